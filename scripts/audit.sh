@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Known vulnerabilities, licences and sources of all dependencies: cargo-deny by deny.toml, npm audit by each lock file. Needs the network;
-# it is no part of the tests, whose outcome would change with the world. What can't be asked from here is told, and the rest checked.
+# Checks vulnerabilities, licences and sources of all dependencies, with cargo-deny (deny.toml) and npm audit for each lock file. Needs the
+# network; not a part of the tests, because its result changes with the outside world. Reports what can't be reached, and checks the rest.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 source scripts/tools.sh
@@ -13,7 +13,7 @@ cargo deny --locked check bans licenses sources || failed+=('cargo deny')
 said=$(mktemp)
 trap 'rm -f "$said"' EXIT
 
-# asked WHAT UNREACHABLE COMMAND...: runs it. When it fails and its output matches UNREACHABLE, only that it could not be reached is told.
+# asked WHAT UNREACHABLE COMMAND...: runs the command. When it fails and its output matches UNREACHABLE, WHAT is reported as unreachable.
 asked() {
   local what=$1 unreachable=$2
   shift 2
@@ -37,7 +37,7 @@ while read -r lock; do
     npm audit --prefix "$folder" --package-lock-only --audit-level=low
 done < <(git ls-files '*package-lock.json')
 
-# tell WHY WHAT...: one line.
+# tell WHY WHAT...: prints one line.
 tell() {
   local why=$1
   shift

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The in-browser benchmark over the built package; its peers have a lock file of their own. `page` serves it instead of running it.
+# Runs the in-browser benchmark over the built package; the peers have their own lock file. `page` serves the benchmark instead.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/tools.sh

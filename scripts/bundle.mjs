@@ -1,6 +1,6 @@
-// node scripts/bundle.mjs: pkg-js/src/index.ts → pkg-js/dist/index.js, one script with all that every page needs, and beside it the modules
-// that it imports when they are first needed (`import()`). What those share with index.js they import from there, under names that
-// begin with `$`: so a page asks for no further script, and there is one of everything.
+// node scripts/bundle.mjs: bundles pkg-js/src/index.ts into pkg-js/dist/index.js, one script with the code that every page needs, and beside
+// it the modules that it loads later with `import()`. These modules import shared code from index.js, under names that begin with `$`: so a
+// page loads no further script, and each module exists once.
 
 import { writeFile } from 'node:fs/promises'
 import { join, relative, resolve } from 'node:path'
@@ -11,10 +11,10 @@ const root = fileURLToPath(new URL('../pkg-js/', import.meta.url))
 const dist = join(root, 'dist')
 const common = { bundle: true, format: 'esm', platform: 'neutral', target: 'es2022', charset: 'utf8', write: false }
 const sourceOf = (from, path) => resolve(from, path.replace(/\.js$/, '.ts'))
-/** The parser of cron patterns is bundled by itself: it isn't ours. */
+/** The parser of cron patterns, a third-party package, is bundled as a file of its own. */
 const apart = new Set([join(root, 'src/base/cron.ts')])
 
-/** Leaves what is imported dynamically where it is, beside the script, and notes it. */
+/** Keeps dynamically imported modules as separate files beside the script, and records them. */
 const dynamicImports = (found) => ({
   name: 'dynamic imports',
   setup({ onResolve }) {
@@ -38,7 +38,7 @@ const { metafile } = await build({
 })
 const atOnce = new Set(Object.keys(metafile.inputs).map((path) => join(root, path)))
 
-/** Has what index.js contains imported from there: until the names are known, from an address that says which source it is. */
+/** Makes the later modules import shared sources from index.js. Until its export names are known, the path holds the name of the source. */
 const fromIndex = {
   name: 'from index',
   setup({ onResolve }) {
@@ -66,13 +66,13 @@ for (const { path, text } of modules.outputFiles) {
       const [name, own = name] = item.trim().split(' as ')
       const known = shared.get(`$${name}`)
       if (known !== undefined && known.source !== source)
-        throw new Error(`${known.source} and ${source} both give ${name} to modules that are loaded later: rename one`)
+        throw new Error(`${known.source} and ${source} both export ${name} to modules that are loaded later: rename one`)
       shared.set(`$${name}`, { name, source })
       return `\n  $${name} as ${own}`
     })
     return `import {${renamed.join(',')}\n} from "./index.js";`
   })
-  if (code.includes('index.js?')) throw new Error(`${path} imports from index.js in a form that is not known here`)
+  if (code.includes('index.js?')) throw new Error(`${path} imports from index.js in an unsupported form`)
   await writeFile(path, code)
 }
 

@@ -1,7 +1,7 @@
-// Stands between wasm-bindgen's glue and the exports of one wasm instance, so that a trap ends that instance and nothing else.
+// Stands between wasm-bindgen's glue and the exports of one wasm instance, so that a trap ends only that instance.
 // Bundled into pkg-js/generated/instance.js; it knows nothing about tidelock.
 
-/** Thrown by every call into an instance that trapped before; `cause` is the trap. Needs no handling: the trap was reported. */
+/** Thrown by every call into an instance that has trapped; `cause` is the trap. Needs no handling, because the trap was reported. */
 export class InstanceDeadError extends Error {
   constructor(cause) {
     super('this wasm instance has trapped and takes no more calls', { cause })
@@ -9,19 +9,19 @@ export class InstanceDeadError extends Error {
   }
 }
 
-// Exports with such names are called by the glue itself, from timers, promise reactions and finalizers, where nobody could catch an error.
+// The glue calls exports with such names from timers, promise reactions and finalizers, where no caller could catch an error.
 const unattended = /^_/
 
-// What an unattended call returns from a dead instance: reads as 0 where the glue wants a number, as "no error" where it wants a tuple.
+// The result of such a call into a dead instance: it reads as 0 where the glue expects a number, and as "no error" for a tuple.
 const nothing = Object.freeze([])
 
 /**
  * Makes the guard of one instance.
  *
- * `exports(raw)` gives the exports to hand to the glue. Whatever exception leaves a raw export has skipped Rust's clean-up, so it
- * ends the instance: a trap, an exhausted stack, an import's exception that nobody caught. Only what wasm-bindgen itself throws
- * (`thrown(error)`: use of a moved or borrowed object, before anything ran) doesn't. `onTrap` hears of the first one, once, and of the
- * panic that it comes from, when it comes from one.
+ * `exports(raw)` returns the exports for the glue. An exception that leaves a raw export has skipped Rust's clean-up, so it ends the
+ * instance: a trap, an exhausted stack, or an uncaught exception of an import. The only exceptions that don't are those of wasm-bindgen
+ * itself (`thrown(error)`: use of a moved or borrowed object, before any code ran). `onTrap` is called once, with the first exception and
+ * the panic that caused it, if there was one.
  */
 export function createGuard(onTrap) {
   const harmless = new WeakSet()
@@ -38,19 +38,19 @@ export function createGuard(onTrap) {
     onTrap(error, panic)
   }
 
-  // Rest parameters cost nothing here: V8 inlines them (measured: 3 ns a call with and without the guard).
+  // Rest parameters cost nothing: V8 inlines them (measured: 3 ns per call with and without the guard).
   const wrap =
     (call, quiet) =>
     (...args) => {
       if (isDead) {
-        // Inside another call it must still throw, to end the calls around it.
+        // Inside another call it must still throw, to end the outer calls.
         if (quiet && depth === 0) return nothing
         throw new InstanceDeadError(cause)
       }
       depth++
       try {
         const result = call(...args)
-        if (isDead) throw new InstanceDeadError(cause) // trapped in a nested call whose error somebody swallowed
+        if (isDead) throw new InstanceDeadError(cause) // trapped in a nested call whose error was swallowed
         return result
       } catch (error) {
         failed(error)
@@ -66,12 +66,12 @@ export function createGuard(onTrap) {
       guarded = {}
       raw = exports
       for (const [name, value] of Object.entries(raw)) {
-        if (name.startsWith('$')) continue // only the parts' business
+        if (name.startsWith('$')) continue // internal to the parts
         guarded[name] = typeof value === 'function' ? wrap(value, unattended.test(name)) : value
       }
       return guarded
     },
-    /** Keeps what the glue gives to the instance. */
+    /** Keeps the imports that the glue passes to the instance. */
     imports(imports) {
       given = imports
       return imports
@@ -80,16 +80,16 @@ export function createGuard(onTrap) {
       harmless.add(error)
       return error
     },
-    /** The instance tells this right before a panic traps. */
+    /** Called by the instance right before a panic traps. */
     panicked(message, location) {
       panic = { message, location }
     },
     dead: () => isDead,
-    /** The exports as they were given. */
+    /** The raw exports. */
     raw: () => raw,
-    /** What the glue gave. */
+    /** The imports from the glue. */
     given: () => given,
-    /** The exports behind the guard. */
+    /** The guarded exports. */
     guarded: () => guarded,
   }
 }

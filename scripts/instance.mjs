@@ -1,9 +1,9 @@
 // node scripts/instance.mjs GLUE.js NAMES.json OUT_DIR
 //
-// wasm-bindgen's `--target web` module holds one wasm instance in a module-level variable. This wraps it into
-// `createInstance(onTrap)`, so that each database has an instance of its own, puts the guard before its exports, and uses the short names
-// that scripts/split.mjs gave.
-// Writes OUT_DIR/instance.js and instance.d.ts, and the glue's own types as glue.d.ts.
+// wasm-bindgen's `--target web` module holds one wasm instance in a module-level variable. This script wraps it into
+// `createInstance(onTrap)`, so that each database has its own instance, puts the guard before the exports, and applies the short names of
+// scripts/split.mjs.
+// Writes OUT_DIR/instance.js and instance.d.ts, and the types of the glue as glue.d.ts.
 
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -13,7 +13,7 @@ import { build } from 'esbuild'
 const [gluePath, namesPath, outDir] = process.argv.slice(2)
 if (!outDir) throw new Error('usage: node scripts/instance.mjs GLUE.js NAMES.json OUT_DIR')
 
-/** Replaces the one place that matches; another wasm-bindgen may write other glue, which must not pass unnoticed. */
+/** Replaces the only match of a pattern. Throws for any other number of matches: another version of wasm-bindgen may write other glue. */
 function replaceOnce(text, pattern, replacement) {
   const found = text.match(new RegExp(pattern, 'g'))?.length ?? 0
   if (found !== 1)
@@ -28,7 +28,7 @@ glue = replaceOnce(
   /(__wbg___wbindgen_throw_\w+: function\(arg0, arg1\) \{\s*throw )(new Error\(getStringFromWasm0\(arg0, arg1\)\));/,
   '$1guard.thrown($2);',
 )
-// The module is always given, compiled: nothing of how the glue finds, fetches and compiles one is used.
+// The caller always passes a compiled module, so the glue's code to find, fetch and compile one is removed.
 const start =
   'async function init(module) { return __wbg_finalize_init(await WebAssembly.instantiate(module, __wbg_get_imports())) }'
 glue = replaceOnce(glue, /async function __wbg_load\([\s\S]*$/, `${start}\nreturn { Core, init }\n`)
@@ -39,7 +39,7 @@ for (const [long, name] of Object.entries(short.imports))
   glue = replaceOnce(glue, new RegExp(`\\b${long}(?=: function\\()`), name)
 glue = glue.replace(/\bwasm\.(\w+)/g, (found, long) => (short.exports[long] ? `wasm.${short.exports[long]}` : found))
 
-// A method that is in a part loads it first; the glue's class is called as the export's name begins.
+// A method in a part loads the part before it runs. Export names begin with the name of the glue's class.
 const parts = JSON.parse(readFileSync(new URL('parts.json', import.meta.url), 'utf8'))
 const names = Object.keys(parts)
 const methods = names
@@ -60,7 +60,7 @@ export function createInstance(onTrap, compilePart) {
   const addFts5 = (connection) => guard.guarded().sqlite3Fts5Init(connection)
   return { init: glue.init, Core: glue.Core, dead: guard.dead, loadPart: parts.load, addFts5 }
 }
-// Vite's dependency optimizer moves this module to node_modules/.vite/deps and leaves the wasm behind.
+// Vite's dependency optimizer moves this module to node_modules/.vite/deps, but not the wasm.
 export function wasmUrl(part) {
   const here = import.meta.url
   if (here.includes('/.vite/deps/')) return new URL('../../tidelock/dist/tidelock_' + (part ?? 'bg') + '.wasm', here)
@@ -76,31 +76,31 @@ import type { Core } from './glue.js'
 
 /** One wasm instance: one {@link Core}, one database. */
 export interface Instance {
-  /** Instantiates; the memory's buffer changes whenever it grows. */
+  /** Instantiates the module. The buffer of the memory changes whenever the memory grows. */
   init(module: WebAssembly.Module): Promise<{ readonly memory: WebAssembly.Memory }>
-  /** The class over this very instance. */
+  /** The class of this instance. */
   readonly Core: typeof Core
-  /** Whether the instance has trapped: it then takes no more calls. */
+  /** Returns whether the instance has trapped. It can't be called then. */
   dead(): boolean
-  /** Resolves when the functions of a part can be called. Rejects as \`compilePart\` does; it can then be tried again. */
+  /** Resolves when the functions of a part can be called. Rejects as \`compilePart\` does, and can be called again then. */
   loadPart(part: Part): Promise<void>
-  /** Gives FTS5, when its part is loaded, to an SQLite connection that was opened before: its address in memory. */
+  /** Adds FTS5, after its part was loaded, to an SQLite connection that was opened before; \`connection\` is its address in memory. */
   addFts5(connection: number): void
 }
 
-/** What of the code is loaded when it is first needed. */
+/** The parts of the code that are loaded when they are first needed. */
 export type Part = ${names.map((name) => `'${name}'`).join(' | ')}
 
-/** What a panic says, and in which line of which file it was. */
+/** The message of a panic, and its file and line. */
 export interface Panic {
   readonly message: string
   readonly location: string
 }
 
 /**
- * A wasm instance of its own. When it traps, \`onTrap\` is told once, synchronously, before the call that trapped throws, and of which
- * panic, if it is one; promises that it had not settled by then never will be. Later calls throw an {@link InstanceDeadError}; late timers do nothing.
- * \`compilePart\` gives the module of a part.
+ * Makes a wasm instance. When it traps, \`onTrap\` is called once, synchronously, before the trapped call throws, with the panic that caused
+ * the trap, if there was one. Promises that are pending then never settle, later calls throw an {@link InstanceDeadError}, and late timers
+ * do nothing. \`compilePart\` returns the module of a part.
  */
 export declare function createInstance(
   onTrap: (error: unknown, panic: Panic | undefined) => void,
@@ -110,7 +110,7 @@ export declare function createInstance(
 /** Thrown by calls into an instance that has trapped; \`cause\` is the trap. */
 export declare class InstanceDeadError extends Error {}
 
-/** Where the package's wasm file is, or that of a part, in a form that bundlers recognise. */
+/** Returns the URL of the package's wasm file, or of a part, in a form that bundlers recognise. */
 export declare function wasmUrl(part?: Part): URL
 `
 

@@ -1,9 +1,9 @@
-// node scripts/mutants.mjs PART [NAME]...: breaks the code on purpose, one way after the other, and tells which the tests don't notice.
+// node scripts/mutants.mjs PART [NAME]...: breaks the code on purpose, one mutant at a time, and lists the mutants that the tests miss.
 //
-// tests/mutants/PART.mjs has the tests of the part and its mutants: of each a name, a file, the exact text of an expression in it, the
-// expression that stands there instead, and what that breaks. All of them are compiled once, in a copy of the tree under .cache/mutants:
-// a variable of the environment chooses one. Exits 1 when a mutant survives, and 2 when they can't be tried: a text isn't there (any more),
-// the copy doesn't compile, or its tests fail without a mutant.
+// tests/mutants/PART.mjs has the test command of the part and its mutants: for each a name, a file, the exact text of an expression in it,
+// the expression that replaces it, and a description of the defect. All mutants are compiled once, in a copy of the tree under
+// .cache/mutants; an environment variable selects one. Exits with 1 when a mutant survives, and with 2 when they can't run: a text isn't
+// found, the copy doesn't compile, or the tests fail without a mutant.
 import { execFileSync } from 'node:child_process'
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
@@ -12,9 +12,9 @@ import { runStep, signalSteps } from './run-step.mjs'
 process.chdir(path.join(import.meta.dirname, '..'))
 const ROOT = '.cache/mutants'
 const TREE = `${ROOT}/tree`
-/** A mutant may never end: that is noticed, too. */
+/** Timeouts: a mutant may run for ever, and a timeout counts as found. */
 const LONGEST_MS = { build: 60 * 60_000, test: 30 * 60_000 }
-/** What each mutant is behind. */
+/** The code that selects a mutant. */
 const CHOICE = `
 /// Whether this mutant was chosen.
 pub fn is_mutant(name: &str) -> bool {
@@ -28,13 +28,13 @@ function fail(text) {
   process.exit(2)
 }
 
-/** The files that have mutants, with all of them. */
+/** Returns the files that have mutants, with their mutants. */
 function mutatedFiles(mutants) {
   const files = new Map([['src/lib.rs', readFileSync('src/lib.rs', 'utf8') + CHOICE]])
   for (const { name, file, text, instead } of mutants) {
     const source = files.get(file) ?? (existsSync(file) ? readFileSync(file, 'utf8') : '')
     const found = source.split(text).length - 1
-    if (found !== 1) fail(`${name}: ${file} has its text ${found} times instead of once`)
+    if (found !== 1) fail(`${name}: its text occurs ${found} times in ${file}, not once`)
     files.set(
       file,
       source.replace(text, () => `(if crate::is_mutant("${name}") { ${instead} } else { ${text} })`),
@@ -43,7 +43,7 @@ function mutatedFiles(mutants) {
   return files
 }
 
-/** Brings the copy of the tree up to date. What is the same keeps its time, so that cargo has less to do. */
+/** Updates the copy of the tree. Unchanged files keep their times, so that cargo compiles less. */
 function copyTree(changed) {
   const list = ['ls-files', '-z', '--cached', '--others', '--exclude-standard']
   const files = execFileSync('git', list, { encoding: 'utf8' }).split('\0')
@@ -63,7 +63,7 @@ function copyTree(changed) {
   }
 }
 
-/** Runs a command in the copy → `{ failed, seconds }`, and the first tests that failed. */
+/** Runs a command in the copy → `{ failed, seconds }` and the names of the first failed tests. */
 async function run(command, log, longestMs, mutant = '') {
   const env = {
     CARGO_TARGET_DIR: path.resolve(ROOT, 'target'),
@@ -84,7 +84,7 @@ function failures(log) {
 
 const [part, ...names] = process.argv.slice(2)
 const parts = readdirSync('tests/mutants').map((file) => path.basename(file, '.mjs'))
-if (!parts.includes(part)) fail(`name a part: ${parts.join(', ')}`)
+if (!parts.includes(part)) fail(`pass one of the parts: ${parts.join(', ')}`)
 const { build, tests, mutants } = await import(path.resolve(`tests/mutants/${part}.mjs`))
 const unknown = names.find((name) => mutants.every((mutant) => mutant.name !== name))
 if (unknown) fail(`${part} has no mutant ${unknown}`)
@@ -98,10 +98,10 @@ for (const signal of ['SIGINT', 'SIGTERM']) {
 const log = (name) => `${ROOT}/${part}-${name}.log`
 copyTree(mutatedFiles(mutants))
 const built = await run(build, log('build'), LONGEST_MS.build)
-if (built.failed) fail(`they don't compile: see ${log('build')}`)
+if (built.failed) fail(`the mutants don't compile: see ${log('build')}`)
 console.log(`compiled in ${built.seconds} s`)
 
-/** The first tests that notice a mutant, by name; `undefined`: none does. */
+/** Returns the names of the first tests that fail with a mutant; undefined when none does. */
 async function notices(mutant) {
   let seconds = 0
   for (const [kind, command] of Object.entries(tests)) {
@@ -113,7 +113,7 @@ async function notices(mutant) {
 }
 
 const none = await notices('')
-if (none.by) fail(`without a mutant they fail, ${none.by}: see ${log('none')}`)
+if (none.by) fail(`tests fail without a mutant, ${none.by}: see ${log('none')}`)
 const chosen = mutants.filter(({ name }) => names.length === 0 || names.includes(name))
 const survivors = []
 for (const { name, breaks } of chosen) {

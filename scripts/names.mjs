@@ -1,5 +1,5 @@
-// node scripts/names.mjs [FILE]: a stack, from a file or from standard input, with the names of tidelock's functions where it has their numbers
-// only (`tidelock_bg.wasm:wasm-function[123]`). They are those of this very build: check out the version that the stack is from.
+// node scripts/names.mjs [FILE]: adds the names of tidelock's functions to a stack from a file or standard input that has their numbers only
+// (`tidelock_bg.wasm:wasm-function[123]`). The names are those of the current build: check out the version of the stack first.
 
 import { existsSync, readFileSync } from 'node:fs'
 import { functionNames } from './wasm-bytes.mjs'
@@ -14,7 +14,7 @@ function namesOf(part) {
   return known.get(part)
 }
 
-// Browsers and bundlers put something of their own between the file's name and the function's number.
+// Browsers and bundlers insert their own text between the name of the file and the number of the function.
 const call = /tidelock_([a-z0-9]+)\S*?wasm-function\[(\d+)\]/
 const stack = readFileSync(process.argv[2] ?? 0, 'utf8').trimEnd()
 for (const line of stack.split('\n')) {

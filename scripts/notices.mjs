@@ -1,7 +1,7 @@
 // node scripts/notices.mjs > pkg-js/THIRD_PARTY_NOTICES.md
 //
-// The licences of what the npm package contains: the crates that are compiled into the wasm, the C that comes with them, Rust's standard
-// library, and the JavaScript that is bundled. From Cargo.lock and node_modules; fails for a licence that it doesn't know.
+// Collects the licences of everything in the npm package: the crates compiled into the wasm and the C code in them, Rust's standard library,
+// and the bundled JavaScript. Reads Cargo.lock and node_modules; fails for an unknown licence.
 import { execFileSync } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
@@ -9,7 +9,7 @@ import path from 'node:path'
 const root = path.join(import.meta.dirname, '..')
 const out = (command, ...args) => execFileSync(command, args, { cwd: root, encoding: 'utf8', maxBuffer: 2 ** 28 })
 
-/** The npm packages that the package's sources import: esbuild puts their code into dist. */
+/** The npm packages that the sources import: esbuild bundles them into dist. */
 function bundled() {
   const folder = path.join(root, 'pkg-js/src')
   const files = readdirSync(folder, { recursive: true }).filter((file) => file.endsWith('.ts'))
@@ -19,7 +19,7 @@ function bundled() {
   return [...new Set(imports.map(([, name]) => name))]
 }
 
-/** What no package manager knows of: code within a crate, found by words in one of its files. */
+/** Third-party code inside a crate, which no package manager lists. Each entry is verified by words in one of its files. */
 const within = [
   ['sqlite-wasm-rs', 'shim/musl/stdlib/strtod.c', 'strto', 'musl', 'Copyright © 2005-2020 Rich Felker, et al.'],
   ['sqlite-wasm-rs', 'shim/musl/stdlib/qsort.c', 'Valentin Ochs', 'musl, qsort', 'Copyright (C) 2011 by Valentin Ochs'],
@@ -39,7 +39,7 @@ const rust = [
   ['hashbrown, part of it', "Copyright (c) 2016 Amanieu d'Antras"],
 ]
 
-/** The packages that are linked into the wasm, without what only builds them. */
+/** Returns the packages that are linked into the wasm, without build dependencies. */
 function crates() {
   const platform = ['--filter-platform', 'wasm32-unknown-unknown']
   const { packages, resolve, workspace_members } = JSON.parse(
@@ -71,7 +71,7 @@ function npmPackage(name) {
   return { name, version, license, authors: [author?.name ?? author], folder }
 }
 
-/** The licences that may be here, the preferred one first, with words of their texts. */
+/** The allowed licences, preferred ones first, with words of their texts. */
 const texts = {
   MIT: 'Permission is hereby granted, free of charge',
   Zlib: "This software is provided 'as-is'",
@@ -79,18 +79,18 @@ const texts = {
   'Unicode-3.0': 'UNICODE LICENSE V3',
 }
 
-/** The licences that hold: of each choice the first one that is known. */
+/** Returns the licences that apply: of each choice the first allowed one. */
 function chosen({ name, license }) {
   return license.split(' AND ').map((part) => {
     const choices = part.replaceAll(/[()]/g, '').split(/ OR |\//)
     const found = Object.keys(texts).find((known) => choices.includes(known))
     if (found === undefined)
-      throw new Error(`${name}: the licence ${license} is not one that scripts/notices.mjs knows`)
+      throw new Error(`${name}: unknown licence ${license}: review it, and add it to scripts/notices.mjs`)
     return found
   })
 }
 
-/** The package's own text of that licence; undefined where it has none. */
+/** Returns the package's own text of a licence; undefined when it has none. */
 function textOf({ folder }, license) {
   const files = readdirSync(folder).filter((file) => /^licen[cs]e|^copying/i.test(file))
   return files
@@ -99,7 +99,7 @@ function textOf({ folder }, license) {
     .find((text) => text.includes(texts[license]))
 }
 
-/** Who has the rights, as the text of its licence says, else its authors. */
+/** Returns the copyright holders: from the text of the licence, else the authors. */
 function copyrightOf({ name, authors }, text = '') {
   const [head, rest = ''] = text.split(texts.MIT)
   const lines = head.match(/^\s*copyright\b.*/gim) ?? rest.match(/^\s*copyright (?:\(c\)|©) \d{4}.*/gim)
@@ -124,7 +124,7 @@ for (const [crate, file, words, name, copyright] of within) {
   const found = all.find((each) => each.name === crate)
   const place = found && path.join(found.folder, file)
   if (!place || !existsSync(place) || !readFileSync(place, 'utf8').includes(words))
-    throw new Error(`${name} is no longer in ${crate}: look what is there instead, and mend scripts/notices.mjs`)
+    throw new Error(`${name} is no longer in ${crate}: adapt scripts/notices.mjs`)
   mit.push([`${name}, in ${crate}`, copyright])
 }
 mit.push(...rust)

@@ -1,16 +1,16 @@
-// node scripts/order.mjs IN.wasm OUT.wasm: puts before every function's name its place in an order that has similar ones side by side,
-// for `wasm-opt --reorder-functions-by-name`. gzip looks back 32 KB only: next to each other, alike functions cost 5 % less of the whole.
+// node scripts/order.mjs IN.wasm OUT.wasm: prefixes each function's name with its position in an order that puts similar functions together,
+// for `wasm-opt --reorder-functions-by-name`. gzip's window is only 32 KB: with similar functions side by side the total is 5 % smaller.
 import { readFileSync, writeFileSync } from 'node:fs'
 import { deflateRawSync } from 'node:zlib'
 import { functionNames, importedFunctions, nameSection, Reader, sectionsOf } from './wasm-bytes.mjs'
 
-/** Bytes of a piece that counts as shared. */
+/** The length of a piece that counts as shared, in bytes. */
 const PIECE = 5
-/** Pieces of more functions than this are the same everywhere. */
+/** A piece in more functions than this is too common to count. */
 const COMMON = 300
 /**
- * Ways to choose, of which the one counts that compresses best: after how many bytes a piece counts for a third only (what is far away
- * costs more bits), and what power of its size a function's likeness is divided by.
+ * The parameter sets to try; the one that compresses best is used. Each has the distance in bytes after which a piece counts for a third
+ * only (distant matches cost more bits), and the power of a function's size by which its similarity is divided.
  */
 const WAYS = [25_000, 40_000, 60_000].flatMap((fading) => [0.7, 0.75, 0.8, 0.85].map((power) => ({ fading, power })))
 
@@ -29,7 +29,7 @@ for (const { id, header, body, end } of sectionsOf(wasm)) {
 }
 const imported = importedFunctions(wasm)
 
-/** The functions that have a piece, by the piece's number. */
+/** The functions that contain a piece, by the piece's number. */
 const sharers = []
 const numbers = new Map()
 const piecesOf = (body, index) => {
@@ -46,14 +46,14 @@ const piecesOf = (body, index) => {
 const isShared = (piece) => sharers[piece].length > 1 && sharers[piece].length <= COMMON
 const shared = bodies.map(piecesOf).map((found) => [...found].filter(isShared))
 
-/** Always next: the function with the most pieces, for its size, that were there before, not long ago and in few others. */
+/** Chooses the next function repeatedly: the one with the most pieces, for its size, that occurred recently and in few other functions. */
 function order({ fading, power }) {
   const score = new Float64Array(bodies.length)
-  const counted = new Float64Array(sharers.length) // what each piece counts for now
+  const counted = new Float64Array(sharers.length) // the current weight of each piece
   const weight = bodies.map((body) => body.length ** power)
   const left = [...bodies.keys()]
   const order = []
-  let present = 1 // grows instead of letting all that came before shrink
+  let present = 1 // grows, so that earlier pieces needn't be scaled down
   while (left.length > 0) {
     let next = 0
     for (let i = 1; i < left.length; i++) {

@@ -1,12 +1,12 @@
 // Adds the parts of the wasm to one instance. Bundled into pkg-js/generated/instance.js; it knows nothing about tidelock.
 
 /**
- * `core()` gives the instance's own exports, `js()` what the glue gives to it, `compile(name)` a part's module. `load(name)` resolves when
- * the part's functions can be called: each part is instantiated once, and tried again after a failure.
+ * `core()` returns the exports of the instance, `js()` the imports from the glue, `compile(name)` the module of a part. `load(name)`
+ * resolves when the functions of the part can be called: each part is instantiated once; after a failure it can be loaded again.
  */
 export function createParts(core, js, compile) {
   const loading = new Map()
-  // What a part takes from the table is named by its place there.
+  // Imports of a part from the table are named by their position.
   const table = new Proxy({}, { get: (_, place) => core().$table.get(Number.parseInt(place, 36)) })
   const load = (name) => {
     const known = loading.get(name)
@@ -20,7 +20,7 @@ export function createParts(core, js, compile) {
   }
   return {
     load,
-    /** Makes a class's methods load their part before they are called; all of them give promises. */
+    /** Makes the methods of a class load their part before they run; all of them return promises. */
     before(Class, part, methods) {
       for (const method of methods) {
         const owner = method in Class.prototype ? Class.prototype : Class

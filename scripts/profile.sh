@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Chrome's profiler over a step of the benchmark, on the package as it is but for its functions' names.
+# Runs Chrome's profiler over a step of the benchmark. The package is the published one, but with function names.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/tools.sh

@@ -1,17 +1,17 @@
-// node scripts/requests.mjs [--update]: how many requests a client sends, counted at the gateway of the tests' remote; prints the tables
-// of docs/sync.md, or writes them there.
+// node scripts/requests.mjs [--update]: counts the requests of a client at the gateway of the tests' remote, and prints the tables of
+// docs/sync.md; with --update writes them there.
 import { readFileSync, writeFileSync } from 'node:fs'
 import { open, sqlHelpers } from '../pkg-js/dist/index.js'
 import { startRemote } from '../tests/remote/index.mjs'
 
-/** Rounds in an hour: every 30 s, every 5 minutes, and in a page that is hidden every 4 minutes. */
+/** Rounds per hour: every 30 s, every 5 minutes, and in a hidden page every 4 minutes. */
 const ROUNDS = { shown: 120, rarer: 12, hidden: 15 }
 const CLIENTS = 100_000
 
 const remote = await startRemote()
 let opened = 0
 
-/** Makes these tables with so many rows, written an hour ago, and helpers if wanted. */
+/** Creates tables with rows that were written an hour ago, and the SQL helpers if wanted. */
 async function makeTables(rows, helped) {
   await remote.sql(`drop schema if exists tidelock cascade; drop function if exists tidelock_state, tidelock_schema, tidelock_push;
     create or replace function stamp() returns trigger language plpgsql as
@@ -24,7 +24,7 @@ async function makeTables(rows, helped) {
   if (helped) await remote.sql(sqlHelpers({ tables: Object.keys(rows) }))
 }
 
-/** A database that has pulled everything once. */
+/** Opens a database that has pulled everything once. */
 async function openSynced(rows, tables) {
   const up = Object.keys(rows).map(
     (table) => `CREATE TABLE ${table} (id INTEGER PRIMARY KEY, a TEXT, b TEXT, c TEXT, updated_at TEXT);`,
@@ -42,7 +42,7 @@ async function openSynced(rows, tables) {
   return db
 }
 
-/** What was sent while some work was done. */
+/** Returns the requests that were sent during some work. */
 async function count(work) {
   remote.stats.reset()
   const start = performance.now()
@@ -56,7 +56,7 @@ const number = (value) => Math.round(value).toLocaleString('en-US')
 const size = (bytes) => (bytes < 1e6 ? `${number(bytes / 1000)} KB` : `${(bytes / 1e6).toFixed(1)} MB`)
 const row = (...cells) => `| ${cells.join(' | ')} |`
 
-/** One line about a client for which nothing changes; the other one about many of them. */
+/** Makes two lines: for a client without changes, and for many such clients. */
 async function atRest(title, rows, tables, helped = false) {
   await makeTables(rows, helped)
   const db = await openSynced(rows, tables)
@@ -74,7 +74,7 @@ async function atRest(title, rows, tables, helped = false) {
   ]
 }
 
-/** A line about a push, without and with helpers. */
+/** Makes a line about a push, without and with helpers. */
 async function pushing(title, rows, write) {
   const cells = []
   for (const helped of [false, true]) {

@@ -1,14 +1,15 @@
-// Runs the command of a step of scripts/test.mjs, and ends it with all that it started when it takes too long.
+// Runs the command of a step of scripts/test.mjs, and ends it with all its child processes after a timeout.
 import { spawn } from 'node:child_process'
 import { createWriteStream } from 'node:fs'
 
-/** The steps that are under way. */
+/** The running steps. */
 const running = new Set()
 
 /**
- * Runs a command, its output in the file `log` → `{ code, late }`. `late`: it was ended, after `longestMs`. Never rejects.
+ * Runs a command with its output in the file `log` → `{ code, late }`. `late` is true when it exceeded `longestMs` and was ended. Never
+ * rejects.
  *
- * It gets a process group of its own: ending cargo alone would leave its test binary running.
+ * The command gets its own process group: ending cargo alone would leave its test binary running.
  */
 export async function runStep([program, ...words], { log, env = {}, longestMs }) {
   const out = createWriteStream(log)
@@ -24,7 +25,7 @@ export async function runStep([program, ...words], { log, env = {}, longestMs })
   const timer = setTimeout(() => {
     late = true
     signalGroup(child, 'SIGKILL')
-    // A process that left the group may hold the pipes open.
+    // A process that left the group may keep the pipes open.
     child.stdout.destroy()
     child.stderr.destroy()
   }, longestMs)
@@ -42,12 +43,12 @@ export async function runStep([program, ...words], { log, env = {}, longestMs })
   return { code, late }
 }
 
-/** What is said of a step that was ended. */
+/** Returns the message about a step that was ended. */
 export function endedBy(longestMs) {
   return `ended by the limit of ${longestMs / 60_000} minutes`
 }
 
-/** Passes a signal on to all that runs: a terminal's Ctrl-C doesn't reach groups other than its own. */
+/** Forwards a signal to all running steps: a terminal's Ctrl-C doesn't reach other process groups. */
 export function signalSteps(signal) {
   for (const child of running) signalGroup(child, signal)
 }

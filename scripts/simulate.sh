@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# scripts/simulate.sh [sync] [--seeds N] [--seed S]: random workloads over a store that misbehaves, N seeds (10000), or the one seed S;
+# scripts/simulate.sh [sync] [--seeds N] [--seed S]: runs random workloads over a faulty store, N seeds (10000) or the one seed S;
 # with `sync`: random configurations and histories of the sync against a model of its remote (100000).
-# The same seed gives the same run. Exits 1 and names the seed when one breaks a promise.
+# The same seed gives the same run. Exits with 1 and prints the seed when a run breaks an invariant.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/tools.sh

@@ -1,5 +1,5 @@
-// node scripts/size.mjs [--update]: prints the sizes of the built wasm, the core and its parts, and holds them to what they were when
-// benches/size-budget.json was written, give or take 2 %: a fix of one line is no matter of size. `--update` writes it.
+// node scripts/size.mjs [--update]: prints the sizes of the built wasm, the core and its parts, and fails when one is more than 2 % over
+// benches/size-budget.json (2 % of tolerance, so that a fix of one line passes). `--update` writes the budget.
 
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
@@ -22,7 +22,7 @@ for (const name of Object.keys(budget)) {
   const missing = WebAssembly.Module.imports(new WebAssembly.Module(bytes)).filter(({ module }) => module === 'env')
   if (missing.length > 0)
     fail(
-      `${fileURLToPath(new URL(name, folder))} needs C functions that nobody provides: ${missing.map((one) => one.name).join(', ')}`,
+      `${fileURLToPath(new URL(name, folder))} needs C functions that are missing: ${missing.map((one) => one.name).join(', ')}`,
     )
   const gzip = gzipSync(bytes, { level: 9 }).length
   const brotli = brotliCompressSync(bytes, { params: { [constants.BROTLI_PARAM_QUALITY]: 11 } }).length
@@ -32,10 +32,10 @@ for (const name of Object.keys(budget)) {
   )
   if (update) budget[name].gzip = gzip
   else if (gzip > known * (1 + slack))
-    fail(`${name}: ${gzip} bytes of gzip are over the budget of ${known} by more than 2 %: make it smaller, or run
-  node scripts/size.mjs --update, and say in the commit what it is for`)
+    fail(`${name}: ${gzip} bytes of gzip exceed the budget of ${known} by more than 2 %: make it smaller, or run
+  node scripts/size.mjs --update, and give the reason in the commit`)
   else if (gzip < known * (1 - slack))
-    console.log(`wasm: more than 2 % under its budget: node scripts/size.mjs --update`)
+    console.log(`wasm: more than 2 % under the budget: run node scripts/size.mjs --update`)
 }
 if (update)
   writeFileSync(

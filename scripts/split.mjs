@@ -1,12 +1,11 @@
 // node scripts/split.mjs LINKED.wasm MODULE.wat OUT_DIR
 //
-// Cuts a module into a core and parts that are loaded when they are first needed. What is in a part follows from its entries in
-// scripts/parts.json (exports of the module, or functions that are called through `parts::...`): everything that only they reach.
+// Cuts a module into a core and parts that are loaded when they are first needed. A part contains the functions that only its entries in
+// scripts/parts.json reach (exports of the module, or functions that are called through `parts::...`).
 //
-// LINKED is the module as it was linked with --emit-relocs, MODULE the same after wasm-bindgen and wasm-opt, with its function
-// names. Writes OUT_DIR/core.wat and OUT_DIR/<part>.wat. A part imports memory, tables, globals and functions from the core, and from
-// nothing else; it puts its own functions into the core's table when it is instantiated. An entry's place in the core is taken by a call
-// through that table.
+// LINKED is the module as linked with --emit-relocs, MODULE the same module after wasm-bindgen and wasm-opt, with function names. Writes
+// OUT_DIR/core.wat and OUT_DIR/<part>.wat. A part imports memory, tables, globals and functions from the core only; when it is
+// instantiated, it puts its own functions into the core's table. In the core, each entry is replaced by a call through that table.
 
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -28,7 +27,7 @@ const functions = [...module.functions]
 const names = shortNames(module)
 const fromGlue = new Map(module.imports.map((each) => [each.name, `"js" "${names.imports[each.import]}"`]))
 
-// The table: where each function of a part is put. Entries without a place get one at its end.
+// The table positions of the functions of a part. Entries without a position get one at the end.
 const slots = module.elements.flatMap(({ offset, names }) => names.map((name, index) => [offset + index, name]))
 const table = module.others.find((field) => field.startsWith(' (table $0 '))
 let tableSize = Number(table.match(/\d+/g)[1])
@@ -40,11 +39,11 @@ for (const name of entries.keys()) {
   slotOf.set(name, tableSize++)
 }
 
-// What the parts need of the core, under names that are short.
+// The exports of the core that the parts need, under short names.
 const shared = new Map()
 const share = (kind, name) => {
   if (kind === 'func' && fromGlue.has(name)) return fromGlue.get(name)
-  // Functions are found in the table: a place there is smaller than an export. Not entries, whose places are filled later.
+  // Functions are imported through the table, which costs fewer bytes than exports. Entries are not: their positions are filled later.
   if (kind === 'func' && !entries.has(name)) {
     if (!slotOf.has(name)) {
       slots.push([tableSize, name])
@@ -85,7 +84,7 @@ for (const part of Object.keys(parts)) {
   )
 }
 
-// The core: thunks where parts are entered, and nothing in the table where their functions come to be.
+// The core: thunks in place of the entries, and empty table positions for the parts' functions.
 const kept = functions.filter(([name]) => home.get(name) === 'core').map(([, { field }]) => field)
 for (const [name, { otherwise, exported }] of entries) {
   const { parameters, results } = module.functions.get(name)
@@ -126,7 +125,7 @@ function placeholder(name) {
   return `$otherwise-${name.slice(1)}`
 }
 
-/** Consecutive places together: each segment has a header of its own. */
+/** Merges consecutive positions: each segment has its own header. */
 function runs(places) {
   const found = []
   for (const [slot, name] of places) {

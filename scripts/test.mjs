@@ -1,8 +1,8 @@
 // node scripts/test.mjs [--parts] [--all] [PART | STEP | TEST FILE]... | --changed [COMMIT]
 //
-// Runs the parts of the tests (all, the named ones, or those that changes since a commit can affect) to their end, a few steps side by
-// side; a file of Node's tests is a step. What each prints is in .cache/test/. The end tells how long they took, and what failed.
-// `--all`: each scenario in each browser and thread. `--parts` only prints which parts it would run.
+// Runs the parts of the tests (all, the named ones, or those that changes since a commit can affect) to their end, a few steps in parallel;
+// each file of Node's tests is a step. The output of each step is in .cache/test/. A summary shows durations and failures.
+// `--all` runs each scenario in each browser and thread. `--parts` only prints the parts that would run.
 import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import os from 'node:os'
@@ -11,9 +11,9 @@ import { endedBy, runStep, signalSteps } from './run-step.mjs'
 
 process.chdir(path.join(import.meta.dirname, '..'))
 const LOGS = '.cache/test'
-/** Many steps wait for a browser now and then, and one of them for cargo's lock. */
+/** The number of parallel steps: many of them wait for a browser now and then, and one for cargo's lock. */
 const SIDE_BY_SIDE = Math.max(2, os.availableParallelism()) + 2
-/** How long a step may take on a busy machine with 2 cores: a file of Node's tests, and what may compile first. */
+/** The timeouts of steps on a busy machine with 2 cores: of a file of Node's tests, and of steps that may compile first. */
 const LONGEST_MS = { tests: 15 * 60_000, others: 40 * 60_000 }
 
 /** The folders of Node's tests, by part. */
@@ -25,7 +25,7 @@ const FOLDERS = {
   remote: ['tests/remote'],
 }
 
-/** A step for each test file of a part, those of scenarios first: they take longest. */
+/** Makes a step for each test file of a part, those of scenarios first, because they take longest. */
 function nodeTests(part, after = ['package']) {
   const late = (name) => Number(!/scenarios/.test(name))
   return FOLDERS[part]
@@ -36,15 +36,15 @@ function nodeTests(part, after = ['package']) {
 }
 
 const browserTest = 'cargo test --locked --target wasm32-unknown-unknown --test web'
-// They wait for IndexedDB, not for Rust: compiling is what takes long. The same for the lints, which share what it compiles.
+// These wait for IndexedDB; compiling takes most of their time. The same is true of the lints, which share what is compiled.
 const forBrowser = { CARGO_PROFILE_DEV_OPT_LEVEL: '0', CARGO_PROFILE_DEV_DEBUG: '0' }
 const inBrowser = { ...forBrowser, WASM_BINDGEN_TEST_NO_ORIGIN_ISOLATION: '1', WASM_BINDGEN_TEST_TIMEOUT: '120' }
 const wasmLints = 'cargo clippy --locked --target wasm32-unknown-unknown --lib --test web -- -D warnings'
 
 /**
- * The steps, in the order in which they begin. `after`: the steps whose results it needs. `cargo`: it holds the lock on target/, so one of
- * them runs at a time; they come first, so that one always does. `programs`: it runs the test programs that this step has compiled, with
- * `words` behind each: without cargo, which would wait for its lock.
+ * The steps, in the order in which they begin. `after`: the steps that must be finished before. `cargo`: the step holds the lock on target/,
+ * so only one of them runs at a time; they come first, so that one is always running. `programs`: the step runs the test programs that
+ * another step compiled, each with the arguments `words`, without cargo, which would wait for its lock.
  */
 const STEPS = [
   { part: 'build', name: 'wasm', command: 'scripts/wasm.sh' },
@@ -53,10 +53,10 @@ const STEPS = [
     name: 'native, compile',
     cargo: true,
     command: 'cargo test --locked --no-run',
-    // Colours would hide the names of the programs.
+    // Colours would break the search for the programs' names.
     env: { CARGO_TERM_COLOR: 'never' },
   },
-  // The same random cases each time: what fails here fails again. `PROPTEST_RNG_SEED= cargo test` looks for others.
+  // Fixed seed: the same random cases in each run, so that failures repeat. `PROPTEST_RNG_SEED= cargo test` tries others.
   {
     part: 'native',
     name: 'native',
@@ -65,7 +65,7 @@ const STEPS = [
     env: { PROPTEST_RNG_SEED: '20261120' },
   },
   { part: 'web', name: 'web, compile', cargo: true, command: `${browserTest} --no-run`, env: forBrowser },
-  // On a page as users have it, without cross-origin isolation, and in a worker of such a page.
+  // In an ordinary page without cross-origin isolation, and in a worker of such a page.
   {
     part: 'web',
     name: 'web, page',
@@ -98,7 +98,7 @@ const STEPS = [
   { part: 'build', name: 'size', command: 'node scripts/size.mjs', after: ['package'] },
   ...nodeTests('browsers'),
   ...nodeTests('node'),
-  // The same cases each time: `./build.sh fuzz` looks for others.
+  // Fixed seed: `./build.sh fuzz` tries others.
   { part: 'node', name: 'fuzz', command: 'node tests/fuzz/fuzz.mjs --seconds 20 --from 1', after: ['package'] },
   ...nodeTests('e2e'),
   ...nodeTests('packaging'),
@@ -110,7 +110,7 @@ const STEPS = [
 
 const PARTS = [...new Set(STEPS.map(({ part }) => part))]
 
-/** What a changed file can affect: parts, or a test file itself. Rust is in the package, so it reaches nearly all. */
+/** Returns the parts, or the test file, that a changed file can affect. Rust is in the package, so it affects nearly all parts. */
 function affected(file) {
   if (file.endsWith('.test.mjs')) return STEPS.some((step) => step.file === file) ? ['lint', file] : ['lint']
   const rules = [
@@ -140,7 +140,7 @@ function affected(file) {
   return rules.find(([pattern]) => pattern.test(file))?.[1] ?? PARTS
 }
 
-/** The steps that are named, by part, step or test file, or that a change can affect; all, if nothing is said. */
+/** Returns the steps that the arguments name, or that changes can affect; without arguments all. */
 function choose(words) {
   let named = words
   if (words[0] === '--changed') {
@@ -160,7 +160,7 @@ function choose(words) {
   return STEPS.filter((step) => named.length === 0 || isNamed(step, named))
 }
 
-/** Whether a step, its file or its part is among the names. */
+/** Returns whether a step, its file or its part is among the names. */
 function isNamed({ part, name, file }, names) {
   return [part, name, file].some((one) => names.includes(one))
 }
@@ -173,7 +173,7 @@ if (flags.includes('--parts')) {
   process.exit(0)
 }
 
-/** The chosen ones, and those whose results they need. */
+/** The chosen steps and those that they depend on. */
 const needed = new Set(chosen)
 for (const step of needed) for (const name of step.after) needed.add(STEPS.find((each) => each.name === name))
 const steps = STEPS.filter((step) => needed.has(step))
@@ -184,7 +184,7 @@ const started = performance.now()
 const seconds = (from) => Math.round((performance.now() - from) / 1000)
 const say = (text) => console.log(`${String(seconds(started)).padStart(5)} s  ${text}`)
 
-/** The names of the steps that run. */
+/** The names of the running steps. */
 const underWay = new Set()
 setInterval(() => say(`running: ${[...underWay].join('; ')}`), 60_000).unref()
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'])
@@ -193,12 +193,12 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'])
     process.exit(128 + os.constants.signals[signal])
   })
 
-/** Where a step's files of this run are, without their endings. */
+/** Returns the path of a step's files of this run, without extension. */
 function logOf(name) {
   return `${LOGS}/${name.replaceAll(/[^\w-]+/g, '-')}`
 }
 
-/** The command that runs all test programs that a step has compiled, to the end of the last one. */
+/** Returns the command that runs all test programs that a step has compiled, even if one fails. */
 function programs({ programs, words = '' }) {
   const compiled = readFileSync(`${logOf(programs)}.log`, 'utf8').matchAll(/^ +Executable .*\((.+)\)$/gm)
   const lines = Array.from(compiled, ([, program]) => `'${program}' ${words} || failed=1`)
@@ -206,7 +206,7 @@ function programs({ programs, words = '' }) {
   return ['bash', '-c', ['failed=0', ...lines, 'exit $failed'].join('\n')]
 }
 
-/** Runs a step → its result; never rejects. */
+/** Runs a step → its result. Never rejects. */
 async function run(step) {
   const from = performance.now()
   const log = logOf(step.name)
@@ -227,17 +227,20 @@ async function run(step) {
   const outcome = ok ? 'ok' : late ? `FAILED, ${endedBy(longestMs)}` : 'FAILED'
   const told = `${step.name}: ${outcome}, ${seconds(from)} s${passed > 0 ? `, ${passed} passed` : ''}`
   say(told)
-  if (!ok) console.log(`${excerpt(text)}\n         all that it printed is in ${log}.log`)
+  if (!ok) console.log(`${excerpt(text)}\n         the whole output is in ${log}.log`)
   return { step, ok, seconds: seconds(from), passed, failed }
 }
 
-/** What the reporter of Node's tests wrote; nothing, where the process died before its end. */
+/** Returns the result of the reporter for Node's tests; nothing when the process died before its end. */
 function counted(file) {
   const text = existsSync(file) ? readFileSync(file, 'utf8') : ''
   return text === '' ? { passed: 0, failed: [] } : JSON.parse(text)
 }
 
-/** Of what others print. cargo: "test result: ok. 12 passed", "test a::b ... FAILED"; Node: "ℹ pass 12"; the demo: "11 steps passed", "FAIL name: why". */
+/**
+ * Parses the output of other programs: "test result: ok. 12 passed" and "test a::b ... FAILED" of cargo, "ℹ pass 12" of Node, and
+ * "11 steps passed" and "FAIL name: why" of the demo.
+ */
 function counts(text) {
   const sum = (pattern) => [...text.matchAll(pattern)].reduce((total, [, n]) => total + Number(n), 0)
   const passed = sum(/^test result: .*?(\d+) passed/gm) + sum(/^ℹ pass (\d+)/gm) + sum(/^(\d+) steps passed/gm)
@@ -248,14 +251,14 @@ function counts(text) {
   return { passed, failed: failed.map(([, name]) => name) }
 }
 
-/** The end of what a failed step printed; Node's tests list at their end what failed. */
+/** Returns the end of a failed step's output; Node's tests list the failures at their end. */
 function excerpt(text) {
   const lines = text.split('\n')
   const from = lines.findIndex((line) => line.startsWith('✖ failing tests:'))
   return (from < 0 ? lines.slice(-60) : lines.slice(from, from + 200)).join('\n')
 }
 
-/** Runs one step after the other: the next whose needs are met, unless it needs cargo's lock and another one has it. */
+// Runs steps one at a time: the next one whose dependencies are done, unless it needs cargo's lock and another step has it.
 const results = new Map()
 const waiting = [...steps]
 let cargoBusy = false

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# scripts/test.sh [PART | TEST FILE]... | --changed [COMMIT]: installs what these tests need, then runs them (scripts/test.mjs).
+# scripts/test.sh [PART | TEST FILE]... | --changed [COMMIT]: installs the tools that these tests need, then runs them (scripts/test.mjs).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/tools.sh

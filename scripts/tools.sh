@@ -1,4 +1,4 @@
-# Installs what a verb of build.sh, or a part of its tests, needs and lacks. Sourced; `need` is quick when there is nothing to do.
+# Installs the missing tools of a verb of build.sh or a part of its tests. Sourced; `need` is quick when nothing is missing.
 
 tools_dir=${XDG_CACHE_HOME:-$HOME/.cache}/tidelock # outlives `./build.sh clean` and is shared by all work trees
 export CHROMIUM=${CHROMIUM:-/usr/bin/chromium}
@@ -9,7 +9,7 @@ say() { printf '\033[1m==> %s\033[0m\n' "$*"; }
 die() { printf 'build.sh: %s\n' "$*" >&2; exit 1; }
 have() { command -v "$1" >/dev/null 2>&1; }
 
-# The one list of who needs what: a verb or a part of the tests → tools, and others whose needs are its own, too.
+# The only list of needs: a verb or a part of the tests → tools, and other verbs or parts whose needs it includes.
 needs_of() {
   case $1 in
     build) echo rust clang wasm_bindgen sqlite_sources npm ;;
@@ -29,7 +29,7 @@ needs_of() {
   esac
 }
 
-# need VERB...: installs all that they lack; Debian's packages in one go, before what is compiled or unpacked with them.
+# need VERB...: installs all missing tools; Debian packages at once and first, because compiling and unpacking needs them.
 need() {
   local tool tools=() later=() debian=() brew=()
   collect "$@"
@@ -52,7 +52,7 @@ need() {
   done
 }
 
-# The tools of verbs and parts, each once, in the order of the list.
+# Returns the tools of verbs and parts, each once, in the order of the list.
 collect() {
   local name
   for name in "$@"; do
@@ -77,7 +77,7 @@ install_packages() {
   DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends "${debian[@]}" >/dev/null
 }
 
-# The toolchain of rust-toolchain.toml.
+# Installs the toolchain of rust-toolchain.toml.
 need_rust() {
   have cargo || die 'Rust is missing: install it with rustup'
   have rustup || return 0
@@ -89,7 +89,7 @@ need_rust() {
   esac
 }
 
-# Unoptimised: it takes 2 s more to run, and two minutes less to compile.
+# Unoptimised: it runs 2 s longer, but compiles two minutes faster.
 need_wasm_bindgen() {
   local version
   version=$(sed -n '/^name = "wasm-bindgen"$/{n;s/version = "\(.*\)"/\1/p}' Cargo.lock)
@@ -100,7 +100,7 @@ need_wasm_bindgen() {
   fi
 }
 
-# The link that .cargo/config.toml names: SQLite's sources as the native build has them, so that both run the same version.
+# Makes the link that .cargo/config.toml uses to SQLite's sources of the native build, so that both builds have the same version.
 need_sqlite_sources() {
   local sources
   sources=$(cargo metadata --format-version 1 --locked --quiet | node -e '
@@ -111,7 +111,7 @@ need_sqlite_sources() {
   [ "$(readlink .cache/sqlite3 || true)" = "$sources" ] || ln -sfn "$sources" .cache/sqlite3
 }
 
-# need_npm [FOLDER]: node_modules as the lock file says.
+# need_npm [FOLDER]: installs node_modules by the lock file.
 need_npm() {
   local folder=${1:-.}
   have npm || die 'Node 20.19 or later, with npm, is missing'

@@ -1,8 +1,8 @@
-// Reading and writing a module's binary form, and the names in it: what the scripts around the build share.
+// Reads and writes the binary form of a module and its names. Shared by the build scripts.
 
 import { execFileSync } from 'node:child_process'
 
-/** Reads a module from a place on, at first behind its header. */
+/** Reads a module from a position on; initially after its header. */
 export class Reader {
   constructor(bytes, at = 8) {
     this.bytes = bytes
@@ -13,7 +13,7 @@ export class Reader {
     return this.bytes[this.at++]
   }
 
-  /** A LEB128 number without a sign; of one with a sign it skips the bytes. */
+  /** Reads an unsigned LEB128 number. Of a signed one it skips the bytes. */
   number() {
     let result = 0
     for (let shift = 0; ; shift += 7) {
@@ -29,12 +29,12 @@ export class Reader {
     return this.bytes.toString('utf8', this.at - length, this.at)
   }
 
-  /** Calls `read` as often as the count says that stands here; gives what it gave. */
+  /** Reads a count and calls `read` that often; returns the results. */
   list(read) {
     return Array.from({ length: this.number() }, read)
   }
 
-  /** The range of as many bytes as the number says that stands here; the reader is behind it then. */
+  /** Reads a length and returns the range of that many bytes; the reader is after it then. */
   range() {
     const length = this.number()
     this.at += length
@@ -42,7 +42,7 @@ export class Reader {
   }
 }
 
-/** The sections in order: `id`, `name` (of custom ones), from where to where they are with their header, and where their content begins. */
+/** Returns the sections in order: `id`, `name` (of custom sections), the range with header, and the start of the content. */
 export function sectionsOf(bytes) {
   const reader = new Reader(bytes)
   const sections = []
@@ -58,19 +58,19 @@ export function sectionsOf(bytes) {
   return sections
 }
 
-/** A number as LEB128. */
+/** Encodes a number as LEB128. */
 export function encode(value) {
   const bytes = []
   for (; value > 127; value >>>= 7) bytes.push((value & 127) | 128)
   return [...bytes, value]
 }
 
-/** How many functions a module imports: those come first when functions are counted. */
+/** Returns the number of imported functions, which have the first function indexes. */
 export function importedFunctions(bytes) {
   return WebAssembly.Module.imports(new WebAssembly.Module(bytes)).filter(({ kind }) => kind === 'function').length
 }
 
-/** The names of a module's functions by their numbers, imported ones included; none without a `name` section. */
+/** Returns the names of a module's functions by index, imported ones included; none without a `name` section. */
 export function functionNames(bytes) {
   const names = new Map()
   const section = sectionsOf(bytes).find(({ id, name }) => id === 0 && name === 'name')
@@ -84,13 +84,13 @@ export function functionNames(bytes) {
   return names
 }
 
-/** A custom section. */
+/** Makes a custom section. */
 export function customSection(name, content) {
   const body = [...encode(name.length), ...Buffer.from(name), ...content]
   return Buffer.from([0, ...encode(body.length), ...body])
 }
 
-/** The `name` section of a module of that name, with the names of functions by their numbers. */
+/** Makes the `name` section of a module with the names of its functions by index. */
 export function nameSection(module, functions) {
   const named = (text) => [...encode(Buffer.byteLength(text)), ...Buffer.from(text)]
   const part = (kind, content) => [kind, ...encode(content.length), ...content]
@@ -99,7 +99,7 @@ export function nameSection(module, functions) {
   return customSection('name', [...own, ...(functions.size > 0 ? part(1, [...encode(functions.size), ...all]) : [])])
 }
 
-/** Rust's paths of symbols, in their order; what isn't Rust's stays. */
+/** Demangles Rust symbols, in order; other names stay unchanged. */
 export function demangle(symbols) {
   const output = execFileSync('llvm-cxxfilt-19', { input: symbols.join('\n'), maxBuffer: 1e9, encoding: 'utf8' })
   return output.split('\n')

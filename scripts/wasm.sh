@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# The crate → pkg-js/dist/tidelock_bg.wasm with its parts beside it, and pkg-js/generated/instance.js. The flags for SQLite's C are in .cargo/config.toml.
-# The same files with their functions' names are in .cache/named: that is a quarter more (10 % in gzip), which no app should download.
+# Builds the crate into pkg-js/dist/tidelock_bg.wasm with its parts beside it, and pkg-js/generated/instance.js. .cargo/config.toml has the
+# flags for SQLite's C code. Copies with function names are in .cache/named: names add a quarter of bytes (10 % in gzip).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/tools.sh
 
-# Its own folder: these flags would make every other build start again.
+# A separate folder, because these flags would invalidate every other build.
 target=target/wasm
 built=$target/wasm32-unknown-unknown/release/tidelock.wasm
 glue=.cache/glue
@@ -17,16 +17,15 @@ features='--enable-bulk-memory --enable-bulk-memory-opt --enable-nontrapping-flo
 [ -f "$built" ] || say 'the first build takes two to three minutes on 2 cores'
 need build
 
-# The standard library is compiled along, for size. A panic tells what it is and where (src/wasm/panics.rs) before it traps, or the
-# `internal` that users get could not be traced to its cause: 2.8 % of gzip more than -Cpanic=immediate-abort, which runs no hook.
-# Nothing that users see is formatted with {:?}, so that goes, and with it the values that a panic would show. These are unstable
-# options of the stable compiler: of exactly the version that is installed, and they change no code that compiles without them. The
-# relocations tell what reaches what, for scripts/split.mjs.
+# The standard library is compiled for size, too. A panic reports its message and place (src/wasm/panics.rs) before it traps, because an
+# `internal` error without them could not be traced to its cause: 2.8 % more gzip than -Cpanic=immediate-abort, which runs no hook. Nothing
+# that users see is formatted with {:?}, so Debug output is removed, and with it the values in panic messages. These are unstable options of
+# exactly the installed stable compiler, and they don't change code that compiles without them. scripts/split.mjs reads the relocations.
 #
-# The places of panics are in the file: without their columns, and without the folders of this machine, of which only what comes after
-# the registry's and the standard library's is left.
+# The places of panics are in the file, without columns and without the folders of this machine: only the part of a path after the registry's
+# or the standard library's folder is kept.
 #
-# As a cdylib alone: while the crate is a Rust library, too, cargo leaves the profile's link-time optimization out without a word.
+# Built as a cdylib only: when the crate is a Rust library, too, cargo silently skips the profile's link-time optimization.
 cargo fetch --quiet --locked
 remap="--remap-path-prefix=$(rustc --print sysroot)/lib/rustlib/src/rust/library/="
 for folder in "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*/; do remap+=" --remap-path-prefix=$folder="; done
@@ -36,9 +35,8 @@ RUSTC_BOOTSTRAP=1 RUSTFLAGS="-Zunstable-options -Cpanic=abort -Zlocation-detail=
   cargo rustc --release --lib --crate-type cdylib --target wasm32-unknown-unknown --locked --target-dir "$target" \
   -Z build-std=std,panic_abort -Z build-std-features=optimize_for_size
 
-# small FILE.wat: a part of it in dist, by wasm-opt, and its functions in an order that gzip likes. Not --converge: what it saves raw,
-# gzip loses; so does naming what is computed twice (local-cse). The lowest 1024 bytes of memory are the far end of the stack: nothing
-# lies there.
+# small FILE.wat: optimises a module into dist with wasm-opt, with its functions in an order that compresses well. Without --converge, whose
+# raw savings cost more in gzip, as does local-cse. The lowest 1024 bytes of memory are the far end of the stack and hold no data.
 small() {
   set -e
   local in=$1 out opt=node_modules/.bin/wasm-opt
@@ -49,7 +47,7 @@ small() {
   $opt --reorder-functions-by-name -g -ol 3 -s 2 --generate-stack-ir --optimize-stack-ir $features "$in.named" -o "$out"
 }
 
-# wasm-opt takes 20 s: not again for the same input.
+# wasm-opt takes 20 s: skip it for the same input.
 stamp=$(cat "$built" scripts/wasm.sh scripts/parts.json scripts/split.mjs scripts/split/* scripts/order.mjs scripts/wasm-bytes.mjs package-lock.json | sha256sum | cut -c 1-32)
 if [ ! -f "$dist/tidelock_bg.wasm" ] || [ "$stamp" != "$(cat $glue/stamp 2>/dev/null)" ]; then
   say 'wasm: wasm-bindgen, parts, wasm-opt'
@@ -62,7 +60,7 @@ if [ ! -f "$dist/tidelock_bg.wasm" ] || [ "$stamp" != "$(cat $glue/stamp 2>/dev/
   node scripts/split.mjs "$built" "$glue/whole.wat" "$glue/parts" > "$glue/split.log"
   export -f small
   export dist features
-  # The largest first: it takes longest.
+  # The largest first, because it takes longest.
   ls -S "$glue"/parts/*.wat | xargs -P "$(nproc)" -I '{}' bash -c 'small "$1"' small '{}'
   node scripts/split/mark.mjs "$stamp" "$named" "$dist"/*.wasm
   echo "$stamp" > "$glue/stamp"

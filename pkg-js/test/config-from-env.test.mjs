@@ -36,20 +36,20 @@ test('the warning goes to the console, once', (t) => {
   assert.equal(warn.mock.callCount(), 1)
 })
 
-test('the anon key stands in for the publishable one, and comes after it', () => {
+test('the publishable key is preferred to the anon key', () => {
   const { SUPABASE_PUBLISHABLE_KEY: _, ...url } = supabase
   assert.equal(read({ ...url, SUPABASE_ANON_KEY: 'anon' }).config.remote.key, 'anon')
   assert.equal(read({ ...supabase, SUPABASE_ANON_KEY: 'anon' }).config.remote.key, 'sb_publishable_x')
   assert.throws(() => read(url), { code: 'invalid_argument', message: /SUPABASE_PUBLISHABLE_KEY/ })
 })
 
-test('empty values count as none, and other types too', () => {
+test('empty values and values of other types are ignored', () => {
   assert.throws(() => read({ TIDELOCK_DATABASE: ' ', SUPABASE_URL: '', DEV: true, TIDELOCK: 1 }), {
     code: 'invalid_argument',
   })
 })
 
-test('the interval of snapshots must be one', () => {
+test('the interval of snapshots must be a whole number of milliseconds', () => {
   const env = { TIDELOCK_DATABASE: 'shop' }
   assert.deepEqual(read({ ...env, TIDELOCK_SNAPSHOT_INTERVAL_MS: '60000' }).config.snapshots, { intervalMs: 60_000 })
   for (const bad of ['x', '0', '-1', '1.5']) {
@@ -60,12 +60,12 @@ test('the interval of snapshots must be one', () => {
   }
 })
 
-test('a project on another host is called after it', () => {
+test('a project on another host has the name of its host', () => {
   assert.equal(read({ ...supabase, SUPABASE_URL: 'http://127.0.0.1:54321' }).config.name, '127.0.0.1:54321')
   assert.throws(() => read({ ...supabase, SUPABASE_URL: 'nowhere' }), { code: 'invalid_argument' })
 })
 
-test('open takes what it gives', () => {
+test('open accepts the result', () => {
   const { config } = read({ TIDELOCK_DATABASE: 'shop', ...supabase, TIDELOCK_SNAPSHOT_INTERVAL_MS: '5000' })
   const checked = checkOptions(config, { title: '', url: '', server: false, secrets: false })
   assert.equal(checked.snapshots.intervalMs, 5000)

@@ -1,13 +1,13 @@
-// The engine under the TypeScript sources, in Node: the built wasm, and one instance of it opened as open() opens it.
+// The engine under the TypeScript sources, in Node: one instance of the built wasm, opened in the way of open().
 import { readFile } from 'node:fs/promises'
 import { Bridge, openHere } from '../src/instance/bridge.ts'
+import { DatabaseClient } from '../src/instance/database-client.ts'
 import { createDatabaseInstance } from '../src/instance/instance.ts'
-import { LocalUser } from '../src/instance/user.ts'
 import { FolderFiles } from '../src/node/files.ts'
 import { checkOptions } from '../src/options/check-options.ts'
 import { checkRareOptions } from '../src/options/rare-options.ts'
 
-// Where run.mjs found the tests: beside the bundles lies nothing.
+// Relative to the test sources, because run.mjs puts the bundles into a temporary folder.
 const dist = new URL('../dist/', TESTS)
 const compiled = new Map()
 
@@ -18,8 +18,8 @@ async function compile(part) {
 }
 
 /**
- * An instance with the real `Core`, but for the methods that `replaced(core)` gives; `replaced.open(open, host)` may do something else than
- * to open it.
+ * Creates an instance with the real `Core`, except for the methods that `replaced(core)` returns. `replaced.open(open, host)`, if given,
+ * replaces the opening.
  */
 export async function createEngine(onTrap, replaced = () => ({})) {
   const instance = await createDatabaseInstance(await compile('bg'), compile, onTrap)
@@ -37,7 +37,7 @@ export async function createEngine(onTrap, replaced = () => ({})) {
   return { ...instance, Core: over(Core, { open, openFolder }) }
 }
 
-/** A trap: the first call of a Core at an address outside of the memory. The guard of the instance tells it. */
+/** Makes the instance trap, by calling a Core at an address outside of the memory. */
 export function trap({ Core }) {
   const stray = Object.create(Core.prototype)
   stray.__wbg_ptr = 0x7fff0000
@@ -48,7 +48,7 @@ export function trap({ Core }) {
 
 let names = 0
 
-/** The options of `open`, as given and checked. */
+/** Returns the options of `open`, as given and checked. */
 export function optionsOf(given, warnings = []) {
   const options = {
     name: `engine-${++names}`,
@@ -60,34 +60,34 @@ export function optionsOf(given, warnings = []) {
   return { options, checked: { ...checkOptions(options, around), ...checkRareOptions(options, false) } }
 }
 
-/** Begins to open a database, in memory unless a `path` is given; `opened` gives it. */
+/** Begins to open a database, in memory unless a `path` is given; `opened` resolves to it. */
 export async function opening(given, replaced) {
   const warnings = []
   const { options, checked } = optionsOf(given, warnings)
-  const user = new LocalUser(options)
-  const bridge = new Bridge(checked, options, user)
+  const client = new DatabaseClient(options)
+  const bridge = new Bridge(checked, options, client)
   const engine = await createEngine((error) => bridge.trapped(error), replaced)
   const folder = checked.path === undefined ? undefined : new FolderFiles(checked.path)
   return {
-    opened: openHere(bridge, checked, user, engine, folder).then(() => user.attach()),
+    opened: openHere(bridge, checked, client, engine, folder).then(() => user.attach()),
     engine,
     warnings,
     trap: () => trap(engine),
   }
 }
 
-/** The same, opened: `db` with what belongs to it. */
+/** Opens a database: `db`, with the other results of {@link opening}. */
 export async function openEngine(given, replaced) {
   const { opened, ...parts } = await opening(given, replaced)
   return { ...parts, db: await opened }
 }
 
-/** A promise with its ends in the hand. */
+/** Returns a promise with its `resolve` and `reject`. */
 export function deferred() {
   const parts = {}
   parts.promise = new Promise((resolve, reject) => Object.assign(parts, { resolve, reject }))
   return parts
 }
 
-/** Lets everything that is ready run. */
+/** Yields to the event loop once. */
 export const settle = () => new Promise((resolve) => setImmediate(resolve))

@@ -1,4 +1,4 @@
-// Files that users keep and bring along: names, compression, encryption, seeds.
+// Files of snapshots and seeds: names, compression, encryption.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { gzipSync } from 'node:zlib'
@@ -29,7 +29,7 @@ test('a file is named by time, id, format, compression and encryption', async ()
   )
 })
 
-test('what a file holds comes back, told by its contents alone', async () => {
+test('the contents of a file come back; only its contents decide its format', async () => {
   const key = await crypto.subtle.generateKey({ name: 'AES-GCM', length: 256 }, false, ['encrypt', 'decrypt'])
   for (const zip of [false, true]) {
     for (const encryption of [undefined, secret, { key }]) {
@@ -51,7 +51,7 @@ test('a wrong or missing passphrase, and a file that was changed, fail to decryp
   await assert.rejects(fromFile(file, { key }, megabyte), failed)
   await assert.rejects(fromFile(file.slice(0, 30), secret, megabyte), failed)
   await assert.rejects(fromFile(file.slice(0, -1), secret, megabyte), failed)
-  // A byte of the salt, of the nonce, of what is reserved, of the ciphertext and of the tag.
+  // One byte each of the salt, the nonce, the reserved bytes, the ciphertext and the tag.
   for (const at of [10, 20, 35, 60, file.length - 1]) {
     const changed = file.slice()
     changed[at] ^= 1
@@ -67,14 +67,14 @@ test('a wrong or missing passphrase, and a file that was changed, fail to decryp
   }
 })
 
-test('two files of the same snapshot have no ciphertext in common', async () => {
+test('two files of the same snapshot share no ciphertext', async () => {
   const one = await (await toFile(snapshot, pieces, 'sqlite', false, secret)).arrayBuffer()
   const two = await (await toFile(snapshot, pieces, 'sqlite', false, secret)).arrayBuffer()
   assert.notDeepEqual(one.slice(16, 44), two.slice(16, 44))
   assert.notDeepEqual(one.slice(44), two.slice(44))
 })
 
-test('a small file that holds a very large one is stopped, and a damaged one is told', async () => {
+test('a small file that expands to a very large one is stopped, and a damaged one is reported', async () => {
   const bomb = (start, megabytes) => new Uint8Array(gzipSync(Buffer.alloc(megabytes * megabyte, start)))
   for (const [start, megabytes, code] of [
     ['SQLite format 3\0', 2, 'database_too_large'],
@@ -93,7 +93,7 @@ test('encrypt needs a passphrase or a key for AES-GCM, and only one of them', as
     assert.throws(() => checkFileEncryption('encrypt', wrong), { code: 'invalid_argument' })
 })
 
-test('a seed is bytes, a Blob, a function that gives them, or a URL', async () => {
+test('a seed is bytes, a Blob, a function that returns them, or a URL', async () => {
   for (const seed of [
     text,
     text.buffer,

@@ -1,9 +1,9 @@
-// Aggregates of the user's, without an engine: what is kept between their steps.
+// User-defined aggregates without an engine: the states between their steps.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { checkFunctions, loadFunctions } from '../src/functions/functions.ts'
 
-test('aggregates keep a state for each group, and let go of it', async () => {
+test('aggregates keep a state for each group, and free it', async () => {
   const source = {
     aggregate: {
       listed: {
@@ -32,5 +32,5 @@ test('aggregates keep a state for each group, and let go of it', async () => {
   const failed = functions.call(0, step, 0, ['x'])
   assert.throws(() => functions.call(0, step, failed, ['bad']), /bad/)
   assert.equal(functions.running, false)
-  assert.throws(() => functions.call(2, step, 0, []), /it gave a promise/)
+  assert.throws(() => functions.call(2, step, 0, []), /it returned a promise/)
 })

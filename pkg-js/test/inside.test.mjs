@@ -1,4 +1,4 @@
-// What no user brings about at will: the engine itself, with one of its steps delayed, failed or trapped.
+// Tests of the engine with one of its steps delayed, failed or trapped, which no user can cause at will.
 import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -14,7 +14,7 @@ after(() => {
   for (const path of folders) rmSync(path, { recursive: true, force: true })
 })
 
-/** A database in a folder, with a table `t`. From then on a write is stored when `store` resolves. */
+/** Opens a database in a folder, with a table `t`. Later writes count as stored when `store` resolves. */
 async function storedLate() {
   const path = mkdtempSync(join(tmpdir(), 'tidelock-inside-'))
   folders.push(path)
@@ -36,7 +36,7 @@ test('a write resolves when it is stored; the next call begins before that, and 
   await write(tx, 1)
   const writes = [
     tx.commit().then(() => done.push('commit')),
-    // Twice: as text, and by its number.
+    // Twice: by its text, and by its number.
     write(db, 2).then(({ changes }) => done.push(changes)),
     write(db, 3).then(({ changes }) => done.push(changes)),
     db.transaction((inner) => write(inner, 4)).then(() => done.push('transaction')),
@@ -53,7 +53,7 @@ test('a write resolves when it is stored; the next call begins before that, and 
   await db.close()
 })
 
-test('what a wait for the turn leaves of timeoutMs is all that the statement may take', async () => {
+test('the time spent waiting for the connection mutex counts towards timeoutMs', async () => {
   const { db } = await openEngine()
   const tx = await db.begin()
   const started = Date.now()
@@ -96,7 +96,7 @@ for (const step of ['open', 'start']) {
   })
 }
 
-test('a trap ends everything that waits, closes the database and frees the lock', async () => {
+test('a trap rejects all pending calls, closes the database and releases the lock', async () => {
   const { db, path, trap } = await storedLate()
   const closes = []
   db.addEventListener('close', ({ detail }) => closes.push(detail.reason))
@@ -108,7 +108,7 @@ test('a trap ends everything that waits, closes the database and frees the lock'
   const calls = [
     db.run('INSERT INTO t VALUES (1)'), // waits until it is stored
     db.transaction(() => new Promise(() => {})), // whose function hangs
-    db.run('INSERT INTO t VALUES (2)'), // waits for its turn
+    db.run('INSERT INTO t VALUES (2)'), // waits for the mutex
   ]
   await settle()
   trap()
@@ -126,7 +126,7 @@ test('a trap ends everything that waits, closes the database and frees the lock'
   await again.db.close()
 })
 
-test('a transaction that does nothing for five seconds is warned about once', async () => {
+test('a transaction that is idle for five seconds gives one warning', async () => {
   const { db, warnings } = await openEngine()
   await db.exec('CREATE TABLE t (id)')
   mock.timers.enable({ apis: ['setTimeout', 'Date'] })
@@ -157,7 +157,7 @@ test('a transaction that does nothing for five seconds is warned about once', as
   await db.close()
 })
 
-test('a pull that is aborted rejects with the reason, unless it went through', async () => {
+test('an aborted pull rejects with the reason, unless it has succeeded', async () => {
   const stop = [new AbortController(), new AbortController()]
   const asked = deferred()
   let answer = async (_, { signal }) => {

@@ -1,5 +1,5 @@
-// Messages of the TypeScript face that neither Node with the built package nor one page brings about at will: of lost tabs and workers,
-// of full memory, of what browsers refuse. Each is made by the code that makes it there.
+// Messages of the TypeScript side that neither the built package in Node nor a single page can cause at will: of lost tabs and workers, of
+// full memory, of refusals by browsers. Each is created by the code that creates it in a browser.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { having, Shown } from '../../tests/messages/golden.mjs'
@@ -9,14 +9,14 @@ import { loaded } from '../src/base/lazy-module.ts'
 import { decodeText } from '../src/engine/codec/text.ts'
 import { resolveConflict } from '../src/functions/resolve-conflict.ts'
 import { deleteDatabase } from '../src/open/stored.ts'
-import { fromThrown } from '../src/rpc/thrown.ts'
-import { differs, judge, rekeyed } from '../src/tabs/compatibility.ts'
+import { deserializeError } from '../src/rpc/serialized-error.ts'
+import { checkCompatibility, optionDiffers, rekeyed } from '../src/tabs/compatibility.ts'
 import { Forwarding } from '../src/tabs/forwarding.ts'
-import { Sendings } from '../src/tabs/sending.ts'
-import { Lost, Serving } from '../src/tabs/serving.ts'
-import { otherVersion, refusal } from '../src/tabs/wire.ts'
+import { PendingCalls } from '../src/tabs/pending-calls.ts'
+import { EngineLost, ServingEngine } from '../src/tabs/serving-engine.ts'
+import { rejectionFor, versionMismatch } from '../src/tabs/wire.ts'
 import { deferred, openEngine, settle, trap } from './engine.mjs'
-import { facts, one, two } from './tab-facts.mjs'
+import { info, one, two } from './tab-info.mjs'
 
 async function shows(name, acts) {
   const shown = new Shown(name)
@@ -30,7 +30,7 @@ async function shows(name, acts) {
   shown.check()
 }
 
-/** A query for which the engine has no memory. */
+/** Runs a query for which the engine has no memory. */
 async function starved() {
   const execute = () => {
     throw new RangeError('Array buffer allocation failed')
@@ -49,13 +49,13 @@ const met = { table: 'items', key: { id: 1 }, base: null, local: null, remote: n
 const decided = (given) =>
   resolveConflict({ url: '', key: '', tables: [{ table: 'items', conflict: () => given }] }, met)
 
-test('what memory, browsers and functions give', () =>
+test('messages about memory, browsers and functions', () =>
   shows('inside', {
     'a call for which there is no memory': starved,
     'a call after a trap': trapped,
     'a file for which there is no memory': () => joined([{ length: 2 ** 53 - 1 }]),
-    'a text longer than strings are': () =>
-      // As Chromium answers.
+    'a text longer than a string can be': () =>
+      // Chromium returns an empty string.
       having(
         TextDecoder.prototype,
         'decode',
@@ -81,8 +81,8 @@ test('what memory, browsers and functions give', () =>
       gate.resolve()
       return nested
     },
-    'a conflict function that gives no row': () => decided('row'),
-    'a conflict function that gives no value': () => decided({ id: 1, name: Symbol('name') }),
+    'a conflict function that returns no row': () => decided('row'),
+    'a conflict function that returns an unsupported value': () => decided({ id: 1, name: Symbol('name') }),
     'a browser that does not delete': () => {
       const indexedDB = {
         deleteDatabase() {
@@ -98,41 +98,46 @@ test('what memory, browsers and functions give', () =>
     },
   }))
 
-/** The calls of a tab whose leader has these answers, and dies when it is asked anything else. */
+/** Returns the calls of a tab whose leader has these answers, and is lost at any other call. */
 async function served(answers) {
   const forwarding = new Forwarding(() => {})
   const ask = async (method) => {
     if (method in answers) return answers[method]
-    throw new Lost()
+    throw new EngineLost()
   }
-  forwarding.serve(new Serving({ ask, tell() {} }, forwarding.numbers, { notes: false, own: false }), () => {})
+  forwarding.serve(
+    new ServingEngine({ ask, tell() {} }, forwarding.ids, { recordsWrites: false, isOwn: false }),
+    () => {},
+  )
   await settle()
   const { handlers } = forwarding
   const statement = (sql) => ['statement', 0, sql, []]
   return {
     statement: (sql) => handlers.run(undefined, statement(sql), 0),
-    inTransaction: async (sql) => handlers.run(undefined, statement(sql), await handlers.turn()),
+    inTransaction: async (sql) => handlers.run(undefined, statement(sql), await handlers.acquire()),
   }
 }
 
-test('what tabs tell each other', () =>
+test('messages between tabs', () =>
   shows('tabs', {
-    'another option than the leader has': () => Promise.reject(judge(facts([]), facts([], { integers: 'bigint' }))),
-    'another secret than the leader has': () => Promise.reject(differs('encryption')),
+    'another option than the leader has': () =>
+      Promise.reject(checkCompatibility(info([]), info([], { integers: 'bigint' }))),
+    'another secret than the leader has': () => Promise.reject(optionDiffers('encryption')),
     'a secret that another tab has changed': () => Promise.reject(rekeyed()),
-    'another version of tidelock': () => Promise.reject(otherVersion({ hello: 'a tab' })),
-    'a call that the leader does not know': () => Promise.reject(fromThrown(refusal({ message: { id: 1 } }).thrown)),
-    'an older app than the leader is': () => Promise.reject(judge(facts([one, two]), facts([one]))),
-    'a migration left out': () => Promise.reject(judge(facts([one, two]), facts([two]))),
-    'a migration changed': () => Promise.reject(judge(facts([one]), facts([{ ...one, checksum: 'c' }]))),
-    'a migration that comes late': () => Promise.reject(judge(facts([two]), facts([one, two]))),
-    'nobody who leads': () => {
-      const sendings = new Sendings()
-      sendings.timeoutMs = 5
-      return sendings.call({ send: () => {}, onLost: () => 'again' })
+    'another version of tidelock': () => Promise.reject(versionMismatch({ hello: 'a tab' })),
+    'a call that the leader does not know': () =>
+      Promise.reject(deserializeError(rejectionFor({ message: { id: 1 } }).thrown)),
+    'an older app than that of the leader': () => Promise.reject(checkCompatibility(info([one, two]), info([one]))),
+    'a migration left out': () => Promise.reject(checkCompatibility(info([one, two]), info([two]))),
+    'a migration changed': () => Promise.reject(checkCompatibility(info([one]), info([{ ...one, checksum: 'c' }]))),
+    'a migration that comes late': () => Promise.reject(checkCompatibility(info([two]), info([one, two]))),
+    'no leader': () => {
+      const pendingCalls = new PendingCalls()
+      pendingCalls.timeoutMs = 5
+      return pendingCalls.call({ send: () => {}, onLost: () => 'again' })
     },
     'a write when the leader dies': async () => (await served({})).statement('INSERT INTO t VALUES (1)'),
-    'a transaction when the leader dies': async () => (await served({ turn: 1 })).inTransaction('SELECT 1'),
-    'a result whose columns were not told': async () =>
+    'a transaction when the leader dies': async () => (await served({ acquire: 1 })).inTransaction('SELECT 1'),
+    'a result without its column names': async () =>
       (await served({ run: { results: [{ buffer: new ArrayBuffer(80), shape: 5 }] } })).statement('SELECT 1'),
   }))

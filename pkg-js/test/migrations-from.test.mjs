@@ -124,10 +124,10 @@ for (const [what, [files, migrations]] of Object.entries(understood)) {
   test(what, () => assert.deepEqual(migrationsFrom(files), migrations))
 }
 
-// Bundled to another place, so not by this file's own address.
+// The test is bundled into another folder, so import.meta.url can't be used.
 const folders = join(process.cwd(), 'tests/fixtures/migrations')
 
-/** The texts of a folder, by path. */
+/** Returns the texts of a folder by path. */
 function filesOf(tool) {
   const paths = readdirSync(join(folders, tool), { recursive: true }).filter((path) => path.endsWith('.sql'))
   return Object.fromEntries(paths.map((path) => [`./${tool}/${path}`, readFileSync(join(folders, tool, path), 'utf8')]))

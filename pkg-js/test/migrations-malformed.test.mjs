@@ -1,4 +1,4 @@
-// Files that can't be migrations: each is refused by its name and line, with a hint that fits. What only looks odd is understood.
+// Files that can't be migrations are refused with name, line and a fitting hint. Files that only look unusual are accepted.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { migrationsFrom } from '../src/api/migrations-from.ts'
@@ -15,12 +15,12 @@ const folder = /migration\.sql/
 const utf8 = /UTF-8/
 const glob = /\?raw/
 
-/** What each is: the files, the one at fault, its line (where there is one), what the hint speaks of. */
+/** Each case: the files, the wrong one, its line (where there is one), and the subject of the hint. */
 const refused = {
   'a name without a version': [{ 'm/schema.sql': up }, 'm/schema.sql', 1, names],
   'a version that runs into the name': [{ '0001a.sql': up }, '0001a.sql', 1, names],
-  'a version with nothing behind it': [{ '0001_.sql': up }, '0001_.sql', 1, names],
-  'a version with only a space behind it': [{ '0001_ .sql': up }, '0001_ .sql', 1, names],
+  'a version with nothing after it': [{ '0001_.sql': up }, '0001_.sql', 1, names],
+  'a version with only a space after it': [{ '0001_ .sql': up }, '0001_ .sql', 1, names],
   'a direction without a version': [{ 'm/up.sql': up }, 'm/up.sql', 1, folder],
   'equal versions': [{ '1_a.sql': up, '1_b.sql': up }, '1_b.sql', 1, number],
   'versions that are equal as numbers': [{ '1_a.sql': up, '0001_b.sql': up }, '0001_b.sql', 1, number],
@@ -31,14 +31,14 @@ const refused = {
     1,
     number,
   ],
-  'two ways back': [
+  'two down scripts': [
     { '0001_a.sql': `-- migrate:up\n${up}-- migrate:down\n${down}`, '0001_a.down.sql': down },
     '0001_a.down.sql',
     1,
     number,
   ],
   'down.sql without up': [{ '0001_a.sql': up, '0002_b.down.sql': down }, '0002_b.down.sql', 1, /0002_b\.up\.sql/],
-  'a folder with only a way back': [{ '0001_a/down.sql': down }, '0001_a/down.sql', 1, /0001_a\/migration\.sql/],
+  'a folder with only a down script': [{ '0001_a/down.sql': down }, '0001_a/down.sql', 1, /0001_a\/migration\.sql/],
   'an undo of Flyway by itself': [{ 'm/U1__a.sql': down }, 'm/U1__a.sql', 1, /m\/V1__a\.sql/],
 
   'a folder of Prisma with another file': [
@@ -70,22 +70,22 @@ const refused = {
   'an unknown marker': [{ '1_a.sql': `-- migrate:up\n${up}-- migrate:undo\n${down}` }, '1_a.sql', 3, markers],
   'a marker with a typo': [{ '1_a.sql': `-- migrate:upp\n${up}` }, '1_a.sql', 1, markers],
   'a marker in capitals': [{ '1_a.sql': `-- migrate:up\n${up}-- MIGRATE:DOWN\n${down}` }, '1_a.sql', 3, markers],
-  'a marker that is indented': [{ '1_a.sql': `-- migrate:up\n${up}  -- migrate:down\n${down}` }, '1_a.sql', 3, markers],
+  'an indented marker': [{ '1_a.sql': `-- migrate:up\n${up}  -- migrate:down\n${down}` }, '1_a.sql', 3, markers],
   "goose's markers": [{ '1_a.sql': `-- of goose\n-- +goose Up\n${up}-- +goose Down\n${down}` }, '1_a.sql', 2, markers],
   "goose's markers under a name of Flyway": [{ 'V1__a.sql': `${up}-- +goose Down\n${down}` }, 'V1__a.sql', 2, markers],
-  'a way back inside up.sql': [
+  'a marker for down in up.sql': [
     { '1_a.up.sql': `-- migrate:up\n${up}-- migrate:down\n${down}` },
     '1_a.up.sql',
     3,
     /1_a\.sql/,
   ],
-  'a way forth inside down.sql': [
+  'a marker for up in down.sql': [
     { '1_a.up.sql': up, '1_a.down.sql': `-- Up Migration\n${up}` },
     '1_a.down.sql',
     1,
     /1_a\.sql/,
   ],
-  'a way back inside a file of Flyway': [
+  'a marker for down in a file of Flyway': [
     { 'V1__a.sql': `${up}-- Down Migration\n${down}` },
     'V1__a.sql',
     2,
@@ -124,7 +124,7 @@ const refused = {
   ],
   'a marker in a trigger': [{ '1_a.sql': `-- migrate:up\n${trigger}-- migrate:down\nEND;` }, '1_a.sql', 2, /END;/],
   'a marker in a string': [{ '1_a.sql': "-- migrate:up\nSELECT '\n-- migrate:down\n'" }, '1_a.sql', 2, /'/],
-  'an open string in the way back': [
+  'an open string in the down script': [
     { '1_a.sql': `-- migrate:up\n${up}-- migrate:down\n${down}SELECT 'a` },
     '1_a.sql',
     5,
@@ -144,13 +144,13 @@ const refused = {
     /\\n/,
   ],
 
-  'no text': [{ '1_a.sql': undefined }, '1_a.sql', undefined, glob],
-  'a text that comes later': [{ '1_a.sql': () => Promise.resolve(up) }, '1_a.sql', undefined, glob],
+  'undefined instead of a text': [{ '1_a.sql': undefined }, '1_a.sql', undefined, glob],
+  'a function that loads the text': [{ '1_a.sql': () => Promise.resolve(up) }, '1_a.sql', undefined, glob],
   'a promise': [{ '1_a.sql': Promise.resolve(up) }, '1_a.sql', undefined, glob],
   'a module': [{ '1_a.sql': { default: up } }, '1_a.sql', undefined, glob],
   bytes: [{ '1_a.sql': new TextEncoder().encode(up) }, '1_a.sql', undefined, glob],
-  'an address in place of a text': [{ '1_a.sql': '/assets/1_a-B3x.sql?v=2' }, '1_a.sql', undefined, glob],
-  'an address that holds the text': [
+  'a URL instead of a text': [{ '1_a.sql': '/assets/1_a-B3x.sql?v=2' }, '1_a.sql', undefined, glob],
+  'a data URL instead of a text': [
     { '1_a.sql': 'data:application/sql;base64,U0VMRUNUIDE=' },
     '1_a.sql',
     undefined,
@@ -174,30 +174,26 @@ for (const [what, [files, file, line, hint]] of Object.entries(refused)) {
   })
 }
 
-test('what are no files by path', () => {
+test('an argument that is not an object of texts by path', () => {
   for (const files of [undefined, null, 'a', [up], new Map([['1_a.sql', up]])]) {
     assert.throws(() => migrationsFrom(files), { code: 'invalid_argument', hint: /import\.meta\.glob/ })
   }
 })
 
-/** What only looks odd: the text, and the scripts that it is. */
+/** Unusual but valid files: the text, and the resulting scripts. */
 const understood = {
   'line ends of Windows': [`CREATE TABLE t(a);\r\n-- it's\r\nSELECT 1;\r\n`],
   'a byte order mark': [`\ufeff${up}`, up],
   'a byte order mark before a marker': [`\ufeff-- migrate:up\n${up}`, `-- migrate:up\n${up}`],
   'only comments': ['-- This is an empty migration.\n'],
-  'nothing to do on the way forth': [
-    `-- migrate:up\n\n-- migrate:down\n${down}`,
-    '-- migrate:up\n\n',
-    `-- migrate:down\n${down}`,
-  ],
-  'a trigger with everything': [
+  'an empty up script': [`-- migrate:up\n\n-- migrate:down\n${down}`, '-- migrate:up\n\n', `-- migrate:down\n${down}`],
+  'a trigger with all its clauses': [
     `CREATE TRIGGER r AFTER INSERT ON t BEGIN\n  SELECT CASE WHEN 1 THEN ';END;' END; -- END;\n  DELETE FROM t; /* ; */ END`,
   ],
   'a breakpoint in a trigger': [`/* trigger\n begin */ ${up}${trigger}--> statement-breakpoint\nEND;\n`],
-  'damaged letters in a comment': [`-- Jos\ufffd\n${up}`],
+  'damaged characters in a comment': [`-- Jos\ufffd\n${up}`],
   'a comment about migrations': [`-- migrate: all of it, up and down\n${up}`],
-  'breakpoints behind semicolons and at both ends': [
+  'breakpoints after semicolons and at both ends': [
     `--> statement-breakpoint\n${up}--> statement-breakpoint\n\n--> statement-breakpoint\n${down}--> statement-breakpoint`,
   ],
   'breakpoints in place of semicolons': [
@@ -214,7 +210,7 @@ for (const [what, [text, forth = text, back]] of Object.entries(understood)) {
   })
 }
 
-test('files of other kinds are none of ours', () => {
+test('files of other kinds are ignored', () => {
   const files = {
     'm/migration_lock.toml': 5,
     'm/1_a/README.md': up,

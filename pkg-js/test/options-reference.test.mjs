@@ -1,4 +1,4 @@
-// docs/options.md is written from the types of the options, with their comments, and from the rules that check them. `UPDATE_GOLDEN=1` writes it.
+// docs/options.md is generated from the types of the options, their comments, and the rules that check them. `UPDATE_GOLDEN=1` writes it.
 import assert from 'node:assert/strict'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { test } from 'node:test'
@@ -21,7 +21,7 @@ const sections = [
   ['HealthThresholds', healthRules, 'open({ health: { … } })'],
 ]
 
-/** The options of an interface: name, whether it is required, its comment as one text, and what its comment gives as default. */
+/** Returns the options of an interface: name, whether it is required, its comment as one text, and the default in the comment. */
 function optionsOf(type) {
   const [, body] = types.match(new RegExp(`export interface ${type} \\{\\n(.*?)\\n\\}`, 's'))
   return [...body.matchAll(/ {2}\/\*\*(.*?)\*\/\n {2}readonly (\w+)(\??):/gs)].map(([, comment, name, optional]) => {
@@ -54,7 +54,7 @@ function table([type, rules, written]) {
   ]
 }
 
-test('each option has a rule and a comment, and both give the same default', () => {
+test('each option has a rule and a comment, with the same default', () => {
   for (const [type, rules] of sections) {
     const options = optionsOf(type)
     assert.deepEqual(options.map(({ name }) => name).sort(), Object.keys(rules).sort(), type)
@@ -72,7 +72,7 @@ test('each option has a rule and a comment, and both give the same default', () 
   }
 })
 
-/** Their defaults depend on other options, or are the engine's. */
+/** Options whose defaults depend on other options, or are set by the engine. */
 const elsewhere = new Set([
   'storage',
   'auditTable',

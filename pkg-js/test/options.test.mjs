@@ -5,7 +5,7 @@ import { checkOptions } from '../src/options/check-options.ts'
 import { checkRareOptions } from '../src/options/rare-options.ts'
 
 const page = { title: 'Shop', url: 'https://shop.example/', server: false, secrets: false }
-/** What isn't given is undefined in what comes of it: to the engine that is the same as missing. */
+/** Removes undefined values: to the engine they are the same as missing ones. */
 const withoutUndefined = (value) => {
   if (Array.isArray(value)) return value.map(withoutUndefined)
   if (typeof value !== 'object' || value === null) return value
@@ -22,7 +22,7 @@ const remote = {
   tables: ['a', { table: 'b', primaryKey: 'id', cursor: 'updated_at' }],
 }
 
-test('the options say which parts of the wasm an opening needs', () => {
+test('the options decide which parts of the wasm are loaded', () => {
   const up = (text) => ({ migrations: [{ version: '1', name: 'one', up: text }] })
   for (const [options, parts] of [
     [{}, []],
@@ -82,7 +82,7 @@ test('the defaults are those of the contract', () => {
   })
 })
 
-test('undefined is the same as not given', () => {
+test('undefined is the same as a missing option', () => {
   const names = [
     'migrations',
     'storage',
@@ -189,12 +189,12 @@ test('options of the wrong kind are refused', () => {
     assert.throws(() => checkOptions(options, page), { code: 'invalid_argument' })
 })
 
-test('a passphrase and a key are what encrypts, and not part of what is passed as plain data', async () => {
+test('encryption takes a passphrase or a key, which are not passed to the engine as plain data', async () => {
   const key = await crypto.subtle.generateKey({ name: 'AES-GCM', length: 256 }, false, ['encrypt', 'decrypt'])
   for (const encryption of [{ passphrase: 'words' }, { key }]) assert.deepEqual(check({ encryption }), check({}))
 })
 
-test('the audit is complete with its defaults, and hides columns by name and by table', () => {
+test('the audit has defaults, and redacts columns by name and by table', () => {
   assert.deepEqual(check({ audit: ['a'] }).audit, { table: 'audit_log', tables: ['a'], redact: [] })
   const full = { tables: ['a', 'b'], redact: ['x', 'b.y'], retentionDays: 0.5 }
   assert.deepEqual(check({ audit: full, auditTable: 'log' }).audit, {
@@ -234,7 +234,7 @@ test('the audit is complete with its defaults, and hides columns by name and by 
     assert.throws(() => check(wrong), { code: 'invalid_argument' }, JSON.stringify(wrong))
 })
 
-test('tabs share what lies in the browser', () => {
+test('only databases in the browser can be shared by tabs', () => {
   assert.equal(check({ tabs: 'shared' }).name, 'shop')
   assert.throws(() => check({ tabs: 'shared', storage: 'memory' }), { code: 'invalid_argument' })
   assert.throws(() => check({ tabs: 'shared', storage: 'file' }), { code: 'unsupported_environment' })
@@ -247,25 +247,25 @@ test('cloud mode needs a remote, and realtime is off unless asked for', () => {
   assert.equal(check({ remote: { ...remote, realtime: true } }).remote.realtime, true)
 })
 
-test('each durability goes over, and so do hidden pages', () => {
+test('durability and onHidden are passed to the engine', () => {
   for (const durability of ['strict', 'relaxed', 'deferred', 'snapshot'])
     assert.equal(check({ durability }).durability, durability)
   assert.equal(check({}).snapshots.onHidden, true)
   assert.equal(check({ snapshots: { onHidden: false } }).snapshots.onHidden, false)
 })
 
-test('how long snapshots and log stay goes to the core, left out where it has no default', () => {
+test('retention of snapshots and log is passed to the engine, without values where there is no default', () => {
   const { snapshots } = check({ snapshots: { retentionDays: 0.5, logRetentionMs: 0, logMaxBytes: 0 } })
   assert.deepEqual([snapshots.retentionDays, snapshots.logRetentionMs, snapshots.logMaxBytes], [0.5, 0, 0])
   assert.ok(!('retentionDays' in check({}).snapshots || 'logMaxBytes' in check({}).snapshots))
 })
 
-test("durability 'snapshot' without snapshots makes no sense at all", () => {
+test("durability 'snapshot' without snapshots is refused", () => {
   assert.throws(() => check({ durability: 'snapshot', snapshots: false }), { code: 'invalid_argument' })
   assert.equal(check({ snapshots: false }).snapshots.enabled, false)
 })
 
-test('files are in a folder of the name, unless another one is named', () => {
+test("files are in a folder of the database's name, unless path names another one", () => {
   const server = { ...page, server: true }
   const folder = (options) => {
     const { storage, path } = check({ storage: 'file', ...options }, server)
@@ -285,7 +285,7 @@ test('files are in a folder of the name, unless another one is named', () => {
   assert.throws(() => check({ path: '/data' }), { code: 'invalid_argument' })
 })
 
-test('on a server nothing is opened that was not asked for', () => {
+test('on a server storage must be given', () => {
   const refusal = (options) => {
     try {
       check(options, { ...page, server: true })
@@ -294,7 +294,7 @@ test('on a server nothing is opened that was not asked for', () => {
     }
   }
   const inBrowser =
-    "Open it in the browser, once the page is there. A program in Node says where its data is: storage: 'file' with path, or storage: 'memory'"
+    "Open the database in the browser, after the page has loaded. In a Node program pass storage: 'file' with path, or storage: 'memory'"
   assert.deepEqual(refusal({}), ['unsupported_environment', 'storage', inBrowser])
   assert.deepEqual(refusal({ storage: 'indexeddb' }), ['unsupported_environment', 'storage', inBrowser])
   const inFolder = "Add storage: 'file' to path for a database in that folder"
@@ -303,7 +303,7 @@ test('on a server nothing is opened that was not asked for', () => {
   assert.equal(refusal({ storage: 'memory' }), undefined)
 })
 
-test('what this build lacks is told apart from what nobody knows', () => {
+test('options that this build lacks are told apart from unknown ones', () => {
   const remote = { url: 'https://x.supabase.co', key: 'k', tables: [] }
   const lacking = [
     [() => check({ storage: 'opfs' }), 'storage'],
@@ -322,7 +322,7 @@ test('what this build lacks is told apart from what nobody knows', () => {
   check({ cacheBytes: undefined })
 })
 
-test('migrations go over as data, functions stay here', () => {
+test('migrations are passed to the engine as data, functions stay in this thread', () => {
   const { migrations } = check({
     migrations: [
       { version: '1', name: 'a', up: 'A', down: 'B', checksum: 'c', transaction: false },
@@ -356,7 +356,7 @@ test('migrations go over as data, functions stay here', () => {
   }
 })
 
-test('a conflict function stays here and is called back', () => {
+test('a conflict function stays in this thread and is called back', () => {
   const [table] = check({ remote: { ...remote, tables: [{ table: 'a', conflict: () => null }] } }).remote.tables
   assert.deepEqual(table, { table: 'a', conflict: 'function' })
 })

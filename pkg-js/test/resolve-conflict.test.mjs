@@ -5,7 +5,7 @@ import { resolveConflict } from '../src/functions/resolve-conflict.ts'
 const met = { table: 'items', key: { id: 1 }, base: null, local: null, remote: null }
 const decide = (conflict) => resolveConflict({ url: '', key: '', tables: ['other', { table: 'items', conflict }] }, met)
 
-test('what a conflict function gives crosses with every digit', async () => {
+test('the result of a conflict function keeps every digit', async () => {
   const row = {
     id: 7,
     big: 9223372036854775807n,
@@ -27,7 +27,7 @@ test('what a conflict function gives crosses with every digit', async () => {
   )
 })
 
-test('null deletes, and anything else than a row is refused', async () => {
+test('null deletes, and other values than a row are refused', async () => {
   assert.equal(await decide(() => null), null)
   for (const wrong of [undefined, 1, 'row', [1], { a: Number.NaN }, { a: {} }, { a: Symbol('x') }]) {
     await assert.rejects(

@@ -1,5 +1,5 @@
-// Runs the tests of the TypeScript sources in Node: bundles each (which takes the types away), then hands them to Node's test runner.
-// `TIDELOCK_TESTS=options,tabs` names those that are meant.
+// Runs the tests of the TypeScript sources in Node: bundles each, which strips the types, then passes them to Node's test runner.
+// `TIDELOCK_TESTS=options,tabs` selects tests by name.
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -28,7 +28,7 @@ try {
     define: { TESTS: JSON.stringify(`${pathToFileURL(here)}/`) },
     plugins: [
       {
-        // They have files beside them: they stay where they are.
+        // These modules read files beside them, so they are not bundled.
         name: 'in-place',
         setup: ({ onResolve }) =>
           onResolve({ filter: /(messages\/golden\.mjs|generated\/instance\.js)$/ }, ({ path, resolveDir }) => ({
@@ -44,7 +44,7 @@ try {
     '--test',
     '--test-reporter=spec',
     '--test-concurrency=1',
-    // An engine that nobody can close any more keeps its timers.
+    // The timers of an engine that can't be closed any more would keep the process alive.
     '--test-force-exit',
     ...process.argv.slice(2),
     ...files,

@@ -1,4 +1,4 @@
-// What is masked in texts from outside, and which headers are refused; the same as in src/sync/config/credentials.rs.
+// Masking of texts from outside, and the headers that are refused; the same as in src/sync/config/credentials.rs.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import table from '../../tests/fixtures/credentials.json'
@@ -12,7 +12,7 @@ test('texts from outside are masked', () => {
   assert.deepEqual([name, message], ['TypeError', '***'])
 })
 
-test('what stands in URLs is masked', () => {
+test('secrets in URLs are masked', () => {
   const secrets = new Secrets({}, 'https://user:pa55word@x.co/a?X-Signature=s1gn%2Fature&n=1#tok3n-here')
   for (const [text, masked] of [
     ['pa55word or s1gn/ature or s1gn%2Fature or tok3n-here', '*** or *** or *** or ***'],
@@ -22,7 +22,7 @@ test('what stands in URLs is masked', () => {
     assert.equal(secrets.mask(text), masked)
 })
 
-test('headers that none can be, and secret keys in a page, are refused without the value', () => {
+test('invalid headers, and secret keys in a page, are refused without their value in the error', () => {
   const refused = (headers, secretsAllowed) =>
     assert.throws(
       () => checkHeaders('headers', headers, secretsAllowed),

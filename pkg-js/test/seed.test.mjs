@@ -12,7 +12,7 @@ after(() => {
   }
 })
 
-/** The address of a server that answers so. */
+/** Starts a server with this answer. Returns its URL. */
 async function serve(answer) {
   const server = createServer((_, response) => answer(response))
   servers.push(server)
@@ -34,15 +34,15 @@ const slow = [
   ],
 ]
 for (const [what, answer] of slow) {
-  test(`a seed that comes too slowly is given up: ${what}`, { timeout: 10_000 }, async () => {
+  test(`a seed that arrives too slowly is cancelled: ${what}`, { timeout: 10_000 }, async () => {
     const url = await serve(answer)
     const error = await loadSeed(url, undefined, undefined, pace).catch((thrown) => thrown)
     assert.equal(error.code, 'sync_network')
-    assert.match(String(error.cause), /Fewer than 1000 bytes came in 0\.3 s/)
+    assert.match(String(error.cause), /Fewer than 1000 bytes arrived in 0\.3 s/)
   })
 }
 
-test('a seed that takes long at a fair pace is read', { timeout: 20_000 }, async () => {
+test('a slow seed that keeps the minimal pace is read', { timeout: 20_000 }, async () => {
   const url = await serve((response) => {
     let left = 12
     const more = setInterval(() => {
@@ -56,7 +56,7 @@ test('a seed that takes long at a fair pace is read', { timeout: 20_000 }, async
   assert.equal((await loadSeed(url, undefined, undefined, pace)).length, 24_000)
 })
 
-test('a seed is given up by its signal', { timeout: 10_000 }, async () => {
+test('a signal cancels the load of a seed', { timeout: 10_000 }, async () => {
   const abort = new AbortController()
   const url = await serve(() => abort.abort(new Error('enough')))
   await assert.rejects(loadSeed(url, abort.signal), { code: 'sync_network' })

@@ -1,16 +1,23 @@
-// How tabs prove to each other that they have the same secret, and which messages of theirs are listened to.
+// Tests of the proofs by which tabs show that they know the same secret, and of the validation of their messages.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { contextOf, proverOf } from '../src/tabs/prover.ts'
-import { callIn, fromLeaderIn, fromTabIn, helloOfOtherVersion, otherVersion, refusal } from '../src/tabs/wire.ts'
-import { facts, one } from './tab-facts.mjs'
+import {
+  helloOfOtherVersion,
+  parseBroadcast,
+  parseLeaderMessage,
+  parseTabMessage,
+  rejectionFor,
+  versionMismatch,
+} from '../src/tabs/wire.ts'
+import { info, one } from './tab-info.mjs'
 
 const generate = (name, ...usages) => crypto.subtle.generateKey({ name, length: 256 }, false, usages)
 const gcm = () => generate('AES-GCM', 'encrypt', 'decrypt')
 const wrapping = (name) => generate(name, 'wrapKey', 'unwrapKey')
 const context = contextOf('leader', ['shop', 'a tab', 'a term', 'x', 'y'])
 
-test('a proof is right for the same secret, database and context, and for no other', async () => {
+test('a proof is valid only for the same secret, database and context', async () => {
   const keys = [
     await gcm(),
     await gcm(),
@@ -36,7 +43,7 @@ test('a proof is right for the same secret, database and context, and for no oth
   }
 })
 
-test('no nonce comes twice under a key of the user, and none is zero', async (t) => {
+test('no nonce repeats under a key of the user, and none is zero', async (t) => {
   const nonces = []
   for (const method of ['encrypt', 'wrapKey']) {
     const original = crypto.subtle[method].bind(crypto.subtle)
@@ -56,7 +63,7 @@ test('no nonce comes twice under a key of the user, and none is zero', async (t)
   assert.ok(nonces.every((nonce) => nonce.length === 24 && !/^0+$/.test(nonce)))
 })
 
-test('a key that can do nothing proves nothing', async () => {
+test('a key without the needed usages proves nothing', async () => {
   const prover = await proverOf('shop', { key: await generate('AES-GCM', 'encrypt') })
   const plain = await proverOf('shop', undefined)
   assert.equal(await plain.verify(context, await prover.prove(context)), false)
@@ -66,15 +73,15 @@ test('a key that can do nothing proves nothing', async () => {
 const area = () => ({ buffer: new ArrayBuffer(8), bytes: 8, names: '' })
 const limit = { timeoutMs: 5, since: 1 }
 const statement = (sql, params, kind = 0) => ['statement', kind, sql, params]
-const unit = { id: 1, acknowledged: 0, again: false }
-const from = (message) => fromTabIn({ v: 2, term: 'x', message }) !== undefined
+const writeId = { id: 1, acknowledged: 0, again: false }
+const from = (message) => parseTabMessage({ v: 2, term: 'x', message }) !== undefined
 const asks = (method, ...args) => from({ id: 1, method, args })
 
-test('what tabs say to each other is understood', () => {
-  assert.ok(callIn({ v: 2, hello: 'a', nonce: 'b', facts: facts([one, { version: '2' }]) }))
-  assert.ok(callIn({ v: 2, term: 'x' }))
-  for (const say of ['ping', 'bye', 'handOver']) assert.ok(fromTabIn({ v: 2, term: 'x', say }))
-  assert.ok(fromTabIn({ v: 2, term: 'x', proof: new Uint8Array(3) }))
+test('well-formed messages of tabs are accepted', () => {
+  assert.ok(parseBroadcast({ v: 2, hello: 'a', nonce: 'b', info: info([one, { version: '2' }]) }))
+  assert.ok(parseBroadcast({ v: 2, term: 'x' }))
+  for (const say of ['ping', 'bye', 'handOver']) assert.ok(parseTabMessage({ v: 2, term: 'x', say }))
+  assert.ok(parseTabMessage({ v: 2, term: 'x', proof: new Uint8Array(3) }))
   for (const said of [
     { say: 'welcome' },
     { challenge: 'a', nonce: 'b', proof: new Uint8Array(3) },
@@ -84,19 +91,19 @@ test('what tabs say to each other is understood', () => {
     { message: { answer: 1, thrown: { name: 'Error', message: 'm', stack: undefined } } },
     { message: { called: 1, which: 0, args: [{}] } },
   ])
-    assert.ok(fromLeaderIn({ v: 2, term: 'x', ...said }), JSON.stringify(said))
-  assert.ok(asks('run', statement('SELECT 1', [area()]), 0, limit, unit))
+    assert.ok(parseLeaderMessage({ v: 2, term: 'x', ...said }), JSON.stringify(said))
+  assert.ok(asks('run', statement('SELECT 1', [area()]), 0, limit, writeId))
   assert.ok(asks('run', statement('SELECT 1', []), 7, undefined))
   assert.ok(asks('run', ['batch', [{ sql: 'x', params: [area()] }]], 1))
   assert.ok(asks('run', ['script', 'x'], 1))
   assert.ok(asks('run', ['explain', 'x'], 1))
   assert.ok(asks('core', 'importBytes', new Uint8Array(1), {}, 1))
   assert.ok(asks('core', 'flush'))
-  assert.ok(from({ id: 4, method: 'core', args: ['syncPull', {}, undefined, 1], functions: [2], stoppable: true }))
-  assert.ok(from({ giveUp: 3 }))
+  assert.ok(from({ id: 4, method: 'core', args: ['syncPull', {}, undefined, 1], functions: [2], cancellable: true }))
+  assert.ok(from({ cancel: 3 }))
 })
 
-test('what has another form is not listened to', () => {
+test('malformed messages are ignored', () => {
   const circle = { text: 'x' }
   circle.cause = circle
   for (const junk of [
@@ -110,19 +117,19 @@ test('what has another form is not listened to', () => {
     { v: 2, term: 1 },
     { v: '2', term: 'x', say: 'ping' },
   ]) {
-    assert.equal(callIn(junk), undefined)
-    assert.equal(fromTabIn(junk), undefined)
-    assert.equal(fromLeaderIn(junk), undefined)
+    assert.equal(parseBroadcast(junk), undefined)
+    assert.equal(parseTabMessage(junk), undefined)
+    assert.equal(parseLeaderMessage(junk), undefined)
   }
   for (const refused of [circle, 'text', { ours: { code: 1, message: 'm' } }, { ours: null }])
-    assert.equal(fromLeaderIn({ v: 2, term: 'x', refused }), undefined)
+    assert.equal(parseLeaderMessage({ v: 2, term: 'x', refused }), undefined)
   for (const given of [
-    { hello: 'a', facts: facts() },
-    { hello: 'a', nonce: 'b', facts: { ...facts(), integers: 'none' } },
-    { hello: 'a', nonce: 'b', facts: facts([{ version: 1 }]) },
-    { hello: 'a', nonce: 'b', facts: { ...facts(), migrations: Array(2) } },
+    { hello: 'a', info: info() },
+    { hello: 'a', nonce: 'b', info: { ...info(), integers: 'none' } },
+    { hello: 'a', nonce: 'b', info: info([{ version: 1 }]) },
+    { hello: 'a', nonce: 'b', info: { ...info(), migrations: Array(2) } },
   ])
-    assert.equal(callIn({ v: 2, ...given }), undefined, JSON.stringify(given))
+    assert.equal(parseBroadcast({ v: 2, ...given }), undefined, JSON.stringify(given))
   for (const [method, ...args] of [
     ['toString'],
     ['constructor'],
@@ -146,7 +153,7 @@ test('what has another form is not listened to', () => {
     ['run', statement('x', [{ ...area(), buffer: new Uint8Array(8) }]), 0],
     ['run', statement('x', [area()]), 0, { timeoutMs: Number.NaN, since: 0 }],
     ['run', statement('x', Array(3)), 0],
-    ['run', statement('x', []), 0, undefined, unit, 'more'],
+    ['run', statement('x', []), 0, undefined, writeId, 'more'],
     ['run', statement('x', []), -1],
     ['run', statement('x', []), '1'],
     ['run', ['script', ...statement('x', [])], 1],
@@ -159,20 +166,21 @@ test('what has another form is not listened to', () => {
     ['applied', 1.5],
   ])
     assert.equal(asks(method, ...args), false, JSON.stringify([method, ...args]))
-  assert.equal(from({ id: 1, method: 'turn', args: 'x' }), false)
-  assert.equal(from({ id: 1, method: 'turn', args: [], functions: ['x'] }), false)
-  assert.equal(from({ id: 1, method: 'turn', args: [limit], functions: [0] }), false, 'a function in its place')
+  assert.ok(asks('acquire', limit))
+  assert.equal(from({ id: 1, method: 'acquire', args: 'x' }), false)
+  assert.equal(from({ id: 1, method: 'acquire', args: [], functions: ['x'] }), false)
+  assert.equal(from({ id: 1, method: 'acquire', args: [limit], functions: [0] }), false, 'a function in its place')
 })
 
-test('another version is answered, in a form that all versions know', () => {
-  const hello = { hello: 'a tab', facts: {} }
+test('another version is answered in a form that all versions know', () => {
+  const hello = { hello: 'a tab', info: {} }
   assert.equal(helloOfOtherVersion(hello), 'a tab')
   assert.equal(helloOfOtherVersion({ ...hello, v: 3 }), 'a tab')
   assert.equal(helloOfOtherVersion({ ...hello, v: 2 }), undefined, 'of this version, and malformed')
-  assert.equal(otherVersion({ v: 3, term: 'x', refused: {} }).code, 'database_in_use')
-  assert.equal(otherVersion({ v: 2, term: 'x' }), undefined)
-  assert.equal(otherVersion('x'), undefined)
-  assert.equal(refusal({ message: { id: 7, method: 'nonsense' } }).answer, 7)
+  assert.equal(versionMismatch({ v: 3, term: 'x', refused: {} }).code, 'database_in_use')
+  assert.equal(versionMismatch({ v: 2, term: 'x' }), undefined)
+  assert.equal(versionMismatch('x'), undefined)
+  assert.equal(rejectionFor({ message: { id: 7, method: 'nonsense' } }).answer, 7)
   for (const said of [undefined, {}, { message: null }, { message: { id: 0 } }, { message: { id: 'x' } }])
-    assert.equal(refusal(said), undefined)
+    assert.equal(rejectionFor(said), undefined)
 })

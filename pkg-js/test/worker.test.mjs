@@ -1,4 +1,4 @@
-// The two sides of a worker, joined in one thread by a queue of copied messages, over the engine itself.
+// Tests of both sides of a worker, connected in one thread by a queue of copied messages, over the real engine.
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { Shown } from '../../tests/messages/golden.mjs'
@@ -13,26 +13,26 @@ import savepoints from '../../tests/scenarios/savepoints.mjs'
 import sqlTag from '../../tests/scenarios/sql-tag.mjs'
 import { isTidelockError, TidelockError } from '../src/base/errors.ts'
 import { sql } from '../src/base/sql.ts'
-import { LocalUser } from '../src/instance/user.ts'
-import { Channel, GivenUp } from '../src/rpc/channel.ts'
+import { DatabaseClient } from '../src/instance/database-client.ts'
+import { Cancelled, Channel } from '../src/rpc/channel.ts'
 import { RemoteCalls } from '../src/rpc/remote-calls.ts'
+import { deserializeError, serializeError } from '../src/rpc/serialized-error.ts'
 import { Server } from '../src/rpc/server.ts'
-import { fromThrown, toThrown } from '../src/rpc/thrown.ts'
 import { createEngine, optionsOf, settle } from './engine.mjs'
 
-/** Posts to a channel: what is posted is copied, or moved, and comes later, in order. */
+/** Returns a `post` to a channel: messages are copied or transferred, and arrive later, in order. */
 const to = (other) => (message, transfer) => {
   const copy = structuredClone(message, { transfer: [...transfer] })
   setImmediate(() => other()?.receive(copy))
 }
 
-/** A database whose engines are "elsewhere": `workers` has them, the newest last. Waits for `opening(number)` before each opening. */
+/** Opens a database whose engines are behind channels: `workers` has them, the newest last. Waits for `opening(number)` before each. */
 async function openElsewhere(given, opening = async () => {}) {
   const warnings = []
   const { options, checked } = optionsOf(given, warnings)
-  const user = new LocalUser(options)
+  const client = new DatabaseClient(options)
   const workers = []
-  const beginSession = (connection, number, heard) => {
+  const beginSession = (connection, number, eventTypes) => {
     let dead = false
     const replaced = () => ({})
     replaced.open = async (open) => {
@@ -46,10 +46,10 @@ async function openElsewhere(given, opening = async () => {}) {
     const channel = new Channel(
       to(() => (dead ? undefined : server.channel)),
       {
-        event: (_, event) => user.handle(event),
-        dead: (_, error) => void connection.die(fromThrown(error)),
-        migrate: (_, version, direction, ticket) =>
-          user.migrate(version, direction, connection.ticketOf(number, ticket)),
+        event: (_, event) => client.handle(event),
+        dead: (_, error) => void connection.die(deserializeError(error)),
+        migrate: (_, version, direction, permitId) =>
+          client.migrate(version, direction, connection.permitIdOf(number, permitId)),
       },
     )
     workers.push({
@@ -63,14 +63,16 @@ async function openElsewhere(given, opening = async () => {}) {
       channel.end(error)
     }
     const has = { seed: false, fetch: false }
-    const opened = channel.ask('open', [{ checked, module: {}, encryption: undefined, has, heard }])
-    return { session: { channel, end, gone: Promise.resolve() }, opened }
+    const opened = channel.ask('open', [{ checked, module: {}, encryption: undefined, has, eventTypes }])
+    return { session: { channel, end, released: Promise.resolve() }, opened }
   }
-  const connection = new RemoteCalls(user.callsOptions(checked), beginSession, { lasting: true }, () => user.renewed())
-  user.connect(connection)
+  const connection = new RemoteCalls(client.callsOptions(checked), beginSession, { lasting: true }, () =>
+    client.renewed(),
+  )
+  client.connect(connection)
   await connection.open()
   user.opened(checked, connection)
-  return { db: user.attach(), connection, workers, warnings }
+  return { db: client.attach(), connection, workers, warnings }
 }
 
 const environment = {
@@ -92,7 +94,7 @@ const migrations = [{ version: '1', name: 'a', up: (tx) => tx.exec('CREATE TABLE
 const write = (on, what) => on.run('INSERT INTO t VALUES (?)', [what])
 const written = async (db) => (await db.query('SELECT what FROM t ORDER BY rowid')).map(({ what }) => what)
 
-test('while one opens in the place of another, calls wait for it in their order; its migrations come first', async () => {
+test('while a worker replaces a crashed one, calls wait for it in their order; its migrations run first', async () => {
   let open = () => {}
   const opening = (number) => (number === 1 ? undefined : new Promise((resolve) => (open = resolve)))
   const { db, workers, warnings } = await openElsewhere({ migrations }, opening)
@@ -112,11 +114,11 @@ test('while one opens in the place of another, calls wait for it in their order;
   await db.close()
 })
 
-test('a ticket of a dead engine is never used on the next one', async () => {
+test('a permit of a dead engine is never used on the next one', async () => {
   const { db, connection, workers } = await openElsewhere({ migrations })
   let first
-  await connection.withTurn(undefined, async ({ ticket }) => {
-    first = ticket
+  await connection.withPermit(undefined, async ({ permitId }) => {
+    first = permitId
     return [undefined, false]
   })
   let wake
@@ -136,7 +138,7 @@ test('a ticket of a dead engine is never used on the next one', async () => {
   await db.close()
 })
 
-test('rows that wait behind a large result stay as they are, whatever comes after them', async () => {
+test('rows that wait behind a large result are not overwritten by later results', async () => {
   const { db } = await openElsewhere({ migrations })
   const numbers = 'WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < ?) SELECT i FROM n'
   const gathered = async (rows) => {
@@ -144,7 +146,7 @@ test('rows that wait behind a large result stay as they are, whatever comes afte
     for await (const { i } of rows) sum.push(i)
     return sum
   }
-  // Among these there are results of as many bytes as small ones are copied into.
+  // Some of these results have exactly the size of the buffer that small results are copied into.
   const counts = Array.from({ length: 24 }, (_, n) => 205 + n)
   const large = db.query(numbers, [60_000])
   const waiting = []
@@ -163,9 +165,9 @@ test('rows that wait behind a large result stay as they are, whatever comes afte
   await db.close()
 })
 
-test('errors keep what they carry on their way, and causes of causes', () => {
+test('errors keep their details, and causes of causes, between threads', () => {
   const mine = new TypeError('mine')
-  const there = (error) => fromThrown(structuredClone(toThrown(error)))
+  const there = (error) => deserializeError(structuredClone(serializeError(error)))
   const seen = there({ code: 'sqlite_error', message: 'm', hint: 'h', details: { offset: 3 }, cause: mine })
   assert.deepEqual([seen.code, seen.message, seen.hint, seen.details], ['sqlite_error', 'm', 'h', { offset: 3 }])
   assert.deepEqual([seen.cause.name, seen.cause.message], ['TypeError', 'mine'])
@@ -173,7 +175,7 @@ test('errors keep what they carry on their way, and causes of causes', () => {
   assert.equal(there({ code: 'sqlite_error', message: 'm', details: { f: () => 1 } }).details.f, '() => 1')
 })
 
-test('a channel calls functions of the caller, gives up, and rejects all when it ends', async () => {
+test('a channel calls functions of the caller, cancels calls, and rejects all when it ends', async () => {
   let stop
   const methods = {
     steps: async (_, tell) => {
@@ -202,7 +204,7 @@ test('a channel calls functions of the caller, gives up, and rejects all when it
   const controller = new AbortController()
   const given = asking.ask('forever', [], { signal: controller.signal })
   controller.abort('enough')
-  await assert.rejects(given, (error) => error instanceof GivenUp && error.reason === 'enough')
+  await assert.rejects(given, (error) => error instanceof Cancelled && error.reason === 'enough')
   assert.equal(stop.name, 'AbortError')
   const waiting = asking.ask('forever', [])
   asking.end(new Error('over'))
@@ -210,7 +212,7 @@ test('a channel calls functions of the caller, gives up, and rejects all when it
   await assert.rejects(asking.ask('steps', []), /over/)
 })
 
-test('a channel hands calls on to another one, with the wish to give up', async () => {
+test('a channel forwards calls and their cancellation to another one', async () => {
   const pair = (handlers) => {
     const asking = new Channel(
       to(() => serving),
@@ -224,10 +226,10 @@ test('a channel hands calls on to another one, with the wish to give up', async 
   }
   const waiting = (signal) => new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
   const far = pair({ add: (_, a, b) => a + b, forever: waiting })
-  const near = pair(far.forwarding(['add', 'forever']))
-  assert.equal(await near.asking(['add']).add(1, 2), 3)
+  const near = pair(far.forwarders(['add', 'forever']))
+  assert.equal(await near.stubs(['add']).add(1, 2), 3)
   const controller = new AbortController()
   const given = near.ask('forever', [], { signal: controller.signal })
   controller.abort('enough')
-  await assert.rejects(given, (error) => error instanceof GivenUp && error.reason === 'enough')
+  await assert.rejects(given, (error) => error instanceof Cancelled && error.reason === 'enough')
 })

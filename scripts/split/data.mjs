@@ -1,12 +1,12 @@
-// Which part brings which bytes of memory.
+// Assigns the bytes of memory to the parts.
 
-/** Bytes between two pieces of one part that no symbol names are padding; up to so many, one segment costs less than two. */
+/** Unnamed bytes between two pieces of one part are padding; up to this many, one segment is smaller than two. */
 const PADDING = 16
 
 /**
- * `fields`: the module's active segments in text form; `data`: where in memory each node of data lies; `home`: to which part a node
- * belongs, or to the core, or nowhere (what nothing refers to). Gives the segments of each part, and of the core the rest, with zeros
- * where the parts' are: wasm-opt leaves those out.
+ * `fields`: the active segments of the module in text form; `data`: the position in memory of each data node; `home`: the part of a node, or
+ * the core, or nothing when nothing refers to it. Returns the segments of each part, and for the core the rest, with zeros in place of the
+ * parts' bytes, which wasm-opt omits.
  */
 export function divideData(fields, data, home) {
   const segments = Object.fromEntries(['core', ...new Set(home.values())].map((part) => [part, []]))
@@ -15,7 +15,7 @@ export function divideData(fields, data, home) {
     const bytes = parseBytes(text)
     const base = Number(address)
 
-    // What nobody names is the core's, and so are bytes that lie in several nodes, if not all have one home.
+    // Unnamed bytes belong to the core, as do bytes of several nodes with different homes.
     const owners = new Array(bytes.length).fill(undefined)
     for (const { node, start, end } of data) {
       if (start < base || start >= base + bytes.length) continue
@@ -34,7 +34,7 @@ export function divideData(fields, data, home) {
   return segments
 }
 
-/** The ranges of a part's bytes, zeros at their ends left out. */
+/** Returns the ranges of a part's bytes, without zeros at their ends. */
 function pieces(owners, part, bytes) {
   const found = []
   for (let at = 0; at < owners.length; at++) {

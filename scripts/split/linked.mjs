@@ -1,4 +1,4 @@
-// What a module says that was linked with --emit-relocs: which function calls, or takes the address of, which other one, directly or
+// Reads the graph of a module that was linked with --emit-relocs: which functions call, or take the address of, which others, directly or
 // through data (vtables, tables of callbacks). Formats: the WebAssembly specification, and "Linking" of WebAssembly's tool conventions.
 
 import { readFileSync } from 'node:fs'
@@ -8,17 +8,17 @@ const section = { import: 2, code: 10, data: 11 }
 const symbolKind = { function: 0, data: 1, section: 3 }
 const undefinedSymbol = 0x10
 const explicitName = 0x40
-/** The relocations that don't refer to a function or to data: types, globals, tables. */
+/** The relocations that refer to neither a function nor data: types, globals, tables. */
 const irrelevant = new Set([6, 7, 10, 13, 20])
-/** What wasm-bindgen puts behind the name of an export while it is linked. */
+/** The suffix that wasm-bindgen adds to the name of an export while it is linked. */
 const exportHash = /(?<=^(core|__wbg_core)_\w+)_[0-9a-f]{16}$/
 /** The relocations with an addend. */
 const withAddend = new Set([3, 4, 5, 8, 9, 11, 14, 15, 16, 17, 21, 22, 23])
 
 /**
- * The graph of a linked module: `edges` from a node to a set of nodes. A function is its symbol's name; data has a node of its own.
- * Two functions of one name are one node, which can only make more be reached. `anywhere`: what data of no symbol refers to.
- * `data`: where in memory each node of data lies, and the name of its symbol.
+ * Returns the graph of a linked module: `edges` from a node to a set of nodes. The node of a function is the name of its symbol; data has
+ * its own nodes. Two functions of one name are one node, which can only make more functions reachable. `anywhere`: the targets of data
+ * without a symbol. `data`: the position in memory of each data node, and the name of its symbol.
  */
 export function readLinked(path) {
   const bytes = readFileSync(path)
@@ -35,14 +35,14 @@ export function readLinked(path) {
   const bodies = code.list(() => code.range())
   const data = into(section.data)
   const segments = data.list(() => {
-    if (data.number() !== 0) throw new Error('a data segment that is not active')
+    if (data.number() !== 0) throw new Error('a data segment is not active')
     data.byte() // i32.const
     const address = data.number()
     data.byte() // end
     return { address, ...data.range() }
   })
 
-  // The symbols: what a relocation's index means.
+  // The symbol table, to which the indexes of relocations refer.
   let symbols = []
   const linking = into(0, 'linking')
   linking.number() // the version
@@ -121,7 +121,7 @@ function readSymbols(reader) {
   })
 }
 
-/** The index of the range that holds a place; the ranges are sorted and don't overlap. */
+/** Returns the index of the range that contains a position; the ranges are sorted and don't overlap. */
 function within(ranges, place) {
   let [low, high] = [0, ranges.length - 1]
   while (low <= high) {

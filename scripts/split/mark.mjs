@@ -1,6 +1,6 @@
-// node scripts/split/mark.mjs BUILD NAMED_DIR FILE.wasm...: leaves the names of functions out of each file, and writes the same with them into
-// NAMED_DIR: what apps download does without. Both say which build they are of (the custom section `build`): a page that was loaded
-// before a deployment must not take a part that came with it. And both have the module's name, which stacks then show.
+// node scripts/split/mark.mjs BUILD NAMED_DIR FILE.wasm...: removes the names of functions from each file, and writes a copy with names into
+// NAMED_DIR: apps don't download names. Both contain the id of their build (the custom section `build`), because a page that was loaded
+// before a deployment must not load a part of the next build, and the name of the module, which stacks show.
 
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
@@ -14,7 +14,7 @@ for (const path of paths) {
     .filter(({ name }) => name !== 'name')
     .map(({ header, end }) => wasm.subarray(header, end))
   const functions = [...functionNames(wasm)]
-  // Behind the place of scripts/order.mjs; imported ones have none.
+  // Removes the prefix of scripts/order.mjs, which imported functions don't have.
   const names = demangle(functions.map(([, name]) => name.replace(/^\d{6} /, '')))
   const named = new Map(functions.map(([index], at) => [index, names[at]]))
   const write = (target, functions) => {

@@ -1,17 +1,17 @@
-// Which functions only the parts' entries reach.
+// Finds the functions that only the entries of one part reach.
 
 import { demangle } from '../wasm-bytes.mjs'
 
 /**
- * `parts` names the entries of each part: `exports` of the module, `functions` of the linked module by a piece of their symbol's
- * name. Gives `entries`, functions by name with what they give while their part isn't there, and `home`: the core or the part
- * where a function, or a node of data, belongs. What two parts reach is the core's, with all that it reaches: so no part needs another
- * one. What nobody reaches has no home (functions in the table that only an export kept alive which scripts/split/trim.mjs left out).
+ * `parts` has the entries of each part: `exports` of the module, and `functions` of the linked module by a piece of their symbol's name.
+ * Returns `entries`, functions by name with their result while the part isn't loaded, and `home`, the core or the part of each function and
+ * data node. Functions that two parts reach belong to the core, with everything that they reach: so no part needs another one. Unreachable
+ * nodes have no home (functions in the table that were kept alive only by an export that scripts/split/trim.mjs removed).
  *
- * Both graphs count, the linked module's and the final one's: what wasm-opt inlined or merged is reached by either.
+ * Both graphs count, of the linked and of the final module: functions that wasm-opt inlined or merged are reachable in only one of them.
  */
 export function reach(module, linked, parts) {
-  // wasm-bindgen puts shims around the functions at the boundary, and names them so.
+  // wasm-bindgen adds shims with such names around the functions at the boundary.
   const plain = (name) => name.replace(/^\$"?|"$/g, '').replace(/( externref| multivalue)+ shim.*$/, '')
   const byPlainName = grouped(module.functions.keys(), plain)
 
@@ -20,13 +20,13 @@ export function reach(module, linked, parts) {
   const entries = new Map()
   const enter = (name, part, more) => {
     if (!module.functions.has(name))
-      throw new Error(`scripts/parts.json: ${part} is entered by ${name}, which is not there`)
+      throw new Error(`scripts/parts.json: the entry ${name} of ${part} does not exist`)
     entries.set(name, { part, ...more })
   }
   for (const [part, { exports = [], functions = [] }] of Object.entries(parts)) {
     for (const each of exports) {
       const found = module.exports.find(({ name }) => name === each)
-      if (!found) throw new Error(`scripts/parts.json: ${part} names the export ${each}, which is not there`)
+      if (!found) throw new Error(`scripts/parts.json: the export ${each} of ${part} does not exist`)
       enter(found.target, part)
     }
     for (const { path, ...more } of functions) {

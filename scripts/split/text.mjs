@@ -1,6 +1,6 @@
-// A module in Binaryen's text form, by its fields: enough of it to move functions from one module to another.
+// Splits a module in Binaryen's text form into its fields, so that functions can be moved from one module to another.
 
-/** `$name`, or `$"a name"`. */
+/** A name: `$name` or `$"a name"`. */
 const identifier = String.raw`\$(?:"(?:[^"\\]|\\.)*"|[^\s()]+)`
 const calls = new RegExp(String.raw`\((?:call|return_call|ref\.func) (${identifier})`, 'g')
 const signature = new RegExp(
@@ -11,7 +11,7 @@ const importedFunction = new RegExp(
 )
 const exported = new RegExp(String.raw`^ \(export "([^"]*)" \((\w+) (${identifier})\)\)`)
 
-/** The fields of a module: `functions` by name with their signature and callees, and everything else by its kind. */
+/** Returns the fields of a module: `functions` by name with their signature and callees, and everything else by kind. */
 export function parseModule(text) {
   const fields = text.slice(text.indexOf('\n') + 1, text.lastIndexOf('\n)')).split(/\n(?= \()/)
   const module = { types: [], imports: [], functions: new Map(), exports: [], elements: [], others: [] }
@@ -31,7 +31,7 @@ export function parseModule(text) {
 
 function parseImport(field) {
   const [, called, name, header = ''] = field.match(importedFunction) ?? []
-  if (name === undefined) throw new Error(`an import that is no function: ${field}`)
+  if (name === undefined) throw new Error(`an import that is not a function: ${field}`)
   return { field, import: called, name, ...parseShape(header) }
 }
 
@@ -49,7 +49,7 @@ function parseShape(header) {
   return { parameters: types('param'), results: types('result') }
 }
 
-/** An active segment of functions: where it begins in the table, and their names. */
+/** Parses an active element segment: its start in the table and the names of its functions. */
 function parseElements(field) {
   const [, head, offset, list] = field.match(/^ (\(elem .*?\(i32\.const (\d+)\))(?: func)?((?: \$.*)?)\)$/s)
   return { head, offset: Number(offset), names: list.match(new RegExp(identifier, 'g')) ?? [] }

@@ -1,5 +1,5 @@
-// node scripts/split/trim.mjs IN.wasm GLUE.js OUT.wasm: leaves out the exports that the glue doesn't use, so that what only they keep
-// alive can go, and the custom sections that told of the linking.
+// node scripts/split/trim.mjs IN.wasm GLUE.js OUT.wasm: removes the exports that the glue doesn't use, so that wasm-opt can remove the
+// functions that only they keep alive, and the custom sections of the linker.
 
 import { readFileSync, writeFileSync } from 'node:fs'
 import { encode, Reader, sectionsOf } from '../wasm-bytes.mjs'

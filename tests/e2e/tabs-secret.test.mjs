@@ -216,9 +216,9 @@ test('messages of another form or version end nothing: they are ignored, or answ
         { v: 2, hello: 7 },
       ],
       // What a tab that is served would say, were it of another version.
-      ...tabs.map((tab) => ({ v: 99, hello: tab.slice(prefix.length), nonce: 'x', facts: {} })),
+      ...tabs.map((tab) => ({ v: 99, hello: tab.slice(prefix.length), nonce: 'x', info: {} })),
       ...[
-        { v: 2, hello: 'x', nonce: 'x', facts: null },
+        { v: 2, hello: 'x', nonce: 'x', info: null },
         { v: 2, term, message: null },
         { v: 2, term, message: circle },
       ],
@@ -245,7 +245,7 @@ test('messages of another form or version end nothing: they are ignored, or answ
         call('core', 'importBytes', { length: 4e9 }, {}, 1),
       ],
       ...[
-        call('turn', { timeoutMs: 'x' }),
+        call('acquire', { timeoutMs: 'x' }),
         run(['batch', [null]], 1),
         run(['explain'], 0),
         run(['statement', 0, 'SELECT ?', [short]], 0),

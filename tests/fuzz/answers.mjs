@@ -1,7 +1,7 @@
-// A remote that answers nearly as PostgREST does, and now and then as nothing should. The same seed gives the same answers.
+// A simulated remote that mostly answers like PostgREST, and sometimes with malformed answers. The same seed gives the same answers.
 import { mutatedBytes, mutatedText, Random } from './random.mjs'
 
-/** Answers of a larger number mean that somebody asks without end. */
+/** More requests than this mean an endless loop. */
 const mostRequests = 400
 
 const statuses = [
@@ -18,7 +18,7 @@ const headers = {
   'x-long': ['x'.repeat(1_000_000)],
   'www-authenticate': ['Bearer the-key-of-this-project', 'Basic realm="\u00ff"'],
 }
-/** Numbers and dates of any length. */
+/** Headers whose values are numbers or dates, which may be of any length. */
 const longHeaders = ['content-range', 'retry-after', 'date', 'location', 'preference-applied']
 const values = [
   'null',
@@ -59,15 +59,15 @@ const errors = [
   '',
 ]
 
-/** `fetch`, and how often it was called. Not `retried`: without what is worth another try, for those that can't be told not to. */
+/** Returns `fetch`, and how often it was called. `retried` false: without answers that clients retry, for clients that can't turn retries off. */
 export function answering(seed, retried = true) {
   const random = new Random(seed)
-  // How many answers in a hundred are odd: none, some, nearly all.
+  // The percentage of malformed answers: none, some, nearly all.
   const odd = random.pick([0, 5, 20, 60, 95])
   const rows = random.pick([0, 1, 12, 30])
   const counted = { requests: 0 }
   const fetch = async (url, init = {}) => {
-    if (++counted.requests > mostRequests) throw new Error('asked without end')
+    if (++counted.requests > mostRequests) throw new Error('too many requests')
     if (retried && random.below(400) < odd) return failing(random, init.signal)
     const plain = plainAnswer(random, new URL(url), init, rows)
     return random.below(100) < odd ? oddAnswer(random, plain, retried) : response(plain)
@@ -75,7 +75,7 @@ export function answering(seed, retried = true) {
   return { fetch, counted, mostRequests }
 }
 
-/** An answer that never comes, or one whose body breaks off. */
+/** A failed request, one without an answer, or an answer whose body is cut off. */
 function failing(random, signal) {
   const kind = random.below(4)
   if (kind === 0) throw new TypeError('fetch failed')
@@ -90,7 +90,7 @@ function failing(random, signal) {
   return new Response(body, { status: 200, headers: { 'content-type': 'application/json' } })
 }
 
-/** What a remote with tables of that many rows says. */
+/** The well-formed answer of a remote whose tables have that many rows. */
 function plainAnswer(random, url, init, rows) {
   const name = url.pathname.split('/').at(-1)
   const method = init.method ?? 'GET'
@@ -154,7 +154,7 @@ const openApi = `{"swagger":"2.0","definitions":{"notes":{"required":["id"],"pro
 const schemaText =
   '[{"name":"notes","columns":[{"name":"id","type":"int8","notnull":true,"default":null},{"name":"text","type":"text"}],"primaryKey":["id"],"foreignKeys":[],"indexes":[]}]'
 
-/** That answer with another status, other headers, another body. */
+/** Changes the status, the headers or the body of an answer. */
 function oddAnswer(random, { status, headers: given, body }, retried) {
   const known = retried ? statuses : statuses.filter((one) => one < 500 && one !== 408 && one !== 429)
   const kind = random.below(10)

@@ -2,7 +2,7 @@ import { build } from 'esbuild'
 
 const source = new URL('../../pkg-js/src/', import.meta.url).pathname
 
-/** A module of the package's source, with all that it imports. */
+/** Bundles and imports a module of the package's source. */
 export async function bundled(name) {
   const stdin = { contents: `export * from './${name}'`, resolveDir: source, loader: 'ts' }
   const { outputFiles } = await build({

@@ -1,4 +1,4 @@
-// The inputs that ever failed. An entry says what went wrong with it; `known`: why it still does.
+// The inputs that have failed once. `why` of an entry is its failure; `known` says why it still fails.
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { inspect } from 'node:util'
@@ -7,7 +7,7 @@ import { gunzipSync, gzipSync } from 'node:zlib'
 
 const folder = path.join(import.meta.dirname, 'corpus')
 
-/** The entries of a target → `{ name, why, known, input }`. */
+/** Returns the entries of a target: `{ name, why, known, input }`. */
 export function entriesOf(target) {
   return readdirSync(folder)
     .filter((name) => name.startsWith(`${target}-`) && name.endsWith('.json'))
@@ -18,7 +18,7 @@ export function entriesOf(target) {
     })
 }
 
-/** Keeps an input that failed → its file. */
+/** Stores an input that failed; returns its file. */
 export function keep(target, seed, input, why) {
   mkdirSync(folder, { recursive: true })
   const file = path.join(folder, `${target}-${seed}.json`)

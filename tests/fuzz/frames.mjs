@@ -1,17 +1,17 @@
-// The frames of a folder's journal (src/store/folder/frames.rs), taken apart and put together with checksums that are right.
+// Decodes the frames of a folder's journal (src/store/folder/frames.rs), and encodes them with valid checksums.
 import { createXXHash3 } from 'hash-wasm'
 
 const headerBytes = 36
 const hasher = await createXXHash3()
 
-/** xxh3 of bytes. */
+/** Returns the xxh3 checksum of the bytes. */
 export function xxh3(...pieces) {
   hasher.init()
   for (const piece of pieces) hasher.update(piece)
   return BigInt(`0x${hasher.digest('hex')}`)
 }
 
-/** The whole frames that a segment begins with. */
+/** Returns the complete frames at the beginning of a segment. */
 export function framesOf(bytes) {
   const buffer = Buffer.from(bytes)
   const frames = []
@@ -26,7 +26,7 @@ export function framesOf(bytes) {
   return frames
 }
 
-/** A segment of these frames. */
+/** Encodes a segment of these frames. */
 export function segment(number, frames) {
   const pieces = []
   let at = 0

@@ -1,8 +1,8 @@
 // node tests/fuzz/fuzz.mjs [--seconds N] [--target T] [--seed S] [--from S]
 //
-// Random input of every kind that comes from outside, given to the built package: it is taken or refused by a typed error; nothing hangs,
-// takes memory without bound, or is written elsewhere. First come all inputs that ever failed (corpus/), then the targets take turns for
-// N seconds (600). `--seed S`: that one case. `--from S`: begins with this seed, so that each run has the same cases.
+// Fuzzes the built package with random input of every external kind: each input must be accepted or refused with a typed error, without
+// hanging, unbounded memory, or writes elsewhere. All inputs that have failed once (corpus/) run first, then the targets alternate for
+// N seconds (600). `--seed S` runs that one case. `--from S` begins with this seed, so that each run has the same cases.
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -10,8 +10,8 @@ import { parseArgs } from 'node:util'
 import { entriesOf, keep } from './corpus.mjs'
 import { Watched } from './watched.mjs'
 
-/** How long a turn is. */
-const TURN_MS = 1500
+/** How long a target runs before the next one. */
+const SLICE_MS = 1500
 
 const all = readdirSync(path.join(import.meta.dirname, 'targets')).map((file) => file.replace('.mjs', ''))
 const { seconds, chosen, seed, from } = options()
@@ -26,7 +26,7 @@ const targets = chosen.map((name) => ({
   cases: 0,
   ms: 0,
   failed: 0,
-  /** How many cases ended how. */
+  /** The number of cases by outcome. */
   outcomes: new Map(),
 }))
 
@@ -35,13 +35,13 @@ function options() {
     console.error(`build.sh: ${why}`)
     process.exit(2)
   }
-  const number = (name, text) => (/^\d+$/.test(text) ? Number(text) : wrong(`--${name} wants a number`))
+  const number = (name, text) => (/^\d+$/.test(text) ? Number(text) : wrong(`--${name} must be a number`))
   try {
     const { values } = parseArgs({
       options: Object.fromEntries(['seconds', 'target', 'seed', 'from'].map((name) => [name, { type: 'string' }])),
     })
     if (values.target !== undefined && !all.includes(values.target)) wrong(`the targets are ${all.join(', ')}`)
-    if (values.seed !== undefined && values.target === undefined) wrong('--seed is of a --target')
+    if (values.seed !== undefined && values.target === undefined) wrong('--seed needs --target')
     return {
       seconds: number('seconds', values.seconds ?? '600'),
       chosen: values.target === undefined ? all : [values.target],
@@ -53,7 +53,7 @@ function options() {
   }
 }
 
-/** Runs one case, and says what was wrong with it. */
+/** Runs one case and reports its failure. */
 async function run(target, seed) {
   const { input, failure, outcome } = await target.watched.run({ seed })
   target.cases++
@@ -61,21 +61,21 @@ async function run(target, seed) {
   if (failure === undefined) return
   target.failed++
   console.log(`\nFAILED ${target.name}: --target ${target.name} --seed ${seed}\n${failure}`)
-  if (input !== undefined) console.log(`The input is kept in ${keep(target.name, seed, input, failure)}`)
+  if (input !== undefined) console.log(`The input is stored in ${keep(target.name, seed, input, failure)}`)
 }
 
-/** Whether the inputs that ever failed are treated right now. */
+/** Runs the target's corpus: known failures must still fail, all others must pass. */
 async function replay(target) {
   for (const { name, known, input } of entriesOf(target.name)) {
     const { failure } = await target.watched.run({ input })
     if (known !== undefined && failure !== undefined) console.log(`known: ${name}: ${known}`)
-    else if (known !== undefined) console.log(`${name} doesn't fail any more: take out why it was known`)
+    else if (known !== undefined) console.log(`${name} no longer fails: remove "known"`)
     else if (failure !== undefined) console.log(`\nFAILED ${target.name}: corpus/${name}\n${failure}`)
     if ((known === undefined) !== (failure === undefined)) target.failed++
   }
 }
 
-/** Says what was done, and ends with 1 if anything failed. */
+/** Prints the totals; exits with 1 if anything failed. */
 function finish() {
   for (const { watched } of targets) watched.stop()
   for (const { name, cases, ms, failed, outcomes } of targets) {
@@ -96,7 +96,7 @@ const end = performance.now() + seconds * 1000
 while (performance.now() < end)
   for (const target of targets) {
     const begun = performance.now()
-    const until = Math.min(begun + TURN_MS, end)
+    const until = Math.min(begun + SLICE_MS, end)
     while (performance.now() < until) await run(target, target.next++)
     target.ms += performance.now() - begun
   }

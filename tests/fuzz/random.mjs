@@ -1,12 +1,12 @@
-// Random choices from a seed, and what can be done to bytes and texts by them.
+// Random choices from a seed, and random changes of bytes and texts.
 
-/** Random choices: the same ones for the same seed (mulberry32). */
+/** Random choices, the same for the same seed (mulberry32). */
 export class Random {
   #state
 
   constructor(seed) {
     this.#state = seed >>> 0
-    // Seeds that follow each other begin alike.
+    // The first outputs of consecutive seeds are similar.
     for (let n = 0; n < 4; n++) this.uint32()
   }
 
@@ -18,12 +18,12 @@ export class Random {
     return (mixed ^ (mixed >>> 14)) >>> 0
   }
 
-  /** A whole number from 0 to below `end`. */
+  /** Returns an integer from 0 to `end` - 1. */
   below(end) {
     return Math.floor((this.uint32() / 2 ** 32) * end)
   }
 
-  /** True once in `n` times. */
+  /** Returns true with probability 1 / `n`. */
   oneIn(n) {
     return this.below(n) === 0
   }
@@ -32,7 +32,7 @@ export class Random {
     return values[this.below(values.length)]
   }
 
-  /** Up to `most` of what `make` gives, mostly few. */
+  /** Returns an array of 1 to `most` results of `make`, usually few. */
   some(most, make) {
     return Array.from({ length: 1 + this.below(1 + this.below(most)) }, make)
   }
@@ -41,7 +41,7 @@ export class Random {
 const edgeBytes = [0, 1, 2, 0x0d, 0x0a, 0x05, 0x7f, 0x80, 0x81, 0xfe, 0xff]
 const edgeNumbers = [0, 1, 2, 3, 0x7f, 0x80, 0xff, 0x100, 0x7fff, 0xffff, 0x10000, 0x7fffffff, 0x80000000, 0xffffffff]
 
-/** A copy of the bytes with some of them changed, moved, repeated, cut off. `from`: nothing is changed before it. */
+/** Returns a copy of the bytes, some of them changed, moved, repeated or cut off, none before `from`. */
 export function mutatedBytes(random, bytes, from = 0) {
   let changed = Buffer.from(bytes)
   for (const kind of random.some(12, () => random.below(20))) {
@@ -85,7 +85,7 @@ const oddTexts = [
 ]
 const oddNumbers = ['0', '-1', '1e309', '9223372036854775808', '-0', 'NaN', '0x7fffffff', '1'.repeat(400)]
 
-/** A text with some of its words changed, moved, repeated, left out, or replaced by those of `words`. */
+/** Returns the text, some of its words moved, repeated, left out, or replaced by those of `words`. */
 export function mutatedText(random, text, words = []) {
   let pieces = text.match(/\w+|\s+|[^\w\s]/gu) ?? []
   for (const kind of random.some(8, () => random.below(12))) {
@@ -103,7 +103,7 @@ export function mutatedText(random, text, words = []) {
   return pieces.join('')
 }
 
-/** Some value: plain ones, odd ones, nested ones. */
+/** Returns any JavaScript value: common, unusual or nested. */
 export function anyValue(random, depth = 0) {
   const plain = [
     undefined,

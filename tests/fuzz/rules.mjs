@@ -1,4 +1,4 @@
-// What holds for whatever comes from outside: it is taken, or refused by an error that programs can understand.
+// The rule for all external input: it is accepted, or refused with a typed error.
 import assert from 'node:assert/strict'
 import { inspect } from 'node:util'
 import { isTidelockError } from '../../pkg-js/dist/index.js'
@@ -6,7 +6,7 @@ import { bundled } from './bundled.mjs'
 
 const { isCoreError } = await bundled('base/errors.ts')
 
-/** Holds an error to the rule: a TidelockError of a code of the contract, and not `internal`; `others` may be thrown, too. */
+/** Asserts that an error is a TidelockError with a code of the contract other than `internal`, or passes `others`. */
 export function mustBeTyped(error, others = () => false) {
   if (others(error)) return
   const isOurs = isTidelockError(error) && isCoreError({ code: error.code })
@@ -14,7 +14,7 @@ export function mustBeTyped(error, others = () => false) {
   assert.ok(error.message !== '' && !/\bundefined\b|\[object/.test(error.message), `A message: ${error.message}`)
 }
 
-/** Its value, or undefined when it was refused as it may be. */
+/** Runs work; returns `{ value }`, or `{ error }` when it was refused with a permitted error. */
 export async function attempt(work, others) {
   try {
     return { value: await work() }
@@ -24,7 +24,7 @@ export async function attempt(work, others) {
   }
 }
 
-/** The rows of the table `mine`, which nothing that is refused may change. */
+/** The table `mine`, whose rows no refused input may change. */
 export const mine = {
   sql: "CREATE TABLE mine (id INTEGER PRIMARY KEY, text TEXT); INSERT INTO mine VALUES (1, 'one'), (2, 'two');",
   async mustBeThere(db) {
@@ -35,5 +35,5 @@ export const mine = {
   },
 }
 
-/** What opening says to nobody. */
+/** Options that discard warnings. */
 export const quiet = { onWarning() {} }

@@ -1,6 +1,6 @@
-// Schemas and statements for files and migrations: ordinary ones, and those that somebody would write to do harm.
+// Schemas and statements for files and migrations: ordinary and hostile ones.
 
-/** Scripts, each of which makes a database. */
+/** Scripts, each of which creates a database. */
 export const scripts = [
   `CREATE TABLE t (id INTEGER PRIMARY KEY AUTOINCREMENT, s TEXT NOT NULL UNIQUE, r REAL DEFAULT 0.5, b BLOB);
    INSERT INTO t (s, b) VALUES ('one', x'00ff'), ('two', zeroblob(9000)), (printf('%.*c', 5000, 'x'), NULL);
@@ -22,7 +22,7 @@ export const scripts = [
 
 const nested = (open, close, times) => open.repeat(times) + close.repeat(times)
 
-/** Statements of a schema: `name` is to be the first name in them. */
+/** Statements of a schema. */
 export const definitions = [
   'CREATE TABLE a (x, y)',
   'CREATE TABLE a (x INTEGER PRIMARY KEY, y TEXT DEFAULT (hex(zeroblob(100000000))))',
@@ -62,7 +62,7 @@ export const definitions = [
   null,
 ]
 
-/** What is put between the words of SQL. */
+/** Words to insert into SQL. */
 export const words = [
   ...[
     'SELECT',

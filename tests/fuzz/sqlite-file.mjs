@@ -1,6 +1,6 @@
-// A writer of SQLite files that says whatever it is told: their first page has a schema of any text, with any root pages.
+// Writes SQLite files with arbitrary contents: the schema on the first page may have any texts and root pages.
 
-/** A file: `schema` are `{ type, name, table, root, sql }` of any values; `pages` the contents behind the first page. */
+/** Builds a file: `schema` is a list of `{ type, name, table, root, sql }` with any values, `pages` the pages after the first. */
 export function sqliteFile({ pageSize = 4096, schema, pages = [], header = {} }) {
   const first = Buffer.alloc(pageSize)
   first.write('SQLite format 3\0', 0, 'latin1')
@@ -17,14 +17,14 @@ export function sqliteFile({ pageSize = 4096, schema, pages = [], header = {} })
   return Buffer.concat([first, ...pages.map((page) => page.subarray(0, pageSize))])
 }
 
-/** A leaf page of a table with these records. */
+/** Builds a leaf page of a table with these records. */
 export function leafPage(pageSize, records) {
   const page = Buffer.alloc(pageSize)
   leaf(page, 0, records)
   return page
 }
 
-/** Fills a page with records, with the numbers 1, 2, ...; those without room are left out. */
+/** Fills a page with records of the rowids 1, 2, ...; records that don't fit are left out. */
 function leaf(page, at, records) {
   let end = page.length
   let count = 0
@@ -45,7 +45,7 @@ function schemaRecord({ type = 'table', name, table = name, root, sql }) {
   return record([type, name, table, root, sql])
 }
 
-/** Values as SQLite stores them in a row: texts, bytes, numbers below 2^31, null. */
+/** Encodes values as SQLite's record format: texts, bytes, numbers below 2^31, null. */
 export function record(values) {
   const bodies = values.map((value) => {
     if (value === null || value === undefined) return [0, Buffer.alloc(0)]

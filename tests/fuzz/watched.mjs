@@ -1,13 +1,13 @@
-// A child process with the cases of one target, and a watch over how long a case takes, and how much memory.
+// Runs the cases of one target in a child process, and limits the time and memory of each case.
 import { fork } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 
 /** How long a case may take, also on a busy machine. */
 const LONGEST_MS = 15_000
-/** How much memory a case may take in addition. */
+/** How much additional memory a case may take. */
 const MOST_BYTES = 768 * 2 ** 20
-/** A process with so much memory makes way for another one. */
+/** A process with more memory than this is replaced. */
 const LARGE_BYTES = 1536 * 2 ** 20
 
 export class Watched {
@@ -21,7 +21,7 @@ export class Watched {
     this.#folder = folder
   }
 
-  /** Runs the case `{ seed }` or `{ input }` → `{ input, failure, outcome }`: what it was that went wrong, if anything did, else how it ended. */
+  /** Runs the case `{ seed }` or `{ input }`; returns `{ input, failure, outcome }`, where `failure` is undefined if the case passed. */
   async run(what) {
     if (this.#child !== undefined && residentBytes(this.#child.pid) > LARGE_BYTES) this.stop()
     if (this.#child === undefined) await this.#start()
@@ -71,7 +71,7 @@ export class Watched {
   }
 }
 
-/** The memory of a process; 0 where the system doesn't tell. */
+/** Returns the resident memory of a process in bytes; 0 on a system without /proc. */
 function residentBytes(pid) {
   const file = `/proc/${pid}/statm`
   return existsSync(file) ? Number(readFileSync(file, 'utf8').split(' ')[1]) * 4096 : 0

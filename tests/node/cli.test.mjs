@@ -1,4 +1,4 @@
-// The command line as a user runs it: the built file in a process of its own, against a real remote.
+// The command line as a user runs it: the built file in its own process, against a real remote.
 import assert from 'node:assert/strict'
 import { execFile, execFileSync, spawn } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -28,7 +28,7 @@ function folder() {
   return made
 }
 
-/** Runs a command in a folder → { code, out, err }; never rejects. */
+/** Runs a command in a folder → { code, out, err }. Never rejects. */
 function run(cwd, args, env = {}, { signal } = {}) {
   const { PATH, HOME } = process.env
   return new Promise((resolve) => {
@@ -42,7 +42,7 @@ function run(cwd, args, env = {}, { signal } = {}) {
   })
 }
 
-/** The answer of a command that must succeed, with `--json`. */
+/** Runs a command with `--json` that must succeed → its result. */
 async function json(cwd, args, env) {
   const { code, out, err } = await run(cwd, [...args, '--json'], env)
   assert.equal(code, 0, out + err)
@@ -54,12 +54,12 @@ const supabase = () => ({ SUPABASE_URL: remote.url, SUPABASE_SECRET_KEY: remote.
 const productsSql = `CREATE TABLE products (id INTEGER PRIMARY KEY, sku TEXT NOT NULL, name TEXT, category TEXT, unit_price NUMERIC TEXT,
   unit_cost NUMERIC TEXT, stock INTEGER, weight_kg REAL, organic BOOLEAN, allergens ARRAY TEXT, updated_at TEXT);`
 
-/** What SQLite's own shell, another reader than ours, makes of a query. */
+/** Runs a query in SQLite's own shell, which reads the file independently of tidelock. */
 function sqlite3(file, sql) {
   return execFileSync('sqlite3', [file, sql], { encoding: 'utf8' }).trim()
 }
 
-test('help, versions and wrong uses', async () => {
+test('help, version and wrong usage', async () => {
   const cwd = folder()
   const general = await run(cwd, ['--help'])
   assert.equal(general.code, 0)
@@ -83,7 +83,7 @@ test('help, versions and wrong uses', async () => {
     ['migrate', 'status'],
   ]) {
     const { code, err, out } = await run(cwd, args)
-    // What a command can't find is no wrong use of it.
+    // A missing file is no wrong usage.
     assert.equal(code, args.includes('missing.sqlite') ? 1 : 2, args.join(' '))
     assert.match(err, /error: .+ \(invalid_argument\)/, args.join(' '))
     assert.equal(out, '')
@@ -93,14 +93,14 @@ test('help, versions and wrong uses', async () => {
   assert.equal(JSON.parse(out).error.code, 'invalid_argument')
 })
 
-test('a reader that stops early, as head does, is no failure', async () => {
+test('a reader that stops early, such as head, is no error', async () => {
   const child = spawn(process.execPath, [cli, '--help'], { stdio: ['ignore', 'pipe', 'pipe'] })
   child.stdout.destroy()
   const [err, code] = await Promise.all([text(child.stderr), new Promise((resolve) => child.once('exit', resolve))])
   assert.deepEqual([code, err], [0, ''])
 })
 
-test('a pull makes a file that SQLite opens, that serves as a seed, and is brought up to date', async () => {
+test('a pull makes a file that SQLite opens, that serves as a seed, and that later pulls update', async () => {
   const cwd = folder()
   writeFileSync(path.join(cwd, 'schema.sql'), productsSql)
   const args = [
@@ -119,7 +119,7 @@ test('a pull makes a file that SQLite opens, that serves as a seed, and is broug
   const [{ count, costs }] = await remote.sql(
     'select count(*)::text as count, sum(unit_cost)::text as costs from products',
   )
-  assert.match(first.out, new RegExp(`products: ${count} new`))
+  assert.match(first.out, new RegExp(`products: ${count} inserted`))
   assert.ok(!(first.out + first.err).includes(remote.secretKey))
   const file = path.join(cwd, 'shop.sqlite')
   assert.equal(sqlite3(file, 'SELECT count(*) FROM products'), count)
@@ -162,7 +162,7 @@ test('a whole project: the schema comes from the remote', async () => {
   const [{ limit }] = await remote.sql('select max(credit_limit)::text as limit from customers')
   assert.equal(sqlite3(file, `SELECT count(*) > 0 FROM customers WHERE credit_limit = '${limit}'`), '1')
 
-  // The same command later: the file is brought up to date, with the tables that the remote has by now.
+  // Later the same command updates the file, with the tables that the remote has then.
   await remote.sql('create table regions (id int primary key, name text); insert into regions values (1, $$North$$)')
   const again = await json(cwd, ['pull', '--all', '--out', 'all.sqlite'], supabase())
   assert.deepEqual(again.report.tables.map(({ table }) => table).sort(), [...tables, 'regions'].sort())
@@ -192,7 +192,7 @@ test('a whole project: the schema comes from the remote', async () => {
   )
   writeFileSync(path.join(cwd, 'renamed.sql'), renamed)
   const lost = await run(cwd, ['migrate', 'generate', 'lost', '--schema', 'renamed.sql'])
-  assert.match(lost.err, /warning: It destroys: .*notes\.body/)
+  assert.match(lost.err, /warning: Destructive: .*notes\.body/)
   for (const file of lost.out.trim().split('\n')) rmSync(path.join(cwd, file))
   const kept = await json(cwd, [
     'migrate',
@@ -207,7 +207,7 @@ test('a whole project: the schema comes from the remote', async () => {
   assert.deepEqual(kept.destructive, [])
 })
 
-test('a pull that was cut goes on', async () => {
+test('an interrupted pull resumes', async () => {
   const cwd = folder()
   writeFileSync(
     path.join(cwd, 'schema.sql'),
@@ -282,7 +282,7 @@ test('--pk guesses the types; keys come from --env and --key-file', async () => 
     assert.match((await run(cwd, missing)).err, /invalid_argument\)\nhint: .*SUPABASE/)
 })
 
-test('rows go to the remote', async () => {
+test('push sends rows to the remote', async () => {
   const cwd = folder()
   await remote.sql('create table notes (id bigint primary key, body text); insert into notes values (1, $$there$$)')
   await remote.sql('grant all on notes to service_role')
@@ -382,7 +382,7 @@ test('types, inspect, verify and snapshots', async () => {
   sqlite3(file, 'INSERT INTO posts VALUES (1, 99)')
   const broken = await run(cwd, ['verify', 'app.sqlite', '--json'])
   assert.equal(broken.code, 1)
-  assert.match(JSON.parse(broken.out).errors[0], /posts: row 1 names a row of users/)
+  assert.match(JSON.parse(broken.out).errors[0], /posts: row 1 violates the foreign key to users/)
   const bytes = readFileSync(file)
   writeFileSync(file, bytes.fill(0xff, 4096, 5000))
   const corrupt = await run(cwd, ['verify', 'app.sqlite'])

@@ -1,4 +1,4 @@
-// Every block of code of README.md and docs/ runs as it stands there, at least twice in a row, against a real remote.
+// Every code block of README.md and docs/ runs unchanged, at least twice in a row, against a real remote.
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
@@ -57,7 +57,7 @@ for (const [index, block] of blocks.entries()) {
     })
 }
 
-/** Runs one example, which runs its block. */
+/** Runs an example, which runs its block. */
 async function play({ code }, example, index) {
   controlled.fresh()
   const folder = path.join(base, `example ${index}`)
@@ -74,14 +74,14 @@ async function play({ code }, example, index) {
   let runs = 0
   const lines = []
   const console = { log: (line) => lines.push(line) }
-  /** Runs the block with these names in scope; `look` sees what `results` are at its end. What the block opened is closed then. */
+  /** Runs the block with these names in scope; `look` gets the `results` at its end. Then closes what the block opened. */
   const run = async (scope = {}, results = [], look = () => {}) => {
     const before = opened.length
     await look(await runBlock(code, fillIn, { ...tidelock, open, console, ...scope }, results))
     for (const db of opened.splice(before)) await db.close()
     runs++
   }
-  /** Runs the lines of a block of commands → what each printed. */
+  /** Runs the lines of a block of commands → the output of each. */
   const runCommands = async () => {
     const outputs = []
     for (const line of code.trim().split('\n')) {
@@ -102,9 +102,9 @@ async function play({ code }, example, index) {
       remote,
       folder,
       tidelock,
-      /** What the block printed, since it was asked last. */
+      /** The output of the block since the last call. */
       printed: () => lines.splice(0),
-      /** Writes a file that commands expect. */
+      /** Writes a file that the commands need. */
       write(file, text) {
         mkdirSync(path.dirname(path.join(folder, file)), { recursive: true })
         writeFileSync(path.join(folder, file), text)
@@ -114,7 +114,7 @@ async function play({ code }, example, index) {
         new PostgrestClient(`${remote.url}/rest/v1`, {
           headers: { apikey: remote.anonKey, authorization: `Bearer ${token}` },
         }),
-      /** Until the clock shows another millisecond. */
+      /** Waits until the clock shows another millisecond. */
       async pause() {
         for (const start = Date.now(); Date.now() <= start + 1; ) await new Promise(setImmediate)
       },

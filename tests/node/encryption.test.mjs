@@ -1,4 +1,4 @@
-// Encrypted folders in Node: WebCrypto is there as well, and rekey leaves no file with anything of the old form.
+// Encrypted folders in Node, which has WebCrypto, too; rekey leaves no file with old data.
 import assert from 'node:assert/strict'
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -50,7 +50,7 @@ test('a folder goes from plain to encrypted and back, with snapshots and log', a
   await db.close()
 })
 
-test('sensitive columns of a folder are read with their key, and in no file of it', async () => {
+test('sensitive columns are readable with their key only, and in no file of the folder', async () => {
   const options = { name: 'columns', storage: 'file', path: path.join(base, 'columns') }
   const columnKey = { passphrase: 'words', salt: 'the salt of one user' }
   let db = await open({ ...options, columnKey })

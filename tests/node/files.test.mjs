@@ -1,4 +1,4 @@
-// Databases in folders, in Node: there after closing, after kill -9, and one process at a time.
+// Databases in folders, in Node: after closing, after kill -9, and with one process at a time.
 import assert from 'node:assert/strict'
 import { fork } from 'node:child_process'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -26,7 +26,7 @@ async function failure(promise) {
   )
 }
 
-/** Starts `writer.mjs`; resolves once it has the database. */
+/** Starts `writer.mjs`; resolves when it has opened the database. */
 async function startWriter(options) {
   const writer = fork(fileURLToPath(new URL('writer.mjs', import.meta.url)), [JSON.stringify(options)], {
     silent: true,
@@ -49,7 +49,7 @@ async function startWriter(options) {
   return { writer, acknowledged, ended }
 }
 
-test('what was written is there after closing, in a folder of the name unless another is named', async () => {
+test("written data is there after closing, in a folder of the database's name unless path names another one", async () => {
   const where = folder()
   const cwd = process.cwd()
   const before = mkdtempSync(path.join(base, 'cwd-'))
@@ -93,7 +93,7 @@ test('what was written is there after closing, in a folder of the name unless an
   await db.close()
 })
 
-test('one process at a time: the second is told who has it, waits, and gets in', async () => {
+test('one process at a time: the second one gets the holder, waits, and opens', async () => {
   const where = folder()
   const { writer, ended } = await startWriter({ name: 'shop', storage: 'file', path: where, rows: 3 })
   const refused = await failure(open({ name: 'shop', storage: 'file', path: where, ...quiet }))
@@ -121,7 +121,7 @@ test('one process at a time: the second is told who has it, waits, and gets in',
   assert.deepEqual(await ended, { code: 0, signal: null, complaints: '' })
 })
 
-test('kill -9 again and again: the lock of the dead is replaced, whole commits, and none that was acknowledged is lost', async () => {
+test('kill -9 again and again: the dead lock is replaced, commits are whole, and no acknowledged one is lost', async () => {
   const where = folder()
   let total = 0
   let before = 0
@@ -133,7 +133,7 @@ test('kill -9 again and again: the lock of the dead is replaced, whole commits, 
       path: where,
       durability,
     })
-    // At any moment, but not before it has got going.
+    // At a random time, but after the writer has begun.
     const wanted = 10 + Math.random() * 50
     await until(() => acknowledged.length >= wanted)
     await new Promise((resolve) => setTimeout(resolve, Math.random() * 20))
@@ -158,7 +158,7 @@ test('kill -9 again and again: the lock of the dead is replaced, whole commits, 
   assert.equal(readdirSync(where).filter((name) => name.endsWith('.tmp')).length, 0)
 })
 
-test('a damaged chunk and a torn journal are found; a journal that begins with nonsense is refused', async () => {
+test('a damaged chunk and a torn journal are found; a journal with an invalid start is refused', async () => {
   const where = folder()
   const db = await open({ name: 'shop', storage: 'file', path: where, ...quiet })
   await db.exec('CREATE TABLE t (n)')
@@ -168,7 +168,7 @@ test('a damaged chunk and a torn journal are found; a journal that begins with n
   await db.run('INSERT INTO t VALUES (2)')
   await db.close()
 
-  // As a process that was killed while it wrote.
+  // The state after a process was killed during a write.
   const journal = path.join(where, 'journal.1')
   writeFileSync(journal, Buffer.concat([readFileSync(journal), Buffer.from('tdlk half a frame')]))
   const torn = await open({ name: 'shop', storage: 'file', path: where, ...quiet })
@@ -195,7 +195,7 @@ test('a damaged chunk and a torn journal are found; a journal that begins with n
   assert.deepEqual(readFileSync(journal), bytes, 'nothing was written')
 })
 
-test('a folder is encrypted, gets another secret, and is made plain again; nothing of the old form is left in it', async () => {
+test('a folder is encrypted, gets another secret, and is decrypted; no old data is left in it', async () => {
   const where = folder()
   const everything = () =>
     Buffer.concat(
@@ -234,7 +234,7 @@ test('a folder is encrypted, gets another secret, and is made plain again; nothi
   await plain.close()
 })
 
-test('what fails to open gives the lock back; a folder that cannot be is storage_unavailable', async () => {
+test('a failed opening releases the lock; an impossible folder is storage_unavailable', async () => {
   const where = folder()
   const broken = [{ version: '1', name: 'broken', up: 'SELECT nonsense' }]
   assert.equal(
@@ -250,7 +250,7 @@ test('what fails to open gives the lock back; a folder that cannot be is storage
   assert.match(String(refused.cause), /ENOTDIR|EEXIST/)
 })
 
-test('a program that forgets to close can end, and leaves a lock that is replaced', async () => {
+test('a program that does not close the database can end, and leaves a lock that is replaced', async () => {
   const where = folder()
   const { writer, ended } = await startWriter({ name: 'shop', storage: 'file', path: where, rows: 1, snapshots: false })
   writer.kill('SIGTERM')

@@ -1,4 +1,4 @@
-// The command line and what it is pointed at: files without end, scripts without end, links in a circle.
+// The command line with hostile input: files and scripts without end, links in a cycle.
 import assert from 'node:assert/strict'
 import { execFile, execFileSync } from 'node:child_process'
 import {
@@ -62,7 +62,7 @@ for (const args of [
   ['doctor', '--tables', 'a', '--key-file', '/dev/zero'],
   ['pull', '--tables', 'a', '--out', 'zero', '--schema', '/dev/zero'],
 ]) {
-  test(`${args.join(' ')} says that this is no file to read`, { timeout: 90_000 }, async () => {
+  test(`${args.join(' ')} refuses a file that is not regular`, { timeout: 90_000 }, async () => {
     mkdirSync(path.join(base, 'empty'), { recursive: true })
     const { code, out } = await tidelock(...args)
     assert.equal(code, 1, out)
@@ -70,7 +70,7 @@ for (const args of [
   })
 }
 
-test('what is written takes the place of files only', { timeout: 90_000 }, async () => {
+test('output replaces regular files only', { timeout: 90_000 }, async () => {
   writeFileSync(path.join(base, 'schema.sql'), 'CREATE TABLE t (a)')
   for (const out of ['pipe', 'zero', 'empty']) {
     const { code, out: said } = await tidelock('types', '--schema', 'schema.sql', '--out', out)
@@ -82,13 +82,13 @@ test('what is written takes the place of files only', { timeout: 90_000 }, async
   assert.ok(existsSync('/dev/zero'))
 })
 
-test('keys may come by a pipe', { timeout: 90_000 }, async () => {
+test('keys may come from a pipe', { timeout: 90_000 }, async () => {
   const script = `echo SUPABASE_SECRET_KEY=another-key | "${process.execPath}" "${cli}" doctor --env /dev/stdin --url http://127.0.0.1:1 --json`
   const ran = await new Promise((resolve) => execFile('sh', ['-c', script], (_, stdout) => resolve(stdout)))
   assert.ok(ran.includes('127.0.0.1:1') && !ran.includes('another-key'), ran)
 })
 
-test('a schema and migrations without end are given up', { timeout: 200_000 }, async () => {
+test('a schema and migrations without end are cancelled', { timeout: 200_000 }, async () => {
   const dir = path.join(base, 'endless')
   mkdirSync(dir)
   writeFileSync(path.join(dir, '0001_a.sql'), `CREATE TABLE t AS ${endless};`)
@@ -111,7 +111,7 @@ test('a schema and migrations without end are given up', { timeout: 200_000 }, a
   )
 })
 
-test('links in the folder of migrations are not followed in a circle', { timeout: 90_000 }, async () => {
+test('cyclic links in the folder of migrations are not followed', { timeout: 90_000 }, async () => {
   const dir = path.join(base, 'circle')
   mkdirSync(dir)
   writeFileSync(path.join(dir, '0001_a.sql'), 'CREATE TABLE t (a INTEGER)')

@@ -1,4 +1,4 @@
-// Folders that came from elsewhere: what is outside of them is left alone, and looking at them changes nothing.
+// Folders from elsewhere: files outside of them are left alone, and reading them changes nothing.
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import {
@@ -26,7 +26,7 @@ after(() => rmSync(base, { recursive: true, force: true }))
 const quiet = { onWarning: () => {} }
 let folders = 0
 
-/** A folder with a database of some commits and snapshots, in a folder of its own. */
+/** Makes a folder with a database of some commits and snapshots. */
 async function made() {
   const around = path.join(base, `case ${++folders}`)
   const where = path.join(around, 'shop.tidelock')
@@ -49,7 +49,7 @@ function run(args, options = {}) {
   })
 }
 
-/** What only looks at a folder: each command, and what it says of a sound one. */
+/** The commands that only read a folder, and their output for an intact one. */
 const looks = [
   [['inspect'], /t: 2 rows/],
   [['verify'], /^ok, with 2 snapshots$/m],
@@ -57,9 +57,9 @@ const looks = [
   [['snapshot', 'list', '--db'], /"two"/],
 ]
 
-test('inspect, verify, types and snapshot list write nothing, also where a crash left something to tidy up', async () => {
+test('inspect, verify, types and snapshot list write nothing, even after a crash', async () => {
   const { where } = await made()
-  // No process has this number: the largest that Linux gives is 2^22.
+  // No process has this id: the largest of Linux is 2^22.
   const dead = `tidelock\nid 4194305-ab\npid 4194305\nbegan never\nhost ${hostname()}\nsince then\n`
   for (const leftovers of [false, true]) {
     if (leftovers) {
@@ -85,7 +85,7 @@ test('inspect, verify, types and snapshot list write nothing, also where a crash
   assert.ok(!readdirSync(where).includes('journal.2.tmp'), 'opening it does tidy up')
 })
 
-test('a folder that may not be written can be looked at', async () => {
+test('a read-only folder can be read', async () => {
   const { around, where } = await made()
   const isRoot = process.getuid() === 0
   for (const folder of [where, path.join(where, 'chunks')]) {
@@ -95,7 +95,7 @@ test('a folder that may not be written can be looked at', async () => {
   }
   chmodSync(base, 0o755)
   const before = listing(around)
-  // Rights mean nothing to root.
+  // Permissions don't apply to root.
   const somebody = isRoot ? { uid: 65534, gid: 65534 } : {}
   for (const [args, expected] of looks) {
     const { code, out, err } = await run([...args, where], somebody)
@@ -106,18 +106,18 @@ test('a folder that may not be written can be looked at', async () => {
   for (const folder of [where, path.join(where, 'chunks')]) chmodSync(folder, 0o755)
 })
 
-test('a folder without a database is not made one by looking at it', async () => {
+test('reading a folder without a database creates none', async () => {
   const empty = path.join(base, 'empty')
   mkdirSync(empty)
   for (const command of ['inspect', 'verify', 'types']) {
     const { code, err } = await run([command, empty])
     assert.equal(code, 1)
-    assert.match(err, /holds no database \(invalid_argument\)/)
+    assert.match(err, /contains no database \(invalid_argument\)/)
   }
   assert.deepEqual(readdirSync(empty), [])
 })
 
-test('a symbolic link in a folder is refused, and what it points to left alone', async () => {
+test('a symbolic link in a folder is refused, and its target does not change', async () => {
   for (const name of ['chunks', 'journal.1', 'lock.1', 'lock.7', 'journal.7']) {
     const { around, where } = await made()
     const elsewhere = path.join(around, 'elsewhere')
@@ -145,7 +145,7 @@ test('a symbolic link in a folder is refused, and what it points to left alone',
   }
 })
 
-test('a folder that is itself reached by a link opens as ever', async () => {
+test('a folder behind a link opens as usual', async () => {
   const { around, where } = await made()
   const link = path.join(around, 'link')
   symlinkSync(where, link)

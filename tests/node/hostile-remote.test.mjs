@@ -1,4 +1,4 @@
-// Remotes, storages and seeds that redirect, answer without end, or repeat what they were told in confidence.
+// Remotes, storages and seeds that redirect, respond without end, or echo credentials.
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { once } from 'node:events'
@@ -23,7 +23,7 @@ afterEach(async () => {
   }
 })
 
-/** A server that answers by `(request, response)` → `{ url, requests }`. */
+/** Starts a server with the handler `(request, response)` → `{ url, requests }`. */
 async function serve(answer) {
   const requests = []
   const server = createServer((request, response) => {
@@ -52,7 +52,7 @@ const openWith = (options) =>
 
 const remote = (url, more) => ({ url, key: 'the-key-of-this-project', tables: ['notes'], retries: 0, ...more })
 
-/** What a call fails with, however it is shown. */
+/** Returns the error of a call in all forms in which it can be shown. */
 async function failure(call) {
   const error = await call.then(
     () => assert.fail('it must fail'),
@@ -61,7 +61,7 @@ async function failure(call) {
   return { error, shown: `${error} ${JSON.stringify(error)} ${error.cause} ${error.cause?.message} ${error.stack}` }
 }
 
-/** Runs a command line → what it printed. */
+/** Runs a command line → its output. */
 const run = (args, env) =>
   new Promise((resolve) => {
     const { PATH, HOME } = process.env
@@ -71,7 +71,7 @@ const run = (args, env) =>
     )
   })
 
-test('no redirect is followed, whatever sends the request: the error names the right address', async () => {
+test('no request follows a redirect: the error names the target', async () => {
   const rows = [{ id: 1, text: 'from the other host' }]
   const other = await serve((_, response) => json(response, rows))
   for (const status of [301, 307]) {
@@ -140,7 +140,7 @@ test('no redirect is followed, whatever sends the request: the error names the r
   }
 })
 
-/** Answers as much as is taken of `megabytes` MB, gzipped into little. */
+/** Sends `megabytes` MB, compressed with gzip to few bytes, as fast as the client reads. */
 function flood(response, megabytes, start = '[{"id":1,"text":"') {
   const piece = gzipSync(Buffer.alloc(1_000_000, 'x'))
   response.writeHead(200, { 'content-type': 'application/json', 'content-encoding': 'gzip' })
@@ -152,7 +152,7 @@ function flood(response, megabytes, start = '[{"id":1,"text":"') {
   write(megabytes)
 }
 
-test('an answer without end is read to its limit, and the database goes on', async () => {
+test('an endless response is read up to the limit, and the database stays usable', async () => {
   const sizes = []
   const there = await serve((request, response) => {
     const { pathname, searchParams } = new URL(request.url, 'http://x')
@@ -180,7 +180,7 @@ test('an answer without end is read to its limit, and the database goes on', asy
   assert.ok(process.memoryUsage().rss - before < 300_000_000, 'it never was in memory')
 })
 
-test('a page that is too large is asked for again smaller', async () => {
+test('a page that is too large is requested again with fewer rows', async () => {
   const text = 'x'.repeat(3000)
   const there = await serve((request, response) => {
     const { searchParams } = new URL(request.url, 'http://x')
@@ -194,7 +194,7 @@ test('a page that is too large is asked for again smaller', async () => {
   await db.close()
 })
 
-test('a refusal with a body without end is still a refusal', async () => {
+test('an error response with an endless body is still an error response', async () => {
   const there = await serve((_, response) => {
     response.writeHead(403, { 'content-type': 'text/html' })
     const write = () => response.write(Buffer.alloc(100_000, 'x'), (error) => error ?? write())
@@ -206,7 +206,7 @@ test('a refusal with a body without end is still a refusal', async () => {
   await db.close()
 })
 
-/** Everything that a database tells of its errors, and its file. */
+/** Returns every report of a database that contains errors, and its file. */
 async function told(db) {
   const health = await db.health()
   const shown = [health, await db.sync.status(), await db.sync.pending(), await db.sync.rejected()]
@@ -250,7 +250,7 @@ test('keys, tokens and headers are in no error, no report and no file', async ()
   }
 })
 
-test('credentials that no header can have are refused before they are sent, without their value', async () => {
+test('credentials that are not allowed in headers are refused before they are sent, without their value', async () => {
   const there = await serve((_, response) => json(response, []))
   const secret = 'first-line-of-a-secret'
   const broken = `${secret}\nsecond-line`
@@ -275,7 +275,7 @@ test('credentials that no header can have are refused before they are sent, with
   })
 })
 
-test('what accessToken throws is told by its name only', async () => {
+test('of an error of accessToken only the name is reported', async () => {
   const there = await serve((_, response) => json(response, []))
   class SessionMissing extends Error {
     name = 'SessionMissing'
@@ -292,7 +292,7 @@ test('what accessToken throws is told by its name only', async () => {
   await db.close()
 })
 
-test('the signature of a URL, of a seed or an upload, is in no error', async () => {
+test('the signature in the URL of a seed or an upload is in no error', async () => {
   const echo = await serve(({ url }, response) =>
     response.writeHead(403).end(`<Error>${url} is no longer valid</Error>`),
   )
@@ -328,7 +328,7 @@ test('the signature of a URL, of a seed or an upload, is in no error', async () 
   }
 })
 
-test('healthResponse shows of errors their code and time, of alerts nothing that they quote', async () => {
+test('healthResponse shows code and time of errors, and alerts without quoted messages', async () => {
   const there = await serve((_, response) => json(response, { code: '22000', message: 'words of the remote' }, 400))
   const target = uploadTarget({ url: () => `${there.url}/backup` })
   const db = await openWith({ remote: remote(there.url), snapshots: { retries: 0, targets: [target] } })

@@ -1,7 +1,7 @@
 import { lstatSync, readdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 
-/** All that a folder holds: names, kinds, contents, and when each was changed. */
+/** Returns everything in a folder: names, kinds, contents, and times of change. */
 export function listing(folder) {
   const of = (name) => {
     const file = path.join(folder, name)

@@ -21,7 +21,7 @@ test('the command line', async () => {
       const options = { cwd: base, env }
       child = execFile(process.execPath, [cli, ...args, '--json'], options, (_error, out) => resolve(out))
     })
-  // A remote that has no table `u`, and that is slow with `t`: meanwhile the user presses Ctrl-C.
+  // A remote without a table `u`, and slow for `t`, so that the user can press Ctrl-C.
   const server = createServer((request, response) => {
     if (request.url.includes('/t?')) return child.kill('SIGINT')
     response.statusCode = 404
@@ -44,7 +44,7 @@ test('the command line', async () => {
     await db.exec('CREATE TABLE t(id INTEGER PRIMARY KEY)')
     writeFileSync(path.join(base, 'made.sqlite'), await db.export())
     await db.close()
-    // Each to a file of its own: a pull goes on where one to the same file was cut.
+    // Each pull has its own file: a pull would resume an interrupted one of the same file.
     let files = 0
     const pull = (args, env = 'full.env', out = `${++files}.sqlite`) => ['pull', ...args, '--out', out, '--env', env]
     for (const [done, args] of Object.entries({

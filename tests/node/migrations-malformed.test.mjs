@@ -1,4 +1,4 @@
-// Scripts of migrations that only look odd run; what no migration may do is told by its version and line, and nothing of it is kept.
+// Unusual scripts of migrations run; forbidden statements are reported with version and line, and leave nothing behind.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { migrationsFrom, open } from '../../pkg-js/dist/index.js'
@@ -12,7 +12,7 @@ const tablesOf = async (db) =>
 
 const trigger = 'CREATE TRIGGER r AFTER INSERT ON t BEGIN\n  DELETE FROM t WHERE a < 0;\n'
 
-/** The file, and what it makes. */
+/** The file, and the resulting tables. */
 const works = {
   'line ends of Windows': ["-- it's\r\nCREATE TABLE t(a);\r\n/* ' */\r\nCREATE TABLE u(a);\r\n", ['t', 'u']],
   'line ends of old Macs': ['CREATE TABLE t(a);\r\rCREATE TABLE u(a);\r', ['t', 'u']],
@@ -57,7 +57,7 @@ for (const [what, [text, tables]] of Object.entries(works)) {
   })
 }
 
-/** The statement in the third line, and what the hint speaks of. */
+/** The statement in the third line, and the subject of the hint. */
 const fails = {
   BEGIN: ['BEGIN; CREATE TABLE u(a); COMMIT;', /leave BEGIN and COMMIT out/],
   COMMIT: ['COMMIT;', /leave BEGIN and COMMIT out/],
@@ -86,7 +86,7 @@ for (const [what, [statement, hint]] of Object.entries(fails)) {
   })
 }
 
-/** Written by hand: no file, but a version, and a line where there is one. */
+/** Migrations written as objects: a version instead of a file, and a line where there is one. */
 const one = { version: '1', name: 'a', up: 'SELECT 1' }
 const byHand = {
   'equal versions': [[one, { ...one, name: 'b' }], { version: '1' }],

@@ -1,4 +1,4 @@
-// Scenarios over the built package in Node, on a database in a folder. Two test files run them: those that need a remote, and the others.
+// Runs scenarios over the built package in Node, on a database in a folder. Two test files use it: with and without a remote.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -53,7 +53,7 @@ export async function scenariosInNode(modules) {
           passed++
         })
       test('the messages of its errors', () => {
-        // A scenario that failed brought about some of the messages only: it is the one to look at.
+        // A failed scenario causes only some of the messages: look at that failure first.
         if (passed === scenarios.length) recorded.check()
       })
     })

@@ -1,4 +1,4 @@
-// Databases in folders that aren't opened: listed, deleted, recovered.
+// Databases in folders without opening them: listed, deleted, recovered.
 import assert from 'node:assert/strict'
 import { fork } from 'node:child_process'
 import {
@@ -22,7 +22,7 @@ after(() => rmSync(base, { recursive: true, force: true }))
 
 const quiet = { storage: 'file', snapshots: { onHidden: false }, onWarning() {} }
 
-/** A folder with these databases, by the names of their folders; each has a row. */
+/** Makes a folder with databases in these subfolders; each database has a row. */
 async function folderOf(...names) {
   const around = mkdtempSync(path.join(base, 'around-'))
   for (const name of names) {
@@ -101,7 +101,7 @@ test('a database in a folder is deleted, and nothing else', async () => {
   assert.equal(readFileSync(outside, 'utf8'), 'precious')
 })
 
-test('a link in the folder of a database that is to be deleted leads nowhere', async () => {
+test('deleting a database does not follow links in its folder', async () => {
   const around = await folderOf('shop')
   const where = path.join(around, 'shop')
   mkdirSync(path.join(around, 'precious'))
@@ -113,7 +113,7 @@ test('a link in the folder of a database that is to be deleted leads nowhere', a
   assert.ok(existsSync(path.join(around, 'precious', id)))
 })
 
-test('what a dead process had open can be deleted', async () => {
+test('a database that a dead process had open can be deleted', async () => {
   const around = await folderOf()
   const where = path.join(around, 'shop')
   const options = { name: 'shop', storage: 'file', path: where }
@@ -146,7 +146,7 @@ test('a database in a folder is recovered without being opened', async () => {
   assert.deepEqual(readdirSync(around), ['shop'])
 })
 
-test('without being asked for files nothing is looked for on a server', async () => {
+test('on a server only the storage that was asked for is searched', async () => {
   const codes = [databases(), deleteDatabase('shop'), recover('shop')].map(code)
   assert.deepEqual(await Promise.all(codes), Array(3).fill('unsupported_environment'))
   const wrong = [databases({ path: '.' }), deleteDatabase('shop', { path: '.' }), databases({ storage: 'memory' })]

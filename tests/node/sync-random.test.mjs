@@ -1,8 +1,8 @@
-// Randomly drawn tables, options and histories against the real PostgreSQL and PostgREST: two clients, writes on the server, lost
-// answers and other trouble. At rest all have the same, nothing waits and nothing was refused. The rules themselves are drawn from much
-// more in tests/native/sync/random, against a model; here it is held that the model is right.
+// Random tables, options and histories against the real PostgreSQL and PostgREST: two clients, writes on the server, lost responses and
+// other faults. In the end all sides are equal, and nothing is pending or rejected. The rules themselves are tested with many more cases in
+// tests/native/sync/random, against a model; this test verifies the model.
 //
-// `TIDELOCK_DRAWS=n` draws n seeds, `TIDELOCK_SEED=n` plays that one and tells its history.
+// `TIDELOCK_DRAWS=n` runs n seeds, `TIDELOCK_SEED=n` runs that one and prints its history.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { open, sqlHelpers } from '../../pkg-js/dist/index.js'
@@ -13,7 +13,7 @@ const only = process.env.TIDELOCK_SEED
 const seeds = only === undefined ? Array.from({ length: draws }, (_, seed) => seed) : [Number(only)]
 const steps = 30
 
-/** Chance from a seed (mulberry32). */
+/** Random numbers from a seed (mulberry32). */
 function chance(seed) {
   let state = seed * 2654435761
   const next = () => {
@@ -30,20 +30,20 @@ function chance(seed) {
 }
 
 const uuid = (n) => `${String(n).padStart(8, '0')}-aaaa-4bcd-8ef0-00000abcdef2`
-/** Kinds of keys: columns there and here, and the nth value. */
+/** Kinds of keys: the columns on both sides and the nth value. */
 const keys = {
   int: { there: ['id int'], here: ['id INTEGER'], of: (n) => [n] },
   bigint: { there: ['id bigint'], here: ['id INTEGER'], of: (n) => [9007199254740000n + BigInt(n)] },
   uuid: { there: ['id uuid'], here: ['id TEXT'], of: (n) => [uuid(n)] },
   text: { there: ['"order" text'], here: ['"order" TEXT'], of: (n) => [`k,"(${n}) ü`] },
   date: { there: ['day date'], here: ['day TEXT'], of: (n) => [`2026-02-${String(1 + (n % 28)).padStart(2, '0')}`] },
-  // The server spells these in another way.
+  // The server formats these values in another way.
   upper: { there: ['id uuid'], here: ['id TEXT'], of: (n) => [uuid(n).toUpperCase()] },
   padded: { there: ['code char(6)'], here: ['code TEXT'], of: (n) => [`c${n}`] },
   decimal: { there: ['n_id numeric(8,2)'], here: ['n_id NUMERIC TEXT'], of: (n) => [`${n}.5`] },
   pair: { there: ['a_id int', '"limit" text'], here: ['a_id INTEGER', '"limit" TEXT'], of: (n) => [n % 5, `p${n}`] },
 }
-/** Other columns: there, here, and some values. */
+/** Other columns: remote, local, and some values. */
 const columns = {
   note: { there: 'text', here: 'TEXT', values: ['', 'plain', 'ü "quoted" \\ 💡', 'null', null] },
   amount: { there: 'numeric(12,3)', here: 'NUMERIC TEXT', values: ['1.500', '-0.001', '123456789.125', null] },
@@ -81,7 +81,7 @@ function draw(seed) {
       },
     }
   })
-  // A reference needs a parent with a plain key.
+  // A reference needs a parent with a single-column key.
   for (const table of tables)
     if (table.parent !== undefined && (tables[table.parent].keyColumns.length > 1 || tables[table.parent].softly))
       table.parent = undefined
@@ -141,7 +141,7 @@ before(async () => {
 })
 after(() => remote?.stop())
 
-/** A value as both sides show it. */
+/** Formats a value in the same way for both sides. */
 const shown = (value) =>
   value === null || value === undefined
     ? null
@@ -157,9 +157,9 @@ async function rowsHere(db, table) {
 
 async function rowsThere(scene, table) {
   const list = [...table.keyColumns, ...table.columns, ...(table.parent === undefined ? [] : ['parent'])]
-  // As JSON has it: a cast would take the blanks off a char(n).
+  // As in JSON: a cast would trim the blanks of a char(n).
   const cast = (column) => {
-    // As JSON has a key: a cast would take the blanks off a char(n).
+    // As in a JSON key: a cast would trim the blanks of a char(n).
     if (column === 'parent' || table.keyColumns.includes(column)) return `to_json(${quote(column)})#>>'{}'`
     return column === 'flag' ? `${quote(column)}::int::text` : `${quote(column)}::text`
   }
@@ -270,7 +270,7 @@ async function play(scene) {
       )
     }
   }
-  /** Everything both ways; a table that is empty there may be. */
+  /** Syncs in both directions; a remote table may be empty. */
   const rest = async (db) => {
     await db.sync.push()
     await db.sync.pull({ allowEmpty: true })
@@ -292,13 +292,13 @@ async function play(scene) {
     const before = remote.stats.requests.length
     for (let round = 0; round < 4; round++) for (const db of clients) await rest(db)
     const requests = remote.stats.requests.length - before
-    // What both sides have changed, and children of what is gone there, is for the user to decide.
+    // The user decides about values that both sides have changed, and about children of deleted rows.
     for (let round = 0; round < 3; round++) {
       for (const db of clients) {
         for (const { id, reason, error } of await db.sync.rejected()) {
           tell('decide', id, reason, error)
           assert.ok(['conflict', 'unapplied'].includes(reason) || / foreign key /.test(error), `${reason}: ${error}`)
-          // What didn't fit may fit when the others are decided.
+          // A change that didn't apply may apply after the other decisions.
           if (reason === 'unapplied') await db.sync.retry(id)
           else await db.sync.discard(id)
         }

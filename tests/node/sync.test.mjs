@@ -1,4 +1,4 @@
-// Sync in Node, where a secret key may be: it passes row security, and goes into no Authorization unless it is a JWT.
+// Sync in Node, where a secret key is allowed: it bypasses row security, and is in the Authorization header only if it is a JWT.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { open } from '../../pkg-js/dist/index.js'
@@ -14,7 +14,7 @@ before(async () => {
 after(() => remote?.stop())
 
 for (const kind of ['serviceKey', 'secretKey']) {
-  test(`a program with the ${kind} pulls and pushes what row security hides from others`, async () => {
+  test(`a program with the ${kind} pulls and pushes rows that row security hides from others`, async () => {
     const key = remote[kind]
     remote.stats.reset()
     const db = await open({

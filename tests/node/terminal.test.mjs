@@ -1,4 +1,4 @@
-// What the command line says and where it writes, when names and answers were made to do harm.
+// The output and the files of the command line, when names and responses are hostile.
 import assert from 'node:assert/strict'
 import { execFile, execFileSync } from 'node:child_process'
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url'
 
 const cli = fileURLToPath(new URL('../../pkg-js/dist/cli/main.js', import.meta.url))
 const base = mkdtempSync(path.join(tmpdir(), 'tidelock-terminal-'))
-/** Clears the screen, sets the title, begins another line, turns the direction of writing: in 7 bits, 8 bits, and as marks. */
+/** Sequences that clear the screen, set the title, begin a line, or change the direction of writing: in 7 bits, in 8 bits, and as marks. */
 const harm = 'a\x1b[2J\x1b]0;owned\x07\nok, all is well\r\x9b31m\u202etxt\u2028x'
 const shown = 'a\\u001b[2J\\u001b]0;owned\\u0007\\u000aok, all is well\\u000d\\u009b31m\\u202etxt\\u2028x'
 const key = 'k3y'
@@ -40,10 +40,10 @@ function run(args, env = {}) {
   })
 }
 
-/** Nothing but text and line ends. */
+/** Asserts that there are only printable characters and line ends. */
 const isPlain = (text) => !/[^\P{Cc}\n\t]|[\u2028\u2029\p{Bidi_Control}]/u.test(text)
 
-test('names in a file are shown without what a terminal obeys, each in one line; JSON has them as they are', async () => {
+test('names in a file are printed without control characters, each in one line; JSON has them unchanged', async () => {
   const file = path.join(base, 'names.sqlite')
   const quoted = `"${harm}"`
   execFileSync('sqlite3', [file], {
@@ -69,7 +69,7 @@ test('names in a file are shown without what a terminal obeys, each in one line;
   }
 })
 
-test('what a remote answers is shown so, too, and without the key, however short that is', async () => {
+test('responses of a remote are printed in the same way, and without the key, however short it is', async () => {
   writeFileSync(path.join(base, 'one.sql'), 'CREATE TABLE t (id INTEGER PRIMARY KEY)')
   const pull = ['pull', '--url', url, '--tables', 't', '--schema', 'one.sql', '--out', 'one.sqlite']
   for (const args of [pull, [...pull, '--json']]) {
@@ -81,7 +81,7 @@ test('what a remote answers is shown so, too, and without the key, however short
   }
 })
 
-test('files are written under random names that nobody can have taken, and which only their owner may read', async () => {
+test('files are written under unpredictable names that only their owner may read', async () => {
   const preload = path.join(base, 'preload.mjs')
   writeFileSync(
     preload,
@@ -118,7 +118,7 @@ test('files are written under random names that nobody can have taken, and which
   )
 })
 
-test('a pull works in a folder of its own, not in one that somebody has prepared', async () => {
+test('a pull uses its own folder, not one that another user has prepared', async () => {
   const elsewhere = path.join(base, 'elsewhere')
   mkdirSync(elsewhere)
   writeFileSync(path.join(elsewhere, 'begun-from'), 'nothing')

@@ -1,5 +1,5 @@
-// node writer.mjs OPTIONS: opens a database, says so, and writes until it is killed. What was acknowledged goes to standard output,
-// one number a line. Each commit is two rows.
+// node writer.mjs OPTIONS: opens a database, prints a line, and writes until it is killed. Prints the number of each acknowledged commit,
+// one per line. Each commit has two rows.
 import { open } from '../../pkg-js/dist/index.js'
 
 const { rows = Infinity, ...options } = JSON.parse(process.argv[2])

@@ -1,11 +1,11 @@
-// What the calls of a database refuse: by code here, in its words in tests/messages/golden/scenarios/arguments.txt.
+// Wrong arguments: the codes are checked here, the messages are in tests/messages/golden/scenarios/arguments.txt.
 import assert from 'node:assert/strict'
 import { having } from './run/having.mjs'
 
 const gzip = new Uint8Array([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3])
 
 export default {
-  'what a call is wrongly given is invalid_argument, and the database goes on': async ({
+  'wrong arguments of a call are invalid_argument, and the database stays usable': async ({
     failure,
     memory,
     tidelock,
@@ -44,7 +44,7 @@ export default {
     assert.equal((await db.get('SELECT 1 AS one')).one, 1)
   },
 
-  'a host that lacks streams or WebCrypto can not read and write such files': {
+  'a host without streams or WebCrypto can not read and write such files': {
     only: ['node'],
     because: 'a browser does not let go of them',
     run: async ({ failure, memory }) => {

@@ -1,4 +1,4 @@
-// The audit log: who changed what.
+// The audit log.
 import assert from 'node:assert/strict'
 
 const migrations = [
@@ -11,7 +11,7 @@ const migrations = [
   },
 ]
 
-/** The log without ids and times, as `[action, table, key, old row, new row, actor]`. */
+/** Returns the log without ids and times, as `[action, table, key, old row, new row, actor]`. */
 const rows = (db, log = 'audit_log') =>
   db.query(`SELECT action, table_name, record_id, old_values, new_values, actor FROM ${log} ORDER BY id`, [], {
     rowMode: 'array',
@@ -24,7 +24,7 @@ export default {
     db.actor = 'user-17'
     assert.equal(db.actor, 'user-17')
     await db.run('INSERT INTO people VALUES (?, ?, ?, ?)', [2n ** 60n, 'Ada', 'secret', new Uint8Array([1, 255])])
-    // Calls before the new actor, and a transaction that has begun, keep the old one.
+    // Calls before the change of the actor, and a transaction that has begun, keep the previous one.
     const before = db.run("INSERT INTO pets SELECT id, 'cat' FROM people WHERE name = 'Ada'")
     const transaction = db.transaction(async (tx) => {
       await tx.run("UPDATE people SET name = 'Ada L.' WHERE name = 'Ada'")
@@ -58,7 +58,7 @@ export default {
       ['insert', 'people', '2', null, bob('"b@x"'), null],
       ['update', 'people', '2', bob('"b@x"'), bob('null'), null],
     ])
-    // Whatever the case in which one asks for an action.
+    // The column `action` compares without case.
     assert.deepEqual(
       await db.get("SELECT sum(timestamp GLOB '2*T*Z') AS times, sum(action = 'DELETE') AS deletions FROM audit_log"),
       { times: 9, deletions: 2 },
@@ -77,7 +77,7 @@ export default {
     assert.equal((await rows(plain)).length, 9)
   },
 
-  'it goes on after restores, imports and reopening': async ({ open }) => {
+  'the audit continues after restores, imports and reopening': async ({ open }) => {
     const options = { migrations, audit: ['people'], auditTable: 'history' }
     const first = await open(options)
     const { id } = await first.snapshots.create()
@@ -103,7 +103,7 @@ export default {
     )
   },
 
-  'a worker that begins anew knows the actor': {
+  'a restarted worker knows the actor': {
     only: ['worker'],
     because: 'only workers die',
     run: async ({ open, failure, until }) => {
@@ -124,7 +124,11 @@ export default {
     },
   },
 
-  'what can not be audited is refused, and what is missing is warned of': async ({ open, failure, warnings }) => {
+  'tables that can not be audited are refused, and missing ones cause a warning': async ({
+    open,
+    failure,
+    warnings,
+  }) => {
     const setup = await open()
     await setup.exec('CREATE TABLE t(a); CREATE VIEW v AS SELECT 1; CREATE TABLE audit_log(mine)')
     await setup.close()

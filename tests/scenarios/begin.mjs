@@ -1,4 +1,4 @@
-// Transactions that their caller begins and ends.
+// Manual transactions: begun and ended by the caller.
 import assert from 'node:assert/strict'
 import { aborted, journal } from './run/journal.mjs'
 
@@ -22,7 +22,7 @@ export default {
       assert.equal((await failure(call)).code, 'transaction_closed')
   },
 
-  'a commit that fails is rolled back, of a function and of a caller, who may roll back then': async (t) => {
+  'a failed commit is rolled back, of a function and of a caller, who may call rollback then': async (t) => {
     const { db, write, written } = await journal(t.memory)
     await db.exec(
       'CREATE TABLE p (id INTEGER PRIMARY KEY); CREATE TABLE c (p REFERENCES p DEFERRABLE INITIALLY DEFERRED)',
@@ -39,7 +39,7 @@ export default {
     assert.deepEqual(await written(), [])
   },
 
-  'one that waits for its turn is cancelled by its signal, or by the end of the database': async (t) => {
+  'a begin that waits is cancelled by its signal, or by closing the database': async (t) => {
     const { db, write } = await journal(t.memory)
     const first = await db.begin()
     const reason = new Error('enough')

@@ -1,4 +1,4 @@
-// Calls of a database: their order, what they take along, what they refuse, and their end.
+// Calls of a database: order, parameters, options, and closing.
 import assert from 'node:assert/strict'
 import { journal } from './run/journal.mjs'
 
@@ -11,7 +11,7 @@ export default {
       return settled.splice(0)
     }
     const hundred = Array.from({ length: 100 }, (_, n) => n)
-    // The first time, and when the statement is known.
+    // The first time, and again as a known statement.
     for (const _ of [1, 2]) assert.deepEqual(await all(hundred.map((n) => write(db, n))), hundred)
     assert.deepEqual(await written(), [...hundred, ...hundred])
     await db.run('DELETE FROM journal')
@@ -37,7 +37,7 @@ export default {
     assert.equal((await written()).join(' '), order)
   },
 
-  'parameters are those of the call, also when it waits': async ({ memory }) => {
+  'parameters are copied at the call, also when it waits': async ({ memory }) => {
     const { db, insert, written } = await journal(memory)
     await db.run(insert, ['known'])
     const tx = await db.begin()
@@ -79,7 +79,7 @@ export default {
         () => db.migrations.drop(force),
       )
     for (const encryption of [undefined, {}, { passphrase: '' }, 'words']) await wrong(() => db.rekey(encryption))
-    // A moment that is none, or names no zone.
+    // An invalid time, and one without a time zone.
     for (const at of [undefined, 5, '', '2026-11-20', '2026-11-20T12:00:00', 'soon', new Date(Number.NaN)])
       await wrong(() => db.snapshots.restore({ at }))
     for (const point of [null, 5, '', {}, { at: new Date(), id: '1' }]) await wrong(() => db.snapshots.restore(point))
@@ -87,14 +87,14 @@ export default {
     assert.deepEqual(await db.get(tidelock.sql`SELECT 1 AS one`, undefined, { timeoutMs: 10_000 }), { one: 1 })
   },
 
-  'a moment may be a text with any zone': async ({ open, failure }) => {
+  'a time may be a text with any time zone': async ({ open, failure }) => {
     const db = await open()
-    // It is understood: from before anything was stored, there is nothing to restore.
+    // The time is valid, but nothing was stored before it.
     for (const at of ['2000-01-01T12:00:00.5+02:00', '2000-01-01T10:00:00Z', new Date(5)])
       assert.equal((await failure(db.snapshots.restore({ at }))).code, 'snapshot_not_found')
   },
 
-  'the error of a batch says which statement it was': async ({ memory, failure }) => {
+  'the error of a batch has the number of the statement': async ({ memory, failure }) => {
     const db = await memory()
     const failed = await failure(db.batch([{ sql: 'SELECT 1' }, { sql: 'SELECT wrong' }]))
     assert.deepEqual([failed.code, failed.details.statement, failed.details.offset], ['sqlite_error', 2, 7])
@@ -107,7 +107,7 @@ export default {
     assert.match(plan.map((step) => step.detail).join(' '), /ta/)
   },
 
-  'close lets finish what was called before it, and refuses what comes after': async ({ memory, failure }) => {
+  'close finishes earlier calls, and later calls are refused': async ({ memory, failure }) => {
     const { db, write } = await journal(memory)
     const transaction = db.transaction(async (tx) => {
       await tx.get('SELECT 1')

@@ -1,7 +1,7 @@
-// Values on their way to the engine and back: random ones of every kind in every form of rows, and what is no value.
+// Values to the engine and back: random ones of every kind in every form of rows, and values that are refused.
 import assert from 'node:assert/strict'
 
-/** Whole numbers from 0 up to `n`, by a seed: the same ones each time. */
+/** Random whole numbers from 0 up to `n`, the same for the same seed. */
 function randomBy(seed) {
   let state = seed
   return (n) => {
@@ -13,7 +13,7 @@ function randomBy(seed) {
   }
 }
 
-/** A text as UTF-8 has it: half a character becomes U+FFFD. */
+/** Returns a text as UTF-8 keeps it: a lone surrogate becomes U+FFFD. */
 const wellFormed = (text) => new TextDecoder('utf-8', { ignoreBOM: true }).decode(new TextEncoder().encode(text))
 
 const bits = new DataView(new ArrayBuffer(8))
@@ -21,7 +21,7 @@ const pieces = ['a', 'Z', ' ', '\0', 'é', 'ß', '\ufeff', '€', '東', '😀',
 const lengths = [0, 1, 2, 5, 30, 95, 96, 97, 200]
 class Bytes extends Uint8Array {}
 
-/** Random values by their kind: as given, and as they come back. */
+/** Random values by kind: the parameter, and the result. */
 const kinds = {
   null: () => [null, null],
   boolean: (any) => (any(2) === 0 ? [false, 0] : [true, 1]),
@@ -38,7 +38,7 @@ const kinds = {
   bigint(any) {
     bits.setUint32(0, any(2 ** 32))
     bits.setUint32(4, any(2 ** 32))
-    // Among them bits that a double would take for one of its NaNs.
+    // Some of these bit patterns are NaNs as doubles.
     const value = [bits.getBigInt64(0), -(2n ** 63n) + 0x7ff0000000000001n, 2n ** 63n - 1n, BigInt(any(99))][any(4)]
     return [value, Number.isSafeInteger(Number(value)) ? Number(value) : value]
   },
@@ -65,7 +65,7 @@ const kinds = {
   },
 }
 
-/** Rows of random values, as given and as they come back. A column has one kind of values, or any. */
+/** Makes rows of random values, as parameters and as results. A column has one kind of values, or all. */
 function randomRows(any, columns, count) {
   const all = Object.values(kinds)
   const ofColumns = columns.map(() =>
@@ -136,7 +136,7 @@ export default {
         )
       }
     }
-    // The same statement, whose parameters come in another order, with their prefix, or by position.
+    // The same statement with its parameters in another order, with their prefix, or by position.
     const sql = 'SELECT :a AS a, :b AS b'
     for (const params of [{ a: 1, b: 2 }, { b: 2, a: 1 }, { ':a': 1, ':b': 2 }, [1, 2], { a: 1, b: 2 }])
       assert.deepEqual(await db.get(sql, params), { a: 1, b: 2 })
@@ -162,7 +162,7 @@ export default {
     }
   },
 
-  'values that SQLite has no place for are refused by the name of their parameter, and never shown': async (t) => {
+  'values that SQLite can not store are refused by the name of their parameter, and never shown': async (t) => {
     const db = await t.memory()
     await db.exec('CREATE TABLE t (a)')
     for (const [value, says] of [
@@ -223,7 +223,7 @@ export default {
     assert.equal(await countOf(db), 0)
   },
 
-  'a row is its reader’s own, whatever its columns are called': async ({ memory }) => {
+  'each row is a new object, whatever its columns are called': async ({ memory }) => {
     const db = await memory()
     const sql = 'SELECT ? AS b'
     const given = [new Uint8Array([1, 2, 3])]
@@ -256,7 +256,7 @@ export default {
     assert.deepEqual(await db.query(twice, [], { rowMode: 'array' }), [[1, null]])
   },
 
-  'changes and lastInsertRowid are exact, in the form that integers have': async ({ memory }) => {
+  'changes and lastInsertRowid are exact, in the form of the option integers': async ({ memory }) => {
     for (const [integers, five] of [
       ['auto', 5],
       ['bigint', 5n],
@@ -270,18 +270,18 @@ export default {
     }
   },
 
-  'many rows are one transaction, and those of the call, however large they are': async ({ memory, failure }) => {
+  'many rows are one transaction, and are copied at the call, however large they are': async ({ memory, failure }) => {
     const db = await memory()
     await db.exec('CREATE TABLE t (a UNIQUE, b)')
     const insert = 'INSERT INTO t VALUES (?, ?)'
     const rows = Array.from({ length: 40_000 }, (_, n) => [n, `row ${n}`])
     const [last] = rows.slice(-1)
-    // A value that is none, and a statement that fails, when most have been executed.
+    // A wrong value, and a failing statement, after most rows were executed.
     const bad = await failure(db.runMany(insert, [...rows, [Number.NaN, '']]))
     assert.deepEqual([bad.code, bad.details], ['invalid_argument', { parameter: 1, row: 40_001 }])
     assert.equal((await failure(db.runMany(insert, [...rows, last]))).code, 'sqlite_constraint')
     assert.equal(await countOf(db), 0)
-    // Whether the signal comes in time or not: all or nothing.
+    // Whether the signal is in time or not: all or nothing.
     const stop = new AbortController()
     const stopped = failure(db.runMany(insert, rows, { signal: stop.signal }))
     setTimeout(() => stop.abort('enough'))
@@ -309,7 +309,7 @@ export default {
     )
   },
 
-  'no rows change nothing, but a wrong statement is found': async ({ memory, failure }) => {
+  'without rows nothing changes, but a wrong statement is an error': async ({ memory, failure }) => {
     const db = await memory()
     await db.exec('CREATE TABLE t (a)')
     await db.query('SELECT ?', [new Uint8Array(10)])

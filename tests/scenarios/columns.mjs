@@ -1,11 +1,11 @@
-// Sensitive columns: the SQL functions encrypt and decrypt, and their keys.
+// Sensitive columns: the SQL functions `encrypt` and `decrypt`, and their keys.
 import assert from 'node:assert/strict'
 import { decrypted, encrypted, randomKey } from './run/column-values.mjs'
 
 const rows = { rowMode: 'array' }
 
 export default {
-  'a column is encrypted and decrypted, there again at the next opening, and readable by other programs': async (t) => {
+  'a column is encrypted and decrypted, also after the next opening and by other programs': async (t) => {
     const key = randomKey()
     const columnKey = key.slice()
     const migrations = [
@@ -35,7 +35,7 @@ export default {
       ['Fritz', 'ü😀'],
     ]
     const db = await t.open({ name, migrations, columnKey })
-    // What was given is copied.
+    // The option was copied, so changing it has no effect.
     columnKey.fill(0)
     await db.run('INSERT INTO people (name) VALUES (?)', ['Cleo'])
     await db.run('INSERT INTO people (name, note) VALUES (?, ?)', ['Dora', await encrypted('from a server, ü😀', key)])
@@ -82,7 +82,7 @@ export default {
     assert.deepEqual(await read(await t.open({ name, migrations, columnKey: key })), expected)
   },
 
-  'what cannot be decrypted or encrypted fails its statement, says why, and nothing more': async ({
+  'a failed encryption or decryption fails its statement, with the reason and no values': async ({
     memory,
     failure,
   }) => {
@@ -109,7 +109,7 @@ export default {
       if (reason === 'other_key') assert.match(failed.details.keyId, /^[0-9a-f]{8}$/)
       assert.doesNotMatch(failed.json, /secret|47/)
     }
-    // All of a statement or nothing; a transaction goes on.
+    // A failed statement changes nothing; its transaction can continue.
     await db.exec('CREATE TABLE t (id INTEGER PRIMARY KEY, x)')
     await db.runMany('INSERT INTO t (x) VALUES (?)', [[ours], [theirs]])
     await db.transaction(async (tx) => {
@@ -125,7 +125,7 @@ export default {
     assert.match(schema.hint, /TEMP/)
     await db.exec('CREATE TEMP VIEW readable AS SELECT decrypt(x) AS x FROM t WHERE id = 1')
     assert.deepEqual(await db.get('SELECT x FROM readable'), { x: 'a secret' })
-    // Of several keys the first one writes, and all of them read.
+    // Of several keys the first one encrypts, and all of them decrypt.
     const both = await memory({ columnKey: [one, other] })
     assert.deepEqual(await both.get('SELECT decrypt(?) AS theirs, decrypt(?) AS ours', [theirs, ours]), {
       theirs: 'a secret',
@@ -135,10 +135,7 @@ export default {
     assert.deepEqual(fresh.slice(0, 5), ours.slice(0, 5))
   },
 
-  'keys come as bytes, as CryptoKeys and as passphrases, and each is the same elsewhere': async ({
-    memory,
-    failure,
-  }) => {
+  'keys are bytes, CryptoKeys or passphrases, and each is the same in other programs': async ({ memory, failure }) => {
     const { subtle } = crypto
     const bytes = randomKey()
     const imported = (extractable, length = 32) =>
@@ -162,7 +159,7 @@ export default {
     }
     const kept = await failure(imported(false).then((columnKey) => memory({ columnKey })))
     assert.equal(kept.code, 'invalid_argument')
-    assert.match(kept.message, /may be exported/)
+    assert.match(kept.message, /extractable/)
     const pair = await subtle.generateKey({ name: 'ECDH', namedCurve: 'P-256' }, true, ['deriveBits'])
     for (const columnKey of [
       await imported(true, 16),
@@ -185,7 +182,7 @@ export default {
     assert.match(taken.message, /functions can't define Encrypt/)
   },
 
-  'of a group each database has a key of its own': async ({ tidelock, failure, freshName, thread }) => {
+  'each database of a group has its own key': async ({ tidelock, failure, freshName, thread }) => {
     const member = (fill) => ({
       name: freshName(),
       storage: 'memory',

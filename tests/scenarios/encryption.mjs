@@ -1,4 +1,4 @@
-// Encryption at rest: who may open, with which keys, what can be read without them, and changing them.
+// Encryption at rest: secrets and keys, what is readable without them, and changing them.
 import assert from 'node:assert/strict'
 import { change, everything, result } from './run/indexeddb.mjs'
 
@@ -6,7 +6,7 @@ const inIndexedDb = { only: ['page', 'worker'], because: 'it looks into IndexedD
 const generated = (name, usages) => crypto.subtle.generateKey({ name, length: 256 }, false, usages)
 
 export default {
-  'a wrong, missing or superfluous secret is refused, changes nothing, and gives the lock back': async (t) => {
+  'a wrong, missing or superfluous secret is refused, changes nothing, and releases the lock': async (t) => {
     const name = t.freshName()
     const encryption = { passphrase: 'right' }
     const db = await t.open({ name, encryption })
@@ -25,7 +25,7 @@ export default {
     assert.match(superfluous.hint, /rekey/)
   },
 
-  'keys of the user: non-extractable ones of AES-GCM and AES-KW, also cloned; others are refused': async (t) => {
+  'keys: non-extractable AES-GCM and AES-KW ones, also cloned; others are refused': async (t) => {
     const { open, failure, freshName } = t
     for (const [algorithm, usages] of [
       ['AES-GCM', ['encrypt', 'decrypt']],
@@ -39,7 +39,7 @@ export default {
       await db.close()
       const other = await generated(algorithm, usages)
       assert.equal((await failure(open({ name, encryption: { key: other } }))).code, 'decryption_failed')
-      // As one that was kept in IndexedDB.
+      // A clone, such as one from IndexedDB.
       const again = await open({ name, encryption: { key: structuredClone(key) } })
       assert.deepEqual(await again.get('SELECT n FROM t'), { n: 7 })
     }
@@ -52,7 +52,7 @@ export default {
     }
   },
 
-  'rekey: from plain to encrypted, to another passphrase, and back; rows and snapshots go along': async (t) => {
+  'rekey: from plain to encrypted, to another passphrase, and back; rows and snapshots stay': async (t) => {
     const name = t.freshName()
     let encryption
     let db = await t.open({ name })
@@ -81,7 +81,7 @@ export default {
     assert.deepEqual(await db.query('SELECT s FROM t'), [{ s: 'first' }])
   },
 
-  'nothing of schema, rows or labels can be read in what is stored, as long as there is a secret': {
+  'schema, rows and labels are not readable in the storage of an encrypted database': {
     ...inIndexedDb,
     run: async ({ open, freshName }) => {
       const name = freshName()
@@ -106,7 +106,7 @@ export default {
     },
   },
 
-  'recover needs the secret, too, and then sets a damaged database to its last good state': {
+  'recover needs the secret, and resets a damaged database to its last good state': {
     ...inIndexedDb,
     run: async ({ tidelock, open, failure, freshName }) => {
       const name = freshName()
@@ -131,7 +131,7 @@ export default {
     },
   },
 
-  'an encrypted database in memory is one like any other: nothing of it is at rest': async ({ memory, host }) => {
+  'an encrypted database in memory works like any other': async ({ memory, host }) => {
     const db = await memory({ encryption: { passphrase: 'x' } })
     await db.exec('CREATE TABLE t (n); INSERT INTO t VALUES (1)')
     await db.rekey({ passphrase: 'y' })

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 
 /**
- * For `rigEngine`: wasm that is instantiated meanwhile traps wherever it calls out, once `trap()` was called; or, with `wrong`, it is told
+ * For `rigEngine`: wasm that is instantiated meanwhile traps at every import after `trap()` was called; or, with `wrong`, its imports return
  * numbers that are wrong by one, from the beginning.
  */
 function trapping(wrong = false) {
@@ -18,7 +18,7 @@ function trapping(wrong = false) {
   const armedCall = (each, given) => (wrong ? off(each(...given)) : unreachable())
   const mined = (each) =>
     typeof each === 'function' ? (...given) => (armed ? armedCall(each, given) : each(...given)) : each
-  // Read name by name, as WebAssembly does: not every group lists what it has.
+  // By name, as WebAssembly reads them: not every import object lists its properties.
   const group = (imports) => new Proxy({}, { get: (_, name) => mined(imports[name]) })
   const { instantiate } = WebAssembly
   WebAssembly.instantiate = (source, imports) =>
@@ -29,7 +29,7 @@ function trapping(wrong = false) {
 }
 
 export default {
-  'export gives the file that SQLite would have': async ({ memory }) => {
+  'export returns the file that SQLite would write': async ({ memory }) => {
     const db = await memory()
     await db.exec("CREATE TABLE t (s TEXT); INSERT INTO t VALUES ('needle in a file')")
     const file = await db.export()
@@ -40,7 +40,7 @@ export default {
     assert.ok(text.includes('needle in a file'))
   },
 
-  'errors say what SQLite said, and where': async ({ memory, failure, tidelock }) => {
+  'errors have the message of SQLite, and the position': async ({ memory, failure, tidelock }) => {
     const db = await memory()
     await db.exec(
       'CREATE TABLE p (id INTEGER PRIMARY KEY); CREATE TABLE c (p INTEGER REFERENCES p, n INTEGER NOT NULL CHECK (n > 0))',
@@ -63,7 +63,10 @@ export default {
     assert.ok(tidelock.isTidelockError(error, 'sqlite_error') && !tidelock.isTidelockError(error, 'closed'))
   },
 
-  'signal and timeoutMs cancel waiting and running, and the database goes on': async ({ memory, failure }) => {
+  'signal and timeoutMs cancel waiting and running calls, and the database stays usable': async ({
+    memory,
+    failure,
+  }) => {
     const db = await memory()
     const reason = new Error('changed my mind')
     const cancelled = (signal) => db.query('SELECT 1', [], { signal }).catch((error) => error)
@@ -83,7 +86,7 @@ export default {
     assert.deepEqual(await db.get('SELECT 1 AS one'), { one: 1 })
   },
 
-  'an opening that is refused leaves neither database nor lock': {
+  'a refused opening leaves neither database nor lock': {
     only: ['page', 'worker'],
     because: 'Node has no IndexedDB and no Web Locks, and may have a secret key',
     run: async ({ options, failure, tidelock }) => {
@@ -131,7 +134,7 @@ export default {
   'a trap in one database closes that one, and leaves the other alone': async (t) => {
     const other = await t.open()
     const mend = await t.rigEngine(trapping)
-    // Without snapshots: their timer outlives the instance, and would keep Node from ending.
+    // Without snapshots: their timer would outlive the instance and keep Node running.
     const doomed = await t.open({ snapshots: false })
     await mend()
     for (const db of [doomed, other]) await db.exec("CREATE TABLE t (s TEXT); INSERT INTO t VALUES ('here')")
@@ -148,9 +151,9 @@ export default {
     assert.deepEqual(await again.query('SELECT s FROM t'), [{ s: 'here' }])
   },
 
-  'a panic of the engine says what it is, and in which line of which file': async (t) => {
+  'a panic of the engine is reported with its message, file and line': async (t) => {
     const mend = await t.rigEngine(trapping, true)
-    // The engine asserts the length of what it copies.
+    // The engine asserts the length of the bytes that it copies.
     const { code, details, cause, hint } = await t.failure(t.open({ columnKey: new Uint8Array(32) }))
     await mend()
     assert.equal(code, 'internal')

@@ -1,11 +1,11 @@
-// Failures that no other scenario is about. In their words they are in tests/messages/golden/scenarios/errors.txt.
+// Failures that no other scenario covers. The messages are in tests/messages/golden/scenarios/errors.txt.
 import assert from 'node:assert/strict'
 import { having } from './run/having.mjs'
 
 const refusing = async () => new Response('expired', { status: 403 })
 
 export default {
-  'no error shows what was bound, and the database goes on': async ({ failure, memory }) => {
+  'no error shows a bound value, and the database stays usable': async ({ failure, memory }) => {
     const db = await memory({ maxBytes: 65536 })
     await db.exec('CREATE TABLE t(a UNIQUE)')
     const endless = 'WITH n(x) AS (VALUES (?) UNION ALL SELECT x FROM n) SELECT count(*) FROM n'
@@ -28,7 +28,7 @@ export default {
     }
   },
 
-  'an exported file that can not be read says why': async ({ failure, memory }) => {
+  'the error of an unreadable exported file has the reason': async ({ failure, memory }) => {
     const db = await memory()
     const small = await memory({ maxBytes: 65536 })
     const { id } = await db.snapshots.create()
@@ -77,7 +77,7 @@ export default {
     ])
   },
 
-  'a copy and an upload that fail say why': async ({ failure, memory, tidelock, until }) => {
+  'the error of a failed copy or upload has the reason': async ({ failure, memory, tidelock, until }) => {
     const { directoryTarget, uploadTarget } = tidelock
     const full = () => Promise.reject(new Error('no room'))
     const folder = {
@@ -96,7 +96,7 @@ export default {
       })
       await db.snapshots.create()
       await until(() => error)
-      // What an event tells is plain data, as errors are in JSON.
+      // The detail of an event is plain data, as errors are in JSON.
       throw new tidelock.TidelockError(error.code, error.message, error)
     }
     const written = () => upload.write({ name: 'backup.sqlite' }, new Blob(['x']), new AbortController().signal)
@@ -105,7 +105,7 @@ export default {
     assert.equal((await failure(written)).code, 'sync_rejected')
   },
 
-  'a seed that can not be fetched says why': {
+  'the error of a seed that can not be fetched has the reason': {
     only: ['node'],
     because: 'a page fetches its wasm, too',
     run: async ({ failure, memory }) => {
@@ -116,7 +116,7 @@ export default {
     },
   },
 
-  'changes that can not be told at once are a warning': {
+  'changes that can not be announced at once are a warning': {
     only: ['node', 'page'],
     because: 'the WebSocket is made where the engine runs',
     run: async ({ memory, until, warnings }) => {

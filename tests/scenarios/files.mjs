@@ -1,7 +1,7 @@
-// Whole databases in and out: import, seed, export as bytes and as SQL, snapshots as files.
+// Whole databases: import, seed, export as bytes and as SQL, snapshots as files.
 import assert from 'node:assert/strict'
 
-/** The bytes of a file that a script makes. */
+/** Returns the bytes of a file that a script makes. */
 async function made({ memory }, script) {
   const db = await memory()
   await db.exec(script)
@@ -18,7 +18,7 @@ const migrations = [
 ]
 
 export default {
-  'an exported file is imported elsewhere: data, live queries, a snapshot of what was there, and after closing': async (
+  'an exported file is imported elsewhere: data, live queries, a snapshot of the old data, and after closing': async (
     t,
   ) => {
     const file = await made(t, "CREATE TABLE t (s TEXT); INSERT INTO t VALUES ('imported')")
@@ -42,7 +42,7 @@ export default {
     assert.deepEqual(await again.query('SELECT s FROM t'), [{ s: 'mine' }])
   },
 
-  'a file in WAL mode is mended, a Blob does too, and hostile files are refused without a trace': async (t) => {
+  'a file in WAL mode is converted, a Blob is accepted, and hostile files are refused without a trace': async (t) => {
     const file = await made(t, 'CREATE TABLE t (s TEXT); INSERT INTO t VALUES (hex(randomblob(50000)))')
     const changed = (at, bytes) => {
       const copy = file.slice()
@@ -69,9 +69,7 @@ export default {
     assert.deepEqual(await db.query('SELECT length(s) AS n FROM t'), [{ n: 100_000 }, { n: 6 }])
   },
 
-  'an import gets the migrations that it lacks, functions too; one that fails leaves everything as it was': async (
-    t,
-  ) => {
+  'an import runs missing migrations, functions too; a failed import changes nothing': async (t) => {
     const file = await made(t, "CREATE TABLE t (s TEXT); INSERT INTO t VALUES ('file')")
     const db = await t.open({ migrations })
     await db.run("INSERT INTO t (s) VALUES ('mine')")
@@ -100,7 +98,7 @@ export default {
     assert.deepEqual(await again.query('SELECT s FROM t'), [{ s: 'mine' }])
   },
 
-  'a bad seed fails the opening, gives the lock back, and the next one begins anew': async (t) => {
+  'a bad seed fails the opening and releases the lock, and the next opening starts over': async (t) => {
     const file = await made(t, 'CREATE TABLE t (s TEXT)')
     const name = t.freshName()
     const fails = () => {
@@ -118,7 +116,7 @@ export default {
     assert.deepEqual(await db.query('SELECT name FROM sqlite_schema'), [{ name: 't' }])
   },
 
-  'SQL text brings the same database back': async (t) => {
+  'SQL text restores the same database': async (t) => {
     const db = await t.open()
     await db.exec(`
       CREATE TABLE t (id INTEGER PRIMARY KEY AUTOINCREMENT, s TEXT, r REAL, b BLOB, big INTEGER, twice AS (r * 2));
@@ -147,9 +145,7 @@ export default {
     assert.equal(new TextDecoder().decode(await copy.export({ format: 'sql' })), text)
   },
 
-  'a snapshot is a file to keep, by name, compressed, encrypted, as SQL; and comes back in another database': async (
-    t,
-  ) => {
+  'a snapshot is exported by name, compressed, encrypted, as SQL, and imported in another database': async (t) => {
     const db = await t.open()
     await db.exec("CREATE TABLE t (s TEXT); INSERT INTO t VALUES ('kept'), (hex(zeroblob(100000)))")
     await db.exec("CREATE VIRTUAL TABLE f USING fts5(s); INSERT INTO f VALUES ('find me')")
@@ -192,7 +188,7 @@ export default {
       await other.snapshots.restore(imported.id)
       assert.deepEqual(await other.get('SELECT s FROM t LIMIT 1'), { s: 'kept' })
       assert.deepEqual(await other.get("SELECT s FROM f WHERE f MATCH 'find'"), { s: 'find me' })
-      // The next file has to bring them.
+      // The next database gets these rows from the file only.
       await other.exec('DROP TABLE t; DROP TABLE f')
     }
     await other.close()
@@ -210,7 +206,7 @@ export default {
       db.import(file, { signal: controller.signal }).catch((thrown) => {
         reason = thrown
       })
-      // Pause: the import gets as far as waiting for the transaction's end, which nothing shows.
+      // Pause: the import has to get as far as waiting for the transaction's end, which no state shows.
       await new Promise((resolve) => setTimeout(resolve, 20))
       controller.abort('no more')
       await t.until(() => reason === 'no more')
@@ -222,9 +218,7 @@ export default {
     assert.deepEqual(await db.query('SELECT s FROM t'), [{ s: 'imported' }])
   },
 
-  'unpushed changes stop an import unless forced; those of the file stay behind, and changes are captured on': async (
-    t,
-  ) => {
+  'unpushed changes stop an import unless forced; those of the file are dropped, and capture continues': async (t) => {
     const pending = async (of) => (await of.sync.pending()).map(({ op }) => op)
     const db = await t.open({ remote: { url: 'http://127.0.0.1:9', key: 'anon', tables: ['t'] } })
     await db.exec("CREATE TABLE t (id INTEGER PRIMARY KEY, s TEXT); INSERT INTO t VALUES (1, 'local')")
@@ -234,7 +228,7 @@ export default {
     assert.deepEqual(await pending(db), [])
     await db.run("UPDATE t SET s = 'again'")
     assert.deepEqual(await pending(db), ['update'])
-    // Without a remote, too: the file knows which tables are captured.
+    // Also without a remote, because the file lists the captured tables.
     const plain = await t.open({ seed: file })
     assert.deepEqual(await pending(plain), [])
     await plain.run("INSERT INTO t VALUES (2, 'b')")

@@ -1,7 +1,7 @@
-// SQL functions and collations by JavaScript.
+// SQL functions and collations in JavaScript.
 import assert from 'node:assert/strict'
 
-/** Source as a module that the engine can import wherever it runs. */
+/** Returns source as a module that the engine can import in any thread. */
 const module = (source) => ({ module: new URL(`data:text/javascript,${encodeURIComponent(source)}`) })
 
 const functions = module(`
@@ -32,11 +32,11 @@ const functions = module(`
   }
 `)
 
-/** The first column of a query. */
+/** Returns the first column of a query. */
 const column = async (db, sql, params) => (await db.query(sql, params, { rowMode: 'array' })).map(([value]) => value)
 
 export default {
-  'functions of a module get and give values exactly': async ({ memory, failure }) => {
+  'functions of a module receive and return values exactly': async ({ memory, failure }) => {
     const db = await memory({ functions })
     const one = async (sql, params) => (await column(db, sql, params))[0]
     const kinds = await one('SELECT kind(NULL, 1, 1.5, ?, ?, ?, 9007199254740993)', ['text', new Uint8Array(3), true])
@@ -62,13 +62,13 @@ export default {
     for (let which = 0; which < 7; which++) {
       const { code, message, cause } = await failure(db.query('SELECT wrong(?)', [which]))
       assert.deepEqual([code, message], ['sqlite_error', 'The SQL function wrong failed'])
-      assert.match(cause, /An SQL function must give/)
+      assert.match(cause, /An SQL function must return/)
     }
     assert.equal(await one("SELECT 'abc' REGEXP '^a.c$'"), 1)
     assert.equal(await one("SELECT lower('ÄÖX')"), 'äöx', 'one of its own takes the place of SQLite’s')
   },
 
-  'functions serve the schema, from the first migration on': async ({ open, failure }) => {
+  'the schema can use functions, from the first migration on': async ({ open, failure }) => {
     const migrations = [
       {
         version: '1',
@@ -137,7 +137,7 @@ export default {
     })
   },
 
-  'what a function throws is the cause, wherever it was called, and the database goes on': async (t) => {
+  'the error of a function is the cause, wherever it was called, and the database stays usable': async (t) => {
     const up = 'CREATE TABLE t(a);\nINSERT INTO t VALUES (throwing(1))'
     const migration = await t.failure(t.memory({ functions, migrations: [{ version: '1', name: 'bad', up }] }))
     assert.deepEqual([migration.code, migration.details.line], ['migration_failed', 2])
@@ -157,12 +157,12 @@ export default {
       assert.match(message, /The SQL function throwing failed/)
       assert.doesNotMatch(json, /secret/)
     }
-    assert.match((await t.failure(db.query('SELECT later()'))).cause, /it gave a promise/)
+    assert.match((await t.failure(db.query('SELECT later()'))).cause, /it returned a promise/)
     assert.deepEqual(await db.query('SELECT * FROM t'), [])
     assert.equal((await db.health()).status, 'ok')
   },
 
-  'functions of the thread itself, which may even call their database': {
+  'functions of the same thread, which may even call their database': {
     only: ['node', 'page'],
     because: 'functions of the page can not go to a worker',
     run: async ({ memory }) => {
@@ -188,7 +188,7 @@ export default {
       assert.deepEqual(await column(db, 'SELECT times(21)'), [42])
       factor = 3
       assert.deepEqual(await column(db, 'SELECT times(21)'), [63])
-      // Twice: the second time the statement is known, and so are those that the function runs.
+      // Twice: the second time this statement and those of the function are known.
       for (const value of [7, 8]) {
         begun = []
         assert.deepEqual(await db.get('SELECT meddling(?) AS a, ? AS b', [value, 'kept']), { a: value, b: 'kept' })
@@ -202,7 +202,7 @@ export default {
         assert.deepEqual(await tx.get('SELECT intruding(?) AS a, ? AS b', [9, 'kept']), { a: 9, b: 'kept' })
         await Promise.all(begun)
       })
-      // What they began ran when the statement was over.
+      // The calls that the functions began ran after the statement.
       assert.deepEqual(await column(db, 'SELECT a FROM t ORDER BY a'), [7, 8, 9, 100])
     },
   },
@@ -226,7 +226,7 @@ export default {
     assert.deepEqual(await column(db, 'PRAGMA integrity_check'), ['ok'])
   },
 
-  'what can not be used is refused before anything is taken': async ({ open, failure, freshName, thread }) => {
+  'unusable functions are refused before the lock is taken': async ({ open, failure, freshName, thread }) => {
     const name = freshName()
     const closure = { scalar: { one: () => 1 } }
     for (const [functions, cause] of [
@@ -249,12 +249,12 @@ export default {
       const { code, details } = await failure(open({ name, functions: closure }))
       assert.deepEqual([code, details.option], ['unsupported_environment', 'functions'])
     }
-    // The lock is free.
+    // The lock was released.
     const db = await open({ name, functions: module('export default { scalar: { two: () => 2 } }') })
     assert.deepEqual(await column(db, 'SELECT two()'), [2])
   },
 
-  'integers come to functions as they come in results': async ({ memory, failure }) => {
+  'integers have the same form in functions as in results': async ({ memory, failure }) => {
     for (const [integers, small, large] of [
       ['auto', 'number', 'bigint'],
       ['bigint', 'bigint', 'bigint'],

@@ -1,11 +1,11 @@
-// Several databases opened together: all of them, or none.
+// Several databases opened together: all or none.
 import assert from 'node:assert/strict'
 
-/** Opens what must be free; with options of its own, so that it is not the one that a group may have left open. */
+/** Opens a database that must be free. Its options differ from the group's, so that a database left open is not shared. */
 const isFree = async ({ open }, name) => (await open({ name, durability: 'strict' })).close()
 
 export default {
-  'a group opens all its databases, tells their health together and closes them all': async (t) => {
+  'a group opens all its databases, reports their health together and closes them all': async (t) => {
     const { tidelock, options } = t
     const migration = (version, up) => ({ migrations: [{ version, name: 'a', up }] })
     const given = {
@@ -64,7 +64,7 @@ export default {
     if (thread === 'worker') assert.deepEqual(globalThis.workers, [])
     for (const number of [1, 2, 3]) await isFree(t, `${name}-${number}`)
 
-    // The second in the order is open with other options: the first must be closed again.
+    // The second in the order is open with other options: the first one must be closed again.
     const holder = await open({ name: `${name}-2`, durability: 'strict' })
     const given = () => ({ b: options({ name: `${name}-2` }), a: options({ name: `${name}-1` }) })
     const busy = await failure(tidelock.openGroup(given()))
@@ -75,7 +75,7 @@ export default {
     await (await tidelock.openGroup(given())).close()
   },
 
-  'what a group cannot be is refused, and nothing stays locked': async (t) => {
+  'wrong groups are refused, and no lock stays': async (t) => {
     const { tidelock, options, failure } = t
     const a = options()
     for (const [given, database] of [

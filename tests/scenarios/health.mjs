@@ -1,11 +1,11 @@
-// What a database says about itself.
+// The health report.
 import assert from 'node:assert/strict'
 
-// Folders have no quota; some builds of WebKit don't tell theirs.
+// Folders have no quota; some builds of WebKit don't report one.
 const knowsQuota = globalThis.navigator?.storage !== undefined
 
 export default {
-  'health tells everything, truthfully, and never rejects': async ({ open, failure, host }) => {
+  'health reports everything, correctly, and never rejects': async ({ open, failure, host }) => {
     const migrations = [
       { version: '1', name: 'a', up: 'CREATE TABLE t (n, filler)' },
       { version: '2', name: 'b', up: 'CREATE TABLE u (n)' },
@@ -51,7 +51,7 @@ export default {
     assert.ok(rest.lock.epoch > lock.epoch, 'each opening is an epoch')
   },
 
-  'health tells how slow statements run, without their values': async ({ memory }) => {
+  'health lists slow statements with their plan, without their values': async ({ memory }) => {
     const db = await memory()
     await db.exec('CREATE TABLE t(a)')
     const sql = `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300000)
@@ -67,7 +67,7 @@ export default {
     assert.ok(!JSON.stringify(queries).includes('my secret'))
   },
 
-  'the thresholds of alerts can be others': async ({ open, until }) => {
+  'the thresholds of alerts can be changed': async ({ open, until }) => {
     const db = await open({ health: { noSnapshotMs: 1, storageRatio: 1e-9 } })
     await db.exec('CREATE TABLE t(a)')
     const codes = await until(async () => {

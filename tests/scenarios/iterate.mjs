@@ -1,4 +1,4 @@
-// Loops over rows: when they begin, and how they end. That they may write is in rows.mjs.
+// Loops over rows: how they begin and end. Writing during a loop is in rows.mjs.
 import assert from 'node:assert/strict'
 import { aborted } from './run/journal.mjs'
 
@@ -6,7 +6,7 @@ const numbers = 'WITH RECURSIVE n(i) AS (VALUES (0) UNION ALL SELECT i + 1 FROM 
 const steps = (db, ...query) => db.iterate(...query)[Symbol.asyncIterator]()
 
 export default {
-  'each loop runs the query anew when it begins, with the parameters of the call': async ({ memory }) => {
+  'each loop runs the query when it begins, with the parameters of the call': async ({ memory }) => {
     const db = await memory()
     await db.exec('CREATE TABLE t (a)')
     const params = [1]
@@ -19,7 +19,7 @@ export default {
     for await (const row of db.iterate('SELECT 1 WHERE 0')) assert.fail(`a row: ${Object.keys(row)}`)
   },
 
-  'a loop that was left is over, and steps that nobody awaited come in order': async ({ memory }) => {
+  'a loop that was left has ended, and steps that were not awaited come in order': async ({ memory }) => {
     const db = await memory()
     const over = { done: true, value: undefined }
     const loop = steps(db, numbers)
@@ -30,7 +30,7 @@ export default {
     )
     assert.deepEqual(await loop.return(), over)
     assert.deepEqual(await loop.next(), over)
-    // Left while the query runs.
+    // The loop is left while the query runs.
     const early = steps(db, numbers)
     const step = early.next()
     await early.return()
@@ -59,7 +59,7 @@ export default {
     assert.equal(seen, 400)
   },
 
-  'what the query rejects with, the loop throws once': async ({ memory, failure }) => {
+  'the loop throws the error of the query once': async ({ memory, failure }) => {
     const db = await memory()
     const loop = steps(db, 'SELECT * FROM nowhere')
     assert.equal((await failure(loop.next())).code, 'sqlite_error')

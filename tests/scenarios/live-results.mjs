@@ -1,8 +1,8 @@
-// Results of live queries: who gets which, and until when. What they follow is in live.mjs.
+// Results of live queries: order, readers and end. When they run is in live.mjs.
 import assert from 'node:assert/strict'
 import { deferred } from './run/journal.mjs'
 
-/** A database with a number in it: `set(n)` changes it, `live()` follows it. */
+/** Opens a database with a number: `set(n)` changes it, `live()` follows it. */
 async function counter(memory, options) {
   const db = await memory(options)
   await db.exec('CREATE TABLE t (n); INSERT INTO t VALUES (0)')
@@ -23,7 +23,7 @@ export default {
     const gate = deferred()
     const reading = (async () => {
       for await (const [{ n }] of query) {
-        // A commit that is told while a run that already saw it goes on gives the same rows once more.
+        // A commit that a running query already sees may give the same rows once more.
         if (n === seen.at(-1)) continue
         seen.push(n)
         if (n === 0) await gate.promise
@@ -40,10 +40,7 @@ export default {
     assert.equal(query.closed, false)
   },
 
-  'changes that come before it ran again give one result, and one that comes while it runs is not missed': async ({
-    memory,
-    until,
-  }) => {
+  'changes before the next run give one result, and a change during a run is not missed': async ({ memory, until }) => {
     const { db, set, live } = await counter(memory)
     const seen = []
     live().subscribe(numbers(seen))
@@ -54,7 +51,7 @@ export default {
     await Promise.all(writes)
     await until(() => seen.at(-1) === 50)
     assert.ok(seen.length <= 3, `${seen}`)
-    // So many rows that the page makes objects of them slice by slice, while other calls run.
+    // With so many rows the page makes objects of them in slices, between which other calls run.
     const many =
       'WITH RECURSIVE k(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM k WHERE i < 40000) SELECT n, i FROM t, k'
     const large = db.live(many)
@@ -66,11 +63,13 @@ export default {
     await until(() => large.rows[0].n === 51)
   },
 
-  'the first result comes by itself, a late subscriber gets the present one, and refresh runs it now': async (t) => {
+  'the first result comes without a call, a late subscriber gets the latest one, and refresh runs the query': async (
+    t,
+  ) => {
     const { set, live } = await counter(t.memory)
     const query = live()
     assert.equal(query.rows, undefined)
-    // By this Vue's ref() knows that it is to be left as it is.
+    // Vue's ref() recognises by this tag that it must not wrap the object.
     assert.equal(String(query), '[object LiveQuery]')
     assert.deepEqual(await query.refresh(), [{ n: 0 }])
     const seen = []
@@ -105,7 +104,7 @@ export default {
     await set(3)
     await until(() => seen.at(-1) === 3)
     assert.deepEqual(seen, [2, 3])
-    // One that leaves while the next one comes, as frameworks do it, costs no run.
+    // A reader that leaves in the same task in which the next one comes, as in frameworks, causes no run.
     const then = await runs()
     leave()
     const stay = query.subscribe(numbers(seen))
@@ -125,7 +124,7 @@ export default {
     assert.equal(query.closed, true)
   },
 
-  'an error goes to onError, to the loop, or to a warning; the query goes on': async (t) => {
+  'an error goes to onError, to the loop, or to a warning; the query continues': async (t) => {
     const { db, set, live } = await counter(t.memory)
     const query = live()
     const seen = []
@@ -146,7 +145,7 @@ export default {
     await t.until(() => seen.at(-1) === 2)
   },
 
-  'close, the signal and the end of the database end loops and subscriptions': async ({ memory, until }) => {
+  'close, the signal and closing the database end loops and subscriptions': async ({ memory, until }) => {
     for (const end of ['close', 'signal', 'database']) {
       const { db, set, live } = await counter(memory)
       const stop = new AbortController()
@@ -163,7 +162,7 @@ export default {
       else await db.close()
       await loop
       assert.equal(query.closed, true, end)
-      // Another one, registered after it, hears of the change.
+      // Another query, registered after it, reports the change.
       if (end !== 'database') {
         const other = live()
         await other.refresh()
@@ -186,7 +185,7 @@ export default {
     assert.equal((await failure(() => db.live('SELECT 1', [], { rowMode: 'columns' }))).code, 'invalid_argument')
   },
 
-  'a commit is told with its tables, and its listener may use the database; one close is told once': async (t) => {
+  'a change event has its tables, and its listener may use the database; close is reported once': async (t) => {
     const { db, set } = await counter(t.memory)
     const told = []
     db.addEventListener('change', ({ detail }) =>

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 
 export default {
-  'a live query follows its tables, once a commit, and no others': async ({ memory, until, failure }) => {
+  'a live query follows its own tables only, once per commit': async ({ memory, until, failure }) => {
     const db = await memory()
     await db.exec('CREATE TABLE a (id INTEGER PRIMARY KEY); CREATE TABLE b (id INTEGER PRIMARY KEY)')
     const seen = { a: [], b: [] }
@@ -12,7 +12,7 @@ export default {
     }
     const { live, stop } = follow('a')
     follow('b')
-    // What `b` hears of, `a` would have heard of by then.
+    // When `b` has a result of this commit, `a` would have one, too.
     const heard = (n) => until(() => seen.b.at(-1) === n)
     await until(() => seen.a.length === 1)
     await db.transaction(async (tx) => {
@@ -39,7 +39,7 @@ export default {
     assert.deepEqual(seen.a, [0, 2])
   },
 
-  'a loop over a live query gets its results as they come': async ({ memory, until }) => {
+  'a loop over a live query gets each result': async ({ memory, until }) => {
     const db = await memory()
     await db.exec('CREATE TABLE t (id INTEGER PRIMARY KEY); INSERT INTO t VALUES (4)')
     const seen = []
@@ -52,7 +52,7 @@ export default {
     assert.deepEqual(seen, [4, 50])
   },
 
-  'a live query that fails tells its subscriber': async ({ memory, failure }) => {
+  'the error of a live query goes to its subscriber': async ({ memory, failure }) => {
     const db = await memory()
     const failed = new Promise((rows, error) => db.live('SELECT * FROM nowhere').subscribe(rows, error))
     assert.equal((await failure(failed)).code, 'sqlite_error')

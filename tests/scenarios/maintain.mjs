@@ -1,8 +1,8 @@
-// Maintenance: checks, and cleaning up.
+// Maintenance: checks and clean-up.
 import assert from 'node:assert/strict'
 
 export default {
-  'what has expired goes, and everything is looked at': async ({ open, failure, until }) => {
+  'maintain deletes expired rows and checks everything': async ({ open, failure, until }) => {
     const options = {
       expires: { sessions: 'expires_at', codes: 'until' },
       audit: { tables: ['codes'], retentionDays: 1 },
@@ -63,7 +63,7 @@ export default {
     assert.deepEqual(await reopened.get('SELECT count(*) AS n, min(id) AS first FROM sessions'), { n: 1000, first: 1 })
   },
 
-  'maintenance can be aborted between its steps, and the database goes on': async ({ memory, failure }) => {
+  'maintenance can be aborted between its steps, and the database stays usable': async ({ memory, failure }) => {
     const db = await memory({ expires: { t: 'at' } })
     await db.exec('CREATE TABLE t(at)')
     await db.runMany('INSERT INTO t VALUES (?)', Array(20_000).fill(['2001-01-01']))
@@ -78,7 +78,7 @@ export default {
     assert.deepEqual([ok, expired[0].deleted, await left()], [true, rest, 0])
   },
 
-  'what is wrong is told, as an alert too, until it is right': async ({ open, until, warnings }) => {
+  'problems are reported, as an alert too, until they are solved': async ({ open, until, warnings }) => {
     const db = await open({ expires: { parents: 'at', missing: 'at' } })
     await db.exec(`CREATE TABLE parents(id INTEGER PRIMARY KEY, at);
                    CREATE TABLE children(parent REFERENCES parents(id));

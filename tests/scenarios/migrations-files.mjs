@@ -1,7 +1,7 @@
-// Folders of migrations of other tools, as they are: run, and reverted where there is a way back.
+// Folders of migrations of other tools, unchanged: applied, and reverted where they have down scripts.
 import assert from 'node:assert/strict'
 
-/** All texts of a tool's folder (tests/fixtures/migrations), by path. */
+/** Returns all texts of a tool's folder (tests/fixtures/migrations) by path. */
 async function filesOf(tool) {
   const { readdirSync, readFileSync, statSync } = await import('node:fs')
   const folder = new URL(`../fixtures/migrations/${tool}/`, import.meta.url)
@@ -11,7 +11,7 @@ async function filesOf(tool) {
 
 const onDisk = (run) => ({ only: ['node'], because: 'the folders are read from the disk', run })
 
-/** The tables that each makes. */
+/** The tables that each folder makes. */
 const tools = {
   'drizzle-kit': ['posts', 'users'],
   dbmate: ['log', 'posts', 'users'],
@@ -38,7 +38,7 @@ export default {
     Object.entries(tools).map(([tool, tables]) => [`the folder of ${tool} runs as it is`, runs(tool, tables)]),
   ),
 
-  'what dbmate wrote goes back, too': onDisk(async ({ tidelock, memory, failure }) => {
+  'migrations of dbmate are reverted, too': onDisk(async ({ tidelock, memory, failure }) => {
     const db = await memory({ migrations: tidelock.migrationsFrom(await filesOf('dbmate')) })
     const stuck = await failure(db.migrations.revert())
     assert.equal(stuck.code, 'migration_irreversible', 'VACUUM has no way back')

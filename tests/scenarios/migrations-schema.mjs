@@ -1,10 +1,10 @@
-// The schema: what differs from the migrations, the scripts to another one, and what one may not have meant.
+// The schema: drift from the migrations, generated scripts, and lint.
 import assert from 'node:assert/strict'
 
 const same = { added: [], removed: [], changed: [] }
 
 export default {
-  'drift tells what was changed by hand': async ({ memory }) => {
+  'drift reports manual changes of the schema': async ({ memory }) => {
     const up = `CREATE TABLE users (id INTEGER PRIMARY KEY, name TEXT); CREATE INDEX by_name ON users (name);
       CREATE VIRTUAL TABLE found USING fts5(body); CREATE VIEW names AS SELECT name FROM users`
     const db = await memory({ migrations: [{ version: '1', name: 'a', up }] })
@@ -35,7 +35,7 @@ export default {
     })
   },
 
-  'drift runs migrations that are functions, in a database of their own': async ({ memory, failure }) => {
+  'drift runs migrations that are functions in a scratch database': async ({ memory, failure }) => {
     const counts = []
     let pauseMs = 0
     const migrations = [
@@ -44,7 +44,7 @@ export default {
         name: 'tables',
         up: async (tx) => {
           await tx.run('CREATE TABLE users (id INTEGER PRIMARY KEY, name TEXT COLLATE NOCASE)')
-          // Other work comes between: what it does must land in the same database.
+          // Other work runs between the statements; its statements must run in the same scratch database.
           await new Promise((resolve) => setTimeout(resolve, pauseMs))
           await tx.transaction((inner) => inner.exec("INSERT INTO users (name) VALUES ('1')"))
           counts.push((await tx.get('SELECT count(*) AS n FROM users')).n)
@@ -64,7 +64,7 @@ export default {
     await db.migrations.run({ to: '3' })
     await db.run("INSERT INTO users (name) VALUES ('theirs')")
     const drifting = db.migrations.drift()
-    // What is called meanwhile concerns this database.
+    // Calls meanwhile run in the database itself.
     await db.run("INSERT INTO users (name) VALUES ('meanwhile')")
     assert.deepEqual(await drifting, same)
     await db.exec('DROP TABLE of_1; CREATE TABLE extra (n)')
@@ -74,7 +74,7 @@ export default {
       [['extra'], ['of_1'], []],
     )
     assert.deepEqual(await db.get('SELECT group_concat(name) AS names FROM users'), { names: '1,theirs,meanwhile' })
-    // Once when it was applied, once for each drift: always on an empty database.
+    // Once when it was applied and once for each drift, always in an empty database.
     assert.deepEqual(counts, [1, 1, 1])
     const aborted = await failure(db.migrations.drift({ signal: AbortSignal.abort(new Error('enough')) }))
     assert.equal(aborted.notOurs, 'Error: enough')
@@ -95,7 +95,7 @@ export default {
     assert.deepEqual(await db.query('SELECT version FROM schema_migrations'), [{ version: '1' }])
   },
 
-  'what generate gives is a migration, there and back': async ({ open, failure }) => {
+  'the result of generate is a migration in both directions': async ({ open, failure }) => {
     const one = {
       version: '1',
       name: 'one',
@@ -139,7 +139,7 @@ export default {
     assert.deepEqual(await db.query('SELECT * FROM posts'), posts)
   },
 
-  'sync makes the schema the given one, while one tries things': async ({ open, failure }) => {
+  'sync changes the schema to the given one, for development': async ({ open, failure }) => {
     const db = await open()
     const words = 'CREATE VIRTUAL TABLE f USING fts5(body)'
     assert.match(
@@ -158,7 +158,7 @@ export default {
     assert.ok((await db.snapshots.list()).some(({ reason }) => reason === 'safety'))
   },
 
-  'lint remarks on what one may not have meant': async ({ memory, failure }) => {
+  'lint finds likely mistakes': async ({ memory, failure }) => {
     const migrations = [
       { version: '1', name: 'a', up: 'CREATE TABLE a (n);\nPRAGMA foreign_keys = OFF;', down: 'DROP TABLE a' },
       { version: '2', name: 'b', up: 'ALTER TABLE a ADD COLUMN b TEXT NOT NULL;\n\nDELETE FROM a;\nDROP TABLE a' },

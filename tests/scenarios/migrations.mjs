@@ -1,4 +1,4 @@
-// Migrations: order, checksums, failures that leave nothing, the way back, and beginning anew.
+// Migrations: order, checksums, failures, reverting, and starting over.
 import assert from 'node:assert/strict'
 
 async function sha256(text) {
@@ -6,7 +6,7 @@ async function sha256(text) {
   return [...digest].map((byte) => byte.toString(16).padStart(2, '0')).join('')
 }
 
-/** A migration that makes the table `t<version>`. */
+/** Returns a migration that makes the table `t<version>`. */
 const table = (version, more) => ({ version, name: 'm', up: `CREATE TABLE t${version} (n)`, ...more })
 const names = async (db, pattern) =>
   (await db.query('SELECT name FROM sqlite_schema WHERE name GLOB ? ORDER BY name', [pattern])).map(({ name }) => name)
@@ -58,25 +58,30 @@ export default {
     await opening('CREATE TABLE t (\n  n\n)')
   },
 
-  'a missing one, a schema newer than the app, and one older than the newest applied are told apart': async (t) => {
-    const { open, failure } = t
-    const [one, two, three, four] = ['1', '2', '3', '4'].map((version) => table(version))
-    const first = await open({ migrations: [one, three, four] })
-    await first.close()
-    const { name } = first
-    const refused = async (migrations) => {
-      const { code, details } = await failure(open({ name, migrations }))
-      return [code, details.version]
-    }
-    assert.deepEqual(await refused([one, four]), ['migration_missing', '3'])
-    assert.deepEqual(await refused([one, three]), ['schema_too_new', '4'])
-    assert.deepEqual(await refused([one, two, three, four]), ['migration_out_of_order', '2'])
-    await (await open({ name })).close()
-    const db = await open({ name, migrations: [one, two, three, four], outOfOrder: 'apply' })
-    assert.equal(await states(db), 'applied applied applied applied')
-  },
+  'missing migrations, schemas newer than the app, and pending ones older than the newest applied are told apart':
+    async (t) => {
+      const { open, failure } = t
+      const [one, two, three, four] = ['1', '2', '3', '4'].map((version) => table(version))
+      const first = await open({ migrations: [one, three, four] })
+      await first.close()
+      const { name } = first
+      const refused = async (migrations) => {
+        const { code, details } = await failure(open({ name, migrations }))
+        return [code, details.version]
+      }
+      assert.deepEqual(await refused([one, four]), ['migration_missing', '3'])
+      assert.deepEqual(await refused([one, three]), ['schema_too_new', '4'])
+      assert.deepEqual(await refused([one, two, three, four]), ['migration_out_of_order', '2'])
+      await (await open({ name })).close()
+      const db = await open({ name, migrations: [one, two, three, four], outOfOrder: 'apply' })
+      assert.equal(await states(db), 'applied applied applied applied')
+    },
 
-  'a failure leaves nothing of it, and names version, statement and line': async ({ open, failure, freshName }) => {
+  'a failed migration leaves nothing, and its error has version, statement and line': async ({
+    open,
+    failure,
+    freshName,
+  }) => {
     const name = freshName()
     const good = { version: '1', name: 'good', up: 'CREATE TABLE t1 (n)' }
     const bad = {
@@ -223,7 +228,7 @@ export default {
     assert.deepEqual([reason, schemaVersion, more], ['safety', '1', []])
   },
 
-  'another tracking table, if it is one': async ({ open, failure }) => {
+  'another tracking table, if it has the right shape': async ({ open, failure }) => {
     const db = await open({ migrationsTable: 'history of "mine"', migrations: [table('1')] })
     assert.deepEqual(await db.query('SELECT version FROM "history of ""mine"""'), [{ version: '1' }])
     assert.deepEqual(await names(db, 'schema_migrations'), [])

@@ -1,4 +1,4 @@
-// What open and the functions beside it refuse: by code and option here, in its words in tests/messages/golden/scenarios/options.txt.
+// Options that `open` and other functions refuse: code and option here, messages in tests/messages/golden/scenarios/options.txt.
 import assert from 'node:assert/strict'
 import { having } from './run/having.mjs'
 
@@ -97,7 +97,7 @@ const wrong = {
   ],
 }
 
-/** Options that don't go together, and the one that is refused. */
+/** Options that exclude each other, and the one that is refused. */
 const together = [
   ['durability', { durability: 'snapshot', snapshots: false }],
   [
@@ -106,7 +106,7 @@ const together = [
   ],
 ]
 
-/** What is wrong with a migration. */
+/** Malformed migrations by flaw. */
 const malformed = [
   null,
   5,
@@ -145,7 +145,7 @@ export default {
       assert.equal((await failure(() => memory({ migrations: [one] }))).code, 'migration_invalid', JSON.stringify(one))
   },
 
-  'what configFromEnv, openGroup, migrationsFrom and sqlHelpers are wrongly given is invalid_argument': async (t) => {
+  'wrong arguments of configFromEnv, openGroup, migrationsFrom and sqlHelpers are invalid_argument': async (t) => {
     const { configFromEnv, openGroup, migrationsFrom, sqlHelpers, directoryTarget, uploadTarget, sql } = t.tidelock
     const [one, two] = [
       t.options({ storage: 'memory', path: undefined, thread: 'current' }),
@@ -177,8 +177,8 @@ export default {
     }
   },
 
-  // That each of them is found, and its line, is tested in pkg-js/test/migrations-malformed.test.mjs: these are the texts.
-  'files that are no migrations are migration_invalid': async ({ failure, tidelock }) => {
+  // pkg-js/test/migrations-malformed.test.mjs tests that each flaw and its line are found: this is for the messages.
+  'files that are not migrations are migration_invalid': async ({ failure, tidelock }) => {
     for (const files of [
       { '0001_a.sql': 5 },
       { 'a.sql': 'SELECT 1' },
@@ -198,7 +198,7 @@ export default {
       )
   },
 
-  'what a host lacks is told before anything is opened': {
+  'missing features of a host are reported before anything is opened': {
     ...inNode,
     run: async ({ failure, memory, open }) => {
       const missing = async (names, given) => {

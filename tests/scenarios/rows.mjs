@@ -1,4 +1,4 @@
-// Rows in every form, and statements that run again.
+// Rows in every form, and repeated statements.
 import assert from 'node:assert/strict'
 
 export default {
@@ -7,7 +7,7 @@ export default {
     await db.exec(
       'CREATE TABLE t (id INTEGER PRIMARY KEY, price REAL, large INTEGER, name TEXT, state TEXT, day TEXT, bytes BLOB, mixed)',
     )
-    // Short, long, rare and frequent texts: those that come again are remembered.
+    // Short, long, rare and frequent texts: repeated ones are cached.
     const states = ['open', 'öffen', '', 'closed', 'x'.repeat(64), 'x'.repeat(65), null]
     const given = Array.from({ length: 20_000 }, (_, n) => [
       n,
@@ -32,7 +32,7 @@ export default {
     const iterated = []
     for await (const row of db.iterate(sql)) {
       iterated.push(Object.values(row))
-      // A row is its reader's own.
+      // Each row is an object of its own.
       row.state = 'changed'
     }
     check('iterate', iterated)
@@ -41,7 +41,7 @@ export default {
     assert.deepEqual(await db.get("SELECT length(printf('%.*c', 3000000, 'x')) AS n"), { n: 3_000_000 })
   },
 
-  'a loop over the rows of one moment may write to them': async ({ memory, failure }) => {
+  'a loop over the rows of one point in time may write to them': async ({ memory, failure }) => {
     const db = await memory()
     await db.exec('CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT)')
     const given = Array.from({ length: 3000 }, (_, n) => [n, n % 5 ? `name ${n}` : `näme 🌿 ${n}`])
@@ -55,7 +55,7 @@ export default {
       names,
       given.slice(1000).map(([, name]) => name),
     )
-    // One that is left early, or fails, is in nobody's way.
+    // A loop that is left early, or fails, blocks no other call.
     const loop = async (sql, enough, options) => {
       let seen = 0
       for await (const _ of db.iterate(sql, [], options)) if (++seen === 700 && enough()) break
@@ -68,7 +68,7 @@ export default {
     assert.deepEqual(await db.get('SELECT count(*) AS n FROM t'), { n: 1001 })
   },
 
-  'a statement runs again whatever happened to its tables, its text and its neighbours': async (t) => {
+  'a statement runs again whatever happened to its tables, its text and other statements': async (t) => {
     const db = await t.memory()
     const look = (on = db) => on.get('SELECT * FROM t WHERE a = ?', [1])
     await db.exec('CREATE TABLE t (a, b); INSERT INTO t VALUES (1, 2)')

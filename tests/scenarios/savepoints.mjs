@@ -1,4 +1,4 @@
-// The steps of a transaction: in their order, one in the other, and to their end.
+// The steps of a transaction: order, nesting, and end.
 import assert from 'node:assert/strict'
 import { aborted, deferred, journal } from './run/journal.mjs'
 
@@ -31,7 +31,7 @@ export default {
     assert.deepEqual(await written(), order)
   },
 
-  'a nested one that nobody awaited is finished before the commit': async ({ memory }) => {
+  'a nested transaction that is not awaited is finished before the commit': async ({ memory }) => {
     const { db, write, written } = await journal(memory)
     await db.transaction((tx) => {
       tx.transaction(async (inner) => {
@@ -63,7 +63,7 @@ export default {
     assert.deepEqual(await written(), [])
   },
 
-  'a signal or a timeout rolls everything back, ends what is nested, and the next call begins': async (t) => {
+  'a signal or a timeout rolls everything back, ends nested transactions, and the next call begins': async (t) => {
     const { db, write, written } = await journal(t.memory)
     const gate = deferred()
     let inner

@@ -1,10 +1,10 @@
-// Points in time: made, listed, checked, restored, kept, and any moment between them.
+// Snapshots: created, listed, verified, restored, kept; and points in time between them.
 import assert from 'node:assert/strict'
 import { change, result } from './run/indexeddb.mjs'
 
 const ids = async (db) => (await db.snapshots.list()).map(({ id }) => id)
 
-/** A moment that is over: what comes next is later by a millisecond at least. */
+/** Waits until the clock has advanced, so that the next commit is later by at least a millisecond; returns the time before. */
 async function moment(until) {
   const at = new Date()
   await until(() => new Date() > at)
@@ -12,7 +12,7 @@ async function moment(until) {
 }
 
 export default {
-  'create tells what it made, list has the newest first, and both are there after closing': async ({
+  'create returns the snapshot, list has the newest first, and both stay after closing': async ({
     open,
     freshName,
   }) => {
@@ -41,7 +41,7 @@ export default {
     assert.deepEqual(await (await open({ name })).snapshots.list(), [second, first])
   },
 
-  'restore brings the data back, keeps what was there, and the database and its live queries go on': async ({
+  'restore brings the data back and keeps the old data; the database and its live queries stay usable': async ({
     open,
     until,
     freshName,
@@ -91,7 +91,7 @@ export default {
     assert.deepEqual(await back.query('SELECT * FROM t'), [{ n: 1 }])
   },
 
-  'any moment can be restored, also one before an earlier restore, and after closing': async ({
+  'any time can be restored, also one before an earlier restore, and after closing': async ({
     open,
     until,
     failure,
@@ -101,7 +101,7 @@ export default {
     const db = await open({ name })
     await db.exec('CREATE TABLE t (n)')
     const moments = []
-    // Many in a row: the log's time must not run ahead of the clock.
+    // Many commits in a row: the log's time must not run ahead of the clock.
     for (let n = 1; n <= 200; n++) {
       await db.run('INSERT INTO t VALUES (?)', [n])
       if (n === 100) await db.snapshots.create()
@@ -117,7 +117,7 @@ export default {
     for (const [at, n] of [4, 0, 3, 2, 1, 4].map((index) => moments[index])) {
       await again.snapshots.restore({ at: n === 50 ? at.toISOString() : at })
       assert.deepEqual(await again.get('SELECT count(*) AS n FROM t'), { n })
-      // What was just restored is another moment than the next one.
+      // The next restore must be at a later time than this one.
       await moment(until)
     }
     const early = await failure(again.snapshots.restore({ at: '2001-01-01T00:00:00Z' }))
@@ -130,7 +130,7 @@ export default {
     assert.deepEqual(await again.get('SELECT count(*) AS n FROM t'), { n: 101 }, 'a refused one changes nothing')
   },
 
-  'they come by themselves, skip what did not change, and keep only so many': async ({ open, until }) => {
+  'scheduled snapshots are taken after changes only, and keep limits their number': async ({ open, until }) => {
     const db = await open({ snapshots: { intervalMs: 30, keep: 2 } })
     const scheduled = async () => (await db.snapshots.list()).filter(({ reason }) => reason === 'scheduled')
     const told = new Set()
@@ -146,12 +146,12 @@ export default {
       })
     }
     await until(() => [...seen].every((id) => told.has(id)))
-    // One that is skipped is a success, too.
+    // A skipped snapshot counts as a success.
     const skipped = async () => {
       const { lastSuccess } = await db.snapshots.status()
       await until(async () => (await db.snapshots.status()).lastSuccess > lastSuccess)
     }
-    // The next one may have begun before the last change, and be no skipped one.
+    // The next scheduled snapshot may have begun before the last change, and then isn't skipped.
     await skipped()
     await skipped()
     const settled = await ids(db)
@@ -163,7 +163,7 @@ export default {
     assert.equal((await db.snapshots.status()).consecutiveFailures, 0)
   },
 
-  'snapshots by a timetable': async ({ open, until, failure }) => {
+  'snapshots by a cron pattern': async ({ open, until, failure }) => {
     for (const cron of ['', 'at three', '61 * * * *', 5])
       assert.equal((await failure(open({ snapshots: { cron } }))).code, 'invalid_argument')
     assert.equal((await failure(open({ snapshots: { cron: '0 3 * * *', intervalMs: 5 } }))).code, 'invalid_argument')
@@ -182,7 +182,7 @@ export default {
     assert.match(next, /:00:00\.000Z$/)
   },
 
-  'snapshots: false makes none by itself, but the safety of a restore stays': async ({ open, freshName }) => {
+  'snapshots: false takes none on schedule, but a restore still takes one for safety': async ({ open, freshName }) => {
     const name = freshName()
     const first = await open({ name })
     await first.exec('CREATE TABLE t (n); INSERT INTO t VALUES (1)')
@@ -198,7 +198,7 @@ export default {
     assert.equal((await db.snapshots.status()).nextAt, null)
   },
 
-  'delete takes one away, prune those beyond keep; one with a label stays': async ({ open, failure, freshName }) => {
+  'delete removes one, prune those beyond keep; one with a label stays': async ({ open, failure, freshName }) => {
     const name = freshName()
     const db = await open({ name, snapshots: { keep: 2 } })
     await db.exec('CREATE TABLE t (n)')
@@ -219,7 +219,7 @@ export default {
     assert.deepEqual(await again.snapshots.verify(labelled), { ok: true, errors: [] })
   },
 
-  'logMaxBytes and retentionDays decide what stays, too': async ({ open, until, failure, freshName }) => {
+  'logMaxBytes and retentionDays limit what stays, too': async ({ open, until, failure, freshName }) => {
     const name = freshName()
     const db = await open({ name, snapshots: { logMaxBytes: 0 } })
     await db.exec('CREATE TABLE t (n)')
@@ -239,7 +239,7 @@ export default {
     assert.deepEqual(await ids(again), [newest, labelled], 'the last good one stays, however old')
   },
 
-  'a damaged newest manifest is passed over with a warning, and nothing is lost': {
+  'a damaged newest manifest is skipped with a warning, and nothing is lost': {
     only: ['page', 'worker'],
     because: 'it changes what is in IndexedDB; tests/native/store damages what every storage has',
     run: async ({ open, warnings, freshName }) => {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { journal } from './run/journal.mjs'
 
 export default {
-  'the sql tag binds, nests and quotes; what it makes goes wherever SQL does': async (t) => {
+  'the sql tag binds, nests and quotes; its fragments are accepted wherever SQL is': async (t) => {
     const { sql } = t.tidelock
     const db = await t.memory()
     await db.exec('CREATE TABLE "odd ""name" (id INTEGER PRIMARY KEY, n TEXT)')
@@ -20,9 +20,7 @@ export default {
     assert.equal((await t.failure(db.get(sql`SELECT ${1}`, [1]))).code, 'invalid_argument')
   },
 
-  'a query of the tag runs once, awaited or not, in its place; one within another does not run by itself': async (
-    t,
-  ) => {
+  'a query of the tag runs once and in order, awaited or not; a nested one does not run': async (t) => {
     const { db, write, written } = await journal(t.memory)
     const insert = (what) => db.sql`INSERT INTO journal (what) VALUES (${what})`
     const calls = [write(db, 'a'), insert('b'), write(db, 'c'), insert('d'), insert('e')]

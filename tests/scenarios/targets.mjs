@@ -1,7 +1,7 @@
-// Copies of snapshots outside of the database's storage, and the way back from them.
+// Copies of snapshots outside of the database's storage, and importing them.
 import assert from 'node:assert/strict'
 
-/** A folder as `directoryTarget` takes it, in memory; `files` maps names to blobs. A file is there once it was closed. */
+/** A folder in memory for `directoryTarget`; `files` maps names to blobs. A file exists once it was closed. */
 function folder() {
   const files = new Map()
   const handle = (name) => ({
@@ -24,14 +24,14 @@ function folder() {
   }
 }
 
-/** The states that a database's copies go through from now on, and what was told with each. */
+/** Collects the events of a database's copies from now on. */
 function eventsOf(db) {
   const events = []
   db.addEventListener('snapshot', ({ detail }) => detail.state !== 'created' && events.push(detail))
   return events
 }
 
-/** The rows of `t` in a file, by way of another database. */
+/** Returns the rows of `t` in a file, read by another database. */
 async function rowsIn(file, { open }, encrypt) {
   const other = await open()
   const { id } = await other.snapshots.import(file, { encrypt })
@@ -40,7 +40,7 @@ async function rowsIn(file, { open }, encrypt) {
 }
 
 export default {
-  'snapshots are copied to a folder, as many as are kept, and come back from there': async (t) => {
+  'snapshots are copied to a folder, which keeps a number of them, and imported from there': async (t) => {
     const directory = folder()
     directory.files.set('notes.txt', new Blob())
     const db = await t.open({ snapshots: { targets: [t.tidelock.directoryTarget(directory, { keep: 2 })] } })
@@ -69,14 +69,14 @@ export default {
     assert.deepEqual(await rowsIn(directory.files.get(names[1]), t), [{ n: 1 }, { n: 2 }, { n: 3 }])
   },
 
-  'snapshots on time are copied, too': async ({ open, until, tidelock }) => {
+  'scheduled snapshots are copied, too': async ({ open, until, tidelock }) => {
     const directory = folder()
     const db = await open({ snapshots: { intervalMs: 20, targets: [tidelock.directoryTarget(directory)] } })
     await db.exec('CREATE TABLE t (n)')
     await until(() => directory.files.size > 0)
   },
 
-  'snapshots are uploaded to signed URLs, tried again when that fails, and come back from there': async (t) => {
+  'snapshots are uploaded to signed URLs, with retries, and imported from there': async (t) => {
     const files = []
     const puts = []
     const statuses = [503, 500]
@@ -93,7 +93,7 @@ export default {
       headers: { 'x-amz-acl': 'private' },
       fetch: async (url, { method, body, headers }) => {
         puts.push({ url, method, headers })
-        // The second try waits until the first one's failure was looked at.
+        // The second attempt waits until the test has seen the failure of the first one.
         if (puts.length === 2) await looked
         const status = statuses.shift() ?? 200
         if (status === 200) stored = body
@@ -133,7 +133,7 @@ export default {
     assert.deepEqual(await rowsIn(stored, t), [{ n: 42 }])
   },
 
-  'a target that never works is given up, and told; the snapshot itself is there': async ({
+  'the copy to a failing target ends after its retries with an event; the snapshot itself stays': async ({
     open,
     until,
     tidelock,
@@ -153,7 +153,7 @@ export default {
     assert.deepEqual(await db.snapshots.list(), [made])
   },
 
-  'the copies of an encrypted database are encrypted, after a rekey by the new passphrase': async (t) => {
+  'the copies of an encrypted database are encrypted, after a rekey with the new passphrase': async (t) => {
     const directory = folder()
     const targets = [t.tidelock.directoryTarget(directory)]
     const [first, second] = [{ passphrase: 'first words' }, { passphrase: 'other words' }]
@@ -173,7 +173,7 @@ export default {
     assert.equal((await t.failure(t.open({ encryption: { key }, snapshots: { targets } }))).code, 'invalid_argument')
   },
 
-  'what is no target is refused': async ({ failure, tidelock }) => {
+  'other values than targets are refused': async ({ failure, tidelock }) => {
     const { directoryTarget, uploadTarget } = tidelock
     for (const work of [
       () => directoryTarget(),

@@ -1,7 +1,7 @@
-// Transactions and batches: whole or not at all, one after the other.
+// Transactions and batches: whole or not at all, one at a time.
 import assert from 'node:assert/strict'
 
-/** A database in memory with a table `t`, and what reads the ids in it. */
+/** Opens a database in memory with a table `t`, and a function that reads its ids. */
 async function table(memory) {
   const db = await memory()
   await db.exec('CREATE TABLE t (id INTEGER PRIMARY KEY)')
@@ -50,7 +50,7 @@ export default {
     )
     assert.equal(sql.code, 'sqlite_constraint')
     assert.deepEqual(await ids(), [1, 2, 3])
-    // A failed statement that its caller catches takes back only itself.
+    // A failed statement that its caller catches undoes only itself.
     await db.transaction(async (tx) => {
       await tx.run('INSERT INTO t VALUES (6)')
       await tx.run('INSERT INTO t VALUES (1)').catch(() => {})
@@ -91,9 +91,7 @@ export default {
     assert.deepEqual(await ids(), [1, 2])
   },
 
-  'a call on the database in the function of a transaction, which would wait for itself, is refused at once': async (
-    t,
-  ) => {
+  'a call on the database in the function of a transaction, a deadlock, is refused at once': async (t) => {
     const { db, ids } = await table(t.memory)
     const insert = 'INSERT INTO t VALUES (1)'
     const calls = {
@@ -114,7 +112,7 @@ export default {
       assert.equal(code, 'invalid_argument', name)
       assert.match(message, /use tx/, name)
     }
-    // What only looks like it: calls of others, which wait for their turn, and what needs none.
+    // Calls that only look like it: calls of others, which wait, and calls that need no connection.
     const { status } = await db.transaction(async () => db.health())
     assert.notEqual(status, 'failed')
     const tx = await db.begin()
@@ -153,7 +151,7 @@ export default {
     assert.equal(await count(), 2)
   },
 
-  'statements that would go behind the engine’s back are refused with a hint': async ({ memory, failure }) => {
+  'statements that would bypass the engine are refused with a hint': async ({ memory, failure }) => {
     const db = await memory()
     const begin = (on) => on.query('BEGIN')
     for (const call of [

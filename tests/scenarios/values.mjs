@@ -1,7 +1,7 @@
-// Values, parameters and results: what goes in comes out.
+// Values, parameters and results.
 import assert from 'node:assert/strict'
 
-/** A value as SQLite knows it, with the name of its type there. */
+/** Values: the parameter, the result, and the type as which SQLite stores it. */
 const stored = [
   [null, null, 'null'],
   [true, 1, 'integer'],
@@ -76,7 +76,7 @@ export default {
     }
   },
 
-  'query, get, run, runMany: shapes of what they give': async ({ memory }) => {
+  'query, get, run, runMany: shapes of their results': async ({ memory }) => {
     const db = await memory()
     await db.run('CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT)')
     assert.deepEqual(await db.run('INSERT INTO t (name) VALUES (?)', ['a']), { changes: 1, lastInsertRowid: 1 })
@@ -100,7 +100,7 @@ export default {
     assert.deepEqual(await db.query('DELETE FROM t WHERE id = 10 RETURNING name'), [{ name: 'b!' }])
   },
 
-  "SQL's mathematical functions compute as C's do": async ({ memory }) => {
+  "SQL's mathematical functions compute as those of C": async ({ memory }) => {
     const db = await memory()
     const functions = {
       ...{ sin: [1], cos: [1], tan: [1], asin: [0.5], acos: [0.5], atan: [0.5], atan2: [1, -2] },
@@ -112,7 +112,7 @@ export default {
       const expected = Math[name === 'ln' ? 'log' : name](...args)
       assert.ok(Math.abs(value - expected) <= 1e-15 * Math.abs(expected), `${name}: ${value} for ${expected}`)
     }
-    // Where JavaScript's own functions and operators would say something else, or could.
+    // Cases in which JavaScript's own functions and operators differ, or could.
     const edges = await db.query(
       `SELECT pow(2, 10), power(-8, 3), pow(2, 0.5), pow(1, 9e999), pow(-1, -9e999), pow(-8, 1.0/3),
          mod(7, 3), mod(-7, 3), mod(5.5, -2), mod(1, 0), mod(5, 9e999), acos(2), ln(-1)`,
@@ -122,7 +122,7 @@ export default {
     assert.deepEqual(edges, [[1024, -512, Math.SQRT2, 1, 1, null, 1, -1, 1.5, null, 5, null, null]])
   },
 
-  'what another window made is what it is: values, parameters, options': {
+  'objects of another window are accepted: values, parameters, options': {
     only: ['page', 'worker'],
     because: 'Node has no other window',
     run: async ({ open, memory, failure, until }) => {

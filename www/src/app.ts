@@ -1,20 +1,20 @@
-// What the views share.
+// The state that the views share.
 import type { Database, PullReport, PushReport } from 'tidelock'
 
 export interface App {
   readonly db: Database
-  /** How many pulls ended well since the page was loaded. */
+  /** The number of successful pulls since the page was loaded. */
   pulls: number
-  /** What the last pull and the last push of this session did, to be seen again when one comes back to their view. */
+  /** The reports of the last pull and the last push of this session, which stay visible when the user returns to their view. */
   lastPull?: PullReport
   lastPush?: PushReport | undefined
-  /** Asks the frame to show its numbers anew. */
+  /** Updates the numbers of the frame. */
   refresh(): void
 }
 
 export interface View {
-  /** The heading, with what stands beside it. */
+  /** The elements of the view, with its heading. */
   readonly element: HTMLElement
-  /** Called when another view takes its place. */
+  /** Called when another view replaces this one. */
   leave?(): void
 }

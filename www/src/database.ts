@@ -1,12 +1,12 @@
-// The database of this app: everything that it asks of tidelock is here.
+// Opens the database of this app, with all options.
 import { type Conflict, type Database, migrationsFrom, open, type TableSync } from 'tidelock'
 
 /** The name of the database, its lock and its storage. */
 export const NAME = 'fennel-and-rye'
 
 /**
- * Set in the address: `?thread=worker` runs SQLite in a worker, `?tabs=shared` lets several tabs work on the database at once. What was
- * set last goes for the plain address, too: a tab of that one joins those that share.
+ * The settings in the page's URL: `?thread=worker` runs SQLite in a worker, `?tabs=shared` lets several tabs use the database at once. The
+ * last setting is remembered for a URL without one, so that a new tab joins the tabs that share.
  */
 export const SETTINGS = {
   thread: setting('thread') === 'worker' ? 'worker' : 'current',
@@ -19,7 +19,7 @@ function setting(name: string): string | null {
   return given ?? localStorage.getItem(name)
 }
 
-/** The tables that the remote has too, parents first, and what decides where both sides changed the same value. */
+/** The synced tables, parents first, with their conflict policies. */
 const TABLES: readonly (TableSync & { rule: string })[] = [
   { table: 'customers', cursor: 'updated_at', conflict: 'keep-local', rule: 'ours stays' },
   { table: 'products', cursor: 'updated_at', conflict: mergeProduct, rule: 'stock adds up' },
@@ -29,10 +29,10 @@ const TABLES: readonly (TableSync & { rule: string })[] = [
 
 export const SYNCED = TABLES.map(({ table }) => table)
 
-/** What decides a conflict, in words, by table. */
+/** The conflict policies in words, by table. */
 export const RULES = new Map(TABLES.map(({ table, rule }) => [table, rule]))
 
-/** Goods in and goods out both count; every other value that was changed here stays. A product that one side deleted is the remote's. */
+/** Decides a conflict: adds both sides' changes of the stock; other local changes win. A product that one side deleted is the remote's. */
 function mergeProduct({ base, local, remote }: Conflict): Conflict['remote'] {
   if (!base || !local || !remote) return remote
   const changed = Object.entries(local).filter(([column, value]) => value !== base[column])
@@ -44,7 +44,7 @@ const migrations = migrationsFrom(
   import.meta.glob<string>('../migrations/*.sql', { query: '?raw', import: 'default', eager: true }),
 )
 
-/** Opens it; `wait` waits until the other tab that holds the lock is gone, instead of failing at once. */
+/** Opens the database. `wait` waits until the other tab has released the lock, instead of failing at once. */
 export async function openDatabase(wait: boolean): Promise<Database> {
   const { url, key } = (await (await fetch('./remote.json')).json()) as { url: string; key: string }
   return open({

@@ -1,10 +1,10 @@
-// Just enough to write elements as expressions.
+// Writes DOM elements as expressions.
 
 export type Child = Node | string | number | bigint | null | undefined | false
 
 type Props = Record<string, unknown>
 
-/** An element; `on…` properties become listeners, `aria-…` and `data-…` attributes, and everything else what it fits. */
+/** Makes an element. `on…` properties become listeners, `aria-…` and `data-…` ones attributes, others properties of the element. */
 export function h<K extends keyof HTMLElementTagNameMap>(
   tag: K,
   props: Props = {},
@@ -21,7 +21,7 @@ export function h<K extends keyof HTMLElementTagNameMap>(
   return fill(element, ...children)
 }
 
-/** Replaces what an element contains. */
+/** Replaces the children of an element. */
 export function fill<E extends Element>(element: E, ...children: Child[]): E {
   element.replaceChildren(
     ...children.filter((child) => child || child === 0).map((child) => (child instanceof Node ? child : String(child))),
@@ -29,7 +29,7 @@ export function fill<E extends Element>(element: E, ...children: Child[]): E {
   return element
 }
 
-/** A button that shows that it is at work, and says what went wrong. */
+/** Makes a button that shows that its action is running, and its error. */
 export function action(label: Child, run: () => unknown, props: Props = {}): HTMLButtonElement {
   const button = h('button', { type: 'button', ...props }, label)
   button.addEventListener('click', async (event) => {
@@ -48,7 +48,7 @@ export function action(label: Child, run: () => unknown, props: Props = {}): HTM
   return button
 }
 
-/** A listener that runs `work` once for many calls in a row: a pull commits page after page. */
+/** Makes a listener that runs `work` once for many calls in a row: a pull commits page after page. */
 export function soon(work: () => unknown, delayMs = 120): () => void {
   let asked = false
   return () => {
@@ -63,18 +63,18 @@ export function soon(work: () => unknown, delayMs = 120): () => void {
 
 const NOTES_SHOWN = 3
 
-/** A note that goes by itself. */
+/** Shows a note that disappears after a while. */
 export function toast(text: string, kind: 'ok' | 'error' | 'warning' = 'ok', detail?: string): void {
   const note = h('div', { class: `toast ${kind}` }, h('strong', {}, text), detail && h('span', {}, detail))
   const notes = document.querySelector('#toasts')
   notes?.append(note)
-  // A row of quick edits isn't to cover the page.
+  // Quick edits in a row must not cover the page with notes.
   for (const old of [...(notes?.children ?? [])].slice(0, -NOTES_SHOWN)) old.remove()
   setTimeout(() => note.classList.add('leaving'), kind === 'ok' ? 2200 : 8000)
   setTimeout(() => note.remove(), kind === 'ok' ? 2700 : 8500)
 }
 
-/** Takes away what was said of a view that is left; what went wrong stays for its time. */
+/** Removes the notes of a view when the user leaves it; errors stay for their time. */
 export function clearNotes(): void {
   for (const note of document.querySelectorAll('.toast.ok')) note.remove()
 }
@@ -84,7 +84,7 @@ export function toastError(error: unknown): void {
   toast(message, 'error', [code, hint].filter(Boolean).join(' · '))
 }
 
-/** What is worth showing of an error. */
+/** Returns the parts of an error that the screens show. */
 export function describe(error: unknown): {
   code: string
   message: string

@@ -1,4 +1,4 @@
-// Values as people read them.
+// Formats values for people.
 
 const numbers = new Intl.NumberFormat('en')
 const relative = new Intl.RelativeTimeFormat('en', { numeric: 'auto' })
@@ -21,7 +21,7 @@ export function millis(value: number): string {
   return value < 1000 ? `${value.toFixed(value < 10 ? 1 : 0)} ms` : `${(value / 1000).toFixed(2)} s`
 }
 
-/** "3 minutes ago" of an ISO time, with nothing for null. */
+/** Formats an ISO time as "3 minutes ago"; null as an empty text. */
 export function ago(time: string | null | undefined): string {
   if (!time) return '–'
   const seconds = (new Date(time).getTime() - Date.now()) / 1000
@@ -39,7 +39,7 @@ export function clock(time: string | null | undefined): string {
   return time ? new Date(time).toLocaleString('en-GB', { dateStyle: 'medium', timeStyle: 'medium' }) : '–'
 }
 
-/** A value of a cell as text. */
+/** Formats the value of a cell. */
 export function cellText(value: unknown): string {
   if (value === null) return 'NULL'
   if (value instanceof Uint8Array) return `${value.length} bytes`

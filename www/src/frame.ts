@@ -1,4 +1,4 @@
-// The frame around the views: the bar, the sidebar with the tables, and which view is shown.
+// The frame around the views: the bar, the sidebar with the tables, and the current view.
 import type { Database } from 'tidelock'
 import type { App, View } from './app.ts'
 import { NAME, SYNCED } from './database.ts'
@@ -89,7 +89,7 @@ export function frame(db: Database, openedIn: number): HTMLElement {
     }
   }
 
-  /** What this tab is among those that share the database; a tab that has it for itself says nothing. */
+  /** Shows the role of this tab; hidden when the tab has the database alone. */
   function showRole(): void {
     role.hidden = db.role === 'owner'
     role.dataset.role = db.role
@@ -97,7 +97,7 @@ export function frame(db: Database, openedIn: number): HTMLElement {
     fill(role, h('span', { class: 'lamp' }), db.role)
   }
 
-  /** What stands in the sidebar for each table: the same elements always, since a link that is replaced under the mouse isn't clicked. */
+  /** The sidebar's element of each table, kept while its number changes: a link that is replaced under the mouse isn't clicked. */
   const entries = new Map<string, { readonly item: HTMLElement; readonly rows: HTMLElement }>()
   function entryOf(name: string) {
     const rows = h('span', { class: 'count', 'data-count': name })

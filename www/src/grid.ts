@@ -1,15 +1,15 @@
-// Rows as a table.
+// Shows rows as a table.
 import { type Child, h } from './dom.ts'
 import { cellText } from './format.ts'
 
 export interface GridOptions {
   readonly columns: readonly string[]
   readonly rows: readonly Record<string, unknown>[]
-  /** What to say when there are no rows. */
+  /** The text when there are no rows. */
   readonly empty?: Child
-  /** Marks rows, by a class and a note on hover. */
+  /** Returns a class and a note on hover for a row. */
   readonly mark?: (row: Record<string, unknown>) => { class: string; title: string } | undefined
-  /** Makes cells editable. */
+  /** Called when the user edits a cell. */
   readonly onEdit?: (row: Record<string, unknown>, column: string, cell: HTMLTableCellElement) => void
 }
 
@@ -51,7 +51,7 @@ function cell(
   return shown
 }
 
-/** Numbers, and the digits of a numeric, stand at the right. */
+/** Returns whether a value is aligned right: numbers, and the digits of a numeric. */
 function looksNumeric(value: unknown): boolean {
   if (value === null || typeof value === 'number' || typeof value === 'bigint') return true
   return typeof value === 'string' && /^-?\d+(\.\d+)?$/.test(value)

@@ -1,4 +1,4 @@
-// The few icons, drawn: fonts differ in which symbols they have.
+// The icons, as SVG, because fonts differ in the symbols that they have.
 
 const PATHS = {
   sql: 'M4 6l4 4-4 4M11 15h6',

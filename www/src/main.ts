@@ -1,4 +1,4 @@
-// Opens the database, then shows the app, or why it can't be shown.
+// Opens the database, then shows the app, or the reason why it can't be shown.
 import * as tidelock from 'tidelock'
 import { openDatabase } from './database.ts'
 import { fill, h } from './dom.ts'
@@ -22,7 +22,7 @@ async function start(wait = false): Promise<void> {
     const started = performance.now()
     const db = await openDatabase(wait)
     const openedIn = performance.now() - started
-    Object.assign(window, { db, tidelock }) // to play with in the console
+    Object.assign(window, { db, tidelock }) // for experiments in the console
     fill(root, frame(db, openedIn))
     db.addEventListener('close', () => location.reload())
   } catch (error) {

@@ -1,11 +1,11 @@
-// What stands in the app's place when there is no database to show.
+// The screens that replace the app when there is no database to show.
 import { action, describe, h } from './dom.ts'
 import { ago, clock } from './format.ts'
 import { icon } from './icons.ts'
 
 type Start = (wait?: boolean) => Promise<void>
 
-/** Another tab has it: who, since when, and what one can do. */
+/** The screen for a database that another tab has open: the holder, since when, and the choices. */
 export function busyScreen(error: unknown, start: Start): HTMLElement {
   const { message, code, details } = describe(error)
   const holder = (details.holder ?? {}) as { id?: string; title?: string; url?: string; since?: string }
@@ -33,7 +33,7 @@ export function busyScreen(error: unknown, start: Start): HTMLElement {
   )
 }
 
-/** It can't be opened. */
+/** The screen for a database that can't be opened. */
 export function failedScreen(error: unknown, start: Start): HTMLElement {
   const { message, code, hint, details } = describe(error)
   return h(

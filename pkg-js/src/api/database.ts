@@ -32,7 +32,7 @@ import { type CoreOptions, type Op, op, type PlanRow } from '../engine/core.js'
 import { Iteration } from '../engine/iteration.js'
 import { checkEncryption } from '../files/check-encryption.js'
 import type { SnapshotCopier } from '../files/snapshot-copier.js'
-import { type Alert, goneHealth, type Health, withTargets } from './health.js'
+import { type Alert, fallbackHealth, type Health, withTargets } from './health.js'
 import { HealthWatch } from './health-watch.js'
 import { type LiveOptions, LiveQueries, LiveQuery } from './live.js'
 import type { MaintenanceReport } from './maintenance.js'
@@ -49,21 +49,21 @@ type Options = Pick<
 >
 
 /**
- * An open database. {@link open} gives it.
+ * An open database, the result of {@link open}.
  *
- * Calls run one after the other in the order in which they were made; a transaction keeps the others waiting until it ends.
- * SQL errors reject with `sqlite_error` or `sqlite_constraint` (`details.sqliteCode`, `details.offset`), wrong arguments with
- * `invalid_argument`, calls after the end with `closed`, and calls after another tab took the database with `lock_lost`.
+ * Calls run one at a time, in the order in which they were made; a transaction keeps other calls waiting until it ends. SQL errors
+ * reject with `sqlite_error` or `sqlite_constraint` (`details.sqliteCode`, `details.offset`), wrong arguments with `invalid_argument`,
+ * calls on a closed database with `closed`, and calls after another tab stole the lock with `lock_lost`.
  */
 export class Database extends EventTarget implements AsyncDisposable {
-  /** The schema's history. */
+  /** The migrations of the schema. */
   readonly migrations: Migrations
   /** The snapshots. */
   readonly snapshots: Snapshots
   /** The sync with the remote. */
   readonly sync: Sync
   /**
-   * Runs a query given as a template: values are always bound, fragments nest, see {@link sql}.
+   * Runs a query written as a template and returns its rows. Values are always bound, fragments nest: see {@link sql}.
    *
    * @example
    * ```ts
@@ -76,7 +76,7 @@ export class Database extends EventTarget implements AsyncDisposable {
   readonly #options: Options
   readonly #calls: Connection
   readonly #copier: SnapshotCopier | undefined
-  /** The events that somebody listened to, ever: one is made for these only, since every commit has one. */
+  /** The event types that ever had a listener. Only these are dispatched: every commit has an event. */
   readonly #heard = new Set<string>()
   readonly #live = new LiveQueries()
   readonly #begun: ManualTransactions
@@ -89,7 +89,7 @@ export class Database extends EventTarget implements AsyncDisposable {
   #isLockLost = false
 
   static {
-    // Not a plain method: where the symbol is missing, its name would be 'undefined'.
+    // Defined here, because a plain method would be named 'undefined' where the symbol is missing.
     if (typeof Symbol.asyncDispose === 'symbol') {
       Object.defineProperty(Database.prototype, Symbol.asyncDispose, {
         value: function (this: Database) {
@@ -114,27 +114,27 @@ export class Database extends EventTarget implements AsyncDisposable {
     this.sql = queryTag(calls, <T>(fragment: SqlFragment) => this.query<T>(fragment))
   }
 
-  /** The name that it was opened with. */
+  /** The option `name` of {@link open}. */
   get name(): string {
     return this.#options.name
   }
 
-  /** Whether it was closed, by a call or by an internal error. */
+  /** Whether the database was closed, by a call or by an internal error. */
   get closed(): boolean {
     return this.#calls.closed
   }
 
   /**
-   * `owner`: it has the lock and the data, for itself. With `tabs: 'shared'`, `leader`: it has them and serves the other tabs; `follower`: it
-   * sends its calls to the leader. It may change at any time, which the event `role` tells.
+   * `owner`: this tab holds the lock and the data alone. With `tabs: 'shared'`, `leader`: this tab holds them and serves the other tabs;
+   * `follower`: this tab sends its calls to the leader. The role can change at any time; the event `role` reports it.
    */
   get role(): 'owner' | 'leader' | 'follower' {
     return this.#role
   }
 
   /**
-   * Who makes the changes, for the audit log: those by calls that are made after it is set. Calls made before, and a transaction that has
-   * begun, keep the one there was.
+   * The author of changes in the audit log, for calls made after it is set. Earlier calls and a transaction that has begun keep the
+   * previous actor.
    */
   get actor(): string | undefined {
     return this.#actor
@@ -148,16 +148,17 @@ export class Database extends EventTarget implements AsyncDisposable {
   #tellActor(): void {
     if (this.#options.audit === undefined) return
     const actor = this.#actor
-    const telling = this.#calls.withTurn(undefined, async () => {
+    const telling = this.#calls.withPermit(undefined, async () => {
       await this.#calls.core.setActor(actor)
       return [undefined, false] as const
     })
-    // It fails only when there is nobody left to write, or when the engine begins anew and is told again.
+    // It fails only when the database is closed, or when the engine restarts, which sets the actor again.
     telling.catch(() => {})
   }
 
   /**
-   * The rows of a query as plain objects, or as arrays with `{ rowMode: 'array' }`. A statement that writes may return rows too.
+   * Runs a query and returns its rows as plain objects, or as arrays with `{ rowMode: 'array' }`. A statement that writes may return rows
+   * too, with RETURNING.
    *
    * @example
    * ```ts
@@ -171,21 +172,21 @@ export class Database extends EventTarget implements AsyncDisposable {
   ): Promise<T[]>
   query<T = Row>(sql: string | SqlFragment, params?: SqlParams, options?: QueryOptions): Promise<T[]>
   query(sql: string | SqlFragment, params?: SqlParams, options?: QueryOptions): Promise<unknown> {
-    // Not async, as the calls below, for speed: see Calls.statement.
+    // For speed this function and those below aren't async: see Connection.statement.
     if (options === undefined) return this.#calls.statement(op.query, sql, params)
     return rejecting(() => this.#calls.statement(op.query, sql, params, options, checkQuery('query', options)))
   }
 
-  /** The first row of a query, or undefined. */
+  /** Runs a query and returns its first row, or undefined. */
   get<T = Row>(sql: string | SqlFragment, params?: SqlParams, options?: CallOptions): Promise<T | undefined> {
     return this.#statement('get', op.get, sql, params, options) as Promise<T | undefined>
   }
 
   /**
-   * The rows of a query one by one, for results of which not all rows are wanted as objects at once. They are those of one moment, when
-   * the loop begins: then the query runs to its end, and its rows wait in a compact form, from which objects are made slice by slice. So
-   * the loop may take its time, write, and call anything else; leaving it lets go of the rest. A `signal` ends it, also between rows;
-   * `timeoutMs` is for the query. What the query rejects with, the loop throws.
+   * Returns the rows of a query one by one, for large results. When the loop begins, the query runs to its end; its rows are kept in a
+   * compact form and decoded slice by slice. So all rows are of one point in time, and the loop may be slow, write, and make any other
+   * call; leaving the loop frees the rest. `signal` also cancels between rows; `timeoutMs` limits the query only. The loop throws the
+   * error of the query.
    *
    * @example
    * ```ts
@@ -204,15 +205,15 @@ export class Database extends EventTarget implements AsyncDisposable {
   }
 
   /**
-   * Runs a statement. Resolves when what it wrote is stored as `durability` promises. When storing fails, it rejects with
-   * `details.applied` true: the write is visible and will be stored when possible, so don't repeat it.
+   * Runs a statement. Resolves when its changes are stored as the option `durability` promises. When storing fails, it rejects with
+   * `details.applied: true`: the changes are visible and will be stored when possible, so don't repeat the call.
    */
   run(sql: string | SqlFragment, params?: SqlParams, options?: CallOptions): Promise<RunResult> {
     return this.#statement('run', op.run, sql, params, options) as Promise<RunResult>
   }
 
   /**
-   * Runs one statement for many rows of parameters, in one transaction: all or none.
+   * Runs one statement for each row of parameters, in one transaction: all or none. `changes` is the sum over the rows.
    *
    * @example
    * ```ts
@@ -223,22 +224,22 @@ export class Database extends EventTarget implements AsyncDisposable {
     return this.#statement('runMany', op.runMany, sql, rows, options) as Promise<{ changes: number }>
   }
 
-  /** Runs several statements in one transaction, and gives the rows of each. `details.statement` of an error counts from 1. */
+  /** Runs several statements in one transaction and returns the rows of each. `details.statement` of an error counts from 1. */
   async batch<T = Row>(statements: readonly Statement[], options?: CallOptions): Promise<T[][]> {
     checkCall('batch', options)
-    return (await this.#calls.alone(['batch', statements], options)).results as T[][]
+    return (await this.#calls.runAlone(['batch', statements], options)).results as T[][]
   }
 
   /** Runs a script of several statements in one transaction, unless it has its own BEGIN and COMMIT. */
   async exec(script: string, options?: CallOptions): Promise<void> {
     checkCall('exec', options)
-    await this.#calls.alone(['script', checkScript(script)], options)
+    await this.#calls.runAlone(['script', checkScript(script)], options)
   }
 
   /**
-   * Runs a function in a transaction: commits when it returns, rolls back when it throws. Calls on the database itself wait
-   * for its end, so inside use `tx` only: one that the function makes before its first `await` rejects with `invalid_argument`; a later one
-   * can't be told from calls of others, and waits.
+   * Runs a function in a transaction: commits when the function returns, rolls back when it throws. Calls on `db` wait for the end of the
+   * transaction, so the function must use `tx`. A call on `db` before the first `await` of the function rejects with `invalid_argument`;
+   * later ones can't be recognised, and wait.
    *
    * @example
    * ```ts
@@ -251,13 +252,13 @@ export class Database extends EventTarget implements AsyncDisposable {
   async transaction<T>(work: (tx: Tx) => T | PromiseLike<T>, options?: TransactionOptions): Promise<T> {
     checkFunction('The work of a transaction', work)
     const immediate = checkTransaction('transaction', options)
-    return this.#calls.withTurn(options, async ({ ticket, timeoutMs }) => {
-      const idle = new IdleWatch(this.#calls, ticket)
+    return this.#calls.withPermit(options, async ({ permitId, timeoutMs }) => {
+      const idle = new IdleWatch(this.#calls, permitId)
       try {
         const left = { signal: options?.signal, timeoutMs: timeoutMs === 0 ? undefined : timeoutMs }
-        const beginning = beginTransaction(this.#calls, ticket, immediate, idle)
+        const beginning = beginTransaction(this.#calls, permitId, immediate, idle)
         return await (beginning instanceof Promise ? await beginning : beginning).run(
-          (steps) => work(new Tx(this.#calls, ticket, steps)),
+          (steps) => work(new Tx(this.#calls, permitId, steps)),
           left,
         )
       } finally {
@@ -267,11 +268,11 @@ export class Database extends EventTarget implements AsyncDisposable {
   }
 
   /**
-   * Begins a transaction that the caller ends, by `tx.commit()` or `tx.rollback()`: for drivers, and where a function doesn't fit;
-   * {@link Database.transaction} can't be forgotten to end. All other calls wait for its end, as for that; idle for 5 s, it warns
-   * (`transaction_idle`). `options` are for the wait until it has begun.
+   * Begins a transaction that the caller ends with `tx.commit()` or `tx.rollback()`. Meant for drivers; elsewhere prefer
+   * {@link Database.transaction}, which always ends. All other calls wait until the transaction ends; after 5 s without a call in it, the
+   * database warns with `transaction_idle`. `options` apply to the begin only.
    *
-   * {@link Database.close} rolls back one that is open.
+   * {@link Database.close} rolls back an open transaction.
    *
    * @example
    * ```ts
@@ -289,7 +290,7 @@ export class Database extends EventTarget implements AsyncDisposable {
     return this.#begun.begin(checkTransaction('begin', options), options)
   }
 
-  /** A query that runs again when what it reads has changed, see {@link LiveQuery}. */
+  /** Returns a query that runs again when the data it reads has changed, see {@link LiveQuery}. */
   live<T = SqlResultValue[]>(
     sql: string | SqlFragment,
     params: SqlParams | undefined,
@@ -302,15 +303,15 @@ export class Database extends EventTarget implements AsyncDisposable {
     return new LiveQuery<T>(this.#calls, this.#live, sql, copyParams(params) as SqlParams | undefined, mode, options)
   }
 
-  /** How SQLite would run a statement. Parameters change nothing about it, and are accepted for convenience. */
+  /** Returns SQLite's plan for a statement (EXPLAIN QUERY PLAN). Parameters are accepted for convenience and ignored. */
   async explain(sql: string, _params?: SqlParams, options?: CallOptions): Promise<PlanRow[]> {
     checkCall('explain', options)
-    return (await this.#calls.alone(['explain', sql], options)).value as PlanRow[]
+    return (await this.#calls.runAlone(['explain', sql], options)).value as PlanRow[]
   }
 
   /**
-   * The whole database as the bytes of a `.sqlite` file, or with `format: 'sql'` as SQL text (UTF-8), as SQLite's shell dumps
-   * it. Both have everything that is in the database, also what tidelock keeps there about sync.
+   * Returns the whole database as the bytes of a `.sqlite` file, or with `format: 'sql'` as SQL text (UTF-8) in the form of SQLite's
+   * `.dump`. Both contain everything in the database, including tidelock's own tables.
    */
   async export(
     options?: CallOptions & { readonly format?: 'sqlite' | 'sql' | undefined },
@@ -322,13 +323,13 @@ export class Database extends EventTarget implements AsyncDisposable {
   }
 
   /**
-   * Replaces everything by the contents of a `.sqlite` file, which is checked first. What was there becomes a snapshot, pending
-   * migrations run (`baseline`: the version at which a file without a tracking table stands), live queries run again. The
-   * file's own unpushed changes and its user don't come along.
+   * Replaces all data by the contents of a `.sqlite` file, after checking it. The old data becomes a snapshot, pending migrations run
+   * (`baseline` is the version of a file without a tracking table), and live queries run again. Unpushed changes and the user stored in the
+   * file are dropped.
    *
-   * Rejects with `database_corrupt` (damaged, or no database), `invalid_argument` (its schema needs functions or modules that
-   * aren't here), `snapshot_incompatible` (newer than the supplied migrations), `database_too_large`, `out_of_memory`, and with
-   * `unpushed_changes` unless `force`. The database is then what it was, also when a migration fails.
+   * Rejects with `database_corrupt` (damaged, or not a database), `invalid_argument` (the schema needs functions or modules that this
+   * database lacks), `snapshot_incompatible` (newer than the supplied migrations), `database_too_large`, `out_of_memory`, and with
+   * `unpushed_changes` unless `force` is true. On any failure, also of a migration, the old data stays.
    */
   async import(
     bytes: BufferSource | Blob,
@@ -340,18 +341,18 @@ export class Database extends EventTarget implements AsyncDisposable {
       baseline: optional('baseline', baseline, checkString),
     }
     this.#calls.check()
-    // Without a wait where there is none: the caller may use its bytes again.
+    // Bytes are read without an await, so that the caller may reuse the buffer at once.
     const file = isBlob(bytes) ? await fileBytes('The file', bytes) : viewOf('The file', bytes)
     await this.#calls.cancellable(options, (core, cancel) => core.importBytes(file, wanted, cancel))
   }
 
   /**
-   * Checks the database (SQLite's `integrity_check` and `foreign_key_check`), deletes what has expired (the options `expires` and
-   * `audit.retentionDays`), gives back free pages, and gathers statistics for the query planner. What may be long goes in slices, between
-   * which other calls get their turn; an abort ends it between two of them, and what was done stays.
+   * Checks the database (SQLite's `integrity_check` and `foreign_key_check`), deletes expired rows (the options `expires` and
+   * `audit.retentionDays`), frees unused pages, and gathers statistics for the query planner. Long steps run in slices, between which other
+   * calls can run; an abort takes effect between two slices, and finished slices stay.
    *
-   * What is found, and a step that fails, is in the report, and in {@link health} as the alerts `integrity_failed` and
-   * `foreign_keys_violated`, until the next time. In a damaged file nothing is deleted.
+   * The report lists findings and failed steps. Until the next call they also show in {@link health}, as the alerts `integrity_failed` and
+   * `foreign_keys_violated`. In a damaged database nothing is deleted.
    */
   async maintain(options?: CallOptions): Promise<MaintenanceReport> {
     checkCall('maintain', options)
@@ -359,19 +360,19 @@ export class Database extends EventTarget implements AsyncDisposable {
   }
 
   /**
-   * Asks the browser never to evict the data of this site (`navigator.storage.persist()`); whether it promised. Browsers decide by
-   * themselves, or ask the user: best called after a click. {@link Database.health} shows the answer as `storage.persisted`.
+   * Asks the browser never to evict the data of this site (`navigator.storage.persist()`). Returns whether the browser agreed. Some browsers
+   * ask the user, so call it after a click. {@link Database.health} shows the answer as `storage.persisted`.
    */
   async persist(): Promise<boolean> {
     return this.#calls.read<boolean>(undefined, (core) => core.persist())
   }
 
   /**
-   * Changes what the database is encrypted with. A new passphrase or key for an encrypted one is quick: its data stays as it is, under
-   * the same inner key. A plain one is encrypted, and with `null` an encrypted one made plain: then everything is stored again,
-   * snapshots and log too. Other calls wait meanwhile. A page that dies in it leaves the database with the old or the new secret.
+   * Changes the secret of the database. A new passphrase or key for an encrypted database is quick: its data keeps the same inner key.
+   * Encrypting a plain database, or decrypting one with `null`, stores everything again, snapshots and log included. Other calls wait
+   * meanwhile. If the page dies during the call, the database has either the old or the new secret.
    *
-   * Rejects with `invalid_argument` (a key that can't be used), and as a flush does; then the old secret stays.
+   * Rejects with `invalid_argument` (an unusable key), and with the errors of {@link Database.flush}; then the old secret stays.
    *
    * @example
    * ```ts
@@ -385,7 +386,7 @@ export class Database extends EventTarget implements AsyncDisposable {
     if (this.#copier !== undefined) this.#copier.encryption = checked ?? undefined
   }
 
-  /** How everything is. Never rejects, not even after the end. */
+  /** Returns the state of the database: storage, lock, snapshots, migrations, sync, queries. Never rejects, not even once it is closed. */
   async health(): Promise<Health> {
     try {
       return withTargets(
@@ -393,21 +394,21 @@ export class Database extends EventTarget implements AsyncDisposable {
         this.#copier?.statuses() ?? [],
       )
     } catch (error) {
-      // The report is in a part of the wasm, which may not have come.
+      // The report is computed in a part of the wasm that may have failed to load.
       const unread = isTidelockError(error, 'wasm_load_failed') && !this.closed
       const why = unread ? error : this.#death
       const alert: Alert | undefined = why && { code: why.code, severity: 'warning', message: why.message }
-      return goneHealth(this.#options, alert, unread ? 'degraded' : 'failed')
+      return fallbackHealth(this.#options, alert, unread ? 'degraded' : 'failed')
     }
   }
 
-  /** Resolves when everything written so far is stored. */
+  /** Resolves when everything written so far is stored. Rejects with the error of the storage, such as `storage_quota_exceeded`. */
   async flush(options?: CallOptions): Promise<void> {
     checkCall('flush', options)
     await this.#calls.read(options, (core) => core.flush())
   }
 
-  /** Finishes what was begun, stores it and gives back the lock. Calls made after it reject with `closed`; another `close` does not. */
+  /** Finishes the calls made so far, stores everything and releases the lock. Later calls reject with `closed`, except `close` itself. */
   close(): Promise<void> {
     this.#closing ??= this.#close()
     return this.#closing
@@ -428,7 +429,7 @@ export class Database extends EventTarget implements AsyncDisposable {
     listener: ((event: DatabaseEventMap[K]) => void) | { handleEvent(event: DatabaseEventMap[K]): void } | null,
     options?: AddEventListenerOptions | boolean,
   ): void {
-    if (!this.#heard.has(type)) this.#calls.heard(type)
+    if (!this.#heard.has(type)) this.#calls.subscribe(type)
     if (type === 'health' && !this.closed) this.#watch ??= this.#watchHealth()
     this.#heard.add(type)
     super.addEventListener(type, listener as EventListenerOrEventListenerObject | null, options)
@@ -444,20 +445,20 @@ export class Database extends EventTarget implements AsyncDisposable {
 
   #watchHealth(): HealthWatch {
     const changed = (detail: Health) => {
-      // That it closes is no news of its health.
+      // Closing is no change of its health.
       if (this.#closing === undefined) this.dispatchEvent(new CustomEvent('health', { detail }))
     }
     return new HealthWatch(() => this.health(), changed)
   }
 
-  /** @internal Tells the listeners. */
+  /** @internal Forwards an event of the engine to its listeners. */
   emit(type: keyof DatabaseEventMap, detail: unknown): void {
     if (type !== 'close') {
       if (type === 'sync') this.sync.told(detail)
       if (type === 'role') this.plays((detail as RoleEvent).role)
       if (this.#heard.has(type)) this.dispatchEvent(new CustomEvent(type, { detail }))
       if (type !== 'change') this.#watch?.look()
-      // Live queries hear of a lost lock by running into it.
+      // Live queries report a lost lock as the error of their next run.
       if (type === 'lock' && (detail as LockEvent).state === 'lost') {
         this.#isLockLost = true
         this.#live.changed()
@@ -469,12 +470,12 @@ export class Database extends EventTarget implements AsyncDisposable {
     this.sayClose(detail)
   }
 
-  /** @internal Whether its lock is this page's. */
+  /** @internal Whether this page holds the lock. */
   get hasLock(): boolean {
     return !this.closed && !this.#isLockLost && this.#role !== 'follower'
   }
 
-  /** @internal What it is from now on. */
+  /** @internal Sets the role. */
   plays(role: 'leader' | 'follower'): void {
     this.#role = role
   }
@@ -484,14 +485,14 @@ export class Database extends EventTarget implements AsyncDisposable {
     this.#live.changed(ids)
   }
 
-  /** @internal The engine was begun anew. */
+  /** @internal Registers everything again after a restart of the engine. */
   renewed(): void {
     this.#live.renew()
     this.sync.renewed()
     if (this.#actor !== undefined) this.#tellActor()
   }
 
-  /** @internal The engine is gone for good. */
+  /** @internal Closes the database after the engine has failed for good. */
   died(error: TidelockError): void {
     this.#death = error
     this.#live.close()
@@ -520,7 +521,7 @@ export class Database extends EventTarget implements AsyncDisposable {
   }
 }
 
-/** Checks the options of a transaction; whether it is an immediate one. */
+/** Checks the options of a transaction. Returns whether its mode is `immediate`. */
 function checkTransaction(call: string, options: TransactionOptions | undefined): boolean {
   const { mode } = checkCall(call, options, ['mode'])
   return mode !== undefined && checkOneOf('mode', mode, ['deferred', 'immediate']) === 'immediate'

@@ -1,8 +1,8 @@
 import type { Alert, Health } from './health.js'
 
 /**
- * The health of a database, or of a group, as an HTTP response, for a service worker or a Node route at `/health`: 200, or 503 when it has failed.
- * Whoever may see that route sees of errors only their code and time, and alerts without what they quote.
+ * Returns the health of a database or a group as an HTTP response, for a service worker or a Node route at `/health`. The status is 200, or
+ * 503 when the health is `failed`. The route may be public, so errors are reduced to code and time, and alerts to the part before a quote.
  *
  * @example
  * ```ts
@@ -19,7 +19,7 @@ export async function healthResponse(db: { health(): Promise<Pick<Health, 'statu
   })
 }
 
-/** What JSON.stringify is to write of a part: `this` is what has it. */
+/** The replacer of JSON.stringify: `this` is the object that contains the value. */
 function inPublic(this: unknown, key: string, value: unknown): unknown {
   if (key === 'lastError' && typeof value === 'object' && value !== null) {
     const { code, details } = value as { readonly code?: unknown; readonly details?: { readonly time?: unknown } }
@@ -30,7 +30,7 @@ function inPublic(this: unknown, key: string, value: unknown): unknown {
   return value
 }
 
-/** What an alert quotes, as the message of an error, stands behind a colon. */
+/** Removes the quoted error message of an alert, which follows a colon. */
 function withoutQuote({ code, severity, message }: Alert): Alert {
   return { code, severity, message: message.split(': ', 1)[0] as string }
 }

@@ -1,30 +1,30 @@
 import type { Health } from './health.js'
 
-/** What changes by itself, as the quota or the time since a snapshot, is noticed within that time. */
+/** How often changes without an event are noticed, such as of the quota or the time since a snapshot. */
 const intervalMs = 60_000
 
-/** Notices when the status or the alerts of a database change. */
+/** Calls back when the status or the alerts of a database change. */
 export class HealthWatch {
   readonly #health: () => Promise<Health>
   readonly #changed: (health: Health) => void
   readonly #timer: ReturnType<typeof setInterval>
-  /** The status and alerts as they were when they were last looked at. */
+  /** The status and alerts of the last check. */
   #known: string | undefined
   #looking = false
   #again = false
   #ended = false
 
-  /** Begins: what is found at first is what later changes are changes of. */
+  /** Starts watching. Changes are relative to the first check. */
   constructor(health: () => Promise<Health>, changed: (health: Health) => void) {
     this.#health = health
     this.#changed = changed
     this.#timer = setInterval(() => this.look(), intervalMs)
-    // In Node a database alone keeps no program running.
+    // In Node an open database must not keep the process running.
     ;(this.#timer as { unref?: () => void }).unref?.()
     this.look()
   }
 
-  /** Something has happened that may have changed it. */
+  /** Checks the health, after an event that may have changed it. */
   async look(): Promise<void> {
     this.#again = true
     if (this.#looking) return

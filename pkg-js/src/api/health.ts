@@ -52,7 +52,7 @@ export interface Health {
   readonly alerts: readonly Alert[]
 }
 
-/** The health with an alert for each target to which the newest snapshot could not be copied. */
+/** Returns the health with an alert for each target to which the newest snapshot could not be copied. */
 export function withTargets(health: Health, targets: readonly TargetStatus[]): Health {
   const alerts = targets.flatMap(({ kind, lastError }): Alert[] =>
     lastError === null
@@ -67,8 +67,8 @@ export function withTargets(health: Health, targets: readonly TargetStatus[]): H
   }
 }
 
-/** The health of a database whose instance is gone, or can't report it: all that can still be told. */
-export function goneHealth(
+/** Returns the health of a database whose engine has ended or can't report it: only what this thread knows. */
+export function fallbackHealth(
   known: { name: string; mode: 'local' | 'cloud'; storage: string; durability: string },
   why: Alert | undefined,
   status: 'degraded' | 'failed',

@@ -3,7 +3,7 @@ import { isTidelockError, type TidelockError } from '../base/errors.js'
 import { callUser } from '../base/events.js'
 import { SqlFragment } from '../base/sql.js'
 import type { QueryOptions, RowMode, SqlParams } from '../base/values.js'
-import { type Connection, type Soon, soon } from '../engine/connection.js'
+import { andThen, type Connection, type MaybePromise } from '../engine/connection.js'
 import { op } from '../engine/core.js'
 
 /** Options of a live query. */
@@ -12,7 +12,7 @@ export interface LiveOptions extends QueryOptions {
   readonly signal?: AbortSignal | undefined
 }
 
-/** The live queries of one database: says which to run again. */
+/** The live queries of one database. */
 export class LiveQueries {
   readonly #queries = new Map<number, LiveQuery<unknown>>()
   readonly #open = new Set<LiveQuery<unknown>>()
@@ -31,13 +31,13 @@ export class LiveQueries {
     this.#open.delete(query)
   }
 
-  /** A commit changed what these read; without ids: all are to run again. */
+  /** Runs the queries with these ids again after a commit changed their data; without ids, all. */
   changed(ids?: readonly number[]): void {
     if (ids === undefined) for (const query of [...this.#open]) query.changed()
     else for (const id of ids) this.#queries.get(id)?.changed()
   }
 
-  /** The engine was begun anew and knows none of them: all are registered and run again. */
+  /** Registers and runs all queries again after a restart of the engine. */
   renew(): void {
     this.#queries.clear()
     for (const query of [...this.#open]) query.renew()
@@ -54,11 +54,10 @@ interface Subscriber<T> {
 }
 
 /**
- * A query that runs again when a table that it reads has changed, at most once a commit. The first result comes by itself.
+ * A query that runs at once, and again when a table that it reads has changed, at most once per commit.
  *
- * Read it as an async iterable or by {@link LiveQuery.subscribe}. A slow reader gets the latest rows, not a backlog.
- * When its last reader leaves, it stops, and starts again with the next one. It ends by {@link LiveQuery.close}, its `signal` or the end of
- * the database.
+ * Read it as an async iterable or with {@link LiveQuery.subscribe}. A slow reader gets the latest rows, not a backlog. The query pauses when
+ * its last reader leaves and resumes with the next one. {@link LiveQuery.close}, its `signal` or closing the database ends it.
  *
  * @example
  * ```ts
@@ -78,17 +77,17 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
   readonly #subscribers = new Set<Subscriber<T>>()
   /** Subscribers, and loops that have begun. */
   readonly #readers = new Set<object>()
-  /** Its last reader has left: it doesn't run. */
+  /** Whether the query is paused because its last reader has left. */
   #resting = false
   #watch: number | undefined
   #rows: T[] | undefined
   #error: TidelockError | undefined
-  /** Counts the results, good or bad. */
+  /** The number of results so far, errors included. */
   #version = 0
   #running: Promise<void> | undefined
   #again = false
   #closed = false
-  /** Those who wait for the next version or the end. */
+  /** Resolvers of the loops that wait for the next result or the end. */
   #wake: (() => void)[] = []
 
   /** @internal */
@@ -115,24 +114,24 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
     }
   }
 
-  /** The latest rows; undefined until the first result is there. */
+  /** The latest rows; undefined before the first result. */
   get rows(): T[] | undefined {
     return this.#rows
   }
 
-  /** Whether it has ended. */
+  /** Whether the live query has ended. */
   get closed(): boolean {
     return this.#closed || this.#calls.closed
   }
 
-  /** Frameworks that wrap objects into proxies leave one alone that isn't a plain object: private fields can't be read through a proxy. */
+  /** Marks it as no plain object: frameworks wrap plain objects in proxies, through which private fields can't be read. */
   get [Symbol.toStringTag](): string {
     return 'LiveQuery'
   }
 
   /**
-   * Calls back with each new result, and with the present one if it is there already; gives the function that ends it.
-   * A failing run is told to `onError` (without it, as a warning of the database), and the query goes on with the next change.
+   * Calls `onRows` with each new result, and with the latest one if there is one already. Returns a function that unsubscribes. A failed
+   * run is passed to `onError`, or becomes a warning of the database without it; the query runs again with the next change.
    */
   subscribe(onRows: (rows: T[]) => unknown, onError?: (error: TidelockError) => unknown): () => void {
     checkFunction('The first argument of subscribe', onRows)
@@ -151,7 +150,7 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
     }
   }
 
-  /** Somebody reads it from now on, and has seen the results up to that version: those of before it rested are old. */
+  /** Adds a reader. Returns the version that it counts as seen: results from before a pause are out of date. */
   #join(reader: object): number {
     if (this.#closed) return 0
     this.#readers.add(reader)
@@ -164,7 +163,7 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
 
   #leave(reader: object): void {
     if (!this.#readers.delete(reader)) return
-    // Frameworks take one away and bring the next one in the same task.
+    // Frameworks remove a reader and add the next one in the same task.
     queueMicrotask(() => {
       if (this.#readers.size > 0 || this.#closed || this.#resting) return
       this.#resting = true
@@ -178,7 +177,7 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
     this.#watch = undefined
   }
 
-  /** Runs it again now; resolves with the rows. Rejects with what the query rejects with, and with `closed`. */
+  /** Runs the query now and resolves with its rows. Rejects with the error of the query, or with `closed`. */
   async refresh(): Promise<T[]> {
     this.#calls.check()
     if (this.#closed) return this.#rows ?? []
@@ -189,7 +188,7 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
     return this.#rows ?? []
   }
 
-  /** Ends it: loops finish, subscribers hear nothing more. */
+  /** Ends the live query: loops finish, subscribers aren't called any more. */
   close(): void {
     if (this.#closed) return
     this.#closed = true
@@ -200,7 +199,7 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
     this.#wakeAll()
   }
 
-  /** Each new result; of several between two steps only the latest. Throws what the query rejects with. */
+  /** Iterates over the results; of several between two steps only the latest. The loop throws the error of the query. */
   [Symbol.asyncIterator](): AsyncIterator<T[], undefined, undefined> {
     const reader = {}
     let seen = this.#join(reader)
@@ -223,7 +222,7 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
     return { next, return: end }
   }
 
-  /** @internal Something that it reads has changed: runs it, or once more after the run that is under way. */
+  /** @internal Runs the query after a change of its data; a change during a run causes one more run. */
   changed(): void {
     if (!this.#resting) this.#start()
   }
@@ -243,13 +242,13 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
     })
   }
 
-  /** @internal Registers it anew, and runs it again. */
+  /** @internal Registers the query again and runs it. */
   renew(): void {
     this.#watch = undefined
     this.changed()
   }
 
-  /** The worker died in the middle of it: its successor runs it. */
+  /** Runs the query in the next worker after the previous one died during the run. */
   #runAnew(): Promise<void> {
     this.#watch = undefined
     return this.#run()
@@ -279,11 +278,11 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
     this.#wakeAll()
   }
 
-  #watchTables(): Soon<void> | undefined {
+  #watchTables(): MaybePromise<void> | undefined {
     if (this.#watch !== undefined || this.#resting) return
     const sql = this.#sql instanceof SqlFragment ? this.#sql.sql : this.#sql
-    return soon(this.#calls.watch(sql), (id) => {
-      // Closed, or left, while another thread registered it.
+    return andThen(this.#calls.watch(sql), (id) => {
+      // The query was closed or paused while another thread registered it.
       if (this.#closed || this.#resting) return this.#calls.unwatch(id)
       this.#watch = id
       this.#queries.watch(id, this as LiveQuery<unknown>)
@@ -294,7 +293,7 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
     if (!this.#subscribers.has(subscriber)) return
     if (this.#error === undefined) callUser(subscriber.onRows, this.#rows as T[])
     else if (subscriber.onError !== undefined) callUser(subscriber.onError, this.#error)
-    else this.#calls.warn(this.#error.code, `A live query failed: ${this.#error.message}`)
+    else this.#calls.warn(this.#error.code, `Live query failed: ${this.#error.message}`)
   }
 
   #wakeAll(): void {

@@ -1,9 +1,9 @@
 import type { CallOptions } from '../base/values.js'
 import type { Connection } from '../engine/connection.js'
-import { type Begun, beginTransaction, hasEnded, IdleWatch } from './steps.js'
+import { beginTransaction, hasEnded, IdleWatch, type OpenTransaction } from './steps.js'
 import { ManualTransaction } from './transaction.js'
 
-/** The transactions of one database that were begun by a call and have not ended. */
+/** The transactions of one database that {@link Database.begin} began and that have not ended. */
 export class ManualTransactions {
   readonly #calls: Connection
   readonly #rollbacks = new Set<() => void>()
@@ -12,18 +12,18 @@ export class ManualTransactions {
     this.#calls = calls
   }
 
-  /** Begins one when its turn comes. */
+  /** Begins a transaction when the calls before it are done. */
   async begin(immediate: boolean, options: CallOptions | undefined): Promise<ManualTransaction> {
     const calls = this.#calls
-    const { ticket } = await calls.acquire(options)
-    const idle = new IdleWatch(calls, ticket)
+    const { permitId } = await calls.acquire(options)
+    const idle = new IdleWatch(calls, permitId)
     const release = () => {
       idle.stop()
-      calls.leave(ticket)
+      calls.release(permitId)
     }
-    let begun: Begun
+    let begun: OpenTransaction
     try {
-      begun = await beginTransaction(calls, ticket, immediate, idle)
+      begun = await beginTransaction(calls, permitId, immediate, idle)
     } catch (error) {
       release()
       throw error
@@ -38,20 +38,20 @@ export class ManualTransactions {
       let stored: Promise<void> | undefined
       try {
         const [, wrote] = await begun.run(() => {}, undefined)
-        if (wrote) stored = calls.stored(ticket)
+        if (wrote) stored = calls.stored(permitId)
       } finally {
         release()
       }
       await stored
     }
     this.#rollbacks.add(rollback)
-    // A database that was closed meanwhile waits for this turn.
+    // A close that was called meanwhile waits for this transaction.
     if (calls.closed) rollback()
     calls.check()
-    return new ManualTransaction(calls, ticket, begun.steps, { commit, rollback })
+    return new ManualTransaction(calls, permitId, begun.steps, { commit, rollback })
   }
 
-  /** Rolls back all that are open. */
+  /** Rolls back all open transactions. */
   close(): void {
     for (const rollback of [...this.#rollbacks]) rollback()
   }

@@ -136,15 +136,15 @@ export interface ForceOptions extends CallOptions {
 }
 
 /**
- * Runs the applied migrations of a history in an empty database, where one of them is a function, and gives its file; undefined where the
- * engine can do that by itself.
+ * Runs the applied migrations of a history in an empty database when one of them is a function, and returns its file; returns undefined when
+ * none is: then the engine runs them.
  */
 export type Replay = (
   history: readonly MigrationStatus[],
   signal: AbortSignal | undefined,
 ) => Promise<Uint8Array | undefined>
 
-/** The schema's history: `db.migrations`. */
+/** The migrations of the schema: `db.migrations`. */
 export class Migrations {
   readonly #calls: Connection
   #replay: Replay | undefined
@@ -154,34 +154,34 @@ export class Migrations {
     this.#calls = calls
   }
 
-  /** @internal Who runs migrations that are functions in scratch databases. */
+  /** @internal Sets the function that runs migrations in scratch databases. */
   replayBy(replay: Replay): void {
     this.#replay = replay
   }
 
-  /** One row a version, supplied or applied, in order. */
+  /** Returns one row for each version, supplied or applied, in order. */
   async status(options?: CallOptions): Promise<MigrationStatus[]> {
     checkCall('migrations.status', options)
     return this.#calls.read(options, (core) => core.migrationsStatus())
   }
 
   /**
-   * Applies the pending migrations in order, each in one transaction with its tracking row, or with `atomic: 'all'` all in one. A
-   * snapshot is taken first when there is data.
-   * Rejects with `migration_failed` (nothing of that migration is left), and with what an `open` over this history rejects with.
+   * Applies the pending migrations in order, each in one transaction with its tracking row, or with `atomic: 'all'` all in one
+   * transaction. A snapshot is taken first when there is data. Rejects with `migration_failed` (nothing of that migration stays), and with
+   * the migration errors of {@link open}.
    */
   async run(options?: MigrationRunOptions): Promise<MigrationReport> {
     const checked = checkRun('migrations.run', options, ['atomic'])
     return this.#calls.cancellable(options, (core, cancel) => core.migrationsRun(withCancel(checked, cancel)))
   }
 
-  /** Runs `down` of the newest ones. Rejects with `migration_irreversible`, before anything runs, when there is none. */
+  /** Runs `down` of the newest applied migrations. Rejects with `migration_irreversible`, before anything runs, when one has no `down`. */
   async revert(options?: Omit<MigrationRunOptions, 'atomic'>): Promise<MigrationReport> {
     const checked = checkRun('migrations.revert', options, [])
     return this.#calls.cancellable(options, (core, cancel) => core.migrationsRevert(withCancel(checked, cancel)))
   }
 
-  /** Marks as applied, without running them, all up to that version: for tables that were already there. */
+  /** Marks all migrations up to `version` as applied without running them: for a database whose tables exist already. */
   async baseline(version: string, options?: CallOptions): Promise<void> {
     checkString('The version', version)
     checkCall('migrations.baseline', options)
@@ -189,8 +189,8 @@ export class Migrations {
   }
 
   /**
-   * Reverts the newest applied migration and applies it again; when that fails, it stays reverted. Rejects with
-   * `migration_irreversible` without a `down`.
+   * Reverts the newest applied migration and applies it again; when applying fails, it stays reverted. Rejects with
+   * `migration_irreversible` when it has no `down`.
    */
   async redo(options?: CallOptions): Promise<MigrationReport> {
     checkCall('migrations.redo', options)
@@ -198,15 +198,15 @@ export class Migrations {
   }
 
   /**
-   * Drops everything, what sync keeps included, and runs all migrations again. A snapshot is taken first. When a migration fails,
-   * everything becomes again what it was.
+   * Drops everything, including the state of the sync, and runs all migrations again. A snapshot is taken first. When a migration fails, the
+   * old data stays.
    */
   async reset(options: ForceOptions): Promise<MigrationReport> {
     checkForce('migrations.reset', options)
     return this.#calls.cancellable(options, (core) => core.migrationsReset())
   }
 
-  /** Removes a version from the tracking table, so that a mended one runs again. Nothing else changes. */
+  /** Removes a version from the tracking table, so that a corrected migration runs again. Changes nothing else. */
   async forget(version: string, options?: CallOptions): Promise<void> {
     checkString('The version', version)
     checkCall('migrations.forget', options)
@@ -214,12 +214,12 @@ export class Migrations {
   }
 
   /**
-   * How the schema differs from what the applied migrations give in a scratch database: tables, columns, indexes, triggers and views.
-   * The order of columns and constraints doesn't count, nor do quotes, case, comments and white space; tidelock's own tables are
-   * left out. Those that are functions run there, too, with a `tx` of that database, which has none of the data.
+   * Compares the schema with the schema that the applied migrations make in a scratch database: tables, columns, indexes, triggers and
+   * views. Ignores the order of columns and constraints, quotes, case, comments, white space and tidelock's own tables. Migrations that are
+   * functions run with a `tx` of the scratch database, which contains no data.
    *
-   * Rejects as {@link Migrations.run} does when what is applied isn't what is supplied, and with `migration_failed` (`details.scratch`)
-   * when one doesn't run there.
+   * Rejects as {@link Migrations.run} does when the applied migrations differ from the supplied ones, and with `migration_failed`
+   * (`details.scratch`) when one fails in the scratch database.
    */
   async drift(options?: CallOptions): Promise<Drift> {
     checkCall('migrations.drift', options)
@@ -230,11 +230,11 @@ export class Migrations {
   }
 
   /**
-   * The scripts from today's schema to the one that `schemaSql` makes of an empty database, and back: ALTER TABLE where it can, else the
-   * table is rebuilt. Rows of the columns that both have are kept; where a column takes no NULL, rows without a value get its default, else
-   * `0` or an empty text. Nothing is run. Both are meant for a migration: foreign keys must be off when they run.
+   * Returns the scripts from the current schema to the one that `schemaSql` creates in an empty database, and back. They use ALTER TABLE
+   * where possible, and otherwise rebuild the table. Values of common columns are kept; in a NOT NULL column, rows without a value get the
+   * column's default, else `0` or an empty text. Nothing is run. Use the scripts in a migration: they need foreign keys off.
    *
-   * Rejects with `sqlite_error` (`details.line`) for a schema that SQLite doesn't take, `invalid_argument` for renames that don't fit.
+   * Rejects with `sqlite_error` (`details.line`) for a schema that SQLite rejects, and `invalid_argument` for renames that don't match.
    */
   async generate(schemaSql: string, options?: GenerateOptions): Promise<GeneratedMigration> {
     checkSql(schemaSql)
@@ -243,8 +243,8 @@ export class Migrations {
   }
 
   /**
-   * What the supplied migrations may not have meant, read from their texts: what is lost, a column that is NOT NULL without a default,
-   * pragmas that do nothing or are refused, transactions of their own, and a missing `down`.
+   * Finds likely mistakes in the texts of the supplied migrations: lost data, a NOT NULL column without a default, pragmas without effect or
+   * not allowed, transactions of their own, and a missing `down`.
    */
   async lint(options?: CallOptions): Promise<LintFinding[]> {
     checkCall('migrations.lint', options)
@@ -252,8 +252,8 @@ export class Migrations {
   }
 
   /**
-   * For development: runs what {@link Migrations.generate} gives for that schema, in one transaction that the tracking table knows
-   * nothing of. A snapshot is taken first when there is data. Gives the script that ran. Rejects with `migration_failed`.
+   * For development: runs the script of {@link Migrations.generate} for a schema, in one transaction without a tracking row. A snapshot is
+   * taken first when there is data. Returns the script that ran. Rejects with `migration_failed`.
    */
   async sync(schemaSql: string, options?: CallOptions): Promise<{ sql: string; destructive: readonly string[] }> {
     checkSql(schemaSql)
@@ -261,7 +261,7 @@ export class Migrations {
     return this.#calls.cancellable(options, (core) => core.migrationsSync(schemaSql))
   }
 
-  /** For development: drops everything, and runs nothing. A snapshot is taken first. */
+  /** For development: drops everything and runs no migration. A snapshot is taken first. */
   async drop(options: ForceOptions): Promise<void> {
     checkForce('migrations.drop', options)
     await this.#calls.cancellable(options, (core) => core.migrationsDrop())
@@ -276,12 +276,12 @@ function checkForce(call: string, options: unknown): void {
   })
 }
 
-/** An empty schema is one, too. */
+/** Checks SQL text; an empty schema is valid. */
 function checkSql(schemaSql: unknown): void {
   if (typeof schemaSql !== 'string') throw invalid('The schema must be SQL text', { details: { option: 'schemaSql' } })
 }
 
-/** Old and new names by turns, as the wasm module takes them. */
+/** Checks renames. Returns old and new names alternately, the form that the wasm module takes. */
 function checkRenames(renames: unknown): string[] {
   if (renames === undefined) return []
   if (typeof renames !== 'object' || renames === null || Array.isArray(renames))

@@ -22,9 +22,9 @@ export class Snapshots {
   }
 
   /**
-   * Writes a snapshot now. One with a label stays until it is deleted. Rejects with `storage_quota_exceeded` when it doesn't fit.
-   * With `targets` it resolves when it was copied to each of them, or the first try failed: then {@link Snapshots.status} says why, and
-   * it is tried again.
+   * Writes a snapshot now. A snapshot with a label stays until it is deleted. Rejects with `storage_quota_exceeded` when it doesn't fit.
+   * With the option `targets` it resolves when the snapshot was copied to each target, or the first attempt failed: then the copy is retried
+   * and {@link Snapshots.status} has the error.
    */
   async create(options?: CallOptions & { readonly label?: string | undefined }): Promise<SnapshotInfo> {
     const { label } = checkCall('snapshots.create', options, ['label'])
@@ -36,13 +36,13 @@ export class Snapshots {
     return made
   }
 
-  /** All snapshots, the newest first. */
+  /** Returns all snapshots, newest first. */
   async list(options?: CallOptions): Promise<SnapshotInfo[]> {
     checkCall('snapshots.list', options)
     return this.#calls.read(options, (core) => core.snapshotsList())
   }
 
-  /** Reads a snapshot again, hashes it and checks it in a scratch database. Rejects with `snapshot_not_found`. */
+  /** Reads a snapshot, compares its hashes and checks it in a scratch database. Rejects with `snapshot_not_found`. */
   async verify(
     id: string,
     options?: CallOptions,
@@ -53,11 +53,12 @@ export class Snapshots {
   }
 
   /**
-   * Brings back a snapshot, or with `{ at }` the state after the newest stored commit not later than that moment. It is
-   * checked first, and what was there becomes a snapshot. Live queries run again. The restore is itself a commit, so that
-   * moments before and after it can be brought back later.
-   * Rejects with `snapshot_not_found` (for a moment that the page log doesn't reach any more, `details.oldest` is the first
-   * that it does), `snapshot_corrupt`, `snapshot_incompatible`, and with `unpushed_changes` unless `force`.
+   * Restores a snapshot, or with `{ at }` the state after the newest stored commit not later than that time. The restored state is checked
+   * first, the old data becomes a snapshot, pending migrations run, and live queries run again. The restore is itself a commit, so that
+   * times before and after it can be restored later.
+   *
+   * Rejects with `snapshot_not_found` (for a time before the page log begins, `details.oldest` is its first time), `snapshot_corrupt`,
+   * `snapshot_incompatible`, and with `unpushed_changes` unless `force` is true.
    */
   async restore(
     id: string | { readonly at: string | Date },
@@ -75,29 +76,29 @@ export class Snapshots {
     })
   }
 
-  /** How the periodic snapshots are doing. */
+  /** Returns the state of the periodic snapshots and of the copies to targets. */
   async status(options?: CallOptions): Promise<SnapshotStatus> {
     checkCall('snapshots.status', options)
     const status = await this.#calls.read<SnapshotStatus>(options, (core) => core.snapshotsStatus())
     return this.#copier === undefined ? status : { ...status, targets: this.#copier.statuses() }
   }
 
-  /** Deletes a snapshot, whatever its kind. Rejects with `snapshot_not_found`. */
+  /** Deletes a snapshot of any kind. Rejects with `snapshot_not_found`. */
   async delete(id: string, options?: CallOptions): Promise<void> {
     checkString('The id', id)
     checkCall('snapshots.delete', options)
     await this.#calls.cancellable(options, (core) => core.snapshotsDelete(id))
   }
 
-  /** Deletes what the options let go of; this happens after each new snapshot too. */
+  /** Deletes the snapshots that the options don't keep, as happens after each new snapshot too. */
   async prune(options?: CallOptions): Promise<void> {
     checkCall('snapshots.prune', options)
     await this.#calls.cancellable(options, (core) => core.snapshotsPrune())
   }
 
   /**
-   * A snapshot as a file to keep, named `backup-<time>-<id>.sqlite[.gz][.enc]` (a `File` where there is that class; `.sql` for
-   * SQL text). Rejects with `snapshot_not_found` and `snapshot_corrupt`.
+   * Returns a snapshot as a file, named `backup-<time>-<id>.sqlite[.gz][.enc]` (`.sql` for SQL text). It is a `File` where that class
+   * exists, else a `Blob`. Rejects with `snapshot_not_found` or `snapshot_corrupt`.
    */
   async export(id: string, options?: CallOptions & SnapshotExportOptions): Promise<Blob> {
     checkString('The id', id)
@@ -112,11 +113,11 @@ export class Snapshots {
   }
 
   /**
-   * Keeps a file that {@link Snapshots.export} made, or any other `.sqlite` file or SQL text, as a snapshot, after checking it.
-   * The data stays as it is: {@link Snapshots.restore} then brings it back. Whether it is compressed or encrypted is told by
-   * its contents; `encrypt` is what it was exported with. It has a label, so that it stays until it is deleted.
+   * Stores a file of {@link Snapshots.export}, or any other `.sqlite` file or SQL text, as a snapshot, after checking it. The data doesn't
+   * change until {@link Snapshots.restore}. Compression and encryption are recognised from the contents; `encrypt` is the secret of the
+   * export. The snapshot has a label, so it stays until it is deleted.
    *
-   * Rejects with `snapshot_corrupt` (damaged, or no such file), `decryption_failed`, `invalid_argument`, `database_too_large`.
+   * Rejects with `snapshot_corrupt` (damaged, or not such a file), `decryption_failed`, `invalid_argument` or `database_too_large`.
    */
   async import(
     file: Blob | BufferSource,

@@ -1,18 +1,18 @@
 import { TidelockError } from '../base/errors.js'
 import type { CallOptions } from '../base/values.js'
-import { type Connection, type Soon, soon } from '../engine/connection.js'
+import { andThen, type Connection, type MaybePromise } from '../engine/connection.js'
 
 const awaitAll = 'Await everything inside its function before it returns'
 
 const idleMs = 5000
 
-/** What happens in one transaction or savepoint, step by step, up to its end. */
+/** The calls in one transaction or savepoint, which run one at a time. */
 export class Steps {
   readonly #calls: Connection
   readonly #idle: IdleWatch
-  /** The steps that wait, while one is under way: a nested transaction takes long. */
-  readonly #line: (() => void)[] = []
-  /** Whether one is under way. */
+  /** The waiting steps: while a nested transaction runs, there can be many. */
+  readonly #queue: (() => void)[] = []
+  /** Whether a step is running. */
   busy = false
   #inner: Steps | undefined
   #ended = false
@@ -23,16 +23,16 @@ export class Steps {
     this.#idle = idle
   }
 
-  /** A step that is over before anything else can happen. Throws `transaction_closed` after the end. */
+  /** Begins a synchronous step. Throws `transaction_closed` after the end. */
   begin(): void {
-    this.#calls.startLate()
+    this.#calls.startDeferred()
     if (this.#sealed || this.#ended) throw hasEnded()
     this.#idle.used()
   }
 
-  /** One step after the other: at once, or when those before it are done. */
-  async step<T>(options: CallOptions | undefined, work: () => Soon<T>): Promise<T> {
-    this.#calls.startLate()
+  /** Runs a step, at once or after the steps before it. Rejects with `transaction_closed` after the end. */
+  async step<T>(options: CallOptions | undefined, work: () => MaybePromise<T>): Promise<T> {
+    this.#calls.startDeferred()
     options?.signal?.throwIfAborted()
     if (this.#sealed) throw hasEnded()
     if (this.busy) await this.#place(options)
@@ -40,11 +40,11 @@ export class Steps {
     try {
       if (this.#ended) throw hasEnded()
       this.#idle.used()
-      let result: Soon<T>
+      let result: MaybePromise<T>
       try {
         result = work()
       } catch (error) {
-        result = this.#calls.again(error, work)
+        result = this.#calls.retry(error, work)
       }
       return result instanceof Promise ? await result : result
     } finally {
@@ -58,30 +58,30 @@ export class Steps {
     const woken = new Promise<void>((resolve) => {
       wake = resolve
     })
-    this.#line.push(wake)
+    this.#queue.push(wake)
     try {
       await this.#calls.orStopped(woken, options)
     } catch (error) {
-      const at = this.#line.indexOf(wake)
-      if (at >= 0) this.#line.splice(at, 1)
+      const at = this.#queue.indexOf(wake)
+      if (at >= 0) this.#queue.splice(at, 1)
       else this.#next()
       throw error
     }
   }
 
   #next(): void {
-    const wake = this.#line.shift()
+    const wake = this.#queue.shift()
     if (wake === undefined) this.busy = false
     else wake()
   }
 
-  /** A savepoint: committed when the work is done, rolled back when it throws. To be run as a step. */
-  async nested<T>(ticket: number, work: (steps: Steps) => T | PromiseLike<T>, options: CallOptions | undefined) {
-    const beginning = beginTransaction(this.#calls, ticket, false, this.#idle)
+  /** Runs `work` in a savepoint: commits when it returns, rolls back when it throws. Must be called as a step. */
+  async nested<T>(permitId: number, work: (steps: Steps) => T | PromiseLike<T>, options: CallOptions | undefined) {
+    const beginning = beginTransaction(this.#calls, permitId, false, this.#idle)
     const begun = beginning instanceof Promise ? await beginning : beginning
-    // The one around it was rolled back meanwhile, and this one with it.
+    // The outer transaction was rolled back meanwhile, and this savepoint with it.
     if (this.#ended)
-      throw new TidelockError('transaction_closed', 'The transaction around this one has ended', { hint: awaitAll })
+      throw new TidelockError('transaction_closed', 'The outer transaction has ended', { hint: awaitAll })
     this.#inner = begun.steps
     try {
       return (await begun.run(work, options))[0]
@@ -91,12 +91,12 @@ export class Steps {
     }
   }
 
-  /** No step begins any more but those that were asked for. */
+  /** Rejects all further steps; those in the queue still run. */
   seal(): void {
     this.#sealed = true
   }
 
-  /** Resolves when no step is under way. */
+  /** Resolves when no step is running or queued. */
   async settled(): Promise<void> {
     while (this.busy) {
       await this.#place(undefined)
@@ -104,30 +104,30 @@ export class Steps {
     }
   }
 
-  /** Ends it and what is nested in it; false when the one around it has ended it already. */
+  /** Ends the transaction and those nested in it. Returns false when the outer one has ended it already. */
   end(): boolean {
     if (this.#ended) return false
     this.#ended = true
     this.#inner?.end()
-    for (const wake of this.#line.splice(0)) wake()
+    for (const wake of this.#queue.splice(0)) wake()
     return true
   }
 }
 
-/** Warns once when a transaction does nothing for long while all others wait for it. */
+/** Warns once when a transaction is idle for 5 s while all other calls wait for it. */
 export class IdleWatch {
   #lastUsed = Date.now()
   #timer: ReturnType<typeof setTimeout>
 
-  constructor(calls: Connection, ticket: number) {
+  constructor(calls: Connection, permitId: number) {
     const look = () => {
-      if (!calls.holds(ticket)) return
+      if (!calls.holds(permitId)) return
       const left = idleMs - (Date.now() - this.#lastUsed)
       if (left > 0) this.#timer = setTimeout(look, left)
       else
         calls.warn(
           'transaction_idle',
-          `A transaction has done nothing for ${idleMs / 1000} s; all other calls wait for its end, also those on the database in its own function`,
+          `A transaction has been idle for ${idleMs / 1000} s; all other calls wait for its end, also calls on db in its own function`,
         )
     }
     this.#timer = setTimeout(look, idleMs)
@@ -142,28 +142,31 @@ export class IdleWatch {
   }
 }
 
-/** Begins a transaction on a ticket that holds the turn. */
-export function beginTransaction(calls: Connection, ticket: number, immediate: boolean, idle: IdleWatch) {
-  return soon(calls.begin(ticket, immediate), (depth) => new Begun(calls, ticket, depth, new Steps(calls, idle)))
+/** Begins a transaction under a permit of the connection mutex. */
+export function beginTransaction(calls: Connection, permitId: number, immediate: boolean, idle: IdleWatch) {
+  return andThen(
+    calls.begin(permitId, immediate),
+    (depth) => new OpenTransaction(calls, permitId, depth, new Steps(calls, idle)),
+  )
 }
 
 /** A transaction or savepoint that has begun. */
-export class Begun {
+export class OpenTransaction {
   readonly steps: Steps
   readonly #calls: Connection
-  readonly #ticket: number
+  readonly #permitId: number
   readonly #depth: number
 
-  constructor(calls: Connection, ticket: number, depth: number, steps: Steps) {
+  constructor(calls: Connection, permitId: number, depth: number, steps: Steps) {
     this.#calls = calls
-    this.#ticket = ticket
+    this.#permitId = permitId
     this.#depth = depth
     this.steps = steps
   }
 
   /**
-   * Takes it to its end: what the work returned, and whether there is something to wait for. Rolls back when the work throws, aborts or takes
-   * too long.
+   * Runs `work` and commits. Returns the result of `work`, and whether there are changes to store. Rolls back when `work` throws, is aborted
+   * or exceeds its timeout.
    */
   async run<T>(
     work: (steps: Steps) => T | PromiseLike<T>,
@@ -174,11 +177,11 @@ export class Begun {
       const value = await this.#calls.orStopped(this.#finish(work), options)
       committing = this.steps.end()
       if (!committing)
-        throw new TidelockError('transaction_closed', 'The transaction around this one has ended', { hint: awaitAll })
-      const wrote = this.#calls.commit(this.#ticket, this.#depth)
+        throw new TidelockError('transaction_closed', 'The outer transaction has ended', { hint: awaitAll })
+      const wrote = this.#calls.commit(this.#permitId, this.#depth)
       return [value, wrote instanceof Promise ? await wrote : wrote]
     } catch (error) {
-      if (committing) this.#calls.rollback(this.#ticket, this.#depth)
+      if (committing) this.#calls.rollback(this.#permitId, this.#depth)
       else this.rollback()
       throw error
     }
@@ -190,13 +193,13 @@ export class Begun {
     return value
   }
 
-  /** Unless the one around it has ended it already. */
+  /** Rolls back, unless the outer transaction has ended this one already. */
   rollback(): void {
-    if (this.steps.end()) this.#calls.rollback(this.#ticket, this.#depth)
+    if (this.steps.end()) this.#calls.rollback(this.#permitId, this.#depth)
   }
 }
 
-/** The error of whatever is asked of a transaction after its end. */
+/** Returns the error of a call on a transaction that has ended. */
 export function hasEnded(): TidelockError {
   return new TidelockError('transaction_closed', 'This transaction has ended', { hint: awaitAll })
 }

@@ -141,11 +141,11 @@ export interface SyncStatus {
   readonly lastError: unknown
 }
 
-/** The sync with the remote: `db.sync`. Local changes are noted from the start, with or without a remote. */
+/** The sync with the remote: `db.sync`. Local changes are recorded from the start, with or without the option `remote`. */
 export class Sync {
   readonly #calls: Connection
   readonly #remote: boolean
-  /** What was asked for: null is rest; undefined: as the option `mode` says. */
+  /** The interval of the last call: null after `stop`; undefined before any call, when the option `mode` decides. */
   #interval: number | null | undefined
   #ready: Promise<void> | undefined
   #becomeReady: (() => void) | undefined
@@ -157,11 +157,12 @@ export class Sync {
   }
 
   /**
-   * Brings the remote's rows here. Pulling twice changes nothing the second time; a pull that was cut goes on where it stopped.
+   * Reads the remote's rows into the local tables. A second pull without remote changes changes nothing; an interrupted pull resumes where
+   * it stopped.
    *
    * Rejects with `unpushed_changes`, `remote_empty`, `sync_network`, `sync_unauthorized`, `sync_rejected`, `sync_server`,
    * `sync_protocol`, `sync_schema_mismatch`, `sync_user_mismatch`, and with `invalid_argument` without the option `remote`.
-   * An abort keeps the whole pages that a merge applied; a replace is all or nothing.
+   * An aborted merge keeps the whole pages that it applied; a replace is all or nothing.
    *
    * @example
    * ```ts
@@ -177,27 +178,27 @@ export class Sync {
     return this.#calls.cancellable<PullReport>(options, (core, cancel) => core.syncPull(checked, progress, cancel))
   }
 
-  /** The local changes that the remote doesn't have yet. */
+  /** Returns the local changes that the remote doesn't have yet. */
   async pending(options?: CallOptions): Promise<OutboxEntry[]> {
     checkCall('sync.pending', options)
     return this.#calls.read(options, (core) => core.syncPending())
   }
 
-  /** The local changes that were refused for good. They are kept until they are retried or discarded. */
+  /** Returns the rejected changes. They stay until {@link Sync.retry} or {@link Sync.discard}. */
   async rejected(options?: CallOptions): Promise<OutboxEntry[]> {
     checkCall('sync.rejected', options)
     return this.#calls.read(options, (core) => core.syncRejected())
   }
 
-  /** One entry a synced table. */
+  /** Returns the state of the sync, one entry for each synced table. */
   async status(options?: CallOptions): Promise<SyncStatus[]> {
     checkCall('sync.status', options)
     return this.#calls.read(options, (core) => core.syncStatus())
   }
 
   /**
-   * Resolves when all tables that are pulled have been pulled completely once, by whatever pull, now or in an earlier session: then at
-   * once. When the database is closed before, it stays pending. Without the option `remote` it rejects with `invalid_argument`.
+   * Resolves when every pulled table has been pulled completely once, by any pull, in this session or an earlier one. It stays pending when
+   * the database is closed first. Rejects with `invalid_argument` without the option `remote`.
    */
   get ready(): Promise<void> {
     this.#ready ??= this.#waitUntilReady()
@@ -210,7 +211,7 @@ export class Sync {
       this.#becomeReady = resolve
       this.#lookWhetherReady()
     })
-    // Who only looks at it doesn't want to hear of it.
+    // Reading the property must not cause an unhandled rejection.
     ready.catch(() => {})
     return ready
   }
@@ -219,24 +220,24 @@ export class Sync {
     try {
       if (await this.#calls.read<boolean>(undefined, (core) => core.syncReady())) this.#becomeReady?.()
     } catch {
-      // The end of the next pull is another occasion.
+      // The next pull checks again.
     }
   }
 
-  /** @internal What sync does now. */
+  /** @internal Handles a `sync` event. */
   told(detail: unknown): void {
     const { phase, error } = detail as { readonly phase: string; readonly error?: unknown }
     if (phase === 'idle' && error === undefined && this.#becomeReady !== undefined) this.#lookWhetherReady()
   }
 
   /**
-   * Sends the local changes: one change a row, new rows and deletions in bulk, of other rows the columns that changed. A call
-   * while one is under way joins it. What the remote refuses for good fails nothing: it is in {@link Sync.rejected}, and holds
-   * back only its row and those that depend on it.
+   * Sends the local changes: one change per row, inserts and deletes in bulk, updates with the changed columns only. A call during a push
+   * joins it. A change that the remote refuses for good doesn't fail the push: it moves to {@link Sync.rejected} and holds back only its row
+   * and dependent rows.
    *
    * Rejects with `sync_network`, `sync_unauthorized`, `sync_server`, `sync_protocol`, `sync_schema_mismatch`,
-   * `sync_user_mismatch`, and with `invalid_argument` without the option `remote`. Whatever happens, a change leaves the outbox only
-   * when the remote has it; one that was sent and not acknowledged is sent again, without being applied twice.
+   * `sync_user_mismatch`, and with `invalid_argument` without the option `remote`. A change leaves the outbox only when the remote has it;
+   * a change that was sent and not acknowledged is sent again, and not applied twice.
    *
    * @example
    * ```ts
@@ -254,13 +255,13 @@ export class Sync {
   }
 
   /**
-   * Pushes, then pulls: also when the remote can't take the changes of one table. Rejects as {@link Sync.push} and {@link Sync.pull} do.
+   * Pushes, then pulls. The pull runs even if the push failed because of one table. Rejects as {@link Sync.push} and {@link Sync.pull} do.
    */
   async run(options?: CallOptions): Promise<RunReport> {
     checkCall('sync.run', options)
     let refused: unknown
     const push = await this.push(options).catch((error: unknown) => {
-      // The others may bring rows all the same; what is in the way of all tables is in the way of the pull, too.
+      // These errors are about one table, and the pull can still bring the others; other errors would fail the pull too.
       if (!isTidelockError(error, 'sync_rejected') && !isTidelockError(error, 'sync_schema_mismatch')) throw error
       refused = error
     })
@@ -270,14 +271,14 @@ export class Sync {
   }
 
   /**
-   * Keeps in step from now on: pushes and pulls at once, then each `intervalMs` (30 s by default, from the end of one round to the next),
-   * and also when there is a network again, when the page is shown, and within a second after local writes. What fails is tried again,
-   * after a wait that doubles up to two minutes, or as long as the remote asks for; without a network it waits for one. A change that
-   * the remote refuses because a row that it refers to is missing there is sent again for two minutes before it moves to
-   * {@link Sync.rejected}. Calls by hand join what is under way. Again: changes the interval.
+   * Starts the periodic sync: pushes and pulls at once, then every `intervalMs` (30 s by default, from the end of one round to the next),
+   * when the network returns, when the page becomes visible, and within a second after local writes. A failed round is retried after a delay
+   * that doubles up to two minutes, or after the delay that the remote asks for; offline, it waits for the network. A change that the remote
+   * refuses because of a missing parent row is sent again for two minutes before it moves to {@link Sync.rejected}. Manual calls join a
+   * running round. A second `start` changes the interval.
    *
-   * How it goes, the events `sync`, {@link Sync.status} and `health()` tell. With the token of another user (`sync_user_mismatch`) it
-   * stops. Rejects with `invalid_argument` without the option `remote`, and with `closed`.
+   * The event `sync`, {@link Sync.status} and {@link Database.health} report the progress. The token of another user
+   * (`sync_user_mismatch`) stops the sync. Rejects with `invalid_argument` without the option `remote`, and with `closed`.
    *
    * @example
    * ```ts
@@ -294,8 +295,8 @@ export class Sync {
   }
 
   /**
-   * Stops what {@link Sync.start} or `mode: 'cloud'` began. A round under way is given up, unless a call by hand has joined it: what it
-   * did stays done, and what was on its way is sent again the next time, without being applied twice. Idempotent.
+   * Stops the periodic sync of {@link Sync.start} or `mode: 'cloud'`. Cancels a running round unless a manual call has joined it. Finished
+   * work of the round stays; requests in flight are sent again in the next round, and not applied twice. Idempotent.
    */
   async stop(): Promise<void> {
     this.#interval = null
@@ -303,16 +304,16 @@ export class Sync {
     await this.#unlessOver(this.#calls.read(undefined, (core) => core.syncStop()))
   }
 
-  /** @internal The engine was begun anew: it knows only what the options say. */
+  /** @internal Starts or stops the sync again after a restart of the engine, which knows the options only. */
   renewed(): void {
     const interval = this.#interval
-    // What can't be loaded again is told by the calls that need it.
+    // An error of loading is reported by the next call that needs the sync.
     if (interval === null) this.stop().catch(() => {})
     else if (interval !== undefined) this.start({ intervalMs: interval }).catch(() => {})
     this.told({ phase: 'idle' })
   }
 
-  /** Nobody needs to hear that a database doesn't keep in step because it is closed; an engine that is begun anew is told again. */
+  /** Ignores `closed`, and `worker_crashed`: a restarted engine gets the call again in `renewed`. */
   async #unlessOver(told: Promise<unknown>): Promise<void> {
     try {
       await told
@@ -321,7 +322,7 @@ export class Sync {
     }
   }
 
-  /** Lets a refused change wait to be pushed again. Rejects with `invalid_argument` for an unknown id. */
+  /** Queues a rejected change for the next push. Rejects with `invalid_argument` for an unknown id. */
   async retry(id: string, options?: CallOptions): Promise<void> {
     checkId('sync.retry', id)
     checkCall('sync.retry', options)
@@ -330,10 +331,10 @@ export class Sync {
   }
 
   /**
-   * Gives up a local change: the row becomes the remote's again, or goes when the remote has none.
+   * Discards a local change: the row becomes the remote's again, or is deleted when the remote has none.
    *
-   * Rejects with `invalid_argument` for an unknown id, with `sync_*` when the remote can't be read, and with `sqlite_constraint`
-   * when its row doesn't fit. Nothing has changed then.
+   * Rejects with `invalid_argument` for an unknown id, with `sync_*` when the remote can't be read, and with `sqlite_constraint` when the
+   * remote's row violates a local constraint. Then nothing has changed.
    */
   async discard(id: string, options?: CallOptions): Promise<void> {
     checkId('sync.discard', id)
@@ -342,7 +343,7 @@ export class Sync {
     await this.#calls.read(options, (core) => core.syncDiscard(id))
   }
 
-  /** The conflicts that were met, newest first; of the newest 1000. `limit`: at most so many, 100 by default. */
+  /** Returns the log of conflicts, newest first. `limit` is the largest number of entries: 0 to 1000, by default 100. */
   async conflicts(options?: CallOptions & { readonly limit?: number | undefined }): Promise<ConflictEntry[]> {
     const { limit } = checkCall('sync.conflicts', options, ['limit'])
     const most = checkInteger('limit', limit ?? 100, 0)
@@ -350,8 +351,8 @@ export class Sync {
   }
 
   /**
-   * Queues the rows of a table that the remote doesn't have: those that were there before the table was synced are not pushed by
-   * themselves. Asks the remote for its keys.
+   * Queues the rows of a table that the remote doesn't have, after reading the remote's keys. Rows from before the table was synced are
+   * otherwise not pushed. Returns the number of queued rows.
    *
    * Rejects with `invalid_argument` for a table that isn't pushed, and with `sync_*` when the remote can't be read.
    */
@@ -371,7 +372,7 @@ export class Sync {
 
 function checkId(call: string, id: unknown): void {
   if (typeof id !== 'string' || !/^\d+$/.test(id)) {
-    throw invalid(`${call} needs the id of a change, as pending() and rejected() give it`)
+    throw invalid(`${call} needs the id of a change, from pending() or rejected()`)
   }
 }
 

@@ -11,33 +11,33 @@ import type {
   SqlResultValue,
   Statement,
 } from '../base/values.js'
-import { type Connection, copyParams, notNow, rejecting } from '../engine/connection.js'
+import { type Connection, copyParams, noFastPath, rejecting } from '../engine/connection.js'
 import { type Op, op } from '../engine/core.js'
-import type { Done, Work } from '../engine/work.js'
+import type { Work, WorkResult } from '../engine/work.js'
 import { hasEnded, type Steps } from './steps.js'
 
 /**
- * A transaction that is open: what the function given to {@link Database.transaction} works with.
+ * An open transaction, the argument of the function passed to {@link Database.transaction}.
  *
- * Once it has ended, every call rejects with `transaction_closed`. While a nested transaction is open, calls on the
- * outer one wait for its end.
+ * After its end, every call rejects with `transaction_closed`. While a nested transaction is open, calls on the outer one wait for its
+ * end.
  */
 export class Tx {
-  /** Runs a query given as a template, see {@link Database.sql}. */
+  /** Runs a query written as a template, see {@link Database.sql}. */
   readonly sql: SqlQueryTag
   readonly #calls: Connection
-  readonly #ticket: number
+  readonly #permitId: number
   readonly #steps: Steps
 
   /** @internal */
-  constructor(calls: Connection, ticket: number, steps: Steps) {
+  constructor(calls: Connection, permitId: number, steps: Steps) {
     this.#calls = calls
-    this.#ticket = ticket
+    this.#permitId = permitId
     this.#steps = steps
     this.sql = queryTag(calls, <T>(fragment: SqlFragment) => this.query<T>(fragment))
   }
 
-  /** The rows of a query, see {@link Database.query}. */
+  /** Runs a query and returns its rows, see {@link Database.query}. */
   query<T = SqlResultValue[]>(
     sql: string | SqlFragment,
     params: SqlParams | undefined,
@@ -49,7 +49,7 @@ export class Tx {
     return rejecting(() => this.#statement(op.query, sql, params, options, checkQuery('query', options)))
   }
 
-  /** The first row of a query, or undefined, see {@link Database.get}. */
+  /** Runs a query and returns its first row, or undefined, see {@link Database.get}. */
   get<T = Row>(sql: string | SqlFragment, params?: SqlParams, options?: CallOptions): Promise<T | undefined> {
     return this.#checked('get', op.get, sql, params, options) as Promise<T | undefined>
   }
@@ -59,7 +59,7 @@ export class Tx {
     return this.#checked('run', op.run, sql, params, options) as Promise<RunResult>
   }
 
-  /** Runs one statement for many rows, all or none, see {@link Database.runMany}. */
+  /** Runs one statement for each row of parameters, all or none, see {@link Database.runMany}. */
   async runMany(sql: string, rows: readonly SqlParams[], options?: CallOptions): Promise<{ readonly changes: number }> {
     checkCall('runMany', options)
     return this.#statement(op.runMany, sql, rows, options) as Promise<{ changes: number }>
@@ -71,22 +71,22 @@ export class Tx {
     return (await this.#perform(['batch', statements], options)).results as T[][]
   }
 
-  /** Runs a script inside this transaction: it can't have a BEGIN or COMMIT of its own. */
+  /** Runs a script inside this transaction. BEGIN and COMMIT in the script are `invalid_argument`. */
   async exec(script: string, options?: CallOptions): Promise<void> {
     checkCall('exec', options)
     await this.#perform(['script', checkScript(script)], options)
   }
 
-  /** A nested transaction (a savepoint): commits into this one when its function returns, rolls back when it throws. */
+  /** Runs a function in a nested transaction (a savepoint): commits into this one when it returns, rolls back when it throws. */
   async transaction<T>(work: (tx: Tx) => T | PromiseLike<T>, options?: CallOptions): Promise<T> {
     checkFunction('The work of a transaction', work)
     checkCall('transaction', options)
-    const inside = (steps: Steps) => work(new Tx(this.#calls, this.#ticket, steps))
-    return this.#steps.step(options, () => this.#steps.nested(this.#ticket, inside, options))
+    const inside = (steps: Steps) => work(new Tx(this.#calls, this.#permitId, steps))
+    return this.#steps.step(options, () => this.#steps.nested(this.#permitId, inside, options))
   }
 
-  #perform(work: Work, options: CallOptions | undefined): Promise<Done> {
-    return this.#steps.step(options, () => this.#calls.perform(this.#ticket, work, options?.timeoutMs ?? 0))
+  #perform(work: Work, options: CallOptions | undefined): Promise<WorkResult> {
+    return this.#steps.step(options, () => this.#calls.perform(this.#permitId, work, options?.timeoutMs ?? 0))
   }
 
   #checked(
@@ -111,46 +111,46 @@ export class Tx {
     mode: RowMode = 'object',
   ): Promise<unknown> {
     const steps = this.#steps
-    // As in Calls.statement: what ran before needs no more than one promise.
+    // As in Connection.statement: a statement that runs synchronously needs only one promise.
     if (options === undefined && typeof sql === 'string' && !steps.busy) {
       try {
         steps.begin()
-        const result = this.#calls.now(this.#ticket, kind, sql, params, mode)
-        if (result !== notNow) return Promise.resolve(result)
+        const result = this.#calls.tryFastPath(this.#permitId, kind, sql, params, mode)
+        if (result !== noFastPath) return Promise.resolve(result)
       } catch (error) {
         return Promise.reject(error)
       }
     }
     if (steps.busy) params = copyParams(params)
     return steps.step(options, () =>
-      this.#calls.execute(this.#ticket, kind, sql, params, options?.timeoutMs ?? 0, mode),
+      this.#calls.execute(this.#permitId, kind, sql, params, options?.timeoutMs ?? 0, mode),
     )
   }
 }
 
-/** How a transaction that was begun by a call is told to end. */
+/** The calls that end a manual transaction. */
 export interface Ending {
-  /** Resolves when what was written is stored as `durability` promises. */
+  /** Resolves when the changes are stored as the option `durability` promises. */
   commit(): Promise<void>
   rollback(): void
 }
 
-/** A transaction that its user ends: what {@link Database.begin} gives. */
+/** A transaction that the caller ends, the result of {@link Database.begin}. */
 export class ManualTransaction extends Tx {
   readonly #own: Steps
   #ending: Ending | undefined
   #failed = false
 
   /** @internal */
-  constructor(calls: Connection, ticket: number, steps: Steps, ending: Ending) {
-    super(calls, ticket, steps)
+  constructor(calls: Connection, permitId: number, steps: Steps, ending: Ending) {
+    super(calls, permitId, steps)
     this.#own = steps
     this.#ending = ending
   }
 
   /**
-   * Commits, after the calls made before it. Resolves when what was written is stored as `durability` promises. When it fails, all is
-   * rolled back. Rejects with `transaction_closed` when the transaction has ended.
+   * Commits after the calls made before it. Resolves when the changes are stored as the option `durability` promises. A failed commit rolls
+   * back. Rejects with `transaction_closed` when the transaction has ended.
    */
   async commit(): Promise<void> {
     const ending = this.#end()
@@ -162,7 +162,7 @@ export class ManualTransaction extends Tx {
     }
   }
 
-  /** Rolls back, after the calls made before it. After a commit that failed there is nothing left to do. */
+  /** Rolls back after the calls made before it. Does nothing after a failed commit. Rejects with `transaction_closed` after the end. */
   async rollback(): Promise<void> {
     if (!this.#failed) this.#end().rollback()
   }

@@ -11,14 +11,14 @@ interface Kinds {
 }
 
 /**
- * Whether a value is of one of these built-in kinds. By brand, not by `instanceof`, which says no to what comes from another realm: an
- * iframe, a window, an extension, a test driver's sandbox.
+ * Returns whether a value is of one of these built-in kinds. Compares the brand: `instanceof` is false for values of another realm, such
+ * as an iframe, a window, an extension or a test driver's sandbox.
  */
 export function isA<Kind extends keyof Kinds>(value: unknown, ...kinds: readonly Kind[]): value is Kinds[Kind] {
   return kinds.includes(Object.prototype.toString.call(value).slice(8, -1) as Kind)
 }
 
-/** Whether a value is a plain object, of whatever realm: one without a prototype, or whose prototype has none. */
+/** Returns whether a value is a plain object of any realm: it has no prototype, or its prototype has none. */
 export function isPlain(value: unknown): value is Record<string, unknown> {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return false
   const prototype: object | null = Object.getPrototypeOf(value)

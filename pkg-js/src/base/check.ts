@@ -2,14 +2,14 @@ import { isA } from './brand.js'
 import { invalid, TidelockError } from './errors.js'
 import type { CallOptions, RowMode } from './values.js'
 
-// Small checks of what a user passed. Each names the option that is wrong.
+// Checks of arguments and options. Each throws `invalid_argument` with the name of the wrong option.
 
-/** The longest delay that timers of JavaScript keep. */
+/** The longest delay of JavaScript timers, in milliseconds: a longer one fires at once. */
 export const maxTimeoutMs = 2 ** 31 - 1
 
 /**
- * A value that must be a plain options object with no other keys than these; undefined gives an empty one. `planned` are keys that are known,
- * too, and not in this build: `unsupported_environment`.
+ * Checks that a value is an object with these keys only; returns an empty object for `undefined`. The keys in `planned` are
+ * `unsupported_environment`: the contract has them and this build doesn't.
  */
 export function checkObject(
   what: string,
@@ -36,11 +36,11 @@ export function checkObject(
   return value as Record<string, unknown>
 }
 
-/** The error for an option, or a value of it, that this build doesn't have. */
+/** Returns `unsupported_environment` for an option, or a value of one, that this build doesn't have. */
 export function lacking(what: string, option = what): TidelockError {
   return new TidelockError('unsupported_environment', `This build doesn't have ${what} yet`, {
     details: { option },
-    hint: 'Leave it out, or take a version of tidelock that has it',
+    hint: 'Leave it out, or use a version of tidelock that has it',
   })
 }
 
@@ -54,7 +54,7 @@ export function checkScript(script: unknown): string {
   return script
 }
 
-/** What a check makes of an option; undefined when that isn't given. */
+/** Runs a check on an option that may be missing; returns undefined when it is. */
 export function optional<T>(what: string, value: unknown, check: (what: string, value: unknown) => T): T | undefined {
   return value === undefined ? undefined : check(what, value)
 }
@@ -68,13 +68,13 @@ export function checkFunction(what: string, value: unknown): void {
   if (typeof value !== 'function') throw wrong(what, 'a function')
 }
 
-/** A number of days, which may be a part of one. */
+/** Checks a number of days: more than 0, fractions allowed. */
 export function checkDays(what: string, days: unknown): number {
   if (typeof days === 'number' && days > 0) return days
   throw wrong(what, 'a number of days, more than 0')
 }
 
-/** A whole number within the range, both ends included. */
+/** Checks a whole number from `min` to `max`, both included. */
 export function checkInteger(what: string, value: unknown, min: number, max = Number.MAX_SAFE_INTEGER): number {
   if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < min || value > max) {
     throw wrong(
@@ -97,7 +97,7 @@ export function checkStrings(what: string, value: unknown): readonly string[] {
   return value
 }
 
-/** A moment, as a Date or as an ISO 8601 text that names its zone; gives milliseconds since 1970. */
+/** Checks a point in time, a Date or an ISO 8601 text with a time zone; returns milliseconds since 1970. */
 export function checkMoment(what: string, value: unknown): number {
   const zoned = typeof value === 'string' && /^\d{4}-\d\d-\d\dT.*(Z|[+-]\d\d:?\d\d)$/i.test(value)
   const ms = isA(value, 'Date') ? value.getTime() : zoned ? Date.parse(value as string) : Number.NaN
@@ -121,7 +121,7 @@ export function checkSignal(what: string, value: unknown): AbortSignal {
 const callKeys = ['signal', 'timeoutMs'] as const
 const none = {}
 
-/** Checks the last argument of a call that waits: nothing but these keys, `signal` and `timeoutMs`. */
+/** Checks the last argument of an asynchronous call: only these keys, `signal` and `timeoutMs`. */
 export function checkCall(
   call: string,
   options: unknown,
@@ -135,7 +135,7 @@ export function checkCall(
   return checked
 }
 
-/** Checks the options of a query; gives how its rows are to come. */
+/** Checks the options of a query; returns the form of its rows. */
 export function checkQuery(call: string, options: unknown, planned: readonly string[] = []): RowMode {
   const { rowMode } = checkCall(call, options, ['rowMode'], planned)
   return rowMode === undefined ? 'object' : checkOneOf('rowMode', rowMode, ['object', 'array'])

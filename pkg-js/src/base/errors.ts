@@ -46,7 +46,7 @@ const codes = [
   'worker_crashed',
 ] as const
 
-/** Why something failed, in a form that programs may rely on. */
+/** The reason of a failure. Codes are stable: programs may compare them. */
 export type ErrorCode = (typeof codes)[number]
 
 const retryable: ReadonlySet<string> = new Set<ErrorCode>([
@@ -62,7 +62,7 @@ const retryable: ReadonlySet<string> = new Set<ErrorCode>([
   'leader_unreachable',
 ])
 
-/** What a {@link TidelockError} may carry besides its code and message. */
+/** The optional fields of a {@link TidelockError}. */
 export interface TidelockErrorOptions {
   readonly hint?: string | undefined
   readonly details?: Readonly<Record<string, unknown>> | undefined
@@ -81,7 +81,7 @@ export interface TidelockErrorJson {
 }
 
 /**
- * The one error that tidelock throws. Values bound to a statement never appear in it.
+ * The error of every failed call. It never contains values that were bound to a statement.
  *
  * @example
  * ```ts
@@ -95,11 +95,11 @@ export interface TidelockErrorJson {
  */
 export class TidelockError extends Error {
   override readonly name = 'TidelockError'
-  /** What programs compare. */
+  /** The reason, for programs to compare. */
   readonly code: ErrorCode
-  /** Facts for programs, by code. */
+  /** More about the failure, for programs; the keys depend on `code`. */
   readonly details: Readonly<Record<string, unknown>>
-  /** What to do about it, where that is known. */
+  /** What to do about the failure, where that is known. */
   readonly hint: string | undefined
 
   constructor(code: ErrorCode, message: string, options: TidelockErrorOptions = {}) {
@@ -109,12 +109,12 @@ export class TidelockError extends Error {
     this.hint = options.hint
   }
 
-  /** Whether the same call may succeed later without any change. */
+  /** Whether the same call may succeed when it is repeated later. */
   get retryable(): boolean {
     return retryable.has(this.code)
   }
 
-  /** Plain data, for logs and for other threads. */
+  /** Returns the error as plain data, for logs and other threads. */
   toJSON(): TidelockErrorJson {
     const cause = this.cause === undefined ? undefined : String(this.cause)
     return {
@@ -130,7 +130,8 @@ export class TidelockError extends Error {
 }
 
 /**
- * Whether something thrown is a {@link TidelockError}, of that code if one is given. Knows those of another copy of the package too.
+ * Returns whether a thrown value is a {@link TidelockError}, with the code `code` if one is given. Recognises errors of another copy of the
+ * package too.
  *
  * @example
  * ```ts
@@ -148,7 +149,7 @@ export function isTidelockError<Code extends ErrorCode = ErrorCode>(
   return code === undefined ? typeof found === 'string' : found === code
 }
 
-/** The plain object that a failing call into wasm throws. */
+/** The plain object that a failed call into wasm throws. */
 export interface CoreError {
   readonly code: string
   readonly message: string
@@ -157,7 +158,7 @@ export interface CoreError {
   readonly cause?: string
 }
 
-/** The same error, with more to tell, or something else. */
+/** Returns a copy of an error with the fields in `more` replaced and `more.details` added to its details. */
 export function errorWith(
   { code, message, hint, details, cause }: TidelockError,
   more: TidelockErrorOptions & { readonly message?: string },
@@ -170,12 +171,12 @@ export function errorWith(
   })
 }
 
-/** `invalid_argument`, the commonest one. */
+/** Returns an error with the code `invalid_argument`. */
 export function invalid(message: string, options?: TidelockErrorOptions): TidelockError {
   return new TidelockError('invalid_argument', message, options)
 }
 
-/** `unsupported_environment` for a part of the contract that this build doesn't have yet. */
+/** Returns `unsupported_environment` for a part of the contract that this build doesn't have. */
 export function unavailable(what: string, hint?: string): TidelockError {
   return new TidelockError('unsupported_environment', `${what} is not available in this build`, {
     hint,
@@ -183,41 +184,40 @@ export function unavailable(what: string, hint?: string): TidelockError {
   })
 }
 
-/** `unsupported_environment` for something that the browser lacks. */
+/** Returns `unsupported_environment` for a feature that the browser lacks; `missing` names it in the details. */
 export function unsupported(missing: string, message: string, hint: string): TidelockError {
   return new TidelockError('unsupported_environment', message, { hint, details: { missing } })
 }
 
-/** Whether something thrown is the plain object of a failed call into wasm. */
+/** Returns whether a thrown value is the plain object of a failed call into wasm. */
 export function isCoreError(thrown: unknown): thrown is CoreError {
   return typeof thrown === 'object' && thrown !== null && known((thrown as CoreError).code)
 }
 
-/** What to do about what SQLite itself refused. */
-const ofSqlite: Readonly<Record<string, string>> = {
-  sqlite_error:
-    'Hold the statement against the schema; details.offset, where it is known, is the place in the statement',
-  sqlite_constraint: 'Mend the values; details.sqliteCode is the kind of constraint',
+/** The hints for SQLite's own errors, which come without one. */
+const sqliteHints: Readonly<Record<string, string>> = {
+  sqlite_error: 'Compare the statement with the schema; details.offset, if set, is the position in the statement',
+  sqlite_constraint: 'Correct the values; details.sqliteCode is the kind of constraint',
 }
 
-/** Turns whatever a call into wasm threw into a {@link TidelockError}. */
+/** Turns a value thrown by a call into wasm into a {@link TidelockError}. */
 export function toTidelockError(thrown: unknown): TidelockError {
   if (thrown instanceof TidelockError) return thrown
   if (isCoreError(thrown)) {
-    const { code, message, hint = ofSqlite[code], details, cause } = thrown
+    const { code, message, hint = sqliteHints[code], details, cause } = thrown
     return new TidelockError(code as ErrorCode, message, { hint, details, cause })
   }
   if (isTrap(thrown)) return trapped(thrown)
   if (thrown instanceof RangeError) {
-    return new TidelockError('out_of_memory', 'There is not enough memory for this call', {
+    return new TidelockError('out_of_memory', 'Not enough memory for this call', {
       hint: 'Close other databases and tabs, or work on less at once',
       cause: thrown,
     })
   }
-  return new TidelockError('internal', 'An unexpected error inside tidelock', { cause: thrown })
+  return new TidelockError('internal', 'Unexpected error inside tidelock', { cause: thrown })
 }
 
-/** `internal`: the wasm instance is unusable from now on. `panic`: where in its code, and why, if it says so. */
+/** Returns `internal` for a wasm instance that trapped. `panic` is the place and the reason, where a panic reported them. */
 export function trapped(cause: unknown, panic?: Panic): TidelockError {
   return new TidelockError('internal', 'The database engine stopped working; this database is now closed', {
     hint: "Open it again: what was stored is intact. Please report this in tidelock's issue tracker: the details, the cause with its stack, the versions of tidelock and of the browser, and what the database was doing",
@@ -226,7 +226,7 @@ export function trapped(cause: unknown, panic?: Panic): TidelockError {
   })
 }
 
-/** Whether something thrown is a trap of a wasm instance, after which the instance is unusable. */
+/** Returns whether a thrown value is a trap of a wasm instance. The instance is unusable after it. */
 export function isTrap(thrown: unknown): boolean {
   return typeof WebAssembly === 'object' && thrown instanceof WebAssembly.RuntimeError
 }

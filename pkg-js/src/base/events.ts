@@ -60,7 +60,7 @@ export interface DatabaseEventMap {
   readonly close: CustomEvent<CloseEvent>
 }
 
-/** Calls a function of the user where nobody waits for its outcome: an error is reported as an uncaught one. */
+/** Calls a user's callback whose result is not awaited. An error is reported as an uncaught one. */
 export function callUser<Args extends readonly unknown[]>(callback: (...args: Args) => unknown, ...args: Args): void {
   try {
     callback(...args)

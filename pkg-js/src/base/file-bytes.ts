@@ -1,25 +1,25 @@
 import { isA } from './brand.js'
 import { invalid, TidelockError, unavailable } from './errors.js'
 
-/** The bytes of a file that a user hands in: a view over them where they are bytes already. */
+/** Returns the bytes of a user's file: read from a Blob, or a view over an ArrayBuffer or typed array. */
 export async function fileBytes(what: string, file: unknown): Promise<Uint8Array<ArrayBuffer>> {
   if (isBlob(file)) return new Uint8Array(await file.arrayBuffer())
   return viewOf(what, file)
 }
 
-/** Whether something is a Blob or a File, of this window or another. */
+/** Returns whether a value is a Blob or a File, of this window or another. */
 export function isBlob(value: unknown): value is Blob {
   return isA(value, 'Blob', 'File')
 }
 
-/** A view over an ArrayBuffer or a typed array; anything else is `invalid_argument`. */
+/** Returns a view over an ArrayBuffer or a typed array. Throws `invalid_argument` for other values. */
 export function viewOf(what: string, bytes: unknown): Uint8Array<ArrayBuffer> {
   if (isA(bytes, 'ArrayBuffer')) return new Uint8Array(bytes)
   if (ArrayBuffer.isView(bytes)) return new Uint8Array(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.byteLength)
   throw invalid(`${what} must be an ArrayBuffer, a typed array or a Blob`, { details: { argument: what } })
 }
 
-/** Several pieces as one. Rejects with `out_of_memory`. */
+/** Concatenates pieces. Throws `out_of_memory`. */
 export function joined(pieces: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   const whole = allocate(pieces.reduce((total, piece) => total + piece.length, 0))
   let at = 0
@@ -34,7 +34,7 @@ function allocate(bytes: number): Uint8Array<ArrayBuffer> {
   try {
     return new Uint8Array(bytes)
   } catch (cause) {
-    throw new TidelockError('out_of_memory', 'There is not enough memory for the file', {
+    throw new TidelockError('out_of_memory', 'Not enough memory for the file', {
       hint: 'Close other databases and tabs, or work on less at once',
       details: { bytes },
       cause,
@@ -42,37 +42,37 @@ function allocate(bytes: number): Uint8Array<ArrayBuffer> {
   }
 }
 
-/** The bytes compressed with gzip, off the thread. */
+/** Compresses with gzip, off the calling thread. */
 export async function gzip(data: Blob): Promise<Blob> {
   if (typeof CompressionStream !== 'function') throw unavailable('CompressionStream', 'Export without compress')
   return new Response(data.stream().pipeThrough(new CompressionStream('gzip'))).blob()
 }
 
-/** Whether these are the first bytes of a gzip file. */
+/** Returns whether bytes begin as a gzip file does. */
 export function isGzip(bytes: Uint8Array): boolean {
   return bytes[0] === 0x1f && bytes[1] === 0x8b
 }
 
 /**
- * What a gzip file holds, at most as many bytes as `mostOf` allows for its start: a small file can hold a very large one.
- * Rejects with `snapshot_corrupt` and `database_too_large`.
+ * Decompresses a gzip file. `maxBytesOf` returns the largest size allowed, from the first decompressed bytes: a small file can expand to a
+ * very large one. Rejects with `snapshot_corrupt` or `database_too_large`.
  */
 export async function gunzip(
   bytes: Uint8Array<ArrayBuffer>,
-  mostOf: (start: Uint8Array) => number,
+  maxBytesOf: (start: Uint8Array) => number,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  if (typeof DecompressionStream !== 'function') throw unavailable('DecompressionStream', 'Decompress the file before')
+  if (typeof DecompressionStream !== 'function') throw unavailable('DecompressionStream', 'Decompress the file first')
   const reader = new Blob([bytes]).stream().pipeThrough(new DecompressionStream('gzip')).getReader()
   try {
     const pieces: Uint8Array[] = []
     let total = 0
-    for (let most: number | undefined; ; ) {
+    for (let maxBytes: number | undefined; ; ) {
       const { done, value } = await reader.read().catch(damaged)
       if (done) return joined(pieces)
-      most ??= mostOf(value)
+      maxBytes ??= maxBytesOf(value)
       pieces.push(value)
       total += value.length
-      if (total > most) throw tooLarge(most)
+      if (total > maxBytes) throw tooLarge(maxBytes)
     }
   } finally {
     reader.cancel().catch(() => {})
@@ -86,14 +86,14 @@ function damaged(cause: unknown): never {
   })
 }
 
-function tooLarge(limit: number): TidelockError {
-  return new TidelockError('database_too_large', 'The compressed file holds more than this database may have', {
-    hint: 'Open it with a larger maxBytes',
-    details: { maxBytes: limit },
+function tooLarge(maxBytes: number): TidelockError {
+  return new TidelockError('database_too_large', 'The decompressed file exceeds maxBytes of the database', {
+    hint: 'Open the database with a larger maxBytes',
+    details: { maxBytes },
   })
 }
 
-/** Two digits a byte. */
+/** Returns bytes as hexadecimal, two digits for each. */
 export function hex(bytes: Uint8Array): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
 }

@@ -1,4 +1,4 @@
-/** Whether this is Node, where databases may lie in folders. */
+/** Returns whether this is Node, where databases can be stored in folders. */
 export function isNode(): boolean {
   return (globalThis as { process?: { versions?: { node?: string } } }).process?.versions?.node !== undefined
 }

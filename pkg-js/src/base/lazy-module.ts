@@ -1,8 +1,8 @@
 import { TidelockError } from './errors.js'
 
 /**
- * A module of this package that is loaded when it is first needed, by `import`. Rejects with `wasm_load_failed`, as a part of the wasm
- * does that doesn't come; the browser then decides whether it can be tried again without a reload.
+ * Resolves with a module of this package that `import()` loads when it is first needed. Rejects with `wasm_load_failed`, as a missing part
+ * of the wasm does. Whether a later import can succeed without a reload depends on the browser.
  */
 export async function loaded<T>(what: string, module: Promise<T>): Promise<T> {
   try {

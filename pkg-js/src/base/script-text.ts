@@ -1,30 +1,30 @@
-/** Why a text can't be a script. */
+/** The reason why a text can't be a script. */
 export interface Flaw {
-  /** Where it begins, in UTF-16 units. */
+  /** Where the flaw begins, in UTF-16 units. */
   readonly index: number
-  /** What is wrong, to follow a colon. */
+  /** What is wrong, as the text after a colon. */
   readonly why: string
-  /** What to do about it. */
+  /** What to do. */
   readonly hint: string
 }
 
-/** A script, read as far as that takes no knowledge of SQL's statements. */
+/** A script, split into tokens but not parsed. */
 export interface ScriptText {
   /** The script, with a semicolon before each `--> statement-breakpoint` that stands in for one. */
   readonly sql: string
-  /** Where its first word is; `undefined` where there is nothing but space and comments. */
+  /** Where its first token is; `undefined` when there are only spaces and comments. */
   readonly first: number | undefined
-  /** The first thing for which it can't be a script. */
+  /** The first flaw, if there is one. */
   readonly flaw: Flaw | undefined
 }
 
-/** Comments, quoted texts and names, words with numbers, then any other character: what opens one of these and never closes it, too. */
+/** Comments, quoted texts and names, words, numbers, then any other character: also an opening mark that is never closed. */
 const pieces =
   /--[^\n]*|\/\*[\s\S]*?\*\/|'[^']*'|"[^"]*"|`[^`]*`|\[[^\]]*\]|[A-Za-z_\x80-\uffff][\w$\x80-\uffff]*|[\d.]+|\S/g
 
 const closing: Readonly<Record<string, string>> = { "'": "'", '"': '"', '`': '`', '[': ']', '/*': '*/' }
 
-/** Where a text holds a NUL: SQLite would take what comes behind it for no part of the script, and say nothing. */
+/** Finds a NUL character: SQLite silently ignores the rest of a script after one. */
 export function nulFlaw(text: string): Flaw | undefined {
   const index = text.indexOf('\0')
   if (index < 0) return undefined
@@ -32,14 +32,14 @@ export function nulFlaw(text: string): Flaw | undefined {
 }
 
 /**
- * Reads a script as SQLite does: quotes, comments, and triggers, which end by `; END`. What SQLite would refuse only when the script
- * runs, or swallow without a word, is its flaw. drizzle-kit cuts its files at `--> statement-breakpoint`, whether there is a
- * semicolon or not: here it gets one, in the same line, except in a text or a trigger.
+ * Reads a script as SQLite does: quotes, comments, and triggers, which end with `; END`. A flaw is anything that SQLite would silently
+ * ignore, or reject only when the script runs. drizzle-kit splits its files at `--> statement-breakpoint`, with or without a semicolon:
+ * a missing semicolon is added in the same line, except in a text or a trigger.
  */
 export function readScript(text: string): ScriptText {
   let [sql, copied] = ['', 0]
   let first: number | undefined
-  // Of the statement at hand: how many pieces, whether CREATE [TEMP] may go on with TRIGGER, where that began, how much of `; END`.
+  // Of the current statement: the number of pieces, whether TRIGGER may follow CREATE [TEMP], where it began, how much of `; END` was read.
   let [words, creates, ending] = [0, false, 0]
   let began = 0
   let trigger: number | undefined
@@ -93,14 +93,14 @@ function endless(index: number): Flaw {
   return {
     index,
     why: 'a trigger has no end',
-    hint: "A trigger's last statement has a semicolon, and END; behind it",
+    hint: "End the trigger's last statement with a semicolon, then END;",
   }
 }
 
 function swallowed(index: number): Flaw {
   return {
     index,
-    why: 'a comment goes on behind a carriage return, with what seems to be the next line',
+    why: 'a comment continues after a carriage return, over what seems to be the next line',
     hint: 'Only \\n ends a comment: save the file with line ends \\n or \\r\\n',
   }
 }
@@ -108,12 +108,12 @@ function swallowed(index: number): Flaw {
 function damaged(index: number): Flaw {
   return {
     index,
-    why: 'there is U+FFFD, which stands for a letter that was lost',
-    hint: 'Save it as UTF-8; should the character itself be meant, in SQL it is char(65533)',
+    why: 'there is U+FFFD, which replaces a character that was lost',
+    hint: 'Save it as UTF-8; if the character itself is meant, write char(65533) in SQL',
   }
 }
 
-/** The line of a place in a text, from 1. */
+/** Returns the line of a position in a text, from 1. */
 export function lineOf(text: string, index: number): number {
   return text.slice(0, index).split(/\r\n|\n|\r/).length
 }

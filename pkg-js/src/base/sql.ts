@@ -1,7 +1,7 @@
 import { invalid } from './errors.js'
 import type { SqlValue } from './values.js'
 
-/** A piece of SQL with the values bound to its `?`: what {@link sql} gives. It may be put into another template. */
+/** A piece of SQL with the values bound to its `?`: the result of {@link sql}. It can be nested in another template. */
 export class SqlFragment {
   readonly sql: string
   readonly params: readonly SqlValue[]
@@ -15,9 +15,9 @@ export class SqlFragment {
 
 /** The helpers of the template tags. */
 export interface SqlTagHelpers {
-  /** The name of a table or column, quoted. Fails with `invalid_argument` for what can't be a name. */
+  /** Returns the name of a table or column, quoted. Throws `invalid_argument` for an empty name or one with NUL. */
   identifier(name: string): SqlFragment
-  /** Text put into the SQL as it is: never from a user. */
+  /** Returns text that is inserted into the SQL unchanged. Never pass text from a user. */
   raw(text: string): SqlFragment
 }
 
@@ -26,17 +26,17 @@ export interface SqlTag extends SqlTagHelpers {
   (strings: TemplateStringsArray, ...values: readonly (SqlValue | SqlFragment)[]): SqlFragment
 }
 
-/** The tag of a database or a transaction: runs the query. */
+/** The tag of a database or a transaction: runs the query and returns its rows. */
 export interface SqlQueryTag extends SqlTagHelpers {
   <T>(strings: TemplateStringsArray, ...values: readonly (SqlValue | SqlFragment)[]): SqlQuery<T>
 }
 
-/** What starts something before the next call begins. */
+/** Runs a function later, but before the next call begins. */
 interface Starter {
   later(start: () => void): void
 }
 
-/** A name as an identifier in SQL. */
+/** Returns a name quoted as an SQL identifier. */
 export function quoted(name: string): string {
   return `"${name.replaceAll('"', '""')}"`
 }
@@ -71,7 +71,7 @@ function join(strings: TemplateStringsArray, values: readonly (SqlValue | SqlFra
 }
 
 /**
- * A fragment of SQL: values are always bound, never put into the text; fragments nest.
+ * Makes a fragment of SQL. Values are always bound, never inserted into the text; fragments nest.
  *
  * @example
  * ```ts
@@ -84,25 +84,25 @@ export const sql: SqlTag = /* @__PURE__ */ Object.assign(
   { identifier, raw },
 )
 
-/** The text and the parameters of what was passed instead of a text. */
+/** Returns the text and the parameters of a fragment that was passed as the SQL. Throws `invalid_argument` for other values. */
 export function fragmentParts(sql: unknown, params: unknown): [string, unknown] {
   if (!(sql instanceof SqlFragment)) throw invalid('The SQL must be a string or an sql`...` fragment')
   if (params !== undefined) throw invalid('An sql`...` fragment brings its own parameters')
   return [sql.sql, sql.params]
 }
 
-/** The rows of a template query: a promise, and inside another template a fragment that isn't run by itself. */
+/** The rows of a template query: a promise. Nested in another template it is a fragment and doesn't run. */
 export class SqlQuery<T> extends SqlFragment implements Promise<T[]> {
   readonly #run: (fragment: SqlFragment) => Promise<T[]>
   #rows: Promise<T[]> | undefined
-  /** Whether the start that was asked for in the constructor is to be left out. */
+  /** Whether the query has started or is nested: the start that the constructor scheduled is skipped. */
   #settled = false
 
   /** @internal */
   constructor(fragment: SqlFragment, calls: Starter, run: (fragment: SqlFragment) => Promise<T[]>) {
     super(fragment.sql, fragment.params)
     this.#run = run
-    // Not at once: only when the template around it, if there is one, has been read is it clear that this one stands alone.
+    // Start later: only after an enclosing template was read is it clear that this query isn't nested.
     calls.later(() => {
       if (!this.#settled) this.#start()
     })
@@ -140,7 +140,7 @@ export class SqlQuery<T> extends SqlFragment implements Promise<T[]> {
   }
 }
 
-/** The tag of one database or transaction. */
+/** Makes the template tag of a database or transaction. */
 export function queryTag(calls: Starter, run: <T>(fragment: SqlFragment) => Promise<T[]>): SqlQueryTag {
   const tag = <T>(strings: TemplateStringsArray, ...values: readonly (SqlValue | SqlFragment)[]) =>
     new SqlQuery<T>(join(strings, values), calls, run)

@@ -1,4 +1,4 @@
-/** Compares versions of migrations: run of digits by run of digits, as numbers of any length. Less than 0 when `a` comes first. */
+/** Compares versions of migrations, each run of digits as a number of any length. Returns less than 0 when `a` comes first. */
 export function compareVersions(a: string, b: string): number {
   const left = versionNumbers(a)
   const right = versionNumbers(b)
@@ -11,7 +11,7 @@ export function compareVersions(a: string, b: string): number {
   return left.length - right.length
 }
 
-/** The runs of digits of a version, without leading zeros: the same for versions that are equal. */
+/** Returns the runs of digits of a version without leading zeros: equal versions have the same ones. */
 export function versionNumbers(version: string): string[] {
   return (version.match(/\d+/g) ?? []).map((digits) => digits.replace(/^0+(?=\d)/, ''))
 }

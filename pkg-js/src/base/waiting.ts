@@ -2,11 +2,11 @@ import { maxTimeoutMs } from './check.js'
 import { TidelockError } from './errors.js'
 import type { CallOptions } from './values.js'
 
-/** Those who wait for promises of one wasm instance, which never settle once it is dead. */
+/** The callers that wait for promises of one wasm instance. After a trap these promises never settle. */
 export class Waiting {
   readonly #stops = new Set<(error: TidelockError) => void>()
 
-  /** Settles as the promise does, unless the signal aborts, the time runs out or all is over before. */
+  /** Settles as the promise does, unless the signal aborts, `timeoutMs` passes or `end` is called first. */
   until<T>(promise: Promise<T>, options: CallOptions | undefined, toError: (thrown: unknown) => unknown): Promise<T> {
     return new Promise((resolve, reject) => {
       const stop = (error: unknown) => {
@@ -27,18 +27,18 @@ export class Waiting {
     })
   }
 
-  /** All is over: everybody who waits is told this. */
+  /** Rejects every waiting call with this error. */
   end(error: TidelockError): void {
     for (const stop of [...this.#stops]) stop(error)
   }
 }
 
-/** Settles as the promise does, unless the signal aborts or the time runs out before. */
+/** Settles as the promise does, unless the signal aborts or `timeoutMs` passes first. */
 export function until<T>(promise: Promise<T>, options: CallOptions): Promise<T> {
   return new Waiting().until(promise, options, (error) => error)
 }
 
-/** Calls `stop` with the reason, once the signal aborts or the time has run out. Gives the function that ends the watch. */
+/** Calls `stop` with the reason when the signal aborts or `timeoutMs` passes. Returns a function that ends the watch. */
 export function onStop(options: CallOptions | undefined, stop: (reason: unknown) => void): () => void {
   if (options === undefined) return () => {}
   const { signal, timeoutMs } = options
@@ -53,10 +53,10 @@ export function onStop(options: CallOptions | undefined, stop: (reason: unknown)
   }
 }
 
-/** `timeout`, of a call that took longer than that. */
+/** Returns `timeout` for a call that took longer than `timeoutMs`. */
 export function timedOut(timeoutMs: number): TidelockError {
-  return new TidelockError('timeout', `The call took longer than ${timeoutMs} ms`, {
-    hint: 'Raise timeoutMs, or look what holds it up: calls wait for their turn',
+  return new TidelockError('timeout', `Call exceeded timeoutMs (${timeoutMs} ms)`, {
+    hint: 'Raise timeoutMs, or find the call that delays it: a database runs one call at a time',
     details: { timeoutMs },
   })
 }

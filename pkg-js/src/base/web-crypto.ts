@@ -2,7 +2,7 @@ import { unsupported } from './errors.js'
 
 const secure = 'Browsers have it on secure pages only: serve the page by https, or from localhost'
 
-/** WebCrypto. Throws `unsupported_environment` where there is none; `instead` says what works without it, if anything does. */
+/** Returns WebCrypto. Throws `unsupported_environment` when it is missing; `instead` is a hint at what works without it. */
 export function webCrypto(instead?: string): Crypto {
   const { crypto } = globalThis
   if (crypto?.subtle !== undefined) return crypto
@@ -10,10 +10,10 @@ export function webCrypto(instead?: string): Crypto {
   throw unsupported('crypto.subtle', 'WebCrypto (crypto.subtle) is missing here', hint)
 }
 
-/** The rounds of PBKDF2 wherever a passphrase becomes a key. */
+/** The number of PBKDF2 rounds that turn a passphrase into a key. */
 export const iterations = 600_000
 
-/** 32 bytes from a passphrase, by PBKDF2 with HMAC-SHA-256. */
+/** Derives 32 bytes from a passphrase, by PBKDF2 with HMAC-SHA-256. */
 export async function bytesOfPassphrase(
   passphrase: string,
   salt: Uint8Array<ArrayBuffer>,

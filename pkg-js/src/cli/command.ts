@@ -4,60 +4,60 @@ import { TidelockError } from './tidelock.js'
 
 /** One option of a command. */
 export interface OptionSpec {
-  /** What stands behind it in the help, as `FILE`; without one it is a flag. */
+  /** The name of its value in the help, such as `FILE`; an option without a value is a flag. */
   readonly value?: string
   readonly short?: string
-  /** May be given several times. */
+  /** Whether the option may be repeated. */
   readonly multiple?: boolean
   readonly about: string
 }
 
-/** What a command gets. */
+/** The arguments and the environment of a command. */
 export interface Invocation {
   readonly positionals: readonly string[]
   readonly output: Output
   readonly env: Readonly<Record<string, string | undefined>>
   /** Aborted by Ctrl-C. */
   readonly signal: AbortSignal
-  /** Whether a flag was given. */
+  /** Returns whether a flag is set. */
   flag(name: string): boolean
-  /** The value of an option, if it was given. */
+  /** Returns the value of an option; undefined when it is missing. */
   value(name: string): string | undefined
-  /** The values of an option that may be given several times. */
+  /** Returns the values of an option that may be repeated. */
   values(name: string): readonly string[]
-  /** The value of an option that the command can't do without; `invalid_argument` without it. */
+  /** Returns the value of a required option. Throws `invalid_argument` when it is missing. */
   need(name: string): string
 }
 
-/** One command of the command line, as `pull` or `migrate run`. */
+/** A command of the command line, such as `pull` or `migrate run`. */
 export interface Command {
   readonly name: string
   readonly about: string
-  /** Names of what stands behind the command, as `FILE`; one in brackets may be left out. */
+  /** The names of its positional arguments, such as `FILE`; one in brackets is optional. */
   readonly operands?: readonly string[]
   readonly options: Readonly<Record<string, OptionSpec>>
   readonly examples: readonly string[]
-  /** Does it; what it gives is the answer, printed as JSON by `--json`, else by {@link Command.print}. */
+  /** Runs the command. The result is printed as JSON with `--json`, else by {@link Command.print}. */
   run(invocation: Invocation): Promise<unknown>
-  /** The answer as text for people. */
+  /** Prints the result as text. */
   print(answer: never, output: Output): void
 }
 
-/** Options that each command knows. */
+/** The options of every command. */
 export const common: Readonly<Record<string, OptionSpec>> = {
   json: { about: 'print one JSON value, for programs' },
   help: { short: 'h', about: 'show this help' },
 }
 
-/** What is wrong with a command line itself: it ends with the exit code 2. */
+/** The error for wrong usage, which ends with exit code 2. */
 export class Misuse extends TidelockError {}
 
-/** A wrong use of the command line. */
+/** Returns the error for wrong usage. */
 export function misuse(message: string, hint?: string): Misuse {
   return new Misuse('invalid_argument', message, { hint })
 }
 
-/** Reads what stands behind a command. Fails with `invalid_argument` for what it doesn't know, or for missing operands. */
+/** Parses the arguments of a command. Throws `invalid_argument` for unknown or missing ones. */
 export function invocation(
   command: Command,
   args: readonly string[],
@@ -70,7 +70,7 @@ export function invocation(
   const missing = operands[positionals.length]
   if (positionals.length < needed) throw misuse(`tidelock ${command.name} needs ${missing}`, seeHelp(command))
   if (positionals.length > operands.length)
-    throw misuse(`tidelock ${command.name} has no use for '${positionals[operands.length]}'`, seeHelp(command))
+    throw misuse(`Unexpected argument '${positionals[operands.length]}' for tidelock ${command.name}`, seeHelp(command))
   const value = (name: string) => values[name] as string | undefined
   return {
     ...around,
@@ -106,10 +106,10 @@ function parse(command: Command, args: readonly string[], specs: Readonly<Record
 }
 
 function seeHelp(command: Command): string {
-  return `npx tidelock ${command.name} --help shows how it is used`
+  return `npx tidelock ${command.name} --help shows its usage`
 }
 
-/** The help of one command. */
+/** Returns the help of a command. */
 export function help(command: Command): string {
   const operands = (command.operands ?? []).map((name) => ` ${name}`).join('')
   const rows = Object.entries({ ...command.options, ...common }).map(([name, spec]) => {
@@ -129,7 +129,7 @@ export function help(command: Command): string {
   ].join('\n')
 }
 
-/** Two columns of text, the first as wide as its widest. */
+/** Formats rows as two columns of text. */
 export function table(rows: readonly (readonly [string, string])[]): string[] {
   const width = Math.max(0, ...rows.map(([left]) => left.length))
   return rows.map(([left, right]) => `  ${left.padEnd(width)}  ${right}`.trimEnd())

@@ -4,10 +4,10 @@ import { quoted } from './schema-facts.js'
 import type { Endpoint } from './settings.js'
 import { TidelockError } from './tidelock.js'
 
-/** How many rows are looked at. */
-const sample = 200
+/** The number of rows from which types are guessed. */
+const sampleRows = 200
 
-/** CREATE TABLEs for tables of which only the key is known, from what some of their rows hold. */
+/** Returns CREATE TABLE statements for tables of which only the key is known. Types are guessed from some rows. */
 export async function inferSchema(
   remote: Endpoint,
   tables: readonly string[],
@@ -16,13 +16,13 @@ export async function inferSchema(
   const statements: string[] = []
   for (const table of tables) {
     const key = keys.get(table)
-    if (key === undefined) throw misuse(`--pk says nothing of ${table}`, `Give --pk ${table}=id, or --schema FILE`)
+    if (key === undefined) throw misuse(`--pk has no key for ${table}`, `Add --pk ${table}=id, or use --schema FILE`)
     statements.push(createTable(table, key, await someRows(remote, table)))
   }
   return statements.join('\n')
 }
 
-/** The table that holds such rows. Numbers that aren't whole keep every digit as text; whole ones need no type to do so. */
+/** Returns the CREATE TABLE for rows. Fractional numbers become text, which keeps every digit; whole numbers need no type for that. */
 export function createTable(table: string, key: readonly string[], rows: readonly Record<string, unknown>[]): string {
   const columns = new Map<string, Set<string>>()
   for (const row of rows) {
@@ -34,8 +34,8 @@ export function createTable(table: string, key: readonly string[], rows: readonl
   }
   if (columns.size === 0)
     throw misuse(
-      `${table} shows no rows, so that its columns can't be guessed`,
-      'Give --schema FILE, or a key that may read it',
+      `${table} shows no rows to guess its columns from`,
+      'Use --schema FILE, or a key that may read the table',
     )
   const unknown = key.filter((column) => !columns.has(column))
   if (unknown.length > 0) throw misuse(`${table} has no column ${unknown.join(', ')}`, 'Correct --pk')
@@ -51,7 +51,7 @@ function kindOf(value: unknown): string {
   return 'TEXT'
 }
 
-/** The one type of all values. Without a declared type a column takes whatever comes, exactly. */
+/** Returns the common type of all values. A column without a type keeps any value exactly. */
 function typeOf(kinds: ReadonlySet<string>): string {
   if (kinds.has('NUMERIC TEXT') && [...kinds].every((kind) => kind === '' || kind === 'NUMERIC TEXT'))
     return 'NUMERIC TEXT'
@@ -60,12 +60,12 @@ function typeOf(kinds: ReadonlySet<string>): string {
 }
 
 async function someRows(remote: Endpoint, table: string): Promise<Record<string, unknown>[]> {
-  const response = await getRest(remote, `${encodeURIComponent(table)}?limit=${sample}`)
+  const response = await getRest(remote, `${encodeURIComponent(table)}?limit=${sampleRows}`)
   if (response.ok) return response.json() as Record<string, unknown>[]
   const { status } = response
   const code = status === 401 ? 'sync_unauthorized' : status >= 500 ? 'sync_server' : 'sync_rejected'
-  throw new TidelockError(code, `The remote answered with status ${status} when asked for ${table}`, {
+  throw new TidelockError(code, `The remote answered with status ${status} for table ${table}`, {
     details: { status, table },
-    hint: status === 404 ? 'Is that the name of a table of the remote?' : 'Is the key that of this project?',
+    hint: status === 404 ? 'Check the name of the remote table' : 'Check whether the key is of this project',
   })
 }

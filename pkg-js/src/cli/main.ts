@@ -15,11 +15,11 @@ import { isTidelockError, TidelockError } from './tidelock.js'
 
 const commands: readonly Command[] = [pull, push, schemaPull, types, ...migrate, inspect, verify, ...snapshot, doctor]
 
-/** Runs one command line; its exit code. */
+/** Runs a command line. Returns its exit code. */
 async function main(args: readonly string[]): Promise<number> {
   const output = new Output(process.stdout, process.stderr, args.includes('--json'))
   const abort = new AbortController()
-  // The first Ctrl-C ends what goes on in order; the second one ends the process.
+  // The first Ctrl-C cancels the command; the second one ends the process.
   process.once('SIGINT', () => abort.abort(new TidelockError('timeout', 'Interrupted')))
   try {
     const found = find(args)
@@ -33,19 +33,19 @@ async function main(args: readonly string[]): Promise<number> {
     const answer = await command.run(given)
     if (output.json) output.value(answer)
     else command.print(answer as never, output)
-    // A check that found something has an answer, and yet failed.
+    // A check that found a problem has a result, and still exits with 1.
     return (answer as { ok?: unknown } | null)?.ok === false ? 1 : 0
   } catch (error) {
     output.failure(
       isTidelockError(error)
         ? error
-        : new TidelockError('internal', `An unexpected error: ${(error as Error)?.message ?? error}`, { cause: error }),
+        : new TidelockError('internal', `Unexpected error: ${(error as Error)?.message ?? error}`, { cause: error }),
     )
     return error instanceof Misuse ? 2 : 1
   }
 }
 
-/** The command that the arguments begin with, of one word or two, and what stands behind it. */
+/** Returns the command at the start of the arguments, of one word or two, and the remaining arguments. */
 function find(args: readonly string[]): readonly [Command, readonly string[]] | undefined {
   for (const words of [2, 1]) {
     const command = commands.find(({ name }) => name === args.slice(0, words).join(' '))
@@ -54,7 +54,7 @@ function find(args: readonly string[]): readonly [Command, readonly string[]] | 
   return undefined
 }
 
-/** What is asked of no command. */
+/** Handles arguments without a command: the version and the list of commands. */
 function general(args: readonly string[], output: Output): number {
   const [first] = args
   if (first === '--version' || first === '-v') {
@@ -73,7 +73,7 @@ function general(args: readonly string[], output: Output): number {
   return asked || args.includes('--help') || args.includes('-h') ? 0 : 2
 }
 
-// The reader of the output may stop early, as `head` does: that is no failure.
+// A reader of the output such as `head` may stop early: that is no error.
 for (const stream of [process.stdout, process.stderr])
   stream.on('error', (error) => {
     if (error.code !== 'EPIPE') throw error

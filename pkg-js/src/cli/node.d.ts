@@ -1,4 +1,4 @@
-// The little of Node that the command line calls besides what src/node.d.ts has.
+// The parts of Node that the command line calls, in addition to those in src/node/node.d.ts.
 
 declare module 'node:fs' {
   export function readFileSync(path: string | URL, encoding: 'utf8'): string

@@ -1,29 +1,29 @@
 import type { TidelockError } from './tidelock.js'
 
-/** Where text goes. */
+/** A destination of text. */
 export interface Stream {
   write(text: string): unknown
   readonly isTTY?: boolean | undefined
   readonly columns?: number | undefined
 }
 
-/** How far something has come. */
+/** The progress of a command. */
 export interface Progress {
-  /** Of `total` so many are done; `total` is null while nobody knows. */
+  /** Shows `done` of `total`; `total` is null while it is unknown. */
   show(what: string, done: number, total: number | null): void
   /** Clears the line. */
   end(): void
 }
 
 /**
- * What a command says: its answer on the standard output, everything else on the other one. Names and texts come from files and remotes:
- * whatever is said goes through `#safe`.
+ * Prints the result of a command on standard output, and everything else on standard error. Names and texts come from files and remotes, so
+ * every text goes through `#safe`.
  */
 export class Output {
   readonly json: boolean
   readonly #out: Stream
   readonly #err: Stream
-  /** What must never be printed. */
+  /** Texts that must never be printed. */
   readonly #secrets = new Set<string>()
 
   constructor(out: Stream, err: Stream, json: boolean) {
@@ -32,38 +32,38 @@ export class Output {
     this.json = json
   }
 
-  /** From now on this text is never printed, wherever it turns up. */
+  /** Masks this text in everything that is printed from now on. */
   keepSecret(text: string | undefined): void {
     if (text) this.#secrets.add(text)
   }
 
-  /** A line of the answer. */
+  /** Prints a line of the result. */
   line(text = ''): void {
     this.#out.write(`${this.#safe(text)}\n`)
   }
 
-  /** Several lines of the answer, as a module or a script has them. */
+  /** Prints several lines of the result, such as a module or a script. */
   lines(text: string): void {
     this.#out.write(`${visible(this.#masked(text), /[\n\t]/)}\n`)
   }
 
-  /** A line about what is going on; left out when programs read. */
+  /** Prints a line about the progress, except with `--json`. */
   note(text: string): void {
     if (!this.json) this.#err.write(`${this.#safe(text)}\n`)
   }
 
-  /** Something that the user must know. */
+  /** Prints a warning. */
   warn(text: string): void {
     this.#err.write(`${this.#safe(`warning: ${text}`)}\n`)
   }
 
-  /** The answer, for programs. Secrets are masked in its texts: a short one may occur in what JSON itself consists of. */
+  /** Prints the result as JSON. Secrets are masked in its strings only: a short secret may occur in the syntax of JSON. */
   value(value: unknown): void {
     const json = JSON.stringify(value, (_, one) => (typeof one === 'string' ? this.#masked(one) : plain(one)), 2)
     this.#out.write(`${visible(json, /\n/)}\n`)
   }
 
-  /** Why it failed: for programs as JSON on the standard output, since that is what they read. */
+  /** Prints an error. With `--json` it goes to standard output, which programs read. */
   failure(error: TidelockError): void {
     if (this.json) {
       this.value({ error: error.toJSON() })
@@ -73,7 +73,7 @@ export class Output {
     if (error.hint !== undefined) this.#err.write(`${this.#safe(`hint: ${error.hint}`)}\n`)
   }
 
-  /** A line that changes while something goes on; on a terminal only. */
+  /** Returns a progress line; it is shown on a terminal only. */
   progress(): Progress {
     const terminal = this.#err
     if (this.json || !terminal.isTTY) return { show() {}, end() {} }
@@ -89,32 +89,32 @@ export class Output {
     }
   }
 
-  /** One line without secrets and without what a terminal obeys. */
+  /** Returns a text as one line, with secrets masked and without control characters, which a terminal would obey. */
   #safe(text: string): string {
     return visible(this.#masked(text))
   }
 
   #masked(text: string): string {
-    // The longest first: a shorter one may be a part of it.
+    // Longest first, because a shorter secret may be a part of a longer one.
     const secrets = [...this.#secrets].sort((one, other) => other.length - one.length)
     return secrets.reduce((masked, secret) => masked.replaceAll(secretIn(secret), '***'), text)
   }
 }
 
-/** Where a secret stands in a text: a very short one as a word only, since it is a part of many. */
+/** Returns the pattern of a secret. A very short one matches as a whole word only, because it is a part of many words. */
 function secretIn(secret: string): string | RegExp {
   if (secret.length > 3) return secret
   return new RegExp(`(?<!\\w)${secret.replace(/[^\w\s]/g, '\\$&')}(?!\\w)`, 'g')
 }
 
-/** Shows control characters, line ends and marks of writing direction as JSON escapes: a terminal obeys them; `kept` ones stay. */
+/** Escapes control characters, line ends and marks of writing direction, which a terminal would obey, except those in `kept`. */
 export function visible(text: string, kept?: RegExp): string {
   return text.replace(/[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/gu, (character) =>
     kept?.test(character) ? character : `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
   )
 }
 
-/** `orders  [#####.....]  5,000 / 10,000` */
+/** Formats a progress line: `orders  [#####.....]  5,000 / 10,000`. */
 export function bar(what: string, done: number, total: number | null, columns: number): string {
   const count = done.toLocaleString('en-US')
   if (total === null || total === 0) return `${what}  ${count} rows`
@@ -125,7 +125,7 @@ export function bar(what: string, done: number, total: number | null, columns: n
   return `${what}  [${'#'.repeat(full)}${'.'.repeat(room - full)}]${text}`
 }
 
-/** What JSON has no form for. */
+/** Converts values that JSON lacks. */
 function plain(value: unknown): unknown {
   if (typeof value === 'bigint') return value.toString()
   if (value instanceof Uint8Array) return { base64: Buffer.from(value).toString('base64') }

@@ -1,21 +1,21 @@
 import { type Database, sql } from './tidelock.js'
 
-/** A column, as SQLite tells it. */
+/** A column, from SQLite's pragmas. */
 export interface ColumnFacts {
   readonly name: string
   readonly type: string
   readonly notNull: boolean
-  /** Its place in the primary key, from 1; 0: it isn't in it. */
+  /** Its position in the primary key, from 1; 0 when it isn't in the key. */
   readonly key: number
   readonly generated: boolean
 }
 
-/** A name as an identifier in SQL. */
+/** Returns a name quoted as an SQL identifier. */
 export function quoted(name: string): string {
   return sql.identifier(name).sql
 }
 
-/** The tables and views of the user, in the order of their names: not SQLite's, not tidelock's own. */
+/** Returns the names of the user's tables or views, sorted, without SQLite's and tidelock's own. */
 export async function tableNames(db: Database, kind: 'table' | 'view' = 'table'): Promise<string[]> {
   const rows = await db.query<{ name: string }>(
     `SELECT name FROM pragma_table_list WHERE schema = 'main' AND type IN (?, iif(? = 'table', 'virtual', ?))
@@ -26,7 +26,7 @@ export async function tableNames(db: Database, kind: 'table' | 'view' = 'table')
   return rows.map(({ name }) => name)
 }
 
-/** The columns of a table or view. */
+/** Returns the columns of a table or view. */
 export async function columnsOf(db: Database, table: string): Promise<ColumnFacts[]> {
   const rows = await db.query<{ name: string; type: string; notnull: number; pk: number; hidden: number }>(
     'SELECT name, type, "notnull", pk, hidden FROM pragma_table_xinfo(?) WHERE hidden <> 1 ORDER BY cid',
@@ -36,7 +36,7 @@ export async function columnsOf(db: Database, table: string): Promise<ColumnFact
   return rows.map(({ name, type, notnull, pk, hidden }) => ({
     name,
     type,
-    // The one INTEGER PRIMARY KEY is the row id, which is never null.
+    // A single INTEGER PRIMARY KEY is the rowid, which is never NULL.
     notNull: notnull === 1 || (pk === 1 && keys === 1 && type.toUpperCase() === 'INTEGER'),
     key: pk,
     generated: hidden >= 2,

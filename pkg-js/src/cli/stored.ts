@@ -11,27 +11,27 @@ export interface Stored {
   readonly kind: 'file' | 'folder'
 }
 
-/** Looks at what is there. Fails with `invalid_argument` for what isn't, unless it may be missing. */
+/** Returns the kind of a database. Throws `invalid_argument` when neither a file nor a folder exists there. */
 export function stored(where: string): Stored {
   const found = statSync(where, { throwIfNoEntry: false })
-  if (found === undefined) throw unusable(`${where} is not there`)
+  if (found === undefined) throw unusable(`${where} does not exist`)
   if (!found.isDirectory() && !found.isFile()) throw unusable(`${where} is neither a file nor a folder`)
   return { path: where, kind: found.isDirectory() ? 'folder' : 'file' }
 }
 
-/** As much as a database may have in `open` by default. */
-const longestFile = 2 ** 30
-/** The SQL of a file, or of a remote, may run so long to make a schema. */
-export const longestRunMs = 30_000
+/** The largest file, in bytes: the default of `maxBytes` in `open`. */
+const maxFileBytes = 2 ** 30
+/** How long the SQL of a file or of a remote may run to create a schema. */
+export const schemaTimeoutMs = 30_000
 
 type Extra = Pick<OpenOptions, 'migrations' | 'migrate' | 'remote' | 'outOfOrder' | 'baseline'>
 
-/** Has `open` only read a folder: see src/node-files.ts. */
+/** Makes `open` read a folder without writing to it: see src/node/files.ts. */
 const readOnly = { [Symbol.for('tidelock.readOnly')]: true }
 
 /**
- * Opens it, does the work and closes it. Nothing at all is written unless `write` is set: what the opening of a folder changes stays in
- * memory. A `.sqlite` file is worked on in memory anyway, and written back, whole or not at all, when the work succeeded.
+ * Opens a database, runs `work` and closes it. Without `write` nothing is written: changes of opening a folder stay in memory. A `.sqlite`
+ * file is opened in memory, and written back, whole or not at all, when `work` succeeded.
  */
 export async function withDatabase<T>(
   { path: where, kind }: Stored,
@@ -49,10 +49,10 @@ export async function withDatabase<T>(
     options.migrations === undefined &&
     !readdirSync(where).some((file) => file.startsWith('journal.'))
   )
-    throw unusable(`${where} holds no database`, "It is the folder of a database with storage: 'file'")
+    throw unusable(`${where} contains no database`, "Pass the folder of a database with storage: 'file'")
   const db = await (kind === 'folder'
     ? open({ name, storage: 'file', path: where, onWarning, ...folder, ...options })
-    : open({ name, storage: 'memory', seed: readBytes(where, longestFile), snapshots: false, onWarning, ...options }))
+    : open({ name, storage: 'memory', seed: readBytes(where, maxFileBytes), snapshots: false, onWarning, ...options }))
   try {
     const answer = await work(db)
     if (write && kind === 'file') writeWhole(where, await db.export())
@@ -62,7 +62,7 @@ export async function withDatabase<T>(
   }
 }
 
-/** Works with a database in memory in which these migrations have run. */
+/** Runs `work` with a database in memory to which these migrations were applied. */
 export async function inScratch<T>(
   migrations: readonly Migration[] | undefined,
   work: (db: Database) => Promise<T>,
@@ -70,36 +70,36 @@ export async function inScratch<T>(
   const history = migrations === undefined ? {} : { migrations, migrate: false }
   const db = await open({ name: 'scratch', storage: 'memory', snapshots: false, ...history })
   try {
-    if (migrations !== undefined) await db.migrations.run({ timeoutMs: longestRunMs })
+    if (migrations !== undefined) await db.migrations.run({ timeoutMs: schemaTimeoutMs })
     return await work(db)
   } finally {
     await db.close()
   }
 }
 
-/** The same with what a script makes. */
+/** Runs `work` with a database in memory in which a script has run. */
 export async function inScriptScratch<T>(script: string, work: (db: Database) => Promise<T>): Promise<T> {
   return inScratch(undefined, async (db) => {
-    await db.exec(script, { timeoutMs: longestRunMs })
+    await db.exec(script, { timeoutMs: schemaTimeoutMs })
     return work(db)
   })
 }
 
-/** A name for a database from the place where it lies. */
+/** Returns a database name made from the path of a file or folder. */
 export function nameOf(where: string): string {
   const base = path.basename(path.resolve(where)).replace(/\.(tidelock|sqlite3?|db)$/i, '')
   return base.slice(0, 128) || 'database'
 }
 
 /**
- * Writes a file so that it is never there by half. It has the rights of the one that it replaces, or those that new files get; until it is
- * whole, nobody else may read it, and nobody can have prepared its place.
+ * Writes a file atomically, with the permissions of the file that it replaces, or of a new file. The temporary file beside it is private,
+ * and its random name, created exclusively, can't be prepared by another user.
  */
 export function writeWhole(file: string, bytes: Uint8Array): void {
   const beside = `${file}.${randomInt(2 ** 48 - 1)}.new`
   try {
     const before = statSync(file, { throwIfNoEntry: false })
-    if (before?.isFile() === false) throw new Error('something else than a file is there')
+    if (before?.isFile() === false) throw new Error('it is not a regular file')
     writeFileSync(beside, bytes, { flush: true, flag: 'wx', mode: 0o600 })
     const { mode } = before ?? { mode: 0o666 & ~process.umask() }
     chmodSync(beside, mode & 0o777)
@@ -107,13 +107,13 @@ export function writeWhole(file: string, bytes: Uint8Array): void {
   } catch (cause) {
     rmSync(beside, { force: true })
     throw new TidelockError('storage_unavailable', `${file} can't be written: ${(cause as Error).message}`, {
-      hint: 'Is its folder there, with room in it, and may you write to it?',
+      hint: 'Check that its folder exists, is writable and has free space',
       cause,
     })
   }
 }
 
-/** The bytes of a file that is there, or undefined. */
-export function bytesIfThere(file: string): Uint8Array<ArrayBuffer> | undefined {
-  return existsSync(file) ? readBytes(file, longestFile) : undefined
+/** Returns the bytes of a file; undefined when it doesn't exist. */
+export function bytesIfExists(file: string): Uint8Array<ArrayBuffer> | undefined {
+  return existsSync(file) ? readBytes(file, maxFileBytes) : undefined
 }

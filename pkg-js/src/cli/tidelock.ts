@@ -1,2 +1,2 @@
-// The package itself, which the command line uses as any program does; its bundle imports it from beside.
+// The package itself, which the command line uses as any program does. The bundle of the command line imports the package's own bundle.
 export * from '../index.js'

@@ -1,10 +1,10 @@
 import type { TidelockError } from '../base/errors.js'
 import type { SqlFragment } from '../base/sql.js'
 import type { CallOptions } from '../base/values.js'
-import type { Mode } from './codec/rows.js'
-import { Connection, type Soon, type Turn } from './connection.js'
+import type { ResultMode } from './codec/rows.js'
+import { Connection, type MaybePromise, type Permit } from './connection.js'
 import type { Core, Op } from './core.js'
-import type { Done, Work } from './work.js'
+import type { Work, WorkResult } from './work.js'
 
 /**
  * The connection of one of several database objects that use one engine: everything goes through the connection of the engine. When it is
@@ -39,14 +39,14 @@ export class AttachedConnection extends Connection {
     this.#engine.check()
   }
 
-  override checkTurn(): void {
+  override checkMayAcquire(): void {
     if (this.#isClosed) throw this.closedError()
-    this.#engine.checkTurn()
+    this.#engine.checkMayAcquire()
   }
 
   override async close(): Promise<void> {
     if (this.closed) return
-    this.startLate()
+    this.startDeferred()
     this.#isClosed = true
     await this.#detach()
   }
@@ -61,72 +61,72 @@ export class AttachedConnection extends Connection {
     sql: string | SqlFragment,
     params: unknown,
     options?: CallOptions,
-    mode?: Mode,
+    mode?: ResultMode,
   ): Promise<unknown> {
     if (this.#isClosed) return Promise.reject(this.closedError())
     return this.#engine.statement(kind, sql, params, options, mode)
   }
 
-  acquire(options: CallOptions | undefined): Soon<Turn> {
+  acquire(options: CallOptions | undefined): MaybePromise<Permit> {
     if (this.#isClosed) throw this.closedError()
     return this.#engine.acquire(options)
   }
 
   // What a transaction that has begun needs goes on after the close, which waits for it.
 
-  leave(ticket: number): void {
-    this.#engine.leave(ticket)
+  release(permitId: number): void {
+    this.#engine.release(permitId)
   }
 
-  holds(ticket: number): boolean {
-    return this.#engine.holds(ticket)
+  holds(permitId: number): boolean {
+    return this.#engine.holds(permitId)
   }
 
-  stored(ticket: number): Promise<void> | undefined {
-    return this.#engine.stored(ticket)
+  stored(permitId: number): Promise<void> | undefined {
+    return this.#engine.stored(permitId)
   }
 
-  now(ticket: number, kind: Op, sql: string, params: unknown, mode: Mode): unknown {
-    return this.#engine.now(ticket, kind, sql, params, mode)
+  tryFastPath(permitId: number, kind: Op, sql: string, params: unknown, mode: ResultMode): unknown {
+    return this.#engine.tryFastPath(permitId, kind, sql, params, mode)
   }
 
   execute(
-    ticket: number,
+    permitId: number,
     kind: Op,
     sql: string | SqlFragment,
     params: unknown,
     timeoutMs: number,
-    mode?: Mode,
+    mode?: ResultMode,
   ): unknown {
-    return this.#engine.execute(ticket, kind, sql, params, timeoutMs, mode)
+    return this.#engine.execute(permitId, kind, sql, params, timeoutMs, mode)
   }
 
-  perform(ticket: number, work: Work, timeoutMs: number): Soon<Done> {
-    return this.#engine.perform(ticket, work, timeoutMs)
+  perform(permitId: number, work: Work, timeoutMs: number): MaybePromise<WorkResult> {
+    return this.#engine.perform(permitId, work, timeoutMs)
   }
 
-  override alone(work: Work, options: CallOptions | undefined): Soon<Done> {
+  override runAlone(work: Work, options: CallOptions | undefined): MaybePromise<WorkResult> {
     if (this.#isClosed) throw this.closedError()
-    return this.#engine.alone(work, options)
+    return this.#engine.runAlone(work, options)
   }
 
-  begin(ticket: number, immediate: boolean): Soon<number> {
-    return this.#engine.begin(ticket, immediate)
+  begin(permitId: number, immediate: boolean): MaybePromise<number> {
+    return this.#engine.begin(permitId, immediate)
   }
 
-  commit(ticket: number, depth: number): Soon<boolean> {
-    return this.#engine.commit(ticket, depth)
+  commit(permitId: number, depth: number): MaybePromise<boolean> {
+    return this.#engine.commit(permitId, depth)
   }
 
-  rollback(ticket: number, depth: number): void {
-    this.#engine.rollback(ticket, depth)
+  rollback(permitId: number, depth: number): void {
+    this.#engine.rollback(permitId, depth)
   }
 
-  loadWhatLacks(error: unknown): Promise<void> {
-    return this.#engine.loadWhatLacks(error)
+  loadMissingPart(error: unknown): Promise<void> {
+    return this.#engine.loadMissingPart(error)
   }
 
-  watch(sql: string): Soon<number> {
+  watch(sql: string): MaybePromise<number> {
     return this.#engine.watch(sql)
   }
 
@@ -134,8 +134,8 @@ export class AttachedConnection extends Connection {
     this.#engine.unwatch(id)
   }
 
-  heard(type: string): void {
-    this.#engine.heard(type)
+  subscribe(type: string): void {
+    this.#engine.subscribe(type)
   }
 
   override inside<T>(work: () => T): T {
@@ -146,8 +146,8 @@ export class AttachedConnection extends Connection {
     this.#engine.later(start)
   }
 
-  override startLate(): void {
-    this.#engine.startLate()
+  override startDeferred(): void {
+    this.#engine.startDeferred()
   }
 
   override die(thrown: unknown): TidelockError {

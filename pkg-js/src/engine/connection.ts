@@ -3,165 +3,165 @@ import { invalid, isTidelockError, isTrap, TidelockError, toTidelockError, trapp
 import type { SqlFragment } from '../base/sql.js'
 import type { CallOptions } from '../base/values.js'
 import { onStop, Waiting } from '../base/waiting.js'
-import type { Mode } from './codec/rows.js'
+import type { ResultMode } from './codec/rows.js'
 import type { Core, Op } from './core.js'
-import type { Done, Work } from './work.js'
+import type { Work, WorkResult } from './work.js'
 
-/** What the calls of one database need to know and whom they tell. */
+/** Options and callbacks of one database's {@link Connection}. */
 export interface CallsOptions {
   readonly integers: 'auto' | 'bigint' | 'number'
   readonly warn: (warning: { code: string; message: string }) => void
-  /** Adds to an error what only the caller knows. */
+  /** Adds details to an error that only the thread of the database object knows. */
   readonly refine: (error: TidelockError) => TidelockError
-  /** The SQL functions of the database, if it has any: while one runs, it can't be used. */
+  /** The user's SQL functions, if any. While one runs, calls on the database are refused. */
   readonly functions?: { readonly running: boolean } | undefined
-  /** The engine can't be used any more: let go of the lock and tell the user. Called once. */
+  /** Called once, when the engine has failed for good: releases the lock and informs the user. */
   readonly onDead: (error: TidelockError) => void
 }
 
-/** A place at the head of the line, and what is left of the time that the call may take (0: no limit). */
-export interface Turn {
-  readonly ticket: number
+/** A permit of the connection mutex: its id, and the milliseconds that remain of the call's `timeoutMs` (0: no limit). */
+export interface Permit {
+  readonly permitId: number
   readonly timeoutMs: number
 }
 
-/** At once where the engine is in this thread, so that it costs no promise; later from another one. */
-export type Soon<T> = T | Promise<T>
+/** A value of an engine in this thread, which costs no promise, or the promise of one in another thread. */
+export type MaybePromise<T> = T | Promise<T>
 
-/** What {@link Connection.now} gives when the statement has to go the long way. */
-export const notNow = Symbol('not now')
+/** Returned by {@link Connection.tryFastPath} when the statement has to be executed by its text. */
+export const noFastPath = Symbol('no fast path')
 
-/** Goes on with a value as soon as it is there. */
-export function soon<T, U>(value: Soon<T>, next: (value: T) => U): Soon<U> {
+/** Passes a value to `next`: at once, or when its promise resolves. */
+export function andThen<T, U>(value: MaybePromise<T>, next: (value: T) => U): MaybePromise<U> {
   return value instanceof Promise ? value.then(next) : next(value)
 }
 
 /**
- * How a database object reaches its engine, in this thread or in another one. Calls run in the order in which they are made. What is
- * the same for both is here: who waits, what an error becomes, and how all of it ends.
+ * Connects a database object to its engine, in this thread or in another one. Calls run in the order in which they are made. This class
+ * holds what both kinds share: pending calls, the conversion of errors, and closing.
  */
 export abstract class Connection {
   readonly options: CallsOptions
   #core: Core | undefined
   #closing = false
-  /** What killed the engine. */
+  /** The error that ended the engine. */
   #dead: TidelockError | undefined
   /** Those who wait for the engine. */
   readonly waiting: Waiting
-  #late: (() => void)[] = []
+  #deferred: (() => void)[] = []
   #isInside = false
 
-  /** Of another thread's core all methods give promises. */
+  /** `core`: of another thread, all its methods return promises. */
   constructor(core: Core, options: CallsOptions, waiting = new Waiting()) {
     this.#core = core
     this.options = options
     this.waiting = waiting
   }
 
-  /** One statement on a turn of its own: the whole path. */
+  /** Executes one statement under a permit of its own, and waits until its writes are stored. */
   abstract statement(
     kind: Op,
     sql: string | SqlFragment,
     params: unknown,
     options?: CallOptions,
-    mode?: Mode,
+    mode?: ResultMode,
   ): Promise<unknown>
-  /** The turn, which is to be given back by {@link Connection.leave}. */
-  abstract acquire(options: CallOptions | undefined): Soon<Turn>
-  abstract leave(ticket: number): void
-  /** Whether that ticket may still hold the turn: not once its engine is gone. */
-  abstract holds(ticket: number): boolean
-  /** Resolves when what that ticket committed is stored as the durability promises; undefined: there is nothing to wait for. */
-  abstract stored(ticket: number): Promise<void> | undefined
+  /** Acquires the connection mutex; {@link Connection.release} releases it. Rejects with `timeout` and with the signal's reason. */
+  abstract acquire(options: CallOptions | undefined): MaybePromise<Permit>
+  abstract release(permitId: number): void
+  /** Returns whether the engine that issued the permit still runs. */
+  abstract holds(permitId: number): boolean
+  /** Resolves when the permit's commit is stored as `durability` promises; undefined when there is nothing to wait for. */
+  abstract stored(permitId: number): Promise<void> | undefined
 
-  // On a ticket that holds the turn.
+  // These require a permit.
 
-  /** The result of a statement that ran before, at once; `notNow` when it has to be executed the long way. */
-  abstract now(ticket: number, kind: Op, sql: string, params: unknown, mode: Mode): unknown
+  /** Returns the result of a statement that the engine keeps compiled; `noFastPath` when it has to be executed by its text. */
+  abstract tryFastPath(permitId: number, kind: Op, sql: string, params: unknown, mode: ResultMode): unknown
 
-  /** Executes one statement, and decodes its result. */
+  /** Executes one statement and decodes its result. */
   abstract execute(
-    ticket: number,
+    permitId: number,
     kind: Op,
     sql: string | SqlFragment,
     params: unknown,
     timeoutMs: number,
-    mode?: Mode,
+    mode?: ResultMode,
   ): unknown
-  /** Runs anything else. */
-  abstract perform(ticket: number, work: Work, timeoutMs: number): Soon<Done>
-  /** BEGIN, or a savepoint inside a transaction; gives the depth. */
-  abstract begin(ticket: number, immediate: boolean): Soon<number>
-  /** Commits that depth; whether there is something to wait for. */
-  abstract commit(ticket: number, depth: number): Soon<boolean>
-  /** Rolls back after something else has failed, whose error counts. */
-  abstract rollback(ticket: number, depth: number): void
+  /** Runs any other {@link Work}. */
+  abstract perform(permitId: number, work: Work, timeoutMs: number): MaybePromise<WorkResult>
+  /** Begins a transaction, or a savepoint inside one; returns the depth (1, 2, ...). */
+  abstract begin(permitId: number, immediate: boolean): MaybePromise<number>
+  /** Commits that depth; returns whether {@link Connection.stored} has something to wait for. */
+  abstract commit(permitId: number, depth: number): MaybePromise<boolean>
+  /** Rolls back after another error, which is the one to report: a failure of the rollback itself is ignored. */
+  abstract rollback(permitId: number, depth: number): void
 
   /**
-   * Several steps on one turn. The work says whether it wrote something that is to be waited for. `onWait`: it has to wait for the turn, and
-   * the caller may change its objects meanwhile.
+   * Runs several steps under one permit. `work` returns its value, and whether it wrote something that has to be stored first. `onWait` is
+   * called when the mutex is taken: until the permit arrives, the caller may change its own objects.
    */
-  async withTurn<T>(
+  async withPermit<T>(
     options: CallOptions | undefined,
-    work: (turn: Turn) => Soon<readonly [T, boolean]>,
+    work: (permit: Permit) => MaybePromise<readonly [T, boolean]>,
     onWait?: () => void,
   ): Promise<T> {
-    let turn = this.acquire(options)
-    if (turn instanceof Promise) {
+    let permit = this.acquire(options)
+    if (permit instanceof Promise) {
       onWait?.()
-      turn = await turn
+      permit = await permit
     }
-    const { ticket } = turn
+    const { permitId } = permit
     let step: readonly [T, boolean]
     let stored: Promise<void> | undefined
     try {
-      let working: Soon<readonly [T, boolean]>
+      let working: MaybePromise<readonly [T, boolean]>
       try {
-        working = work(turn)
+        working = work(permit)
       } catch (error) {
-        working = this.again(error, () => work(turn))
+        working = this.retry(error, () => work(permit))
       }
       step = working instanceof Promise ? await working : working
-      // Asked before the turn is given back: an engine in another thread may hand the database over right after that.
-      if (step[1]) stored = this.stored(ticket)
+      // Before the mutex is released: an engine in another thread may hand over the database right after that.
+      if (step[1]) stored = this.stored(permitId)
     } finally {
-      this.leave(ticket)
+      this.release(permitId)
     }
-    // No wait where there is nothing to wait for: calls settle in their order.
+    // Without an `await` when there is nothing to wait for, so that calls settle in their order.
     if (stored !== undefined) await stored
     return step[0]
   }
 
-  /** Anything on a turn of its own, until what it wrote is stored. */
-  alone(work: Work, options: CallOptions | undefined): Soon<Done> {
-    return this.withTurn(options, ({ ticket, timeoutMs }) =>
-      soon(this.perform(ticket, work, timeoutMs), (done) => [done, done.wrote === true] as const),
+  /** Runs any {@link Work} under a permit of its own, and waits until its writes are stored. */
+  runAlone(work: Work, options: CallOptions | undefined): MaybePromise<WorkResult> {
+    return this.withPermit(options, ({ permitId, timeoutMs }) =>
+      andThen(this.perform(permitId, work, timeoutMs), (done) => [done, done.wrote === true] as const),
     )
   }
 
-  /** Makes it possible to run a statement again that failed because a part of the engine is missing; throws any other error again. */
-  abstract loadWhatLacks(error: unknown): Promise<void>
+  /** Loads the part of the engine whose absence made a statement fail; rethrows any other error. */
+  abstract loadMissingPart(error: unknown): Promise<void>
 
-  /** Runs again what failed so. */
-  async again<T>(error: unknown, work: () => Soon<T>): Promise<T> {
-    await this.loadWhatLacks(error)
+  /** Runs the work a second time when a missing part of the engine made it fail. */
+  async retry<T>(error: unknown, work: () => MaybePromise<T>): Promise<T> {
+    await this.loadMissingPart(error)
     return work()
   }
 
-  /** Registers a live query; gives the id by which events name it. */
-  abstract watch(sql: string): Soon<number>
+  /** Registers a live query; returns the id that `live` events carry. */
+  abstract watch(sql: string): MaybePromise<number>
   abstract unwatch(id: number): void
-  /** Somebody listens to these events from now on. */
-  abstract heard(type: string): void
+  /** Has the engine send events of this type from now on. */
+  abstract subscribe(type: string): void
 
-  /** The wasm object. Throws `closed` when it is gone. */
+  /** The wasm object. Throws `closed` when the engine has ended. */
   get core(): Core {
     const core = this.coreIfOpen
     if (core === undefined) throw this.closedError()
     return core
   }
 
-  /** The same, or undefined. */
+  /** The wasm object, or undefined when the engine has ended. */
   get coreIfOpen(): Core | undefined {
     return this.#core
   }
@@ -180,14 +180,14 @@ export abstract class Connection {
     this.options.warn({ code, message })
   }
 
-  /** Throws `closed` when no new call may begin; else starts those that were to start before it. */
+  /** Throws `closed` when no new call may begin; otherwise starts the deferred ones first. */
   check(): void {
     if (this.closed) throw this.closedError()
-    this.startLate()
+    this.startDeferred()
   }
 
-  /** The same for a statement or a transaction. Throws `invalid_argument` where that would wait for itself. */
-  checkTurn(): void {
+  /** Does {@link Connection.check} for a call that needs the mutex. Throws `invalid_argument` where the call would wait for itself. */
+  checkMayAcquire(): void {
     this.check()
     if (!this.#isInside) return
     throw invalid('A call on the database in the function of a transaction would wait for itself: use tx', {
@@ -195,34 +195,34 @@ export abstract class Connection {
     })
   }
 
-  /** Runs the function of a transaction. Up to its first `await` it is known that a call comes from it. */
+  /** Runs the function of a transaction. Only until its first `await` can a call be attributed to that function. */
   inside<T>(work: () => T): T {
     const before = this.#isInside
     this.#isInside = true
     try {
       const result = work()
-      this.startLate()
+      this.startDeferred()
       return result
     } finally {
       this.#isInside = before
     }
   }
 
-  /** Runs something before the next call begins, at the latest in a microtask. */
+  /** Defers a function until just before the next call, at the latest to a microtask. */
   later(start: () => void): void {
-    this.#late.push(start)
-    if (this.#late.length === 1) queueMicrotask(() => this.startLate())
+    this.#deferred.push(start)
+    if (this.#deferred.length === 1) queueMicrotask(() => this.startDeferred())
   }
 
-  /** Starts what {@link Connection.later} was given. */
-  startLate(): void {
-    if (this.#late.length === 0) return
-    const starts = this.#late
-    this.#late = []
+  /** Runs the functions that {@link Connection.later} deferred. */
+  startDeferred(): void {
+    if (this.#deferred.length === 0) return
+    const starts = this.#deferred
+    this.#deferred = []
     for (const start of starts) start()
   }
 
-  /** A synchronous call into wasm: turns what it throws into a {@link TidelockError}. */
+  /** Makes a synchronous call into wasm; converts what it throws into a {@link TidelockError}. */
   sync<T>(work: () => T): T {
     try {
       return work()
@@ -231,22 +231,22 @@ export abstract class Connection {
     }
   }
 
-  /** A promise of the wasm instance: its errors become {@link TidelockError}s, and it rejects when the instance dies. */
+  /** Awaits a promise of the wasm instance: converts its errors to {@link TidelockError}s, and rejects when the instance ends. */
   guard<T>(promise: Promise<T>): Promise<T> {
     return this.fromCore(promise, undefined)
   }
 
-  /** Settles as the engine's promise does, unless the signal aborts, the time runs out or the engine dies before. */
+  /** Settles as the engine's promise does, unless the signal aborts, `timeoutMs` elapses or the engine ends before. */
   protected fromCore<T>(promise: Promise<T>, options: CallOptions | undefined): Promise<T> {
     return this.waiting.until(promise, options, (error) => this.failure(error))
   }
 
-  /** Settles as the user's promise does, unless the signal aborts, the time runs out or the instance dies before. */
+  /** Settles as the user's promise does, unless the signal aborts, `timeoutMs` elapses or the engine ends before. */
   orStopped<T>(promise: Promise<T>, options: CallOptions | undefined): Promise<T> {
     return this.waiting.until(promise, options, (error) => error)
   }
 
-  /** A call into wasm that only reads: an abort or a timeout gives up waiting for it. */
+  /** Makes a call into wasm that only reads: an abort or a timeout stops waiting for its result. */
   async read<T>(options: CallOptions | undefined, work: (core: Core) => unknown): Promise<T> {
     this.check()
     options?.signal?.throwIfAborted()
@@ -254,8 +254,8 @@ export abstract class Connection {
   }
 
   /**
-   * A call into wasm that can be told to give up. An abort is a request: when the call went through all the same, its
-   * result counts, so that a rejection means that it didn't happen.
+   * Makes a call into wasm that can be cancelled. An abort is a request: when the call succeeds nevertheless, its result counts, so that a
+   * rejection always means that nothing happened.
    */
   async cancellable<T>(
     options: CallOptions | undefined,
@@ -271,7 +271,7 @@ export abstract class Connection {
     let stopped: { reason: unknown } | undefined
     const unwatch = onStop(options, (reason) => {
       stopped ??= { reason }
-      // In a microtask, for a signal that aborts right after the call: the wasm module looks at new calls in one too.
+      // In a microtask, for a signal that aborts right after the call: the wasm module begins new calls in one, too.
       queueMicrotask(() => {
         if (this.coreIfOpen !== undefined) this.sync(() => core.cancel(cancel))
       })
@@ -287,9 +287,9 @@ export abstract class Connection {
     }
   }
 
-  /** Waits for its turn, stores what is left and lets go of the instance. Calls that come after it are refused. */
+  /** Waits for the mutex, stores what is pending and frees the instance. Later calls reject with `closed`. */
   async close(): Promise<void> {
-    this.startLate()
+    this.startDeferred()
     this.#closing = true
     if (this.#core === undefined) return
     try {
@@ -299,15 +299,15 @@ export abstract class Connection {
     }
   }
 
-  /** The database was closed from inside, as when another tab takes over: from now on calls reject with `closed`. */
+  /** Notes that the engine closed by itself, as on a takeover by another tab: from now on calls reject with `closed`. */
   ended(): void {
-    // Whoever closes by a call waits for the end of that call.
+    // A close() in progress ends the connection itself, when its call returns.
     if (this.#closing) return
     this.#closing = true
     this.end(this.closedError())
   }
 
-  /** The engine is unusable: every call that waits rejects with that error (`internal` for a trap), and later ones with `closed`. */
+  /** Ends a failed engine: pending calls reject with that error (`internal` for a trap), later ones with `closed`. */
   die(thrown: unknown): TidelockError {
     if (this.#dead === undefined) {
       this.#dead = thrown instanceof TidelockError ? thrown : trapped(thrown)
@@ -317,19 +317,19 @@ export abstract class Connection {
     return this.#dead
   }
 
-  /** Everybody who waits is told this; calls go on. */
+  /** Rejects all pending calls; new ones are possible. */
   protected interrupt(error: TidelockError): void {
     this.waiting.end(error)
   }
 
-  /** The error to throw for something that a call into wasm threw; a trap ends the instance. */
+  /** Returns the error to throw for what a call into wasm threw; a trap ends the instance. */
   failure(thrown: unknown): TidelockError {
     if (isTrap(thrown)) return this.die(thrown)
     if (this.#dead !== undefined && !(thrown instanceof TidelockError)) return this.#dead
     return thrown instanceof TidelockError ? thrown : this.options.refine(toTidelockError(thrown))
   }
 
-  /** No call is possible any more; those that wait reject with this. */
+  /** Ends the connection: pending calls reject with this error, and no new call is possible. */
   protected end(error: TidelockError): void {
     this.#core = undefined
     this.waiting.end(error)
@@ -345,7 +345,7 @@ export abstract class Connection {
   }
 }
 
-/** Copies parameters one level deep, and rows of them; what isn't one is left for the packer to refuse. */
+/** Copies parameters one level deep, and rows of parameters; other values stay for the packer to refuse. */
 export function copyParams(params: unknown): unknown {
   if (Array.isArray(params)) return params.map((one) => (Array.isArray(one) || isPlain(one) ? copyParams(one) : one))
   return isPlain(params) ? { ...params } : params
@@ -356,12 +356,12 @@ export function copyRows(rows: readonly unknown[]): unknown[] {
   return rows.map((row) => (Array.isArray(row) ? row.slice() : isPlain(row) ? { ...row } : row))
 }
 
-/** Options for a call into wasm together with the id by which it can be cancelled, if it can. */
+/** Adds the id by which a call into wasm can be cancelled to its options; 0: it can't. */
 export function withCancel(options: object, cancel: number): object {
   return cancel === 0 ? options : { ...options, cancel }
 }
 
-/** What the work throws at once becomes a rejection. */
+/** Turns what `work` throws synchronously into a rejection. */
 export function rejecting<T>(work: () => Promise<T>): Promise<T> {
   try {
     return work()

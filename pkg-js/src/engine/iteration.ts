@@ -1,11 +1,11 @@
 import type { Rows } from './codec/rows.js'
 
-/** Rows made into objects at a time: few enough not to be noticed in a page, and to die young. */
+/** Rows decoded at a time: few enough not to block a page noticeably, and to be collected while they are young. */
 const sliceRows = 256
 
 /**
- * One loop over the rows of a query. They are those of one moment and wait in a buffer of their own, which holds nobody up: the loop may
- * write, and take its time. Leaving the loop lets go of the buffer.
+ * Iterates over the rows of a query. They are a snapshot in a buffer of their own, which blocks no other call: the loop may write, and take
+ * any time. Leaving the loop frees the buffer.
  */
 export class Iteration<T> implements AsyncIterator<T, undefined, undefined> {
   readonly #signal: AbortSignal | undefined
@@ -34,7 +34,7 @@ export class Iteration<T> implements AsyncIterator<T, undefined, undefined> {
     this.#begin = undefined
     try {
       const rows = await begin()
-      // Unless the loop was left meanwhile.
+      // Undefined: the loop was left meanwhile.
       if (this.#beginning !== undefined) this.#rows = rows
     } finally {
       this.#beginning = undefined
@@ -45,7 +45,7 @@ export class Iteration<T> implements AsyncIterator<T, undefined, undefined> {
     try {
       if (this.#signal?.aborted && this.#rows !== undefined) throw this.#signal.reason
       if (this.#at === this.#slice.length) {
-        const count = Math.min(sliceRows, this.#rows?.left ?? 0)
+        const count = Math.min(sliceRows, this.#rows?.remaining ?? 0)
         this.#slice = count === 0 ? [] : ((this.#rows as Rows).objects(count) as T[])
         this.#at = 0
       }

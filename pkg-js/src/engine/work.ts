@@ -8,8 +8,8 @@ export interface StatementOf<P> {
 }
 
 /**
- * What an engine can be asked to run on a turn, with parameters as P: packed or not. A new kind is one here, and one below. Arrays, since every
- * statement is copied to another thread, and they are copied sooner than objects.
+ * What an engine can run under a permit, with parameters as P: packed or not. A new kind needs an entry here, and one below. These are
+ * arrays because each statement may be copied to another thread, and arrays are copied faster than objects.
  */
 export type Work<P = unknown> =
   | readonly ['statement', kind: Op, sql: string, params: P]
@@ -17,17 +17,17 @@ export type Work<P = unknown> =
   | readonly ['script', script: string]
   | readonly ['explain', sql: string]
 
-/** What came of it. */
-export interface Done<R = unknown> {
-  /** Of each statement. */
+/** The outcome of {@link Work}. */
+export interface WorkResult<R = unknown> {
+  /** One for each statement. */
   readonly results: readonly R[]
-  /** What else there is to tell. */
+  /** The rows of `explain`. */
   readonly value?: unknown
-  /** Whether something was written that is to be waited for. */
+  /** Whether something was written that has to be stored before the call resolves. */
   readonly wrote?: boolean
 }
 
-/** The same with its parameters packed. Fails with `invalid_argument` naming the parameter. */
+/** Packs the parameters of the work. Throws `invalid_argument` naming the parameter. */
 export function packedWork<P, Q>(work: Work<P>, pack: (kind: Op, sql: string, params: P) => Q): Work<Q> {
   switch (work[0]) {
     case 'statement': {
@@ -43,7 +43,7 @@ export function packedWork<P, Q>(work: Work<P>, pack: (kind: Op, sql: string, pa
   }
 }
 
-/** Does something with each statement of a batch; an error says which one it was. */
+/** Applies `work` to each statement of a batch. An error names the statement, in its message and as `details.statement`. */
 export function eachStatement<P, T>(
   statements: readonly StatementOf<P>[],
   work: (statement: StatementOf<P>) => T,

@@ -4,7 +4,7 @@ import type { Encryption } from '../base/encryption.js'
 import { invalid } from '../base/errors.js'
 import { webCrypto } from '../base/web-crypto.js'
 
-/** Checks the option of that name, a passphrase or a key. Fails with `invalid_argument`. */
+/** Checks an option that is a passphrase or a key. Throws `invalid_argument`. */
 export function checkSecret(
   option: string,
   secret: unknown,
@@ -18,7 +18,7 @@ export function checkSecret(
   return { key }
 }
 
-/** Checks the option `encryption`. Fails with `invalid_argument`, and with `unsupported_environment` where there is no WebCrypto. */
+/** Checks the option `encryption`. Throws `invalid_argument`, or `unsupported_environment` without WebCrypto. */
 export function checkEncryption(encryption: unknown): Encryption {
   const checked = checkSecret('encryption', encryption)
   webCrypto()

@@ -2,13 +2,13 @@ import { TidelockError } from '../base/errors.js'
 import { bytesOfPassphrase, iterations, webCrypto } from '../base/web-crypto.js'
 import { type FileEncryption, magic } from './file-encryption.js'
 
-// Encrypting and decrypting files: a module of its own, for those that do.
+// Encrypts and decrypts files. A module of its own, loaded only when it is needed.
 
-// An encrypted file: a head of 44 bytes, then what AES-256-GCM makes of the file, with the head as associated data.
+// An encrypted file is a head of 44 bytes and the file encrypted with AES-256-GCM, with the head as associated data:
 //
 //   0  'TIDELOCK'   8 bytes
 //   8  version      1 byte, 1
-//   9  key          1 byte: 1 from a passphrase (PBKDF2 with SHA-256), 2 the CryptoKey as it is
+//   9  key          1 byte: 1 derived from a passphrase (PBKDF2 with SHA-256), 2 the CryptoKey itself
 //  10  reserved     2 bytes, 0
 //  12  iterations   u32, little-endian; 0 for a CryptoKey
 //  16  salt         16 bytes, random; 0 for a CryptoKey
@@ -18,10 +18,10 @@ const headBytes = 44
 const tagBytes = 16
 const byPassphrase = 1
 const byKey = 2
-/** Fewer rounds than this version makes protect nothing, and more are made to keep the page busy. */
+/** The largest number of PBKDF2 rounds: a crafted file could ask for so many that the page hangs. */
 const mostIterations = 5_000_000
 
-/** Encrypts a file. */
+/** Encrypts a file. Rejects with `unsupported_environment` without WebCrypto. */
 export async function encryptFile(data: Blob, encryption: FileEncryption): Promise<Blob> {
   const crypto = webCrypto()
   const { subtle } = crypto
@@ -44,16 +44,16 @@ export async function encryptFile(data: Blob, encryption: FileEncryption): Promi
 }
 
 /**
- * Decrypts a file. Rejects with `decryption_failed` for a wrong or missing passphrase or key and for a file that was
- * changed, and with `snapshot_incompatible` for one of a newer version.
+ * Decrypts a file. Rejects with `decryption_failed` for a wrong or missing passphrase or key and for a file that was changed, and with
+ * `snapshot_incompatible` for a newer version of the format.
  */
 export async function decryptFile(
   bytes: Uint8Array<ArrayBuffer>,
   encryption: FileEncryption | undefined,
 ): Promise<Uint8Array<ArrayBuffer>> {
   if (encryption === undefined)
-    throw failed('The file is encrypted', 'Pass encrypt with the passphrase or key that it was exported with')
-  if (bytes.length < headBytes + tagBytes) throw failed('The encrypted file is cut off')
+    throw failed('The file is encrypted', 'Pass encrypt with the passphrase or key of the export')
+  if (bytes.length < headBytes + tagBytes) throw failed('The encrypted file is truncated')
   const head = bytes.slice(0, headBytes)
   const kind = 'passphrase' in encryption ? byPassphrase : byKey
   const rounds = new DataView(head.buffer).getUint32(12, true)
@@ -64,13 +64,13 @@ export async function decryptFile(
   }
   if (head[9] !== kind)
     throw failed(
-      `The file was encrypted with a ${head[9] === byKey ? 'CryptoKey' : 'passphrase'}, not with this`,
-      'Pass encrypt with what it was exported with',
+      `The file was encrypted with a ${head[9] === byKey ? 'CryptoKey' : 'passphrase'}, but encrypt has the other`,
+      'Pass encrypt with the secret of the export',
     )
   if (kind === byPassphrase && (rounds < iterations || rounds > mostIterations))
     throw failed(
-      `The file asks for ${rounds} rounds of PBKDF2, and ${iterations} to ${mostIterations} are taken`,
-      'It was changed, or made by another program: ask who made it',
+      `The file needs ${rounds} rounds of PBKDF2, outside of the allowed ${iterations} to ${mostIterations}`,
+      'The file was changed, or made by another program: check its source',
     )
   const { subtle } = webCrypto()
   const key =
@@ -78,7 +78,7 @@ export async function decryptFile(
   try {
     return new Uint8Array(await subtle.decrypt(parameters(head), key, bytes.subarray(headBytes)))
   } catch (cause) {
-    throw failed("The file can't be decrypted", 'The passphrase or key is another one, or the file was changed', cause)
+    throw failed("The file can't be decrypted", 'The passphrase or key is wrong, or the file was changed', cause)
   }
 }
 

@@ -1,13 +1,13 @@
 import { invalid } from '../base/errors.js'
 import { checkSecret } from './check-encryption.js'
 
-/** What an encrypted file begins with. What comes after it: `file-cipher.ts`. */
+/** The first bytes of an encrypted file. The whole format is in `file-cipher.ts`. */
 export const magic = 'TIDELOCK'
 
-/** What a file is encrypted with: a passphrase, or a `CryptoKey` for AES-GCM with the usages `encrypt` and `decrypt`. */
+/** The secret of an encrypted file: a passphrase, or a `CryptoKey` for AES-GCM with the usages `encrypt` and `decrypt`. */
 export type FileEncryption = { readonly passphrase: string } | { readonly key: CryptoKey }
 
-/** Checks the option of that name. */
+/** Checks an option that is the secret of a file. Throws `invalid_argument`. */
 export function checkFileEncryption(option: string, value: unknown): FileEncryption {
   const checked = checkSecret(option, value)
   if ('key' in checked && checked.key.algorithm.name !== 'AES-GCM')
@@ -15,7 +15,7 @@ export function checkFileEncryption(option: string, value: unknown): FileEncrypt
   return checked
 }
 
-/** Whether these are the first bytes of an encrypted file. */
+/** Returns whether bytes begin as an encrypted file does. */
 export function isEncrypted(bytes: Uint8Array): boolean {
   return new TextDecoder().decode(bytes.subarray(0, magic.length)) === magic
 }

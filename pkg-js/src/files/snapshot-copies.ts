@@ -4,29 +4,29 @@ import { checkFileEncryption, type FileEncryption } from './file-encryption.js'
 import { fileName } from './snapshot-file.js'
 import type { SnapshotExportOptions, SnapshotFile, SnapshotInfo, TargetStatus } from './snapshot-info.js'
 
-/** The longest time from one try to the next, in milliseconds. */
+/** The longest delay before a retry, in milliseconds. */
 const longestBackoffMs = 3_600_000
 
-/** What copying needs of a database. */
+/** The parts of a database that copying needs. */
 export interface SnapshotSource {
   readonly compress: boolean
   readonly retries: number
   readonly backoffMs: number
-  /** What the database itself is encrypted with at present. */
+  /** Returns the current secret of the database. */
   encryption(): FileEncryption | undefined
   export(id: string, options: SnapshotExportOptions): Promise<Blob>
-  /** A copy was made, or couldn't be made and won't be tried again before the next snapshot. */
+  /** Reports a copy, or a failure after the last retry. */
   tell(event: SnapshotCopied | SnapshotCopyFailed): void
 }
 
-/** The detail of a `snapshot` event: one was copied to a target. */
+/** The detail of a `snapshot` event: a snapshot was copied to a target. */
 export interface SnapshotCopied {
   readonly state: 'copied'
   readonly target: string
   readonly snapshot: SnapshotFile
 }
 
-/** The detail of a `snapshot` event: one could not be copied to a target, however often it was tried. */
+/** The detail of a `snapshot` event: a snapshot could not be copied to a target, after all retries. */
 export interface SnapshotCopyFailed {
   readonly state: 'not_copied'
   readonly target: string
@@ -34,9 +34,9 @@ export interface SnapshotCopyFailed {
   readonly error: TidelockErrorJson
 }
 
-/** A place outside of the browser's storage where snapshots are copied to: the option `snapshots.targets`. */
+/** A destination for copies of snapshots outside of the browser's storage: an element of the option `snapshots.targets`. */
 export abstract class SnapshotTarget {
-  /** What it is. */
+  /** The kind of the destination. */
   abstract readonly kind: 'directory' | 'upload'
   /** @internal */
   readonly encrypt: FileEncryption | undefined
@@ -46,26 +46,26 @@ export abstract class SnapshotTarget {
     this.encrypt = encrypt === undefined ? undefined : checkFileEncryption('encrypt', encrypt)
   }
 
-  /** @internal Keeps one file; rejects when it can't. */
+  /** @internal Writes one file to the destination. */
   abstract write(file: SnapshotFile, bytes: Blob, signal: AbortSignal): Promise<void>
 
-  /** @internal Copies what this database's snapshots are from now on. A database without targets never loads what does it. */
+  /** @internal Starts copying the snapshots of a database. A method, so that a database without targets doesn't load the code. */
   follow(source: SnapshotSource): SnapshotCopies {
     return new SnapshotCopies(this, source)
   }
 }
 
 /**
- * The copies of one database's snapshots to one target: one after the other, tried again with growing pauses. A newer snapshot takes the
- * place of one that waits to be tried again.
+ * Copies the snapshots of one database to one target, one at a time, with retries after growing delays. A newer snapshot replaces one that
+ * waits for a retry.
  */
 export class SnapshotCopies {
   readonly #target: SnapshotTarget
   readonly #source: SnapshotSource
   readonly #stop = new AbortController()
   #running: Promise<void> = Promise.resolve()
-  /** The newest one that was to be copied; with it the promise of its first try. */
-  #newest: { readonly id: string; readonly tried: Promise<void> } | undefined
+  /** The newest snapshot to copy, with the promise of its first attempt. */
+  #newest: { readonly id: string; readonly attempted: Promise<void> } | undefined
   #status = { lastAttempt: null, lastSuccess: null, lastError: null, consecutiveFailures: 0 } as Omit<
     TargetStatus,
     'kind'
@@ -80,21 +80,21 @@ export class SnapshotCopies {
     return { kind: this.#target.kind, ...this.#status }
   }
 
-  /** Copies a snapshot, if that wasn't begun. Resolves when it was tried once, never rejects. */
+  /** Copies a snapshot, unless its copy has begun. Resolves after the first attempt, never rejects. */
   copy(snapshot: SnapshotInfo): Promise<void> {
-    if (this.#newest?.id === snapshot.id) return this.#newest.tried
-    const tried = this.#running.then(() => this.#try(snapshot, 0))
-    this.#newest = { id: snapshot.id, tried }
-    this.#running = tried
-    return tried
+    if (this.#newest?.id === snapshot.id) return this.#newest.attempted
+    const attempted = this.#running.then(() => this.#attempt(snapshot, 0))
+    this.#newest = { id: snapshot.id, attempted }
+    this.#running = attempted
+    return attempted
   }
 
-  /** Gives up what runs and what waits. */
+  /** Cancels the running copy and all retries. */
   close(): void {
     this.#stop.abort()
   }
 
-  async #try(snapshot: SnapshotInfo, failures: number): Promise<void> {
+  async #attempt(snapshot: SnapshotInfo, failures: number): Promise<void> {
     const { signal } = this.#stop
     const replaced = failures > 0 && this.#newest?.id !== snapshot.id
     if (signal.aborted || replaced) return
@@ -108,17 +108,17 @@ export class SnapshotCopies {
       const error = asError(thrown, this.#target.kind).toJSON()
       const consecutiveFailures = this.#status.consecutiveFailures + 1
       this.#status = { ...this.#status, lastAttempt, lastError: error, consecutiveFailures }
-      if (failures < this.#source.retries) this.#later(snapshot, failures)
+      if (failures < this.#source.retries) this.#scheduleRetry(snapshot, failures)
       else this.#source.tell({ state: 'not_copied', target: this.#target.kind, snapshot, error })
     }
   }
 
-  /** Twice the pause each time, and up to half of it more, so that many databases don't come back at once. */
-  #later(snapshot: SnapshotInfo, failures: number): void {
-    const pause = Math.min(this.#source.backoffMs * 2 ** failures, longestBackoffMs) * (1 + Math.random() / 2)
+  /** Retries after a delay that doubles each time, plus up to half of it at random, so that many clients don't retry at once. */
+  #scheduleRetry(snapshot: SnapshotInfo, failures: number): void {
+    const delay = Math.min(this.#source.backoffMs * 2 ** failures, longestBackoffMs) * (1 + Math.random() / 2)
     const timer = setTimeout(() => {
-      this.#running = this.#running.then(() => this.#try(snapshot, failures + 1))
-    }, pause)
+      this.#running = this.#running.then(() => this.#attempt(snapshot, failures + 1))
+    }, delay)
     this.#stop.signal.addEventListener('abort', () => clearTimeout(timer))
   }
 
@@ -132,18 +132,18 @@ export class SnapshotCopies {
   }
 }
 
-/** What a target threw, as ours: the browser's errors say little by themselves. */
+/** Turns the error of a target into a {@link TidelockError} with a hint: the browser's own errors say little. */
 function asError(thrown: unknown, kind: string): TidelockError {
   if (isTidelockError(thrown)) return thrown
   if (!(thrown instanceof Error)) return toTidelockError(thrown)
   const full = thrown.name === 'QuotaExceededError'
   const code = full ? 'storage_quota_exceeded' : kind === 'upload' ? 'sync_network' : 'storage_unavailable'
   const cause = new Secrets().maskError(thrown)
-  return new TidelockError(code, `The copy of a snapshot failed: ${cause.message}`, {
+  return new TidelockError(code, `Copying a snapshot failed: ${cause.message}`, {
     cause,
     hint:
       thrown.name === 'NotAllowedError'
-        ? 'The user has to allow writing to the folder again: call requestPermission on its handle after a click'
-        : 'It is tried again with the next snapshot; the snapshot itself is stored',
+        ? 'The user must allow writing to the folder again: call requestPermission on its handle after a click'
+        : 'The next snapshot is copied again; the snapshot itself is stored',
   })
 }

@@ -5,12 +5,12 @@ import type { CoreSnapshotFile } from '../engine/core.js'
 import { type FileEncryption, isEncrypted } from './file-encryption.js'
 
 const types = { sqlite: 'application/vnd.sqlite3', sql: 'application/sql' }
-/** SQL text is longer than the database that it makes. */
+/** The largest ratio of SQL text to the size of its database. */
 const textRatio = 8
-/** Of a longer SQL text wasm memory would not hold what importing it takes. */
-const mostText = 2 ** 30
+/** The longest SQL text, in bytes: wasm memory can't hold what importing a longer one needs. */
+const maxTextBytes = 2 ** 30
 
-/** The name of a snapshot's file. */
+/** Returns the name of a snapshot's file. */
 export function fileName(
   { createdAt, id }: CoreSnapshotFile['snapshot'],
   format: 'sqlite' | 'sql',
@@ -20,7 +20,7 @@ export function fileName(
   return `backup-${createdAt}-${id}.${format}${compressed ? '.gz' : ''}${encrypted ? '.enc' : ''}`
 }
 
-/** A snapshot as the file that a user keeps: compressed first, since what is encrypted can't be compressed any more. */
+/** Makes the file of a snapshot. Compresses before it encrypts, because encrypted bytes don't compress. */
 export async function toFile(
   snapshot: CoreSnapshotFile['snapshot'],
   pieces: CoreSnapshotFile['pieces'],
@@ -43,7 +43,7 @@ export async function toFile(
   return typeof File === 'function' ? new File([data], name, { type }) : new Blob([data], { type })
 }
 
-/** The `.sqlite` file or SQL text in a file that a user brings, whatever its name. */
+/** Returns the `.sqlite` file or SQL text in a user's file, decrypted and decompressed. Its contents decide, not its name. */
 export async function fromFile(
   file: unknown,
   encryption: FileEncryption | undefined,
@@ -54,14 +54,14 @@ export async function fromFile(
     const { decryptFile } = await cipher()
     bytes = await decryptFile(bytes, encryption)
   }
-  return isGzip(bytes) ? gunzip(bytes, (start) => mostBytes(start, maxBytes)) : bytes
+  return isGzip(bytes) ? gunzip(bytes, (start) => maxFileBytes(start, maxBytes)) : bytes
 }
 
-/** How many bytes a file that begins so may have. Throws `snapshot_corrupt` when it is neither a database nor a text. */
-function mostBytes(start: Uint8Array, maxBytes: number): number {
+/** Returns the largest size of a file, by its first bytes. Throws `snapshot_corrupt` when they are neither of a database nor of text. */
+function maxFileBytes(start: Uint8Array, maxBytes: number): number {
   if (new TextDecoder().decode(start.subarray(0, 16)) === 'SQLite format 3\0') return maxBytes
-  if (!start.includes(0)) return Math.min(maxBytes * textRatio, mostText)
-  throw new TidelockError('snapshot_corrupt', 'The compressed file holds neither a SQLite database nor SQL text', {
+  if (!start.includes(0)) return Math.min(maxBytes * textRatio, maxTextBytes)
+  throw new TidelockError('snapshot_corrupt', 'The compressed file contains neither a SQLite database nor SQL text', {
     hint: 'Check where it comes from; nothing has changed',
   })
 }

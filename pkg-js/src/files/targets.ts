@@ -6,42 +6,44 @@ import type { FileEncryption } from './file-encryption.js'
 import { SnapshotTarget } from './snapshot-copies.js'
 import type { SnapshotFile } from './snapshot-info.js'
 
-/** What {@link directoryTarget} and {@link uploadTarget} have in common. */
+/** The common options of {@link directoryTarget} and {@link uploadTarget}. */
 export interface TargetOptions {
   /**
-   * What the files are encrypted with. Those of an encrypted database are by default encrypted with its own passphrase or key.
-   * {@link Snapshots.import} wants the same.
+   * The secret that encrypts the copies, and that {@link Snapshots.import} needs.
+   * @default the secret of the database, if it is encrypted
    */
   readonly encrypt?: FileEncryption | undefined
 }
 
-/** What {@link directoryTarget} may be told. */
+/** Options of {@link directoryTarget}. */
 export interface DirectoryTargetOptions extends TargetOptions {
   /**
-   * How many files the folder keeps: older ones named `backup-…` are deleted after each copy, so let it be the folder of one database.
-   * By default all stay.
+   * How many files the folder keeps. Older files named `backup-…` are deleted after each copy, so use one folder for each database.
+   * @default all
    */
   readonly keep?: number | undefined
 }
 
-/** What {@link uploadTarget} needs. */
+/** Options of {@link uploadTarget}. */
 export interface UploadTargetOptions extends TargetOptions {
   /**
-   * Where that file goes: a URL that takes a `PUT`, signed for it. Asked for anew each time, also when a copy is tried again. A
-   * redirect fails the copy.
+   * Returns the signed URL to which the file is sent by `PUT`. Called before each attempt, retries included. A redirect fails the copy.
    */
   readonly url: (file: SnapshotFile) => string | URL | Promise<string | URL>
-  /** Sent along with each. */
+  /** Headers of each upload. */
   readonly headers?: Readonly<Record<string, string>> | undefined
-  /** Instead of the global `fetch`. */
+  /**
+   * The function that sends the upload.
+   * @default the global `fetch`
+   */
   readonly fetch?: typeof fetch | undefined
 }
 
 /**
- * Copies each snapshot taken by hand or on time into a folder: one of the origin's private file system (OPFS), or one that the user
- * picked. A copy is there whole or not at all. In the file's name `:` is written `-`, which not all systems allow.
+ * Copies each manual or scheduled snapshot into a folder: one of the origin private file system (OPFS), or one that the user picked. A copy
+ * is written whole or not at all. In its name `:` becomes `-`, because some systems don't allow `:`.
  *
- * Throws `invalid_argument` for anything that is no `FileSystemDirectoryHandle`.
+ * Throws `invalid_argument` when `directory` isn't a `FileSystemDirectoryHandle`.
  *
  * @example
  * ```ts
@@ -60,9 +62,9 @@ export function directoryTarget(
 }
 
 /**
- * Uploads each snapshot taken by hand or on time by `PUT` to a signed URL of S3, GCS, Supabase Storage and the like.
+ * Uploads each manual or scheduled snapshot by `PUT` to a signed URL, for example of S3, GCS or Supabase Storage.
  *
- * Throws `invalid_argument` without a function `url`.
+ * Throws `invalid_argument` when `url` isn't a function.
  *
  * @example
  * ```ts
@@ -75,11 +77,11 @@ export function uploadTarget(options: UploadTargetOptions): SnapshotTarget {
   return new UploadTarget(options)
 }
 
-/** What a storage answers is short; of more nothing is read. */
+/** The longest response to an upload that is read, in bytes. */
 const longestAnswer = 1_048_576
 
-/** Only these are deleted for `keep`. */
-const ours = /^backup-.+-[^-]+\.(sqlite|sql)(\.gz)?(\.enc)?$/
+/** The names of the files that `keep` may delete. */
+const backupName = /^backup-.+-[^-]+\.(sqlite|sql)(\.gz)?(\.enc)?$/
 
 class DirectoryTarget extends SnapshotTarget {
   readonly kind = 'directory'
@@ -89,7 +91,7 @@ class DirectoryTarget extends SnapshotTarget {
   constructor(directory: FileSystemDirectoryHandle, options?: DirectoryTargetOptions) {
     const { encrypt, keep } = checkObject('The options of directoryTarget', options, ['encrypt', 'keep'])
     super(encrypt)
-    // Not by instanceof: a handle from another frame is one as well.
+    // instanceof is false for a handle of another frame.
     if (directory?.kind !== 'directory' || typeof directory.getFileHandle !== 'function')
       throw invalid('directoryTarget needs a FileSystemDirectoryHandle', {
         hint: 'await navigator.storage.getDirectory(), or await showDirectoryPicker()',
@@ -100,7 +102,7 @@ class DirectoryTarget extends SnapshotTarget {
 
   async write({ name }: SnapshotFile, bytes: Blob, signal: AbortSignal): Promise<void> {
     const handle = await this.#directory.getFileHandle(name.replaceAll(':', '-'), { create: true })
-    // What is written lies beside the file until it is closed: a page that dies leaves no half of one.
+    // The browser writes to a temporary file until close: a page that dies leaves no partial copy.
     const writable = await handle.createWritable()
     await bytes.stream().pipeTo(writable, { signal })
     await this.#prune()
@@ -109,8 +111,8 @@ class DirectoryTarget extends SnapshotTarget {
   async #prune(): Promise<void> {
     if (this.#keep === undefined) return
     const names: string[] = []
-    for await (const name of this.#directory.keys()) if (ours.test(name)) names.push(name)
-    // The time comes first in a name, so that the order of the names is that of the times.
+    for await (const name of this.#directory.keys()) if (backupName.test(name)) names.push(name)
+    // Names begin with the time, so their order is the order of the times.
     for (const name of names.sort().slice(0, -this.#keep)) await this.#directory.removeEntry(name)
   }
 }
@@ -143,11 +145,11 @@ class UploadTarget extends SnapshotTarget {
     if (isOk(answer)) return
     const moved = movedError(`The upload of ${file.name}`, 'url', answer)
     if (moved !== undefined) throw moved
-    // A signed URL is a secret: it isn't part of the error, whoever says it.
+    // A signed URL is a secret: mask it, since the response may quote it.
     const said = new Secrets(headers, String(url)).mask(new TextDecoder().decode(answer.body ?? undefined))
     throw new TidelockError('sync_rejected', `The upload of ${file.name} was answered with status ${answer.status}`, {
       details: { status: answer.status, body: said.slice(0, 500) },
-      hint: 'Look at what the storage answered in details.body; a signed URL is good for one file and for a short time',
+      hint: 'details.body is the response of the storage; a signed URL is valid for one file and for a short time',
     })
   }
 }

@@ -4,16 +4,16 @@ import { invalid, type TidelockError } from '../base/errors.js'
 import { bytesOfPassphrase, webCrypto } from '../base/web-crypto.js'
 
 /**
- * A key of sensitive columns: 32 random bytes, a `CryptoKey` of 256 bits that may be exported, or a passphrase with a salt, from which
- * PBKDF2-HMAC-SHA256 makes one in 600,000 rounds. Each gives the same key wherever it is used again, in other languages, too. A salt has
- * at least 8 bytes, or characters, and should be another one for each user, as their id: passphrases can't be tried on all at once then.
+ * A key for sensitive columns: 32 random bytes, an extractable `CryptoKey` of 256 bits, or a passphrase with a salt, from which
+ * PBKDF2-HMAC-SHA256 derives the key in 600,000 rounds. The same input gives the same key everywhere, also in other languages. The salt has
+ * at least 8 bytes and should differ for each user, such as the user's id: then an attacker must guess each user's passphrase separately.
  */
 export type ColumnKey = CryptoKey | Uint8Array | { readonly passphrase: string; readonly salt: string | Uint8Array }
 
 const keyBytes = 32
-const leastSaltBytes = 8
+const minSaltBytes = 8
 
-/** Throws what {@link columnKeys} rejects with. */
+/** Checks the option `columnKey`. Throws the errors of {@link columnKeys}. */
 function check(option: unknown): void {
   const keys = listed(option)
   if (keys.length === 0) throw wrong('columnKey needs at least one key')
@@ -25,16 +25,16 @@ function check(option: unknown): void {
     if (isA(key, 'CryptoKey')) {
       if (key.type !== 'secret' || !key.extractable)
         throw wrong(
-          'columnKey must be a CryptoKey that may be exported: SQL functions are synchronous, and WebCrypto is not',
-          'Make it with extractable: true, or give its bytes. The option encryption takes any CryptoKey, for all that is stored here',
+          'columnKey must be an extractable CryptoKey: SQL functions are synchronous, and WebCrypto is not',
+          'Make it with extractable: true, or pass its bytes. The option encryption accepts any CryptoKey and encrypts all stored data',
         )
     } else {
       const { passphrase, salt } = checkObject('columnKey', key, ['passphrase', 'salt'])
       checkString('columnKey.passphrase', passphrase)
-      if ((typeof salt !== 'string' && !isA(salt, 'Uint8Array')) || bytesOf(salt).length < leastSaltBytes)
+      if ((typeof salt !== 'string' && !isA(salt, 'Uint8Array')) || bytesOf(salt).length < minSaltBytes)
         throw wrong(
-          `columnKey.salt must be a string or a Uint8Array of at least ${leastSaltBytes} bytes`,
-          'The same one on each device and on each server that is to read the columns, and another one for each user',
+          `columnKey.salt must be a string or a Uint8Array of at least ${minSaltBytes} bytes`,
+          'Use the same salt on every device and server that reads the columns, and another one for each user',
         )
     }
     webCrypto('A Uint8Array as columnKey needs none')
@@ -42,8 +42,8 @@ function check(option: unknown): void {
 }
 
 /**
- * The keys of the option `columnKey`, 32 bytes each: copies. Rejects with `invalid_argument`, and with `unsupported_environment` where
- * there is no WebCrypto for a passphrase or a CryptoKey.
+ * Returns copies of the keys of the option `columnKey`, 32 bytes each. Rejects with `invalid_argument`, and with `unsupported_environment`
+ * for a passphrase or a CryptoKey without WebCrypto.
  */
 export async function columnKeys(option: ColumnKey | readonly ColumnKey[]): Promise<Uint8Array[]> {
   check(option)
@@ -63,7 +63,7 @@ async function exported(key: CryptoKey): Promise<Uint8Array> {
   try {
     return new Uint8Array(await crypto.subtle.exportKey('raw', key))
   } catch (cause) {
-    throw wrong('columnKey is a CryptoKey that gives no bytes', randomKey, cause)
+    throw wrong('columnKey is a CryptoKey that cannot be exported', randomKey, cause)
   }
 }
 

@@ -5,30 +5,31 @@ import type { SqlResultValue, SqlValue } from '../base/values.js'
 import { plainValue } from '../engine/codec/pack.js'
 import type { CoreClass, CoreFunction } from '../engine/core.js'
 
-/** What a function may give: a value as a parameter can be; undefined is NULL. */
+/** The result of an SQL function: any value that a parameter can have; undefined is NULL. */
 export type FunctionResult = SqlValue | undefined
 
 /** How SQLite may use a function. */
 export interface FunctionOptions {
   /**
-   * The same arguments always give the same result. Indexes, generated columns and partial indexes take only such functions.
+   * Whether the same arguments always give the same result. Indexes, generated columns and partial indexes need such functions.
    * @default false
    */
   readonly deterministic?: boolean | undefined
   /**
-   * Only statements may call it: no view, trigger, index, default or check of the schema, as an imported file may bring along.
+   * Whether only statements may call the function, and no view, trigger, index, default or check of the schema: these can come from an
+   * imported file.
    * @default false
    */
   readonly directOnly?: boolean | undefined
 }
 
-/** A function of the values of one row, which come as in results. */
+/** A function of the values of one row. The values have the form that they have in results. */
 export type ScalarFunction = (...values: SqlResultValue[]) => FunctionResult
 
 /**
- * A function of many rows: `start` makes the state of a group, `step` gets it with the values of each row and gives the next state (or
- * changes it and gives nothing), `finish` makes the result of it. With `inverse`, which takes back the row that came first, it also
- * works in windows that move.
+ * A function of many rows. `start` returns the initial state of a group. `step` receives the state and the values of a row, and returns the
+ * next state, or changes the state and returns nothing. `finish` returns the result. With `inverse`, which removes the oldest row from the
+ * state, the function also works in moving windows.
  */
 // biome-ignore lint/suspicious/noExplicitAny: the state is the function's own
 export interface AggregateFunction<State = any> extends FunctionOptions {
@@ -40,13 +41,14 @@ export interface AggregateFunction<State = any> extends FunctionOptions {
   inverse?(state: State, ...values: SqlResultValue[]): State | void
 }
 
-/** Compares two texts: less than 0 when the first comes first, 0 when they are equal, else more than 0. */
+/** Compares two texts. Returns less than 0 when `one` comes first, 0 when they are equal, else more than 0. */
 export type Collation = (one: string, other: string) => number
 
 /**
- * SQL functions and collations by their names in SQL. They are called with any number of values, and must not be asynchronous: calls of the
- * database that one makes run when its statement is over. One by the name of a function of SQLite's takes its place, everywhere. What one throws fails the statement with `sqlite_error` (`details.function`, and the thrown as `cause`); thrown by a
- * collation in a write, it rolls back the transaction.
+ * SQL functions and collations by their names in SQL. A function is called with any number of values and must be synchronous; calls on the
+ * database inside it run after its statement. A function with the name of one of SQLite's replaces it everywhere. When a function throws,
+ * the statement fails with `sqlite_error` (`details.function`, and the thrown value as `cause`); when a collation throws in a write, the
+ * transaction is rolled back.
  *
  * @example
  * ```ts
@@ -69,14 +71,14 @@ export interface SqlFunctions {
 }
 
 /**
- * A module that exports `scalar`, `aggregate` and `collation`, by these names or in one object as its default. It is imported where SQLite
- * runs.
+ * A module that exports `scalar`, `aggregate` and `collation`, by these names or as one default object. It is imported in the thread of
+ * SQLite.
  */
 export interface FunctionsModule {
   readonly module: URL
 }
 
-/** Where the functions of a database come from: their module's address, or functions of this thread. */
+/** The source of a database's functions: the URL of their module, or the functions themselves. */
 export type FunctionsSource = string | SqlFunctions
 
 const phase = { call: 0, step: 1, inverse: 2, value: 3, finish: 4 } as const
@@ -88,7 +90,7 @@ interface Defined extends CoreFunction {
   readonly collation?: Collation
 }
 
-/** Checks the option `functions`. Fails with `invalid_argument`, and where functions can't go with `unsupported_environment`. */
+/** Checks the option `functions`. Throws `invalid_argument`, or `unsupported_environment` for closures with `thread: 'worker'`. */
 export function checkFunctions(functions: unknown, thread: unknown): FunctionsSource {
   const module = (functions as Partial<FunctionsModule> | null)?.module
   if (module !== undefined) {
@@ -101,13 +103,13 @@ export function checkFunctions(functions: unknown, thread: unknown): FunctionsSo
   }
   define(functions)
   if (thread !== 'worker') return functions as SqlFunctions
-  throw new TidelockError('unsupported_environment', "functions can't be taken to thread 'worker'", {
+  throw new TidelockError('unsupported_environment', "functions can't be passed to thread 'worker'", {
     details: { option: 'functions' },
-    hint: "Put them into a module of their own, and give its place: functions: { module: new URL('./functions.js', import.meta.url) }",
+    hint: "Put them into a module of their own and pass its URL: functions: { module: new URL('./functions.js', import.meta.url) }",
   })
 }
 
-/** The functions of a source. Rejects with `invalid_argument` when its module can't be imported, or exports something else. */
+/** Loads the functions of a source. Rejects with `invalid_argument` when the module can't be imported or has other exports. */
 export async function loadFunctions(source: FunctionsSource): Promise<UserFunctions> {
   if (typeof source !== 'string') return new UserFunctions(define(source))
   let module: { readonly default?: unknown } & SqlFunctions
@@ -115,7 +117,7 @@ export async function loadFunctions(source: FunctionsSource): Promise<UserFuncti
     module = await import(/* @vite-ignore */ /* webpackIgnore: true */ source)
   } catch (cause) {
     throw invalid(`The module of functions could not be imported: ${source}`, {
-      hint: 'It is loaded where the engine runs: it must be served, and import nothing that only a page has',
+      hint: 'It is imported in the thread of SQLite: it must be served, and must not need a page',
       details: { option: 'functions.module' },
       cause,
     })
@@ -125,7 +127,7 @@ export async function loadFunctions(source: FunctionsSource): Promise<UserFuncti
   return new UserFunctions(define(Object.fromEntries(Object.entries(given).filter(([, some]) => some !== undefined))))
 }
 
-/** The list of what is defined, checked. */
+/** Checks functions and returns them as a list. */
 function define(functions: unknown): Defined[] {
   const { scalar, aggregate, collation } = checkObject('functions', functions, ['scalar', 'aggregate', 'collation'])
   const list: Defined[] = []
@@ -178,22 +180,22 @@ function checkTraits(option: string, { deterministic, directOnly }: FunctionOpti
   }
 }
 
-/** The functions of one database, as its engine calls them. */
+/** The functions of one database, called by its engine. */
 export class UserFunctions {
-  /** Whether one of them runs: its database must not be used. */
+  /** Whether a function is running: meanwhile the database must not be used. */
   running = false
   readonly #defined: readonly Defined[]
-  /** The states of the groups that are being gone through. */
+  /** The states of the running aggregations. */
   readonly #states = new Map<number, unknown>()
   #lastState = 0
-  /** What one of them threw last; wasm carries on only its text. */
+  /** The last thrown value: wasm forwards only its text. */
   #thrown: { readonly error: unknown } | undefined
 
   constructor(defined: readonly Defined[]) {
     this.#defined = defined
   }
 
-  /** Throws `invalid_argument` when one has a name that an option defines. */
+  /** Throws `invalid_argument` when a function has a name that is reserved for an option. */
   leaveTo(option: string, names: readonly string[]): void {
     const taken = this.#defined.find(
       ({ name, kind: of }) => of !== kind.collation && names.includes(name.toLowerCase()),
@@ -205,7 +207,7 @@ export class UserFunctions {
     })
   }
 
-  /** Gives them to an instance, before it opens anything. */
+  /** Registers the functions with an instance, before it opens a database. */
   async addTo(Core: CoreClass, integers: 'auto' | 'bigint' | 'number'): Promise<void> {
     const plain = this.#defined.map(({ name, kind, deterministic, directOnly }) => ({
       name,
@@ -216,7 +218,7 @@ export class UserFunctions {
     await Core.addFunctions(plain, this, integers)
   }
 
-  /** Called by the engine: a scalar function, or a phase of an aggregate. */
+  /** Calls a scalar function, or a phase of an aggregate. */
   call(which: number, now: number, state: number, values: SqlResultValue[]): unknown {
     return this.#run(() => {
       const { scalar, aggregate } = this.#defined[which] as Defined
@@ -225,16 +227,16 @@ export class UserFunctions {
     })
   }
 
-  /** Called by the engine: a collation. */
+  /** Calls a collation. */
   compare(which: number, one: string, other: string): number {
     return this.#run(() => {
       const order = (this.#defined[which] as Defined).collation?.(one, other)
-      if (typeof order !== 'number' || Number.isNaN(order)) throw new TypeError('A collation must give a number')
+      if (typeof order !== 'number' || Number.isNaN(order)) throw new TypeError('A collation must return a number')
       return order
     })
   }
 
-  /** Gives the error of a statement what the function threw, as the cause. */
+  /** Adds the thrown value to the error of a statement, as its cause. */
   refine(error: TidelockError): TidelockError {
     const thrown = this.#thrown
     if (thrown === undefined || !/the SQL (function|collation) .* failed/is.test(error.message)) return error
@@ -257,7 +259,7 @@ export class UserFunctions {
 
   #aggregate(functions: AggregateFunction, now: number, given: number, values: SqlResultValue[]): unknown {
     const state = given === 0 ? notPromise(functions.start()) : this.#states.get(given)
-    // A failure, of this too, ends the group: nothing more is asked of it.
+    // Any failure ends the group, so the state is removed first and set again after success.
     this.#states.delete(given)
     if (now === phase.finish) return asValue(functions.finish(state))
     const number = given === 0 ? this.#nextState() : given
@@ -278,18 +280,18 @@ export class UserFunctions {
   }
 }
 
-/** What the engine takes of what a function gave. */
+/** Converts the result of a function into a value of the engine. Throws a TypeError for results that can't be stored. */
 function asValue(given: FunctionResult): null | number | bigint | string | Uint8Array {
   const value = notPromise(given) === undefined ? null : plainValue(given)
   if (value !== undefined) return value
   throw new TypeError(
-    'An SQL function must give null, a boolean, a finite number, a bigint of 64 bits, a string, a Uint8Array, an ArrayBuffer or a valid Date',
+    'An SQL function must return null, a boolean, a finite number, a bigint of 64 bits, a string, a Uint8Array, an ArrayBuffer or a valid Date',
   )
 }
 
 function notPromise<T>(given: T): T {
   if (typeof (given as PromiseLike<unknown> | undefined)?.then !== 'function') return given
-  // Nobody else waits for it.
+  // The promise is dropped, so its rejection must not become an unhandled one.
   Promise.resolve(given).catch(() => {})
-  throw new TypeError('An SQL function must not be asynchronous: it gave a promise')
+  throw new TypeError('An SQL function must not be asynchronous: it returned a promise')
 }

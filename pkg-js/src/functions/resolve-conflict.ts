@@ -4,8 +4,8 @@ import { plainValue } from '../engine/codec/pack.js'
 import type { Conflict, RemoteOptions } from '../remote/remote-options.js'
 
 /**
- * Has the user's function decide about a conflict. Gives the row as JSON text with every digit, blobs as `{"b":"hex"}`; null: the
- * row goes. Rejects with what the function throws, and with `invalid_argument` when it gives something else than a row or null.
+ * Calls the user's conflict function. Returns the row as JSON text with every digit, blobs as `{"b":"hex"}`; null deletes the row. Rejects
+ * with the error that the function throws, and with `invalid_argument` when it returns neither a row nor null.
  */
 export async function resolveConflict(remote: RemoteOptions | undefined, conflict: Conflict): Promise<string | null> {
   const table = remote?.tables.find((one) => typeof one !== 'string' && one.table === conflict.table)
@@ -31,14 +31,14 @@ function encode(column: string, given: unknown): string {
     case 'string':
       return JSON.stringify(value)
     case 'number':
-      // A number beyond 2^53 is a double, not an integer.
+      // A number beyond 2^53 must stay a double in JSON.
       return !Number.isInteger(value) || Number.isSafeInteger(value) || String(value).includes('e')
         ? String(value)
         : `${value}.0`
     case 'object':
       return value === null ? 'null' : `{"b":"${hex(value)}"}`
   }
-  throw invalid(`The conflict function gave a value for ${column} that can't be stored`, {
-    hint: 'Values are null, boolean, number, bigint, string, bytes and Date',
+  throw invalid(`The conflict function returned a value for ${column} that can't be stored`, {
+    hint: 'Values are null, boolean, number, bigint, string, bytes or Date',
   })
 }

@@ -12,55 +12,55 @@ import type { ReadOnlyFiles } from '../node/read-only.js'
 import type { OpenOptions } from '../options/options.js'
 import type { Conflict } from '../remote/remote-options.js'
 import { request } from '../remote/request.js'
+import type { DatabaseClient, EngineCallbacks } from './database-client.js'
 import type { Instance } from './instance.js'
-import type { LocalUser, User } from './user.js'
 
-/** What {@link Bridge} hands on as it is. */
-export interface Opening extends Pick<OpenOptions, 'signal' | 'encryption'> {
+/** The options that {@link Bridge} passes to the instance unchanged. */
+export interface BridgeOptions extends Pick<OpenOptions, 'signal' | 'encryption'> {
   readonly functions?: FunctionsSource | undefined
   /** The keys of sensitive columns, 32 bytes each. */
   readonly columnKeys?: readonly Uint8Array[] | undefined
 }
 
-/** Opens an instance for a user in this very thread. Rejects with a {@link TidelockError}. */
+/** Opens an instance in the thread that called `open`. Rejects with a {@link TidelockError}. */
 export async function openHere(
   bridge: Bridge,
   checked: CoreOptions,
-  user: LocalUser,
+  client: DatabaseClient,
   instance: Instance,
   folder?: FolderFiles | ReadOnlyFiles,
 ): Promise<void> {
   const connect = (core: Core, options: CallsOptions) => {
     const calls = new Calls(core, new Statements(core, instance.memory, options.integers), options)
-    user.connect(calls)
+    client.connect(calls)
     return calls
   }
-  const calls = await bridge.open(instance, user.callsOptions(checked), connect, folder)
-  user.opened(checked, calls)
+  const calls = await bridge.open(instance, client.callsOptions(checked), connect, folder)
+  client.opened(checked, calls)
 }
 
 /**
- * Joins one wasm instance with its user: the opening, what the instance calls back from then on, and its end, also by a trap, after which
- * it can't give back its lock by itself.
+ * Connects one wasm instance with the thread that called `open`: opens it, serves its callbacks, and ends it. After a trap, the bridge
+ * releases the lock, which the instance can't do then.
  */
 export class Bridge {
   readonly #checked: CoreOptions
-  readonly #opening: Opening
-  readonly #user: User
+  readonly #opening: BridgeOptions
+  readonly #callbacks: EngineCallbacks
   #calls: Calls | undefined
   #release: (() => void) | undefined
   #trap: TidelockError | undefined
   readonly #waiting = new Waiting()
 
-  constructor(checked: CoreOptions, opening: Opening, user: User) {
+  constructor(checked: CoreOptions, opening: BridgeOptions, callbacks: EngineCallbacks) {
     this.#checked = checked
     this.#opening = opening
-    this.#user = user
+    this.#callbacks = callbacks
   }
 
   /**
-   * Opens the instance, over the folder if one is given; what it took it gives back when it fails. `connect` makes the calls, which
-   * migrations that are functions need before the end of the opening. Rejects with a {@link TidelockError}.
+   * Opens the instance, over the folder if one is given. A failed opening releases its lock and folder. `connect` creates the {@link Calls},
+   * which migrations that are functions need before the opening ends. Rejects with a {@link TidelockError}.
    */
   async open<T extends Calls>(
     instance: Instance,
@@ -75,7 +75,7 @@ export class Bridge {
       const functions = await this.#addFunctions(instance)
       if (functions !== undefined)
         options = { ...options, functions, refine: (error) => given.refine(functions.refine(error)) }
-      // Before anything is taken or made.
+      // Before anything is locked or created.
       if (remote !== undefined) await this.#unlessTrapped(Core.checkRemote(remote))
       if (folder !== undefined) this.#release = () => folder.abandon()
       const host = this.#host(instance)
@@ -91,11 +91,11 @@ export class Bridge {
       const { audit } = checked
       if (audit !== undefined) await calls.guard(calls.sync(() => core.audit(audit)))
       await this.#plantSeed(core, calls)
-      // In a second step, so that migrations that are functions find the calls that they need.
+      // In a second step, because migrations that are functions need `calls`.
       await calls.guard(calls.sync(() => core.start()))
       if (audit !== undefined) {
         for (const table of await calls.guard(calls.sync(() => core.auditMissing())))
-          calls.warn('audit_table_missing', `The table '${table}' is to be audited, and doesn't exist`)
+          calls.warn('audit_table_missing', `The audited table '${table}' doesn't exist`)
       }
       return calls
     } catch (error) {
@@ -103,7 +103,7 @@ export class Bridge {
     }
   }
 
-  /** SQL functions, those of the columns and the user's: in the instance before anything else. Gives the user's. */
+  /** Adds the SQL functions of encrypted columns and of the user, before any connection opens; returns the user's. */
   async #addFunctions({ Core }: Instance): Promise<UserFunctions | undefined> {
     const { functions: source, columnKeys } = this.#opening
     let functions: UserFunctions | undefined
@@ -119,9 +119,9 @@ export class Bridge {
     return functions
   }
 
-  /** Has the instance mend a stored database, in the folder if one is given. Rejects with a {@link TidelockError}. */
+  /** Recovers a stored database, in the folder if one is given. Rejects with a {@link TidelockError}. */
   recover(instance: Instance, from: string | undefined, folder?: FolderFiles | ReadOnlyFiles): Promise<unknown> {
-    return this.#asked(async () => {
+    return this.#converted(async () => {
       await this.#addFunctions(instance)
       const host = this.#host(instance)
       const { Core } = instance
@@ -131,60 +131,60 @@ export class Bridge {
     })
   }
 
-  /** Has the instance look at the database of a folder. Rejects with a {@link TidelockError}. */
+  /** Reads what is known of the database in a folder without opening it. Rejects with a {@link TidelockError}. */
   storedIn(instance: Instance, folder: FolderFiles | ReadOnlyFiles): Promise<unknown> {
-    return this.#asked(async () => this.#unlessTrapped(instance.Core.storedInFolder(this.#host(instance), folder)))
+    return this.#converted(async () => this.#unlessTrapped(instance.Core.storedInFolder(this.#host(instance), folder)))
   }
 
-  /** Has the instance delete the database of a folder. Rejects with a {@link TidelockError}. */
+  /** Deletes the database of a folder. Rejects with a {@link TidelockError}. */
   deleteFolder(instance: Instance, folder: FolderFiles | ReadOnlyFiles): Promise<void> {
     this.#release = () => folder.abandon()
-    return this.#asked(async () =>
+    return this.#converted(async () =>
       this.#unlessTrapped(instance.Core.deleteFolder(this.#checked, this.#host(instance), folder)),
     )
   }
 
-  /** Has the instance ask a remote for its tables. Rejects with a {@link TidelockError}. */
+  /** Reads the tables of a remote. Rejects with a {@link TidelockError}. */
   schemaFromRemote(
     instance: Instance,
     remote: CoreRemoteOptions,
   ): Promise<{ readonly up: string; readonly down: string; readonly leftOut: readonly string[] }> {
-    return this.#asked(async () => {
+    return this.#converted(async () => {
       const asking = instance.Core.schemaFromRemote(remote, this.#host(instance))
       return (await this.#unlessTrapped(asking)) as { up: string; down: string; leftOut: string[] }
     })
   }
 
-  /** What the instance is asked for. Rejects with a {@link TidelockError}: of a trap, if that is why it fails. */
-  async #asked<T>(ask: () => Promise<T>): Promise<T> {
+  /** Converts what `work` throws into a {@link TidelockError}: that of the trap, if the instance has trapped. */
+  async #converted<T>(work: () => Promise<T>): Promise<T> {
     try {
-      return await ask()
+      return await work()
     } catch (error) {
       throw this.#trap ?? toTidelockError(error)
     }
   }
 
-  /** Settles as the instance's promise does, or rejects when the instance traps: its promises never settle then. */
+  /** Settles as the instance's promise does, or rejects when the instance traps, since its promises never settle then. */
   #unlessTrapped<T>(promise: Promise<T>): Promise<T> {
     if (this.#trap !== undefined) throw this.#trap
     return this.#waiting.until(Promise.resolve(promise), undefined, (error) => error)
   }
 
-  /** Gives a database without data its first. When that fails, nothing stays open. */
+  /** Imports the seed into a database without data. Closes the database when that fails. */
   async #plantSeed(core: Core, calls: Calls): Promise<void> {
-    if (this.#user.seed === undefined) return
+    if (this.#callbacks.seed === undefined) return
     try {
       if (!calls.sync(() => core.wantsSeed())) return
-      const bytes = await this.#user.seed()
+      const bytes = await this.#callbacks.seed()
       await calls.guard(calls.sync(() => core.seed(bytes)))
     } catch (error) {
-      // What went wrong first counts.
+      // The first error is the one to report.
       await calls.close().catch(() => {})
       throw error
     }
   }
 
-  /** The instance has trapped, now or while it opens: it can't give back its lock by itself any more. */
+  /** Ends a trapped instance, also during the opening: rejects its calls and releases its lock. */
   trapped(trap: TidelockError): void {
     this.#trap = trap
     this.#waiting.end(trap)
@@ -194,20 +194,20 @@ export class Bridge {
 
   #host(instance: Instance): Host {
     const { signal, encryption } = this.#opening
-    const user = this.#user
+    const callbacks = this.#callbacks
     return {
-      // Later: listeners may call the database, which must not enter the wasm instance while it is telling this.
-      emit: (event) => queueMicrotask(() => user.handle(event)),
+      // In a microtask: a listener may call the database, which must not re-enter the wasm instance.
+      emit: (event) => queueMicrotask(() => callbacks.handle(event)),
       locked: (release) => {
         this.#release = release
       },
       loadPart: (part) => instance.loadPart(part),
       addFts5: (connection) => instance.addFts5(connection),
-      migrate: (version, direction, ticket) => user.migrate(version, direction, ticket),
-      fetch: (url, asking) => (user.fetch === undefined ? request(url, asking) : user.fetch(url, asking)),
-      accessToken: () => user.accessToken(),
-      nextSnapshot: (after) => user.nextSnapshot(after),
-      resolveConflict: (conflict) => user.resolveConflict(conflict as Conflict),
+      migrate: (version, direction, permitId) => callbacks.migrate(version, direction, permitId),
+      fetch: (url, asking) => (callbacks.fetch === undefined ? request(url, asking) : callbacks.fetch(url, asking)),
+      accessToken: () => callbacks.accessToken(),
+      nextSnapshot: (after) => callbacks.nextSnapshot(after),
+      resolveConflict: (conflict) => callbacks.resolveConflict(conflict as Conflict),
       encryption,
       signal,
     }

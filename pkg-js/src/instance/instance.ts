@@ -5,21 +5,21 @@ import { isNode } from '../base/is-node.js'
 import type { CoreClass } from '../engine/core.js'
 import type { OpenOptions, WasmSource } from '../options/options.js'
 
-/** One wasm instance: memory and code of one database. */
+/** One wasm instance: the memory and code of one database. */
 export interface Instance {
   readonly Core: CoreClass
   readonly memory: WebAssembly.Memory
   /** Loads a part of the code. Rejects with `wasm_load_failed`. */
   loadPart(part: Part): Promise<void>
-  /** Gives FTS5, once loaded, to the SQLite connection at that address. */
+  /** Adds FTS5, once loaded, to the SQLite connection at that address. */
   addFts5(connection: number): void
 }
 
-// Compiled modules, one a source, shared by all databases of the page. A failed one is forgotten, so that it can be tried again.
+// Compiled modules by source, shared by all databases of the page. A failed one is removed, so that the next opening tries again.
 const byUrl = new Map<string, Promise<WebAssembly.Module>>()
 const byObject = new WeakMap<object, Promise<WebAssembly.Module>>()
 
-/** The compiled module of a source, by default the package's own. Rejects with `wasm_load_failed`. */
+/** Compiles the module of a source, by default the package's own. Rejects with `wasm_load_failed`. */
 export function loadModule(source: WasmSource | undefined): Promise<WebAssembly.Module> {
   if (isA(source, 'WebAssembly.Module')) return Promise.resolve(source)
   if (source === undefined || isA(source, 'URL')) {
@@ -31,8 +31,8 @@ export function loadModule(source: WasmSource | undefined): Promise<WebAssembly.
 }
 
 /**
- * Begins to load what an opening with these options needs, the core and its parts at once: they don't wait for each other. Who needs
- * one of them is told what went wrong with it.
+ * Starts loading the core and the parts that these options need, in parallel. Failures are ignored here: {@link loadModule} and
+ * {@link loadPart} reject with them.
  */
 export function beginToLoad(options: OpenOptions): void {
   const { wasm } = options
@@ -43,7 +43,7 @@ export function beginToLoad(options: OpenOptions): void {
   }
 }
 
-/** The parts that an opening with these options needs for certain. */
+/** Returns the parts that these options need for certain. */
 export function partsOf(options: OpenOptions): Part[] {
   const { migrations, remote, encryption, columnKey, storage, audit, functions, seed } = options
   const given = (...values: unknown[]) => values.some((value) => value !== undefined)
@@ -59,8 +59,8 @@ export function partsOf(options: OpenOptions): Part[] {
 }
 
 /**
- * An instance of its own over a compiled module; `partModule` gives the modules of its parts. When it traps, `onTrap` is told once,
- * by the error `internal`. Rejects with `wasm_load_failed` and `out_of_memory`.
+ * Instantiates a compiled module; `partModule` returns the modules of its parts. When the instance traps, `onTrap` is called once, with the
+ * error `internal`. Rejects with `wasm_load_failed` and `out_of_memory`.
  */
 export async function createDatabaseInstance(
   module: WebAssembly.Module,
@@ -79,7 +79,7 @@ export async function createDatabaseInstance(
   }
 }
 
-/** The same over the module that comes from `source`, with its parts. */
+/** Instantiates the module of a source, with its parts. Rejects with `wasm_load_failed`, `out_of_memory` and the signal's reason. */
 export async function startInstance(
   source: WasmSource | undefined,
   onTrap: (trap: TidelockError) => void,
@@ -91,8 +91,8 @@ export async function startInstance(
 }
 
 /**
- * The module of a part of a core, which came from `source`: from where bundlers put it, or from beside the core where that was given by
- * hand. Rejects with `wasm_load_failed`.
+ * Compiles a part of the core that came from `source`. A part lies where the bundler put it, or beside the core if `source` is an address.
+ * Rejects with `wasm_load_failed`.
  */
 export async function loadPart(
   part: Part,
@@ -104,7 +104,7 @@ export async function loadPart(
     try {
       const module = await moduleAt(url)
       if (buildOf(module) === buildOf(core)) return module
-      // It must not meet a core whose functions are others: what was deployed is newer than the page.
+      // After a deployment, the served part can be newer than the page, and its imports don't match this core.
       throw new Error(`${url} belongs to another build than the page`)
     } catch (error) {
       failure ??= error
@@ -150,7 +150,7 @@ function remember<K>(memo: Memo<K>, key: K, compile: () => Promise<WebAssembly.M
 
 async function compileUrl(url: URL): Promise<WebAssembly.Module> {
   if (url.protocol === 'file:') {
-    // Only Node reads files; the name is kept from bundlers, which would look for it in the browser.
+    // Only Node reads files. The variable hides the module from bundlers, which would resolve it for the browser.
     const fs = 'node:fs/promises'
     const { readFile } = (await import(/* @vite-ignore */ /* webpackIgnore: true */ fs)) as {
       readFile(url: URL): Promise<Uint8Array<ArrayBuffer>>
@@ -162,7 +162,7 @@ async function compileUrl(url: URL): Promise<WebAssembly.Module> {
 
 async function compileResponse(response: Response): Promise<WebAssembly.Module> {
   if (!response.ok) throw new Error(`${response.url} answered ${response.status}`)
-  // Streaming demands this exact type, which not every server sends.
+  // Streaming compilation requires this exact type, which not every server sends.
   const type = response.headers.get('content-type')?.split(';')[0]?.trim().toLowerCase()
   if (type === 'application/wasm' && typeof WebAssembly.compileStreaming === 'function')
     return WebAssembly.compileStreaming(response)

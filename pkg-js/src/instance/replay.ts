@@ -4,8 +4,8 @@ import { errorWith, isTidelockError } from '../base/errors.js'
 import type { OpenOptions } from '../options/options.js'
 
 /**
- * The file of an empty database in which the applied migrations of a history have run; undefined when none of them is a function, or when
- * they aren't those that are supplied: the engine runs scripts by itself, and says what is wrong with a history.
+ * Runs the applied migrations of a history in an empty scratch database and returns its file. Returns undefined when none of them is a
+ * function, or when the history differs from the supplied migrations: the engine replays scripts by itself, and reports a wrong history.
  *
  * Rejects with `migration_failed` (`details.scratch`), and as `open` does.
  */

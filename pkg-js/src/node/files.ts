@@ -9,30 +9,30 @@ export { databasesIn, holdsDatabase, removeFolders } from './folders.js'
 
 // A module of its own: only Node loads it, and only for `storage: 'file'`.
 
-/** The option of `open` by which the command line reads a folder without writing to it. */
+/** The internal option of `open` with which the command line reads a folder without writing to it. */
 const readOnly = Symbol.for('tidelock.readOnly')
 
-/** The files of a database's folder. */
+/** Returns the files of a database's folder; they are read-only with the internal option for it. */
 export function filesOf(folder: string, options: object): FolderFiles | ReadOnlyFiles {
   return readOnly in options ? new ReadOnlyFiles(new FolderFiles(folder, 'r')) : new FolderFiles(folder)
 }
 
-/** The files below one folder, and the processes of this machine, as the wasm module calls for them. */
+/** The files below one folder and the processes of this machine, called by the wasm module. */
 export class FolderFiles implements NodeFiles {
   readonly #folder: string
   readonly #mode: 'r' | 'r+'
-  /** The file that was written or read last stays open: it mostly is the next one, too. */
+  /** The file of the last call stays open, because the next call mostly uses it again. */
   #open: { readonly name: string; readonly file: number } | undefined
-  /** The lock file that is this one's, as long as it has not been given back. */
+  /** The lock file of this instance, until it is released. */
   #lock: string | undefined
 
-  /** `mode`: how files that are there are opened. */
+  /** `mode` is the flag with which existing files are opened. */
   constructor(folder: string, mode: 'r' | 'r+' = 'r+') {
     this.#folder = resolve(folder)
     this.#mode = mode
   }
 
-  /** Where a name lies: always below the folder, and never behind a symbolic link. */
+  /** Returns the path of a name. Throws for names outside of the folder and for symbolic links. */
   #path(name: string): string {
     let path = this.#folder
     if (name === '') return path
@@ -45,7 +45,7 @@ export class FolderFiles implements NodeFiles {
     return path
   }
 
-  /** The open file; undefined when there is none and none is to be made. */
+  /** Opens a file, or creates it with `make`; returns undefined for a missing file without `make`. */
   #file(name: string, make: boolean): number | undefined {
     if (this.#open?.name === name) return this.#open.file
     this.close()
@@ -83,7 +83,7 @@ export class FolderFiles implements NodeFiles {
   }
 
   size(name: string): number | undefined {
-    // Of the name, not of the open file, which somebody may have replaced.
+    // By name, because another process may have replaced the open file.
     return fs.lstatSync(this.#path(name), { throwIfNoEntry: false })?.size
   }
 
@@ -116,7 +116,7 @@ export class FolderFiles implements NodeFiles {
   }
 
   syncFolder(folder: string): void {
-    // Windows can't open a folder, and keeps its names safe by itself.
+    // Windows can't open a folder; its file systems log changes of names.
     if (process.platform === 'win32') return
     const opened = fs.openSync(folder === '..' ? join(this.#folder, folder) : this.#path(folder), 'r')
     try {
@@ -154,12 +154,12 @@ export class FolderFiles implements NodeFiles {
     this.#open = undefined
   }
 
-  /** Gives the lock back for an instance that has trapped: while this process lives, nobody else could. */
+  /** Releases the lock of an instance that trapped: other processes can't while this process lives. */
   abandon(): void {
     try {
       if (this.#lock !== undefined) this.truncate(this.#lock, 0)
     } catch {
-      // Somebody has removed the folder: there is no lock any more.
+      // The folder was removed, and the lock with it.
     }
     this.close()
   }
@@ -176,7 +176,7 @@ export class FolderFiles implements NodeFiles {
     if (process.platform !== 'linux') return isAlive(pid) ? '' : undefined
     const stat = procText(`${pid}/stat`)
     if (stat === undefined) return isAlive(pid) ? '' : undefined
-    // The name, in parentheses, may hold anything; the start is the 20th field behind it, the state the first.
+    // The name, in parentheses, may contain any character; after it, the first field is the state and the 20th the start time.
     const fields = stat
       .slice(stat.lastIndexOf(')') + 1)
       .trim()
@@ -186,7 +186,7 @@ export class FolderFiles implements NodeFiles {
   }
 }
 
-/** Fails as opening a symbolic link does, and so for each special file. */
+/** Throws ELOOP for symbolic links and special files. */
 function mustBePlain(path: string, about: fs.Kind): void {
   if (!about.isFile() && !about.isDirectory())
     throw Object.assign(new Error(`${path} is a symbolic link or a special file`), { code: 'ELOOP', path })
@@ -200,7 +200,7 @@ function procText(name: string): string | undefined {
   }
 }
 
-/** Whether a process of that number is there; one of another user can't be signalled, but is. */
+/** Returns whether a process exists. One of another user exists even though it can't be signalled. */
 function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0)

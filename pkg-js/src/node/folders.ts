@@ -1,18 +1,18 @@
 import * as fs from 'node:fs'
 import { basename, join, resolve } from 'node:path'
 
-// Databases in folders, as far as they are told without opening them. Only Node loads this, with `node-files.ts`.
+// Finds databases in folders without opening them. Only Node loads this, with `files.ts`.
 
 const ending = '.tidelock'
 
 /** A folder with a database. */
 export interface DatabaseFolder {
-  /** The name that `open` gives such a folder by default, else the folder's own. */
+  /** The database name, where the folder is the default folder of a name; otherwise the folder's own name. */
   readonly name: string
   readonly path: string
 }
 
-/** The databases in a folder, by name: itself, if it is one, else those next below it. Links aren't followed. */
+/** Returns the database in a folder, or else those in its direct subfolders, sorted by name. Doesn't follow links. */
 export function databasesIn(folder: string): DatabaseFolder[] {
   const around = resolve(folder)
   if (holdsDatabase(around)) return [{ name: nameOf(around), path: around }]
@@ -23,18 +23,18 @@ export function databasesIn(folder: string): DatabaseFolder[] {
     .sort((one, other) => (one.name < other.name ? -1 : 1))
 }
 
-/** Whether a folder holds a database. */
+/** Returns whether a folder contains a database. */
 export function holdsDatabase(folder: string): boolean {
   return entries(folder).some((entry) => entry.isFile() && /^journal\.\d+$/.test(entry.name))
 }
 
-/** Removes the folders of a database that was deleted, unless something else is in them. */
+/** Removes the folders of a deleted database, unless they contain other files. */
 export function removeFolders(folder: string): void {
   for (const each of [join(folder, 'chunks'), resolve(folder)]) {
     try {
       fs.rmdirSync(each)
     } catch {
-      // What is left in it is not the database's.
+      // The folder contains files that aren't the database's.
     }
   }
 }

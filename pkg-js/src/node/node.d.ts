@@ -1,7 +1,7 @@
-// The little of Node that this package calls, so that its types need no others.
+// The parts of Node that this package calls, so that the package's types don't need @types/node.
 
 declare module 'node:fs' {
-  /** What a name in a folder stands for. */
+  /** The kind of a directory entry. */
   export interface Kind {
     isFile(): boolean
     isDirectory(): boolean
@@ -40,7 +40,7 @@ declare module 'node:fs' {
     readonly O_RDONLY: number
     readonly O_RDWR: number
     readonly O_CREAT: number
-    /** Missing on Windows, which has no such files. */
+    /** Missing on Windows. */
     readonly O_NONBLOCK?: number
   }
 }

@@ -1,12 +1,12 @@
 import type { NodeFiles } from '../engine/core.js'
 
 /**
- * Files that are only read: what is written to them stays in memory. So a database opens as ever, tidies up what a crash left, and takes a
- * lock of its own, while nothing in its folder changes. Another process's lock counts, but no other process sees this one's.
+ * Files whose changes stay in memory. A database over them opens, recovers from a crash and takes a lock as usual, and its folder doesn't
+ * change. The lock of another process is respected; other processes don't see this one's.
  */
 export class ReadOnlyFiles implements NodeFiles {
   readonly #disk: NodeFiles
-  /** The files that are other ones than on the disk; undefined: removed. */
+  /** The contents of changed files; undefined for removed ones. */
   readonly #changed = new Map<string, Uint8Array | undefined>()
 
   constructor(disk: NodeFiles) {

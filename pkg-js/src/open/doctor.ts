@@ -37,9 +37,9 @@ export interface DoctorOptions {
 }
 
 /**
- * Looks whether this browser (or Node) has what tidelock needs, and whether a remote answers as it should: to be called where something
- * doesn't work, and to be shown to who asks for help. Changes nothing that stays. What is found to be missing is in the answer; rejects only
- * with `invalid_argument`, for options that make no sense.
+ * Checks whether this browser (or Node) has the features that tidelock needs, and whether a remote responds as expected. Call it when
+ * something doesn't work, and include the result in a bug report. It leaves no data behind. Problems are part of the result; rejects only
+ * with `invalid_argument`, for wrong options.
  *
  * @example
  * ```ts
@@ -54,13 +54,13 @@ export async function doctor(options?: DoctorOptions): Promise<DoctorReport> {
     checkRemote(remote, true)
   }
   const probes = [...local(wasm), ...(remote === undefined ? [] : remoteProbes(remote))]
-  const checks = await Promise.all(probes.map(([name, probe]) => look(name, probe)))
+  const checks = await Promise.all(probes.map(([name, probe]) => run(name, probe)))
   return { ok: checks.every((check) => check.ok), checks }
 }
 
 type Probe = readonly [name: string, probe: () => Promise<Finding> | Finding]
 
-async function look(name: string, probe: Probe[1]): Promise<Check> {
+async function run(name: string, probe: Probe[1]): Promise<Check> {
   try {
     const { message, ok = true, hint = null } = await probe()
     return { name, ok, message, hint }
@@ -78,13 +78,13 @@ function local(wasm: WasmSource | undefined): Probe[] {
     'wasm',
     async () => {
       if (typeof WebAssembly !== 'object')
-        return missing('WebAssembly', 'Use a newer browser; some turn it off in a strict mode')
+        return missing('WebAssembly', 'Use a newer browser; some browsers disable it in a strict mode')
       await loadModule(wasm)
       return { message: 'The wasm module loads' }
     },
   ]
   if (typeof indexedDB === 'undefined' && isNode())
-    return [loads, ['storage', () => ({ message: 'Databases lie in folders here' })]]
+    return [loads, ['storage', () => ({ message: 'Databases are stored in folders here' })]]
   return [
     loads,
     ['indexeddb', indexedDb],
@@ -96,7 +96,7 @@ function local(wasm: WasmSource | undefined): Probe[] {
       () =>
         typeof Worker === 'function'
           ? { message: "thread: 'worker' can be used" }
-          : { message: 'There are no workers here', hint: "Leave thread at 'current'" },
+          : { message: 'Workers are missing here', hint: "Leave thread at 'current'" },
     ],
     [
       'crypto',
@@ -110,18 +110,18 @@ function local(wasm: WasmSource | undefined): Probe[] {
       () =>
         typeof CompressionStream === 'function'
           ? { message: 'Snapshots can be compressed' }
-          : { message: 'CompressionStream is missing here', hint: 'Snapshots are stored as they are' },
+          : { message: 'CompressionStream is missing here', hint: 'Snapshots are stored uncompressed' },
     ],
   ]
 }
 
-/** A name of its own for each look, so that two at once don't meet. */
+/** Returns a unique name, so that concurrent runs don't collide. */
 const scratchName = () => `tidelock-doctor-${Date.now()}-${Math.random().toString(36).slice(2)}`
 
-/** Writes, reads and deletes: there are browsers where opening works and writing doesn't. */
+/** Writes, reads and deletes: in some browsers opening works and writing fails. */
 async function indexedDb(): Promise<Finding> {
   if (typeof indexedDB === 'undefined' || indexedDB === null)
-    return missing('IndexedDB', 'Private windows of some browsers have none; look at the settings for site data')
+    return missing('IndexedDB', 'Some browsers have none in private windows; check the settings for site data')
   const name = scratchName()
   const opening = indexedDB.open(name)
   opening.onupgradeneeded = () => opening.result.createObjectStore('probe')
@@ -131,8 +131,8 @@ async function indexedDb(): Promise<Finding> {
     await resultOf(store.put(new Uint8Array(4096), 'page'))
     const read = await resultOf<Uint8Array>(store.get('page'))
     return read.length === 4096
-      ? { message: 'IndexedDB stores and reads' }
-      : { ok: false, message: 'IndexedDB gave back something else than was stored' }
+      ? { message: 'IndexedDB writes and reads' }
+      : { ok: false, message: 'IndexedDB returned other bytes than were written' }
   } finally {
     database.close()
     await resultOf(indexedDB.deleteDatabase(name))
@@ -142,12 +142,12 @@ async function indexedDb(): Promise<Finding> {
 async function webLocks(): Promise<Finding> {
   if (typeof navigator === 'undefined' || navigator.locks === undefined) return missing('navigator.locks', secure)
   const got = await navigator.locks.request(scratchName(), { ifAvailable: true }, (lock) => lock !== null)
-  return got ? { message: 'Locks between tabs work' } : { ok: false, message: 'A lock that nobody has was not given' }
+  return got ? { message: 'Locks between tabs work' } : { ok: false, message: 'A free lock was not granted' }
 }
 
 async function room(): Promise<Finding> {
   const { usage = 0, quota = 0 } = (await navigator.storage?.estimate?.()) ?? {}
-  if (quota === 0) return { message: 'The browser does not say how much room there is' }
+  if (quota === 0) return { message: 'The browser does not report its storage quota' }
   const percent = Math.round((100 * usage) / quota)
   const message = `${megabytes(usage)} MB of ${megabytes(quota)} MB are in use (${percent} %)`
   return percent < 80
@@ -180,27 +180,27 @@ function remoteProbes(remote: RemoteOptions): Probe[] {
   ]
 }
 
-/** The root is refused to keys for pages: an answer of any kind tells that there is a server, and a 401 what it thinks of the key. */
+/** Reads a table, because publishable keys may not read the root. Any response shows that there is a server; a 401 is about the key. */
 async function reach(remote: RemoteOptions): Promise<Finding> {
   const [first] = remote.tables
   const table = first === undefined ? '' : remoteName(typeof first === 'string' ? { table: first } : first)
   const response = await getRest(remote, table === '' ? '' : `${encodeURIComponent(table)}?limit=0`)
   const { message = '' } = response.said()
   if (response.status === 401 && /api key/i.test(message))
-    return { ok: false, message: `The remote refuses the key: ${message}`, hint: 'Is it the key of this project?' }
+    return { ok: false, message: `The remote refuses the key: ${message}`, hint: 'Use the key of this project' }
   if (response.status >= 500)
     return { ok: false, message: `The remote answers with status ${response.status}: ${message}` }
-  return { message: 'The remote answers, and takes the key' }
+  return { message: 'The remote answers, and accepts the key' }
 }
 
 async function token(remote: RemoteOptions): Promise<Finding> {
   const text = await tokenOf(remote)
-  if (text === undefined) return { message: 'Nobody is signed in: requests are made with the key alone' }
+  if (text === undefined) return { message: 'No user is signed in: requests have the key only' }
   const claims = claimsOf(text)
   if (claims === undefined)
-    return { ok: false, message: 'The access token is no JWT', hint: "Give the session's access_token" }
+    return { ok: false, message: 'The access token is not a JWT', hint: "Return the session's access_token" }
   const left = Math.round((claims.exp ?? Number.POSITIVE_INFINITY) - Date.now() / 1000)
   return left < 0
-    ? { ok: false, message: `The access token expired ${-left} s ago`, hint: 'Let accessToken give a fresh one' }
+    ? { ok: false, message: `The access token expired ${-left} s ago`, hint: 'Return a fresh token from accessToken' }
     : { message: 'The access token is valid' }
 }

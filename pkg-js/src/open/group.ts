@@ -5,52 +5,52 @@ import { errorWith, invalid, isTidelockError } from '../base/errors.js'
 import type { OpenOptions } from '../options/options.js'
 import { open } from './open.js'
 
-/** What {@link openGroup} takes: the options of {@link open}, each under the name by which the group knows that database. */
+/** The argument of {@link openGroup}: the options of {@link open} for each database, by its name in the group. */
 export type GroupOptions = Readonly<Record<string, OpenOptions>>
 
-/** Whether a database of a group can be used. `failed`: closed, lock lost, or can't be written. */
+/** The state of a database in a group. `failed`: it is closed, has lost its lock, or can't be written. */
 export type GroupMemberState = 'connected' | 'failed'
 
 /** The health of all databases of a group. */
 export interface GroupHealth<Name extends string = string> {
-  /** The worst of them. */
+  /** The worst status of the databases. */
   readonly status: Health['status']
   readonly databases: Readonly<Record<Name, GroupMemberState>>
-  /** ISO 8601, UTC. */
+  /** The time of the report: ISO 8601, UTC. */
   readonly timestamp: string
-  /** What each says about itself. */
+  /** The health of each database. */
   readonly details: Readonly<Record<Name, Health>>
 }
 
-/** What a group does besides giving its databases. */
+/** The calls of a group. */
 export interface GroupCalls<Name extends string = string> {
-  /** The health of each, and the worst of them all. Never rejects. */
+  /** Returns the health of each database, and the worst status. Never rejects. */
   health(): Promise<GroupHealth<Name>>
   readonly migrations: {
-    /** The migrations of each database, a row a version. Rejects with the code of the first that can't tell, `closed` for example. */
+    /** Returns the migrations of each database, one row for each version. Rejects with the first error, such as `closed`. */
     status(): Promise<Record<Name, readonly MigrationStatus[]>>
   }
   /**
-   * Closes them all, the last opened first, also when one of them fails to; rejects then with the first failure. A second call is the first one.
+   * Closes all databases, the last opened first. When closing one fails, the others are still closed, and the call rejects with the first
+   * error. Idempotent.
    */
   close(): Promise<void>
   [Symbol.asyncDispose](): Promise<void>
 }
 
-/** Several databases that were opened together, each under its name in the group. */
+/** Several open databases, each under its name in the group: the result of {@link openGroup}. */
 export type Group<Options extends GroupOptions = GroupOptions> = {
   readonly [Name in keyof Options]: Database
 } & GroupCalls<keyof Options & string>
 
-const taken: readonly string[] = ['health', 'migrations', 'close', 'then']
+const reserved: readonly string[] = ['health', 'migrations', 'close', 'then']
 
 /**
- * Opens several databases. Their locks are taken in the order of the databases' names, whatever the order of the options,
- * so that two tabs that open the same group never wait for each other.
+ * Opens several databases. Takes their locks in the order of the databases' names, so that two tabs that open the same group can't deadlock.
  *
- * If one fails to open, those that are open are closed and their locks released, and the call rejects with that one's error, whose
- * `details.database` is the name in the group. Two of one name, or a name in the group that the group needs itself (`health`,
- * `migrations`, `close`, `then`): `invalid_argument`.
+ * When one database fails to open, the open ones are closed, their locks are released, and the call rejects with the error of that database;
+ * `details.database` is its name in the group. Rejects with `invalid_argument` for two databases of the same name, and for the reserved
+ * names `health`, `migrations`, `close` and `then`.
  *
  * @example
  * ```ts
@@ -65,7 +65,7 @@ export async function openGroup<const Options extends GroupOptions>(options: Opt
     try {
       opened.push([member, await open(each)])
     } catch (error) {
-      // What went wrong at opening is what the caller must know; a failure to close wouldn't tell more.
+      // Report the error of opening, which is the cause; errors of closing are dropped.
       await closeAll(opened).catch(() => {})
       throw naming(error, member)
     }
@@ -73,7 +73,7 @@ export async function openGroup<const Options extends GroupOptions>(options: Opt
   return Object.freeze({ ...Object.fromEntries(opened), ...groupCalls(opened) }) as Group<Options>
 }
 
-/** What to open, in the order of the databases' names, compared by code units: the same in every tab, whatever its language. */
+/** Returns the members sorted by database name. Names are compared by code units, so that the order doesn't depend on the language. */
 function inLockOrder(options: GroupOptions): [string, OpenOptions][] {
   if (typeof options !== 'object' || options === null || Array.isArray(options))
     throw invalid('openGroup needs an object: { name in the group: options of open }')
@@ -81,9 +81,9 @@ function inLockOrder(options: GroupOptions): [string, OpenOptions][] {
   if (members.length === 0) throw invalid('openGroup needs at least one database')
   const names = new Map<unknown, string>()
   for (const [member, given] of members) {
-    if (taken.includes(member)) {
-      throw invalid(`A database can't be called '${member}' in a group: that is the group's own`, {
-        hint: 'Give it another key; its name may stay',
+    if (reserved.includes(member)) {
+      throw invalid(`'${member}' is a reserved name in a group`, {
+        hint: 'Use another key; the database can keep its name',
         details: { database: member },
       })
     }
@@ -92,7 +92,7 @@ function inLockOrder(options: GroupOptions): [string, OpenOptions][] {
     if (other !== undefined && name !== undefined) {
       throw invalid(`'${other}' and '${member}' are the same database, '${name}'`, {
         details: { database: member },
-        hint: 'Give each a name of its own',
+        hint: 'Give each database its own name',
       })
     }
     names.set(name, member)
@@ -106,7 +106,7 @@ function groupCalls(opened: readonly [string, Database][]): GroupCalls {
     closing ??= closeAll(opened)
     return closing
   }
-  /** What each database answers, under its name in the group. */
+  /** Calls a function for each database. Returns the results by name in the group. */
   const each = async <T>(ask: (database: Database) => Promise<T>) =>
     Object.fromEntries(
       await Promise.all(opened.map(async ([member, database]) => [member, await ask(database)] as const)),
@@ -130,7 +130,7 @@ function groupCalls(opened: readonly [string, Database][]): GroupCalls {
   }
 }
 
-/** Closes them, the last first, one after the other; tells the first failure when all are closed. */
+/** Closes databases one at a time, the last opened first. Rejects with the first error when all are closed. */
 async function closeAll(opened: readonly [string, Database][]): Promise<void> {
   const failures: unknown[] = []
   for (const [member, database] of [...opened].reverse()) {
@@ -143,7 +143,7 @@ async function closeAll(opened: readonly [string, Database][]): Promise<void> {
   if (failures.length > 0) throw failures[0]
 }
 
-/** The error, with the name in the group that it is about. What isn't ours (the reason of a signal) stays what it is. */
+/** Adds the name in the group to the error of a database. Other values, such as the reason of a signal, stay unchanged. */
 function naming(error: unknown, member: string): unknown {
   if (!isTidelockError(error)) return error
   return errorWith(error, { details: { database: member } })

@@ -1,8 +1,8 @@
 import { errorWith, isTidelockError } from '../base/errors.js'
 import { isNode } from '../base/is-node.js'
-import { isHeldHere, type Place } from './page-engines.js'
+import { isHeldHere, type StorageLocation } from './page-engines.js'
 
-/** Who has a database: `details.holder` of `database_in_use`. */
+/** The holder of a database's lock: `details.holder` of `database_in_use`. */
 interface Holder {
   readonly id: string
   readonly title: string
@@ -11,8 +11,8 @@ interface Holder {
   readonly since: string
 }
 
-/** The same error; one of a database that is in use with its holder in the message, and with what to do about that one. */
-export function namingHolder(error: unknown, place: Place, hint?: string): unknown {
+/** Adds the holder and a hint to the error `database_in_use`; returns other errors unchanged. */
+export function namingHolder(error: unknown, place: StorageLocation, hint?: string): unknown {
   if (!isTidelockError(error, 'database_in_use')) return error
   const holder = error.details.holder as Holder | undefined
   if (holder === undefined) return error
@@ -20,11 +20,11 @@ export function namingHolder(error: unknown, place: Place, hint?: string): unkno
   if (isHeldHere(place, holder.since)) {
     return errorWith(error, {
       message: `Database already in use by this ${inNode ? 'process' : 'page'}`,
-      hint: hint ?? 'Keep the database of the first open() and use it everywhere, or close it before',
+      hint: hint ?? 'Keep the database of the first open() and use it everywhere, or close it first',
     })
   }
   const { id, title, url, since } = holder
-  // The id of a lock in a folder begins with the number of its process.
+  // The id of a lock in a folder begins with the process id.
   const name = inNode ? `process ${Number.parseInt(id, 10)}` : `tab "${title === '' ? url : title}"`
   const shared = inNode ? 'End the other process' : "Open it with tabs: 'shared' in all tabs, close the other tab"
   return errorWith(error, {
@@ -33,7 +33,7 @@ export function namingHolder(error: unknown, place: Place, hint?: string): unkno
   })
 }
 
-/** The time of the day, of another day with its date. */
+/** The time of day, with the date when it isn't today. */
 function localTime(moment: string): string {
   const local = (date: Date) => new Date(date.getTime() - date.getTimezoneOffset() * 60_000).toISOString()
   const [then, now] = [local(new Date(moment)), local(new Date())]

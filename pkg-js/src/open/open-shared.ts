@@ -1,50 +1,50 @@
 import { unsupported } from '../base/errors.js'
 import type { CoreOptions } from '../engine/core.js'
+import type { DatabaseClient } from '../instance/database-client.js'
 import { loadModule } from '../instance/instance.js'
-import type { LocalUser } from '../instance/user.js'
 import type { OpenOptions } from '../options/options.js'
 import { Channel } from '../rpc/channel.js'
-import type { Opening, PageMethods, WorkerMethods } from '../rpc/protocol.js'
-import { type Begin, RemoteCalls } from '../rpc/remote-calls.js'
-import { Link } from '../tabs/shared-tab.js'
+import type { OpenRequest, PageMethods, WorkerMethods } from '../rpc/protocol.js'
+import { type BeginSession, RemoteCalls } from '../rpc/remote-calls.js'
+import { SharedTab } from '../tabs/shared-tab.js'
 import { pageHandlers, startWorker } from '../worker/open-in-worker.js'
 
 /**
- * Opens a database that several tabs share. What leads and follows does for a tab what a worker does for its page. Rejects as every
- * opening does, with `leader_unreachable` when the tab that leads doesn't answer, with `unsupported_environment` where tabs can't speak with
- * each other, and with `schema_too_new` when the tab that leads runs a newer version of the app.
+ * Opens a database that several tabs share. The link to the leader does for a tab what a worker does for its page. Rejects as `open` does,
+ * and with `leader_unreachable` when the leader tab doesn't answer, with `unsupported_environment` without BroadcastChannel, and with
+ * `schema_too_new` when the leader tab runs a newer version of the app.
  */
 export async function openShared(
   checked: CoreOptions,
   options: OpenOptions,
-  user: LocalUser,
-  given: Pick<Opening, 'encryption' | 'functions' | 'columnKeys'>,
+  client: DatabaseClient,
+  given: Pick<OpenRequest, 'encryption' | 'functions' | 'columnKeys'>,
 ): Promise<void> {
   if (typeof BroadcastChannel !== 'function') {
     throw unsupported('BroadcastChannel', 'BroadcastChannel is missing here', "Leave tabs out, for 'exclusive'")
   }
   const module = await loadModule(options.wasm)
   options.signal?.throwIfAborted()
-  const begin: Begin = (connection, number, heard) => {
-    const link = new Link(
+  const begin: BeginSession = (connection, number, eventTypes) => {
+    const tab = new SharedTab(
       (message) => queueMicrotask(() => channel.receive(message)),
       options.thread === 'worker' ? () => startWorker(options.worker) : undefined,
     )
     const channel: Channel<WorkerMethods, PageMethods> = new Channel<WorkerMethods, PageMethods>(
-      (message) => queueMicrotask(() => link.channel.receive(message)),
-      { ...pageHandlers(connection, number, options, user), hello: () => {} },
+      (message) => queueMicrotask(() => tab.channel.receive(message)),
+      { ...pageHandlers(connection, number, options, client), hello: () => {} },
     )
     const end = (error: unknown) => {
       channel.end(error)
-      link.end()
+      tab.end()
     }
-    const has = { seed: user.seed !== undefined, fetch: user.fetch !== undefined }
-    const opened = channel.ask('open', [{ checked, module, ...given, has, heard }])
-    return { session: { channel, gone: link.gone, end }, opened }
+    const has = { seed: client.seed !== undefined, fetch: client.fetch !== undefined }
+    const opened = channel.ask('open', [{ checked, module, ...given, has, eventTypes }])
+    return { session: { channel, released: tab.released, end }, opened }
   }
   const traits = { lasting: true, shared: true }
-  const connection = new RemoteCalls(user.callsOptions(checked), begin, traits, () => user.renewed())
-  user.connect(connection)
+  const connection = new RemoteCalls(client.callsOptions(checked), begin, traits, () => client.renewed())
+  client.connect(connection)
   await connection.open(options.signal)
-  user.opened(checked, connection)
+  client.opened(checked, connection)
 }

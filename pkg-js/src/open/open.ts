@@ -6,22 +6,23 @@ import { until } from '../base/waiting.js'
 import type { CoreOptions } from '../engine/core.js'
 import type { FunctionsSource } from '../functions/functions.js'
 import { Bridge, openHere } from '../instance/bridge.js'
+import { DatabaseClient, loadTimetable } from '../instance/database-client.js'
 import { beginToLoad, startInstance } from '../instance/instance.js'
-import { LocalUser, loadTimetable } from '../instance/user.js'
 import { checkOptions, type Surroundings } from '../options/check-options.js'
 import { onServer } from '../options/check-storage.js'
 import type { OpenOptions } from '../options/options.js'
 import { mayHoldSecrets } from '../remote/secrets.js'
-import type { Opening } from '../rpc/protocol.js'
+import type { OpenRequest } from '../rpc/protocol.js'
 import { namingHolder } from './in-use.js'
 import { openInPage } from './page-engines.js'
 
 /**
- * Opens a database: takes its lock, loads and mends its data, runs its migrations.
+ * Opens a database: takes its lock, loads its data, recovers it after a crash, and runs pending migrations.
  *
- * Rejects with `invalid_argument` (an option), `unsupported_environment` (what the browser or this build lacks),
- * `storage_unavailable`, `wasm_load_failed`, `database_in_use` (`details.holder` says who), `lock_timeout`, `database_corrupt`,
- * `decryption_failed` (a wrong or missing passphrase or key), and with the codes of migrations. Whatever it rejects with, the lock is free again.
+ * Rejects with `invalid_argument` (a wrong option), `unsupported_environment` (a feature that the browser or this build lacks),
+ * `storage_unavailable`, `wasm_load_failed`, `database_in_use` (`details.holder` is the holder of the lock), `lock_timeout`,
+ * `database_corrupt`, `decryption_failed` (a wrong or missing passphrase or key), and with the codes of migrations. On any rejection the
+ * lock is released.
  *
  * @example
  * ```ts
@@ -43,9 +44,9 @@ export async function open(options: OpenOptions): Promise<Database> {
 }
 
 async function openAlone(prepared: Prepared, options: OpenOptions): Promise<Database> {
-  const { user, opened } = begin(prepared, options)
+  const { client, opened } = begin(prepared, options)
   await opened
-  return user.attach()
+  return client.attach()
 }
 
 type Prepared = Awaited<ReturnType<typeof prepare>>
@@ -66,93 +67,93 @@ async function prepare(options: OpenOptions) {
 
 function begin({ checked, timetable, opening }: Prepared, options: OpenOptions) {
   const openScratch = async (scratch: OpenOptions) => openAlone(await prepare(scratch), scratch)
-  const user = new LocalUser(options, timetable, openScratch)
-  return { user, opened: openFor(user, checked, options, opening) }
+  const client = new DatabaseClient(options, timetable, openScratch)
+  return { client, opened: openFor(client, checked, options, opening) }
 }
 
-/** Opens it where the options say: in this thread, in another one, or in a tab that leads. */
+/** Opens the database where the options say: in this thread, in a worker, or in the leader tab. */
 async function openFor(
-  user: LocalUser,
+  client: DatabaseClient,
   checked: CoreOptions,
   options: OpenOptions,
-  opening: Pick<Opening, 'encryption' | 'functions' | 'columnKeys'>,
+  opening: Pick<OpenRequest, 'encryption' | 'functions' | 'columnKeys'>,
 ): Promise<void> {
   const { signal, wasm } = options
   if (options.tabs === 'shared') {
     const { openShared } = await loaded("tabs 'shared'", import('./open-shared.js'))
-    return openShared(checked, options, user, opening)
+    return openShared(checked, options, client, opening)
   }
   if (options.thread === 'worker') {
     const { openInWorker } = await loaded("thread 'worker'", import('../worker/open-in-worker.js'))
-    return openInWorker(checked, options, user, opening)
+    return openInWorker(checked, options, client, opening)
   }
-  const bridge = new Bridge(checked, { ...opening, signal }, user)
+  const bridge = new Bridge(checked, { ...opening, signal }, client)
   const opened = (async () => {
     const instance = await startInstance(wasm, (trap) => bridge.trapped(trap), signal)
     const folder = checked.path === undefined ? undefined : (await nodeFiles()).filesOf(checked.path, options)
-    return openHere(bridge, checked, user, instance, folder)
+    return openHere(bridge, checked, client, instance, folder)
   })()
   return until(opened, { signal }).catch((error) => {
-    // What opens all the same is closed; nobody is left to be told what goes wrong then.
-    opened.then(() => user.close()).catch(() => {})
+    // Close the database if it opens later; the caller has its error already.
+    opened.then(() => client.close()).catch(() => {})
     throw error
   })
 }
 
-/** What few apps ask for, checked by a module that only they load. */
+/** Checks rarely used options, in a module that is loaded only for them. */
 async function checkRare(options: OpenOptions, { secrets }: Surroundings) {
   if (options.remote === undefined && options.audit === undefined && options.expires === undefined) return {}
   const { checkRareOptions } = await loaded('remote, audit and expires', import('../options/rare-options.js'))
   return checkRareOptions(options, secrets)
 }
 
-/** The option `functions`, checked. */
+/** Checks the option `functions`. */
 export async function checkedFunctions({ functions, thread }: OpenOptions): Promise<FunctionsSource | undefined> {
   if (functions === undefined) return undefined
   const { checkFunctions } = await loaded('functions', import('../functions/functions.js'))
   return checkFunctions(functions, thread ?? 'current')
 }
 
-/** The keys of the option `columnKey`, checked: 32 bytes each. */
+/** Checks the option `columnKey` and returns its keys, 32 bytes each. */
 export async function checkedColumnKeys({ columnKey }: Pick<OpenOptions, 'columnKey'>) {
   if (columnKey === undefined) return undefined
   const { columnKeys } = await loaded('columnKey', import('../functions/column-key.js'))
   return columnKeys(columnKey)
 }
 
-/** What the page says about itself. */
+/** Returns the title, the URL and the kind of the environment. */
 export function surroundings(): Surroundings {
   return {
     title: typeof document === 'undefined' ? programName() : document.title,
-    // Without query and fragment: that is where sign-in flows leave their codes and tokens.
+    // Without query and fragment, where sign-in flows leave codes and tokens.
     url: typeof location === 'undefined' ? '' : location.href.replace(/[?#].*$/s, ''),
     server: isServer(),
     secrets: mayHoldSecrets(),
   }
 }
 
-/** Whether this is no browser, nor something that stores as one. */
+/** Returns whether this is a server: neither a page nor a worker, and without IndexedDB. */
 function isServer(): boolean {
   const { window, WorkerGlobalScope } = globalThis as { window?: unknown; WorkerGlobalScope?: unknown }
   return window === undefined && WorkerGlobalScope === undefined && typeof indexedDB === 'undefined'
 }
 
-/** What a program in Node was started from: it stands for a page's title. */
+/** Returns the script that Node was started with, which stands in for a page's title. */
 function programName(): string {
   const { process } = globalThis as { process?: { argv?: readonly string[] } }
   return process?.argv?.[1] ?? ''
 }
 
-/** What Node alone loads; the module's name is kept from bundlers, which would look for Node in the browser. */
+/** Loads the module for Node. Its name is hidden from bundlers, which would try to bundle Node's modules for the browser. */
 export async function nodeFiles() {
   const name = './node-files.js'
   return (await import(/* @vite-ignore */ /* webpackIgnore: true */ name)) as typeof import('../node/files.js')
 }
 
-/** The storage that was asked for, or an error: there is no silent second choice. */
+/** Throws when the storage in the options is missing here: there is no silent fallback. */
 export function requireStorage(storage: CoreOptions['storage']): void {
   if (typeof WebAssembly !== 'object') {
-    const hint = 'Take a browser that has it, in a mode that allows it'
+    const hint = 'Use a browser that has it, in a mode that allows it'
     throw unsupported('WebAssembly', 'WebAssembly is missing here', hint)
   }
   if (storage === 'memory') return
@@ -165,7 +166,7 @@ export function requireStorage(storage: CoreOptions['storage']): void {
   if (isServer()) throw onServer()
   if (typeof indexedDB === 'undefined' || indexedDB === null) {
     throw new TidelockError('storage_unavailable', 'IndexedDB is missing here', {
-      hint: "storage: 'memory' works everywhere, and keeps nothing",
+      hint: "storage: 'memory' works everywhere, but stores nothing",
     })
   }
   if (typeof navigator === 'undefined' || navigator.locks === undefined) {

@@ -3,7 +3,7 @@ import { isA, isPlain } from '../base/brand.js'
 import { invalid } from '../base/errors.js'
 import { until } from '../base/waiting.js'
 import type { CoreOptions } from '../engine/core.js'
-import type { LocalUser } from '../instance/user.js'
+import type { DatabaseClient } from '../instance/database-client.js'
 import { openRules } from '../options/open-rules.js'
 import type { OpenOptions } from '../options/options.js'
 import { complete } from '../options/rule.js'
@@ -12,10 +12,10 @@ import { complete } from '../options/rule.js'
 // their database would otherwise meet their own lock.
 
 /** Where a database lies. */
-export type Place = Pick<CoreOptions, 'storage' | 'name' | 'path'>
+export type StorageLocation = Pick<CoreOptions, 'storage' | 'name' | 'path'>
 
 /** Begins to open an engine; an abort of the signal cancels that. */
-type Begin = (signal: AbortSignal) => { readonly user: LocalUser; readonly opened: Promise<void> }
+type Begin = (signal: AbortSignal) => { readonly client: DatabaseClient; readonly opened: Promise<void> }
 
 const engines = new Map<string, PageEngine>()
 
@@ -23,7 +23,7 @@ const engines = new Map<string, PageEngine>()
  * A database object for this place: on the engine that this page has there, else on a new one. Rejects with `invalid_argument` when the
  * options differ from those of the engine, and as the opening does.
  */
-export async function openInPage(place: Place, options: OpenOptions, begin: Begin): Promise<Database> {
+export async function openInPage(place: StorageLocation, options: OpenOptions, begin: Begin): Promise<Database> {
   const { signal } = options
   const key = keyOf(place)
   for (let engine = engines.get(key); engine !== undefined; engine = engines.get(key)) {
@@ -44,12 +44,12 @@ export async function openInPage(place: Place, options: OpenOptions, begin: Begi
 }
 
 /** Whether this page has held the lock of that place since then. */
-export function isHeldHere(place: Place, since: string): boolean {
+export function isHeldHere(place: StorageLocation, since: string): boolean {
   const engine = engines.get(keyOf(place))
   return engine !== undefined && engine.began <= Date.parse(since) && engine.isJoinable
 }
 
-function keyOf({ storage, name, path = name }: Place): string {
+function keyOf({ storage, name, path = name }: StorageLocation): string {
   return `${storage}:${path}`
 }
 
@@ -58,15 +58,15 @@ class PageEngine {
   readonly began = Date.now()
   readonly options: OpenOptions
   readonly opened: Promise<void>
-  readonly #user: LocalUser
+  readonly #client: DatabaseClient
   readonly #cancel = new AbortController()
   #waiting = 0
   #isOpening = true
 
   constructor(options: OpenOptions, begin: Begin) {
     this.options = options
-    const { user, opened } = begin(this.#cancel.signal)
-    this.#user = user
+    const { client, opened } = begin(this.#cancel.signal)
+    this.#client = client
     this.opened = opened.finally(() => {
       this.#isOpening = false
     })
@@ -74,30 +74,30 @@ class PageEngine {
 
   /** Whether another database object can use it. */
   get isJoinable(): boolean {
-    return !this.#cancel.signal.aborted && (this.#isOpening || this.#user.isUsable)
+    return !this.#cancel.signal.aborted && (this.#isOpening || this.#client.isUsable)
   }
 
   async join(signal: AbortSignal | undefined): Promise<Database> {
     this.#waiting++
     try {
       await until(this.opened, { signal })
-      return this.#user.attach()
+      return this.#client.attach()
     } finally {
       this.#waiting--
-      if (this.#waiting === 0 && !this.#user.isAttached) this.#abandon(signal?.reason)
+      if (this.#waiting === 0 && !this.#client.isAttached) this.#abandon(signal?.reason)
     }
   }
 
   /** Nobody waits for it any more. What opens all the same is closed. */
   #abandon(reason: unknown): void {
     this.#cancel.abort(reason)
-    this.opened.then(() => this.#user.close()).catch(() => {})
+    this.opened.then(() => this.#client.close()).catch(() => {})
   }
 
   /** Resolves when it is closed, or has failed to open. */
   async over(): Promise<void> {
     await this.opened.catch(() => {})
-    await this.#user.closing?.catch(() => {})
+    await this.#client.closing?.catch(() => {})
   }
 }
 

@@ -5,7 +5,7 @@ import { loaded } from '../base/lazy-module.js'
 import type { ColumnKey } from '../functions/column-key.js'
 import type { FunctionsModule, SqlFunctions } from '../functions/functions.js'
 import { bridgeAlone } from '../instance/bridge-alone.js'
-import { LocalUser } from '../instance/user.js'
+import { DatabaseClient } from '../instance/database-client.js'
 import { checkOptions } from '../options/check-options.js'
 import type { OpenOptions, WasmSource } from '../options/options.js'
 import { namingHolder } from './in-use.js'
@@ -31,12 +31,12 @@ export interface RecoveryReport {
 }
 
 /**
- * Sets a database that no longer opens (`database_corrupt`) to its last good state, or to exactly the snapshot `from`. The
- * damaged part is kept aside. A sound database is left alone.
+ * Resets a damaged database (`open` rejects with `database_corrupt`) to its last good state, or to the snapshot `from`. The damaged part is
+ * quarantined for seven days. An intact database doesn't change.
  *
- * Rejects with `invalid_argument` when there is no such database, `database_in_use`, `snapshot_not_found`, `snapshot_corrupt`,
- * `database_corrupt` when nothing usable is left, `decryption_failed`, and `storage_*`. What encrypted a database is in its head record:
- * without that, nothing of it can be read any more.
+ * Rejects with `invalid_argument` when the database doesn't exist, `database_in_use`, `snapshot_not_found`, `snapshot_corrupt`,
+ * `database_corrupt` when nothing usable is left, `decryption_failed`, and `storage_*`. The key of an encrypted database is stored in its
+ * head record: without that record none of its data can be read.
  *
  * @example
  * ```ts
@@ -50,23 +50,23 @@ export interface RecoveryReport {
 export async function recover(
   name: string,
   options?: {
-    /** `'file'`: the database is in a folder, in Node; else it is the browser's. */
+    /** `'file'`: the database is in a folder, in Node; otherwise it is in the browser's storage. */
     readonly storage?: 'indexeddb' | 'file' | undefined
     /**
      * The folder of `storage: 'file'`.
      * @default `./<name>.tidelock/`
      */
     readonly path?: string | undefined
-    /** The id of a snapshot. */
+    /** The id of the snapshot to reset the database to. */
     readonly from?: string | undefined
     /** The passphrase or key of an encrypted database. */
     readonly encryption?: Encryption | undefined
     /**
-     * The functions and collations that the schema uses, as for `open`. Without them indexes, generated columns and checks can't be held
-     * against the rows; `problems` says so then.
+     * The functions and collations that the schema uses, as for `open`. Without them, indexes, generated columns and checks can't be
+     * verified; `problems` says so.
      */
     readonly functions?: SqlFunctions | FunctionsModule | undefined
-    /** The keys of `encrypt` and `decrypt`, as for `open`: where the schema uses these. */
+    /** The keys of `encrypt` and `decrypt`, as for `open`; needed when the schema uses these functions. */
     readonly columnKey?: ColumnKey | readonly ColumnKey[] | undefined
     /** Where the wasm module comes from, as for `open`. */
     readonly wasm?: WasmSource | undefined
@@ -81,10 +81,10 @@ export async function recover(
   const folder = checked.path === undefined ? undefined : await filesOfDatabase(checked.path)
   if (folder === undefined && !(await storedNames()).includes(name)) {
     throw new TidelockError('invalid_argument', `There is no database '${name}'`, {
-      hint: 'databases() lists those there are',
+      hint: 'databases() lists the stored databases',
     })
   }
-  const user = new LocalUser(opening)
+  const user = new DatabaseClient(opening)
   const [bridge, instance] = await bridgeAlone(checked, { encryption, ...needed }, user, wasm)
   try {
     return (await bridge.recover(instance, from, folder)) as RecoveryReport
@@ -95,7 +95,7 @@ export async function recover(
 
 const known = ['storage', 'path', 'from', 'encryption', 'functions', 'columnKey', 'wasm']
 
-/** Only those load what works with folders whose database is in one. */
+/** Returns the files of a folder's database, by a module that is loaded only for folders. */
 async function filesOfDatabase(folder: string) {
   const folders = await loaded("storage 'file'", import('./stored-folders.js'))
   return folders.filesOfDatabase(folder)

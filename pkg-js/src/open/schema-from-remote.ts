@@ -3,52 +3,59 @@ import { checkObject, checkString, checkStrings } from '../base/check.js'
 import { callUser } from '../base/events.js'
 import { loaded } from '../base/lazy-module.js'
 import { bridgeAlone } from '../instance/bridge-alone.js'
-import { LocalUser } from '../instance/user.js'
+import { DatabaseClient } from '../instance/database-client.js'
 import { checkOptions } from '../options/check-options.js'
 import type { OpenOptions, WasmSource } from '../options/options.js'
 import type { RemoteOptions } from '../remote/remote-options.js'
 import { surroundings } from './open.js'
 
-/** What {@link schemaFromRemote} is to ask, and how. */
+/** Options of {@link schemaFromRemote}. */
 export interface SchemaFromRemoteOptions
   extends Pick<
     RemoteOptions,
     'url' | 'key' | 'accessToken' | 'schema' | 'fetch' | 'headers' | 'retries' | 'timeoutMs' | 'maxResponseBytes'
   > {
   /**
-   * The remote tables that are wanted.
-   * @default all that the remote tells this key of and that have a primary key
+   * The remote tables to read.
+   * @default all tables with a primary key that the remote shows for this key
    */
   readonly tables?: readonly string[] | undefined
-  /** @default '0001' */
+  /**
+   * The version of the migration.
+   * @default '0001'
+   */
   readonly version?: string | undefined
-  /** @default 'remote_schema' */
+  /**
+   * The name of the migration.
+   * @default 'remote_schema'
+   */
   readonly name?: string | undefined
   /** Where the wasm module comes from, as for `open`. */
   readonly wasm?: WasmSource | undefined
   /**
-   * Told of tables that are left out because they have no primary key.
+   * Called when tables are left out because they have no primary key.
    * @default `console.warn`
    */
   readonly onWarning?: OpenOptions['onWarning']
 }
 
-/** A migration that is text in both directions. */
+/** A migration whose `up` and `down` are texts. */
 export interface SchemaMigration extends Migration {
   readonly up: string
   readonly down: string
 }
 
 /**
- * The local migration for a remote's tables: columns declared so that every value comes and goes unaltered, primary keys, NOT NULL,
- * defaults that SQLite has too, unique columns and references. It is meant to be looked at and kept as a file: a migration that
- * changes from one opening to the next is refused there. What the remote alone fills is NULL locally until it has.
+ * Returns a local migration for the tables of a remote: columns with types that keep every value exact, primary keys, NOT NULL, defaults
+ * that SQLite supports, unique columns and references. Review it and keep it as a file: `open` rejects a migration that changes from one
+ * opening to the next. Columns that only the remote fills are NULL locally until the remote has filled them.
  *
- * The tables come from the function `tidelock_schema`, which {@link sqlHelpers} makes and which a publishable key may call, and from
- * PostgREST's OpenAPI document, which Supabase shows to secret keys only; those are for Node.
+ * The tables are read from the function `tidelock_schema`, which {@link sqlHelpers} creates and a publishable key may call, or from
+ * PostgREST's OpenAPI document, which Supabase shows to secret keys only; these are for Node.
  *
- * Rejects with `invalid_argument`, `sync_unauthorized` and `sync_schema_mismatch` when the remote doesn't tell this key of its tables, or
- * not of one that was named, or that one has no primary key; and with `sync_network`, `sync_server`, `sync_protocol`, `wasm_load_failed`.
+ * Rejects with `invalid_argument`, `sync_unauthorized` or `sync_schema_mismatch` when the remote doesn't show its tables, or one of
+ * `tables`, to this key, or when one of `tables` has no primary key; and with `sync_network`, `sync_server`, `sync_protocol` or
+ * `wasm_load_failed`.
  *
  * @example
  * ```ts
@@ -70,9 +77,9 @@ export async function schemaFromRemote(options: SchemaFromRemoteOptions): Promis
   const around = surroundings()
   const { checkRemote } = await loaded('remote', import('../options/rare-options.js'))
   const checked = checkRemote({ ...remote, tables: wanted }, around.secrets)
-  // Nothing is opened: the name stands for none.
+  // No database is opened: the name is a placeholder.
   const opening: OpenOptions = { name: 'schema', storage: 'memory', wasm, onWarning, remote: options as RemoteOptions }
-  const user = new LocalUser(opening)
+  const user = new DatabaseClient(opening)
   const nothing = checkOptions({ name: 'schema', storage: 'memory' }, around)
   const [bridge, instance] = await bridgeAlone(nothing, {}, user, wasm)
   const { up, down, leftOut } = await bridge.schemaFromRemote(instance, checked)

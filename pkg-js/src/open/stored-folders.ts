@@ -1,17 +1,17 @@
 import { invalid } from '../base/errors.js'
 import type { Bridge } from '../instance/bridge.js'
 import { bridgeAlone } from '../instance/bridge-alone.js'
+import { DatabaseClient } from '../instance/database-client.js'
 import type { Instance } from '../instance/instance.js'
-import { LocalUser } from '../instance/user.js'
 import { checkOptions } from '../options/check-options.js'
 import type { OpenOptions } from '../options/options.js'
 import { namingHolder } from './in-use.js'
 import { nodeFiles, surroundings } from './open.js'
 import type { DatabaseInfo } from './stored-info.js'
 
-// What can be done with databases in folders without opening them, in Node.
+// Lists and deletes databases in folders without opening them, in Node.
 
-/** The databases in a folder. */
+/** Lists the databases in a folder. */
 export async function foldersIn(path = '.'): Promise<DatabaseInfo[]> {
   const { databasesIn, filesOf } = await nodeFiles()
   const found = databasesIn(path)
@@ -26,13 +26,13 @@ export async function foldersIn(path = '.'): Promise<DatabaseInfo[]> {
   return infos
 }
 
-/** Deletes the database of a folder; one that isn't there is no error. */
+/** Deletes the database of a folder; a missing one is no error. */
 export async function deleteFolder(name: string, path: string | undefined, force: boolean): Promise<void> {
   const options: OpenOptions = {
     name,
     storage: 'file',
     ...(path === undefined ? {} : { path }),
-    // While another process has it open, this says why it can't be taken from that one.
+    // When another process has the database open, the error says that its lock can't be stolen.
     ...(force ? { lock: { onBusy: 'steal' } } : {}),
   }
   const folder = checkOptions(options, surroundings()).path as string
@@ -45,7 +45,7 @@ export async function deleteFolder(name: string, path: string | undefined, force
   removeFolders(folder)
 }
 
-/** The files of a folder that must hold a database. Rejects with `invalid_argument`. */
+/** Returns the files of a folder. Rejects with `invalid_argument` when it has no database. */
 export async function filesOfDatabase(folder: string) {
   const { filesOf, holdsDatabase } = await nodeFiles()
   if (holdsDatabase(folder)) return filesOf(folder, {})
@@ -56,5 +56,5 @@ export async function filesOfDatabase(folder: string) {
 }
 
 function alone(options: OpenOptions): Promise<[Bridge, Instance]> {
-  return bridgeAlone(checkOptions(options, surroundings()), {}, new LocalUser(options), undefined)
+  return bridgeAlone(checkOptions(options, surroundings()), {}, new DatabaseClient(options), undefined)
 }

@@ -9,34 +9,34 @@ import { resultOf } from './indexeddb.js'
 import { requireStorage } from './open.js'
 import type { DatabaseInfo } from './stored-info.js'
 
-/** Where stored databases are. */
+/** The place of stored databases. */
 export interface StoredPlace {
   /**
-   * `'file'`: in folders, in Node.
+   * The storage. `'file'`: folders, in Node.
    * @default 'indexeddb'
    */
   readonly storage?: 'indexeddb' | 'file' | undefined
-  /** With `storage: 'file'`: which folder. */
+  /** The folder, with `storage: 'file'`. */
   readonly path?: string | undefined
 }
 
 const prefix = 'tidelock/'
-/** Deleting waits for connections that are being closed; no longer than this. */
+/** How long deleting waits for open connections to close. */
 const deleteTimeoutMs = 10_000
 
-/** What stands beside the bytes of the head, under the same key: `meta['head']`. */
+/** The readable part of the head record `meta['head']`. */
 interface Label {
   readonly features?: readonly string[]
   readonly holder?: { readonly id: string; readonly title: string; readonly url: string; readonly since: number }
 }
 
 /**
- * Lists the databases that are stored for this origin, by name. Opens none of them and takes no lock.
+ * Lists the databases that are stored for this origin, sorted by name. Opens no database and takes no lock.
  *
- * With `storage: 'file'`, those of a folder: itself, if `path` is the folder of a database, else those next below it (by default
- * below the working directory).
+ * With `storage: 'file'` it lists the database in the folder `path`, or else those in its direct subfolders. The default of `path` is the
+ * working directory.
  *
- * Rejects with `storage_unavailable` and `unsupported_environment` where the browser can't tell.
+ * Rejects with `storage_unavailable` or `unsupported_environment` where the browser can't list databases.
  */
 export async function databases(options?: StoredPlace): Promise<DatabaseInfo[]> {
   const { path, inFolders } = checkPlace('databases', options)
@@ -59,13 +59,13 @@ export async function databases(options?: StoredPlace): Promise<DatabaseInfo[]> 
 }
 
 /**
- * Deletes a stored database with its snapshots; one that doesn't exist is no error.
+ * Deletes a stored database with its snapshots; a missing one is no error.
  *
- * Rejects with `database_in_use` while anybody has it open, unless `force`: the lock is stolen then, and whoever had it gets
- * `lock_lost`. Rejects with `storage_blocked` when a connection to it isn't closed for 10 s.
+ * Rejects with `database_in_use` while the database is open. With `force` it steals the lock, and calls of the old holder reject with
+ * `lock_lost`. Rejects with `storage_blocked` when a connection stays open for 10 s.
  *
- * With `storage: 'file'`, the database in the folder `path` (by default `./<name>.tidelock/`): its own files, and the folder when nothing
- * else is in it. The lock of a process can't be stolen: `force` is `unsupported_environment`.
+ * With `storage: 'file'` it deletes the database in the folder `path` (by default `./<name>.tidelock/`): its own files, and the folder when
+ * it is empty then. `force` is `unsupported_environment` there, because the lock of a process can't be stolen.
  */
 export async function deleteDatabase(
   name: string,
@@ -80,12 +80,12 @@ export async function deleteDatabase(
     if (lock !== null) await remove(name)
     return lock !== null
   }
-  // The lock is ours until all is gone: nobody opens what is half deleted.
+  // Hold the lock until everything is deleted, so that no tab opens a partly deleted database.
   const deleted = await navigator.locks.request(prefix + name, steal ? { steal } : { ifAvailable: true }, work)
   if (!deleted) throw await inUse(name)
 }
 
-/** Where to look, and what does it there, if that isn't the browser's storage. */
+/** Checks the place; for folders it also returns a function that loads their module. */
 function checkPlace(call: string, options: unknown, keys: readonly string[] = []) {
   const given = checkObject(`The options of ${call}`, options, ['storage', 'path', ...keys])
   const storage = checkOneOf('storage', given.storage ?? 'indexeddb', ['indexeddb', 'file'])
@@ -95,11 +95,11 @@ function checkPlace(call: string, options: unknown, keys: readonly string[] = []
   return { force: given.force, path, inFolders: () => loaded("storage 'file'", import('./stored-folders.js')) }
 }
 
-/** The names of the stored databases, sorted. */
+/** Returns the names of the stored databases, sorted. */
 export async function storedNames(): Promise<string[]> {
   requireStorage('indexeddb')
   if (typeof indexedDB.databases !== 'function') {
-    const hint = 'Keep a list of the names yourself, or take a newer browser'
+    const hint = 'Keep a list of the names yourself, or use a newer browser'
     throw unsupported('indexedDB.databases', 'indexedDB.databases() is missing here', hint)
   }
   const all = await indexedDB.databases()
@@ -121,20 +121,20 @@ async function remove(name: string): Promise<void> {
   } catch (cause) {
     if (isTidelockError(cause, 'timeout')) {
       throw new TidelockError('storage_blocked', 'A connection to the database is still open', {
-        hint: 'Close the other tabs of this page; it is deleted then',
+        hint: 'Close the other tabs of this page; then the database is deleted',
       })
     }
     throw new TidelockError('storage_unavailable', 'The browser refused to delete the database', {
-      hint: 'Try again; the cause is what the browser says',
+      hint: 'Try again; cause is the error of the browser',
       cause,
     })
   }
 }
 
-/** What is shown of a stored database; undefined where there is none, or none that can be read. */
+/** Reads the label of a stored database; returns undefined when the database is missing or unreadable. */
 async function readLabel(name: string): Promise<Label | undefined> {
   const opening = indexedDB.open(prefix + name)
-  // It was deleted in between: nothing is made in its place.
+  // The database was deleted meanwhile: don't create it again.
   opening.onupgradeneeded = () => opening.transaction?.abort()
   let database: IDBDatabase | undefined
   try {

@@ -6,14 +6,14 @@ import type { CoreMigration } from '../engine/core.js'
 const known = ['version', 'name', 'up', 'down', 'checksum', 'transaction']
 
 /**
- * Checks the shape of the supplied migrations; functions are left out, and called back by version.
- * Order, duplicates and the history of the database are checked by the wasm module. Fails with `migration_invalid`.
+ * Checks the shape of the supplied migrations. Functions are replaced by flags and called back by version. The wasm module checks order,
+ * duplicates and the history of the database. Throws `migration_invalid`.
  */
 export function checkMigrations(migrations: unknown): CoreMigration[] {
   if (!Array.isArray(migrations)) {
     throw invalid('migrations must be an array', {
       details: { option: 'migrations' },
-      hint: 'Make one of files by migrationsFrom()',
+      hint: 'migrationsFrom() makes one from files',
     })
   }
   return migrations.map((migration: unknown, index) => checkMigration(migration, index))

@@ -2,13 +2,13 @@ import { invalid, TidelockError } from '../base/errors.js'
 import type { CoreOptions } from '../engine/core.js'
 import { checkFileEncryption } from '../files/file-encryption.js'
 import type { SnapshotTarget } from '../files/snapshot-copies.js'
-import { checkStorage, defaultPath, type Place } from './check-storage.js'
+import { checkStorage, defaultPath, type StorageEnvironment } from './check-storage.js'
 import { openRules } from './open-rules.js'
 import type { OpenOptions } from './options.js'
 import { complete } from './rule.js'
 
 /** What the page says about itself; the defaults depend on it. */
-export interface Surroundings extends Place {
+export interface Surroundings extends StorageEnvironment {
   readonly title: string
   readonly url: string
   /** A place where a secret key of the remote may be: Node, not a page. */

@@ -17,7 +17,7 @@ export const auditRules = {
 
 export const auditTableRule = byDefault('audit_log', text)
 
-/** The option `audit` with its table, as the engine takes it. */
+/** Checks the options `audit` and `auditTable`; returns them in the form of the engine. */
 export function checkAudit(audit: unknown, table: unknown, migrationsTable: unknown): CoreAudit {
   const options = Array.isArray(audit) ? { tables: audit } : audit
   const given = complete({ what: 'audit', prefix: 'audit.' }, options, auditRules)
@@ -41,7 +41,7 @@ function checkRedact(redact: unknown): CoreAudit['redact'] {
   )
 }
 
-/** The option `expires`. */
+/** Checks the option `expires`; returns it in the form of the engine. */
 export function checkExpires(expires: unknown): readonly CoreExpiry[] {
   const tables = checkObject('expires', expires, Object.keys(expires ?? {}))
   return Object.entries(tables).map(([table, column]) => ({ table, column: checkString(`expires.${table}`, column) }))

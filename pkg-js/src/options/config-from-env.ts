@@ -4,19 +4,19 @@ import type { OpenOptions } from './options.js'
 
 const prefixes = ['', 'VITE_', 'NEXT_PUBLIC_', 'PUBLIC_']
 
-/** What {@link configFromEnv} gives: options for {@link open}, to be completed with migrations and the tables to sync. */
+/** The result of {@link configFromEnv}: options for {@link open}, without migrations and the tables to sync. */
 export interface EnvConfig extends OpenOptions {
   readonly mode: 'local' | 'cloud'
 }
 
 /**
- * Options for {@link open} from environment variables: `TIDELOCK_DATABASE` (the name of the local database), `SUPABASE_URL`,
+ * Makes options for {@link open} from environment variables: `TIDELOCK_DATABASE` (the name of the local database), `SUPABASE_URL`,
  * `SUPABASE_PUBLISHABLE_KEY` (else `SUPABASE_ANON_KEY`) and `TIDELOCK_SNAPSHOT_INTERVAL_MS`, each also with the prefix `VITE_`,
- * `NEXT_PUBLIC_` or `PUBLIC_`.
+ * `NEXT_PUBLIC_` or `PUBLIC_`. Add the tables to sync to `remote.tables`.
  *
- * With a local database and Supabase both named, the local one wins (`mode: 'local'`: Supabase is used only when `db.sync` is
- * called), and one warning says so. With Supabase alone the mode is `cloud` and the database is called after the project.
- * Throws `invalid_argument` when neither is named, or a value is no use. The variables name no tables: add them to `remote.tables`.
+ * When both a local database and Supabase are set, the local one wins: the mode is `local`, Supabase is used only when `db.sync` is called,
+ * and `onWarning` is called once. With Supabase alone the mode is `cloud` and the database has the name of the project. Throws
+ * `invalid_argument` when neither is set, or when a value is invalid.
  *
  * @example
  * ```ts
@@ -29,7 +29,7 @@ export function configFromEnv(
   onWarning: (warning: Warning) => void = warnOnConsole,
 ): EnvConfig {
   if (typeof env !== 'object' || env === null)
-    throw invalid('configFromEnv needs an object of variables, as import.meta.env or process.env')
+    throw invalid('configFromEnv needs an object of variables, such as import.meta.env or process.env')
   const local = read(env, 'TIDELOCK_DATABASE')
   const url = read(env, 'SUPABASE_URL')
   const key = read(env, 'SUPABASE_PUBLISHABLE_KEY') ?? read(env, 'SUPABASE_ANON_KEY')
@@ -71,7 +71,7 @@ function milliseconds(text: string): number {
   return value
 }
 
-/** The reference of a Supabase project, else the host. */
+/** Returns the reference of a Supabase project, else the host of the URL. */
 function projectName(url: string): string {
   try {
     const { host } = new URL(url)

@@ -3,14 +3,14 @@ import { checkRemote } from './check-remote.js'
 import { checkAudit, checkExpires } from './check-upkeep.js'
 import type { OpenOptions } from './options.js'
 
-// What an app without a remote, an audit or rows that expire never loads: a module of its own.
+// A module of its own, which only apps with a remote, an audit or expiring rows load.
 
 export { resolveConflict } from '../functions/resolve-conflict.js'
 export { checkRemote }
 
 /**
- * Checks those options of `open` that `checkOptions` leaves out, and completes them. `secrets`: the remote's key may be a secret one.
- * Fails with `invalid_argument` naming the option.
+ * Checks the options of `open` that `checkOptions` leaves out, and adds their defaults. With `secrets`, the key of the remote may be a
+ * secret one. Throws `invalid_argument` with the name of the option.
  */
 export function checkRareOptions(
   { remote, audit, auditTable, migrationsTable, expires }: OpenOptions,

@@ -4,12 +4,12 @@ import { fileBytes, isBlob, viewOf } from '../base/file-bytes.js'
 import { type Answer, type Asking, isOk, movedError, placeOf, request } from '../remote/request.js'
 import type { OpenOptions } from './options.js'
 
-/** A seed that comes more slowly is given up: nothing else limits the time of a file that may be large. */
+/** The slowest transfer of a seed before it is cancelled. A timeout would be wrong, because a seed may be large. */
 const slowest = { bytes: 16_384, ms: 30_000 }
 
 type Seed = NonNullable<OpenOptions['seed']>
 
-/** Checks the option `seed`. */
+/** Checks the option `seed`. Throws `invalid_argument`. */
 export function checkSeed(seed: unknown): void {
   const fits =
     (typeof seed === 'string' && seed !== '') ||
@@ -18,13 +18,14 @@ export function checkSeed(seed: unknown): void {
     ArrayBuffer.isView(seed) ||
     isBlob(seed)
   if (!fits) {
-    throw invalid('seed must be a URL, bytes, a Blob or a function that gives bytes', { details: { option: 'seed' } })
+    throw invalid('seed must be a URL, bytes, a Blob or a function that returns bytes', { details: { option: 'seed' } })
   }
 }
 
 /**
- * The bytes of a seed, of one from a URL at most `maxBytes`: more is `database_too_large`. Rejects with `sync_network` when they can't be
- * fetched, or come more slowly than `pace`, with `sync_protocol` for a redirect, and with `invalid_argument` when the function fails or gives something else.
+ * Loads the bytes of a seed, from a URL at most `maxBytes`. Rejects with `database_too_large` for more bytes, with `sync_network` when they
+ * can't be fetched or arrive more slowly than `pace`, with `sync_protocol` for a redirect, and with `invalid_argument` when the function
+ * fails or returns other values.
  */
 export async function loadSeed(
   seed: Seed,
@@ -37,13 +38,13 @@ export async function loadSeed(
     try {
       bytes = await seed()
     } catch (cause) {
-      throw invalid('The function given as seed failed', {
-        hint: 'The cause is what it threw',
+      throw invalid('The function seed failed', {
+        hint: 'cause is the error that it threw',
         cause,
         details: { option: 'seed' },
       })
     }
-    return fileBytes('What the seed function gives', bytes)
+    return fileBytes('The result of the function seed', bytes)
   }
   if (typeof seed !== 'string' && !isA(seed, 'URL'))
     return isBlob(seed) ? fileBytes('seed', seed) : viewOf('seed', seed)
@@ -52,7 +53,7 @@ export async function loadSeed(
 
 async function fetched(url: string | URL, asking: Asking): Promise<Uint8Array<ArrayBuffer>> {
   const { maxBytes } = asking
-  // What stands behind the path may be a signature.
+  // The query may hold a signature.
   const details = { url: placeOf(url, globalThis.location?.href) }
   let answer: Answer
   try {
@@ -67,14 +68,18 @@ async function fetched(url: string | URL, asking: Asking): Promise<Uint8Array<Ar
   const moved = movedError('The seed', 'seed', answer)
   if (moved !== undefined) throw moved
   if (!isOk(answer)) {
-    throw new TidelockError('sync_network', `The seed could not be fetched: the answer was ${answer.status}`, {
-      hint: 'Check the URL given as seed',
-      details: { ...details, status: answer.status },
-    })
+    throw new TidelockError(
+      'sync_network',
+      `The seed could not be fetched: the server answered with status ${answer.status}`,
+      {
+        hint: 'Check the URL of the option seed',
+        details: { ...details, status: answer.status },
+      },
+    )
   }
   if (answer.body === null) {
-    throw new TidelockError('database_too_large', `The seed is larger than maxBytes (${maxBytes} bytes)`, {
-      hint: 'Open it with a larger maxBytes',
+    throw new TidelockError('database_too_large', `The seed exceeds maxBytes (${maxBytes} bytes)`, {
+      hint: 'Open the database with a larger maxBytes',
       details: { ...details, maxBytes },
     })
   }

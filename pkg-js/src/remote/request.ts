@@ -2,36 +2,36 @@ import { TidelockError } from '../base/errors.js'
 import { joined } from '../base/file-bytes.js'
 import { checkHeaders, type Headers, Secrets } from './secrets.js'
 
-/** What {@link request} sends, and how much of an answer it reads. */
+/** What {@link request} sends, and how much of the response it reads. */
 export interface Asking {
   readonly method?: string
   readonly headers?: Headers
   readonly body?: BodyInit
   readonly cache?: RequestCache
   readonly signal?: AbortSignal | undefined
-  /** A body with more bytes than this is not read to its end. */
+  /** The largest body that is read, in bytes. */
   readonly maxBytes: number
-  /** What has no end of its own is ended when so many milliseconds bring fewer bytes than these, the wait for the answer included. */
+  /** Cancels a request of which fewer than `bytes` bytes arrive in `ms` milliseconds, the wait for the response included. */
   readonly pace?: { readonly bytes: number; readonly ms: number }
 }
 
-/** A complete answer, as plain data: it goes from thread to thread. */
+/** A complete response as plain data, which can be posted to other threads. */
 export interface Answer {
   readonly status: number
-  /** Names in lower case. The `location` of a redirect is absolute, without what stands behind its path; pages don't see it. */
+  /** Headers, with names in lower case. The `location` of a redirect is absolute and ends with the path; pages can't see it. */
   readonly headers: readonly (readonly [name: string, value: string])[]
-  /** null: it is larger than {@link Asking.maxBytes}. */
+  /** null when it is larger than {@link Asking.maxBytes}. */
   readonly body: Uint8Array<ArrayBuffer> | null
 }
 
-/** As much of the message of a refusal as is read. */
-const longestRefusal = 1_048_576
+/** The longest body of an error response that is read, in bytes. */
+const maxErrorBytes = 1_048_576
 
 /**
- * Sends one request: all that tidelock sends go through here. Redirects are not followed, since another host would get credentials and
- * data, and a `POST` may come to be a `GET`: they are answers of status 301 to 308. `own` is a `fetch` of the user's.
+ * Sends one request; every request of tidelock goes through here. Redirects are not followed, because they would send credentials and data
+ * to another host, and may turn a `POST` into a `GET`: they are returned as responses of status 301 to 308. `own` is the user's `fetch`.
  *
- * Rejects with what `fetch` throws, without the credentials that may be in it; with `invalid_argument` for what no header can have.
+ * Rejects with the error of `fetch`, with credentials masked, and with `invalid_argument` for an invalid header.
  */
 export async function request(url: string | URL, asking: Asking, own?: typeof fetch): Promise<Answer> {
   const { maxBytes, headers = {}, signal, pace, ...init } = asking
@@ -47,8 +47,8 @@ export async function request(url: string | URL, asking: Asking, own?: typeof fe
       return moved
     }
     const refused = response.status >= 400
-    const most = refused ? Math.min(maxBytes, longestRefusal) : maxBytes
-    const body = await bodyOf(response, most, refused, (bytes) => watch?.came(bytes))
+    const limit = refused ? Math.min(maxBytes, maxErrorBytes) : maxBytes
+    const body = await bodyOf(response, limit, refused, (bytes) => watch?.received(bytes))
     return { status: response.status, headers: [...response.headers], body }
   } catch (thrown) {
     if (signal?.aborted) throw thrown
@@ -58,32 +58,32 @@ export async function request(url: string | URL, asking: Asking, own?: typeof fe
   }
 }
 
-/** Ends a request whose answer comes too slowly. */
+/** Cancels a request whose response arrives too slowly. */
 class PaceWatch {
   readonly #abort = new AbortController()
   readonly #timer: ReturnType<typeof setInterval>
   readonly #outer: AbortSignal | undefined
-  #came = 0
+  #received = 0
 
   constructor({ bytes, ms }: NonNullable<Asking['pace']>, outer: AbortSignal | undefined) {
     this.#outer = outer
     outer?.addEventListener('abort', this.#follow)
     if (outer?.aborted) this.#follow()
     this.#timer = setInterval(() => {
-      if (this.#came < bytes) this.#abort.abort(new Error(`Fewer than ${bytes} bytes came in ${ms / 1000} s`))
-      this.#came = 0
+      if (this.#received < bytes) this.#abort.abort(new Error(`Fewer than ${bytes} bytes arrived in ${ms / 1000} s`))
+      this.#received = 0
     }, ms)
   }
 
   readonly #follow = () => this.#abort.abort(this.#outer?.reason)
 
-  /** Aborted by that, and by the signal of the user. */
+  /** The signal of the request: aborted when it is too slow, or by the caller's signal. */
   get signal(): AbortSignal {
     return this.#abort.signal
   }
 
-  came(bytes: number): void {
-    this.#came += bytes
+  received(bytes: number): void {
+    this.#received += bytes
   }
 
   stop(): void {
@@ -92,7 +92,7 @@ class PaceWatch {
   }
 }
 
-/** A redirect as an answer, whoever noticed it: pages see that there is one and no more; a user's `fetch` may have followed it. */
+/** Returns a redirect as a response. Pages see only that there is a redirect; a user's `fetch` may have followed it. */
 function redirection(response: Response, url: string | URL): Answer | undefined {
   const { status, type, redirected } = response
   const moved = [301, 302, 303, 307, 308].includes(status)
@@ -106,7 +106,7 @@ function redirection(response: Response, url: string | URL): Answer | undefined 
   }
 }
 
-/** An address without what stands behind its path, which may be a secret. */
+/** Returns a URL without query and fragment, which may hold secrets. */
 export function placeOf(url: string | URL, base?: string | URL): string {
   try {
     const { protocol, host, pathname } = new URL(url, base)
@@ -116,18 +116,21 @@ export function placeOf(url: string | URL, base?: string | URL): string {
   }
 }
 
-/** The whole body; of one with more bytes than `most` nothing, or as much of it as that with `cut`. `came` is told what comes. */
+/**
+ * Reads the body. For one larger than `limit` bytes it returns null, or with `truncate` the first `limit` bytes. Calls `received` with the
+ * size of each piece.
+ */
 async function bodyOf(
   response: Response,
-  most: number,
-  cut: boolean,
-  came: (bytes: number) => void,
+  limit: number,
+  truncate: boolean,
+  received: (bytes: number) => void,
 ): Promise<Uint8Array<ArrayBuffer> | null> {
   const { body } = response
   if (typeof body?.getReader !== 'function') {
-    // A fetch of the user's own may know no streams.
+    // The responses of a user's own fetch may lack streams.
     const bytes = new Uint8Array(await response.arrayBuffer())
-    return bytes.length <= most ? bytes : cut ? bytes.slice(0, most) : null
+    return bytes.length <= limit ? bytes : truncate ? bytes.slice(0, limit) : null
   }
   const reader = body.getReader()
   const pieces: Uint8Array[] = []
@@ -137,28 +140,28 @@ async function bodyOf(
     if (done) return joined(pieces)
     pieces.push(value)
     total += value.length
-    came(value.length)
-    if (total > most) {
+    received(value.length)
+    if (total > limit) {
       reader.cancel().catch(() => {})
-      return cut ? joined(pieces).slice(0, most) : null
+      return truncate ? joined(pieces).slice(0, limit) : null
     }
   }
 }
 
-/** Whether it succeeded. */
+/** Returns whether the status is 2xx. */
 export function isOk({ status }: Answer): boolean {
   return status >= 200 && status < 300
 }
 
-/** What an answer that redirects is told as, undefined for others. `what` is asked for by `option`. */
+/** Returns `sync_protocol` for a redirect, undefined for other responses. `option` names the URL of `what`. */
 export function movedError(what: string, option: string, answer: Answer): TidelockError | undefined {
   if (answer.status < 300 || answer.status >= 400) return undefined
   const [, location] = answer.headers.find(([name]) => name === 'location') ?? []
   return new TidelockError('sync_protocol', `${what} redirects to ${location ?? 'another address'}`, {
     hint:
       location === undefined
-        ? `Open ${option} to see where it leads: https instead of http, or another host. Redirects are not followed`
-        : `Give that address as ${option}: redirects are not followed, since another host would get what is sent`,
+        ? `Open ${option} in a browser to see its target, such as https instead of http, or another host: redirects are not followed`
+        : `Use that URL as ${option}: redirects are not followed, because another host would get the credentials`,
     details: { status: answer.status, ...(location === undefined ? {} : { location }) },
   })
 }

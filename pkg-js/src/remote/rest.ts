@@ -4,29 +4,29 @@ import type { RemoteOptions } from './remote-options.js'
 import { type Answer, isOk, movedError, request } from './request.js'
 import { checkHeader, checkHeaders, isJwt, mayHoldSecrets, Secrets } from './secrets.js'
 
-/** Where a REST API is, and how to get in. */
+/** The URL and the credentials of a REST API. */
 export type RestEndpoint = Pick<
   RemoteOptions,
   'url' | 'key' | 'accessToken' | 'schema' | 'fetch' | 'headers' | 'timeoutMs' | 'maxResponseBytes'
 >
 
-/** As much of one answer as is read, by default. */
+/** The default of `remote.maxResponseBytes`. */
 export const maxResponseBytes = 64 * 1_048_576
 
-/** Checks `remote.url`. Fails with `invalid_argument`. */
+/** Checks `remote.url`. Throws `invalid_argument`. */
 export function checkUrl(url: unknown): string {
   const text = isA(url, 'URL') ? url.href : url
   try {
     if (typeof text === 'string' && /^https?:$/.test(new URL(text).protocol)) return text
   } catch {
-    // Refused below.
+    // The throw below reports it.
   }
   throw invalid("remote.url must be an http or https URL, as 'https://<project>.supabase.co'", {
     details: { option: 'remote.url' },
   })
 }
 
-/** What a remote answered. */
+/** A response of the remote. */
 export class RestAnswer {
   readonly status: number
   readonly ok: boolean
@@ -40,20 +40,20 @@ export class RestAnswer {
     this.#secrets = secrets
   }
 
-  /** The body. Throws `sync_protocol` when it is no JSON. */
+  /** Parses the body. Throws `sync_protocol` when it isn't JSON. */
   json(): unknown {
     try {
       return JSON.parse(this.#text)
     } catch {
-      // The parser's own words quote the body.
-      throw new TidelockError('sync_protocol', 'The remote answered with something else than JSON', {
+      // The parser's error is dropped: it quotes the body.
+      throw new TidelockError('sync_protocol', "The remote's response is not JSON", {
         hint: 'remote.url should be a Supabase project or a PostgREST root',
         details: { status: this.status },
       })
     }
   }
 
-  /** What PostgREST and Supabase say in a refusal, without credentials. */
+  /** Returns message and code of an error response of PostgREST or Supabase, with credentials masked. */
   said(): { message?: string; code?: string } {
     if (this.ok) return {}
     try {
@@ -69,31 +69,31 @@ export class RestAnswer {
 }
 
 /**
- * The user's token, checked; undefined: nobody is signed in. Rejects with `sync_unauthorized` when the function fails, and with
- * `invalid_argument` for what is no token to be used here.
+ * Calls `accessToken` and checks the token; returns undefined when no user is signed in. Rejects with `sync_unauthorized` when the function
+ * fails, and with `invalid_argument` for a value that isn't a token, or a token that isn't allowed here.
  */
 export async function tokenOf({ accessToken }: Pick<RemoteOptions, 'accessToken'>): Promise<string | undefined> {
   let token: unknown
   try {
     token = await accessToken?.()
   } catch (thrown) {
-    // What it says may hold the very credentials that it was to renew.
+    // The error itself is dropped: it may contain the credentials that the function was to renew.
     throw new TidelockError('sync_unauthorized', 'accessToken() failed', {
       cause: thrown instanceof Error ? thrown.name : 'no Error',
-      hint: 'Sign in again, or let it return null for the key alone; log inside of it what it throws',
+      hint: 'Sign in again, or return null to use the key alone; log the error inside the function',
     })
   }
   if (token === undefined || token === null) return undefined
   if (typeof token !== 'string')
-    throw invalid('accessToken() must give a string, or null', { hint: "Give the session's access_token" })
+    throw invalid('accessToken() must return a string or null', { hint: "Return the session's access_token" })
   checkHeader('The token of accessToken()', token, mayHoldSecrets())
   return token
 }
 
 /**
- * A single `GET` outside of any sync, for questions about a remote. A URL without a path is tried as a Supabase project's first, then as
- * PostgREST itself, as a pull does. Gives every answer, also one that refuses; rejects with `sync_network`, with `sync_protocol` for
- * a redirect and for more than `maxResponseBytes`, and with `invalid_argument` for credentials that can't be used here.
+ * Sends a single `GET` outside of the sync. A URL without a path is tried as a Supabase project first, then as a PostgREST root, as a pull
+ * does. Resolves with a response of any status. Rejects with `sync_network`, with `sync_protocol` for a redirect or a body larger than
+ * `maxResponseBytes`, and with `invalid_argument` for credentials that aren't allowed here.
  */
 export async function getRest(remote: RestEndpoint, path: string): Promise<RestAnswer> {
   checkHeader('remote.key', remote.key, mayHoldSecrets())
@@ -126,7 +126,7 @@ export async function getRest(remote: RestEndpoint, path: string): Promise<RestA
     if (answer.body === null) {
       throw new TidelockError(
         'sync_protocol',
-        `The answer of ${url.host} is larger than remote.maxResponseBytes (${maxBytes} bytes)`,
+        `The response of ${url.host} exceeds remote.maxResponseBytes (${maxBytes} bytes)`,
         {
           details: { limit: maxBytes },
           hint: 'Raise remote.maxResponseBytes',

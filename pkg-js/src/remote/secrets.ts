@@ -1,39 +1,39 @@
 import { invalid } from '../base/errors.js'
 import { isNode } from '../base/is-node.js'
 
-// What src/sync/config/credentials.rs does for the sync, for requests that go around the engine: a seed, `doctor` and an upload have no wasm to ask.
-// tests/fixtures/credentials.json holds the two together; what stands in URLs is masked here alone, where they are.
+// Does for other requests what src/sync/config/credentials.rs does for the sync: a seed, `doctor` and an upload don't load the wasm.
+// tests/fixtures/credentials.json keeps the two equal. Only this file masks URLs, because only its requests have secrets in them.
 
-/** Headers that say what is asked for, not who asks. */
+/** Headers without credentials. */
 const noSecrets = ['accept', 'accept-profile', 'content-profile', 'content-type', 'prefer', 'user-agent']
 
-/** Shorter texts are no secrets: masking them would blot out ordinary words. */
-const shortest = 4
-/** Shorter secrets are masked where they stand as words of their own. */
-const shortestAnywhere = 8
-/** More of a text from outside is left out, in characters. */
-const longestText = 1000
+/** Shorter texts are not masked, because masking them would remove ordinary words. In characters. */
+const minSecretLength = 4
+/** Shorter secrets are masked as whole words only. In characters. */
+const minAnywhereLength = 8
+/** The longest text from outside that is kept, in characters. */
+const maxTextLength = 1000
 
 /** Headers by name. */
 export type Headers = Readonly<Record<string, string>>
 
-/** Whether a secret key may be here: not where whoever opens the page could read it. */
+/** Returns whether secret keys are allowed here: not in a page, where every visitor could read them. */
 export function mayHoldSecrets(): boolean {
   return typeof document === 'undefined' && isNode()
 }
 
-/** Whether a key or token opens everything to whoever has it. */
+/** Returns whether a key or token bypasses row security: a secret or `service_role` key. */
 function isSecret(text: string): boolean {
   return text.startsWith('sb_secret_') || claimsOf(text)?.role === 'service_role'
 }
 
-/** Whether a text has the form of a JWT: three parts, of which the first one is an object. */
+/** Returns whether a text has the form of a JWT: three parts, the first of which is a JSON object. */
 export function isJwt(text: string): boolean {
   const parts = text.split('.')
   return parts.length === 3 && /^\s*\{/.test(decoded(parts[0]))
 }
 
-/** What a JWT claims, unverified; undefined for anything else. */
+/** Returns the unverified claims of a JWT; undefined for other texts. */
 export function claimsOf(jwt: string): { readonly exp?: number; readonly role?: string } | undefined {
   if (!isJwt(jwt)) return undefined
   try {
@@ -52,8 +52,8 @@ function decoded(base64url = ''): string {
 }
 
 /**
- * Checks what is to be sent as headers; `what` names them. `secretsAllowed`: a secret key may be among them. Fails with
- * `invalid_argument`, never with a value in it.
+ * Checks the headers of a request; `what` names them in errors. With `secretsAllowed` they may contain a secret key. Throws
+ * `invalid_argument`; the error never contains a value.
  */
 export function checkHeaders(what: string, headers: Headers, secretsAllowed = true): void {
   for (const [name, value] of Object.entries(headers)) {
@@ -67,9 +67,9 @@ export function checkHeaders(what: string, headers: Headers, secretsAllowed = tr
   }
 }
 
-/** The same for one value. */
+/** Checks the value of one header, as {@link checkHeaders} does. */
 export function checkHeader(what: string, value: string, secretsAllowed = true): void {
-  // What `fetch` takes: Latin-1 without line ends.
+  // `fetch` allows Latin-1 without line ends.
   const at = value.search(/[^\t -~\u00a0-\u00ff]/)
   if (at >= 0) {
     throw invalid(`${what} has a character that no header can have, at position ${at + 1}`, {
@@ -83,11 +83,11 @@ export function checkHeader(what: string, value: string, secretsAllowed = true):
   }
 }
 
-/** The secrets of a request, to be masked in what comes back. */
+/** The secrets of a request, which are masked in texts of its response and errors. */
 export class Secrets {
   readonly #texts = new Set<string>()
 
-  /** Those of headers, and of what stands behind the path of a URL. */
+  /** Collects the secrets of headers, and of the user part, query and fragment of a URL. */
   constructor(headers: Headers = {}, url = '') {
     for (const [name, value] of Object.entries(headers)) if (!noSecrets.includes(name.toLowerCase())) this.add(value)
     const [, user = ''] = /^\w+:\/\/([^/?#]*)@/.exec(url) ?? []
@@ -99,21 +99,21 @@ export class Secrets {
     }
   }
 
-  /** One more: it, and its words, as the token behind `Bearer`. */
+  /** Adds a secret and its words, such as the token after `Bearer`. */
   add(secret: string): void {
     for (const text of [secret, ...secret.split(/\s+/)])
-      if (text.length >= shortest && text !== 'Bearer' && text !== 'Basic') this.#texts.add(text)
+      if (text.length >= minSecretLength && text !== 'Bearer' && text !== 'Basic') this.#texts.add(text)
   }
 
   /**
-   * A text from outside as it may be kept and shown: of a bounded length, without these secrets, and without other tokens, keys and
-   * what stands behind the path of URLs.
+   * Returns a text from outside in a form that may be kept and shown: truncated, and with these secrets, other tokens and keys, and query and
+   * fragment of URLs masked.
    */
   mask(text: string): string {
     let masked = text
     for (const secret of [...this.#texts].sort((a, b) => b.length - a.length)) {
       const escaped = secret.replaceAll(/[.*+?^${}()|[\]\\/-]/g, '\\$&')
-      const pattern = secret.length < shortestAnywhere ? `(?<!\\w)${escaped}(?!\\w)` : escaped
+      const pattern = secret.length < minAnywhereLength ? `(?<!\\w)${escaped}(?!\\w)` : escaped
       masked = masked.replaceAll(new RegExp(pattern, 'g'), '***')
     }
     masked = masked
@@ -121,10 +121,10 @@ export class Secrets {
       .replaceAll(/\b(\w+:\/\/)(?:[^\s/?#"'<>]*@)?([^\s?#"'<>]*)([?#][^\s"'<>]*)?/g, (_, scheme, place, behind) =>
         behind === undefined ? scheme + place : `${scheme}${place}?***`,
       )
-    return masked.length > longestText ? `${masked.slice(0, longestText)}…` : masked
+    return masked.length > maxTextLength ? `${masked.slice(0, maxTextLength)}…` : masked
   }
 
-  /** What was thrown as an error that may be kept: its name, and what it says, masked. */
+  /** Returns a thrown value as an error that may be kept: its name and its masked message. */
   maskError(thrown: unknown): Error {
     const error = new Error(this.mask(thrown instanceof Error ? thrown.message : String(thrown)))
     if (thrown instanceof Error) error.name = thrown.name

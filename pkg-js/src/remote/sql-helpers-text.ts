@@ -1,8 +1,8 @@
 import { quoted } from '../base/sql.js'
 
-// The SQL of sqlHelpers, piece by piece. PostgreSQL 14 and later. Every statement may be run again.
+// The SQL of sqlHelpers, for PostgreSQL 14 and later. Every statement is idempotent.
 
-/** The names that the SQL is about, checked. */
+/** The names in the SQL, checked. */
 export interface HelperNames {
   readonly tables: readonly string[]
   readonly schema: string
@@ -11,7 +11,7 @@ export interface HelperNames {
 }
 
 function literal(text: string): string {
-  // With a backslash in it, in the form that no setting reads in another way.
+  // With a backslash, E'' has the same meaning under every setting of standard_conforming_strings.
   return `${text.includes('\\') ? ' E' : ''}'${text.replaceAll("'", "''").replaceAll('\\', '\\\\')}'`
 }
 
@@ -19,14 +19,14 @@ function list(names: readonly string[]): string {
   return `array[${names.map(literal).join(', ')}]::text[]`
 }
 
-/** What belongs to nobody's schema: tables and functions that the API doesn't expose. */
-export const privateSql = `-- tidelock's helpers: to be run by the owner of the tables, as in Supabase's SQL editor. It may be run again, with more tables too.
+/** The tables and functions of the schema `tidelock`, which the API doesn't expose. */
+export const privateSql = `-- tidelock's helpers. Run them as the owner of the tables, for example in Supabase's SQL editor. You can run them again at any time.
 
--- 1. A schema that the API doesn't expose, for what the helpers keep.
+-- 1. A schema that the API doesn't expose, for the tables and functions of the helpers.
 create schema if not exists tidelock;
 grant usage on schema tidelock to public;
 
--- The tables that are helped with. Their names are no secret: the catalog shows them to every role.
+-- The tables that have the helpers. Their names are no secret: the catalog shows them to every role.
 create table if not exists tidelock.tables (
   schema text not null,
   tbl text not null,
@@ -36,7 +36,7 @@ create table if not exists tidelock.tables (
 revoke all on tidelock.tables from public;
 grant select on tidelock.tables to public;
 
--- Which cluster this is: transaction numbers of another one (a project that was moved) mean nothing here.
+-- The id of this cluster: transaction ids of another one (of a project that was moved) have no meaning here.
 create or replace function tidelock.cluster() returns text language plpgsql stable security definer set search_path = '' as $tidelock$
 begin
   return (select system_identifier from pg_control_system());
@@ -44,12 +44,12 @@ exception when others then
   return 'unknown';
 end $tidelock$;
 
--- Who asks, by the token.
+-- The user of the request, from the token.
 create or replace function tidelock.sub() returns text language sql stable set search_path = '' as $tidelock$
   select nullif(current_setting('request.jwt.claims', true), '')::json ->> 'sub'
 $tidelock$;
 
--- Whether the caller sees all rows of a table: it may be read, and no row security hides any.
+-- Whether the caller sees all rows of a table: the role may read it, and row security hides none.
 create or replace function tidelock.sees_all(target regclass) returns boolean language sql stable set search_path = '' as $tidelock$
   select coalesce(has_any_column_privilege(target, 'select'), false) and (
     not (select relrowsecurity from pg_class where oid = target)
@@ -62,7 +62,7 @@ create or replace function tidelock.sees_all(target regclass) returns boolean la
   )
 $tidelock$;
 
--- Whether the caller may know of a deleted row: who saw all rows, or whose row it was.
+-- Whether the caller may see a tombstone: a caller who sees all rows, or the owner of the deleted row.
 create or replace function tidelock.saw(in_schema text, in_table text, owned text) returns boolean language sql stable set search_path = '' as $tidelock$
   select coalesce(
     tidelock.sees_all(target)
@@ -71,7 +71,7 @@ create or replace function tidelock.saw(in_schema text, in_table text, owned tex
   from (select to_regclass(format('%I.%I', in_schema, in_table)) as target) as it
 $tidelock$;
 
--- 2. Tombstones: the keys of rows that are gone. Nothing but the key is kept, and whose row it was.
+-- 2. Tombstones: key and owner of each deleted row, and nothing else of it.
 create table if not exists tidelock.tombstones (
   id bigint generated always as identity primary key,
   schema text not null,
@@ -88,7 +88,7 @@ grant select on tidelock.tombstones to public;
 drop policy if exists saw on tidelock.tombstones;
 create policy saw on tidelock.tombstones for select using (tidelock.saw(schema, tbl, owner));
 
--- After a DELETE, cascades too: all keys at once. The arguments are the owner's column, or nothing, and the key's columns.
+-- After a DELETE, cascades included: adds all keys at once. The arguments are the owner column, or '', and the key columns.
 create or replace function tidelock.note_deleted() returns trigger language plpgsql security definer set search_path = '' as $tidelock$
 begin
   insert into tidelock.tombstones (schema, tbl, key, owner)
@@ -99,7 +99,7 @@ begin
   return null;
 end $tidelock$;
 
--- After an UPDATE that gave a row another key or owner: for whoever knew it before, it is gone.
+-- After an UPDATE of a key or an owner: adds a tombstone for the old key, since clients that have the old row must delete it.
 create or replace function tidelock.note_moved() returns trigger language plpgsql security definer set search_path = '' as $tidelock$
 declare
   gone jsonb := to_jsonb(old);
@@ -110,7 +110,7 @@ begin
   return null;
 end $tidelock$;
 
--- Before a TRUNCATE: all keys of the table.
+-- Before a TRUNCATE: adds all keys of the table.
 create or replace function tidelock.note_truncated() returns trigger language plpgsql security definer set search_path = '' as $tidelock$
 begin
   execute format(
@@ -121,7 +121,7 @@ begin
   return null;
 end $tidelock$;
 
--- What a type is at bottom: of a domain, what it is made of; all enums and arrays are alike.
+-- The base type of a type: of a domain its underlying type; 'enum' for all enums and 'array' for all arrays.
 create or replace function tidelock.base_type(given oid) returns text language sql stable set search_path = '' as $tidelock$
   with recursive chain(at) as (
     select given union all select typbasetype from chain join pg_type on oid = at where typtype = 'd'
@@ -130,7 +130,7 @@ create or replace function tidelock.base_type(given oid) returns text language s
   from chain join pg_type on oid = at where typtype <> 'd'
 $tidelock$;
 
--- The changes that tidelock_push has applied, by whom and under which number, and what it answered.
+-- The mutations that tidelock_push has applied, by client and id, with user and result.
 create table if not exists tidelock.mutations (
   client text not null,
   mutation text not null,
@@ -146,11 +146,11 @@ drop policy if exists own on tidelock.mutations;
 create policy own on tidelock.mutations using (sub is not distinct from tidelock.sub()) with check (sub is not distinct from tidelock.sub());
 `
 
-/** The trigger that stamps rows. */
+/** The trigger that sets time and transaction of a row. */
 export function stampSql({ updatedAt }: HelperNames): string {
   const column = quoted(updatedAt)
-  return `-- 3. The stamps of a row: when it was written, by the server's clock, and by which transaction. Neither is ever the client's.
--- An update that changes nothing leaves them. (A number of another cluster is replaced all the same.)
+  return `-- 3. The stamps of a row: the time of its last change, by the server's clock, and its transaction id. A client can't set them.
+-- An update that changes nothing keeps them, except for a transaction id of another cluster.
 create or replace function tidelock.${quoted(`stamp_${updatedAt}`)}() returns trigger language plpgsql set search_path = '' as $tidelock$
 begin
   if tg_op = 'UPDATE' then
@@ -169,9 +169,9 @@ end $tidelock$;
 `
 }
 
-/** What each table gets: columns, an index, triggers. */
+/** The columns, the index and the triggers of each table. */
 export function tablesSql({ tables, schema, updatedAt, owner }: HelperNames): string {
-  return `-- 4. Each table: the two columns where they are missing, an index for reading on from a stamp, and the triggers.
+  return `-- 4. Each table: the two columns where they are missing, an index for pulls by transaction id, and the triggers.
 do $tidelock$
 declare
   named text;
@@ -192,7 +192,7 @@ begin
     if keys is null then
       raise exception 'tidelock: table %.% has no primary key', ${literal(schema)}, named;
     end if;
-    -- The first of the columns that tell whose row it is.
+    -- The first existing owner column.
     select name into owned
       from unnest(${list(owner)}) with ordinality a(name, at) join pg_attribute on attname = name
       where attrelid = target and not attisdropped order by at limit 1;
@@ -202,7 +202,7 @@ begin
     elsif (select tidelock.base_type(atttypid) not like 'timestamp%' from pg_attribute where attrelid = target and attname = ${literal(updatedAt)}) then
       raise exception 'tidelock: column % of %.% is no timestamp', ${literal(updatedAt)}, ${literal(schema)}, named;
     else
-      -- A row without it would never be found by it.
+      -- A pull by this column would never find a row in which it is NULL.
       execute format('update %1$s set %2$I = clock_timestamp() where %2$I is null', target, ${literal(updatedAt)});
     end if;
     if not exists (select from pg_attribute where attrelid = target and attname = '_xid' and not attisdropped) then
@@ -211,7 +211,7 @@ begin
     execute format('create index if not exists %I on %s (_xid, %s)', left(named, 40) || '_tidelock_xid', target,
       (select string_agg(quote_ident(key), ', ') from unnest(keys) key));
 
-    -- The last one of its kind: PostgreSQL goes by the names, and what others change is stamped too.
+    -- PostgreSQL runs triggers by name: zz makes this one the last, so that it sees the changes of the others.
     execute format('create or replace trigger zz_tidelock_stamp before insert or update on %s for each row execute function tidelock.%I()',
       target, ${literal(`stamp_${updatedAt}`)});
     arguments := quote_literal(coalesce(owned, '')) || ', ' || (select string_agg(quote_literal(key), ', ') from unnest(keys) key);
@@ -224,7 +224,7 @@ begin
     execute format('create or replace trigger tidelock_moved after update on %s for each row when (%s)
       execute function tidelock.note_moved(%s)', target, moved, arguments);
 
-    -- Rows of another cluster get numbers of this one.
+    -- Rows with transaction ids of another cluster get one of this cluster.
     execute format('update %s set _xid = default where _xid > pg_current_xact_id()', target);
     insert into tidelock.tables (schema, tbl, owner) values (${literal(schema)}, named, owned)
       on conflict on constraint tables_pkey do update set owner = excluded.owner;
@@ -236,8 +236,8 @@ end $tidelock$;
 /** The functions that the API exposes for reading. */
 export function functionsSql({ schema }: HelperNames): string {
   const at = quoted(schema)
-  return `-- 5. What a pull asks first: up to which transaction everything is decided (all that comes later has a higher number), which tables are
--- helped with, and, behind the transaction of the pull before, the tombstones that the caller may know of, up to 1000.
+  return `-- 5. The first request of a pull. Returns the id below which all transactions have ended (later ones have higher ids), the tables that
+-- have the helpers, and up to 1000 of the caller's tombstones since the transaction of the previous pull.
 create or replace function ${at}.tidelock_state(since text default null, after bigint default 0) returns json
 language sql stable set search_path = '' as $tidelock$
   select json_build_object(
@@ -266,7 +266,7 @@ language sql stable set search_path = '' as $tidelock$
   )
 $tidelock$;
 
--- 6. The tables as schemaFromRemote reads them, also with a publishable key: those helped with that the caller may read.
+-- 6. The tables for schemaFromRemote, also with a publishable key: those with the helpers that the caller may read.
 create or replace function ${at}.tidelock_schema() returns json language sql stable set search_path = '' as $tidelock$
   select json_build_object('version', 1, 'tables', coalesce(json_agg(json_build_object(
     'name', tbl,
@@ -305,10 +305,10 @@ grant execute on function ${at}.tidelock_state(text, bigint), ${at}.tidelock_sch
 /** The function that applies changes in one transaction. */
 export function pushSql({ schema }: HelperNames): string {
   const at = quoted(schema)
-  return `-- 7. Changes in one transaction, as the caller, whose row security applies; all of them or none. { client, mutation, changes }, each change
--- { op: 'insert' | 'update' | 'delete', table, key, row, base }: an insert leaves a row alone that is there already; an update or delete is
--- for the row as it is in 'base'. The same mutation of the same client is applied once, and answered alike. The answer:
--- { applied, results: [{ status: 'done' | 'conflict', row }] }, or, with nothing applied, also { failed, code, message }.
+  return `-- 7. Applies changes in one transaction, all or none, with the caller's rights and row security. Takes { client, mutation, changes },
+-- each change { op: 'insert' | 'update' | 'delete', table, key, row, base }. An insert doesn't change an existing row; an update or delete
+-- applies only to a row that equals 'base'. A mutation of a client is applied once; a repeated call returns the same result:
+-- { applied, results: [{ status: 'done' | 'conflict', row }] }, and when nothing was applied also { failed, code, message }.
 create or replace function ${at}.tidelock_push(push jsonb) returns jsonb language plpgsql set search_path = '' as $tidelock$
 declare
   change jsonb;
@@ -334,7 +334,7 @@ begin
     end if;
     for change in select * from jsonb_array_elements(push -> 'changes') loop
       at := at + 1;
-      -- Only what the API exposes can be named: a table of this schema.
+      -- Only tables of the exposed schema are allowed.
       target := to_regclass(format('%I.%I', ${literal(schema)}, change ->> 'table'));
       if target is null then
         raise exception using errcode = '42P01', message = format('there is no table %s', change ->> 'table');
@@ -342,7 +342,7 @@ begin
       select array_agg(attname::text) into keys
         from pg_index join pg_attribute on attrelid = indrelid and attnum = any (indkey)
         where indrelid = target and indisprimary;
-      -- The row of that key, ...
+      -- The condition for the row with this key, ...
       same := (select string_agg(format('t.%1$I = k.%1$I', name), ' and ') from unnest(keys) name);
       if change ->> 'op' <> 'insert' and not coalesce(change -> 'key' ?& keys, false) then
         raise exception using errcode = '22023', message = 'a change without its whole key';
@@ -357,7 +357,7 @@ begin
           target, (select string_agg(quote_ident(name), ', ') from unnest(columns) name), (select string_agg(quote_ident(name), ', ') from unnest(keys) name))
           into written using change -> 'row';
       else
-        -- ... as it is in the base.
+        -- ... and the values of the base.
         same := same || coalesce((select string_agg(format(' and t.%1$I is not distinct from b.%1$I', name), '')
           from jsonb_object_keys(change -> 'base') name), '');
         if change ->> 'op' = 'delete' then
@@ -382,7 +382,7 @@ begin
       execute format('select to_jsonb(t.*) from %1$s as t, jsonb_populate_record(null::%1$s, $1) k where %2$s', target, same)
         into present using coalesce(change -> 'key', change -> 'row');
       if change ->> 'op' = 'delete' and present is null then
-        -- Gone already.
+        -- The row is deleted already.
         results := results || jsonb_build_object('status', 'done', 'row', null);
         continue;
       end if;
@@ -393,7 +393,7 @@ begin
     update tidelock.mutations set result = answer where client = push ->> 'client' and mutation = push ->> 'mutation';
     return answer;
   exception
-    -- Nothing of it stays. What may go through the next time fails the request.
+    -- The block's changes are rolled back. Errors that a retry may solve fail the request.
     when others then
       get stacked diagnostics state = returned_sqlstate, problem = message_text;
       if left(state, 2) in ('08', '40', '53', '57') then

@@ -2,40 +2,40 @@ import { checkObject, checkString, checkStrings } from '../base/check.js'
 import { invalid } from '../base/errors.js'
 import { functionsSql, privateSql, pushSql, stampSql, tablesSql } from './sql-helpers-text.js'
 
-/** What {@link sqlHelpers} is to help with. */
+/** Options of {@link sqlHelpers}. */
 export interface SqlHelpersOptions {
-  /** The remote tables, as they are called there. Each needs a primary key. */
+  /** The names of the remote tables. Each table needs a primary key. */
   readonly tables: readonly string[]
   /**
-   * The schema that they are in, one that the API exposes.
+   * The schema of the tables, one that the API exposes.
    * @default 'public'
    */
   readonly schema?: string | undefined
   /**
-   * The column that tells when a row was written last; added where it is missing.
+   * The column with the time of a row's last change. It is added where it is missing.
    * @default 'updated_at'
    */
   readonly updatedAt?: string | undefined
   /**
-   * The columns that may name the user whose row it is, by the `sub` of the token; of each table the first one that it has. With row
-   * security, deletions are told to that user.
+   * Columns that may hold the owner of a row, as the `sub` of the token. Of each table the first column that exists is used. With row
+   * security, only the owner sees the row's tombstone.
    * @default ['user_id', 'owner_id', 'owner']
    */
   readonly owner?: string | readonly string[] | undefined
 }
 
 /**
- * SQL that makes a Supabase or PostgREST project a better remote, to be run once by the owner of the tables; it may be run again at any
- * time, with other tables too. The sync works without it, and uses it when it is there:
+ * Returns SQL that makes a Supabase or PostgREST project a better remote. The owner of the tables runs it once; it may be run again at any
+ * time, also with more tables. The sync works without it, and uses it when it is there:
  *
- * - `updated_at`, set by the server at each insert and each update that changes something. The sync never sends the column that `cursor`
- *   names, so that no client's clock decides what others miss: without this trigger the server needs one of its own;
- * - `_xid`, a cursor that can't miss rows which are committed late;
- * - tombstones, by which rows are found that were deleted for good, also by TRUNCATE, without comparing keys;
- * - `tidelock_schema()`, from which {@link schemaFromRemote} makes the local tables, with a publishable key too;
- * - `tidelock_push(push)`, which applies a list of changes in one transaction, and once only.
+ * - `updated_at`, set by the server at each insert and each update that changes something. The sync never sends the column of `cursor`, so
+ *   that no client's clock decides which rows others miss: without this trigger the server needs its own;
+ * - `_xid`, a cursor that can't miss rows that are committed late;
+ * - tombstones, which list rows that were deleted for good, also by TRUNCATE, so that no keys have to be compared;
+ * - `tidelock_schema()`, from which {@link schemaFromRemote} makes the local tables, also with a publishable key;
+ * - `tidelock_push(push)`, which applies a list of changes in one transaction, exactly once.
  *
- * Throws `invalid_argument`.
+ * Throws `invalid_argument` for names that PostgreSQL doesn't allow.
  *
  * @example
  * ```ts
@@ -47,8 +47,8 @@ export function sqlHelpers(options: SqlHelpersOptions): string {
   const given = checkObject('The options of sqlHelpers', options, ['tables', 'schema', 'updatedAt', 'owner'])
   const tables = checkStrings('tables', given.tables)
   if (tables.length === 0)
-    throw invalid('tables names no table', {
-      hint: "Name those that are synced: tables: ['orders']",
+    throw invalid('tables is empty', {
+      hint: "Name the synced tables: tables: ['orders']",
       details: { option: 'tables' },
     })
   const { owner = ['user_id', 'owner_id', 'owner'] } = given
@@ -61,16 +61,16 @@ export function sqlHelpers(options: SqlHelpersOptions): string {
   return [privateSql, stampSql(names), tablesSql(names), functionsSql(names), pushSql(names), reload].join('\n')
 }
 
-const reload = `-- PostgREST has to look at the schema again.
+const reload = `-- PostgREST must reload the schema.
 notify pgrst, 'reload schema';
 `
 
 function checkName(what: string, name: unknown): string {
   const text = checkString(what, name)
-  // PostgreSQL would cut a longer one; a dollar quote would end the text that the name is in.
+  // PostgreSQL would truncate a longer name; a dollar quote would end the function body that contains the name.
   if (new TextEncoder().encode(text).length > 63 || text.includes('\0') || text.includes('$tidelock$')) {
-    throw invalid(`${what} is no name that PostgreSQL takes: 1 to 63 bytes`, {
-      hint: 'Give it as it is in the database, without quotes or schema',
+    throw invalid(`${what} must be a PostgreSQL name of 1 to 63 bytes`, {
+      hint: 'Write it as in the database, without quotes or schema',
       details: { option: what },
     })
   }

@@ -1,42 +1,42 @@
-import type { Soon } from '../engine/connection.js'
-import { fromThrown, type Thrown, toThrown } from './thrown.js'
+import type { MaybePromise } from '../engine/connection.js'
+import { deserializeError, type SerializedError, serializeError } from './serialized-error.js'
 
-/** The methods of one side by name: what they take, and what they give at last. */
-export type Methods<T> = { readonly [K in keyof T]: (...args: never[]) => unknown }
+/** The methods of one side by name, with their arguments and final results. */
+export type MethodMap<T> = { readonly [K in keyof T]: (...args: never[]) => unknown }
 
-/** How one side serves its methods: each also gets the signal by which the caller gives up, if there is one. */
-export type Handlers<T extends Methods<T>> = {
+/** The handlers that serve the methods of one side. Each also receives the signal by which the caller cancels, if the call has one. */
+export type Handlers<T extends MethodMap<T>> = {
   readonly [K in keyof T]: (
     signal: AbortSignal | undefined,
     ...args: Parameters<T[K]>
-  ) => Soon<ReturnType<T[K]> | Moved<ReturnType<T[K]>>>
+  ) => MaybePromise<ReturnType<T[K]> | Transferred<ReturnType<T[K]>>>
 }
 
-/** A result together with the buffers in it that needn't be copied, where the way to the other side can move them. */
-export class Moved<T> {
+/** A result with the buffers in it that are transferred rather than copied, where the transport can. */
+export class Transferred<T> {
   constructor(
     readonly value: T,
     readonly transfer: readonly ArrayBuffer[],
   ) {}
 }
 
-/** What a call that was given up rejects with; `reason` is its signal's. */
-export class GivenUp {
+/** The rejection of a cancelled call; `reason` is its signal's. */
+export class Cancelled {
   constructor(readonly reason: unknown) {}
 }
 
-/** What a call may take along. */
+/** Options of {@link Channel.ask}. */
 export interface AskOptions {
-  /** Buffers in the arguments that the caller doesn't need any more. */
+  /** Buffers in the arguments that are transferred rather than copied. */
   readonly transfer?: readonly Transferable[] | undefined
   readonly signal?: AbortSignal | undefined
 }
 
 /**
- * What goes from one side to the other: plain data only.
+ * A message from one side to the other: plain data only.
  *
- * A request (`id` 0: nobody waits for an answer), whose arguments with the numbers `functions` are functions of the caller; its answer;
- * a call of such a function; the wish that a request be given up.
+ * A request (`id` 0: without an answer), whose arguments at the indexes `functions` are functions of the caller; its answer; a call of
+ * such a function; the cancellation of a request.
  */
 export type Message =
   | {
@@ -44,118 +44,120 @@ export type Message =
       readonly method: string
       readonly args: readonly unknown[]
       readonly functions?: readonly number[]
-      readonly stoppable?: true
+      readonly cancellable?: true
     }
   | { readonly answer: number; readonly value: unknown }
-  | { readonly answer: number; readonly thrown: Thrown }
-  | { readonly answer: number; readonly givenUp: true }
+  | { readonly answer: number; readonly thrown: SerializedError }
+  | { readonly answer: number; readonly cancelled: true }
   | { readonly called: number; readonly which: number; readonly args: readonly unknown[] }
-  | { readonly giveUp: number }
+  | { readonly cancel: number }
 
-interface Asked {
+interface PendingRequest {
   readonly args: readonly unknown[]
   readonly resolve: (value: unknown) => void
   readonly reject: (error: unknown) => void
 }
 
 /**
- * Calls in both directions between two threads (or tabs), over anything that carries messages in order. Methods begin in the order in
- * which they were called, as soon as their message arrives.
+ * Calls in both directions between two threads or tabs, over any transport that keeps the order of messages. Methods begin in the order
+ * of their calls, as soon as their message arrives.
  */
-export class Channel<Theirs extends Methods<Theirs>, Ours extends Methods<Ours>> {
+export class Channel<Remote extends MethodMap<Remote>, Local extends MethodMap<Local>> {
   readonly #post: (message: Message, transfer: readonly Transferable[]) => void
-  readonly #ours: Handlers<Ours>
-  readonly #asked = new Map<number, Asked>()
-  /** Requests of the other side that it may give up. */
-  readonly #stops = new Map<number, AbortController>()
+  readonly #handlers: Handlers<Local>
+  readonly #pending = new Map<number, PendingRequest>()
+  /** Controllers of the other side's requests that it may cancel. */
+  readonly #cancellable = new Map<number, AbortController>()
   #last = 0
   #ended: { readonly error: unknown } | undefined
 
-  constructor(post: (message: Message, transfer: readonly Transferable[]) => void, ours: Handlers<Ours>) {
+  constructor(post: (message: Message, transfer: readonly Transferable[]) => void, handlers: Handlers<Local>) {
     this.#post = post
-    this.#ours = ours
+    this.#handlers = handlers
   }
 
-  /** Calls a method of the other side. Rejects with what it throws, with {@link GivenUp}, and with what the channel {@link end}s with. */
-  ask<K extends keyof Theirs & string>(
+  /** Calls a method of the other side. Rejects with what the method throws, with {@link Cancelled}, and with the error of {@link end}. */
+  ask<K extends keyof Remote & string>(
     method: K,
-    args: Parameters<Theirs[K]>,
+    args: Parameters<Remote[K]>,
     { transfer = [], signal }: AskOptions = {},
-  ): Promise<Awaited<ReturnType<Theirs[K]>>> {
+  ): Promise<Awaited<ReturnType<Remote[K]>>> {
     return new Promise((resolve, reject) => {
       if (this.#ended !== undefined) throw this.#ended.error
       const id = ++this.#last
       this.#post(requestOf(id, method, args, signal !== undefined), transfer)
       if (signal === undefined) {
-        this.#asked.set(id, { args, resolve: resolve as (value: unknown) => void, reject })
+        this.#pending.set(id, { args, resolve: resolve as (value: unknown) => void, reject })
         return
       }
-      const giveUp = () => this.#post({ giveUp: id }, [])
+      const cancel = () => this.#post({ cancel: id }, [])
       const settled =
         <T>(settle: (value: T) => void) =>
         (value: T) => {
-          signal.removeEventListener('abort', giveUp)
+          signal.removeEventListener('abort', cancel)
           settle(value)
         }
-      signal.addEventListener('abort', giveUp)
-      this.#asked.set(id, {
+      signal.addEventListener('abort', cancel)
+      this.#pending.set(id, {
         args,
         resolve: settled(resolve as (value: unknown) => void),
-        reject: settled((error) => reject(error instanceof GivenUp ? new GivenUp(signal.reason) : error)),
+        reject: settled((error) => reject(error instanceof Cancelled ? new Cancelled(signal.reason) : error)),
       })
-      if (signal.aborted) giveUp()
+      if (signal.aborted) cancel()
     })
   }
 
-  /** These methods of the other side, as functions. */
-  asking<K extends keyof Theirs & string>(names: readonly K[]): Pick<Theirs, K> {
+  /** Returns functions that call these methods of the other side. */
+  stubs<K extends keyof Remote & string>(names: readonly K[]): Pick<Remote, K> {
     return Object.fromEntries(
-      names.map((name) => [name, (...args: Parameters<Theirs[K]>) => this.ask(name, args)]),
-    ) as unknown as Pick<Theirs, K>
+      names.map((name) => [name, (...args: Parameters<Remote[K]>) => this.ask(name, args)]),
+    ) as unknown as Pick<Remote, K>
   }
 
-  /** Handlers that hand on what they are asked to these methods of the other side. */
-  forwarding<K extends keyof Theirs & string>(names: readonly K[]): Pick<Handlers<Theirs>, K> {
+  /** Returns handlers that forward their calls to these methods of the other side. */
+  forwarders<K extends keyof Remote & string>(names: readonly K[]): Pick<Handlers<Remote>, K> {
     const handlers = names.map((name) => [
       name,
-      (signal: AbortSignal | undefined, ...args: Parameters<Theirs[K]>) => this.ask(name, args, { signal }),
+      (signal: AbortSignal | undefined, ...args: Parameters<Remote[K]>) => this.ask(name, args, { signal }),
     ])
     return Object.fromEntries(handlers)
   }
 
-  /** Calls a method of the other side without waiting for it. */
-  tell<K extends keyof Theirs & string>(method: K, args: Parameters<Theirs[K]>): void {
+  /** Calls a method of the other side without an answer. */
+  tell<K extends keyof Remote & string>(method: K, args: Parameters<Remote[K]>): void {
     if (this.#ended === undefined) this.#post({ id: 0, method, args }, [])
   }
 
-  /** The other side is gone: every call rejects with this. */
+  /** Ends the channel, when the other side has ended: every call rejects with this error. */
   end(error: unknown): void {
     if (this.#ended !== undefined) return
     this.#ended = { error }
-    for (const { reject } of this.#asked.values()) reject(error)
-    this.#asked.clear()
-    for (const stop of this.#stops.values()) stop.abort(error)
+    for (const { reject } of this.#pending.values()) reject(error)
+    this.#pending.clear()
+    for (const controller of this.#cancellable.values()) controller.abort(error)
   }
 
-  /** A message of the other side has arrived. */
+  /** Handles a message of the other side. */
   receive(message: Message): void {
     if (this.#ended !== undefined) return
     if ('method' in message) this.#serve(message)
-    else if ('giveUp' in message) this.#stops.get(message.giveUp)?.abort()
+    else if ('cancel' in message) this.#cancellable.get(message.cancel)?.abort()
     else if ('called' in message) {
-      const called = this.#asked.get(message.called)?.args[message.which] as ((...args: unknown[]) => void) | undefined
+      const called = this.#pending.get(message.called)?.args[message.which] as
+        | ((...args: unknown[]) => void)
+        | undefined
       called?.(...message.args)
     } else this.#settle(message)
   }
 
   #settle(message: Extract<Message, { readonly answer: number }>): void {
-    const asked = this.#asked.get(message.answer)
-    this.#asked.delete(message.answer)
-    if ('value' in message) asked?.resolve(message.value)
-    else asked?.reject('thrown' in message ? fromThrown(message.thrown) : new GivenUp(undefined))
+    const request = this.#pending.get(message.answer)
+    this.#pending.delete(message.answer)
+    if ('value' in message) request?.resolve(message.value)
+    else request?.reject('thrown' in message ? deserializeError(message.thrown) : new Cancelled(undefined))
   }
 
-  #serve({ id, method, args, functions, stoppable }: Extract<Message, { readonly method: string }>): void {
+  #serve({ id, method, args, functions, cancellable }: Extract<Message, { readonly method: string }>): void {
     let given = args
     if (functions !== undefined) {
       given = args.map((one, which) =>
@@ -163,12 +165,15 @@ export class Channel<Theirs extends Methods<Theirs>, Ours extends Methods<Ours>>
       )
     }
     let signal: AbortSignal | undefined
-    if (stoppable === true) {
-      const stop = new AbortController()
-      this.#stops.set(id, stop)
-      signal = stop.signal
+    if (cancellable === true) {
+      const controller = new AbortController()
+      this.#cancellable.set(id, controller)
+      signal = controller.signal
     }
-    const handler = this.#ours[method as keyof Ours] as (signal: AbortSignal | undefined, ...args: unknown[]) => unknown
+    const handler = this.#handlers[method as keyof Local] as (
+      signal: AbortSignal | undefined,
+      ...args: unknown[]
+    ) => unknown
     try {
       const result = handler(signal, ...given)
       if (result instanceof Promise) {
@@ -183,10 +188,10 @@ export class Channel<Theirs extends Methods<Theirs>, Ours extends Methods<Ours>>
   }
 
   #answer(id: number, result: unknown): void {
-    this.#stops.delete(id)
+    this.#cancellable.delete(id)
     if (id === 0 || this.#ended !== undefined) return
     try {
-      if (result instanceof Moved) this.#post({ answer: id, value: result.value }, result.transfer)
+      if (result instanceof Transferred) this.#post({ answer: id, value: result.value }, result.transfer)
       else this.#post({ answer: id, value: result }, [])
     } catch (error) {
       this.#refuse(id, error, undefined)
@@ -194,18 +199,18 @@ export class Channel<Theirs extends Methods<Theirs>, Ours extends Methods<Ours>>
   }
 
   #refuse(id: number, error: unknown, signal: AbortSignal | undefined): void {
-    this.#stops.delete(id)
+    this.#cancellable.delete(id)
     if (this.#ended !== undefined) return
-    // Nobody waits: what was told only helps, as leaving a place that is gone.
+    // No caller waits. What `tell` sends may fail, like the release of a permit whose engine has ended.
     if (id === 0) return
-    if (signal?.aborted && (error === signal.reason || error instanceof GivenUp))
-      this.#post({ answer: id, givenUp: true }, [])
-    else this.#post({ answer: id, thrown: toThrown(error) }, [])
+    if (signal?.aborted && (error === signal.reason || error instanceof Cancelled))
+      this.#post({ answer: id, cancelled: true }, [])
+    else this.#post({ answer: id, thrown: serializeError(error) }, [])
   }
 }
 
-/** Serves methods by functions of these names. */
-export function answering<T extends Methods<T>, K extends keyof T & string>(
+/** Returns handlers that call the functions of these names. */
+export function handlersOf<T extends MethodMap<T>, K extends keyof T & string>(
   functions: Pick<T, K>,
   names: readonly K[],
 ): Pick<Handlers<T>, K> {
@@ -213,8 +218,8 @@ export function answering<T extends Methods<T>, K extends keyof T & string>(
   return Object.fromEntries(handlers)
 }
 
-function requestOf(id: number, method: string, args: readonly unknown[], stoppable: boolean): Message {
-  const more = stoppable ? ({ stoppable } as const) : undefined
+function requestOf(id: number, method: string, args: readonly unknown[], cancellable: boolean): Message {
+  const more = cancellable ? ({ cancellable } as const) : undefined
   if (!args.some((one) => typeof one === 'function')) return { id, method, args, ...more }
   const functions = args.flatMap((one, at) => (typeof one === 'function' ? [at] : []))
   const given = args.map((one) => (typeof one === 'function' ? undefined : one))

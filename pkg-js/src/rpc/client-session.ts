@@ -1,130 +1,128 @@
 import { TidelockError } from '../base/errors.js'
 import type { CallOptions } from '../base/values.js'
 import { timedOut } from '../base/waiting.js'
-import { type Soon, soon } from '../engine/connection.js'
+import { andThen, type MaybePromise } from '../engine/connection.js'
 import type { CoreEvent } from '../engine/core.js'
-import type { Done, Work } from '../engine/work.js'
-import { type Handlers, Moved } from './channel.js'
-import { breath } from './event-loop.js'
+import type { Work, WorkResult } from '../engine/work.js'
+import { type Handlers, Transferred } from './channel.js'
+import { yieldToEventLoop } from './event-loop.js'
 import { worthMoving } from './flat-codec.js'
 import {
-  type Area,
-  type Limit,
-  left,
-  type Result,
+  type ClientMethods,
+  type PackedResult,
+  type ParameterBuffer,
+  remainingMs,
   type ServedCalls,
-  type Unit,
-  type WorkerMethods,
+  type TimeLimit,
+  type WriteId,
 } from './protocol.js'
-import { replyBytes, replyOf } from './reply.js'
+import { decodeReply, encodeReply } from './reply.js'
 
-/** What the desks of one engine share. */
-export interface Service {
-  /** Undefined until the opening has come so far that migrations may use it. */
+/** What the sessions of one engine share. */
+export interface SessionHost {
+  /** Undefined until the opening reaches the migrations, which need it. */
   readonly calls: ServedCalls | undefined
-  /** Does the work at once when the database is open: so that calls begin in the order of their messages. */
+  /** Runs `work` when the database is open; synchronously if it is, so that calls begin in the order of their messages. */
   whenOpen<T>(work: (calls: ServedCalls) => T): T | Promise<Awaited<T>>
-  /** Whom the engine takes for the actor at present. */
+  /** The actor that is set in the engine at present. */
   actor: string | undefined
-  /** The tabs that may still ask for the answers of their writes, when that is news to the database; else none. */
-  takeAlive(): readonly string[]
+  /** Returns the tabs that may still ask for the results of their writes, when they have changed since the last call; otherwise none. */
+  takeLiveClients(): readonly string[]
 }
 
-type Methods = Omit<WorkerMethods, 'open' | 'close' | 'page' | 'attach' | 'detach'>
-
-/** Serves one user of an engine: the page that made it, or another tab. */
-export class Desk {
-  readonly handlers: Handlers<Methods>
-  readonly #service: Service
+/** The session of one client of an engine: of the page that has created it, or of another tab. */
+export class ClientSession {
+  readonly handlers: Handlers<ClientMethods>
+  readonly #host: SessionHost
   /** The tab's id, where several share the database. */
   client: string
-  /** The tickets of turns that were given away. */
-  readonly #turns = new Set<number>()
-  /** What these tickets committed, on its way into storage, until it is asked for. */
+  /** The permits that the client holds. */
+  readonly #permits = new Set<number>()
+  /** The storing of what these permits committed, until the client calls `stored`. */
   readonly #stored = new Map<number, Promise<void>>()
-  /** The shapes whose column names the other side has. */
+  /** The ids of the shapes whose column names the client has. */
   readonly #known = new Set<number>()
   readonly #watched = new Set<number>()
-  readonly #heard = new Set<string>()
+  readonly #eventTypes = new Set<string>()
   #actor: string | undefined
   #ended = false
 
-  constructor(service: Service, client: string) {
-    this.#service = service
+  constructor(host: SessionHost, client: string) {
+    this.#host = host
     this.client = client
     this.handlers = this.#handlers()
   }
 
-  /** What of an event concerns this user, if anything does. */
+  /** Returns the part of an event that concerns this client, if any. */
   eventFor(event: CoreEvent): CoreEvent | undefined {
-    if (event.type === 'change') return this.#heard.has('change') ? event : undefined
+    if (event.type === 'change') return this.#eventTypes.has('change') ? event : undefined
     if (event.type !== 'live') return event
     const ids = (event.detail as { readonly ids: readonly number[] }).ids.filter((id) => this.#watched.has(id))
     return ids.length === 0 ? undefined : { type: 'live', detail: { ids } }
   }
 
-  /** Somebody listens to that event from now on. */
-  hear(type: string): void {
-    this.#heard.add(type)
-    this.#service.calls?.heard(type)
+  /** Sends the client events of this type from now on. */
+  subscribe(type: string): void {
+    this.#eventTypes.add(type)
+    this.#host.calls?.subscribe(type)
   }
 
-  /** The user is gone: what it had begun is rolled back, and its turns are the next one's. */
+  /** Ends the session of a closed client: rolls back its transactions and releases its permits. */
   end(): void {
     if (this.#ended) return
     this.#ended = true
-    const { calls } = this.#service
+    const { calls } = this.#host
     for (const id of this.#watched) calls?.unwatch(id)
-    for (const ticket of this.#turns) {
-      calls?.rollback(ticket, 1)
-      calls?.leave(ticket)
+    for (const permitId of this.#permits) {
+      calls?.rollback(permitId, 1)
+      calls?.release(permitId)
     }
-    this.#turns.clear()
+    this.#permits.clear()
   }
 
-  #handlers(): Handlers<Methods> {
-    // What comes on a ticket comes while the database opens, too: from migrations.
-    const onTicket = () => this.#served()
+  #handlers(): Handlers<ClientMethods> {
+    // Migrations call with a permit while the database still opens, so these calls must not wait for the opening.
+    const openCalls = () => this.#calls()
     return {
-      run: (signal, work, ticket, limit, unit) => {
-        if (ticket === 0)
-          return this.#service.whenOpen((calls) =>
-            soon(this.#alone(calls, work, signal, limit, unit), (done) => this.#moved(done)),
+      run: (signal, work, permitId, limit, writeId) => {
+        if (permitId === 0)
+          return this.#host.whenOpen((calls) =>
+            andThen(this.#runAlone(calls, work, signal, limit, writeId), (done) => this.#withTransfers(done)),
           )
-        const run = () => onTicket().perform(ticket, work, limit === undefined ? 0 : Math.max(1, left(limit)))
-        return soon(this.#again(run), (done) => this.#moved(done))
+        const run = () => openCalls().perform(permitId, work, limit === undefined ? 0 : Math.max(1, remainingMs(limit)))
+        return andThen(this.#retried(run), (done) => this.#withTransfers(done))
       },
-      turn: (signal, limit) => this.#service.whenOpen((calls) => this.#turn(calls, { ...optionsOf(limit), signal })),
-      leave: (_, ticket) => {
-        if (this.#turns.delete(ticket)) this.#service.calls?.leave(ticket)
+      acquire: (signal, limit) => this.#host.whenOpen((calls) => this.#acquire(calls, { ...optionsOf(limit), signal })),
+      release: (_, permitId) => {
+        if (this.#permits.delete(permitId)) this.#host.calls?.release(permitId)
       },
-      begin: (_, ticket, immediate) => onTicket().begin(ticket, immediate),
-      commit: (_, ticket, depth, unit) => {
-        const calls = onTicket()
-        if (unit !== undefined && depth <= 1) this.#note(calls, ticket, unit, [])
-        return this.#storing(ticket, calls.commit(ticket, depth))
+      begin: (_, permitId, immediate) => openCalls().begin(permitId, immediate),
+      commit: (_, permitId, depth, writeId) => {
+        const calls = openCalls()
+        if (writeId !== undefined && depth <= 1) this.#record(calls, permitId, writeId, [])
+        return this.#storing(permitId, calls.commit(permitId, depth))
       },
-      rollback: (_, ticket, depth) => onTicket().rollback(ticket, depth),
-      stored: (_, ticket) => {
-        const stored = this.#stored.get(ticket)
-        this.#stored.delete(ticket)
+      rollback: (_, permitId, depth) => openCalls().rollback(permitId, depth),
+      stored: (_, permitId) => {
+        const stored = this.#stored.get(permitId)
+        this.#stored.delete(permitId)
         return stored
       },
       watch: (_, sql) =>
-        this.#service.whenOpen((calls) => {
+        this.#host.whenOpen((calls) => {
           const id = calls.watch(sql)
           this.#watched.add(id)
           return id
         }),
       unwatch: (_, id) => {
         this.#watched.delete(id)
-        this.#service.calls?.unwatch(id)
+        this.#host.calls?.unwatch(id)
       },
       core: (_, method, ...args) =>
-        this.#service.whenOpen((calls) => {
+        this.#host.whenOpen((calls) => {
           if (method === 'setActor') {
             this.#actor = args[0] as string | undefined
-            this.#service.actor = this.#actor
+            this.#host.actor = this.#actor
           }
           const core = calls.core as unknown as Record<string, (...args: unknown[]) => unknown>
           const answer = calls.sync(() => core[method]?.(...args))
@@ -133,171 +131,171 @@ export class Desk {
       actor: (_, actor) => {
         this.#actor = actor
       },
-      applied: (_, unit) =>
-        this.#service.whenOpen((calls) =>
-          calls.withTurn(undefined, ({ ticket }) => {
-            const applied = this.#reply(calls, ticket, unit) !== undefined
+      applied: (_, writeId) =>
+        this.#host.whenOpen((calls) =>
+          calls.withPermit(undefined, ({ permitId }) => {
+            const applied = this.#recordedReply(calls, permitId, writeId) !== undefined
             return [applied, applied] as const
           }),
         ),
-      heard: (_, type) => this.hear(type),
+      subscribe: (_, type) => this.subscribe(type),
     }
   }
 
-  #served(): ServedCalls {
-    const { calls } = this.#service
+  #calls(): ServedCalls {
+    const { calls } = this.#host
     if (calls === undefined)
       throw new TidelockError('closed', 'The database is not open yet', { hint: 'Please report this error' })
     return calls
   }
 
   /**
-   * Something on a turn of its own, until it is stored. A caller that may give up has perhaps said so already, behind this in the line of
-   * messages: so these are let in first. A unit is noted in its transaction with its answer; one that was applied before answers the same.
-   * A script that has transactions of its own can't be noted.
+   * Runs work under a permit of its own, and waits until its writes are stored. A cancellation may already be queued behind this message, so
+   * a cancellable call lets other messages in first. A write id is recorded in the write's transaction, together with the result; a write
+   * that was applied before returns the recorded result. A script with transactions of its own can't be recorded.
    */
-  #alone(
+  #runAlone(
     calls: ServedCalls,
-    work: Work<readonly Area[]>,
+    work: Work<readonly ParameterBuffer[]>,
     signal: AbortSignal | undefined,
-    limit: Limit | undefined,
-    unit: Unit | undefined,
-  ): Soon<Done<Result>> {
-    // Without a promise, where there is nothing to wait for.
-    if (signal === undefined && unit === undefined && this.#actor === this.#service.actor)
-      return calls.alone(work, limit && optionsOf(limit))
-    return calls.withTurn({ ...optionsOf(limit), signal }, async ({ ticket, timeoutMs }) => {
+    limit: TimeLimit | undefined,
+    writeId: WriteId | undefined,
+  ): MaybePromise<WorkResult<PackedResult>> {
+    // Without a promise when there is nothing to wait for.
+    if (signal === undefined && writeId === undefined && this.#actor === this.#host.actor)
+      return calls.runAlone(work, limit && optionsOf(limit))
+    return calls.withPermit({ ...optionsOf(limit), signal }, async ({ permitId, timeoutMs }) => {
       if (signal !== undefined) {
-        await breath()
+        await yieldToEventLoop()
         signal.throwIfAborted()
       }
-      await this.#act(calls)
-      const done = await this.#once(calls, ticket, unit, work, timeoutMs)
+      await this.#applyActor(calls)
+      const done = await this.#runOnce(calls, permitId, writeId, work, timeoutMs)
       return [done, done.wrote === true]
     })
   }
 
-  /** Runs something, a unit once and for all. */
-  async #once(
+  /** Runs work; with a write id exactly once. */
+  async #runOnce(
     calls: ServedCalls,
-    ticket: number,
-    unit: Unit | undefined,
-    work: Work<readonly Area[]>,
+    permitId: number,
+    writeId: WriteId | undefined,
+    work: Work<readonly ParameterBuffer[]>,
     timeoutMs: number,
-  ): Promise<Done<Result>> {
-    const run = () => this.#again(() => calls.perform(ticket, work, timeoutMs))
-    if (unit === undefined) return run()
+  ): Promise<WorkResult<PackedResult>> {
+    const run = () => this.#retried(() => calls.perform(permitId, work, timeoutMs))
+    if (writeId === undefined) return run()
     if (work[0] === 'script' && !calls.sync(() => calls.core.isWhole(work[1]))) {
-      if (unit.again) throw unknownWhether('A script with transactions of its own')
+      if (writeId.again) throw outcomeUnknown('A script with transactions of its own')
       return run()
     }
-    if (unit.again) {
-      const reply = this.#reply(calls, ticket, unit.id)
-      if (reply !== undefined) return { results: replyOf(reply), wrote: true }
+    if (writeId.again) {
+      const reply = this.#recordedReply(calls, permitId, writeId.id)
+      if (reply !== undefined) return { results: decodeReply(reply), wrote: true }
     }
-    const depth = calls.begin(ticket, false)
+    const depth = calls.begin(permitId, false)
     try {
       const done = await run()
-      this.#note(calls, ticket, unit, done.results)
-      return { ...done, wrote: calls.commit(ticket, depth) }
+      this.#record(calls, permitId, writeId, done.results)
+      return { ...done, wrote: calls.commit(permitId, depth) }
     } catch (error) {
-      calls.rollback(ticket, depth)
+      calls.rollback(permitId, depth)
       throw error
     }
   }
 
-  #note(calls: ServedCalls, ticket: number, unit: Unit, results: readonly Result[]): void {
+  #record(calls: ServedCalls, permitId: number, writeId: WriteId, results: readonly PackedResult[]): void {
     const { core } = calls
     const named = results.map((result) => ({ ...result, columns: core.columns(result.shape) }))
-    const [client, alive, reply] = [this.client, this.#service.takeAlive(), replyBytes(named)]
-    calls.sync(() => core.noteApplied(ticket, client, unit.id, unit.acknowledged, alive, reply))
+    const [client, alive, reply] = [this.client, this.#host.takeLiveClients(), encodeReply(named)]
+    calls.sync(() => core.noteApplied(permitId, client, writeId.id, writeId.acknowledged, alive, reply))
   }
 
-  #reply(calls: ServedCalls, ticket: number, unit: number): Uint8Array | undefined {
-    return calls.sync(() => calls.core.applied(ticket, this.client, unit))
+  #recordedReply(calls: ServedCalls, permitId: number, writeId: number): Uint8Array | undefined {
+    return calls.sync(() => calls.core.applied(permitId, this.client, writeId))
   }
 
-  /** Has the engine take this user for the actor of what comes. Needs the turn. */
-  async #act(calls: ServedCalls): Promise<void> {
-    if (this.#actor === this.#service.actor) return
-    this.#service.actor = this.#actor
+  /** Sets this client's actor in the engine. Needs a permit. */
+  async #applyActor(calls: ServedCalls): Promise<void> {
+    if (this.#actor === this.#host.actor) return
+    this.#host.actor = this.#actor
     await calls.guard(Promise.resolve(calls.sync(() => calls.core.setActor(this.#actor))))
   }
 
-  /** What fails because a part of the engine is missing is run again when that is loaded. */
-  #again<T>(work: () => Soon<T>): Soon<T> {
+  /** Runs work, and once more when a missing part of the engine made it fail. */
+  #retried<T>(work: () => MaybePromise<T>): MaybePromise<T> {
     try {
       const working = work()
-      const again = (error: unknown) => this.#served().again(error, work)
-      return working instanceof Promise ? working.catch(again) : working
+      const retry = (error: unknown) => this.#calls().retry(error, work)
+      return working instanceof Promise ? working.catch(retry) : working
     } catch (error) {
-      return this.#served().again(error, work)
+      return this.#calls().retry(error, work)
     }
   }
 
   /**
-   * What a commit wrote is waited for from the commit on: whether a later flush succeeds is none of its business. Whether there is anything to
-   * wait for: the database may be closed before it could be asked.
+   * Notes the storing of a commit, and returns whether there is anything to wait for. This happens at the commit, because later flushes don't
+   * concern it, and the database may be closed before the client calls `stored`.
    */
-  #storing(ticket: number, wrote: boolean): boolean {
-    const stored = wrote ? this.#served().stored() : undefined
+  #storing(permitId: number, wrote: boolean): boolean {
+    const stored = wrote ? this.#calls().stored() : undefined
     if (stored === undefined) return false
     stored.catch(() => {})
-    this.#stored.set(ticket, stored)
+    this.#stored.set(permitId, stored)
     return true
   }
 
-  /** Takes the turn and keeps it until the user gives it back. */
-  async #turn(calls: ServedCalls, options: CallOptions): Promise<number> {
-    const { ticket } = await calls.acquire(options)
-    this.#turns.add(ticket)
+  /** Acquires the mutex for the client, until the client releases it. */
+  async #acquire(calls: ServedCalls, options: CallOptions): Promise<number> {
+    const { permitId } = await calls.acquire(options)
+    this.#permits.add(permitId)
     try {
-      if (this.#ended) throw new Error('The user is gone')
-      await this.#act(calls)
-      return ticket
+      if (this.#ended) throw new Error('The client is gone')
+      await this.#applyActor(calls)
+      return permitId
     } catch (error) {
-      if (this.#turns.delete(ticket)) calls.leave(ticket)
+      if (this.#permits.delete(permitId)) calls.release(permitId)
       throw error
     }
   }
 
-  /** A result with its column names, the first time that they come. */
-  #named(result: Result): Result {
+  /** Adds the column names to the first result of a shape. */
+  #withColumns(result: PackedResult): PackedResult {
     if (this.#known.has(result.shape) || result.columns !== undefined) return result
     this.#known.add(result.shape)
-    return { ...result, columns: this.#served().core.columns(result.shape) }
+    return { ...result, columns: this.#calls().core.columns(result.shape) }
   }
 
-  /** Its results with their column names, and in buffers that are moved where that is quicker. */
-  #moved(done: Done<Result>): Moved<Done<Result>> {
-    const results = done.results.map((result) => this.#named(result))
-    return new Moved({ ...done, results }, results.map(({ buffer }) => buffer).filter(worthMoving))
+  /** Adds column names to the results, and marks the buffers that are faster transferred than copied. */
+  #withTransfers(done: WorkResult<PackedResult>): Transferred<WorkResult<PackedResult>> {
+    const results = done.results.map((result) => this.#withColumns(result))
+    return new Transferred({ ...done, results }, results.map(({ buffer }) => buffer).filter(worthMoving))
   }
 }
 
-/** What is left of the time; throws `timeout` when none is. */
-function optionsOf(limit: Limit | undefined): CallOptions {
+/** Converts the time limit to what remains of it; throws `timeout` when nothing does. */
+function optionsOf(limit: TimeLimit | undefined): CallOptions {
   if (limit === undefined) return {}
-  const timeoutMs = left(limit)
+  const timeoutMs = remainingMs(limit)
   if (timeoutMs === 0) throw timedOut(limit.timeoutMs)
   return { timeoutMs }
 }
 
-/** `leader_changed`, when nobody can know whether something was applied. */
-export function unknownWhether(what: string): TidelockError {
+/** `leader_changed` for a call of which it can't be known whether it was applied. */
+export function outcomeUnknown(what: string): TidelockError {
   return new TidelockError('leader_changed', `${what} was under way when another tab became the leader`, {
-    hint: 'Look whether it was applied before repeating it',
+    hint: 'Check whether it was applied before you repeat it',
     details: { applied: null },
   })
 }
 
-/** Answers of the engine that are files bring their bytes along; these are nobody else's. */
+/** Marks the bytes of files among the engine's results for transfer: they have no other owner. */
 function withBytes(answer: unknown): unknown {
   const pieces = Array.isArray(answer) ? answer : ((answer as { pieces?: unknown[] } | undefined)?.pieces ?? [answer])
   const bytes = pieces.filter((one): one is Uint8Array<ArrayBuffer> => one instanceof Uint8Array)
   return bytes.length === 0
     ? answer
-    : new Moved(
+    : new Transferred(
         answer,
         bytes.map((one) => one.buffer),
       )

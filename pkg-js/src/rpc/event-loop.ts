@@ -1,5 +1,5 @@
-/** Lets tasks run that wait; not a timer, which browsers make wait longer and longer. */
-export function breath(): Promise<void> {
+/** Yields to the event loop, so that pending tasks run. It uses no timer, because browsers delay nested timers more and more. */
+export function yieldToEventLoop(): Promise<void> {
   return new Promise((resolve) => {
     const { port1, port2 } = new MessageChannel()
     port1.onmessage = () => {

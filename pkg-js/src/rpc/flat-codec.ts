@@ -1,46 +1,46 @@
 import { invalid } from '../base/errors.js'
 import { fragmentParts, type SqlFragment } from '../base/sql.js'
 import type { SqlParams } from '../base/values.js'
-import { Detached, reused } from '../engine/codec/copy.js'
+import { DetachedMemory, reused } from '../engine/codec/copy.js'
 import { Packer } from '../engine/codec/pack.js'
-import { type Mode, Results } from '../engine/codec/rows.js'
+import { type ResultMode, Results } from '../engine/codec/rows.js'
 import { runResult } from '../engine/codec/run-result.js'
 import { type Op, op } from '../engine/core.js'
-import type { Area, Result } from './protocol.js'
-import { allRows } from './slices.js'
+import type { PackedResult, ParameterBuffer } from './protocol.js'
+import { decodeInSlices } from './slices.js'
 
 /** A statement on its way to another thread. */
 export interface PackedStatement {
   readonly text: string
-  readonly areas: readonly Area[]
-  /** The buffers that are large enough to be moved rather than copied. */
+  readonly areas: readonly ParameterBuffer[]
+  /** The buffers that are large enough to be transferred rather than copied. */
   readonly transfer: readonly ArrayBuffer[]
 }
 
-/** Packs parameters and decodes results as for an engine in this thread, in buffers that go to another one and come from it. */
+/** Packs parameters and decodes results as for an engine in this thread, in buffers that are exchanged with another thread. */
 export class FlatCodec {
   readonly #integers: 'auto' | 'bigint' | 'number'
-  readonly #out = new Detached()
+  readonly #out = new DetachedMemory()
   readonly #packer = new Packer(this.#out, (bytes) => this.#out.reserve(bytes))
-  readonly #in = new Detached()
-  /** The column names of the shapes that have come. */
+  readonly #in = new DetachedMemory()
+  /** The column names of the shapes received so far. */
   readonly #names = new Map<number, readonly string[]>()
   readonly #results = new Results(this.#in, {
     header: () => 0,
     columns: (shape) => [...(this.#names.get(shape) ?? [])],
   })
 
-  /** Settles when the results are done that are being decoded in slices. */
+  /** Settles when all results that are being decoded in slices are done. */
   #slicing: Promise<void> | undefined
 
   constructor(integers: 'auto' | 'bigint' | 'number') {
     this.#integers = integers
   }
 
-  /** Fails with `invalid_argument` naming the parameter. */
+  /** Packs the parameters of a statement. Throws `invalid_argument` naming the parameter. */
   pack(kind: Op, sql: string | SqlFragment, params: unknown): PackedStatement {
     if (typeof sql !== 'string') [sql, params] = fragmentParts(sql, params)
-    const areas: Area[] = []
+    const areas: ParameterBuffer[] = []
     const add = (bytes: number, names: string) => areas.push({ buffer: this.#out.take(bytes), bytes, names })
     if (kind === op.runMany) {
       if (!Array.isArray(params)) throw invalid('The rows of runMany must be an array of parameters')
@@ -57,18 +57,21 @@ export class FlatCodec {
     return { text: sql, areas, transfer: areas.map((area) => area.buffer).filter(worthMoving) }
   }
 
-  /** Packs as many rows as one area takes, from one of them on; `next` is the first that is left. Fails as {@link FlatCodec.pack}. */
-  packSome(rows: readonly SqlParams[], from: number): { readonly area: Area; readonly next: number } {
+  /** Packs as many rows as fit one area; `next` is the index of the first that doesn't fit. Throws as {@link FlatCodec.pack} does. */
+  packSome(rows: readonly SqlParams[], from: number): { readonly area: ParameterBuffer; readonly next: number } {
     const { bytes, names, next } = this.#packer.many(rows, from)
     return { area: { buffer: this.#out.take(bytes), bytes, names }, next }
   }
 
-  /** Of each shape the first result that comes brings the names: all are to be decoded, in their order. Of many rows it gives a promise. */
-  decode(kind: Op, result: Result, mode: Mode): unknown {
+  /**
+   * Decodes a result; one of many rows in slices, as a promise. All results must be decoded in their order, because the first of each shape
+   * carries the column names.
+   */
+  decode(kind: Op, result: PackedResult, mode: ResultMode): unknown {
     const decoded = this.#decode(kind, result, mode)
     const before = this.#slicing
     if (before === undefined && !(decoded instanceof Promise)) return decoded
-    // Calls settle in their order: those behind a large result wait for it.
+    // Calls settle in their order, so later results wait for a large one.
     const settled = Promise.all([decoded, before]).then(([value]) => value)
     const done = () => {
       if (this.#slicing === slicing) this.#slicing = undefined
@@ -78,7 +81,7 @@ export class FlatCodec {
     return settled
   }
 
-  #decode(kind: Op, result: Result, mode: Mode): unknown {
+  #decode(kind: Op, result: PackedResult, mode: ResultMode): unknown {
     const { changes } = result
     if (mode === 'cursor') this.#in.buffer = result.buffer
     else this.#in.read(result.buffer)
@@ -87,16 +90,16 @@ export class FlatCodec {
     if (kind === op.runMany) return { changes: changes ?? this.#results.changes() }
     if (kind === op.run) return runResult(this.#results, this.#integers)
     if (kind === op.get) return this.#results.first()
-    return worthMoving(result.buffer) ? allRows(this.#results.cursor(), mode) : this.#results.rows(mode)
+    return worthMoving(result.buffer) ? decodeInSlices(this.#results.cursor(), mode) : this.#results.rows(mode)
   }
 
-  #learn({ shape, columns, texts }: Result): void {
+  #learn({ shape, columns, texts }: PackedResult): void {
     this.#results.texts = texts
     if (columns !== undefined) this.#names.set(shape, columns)
   }
 }
 
-/** A small buffer is copied: that is quicker than to move it. */
+/** Whether transferring a buffer is faster than copying it. */
 export function worthMoving(buffer: ArrayBuffer): boolean {
   return buffer.byteLength > reused
 }

@@ -1,36 +1,36 @@
-import type { Connection, Turn } from '../engine/connection.js'
+import type { Connection, Permit } from '../engine/connection.js'
 import { type Op, op } from '../engine/core.js'
-import { breath } from './event-loop.js'
-import type { Area } from './protocol.js'
+import { yieldToEventLoop } from './event-loop.js'
+import type { ParameterBuffer } from './protocol.js'
 import { sliceMs } from './slices.js'
 
-/** Rows of parameters on their way to another thread, area by area. */
+/** Rows of parameters that are sent to another thread area by area. */
 export interface ManyRows {
-  /** How many there are. */
+  /** The number of rows. */
   readonly count: number
-  /** Packs as many as one area takes, from one on; `next` is the first that is left. */
-  pack(from: number): { readonly area: Area; readonly next: number }
-  execute(kind: Op, area: Area, timeoutMs: number): Promise<{ readonly changes: number }>
+  /** Packs as many rows as fit one area; `next` is the index of the first that doesn't fit. */
+  pack(from: number): { readonly area: ParameterBuffer; readonly next: number }
+  execute(kind: Op, area: ParameterBuffer, timeoutMs: number): Promise<{ readonly changes: number }>
 }
 
-/** Whether a statement has so many rows of parameters that the page would notice it if they were packed at once. */
-export function areMany(kind: Op, params: unknown): params is readonly unknown[] {
+/** Whether a statement has so many rows of parameters that packing them at once would block the page noticeably. */
+export function isManyRows(kind: Op, params: unknown): params is readonly unknown[] {
   return kind === op.runMany && Array.isArray(params) && params.length > 1000
 }
 
 /**
- * One statement for many rows, in a transaction or savepoint. They are packed in slices, between which the page does what else there is;
- * what is packed is executed meanwhile. Rejects with what packing or the first statement that fails says, or with the signal's reason;
- * nothing of it is left then.
+ * Runs one statement for many rows, in a transaction or savepoint. Between slices of packing it yields to the event loop of the page, while
+ * the engine executes the packed rows. Rejects with the error of packing, of the first failed part, or with the signal's reason; everything
+ * is rolled back then.
  */
 export async function runManyRows(
   calls: Pick<Connection, 'begin' | 'commit' | 'rollback'>,
-  { ticket, timeoutMs }: Turn,
+  { permitId, timeoutMs }: Permit,
   rows: ManyRows,
   signal: AbortSignal | undefined,
 ): Promise<readonly [{ changes: number }, boolean]> {
   const end = timeoutMs === 0 ? 0 : performance.now() + timeoutMs
-  const depth = await calls.begin(ticket, false)
+  const depth = await calls.begin(permitId, false)
   try {
     const parts: Promise<{ readonly changes: number }>[] = []
     let failed = false
@@ -46,16 +46,16 @@ export async function runManyRows(
       parts.push(part)
       from = next
       if (performance.now() - started < sliceMs) continue
-      await breath()
+      await yieldToEventLoop()
       signal?.throwIfAborted()
       started = performance.now()
     }
     let changes = 0
     for (const part of parts) changes += (await part).changes
     signal?.throwIfAborted()
-    return [{ changes }, await calls.commit(ticket, depth)]
+    return [{ changes }, await calls.commit(permitId, depth)]
   } catch (error) {
-    calls.rollback(ticket, depth)
+    calls.rollback(permitId, depth)
     throw error
   }
 }

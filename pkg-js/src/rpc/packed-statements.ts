@@ -1,15 +1,15 @@
 import { copyResult } from '../engine/codec/copy.js'
 import { Executor } from '../engine/codec/executor.js'
 import type { StatementRunner } from '../engine/codec/statements.js'
-import { notNow } from '../engine/connection.js'
+import { noFastPath } from '../engine/connection.js'
 import type { Core, Op } from '../engine/core.js'
-import type { Area, Result } from './protocol.js'
+import type { PackedResult, ParameterBuffer } from './protocol.js'
 
-/** The keys only matter where parameters are packed. */
+/** The keys matter only to the thread that packs the parameters. */
 const noKeys: readonly string[] = []
 
-/** Statements for another thread: parameters come packed, and results leave as they are, to be decoded there. */
-export class PackedStatements implements StatementRunner<readonly Area[], Result> {
+/** Runs statements for another thread: parameters come packed, and results leave undecoded. */
+export class PackedStatements implements StatementRunner<readonly ParameterBuffer[], PackedResult> {
   readonly executor: Executor
   readonly #header: number
 
@@ -18,34 +18,39 @@ export class PackedStatements implements StatementRunner<readonly Area[], Result
     this.#header = core.header()
   }
 
-  now(ticket: number, kind: Op, sql: string, areas: readonly Area[]): Result | typeof notNow {
+  tryFastPath(
+    permitId: number,
+    kind: Op,
+    sql: string,
+    areas: readonly ParameterBuffer[],
+  ): PackedResult | typeof noFastPath {
     const [area] = areas
     const known = areas.length > 1 ? undefined : this.executor.known(kind, sql)
-    if (known?.names !== (area?.names ?? '')) return notNow
+    if (known?.names !== (area?.names ?? '')) return noFastPath
     this.#put(area)
-    return this.executor.again(ticket, kind, known, area?.bytes ?? 0) ? this.#result() : notNow
+    return this.executor.runKnown(permitId, kind, known, area?.bytes ?? 0) ? this.#result() : noFastPath
   }
 
-  run(ticket: number, kind: Op, sql: string, areas: readonly Area[], timeoutMs: number): Result {
-    const result = timeoutMs === 0 ? this.now(ticket, kind, sql, areas) : notNow
-    if (result !== notNow) return result
+  run(permitId: number, kind: Op, sql: string, areas: readonly ParameterBuffer[], timeoutMs: number): PackedResult {
+    const result = timeoutMs === 0 ? this.tryFastPath(permitId, kind, sql, areas) : noFastPath
+    if (result !== noFastPath) return result
     if (areas.length <= 1) {
-      this.executor.execute(ticket, kind, sql, this.#put(areas[0]), timeoutMs)
+      this.executor.execute(permitId, kind, sql, this.#put(areas[0]), timeoutMs)
       return this.#result()
     }
     let at = 0
     const next = () => ({ area: this.#put(areas[at]), isLast: ++at === areas.length })
-    const changes = this.executor.many(ticket, sql, next, timeoutMs)
+    const changes = this.executor.many(permitId, sql, next, timeoutMs)
     return { ...this.#result(), changes }
   }
 
-  #put(area: Area | undefined) {
+  #put(area: ParameterBuffer | undefined) {
     if (area === undefined) return { bytes: 0, names: '', keys: noKeys }
     this.executor.put(new Uint8Array(area.buffer, 0, area.bytes))
     return { bytes: area.bytes, names: area.names, keys: noKeys }
   }
 
-  #result(): Result {
+  #result(): PackedResult {
     const { results, views } = this.executor
     const shape = results.shapeId()
     const texts = results.decodedTexts()

@@ -1,11 +1,11 @@
-/** What a page says of its life, and of its network, to its worker, which hears nothing of it by itself, or not everywhere. */
-export type Moment = 'visibilitychange' | 'pagehide' | 'pageshow' | 'online' | 'offline'
+/** Lifecycle and network events that a page forwards to its worker, where browsers don't fire them, or not all. */
+export type LifecycleEvent = 'visibilitychange' | 'pagehide' | 'pageshow' | 'online' | 'offline'
 
 /**
- * Tells when this page is hidden, shown, or goes away, and when there is a network. A hint: what leaves a page in its last moments may not arrive any more. Gives the
- * function that ends it.
+ * Calls `tell` when the page is hidden, shown or unloaded, and when the network comes or goes. These are hints: a message of an unloading
+ * page may not arrive. Returns the function that stops watching.
  */
-export function watchPage(tell: (moment: Moment) => void): () => void {
+export function watchPage(tell: (event: LifecycleEvent) => void): () => void {
   if (typeof document === 'undefined') return () => {}
   const listen = (event: Event) => {
     if (event.type === 'online' || event.type === 'offline') tell(event.type)

@@ -3,125 +3,137 @@ import type { Encryption } from '../base/encryption.js'
 import type { Calls } from '../engine/calls.js'
 import type { Texts } from '../engine/codec/rows.js'
 import type { CoreEvent, CoreOptions } from '../engine/core.js'
-import type { Done, Work } from '../engine/work.js'
+import type { Work, WorkResult } from '../engine/work.js'
 import type { FunctionsSource } from '../functions/functions.js'
-import type { User } from '../instance/user.js'
+import type { EngineCallbacks } from '../instance/database-client.js'
 import type { Answer, Asking } from '../remote/request.js'
-import type { Moment } from './page-lifecycle.js'
-import type { Thrown } from './thrown.js'
+import type { LifecycleEvent } from './page-lifecycle.js'
+import type { SerializedError } from './serialized-error.js'
 
-// What a page and the worker of its database ask of each other. Tickets are those of the engine: who holds the turn.
+// The methods by which a page and the worker of its database call each other. Permits are those of the engine's connection mutex.
 
-/** The parameters of one or more executions, as `Core.execute` wants to find them in its area: the first `bytes` bytes. */
-export interface Area {
+/** The parameters of one or more executions in the layout of `Core.execute`: the first `bytes` bytes of the buffer. */
+export interface ParameterBuffer {
   readonly buffer: ArrayBuffer
   readonly bytes: number
   readonly names: string
 }
 
-/** The result of a statement: its header and all that it points to, as offsets into the buffer. */
-export interface Result {
+/** The result of a statement: its header, and the areas that the header points to as offsets into the buffer. */
+export interface PackedResult {
   readonly buffer: ArrayBuffer
-  /** The number of its shape, the list of its column names. */
+  /** The id of the list of column names. */
   readonly shape: number
-  /** The names, the first time that this shape comes. */
+  /** The column names, in the first result of the shape. */
   readonly columns?: readonly string[]
-  /** Its texts, where the buffer leaves them out. */
+  /** The texts, when the buffer leaves them out. */
   readonly texts?: Texts
-  /** The changes of several executions together, which their last header doesn't tell. */
+  /** The total changes of several executions; the header has only those of the last. */
   readonly changes?: number
 }
 
 /** The calls of an engine that serves another thread. */
-export type ServedCalls = Calls<readonly Area[], Result>
+export type ServedCalls = Calls<readonly ParameterBuffer[], PackedResult>
 
-/** How long a call may take. */
-export interface Limit {
+/** The `timeoutMs` of a call, which counts from the call. */
+export interface TimeLimit {
   readonly timeoutMs: number
-  /** Since when, in milliseconds since 1970. */
+  /** The time of the call, in milliseconds since 1970. */
   readonly since: number
 }
 
-/** A write that happens exactly once, whoever serves it: noted in its own transaction, see src/tabs/applied.rs. */
-export interface Unit {
-  /** Its number, growing with each write of the tab. */
+/** The idempotency key of a write, recorded in the write's own transaction so that it happens exactly once: see src/tabs/applied.rs. */
+export interface WriteId {
+  /** Increases with each write of the tab. */
   readonly id: number
-  /** The tab has the answers of its writes up to this one. */
+  /** The tab has the results of its writes up to this id. */
   readonly acknowledged: number
-  /** It was sent before, to somebody who may have applied it. */
+  /** Whether it was sent before, to an engine that may have applied it. */
   readonly again: boolean
 }
 
-/** What a worker needs to open its database. */
-export interface Opening {
+/** The arguments with which a worker opens its database. */
+export interface OpenRequest {
   readonly checked: CoreOptions
-  /** Compiled by the page, which knows where it lies and shares it among its databases. */
+  /** Compiled by the page, which knows its address and shares it among databases. */
   readonly module: WebAssembly.Module
   readonly encryption: Encryption | undefined
   readonly functions: FunctionsSource | undefined
   readonly columnKeys: readonly Uint8Array[] | undefined
-  /** Whether there is a seed, or a fetch of the user's own, to ask the page for. */
+  /** Whether the page has a seed, or a fetch of the user's own. */
   readonly has: { readonly seed: boolean; readonly fetch: boolean }
-  /** The events that somebody listens to. */
-  readonly heard: readonly string[]
-  /** Where several tabs share the database: the id of the one that opens it, and of all that live. */
+  /** The types of events that have listeners. */
+  readonly eventTypes: readonly string[]
+  /** In a shared database: the id of the tab that opens it, and of all live tabs. */
   readonly tabs?: { readonly own: string; readonly alive: readonly string[] }
 }
 
-/** What a page asks of the worker. */
+/** The methods of a worker that its page calls. */
 export interface WorkerMethods {
-  open(opening: Opening): void
-  /** Runs something on a ticket that has the turn; with ticket 0 on a turn of its own, until what it wrote is stored. */
-  run(work: Work<readonly Area[]>, ticket: number, limit: Limit | undefined, unit?: Unit): Done<Result>
-  /** A ticket that has the turn. */
-  turn(limit: Limit | undefined): number
-  leave(ticket: number): void
-  begin(ticket: number, immediate: boolean): number
-  /** Whether it wrote something whose storing is to be waited for. */
-  commit(ticket: number, depth: number, unit?: Unit): boolean
-  rollback(ticket: number, depth: number): void
-  /** Resolves when what was committed on that ticket is stored as the durability promises; once. */
-  stored(ticket: number): void
+  open(opening: OpenRequest): void
+  /** Runs work under a permit; with `permitId` 0 under a permit of its own, until its writes are stored. */
+  run(
+    work: Work<readonly ParameterBuffer[]>,
+    permitId: number,
+    limit: TimeLimit | undefined,
+    writeId?: WriteId,
+  ): WorkResult<PackedResult>
+  /** Acquires the connection mutex; returns the permit's id. */
+  acquire(limit: TimeLimit | undefined): number
+  release(permitId: number): void
+  begin(permitId: number, immediate: boolean): number
+  /** Commits that depth; returns whether `stored` has something to wait for. */
+  commit(permitId: number, depth: number, writeId?: WriteId): boolean
+  rollback(permitId: number, depth: number): void
+  /** Resolves when what was committed under that permit is stored as `durability` promises; may be called once. */
+  stored(permitId: number): void
   watch(sql: string): number
   unwatch(id: number): void
-  /** Calls a method of the engine by its name. */
+  /** Calls a method of the engine by name. */
   core(method: string, ...args: unknown[]): unknown
-  /** Somebody listens to that event from now on. */
-  heard(type: string): void
-  /** Whom the audit log is to name for what this user writes. */
+  /** Sends events of this type from now on. */
+  subscribe(type: string): void
+  /** Sets the actor of this client's writes for the audit log. */
   actor(actor: string | undefined): void
-  /** Whether the write of that number is in the database; if so, when it is stored. */
-  applied(unit: number): boolean
-  /** Another tab is served, too: its messages come and go by the port. */
+  /** Resolves to whether the write of that id is in the database; if it is, once it is stored. */
+  applied(writeId: number): boolean
+  /** Serves another tab as well, whose messages use the port. */
   attach(client: string, port: MessagePort): void
-  /** That tab is gone: what it had begun is rolled back. */
+  /** Ends the session of a closed tab; its transactions are rolled back. */
   detach(client: string): void
-  /** The page is hidden, shown, or goes away, or its network: the name of the event by which the engine hears of it. */
-  page(moment: Moment): void
+  /** Forwards a lifecycle event of the page to the engine. */
+  page(event: LifecycleEvent): void
   close(): void
 }
 
-/** What an engine asks of its user, wherever that is, and hands on as it is: a new question is one here, and a method of {@link User}. */
-export const questions = ['accessToken', 'nextSnapshot', 'resolveConflict'] as const satisfies readonly (keyof User)[]
+/** The methods of {@link WorkerMethods} that each client of an engine may call. */
+export type ClientMethods = Omit<WorkerMethods, 'open' | 'close' | 'page' | 'attach' | 'detach'>
 
-/** What a worker asks of its page, or tells it. */
-export interface PageMethods extends Pick<User, 'migrate' | (typeof questions)[number]> {
-  /** The worker runs. It holds a Web Lock of that name as long as it lives, where there are Web Locks. */
+/** The methods of {@link EngineCallbacks} that are forwarded unchanged between threads and tabs. */
+export const forwardedCallbacks = [
+  'accessToken',
+  'nextSnapshot',
+  'resolveConflict',
+] as const satisfies readonly (keyof EngineCallbacks)[]
+
+/** The methods of a page that its worker calls. */
+export interface PageMethods extends Pick<EngineCallbacks, 'migrate' | (typeof forwardedCallbacks)[number]> {
+  /** Sent when the worker runs. It holds a Web Lock of that name as long as it lives; undefined: there are no Web Locks. */
   hello(lock: string | undefined): void
   event(event: CoreEvent): void
-  /** The engine stopped working. */
-  dead(error: Thrown): void
+  /** Sent when the engine has failed for good. */
+  dead(error: SerializedError): void
   fetch(url: string, asking: Omit<Asking, 'signal'>): Answer
   seed(): Uint8Array
   part(part: Part): WebAssembly.Module
-  /** What this tab is from now on, where several share the database. */
+  /** Sets the role of this tab in a shared database. */
   role(role: 'leader' | 'follower'): void
-  /** Another engine serves: it knows nothing of live queries and the like. */
+  /** Sent when another engine has taken over, which has no live queries yet. */
   renewed(): void
 }
 
-/** How many milliseconds are left; 0 when none is. */
-export function left({ timeoutMs, since }: Limit): number {
-  // By the wall clock, which may be set: what threads have besides drifts apart while a computer sleeps.
+/** Returns how many milliseconds of the limit remain, at least 0. */
+export function remainingMs({ timeoutMs, since }: TimeLimit): number {
+  // By the wall clock, although it may be set: the monotonic clocks of two threads drift apart while a computer sleeps.
   return Math.max(0, timeoutMs - Math.max(0, Date.now() - since))
 }

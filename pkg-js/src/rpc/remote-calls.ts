@@ -2,79 +2,86 @@ import { isTidelockError, TidelockError } from '../base/errors.js'
 import type { SqlFragment } from '../base/sql.js'
 import type { CallOptions, SqlParams } from '../base/values.js'
 import { until } from '../base/waiting.js'
-import type { Mode } from '../engine/codec/rows.js'
+import type { ResultMode } from '../engine/codec/rows.js'
 import {
   type CallsOptions,
   Connection,
   copyRows,
-  notNow,
+  type MaybePromise,
+  noFastPath,
+  type Permit,
   rejecting,
-  type Soon,
-  type Turn,
 } from '../engine/connection.js'
 import { type Core, type Op, op } from '../engine/core.js'
-import { type Done, packedWork, type Work } from '../engine/work.js'
-import { type AskOptions, type Channel, GivenUp } from './channel.js'
-import { Deaths } from './deaths.js'
+import { packedWork, type Work, type WorkResult } from '../engine/work.js'
+import { type AskOptions, Cancelled, type Channel } from './channel.js'
+import { CrashLimiter } from './crash-limiter.js'
 import { FlatCodec } from './flat-codec.js'
-import { areMany, runManyRows } from './many-rows.js'
+import { isManyRows, runManyRows } from './many-rows.js'
 import { watchPage } from './page-lifecycle.js'
-import { type Area, type Limit, left, type PageMethods, type Result, type WorkerMethods } from './protocol.js'
+import {
+  type PackedResult,
+  type PageMethods,
+  type ParameterBuffer,
+  remainingMs,
+  type TimeLimit,
+  type WorkerMethods,
+} from './protocol.js'
 
-/** Tickets of different sessions must not be taken for each other: the session's number is above those of its engine. */
-const ticketsPerSession = 2 ** 32
+/** Permit ids here are the session's number times this, plus the engine's id, so that those of different sessions differ. */
+const permitIdsPerSession = 2 ** 32
 
-/** Somebody who has the engine, or knows who has, as long as that lasts. */
-export interface Engaged {
+/** A session with an engine: of a worker, or of a shared tab, from its beginning to its end. */
+export interface EngineSession {
   readonly channel: Pick<Channel<WorkerMethods, PageMethods>, 'ask' | 'tell'>
-  /** Resolves after {@link Engaged.end}, when nothing is held any more. */
-  readonly gone: Promise<void>
-  /** Lets go of it: what waits for it rejects with that error. */
+  /** Resolves after {@link EngineSession.end}, when all locks are released. */
+  readonly released: Promise<void>
+  /** Ends the session: pending calls reject with that error. */
   end(error: unknown): void
 }
 
-/** Begins a session: a worker, which opens the database. `opened` rejects when it can't. */
-export type Begin = (
+/** Begins a session, which opens the database. `opened` rejects when it can't; `eventTypes` are the types of events that have listeners. */
+export type BeginSession = (
   connection: RemoteCalls,
   number: number,
-  heard: readonly string[],
-) => { readonly session: Engaged; readonly opened: Promise<void> }
+  eventTypes: readonly string[],
+) => { readonly session: EngineSession; readonly opened: Promise<void> }
 
-/** How the other side lives. */
+/** Properties of the other side. */
 export interface RemoteTraits {
-  /** What was in it is stored somewhere else. */
+  /** Whether the data outlives the engine, in storage. */
   readonly lasting: boolean
-  /** Several tabs share it: who serves may change at any time, and what was on its way is then sent again. */
+  /** Whether several tabs share it: the serving engine may change at any time, and pending calls are then sent again. */
   readonly shared?: boolean
 }
 
 /**
  * Calls into an engine in another thread. Parameters are packed and results decoded here, as for an engine in this thread. When the other
- * thread dies, those that wait are told, and another one takes its place; calls made meanwhile wait for it.
+ * thread crashes, pending calls reject with `worker_crashed`, another one takes its place, and calls made meanwhile wait for it.
  */
 export class RemoteCalls extends Connection {
-  readonly #begin: Begin
+  readonly #beginSession: BeginSession
   readonly #traits: RemoteTraits
   readonly #onRenewed: () => void
-  readonly #heard = new Set<string>()
-  #session!: Engaged
-  #number = 0
+  readonly #eventTypes = new Set<string>()
+  #session!: EngineSession
+  #sessionNumber = 0
   #codec!: FlatCodec
-  readonly #deaths = new Deaths()
+  readonly #crashes = new CrashLimiter()
   #isOpen = false
   #unwatchPage = () => {}
 
-  constructor(options: CallsOptions, begin: Begin, traits: RemoteTraits, onRenewed: () => void) {
+  constructor(options: CallsOptions, beginSession: BeginSession, traits: RemoteTraits, onRenewed: () => void) {
     super(
       remoteCore((method, args) => this.#core(method, args), traits),
       options,
     )
-    this.#begin = begin
+    this.#beginSession = beginSession
     this.#traits = traits
     this.#onRenewed = onRenewed
   }
 
-  /** Begins the first session; resolves when the database is open. What rejects, by the signal too, has left nothing behind. */
+  /** Begins the first session; resolves when the database is open. When it rejects, by the signal too, all locks are released. */
   async open(signal?: AbortSignal): Promise<void> {
     try {
       await until(this.#start(), { signal })
@@ -82,35 +89,35 @@ export class RemoteCalls extends Connection {
       const failure = this.#refined(error)
       if (this.#session !== undefined) {
         this.end(failure)
-        await this.#session.gone
+        await this.#session.released
       }
       throw signal?.aborted && error === signal.reason ? error : failure
     }
     this.#isOpen = true
-    this.#unwatchPage = watchPage((moment) => this.#session.channel.tell('page', [moment]))
+    this.#unwatchPage = watchPage((event) => this.#session.channel.tell('page', [event]))
   }
 
   #start(): Promise<void> {
-    const { session, opened } = this.#begin(this, ++this.#number, [...this.#heard])
+    const { session, opened } = this.#beginSession(this, ++this.#sessionNumber, [...this.#eventTypes])
     this.#session = session
-    // The shapes of results have numbers of their own in each session.
+    // The ids of shapes belong to one session.
     this.#codec = new FlatCodec(this.options.integers)
     return opened
   }
 
-  /** The worker of that session is dead. */
+  /** Handles the crash of that session's worker. */
   crashed(number: number, cause: unknown): void {
-    if (number !== this.#number || this.coreIfOpen === undefined) return
+    if (number !== this.#sessionNumber || this.coreIfOpen === undefined) return
     const old = this.#session
-    const error = new TidelockError('worker_crashed', 'The worker of this database died', {
+    const error = new TidelockError('worker_crashed', 'The worker of this database crashed', {
       hint: this.#traits.lasting
-        ? 'The database opens itself again. What was acknowledged is there; look whether this call was applied before repeating it'
-        : 'What a database in memory held is gone with it: open it anew',
+        ? 'The database reopens by itself with all acknowledged writes. Check whether this call was applied before you repeat it'
+        : 'The data of a database in memory is lost with its worker: open the database again',
       details: { applied: null },
       cause,
     })
-    const isOneTooMany = this.#deaths.note()
-    // While it opens for the first time, or closes, there is nobody to open it again for.
+    const isOneTooMany = this.#crashes.record()
+    // While the database opens for the first time, or closes, it isn't reopened.
     if (this.closed || !this.#isOpen) {
       old.end(error)
       return
@@ -122,16 +129,16 @@ export class RemoteCalls extends Connection {
     this.#restart()
     old.end(error)
     this.interrupt(error)
-    this.warn('worker_crashed', 'The worker of this database died; the database opens itself again')
+    this.warn('worker_crashed', 'The worker of this database crashed; the database reopens by itself')
     this.#onRenewed()
   }
 
   async #restart(): Promise<void> {
-    const number = this.#number + 1
+    const number = this.#sessionNumber + 1
     try {
       await this.#start()
     } catch (error) {
-      if (number === this.#number) this.die(this.#refined(error))
+      if (number === this.#sessionNumber) this.die(this.#refined(error))
     }
   }
 
@@ -140,100 +147,102 @@ export class RemoteCalls extends Connection {
     sql: string | SqlFragment,
     params: unknown,
     options?: CallOptions,
-    mode: Mode = 'object',
+    mode: ResultMode = 'object',
   ): Promise<unknown> {
     return rejecting(() => {
       this.#checked(options)
-      if (typeof sql === 'string' && !this.#traits.shared && areMany(kind, params)) {
+      if (typeof sql === 'string' && !this.#traits.shared && isManyRows(kind, params)) {
         const rows = copyRows(params) as SqlParams[]
-        return this.withTurn(options, ({ ticket, timeoutMs }) => this.#runMany(ticket, sql, rows, timeoutMs, options))
+        return this.withPermit(options, ({ permitId, timeoutMs }) =>
+          this.#runMany(permitId, sql, rows, timeoutMs, options),
+        )
       }
       return this.#statement(0, kind, sql, params, limitOf(options?.timeoutMs), mode, options?.signal)
     })
   }
 
-  override alone(work: Work, options: CallOptions | undefined): Promise<Done> {
+  override runAlone(work: Work, options: CallOptions | undefined): Promise<WorkResult> {
     return rejecting(() => {
       this.#checked(options)
       return this.#run(0, work, limitOf(options?.timeoutMs), options?.signal)
     })
   }
 
-  async acquire(options: CallOptions | undefined): Promise<Turn> {
+  async acquire(options: CallOptions | undefined): Promise<Permit> {
     this.#checked(options)
     const limit = limitOf(options?.timeoutMs)
-    const asked = this.#ask('turn', [limit], { signal: options?.signal })
+    const asked = this.#ask('acquire', [limit], { signal: options?.signal })
     try {
-      const ticket = this.#ours(await this.orStopped(asked, options))
-      return { ticket, timeoutMs: limit === undefined ? 0 : Math.max(1, left(limit)) }
+      const permitId = this.#localId(await this.orStopped(asked, options))
+      return { permitId, timeoutMs: limit === undefined ? 0 : Math.max(1, remainingMs(limit)) }
     } catch (error) {
-      // One that comes all the same is given back.
+      // A permit that arrives after the caller has stopped waiting is released.
       asked.then(
-        (late) => this.leave(this.#ours(late)),
+        (late) => this.release(this.#localId(late)),
         () => {},
       )
       throw error
     }
   }
 
-  /** It has committed: whether that outlives the worker nobody knows. */
-  async stored(ticket: number): Promise<void> {
-    await this.#ask('stored', [this.#theirs(ticket, null)])
+  /** Waits for the storing of a commit; when the worker crashes, `details.applied` is null: it is unknown whether the commit was stored. */
+  async stored(permitId: number): Promise<void> {
+    await this.#ask('stored', [this.#engineId(permitId, null)])
   }
 
-  holds(ticket: number): boolean {
-    return this.#isCurrent(ticket) && this.coreIfOpen !== undefined
+  holds(permitId: number): boolean {
+    return this.#isCurrent(permitId) && this.coreIfOpen !== undefined
   }
 
   #checked(options: CallOptions | undefined): void {
-    this.checkTurn()
+    this.checkMayAcquire()
     options?.signal?.throwIfAborted()
   }
 
-  now(): unknown {
-    return notNow
+  tryFastPath(): unknown {
+    return noFastPath
   }
 
   execute(
-    ticket: number,
+    permitId: number,
     kind: Op,
     sql: string | SqlFragment,
     params: unknown,
     timeoutMs: number,
-    mode: Mode = 'object',
+    mode: ResultMode = 'object',
   ): Promise<unknown> {
     return rejecting(() => {
-      if (typeof sql === 'string' && areMany(kind, params)) {
+      if (typeof sql === 'string' && isManyRows(kind, params)) {
         const rows = copyRows(params) as SqlParams[]
-        return this.#runMany(ticket, sql, rows, timeoutMs, undefined).then(([done]) => done)
+        return this.#runMany(permitId, sql, rows, timeoutMs, undefined).then(([done]) => done)
       }
-      return this.#statement(this.#theirs(ticket), kind, sql, params, limitOf(timeoutMs), mode)
+      return this.#statement(this.#engineId(permitId), kind, sql, params, limitOf(timeoutMs), mode)
     })
   }
 
-  perform(ticket: number, work: Work, timeoutMs: number): Promise<Done> {
-    return rejecting(() => this.#run(this.#theirs(ticket), work, limitOf(timeoutMs)))
+  perform(permitId: number, work: Work, timeoutMs: number): Promise<WorkResult> {
+    return rejecting(() => this.#run(this.#engineId(permitId), work, limitOf(timeoutMs)))
   }
 
   #statement(
-    ticket: number,
+    permitId: number,
     kind: Op,
     sql: string | SqlFragment,
     params: unknown,
-    limit: Limit | undefined,
-    mode: Mode,
+    limit: TimeLimit | undefined,
+    mode: ResultMode,
     signal?: AbortSignal,
   ): Promise<unknown> {
     const codec = this.#codec
     const { text, areas, transfer } = codec.pack(kind, sql, params)
     const work = ['statement', kind, text, areas] as const
-    return this.#ask('run', [work, ticket, limit], { transfer, signal }, ({ results: [result] }) =>
-      codec.decode(kind, result as Result, mode),
+    return this.#ask('run', [work, permitId, limit], { transfer, signal }, ({ results: [result] }) =>
+      codec.decode(kind, result as PackedResult, mode),
     )
   }
 
-  /** Anything else: all its statements are packed, and all results decoded. */
-  #run(ticket: number, work: Work, limit: Limit | undefined, signal?: AbortSignal): Promise<Done> {
+  /** Packs all statements of the work, and decodes all results. */
+  #run(permitId: number, work: Work, limit: TimeLimit | undefined, signal?: AbortSignal): Promise<WorkResult> {
     const codec = this.#codec
     const transfer: ArrayBuffer[] = []
     const packed = packedWork(work, (kind, sql, params) => {
@@ -241,44 +250,45 @@ export class RemoteCalls extends Connection {
       transfer.push(...moved)
       return areas
     })
-    return this.#ask('run', [packed, ticket, limit], { transfer, signal }, async (done) => ({
+    return this.#ask('run', [packed, permitId, limit], { transfer, signal }, async (done) => ({
       ...done,
       results: await Promise.all(done.results.map((result) => codec.decode(op.query, result, 'object'))),
     }))
   }
 
-  /** One statement for many rows, as {@link runManyRows} does it. */
-  #runMany(ticket: number, sql: string, rows: readonly SqlParams[], timeoutMs: number, options?: CallOptions) {
+  /** Runs one statement for many rows: see {@link runManyRows}. */
+  #runMany(permitId: number, sql: string, rows: readonly SqlParams[], timeoutMs: number, options?: CallOptions) {
     const codec = this.#codec
     const pack = (from: number) => codec.packSome(rows, from)
-    const execute = (kind: Op, area: Area, timeoutMs: number) =>
+    const execute = (kind: Op, area: ParameterBuffer, timeoutMs: number) =>
       this.#ask(
         'run',
-        [['statement', kind, sql, [area]], this.#theirs(ticket), limitOf(timeoutMs)],
+        [['statement', kind, sql, [area]], this.#engineId(permitId), limitOf(timeoutMs)],
         { transfer: [area.buffer] },
-        ({ results: [result] }) => codec.decode(op.runMany, result as Result, 'object') as Soon<{ changes: number }>,
+        ({ results: [result] }) =>
+          codec.decode(op.runMany, result as PackedResult, 'object') as MaybePromise<{ changes: number }>,
       )
-    return runManyRows(this, { ticket, timeoutMs }, { count: rows.length, pack, execute }, options?.signal)
+    return runManyRows(this, { permitId, timeoutMs }, { count: rows.length, pack, execute }, options?.signal)
   }
 
-  async begin(ticket: number, immediate: boolean): Promise<number> {
-    return this.#ask('begin', [this.#theirs(ticket), immediate])
+  async begin(permitId: number, immediate: boolean): Promise<number> {
+    return this.#ask('begin', [this.#engineId(permitId), immediate])
   }
 
-  async commit(ticket: number, depth: number): Promise<boolean> {
-    return this.#ask('commit', [this.#theirs(ticket), depth])
+  async commit(permitId: number, depth: number): Promise<boolean> {
+    return this.#ask('commit', [this.#engineId(permitId), depth])
   }
 
-  rollback(ticket: number, depth: number): void {
-    if (this.#isCurrent(ticket)) this.#session.channel.tell('rollback', [this.#theirs(ticket), depth])
+  rollback(permitId: number, depth: number): void {
+    if (this.#isCurrent(permitId)) this.#session.channel.tell('rollback', [this.#engineId(permitId), depth])
   }
 
-  leave(ticket: number): void {
-    if (this.#isCurrent(ticket)) this.#session.channel.tell('leave', [this.#theirs(ticket)])
+  release(permitId: number): void {
+    if (this.#isCurrent(permitId)) this.#session.channel.tell('release', [this.#engineId(permitId)])
   }
 
-  /** The worker has seen to that. */
-  async loadWhatLacks(error: unknown): Promise<void> {
+  /** The worker has loaded missing parts already. */
+  async loadMissingPart(error: unknown): Promise<void> {
     throw error
   }
 
@@ -290,17 +300,17 @@ export class RemoteCalls extends Connection {
     if (!this.closed) this.#session.channel.tell('unwatch', [id])
   }
 
-  heard(type: string): void {
-    this.#heard.add(type)
-    this.#session.channel.tell('heard', [type])
+  subscribe(type: string): void {
+    this.#eventTypes.add(type)
+    this.#session.channel.tell('subscribe', [type])
   }
 
-  /** Resolves when the worker is gone, and with it all that it held. */
+  /** Resolves when the worker has ended and its locks are released. */
   override async close(): Promise<void> {
     try {
       await super.close()
     } finally {
-      await this.#session.gone
+      await this.#session.released
     }
   }
 
@@ -310,52 +320,54 @@ export class RemoteCalls extends Connection {
     this.#session.end(error)
   }
 
-  /** A ticket of the session's engine, as it is known here. */
-  ticketOf(number: number, theirs: number): number {
-    return number * ticketsPerSession + theirs
+  /** Converts a permit id of that session's engine to the id that is used here. */
+  permitIdOf(number: number, engineId: number): number {
+    return number * permitIdsPerSession + engineId
   }
 
-  #ours(theirs: number): number {
-    return this.ticketOf(this.#number, theirs)
+  #localId(engineId: number): number {
+    return this.permitIdOf(this.#sessionNumber, engineId)
   }
 
-  #isCurrent(ticket: number): boolean {
-    return Math.floor(ticket / ticketsPerSession) === this.#number
+  #isCurrent(permitId: number): boolean {
+    return Math.floor(permitId / permitIdsPerSession) === this.#sessionNumber
   }
 
-  #theirs(ticket: number, applied: false | null = false): number {
-    if (!this.#isCurrent(ticket)) {
-      throw new TidelockError('worker_crashed', 'The worker in which this transaction began has died', {
+  #engineId(permitId: number, applied: false | null = false): number {
+    if (!this.#isCurrent(permitId)) {
+      throw new TidelockError('worker_crashed', 'The worker in which this transaction began has crashed', {
         hint: 'Run the whole transaction again',
         details: { applied },
       })
     }
-    return ticket % ticketsPerSession
+    return permitId % permitIdsPerSession
   }
 
-  /** Asks the worker, and makes something of its answer: in one step, since each promise costs on the way of every call. */
+  /** Calls a method of the worker and converts its answer in one step, since each further promise would slow down every call. */
   #ask<K extends keyof WorkerMethods, T = Awaited<ReturnType<WorkerMethods[K]>>>(
     method: K,
     args: Parameters<WorkerMethods[K]>,
     options?: AskOptions,
-    make?: (answer: Awaited<ReturnType<WorkerMethods[K]>>) => Soon<T>,
+    make?: (answer: Awaited<ReturnType<WorkerMethods[K]>>) => MaybePromise<T>,
   ): Promise<T> {
-    return this.#session.channel.ask(method, args, options).then(make as (answer: unknown) => Soon<T>, (error) => {
-      throw error instanceof GivenUp ? error.reason : this.#refined(error)
-    })
+    return this.#session.channel
+      .ask(method, args, options)
+      .then(make as (answer: unknown) => MaybePromise<T>, (error) => {
+        throw error instanceof Cancelled ? error.reason : this.#refined(error)
+      })
   }
 
   #refined(error: unknown): TidelockError {
     return isTidelockError(error) ? this.options.refine(error) : this.failure(error)
   }
 
-  /** Only pages may ask the browser for it; the engine knows whether the database is still to be asked for. */
+  /** Asks the engine first, then the browser, since only a page can request persistent storage. */
   async #persist(): Promise<boolean> {
     const promised = await this.#ask('core', ['persist'])
     return promised === true || (this.#traits.lasting && ((await navigator.storage?.persist?.()) ?? false))
   }
 
-  /** A call of the engine by name. */
+  /** Calls a method of the engine by name. */
   #core(method: string, args: readonly unknown[]): unknown {
     switch (method) {
       case 'close':
@@ -374,22 +386,22 @@ export class RemoteCalls extends Connection {
   }
 }
 
-/** The engine's methods by name, as promises. What is found out here and not there has a method of its own. */
+/** Returns a `Core` whose methods call the engine by name and return promises, except for `newCancel`, whose ids are made here. */
 function remoteCore(call: (method: string, args: readonly unknown[]) => unknown, { shared }: RemoteTraits): Core {
-  // Of one engine's users each has numbers of its own.
+  // Clients of one engine must not use the same ids.
   let cancels = shared === true ? Math.floor(Math.random() * 2 ** 31) : 0
   const get = (_: object, method: string) =>
     method === 'newCancel' ? () => ++cancels : (...args: unknown[]) => call(method, args)
   return new Proxy({}, { get }) as Core
 }
 
-/** Bytes to give away: the caller may go on with its own. */
+/** Copies bytes for transfer, since the caller may go on using its own. */
 function copied(bytes: Uint8Array, transfer: ArrayBuffer[]): Uint8Array {
   const copy = bytes.slice()
   transfer.push(copy.buffer)
   return copy
 }
 
-function limitOf(timeoutMs: number | undefined): Limit | undefined {
+function limitOf(timeoutMs: number | undefined): TimeLimit | undefined {
   return timeoutMs ? { timeoutMs, since: Date.now() } : undefined
 }

@@ -1,9 +1,9 @@
-import type { Result } from './protocol.js'
+import type { PackedResult } from './protocol.js'
 
-// Answers of writes as bytes, to be kept in the database until their tab has them: the length of a head in JSON, the head, the buffers.
+// Results of writes as bytes, kept in the database until their tab has them: the length of a JSON header, the header, the buffers.
 
-/** The results of one write's statements. */
-export function replyBytes(results: readonly Required<Pick<Result, 'buffer' | 'columns'>>[]): Uint8Array {
+/** Encodes the results of one write's statements. */
+export function encodeReply(results: readonly Required<Pick<PackedResult, 'buffer' | 'columns'>>[]): Uint8Array {
   const head = new TextEncoder().encode(
     JSON.stringify(results.map(({ buffer, columns, ...rest }) => ({ ...rest, columns, bytes: buffer.byteLength }))),
   )
@@ -18,11 +18,11 @@ export function replyBytes(results: readonly Required<Pick<Result, 'buffer' | 'c
   return bytes
 }
 
-/** No number of any engine's: its column names come along. */
+/** No engine uses this id: the result carries its column names. */
 const noShape = -1
 
-/** What {@link replyBytes} was given. */
-export function replyOf(bytes: Uint8Array): (Result & { readonly columns: readonly string[] })[] {
+/** Decodes what {@link encodeReply} has encoded. */
+export function decodeReply(bytes: Uint8Array): (PackedResult & { readonly columns: readonly string[] })[] {
   const length = new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true)
   const head = JSON.parse(new TextDecoder().decode(bytes.subarray(4, 4 + length)))
   let at = 4 + length

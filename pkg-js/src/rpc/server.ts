@@ -4,30 +4,30 @@ import type { CoreEvent } from '../engine/core.js'
 import { Bridge } from '../instance/bridge.js'
 import type { createDatabaseInstance } from '../instance/instance.js'
 import { Channel, type Handlers, type Message } from './channel.js'
-import { Desk, type Service } from './client-session.js'
+import { ClientSession, type SessionHost } from './client-session.js'
 import { PackedStatements } from './packed-statements.js'
-import type { Opening, PageMethods, ServedCalls, WorkerMethods } from './protocol.js'
-import { remoteUser } from './remote-user.js'
-import { toThrown } from './thrown.js'
+import type { OpenRequest, PageMethods, ServedCalls, WorkerMethods } from './protocol.js'
+import { remoteCallbacks } from './remote-callbacks.js'
+import { serializeError } from './serialized-error.js'
 
-/** A tab that is served. */
+/** A tab that this server serves. */
 interface Attached {
-  readonly desk: Desk
+  readonly session: ClientSession
   readonly channel: Channel<PageMethods, WorkerMethods>
 }
 
-/** Serves one database to the page that has made it, and to other tabs. */
-export class Server implements Service {
+/** Serves one database to the page that has created the engine, and to other tabs. */
+export class Server implements SessionHost {
   readonly channel: Channel<PageMethods, WorkerMethods>
   readonly #createInstance: typeof createDatabaseInstance
-  readonly #desk: Desk
+  readonly #session: ClientSession
   readonly #attached = new Map<string, Attached>()
   calls: ServedCalls | undefined
   actor: string | undefined
-  /** The tabs that may still ask for answers, where several share the database. */
-  readonly #alive = new Set<string>()
-  /** Whether the database was told of them. */
-  #toldAlive = true
+  /** In a shared database: the tabs that may still ask for the results of their writes. */
+  readonly #liveClients = new Set<string>()
+  /** Whether the engine has the current list. */
+  #liveClientsTold = true
   #open = false
   #becomeOpen!: () => void
   readonly #opened: Promise<void>
@@ -37,47 +37,47 @@ export class Server implements Service {
     createInstance: typeof createDatabaseInstance,
   ) {
     this.#createInstance = createInstance
-    this.#desk = new Desk(this, '')
+    this.#session = new ClientSession(this, '')
     this.channel = new Channel<PageMethods, WorkerMethods>(post, this.#handlers())
     this.#opened = new Promise((resolve) => {
       this.#becomeOpen = resolve
     })
   }
 
-  /** Serves another tab, which sends messages and gets them by `post`. */
+  /** Serves another tab, which receives messages by `post`; returns the function that takes its messages. */
   attach(
     client: string,
     post: (message: Message, transfer: readonly Transferable[]) => void,
   ): (message: Message) => void {
     this.detach(client)
-    const desk = new Desk(this, client)
-    const channel = new Channel<PageMethods, WorkerMethods>(post, desk.handlers as Handlers<WorkerMethods>)
-    this.#attached.set(client, { desk, channel })
-    this.#alive.add(client)
+    const session = new ClientSession(this, client)
+    const channel = new Channel<PageMethods, WorkerMethods>(post, session.handlers as Handlers<WorkerMethods>)
+    this.#attached.set(client, { session, channel })
+    this.#liveClients.add(client)
     return (message) => channel.receive(message)
   }
 
-  /** That tab is gone: what it had begun is rolled back. */
+  /** Ends the session of a closed tab; its transactions are rolled back. */
   detach(client: string): void {
     const attached = this.#attached.get(client)
     if (attached === undefined) return
     this.#attached.delete(client)
-    this.#alive.delete(client)
-    this.#toldAlive = false
+    this.#liveClients.delete(client)
+    this.#liveClientsTold = false
     attached.channel.end(new Error('The tab is gone'))
-    attached.desk.end()
+    attached.session.end()
   }
 
-  takeAlive(): readonly string[] {
-    if (this.#toldAlive) return []
-    this.#toldAlive = true
-    return [...this.#alive]
+  takeLiveClients(): readonly string[] {
+    if (this.#liveClientsTold) return []
+    this.#liveClientsTold = true
+    return [...this.#liveClients]
   }
 
   #handlers(): Handlers<WorkerMethods> {
     return {
-      ...this.#desk.handlers,
-      open: (signal, opening) => this.#openIt(opening, signal),
+      ...this.#session.handlers,
+      open: (signal, opening) => this.#openDatabase(opening, signal),
       attach: (_, client, port) => {
         const receive = this.attach(client, (message, transfer) =>
           port.postMessage(message, transfer as Transferable[]),
@@ -85,23 +85,23 @@ export class Server implements Service {
         port.onmessage = ({ data }: MessageEvent<Message>) => receive(data)
       },
       detach: (_, client) => this.detach(client),
-      page: (_, moment) => void dispatchEvent(new Event(moment)),
+      page: (_, event) => void dispatchEvent(new Event(event)),
       close: () => this.whenOpen((calls) => calls.close()),
     }
   }
 
-  async #openIt(
-    { checked, module, encryption, functions, columnKeys, has, heard, tabs }: Opening,
+  async #openDatabase(
+    { checked, module, encryption, functions, columnKeys, has, eventTypes, tabs }: OpenRequest,
     signal: AbortSignal | undefined,
   ): Promise<void> {
-    const user = remoteUser(this.channel, (event) => this.#tell(event), has)
+    const callbacks = remoteCallbacks(this.channel, (event) => this.#emit(event), has)
     if (tabs !== undefined) {
-      this.#desk.client = tabs.own
-      for (const client of tabs.alive) this.#alive.add(client)
-      this.#toldAlive = false
+      this.#session.client = tabs.own
+      for (const client of tabs.alive) this.#liveClients.add(client)
+      this.#liveClientsTold = false
     }
-    for (const type of heard) this.#desk.hear(type)
-    const bridge = new Bridge(checked, { encryption, functions, columnKeys, signal }, user)
+    for (const type of eventTypes) this.#session.subscribe(type)
+    const bridge = new Bridge(checked, { encryption, functions, columnKeys, signal }, callbacks)
     const instance = await this.#createInstance(
       module,
       (part) => this.channel.ask('part', [part]),
@@ -109,26 +109,26 @@ export class Server implements Service {
     )
     const options: CallsOptions = {
       integers: checked.integers,
-      warn: (detail) => user.handle({ type: 'warning', detail }),
+      warn: (detail) => callbacks.handle({ type: 'warning', detail }),
       refine: (error) => error,
-      onDead: (error) => this.channel.tell('dead', [toThrown(error)]),
+      onDead: (error) => this.channel.tell('dead', [serializeError(error)]),
     }
     await bridge.open(instance, options, (core, given) => {
       this.calls = new Calls(core, new PackedStatements(core, instance.memory), given)
-      if (heard.includes('change')) this.calls.heard('change')
+      if (eventTypes.includes('change')) this.calls.subscribe('change')
       return this.calls
     })
     this.#open = true
     this.#becomeOpen()
   }
 
-  /** The lock, and the end by it, concern the page that has the engine. */
-  #tell(event: CoreEvent): void {
-    const own = this.#desk.eventFor(event)
+  /** Sends an event to all clients. The lock, and closing because of it, concern only the page that has the engine. */
+  #emit(event: CoreEvent): void {
+    const own = this.#session.eventFor(event)
     if (own !== undefined) this.channel.tell('event', [own])
     if (event.type === 'lock' || event.type === 'close') return
-    for (const { desk, channel } of this.#attached.values()) {
-      const theirs = desk.eventFor(event)
+    for (const { session, channel } of this.#attached.values()) {
+      const theirs = session.eventFor(event)
       if (theirs !== undefined) channel.tell('event', [theirs])
     }
   }

@@ -1,26 +1,26 @@
 import type { Rows } from '../engine/codec/rows.js'
-import { breath } from './event-loop.js'
+import { yieldToEventLoop } from './event-loop.js'
 
-/** A page notices nothing of what is over in that time. */
+/** Blocking a page for this long is not noticeable. */
 export const sliceMs = 2
-/** Values between two looks at the clock. */
+/** Values decoded between two readings of the clock. */
 const sliceCells = 4096
 
-/** All rows of a result. Those of a large one are made in slices, between which the page gets to do something else. */
-export async function allRows(rows: Rows, mode: 'object' | 'array'): Promise<unknown[]> {
+/** Decodes all rows of a result, in slices between which it yields to the event loop of the page. */
+export async function decodeInSlices(rows: Rows, mode: 'object' | 'array'): Promise<unknown[]> {
   const count = Math.max(1, Math.floor(sliceCells / rows.width))
-  const all = new Array(rows.left)
+  const all = new Array(rows.remaining)
   let at = 0
   let started = performance.now()
   rows.decodeTexts()
   for (;;) {
-    const some = Math.min(count, rows.left)
+    const some = Math.min(count, rows.remaining)
     if (mode === 'object') rows.objects(some, all, at)
     else rows.arrays(some, all, at)
     at += some
-    if (rows.left === 0) return all
+    if (rows.remaining === 0) return all
     if (performance.now() - started < sliceMs) continue
-    await breath()
+    await yieldToEventLoop()
     started = performance.now()
   }
 }

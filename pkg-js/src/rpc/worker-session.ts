@@ -2,36 +2,36 @@ import { TidelockError } from '../base/errors.js'
 import { Channel, type Handlers, type Message } from './channel.js'
 import type { PageMethods, WorkerMethods } from './protocol.js'
 
-/** A worker that hasn't said a word by then isn't one of ours. */
+/** A worker that hasn't sent `hello` by then has failed to start. */
 const helloWithinMs = 30_000
 
-/** What happens to a session without being asked. */
+/** Callbacks of a {@link WorkerSession}. */
 export interface SessionEvents {
-  /** The worker can't be loaded: nothing has begun. */
+  /** The worker could not be loaded, so it holds nothing. */
   failed(error: TidelockError): void
-  /** The worker is dead, or can't be understood any more. */
+  /** The worker has crashed, or sends unreadable messages. */
   crashed(cause: unknown): void
 }
 
-/** One worker from its beginning to its end, and the channel to it. */
-export class Session {
+/** One worker from its start to its end, and the channel to it. */
+export class WorkerSession {
   readonly channel: Channel<WorkerMethods, PageMethods>
-  /** Resolves when the worker is gone after {@link end}, and with it all that it held; where there are no Web Locks, at once. */
-  readonly gone: Promise<void>
+  /** Resolves after {@link end}, when the worker has ended and its locks are released; without Web Locks, at once. */
+  readonly released: Promise<void>
   readonly #worker: Worker
   readonly #events: SessionEvents
   readonly #timer: ReturnType<typeof setTimeout>
-  #isGone!: () => void
+  #markReleased!: () => void
   #alive = false
   #watched = false
   #ended = false
 
-  /** Begins with the worker at once. */
+  /** Starts listening to the worker at once. */
   constructor(worker: Worker, handlers: Omit<Handlers<PageMethods>, 'hello'>, events: SessionEvents) {
     this.#worker = worker
     this.#events = events
-    this.gone = new Promise((resolve) => {
-      this.#isGone = resolve
+    this.released = new Promise((resolve) => {
+      this.#markReleased = resolve
     })
     this.channel = new Channel<WorkerMethods, PageMethods>(
       (message, transfer) => worker.postMessage(message, transfer as Transferable[]),
@@ -46,25 +46,25 @@ export class Session {
     this.#timer = setTimeout(() => this.#broken(`It did not answer within ${helloWithinMs / 1000} s`), helloWithinMs)
   }
 
-  /** Ends the worker: what waits for it rejects with that error. */
+  /** Terminates the worker: pending calls reject with that error. */
   end(error: unknown): void {
     if (this.#ended) return
     this.#ended = true
     clearTimeout(this.#timer)
     this.channel.end(error)
     this.#worker.terminate()
-    if (!this.#watched) this.#isGone()
+    if (!this.#watched) this.#markReleased()
   }
 
-  /** It runs. Its lock tells of its death at once, however it dies; nothing else in a browser does. */
+  /** Handles the worker's start. Waiting for its lock is the only way in a browser to notice its death at once, whatever the cause. */
   #hello(lock: string | undefined): void {
     this.#alive = true
     clearTimeout(this.#timer)
     if (lock === undefined) return
     this.#watched = true
     const dead = () => {
-      this.#isGone()
-      if (!this.#ended) this.#events.crashed(new Error('The worker was ended'))
+      this.#markReleased()
+      if (!this.#ended) this.#events.crashed(new Error('The worker ended unexpectedly'))
     }
     navigator.locks.request(lock, () => {}).then(dead, dead)
   }
@@ -76,7 +76,7 @@ export class Session {
   }
 }
 
-/** The script of the worker can't be loaded or doesn't begin. */
+/** `wasm_load_failed` for a worker whose script can't be loaded or doesn't start. */
 export function workerFailed(why: string | undefined, cause?: unknown): TidelockError {
   return new TidelockError(
     'wasm_load_failed',

@@ -3,31 +3,31 @@ import { hex } from '../base/file-bytes.js'
 import { compareVersions } from '../base/versions.js'
 import type { CoreMigration, CoreOptions } from '../engine/core.js'
 
-/** What a tab says about itself to the leader. */
-export interface Facts {
+/** The options of a tab that decide whether it can follow a leader. */
+export interface TabInfo {
   readonly integers: CoreOptions['integers']
-  /** Without checksum: functions. None at all: this tab doesn't know of any. */
+  /** The tab's migrations; functions have no checksum. Undefined: the tab was opened without the option. */
   readonly migrations?: readonly { readonly version: string; readonly checksum?: string }[]
-  /** Whether it would run those that are pending. */
+  /** Whether the tab would run pending migrations. */
   readonly migrate: boolean
   readonly outOfOrder: CoreOptions['outOfOrder']
 }
 
-/** What a tab with these options says. */
-export async function factsOf({ integers, migrations, migrate, outOfOrder }: CoreOptions): Promise<Facts> {
+/** Creates the {@link TabInfo} of a tab with these options. */
+export async function tabInfoOf({ integers, migrations, migrate, outOfOrder }: CoreOptions): Promise<TabInfo> {
   const known = migrations && (await Promise.all(migrations.map(versionOf)))
   return { integers, migrate, outOfOrder, migrations: known }
 }
 
 /**
- * What the leader makes of a tab that wants to follow: it is welcome, it needs to lead because its app is newer, or it can't work with
- * what there is.
+ * Checks whether a tab can follow a leader. Returns `welcome`; `handOver` when the tab must lead because its app is newer; or the error
+ * with which it is refused.
  */
-export function judge(leader: Facts, tab: Facts): 'welcome' | 'handOver' | TidelockError {
-  if (tab.integers !== leader.integers) return differs('integers')
+export function checkCompatibility(leader: TabInfo, tab: TabInfo): 'welcome' | 'handOver' | TidelockError {
+  if (tab.integers !== leader.integers) return optionDiffers('integers')
   if (tab.migrations === undefined) return 'welcome'
   const [theirs, ours] = [tab.migrations, leader.migrations ?? []]
-  const find = (list: Facts['migrations'], version: string) =>
+  const find = (list: TabInfo['migrations'], version: string) =>
     list?.find((one) => compareVersions(one.version, version) === 0)
   for (const { version, checksum } of ours) {
     const same = find(theirs, version)
@@ -48,8 +48,8 @@ export function judge(leader: Facts, tab: Facts): 'welcome' | 'handOver' | Tidel
       })
     }
     if (checksum !== undefined && same.checksum !== undefined && checksum !== same.checksum) {
-      return new TidelockError('migration_checksum_mismatch', `Migration ${version} is another one in another tab`, {
-        hint: 'Change the schema by a new migration instead of an old one',
+      return new TidelockError('migration_checksum_mismatch', `Migration ${version} differs from that of another tab`, {
+        hint: 'Add a new migration instead of changing an old one',
         details: { version },
       })
     }
@@ -59,21 +59,25 @@ export function judge(leader: Facts, tab: Facts): 'welcome' | 'handOver' | Tidel
   if (pending.length === 0) return 'welcome'
   const late = pending.find(({ version }) => ours.some((one) => compareVersions(one.version, version) > 0))
   if (late === undefined || tab.outOfOrder === 'apply') return 'handOver'
-  return new TidelockError('migration_out_of_order', `Migration ${late.version} is older than what other tabs have`, {
-    hint: "Give it a newer version, or open with outOfOrder: 'apply'",
-    details: { version: late.version },
-  })
+  return new TidelockError(
+    'migration_out_of_order',
+    `Migration ${late.version} is older than migrations of other tabs`,
+    {
+      hint: "Give it a newer version, or open with outOfOrder: 'apply'",
+      details: { version: late.version },
+    },
+  )
 }
 
-/** The error of a tab that was opened with another value of an option that all tabs need to share. */
-export function differs(option: 'integers' | 'encryption'): TidelockError {
-  return invalid(`The option ${option} is another one than in the tab that leads`, {
+/** `invalid_argument` for a tab that was opened with another value of an option that all tabs must share. */
+export function optionDiffers(option: 'integers' | 'encryption'): TidelockError {
+  return invalid(`The option ${option} differs from that of the leader tab`, {
     details: { option },
-    hint: `Tabs that share a database open it with the same ${option}`,
+    hint: `Open the database with the same ${option} in all tabs that share it`,
   })
 }
 
-/** The error of a tab whose database has got another secret in another tab. */
+/** `closed` for a follower whose database was given another secret by another tab. */
 export function rekeyed(): TidelockError {
   return new TidelockError('closed', 'Another tab has changed the encryption of the database', {
     hint: 'Open it again, with the passphrase or key that rekey was given there',

@@ -1,7 +1,7 @@
 import type { Core } from '../engine/core.js'
-import { bytes, callback, flag, list, maybe, number, object, type Shape, text, whole } from './shape.js'
+import { bytes, callback, flag, list, maybe, number, object, text, type Validator, whole } from './validators.js'
 
-/** The engine's own methods that another tab may call: not those that open, close or secure it, nor those that need the mutex. */
+/** The engine's methods that another tab may call: not those that open, close or encrypt it, nor those that need a permit. */
 type CoreCall =
   | Extract<keyof Core, `${'migrations' | 'snapshots' | 'sync'}${string}`>
   | 'cancel'
@@ -14,18 +14,19 @@ type CoreCall =
   | 'maintain'
   | 'persist'
 
-/** The forms of a call's arguments: a string where bytes are expected, or the other way round, could end an instance. */
-type CoreForm = readonly Shape[] & { readonly isRepeatable?: true }
+/** The validators of a call's arguments: a string in the place of bytes, or bytes in the place of a string, could end an instance. */
+type ArgumentValidators = readonly Validator[] & { readonly isRepeatable?: true }
 
-const once = (...forms: readonly Shape[]): CoreForm => forms
-/** It may be called again after nobody knows whether it was, because it only reads, or because twice is as good as once. */
-const repeatable = (...forms: readonly Shape[]): CoreForm => Object.assign(forms, { isRepeatable: true } as const)
+const once = (...validators: readonly Validator[]): ArgumentValidators => validators
+/** For an idempotent method, which may be called again when it is unknown whether the first call ran. */
+const repeatable = (...validators: readonly Validator[]): ArgumentValidators =>
+  Object.assign(validators, { isRepeatable: true } as const)
 
 const options = maybe(object({}))
 const cancel = maybe(whole)
 
-/** A new method of the engine that tabs may call is one here. */
-export const coreCalls: Readonly<Record<CoreCall, CoreForm>> = {
+/** The methods that other tabs may call; a new one needs an entry here. */
+export const coreCalls: Readonly<Record<CoreCall, ArgumentValidators>> = {
   cancel: once(whole),
   dropCancel: once(whole),
   exportBytes: repeatable(),
@@ -71,7 +72,7 @@ export const coreCalls: Readonly<Record<CoreCall, CoreForm>> = {
   syncStop: repeatable(),
 }
 
-/** Whether a method of the engine may be called again after nobody knows whether it was. */
+/** Whether a method of the engine may be called again when it is unknown whether the first call ran. */
 export function isRepeatable(method: string): boolean {
   return Object.hasOwn(coreCalls, method) && coreCalls[method as CoreCall].isRepeatable === true
 }

@@ -2,10 +2,10 @@ import { createDatabaseInstance } from '../instance/instance.js'
 import { Channel, type Handlers, type Message } from '../rpc/channel.js'
 import type { PageMethods, WorkerMethods } from '../rpc/protocol.js'
 import { Server } from '../rpc/server.js'
-import { Session } from '../rpc/worker-session.js'
+import { WorkerSession } from '../rpc/worker-session.js'
 
-/** One of the tabs that an engine serves. */
-export interface Desk {
+/** A tab whose session an engine serves. */
+export interface AttachedClient {
   post(message: Message): void
   end(): void
 }
@@ -13,21 +13,21 @@ export interface Desk {
 /** An engine of this tab, in this thread or in a worker. */
 export interface Engine {
   readonly channel: Channel<WorkerMethods, PageMethods>
-  /** Whether it may die while the tab lives on. */
+  /** Whether the engine can crash without its tab. */
   readonly mayDie: boolean
   /** Serves another tab. */
-  attach(client: string, post: (message: Message) => void): Desk
-  /** Lets go of it. Resolves when nothing is held any more. */
+  attach(client: string, post: (message: Message) => void): AttachedClient
+  /** Ends the engine. Resolves when its locks are released. */
   end(error: unknown): Promise<void>
 }
 
-/** What an engine asks of its page. */
+/** The handlers by which a page serves its engine. */
 export type EngineHandlers = Omit<Handlers<PageMethods>, 'hello' | 'role' | 'renewed'>
 
-/** None of these comes from an engine. */
+/** An engine never calls these: only a {@link import('./shared-tab.js').SharedTab} does. */
 const never = { role: () => {}, renewed: () => {} }
 
-/** An engine in this thread. Messages come in microtasks of their own, as if they came from elsewhere, and aren't copied. */
+/** Creates an engine in this thread. Messages arrive in microtasks of their own, in the order of another thread's, and aren't copied. */
 export function engineHere(handlers: EngineHandlers): Engine {
   const server: Server = new Server((message) => queueMicrotask(() => channel.receive(message)), createDatabaseInstance)
   const channel: Channel<WorkerMethods, PageMethods> = new Channel<WorkerMethods, PageMethods>(
@@ -42,20 +42,20 @@ export function engineHere(handlers: EngineHandlers): Engine {
       return { post: receive, end: () => server.detach(client) }
     },
     end: async (error) => {
-      // Nothing else ends it: it may be open still.
+      // There is no worker to terminate, so the engine has to be closed.
       channel.tell('close', [])
       channel.end(error)
     },
   }
 }
 
-/** An engine in a worker. `crashed` hears of its death. */
+/** Creates an engine in a worker. `crashed` is called when the worker dies. */
 export function engineInWorker(
   worker: Worker,
   handlers: EngineHandlers,
   events: { failed(error: unknown): void; crashed(cause: unknown): void },
 ): Engine {
-  const session = new Session(worker, { ...handlers, ...never }, events)
+  const session = new WorkerSession(worker, { ...handlers, ...never }, events)
   return {
     channel: session.channel,
     mayDie: true,
@@ -73,7 +73,7 @@ export function engineInWorker(
     },
     end: (error) => {
       session.end(error)
-      return session.gone
+      return session.released
     },
   }
 }

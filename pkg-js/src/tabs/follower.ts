@@ -1,85 +1,95 @@
 import { Channel, type Handlers, type Message } from '../rpc/channel.js'
 import type { PageMethods, WorkerMethods } from '../rpc/protocol.js'
-import { fromThrown } from '../rpc/thrown.js'
-import { differs, type Facts } from './compatibility.js'
-import { Patience } from './liveness.js'
+import { deserializeError } from '../rpc/serialized-error.js'
+import { optionDiffers, type TabInfo } from './compatibility.js'
+import { Liveness } from './liveness.js'
 import { contextOf, type Prover } from './prover.js'
-import { type Numbers, Serving } from './serving.js'
-import { callIn, type FromLeader, type FromTab, fromLeaderIn, isBefore, namesOf, otherVersion, post } from './wire.js'
+import { type IdSequence, ServingEngine } from './serving-engine.js'
+import {
+  isBefore,
+  type LeaderMessage,
+  namesOf,
+  parseBroadcast,
+  parseLeaderMessage,
+  post,
+  type TabMessage,
+  versionMismatch,
+} from './wire.js'
 
 const helloEveryMs = 250
 const pingEveryMs = 1000
 
-/** What happens to a follower. */
+/** Callbacks of a {@link Follower}. */
 export interface FollowerEvents {
   /** A leader serves this tab. */
-  welcomed(serving: Serving): void
-  /** It is about to stop. */
+  welcomed(serving: ServingEngine): void
+  /** The leader is about to close its engine. */
   leaving(): void
-  /** The leader can't work with this tab. */
+  /** The leader refuses this tab. */
   refused(error: unknown): void
-  /** It doesn't answer, although this tab is in front of the user. */
+  /** The leader doesn't answer, and this tab is visible. */
   frozen(): void
-  /** It doesn't answer for as long as anybody is to wait. */
+  /** The leader hasn't answered for `timeoutMs`. */
   unreachable(): void
 }
 
-/** What a leader tells a tab by itself. */
+/** The handlers of what a leader sends unasked. */
 export type FollowerHandlers = Pick<Handlers<PageMethods>, 'event'>
 
-/** Finds the leader of a database, has it serve this tab, and watches whether it lives. */
-export class Following {
+/** Finds the leader of a database, attaches this tab to it, and watches whether the leader is alive. */
+export class Follower {
   readonly #name: string
   readonly #id: string
-  /** So that what was proved to it at one time says nothing at another. */
+  /** A nonce of this follower, against replayed proofs. */
   readonly #nonce = crypto.randomUUID()
-  readonly #facts: () => Facts
+  readonly #info: () => TabInfo
   readonly #prover: () => Promise<Prover>
-  readonly #numbers: Numbers
-  readonly #handlers: (serving: () => Serving) => FollowerHandlers
+  readonly #ids: IdSequence
+  readonly #handlers: (serving: () => ServingEngine) => FollowerHandlers
   readonly #events: FollowerEvents
   readonly #all: BroadcastChannel
   readonly #own: BroadcastChannel
-  readonly #patience: Patience
-  /** The term whose leader has proved that it has the secret. */
-  #proved: string | undefined
+  readonly #liveness: Liveness
+  /** The term whose leader has proved that it knows the secret. */
+  #provenTerm: string | undefined
   #term: string | undefined
-  #serving: Serving | undefined
+  #serving: ServingEngine | undefined
   #timer: ReturnType<typeof setTimeout> | undefined
   #ended = false
 
   constructor(
     name: string,
     id: string,
-    facts: () => Facts,
+    info: () => TabInfo,
     prover: () => Promise<Prover>,
     timeoutMs: number,
-    numbers: Numbers,
-    handlers: (serving: () => Serving) => FollowerHandlers,
+    ids: IdSequence,
+    handlers: (serving: () => ServingEngine) => FollowerHandlers,
     events: FollowerEvents,
   ) {
     this.#name = name
     this.#id = id
-    this.#facts = facts
+    this.#info = info
     this.#prover = prover
-    this.#numbers = numbers
+    this.#ids = ids
     this.#handlers = handlers
     this.#events = events
-    this.#patience = new Patience(timeoutMs, performance.now())
+    this.#liveness = new Liveness(timeoutMs, performance.now())
     const names = namesOf(name)
     this.#all = new BroadcastChannel(names.all)
     this.#own = new BroadcastChannel(names.client + id)
     this.#all.onmessage = ({ data }: MessageEvent<unknown>) => {
-      const said = callIn(data)
-      if (said === undefined || !('term' in said)) return
-      this.#patience.heard(performance.now(), false)
-      if (said.term !== this.#term) this.#hello()
+      const received = parseBroadcast(data)
+      if (received === undefined || !('term' in received)) return
+      this.#liveness.received(performance.now(), false)
+      if (received.term !== this.#term) this.#hello()
     }
     this.#own.onmessage = ({ data }: MessageEvent<unknown>) => {
-      const said = fromLeaderIn(data)
-      if (said !== undefined) this.#heard(said)
-      // A leader of another version refuses whom it doesn't understand. Whoever is served is served by one of this version.
-      else if (this.#term === undefined && otherVersion(data) !== undefined) this.#events.refused(otherVersion(data))
+      const received = parseLeaderMessage(data)
+      if (received !== undefined) this.#receive(received)
+      // A leader of another version refuses this tab. Once a leader serves this tab, it is of this version, and such messages are ignored.
+      else if (this.#term === undefined && versionMismatch(data) !== undefined)
+        this.#events.refused(versionMismatch(data))
     }
     this.#hello()
     this.#tick()
@@ -96,45 +106,45 @@ export class Following {
   }
 
   #hello(): void {
-    post(this.#all, { hello: this.#id, nonce: this.#nonce, facts: this.#facts() })
+    post(this.#all, { hello: this.#id, nonce: this.#nonce, info: this.#info() })
   }
 
-  #post(message: FromTab): void {
+  #post(message: TabMessage): void {
     if (!this.#ended || 'say' in message) post(this.#own, message)
   }
 
-  #heard(data: FromLeader): void {
+  #receive(data: LeaderMessage): void {
     const another = data.term !== this.#term
-    // Somebody who led before, and doesn't know yet.
+    // A former leader that was frozen may not know yet that it is replaced.
     if (this.#term !== undefined && isBefore(data.term, this.#term)) return
     if (another && ('message' in data || ('say' in data && data.say === 'pong'))) return
     const serves = 'message' in data || ('say' in data && (data.say === 'pong' || data.say === 'welcome'))
-    this.#patience.heard(performance.now(), serves)
+    this.#liveness.received(performance.now(), serves)
     if ('message' in data) this.#serving?.channel.receive(data.message)
-    else if ('refused' in data) this.#events.refused(fromThrown(data.refused))
+    else if ('refused' in data) this.#events.refused(deserializeError(data.refused))
     else if ('challenge' in data) void this.#handshake(data)
-    else if (data.say === 'welcome' && another && data.term === this.#proved) this.#follow(data.term)
+    else if (data.say === 'welcome' && another && data.term === this.#provenTerm) this.#follow(data.term)
     else if (data.say === 'leaving' && !another) this.#events.leaving()
   }
 
-  /** A leader has proved that it has the secret; so does this tab. */
+  /** Checks the leader's proof that it knows the secret, and sends this tab's. */
   async #handshake({
     term,
     challenge,
     nonce,
     proof,
-  }: Extract<FromLeader, { readonly challenge: string }>): Promise<void> {
+  }: Extract<LeaderMessage, { readonly challenge: string }>): Promise<void> {
     if (nonce !== this.#nonce) return
     const handshake = [this.#name, this.#id, term, nonce, challenge]
     const prover = await this.#prover()
-    const isRight = await prover.verify(contextOf('leader', handshake), proof)
-    const own = isRight ? await prover.prove(contextOf('follower', handshake)) : undefined
+    const isValid = await prover.verify(contextOf('leader', handshake), proof)
+    const own = isValid ? await prover.prove(contextOf('follower', handshake)) : undefined
     if (this.#ended) return
     if (own === undefined) {
-      this.#events.refused(differs('encryption'))
+      this.#events.refused(optionDiffers('encryption'))
       return
     }
-    this.#proved = term
+    this.#provenTerm = term
     this.#post({ term, proof: own })
   }
 
@@ -145,9 +155,9 @@ export class Following {
       (message: Message) => this.#post({ term, message }),
       this.#handlers(() => serving) as Handlers<PageMethods>,
     )
-    const serving = new Serving(channel, this.#numbers, {
-      notes: true,
-      own: false,
+    const serving = new ServingEngine(channel, this.#ids, {
+      recordsWrites: true,
+      isOwn: false,
       handOver: () => this.#post({ term, say: 'handOver' }),
     })
     this.#serving = serving
@@ -159,16 +169,16 @@ export class Following {
     const welcomed = this.#term !== undefined
     this.#timer = setTimeout(() => this.#tick(), welcomed ? pingEveryMs : helloEveryMs)
     const now = performance.now()
-    if (this.#patience.isUnreachable(now)) this.#events.unreachable()
+    if (this.#liveness.isUnreachable(now)) this.#events.unreachable()
     if (this.#ended) return
     const visible = typeof document === 'undefined' || document.visibilityState === 'visible'
-    if (visible && this.#patience.isFrozen(now)) {
+    if (visible && this.#liveness.isFrozen(now)) {
       this.#events.frozen()
       return
     }
-    this.#patience.asks()
+    this.#liveness.pinged()
     if (this.#term !== undefined) this.#post({ term: this.#term, say: 'ping' })
-    // The leader may be another one by now, whose call was not heard.
-    if (!welcomed || this.#patience.isDoubtful) this.#hello()
+    // The announcement of another leader may have been missed.
+    if (!welcomed || this.#liveness.isSuspect) this.#hello()
   }
 }

@@ -1,106 +1,106 @@
 import type { Encryption } from '../base/encryption.js'
 import type { TidelockError } from '../base/errors.js'
 import type { Handlers } from '../rpc/channel.js'
-import { unknownWhether } from '../rpc/client-session.js'
-import type { Limit, Unit, WorkerMethods } from '../rpc/protocol.js'
+import { outcomeUnknown } from '../rpc/client-session.js'
+import type { ClientMethods, TimeLimit, WriteId } from '../rpc/protocol.js'
 import { isRepeatable } from './core-calls.js'
-import { rolledBack, type Sending, Sendings } from './sending.js'
-import { Lost, Numbers, type Serving } from './serving.js'
-import { Units, writes } from './write-ids.js'
+import { type OutgoingCall, PendingCalls, rolledBack } from './pending-calls.js'
+import { EngineLost, IdSequence, type ServingEngine } from './serving-engine.js'
+import { WriteIds, writes } from './write-ids.js'
 
-/** A turn that was taken, by the number by which this tab knows it. */
-interface Ticket {
-  readonly serving: Serving
-  readonly theirs: number
-  /** The number of its commit. */
-  unit?: number
-  /** That was found to be applied, by somebody else than whom it was sent to. */
+/** A permit of a serving engine that this tab holds. */
+interface HeldPermit {
+  readonly serving: ServingEngine
+  readonly engineId: number
+  /** The write id of its commit. */
+  writeId?: number
+  /** Whether another engine has found the commit applied. */
   applied?: boolean
 }
 
-type Methods = Omit<WorkerMethods, 'open' | 'close' | 'page' | 'attach' | 'detach'>
-
-/** The calls of a tab, handed on to whoever serves it: method by method, what may be sent again, and what else is to happen. */
+/** Forwards the calls of a tab to its serving engine, and decides for each method whether it may be sent again to the next one. */
 export class Forwarding {
-  readonly handlers: Handlers<Methods>
-  readonly sendings = new Sendings()
-  readonly numbers = new Numbers()
-  /** The events that somebody listens to. */
-  readonly heard = new Set<string>()
-  readonly #units = new Units()
-  readonly #tickets = new Map<number, Ticket>()
+  readonly handlers: Handlers<ClientMethods>
+  readonly pendingCalls = new PendingCalls()
+  readonly ids = new IdSequence()
+  /** The types of events that have listeners. */
+  readonly eventTypes = new Set<string>()
+  readonly #writeIds = new WriteIds()
+  readonly #permits = new Map<number, HeldPermit>()
   readonly #onRekeyed: (encryption: Encryption | null) => void
   #actor: string | undefined
 
-  /** `onRekeyed`: this tab has given the database another secret. */
+  /** `onRekeyed` is called when this tab has given the database another secret. */
   constructor(onRekeyed: (encryption: Encryption | null) => void) {
     this.#onRekeyed = onRekeyed
     this.handlers = this.#handlers()
   }
 
-  /** Somebody serves from now on; `first` comes before the calls that wait. */
-  serve(serving: Serving, first: () => void): void {
-    void this.sendings.serve(serving, () => {
+  /** Sets the serving engine; `first` runs before the waiting calls are sent. */
+  serve(serving: ServingEngine, first: () => void): void {
+    void this.pendingCalls.serve(serving, () => {
       if (this.#actor !== undefined) serving.channel.ask('actor', [this.#actor]).catch(() => {})
-      if (!serving.own) for (const type of this.heard) serving.channel.tell('heard', [type])
+      if (!serving.isOwn) for (const type of this.eventTypes) serving.channel.tell('subscribe', [type])
       first()
     })
   }
 
-  /** The number by which calls know a turn that somebody has given. */
-  take(serving: Serving, theirs: number): number {
-    const ours = this.numbers.next()
-    this.#tickets.set(ours, { serving, theirs })
-    return ours
+  /** Registers a permit of a serving engine; returns the id that this tab's calls use. */
+  addPermit(serving: ServingEngine, engineId: number): number {
+    const localId = this.ids.next()
+    this.#permits.set(localId, { serving, engineId })
+    return localId
   }
 
-  /** That turn is over. */
-  drop(ticket: number): void {
-    this.#tickets.delete(ticket)
+  /** Removes a permit that was released. */
+  removePermit(permitId: number): void {
+    this.#permits.delete(permitId)
   }
 
-  #handlers(): Handlers<Methods> {
+  #handlers(): Handlers<ClientMethods> {
     return {
-      heard: (_, type) => {
-        this.heard.add(type)
-        this.sendings.tell(({ channel }) => channel.tell('heard', [type]))
+      subscribe: (_, type) => {
+        this.eventTypes.add(type)
+        this.pendingCalls.tell(({ channel }) => channel.tell('subscribe', [type]))
       },
-      run: (signal, work, ticket, limit) =>
-        ticket === 0
-          ? this.#unit({ signal, limit }, writes(work), (serving, unit) => serving.run(work, 0, limit, unit, signal))
-          : this.#onTicket(ticket, ({ serving, theirs }) => serving.run(work, theirs, limit)),
-      turn: (signal, limit) => this.#turn(signal, limit),
-      leave: (_, ticket) => {
-        const held = this.#tickets.get(ticket)
+      run: (signal, work, permitId, limit) =>
+        permitId === 0
+          ? this.#withWriteId({ signal, limit }, writes(work), (serving, writeId) =>
+              serving.run(work, 0, limit, writeId, signal),
+            )
+          : this.#underPermit(permitId, ({ serving, engineId }) => serving.run(work, engineId, limit)),
+      acquire: (signal, limit) => this.#acquire(signal, limit),
+      release: (_, permitId) => {
+        const held = this.#permits.get(permitId)
         if (held === undefined) return
-        if (!held.serving.ended) held.serving.channel.tell('leave', [held.theirs])
-        this.#tickets.delete(ticket)
+        if (!held.serving.ended) held.serving.channel.tell('release', [held.engineId])
+        this.#permits.delete(permitId)
       },
-      begin: (_, ticket, immediate) =>
-        this.#onTicket(ticket, ({ serving, theirs }) => serving.channel.ask('begin', [theirs, immediate])),
-      commit: (_, ticket, depth) => this.#commit(ticket, depth),
-      rollback: (_, ticket, depth) => {
-        const held = this.#tickets.get(ticket)
-        if (held !== undefined && !held.serving.ended) held.serving.channel.tell('rollback', [held.theirs, depth])
+      begin: (_, permitId, immediate) =>
+        this.#underPermit(permitId, ({ serving, engineId }) => serving.channel.ask('begin', [engineId, immediate])),
+      commit: (_, permitId, depth) => this.#commit(permitId, depth),
+      rollback: (_, permitId, depth) => {
+        const held = this.#permits.get(permitId)
+        if (held !== undefined && !held.serving.ended) held.serving.channel.tell('rollback', [held.engineId, depth])
       },
-      stored: (_, ticket) => this.#stored(ticket),
+      stored: (_, permitId) => this.#stored(permitId),
       watch: (_, sql) =>
         this.#repeatable({}, async (serving) => {
-          const theirs = await serving.channel.ask('watch', [sql])
-          const ours = this.numbers.next()
-          serving.watched.set(theirs, ours)
-          return ours
+          const engineId = await serving.channel.ask('watch', [sql])
+          const localId = this.ids.next()
+          serving.watched.set(engineId, localId)
+          return localId
         }),
       unwatch: (_, id) =>
-        this.sendings.tell(({ channel, watched }) => {
-          for (const [theirs, ours] of watched) {
-            if (ours !== id) continue
-            watched.delete(theirs)
-            channel.tell('unwatch', [theirs])
+        this.pendingCalls.tell(({ channel, watched }) => {
+          for (const [engineId, localId] of watched) {
+            if (localId !== id) continue
+            watched.delete(engineId)
+            channel.tell('unwatch', [engineId])
           }
         }),
       core: (_, method, ...args) => this.#core(method, args),
-      applied: (_, unit) => this.#wasApplied(unit),
+      applied: (_, writeId) => this.#wasApplied(writeId),
       actor: (_, actor) => {
         this.#actor = actor
       },
@@ -108,104 +108,105 @@ export class Forwarding {
   }
 
   #repeatable<T>(
-    given: Pick<Sending<T>, 'signal' | 'limit' | 'late'>,
-    send: (serving: Serving) => Promise<T>,
+    given: Pick<OutgoingCall<T>, 'signal' | 'limit' | 'late'>,
+    send: (serving: ServingEngine) => Promise<T>,
   ): Promise<T> {
-    return this.sendings.call({ ...given, send, onLost: () => 'again' })
+    return this.pendingCalls.call({ ...given, send, onLost: () => 'again' })
   }
 
-  /** Something on a turn of its own, that happens once. */
-  async #unit<T>(
-    given: Pick<Sending<T>, 'signal' | 'limit'>,
+  /** Sends a call under a permit of its own; with a write id, so that it is applied exactly once. */
+  async #withWriteId<T>(
+    given: Pick<OutgoingCall<T>, 'signal' | 'limit'>,
     mayWrite: boolean,
-    send: (serving: Serving, unit: Unit | undefined) => Promise<T>,
+    send: (serving: ServingEngine, writeId: WriteId | undefined) => Promise<T>,
   ): Promise<T> {
     if (!mayWrite) return this.#repeatable(given, (serving) => send(serving, undefined))
-    const id = this.#units.begin()
+    const id = this.#writeIds.begin()
     try {
-      return await this.sendings.call({
+      return await this.pendingCalls.call({
         ...given,
         writes: true,
-        send: (serving, again) => send(serving, serving.notes || again ? this.#units.describe(id, again) : undefined),
-        onLost: (serving) => (serving.notes ? 'again' : unknownWhether('This write')),
+        send: (serving, again) =>
+          send(serving, serving.recordsWrites || again ? this.#writeIds.describe(id, again) : undefined),
+        onLost: (serving) => (serving.recordsWrites ? 'again' : outcomeUnknown('This write')),
       })
     } finally {
-      this.#units.end(id)
+      this.#writeIds.end(id)
     }
   }
 
-  #turn(signal: AbortSignal | undefined, limit: Limit | undefined): Promise<number> {
-    const take = async (serving: Serving) => {
-      return this.take(serving, await serving.channel.ask('turn', [limit], { signal }))
+  #acquire(signal: AbortSignal | undefined, limit: TimeLimit | undefined): Promise<number> {
+    const take = async (serving: ServingEngine) => {
+      return this.addPermit(serving, await serving.channel.ask('acquire', [limit], { signal }))
     }
-    const late = (ours: number, { channel }: Serving) => {
-      channel.tell('leave', [this.#tickets.get(ours)?.theirs as number])
-      this.#tickets.delete(ours)
+    const late = (localId: number, { channel }: ServingEngine) => {
+      channel.tell('release', [this.#permits.get(localId)?.engineId as number])
+      this.#permits.delete(localId)
     }
     return this.#repeatable({ signal, limit, late }, take)
   }
 
-  /** Something on a turn that was taken: it is over with whoever gave that. */
-  #onTicket<T>(
-    ticket: number,
-    send: (ticket: Ticket) => Promise<T>,
+  /** Sends a call under a held permit, which ends with the engine that issued it. */
+  #underPermit<T>(
+    permitId: number,
+    send: (held: HeldPermit) => Promise<T>,
     onLost: () => TidelockError = rolledBack,
   ): Promise<T> {
-    const held = this.#tickets.get(ticket)
+    const held = this.#permits.get(permitId)
     if (held === undefined || held.serving.ended) return Promise.reject(onLost())
     return send(held).catch((error) => {
       throw held.serving.isLost(error) ? onLost() : error
     })
   }
 
-  async #commit(ticket: number, depth: number): Promise<boolean> {
-    const held = this.#tickets.get(ticket)
+  async #commit(permitId: number, depth: number): Promise<boolean> {
+    const held = this.#permits.get(permitId)
     if (depth > 1 || held === undefined || held.serving.ended)
-      return this.#onTicket(ticket, ({ serving, theirs }) => serving.channel.ask('commit', [theirs, depth]))
-    const { serving, theirs } = held
-    const id = this.#units.begin()
+      return this.#underPermit(permitId, ({ serving, engineId }) => serving.channel.ask('commit', [engineId, depth]))
+    const { serving, engineId } = held
+    const id = this.#writeIds.begin()
     let wrote = false
     try {
-      const unit = serving.notes ? this.#units.describe(id, false) : undefined
-      wrote = await serving.channel.ask('commit', [theirs, depth, unit])
+      const writeId = serving.recordsWrites ? this.#writeIds.describe(id, false) : undefined
+      wrote = await serving.channel.ask('commit', [engineId, depth, writeId])
     } catch (error) {
       if (!serving.isLost(error)) throw error
-      if (!serving.notes) throw unknownWhether('A commit')
+      if (!serving.recordsWrites) throw outcomeUnknown('A commit')
       if (!(await this.#wasApplied(id))) throw rolledBack()
       held.applied = true
       wrote = true
     } finally {
-      if (wrote) held.unit = id
-      else this.#units.end(id)
+      if (wrote) held.writeId = id
+      else this.#writeIds.end(id)
     }
     return wrote
   }
 
-  async #stored(ticket: number): Promise<void> {
-    const held = this.#tickets.get(ticket)
-    if (held?.unit === undefined) return
+  async #stored(permitId: number): Promise<void> {
+    const held = this.#permits.get(permitId)
+    if (held?.writeId === undefined) return
     try {
       if (held.applied) return
-      if (held.serving.ended) throw new Lost()
-      await held.serving.channel.ask('stored', [held.theirs])
+      if (held.serving.ended) throw new EngineLost()
+      await held.serving.channel.ask('stored', [held.engineId])
     } catch (error) {
       if (!held.serving.isLost(error)) throw error
-      if (!held.serving.notes) throw unknownWhether('A commit')
-      if (!(await this.#wasApplied(held.unit))) throw rolledBack()
+      if (!held.serving.recordsWrites) throw outcomeUnknown('A commit')
+      if (!(await this.#wasApplied(held.writeId))) throw rolledBack()
     } finally {
-      this.#units.end(held.unit)
+      this.#writeIds.end(held.writeId)
     }
   }
 
-  #wasApplied(unit: number): Promise<boolean> {
-    return this.#repeatable({}, ({ channel }) => channel.ask('applied', [unit]))
+  #wasApplied(writeId: number): Promise<boolean> {
+    return this.#repeatable({}, ({ channel }) => channel.ask('applied', [writeId]))
   }
 
   #core(method: string, args: readonly unknown[]): unknown {
     switch (method) {
       case 'cancel':
       case 'dropCancel':
-        return this.sendings.tell(({ channel }) => channel.tell('core', [method, ...args]))
+        return this.pendingCalls.tell(({ channel }) => channel.tell('core', [method, ...args]))
       case 'setActor':
         this.#actor = args[0] as string | undefined
         return this.#repeatable({}, ({ channel }) => channel.ask('actor', [this.#actor]))
@@ -214,29 +215,29 @@ export class Forwarding {
       default:
         return isRepeatable(method)
           ? this.#repeatable({}, ({ channel }) => channel.ask('core', [method, ...args]))
-          : this.#once(method, args)
+          : this.#sendOnce(method, args)
     }
   }
 
-  /** What encrypts a database never leaves the tab that was given it: that one leads before its own engine is asked. */
+  /** Becomes the leader first, because a secret must never leave the tab that was given it: then its own engine is called. */
   async #rekey(encryption: Encryption | null): Promise<void> {
-    await this.sendings.call<unknown>({
+    await this.pendingCalls.call<unknown>({
       writes: true,
       send: async (serving) => {
-        if (serving.own) return serving.channel.ask('core', ['rekey', encryption])
+        if (serving.isOwn) return serving.channel.ask('core', ['rekey', encryption])
         serving.handOver()
-        throw new Lost()
+        throw new EngineLost()
       },
-      onLost: ({ own }) => (own ? unknownWhether('The call rekey') : 'again'),
+      onLost: ({ isOwn }) => (isOwn ? outcomeUnknown('The call rekey') : 'again'),
     })
     this.#onRekeyed(encryption)
   }
 
-  #once(method: string, args: readonly unknown[]): Promise<unknown> {
-    return this.sendings.call<unknown>({
+  #sendOnce(method: string, args: readonly unknown[]): Promise<unknown> {
+    return this.pendingCalls.call<unknown>({
       writes: true,
       send: ({ channel }) => channel.ask('core', [method, ...args]),
-      onLost: () => unknownWhether(`The call ${method}`),
+      onLost: () => outcomeUnknown(`The call ${method}`),
     })
   }
 }

@@ -1,62 +1,77 @@
 import type { Message } from '../rpc/channel.js'
-import { toThrown } from '../rpc/thrown.js'
-import { differs, type Facts, judge, rekeyed } from './compatibility.js'
-import type { Desk, Engine } from './engine.js'
+import { serializeError } from '../rpc/serialized-error.js'
+import { checkCompatibility, optionDiffers, rekeyed, type TabInfo } from './compatibility.js'
+import type { AttachedClient, Engine } from './engine.js'
 import { contextOf, type Prover } from './prover.js'
-import { callIn, fromTabIn, helloOfOtherVersion, namesOf, newTerm, otherVersion, post, refusal } from './wire.js'
+import {
+  helloOfOtherVersion,
+  namesOf,
+  newTerm,
+  parseBroadcast,
+  parseTabMessage,
+  post,
+  rejectionFor,
+  versionMismatch,
+} from './wire.js'
 
-/** A tab that wants to follow, or does. */
-interface Follower {
+/** A tab that follows, or is about to. */
+interface AttachedFollower {
   readonly channel: BroadcastChannel
-  /** The follower's nonce: another one means that the tab has begun anew. */
+  /** The follower's nonce; a different one means that the tab has started again. */
   readonly nonce: string
-  /** Tells it where the two are: again, when it asks again. */
+  /** Sends the current step of the handshake, each time that the tab says hello. */
   greet(): void
   end(): void
 }
 
-/** Serves the other tabs of a database by this tab's engine, from before that is open. */
-export class Leading {
+/** Serves the other tabs of a database with this tab's engine; announces itself before the engine is open. */
+export class Leader {
   readonly term = newTerm()
   readonly #name: string
-  readonly #facts: () => Facts
+  readonly #info: () => TabInfo
   readonly #prover: () => Promise<Prover>
   readonly #engine: Engine
   readonly #onHandOver: () => void
   readonly #all: BroadcastChannel
-  readonly #followers = new Map<string, Follower>()
+  readonly #followers = new Map<string, AttachedFollower>()
   #open = false
   #leaving = false
 
-  /** `onHandOver`: another tab needs to lead. */
-  constructor(name: string, facts: () => Facts, prover: () => Promise<Prover>, engine: Engine, onHandOver: () => void) {
+  /** `onHandOver` is called when another tab must lead. */
+  constructor(
+    name: string,
+    info: () => TabInfo,
+    prover: () => Promise<Prover>,
+    engine: Engine,
+    onHandOver: () => void,
+  ) {
     this.#name = name
-    this.#facts = facts
+    this.#info = info
     this.#prover = prover
     this.#engine = engine
     this.#onHandOver = onHandOver
     this.#all = new BroadcastChannel(namesOf(name).all)
     this.#all.onmessage = ({ data }: MessageEvent<unknown>) => {
-      const said = callIn(data)
-      if (said === undefined) this.#refuseOtherVersion(data)
-      else if ('hello' in said) this.#asked(said.hello, said.nonce, said.facts)
+      const received = parseBroadcast(data)
+      if (received === undefined) this.#refuseOtherVersion(data)
+      else if ('hello' in received) this.#onHello(received.hello, received.nonce, received.info)
     }
-    this.#call()
+    this.#announce()
   }
 
-  /** The engine is open. */
+  /** Starts serving, when the engine is open. */
   serve(): void {
     this.#open = true
-    this.#call()
+    this.#announce()
   }
 
-  /** No call is to come any more: the engine is about to close. */
+  /** Tells all followers to send no more calls, because the engine is about to close. */
   leave(): void {
     this.#leaving = true
-    for (const { channel } of this.#followers.values()) this.#say(channel, 'leaving')
+    for (const { channel } of this.#followers.values()) this.#send(channel, 'leaving')
   }
 
-  /** Ends all tabs that follow: the database has a secret that they don't know. */
+  /** Refuses all followers, because they don't know the new secret of the database. */
   rekeyed(): void {
     for (const { channel, end } of [...this.#followers.values()]) {
       this.#refuse(channel, rekeyed())
@@ -64,32 +79,32 @@ export class Leading {
     }
   }
 
-  /** Serves nobody any more: what tabs had begun is rolled back. */
+  /** Stops serving: the transactions of all followers are rolled back. */
   end(): void {
     this.#all.onmessage = null
     this.#all.close()
     for (const { end } of [...this.#followers.values()]) end()
   }
 
-  #call(): void {
+  #announce(): void {
     post(this.#all, { term: this.term })
   }
 
-  #say(channel: BroadcastChannel, say: 'welcome' | 'pong' | 'soon' | 'leaving'): void {
+  #send(channel: BroadcastChannel, say: 'welcome' | 'pong' | 'soon' | 'leaving'): void {
     post(channel, { term: this.term, say })
   }
 
   #refuse(channel: BroadcastChannel, error: unknown): void {
-    post(channel, { term: this.term, refused: toThrown(error) })
+    post(channel, { term: this.term, refused: serializeError(error) })
   }
 
-  /** Tells a tab that speaks another version that it can't follow. */
+  /** Refuses a tab with another version of the protocol. */
   #refuseOtherVersion(data: unknown): void {
     const id = helloOfOtherVersion(data)
-    // A tab that is served speaks this version: it said nothing of the kind.
+    // A follower has this version: the message is not its own.
     if (id === undefined || this.#followers.has(id)) return
     const channel = this.#channelTo(id)
-    this.#refuse(channel, otherVersion(data))
+    this.#refuse(channel, versionMismatch(data))
     channel.close()
   }
 
@@ -97,76 +112,76 @@ export class Leading {
     return new BroadcastChannel(namesOf(this.#name).client + id)
   }
 
-  #asked(id: string, nonce: string, facts: Facts): void {
+  #onHello(id: string, nonce: string, info: TabInfo): void {
     const known = this.#followers.get(id)
     if (this.#leaving || !this.#open) {
       const channel = known?.channel ?? this.#channelTo(id)
-      this.#say(channel, 'soon')
+      this.#send(channel, 'soon')
       if (known === undefined) channel.close()
       return
     }
     if (known?.nonce !== nonce) {
       known?.end()
-      this.#handshake(id, nonce, facts)
+      this.#handshake(id, nonce, info)
     }
     this.#followers.get(id)?.greet()
   }
 
-  /** Has a tab prove that it has the secret, as this one proves it to the tab, and serves it if it may follow. */
-  #handshake(id: string, nonce: string, facts: Facts): void {
+  /** Exchanges proofs of the secret with a tab, and serves the tab if it is compatible. */
+  #handshake(id: string, nonce: string, info: TabInfo): void {
     const { term } = this
     const [channel, prover, challenge] = [this.#channelTo(id), this.#prover(), crypto.randomUUID()]
     const handshake = [this.#name, id, term, nonce, challenge]
     const waiting = new AbortController()
-    let desk: Desk | undefined
+    let client: AttachedClient | undefined
     let isProving = false
-    const follower: Follower = {
+    const attached: AttachedFollower = {
       channel,
       nonce,
       greet: async () => {
-        if (desk !== undefined) return this.#say(channel, 'welcome')
+        if (client !== undefined) return this.#send(channel, 'welcome')
         const proof = await (await prover).prove(contextOf('leader', handshake))
-        if (this.#followers.get(id) === follower) post(channel, { term, challenge, nonce, proof })
+        if (this.#followers.get(id) === attached) post(channel, { term, challenge, nonce, proof })
       },
       end: () => {
-        if (this.#followers.get(id) !== follower) return
+        if (this.#followers.get(id) !== attached) return
         this.#followers.delete(id)
         waiting.abort()
-        desk?.end()
+        client?.end()
         channel.close()
       },
     }
-    const proved = async (proof: Uint8Array<ArrayBuffer>) => {
-      if (desk !== undefined || isProving) return
+    const onProof = async (proof: Uint8Array<ArrayBuffer>) => {
+      if (client !== undefined || isProving) return
       isProving = true
-      const isRight = await (await prover).verify(contextOf('follower', handshake), proof)
+      const isValid = await (await prover).verify(contextOf('follower', handshake), proof)
       isProving = false
-      if (this.#followers.get(id) !== follower || this.#leaving) return
-      const verdict = isRight ? judge(this.#facts(), facts) : differs('encryption')
+      if (this.#followers.get(id) !== attached || this.#leaving) return
+      const verdict = isValid ? checkCompatibility(this.#info(), info) : optionDiffers('encryption')
       if (verdict === 'welcome') {
-        desk = this.#engine.attach(id, (message: Message) => post(channel, { term, message }))
-        this.#say(channel, 'welcome')
+        client = this.#engine.attach(id, (message: Message) => post(channel, { term, message }))
+        this.#send(channel, 'welcome')
         return
       }
-      if (verdict === 'handOver') this.#say(channel, 'soon')
+      if (verdict === 'handOver') this.#send(channel, 'soon')
       else this.#refuse(channel, verdict)
-      follower.end()
+      attached.end()
       if (verdict === 'handOver') this.#onHandOver()
     }
     channel.onmessage = ({ data }: MessageEvent<unknown>) => {
-      const said = fromTabIn(data)
-      const answer = said === undefined && desk !== undefined ? refusal(data) : undefined
+      const received = parseTabMessage(data)
+      const answer = received === undefined && client !== undefined ? rejectionFor(data) : undefined
       if (answer !== undefined) post(channel, { term, message: answer })
-      if (said?.term !== term) return
-      if ('proof' in said) void proved(said.proof)
-      else if ('message' in said) desk?.post(said.message)
-      else if (said.say === 'bye') follower.end()
-      else if (desk !== undefined && said.say === 'ping') this.#say(channel, 'pong')
-      else if (desk !== undefined) this.#onHandOver()
+      if (received?.term !== term) return
+      if ('proof' in received) void onProof(received.proof)
+      else if ('message' in received) client?.post(received.message)
+      else if (received.say === 'bye') attached.end()
+      else if (client !== undefined && received.say === 'ping') this.#send(channel, 'pong')
+      else if (client !== undefined) this.#onHandOver()
     }
-    this.#followers.set(id, follower)
-    // It has this lock for as long as it lives, so whoever gets it knows of its death.
+    this.#followers.set(id, attached)
+    // The tab holds this lock as long as it lives, so acquiring it means that the tab has closed or crashed.
     const lock = namesOf(this.#name).client + id
-    navigator.locks.request(lock, { signal: waiting.signal }, follower.end).catch(() => {})
+    navigator.locks.request(lock, { signal: waiting.signal }, attached.end).catch(() => {})
   }
 }

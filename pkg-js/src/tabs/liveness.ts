@@ -1,48 +1,48 @@
-/** A leader that says nothing for so long is taken for frozen. */
+/** A leader that is silent for this long counts as frozen. */
 export const frozenMs = 3000
 
 /**
- * How long a follower bears with a leader that doesn't answer. It counts unanswered questions besides time: a tab that was asleep itself
- * finds much time passed, and the answers still in its line of messages.
+ * Decides when a leader that doesn't answer counts as frozen or unreachable. It counts unanswered pings as well as time: a follower that was
+ * itself suspended finds much time passed, while the answers still wait in its message queue.
  */
-export class Patience {
+export class Liveness {
   readonly #timeoutMs: number
-  #heardAt: number
+  #receivedAt: number
   #servedAt: number
   #unanswered = 0
 
-  /** `timeoutMs`: after so long the leader counts as unreachable. Times are in milliseconds of one clock. */
+  /** `timeoutMs`: a leader that serves this tab no more counts as unreachable after that time. Times are in milliseconds of one clock. */
   constructor(timeoutMs: number, now: number) {
     this.#timeoutMs = timeoutMs
-    this.#heardAt = now
+    this.#receivedAt = now
     this.#servedAt = now
   }
 
-  /** Somebody who leads, or is about to, said something; `serves`: it serves this tab. */
-  heard(now: number, serves: boolean): void {
-    this.#heardAt = now
+  /** Notes a message of a leader, or of a tab that is about to lead; `serves`: it serves this tab. */
+  received(now: number, serves: boolean): void {
+    this.#receivedAt = now
     this.#unanswered = 0
     if (serves) this.#servedAt = now
   }
 
-  /** Another question is about to go out. */
-  asks(): void {
+  /** Notes that a ping is sent. */
+  pinged(): void {
     this.#unanswered++
   }
 
-  /** Whether several questions in a row had no answer. */
-  get isDoubtful(): boolean {
+  /** Whether several pings in a row had no answer. */
+  get isSuspect(): boolean {
     return this.#unanswered >= 2
   }
 
-  /** Whether somebody else should lead. */
+  /** Whether another tab should take over. */
   isFrozen(now: number): boolean {
-    return this.#unanswered >= 3 && now - this.#heardAt >= frozenMs
+    return this.#unanswered >= 3 && now - this.#receivedAt >= frozenMs
   }
 
-  /** Whether nobody should be kept waiting any longer. */
+  /** Whether pending calls should be rejected. */
   isUnreachable(now: number): boolean {
-    const silent = this.#unanswered >= 2 || this.#heardAt > this.#servedAt
+    const silent = this.#unanswered >= 2 || this.#receivedAt > this.#servedAt
     return silent && now - this.#servedAt >= this.#timeoutMs
   }
 }

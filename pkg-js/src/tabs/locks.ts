@@ -1,12 +1,12 @@
-/** A Web Lock that this tab has. */
+/** A Web Lock that this tab holds. */
 export interface HeldLock {
-  /** Resolves when another tab takes it away. */
+  /** Resolves when another tab steals it. */
   readonly lost: Promise<void>
   release(): void
 }
 
-/** Waits for a Web Lock; with `ifAvailable` it gives undefined when another has it. Rejects when the signal aborts before. */
-export function hold(name: string, options: LockOptions): Promise<HeldLock | undefined> {
+/** Acquires a Web Lock; with `ifAvailable` resolves to undefined when it is taken. Rejects when the signal aborts before. */
+export function acquireLock(name: string, options: LockOptions): Promise<HeldLock | undefined> {
   return new Promise((resolve, reject) => {
     let release = () => {}
     let lose = () => {}
@@ -22,13 +22,13 @@ export function hold(name: string, options: LockOptions): Promise<HeldLock | und
       resolve(held ? { lost, release } : undefined)
       return held ? kept : undefined
     }
-    // Its promise lasts as long as the lock, and rejects when that is stolen.
+    // This promise is pending as long as the lock is held, and rejects when the lock is stolen.
     navigator.locks.request(name, options, given).catch((error: unknown) => (held ? lose() : reject(error)))
   })
 }
 
-/** What follows the prefix in the names of the locks that somebody has. */
-export async function heldBehind(prefix: string): Promise<string[]> {
+/** Returns what follows the prefix in the names of all held locks that begin with it. */
+export async function namesHeldUnder(prefix: string): Promise<string[]> {
   const { held } = await navigator.locks.query()
   return (held ?? []).flatMap(({ name }) => (name?.startsWith(prefix) ? [name.slice(prefix.length)] : []))
 }

@@ -1,9 +1,9 @@
 import type { Encryption } from '../base/encryption.js'
 import { bytesOfPassphrase } from '../base/web-crypto.js'
 
-/** Proves to another tab that this one has the same secret, and checks the other's proof. */
+/** Proves to another tab that this tab knows the same secret, and verifies the other tab's proof. */
 export interface Prover {
-  /** A proof for this context alone: it can be used nowhere else, nor again. */
+  /** Creates a proof that is valid for this context only, so that it can't be replayed. */
   prove(context: BufferSource): Promise<Uint8Array<ArrayBuffer>>
   verify(context: BufferSource, proof: Uint8Array<ArrayBuffer>): Promise<boolean>
 }
@@ -11,12 +11,12 @@ export interface Prover {
 const nonceBytes = 12
 
 /**
- * A prover for the secret of a database.
+ * Creates a prover for the secret of a database.
  *
- * A passphrase, and an AES-KW key, give a key for HMAC-SHA-256 that never leaves this tab. An AES-GCM key can't be derived from without a
- * fixed nonce, which would reveal the key of its authentication as soon as two texts were proved: its proof is what it adds as the tag of
- * an empty text (or of a random key), under a random nonce, with the context as associated data. Random nonces of 96 bits are safe for 2^32
- * proofs, and contexts begin with words of their own, so that no proof passes for a data key that was wrapped, or the other way round.
+ * From a passphrase or an AES-KW key, an HMAC-SHA-256 key is derived that never leaves this tab. Deriving from an AES-GCM key would need a
+ * fixed nonce, which reveals the authentication key as soon as two texts are proved. Its proof is therefore the tag of an empty text (or of
+ * a random wrapped key) under a random nonce, with the context as associated data. Random nonces of 96 bits are safe for 2^32 proofs.
+ * Contexts have a prefix of their own, so that neither a proof passes for a wrapped data key, nor a wrapped data key for a proof.
  */
 export async function proverOf(name: string, encryption: Encryption | undefined): Promise<Prover> {
   const { subtle } = crypto
@@ -39,11 +39,11 @@ export async function proverOf(name: string, encryption: Encryption | undefined)
       open: (how, wrapped) => subtle.unwrapKey('raw', wrapped, key, how, 'AES-GCM', false, ['encrypt']),
     })
   if (algorithm === 'AES-KW' && may('wrapKey', 'unwrapKey')) {
-    // AES-KW has no nonce: what it makes of a fixed text is a secret that only this key gives.
+    // AES-KW has no nonce: wrapping a fixed text gives a secret that depends only on this key.
     const known = await subtle.importKey('raw', await subtle.digest('SHA-256', salt), 'AES-GCM', true, ['encrypt'])
     return hmac(await subtle.wrapKey('raw', known, key, 'AES-KW'))
   }
-  // The engine refuses such a key; a leader's answer says so to a follower.
+  // The engine refuses such a key. A follower with it gets the leader's refusal.
   return { prove: async () => new Uint8Array(1), verify: async () => false }
 }
 
@@ -55,7 +55,7 @@ async function hmac(secret: ArrayBuffer): Promise<Prover> {
   }
 }
 
-/** Proofs by an AES-GCM key: a random nonce, and what the key makes of the context under it. */
+/** Creates a prover for an AES-GCM key: a proof is a random nonce, and what the key seals under it with the context. */
 function nonced(key: {
   seal(how: AesGcmParams): Promise<ArrayBuffer>
   open(how: AesGcmParams, sealed: Uint8Array<ArrayBuffer>): Promise<unknown>
@@ -78,7 +78,7 @@ function nonced(key: {
   }
 }
 
-/** What one side of a handshake proves: which side it is, then the database, the follower's id, the term, and both nonces. */
+/** Encodes the context that one side of a handshake proves: the side, the database, the follower's id, the term, and both nonces. */
 export function contextOf(side: 'leader' | 'follower', handshake: readonly string[]): BufferSource {
   return new TextEncoder().encode(JSON.stringify(['tidelock 2 tabs', side, ...handshake]))
 }

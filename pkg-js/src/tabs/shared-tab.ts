@@ -2,98 +2,98 @@ import type { Encryption } from '../base/encryption.js'
 import { isTidelockError, TidelockError } from '../base/errors.js'
 import type { CoreEvent } from '../engine/core.js'
 import { Channel, type Handlers, type Message } from '../rpc/channel.js'
-import { Deaths } from '../rpc/deaths.js'
-import type { Moment } from '../rpc/page-lifecycle.js'
-import { type Opening, type PageMethods, questions, type WorkerMethods } from '../rpc/protocol.js'
-import { fromThrown, toThrown } from '../rpc/thrown.js'
-import { type Facts, factsOf, rekeyed } from './compatibility.js'
+import { CrashLimiter } from '../rpc/crash-limiter.js'
+import type { LifecycleEvent } from '../rpc/page-lifecycle.js'
+import { forwardedCallbacks, type OpenRequest, type PageMethods, type WorkerMethods } from '../rpc/protocol.js'
+import { deserializeError, serializeError } from '../rpc/serialized-error.js'
+import { rekeyed, type TabInfo, tabInfoOf } from './compatibility.js'
 import { type Engine, type EngineHandlers, engineHere, engineInWorker } from './engine.js'
-import { Following } from './follower.js'
+import { Follower } from './follower.js'
 import { Forwarding } from './forwarding.js'
-import { Leading } from './leader.js'
-import { type HeldLock, heldBehind, hold } from './locks.js'
+import { Leader } from './leader.js'
+import { acquireLock, type HeldLock, namesHeldUnder } from './locks.js'
+import { unreachable } from './pending-calls.js'
 import { type Prover, proverOf } from './prover.js'
-import { unreachable } from './sending.js'
-import { Lost, Serving } from './serving.js'
+import { EngineLost, ServingEngine } from './serving-engine.js'
 import { namesOf } from './wire.js'
 
-/** So long a leader that closes waits for the transactions of other tabs. */
-const finishWithinMs = 1000
+/** How long a leader that closes waits for the transactions of other tabs. */
+const closeWithinMs = 1000
 
-/** What a tab has while it leads. */
-interface Led {
-  readonly desk: Leading
+/** The state of a tab while it leads. */
+interface LeaderState {
+  readonly leader: Leader
   readonly engine: Engine
-  readonly serving: Serving
-  /** Gives up opening the engine. */
+  readonly serving: ServingEngine
+  /** Cancels the opening of the engine. */
   readonly opening: AbortController
 }
 
 /**
- * One tab of a shared database, between its calls and whoever has the engine. To its page it is what a worker is: the same messages go to
- * and fro. It leads or follows, and changes from one to the other.
+ * One tab of a shared database, between the page and the serving engine. To the page it behaves like a worker, with the same messages. It
+ * leads or follows, and changes from one role to the other.
  */
-export class Link {
+export class SharedTab {
   readonly channel: Channel<PageMethods, WorkerMethods>
-  /** Resolves when it holds nothing any more. */
-  readonly gone: Promise<void>
-  #isGone!: () => void
+  /** Resolves after {@link end}, when all locks are released. */
+  readonly released: Promise<void>
+  #markReleased!: () => void
   readonly #startWorker: (() => Worker) | undefined
   readonly #id = crypto.randomUUID()
-  #opening!: Opening
-  #facts!: Facts
+  #request!: OpenRequest
+  #info!: TabInfo
   #encryption: Encryption | undefined
-  /** Proves that this tab has the database's secret. */
+  /** Proves that this tab knows the secret of the database. */
   #prover!: Promise<Prover>
   readonly #calls = new Forwarding((encryption) => {
     this.#secure(encryption ?? undefined)
-    this.#leading?.desk.rekeyed()
+    this.#leaderState?.leader.rekeyed()
   })
   #client: HeldLock | undefined
   #lock: HeldLock | undefined
-  #leading: Led | undefined
-  #following: { readonly desk: Following; readonly queue: AbortController } | undefined
+  #leaderState: LeaderState | undefined
+  #followerState: { readonly follower: Follower; readonly queue: AbortController } | undefined
   #opened: { resolve(): void; reject(error: unknown): void } | undefined
-  /** Whether it was ever served: before that, what fails is an opening. */
+  /** Whether an engine has ever served this tab; before that, a failure rejects the opening. */
   #wasServed = false
   #seeded = false
   #ended = false
-  readonly #deaths = new Deaths()
+  readonly #crashes = new CrashLimiter()
 
-  /** `post` takes messages to the page; with `startWorker` engines live in workers. */
+  /** `post` sends messages to the page; with `startWorker` engines run in workers. */
   constructor(post: (message: Message) => void, startWorker: (() => Worker) | undefined) {
     this.channel = new Channel<PageMethods, WorkerMethods>(post, this.#handlers())
     this.#startWorker = startWorker
-    this.gone = new Promise((resolve) => {
-      this.#isGone = resolve
+    this.released = new Promise((resolve) => {
+      this.#markReleased = resolve
     })
   }
 
-  /** Lets go of everything. */
+  /** Ends the engine and releases all locks. */
   end(): void {
     if (this.#ended) return
     this.#ended = true
-    this.#calls.sendings.refuse(new TidelockError('closed', 'The database is closed', { hint: 'Open it again' }))
+    this.#calls.pendingCalls.refuse(new TidelockError('closed', 'The database is closed', { hint: 'Open it again' }))
     this.#stopFollowing()
-    const leading = this.#leading
-    this.#leading = undefined
-    const engine = leading === undefined ? Promise.resolve() : this.#let(leading)
+    const leaderState = this.#leaderState
+    this.#leaderState = undefined
+    const engine = leaderState === undefined ? Promise.resolve() : this.#releaseEngine(leaderState)
     engine.then(() => {
       this.#lock?.release()
       this.#client?.release()
-      this.#isGone()
+      this.#markReleased()
     })
   }
 
-  // What the page asks.
+  // Methods that the page calls.
 
   #handlers(): Handlers<WorkerMethods> {
     return {
       ...this.#calls.handlers,
-      open: (_, opening) => this.#open(opening),
+      open: (_, request) => this.#open(request),
       close: () => this.#close(),
-      page: (_, moment: Moment) => {
-        if (this.#leading?.engine.mayDie) this.#leading.engine.channel.tell('page', [moment])
+      page: (_, event: LifecycleEvent) => {
+        if (this.#leaderState?.engine.mayDie) this.#leaderState.engine.channel.tell('page', [event])
       },
       attach: () => {},
       detach: () => {},
@@ -102,27 +102,27 @@ export class Link {
 
   #secure(encryption: Encryption | undefined): void {
     this.#encryption = encryption
-    this.#prover = proverOf(this.#opening.checked.name, encryption)
-    // Whoever needs it hears of a failure.
+    this.#prover = proverOf(this.#request.checked.name, encryption)
+    // A failure is reported where the prover is used.
     this.#prover.catch(() => {})
   }
 
   // Opening and closing.
 
-  async #open(opening: Opening): Promise<void> {
-    const { checked, encryption } = opening
-    this.#opening = opening
+  async #open(request: OpenRequest): Promise<void> {
+    const { checked, encryption } = request
+    this.#request = request
     this.#secure(encryption)
-    for (const type of opening.heard) this.#calls.heard.add(type)
-    this.#calls.sendings.timeoutMs = checked.lockTimeoutMs
-    this.#facts = await factsOf(checked)
+    for (const type of request.eventTypes) this.#calls.eventTypes.add(type)
+    this.#calls.pendingCalls.timeoutMs = checked.lockTimeoutMs
+    this.#info = await tabInfoOf(checked)
     const names = namesOf(checked.name)
-    this.#client = await hold(names.client + this.#id, {})
+    this.#client = await acquireLock(names.client + this.#id, {})
     if (this.#ended) return this.#client?.release()
     const served = new Promise<void>((resolve, reject) => {
       this.#opened = { resolve, reject }
     })
-    const lock = await hold(names.leader, { ifAvailable: true })
+    const lock = await acquireLock(names.leader, { ifAvailable: true })
     if (this.#ended) return lock?.release()
     if (lock === undefined) this.#follow()
     else this.#lead(lock, checked.onBusy)
@@ -130,175 +130,176 @@ export class Link {
   }
 
   async #close(): Promise<void> {
-    const leading = this.#leading
+    const leaderState = this.#leaderState
     try {
-      if (leading === undefined) await this.#calls.sendings.settled()
-      else if (leading.serving === this.#calls.sendings.serving) await this.#closeEngine(leading)
+      if (leaderState === undefined) await this.#calls.pendingCalls.settled()
+      else if (leaderState.serving === this.#calls.pendingCalls.serving) await this.#closeEngine(leaderState)
     } catch (error) {
-      // It was lost meanwhile, and is closed so.
-      if (!(error instanceof Lost)) throw error
+      // The engine was lost meanwhile: there is nothing left to close.
+      if (!(error instanceof EngineLost)) throw error
     } finally {
       this.end()
     }
   }
 
-  /** It can't go on: everybody who waits is told, and it is closed. */
+  /** Ends the tab after an error, which rejects the opening or closes the database. */
   #fail(error: unknown): void {
     if (this.#ended) return
     const opened = this.#opened
     this.#opened = undefined
     if (!this.#wasServed && opened !== undefined) opened.reject(error)
-    else this.channel.tell('dead', [toThrown(error)])
+    else this.channel.tell('dead', [serializeError(error)])
     this.end()
   }
 
   // Following.
 
   #follow(): void {
-    const { name, lockTimeoutMs } = this.#opening.checked
+    const { name, lockTimeoutMs } = this.#request.checked
     const names = namesOf(name)
     const queue = new AbortController()
-    const desk = new Following(
+    const follower = new Follower(
       name,
       this.#id,
-      () => this.#facts,
+      () => this.#info,
       () => this.#prover,
       lockTimeoutMs,
-      this.#calls.numbers,
+      this.#calls.ids,
       (serving) => ({ event: (_, event) => this.#event(serving(), event) }),
       {
         welcomed: (serving) => this.#welcomed(serving),
-        leaving: () => this.#calls.sendings.pause(),
+        leaving: () => this.#calls.pendingCalls.pause(),
         refused: (error) => this.#refuse(error),
         unreachable: () => {
-          if (this.#wasServed) this.#calls.sendings.giveUp()
+          if (this.#wasServed) this.#calls.pendingCalls.failUnreachable()
           else this.#fail(unreachable())
         },
         frozen: () => {
           this.#stopFollowing()
-          void this.#take(hold(names.leader, { steal: true }), 'steal')
+          void this.#leadWith(acquireLock(names.leader, { steal: true }), 'steal')
         },
       },
     )
-    this.#following = { desk, queue }
-    void this.#take(hold(names.leader, { signal: queue.signal }), 'wait')
+    this.#followerState = { follower, queue }
+    void this.#leadWith(acquireLock(names.leader, { signal: queue.signal }), 'wait')
   }
 
-  #welcomed(serving: Serving): void {
-    if (this.#wasServed || typeof this.#opening.functions !== 'object') this.#serve(serving, 'follower')
+  #welcomed(serving: ServingEngine): void {
+    if (this.#wasServed || typeof this.#request.functions !== 'object') this.#serve(serving, 'follower')
     else {
       this.#fail(
-        new TidelockError('unsupported_environment', 'The functions of a tab that follows must come from a module', {
-          hint: 'Pass functions: { module: URL }, the address of a module of them: any tab may come to lead',
+        new TidelockError('unsupported_environment', 'SQL functions of a follower tab must come from a module', {
+          hint: 'Pass functions: { module: URL }: any tab may become the leader',
           details: { option: 'functions' },
         }),
       )
     }
   }
 
-  /** Leads as soon as the lock is here. */
-  async #take(holding: Promise<HeldLock | undefined>, onBusy: 'wait' | 'steal'): Promise<void> {
+  /** Leads as soon as the leader lock is acquired. */
+  async #leadWith(holding: Promise<HeldLock | undefined>, onBusy: 'wait' | 'steal'): Promise<void> {
     let lock: HeldLock | undefined
     try {
       lock = await holding
     } catch {
-      return // it gave up its place in the line
+      return // the request was cancelled
     }
     if (lock === undefined) return
     if (this.#ended) return lock.release()
     this.#stopFollowing()
-    this.#lead(lock, this.#wasServed || onBusy === 'steal' ? onBusy : this.#opening.checked.onBusy)
+    this.#lead(lock, this.#wasServed || onBusy === 'steal' ? onBusy : this.#request.checked.onBusy)
   }
 
   #stopFollowing(): void {
-    const following = this.#following
-    this.#following = undefined
-    following?.queue.abort()
-    following?.desk.end()
+    const followerState = this.#followerState
+    this.#followerState = undefined
+    followerState?.queue.abort()
+    followerState?.follower.end()
   }
 
-  /** The leader's app is another one, or the secret is: it lets this tab in no more. */
+  /** Handles the leader's refusal, because of another version of the app or another secret. */
   #refuse(error: unknown): void {
     const isLocked = isTidelockError(error, 'closed') || isTidelockError(error, 'invalid_argument')
     if (this.#wasServed && isLocked) this.#fail(rekeyed())
     else if (this.#wasServed) {
       this.#stopFollowing()
-      this.#calls.sendings.refuse(error)
+      this.#calls.pendingCalls.refuse(error)
     } else this.#fail(error)
   }
 
   // Leading.
 
-  /** Leads; what can't be opened ends this tab. */
-  #lead(lock: HeldLock, onBusy: Opening['checked']['onBusy']): void {
+  /** Leads; an engine that can't be opened ends this tab. */
+  #lead(lock: HeldLock, onBusy: OpenRequest['checked']['onBusy']): void {
     this.#tryToLead(lock, onBusy).catch((error) => this.#fail(error))
   }
 
-  /** Opens the engine, and serves. A lock that another tab takes away ends it, and makes this one a follower. */
-  async #tryToLead(lock: HeldLock, onBusy: Opening['checked']['onBusy']): Promise<void> {
+  /** Opens the engine and serves all tabs. When another tab steals the lock, ends the engine and follows that tab. */
+  async #tryToLead(lock: HeldLock, onBusy: OpenRequest['checked']['onBusy']): Promise<void> {
     this.#lock = lock
-    this.#calls.sendings.pause()
-    const { name } = this.#opening.checked
+    this.#calls.pendingCalls.pause()
+    const { name } = this.#request.checked
     const events = {
       failed: (error: unknown) => fail(error),
-      crashed: (cause: unknown) => (this.#leading === leading ? this.#crashed(lock, cause) : fail(cause)),
+      crashed: (cause: unknown) => (this.#leaderState === leaderState ? this.#crashed(lock, cause) : fail(cause)),
     }
     let fail: (error: unknown) => void = () => {}
     const failed = new Promise<never>((_, reject) => {
       fail = reject
     })
-    const handlers = this.#engineHandlers(() => leading.serving)
+    const handlers = this.#engineHandlers(() => leaderState.serving)
     const engine =
       this.#startWorker === undefined ? engineHere(handlers) : engineInWorker(this.#startWorker(), handlers, events)
-    const leading = {
+    const leaderState = {
       engine,
-      desk: new Leading(
+      leader: new Leader(
         name,
-        () => this.#facts,
+        () => this.#info,
         () => this.#prover,
         engine,
         () => void this.#handOver(),
       ),
-      serving: new Serving(engine.channel, this.#calls.numbers, { notes: engine.mayDie, own: true }),
+      serving: new ServingEngine(engine.channel, this.#calls.ids, { recordsWrites: engine.mayDie, isOwn: true }),
       opening: new AbortController(),
     }
-    this.#leading = leading
+    this.#leaderState = leaderState
     const lost = lock.lost.then(() => {
-      throw new Lost()
+      throw new EngineLost()
     })
     lost.catch(() => {
-      if (this.#leading === leading) void this.#demote()
+      if (this.#leaderState === leaderState) void this.#demote()
     })
     try {
       await Promise.race([
-        engine.channel.ask('open', [await this.#openingFor(onBusy)], { signal: leading.opening.signal }),
+        engine.channel.ask('open', [await this.#openingFor(onBusy)], { signal: leaderState.opening.signal }),
         failed,
         lost,
       ])
     } catch (error) {
-      if (this.#leading === leading && !this.#ended && !(error instanceof Lost)) await this.#notOpened(lock, error)
+      if (this.#leaderState === leaderState && !this.#ended && !(error instanceof EngineLost))
+        await this.#notOpened(lock, error)
       return
     }
-    if (this.#leading !== leading || this.#ended) return
+    if (this.#leaderState !== leaderState || this.#ended) return
     this.#seeded = true
-    leading.desk.serve()
-    this.#serve(leading.serving, 'leader')
+    leaderState.leader.serve()
+    this.#serve(leaderState.serving, 'leader')
   }
 
-  async #openingFor(onBusy: Opening['checked']['onBusy']): Promise<Opening> {
-    const { checked, has, ...opening } = this.#opening
-    const alive = await heldBehind(namesOf(checked.name).client)
+  async #openingFor(onBusy: OpenRequest['checked']['onBusy']): Promise<OpenRequest> {
+    const { checked, has, ...opening } = this.#request
+    const alive = await namesHeldUnder(namesOf(checked.name).client)
     return {
       ...opening,
       checked: { ...checked, onBusy },
       encryption: this.#encryption,
       has: { ...has, seed: has.seed && !this.#seeded && !this.#wasServed },
-      heard: [...this.#calls.heard],
+      eventTypes: [...this.#calls.eventTypes],
       tabs: { own: this.#id, alive },
     }
   }
 
-  /** The engine could not be opened. Who was served before goes on trying while another tab has the database for itself. */
+  /** Handles a failed opening. A tab that was served before retries while another tab has the database in exclusive mode. */
   async #notOpened(lock: HeldLock, error: unknown): Promise<void> {
     await this.#dropEngine()
     const busy = isTidelockError(error, 'lock_timeout') || isTidelockError(error, 'database_in_use')
@@ -306,12 +307,12 @@ export class Link {
     this.#fail(error)
   }
 
-  /** Finishes what was begun, and stores it; nothing new is taken on. */
-  async #closeEngine({ desk, engine, serving }: Led): Promise<void> {
-    serving.leaving = true
-    desk.leave()
-    // A tab whose transaction doesn't end loses it, rather than that this one never ends.
-    const timer = setTimeout(() => desk.end(), finishWithinMs)
+  /** Closes the engine after its running calls and their storing; followers send no new calls. */
+  async #closeEngine({ leader, engine, serving }: LeaderState): Promise<void> {
+    serving.isLeaving = true
+    leader.leave()
+    // Transactions that are still open then are rolled back, so that the closing always ends.
+    const timer = setTimeout(() => leader.end(), closeWithinMs)
     try {
       await engine.channel.ask('close', [])
     } finally {
@@ -320,27 +321,27 @@ export class Link {
   }
 
   async #dropEngine(): Promise<void> {
-    const leading = this.#leading
-    this.#leading = undefined
-    if (leading === undefined) return
-    await this.#let(leading)
+    const leaderState = this.#leaderState
+    this.#leaderState = undefined
+    if (leaderState === undefined) return
+    await this.#releaseEngine(leaderState)
   }
 
-  /** Lets go of an engine, whatever it does. */
-  #let({ desk, engine, serving, opening }: Led): Promise<void> {
+  /** Ends an engine at once. */
+  #releaseEngine({ leader, engine, serving, opening }: LeaderState): Promise<void> {
     opening.abort()
-    desk.end()
+    leader.end()
     serving.end()
-    return engine.end(new Lost())
+    return engine.end(new EngineLost())
   }
 
-  /** Another tab has taken the lock away, because this one was frozen. The engine tells its own calls what became of them. */
+  /** Becomes a follower, after another tab has stolen the lock of this frozen one. The engine settles its own calls first. */
   async #demote(): Promise<void> {
-    const leading = this.#leading
-    if (leading === undefined || leading.serving.leaving || this.#ended) return
-    this.#calls.sendings.pause()
+    const leaderState = this.#leaderState
+    if (leaderState === undefined || leaderState.serving.isLeaving || this.#ended) return
+    this.#calls.pendingCalls.pause()
     await Promise.race([
-      this.#closeEngine(leading).catch(() => {}),
+      this.#closeEngine(leaderState).catch(() => {}),
       new Promise((resolve) => setTimeout(resolve, 1000)),
     ])
     await this.#dropEngine()
@@ -348,71 +349,71 @@ export class Link {
     if (!this.#ended) this.#follow()
   }
 
-  /** Another tab is to lead, because its app is newer, or to change the secret: finishes what was begun, stores it, and lets it. */
+  /** Hands over to another tab, whose app is newer or which changes the secret: closes the engine, then follows. */
   async #handOver(): Promise<void> {
-    const leading = this.#leading
-    if (leading === undefined || leading.serving.leaving || this.#ended) return
-    this.#calls.sendings.pause()
-    await this.#closeEngine(leading).catch(() => {})
-    if (this.#leading !== leading) return
+    const leaderState = this.#leaderState
+    if (leaderState === undefined || leaderState.serving.isLeaving || this.#ended) return
+    this.#calls.pendingCalls.pause()
+    await this.#closeEngine(leaderState).catch(() => {})
+    if (this.#leaderState !== leaderState) return
     const lock = this.#lock
     await this.#dropEngine()
     this.#lock = undefined
     if (this.#ended) return
-    // Its own place in the line is behind the others'.
+    // Following queues for the leader lock again, behind the other tabs.
     lock?.release()
     this.#follow()
   }
 
-  /** The worker of this tab's engine died: another one opens the database. */
+  /** Handles a crash of the engine's worker: another worker opens the database. */
   async #crashed(lock: HeldLock, cause: unknown): Promise<void> {
-    const isOneTooMany = this.#deaths.note()
-    const error = new TidelockError('worker_crashed', 'The worker of this database died', {
+    const isOneTooMany = this.#crashes.record()
+    const error = new TidelockError('worker_crashed', 'The worker of this database crashed', {
       details: { applied: null },
       cause,
     })
     if (!this.#wasServed || isOneTooMany) return this.#fail(error)
-    this.#calls.sendings.pause()
+    this.#calls.pendingCalls.pause()
     await this.#dropEngine()
     if (this.#ended) return
-    const detail = { code: 'worker_crashed', message: 'The worker of this database died; another one takes its place' }
+    const detail = { code: 'worker_crashed', message: 'The worker of this database crashed; another one replaces it' }
     this.channel.tell('event', [{ type: 'warning', detail }])
     this.#lead(lock, 'wait')
   }
 
-  /** What an engine of this tab asks of its page, which answers. */
-  #engineHandlers(serving: () => Serving): EngineHandlers {
+  /** Returns the handlers for this tab's own engine; most forward to the page. */
+  #engineHandlers(serving: () => ServingEngine): EngineHandlers {
     const page = this.channel
     return {
       event: (_, event) => this.#event(serving(), event),
-      dead: (_, error) => this.#fail(fromThrown(error)),
-      migrate: (_, version, direction, theirs) => {
-        const ours = this.#calls.take(serving(), theirs)
-        return page.ask('migrate', [version, direction, ours]).finally(() => this.#calls.drop(ours))
+      dead: (_, error) => this.#fail(deserializeError(error)),
+      migrate: (_, version, direction, engineId) => {
+        const localId = this.#calls.addPermit(serving(), engineId)
+        return page.ask('migrate', [version, direction, localId]).finally(() => this.#calls.removePermit(localId))
       },
-      ...page.forwarding([...questions, 'fetch', 'seed', 'part']),
+      ...page.forwarders([...forwardedCallbacks, 'fetch', 'seed', 'part']),
     }
   }
 
-  #event(serving: Serving, event: CoreEvent): void {
+  #event(serving: ServingEngine, event: CoreEvent): void {
     const { type, detail } = event
     if (type === 'live') {
-      const ids = (detail as { ids: number[] }).ids.flatMap((theirs) => serving.watched.get(theirs) ?? [])
+      const ids = (detail as { ids: number[] }).ids.flatMap((engineId) => serving.watched.get(engineId) ?? [])
       if (ids.length > 0) this.channel.tell('event', [{ type, detail: { ids } }])
       return
     }
-    // It goes on as a follower of whoever took the lock.
+    // A stolen lock doesn't close the database: this tab follows the new leader.
     if (type === 'lock' && (detail as { state: string }).state === 'lost') {
-      if (this.#leading?.serving === serving) void this.#demote()
+      if (this.#leaderState?.serving === serving) void this.#demote()
       return
     }
-    // The end of an engine is that of the database only where nobody here has ended it.
-    if (type === 'close' && (serving.leaving || !serving.own)) return
+    // An engine that this tab closes, or that belongs to another tab, doesn't close the database.
+    if (type === 'close' && (serving.isLeaving || !serving.isOwn)) return
     this.channel.tell('event', [event])
   }
 
-  /** Somebody serves this tab from now on. */
-  #serve(serving: Serving, role: 'leader' | 'follower'): void {
+  /** Sets the engine that serves this tab. */
+  #serve(serving: ServingEngine, role: 'leader' | 'follower'): void {
     const renewed = this.#wasServed
     this.#wasServed = true
     this.#calls.serve(serving, () => {

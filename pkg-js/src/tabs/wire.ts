@@ -1,108 +1,108 @@
 import { invalid, TidelockError } from '../base/errors.js'
 import type { Message } from '../rpc/channel.js'
-import { type Thrown, toThrown } from '../rpc/thrown.js'
-import type { Facts } from './compatibility.js'
-import * as shapes from './shapes.js'
+import { type SerializedError, serializeError } from '../rpc/serialized-error.js'
+import type { TabInfo } from './compatibility.js'
+import * as messages from './message-validators.js'
 
-// What tabs say to each other. A term is the time of one engine: what belongs to another one is not listened to.
+// The messages between tabs. A term identifies one leader's engine: messages of other terms are ignored.
 
-/** The version of all that follows. Of another version only greetings and refusals are understood: they keep their form. */
+/** The version of this protocol. Messages of other versions are ignored, except `hello` and `refused`, whose form never changes. */
 const version = 2
 
-/** To all tabs of the database. */
-export type Call =
-  /** A tab wants to follow; `nonce` is new each time that it begins. */
-  | { readonly hello: string; readonly nonce: string; readonly facts: Facts }
+/** A message to all tabs of the database. */
+export type Broadcast =
+  /** A tab wants to follow; each {@link import('./follower.js').Follower} has a nonce of its own. */
+  | { readonly hello: string; readonly nonce: string; readonly info: TabInfo }
   /** A tab leads, or is about to. */
   | { readonly term: string }
 
-/** From the leader to one tab. */
-export type FromLeader =
+/** A message from the leader to one tab. */
+export type LeaderMessage =
   | { readonly term: string; readonly say: 'welcome' | 'pong' | 'soon' | 'leaving' }
-  /** It proves that it has the secret, and wants the tab to do so. */
+  /** The leader proves that it knows the secret, and asks for the tab's proof. */
   | {
       readonly term: string
       readonly challenge: string
       readonly nonce: string
       readonly proof: Uint8Array<ArrayBuffer>
     }
-  | { readonly term: string; readonly refused: Thrown }
+  | { readonly term: string; readonly refused: SerializedError }
   | { readonly term: string; readonly message: Message }
 
-/** From one tab to the leader. */
-export type FromTab =
-  /** `handOver`: it needs to lead. */
+/** A message from one tab to the leader. */
+export type TabMessage =
+  /** `handOver`: the tab must lead. */
   | { readonly term: string; readonly say: 'ping' | 'bye' | 'handOver' }
   | { readonly term: string; readonly proof: Uint8Array<ArrayBuffer> }
   | { readonly term: string; readonly message: Message }
 
-/** Says something to other tabs. */
-export function post(channel: BroadcastChannel, message: Call | FromLeader | FromTab): void {
+/** Sends a message to other tabs. */
+export function post(channel: BroadcastChannel, message: Broadcast | LeaderMessage | TabMessage): void {
   channel.postMessage({ v: version, ...message })
 }
 
-/** What was said to all tabs; undefined when it isn't understood, as for the next two. */
-export function callIn(data: unknown): Call | undefined {
-  return versionOf(data) === version && shapes.call(data) ? (data as Call) : undefined
+/** Parses a message to all tabs; returns undefined when it is malformed or of another version. */
+export function parseBroadcast(data: unknown): Broadcast | undefined {
+  return versionOf(data) === version && messages.broadcast(data) ? (data as Broadcast) : undefined
 }
 
-/** What a leader said. */
-export function fromLeaderIn(data: unknown): FromLeader | undefined {
-  return versionOf(data) === version && shapes.fromLeader(data) ? (data as FromLeader) : undefined
+/** Parses a message of a leader; returns undefined when it is malformed or of another version. */
+export function parseLeaderMessage(data: unknown): LeaderMessage | undefined {
+  return versionOf(data) === version && messages.leaderMessage(data) ? (data as LeaderMessage) : undefined
 }
 
-/** What a tab said to its leader. */
-export function fromTabIn(data: unknown): FromTab | undefined {
-  return versionOf(data) === version && shapes.fromTab(data) ? (data as FromTab) : undefined
+/** Parses a message of a tab to its leader; returns undefined when it is malformed or of another version. */
+export function parseTabMessage(data: unknown): TabMessage | undefined {
+  return versionOf(data) === version && messages.tabMessage(data) ? (data as TabMessage) : undefined
 }
 
 function versionOf(data: unknown): unknown {
   return (data as { readonly v?: unknown } | null | undefined)?.v
 }
 
-/** The id of a tab of another version that wants to follow. */
+/** Returns the id of a tab of another version that wants to follow. */
 export function helloOfOtherVersion(data: unknown): string | undefined {
   const { hello } = (data ?? {}) as { readonly hello?: unknown }
   return typeof hello === 'string' && versionOf(data) !== version ? hello : undefined
 }
 
-/** Why a tab and a leader of another version can't work together; undefined when it is of this one, or no leader speaks. */
-export function otherVersion(data: unknown): TidelockError | undefined {
+/** `database_in_use` for a message of a tab or leader of another version; undefined for any other message. */
+export function versionMismatch(data: unknown): TidelockError | undefined {
   const { term, hello } = (data ?? {}) as { readonly term?: unknown; readonly hello?: unknown }
   const isOther = versionOf(data) !== version && (typeof term === 'string' || typeof hello === 'string')
   return isOther
-    ? new TidelockError('database_in_use', 'Another tab has the database with another version of tidelock', {
+    ? new TidelockError('database_in_use', 'Another tab has the database open with another version of tidelock', {
         hint: 'Reload all tabs of this app, so that they run the same version',
       })
     : undefined
 }
 
-/** The answer to a request that isn't understood, where somebody waits for one. */
-export function refusal(data: unknown): Message | undefined {
+/** Returns the rejection of a malformed request; undefined when its sender waits for no answer. */
+export function rejectionFor(data: unknown): Message | undefined {
   const { id } = ((data as { readonly message?: unknown } | null)?.message ?? {}) as { readonly id?: unknown }
   if (typeof id !== 'number' || !(id > 0)) return undefined
-  const error = invalid('The tab that leads does not understand this call', {
+  const error = invalid('The leader tab does not know this call', {
     hint: 'Reload all tabs of this app, so that they run the same version',
   })
-  return { answer: id, thrown: toThrown(error) }
+  return { answer: id, thrown: serializeError(error) }
 }
 
-/** A term that begins now. */
+/** Creates the term of a new leader. */
 export function newTerm(): string {
   return `${Date.now()}/${crypto.randomUUID()}`
 }
 
-/** Whether a term began before another one: a tab that was frozen may still believe in it. */
+/** Whether a term began before another one: a leader that was frozen may still use an old term. */
 export function isBefore(one: string, other: string): boolean {
   return Number.parseInt(one, 10) < Number.parseInt(other, 10)
 }
 
-/** The names of a database's locks and channels. */
+/** Returns the names of a database's locks and channels. */
 export function namesOf(name: string) {
   return {
-    /** Who has it leads, or is about to. */
+    /** The lock of the tab that leads, or is about to. */
     leader: `tidelock/${name}/leader`,
-    /** Before a tab's id: the lock that it has as long as it lives, and its channel. */
+    /** The prefix of a tab's id in the names of its channel, and of the lock that it holds as long as it lives. */
     client: `tidelock/${name}/client/`,
     all: `tidelock/${name}/tabs`,
   }

@@ -1,36 +1,36 @@
 import type { Work } from '../engine/work.js'
-import type { Unit } from '../rpc/protocol.js'
+import type { WriteId } from '../rpc/protocol.js'
 
-/** Numbers the writes of one tab, and knows up to which one their answers are here. */
-export class Units {
+/** Issues the write ids of one tab, and tracks up to which id all results have arrived. */
+export class WriteIds {
   #last = 0
   readonly #open = new Set<number>()
 
-  /** The number of another write. */
+  /** Issues the id of a write. */
   begin(): number {
     this.#open.add(++this.#last)
     return this.#last
   }
 
-  /** Its answer is here, or nobody waits for it any more. */
+  /** Marks a write whose result has arrived, or that the caller no longer waits for. */
   end(id: number): void {
     this.#open.delete(id)
   }
 
-  /** What whoever serves is told about a write. */
-  describe(id: number, again: boolean): Unit {
-    // In the order of their beginnings: the first is the oldest.
+  /** Returns the {@link WriteId} to send; `again`: the write was sent to another engine before. */
+  describe(id: number, again: boolean): WriteId {
+    // A Set keeps the order of insertion, so the first id is the oldest.
     const [oldest = this.#last + 1] = this.#open
     return { id, acknowledged: oldest - 1, again }
   }
 }
 
-/** Whether a statement may write, by its first word. What only reads needs no number, and may be sent again at any time. */
+/** Whether a statement may write, by its first word. One that only reads needs no write id and may be sent again at any time. */
 export function mayWrite(sql: string): boolean {
   return !/^\s*(select|values|explain|pragma|vacuum|analyze)\b/i.test(sql)
 }
 
-/** Whether something may write. */
+/** Whether work may write. */
 export function writes(work: Work): boolean {
   switch (work[0]) {
     case 'statement':

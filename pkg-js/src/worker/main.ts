@@ -15,7 +15,7 @@ const { locks } = navigator
 if (locks === undefined) server.channel.tell('hello', [undefined])
 else {
   const name = `tidelock-worker/${crypto.randomUUID()}`
-  // For as long as this worker lives: its end is how the page hears of its death.
+  // Held as long as this worker lives: the page notices its death by acquiring this lock.
   locks.request(name, () => {
     server.channel.tell('hello', [name])
     return new Promise(() => {})

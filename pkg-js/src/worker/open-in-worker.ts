@@ -1,87 +1,91 @@
 import { unsupported } from '../base/errors.js'
 import type { CoreOptions } from '../engine/core.js'
+import type { DatabaseClient } from '../instance/database-client.js'
 import { loadModule, loadPart } from '../instance/instance.js'
-import type { LocalUser } from '../instance/user.js'
 import type { OpenOptions } from '../options/options.js'
 import { request } from '../remote/request.js'
-import { answering, type Handlers, Moved } from '../rpc/channel.js'
-import { type Opening, type PageMethods, questions } from '../rpc/protocol.js'
-import { type Begin, RemoteCalls } from '../rpc/remote-calls.js'
-import { fromThrown } from '../rpc/thrown.js'
-import { Session, workerFailed } from '../rpc/worker-session.js'
+import { type Handlers, handlersOf, Transferred } from '../rpc/channel.js'
+import { forwardedCallbacks, type OpenRequest, type PageMethods } from '../rpc/protocol.js'
+import { type BeginSession, RemoteCalls } from '../rpc/remote-calls.js'
+import { deserializeError } from '../rpc/serialized-error.js'
+import { WorkerSession, workerFailed } from '../rpc/worker-session.js'
 
 /**
- * Opens a database whose engine runs in a worker of its own. When that dies, another one takes its place, with the same options.
+ * Opens a database whose engine runs in a worker of its own. When the worker crashes, another one takes its place, with the same options.
  * Rejects as an opening in this thread does, with `wasm_load_failed` when the worker can't be loaded, and with
- * `unsupported_environment` where there are none.
+ * `unsupported_environment` where there are no workers.
  */
 export async function openInWorker(
   checked: CoreOptions,
   options: OpenOptions,
-  user: LocalUser,
-  given: Pick<Opening, 'encryption' | 'functions' | 'columnKeys'>,
+  client: DatabaseClient,
+  given: Pick<OpenRequest, 'encryption' | 'functions' | 'columnKeys'>,
 ): Promise<void> {
   if (typeof Worker !== 'function') {
     throw unsupported('Worker', 'There are no Workers here', "Leave thread out, for 'current'")
   }
-  const begin: Begin = (connection, number, heard) => {
+  const begin: BeginSession = (connection, number, eventTypes) => {
     let fail: (error: unknown) => void = () => {}
     const failed = new Promise<never>((_, reject) => {
       fail = reject
     })
     const again = number > 1
-    const session = new Session(startWorker(options.worker), handlers(connection, number), {
+    const session = new WorkerSession(startWorker(options.worker), handlers(connection, number), {
       failed: fail,
       crashed: (cause) => connection.crashed(number, cause),
     })
-    return { session, opened: Promise.race([failed, opening(session, again, heard)]) }
+    return { session, opened: Promise.race([failed, opening(session, again, eventTypes)]) }
   }
-  const handlers = (connection: RemoteCalls, number: number) => pageHandlers(connection, number, options, user)
-  const opening = async (session: Session, again: boolean, heard: readonly string[]) => {
+  const handlers = (connection: RemoteCalls, number: number) => pageHandlers(connection, number, options, client)
+  const opening = async (session: WorkerSession, again: boolean, eventTypes: readonly string[]) => {
     const module = await loadModule(options.wasm)
     await session.channel.ask('open', [
       {
-        // The lock comes free with the worker that died: nobody is robbed for it.
+        // The browser releases the lock of the crashed worker: no other holder must lose it by a takeover or a steal.
         checked: again ? { ...checked, onBusy: 'wait' } : checked,
         module,
         ...given,
-        has: { seed: user.seed !== undefined && !again, fetch: user.fetch !== undefined },
-        heard,
+        has: { seed: client.seed !== undefined && !again, fetch: client.fetch !== undefined },
+        eventTypes,
       },
     ])
   }
-  const connection = new RemoteCalls(user.callsOptions(checked), begin, { lasting: checked.storage !== 'memory' }, () =>
-    user.renewed(),
+  const connection = new RemoteCalls(
+    client.callsOptions(checked),
+    begin,
+    { lasting: checked.storage !== 'memory' },
+    () => client.renewed(),
   )
-  user.connect(connection)
+  client.connect(connection)
   await connection.open(options.signal)
-  user.opened(checked, connection)
+  client.opened(checked, connection)
 }
 
-/** What an engine elsewhere gets from the thread that called `open`. */
+/** Returns the handlers by which the page serves an engine in another thread or tab. */
 export function pageHandlers(
   connection: RemoteCalls,
   number: number,
   options: OpenOptions,
-  user: LocalUser,
+  client: DatabaseClient,
 ): Omit<Handlers<PageMethods>, 'hello'> {
   return {
-    ...answering<PageMethods, (typeof questions)[number]>(user, questions),
-    event: (_, event) => user.handle(event),
-    dead: (_, error) => void connection.die(fromThrown(error)),
-    migrate: (_, version, direction, ticket) => user.migrate(version, direction, connection.ticketOf(number, ticket)),
+    ...handlersOf<PageMethods, (typeof forwardedCallbacks)[number]>(client, forwardedCallbacks),
+    event: (_, event) => client.handle(event),
+    dead: (_, error) => void connection.die(deserializeError(error)),
+    migrate: (_, version, direction, permitId) =>
+      client.migrate(version, direction, connection.permitIdOf(number, permitId)),
     fetch: async (signal, url, asking) => {
-      const answer = await (user.fetch ?? request)(url, { ...asking, signal })
-      return new Moved(answer, answer.body === null ? [] : [answer.body.buffer])
+      const answer = await (client.fetch ?? request)(url, { ...asking, signal })
+      return new Transferred(answer, answer.body === null ? [] : [answer.body.buffer])
     },
-    seed: async () => (await user.seed?.()) ?? new Uint8Array(),
+    seed: async () => (await client.seed?.()) ?? new Uint8Array(),
     part: async (_, part) => loadPart(part, await loadModule(options.wasm), options.wasm),
-    role: (_, role) => user.plays(role),
-    renewed: () => user.renewed(),
+    role: (_, role) => client.plays(role),
+    renewed: () => client.renewed(),
   }
 }
 
-/** Bundlers look for exactly this expression. */
+/** Starts the worker. Bundlers recognise exactly the expression `new Worker(new URL(...))`. */
 export function startWorker(worker: OpenOptions['worker']): Worker {
   try {
     if (typeof worker === 'function') return worker()

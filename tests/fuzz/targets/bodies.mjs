@@ -1,4 +1,4 @@
-// A remote that answers anything: a pull, a push, the schema of its tables, a diagnosis.
+// Answers of a remote: to a pull, a push, the schema of its tables, a diagnosis.
 import assert from 'node:assert/strict'
 import { doctor, open, schemaFromRemote } from '../../../pkg-js/dist/index.js'
 import { answering } from '../answers.mjs'
@@ -71,7 +71,7 @@ async function run({ seed, remote, calls }) {
       counted.requests = 0
       const { error } = await attempt(call[name])
       ended.push(error?.code ?? 'answered')
-      assert.ok(counted.requests <= mostRequests, `${name} asked ${mostRequests} times`)
+      assert.ok(counted.requests <= mostRequests, `${name} sent more than ${mostRequests} requests`)
       await mine.mustBeThere(db)
     }
     await db.sync.status()

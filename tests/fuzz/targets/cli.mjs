@@ -1,4 +1,4 @@
-// The command line with any arguments, files and environment, in this very process; and the configuration of an app.
+// The command line with any arguments, files and environment, run in this process; and the configuration of an app.
 import assert from 'node:assert/strict'
 import { cpSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
@@ -271,7 +271,7 @@ async function run({ args, env, files, seed, config }, made, around, where) {
   return /error: .+ \((\w+)\)/.exec(err)?.[1] ?? /"code": "(\w+)"/.exec(out)?.[1] ?? `code ${code}`
 }
 
-/** Runs the command line here → `{ code, out, err }`. */
+/** Runs the command line in this process; returns `{ code, out, err }`. */
 async function ran(args, env, where, fetch) {
   const before = { argv: process.argv, env: process.env, cwd: process.cwd(), fetch: globalThis.fetch }
   const said = { out: '', err: '' }
@@ -305,7 +305,7 @@ async function ran(args, env, where, fetch) {
   }
 }
 
-/** A configuration is refused, or opens. */
+/** Opens a database with a configuration that isn't refused. */
 async function configured(variables) {
   const { value, error } = await attempt(() => configFromEnv(variables, () => {}))
   if (error !== undefined) return `config: ${error.code}`

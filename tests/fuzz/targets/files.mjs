@@ -32,7 +32,7 @@ export async function setUp() {
 
 function make(random, images, texts, encrypted) {
   const way = random.pick(['import', 'import', 'seed', 'snapshot', 'snapshot'])
-  // A key from a passphrase takes a while.
+  // Rarely, because deriving a key from a passphrase is slow.
   if (random.oneIn(60)) return { way: 'snapshot', bytes: mutatedBytes(random, encrypted) }
   const kind = random.below(37)
   if (kind < 3) return { way: 'script', text: mutatedText(random, random.pick(texts), words) }
@@ -44,7 +44,7 @@ function make(random, images, texts, encrypted) {
   return { way, bytes: written(random, images) }
 }
 
-/** With pages that are swapped, or those of another file. */
+/** Swaps pages, or replaces them with those of another file. */
 function withOtherPages(random, image, images) {
   const page = (of) => 4096 * random.below(of.length / 4096)
   for (const other of random.some(4, () => random.pick([image, ...images]))) {
@@ -56,7 +56,7 @@ function withOtherPages(random, image, images) {
   return new Uint8Array(image)
 }
 
-/** With other text of the same length within a statement of its schema. */
+/** Replaces text within statements of the schema, keeping its length. */
 function withOtherSchema(random, image) {
   const found = [...image.toString('latin1').matchAll(/CREATE [\w ]+[^\0]{10,300}/g)]
   for (const { index, 0: statement } of random.some(3, () => random.pick(found))) {
@@ -72,7 +72,7 @@ function inGzip(random, image) {
   return new Uint8Array(gzipSync(mutatedBytes(random, image)))
 }
 
-/** A file that was written from nothing. */
+/** Writes a file from scratch. */
 function written(random, images) {
   const pageSize = random.pick([512, 1024, 4096, 4096, 65536])
   const pages = random.some(6, () => {
@@ -110,7 +110,7 @@ function written(random, images) {
 
 const isEncrypted = (bytes) => Buffer.from(bytes.subarray(0, 8)).equals(Buffer.from('TIDELOCK'))
 
-/** The database that the files go to, as long as it is as it was. */
+/** The database that imports the files, as long as it is unchanged. */
 let kept
 
 async function run(input) {
@@ -150,7 +150,7 @@ async function withMine() {
   return db
 }
 
-/** Opens a database with it; who can't has another one of that name afterwards. */
+/** Opens a database with the file as its seed. */
 async function seeded({ bytes }) {
   const { value: db, error } = await attempt(() => opened({ seed: bytes }))
   if (db === undefined) return error.code
@@ -167,7 +167,7 @@ async function script({ text }) {
   return error?.code ?? 'taken'
 }
 
-/** Uses what came: each statement works or fails as it may. */
+/** Uses the imported schema: each statement must succeed or fail with a typed error. */
 async function used(db) {
   const limit = { timeoutMs: 300 }
   const { value: schema = [] } = await attempt(() =>
@@ -195,7 +195,7 @@ async function used(db) {
   assert.notEqual(status, 'failed')
 }
 
-/** What was there before comes back. */
+/** Restores the safety snapshot, and checks that the old data is back. */
 async function restored(db) {
   const safety = (await db.snapshots.list()).filter(({ reason }) => reason === 'safety')
   assert.ok(safety.length > 0, 'The old data was not kept')

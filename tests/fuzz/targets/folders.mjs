@@ -1,4 +1,4 @@
-// The folder of a database that somebody has changed: to look at it, to open it, to recover it.
+// The folder of a database, changed at random: read, opened and recovered.
 import assert from 'node:assert/strict'
 import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
@@ -10,7 +10,7 @@ import { attempt, mine, quiet } from '../rules.mjs'
 
 const name = 'shop'
 const options = { name, storage: 'file', snapshots: { onHidden: false }, maxBytes: 64 * 2 ** 20, ...quiet }
-/** How the command line opens a folder that it only looks at. */
+/** The options with which the command line opens a folder to read it. */
 const readOnly = { [Symbol.for('tidelock.readOnly')]: true, snapshots: false }
 
 export async function setUp(base) {
@@ -38,7 +38,7 @@ export async function setUp(base) {
   }
 }
 
-/** The files below a folder: bytes by path. */
+/** Returns the files below a folder: bytes by path. */
 function filesIn(folder) {
   const names = readdirSync(folder, { recursive: true }).filter((file) => statSync(path.join(folder, file)).isFile())
   return Object.fromEntries(names.map((file) => [file, new Uint8Array(readFileSync(path.join(folder, file)))]))
@@ -85,7 +85,7 @@ function changed(random, made) {
 
 const lockText = 'tidelock\nid 4194305-ab\npid 4194305\nbegan never\nhost elsewhere\nsince then\n'
 
-/** Frames that were changed, moved, left out or repeated. */
+/** Changes, moves, leaves out or repeats frames. */
 function withOtherFrames(random, given) {
   const frames = [...given]
   for (const kind of random.some(5, () => random.below(10))) {
@@ -102,7 +102,7 @@ function withOtherFrames(random, given) {
   return frames
 }
 
-/** Mostly what says how much follows, which stands in the beginning; or a path in place of a chunk's id. */
+/** Changes a body: mostly length fields, which are at the beginning; or puts a path in the place of a chunk's id. */
 function otherBody(random, body) {
   if (random.oneIn(4)) return mutatedBytes(random, body)
   const changed = Buffer.from(body)
@@ -120,10 +120,10 @@ function otherBody(random, body) {
   return new Uint8Array(changed)
 }
 
-/** Where a record of the storage format begins in the body of a frame: of the log, the head, a manifest. */
+/** The offset of the storage record in the body of a frame, by kind: log, head, manifest. */
 const records = { 1: 16, 2: 4, 3: 12 }
 
-/** Mostly with the right checksum in the record, too: what is behind it is read then. */
+/** Usually fixes the checksum of the record, so that its contents are read. */
 function withChecksum(random, kind, body) {
   const start = records[kind]
   if (start === undefined || body.length < start + 8 || random.oneIn(4)) return body
@@ -132,7 +132,7 @@ function withChecksum(random, kind, body) {
   return new Uint8Array(changed)
 }
 
-/** Whatever the data is by now: it answers, or says why not. */
+/** Reads a database with changed data: each call must succeed or fail with a typed error. */
 async function look(db, ...more) {
   await attempt(() => db.query('SELECT * FROM mine'))
   const { value: snapshots = [] } = await attempt(() => db.snapshots.list())
@@ -158,7 +158,7 @@ async function run({ files }, { around, where }, encryption) {
   const { value: seen } = await opened(readOnly)
   if (seen !== undefined) await look(seen)
   await seen?.close()
-  assert.deepEqual(listing(around), asItWas, 'Looking at it changed something')
+  assert.deepEqual(listing(around), asItWas, 'Reading the folder changed it')
 
   const { value: db, error } = await opened()
   if (db !== undefined) {
@@ -174,7 +174,7 @@ async function run({ files }, { around, where }, encryption) {
     if (recovered !== undefined) await look(recovered)
     await recovered?.close()
   }
-  assert.deepEqual(listing(outside), sentinels, 'Something outside was changed')
+  assert.deepEqual(listing(outside), sentinels, 'A file outside of the folder was changed')
   assert.deepEqual(readdirSync(around).sort(), ['outside', 'shop.tidelock'])
   return error?.code ?? 'opened'
 }

@@ -1,4 +1,4 @@
-// Migration files of any name and text: read, run, looked at, reverted.
+// Migration files of any name and text: read, run, linted, reverted.
 import assert from 'node:assert/strict'
 import { cpSync, rmSync } from 'node:fs'
 import path from 'node:path'

@@ -1,4 +1,4 @@
-// What other tabs of the origin say: to a leader with an engine, and to a follower.
+// Messages of other tabs of the origin, to a leader with an engine, and to a follower.
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { inspect } from 'node:util'
@@ -27,31 +27,31 @@ const statements = [
   "SELECT json('{}'), x'00', 9223372036854775807, 1e999, NULL",
   'WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n LIMIT 3000) SELECT x, hex(x) FROM n',
 ]
-/** The methods, with the kinds of their arguments: what their shapes let through, and what they don't. */
+/** The methods, with the kinds of their arguments, most of which pass the validators. */
 const methods = {
-  run: ['work', 'ticket', 'limit', 'unit'],
-  turn: ['limit'],
-  leave: ['ticket'],
-  begin: ['ticket', 'flag'],
-  commit: ['ticket', 'ticket', 'unit'],
-  rollback: ['ticket', 'ticket'],
-  stored: ['ticket'],
+  run: ['work', 'id', 'limit', 'writeId'],
+  acquire: ['limit'],
+  release: ['id'],
+  begin: ['id', 'flag'],
+  commit: ['id', 'id', 'writeId'],
+  rollback: ['id', 'id'],
+  stored: ['id'],
   watch: ['sql'],
-  unwatch: ['ticket'],
-  heard: ['text'],
+  unwatch: ['id'],
+  subscribe: ['text'],
   actor: ['text'],
-  applied: ['ticket'],
+  applied: ['id'],
 }
-/** The engine's own, and their arguments: those that a tab may call, and those that it may not. */
+/** The engine's methods with their arguments: those that a tab may call, and, at the end, those that it may not. */
 const ofCore = {
-  cancel: ['ticket'],
-  dropCancel: ['ticket'],
+  cancel: ['id'],
+  dropCancel: ['id'],
   exportBytes: [],
   exportSql: [],
   flush: [],
   health: ['options'],
-  importBytes: ['bytes', 'options', 'ticket'],
-  maintain: ['list', 'ticket'],
+  importBytes: ['bytes', 'options', 'id'],
+  maintain: ['list', 'id'],
   migrationsBaseline: ['text'],
   migrationsDrift: ['bytes'],
   migrationsForget: ['text'],
@@ -65,7 +65,7 @@ const ofCore = {
   snapshotsCreate: ['options'],
   snapshotsDelete: ['text'],
   snapshotsExport: ['text', 'flag'],
-  snapshotsImport: ['bytes', 'text', 'ticket'],
+  snapshotsImport: ['bytes', 'text', 'id'],
   snapshotsList: [],
   snapshotsPrune: [],
   snapshotsRestore: ['text', 'options'],
@@ -76,8 +76,8 @@ const ofCore = {
   syncDiscard: ['text'],
   syncEnqueue: ['text'],
   syncPending: [],
-  syncPull: ['options', 'nothing', 'ticket'],
-  syncPush: ['nothing', 'ticket'],
+  syncPull: ['options', 'nothing', 'id'],
+  syncPush: ['nothing', 'id'],
   syncReady: [],
   syncRejected: [],
   syncRetry: ['text'],
@@ -90,7 +90,7 @@ const ofCore = {
   constructor: [],
 }
 
-/** What an engine runs. */
+/** Makers of the work that an engine runs. */
 const works = [
   (random) => ['explain', random.pick(statements)],
   (random) => ['script', random.pick(statements)],
@@ -110,10 +110,10 @@ const argument = {
     random.oneIn(2)
       ? undefined
       : { timeoutMs: random.pick([0, 1, 1000, -1, 1e300]), since: random.pick([0, Date.now(), 1e300]) },
-  unit: (random) =>
+  writeId: (random) =>
     random.oneIn(2) ? undefined : { id: number(random), acknowledged: number(random), again: random.oneIn(2) },
   statements: (random) => random.some(4, () => ({ sql: random.pick(statements), params: argument.areas(random) })),
-  ticket: (random) => random.pick([0, 1, 2, 3, 4, 5, 2 ** 31, 2 ** 32, 2 ** 53 - 1]),
+  id: (random) => random.pick([0, 1, 2, 3, 4, 5, 2 ** 31, 2 ** 32, 2 ** 53 - 1]),
   number: (random) => random.pick([0, 1, -1, 0.5, 1000, 2 ** 32, 1e300, -1e300]),
   flag: (random) => random.oneIn(2),
   text: (random) => random.pick(['', '1', 'change', 'mine', 'quick_check', '\0', '\ud800', 'x'.repeat(5000)]),
@@ -129,7 +129,7 @@ const argument = {
 
 const number = (random) => random.pick([0, 1, 2, 7, 2 ** 32 + 1, 2 ** 53 - 1])
 
-/** Parameters as they are packed, or nearly so. */
+/** Packed parameters, often malformed. */
 function area(random) {
   const bytes = Uint8Array.from({ length: 8 * random.below(12) }, () => random.pick([0, 1, 2, 3, 4, 5, 8, 16, 255]))
   return {
@@ -150,7 +150,7 @@ function request(random, id) {
     method: isCore ? 'core' : random.oneIn(30) ? anyValue(random) : method,
     args: isCore ? [method, ...args] : args,
     ...(random.oneIn(20) ? { functions: random.pick([[0], [1e9], [-1], ['x']]) } : {}),
-    ...(random.oneIn(4) ? { stoppable: true } : {}),
+    ...(random.oneIn(4) ? { cancellable: true } : {}),
   }
 }
 
@@ -161,7 +161,7 @@ function make(random) {
     const kind = random.below(14)
     if (kind === 0)
       said.message = random.pick([
-        { giveUp: id },
+        { cancel: id },
         { answer: id, value: anyValue(random) },
         { called: id, which: 0, args: [] },
       ])
@@ -177,7 +177,7 @@ function make(random) {
         v: 2,
         hello: 'tab',
         nonce: 'n',
-        facts: { integers: 'auto', migrate: true, outOfOrder: 'error', migrations: [anyValue(random)] },
+        info: { integers: 'auto', migrate: true, outOfOrder: 'error', migrations: [anyValue(random)] },
       }
     if (kind === 4)
       return random.pick([
@@ -198,14 +198,14 @@ export async function setUp() {
   )
   const around = { title: '', url: '', server: false, secrets: false }
   const checked = checkOptions({ name: 'shared', storage: 'memory', snapshots: { onHidden: false } }, around)
-  /** The leader's engine, as long as it lives. */
+  /** Starts the leader's engine. */
   async function started() {
     const engine = engineHere({ event() {}, dead() {}, part: (_, part) => moduleOf(part) })
     const opening = {
       checked,
       module: await moduleOf('bg'),
       has: { seed: false, fetch: false },
-      heard: [],
+      eventTypes: [],
       tabs: { own: 'own', alive: ['own'] },
     }
     await engine.channel.ask('open', [opening])
@@ -224,19 +224,19 @@ export async function setUp() {
       const follower = new Channel(() => {}, { event() {} })
       let understood = 0
       for (const data of messages) {
-        wire.callIn(data)
+        wire.parseBroadcast(data)
         wire.helloOfOtherVersion(data)
-        wire.otherVersion(data)
-        wire.refusal(data)
-        const toFollower = wire.fromLeaderIn(data)
+        wire.versionMismatch(data)
+        wire.rejectionFor(data)
+        const toFollower = wire.parseLeaderMessage(data)
         if (toFollower !== undefined && 'message' in toFollower) follower.receive(toFollower.message)
-        const said = wire.fromTabIn(data)
+        const said = wire.parseTabMessage(data)
         if (said === undefined || !('message' in said)) continue
         understood++
         client.post(said.message)
         await new Promise((resolve) => setImmediate(resolve))
       }
-      // What it has begun ends with it, and the leader goes on.
+      // The client's transactions are rolled back with it, and the leader goes on.
       client.end()
       const work = ['statement', 0, 'SELECT count(*) FROM mine', []]
       const { results } = await engine.channel.ask('run', [work, 0, undefined])
@@ -251,7 +251,7 @@ export async function setUp() {
   }
 }
 
-/** An error on its way to another tab. */
+/** Asserts that a serialized error is a typed one. */
 function mustBeOurs(thrown) {
   assert.ok('ours' in thrown, `It failed with ${inspect(thrown)}`)
   const { code, message } = thrown.ours

@@ -1,4 +1,4 @@
-// The code blocks of README.md and docs/, and how one is run in Node as it stands there.
+// Finds the code blocks of README.md and docs/, and runs one in Node unchanged.
 import { readdirSync, readFileSync } from 'node:fs'
 
 const root = new URL('../../../', import.meta.url)
@@ -14,12 +14,12 @@ export const urlOf = (file) => new URL(file, root)
 export const textOf = (file) => readFileSync(urlOf(file), 'utf8')
 
 /**
- * Every block of code of the documents → `{ id, language, code }`. The id is the file, the heading that it is under, and from the second
- * one under a heading on its number: `docs/runbook.md: Restore (2)`.
+ * Returns every code block of the documents → `{ id, language, code }`. The id is the file and the heading, with a number from the second
+ * block under a heading on: `docs/runbook.md: Restore (2)`.
  */
 export const blocksOfDocuments = () => documents().flatMap((file) => blocksOf(file, textOf(file)))
 
-/** The blocks of one document. */
+/** Returns the blocks of one document. */
 export function blocksOf(file, text) {
   const blocks = []
   const counts = new Map()
@@ -44,8 +44,8 @@ export function blocksOf(file, text) {
 const AsyncFunction = (async () => {}).constructor
 
 /**
- * Runs a block with these names in scope → what the names in `results` are at its end. The two things that a bundler would do are done:
- * the imports are given their place, and what the reader has to fill in is filled in.
+ * Runs a block with these names in scope → the values of the names in `results` at its end. Does what a bundler and the reader would do:
+ * resolves the imports, and fills in the placeholders.
  */
 export function runBlock(code, fillIn, scope, results) {
   const body = Object.entries(fillIn)
@@ -53,7 +53,7 @@ export function runBlock(code, fillIn, scope, results) {
     .replace(/^import \{[^}]*\} from 'tidelock'$/gm, '')
     .replace(/^import (\{[^}]*\}) from ('node:\w+')$/gm, 'const $1 = await import($2)')
   if (/<[a-z -]+>/i.test(body.replace(/\/\/.*/g, ''))) throw new Error('The block has a blank that nothing fills in')
-  // In braces of its own, it may declare names that it is given, too.
+  // In a block of its own, the code may redeclare names in scope.
   const run = new AsyncFunction(...Object.keys(scope), `{ ${body}\nreturn { ${results.join(', ')} } }`)
   return run(...Object.values(scope))
 }

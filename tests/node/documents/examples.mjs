@@ -1,20 +1,20 @@
-// What each block of code of README.md and docs/ is given, and what is to be seen after it. A function runs its block, at least twice;
-// an object says where else it is run, and why not here.
+// The inputs and the expected results of each code block of README.md and docs/. A function runs its block at least twice; an object names
+// the test that runs it instead, and the reason.
 import assert from 'node:assert/strict'
 import { alice, withSchema } from '../../scenarios/run/remote.mjs'
 
 const notes = withSchema('CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT)')
 const inRunbookTest = (because) => ({ elsewhere: 'tests/e2e/runbook.test.mjs', because })
 
-/** What `supabase.auth.getSession()` gives of a user who is signed in. */
+/** The result of `supabase.auth.getSession()` for a signed-in user. */
 const signedIn = (access_token) => ({ auth: { getSession: async () => ({ data: { session: { access_token } } }) } })
 
-/** Runs a block twice in the same database, and looks after each time. */
+/** Runs an example twice in the same database. */
 const twice = async (work) => {
   for (const round of [1, 2]) await work(round)
 }
 
-/** Two notes at the remote → the options that sync them. */
+/** Makes two notes on the remote → the options that sync them. */
 async function remoteNotes({ remote }, columns = 'id bigint primary key, body text') {
   await remote.table('notes', columns)
   return { ...notes, remote: remote.options(['notes']) }
@@ -34,7 +34,7 @@ export const examples = {
     const [first] = [...code.matchAll(/console\.log\(.*?\) \/\/ (.*)/g)].map(([, promised]) => promised)
     await run()
     assert.deepEqual(printed(), [new Function(`return ${first}`)(), 'ok'])
-    // The database is there already, with the tea of the first time.
+    // The second time the database exists already and contains the tea.
     await run()
     assert.equal(printed()[0].length, 2)
   },
@@ -69,7 +69,7 @@ export const examples = {
         await db.sync.run()
         const [{ n }] = await remote.sql('select length(note) as n from patients where id = 1')
         assert.equal(Number(n), 'allergic to nuts'.length + 33, 'the remote has the ciphertext')
-        // The example's row is a new one each time.
+        // Each run needs a new row for the example.
         await db.run('DELETE FROM patients')
         await db.sync.run()
       })
@@ -317,7 +317,7 @@ export const examples = {
         CREATE TABLE countries (code TEXT PRIMARY KEY, name TEXT)`),
       supabase: signedIn(await remote.jwt(alice)),
     }
-    // It opens the database anew each time, with a change here and a deletion there since the last time.
+    // Opens the database again each time, after a local change and a remote deletion.
     for (const round of [1, 2, 3])
       await run(given, ['db'], async ({ db }) => {
         assert.equal((await db.query('SELECT id FROM orders')).length, 4 - round)

@@ -1,9 +1,9 @@
-// What programs other than tidelock make of an encrypted column, by WebCrypto alone: docs/columns.md shows the same for Node.
+// Encrypted columns in programs other than tidelock, by WebCrypto alone: docs/columns.md shows the same for Node.
 
 const utf8 = new TextEncoder()
 const imported = (key, use) => crypto.subtle.importKey('raw', key, 'AES-GCM', false, [use])
 
-/** The text in a column's bytes. Rejects when they were not written under this key. */
+/** Decrypts the bytes of a column. Rejects when they were not written under this key. */
 export async function decrypted(bytes, key) {
   const algorithm = { name: 'AES-GCM', iv: bytes.slice(5, 17), additionalData: bytes.slice(0, 5) }
   return new TextDecoder().decode(
@@ -11,7 +11,7 @@ export async function decrypted(bytes, key) {
   )
 }
 
-/** The bytes that go into a column for a text. */
+/** Encrypts a text into the bytes of a column. */
 export async function encrypted(text, key) {
   const id = await crypto.subtle.digest('SHA-256', new Uint8Array([...utf8.encode('tidelock column key'), ...key]))
   const head = new Uint8Array([1, ...new Uint8Array(id, 0, 4)])

@@ -1,8 +1,8 @@
-// What a scenario is given, in Node and in pages alike. This file is loaded by both: it imports nothing.
+// The argument of a scenario, in Node and in pages. Both load this file, so it imports nothing.
 
 let names = 0
 
-/** How a promise, or a function, failed, as plain data; `{ resolved }` when it didn't, `{ notOurs, name }` for any other error. */
+/** Returns the error of a promise or a function as plain data: `{ resolved }` when it didn't fail, `{ notOurs, name }` for other errors. */
 export function failureOf(tidelock, record = () => {}) {
   return async (work) => {
     try {
@@ -17,7 +17,7 @@ export function failureOf(tidelock, record = () => {}) {
   }
 }
 
-/** Waits until a check gives something truthy → that. */
+/** Waits until a check returns a truthy value → that value. */
 export async function until(check, timeoutMs = 10_000) {
   for (const deadline = Date.now() + timeoutMs; ; ) {
     const value = await check()
@@ -28,11 +28,11 @@ export async function until(check, timeoutMs = 10_000) {
 }
 
 /**
- * Runs one scenario, and closes what it left open. The environment gives:
+ * Runs one scenario, and closes what it left open. The environment has:
  * - `tidelock`, the package's exports; `host`: `'node'` or `'page'`; `thread`: `'current'` or `'worker'`;
- * - `prefix` of the names of databases; `defaults(name)`: options of `open` for a database that outlives its closing;
+ * - `prefix` of the names of databases; `defaults(name)`: options of `open` for a database that is stored;
  * - `remote`: a facade of a real PostgreSQL and PostgREST (remote.mjs), for the modules under sync/;
- * - `record(error)`: told each TidelockError that the scenario asserts on;
+ * - `record(error)`: called with each TidelockError that the scenario asserts on;
  * - `engine`: `inEngine` and `rigEngine`, in pages.
  */
 export async function runScenario(work, environment) {
@@ -44,18 +44,18 @@ export async function runScenario(work, environment) {
     thread,
     remote,
     ...engine,
-    /** Messages of warnings, in order, as `{ code, message }`. */
+    /** The warnings, in order, as `{ code, message }`. */
     warnings: [],
-    /** A name that no other database, table or row has. */
+    /** Returns a unique name for a database, a table or a row. */
     freshName: () => `${prefix}-${++names}`,
     until,
     failure: failureOf(tidelock, record),
-    /** The options of `open` as scenarios mean them: a fresh name, stored, warnings gathered. */
+    /** Returns options of `open` with a fresh name, for a stored database; warnings are collected. */
     options(given = {}) {
       const name = given.name ?? t.freshName()
       return { ...defaults(name), onWarning: (warning) => t.warnings.push(warning), ...given, name }
     },
-    /** Opens a database, which is closed at the scenario's end at the latest. */
+    /** Opens a database, which is closed at the end of the scenario at the latest. */
     async open(given) {
       const db = await tidelock.open(t.options(given))
       opened.push(db)
@@ -67,12 +67,12 @@ export async function runScenario(work, environment) {
   try {
     await work(t)
   } finally {
-    // A database that trapped, or lost its lock, may be past closing.
+    // Closing a database that trapped or lost its lock may fail.
     for (const db of opened) await db.close().catch(() => {})
   }
 }
 
-/** The scenarios of a module that run here: `[title, work]` each. One that is for some places only says which, and why. */
+/** Returns the scenarios of a module that run here: `[title, work]` each. A scenario for some environments names them, and the reason. */
 export function scenariosOf(module, { host, thread }) {
   const here = host === 'node' ? 'node' : thread === 'worker' ? 'worker' : 'page'
   return Object.entries(module.default).flatMap(([title, given]) => {

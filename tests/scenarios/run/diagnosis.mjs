@@ -1,7 +1,7 @@
-// What every answer of `doctor` keeps to.
+// The form of every report of `doctor`.
 import assert from 'node:assert/strict'
 
-/** The checks of a diagnosis by name, each as the contract has it. */
+/** Returns the checks of a report by name, after a check of their form. */
 export function byName({ ok, checks }) {
   for (const check of checks) {
     assert.deepEqual(Object.keys(check).sort(), ['hint', 'message', 'name', 'ok'])

@@ -1,4 +1,4 @@
-// A host that has, or lacks, something. This file is loaded in Node and by pages: it imports nothing.
+// Adds a feature to a host, or removes one. Loaded in Node and in pages, so it imports nothing.
 
 /** Runs `work` with a property of an object changed. */
 export async function having(object, name, value, work) {

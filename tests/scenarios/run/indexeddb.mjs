@@ -1,6 +1,6 @@
-// What lies in a page's IndexedDB, read and changed behind the engine's back: for scenarios that run in pages only.
+// Reads and changes a page's IndexedDB behind the engine's back, for scenarios that run in pages only.
 
-/** The result of an IndexedDB request. */
+/** Returns the result of an IndexedDB request. */
 export const result = (request) =>
   new Promise((resolve, reject) => {
     request.onsuccess = () => resolve(request.result)
@@ -27,7 +27,7 @@ function text(value) {
   return String(value)
 }
 
-/** All keys and values of all object stores as one text, bytes as latin-1. */
+/** Returns all keys and values of all object stores as one text, bytes as Latin-1. */
 export async function everything(name) {
   const all = []
   await change(name, async (transaction) => {

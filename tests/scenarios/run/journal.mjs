@@ -1,6 +1,6 @@
-// A table that notes in which order things were written.
+// A table that records the order of writes.
 
-/** A database with such a table; `write(on, what)` adds a row, on the database or on a transaction, `written()` gives them all. */
+/** Opens a database with this table; `write(on, what)` adds a row on the database or a transaction, `written()` returns all rows. */
 export async function journal(open) {
   const db = await open()
   await db.exec('CREATE TABLE journal (n INTEGER PRIMARY KEY AUTOINCREMENT, what)')
@@ -13,14 +13,14 @@ export async function journal(open) {
   }
 }
 
-/** What a promise rejected with, as it is. */
+/** Returns the error of a promise, unchanged. */
 export const aborted = (promise) =>
   promise.then(
     () => undefined,
     (reason) => reason,
   )
 
-/** A promise with its ends in the hand. */
+/** Returns a promise with its `resolve` and `reject`. */
 export function deferred() {
   const parts = {}
   parts.promise = new Promise((resolve, reject) => Object.assign(parts, { resolve, reject }))

@@ -2,12 +2,12 @@
 import { readdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
-/** The folder that pages load scenarios from. */
+/** The folder from which pages load scenarios. */
 export const folder = fileURLToPath(new URL('..', import.meta.url))
 
 const wanted = process.env.TIDELOCK_SCENARIOS?.split(',')
 
-/** `{ name, path, remote }` of each module in a folder; `TIDELOCK_SCENARIOS=values,sync/push` names those that are meant. */
+/** Returns `{ name, path, remote }` of each module in a folder; `TIDELOCK_SCENARIOS=values,sync/push` selects modules. */
 const modulesIn = (under, remote) =>
   readdirSync(`${folder}/${under}`)
     .filter((file) => file.endsWith('.mjs'))

@@ -1,4 +1,4 @@
-// Who asks: tokens that expire, keys that don't belong in a page, users that change.
+// Authentication: tokens that expire, keys that aren't allowed in a page, users that change.
 import assert from 'node:assert/strict'
 import { alice, bob, withSchema } from '../run/remote.mjs'
 
@@ -14,7 +14,7 @@ async function shared(remote) {
 }
 
 export default {
-  'a refused token is asked for once more; refused again, the call fails and the queue stays': async ({
+  'after a refusal the token is renewed once; refused again, the call fails and the queue stays': async ({
     open,
     failure,
     remote,
@@ -58,7 +58,7 @@ export default {
     assert.deepEqual(await remote.sql(`select count(*) from ${table}`), [{ count: '9' }])
   },
 
-  '403 is no matter of the token: it is not asked for again': async ({ memory, failure, remote }) => {
+  '403 is not about the token, so it is not renewed': async ({ memory, failure, remote }) => {
     const { table, given } = await shared(remote)
     await remote.sql(`revoke select, insert on ${table} from authenticated`)
     const token = await remote.jwt(alice)
@@ -76,7 +76,7 @@ export default {
     assert.match((await db.sync.rejected())[0].error, /permission denied/)
   },
 
-  'a start without network and with an expired token serves what is there, and loses nothing': async ({
+  'a start without network and with an expired token serves local data, and loses nothing': async ({
     open,
     failure,
     remote,
@@ -104,7 +104,7 @@ export default {
     assert.deepEqual(await remote.sql(`select a from ${table} where id = 2`), [{ a: 'offline' }])
   },
 
-  'a function for tokens that fails is no network trouble, and is told by the name of what it throws': async ({
+  'a failed accessToken is no network error, and only the name of its error is reported': async ({
     memory,
     failure,
     remote,
@@ -151,7 +151,7 @@ export default {
     },
   },
 
-  'the database belongs to one user: userId, or the token’s sub': async ({ open, freshName, failure, remote }) => {
+  'the database belongs to one user: userId, or the sub of the token': async ({ open, freshName, failure, remote }) => {
     const { table, given } = await shared(remote)
     const name = freshName()
     const as = async (more, call) => {

@@ -1,4 +1,4 @@
-// Sensitive columns on a remote: it has their bytes, and never a key.
+// Sensitive columns on a remote, which gets their ciphertext, and never a key.
 import assert from 'node:assert/strict'
 import { decrypted, encrypted, randomKey } from '../run/column-values.mjs'
 import { total, withSchema } from '../run/remote.mjs'
@@ -55,7 +55,7 @@ export default {
       texts.map((text) => [text]),
     )
 
-    // Without the key they are bytes like any other's.
+    // Without the key they are ordinary blobs.
     const without = await device()
     await without.sync.pull()
     await without.run(`UPDATE ${table} SET label = 'renamed' WHERE id = 2`)

@@ -1,4 +1,4 @@
-// Others write while we sync: on the server, and in another client. In the end all have the same.
+// Concurrent writes during a sync, on the server and in another client. In the end all sides are equal.
 import assert from 'node:assert/strict'
 import { withSchema } from '../run/remote.mjs'
 
@@ -6,7 +6,7 @@ const stamped = 'updated_at timestamptz not null default clock_timestamp()'
 const touched = (table) => `create trigger stamp before update on ${table} for each row execute function touch()`
 
 export default {
-  'rows that are written, moved, deleted and committed late while a pull reads are there after the next one': async ({
+  'rows that are written, moved, deleted and committed late during a pull are right after the next one': async ({
     memory,
     remote,
   }) => {
@@ -15,12 +15,12 @@ export default {
     await remote.sql(`insert into ${table} select i, 'seed' from generate_series(1, 4000) i; ${touched(table)}`)
     const db = await memory({
       ...withSchema(`CREATE TABLE ${table} (id INTEGER PRIMARY KEY, a TEXT, updated_at TEXT)`),
-      // The first pull reads spans; each reads many pages, between which others write.
+      // The first pull reads spans, each of many pages; other writers write between the pages.
       remote: remote.options([{ table, cursor: 'updated_at', deleted: 'compare' }], { pageSize: 200 }),
     })
     const late = await remote.session()
     for (let round = 0; round < 3; round++) {
-      // A transaction whose rows are older than those that others write below, and which commits when the pull has passed their place.
+      // A transaction whose rows have smaller cursors than the writes below, and which commits after the pull has passed them.
       await late.query(`begin; insert into ${table} (id, a) values (${-1 - round}, 'late'), (${4_000_000 + round}, 'late');
         update ${table} set a = 'late' where id in (${3001 + round}, ${4000 - round})`)
       let reading = true
@@ -59,7 +59,7 @@ export default {
         })
       const clients = [await client(), await client()]
       await Promise.all(clients.map((db) => db.sync.pull()))
-      // Each has a column of its own; a third one writes on the server.
+      // Each client changes its own column; a third writer changes rows on the server.
       const write = async (db, who, round) => {
         const column = 'ab'[who]
         await db.run(`UPDATE ${table} SET ${column} = ? WHERE id % 3 <> ?`, [`${column}${round}`, round % 3])
@@ -88,7 +88,7 @@ export default {
       assert.equal(there.length, 68)
       for (const { id, a, b, n } of there.slice(0, 60)) {
         assert.equal(n, '4', 'each edit on the server counts once, and no client took one back')
-        // Round 3 leaves out the rows that divide by 3, round 2 the others of its rest.
+        // Round 3 skips the rows divisible by 3, round 2 those with the remainder 2.
         const last = id === '1' ? '3 meanwhile' : Number(id) % 3 === 0 ? '2' : '3'
         assert.deepEqual([a, b], [`a${last}`, `b${last}`], `row ${id}`)
       }

@@ -1,8 +1,8 @@
-// Conflicts with a real PostgREST: decided as the options say, by a person where they can't be, and told in the log.
+// Conflicts with a real PostgREST: resolved by the options, kept for the user where they can't be, and listed in the log.
 import assert from 'node:assert/strict'
 import { withSchema } from '../run/remote.mjs'
 
-/** A pulled database with rows of these ids, all named 'base', and what the tests ask of either side. */
+/** Opens a pulled database with rows of these ids, all named 'base', and functions that read both sides. */
 async function pulled({ memory, remote }, ids, synced) {
   const table = remote.tableName()
   const columns = 'id bigint primary key, name text, price int, updated_at timestamptz default clock_timestamp()'
@@ -15,7 +15,7 @@ async function pulled({ memory, remote }, ids, synced) {
   await db.sync.pull()
   const left = async () => [(await db.sync.pending()).length, (await db.sync.rejected()).length]
   const shown = `SELECT CAST(id AS TEXT) || ' ' || name || ' ' || price AS row FROM ${table} ORDER BY id`
-  /** The rows, which are the same on both sides. */
+  /** Returns the rows, after a check that both sides have the same. */
   const rows = async () => {
     const here = await db.query(shown)
     assert.deepEqual(here, await remote.sql(shown))
@@ -25,7 +25,7 @@ async function pulled({ memory, remote }, ids, synced) {
 }
 
 export default {
-  'conflicts: each policy decides, different columns merge, and the log tells': async (t) => {
+  'conflicts: each policy decides, different columns merge, and the log has them': async (t) => {
     for (const [conflict, expected] of [
       ['keep-local', 'mine'],
       ['remote-wins', 'theirs'],

@@ -1,4 +1,4 @@
-// What the contract promises of sync, phrase by phrase, as far as no other module has it.
+// The contract of the sync, sentence by sentence, as far as no other module covers it.
 import assert from 'node:assert/strict'
 import { withSchema } from '../run/remote.mjs'
 
@@ -58,7 +58,7 @@ export default {
     assert.deepEqual({ ...sync, lagMs: 0 }, { phase: 'idle', pending: 0, rejected: 0, lagMs: 0, lastError: null })
   },
 
-  'a value that does not fit stops before the page that shows it; earlier pages stay': async (t) => {
+  'a value that does not fit stops the pull before its page; earlier pages stay': async (t) => {
     const { memory, remote, failure } = t
     for (const [declared, type, value] of [
       ['INTEGER', 'numeric', '1.5'],
@@ -117,7 +117,7 @@ export default {
       ])
     },
 
-  'direction: pulled tables are never pushed, pushed ones never read': async ({ memory, remote, failure }) => {
+  'direction: pull-only tables are never pushed, push-only ones never read': async ({ memory, remote, failure }) => {
     const [pulled, pushed] = [remote.tableName(), remote.tableName()]
     for (const table of [pulled, pushed]) await remote.table(table, 'id int primary key, a text', "(1, 'theirs')")
     const db = await memory({

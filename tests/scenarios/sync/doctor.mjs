@@ -1,11 +1,11 @@
-// What `doctor` says of a remote in good and bad order, where it is called.
+// The report of `doctor` about a remote, intact and broken, in Node and in pages.
 import assert from 'node:assert/strict'
 import { byName } from '../run/diagnosis.mjs'
 
 const here = { only: ['node', 'page'], because: 'it opens no database, so that no worker is asked' }
 
 export default {
-  'a remote: its tables one by one': {
+  'a remote: each of its tables': {
     ...here,
     run: async ({ remote, tidelock, host }) => {
       await remote.sql(`
@@ -42,7 +42,7 @@ export default {
 
       const wrongKey = await diagnose({ key: 'sb_publishable_of_another_project', tables: ['tasks'] })
       assert.equal(wrongKey.remote.ok, false)
-      // In a page everybody could read it.
+      // In a page every visitor could read the key.
       await remote.resetRequests()
       for (const secret of [remote.secretKey, remote.serviceKey])
         for (const given of [{ key: secret }, { headers: { apikey: secret } }, { accessToken: async () => secret }]) {
@@ -61,7 +61,7 @@ export default {
     },
   },
 
-  'a cursor: who sets it, and what tells nothing': {
+  'a cursor: missing triggers and unusable values': {
     ...here,
     run: async ({ remote, tidelock }) => {
       await remote.sql(`
@@ -79,7 +79,7 @@ export default {
         const checks = byName(await tidelock.doctor({ remote: { url, key, tables: [given] } }))
         return checks[`table ${given.table}`]
       }
-      // Names that PostgREST takes for its own where they aren't in quotes.
+      // Names that PostgREST takes for its own parameters when they aren't quoted.
       for (const cursor of ['order', 'select', 'a"b\\,c']) {
         const check = await look({ table: 'fine', cursor, filter: { select: 'eq.yes' } })
         assert.equal(check.ok, true, JSON.stringify(check))
@@ -124,7 +124,7 @@ export default {
     },
   },
 
-  'options without sense are refused': {
+  'wrong options are refused': {
     ...here,
     run: async ({ tidelock, failure }) => {
       for (const options of [{ remote: {} }, { remote: { url: 'nowhere', key: 'k', tables: [] } }, { nonsense: 1 }, 5])

@@ -1,4 +1,4 @@
-// The first example of docs/sync.md, as it stands there.
+// The first example of docs/sync.md, unchanged.
 import assert from 'node:assert/strict'
 import { total, withSchema } from '../run/remote.mjs'
 

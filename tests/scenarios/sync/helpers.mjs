@@ -1,23 +1,23 @@
-// A project with tidelock's helpers: late commits, deletions for good, and the local schema that the remote tells.
+// A project with tidelock's SQL helpers: late commits, hard deletions, and the local schema from the remote.
 import assert from 'node:assert/strict'
 import { alice, bob, withSchema } from '../run/remote.mjs'
 
 const quoted = (name) => `"${name.replaceAll('"', '""')}"`
 
-/** Runs the helpers' SQL for these tables on the remote. */
+/** Runs the SQL of the helpers for these tables on the remote. */
 const help = ({ remote, tidelock }, tables, options) => remote.sql(tidelock.sqlHelpers({ tables, ...options }))
 
-/** A database with this schema, which syncs these tables. */
+/** Opens a database with this schema, which syncs these tables. */
 const synced = ({ open, remote }, schema, tables, more) =>
   open({ ...withSchema(schema), remote: remote.options(tables, more) })
 
-/** Rows of the database as arrays. */
+/** Returns rows of the database as arrays. */
 const here = (db, sql) => db.query(sql, [], { rowMode: 'array' })
 
 const counts = ({ tables: [{ inserted, updated, deleted, unchanged }] }) => [inserted, updated, deleted, unchanged]
 
 export default {
-  'a row whose transaction commits late is found without overlap, and a quiet table takes two requests': async (t) => {
+  'a row that is committed late is found without overlap, and an unchanged table takes two requests': async (t) => {
     const { remote } = t
     const table = remote.tableName()
     await remote.table(table, 'id int primary key, name text')
@@ -27,7 +27,7 @@ export default {
       { table, cursor: 'updated_at', overlapMs: 0 },
     ])
     const changed = () => here(db, `SELECT id, name FROM ${table} WHERE name <> 'old' ORDER BY id`)
-    // That the helpers are there may turn out when rows have come already: these come again, unchanged.
+    // The client may learn of the helpers after the first rows: these rows are read again, unchanged.
     assert.deepEqual(counts(await db.sync.pull()).slice(0, 3), [50, 0, 0])
     const late = await remote.session()
     try {
@@ -54,7 +54,7 @@ export default {
     )
   },
 
-  'rows that were deleted for good go, by DELETE, cascade and TRUNCATE, without comparing keys': async (t) => {
+  'hard deletions arrive, by DELETE, cascade and TRUNCATE, without comparing keys': async (t) => {
     const { remote } = t
     const [parent, child] = [remote.tableName(), remote.tableName()]
     await remote.table(parent, 'id bigint primary key, name text')
@@ -73,7 +73,7 @@ export default {
         { table: parent, columns: ['id', 'name'] },
       ],
     )
-    /** The numbers of parents and children, and the last digits of the first parent's key, after a pull. */
+    /** Returns the numbers of parents and children, and the last digits of the first parent's key, after a pull. */
     const state = async () => {
       await db.sync.pull()
       return here(
@@ -99,7 +99,7 @@ export default {
     assert.deepEqual(await db.sync.pending(), [])
   },
 
-  'a deletion is told to whose row it was, and a row that became another user’s goes': async (t) => {
+  'a tombstone is visible to the owner of the row, and a row that got another owner is deleted': async (t) => {
     const { remote } = t
     const table = remote.tableName()
     await remote.table(
@@ -129,7 +129,7 @@ export default {
     assert.deepEqual(await here(db, `SELECT id, name FROM ${table}`), [[4, 'd']])
   },
 
-  'helpers that come later are noticed, and the first pull is not counted twice': async (t) => {
+  'helpers that are installed later are used, and the first pull does not count rows twice': async (t) => {
     const { remote } = t
     const table = remote.tableName()
     await remote.table(table, 'id int primary key, name text, updated_at timestamptz default clock_timestamp()')
@@ -144,11 +144,11 @@ export default {
     assert.deepEqual(counts(await db.sync.pull()).slice(0, 3), [0, 0, 1])
   },
 
-  'what tells no schema says so': async (t) => {
+  'a remote that shows no schema is reported': async (t) => {
     const { remote, failure } = t
     const { url, publishableKey } = remote
     const refused = (options) => failure(t.tidelock.schemaFromRemote({ url, key: publishableKey, ...options }))
-    // No scenario before this one has put the helpers into the other schema.
+    // No earlier scenario has installed the helpers in the other schema.
     const other = await refused({ schema: 'other' })
     assert.equal(other.code, 'sync_unauthorized')
     assert.match(other.hint, /sqlHelpers/)
@@ -177,7 +177,7 @@ export default {
     },
   },
 
-  'a secret key reads the schema of tables that nobody has helped with': {
+  'a secret key reads the schema of tables without helpers': {
     only: ['node'],
     because: 'pages refuse secret keys',
     run: async ({ remote, tidelock }) => {
@@ -243,7 +243,7 @@ export default {
       return `CASE typeof(${column}) WHEN 'blob' THEN '\\x' || lower(hex(${column})) ELSE CAST(${column} AS TEXT) END AS ${column}`
     })
     const [found] = await db.query(`SELECT ${cells} FROM ${quoted(main)} WHERE a > 1`)
-    // Every value as the text that PostgreSQL sends; some kinds are written in another way here.
+    // Compares every value as the text of PostgreSQL; some types are formatted differently here.
     for (const [name, type] of types) {
       const [is, text] = [found[name], expected[name]]
       if (type === 'boolean') assert.equal(is, text === 'true' ? '1' : '0')
@@ -258,7 +258,7 @@ export default {
     )
     await db.sync.push()
     assert.deepEqual(await db.sync.rejected(), [])
-    // What the remote computes was not sent; what it fills came back.
+    // Generated columns were not sent; columns that the remote fills came back.
     assert.deepEqual(await db.get(`SELECT i4, twice, at FROM ${quoted(main)} WHERE a = 1`), {
       i4: 9,
       twice: 18,
@@ -273,7 +273,7 @@ export default {
     assert.deepEqual(await db.query('PRAGMA foreign_key_check'), [])
   },
 
-  'quoted names, columns that the remote computes, and another schema, in both directions': async (t) => {
+  'quoted names, generated columns of the remote, and another schema, in both directions': async (t) => {
     const { remote, tidelock } = t
     const name = `The, "odd" ${remote.tableName()}`
     await remote.sql(

@@ -1,4 +1,4 @@
-// What was changed here, and a pull: kept by a merge, guarded by a replace, set aside by a restore.
+// Local changes and a pull: kept by a merge, protected in a replace, rejected by a restore.
 import assert from 'node:assert/strict'
 import { total, withSchema } from '../run/remote.mjs'
 
@@ -47,7 +47,7 @@ export default {
     assert.deepEqual(rejected, ['delete'], 'deleted here and updated there is for a person to decide')
   },
 
-  'replace makes the tables the remote’s as a difference; where it fails, the old data stands': async ({
+  'replace applies the remote’s rows as a difference; when it fails, the old data stays': async ({
     open,
     failure,
     remote,
@@ -129,7 +129,7 @@ export default {
       assert.ok(alerts.some((alert) => alert.code === 'rejected_changes'))
     },
 
-  'writes go on while a pull waits for the network': async ({ memory, until, remote }) => {
+  'writes run while a pull waits for the network': async ({ memory, until, remote }) => {
     const table = remote.tableName()
     await remote.table(table, 'id int primary key, a text', "(1, 'one')")
     const db = await memory({
@@ -148,7 +148,7 @@ export default {
     assert.deepEqual(await ids(db, table), [1, 2])
   },
 
-  'keys of every kind come out of pending() exactly, those beyond 2^53 as bigints': async ({ memory, remote }) => {
+  'keys of every kind are exact in pending(), those beyond 2^53 as bigints': async ({ memory, remote }) => {
     const table = remote.tableName()
     await remote.table(table, 'id bigint primary key, a text', "(9007199254740993, 'a'), (5, 'b')")
     const db = await memory({

@@ -1,5 +1,5 @@
-// Names that mean something to PostgREST or to a gateway, in each role that a column can have: a filter that is taken for
-// something else changes other rows, or all of them.
+// Names with a meaning to PostgREST or to a gateway, in each role that a column can have: a filter that is misread would change other
+// rows, or all of them.
 import assert from 'node:assert/strict'
 import { total, withSchema } from '../run/remote.mjs'
 
@@ -10,7 +10,7 @@ const names = [
   ...['é🌿', 'a&b=c', 'a+b%20c', "it's", '-a'],
 ]
 
-/** Keys that need quoting where a list or a condition holds them. */
+/** Keys that need quotes in a list or a condition. */
 const keys = ['1', 'a,b', '"q"', 'x)y', 'p\\q', 'e.f', '(g)', 'h:i', 'null', 'k=l', 'm%6e', 'n+o']
 
 const identifier = (name) => `"${name.replaceAll('"', '""')}"`
@@ -18,8 +18,8 @@ const literal = (value) => `'${value.replaceAll("'", "''")}'`
 const list = (values) => `(${values.join(', ')})`
 
 /**
- * The two tables of a round: in as many rounds as there are names, each name has each role once. The first has a key of one
- * column and marks its deletions; the other has a key of two, and its deletions show only by comparing.
+ * Returns the two tables of a round: in as many rounds as there are names, each name has each role once. The first table has a key of one
+ * column and soft deletions; the other has a key of two columns, and its deletions are found by comparing keys.
  */
 function tablesOf(round) {
   const [table, key, plain, cursor, mark, filter, first] = [0, 3, 6, 9, 12, 15, 18].map(
@@ -45,8 +45,8 @@ function tablesOf(round) {
 }
 
 /**
- * What makes a table there, with rows outside the filter, which are nobody's business. Rows of one transaction have the same
- * cursor: it doesn't tell them apart where the key is lost.
+ * Creates a table on the remote, with rows outside the filter, which must never change. Rows of one transaction have the same cursor, so
+ * that a key that is lost can't be replaced by the cursor.
  */
 function createThere(table) {
   const columns = Object.entries(table.columns).map(([name, type]) => `${identifier(name)} ${type}`)
@@ -72,7 +72,7 @@ function createHere({ name, columns, key }) {
   return `CREATE TABLE ${identifier(name)} ${list([...local, `PRIMARY KEY ${list(key.map(identifier))}`])};`
 }
 
-/** SQL for rows, given by the indexes of their keys; the first of two columns differs, too. */
+/** Returns SQL for rows, given by the indexes of their keys; the first of two columns differs, too. */
 function insert({ name, key, plain, filter, prefix = '', first }, rows, value, within = 'open') {
   const columns = list([...key, plain, filter].map(identifier))
   const row = (n) => [...(key.length > 1 ? [first ?? n % 3] : []), ...[prefix + keys[n], value, within].map(literal)]
@@ -92,7 +92,7 @@ const removeThere = (table, rows) =>
     ? remove(table, rows)
     : `update ${identifier(table.name)} set ${identifier(table.mark)} = true where ${where(table, rows)};`
 
-/** Everything that can happen to a row, on both tables; after each step both sides are as expected. */
+/** Does everything that can happen to a row, on both tables; after each step both sides are compared with the expectation. */
 async function happens({ memory, remote }, tables) {
   const db = await memory({
     ...withSchema(tables.map(createHere).join('\n')),
@@ -155,7 +155,7 @@ async function happens({ memory, remote }, tables) {
   await db.sync.pull()
   await compare('a conflict, and a row deleted there')
 
-  // The remote has them already: they are read by their keys.
+  // The remote has these rows already: they are read by their keys.
   const same = (table) => insert(table, [9, 10, 11], 'same')
   await there(same)
   await here(same)
@@ -172,7 +172,7 @@ async function happens({ memory, remote }, tables) {
 }
 
 export default {
-  'no name of a column or table is taken for anything else': async (t) => {
+  'no name of a column or table is misread': async (t) => {
     const rounds = names.map((_, round) => tablesOf(round))
     await t.remote.sql(rounds.flat().map(createThere).join('\n'))
     for (const tables of rounds) await happens(t, tables)

@@ -1,10 +1,10 @@
-// A second opinion: Supabase's own client reads back what was pushed, and writes what is pulled.
+// Supabase's own client as an independent check: it reads what was pushed, and writes what is pulled.
 import assert from 'node:assert/strict'
 import { alice, withSchema } from '../run/remote.mjs'
 
 const inNode = { only: ['node'], because: 'Supabase’s client is installed beside the remote, as a Node package' }
 
-/** A table with a column of each type, there and here, and Supabase's client for it → `{ table, db(filter), client, answer(query) }`. */
+/** Makes a table with a column of each type on both sides, and Supabase's client for it → `{ table, db(filter), client, answer(query) }`. */
 async function typed({ memory, remote }) {
   const { PostgrestClient } = await import('../../remote/node_modules/@supabase/postgrest-js/dist/index.mjs')
   const { url, anonKey } = remote
@@ -58,7 +58,7 @@ export default {
       await db.runMany(insert, [row, [2, ...row.slice(1)]])
       await db.run(`INSERT INTO ${table} (id) VALUES (3), (4)`)
       await db.sync.push()
-      // The same once more as changes of a row of NULLs, and back to NULL.
+      // Again as updates of a row of NULLs, and back to NULL.
       const names = 'i8, num, f8, b, by, j, ts, d, u, arr, nums, t, n'
       await db.run(`UPDATE ${table} SET (${names}) = (SELECT ${names} FROM ${table} WHERE id = 1) WHERE id = 3`)
       await db.run(`UPDATE ${table} SET (${names}) = (SELECT ${names} FROM ${table} WHERE id = 4) WHERE id = 2`)
@@ -74,7 +74,7 @@ export default {
         f8: 0.1,
         b: true,
         by: '\\x00deadff',
-        // As JSON.parse rounds it; the text is looked at below.
+        // Rounded, as by JSON.parse; the exact text is compared below.
         j: { a: [1, { é: null }], big: Number('12345678901234567890') },
         ts: '2026-01-02T03:04:05.678901+00:00',
         d: '2026-02-28',
@@ -92,7 +92,7 @@ export default {
     },
   },
 
-  'what postgrest-js writes is pulled, and its filters and ours find the same rows': {
+  'rows of postgrest-js are pulled, and its filters and ours find the same rows': {
     ...inNode,
     run: async (t) => {
       const { table, db: open, client, answer } = await typed(t)

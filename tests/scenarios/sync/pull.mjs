@@ -1,4 +1,4 @@
-// Pulling from a real PostgREST: everything, exactly, and once.
+// Pulls from a real PostgREST: complete, exact, and without repetition.
 import assert from 'node:assert/strict'
 import { alice, total, withSchema } from '../run/remote.mjs'
 
@@ -11,7 +11,10 @@ function assertNoChange(report) {
 }
 
 export default {
-  '25,000 rows past the cap of 1,000 come exactly, and a second pull changes nothing': async ({ open, remote }) => {
+  '25,000 rows over the cap of 1,000 are pulled exactly, and a second pull changes nothing': async ({
+    open,
+    remote,
+  }) => {
     const names = ['orders', 'order_lines']
     const db = await open({
       ...withSchema(`CREATE TABLE orders (id INTEGER PRIMARY KEY, number TEXT, total NUMERIC TEXT, updated_at TEXT);
@@ -54,7 +57,7 @@ export default {
     assert.ok(lastPulledAt)
   },
 
-  'each type crosses the wire as the declared type says': async ({ memory, remote }) => {
+  'each value crosses the wire by its declared type': async ({ memory, remote }) => {
     const table = remote.tableName()
     await remote.table(
       table,
@@ -107,7 +110,7 @@ export default {
     )
   },
 
-  'a pull that was stopped keeps its pages, and goes on where it stopped': async ({ open, remote }) => {
+  'an interrupted pull keeps its pages, and resumes where it stopped': async ({ open, remote }) => {
     const table = remote.tableName()
     await remote.table(table, 'id int primary key, a text, updated_at timestamptz default now()')
     await remote.sql(`insert into ${table} select i, 'x' from generate_series(1, 5000) i`)
@@ -130,37 +133,38 @@ export default {
     assert.equal(await db.sync.pull({ signal: AbortSignal.abort(reason) }).catch((error) => error), reason)
   },
 
-  'odd keys page rightly: composite, text with every special character, equal and NULL cursors': async ({
-    memory,
-    remote,
-  }) => {
-    const [pairs, texts, nulls] = [remote.tableName(), remote.tableName(), remote.tableName()]
-    await remote.table(pairs, 'a int, b text, c text, primary key (a, b)')
-    await remote.sql(`insert into ${pairs} select i % 5, 'k' || i, 'x' from generate_series(1, 53) i`)
-    const odd = `a,b a.b a:b (a) "a" a\\b a'b a+b a%b a&b=c ä Z _ -a A a 東京 🌿 * null a/b#c?d`
-      .split(' ')
-      .concat('', 'a b')
-    await remote.table(texts, 'id text primary key, updated_at timestamptz')
-    await remote.sql(`insert into ${texts} select unnest($1::text[]), '2026-01-01 00:00:00.123456+00'`, [odd])
-    await remote.table(
-      nulls,
-      'id int primary key, updated_at timestamptz',
-      "(1, null), (2, '2026-01-01'), (3, null), (4, '2026-01-02'), (5, null)",
-    )
-    const db = await memory({
-      ...withSchema(`CREATE TABLE ${pairs} (a INTEGER, b TEXT, c TEXT, PRIMARY KEY (a, b));
+  'unusual keys and cursors page correctly: composite, text with every special character, equal and NULL cursors':
+    async ({ memory, remote }) => {
+      const [pairs, texts, nulls] = [remote.tableName(), remote.tableName(), remote.tableName()]
+      await remote.table(pairs, 'a int, b text, c text, primary key (a, b)')
+      await remote.sql(`insert into ${pairs} select i % 5, 'k' || i, 'x' from generate_series(1, 53) i`)
+      const odd = `a,b a.b a:b (a) "a" a\\b a'b a+b a%b a&b=c ä Z _ -a A a 東京 🌿 * null a/b#c?d`
+        .split(' ')
+        .concat('', 'a b')
+      await remote.table(texts, 'id text primary key, updated_at timestamptz')
+      await remote.sql(`insert into ${texts} select unnest($1::text[]), '2026-01-01 00:00:00.123456+00'`, [odd])
+      await remote.table(
+        nulls,
+        'id int primary key, updated_at timestamptz',
+        "(1, null), (2, '2026-01-01'), (3, null), (4, '2026-01-02'), (5, null)",
+      )
+      const db = await memory({
+        ...withSchema(`CREATE TABLE ${pairs} (a INTEGER, b TEXT, c TEXT, PRIMARY KEY (a, b));
         CREATE TABLE ${texts} (id TEXT PRIMARY KEY, updated_at TEXT);
         CREATE TABLE ${nulls} (id INTEGER PRIMARY KEY, updated_at TEXT)`),
-      remote: remote.options([pairs, { table: texts, cursor: 'updated_at' }, { table: nulls, cursor: 'updated_at' }], {
-        pageSize: 2,
-      }),
-    })
-    assert.equal(total(await db.sync.pull(), 'inserted'), 53 + odd.length + 5)
-    assert.deepEqual(await db.get(`SELECT count(*) AS n FROM ${pairs}`), { n: 53 })
-    assert.deepEqual((await ids(db, texts)).sort(), odd.sort())
-    assert.deepEqual(await ids(db, nulls), [1, 2, 3, 4, 5])
-    assertNoChange(await db.sync.pull())
-  },
+        remote: remote.options(
+          [pairs, { table: texts, cursor: 'updated_at' }, { table: nulls, cursor: 'updated_at' }],
+          {
+            pageSize: 2,
+          },
+        ),
+      })
+      assert.equal(total(await db.sync.pull(), 'inserted'), 53 + odd.length + 5)
+      assert.deepEqual(await db.get(`SELECT count(*) AS n FROM ${pairs}`), { n: 53 })
+      assert.deepEqual((await ids(db, texts)).sort(), odd.sort())
+      assert.deepEqual(await ids(db, nulls), [1, 2, 3, 4, 5])
+      assertNoChange(await db.sync.pull())
+    },
 
   'filters, another remote name, another schema, some tables only, a bare PostgREST root': async ({
     memory,

@@ -1,8 +1,8 @@
-// Pushing to a real PostgREST: exactly, once, whatever is lost on the way.
+// Pushes to a real PostgREST: exactly once, whatever is lost on the way.
 import assert from 'node:assert/strict'
 import { alice, bob, withSchema } from '../run/remote.mjs'
 
-/** A table whose `updated_at` is the server's → its name, how it is synced, and its local counterpart. */
+/** Makes a table whose `updated_at` the server sets → its name, its sync options, and its local counterpart. */
 async function stamped(remote, values, name = 'text') {
   const table = remote.tableName()
   await remote.table(
@@ -15,7 +15,7 @@ async function stamped(remote, values, name = 'text') {
   return { table, synced: { table, cursor: 'updated_at' }, schema }
 }
 
-/** Inserted, updated, deleted, conflicts and rejected of one table. */
+/** Returns inserted, updated, deleted, conflicts and rejected of one table. */
 function counts(report, table) {
   const { inserted, updated, deleted, conflicts, rejected } = report.tables.find((each) => each.table === table)
   return [inserted, updated, deleted, conflicts, rejected]
@@ -24,7 +24,7 @@ function counts(report, table) {
 const numbers = (count) => Array.from({ length: count }, (_, i) => [i + 1])
 
 export default {
-  'what was changed here leaves in order, in bulk, and comes back as the server has it': async ({ memory, remote }) => {
+  "local changes are sent in order, in bulk, and come back with the server's values": async ({ memory, remote }) => {
     const parent = await stamped(remote, "(1, 'a', 1.50), (2, 'b', 2.50), (3, 'c', 3.50)")
     const child = remote.tableName()
     await remote.table(child, `id int primary key, parent bigint not null references ${parent.table}, note text`)
@@ -63,7 +63,7 @@ export default {
   'types follow the local column in both directions: declared, TEXT, no type, and the option types': async (t) => {
     const { memory, remote } = t
     const table = remote.tableName()
-    // Of each column: its local declaration, its type there, and the values of two rows.
+    // For each column: the local declaration, the remote type, and the values of two rows.
     const columns = {
       i8: ['INTEGER', 'bigint', '9223372036854775807', '0'],
       num: ['NUMERIC TEXT', 'numeric', '123456789012345678901234567890.123456789012345678900', "'NaN'"],
@@ -107,7 +107,7 @@ export default {
       ...['1.2300', '{"a":[1,2.50]}', '[1,"x"]', 9223372036854775807n, 'integer', '5.0', 'text', 'text'],
       ...['5', new Uint8Array([0, 255]), 1],
     ])
-    // As new rows, and as changes of others, so that every value is sent twice.
+    // As inserts and as updates, so that every value is sent twice.
     await db.run(`INSERT INTO ${table} SELECT id + 10, ${Object.keys(columns)} FROM ${table}`)
     await db.run(`INSERT INTO ${table} (id) VALUES (21), (22)`)
     await db.sync.push()
@@ -133,7 +133,7 @@ export default {
       )
       const db = await memory({ ...withSchema(schema), remote: remote.options([synced]) })
       await db.sync.pull()
-      // Twice: a browser itself repeats a request on a kept connection that ended.
+      // Twice, because a browser itself repeats a request on a kept-alive connection that ended.
       const faults = ['POST', 'PATCH', 'DELETE'].map((method) => remote.fault({ table, method, times: 2, ...trouble }))
       await Promise.all(faults)
       await db.exec(`UPDATE ${table} SET name = 'x' WHERE id = 1; DELETE FROM ${table} WHERE id = 2;
@@ -149,7 +149,7 @@ export default {
     await Promise.all([{ lostReply: true }, { drop: true }, { cut: 0.5 }, ...statuses].map(survives))
   },
 
-  'a tab that dies with its answers lost knows its own writes again': async ({ open, remote, failure }) => {
+  'after a tab dies with lost responses, its own writes are recognised': async ({ open, remote, failure }) => {
     const { table, synced, schema } = await stamped(remote, "(1, 'a', 1)")
     const given = (more) => ({
       ...withSchema(schema),
@@ -177,10 +177,7 @@ export default {
     ])
   },
 
-  'what the remote refuses for good is kept, with the reason, and holds back nothing else': async ({
-    memory,
-    remote,
-  }) => {
+  'rejected changes are kept, with the reason, and hold back nothing else': async ({ memory, remote }) => {
     const { table, synced, schema } = await stamped(remote, '', 'text check (name <> $$bad$$)')
     const child = remote.tableName()
     await remote.table(child, `id int primary key, parent bigint references ${table}`)
@@ -211,7 +208,7 @@ export default {
     ])
   },
 
-  'a soft-delete table marks its rows, whatever the column’s type': async (t) => {
+  'a table with soft deletions marks its rows, for each type of the column': async (t) => {
     const { memory, remote } = t
     for (const [type, mark] of [
       ['timestamptz', 'now()'],
@@ -266,7 +263,7 @@ export default {
     assert.deepEqual(await remote.sql(`select name from ${table} order by id`), [{ name: 'mine' }, { name: 'b' }])
   },
 
-  'rows that were there before are queued by hand, and calls join what is under way': async (t) => {
+  'earlier rows are queued by enqueue, and calls join a running push': async (t) => {
     const { open, remote } = t
     const { table, synced, schema } = await stamped(remote, "(2, 'remote', 1)")
     const options = { name: t.freshName(), ...withSchema(schema) }
@@ -284,7 +281,7 @@ export default {
     assert.deepEqual(await remote.sql(`select name from ${table} order by id`), [{ name: 'old' }, { name: 'remote' }])
   },
 
-  'an abort keeps what was acknowledged, and the rest leaves afterwards': async ({ memory, remote, failure }) => {
+  'an abort keeps acknowledged changes, and the rest is sent later': async ({ memory, remote, failure }) => {
     const { table, synced, schema } = await stamped(remote)
     const db = await memory({ ...withSchema(schema), remote: remote.options([synced]) })
     await db.runMany(`INSERT INTO ${table} (id) VALUES (?)`, numbers(3000))

@@ -1,10 +1,10 @@
-// How many requests the sync takes: at rest, and for many changes.
+// The number of requests of the sync: at rest, and for many changes.
 import assert from 'node:assert/strict'
 import { withSchema } from '../run/remote.mjs'
 
 const stamped = 'updated_at timestamptz not null default clock_timestamp()'
 
-/** A trigger that stamps each write, by the server's clock. */
+/** A trigger that sets the cursor at each write, by the server's clock. */
 const stamps = (table) => `create or replace function ${table}_stamp() returns trigger language plpgsql as
   'begin new.updated_at = clock_timestamp(); return new; end';
   create trigger stamp before insert or update on ${table} for each row execute function ${table}_stamp()`
@@ -40,7 +40,7 @@ export default {
     })
     await db.sync.pull()
     assert.equal(await count(remote, () => db.sync.pull()), 2 + 2 + 1)
-    // The number is the same by chance, but it doesn't follow from what is known: one is new, so one is gone.
+    // The count is the same by chance, but one row is new, so one must be deleted.
     await remote.sql(`delete from ${orders} where id = 7; insert into ${orders} (id, name) values (999, 'new')`)
     const [report] = (await db.sync.pull()).tables
     assert.deepEqual([report.inserted, report.deleted], [1, 1])
@@ -48,7 +48,7 @@ export default {
     assert.ok(!ids.includes(7) && ids.includes(999) && ids.length === 500)
   },
 
-  'new rows that fill different columns go together': async ({ memory, remote }) => {
+  'new rows with different columns are sent together': async ({ memory, remote }) => {
     const table = remote.tableName()
     await remote.table(table, `id int primary key, a text default 'theirs', b text, c int, d text, ${stamped}`)
     const db = await memory({
@@ -71,7 +71,7 @@ export default {
     assert.deepEqual(await db.get(rows), { n: 2000, a: 2000, stamped: 2000 })
   },
 
-  'updates to the same values go together, each guarded by its own row': async ({ memory, remote }) => {
+  'updates to the same values are sent together, each guarded by its own row': async ({ memory, remote }) => {
     const table = remote.tableName()
     await remote.table(table, `id int primary key, done boolean, note text, ${stamped}`)
     await remote.sql(`insert into ${table} select n, false, null from generate_series(1, 400) n; ${stamps(table)}`)
@@ -94,7 +94,9 @@ export default {
     assert.deepEqual({ ...there }, { done: '400', note: 'theirs' })
   },
 
-  'updates to other values go together where the project has the helpers, or nothing guards them': async (t) => {
+  'updates to different values are sent together where the project has the helpers, or nothing guards them': async (
+    t,
+  ) => {
     const { memory, remote, tidelock } = t
     for (const helped of [true, false]) {
       const table = remote.tableName()
@@ -124,7 +126,7 @@ export default {
         (await db.sync.rejected()).map(({ key }) => key.id),
         [900],
       )
-      // The session of others may still know the helpers of this table.
+      // The session of an earlier scenario may still know the helpers of this table.
       if (helped) await remote.sql(`delete from tidelock.tables where tbl = '${table}'`)
     }
   },

@@ -1,11 +1,11 @@
-// A large table is read in spans of its key, side by side: each page once.
+// A large table is read in spans of its key, in parallel: each page once.
 import assert from 'node:assert/strict'
 import { withSchema } from '../run/remote.mjs'
 
 export default {
   'six spans at once, each page once, and then at most two requests': async ({ memory, remote }) => {
     for (const { keys, newest, count, sum, requests } of [
-      // The newest row, the ends of five spans, twelve pages, the empty one, and what is newer: nothing.
+      // The newest row, the ends of five spans, twelve pages, the empty one, and the newer rows: none.
       { keys: 'n * 7', newest: 84_000, count: 12_000, sum: 504_042_000, requests: 1 + 5 + 12 + 1 + 1 },
       { keys: 'nullif(n, n / 100 * 100)', newest: 77, count: 11_880, sum: 71_280_000, requests: 1 + 5 + 12 + 1 + 1 },
     ]) {
@@ -21,7 +21,7 @@ export default {
       await remote.resetRequests()
       let last
       const [report] = (await db.sync.pull({ onProgress: ({ rows, total }) => (last = [rows, total]) })).tables
-      // Also where the ends of the spans come late: the first one doesn't read beyond its own.
+      // Also when the ends of the spans arrive late: the first span doesn't read beyond its own end.
       assert.deepEqual([report.inserted, report.unchanged, report.pages], [count, 0, 12])
       assert.deepEqual(last, [count, count])
       assert.deepEqual(await db.get(`SELECT count(*) AS count, sum(id) AS sum FROM ${table}`), { count, sum })

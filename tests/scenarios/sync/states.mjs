@@ -1,8 +1,8 @@
-// What keeps a change from leaving, and what leads out of it: docs/sync.md has the list.
+// The states that hold a change back, and how it leaves them: docs/sync.md has the list.
 import assert from 'node:assert/strict'
 import { withSchema } from '../run/remote.mjs'
 
-/** A table of two columns with two rows, open to everybody, there and here → `{ table, db }`. */
+/** Makes a table of two columns with two rows, open to every role, on both sides → `{ table, db }`. */
 async function synced(
   { memory, remote },
   { columns = 'id int primary key, a text', here = 'a TEXT', ...options } = {},
@@ -21,7 +21,7 @@ async function synced(
 const reasons = async (list) => (await list).map(({ key, reason }) => [Object.values(key)[0], reason])
 
 export default {
-  'a row that the remote fails at waits for itself, and the others go on': async (t) => {
+  'a row that makes the remote fail waits alone, and other rows are sent': async (t) => {
     const { table, db } = await synced(t)
     await t.remote.sql(`create or replace function fail_${table}() returns trigger language plpgsql as
         $$ begin if new.a = 'bad' then raise exception 'no' using errcode = 'XX000'; end if; return new; end $$;
@@ -36,7 +36,7 @@ export default {
       { id: '2', a: 'two' },
       { id: '4', a: 'good' },
     ])
-    // Its time hasn't come: nothing is asked for its sake.
+    // The retry isn't due yet, so no request is sent for it.
     await t.remote.resetRequests()
     await db.sync.push()
     assert.deepEqual(await t.remote.requests({ table }), [])
@@ -48,7 +48,7 @@ export default {
     assert.equal((await t.remote.sql(`select from ${table}`)).length, 4)
   },
 
-  'a refusal of the project keeps every change, and says so': async (t) => {
+  'a refusal of the whole project keeps every change, and is reported': async (t) => {
     const { table, db } = await synced(t)
     await db.run(`UPDATE ${table} SET a = 'changed'`)
     for (const [status, body] of [
@@ -80,7 +80,7 @@ export default {
     assert.equal((await remote.sql(`select from ${table}`)).length, 2)
   },
 
-  'a row that leaves the filter goes, and a cursor in the future hides no other row': async (t) => {
+  'a row that leaves the filter is deleted, and a cursor in the future hides no other row': async (t) => {
     const { table, db } = await synced(t, {
       columns: 'id int primary key, a text, at timestamptz not null default clock_timestamp()',
       here: 'a TEXT, at TEXT',
@@ -106,7 +106,7 @@ export default {
     assert.deepEqual([code, /NOCASE/.test(hint)], ['sync_schema_mismatch', true])
   },
 
-  'a conflict function that gives no answer fails the call, and loses nothing': async (t) => {
+  'a conflict function that never settles fails the call, and loses nothing': async (t) => {
     const { table, db } = await synced(t, {
       table: { conflict: () => new Promise(() => {}) },
       remote: { timeoutMs: 500 },

@@ -1,14 +1,14 @@
-// What goes wrong between PostgREST and its clients elsewhere: each trap, set on purpose. docs/internals/sync-traps.md has the list.
+// Known problems between PostgREST and its clients, each one provoked. docs/internals/sync-traps.md has the list.
 import assert from 'node:assert/strict'
 import { alice, total, withSchema } from '../run/remote.mjs'
 
 const stamped = 'updated_at timestamptz not null default clock_timestamp()'
 
-/** A database with this schema, which syncs these tables. */
+/** Opens a database with this schema, which syncs these tables. */
 const synced = ({ open, remote }, schema, tables, more) =>
   open({ ...withSchema(schema), remote: remote.options(tables, more) })
 
-/** Rows of the database as arrays, and of the remote as PostgreSQL's texts: `1|a|null`. */
+/** Returns rows of the database as arrays, and of the remote as PostgreSQL's texts: `1|a|null`. */
 const here = (db, sql) => db.query(sql, [], { rowMode: 'array' })
 const there = async (remote, sql) => (await remote.sql(sql)).map((row) => Object.values(row).map(String).join('|'))
 
@@ -59,7 +59,7 @@ export default {
     assert.deepEqual(await there(remote, `select * from ${table}_high order by id`), ['500|mine', '700|new'])
   },
 
-  'a key that the server makes itself is refused with a hint, a serial one is sent as it is': async (t) => {
+  'a generated key is refused with a hint, a serial one is sent': async (t) => {
     const { remote } = t
     const [always, serial] = [remote.tableName(), remote.tableName()]
     await remote.table(always, 'id int generated always as identity primary key, a text')
@@ -122,7 +122,7 @@ export default {
     assert.deepEqual(await there(remote, `select id from ${table} order by id`), ['1', '10', '20'])
   },
 
-  'columns that one side has and the other lacks are left alone, and filled when both have them': async (t) => {
+  'columns of one side only are left alone, and filled when both sides have them': async (t) => {
     const { remote } = t
     const table = remote.tableName()
     await remote.table(
@@ -141,7 +141,7 @@ export default {
     )
     const report = await db.sync.push()
     assert.deepEqual([total(report, 'inserted'), total(report, 'updated')], [1, 1])
-    // What the remote has no column for waits, and says so.
+    // A change without a column on the remote waits, with the reason.
     const waiting = (await db.sync.pending()).map(({ key, columns, reason }) => [key.id, columns, reason])
     assert.deepEqual(waiting, [
       [1, ['only_here'], 'remote_column_missing'],
@@ -156,11 +156,11 @@ export default {
     ])
     await db.exec(`ALTER TABLE ${table} ADD COLUMN only_there TEXT DEFAULT 'not yet'`)
     await db.sync.pull()
-    // A column that is new here is read from the beginning.
+    // The values of a new local column are read from the beginning.
     assert.deepEqual(await here(db, `SELECT DISTINCT only_there FROM ${table}`), [['there']])
   },
 
-  'a named column that is missing there is told, and one that is demanded there refuses the row': async (t) => {
+  'a named column that the remote lacks is reported, and a required one that is missing rejects the row': async (t) => {
     const { remote, failure } = t
     const table = remote.tableName()
     await remote.table(table, 'id int primary key, name text, n int', "(1, 'a', 1), (2, 'b', 2)")
@@ -238,7 +238,7 @@ export default {
       ])
     },
 
-  'an update of a row that is gone, or hidden, waits for a person and says what it may be': async (t) => {
+  'an update of a deleted or hidden row waits for the user, with the possible reasons': async (t) => {
     const { remote } = t
     const table = remote.tableName()
     await remote.table(
@@ -307,7 +307,7 @@ export default {
     assert.deepEqual(await ids(compare), [1, 3])
   },
 
-  'nothing of the clock here is sent: cursors are the server’s, and its text stays to the last digit': async (t) => {
+  'no local time is sent: cursors are the server’s, and keep every digit': async (t) => {
     const { remote } = t
     const table = remote.tableName()
     await remote.table(
@@ -336,7 +336,7 @@ export default {
     assert.equal(written[1].fresh, 't', 'deleted at the server’s time')
   },
 
-  'pushes and pulls keep to the schema that is named, and to the filter of the table': async (t) => {
+  'pushes and pulls use the named schema and the filter of the table': async (t) => {
     const { remote } = t
     const table = remote.tableName()
     await remote.sql(

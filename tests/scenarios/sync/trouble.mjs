@@ -1,14 +1,14 @@
-// Deletions, the guard against an empty remote, and everything that can go wrong on the way.
+// Deletions, the guard against an empty remote, and failures of network and server.
 import assert from 'node:assert/strict'
 import { alice, total, withSchema } from '../run/remote.mjs'
 
 const plain = (table) => `CREATE TABLE ${table} (id INTEGER PRIMARY KEY, a TEXT)`
 
-/** A database with this schema, which syncs these tables. */
+/** Opens a database with this schema, which syncs these tables. */
 const synced = ({ open, remote }, schema, tables, more) =>
   open({ ...withSchema(schema), remote: remote.options(tables, more) })
 
-/** A remote table with the rows 1 to `rows` → its name. */
+/** Makes a remote table with the rows 1 to `rows` → its name. */
 async function numbered({ remote }, rows, a = "'a'") {
   const table = remote.tableName()
   await remote.table(table, 'id int primary key, a text, updated_at timestamptz default now()')
@@ -77,7 +77,7 @@ export default {
     }
   },
 
-  'trouble that passes is waited for, and no row is lost to it': async (t) => {
+  'temporary errors are retried, and no row is lost': async (t) => {
     const troubles = {
       '429 with Retry-After': {
         status: 429,
@@ -103,11 +103,11 @@ export default {
       )
       assert.equal(await trouble.met(), fault.times ?? 1, label)
     }
-    // All at once: most of the time is waiting between retries.
+    // All at once, because most of the time is waiting between retries.
     await Promise.all(Object.entries(troubles).map(meet))
   },
 
-  'trouble that stays becomes a typed error after the retries, and what was there stays': async (t) => {
+  'permanent errors become typed errors after the retries, and the local data stays': async (t) => {
     const html = { body: '<html>Sign in to the Wi-Fi</html>', headers: { 'content-type': 'text/html' } }
     const twice = { retryable: true, requests: 2 }
     const troubles = {
@@ -136,7 +136,7 @@ export default {
       await db.run(`INSERT INTO ${table} VALUES (5, 'here')`)
       const { code, retryable } = await t.failure(db.sync.pull())
       const sent = (await t.remote.requests({ table })).length
-      // Browsers repeat a request by themselves whose connection was dropped.
+      // Browsers themselves repeat a request whose connection was dropped.
       const requests = fault.drop ? Math.min(sent, 2) : sent
       assert.deepEqual({ code, retryable, requests }, expected, label)
       assert.deepEqual(await db.query(`SELECT * FROM ${table}`), [{ id: 5, a: 'here' }])
@@ -146,7 +146,7 @@ export default {
     await Promise.all(Object.entries(troubles).map(meet))
   },
 
-  'a redirect is not followed: nothing is stored, and what it swallowed is not pushed': async (t) => {
+  'a redirect is not followed: nothing is stored, and redirected changes stay pending': async (t) => {
     const [table, elsewhere] = [await numbered(t, 1), await numbered(t, 1)]
     const db = await synced(t, plain(table), [table])
     await db.run(`INSERT INTO ${table} VALUES (5, 'here')`)
@@ -156,7 +156,7 @@ export default {
       for (const call of ['push', 'pull']) {
         const { code, message, hint } = await t.failure(db.sync[call]())
         assert.equal(code, 'sync_protocol')
-        // A page can't see where a redirect leads.
+        // A page can't see the target of a redirect.
         assert.match(
           message,
           t.host === 'node' ? new RegExp(`redirects to ${location}$`) : /redirects to another address/,
@@ -172,7 +172,7 @@ export default {
     assert.equal(await count(db, table), 2)
   },
 
-  'pages over maxResponseBytes come smaller; a row over it is an error with the limit': async (t) => {
+  'pages over maxResponseBytes are requested with fewer rows; a row over it is an error with the limit': async (t) => {
     for (const more of [{}, { fetch: (url, init) => fetch(url, init) }]) {
       const table = await numbered(t, 25, "repeat('x', 300)")
       const db = await synced(t, plain(table), [table], { maxResponseBytes: 2000, ...more })
@@ -187,7 +187,7 @@ export default {
     }
   },
 
-  'a wrong key, an unknown table and an unknown column say which': async (t) => {
+  'a wrong key, an unknown table and an unknown column are named': async (t) => {
     const table = await numbered(t, 1)
     for (const [tables, more, code, named] of [
       [[table], { key: 'sb_publishable_wrong' }, 'sync_unauthorized', table],
@@ -204,7 +204,7 @@ export default {
     }
   },
 
-  'the key goes where it belongs': async (t) => {
+  'the key is sent in the right headers': async (t) => {
     const table = await numbered(t, 1)
     const { anonKey, publishableKey } = t.remote
     const token = await t.remote.jwt(alice)

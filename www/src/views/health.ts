@@ -1,4 +1,4 @@
-// The health report, for people and as it is.
+// The health report, formatted and as JSON.
 import type { App, View } from '../app.ts'
 import { action, fill, h, toastError } from '../dom.ts'
 import { ago, bytes, count, millis } from '../format.ts'

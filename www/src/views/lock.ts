@@ -1,4 +1,4 @@
-// Who holds the database, what a second tab gets, and where SQLite runs.
+// The holder of the lock, the options for a second tab, and the thread in which SQLite runs.
 import type { App, View } from '../app.ts'
 import { SETTINGS } from '../database.ts'
 import { fill, h, toastError } from '../dom.ts'
@@ -52,7 +52,7 @@ export function lockView({ db }: App): View {
   return { element, leave: () => db.removeEventListener('role', update) }
 }
 
-/** One setting of the address, as links to the page with each value. */
+/** Shows a setting of the page's URL, as links to the page with each value. */
 function choice(name: string, parameter: keyof typeof SETTINGS, values: Record<string, string>): HTMLElement {
   const links = Object.entries(values).map(([value, label]) => {
     const there = new URLSearchParams({ ...SETTINGS, [parameter]: value })

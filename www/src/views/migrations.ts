@@ -1,4 +1,4 @@
-// The schema's history.
+// The migrations of the schema.
 import type { MigrationStatus } from 'tidelock'
 import type { App, View } from '../app.ts'
 import { action, fill, h, toast, toastError } from '../dom.ts'

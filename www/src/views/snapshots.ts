@@ -1,4 +1,4 @@
-// Points in time to come back to.
+// The snapshots, which can be restored.
 import type { SnapshotInfo } from 'tidelock'
 import type { App, View } from '../app.ts'
 import { action, describe, fill, h, toast, toastError } from '../dom.ts'
@@ -25,7 +25,7 @@ export function snapshotsView(app: App): View {
     )
   }
 
-  // A card stays the same while its snapshot does, with what was found out on it.
+  // A snapshot keeps its card, and with it the result of a verification.
   const cards = new Map<string, HTMLElement>()
   function cardOf(snapshot: SnapshotInfo): HTMLElement {
     const made = cards.get(snapshot.id) ?? card(snapshot)

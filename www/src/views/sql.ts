@@ -1,4 +1,4 @@
-// A box for SQL: what came out, how long it took, or what is wrong and where.
+// A box for SQL: shows rows and duration, or the error with its place.
 import type { App, View } from '../app.ts'
 import { action, describe, fill, h } from '../dom.ts'
 import { millis, plural } from '../format.ts'
@@ -115,7 +115,7 @@ export function sqlView({ db }: App): View {
   return { element }
 }
 
-/** The error, with the place in the statement that it points to. */
+/** Shows an error, with its position in the statement. */
 function problem(error: unknown, sql: string): HTMLElement {
   const { code, message, hint, details } = describe(error)
   const offset = typeof details.offset === 'number' && details.offset >= 0 ? details.offset : undefined

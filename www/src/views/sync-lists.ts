@@ -1,4 +1,4 @@
-// The lists below the sync: what waits to be sent, what a person has to decide, and the conflicts that were decided.
+// The lists below the sync: pending changes, conflicts that the user must decide, and decided conflicts.
 import type { ConflictEntry, OutboxEntry } from 'tidelock'
 import type { App } from '../app.ts'
 import { RULES } from '../database.ts'
@@ -8,7 +8,7 @@ import { grid } from '../grid.ts'
 
 const SHOWN = 200
 
-/** The lists → `urgent`, what a person has to decide, `others`, and `show()`, which reads them all anew. */
+/** Makes the lists → `urgent`, the conflicts to decide; `others`; and `show()`, which reads them all again. */
 export function syncLists({ db }: App): { urgent: HTMLElement[]; others: HTMLElement[]; show(): Promise<void> } {
   const pendingTitle = h('h2', {}, 'Local edits not sent yet')
   const pendingArea = h('section', { class: 'card flush' })
@@ -111,7 +111,7 @@ export function syncLists({ db }: App): { urgent: HTMLElement[]; others: HTMLEle
 
 const keyText = ({ key }: { key: Readonly<Record<string, unknown>> }) => Object.values(key).join(', ')
 
-/** The values that differ, the remote's cursor apart. A row that only one side deleted is decided by a function, or by a person. */
+/** Lists the values that differ, except the remote's cursor. A row deleted on one side is decided by a function, or by the user. */
 function differences({ table, base, local, remote, result }: ConflictEntry) {
   const rule = RULES.get(table) ?? ''
   if (!local || !remote) {

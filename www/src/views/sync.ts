@@ -1,4 +1,4 @@
-// In step with the remote: what was sent and pulled, what waits, and what was decided where both sides changed a row.
+// The state of the sync: what was pushed and pulled, what is pending, and the conflicts.
 import type { PullReport, PushReport } from 'tidelock'
 import type { App, View } from '../app.ts'
 import { SYNCED } from '../database.ts'
@@ -27,7 +27,7 @@ export function syncView(app: App): View {
     'Stop',
   )
 
-  /** Runs a sync of either kind, then shows what it did, or what is there although it failed. */
+  /** Runs a pull or a push, then shows its report, or the current state when it failed. */
   async function during(work: (signal: AbortSignal) => Promise<PullReport>): Promise<void> {
     cancel = new AbortController()
     stop.hidden = false
@@ -107,7 +107,7 @@ export function syncView(app: App): View {
 
   async function showStatus(): Promise<void> {
     const status = await db.sync.status()
-    // Until a sync has ended, the meters show how far it is.
+    // While a sync is running, the meters show its progress.
     if (cancel) return
     for (const entry of status)
       meters
@@ -118,7 +118,7 @@ export function syncView(app: App): View {
   showReport()
   const show = () => Promise.all([lists.show(), showStatus()])
   show().catch(toastError)
-  // Another tab may edit, send and pull as well.
+  // Other tabs may edit, push and pull as well.
   const update = soon(() => (db.closed ? undefined : show().catch(console.error)))
   db.addEventListener('change', update)
   const element = h(
@@ -148,7 +148,7 @@ export function syncView(app: App): View {
   }
 }
 
-/** The tables of which something was sent. */
+/** Returns the tables of which rows were pushed. */
 function pushReport({ tables, ms }: PushReport): HTMLElement[] {
   const sent = tables.filter(({ table: _, ...counts }) => Object.values(counts).some((value) => value > 0))
   const columns = ['table', 'inserted', 'updated', 'deleted', 'conflicts', 'rejected']
@@ -161,7 +161,7 @@ function pushReport({ tables, ms }: PushReport): HTMLElement[] {
 
 const WAITING = 'waiting…'
 
-/** The progress of one table. */
+/** Shows the progress of one table. */
 function meter(table: string) {
   const bar = h('progress', { max: 1, value: 0, 'aria-label': table })
   const label = h('span', { class: 'note' })

@@ -1,4 +1,4 @@
-// One table: its rows, page by page, following every change; a double click edits a cell.
+// The rows of one table, page by page, updated with every change; a double click edits a cell.
 import type { App, View } from '../app.ts'
 import { SYNCED } from '../database.ts'
 import { action, fill, h, toast, toastError } from '../dom.ts'
@@ -73,7 +73,7 @@ export function tableView({ db }: App, table: string): View {
       edited = new Map(pending.map((entry) => [Object.values(entry.key).join('\u0000'), `${entry.op}: not sent yet`]))
     }
     const keys = columns.filter((column) => column.pk > 0).sort((a, b) => a.pk - b.pk)
-    // A cell being edited isn't to vanish under one's hands.
+    // A cell that is being edited must not be replaced.
     if (rowsArea.querySelector('td input')) return
     fill(
       rowsArea,
@@ -168,7 +168,7 @@ export function tableView({ db }: App, table: string): View {
   }
 }
 
-/** What an empty table of the remote's shows. */
+/** The text for an empty table of the remote. */
 function invitation(): HTMLElement {
   return h(
     'div',
@@ -183,7 +183,7 @@ function queryIt(table: string): void {
   location.hash = '#sql'
 }
 
-/** The text of a cell as a value of its column. */
+/** Converts the text of a cell into a value of its column. */
 function parse(text: string, column: Column, before: unknown): string | number | bigint | null {
   if (text === '' && !column.notnull && before !== '') return null
   if (/INT|BOOL/i.test(column.type) && /^-?\d+$/.test(text)) return BigInt(text)

@@ -1,15 +1,13 @@
 import type { Command } from '../command.js'
 import type { Output } from '../output.js'
 import { endpoint, names, remoteOptions } from '../settings.js'
-import { doctor as probe } from '../tidelock.js'
-
-type DoctorReport = Awaited<ReturnType<typeof probe>>
+import { type DoctorReport, doctor as probe } from '../tidelock.js'
 
 export const doctor: Command = {
   name: 'doctor',
   about:
-    'Looks whether everything is there that tidelock needs; with --tables also at the remote. Exit code 1 when something is missing.',
-  options: { ...remoteOptions, tables: { value: 'A,B', about: 'tables of the remote to look at' } },
+    'Checks the environment for the features that tidelock needs; with --tables also the remote. Exit code 1 when a check fails.',
+  options: { ...remoteOptions, tables: { value: 'A,B', about: 'tables of the remote to check' } },
   examples: ['npx tidelock doctor', 'npx tidelock doctor --env .env --tables orders'],
   run: (given): Promise<DoctorReport> => {
     const tables = names(given.value('tables'))

@@ -3,7 +3,7 @@ import type { Output } from '../output.js'
 import { columnsOf, quoted, tableNames } from '../schema-facts.js'
 import { stored, withDatabase } from '../stored.js'
 
-/** What is in a database. */
+/** The contents of a database. */
 interface Inspected {
   readonly bytes: number
   readonly tables: readonly { readonly name: string; readonly rows: number; readonly columns: readonly string[] }[]
@@ -16,7 +16,7 @@ interface Inspected {
 
 export const inspect: Command = {
   name: 'inspect',
-  about: 'Shows what is in a database: tables with their rows and columns, indexes, triggers, views.',
+  about: 'Shows the contents of a database: tables with their rows and columns, indexes, triggers, views.',
   operands: ['FILE|FOLDER'],
   options: {},
   examples: ['npx tidelock inspect app.sqlite', 'npx tidelock inspect ./shop.tidelock --json'],
@@ -72,7 +72,7 @@ export const inspect: Command = {
     }
     if (sync.pending + sync.rejected > 0) {
       output.line()
-      output.line(`changes that wait to be pushed: ${sync.pending}, refused: ${sync.rejected}`)
+      output.line(`unpushed changes: ${sync.pending}, rejected: ${sync.rejected}`)
     }
   },
 }

@@ -5,19 +5,19 @@ import { readText } from '../read.js'
 import { writeWhole } from '../stored.js'
 import { type Migration, migrationsFrom } from '../tidelock.js'
 
-/** The option that names the folder of the migrations. */
+/** The option for the folder of the migrations. */
 export const folderOption: Readonly<Record<string, OptionSpec>> = {
   dir: { value: 'DIR', about: "the folder of the migrations; 'migrations' by default" },
 }
 
-/** The migrations of the folder that the options name, whichever of the known tools wrote it. */
+/** Reads the migrations of the folder in the options, in the format of any supported tool. */
 export function readMigrations(given: Invocation): Migration[] {
   const folder = given.value('dir') ?? 'migrations'
-  if (!existsSync(folder)) throw misuse(`There is no folder ${folder}`, 'Name the one of the migrations with --dir')
+  if (!existsSync(folder)) throw misuse(`There is no folder ${folder}`, 'Pass the folder of the migrations with --dir')
   return migrationsFrom(Object.fromEntries(sqlFiles(folder).map((file) => [file, readText(file)])))
 }
 
-/** Links to folders aren't followed: they may lead in a circle. */
+/** Lists the SQL files below a folder. Doesn't follow links to folders, which may form a cycle. */
 function sqlFiles(folder: string): string[] {
   return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
     const file = path.join(folder, entry.name)
@@ -26,7 +26,7 @@ function sqlFiles(folder: string): string[] {
   })
 }
 
-/** Writes a new migration, its way back in a file of its own; the files. Never over one that is there. */
+/** Writes the up and the down file of a new migration, and returns their paths. Never overwrites a migration. */
 export function writeMigration(given: Invocation, name: string, up: string, down: string): string[] {
   const folder = given.value('dir') ?? 'migrations'
   const plain = name
@@ -34,7 +34,8 @@ export function writeMigration(given: Invocation, name: string, up: string, down
     .toLowerCase()
     .replace(/[^a-z0-9]+/g, '_')
     .replace(/^_+|_+$/g, '')
-  if (plain === '') throw misuse(`'${name}' is no name for a migration`, 'Letters and digits are')
+  if (plain === '')
+    throw misuse(`'${name}' has no letters or digits for the name of a migration`, 'Use letters and digits')
   mkdirSync(folder, { recursive: true })
   const base = path.join(folder, `${newVersion(folder)}_${plain}`)
   const files = [
@@ -45,7 +46,7 @@ export function writeMigration(given: Invocation, name: string, up: string, down
   return files.map(([file]) => file)
 }
 
-/** The version of a new migration: now, to the second, in digits; later where the folder has that one already. */
+/** Returns the version of a new migration: the current time in seconds, as digits, or a later one when the folder has it already. */
 export function newVersion(folder: string): string {
   const taken = readdirSync(folder)
   for (let time = Date.now(); ; time += 1000) {

@@ -12,20 +12,20 @@ const onDatabase: Readonly<Record<string, OptionSpec>> = {
 }
 
 const limits: Readonly<Record<string, OptionSpec>> = {
-  to: { value: 'VERSION', about: 'as far as this version' },
-  steps: { value: 'N', about: 'so many' },
-  'dry-run': { about: 'only say what would be done' },
+  to: { value: 'VERSION', about: 'the last version' },
+  steps: { value: 'N', about: 'the number of migrations' },
+  'dry-run': { about: 'only show what would be done' },
 }
 
 const migrateNew: Command = {
   name: 'migrate new',
-  about: 'Makes the two files of a new migration.',
+  about: 'Creates the two files of a new migration.',
   operands: ['NAME'],
   options: folderOption,
   examples: ['npx tidelock migrate new "add orders"'],
   async run(given): Promise<{ files: string[] }> {
     const name = given.positionals[0] as string
-    return { files: writeMigration(given, name, `-- ${name}\n`, `-- The way back of: ${name}\n`) }
+    return { files: writeMigration(given, name, `-- ${name}\n`, `-- Reverts: ${name}\n`) }
   },
   print({ files }: { files: string[] }, output: Output) {
     for (const file of files) output.line(file)
@@ -34,7 +34,7 @@ const migrateNew: Command = {
 
 const status: Command = {
   name: 'migrate status',
-  about: 'Shows which migrations a database has.',
+  about: 'Shows the state of each migration in a database.',
   options: onDatabase,
   examples: ['npx tidelock migrate status --db app.sqlite'],
   run: (given) => withHistory(given, false, (db) => db.migrations.status()),
@@ -48,7 +48,7 @@ const status: Command = {
 const run: Command = {
   name: 'migrate run',
   about: 'Applies pending migrations.',
-  options: { ...onDatabase, ...limits, all: { about: 'all of them or none' } },
+  options: { ...onDatabase, ...limits, all: { about: 'all in one transaction' } },
   examples: ['npx tidelock migrate run --db app.sqlite', 'npx tidelock migrate run --db app.sqlite --dry-run'],
   run: (given) =>
     withHistory(given, true, (db) =>
@@ -59,7 +59,7 @@ const run: Command = {
 
 const revert: Command = {
   name: 'migrate revert',
-  about: 'Undoes the newest migration, or several.',
+  about: 'Reverts the newest migration, or several.',
   options: { ...onDatabase, ...limits },
   examples: ['npx tidelock migrate revert --db app.sqlite', 'npx tidelock migrate revert --db app.sqlite --to 0003'],
   run: (given) => withHistory(given, true, (db) => db.migrations.revert(limitsOf(given))),
@@ -68,7 +68,7 @@ const revert: Command = {
 
 const lint: Command = {
   name: 'migrate lint',
-  about: 'Looks for what goes wrong later: destructive steps, no way back, pragmas without effect.',
+  about: 'Finds likely mistakes in migrations: destructive steps, a missing down, pragmas without effect.',
   options: folderOption,
   examples: ['npx tidelock migrate lint'],
   run: (given) => inScratch(readMigrations(given), (db) => db.migrations.lint()),
@@ -82,12 +82,12 @@ type GeneratedFiles = GeneratedMigration & { readonly files: readonly string[] }
 
 const generate: Command = {
   name: 'migrate generate',
-  about: 'Writes the migration from what the migrations give to another schema.',
+  about: 'Writes a migration from the schema of the migrations to another schema.',
   operands: ['NAME'],
   options: {
     ...folderOption,
     schema: { value: 'FILE', about: 'SQL that creates the wanted schema' },
-    rename: { value: 'OLD=NEW', multiple: true, about: 'a table or column (table.column) that has another name now' },
+    rename: { value: 'OLD=NEW', multiple: true, about: 'a renamed table or column (table.column)' },
   },
   examples: [
     'npx tidelock migrate generate "split names" --schema schema.sql',
@@ -105,15 +105,15 @@ const generate: Command = {
   },
   print({ files, destructive }: GeneratedFiles, output: Output) {
     for (const file of files) output.line(file)
-    for (const loss of destructive) output.warn(`It destroys: ${loss}`)
+    for (const loss of destructive) output.warn(`Destructive: ${loss}`)
     if (files.length === 0) output.line('The schemas are the same.')
   },
 }
 
-/** The commands that work with migrations. */
+/** The commands for migrations. */
 export const migrate: readonly Command[] = [migrateNew, status, lint, generate, run, revert]
 
-/** The database with the history of the folder, which isn't applied by opening. */
+/** Opens the database with the migrations of the folder; opening applies none of them. */
 function withHistory<T>(given: Invocation, write: boolean, work: Parameters<typeof withDatabase<T>>[3]): Promise<T> {
   const migrations = readMigrations(given)
   return withDatabase(

@@ -6,10 +6,10 @@ import type { Output } from '../output.js'
 import { readText } from '../read.js'
 import { tableNames } from '../schema-facts.js'
 import { byTable, type Endpoint, endpoint, names, remoteOptions } from '../settings.js'
-import { bytesIfThere, inScriptScratch, longestRunMs, nameOf, writeWhole } from '../stored.js'
+import { bytesIfExists, inScriptScratch, nameOf, schemaTimeoutMs, writeWhole } from '../stored.js'
 import { open, type PullReport, schemaFromRemote, type TableSync } from '../tidelock.js'
 
-/** What a pull into a file did. */
+/** The result of a pull into a file. */
 interface Pulled {
   readonly file: string
   readonly bytes: number
@@ -18,15 +18,15 @@ interface Pulled {
 
 export const pull: Command = {
   name: 'pull',
-  about: "Brings a remote's tables into a .sqlite file, which SQLite opens and `seed` takes. Goes on where it was cut.",
+  about: "Reads a remote's tables into a .sqlite file for SQLite and the option `seed`. An interrupted pull resumes.",
   options: {
     ...remoteOptions,
     tables: { value: 'A,B', about: 'the tables to pull' },
     all: { about: 'all tables that the remote shows' },
-    out: { value: 'FILE', about: "the file; 'app.sqlite' by default. One that is there is brought up to date" },
-    replace: { about: "make the tables exactly the remote's; without it what is only in the file stays" },
-    schema: { value: 'FILE', about: 'SQL that creates the tables, where the remote does not tell' },
-    pk: { value: 'T=A,B', multiple: true, about: "a table's key; its columns' types are guessed then" },
+    out: { value: 'FILE', about: "the file; 'app.sqlite' by default. An existing file is updated" },
+    replace: { about: "make the tables exactly the remote's; without it rows that only the file has stay" },
+    schema: { value: 'FILE', about: 'SQL that creates the tables, where the remote does not show its schema' },
+    pk: { value: 'T=A,B', multiple: true, about: "a table's primary key; the types of its columns are guessed" },
     cursor: {
       value: 'T=COLUMN',
       multiple: true,
@@ -35,10 +35,10 @@ export const pull: Command = {
     deleted: {
       value: 'T=COLUMN',
       multiple: true,
-      about: "a column that marks deleted rows, or 'compare' to find those that are gone",
+      about: "a column that marks deleted rows, or 'compare' to find deletions by comparing keys",
     },
-    full: { about: 'read everything again, not only what changed' },
-    'allow-empty': { about: 'let rows go although most or all of a table would' },
+    full: { about: 'read all rows again, not only changed ones' },
+    'allow-empty': { about: 'allow the deletion of most or all rows of a table' },
   },
   examples: [
     'SUPABASE_URL=https://abc.supabase.co SUPABASE_SECRET_KEY=... npx tidelock pull --all --out app.sqlite',
@@ -76,7 +76,7 @@ export const pull: Command = {
       return { file, bytes: bytes.length, report }
     } catch (error) {
       progress.end()
-      given.output.note('What was read so far is kept: the same command goes on from there.')
+      given.output.note('The rows read so far are kept: run the same command again to resume.')
       throw error
     } finally {
       await db.close()
@@ -85,23 +85,25 @@ export const pull: Command = {
 
   print({ file, bytes, report }: Pulled, output: Output) {
     for (const { table, inserted, updated, deleted, unchanged, rejected } of report.tables) {
-      const refused = rejected > 0 ? `, ${rejected} refused` : ''
-      output.line(`${table}: ${inserted} new, ${updated} changed, ${deleted} gone, ${unchanged} as they were${refused}`)
+      const refused = rejected > 0 ? `, ${rejected} rejected` : ''
+      output.line(
+        `${table}: ${inserted} inserted, ${updated} updated, ${deleted} deleted, ${unchanged} unchanged${refused}`,
+      )
     }
     output.line(`${file}: ${bytes.toLocaleString('en-US')} bytes, ${(report.ms / 1000).toFixed(1)} s`)
   },
 }
 
-/** The file of the work folder that tells from what the pull began. */
+/** The file in the work folder with the state of the target file at the start of the pull. */
 const begunFrom = 'begun-from'
 
-/** Where a pull works until it is complete: beside the file, so that a pull that was cut can go on. */
+/** Returns the work folder of a pull, beside the file, so that an interrupted pull can resume. */
 function workFolder(file: string): string {
   const work = `${file}.pulling`
   const begun = path.join(work, begunFrom)
   const found = lstatSync(work, { throwIfNoEntry: false })
   if (found !== undefined) {
-    // Nobody else has prepared it, and nobody wrote the file since: what was begun from another one is of no use.
+    // Resume only in a folder of this user, and only when the file didn't change since the pull began.
     const isOurs = found.isDirectory() && (process.getuid === undefined || found.uid === process.getuid())
     if (isOurs && existsSync(begun) && readText(begun) === fileState(file)) return work
     rmSync(work, { recursive: true, force: true })
@@ -118,7 +120,7 @@ function fileState(file: string): string {
 
 async function openWork(work: string, file: string, given: Invocation, remote?: Parameters<typeof open>[0]['remote']) {
   const begun = path.join(work, begunFrom)
-  const seed = existsSync(begun) ? undefined : bytesIfThere(file)
+  const seed = existsSync(begun) ? undefined : bytesIfExists(file)
   const db = await open({
     name: nameOf(file),
     storage: 'file',
@@ -132,21 +134,22 @@ async function openWork(work: string, file: string, given: Invocation, remote?: 
   return db
 }
 
-/** Makes the tables that aren't there yet; which ones are to be pulled. */
+/** Creates missing tables. Returns the names of the tables to pull. */
 async function makeTables(work: string, file: string, remote: Endpoint, given: Invocation): Promise<readonly string[]> {
   const named = names(given.value('tables'))
   const all = given.flag('all')
-  if (all === named.length > 0) throw misuse('What to pull is not clear', 'Give either --tables a,b or --all')
+  if (all === named.length > 0)
+    throw misuse('The tables to pull are missing or ambiguous', 'Pass either --tables a,b or --all')
   const db = await openWork(work, file, given)
   try {
     const there = await tableNames(db)
-    // Only the remote knows which tables a file lacks that was pulled, or begun, before.
+    // For a file that was pulled before, only the remote knows which tables it lacks.
     const asks = all && there.length > 0 && given.value('schema') === undefined
     const wanted = asks ? await remoteTables(remote) : named
     const missing = wanted.filter((table) => !there.includes(table))
     if (wanted.length > 0 && missing.length === 0) return wanted
     const script = await schemaFor(wanted.length > 0 ? missing : undefined, there, remote, given)
-    await db.exec(script, { timeoutMs: longestRunMs })
+    await db.exec(script, { timeoutMs: schemaTimeoutMs })
     const now = await tableNames(db)
     const absent = wanted.filter((table) => !now.includes(table))
     if (absent.length > 0) throw misuse(`The schema has no table ${absent.join(', ')}`)
@@ -156,13 +159,13 @@ async function makeTables(work: string, file: string, remote: Endpoint, given: I
   }
 }
 
-/** The tables that the remote shows and that have a primary key. */
+/** Returns the names of the tables that the remote shows and that have a primary key. */
 async function remoteTables(remote: Endpoint): Promise<readonly string[]> {
   const { up } = await schemaFromRemote(remote)
   return inScriptScratch(up as string, (scratch) => tableNames(scratch))
 }
 
-/** SQL for the tables (undefined: all that the remote shows) that aren't there. */
+/** Returns SQL that creates missing tables; `tables` undefined means all that the remote shows. */
 async function schemaFor(
   tables: readonly string[] | undefined,
   there: readonly string[],
@@ -172,13 +175,13 @@ async function schemaFor(
   const file = given.value('schema')
   if (file !== undefined) {
     if (there.length > 0)
-      throw misuse(`--schema is for a new file: there are tables already`, 'Leave it out, or choose another --out')
+      throw misuse(`--schema needs a new file: this one has tables already`, 'Leave it out, or choose another --out')
     return readText(file)
   }
   const keys = byTable(given, 'pk')
   if (keys.size > 0) {
-    if (tables === undefined) throw misuse('--pk needs --tables', '--all asks the remote for its schema')
-    given.output.warn('The types of columns are guessed from some rows. A --schema FILE is exact')
+    if (tables === undefined) throw misuse('--pk needs --tables', '--all reads the schema of the remote')
+    given.output.warn('The types of columns are guessed from some rows; use --schema FILE for exact ones')
     return inferSchema(remote, tables, keys)
   }
   const migration = await schemaFromRemote({ ...remote, ...(tables === undefined ? {} : { tables }) })

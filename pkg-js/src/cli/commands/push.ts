@@ -4,7 +4,7 @@ import { endpoint, names, remoteOptions } from '../settings.js'
 import { stored, withDatabase } from '../stored.js'
 import type { OutboxEntry, PushReport } from '../tidelock.js'
 
-/** What a push did. */
+/** The result of a push. */
 interface Pushed {
   readonly queued: Readonly<Record<string, number>>
   readonly report: PushReport
@@ -14,14 +14,13 @@ interface Pushed {
 export const push: Command = {
   name: 'push',
   about:
-    'Sends local changes to the remote: those that wait in a database folder, and with --new the rows that the remote lacks.',
+    'Sends local changes to the remote: the pending changes of a database folder, and with --new the rows that the remote lacks.',
   operands: ['FILE|FOLDER'],
   options: {
     ...remoteOptions,
     tables: { value: 'A,B', about: 'the tables to push' },
     new: {
-      about:
-        "also rows that the remote doesn't have. A .sqlite file keeps no list of changes: this is all that it can send",
+      about: "also rows that the remote doesn't have. A .sqlite file has no list of changes, so it can send only these",
     },
   },
   examples: [
@@ -52,6 +51,6 @@ export const push: Command = {
     for (const { table, inserted, updated, deleted } of report.tables)
       output.line(`${table}: ${inserted} inserted, ${updated} updated, ${deleted} deleted`)
     for (const { table, key, reason } of rejected)
-      output.line(`refused: ${table} ${JSON.stringify(key)}: ${reason ?? ''}`)
+      output.line(`rejected: ${table} ${JSON.stringify(key)}: ${reason ?? ''}`)
   },
 }

@@ -12,7 +12,7 @@ export const schemaPull: Command = {
   about: "Writes the remote's tables as a migration for SQLite.",
   options: {
     ...remoteOptions,
-    tables: { value: 'A,B', about: 'only these; all that the remote shows by default' },
+    tables: { value: 'A,B', about: 'the tables; by default all that the remote shows' },
     dir: { value: 'DIR', about: "the folder of the migrations; 'migrations' by default" },
     name: { value: 'NAME', about: "the migration's name; 'remote' by default" },
     stdout: { about: 'print the SQL instead' },

@@ -10,7 +10,7 @@ const folder: Readonly<Record<string, OptionSpec>> = {
 const create: Command = {
   name: 'snapshot create',
   about: 'Takes a snapshot.',
-  options: { ...folder, label: { value: 'TEXT', about: 'keeps it until it is deleted' } },
+  options: { ...folder, label: { value: 'TEXT', about: 'a label, which keeps the snapshot until it is deleted' } },
   examples: ['npx tidelock snapshot create --db ./shop.tidelock --label "before the import"'],
   run: (given) => {
     const label = given.value('label')
@@ -27,18 +27,18 @@ const list: Command = {
   run: (given) => inFolder(given, false, (db) => db.snapshots.list()),
   print(snapshots: readonly SnapshotInfo[], output: Output) {
     for (const snapshot of snapshots) printSnapshot(snapshot, output)
-    if (snapshots.length === 0) output.line('There are none.')
+    if (snapshots.length === 0) output.line('There are no snapshots.')
   },
 }
 
 const restore: Command = {
   name: 'snapshot restore',
-  about: 'Brings back a snapshot, or the state of a moment. What is there becomes a snapshot first.',
+  about: 'Restores a snapshot, or the state at a time. The current state becomes a snapshot first.',
   operands: ['[ID]'],
   options: {
     ...folder,
-    at: { value: 'TIME', about: 'the newest state not later than this, as 2026-03-01T12:00:00Z' },
-    force: { about: 'also when changes wait to be pushed' },
+    at: { value: 'TIME', about: 'the newest state not later than this, such as 2026-03-01T12:00:00Z' },
+    force: { about: 'restore even if there are unpushed changes' },
   },
   examples: [
     'npx tidelock snapshot restore 17 --db ./shop.tidelock',
@@ -48,21 +48,21 @@ const restore: Command = {
     const [id] = given.positionals
     const at = given.value('at')
     if ((id === undefined) === (at === undefined))
-      throw misuse('What to restore is not clear', 'Give either an ID or --at TIME')
+      throw misuse('The snapshot to restore is missing or ambiguous', 'Pass either an ID or --at TIME')
     const what = id ?? { at: at as string }
     await inFolder(given, true, (db) => db.snapshots.restore(what, { force: given.flag('force') }))
     return { restored: id ?? (at as string) }
   },
-  print: ({ restored }: { restored: string }, output: Output) => output.line(`${restored} is back`),
+  print: ({ restored }: { restored: string }, output: Output) => output.line(`restored ${restored}`),
 }
 
-/** The commands that work with snapshots. */
+/** The commands for snapshots. */
 export const snapshot: readonly Command[] = [create, list, restore]
 
 function inFolder<T>(given: Invocation, write: boolean, work: Parameters<typeof withDatabase<T>>[3]): Promise<T> {
   const where = stored(given.need('db'))
   if (where.kind === 'file')
-    throw misuse(`${where.path} is a single file, which has no snapshots`, "A folder of storage: 'file' has")
+    throw misuse(`${where.path} is a single file, which has no snapshots`, "Pass a folder of storage: 'file'")
   return withDatabase(where, given, { write }, work)
 }
 

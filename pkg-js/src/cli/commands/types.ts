@@ -13,7 +13,7 @@ export const types: Command = {
   options: {
     ...folderOption,
     schema: { value: 'FILE', about: 'SQL that creates the tables, instead of a database or migrations' },
-    out: { value: 'FILE', about: 'where to; printed by default' },
+    out: { value: 'FILE', about: 'the file to write; printed by default' },
     bigint: { about: "integers as bigint, for databases opened with integers: 'bigint'" },
   },
   examples: ['npx tidelock types app.sqlite --out src/tables.ts', 'npx tidelock types --dir migrations'],
@@ -31,12 +31,12 @@ export const types: Command = {
   },
 }
 
-/** Works with the tables that the arguments name: a database, a script, or else the migrations. */
+/** Runs `work` with the schema in the arguments: of a database, of a script, or else of the migrations. */
 async function inSource<T>(given: Invocation, work: (db: Database) => Promise<T>): Promise<T> {
   const [where] = given.positionals
   const schema = given.value('schema')
   if (where !== undefined) {
-    if (schema !== undefined) throw misuse('A database and --schema were given', 'Either is enough')
+    if (schema !== undefined) throw misuse('A database and --schema exclude each other', 'Pass only one of them')
     return withDatabase(stored(where), given, {}, work)
   }
   return schema === undefined ? inScratch(readMigrations(given), work) : inScriptScratch(readText(schema), work)
@@ -58,7 +58,7 @@ function property(name: string): string {
   return /^[A-Za-z_$][\w$]*$/.test(name) ? name : JSON.stringify(name)
 }
 
-/** What a query gives for such a column, by SQLite's rules of affinity (https://sqlite.org/datatype3.html#determination_of_column_affinity). */
+/** Returns the type of a column's values, by SQLite's rules of affinity (https://sqlite.org/datatype3.html#determination_of_column_affinity). */
 function typeOf({ type, notNull }: ColumnFacts, integer: string): string {
   const declared = type.toUpperCase()
   const value = declared.includes('INT')
@@ -71,7 +71,7 @@ function typeOf({ type, notNull }: ColumnFacts, integer: string): string {
           ? 'number'
           : /^BOOL/.test(declared)
             ? '0 | 1'
-            : // Without a type, or with NUMERIC's affinity, any kind of value may be there.
+            : // A column without a type, or with NUMERIC affinity, may hold any kind of value.
               `${integer} | ${integer === 'number' ? '' : 'number | '}string | Uint8Array`
   return notNull ? value : `${value} | null`
 }

@@ -2,7 +2,7 @@ import type { Command } from '../command.js'
 import type { Output } from '../output.js'
 import { stored, withDatabase } from '../stored.js'
 
-/** What was found to be wrong. */
+/** The result of a check. */
 interface Verified {
   readonly ok: boolean
   readonly errors: readonly string[]
@@ -12,7 +12,7 @@ interface Verified {
 export const verify: Command = {
   name: 'verify',
   about:
-    'Checks a database: its pages, indexes and foreign keys; of a folder also each snapshot. Exit code 1 when something is wrong.',
+    'Checks the pages, indexes and foreign keys of a database; in a folder also each snapshot. Exit code 1 when a check fails.',
   operands: ['FILE|FOLDER'],
   options: {},
   examples: ['npx tidelock verify app.sqlite', 'npx tidelock verify ./shop.tidelock'],
@@ -24,7 +24,7 @@ export const verify: Command = {
       for (const row of await db.query<Record<string, string>>('PRAGMA integrity_check'))
         for (const text of Object.values(row)) if (text !== 'ok') errors.push(text)
       for (const { table, rowid, parent } of await db.query('PRAGMA foreign_key_check'))
-        errors.push(`${table}: row ${rowid ?? '(without a row id)'} names a row of ${parent} that isn't there`)
+        errors.push(`${table}: row ${rowid ?? '(without a rowid)'} violates the foreign key to ${parent}`)
       const snapshots = where.kind === 'folder' ? await db.snapshots.list() : []
       for (const { id, createdAt } of snapshots)
         for (const text of (await db.snapshots.verify(id)).errors)

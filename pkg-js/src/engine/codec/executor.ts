@@ -1,37 +1,37 @@
 import { type Core, type Op, op, told } from '../core.js'
-import { Views } from './memory.js'
+import { WasmMemory } from './memory.js'
 import type { Packed } from './pack.js'
 import { Results } from './rows.js'
 
-/** As many as the wasm module keeps compiled; the remainder of a number is the place where its statement is kept. */
+/** How many statements the wasm module keeps compiled; statement number modulo this is its place. */
 const places = 128
 
-// The parameter area is at least as large as this, and kept up to that: the wasm module gives back what is larger.
+// Bytes of the parameter area: at least the one, and kept only up to the other, as the wasm module frees a larger one.
 const smallestArea = (1 << 16) - 8
 const largestArea = 1 << 24
 
 const encoder = new TextEncoder()
 
-/** The parameters in the area. */
-export type InArea = Pick<Packed, 'bytes' | 'names' | 'keys'>
+/** Parameters that lie in the parameter area. */
+export type PackedInMemory = Pick<Packed, 'bytes' | 'names' | 'keys'>
 
-/** A statement that the wasm module knows by a number, and the names of its last parameters. */
-export interface Known extends Pick<Packed, 'names' | 'keys'> {
+/** A statement that the wasm module keeps compiled under a number, and the names of its last parameters. */
+export interface KnownStatement extends Pick<Packed, 'names' | 'keys'> {
   readonly sql: string
   readonly id: number
 }
 
 /**
- * Executes statements in one wasm instance, over parameters that lie in its area. What ran before goes by its number. What a call throws
- * comes as the wasm module throws it.
+ * Executes statements in one wasm instance, over parameters in its parameter area. A statement that ran before is run by its number. Throws
+ * what the wasm module throws, unconverted.
  */
 export class Executor {
-  readonly views: Views
+  readonly views: WasmMemory
   readonly results: Results
   readonly #core: Core
-  readonly #known = new Map<string, Known>()
-  readonly #places: (Known | undefined)[] = new Array(places)
-  /** The parameter area, and how much of it may be used without asking. */
+  readonly #known = new Map<string, KnownStatement>()
+  readonly #places: (KnownStatement | undefined)[] = new Array(places)
+  /** The address of the parameter area, and its bytes. */
   #area = 0
   #room = 0
   /** Whether the last statement wrote, outside of a transaction. */
@@ -39,11 +39,11 @@ export class Executor {
 
   constructor(core: Core, memory: WebAssembly.Memory) {
     this.#core = core
-    this.views = new Views(memory)
+    this.views = new WasmMemory(memory)
     this.results = new Results(this.views, core)
   }
 
-  /** The address of the parameter area, of at least that many bytes. Nobody else may ask the module for it: it could move. */
+  /** Returns the address of a parameter area of at least that many bytes. Only this class may call `Core.reserve`, which can move the area. */
   reserve(bytes: number): number {
     if (bytes > this.#room) {
       const room = Math.max(bytes, smallestArea)
@@ -53,23 +53,23 @@ export class Executor {
     return this.#area
   }
 
-  /** Puts parameters into the area that were packed elsewhere. */
+  /** Copies parameters that were packed elsewhere into the parameter area. */
   put(bytes: Uint8Array): void {
     const address = this.reserve(bytes.length)
     this.views.refresh().bytes.set(bytes, address)
   }
 
-  /** What is known of a statement that can be run by its number. */
-  known(kind: Op, sql: string): Known | undefined {
+  /** Returns the statement if it can be run by its number. */
+  known(kind: Op, sql: string): KnownStatement | undefined {
     return kind === op.runMany || kind === op.runPart ? undefined : this.#known.get(sql)
   }
 
   /**
-   * Runs a statement by its number, with parameters of the same names; false when somebody else has the turn, or it isn't known any more. With
-   * ticket 0 the turn is taken and given back.
+   * Runs a statement by its number, with parameters of the same names. Returns false when the mutex is taken, or the statement is no longer
+   * kept. With `permitId` 0, the mutex is acquired and released around it.
    */
-  again(ticket: number, kind: Op, { id }: Known, bytes: number): boolean {
-    switch (this.#core.again(ticket, kind, id, bytes)) {
+  runKnown(permitId: number, kind: Op, { id }: KnownStatement, bytes: number): boolean {
+    switch (this.#core.again(permitId, kind, id, bytes)) {
       case told.done:
         this.wrote = this.results.wrote()
         return true
@@ -81,56 +81,56 @@ export class Executor {
   }
 
   /** Runs a statement by its text. */
-  execute(ticket: number, kind: Op, sql: string, { bytes, names, keys }: InArea, timeoutMs: number): void {
-    // Should it fail, it isn't known which names the module remembers.
+  execute(permitId: number, kind: Op, sql: string, { bytes, names, keys }: PackedInMemory, timeoutMs: number): void {
+    // When the call throws, the parameter names that the module has kept are uncertain.
     this.#known.delete(sql)
-    this.#core.execute(ticket, kind, sql, bytes, names, timeoutMs)
+    this.#core.execute(permitId, kind, sql, bytes, names, timeoutMs)
     this.wrote = this.results.wrote()
     const id = this.results.statement()
     if (id !== 0) this.#remember({ sql, id, names, keys })
   }
 
-  /** Runs one statement for the rows of several areas, in a transaction or savepoint; `next` puts one after the other into the area. */
+  /** Runs one statement for many rows, in a transaction or savepoint; `next` fills the parameter area with the next rows. */
   many(
-    ticket: number,
+    permitId: number,
     sql: string,
-    next: () => { readonly area: InArea; readonly isLast: boolean },
+    next: () => { readonly area: PackedInMemory; readonly isLast: boolean },
     timeoutMs: number,
   ): number {
     const end = timeoutMs === 0 ? 0 : performance.now() + timeoutMs
-    const depth = this.#core.begin(ticket, false)
+    const depth = this.#core.begin(permitId, false)
     try {
       let changes = 0
       for (let last = false; !last; ) {
         const { area, isLast } = next()
         last = isLast
         const left = end === 0 ? 0 : Math.max(1, Math.ceil(end - performance.now()))
-        this.execute(ticket, last ? op.runMany : op.runPart, sql, area, left)
+        this.execute(permitId, last ? op.runMany : op.runPart, sql, area, left)
         changes += this.results.changes()
       }
-      this.wrote = this.#core.commit(ticket, depth)
+      this.wrote = this.#core.commit(permitId, depth)
       return changes
     } catch (error) {
       try {
-        this.#core.rollback(ticket, depth)
+        this.#core.rollback(permitId, depth)
       } catch {
-        // What came first says more.
+        // The first error is the one to report.
       }
       throw error
     }
   }
 
-  /** Runs a script; gives whether it wrote. Its text goes through the parameter area: long ones are copied faster so than as an argument. */
-  script(ticket: number, script: string, timeoutMs: number): boolean {
+  /** Runs a script; returns whether it wrote. Its text goes through the parameter area, which copies long texts faster than an argument. */
+  script(permitId: number, script: string, timeoutMs: number): boolean {
     const text = encoder.encode(script)
     this.put(text)
-    return this.#core.script(ticket, text.length, timeoutMs)
+    return this.#core.script(permitId, text.length, timeoutMs)
   }
 
-  #remember(known: Known): void {
+  #remember(known: KnownStatement): void {
     const place = known.id % places
     const before = this.#places[place]
-    // What was kept in this place is no longer.
+    // The module has dropped the statement that had this place.
     if (before !== undefined && this.#known.get(before.sql) === before) this.#known.delete(before.sql)
     this.#places[place] = known
     this.#known.set(known.sql, known)

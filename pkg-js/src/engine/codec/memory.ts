@@ -1,13 +1,13 @@
-/** One memory, to be read as bytes and as numbers of several kinds. */
-export interface Areas {
+/** Views over one memory, as bytes and as numbers of several types. */
+export interface MemoryViews {
   readonly bytes: Uint8Array<ArrayBuffer>
   readonly words: Uint32Array
   readonly doubles: Float64Array
   readonly longs: BigInt64Array
 }
 
-/** The areas of a buffer whose length is a multiple of 8. */
-export function areasOf(buffer: ArrayBuffer): Areas {
+/** Creates the views over a buffer whose length is a multiple of 8. */
+export function viewsOf(buffer: ArrayBuffer): MemoryViews {
   return {
     bytes: new Uint8Array(buffer),
     words: new Uint32Array(buffer),
@@ -16,25 +16,25 @@ export function areasOf(buffer: ArrayBuffer): Areas {
   }
 }
 
-/** Something whose areas may change with each call. */
-export interface Source {
-  /** Call it after every call, before the areas are used. */
-  refresh(): Areas
+/** A memory whose views may change with each call. */
+export interface MemorySource {
+  /** Returns the current views; to be called after every call into wasm. */
+  refresh(): MemoryViews
 }
 
-/** The areas of a wasm memory, made anew only when it has grown (which detaches the old ones). */
-export class Views implements Source {
+/** The views over a wasm memory, recreated only when it has grown, which detaches the old ones. */
+export class WasmMemory implements MemorySource {
   readonly #memory: WebAssembly.Memory
-  #areas: Areas
+  #areas: MemoryViews
 
   constructor(memory: WebAssembly.Memory) {
     this.#memory = memory
-    this.#areas = areasOf(memory.buffer as ArrayBuffer)
+    this.#areas = viewsOf(memory.buffer as ArrayBuffer)
   }
 
-  refresh(): Areas {
-    // A detached array is empty: asking it is many times cheaper than asking the memory for its buffer.
-    if (this.#areas.bytes.length === 0) this.#areas = areasOf(this.#memory.buffer as ArrayBuffer)
+  refresh(): MemoryViews {
+    // A detached array is empty. Checking this is many times cheaper than reading the memory's buffer.
+    if (this.#areas.bytes.length === 0) this.#areas = viewsOf(this.#memory.buffer as ArrayBuffer)
     return this.#areas
   }
 }

@@ -2,13 +2,13 @@ import { isA, isPlain } from '../../base/brand.js'
 import { invalid } from '../../base/errors.js'
 import type { SqlParams, SqlValue } from '../../base/values.js'
 import { tag } from '../core.js'
-import type { Source } from './memory.js'
+import type { MemorySource } from './memory.js'
 
 // The parameter area: u32 rows, columns, text bytes, blob bytes; f64 slots; u8 tags; all texts joined; all blobs joined.
 const headerBytes = 16
 
-// One area holds about so much, so that it fits the processor's cache, and wasm memory, which never shrinks, stays small; more rows go in
-// further areas.
+// Limits of one area, so that it fits the processor's cache and wasm memory, which never shrinks, stays small. Further rows go into further
+// areas. Text is counted in UTF-16 units.
 const maxCells = 1 << 14
 const maxUnits = 1 << 18
 const maxBlobBytes = 1 << 24
@@ -16,40 +16,40 @@ const maxBlobBytes = 1 << 24
 const minInteger = -(2n ** 63n)
 const maxInteger = 2n ** 63n - 1n
 
-/** What is needed to call {@link Core.execute} with the area that was filled. */
+/** The arguments of {@link Core.execute} for the area that was filled. */
 export interface Packed {
   readonly bytes: number
-  /** The names of the columns joined by NUL, or '' for parameters by position. */
+  /** The names of the parameters joined by NUL, or '' for parameters by position. */
   readonly names: string
-  /** The keys that gave the names. */
+  /** The object keys that the names come from. */
   readonly keys: readonly string[]
-  /** The first row that did not fit, or the number of rows. */
+  /** The index of the first row that did not fit, or the number of rows. */
   readonly next: number
 }
 
 const byPosition: readonly string[] = []
 const nothing: Packed = { bytes: 0, names: '', keys: byPosition, next: 1 }
 
-/** Packs the parameters of statements into the wasm memory of one instance. Values are checked here, and only here. */
+/** Packs the parameters of statements into a memory. Values are checked here, and only here. */
 export class Packer {
-  readonly #source: Source
+  readonly #source: MemorySource
   readonly #reserve: (bytes: number) => number
   readonly #encoder = new TextEncoder()
-  // Scratch for one area: slots and tags by cell. Parts wait here until their sizes are known.
+  // Scratch space for one area: slots and tags by cell; texts and blobs until their sizes are known.
   #slots = new Float64Array(64)
   #longs = new BigInt64Array(this.#slots.buffer)
   #tags = new Uint8Array(64)
   #texts: string[] = []
-  #units = 0
+  #writeIds = 0
   #blobs: Uint8Array[] = []
   #blobBytes = 0
 
-  constructor(source: Source, reserve: (bytes: number) => number) {
+  constructor(source: MemorySource, reserve: (bytes: number) => number) {
     this.#source = source
     this.#reserve = reserve
   }
 
-  /** Packs the parameters of one execution. Fails with `invalid_argument` naming the parameter. */
+  /** Packs the parameters of one execution. Throws `invalid_argument` naming the parameter. */
   one(params: SqlParams | undefined): Packed {
     if (params === undefined) return nothing
     if (Array.isArray(params)) {
@@ -63,7 +63,7 @@ export class Packer {
     return { bytes: this.#named(named, keys), names, keys, next: 1 }
   }
 
-  /** The same for parameters with these very keys (none: by position), in bytes; -1 when they have others. */
+  /** Packs parameters that have exactly these keys (none: by position) and returns the bytes; -1 when they have others. */
   same(params: SqlParams | undefined, keys: readonly string[]): number {
     if (params === undefined) return keys.length === 0 ? 0 : -1
     if (Array.isArray(params)) return keys.length === 0 ? this.#positional(params) : -1
@@ -94,9 +94,9 @@ export class Packer {
     return this.#write(1, keys.length)
   }
 
-  /** Packs as many rows as one area takes, from the row `from` on. All rows need the same parameters as the first. */
+  /** Packs as many rows as fit one area, starting at the row `from`. All rows must have the parameters of the first. */
   many(rows: readonly SqlParams[], from: number): Packed {
-    // No rows: nothing runs, but a wrong statement is found out.
+    // Without rows nothing runs, but the statement is still compiled, which finds its errors.
     if (rows.length === 0) {
       this.#start(0)
       return { bytes: this.#write(0, 0), names: '', keys: byPosition, next: 0 }
@@ -147,12 +147,12 @@ export class Packer {
   }
 
   #full(): boolean {
-    return this.#units >= maxUnits || this.#blobBytes >= maxBlobBytes
+    return this.#writeIds >= maxUnits || this.#blobBytes >= maxBlobBytes
   }
 
   #start(cells: number): void {
     this.#texts.length = 0
-    this.#units = 0
+    this.#writeIds = 0
     this.#blobs.length = 0
     this.#blobBytes = 0
     if (cells > this.#tags.length) {
@@ -162,7 +162,7 @@ export class Packer {
     }
   }
 
-  /** Puts one value into its cell; false when it can't be bound. */
+  /** Puts one value into its cell; returns false when it can't be bound. */
   #put(cell: number, value: SqlValue): boolean {
     switch (typeof value) {
       case 'number':
@@ -198,8 +198,8 @@ export class Packer {
   #text(cell: number, value: string): void {
     this.#tags[cell] = tag.text
     this.#slots[cell] = value.length
-    this.#units += value.length
-    // A lone surrogate becomes U+FFFD when encoded; joined with the next text it would become half of a character instead.
+    this.#writeIds += value.length
+    // Encoding turns a lone surrogate into U+FFFD; joined with the next text, it would become half of a character instead.
     const last = value.charCodeAt(value.length - 1)
     this.#texts.push(last >= 0xd800 && last <= 0xdbff ? `${value.slice(0, -1)}\ufffd` : value)
   }
@@ -221,7 +221,7 @@ export class Packer {
     return true
   }
 
-  /** Writes the area; gives its length in bytes. */
+  /** Writes the area; returns its length in bytes. */
   #write(rows: number, columns: number): number {
     const cells = rows * columns
     const text = this.#texts.length === 1 ? (this.#texts[0] as string) : this.#texts.join('')
@@ -231,7 +231,7 @@ export class Packer {
     const { bytes, words, doubles, longs } = this.#source.refresh()
     if (cells <= 16) {
       for (let cell = 0; cell < cells; cell++) {
-        // Bit patterns must survive: a bigint read as a double could be a NaN that loses its payload.
+        // Copied as a bigint, because read as a double it could be a NaN that loses its payload.
         if (this.#tags[cell] === tag.bigint) longs[(address + headerBytes) / 8 + cell] = this.#longs[cell] as bigint
         else doubles[(address + headerBytes) / 8 + cell] = this.#slots[cell] as number
         bytes[address + tagsAt + cell] = this.#tags[cell] as number
@@ -257,7 +257,7 @@ export class Packer {
   }
 }
 
-/** What SQLite makes of a value, as the simplest that means the same; undefined when it can't be bound. */
+/** Returns the simplest value that SQLite stores in the same way; undefined when the value can't be bound. */
 export function plainValue(value: unknown): null | number | bigint | string | Uint8Array | undefined {
   switch (typeof value) {
     case 'string':
@@ -278,7 +278,7 @@ export function plainValue(value: unknown): null | number | bigint | string | Ui
   return undefined
 }
 
-/** At least the bytes that a text takes in UTF-8: exact for large ones, which a threefold reserve would waste memory on. */
+/** Returns an upper bound of a text's bytes in UTF-8: exact for large texts, where three bytes a unit would waste memory. */
 function utf8Bound(text: string): number {
   if (text.length < 1 << 20) return text.length * 3
   let bytes = text.length
@@ -313,7 +313,7 @@ function badRow(params: unknown, row: number | undefined, want: string): Error {
   return invalid(`${what} must be ${want}; got ${got}`, { details: row === undefined ? {} : { row: row + 1 } })
 }
 
-/** Says what is wrong with a value without showing it. */
+/** `invalid_argument` for a value that can't be bound; the message never shows the value. */
 function badValue(value: unknown, parameter: number | string, row: number | undefined): Error {
   const where = `Parameter ${typeof parameter === 'number' ? parameter : `'${parameter}'`}${row === undefined ? '' : ` of row ${row + 1}`}`
   const details = row === undefined ? { parameter } : { parameter, row: row + 1 }

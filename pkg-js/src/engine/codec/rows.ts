@@ -1,6 +1,6 @@
 import type { Row, RowMode, SqlResultValue } from '../../base/values.js'
 import { type Core, tag } from '../core.js'
-import type { Areas, Source } from './memory.js'
+import type { MemorySource, MemoryViews } from './memory.js'
 import { decodeText } from './text.js'
 
 // Word indexes in the header of a result; addresses are in bytes.
@@ -23,40 +23,40 @@ const headerBytes = 72
 
 const wroteFlag = 1
 
-/** A list of column names, and an object of their shape to copy for each row. */
-export interface Shape {
+/** The column names of a result, and an object with these properties to copy for each row. */
+export interface RowShape {
   readonly names: readonly string[]
   readonly template: Row
 }
 
-/** The shape of rows with these columns. */
-export function shapeOf(names: readonly string[]): Shape {
-  // Parsed, because such an object has exactly the room for its properties, also for one called __proto__; a copy by spread has it too.
+/** Creates the shape of rows with these columns. */
+export function shapeOf(names: readonly string[]): RowShape {
+  // A parsed object has exactly the room for its properties, one called __proto__ included; a copy by spread has it, too.
   const template: Row = JSON.parse(`{${names.map((name) => `${JSON.stringify(name)}:null`).join()}}`)
   return { names, template }
 }
 
-/** How the rows of a query are to come; `cursor`: in a buffer of their own, to be decoded when they are wanted, as {@link Rows}. */
-export type Mode = RowMode | 'cursor'
+/** The form of a query's rows; `cursor`: a copied buffer that is decoded on demand, as {@link Rows}. */
+export type ResultMode = RowMode | 'cursor'
 
-/** Reads the result of the last {@link Core.execute}. Each method must be called before the next call into wasm. */
+/** Reads the result of the last {@link Core.execute}. Its methods are only valid until the next call into wasm. */
 export class Results {
-  readonly #source: Source
+  readonly #source: MemorySource
   readonly #core: Pick<Core, 'columns'>
   readonly #header: number
-  readonly #shapes = new Map<number, Shape>()
-  /** Used again for every result that is read at once. */
+  readonly #shapes = new Map<number, RowShape>()
+  /** Reused for every result that is decoded at once. */
   #reader: Rows | undefined
-  /** The texts of the result, where they came decoded. */
+  /** The texts of the result, when the other thread has decoded them. */
   texts: Texts | undefined
 
-  constructor(source: Source, core: Pick<Core, 'columns' | 'header'>) {
+  constructor(source: MemorySource, core: Pick<Core, 'columns' | 'header'>) {
     this.#source = source
     this.#core = core
     this.#header = core.header()
   }
 
-  /** Whether the statement wrote what is to be stored, so that its promise may have to wait for that. */
+  /** Whether the statement wrote something that has to be stored before its promise resolves. */
   wrote(): boolean {
     return (this.#word(flagsAt) & wroteFlag) !== 0
   }
@@ -69,12 +69,12 @@ export class Results {
     return this.#source.refresh().longs[(this.#header + rowidAt) / 8] as bigint
   }
 
-  /** The number by which the statement can be run again; 0: it has none. */
+  /** The number by which the statement can be run again; 0: none. */
   statement(): number {
     return this.#word(statementAt)
   }
 
-  /** The number of its list of column names; of no meaning without rows. */
+  /** The id of the list of column names; meaningless without rows. */
   shapeId(): number {
     return this.#word(shapeAt)
   }
@@ -89,7 +89,7 @@ export class Results {
     return this.#word(rowsAt) === 0 ? [] : this.#read().all(mode)
   }
 
-  /** To go through the rows, in areas that the next result leaves alone. */
+  /** Returns a cursor over the rows, for a memory that the next result doesn't overwrite. */
   cursor(): Rows {
     const shape = this.shape()
     return new Rows(this.#source.refresh(), this.#header, shape, this.texts)
@@ -103,8 +103,8 @@ export class Results {
   }
 
   /**
-   * The texts, decoded, to go to another thread as strings: that one copies them, where decoding would take it several times as long.
-   * Undefined when there are few, or so many that strings might not hold them.
+   * Decodes the texts, to send them to another thread as strings: copying them takes that thread a fraction of the time of decoding.
+   * Undefined when they are too short to be worth it, or may exceed the longest string.
    */
   decodedTexts(): Texts | undefined {
     const length = this.#word(textBytesAt)
@@ -116,8 +116,8 @@ export class Results {
     return [decodeText(bytes, at, at + length), decodeText(bytes, wideStart, wideStart + wideLength)]
   }
 
-  /** Its columns. May call into wasm. */
-  shape(): Shape {
+  /** Returns the shape of the rows. May call into wasm. */
+  shape(): RowShape {
     const id = this.shapeId()
     let shape = this.#shapes.get(id)
     if (shape === undefined) {
@@ -132,13 +132,13 @@ export class Results {
   }
 }
 
-/** Bytes of texts that are worth strings of their own in a message, and that strings hold in every browser. */
+/** Bytes of text from which a message carries strings of their own, and up to which strings can hold them in every browser. */
 const [leastDecoded, mostDecoded] = [2048, 2 ** 26]
 
-/** All texts of a result, joined: those in ASCII, and the others. */
+/** All texts of a result, joined: the ASCII ones, and the others. */
 export type Texts = readonly [string, string]
 
-/** Where the words are that {@link copyResult} needs, and how long a header is. */
+/** The word indexes that {@link copyResult} needs, and the bytes of a header. */
 export const layout = {
   rowsAt,
   shapeAt,
@@ -154,13 +154,13 @@ export const layout = {
   headerBytes,
 } as const
 
-/** Goes through the rows of a result, slice by slice or all at once. In wasm memory it lasts until the next call into wasm. */
+/** Decodes the rows of a result, slice by slice or all at once. Over wasm memory, it is valid until the next call into wasm. */
 export class Rows {
-  #areas: Areas
-  #shape: Shape
+  #areas: MemoryViews
+  #shape: RowShape
   #columns = 0
-  /** The rows that are left. */
-  left = 0
+  /** The number of rows not decoded yet. */
+  remaining = 0
   #tag = 0
   #slot = 0
   #text = 0
@@ -168,26 +168,26 @@ export class Rows {
   #wide = 0
   #wideEnd = 0
   #blob = 0
-  /** All texts, once they are decoded together, and how far in them the rows have come. */
+  /** All texts, once they are decoded together, and the position of the next row in them. */
   #joined: Texts | undefined
   #at = 0
   #wideAt = 0
-  /** The texts that come again. */
+  /** The texts that later cells refer to by number. */
   #known: string[] = []
 
-  constructor(areas: Areas, header: number, shape: Shape, texts?: Texts) {
+  constructor(areas: MemoryViews, header: number, shape: RowShape, texts?: Texts) {
     this.#areas = areas
     this.#shape = shape
     this.reset(areas, header, shape, texts)
   }
 
-  /** Begins at the first row of another result, whose texts may be decoded already. */
-  reset(areas: Areas, header: number, shape: Shape, texts?: Texts): this {
+  /** Starts at the first row of another result, whose texts may be decoded already. */
+  reset(areas: MemoryViews, header: number, shape: RowShape, texts?: Texts): this {
     const { words } = areas
     const at = header / 4
     this.#areas = areas
     this.#shape = shape
-    this.left = words[at + rowsAt] as number
+    this.remaining = words[at + rowsAt] as number
     this.#columns = words[at + columnsAt] as number
     this.#tag = words[at + tagsAt] as number
     this.#slot = (words[at + slotsAt] as number) / 8
@@ -203,22 +203,22 @@ export class Rows {
     return this
   }
 
-  /** How many columns they have. */
+  /** The number of columns. */
   get width(): number {
     return this.#columns
   }
 
-  /** Decodes all texts at once: cheaper than slice by slice, for rows that are all wanted soon. */
+  /** Decodes all texts at once, which is cheaper than slice by slice when all rows are decoded soon. */
   decodeTexts(): void {
-    this.#joined ??= this.#texts(this.left)
+    this.#joined ??= this.#texts(this.remaining)
   }
 
-  /** All that are left. */
+  /** Decodes all remaining rows. */
   all(mode: RowMode): unknown[] {
-    return mode === 'object' ? this.objects(this.left) : this.arrays(this.left)
+    return mode === 'object' ? this.objects(this.remaining) : this.arrays(this.remaining)
   }
 
-  /** The next rows as plain objects of one fixed shape, in an array from a place on. */
+  /** Decodes the next rows as plain objects of one shape, into an array from an index on. */
   objects(count: number, rows: Row[] = new Array(count), from = 0): Row[] {
     const { bytes, doubles, longs } = this.#areas
     const { names, template } = this.#shape
@@ -285,7 +285,7 @@ export class Rows {
     return rows
   }
 
-  /** The next rows as arrays, in the order of the columns, in an array from a place on. */
+  /** Decodes the next rows as arrays in the order of the columns, into an array from an index on. */
   arrays(count: number, rows: SqlResultValue[][] = new Array(count), from = 0): SqlResultValue[][] {
     for (let row = from; row < from + count; row++) rows[row] = new Array(this.#columns)
     this.#each(count, (row, column, value) => {
@@ -353,20 +353,20 @@ export class Rows {
   }
 
   #advance(rows: number, cells: number, blob: number): void {
-    this.left -= rows
-    if (this.left === 0 && this.#known.length > 0) this.#known = []
+    this.remaining -= rows
+    if (this.remaining === 0 && this.#known.length > 0) this.#known = []
     this.#tag += cells
     this.#slot += cells
     this.#blob = blob
   }
 
-  /** The texts of the next rows, joined: those in ASCII and the others. */
+  /** Decodes the texts of the next rows, joined. */
   #texts(count: number): Texts {
     const { bytes } = this.#areas
     let textEnd = this.#textEnd
     let wideEnd = this.#wideEnd
-    if (count < this.left) {
-      const [units, wideUnits] = this.#units(count)
+    if (count < this.remaining) {
+      const [units, wideUnits] = this.#writeIds(count)
       textEnd = this.#text + units
       wideEnd = endOf(bytes, this.#wide, wideUnits)
     }
@@ -377,8 +377,8 @@ export class Rows {
     return [text, wide]
   }
 
-  /** How long the texts of the next rows are, in UTF-16 units. */
-  #units(count: number): [number, number] {
+  /** Returns the lengths of the texts of the next rows, in UTF-16 units. */
+  #writeIds(count: number): [number, number] {
     const { bytes, doubles } = this.#areas
     let text = 0
     let wide = 0
@@ -391,19 +391,19 @@ export class Rows {
   }
 }
 
-/** Where so many UTF-16 units of UTF-8 end. */
+/** Returns the address after that many UTF-16 units of UTF-8. */
 function endOf(bytes: Uint8Array, start: number, units: number): number {
   let at = start
-  for (let left = units; left > 0; ) {
+  for (let remaining = units; remaining > 0; ) {
     const byte = bytes[at] as number
     if (byte < 0x80) at += 1
     else if (byte < 0xe0) at += 2
     else if (byte < 0xf0) at += 3
     else {
       at += 4
-      left--
+      remaining--
     }
-    left--
+    remaining--
   }
   return at
 }

@@ -1,24 +1,24 @@
 import { invalid } from '../../base/errors.js'
 import type { SqlParams } from '../../base/values.js'
-import { notNow } from '../connection.js'
+import { noFastPath } from '../connection.js'
 import { type Core, type Op, op } from '../core.js'
 import { copyResult } from './copy.js'
 import { Executor } from './executor.js'
-import { areasOf } from './memory.js'
+import { viewsOf } from './memory.js'
 import { Packer } from './pack.js'
-import { type Mode, Rows } from './rows.js'
+import { type ResultMode, Rows } from './rows.js'
 import { runResult } from './run-result.js'
 
-/** Runs statements with parameters as P, whose results come as R. What a call throws comes as the wasm module throws it. */
+/** Runs statements with parameters as P and results as R. Throws what the wasm module throws, unconverted. */
 export interface StatementRunner<P, R> {
   readonly executor: Executor
-  /** Runs a statement that ran before, in one call into wasm; {@link notNow}: it has to go the long way. */
-  now(ticket: number, kind: Op, sql: string, params: P, mode: Mode): R | typeof notNow
-  /** Runs a statement with a ticket that holds the turn. */
-  run(ticket: number, kind: Op, sql: string, params: P, timeoutMs: number, mode: Mode): R
+  /** Runs a statement that the engine keeps compiled, in one call into wasm; {@link noFastPath}: it has to be run by its text. */
+  tryFastPath(permitId: number, kind: Op, sql: string, params: P, mode: ResultMode): R | typeof noFastPath
+  /** Runs a statement under a permit. */
+  run(permitId: number, kind: Op, sql: string, params: P, timeoutMs: number, mode: ResultMode): R
 }
 
-/** Packs parameters into wasm memory, and decodes the rows in it. */
+/** Packs parameters into wasm memory and decodes the rows in it. */
 export class Statements implements StatementRunner<unknown, unknown> {
   readonly executor: Executor
   readonly #core: Core
@@ -33,39 +33,39 @@ export class Statements implements StatementRunner<unknown, unknown> {
     this.#integers = integers
   }
 
-  now(ticket: number, kind: Op, sql: string, params: unknown, mode: Mode): unknown {
+  tryFastPath(permitId: number, kind: Op, sql: string, params: unknown, mode: ResultMode): unknown {
     const known = this.executor.known(kind, sql)
-    if (known === undefined) return notNow
+    if (known === undefined) return noFastPath
     const bytes = this.#packer.same(params as SqlParams | undefined, known.keys)
-    return bytes >= 0 && this.executor.again(ticket, kind, known, bytes) ? this.#result(kind, mode) : notNow
+    return bytes >= 0 && this.executor.runKnown(permitId, kind, known, bytes) ? this.#result(kind, mode) : noFastPath
   }
 
-  run(ticket: number, kind: Op, sql: string, params: unknown, timeoutMs: number, mode: Mode): unknown {
-    if (kind === op.runMany) return { changes: this.#runMany(ticket, sql, params, timeoutMs) }
-    const result = timeoutMs === 0 ? this.now(ticket, kind, sql, params, mode) : notNow
-    if (result !== notNow) return result
-    this.executor.execute(ticket, kind, sql, this.#packer.one(params as SqlParams | undefined), timeoutMs)
+  run(permitId: number, kind: Op, sql: string, params: unknown, timeoutMs: number, mode: ResultMode): unknown {
+    if (kind === op.runMany) return { changes: this.#runMany(permitId, sql, params, timeoutMs) }
+    const result = timeoutMs === 0 ? this.tryFastPath(permitId, kind, sql, params, mode) : noFastPath
+    if (result !== noFastPath) return result
+    this.executor.execute(permitId, kind, sql, this.#packer.one(params as SqlParams | undefined), timeoutMs)
     return this.#result(kind, mode)
   }
 
-  #result(kind: Op, mode: Mode): unknown {
+  #result(kind: Op, mode: ResultMode): unknown {
     const { results, views } = this.executor
     if (mode === 'cursor') {
       const shape = results.shape()
-      return new Rows(areasOf(copyResult(views, this.#core.header())), 0, shape)
+      return new Rows(viewsOf(copyResult(views, this.#core.header())), 0, shape)
     }
     if (kind === op.run) return runResult(results, this.#integers)
     return kind === op.get ? results.first() : results.rows(mode)
   }
 
-  /** As many areas as the rows need, one after the other: so that each is still in the processor's cache when it is read. */
-  #runMany(ticket: number, sql: string, params: unknown, timeoutMs: number): number {
+  /** Fills as many areas as the rows need, one after the other, so that each is still in the processor's cache when it is read. */
+  #runMany(permitId: number, sql: string, params: unknown, timeoutMs: number): number {
     if (!Array.isArray(params)) throw invalid('The rows of runMany must be an array of parameters')
     const { executor } = this
     const rows: readonly SqlParams[] = params
     let packed = this.#packer.many(rows, 0)
     if (packed.next === rows.length) {
-      executor.execute(ticket, op.runMany, sql, packed, timeoutMs)
+      executor.execute(permitId, op.runMany, sql, packed, timeoutMs)
       return executor.results.changes()
     }
     let isFirst = true
@@ -74,6 +74,6 @@ export class Statements implements StatementRunner<unknown, unknown> {
       isFirst = false
       return { area: packed, isLast: packed.next === rows.length }
     }
-    return executor.many(ticket, sql, next, timeoutMs)
+    return executor.many(permitId, sql, next, timeoutMs)
   }
 }

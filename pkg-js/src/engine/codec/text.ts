@@ -3,12 +3,12 @@ import { TidelockError } from '../../base/errors.js'
 // A byte order mark at the start of a value is data.
 const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
 
-/** Up to so many bytes, a call of the decoder takes longer than the decoding. */
+/** Up to this many bytes, calling the decoder takes longer than decoding by hand. */
 const shortBytes = 96
 
 const codes: number[] = []
 
-/** Decodes valid UTF-8. Throws `out_of_memory` for more than a string can be. */
+/** Decodes valid UTF-8. Throws `out_of_memory` when the text exceeds the longest string. */
 export function decodeText(bytes: Uint8Array<ArrayBuffer>, start: number, end: number): string {
   if (start === end) return ''
   if (end - start <= shortBytes) return decodeShort(bytes, start, end)
@@ -19,7 +19,7 @@ export function decodeText(bytes: Uint8Array<ArrayBuffer>, start: number, end: n
   } catch (error) {
     cause = error
   }
-  // For a text that is longer than a string may be, some browsers throw one error or another; Chromium gives an empty one.
+  // For a text that exceeds the longest string, browsers throw various errors; Chromium returns an empty string.
   if (text === '') {
     throw new TidelockError('out_of_memory', 'The texts of this result are longer than a string can be', {
       hint: 'Read fewer rows at once',

@@ -15,12 +15,12 @@ import { loadSeed } from '../options/seed.js'
 import type { Conflict } from '../remote/remote-options.js'
 import { type Answer, type Asking, request } from '../remote/request.js'
 
-/** Gives the next time after a moment, both in milliseconds since 1970; null: there is none. */
+/** Returns the next time after the given one, both in milliseconds since 1970; null: there is none. */
 export type Timetable = (after: number) => number | null
 
 /**
- * The timetable of the option `snapshots.cron`; its parser is a module of its own, which few need.
- * Rejects with `invalid_argument` for a pattern without sense.
+ * Parses the option `snapshots.cron`. Its parser is a module of its own, because few apps use it. Rejects with `invalid_argument` for a
+ * malformed pattern.
  */
 export async function loadTimetable({ snapshots }: OpenOptions): Promise<Timetable | undefined> {
   if (snapshots === false || snapshots?.cron === undefined) return undefined
@@ -36,28 +36,28 @@ export async function loadTimetable({ snapshots }: OpenOptions): Promise<Timetab
   }
 }
 
-/** What an engine asks of the thread that called `open`, and tells it. */
-export interface User {
-  /** Something happened. */
+/** What an engine calls in the thread that called `open`. */
+export interface EngineCallbacks {
+  /** Receives an event. */
   handle(event: CoreEvent): void
-  /** Runs a migration that is a function, with the turn of that ticket. */
-  migrate(version: string, direction: 'up' | 'down', ticket: number): Promise<void>
-  /** The user's own `fetch`, if there is one. */
+  /** Runs a migration that is a function, under that permit. */
+  migrate(version: string, direction: 'up' | 'down', permitId: number): Promise<void>
+  /** The user's own `fetch`, if the options have one. */
   fetch?(url: string, asking: Asking): Promise<Answer>
   accessToken(): Promise<string | null>
-  /** When the next snapshot after that time is due by the user's timetable, in milliseconds since 1970; null: never. */
+  /** Returns when the next snapshot after that time is due by `snapshots.cron`, in milliseconds since 1970; null: never. */
   nextSnapshot(after: number): Promise<number | null>
-  /** What the user's function makes of a conflict: see `resolve-conflict.ts`. */
+  /** Has the user's function resolve a conflict: see `resolve-conflict.ts`. */
   resolveConflict(conflict: Conflict): Promise<string | null>
-  /** The bytes of the seed, if one was given. */
+  /** Loads the bytes of the seed, if the options have one. */
   seed?(): Promise<Uint8Array>
 }
 
 /**
- * The user of one engine in the thread that called `open`: options that are functions, and the database objects, from the beginning of
- * the opening to the end of the engine.
+ * The client of one engine in the thread that called `open`: serves the callbacks of the engine with the options that are functions, and
+ * delivers events to the database objects that use the engine.
  */
-export class LocalUser implements User {
+export class DatabaseClient implements EngineCallbacks {
   readonly #options: OpenOptions
   readonly #warn: (warning: Warning) => void
   readonly #timetable: Timetable | undefined
@@ -70,7 +70,7 @@ export class LocalUser implements User {
   #role: 'leader' | 'follower' | undefined
   #isLockLost = false
   #closing: Promise<void> | undefined
-  /** What a migration that is a function threw; wasm carries on only its text. */
+  /** What a migration that is a function threw; through wasm only its text comes back. */
   #thrown: { readonly version: string; readonly error: unknown } | undefined
   readonly fetch?: (url: string, asking: Asking) => Promise<Answer>
   readonly seed?: () => Promise<Uint8Array>
@@ -93,7 +93,7 @@ export class LocalUser implements User {
     }
   }
 
-  /** What the calls need of it. */
+  /** The options of this client's {@link Connection}. */
   callsOptions(checked: CoreOptions): CallsOptions {
     return {
       integers: checked.integers,
@@ -106,12 +106,12 @@ export class LocalUser implements User {
     }
   }
 
-  /** How migrations that are functions reach the engine. */
+  /** Sets the connection through which migrations that are functions reach the engine. */
   connect(connection: Connection): void {
     this.#connection = connection
   }
 
-  /** The opening is done: database objects can be attached. */
+  /** Takes the open engine, to which database objects can be attached. */
   opened(checked: CoreOptions, connection: Connection): void {
     this.#checked = checked
     this.#connection = connection
@@ -151,7 +151,7 @@ export class LocalUser implements User {
     this.#databases.delete(database)
     if (this.#databases.size === 0) return this.close()
     // What this object has begun ends before, and is stored.
-    await engine.withTurn(undefined, () => [undefined, false])
+    await engine.withPermit(undefined, () => [undefined, false])
     await engine.read(undefined, (core) => core.flush())
   }
 
@@ -162,7 +162,7 @@ export class LocalUser implements User {
     return this.#closing
   }
 
-  /** The end of {@link LocalUser.close}, if that was called. */
+  /** The end of {@link DatabaseClient.close}, if that was called. */
   get closing(): Promise<void> | undefined {
     return this.#closing
   }
@@ -191,14 +191,14 @@ export class LocalUser implements User {
     for (const database of [...this.#databases]) database.emit(type, detail)
   }
 
-  /** What this tab is from now on. */
+  /** Sets the role of this tab. */
   plays(role: 'leader' | 'follower'): void {
     if (this.#role === role) return
     this.#role = role
     this.emit('role', { role })
   }
 
-  /** The engine was begun anew: it knows nothing of the live queries. */
+  /** Registers the live queries again, after another engine has taken over. */
   renewed(): void {
     for (const database of this.#databases) database.renewed()
   }
@@ -212,12 +212,12 @@ export class LocalUser implements User {
   }
 
   async resolveConflict(conflict: Conflict): Promise<string | null> {
-    // It was loaded at the opening, with the option `remote`.
+    // The opening has loaded this module, because of the option `remote`.
     const { resolveConflict } = await loaded('conflict functions', import('../options/rare-options.js'))
     return resolveConflict(this.#options.remote, conflict)
   }
 
-  async migrate(version: string, direction: 'up' | 'down', ticket: number): Promise<void> {
+  async migrate(version: string, direction: 'up' | 'down', permitId: number): Promise<void> {
     const migration = this.#options.migrations?.find((one) => one.version === version)
     const work = migration?.[direction]
     const connection = this.#connection
@@ -225,10 +225,10 @@ export class LocalUser implements User {
       throw new TidelockError('internal', `Migration ${version} has no function for ${direction}`, {
         hint: 'Please report this error',
       })
-    const idle = new IdleWatch(connection, ticket)
+    const idle = new IdleWatch(connection, permitId)
     const steps = new Steps(connection, idle)
     try {
-      await connection.inside(() => work(new Tx(connection, ticket, steps)))
+      await connection.inside(() => work(new Tx(connection, permitId, steps)))
       await steps.settled()
     } catch (error) {
       this.#thrown = { version, error }
@@ -239,7 +239,7 @@ export class LocalUser implements User {
     }
   }
 
-  /** Gives the error of a failed migration what its function threw, as the cause. */
+  /** Adds what a migration's function threw to the error `migration_failed`, as its cause. */
   #refine(error: TidelockError): TidelockError {
     const thrown = this.#thrown
     if (thrown === undefined || !isTidelockError(error, 'migration_failed')) return error

@@ -1,9 +1,9 @@
-// What tabs say of themselves, for tests of who may join whom.
+// The TabInfo of tabs, for tests of their compatibility.
 export const one = { version: '1', checksum: 'a' }
 export const two = { version: '2', checksum: 'b' }
 
-/** The facts of a tab that knows these migrations; without any of one that doesn't know of any. */
-export const facts = (migrations, more) => ({
+/** Returns the TabInfo of a tab with these migrations, or without the option. */
+export const info = (migrations, more) => ({
   integers: 'auto',
   migrate: true,
   outOfOrder: 'error',
