@@ -69,7 +69,7 @@ export async function opening(given, replaced) {
   const engine = await createEngine((error) => bridge.trapped(error), replaced)
   const folder = checked.path === undefined ? undefined : new FolderFiles(checked.path)
   return {
-    opened: openHere(bridge, checked, client, engine, folder).then(() => user.attach()),
+    opened: openHere(bridge, checked, client, engine, folder).then(() => client.attach()),
     engine,
     warnings,
     trap: () => trap(engine),

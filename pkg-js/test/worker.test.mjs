@@ -71,7 +71,7 @@ async function openElsewhere(given, opening = async () => {}) {
   )
   client.connect(connection)
   await connection.open()
-  user.opened(checked, connection)
+  client.opened(checked, connection)
   return { db: client.attach(), connection, workers, warnings }
 }
 
