@@ -66,7 +66,9 @@ for (const { path, text } of modules.outputFiles) {
       const [name, own = name] = item.trim().split(' as ')
       const known = shared.get(`$${name}`)
       if (known !== undefined && known.source !== source)
-        throw new Error(`${known.source} and ${source} both export ${name} to modules that are loaded later: rename one`)
+        throw new Error(
+          `${known.source} and ${source} both export ${name} to modules that are loaded later: rename one`,
+        )
       shared.set(`$${name}`, { name, source })
       return `\n  $${name} as ${own}`
     })

@@ -19,8 +19,7 @@ export function reach(module, linked, parts) {
   const demangled = new Map(demangle(symbols).map((path, index) => [symbols[index], path]))
   const entries = new Map()
   const enter = (name, part, more) => {
-    if (!module.functions.has(name))
-      throw new Error(`scripts/parts.json: the entry ${name} of ${part} does not exist`)
+    if (!module.functions.has(name)) throw new Error(`scripts/parts.json: the entry ${name} of ${part} does not exist`)
     entries.set(name, { part, ...more })
   }
   for (const [part, { exports = [], functions = [] }] of Object.entries(parts)) {

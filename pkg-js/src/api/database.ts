@@ -77,11 +77,11 @@ export class Database extends EventTarget implements AsyncDisposable {
   readonly #calls: Connection
   readonly #copier: SnapshotCopier | undefined
   /** The event types that ever had a listener. Only these are dispatched: every commit has an event. */
-  readonly #heard = new Set<string>()
+  readonly #listenedTypes = new Set<string>()
   readonly #live = new LiveQueries()
   readonly #begun: ManualTransactions
   #closing: Promise<void> | undefined
-  #saidClose = false
+  #closeFired = false
   #death: TidelockError | undefined
   #actor: string | undefined
   #watch: HealthWatch | undefined
@@ -142,10 +142,10 @@ export class Database extends EventTarget implements AsyncDisposable {
 
   set actor(actor: string | undefined) {
     this.#actor = actor === undefined || actor === null ? undefined : checkString('actor', actor)
-    this.#tellActor()
+    this.#sendActor()
   }
 
-  #tellActor(): void {
+  #sendActor(): void {
     if (this.#options.audit === undefined) return
     const actor = this.#actor
     const telling = this.#calls.withPermit(undefined, async () => {
@@ -420,7 +420,7 @@ export class Database extends EventTarget implements AsyncDisposable {
       await this.#calls.close()
     } finally {
       this.#live.close()
-      this.sayClose({ reason: 'closed' })
+      this.fireClose({ reason: 'closed' })
     }
   }
 
@@ -429,9 +429,9 @@ export class Database extends EventTarget implements AsyncDisposable {
     listener: ((event: DatabaseEventMap[K]) => void) | { handleEvent(event: DatabaseEventMap[K]): void } | null,
     options?: AddEventListenerOptions | boolean,
   ): void {
-    if (!this.#heard.has(type)) this.#calls.subscribe(type)
+    if (!this.#listenedTypes.has(type)) this.#calls.subscribe(type)
     if (type === 'health' && !this.closed) this.#watch ??= this.#watchHealth()
-    this.#heard.add(type)
+    this.#listenedTypes.add(type)
     super.addEventListener(type, listener as EventListenerOrEventListenerObject | null, options)
   }
 
@@ -454,10 +454,10 @@ export class Database extends EventTarget implements AsyncDisposable {
   /** @internal Forwards an event of the engine to its listeners. */
   emit(type: keyof DatabaseEventMap, detail: unknown): void {
     if (type !== 'close') {
-      if (type === 'sync') this.sync.told(detail)
-      if (type === 'role') this.plays((detail as RoleEvent).role)
-      if (this.#heard.has(type)) this.dispatchEvent(new CustomEvent(type, { detail }))
-      if (type !== 'change') this.#watch?.look()
+      if (type === 'sync') this.sync.handleEvent(detail)
+      if (type === 'role') this.setRole((detail as RoleEvent).role)
+      if (this.#listenedTypes.has(type)) this.dispatchEvent(new CustomEvent(type, { detail }))
+      if (type !== 'change') this.#watch?.check()
       // Live queries report a lost lock as the error of their next run.
       if (type === 'lock' && (detail as LockEvent).state === 'lost') {
         this.#isLockLost = true
@@ -467,7 +467,7 @@ export class Database extends EventTarget implements AsyncDisposable {
     }
     this.#calls.ended()
     this.#live.close()
-    this.sayClose(detail)
+    this.fireClose(detail)
   }
 
   /** @internal Whether this page holds the lock. */
@@ -476,7 +476,7 @@ export class Database extends EventTarget implements AsyncDisposable {
   }
 
   /** @internal Sets the role. */
-  plays(role: 'leader' | 'follower'): void {
+  setRole(role: 'leader' | 'follower'): void {
     this.#role = role
   }
 
@@ -489,14 +489,14 @@ export class Database extends EventTarget implements AsyncDisposable {
   renewed(): void {
     this.#live.renew()
     this.sync.renewed()
-    if (this.#actor !== undefined) this.#tellActor()
+    if (this.#actor !== undefined) this.#sendActor()
   }
 
   /** @internal Closes the database after the engine has failed for good. */
   died(error: TidelockError): void {
     this.#death = error
     this.#live.close()
-    this.sayClose({ reason: error.code, message: error.message })
+    this.fireClose({ reason: error.code, message: error.message })
   }
 
   #statement(
@@ -513,9 +513,9 @@ export class Database extends EventTarget implements AsyncDisposable {
     })
   }
 
-  private sayClose(detail: unknown): void {
-    if (this.#saidClose) return
-    this.#saidClose = true
+  private fireClose(detail: unknown): void {
+    if (this.#closeFired) return
+    this.#closeFired = true
     this.#watch?.end()
     this.dispatchEvent(new CustomEvent('close', { detail }))
   }

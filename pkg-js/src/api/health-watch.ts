@@ -10,7 +10,7 @@ export class HealthWatch {
   readonly #timer: ReturnType<typeof setInterval>
   /** The status and alerts of the last check. */
   #known: string | undefined
-  #looking = false
+  #checking = false
   #again = false
   #ended = false
 
@@ -18,17 +18,17 @@ export class HealthWatch {
   constructor(health: () => Promise<Health>, changed: (health: Health) => void) {
     this.#health = health
     this.#changed = changed
-    this.#timer = setInterval(() => this.look(), intervalMs)
+    this.#timer = setInterval(() => this.check(), intervalMs)
     // In Node an open database must not keep the process running.
     ;(this.#timer as { unref?: () => void }).unref?.()
-    this.look()
+    this.check()
   }
 
   /** Checks the health, after an event that may have changed it. */
-  async look(): Promise<void> {
+  async check(): Promise<void> {
     this.#again = true
-    if (this.#looking) return
-    this.#looking = true
+    if (this.#checking) return
+    this.#checking = true
     while (this.#again && !this.#ended) {
       this.#again = false
       const health = await this.#health()
@@ -37,7 +37,7 @@ export class HealthWatch {
       this.#known = found
       if (before !== undefined && before !== found && !this.#ended) this.#changed(health)
     }
-    this.#looking = false
+    this.#checking = false
   }
 
   end(): void {

@@ -78,7 +78,7 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
   /** Subscribers, and loops that have begun. */
   readonly #readers = new Set<object>()
   /** Whether the query is paused because its last reader has left. */
-  #resting = false
+  #paused = false
   #watch: number | undefined
   #rows: T[] | undefined
   #error: TidelockError | undefined
@@ -139,34 +139,34 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
     const subscriber = { onRows, onError }
     if (!this.#closed) this.#subscribers.add(subscriber)
     const version = this.#version
-    if (version > this.#join(subscriber)) {
+    if (version > this.#addReader(subscriber)) {
       queueMicrotask(() => {
-        if (version === this.#version) this.#tell(subscriber)
+        if (version === this.#version) this.#notify(subscriber)
       })
     }
     return () => {
       this.#subscribers.delete(subscriber)
-      this.#leave(subscriber)
+      this.#removeReader(subscriber)
     }
   }
 
   /** Adds a reader. Returns the version that it counts as seen: results from before a pause are out of date. */
-  #join(reader: object): number {
+  #addReader(reader: object): number {
     if (this.#closed) return 0
     this.#readers.add(reader)
-    if (!this.#resting) return 0
-    this.#resting = false
+    if (!this.#paused) return 0
+    this.#paused = false
     this.#queries.add(this as LiveQuery<unknown>)
     this.changed()
     return this.#version
   }
 
-  #leave(reader: object): void {
+  #removeReader(reader: object): void {
     if (!this.#readers.delete(reader)) return
     // Frameworks remove a reader and add the next one in the same task.
     queueMicrotask(() => {
-      if (this.#readers.size > 0 || this.#closed || this.#resting) return
-      this.#resting = true
+      if (this.#readers.size > 0 || this.#closed || this.#paused) return
+      this.#paused = true
       this.#unregister()
     })
   }
@@ -202,7 +202,7 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
   /** Iterates over the results; of several between two steps only the latest. The loop throws the error of the query. */
   [Symbol.asyncIterator](): AsyncIterator<T[], undefined, undefined> {
     const reader = {}
-    let seen = this.#join(reader)
+    let seen = this.#addReader(reader)
     let done = false
     const next = async (): Promise<IteratorResult<T[], undefined>> => {
       while (!done && !this.#closed && seen === this.#version)
@@ -215,7 +215,7 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
     }
     const end = async (): Promise<IteratorResult<T[], undefined>> => {
       done = true
-      this.#leave(reader)
+      this.#removeReader(reader)
       this.#wakeAll()
       return { done: true, value: undefined }
     }
@@ -224,7 +224,7 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
 
   /** @internal Runs the query after a change of its data; a change during a run causes one more run. */
   changed(): void {
-    if (!this.#resting) this.#start()
+    if (!this.#paused) this.#start()
   }
 
   #start(): void {
@@ -249,7 +249,7 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
   }
 
   /** Runs the query in the next worker after the previous one died during the run. */
-  #runAnew(): Promise<void> {
+  #rerun(): Promise<void> {
     this.#watch = undefined
     return this.#run()
   }
@@ -269,27 +269,27 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
       this.#error = undefined
     } catch (error) {
       if (isTidelockError(error, 'closed')) return this.close()
-      if (isTidelockError(error, 'worker_crashed') && !this.#calls.closed) return this.#runAnew()
+      if (isTidelockError(error, 'worker_crashed') && !this.#calls.closed) return this.#rerun()
       this.#error = error as TidelockError
     }
     if (this.#closed) return
     this.#version++
-    for (const subscriber of [...this.#subscribers]) this.#tell(subscriber)
+    for (const subscriber of [...this.#subscribers]) this.#notify(subscriber)
     this.#wakeAll()
   }
 
   #watchTables(): MaybePromise<void> | undefined {
-    if (this.#watch !== undefined || this.#resting) return
+    if (this.#watch !== undefined || this.#paused) return
     const sql = this.#sql instanceof SqlFragment ? this.#sql.sql : this.#sql
     return andThen(this.#calls.watch(sql), (id) => {
       // The query was closed or paused while another thread registered it.
-      if (this.#closed || this.#resting) return this.#calls.unwatch(id)
+      if (this.#closed || this.#paused) return this.#calls.unwatch(id)
       this.#watch = id
       this.#queries.watch(id, this as LiveQuery<unknown>)
     })
   }
 
-  #tell(subscriber: Subscriber<T>): void {
+  #notify(subscriber: Subscriber<T>): void {
     if (!this.#subscribers.has(subscriber)) return
     if (this.#error === undefined) callUser(subscriber.onRows, this.#rows as T[])
     else if (subscriber.onError !== undefined) callUser(subscriber.onError, this.#error)

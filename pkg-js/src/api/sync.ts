@@ -225,7 +225,7 @@ export class Sync {
   }
 
   /** @internal Handles a `sync` event. */
-  told(detail: unknown): void {
+  handleEvent(detail: unknown): void {
     const { phase, error } = detail as { readonly phase: string; readonly error?: unknown }
     if (phase === 'idle' && error === undefined && this.#becomeReady !== undefined) this.#lookWhetherReady()
   }
@@ -310,7 +310,7 @@ export class Sync {
     // An error of loading is reported by the next call that needs the sync.
     if (interval === null) this.stop().catch(() => {})
     else if (interval !== undefined) this.start({ intervalMs: interval }).catch(() => {})
-    this.told({ phase: 'idle' })
+    this.handleEvent({ phase: 'idle' })
   }
 
   /** Ignores `closed`, and `worker_crashed`: a restarted engine gets the call again in `renewed`. */

@@ -20,7 +20,7 @@ export function checkObject(
   if (value === undefined) return {}
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw wrong(what, 'an object')
   for (const [key, one] of Object.entries(value)) {
-    if (planned.includes(key) && one !== undefined) throw lacking(key)
+    if (planned.includes(key) && one !== undefined) throw unavailableOption(key)
     if (!keys.includes(key) && !planned.includes(key)) {
       throw invalid(`${what} has no option '${key}'`, {
         details: { option: key },
@@ -37,7 +37,7 @@ export function checkObject(
 }
 
 /** Returns `unsupported_environment` for an option, or a value of one, that this build doesn't have. */
-export function lacking(what: string, option = what): TidelockError {
+export function unavailableOption(what: string, option = what): TidelockError {
   return new TidelockError('unsupported_environment', `This build doesn't have ${what} yet`, {
     details: { option },
     hint: 'Leave it out, or use a version of tidelock that has it',

@@ -50,11 +50,11 @@ export const common: Readonly<Record<string, OptionSpec>> = {
 }
 
 /** The error for wrong usage, which ends with exit code 2. */
-export class Misuse extends TidelockError {}
+export class UsageError extends TidelockError {}
 
 /** Returns the error for wrong usage. */
-export function misuse(message: string, hint?: string): Misuse {
-  return new Misuse('invalid_argument', message, { hint })
+export function usageError(message: string, hint?: string): UsageError {
+  return new UsageError('invalid_argument', message, { hint })
 }
 
 /** Parses the arguments of a command. Throws `invalid_argument` for unknown or missing ones. */
@@ -68,9 +68,12 @@ export function invocation(
   const operands = command.operands ?? []
   const needed = operands.filter((name) => !name.startsWith('[')).length
   const missing = operands[positionals.length]
-  if (positionals.length < needed) throw misuse(`tidelock ${command.name} needs ${missing}`, seeHelp(command))
+  if (positionals.length < needed) throw usageError(`tidelock ${command.name} needs ${missing}`, seeHelp(command))
   if (positionals.length > operands.length)
-    throw misuse(`Unexpected argument '${positionals[operands.length]}' for tidelock ${command.name}`, seeHelp(command))
+    throw usageError(
+      `Unexpected argument '${positionals[operands.length]}' for tidelock ${command.name}`,
+      seeHelp(command),
+    )
   const value = (name: string) => values[name] as string | undefined
   return {
     ...around,
@@ -81,7 +84,7 @@ export function invocation(
     need(name) {
       const given = value(name)
       if (given === undefined || given === '')
-        throw misuse(`tidelock ${command.name} needs --${name}`, seeHelp(command))
+        throw usageError(`tidelock ${command.name} needs --${name}`, seeHelp(command))
       return given
     },
   }
@@ -101,7 +104,7 @@ function parse(command: Command, args: readonly string[], specs: Readonly<Record
   try {
     return parseArgs({ args, options, allowPositionals: true, strict: true })
   } catch (error) {
-    throw misuse((error as Error).message.split('. To specify')[0] as string, seeHelp(command))
+    throw usageError((error as Error).message.split('. To specify')[0] as string, seeHelp(command))
   }
 }
 

@@ -1,5 +1,5 @@
 import { getRest } from '../remote/rest.js'
-import { misuse } from './command.js'
+import { usageError } from './command.js'
 import { quoted } from './schema-facts.js'
 import type { Endpoint } from './settings.js'
 import { TidelockError } from './tidelock.js'
@@ -16,7 +16,8 @@ export async function inferSchema(
   const statements: string[] = []
   for (const table of tables) {
     const key = keys.get(table)
-    if (key === undefined) throw misuse(`--pk has no key for ${table}`, `Add --pk ${table}=id, or use --schema FILE`)
+    if (key === undefined)
+      throw usageError(`--pk has no key for ${table}`, `Add --pk ${table}=id, or use --schema FILE`)
     statements.push(createTable(table, key, await someRows(remote, table)))
   }
   return statements.join('\n')
@@ -33,12 +34,12 @@ export function createTable(table: string, key: readonly string[], rows: readonl
     }
   }
   if (columns.size === 0)
-    throw misuse(
+    throw usageError(
       `${table} shows no rows to guess its columns from`,
       'Use --schema FILE, or a key that may read the table',
     )
   const unknown = key.filter((column) => !columns.has(column))
-  if (unknown.length > 0) throw misuse(`${table} has no column ${unknown.join(', ')}`, 'Correct --pk')
+  if (unknown.length > 0) throw usageError(`${table} has no column ${unknown.join(', ')}`, 'Correct --pk')
   const lines = [...columns].map(([column, kinds]) => `  ${quoted(column)} ${typeOf(kinds)}`.trimEnd())
   return `CREATE TABLE ${quoted(table)} (\n${lines.join(',\n')},\n  PRIMARY KEY (${key.map(quoted).join(', ')})\n);`
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs'
-import { type Command, help, invocation, Misuse, misuse, table } from './command.js'
+import { type Command, help, invocation, table, UsageError, usageError } from './command.js'
 import { doctor } from './commands/doctor.js'
 import { inspect } from './commands/inspect.js'
 import { migrate } from './commands/migrate.js'
@@ -41,7 +41,7 @@ async function main(args: readonly string[]): Promise<number> {
         ? error
         : new TidelockError('internal', `Unexpected error: ${(error as Error)?.message ?? error}`, { cause: error }),
     )
-    return error instanceof Misuse ? 2 : 1
+    return error instanceof UsageError ? 2 : 1
   }
 }
 
@@ -65,7 +65,7 @@ function general(args: readonly string[], output: Output): number {
   const group = commands.filter(({ name }) => name.startsWith(`${first} `))
   const asked = first === undefined || first === '--help' || first === '-h' || first === 'help'
   if (!asked && group.length === 0)
-    throw misuse(`There is no command '${first}'`, 'npx tidelock --help lists the commands')
+    throw usageError(`There is no command '${first}'`, 'npx tidelock --help lists the commands')
   output.lines('Usage: npx tidelock COMMAND [options]\n')
   output.line('Commands:')
   for (const line of table((asked ? commands : group).map(({ name, about }) => [name, about]))) output.line(line)

@@ -1,5 +1,5 @@
 import { parseEnv } from 'node:util'
-import { type Invocation, misuse, type OptionSpec } from './command.js'
+import { type Invocation, type OptionSpec, usageError } from './command.js'
 import { readText } from './read.js'
 
 /** The options of commands that talk to a remote. */
@@ -29,7 +29,7 @@ export function endpoint(given: Invocation): Endpoint {
   const read = (name: string) => prefixes.map((prefix) => env[prefix + name]?.trim()).find((value) => value)
   const url = given.value('url') ?? read('SUPABASE_URL')
   if (url === undefined)
-    throw misuse(
+    throw usageError(
       'The URL of the remote is missing',
       'Pass --url, or set SUPABASE_URL in the environment or an --env FILE',
     )
@@ -39,7 +39,7 @@ export function endpoint(given: Invocation): Endpoint {
       ? keyNames.map((name) => read(`SUPABASE_${name}`)).find((value) => value)
       : readText(keyFile, true).trim()
   if (!key) {
-    throw misuse(
+    throw usageError(
       'The key of the remote is missing',
       `Set SUPABASE_SECRET_KEY or SUPABASE_PUBLISHABLE_KEY in the environment or an --env FILE, or pass --key-file`,
     )
@@ -65,7 +65,7 @@ export function byTable(given: Invocation, option: string): Map<string, readonly
       .split(',')
       .map((column) => column.trim())
     if (at < 1 || columns.includes(''))
-      throw misuse(`--${option} ${pair} is malformed`, `Write --${option} table=column`)
+      throw usageError(`--${option} ${pair} is malformed`, `Write --${option} table=column`)
     tables.set(pair.slice(0, at).trim(), columns)
   }
   return tables

@@ -63,7 +63,7 @@ export async function withDatabase<T>(
 }
 
 /** Runs `work` with a database in memory to which these migrations were applied. */
-export async function inScratch<T>(
+export async function withScratch<T>(
   migrations: readonly Migration[] | undefined,
   work: (db: Database) => Promise<T>,
 ): Promise<T> {
@@ -78,8 +78,8 @@ export async function inScratch<T>(
 }
 
 /** Runs `work` with a database in memory in which a script has run. */
-export async function inScriptScratch<T>(script: string, work: (db: Database) => Promise<T>): Promise<T> {
-  return inScratch(undefined, async (db) => {
+export async function withScriptScratch<T>(script: string, work: (db: Database) => Promise<T>): Promise<T> {
+  return withScratch(undefined, async (db) => {
     await db.exec(script, { timeoutMs: schemaTimeoutMs })
     return work(db)
   })

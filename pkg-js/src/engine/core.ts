@@ -4,7 +4,7 @@ import type { Part } from '../../generated/instance.js'
 // One wasm instance = one `Core` = one database. Nothing here is public.
 
 import type { Encryption } from '../base/encryption.js'
-import type { Answer, Asking } from '../remote/request.js'
+import type { HttpRequest, HttpResponse } from '../remote/request.js'
 
 /** What {@link Core.execute} is to do with a statement. */
 export const op = {
@@ -381,7 +381,7 @@ export interface Host {
   loadPart(part: Part): Promise<void>
   /** Calls SQLite's initialisation of FTS5 for the connection at that address. */
   addFts5(connection: number): void
-  fetch(url: string, asking: Asking): Promise<Answer>
+  fetch(url: string, asking: HttpRequest): Promise<HttpResponse>
   accessToken(): Promise<string | null>
   nextSnapshot(after: number): Promise<number | null>
   /** What the user's function makes of a conflict: the row as JSON text, blobs as `{"b":"hex"}`; null when it is to go. */

@@ -1,6 +1,6 @@
 import { checkFunction, checkInteger, checkObject } from '../base/check.js'
 import { invalid, TidelockError } from '../base/errors.js'
-import { isOk, movedError, request } from '../remote/request.js'
+import { isOk, redirectError, request } from '../remote/request.js'
 import { checkHeaders, Secrets } from '../remote/secrets.js'
 import type { FileEncryption } from './file-encryption.js'
 import { SnapshotTarget } from './snapshot-copies.js'
@@ -143,7 +143,7 @@ class UploadTarget extends SnapshotTarget {
       this.#fetch,
     )
     if (isOk(answer)) return
-    const moved = movedError(`The upload of ${file.name}`, 'url', answer)
+    const moved = redirectError(`The upload of ${file.name}`, 'url', answer)
     if (moved !== undefined) throw moved
     // A signed URL is a secret: mask it, since the response may quote it.
     const said = new Secrets(headers, String(url)).mask(new TextDecoder().decode(answer.body ?? undefined))

@@ -13,7 +13,7 @@ import type { SnapshotInfo } from '../files/snapshot-info.js'
 import type { OpenOptions } from '../options/options.js'
 import { loadSeed } from '../options/seed.js'
 import type { Conflict } from '../remote/remote-options.js'
-import { type Answer, type Asking, request } from '../remote/request.js'
+import { type HttpRequest, type HttpResponse, request } from '../remote/request.js'
 
 /** Returns the next time after the given one, both in milliseconds since 1970; null: there is none. */
 export type Timetable = (after: number) => number | null
@@ -43,7 +43,7 @@ export interface EngineCallbacks {
   /** Runs a migration that is a function, under that permit. */
   migrate(version: string, direction: 'up' | 'down', permitId: number): Promise<void>
   /** The user's own `fetch`, if the options have one. */
-  fetch?(url: string, asking: Asking): Promise<Answer>
+  fetch?(url: string, asking: HttpRequest): Promise<HttpResponse>
   accessToken(): Promise<string | null>
   /** Returns when the next snapshot after that time is due by `snapshots.cron`, in milliseconds since 1970; null: never. */
   nextSnapshot(after: number): Promise<number | null>
@@ -72,7 +72,7 @@ export class DatabaseClient implements EngineCallbacks {
   #closing: Promise<void> | undefined
   /** What a migration that is a function threw; through wasm only its text comes back. */
   #thrown: { readonly version: string; readonly error: unknown } | undefined
-  readonly fetch?: (url: string, asking: Asking) => Promise<Answer>
+  readonly fetch?: (url: string, asking: HttpRequest) => Promise<HttpResponse>
   readonly seed?: () => Promise<Uint8Array>
 
   /** `timetable`: see {@link loadTimetable}. `open` opens scratch databases. */
@@ -136,7 +136,7 @@ export class DatabaseClient implements EngineCallbacks {
     const attached = new AttachedConnection(engine, () => this.#detach(database, engine))
     const database = new Database(checked, attached, this.#copier)
     this.#databases.add(database)
-    if (this.#role !== undefined) database.plays(this.#role)
+    if (this.#role !== undefined) database.setRole(this.#role)
     const open = this.#open
     if (open !== undefined) {
       database.migrations.replayBy(async (history, signal) => {

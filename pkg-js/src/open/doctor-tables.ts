@@ -17,7 +17,7 @@ export class TableProbes {
     this.#remote = remote
   }
 
-  async look(table: TableSync): Promise<Finding> {
+  async probe(table: TableSync): Promise<Finding> {
     const { cursor, deleted, direction } = table
     const marks = [cursor, deleted === 'compare' ? undefined : deleted].filter((column) => column !== undefined)
     const columns = [...new Set([...marks, ...(table.columns ?? [])])]

@@ -89,7 +89,7 @@ function local(wasm: WasmSource | undefined): Probe[] {
     loads,
     ['indexeddb', indexedDb],
     ['web-locks', webLocks],
-    ['storage', room],
+    ['storage', quotaUsage],
     ['persistence', persistence],
     [
       'worker',
@@ -145,7 +145,7 @@ async function webLocks(): Promise<Finding> {
   return got ? { message: 'Locks between tabs work' } : { ok: false, message: 'A free lock was not granted' }
 }
 
-async function room(): Promise<Finding> {
+async function quotaUsage(): Promise<Finding> {
   const { usage = 0, quota = 0 } = (await navigator.storage?.estimate?.()) ?? {}
   if (quota === 0) return { message: 'The browser does not report its storage quota' }
   const percent = Math.round((100 * usage) / quota)
@@ -171,17 +171,17 @@ async function persistence(): Promise<Finding> {
 function remoteProbes(remote: RemoteOptions): Probe[] {
   const tables = new TableProbes(remote)
   return [
-    ['remote', () => reach(remote)],
-    ['token', () => token(remote)],
+    ['remote', () => checkReachable(remote)],
+    ['token', () => checkToken(remote)],
     ...remote.tables.map((given): Probe => {
       const table = typeof given === 'string' ? { table: given } : given
-      return [`table ${table.table}`, () => tables.look(table)]
+      return [`table ${table.table}`, () => tables.probe(table)]
     }),
   ]
 }
 
 /** Reads a table, because publishable keys may not read the root. Any response shows that there is a server; a 401 is about the key. */
-async function reach(remote: RemoteOptions): Promise<Finding> {
+async function checkReachable(remote: RemoteOptions): Promise<Finding> {
   const [first] = remote.tables
   const table = first === undefined ? '' : remoteName(typeof first === 'string' ? { table: first } : first)
   const response = await getRest(remote, table === '' ? '' : `${encodeURIComponent(table)}?limit=0`)
@@ -193,7 +193,7 @@ async function reach(remote: RemoteOptions): Promise<Finding> {
   return { message: 'The remote answers, and accepts the key' }
 }
 
-async function token(remote: RemoteOptions): Promise<Finding> {
+async function checkToken(remote: RemoteOptions): Promise<Finding> {
   const text = await tokenOf(remote)
   if (text === undefined) return { message: 'No user is signed in: requests have the key only' }
   const claims = claimsOf(text)

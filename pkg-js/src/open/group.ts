@@ -67,7 +67,7 @@ export async function openGroup<const Options extends GroupOptions>(options: Opt
     } catch (error) {
       // Report the error of opening, which is the cause; errors of closing are dropped.
       await closeAll(opened).catch(() => {})
-      throw naming(error, member)
+      throw withMember(error, member)
     }
   }
   return Object.freeze({ ...Object.fromEntries(opened), ...groupCalls(opened) }) as Group<Options>
@@ -137,14 +137,14 @@ async function closeAll(opened: readonly [string, Database][]): Promise<void> {
     try {
       await database.close()
     } catch (error) {
-      failures.push(naming(error, member))
+      failures.push(withMember(error, member))
     }
   }
   if (failures.length > 0) throw failures[0]
 }
 
 /** Adds the name in the group to the error of a database. Other values, such as the reason of a signal, stay unchanged. */
-function naming(error: unknown, member: string): unknown {
+function withMember(error: unknown, member: string): unknown {
   if (!isTidelockError(error)) return error
   return errorWith(error, { details: { database: member } })
 }

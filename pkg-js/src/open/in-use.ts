@@ -12,7 +12,7 @@ interface Holder {
 }
 
 /** Adds the holder and a hint to the error `database_in_use`; returns other errors unchanged. */
-export function namingHolder(error: unknown, place: StorageLocation, hint?: string): unknown {
+export function withHolder(error: unknown, place: StorageLocation, hint?: string): unknown {
   if (!isTidelockError(error, 'database_in_use')) return error
   const holder = error.details.holder as Holder | undefined
   if (holder === undefined) return error

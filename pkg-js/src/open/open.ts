@@ -13,7 +13,7 @@ import { onServer } from '../options/check-storage.js'
 import type { OpenOptions } from '../options/options.js'
 import { mayHoldSecrets } from '../remote/secrets.js'
 import type { OpenRequest } from '../rpc/protocol.js'
-import { namingHolder } from './in-use.js'
+import { withHolder } from './in-use.js'
 import { openInPage } from './page-engines.js'
 
 /**
@@ -39,7 +39,7 @@ export async function open(options: OpenOptions): Promise<Database> {
   try {
     return await openInPage(checked, options, (signal) => begin(prepared, { ...options, signal }))
   } catch (error) {
-    throw namingHolder(error, checked)
+    throw withHolder(error, checked)
   }
 }
 

@@ -8,7 +8,7 @@ import { bridgeAlone } from '../instance/bridge-alone.js'
 import { DatabaseClient } from '../instance/database-client.js'
 import { checkOptions } from '../options/check-options.js'
 import type { OpenOptions, WasmSource } from '../options/options.js'
-import { namingHolder } from './in-use.js'
+import { withHolder } from './in-use.js'
 import { checkedColumnKeys, checkedFunctions, surroundings } from './open.js'
 import { storedNames } from './stored.js'
 
@@ -89,7 +89,7 @@ export async function recover(
   try {
     return (await bridge.recover(instance, from, folder)) as RecoveryReport
   } catch (error) {
-    throw namingHolder(error, checked, 'Close it there first')
+    throw withHolder(error, checked, 'Close it there first')
   }
 }
 

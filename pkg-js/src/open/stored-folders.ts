@@ -5,7 +5,7 @@ import { DatabaseClient } from '../instance/database-client.js'
 import type { Instance } from '../instance/instance.js'
 import { checkOptions } from '../options/check-options.js'
 import type { OpenOptions } from '../options/options.js'
-import { namingHolder } from './in-use.js'
+import { withHolder } from './in-use.js'
 import { nodeFiles, surroundings } from './open.js'
 import type { DatabaseInfo } from './stored-info.js'
 
@@ -40,7 +40,7 @@ export async function deleteFolder(name: string, path: string | undefined, force
   if (!holdsDatabase(folder)) return
   const [bridge, instance] = await alone(options)
   await bridge.deleteFolder(instance, filesOf(folder, {})).catch((error) => {
-    throw namingHolder(error, { storage: 'file', name, path: folder }, 'Close it there first')
+    throw withHolder(error, { storage: 'file', name, path: folder }, 'Close it there first')
   })
   removeFolders(folder)
 }

@@ -4,7 +4,7 @@ import { loaded } from '../base/lazy-module.js'
 import { until } from '../base/waiting.js'
 import { checkPath } from '../options/check-storage.js'
 import { checkName } from '../options/open-rules.js'
-import { namingHolder } from './in-use.js'
+import { withHolder } from './in-use.js'
 import { resultOf } from './indexeddb.js'
 import { requireStorage } from './open.js'
 import type { DatabaseInfo } from './stored-info.js'
@@ -112,7 +112,7 @@ async function inUse(name: string): Promise<unknown> {
   const hint = 'Close it there first, or delete it with { force: true }'
   const details = holder === undefined ? {} : { holder: { ...holder, since: new Date(holder.since).toISOString() } }
   const error = new TidelockError('database_in_use', 'Database already in use', { hint, details })
-  return namingHolder(error, { name, storage: 'indexeddb' }, hint)
+  return withHolder(error, { name, storage: 'indexeddb' }, hint)
 }
 
 async function remove(name: string): Promise<void> {

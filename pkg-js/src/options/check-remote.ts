@@ -1,4 +1,4 @@
-import { checkString, checkStrings, lacking } from '../base/check.js'
+import { checkString, checkStrings, unavailableOption } from '../base/check.js'
 import { invalid } from '../base/errors.js'
 import type { CoreRemoteOptions } from '../engine/core.js'
 import type { RemoteOptions, TableSync } from '../remote/remote-options.js'
@@ -42,7 +42,7 @@ export const tableRules = {
   filter: {
     values: 'an object of texts',
     check: (option, value) => {
-      if (typeof value === 'function') throw lacking(`${option} as a function`, option)
+      if (typeof value === 'function') throw unavailableOption(`${option} as a function`, option)
       return textsByName.check(option, value)
     },
   },

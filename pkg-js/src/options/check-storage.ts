@@ -1,4 +1,4 @@
-import { checkOneOf, checkString, lacking } from '../base/check.js'
+import { checkOneOf, checkString, unavailableOption } from '../base/check.js'
 import { invalid, TidelockError } from '../base/errors.js'
 import type { CoreOptions } from '../engine/core.js'
 
@@ -15,7 +15,7 @@ export interface StorageEnvironment {
  * for IndexedDB on a server.
  */
 export function checkStorage(storage: unknown, path: unknown, { server }: StorageEnvironment): CoreOptions['storage'] {
-  if (storage === 'opfs' || storage === 'best') throw lacking(`storage: '${storage}'`, 'storage')
+  if (storage === 'opfs' || storage === 'best') throw unavailableOption(`storage: '${storage}'`, 'storage')
   const given = checkOneOf('storage', storage ?? 'indexeddb', ['indexeddb', 'memory', 'file'])
   if (given === 'indexeddb' && server) throw onServer(storage === undefined && path !== undefined)
   checkPath(path, given)

@@ -1,7 +1,7 @@
 import { isA } from '../base/brand.js'
 import { invalid, TidelockError } from '../base/errors.js'
 import { fileBytes, isBlob, viewOf } from '../base/file-bytes.js'
-import { type Answer, type Asking, isOk, movedError, placeOf, request } from '../remote/request.js'
+import { type HttpRequest, type HttpResponse, isOk, placeOf, redirectError, request } from '../remote/request.js'
 import type { OpenOptions } from './options.js'
 
 /** The slowest transfer of a seed before it is cancelled. A timeout would be wrong, because a seed may be large. */
@@ -48,16 +48,16 @@ export async function loadSeed(
   }
   if (typeof seed !== 'string' && !isA(seed, 'URL'))
     return isBlob(seed) ? fileBytes('seed', seed) : viewOf('seed', seed)
-  return fetched(seed, { signal, maxBytes, pace })
+  return fetchSeed(seed, { signal, maxBytes, pace })
 }
 
-async function fetched(url: string | URL, asking: Asking): Promise<Uint8Array<ArrayBuffer>> {
-  const { maxBytes } = asking
+async function fetchSeed(url: string | URL, init: HttpRequest): Promise<Uint8Array<ArrayBuffer>> {
+  const { maxBytes } = init
   // The query may hold a signature.
   const details = { url: placeOf(url, globalThis.location?.href) }
-  let answer: Answer
+  let answer: HttpResponse
   try {
-    answer = await request(url, asking)
+    answer = await request(url, init)
   } catch (cause) {
     throw new TidelockError('sync_network', 'The seed could not be fetched', {
       hint: 'Is the URL right, is there a network, and does the server allow requests from this page (CORS)?',
@@ -65,7 +65,7 @@ async function fetched(url: string | URL, asking: Asking): Promise<Uint8Array<Ar
       details,
     })
   }
-  const moved = movedError('The seed', 'seed', answer)
+  const moved = redirectError('The seed', 'seed', answer)
   if (moved !== undefined) throw moved
   if (!isOk(answer)) {
     throw new TidelockError(

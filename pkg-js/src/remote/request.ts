@@ -3,7 +3,7 @@ import { joined } from '../base/file-bytes.js'
 import { checkHeaders, type Headers, Secrets } from './secrets.js'
 
 /** What {@link request} sends, and how much of the response it reads. */
-export interface Asking {
+export interface HttpRequest {
   readonly method?: string
   readonly headers?: Headers
   readonly body?: BodyInit
@@ -16,11 +16,11 @@ export interface Asking {
 }
 
 /** A complete response as plain data, which can be posted to other threads. */
-export interface Answer {
+export interface HttpResponse {
   readonly status: number
   /** Headers, with names in lower case. The `location` of a redirect is absolute and ends with the path; pages can't see it. */
   readonly headers: readonly (readonly [name: string, value: string])[]
-  /** null when it is larger than {@link Asking.maxBytes}. */
+  /** null when it is larger than {@link HttpRequest.maxBytes}. */
   readonly body: Uint8Array<ArrayBuffer> | null
 }
 
@@ -33,7 +33,7 @@ const maxErrorBytes = 1_048_576
  *
  * Rejects with the error of `fetch`, with credentials masked, and with `invalid_argument` for an invalid header.
  */
-export async function request(url: string | URL, asking: Asking, own?: typeof fetch): Promise<Answer> {
+export async function request(url: string | URL, asking: HttpRequest, own?: typeof fetch): Promise<HttpResponse> {
   const { maxBytes, headers = {}, signal, pace, ...init } = asking
   checkHeaders('headers', headers)
   const watch = pace === undefined ? undefined : new PaceWatch(pace, signal)
@@ -65,7 +65,7 @@ class PaceWatch {
   readonly #outer: AbortSignal | undefined
   #received = 0
 
-  constructor({ bytes, ms }: NonNullable<Asking['pace']>, outer: AbortSignal | undefined) {
+  constructor({ bytes, ms }: NonNullable<HttpRequest['pace']>, outer: AbortSignal | undefined) {
     this.#outer = outer
     outer?.addEventListener('abort', this.#follow)
     if (outer?.aborted) this.#follow()
@@ -93,7 +93,7 @@ class PaceWatch {
 }
 
 /** Returns a redirect as a response. Pages see only that there is a redirect; a user's `fetch` may have followed it. */
-function redirection(response: Response, url: string | URL): Answer | undefined {
+function redirection(response: Response, url: string | URL): HttpResponse | undefined {
   const { status, type, redirected } = response
   const moved = [301, 302, 303, 307, 308].includes(status)
   if (!moved && type !== 'opaqueredirect' && !redirected) return undefined
@@ -149,12 +149,12 @@ async function bodyOf(
 }
 
 /** Returns whether the status is 2xx. */
-export function isOk({ status }: Answer): boolean {
+export function isOk({ status }: HttpResponse): boolean {
   return status >= 200 && status < 300
 }
 
 /** Returns `sync_protocol` for a redirect, undefined for other responses. `option` names the URL of `what`. */
-export function movedError(what: string, option: string, answer: Answer): TidelockError | undefined {
+export function redirectError(what: string, option: string, answer: HttpResponse): TidelockError | undefined {
   if (answer.status < 300 || answer.status >= 400) return undefined
   const [, location] = answer.headers.find(([name]) => name === 'location') ?? []
   return new TidelockError('sync_protocol', `${what} redirects to ${location ?? 'another address'}`, {

@@ -1,7 +1,7 @@
 import { isA } from '../base/brand.js'
 import { invalid, TidelockError } from '../base/errors.js'
 import type { RemoteOptions } from './remote-options.js'
-import { type Answer, isOk, movedError, request } from './request.js'
+import { type HttpResponse, isOk, redirectError, request } from './request.js'
 import { checkHeader, checkHeaders, isJwt, mayHoldSecrets, Secrets } from './secrets.js'
 
 /** The URL and the credentials of a REST API. */
@@ -33,7 +33,7 @@ export class RestAnswer {
   readonly #text: string
   readonly #secrets: Secrets
 
-  constructor(answer: Answer, secrets: Secrets) {
+  constructor(answer: HttpResponse, secrets: Secrets) {
     this.status = answer.status
     this.ok = isOk(answer)
     this.#text = new TextDecoder().decode(answer.body ?? undefined)
@@ -110,7 +110,7 @@ export async function getRest(remote: RestEndpoint, path: string): Promise<RestA
   const root = url.href.replace(/\/+$/, '')
   const roots = url.pathname === '/' ? [`${root}/rest/v1`, root] : [root]
   const maxBytes = remote.maxResponseBytes ?? maxResponseBytes
-  let answer: Answer | undefined
+  let answer: HttpResponse | undefined
   for (const each of roots) {
     try {
       const signal = AbortSignal.timeout(remote.timeoutMs ?? 30_000)
@@ -121,7 +121,7 @@ export async function getRest(remote: RestEndpoint, path: string): Promise<RestA
         hint: 'Is the URL right, is there a network, and does the server allow requests from this page (CORS)?',
       })
     }
-    const moved = movedError(url.host, 'remote.url', answer)
+    const moved = redirectError(url.host, 'remote.url', answer)
     if (moved !== undefined) throw moved
     if (answer.body === null) {
       throw new TidelockError(
@@ -135,5 +135,5 @@ export async function getRest(remote: RestEndpoint, path: string): Promise<RestA
     }
     if (answer.status !== 404) break
   }
-  return new RestAnswer(answer as Answer, secrets)
+  return new RestAnswer(answer as HttpResponse, secrets)
 }

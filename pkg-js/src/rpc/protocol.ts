@@ -6,7 +6,7 @@ import type { CoreEvent, CoreOptions } from '../engine/core.js'
 import type { Work, WorkResult } from '../engine/work.js'
 import type { FunctionsSource } from '../functions/functions.js'
 import type { EngineCallbacks } from '../instance/database-client.js'
-import type { Answer, Asking } from '../remote/request.js'
+import type { HttpRequest, HttpResponse } from '../remote/request.js'
 import type { LifecycleEvent } from './page-lifecycle.js'
 import type { SerializedError } from './serialized-error.js'
 
@@ -123,7 +123,7 @@ export interface PageMethods extends Pick<EngineCallbacks, 'migrate' | (typeof f
   event(event: CoreEvent): void
   /** Sent when the engine has failed for good. */
   dead(error: SerializedError): void
-  fetch(url: string, asking: Omit<Asking, 'signal'>): Answer
+  fetch(url: string, asking: Omit<HttpRequest, 'signal'>): HttpResponse
   seed(): Uint8Array
   part(part: Part): WebAssembly.Module
   /** Sets the role of this tab in a shared database. */

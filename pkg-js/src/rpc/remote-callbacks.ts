@@ -1,6 +1,6 @@
 import type { CoreEvent } from '../engine/core.js'
 import type { EngineCallbacks } from '../instance/database-client.js'
-import type { Answer, Asking } from '../remote/request.js'
+import type { HttpRequest, HttpResponse } from '../remote/request.js'
 import type { Channel } from './channel.js'
 import { forwardedCallbacks, type OpenRequest, type PageMethods, type WorkerMethods } from './protocol.js'
 
@@ -11,7 +11,7 @@ export function remoteCallbacks(
   has: OpenRequest['has'],
 ): EngineCallbacks {
   const seed = () => channel.ask('seed', [])
-  const fetch = (url: string, { signal, ...given }: Asking): Promise<Answer> =>
+  const fetch = (url: string, { signal, ...given }: HttpRequest): Promise<HttpResponse> =>
     channel.ask('fetch', [url, given], { signal })
   return {
     ...channel.stubs(['migrate', ...forwardedCallbacks]),

@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, readdirSync } from 'node:fs'
 import path from 'node:path'
-import { type Invocation, misuse, type OptionSpec } from '../command.js'
+import { type Invocation, type OptionSpec, usageError } from '../command.js'
 import { readText } from '../read.js'
 import { writeWhole } from '../stored.js'
 import { type Migration, migrationsFrom } from '../tidelock.js'
@@ -13,7 +13,8 @@ export const folderOption: Readonly<Record<string, OptionSpec>> = {
 /** Reads the migrations of the folder in the options, in the format of any supported tool. */
 export function readMigrations(given: Invocation): Migration[] {
   const folder = given.value('dir') ?? 'migrations'
-  if (!existsSync(folder)) throw misuse(`There is no folder ${folder}`, 'Pass the folder of the migrations with --dir')
+  if (!existsSync(folder))
+    throw usageError(`There is no folder ${folder}`, 'Pass the folder of the migrations with --dir')
   return migrationsFrom(Object.fromEntries(sqlFiles(folder).map((file) => [file, readText(file)])))
 }
 
@@ -35,7 +36,7 @@ export function writeMigration(given: Invocation, name: string, up: string, down
     .replace(/[^a-z0-9]+/g, '_')
     .replace(/^_+|_+$/g, '')
   if (plain === '')
-    throw misuse(`'${name}' has no letters or digits for the name of a migration`, 'Use letters and digits')
+    throw usageError(`'${name}' has no letters or digits for the name of a migration`, 'Use letters and digits')
   mkdirSync(folder, { recursive: true })
   const base = path.join(folder, `${newVersion(folder)}_${plain}`)
   const files = [

@@ -1,8 +1,8 @@
-import { type Command, type Invocation, misuse, type OptionSpec, table } from '../command.js'
+import { type Command, type Invocation, type OptionSpec, table, usageError } from '../command.js'
 import type { Output } from '../output.js'
 import { readText } from '../read.js'
 import { byTable } from '../settings.js'
-import { inScratch, stored, withDatabase } from '../stored.js'
+import { stored, withDatabase, withScratch } from '../stored.js'
 import type { GeneratedMigration, MigrationReport, MigrationStatus } from '../tidelock.js'
 import { folderOption, readMigrations, writeMigration } from './migrate-files.js'
 
@@ -71,7 +71,7 @@ const lint: Command = {
   about: 'Finds likely mistakes in migrations: destructive steps, a missing down, pragmas without effect.',
   options: folderOption,
   examples: ['npx tidelock migrate lint'],
-  run: (given) => inScratch(readMigrations(given), (db) => db.migrations.lint()),
+  run: (given) => withScratch(readMigrations(given), (db) => db.migrations.lint()),
   print(found: readonly { code: string; version: string; line: number; message: string }[], output: Output) {
     for (const { version, line, code, message } of found) output.line(`${version}:${line}: ${message} (${code})`)
     if (found.length === 0) output.line('Nothing was found.')
@@ -96,7 +96,7 @@ const generate: Command = {
   async run(given): Promise<GeneratedFiles> {
     const wanted = readText(given.need('schema'))
     const renames = Object.fromEntries([...byTable(given, 'rename')].map(([old, [name]]) => [old, name as string]))
-    const generated = await inScratch(readMigrations(given), (db) => db.migrations.generate(wanted, { renames }))
+    const generated = await withScratch(readMigrations(given), (db) => db.migrations.generate(wanted, { renames }))
     const { up, down } = generated
     return {
       files: up.trim() === '' ? [] : writeMigration(given, given.positionals[0] as string, up, down),
@@ -127,7 +127,7 @@ function withHistory<T>(given: Invocation, write: boolean, work: Parameters<type
 function limitsOf(given: Invocation): { to?: string; steps?: number; dryRun: boolean } {
   const to = given.value('to')
   const steps = given.value('steps')
-  if (steps !== undefined && !/^\d+$/.test(steps)) throw misuse('--steps needs a whole number')
+  if (steps !== undefined && !/^\d+$/.test(steps)) throw usageError('--steps needs a whole number')
   return {
     ...(to === undefined ? {} : { to }),
     ...(steps === undefined ? {} : { steps: Number(steps) }),

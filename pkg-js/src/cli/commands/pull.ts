@@ -1,12 +1,12 @@
 import { existsSync, lstatSync, mkdirSync, rmSync, statSync } from 'node:fs'
 import path from 'node:path'
-import { type Command, type Invocation, misuse } from '../command.js'
+import { type Command, type Invocation, usageError } from '../command.js'
 import { inferSchema } from '../infer.js'
 import type { Output } from '../output.js'
 import { readText } from '../read.js'
 import { tableNames } from '../schema-facts.js'
 import { byTable, type Endpoint, endpoint, names, remoteOptions } from '../settings.js'
-import { bytesIfExists, inScriptScratch, nameOf, schemaTimeoutMs, writeWhole } from '../stored.js'
+import { bytesIfExists, nameOf, schemaTimeoutMs, withScriptScratch, writeWhole } from '../stored.js'
 import { open, type PullReport, schemaFromRemote, type TableSync } from '../tidelock.js'
 
 /** The result of a pull into a file. */
@@ -139,7 +139,7 @@ async function makeTables(work: string, file: string, remote: Endpoint, given: I
   const named = names(given.value('tables'))
   const all = given.flag('all')
   if (all === named.length > 0)
-    throw misuse('The tables to pull are missing or ambiguous', 'Pass either --tables a,b or --all')
+    throw usageError('The tables to pull are missing or ambiguous', 'Pass either --tables a,b or --all')
   const db = await openWork(work, file, given)
   try {
     const there = await tableNames(db)
@@ -152,7 +152,7 @@ async function makeTables(work: string, file: string, remote: Endpoint, given: I
     await db.exec(script, { timeoutMs: schemaTimeoutMs })
     const now = await tableNames(db)
     const absent = wanted.filter((table) => !now.includes(table))
-    if (absent.length > 0) throw misuse(`The schema has no table ${absent.join(', ')}`)
+    if (absent.length > 0) throw usageError(`The schema has no table ${absent.join(', ')}`)
     return wanted.length > 0 ? wanted : now
   } finally {
     await db.close()
@@ -162,7 +162,7 @@ async function makeTables(work: string, file: string, remote: Endpoint, given: I
 /** Returns the names of the tables that the remote shows and that have a primary key. */
 async function remoteTables(remote: Endpoint): Promise<readonly string[]> {
   const { up } = await schemaFromRemote(remote)
-  return inScriptScratch(up as string, (scratch) => tableNames(scratch))
+  return withScriptScratch(up as string, (scratch) => tableNames(scratch))
 }
 
 /** Returns SQL that creates missing tables; `tables` undefined means all that the remote shows. */
@@ -175,12 +175,15 @@ async function schemaFor(
   const file = given.value('schema')
   if (file !== undefined) {
     if (there.length > 0)
-      throw misuse(`--schema needs a new file: this one has tables already`, 'Leave it out, or choose another --out')
+      throw usageError(
+        `--schema needs a new file: this one has tables already`,
+        'Leave it out, or choose another --out',
+      )
     return readText(file)
   }
   const keys = byTable(given, 'pk')
   if (keys.size > 0) {
-    if (tables === undefined) throw misuse('--pk needs --tables', '--all reads the schema of the remote')
+    if (tables === undefined) throw usageError('--pk needs --tables', '--all reads the schema of the remote')
     given.output.warn('The types of columns are guessed from some rows; use --schema FILE for exact ones')
     return inferSchema(remote, tables, keys)
   }

@@ -1,4 +1,4 @@
-import { type Command, type Invocation, misuse, type OptionSpec } from '../command.js'
+import { type Command, type Invocation, type OptionSpec, usageError } from '../command.js'
 import type { Output } from '../output.js'
 import { stored, withDatabase } from '../stored.js'
 import type { SnapshotInfo } from '../tidelock.js'
@@ -14,7 +14,7 @@ const create: Command = {
   examples: ['npx tidelock snapshot create --db ./shop.tidelock --label "before the import"'],
   run: (given) => {
     const label = given.value('label')
-    return inFolder(given, true, (db) => db.snapshots.create(label === undefined ? {} : { label }))
+    return withFolder(given, true, (db) => db.snapshots.create(label === undefined ? {} : { label }))
   },
   print: (snapshot: SnapshotInfo, output: Output) => printSnapshot(snapshot, output),
 }
@@ -24,7 +24,7 @@ const list: Command = {
   about: 'Lists the snapshots, the newest first.',
   options: folder,
   examples: ['npx tidelock snapshot list --db ./shop.tidelock'],
-  run: (given) => inFolder(given, false, (db) => db.snapshots.list()),
+  run: (given) => withFolder(given, false, (db) => db.snapshots.list()),
   print(snapshots: readonly SnapshotInfo[], output: Output) {
     for (const snapshot of snapshots) printSnapshot(snapshot, output)
     if (snapshots.length === 0) output.line('There are no snapshots.')
@@ -48,9 +48,9 @@ const restore: Command = {
     const [id] = given.positionals
     const at = given.value('at')
     if ((id === undefined) === (at === undefined))
-      throw misuse('The snapshot to restore is missing or ambiguous', 'Pass either an ID or --at TIME')
+      throw usageError('The snapshot to restore is missing or ambiguous', 'Pass either an ID or --at TIME')
     const what = id ?? { at: at as string }
-    await inFolder(given, true, (db) => db.snapshots.restore(what, { force: given.flag('force') }))
+    await withFolder(given, true, (db) => db.snapshots.restore(what, { force: given.flag('force') }))
     return { restored: id ?? (at as string) }
   },
   print: ({ restored }: { restored: string }, output: Output) => output.line(`restored ${restored}`),
@@ -59,10 +59,10 @@ const restore: Command = {
 /** The commands for snapshots. */
 export const snapshot: readonly Command[] = [create, list, restore]
 
-function inFolder<T>(given: Invocation, write: boolean, work: Parameters<typeof withDatabase<T>>[3]): Promise<T> {
+function withFolder<T>(given: Invocation, write: boolean, work: Parameters<typeof withDatabase<T>>[3]): Promise<T> {
   const where = stored(given.need('db'))
   if (where.kind === 'file')
-    throw misuse(`${where.path} is a single file, which has no snapshots`, "Pass a folder of storage: 'file'")
+    throw usageError(`${where.path} is a single file, which has no snapshots`, "Pass a folder of storage: 'file'")
   return withDatabase(where, given, { write }, work)
 }
 

@@ -1,8 +1,8 @@
-import { type Command, type Invocation, misuse } from '../command.js'
+import { type Command, type Invocation, usageError } from '../command.js'
 import type { Output } from '../output.js'
 import { readText } from '../read.js'
 import { type ColumnFacts, columnsOf, tableNames } from '../schema-facts.js'
-import { inScratch, inScriptScratch, stored, withDatabase, writeWhole } from '../stored.js'
+import { stored, withDatabase, withScratch, withScriptScratch, writeWhole } from '../stored.js'
 import type { Database } from '../tidelock.js'
 import { folderOption, readMigrations } from './migrate-files.js'
 
@@ -19,7 +19,7 @@ export const types: Command = {
   examples: ['npx tidelock types app.sqlite --out src/tables.ts', 'npx tidelock types --dir migrations'],
 
   async run(given): Promise<{ file: string | null; module: string }> {
-    const module = await inSource(given, (db) => typesOf(db, given.flag('bigint') ? 'bigint' : 'number'))
+    const module = await withSource(given, (db) => typesOf(db, given.flag('bigint') ? 'bigint' : 'number'))
     const file = given.value('out') ?? null
     if (file !== null) writeWhole(file, new TextEncoder().encode(module))
     return { file, module }
@@ -32,14 +32,14 @@ export const types: Command = {
 }
 
 /** Runs `work` with the schema in the arguments: of a database, of a script, or else of the migrations. */
-async function inSource<T>(given: Invocation, work: (db: Database) => Promise<T>): Promise<T> {
+async function withSource<T>(given: Invocation, work: (db: Database) => Promise<T>): Promise<T> {
   const [where] = given.positionals
   const schema = given.value('schema')
   if (where !== undefined) {
-    if (schema !== undefined) throw misuse('A database and --schema exclude each other', 'Pass only one of them')
+    if (schema !== undefined) throw usageError('A database and --schema exclude each other', 'Pass only one of them')
     return withDatabase(stored(where), given, {}, work)
   }
-  return schema === undefined ? inScratch(readMigrations(given), work) : inScriptScratch(readText(schema), work)
+  return schema === undefined ? withScratch(readMigrations(given), work) : withScriptScratch(readText(schema), work)
 }
 
 async function typesOf(db: Database, integer: string): Promise<string> {
