@@ -32,8 +32,8 @@ pub trait Callbacks {
     /// Delivers an event.
     fn emit(&self, event: Event);
 
-    /// Runs a migration that is a function, with the turn of `ticket`.
-    fn run_migration(&self, version: &str, direction: &str, ticket: MutexPermit) -> LocalFuture<'static, Result<()>>;
+    /// Runs a migration that is a function, with the turn of `permit`.
+    fn run_migration(&self, version: &str, direction: &str, permit: MutexPermit) -> LocalFuture<'static, Result<()>>;
 
     /// The user's access token for the remote, asked for anew.
     fn access_token(&self) -> LocalFuture<'static, Result<Option<String>>>;

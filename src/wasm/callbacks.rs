@@ -26,8 +26,8 @@ impl Callbacks for HostCallbacks {
         self.host.emit(&to_js(&event));
     }
 
-    fn run_migration(&self, version: &str, direction: &str, ticket: MutexPermit) -> LocalFuture<'static, Result<()>> {
-        let started = self.host.migrate(version, direction, ticket);
+    fn run_migration(&self, version: &str, direction: &str, permit: MutexPermit) -> LocalFuture<'static, Result<()>> {
+        let started = self.host.migrate(version, direction, permit);
         Box::pin(async move {
             let thrown = |error: JsValue| Error::new(ErrorCode::Internal, thrown_text(&error));
             settled(started).await.map(|_| ()).map_err(thrown)

@@ -34,8 +34,8 @@ impl Core {
     }
 
     /// Gives up the turn, or the place in line.
-    pub fn leave(&self, ticket: u32) {
-        self.database.turn().leave(ticket);
+    pub fn leave(&self, permit: u32) {
+        self.database.turn().leave(permit);
     }
 
     /// An id for a call that can be cancelled.

@@ -12,9 +12,9 @@ use crate::{health::Thresholds, snapshot::Reason, time::Timestamp};
 
 #[wasm_bindgen]
 impl Core {
-    /// Resolves when the ticket has the turn; rejects with `closed`.
-    pub fn turn(&self, ticket: u32) -> Promise {
-        done(self.database.turn().wait(ticket))
+    /// Resolves when the permit has the turn; rejects with `closed`.
+    pub fn turn(&self, permit: u32) -> Promise {
+        done(self.database.turn().wait(permit))
     }
 
     /// Resolves when everything committed so far is as durable as the mode promises; undefined when it is already.

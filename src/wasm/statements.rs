@@ -60,7 +60,7 @@ impl Core {
     /// Runs one statement; its rows are in the result header's areas until the next call.
     pub fn execute(
         &self,
-        ticket: u32,
+        permit: u32,
         op: u32,
         sql: &str,
         bytes: usize,
@@ -71,17 +71,17 @@ impl Core {
         let params = params_of(&params[*offset..], bytes).thrown()?;
         let op = op_of(op).thrown()?;
         let call = Call { op, sql, params: params.as_ref(), names, timeout_ms };
-        let outcome = self.database.execute(ticket, &call, rows).thrown()?;
+        let outcome = self.database.execute(permit, &call, rows).thrown()?;
         header.fill(rows, &outcome, self.database.is_logged());
         Ok(())
     }
 
     /// Runs a statement again by the number that its last result's header has, with parameters of the same names: the whole
     /// of a small call. Ticket 0 takes the turn, if it is free, and gives it back. Tells [`DONE`], or why not.
-    pub fn again(&self, ticket: u32, op: u32, statement: u32, bytes: usize) -> u32 {
+    pub fn again(&self, permit: u32, op: u32, statement: u32, bytes: usize) -> u32 {
         let turn = self.database.turn();
-        let own = if ticket != 0 {
-            ticket
+        let own = if permit != 0 {
+            permit
         } else if let Some(own) = turn.enter() {
             own
         } else {
@@ -96,7 +96,7 @@ impl Core {
                 FAILED
             }
         };
-        if ticket == 0 {
+        if permit == 0 {
             turn.leave(own);
         }
         told
@@ -108,31 +108,31 @@ impl Core {
     }
 
     /// Begins a transaction or a savepoint → its depth.
-    pub fn begin(&self, ticket: u32, immediate: bool) -> Result<u32, JsValue> {
-        self.database.begin(ticket, immediate).thrown()
+    pub fn begin(&self, permit: u32, immediate: bool) -> Result<u32, JsValue> {
+        self.database.begin(permit, immediate).thrown()
     }
 
     /// Commits or releases → whether the database was written.
-    pub fn commit(&self, ticket: u32, depth: u32) -> Result<bool, JsValue> {
-        self.database.commit(ticket, depth).thrown()
+    pub fn commit(&self, permit: u32, depth: u32) -> Result<bool, JsValue> {
+        self.database.commit(permit, depth).thrown()
     }
 
     /// Rolls back.
-    pub fn rollback(&self, ticket: u32, depth: u32) -> Result<(), JsValue> {
-        self.database.rollback(ticket, depth).thrown()
+    pub fn rollback(&self, permit: u32, depth: u32) -> Result<(), JsValue> {
+        self.database.rollback(permit, depth).thrown()
     }
 
     /// Runs a script, whose UTF-8 is the first `bytes` bytes of the parameter area → whether the database was written.
-    pub fn script(&self, ticket: u32, bytes: usize, timeout_ms: f64) -> Result<bool, JsValue> {
+    pub fn script(&self, permit: u32, bytes: usize, timeout_ms: f64) -> Result<bool, JsValue> {
         let Buffers { params, offset, .. } = &*self.buffers.borrow();
         let sql = params[*offset..].get(..bytes).and_then(|script| std::str::from_utf8(script).ok());
         let sql = sql.ok_or_else(|| Error::internal("The script isn't UTF-8")).thrown()?;
-        self.database.script(ticket, sql, timeout_ms).thrown()
+        self.database.script(permit, sql, timeout_ms).thrown()
     }
 
     /// The plan of a statement: `{ id, parent, detail }[]`.
-    pub fn explain(&self, ticket: u32, sql: &str) -> Result<JsValue, JsValue> {
-        self.database.explain(ticket, sql).map(|rows| to_js(&rows)).thrown()
+    pub fn explain(&self, permit: u32, sql: &str) -> Result<JsValue, JsValue> {
+        self.database.explain(permit, sql).map(|rows| to_js(&rows)).thrown()
     }
 
     /// Registers a live query → its id.
@@ -147,10 +147,10 @@ impl Core {
 }
 
 impl Core {
-    fn run_again(&self, ticket: u32, op: u32, statement: u32, bytes: usize, buffers: &mut Buffers) -> Result<bool> {
+    fn run_again(&self, permit: u32, op: u32, statement: u32, bytes: usize, buffers: &mut Buffers) -> Result<bool> {
         let Buffers { params, offset, rows, header, .. } = buffers;
         let params = params_of(&params[*offset..], bytes)?;
-        let outcome = self.database.execute_known(ticket, op_of(op)?, statement, params.as_ref(), rows)?;
+        let outcome = self.database.execute_known(permit, op_of(op)?, statement, params.as_ref(), rows)?;
         if let Some(outcome) = &outcome {
             header.fill(rows, outcome, self.database.is_logged());
         }

@@ -12,7 +12,7 @@ impl Core {
     #[wasm_bindgen(js_name = noteApplied)]
     pub fn note_applied(
         &self,
-        ticket: u32,
+        permit: u32,
         client: &str,
         id: f64,
         acknowledged: f64,
@@ -20,12 +20,12 @@ impl Core {
         reply: &[u8],
     ) -> Result<(), JsValue> {
         let write = TabWrite { client, id: id as u64, acknowledged: acknowledged as u64, keep: &keep };
-        self.database.note_applied(ticket, &write, reply).thrown()
+        self.database.note_applied(permit, &write, reply).thrown()
     }
 
     /// What a noted write answered; undefined when it isn't in the database. Needs the turn.
-    pub fn applied(&self, ticket: u32, client: &str, id: f64) -> Result<Option<Vec<u8>>, JsValue> {
-        self.database.applied(ticket, client, id as u64).thrown()
+    pub fn applied(&self, permit: u32, client: &str, id: f64) -> Result<Option<Vec<u8>>, JsValue> {
+        self.database.applied(permit, client, id as u64).thrown()
     }
 
     /// Whether a script runs in one transaction: it has none of its own, and isn't a lone VACUUM.

@@ -217,16 +217,16 @@ fn changes_of_the_schema_and_migrations_take_it_along() -> Result<()> {
         ] {
             run(&db, sql).await;
         }
-        let ticket = db.turn().enter().unwrap();
+        let permit = db.turn().enter().unwrap();
         db.script(
-            ticket,
+            permit,
             "ALTER TABLE later RENAME TO t2; DROP TABLE t; CREATE TABLE t(z); INSERT INTO t VALUES (9)",
             0.0,
         )?;
         let failed =
-            db.script(ticket, "INSERT INTO t VALUES (8); CREATE TABLE q(a); INSERT INTO nowhere VALUES (1)", 0.0);
+            db.script(permit, "INSERT INTO t VALUES (8); CREATE TABLE q(a); INSERT INTO nowhere VALUES (1)", 0.0);
         assert!(failed.is_err());
-        db.turn().leave(ticket);
+        db.turn().leave(permit);
         run(&db, "INSERT INTO t VALUES (7)").await;
         db.close().await?;
 

@@ -9,10 +9,10 @@ use tidelock::{
 use crate::world::World;
 
 /// Runs a statement without parameters; its outcome and the first column, integers only.
-pub fn execute(database: &Database, ticket: MutexPermit, op: Op, sql: &str) -> Result<(Outcome, Vec<i64>)> {
+pub fn execute(database: &Database, permit: MutexPermit, op: Op, sql: &str) -> Result<(Outcome, Vec<i64>)> {
     let mut rows = FlatRows::default();
     let call = Call { op, sql, params: None, names: "", timeout_ms: 0.0 };
-    let outcome = database.execute(ticket, &call, &mut rows)?;
+    let outcome = database.execute(permit, &call, &mut rows)?;
     let numbers = (0..rows.rows).map(|row| {
         let at = row * rows.columns;
         assert_eq!(rows.tags[at], tag::INTEGER);
@@ -23,7 +23,7 @@ pub fn execute(database: &Database, ticket: MutexPermit, op: Op, sql: &str) -> R
 
 pub async fn run(database: &Database, sql: &str) -> Result<()> {
     let turn = database.turn().acquire().await?;
-    execute(database, turn.ticket(), Op::Run, sql)?;
+    execute(database, turn.permit(), Op::Run, sql)?;
     drop(turn);
     match database.stored() {
         Some(stored) => stored.await,
@@ -33,7 +33,7 @@ pub async fn run(database: &Database, sql: &str) -> Result<()> {
 
 pub async fn numbers(database: &Database, sql: &str) -> Vec<i64> {
     let turn = database.turn().acquire().await.unwrap();
-    execute(database, turn.ticket(), Op::Query, sql).unwrap().1
+    execute(database, turn.permit(), Op::Query, sql).unwrap().1
 }
 
 #[test]
@@ -109,21 +109,21 @@ fn transactions_nest_as_savepoints() {
         let database = tab.open(r#"{ "storage": "memory" }"#).await.unwrap();
         run(&database, "CREATE TABLE t(a)").await.unwrap();
         let turn = database.turn().acquire().await.unwrap();
-        let ticket = turn.ticket();
-        let insert = |n| execute(&database, ticket, Op::Run, &format!("INSERT INTO t VALUES ({n})")).map(drop);
-        let outer = database.begin(ticket, false).unwrap();
+        let permit = turn.permit();
+        let insert = |n| execute(&database, permit, Op::Run, &format!("INSERT INTO t VALUES ({n})")).map(drop);
+        let outer = database.begin(permit, false).unwrap();
         insert(1).unwrap();
-        let inner = database.begin(ticket, false).unwrap();
+        let inner = database.begin(permit, false).unwrap();
         insert(2).unwrap();
-        assert_eq!(database.commit(ticket, outer).unwrap_err().code, ErrorCode::TransactionClosed);
-        database.rollback(ticket, inner).unwrap();
-        let inner = database.begin(ticket, false).unwrap();
+        assert_eq!(database.commit(permit, outer).unwrap_err().code, ErrorCode::TransactionClosed);
+        database.rollback(permit, inner).unwrap();
+        let inner = database.begin(permit, false).unwrap();
         insert(3).unwrap();
-        assert!(!database.commit(ticket, inner).unwrap());
-        assert!(database.commit(ticket, outer).unwrap());
+        assert!(!database.commit(permit, inner).unwrap());
+        assert!(database.commit(permit, outer).unwrap());
         drop(turn);
         assert_eq!(numbers(&database, "SELECT a FROM t ORDER BY a").await, [1, 3]);
-        assert!(execute(&database, ticket, Op::Run, "SELECT 1").is_err(), "the turn is over");
+        assert!(execute(&database, permit, Op::Run, "SELECT 1").is_err(), "the turn is over");
     });
 }
 
@@ -134,7 +134,7 @@ fn a_script_is_one_transaction_unless_it_has_its_own() {
         let database = tab.open(r#"{ "storage": "memory" }"#).await.unwrap();
         let script = async |sql: &str| {
             let turn = database.turn().acquire().await.unwrap();
-            database.script(turn.ticket(), sql, 0.0)
+            database.script(turn.permit(), sql, 0.0)
         };
         assert_eq!(script("CREATE TABLE t(a); INSERT INTO t VALUES (1);").await, Ok(true));
         let error = script("INSERT INTO t VALUES (2);\nINSERT INTO nowhere VALUES (3);").await.unwrap_err();
@@ -163,17 +163,17 @@ fn live_queries_hear_of_commits_on_their_tables_once() {
         tab.ports.platform.clock.sleep(1).await;
         tab.heard.borrow_mut().clear();
         let turn = database.turn().acquire().await.unwrap();
-        let depth = database.begin(turn.ticket(), false).unwrap();
+        let depth = database.begin(turn.permit(), false).unwrap();
         for sql in ["INSERT INTO t VALUES (1)", "INSERT INTO t VALUES (2)", "INSERT INTO u VALUES (1)"] {
-            execute(&database, turn.ticket(), Op::Run, sql).unwrap();
+            execute(&database, turn.permit(), Op::Run, sql).unwrap();
         }
-        database.commit(turn.ticket(), depth).unwrap();
+        database.commit(turn.permit(), depth).unwrap();
         drop(turn);
         run(&database, "INSERT INTO u VALUES (2)").await.unwrap();
         let turn = database.turn().acquire().await.unwrap();
-        let depth = database.begin(turn.ticket(), false).unwrap();
-        execute(&database, turn.ticket(), Op::Run, "INSERT INTO t VALUES (3)").unwrap();
-        database.rollback(turn.ticket(), depth).unwrap();
+        let depth = database.begin(turn.permit(), false).unwrap();
+        execute(&database, turn.permit(), Op::Run, "INSERT INTO t VALUES (3)").unwrap();
+        database.rollback(turn.permit(), depth).unwrap();
         drop(turn);
         tab.ports.platform.clock.sleep(1).await;
         assert_eq!(id, 1);
@@ -283,7 +283,7 @@ fn local_changes_are_captured_across_schema_changes() {
         let pending = "SELECT count(*) FROM tidelock_outbox";
         let turn = database.turn().acquire().await.unwrap();
         database
-            .script(turn.ticket(), "CREATE TABLE t(id INTEGER PRIMARY KEY, a); INSERT INTO t VALUES (1, 1);", 0.0)
+            .script(turn.permit(), "CREATE TABLE t(id INTEGER PRIMARY KEY, a); INSERT INTO t VALUES (1, 1);", 0.0)
             .unwrap();
         drop(turn);
         assert_eq!(numbers(&database, pending).await, [1]);
@@ -292,7 +292,7 @@ fn local_changes_are_captured_across_schema_changes() {
         run(&database, "ALTER TABLE t DROP COLUMN b").await.unwrap();
         let turn = database.turn().acquire().await.unwrap();
         assert!(
-            database.script(turn.ticket(), "ALTER TABLE t ADD COLUMN c; INSERT INTO nowhere VALUES (1)", 0.0).is_err()
+            database.script(turn.permit(), "ALTER TABLE t ADD COLUMN c; INSERT INTO nowhere VALUES (1)", 0.0).is_err()
         );
         drop(turn);
         run(&database, "INSERT INTO t(id) VALUES (3)").await.unwrap();

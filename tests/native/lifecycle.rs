@@ -11,18 +11,18 @@ use crate::world::{Tab, World};
 
 /// Runs a statement and doesn't wait for the storage.
 fn run(database: &Database, sql: &str) {
-    let ticket = database.turn().enter().expect("nobody else is there");
+    let permit = database.turn().enter().expect("nobody else is there");
     let call = Call { op: Op::Run, sql, params: None, names: "", timeout_ms: 0.0 };
-    database.execute(ticket, &call, &mut FlatRows::default()).expect("runs");
-    database.turn().leave(ticket);
+    database.execute(permit, &call, &mut FlatRows::default()).expect("runs");
+    database.turn().leave(permit);
 }
 
 fn rows(database: &Database) -> f64 {
-    let ticket = database.turn().enter().expect("nobody else is there");
+    let permit = database.turn().enter().expect("nobody else is there");
     let mut rows = FlatRows::default();
     let call = Call { op: Op::Get, sql: "SELECT count(*) FROM t", params: None, names: "", timeout_ms: 0.0 };
-    database.execute(ticket, &call, &mut rows).expect("runs");
-    database.turn().leave(ticket);
+    database.execute(permit, &call, &mut rows).expect("runs");
+    database.turn().leave(permit);
     f64::from_bits(rows.slots[0])
 }
 

@@ -36,13 +36,13 @@ fn whoever_is_asked_finishes_its_transaction_and_lets_go() {
         let clock = one.ports.platform.clock.clone();
         let holder = made(&one).await;
         let turn = holder.turn().acquire().await.unwrap();
-        let depth = holder.begin(turn.ticket(), false).unwrap();
-        execute(&holder, turn.ticket(), Op::Run, "INSERT INTO t VALUES (1)").unwrap();
+        let depth = holder.begin(turn.permit(), false).unwrap();
+        execute(&holder, turn.permit(), Op::Run, "INSERT INTO t VALUES (1)").unwrap();
         let taking = two.open(TAKEOVER);
         let finishing = async {
             clock.sleep(500).await;
-            execute(&holder, turn.ticket(), Op::Run, "INSERT INTO t VALUES (2)").unwrap();
-            holder.commit(turn.ticket(), depth).unwrap();
+            execute(&holder, turn.permit(), Op::Run, "INSERT INTO t VALUES (2)").unwrap();
+            holder.commit(turn.permit(), depth).unwrap();
             drop(turn);
         };
         let (taken, ()) = futures_util::future::join(taking, finishing).await;
@@ -87,13 +87,13 @@ fn a_robbed_tab_is_told_and_stores_nothing_more() {
     world.sim.run(async move {
         let robbed = made(&one).await;
         let turn = robbed.turn().acquire().await.unwrap();
-        let depth = robbed.begin(turn.ticket(), false).unwrap();
-        execute(&robbed, turn.ticket(), Op::Run, "INSERT INTO t VALUES (1)").unwrap();
+        let depth = robbed.begin(turn.permit(), false).unwrap();
+        execute(&robbed, turn.permit(), Op::Run, "INSERT INTO t VALUES (1)").unwrap();
         let thief = two.open(STEAL).await.unwrap();
         two.ports.platform.clock.sleep(1).await;
         let lost = ErrorCode::LockLost;
-        assert_eq!(execute(&robbed, turn.ticket(), Op::Run, "INSERT INTO t VALUES (2)").err().unwrap().code, lost);
-        assert_eq!(robbed.commit(turn.ticket(), depth).unwrap_err().code, lost);
+        assert_eq!(execute(&robbed, turn.permit(), Op::Run, "INSERT INTO t VALUES (2)").err().unwrap().code, lost);
+        assert_eq!(robbed.commit(turn.permit(), depth).unwrap_err().code, lost);
         drop(turn);
         assert_eq!(run(&robbed, "INSERT INTO t VALUES (3)").await.unwrap_err().code, lost);
         assert_eq!(robbed.turn().acquire().await.err().unwrap().code, lost);

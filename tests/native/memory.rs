@@ -57,15 +57,15 @@ pub fn allow(bytes: usize) {
     LARGEST.set(bytes);
 }
 
-fn execute(database: &Database, ticket: u32, sql: &str) -> Result<FlatRows> {
+fn execute(database: &Database, permit: u32, sql: &str) -> Result<FlatRows> {
     let mut rows = FlatRows::default();
     let call = Call { op: Op::Query, sql, params: None, names: "", timeout_ms: 0.0 };
-    database.execute(ticket, &call, &mut rows).map(|_| rows)
+    database.execute(permit, &call, &mut rows).map(|_| rows)
 }
 
 async fn query(database: &Database, sql: &str) -> Result<FlatRows> {
     let turn = database.turn().acquire().await.unwrap();
-    execute(database, turn.ticket(), sql)
+    execute(database, turn.permit(), sql)
 }
 
 #[test]

@@ -61,8 +61,8 @@ impl Environment for Fake {
 
     fn stored(&self) -> LocalFuture<'static, Result<()>> {
         assert!(
-            self.turn.enter().is_some_and(|ticket| {
-                self.turn.leave(ticket);
+            self.turn.enter().is_some_and(|permit| {
+                self.turn.leave(permit);
                 true
             }),
             "the turn is given up first"
@@ -78,10 +78,10 @@ impl MigrationsHost for Fake {
         &'a self,
         version: &'a str,
         direction: Direction,
-        ticket: MutexPermit,
+        permit: MutexPermit,
     ) -> LocalFuture<'a, Result<()>> {
         Box::pin(async move {
-            self.turn.check(ticket)?;
+            self.turn.check(permit)?;
             self.clock.sleep(25).await;
             (self.code)(&self.connection, version, direction)
         })
@@ -442,11 +442,11 @@ fn a_run_that_is_given_up_leaves_nothing_of_its_migration() {
 fn a_run_waits_for_its_turn_and_for_the_storage() {
     let mut bench = bench("");
     let migrations = bench.migrations(&three());
-    let ticket = bench.host.turn.enter().unwrap();
+    let permit = bench.host.turn.enter().unwrap();
     let (turn, clock) = (bench.host.turn.clone(), bench.sim.platform().clock);
     bench.sim.platform().spawner.spawn(Box::pin(async move {
         clock.sleep(500).await;
-        turn.leave(ticket);
+        turn.leave(permit);
     }));
     bench.host.storage_fails.set(true);
     let started = bench.sim.platform().clock.monotonic_ms();

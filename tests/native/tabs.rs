@@ -12,11 +12,11 @@ fn write(id: u64) -> TabWrite<'static> {
 }
 
 /// A transaction of a tab: its statements, and the note of its write.
-fn noted(database: &Database, ticket: MutexPermit, id: u64, script: &str) {
-    let depth = database.begin(ticket, false).unwrap();
-    database.script(ticket, script, 0.0).unwrap();
-    database.note_applied(ticket, &write(id), &[id as u8]).unwrap();
-    database.commit(ticket, depth).unwrap();
+fn noted(database: &Database, permit: MutexPermit, id: u64, script: &str) {
+    let depth = database.begin(permit, false).unwrap();
+    database.script(permit, script, 0.0).unwrap();
+    database.note_applied(permit, &write(id), &[id as u8]).unwrap();
+    database.commit(permit, depth).unwrap();
 }
 
 #[test]
@@ -25,23 +25,23 @@ fn the_next_tab_finds_the_notes_of_what_was_stored_and_of_nothing_else() {
     world.run(async |tab| {
         let database = tab.open("{}").await.unwrap();
         run(&database, "CREATE TABLE t(v)").await;
-        let ticket = database.turn().enter().unwrap();
-        noted(&database, ticket, 1, "INSERT INTO t VALUES (1)");
+        let permit = database.turn().enter().unwrap();
+        noted(&database, permit, 1, "INSERT INTO t VALUES (1)");
         database.flush().await.unwrap();
         // The tab dies before its commit.
-        database.begin(ticket, false).unwrap();
-        database.script(ticket, "INSERT INTO t VALUES (2)", 0.0).unwrap();
-        database.note_applied(ticket, &write(2), &[2]).unwrap();
+        database.begin(permit, false).unwrap();
+        database.script(permit, "INSERT INTO t VALUES (2)", 0.0).unwrap();
+        database.note_applied(permit, &write(2), &[2]).unwrap();
         std::mem::forget(database);
     });
     world.kill();
     world.run(async |tab| {
         let database = tab.open("{}").await.unwrap();
-        let ticket = database.turn().enter().unwrap();
-        assert_eq!(database.applied(ticket, "tab", 1).unwrap(), Some(vec![1]));
-        assert_eq!(database.applied(ticket, "tab", 2).unwrap(), None);
-        assert_eq!(database.applied(ticket, "another", 1).unwrap(), None);
-        database.turn().leave(ticket);
+        let permit = database.turn().enter().unwrap();
+        assert_eq!(database.applied(permit, "tab", 1).unwrap(), Some(vec![1]));
+        assert_eq!(database.applied(permit, "tab", 2).unwrap(), None);
+        assert_eq!(database.applied(permit, "another", 1).unwrap(), None);
+        database.turn().leave(permit);
         assert_eq!(text(&database, "SELECT group_concat(v) FROM t").await, "1");
     });
 }
@@ -51,12 +51,12 @@ fn what_wrote_nothing_is_not_noted_and_a_note_needs_its_transaction() {
     let mut world = World::new();
     world.run(async |tab| {
         let database = tab.open("{}").await.unwrap();
-        let ticket = database.turn().enter().unwrap();
-        noted(&database, ticket, 1, "SELECT 1");
-        assert_eq!(database.applied(ticket, "tab", 1).unwrap(), None);
-        assert!(database.note_applied(ticket, &write(2), b"").is_err());
-        database.turn().leave(ticket);
-        assert!(database.applied(ticket, "tab", 1).is_err(), "without the turn");
+        let permit = database.turn().enter().unwrap();
+        noted(&database, permit, 1, "SELECT 1");
+        assert_eq!(database.applied(permit, "tab", 1).unwrap(), None);
+        assert!(database.note_applied(permit, &write(2), b"").is_err());
+        database.turn().leave(permit);
+        assert!(database.applied(permit, "tab", 1).is_err(), "without the turn");
         assert_eq!(text(&database, "SELECT count(*) || '' FROM sqlite_schema").await, "0");
     });
 }

@@ -116,9 +116,9 @@ impl Callbacks for TestCallbacks {
         self.0.heard.borrow_mut().push(serde_json::to_string(&event).unwrap());
     }
 
-    fn run_migration(&self, version: &str, direction: &str, ticket: MutexPermit) -> LocalFuture<'static, Result<()>> {
+    fn run_migration(&self, version: &str, direction: &str, permit: MutexPermit) -> LocalFuture<'static, Result<()>> {
         match &*self.0.code.borrow() {
-            Some(code) => code(version, direction, ticket),
+            Some(code) => code(version, direction, permit),
             None => Box::pin(ready(Err(Error::internal("this tab has no functions")))),
         }
     }
@@ -344,7 +344,7 @@ impl Http for NoHttp {
 /// Runs a script, and stores what it did.
 pub async fn run(database: &Database, sql: &str) {
     let turn = database.turn().acquire().await.unwrap();
-    database.script(turn.ticket(), sql, 0.0).unwrap();
+    database.script(turn.permit(), sql, 0.0).unwrap();
     drop(turn);
     database.flush().await.unwrap();
 }
@@ -354,7 +354,7 @@ pub async fn text(database: &Database, sql: &str) -> String {
     let turn = database.turn().acquire().await.unwrap();
     let mut rows = FlatRows::default();
     let call = Call { op: Op::Query, sql, params: None, names: "", timeout_ms: 0.0 };
-    database.execute(turn.ticket(), &call, &mut rows).unwrap();
+    database.execute(turn.permit(), &call, &mut rows).unwrap();
     // Text in ASCII is in one area, any other in the other.
     String::from_utf8([rows.text, rows.wide].concat()).unwrap()
 }

@@ -1,6 +1,6 @@
-//! Whose turn it is, on the connection as among snapshots: first come, first served.
+//! The mutex of the connection, and that of snapshots: first come, first served.
 //!
-//! A call takes the turn for its statement, a transaction from its begin to its end; whoever comes meanwhile waits in line.
+//! A call holds it for its statement, a transaction from its begin to its end; whoever comes meanwhile waits in the queue.
 
 use std::{
     cell::RefCell,
@@ -13,19 +13,19 @@ use std::{
 
 use crate::error::{Error, ErrorCode, Result};
 
-/// A place in the line, or the turn itself. Never 0.
+/// A place in the queue, or the mutex itself. Never 0.
 pub type MutexPermit = u32;
 
 #[derive(Default)]
 struct MutexState {
-    last_ticket: MutexPermit,
+    last_permit: MutexPermit,
     holder: Option<MutexPermit>,
-    line: VecDeque<(MutexPermit, Option<Waker>)>,
+    waiting: VecDeque<(MutexPermit, Option<Waker>)>,
     /// Why nobody gets in any more.
     closed: Option<Error>,
 }
 
-/// A line of those who wait for their turn.
+/// A mutex with a queue.
 #[derive(Default)]
 pub struct Mutex {
     state: RefCell<MutexState>,
@@ -33,45 +33,45 @@ pub struct Mutex {
 
 impl MutexState {
     fn issue(&mut self) -> MutexPermit {
-        self.last_ticket = self.last_ticket.checked_add(1).unwrap_or(1);
-        self.last_ticket
+        self.last_permit = self.last_permit.checked_add(1).unwrap_or(1);
+        self.last_permit
     }
 }
 
 impl Mutex {
-    /// Takes the turn if it is free and nobody waits.
+    /// Takes the mutex if it is free and nobody waits.
     pub fn enter(&self) -> Option<MutexPermit> {
         let mut state = self.state.borrow_mut();
-        if state.closed.is_some() || state.holder.is_some() || !state.line.is_empty() {
+        if state.closed.is_some() || state.holder.is_some() || !state.waiting.is_empty() {
             return None;
         }
-        let ticket = state.issue();
-        state.holder = Some(ticket);
-        Some(ticket)
+        let permit = state.issue();
+        state.holder = Some(permit);
+        Some(permit)
     }
 
-    /// Takes the turn, or a place at the end of the line.
+    /// Takes the mutex, or a place at the end of the queue.
     pub fn queue(&self) -> MutexPermit {
-        if let Some(ticket) = self.enter() {
-            return ticket;
+        if let Some(permit) = self.enter() {
+            return permit;
         }
         let mut state = self.state.borrow_mut();
-        let ticket = state.issue();
-        state.line.push_back((ticket, None));
-        ticket
+        let permit = state.issue();
+        state.waiting.push_back((permit, None));
+        permit
     }
 
-    /// Resolves when the ticket has the turn; fails with what the line was closed with when that happens before.
-    pub fn wait(self: &Rc<Self>, ticket: MutexPermit) -> Wait {
-        Wait { turn: self.clone(), ticket }
+    /// Resolves when the permit holds the mutex; fails with what the queue was closed with when that happens before.
+    pub fn wait(self: &Rc<Self>, permit: MutexPermit) -> Wait {
+        Wait { mutex: self.clone(), permit }
     }
 
-    /// Gives up the turn, or the place in line. Whoever is next has the turn at once.
-    pub fn leave(&self, ticket: MutexPermit) {
+    /// Gives back the mutex, or the place in the queue. Whoever is next holds it at once.
+    pub fn leave(&self, permit: MutexPermit) {
         let mut state = self.state.borrow_mut();
-        if state.holder == Some(ticket) {
+        if state.holder == Some(permit) {
             state.holder = None;
-            if let Some((next, waker)) = state.line.pop_front() {
+            if let Some((next, waker)) = state.waiting.pop_front() {
                 state.holder = Some(next);
                 drop(state);
                 if let Some(waker) = waker {
@@ -79,75 +79,75 @@ impl Mutex {
                 }
             }
         } else {
-            state.line.retain(|(waiting, _)| *waiting != ticket);
+            state.waiting.retain(|(waiting, _)| *waiting != permit);
         }
     }
 
-    /// Fails with `transaction_closed` unless the ticket has the turn now.
-    pub fn check(&self, ticket: MutexPermit) -> Result<()> {
-        if self.state.borrow().holder == Some(ticket) {
+    /// Fails with `transaction_closed` unless the permit holds the mutex now.
+    pub fn check(&self, permit: MutexPermit) -> Result<()> {
+        if self.state.borrow().holder == Some(permit) {
             return Ok(());
         }
         Err(Error::new(ErrorCode::TransactionClosed, "The transaction has already ended")
             .hint("Await everything inside the transaction's function before it returns"))
     }
 
-    /// Waits for the turn and holds it until the guard is dropped.
+    /// Waits for the mutex and holds it until the guard is dropped.
     pub async fn acquire(self: &Rc<Self>) -> Result<MutexGuard> {
-        // The guard is made before the wait: a caller that is dropped while it waits leaves the line.
-        let guard = MutexGuard { turn: self.clone(), ticket: self.queue() };
-        self.wait(guard.ticket).await?;
+        // The guard is made before the wait: a caller that is dropped while it waits leaves the queue.
+        let guard = MutexGuard { mutex: self.clone(), permit: self.queue() };
+        self.wait(guard.permit).await?;
         Ok(guard)
     }
 
     /// Lets nobody in any more: whoever waits, now or later, gets the first `reason` that was given. The present holder
-    /// keeps its turn.
+    /// keeps it.
     pub fn close(&self, reason: Error) {
         let mut state = self.state.borrow_mut();
         state.closed.get_or_insert(reason);
-        let line = std::mem::take(&mut state.line);
+        let waiting = std::mem::take(&mut state.waiting);
         drop(state);
-        line.into_iter().filter_map(|(_, waker)| waker).for_each(Waker::wake);
+        waiting.into_iter().filter_map(|(_, waker)| waker).for_each(Waker::wake);
     }
 }
 
-/// Holds the turn until it is dropped.
+/// Holds the mutex until it is dropped.
 pub struct MutexGuard {
-    turn: Rc<Mutex>,
-    ticket: MutexPermit,
+    mutex: Rc<Mutex>,
+    permit: MutexPermit,
 }
 
 impl MutexGuard {
-    /// The ticket that holds the turn.
-    pub fn ticket(&self) -> MutexPermit {
-        self.ticket
+    /// The permit that holds the mutex.
+    pub fn permit(&self) -> MutexPermit {
+        self.permit
     }
 }
 
 impl Drop for MutexGuard {
     fn drop(&mut self) {
-        self.turn.leave(self.ticket);
+        self.mutex.leave(self.permit);
     }
 }
 
 /// What [`Mutex::wait`] returns.
 pub struct Wait {
-    turn: Rc<Mutex>,
-    ticket: MutexPermit,
+    mutex: Rc<Mutex>,
+    permit: MutexPermit,
 }
 
 impl Future for Wait {
     type Output = Result<()>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<()>> {
-        let mut state = self.turn.state.borrow_mut();
-        if state.holder == Some(self.ticket) {
+        let mut state = self.mutex.state.borrow_mut();
+        if state.holder == Some(self.permit) {
             return Poll::Ready(Ok(()));
         }
         if let Some(reason) = &state.closed {
             return Poll::Ready(Err(reason.clone()));
         }
-        match state.line.iter_mut().find(|(ticket, _)| *ticket == self.ticket) {
+        match state.waiting.iter_mut().find(|(permit, _)| *permit == self.permit) {
             Some((_, waker)) => {
                 *waker = Some(context.waker().clone());
                 Poll::Pending
@@ -219,8 +219,8 @@ mod tests {
         turn.close(closed());
         turn.close(Error::internal("too late"));
         assert!(turn.check(holder).is_ok(), "the holder may finish");
-        for ticket in [waiting, turn.queue()] {
-            let wait = turn.wait(ticket);
+        for permit in [waiting, turn.queue()] {
+            let wait = turn.wait(permit);
             assert_eq!(sim.run(wait).unwrap_err().code, ErrorCode::Closed);
         }
         turn.leave(holder);

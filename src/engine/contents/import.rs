@@ -64,7 +64,7 @@ impl Database {
         let PreparedImport { scratch, turn, before } = prepared;
         let connection = inner.connection()?;
         let result = {
-            let then = Box::pin(inner.catch_up(&connection, turn.ticket()));
+            let then = Box::pin(inner.catch_up(&connection, turn.permit()));
             inner.replace(&connection, scratch, Some(&before), then).await
         };
         drop(turn);

@@ -98,9 +98,9 @@ impl Inner {
     }
 
     /// Runs the migrations that new contents lack, as opening them would.
-    pub(in crate::engine) async fn catch_up(&self, connection: &Connection, ticket: MutexPermit) -> Result<()> {
+    pub(in crate::engine) async fn catch_up(&self, connection: &Connection, permit: MutexPermit) -> Result<()> {
         if self.options.migrations.is_some() && self.options.migrate {
-            return self.migrations.run_pending(self, ticket).await.map(drop);
+            return self.migrations.run_pending(self, permit).await.map(drop);
         }
         self.migrations.refresh(connection)
     }

@@ -20,7 +20,7 @@ impl Database {
         let turn = inner.acquire().await?;
         let result = inner
             .empty(Box::pin(async {
-                report = inner.migrations.run_pending(inner, turn.ticket()).await?;
+                report = inner.migrations.run_pending(inner, turn.permit()).await?;
                 Ok(())
             }))
             .await;

@@ -56,7 +56,7 @@ impl Database {
         }
         let before = inner.snapshots.safety().await?.id;
         let result = {
-            let then = Box::pin(inner.catch_up(&connection, turn.ticket()));
+            let then = Box::pin(inner.catch_up(&connection, turn.permit()));
             inner.replace(&connection, scratch, Some(&before), then).await
         };
         drop(turn);

@@ -46,13 +46,13 @@ impl host::MigrationsHost for Inner {
         &'a self,
         version: &'a str,
         direction: Direction,
-        ticket: MutexPermit,
+        permit: MutexPermit,
     ) -> LocalFuture<'a, Result<()>> {
         Box::pin(async move {
             // What the function opens are savepoints in the migration's own transaction, if it has one.
             let depth = u32::from(self.connection()?.in_transaction());
             self.transaction.depth.set(depth);
-            let result = self.callbacks.run_migration(version, direction.as_str(), ticket).await;
+            let result = self.callbacks.run_migration(version, direction.as_str(), permit).await;
             self.transaction.depth.set(0);
             result
         })

@@ -80,7 +80,7 @@ impl Migrations {
             host.committed();
         }
         if migrate {
-            return self.run_pending(host, turn.ticket()).await;
+            return self.run_pending(host, turn.permit()).await;
         }
         let checked = plan::check(supplied, &self.history.read(&connection)?);
         self.refresh(&connection)?;
@@ -111,8 +111,8 @@ impl Migrations {
     }
 
     /// Runs what is pending for somebody who has the turn already.
-    pub async fn run_pending(&self, host: &dyn MigrationsHost, ticket: MutexPermit) -> Result<MigrationReport> {
-        self.go(host, ticket, Direction::Up, RunOptions::default()).await
+    pub async fn run_pending(&self, host: &dyn MigrationsHost, permit: MutexPermit) -> Result<MigrationReport> {
+        self.go(host, permit, Direction::Up, RunOptions::default()).await
     }
 
     /// Reverts the newest one and applies it again. When applying fails, it stays reverted.
@@ -121,21 +121,21 @@ impl Migrations {
     pub async fn redo(&self, host: &dyn MigrationsHost) -> Result<MigrationReport> {
         let result = {
             let turn = host.turn().await?;
-            self.again(host, turn.ticket()).await
+            self.again(host, turn.permit()).await
         };
         let stored = host.stored().await;
         let report = result?;
         stored.map(|()| report)
     }
 
-    async fn again(&self, host: &dyn MigrationsHost, ticket: MutexPermit) -> Result<MigrationReport> {
-        let mut report = self.go(host, ticket, Direction::Down, RunOptions::default()).await?;
+    async fn again(&self, host: &dyn MigrationsHost, permit: MutexPermit) -> Result<MigrationReport> {
+        let mut report = self.go(host, permit, Direction::Down, RunOptions::default()).await?;
         let newest = report.reverted.last().and_then(|newest| self.supplied.as_ref()?.find(&newest.version));
         let Some(newest) = newest else { return Ok(report) };
         let connection = host.connection()?;
         // Exactly that one, whatever else is pending.
         let how = How { direction: Direction::Up, dry_run: false, atomic: Atomic::Each };
-        let again = self.run_plan(Runner { host, connection: &connection, ticket }, &[newest], how).await?;
+        let again = self.run_plan(Runner { host, connection: &connection, permit }, &[newest], how).await?;
         report.planned.extend(again.planned);
         report.applied = again.applied;
         Ok(report)
@@ -231,7 +231,7 @@ impl Migrations {
             let turn = host.turn().await?;
             let connection = host.connection()?;
             let _limit = options.timeout_ms.map(|ms| self.limit(&connection, ms));
-            self.go(host, turn.ticket(), direction, options).await
+            self.go(host, turn.permit(), direction, options).await
         };
         // Also after a failure: those applied before it stay. Its own error says more than one of the storage.
         let stored = host.stored().await;
@@ -250,7 +250,7 @@ impl Migrations {
     async fn go(
         &self,
         host: &dyn MigrationsHost,
-        ticket: MutexPermit,
+        permit: MutexPermit,
         direction: Direction,
         options: RunOptions,
     ) -> Result<MigrationReport> {
@@ -268,7 +268,7 @@ impl Migrations {
         }
         host.load().await?;
         let how = How { direction, dry_run: options.dry_run, atomic: options.atomic };
-        self.run_plan(Runner { host, connection: &connection, ticket }, &plan, how).await
+        self.run_plan(Runner { host, connection: &connection, permit }, &plan, how).await
     }
 
     fn mark(

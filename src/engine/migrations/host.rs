@@ -19,14 +19,14 @@ pub trait MigrationsHost: Environment {
         Box::pin(ready(Ok(())))
     }
 
-    /// Runs a function of the app, with the turn of `ticket`. Where the migration is one transaction, it is open already, and
+    /// Runs a function of the app, with the turn of `permit`. Where the migration is one transaction, it is open already, and
     /// stays open: what the function opens are savepoints in it. Dropped when the run is given up; [`settle`](Self::settle)
     /// follows.
     fn run_code<'a>(
         &'a self,
         version: &'a str,
         direction: Direction,
-        ticket: MutexPermit,
+        permit: MutexPermit,
     ) -> LocalFuture<'a, Result<()>>;
 
     /// Runs one statement of a script to its end. Triggers that capture changes go away before one that changes the schema,
@@ -65,5 +65,5 @@ pub struct MigrationProgress<'a> {
 pub(super) struct Runner<'a> {
     pub host: &'a dyn MigrationsHost,
     pub connection: &'a Connection,
-    pub ticket: MutexPermit,
+    pub permit: MutexPermit,
 }

@@ -130,7 +130,7 @@ impl Migrations {
         direction: Direction,
         place: TransactionPlace<'_>,
     ) -> Result<i64> {
-        let Runner { host, connection, ticket } = runner;
+        let Runner { host, connection, permit } = runner;
         let started = self.clock.monotonic_ms();
         // Before the attempt, so that it is dropped after it: a run that is given up while a function runs settles too.
         let mut unsettled = Unsettled { host, connection, armed: true };
@@ -140,7 +140,7 @@ impl Migrations {
             TransactionPlace::Untracked => Attempt::untracked(connection, migration)?,
         };
         let result = match migration.body(direction) {
-            Some(Body::Code) => host.run_code(&migration.version, direction, ticket).await,
+            Some(Body::Code) => host.run_code(&migration.version, direction, permit).await,
             _ => attempt.script(&mut |statement| host.run_statement(connection, statement)),
         };
         let elapsed = (self.clock.monotonic_ms() - started).round() as i64;

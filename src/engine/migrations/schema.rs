@@ -63,7 +63,7 @@ impl Migrations {
     /// script that ran.
     ///
     /// Fails as [`generate`](Self::generate) does, and with `migration_failed`.
-    pub async fn sync(&self, host: &dyn MigrationsHost, ticket: MutexPermit, sql: &str) -> Result<Script> {
+    pub async fn sync(&self, host: &dyn MigrationsHost, permit: MutexPermit, sql: &str) -> Result<Script> {
         let wanted = self.wanted(sql)?;
         let connection = host.connection()?;
         let script = change::change(&self.schema(&connection)?, &wanted);
@@ -81,7 +81,7 @@ impl Migrations {
             checksum: String::new(),
             transaction: true,
         };
-        self.run_untracked(Runner { host, connection: &connection, ticket }, &migration).await?;
+        self.run_untracked(Runner { host, connection: &connection, permit }, &migration).await?;
         Ok(script)
     }
 

@@ -37,7 +37,7 @@ impl Database {
                 fts5::load(platform, &*inner.connection()?).await?;
             }
             inner.flusher.admit_write()?;
-            inner.migrations.sync(inner, turn.ticket(), sql).await
+            inner.migrations.sync(inner, turn.permit(), sql).await
         };
         let stored = inner.flusher.flush().await;
         result.and_then(|script| stored.map(|()| script))

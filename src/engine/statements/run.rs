@@ -52,9 +52,9 @@ impl Database {
     ///
     /// Fails with `transaction_closed` without the turn, `invalid_argument` for wrong parameters or refused statements,
     /// SQLite's errors, and `storage_*` with `applied: false` while the storage can't take writes.
-    pub fn execute(&self, ticket: MutexPermit, call: &Call<'_>, out: &mut FlatRows) -> Result<Outcome> {
+    pub fn execute(&self, permit: MutexPermit, call: &Call<'_>, out: &mut FlatRows) -> Result<Outcome> {
         let inner = &*self.inner;
-        let connection = inner.ready(ticket)?;
+        let connection = inner.ready(permit)?;
         inner.measured(&connection, call.op, call.sql, || {
             inner.limited(&connection, call.timeout_ms, || {
                 let statement = connection.statement_for(call.sql, Authority::User)?;
@@ -68,14 +68,14 @@ impl Database {
     /// none when it isn't kept any more.
     pub fn execute_known(
         &self,
-        ticket: MutexPermit,
+        permit: MutexPermit,
         op: Op,
         id: u32,
         params: Option<&FlatParams<'_>>,
         out: &mut FlatRows,
     ) -> Result<Option<Outcome>> {
         let inner = &*self.inner;
-        let connection = inner.ready(ticket)?;
+        let connection = inner.ready(permit)?;
         let Some(statement) = connection.statement_known(id, Authority::User) else { return Ok(None) };
         inner.measured(&connection, op, statement.sql(), || {
             connection.place(&statement, params, None)?;
@@ -90,8 +90,8 @@ impl Database {
     }
 
     /// Begins a transaction, or a savepoint inside one; returns its depth, from 1.
-    pub fn begin(&self, ticket: MutexPermit, immediate: bool) -> Result<u32> {
-        let connection = self.inner.ready(ticket)?;
+    pub fn begin(&self, permit: MutexPermit, immediate: bool) -> Result<u32> {
+        let connection = self.inner.ready(permit)?;
         let depth = self.inner.transaction.depth.get() + 1;
         match (depth, immediate) {
             (1, false) => connection.run("BEGIN", &[])?,
@@ -105,9 +105,9 @@ impl Database {
     /// Commits the transaction, or releases the savepoint; whether the database was written.
     ///
     /// A commit that SQLite refuses (a deferred foreign key) leaves the transaction open: roll it back.
-    pub fn commit(&self, ticket: MutexPermit, depth: u32) -> Result<bool> {
+    pub fn commit(&self, permit: MutexPermit, depth: u32) -> Result<bool> {
         let inner = &*self.inner;
-        let connection = inner.ready(ticket)?;
+        let connection = inner.ready(permit)?;
         if depth == 0 || inner.transaction.depth.get() != depth {
             let message = "A transaction inside this one is still open, or this one has ended";
             return Err(Error::new(ErrorCode::TransactionClosed, message)
@@ -123,9 +123,9 @@ impl Database {
     }
 
     /// Rolls back the transaction, or to the savepoint, with all that began inside. One that has ended is left alone.
-    pub fn rollback(&self, ticket: MutexPermit, depth: u32) -> Result<()> {
+    pub fn rollback(&self, permit: MutexPermit, depth: u32) -> Result<()> {
         let inner = &*self.inner;
-        inner.turn.check(ticket)?;
+        inner.turn.check(permit)?;
         let connection = inner.connection()?;
         inner.transaction.parts_ms.take();
         if depth == 0 || inner.transaction.depth.get() < depth {
@@ -150,8 +150,8 @@ impl Database {
     ///
     /// Fails with the statement's error, `details.line` and `details.offset` counted in the script; nothing is left then
     /// of a script without transactions of its own.
-    pub fn script(&self, ticket: MutexPermit, sql: &str, timeout_ms: f64) -> Result<bool> {
-        let connection = self.inner.ready(ticket)?;
+    pub fn script(&self, permit: MutexPermit, sql: &str, timeout_ms: f64) -> Result<bool> {
+        let connection = self.inner.ready(permit)?;
         let admitted = self.inner.flusher.admit_write();
         let run = |()| self.inner.limited(&connection, timeout_ms, || self.inner.script(&connection, sql));
         let result = admitted.and_then(run);
@@ -160,8 +160,8 @@ impl Database {
     }
 
     /// The plan of a statement.
-    pub fn explain(&self, ticket: MutexPermit, sql: &str) -> Result<Vec<PlanRow>> {
-        self.inner.ready(ticket)?.explain_query_plan(sql)
+    pub fn explain(&self, permit: MutexPermit, sql: &str) -> Result<Vec<PlanRow>> {
+        self.inner.ready(permit)?.explain_query_plan(sql)
     }
 
     /// Registers a live query by the tables that it reads; returns its id.
@@ -202,9 +202,9 @@ impl Inner {
     }
 
     /// The connection, for whoever has the turn.
-    fn ready(&self, ticket: MutexPermit) -> Result<Rc<Connection>> {
+    fn ready(&self, permit: MutexPermit) -> Result<Rc<Connection>> {
         let connection = self.connection()?;
-        self.turn.check(ticket)?;
+        self.turn.check(permit)?;
         if self.transaction.depth.get() > 0 && !connection.in_transaction() {
             return Err(Error::new(ErrorCode::TransactionClosed, "SQLite rolled the transaction back after an error")
                 .hint("Run the whole transaction again"));

@@ -11,9 +11,9 @@ impl Database {
     /// Notes a write with its answer in the open transaction, unless that has written nothing.
     ///
     /// Fails with `transaction_closed` without the turn, and as every write does.
-    pub fn note_applied(&self, ticket: MutexPermit, write: &TabWrite<'_>, reply: &[u8]) -> Result<()> {
+    pub fn note_applied(&self, permit: MutexPermit, write: &TabWrite<'_>, reply: &[u8]) -> Result<()> {
         let connection = self.inner.connection()?;
-        self.inner.turn.check(ticket)?;
+        self.inner.turn.check(permit)?;
         if !connection.in_transaction() {
             return Err(Error::internal("A write is to be noted outside of its transaction"));
         }
@@ -21,9 +21,9 @@ impl Database {
     }
 
     /// What a write answered that was noted; `None`: it isn't in the database. Needs the turn.
-    pub fn applied(&self, ticket: MutexPermit, client: &str, id: u64) -> Result<Option<Vec<u8>>> {
+    pub fn applied(&self, permit: MutexPermit, client: &str, id: u64) -> Result<Option<Vec<u8>>> {
         let connection = self.inner.connection()?;
-        self.inner.turn.check(ticket)?;
+        self.inner.turn.check(permit)?;
         tabs::reply(&connection, client, id)
     }
 

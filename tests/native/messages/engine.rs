@@ -24,7 +24,7 @@ fn scenario<F: Future<Output = Shown> + 'static>(area: &'static str, scenario: i
 
 async fn script(database: &Database, sql: &str) -> Result<()> {
     let turn = database.turn().acquire().await?;
-    let done = database.script(turn.ticket(), sql, 0.0).map(drop);
+    let done = database.script(turn.permit(), sql, 0.0).map(drop);
     drop(turn);
     done
 }
@@ -55,23 +55,23 @@ fn an_open_database() {
         shown.fails("it is waited for", tab.open(r#"{ "onBusy": "wait", "lockTimeoutMs": 50 }"#).await);
         {
             let turn = database.turn().acquire().await.unwrap();
-            let depth = database.begin(turn.ticket(), false).unwrap();
-            database.begin(turn.ticket(), false).unwrap();
-            shown.fails("an outer transaction ends before its inner one", database.commit(turn.ticket(), depth));
-            database.rollback(turn.ticket(), depth).unwrap();
-            shown.fails("a transaction ends twice", database.commit(turn.ticket(), depth));
-            database.begin(turn.ticket(), false).unwrap();
-            let lost = execute(&database, turn.ticket(), Op::Run, "INSERT OR ROLLBACK INTO nowhere VALUES (1)");
+            let depth = database.begin(turn.permit(), false).unwrap();
+            database.begin(turn.permit(), false).unwrap();
+            shown.fails("an outer transaction ends before its inner one", database.commit(turn.permit(), depth));
+            database.rollback(turn.permit(), depth).unwrap();
+            shown.fails("a transaction ends twice", database.commit(turn.permit(), depth));
+            database.begin(turn.permit(), false).unwrap();
+            let lost = execute(&database, turn.permit(), Op::Run, "INSERT OR ROLLBACK INTO nowhere VALUES (1)");
             assert!(lost.is_err());
-            let _ = database.rollback(turn.ticket(), 1);
+            let _ = database.rollback(turn.permit(), 1);
         }
         {
             let turn = database.turn().acquire().await.unwrap();
             let write = TabWrite { client: "tab", id: 1, acknowledged: 0, keep: &[] };
-            shown.fails("a note of no transaction", database.note_applied(turn.ticket(), &write, b""));
+            shown.fails("a note of no transaction", database.note_applied(turn.permit(), &write, b""));
         }
-        let ticket = database.turn().acquire().await.unwrap().ticket();
-        shown.fails("a ticket whose turn is over", execute(&database, ticket, Op::Run, "SELECT 1"));
+        let permit = database.turn().acquire().await.unwrap().permit();
+        shown.fails("a permit whose turn is over", execute(&database, permit, Op::Run, "SELECT 1"));
         shown.fails(
             "a script that leaves a transaction open",
             script(&database, "BEGIN; INSERT INTO t VALUES (1);").await,
@@ -84,14 +84,14 @@ fn an_open_database() {
             .await
             .unwrap();
             let turn = database.turn().acquire().await.unwrap();
-            let depth = database.begin(turn.ticket(), false).unwrap();
+            let depth = database.begin(turn.permit(), false).unwrap();
             shown.fails(
                 "a statement that rolls back",
-                execute(&database, turn.ticket(), Op::Run, "INSERT INTO u VALUES (1)"),
+                execute(&database, turn.permit(), Op::Run, "INSERT INTO u VALUES (1)"),
             );
-            shown.fails("what comes after it", execute(&database, turn.ticket(), Op::Run, "INSERT INTO t VALUES (1)"));
-            shown.fails("its commit", database.commit(turn.ticket(), depth));
-            let _ = database.rollback(turn.ticket(), depth);
+            shown.fails("what comes after it", execute(&database, turn.permit(), Op::Run, "INSERT INTO t VALUES (1)"));
+            shown.fails("its commit", database.commit(turn.permit(), depth));
+            let _ = database.rollback(turn.permit(), depth);
         }
         shown.fails("a drift from migrations that aren't supplied", database.migrations_drift(None).await);
         shown.fails("a version that isn't applied", database.migrations_forget("7").await);

@@ -42,7 +42,7 @@ async fn pull(database: &Database, options: &str) -> tidelock::Result<PullReport
 
 async fn script(database: &Database, sql: &str) {
     let turn = database.turn().acquire().await.unwrap();
-    database.script(turn.ticket(), sql, 0.0).unwrap();
+    database.script(turn.permit(), sql, 0.0).unwrap();
     drop(turn);
     if let Some(stored) = database.stored() {
         stored.await.unwrap();
