@@ -1,5 +1,5 @@
-//! Sets and maps as sorted vectors, and sets of small numbers as bits. The standard library's trees are faster only for
-//! sizes that this crate doesn't have, and each type put into one costs kilobytes of wasm.
+//! Sets and maps as sorted vectors, and sets of small numbers as bits. At this crate's sizes the standard library's trees
+//! are no faster, and each type stored in one costs kilobytes of wasm.
 
 use std::{
     borrow::Borrow,
@@ -23,12 +23,12 @@ impl<T> Default for Set<T> {
 }
 
 impl<T: Ord> Set<T> {
-    /// An empty set.
+    /// Creates an empty set.
     pub const fn new() -> Self {
         Self(Vec::new())
     }
 
-    /// Whether it has the value.
+    /// Returns whether the set holds the value.
     pub fn contains<Q: Ord + ?Sized>(&self, value: &Q) -> bool
     where
         T: Borrow<Q>,
@@ -36,7 +36,7 @@ impl<T: Ord> Set<T> {
         self.find(value).is_ok()
     }
 
-    /// Adds a value; `false` when it was there.
+    /// Adds a value. Returns `false` when the set already held it.
     pub fn insert(&mut self, value: T) -> bool {
         match self.find(&value) {
             Ok(_) => false,
@@ -47,12 +47,12 @@ impl<T: Ord> Set<T> {
         }
     }
 
-    /// Keeps what the closure says.
+    /// Keeps the values for which the closure returns `true`.
     pub fn retain(&mut self, keep: impl FnMut(&T) -> bool) {
         self.0.retain(keep);
     }
 
-    /// Keeps nothing, but the memory.
+    /// Removes all values; keeps the allocation.
     pub fn clear(&mut self) {
         self.0.clear();
     }
@@ -108,17 +108,17 @@ impl<K, V> Default for Map<K, V> {
 }
 
 impl<K: Ord, V> Map<K, V> {
-    /// How many pairs there are.
+    /// Returns the number of pairs.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there is none.
+    /// Returns whether the map has no pairs.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether there is such a key.
+    /// Returns whether the map has the key.
     pub fn contains_key<Q: Ord + ?Sized>(&self, key: &Q) -> bool
     where
         K: Borrow<Q>,
@@ -126,7 +126,7 @@ impl<K: Ord, V> Map<K, V> {
         self.find(key).is_ok()
     }
 
-    /// The value of a key.
+    /// Returns the value of a key.
     pub fn get<Q: Ord + ?Sized>(&self, key: &Q) -> Option<&V>
     where
         K: Borrow<Q>,
@@ -134,7 +134,7 @@ impl<K: Ord, V> Map<K, V> {
         self.find(key).ok().map(|at| &self.0[at].1)
     }
 
-    /// The value of a key, to change it.
+    /// Returns the value of a key, to change it.
     pub fn get_mut<Q: Ord + ?Sized>(&mut self, key: &Q) -> Option<&mut V>
     where
         K: Borrow<Q>,
@@ -142,7 +142,7 @@ impl<K: Ord, V> Map<K, V> {
         self.find(key).ok().map(|at| &mut self.0[at].1)
     }
 
-    /// Sets the value of a key; the one that it had.
+    /// Sets the value of a key. Returns the previous value.
     pub fn insert(&mut self, key: K, value: V) -> Option<V> {
         match self.find(&key) {
             Ok(at) => Some(std::mem::replace(&mut self.0[at].1, value)),
@@ -153,7 +153,7 @@ impl<K: Ord, V> Map<K, V> {
         }
     }
 
-    /// Removes a key; the value that it had.
+    /// Removes a key. Returns its value.
     pub fn remove<Q: Ord + ?Sized>(&mut self, key: &Q) -> Option<V>
     where
         K: Borrow<Q>,
@@ -161,28 +161,28 @@ impl<K: Ord, V> Map<K, V> {
         self.find(key).ok().map(|at| self.0.remove(at).1)
     }
 
-    /// Keeps the pairs that the closure says.
+    /// Keeps the pairs for which the closure returns `true`.
     pub fn retain(&mut self, mut keep: impl FnMut(&K, &mut V) -> bool) {
         self.0.retain_mut(|(key, value)| keep(key, value));
     }
 
-    /// All pairs in the order of their keys.
+    /// Returns all pairs in the order of their keys.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&K, &V)> {
         self.0.iter().map(|(key, value)| (key, value))
     }
 
-    /// The pairs whose key is not less than this one, in order.
+    /// Returns the pairs whose key is not less than `key`, in order.
     pub fn from(&self, key: &K) -> impl DoubleEndedIterator<Item = (&K, &V)> {
         let start = self.0.partition_point(|(known, _)| known < key);
         self.0[start..].iter().map(|(key, value)| (key, value))
     }
 
-    /// The keys in order.
+    /// Returns the keys in order.
     pub fn keys(&self) -> impl DoubleEndedIterator<Item = &K> {
         self.0.iter().map(|(key, _)| key)
     }
 
-    /// The values in the order of their keys.
+    /// Returns the values in the order of their keys.
     pub fn values(&self) -> impl DoubleEndedIterator<Item = &V> {
         self.0.iter().map(|(_, value)| value)
     }
@@ -212,7 +212,7 @@ impl<'m, K, V> IntoIterator for &'m Map<K, V> {
     }
 }
 
-/// From a plain object.
+/// Reads a plain object.
 impl<'de> Deserialize<'de> for Map<String, String> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_map(Texts)
@@ -245,7 +245,7 @@ impl<K: Ord, V> Index<&K> for Map<K, V> {
     }
 }
 
-/// A set of numbers, a bit each: as large as its largest number.
+/// A set of numbers, one bit each: as large as its largest number.
 #[derive(Clone, Debug, Default)]
 pub struct Bits {
     words: Vec<u64>,
@@ -253,29 +253,29 @@ pub struct Bits {
 }
 
 impl Bits {
-    /// An empty set.
+    /// Creates an empty set.
     pub const fn new() -> Self {
         Self { words: Vec::new(), count: 0 }
     }
 
-    /// The numbers below `end`.
+    /// Returns the numbers below `end`.
     pub fn below(end: u32) -> Self {
         let mut bits = Self::new();
         (0..end).for_each(|number| bits.insert(number));
         bits
     }
 
-    /// How many numbers there are.
+    /// Returns the count of numbers.
     pub fn len(&self) -> usize {
         self.count
     }
 
-    /// Whether there is none.
+    /// Returns whether the set has no numbers.
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }
 
-    /// Whether the number is there.
+    /// Returns whether the set holds the number.
     pub fn contains(&self, number: u32) -> bool {
         self.words.get(number as usize / 64).is_some_and(|word| word >> (number % 64) & 1 == 1)
     }
@@ -291,7 +291,7 @@ impl Bits {
         self.words[at] |= bit;
     }
 
-    /// Adds what another set has.
+    /// Adds the numbers of another set.
     pub fn add(&mut self, other: &Self) {
         if self.words.len() < other.words.len() {
             self.words.resize(other.words.len(), 0);
@@ -312,13 +312,13 @@ impl Bits {
         }
     }
 
-    /// Removes all of them.
+    /// Removes all numbers.
     pub fn clear(&mut self) {
         self.words.clear();
         self.count = 0;
     }
 
-    /// The numbers, ascending.
+    /// Returns the numbers, ascending.
     pub fn to_vec(&self) -> Vec<u32> {
         let mut numbers = Vec::with_capacity(self.count);
         for (at, word) in self.words.iter().enumerate() {
@@ -362,7 +362,7 @@ mod tests {
     }
 
     proptest! {
-        /// Each does what the standard library's tree does.
+        /// Each collection behaves as the standard library's tree does.
         #[test]
         fn they_behave_as_trees(steps in prop::collection::vec(step(), 0..60)) {
             let (mut set, mut map, mut bits) = (Set::new(), Map::default(), Bits::new());

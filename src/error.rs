@@ -21,7 +21,7 @@ macro_rules! codes {
             /// Every code, in the order of the contract.
             pub const ALL: &'static [ErrorCode] = &[$(ErrorCode::$variant,)*];
 
-            /// The stable text of the code, as users compare it.
+            /// Returns the stable text of the code, as users compare it.
             pub const fn as_str(self) -> &'static str {
                 match self { $(ErrorCode::$variant => $text,)* }
             }
@@ -38,7 +38,7 @@ codes! {
     Timeout => "timeout",
     /// A defect of tidelock, or a trap in the wasm instance.
     Internal => "internal",
-    /// The browser, the page or this build lacks what was asked for.
+    /// The browser, the page or this build lacks what the call needs.
     UnsupportedEnvironment => "unsupported_environment",
     /// The wasm module could not be fetched or compiled.
     WasmLoadFailed => "wasm_load_failed",
@@ -50,11 +50,11 @@ codes! {
     SqliteConstraint => "sqlite_constraint",
     /// SQLite reported a lock conflict.
     SqliteBusy => "sqlite_busy",
-    /// What is stored is damaged beyond what the log can mend.
+    /// The stored data is damaged beyond what the log can repair.
     DatabaseCorrupt => "database_corrupt",
     /// `maxBytes` was reached.
     DatabaseTooLarge => "database_too_large",
-    /// With `integers: 'number'`, an integer beyond 2^53-1.
+    /// With `integers: 'number'`, a result holds an integer beyond 2^53-1.
     IntegerOutOfRange => "integer_out_of_range",
     /// A transaction handle was used after its end.
     TransactionClosed => "transaction_closed",
@@ -66,7 +66,7 @@ codes! {
     MigrationMissing => "migration_missing",
     /// A pending migration is older than the newest applied one.
     MigrationOutOfOrder => "migration_out_of_order",
-    /// A migration failed; nothing of it was kept.
+    /// A migration failed; none of its effects were kept.
     MigrationFailed => "migration_failed",
     /// A migration has no `down`.
     MigrationIrreversible => "migration_irreversible",
@@ -74,9 +74,9 @@ codes! {
     SchemaTooNew => "schema_too_new",
     /// Another tab holds the database.
     DatabaseInUse => "database_in_use",
-    /// Another tab held the database until the wait ran out.
+    /// Another tab held the database until the wait timed out.
     LockTimeout => "lock_timeout",
-    /// The lock was taken away; this instance can't write any more.
+    /// The lock was stolen; this instance can't write any more.
     LockLost => "lock_lost",
     /// The storage can't be reached.
     StorageUnavailable => "storage_unavailable",
@@ -88,19 +88,19 @@ codes! {
     SnapshotNotFound => "snapshot_not_found",
     /// A snapshot's stored bytes are damaged.
     SnapshotCorrupt => "snapshot_corrupt",
-    /// A snapshot of a newer format or schema.
+    /// A snapshot has a newer format or schema.
     SnapshotIncompatible => "snapshot_incompatible",
-    /// A wrong or missing key.
+    /// The key is wrong or missing.
     DecryptionFailed => "decryption_failed",
     /// The remote could not be reached.
     SyncNetwork => "sync_network",
     /// The remote refused the credentials.
     SyncUnauthorized => "sync_unauthorized",
-    /// The remote refused the request for good.
+    /// The remote refused the request permanently.
     SyncRejected => "sync_rejected",
-    /// The remote failed or asked to wait for too long.
+    /// The remote failed, or asked for too long a wait.
     SyncServer => "sync_server",
-    /// The remote's answer is not what PostgREST sends.
+    /// The remote's answer is not one that PostgREST sends.
     SyncProtocol => "sync_protocol",
     /// Local and remote schema don't fit.
     SyncSchemaMismatch => "sync_schema_mismatch",
@@ -119,7 +119,7 @@ codes! {
 }
 
 impl ErrorCode {
-    /// Whether the same call may succeed later without any change.
+    /// Returns whether the same call may succeed later without any change.
     pub const fn is_retryable(self) -> bool {
         matches!(
             self,
@@ -149,7 +149,7 @@ impl Serialize for ErrorCode {
     }
 }
 
-/// One fact in [`Error::details`]. Never a value that the user bound to a statement.
+/// One value in [`Error::details`]. Never a value that the user bound to a statement.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Detail {
@@ -159,9 +159,9 @@ pub enum Detail {
     Int(i64),
     /// A name, an id, a code.
     Text(String),
-    /// Several facts.
+    /// Several values.
     List(Vec<Detail>),
-    /// Named facts.
+    /// Named values.
     Object(Details),
 }
 
@@ -182,27 +182,27 @@ detail_from! {
     Vec<Detail> => |v| Detail::List(v),
 }
 
-/// Named facts, each name once, in the order in which they were added. A list: there are never more than a few.
+/// Named values, each name once, in insertion order. A list, because there are never more than a few.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Details(Vec<(Cow<'static, str>, Detail)>);
 
 impl Details {
-    /// The fact of that name.
+    /// Returns the value of that name.
     pub fn get(&self, name: &str) -> Option<&Detail> {
         self.0.iter().find(|(known, _)| known == name).map(|(_, fact)| fact)
     }
 
-    /// The fact of that name, to change.
+    /// Returns the value of that name, to change it.
     pub fn get_mut(&mut self, name: &str) -> Option<&mut Detail> {
         self.0.iter_mut().find(|(known, _)| known == name).map(|(_, fact)| fact)
     }
 
-    /// Whether there is a fact of that name.
+    /// Returns whether there is a value of that name.
     pub fn contains_key(&self, name: &str) -> bool {
         self.get(name).is_some()
     }
 
-    /// Adds a fact; it replaces one of the same name.
+    /// Adds a value; it replaces one of the same name.
     pub fn insert(&mut self, name: Cow<'static, str>, fact: Detail) {
         match self.get_mut(&name) {
             Some(known) => *known = fact,
@@ -210,7 +210,7 @@ impl Details {
         }
     }
 
-    /// Whether there are none.
+    /// Returns whether there are no values.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -219,7 +219,7 @@ impl Details {
 impl Index<&str> for Details {
     type Output = Detail;
 
-    /// The fact of that name; panics when there is none.
+    /// Returns the value of that name. Panics when there is none.
     fn index(&self, name: &str) -> &Detail {
         self.get(name).expect("no such detail")
     }
@@ -245,7 +245,7 @@ impl Serialize for Details {
 
 /// What went wrong, where, and what to do about it. Crosses wasm as `TidelockError`.
 ///
-/// One pointer wide: nearly every function returns one, and what it costs to hand on is paid at each `?`.
+/// One pointer wide: nearly every function returns one, and each `?` pays for copying it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(transparent)]
 pub struct Error(Box<ErrorParts>);
@@ -283,7 +283,7 @@ impl DerefMut for Error {
 }
 
 impl Error {
-    /// An error with a code and a sentence.
+    /// Creates an error with a code and a message of one sentence.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         Self(Box::new(ErrorParts {
             code,
@@ -294,48 +294,48 @@ impl Error {
         }))
     }
 
-    /// `invalid_argument`, the commonest one.
+    /// Creates an `invalid_argument` error.
     pub fn invalid(message: impl Into<String>) -> Self {
         Self::new(ErrorCode::InvalidArgument, message)
     }
 
-    /// `internal`: something that can't happen did.
+    /// Creates an `internal` error: a state that should be impossible.
     pub fn internal(message: impl Into<String>) -> Self {
         Self::new(ErrorCode::Internal, message).hint("Please report this error, with what led to it")
     }
 
-    /// `unsupported_environment` for a part of the contract that this build doesn't have yet.
+    /// Creates an `unsupported_environment` error for a part of the contract that this build lacks.
     pub fn unsupported(what: &str) -> Self {
         Self::new(ErrorCode::UnsupportedEnvironment, format!("{what} is not available in this build"))
     }
 
-    /// Adds what to do.
+    /// Adds the hint: what to do.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
-    /// Adds one fact; a later one of the same name replaces the earlier.
+    /// Adds one detail; a later one of the same name replaces the earlier.
     #[must_use]
     pub fn detail(mut self, name: impl Into<Cow<'static, str>>, value: impl Into<Detail>) -> Self {
         self.details.insert(name.into(), value.into());
         self
     }
 
-    /// Adds the error underneath.
+    /// Adds the underlying error.
     #[must_use]
     pub fn cause(mut self, cause: impl fmt::Display) -> Self {
         self.cause = Some(cause.to_string());
         self
     }
 
-    /// Its fields, to take apart.
+    /// Returns the fields by value.
     pub fn into_parts(self) -> ErrorParts {
         *self.0
     }
 
-    /// Whether this error has that code.
+    /// Returns whether this error has the code.
     pub fn is(&self, code: ErrorCode) -> bool {
         self.code == code
     }

@@ -8,13 +8,13 @@
 //!
 //! | layer | modules | what |
 //! |---|---|---|
-//! | L0 | [`error`], [`value`], [`time`], [`collections`], [`memory`], [`panics`] | the vocabulary |
+//! | L0 | [`error`], [`value`], [`time`], [`collections`], [`memory`], [`panics`] | shared types |
 //! | L1 | [`sqlite`] | connection, statements, row codec, page-tracking VFS; the only `unsafe` |
-//! | L2 | [`ports`] | what the concepts need from outside, as small traits |
-//! | L2 | [`format`](mod@format) | the records that are stored, and their bytes |
-//! | L2 | [`store`], [`migrate`], [`schema`], [`snapshot`], [`lock`], [`sync`], [`live`], [`health`], [`audit`], [`upkeep`], [`tabs`] | one folder a concept |
+//! | L2 | [`ports`] | the platform services that the concepts need, as small traits |
+//! | L2 | [`format`](mod@format) | the stored records and their bytes |
+//! | L2 | [`store`], [`migrate`], [`schema`], [`snapshot`], [`lock`], [`sync`], [`live`], [`health`], [`audit`], [`upkeep`], [`tabs`] | a folder per concept |
 //! | | [`engine`] | joins the concepts into a database |
-//! | L3 | `browser` (wasm only) | one thin file a browser capability |
+//! | L3 | `browser` (wasm only) | one thin file per browser capability |
 //! | L4 | `wasm` (wasm only) | the wasm-bindgen classes: convert, decide nothing |
 
 pub mod collections;

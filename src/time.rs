@@ -1,4 +1,4 @@
-//! Moments as ISO 8601 UTC text, and waits that grow. Nothing here reads a clock: that is a port.
+//! Timestamps as ISO 8601 UTC text, and backoff delays. Nothing here reads a clock: that is a port.
 
 use std::fmt;
 
@@ -8,23 +8,23 @@ use serde::{Serialize, Serializer};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Timestamp(pub i64);
 
-/// Waits between tries, which double.
+/// Delays between retries, which double.
 #[derive(Clone, Copy, Debug)]
 pub struct Backoff {
-    /// The first wait in milliseconds.
+    /// The first delay in milliseconds.
     pub first_ms: u64,
-    /// The longest.
+    /// The longest delay in milliseconds.
     pub longest_ms: u64,
 }
 
 impl Backoff {
-    /// Milliseconds after so many failures, from 1 on.
+    /// Returns the delay in milliseconds after that many failures (from 1).
     pub fn ms(self, failures: u32) -> u64 {
         self.first_ms.saturating_mul(1 << (failures.clamp(1, 32) - 1)).min(self.longest_ms)
     }
 }
 
-/// The part of so many milliseconds that `chance` (0 to 1) says: waits that differ keep clients from coming back all at once.
+/// Returns the fraction `chance` (0 to 1) of `ms` milliseconds. Random delays keep clients from retrying all at once.
 pub fn share(ms: u64, chance: f64) -> u64 {
     (ms as f64 * chance.clamp(0.0, 1.0)) as u64
 }
@@ -33,19 +33,19 @@ pub fn share(ms: u64, chance: f64) -> u64 {
 pub const DAY_MS: i64 = 86_400_000;
 
 impl Timestamp {
-    /// The moment `ms` milliseconds later (or earlier, when negative); saturates.
+    /// Returns the time `ms` milliseconds later (or earlier, when negative); saturates.
     #[must_use]
     pub fn plus_ms(self, ms: i64) -> Self {
         Self(self.0.saturating_add(ms))
     }
 
-    /// Milliseconds from `earlier` to this moment; negative when it lies after.
+    /// Returns the milliseconds from `earlier` to this time; negative when `earlier` lies after it.
     pub fn since(self, earlier: Timestamp) -> i64 {
         self.0.saturating_sub(earlier.0)
     }
 
-    /// Reads what [`fmt::Display`] writes, also with `+hh:mm` offsets, a space instead of `T`, and up to nine
-    /// fractional digits (cut to milliseconds). `None` for anything else.
+    /// Parses what [`fmt::Display`] writes, also with `+hh:mm` offsets, a space instead of `T`, and up to nine
+    /// fractional digits (cut to milliseconds). Returns `None` for anything else.
     pub fn parse(text: &str) -> Option<Self> {
         let bytes = text.as_bytes();
         let number = |from: usize, to: usize| -> Option<i64> {
@@ -104,7 +104,7 @@ impl Serialize for Timestamp {
     }
 }
 
-/// Days since the epoch of a proleptic Gregorian date, after Howard Hinnant's "chrono-Compatible Low-Level Date
+/// Returns the days since the epoch of a proleptic Gregorian date, after Howard Hinnant's "chrono-Compatible Low-Level Date
 /// Algorithms" (`days_from_civil`).
 fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
@@ -115,7 +115,7 @@ fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
     era * 146_097 + day_of_era - 719_468
 }
 
-/// The inverse of [`days_from_civil`], from the same source (`civil_from_days`).
+/// Inverts [`days_from_civil`], from the same source (`civil_from_days`).
 fn civil_from_days(days: i64) -> (i64, i64, i64) {
     let days = days + 719_468;
     let era = days.div_euclid(146_097);

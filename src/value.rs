@@ -1,4 +1,4 @@
-//! SQLite's five kinds of value.
+//! SQLite's five types of value.
 
 /// One value as SQLite stores it.
 #[derive(Clone, Debug, PartialEq, Default)]
@@ -17,7 +17,7 @@ pub enum Value {
 }
 
 impl Value {
-    /// The integer, if it is one.
+    /// Returns the integer, if the value is one.
     pub fn as_integer(&self) -> Option<i64> {
         match self {
             Value::Integer(value) => Some(*value),
@@ -25,7 +25,7 @@ impl Value {
         }
     }
 
-    /// The text, if it is one.
+    /// Returns the text, if the value is one.
     pub fn as_text(&self) -> Option<&str> {
         match self {
             Value::Text(value) => Some(value),
@@ -33,7 +33,7 @@ impl Value {
         }
     }
 
-    /// Whether it is NULL.
+    /// Returns whether the value is NULL.
     pub fn is_null(&self) -> bool {
         matches!(self, Value::Null)
     }
@@ -75,7 +75,7 @@ impl<T: Into<Value>> From<Option<T>> for Value {
     }
 }
 
-/// Bytes as lowercase hex digits.
+/// Returns bytes as lowercase hex digits.
 pub fn hex(bytes: &[u8]) -> String {
     let digit = |half: u8| char::from(b"0123456789abcdef"[usize::from(half)]);
     bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()

@@ -1,4 +1,4 @@
-//! The head: which database it is, who has it, and where its log begins and ends.
+//! The head: the database's identity, its holder, and where its log begins and ends.
 
 use super::{FORMAT, LayoutWriter, Reader, begin, body, finish};
 use crate::ports::Holder;
@@ -8,35 +8,35 @@ use crate::ports::Holder;
 pub struct Head {
     /// The version of the storage format.
     pub format: u32,
-    /// What a reader must know beyond this version, by name: refuse what you don't know.
+    /// What a reader must support beyond this version, by name: a reader refuses unknown features.
     pub features: Vec<String>,
-    /// Who took the database last.
+    /// The last tab that took the lock.
     pub holder: Holder,
-    /// Random, made once, 32 hex digits: tells a database from one that was deleted and made anew.
+    /// Random, created once, 32 hex digits: distinguishes a database from a deleted one of the same name.
     pub database_id: String,
-    /// Grows by one each time the lock is taken: the fence.
+    /// Grows by one each time the lock is acquired: the fence.
     pub epoch: u64,
     /// The highest generation ever given to a manifest.
     pub generation: u64,
     /// The lsn of this epoch's record: the log, or a manifest, reaches at least here.
     pub lsn: u64,
-    /// The lsns of the newest epoch records. Truncation spares them: a robbed holder's next `add` meets one of these.
+    /// The lsns of the newest epoch records. Truncation keeps them, so that the next `add` of a fenced-out holder finds its key taken.
     pub epochs: Vec<u64>,
     /// Where the log begins.
     pub truncated: Truncation,
 }
 
-/// Where the log begins: what was cut off its front.
+/// Where the log begins: how much was truncated from its front.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Truncation {
-    /// Batches up to this lsn are gone.
+    /// Batches up to this lsn are deleted.
     pub lsn: u64,
     /// Bytes of pages logged up to that lsn.
     pub logged: u64,
 }
 
 impl Head {
-    /// The head as it is stored.
+    /// Encodes the head for storage.
     pub fn encode(&self) -> Vec<u8> {
         let mut writer = begin(256 + 8 * self.epochs.len());
         self.write_start(&mut writer);
@@ -50,8 +50,8 @@ impl Head {
         finish(writer)
     }
 
-    /// A stored head; of one in a newer format, or with features, only what every head begins with. `None` when it can't be
-    /// read. (No older format was ever stored as bytes.)
+    /// Decodes a stored head; of one in a newer format, or with features, only the fields that every format begins with. `None` when it
+    /// can't be read. (No older format was ever stored as bytes.)
     pub fn decode(stored: &[u8]) -> Option<Self> {
         let mut reader = body(stored)?;
         let head = Self::read_start(&mut reader)?;
@@ -71,7 +71,7 @@ impl Head {
         })
     }
 
-    /// What every head begins with, in every format.
+    /// Writes the fields that a head begins with in every format.
     pub fn write_start(&self, writer: &mut LayoutWriter) {
         writer.u32(self.format);
         writer.list(self.features.iter(), |writer, feature| writer.text(feature));
@@ -81,7 +81,7 @@ impl Head {
         writer.time(self.holder.since);
     }
 
-    /// Reads [`Head::write_start`].
+    /// Reads the fields of [`Head::write_start`].
     pub fn read_start(reader: &mut Reader<'_>) -> Option<Self> {
         Some(Self {
             format: reader.u32()?,

@@ -3,20 +3,20 @@
 use super::{Reader, begin, body, checksum_of, finish};
 use crate::{ports::LogKey, time::Timestamp};
 
-/// What a record of the log says.
+/// The kind of a log record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogKind {
-    /// A holder took the lock: takes an lsn, changes no page.
+    /// A holder acquired the lock: uses an lsn, changes no page.
     #[default]
     Epoch,
     /// Pages of one or more whole commits.
     Commit,
 }
 
-/// What a record of the log says of its pages.
+/// The header of a log record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LogHeader {
-    /// The checksum of the record (or part) before: the chain.
+    /// The checksum of the previous record (or part): the chain.
     pub prev: u64,
     /// The log sequence number: consecutive, from 1.
     pub lsn: u64,
@@ -24,22 +24,22 @@ pub struct LogHeader {
     pub part: u32,
     /// How many parts the batch has.
     pub parts: u32,
-    /// What it says.
+    /// The kind of record.
     pub kind: LogKind,
     /// The epoch of its writer.
     pub epoch: u64,
-    /// `max(previous, now)` of its writer; the same in all parts.
+    /// The writer's `max(previous, now)`; the same in all parts.
     pub time: Timestamp,
     /// The database's page size in bytes.
     pub page_size: u32,
     /// The database's size in pages after the batch.
     pub db_pages: u32,
-    /// Bytes of pages logged since the database was made, up to and including this batch.
+    /// Bytes of pages logged since the database was created, up to and including this batch.
     pub logged: u64,
 }
 
 impl LogHeader {
-    /// The record as it is stored: with the numbers of its pages, from 0, ascending, and their bytes in that order.
+    /// Encodes the record for storage: with the numbers of its pages, from 0, ascending, and their bytes in that order.
     pub fn encode(&self, pages: &[u32], bytes: &[u8]) -> Vec<u8> {
         let mut writer = begin(68 + 4 * pages.len() + bytes.len());
         writer.u64(self.prev);
@@ -79,18 +79,18 @@ impl LogHeader {
 /// One record of the log as it was read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogRecord {
-    /// What it says of its pages.
+    /// The header.
     pub header: LogHeader,
     /// The numbers of the pages in this part.
     pub pages: Vec<u32>,
     /// Their bytes.
     pub bytes: Vec<u8>,
-    /// Its checksum: what the record after it has as `prev`.
+    /// Its checksum: the `prev` of the next record.
     pub checksum: u64,
 }
 
 impl LogRecord {
-    /// What is stored under a key of the log; `None` when that is no such record, or another one's.
+    /// Decodes the record stored under a key of the log; `None` when it is damaged or belongs to another key.
     pub fn decode(key: LogKey, mut stored: Vec<u8>) -> Option<Self> {
         let mut reader = body(&stored)?;
         let header = LogHeader::read(&mut reader)?;

@@ -1,72 +1,72 @@
-//! The manifests: what the database was at one place of the log.
+//! The manifests: the content of the database at one lsn.
 
 use std::rc::Rc;
 
 use super::{Reader, begin, body, finish};
 use crate::{ports::ChunkId, time::Timestamp};
 
-/// Whether a user sees the manifest as a snapshot.
+/// Whether users see the manifest as a snapshot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ManifestKind {
-    /// The log's own compaction: never listed, never counted.
+    /// A compaction of the log: never listed, never counted.
     #[default]
     Checkpoint,
     /// A snapshot.
     Snapshot,
-    /// Contents that were brought along: shown as a snapshot, but no place of this log. Its lsn means nothing.
+    /// Content that came from outside: shown as a snapshot, but not a state of this log. Its lsn means nothing.
     Imported,
 }
 
-/// One chunk as a manifest names it.
+/// A chunk as referenced by a manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChunkRef {
     /// SHA-256 of its plain bytes, as 64 hex digits.
     pub id: ChunkId,
-    /// xxh3 of its plain bytes: the quick check at open. (Of the plain ones, because the same chunk may be stored again
-    /// in another form, by another compressor.)
+    /// xxh3 of its plain bytes: the quick check at open. (Of the plain bytes, because another compressor may store the same
+    /// chunk in another form.)
     pub check: u64,
     /// How many bytes were stored.
     pub stored: u32,
 }
 
-/// Whether a text has the form of a chunk's id: 64 hex digits.
+/// Returns whether a text has the form of a chunk's id: 64 hex digits.
 pub fn is_chunk_id(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// The reason of the checkpoint that a recovery writes. While it is young, the log before it stays: the damaged part.
+/// The reason of the checkpoint that a recovery writes. The log before it, the damaged part, is kept while it is recent.
 pub const RECOVERY: &str = "recovery";
 
-/// What the database was at one lsn.
+/// The content of the database at one lsn.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Manifest {
     /// Its key; only grows.
     pub generation: u64,
     /// The version of the storage format.
     pub format: u32,
-    /// The state after this record of the log.
+    /// Its lsn: the manifest is the state after this record of the log.
     pub lsn: u64,
-    /// The checksum of that record, so that the one after it can be checked.
+    /// The checksum of that record, to verify the next one.
     pub chain: u64,
-    /// The time of that record: moments from here on can be reached.
+    /// The time of that record: the earliest moment that can be restored from here.
     pub time: Timestamp,
     /// Bytes of pages logged up to that record.
     pub logged: u64,
-    /// Pages were changed without being logged before this one: replay from an older manifest never crosses it.
+    /// Pages were changed without being logged before this manifest: replay from an older manifest never crosses it.
     pub barrier: bool,
-    /// When it was taken.
+    /// When it was created.
     pub created_at: Timestamp,
     /// The database's page size in bytes.
     pub page_size: u32,
     /// The database's size in bytes.
     pub db_bytes: u64,
-    /// Bytes of a chunk; the last one may be shorter.
+    /// The size of a chunk in bytes; the last one may be shorter.
     pub chunk_size: u32,
-    /// The chunks in order. Shared, since manifests are handed around and may have thousands.
+    /// The chunks in order. Shared, since manifests are copied often and may have thousands.
     pub chunks: Rc<[ChunkRef]>,
     /// SHA-256 over the chunks' SHA-256 (32 bytes each) in order, 64 hex digits.
     pub sha256: String,
-    /// Bytes of chunks that this manifest was the first to store.
+    /// Bytes of the chunks that this manifest stored first.
     pub stored_bytes: u64,
     /// Checkpoint or snapshot.
     pub kind: ManifestKind,
@@ -76,14 +76,14 @@ pub struct Manifest {
     pub label: Option<String>,
     /// The newest applied migration, if any.
     pub schema_version: Option<String>,
-    /// `lz4` or `none`: how its new chunks were stored; each chunk says so itself, too.
+    /// `lz4` or `none`: how its new chunks were stored; each chunk states it, too.
     pub compression: String,
-    /// Its chunks were read back and compared.
+    /// Whether its chunks were read back and compared.
     pub verified: bool,
 }
 
 impl Manifest {
-    /// The manifest as it is stored.
+    /// Encodes the manifest for storage.
     pub fn encode(&self) -> Vec<u8> {
         let mut writer = begin(256 + 80 * self.chunks.len());
         writer.u64(self.generation);
@@ -117,7 +117,7 @@ impl Manifest {
         finish(writer)
     }
 
-    /// What is stored as that generation; `None` when that is no manifest, or another one's.
+    /// Decodes the manifest stored under that generation; `None` when it is damaged or belongs to another generation.
     pub fn decode(generation: u64, stored: &[u8]) -> Option<Self> {
         let mut reader = body(stored)?;
         let manifest = Self {
@@ -152,7 +152,7 @@ impl Manifest {
 }
 
 fn read_chunk(reader: &mut Reader<'_>) -> Option<ChunkRef> {
-    // An id becomes a key, in some stores the name of a file: anything else is refused.
+    // An id becomes a key, in some stores a file name: any other form is refused.
     let id = reader.text().filter(|id| is_chunk_id(id))?;
     Some(ChunkRef { id, check: reader.u64()?, stored: reader.u32()? })
 }

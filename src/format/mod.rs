@@ -1,8 +1,8 @@
-//! The storage format: the records of a database, and the bytes that they are stored as.
-//! `docs/internals/storage-format.md` draws it.
+//! The storage format: the records of a database and their bytes.
+//! `docs/internals/storage-format.md` describes it.
 //!
-//! Every record begins with xxh3 (64 bits) over all bytes after it. It tells damage from data, not malice: whoever can write
-//! to the storage can also write checksums. (Encryption notices those: `store::sealed`.)
+//! Every record begins with xxh3 (64 bits) over all bytes after it. It detects damage, not manipulation: a writer of the
+//! storage can also write checksums. (Encryption detects that: `store::sealed`.)
 
 mod head;
 mod layout;
@@ -19,24 +19,24 @@ pub use manifest::{ChunkRef, Manifest, ManifestKind, RECOVERY, is_chunk_id};
 /// The version of the storage format that this crate writes, and the newest that it reads.
 pub const FORMAT: u32 = 2;
 
-/// The quick check over bytes.
+/// Returns the xxh3 checksum of bytes.
 pub fn checksum(bytes: &[u8]) -> u64 {
     xxh3_64(bytes)
 }
 
-/// The checksum that a record begins with; 0 for what is too short to be one.
+/// Returns the checksum that a record begins with; 0 when it is too short for one.
 pub fn checksum_of(record: &[u8]) -> u64 {
     Reader(record).u64().unwrap_or(0)
 }
 
-/// Begins a record of about that many bytes. [`finish`] ends it.
+/// Starts a record with capacity for about `bytes` bytes. [`finish`] completes it.
 pub fn begin(bytes: usize) -> LayoutWriter {
     let mut writer = LayoutWriter::with_capacity(8 + bytes);
     writer.u64(0);
     writer
 }
 
-/// Ends a record: its checksum.
+/// Completes a record with its checksum.
 pub fn finish(writer: LayoutWriter) -> Vec<u8> {
     let mut record = writer.0;
     let checksum = checksum(&record[8..]);
@@ -44,7 +44,7 @@ pub fn finish(writer: LayoutWriter) -> Vec<u8> {
     record
 }
 
-/// What follows the checksum of a record; `None` when it is damaged.
+/// Returns the bytes after the checksum of a record; `None` when it is damaged.
 pub fn body(record: &[u8]) -> Option<Reader<'_>> {
     let mut reader = Reader(record);
     (reader.u64()? == checksum(reader.0)).then_some(reader)
@@ -114,7 +114,7 @@ mod tests {
                 let mut damaged = stored.clone();
                 damaged[at] ^= 1;
                 assert!(!is_readable(damaged.clone()) && !is_readable(stored[..at].to_vec()));
-                // With the right checksum it may be read, as something else.
+                // With a matching checksum it may decode, as something else.
                 if at >= 8 {
                     let checksum = checksum(&damaged[8..]);
                     damaged[..8].copy_from_slice(&checksum.to_le_bytes());

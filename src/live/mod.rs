@@ -1,4 +1,4 @@
-//! Live queries: which of them a commit makes run again.
+//! Live queries: which of them to run again after a commit.
 
 use std::rc::Rc;
 
@@ -18,7 +18,7 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// Watches these tables; the id that [`committed`](Self::committed) will name. Ids grow and are never used again.
+    /// Registers a query that reads these tables. Returns its id, which [`committed`](Self::committed) will report. Ids are never reused.
     pub fn watch<T: AsRef<str>>(&mut self, tables: impl IntoIterator<Item = T>) -> u32 {
         self.last_id += 1;
         let tables = tables.into_iter().map(|table| table.as_ref().to_ascii_lowercase()).collect();
@@ -26,23 +26,23 @@ impl Registry {
         self.last_id
     }
 
-    /// Ends a watch. An unknown id is none already.
+    /// Ends a watch. An unknown id is ignored.
     pub fn unwatch(&mut self, id: u32) {
         self.watches.retain(|watch| watch.id != id);
     }
 
-    /// Whether nobody watches: then what commits change needn't be gathered.
+    /// Returns whether there are no watches: then changed tables needn't be collected.
     pub fn is_empty(&self) -> bool {
         self.watches.is_empty()
     }
 
-    /// The queries to run again after a commit that changed rows of these tables: each once, in the order of their ids.
+    /// Returns the queries to run again after a commit that changed rows of these tables: each once, in the order of their ids.
     pub fn committed(&self, tables: &Set<Rc<str>>) -> Vec<u32> {
         let changed: Set<_> = tables.iter().map(|table| table.to_ascii_lowercase()).collect();
         self.ids(|watch| watch.tables.iter().any(|table| changed.contains(table)))
     }
 
-    /// The queries to run again after more changed than can be told: all, for instance after a restore.
+    /// Returns the queries to run again when the changed tables are unknown, for instance after a restore: all.
     pub fn everything_changed(&self) -> Vec<u32> {
         self.ids(|_| true)
     }

@@ -1,14 +1,14 @@
-//! Time, chance and background work.
+//! Time, randomness and background work.
 
 use super::LocalFuture;
 use crate::time::Timestamp;
 
 /// The wall clock and its timers.
 pub trait Clock {
-    /// The present moment. May jump: never use it to measure.
+    /// Returns the current time. It may jump: never use it to measure.
     fn now(&self) -> Timestamp;
 
-    /// Milliseconds on a clock that only grows, with fractions where the platform has them.
+    /// Returns milliseconds on a monotonic clock, with fractions where the platform has them.
     fn monotonic_ms(&self) -> f64;
 
     /// Resolves after at least `ms` milliseconds. Dropping the future cancels the timer.
@@ -22,7 +22,7 @@ pub trait Entropy {
 }
 
 impl dyn Entropy {
-    /// A random number from 0 to 1, by which waits are spread.
+    /// Returns a random number from 0 to 1, used to spread delays.
     pub fn chance(&self) -> f64 {
         let mut bytes = [0; 4];
         self.fill(&mut bytes);
@@ -32,6 +32,6 @@ impl dyn Entropy {
 
 /// Runs futures in the background of the same thread.
 pub trait Spawner {
-    /// Starts the future; nobody waits for it.
+    /// Starts the future; no code awaits it.
     fn spawn(&self, future: LocalFuture<'static, ()>);
 }

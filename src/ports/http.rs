@@ -1,6 +1,6 @@
 //! HTTP as the sync engine sees it: whole bodies up to a limit, no streaming.
 //!
-//! Redirects are never followed: another host would get the credentials, and a `POST` may come to be a `GET`.
+//! Redirects are never followed: another host would receive the credentials, and a `POST` could become a `GET`.
 
 use super::LocalFuture;
 
@@ -20,7 +20,7 @@ pub enum Method {
 }
 
 impl Method {
-    /// The name on the wire.
+    /// Returns the name on the wire.
     pub const fn as_str(self) -> &'static str {
         match self {
             Method::Get => "GET",
@@ -54,38 +54,38 @@ pub struct HttpRequest {
 pub struct HttpResponse {
     /// The status code.
     pub status: u16,
-    /// Header names (lower case) and values, as far as CORS shows them. The `location` of a redirect is absolute, without what
-    /// stands behind its path; pages don't see it.
+    /// Header names (lower case) and values, as far as CORS exposes them. The `location` of a redirect is absolute and ends with
+    /// its path; pages can't read it.
     pub headers: Vec<(String, String)>,
     /// The body, decompressed.
     pub body: Vec<u8>,
 }
 
 impl HttpResponse {
-    /// The value of a header, by its lower-case name.
+    /// Returns the value of a header, by its lower-case name.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 }
 
-/// Why there is no complete answer.
+/// Why there is no complete response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HttpFailure {
-    /// No connection, a dropped one, or a body that ended early; with the platform's words.
+    /// No connection, a dropped one, or a body that ended early; with the platform's message.
     Network(String),
-    /// Nothing complete within the request's `timeout_ms`.
+    /// No complete response within the request's `timeout_ms`.
     Timeout,
     /// A body of more than the request's `max_bytes`.
     TooLarge {
-        /// That many.
+        /// The limit in bytes.
         limit: u64,
     },
-    /// A body for which there is no memory here.
+    /// There is no memory for the body.
     NoMemory,
 }
 
 /// Sends requests. Dropping the returned future aborts the request.
 pub trait Http {
-    /// Sends one request and waits for the whole answer, whatever its status.
+    /// Sends one request and waits for the complete response, whatever its status.
     fn send(&self, request: HttpRequest) -> LocalFuture<'static, Result<HttpResponse, HttpFailure>>;
 }

@@ -1,27 +1,27 @@
-//! What befalls the page, or the worker, that a database lives in.
+//! Lifecycle events of the page, or the worker, that a database lives in.
 
 use std::{any::Any, rc::Rc};
 
-/// A turn in a page's life.
+/// A lifecycle event of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Moment {
-    /// It is visible, or runs again.
+    /// The page is visible, or runs again.
     Shown,
-    /// It is hidden: its timers slow down, and it may end without another word.
+    /// The page is hidden: its timers slow down, and it may end without further events.
     Hidden,
-    /// It goes away or is frozen: what isn't on its way when this was heard may never go.
+    /// The page is leaving or being frozen: a request not yet issued may never be.
     Leaving,
-    /// There is a network again.
+    /// The network is back.
     Online,
-    /// There is no network.
+    /// The network is gone.
     Offline,
 }
 
-/// Tells of the page's life.
+/// Reports the page's lifecycle.
 pub trait Lifecycle {
-    /// Whether the page is in sight now. A worker never is: nobody tells it when its end comes.
+    /// Returns whether the page is visible now. Always `false` in a worker, which gets no event before it ends.
     fn visible(&self) -> bool;
 
-    /// Calls `heard` in each such moment, until the answer is dropped.
-    fn watch(&self, heard: Rc<dyn Fn(Moment)>) -> Box<dyn Any>;
+    /// Calls `on_event` at each event, until the returned value is dropped.
+    fn watch(&self, on_event: Rc<dyn Fn(Moment)>) -> Box<dyn Any>;
 }

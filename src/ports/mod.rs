@@ -1,5 +1,5 @@
-//! The few small traits that the concepts need from outside. `browser` implements them over the web platform; native
-//! tests over memory, a virtual clock and a seed.
+//! The platform services that the concepts need, as a few small traits. `browser` implements them over the web platform;
+//! native tests over memory, a virtual clock and a seed.
 //!
 //! Everything is single-threaded: futures are local, handles are `Rc`.
 
@@ -32,7 +32,7 @@ use crate::error::Result;
 /// A boxed future that never leaves its thread.
 pub type LocalFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 
-/// Time, chance and background work together, as most of the engine needs them. Cheap to clone.
+/// Time, randomness and background work together, as most of the engine needs them. Cheap to clone.
 #[derive(Clone)]
 pub struct Platform {
     /// The clock.
@@ -45,7 +45,7 @@ pub struct Platform {
     pub parts: Rc<dyn Parts>,
 }
 
-/// What the platform says of the origin's storage.
+/// The platform's estimate of the origin's storage.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Estimate {
     /// Bytes in use.
@@ -58,31 +58,31 @@ pub struct Estimate {
 
 /// Where databases are stored.
 pub trait Stores {
-    /// Opens the storage of one database, making it where there is none. Takes no lock and changes no record.
+    /// Opens the storage of one database and creates it when it doesn't exist. Takes no lock and changes no record.
     ///
     /// Fails with `storage_unavailable`, `storage_blocked`, or `snapshot_incompatible` for a newer format.
     fn open(&self, name: &str) -> LocalFuture<'static, Result<Rc<dyn Store>>>;
 
-    /// What the platform says of the space.
+    /// Returns the platform's estimate of the space.
     fn estimate(&self) -> LocalFuture<'static, Estimate>;
 
-    /// Asks the platform never to evict what is stored; whether it promised.
+    /// Asks the platform never to evict the stored data. Returns whether it agreed.
     fn persist(&self) -> LocalFuture<'static, bool>;
 }
 
-/// Everything from outside that a database needs.
+/// All the platform services that a database needs.
 #[derive(Clone)]
 pub struct Ports {
-    /// Time, chance, background.
+    /// Time, randomness and background work.
     pub platform: Platform,
     /// Exclusive locks.
     pub locks: Rc<dyn Locks>,
-    /// The network.
+    /// HTTP requests.
     pub http: Rc<dyn Http>,
-    /// The network, for what comes unasked.
+    /// Sockets, for messages that the remote sends unasked.
     pub sockets: Rc<dyn Sockets>,
     /// The storage.
     pub stores: Rc<dyn Stores>,
-    /// The page's life.
+    /// The page's lifecycle.
     pub lifecycle: Rc<dyn Lifecycle>,
 }

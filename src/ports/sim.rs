@@ -1,7 +1,7 @@
-//! A deterministic platform for native tests: virtual time, seeded chance, one thread.
+//! A deterministic platform for native tests: virtual time, seeded randomness, one thread.
 //!
-//! Time stands still while anything can run, and jumps to the next timer when nothing can: a test of a backoff of hours
-//! takes no time, and the same seed gives the same run.
+//! Time stands still while any task can run, and jumps to the next timer when none can: a test of a backoff of hours
+//! takes no time, and the same seed results in the same run.
 
 use std::{
     cell::{Cell, RefCell},
@@ -28,7 +28,7 @@ pub struct Sim {
 }
 
 impl Sim {
-    /// A platform whose chance comes from `seed`.
+    /// Creates a platform whose randomness comes from `seed`.
     pub fn new(seed: u64) -> Self {
         let pool = LocalPool::new();
         let clock = Rc::new(SimClock { now: Cell::new(START), timers: Rc::default() });
@@ -41,15 +41,15 @@ impl Sim {
         Self { pool, clock, platform }
     }
 
-    /// The ports to hand to the code under test.
+    /// Returns the ports to pass to the code under test.
     pub fn platform(&self) -> Platform {
         self.platform.clone()
     }
 
-    /// Runs `future` to its end, and whatever it needs in the background, jumping over idle time.
+    /// Runs `future`, and the background work it needs, to its end; jumps over idle time.
     ///
     /// # Panics
-    /// When everything waits and no timer is set: a deadlock in the code under test.
+    /// When every task waits and no timer is set: a deadlock in the code under test.
     pub fn run<T: 'static>(&mut self, future: impl Future<Output = T> + 'static) -> T {
         let done = Rc::new(RefCell::new(None));
         let slot = done.clone();
@@ -66,24 +66,24 @@ impl Sim {
         }
     }
 
-    /// Lets background work go on until `ms` milliseconds have passed.
+    /// Runs background work until `ms` milliseconds have passed.
     pub fn advance(&mut self, ms: u64) {
         let clock = self.clock.clone();
         self.run(async move { clock.sleep(ms).await });
     }
 
-    /// How many timers are set.
+    /// Returns the number of set timers.
     pub fn timers(&mut self) -> usize {
         self.pool.run_until_stalled();
         self.clock.timers.borrow().waiting.len()
     }
 
-    /// Lets `ms` milliseconds pass in which nothing runs, as a task does that never yields.
+    /// Lets `ms` milliseconds pass in which nothing runs, as a task that never yields does.
     pub fn skip(&self, ms: i64) {
         self.clock.now.set(self.clock.now.get().plus_ms(ms));
     }
 
-    /// Drops everything that runs in the background, as the death of a page does. Timers never fire again.
+    /// Drops all background work, as the death of a page does. Its timers never fire.
     pub fn kill(&mut self) {
         self.pool = LocalPool::new();
         self.clock.timers.borrow_mut().waiting.clear();
@@ -110,7 +110,7 @@ pub struct SimClock {
 }
 
 impl SimClock {
-    /// Jumps to the earliest timer; `false` when there is none.
+    /// Jumps to the earliest timer. Returns `false` when there is none.
     fn jump(&self) -> bool {
         let mut timers = self.timers.borrow_mut();
         let Some(due) = timers.waiting.iter().map(|timer| timer.due).min() else { return false };
@@ -142,7 +142,7 @@ impl Clock for SimClock {
     }
 }
 
-/// Pending while its timer waits; the timer goes with it when it is dropped.
+/// Pending while its timer is set; dropping it clears the timer.
 struct Sleep {
     id: u64,
     timers: Rc<RefCell<Timers>>,
@@ -168,7 +168,7 @@ impl Drop for Sleep {
     }
 }
 
-/// A small deterministic generator (splitmix64, Sebastiano Vigna's public-domain reference): chance, not secrecy.
+/// A small deterministic generator (splitmix64, Sebastiano Vigna's public-domain reference): randomness, not secrecy.
 struct SimEntropy(Cell<u64>);
 
 impl Entropy for SimEntropy {
@@ -188,7 +188,7 @@ struct SimSpawner(LocalSpawner);
 
 impl Spawner for SimSpawner {
     fn spawn(&self, future: LocalFuture<'static, ()>) {
-        // A killed pool takes nothing any more: its page is gone, and so is what it would have run.
+        // A killed pool refuses new tasks: the page they belong to is dead.
         let _ = self.0.spawn_local(future);
     }
 }

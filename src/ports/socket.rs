@@ -1,28 +1,28 @@
-//! A connection on which both sides speak when they want to, as a WebSocket is.
+//! A bidirectional message connection, as a WebSocket is.
 
 use crate::error::Result;
 
-/// What is heard of a socket.
+/// An event of a socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SocketNews {
-    /// It is open: from now on it can send.
+    /// The socket is open and can send.
     Opened,
-    /// The other side said a text.
+    /// The other side sent a text message.
     Said(String),
-    /// It is closed, or never came to be open.
+    /// The socket is closed, or failed to open.
     Closed,
 }
 
-/// One connection. Dropping it closes it, and nothing more is heard of it.
+/// One connection. Dropping it closes it and ends its events.
 pub trait Socket {
-    /// Says a text; what is said before it is open, or after its end, is lost.
+    /// Sends a text message; it is lost while the socket isn't open.
     fn send(&self, text: &str);
 }
 
 /// Opens connections.
 pub trait Sockets {
-    /// Begins to connect; `heard` is called with what happens, never before this returns.
+    /// Starts to connect; `on_event` is called with each event, never before this returns.
     ///
-    /// Fails with `unsupported_environment` where the platform has no sockets, with `sync_network` when it refuses that address.
-    fn open(&self, url: &str, heard: Box<dyn Fn(SocketNews)>) -> Result<Box<dyn Socket>>;
+    /// Fails with `unsupported_environment` where the platform has no sockets, `sync_network` when it refuses the address.
+    fn open(&self, url: &str, on_event: Box<dyn Fn(SocketNews)>) -> Result<Box<dyn Socket>>;
 }

@@ -1,16 +1,16 @@
 //! The storage of one database: bytes under keys, as IndexedDB, a folder and memory can all keep them.
 //!
-//! What the bytes say stands in `format`, and every rule about them in `store`: those who keep them know neither.
+//! `format` defines what the bytes mean, and `store` every rule about them: implementations of these traits know neither.
 
 use std::{future::ready, rc::Rc};
 
 use super::{DataKey, LocalFuture};
 use crate::{error::Result, time::Timestamp};
 
-/// Who holds the database: shown to a tab that finds it in use.
+/// The tab that holds the database: shown to a tab that finds it in use.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Holder {
-    /// The tab's own id, as Web Locks name it: who holds the lock now can be told from who held it before.
+    /// The tab's own id, as Web Locks report it: distinguishes the current holder from an earlier one.
     pub id: String,
     /// The page's title.
     pub title: String,
@@ -20,25 +20,25 @@ pub struct Holder {
     pub since: Timestamp,
 }
 
-/// What is shown of a database without opening it: stored beside its head, for whoever lists databases.
+/// What can be shown of a database without opening it: stored beside its head, for listing databases.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Label {
-    /// Who took it last.
+    /// The last tab that took the lock.
     pub holder: Holder,
-    /// What a reader must know, by name.
+    /// The features that a reader must support, by name.
     pub features: Vec<String>,
 }
 
-/// The place of a record in the log: lsn and part, in this order.
+/// The position of a record in the log: lsn and part, in this order.
 pub type LogKey = (u64, u32);
 
-/// A record of the log as it is stored, and its place.
+/// A record of the log as it is stored, and its position.
 pub type StoredRecord = (LogKey, Vec<u8>);
 
-/// What a chunk is stored under: 64 hex digits.
+/// The id that a chunk is stored under: 64 hex digits.
 pub type ChunkId = String;
 
-/// What bytes are stored under, besides the head.
+/// What a value is stored under; the head has no key.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Key {
     /// A record of the log.
@@ -49,7 +49,7 @@ pub enum Key {
     Chunk(ChunkId),
 }
 
-/// How hard a transaction is pushed to the disk.
+/// How durable a transaction must be when it resolves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
     /// Survives the death of the browser.
@@ -58,32 +58,32 @@ pub enum Durability {
     Strict,
 }
 
-/// What a transaction must find.
+/// What a transaction must find stored, checked before it writes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Guard {
-    /// Anything: for batches of the log, whose [`Write::Add`] is their fence.
+    /// No requirement: for batches of the log, which [`Write::Add`] fences.
     Nothing,
-    /// Exactly this head; `None`: a database without one.
+    /// Exactly this head; `None`: a database without a head.
     Head(Option<Vec<u8>>),
 }
 
-/// One write. All of a transaction's happen, or none.
+/// One write. A transaction applies all of its writes, or none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Write {
     /// Adds a record to the log: fails the transaction with `lock_lost` when the key is taken.
     Add(LogKey, Vec<u8>),
     /// Stores the head.
     PutHead(Vec<u8>, Label),
-    /// Stores a value in place of the one that may be there. A transaction that puts a record of the log puts all that the log
-    /// has, in order.
+    /// Stores a value and replaces an existing one. A transaction that puts one record of the log puts all its records, in
+    /// order.
     Put(Key, Vec<u8>),
     /// Deletes a manifest or a chunk.
     Delete(Key),
-    /// Deletes the log up to that lsn, except the records of these.
+    /// Deletes the log up to `through`, except the records of the `spare` lsns.
     CutLog {
-        /// The last lsn that goes.
+        /// The last lsn to delete.
         through: u64,
-        /// The lsns that stay.
+        /// The lsns to keep.
         spare: Vec<u64>,
     },
 }
@@ -97,70 +97,70 @@ pub struct Transaction {
     pub require: Vec<ChunkId>,
     /// The writes, in order.
     pub writes: Vec<Write>,
-    /// How hard it is pushed.
+    /// How durable it must be.
     pub durability: Durability,
 }
 
 /// The storage of one database.
 ///
-/// A value that is there and can't be read is empty bytes, which are no record: it is damaged, not missing.
+/// A value that exists and can't be read is returned as empty bytes, which are no record: it is damaged, not missing.
 ///
-/// Failures: `storage_unavailable`, `storage_quota_exceeded`, `storage_blocked`, `lock_lost`. A future that resolves with
-/// `Ok` means that the transaction is complete, not that its requests were.
+/// Fails with `storage_unavailable`, `storage_quota_exceeded`, `storage_blocked`, `lock_lost`. A future that resolves with
+/// `Ok` means that the transaction completed, not only its requests.
 pub trait Store {
     /// Runs one transaction. The requests are issued when this is called, before the future is first polled, so that it
-    /// also works while a page is being hidden. (A guard or `require` needs an answer first and lasts longer.)
+    /// also works while a page is being hidden. (A guard or `require` needs a result first and takes longer.)
     fn write(&self, transaction: Transaction) -> LocalFuture<'static, Result<()>>;
 
-    /// The head, if the database exists.
+    /// Returns the head, if the database exists.
     fn head(&self) -> LocalFuture<'_, Result<Option<Vec<u8>>>>;
 
-    /// What is stored under these keys, all manifests or all chunks; `None` where there is nothing.
+    /// Returns the values of these keys, all manifests or all chunks; `None` for each missing one.
     fn get(&self, keys: Vec<Key>) -> LocalFuture<'_, Result<Vec<Option<Vec<u8>>>>>;
 
-    /// What the log holds after `after` (exclusive), in order, about `max_bytes` of it and at least one record; nothing only
-    /// at its end.
+    /// Returns the records after `after` (exclusive), in order: about `max_bytes` of them and at least one; an empty list only
+    /// at the end of the log.
     fn log(&self, after: LogKey, max_bytes: usize) -> LocalFuture<'_, Result<Vec<StoredRecord>>>;
 
-    /// The generations of all manifests, oldest first.
+    /// Returns the generations of all manifests, oldest first.
     fn generations(&self) -> LocalFuture<'_, Result<Vec<u64>>>;
 
-    /// What all chunks are stored under.
+    /// Returns the ids that all chunks are stored under.
     fn chunk_ids(&self) -> LocalFuture<'_, Result<Vec<ChunkId>>>;
 
-    /// What a chunk of that SHA-256 is stored under.
+    /// Returns the id under which a chunk with that SHA-256 is stored.
     fn stored_id(&self, id: &ChunkId) -> ChunkId {
         id.clone()
     }
 
-    /// Connects again, where a connection can break; never makes the database anew (`lock_lost` when it is gone).
+    /// Reconnects, where a connection can break; never creates the database again (`lock_lost` when it was deleted).
     fn reopen(&self) -> LocalFuture<'_, Result<()>>;
 
-    /// What the platform says of a database that was here and that it has lost, as a whole, before this one was made.
+    /// Describes, where the platform knows, an earlier database of this name that it lost as a whole.
     fn lost(&self) -> Option<String> {
         None
     }
 
-    /// Resolves once nothing that was begun is under way any more. To be awaited before [`Store::close`] where a worker ends
-    /// thereafter: WebKit keeps the connection of one that was ended in the midst of a transaction, and whoever deletes the
-    /// database then waits for it in vain.
+    /// Resolves once no request is under way. To be awaited before [`Store::close`] where a worker ends afterwards: WebKit keeps
+    /// the connection of a worker that ended in the middle of a transaction, and a later deletion of the database waits for it
+    /// forever.
     fn settled(&self) -> LocalFuture<'_, ()> {
         Box::pin(ready(()))
     }
 
-    /// Lets go of the connection. Later calls fail with `closed`.
+    /// Closes the connection. Later calls fail with `closed`.
     fn close(&self);
 
-    /// What a store that encrypts stands on; `None` for all others.
+    /// Returns the store beneath a store that encrypts; `None` for all others.
     fn beneath(&self) -> Option<Beneath> {
         None
     }
 }
 
-/// What a store that encrypts stands on: what changing its key needs.
+/// The store beneath a store that encrypts: needed to change its key.
 pub struct Beneath {
-    /// The store of what is encrypted.
+    /// The store of the encrypted data.
     pub store: Rc<dyn Store>,
-    /// The key that it is encrypted with.
+    /// The key that encrypts the data.
     pub data_key: DataKey,
 }

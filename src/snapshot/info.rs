@@ -32,7 +32,7 @@ pub struct SnapshotInfo {
 }
 
 impl SnapshotInfo {
-    /// The snapshot that a manifest describes; `None` for a checkpoint.
+    /// Returns the snapshot that a manifest describes; `None` for a checkpoint.
     pub fn of(manifest: &Manifest) -> Option<Self> {
         (manifest.kind != ManifestKind::Checkpoint).then(|| Self {
             id: manifest.generation.to_string(),

@@ -1,4 +1,4 @@
-//! Snapshot policy: what is kept, when the next one is due, and how they are shown. Pure: time and chance come in.
+//! Snapshot policy: which to keep, when the next one is due, and how they are shown. Pure: time and randomness are arguments.
 
 mod info;
 mod options;

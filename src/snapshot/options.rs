@@ -4,15 +4,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// How a snapshot's chunks are checked before it counts.
+/// How a snapshot's chunks are verified before it counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum VerifyMode {
-    /// The chunks that it wrote are read back.
+    /// Read back the chunks that it wrote.
     Quick,
-    /// All chunks are read back and hashed, and `quick_check` runs over them.
+    /// Read back and hash all chunks, and run `quick_check` over them.
     Full,
-    /// Not at all: such a snapshot never lets anything older go.
+    /// No verification: such a snapshot never lets anything older be deleted.
     None,
 }
 
@@ -20,18 +20,18 @@ pub enum VerifyMode {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Reason {
-    /// By a call.
+    /// Requested by a call.
     Manual,
-    /// By the clock.
+    /// By schedule.
     Scheduled,
     /// Because the page was hidden.
     Hidden,
-    /// Before something dangerous.
+    /// Before a dangerous operation.
     Safety,
 }
 
 impl Reason {
-    /// As it is stored and shown.
+    /// Returns the reason as it is stored and shown.
     pub const fn as_str(self) -> &'static str {
         match self {
             Reason::Manual => "manual",
@@ -46,29 +46,29 @@ impl Reason {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct SnapshotOptions {
-    /// Periodic snapshots are taken. Those for safety always are.
+    /// Whether periodic snapshots are taken. Safety snapshots always are.
     pub enabled: bool,
-    /// Milliseconds between two scheduled ones.
+    /// Milliseconds between two scheduled snapshots.
     pub interval_ms: u64,
-    /// The user says when scheduled ones are due, instead of the interval.
+    /// Whether the user's function schedules snapshots, instead of the interval.
     pub timed_by_user: bool,
-    /// How many scheduled and manual ones without a label stay.
+    /// How many scheduled and manual snapshots without a label are kept.
     pub keep: usize,
-    /// How many days these stay at most; the last good one stays longer. `None`: any number.
+    /// For how many days those are kept at most; the last good one is kept longer. `None`: no limit.
     pub retention_days: Option<f64>,
-    /// How often a failed scheduled one is tried again before the next interval.
+    /// How often a failed scheduled snapshot is retried before the next interval.
     pub retries: u32,
     /// Milliseconds before the first retry; doubles, with jitter.
     pub backoff_ms: u64,
-    /// Chunks are stored lz4-compressed.
+    /// Whether chunks are stored lz4-compressed.
     pub compress: bool,
-    /// How they are checked.
+    /// How they are verified.
     pub verify: VerifyMode,
-    /// One is taken when the page is hidden.
+    /// Whether one is taken when the page is hidden.
     pub on_hidden: bool,
-    /// How long the page log stays, in milliseconds, where snapshots allow to use it.
+    /// How long the page log is kept, in milliseconds, where snapshots make it usable.
     pub log_retention_ms: u64,
-    /// How many bytes of it; by default the larger of 64 MiB and twice the database.
+    /// How many bytes of the log are kept; by default the larger of 64 MiB and twice the database.
     pub log_max_bytes: Option<u64>,
 }
 
@@ -92,7 +92,7 @@ impl Default for SnapshotOptions {
 }
 
 impl SnapshotOptions {
-    /// Refuses what can't be meant: `invalid_argument`.
+    /// Fails with `invalid_argument` for options that can't be valid.
     pub fn check(&self) -> Result<()> {
         if self.interval_ms == 0 {
             return Err(
@@ -108,7 +108,7 @@ impl SnapshotOptions {
         Ok(())
     }
 
-    /// The most bytes of log that stay for a database of that size.
+    /// Returns the limit of the log in bytes for a database of that size.
     pub fn log_limit(&self, db_bytes: u64) -> u64 {
         self.log_max_bytes.unwrap_or_else(|| (64 * 1024 * 1024).max(2 * db_bytes))
     }

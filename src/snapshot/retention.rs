@@ -1,4 +1,4 @@
-//! What may go: generations and the front of the log; and how far back in time the rest reaches.
+//! Retention: which generations to delete, how much of the log's front to truncate, and how far back restores reach.
 
 use super::SnapshotOptions;
 use crate::{
@@ -7,15 +7,15 @@ use crate::{
     time::{DAY_MS, Timestamp},
 };
 
-/// How long a snapshot that was taken for safety stays, and what a recovery set aside.
+/// How long a safety snapshot is kept, and the log that a recovery quarantined.
 const SAFETY_MS: i64 = 7 * DAY_MS;
 
-/// What is stored.
+/// The stored manifests and log.
 #[derive(Clone, Copy, Debug)]
 pub struct Stock<'a> {
     /// All readable manifests, oldest first.
     pub manifests: &'a [Manifest],
-    /// The generations that can't be used.
+    /// The unusable generations.
     pub damaged: &'a Set<u64>,
     /// Where the log begins.
     pub truncated: Truncation,
@@ -23,14 +23,14 @@ pub struct Stock<'a> {
     pub logged: u64,
 }
 
-/// What to let go of, in that order.
+/// The steps to free space, in that order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RetentionPlan {
     /// Generations to delete.
     pub delete: Vec<u64>,
-    /// Snapshots that users see no more, but that recovery still needs: they become checkpoints.
+    /// Snapshots that are no longer listed, but still needed for recovery: they become checkpoints.
     pub demote: Vec<u64>,
-    /// The front of the log.
+    /// How far to truncate the log.
     pub truncate: Option<Truncation>,
 }
 
@@ -43,14 +43,14 @@ impl Stock<'_> {
         self.usable().filter(|manifest| manifest.verified)
     }
 
-    /// The generations that a damaged newest one would be replaced by: the newest two usable ones, and the newest that
-    /// was verified. They stay, whatever else is asked.
+    /// Returns the generations that could replace a damaged newest one: the newest two usable ones, and the newest verified
+    /// one. No option deletes them.
     pub fn still_needed(&self) -> Set<u64> {
         let newest = self.usable().rev().take(2);
         newest.chain(self.verified().next_back()).map(|manifest| manifest.generation).collect()
     }
 
-    /// What the options let go of after a success.
+    /// Returns what the options allow to delete after a successful snapshot.
     pub fn prune(&self, options: &SnapshotOptions, now: Timestamp) -> RetentionPlan {
         let Some(newest_good) = self.verified().next_back() else { return RetentionPlan::default() };
         let needed = self.still_needed();
@@ -63,7 +63,7 @@ impl Stock<'_> {
                 _ => delete.push(manifest.generation),
             }
         }
-        // What can't even be read as a manifest keeps the sweep from working; something newer and good makes it worthless.
+        // An unreadable manifest blocks the sweep; a newer good one makes it worthless.
         let readable = |generation: &u64| self.manifests.iter().any(|manifest| manifest.generation == *generation);
         let worthless = |generation: &&u64| !readable(generation) && **generation < newest_good.generation;
         delete.extend(self.damaged.iter().filter(worthless));
@@ -72,7 +72,7 @@ impl Stock<'_> {
         RetentionPlan { delete, demote, truncate }
     }
 
-    /// The generations that the options keep.
+    /// Returns the generations that the options keep.
     fn staying(&self, options: &SnapshotOptions, now: Timestamp) -> Set<u64> {
         let newest_of = |reason: &str| self.usable().rfind(|m| m.reason == reason).map(|m| m.generation);
         let (newest_hidden, newest_safety) = (newest_of("hidden"), newest_of("safety"));
@@ -90,7 +90,7 @@ impl Stock<'_> {
                 (.., "safety") => newest_safety == Some(generation) || young(manifest),
                 _ => {
                     counted += 1;
-                    // The last good one stays, however old it is.
+                    // The last good one is kept at any age.
                     counted == 1 || counted <= options.keep && !expired(manifest)
                 }
             }
@@ -98,7 +98,7 @@ impl Stock<'_> {
         kept.map(|manifest| manifest.generation).collect()
     }
 
-    /// How much of the log's front may go.
+    /// Returns how far the log may be truncated.
     fn truncation(
         &self,
         options: &SnapshotOptions,
@@ -106,7 +106,7 @@ impl Stock<'_> {
         demote: &[u64],
         now: Timestamp,
     ) -> Option<Truncation> {
-        // Two verified generations, so that the log between them still stands in for the newer one.
+        // Two verified generations: the log from the older one can replace the newer one.
         let fallback = self.verified().nth_back(1)?;
         let place = |manifest: &Manifest| Truncation { lsn: manifest.lsn, logged: manifest.logged };
         let there = |manifest: &&Manifest| !delete.contains(&manifest.generation);
@@ -114,7 +114,7 @@ impl Stock<'_> {
             .usable()
             .filter(|manifest| is_counted(manifest) && there(manifest) && !demote.contains(&manifest.generation))
             .collect();
-        // As long as `keep` has nothing to let go of, the beginning of the log stands for the oldest snapshot.
+        // While `keep` has nothing to delete, the start of the log counts as the oldest snapshot.
         let full = counted.len() >= options.keep
             || self.manifests.iter().any(|m| is_counted(m) && (!there(&m) || demote.contains(&m.generation)));
         let oldest = counted.first().filter(|_| full).map_or(self.truncated, |oldest| place(oldest));
@@ -123,11 +123,11 @@ impl Stock<'_> {
         let retention = i64::try_from(options.log_retention_ms).unwrap_or(i64::MAX);
         let starts = std::iter::once((self.truncated, None))
             .chain(self.usable().filter(there).map(|manifest| (place(manifest), Some(manifest.created_at))));
-        // A robbed holder may know of manifests beyond its own end of the log; what it plans then is refused anyway.
+        // A fenced-out holder may see manifests beyond its own end of the log; the store refuses its plan anyway.
         let near = |to: &Truncation| self.logged.saturating_sub(to.logged) <= limit;
         let mut starts = starts.filter(|(to, _)| to.lsn >= oldest.lsn && near(to)).peekable();
         let mut start = place(fallback);
-        // The newest one before the retained time is where its first moments are reached from.
+        // Restores to the first retained moments start from the newest manifest before them.
         while let Some((to, _)) = starts.next() {
             let next = starts.peek().and_then(|(_, created_at)| *created_at);
             if next.is_none_or(|next| now.since(next) < retention) {
@@ -136,7 +136,7 @@ impl Stock<'_> {
             }
         }
         let mut from = if start.lsn < fallback.lsn { start } else { place(fallback) };
-        // What a recovery set aside lies between its checkpoint and the manifest before.
+        // The log quarantined by a recovery lies between its checkpoint and the previous manifest.
         let recovery = |m: &&Manifest| m.reason == RECOVERY && there(m) && now.since(m.created_at) < SAFETY_MS;
         if let Some(recovery) = self.usable().find(recovery) {
             let before =
@@ -147,18 +147,18 @@ impl Stock<'_> {
         (from.lsn > self.truncated.lsn).then_some(from)
     }
 
-    /// The earliest moment that the options let a restore go back to. How far the log really reaches is another matter.
+    /// Returns the earliest moment that the options allow a restore to. The log may reach less far.
     pub fn reach(&self, options: &SnapshotOptions, now: Timestamp) -> Timestamp {
         let retained = now.plus_ms(-i64::try_from(options.log_retention_ms).unwrap_or(i64::MAX));
         let mut counted = self.usable().filter(|manifest| is_counted(manifest));
         let oldest = counted.next().map(|oldest| if oldest.barrier { oldest.created_at } else { oldest.time });
-        // See `truncation`: fewer than `keep` let the beginning of the log stand for the oldest.
+        // As in `truncation`: with fewer than `keep`, the start of the log counts as the oldest snapshot.
         let full = 1 + counted.count() >= options.keep && self.truncated.lsn > 0;
         oldest.filter(|_| full).map_or(retained, |oldest| oldest.max(retained))
     }
 
-    /// What to let go of when the disk is full: first the unlabelled snapshots beyond one, then the log before the newest
-    /// verified generation and what only it needed. Call again while it gives something and the disk is still full.
+    /// Returns what to delete when the disk is full: first the unlabelled snapshots but one, then the log before the newest
+    /// verified generation and the manifests that needed it. Call it again while it returns something and the disk is still full.
     pub fn relieve(&self) -> RetentionPlan {
         let Some(newest_good) = self.verified().next_back() else { return RetentionPlan::default() };
         let needed = self.still_needed();
@@ -177,7 +177,7 @@ impl Stock<'_> {
     }
 }
 
-/// Whether `keep` counts it.
+/// Returns whether `keep` counts the manifest.
 fn is_counted(manifest: &Manifest) -> bool {
     manifest.kind == ManifestKind::Snapshot
         && manifest.label.is_none()

@@ -2,26 +2,26 @@
 
 use crate::time::{Backoff, Timestamp, share};
 
-/// The longest wait between two tries of one snapshot.
+/// The longest delay between two attempts of one snapshot.
 const MAX_BACKOFF_MS: u64 = 600_000;
 
-/// The least time between two snapshots of a hidden page.
+/// The shortest time between two snapshots of a hidden page.
 const HIDDEN_MS: i64 = 5 * 60_000;
 
-/// When the first scheduled snapshot after opening is due: an interval after the newest one, which may be at once.
+/// Returns when the first scheduled snapshot after opening is due: an interval after the newest one, or at once if that has passed.
 pub fn first_due(newest: Option<Timestamp>, opened: Timestamp, interval_ms: u64) -> Timestamp {
     let interval = i64::try_from(interval_ms).unwrap_or(i64::MAX);
     newest.map_or(opened.plus_ms(interval), |newest| newest.plus_ms(interval).clamp(opened, opened.plus_ms(interval)))
 }
 
-/// Whether one may be taken because the page was hidden, after the last such one.
+/// Returns whether a snapshot may be taken because the page was hidden, given the last such one.
 pub fn hidden_due(last: Option<Timestamp>, now: Timestamp) -> bool {
-    // A clock that was set back says nothing.
+    // The absolute value: the clock may have been set back.
     last.is_none_or(|last| now.since(last).abs() >= HIDDEN_MS)
 }
 
-/// How long to wait after failed try number `failures` (from 1): `base_ms` doubled each time, a quarter more or less by
-/// `chance` (0 to 1).
+/// Returns the delay in milliseconds after attempt `failures` (from 1) failed: `base_ms` doubled each time, up to a quarter more
+/// or less by `chance` (0 to 1).
 pub fn backoff_ms(failures: u32, base_ms: u64, chance: f64) -> u64 {
     let doubled = Backoff { first_ms: base_ms, longest_ms: MAX_BACKOFF_MS }.ms(failures);
     doubled * 3 / 4 + share(doubled / 2, chance)

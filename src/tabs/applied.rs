@@ -1,9 +1,9 @@
-//! The writes of other tabs that are in the database, each with its answer. A note is made in the transaction of its write, so both
-//! are stored or neither: whoever serves the tab next knows which, and can give the answer.
+//! The committed writes of other tabs, each with its reply. A reply is stored in the transaction of its write, so both are stored or
+//! neither: the next leader knows which writes were committed, and can repeat their replies.
 
 use crate::{error::Result, sqlite::Connection, value::Value};
 
-/// Made at the first need: a database that no tabs share doesn't have it.
+/// Created at the first use: an exclusive database doesn't have it.
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS main.tidelock_applied(
   client TEXT NOT NULL, id INTEGER NOT NULL, reply BLOB, PRIMARY KEY(client, id)) WITHOUT ROWID";
 
@@ -12,15 +12,15 @@ const TABLE: &str = "CREATE TABLE IF NOT EXISTS main.tidelock_applied(
 pub struct TabWrite<'a> {
     /// The tab's own id, which no other tab ever has.
     pub client: &'a str,
-    /// The number of the write, growing with each; below 2^53.
+    /// The write id, growing with each write; below 2^53.
     pub id: u64,
-    /// The tab has the answers of its writes up to this one.
+    /// The tab has received the replies of its writes up to this id.
     pub acknowledged: u64,
-    /// The tabs that may still ask for an answer; empty: nothing is known about the others.
+    /// The tabs that may still ask for a reply; empty: unknown.
     pub keep: &'a [String],
 }
 
-/// Notes a write with its answer, in its transaction, which must be open. What nobody will ask for any more goes.
+/// Stores a write's reply in its open transaction. Deletes replies that no tab can ask for any more.
 pub fn note(connection: &Connection, write: &TabWrite<'_>, reply: &[u8]) -> Result<()> {
     connection.run(TABLE, &[])?;
     let client = Value::from(write.client);
@@ -36,7 +36,7 @@ pub fn note(connection: &Connection, write: &TabWrite<'_>, reply: &[u8]) -> Resu
     Ok(())
 }
 
-/// Forgets what other tabs than these wrote.
+/// Deletes the replies of all other tabs.
 fn forget(connection: &Connection, keep: &[String]) -> Result<()> {
     for row in connection.rows("SELECT DISTINCT client FROM main.tidelock_applied", &[])? {
         if !row[0].as_text().is_some_and(|client| keep.iter().any(|kept| kept == client)) {
@@ -46,7 +46,7 @@ fn forget(connection: &Connection, keep: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// What a write answered, if it is in the database.
+/// Returns the reply of a write, if it was committed.
 pub fn reply(connection: &Connection, client: &str, id: u64) -> Result<Option<Vec<u8>>> {
     if connection.is_table_of("tidelock_applied", "client,id,reply")? != Some(true) {
         return Ok(None);
@@ -72,10 +72,10 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_there_until_it_is_acknowledged_or_its_tab_is_gone() {
+    fn a_reply_is_kept_until_it_is_acknowledged_or_its_tab_is_closed() {
         let connection = Connection::open(&PageFile::default()).unwrap();
         assert_eq!(reply(&connection, "a", 1).unwrap(), None);
-        assert_eq!(connection.is_table_of("tidelock_applied", "").unwrap(), None, "asking makes no table");
+        assert_eq!(connection.is_table_of("tidelock_applied", "").unwrap(), None, "reading creates no table");
         note(&connection, &write("a", 1, 0, &[]), b"one").unwrap();
         note(&connection, &write("a", 2, 0, &[]), b"").unwrap();
         note(&connection, &write("b", 1, 0, &[]), b"other").unwrap();
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn a_note_goes_with_its_transaction() {
+    fn a_reply_is_rolled_back_with_its_transaction() {
         let connection = Connection::open(&PageFile::default()).unwrap();
         connection.run("BEGIN", &[]).unwrap();
         note(&connection, &write("a", 1, 0, &[]), b"one").unwrap();

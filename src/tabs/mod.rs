@@ -1,8 +1,8 @@
-//! Shared tabs: what a tab's write leaves behind, so that it happens exactly once although the tab that runs it may die.
+//! Shared tabs: the record of a tab's writes, so that each happens exactly once even if the tab that runs it dies.
 //!
 //! | file | what |
 //! |---|---|
-//! | `applied` | which writes of other tabs are in the database, with what they answered |
+//! | `applied` | which writes of other tabs are committed, with their replies |
 
 mod applied;
 
