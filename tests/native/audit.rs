@@ -24,8 +24,8 @@ fn audited(schema: &str, options: &Options) -> Connection {
     connection
 }
 
-/// The log since it was last looked at, one line a row, without ids and times.
-fn told(connection: &Connection) -> Vec<String> {
+/// Returns the log's new rows since the last call, one line per row, without ids and times.
+fn new_rows(connection: &Connection) -> Vec<String> {
     let sql = "SELECT concat_ws(' | ', action, table_name, record_id, ifnull(old_values, '-'), ifnull(new_values, '-'), \
                actor) FROM audit_log ORDER BY id";
     let rows = connection.rows(sql, &[]).unwrap();
@@ -50,28 +50,31 @@ fn every_value_is_written_exactly() {
         connection.run("INSERT INTO t VALUES ('k', ?1)", &[value]).unwrap();
         connection.run("DELETE FROM t", &[]).unwrap();
         let row = format!(r#"{{"id":"k","v":{written}}}"#);
-        assert_eq!(told(&connection), [format!("insert | t | k | - | {row}"), format!("delete | t | k | {row} | -")]);
+        assert_eq!(
+            new_rows(&connection),
+            [format!("insert | t | k | - | {row}"), format!("delete | t | k | {row} | -")]
+        );
     }
 }
 
 #[test]
-fn every_way_to_change_a_row_is_told() {
+fn every_way_to_change_a_row_is_logged() {
     let schema = "CREATE TABLE one(id INTEGER PRIMARY KEY, name TEXT COLLATE NOCASE UNIQUE, twice AS (name || name));
                   CREATE TABLE pair(a, b BLOB, c, PRIMARY KEY(b, a)) WITHOUT ROWID;
                   CREATE TABLE child(x REFERENCES one(id) ON DELETE CASCADE ON UPDATE CASCADE, rowid);";
     let connection = audited(schema, &options(&["one", "pair", "child"]));
     let did = |sql: &str| {
         connection.exec(sql).unwrap();
-        told(&connection)
+        new_rows(&connection)
     };
     assert_eq!(did("INSERT INTO one VALUES (1, 'a')"), [r#"insert | one | 1 | - | {"id":1,"name":"a"}"#]);
-    // A text that the collation calls equal is another one; what changes nothing isn't told.
+    // A text that the collation treats as equal is a change; an update without effect isn't logged.
     assert_eq!(
         did("UPDATE one SET name = 'A'; UPDATE one SET name = 'A', id = 1"),
         [r#"update | one | 1 | {"id":1,"name":"a"} | {"id":1,"name":"A"}"#]
     );
     assert_eq!(did("INSERT INTO child VALUES (1, 'r')"), [r#"insert | child | 1 | - | {"x":1,"rowid":"r"}"#]);
-    // Cascades, by a changed key and by a deletion.
+    // Cascades, through a changed key and through a deletion.
     assert_eq!(
         did("UPDATE one SET id = 2"),
         [
@@ -79,7 +82,7 @@ fn every_way_to_change_a_row_is_told() {
             r#"update | one | 1 | {"id":1,"name":"A"} | {"id":2,"name":"A"}"#,
         ]
     );
-    // REPLACE deletes, here by way of the name, and that cascades.
+    // REPLACE deletes, here because of the name, and that cascades.
     assert_eq!(
         did("REPLACE INTO one VALUES (3, 'a')"),
         [
@@ -97,12 +100,12 @@ fn every_way_to_change_a_row_is_told() {
         did("INSERT INTO pair VALUES (1, x'ff', NULL)"),
         [r#"insert | pair | [{"b":"FF"},1] | - | {"a":1,"b":{"b":"FF"},"c":null}"#]
     );
-    // What is rolled back wasn't.
+    // Rolled-back changes aren't logged.
     assert!(did("BEGIN; DELETE FROM pair; ROLLBACK").is_empty());
 }
 
 #[test]
-fn the_actor_is_named_and_the_remote_is_one() {
+fn the_actor_is_logged_and_the_remote_is_one() {
     let connection = audited("CREATE TABLE t(id INTEGER PRIMARY KEY)", &options(&["t"]));
     audit::set_actor(&connection, Some("user-17")).unwrap();
     connection.exec("INSERT INTO t VALUES (1)").unwrap();
@@ -122,7 +125,7 @@ fn the_actor_is_named_and_the_remote_is_one() {
 }
 
 #[test]
-fn what_is_redacted_is_never_written() {
+fn redacted_values_are_never_written() {
     let redact = vec![
         Redacted { table: None, column: "Password".into() },
         Redacted { table: Some("t".into()), column: "id".into() },
@@ -134,7 +137,7 @@ fn what_is_redacted_is_never_written() {
         .exec("INSERT INTO t VALUES ('secret', 'secret'); UPDATE t SET password = 'hidden'; DELETE FROM t")
         .unwrap();
     connection.exec("INSERT INTO u VALUES (5, 'secret')").unwrap();
-    let text = told(&connection).join("\n");
+    let text = new_rows(&connection).join("\n");
     let row = r#"{"id":"[redacted]","password":"[redacted]"}"#;
     assert_eq!(
         text,
@@ -146,7 +149,7 @@ fn what_is_redacted_is_never_written() {
 }
 
 #[test]
-fn the_log_is_made_with_its_first_table_and_stays_what_it_is() {
+fn the_log_is_created_with_its_first_table_and_keeps_its_shape() {
     let connection = Connection::open(&PageFile::default()).unwrap();
     let mine = options(&["t"]);
     audit::resume(&connection, &mine).unwrap();
@@ -156,7 +159,7 @@ fn the_log_is_made_with_its_first_table_and_stays_what_it_is() {
     audit::resume(&connection, &mine).unwrap();
     assert!(Log("audit_log").exists(&connection).unwrap());
     connection.exec("INSERT INTO t VALUES (1)").unwrap();
-    assert_eq!(told(&connection), [r#"insert | t | 1 | - | {"a":1}"#]);
+    assert_eq!(new_rows(&connection), [r#"insert | t | 1 | - | {"a":1}"#]);
 
     let taken = Options { table: "other".into(), ..mine.clone() };
     assert!(audit::resume(&connection, &taken).unwrap_err().is(ErrorCode::MigrationInvalid));
@@ -170,7 +173,7 @@ fn the_log_is_made_with_its_first_table_and_stays_what_it_is() {
 }
 
 #[test]
-fn old_rows_go_slice_by_slice() {
+fn old_rows_are_deleted_slice_by_slice() {
     let connection = audited("CREATE TABLE t(a)", &options(&["t"]));
     connection
         .exec(
@@ -195,7 +198,7 @@ fn old_rows_go_slice_by_slice() {
 }
 
 #[test]
-fn changes_of_the_schema_and_migrations_take_it_along() -> Result<()> {
+fn schema_changes_and_migrations_keep_the_audit() -> Result<()> {
     let mut world = World::new();
     world.run(|tab| async move {
         let changes = r#"{ "migrations": [
@@ -256,7 +259,7 @@ fn changes_of_the_schema_and_migrations_take_it_along() -> Result<()> {
 }
 
 #[test]
-fn a_log_of_another_shape_keeps_the_database_closed_and_free() {
+fn a_log_of_another_shape_refuses_the_open_and_releases_the_lock() {
     let mut world = World::new();
     world.run(|tab| async move {
         let db = tab.open("{}").await.unwrap();

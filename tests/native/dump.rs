@@ -1,4 +1,4 @@
-//! A database as SQL text: what comes back is what went out, by tidelock and by plain SQLite.
+//! A database as SQL text: reading it back restores the same database, in tidelock and in plain SQLite.
 
 use proptest::prelude::*;
 use tidelock::{
@@ -25,7 +25,7 @@ fn dump(connection: &Connection) -> String {
     String::from_utf8(text).unwrap()
 }
 
-/// Everything in a database: its schema, and each table's rows with their rowids, exact.
+/// Returns everything in a database: its schema, and each table's rows with their rowids, exact.
 fn contents(connection: &Connection) -> Vec<String> {
     let schema = "SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY 1, 2";
     let mut all: Vec<_> = connection.rows(schema, &[]).unwrap().iter().map(|row| format!("{row:?}")).collect();
@@ -39,7 +39,7 @@ fn contents(connection: &Connection) -> Vec<String> {
         }
         let columns = connection.rows("SELECT name FROM pragma_table_xinfo(?1)", &[Value::from(name)]).unwrap();
         let columns: Vec<_> = columns.iter().map(|column| quote(column[0].as_text().unwrap())).collect();
-        // Texts by their bytes: not all of them are UTF-8.
+        // Texts as bytes: not all of them are UTF-8.
         let exact: Vec<_> = columns
             .iter()
             .map(|column| format!("CASE typeof({column}) WHEN 'text' THEN 't' || hex({column}) ELSE {column} END"))
@@ -64,7 +64,7 @@ fn same(one: &Connection, other: &Connection) {
     assert_eq!(differ.collect::<Vec<_>>(), []);
 }
 
-/// The text brings back the same database, in a scratch database and by plain SQLite.
+/// Checks that the text restores the same database, in a scratch database and in plain SQLite; returns it.
 fn comes_back(connection: &Connection) -> String {
     let text = dump(connection);
     let (again, _) = Connection::open_sql(&text, u64::MAX, None)
@@ -143,7 +143,7 @@ fn everything_that_a_schema_can_have_comes_back() {
 }
 
 #[test]
-fn a_text_that_never_ends_is_ended() {
+fn a_text_that_never_ends_is_interrupted() {
     let endless = "CREATE TABLE a(x);
         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) INSERT INTO a SELECT i FROM n WHERE i < 0";
     let mut asked = 0;
@@ -162,7 +162,7 @@ fn a_statement_that_would_take_minutes_to_read_is_refused() {
     let script = format!("CREATE TABLE t(a);\nINSERT INTO t WITH {} SELECT 1;", expressions.join(","));
     let error = Connection::open_sql(&script, u64::MAX, None).map(drop).unwrap_err();
     assert_eq!((error.code, &error.details["line"]), (ErrorCode::InvalidArgument, &Detail::Int(2)));
-    // A text may have the word, and be as long as it likes.
+    // A text may contain the word, and be of any length.
     let long = "with ".repeat(100_000);
     let script = format!("CREATE TABLE t(a); INSERT INTO t VALUES ('{long}');");
     let again = Connection::open_sql(&script, u64::MAX, None).and_then(Foreign::check).unwrap().0;
@@ -170,7 +170,7 @@ fn a_statement_that_would_take_minutes_to_read_is_refused() {
 }
 
 #[test]
-fn a_comment_that_never_ends_swallows_nothing() {
+fn a_comment_that_never_ends_hides_nothing_else() {
     let text = dump(&open("CREATE VIEW v AS SELECT 1 AS one /* open; CREATE TABLE a(x)"));
     let again = Connection::open_sql(&text, u64::MAX, None).and_then(Foreign::check).unwrap().0;
     assert_eq!(again.value("SELECT one FROM v", &[]).unwrap(), Some(Value::Integer(1)));
@@ -178,7 +178,7 @@ fn a_comment_that_never_ends_swallows_nothing() {
 }
 
 #[test]
-fn a_full_text_index_works_after_it_came_back() {
+fn a_full_text_index_works_after_a_restore_from_text() {
     let text = dump(&open("CREATE VIRTUAL TABLE f USING fts5(a); INSERT INTO f VALUES ('find me'), ('and me')"));
     let again = Connection::open_sql(&text, u64::MAX, None).and_then(Foreign::check).unwrap().0;
     again.exec("INSERT INTO f VALUES ('me too'); INSERT INTO f(f) VALUES ('integrity-check')").unwrap();
@@ -187,7 +187,7 @@ fn a_full_text_index_works_after_it_came_back() {
 }
 
 #[test]
-fn large_values_are_handed_on_in_pieces() {
+fn large_values_are_passed_on_in_pieces() {
     let connection = open(
         "CREATE TABLE a(x); INSERT INTO a VALUES (zeroblob(3000000)), (replace(hex(zeroblob(800000)), '0', 'q'''))",
     );
@@ -204,7 +204,7 @@ fn large_values_are_handed_on_in_pieces() {
 }
 
 #[test]
-fn texts_that_are_no_sound_database_are_refused() {
+fn texts_that_give_no_valid_database_are_refused() {
     for (script, code) in [
         ("this is no SQL", ErrorCode::SqliteError),
         ("", ErrorCode::InvalidArgument),
@@ -219,7 +219,7 @@ fn texts_that_are_no_sound_database_are_refused() {
             "CREATE TABLE a(x); PRAGMA writable_schema = ON; UPDATE sqlite_schema SET rootpage = 1",
             ErrorCode::DatabaseCorrupt,
         ),
-        // A value of more bytes than the text has.
+        // A value with more bytes than the text.
         ("CREATE TABLE a(x); INSERT INTO a VALUES (zeroblob(2000000))", ErrorCode::SqliteError),
         (
             "CREATE TABLE a(x); WITH n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 100)
@@ -249,7 +249,7 @@ fn value() -> impl Strategy<Value = Value> {
     ]
 }
 
-/// How many cases; more with the environment variable CASES.
+/// Returns the number of cases; the environment variable CASES sets it.
 fn cases() -> u32 {
     std::env::var("CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(60)
 }

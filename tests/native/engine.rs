@@ -8,7 +8,7 @@ use tidelock::{
 
 use crate::world::World;
 
-/// Runs a statement without parameters; its outcome and the first column, integers only.
+/// Runs a statement without parameters; returns its outcome and the first column, integers only.
 pub fn execute(database: &Database, permit: MutexPermit, op: Op, sql: &str) -> Result<(Outcome, Vec<i64>)> {
     let mut rows = FlatRows::default();
     let call = Call { op, sql, params: None, names: "", timeout_ms: 0.0 };
@@ -37,7 +37,7 @@ pub async fn numbers(database: &Database, sql: &str) -> Vec<i64> {
 }
 
 #[test]
-fn what_was_acknowledged_is_there_after_the_tab_died() {
+fn acknowledged_writes_are_there_after_the_tab_died() {
     let mut world = World::new();
     world.run(|tab| async move {
         let database = tab.open("{}").await.unwrap();
@@ -123,7 +123,7 @@ fn transactions_nest_as_savepoints() {
         assert!(database.commit(permit, outer).unwrap());
         drop(turn);
         assert_eq!(numbers(&database, "SELECT a FROM t ORDER BY a").await, [1, 3]);
-        assert!(execute(&database, permit, Op::Run, "SELECT 1").is_err(), "the turn is over");
+        assert!(execute(&database, permit, Op::Run, "SELECT 1").is_err(), "the ticket is released");
     });
 }
 
@@ -151,7 +151,7 @@ fn a_script_is_one_transaction_unless_it_has_its_own() {
 }
 
 #[test]
-fn live_queries_hear_of_commits_on_their_tables_once() {
+fn live_queries_are_notified_once_of_commits_on_their_tables() {
     let mut world = World::new();
     let tab = world.tab();
     let heard = tab.heard.clone();
@@ -189,7 +189,7 @@ fn live_queries_hear_of_commits_on_their_tables_once() {
 }
 
 #[test]
-fn a_restore_brings_the_contents_back_and_keeps_what_was_there() {
+fn a_restore_brings_the_contents_back_and_keeps_the_replaced_ones() {
     let mut world = World::new();
     world.run(|tab| async move {
         let database = tab.open("{}").await.unwrap();
@@ -228,7 +228,7 @@ fn moments_before_and_after_a_restore_stay_reachable() {
         clock.sleep(1000).await;
         commit(3, &mut times).await;
         let all = "SELECT a FROM t ORDER BY a";
-        // Back and forth, as often as one likes: each restore is a commit, and takes a safety snapshot.
+        // Back and forth, repeatedly: each restore is a commit, and takes a safety snapshot.
         for (at, state) in [(1, vec![1, 2]), (2, vec![1, 3]), (0, vec![1]), (1, vec![1, 2]), (2, vec![1, 3])] {
             database.restore_at(times[at], false).await.unwrap();
             assert_eq!(numbers(&database, all).await, state);
@@ -246,7 +246,7 @@ fn moments_before_and_after_a_restore_stay_reachable() {
 }
 
 #[test]
-fn a_moment_runs_the_migrations_that_it_lacks_and_is_refused_when_it_is_newer_than_them() {
+fn a_restored_moment_runs_missing_migrations_and_is_refused_when_it_is_newer_than_them() {
     let mut world = World::new();
     world.run(|tab| async move {
         let one = r#"{ "version": "1", "name": "n", "up": "CREATE TABLE t(a)", "transaction": true }"#;
@@ -298,7 +298,7 @@ fn local_changes_are_captured_across_schema_changes() {
         run(&database, "INSERT INTO t(id) VALUES (3)").await.unwrap();
         assert_eq!(numbers(&database, pending).await, [3]);
         database.close().await.unwrap();
-        // An opening without `remote` captures too.
+        // An open without `remote` captures changes, too.
         let database = tab.open("{}").await.unwrap();
         run(&database, "DELETE FROM t WHERE id = 3").await.unwrap();
         run(&database, "INSERT INTO t(id) VALUES (4), (5)").await.unwrap();

@@ -1,4 +1,4 @@
-//! The lock of a folder, and databases in folders as the engine has them.
+//! The lock of a folder, and databases in folders through the engine.
 
 use std::{cell::RefCell, path::PathBuf, rc::Rc};
 
@@ -16,7 +16,7 @@ use crate::{
     world::{Tab, World},
 };
 
-/// Processes that live and die as the test says.
+/// Simulated processes that start and end at the test's command.
 #[derive(Clone, Default)]
 struct Others(Rc<RefCell<Vec<(u32, String)>>>, u32);
 
@@ -63,7 +63,7 @@ impl Scratch {
         names
     }
 
-    /// A tab whose ports are this folder's, as the process of `processes`.
+    /// Creates a tab whose ports use this folder, as one of `processes`.
     fn tab(&self, world: &World, processes: impl Processes + 'static) -> Tab {
         let mut tab = world.tab();
         tab.ports.locks = Rc::new(FileLocks::new(self.files(), Rc::new(processes), world.sim.platform()));
@@ -116,7 +116,7 @@ fn a_database_in_a_folder_is_there_after_closing_and_after_dying() {
 }
 
 #[test]
-fn who_has_the_folder_is_told_and_waited_for() {
+fn the_folders_holder_is_reported_and_waited_for() {
     let (mut world, scratch) = (World::new(), Scratch::new("busy"));
     let processes = Others::default();
     let (one, two) = (scratch.tab(&world, processes.with(1, "a")), scratch.tab(&world, processes.with(2, "b")));
@@ -155,7 +155,7 @@ fn a_dead_owners_lock_is_replaced_and_a_living_ones_never() {
     world.sim.run(async move {
         let held = first.acquire("shop", Acquire::IfAvailable).await.unwrap().unwrap();
         assert!(second.acquire("shop", Acquire::IfAvailable).await.unwrap().is_none());
-        // kill -9; and its number is another process's by now.
+        // kill -9, and another process gets its id.
         std::mem::forget(held);
         one.end();
         let _ = processes.with(1, "later");
@@ -164,7 +164,7 @@ fn a_dead_owners_lock_is_replaced_and_a_living_ones_never() {
         assert!(first.acquire("shop", Acquire::IfAvailable).await.unwrap().is_none());
         held.release().await;
         assert_eq!(second.holder("shop").await, None);
-        // What a power cut left of a lock file is nobody's.
+        // A lock file damaged by a power cut has no owner.
         std::fs::write(folder.join("lock.7"), [0; 100]).unwrap();
         let held = second.acquire("shop", Acquire::IfAvailable).await.unwrap().unwrap();
         drop(held);
@@ -173,7 +173,7 @@ fn a_dead_owners_lock_is_replaced_and_a_living_ones_never() {
 }
 
 #[test]
-fn of_many_who_want_a_dead_owners_lock_one_gets_it() {
+fn of_many_that_want_a_dead_owners_lock_one_gets_it() {
     let (mut world, scratch) = (World::new(), Scratch::new("race"));
     let processes = Others::default();
     let dead = processes.with(999, "x");
@@ -206,7 +206,7 @@ fn this_process_knows_itself() {
 }
 
 #[test]
-fn a_lock_file_with_the_last_number_there_is_is_refused() {
+fn a_lock_file_with_the_highest_possible_number_is_refused() {
     let scratch = Scratch::new("number");
     std::fs::create_dir_all(&scratch.0).unwrap();
     std::fs::write(scratch.0.join(format!("lock.{}", u64::MAX)), "").unwrap();

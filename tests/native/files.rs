@@ -1,4 +1,4 @@
-//! Database files made by plain SQLite, as users bring them along.
+//! Database files created by plain SQLite, as users bring them.
 
 use std::{
     fs,
@@ -10,19 +10,19 @@ use tidelock::sqlite::Image;
 
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
-/// The bytes of a file that plain SQLite makes by a script; its guards against hand-written schemas are off.
+/// Creates a file with plain SQLite from a script, without its protection against hand-written schemas; returns the bytes.
 pub fn made_by(script: &str) -> Vec<u8> {
     let path = scratch_path();
     let connection = rusqlite::Connection::open(&path).unwrap();
     connection.execute_batch(script).unwrap();
-    // In WAL mode the last connection would fold the log into the file; that it does, too, is what these files are about.
+    // In WAL mode the last connection would checkpoint the log into the file; closing it does so, which these files need.
     drop(connection);
     let bytes = fs::read(&path).unwrap();
     fs::remove_file(path).unwrap();
     bytes
 }
 
-/// The rows of a query on a file, by plain SQLite, each as one text.
+/// Returns the rows of a query on a file, by plain SQLite, each as one text.
 pub fn rows_of(bytes: &[u8], sql: &str) -> Vec<String> {
     let path = scratch_path();
     fs::write(&path, bytes).unwrap();
@@ -33,13 +33,13 @@ pub fn rows_of(bytes: &[u8], sql: &str) -> Vec<String> {
     rows.unwrap()
 }
 
-/// The path of a file that no other test has.
+/// Returns a unique file path.
 pub fn scratch_path() -> PathBuf {
     let number = COUNT.fetch_add(1, Ordering::Relaxed);
     std::env::temp_dir().join(format!("tidelock-native-{}-{number}.sqlite", std::process::id()))
 }
 
-/// As an image.
+/// Returns the bytes as an image.
 pub fn image(bytes: &[u8]) -> Image {
     Image::from_bytes(bytes)
 }

@@ -1,4 +1,4 @@
-//! SQL functions and collations of the user's, over the real SQLite.
+//! The user's SQL functions and collations, over the real SQLite.
 
 use std::{cell::RefCell, cmp::Ordering, rc::Rc};
 
@@ -10,7 +10,7 @@ use tidelock::{
     },
 };
 
-/// `twice` and `picky` scalar, `joined` a window aggregate, `backwards` a collation; each fails when it meets the text 'bad'.
+/// `twice` and `picky` scalar, `joined` a window aggregate, `backwards` a collation; each fails on the text 'bad'.
 #[derive(Default)]
 struct Mine {
     states: RefCell<Vec<Vec<String>>>,
@@ -85,7 +85,7 @@ fn value(connection: &Connection, sql: &str) -> Value {
 }
 
 #[test]
-fn values_go_in_and_come_out_exactly() {
+fn arguments_and_results_are_exact() {
     let (connection, _) = opened();
     for (given, expected) in [
         (Value::Null, Value::Null),
@@ -122,7 +122,7 @@ fn the_schema_may_use_them_and_every_connection_has_them() {
     assert_eq!(value(&connection, "SELECT max(c) FROM v"), Value::from("zzzz"));
     let error = connection.exec("INSERT INTO t(a) VALUES ('no')").unwrap_err();
     assert!(error.is(ErrorCode::SqliteConstraint));
-    // What only statements may call, and what may give something else each time.
+    // A function for statements only, and one that isn't deterministic.
     let error = connection.exec("CREATE VIEW w AS SELECT private(1); SELECT * FROM w").unwrap_err();
     assert!(error.message.contains("unsafe use of private"), "{}", error.message);
     assert_eq!(value(&connection, "SELECT private(4)"), Value::Integer(8));
@@ -136,7 +136,7 @@ fn the_schema_may_use_them_and_every_connection_has_them() {
 }
 
 #[test]
-fn aggregates_have_a_state_for_each_group_and_go_back_in_windows() {
+fn aggregates_have_a_state_per_group_and_remove_rows_in_windows() {
     let (connection, mine) = opened();
     let rows = connection
         .rows(
@@ -150,7 +150,7 @@ fn aggregates_have_a_state_for_each_group_and_go_back_in_windows() {
         .rows("SELECT joined(column1) OVER (ORDER BY column1 ROWS 1 PRECEDING) FROM (VALUES ('a'), ('b'), ('c'))", &[])
         .unwrap();
     assert_eq!(rows, [[Value::from("a")], [Value::from("a,b")], [Value::from("b,c")]]);
-    // After a failed step the state is never asked for its result.
+    // After a failed step the state's result is never requested.
     mine.calls.take();
     let error = connection.rows("SELECT joined(column1) FROM (VALUES ('a'), ('bad'), ('c'))", &[]).unwrap_err();
     assert_eq!(error.message, "The SQL function joined failed");
@@ -171,7 +171,7 @@ fn a_failure_names_the_function_and_undoes_the_statement() {
 }
 
 #[test]
-fn what_a_failed_collation_sorted_is_neither_given_nor_committed() {
+fn results_of_a_failed_collation_are_neither_returned_nor_committed() {
     let (connection, _) = opened();
     connection.exec("CREATE TABLE t(a TEXT COLLATE backwards); CREATE INDEX i ON t(a)").unwrap();
     connection.exec("INSERT INTO t VALUES ('a'), ('c')").unwrap();
@@ -181,7 +181,7 @@ fn what_a_failed_collation_sorted_is_neither_given_nor_committed() {
         assert_eq!(connection.run(sql, &[]).unwrap_err().message, "The SQL collation backwards failed");
         assert_eq!(value(&connection, "SELECT group_concat(a) FROM (SELECT a FROM t ORDER BY a)"), Value::from("c,a"));
     }
-    // Inside a transaction there is no other way than to roll back all of it.
+    // Inside a transaction the only way is to roll back all of it.
     connection.exec("BEGIN; INSERT INTO t VALUES ('d')").unwrap();
     assert!(connection.run("INSERT INTO t VALUES ('bad')", &[]).is_err());
     assert!(!connection.in_transaction());
@@ -190,7 +190,7 @@ fn what_a_failed_collation_sorted_is_neither_given_nor_committed() {
 }
 
 #[test]
-fn a_database_without_its_functions_says_so() {
+fn a_database_without_its_functions_reports_them() {
     let (connection, _) = opened();
     connection.exec("CREATE TABLE t(a); CREATE INDEX i ON t(twice(a)); INSERT INTO t VALUES (1)").unwrap();
     let pin = PageFile::default();

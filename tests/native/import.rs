@@ -1,4 +1,4 @@
-//! Contents that come as files: what is taken, what is refused, and that a refusal changes nothing.
+//! Imported files: which are accepted, which are refused, and that a refusal changes nothing.
 
 use tidelock::{
     ErrorCode,
@@ -16,7 +16,7 @@ const REMOTE: &str = r#"{ "remote": { "url": "http://127.0.0.1:1", "key": "anon"
 const ALL: &str = "SELECT coalesce(group_concat(a, ' '), '') FROM t";
 
 #[test]
-fn an_import_replaces_everything_and_what_was_there_is_a_snapshot() {
+fn an_import_replaces_everything_and_the_replaced_data_is_a_snapshot() {
     let file = made_by("CREATE TABLE t(a TEXT); INSERT INTO t VALUES ('new'), ('too');");
     let mut world = World::new();
     world.run(|tab| async move {
@@ -42,7 +42,7 @@ fn an_import_replaces_everything_and_what_was_there_is_a_snapshot() {
 }
 
 #[test]
-fn files_of_every_page_size_encoding_and_journal_mode_are_taken() {
+fn files_of_every_page_size_encoding_and_journal_mode_are_accepted() {
     for (pragma, page_size) in [
         ("PRAGMA page_size = 512", "512"),
         ("PRAGMA page_size = 65536", "65536"),
@@ -76,14 +76,14 @@ fn files_of_every_page_size_encoding_and_journal_mode_are_taken() {
     }
 }
 
-/// A table `t`, and so many views, each on the one before.
+/// Returns a table `t`, and `count` views, each on the one before.
 fn nested_views(count: usize, select: &str) -> String {
     let view = |at: usize| if at == 0 { "t".to_owned() } else { format!("v{at}") };
     let views = (1..=count).map(|at| format!("CREATE VIEW v{at} AS {};", select.replace("{}", &view(at - 1))));
     format!("CREATE TABLE t(a);{}", views.collect::<String>())
 }
 
-/// A file with one thing wrong, and the code that it is refused with.
+/// Returns files with a single defect each, and the code that they are refused with.
 fn hostile_files() -> Vec<(&'static str, Vec<u8>, ErrorCode)> {
     use ErrorCode::{DatabaseCorrupt, DatabaseTooLarge, InvalidArgument, SnapshotIncompatible};
     let sound = made_by(
@@ -201,7 +201,7 @@ fn hostile_files() -> Vec<(&'static str, Vec<u8>, ErrorCode)> {
 }
 
 #[test]
-fn names_are_told_apart_as_whole_words() {
+fn names_match_as_whole_words_only() {
     let file = made_by(
         "CREATE TABLE t(a TEXT); CREATE TABLE my_tidelock_notes(a);
          CREATE TRIGGER migrated AFTER INSERT ON t BEGIN INSERT INTO my_tidelock_notes VALUES ('m in the log'); END;
@@ -249,7 +249,7 @@ fn hostile_files_are_refused_and_nothing_changes() {
 }
 
 #[test]
-fn what_only_statements_may_call_serves_no_schema() {
+fn the_schema_cannot_call_functions_for_statements_only() {
     for (what, schema) in [
         ("a generated column", "CREATE TABLE t(a TEXT, b TEXT AS (decrypt(a)))"),
         ("a stored one", "CREATE TABLE t(a TEXT, b TEXT AS (decrypt(a)) STORED)"),
@@ -294,7 +294,7 @@ fn refused_with_column_keys(what: &'static str, file: Vec<u8>) {
 }
 
 #[test]
-fn a_restore_lets_no_trigger_write_what_is_sent() {
+fn a_restore_refuses_triggers_that_write_synced_data() {
     let mut world = World::new();
     world.run(|tab| async move {
         let database = tab.open(REMOTE).await.unwrap();
@@ -311,7 +311,7 @@ fn a_restore_lets_no_trigger_write_what_is_sent() {
 }
 
 #[test]
-fn a_restored_file_of_another_page_size_may_grow_as_far_as_any() {
+fn a_restored_file_of_another_page_size_may_grow_to_the_limit() {
     let mut world = World::new();
     world.run(|tab| async move {
         let database = tab.open(r#"{ "maxBytes": 2097152 }"#).await.unwrap();
@@ -325,7 +325,7 @@ fn a_restored_file_of_another_page_size_may_grow_as_far_as_any() {
 }
 
 #[test]
-fn a_text_from_outside_decrypts_nothing() {
+fn an_external_text_decrypts_nothing() {
     let keys = || ColumnKeys::new(&[[7; 32]], Box::new(|bytes: &mut [u8]| bytes.fill(1))).unwrap();
     let sealed = keys().encrypt("secret").unwrap();
     let hex: String = sealed.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -349,7 +349,7 @@ fn a_text_from_outside_decrypts_nothing() {
 }
 
 #[test]
-fn what_only_looks_odd_is_taken() {
+fn unusual_but_valid_files_are_accepted() {
     for script in [
         "CREATE VIEW v AS SELECT * FROM dropped",
         "CREATE TABLE u(a); CREATE TRIGGER g AFTER INSERT ON u BEGIN INSERT INTO dropped VALUES (1); END",
@@ -384,13 +384,13 @@ const ONE: (&str, &str) = ("1", "CREATE TABLE t(a TEXT)");
 const TWO: (&str, &str) = ("2", "ALTER TABLE t ADD COLUMN b DEFAULT 'two'");
 
 #[test]
-fn an_imported_file_gets_the_migrations_that_it_lacks() {
+fn an_imported_file_gets_its_missing_migrations() {
     let plain = made_by("CREATE TABLE t(a TEXT); INSERT INTO t VALUES ('x');");
     let mut world = World::new();
     world.run(|tab| async move {
         let database = tab.open(&format!("{{ {} }}", migrations(&[ONE, TWO]))).await.unwrap();
         run(&database, "INSERT INTO t(a) VALUES ('old')").await;
-        // Without a history all of them are pending, and the first one fails: everything is what it was.
+        // Without a history all migrations are pending, and the first one fails: nothing changes.
         let error = database.import(image(&plain), ImportOptions::default()).await.unwrap_err();
         assert_eq!(error.code, ErrorCode::MigrationFailed, "{error:?}");
         assert_eq!(text(&database, "SELECT a || b FROM t").await, "oldtwo");
@@ -418,7 +418,7 @@ fn an_imported_file_gets_the_migrations_that_it_lacks() {
 }
 
 #[test]
-fn unpushed_changes_stop_an_import_and_those_of_the_file_stay_behind() {
+fn unpushed_changes_stop_an_import_and_those_of_the_file_are_dropped() {
     let mut world = World::new();
     world.run(|tab| async move {
         let database = tab.open(REMOTE).await.unwrap();
@@ -431,7 +431,7 @@ fn unpushed_changes_stop_an_import_and_those_of_the_file_stay_behind() {
         database.import(image(&file), force.clone()).await.unwrap();
         assert!(database.sync_pending().await.unwrap().is_empty());
         assert!(database.sync_rejected().await.unwrap().is_empty());
-        // Changes are captured as before, also in a file that knew nothing of sync.
+        // Changes are still captured, even in a file without sync tables.
         run(&database, "UPDATE t SET a = 'again'").await;
         assert_eq!(database.sync_pending().await.unwrap().len(), 1);
         let plain = made_by("CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT);");
@@ -443,7 +443,7 @@ fn unpushed_changes_stop_an_import_and_those_of_the_file_stay_behind() {
 }
 
 #[test]
-fn a_seed_is_used_only_where_there_is_no_data() {
+fn a_seed_is_used_only_for_an_empty_database() {
     let file = made_by("CREATE TABLE t(a TEXT); INSERT INTO t VALUES ('seed');");
     let mut world = World::new();
     world.run(|tab| async move {
@@ -458,7 +458,7 @@ fn a_seed_is_used_only_where_there_is_no_data() {
         assert!(used);
         assert_eq!(text(&database, "SELECT a || b FROM t").await, "seedtwo");
         run(&database, "UPDATE t SET a = 'mine'").await;
-        // What was there was nothing, so that only the migration took a safety snapshot.
+        // The replaced database was empty, so only the migration took a safety snapshot.
         assert_eq!(database.snapshots().list().len(), 1);
         database.close().await.unwrap();
         let (database, used) = open().await;
@@ -473,7 +473,7 @@ fn tidelock_options(changes: &str) -> String {
 }
 
 #[test]
-fn a_tab_that_dies_while_it_seeds_leaves_nothing_or_all_of_it() {
+fn a_tab_that_dies_while_seeding_leaves_all_of_the_seed_or_nothing() {
     let file = made_by("CREATE TABLE t(a TEXT); INSERT INTO t VALUES ('seed');");
     let mut world = World::new();
     let second = file.clone();

@@ -1,4 +1,4 @@
-//! Dependencies point down only: reads every path of `src/` that leaves its module, and holds the table of `src/lib.rs`.
+//! Dependencies point down only: reads every path in `src/` that leaves its module, and enforces the table of `src/lib.rs`.
 
 use std::collections::BTreeSet;
 
@@ -18,11 +18,11 @@ const LAYERS: [&[&str]; 8] = [
     &["wasm"],
 ];
 
-/// One folder a concept: none of them knows another.
+/// One folder per concept: concepts don't use each other.
 const CONCEPTS: &[&str] =
     &["store", "migrate", "schema", "snapshot", "lock", "sync", "live", "health", "audit", "upkeep", "tabs"];
 
-/// What `src/lib.rs` gives a second name to.
+/// The aliases that `src/lib.rs` defines.
 const ALIASES: [(&str, &str); 5] =
     [("Error", "error"), ("ErrorCode", "error"), ("Result", "error"), ("Timestamp", "time"), ("Value", "value")];
 
@@ -34,7 +34,7 @@ fn layer(module: &str) -> Option<usize> {
     LAYERS.iter().position(|modules| modules.contains(&module))
 }
 
-/// What is wrong with one file; `path` is relative to `src/`.
+/// Returns the violations in one file; `path` is relative to `src/`.
 fn violations(path: &str, source: &str) -> Vec<String> {
     let home = module_of(path);
     let Some(from) = home.first() else { return Vec::new() };
@@ -121,7 +121,7 @@ fn each_kind_of_violation_is_seen() {
 }
 
 #[test]
-fn what_is_allowed_is_not_reported() {
+fn allowed_dependencies_are_not_reported() {
     for (path, source) in [
         ("lib.rs", "pub use error::Error; pub mod wasm;"),
         (

@@ -1,4 +1,4 @@
-//! What an opened database does when its page is hidden, goes away, or comes back.
+//! What an open database does when its page is hidden, leaves, or returns.
 
 use tidelock::{
     ErrorCode,
@@ -9,16 +9,16 @@ use tidelock::{
 
 use crate::world::{Tab, World};
 
-/// Runs a statement and doesn't wait for the storage.
+/// Runs a statement without waiting for the storage.
 fn run(database: &Database, sql: &str) {
-    let permit = database.turn().enter().expect("nobody else is there");
+    let permit = database.turn().enter().expect("the mutex is free");
     let call = Call { op: Op::Run, sql, params: None, names: "", timeout_ms: 0.0 };
     database.execute(permit, &call, &mut FlatRows::default()).expect("runs");
     database.turn().leave(permit);
 }
 
 fn rows(database: &Database) -> f64 {
-    let permit = database.turn().enter().expect("nobody else is there");
+    let permit = database.turn().enter().expect("the mutex is free");
     let mut rows = FlatRows::default();
     let call = Call { op: Op::Get, sql: "SELECT count(*) FROM t", params: None, names: "", timeout_ms: 0.0 };
     database.execute(permit, &call, &mut rows).expect("runs");
@@ -39,7 +39,7 @@ fn found(world: &mut World) -> f64 {
 }
 
 #[test]
-fn deferred_writes_of_a_page_that_goes_away_are_on_their_way_before_its_event_ends() {
+fn deferred_writes_of_a_leaving_page_are_issued_before_its_event_ends() {
     let mut world = World::new();
     let page = world.page.clone();
     world.run(|tab| async move {
@@ -171,7 +171,7 @@ fn a_timetable_decides_when_snapshots_are_taken() {
         run(&database, "INSERT INTO t VALUES (1)");
         database.flush().await.expect("stores");
         database.close().await.expect("closes");
-        // Closed over two full hours: one is taken as soon as it is opened again.
+        // Closed for two full hours: a snapshot is taken at once after the next open.
         clock.sleep(2 * 3_600_000).await;
         let database = opened(&tab, timed).await;
         clock.sleep(1000).await;

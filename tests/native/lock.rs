@@ -1,4 +1,4 @@
-//! The lock between tabs: handing over, being robbed, and that nothing of a robbed tab is ever stored.
+//! The lock between tabs: takeover, stealing, and that nothing of a fenced-out tab is ever stored.
 
 use std::rc::Rc;
 
@@ -28,7 +28,7 @@ fn heard(tab: &Tab, what: &str) -> usize {
 }
 
 #[test]
-fn whoever_is_asked_finishes_its_transaction_and_lets_go() {
+fn a_holder_that_is_asked_finishes_its_transaction_and_releases() {
     let mut world = World::new();
     let (first, second) = (world.tab(), world.tab());
     let (one, two) = (first.clone(), second.clone());
@@ -61,7 +61,7 @@ fn whoever_is_asked_finishes_its_transaction_and_lets_go() {
 }
 
 #[test]
-fn a_takeover_that_came_to_nothing_leaves_the_database_where_it_is() {
+fn a_takeover_that_timed_out_leaves_the_database_with_its_holder() {
     let mut world = World::new();
     world.run(|tab| async move {
         let clock = tab.ports.platform.clock.clone();
@@ -72,7 +72,7 @@ fn a_takeover_that_came_to_nothing_leaves_the_database_where_it_is() {
         clock.sleep(1000).await;
         run(&holder, "INSERT INTO t VALUES (1)").await.unwrap();
         assert_eq!(holder.health().await.lock.state, LockState::Held);
-        // Nor does it matter to whoever asks next.
+        // It doesn't affect later requests either.
         let taken = tab.open(TAKEOVER).await.unwrap();
         assert_eq!(numbers(&taken, "SELECT a FROM t").await, [1]);
         taken.close().await.unwrap();
@@ -80,34 +80,34 @@ fn a_takeover_that_came_to_nothing_leaves_the_database_where_it_is() {
 }
 
 #[test]
-fn a_robbed_tab_is_told_and_stores_nothing_more() {
+fn a_fenced_out_tab_is_notified_and_stores_nothing_more() {
     let mut world = World::new();
     let (first, second) = (world.tab(), world.tab());
     let (one, two) = (first.clone(), second.clone());
     world.sim.run(async move {
-        let robbed = made(&one).await;
-        let turn = robbed.turn().acquire().await.unwrap();
-        let depth = robbed.begin(turn.permit(), false).unwrap();
-        execute(&robbed, turn.permit(), Op::Run, "INSERT INTO t VALUES (1)").unwrap();
-        let thief = two.open(STEAL).await.unwrap();
+        let fenced_out = made(&one).await;
+        let turn = fenced_out.turn().acquire().await.unwrap();
+        let depth = fenced_out.begin(turn.permit(), false).unwrap();
+        execute(&fenced_out, turn.permit(), Op::Run, "INSERT INTO t VALUES (1)").unwrap();
+        let next_holder = two.open(STEAL).await.unwrap();
         two.ports.platform.clock.sleep(1).await;
         let lost = ErrorCode::LockLost;
-        assert_eq!(execute(&robbed, turn.permit(), Op::Run, "INSERT INTO t VALUES (2)").err().unwrap().code, lost);
-        assert_eq!(robbed.commit(turn.permit(), depth).unwrap_err().code, lost);
+        assert_eq!(execute(&fenced_out, turn.permit(), Op::Run, "INSERT INTO t VALUES (2)").err().unwrap().code, lost);
+        assert_eq!(fenced_out.commit(turn.permit(), depth).unwrap_err().code, lost);
         drop(turn);
-        assert_eq!(run(&robbed, "INSERT INTO t VALUES (3)").await.unwrap_err().code, lost);
-        assert_eq!(robbed.turn().acquire().await.err().unwrap().code, lost);
-        assert_eq!(robbed.flush().await.unwrap_err().code, lost);
-        assert_eq!(robbed.persist().await.unwrap_err().code, lost);
-        let snapshot = robbed.snapshots().create(None, tidelock::snapshot::Reason::Manual).await;
+        assert_eq!(run(&fenced_out, "INSERT INTO t VALUES (3)").await.unwrap_err().code, lost);
+        assert_eq!(fenced_out.turn().acquire().await.err().unwrap().code, lost);
+        assert_eq!(fenced_out.flush().await.unwrap_err().code, lost);
+        assert_eq!(fenced_out.persist().await.unwrap_err().code, lost);
+        let snapshot = fenced_out.snapshots().create(None, tidelock::snapshot::Reason::Manual).await;
         assert_eq!(snapshot.unwrap_err().code, lost);
-        let health = robbed.health().await;
+        let health = fenced_out.health().await;
         assert_eq!((health.status, health.lock.state), (Status::Failed, LockState::Lost));
-        run(&thief, "INSERT INTO t VALUES (4)").await.unwrap();
-        assert_eq!(robbed.close().await, Ok(()));
-        assert_eq!(thief.health().await.lock.state, LockState::Held, "closing the robbed one frees nothing");
+        run(&next_holder, "INSERT INTO t VALUES (4)").await.unwrap();
+        assert_eq!(fenced_out.close().await, Ok(()));
+        assert_eq!(next_holder.health().await.lock.state, LockState::Held, "closing the fenced-out one frees nothing");
         assert_eq!(two.open("{}").await.err().unwrap().code, ErrorCode::DatabaseInUse);
-        thief.close().await.unwrap();
+        next_holder.close().await.unwrap();
         let after = one.open("{}").await.unwrap();
         assert_eq!(numbers(&after, "SELECT a FROM t").await, [4]);
         after.close().await.unwrap();
@@ -117,37 +117,37 @@ fn a_robbed_tab_is_told_and_stores_nothing_more() {
 }
 
 #[test]
-fn who_has_not_heard_yet_that_it_was_robbed_stores_nothing_either() {
+fn a_tab_that_does_not_know_yet_that_it_is_fenced_out_stores_nothing_either() {
     let mut world = World::new();
     let (first, second) = (world.tab(), world.tab());
     let (one, two) = (first.clone(), second.clone());
     world.sim.run(async move {
-        let robbed = made(&one).await;
-        let thief = two.open(STEAL).await.unwrap();
-        // As in a tab that was frozen: its own writing comes before the news.
-        let turn = robbed.turn().enter().unwrap();
-        execute(&robbed, turn, Op::Run, "INSERT INTO t VALUES (1)").unwrap();
-        robbed.turn().leave(turn);
-        let error = robbed.stored().unwrap().await.unwrap_err();
+        let fenced_out = made(&one).await;
+        let next_holder = two.open(STEAL).await.unwrap();
+        // As in a tab that was frozen: its own write comes before the event.
+        let turn = fenced_out.turn().enter().unwrap();
+        execute(&fenced_out, turn, Op::Run, "INSERT INTO t VALUES (1)").unwrap();
+        fenced_out.turn().leave(turn);
+        let error = fenced_out.stored().unwrap().await.unwrap_err();
         assert_eq!((error.code, error.details.get("applied")), (ErrorCode::LockLost, Some(&false.into())));
-        assert_eq!(run(&robbed, "SELECT 1").await.unwrap_err().code, ErrorCode::LockLost);
-        assert_eq!(numbers(&thief, "SELECT count(*) FROM t").await, [0]);
-        thief.close().await.unwrap();
+        assert_eq!(run(&fenced_out, "SELECT 1").await.unwrap_err().code, ErrorCode::LockLost);
+        assert_eq!(numbers(&next_holder, "SELECT count(*) FROM t").await, [0]);
+        next_holder.close().await.unwrap();
     });
     assert_eq!(heard(&first, r#"{"type":"lock","detail":{"state":"lost"}}"#), 1);
 }
 
 #[test]
-fn who_is_robbed_while_it_opens_does_not_open() {
+fn a_tab_whose_lock_is_stolen_while_it_opens_does_not_open() {
     let mut world = World::new();
     world.run(|tab| async move {
         made(&tab).await.close().await.unwrap();
-        let robbing = async {
-            // The first one waits in a migration when the second one comes.
+        let stealing = async {
+            // The first tab waits in a migration when the second one steals the lock.
             tab.ports.platform.clock.sleep(10).await;
-            let thief = tab.open(STEAL).await.unwrap();
-            run(&thief, "INSERT INTO t VALUES (1)").await.unwrap();
-            thief
+            let next_holder = tab.open(STEAL).await.unwrap();
+            run(&next_holder, "INSERT INTO t VALUES (1)").await.unwrap();
+            next_holder
         };
         let clock = tab.ports.platform.clock.clone();
         *tab.code.borrow_mut() = Some(Box::new(move |_, _, _| {
@@ -158,11 +158,11 @@ fn who_is_robbed_while_it_opens_does_not_open() {
             })
         }));
         let slow = r#"{ "migrations": [{ "version": "1", "name": "slow", "transaction": true, "upIsFunction": true, "downIsFunction": false }] }"#;
-        let (opened, thief) = futures_util::future::join(tab.open(slow), robbing).await;
+        let (opened, next_holder) = futures_util::future::join(tab.open(slow), stealing).await;
         assert_eq!(opened.err().unwrap().code, ErrorCode::LockLost);
-        assert_eq!(numbers(&thief, "SELECT a FROM t").await, [1]);
-        assert_eq!(numbers(&thief, "SELECT count(*) FROM sqlite_schema WHERE name = 'schema_migrations'").await, [0]);
-        thief.close().await.unwrap();
+        assert_eq!(numbers(&next_holder, "SELECT a FROM t").await, [1]);
+        assert_eq!(numbers(&next_holder, "SELECT count(*) FROM sqlite_schema WHERE name = 'schema_migrations'").await, [0]);
+        next_holder.close().await.unwrap();
     });
 }
 
@@ -189,7 +189,7 @@ fn two_closings_end_together() {
 }
 
 #[test]
-fn persisting_is_asked_of_the_platform_and_shown_in_health() {
+fn persist_asks_the_platform_and_health_shows_the_result() {
     let mut world = World::new();
     world.run(|tab| async move {
         let database = tab.open("{}").await.unwrap();

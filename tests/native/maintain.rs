@@ -17,7 +17,7 @@ fn expires(list: &[(&str, &str)]) -> MaintainOptions {
     MaintainOptions { expires: list.iter().map(|(table, column)| expiry(table, column)).collect() }
 }
 
-/// Sweeps with slices of that many rows; what went and how many slices there were.
+/// Sweeps with slices of `slice` rows; returns the deleted rows and the number of slices.
 fn sweep(connection: &Connection, expiry: &Expiry, now: i64, slice: u32) -> (u64, usize) {
     let mut sweep = Sweep::begin(connection, expiry, Timestamp(now)).unwrap();
     let (mut deleted, mut slices) = (0, 0);
@@ -29,7 +29,7 @@ fn sweep(connection: &Connection, expiry: &Expiry, now: i64, slice: u32) -> (u64
 }
 
 #[test]
-fn the_kind_of_value_says_how_a_moment_is_written() {
+fn the_type_of_a_value_decides_how_a_time_is_read() {
     let connection = Connection::open(&PageFile::default()).unwrap();
     connection.exec("CREATE TABLE t(id INTEGER PRIMARY KEY, at)").unwrap();
     // 2026-01-01T00:00:00Z.
@@ -64,7 +64,7 @@ fn the_kind_of_value_says_how_a_moment_is_written() {
 }
 
 #[test]
-fn every_kind_of_table_is_gone_through_once_in_slices() {
+fn every_kind_of_table_is_swept_once_in_slices() {
     let connection = Connection::open(&PageFile::default()).unwrap();
     connection
         .exec(
@@ -81,7 +81,7 @@ fn every_kind_of_table_is_gone_through_once_in_slices() {
         assert_eq!(sweep(&connection, &expiry(table, "at"), 1_000, 10), (17, 3), "{table}");
         let left = connection.value(&format!("SELECT count(*) FROM {table}"), &[]).unwrap();
         assert_eq!(left, Some(Value::Integer(8)));
-        // A whole slice at the end, and nothing at all.
+        // The last slice is full, and then there is nothing.
         assert_eq!(sweep(&connection, &expiry(table, "at"), 1_000, 8), (0, 2));
         assert_eq!(sweep(&connection, &expiry(table, "at"), 10_000_000_000_000, 3), (8, 3));
         assert_eq!(sweep(&connection, &expiry(table, "at"), 1_000, 10), (0, 1));
@@ -92,7 +92,7 @@ fn every_kind_of_table_is_gone_through_once_in_slices() {
 }
 
 #[test]
-fn everything_is_looked_at_and_cleaned_up() -> Result<()> {
+fn maintenance_checks_and_cleans_everything() -> Result<()> {
     let mut world = World::new();
     world.run(|tab| async move {
         let db = tab.acquire("{}").await?;
@@ -122,11 +122,11 @@ fn everything_is_looked_at_and_cleaned_up() -> Result<()> {
         let after: u64 = text(&db, "SELECT CAST(page_count AS TEXT) FROM pragma_page_count").await.parse().unwrap();
         assert!(after < before);
         assert_eq!(text(&db, "SELECT group_concat(id) FROM session").await, "2000");
-        // They went as any other row does.
+        // They are deleted as any other rows.
         assert_eq!(text(&db, "SELECT CAST(count(*) AS TEXT) FROM history WHERE action = 'DELETE'").await, "2499");
         assert!(text(&db, "SELECT stat FROM sqlite_stat1 WHERE idx = 'by_until'").await.starts_with('1'));
 
-        // What goes wrong with one step is told, and the others run.
+        // A failing step is reported, and the others run.
         run(&db, "UPDATE session SET until = '2001-01-01'; INSERT INTO kept VALUES (2000)").await;
         for sql in ["PRAGMA foreign_keys = OFF", "INSERT INTO kept VALUES (77)", "PRAGMA foreign_keys = ON"] {
             text(&db, sql).await;

@@ -1,4 +1,4 @@
-//! Allocations that fail: typed errors, and a database that goes on. (Those of SQLite itself fail in the browser's tests.)
+//! Allocations that fail: typed errors, and a database that continues. (SQLite's own are tested in the browser.)
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
@@ -22,21 +22,21 @@ thread_local! {
     static LARGEST: Cell<usize> = const { Cell::new(usize::MAX) };
 }
 
-/// Refuses single allocations beyond what the thread's test allows. Whatever can't say so aborts the process.
+/// Refuses single allocations beyond the limit that the thread's test sets. Code that can't report that aborts the process.
 pub struct Limited;
 
-// SAFETY: everything but the refusal, which is null, is the system allocator's.
+// SAFETY: forwards to the system allocator, except for the refusal, which returns null.
 unsafe impl GlobalAlloc for Limited {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if layout.size() > LARGEST.try_with(Cell::get).unwrap_or(usize::MAX) {
             return std::ptr::null_mut();
         }
-        // SAFETY: as the caller promises.
+        // SAFETY: guaranteed by the caller.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: as the caller promises.
+        // SAFETY: guaranteed by the caller.
         unsafe { System.dealloc(pointer, layout) }
     }
 
@@ -44,7 +44,7 @@ unsafe impl GlobalAlloc for Limited {
         if size > LARGEST.try_with(Cell::get).unwrap_or(usize::MAX) {
             return std::ptr::null_mut();
         }
-        // SAFETY: as the caller promises.
+        // SAFETY: guaranteed by the caller.
         unsafe { System.realloc(pointer, layout, size) }
     }
 }
@@ -52,7 +52,7 @@ unsafe impl GlobalAlloc for Limited {
 #[global_allocator]
 static ALLOCATOR: Limited = Limited;
 
-/// No allocation of this thread beyond so many bytes succeeds from now on.
+/// Limits single allocations of this thread to `bytes` from now on.
 pub fn allow(bytes: usize) {
     LARGEST.set(bytes);
 }
@@ -69,7 +69,7 @@ async fn query(database: &Database, sql: &str) -> Result<FlatRows> {
 }
 
 #[test]
-fn the_guard_fails_where_the_allocation_would() {
+fn the_check_fails_where_the_allocation_would() {
     assert!(room_for(10_000_000).is_ok());
     allow(1_000_000);
     let error = room_for(10_000_000).unwrap_err();
@@ -79,7 +79,7 @@ fn the_guard_fails_where_the_allocation_would() {
 }
 
 #[test]
-fn a_result_without_memory_is_an_error_and_undoes_what_it_wrote() {
+fn a_result_without_memory_is_an_error_and_rolls_back_its_writes() {
     let mut world = World::new();
     world.run(|tab| async move {
         let database = tab.open("{}").await.unwrap();
@@ -103,7 +103,7 @@ fn a_result_without_memory_is_an_error_and_undoes_what_it_wrote() {
 }
 
 #[test]
-fn a_commit_that_finds_no_memory_for_the_log_is_stored_later() {
+fn a_commit_without_memory_for_the_log_is_stored_later() {
     let mut world = World::new();
     world.run(|tab| async move {
         let database = tab.open("{}").await.unwrap();
@@ -119,7 +119,7 @@ fn a_commit_that_finds_no_memory_for_the_log_is_stored_later() {
         let taken = database.snapshots().create(None, Reason::Manual).await.unwrap();
         database.close().await.unwrap();
 
-        // Neither is there memory to open it again, until there is.
+        // There is no memory to open it again either, until there is.
         allow(1_000_000);
         let error = tab.open("{}").await.err().unwrap();
         allow(usize::MAX);

@@ -1,4 +1,4 @@
-//! Running in one transaction, running again, and beginning anew, through an open database.
+//! Migrations in one transaction, run again, and reset, through an open database.
 
 use tidelock::{
     ErrorCode,
@@ -13,7 +13,7 @@ use tidelock::{
 
 use crate::world::{Tab, World, run, text};
 
-/// Opens with these migrations (JSON), none of which run by themselves.
+/// Opens with these migrations (JSON), without running them.
 async fn open(tab: &Tab, migrations: &str) -> Database {
     tab.open(&format!(r#"{{ "migrate": false, "migrations": {migrations} }}"#)).await.unwrap()
 }
@@ -33,7 +33,7 @@ const TWO: &str = r#"[
     { "version": "2", "name": "two", "up": "CREATE TABLE b(x)", "down": "DROP TABLE b" }]"#;
 
 #[test]
-fn all_or_none_in_one_transaction() {
+fn several_migrations_in_one_transaction_apply_all_or_none() {
     let mut world = World::new();
     world.run(|tab| async move {
         let broken = r#"[{ "version": "1", "name": "one", "up": "CREATE TABLE a(x)" },
@@ -44,7 +44,7 @@ fn all_or_none_in_one_transaction() {
         assert_eq!(error.code, ErrorCode::MigrationFailed);
         assert_eq!((&error.details["version"], &error.details["line"]), (&Detail::Text("2".into()), &Detail::Int(2)));
         assert_eq!(tables(&database).await, "old", "nothing of the first one either");
-        // The connection is as before: a foreign key is enforced.
+        // The connection is restored: foreign keys are enforced.
         assert_eq!(text(&database, "SELECT CAST(foreign_keys AS TEXT) FROM pragma_foreign_keys").await, "1");
         database.close().await.unwrap();
 
@@ -61,7 +61,7 @@ fn all_or_none_in_one_transaction() {
 }
 
 #[test]
-fn a_violation_among_several_names_its_migration_and_undoes_all() {
+fn a_violation_among_several_names_its_migration_and_rolls_back_all() {
     let mut world = World::new();
     world.run(|tab| async move {
         let broken = r#"[{ "version": "1", "name": "one", "up": "CREATE TABLE p(id INTEGER PRIMARY KEY)" },
@@ -76,7 +76,7 @@ fn a_violation_among_several_names_its_migration_and_undoes_all() {
 }
 
 #[test]
-fn one_outside_of_transactions_cannot_be_among_them() {
+fn a_migration_outside_of_transactions_cannot_be_among_several() {
     let mut world = World::new();
     world.run(|tab| async move {
         let alone = r#"[{ "version": "1", "name": "one", "up": "CREATE TABLE a(x)" },
@@ -92,7 +92,7 @@ fn one_outside_of_transactions_cannot_be_among_them() {
 }
 
 #[test]
-fn a_run_that_takes_too_long_ends_and_leaves_nothing_of_its_migration() {
+fn a_run_that_times_out_leaves_nothing_of_its_migration() {
     let mut world = World::new();
     world.run(|tab| async move {
         let endless = r#"[{ "version": "1", "name": "one", "up": "CREATE TABLE a(x)" }, { "version": "2", "name": "two",
@@ -105,7 +105,7 @@ fn a_run_that_takes_too_long_ends_and_leaves_nothing_of_its_migration() {
             (ErrorCode::MigrationFailed, &Detail::Text("SQLITE_INTERRUPT".into()))
         );
         assert_eq!(tables(&database).await, "a schema_migrations");
-        // Nothing else is held to that time.
+        // The timeout doesn't apply to other statements.
         let long = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 100000) SELECT max(i) || '' FROM n";
         assert_eq!(text(&database, long).await, "100000");
         database.close().await.unwrap();
@@ -113,7 +113,7 @@ fn a_run_that_takes_too_long_ends_and_leaves_nothing_of_its_migration() {
 }
 
 #[test]
-fn a_dry_run_tells_the_scripts_and_does_nothing() {
+fn a_dry_run_returns_the_scripts_and_changes_nothing() {
     let mut world = World::new();
     world.run(|tab| async move {
         let database = open(&tab, TWO).await;
@@ -134,13 +134,13 @@ fn a_dry_run_tells_the_scripts_and_does_nothing() {
 }
 
 #[test]
-fn redo_runs_exactly_the_newest_again() {
+fn redo_runs_only_the_newest_again() {
     let mut world = World::new();
     world.run(|tab| async move {
         let database = open(&tab, TWO).await;
         database.migrations_run(RunOptions::default()).await.unwrap();
         run(&database, "INSERT INTO b VALUES ('gone')").await;
-        // An older one is pending again: it isn't redo's to run.
+        // An older one is pending again, which redo doesn't run.
         database.migrations_forget("1").await.unwrap();
         let report = database.migrations_redo().await.unwrap();
         assert_eq!(report.reverted[0].version, "2");
@@ -215,7 +215,7 @@ fn drop_leaves_an_empty_database_and_a_snapshot() {
 }
 
 #[test]
-fn drift_holds_the_schema_against_the_migrations() {
+fn drift_compares_the_schema_with_the_migrations() {
     let mut world = World::new();
     world.run(|tab| async move {
         let code = r#"[{ "version": "1", "name": "one", "up": "CREATE TABLE a(x); CREATE INDEX i ON a(x)" },
@@ -235,14 +235,14 @@ fn drift_holds_the_schema_against_the_migrations() {
         let drift = database.migrations_drift(None).await.unwrap();
         assert_eq!((drift.added[0].name.as_str(), drift.removed[0].name.as_str()), ("b", "i"));
         assert_eq!((drift.added.len(), drift.removed.len(), drift.changed.len()), (1, 1, 0), "{drift:?}");
-        // What ran on what a function or a hand had made doesn't run without it.
+        // A migration that depends on a function's or a manual change fails without it.
         database.migrations_run(RunOptions::default()).await.unwrap();
         let error = database.migrations_drift(None).await.unwrap_err();
         assert_eq!((error.code, &error.details["version"]), (ErrorCode::MigrationFailed, &Detail::Text("3".into())));
         assert!(error.hint.as_ref().is_some_and(|hint| hint.contains("migration 2")), "{error:?}");
         assert!(error.message.starts_with("In a scratch database: Migration 3"), "{error}");
         assert_eq!(tables(&database).await, "a audit_log b schema_migrations tidelock_own");
-        // The app may have run them all, functions included.
+        // The app may have run them all, including functions.
         let file = PageFile::default();
         let made = Connection::open(&file).unwrap();
         made.exec("CREATE TABLE a(x); CREATE INDEX i ON a(x); CREATE TABLE b(y); CREATE TABLE c(z)").unwrap();
@@ -255,7 +255,7 @@ fn drift_holds_the_schema_against_the_migrations() {
 }
 
 #[test]
-fn sync_runs_what_generate_gives_or_nothing() {
+fn sync_runs_the_generated_script_completely_or_not_at_all() {
     let mut world = World::new();
     world.run(|tab| async move {
         let database = tab.open("{}").await.unwrap();

@@ -1,4 +1,4 @@
-//! One migration on real SQLite: all of it with its tracking row, or nothing of it.
+//! One migration on real SQLite: completely, with its tracking row, or not at all.
 
 use tidelock::{
     Error, ErrorCode, Result, Timestamp, Value,
@@ -38,7 +38,7 @@ fn up(connection: &Connection, sql: &str) -> Result<()> {
     apply(connection, migration(sql), Direction::Up)
 }
 
-/// Everything that a migration could leave behind: schema, rows, settings.
+/// Returns everything that a migration could leave behind: schema, rows, settings.
 fn state(connection: &Connection) -> Vec<Vec<Vec<Value>>> {
     let rows = |sql: &str| connection.rows(sql, &[]).unwrap();
     let tables = rows("SELECT name, sql FROM sqlite_schema ORDER BY name");
@@ -52,7 +52,7 @@ fn state(connection: &Connection) -> Vec<Vec<Vec<Value>>> {
     state
 }
 
-/// Runs what must fail and leave everything as it was.
+/// Runs a migration that must fail and leave everything unchanged.
 fn fails(connection: &Connection, source: MigrationSource) -> Error {
     let before = state(connection);
     let error = apply(connection, source, Direction::Up).unwrap_err();
@@ -129,7 +129,7 @@ fn transaction_control_is_refused_inside_and_may_be_used_outside() {
 }
 
 #[test]
-fn nothing_is_left_of_one_that_ran_outside_a_transaction() {
+fn a_failed_migration_outside_a_transaction_leaves_nothing() {
     let connection = database("CREATE TABLE t(a UNIQUE); INSERT INTO t VALUES (1), (2); PRAGMA user_version = 3");
     let source = MigrationSource {
         transaction: Some(false),
@@ -157,7 +157,7 @@ fn foreign_keys_are_off_while_a_table_is_rebuilt_and_on_afterwards() {
          CREATE TABLE child(id INTEGER PRIMARY KEY, parent REFERENCES parent(id) ON DELETE CASCADE);
          INSERT INTO parent VALUES (1, 'x'); INSERT INTO child VALUES (10, 1);",
     );
-    // As Prisma and drizzle-kit write it, pragmas included.
+    // As Prisma and drizzle-kit write it, with pragmas.
     up(
         &connection,
         "PRAGMA foreign_keys=OFF;
@@ -186,7 +186,7 @@ fn new_violations_fail_it_and_old_ones_do_not() {
          DELETE FROM child WHERE name = 'gone';
          PRAGMA foreign_keys = ON;",
     );
-    // A rebuild gives the old orphan another rowid: it is still the old one.
+    // A rebuild changes the old violation's rowid: it still counts as old.
     let rebuild = "CREATE TABLE c2(name TEXT PRIMARY KEY, parent REFERENCES parent(id), b);
                    INSERT INTO c2(name, parent) SELECT name, parent FROM child;
                    DROP TABLE child; ALTER TABLE c2 RENAME TO child;";
@@ -213,11 +213,11 @@ fn new_violations_fail_it_and_old_ones_do_not() {
 }
 
 #[test]
-fn reverting_takes_its_row_away_with_it() {
+fn a_revert_removes_the_tracking_row() {
     let connection = database("");
     let source = MigrationSource { down: Some("DROP TABLE t".into()), ..migration("CREATE TABLE t(a)") };
     apply(&connection, source.clone(), Direction::Up).unwrap();
-    // The row may have been written as another spelling of the same version.
+    // The row may hold another spelling of the same version.
     apply(&connection, MigrationSource { version: "2".into(), ..source.clone() }, Direction::Down).unwrap();
     assert_eq!(history().read(&connection), Ok(vec![]));
     assert!(connection.exec("SELECT * FROM t").is_err());
@@ -246,7 +246,7 @@ fn an_attempt_that_is_dropped_leaves_nothing() {
 }
 
 #[test]
-fn a_migration_may_bring_its_own_rollback() {
+fn a_migration_may_contain_its_own_rollback() {
     let connection = database("CREATE TABLE t(a); INSERT INTO t VALUES (1)");
     let raise = "CREATE TRIGGER no BEFORE INSERT ON t BEGIN SELECT RAISE(ROLLBACK, 'never'); END;
                  INSERT INTO t VALUES (2);";
@@ -255,7 +255,7 @@ fn a_migration_may_bring_its_own_rollback() {
 }
 
 #[test]
-fn what_else_goes_by_the_tables_name_is_refused() {
+fn other_objects_with_the_tables_name_are_refused() {
     for script in [
         "CREATE TABLE schema_migrations(id INTEGER PRIMARY KEY, hash TEXT)",
         "CREATE TABLE Schema_Migrations(version, name, checksum, applied_at, execution_ms, extra)",
@@ -281,7 +281,7 @@ fn what_else_goes_by_the_tables_name_is_refused() {
 }
 
 #[test]
-fn a_temporary_table_does_not_stand_in_for_the_history() {
+fn a_temporary_table_does_not_replace_the_history() {
     let connection = database("CREATE TEMP TABLE schema_migrations(version)");
     up(&connection, "CREATE TABLE t(a)").unwrap();
     assert_eq!(history().read(&connection).unwrap().len(), 1);

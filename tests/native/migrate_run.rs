@@ -1,4 +1,4 @@
-//! The driver of migrations over real SQLite: order, turn, snapshots first, what stays after a failure.
+//! The driver of migrations over real SQLite: order, mutex, snapshots first, and what remains after a failure.
 
 use std::{
     cell::{Cell, RefCell},
@@ -24,13 +24,13 @@ use tidelock::{
     sqlite::{Connection, PageFile, Statement},
 };
 
-/// A database around the migrations that writes down what is asked of it.
+/// A fake database around the migrations that logs its calls.
 struct Fake {
     connection: Rc<Connection>,
     turn: Rc<Mutex>,
     clock: Rc<dyn Clock>,
     log: RefCell<Vec<String>>,
-    /// What the functions of the app run, by version and direction.
+    /// The app's functions, by version and direction.
     code: fn(&Connection, &str, Direction) -> Result<()>,
     snapshot_fails: Cell<bool>,
     storage_fails: Cell<bool>,
@@ -65,7 +65,7 @@ impl Environment for Fake {
                 self.turn.leave(permit);
                 true
             }),
-            "the turn is given up first"
+            "the mutex is released first"
         );
         self.log("stored");
         let fails = self.storage_fails.get();
@@ -200,7 +200,7 @@ fn versions(ran: &[Ran]) -> Vec<&str> {
 }
 
 #[test]
-fn opening_runs_what_is_pending_and_opening_again_nothing() {
+fn the_first_open_runs_pending_migrations_and_the_next_open_none() {
     let mut bench = bench("");
     let migrations = bench.migrations(&three());
     let report = bench.open(&migrations, true, None).unwrap();
@@ -250,7 +250,7 @@ fn without_migrate_the_applied_ones_are_still_checked() {
 }
 
 #[test]
-fn those_before_a_failing_one_stay_and_a_mended_one_goes_on() {
+fn migrations_before_a_failing_one_stay_and_a_fixed_one_continues() {
     let mut bench = bench("");
     let mut sources = three();
     sources[1].up = Some("CREATE TABLE b(x);\nINSERT INTO nowhere VALUES (1)".into());
@@ -268,7 +268,7 @@ fn those_before_a_failing_one_stay_and_a_mended_one_goes_on() {
 }
 
 #[test]
-fn a_dry_run_tells_and_changes_nothing() {
+fn a_dry_run_reports_and_changes_nothing() {
     let mut bench = bench("CREATE TABLE old(x)");
     let migrations = bench.migrations(&three());
     let dry = RunOptions { to: Some("2".into()), dry_run: true, ..RunOptions::default() };
@@ -304,7 +304,7 @@ fn reverts_to_a_version_and_runs_again() {
 }
 
 #[test]
-fn one_without_down_stops_a_revert_before_it_begins() {
+fn a_migration_without_down_stops_a_revert_before_it_starts() {
     let mut bench = bench("");
     let mut sources = three();
     sources[1].down = None;
@@ -333,14 +333,14 @@ fn an_older_pending_one_is_refused_or_applied_as_the_option_says() {
 }
 
 #[test]
-fn a_baseline_marks_what_came_with_the_data() {
+fn a_baseline_marks_the_versions_of_existing_data() {
     let seed = "CREATE TABLE a(x); CREATE TABLE b(x)";
     let mut bench = bench(seed);
     let migrations = bench.migrations(&three());
     let report = bench.open(&migrations, true, Some("2")).unwrap();
     assert_eq!(versions(&report.applied), ["10"]);
     assert_eq!(bench.value("SELECT x FROM a"), Some(Value::Integer(7)));
-    // There is a history now: the option is spent.
+    // There is a history now, so the option has no effect.
     assert_eq!(bench.open(&migrations, true, Some("1")), Ok(MigrationReport::default()));
 
     let mut begun = self::bench("");
@@ -419,7 +419,7 @@ fn functions_run_inside_the_transaction_and_are_timed() {
 }
 
 #[test]
-fn a_run_that_is_given_up_leaves_nothing_of_its_migration() {
+fn a_cancelled_run_leaves_nothing_of_its_migration() {
     let mut bench = bench("CREATE TABLE old(x)");
     Rc::get_mut(&mut bench.host).unwrap().code = |connection, _, _| connection.exec("CREATE TABLE never(x)");
     let code = MigrationSource { up: None, up_is_function: true, ..source("2", "") };
@@ -439,7 +439,7 @@ fn a_run_that_is_given_up_leaves_nothing_of_its_migration() {
 }
 
 #[test]
-fn a_run_waits_for_its_turn_and_for_the_storage() {
+fn a_run_waits_for_the_mutex_and_for_the_storage() {
     let mut bench = bench("");
     let migrations = bench.migrations(&three());
     let permit = bench.host.turn.enter().unwrap();

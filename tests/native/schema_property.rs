@@ -1,4 +1,4 @@
-//! Random schemas A and B: what `generate` gives leads from A to B without any difference left, keeps the rows of the columns
+//! Random schemas A and B: the result of `generate` leads from A to B without any difference, keeps the values of the columns
 //! that both have, and leads back.
 
 use proptest::prelude::*;
@@ -8,7 +8,7 @@ use tidelock::{
     sqlite::{Connection, PageFile, quote},
 };
 
-/// Chance from a seed.
+/// A random generator with a seed.
 struct Chance(u64);
 
 impl Chance {
@@ -25,7 +25,7 @@ impl Chance {
         list[self.below(list.len() as u64) as usize]
     }
 
-    /// A name as one may write it.
+    /// Returns one of the spellings of a name.
     fn write(&mut self, name: &str) -> String {
         match self.below(8) {
             0 => format!("\"{name}\""),
@@ -43,19 +43,19 @@ impl Chance {
 
 struct Table {
     name: String,
-    /// Those that are stored.
+    /// The stored columns.
     columns: Vec<String>,
     all: Vec<String>,
     is_virtual: bool,
 }
 
-/// A schema: its tables first, then what is on them.
+/// A random schema: its tables first, then the objects on them.
 struct Random {
     tables: Vec<(Table, String)>,
     objects: Vec<String>,
 }
 
-/// The same for each pair of name and variant, so that two schemas have much in common.
+/// Returns a column that is the same for each pair of name and variant, so that two schemas have much in common.
 fn column(table: u64, column: u64, variant: u64, strict: bool) -> (String, bool) {
     let mut chance = Chance((table * 100 + column * 10 + variant) * 7919 + 1);
     chance.below(2);
@@ -125,7 +125,7 @@ fn table(chance: &mut Chance, number: u64, name: String) -> (Table, String) {
     }
     for at in order {
         let (mut text, computed) = column(number, at, u64::from(chance.one_in(6)), strict);
-        // The first one is always there: a table needs one.
+        // The first column always exists: a table needs one.
         if at > 0 && chance.one_in(3) {
             continue;
         }
@@ -211,7 +211,7 @@ fn objects(chance: &mut Chance, schema: &mut Random) {
     }
 }
 
-/// A database of that schema; with rows, if asked: row `r` has `10 r + n` in its column `n`, sometimes NULL.
+/// Creates a database of that schema; with `rows`, row `r` has `10 r + n` in its column `n`, sometimes NULL.
 fn database(schema: &Random, rows: bool) -> Connection {
     let connection = Connection::open(&PageFile::default()).unwrap();
     connection.exec("PRAGMA foreign_keys = OFF").unwrap();
@@ -241,12 +241,12 @@ fn read(connection: &Connection) -> Schema {
     Schema::read(connection, &[]).unwrap()
 }
 
-/// As a migration runs it.
+/// Runs a script as a migration runs it.
 fn run(connection: &Connection, script: &str) -> Result<()> {
     connection.atomically(|connection| connection.exec(script))
 }
 
-/// The rows of the stored columns that two schemas share, by the number of the row.
+/// Returns the rows of the stored columns that two schemas share, by rowid.
 fn rows(connection: &Connection, table: &str, columns: &[String]) -> Vec<Vec<Option<i64>>> {
     let list: Vec<_> = columns.iter().map(|column| format!("CAST({} AS INTEGER)", quote(column))).collect();
     let rows = connection.rows(&format!("SELECT {} FROM {}", list.join(", "), quote(table)), &[]).unwrap();
@@ -255,7 +255,7 @@ fn rows(connection: &Connection, table: &str, columns: &[String]) -> Vec<Vec<Opt
     rows
 }
 
-/// What was NULL may have become the default of a column that takes none.
+/// Returns whether values were kept. NULL may have become the default of a NOT NULL column.
 fn kept(before: &[Vec<Option<i64>>], after: &[Vec<Option<i64>>]) -> bool {
     before.len() == after.len()
         && before
@@ -299,7 +299,7 @@ fn check(seeds: (u64, u64)) -> std::result::Result<bool, TestCaseError> {
     let left = drift(&today, &read(&connection));
     prop_assert!(left.is_empty(), "{left:?}\n{}", context());
 
-    // With rows it works, unless a constraint doesn't hold for them; then nothing has changed.
+    // With rows it works, unless a constraint fails for them; then nothing has changed.
     let connection = database(&a, true);
     let shared = common(&a, &b);
     let before: Vec<_> = shared.iter().map(|one| rows(&connection, &one.table, &one.columns)).collect();

@@ -1,4 +1,4 @@
-//! Snapshots as files: what comes back, that it is no place of the log, and what is refused.
+//! Snapshots as files: what is restored, that they are no state of the log, and what is refused.
 
 use tidelock::{
     ErrorCode, Result,
@@ -48,7 +48,7 @@ fn an_exported_snapshot_comes_back_byte_for_byte_in_another_database() {
         assert_eq!((&imported.sha256, imported.bytes), (&snapshot.sha256, snapshot.bytes));
         assert_eq!((imported.reason.as_str(), imported.label.as_deref()), ("manual", Some("imported")));
         assert!(imported.verified && other.snapshots().verify(&imported.id).await.unwrap().ok);
-        // It is no state of this database: whatever is read again, at open or from the log, is its own.
+        // It is no state of this database: later reads, at open or from the log, return the database's own data.
         run(&other, "INSERT INTO t VALUES ('more')").await;
         for _ in 0..4 {
             run(&other, "INSERT INTO t VALUES ('x')").await;
@@ -93,7 +93,7 @@ fn an_imported_snapshot_alone_opens_as_an_empty_database() {
 }
 
 #[test]
-fn a_damaged_imported_snapshot_is_told_and_stays_until_it_is_deleted() {
+fn a_damaged_imported_snapshot_is_reported_and_stays_until_it_is_deleted() {
     let file = made_by("CREATE TABLE t(a TEXT); INSERT INTO t VALUES (hex(zeroblob(200000)));");
     let mut world = World::new();
     let store = {
@@ -130,7 +130,7 @@ fn a_damaged_imported_snapshot_is_told_and_stays_until_it_is_deleted() {
 }
 
 #[test]
-fn sql_text_goes_out_and_comes_back() {
+fn sql_text_is_exported_and_imported() {
     let mut world = World::new();
     world.run(|tab| async move {
         let database = tab.open("{}").await.unwrap();
@@ -178,7 +178,7 @@ fn the_version_of_a_file_is_shown_and_newer_ones_are_not_restored() {
 }
 
 #[test]
-fn what_is_no_sound_file_is_refused_and_nothing_is_kept() {
+fn invalid_files_are_refused_and_nothing_is_kept() {
     let sound = made_by("CREATE TABLE t(a); INSERT INTO t VALUES (zeroblob(50000));");
     let mut torn = sound.clone();
     torn[4096..8192].fill(0xff);

@@ -1,4 +1,4 @@
-//! Writes of other tabs, noted in a whole database: what a tab that dies leaves to the next one.
+//! Writes of other tabs, recorded in a whole database: what the next tab finds after a tab died.
 
 use tidelock::{
     engine::{Database, connection::mutex::MutexPermit},
@@ -11,7 +11,7 @@ fn write(id: u64) -> TabWrite<'static> {
     TabWrite { client: "tab", id, acknowledged: 0, keep: &[] }
 }
 
-/// A transaction of a tab: its statements, and the note of its write.
+/// Runs a transaction of a tab: its statements, and the reply of its write.
 fn noted(database: &Database, permit: MutexPermit, id: u64, script: &str) {
     let depth = database.begin(permit, false).unwrap();
     database.script(permit, script, 0.0).unwrap();
@@ -20,7 +20,7 @@ fn noted(database: &Database, permit: MutexPermit, id: u64, script: &str) {
 }
 
 #[test]
-fn the_next_tab_finds_the_notes_of_what_was_stored_and_of_nothing_else() {
+fn the_next_tab_finds_the_replies_of_committed_writes_only() {
     let mut world = World::new();
     world.run(async |tab| {
         let database = tab.open("{}").await.unwrap();
@@ -47,7 +47,7 @@ fn the_next_tab_finds_the_notes_of_what_was_stored_and_of_nothing_else() {
 }
 
 #[test]
-fn what_wrote_nothing_is_not_noted_and_a_note_needs_its_transaction() {
+fn a_write_without_effect_is_not_recorded_and_a_reply_needs_a_transaction() {
     let mut world = World::new();
     world.run(async |tab| {
         let database = tab.open("{}").await.unwrap();
@@ -56,13 +56,13 @@ fn what_wrote_nothing_is_not_noted_and_a_note_needs_its_transaction() {
         assert_eq!(database.applied(permit, "tab", 1).unwrap(), None);
         assert!(database.note_applied(permit, &write(2), b"").is_err());
         database.turn().leave(permit);
-        assert!(database.applied(permit, "tab", 1).is_err(), "without the turn");
+        assert!(database.applied(permit, "tab", 1).is_err(), "without the mutex");
         assert_eq!(text(&database, "SELECT count(*) || '' FROM sqlite_schema").await, "0");
     });
 }
 
 #[test]
-fn a_script_with_transactions_of_its_own_cannot_take_a_note_along() {
+fn a_script_with_its_own_transactions_cannot_record_a_reply() {
     assert!(Database::is_whole("INSERT INTO t VALUES (1); CREATE TRIGGER a AFTER INSERT ON t BEGIN SELECT 1; END"));
     assert!(!Database::is_whole("BEGIN; INSERT INTO t VALUES (1); COMMIT"));
     assert!(!Database::is_whole("VACUUM"));

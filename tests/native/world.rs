@@ -22,7 +22,7 @@ use tidelock::{
     time::Timestamp,
 };
 
-/// What the tabs of one origin share.
+/// The state shared by the tabs of one origin.
 pub struct World {
     pub sim: Sim,
     locks: Rc<TestLocks>,
@@ -46,7 +46,7 @@ impl World {
         }
     }
 
-    /// Runs a scenario in a tab: what it opens shares locks and storage with every other one.
+    /// Runs a scenario in a tab; its databases share locks and storage with all other tabs.
     pub fn run<T: 'static, F: Future<Output = T> + 'static>(&mut self, scenario: impl FnOnce(Tab) -> F) -> T {
         let tab = self.tab();
         self.sim.run(scenario(tab))
@@ -56,7 +56,7 @@ impl World {
         Tab { ports: self.ports(), heard: Rc::default(), token: Rc::default(), code: Rc::default() }
     }
 
-    /// The tab dies with all that it runs; its locks are free.
+    /// Kills the tab with everything that it runs; its locks become free.
     pub fn kill(&mut self) {
         self.sim.kill();
         self.locks.taken.borrow_mut().clear();
@@ -71,27 +71,27 @@ type Code = Box<dyn Fn(&str, &str, MutexPermit) -> LocalFuture<'static, Result<(
 pub struct Tab {
     pub ports: Ports,
     pub heard: Rc<RefCell<Vec<String>>>,
-    /// Who is signed in.
+    /// The access token of the signed-in user.
     pub token: Rc<RefCell<Option<String>>>,
-    /// What stands in for migrations that are functions.
+    /// The implementation of migrations that are functions.
     pub code: Rc<RefCell<Option<Code>>>,
 }
 
 impl Tab {
-    /// Opens with the contract's defaults and these changes (JSON).
+    /// Opens a database with the contract's defaults and these changes (JSON).
     pub async fn open(&self, changes: &str) -> Result<Database> {
         Database::open(options(changes), self.ports.clone(), Rc::new(TestCallbacks(self.clone()))).await
     }
 }
 
 impl Tab {
-    /// The first half of opening: what is stored was read, nothing runs yet.
+    /// Runs the first half of opening: reads the stored data, runs nothing yet.
     pub async fn acquire(&self, changes: &str) -> Result<Database> {
         Database::acquire(options(changes), self.ports.clone(), Rc::new(TestCallbacks(self.clone()))).await
     }
 }
 
-/// The options as TypeScript passes them, with these changes (JSON).
+/// Returns the options as TypeScript passes them, with these changes (JSON).
 pub fn options(changes: &str) -> OpenOptions {
     let mut options: serde_json::Map<String, serde_json::Value> = serde_json::from_str(
         r#"{
@@ -127,7 +127,7 @@ impl Callbacks for TestCallbacks {
         Box::pin(ready(Ok(self.0.token.borrow().clone())))
     }
 
-    /// The timetable of these tests: at each full hour.
+    /// Schedules snapshots at each full hour.
     fn next_snapshot(&self, after: Timestamp) -> LocalFuture<'static, Option<Timestamp>> {
         Box::pin(ready(Some(Timestamp((after.0.div_euclid(HOUR_MS) + 1) * HOUR_MS))))
     }
@@ -137,7 +137,7 @@ impl Callbacks for TestCallbacks {
     }
 }
 
-/// The locks that are taken, by name, and who listens for questions.
+/// The held locks by name, and the channels' listeners.
 #[derive(Default)]
 struct TestLocks {
     taken: RefCell<HashMap<String, Taken>>,
@@ -168,7 +168,7 @@ impl TestLocks {
         TestLock { locks: self.clone(), name: name.to_owned(), grant: self.grants.get() }
     }
 
-    /// Hands the lock on; says how it ended to whoever had it.
+    /// Passes the lock to the next waiter, and tells the previous holder how it ended.
     fn hand_on(self: &Rc<Self>, name: &str, mut to: Option<oneshot::Sender<TestLock>>, stolen: bool) {
         let ended = self.taken.borrow_mut().get_mut(name).map(|taken| std::mem::take(&mut taken.ended));
         for sender in ended.unwrap_or_default() {
@@ -179,7 +179,7 @@ impl TestLocks {
             self.taken.borrow_mut().entry(name.to_owned()).or_default().grant = lock.grant;
             match next.send(lock) {
                 Ok(()) => return,
-                // Whoever waited is gone: this must not free the name on behalf of the next one.
+                // The waiter is gone: dropping its lock must not free the name on behalf of the next one.
                 Err(unwanted) => std::mem::forget(unwanted),
             }
         }
@@ -293,7 +293,7 @@ impl Stores for StoresHandle {
 
 type Heard = Weak<dyn Fn(Moment)>;
 
-/// The life of all tabs' pages: a scenario has one that matters.
+/// The page of all tabs: a scenario has one that matters.
 #[derive(Default)]
 pub struct TestPage {
     hidden: Cell<bool>,
@@ -301,7 +301,7 @@ pub struct TestPage {
 }
 
 impl TestPage {
-    /// It happens to the page.
+    /// Reports a lifecycle event of the page.
     pub fn happens(&self, moment: Moment) {
         match moment {
             Moment::Online | Moment::Offline => {}
@@ -341,7 +341,7 @@ impl Http for NoHttp {
     }
 }
 
-/// Runs a script, and stores what it did.
+/// Runs a script and waits until it is stored.
 pub async fn run(database: &Database, sql: &str) {
     let turn = database.turn().acquire().await.unwrap();
     database.script(turn.permit(), sql, 0.0).unwrap();
@@ -349,12 +349,12 @@ pub async fn run(database: &Database, sql: &str) {
     database.flush().await.unwrap();
 }
 
-/// One text: the first column of the first row.
+/// Returns the first column of the first row as text.
 pub async fn text(database: &Database, sql: &str) -> String {
     let turn = database.turn().acquire().await.unwrap();
     let mut rows = FlatRows::default();
     let call = Call { op: Op::Query, sql, params: None, names: "", timeout_ms: 0.0 };
     database.execute(turn.permit(), &call, &mut rows).unwrap();
-    // Text in ASCII is in one area, any other in the other.
+    // ASCII text is in one area, any other in the other.
     String::from_utf8([rows.text, rows.wide].concat()).unwrap()
 }

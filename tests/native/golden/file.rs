@@ -1,4 +1,4 @@
-//! A stored database as a text file: what is under each key, in hex digits.
+//! A stored database as a text file: the value of each key, in hex digits.
 
 use serde_json::{Map, Value, json};
 use tidelock::{Timestamp, store::Contents, value::hex};

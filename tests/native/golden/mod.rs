@@ -1,7 +1,7 @@
-//! Golden databases: stored once, opened by every later build. `tests/fixtures/format-2` has one file a database.
+//! Golden databases: stored once, opened by every later build. `tests/fixtures/format-2` has one file per database.
 //!
-//! They were made by the tool below, `TIDELOCK_WRITE_GOLDEN=1 cargo test --test native golden`, which makes those that are
-//! missing and never touches one that is there: a format that has been out is read for good.
+//! They are created by the tool below, `TIDELOCK_WRITE_GOLDEN=1 cargo test --test native golden`, which creates missing
+//! ones and never changes an existing one: a released format stays readable forever.
 
 mod file;
 
@@ -27,11 +27,11 @@ fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/format-2")
 }
 
-/// A database in the making, and what must be found in it.
+/// Builds a database together with its expected content.
 struct Maker {
     machine: Machine,
     page: Page,
-    /// Moments, and the sum then.
+    /// Moments, and the sum at each.
     moments: Vec<Value>,
 }
 
@@ -103,7 +103,7 @@ fn make(name: &str) -> Value {
             }
             maker.insert(100);
         }
-        // The log's front is cut off at a checkpoint, and holds epoch records of holders before it.
+        // The log's front is truncated at a checkpoint, and holds epoch records of earlier holders.
         "checkpoint" => {
             let options = SnapshotOptions { log_max_bytes: Some(0), keep: 1, ..by_call_only() };
             maker.reopen(options.clone());
@@ -114,7 +114,7 @@ fn make(name: &str) -> Value {
             });
             maker.insert(100);
         }
-        // Chunks beyond one, compressed and plain, VACUUMed into another page size.
+        // Several chunks, compressed and plain, and a VACUUM to another page size.
         "big" => {
             let options = SnapshotOptions { log_max_bytes: Some(0), keep: 1, ..by_call_only() };
             maker.reopen(options.clone());
@@ -185,7 +185,7 @@ fn load_at(machine: &mut Machine, page: &Page, at: Timestamp) -> Option<Image> {
     }
 }
 
-/// The file, made if it is missing and that is asked for.
+/// Returns the file; creates a missing one on request.
 fn golden(name: &str) -> Value {
     let path = folder().join(format!("{name}.json"));
     if !path.exists() && std::env::var_os("TIDELOCK_WRITE_GOLDEN").is_some() {
@@ -201,7 +201,7 @@ fn opens(name: &str) {
     let expected = &file["expected"];
     let mut machine = Machine::new();
     machine.damage(|contents| *contents = file::read(&file));
-    // Long after it was stored; nothing is pruned before it was looked at.
+    // Long after it was stored; nothing is pruned before the checks.
     machine.sim.advance(86_400_000);
     let page = open(&mut machine, by_call_only());
     assert_eq!(page.warnings, []);
@@ -225,7 +225,7 @@ fn opens(name: &str) {
         assert_eq!(json!(sum(&scratch(image))), moment["sum"], "at {}", moment["at"]);
     }
 
-    machine.commit(&page, "DELETE FROM t; INSERT INTO t(v) VALUES (7)").expect("goes on");
+    machine.commit(&page, "DELETE FROM t; INSERT INTO t(v) VALUES (7)").expect("still works");
     let snapshots = page.snapshots.clone();
     machine.sim.run(async move { snapshots.create(None, Reason::Manual).await }).expect("taken");
     machine.kill(Crash::Process);
@@ -263,7 +263,7 @@ fn golden_recovered() {
 }
 
 #[test]
-fn golden_newer_formats_are_refused_and_left_alone() {
+fn golden_newer_formats_are_refused_and_not_changed() {
     let changes: [fn(&mut Head); 2] = [|head| head.format = 3, |head| head.features.push("time-travel".to_owned())];
     for change in changes {
         let mut machine = Machine::new();

@@ -1,13 +1,13 @@
-//! What a disk may do between two lives of a page: flip, lose or garble records.
+//! Damage by a disk between two lives of a page: flipped, lost or garbled records.
 
 use tidelock::store::Contents;
 
 use super::work::Chance;
 use crate::store::stored;
 
-/// Damages something; `false` when there was nothing to damage.
+/// Damages something; returns `false` when there was nothing to damage.
 ///
-/// The newest record of the log is never just gone: that is the one loss that no log can tell.
+/// The newest record of the log is never removed: that is the one loss that no log can detect.
 pub fn damage(contents: &mut Contents, chance: &Chance) -> bool {
     match chance.below(8) {
         0 => contents.head.take().is_some(),
@@ -32,7 +32,7 @@ fn pick<'a, T>(of: &'a [T], chance: &Chance) -> Option<&'a T> {
     if of.is_empty() { None } else { of.get(chance.below(of.len() as u64) as usize) }
 }
 
-/// A byte of each chunk that only the newest manifest names.
+/// Flips a byte of each chunk that only the newest manifest references.
 fn flip_chunks_of_newest(contents: &mut Contents) -> bool {
     let mut manifests = stored::manifests(contents);
     let Some(newest) = manifests.pop() else { return false };
@@ -53,7 +53,7 @@ fn garble_log(contents: &mut Contents, chance: &Chance) -> bool {
     match chance.below(4) {
         0 if !last => drop(contents.log.remove(key)),
         1 if !last => {
-            // One record twice: the one after it is lost.
+            // Duplicates one record over the next, which is lost.
             let copy = contents.log[key].clone();
             let next = keys[keys.iter().position(|other| other == key).unwrap_or(0) + 1];
             contents.log.insert(next, copy);

@@ -1,4 +1,4 @@
-//! One life of a page: opens, compares with the model, works until something ends it or it has done enough.
+//! One life of a page: it opens, compares with the model, and works until it is ended or has done enough.
 
 use std::rc::Rc;
 
@@ -17,7 +17,7 @@ use super::{
 };
 use crate::store::page::Page;
 
-/// Openings that fail for want of space or of peace are tried that often.
+/// How often an open that fails for lack of space or because of another holder is retried.
 const ATTEMPTS: u32 = 50;
 
 pub async fn live(store: Rc<dyn Store>, platform: Platform, shared: Rc<Shared>, plan: Rc<Plan>, number: u64) {
@@ -47,11 +47,11 @@ pub async fn live(store: Rc<dyn Store>, platform: Platform, shared: Rc<Shared>, 
             worker.page.flusher.file().take_touched();
         }
     }
-    // What else the page would do goes on in the background until it dies.
+    // Other work of the page continues in the background until it dies.
     platform.clock.sleep(chance.below(200)).await;
 }
 
-/// Opens, and recovers what damage made impossible to open. `None`: not this time.
+/// Opens the database, and recovers it if damage prevents that. `None`: not possible this time.
 async fn open(
     store: Rc<dyn Store>,
     platform: &Platform,
@@ -68,11 +68,11 @@ async fn open(
             Err(error) if error.is(ErrorCode::DatabaseCorrupt) => {
                 assert!(shared.damaged.get(), "nothing was damaged, but {error} {:?}", error.details);
                 shared.model().met.refused += 1;
-                // Also one that fails, or is cut off, may have been stored.
+                // A failed or interrupted recovery may have been stored, too.
                 shared.recovering.set(true);
                 match Storage::recover(store.clone(), platform, Holder::default(), None).await {
-                    // Unless another page that opens it at the same time was quicker.
-                    Ok(report) => assert!(report.changed || shared.model().met.robberies > 0, "nothing was changed"),
+                    // Unless another page that opens it at the same time was faster.
+                    Ok(report) => assert!(report.changed || shared.model().met.steals > 0, "nothing was changed"),
                     Err(error) if error.is(ErrorCode::DatabaseCorrupt) => return None,
                     Err(error) => passing(&error, shared),
                 }
@@ -84,15 +84,15 @@ async fn open(
     None
 }
 
-/// What goes by.
+/// Checks that an error is a temporary one.
 fn passing(error: &Error, shared: &Shared) {
     let passes = match error.code {
         ErrorCode::StorageUnavailable => true,
         ErrorCode::StorageQuotaExceeded => shared.crowded,
-        // What a recovery writes may rot as anything else.
+        // A recovery's writes may rot like any others.
         ErrorCode::SnapshotCorrupt => shared.damaged.get(),
-        // Whoever has the database, or takes it at the same time, may write on and on.
-        ErrorCode::LockLost => shared.model().met.robberies > 0,
+        // The present holder, or one that acquires the lock at the same time, may keep writing.
+        ErrorCode::LockLost => shared.model().met.steals > 0,
         _ => false,
     };
     assert!(passes, "opening failed: {error} {:?}", error.details);

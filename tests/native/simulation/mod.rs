@@ -1,10 +1,10 @@
-//! Random workloads against a misbehaving store, from a seed: real SQLite, real page file, real flusher and storage.
+//! Random workloads against a faulty store, from a seed: real SQLite, real page file, real flusher and storage.
 //!
-//! A page opens the database, writes, snapshots, restores, and dies somewhere, or is robbed by the next page, which opens
-//! what is there. The model knows every state. What is found must be one of them (whole commits only), none older than the
-//! last acknowledged one; snapshots and moments must be what they were; damage is either made good or refused.
+//! A page opens the database, writes, snapshots, restores, and dies at some point, or the next page steals its lock and opens
+//! the stored data. The model knows every state. The data found must be one of them (whole commits only), none older than the
+//! last acknowledged one; snapshots and moments must have their states; damage is either repaired or refused.
 //!
-//! `TIDELOCK_SEEDS=n` runs n seeds, `TIDELOCK_SEED=n` that one only.
+//! `TIDELOCK_SEEDS=n` runs n seeds, `TIDELOCK_SEED=n` only that one.
 
 mod damage;
 mod life;
@@ -32,17 +32,17 @@ use self::{
 };
 
 const DEFAULT_SEEDS: u64 = 300;
-/// After that many seeds, every kind of event must have happened.
+/// After this many seeds, every kind of event must have happened.
 const TELLING_SEEDS: u64 = 300;
 
-/// What all pages of one seed share.
+/// The state shared by all pages of one seed.
 pub struct Shared {
     model: RefCell<Model>,
-    /// The disk lost or garbled something: what would be a defect may be its work.
+    /// The disk lost or garbled something, which may explain an otherwise wrong result.
     damaged: Cell<bool>,
-    /// A recovery was begun: until the next opening, older states will do.
+    /// A recovery was started: until the next open, older states are acceptable.
     recovering: Cell<bool>,
-    /// The disk is full at times, so that snapshots and log have to give way.
+    /// The disk is full at times, so that snapshots and log must be trimmed.
     crowded: bool,
     commits: Cell<i64>,
     mutation: Option<Mutation>,
@@ -53,14 +53,14 @@ impl Shared {
         self.model.borrow_mut()
     }
 
-    /// A number for the next commit.
+    /// Returns the number of the next commit.
     fn next_commit(&self) -> i64 {
         self.commits.set(self.commits.get() + 1);
         self.commits.get()
     }
 }
 
-/// What one seed is about.
+/// The plan of one seed.
 struct Plan {
     powerless: bool,
     damaging: bool,
@@ -68,16 +68,16 @@ struct Plan {
     options: SnapshotOptions,
     pad: u64,
     page_size: u64,
-    /// Every page is robbed, and all go on taking and removing snapshots: only the fence keeps them apart.
+    /// Every page's lock is stolen, and all pages keep taking and removing snapshots: only the fence separates them.
     contested: bool,
 }
 
 impl Plan {
     fn new(seed: u64, chance: &Chance) -> Self {
         let contested = seed % 8 == 7;
-        // A power cut may take what only a process death spares: then everything is strict.
+        // A power cut may lose what a killed process keeps, so everything is strict then.
         let powerless = chance.one_in(3);
-        // Some write so much, and snapshot so rarely, that the log is compacted.
+        // Some pages write so much, and snapshot so rarely, that the log is compacted.
         let large = chance.one_in(40);
         Self {
             powerless,
@@ -109,7 +109,7 @@ impl Plan {
             refuse: if rough { chance.below(300) } else { 0 },
             doubt: if rough { chance.below(300) } else { 0 },
             refuse_reads: if rough { chance.below(100) } else { 0 },
-            // Without any verification, rot is damage.
+            // Without verification, rot is damage.
             rot: if self.options.verify != VerifyMode::None && chance.one_in(3) { chance.below(300) } else { 0 },
             capacity: (crowded && !last && chance.one_in(2)).then(|| 40_000 + chance.below(200_000) as usize),
             stall_after: (!last && chance.one_in(4)).then(|| chance.below(60)),
@@ -117,7 +117,7 @@ impl Plan {
     }
 }
 
-/// Runs one seed; panics where a promise is broken.
+/// Runs one seed; panics where a guarantee is broken.
 fn run(seed: u64, mutation: Option<Mutation>) -> Met {
     let mut sim = Sim::new(seed);
     let platform = sim.platform();
@@ -153,9 +153,9 @@ fn run(seed: u64, mutation: Option<Mutation>) -> Met {
                 stop.sleep(1).await;
             }
         });
-        // Some are robbed instead, and go on as if nothing had happened.
+        // Some pages' locks are stolen instead, and they continue unaware.
         if !last && (plan.contested || chance.one_in(3)) {
-            shared.model().met.robberies += 1;
+            shared.model().met.steals += 1;
             continue;
         }
         sim.kill();
@@ -176,7 +176,7 @@ fn store_of(faulty: &FaultyStore, platform: &Platform, mutation: Option<Mutation
     }
 }
 
-/// Runs seeds on all processors; the sum of what they met, or the first seed that fails.
+/// Runs seeds on all processors; returns the sum of their events, or the first seed that fails.
 fn run_all(seeds: std::ops::Range<u64>, mutation: Option<Mutation>) -> Result<Met, u64> {
     let next = AtomicU64::new(seeds.start);
     let failed = AtomicU64::new(u64::MAX);
@@ -207,7 +207,7 @@ fn run_all(seeds: std::ops::Range<u64>, mutation: Option<Mutation>) -> Result<Me
 }
 
 #[test]
-fn whatever_happens_acknowledged_commits_are_found_whole() {
+fn acknowledged_commits_are_always_found_whole() {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     if let Some(seed) = number("TIDELOCK_SEED") {
         println!("{:?}", run(seed, None));

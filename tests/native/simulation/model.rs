@@ -1,20 +1,20 @@
-//! What must be found: the states of the database in order, as the pages that made them know it.
+//! The model of what must be found: the states of the database in order, as the pages that made them know it.
 
 use std::collections::HashMap;
 
 use tidelock::{Timestamp, Value, sqlite::Connection};
 
-/// Everything that a database holds, as one number; and the number of the commit that says so itself.
+/// The content of a database as one number, and the number of the commit that the content itself records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct State {
     pub commit: i64,
     pub contents: i64,
 }
 
-/// Before the tables are made.
+/// The state before the tables are created.
 pub const NOTHING: State = State { commit: -1, contents: 0 };
 
-/// The state of a connection's database.
+/// Returns the state of a connection's database.
 pub fn state_of(connection: &Connection) -> State {
     let number = |sql: &str| match connection.value(sql, &[]) {
         Ok(Some(Value::Integer(number))) => number,
@@ -31,42 +31,42 @@ pub fn state_of(connection: &Connection) -> State {
     State { commit: number("SELECT n FROM last"), contents: schema.wrapping_add(rows) }
 }
 
-/// One commit, or what stands for one.
+/// One commit, or an event that counts as one.
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     number: u64,
     state: State,
-    /// When it was made in memory: it can't be stored before that.
+    /// When it was committed in memory: it can't be stored before that.
     made: Timestamp,
-    /// When it was surely stored.
+    /// When it was known to be stored.
     acknowledged: Option<Timestamp>,
 }
 
-/// The history of one database over all the pages that had it.
+/// The history of one database over all the pages that held it.
 #[derive(Debug)]
 pub struct Model {
     line: Vec<Entry>,
-    /// The index of the last entry that is surely stored.
+    /// The index of the last entry that is known to be stored.
     sure: usize,
-    /// What recoveries had to leave out. It was, and may be read again once a snapshot stored its damaged chunks anew.
+    /// The commits that recoveries had to leave out. They may be read again once a snapshot stored their damaged chunks again.
     left_out: Vec<Entry>,
     numbers: u64,
-    /// Which page has the database; all others were robbed.
+    /// The page that holds the database; all others are fenced out.
     holder: u64,
-    /// Snapshots by what tells them apart: the states that each may have.
+    /// Snapshots by their identity: the states that each may have.
     snapshots: HashMap<(String, Timestamp, String), Vec<State>>,
     pub met: Met,
 }
 
-/// What all the seeds together met: a simulation that never snapshots or never fails proves nothing.
+/// The events of all seeds together: a simulation that never snapshots or never fails proves nothing.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Met {
     pub commits: u64,
     pub acknowledged: u64,
     pub lost: u64,
     pub flush_failures: u64,
-    pub robberies: u64,
-    pub robbed_writes: u64,
+    pub steals: u64,
+    pub fenced_out_writes: u64,
     pub snapshots: u64,
     pub snapshot_failures: u64,
     pub restores: u64,
@@ -87,8 +87,8 @@ impl Met {
             ("acknowledged", self.acknowledged),
             ("lost", self.lost),
             ("flush failures", self.flush_failures),
-            ("robberies", self.robberies),
-            ("writes of robbed pages", self.robbed_writes),
+            ("steals", self.steals),
+            ("writes of fenced-out pages", self.fenced_out_writes),
             ("snapshots", self.snapshots),
             ("snapshot failures", self.snapshot_failures),
             ("restores", self.restores),
@@ -104,15 +104,15 @@ impl Met {
     }
 
     pub fn add(&mut self, other: &Met) {
-        let Met { commits, acknowledged, lost, flush_failures, robberies, robbed_writes, snapshots, .. } = other;
+        let Met { commits, acknowledged, lost, flush_failures, steals, fenced_out_writes, snapshots, .. } = other;
         let Met { snapshot_failures, restores, moments, unreachable, checkpoints, truncations, .. } = other;
         let Met { damages, passed_over, refused, recoveries, .. } = other;
         self.commits += commits;
         self.acknowledged += acknowledged;
         self.lost += lost;
         self.flush_failures += flush_failures;
-        self.robberies += robberies;
-        self.robbed_writes += robbed_writes;
+        self.steals += steals;
+        self.fenced_out_writes += fenced_out_writes;
         self.snapshots += snapshots;
         self.snapshot_failures += snapshot_failures;
         self.restores += restores;
@@ -141,39 +141,39 @@ impl Model {
         }
     }
 
-    /// Whether a page has the database.
+    /// Returns whether the page holds the database.
     pub fn holds(&self, page: u64) -> bool {
         self.holder == page
     }
 
-    /// A page has made a commit in memory; its number, for the acknowledgement.
+    /// Records a page's commit in memory; returns its number, for the acknowledgement.
     pub fn committed(&mut self, page: u64, state: State, now: Timestamp) -> u64 {
         self.met.commits += 1;
         self.numbers += 1;
         if self.holds(page) {
             self.line.push(Entry { number: self.numbers, state, made: now, acknowledged: None });
         } else {
-            self.met.robbed_writes += 1;
+            self.met.fenced_out_writes += 1;
         }
         self.numbers
     }
 
-    /// The promise of a commit has resolved.
+    /// Records that the promise of a commit has resolved.
     pub fn acknowledged(&mut self, page: u64, number: u64, now: Timestamp) {
         self.met.acknowledged += 1;
         let found = self.line.iter().position(|entry| entry.number == number);
-        // What a page stored before it was robbed may be answered after it.
-        let Some(index) = found else { panic!("page {page} was told that commit {number} is stored; it is not") };
+        // A page's write from before it was fenced out may be acknowledged afterwards.
+        let Some(index) = found else { panic!("commit {number} of page {page} was acknowledged but is not stored") };
         self.line[index].acknowledged.get_or_insert(now);
         self.sure = self.sure.max(index);
     }
 
-    /// A page has opened the database and found this: a whole state, none older than the last that is surely stored.
+    /// Checks the state that an opening page found: a whole one, none older than the last that is known to be stored.
     pub fn opened(&mut self, page: u64, state: State, now: Timestamp) {
         self.found(self.sure, page, state, now);
     }
 
-    /// As [`Model::opened`], after damage that could not be made good: any older state will do.
+    /// As [`Model::opened`], after damage that could not be repaired: any older state is acceptable.
     pub fn recovered(&mut self, page: u64, state: State, now: Timestamp) {
         self.met.recoveries += 1;
         let line = self.line.clone();
@@ -194,26 +194,26 @@ impl Model {
         self.holder = page;
     }
 
-    /// The states that something taken from now on may have: mark the beginning.
+    /// Returns a mark: states from now on belong to what is taken from here.
     pub fn begin(&self) -> usize {
         self.line.len() - 1
     }
 
-    /// A snapshot was taken between a mark and now.
+    /// Records a snapshot that was taken between a mark and now.
     pub fn snapshot(&mut self, id: &(String, Timestamp, String), since: usize) {
         self.met.snapshots += 1;
         let states = self.line[since.min(self.line.len() - 1)..].iter().map(|entry| entry.state).collect();
         self.snapshots.insert(id.clone(), states);
     }
 
-    /// A snapshot was read back.
+    /// Checks the state of a snapshot that was read back.
     pub fn read_back(&self, id: &(String, Timestamp, String), state: State) {
         if let Some(possible) = self.snapshots.get(id) {
             assert!(possible.contains(&state), "snapshot {} has {state:?}; possible are {possible:?}", id.0);
         }
     }
 
-    /// The state of a moment was read.
+    /// Checks the state of a moment that was read.
     pub fn moment(&mut self, at: Timestamp, state: State) {
         self.met.moments += 1;
         let least = self.line.iter().rposition(|entry| entry.acknowledged.is_some_and(|time| time <= at)).unwrap_or(0);

@@ -1,6 +1,6 @@
 //! A storage that breaks one rule of the design on purpose.
 //!
-//! Every rule can be broken from outside, between the code and its store, so that no switch is needed in what is shipped.
+//! Every rule can be broken from outside, between the code and its store, so that shipped code needs no switch.
 
 use std::{cell::RefCell, collections::HashMap, rc::Rc};
 
@@ -13,34 +13,34 @@ use tidelock::{
 
 use crate::store::stored;
 
-/// One rule, broken.
+/// A broken rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mutation {
     /// 1. Pages of open transactions reach the file (`cache_spill`).
     SpillPages,
-    /// 2. Writes other than of the log don't look at the head.
+    /// 2. Writes other than to the log don't check the head.
     SkipFence,
     /// 2. Batches are put, not added.
     PutInsteadOfAdd,
     /// 2. A claim leaves no epoch record.
     NoEpochRecord,
-    /// 2. A claim doesn't look whether anything changed since it was worked out.
+    /// 2. A claim doesn't check whether anything changed since it was computed.
     ClaimBlindly,
     /// 3. A batch is acknowledged before its transaction is complete.
     AcknowledgeEarly,
-    /// 3. Strict is only relaxed.
+    /// 3. Strict transactions are only relaxed.
     RelaxStrict,
-    /// 4. The chain isn't checked: whatever is there follows what was before.
+    /// 4. The chain isn't checked: any record may follow any other.
     NoChain,
     /// 6. The manifest is written before its chunks.
     ManifestFirst,
-    /// 7. What is read back is what was written, not what is stored: a snapshot counts before it is verified.
+    /// 7. Reading back returns what was written instead of what is stored: a snapshot counts before it is verified.
     VerifyBlindly,
-    /// 7. The log goes up to its end, not only up to what a verified snapshot stands for.
+    /// 7. The log is truncated to its end, not only up to a verified snapshot.
     TruncateTooMuch,
-    /// 7. The oldest verified snapshot is deleted with every new one, also when it is the last good one.
+    /// 7. Every new snapshot deletes the oldest verified one, even if it is the last good one.
     DeleteTooMuch,
-    /// 8. Chunks that changed are taken for unchanged.
+    /// 8. Changed chunks are treated as unchanged.
     ForgetTouched,
 }
 
@@ -82,7 +82,7 @@ impl Mutant {
         self.mutation == mutation
     }
 
-    /// Chunks wait in `pending` until the manifest that names them is written.
+    /// Delays chunks in `pending` until the manifest that references them is written.
     fn manifest_first(&self, mut transaction: Transaction) -> LocalFuture<'static, Result<()>> {
         let held = |write: &Write| matches!(write, Write::Put(Key::Chunk(_), _));
         let (chunks, rest): (Vec<_>, Vec<_>) = transaction.writes.into_iter().partition(held);
@@ -92,7 +92,7 @@ impl Mutant {
             return Box::pin(async { Ok(()) });
         }
         transaction.require.clear();
-        // The head that the manifest's transaction leaves.
+        // The head that the manifest's transaction stores.
         let head = transaction.writes.iter().find_map(|write| match write {
             Write::PutHead(head, _) => Some(Guard::Head(Some(head.clone()))),
             _ => None,
@@ -205,7 +205,7 @@ impl Store for Mutant {
     fn close(&self) {}
 }
 
-/// Makes each record follow the one before, whatever it is; what can't be read is left out.
+/// Makes each record follow the one before; leaves unreadable ones out.
 fn launder(records: Vec<StoredRecord>, after: u64, store: &FaultyStore) -> Vec<StoredRecord> {
     let manifests = stored::manifests(&store.disk().contents().borrow());
     let mut prev = manifests.iter().rfind(|manifest| manifest.lsn == after).map_or(0, |manifest| manifest.chain);

@@ -1,4 +1,4 @@
-//! The simulation's own test: with any rule of the design broken, it must find out.
+//! The simulation's own test: it must notice each broken rule of the design.
 
 use std::{cell::Cell, sync::Once};
 
@@ -11,7 +11,7 @@ thread_local! {
     static QUIET: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Panics of this thread are expected, and say nothing.
+/// Silences the panics of this thread, which are expected.
 fn quiet() {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {

@@ -1,4 +1,4 @@
-//! What a page does with its database, at random: statements, open transactions, snapshots, restores.
+//! A page's random actions: statements, open transactions, snapshots, restores.
 
 use std::rc::Rc;
 
@@ -18,7 +18,7 @@ use crate::store::page::Page;
 pub const TABLES: &str = "CREATE TABLE t(id INTEGER PRIMARY KEY, value INTEGER, pad BLOB);
     CREATE TABLE last(n INTEGER); INSERT INTO last VALUES (0);";
 
-/// Chance, from the seed.
+/// Random numbers from the seed.
 #[derive(Clone)]
 pub struct Chance(pub Platform);
 
@@ -41,13 +41,13 @@ pub struct Worker {
     pub chance: Chance,
     pub options: SnapshotOptions,
     pub shared: Rc<Shared>,
-    /// Bytes of the largest row.
+    /// The size of the largest row in bytes.
     pub pad: u64,
-    /// Others are at it too: see `Plan`.
+    /// Whether other pages act at the same time: see `Plan`.
     pub contested: bool,
 }
 
-/// What tells snapshots apart, also when a number was given again because its first owner never came to be.
+/// Returns the identity of a snapshot, unique even if its id was used before by one that was never completed.
 fn key(info: &SnapshotInfo) -> (String, Timestamp, String) {
     (info.id.clone(), info.created_at, info.sha256.clone())
 }
@@ -61,10 +61,10 @@ impl Worker {
         self.chance.0.clock.sleep(self.chance.below(ms)).await;
     }
 
-    /// One thing.
+    /// Does one random action.
     pub async fn step(&self) {
-        // A robbed page whose every write is met by a taken key learns of it at the first one. Without any, only the
-        // fence tells it.
+        // A fenced-out page whose writes all find their keys taken learns of it at the first one. Without such writes, only the
+        // fence stops it.
         if self.contested && !self.shared.model().holds(self.number) {
             self.sleep(20).await;
             return if self.chance.one_in(2) { self.remove().await } else { self.snapshot().await };
@@ -106,7 +106,7 @@ impl Worker {
         }
     }
 
-    /// A commit; some wait until it is stored, some don't.
+    /// Commits; some commits wait until they are stored, some don't.
     pub async fn write(&self) {
         if self.page.flusher.admit_write().is_err() {
             return self.sleep(50).await;
@@ -117,7 +117,7 @@ impl Worker {
         self.committed().await;
     }
 
-    /// A transaction that stays open while others flush and snapshot around it; nothing of it may be stored meanwhile.
+    /// Runs a transaction that stays open while others flush and snapshot around it; nothing of it may be stored meanwhile.
     async fn transaction(&self) {
         if self.page.flusher.admit_write().is_err() {
             return;
@@ -127,7 +127,7 @@ impl Worker {
             format!("BEGIN IMMEDIATE; {} UPDATE last SET n = {};", self.statement(), self.shared.next_commit());
         connection.exec(&script).expect("runs");
         if self.chance.one_in(2) {
-            // Something committed may still be on its way.
+            // Earlier commits may still be in flight.
             drop(self.page.flusher.flush().await);
         }
         self.sleep(30).await;
@@ -139,7 +139,7 @@ impl Worker {
         self.committed().await;
     }
 
-    /// After a commit in memory.
+    /// Records a commit in memory.
     pub async fn committed(&self) {
         let now = self.now();
         let number = self.shared.model().committed(self.number, state_of(&self.page.connection), now);
@@ -175,7 +175,7 @@ impl Worker {
         }
     }
 
-    /// Deletes a snapshot, or what the options let go of.
+    /// Deletes a snapshot, or prunes.
     async fn remove(&self) {
         let list = self.page.snapshots.list();
         if list.is_empty() || self.chance.one_in(2) {
@@ -186,7 +186,7 @@ impl Worker {
         }
     }
 
-    /// Reads a snapshot, compares it with the model, and mostly goes back to it.
+    /// Reads a snapshot, compares it with the model, and mostly restores it.
     async fn restore(&self) {
         let list = self.page.snapshots.list();
         if list.is_empty() {
@@ -206,7 +206,7 @@ impl Worker {
         }
     }
 
-    /// Reads a moment, compares it with the model, and sometimes goes back to it.
+    /// Reads a moment, compares it with the model, and sometimes restores it.
     async fn restore_at(&self) {
         let now = self.now();
         let at = now.plus_ms(-(self.chance.below(1 + now.since(tidelock::ports::sim::START) as u64) as i64));
@@ -232,11 +232,11 @@ impl Worker {
     }
 
     fn must_be_damaged(&self, what: &str) {
-        let robbed = !self.shared.model().holds(self.number);
-        assert!(robbed || self.shared.damaged.get(), "nothing was damaged, but {what}");
+        let fenced_out = !self.shared.model().holds(self.number);
+        assert!(fenced_out || self.shared.damaged.get(), "nothing was damaged, but {what}");
     }
 
-    /// Moments after the oldest kept snapshot can be reached, as long as the log needn't give way.
+    /// Checks that moments after the oldest kept snapshot can be restored, unless the log had to be trimmed.
     fn must_be_unreachable(&self, at: Timestamp) {
         if self.shared.damaged.get() || self.shared.crowded || self.options.log_max_bytes.is_some() {
             return;
@@ -249,7 +249,7 @@ impl Worker {
         }
     }
 
-    /// Goes back, as the engine does: what is there becomes a snapshot, and the contents change in one commit.
+    /// Replaces the content, as the engine does: takes a snapshot, then replaces everything in one commit.
     async fn replace(&self, scratch: &Connection) {
         if state_of(scratch) == NOTHING || self.page.snapshots.safety().await.is_err() {
             return;
@@ -263,7 +263,7 @@ impl Worker {
     }
 }
 
-/// What was read back is a database, and sound.
+/// Checks that an image is a valid database.
 fn open_sound(image: Image) -> Connection {
     let scratch = Connection::open(&PageFile::new(image)).expect("a database");
     assert_eq!(scratch.quick_check(), Ok(Vec::new()));

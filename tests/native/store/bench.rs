@@ -1,4 +1,4 @@
-//! A machine for tests: a disk that can misbehave, virtual time, and pages that open a database on it.
+//! A machine for tests: a faulty disk, virtual time, and pages that open a database on it.
 
 use std::rc::Rc;
 
@@ -18,7 +18,7 @@ use super::{page::Page, stored};
 pub struct Machine {
     pub sim: Sim,
     pub store: FaultyStore,
-    /// What its databases are encrypted with.
+    /// The secret that its databases are encrypted with.
     pub secret: Option<Secret>,
 }
 
@@ -29,7 +29,7 @@ impl Machine {
         Self { sim, store, secret: None }
     }
 
-    /// One whose databases are encrypted.
+    /// Creates a machine whose databases are encrypted.
     pub fn encrypted() -> Self {
         Self { secret: Some(key(1)), ..Self::new() }
     }
@@ -42,7 +42,7 @@ impl Machine {
         Rc::new(self.store.clone())
     }
 
-    /// The store as a database gets it.
+    /// Returns the store as a database uses it.
     pub async fn connect(store: FaultyStore, platform: Platform, secret: Option<Secret>) -> Result<Rc<dyn Store>> {
         let store: Rc<dyn Store> = Rc::new(store);
         let Some(secret) = secret else { return Ok(store) };
@@ -50,7 +50,7 @@ impl Machine {
         Ok(Rc::new(sealed))
     }
 
-    /// Opens a page. An earlier one isn't closed: it is robbed, as by a stolen lock.
+    /// Opens a page. An earlier one isn't closed: it is fenced out, as by a stolen lock.
     pub fn open(&mut self) -> Result<Page> {
         let (store, platform, secret) = (self.store.clone(), self.platform(), self.secret.clone());
         self.sim.run(async move {
@@ -59,7 +59,7 @@ impl Machine {
         })
     }
 
-    /// Opens the storage only.
+    /// Opens only the storage.
     pub fn recover(&mut self) -> Result<Opened> {
         let (store, platform, secret) = (self.store.clone(), self.platform(), self.secret.clone());
         self.sim.run(async move {
@@ -68,7 +68,7 @@ impl Machine {
         })
     }
 
-    /// The error of an opening that must fail, and that it wrote nothing.
+    /// Returns the error of an open that must fail; checks that it wrote nothing.
     pub fn refused(&mut self) -> Error {
         let before = format!("{:?}", self.contents());
         let error = self.recover().err().expect("opening must fail");
@@ -81,7 +81,7 @@ impl Machine {
         self.sim.run(async move { page.commit(&script).await })
     }
 
-    /// The page dies; what runs in the background dies with it.
+    /// Kills the page with its background work.
     pub fn kill(&mut self, crash: Crash) {
         self.sim.kill();
         self.store.crash(crash);
@@ -91,12 +91,12 @@ impl Machine {
         self.store.set(faults);
     }
 
-    /// A copy of what is stored.
+    /// Returns a copy of the stored content.
     pub fn contents(&self) -> Contents {
         self.store.disk().contents().borrow().clone()
     }
 
-    /// Changes what is stored behind everybody's back.
+    /// Changes the stored content directly.
     pub fn damage<T>(&self, change: impl FnOnce(&mut Contents) -> T) -> T {
         self.store.damage(change)
     }
@@ -127,7 +127,7 @@ impl Machine {
     }
 }
 
-/// A user's own key, told from others by a byte.
+/// Returns a user's own key; the byte distinguishes several.
 pub fn key(byte: u8) -> Secret {
     Secret::Key(Rc::new(SoftCipher::new(&[byte; 32])))
 }
@@ -140,7 +140,7 @@ pub fn vault(platform: &Platform, secret: Secret) -> Vault {
 pub const ROWS: &str = "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 2000)
     INSERT INTO t(v) SELECT randomblob(1000) FROM n;";
 
-/// A page with an empty table.
+/// Returns a page with an empty table.
 pub fn with_table(machine: &mut Machine) -> Page {
     let page = machine.open().expect("opens");
     machine.commit(&page, "CREATE TABLE t(id INTEGER PRIMARY KEY, v)").expect("stored");

@@ -17,7 +17,7 @@ use super::{
 
 #[test]
 fn a_chain_any_damage_after_the_newest_snapshot_is_found_and_nothing_is_written() {
-    // The snapshot stands at lsn 4; batches 5 to 8 follow. What: how many are lost, after which one, how.
+    // The snapshot is at lsn 4; batches 5 to 8 follow. The fields: how many are lost, after which one, and the damage.
     type Damage = (&'static str, i64, u64, fn(&mut Contents));
     let damages: [Damage; 11] = [
         ("a flipped byte", 2, 6, |c| flip(c, 7)),
@@ -107,7 +107,7 @@ fn everything_in_the_chain_replay_never_crosses_a_barrier() {
     let page = with_table(&mut machine);
     insert(&mut machine, &page, 1);
     snapshot(&mut machine, &page).unwrap();
-    // Changes that no log has, as `durability: 'snapshot'` makes them, and the barrier after them.
+    // Changes that aren't logged, as with `durability: 'snapshot'`, and the barrier after them.
     page.connection.exec("INSERT INTO t(v) VALUES (10)").unwrap();
     let storage = page.storage.clone();
     let frozen = Flusher::unlogged(page.flusher.file().clone(), storage.clone(), &machine.platform());

@@ -1,4 +1,4 @@
-//! Rules 1 and 3 of the storage format: whole commits, and what an acknowledgement means.
+//! Rules 1 and 3 of the storage format: whole commits, and the meaning of an acknowledgement.
 
 use tidelock::{
     ErrorCode,
@@ -38,7 +38,7 @@ fn whole_commits_all_parts_of_a_batch_or_none() {
         page.flusher.committed();
         machine.sim.advance(0);
         assert_eq!(machine.store.transactions() - before, 1, "one transaction");
-        // The page dies with its transaction in flight: chance decides what becomes of it.
+        // The page dies with its transaction in flight: chance decides whether it is stored.
         for _ in 0..attempt {
             machine.platform().entropy.fill(&mut [0]);
         }
@@ -89,7 +89,7 @@ fn acknowledged_never_before_the_transaction_is_complete() {
 }
 
 #[test]
-fn acknowledged_a_batch_that_was_stored_though_its_transaction_failed_is_no_loss_of_the_lock() {
+fn acknowledged_a_batch_that_was_stored_though_its_transaction_failed_does_not_lose_the_lock() {
     let mut machine = Machine::new();
     let page = with_table(&mut machine);
     machine.faults(Faults { doubt: 1000, ..Faults::default() });
@@ -103,7 +103,7 @@ fn acknowledged_a_batch_that_was_stored_though_its_transaction_failed_is_no_loss
 }
 
 #[test]
-fn acknowledged_a_failed_flush_is_told_tried_again_and_at_last_refuses_new_writes() {
+fn acknowledged_a_failed_flush_is_reported_retried_and_finally_refuses_new_writes() {
     let mut machine = Machine::new();
     let page = with_table(&mut machine);
     machine.faults(Faults { refuse: 1000, ..Faults::default() });
@@ -117,7 +117,7 @@ fn acknowledged_a_failed_flush_is_told_tried_again_and_at_last_refuses_new_write
     assert_eq!((error.code, error.details.get("applied")), (ErrorCode::StorageUnavailable, Some(&false.into())));
     machine.faults(Faults::default());
     machine.sim.advance(10_000);
-    page.flusher.admit_write().expect("it heals by itself");
+    page.flusher.admit_write().expect("it recovers without help");
     assert_eq!(page.flusher.last_error(), None);
     assert!(page.flusher.stored().is_none(), "everything is stored");
     machine.kill(Crash::Process);
@@ -125,7 +125,7 @@ fn acknowledged_a_failed_flush_is_told_tried_again_and_at_last_refuses_new_write
 }
 
 #[test]
-fn acknowledged_commits_in_one_turn_go_together() {
+fn acknowledged_commits_in_one_task_go_together() {
     let mut machine = Machine::new();
     let page = with_table(&mut machine);
     machine.faults(Faults { delay_ms: 5, ..Faults::default() });

@@ -1,4 +1,4 @@
-//! The suite that every store passes, over the native ones. (IndexedDB: `tests/web/indexeddb.rs`.)
+//! The conformance suite, over the native stores. (IndexedDB: `tests/web/indexeddb.rs`.)
 
 use std::rc::Rc;
 
@@ -30,7 +30,7 @@ fn an_encrypted_store_conforms() {
         let mut sim = Sim::new(1);
         let vault = vault(&sim.platform(), key(1));
         sim.run(async move {
-            // The key of a database is made with it: two handles to one that isn't there yet would each make their own.
+            // A database's key is created with it: two handles to a missing one would each create their own.
             let store = SealedStore::open(Rc::new(MemoryStore::new()), &vault).await.unwrap();
             case(Handles { a: Rc::new(store.clone()), b: Rc::new(store) }).await;
         });

@@ -1,4 +1,4 @@
-//! Rule 2 of the storage format: whoever was robbed never writes again.
+//! Rule 2 of the storage format: a fenced-out holder never writes again.
 
 use tidelock::{ErrorCode, collections::Bits, store::faulty::Crash};
 
@@ -8,28 +8,28 @@ use super::{
 };
 
 #[test]
-fn fencing_a_robbed_holder_never_writes_again() {
+fn fencing_a_fenced_out_holder_never_writes_again() {
     let mut machine = Machine::new();
-    let robbed = with_table(&mut machine);
+    let fenced_out = with_table(&mut machine);
     let holder = machine.open().unwrap();
-    assert_eq!(machine.commit(&robbed, "INSERT INTO t(v) VALUES (1)").unwrap_err().code, ErrorCode::LockLost);
-    assert_eq!(robbed.flusher.admit_write().unwrap_err().code, ErrorCode::LockLost);
-    assert_eq!(snapshot(&mut machine, &robbed).unwrap_err().code, ErrorCode::LockLost);
+    assert_eq!(machine.commit(&fenced_out, "INSERT INTO t(v) VALUES (1)").unwrap_err().code, ErrorCode::LockLost);
+    assert_eq!(fenced_out.flusher.admit_write().unwrap_err().code, ErrorCode::LockLost);
+    assert_eq!(snapshot(&mut machine, &fenced_out).unwrap_err().code, ErrorCode::LockLost);
     insert(&mut machine, &holder, 2);
     machine.kill(Crash::Process);
     assert_eq!(sum(&machine.open().unwrap()), 2);
 }
 
 #[test]
-fn fencing_snapshots_prunes_and_sweeps_of_a_robbed_holder_fail() {
+fn fencing_snapshots_prunes_and_sweeps_of_a_fenced_out_holder_fail() {
     let mut machine = Machine::new();
-    let robbed = with_table(&mut machine);
-    snapshot(&mut machine, &robbed).unwrap();
+    let fenced_out = with_table(&mut machine);
+    snapshot(&mut machine, &fenced_out).unwrap();
     let holder = machine.open().unwrap();
     let before = format!("{:?}", machine.contents());
-    // Straight to the storage: the flusher would already refuse.
-    robbed.connection.exec("INSERT INTO t(v) VALUES (1)").unwrap();
-    let (storage, image) = (robbed.storage.clone(), robbed.flusher.file().image());
+    // Directly to the storage: the flusher would already refuse.
+    fenced_out.connection.exec("INSERT INTO t(v) VALUES (1)").unwrap();
+    let (storage, image) = (fenced_out.storage.clone(), fenced_out.flusher.file().image());
     let lost = machine.sim.run(async move {
         let all = Bits::below(100);
         [
@@ -40,7 +40,7 @@ fn fencing_snapshots_prunes_and_sweeps_of_a_robbed_holder_fail() {
     });
     assert_eq!(lost, [Some(ErrorCode::LockLost); 3]);
     machine.damage(|contents| contents.chunks.insert("f".repeat(64), vec![1]));
-    let storage = robbed.storage.clone();
+    let storage = fenced_out.storage.clone();
     assert_eq!(machine.sim.run(async move { storage.sweep().await }).unwrap_err().code, ErrorCode::LockLost);
     machine.damage(|contents| contents.chunks.remove(&"f".repeat(64)));
     assert!(format!("{:?}", machine.contents()) == before, "nothing of it was written");
@@ -48,40 +48,40 @@ fn fencing_snapshots_prunes_and_sweeps_of_a_robbed_holder_fail() {
 }
 
 #[test]
-fn fencing_holds_when_the_log_has_moved_past_the_robbed_holder() {
+fn fencing_holds_when_the_log_has_moved_past_the_fenced_out_holder() {
     let mut machine = Machine::new();
-    let robbed = with_table(&mut machine);
+    let fenced_out = with_table(&mut machine);
     let holder = machine.open().unwrap();
     for value in 0..3 {
         insert(&mut machine, &holder, value);
         snapshot(&mut machine, &holder).unwrap();
     }
-    // As retention does when nothing needs the log's front any more.
+    // As retention does when the log's front is no longer needed.
     let (storage, to) = (holder.storage.clone(), holder.storage.manifests()[1].clone());
     let to = tidelock::format::Truncation { lsn: to.lsn, logged: to.logged };
-    assert!(to.lsn > robbed.storage.position().lsn + 1);
+    assert!(to.lsn > fenced_out.storage.position().lsn + 1);
     machine.sim.run(async move { storage.remove(&[], &[], Some(to)).await }).unwrap();
-    let error = machine.commit(&robbed, "INSERT INTO t(v) VALUES (9)").unwrap_err();
+    let error = machine.commit(&fenced_out, "INSERT INTO t(v) VALUES (9)").unwrap_err();
     assert_eq!(error.code, ErrorCode::LockLost);
     machine.kill(Crash::Process);
     assert_eq!(sum(&machine.open().unwrap()), 3);
 }
 
 #[test]
-fn fencing_a_database_that_was_made_anew_is_another_one() {
+fn fencing_a_database_that_was_deleted_and_created_again_is_another_one() {
     let mut machine = Machine::new();
-    let robbed = with_table(&mut machine);
-    snapshot(&mut machine, &robbed).unwrap();
+    let fenced_out = with_table(&mut machine);
+    snapshot(&mut machine, &fenced_out).unwrap();
     machine.damage(|contents| *contents = Default::default());
     with_table(&mut machine);
-    assert_eq!(stored::head(&machine.contents()).epoch, robbed.storage.epoch(), "the epoch alone wouldn't tell");
-    let storage = robbed.storage.clone();
+    assert_eq!(stored::head(&machine.contents()).epoch, fenced_out.storage.epoch(), "the epoch alone wouldn't tell");
+    let storage = fenced_out.storage.clone();
     let error = machine.sim.run(async move { storage.remove(&[1], &[], None).await }).unwrap_err();
     assert_eq!(error.code, ErrorCode::LockLost);
 }
 
 #[test]
-fn fencing_a_missing_head_is_never_made_anew_in_passing() {
+fn fencing_only_a_claim_creates_a_missing_head() {
     let mut machine = Machine::new();
     let page = with_table(&mut machine);
     machine.damage(|contents| contents.head = None);

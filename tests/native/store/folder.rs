@@ -24,7 +24,7 @@ use super::{
     page::Page,
 };
 
-/// A folder of its own, gone with the test.
+/// A temporary folder, removed with the test.
 struct Scratch(PathBuf);
 
 impl Scratch {
@@ -69,7 +69,7 @@ fn an_encrypted_folder_conforms() {
 }
 
 #[test]
-fn a_folder_whose_key_changes_has_nothing_of_the_old_form() {
+fn a_folder_whose_key_changes_keeps_nothing_of_the_old_form() {
     const MARKER: &str = "marker-in-a-folder";
     let scratch = Scratch::new("rekey");
     let (mut sim, store) = (Sim::new(1), scratch.store());
@@ -107,7 +107,7 @@ fn a_folder_whose_key_changes_has_nothing_of_the_old_form() {
 }
 
 #[test]
-fn damage_among_commits_that_were_closed_is_not_passed_over() {
+fn damage_among_closed_commits_is_reported() {
     let scratch = Scratch::new("damage");
     let (mut sim, store) = (Sim::new(1), scratch.store());
     let platform = sim.platform();
@@ -140,29 +140,29 @@ fn the_simulated_disk_conforms() {
     }
 }
 
-/// A disk that remembers what is on it for certain, and stops when it is told to.
+/// A disk that knows which data is synced, and stops on command.
 #[derive(Clone, Default)]
 struct SimDisk(Rc<DiskState>);
 
 #[derive(Default)]
 struct DiskState {
     files: RefCell<Vec<File>>,
-    /// The names that this machine sees, and those that survive a power cut, with the indexes of their files.
+    /// The current names, and those that survive a power cut, with the indexes of their files.
     names: RefCell<BTreeMap<String, usize>>,
     synced_names: RefCell<BTreeMap<String, usize>>,
-    /// Operations so far, and the one before which everything stops.
+    /// The number of operations so far, and the one before which everything stops.
     operations: Cell<u64>,
     stop_at: Cell<u64>,
-    /// How much of a write that is cut gets through, of 1000.
+    /// How much of an interrupted write is stored, of 1000.
     torn: Cell<u64>,
-    /// Fails instead of stopping: only that operation.
+    /// Fails only that operation instead of stopping.
     fail_once: Cell<bool>,
 }
 
 #[derive(Clone, Default)]
 struct File {
     bytes: Vec<u8>,
-    /// What survives a power cut.
+    /// The bytes that survive a power cut.
     synced: Vec<u8>,
 }
 
@@ -172,7 +172,7 @@ impl SimDisk {
         Rc::new(FolderStore::with_segments(Rc::new(self.clone()), 4000))
     }
 
-    /// Counts an operation that changes something; whether it goes through.
+    /// Counts a changing operation; fails if it must not run.
     fn step(&self) -> Result<()> {
         let operation = self.0.operations.get();
         self.0.operations.set(operation + 1);
@@ -183,7 +183,7 @@ impl SimDisk {
         Err(Error::new(ErrorCode::StorageQuotaExceeded, "the simulated disk has stopped"))
     }
 
-    /// After a power cut there is what was synced, and of the rest whatever `chance` lets through: nothing, all, or holes.
+    /// Cuts the power: synced data stays, and of the rest whatever `chance` selects: nothing, all, or holes.
     fn cut_power(&self, chance: &mut dyn FnMut(u64) -> u64) {
         for file in self.0.files.borrow_mut().iter_mut() {
             let synced = file.synced.len();
@@ -200,7 +200,7 @@ impl SimDisk {
             }
             file.synced = file.bytes.clone();
         }
-        // Names: each by itself.
+        // Each name by itself.
         let (mut now, mut then) = (self.0.names.borrow_mut(), self.0.synced_names.borrow_mut());
         let all: Vec<String> = now.keys().chain(then.keys()).cloned().collect();
         for name in all {
@@ -214,7 +214,7 @@ impl SimDisk {
         }
     }
 
-    /// The machine goes on.
+    /// Restarts the machine.
     fn restart(&self) {
         self.0.stop_at.set(0);
     }
@@ -324,16 +324,16 @@ impl Chance {
     }
 }
 
-/// What a store should hold: the memory store's own rules.
+/// The model of a store: the memory store's own rules.
 #[derive(Clone, Default)]
 struct Model {
     contents: Contents,
-    /// The newest lsn that there ever was.
+    /// The newest lsn ever used.
     lsn: u64,
 }
 
 impl Model {
-    /// The next step, and the newest lsn after it.
+    /// Returns the next step, and the newest lsn after it.
     fn step(&self, chance: &mut Chance) -> (Transaction, u64) {
         let next = self.lsn + 1;
         let durability = if chance.below(3) == 0 { Durability::Strict } else { Durability::Relaxed };
@@ -348,7 +348,7 @@ impl Model {
             // As a claim does.
             0 => (guarded(vec![put_head(chance), Write::Add((next, 0), noise(chance, 80))]), next),
             10 => {
-                // As a change of the key: every record in another form, under another head.
+                // As a change of the key does: every record in another form, under another head.
                 let again = |(key, bytes): (&(u64, u32), &Vec<u8>)| {
                     Write::Put(Key::Log(*key), bytes.iter().rev().copied().collect())
                 };
@@ -401,7 +401,7 @@ fn a_chunk(chance: &mut Chance) -> Write {
     Write::Put(Key::Chunk(chunk::id(&plain)), chunk::encode(&plain, chance.below(2) == 0))
 }
 
-/// Everything that a store holds, as the memory store has it.
+/// Returns everything that a store holds, in the memory store's form.
 async fn everything(store: &dyn Store) -> Contents {
     let mut contents = Contents { head: store.head().await.unwrap(), ..Contents::default() };
     let mut key = (0, u32::MAX);
@@ -422,7 +422,7 @@ async fn everything(store: &dyn Store) -> Contents {
     contents
 }
 
-/// Whether two stores hold the same; of chunks, in whatever form they were stored.
+/// Returns whether two stores hold the same; chunks may differ in their stored form.
 fn same(a: &Contents, b: &Contents) -> bool {
     let plain = |contents: &Contents| -> Vec<(String, Option<Vec<u8>>)> {
         contents.chunks.iter().map(|(id, stored)| (id.clone(), chunk::decode(stored, 700))).collect()
@@ -436,15 +436,15 @@ fn is_strict(step: &Transaction) -> bool {
 
 #[derive(Clone, Copy, PartialEq)]
 enum End {
-    /// `kill -9`: what was written stays.
+    /// `kill -9`: written data stays.
     Killed,
-    /// What wasn't synced may be gone, in any order.
+    /// Data that wasn't synced may be lost, in any order.
     PowerCut,
-    /// One operation fails, and the program goes on.
+    /// One operation fails, and the program continues.
     Failure,
 }
 
-/// Runs a workload that is stopped before its operation `stop_at`; `false` when it has fewer. `sealed`: the most segments so far.
+/// Runs a workload that is stopped before operation `stop_at`; returns `false` when it has fewer. `sealed`: the most segments so far.
 fn run(seed: u64, stop_at: u64, end: End, sealed: &Rc<Cell<u64>>) -> bool {
     let disk = SimDisk::default();
     let mut chance = Chance(seed);
@@ -458,7 +458,7 @@ fn run(seed: u64, stop_at: u64, end: End, sealed: &Rc<Cell<u64>>) -> bool {
         let disk = stopping;
         let store = disk.store();
         let mut model = Model::default();
-        // The states that may be found: the last one that surely is stored, and those after it.
+        // The states that may be found: the last one known to be stored, and those after it.
         let mut possible = vec![model.clone()];
         for _ in 0..25 {
             let (step, log_end) = model.step(&mut chance);
@@ -475,11 +475,11 @@ fn run(seed: u64, stop_at: u64, end: End, sealed: &Rc<Cell<u64>>) -> bool {
                 Err(error) => {
                     assert_eq!(error.code, ErrorCode::StorageQuotaExceeded, "{place}");
                     if end == End::Failure {
-                        // All or nothing, and the same for whoever asks this store and whoever opens anew.
-                        let (here, anew) = (everything(&*store).await, everything(&*disk.store()).await);
+                        // All or nothing, and the same for this store and one that is opened again.
+                        let (here, reopened) = (everything(&*store).await, everything(&*disk.store()).await);
                         let done = same(&here, &next.contents);
                         assert!(done || same(&here, &model.contents), "{place}: half of a transaction");
-                        assert!(same(&here, &anew), "{place}: two truths");
+                        assert!(same(&here, &reopened), "{place}: the store and a reopened one differ");
                         if done {
                             model = next;
                         }
@@ -502,7 +502,7 @@ fn run(seed: u64, stop_at: u64, end: End, sealed: &Rc<Cell<u64>>) -> bool {
         let found = everything(&*store).await;
         let known = possible.iter().rposition(|model| same(&found, &model.contents));
         let known = known.unwrap_or_else(|| panic!("{place}: no state that ever was, of {}", possible.len()));
-        // And it goes on from there.
+        // The workload continues from there.
         let mut model = possible.swap_remove(known);
         for _ in 0..8 {
             let (step, log_end) = model.step(&mut chance);

@@ -109,7 +109,7 @@ fn nothing_good_is_deleted_a_damaged_newest_snapshot_costs_nothing() {
     assert!(!found.ok && !found.errors.is_empty());
     let snapshots = page.snapshots.clone();
     assert_eq!(machine.sim.run(async move { snapshots.load("6").await }).unwrap_err().code, ErrorCode::SnapshotCorrupt);
-    // The next good ones make the damaged one go.
+    // The next good snapshots let the damaged one be deleted.
     for value in 8..=9 {
         insert(&mut machine, &page, value);
         snapshot(&mut machine, &page).unwrap();
@@ -139,7 +139,7 @@ fn nothing_good_is_deleted_an_unreadable_manifest_is_a_damaged_one() {
 }
 
 #[test]
-fn nothing_good_is_deleted_while_what_is_written_reads_back_wrong() {
+fn nothing_good_is_deleted_while_written_data_reads_back_wrong() {
     let mut machine = Machine::new();
     let page = with_table(&mut machine);
     for value in 1..=3 {
@@ -173,7 +173,7 @@ fn nothing_good_is_deleted_when_the_disk_is_full_but_the_last_good_one() {
     machine.faults(Faults { capacity: Some(size), ..Faults::default() });
     machine.commit(&page, ROWS).expect("room is made before anybody hears of it");
     assert!(!machine.contents().snapshots.contains_key(&1));
-    // What no room can be made for fails, and takes nothing good with it.
+    // A commit for which no space can be freed fails, and deletes nothing good.
     let error = machine.commit(&page, "INSERT INTO t(v) VALUES (randomblob(50000000))").unwrap_err();
     assert_eq!(error.code, ErrorCode::StorageQuotaExceeded);
     assert_eq!(error.details.get("applied"), Some(&true.into()));
@@ -191,14 +191,14 @@ fn nothing_good_is_deleted_when_the_disk_is_full_but_the_last_good_one() {
 }
 
 #[test]
-fn nothing_good_is_deleted_and_what_stood_for_a_cut_log_is_missed_when_it_is_damaged() {
+fn nothing_good_is_deleted_and_damage_to_the_base_of_a_truncated_log_is_reported() {
     let mut machine = Machine::new();
     let page = with_table(&mut machine);
     for value in 1..=2 {
         insert(&mut machine, &page, value);
         snapshot(&mut machine, &page).unwrap();
     }
-    // As relief does on a full disk: the log before the newest verified snapshot goes.
+    // As on a full disk: the log before the newest verified snapshot is deleted.
     let newest = page.storage.manifests()[1].clone();
     let to = tidelock::format::Truncation { lsn: newest.lsn, logged: newest.logged };
     let storage = page.storage.clone();
@@ -211,7 +211,7 @@ fn nothing_good_is_deleted_and_what_stood_for_a_cut_log_is_missed_when_it_is_dam
 }
 
 #[test]
-fn nothing_good_is_deleted_and_nobody_waits_for_ever_when_the_disk_fills_up_during_a_snapshot() {
+fn nothing_good_is_deleted_and_no_call_hangs_when_the_disk_fills_up_during_a_snapshot() {
     for start in [0, 5, 15, 30, 45, 60, 100] {
         let mut machine = Machine::new();
         let page = with_table(&mut machine);
@@ -246,14 +246,14 @@ fn nothing_good_is_deleted_and_nobody_waits_for_ever_when_the_disk_fills_up_duri
 }
 
 #[test]
-fn nothing_good_is_written_over_by_a_chunk_of_the_same_contents() {
+fn nothing_good_is_overwritten_by_a_chunk_of_the_same_contents() {
     let mut machine = Machine::new();
     let page = with_table(&mut machine);
     machine.commit(&page, ROWS).unwrap();
     let first = snapshot(&mut machine, &page).unwrap();
     machine.commit(&page, "UPDATE t SET v = randomblob(1000) WHERE id = 1000").unwrap();
     snapshot(&mut machine, &page).unwrap();
-    // The first contents again, while whatever is written reads back wrong.
+    // The first content again, while all written data reads back wrong.
     let (snapshots, id) = (page.snapshots.clone(), first.id.clone());
     let image = machine.sim.run(async move { snapshots.load(&id).await }).unwrap();
     let scratch = Connection::open(&PageFile::new(image)).unwrap();
@@ -301,7 +301,7 @@ fn snapshots_cost_what_changed_also_across_an_opening() {
     assert!(image == page.flusher.file().image(), "what the log changed is in it");
 }
 
-/// The stored chunks that no manifest names.
+/// Returns the stored chunks that no manifest references.
 fn orphans(machine: &Machine) -> usize {
     let contents = machine.contents();
     let manifests = stored::manifests(&contents);
@@ -310,7 +310,7 @@ fn orphans(machine: &Machine) -> usize {
 }
 
 #[test]
-fn snapshots_leave_no_chunk_of_their_own_behind_also_beside_a_damaged_one() {
+fn snapshots_leave_no_orphaned_chunks_even_beside_a_damaged_one() {
     let mut machine = Machine::new();
     let page = with_table(&mut machine);
     for value in 1..=3 {
@@ -327,7 +327,7 @@ fn snapshots_leave_no_chunk_of_their_own_behind_also_beside_a_damaged_one() {
 }
 
 #[test]
-fn a_full_disk_gives_back_what_a_snapshot_that_failed_left_behind() {
+fn a_full_disk_frees_the_chunks_of_a_failed_snapshot() {
     let mut machine = Machine::new();
     let page = with_table(&mut machine);
     for value in 1..=3 {
@@ -343,7 +343,7 @@ fn a_full_disk_gives_back_what_a_snapshot_that_failed_left_behind() {
 }
 
 #[test]
-fn snapshots_a_later_commit_never_leaks_into_one_that_is_being_taken() {
+fn snapshots_never_contain_a_later_commit() {
     let mut machine = Machine::new();
     let page = with_table(&mut machine);
     machine.commit(&page, ROWS).unwrap();

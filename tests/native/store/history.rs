@@ -1,4 +1,4 @@
-//! Going back in time: any moment as far as keep, logRetentionMs and logMaxBytes allow.
+//! Point-in-time restore: any moment that keep, logRetentionMs and logMaxBytes allow.
 
 use tidelock::{
     Error, ErrorCode, Timestamp,
@@ -39,7 +39,7 @@ fn sum_of(image: Image) -> i64 {
     }
 }
 
-/// Commits 1, 2, 4... a second apart; when each was stored.
+/// Commits 1, 2, 4... a second apart; returns when each was stored.
 fn commits(machine: &mut Machine, page: &Page, values: std::ops::Range<u32>) -> Vec<Timestamp> {
     let one = |value: u32| {
         machine.sim.advance(1000);
@@ -56,7 +56,7 @@ fn oldest(error: &Error) -> Timestamp {
 }
 
 #[test]
-fn every_moment_is_there_without_any_snapshot_and_across_them() {
+fn every_moment_can_be_restored_without_any_snapshot_and_across_them() {
     let mut machine = Machine::new();
     let page = with_table(&mut machine);
     let made = machine.platform().clock.now();
@@ -79,7 +79,7 @@ fn every_moment_is_there_without_any_snapshot_and_across_them() {
 }
 
 #[test]
-fn a_connection_that_broke_unnoticed_is_made_again_by_whatever_reads_or_snapshots() {
+fn a_broken_connection_is_restored_by_any_read_or_snapshot() {
     let mut machine = Machine::new();
     let page = with_table(&mut machine);
     let at = commits(&mut machine, &page, 0..3)[2];
@@ -109,7 +109,7 @@ fn many_commits_of_one_millisecond_are_not_later_than_it() {
 }
 
 #[test]
-fn moments_before_the_oldest_kept_snapshot_are_gone() {
+fn moments_before_the_oldest_kept_snapshot_cannot_be_restored() {
     let mut machine = Machine::new();
     let page = open(&mut machine, SnapshotOptions { keep: 2, ..by_call_only() });
     machine.commit(&page, "CREATE TABLE t(id INTEGER PRIMARY KEY, v)").unwrap();
@@ -157,7 +157,7 @@ fn the_log_stays_through_compaction_until_it_is_too_long() {
 }
 
 #[test]
-fn moments_older_than_the_retention_are_gone() {
+fn moments_older_than_the_retention_cannot_be_restored() {
     let mut machine = Machine::new();
     let page = open(&mut machine, SnapshotOptions { log_retention_ms: 2_500, ..by_call_only() });
     machine.commit(&page, "CREATE TABLE t(id INTEGER PRIMARY KEY, v)").unwrap();
@@ -168,7 +168,7 @@ fn moments_older_than_the_retention_are_gone() {
 }
 
 #[test]
-fn a_damaged_snapshot_on_the_way_is_stepped_over_a_damaged_log_is_told() {
+fn a_damaged_snapshot_is_skipped_and_a_damaged_log_is_reported() {
     let mut machine = Machine::new();
     let page = with_table(&mut machine);
     let mut times = commits(&mut machine, &page, 0..3);
@@ -189,7 +189,7 @@ fn a_damaged_snapshot_on_the_way_is_stepped_over_a_damaged_log_is_told() {
 }
 
 #[test]
-fn a_cut_of_the_log_that_nobody_heard_of_is_never_a_shorter_history() {
+fn a_truncation_whose_result_was_lost_never_shortens_history_silently() {
     let mut machine = Machine::new();
     let page = with_table(&mut machine);
     let mut times = commits(&mut machine, &page, 0..1);
@@ -209,7 +209,7 @@ fn a_cut_of_the_log_that_nobody_heard_of_is_never_a_shorter_history() {
 }
 
 #[test]
-fn snapshots_older_than_the_retention_go_but_never_the_last_good_one() {
+fn snapshots_older_than_the_retention_are_deleted_but_never_the_last_good_one() {
     let mut machine = Machine::new();
     let day = 86_400_000;
     let options =
@@ -224,7 +224,7 @@ fn snapshots_older_than_the_retention_go_but_never_the_last_good_one() {
     assert_eq!(ids(&page), ["4", "3", "2", "1"]);
     machine.sim.advance(day + day / 4);
     assert_eq!(ids(&page), ["4", "3", "2", "1"]);
-    // Nothing changed, so that the clock takes none, but lets them go.
+    // Nothing changed, so the schedule takes none, but deletes them.
     machine.sim.advance(day);
     assert_eq!(ids(&page), ["4", "2"]);
     machine.sim.advance(9 * day);
@@ -232,7 +232,7 @@ fn snapshots_older_than_the_retention_go_but_never_the_last_good_one() {
 }
 
 #[test]
-fn keep_counts_what_users_see() {
+fn keep_counts_visible_snapshots() {
     let mut machine = Machine::new();
     let page = open(&mut machine, SnapshotOptions { keep: 1, ..by_call_only() });
     machine.commit(&page, "CREATE TABLE t(id INTEGER PRIMARY KEY, v)").unwrap();

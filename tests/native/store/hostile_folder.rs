@@ -1,4 +1,4 @@
-//! Folders that were made to do harm: nothing outside of them is read, written or removed.
+//! Malicious folders: nothing outside of them is read, written or removed.
 
 use std::{
     fs,
@@ -20,7 +20,7 @@ const HEADER: usize = 36;
 pub const START_FRAME: u8 = 0;
 pub const PUT_CHUNK: u8 = 5;
 
-/// A folder with a database and, beside it, a file that is none of its business.
+/// A folder with a database and, beside it, a file that it must not touch.
 struct Scene {
     around: PathBuf,
     sim: Sim,
@@ -55,7 +55,7 @@ impl Scene {
         self.folder().join("journal.1")
     }
 
-    /// Opens the database, which must be refused, and leaves the victim alone.
+    /// Opens the database, which must be refused and must not touch the victim.
     fn refused(&mut self) -> Error {
         let (store, platform) = (self.store(), self.sim.platform());
         let error = self.sim.run(async move {
@@ -74,7 +74,7 @@ impl Drop for Scene {
     }
 }
 
-/// Adds a frame to a segment, with all its checksums right.
+/// Adds a frame with valid checksums to a segment.
 pub fn add_frame(segment: &Path, number: u64, kind: u8, body: &[u8]) {
     let mut bytes = fs::read(segment).unwrap();
     let (mut at, mut chain) = (0, 0);
@@ -96,13 +96,13 @@ pub fn add_frame(segment: &Path, number: u64, kind: u8, body: &[u8]) {
     fs::write(segment, bytes).unwrap();
 }
 
-/// The body of a segment's first frame when nothing was stored: the layout's number, then a number and six empty lists.
+/// Returns the body of the first frame of an empty store: the layout's version, then a number and six empty lists.
 pub fn empty_state() -> Vec<u8> {
     [&[2, 0, 0, 0][..], &[0; 32]].concat()
 }
 
 #[test]
-fn a_journal_that_names_a_chunk_elsewhere_is_corrupt() {
+fn a_journal_with_a_path_for_a_chunk_id_is_corrupt() {
     for (number, id) in ["../../elsewhere/victim", "/etc/passwd", "", "ab", &"AB".repeat(32)].iter().enumerate() {
         let mut scene = Scene::new(&format!("journal-{number}"));
         let body = [&(id.len() as u32).to_le_bytes()[..], id.as_bytes()].concat();
@@ -114,7 +114,7 @@ fn a_journal_that_names_a_chunk_elsewhere_is_corrupt() {
 }
 
 #[test]
-fn the_last_number_there_is_leaves_none_for_the_next_segment() {
+fn the_highest_segment_number_is_refused() {
     let mut scene = Scene::new("number");
     let last = scene.folder().join(format!("journal.{}", u64::MAX));
     fs::write(&last, "").unwrap();

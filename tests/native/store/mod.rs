@@ -1,4 +1,4 @@
-//! The storage format: conformance of the native stores, the rules by name, and snapshots by the clock.
+//! The storage format: conformance of the native stores, the rules by name, and scheduled snapshots.
 
 pub mod bench;
 mod chain;

@@ -1,4 +1,4 @@
-//! When commits go to the log: soon, when asked, and at the end of a page.
+//! When commits are logged: soon, on request, and at the end of a page.
 
 use tidelock::{
     ErrorCode,
@@ -58,14 +58,14 @@ fn soon_keeps_its_promise_while_writes_never_pause() {
         write(&page, value);
         machine.sim.advance(1);
     }
-    // The newest are on their way; everything older than the promise is there.
+    // The newest commits are in flight; everything older than the deadline is stored.
     machine.kill(Crash::Process);
     let rows = machine.open().unwrap().number("SELECT count(*) FROM t");
     assert!(rows >= 250, "{rows} of 300 commits");
 }
 
 #[test]
-fn soon_lets_the_storage_catch_up_when_a_loop_of_writes_leaves_it_no_moment() {
+fn soon_lets_the_storage_catch_up_when_a_loop_of_writes_never_yields() {
     let mut machine = Machine::new();
     machine.faults(Faults { delay_ms: 5, ..Faults::default() });
     let page = open(&mut machine, Pace::Soon, by_call_only());
@@ -81,7 +81,7 @@ fn soon_lets_the_storage_catch_up_when_a_loop_of_writes_leaves_it_no_moment() {
 }
 
 #[test]
-fn soon_is_at_once_where_nobody_tells_of_the_end() {
+fn soon_is_immediate_without_lifecycle_events() {
     let mut machine = Machine::new();
     let page = open(&mut machine, Pace::Soon, by_call_only());
     let before = stored(&machine);
@@ -95,7 +95,7 @@ fn soon_is_at_once_where_nobody_tells_of_the_end() {
 }
 
 #[test]
-fn soon_still_refuses_writes_after_three_failed_tries() {
+fn soon_still_refuses_writes_after_three_failed_attempts() {
     let mut machine = Machine::new();
     let page = open(&mut machine, Pace::Soon, by_call_only());
     machine.faults(Faults { refuse: 1000, ..Faults::default() });
@@ -111,7 +111,7 @@ fn soon_still_refuses_writes_after_three_failed_tries() {
 }
 
 #[test]
-fn a_leaving_page_issues_what_is_committed_before_the_call_returns() {
+fn a_leaving_page_issues_committed_writes_before_the_call_returns() {
     for pace in [Pace::Soon, Pace::AtOnce(tidelock::ports::Durability::Relaxed)] {
         let mut found = [false; 2];
         for attempt in 0..20 {
@@ -124,7 +124,7 @@ fn a_leaving_page_issues_what_is_committed_before_the_call_returns() {
             page.flusher.flush_now();
             page.flusher.flush_now();
             (0..attempt).for_each(|_| machine.platform().entropy.fill(&mut [0]));
-            // Nothing runs any more: the transaction in flight is done or lost, by chance, as a whole.
+            // Nothing runs any more: the transaction in flight is stored or lost, by chance, as a whole.
             machine.kill(Crash::Process);
             let parts = machine.contents().log.keys().filter(|(lsn, _)| *lsn == next).count();
             assert!(parts == 0 || parts > 15, "{parts} parts of 64 KiB");
@@ -137,7 +137,7 @@ fn a_leaving_page_issues_what_is_committed_before_the_call_returns() {
 }
 
 #[test]
-fn a_page_that_only_seemed_to_leave_goes_on() {
+fn a_page_that_stays_after_all_continues() {
     let mut machine = Machine::new();
     machine.faults(Faults { delay_ms: 5, ..Faults::default() });
     let page = open(&mut machine, Pace::Soon, by_call_only());
@@ -155,14 +155,14 @@ fn a_page_that_only_seemed_to_leave_goes_on() {
 }
 
 #[test]
-fn when_asked_only_flushes_and_snapshots_store_anything() {
+fn on_request_only_flushes_and_snapshots_store_anything() {
     let mut machine = Machine::new();
     let page = open(&mut machine, Pace::WhenAsked, by_call_only());
     let before = machine.contents();
     write(&page, 1);
     page.flusher.flush_now();
     machine.sim.advance(100_000);
-    assert_eq!(format!("{:?}", machine.contents()), format!("{before:?}"), "nothing by itself");
+    assert_eq!(format!("{:?}", machine.contents()), format!("{before:?}"), "nothing without a request");
     assert_eq!(page.flusher.last_error(), None);
 
     snapshot(&mut machine, &page).unwrap();
@@ -179,7 +179,7 @@ fn when_asked_only_flushes_and_snapshots_store_anything() {
 }
 
 #[test]
-fn when_asked_a_damaged_snapshot_takes_nothing_with_it() {
+fn on_request_a_damaged_snapshot_loses_nothing_else() {
     let mut machine = Machine::new();
     let page = open(&mut machine, Pace::WhenAsked, by_call_only());
     for value in [1, 10] {
@@ -193,7 +193,7 @@ fn when_asked_a_damaged_snapshot_takes_nothing_with_it() {
 }
 
 #[test]
-fn when_asked_a_failed_flush_is_told_and_tried_again() {
+fn on_request_a_failed_flush_is_reported_and_retried() {
     let mut machine = Machine::new();
     let page = open(&mut machine, Pace::WhenAsked, by_call_only());
     write(&page, 1);
@@ -211,7 +211,7 @@ fn when_asked_a_failed_flush_is_told_and_tried_again() {
 }
 
 #[test]
-fn whoever_lost_the_lock_stores_nothing_more_and_hears_why() {
+fn a_page_that_lost_the_lock_stores_nothing_more_and_reports_why() {
     for pace in [Pace::Soon, Pace::WhenAsked, Pace::AtOnce(tidelock::ports::Durability::Relaxed)] {
         let mut machine = Machine::new();
         let page = open(&mut machine, pace, by_call_only());

@@ -1,4 +1,4 @@
-//! A page as the engine will run it: real SQLite over a page file, flushed to a store; opened, killed and opened again.
+//! A page as the engine runs it: real SQLite over a page file, flushed to a store; opened, killed and opened again.
 
 use std::{cell::RefCell, rc::Rc};
 
@@ -27,7 +27,7 @@ pub struct Page {
 }
 
 impl Page {
-    /// Opens with snapshots switched off, except those by call.
+    /// Opens without scheduled snapshots.
     pub async fn open(store: Rc<dyn Store>, platform: &Platform) -> Result<Page> {
         Self::open_with(store, platform, Durability::Relaxed, by_call_only()).await
     }
@@ -79,7 +79,7 @@ impl Page {
         }
     }
 
-    /// The one number that a query gives.
+    /// Returns the single number that a query returns.
     pub fn number(&self, sql: &str) -> i64 {
         match self.connection.value(sql, &[]) {
             Ok(Some(Value::Integer(number))) => number,
@@ -87,13 +87,13 @@ impl Page {
         }
     }
 
-    /// The database is whole, as far as SQLite can tell.
+    /// Checks the database's integrity.
     pub fn assert_whole(&self) {
         assert_eq!(self.connection.rows("PRAGMA integrity_check", &[]), Ok(vec![vec![Value::Text("ok".into())]]));
     }
 }
 
-/// No scheduled snapshots.
+/// Returns options without scheduled snapshots.
 pub fn by_call_only() -> SnapshotOptions {
     SnapshotOptions { enabled: false, ..SnapshotOptions::default() }
 }

@@ -1,4 +1,4 @@
-//! Snapshots by the clock: when they are taken, tried again, kept and let go.
+//! Scheduled snapshots: when they are taken, retried, kept and deleted.
 
 use std::rc::Rc;
 
@@ -44,7 +44,7 @@ fn ids(page: &Page) -> Vec<String> {
 }
 
 #[test]
-fn scheduled_ones_are_taken_on_time_and_skipped_when_nothing_changed() {
+fn scheduled_snapshots_are_taken_on_time_and_skipped_when_nothing_changed() {
     let mut machine = Machine::new();
     let page = open(&mut machine, every(1000));
     machine.sim.advance(1500);
@@ -67,7 +67,7 @@ fn scheduled_ones_are_taken_on_time_and_skipped_when_nothing_changed() {
 }
 
 #[test]
-fn an_overdue_one_is_taken_soon_after_opening() {
+fn an_overdue_snapshot_is_taken_soon_after_opening() {
     let mut machine = Machine::new();
     let page = open(&mut machine, every(3_600_000));
     take(&mut machine, &page, None, Reason::Manual);
@@ -86,7 +86,7 @@ fn an_overdue_one_is_taken_soon_after_opening() {
 }
 
 #[test]
-fn a_failed_one_is_tried_again_with_backoff_then_at_the_next_interval() {
+fn a_failed_snapshot_is_retried_with_backoff_then_at_the_next_interval() {
     let mut machine = Machine::new();
     let options = SnapshotOptions { retries: 2, backoff_ms: 100, ..every(10_000) };
     let page = open(&mut machine, options);
@@ -107,7 +107,7 @@ fn a_failed_one_is_tried_again_with_backoff_then_at_the_next_interval() {
 }
 
 #[test]
-fn switched_off_nothing_is_scheduled_but_calls_and_safety_work() {
+fn without_a_schedule_calls_and_safety_snapshots_work() {
     let mut machine = Machine::new();
     let page = open(&mut machine, super::page::by_call_only());
     machine.sim.advance(100_000_000);
@@ -120,7 +120,7 @@ fn switched_off_nothing_is_scheduled_but_calls_and_safety_work() {
 }
 
 #[test]
-fn what_is_kept() {
+fn which_snapshots_are_kept() {
     let mut machine = Machine::new();
     let page = open(&mut machine, SnapshotOptions { keep: 2, enabled: false, ..SnapshotOptions::default() });
     for (label, reason) in [
@@ -136,7 +136,7 @@ fn what_is_kept() {
         take(&mut machine, &page, label, reason);
         machine.sim.advance(1000);
     }
-    // 1 and 4 are the surplus of the counted, 3 is the older hidden one.
+    // 1 and 4 exceed `keep`, 3 is the older hidden one.
     assert_eq!(ids(&page), ["8", "7", "6", "5", "2"]);
     machine.sim.advance(8 * 86_400_000);
     take(&mut machine, &page, None, Reason::Safety);
@@ -147,7 +147,7 @@ fn what_is_kept() {
 }
 
 #[test]
-fn the_log_stays_as_far_back_as_the_options_say() {
+fn the_log_is_kept_as_far_back_as_the_options_say() {
     let mut machine = Machine::new();
     let days = |days: u64| days * 86_400_000;
     let options = SnapshotOptions { keep: 5, enabled: false, log_retention_ms: days(3), ..SnapshotOptions::default() };
@@ -160,7 +160,7 @@ fn the_log_stays_as_far_back_as_the_options_say() {
     let lsn = |page: &Page, id: &str| {
         page.storage.manifests().iter().find(|manifest| manifest.generation.to_string() == id).unwrap().lsn
     };
-    // Taken at days 0 to 4: at day 4, what is younger than three days begins before snapshot 2, of day 1.
+    // Taken at days 0 to 4: at day 4, the last three days begin before snapshot 2, of day 1.
     assert_eq!(page.storage.truncated().lsn, lsn(&page, "2"));
     machine.kill(Crash::Process);
     let page = open(&mut machine, SnapshotOptions { log_max_bytes: Some(0), ..options });
@@ -171,7 +171,7 @@ fn the_log_stays_as_far_back_as_the_options_say() {
 }
 
 #[test]
-fn one_that_recovery_needs_is_only_hidden_when_it_is_deleted() {
+fn a_snapshot_that_recovery_needs_is_only_hidden_when_it_is_deleted() {
     let mut machine = Machine::new();
     let page = open(&mut machine, super::page::by_call_only());
     for _ in 0..3 {
@@ -198,7 +198,7 @@ fn a_full_verification_reads_everything_back() {
     let page = open(&mut machine, options);
     machine.commit(&page, "INSERT INTO t(v) VALUES (randomblob(300000))").unwrap();
     take(&mut machine, &page, None, Reason::Manual);
-    // A chunk that the next one would reuse goes bad: it is noticed, and stored again.
+    // A chunk that the next one would reuse gets damaged: that is noticed, and the chunk stored again.
     machine.damage(|contents| {
         let id = super::stored::manifest(contents, 1).chunks[3].id.clone();
         *contents.chunks.get_mut(&id).unwrap().last_mut().unwrap() ^= 1;
@@ -210,7 +210,7 @@ fn a_full_verification_reads_everything_back() {
 }
 
 #[test]
-fn an_unverified_one_lets_nothing_go() {
+fn an_unverified_snapshot_lets_nothing_be_deleted() {
     let mut machine = Machine::new();
     let options = SnapshotOptions { keep: 1, verify: VerifyMode::None, ..super::page::by_call_only() };
     let page = open(&mut machine, options);

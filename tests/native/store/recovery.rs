@@ -1,4 +1,4 @@
-//! What follows from the rules of the storage format, for opening and compaction.
+//! Consequences of the storage format's rules for opening and compaction.
 
 use tidelock::{
     ErrorCode,
@@ -36,9 +36,9 @@ fn compaction_keeps_opening_quick_and_is_no_snapshot() {
     let usage = page.storage.usage();
     assert!(usage.log_bytes < 13_000_000, "{usage:?}");
     let stored: usize = stored::records(&contents).iter().map(|record| record.bytes.len()).sum();
-    assert_eq!(usage.log_bytes, stored as u64, "told without asking");
+    assert_eq!(usage.log_bytes, stored as u64, "known without reading the store");
     assert_eq!(usage.chunk_bytes, contents.chunks.values().map(|chunk| chunk.len() as u64).sum::<u64>());
-    // What is before the newest checkpoint isn't read.
+    // Data before the newest checkpoint isn't read.
     let newest = checkpoints[1].lsn;
     machine.damage(|contents| {
         contents.log.retain(|key, record| {
@@ -55,7 +55,7 @@ fn compaction_keeps_opening_quick_and_is_no_snapshot() {
 }
 
 #[test]
-fn a_newer_format_is_left_alone() {
+fn a_newer_format_is_not_changed() {
     let changes: [fn(&mut Head); 2] = [|head| head.format = 3, |head| head.features.push("columns".to_owned())];
     for change in changes {
         let mut machine = Machine::new();
@@ -66,7 +66,7 @@ fn a_newer_format_is_left_alone() {
 }
 
 #[test]
-fn without_any_usable_snapshot_the_whole_log_gives_the_data() {
+fn without_any_usable_snapshot_the_whole_log_restores_the_data() {
     let mut machine = Machine::new();
     let page = with_table(&mut machine);
     insert(&mut machine, &page, 1);

@@ -1,4 +1,4 @@
-//! Changing the key: from plain to encrypted, to another secret, and back; and what a page leaves that dies meanwhile.
+//! Changing the key: from plain to encrypted, to another secret, and back; and the state after a page died meanwhile.
 
 use tidelock::{
     ErrorCode,
@@ -16,7 +16,7 @@ use super::{
     stored::head,
 };
 
-/// Plain to encrypted, to another secret, and back.
+/// Returns the changes: plain to encrypted, to another secret, and back.
 fn changes() -> [(Option<Secret>, Option<Secret>); 3] {
     [(None, Some(key(1))), (Some(key(1)), Some(Secret::Passphrase("words".into()))), (Some(key(1)), None)]
 }
@@ -56,7 +56,7 @@ fn whole(machine: &mut Machine, page: &Page) {
 }
 
 #[test]
-fn everything_goes_along_and_the_old_secret_no_longer_opens() {
+fn all_data_is_rekeyed_and_the_old_secret_no_longer_opens() {
     for (from, to) in changes() {
         let (mut machine, page) = machine(from.clone());
         let keys = machine.contents().log.len();
@@ -64,7 +64,7 @@ fn everything_goes_along_and_the_old_secret_no_longer_opens() {
         assert_eq!(machine.contents().log.len(), keys, "the log is as long as it was: every moment stays");
         assert_eq!(contains(&everything(&machine.contents()), MARKER), to.is_none());
         whole(&mut machine, &page);
-        // The page goes on, and a later one finds what it did.
+        // The page continues, and a later one finds its writes.
         insert(&mut machine, &page, 8);
         machine.commit(&page, "DELETE FROM t WHERE v = 8").unwrap();
         machine.kill(Crash::Process);
@@ -124,20 +124,20 @@ fn a_page_may_die_anywhere_and_the_old_or_the_new_secret_opens() {
                 break;
             }
         }
-        // A new secret for the same data is one transaction, which a crash does or doesn't do.
+        // A new secret for the same data key is one transaction, which a crash either completes or not.
         let one = from.is_some() && to.is_some();
         assert!((before > 0 || one) && after > 0, "{before} before, {after} after");
     }
 }
 
 #[test]
-fn a_lost_answer_is_asked_for_again_and_nothing_is_written_while_it_is_unknown() {
+fn a_lost_result_is_checked_again_and_nothing_is_written_while_it_is_unknown() {
     let small = || {
         let mut machine = Machine::new();
         let page = super::bench::with_table(&mut machine);
         (machine, page)
     };
-    // Without snapshots there is only the transaction that decides.
+    // Without snapshots there is only the deciding transaction.
     let (mut machine, page) = small();
     machine.faults(Faults { doubt: 1000, ..Faults::default() });
     assert_eq!(rekey(&mut machine, &page, Some(key(1))), Rekeyed::Done);
@@ -158,7 +158,7 @@ fn a_lost_answer_is_asked_for_again_and_nothing_is_written_while_it_is_unknown()
     let (store, platform) = (machine.store.clone(), machine.platform());
     let clock = platform.clock.clone();
     platform.spawner.spawn(Box::pin(async move {
-        // Until the transaction that decides is under way.
+        // Until the deciding transaction is under way.
         let before = store.transactions();
         while store.transactions() == before {
             clock.sleep(1).await;
@@ -169,7 +169,7 @@ fn a_lost_answer_is_asked_for_again_and_nothing_is_written_while_it_is_unknown()
 }
 
 #[test]
-fn a_robbed_holder_changes_no_key() {
+fn a_fenced_out_holder_changes_no_key() {
     let (mut machine, page) = machine(None);
     let holder = machine.open().unwrap();
     let Rekeyed::Unchanged(error) = rekey(&mut machine, &page, Some(key(1))) else { panic!("it may not") };

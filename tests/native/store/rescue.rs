@@ -1,4 +1,4 @@
-//! The way on from damage: the last good state opens again, and what is damaged stays aside.
+//! Recovery from damage: the last good state opens again, and the damaged part is quarantined.
 
 use std::{cmp::Ordering, rc::Rc};
 
@@ -22,7 +22,7 @@ fn recover(machine: &mut Machine, from: Option<&str>) -> Result<RescueReport, Er
     machine.sim.run(async move { Storage::recover(store, &platform, Holder::default(), from.as_deref()).await })
 }
 
-/// A snapshot of 1 at lsn 4; then 10, 100, 1000 and 10000, of which 100 is damaged.
+/// Creates a snapshot of 1 at lsn 4; then 10, 100, 1000 and 10000, of which 100 is damaged.
 fn damaged() -> Machine {
     let mut machine = Machine::new();
     let page = with_table(&mut machine);
@@ -53,7 +53,7 @@ fn the_last_good_state_opens_again_and_the_damaged_part_stays() {
     let page = machine.open().unwrap();
     assert_eq!((sum(&page), page.warnings.len()), (11, 0));
     page.assert_whole();
-    // It is used and snapshotted as ever, and stays aside meanwhile.
+    // The database is used and snapshotted as usual, and the damaged part stays quarantined meanwhile.
     for value in [100_000, 200_000, 300_000, 400_000] {
         insert(&mut machine, &page, value);
         snapshot(&mut machine, &page).unwrap();
@@ -67,7 +67,7 @@ fn the_last_good_state_opens_again_and_the_damaged_part_stays() {
     machine.kill(Crash::Process);
     let page = machine.open().unwrap();
     assert_eq!((sum(&page), page.warnings.len()), (1_000_011, 0));
-    // A week later it goes.
+    // A week later it is deleted.
     machine.sim.advance(8 * 86_400_000);
     for _ in 0..4 {
         insert(&mut machine, &page, 0);
@@ -80,7 +80,7 @@ fn the_last_good_state_opens_again_and_the_damaged_part_stays() {
 }
 
 #[test]
-fn a_sound_database_is_left_alone() {
+fn an_intact_database_is_not_changed() {
     let mut machine = Machine::new();
     let page = with_table(&mut machine);
     insert(&mut machine, &page, 1);
@@ -89,11 +89,11 @@ fn a_sound_database_is_left_alone() {
     assert_eq!((report.changed, report.lost_batches, report.kept_aside), (false, 0, None));
     assert!(format!("{:?}", machine.contents()) == before);
     insert(&mut machine, &page, 2);
-    assert_eq!(sum(&page), 3, "its holder wasn't robbed");
+    assert_eq!(sum(&page), 3, "its holder wasn't fenced out");
 }
 
 #[test]
-fn one_snapshot_may_be_named() {
+fn a_snapshot_may_be_named() {
     let mut machine = damaged();
     for (id, code) in [("2", ErrorCode::SnapshotNotFound), ("x", ErrorCode::SnapshotNotFound)] {
         assert_eq!(recover(&mut machine, Some(id)).unwrap_err().code, code);
@@ -102,7 +102,7 @@ fn one_snapshot_may_be_named() {
     assert_eq!((report.lost_batches, report.snapshot_id.as_deref()), (4, Some("1")));
     assert_eq!(report.kept_aside.map(|aside| aside.from), Some(5));
     assert_eq!(sum(&machine.open().unwrap()), 1);
-    // Also of a database that is sound.
+    // Also for an intact database.
     assert_eq!(recover(&mut machine, Some("1")).unwrap().lost_batches, 4, "those that it leaves out again");
     assert_eq!(sum(&machine.open().unwrap()), 1);
     machine.damage_chunks();
@@ -112,9 +112,9 @@ fn one_snapshot_may_be_named() {
 }
 
 #[test]
-fn a_missing_head_is_made_up_for() {
+fn a_missing_head_is_rebuilt() {
     let mut machine = Machine::new();
-    let robbed = with_table(&mut machine);
+    let fenced_out = with_table(&mut machine);
     let page = machine.open().unwrap();
     insert(&mut machine, &page, 1);
     snapshot(&mut machine, &page).unwrap();
@@ -127,15 +127,15 @@ fn a_missing_head_is_made_up_for() {
     let head = stored::head(&machine.contents());
     assert_ne!(head.database_id, id);
     assert_eq!((head.epoch, &head.epochs[..]), (3, &[1, 4, 7][..]));
-    for old in [&page, &robbed] {
+    for old in [&page, &fenced_out] {
         let error = machine.commit(old, "INSERT INTO t(v) VALUES (100)").unwrap_err();
-        assert_eq!(error.code, ErrorCode::LockLost, "whoever had it is fenced out");
+        assert_eq!(error.code, ErrorCode::LockLost, "earlier holders are fenced out");
     }
     assert_eq!(sum(&machine.open().unwrap()), 11);
 }
 
 #[test]
-fn where_nothing_is_left_nothing_is_changed() {
+fn where_nothing_usable_is_left_nothing_is_changed() {
     let mut machine = damaged();
     machine.damage_chunks();
     machine.damage(|contents| contents.log.insert((2, 0), vec![]));
@@ -175,7 +175,7 @@ fn a_page_may_die_anywhere_in_a_recovery() {
 }
 
 #[test]
-fn a_newer_format_is_left_alone_here_too() {
+fn a_recovery_leaves_a_newer_format_unchanged() {
     let mut machine = damaged();
     machine.damage(|contents| stored::change_head(contents, |head| head.format = 3));
     let before = format!("{:?}", machine.contents());
@@ -183,7 +183,7 @@ fn a_newer_format_is_left_alone_here_too() {
     assert!(format!("{:?}", machine.contents()) == before);
 }
 
-/// Gives what it gets; its order is any order.
+/// A function that returns its argument, and a collation by bytes.
 struct Same;
 
 impl Functions for Same {

@@ -1,4 +1,4 @@
-//! Encryption at rest: who may open, what can be read without the key, and what is noticed when records are exchanged.
+//! Encryption at rest: which secrets open a database, what is readable without one, and which exchanges of records are noticed.
 
 use tidelock::{
     ErrorCode, Result,
@@ -15,7 +15,7 @@ use super::{
 
 pub const MARKER: &str = "a-secret-that-must-not-be-found";
 
-/// A database with a marker in its schema, rows, label; a snapshot, and log before and after it.
+/// Creates a database with a marker in its schema, rows and a label; a snapshot, and log records before and after it.
 pub fn marked(machine: &mut Machine) -> Page {
     let page = with_table(machine);
     machine.commit(&page, &format!("CREATE TABLE \"{MARKER}\"(v); INSERT INTO t(v) VALUES ('{MARKER}')")).unwrap();
@@ -26,7 +26,7 @@ pub fn marked(machine: &mut Machine) -> Page {
     page
 }
 
-/// All bytes that are stored, as far as they carry content.
+/// Returns all stored bytes that carry content.
 pub fn everything(contents: &Contents) -> Vec<u8> {
     let mut all = Vec::new();
     all.extend(contents.head.iter().flatten());
@@ -53,7 +53,7 @@ fn nothing_readable_is_stored() {
         let all = everything(&contents);
         assert_eq!(contains(&all, MARKER), expected);
         assert_eq!(contains(&all, "CREATE TABLE"), expected);
-        // Nor what the plain bytes could be guessed from: their SHA-256 and checksums.
+        // Nor data from which the plain bytes could be guessed: their SHA-256 and checksums.
         assert_eq!(contents.chunks.contains_key(&manifest.chunks[0].id), expected);
         assert_eq!(contains(&all, &manifest.sha256), expected);
         assert_eq!(contents.log.iter().any(|(key, bytes)| LogRecord::decode(*key, bytes.clone()).is_some()), expected);
@@ -62,7 +62,7 @@ fn nothing_readable_is_stored() {
 }
 
 #[test]
-fn it_opens_with_its_own_secret_only_and_a_refused_opening_changes_nothing() {
+fn only_the_right_secret_opens_and_a_refused_open_changes_nothing() {
     let passphrase = |words: &str| Some(Secret::Passphrase(words.to_owned()));
     for (made_with, wrong) in [(passphrase("right"), passphrase("wrong")), (Some(key(1)), Some(key(2)))] {
         let mut machine = Machine { secret: made_with.clone(), ..Machine::new() };
@@ -94,7 +94,7 @@ fn it_opens_with_its_own_secret_only_and_a_refused_opening_changes_nothing() {
 }
 
 #[test]
-fn a_plain_database_is_not_encrypted_in_passing() {
+fn opening_never_encrypts_a_plain_database() {
     let mut machine = Machine::new();
     with_table(&mut machine);
     machine.secret = Some(key(1));
@@ -104,7 +104,7 @@ fn a_plain_database_is_not_encrypted_in_passing() {
 }
 
 #[test]
-fn snapshots_and_what_is_swept_are_the_same_as_without_encryption() {
+fn snapshots_and_sweeps_are_the_same_as_without_encryption() {
     let mut machine = Machine::encrypted();
     let page = with_table(&mut machine);
     machine.commit(&page, ROWS).unwrap();
@@ -112,7 +112,7 @@ fn snapshots_and_what_is_swept_are_the_same_as_without_encryption() {
     insert(&mut machine, &page, 1);
     let second = snapshot(&mut machine, &page).unwrap();
     assert!(second.stored_bytes < 300_000, "shared chunks are not stored again");
-    // What users see is taken of the plain contents.
+    // Values that users see are computed from the plain content.
     let ids: Vec<_> = page.flusher.file().image().chunks.iter().map(|plain| chunk::id(plain)).collect();
     assert_eq!(page.storage.manifests()[1].chunks.iter().map(|chunk| chunk.id.clone()).collect::<Vec<_>>(), ids);
 
@@ -126,7 +126,7 @@ fn snapshots_and_what_is_swept_are_the_same_as_without_encryption() {
     });
     assert!(ok && image.len() > 2_000_000);
     assert_eq!(page.snapshots.list().len(), 1);
-    // What a page left behind that died before its manifest.
+    // A chunk of a page that died before it wrote the manifest.
     machine.damage(|contents| contents.chunks.insert("f".repeat(64), vec![1]));
     machine.kill(Crash::Process);
     machine.open().unwrap();
@@ -135,14 +135,14 @@ fn snapshots_and_what_is_swept_are_the_same_as_without_encryption() {
     assert!(contents.chunks.len() <= before && !contents.chunks.contains_key(&"f".repeat(64)));
 }
 
-/// What an opening finds after the records were exchanged: an error, or warnings and the sum of all values.
+/// Opens after records were exchanged; returns an error, or the warnings and the sum of all values.
 fn found(machine: &mut Machine) -> Result<(Vec<&'static str>, i64)> {
     machine.sim.kill();
     let page = machine.open()?;
     Ok((page.warnings.iter().map(|warning| warning.code).collect(), sum(&page)))
 }
 
-/// Two snapshots (15 and 115 in all), and two batches after them.
+/// Creates two snapshots (15 and 115 in all), and two batches after them.
 fn history() -> Machine {
     let mut machine = Machine::encrypted();
     let page = with_table(&mut machine);
@@ -190,14 +190,14 @@ fn an_older_manifest_or_chunk_in_the_place_of_a_newer_is_noticed() {
         contents.chunks.insert(ids[0].clone(), all[1].clone());
         contents.chunks.insert(ids[1].clone(), all[0].clone());
     });
-    assert_eq!(found(&mut machine).unwrap(), (vec!["snapshot_corrupt", "snapshot_corrupt"], ALL), "the log tells");
+    assert_eq!(found(&mut machine).unwrap(), (vec!["snapshot_corrupt", "snapshot_corrupt"], ALL), "from the log");
 }
 
 #[test]
 fn records_of_another_database_are_noticed_also_under_the_same_secret() {
     let mut machine = history();
     let other = history().contents();
-    // The simulated chance is the same for both: as if somebody had copied the whole database. Its id is what differs.
+    // The simulated randomness is the same for both, as if the whole database had been copied. Only its id differs.
     let mut copy = Machine { secret: Some(key(1)), ..Machine::new() };
     copy.sim.run({
         let entropy = copy.platform().entropy;
@@ -262,7 +262,7 @@ fn records_in_the_clear_are_not_taken_for_sealed_ones() {
         contents.log.insert(newest, plain.log[&(3, 0)].clone());
     });
     assert_eq!(found(&mut machine).unwrap_err().code, ErrorCode::DatabaseCorrupt);
-    // A head without its encryption is that of a plain database: such a one isn't opened with a key.
+    // A head without encryption is that of a plain database, which can't be opened with a key.
     let mut machine = history();
     machine.damage(|contents| {
         contents.head = Some(sealed_head(contents).head.encode());

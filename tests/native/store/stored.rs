@@ -1,33 +1,33 @@
-//! What is stored, read as the records that it is, and changed behind everybody's back.
+//! Stored records, decoded, and changed directly.
 
 use tidelock::{
     format::{Head, LogHeader, LogRecord, Manifest, Reader, begin, body, finish},
     store::Contents,
 };
 
-/// The head.
+/// Returns the head.
 pub fn head(contents: &Contents) -> Head {
     contents.head.as_deref().and_then(Head::decode).expect("a head")
 }
 
-/// Stores another head.
+/// Replaces the head.
 pub fn change_head(contents: &mut Contents, change: impl FnOnce(&mut Head)) {
     let mut head = head(contents);
     change(&mut head);
     contents.head = Some(head.encode());
 }
 
-/// The first part of a batch.
+/// Returns the first part of a batch.
 pub fn record(contents: &Contents, lsn: u64) -> LogRecord {
     LogRecord::decode((lsn, 0), contents.log[&(lsn, 0)].clone()).expect("readable")
 }
 
-/// All readable records of the log.
+/// Returns all readable records of the log.
 pub fn records(contents: &Contents) -> Vec<LogRecord> {
     contents.log.iter().filter_map(|(key, stored)| LogRecord::decode(*key, stored.clone())).collect()
 }
 
-/// Stores a batch of one part in the place of another, changed, and with the right checksum.
+/// Replaces a batch of one part by a changed one with a valid checksum.
 pub fn forge(contents: &mut Contents, lsn: u64, from: u64, change: impl FnOnce(&mut LogHeader)) {
     let LogRecord { mut header, pages, bytes, .. } = record(contents, from);
     header.lsn = lsn;
@@ -40,17 +40,17 @@ pub fn flip(contents: &mut Contents, lsn: u64) {
     *contents.log.get_mut(&(lsn, 0)).expect("stored").last_mut().expect("not empty") ^= 1;
 }
 
-/// All readable manifests.
+/// Returns all readable manifests.
 pub fn manifests(contents: &Contents) -> Vec<Manifest> {
     contents.snapshots.iter().filter_map(|(generation, stored)| Manifest::decode(*generation, stored)).collect()
 }
 
-/// One manifest.
+/// Returns one manifest.
 pub fn manifest(contents: &Contents, generation: u64) -> Manifest {
     Manifest::decode(generation, &contents.snapshots[&generation]).expect("readable")
 }
 
-/// The bytes of the log and of the chunks.
+/// Returns the bytes of the log and of the chunks.
 pub fn size(contents: &Contents) -> usize {
     contents.log.values().chain(contents.chunks.values()).map(Vec::len).sum()
 }
@@ -66,7 +66,7 @@ pub struct SealedHead {
     pub mac: Vec<u8>,
 }
 
-/// The head of an encrypted database.
+/// Returns the head of an encrypted database.
 pub fn sealed_head(contents: &Contents) -> SealedHead {
     let mut reader = body(contents.head.as_deref().expect("a head")).expect("sound");
     let bytes = |reader: &mut Reader<'_>| reader.bytes().expect("there").to_vec();
@@ -81,7 +81,7 @@ pub fn sealed_head(contents: &Contents) -> SealedHead {
     }
 }
 
-/// Stores another head of an encrypted database, with the right checksum.
+/// Replaces the head of an encrypted database by one with a valid checksum.
 pub fn change_sealed_head(contents: &mut Contents, change: impl FnOnce(&mut SealedHead)) {
     let mut head = sealed_head(contents);
     change(&mut head);
