@@ -1,4 +1,4 @@
-//! The table of the log.
+//! The audit log's table.
 
 use crate::{
     error::{Error, ErrorCode, Result},
@@ -7,32 +7,32 @@ use crate::{
     value::Value,
 };
 
-/// The columns in the order of their names.
+/// The columns, sorted by name.
 const COLUMNS: &str = "action,actor,id,new_values,old_values,record_id,table_name,timestamp";
 
-/// The table of the log, by its name.
+/// The audit log's table, by its name.
 pub struct Log<'a>(pub &'a str);
 
 impl Log<'_> {
-    /// Whether the table is there. `migration_invalid` when something else goes by its name.
+    /// Returns whether the table exists. Fails with `migration_invalid` when something else has its name.
     pub fn exists(&self, connection: &Connection) -> Result<bool> {
         match connection.is_table_of(self.0, COLUMNS)? {
             None => return Ok(false),
             Some(true) => return Ok(true),
             Some(false) => {}
         }
-        let message = format!("\"{}\" is in this database, but it is not an audit log", self.0);
+        let message = format!("\"{}\" exists in this database, but is not an audit log", self.0);
         Err(Error::new(ErrorCode::MigrationInvalid, message)
-            .hint("Open with another `auditTable`, or rename what is there")
+            .hint("Open with another `auditTable`, or rename the existing one")
             .detail("table", self.0))
     }
 
-    /// Makes the table unless it is there. Fails as [`exists`](Self::exists).
+    /// Creates the table unless it exists. Fails as [`exists`](Self::exists) does.
     pub fn create(&self, connection: &Connection) -> Result<()> {
         if self.exists(connection)? {
             return Ok(());
         }
-        // The ids only grow, also when old rows go: whoever reads the log on can go by them.
+        // AUTOINCREMENT: ids only grow, also after old rows were deleted, so that a reader can resume after the last id it read.
         connection.exec(&format!(
             "CREATE TABLE main.{}(id INTEGER PRIMARY KEY AUTOINCREMENT, action TEXT NOT NULL COLLATE NOCASE, \
              table_name TEXT NOT NULL, record_id TEXT, old_values TEXT, new_values TEXT, actor TEXT, timestamp TEXT NOT NULL)",
@@ -40,8 +40,8 @@ impl Log<'_> {
         ))
     }
 
-    /// The statement, with its parameters, that deletes what is older than `cutoff` of the next `slice` rows after the id `after`; and the
-    /// last id of these while there are more behind it.
+    /// Returns the statement, with its parameters, that deletes the rows older than `cutoff` among the next `slice` rows after the id
+    /// `after`; and the last id of that slice, `None` when no rows follow.
     pub fn old_rows(
         &self,
         connection: &Connection,
@@ -55,7 +55,7 @@ impl Log<'_> {
             &[Value::Integer(after), Value::Integer(i64::from(slice) - 1)],
         )?;
         let last = last.and_then(|id| id.as_integer());
-        // Compared as moments, whatever wrote these texts.
+        // Compared as times: the texts may differ in form.
         let sql = format!("DELETE FROM {table} WHERE id > ?1 AND id <= ?2 AND julianday(timestamp) < julianday(?3)");
         let params =
             vec![Value::Integer(after), Value::Integer(last.unwrap_or(i64::MAX)), Value::from(cutoff.to_string())];

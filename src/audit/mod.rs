@@ -2,8 +2,8 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `log` | the table: its shape, and how old rows go |
-//! | `triggers` | what fills it |
+//! | `log` | the table: its shape, and the deletion of old rows |
+//! | `triggers` | the triggers that fill it |
 
 mod log;
 mod triggers;
@@ -18,10 +18,10 @@ use crate::{
     sqlite::is_reserved,
 };
 
-/// The name of the table unless another one is asked for.
+/// The default name of the table.
 pub const TABLE: &str = "audit_log";
 
-/// What is to be audited.
+/// Which tables to audit, and how.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Options {
@@ -30,7 +30,7 @@ pub struct Options {
     /// Columns whose values are never written.
     #[serde(default)]
     pub redact: Vec<Redacted>,
-    /// Days after which rows of the log may go; `None`: they stay.
+    /// Days after which rows of the log may be deleted; `None` keeps them.
     #[serde(default)]
     pub retention_days: Option<f64>,
     /// The name of the log's table.
@@ -40,7 +40,7 @@ pub struct Options {
 /// A column whose values are never written.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Redacted {
-    /// In that table; `None`: in every one.
+    /// The table it applies to; `None`: every table.
     #[serde(default)]
     pub table: Option<String>,
     /// The column's name.
@@ -48,11 +48,11 @@ pub struct Redacted {
 }
 
 impl Options {
-    /// Refuses what can't be meant: `invalid_argument`.
+    /// Fails with `invalid_argument` for options that can't be valid.
     pub fn check(&self) -> Result<()> {
         if self.table.is_empty() || is_reserved(&self.table) || self.table.chars().any(char::is_control) {
             return Err(Error::invalid(format!("`auditTable` can't be \"{}\"", self.table))
-                .hint("Take a table name that begins neither with sqlite_ nor with tidelock_"));
+                .hint("Choose a table name that doesn't begin with sqlite_ or tidelock_"));
         }
         let wrong = self.tables.iter().find(|name| is_reserved(name) || name.eq_ignore_ascii_case(&self.table));
         match wrong {

@@ -1,7 +1,7 @@
 //! The triggers that fill the log.
 //!
-//! They are TEMP, and step aside for changes of the schema, for the same reasons as those that capture changes for the remote. Every
-//! row's values are a JSON object, integers with all their digits, blobs as `{"b":"hex"}`.
+//! The triggers are TEMP, and are dropped during schema changes, for the same reasons as those that capture changes for the remote. Each
+//! row's values are a JSON object: integers with all their digits, blobs as `{"b":"hex"}`.
 
 use super::{Log, Options};
 use crate::{
@@ -10,17 +10,17 @@ use crate::{
     value::Value,
 };
 
-/// Holds one row: who is to be named as the actor.
+/// A table of one row: the actor's name.
 const ACTOR: &str = "tidelock_actor";
-/// What their names begin with.
+/// The prefix of the triggers' names.
 const PREFIX: &str = "tidelock_audit_";
-/// What stands for a value that isn't written.
+/// The placeholder for a redacted value.
 const HIDDEN: &str = "'[redacted]'";
 
-/// Builds the triggers of all tables that are there, and the log with the first of them. An entry of the part `upkeep`: never inlined,
-/// so that the part can be cut off here.
+/// Creates the triggers of all existing tables, and the log with the first of them. An entry of the part `upkeep`: never inlined,
+/// so that the part can be split off here.
 ///
-/// `migration_invalid` when the log's name is taken by something else, `invalid_argument` for what isn't an ordinary table.
+/// Fails with `migration_invalid` when something else has the log's name, `invalid_argument` for anything but an ordinary table.
 #[inline(never)]
 pub fn resume(connection: &Connection, options: &Options) -> Result<()> {
     suspend(connection)?;
@@ -36,19 +36,19 @@ pub fn resume(connection: &Connection, options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Drops the triggers. An entry of the part `upkeep`, too.
+/// Drops the triggers. Also an entry of the part `upkeep`.
 #[inline(never)]
 pub fn suspend(connection: &Connection) -> Result<()> {
     connection.drop_temp_triggers(PREFIX)
 }
 
-/// Who makes the changes from now on.
+/// Sets the actor of the changes from now on.
 pub fn set_actor(connection: &Connection, actor: Option<&str>) -> Result<()> {
     connection.exec(&format!("CREATE TEMP TABLE IF NOT EXISTS {ACTOR}(actor TEXT); DELETE FROM temp.{ACTOR}"))?;
     connection.run(&format!("INSERT INTO temp.{ACTOR} VALUES (?1)"), &[Value::from(actor)]).map(drop)
 }
 
-/// The tables that are to be audited and aren't there.
+/// Returns the audited tables that don't exist.
 pub fn missing(connection: &Connection, options: &Options) -> Result<Vec<String>> {
     let mut missing = Vec::new();
     for name in &options.tables {
@@ -61,19 +61,19 @@ pub fn missing(connection: &Connection, options: &Options) -> Result<Vec<String>
 
 struct AuditedTable {
     name: String,
-    /// Generated ones are left out: they follow from the others.
+    /// Without generated columns: they follow from the others.
     columns: Vec<String>,
-    /// What tells its rows apart: the primary key, else the rowid by the name that no column has.
+    /// The columns that identify a row: the primary key, else the rowid by a name that no column has.
     key: Vec<String>,
 }
 
 impl AuditedTable {
-    /// `None` when there is no such table.
+    /// Returns `None` when there is no such table.
     fn read(connection: &Connection, name: &str) -> Result<Option<Self>> {
         let Some(facts) = TableFacts::read(connection, name)? else { return Ok(None) };
         let name = &facts.name;
         if facts.kind != TableKind::Table {
-            return Err(Error::invalid(format!("\"{name}\" can't be audited: it is no ordinary table"))
+            return Err(Error::invalid(format!("\"{name}\" can't be audited: it is not an ordinary table"))
                 .hint("Views and virtual tables have no triggers: audit the tables behind them")
                 .detail("table", name.as_str()));
         }
@@ -85,7 +85,7 @@ impl AuditedTable {
         Ok(Some(Self { columns: stored.map(|column| column.name).collect(), name: facts.name, key }))
     }
 
-    /// The SQL of its triggers.
+    /// Returns the SQL of the table's triggers.
     fn triggers(&self, options: &Options) -> String {
         let hides = |column: &String| options.hides(&self.name, column);
         let value = |row: &str, column: &String| {
@@ -111,7 +111,7 @@ impl AuditedTable {
                 format!("json_array({})", each.collect::<Vec<_>>().join(", "))
             }
         };
-        // A collation may call different texts equal.
+        // A collation may treat different texts as equal.
         let differs = self.columns.iter().map(|column| format!("OLD.{0} IS NOT NEW.{0} COLLATE BINARY", quote(column)));
         let changed = format!("WHEN {} ", differs.collect::<Vec<_>>().join(" OR "));
         let trigger = |action: &str, when: &str, key: &str, old: &str, new: &str| {

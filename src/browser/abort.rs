@@ -16,13 +16,13 @@ impl Drop for Listening {
     }
 }
 
-/// Resolves with the signal's reason once it aborts; never without a signal.
+/// Resolves with the signal's reason once it aborts; never when there is no signal.
 pub async fn aborted(signal: Option<AbortSignal>) -> JsValue {
     let Some(signal) = signal else { return std::future::pending().await };
     if signal.aborted() {
         return signal.reason();
     }
-    let (sender, heard) = oneshot::channel::<()>();
+    let (sender, aborted) = oneshot::channel::<()>();
     let mut sender = Some(sender);
     let listener = Closure::new(move || {
         if let Some(sender) = sender.take() {
@@ -33,6 +33,6 @@ pub async fn aborted(signal: Option<AbortSignal>) -> JsValue {
     let callback = listening.listener.as_ref().unchecked_ref();
     let _ = listening.signal.add_event_listener_with_callback("abort", callback);
     // The listener keeps the sender for as long as this waits.
-    let _ = heard.await;
+    let _ = aborted.await;
     listening.signal.reason()
 }

@@ -1,4 +1,4 @@
-//! Messages between the tabs: `BroadcastChannel`, bound by hand for the few calls that are needed.
+//! Messages between tabs: `BroadcastChannel`, bound by hand for the few methods that are needed.
 
 use js_sys::Function;
 use wasm_bindgen::prelude::*;
@@ -32,17 +32,17 @@ struct OpenChannel {
 }
 
 /// Opens a channel between the tabs of this origin.
-pub fn open_channel(name: &str, heard: Box<dyn Fn(&str)>) -> Result<Box<dyn Channel>> {
+pub fn open_channel(name: &str, on_message: Box<dyn Fn(&str)>) -> Result<Box<dyn Channel>> {
     let missing = || {
         Error::new(ErrorCode::UnsupportedEnvironment, "BroadcastChannel is missing")
-            .hint("Take a newer browser, or open without lock: { onBusy: 'takeover' }")
+            .hint("Use a newer browser, or open without lock: { onBusy: 'takeover' }")
     };
     global("BroadcastChannel").ok_or_else(missing)?;
     let channel = BroadcastChannel::new(name).map_err(|error| missing().cause(thrown_text(&error)))?;
     let listener = Closure::<dyn Fn(JsValue)>::new(move |event: JsValue| {
-        // Whatever else is said there isn't ours.
+        // Other messages on the channel are ignored.
         if let Some(message) = property(&event, "data").and_then(|data| data.as_string()) {
-            heard(&message);
+            on_message(&message);
         }
     });
     channel.set_onmessage(listener.as_ref().unchecked_ref());
@@ -51,7 +51,7 @@ pub fn open_channel(name: &str, heard: Box<dyn Fn(&str)>) -> Result<Box<dyn Chan
 
 impl Channel for OpenChannel {
     fn send(&self, message: &str) {
-        // It fails on a closed channel only.
+        // It throws only on a closed channel.
         let _ = self.channel.post_message(message);
     }
 }

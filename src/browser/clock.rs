@@ -14,7 +14,7 @@ extern "C" {
     fn performance_now() -> f64;
 }
 
-/// `setTimeout` takes a signed 32-bit number of milliseconds and fires at once beyond it.
+/// `setTimeout` takes a signed 32-bit number of milliseconds; a larger one fires at once.
 const LONGEST_TIMEOUT_MS: u64 = i32::MAX as u64;
 
 /// The clock of the page or worker.

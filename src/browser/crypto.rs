@@ -1,4 +1,4 @@
-//! Cryptography: `crypto.subtle`, also Node's.
+//! Cryptography: `crypto.subtle`, in browsers and Node.
 
 use std::rc::Rc;
 
@@ -14,7 +14,7 @@ use crate::{
 
 #[wasm_bindgen]
 extern "C" {
-    /// `SubtleCrypto`. It copies what it is given before it returns, so that views over wasm memory will do.
+    /// `SubtleCrypto`. It copies its arguments before it returns, so views over wasm memory are safe.
     #[derive(Clone)]
     type Subtle;
 
@@ -67,7 +67,7 @@ const KW: &str = "AES-KW";
 
 fn subtle() -> Result<Subtle> {
     global("crypto").and_then(|crypto| property(&crypto, "subtle")).map(JsCast::unchecked_into).ok_or_else(|| {
-        Error::new(ErrorCode::UnsupportedEnvironment, "WebCrypto (crypto.subtle) is missing here")
+        Error::new(ErrorCode::UnsupportedEnvironment, "WebCrypto (crypto.subtle) is missing")
             .hint("Browsers have it on secure pages only: serve the page by https, or from localhost")
             .detail("missing", "crypto.subtle")
     })
@@ -109,7 +109,7 @@ impl Crypto for WebCrypto {
                 settled(subtle.derive_bits(&algorithm, &key, 256)).await
             };
             let bits = bits.await.map_err(failed)?;
-            bytes(&bits).try_into().map_err(|_| Error::internal("PBKDF2 gave a key of another length"))
+            bytes(&bits).try_into().map_err(|_| Error::internal("PBKDF2 returned a key of another length"))
         })
     }
 
@@ -123,8 +123,8 @@ impl Crypto for WebCrypto {
     }
 }
 
-/// A `CryptoKey` of the user's as what wraps a data key: AES-GCM with the usages `encrypt` and `decrypt`, or AES-GCM or
-/// AES-KW with `wrapKey` and `unwrapKey`; it needn't be extractable. Anything else is `invalid_argument`.
+/// Returns a cipher that wraps a data key with the user's `CryptoKey`: AES-GCM with the usages `encrypt` and `decrypt`, or AES-GCM or
+/// AES-KW with `wrapKey` and `unwrapKey`; it needn't be extractable. Fails with `invalid_argument` for any other key.
 pub fn user_key(key: &JsValue) -> Result<Rc<dyn Cipher>> {
     let name = property(key, "algorithm").and_then(|algorithm| property(&algorithm, "name")?.as_string());
     let usages: Option<Array> = property(key, "usages").and_then(|usages| usages.dyn_into().ok());
@@ -150,7 +150,7 @@ fn parameters(algorithm: &str, piece: &Piece) -> Object {
 
 fn sealed(answers: Vec<Result<JsValue, JsValue>>) -> Result<Vec<Vec<u8>>> {
     let refused = |thrown: JsValue| {
-        Error::invalid("The encryption key refused its work")
+        Error::invalid("The encryption key could not encrypt the data key")
             .hint("It needs the usages to encrypt and decrypt, or to wrap and unwrap, another key")
             .cause(thrown_text(&thrown))
     };
@@ -161,7 +161,7 @@ fn opened(answers: Vec<Result<JsValue, JsValue>>) -> Vec<Option<Vec<u8>>> {
     answers.into_iter().map(|answer| answer.ok().map(|buffer| bytes(&buffer))).collect()
 }
 
-/// The answers of calls that are all under way, in order.
+/// Awaits calls that are all under way; returns their results in order.
 async fn all(calls: Vec<Result<JsFuture, JsValue>>) -> Vec<Result<JsValue, JsValue>> {
     let mut answers = Vec::with_capacity(calls.len());
     for call in calls {
@@ -181,7 +181,7 @@ struct Direct {
 
 impl Cipher for Direct {
     fn seal(&self, pieces: Vec<Piece>) -> LocalFuture<'static, Result<Vec<Vec<u8>>>> {
-        // Listened to from the start: a promise that fails before somebody listens is reported as unhandled.
+        // Awaited from the start: a promise that rejects before it has a listener is reported as unhandled.
         let call =
             |piece: &Piece| self.subtle.encrypt(&parameters(GCM, piece), &self.key, &piece.bytes).map(JsFuture::from);
         let calls = pieces.iter().map(call).collect();
@@ -196,7 +196,7 @@ impl Cipher for Direct {
     }
 }
 
-/// A key that encrypts keys only: what it is given must be a key of AES.
+/// A key that only wraps keys: the input must be an AES key.
 struct Wrapping {
     subtle: Subtle,
     key: JsValue,

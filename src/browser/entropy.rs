@@ -10,7 +10,7 @@ extern "C" {
     fn get_random_values(bytes: &mut [u8]);
 }
 
-/// The platform refuses more than this in one call.
+/// The platform's limit for one call, in bytes.
 const MOST_BYTES: usize = 65_536;
 
 /// The browser's cryptographic randomness.

@@ -1,4 +1,4 @@
-//! HTTP through the package's one way to send requests: with a timeout, aborted when nobody waits any more.
+//! HTTP through the package's single `fetch` wrapper: with a timeout, aborted when the future is dropped.
 
 use futures_util::future::{Either, select};
 use js_sys::{Array, JsString, Uint8Array};
@@ -14,7 +14,7 @@ use crate::{
 
 /// Sends requests through the host's `fetch`.
 pub struct Fetch {
-    /// Whose `fetch` it is.
+    /// The host that provides `fetch`.
     pub host: Host,
 }
 
@@ -24,7 +24,7 @@ impl Http for Fetch {
     }
 }
 
-/// Only sync sends: an entry of its part, never inlined, so that the part can be cut off here.
+/// An entry of the part `sync`, the only caller: never inlined, so that the part can be split off here.
 #[inline(never)]
 fn send(host: Host, request: HttpRequest) -> LocalFuture<'static, Result<HttpResponse, HttpFailure>> {
     entered(async move {
@@ -49,7 +49,7 @@ async fn exchange(
         ("headers", object(&headers).into()),
         ("signal", abort.signal().into()),
         ("maxBytes", (request.max_bytes as f64).into()),
-        // The rows must be the server's, never a cache's.
+        // The rows must come from the server, never from a cache.
         ("cache", "no-store".into()),
     ]);
     if let Some(body) = &request.body {
@@ -62,7 +62,7 @@ async fn exchange(
     let headers = headers.map(|pair| (text(pair.get(0)), text(pair.get(1)))).collect();
     Ok(match answer.body() {
         None => Err(HttpFailure::TooLarge { limit: request.max_bytes }),
-        // Once as it is, and about twice as rows.
+        // The body as it is, and about twice its size as rows.
         Some(body) if room_for(3 * u64::from(body.length())).is_err() => Err(HttpFailure::NoMemory),
         Some(body) => Ok(HttpResponse { status: answer.status(), headers, body: body.to_vec() }),
     })
@@ -70,7 +70,7 @@ async fn exchange(
 
 #[wasm_bindgen]
 extern "C" {
-    /// What the host's `fetch` gives.
+    /// The result of the host's `fetch`.
     type Answer;
 
     #[wasm_bindgen(method, getter)]
@@ -87,7 +87,7 @@ fn failure(thrown: &JsValue) -> HttpFailure {
     HttpFailure::Network(thrown_text(thrown))
 }
 
-/// Aborts the request when it is dropped before its end; harmless afterwards.
+/// Aborts an unfinished request when it is dropped; has no effect after the end.
 struct Abort(AbortController);
 
 impl Drop for Abort {

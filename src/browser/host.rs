@@ -1,4 +1,4 @@
-//! What TypeScript hands in at `open`: the functions that Rust calls back.
+//! The functions that TypeScript passes in at `open`, for Rust to call.
 
 use js_sys::{Function, Object, Promise};
 use wasm_bindgen::prelude::*;
@@ -10,11 +10,11 @@ extern "C" {
     #[derive(Clone)]
     pub type Host;
 
-    /// Aborts when the user gives up opening.
+    /// Aborts when the user cancels opening.
     #[wasm_bindgen(method, getter)]
     pub fn signal(this: &Host) -> Option<AbortSignal>;
 
-    /// What the database is encrypted with, if anything: `{ passphrase }` or `{ key }`.
+    /// Returns the `encryption` option, if given: `{ passphrase }` or `{ key }`.
     #[wasm_bindgen(method, getter)]
     pub fn encryption(this: &Host) -> JsValue;
 
@@ -22,15 +22,15 @@ extern "C" {
     #[wasm_bindgen(method)]
     pub fn emit(this: &Host, event: &JsValue);
 
-    /// Hands over how to release the Web Lock, should this instance die.
+    /// Passes the function that releases the Web Lock, in case this instance traps.
     #[wasm_bindgen(method)]
     pub fn locked(this: &Host, release: &Function);
 
-    /// Runs a migration that is a function, on a transaction that has begun under `ticket`.
+    /// Runs a migration that is a function, in a transaction that was begun under `ticket`.
     #[wasm_bindgen(method, catch)]
     pub fn migrate(this: &Host, version: &str, direction: &str, ticket: u32) -> Result<Promise, JsValue>;
 
-    /// Sends an `Asking` by the user's `fetch`, or the platform's → an `Answer`; both are in the package's `request.ts`.
+    /// Sends an `Asking` with the user's `fetch`, or the platform's → an `Answer`; both types are in the package's `request.ts`.
     #[wasm_bindgen(method, catch)]
     pub fn fetch(this: &Host, url: &str, asking: &Object) -> Result<Promise, JsValue>;
 
@@ -38,19 +38,19 @@ extern "C" {
     #[wasm_bindgen(method, catch, js_name = loadPart)]
     pub fn load_part(this: &Host, name: &str) -> Result<Promise, JsValue>;
 
-    /// Calls SQLite's initialisation of FTS5 for the connection at that address.
+    /// Calls FTS5's initialisation for the SQLite connection at that address.
     #[wasm_bindgen(method, js_name = addFts5)]
     pub fn add_fts5(this: &Host, connection: u32);
 
-    /// The user's access token, or null.
+    /// Returns the user's access token, or null.
     #[wasm_bindgen(method, catch, js_name = accessToken)]
     pub fn access_token(this: &Host) -> Result<Promise, JsValue>;
 
-    /// When the next scheduled snapshot after that time is due, in milliseconds since 1970; null: never.
+    /// Returns when the next scheduled snapshot after `after` is due; both in milliseconds since 1970; null: never.
     #[wasm_bindgen(method, catch, js_name = nextSnapshot)]
     pub fn next_snapshot(this: &Host, after: f64) -> Result<Promise, JsValue>;
 
-    /// The row that the user's function makes of a conflict, as JSON text; null: it goes.
+    /// Returns the row with which the user's function resolves a conflict, as JSON text; null deletes the row.
     #[wasm_bindgen(method, catch, js_name = resolveConflict)]
     pub fn resolve_conflict(this: &Host, conflict: &JsValue) -> Result<Promise, JsValue>;
 }

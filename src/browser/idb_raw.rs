@@ -1,5 +1,5 @@
-//! IndexedDB as far as the store needs it, bound by hand for what rexie doesn't offer: durability, explicit commit, the
-//! names of errors, requests issued before the first await, and an `open` that never makes a database anew.
+//! IndexedDB as far as the store needs it, bound by hand for the features that rexie lacks: durability, explicit commit, error
+//! names, requests issued before the first await, and an `open` that never creates a database.
 
 use std::{cell::RefCell, rc::Rc};
 
@@ -30,7 +30,7 @@ extern "C" {
     #[wasm_bindgen(method, catch)]
     fn transaction(this: &Database, stores: &Array, mode: &str, options: &Object) -> Result<Transaction, JsValue>;
 
-    /// The version of the object stores.
+    /// Returns the version of the object stores.
     #[wasm_bindgen(method, getter)]
     pub fn version(this: &Database) -> f64;
 
@@ -113,36 +113,36 @@ extern "C" {
     fn bound(lower: &JsValue, upper: &JsValue, lower_open: bool, upper_open: bool) -> Result<JsValue, JsValue>;
 }
 
-/// What a failed call, request or transaction is in the contract's words.
+/// Converts the error of a failed call, request or transaction to the contract's.
 pub fn failure(thrown: &JsValue) -> Error {
     let name = property(thrown, "name").and_then(|name| name.as_string()).unwrap_or_default();
     if name == "QuotaExceededError" {
-        return Error::new(ErrorCode::StorageQuotaExceeded, "The browser gives this site no more storage")
-            .hint("Delete what is no longer needed, or ask the user for persistent storage")
+        return Error::new(ErrorCode::StorageQuotaExceeded, "The browser refused to store more data for this site")
+            .hint("Delete data that is no longer needed, or ask the user for persistent storage")
             .cause(thrown_text(thrown));
     }
     Error::new(ErrorCode::StorageUnavailable, "The browser's storage failed")
-        .hint("Try again; if it stays, reload the page, or restart the browser")
+        .hint("Try again; if the error stays, reload the page, or restart the browser")
         .cause(thrown_text(thrown))
 }
 
-/// `storage_unavailable` where there is no IndexedDB at all.
+/// Fails with `storage_unavailable` where IndexedDB is missing.
 pub fn available() -> Result<()> {
     factory().map(drop)
 }
 
 fn factory() -> Result<Factory> {
-    // Reading the property alone may throw, in sandboxed frames.
+    // In sandboxed frames reading the property already throws.
     global("indexedDB").map(JsCast::unchecked_into).ok_or_else(|| {
         Error::new(ErrorCode::StorageUnavailable, "This page has no IndexedDB")
             .hint("Private modes and sandboxed frames may lack it; storage: 'memory' works everywhere")
     })
 }
 
-/// Makes an empty database of that name and deletes it, which costs some milliseconds and has Chromium begin a new log file.
+/// Creates an empty database of that name and deletes it: costs some milliseconds and makes Chromium start a new log file.
 ///
-/// Without that, a browser that was killed in the middle of a write to its log goes on behind the torn record at its next
-/// start, can't read that file any more at the one after it, and then deletes all databases of the site.
+/// Otherwise a browser that was killed in the middle of a write to its log appends behind the torn record at its next
+/// start, can't read that file at the start after, and then deletes all databases of the site.
 pub async fn renew(name: &str) -> Result<()> {
     let factory = factory()?;
     let made: Database = RawAnswer::to(factory.open(name)).value().await?.unchecked_into();
@@ -150,18 +150,18 @@ pub async fn renew(name: &str) -> Result<()> {
     RawAnswer::to(factory.delete_database(name)).value().await.map(drop)
 }
 
-/// A request's answer, once it has come. A request that was refused on the spot is one that failed.
+/// The pending result of a request. A request that throws at once counts as failed.
 pub struct RawAnswer(Result<(Request, oneshot::Receiver<()>)>);
 
 impl RawAnswer {
-    /// Listens for the answer; to be called in the same turn as the request.
+    /// Listens for the result; to be called in the same event loop task as the request.
     fn to(request: Result<Request, JsValue>) -> Self {
         let request = match request {
             Ok(request) => request,
             Err(error) => return Self(Err(failure(&error))),
         };
         let (sender, receiver) = oneshot::channel();
-        // Exactly one of the two events comes, and frees the closure.
+        // Exactly one of the two events fires, and frees the closure.
         let settled = Closure::once_into_js(move || {
             let _ = sender.send(());
         });
@@ -170,7 +170,7 @@ impl RawAnswer {
         Self(Ok((request, receiver)))
     }
 
-    /// Waits for it. The transaction stays alive until the caller awaits something else.
+    /// Waits for the result. The transaction stays alive until the caller awaits something else.
     pub async fn value(self) -> Result<JsValue> {
         let (request, settled) = self.0?;
         let _ = settled.await;
@@ -180,23 +180,23 @@ impl RawAnswer {
         }
     }
 
-    /// Waits for a list.
+    /// Waits for a result that is a list.
     pub async fn list(self) -> Result<Vec<JsValue>> {
         self.value().await.map(|list| list.unchecked_into::<Array>().to_vec())
     }
 }
 
 impl Database {
-    /// Connects to a database that exists; `None`, and nothing is made, when it doesn't. And, of one that doesn't exist any
-    /// more because the browser found its storage damaged, what the browser says (Chromium only).
+    /// Connects to an existing database; returns `None`, and creates nothing, when it doesn't exist. When the browser deleted
+    /// the database because its storage was damaged, also returns the browser's message (Chromium only).
     pub async fn connect(name: &str) -> Result<(Option<Database>, Option<String>)> {
         let request = factory()?.open(name).map_err(|error| failure(&error))?;
         let open = request.clone();
         let lost = Rc::new(RefCell::new(None));
-        let heard = lost.clone();
+        let reported = lost.clone();
         let refuse = Closure::<dyn FnMut(JsValue)>::new(move |event: JsValue| {
             if property(&event, "dataLoss").is_some_and(|loss| loss == "total") {
-                *heard.borrow_mut() = property(&event, "dataLossMessage").and_then(|message| message.as_string());
+                *reported.borrow_mut() = property(&event, "dataLossMessage").and_then(|message| message.as_string());
             }
             if let Some(upgrade) = open.upgrade() {
                 let _ = upgrade.abort_now();
@@ -206,7 +206,7 @@ impl Database {
         match RawAnswer::to(Ok(request)).value().await {
             Ok(database) => {
                 let database: Database = database.unchecked_into();
-                // Somebody deletes or upgrades it: don't stand in the way; the next write finds out.
+                // Another tab deletes or upgrades the database: close, so that this tab doesn't block it; the next write fails.
                 let closing = database.clone();
                 let close = Closure::once_into_js(move || closing.close());
                 database.set_onversionchange(close.unchecked_ref());
@@ -224,7 +224,7 @@ impl Database {
         self.close();
     }
 
-    /// Begins a transaction.
+    /// Starts a transaction.
     pub fn begin(&self, stores: &[&str], write: bool, durability: Durability) -> Result<Begun> {
         let names: Array = stores.iter().map(|name| JsValue::from_str(name)).collect();
         let durability = match durability {
@@ -239,7 +239,7 @@ impl Database {
             let complete = property(&event, "type").is_some_and(|kind| kind == "complete");
             let _ = sender.send(complete);
         });
-        // Exactly one of the two events comes, and frees the closure.
+        // Exactly one of the two events fires, and frees the closure.
         transaction.set_oncomplete(end.unchecked_ref());
         transaction.set_onabort(end.unchecked_ref());
         Ok(Begun { transaction, ended })
@@ -250,7 +250,7 @@ fn behind(key: &JsValue) -> Result<JsValue, JsValue> {
     if key.is_undefined() { Ok(JsValue::UNDEFINED) } else { lower_bound(key, true) }
 }
 
-/// For requests whose answers the end of the transaction tells.
+/// Discards the request's result: the end of the transaction reports its failure.
 fn done(request: Result<Request, JsValue>) -> Result<()> {
     request.map(drop).map_err(|error| failure(&error))
 }
@@ -266,32 +266,32 @@ impl Begun {
         self.transaction.object_store(name)
     }
 
-    /// Asks for a value.
+    /// Requests a value.
     pub fn get(&self, store: &str, key: &JsValue) -> RawAnswer {
         RawAnswer::to(self.store(store).and_then(|store| store.get(key)))
     }
 
-    /// Asks for the values behind `after` (of all keys if that is undefined), at most `count` of them if that isn't 0.
+    /// Requests the values with keys after `after` (all when it is undefined), at most `count` of them unless `count` is 0.
     pub fn values(&self, store: &str, after: &JsValue, count: u32) -> RawAnswer {
         RawAnswer::to(self.store(store).and_then(|store| store.get_all(&behind(after)?, count)))
     }
 
-    /// Asks for the keys of those values.
+    /// Requests the keys of those values.
     pub fn keys(&self, store: &str, after: &JsValue, count: u32) -> RawAnswer {
         RawAnswer::to(self.store(store).and_then(|store| store.get_all_keys(&behind(after)?, count)))
     }
 
-    /// Asks for a cursor at the last key, or null.
+    /// Requests a cursor at the last key, or null.
     pub fn last_key(&self, store: &str) -> RawAnswer {
         RawAnswer::to(self.store(store).and_then(|store| store.open_key_cursor(&JsValue::NULL, "prev")))
     }
 
-    /// Adds a value; a taken key aborts the transaction.
+    /// Adds a value; an existing key aborts the transaction.
     pub fn add(&self, store: &str, key: &JsValue, value: &JsValue) -> Result<()> {
         done(self.store(store).and_then(|store| store.add(value, key)))
     }
 
-    /// Puts a value.
+    /// Stores a value.
     pub fn put(&self, store: &str, key: &JsValue, value: &JsValue) -> Result<()> {
         done(self.store(store).and_then(|store| store.put(value, key)))
     }
@@ -301,24 +301,24 @@ impl Begun {
         done(self.store(store).and_then(|store| store.delete(key)))
     }
 
-    /// Deletes the keys from `lower` up to, and without, `upper`.
+    /// Deletes the keys from `lower` (inclusive) to `upper` (exclusive).
     pub fn delete_range(&self, store: &str, lower: &JsValue, upper: &JsValue) -> Result<()> {
         let range = bound(lower, upper, false, true).map_err(|error| failure(&error))?;
         self.delete(store, &range)
     }
 
-    /// Commits without waiting for the requests' answers: what lets a flush survive its page.
+    /// Commits without waiting for the requests' results, so that a flush survives the end of its page.
     pub fn commit(&self) {
-        // It throws when the transaction is already over; how, its event tells.
+        // It throws when the transaction is already over; the transaction's event reports the outcome.
         let _ = self.transaction.commit_now();
     }
 
-    /// Aborts; nothing of it is stored.
+    /// Aborts the transaction; none of its writes are stored.
     pub fn abort(&self) {
         let _ = self.transaction.abort_now();
     }
 
-    /// Waits for the end. Fails with the error's name as `cause` unless the transaction is complete.
+    /// Waits for the end. Fails with the error's name as `cause` unless the transaction completed.
     pub async fn end(self) -> Result<()> {
         match self.ended.await {
             Ok(true) => Ok(()),

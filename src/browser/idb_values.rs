@@ -1,7 +1,7 @@
-//! What the store's keys and bytes are in IndexedDB.
+//! The form of the store's keys and bytes in IndexedDB.
 //!
-//! Bytes are ArrayBuffers of their own (never views over wasm memory). Only the head is an object: its bytes, and beside them what
-//! `databases()` shows of a database that isn't opened.
+//! Bytes are ArrayBuffers of their own (never views over wasm memory). Only the head is an object: its bytes, and beside them the label
+//! that `databases()` shows without opening the database.
 
 use js_sys::{Array, ArrayBuffer, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};
@@ -12,17 +12,17 @@ use crate::ports::{Key, Label, LogKey};
 /// The key of the head.
 pub const HEAD: &str = "head";
 
-/// Bytes as a value.
+/// Converts bytes to a value.
 pub fn buffer(bytes: &[u8]) -> JsValue {
     Uint8Array::from(bytes).buffer().into()
 }
 
-/// The bytes of a value; none of one that isn't bytes, which is damaged.
+/// Returns the bytes of a value; empty for any other type, which means damage.
 pub fn bytes(value: &JsValue) -> Vec<u8> {
     value.dyn_ref::<ArrayBuffer>().map(|buffer| Uint8Array::new(buffer).to_vec()).unwrap_or_default()
 }
 
-/// The value of a head.
+/// Returns the value of a head.
 pub fn head(bytes: &[u8], label: &Label) -> JsValue {
     let holder = object(&[
         ("id", (&label.holder.id).into()),
@@ -34,12 +34,12 @@ pub fn head(bytes: &[u8], label: &Label) -> JsValue {
     object(&[(HEAD, buffer(bytes)), ("holder", holder.into()), ("features", features.into())]).into()
 }
 
-/// The bytes of a head's value, if there is one.
+/// Returns the bytes of a head's value, if there is one.
 pub fn head_bytes(value: &JsValue) -> Option<Vec<u8>> {
     (!value.is_undefined()).then(|| property(value, HEAD).map(|head| bytes(&head)).unwrap_or_default())
 }
 
-/// What a value is stored under.
+/// Returns the key that a value is stored under.
 pub fn id_of(key: &Key) -> JsValue {
     match key {
         Key::Log(key) => log_key(*key),
@@ -48,12 +48,12 @@ pub fn id_of(key: &Key) -> JsValue {
     }
 }
 
-/// What a record of the log is stored under.
+/// Returns the key that a record of the log is stored under.
 pub fn log_key((lsn, part): LogKey) -> JsValue {
     Array::of2(&JsValue::from_f64(lsn as f64), &part.into()).into()
 }
 
-/// Reads [`log_key`].
+/// Parses a key made by [`log_key`].
 pub fn read_log_key(key: &JsValue) -> Option<LogKey> {
     let key: &Array = key.dyn_ref()?;
     Some((key.get(0).as_f64()? as u64, key.get(1).as_f64()? as u32))

@@ -1,4 +1,4 @@
-//! How a transaction of the store becomes IndexedDB requests: guard and requirements first, then its writes.
+//! A store transaction as IndexedDB requests: guard and requirements first, then its writes.
 
 use wasm_bindgen::JsValue;
 
@@ -21,7 +21,7 @@ pub const SNAPSHOTS: &str = "snapshots";
 /// The object store of the chunks.
 pub const CHUNKS: &str = "chunks";
 
-/// The object store of a key.
+/// Returns the object store of a key.
 pub fn store_of(key: &Key) -> &'static str {
     match key {
         Key::Log(_) => LOG,
@@ -30,7 +30,7 @@ pub fn store_of(key: &Key) -> &'static str {
     }
 }
 
-/// The object store that a write goes to.
+/// Returns the object store that a write goes to.
 pub fn written_store(write: &Write) -> &'static str {
     match write {
         Write::PutHead(..) => META,
@@ -53,7 +53,7 @@ pub fn issue(begun: &Begun, writes: &[Write]) -> Result<()> {
     Ok(())
 }
 
-/// Deletes the keys between those that are spared.
+/// Deletes the log's keys through `through`, except the `spare` ones.
 fn cut(begun: &Begun, through: u64, spare: &[u64]) -> Result<()> {
     // [lsn] sorts before [lsn, 0].
     let edge = |lsn: u64| js_sys::Array::of1(&JsValue::from_f64(lsn as f64)).into();
@@ -67,7 +67,7 @@ fn cut(begun: &Begun, through: u64, spare: &[u64]) -> Result<()> {
     Ok(())
 }
 
-/// The rest of a transaction whose first requests are issued: what must be known before its writes, and its end.
+/// Completes a transaction whose first requests are issued: checks their results, issues the writes, waits for the end.
 pub async fn finish(
     begun: Begun,
     asked: Option<(Option<Vec<u8>>, RawAnswer)>,
@@ -80,7 +80,7 @@ pub async fn finish(
         return Err(error);
     }
     begun.commit();
-    begun.end().await.map_err(of_write)
+    begun.end().await.map_err(write_error)
 }
 
 async fn check_and_issue(
@@ -95,7 +95,7 @@ async fn check_and_issue(
         return Err(lock_lost());
     }
     if let Some((ids, answer)) = required {
-        // On JavaScript's side: to bring thousands of keys over here would take longer.
+        // Compared in JavaScript: copying thousands of keys into wasm takes longer.
         let there = js_sys::Set::new(&answer.value().await?);
         if let Some(missing) = ids.iter().find(|id| !there.has(&id.as_str().into())) {
             return Err(missing_chunk(missing));
@@ -104,7 +104,7 @@ async fn check_and_issue(
     issue(begun, writes)
 }
 
-/// A taken key is somebody else's record.
-pub fn of_write(error: Error) -> Error {
+/// Maps the error of a write: a taken key means that another holder wrote that record.
+pub fn write_error(error: Error) -> Error {
     if error.cause.as_ref().is_some_and(|cause| cause.starts_with("ConstraintError")) { lock_lost() } else { error }
 }

@@ -1,7 +1,7 @@
 //! The [`Store`] over IndexedDB: database `tidelock/<name>`, object stores `meta`, `log`, `snapshots`, `chunks`.
 //!
-//! rexie makes the object stores; everything else goes through [`super::idb_raw`], where durability, explicit commits and
-//! the names of errors are.
+//! rexie creates the object stores; everything else goes through [`super::idb_raw`], which offers durability, explicit commits and
+//! error names.
 
 use std::{cell::RefCell, error::Error as _, rc::Rc};
 
@@ -14,7 +14,7 @@ use wasm_bindgen_futures::spawn_local;
 use super::{
     idb_raw::{self, Begun, Database, RawAnswer},
     idb_values::{HEAD, bytes, head_bytes, id_of, log_key, read_log_key},
-    idb_write::{CHUNKS, LOG, META, SNAPSHOTS, finish, issue, of_write, store_of, written_store},
+    idb_write::{CHUNKS, LOG, META, SNAPSHOTS, finish, issue, store_of, write_error, written_store},
 };
 use crate::{
     error::{Error, ErrorCode, Result},
@@ -22,11 +22,11 @@ use crate::{
     store::failure::lock_lost,
 };
 
-/// The version of the object stores, not of what is in them: that one is in the head.
+/// The version of the object stores; that of their content is in the head.
 const VERSION: u32 = 1;
-/// Connecting waits while another tab deletes or upgrades the database; no longer than this.
+/// The timeout for connecting, which waits while another tab deletes or upgrades the database.
 const CONNECT_TIMEOUT_MS: u32 = 10_000;
-/// How many log records are asked for at first, before their size is known: each may have 8 MiB.
+/// How many log records the first request reads, before their size is known: each may have 8 MiB.
 const FIRST_RECORDS: u32 = 4;
 const MOST_RECORDS: u32 = 512;
 
@@ -38,15 +38,15 @@ struct IndexedDbInner {
     /// The name in IndexedDB.
     name: String,
     connection: RefCell<Option<Database>>,
-    /// What the browser says of a database that it has lost.
+    /// The browser's message about an earlier database that it lost.
     lost: RefCell<Option<String>>,
 }
 
 impl IndexedDb {
-    /// Connects to the object stores of the database `name`, and makes them if there are none.
+    /// Connects to the object stores of the database `name`, and creates them if they don't exist.
     ///
-    /// Fails with `storage_unavailable` where IndexedDB is missing or refuses, `storage_blocked` when another tab stands in
-    /// the way for 10 s, `snapshot_incompatible` when a newer version made the object stores.
+    /// Fails with `storage_unavailable` where IndexedDB is missing or refuses, `storage_blocked` when another tab blocks the
+    /// connection for 10 s, `snapshot_incompatible` when a newer version created the object stores.
     pub async fn open(name: &str) -> Result<Self> {
         idb_raw::available()?;
         let inner = IndexedDbInner {
@@ -59,19 +59,19 @@ impl IndexedDb {
             in_time(make(&inner.name)).await?;
             database = inner.connect().await?;
         }
-        let gone = || {
-            Error::new(ErrorCode::StorageBlocked, "The database was deleted while it was opened")
+        let deleted = || {
+            Error::new(ErrorCode::StorageBlocked, "The database was deleted while it was being opened")
                 .hint("Another tab deleted it: open it again")
         };
-        *inner.connection.borrow_mut() = Some(database.ok_or_else(gone)?);
-        // Nobody waits for it. Not under `tidelock/`, where the databases are.
+        *inner.connection.borrow_mut() = Some(database.ok_or_else(deleted)?);
+        // Runs in the background. The name doesn't begin with `tidelock/`, which names databases.
         let scratch = format!("tidelock.renew/{name}");
         spawn_local(async move { drop(idb_raw::renew(&scratch).await) });
         Ok(Self(Rc::new(inner)))
     }
 }
 
-/// rexie deletes object stores that it isn't told of, so this is the one place that tells it.
+/// Creates the object stores. rexie deletes object stores that aren't in its list, so this is the only list.
 fn make(name: &str) -> LocalFuture<'_, Result<()>> {
     let stores = [META, LOG, SNAPSHOTS, CHUNKS];
     let builder = stores.into_iter().fold(Rexie::builder(name).version(VERSION), |builder, store| {
@@ -79,7 +79,7 @@ fn make(name: &str) -> LocalFuture<'_, Result<()>> {
     });
     let refused = |error: rexie::Error| {
         let cause = error.source().map(ToString::to_string).unwrap_or_default();
-        Error::new(ErrorCode::StorageUnavailable, "The browser's storage can't be made")
+        Error::new(ErrorCode::StorageUnavailable, "The browser's storage could not be created")
             .hint("Private modes and full disks refuse it; storage: 'memory' works everywhere")
             .cause(cause)
     };
@@ -94,7 +94,7 @@ async fn in_time<T>(connecting: LocalFuture<'_, Result<T>>) -> Result<T> {
     }
 }
 
-/// Whether a browser has lost the bytes of this very record: its neighbours can still be read, in other transactions.
+/// Returns whether the browser lost the bytes of only this record: others can still be read, in other transactions.
 fn is_lost(error: &Error) -> bool {
     error.cause.as_ref().is_some_and(|cause| cause.starts_with("DataError") || cause.starts_with("NotReadableError"))
 }
@@ -105,7 +105,7 @@ fn disconnected() -> Error {
 }
 
 impl IndexedDbInner {
-    /// Connects to the object stores if there are any.
+    /// Connects to the object stores if they exist.
     async fn connect(&self) -> Result<Option<Database>> {
         let (database, lost) = in_time(Box::pin(Database::connect(&self.name))).await?;
         if lost.is_some() {
@@ -128,12 +128,12 @@ impl IndexedDbInner {
         self.connection.borrow().clone().ok_or_else(disconnected)
     }
 
-    /// A transaction that reads. It lives while its requests do.
+    /// Starts a read transaction. It lives as long as its requests.
     fn read(&self, store: &str) -> Result<Begun> {
         self.connection()?.begin(&[store], false, Durability::Relaxed)
     }
 
-    /// Reads values one by one, each in a transaction of its own, for when one of them can't be read. Such a one is null.
+    /// Reads values one by one, each in its own transaction, after a joint read failed. An unreadable value is null.
     async fn read_alone(&self, store: &str, keys: &[JsValue]) -> Result<Vec<JsValue>> {
         let mut values = Vec::with_capacity(keys.len());
         for key in keys {
@@ -148,7 +148,7 @@ impl IndexedDbInner {
     /// Reads values together, or one by one where that fails.
     async fn values(&self, store: &str, keys: &[JsValue]) -> Result<Vec<JsValue>> {
         let begun = self.read(store)?;
-        // All are asked for before the first answer is awaited.
+        // All are requested before the first result is awaited.
         let answers: Vec<RawAnswer> = keys.iter().map(|key| begun.get(store, key)).collect();
         let mut values = Vec::with_capacity(keys.len());
         for answer in answers {
@@ -200,13 +200,13 @@ impl Store for IndexedDb {
                 Guard::Nothing => None,
                 Guard::Head(head) => Some((head, begun.get(META, &HEAD.into()))),
             };
-            // All keys by one request: thousands of them by one each hold up the page.
+            // All keys in one request: thousands of single requests block the page.
             let required = (!require.is_empty()).then(|| (require, begun.keys(CHUNKS, &JsValue::UNDEFINED, 0)));
             Ok((begun, Some((asked, required, writes))))
         });
         Box::pin(async move {
             match issued? {
-                (begun, None) => begun.end().await.map_err(of_write),
+                (begun, None) => begun.end().await.map_err(write_error),
                 (begun, Some((asked, required, writes))) => finish(begun, asked, required, writes).await,
             }
         })
@@ -240,7 +240,7 @@ impl Store for IndexedDb {
                 };
                 let last = (keys.len() as u32) < count;
                 for (key, value) in keys.iter().zip(values) {
-                    // A key of another shape is no place in the log: unreadable, where it lies.
+                    // A key of another shape is unreadable: it takes the next position.
                     let record = match read_log_key(key) {
                         Some(key) => (key, bytes(&value)),
                         None => ((after.0, after.1.saturating_add(1)), Vec::new()),
@@ -288,7 +288,7 @@ impl Store for IndexedDb {
 
     fn settled(&self) -> LocalFuture<'_, ()> {
         Box::pin(async move {
-            // One that may write to all stores begins when all that were begun before it have ended. It writes nothing.
+            // A transaction with write access to all stores starts after all earlier ones have ended. It writes nothing.
             let stores = [META, LOG, SNAPSHOTS, CHUNKS];
             let last = self.0.connection().and_then(|database| database.begin(&stores, true, Durability::Relaxed));
             if let Ok(last) = last {

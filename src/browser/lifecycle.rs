@@ -1,4 +1,4 @@
-//! The page's life: `visibilitychange`, `pagehide`, `pageshow`, Chromium's `freeze` and `resume`, and `online` and `offline`.
+//! The page's lifecycle: `visibilitychange`, `pagehide`, `pageshow`, Chromium's `freeze` and `resume`, and `online` and `offline`.
 
 use std::{any::Any, rc::Rc};
 
@@ -20,12 +20,12 @@ extern "C" {
     fn remove(this: &EventTarget, kind: &str, listener: &Function);
 }
 
-/// What a window tells, and what its document does.
+/// The events of a window, and those of its document.
 const OF_WINDOW: [&str; 4] = ["pagehide", "pageshow", "online", "offline"];
 const OF_DOCUMENT: [&str; 3] = ["visibilitychange", "freeze", "resume"];
 
-/// The page of this window. In a worker or in Node there is none: never visible. A worker of the package hears of its page by the same
-/// events on its global scope, `visibilitychange` when the page is hidden, `pageshow` when it is shown, and of the network by both.
+/// The page of this window. Workers and Node have none: never visible. A worker of the package receives its page's events on its
+/// global scope: `visibilitychange` when the page is hidden, `pageshow` when it is shown, `online` and `offline` for the network.
 pub struct PageLifecycle;
 
 impl Lifecycle for PageLifecycle {
@@ -34,7 +34,7 @@ impl Lifecycle for PageLifecycle {
         global("document").is_some_and(|document| !hidden(document))
     }
 
-    fn watch(&self, heard: Rc<dyn Fn(Moment)>) -> Box<dyn Any> {
+    fn watch(&self, on_event: Rc<dyn Fn(Moment)>) -> Box<dyn Any> {
         if global("addEventListener").is_none() {
             return Box::new(());
         }
@@ -42,7 +42,7 @@ impl Lifecycle for PageLifecycle {
         let in_worker = document.is_none();
         let listener = Closure::<dyn Fn(JsValue)>::new(move |event: JsValue| {
             let kind = property(&event, "type").and_then(|kind| kind.as_string()).unwrap_or_default();
-            heard(match kind.as_str() {
+            on_event(match kind.as_str() {
                 "pagehide" | "freeze" => Moment::Leaving,
                 "online" => Moment::Online,
                 "offline" => Moment::Offline,
@@ -61,7 +61,7 @@ impl Lifecycle for PageLifecycle {
     }
 }
 
-/// Listens until it is dropped.
+/// The event listeners, removed on drop.
 struct LifecycleWatch {
     window: EventTarget,
     document: EventTarget,

@@ -24,9 +24,9 @@ extern "C" {
     fn query(this: &LockManager) -> Result<Promise, JsValue>;
 }
 
-/// The page's lock manager. Each lock's release is also given to the host, which outlives a trapped instance.
+/// The page's lock manager. The host also receives each lock's release function, because it outlives a trapped instance.
 pub struct WebLocks {
-    /// Where the release goes.
+    /// The host that receives the release functions.
     pub host: Host,
 }
 
@@ -52,12 +52,12 @@ impl Locks for WebLocks {
         Box::pin(async move { find("pending", &name).await.is_some() })
     }
 
-    fn channel(&self, name: &str, heard: Box<dyn Fn(&str)>) -> Result<Box<dyn Channel>> {
-        open_channel(name, heard)
+    fn channel(&self, name: &str, on_message: Box<dyn Fn(&str)>) -> Result<Box<dyn Channel>> {
+        open_channel(name, on_message)
     }
 }
 
-/// The first lock of that name among those that are `held` or `pending`.
+/// Returns the first lock of that name among those that are `held` or `pending`.
 async fn find(among: &str, name: &str) -> Option<JsValue> {
     let locks = JsFuture::from(manager()?.query().ok()?).await.ok()?;
     let locks: Array = property(&locks, among)?.unchecked_into();
@@ -71,10 +71,10 @@ fn manager() -> Option<LockManager> {
 async fn request_lock(manager: &LockManager, name: &str, how: Acquire, host: &Host) -> Result<Option<Box<dyn Held>>> {
     let mut release = None;
     let until_released = Promise::new(&mut |resolve, _| release = Some(resolve));
-    let release = release.ok_or_else(|| Error::internal("A promise gave no resolver"))?;
+    let release = release.ok_or_else(|| Error::internal("A promise returned no resolver"))?;
     let (granted, on_granted) = oneshot::channel();
     let callback = Closure::once_into_js(move |lock: JsValue| -> JsValue {
-        // Nobody listens any more: returning anything but a pending promise releases the lock at once.
+        // The receiver was dropped: returning anything but a pending promise releases the lock at once.
         if granted.send(!lock.is_null()).is_err() || lock.is_null() {
             return JsValue::NULL;
         }
@@ -87,7 +87,7 @@ async fn request_lock(manager: &LockManager, name: &str, how: Acquire, host: &Ho
         Acquire::Steal => object(&[("steal", JsValue::TRUE)]),
     };
     let request = manager.request(name, &options, callback.unchecked_ref()).map_err(|error| {
-        Error::new(ErrorCode::UnsupportedEnvironment, "The lock can't be asked for")
+        Error::new(ErrorCode::UnsupportedEnvironment, "The lock can't be requested")
             .hint("Web Locks need a page of an origin of its own: no sandboxed frame, no data: URL")
             .cause(thrown_text(&error))
     })?;
@@ -106,7 +106,7 @@ async fn request_lock(manager: &LockManager, name: &str, how: Acquire, host: &Ho
     }
 }
 
-/// Leaves the line when the request is given up; harmless once the lock was granted.
+/// Leaves the lock's queue when the request is cancelled; has no effect once the lock was granted.
 struct Withdraw(AbortController);
 
 impl Drop for Withdraw {

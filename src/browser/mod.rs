@@ -1,4 +1,4 @@
-//! The browser's capabilities, one thin file each. No policy: that lives above, where `cargo test` runs it.
+//! The browser's capabilities, one thin file each. No policy: that lives in the layers that `cargo test` runs.
 
 mod abort;
 mod channel;
@@ -43,18 +43,18 @@ use crate::{
     store::folder::Folder,
 };
 
-/// A property of the global scope (window or worker), if it is there.
+/// Returns a property of the global scope (window or worker), if it is there.
 fn global(name: &str) -> Option<JsValue> {
     property(&js_sys::global(), name)
 }
 
-/// A property that is neither missing, nor undefined, nor null.
+/// Returns a property that is neither missing, nor undefined, nor null.
 pub(crate) fn property(object: &JsValue, name: &str) -> Option<JsValue> {
     let value = Reflect::get(object, &JsValue::from_str(name)).ok()?;
     (!value.is_undefined() && !value.is_null()).then_some(value)
 }
 
-/// A plain object of these entries.
+/// Returns a plain object of these entries.
 pub(crate) fn object(entries: &[(&str, JsValue)]) -> Object {
     let object = Object::new();
     for (name, value) in entries {
@@ -64,7 +64,7 @@ pub(crate) fn object(entries: &[(&str, JsValue)]) -> Object {
     object
 }
 
-/// What a thrown value says: `name: message` of an Error, else the value as text.
+/// Describes a thrown value: `name: message` of an Error, else the value as text.
 pub(crate) fn thrown_text(thrown: &JsValue) -> String {
     match thrown.dyn_ref::<js_sys::Error>() {
         Some(error) => format!("{}: {}", String::from(error.name()), String::from(error.message())),
@@ -75,7 +75,7 @@ pub(crate) fn thrown_text(thrown: &JsValue) -> String {
     }
 }
 
-/// What kind of value was thrown, without what it says.
+/// Returns the name of a thrown Error, without its message.
 pub(crate) fn thrown_name(thrown: &JsValue) -> String {
     let error = thrown.dyn_ref::<js_sys::Error>();
     error.map_or_else(|| String::from("no Error"), |error| String::from(error.name()))
@@ -86,7 +86,7 @@ fn platform(host: &Host) -> Platform {
     Platform { clock, entropy, spawner, parts: Rc::new(HostParts { host: host.clone() }) }
 }
 
-/// Everything from outside, over this browser.
+/// Creates the ports over this browser.
 pub fn ports(host: &Host) -> Ports {
     Ports {
         platform: platform(host),
@@ -98,7 +98,7 @@ pub fn ports(host: &Host) -> Ports {
     }
 }
 
-/// Everything from outside, over a folder in Node.
+/// Creates the ports over a folder in Node.
 pub fn folder_ports(host: &Host, files: NodeFiles) -> Ports {
     let files = Rc::new(files);
     let platform = platform(host);

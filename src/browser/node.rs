@@ -1,4 +1,4 @@
-//! Files and processes in Node: what `pkg-js/src/node/files.ts` hands in.
+//! Files and processes in Node, through the object of `pkg-js/src/node/files.ts`.
 
 use js_sys::{Array, JsString, Uint8Array};
 use wasm_bindgen::prelude::*;
@@ -72,7 +72,7 @@ fn failure(thrown: JsValue) -> Error {
         _ => ErrorCode::StorageUnavailable,
     };
     Error::new(code, "The database's folder can't be used")
-        .hint("The cause says why: look at its place, its rights, and the room on the disk")
+        .hint("The cause says why: check the folder's path, its permissions, and the free disk space")
         .cause(thrown_text(&thrown))
 }
 

@@ -9,7 +9,7 @@ use crate::{
     ports::{LocalFuture, Part, Parts},
 };
 
-/// Asks the host for them.
+/// Loads parts through the host.
 pub struct HostParts {
     /// The host.
     pub host: Host,

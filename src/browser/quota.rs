@@ -1,4 +1,4 @@
-//! How much the origin stores and may store, and whether that may be evicted: `navigator.storage`.
+//! The origin's storage: usage, quota, and whether it is persistent: `navigator.storage`.
 
 use js_sys::{Function, Promise, Reflect};
 use wasm_bindgen::prelude::*;
@@ -7,7 +7,7 @@ use wasm_bindgen_futures::JsFuture;
 use super::{global, property};
 use crate::ports::Estimate;
 
-/// What the browser says of the origin's storage; zeros and `false` where it says nothing.
+/// Returns the browser's estimate of the origin's storage; zeros and `false` where it has none.
 pub async fn estimate() -> Estimate {
     let Some(storage) = storage() else { return Estimate::default() };
     let sizes = ask(&storage, "estimate").await;
@@ -19,7 +19,7 @@ pub async fn estimate() -> Estimate {
     }
 }
 
-/// Asks the browser not to evict what is stored; whether it promised. It may ask the user.
+/// Asks the browser not to evict the stored data; it may ask the user. Returns whether the browser agreed.
 pub async fn persist() -> bool {
     match storage() {
         Some(storage) => ask(&storage, "persist").await.is_some_and(|persisted| persisted.is_truthy()),
@@ -31,7 +31,7 @@ fn storage() -> Option<JsValue> {
     property(&global("navigator")?, "storage")
 }
 
-/// Calls a method without arguments and waits for its promise; `None` when it is missing or fails.
+/// Calls a method without arguments and awaits its promise; `None` when it is missing or fails.
 async fn ask(storage: &JsValue, method: &str) -> Option<JsValue> {
     let method: Function = Reflect::get(storage, &method.into()).ok()?.dyn_into().ok()?;
     let promise: Promise = method.call0(storage).ok()?.dyn_into().ok()?;

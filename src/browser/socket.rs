@@ -1,4 +1,4 @@
-//! `WebSocket`, bound by hand for the few calls that are needed.
+//! `WebSocket`, bound by hand for the few methods that are needed.
 
 use js_sys::Function;
 use wasm_bindgen::prelude::*;
@@ -29,37 +29,37 @@ extern "C" {
     fn remove(this: &WebSocket, kind: &str, listener: &Function);
 }
 
-/// What a socket tells. An error is followed by the end.
+/// The events of a socket. An `error` is always followed by `close`.
 const KINDS: [&str; 3] = ["open", "message", "close"];
 
 /// The sockets of this page or worker.
 pub struct WebSockets;
 
 impl Sockets for WebSockets {
-    fn open(&self, url: &str, heard: Box<dyn Fn(SocketNews)>) -> Result<Box<dyn Socket>> {
-        open(url, heard)
+    fn open(&self, url: &str, on_event: Box<dyn Fn(SocketNews)>) -> Result<Box<dyn Socket>> {
+        open(url, on_event)
     }
 }
 
-/// Only sync opens any: an entry of its part, never inlined, so that the part can be cut off here.
+/// An entry of the part `sync`, the only caller: never inlined, so that the part can be split off here.
 #[inline(never)]
-fn open(url: &str, heard: Box<dyn Fn(SocketNews)>) -> Result<Box<dyn Socket>> {
+fn open(url: &str, on_event: Box<dyn Fn(SocketNews)>) -> Result<Box<dyn Socket>> {
     global("WebSocket").ok_or_else(|| {
-        Error::new(ErrorCode::UnsupportedEnvironment, "WebSocket is missing here")
+        Error::new(ErrorCode::UnsupportedEnvironment, "WebSocket is missing")
             .hint("Leave remote.realtime out: changes are then found by the interval")
     })?;
     let socket = WebSocket::new(url).map_err(|error| {
-        Error::new(ErrorCode::SyncNetwork, "The connection could not be begun")
+        Error::new(ErrorCode::SyncNetwork, "The WebSocket connection could not be opened")
             .hint("The page's Content-Security-Policy must allow it (connect-src)")
             .cause(thrown_text(&error))
     })?;
     let listener = Closure::<dyn Fn(JsValue)>::new(move |event: JsValue| {
         let text = |name| property(&event, name).and_then(|value| value.as_string());
         match text("type").as_deref() {
-            Some("open") => heard(SocketNews::Opened),
-            Some("close") => heard(SocketNews::Closed),
-            // What isn't text is of no protocol of ours.
-            _ => _ = text("data").map(|said| heard(SocketNews::Said(said))),
+            Some("open") => on_event(SocketNews::Opened),
+            Some("close") => on_event(SocketNews::Closed),
+            // Binary messages belong to no protocol used here.
+            _ => _ = text("data").map(|said| on_event(SocketNews::Said(said))),
         }
     });
     let function = listener.as_ref().unchecked_ref();
@@ -74,7 +74,7 @@ struct OpenSocket {
 
 impl Socket for OpenSocket {
     fn send(&self, text: &str) {
-        // It throws before the socket is open only; afterwards what is said is lost.
+        // It throws only before the socket is open; later messages are lost silently.
         let _ = self.socket.js_send(text);
     }
 }

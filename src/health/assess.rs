@@ -1,4 +1,4 @@
-//! The rules of health.
+//! The rules that turn the health inputs into alerts and a status.
 
 use super::report::{
     Alert, AlertCode, Health, LockHealth, LockState, MigrationsHealth, QueriesHealth, Severity, SnapshotHealth, Status,
@@ -9,16 +9,16 @@ use crate::{
     time::{DAY_MS, Timestamp},
 };
 
-/// From where on something is an alert.
+/// The limits beyond which an alert is raised.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Thresholds {
-    /// Milliseconds without a snapshot of what has changed.
+    /// Milliseconds without a snapshot of changed data.
     pub no_snapshot_ms: f64,
     /// Milliseconds since the last complete sync, in cloud mode.
     pub sync_lag_ms: f64,
-    /// The share of the origin's quota that is in use.
+    /// The fraction of the origin's quota in use (0 to 1).
     pub storage_ratio: f64,
-    /// How many times as large the database is as a day ago.
+    /// The database's size relative to a day ago.
     pub growth_factor: f64,
 }
 
@@ -28,31 +28,31 @@ impl Default for Thresholds {
     }
 }
 
-/// Below this nobody minds a database that doubles.
+/// Below this size in bytes, growth is no alert.
 const GROWTH_FLOOR: u64 = 4 * 1024 * 1024;
 
-/// What is known.
+/// The health inputs: the state of a database.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HealthInputs {
     /// The database's name.
     pub name: String,
-    /// It keeps in step with the remote by itself.
+    /// It syncs continuously (`mode: 'cloud'`).
     pub cloud: bool,
-    /// It was closed, or its instance died.
+    /// It was closed, or its instance trapped.
     pub closed: bool,
-    /// Writes are refused at present: the storage failed too often.
+    /// Writes are refused at present, because the storage failed too often.
     pub refuses_writes: bool,
     /// Snapshots are taken periodically.
     pub snapshots_enabled: bool,
-    /// Something was committed since the last snapshot.
+    /// There were commits since the last snapshot.
     pub changed_since_snapshot: bool,
-    /// When the database began to exist, as far as that is known.
+    /// When the database was created, where known.
     pub began: Option<Timestamp>,
-    /// Bytes of the database a day ago, as far as that is known.
+    /// The size of the database in bytes a day ago, where known.
     pub bytes_a_day_ago: Option<u64>,
-    /// Why the last migration failed; `None` once one succeeded.
+    /// Why the last migration failed; `None` after one succeeded.
     pub migration_failure: Option<Error>,
-    /// What the last maintenance found.
+    /// The findings of the last maintenance.
     pub found: Vec<(AlertCode, String)>,
     /// Local changes that wait for columns that the remote lacks.
     pub lacking_columns: u64,
@@ -70,7 +70,7 @@ pub struct HealthInputs {
     pub queries: QueriesHealth,
 }
 
-/// What the facts mean at `now`.
+/// Computes the health report from the inputs at `now`.
 pub fn assess(facts: HealthInputs, thresholds: &Thresholds, now: Timestamp) -> Health {
     let alerts = alerts(&facts, thresholds, now);
     let lost_lock = matches!(facts.lock.state, LockState::Lost | LockState::Released)
@@ -107,11 +107,11 @@ fn alerts(facts: &HealthInputs, thresholds: &Thresholds, now: Timestamp) -> Vec<
         && facts.began.is_some_and(is_old)
         && snapshot.last_success.is_none_or(is_old)
     {
-        // A whole number: code that writes others is large.
+        // A whole number: formatting fractions would add a lot of code.
         let hours = (thresholds.no_snapshot_ms / 3_600_000.0).round() as i64;
         warn(
             AlertCode::NoRecentSnapshot,
-            format!("No snapshot was taken for more than {hours} hours, though the data changed."),
+            format!("No snapshot was taken for more than {hours} hours, though the data changed"),
         );
     }
     if snapshot.consecutive_failures > 0 {
@@ -122,12 +122,12 @@ fn alerts(facts: &HealthInputs, thresholds: &Thresholds, now: Timestamp) -> Vec<
     }
     if storage.quota > 0 && storage.usage as f64 > storage.quota as f64 * thresholds.storage_ratio {
         let percent = storage.usage.saturating_mul(100) / storage.quota;
-        warn(AlertCode::StorageNearlyFull, format!("{percent} % of the origin's storage is in use."));
+        warn(AlertCode::StorageNearlyFull, format!("{percent} % of the origin's storage is in use"));
     }
     let grown =
         |bytes: u64| storage.bytes >= GROWTH_FLOOR && storage.bytes as f64 >= bytes as f64 * thresholds.growth_factor;
     if let Some(bytes) = facts.bytes_a_day_ago.filter(|bytes| grown(*bytes)) {
-        let message = format!("The database grew from {bytes} to {} bytes in about a day.", storage.bytes);
+        let message = format!("The database grew from {bytes} to {} bytes in about a day", storage.bytes);
         warn(AlertCode::Growth, message);
     }
     if let Some(error) = &facts.migration_failure {
@@ -139,24 +139,24 @@ fn alerts(facts: &HealthInputs, thresholds: &Thresholds, now: Timestamp) -> Vec<
     if sync.rejected > 0 {
         warn(
             AlertCode::RejectedChanges,
-            format!("The remote refused {} local changes: see sync.rejected().", sync.rejected),
+            format!("Local changes that the remote refused: {}; see sync.rejected()", sync.rejected),
         );
     }
     if facts.lacking_columns > 0 {
         let changes = facts.lacking_columns;
-        let message = format!("{changes} local changes wait for columns that the remote lacks: see sync.pending().");
+        let message =
+            format!("Local changes that wait for columns missing in the remote: {changes}; see sync.pending()");
         warn(AlertCode::RemoteColumnMissing, message);
     }
     if facts.cloud && sync.lag_ms.is_some_and(|ms| ms as f64 > thresholds.sync_lag_ms) {
-        let message = "The last complete sync lies too far back";
+        let message = "The last complete sync is too long ago";
         warn(AlertCode::SyncLag, because(message, sync.last_error.as_ref()));
     }
     if storage.kind == "indexeddb" && !storage.persisted && !facts.closed {
         alerts.push(Alert {
             code: AlertCode::StorageNotPersisted,
             severity: Severity::Info,
-            message: "The browser may delete the data when space gets short: ask it not to with db.persist()."
-                .to_owned(),
+            message: "The browser may delete the data when space gets short: call db.persist()".to_owned(),
         });
     }
     alerts
@@ -165,7 +165,7 @@ fn alerts(facts: &HealthInputs, thresholds: &Thresholds, now: Timestamp) -> Vec<
 fn because(what: &str, error: Option<&Error>) -> String {
     match error {
         Some(error) => format!("{what}: {}", error.message),
-        None => format!("{what}."),
+        None => what.to_owned(),
     }
 }
 
@@ -206,7 +206,7 @@ mod tests {
         }
     }
 
-    /// The verdict and the alerts' codes after one thing was changed.
+    /// Returns the status and the alerts' codes after one change to healthy inputs.
     fn after(change: impl FnOnce(&mut HealthInputs)) -> (Status, Vec<AlertCode>) {
         let mut facts = healthy();
         change(&mut facts);
@@ -243,10 +243,10 @@ mod tests {
     }
 
     #[test]
-    fn what_only_looks_like_trouble_is_none() {
+    fn harmless_states_raise_no_alert() {
         let fine = |change: fn(&mut HealthInputs)| assert_eq!(after(change), (Status::Ok, vec![]));
         let stale = |facts: &mut HealthInputs| facts.snapshot.last_success = None;
-        // Young, unchanged, or without snapshots by choice.
+        // A young or unchanged database, or one with snapshots turned off.
         assert_eq!(
             after(|facts| {
                 stale(facts);
@@ -304,13 +304,13 @@ mod tests {
     }
 
     #[test]
-    fn closed_robbed_or_unwritable_is_failed() {
+    fn closed_stolen_or_unwritable_is_failed() {
         for change in [
             (|facts| facts.closed = true) as fn(&mut HealthInputs),
             |facts| facts.refuses_writes = true,
             |facts| facts.lock.state = LockState::Lost,
             |facts| facts.lock.state = LockState::Released,
-            |facts| facts.storage.last_error = Some(Error::new(ErrorCode::LockLost, "another tab took it")),
+            |facts| facts.storage.last_error = Some(Error::new(ErrorCode::LockLost, "another tab stole it")),
         ] {
             assert_eq!(after(change).0, Status::Failed);
         }
@@ -354,7 +354,7 @@ mod tests {
             r#""sync":{"phase":"idle","pending":0,"rejected":2,"lagMs":null,"lastError":null},"#,
             r#""queries":{"count":0,"errors":0,"p50Ms":0.0,"p95Ms":0.0,"slow":[]},"#,
             r#""alerts":[{"code":"rejected_changes","severity":"warning","#,
-            r#""message":"The remote refused 2 local changes: see sync.rejected()."}]}"#,
+            r#""message":"Local changes that the remote refused: 2; see sync.rejected()"}]}"#,
         );
         assert_eq!(text, expected);
     }

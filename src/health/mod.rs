@@ -1,10 +1,10 @@
-//! Health: what is known of a database, and what of it deserves attention. Pure: everything known comes as arguments.
+//! Health: the state of a database, and what of it deserves attention. Pure: the whole state comes as arguments.
 //!
 //! | file | what |
 //! |---|---|
 //! | `report` | the documented object |
-//! | `assess` | the rules: which facts are alerts, and what they make of the status |
-//! | `queries` | figures over the statements that ran |
+//! | `assess` | the rules: which inputs raise alerts, and the resulting status |
+//! | `queries` | statistics of the executed statements |
 
 mod assess;
 mod queries;

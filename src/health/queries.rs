@@ -1,41 +1,41 @@
-//! Figures over the statements that ran: constant work for each, whatever their number.
+//! Statistics of the executed statements: constant work for each statement.
 
 use super::report::{QueriesHealth, SlowQuery};
 use crate::time::Timestamp;
 
-/// How many of the latest exact times the percentiles are over.
+/// The percentiles cover this many of the latest exact times.
 const SAMPLES: usize = 512;
 
-/// So many statements at the beginning are all timed exactly, later ones one in eight.
+/// The first statements are all timed exactly, later ones one in eight.
 const ALL_EXACT: u64 = 64;
 
 /// How many slow statements are kept.
 const SLOWEST: usize = 5;
 
-/// What takes longer than a frame is slow: in a page it shows.
+/// Longer than a frame is slow: users of a page notice it.
 const SLOW_MS: f64 = 16.0;
 
-/// Characters of a statement's text that are shown.
+/// The length of a shown statement in characters.
 const SHOWN: usize = 300;
 
-/// Bytes of a text that is kept whole, so that its plan can be told.
+/// Texts of up to this many bytes are kept whole, so that their plan can be computed.
 const KEPT: usize = 8192;
 
-/// How long a statement took, in milliseconds.
+/// The duration of a statement in milliseconds.
 #[derive(Clone, Copy, Debug)]
 pub enum Took {
-    /// By a clock with fractions that only grows.
+    /// Measured by a monotonic clock with fractions.
     Exactly(f64),
-    /// By the wall clock: to a millisecond. Enough to notice what is slow.
+    /// Measured by the wall clock, to a millisecond: enough to notice slow statements.
     Roughly(f64),
 }
 
-/// Counts statements and remembers how long the latest took.
+/// Counts statements and keeps the latest durations.
 #[derive(Clone, Debug, Default)]
 pub struct QueryStats {
     count: u64,
     errors: u64,
-    /// The latest exact times in milliseconds; the next one goes to `timed % SAMPLES`.
+    /// The latest exact durations in milliseconds; the next one goes to `timed % SAMPLES`.
     samples: Vec<f32>,
     timed: u64,
     /// Slowest first, each text once.
@@ -43,12 +43,12 @@ pub struct QueryStats {
 }
 
 impl QueryStats {
-    /// Whether the next statement is to be timed exactly. In no rhythm, which could be that of the statements.
+    /// Returns whether to time the next statement exactly. The choice is irregular: a period could match that of the statements.
     pub fn wants_exact(&self) -> bool {
         self.count < ALL_EXACT || self.count.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 61 == 0
     }
 
-    /// A statement ended at `at`. What took so long counts as slow however it was timed; percentiles take exact times only.
+    /// Records a statement that ended at `at`. Slow statements count by either clock; percentiles use exact times only.
     pub fn record(&mut self, sql: &str, took: Took, at: Timestamp, failed: bool) {
         let (Took::Exactly(ms) | Took::Roughly(ms)) = took;
         if let Took::Exactly(ms) = took {
@@ -79,7 +79,7 @@ impl QueryStats {
         self.slow.truncate(SLOWEST);
     }
 
-    /// The figures now. `plan` tells how a statement would run.
+    /// Returns the current statistics. `plan` returns the query plan of a statement.
     pub fn report(&self, plan: &dyn Fn(&str) -> Vec<String>) -> QueriesHealth {
         let mut sorted = self.samples.clone();
         sorted.sort_unstable_by(f32::total_cmp);
@@ -97,7 +97,7 @@ impl QueryStats {
     }
 }
 
-/// The beginning of a text.
+/// Returns the beginning of a text.
 fn shown(sql: &str) -> &str {
     let end = sql.char_indices().nth(SHOWN).map_or(sql.len(), |(end, _)| end);
     &sql[..end]
@@ -109,7 +109,7 @@ impl SlowQuery {
     }
 }
 
-/// To microseconds: no clock of a browser is finer.
+/// Rounds to microseconds: no browser's clock is finer.
 fn rounded(ms: f64) -> f64 {
     (ms * 1000.0).round() / 1000.0
 }
@@ -168,7 +168,7 @@ mod tests {
         let mut stats = QueryStats::default();
         stats.record(&"ß".repeat(10_000), Took::Exactly(20.0), Timestamp(0), false);
         assert_eq!(stats.report(&no_plan).slow[0].sql, "ß".repeat(SHOWN));
-        // One that isn't as long is planned whole, and shown cut.
+        // A text that is within the kept length is planned whole, and shown cut.
         let sql = "é".repeat(SHOWN + 1);
         stats.record(&sql, Took::Exactly(30.0), Timestamp(0), false);
         let slow = stats.report(&|sql| vec![sql.len().to_string()]).slow;

@@ -1,4 +1,4 @@
-//! The object that `health()` gives. Names and meanings are the public contract's; times are ISO 8601 text.
+//! The result of `health()`. Names and meanings are those of the public contract; times are ISO 8601 text.
 
 use serde::Serialize;
 
@@ -57,7 +57,7 @@ pub enum AlertCode {
 }
 
 impl AlertCode {
-    /// The code of a warning about what a maintenance found; others aren't told so.
+    /// Returns the code of the warning about a maintenance finding. Only for those alerts: the others raise no warning.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::IntegrityFailed => "integrity_failed",

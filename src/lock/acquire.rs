@@ -1,4 +1,4 @@
-//! Taking the lock: at once, or by waiting in line.
+//! Acquiring the lock: at once, or by waiting in its queue.
 
 use futures_util::future::{Either, select};
 use serde::Deserialize;
@@ -9,31 +9,31 @@ use crate::{
     ports::{Acquire, Clock, Held, Holder, LocalFuture, Locks},
 };
 
-/// What to do when another tab has the database.
+/// What to do when another tab holds the database.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnBusy {
-    /// Give up at once: `database_in_use`.
+    /// Fail at once with `database_in_use`.
     #[default]
     Fail,
-    /// Wait in line, up to a time: `lock_timeout`.
+    /// Wait in the queue until the timeout, then fail with `lock_timeout`.
     Wait,
-    /// Ask the holder to finish and to let go, and wait in line meanwhile, up to a time: `lock_timeout`.
+    /// Ask the holder to finish and release the lock; wait in the queue until the timeout, then fail with `lock_timeout`.
     Takeover,
-    /// Take it away. Whoever had it can't write any more: the fence of the storage sees to that.
+    /// Steal the lock. The previous holder can't write any more: the storage fences it out.
     Steal,
 }
 
-/// How often, and after how many milliseconds each time, it is read who has the lock.
+/// How often the holder is read, and the pause between two reads in milliseconds.
 const HOLDER_ATTEMPTS: u32 = 40;
 const HOLDER_PAUSE_MS: u64 = 25;
 
-/// Takes the lock of the database `name`.
+/// Acquires the lock of the database `name`.
 ///
-/// `read_holder` says who has it, as far as that is known; it is asked only when the lock was not to be had. Dropping the
-/// future leaves the line.
+/// `read_holder` returns the holder, where known; it is called only when the lock is taken. Dropping the future leaves the
+/// queue.
 ///
-/// `database_in_use` when it is taken and `on_busy` is [`OnBusy::Fail`]; `lock_timeout` when it was not free within
+/// Fails with `database_in_use` when it is taken and `on_busy` is [`OnBusy::Fail`]; `lock_timeout` when it stays taken for
 /// `timeout_ms`; `unsupported_environment` where the platform has no locks, or lacks what `on_busy` needs.
 pub async fn acquire(
     locks: &dyn Locks,
@@ -44,7 +44,7 @@ pub async fn acquire(
     read_holder: impl AsyncFn() -> Option<Holder>,
 ) -> Result<Box<dyn Held>> {
     let lock = lock_name(name);
-    // Also when waiting is allowed: a free lock is had without a timer.
+    // First in every mode: a free lock needs no timer.
     if let Some(held) = locks.acquire(&lock, Acquire::IfAvailable).await? {
         return Ok(held);
     }
@@ -64,7 +64,7 @@ pub async fn acquire(
             in_time = Box::pin(async move { drop(select(asking, sleep).await) });
         }
     }
-    // The place in line comes before the first question: the holder looks whether anybody waits.
+    // The request enters the queue before the first takeover message: the holder checks whether the queue is empty.
     let waiting: LocalFuture<'_, _> = locks.acquire(&lock, Acquire::Wait);
     match select(waiting, in_time).await {
         Either::Left((taken, _)) => taken.and_then(given),
@@ -77,8 +77,8 @@ pub async fn acquire(
     }
 }
 
-/// Who has the lock. Whoever took it just now hasn't written down who he is: what is stored is then somebody's from
-/// before, or nobody's. So it is read again until it names the tab that has the lock.
+/// Finds the lock's holder. A holder that just acquired the lock hasn't stored its identity yet; the stored one is an earlier
+/// holder's or missing. So it is read again until it matches the tab that holds the lock.
 async fn find_holder(
     locks: &dyn Locks,
     clock: &dyn Clock,
@@ -97,7 +97,7 @@ async fn find_holder(
     known
 }
 
-/// The error for a database that another tab has. An unknown holder leaves `details.holder` out.
+/// Returns the error for a database that another tab holds. An unknown holder leaves `details.holder` out.
 pub fn in_use(holder: Option<&Holder>) -> Error {
     let error = Error::new(ErrorCode::DatabaseInUse, "Database already in use")
         .hint("Close the other tab or process, or open with lock: { onBusy: 'wait' }");
@@ -134,19 +134,19 @@ mod tests {
         time::Timestamp,
     };
 
-    /// One lock with a line in front of it.
+    /// One lock with its queue.
     #[derive(Default)]
     struct Fake {
         names: RefCell<Vec<String>>,
         taken: Cell<bool>,
-        line: RefCell<VecDeque<oneshot::Sender<Box<dyn Held>>>>,
-        /// How often the holder was asked to let go.
+        queue: RefCell<VecDeque<oneshot::Sender<Box<dyn Held>>>>,
+        /// How often the holder was asked to release.
         asked: Cell<u32>,
         unsupported: bool,
     }
 
-    struct Ticket(Rc<Fake>);
-    impl Held for Ticket {
+    struct Permit(Rc<Fake>);
+    impl Held for Permit {
         fn ended(&self) -> LocalFuture<'static, bool> {
             Box::pin(std::future::pending())
         }
@@ -156,7 +156,7 @@ mod tests {
             Box::pin(std::future::ready(()))
         }
     }
-    impl Drop for Ticket {
+    impl Drop for Permit {
         fn drop(&mut self) {
             self.0.taken.set(false);
             self.0.clone().serve();
@@ -166,10 +166,10 @@ mod tests {
     impl Fake {
         fn serve(self: Rc<Self>) {
             while !self.taken.get() {
-                let Some(next) = self.line.borrow_mut().pop_front() else { return };
+                let Some(next) = self.queue.borrow_mut().pop_front() else { return };
                 self.taken.set(true);
-                // Whoever left the line drops the ticket that is handed to him, which serves the next.
-                drop(next.send(Box::new(Ticket(self.clone()))));
+                // A receiver that left the queue drops its permit, which serves the next.
+                drop(next.send(Box::new(Permit(self.clone()))));
             }
         }
     }
@@ -188,10 +188,10 @@ mod tests {
                 }
                 if how == Acquire::Steal {
                     fake.taken.set(true);
-                    return Ok(Some(Box::new(Ticket(fake)) as Box<dyn Held>));
+                    return Ok(Some(Box::new(Permit(fake)) as Box<dyn Held>));
                 }
                 let (send, receive) = oneshot::channel();
-                fake.line.borrow_mut().push_back(send);
+                fake.queue.borrow_mut().push_back(send);
                 fake.serve();
                 Ok(receive.await.ok())
             })
@@ -203,7 +203,7 @@ mod tests {
         }
 
         fn is_awaited(&self, _: &str) -> LocalFuture<'static, bool> {
-            Box::pin(std::future::ready(!self.0.line.borrow().is_empty()))
+            Box::pin(std::future::ready(!self.0.queue.borrow().is_empty()))
         }
 
         fn channel(&self, name: &str, _: Box<dyn Fn(&str)>) -> Result<Box<dyn Channel>> {
@@ -220,21 +220,21 @@ mod tests {
         }
     }
 
-    /// The tab that has the lock, as the platform names it.
+    /// The id of the tab that holds the lock.
     const TAB: &str = "ab";
 
     fn holder() -> Holder {
         Holder { id: TAB.into(), title: "Shop".into(), url: "https://shop".into(), since: Timestamp(0) }
     }
 
-    /// Somebody has the lock for `busy_ms`; what do we get, and after how many milliseconds?
+    /// Acquires a lock that another tab holds for `busy_ms`; returns the result and when it came, in milliseconds.
     fn attempt(busy_ms: Option<u64>, on_busy: OnBusy, timeout_ms: u64) -> (Result<()>, f64, Rc<Fake>) {
         let mut sim = Sim::new(1);
         let platform = sim.platform();
         let fake = Rc::new(Fake::default());
         if let Some(busy_ms) = busy_ms {
             fake.taken.set(true);
-            let (first, clock) = (Ticket(fake.clone()), platform.clock.clone());
+            let (first, clock) = (Permit(fake.clone()), platform.clock.clone());
             platform.spawner.spawn(Box::pin(async move {
                 clock.sleep(busy_ms).await;
                 drop(first);
@@ -247,7 +247,7 @@ mod tests {
             (result.map(drop), clock.monotonic_ms())
         });
         sim.advance(1_000_000);
-        assert!(fake.line.borrow().is_empty() && !fake.taken.get(), "the lock is free in the end");
+        assert!(fake.queue.borrow().is_empty() && !fake.taken.get(), "the lock is free in the end");
         assert!(fake.names.borrow().iter().all(|name| name == "tidelock/shop"));
         (result, at, fake)
     }
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn who_took_it_just_now_is_waited_for() {
+    fn a_holder_that_is_not_stored_yet_is_read_again() {
         let mut sim = Sim::new(1);
         let clock = sim.platform().clock;
         let fake = Rc::new(Fake::default());
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn a_takeover_asks_again_until_it_has_the_lock_or_the_time_is_over() {
+    fn a_takeover_asks_again_until_it_has_the_lock_or_times_out() {
         let (result, at, fake) = attempt(Some(700), OnBusy::Takeover, 1000);
         assert_eq!((result, at, fake.asked.get()), (Ok(()), 700.0, 3));
         let (result, at, fake) = attempt(Some(5000), OnBusy::Takeover, 1000);
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn stealing_waits_for_nobody() {
+    fn stealing_does_not_wait() {
         let (result, at, fake) = attempt(Some(5000), OnBusy::Steal, 100);
         assert_eq!((result, at, fake.asked.get()), (Ok(()), 0.0, 0));
     }

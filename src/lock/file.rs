@@ -1,10 +1,10 @@
-//! A lock as a file, for databases in folders: who has it, by number and beginning of the process, so that a dead owner's lock is
-//! known from a living one's.
+//! A lock as a file, for databases in folders. It records its owner's process id and start time, so that the lock of a dead owner can
+//! be told from that of a living one.
 //!
-//! Lock files are numbered, and the highest number counts. Whoever wants the lock looks at that one; is it empty (given back), or is
-//! its owner dead, he makes the next one, complete with his name in it, by linking a finished file: one wins. Then he looks again:
-//! the highest is still his own, or he was slow, and somebody else has it. Only the owner of a higher one removes the lower ones,
-//! and the highest is never removed, so no number is ever given twice.
+//! Lock files are numbered, and the highest number counts. To acquire, a process reads that file; if it is empty (released) or its owner
+//! is dead, the process creates the next number, complete with its own identity, by linking a finished file: one process wins. Then it
+//! lists the files again: if its number is no longer the highest, it was too slow and another process holds the lock. Only the owner of
+//! a higher number removes lower ones, and the highest is never removed, so no number is used twice.
 
 use std::rc::Rc;
 
@@ -13,17 +13,17 @@ use crate::{
     ports::{Acquire, Channel, Files, Held, LocalFuture, Locks, Platform, Process, Processes},
 };
 
-/// Milliseconds between two looks at a lock that is taken.
+/// The pause between two checks of a taken lock, in milliseconds.
 const POLL_MS: u64 = 50;
 
-/// The lock of the one database in a folder. Web Locks die with their tab; this one is found dead.
+/// The lock of the one database in a folder. Web Locks end with their tab; of a lock file the next process checks the owner.
 pub struct FileLocks {
     files: Rc<dyn Files>,
     processes: Rc<dyn Processes>,
     platform: Platform,
 }
 
-/// What a lock file says.
+/// The content of a lock file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Owner {
     id: String,
@@ -37,7 +37,7 @@ impl Owner {
         format!("tidelock\nid {id}\npid {pid}\nbegan {began}\nhost {host}\nsince {since}\n")
     }
 
-    /// `None` for a lock that was given back, or that a power cut left without contents.
+    /// Parses a lock file; `None` when it was released, or is empty after a power cut.
     fn parse(text: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(text).ok()?;
         let field =
@@ -55,11 +55,11 @@ fn number_of(name: &str) -> Option<u64> {
     name.strip_prefix("lock.")?.parse().ok()
 }
 
-/// The highest lock file, and who has it.
+/// The highest lock file's number, and its owner.
 type Newest = (u64, Option<Owner>);
 
 impl FileLocks {
-    /// The lock of the folder of these files.
+    /// Creates the lock of the folder of these files.
     pub fn new(files: Rc<dyn Files>, processes: Rc<dyn Processes>, platform: Platform) -> Self {
         Self { files, processes, platform }
     }
@@ -90,7 +90,7 @@ impl FileLocks {
         platform.entropy.fill(&mut random);
         let id = format!("{}-{:016x}", me.pid, u64::from_le_bytes(random));
         let owner = Owner { id: id.clone(), process: me, since: platform.clock.now().to_string() };
-        // Another name than that of any lock: it ends with no number.
+        // Not a lock's name: it doesn't end with a number.
         let unfinished = format!("lock.{id}.tmp");
         files.write(&unfinished, 0, owner.to_text().as_bytes())?;
         let linked = files.link(&unfinished, &file_name(number));
@@ -112,12 +112,12 @@ impl FileLocks {
     }
 }
 
-/// Removes the lock files of a folder whose database has been deleted, by whoever has its lock.
+/// Removes the lock files of a folder after its database was deleted; called by the lock's owner.
 pub fn remove_locks(files: &dyn Files) -> Result<()> {
     files.list("")?.iter().filter(|name| number_of(name).is_some()).try_for_each(|name| files.remove(name))
 }
 
-/// Whether the process lives, as far as can be told: of another host nothing can, and its lock is respected.
+/// Returns whether the process is alive. Processes of other hosts can't be checked and count as alive.
 fn is_alive(process: &Process, me: &Process, processes: &dyn Processes) -> bool {
     if process.host != me.host {
         return true;
@@ -136,7 +136,7 @@ struct FileLock {
 
 impl Held for FileLock {
     fn ended(&self) -> LocalFuture<'static, bool> {
-        // Nobody takes it away while this process lives.
+        // A file lock can't be stolen while its process lives.
         Box::pin(std::future::pending())
     }
 
@@ -187,7 +187,7 @@ impl Locks for FileLocks {
     }
 }
 
-/// The error of taking over or stealing where that can't be done.
+/// Returns the error of a takeover or steal of a file lock.
 pub fn unsupported() -> Error {
     Error::new(ErrorCode::UnsupportedEnvironment, "A database in files can't be taken over or stolen")
         .hint("End the process that has it, or wait for it with lock: { onBusy: 'wait' }")
@@ -202,10 +202,10 @@ mod tests {
         let process = Process { pid: 7, host: "a host".into(), began: "boot 12".into() };
         let owner = Owner { id: "7-ab".into(), process, since: "2026-01-01T00:00:00.000Z".into() };
         assert_eq!(Owner::parse(owner.to_text().as_bytes()), Some(owner));
-        for nobody in
+        for unowned in
             [&b""[..], b"\0\0\0\0", b"tidelock\n", b"\xff", b"tidelock\nid x\npid y\nbegan \nhost h\nsince s\n"]
         {
-            assert_eq!(Owner::parse(nobody), None);
+            assert_eq!(Owner::parse(unowned), None);
         }
     }
 
@@ -227,7 +227,7 @@ mod tests {
         assert!(alive("here", "5", Some("5")));
         assert!(!alive("here", "5", None), "it ended");
         assert!(!alive("here", "5", Some("9")), "its number was given again");
-        assert!(alive("here", "", Some("9")) && alive("here", "5", Some("")), "when it began isn't known");
-        assert!(alive("elsewhere", "5", None));
+        assert!(!alive("here", "5", Some("9")), "its number was reused");
+        assert!(alive("here", "", Some("9")) && alive("here", "5", Some("")), "an unknown start time");
     }
 }

@@ -1,7 +1,7 @@
-//! The exclusive lock of a database: its name, how it is asked for, and what is said when another tab has it.
+//! The exclusive lock of a database: its name, its acquisition, and the error when another tab holds it.
 //!
-//! The lock itself is a port ([`crate::ports::Locks`]); Web Locks die with their tab, so a stale one can't be. Folders have
-//! [`FileLocks`], where a dead owner's is found out.
+//! The lock itself is a port ([`crate::ports::Locks`]). Web Locks end with their tab, so they can't be stale. Folders have
+//! [`FileLocks`], which detects a dead owner.
 
 mod acquire;
 mod file;

@@ -2,10 +2,10 @@
 
 use crate::error::{Error, Result};
 
-/// Characters that a name may have.
+/// The longest name in characters.
 const MAX_CHARS: usize = 128;
 
-/// Checks the name of a database: 1 to 128 characters (Unicode scalar values), none of them a control character; else
+/// Checks the name of a database: 1 to 128 characters (Unicode scalar values), none of them a control character. Fails with
 /// `invalid_argument`.
 pub fn check_name(name: &str) -> Result<()> {
     let problem = if name.is_empty() {
@@ -22,7 +22,7 @@ pub fn check_name(name: &str) -> Result<()> {
         .detail("option", "name"))
 }
 
-/// The name of the lock of a database; its IndexedDB database has the same one.
+/// Returns the name of a database's lock; its IndexedDB database has the same name.
 pub fn lock_name(name: &str) -> String {
     format!("tidelock/{name}")
 }

@@ -1,16 +1,16 @@
-//! Asking the holder of a lock to let go.
+//! Asking the holder of a lock to release it.
 
 use std::convert::Infallible;
 
 use crate::ports::{Channel, Clock, LocalFuture};
 
-/// What is said on the channel of a lock to whoever holds it: please finish and let go, somebody waits in line.
+/// The message on the lock's channel that asks its holder to finish and release, because a request waits in the queue.
 pub const TAKEOVER: &str = "takeover";
 
-/// Milliseconds from one question to the next.
+/// Milliseconds between two messages.
 const ASK_EVERY_MS: u64 = 300;
 
-/// Asks, again and again: the holder may be opening still, or somebody else by now, and messages may get lost.
+/// Asks repeatedly: the holder may still be opening or may change, and messages may get lost.
 pub(super) fn ask<'a>(channel: Box<dyn Channel>, clock: &'a dyn Clock) -> LocalFuture<'a, Infallible> {
     Box::pin(async move {
         loop {

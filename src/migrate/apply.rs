@@ -1,11 +1,11 @@
-//! One migration on a connection: all of it, with its tracking row, or nothing.
+//! One migration on a connection: completely, with its tracking row, or not at all.
 //!
-//! [`Attempt::begin`] opens it, [`Attempt::script`] or the app's function does the work, [`Attempt::commit`] ends it. An
-//! attempt that is dropped before that, for whatever reason, is undone. Foreign keys are off in between, because a table can
-//! only be rebuilt that way, and checked at the end.
+//! [`Attempt::begin`] starts it, [`Attempt::script`] or the app's function does the work, [`Attempt::commit`] ends it. An
+//! attempt that is dropped before that is undone. In between foreign keys are off, because only then can a table be
+//! rebuilt; they are checked at the end.
 //!
-//! Nothing here knows of triggers that capture changes: whoever runs the statements (see [`Run`]) takes them away around
-//! those that change the schema, as for any script of a user.
+//! Triggers that capture changes are not handled here: the caller that runs the statements (see [`Run`]) suspends them
+//! during schema changes, as for any script of a user.
 
 use super::{
     foreign_keys::{self, Violation},
@@ -22,32 +22,32 @@ use crate::{
 /// Runs one statement of a script to its end.
 pub type Run<'a> = &'a mut dyn FnMut(&mut Statement<'_>) -> Result<()>;
 
-/// Characters of a failing statement that its error shows.
+/// How much of a failing statement its error shows, in characters.
 const SHOWN: usize = 200;
 
 const ONE_TRANSACTION: &str = "A migration runs in one transaction of its own: leave BEGIN and COMMIT out, or give it \
                                transaction: false, as VACUUM needs it";
 
-/// One migration under way. Dropping it undoes what it did.
+/// A migration in progress. Dropping it undoes its effects.
 pub struct Attempt<'c> {
     connection: &'c Connection,
     history: Option<&'c History>,
     migration: &'c Migration,
     direction: Direction,
-    /// It is one of several in an open transaction, which is somebody else's to end.
+    /// Whether it is one of several in an open transaction, which its owner ends.
     nested: bool,
-    /// Foreign keys were enforced before.
+    /// Whether foreign keys were enforced before.
     enforced: bool,
-    /// What was violated before; `None` when SQLite couldn't say.
+    /// The foreign key violations before; `None` when SQLite couldn't check them.
     before: Option<Vec<Violation>>,
-    /// For one that runs outside a transaction: the database as it was.
+    /// For a migration outside a transaction: a copy of the database before it.
     copy: Option<Connection>,
     ended: bool,
 }
 
 impl<'c> Attempt<'c> {
-    /// Turns foreign keys off and opens the transaction. Without one (`transaction: false`) the database is copied instead,
-    /// in memory, to go back to.
+    /// Turns foreign keys off and starts the transaction. Without one (`transaction: false`) it copies the database in memory
+    /// instead, to restore it after a failure.
     ///
     /// The connection must not be in a transaction.
     pub fn begin(
@@ -59,12 +59,12 @@ impl<'c> Attempt<'c> {
         Self::begin_with(connection, Some(history), migration, direction)
     }
 
-    /// The same for one that no history shall know.
+    /// Starts a migration that is not recorded in the history.
     pub fn untracked(connection: &'c Connection, migration: &'c Migration) -> Result<Self> {
         Self::begin_with(connection, None, migration, Direction::Up)
     }
 
-    /// One of several in an open transaction, where foreign keys are off already; see [`super::Together`].
+    /// Starts one of several migrations in an open transaction, where foreign keys are off already; see [`super::Together`].
     pub(super) fn inside(
         connection: &'c Connection,
         history: &'c History,
@@ -108,9 +108,9 @@ impl<'c> Attempt<'c> {
             copy: None,
             ended: false,
         };
-        // Inside a transaction the pragma has no effect: it comes first.
+        // The pragma has no effect inside a transaction, so it comes first.
         connection.exec("PRAGMA foreign_keys = OFF")?;
-        // An error here is the schema's own (a key that doesn't fit its parent): not for this migration to answer.
+        // The check fails when the existing schema has a key that doesn't fit its parent: not this migration's failure.
         attempt.before = foreign_keys::violations(connection).ok();
         if migration.transaction {
             connection.exec("BEGIN IMMEDIATE")?;
@@ -122,9 +122,9 @@ impl<'c> Attempt<'c> {
         Ok(attempt)
     }
 
-    /// Runs the body, where it is a script. A function is the caller's to run.
+    /// Runs the body if it is a script. The caller runs a function.
     ///
-    /// `migration_failed` when a statement fails, or when it begins or ends a transaction inside this one.
+    /// Fails with `migration_failed` when a statement fails, or when one begins or ends a transaction inside this one.
     pub fn script(&self, run: Run<'_>) -> Result<()> {
         let Some(Body::Sql(sql)) = self.migration.body(self.direction) else { return Ok(()) };
         let authority = if self.migration.transaction { Authority::Migration } else { Authority::Script };
@@ -137,7 +137,7 @@ impl<'c> Attempt<'c> {
             Ok(())
         });
         result.map_err(|error| {
-            // None under way: the next one doesn't compile, and only its end as it seems is known.
+            // No statement is running: the next one doesn't compile, and its end is estimated.
             let text = match under_way {
                 Some(range) => sql.get(range),
                 None => sql.get(done..).map(first_statement),
@@ -152,8 +152,8 @@ impl<'c> Attempt<'c> {
 
     /// Writes the tracking row, checks the foreign keys and commits.
     ///
-    /// `migration_failed` when rows lack a parent that had one before (`details.violations`), when the transaction is not as
-    /// the migration found it, or when a statement fails; it is then undone.
+    /// Fails with `migration_failed` for new foreign key violations (`details.violations`), when the migration ended the
+    /// transaction or left one open, or when a statement fails; its effects are then undone.
     pub fn commit(mut self, at: Timestamp, execution_ms: i64) -> Result<()> {
         match self.complete(at, execution_ms) {
             Ok(()) => {
@@ -167,19 +167,19 @@ impl<'c> Attempt<'c> {
         }
     }
 
-    /// Undoes what was done, because of `error`; returns it, or why even that failed.
+    /// Undoes the effects because of `error`. Returns it, or an `internal` error if the undo failed.
     pub fn abort(mut self, error: Error) -> Error {
         self.ended = true;
         match self.undo() {
             Ok(()) => error,
             Err(undo) => Error::internal(format!("Migration {} failed and couldn't be undone", self.migration))
-                .hint("Close the database and open it again: what is stored is as before")
+                .hint("Close the database and open it again: the stored data is as before")
                 .detail("version", self.migration.version.as_str())
                 .cause(format!("{error}; then {undo}")),
         }
     }
 
-    /// The error of a migration from the error underneath: `migration_failed` with the version, and where in its text.
+    /// Converts an error to `migration_failed`, with the version and the line.
     pub fn failure(&self, error: Error) -> Error {
         if error.is(ErrorCode::MigrationFailed) {
             return error;
@@ -191,7 +191,7 @@ impl<'c> Attempt<'c> {
         let message = format!("Migration {} failed{line}: {}", self.migration, error.message);
         let cause = error.to_string();
         let parts = error.into_parts();
-        let hint = parts.hint.unwrap_or_else(|| "Nothing of it was kept: mend it and run it again".to_owned());
+        let hint = parts.hint.unwrap_or_else(|| "The migration was rolled back: fix it and run it again".to_owned());
         let mut failed = Error::new(ErrorCode::MigrationFailed, message).hint(hint).cause(cause);
         failed.details = parts.details;
         failed
@@ -203,9 +203,9 @@ impl<'c> Attempt<'c> {
     fn complete(&self, at: Timestamp, execution_ms: i64) -> Result<()> {
         if self.connection.in_transaction() != self.migration.transaction {
             let message = if self.migration.transaction {
-                "it ended the transaction in which it runs"
+                "the script ended the transaction that it runs in"
             } else {
-                "it left a transaction open"
+                "the script left a transaction open"
             };
             return Err(Error::invalid(message).hint(ONE_TRANSACTION));
         }
@@ -230,10 +230,14 @@ impl<'c> Attempt<'c> {
         let Some(before) = &self.before else { return Ok(()) };
         let added = foreign_keys::added(before, foreign_keys::violations(self.connection)?);
         let Some(first) = added.first() else { return Ok(()) };
-        let message =
-            format!("{} rows lack their parent, such as one of {} in {}", added.len(), first.at.table, first.at.parent);
+        let message = format!(
+            "Foreign key violations: {}; the first is a row of {} without a parent in {}",
+            added.len(),
+            first.at.table,
+            first.at.parent
+        );
         Err(Error::new(ErrorCode::SqliteConstraint, message)
-            .hint("Insert the parents, or delete these rows, in the same migration")
+            .hint("Insert the parent rows, or delete the violating rows, in the same migration")
             .detail("sqliteCode", "SQLITE_CONSTRAINT_FOREIGNKEY")
             .detail("violations", foreign_keys::details(&added)))
     }
@@ -262,7 +266,7 @@ impl<'c> Attempt<'c> {
 impl Drop for Attempt<'_> {
     fn drop(&mut self) {
         if !self.ended {
-            // Nobody is left to tell: the caller gave the attempt up, for its own reason.
+            // A failed undo has no receiver: the caller dropped the attempt for a reason of its own.
             let _ = self.undo();
         }
     }

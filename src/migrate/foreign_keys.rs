@@ -1,4 +1,4 @@
-//! Rows whose parent is missing: which of them did a migration bring in?
+//! Foreign key violations: which of them a migration introduced.
 
 use std::collections::{HashMap, hash_map::Entry};
 
@@ -8,16 +8,16 @@ use crate::{
     value::Value,
 };
 
-/// How many violations an error lists.
+/// The number of violations that an error lists.
 const SHOWN: usize = 20;
 
-/// One row whose parent is missing.
+/// One foreign key violation: a row whose parent is missing.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Violation {
-    /// Where it is.
+    /// Its position.
     pub at: FkViolation,
-    /// The row's foreign key as SQL literals: what is left of its identity when a table is rebuilt and its rows are numbered
-    /// anew. Empty where the row can't be named by a rowid.
+    /// The row's foreign key as SQL literals: identifies the row after a rebuild has changed its rowid. Empty for rows without
+    /// a rowid.
     values: String,
 }
 
@@ -33,7 +33,7 @@ impl Violation {
     }
 }
 
-/// All rows of the database whose parent is missing. Fails as SQLite does when a foreign key doesn't fit its parent table.
+/// Returns all foreign key violations of the database. Fails as SQLite does when a foreign key doesn't fit its parent table.
 pub fn violations(connection: &Connection) -> Result<Vec<Violation>> {
     let mut queries = HashMap::new();
     let mut found = Vec::new();
@@ -54,7 +54,7 @@ pub fn violations(connection: &Connection) -> Result<Vec<Violation>> {
     Ok(found)
 }
 
-/// The query that gives the columns of one foreign key of a row as SQL literals.
+/// Returns the query that reads the columns of a row's foreign key as SQL literals.
 fn values_query(connection: &Connection, table: &str, key: i64) -> Result<String> {
     let keys = connection.foreign_keys(table)?;
     let from = keys.iter().filter(|it| it.id == key).flat_map(|key| &key.from);
@@ -63,8 +63,8 @@ fn values_query(connection: &Connection, table: &str, key: i64) -> Result<String
     Ok(format!("SELECT {columns} FROM main.{} WHERE rowid = ?1", quote(table)))
 }
 
-/// Those of `after` that `before` doesn't explain: each violation before stands for one with the same table, parent and
-/// values afterwards, whatever its rowid has become.
+/// Returns the violations in `after` that are not in `before`. Violations match by table, parent and values: rowids may have
+/// changed.
 pub fn added(before: &[Violation], mut after: Vec<Violation>) -> Vec<Violation> {
     let mut known = HashMap::new();
     for violation in before {
@@ -82,7 +82,7 @@ pub fn added(before: &[Violation], mut after: Vec<Violation>) -> Vec<Violation> 
     after
 }
 
-/// The first violations for `details.violations`.
+/// Returns the first violations for `details.violations`.
 pub fn details(violations: &[Violation]) -> Vec<Detail> {
     violations.iter().take(SHOWN).map(Violation::detail).collect()
 }

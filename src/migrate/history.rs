@@ -1,4 +1,4 @@
-//! The tracking table: which migrations the database has.
+//! The tracking table: which migrations were applied to the database.
 
 use std::fmt;
 
@@ -10,26 +10,26 @@ use crate::{
     value::Value,
 };
 
-/// The columns in the order of their names.
+/// The columns, sorted by name.
 const COLUMNS: &str = "applied_at,checksum,execution_ms,name,version";
 
 /// One row of the tracking table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Applied {
-    /// The version as it was written then.
+    /// The version at that time.
     pub version: String,
-    /// The name as it was then.
+    /// The name at that time.
     pub name: String,
-    /// The checksum as it was then.
+    /// The checksum at that time.
     pub checksum: String,
-    /// When, as ISO 8601 text.
+    /// When it was applied, as ISO 8601 text.
     pub applied_at: String,
-    /// How long it took.
+    /// Its duration in milliseconds.
     pub execution_ms: i64,
 }
 
 impl Applied {
-    /// The row of a migration that ended at `at` after so many milliseconds.
+    /// Creates the row of a migration that ended at `at` after `execution_ms` milliseconds.
     pub fn new(migration: &Migration, at: Timestamp, execution_ms: i64) -> Self {
         Self {
             version: migration.version.clone(),
@@ -47,48 +47,48 @@ impl fmt::Display for Applied {
     }
 }
 
-/// So many rows a tracking table may have. One from outside may have any number, and each is read at each opening.
+/// The limit of rows in a tracking table: each opening reads them all, and a table from outside may have any number.
 const MOST: usize = 10_000;
 
-/// The tracking table by its name. It is made with the first migration; until then the history is empty.
+/// The tracking table by its name. The first migration creates it; until then the history is empty.
 #[derive(Clone, Debug)]
 pub struct History {
     name: String,
-    /// `"main"."<name>"`, quoted: a temporary table of that name must not stand in for it.
+    /// `"main"."<name>"`, quoted: a temporary table of that name must not replace it.
     table: String,
 }
 
 impl History {
-    /// The tracking table of that name.
+    /// Creates a handle to the tracking table of that name.
     ///
-    /// `invalid_argument` when it is empty, has control characters, or begins with `sqlite_` or `tidelock_`.
+    /// Fails with `invalid_argument` when the name is empty, has control characters, or begins with `sqlite_` or `tidelock_`.
     pub fn new(name: &str) -> Result<Self> {
         if name.is_empty() || is_reserved(name) || name.chars().any(char::is_control) {
             return Err(Error::invalid(format!("`migrationsTable` can't be \"{name}\""))
-                .hint("Take a table name that begins neither with sqlite_ nor with tidelock_"));
+                .hint("Choose a table name that doesn't begin with sqlite_ or tidelock_"));
         }
         Ok(Self { name: name.to_owned(), table: format!("\"main\".\"{}\"", name.replace('"', "\"\"")) })
     }
 
-    /// Its name.
+    /// Returns the table's name.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Whether the table is there. `migration_invalid` when something else goes by its name.
+    /// Returns whether the table exists. Fails with `migration_invalid` when something else has its name.
     pub fn exists(&self, connection: &Connection) -> Result<bool> {
         match connection.is_table_of(&self.name, COLUMNS)? {
             None => return Ok(false),
             Some(true) => return Ok(true),
             Some(false) => {}
         }
-        let message = format!("\"{}\" is in this database, but it is not a table of migrations", self.name);
+        let message = format!("\"{}\" exists in this database, but is not a migrations table", self.name);
         Err(Error::new(ErrorCode::MigrationInvalid, message)
-            .hint("Open with another `migrationsTable`, or rename what is there")
+            .hint("Open with another `migrationsTable`, or rename the existing one")
             .detail("table", self.name.as_str()))
     }
 
-    /// Makes the table unless it is there.
+    /// Creates the table unless it exists.
     pub fn create(&self, connection: &Connection) -> Result<()> {
         if self.exists(connection)? {
             return Ok(());
@@ -100,12 +100,12 @@ impl History {
         ))
     }
 
-    /// What is applied, in the order of the versions. Empty when there is no table.
+    /// Returns the applied migrations in the order of their versions; empty when the table doesn't exist.
     pub fn read(&self, connection: &Connection) -> Result<Vec<Applied>> {
         if !self.exists(connection)? {
             return Ok(Vec::new());
         }
-        // The casts: a table of the same shape may have come from another tool, with numbers for versions.
+        // The casts: another tool's table of the same shape may have numbers for versions.
         let sql = format!(
             "SELECT CAST(version AS TEXT), CAST(name AS TEXT), CAST(checksum AS TEXT), CAST(applied_at AS TEXT), \
              CAST(execution_ms AS INTEGER) FROM {} LIMIT {}",
@@ -128,7 +128,7 @@ impl History {
         };
         let mut applied: Vec<_> = connection.rows(&sql, &[])?.into_iter().map(row).collect();
         if applied.len() > MOST {
-            let message = format!("\"{}\" has more rows than there can be migrations: {MOST}", self.name);
+            let message = format!("\"{}\" has more than {MOST} rows", self.name);
             return Err(Error::new(ErrorCode::MigrationInvalid, message)
                 .hint("Open with another `migrationsTable`, or check where the file comes from")
                 .detail("table", self.name.as_str()));
@@ -137,7 +137,7 @@ impl History {
         Ok(applied)
     }
 
-    /// Adds a row; the table must be there.
+    /// Adds a row; the table must exist.
     pub fn insert(&self, connection: &Connection, row: &Applied) -> Result<()> {
         let sql = format!(
             "INSERT INTO {} (version, name, checksum, applied_at, execution_ms) VALUES (?1, ?2, ?3, ?4, ?5)",
@@ -148,7 +148,7 @@ impl History {
         connection.run(&sql, &values).map(drop)
     }
 
-    /// Removes a version, however it was written then; `false` when it isn't there.
+    /// Removes a version in any spelling. Returns `false` when it isn't in the table.
     pub fn delete(&self, connection: &Connection, version: &str) -> Result<bool> {
         let Some(row) = self.read(connection)?.into_iter().find(|row| version::same(&row.version, version)) else {
             return Ok(false);

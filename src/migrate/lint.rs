@@ -1,11 +1,11 @@
-//! What a migration may not have meant: read from its text alone.
+//! Warnings about probable mistakes in a migration, from its text alone.
 
 use serde::Serialize;
 
 use super::migration::{Body, Migration, Supplied};
 use crate::sqlite::{FIXED_PRAGMAS, Token, line_of, statements, tokens};
 
-/// Pragmas that a transaction, or a database with tables, makes do nothing.
+/// Pragmas without effect inside a transaction, or on a database with tables.
 const WITHOUT_EFFECT: [&str; 4] = ["foreign_keys", "defer_foreign_keys", "encoding", "auto_vacuum"];
 
 /// One remark.
@@ -22,14 +22,14 @@ pub struct Lint {
     pub message: String,
 }
 
-/// Remarks on all migrations, in their order.
+/// Returns the findings for all migrations, in their order.
 pub fn lint(supplied: &Supplied) -> Vec<Lint> {
     let mut found = Vec::new();
     for migration in supplied.iter() {
         let mut push =
             |code, line, message| found.push(Lint { code, version: migration.version.clone(), line, message });
         if migration.down.is_none() {
-            push("no_down", 1, "It can't be reverted: it has no `down`.".to_owned());
+            push("no_down", 1, "It can't be reverted: it has no `down`".to_owned());
         }
         let Body::Sql(sql) = &migration.up else { continue };
         let all: Vec<(usize, Vec<Token<'_>>)> = statements(sql)
@@ -55,8 +55,8 @@ struct Around<'a> {
 }
 
 impl Around<'_> {
-    /// The table was made in this script: nobody's rows are in it yet, or those that were copied.
-    fn makes(&self, table: &str) -> bool {
+    /// Returns whether this script created the table before: it has no rows yet, or copied ones.
+    fn creates(&self, table: &str) -> bool {
         self.before.iter().any(|(_, made)| {
             let temporary = usize::from(made.get(1).is_some_and(|word| word.is("temp") || word.is("temporary")));
             let is_table = made.first().is_some_and(|word| word.is("create"))
@@ -65,7 +65,7 @@ impl Around<'_> {
         })
     }
 
-    /// Another table takes the name afterwards: it is a rebuild.
+    /// Returns whether another table takes the name afterwards, as in a rebuild.
     fn replaces(&self, table: &str) -> bool {
         self.after.iter().any(|(_, rename)| {
             let words = ["alter", "table"].iter().zip(rename).all(|(word, token)| token.is(word));
@@ -82,8 +82,8 @@ fn remark(statement: &[Token<'_>], around: &Around<'_>, migration: &Migration) -
     let is = |index: usize, word: &str| statement.get(index).is_some_and(|token| token.is(word));
     if is(0, "drop") && is(1, "table") {
         let (table, _) = named(&statement[2..])?;
-        let harmless = around.makes(&table) || around.replaces(&table);
-        return (!harmless).then(|| ("drop_table", format!("Destructive: it drops the table {table} with its rows.")));
+        let harmless = around.creates(&table) || around.replaces(&table);
+        return (!harmless).then(|| ("drop_table", format!("Destructive: it drops the table {table} with its rows")));
     }
     if is(0, "alter") && is(1, "table") {
         let (table, rest) = named(&statement[2..])?;
@@ -91,11 +91,11 @@ fn remark(statement: &[Token<'_>], around: &Around<'_>, migration: &Migration) -
         let column = if rest.first().is_some_and(|word| word.is("column")) { &rest[1..] } else { rest };
         let name = column.first()?.name();
         if what.is("drop") {
-            return Some(("drop_column", format!("Destructive: it drops the column {table}.{name} with its values.")));
+            return Some(("drop_column", format!("Destructive: it drops the column {table}.{name} with its values")));
         }
-        let lacks = what.is("add") && lacks_value(&column[1..]);
-        return lacks.then(|| {
-            let message = format!("The column {table}.{name} is NOT NULL without a default: SQLite refuses to add it.");
+        let refused = what.is("add") && lacks_value(&column[1..]);
+        return refused.then(|| {
+            let message = format!("The column {table}.{name} is NOT NULL without a default: SQLite refuses to add it");
             ("not_null_without_default", message)
         });
     }
@@ -104,15 +104,15 @@ fn remark(statement: &[Token<'_>], around: &Around<'_>, migration: &Migration) -
         && is(at + 1, "from")
     {
         let (table, _) = named(&statement[at + 2..])?;
-        let all = !top_level(statement).any(|at| is(at, "where")) && !around.makes(&table);
-        return all.then(|| ("delete_without_where", format!("Destructive: it deletes all rows of {table}.")));
+        let all = !top_level(statement).any(|at| is(at, "where")) && !around.creates(&table);
+        return all.then(|| ("delete_without_where", format!("Destructive: it deletes all rows of {table}")));
     }
     if is(0, "pragma") {
         return pragma(&statement[1..], migration.transaction);
     }
     let own = ["begin", "commit", "end", "rollback", "savepoint", "release", "vacuum"].iter().any(|word| is(0, word));
     (own && migration.transaction).then(|| {
-        let message = "It fails: a migration runs in one transaction of its own, unless it has transaction: false.";
+        let message = "It fails: a migration runs in a transaction of its own, unless it has transaction: false";
         ("own_transaction", message.to_owned())
     })
 }
@@ -122,7 +122,7 @@ fn pragma(rest: &[Token<'_>], transaction: bool) -> Option<(&'static str, String
     let name = rest.first()?.name().to_ascii_lowercase();
     let sets = rest.get(1).is_some_and(|sign| sign.is_sign("=") || sign.is_sign("("));
     if sets && FIXED_PRAGMAS.contains(&name.as_str()) {
-        return Some(("pragma_refused", format!("It fails: tidelock's storage relies on {name} as it is.")));
+        return Some(("pragma_refused", format!("It fails: PRAGMA {name} is fixed by tidelock's storage")));
     }
     let keys = name.ends_with("foreign_keys");
     let idle = sets && WITHOUT_EFFECT.contains(&name.as_str()) && (transaction || !keys);
@@ -130,13 +130,13 @@ fn pragma(rest: &[Token<'_>], transaction: bool) -> Option<(&'static str, String
         let why = if keys {
             "foreign keys are off while a migration runs, and checked at its end"
         } else {
-            "the database is there already"
+            "the database exists already"
         };
-        ("pragma_without_effect", format!("PRAGMA {name} has no effect here: {why}."))
+        ("pragma_without_effect", format!("PRAGMA {name} has no effect here: {why}"))
     })
 }
 
-/// A table's name, after IF [NOT] EXISTS and the name of a schema, and what follows.
+/// Parses a table's name, after IF [NOT] EXISTS and a schema's name. Returns it and the following tokens.
 fn named<'t, 's>(mut rest: &'t [Token<'s>]) -> Option<(String, &'t [Token<'s>])> {
     while rest.first().is_some_and(|word| ["if", "not", "exists"].iter().any(|skip| word.is(skip))) {
         rest = &rest[1..];
@@ -148,7 +148,7 @@ fn named<'t, 's>(mut rest: &'t [Token<'s>]) -> Option<(String, &'t [Token<'s>])>
     Some((name.name(), rest))
 }
 
-/// The tokens outside of parentheses.
+/// Returns the indexes of the tokens outside of parentheses.
 fn top_level(tokens: &[Token<'_>]) -> impl Iterator<Item = usize> {
     let mut depth = 0_i32;
     tokens.iter().enumerate().filter_map(move |(index, token)| {
@@ -157,7 +157,7 @@ fn top_level(tokens: &[Token<'_>]) -> impl Iterator<Item = usize> {
     })
 }
 
-/// Whether a column that is added must have a value, and has none.
+/// Returns whether an added column is NOT NULL and has no default.
 fn lacks_value(definition: &[Token<'_>]) -> bool {
     let is = |index: usize, word: &str| definition.get(index).is_some_and(|token| token.is(word));
     let any = |test: &dyn Fn(usize) -> bool| top_level(definition).any(test);
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_lost_is_told_with_its_line() {
+    fn destructive_statements_are_found_with_their_line() {
         let up = "-- a comment;\nCREATE TABLE kept(a);\n\n DROP TABLE IF EXISTS main.\"old\";\nALTER TABLE t\n  DROP COLUMN a;
             DELETE FROM t; DELETE FROM t WHERE a; DELETE FROM kept; WITH x AS (SELECT 1 WHERE 1) DELETE FROM t;
             CREATE TRIGGER g AFTER INSERT ON t BEGIN DELETE FROM t; END; ALTER TABLE t DROP b";
@@ -207,8 +207,8 @@ mod tests {
     }
 
     #[test]
-    fn a_column_without_a_value_is_told() {
-        for (definition, told) in [
+    fn a_required_column_without_a_default_is_found() {
+        for (definition, found) in [
             ("COLUMN c TEXT NOT NULL", true),
             ("c TEXT NOT NULL DEFAULT NULL", true),
             ("c TEXT NOT NULL DEFAULT ''", false),
@@ -216,13 +216,13 @@ mod tests {
             ("c TEXT NOT NULL AS (1)", false),
             ("c", false),
         ] {
-            let expected: &[_] = if told { &[("not_null_without_default", 1)] } else { &[] };
+            let expected: &[_] = if found { &[("not_null_without_default", 1)] } else { &[] };
             assert_eq!(codes(&format!("ALTER TABLE t ADD {definition}"), true), expected, "{definition}");
         }
     }
 
     #[test]
-    fn what_does_nothing_or_fails_is_told() {
+    fn statements_without_effect_or_that_fail_are_found() {
         let up = "PRAGMA foreign_keys = OFF;\nPRAGMA main.journal_mode(WAL);\nPRAGMA foreign_keys;\nPRAGMA user_version = 3;\nBEGIN;\nVACUUM";
         let expected =
             [("pragma_without_effect", 1), ("pragma_refused", 2), ("own_transaction", 5), ("own_transaction", 6)];
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn one_without_a_way_back_is_told() {
+    fn a_migration_without_down_is_found() {
         let code = MigrationSource {
             version: "2".into(),
             name: "n".into(),

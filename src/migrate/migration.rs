@@ -1,4 +1,4 @@
-//! What the app supplies: migrations, checked once, in order, with their checksums.
+//! The migrations that the app supplies: checked once, in order, with their checksums.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use crate::{
     sqlite::mentions,
 };
 
-/// Which way a migration runs.
+/// The direction in which a migration runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Direction {
@@ -22,7 +22,7 @@ pub enum Direction {
 }
 
 impl Direction {
-    /// `up` or `down`.
+    /// Returns `up` or `down`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Direction::Up => "up",
@@ -31,28 +31,28 @@ impl Direction {
     }
 }
 
-/// What a migration does.
+/// The content of a migration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Body {
-    /// A script.
+    /// An SQL script.
     Sql(String),
-    /// A function of the app, which only the app can run.
+    /// A function of the app, which only the app can call.
     Code,
 }
 
-/// One migration as the app writes it, unchecked. A function stays in JavaScript: only that there is one is told.
+/// One migration as the app wrote it, unchecked. A function stays in JavaScript: only its existence is passed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct MigrationSource {
-    /// Orders it among the others; see [`version::compare`].
+    /// Its version; see [`version::compare`] for the order.
     pub version: String,
-    /// What it does, for people.
+    /// A description for people.
     pub name: String,
     /// The script.
     pub up: Option<String>,
     /// The script that undoes it.
     pub down: Option<String>,
-    /// Stands in for the checksum of `up`.
+    /// Replaces the computed checksum of `up`.
     pub checksum: Option<String>,
     /// `false`: the script manages its transactions itself, or must run outside one (VACUUM). Default `true`.
     pub transaction: Option<bool>,
@@ -65,25 +65,25 @@ pub struct MigrationSource {
 /// One checked migration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Migration {
-    /// Orders it among the others.
+    /// Its version, which orders it among the others.
     pub version: String,
-    /// What it does, for people.
+    /// A description for people.
     pub name: String,
-    /// What brings it in.
+    /// The body of `up`.
     pub up: Body,
-    /// What undoes it, if anything does.
+    /// The body of `down`, if any.
     pub down: Option<Body>,
-    /// SHA-256 of the script `up` with line ends made `\n`, as 64 hex digits; or what the app said.
+    /// SHA-256 of the script `up` with line ends made `\n`, as 64 hex digits; or the checksum that the app supplied.
     ///
-    /// A function without a checksum has the same one as every other function: its text changes with each build (minifiers
-    /// rename), so it would refuse good data. Only a script that became a function, or the reverse, is noticed.
+    /// All functions without a checksum share one: their text changes with each build (minifiers rename), so a real checksum would
+    /// refuse good data. Only the change from a script to a function, or back, is noticed.
     pub checksum: String,
-    /// It runs in one transaction with its tracking row.
+    /// Whether it runs in one transaction with its tracking row.
     pub transaction: bool,
 }
 
 impl Migration {
-    /// What runs in that direction.
+    /// Returns the body of that direction.
     pub fn body(&self, direction: Direction) -> Option<&Body> {
         match direction {
             Direction::Up => Some(&self.up),
@@ -107,10 +107,10 @@ impl Migration {
             return invalid("has a version without digits", "Versions are ordered by their digits, such as '0001'");
         }
         if name.trim().is_empty() {
-            return invalid("has no name", "Say in a few words what it does");
+            return invalid("has no name", "Describe in a few words what it does");
         }
         let Some(up) = body(up, up_is_function) else {
-            return invalid("has an empty `up`", "Give a script or a function");
+            return invalid("has an empty `up`", "Supply a script or a function");
         };
         let checksum = match checksum {
             Some(checksum) if checksum.trim().is_empty() => {
@@ -133,15 +133,15 @@ impl fmt::Display for Migration {
     }
 }
 
-/// All migrations of an app: in order, no two of the same version.
+/// All migrations of an app, in order, each version once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Supplied(Vec<Migration>);
 
 impl Supplied {
-    /// Checks and sorts what the app supplies.
+    /// Checks and sorts the supplied migrations.
     ///
-    /// `migration_invalid` (with `details.version`) for a version without digits, an empty name, `up` or `checksum`, and
-    /// for two of the same version.
+    /// Fails with `migration_invalid` (with `details.version`) for a version without digits, for an empty name, `up` or
+    /// `checksum`, and for two migrations of the same version.
     pub fn new(sources: Vec<MigrationSource>) -> Result<Self> {
         let mut all = sources.into_iter().map(Migration::check).collect::<Result<Vec<_>>>()?;
         all.sort_unstable_by(|a, b| version::compare(&a.version, &b.version));
@@ -154,29 +154,29 @@ impl Supplied {
         Ok(Self(all))
     }
 
-    /// In order.
+    /// Iterates over the migrations in order.
     pub fn iter(&self) -> std::slice::Iter<'_, Migration> {
         self.0.iter()
     }
 
-    /// The one of that version.
+    /// Returns the migration of that version.
     pub fn find(&self, version: &str) -> Option<&Migration> {
         self.0.iter().find(|migration| version::same(&migration.version, version))
     }
 
-    /// Whether the SQL of one of them has this word, in any case.
+    /// Returns whether the SQL of a migration contains this word, in any case.
     pub fn mention(&self, word: &str) -> bool {
         let has_it = |body: &Body| matches!(body, Body::Sql(sql) if mentions(sql, word));
         self.0.iter().any(|migration| has_it(&migration.up) || migration.down.as_ref().is_some_and(has_it))
     }
 
-    /// The last one.
+    /// Returns the newest migration.
     pub fn newest(&self) -> Option<&Migration> {
         self.0.last()
     }
 }
 
-/// SHA-256 in hex of a text whose line ends are made `\n`, so that a checkout on Windows has the same one.
+/// Returns the SHA-256 in hex of a text whose line ends are made `\n`, so that a checkout on Windows has the same checksum.
 fn sha256_of_lines(text: &str) -> String {
     let (mut lines, mut last) = (Vec::with_capacity(text.len()), 0);
     for byte in text.bytes() {
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_malformed_and_says_which() {
+    fn malformed_migrations_are_refused_by_version() {
         let named = |version: &str, name: &str, up: Option<&str>| MigrationSource {
             version: version.into(),
             name: name.into(),
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn functions_are_known_but_not_held() {
+    fn functions_are_recorded_without_their_text() {
         let code = MigrationSource { up: None, up_is_function: true, down_is_function: true, ..source("1", "") };
         let all = Supplied::new(vec![code]).unwrap();
         let migration = all.find("1").unwrap();

@@ -1,16 +1,16 @@
-//! Migrations: the schema's history, what is to be run or reverted, and running one of them.
+//! Migrations: the schema's history, which of them to run or revert, and how one is run.
 //!
 //! | file | what |
 //! |---|---|
 //! | [`version`] | the order of versions (pure) |
-//! | [`migration`] | what the app supplies, checked; checksums (pure) |
+//! | [`migration`] | the supplied migrations, checked; checksums (pure) |
 //! | [`plan`] | supplied + applied → what to run, what to revert, or why neither is possible (pure) |
-//! | [`status`] | supplied + applied → one row a version (pure) |
-//! | [`lint`] | what one may not have meant to write (pure) |
-//! | [`report`] | what a run tells |
+//! | [`status`] | supplied + applied → one row per version (pure) |
+//! | [`lint`] | warnings about probable mistakes (pure) |
+//! | [`report`] | the result of a run |
 //! | [`history`] | the tracking table |
-//! | [`foreign_keys`] | violations that a migration brought in |
-//! | [`apply`] | one migration on a connection: all of it or nothing |
+//! | [`foreign_keys`] | the violations that a migration introduced |
+//! | [`apply`] | one migration on a connection: completely or not at all |
 //! | [`together`] | several in one transaction |
 
 pub mod apply;

@@ -1,4 +1,4 @@
-//! What to run, or why it can't be: pure functions of what the app supplies and what the database has applied.
+//! Which migrations to run, or why they can't be: pure functions of the supplied and the applied ones.
 
 use serde::Deserialize;
 
@@ -20,19 +20,19 @@ pub enum OutOfOrder {
     Apply,
 }
 
-/// How far to go. Both limits hold where both are given.
+/// How far to go. When both limits are given, both apply.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MigrationTarget {
-    /// The version at which the database shall stand afterwards.
+    /// The version that the database stands at afterwards.
     pub to: Option<String>,
     /// How many migrations at most.
     pub steps: Option<u32>,
 }
 
-/// Holds what is applied against what is supplied, whatever is pending.
+/// Checks the applied migrations against the supplied ones, whatever is pending.
 ///
-/// `schema_too_new` when an applied version is newer than all supplied ones (an old tab on new data), `migration_missing`
-/// for any other applied one that isn't supplied, `migration_checksum_mismatch` for one whose text was changed.
+/// Fails with `schema_too_new` when an applied version is newer than all supplied ones (an old tab on new data),
+/// `migration_missing` for any other applied one that isn't supplied, `migration_checksum_mismatch` for one whose text changed.
 pub fn check(supplied: &Supplied, applied: &[Applied]) -> Result<()> {
     let beyond =
         |row: &&Applied| supplied.newest().is_none_or(|newest| version::compare(&row.version, &newest.version).is_gt());
@@ -59,10 +59,10 @@ pub fn check(supplied: &Supplied, applied: &[Applied]) -> Result<()> {
     Ok(())
 }
 
-/// The migrations to apply, in order. Without a target: all that are pending.
+/// Returns the migrations to apply, in order. Without a target: all pending ones.
 ///
-/// Fails as [`check`] does; `migration_out_of_order` as `out_of_order` says, for those that would be run;
-/// `invalid_argument` when the target isn't supplied.
+/// Fails as [`check`] does; with `migration_out_of_order`, if `out_of_order` says so, for those that would run;
+/// with `invalid_argument` when the target isn't supplied.
 pub fn to_apply<'m>(
     supplied: &'m Supplied,
     applied: &[Applied],
@@ -87,10 +87,10 @@ pub fn to_apply<'m>(
     }
 }
 
-/// The migrations to revert, newest first. Without a target: the newest one.
+/// Returns the migrations to revert, newest first. Without a target: the newest one.
 ///
-/// Fails as [`check`] does; `migration_irreversible` when any of them has no `down`, so that nothing is begun that can't be
-/// finished; `invalid_argument` when the target isn't supplied.
+/// Fails as [`check`] does; with `migration_irreversible`, before anything runs, when one of them has no `down`; with
+/// `invalid_argument` when the target isn't supplied.
 pub fn to_revert<'m>(
     supplied: &'m Supplied,
     applied: &[Applied],
@@ -116,15 +116,15 @@ pub fn to_revert<'m>(
     }
 }
 
-/// The migrations that a baseline at `version` marks as applied, in order: up to that one, except those already applied.
+/// Returns the migrations that a baseline at `version` marks as applied, in order: up to `version`, without those already applied.
 ///
-/// `invalid_argument` when the version isn't supplied; fails as [`check`] does.
+/// Fails as [`check`] does; with `invalid_argument` when the version isn't supplied.
 pub fn to_mark<'m>(supplied: &'m Supplied, applied: &[Applied], version: &str) -> Result<Vec<&'m Migration>> {
     let target = MigrationTarget { to: Some(version.to_owned()), steps: None };
     to_apply(supplied, applied, &target, OutOfOrder::Apply)
 }
 
-/// The newest applied migration. `applied` is in order, as [`super::History::read`] gives it.
+/// Returns the newest applied migration. `applied` is in order, as [`super::History::read`] returns it.
 pub fn newest(applied: &[Applied]) -> Option<&Applied> {
     applied.last()
 }
@@ -133,7 +133,7 @@ fn known<'m>(supplied: &'m Supplied, version: &str) -> Result<&'m Migration> {
     supplied.find(version).ok_or_else(|| {
         let all = supplied.iter().map(|migration| Detail::Text(migration.version.clone())).collect::<Vec<_>>();
         Error::invalid(format!("There is no migration \"{version}\""))
-            .hint("Give the version of one of the supplied migrations")
+            .hint("Use the version of one of the supplied migrations")
             .detail("version", version)
             .detail("supplied", all)
     })
@@ -166,7 +166,7 @@ mod tests {
         Supplied::new(versions.iter().map(source).collect()).unwrap()
     }
 
-    /// What the database has when exactly these were applied.
+    /// Returns the tracking rows after exactly these were applied.
     fn applied(versions: &[&str]) -> Vec<Applied> {
         supplied(versions).iter().map(|migration| Applied::new(migration, Timestamp(0), 0)).collect()
     }
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn newer_data_is_told_apart_from_a_lost_migration() {
+    fn newer_data_is_distinguished_from_a_missing_migration() {
         let all = supplied(&["1", "3"]);
         let error = refused(check(&all, &applied(&["1", "3", "4"])), ErrorCode::SchemaTooNew, "4");
         assert!(error.message.contains("3 (name)"), "{error}");

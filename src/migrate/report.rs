@@ -1,4 +1,4 @@
-//! What a run tells.
+//! The result of a run.
 
 use serde::Serialize;
 
@@ -20,7 +20,7 @@ pub struct Planned {
 }
 
 impl Planned {
-    /// The migrations of a plan, in order, with their scripts for a dry run.
+    /// Lists the migrations of a plan, in order; with their scripts in a dry run.
     pub fn all(plan: &[&Migration], direction: Direction, dry_run: bool) -> Vec<Self> {
         let script = |migration: &Migration| match migration.body(direction) {
             Some(Body::Sql(sql)) => Some(sql.clone()),

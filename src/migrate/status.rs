@@ -1,4 +1,4 @@
-//! One row a version: what `migrations.status()` shows.
+//! One row per version: the result of `migrations.status()`.
 
 use serde::Serialize;
 
@@ -44,8 +44,8 @@ pub struct StatusRow {
     pub reversible: bool,
 }
 
-/// All versions, supplied or applied, in order. `None` for an app that supplies no history at all: what is applied is then
-/// held against nothing.
+/// Returns all versions, supplied or applied, in order. `supplied` is `None` for an app without migrations: applied ones are then
+/// compared with nothing.
 pub fn status(supplied: Option<&Supplied>, applied: &[Applied]) -> Vec<StatusRow> {
     let row = |migration: Option<&Migration>, row: &Applied| StatusRow {
         version: migration.map_or(&row.version, |migration| &migration.version).clone(),
@@ -82,7 +82,7 @@ pub fn status(supplied: Option<&Supplied>, applied: &[Applied]) -> Vec<StatusRow
     rows
 }
 
-/// How many of [`status`]'s rows are to be run, and how many are modified.
+/// Returns how many of [`status`]'s rows are pending, and how many are modified.
 pub fn counts(supplied: Option<&Supplied>, applied: &[Applied]) -> (usize, usize) {
     let Some(supplied) = supplied else { return (0, 0) };
     let modified = |row: &&Applied| supplied.find(&row.version).is_some_and(|known| known.checksum != row.checksum);

@@ -10,16 +10,16 @@ use crate::{
     sqlite::Connection,
 };
 
-/// The transaction around them. Dropping it undoes what they did.
+/// The transaction around several migrations. Dropping it undoes their effects.
 pub struct Together<'c> {
     connection: &'c Connection,
-    /// Foreign keys were enforced before.
+    /// Whether foreign keys were enforced before.
     enforced: bool,
     ended: bool,
 }
 
 impl<'c> Together<'c> {
-    /// Whether all of a plan can be in one transaction: `invalid_argument` when one of them has `transaction: false`.
+    /// Checks that a plan can run in one transaction. Fails with `invalid_argument` when a migration has `transaction: false`.
     pub fn check(plan: &[&Migration]) -> Result<()> {
         let Some(alone) = plan.iter().find(|migration| !migration.transaction) else { return Ok(()) };
         let message = format!("Migration {alone} has transaction: false, so it can't run with atomic: 'all'");
@@ -28,17 +28,17 @@ impl<'c> Together<'c> {
             .detail("version", alone.version.as_str()))
     }
 
-    /// Turns foreign keys off and opens the transaction. The connection must not be in one.
+    /// Turns foreign keys off and starts the transaction. The connection must not be in one.
     pub fn begin(connection: &'c Connection) -> Result<Self> {
         let enforced = is_enforced(connection)?;
-        // Inside a transaction the pragma has no effect: it comes first.
+        // The pragma has no effect inside a transaction, so it comes first.
         connection.exec("PRAGMA foreign_keys = OFF")?;
         let together = Self { connection, enforced, ended: false };
         connection.exec("BEGIN IMMEDIATE")?;
         Ok(together)
     }
 
-    /// Begins one of them, in a savepoint.
+    /// Starts one of the migrations, in a savepoint.
     pub fn attempt<'a>(
         &'a self,
         history: &'a History,
@@ -61,7 +61,7 @@ impl Drop for Together<'_> {
         if self.ended {
             return;
         }
-        // The error that led here says more. Some errors have already rolled back.
+        // The error that led here is more useful than that of a rollback. Some errors have already rolled back.
         if self.connection.in_transaction() {
             let _ = self.connection.exec("ROLLBACK");
         }

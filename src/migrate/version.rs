@@ -2,24 +2,24 @@
 
 use std::cmp::Ordering;
 
-/// The runs of digits of a version, without leading zeros. `V1_10` and `1.10` have the same: 1, 10.
+/// Returns the digit runs of a version, without leading zeros. `V1_10` and `1.10` have the same: 1, 10.
 fn runs(version: &str) -> impl Iterator<Item = &str> {
     version.split(|c: char| !c.is_ascii_digit()).filter(|run| !run.is_empty()).map(|run| run.trim_start_matches('0'))
 }
 
-/// Compares two versions: `2` before `10`, `1.9` before `1.10`, `1` before `1.0`. Everything but digits only separates.
+/// Compares two versions: `2` before `10`, `1.9` before `1.10`, `1` before `1.0`. Other characters only separate.
 pub fn compare(a: &str, b: &str) -> Ordering {
-    // Without leading zeros the longer of two numbers is the larger one: no integer type limits them.
+    // Without leading zeros the longer number is the larger one: no integer type limits them.
     let by_number = |run: &str| (run.len(), run.to_owned());
     runs(a).map(by_number).cmp(runs(b).map(by_number))
 }
 
-/// Whether two texts name the same version, as `1`, `001` and `v1` do.
+/// Returns whether two texts name the same version, as `1`, `001` and `v1` do.
 pub fn same(a: &str, b: &str) -> bool {
     compare(a, b).is_eq()
 }
 
-/// Whether the text has a place in the order at all.
+/// Returns whether the text has digits, without which it can't be ordered.
 pub fn has_digits(version: &str) -> bool {
     version.bytes().any(|byte| byte.is_ascii_digit())
 }
@@ -42,7 +42,7 @@ mod tests {
     }
 
     #[test]
-    fn what_separates_and_leading_zeros_do_not_count() {
+    fn separators_and_leading_zeros_do_not_count() {
         assert!(same("0001", "1") && same("V1__", "1") && same("1_2", "1.02") && same("0", "000"));
         assert!(!same("1", "1.1") && !same("12", "1.2"));
         assert!(has_digits("v1") && !has_digits("first") && !has_digits(""));

@@ -1,11 +1,11 @@
-//! A CREATE TABLE, cut into columns, constraints and options.
+//! A parsed CREATE TABLE: columns, constraints and options.
 
 use std::ops::Range;
 
 use super::same;
 use crate::sqlite::{Token, default_value, normal, tokens};
 
-/// What one clause of a column is about.
+/// The kind of a column's clause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum About {
     /// Its type, which may be empty.
@@ -33,49 +33,49 @@ pub enum About {
 pub struct Column {
     /// Its name, without quotes.
     pub name: String,
-    /// As it is written, name and all.
+    /// Its definition as written, with the name.
     pub text: String,
-    /// Type and constraints in their normal forms: the type first, the others in an order of their own.
+    /// Type and constraints in their normal forms: the type first, the others sorted.
     pub clauses: Vec<(About, String)>,
-    /// Its default as an expression.
+    /// Its default, as an expression.
     pub default: Option<String>,
 }
 
 /// The columns, constraints and options of a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Definition {
-    /// Where its name is in the text (bytes).
+    /// The byte range of the table's name in the text.
     pub name: Range<usize>,
-    /// In their order.
+    /// The columns, in order.
     pub columns: Vec<Column>,
-    /// The table's constraints in their normal forms, in an order of their own.
+    /// The table's constraints in their normal forms, sorted.
     pub constraints: Vec<String>,
     /// STRICT and WITHOUT ROWID.
     pub options: Vec<String>,
 }
 
 impl Column {
-    /// Whether it has a clause of that kind.
+    /// Returns whether the column has a clause of that kind.
     pub fn has(&self, about: About) -> bool {
         self.clauses.iter().any(|(known, _)| *known == about)
     }
 
-    /// Its clause of that kind.
+    /// Returns the column's clause of that kind.
     pub fn clause(&self, about: About) -> Option<&str> {
         self.clauses.iter().find(|(known, _)| *known == about).map(|(_, text)| text.as_str())
     }
 
-    /// Its declared type in lower case; empty without one.
+    /// Returns the declared type in lower case; empty without one.
     pub fn declared(&self) -> &str {
         self.clause(About::Type).unwrap_or_default()
     }
 
-    /// A default that isn't NULL.
+    /// Returns the default, unless it is NULL.
     pub fn value(&self) -> Option<&str> {
         self.default.as_deref().filter(|default| !same(default, "null"))
     }
 
-    /// What it is, without its name: for people.
+    /// Describes the column without its name, for people.
     pub fn described(&self) -> String {
         let clauses: Vec<_> =
             self.clauses.iter().map(|(_, text)| text.as_str()).filter(|text| !text.is_empty()).collect();
@@ -84,7 +84,7 @@ impl Column {
 }
 
 impl Definition {
-    /// Reads a CREATE TABLE as the schema has it; none for anything else, such as a virtual table.
+    /// Parses a CREATE TABLE from the schema; `None` for any other statement, such as that of a virtual table.
     pub fn read(sql: &str) -> Option<Self> {
         let tokens = tokens(sql);
         let [create, table, name, open, ..] = tokens.as_slice() else { return None };
@@ -112,7 +112,8 @@ impl Definition {
         for piece in pieces {
             match piece.first() {
                 Some(first) if TABLE_CONSTRAINTS.iter().any(|word| first.is(word)) => {
-                    let ends = cuts(piece, |_, token| TABLE_CONSTRAINTS[1..].iter().any(|word| token.is(word)));
+                    let ends =
+                        clause_starts(piece, |_, token| TABLE_CONSTRAINTS[1..].iter().any(|word| token.is(word)));
                     definition.constraints.extend(split(piece, &ends).map(normal));
                 }
                 Some(_) => definition.columns.push(column(sql, piece)),
@@ -126,12 +127,12 @@ impl Definition {
         Some(definition)
     }
 
-    /// The column of that name.
+    /// Returns the column of that name.
     pub fn column(&self, name: &str) -> Option<&Column> {
         self.columns.iter().find(|column| same(&column.name, name))
     }
 
-    /// What a table is besides its columns: for people.
+    /// Describes the table's constraints and options, for people.
     pub fn described(&self) -> String {
         let all: Vec<_> = self.constraints.iter().chain(&self.options).map(String::as_str).collect();
         all.join(", ")
@@ -140,8 +141,8 @@ impl Definition {
 
 const TABLE_CONSTRAINTS: [&str; 5] = ["constraint", "primary", "unique", "check", "foreign"];
 
-/// Where clauses begin: at tokens that `begins`, outside of parentheses; a name given by CONSTRAINT belongs to what follows.
-fn cuts(tokens: &[Token<'_>], begins: impl Fn(usize, &Token<'_>) -> bool) -> Vec<usize> {
+/// Returns the indexes where clauses begin: at tokens that `begins` accepts, outside of parentheses. A CONSTRAINT name belongs to the clause after it.
+fn clause_starts(tokens: &[Token<'_>], begins: impl Fn(usize, &Token<'_>) -> bool) -> Vec<usize> {
     let (mut depth, mut named, mut found) = (0_usize, 0, Vec::new());
     for (index, token) in tokens.iter().enumerate() {
         if token.is_sign("(") {
@@ -150,7 +151,7 @@ fn cuts(tokens: &[Token<'_>], begins: impl Fn(usize, &Token<'_>) -> bool) -> Vec
             depth = depth.saturating_sub(1);
         } else if depth == 0 && token.is("constraint") {
             found.push(index);
-            // Its name, and the word after that.
+            // Skips its name and the word after that.
             named = index + 2;
         } else if depth == 0 && index > named && begins(index, token) || depth == 0 && index == 0 && begins(0, token) {
             found.push(index);
@@ -159,9 +160,9 @@ fn cuts(tokens: &[Token<'_>], begins: impl Fn(usize, &Token<'_>) -> bool) -> Vec
     found
 }
 
-fn split<'t, 's>(tokens: &'t [Token<'s>], cuts: &[usize]) -> impl Iterator<Item = &'t [Token<'s>]> {
-    let ends: Vec<usize> = cuts.iter().skip(1).copied().chain([tokens.len()]).collect();
-    let begins = cuts.to_vec();
+fn split<'t, 's>(tokens: &'t [Token<'s>], clause_starts: &[usize]) -> impl Iterator<Item = &'t [Token<'s>]> {
+    let ends: Vec<usize> = clause_starts.iter().skip(1).copied().chain([tokens.len()]).collect();
+    let begins = clause_starts.to_vec();
     begins.into_iter().zip(ends).map(|(begin, end)| &tokens[begin..end])
 }
 
@@ -185,7 +186,7 @@ fn column(sql: &str, piece: &[Token<'_>]) -> Column {
         }
         ["primary", "unique", "check", "collate", "references", "generated"].iter().any(|word| token.is(word))
     };
-    let ends = cuts(rest, begins);
+    let ends = clause_starts(rest, begins);
     let declared = normal(&rest[..ends.first().copied().unwrap_or(rest.len())]);
     let mut default = None;
     let mut clauses = Vec::new();
@@ -201,7 +202,7 @@ fn column(sql: &str, piece: &[Token<'_>]) -> Column {
             "collate" => About::Collate,
             "references" => About::References,
             "generated" | "as" => About::Generated,
-            // NULL, which says nothing.
+            // NULL, which has no effect.
             _ => continue,
         };
         if about == About::Default {
@@ -213,7 +214,7 @@ fn column(sql: &str, piece: &[Token<'_>]) -> Column {
                 }
             });
         }
-        // GENERATED ALWAYS and VIRTUAL say nothing either.
+        // GENERATED ALWAYS and VIRTUAL have no effect either.
         let short = about == About::Generated && !clause[0].is("constraint");
         let from = if short && first.is("generated") { 2 } else { 0 };
         let upto = clause.len() - usize::from(short && clause[clause.len() - 1].is("virtual"));

@@ -1,6 +1,6 @@
-//! How two schemas differ.
+//! The differences between two schemas.
 //!
-//! The order of columns, of constraints and of a column's clauses doesn't count, nor do quotes, case, comments and white space.
+//! The order of columns, constraints and a column's clauses is ignored, as are quotes, case, comments and white space.
 
 use serde::Serialize;
 
@@ -41,7 +41,7 @@ pub struct Drift {
 }
 
 impl Drift {
-    /// Whether there are none.
+    /// Returns whether there are no differences.
     pub fn is_empty(&self) -> bool {
         self.added.is_empty() && self.removed.is_empty() && self.changed.is_empty()
     }
@@ -91,7 +91,7 @@ impl Drift {
     }
 }
 
-/// How `actual` differs from `expected`.
+/// Returns the differences of `actual` from `expected`.
 pub fn drift(expected: &Schema, actual: &Schema) -> Drift {
     let mut drift = Drift::default();
     for table in &actual.tables {

@@ -1,4 +1,4 @@
-//! Everything in a database's schema that is a user's.
+//! A database's schema, without internal tables.
 
 use serde::Serialize;
 
@@ -10,7 +10,7 @@ use crate::{
     value::Value,
 };
 
-/// What a thing in a schema is.
+/// The kind of a schema object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ObjectKind {
@@ -26,60 +26,60 @@ pub enum ObjectKind {
     Trigger,
 }
 
-/// How the rows of a table are numbered.
+/// How the rows of a table are identified.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rowid {
-    /// They aren't: WITHOUT ROWID, and virtual tables.
+    /// By no rowid: WITHOUT ROWID, and virtual tables.
     None,
-    /// By a column, the INTEGER PRIMARY KEY.
+    /// By a column: the INTEGER PRIMARY KEY.
     Column(String),
-    /// By a rowid that goes by this name.
+    /// By a rowid with this name.
     Hidden(&'static str),
-    /// By a rowid that no name reaches: all three are columns.
+    /// By a rowid without a name: columns use all three names.
     Covered,
 }
 
 /// One table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Table {
-    /// As the schema spells it.
+    /// Its name, as the schema spells it.
     pub name: String,
-    /// The text that made it.
+    /// Its CREATE statement.
     pub sql: String,
-    /// The text in its normal form.
+    /// The statement in its normal form.
     pub normal: String,
-    /// None for a virtual table.
+    /// The parsed statement; `None` for a virtual table.
     pub definition: Option<Definition>,
-    /// How its rows are numbered.
+    /// How its rows are identified.
     pub rowid: Rowid,
 }
 
 /// An index, a trigger or a view.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Object {
-    /// Which of them.
+    /// Its kind.
     pub kind: ObjectKind,
-    /// As the schema spells it.
+    /// Its name, as the schema spells it.
     pub name: String,
-    /// What it is on; its own name for a view.
+    /// Its table; for a view, its own name.
     pub table: String,
-    /// The text that made it.
+    /// Its CREATE statement.
     pub sql: String,
-    /// The text in its normal form.
+    /// The statement in its normal form.
     pub normal: String,
 }
 
-/// The tables, indexes, views and triggers of a database, in the order in which they were made.
+/// The tables, indexes, views and triggers of a database, in the order of their creation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Schema {
     /// The tables.
     pub tables: Vec<Table>,
-    /// All the rest.
+    /// The indexes, triggers and views.
     pub objects: Vec<Object>,
 }
 
 impl Schema {
-    /// Reads the schema `main`. Left out are SQLite's and tidelock's own tables, those in `ignored`, and what is on them.
+    /// Reads the schema `main`, without the internal tables of SQLite and tidelock, those in `ignored`, and the objects on them.
     pub fn read(connection: &Connection, ignored: &[&str]) -> Result<Self> {
         let mut schema = Self::default();
         let all: Map<String, TableFacts> =
@@ -120,22 +120,22 @@ impl Schema {
         Ok(schema)
     }
 
-    /// The table of that name.
+    /// Returns the table of that name.
     pub fn table(&self, name: &str) -> Option<&Table> {
         self.tables.iter().find(|table| same(&table.name, name))
     }
 
-    /// The index, view or trigger of that name.
+    /// Returns the index, view or trigger of that name.
     pub fn object(&self, kind: ObjectKind, name: &str) -> Option<&Object> {
         self.objects.iter().find(|object| object.kind == kind && same(&object.name, name))
     }
 
-    /// Whether anything goes by that name.
+    /// Returns whether any object has that name.
     pub fn has_name(&self, name: &str) -> bool {
         self.table(name).is_some() || self.objects.iter().any(|object| same(&object.name, name))
     }
 
-    /// The statements that make it, in order.
+    /// Returns the statements that create the schema, in order.
     pub fn statements(&self) -> impl Iterator<Item = &str> {
         let objects = |kind: ObjectKind| self.objects.iter().filter(move |object| object.kind == kind);
         let tables = self.tables.iter().map(|table| table.sql.as_str());

@@ -1,4 +1,4 @@
-//! Both ways between two schemas.
+//! The scripts between two schemas, in both directions.
 
 use serde::Serialize;
 
@@ -16,9 +16,9 @@ pub struct Generated {
     pub destructive: Vec<String>,
 }
 
-/// The scripts between two schemas. Rows of columns that both have are kept both ways. Foreign keys must be off when they run.
+/// Generates the scripts between two schemas. Values of columns that both have are kept. Foreign keys must be off when they run.
 ///
-/// SQLite's error, when it can't rename what is to be renamed.
+/// Fails with SQLite's error when it refuses a rename.
 pub fn generate(today: &Schema, wanted: &Schema, renames: &Renames) -> Result<Generated> {
     let up = one_way(today, wanted, renames)?;
     let down = one_way(wanted, today, &renames.inverse())?;

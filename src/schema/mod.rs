@@ -1,18 +1,18 @@
-//! Schemas: what a database has, how two differ, and the script that leads from one to the other.
+//! Schemas: reading one, comparing two, and the script that changes one into the other.
 //!
-//! There is no SQL parser here. Facts come from pragmas; a CREATE TABLE is cut at its top-level commas, and a column at its
-//! constraints; what has the same tokens is the same.
+//! There is no SQL parser here. Properties come from pragmas; a CREATE TABLE is split at its top-level commas, and a column at its
+//! constraints; equal tokens mean equal objects.
 //!
 //! | file | what |
 //! |---|---|
 //! | [`definition`] | a CREATE TABLE as columns, constraints and options (pure) |
-//! | [`facts`] | everything in a database's schema |
-//! | [`drift`] | how two schemas differ (pure) |
+//! | [`facts`] | a database's schema |
+//! | [`drift`] | the differences between two schemas (pure) |
 //! | [`script`] | a script in the making |
 //! | [`change`] | the script from one to the other (pure) |
 //! | [`rebuild`] | the script that rebuilds one table (pure) |
-//! | [`rename`] | renames, which must be told |
-//! | [`generate`] | both ways between two schemas |
+//! | [`rename`] | renames, which the caller must name |
+//! | [`generate`] | the scripts in both directions |
 
 pub mod change;
 pub mod definition;
@@ -28,7 +28,7 @@ pub use facts::{ObjectKind, Schema};
 pub use generate::{Generated, generate};
 pub use rename::Renames;
 
-/// Whether two names are the same to SQLite.
+/// Returns whether two names are equal to SQLite.
 fn same(a: &str, b: &str) -> bool {
     a.eq_ignore_ascii_case(b)
 }

@@ -1,5 +1,5 @@
-//! A table made anew under another name, filled and put in the old one's place: for what ALTER TABLE can't do. See
-//! <https://sqlite.org/lang_altertable.html>.
+//! A rebuild: a table is created under another name, filled, and renamed to the old one's name, for changes that ALTER TABLE can't
+//! make. See <https://sqlite.org/lang_altertable.html>.
 
 use super::{
     definition::{About, Column, Definition},
@@ -9,10 +9,10 @@ use super::{
 };
 use crate::sqlite::plain_or_quoted as name;
 
-/// What is to be filled, and with what.
+/// A column and the expression that fills it.
 type Filled = (String, String);
 
-/// Rebuilds a table, whose triggers are gone. `taken` tells which names can't be used meanwhile.
+/// Rebuilds a table whose triggers are dropped. `taken` returns whether a name is in use, which the temporary name must not be.
 pub(super) fn rebuild(
     script: &mut Script,
     (from, before): (&Table, &Definition),
@@ -27,19 +27,19 @@ pub(super) fn rebuild(
     script.comment(&format!("{} is rebuilt", to.name));
     for column in before.columns.iter().filter(|column| after.column(&column.name).is_none()) {
         if !column.has(About::Generated) {
-            script.destructive(format!("the column {}.{} goes, with its values", from.name, column.name));
+            script.destructive(format!("the column {}.{} is dropped, with its values", from.name, column.name));
         }
     }
     let filled = filled(script, (from, before), (to, after));
     script.statement(&format!("{}{new}{}", &to.sql[..after.name.start], &to.sql[after.name.end..]));
     if filled.is_empty() {
-        script.destructive(format!("the rows of {} go: no column of them is left", from.name));
+        script.destructive(format!("the rows of {} are lost: no column of them is left", from.name));
     } else {
         let into: Vec<_> = filled.iter().map(|(column, _)| column.as_str()).collect();
         let with: Vec<_> = filled.iter().map(|(_, value)| value.as_str()).collect();
         script.statement(&format!("INSERT INTO {new} ({}) SELECT {} FROM {old}", into.join(", "), with.join(", ")));
         if counts(before) && counts(after) {
-            // The largest number ever given, which may not be among the rows.
+            // The largest rowid ever used, which may belong to no row.
             let text = |name: &str| format!("'{}'", name.replace('\'', "''"));
             let (of_old, of_new) = (text(&from.name), text(&meanwhile));
             script.statement(&format!("DELETE FROM sqlite_sequence WHERE name = {of_new}"));
@@ -52,7 +52,7 @@ pub(super) fn rebuild(
     script.statement(&format!("ALTER TABLE {new} RENAME TO {}", name(&to.name)));
 }
 
-/// The columns of the new table that are filled, each with its expression over the old one.
+/// Returns the filled columns of the new table, each with its expression over the old one.
 fn filled(
     script: &mut Script,
     (from, before): (&Table, &Definition),
@@ -65,7 +65,7 @@ fn filled(
     };
     let mut filled = Vec::new();
     if let (Rowid::Hidden(rowid), Some(number)) = (&to.rowid, &number) {
-        // Other tables, such as full-text indexes, may refer to it.
+        // Other tables, such as full-text indexes, may refer to the rowid.
         filled.push(((*rowid).to_owned(), number.clone()));
     }
     for column in after.columns.iter().filter(|column| !column.has(About::Generated)) {
@@ -95,7 +95,7 @@ fn filled(
     filled
 }
 
-/// A value for rows that have none: the default, else what is empty in the column's type.
+/// Returns a value for rows without one: the default, else the empty value of the column's type.
 fn stand_in(column: &Column) -> String {
     if let Some(value) = column.value() {
         return value.to_owned();

@@ -1,4 +1,4 @@
-//! Renames: a schema can't tell one from a column that went and another that came, so they are told.
+//! Renames. Two schemas can't distinguish a rename from a dropped and an added column, so the caller names renames.
 
 use super::{Schema, same};
 use crate::{
@@ -9,17 +9,17 @@ use crate::{
 /// The renames between two schemas.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Renames {
-    /// Old and new name of tables.
+    /// Old and new names of tables.
     tables: Vec<(String, String)>,
-    /// The old table, old and new name of the column, the new table.
+    /// The old table, the column's old and new name, the new table.
     columns: Vec<(String, String, String, String)>,
 }
 
 impl Renames {
-    /// Reads pairs such as `users.mail` and `users.email`, or, for tables, `old` and `new`. In a table that is renamed too, the
-    /// old table goes with the old column and the new one with the new.
+    /// Parses pairs such as `users.mail` and `users.email`, or, for tables, `old` and `new`. For a column of a renamed table, the
+    /// old path has the table's old name, and the new path its new one.
     ///
-    /// `invalid_argument` when the old name isn't in `from`, or the new one isn't in `to`.
+    /// Fails with `invalid_argument` when the old name isn't in `from`, or the new one isn't in `to`.
     pub fn read(pairs: &[(String, String)], from: &Schema, to: &Schema) -> Result<Self> {
         let mut renames = Self::default();
         for (old, new) in pairs {
@@ -28,15 +28,11 @@ impl Renames {
                 (Some((table, Some(column))), Some((other, Some(now)))) => {
                     renames.columns.push((table, column, now, other));
                 }
-                (None, _) => return Err(unknown(old, new, old, "today's schema")),
-                (_, None) => return Err(unknown(old, new, new, "the schema that is wanted")),
+                (None, _) => return Err(unusable(old, new, &format!("{old} is not in the current schema"))),
+                (_, None) => return Err(unusable(old, new, &format!("{new} is not in the target schema"))),
                 _ => {
-                    return Err(unknown(
-                        old,
-                        new,
-                        new,
-                        "the same kind: a table is renamed to a table, a column to one",
-                    ));
+                    let reason = "a table can't be renamed to a column, nor a column to a table";
+                    return Err(unusable(old, new, reason));
                 }
             }
         }
@@ -47,18 +43,18 @@ impl Renames {
         match renames.columns.iter().find(|(table, .., other)| !same(&becomes(table), other)) {
             Some((table, column, now, other)) => {
                 let (old, new) = (format!("{table}.{column}"), format!("{other}.{now}"));
-                Err(unknown(&old, &new, &new, "the table that the other one becomes"))
+                Err(unusable(&old, &new, &format!("{new} is not in the renamed table")))
             }
             None => Ok(renames),
         }
     }
 
-    /// Whether there are none.
+    /// Returns whether there are no renames.
     pub fn is_empty(&self) -> bool {
         self.tables.is_empty() && self.columns.is_empty()
     }
 
-    /// The way back.
+    /// Returns the reverse renames.
     #[must_use]
     pub fn inverse(&self) -> Self {
         let tables = self.tables.iter().map(|(old, new)| (new.clone(), old.clone())).collect();
@@ -68,7 +64,7 @@ impl Renames {
         Self { tables, columns: self.columns.iter().map(column).collect() }
     }
 
-    /// The statements: columns first, under the old names of their tables.
+    /// Returns the statements: columns first, by the old names of their tables.
     pub fn statements(&self) -> Vec<String> {
         let column = |(table, old, new, _): &(String, String, String, String)| {
             format!("ALTER TABLE {} RENAME COLUMN {} TO {}", name(table), name(old), name(new))
@@ -77,9 +73,9 @@ impl Renames {
         self.columns.iter().map(column).chain(self.tables.iter().map(table)).collect()
     }
 
-    /// The schema as the renames leave it: SQLite itself finds what else names what is renamed.
+    /// Returns the schema after the renames. SQLite runs them, and so adapts the objects that use the renamed names.
     ///
-    /// SQLite's error, when it can't rename.
+    /// Fails with SQLite's error when it refuses a rename.
     pub fn applied(&self, to: &Schema) -> Result<Schema> {
         let scratch = Connection::open(&PageFile::default())?;
         scratch.exec("PRAGMA foreign_keys = OFF")?;
@@ -93,12 +89,12 @@ impl Renames {
     }
 }
 
-/// A table by its name, or a column by `table.column`.
+/// Finds a table by its name, or a column by `table.column`.
 fn find(schema: &Schema, path: &str) -> Option<(String, Option<String>)> {
     if let Some(table) = schema.table(path) {
         return Some((table.name.clone(), None));
     }
-    // Names may have dots themselves.
+    // Names may contain dots.
     path.char_indices().filter(|(_, char)| *char == '.').find_map(|(at, _)| {
         let table = schema.table(&path[..at])?;
         let column = table.definition.as_ref()?.column(&path[at + 1..])?;
@@ -106,7 +102,7 @@ fn find(schema: &Schema, path: &str) -> Option<(String, Option<String>)> {
     })
 }
 
-fn unknown(old: &str, new: &str, which: &str, place: &str) -> Error {
-    Error::invalid(format!("The rename of {old} to {new} can't be used: {which} is not in {place}"))
-        .hint("Renames go from what is there today to what is wanted: { 'users.mail': 'users.email' }")
+fn unusable(old: &str, new: &str, reason: &str) -> Error {
+    Error::invalid(format!("The rename of {old} to {new} can't be used: {reason}"))
+        .hint("Renames map the current names to the new ones: { 'users.mail': 'users.email' }")
 }

@@ -1,7 +1,7 @@
-//! Who may run what, and what a statement reads and writes: the one authorizer of a connection.
+//! The one authorizer of a connection: decides what each statement may do, and records what it reads and writes.
 //!
-//! It is installed once and never replaced, which would compile every cached statement anew; what it refuses hangs on a
-//! mode that is set before each call of SQLite.
+//! It is installed once and never replaced, because replacing it would recompile every cached statement. Which actions it
+//! refuses depends on a mode that is set before each call of SQLite.
 
 use std::{
     cell::{Cell, RefCell},
@@ -15,46 +15,46 @@ use rusqlite::ffi;
 use super::functions::given;
 use crate::error::{Error, Result};
 
-/// On whose behalf a statement is prepared: what the authorizer refuses.
+/// On whose behalf a statement is prepared: decides what the authorizer refuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Authority {
     /// tidelock itself: nothing is refused.
     Engine,
     /// A user's statement: BEGIN, COMMIT, ATTACH, some pragmas... are refused.
     User,
-    /// A statement of a user's script that has its own BEGIN and COMMIT: these are allowed, the rest is as for a user.
+    /// A statement of a user's script that has its own BEGIN and COMMIT: as for a user, but these are allowed.
     Script,
-    /// A statement of a migration: as for a user, but setting `foreign_keys` is let through. It has no effect in the open
-    /// transaction, and tools that write migrations put it there.
+    /// A statement of a migration: as for a user, but setting `foreign_keys` is allowed. It has no effect in the open
+    /// transaction, and tools that generate migrations write it.
     Migration,
-    /// A statement of an SQL text from outside, in a database of its own: ATTACH is refused, and the functions that the schema of a file
-    /// from outside can't call either.
+    /// A statement of an external SQL text, in a database of its own: ATTACH is refused, and so are the functions that an external
+    /// file's schema may not call.
     File,
 }
 
-/// What SQLite told about a statement when it compiled it.
+/// The effects of a statement, as SQLite reported them when it compiled it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StatementEffects {
-    /// The tables and views that it reads, also those that its triggers and foreign keys read; names as in the schema.
-    /// `sqlite_schema` among them: every change of the schema changes it.
+    /// The tables and views that it reads, also through triggers and foreign keys; names as in the schema.
+    /// Includes `sqlite_schema`, which every change of the schema changes.
     pub reads: Vec<Rc<str>>,
-    /// The tables and views that it changes, also through triggers and foreign key actions. The schema table itself and
-    /// SQLite's own `sqlite_stat` tables are not named.
+    /// The tables and views that it changes, also through triggers and foreign key actions. Excludes the schema table and
+    /// SQLite's own `sqlite_stat` tables.
     pub writes: Vec<Rc<str>>,
     /// Whether it changes the database's schema: CREATE, DROP, ALTER, REINDEX.
     pub schema: bool,
-    /// Whether it changes the schema of temporary objects, which are not in the file.
+    /// Whether it changes the schema of temporary objects, which are not part of the file.
     pub temp_schema: bool,
     /// Whether it begins or ends a transaction or a savepoint.
     pub transaction: bool,
     /// Whether it is a PRAGMA.
     pub pragma: bool,
-    /// Whether it is an INSERT, UPDATE, DELETE or REPLACE itself: only such a statement tells how many rows it changed.
+    /// Whether it is itself an INSERT, UPDATE, DELETE or REPLACE: only these count the rows they changed.
     pub changes_rows: bool,
 }
 
 impl StatementEffects {
-    /// Of no statement; the lists keep their memory.
+    /// Resets all fields; keeps the lists' memory.
     fn clear(&mut self) {
         let (mut reads, mut writes) = (std::mem::take(&mut self.reads), std::mem::take(&mut self.writes));
         reads.clear();
@@ -88,31 +88,31 @@ static PRAGMA: Denial = Denial {
 
 static DIRECT_ONLY: Denial = Denial {
     message: "A file can't call decrypt(), nor functions with directOnly",
-    hint: "Drop the call, with the program that made the file",
+    hint: "Drop the call, with the program that created the file",
 };
 
 /// Pragmas that a user may read but not set.
 pub const FIXED_PRAGMAS: [&str; 6] =
     ["journal_mode", "locking_mode", "synchronous", "cache_spill", "page_size", "writable_schema"];
 
-/// What SQLite writes on its own account.
+/// Tables that SQLite writes itself.
 const OWN_TABLES: [&[u8]; 4] = [b"sqlite_master", b"sqlite_temp_master", b"sqlite_stat1", b"sqlite_stat4"];
 
-/// How many names of tables are kept at most.
+/// The limit of interned table names.
 const NAMES_KEPT: usize = 64;
 
 /// The authorizer's state. Its address must not change while it is installed.
 pub(super) struct Watcher {
     db: Cell<*mut ffi::sqlite3>,
     mode: Cell<Authority>,
-    /// A user's VACUUM is running: it attaches a temporary database by itself.
+    /// Whether a user's VACUUM is running, which attaches a temporary database.
     vacuum: Cell<bool>,
-    /// Whether SQLite asked since the last [`begin`](Self::begin).
+    /// Whether SQLite called the authorizer since the last [`begin`](Self::begin).
     asked: Cell<bool>,
     facts: RefCell<StatementEffects>,
-    /// The names of tables that statements had: those of a script name the same few again and again.
+    /// The interned table names: the statements of a script repeat the same few.
     names: RefCell<Vec<Rc<str>>>,
-    /// The statement is an ANALYZE, or a PRAGMA that runs one: what it writes is nobody's rows.
+    /// Whether the statement is an ANALYZE, or a PRAGMA that runs one: it writes no user rows.
     analyze: Cell<bool>,
     refusal: Cell<Option<&'static Denial>>,
 }
@@ -136,7 +136,7 @@ impl Watcher {
         if code == ffi::SQLITE_OK { Ok(watcher) } else { Err(super::failure::last(db, code)) }
     }
 
-    /// To be called before SQLite compiles or runs something.
+    /// Sets the mode; to be called before SQLite compiles or runs a statement.
     pub fn begin(&self, mode: Authority) {
         self.mode.set(mode);
         self.refusal.set(None);
@@ -151,19 +151,19 @@ impl Watcher {
         self.facts.borrow_mut().clear();
     }
 
-    /// Whether SQLite compiled something since [`begin`](Self::begin), or since the facts were taken.
+    /// Returns whether SQLite compiled a statement since [`begin`](Self::begin), or since the effects were taken.
     pub fn asked(&self) -> bool {
         self.asked.get()
     }
 
-    /// What was learned since it was last taken.
+    /// Returns the effects recorded since they were last taken.
     pub fn take_facts(&self) -> Rc<StatementEffects> {
         let mut facts = Rc::default();
         self.take_facts_into(&mut facts);
         facts
     }
 
-    /// The same in the place of other facts, in their memory when nobody else has them.
+    /// Writes the effects to `place`; reuses its memory when it has no other owner.
     pub fn take_facts_into(&self, place: &mut Rc<StatementEffects>) {
         let analyze = self.analyze.get();
         match Rc::get_mut(place) {
@@ -176,18 +176,18 @@ impl Watcher {
         }
     }
 
-    /// Says that a lone VACUUM of a user's script is about to run, or has run.
+    /// Announces that a lone VACUUM of a user's script is about to run, or has run.
     pub fn allow_vacuum(&self, allow: bool) {
         self.vacuum.set(allow);
     }
 
-    /// The error for SQLITE_AUTH: why the authorizer refused.
+    /// Returns the error for SQLITE_AUTH: the reason of the refusal.
     pub fn take_refusal(&self) -> Option<Error> {
         let refusal = self.refusal.take()?;
         Some(Error::invalid(refusal.message).hint(refusal.hint))
     }
 
-    fn judge(&self, action: c_int, first: Name<'_>, second: Name<'_>) -> Option<&'static Denial> {
+    fn refusal_of(&self, action: c_int, first: Name<'_>, second: Name<'_>) -> Option<&'static Denial> {
         let mode = self.mode.get();
         if mode == Authority::Engine {
             return None;
@@ -209,7 +209,7 @@ impl Watcher {
                 if mode == Authority::Migration {
                     return None;
                 }
-                // SAFETY: asked only from inside a call on this open connection.
+                // SAFETY: called only from inside a call on this open connection.
                 let open = unsafe { ffi::sqlite3_get_autocommit(self.db.get()) } == 0;
                 (open && name.eq_ignore_ascii_case(b"foreign_keys")).then_some(&FOREIGN_KEYS)
             }
@@ -244,7 +244,7 @@ impl Watcher {
             {
                 facts.schema = true;
             }
-            // Here the first name is the database.
+            // For ALTER TABLE the first name is the database.
             ffi::SQLITE_ALTER_TABLE if first.get() != Some(b"temp") => {
                 facts.schema = true;
                 self.note_table(&mut facts.writes, second);
@@ -276,9 +276,9 @@ impl Watcher {
         }
     }
 
-    /// Keeps the names few and once: a statement names the same table for every column.
+    /// Adds an interned name once: a statement names the same table for every column.
     fn note_table(&self, tables: &mut Vec<Rc<str>>, name: Name<'_>) {
-        // The schema table has an old name that SQLite still tells.
+        // SQLite still reports the schema table by its old name.
         let name: &[u8] = match name.get() {
             Some(b"sqlite_master") => b"sqlite_schema",
             Some(b"sqlite_temp_master") => b"sqlite_temp_schema",
@@ -301,13 +301,13 @@ impl Watcher {
     }
 }
 
-/// A name as SQLite tells it, or none: looked at only where it matters, since most of what SQLite asks has a quick answer.
+/// A name that SQLite passed, or none. Read only where it matters: most calls need no name.
 #[derive(Clone, Copy)]
 struct Name<'a>(*const c_char, PhantomData<&'a CStr>);
 
 impl<'a> Name<'a> {
     fn get(self) -> Option<&'a [u8]> {
-        // SAFETY: made by `authorize` alone, of what SQLite gives it: null, or NUL-terminated and alive until it returns.
+        // SAFETY: only `authorize` creates it, from SQLite's pointers: null, or NUL-terminated and alive until it returns.
         (!self.0.is_null()).then(|| unsafe { CStr::from_ptr(self.0) }.to_bytes())
     }
 }
@@ -322,9 +322,9 @@ unsafe extern "C" fn authorize(
 ) -> c_int {
     // SAFETY: the context is the watcher's box, alive while it is installed.
     let watcher = unsafe { &*context.cast::<Watcher>() };
-    let name = |told| Name(told, PhantomData);
+    let name = |pointer| Name(pointer, PhantomData);
     let (first, second) = (name(first), name(second));
-    if let Some(refusal) = watcher.judge(action, first, second) {
+    if let Some(refusal) = watcher.refusal_of(action, first, second) {
         watcher.refusal.set(Some(refusal));
         return ffi::SQLITE_DENY;
     }

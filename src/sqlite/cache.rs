@@ -1,4 +1,4 @@
-//! The statements compiled last, kept for the next time.
+//! The cache of compiled statements.
 
 use std::{ffi::c_uint, rc::Rc};
 
@@ -7,25 +7,25 @@ use rusqlite::ffi;
 use super::{Authority, prepared::Prepared};
 use crate::collections::Map;
 
-/// Statements kept compiled.
+/// The limit of cached statements.
 const CAPACITY: usize = 128;
 
-/// How SQLite is to compile a statement that is kept.
+/// The flag for compiling a statement that will be cached.
 pub(super) const PERSISTENT: c_uint = ffi::SQLITE_PREPARE_PERSISTENT as c_uint;
 
-/// The statements compiled last, by their text and authority, and by the number that each got when it was kept.
+/// The most recently used compiled statements, by text and authority, and by the id that each got when it was cached.
 #[derive(Default)]
 pub(super) struct Cache {
     slots: Vec<Rc<Prepared>>,
     /// The slots by text and authority.
     by_text: Map<u64, usize>,
     clock: u64,
-    /// How many statements were ever kept.
+    /// How many statements were ever cached.
     kept: u32,
 }
 
 impl Cache {
-    /// A statement that nobody uses at present, for the caller alone until it releases it.
+    /// Returns a cached statement that is not in use; the caller owns it until it is released.
     pub fn take(&mut self, sql: &str, authority: Authority) -> Option<Rc<Prepared>> {
         let slot = *self.by_text.get(&key(sql, authority))?;
         let found = &self.slots[slot];
@@ -35,7 +35,7 @@ impl Cache {
         self.lend(slot)
     }
 
-    /// The same by the number that it got: none when it isn't kept any more, or is in use.
+    /// Returns a cached statement by its id; `None` when it was evicted or is in use.
     pub fn take_known(&mut self, id: u32, authority: Authority) -> Option<Rc<Prepared>> {
         let slot = id as usize % CAPACITY;
         let found = self.slots.get(slot)?;
@@ -56,7 +56,7 @@ impl Cache {
         Some(found.clone())
     }
 
-    /// Keeps a statement that is in use, for when it is released.
+    /// Caches a statement that is in use, for reuse after its release.
     pub fn keep(&mut self, statement: &Rc<Prepared>) {
         let key = key(&statement.sql, statement.authority);
         let slot = match self.by_text.get(&key) {
@@ -72,7 +72,7 @@ impl Cache {
         self.clock += 1;
         statement.taken.set(self.clock);
         self.kept = self.kept.saturating_add(1);
-        // A number is never given twice: when there are no more, statements are found by their text alone.
+        // Ids are never reused: when they run out, statements are found by their text alone.
         let id = self.kept.checked_mul(CAPACITY as u32).and_then(|id| id.checked_add(slot as u32));
         statement.id.set(id.unwrap_or(0));
         self.by_text.insert(key, slot);

@@ -1,4 +1,4 @@
-//! A whole database out of another one, and checks of a whole database.
+//! Copies of a whole database, and checks of a whole database.
 
 use rusqlite::ffi;
 use serde::Serialize;
@@ -24,21 +24,21 @@ pub struct FkViolation {
 }
 
 impl Connection {
-    /// Replaces this database's contents by another one's, as one commit (SQLite's backup API). Statements are compiled
-    /// anew by themselves; the page size becomes the other one's.
+    /// Replaces this database's content with another one's, as one commit (SQLite's backup API). Statements are
+    /// recompiled automatically; the page size becomes the source's.
     ///
-    /// Fails with `invalid_argument` when their text encodings differ, with `sqlite_busy` while a transaction is open here, with `database_too_large` beyond the limit; then nothing
-    /// has changed.
+    /// Fails with `invalid_argument` when their text encodings differ, with `sqlite_busy` while a transaction is open here, with
+    /// `database_too_large` beyond the limit; the database is then unchanged.
     pub fn restore_from(&self, source: &Connection) -> Result<()> {
         if self.in_transaction() {
             return Err(Error::new(ErrorCode::SqliteBusy, "A transaction is open in the database to replace")
-                .hint("Try again when it has ended"));
+                .hint("Try again after it ends"));
         }
         let encoding = |connection: &Connection| connection.value("PRAGMA encoding", &[]);
-        // Where what is replaced can't be read, nothing speaks against it.
+        // If this database's encoding can't be read, the content may be replaced.
         if encoding(self).is_ok_and(|own| Ok(own) != encoding(source)) {
             return Err(Error::invalid("The two databases have different text encodings").hint(
-                "Databases of tidelock are in UTF-8, unless PRAGMA encoding said otherwise before the first table",
+                "tidelock's databases are in UTF-8, unless PRAGMA encoding chose another encoding before the first table",
             ));
         }
         let name = c"main".as_ptr();
@@ -48,8 +48,8 @@ impl Connection {
             // SAFETY: the connection is open.
             return Err(self.failure(unsafe { ffi::sqlite3_errcode(self.raw()) }));
         }
-        // SAFETY: the backup was just made and is finished once, whatever the step says. Every error but a busy one is
-        // what finish() repeats, with its text on this connection.
+        // SAFETY: the backup was just created and is finished once, whatever the step returns. finish() repeats every error but a
+        // busy one, with its text on this connection.
         let (step, code) = unsafe { (ffi::sqlite3_backup_step(backup, -1), ffi::sqlite3_backup_finish(backup)) };
         if code != ffi::SQLITE_OK {
             return Err(self.failure(code));
@@ -60,21 +60,21 @@ impl Connection {
         Ok(())
     }
 
-    /// SQLite's `quick_check`: what is wrong with the file, nothing when it is sound.
+    /// Runs SQLite's `quick_check`. Returns its findings; empty for a valid file.
     pub fn quick_check(&self) -> Result<Vec<String>> {
-        self.wrongs("PRAGMA quick_check")
+        self.findings("PRAGMA quick_check")
     }
 
-    /// SQLite's `integrity_check`, which reads the indexes, too: so many of the things that are wrong with the file.
+    /// Runs SQLite's `integrity_check`, which also reads the indexes. Returns at most `limit` findings.
     pub fn integrity_check(&self, limit: usize) -> Result<Vec<String>> {
-        match self.wrongs(&format!("PRAGMA integrity_check({limit})")) {
-            // Too damaged to be gone through: that is an answer, too.
+        match self.findings(&format!("PRAGMA integrity_check({limit})")) {
+            // A file too damaged for the check is a finding, too.
             Err(error) if error.is(ErrorCode::DatabaseCorrupt) => Ok(vec![error.message.clone()]),
-            wrongs => wrongs,
+            findings => findings,
         }
     }
 
-    fn wrongs(&self, check: &str) -> Result<Vec<String>> {
+    fn findings(&self, check: &str) -> Result<Vec<String>> {
         let rows = self.rows(check, &[])?;
         let texts = rows.into_iter().filter_map(|mut row| match row.pop() {
             Some(Value::Text(text)) if text != "ok" => Some(text),
@@ -83,7 +83,7 @@ impl Connection {
         Ok(texts.collect())
     }
 
-    /// So many of the rows whose foreign keys are violated.
+    /// Returns at most `limit` foreign key violations.
     pub fn foreign_key_check(&self, limit: usize) -> Result<Vec<FkViolation>> {
         let mut statement = self.statement("PRAGMA foreign_key_check")?;
         let mut violations = Vec::new();

@@ -1,4 +1,4 @@
-//! One statement from parameters to encoded rows.
+//! Runs one statement, from parameters to encoded rows.
 
 use std::rc::Rc;
 
@@ -10,44 +10,44 @@ use super::{
 };
 use crate::error::Result;
 
-/// What a caller wants of a statement.
+/// The result that the caller wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Op {
     /// All rows.
     Query,
-    /// The first row. A statement that writes runs to its end all the same.
+    /// The first row. A statement that writes still runs to its end.
     Get,
-    /// No rows, only how many were changed.
+    /// No rows, only the number of changed ones.
     Run,
     /// As [`Op::Run`], once for each row of parameters. The caller opens the transaction.
     RunMany,
-    /// The same for some of the rows; a [`Op::RunMany`] with the last ones follows, or a rollback.
+    /// As [`Op::RunMany`] for a part of the rows; an [`Op::RunMany`] with the last ones follows, or a rollback.
     RunPart,
 }
 
-/// What a statement did.
+/// The outcome of a statement.
 #[derive(Clone, Debug)]
 pub struct Outcome {
-    /// Rows that it inserted, updated or deleted itself; 0 for any other statement.
+    /// How many rows the statement itself inserted, updated or deleted; 0 for any other statement.
     pub changes: u64,
-    /// The rowid of the row that was inserted last on this connection.
+    /// The rowid of the row last inserted on this connection.
     pub last_insert_rowid: i64,
     /// Whether the statement is one that writes to the database file.
     pub wrote: bool,
-    /// What it reads and writes.
+    /// The statement's effects.
     pub facts: Rc<StatementEffects>,
-    /// The statement's number, by which [`Connection::statement_known`] finds it again; 0 when it isn't kept.
+    /// The statement's id for [`Connection::statement_known`]; 0 when it isn't cached.
     pub statement: u32,
 }
 
 impl Connection {
-    /// Runs one statement: compiled (or taken from the cache), bound, stepped to its end, its rows encoded into `out`.
+    /// Runs one statement: compiles it (or takes it from the cache), binds it, steps it to its end, and encodes its rows into `out`.
     /// `names` is empty for positional parameters, else their names joined by NUL, without prefix.
     ///
     /// Fails with `invalid_argument` before anything ran (no statement, several, a refused one, a missing or superfluous
-    /// parameter: `details.parameter`), with `integer_out_of_range`, and with SQLite's error. A statement that fails
-    /// leaves nothing of itself behind. After `timeout`, `out_of_memory` and `database_too_large` SQLite may have rolled
-    /// back the whole transaction: see [`in_transaction`](Connection::in_transaction).
+    /// parameter: `details.parameter`), with `integer_out_of_range`, and with SQLite's error. A failed statement has no
+    /// effects. After `timeout`, `out_of_memory` and `database_too_large` SQLite may have rolled back the whole
+    /// transaction: see [`in_transaction`](Connection::in_transaction).
     #[expect(clippy::too_many_arguments, reason = "the boundary's one hot call: no struct to fill for each statement")]
     pub fn execute(
         &self,
@@ -65,7 +65,7 @@ impl Connection {
         self.execute_statement(op, &statement, params, integers, out)
     }
 
-    /// Looks where the parameters go: by their `names`, or as the last time when it is known that these were the same.
+    /// Finds the places of the parameters: by their `names`, or as last time when the caller knows that they are the same.
     /// Fails with `invalid_argument`.
     pub fn place(&self, statement: &Statement<'_>, params: Option<&FlatParams<'_>>, names: Option<&str>) -> Result<()> {
         let prepared = &*statement.prepared;
@@ -83,7 +83,7 @@ impl Connection {
         }
     }
 
-    /// Runs a statement whose parameters have their places: see [`execute`](Connection::execute).
+    /// Runs a statement whose parameters are placed: see [`execute`](Connection::execute).
     pub fn execute_statement(
         &self,
         op: Op,
@@ -106,7 +106,7 @@ impl Connection {
                 Op::Run | Op::RunMany | Op::RunPart => self.run_for_changes(prepared, params, places),
                 Op::Query | Op::Get => {
                     let mut run = |_: &Self| self.run_for_rows(op, prepared, params, places, integers, out);
-                    // A row that can't be encoded must undo what the statement wrote before it gave that row.
+                    // A row that can't be encoded must undo the writes that the statement did before it.
                     let guarded = writes && prepared.column_count() > 0 && !prepared.facts().pragma;
                     if guarded { self.atomically(run) } else { run(self) }
                 }
@@ -138,7 +138,7 @@ impl Connection {
         let first_only = op == Op::Get;
         let to_the_end = !first_only || prepared.writes();
         let mut step = self.step(prepared)?;
-        // Not before the first step: SQLite may have compiled it anew for a changed schema.
+        // After the first step: SQLite may have recompiled the statement for a changed schema.
         let columns = prepared.column_count();
         out.columns = columns;
         if columns > 0 {
@@ -177,7 +177,7 @@ impl Connection {
     }
 }
 
-/// Rows and columns of parameters; without any the statement runs once.
+/// Returns the numbers of rows and columns of parameters; a statement without parameters runs once.
 fn shape_of(params: Option<&FlatParams<'_>>) -> (usize, usize) {
     params.map_or((1, 0), |params| (params.rows(), params.columns()))
 }

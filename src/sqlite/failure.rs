@@ -7,8 +7,8 @@ use rusqlite::ffi;
 use super::functions::given;
 use crate::error::{Error, ErrorCode};
 
-/// The error of the call that just failed on this connection: SQLite's own message, with the extended code's name as
-/// `details.sqliteCode` and the byte offset in the statement as `details.offset`, where SQLite knows it.
+/// Returns the error of the call that just failed on this connection: SQLite's message, with the extended code's name as
+/// `details.sqliteCode` and, where known, the byte offset in the statement as `details.offset`.
 pub(super) fn last(db: *mut ffi::sqlite3, code: c_int) -> Error {
     // SAFETY: `db` is an open connection; the message is copied before the next call on it.
     let (message, offset) = unsafe {
@@ -20,35 +20,40 @@ pub(super) fn last(db: *mut ffi::sqlite3, code: c_int) -> Error {
     if offset >= 0 { error.detail("offset", offset) } else { error }
 }
 
-/// What FTS5 says of a query with more phrases than .cargo/config.toml allows, as a depth that no query can keep; and what is said of it.
+/// FTS5's message for a query with more phrases than .cargo/config.toml allows (reported as an impossible depth), and its replacement.
 const TOO_MANY_PHRASES: &str = "fts5 expression tree is too large (maximum depth 0)";
-const TOO_MANY_PHRASES_SAID: &str = "fts5: the query has too many phrases";
+const TOO_MANY_PHRASES_SHOWN: &str = "fts5: the query has too many phrases";
 
-/// An error from a result code alone.
+/// Creates an error from a result code.
 pub(super) fn from_code(code: c_int, message: &str) -> Error {
     let mut kind = classify(code);
     if kind == ErrorCode::DatabaseCorrupt && needs_more(message) {
-        // A sound schema, which calls a function that isn't for it any more.
+        // A valid schema that calls a function no longer available to it.
         kind = ErrorCode::SqliteError;
     }
-    let message = if message == TOO_MANY_PHRASES { TOO_MANY_PHRASES_SAID } else { message };
+    let message = match message {
+        TOO_MANY_PHRASES => TOO_MANY_PHRASES_SHOWN,
+        // SQLite only says `interrupted`.
+        _ if kind == ErrorCode::Timeout => "The statement exceeded timeoutMs",
+        message => message,
+    };
     let error = Error::new(kind, message).detail("sqliteCode", name(code));
     match kind {
         ErrorCode::DatabaseTooLarge => error.hint("Raise maxBytes, or delete rows and run VACUUM"),
         ErrorCode::Timeout => {
-            error.hint("Raise timeoutMs, or make the statement read less: db.explain() tells how it runs")
+            error.hint("Raise timeoutMs, or make the statement read less: db.explain() shows its plan")
         }
         ErrorCode::DatabaseCorrupt => error.hint("Restore a snapshot"),
-        ErrorCode::SqliteBusy => error.hint("Try again when the statement that is in the way has ended"),
-        ErrorCode::OutOfMemory => error.hint("Close other databases and tabs, or work on less at once"),
+        ErrorCode::SqliteBusy => error.hint("Try again when the blocking statement has ended"),
+        ErrorCode::OutOfMemory => error.hint("Close other databases and tabs, or process less data at once"),
         ErrorCode::SqliteError if message.starts_with("malformed database schema") => {
-            error.hint("Give the function as it was when the schema was made: deterministic, and not directOnly")
+            error.hint("Register the function as it was when the schema was created: deterministic, and not directOnly")
         }
         ErrorCode::SqliteError if message.starts_with("LIKE or GLOB pattern") => {
-            error.hint("A pattern may have 1,000 bytes: instr() finds longer texts, and FTS5 many words")
+            error.hint("The limit of a pattern is 1,000 bytes: instr() finds longer texts, and FTS5 many words")
         }
-        ErrorCode::SqliteError if message == TOO_MANY_PHRASES_SAID => {
-            error.hint("A query of FTS5 may have 4,000 phrases: search for fewer words at once")
+        ErrorCode::SqliteError if message == TOO_MANY_PHRASES_SHOWN => {
+            error.hint("The limit of an FTS5 query is 4,000 phrases: search for fewer words at once")
         }
         ErrorCode::SqliteError => match given::hint(message) {
             Some(hint) => error.hint(hint),
@@ -73,7 +78,7 @@ fn classify(code: c_int) -> ErrorCode {
     }
 }
 
-/// The name of an extended result code; of its primary code where SQLite has added one since.
+/// Returns the name of an extended result code; that of its primary code where SQLite has added one since.
 fn name(code: c_int) -> &'static str {
     let find = |code| NAMES.binary_search_by_key(&code, |(known, _)| *known).ok().map(|index| NAMES[index].1);
     find(code).or_else(|| find(code & 0xff)).unwrap_or("SQLITE_UNKNOWN")

@@ -1,21 +1,21 @@
-//! A whole database file in memory, cut into chunks.
+//! A whole database file in memory, split into chunks.
 
 use crate::{error::Result, memory::no_memory};
 
-/// Bytes of a chunk: a multiple of every page size that SQLite knows, so that a page never straddles two.
+/// The size of a chunk in bytes: a multiple of every SQLite page size, so that no page spans two chunks.
 pub const CHUNK_SIZE: usize = 64 * 1024;
 
-/// The bytes of a database file. All chunks but the last are [`CHUNK_SIZE`] long; the last one may be shorter.
+/// The bytes of a database file. All chunks have [`CHUNK_SIZE`] bytes, except the last one, which may be shorter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Image {
     /// The page size in bytes; 0 when the database is empty.
     pub page_size: u32,
-    /// The file in order.
+    /// The chunks of the file in order.
     pub chunks: Vec<Box<[u8]>>,
 }
 
 impl Image {
-    /// Cuts a `.sqlite` file into chunks. The bytes are not checked here: opening them does that.
+    /// Splits a `.sqlite` file into chunks. Doesn't check the bytes: opening the file does.
     pub fn from_bytes(bytes: &[u8]) -> Self {
         Self {
             page_size: page_size_of(bytes).unwrap_or(0),
@@ -23,8 +23,8 @@ impl Image {
         }
     }
 
-    /// A file of `length` bytes whose chunks `read` fills, each with the place that it begins at. Fails with
-    /// `out_of_memory`, and as `read` does.
+    /// Creates an image of `length` bytes; `read` fills each chunk, given its offset. Fails with `out_of_memory`, and when
+    /// `read` fails.
     pub fn read(length: u64, mut read: impl FnMut(u64, &mut [u8]) -> Result<()>) -> Result<Self> {
         let no_memory = || no_memory("for the database file").detail("bytes", length);
         let mut chunks: Vec<Box<[u8]>> = Vec::new();
@@ -43,23 +43,23 @@ impl Image {
         Ok(Self { page_size, chunks })
     }
 
-    /// The file in one piece: what a user may save as `.sqlite`.
+    /// Returns the file in one piece, as a user may save it as `.sqlite`.
     pub fn to_bytes(&self) -> Vec<u8> {
         self.chunks.concat()
     }
 
-    /// The file's length in bytes.
+    /// Returns the file's length in bytes.
     pub fn len(&self) -> u64 {
         self.chunks.iter().map(|chunk| chunk.len() as u64).sum()
     }
 
-    /// Whether there is no data at all.
+    /// Returns whether there is no data.
     pub fn is_empty(&self) -> bool {
         self.chunks.is_empty()
     }
 }
 
-/// The page size that a database's header tells. `None` when these are not the first bytes of a database.
+/// Returns the page size from a database's header; `None` when the bytes don't begin a database.
 pub(super) fn page_size_of(header: &[u8]) -> Option<u32> {
     if !header.starts_with(b"SQLite format 3\0") {
         return None;

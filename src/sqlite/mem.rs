@@ -1,9 +1,9 @@
-//! The values of a row, read where SQLite keeps them.
+//! Direct access to the values of a row in SQLite's memory.
 //!
-//! SQLite has no call that gives a row: for each value it takes one to find it, one for its type, and one or two for what it is. The
-//! values of a row lie side by side, though, each a `sqlite3_value` whose beginning is the same in every build and hasn't changed
-//! for years. So one call finds the row, and the values are read from there. That they look as is thought is checked on each
-//! connection ([`looks_as_expected`]); if not, or for a value that is anything but plain, SQLite is asked as everybody does.
+//! SQLite has no function that returns a row: each value takes one call to find it, one for its type, and one or two for its content. But
+//! the values of a row lie side by side, each a `sqlite3_value` whose first fields are the same in every build and haven't changed
+//! for years. So one call finds the row, and the values are read from memory. Each connection verifies this layout
+//! ([`looks_as_expected`]); if it differs, and for any value that needs conversion, SQLite's functions are used.
 
 use std::ffi::{c_int, c_void};
 
@@ -31,21 +31,21 @@ pub(super) enum PlainMem {
     Null,
     Integer(i64),
     Real(f64),
-    /// In UTF-8, if it was put in so.
+    /// In UTF-8, if it was stored so.
     Text(*const u8, usize),
     Blob(*const u8, usize),
-    /// Anything else: SQLite is to be asked.
+    /// Any other value, to be read through SQLite's functions.
     Other,
 }
 
-// Flags, the first of them what kind of a value it is; some values are of several kinds.
+// Flags. The first ones are the value's types; some values have several.
 const NULL: u16 = 0x01;
 const TEXT: u16 = 0x02;
 const INTEGER: u16 = 0x04;
 const REAL: u16 = 0x08;
 const BLOB: u16 = 0x10;
 const KINDS: u16 = 0x3f;
-/// A blob with zeros behind it that aren't written out.
+/// A blob followed by zeros that aren't in memory.
 const ZEROS: u16 = 0x400;
 
 impl Mem {
@@ -62,21 +62,21 @@ impl Mem {
     }
 }
 
-/// The values of the row at which a statement stands; as many as it has columns.
+/// Returns the values of a statement's current row, as many as it has columns.
 ///
 /// # Safety
-/// The statement must be alive, stand at a row, and have a column.
+/// The statement must be alive, have a current row, and have a column.
 #[inline(always)]
 pub(super) unsafe fn row(raw: *mut ffi::sqlite3_stmt) -> *const Mem {
-    // SAFETY: as the caller promises. That such a value is "unprotected" means other threads, and there are none.
+    // SAFETY: guaranteed by the caller. Values being "unprotected" concerns other threads, and there are none.
     unsafe { ffi::sqlite3_column_value(raw, 0).cast() }
 }
 
-/// Whether values look as they are read here: tried with one of each kind.
+/// Returns whether values have the expected layout, tested with one of each type.
 pub(super) fn looks_as_expected(db: *mut ffi::sqlite3) -> bool {
     let mut raw = std::ptr::null_mut();
-    // SAFETY: the connection is open and the text ends with NUL. Values are read only while the statement stands at its row; where one
-    // is told to begin is only compared.
+    // SAFETY: the connection is open and the text ends with NUL. Values are read only while the statement has its current row;
+    // a start pointer is only compared.
     unsafe {
         let sql = c"SELECT -7, 2.5, 'text', x'626c6f62', NULL, 9007199254740993";
         let code = ffi::sqlite3_prepare_v3(db, sql.as_ptr(), -1, 0, &mut raw, std::ptr::null_mut());

@@ -1,10 +1,10 @@
 //! SQLite: connection, statements, row codec and the page-tracking file system. The only `unsafe` of the crate.
 //!
-//! From below: `pages` holds the bytes of a file, `vfs` shows them to SQLite, `page_file` shows them to the store, as an
-//! `image`, a batch or a pin. A `connection` (`opening`, with its `pragmas`) asks its `authority`, and compiles statements
-//! (`prepared`, kept in a `cache`; `queries`). On top of that: `statement` for the engine's own code, `execute` with the flat `codec`
-//! and `bind` for JavaScript, `script` for texts of several statements, `tokens` for comparing texts, and `copy`, `plan` and `deadline`. Files from outside come in by `foreign`, and go
-//! out as text by `dump`; `apart` runs text from outside. `functions` are those that users write.
+//! From below: `pages` holds the bytes of a file, `vfs` presents them to SQLite, `page_file` to the store, as an
+//! `image`, a batch or a pin. A `connection` (`opening`, with its `pragmas`) consults its `authority`, and compiles statements
+//! (`prepared`, stored in a `cache`; `queries`). On top of that: `statement` for the engine's own code, `execute` with the flat `codec`
+//! and `bind` for JavaScript, `script` for texts of several statements, `tokens` for comparing texts, and `copy`, `plan` and
+//! `deadline`. External files come in through `foreign`, and databases go out as text through `dump`; `apart` runs text from outside. `functions` are the users' SQL functions.
 
 mod apart;
 mod authority;

@@ -1,17 +1,17 @@
-//! FTS5 may come after a connection was opened.
+//! FTS5, which may be loaded after a connection was opened.
 
 use super::Connection;
 use crate::error::Result;
 
 impl Connection {
-    /// Whether the schema has tables of FTS5.
+    /// Returns whether the schema has FTS5 tables.
     pub fn uses_fts5(&self) -> Result<bool> {
         let sql =
             "SELECT 1 FROM main.sqlite_schema WHERE type = 'table' AND sql LIKE 'create virtual table%fts5%' LIMIT 1";
         Ok(self.value(sql, &[])?.is_some())
     }
 
-    /// Whether this connection has FTS5.
+    /// Returns whether this connection has FTS5.
     pub fn has_fts5(&self) -> Result<bool> {
         Ok(self.value("SELECT 1 FROM pragma_module_list WHERE name = 'fts5'", &[])?.is_some())
     }

@@ -1,4 +1,4 @@
-//! The bytes of one database file, and which of its pages belong to commits.
+//! The bytes of one database file, and which of its pages are committed.
 
 use std::rc::Rc;
 
@@ -8,36 +8,36 @@ use crate::collections::Bits;
 /// Why a write to the file was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refused {
-    /// It would grow beyond the limit.
+    /// The file would exceed its size limit.
     TooLarge,
     /// Memory ran out.
     NoMemory,
 }
 
 /// A chunk, always [`CHUNK_SIZE`] long, zero behind the end of the file. Shared with pins: copied before the first
-/// write that follows a pin.
+/// write after a pin.
 pub(super) type Chunk = Rc<Box<[u8]>>;
 
-/// The file. SQLite writes to it only while it commits (`cache_spill=OFF`), or while it undoes a commit that failed, so
-/// that between two calls of SQLite its bytes are always those of the last commit.
+/// The file. SQLite writes to it only while it commits (`cache_spill=OFF`) or rolls back a failed commit, so that between
+/// two calls of SQLite its bytes are always those of the last commit.
 #[derive(Debug)]
 pub(super) struct Pages {
     pub chunks: Vec<Chunk>,
-    /// Bytes of the file.
+    /// The size of the file in bytes.
     pub size: u64,
-    /// The page size in which `dirty` and `ready` count; 0 while the file is empty.
+    /// The page size that `dirty` and `ready` count in; 0 while the file is empty.
     pub page_size: u32,
-    /// Pages written since the last boundary: no commit's yet.
+    /// Pages written since the last boundary, not committed yet.
     dirty: Bits,
-    /// Pages of commits that nobody took yet.
+    /// Committed pages that were not taken yet.
     pub ready: Bits,
     /// Chunks changed by commits since a snapshot took them.
     pub touched: Bits,
-    /// Bytes of the file at the last boundary.
+    /// The size of the file in bytes at the last boundary.
     committed: u64,
     pub commits: u64,
     pub max_bytes: u64,
-    /// Whether a connection has the file.
+    /// Whether the file has a connection.
     pub open: bool,
 }
 
@@ -61,11 +61,11 @@ impl Pages {
             };
             chunks.push(Rc::new(chunk));
         }
-        let told = chunks.first().and_then(|chunk| page_size_of(chunk));
+        let header_page_size = chunks.first().and_then(|chunk| page_size_of(chunk));
         Self {
             chunks,
             size,
-            page_size: told.unwrap_or(image.page_size),
+            page_size: header_page_size.unwrap_or(image.page_size),
             dirty: Bits::new(),
             ready: Bits::new(),
             touched: Bits::new(),
@@ -76,12 +76,12 @@ impl Pages {
         }
     }
 
-    /// Pages of the file.
+    /// Returns the number of pages.
     pub fn page_count(&self) -> u32 {
         if self.page_size == 0 { 0 } else { (self.size / u64::from(self.page_size)) as u32 }
     }
 
-    /// Reads what there is; returns how many bytes that was.
+    /// Reads up to the end of the file; returns the number of bytes read.
     pub fn read(&self, buffer: &mut [u8], offset: u64) -> usize {
         let length = (buffer.len() as u64).min(self.size.saturating_sub(offset)) as usize;
         let mut done = 0;
@@ -119,20 +119,20 @@ impl Pages {
             chunk[inside..inside + part].copy_from_slice(&bytes[done..done + part]);
             done += part;
         }
-        // Bytes skipped over are new zeros, which belong to this write.
+        // Skipped bytes are new zeros, which belong to this write.
         self.mark(offset.min(self.size), end);
         self.size = self.size.max(end);
         Ok(())
     }
 
-    /// Cuts the file's end off. Never grows it: SQLite doesn't ask for that.
+    /// Truncates the file. Never grows it: SQLite doesn't need that.
     pub fn truncate(&mut self, size: u64) -> Result<(), Refused> {
         if size >= self.size {
             return Ok(());
         }
         let inside = size as usize % CHUNK_SIZE;
         if inside != 0 {
-            // What grows over the cut later must find zeros there.
+            // Growing the file again must find zeros behind the cut.
             own(&mut self.chunks[size as usize / CHUNK_SIZE])?[inside..].fill(0);
         }
         let chunks = (size as usize).div_ceil(CHUNK_SIZE);
@@ -150,8 +150,8 @@ impl Pages {
         Ok(())
     }
 
-    /// Takes the mark of WAL mode out of a file's header, as a commit: the wasm build of SQLite refuses such files, and
-    /// without the WAL file, which can't be here, there is nothing else to it.
+    /// Clears the mark of WAL mode in a file's header, as a commit: the wasm build of SQLite refuses such files, and the WAL
+    /// file itself can't be here, so clearing the mark is enough.
     pub fn leave_wal(&mut self) -> Result<(), Refused> {
         let marked = |header: &Chunk| page_size_of(header).is_some() && header[18..20] == [2, 2];
         if self.chunks.first().is_some_and(marked) {
@@ -161,15 +161,15 @@ impl Pages {
         Ok(())
     }
 
-    /// SQLite finished a commit: what was dirty is part of it.
+    /// Records that SQLite finished a commit: the dirty pages become part of it.
     pub fn boundary(&mut self) {
         if self.dirty.is_empty() && self.size == self.committed {
             return;
         }
-        let told = self.chunks.first().and_then(|chunk| page_size_of(chunk));
-        match told {
+        let header_page_size = self.chunks.first().and_then(|chunk| page_size_of(chunk));
+        match header_page_size {
             Some(page_size) if page_size != self.page_size => {
-                // VACUUM or a restore changed the page size: no number from before means the same page any more.
+                // VACUUM or a restore changed the page size, so earlier page numbers mean other pages.
                 self.page_size = page_size;
                 self.touched = Bits::below(self.chunks.len() as u32);
                 self.make_all_ready();
@@ -213,7 +213,7 @@ fn zeros() -> Result<Box<[u8]>, Refused> {
     Ok(bytes.into_boxed_slice())
 }
 
-/// The chunk for writing: copied first when a pin has it too.
+/// Returns the chunk for writing; copies it first if a pin shares it.
 fn own(chunk: &mut Chunk) -> Result<&mut [u8], Refused> {
     if Rc::get_mut(chunk).is_none() {
         let mut copy = Vec::new();
@@ -229,7 +229,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_cut_off_never_comes_back() {
+    fn truncated_bytes_never_come_back() {
         let mut pages = Pages::default();
         let last = 3 * CHUNK_SIZE as u64 + 4096;
         for offset in [0, last] {
@@ -241,7 +241,7 @@ mod tests {
         let mut bytes = vec![9; last as usize + 5000];
         assert_eq!(pages.read(&mut bytes, 0), last as usize + 4096);
         assert!(bytes[..50] == [7; 50] && bytes[50..last as usize].iter().all(|byte| *byte == 0));
-        // The skipped pages are new, so that they are in the batch.
+        // The skipped pages are new, so they are in the batch.
         pages.boundary();
         assert_eq!(pages.ready.len(), pages.page_count() as usize);
         assert_eq!(pages.read(&mut bytes, last + 4096), 0);

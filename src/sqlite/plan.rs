@@ -1,4 +1,4 @@
-//! What SQLite would do, without doing it.
+//! Query plans.
 
 use serde::Serialize;
 
@@ -12,16 +12,16 @@ pub struct PlanRow {
     pub id: i64,
     /// The step that it is part of; 0 at the top.
     pub parent: i64,
-    /// What is done, in SQLite's words.
+    /// The operation, in SQLite's words.
     pub detail: String,
 }
 
 impl Connection {
-    /// SQLite's EXPLAIN QUERY PLAN of a user's statement. Its parameters need no values. Empty for what has no plan.
-    /// Fails as compiling the statement does.
+    /// Returns SQLite's EXPLAIN QUERY PLAN of a user's statement, whose parameters need no values; empty for statements without a
+    /// plan. Fails as compiling the statement does.
     pub fn explain_query_plan(&self, sql: &str) -> Result<Vec<PlanRow>> {
         const PREFIX: &str = "EXPLAIN QUERY PLAN ";
-        // Compiling a pragma is running it.
+        // Compiling a pragma runs it.
         if first_word(sql).eq_ignore_ascii_case("PRAGMA") {
             return Ok(Vec::new());
         }
@@ -43,7 +43,7 @@ impl Connection {
         Ok(rows)
     }
 
-    /// The tables and views that a user's statement reads, names as in the schema. Fails as compiling it does.
+    /// Returns the tables and views that a user's statement reads; names as in the schema. Fails as compiling it does.
     pub fn tables_read(&self, sql: &str) -> Result<Vec<String>> {
         Ok(self.statement_for(sql, Authority::User)?.facts().reads.iter().map(|table| table.to_string()).collect())
     }

@@ -21,29 +21,29 @@ pub(super) enum Places {
     Named(usize, Vec<(usize, c_int)>),
 }
 
-/// A compiled statement with what is known of it.
+/// A compiled statement with its properties.
 pub(super) struct Prepared {
     /// Null only between two statements of a script.
     pub raw: *mut ffi::sqlite3_stmt,
     pub sql: Box<str>,
     pub authority: Authority,
     facts: RefCell<Rc<StatementEffects>>,
-    /// How often SQLite had compiled it anew when the facts were taken.
+    /// SQLite's count of recompilations when the effects were taken.
     recompiled: Cell<c_int>,
-    /// The number of its column list; none until it is first asked for, and after the columns changed.
+    /// The shape id of its columns; `None` before its first use, and after the columns changed.
     pub shape: Cell<Option<u32>>,
-    /// Where the columns of the last parameters went.
+    /// The places of the last parameters' columns.
     pub places: RefCell<Places>,
-    /// Its number in the cache; 0 until it is kept.
+    /// Its id in the cache; 0 until it is cached.
     pub id: Cell<u32>,
-    /// Whether somebody has it. Only the cache and [`release`](Self::release) set this.
+    /// Whether it has a user. Only the cache and [`release`](Self::release) set this.
     pub in_use: Cell<bool>,
-    /// When it was last taken, for the cache.
+    /// When it was last taken from the cache.
     pub taken: Cell<u64>,
 }
 
 impl Prepared {
-    /// Takes over a statement that SQLite just compiled.
+    /// Wraps a statement that SQLite just compiled.
     pub fn new(raw: *mut ffi::sqlite3_stmt, sql: &str, authority: Authority, facts: Rc<StatementEffects>) -> Self {
         Self {
             raw,
@@ -59,7 +59,7 @@ impl Prepared {
         }
     }
 
-    /// Takes over another statement that SQLite just compiled, of the same script.
+    /// Replaces the statement by the next one of the same script.
     pub fn take_over(&mut self, raw: *mut ffi::sqlite3_stmt, watcher: &Watcher) {
         self.finalize();
         self.raw = raw;
@@ -68,10 +68,10 @@ impl Prepared {
         watcher.take_facts_into(self.facts.get_mut());
     }
 
-    /// Gives SQLite its memory back. Nothing can be asked of it then.
+    /// Frees the statement. It can't be used afterwards.
     pub fn finalize(&mut self) {
-        // SAFETY: nobody else has the statement, and its connection is open: it drops its statements before it closes. Null, as it is
-        // from then on, is a no-op.
+        // SAFETY: the statement has no other owner, and its connection is open: it drops its statements before it closes. From then on the
+        // pointer is null, which is a no-op.
         unsafe { ffi::sqlite3_finalize(std::mem::replace(&mut self.raw, std::ptr::null_mut())) };
     }
 
@@ -79,7 +79,7 @@ impl Prepared {
         self.facts.borrow().clone()
     }
 
-    /// Whether SQLite compiled it anew since it was last asked: after a change of the schema, columns and facts may differ.
+    /// Returns whether SQLite recompiled it since the last call: after a schema change its columns and effects may differ.
     pub fn was_recompiled(&self) -> bool {
         // SAFETY: the statement is alive until `self` is dropped.
         let times = unsafe { ffi::sqlite3_stmt_status(self.raw, ffi::SQLITE_STMTSTATUS_REPREPARE, 0) };
@@ -91,13 +91,13 @@ impl Prepared {
         self.shape.set(None);
     }
 
-    /// Back to before the first step, with its bindings.
+    /// Resets it to before the first step; keeps its bindings.
     pub fn reset(&self) {
-        // SAFETY: the statement is alive; allowed in every state of it. The result repeats the last step's error.
+        // SAFETY: the statement is alive; reset is allowed in every state. Its result repeats the last step's error.
         unsafe { ffi::sqlite3_reset(self.raw) };
     }
 
-    /// Back to before the first step, without bindings.
+    /// Resets it to before the first step and clears its bindings.
     pub fn clear(&self) {
         if self.raw.is_null() {
             return;
@@ -107,7 +107,7 @@ impl Prepared {
         unsafe { ffi::sqlite3_clear_bindings(self.raw) };
     }
 
-    /// Cleared; then others may have it.
+    /// Clears it and makes it available to others.
     pub fn release(&self) {
         self.clear();
         self.in_use.set(false);
@@ -128,9 +128,9 @@ impl Prepared {
         unsafe { ffi::sqlite3_bind_parameter_count(self.raw) as usize }
     }
 
-    /// The name of a parameter, from 1, with its prefix; none for a plain `?` and for a gap between numbers.
+    /// Returns the name of a parameter, from 1, with its prefix; `None` for a plain `?` and for a gap between numbers.
     pub fn parameter_name(&self, index: usize) -> Option<&str> {
-        // SAFETY: the statement is alive, and a parameter's name stays where it is as long as the statement does.
+        // SAFETY: the statement is alive, and a parameter's name stays in place as long as the statement does.
         unsafe {
             let name = ffi::sqlite3_bind_parameter_name(self.raw, index as c_int);
             if name.is_null() { None } else { CStr::from_ptr(name).to_str().ok() }
@@ -142,12 +142,12 @@ impl Prepared {
         unsafe { ffi::sqlite3_stmt_readonly(self.raw) != 0 }
     }
 
-    /// Whether running it may change the database file. An EXPLAIN of a statement that would doesn't.
+    /// Returns whether running it may change the database file. An EXPLAIN never does.
     pub fn writes(&self) -> bool {
         !self.is_readonly() && !self.is_explain()
     }
 
-    /// Whether running it changes rows and tells how many.
+    /// Returns whether running it changes rows and counts them.
     pub fn counts_changes(&self) -> bool {
         self.facts.borrow().changes_rows && !self.is_explain()
     }

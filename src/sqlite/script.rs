@@ -1,4 +1,4 @@
-//! Texts of several statements.
+//! Scripts: texts of several statements.
 
 use std::ops::Range;
 
@@ -11,17 +11,17 @@ use crate::{
     memory::no_memory,
 };
 
-/// What is done with each statement of a script.
+/// Called with each statement of a script.
 type Each<'a> = dyn FnMut(&mut Statement<'_>, Range<usize>) -> Result<()> + 'a;
 
 impl Connection {
-    /// Compiles the statements of a script one after the other and hands each over, with its place in the script (bytes),
-    /// before the next is compiled: a statement may need what the one before it made. `each` runs it or not.
+    /// Compiles the statements of a script one after the other, and passes each to `each`, with its byte range in the script,
+    /// before the next is compiled: a statement may need the effects of the one before. `each` decides whether to run it.
     ///
     /// An error stops the script. It carries `details.line`, from 1, and `details.offset`, in bytes, both in the script:
-    /// of the place that SQLite tells, else of the statement's beginning (the line only).
+    /// of the position that SQLite reports, else of the statement's beginning (the line only).
     pub fn for_each_statement(&self, script: &str, authority: Authority, each: &mut Each<'_>) -> Result<()> {
-        // SQLite compiles a text that ends with NUL where it lies. Any other it copies, all that is left for each statement.
+        // SQLite compiles a NUL-terminated text in place. It would copy any other, all of the rest for each statement.
         let mut text = String::new();
         text.try_reserve_exact(script.len() + 1).map_err(|_| no_memory("for the script"))?;
         text.push_str(script);
@@ -34,12 +34,12 @@ impl Connection {
             let (raw, length) = self.compile(rest, authority, 0).map_err(|error| place(error, script, start))?;
             let Some(raw) = raw else { break };
             statement.begin(raw);
-            // A VACUUM attaches a temporary database by itself, which the authorizer refuses to a script's own ATTACH.
+            // VACUUM attaches a temporary database, which the authorizer refuses to a script's own ATTACH.
             self.watcher().allow_vacuum(authority == Authority::Script && is_vacuum(rest));
             let end = (start + length).min(script.len());
             let result = each(&mut statement, start..end);
             self.watcher().allow_vacuum(false);
-            // Before the next one is compiled: SQLite uses its memory again.
+            // Before the next one is compiled, so that SQLite reuses the memory.
             statement.end();
             result.map_err(|error| place(error, script, start))?;
             start = script.len() - skip_blank(&script[end..]).len();
@@ -54,7 +54,7 @@ impl Connection {
     }
 }
 
-/// Says where in the script an error of one of its statements is.
+/// Adds an error's position in the script.
 fn place(mut error: Error, script: &str, start: usize) -> Error {
     if error.details.contains_key("line") {
         return error;
@@ -67,7 +67,7 @@ fn place(mut error: Error, script: &str, start: usize) -> Error {
     error.detail("line", line_of(script, at))
 }
 
-/// What a script is made of, read from its text alone.
+/// An outline of a script, from its text alone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ScriptOutline {
     /// How many statements it has.
@@ -81,7 +81,7 @@ pub struct ScriptOutline {
 }
 
 impl ScriptOutline {
-    /// Reads a script. Nothing is compiled: what is no SQL at all counts as a statement.
+    /// Outlines a script. Nothing is compiled: text that is no SQL counts as a statement.
     pub fn of(script: &str) -> Self {
         let mut outline = Self::default();
         for statement in statements(script) {
@@ -95,25 +95,25 @@ impl ScriptOutline {
         outline
     }
 
-    /// Whether it opens and ends transactions by itself, so that it must run as written.
+    /// Returns whether the script begins and ends transactions itself, so that it must run as written.
     pub fn has_own_transaction(&self) -> bool {
         self.begins && self.ends
     }
 }
 
-/// How a script is to be run.
+/// How to run a script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Manner {
     /// In one transaction.
     Whole,
-    /// As written: it has transactions of its own, and must leave none open.
+    /// As written: it has its own transactions, and must leave none open.
     AsWritten,
-    /// By itself: it is one VACUUM and nothing else.
+    /// Outside of a transaction: it is one VACUUM and nothing else.
     Vacuum,
 }
 
 impl Manner {
-    /// Tells it from the script's text. A long script is read to its end only where its beginning doesn't tell.
+    /// Determines it from the script's text; reads a long script to its end only if its beginning isn't enough.
     pub fn of(script: &str) -> Self {
         if is_begin(script) {
             return Self::AsWritten;

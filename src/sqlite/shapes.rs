@@ -1,10 +1,10 @@
-//! Column names by number: JavaScript asks for a list of names once, not with each result.
+//! Column names by id: JavaScript fetches a list of names once, not with each result.
 
 use std::rc::Rc;
 
 use crate::collections::Map;
 
-/// The lists of column names seen so far. Numbers count from 1 and are never used again.
+/// The lists of column names seen so far. Ids count from 1 and are never reused.
 #[derive(Default)]
 pub(super) struct Shapes {
     lists: Vec<Rc<[String]>>,
@@ -12,7 +12,7 @@ pub(super) struct Shapes {
 }
 
 impl Shapes {
-    /// The number of a list.
+    /// Returns the id of a list.
     pub fn number(&mut self, names: Vec<String>) -> u32 {
         if let Some(number) = self.numbers.get(names.as_slice()) {
             return *number;
@@ -24,7 +24,7 @@ impl Shapes {
         number
     }
 
-    /// The list of a number.
+    /// Returns the list of an id.
     pub fn names(&self, number: u32) -> Option<Rc<[String]>> {
         self.lists.get((number as usize).checked_sub(1)?).cloned()
     }

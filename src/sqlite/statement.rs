@@ -10,7 +10,7 @@ use crate::{
     value::Value,
 };
 
-/// What [`Statement::step`] found.
+/// The result of [`Statement::step`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// A row to read.
@@ -30,13 +30,13 @@ impl<'c> Statement<'c> {
         Self { connection, prepared }
     }
 
-    /// For the statements of a script one after the other, each from [`begin`](Self::begin) to [`end`](Self::end): they come and
-    /// go in one place, with the memory for their facts.
+    /// Creates a handle for the statements of a script in turn, each from [`begin`](Self::begin) to [`end`](Self::end): they share
+    /// its memory.
     pub(super) fn of_script(connection: &'c Connection, authority: Authority) -> Self {
         Self::new(connection, Rc::new(Prepared::new(std::ptr::null_mut(), "", authority, Rc::default())))
     }
 
-    /// Takes over a statement that SQLite just compiled.
+    /// Wraps a statement that SQLite just compiled.
     pub(super) fn begin(&mut self, raw: *mut ffi::sqlite3_stmt) {
         let watcher = self.connection.watcher();
         match Rc::get_mut(&mut self.prepared) {
@@ -48,7 +48,7 @@ impl<'c> Statement<'c> {
         }
     }
 
-    /// Gives SQLite its memory back.
+    /// Frees the statement.
     pub(super) fn end(&mut self) {
         if let Some(prepared) = Rc::get_mut(&mut self.prepared) {
             prepared.finalize();
@@ -61,11 +61,11 @@ impl<'c> Statement<'c> {
         unsafe { self.bind_as(index, value, ffi::SQLITE_TRANSIENT()) }
     }
 
-    /// Runs it to its end with these parameters, of which SQLite makes no copies, and makes it ready to be bound again, after an
-    /// error too. Returns how many rows it changed.
+    /// Runs the statement to its end with these parameters, which SQLite doesn't copy, and resets it, also after an error. Returns
+    /// how many rows it changed.
     pub fn finish_with(&mut self, values: &[Value]) -> Result<u64> {
         let bound = values.iter().enumerate().try_for_each(|(index, value)| {
-            // SAFETY: the values outlive the bindings, which are cleared below whatever happens.
+            // SAFETY: the values outlive the bindings, which are always cleared below.
             unsafe { self.bind_as(index + 1, value, ffi::SQLITE_STATIC()) }
         });
         let done = bound.and_then(|()| self.run()).map(|()| self.connection.changes_of(&self.prepared));
@@ -78,7 +78,7 @@ impl<'c> Statement<'c> {
     unsafe fn bind_as(&mut self, index: usize, value: &Value, copying: ffi::sqlite3_destructor_type) -> Result<()> {
         let raw = self.prepared.raw;
         let at = c_int::try_from(index).unwrap_or(0);
-        // SAFETY: the statement is alive; what becomes of texts and blobs is the caller's promise.
+        // SAFETY: the statement is alive; the caller guarantees the lifetime of texts and blobs.
         let code = unsafe {
             match value {
                 Value::Null => ffi::sqlite3_bind_null(raw, at),
@@ -100,7 +100,7 @@ impl<'c> Statement<'c> {
         match code {
             ffi::SQLITE_OK => Ok(()),
             ffi::SQLITE_RANGE => Err(Error::invalid(format!("The statement has no parameter {index}"))
-                .hint("Give one value for each ? of the statement")
+                .hint("Pass one value for each ? of the statement")
                 .detail("parameter", index)),
             code => Err(self.connection.failure(code)),
         }
@@ -115,18 +115,18 @@ impl<'c> Statement<'c> {
         Ok(())
     }
 
-    /// Goes to the next row. Fails with SQLite's error; the statement must be reset before it is stepped again then.
+    /// Advances to the next row. Fails with SQLite's error; the statement must then be reset before the next step.
     pub fn step(&mut self) -> Result<Step> {
         self.connection.step(&self.prepared)
     }
 
-    /// Runs it to its end, whatever rows it gives.
+    /// Runs the statement to its end, ignoring its rows.
     pub fn run(&mut self) -> Result<()> {
         while self.step()? == Step::Row {}
         Ok(())
     }
 
-    /// Runs it to its end, whatever rows it gives, and makes it ready to be bound again. Returns how many rows it changed.
+    /// Runs the statement to its end, ignoring its rows, and resets it. Returns how many rows it changed.
     pub fn finish(&mut self) -> Result<u64> {
         self.run()?;
         let changes = self.connection.changes_of(&self.prepared);
@@ -134,50 +134,50 @@ impl<'c> Statement<'c> {
         Ok(changes)
     }
 
-    /// Ready to be bound and stepped again; bindings are cleared.
+    /// Resets the statement and clears its bindings.
     pub fn reset(&mut self) {
         self.prepared.clear();
     }
 
-    /// How many columns a row has.
+    /// Returns the number of columns.
     pub fn column_count(&self) -> usize {
         self.prepared.column_count()
     }
 
-    /// A column's name, from 0; empty when there is no such column.
+    /// Returns a column's name, from 0; empty when there is no such column.
     pub fn column_name(&self, index: usize) -> String {
         self.prepared.column_name(index)
     }
 
-    /// The largest parameter's number: so many values it takes.
+    /// Returns the largest parameter's number, which is the number of values to bind.
     pub fn parameter_count(&self) -> usize {
         self.prepared.parameter_count()
     }
 
-    /// A parameter's name, from 1, with its prefix `:`, `@` or `$`; none for a plain `?`.
+    /// Returns a parameter's name, from 1, with its prefix `:`, `@` or `$`; `None` for a plain `?`.
     pub fn parameter_name(&self, index: usize) -> Option<&str> {
         self.prepared.parameter_name(index)
     }
 
-    /// Its text; empty for a statement of a script.
+    /// Returns the text; empty for a statement of a script.
     pub fn sql(&self) -> &str {
         &self.prepared.sql
     }
 
-    /// What it reads and writes, as SQLite told when it compiled it.
+    /// Returns the statement's effects, as SQLite reported them when it compiled it.
     pub fn facts(&self) -> Rc<StatementEffects> {
         self.prepared.facts()
     }
 
-    /// Whether it changes nothing in the database file.
+    /// Returns whether the statement never changes the database file.
     pub fn is_readonly(&self) -> bool {
         self.prepared.is_readonly()
     }
 
-    /// One column of the present row, from 0; NULL when there is no row or no such column.
+    /// Returns a column of the current row, from 0; NULL when there is no row or no such column.
     pub fn column(&self, index: usize) -> Value {
         let raw = self.prepared.raw;
-        // SAFETY: the statement is alive; SQLite answers NULL for what is out of range.
+        // SAFETY: the statement is alive; SQLite returns NULL for an index out of range.
         match unsafe { ffi::sqlite3_column_type(raw, index as c_int) } {
             ffi::SQLITE_INTEGER => Value::Integer(self.column_i64(index)),
             ffi::SQLITE_FLOAT => Value::Real(self.column_f64(index)),
@@ -187,43 +187,43 @@ impl<'c> Statement<'c> {
         }
     }
 
-    /// The type of one column of the present row, as SQLite numbers them.
+    /// Returns SQLite's number of the type of a column in the current row.
     pub(super) fn kind(&self, index: usize) -> c_int {
         // SAFETY: the statement is alive.
         unsafe { ffi::sqlite3_column_type(self.prepared.raw, index as c_int) }
     }
 
-    /// Whether one column of the present row is NULL.
+    /// Returns whether a column of the current row is NULL.
     pub fn column_is_null(&self, index: usize) -> bool {
         // SAFETY: the statement is alive.
         unsafe { ffi::sqlite3_column_type(self.prepared.raw, index as c_int) == ffi::SQLITE_NULL }
     }
 
-    /// One column of the present row as an integer, converted as SQLite's CAST does; 0 for NULL.
+    /// Returns a column of the current row as an integer, converted as SQLite's CAST does; 0 for NULL.
     pub fn column_i64(&self, index: usize) -> i64 {
         // SAFETY: the statement is alive.
         unsafe { ffi::sqlite3_column_int64(self.prepared.raw, index as c_int) }
     }
 
-    /// One column of the present row as a double, converted as SQLite's CAST does; 0 for NULL.
+    /// Returns a column of the current row as a double, converted as SQLite's CAST does; 0 for NULL.
     pub fn column_f64(&self, index: usize) -> f64 {
         // SAFETY: the statement is alive.
         unsafe { ffi::sqlite3_column_double(self.prepared.raw, index as c_int) }
     }
 
-    /// One column of the present row as text, valid until the next step; none when it isn't text or isn't UTF-8.
+    /// Returns a text column of the current row, valid until the next step; `None` when it isn't text or isn't UTF-8.
     pub fn column_text(&self, index: usize) -> Option<&str> {
         // SAFETY: the statement is alive.
         let is_text = unsafe { ffi::sqlite3_column_type(self.prepared.raw, index as c_int) } == ffi::SQLITE_TEXT;
         if is_text { std::str::from_utf8(self.column_bytes(index)).ok() } else { None }
     }
 
-    /// The bytes of a text or a blob of the present row, valid until the next step; empty for what is neither.
+    /// Returns the bytes of a text or blob column of the current row, valid until the next step; empty for other types.
     pub fn column_bytes(&self, index: usize) -> &[u8] {
         let raw = self.prepared.raw;
         let index = index as c_int;
-        // SAFETY: the statement is alive. SQLite gives a pointer to so many bytes, or null; it is valid while the slice
-        // borrows the statement: nothing can step or reset it then, and reading it again this way converts nothing.
+        // SAFETY: the statement is alive. SQLite returns a pointer to that many bytes, or null; it is valid while the slice
+        // borrows the statement: nothing can step or reset it meanwhile, and reading it again this way converts nothing.
         unsafe {
             let start = match ffi::sqlite3_column_type(raw, index) {
                 ffi::SQLITE_TEXT => ffi::sqlite3_column_text(raw, index),

@@ -1,7 +1,7 @@
 //! Clock, randomness and sleep for SQLite.
 //!
-//! Natively they are those of its default file system. In wasm that would be a file system in memory, 12 KB of code that nobody
-//! uses: there SQLite starts without one, and [`super::vfs`] is the only one.
+//! Natively its default file system provides them. In wasm that would be an in-memory file system, 12 KB of unused code:
+//! there SQLite starts without one, and [`super::vfs`] is the only one.
 
 pub use here::{ONLY_VFS, System};
 
@@ -14,17 +14,17 @@ mod here {
     // SQLite's mathematical functions, for the linker.
     use tidelock_math as _;
 
-    /// Whether there is no other file system: ours is then SQLite's default, which it asks for randomness and time.
+    /// Whether ours is the only file system: it is then SQLite's default, which provides randomness and time.
     pub const ONLY_VFS: bool = true;
 
-    /// What SQLite calls when it starts, by the name that .cargo/config.toml gives it.
-    // SAFETY: the name is ours alone; SQLite calls it without arguments, and it touches nothing.
+    /// SQLite's start-up hook, by the name that .cargo/config.toml gives it.
+    // SAFETY: only this crate uses the name; SQLite calls it without arguments, and it touches nothing.
     #[unsafe(no_mangle)]
     pub extern "C" fn tidelock_os_init() -> c_int {
         ffi::SQLITE_OK
     }
 
-    /// What SQLite calls when it shuts down.
+    /// SQLite's shutdown hook.
     // SAFETY: as above.
     #[unsafe(no_mangle)]
     pub extern "C" fn tidelock_os_end() -> c_int {
@@ -39,10 +39,10 @@ mod here {
     use rsqlite_vfs::{OsCallback, VfsError, VfsErrorCode, VfsResult};
     use rusqlite::ffi;
 
-    /// Whether there is no other file system.
+    /// Whether ours is the only file system.
     pub const ONLY_VFS: bool = false;
 
-    /// What SQLite's default file system has.
+    /// The services of SQLite's default file system.
     pub struct System;
 
     impl System {
@@ -56,7 +56,7 @@ mod here {
     impl OsCallback for System {
         fn sleep(&self, duration: Duration) {
             if let Some(vfs) = Self::default_vfs() {
-                // SAFETY: the pointer comes from SQLite's list of file systems and the arguments are as xSleep wants them.
+                // SAFETY: the pointer comes from SQLite's list of file systems and the arguments are those of xSleep.
                 unsafe {
                     if let Some(sleep) = (*vfs).xSleep {
                         sleep(vfs, c_int::try_from(duration.as_micros()).unwrap_or(c_int::MAX));

@@ -1,12 +1,12 @@
-//! What SQLite says of a table: the one place that asks its pragmas for columns, keys and references.
+//! The properties of tables: the one place that reads SQLite's pragmas for columns, keys and references.
 
 use super::{Connection, Step};
 use crate::{error::Result, value::Value};
 
-/// The names by which a rowid can be reached, while no column has them.
+/// The names of a rowid, unless columns have them.
 const ROWID_NAMES: [&str; 3] = ["rowid", "_rowid_", "oid"];
 
-/// What a name stands for.
+/// The kind of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TableKind {
     /// An ordinary table.
@@ -15,16 +15,16 @@ pub enum TableKind {
     View,
     /// A virtual table.
     Virtual,
-    /// A table in which a virtual one keeps its data.
+    /// A table that holds a virtual table's data.
     Shadow,
 }
 
 /// A table or view of the schema `main`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TableFacts {
-    /// Its name as the schema spells it.
+    /// Its name, as the schema spells it.
     pub name: String,
-    /// What it is.
+    /// Its kind.
     pub kind: TableKind,
     /// Whether it is WITHOUT ROWID.
     pub without_rowid: bool,
@@ -37,13 +37,13 @@ pub struct TableFacts {
 /// A column.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ColumnFacts {
-    /// Its name as the schema spells it.
+    /// Its name, as the schema spells it.
     pub name: String,
     /// Its declared type; empty without one.
     pub declared: String,
-    /// Whether it refuses NULL by NOT NULL.
+    /// Whether it is NOT NULL.
     pub not_null: bool,
-    /// Its place in the primary key, from 1; 0 when it isn't in it.
+    /// Its position in the primary key, from 1; 0 when it isn't part of it.
     pub key: i64,
     /// Whether SQLite computes it.
     pub generated: bool,
@@ -52,27 +52,27 @@ pub struct ColumnFacts {
 /// A reference to another table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ForeignKey {
-    /// Its number, as `PRAGMA foreign_key_check` gives it.
+    /// Its number, as in `PRAGMA foreign_key_check`.
     pub id: i64,
-    /// The table referred to.
+    /// The referenced table.
     pub parent: String,
     /// The referring columns.
     pub from: Vec<String>,
-    /// The columns referred to; empty where the declaration names none: the parent's primary key.
+    /// The referenced columns; empty where the declaration names none: the parent's primary key.
     pub to: Vec<String>,
     /// `CASCADE`, `SET NULL`, `NO ACTION`...
     pub on_delete: String,
 }
 
 impl ForeignKey {
-    /// Whether deleting the parent changes the rows that refer to it.
+    /// Returns whether deleting a parent changes the rows that refer to it.
     pub fn acts_on_delete(&self) -> bool {
         !matches!(self.on_delete.as_str(), "NO ACTION" | "RESTRICT")
     }
 }
 
 impl TableFacts {
-    /// Reads a table or view of that name, whatever its case; `None` when there is none.
+    /// Reads a table or view by its name, in any case; `None` when it doesn't exist.
     pub fn read(connection: &Connection, name: &str) -> Result<Option<Self>> {
         let sql = "SELECT name, type, wr, strict FROM pragma_table_list(?1) WHERE schema = 'main'";
         let mut found = connection.rows(sql, &[Value::from(name)])?;
@@ -101,32 +101,32 @@ impl TableFacts {
         })
     }
 
-    /// The columns of the primary key, in its order; none when none is declared.
+    /// Returns the columns of the primary key, in its order; empty when none is declared.
     pub fn primary_key(&self) -> Vec<String> {
         let mut key: Vec<&ColumnFacts> = self.columns.iter().filter(|column| column.key > 0).collect();
         key.sort_by_key(|column| column.key);
         key.into_iter().map(|column| column.name.clone()).collect()
     }
 
-    /// Whether it has a column of that name.
+    /// Returns whether the table has a column of that name.
     pub fn has_column(&self, name: &str) -> bool {
         self.columns.iter().any(|column| column.name.eq_ignore_ascii_case(name))
     }
 
-    /// A name that reaches the rowid; `None` when the table has none, or all three names are columns.
+    /// Returns a name for the rowid; `None` when the table has no rowid, or columns use all three names.
     pub fn rowid_name(&self) -> Option<&'static str> {
         let numbered = matches!(self.kind, TableKind::Table | TableKind::Shadow) && !self.without_rowid;
         ROWID_NAMES.into_iter().find(|name| numbered && !self.has_column(name))
     }
 
-    /// The column that is the rowid by another name: the INTEGER PRIMARY KEY.
+    /// Returns the column that is an alias of the rowid: the INTEGER PRIMARY KEY.
     pub fn rowid_column(&self, connection: &Connection) -> Result<Option<&str>> {
         let mut keys = self.columns.iter().filter(|column| column.key > 0);
         let (Some(key), None) = (keys.next(), keys.next()) else { return Ok(None) };
         if self.without_rowid || !key.declared.eq_ignore_ascii_case("INTEGER") {
             return Ok(None);
         }
-        // A key with an index of its own doesn't number the rows: INTEGER PRIMARY KEY DESC.
+        // A key with an index of its own is no alias of the rowid: INTEGER PRIMARY KEY DESC.
         let index = "SELECT 1 FROM pragma_index_list(?1, 'main') WHERE origin = 'pk'";
         let indexed = connection.value(index, &[Value::from(self.name.as_str())])?.is_some();
         Ok((!indexed).then_some(key.name.as_str()))
@@ -134,7 +134,7 @@ impl TableFacts {
 }
 
 impl Connection {
-    /// The references of a table to others, in the order of their numbers.
+    /// Returns the foreign keys of a table, in the order of their numbers.
     pub fn foreign_keys(&self, table: &str) -> Result<Vec<ForeignKey>> {
         let sql = "SELECT id, \"table\", \"from\", \"to\", on_delete FROM pragma_foreign_key_list(?1, 'main') ORDER BY id, seq";
         let mut keys: Vec<ForeignKey> = Vec::new();

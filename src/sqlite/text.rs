@@ -1,17 +1,17 @@
-//! The little that tidelock reads of SQL text by itself.
+//! The few things that tidelock reads from SQL text itself.
 
-// The standard library's search for a text in a text is made for long ones, and 2 KB of wasm: what looks for one here compares bytes.
+// The standard library's substring search is built for long texts, and takes 2 KB of wasm: the searches here compare bytes.
 
-/// Whether a text has this ASCII word, in any case.
+/// Returns whether a text contains this ASCII word, in any case.
 pub fn mentions(text: &str, word: &str) -> bool {
     let (text, word) = (text.as_bytes(), word.as_bytes());
-    // Most bytes are told apart by a look at one: scripts are long.
+    // Scripts are long: the first byte rules out most positions.
     let Some(first) = word.first().map(|byte| byte | 0x20) else { return true };
     (0..text.len().saturating_sub(word.len() - 1))
         .any(|at| text[at] | 0x20 == first && text[at..at + word.len()].eq_ignore_ascii_case(word))
 }
 
-/// What follows white space, semicolons and comments.
+/// Returns the text after leading white space, semicolons and comments.
 pub(super) fn skip_blank(sql: &str) -> &str {
     let bytes = sql.as_bytes();
     let mut at = 0;
@@ -26,23 +26,23 @@ pub(super) fn skip_blank(sql: &str) -> &str {
     &sql[at..]
 }
 
-/// Whether a name belongs to SQLite or to tidelock.
+/// Returns whether a name is reserved for SQLite or tidelock.
 pub fn is_reserved(name: &str) -> bool {
     let begins = |with: &str| name.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with));
     begins("sqlite_") || begins("tidelock_")
 }
 
-/// An SQL identifier in double quotes.
+/// Returns an SQL identifier in double quotes.
 pub fn quote(name: &str) -> String {
-    between(name, '"')
+    enclosed(name, '"')
 }
 
-/// An SQL string literal.
+/// Returns an SQL string literal.
 pub fn literal(text: &str) -> String {
-    between(text, '\'')
+    enclosed(text, '\'')
 }
 
-fn between(text: &str, mark: char) -> String {
+fn enclosed(text: &str, mark: char) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push(mark);
     for char in text.chars() {
@@ -55,12 +55,12 @@ fn between(text: &str, mark: char) -> String {
     out
 }
 
-/// The line of a byte in a text, from 1.
+/// Returns the line of a byte in a text, from 1.
 pub fn line_of(text: &str, offset: usize) -> usize {
     1 + text.as_bytes()[..offset.min(text.len())].iter().filter(|byte| **byte == b'\n').count()
 }
 
-/// The first word of a statement, white space and comments skipped; empty when it begins with something else.
+/// Returns the first word of a statement, after white space and comments; empty when it begins with something else.
 pub(super) fn first_word(sql: &str) -> &str {
     let sql = skip_blank(sql);
     &sql[..sql.bytes().take_while(u8::is_ascii_alphabetic).count()]
@@ -74,7 +74,7 @@ pub(super) fn is_begin(sql: &str) -> bool {
     first_word(sql).eq_ignore_ascii_case("BEGIN")
 }
 
-/// The statements of a script, each with its semicolon. Follows `sqlite3_complete()`: a trigger ends with `; END ;`.
+/// Returns the statements of a script, each with its semicolon. Follows `sqlite3_complete()`: a trigger ends with `; END ;`.
 pub fn statements(script: &str) -> impl Iterator<Item = &str> {
     let mut rest = skip_blank(script);
     std::iter::from_fn(move || {
@@ -87,22 +87,22 @@ pub fn statements(script: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// What ends a statement of the schema, which has no semicolon, but may have a comment at its end.
+/// Returns the text that ends a statement of the schema, which has no semicolon, but may end with a comment.
 pub fn statement_end(sql: &str) -> &'static str {
     let ends = |end: &&str| statements(&format!("{sql}{end}\nSELECT 1")).count() == 2;
     [";", "\n;", "*/;"].into_iter().find(ends).unwrap_or(";")
 }
 
-/// The first statement of a text, without the white space and comments before it; empty when there is none.
+/// Returns the first statement of a text, without leading white space and comments; empty when there is none.
 pub fn first_statement(sql: &str) -> &str {
     statements(sql).next().unwrap_or_default()
 }
 
-/// The length of the first statement, which begins at the text's first byte.
+/// Returns the length of the first statement, which begins at the text's first byte.
 pub(super) fn statement_length(sql: &str) -> usize {
     let bytes = sql.as_bytes();
     let mut at = 0;
-    // Words so far, as far as they tell a trigger: CREATE [TEMP|TEMPORARY] TRIGGER.
+    // Counts words until they identify a trigger: CREATE [TEMP|TEMPORARY] TRIGGER.
     let mut create = false;
     let mut trigger = false;
     let mut words = 0;
@@ -123,7 +123,7 @@ pub(super) fn statement_length(sql: &str) -> usize {
         } else if sql[at..].starts_with("/*") {
             at = find(bytes, at + 2, b"*/");
         } else if let Some(close) = closing_quote(byte) {
-            // A doubled quote is the end of one text and the beginning of the next.
+            // A doubled quote ends one text and begins the next.
             at = find(bytes, at + 1, &[close]);
             ending = 0;
         } else if byte.is_ascii_alphabetic() || byte == b'_' || byte >= 0x80 {
@@ -143,7 +143,7 @@ pub(super) fn statement_length(sql: &str) -> usize {
         } else {
             ending = 0;
             at += 1;
-            // A multi-byte character never begins with an ASCII byte, so that `at` stays at a boundary.
+            // A multi-byte character never begins with an ASCII byte, so `at` stays at a boundary.
         }
     }
     bytes.len()
@@ -161,7 +161,7 @@ fn closing_quote(byte: u8) -> Option<u8> {
     }
 }
 
-/// The place after the next occurrence, or the end.
+/// Returns the position after the next occurrence, or the end.
 fn find(bytes: &[u8], from: usize, what: &[u8]) -> usize {
     let rest = bytes.get(from..).unwrap_or_default();
     rest.windows(what.len()).position(|window| window == what).map_or(bytes.len(), |at| from + at + what.len())
@@ -172,7 +172,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn statements_are_cut_as_sqlite_cuts_them() {
+    fn statements_are_split_as_sqlite_splits_them() {
         let script = "
             -- a comment; with a semicolon
             CREATE TABLE a(b TEXT DEFAULT 'x;y'); /* ; */

@@ -1,8 +1,8 @@
-//! SQL text as tokens: what tidelock needs to compare two definitions, without a parser.
+//! SQL text as tokens: enough to compare two definitions without a parser.
 
 use super::literal;
 
-/// What a token is.
+/// The kind of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenKind {
     /// A keyword or a bare name.
@@ -13,22 +13,22 @@ pub enum TokenKind {
     Text,
     /// A number.
     Number,
-    /// One character of anything else.
+    /// Any other single character.
     Sign,
 }
 
-/// One token, and where it is.
+/// One token and its position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Token<'s> {
-    /// What it is.
+    /// Its kind.
     pub kind: TokenKind,
-    /// As it is written.
+    /// Its text, as written.
     pub text: &'s str,
-    /// Its first byte in the text.
+    /// The position of its first byte.
     pub at: usize,
 }
 
-/// Words that SQLite takes for a name only in quotes: in quotes they are other tokens than without.
+/// Words that are names only in quotes: quoted and unquoted they are different tokens.
 const RESERVED: &str = "add all alter and as autoincrement between case check collate commit constraint create default \
     deferrable delete distinct drop else escape except exists foreign from group having in index insert intersect into is \
     isnull join limit not nothing notnull null on or order primary references returning select set table then to \
@@ -36,26 +36,26 @@ const RESERVED: &str = "add all alter and as autoincrement between case check co
 
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
-/// Words that are a value, and no text, after DEFAULT.
+/// Words that are values after DEFAULT; any other word is a text.
 const VALUES: [&str; 6] = ["null", "true", "false", "current_time", "current_date", "current_timestamp"];
 
 impl Token<'_> {
-    /// Whether it is that keyword (lower case), not in quotes.
+    /// Returns whether the token is that keyword (lower case), not in quotes.
     pub fn is(&self, keyword: &str) -> bool {
         self.kind == TokenKind::Word && self.text.eq_ignore_ascii_case(keyword)
     }
 
-    /// Whether it is that sign.
+    /// Returns whether the token is that sign.
     pub fn is_sign(&self, sign: &str) -> bool {
         self.kind == TokenKind::Sign && self.text == sign
     }
 
-    /// The byte after it.
+    /// Returns the position after the token.
     pub fn end(&self) -> usize {
         self.at + self.text.len()
     }
 
-    /// The name or text that it stands for, without its quotes.
+    /// Returns the name or text without its quotes.
     pub fn name(&self) -> String {
         if !matches!(self.kind, TokenKind::Quoted | TokenKind::Text) {
             return self.text.to_owned();
@@ -90,8 +90,8 @@ impl Token<'_> {
     }
 }
 
-/// Two lists of tokens that mean the same have the same normal form: names and keywords in lower case, names without
-/// quotes where they need none, comments and white space dropped.
+/// Returns the normal form of tokens, equal for equal meaning: names and keywords in lower case, names without unneeded
+/// quotes, comments and white space dropped.
 pub fn normal(tokens: &[Token<'_>]) -> String {
     let mut out = String::new();
     for (index, token) in tokens.iter().enumerate() {
@@ -105,7 +105,7 @@ pub fn normal(tokens: &[Token<'_>]) -> String {
     out
 }
 
-/// What a token after DEFAULT stands for, as SQL: a name is a text there.
+/// Returns the value of a token after DEFAULT, as SQL: a name means a text there.
 pub fn default_value(token: &Token<'_>) -> String {
     let value = |text: &str| VALUES.iter().any(|value| text.eq_ignore_ascii_case(value));
     match token.kind {
@@ -115,12 +115,12 @@ pub fn default_value(token: &Token<'_>) -> String {
     }
 }
 
-/// The tokens of a text, to its end. What is not closed goes to the end, as for SQLite.
+/// Returns the tokens of a text. An unclosed token extends to the end, as in SQLite.
 pub fn tokens(sql: &str) -> Vec<Token<'_>> {
     each_token(sql).collect()
 }
 
-/// The same one after the other, for texts of any length.
+/// Iterates over the tokens, for texts of any length.
 pub fn each_token(sql: &str) -> impl Iterator<Item = Token<'_>> {
     let bytes = sql.as_bytes();
     let mut at = 0;
@@ -130,7 +130,7 @@ pub fn each_token(sql: &str) -> impl Iterator<Item = Token<'_>> {
         let (kind, end) = match byte {
             b'\'' => (TokenKind::Text, quoted(bytes, at, b'\'')),
             b'"' | b'`' => (TokenKind::Quoted, quoted(bytes, at, byte)),
-            // No closing bracket can be in brackets.
+            // Brackets can't contain a closing bracket.
             b'[' => (TokenKind::Quoted, until(bytes, at, b"]")),
             b'0'..=b'9' => (TokenKind::Number, number(bytes, at)),
             b'.' if next.is_ascii_digit() => (TokenKind::Number, number(bytes, at)),
@@ -146,7 +146,7 @@ pub fn each_token(sql: &str) -> impl Iterator<Item = Token<'_>> {
     })
 }
 
-/// The place after white space and comments.
+/// Returns the position after white space and comments.
 fn blank_end(bytes: &[u8], from: usize) -> usize {
     let mut at = from;
     while let Some(byte) = bytes.get(at) {
@@ -155,7 +155,7 @@ fn blank_end(bytes: &[u8], from: usize) -> usize {
             _ if byte.is_ascii_whitespace() => at + 1,
             b'-' if rest.starts_with(b"--") => until(bytes, at, b"\n"),
             b'/' if rest.starts_with(b"/*") => until(bytes, at + 2, b"*/"),
-            // As SQLite does it: white space where a token could begin, else a part of a word.
+            // As in SQLite: white space where a token could begin, else part of a word.
             _ if rest.starts_with(BYTE_ORDER_MARK) => at + BYTE_ORDER_MARK.len(),
             _ => return at,
         };
@@ -182,7 +182,7 @@ fn number(bytes: &[u8], from: usize) -> usize {
     at
 }
 
-/// The place after the quote that ends a text; a doubled one doesn't.
+/// Returns the position after the closing quote; doubled quotes don't close.
 fn quoted(bytes: &[u8], from: usize, close: u8) -> usize {
     let mut at = from + 1;
     while at < bytes.len() {
@@ -197,7 +197,7 @@ fn quoted(bytes: &[u8], from: usize, close: u8) -> usize {
     bytes.len()
 }
 
-/// The place after the next occurrence, or the end.
+/// Returns the position after the next occurrence, or the end.
 fn until(bytes: &[u8], from: usize, what: &[u8]) -> usize {
     let rest = bytes.get(from..).unwrap_or_default();
     rest.windows(what.len()).position(|window| window == what).map_or(bytes.len(), |at| from + at + what.len())
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn what_means_the_same_is_the_same() {
+    fn equal_meaning_gives_equal_normal_forms() {
         for (a, b) in [
             ("CREATE TABLE [A b] (x)", "create  table \"a B\"(\n X -- comment, with a comma\n)"),
             ("`key` /* c */ TEXT", "KEY text"),
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn what_means_something_else_is_not() {
+    fn different_meaning_gives_different_normal_forms() {
         for (a, b) in [
             ("'a'", "'A'"),
             ("a 'x y'", "a 'x  y'"),
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_open_ends_with_the_text() {
+    fn an_unclosed_token_ends_with_the_text() {
         for sql in ["'abc", "\"", "[a", "/* c", "-- c", "a.", "1e", "é'"] {
             assert!(tokens(sql).iter().all(|token| token.end() <= sql.len()), "{sql}");
         }

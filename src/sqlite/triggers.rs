@@ -1,18 +1,18 @@
-//! What the temporary triggers have in common that watch the user's tables.
+//! Helpers for the temporary triggers that watch the user's tables.
 
 use super::{Connection, quote};
 use crate::{error::Result, value::Value};
 
-/// A row in this temporary table says that what changes now are rows of the remote.
+/// A temporary table: a row in it means that the current changes come from the remote.
 pub const SILENT: &str = "tidelock_silent";
 
 impl Connection {
-    /// Makes [`SILENT`], which triggers ask, unless it is there.
+    /// Creates the table [`SILENT`], which triggers read, unless it exists.
     pub fn make_silent(&self) -> Result<()> {
         self.exec(&format!("CREATE TEMP TABLE IF NOT EXISTS {SILENT}(yes)"))
     }
 
-    /// Drops the temporary triggers whose names begin so.
+    /// Drops the temporary triggers whose names begin with `prefix`.
     pub fn drop_temp_triggers(&self, prefix: &str) -> Result<()> {
         let sql = "SELECT name FROM temp.sqlite_schema WHERE type = 'trigger' AND substr(name, 1, length(?1)) = ?1";
         for name in self.rows(sql, &[Value::from(prefix)])? {

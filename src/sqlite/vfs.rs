@@ -1,6 +1,6 @@
-//! The file system that SQLite sees: one database file, handed over by a [`PageFile`], and nothing else.
+//! The file system that SQLite sees: one database file, passed in by a [`PageFile`], and nothing else.
 //!
-//! Journals and temporary files are memory that goes with their handle. Clock, randomness and sleep are the [`System`]'s.
+//! Journals and temporary files are in memory and end with their handle. The [`System`] provides clock, randomness and sleep.
 
 use std::{
     cell::Cell,
@@ -29,16 +29,16 @@ static REGISTERED: OnceLock<bool> = OnceLock::new();
 
 thread_local! {
     /// The file for the connection that is being opened on this thread: SQLite opens a database's file once, inside
-    /// `sqlite3_open_v2`, so that no table of names has to be kept.
+    /// `sqlite3_open_v2`, so that no table of names is needed.
     static HANDOVER: Cell<Option<PageFile>> = const { Cell::new(None) };
 }
 
-/// Opens SQLite over the file. The pointer is the caller's to close.
+/// Opens SQLite over the file. The caller closes the returned pointer.
 ///
-/// Fails with `internal` when the file has a connection already, and with `out_of_memory`.
+/// Fails with `internal` when the file already has a connection, and with `out_of_memory`.
 pub(super) fn open(file: &PageFile) -> Result<*mut ffi::sqlite3> {
     let registered = REGISTERED.get_or_init(|| {
-        // SAFETY: the name is ours alone, the once-cell serializes registration, and the callbacks below agree on file
+        // SAFETY: only this crate uses the name, the once-cell serializes registration, and the callbacks below agree on file
         // and data types. Registered for the life of the process.
         unsafe { rsqlite_vfs::register_vfs::<Io, Vfs>("tidelock", System, system::ONLY_VFS) }
             .map(|vfs| vfs.into_raw())
@@ -48,7 +48,7 @@ pub(super) fn open(file: &PageFile) -> Result<*mut ffi::sqlite3> {
         return Err(Error::internal("SQLite refused tidelock's file system"));
     }
     if file.pages().open {
-        return Err(Error::internal("This database file has a connection already"));
+        return Err(Error::internal("This database file already has a connection"));
     }
     file.pages().leave_wal().map_err(|_| crate::memory::no_memory("for the database file"))?;
     file.pages().open = true;
@@ -62,14 +62,14 @@ pub(super) fn open(file: &PageFile) -> Result<*mut ffi::sqlite3> {
     if code == ffi::SQLITE_OK && !db.is_null() {
         return Ok(db);
     }
-    // SAFETY: SQLite wants the handle of a failed open closed; null is a no-op.
+    // SAFETY: SQLite requires closing the handle of a failed open; null is a no-op.
     unsafe { ffi::sqlite3_close(db) };
     drop(unused);
     file.pages().open = false;
     Err(super::failure::from_code(code, "the database could not be opened"))
 }
 
-/// What SQLite holds for an open file.
+/// SQLite's handle of an open file.
 enum File {
     Main(PageFile),
     /// A journal or a temporary file.
@@ -116,7 +116,7 @@ impl VfsFile for File {
         }
     }
 
-    // One connection has the file: there is nobody to lock out.
+    // The file has a single connection, so there is nothing to lock out.
     fn lock(&mut self, _level: LockLevel) -> VfsResult<()> {
         Ok(())
     }
@@ -159,7 +159,7 @@ impl VfsStore for PageStore {
         Ok(())
     }
 
-    // SQLite asks for journals that a crash left behind: there are none, the page log has whole commits only.
+    // SQLite looks for journals that a crash left behind: there are none, because the page log holds whole commits only.
     fn access(_data: &System, _name: &str, _mode: AccessMode) -> VfsResult<bool> {
         Ok(false)
     }
@@ -185,7 +185,7 @@ impl SQLiteIoMethods for Io {
         _argument: *mut c_void,
     ) -> c_int {
         if operation == ffi::SQLITE_FCNTL_COMMIT_PHASETWO {
-            // SAFETY: SQLite passes a file that our xOpen made, and makes no other call on it meanwhile.
+            // SAFETY: SQLite passes a file that our xOpen created, and makes no other call on it meanwhile.
             let handle = unsafe { (*SQLiteVfsFile::from_file(file)).handle::<File>() };
             if let File::Main(file) = handle {
                 file.pages().boundary();

@@ -1,6 +1,6 @@
 //! Chunks: content ids, and the stored form of their bytes.
 //!
-//! Stored form: one byte for the codec (0 as they are, 1 lz4 block), four for the plain length (little-endian), the rest.
+//! Stored form: one byte for the codec (0 plain, 1 lz4 block), four for the plain length (little-endian), the content.
 
 use sha2::{Digest, Sha256};
 
@@ -10,12 +10,12 @@ const HEADER: usize = 5;
 const PLAIN: u8 = 0;
 const LZ4: u8 = 1;
 
-/// The content id of a chunk: SHA-256 of its plain bytes, as 64 hex digits.
+/// Returns the content id of a chunk: SHA-256 of its plain bytes, as 64 hex digits.
 pub fn id(plain: &[u8]) -> ChunkId {
     hex(&Sha256::digest(plain))
 }
 
-/// SHA-256 over the chunks' SHA-256 in order, as 64 hex digits.
+/// Returns the SHA-256 over the chunks' SHA-256 in order, as 64 hex digits.
 pub fn digest(chunks: &[ChunkRef]) -> String {
     let mut hash = Sha256::new();
     for chunk in chunks {
@@ -28,7 +28,7 @@ pub fn digest(chunks: &[ChunkRef]) -> String {
     hex(&hash.finalize())
 }
 
-/// The stored form; compressed only where that makes it smaller.
+/// Returns the stored form; compressed only if that is smaller.
 pub fn encode(plain: &[u8], compress: bool) -> Vec<u8> {
     if compress {
         let mut stored = vec![0; HEADER + lz4_flex::block::get_maximum_output_size(plain.len())];
@@ -46,7 +46,7 @@ pub fn encode(plain: &[u8], compress: bool) -> Vec<u8> {
     stored
 }
 
-/// The plain bytes of a stored form; `None` when it is not one, or not of that length.
+/// Returns the plain bytes of a stored form; `None` when it is invalid or has another length.
 pub fn decode(stored: &[u8], plain_length: usize) -> Option<Vec<u8>> {
     let (head, body) = stored.split_at_checked(HEADER)?;
     let length = u32::from_le_bytes([head[1], head[2], head[3], head[4]]) as usize;

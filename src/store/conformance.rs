@@ -1,6 +1,6 @@
-//! What every [`Store`] must do, as one suite: run over memory natively and over IndexedDB in browsers.
+//! The conformance suite of [`Store`]: run over memory natively and over IndexedDB in browsers.
 //!
-//! Each case gets two handles to one empty database, as two tabs have them, and panics where the store fails it.
+//! Each case gets two handles to one empty database, as two tabs would, and panics when the store fails it.
 
 use std::rc::Rc;
 
@@ -30,19 +30,19 @@ pub const CASES: &[(&str, Case)] = &[
     ("bytes come back as they were", |h| Box::pin(round_trip(h))),
     ("a claim needs the head that it found", |h| Box::pin(claim_needs_its_head(h))),
     ("a claim needs the log that it found", |h| Box::pin(claim_needs_its_log(h))),
-    ("fencing: a robbed holder's batch meets the epoch record", |h| Box::pin(robbed_append(h))),
-    ("fencing: a robbed holder's other writes find another head", |h| Box::pin(robbed_write(h))),
+    ("fencing: a fenced-out holder's batch finds the epoch record", |h| Box::pin(fenced_out_append(h))),
+    ("fencing: a fenced-out holder's other writes find another head", |h| Box::pin(fenced_out_write(h))),
     ("whole commits: all parts or none", |h| Box::pin(all_parts_or_none(h))),
     ("manifest last: a missing chunk refuses it", |h| Box::pin(manifest_needs_its_chunks(h))),
     ("chunks of every size come back, in the form stored last", |h| Box::pin(chunk_sizes(h))),
     ("the log is read in slices and in order", |h| Box::pin(log_in_slices(h))),
-    ("a cut spares the records that it is told", |h| Box::pin(cut(h))),
+    ("a cut spares the given records", |h| Box::pin(cut(h))),
     ("deletion deletes", |h| Box::pin(deletion(h))),
     ("head and log can be stored in another form", |h| Box::pin(another_form(h))),
-    ("a reopened store goes on", |h| Box::pin(reopened(h))),
+    ("a reopened store continues", |h| Box::pin(reopened(h))),
 ];
 
-/// Behind all keys of an lsn.
+/// A part after all parts of an lsn.
 const LAST: u32 = u32::MAX;
 
 fn head(epoch: u64) -> Vec<u8> {
@@ -65,7 +65,7 @@ fn over(found: Option<&[u8]>, writes: Vec<Write>) -> Transaction {
     Transaction { guard, require: Vec::new(), writes, durability: Durability::Strict }
 }
 
-/// Takes the fence, with an epoch record at that lsn.
+/// Claims the fence, with an epoch record at that lsn.
 fn claim(found: Option<&[u8]>, next: &[u8], lsn: u64) -> Transaction {
     over(found, vec![put_head(next), Write::Add((lsn, 0), b"epoch".to_vec())])
 }
@@ -75,12 +75,12 @@ async fn made(store: &dyn Store) -> Vec<u8> {
     head(1)
 }
 
-/// Bytes that tell one record from another.
+/// Returns bytes that differ between records.
 fn record((lsn, part): LogKey, length: usize) -> Vec<u8> {
     (0..length).map(|at| (at as u64 * 31 + lsn * 7 + u64::from(part)) as u8).collect()
 }
 
-/// A batch in parts of that many bytes.
+/// Returns a batch with parts of these lengths.
 fn batch(lsn: u64, lengths: &[usize]) -> Transaction {
     let parts = lengths.iter().zip(0..);
     let writes = parts.map(|(length, part)| Write::Add((lsn, part), record((lsn, part), *length))).collect();
@@ -92,7 +92,7 @@ fn chunk_of(byte: u8) -> (ChunkId, Vec<u8>) {
     (chunk::id(&plain), chunk::encode(&plain, true))
 }
 
-/// The key of a chunk in that store.
+/// Returns the key of a chunk in that store.
 fn key_of(store: &dyn Store, id: &ChunkId) -> Key {
     Key::Chunk(store.stored_id(id))
 }
@@ -149,7 +149,7 @@ async fn claim_needs_its_head(h: Handles) {
     assert_eq!(failed(h.b.write(claim(None, &head(1), 2)).await), ErrorCode::LockLost, "the database exists by now");
     h.b.write(claim(Some(&first), &head(2), 2)).await.expect("claims");
     let late = claim(Some(&first), &head(3), 3);
-    assert_eq!(failed(h.a.write(late).await), ErrorCode::LockLost, "somebody else claimed first");
+    assert_eq!(failed(h.a.write(late).await), ErrorCode::LockLost, "another handle claimed first");
     assert_eq!(h.a.head().await, Ok(Some(head(2))));
     assert_eq!(log_keys(&*h.a).await, [(1, 0), (2, 0)]);
 }
@@ -162,14 +162,14 @@ async fn claim_needs_its_log(h: Handles) {
     assert_eq!(h.b.head().await, Ok(Some(first)));
 }
 
-async fn robbed_append(h: Handles) {
+async fn fenced_out_append(h: Handles) {
     let first = made(&*h.a).await;
     h.b.write(claim(Some(&first), &head(2), 2)).await.expect("claims");
     assert_eq!(failed(h.a.write(batch(2, &[1024, 1024, 512])).await), ErrorCode::LockLost);
-    assert_eq!(log_keys(&*h.b).await, [(1, 0), (2, 0)], "nothing of the robbed holder's batch");
+    assert_eq!(log_keys(&*h.b).await, [(1, 0), (2, 0)], "no part of the fenced-out holder's batch");
 }
 
-async fn robbed_write(h: Handles) {
+async fn fenced_out_write(h: Handles) {
     let first = made(&*h.a).await;
     let (id, stored) = chunk_of(2);
     h.b.write(claim(Some(&first), &head(2), 2)).await.expect("claims");
@@ -184,7 +184,7 @@ async fn robbed_write(h: Handles) {
 async fn all_parts_or_none(h: Handles) {
     made(&*h.a).await;
     let mut transaction = batch(2, &[1024, 1024]);
-    // The last part meets a taken key: the ones before it must go with it.
+    // The last part finds its key taken: the earlier ones must be rolled back with it.
     transaction.writes.push(Write::Add((1, 0), record((1, 0), 10)));
     assert_eq!(failed(h.a.write(transaction).await), ErrorCode::LockLost);
     assert_eq!(log_keys(&*h.a).await, [(1, 0)]);
@@ -206,7 +206,7 @@ async fn manifest_needs_its_chunks(h: Handles) {
 
 async fn chunk_sizes(h: Handles) {
     let first = made(&*h.a).await;
-    // Larger than any chunk is, and than what some stores keep in one record.
+    // Larger than any chunk, and than the records of some stores.
     let noise: Vec<u8> = (0..130_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
     let sizes = [1, 59_999, 60_000, 60_001, 65_541, 65_569, 130_000];
     let keys: Vec<Key> = sizes.iter().map(|size| key_of(&*h.a, &chunk::id(&noise[..*size]))).collect();
@@ -214,7 +214,7 @@ async fn chunk_sizes(h: Handles) {
         let writes = keys.iter().zip(sizes).map(|(key, size)| Write::Put(key.clone(), noise[..*size].to_vec()));
         over(Some(&first), writes.collect())
     };
-    // Each also in the place of one that was larger or smaller.
+    // Each also replaces a larger and a smaller one.
     for turn in 0..sizes.len() {
         let mut sizes = sizes;
         sizes.rotate_left(turn);
@@ -267,10 +267,10 @@ async fn cut(h: Handles) {
     h.a.write(cut(4, &[1, 3, 9])).await.expect("cuts");
     assert_eq!(log_keys(&*h.b).await, [(1, 0), (3, 0), (5, 0), (5, 1)]);
     assert_eq!(log(&*h.b).await[0], ((1, 0), b"epoch".to_vec()), "as it was");
-    h.a.write(batch(6, &[10])).await.expect("goes on");
+    h.a.write(batch(6, &[10])).await.expect("still works");
     h.a.write(cut(5, &[3])).await.expect("cuts");
     assert_eq!(log_keys(&*h.b).await, [(3, 0), (6, 0)]);
-    assert_eq!(failed(h.a.write(batch(3, &[10])).await), ErrorCode::LockLost, "what is spared is a fence");
+    assert_eq!(failed(h.a.write(batch(3, &[10])).await), ErrorCode::LockLost, "a spared record is a fence");
 }
 
 async fn deletion(h: Handles) {

@@ -1,33 +1,33 @@
-//! The failures that every store words alike.
+//! The errors that all stores share.
 
 use crate::error::{Error, ErrorCode};
 
-/// The error of a holder that was robbed.
+/// Returns the error of a fenced-out holder.
 pub fn lock_lost() -> Error {
-    Error::new(ErrorCode::LockLost, "Another holder has taken this database; nothing more can be written from here")
+    Error::new(ErrorCode::LockLost, "Another holder took this database: this one can't write any more")
         .hint("Close this database and open it again")
 }
 
-/// The error of a manifest whose chunk isn't stored.
+/// Returns the error of a manifest whose chunk isn't stored.
 pub fn missing_chunk(id: &str) -> Error {
     Error::new(ErrorCode::SnapshotCorrupt, "A chunk of the snapshot is not stored")
-        .hint("Take another one: this one was not kept")
+        .hint("Take another snapshot: this one was not stored")
         .detail("chunk", id)
 }
 
-/// `database_corrupt`.
+/// Creates a `database_corrupt` error.
 pub fn corrupt(message: &str) -> Error {
     Error::new(ErrorCode::DatabaseCorrupt, message).hint("Nothing was changed; recover(name) opens the last good state")
 }
 
-/// The error of a symbolic link, or of another special file, in a database's folder.
+/// Returns the error of a symbolic link, or of another special file, in a database's folder.
 pub fn not_plain(path: &str) -> Error {
-    Error::new(ErrorCode::DatabaseCorrupt, "The database's folder has a symbolic link or another special file in it")
-        .hint("Nothing was changed; tidelock makes plain files and folders only: remove the link, or put in its place what it points to")
+    Error::new(ErrorCode::DatabaseCorrupt, "The database's folder contains a symbolic link or another special file")
+        .hint("Nothing was changed; tidelock uses plain files and folders only: remove the link, or replace it with its target")
         .detail("path", path)
 }
 
-/// `decryption_failed`.
+/// Creates a `decryption_failed` error.
 pub fn refused(message: &str) -> Error {
     Error::new(ErrorCode::DecryptionFailed, message).hint("Nothing was changed; open it with the right `encryption`")
 }

@@ -1,6 +1,6 @@
-//! A store that misbehaves from a seed: for the simulation.
+//! A store that fails at random from a seed, for the simulation.
 //!
-//! Transactions stay atomic, as IndexedDB's are; everything around them may go wrong.
+//! Transactions stay atomic, as IndexedDB's are; anything around them may fail.
 
 use std::{cell::RefCell, rc::Rc};
 
@@ -13,12 +13,12 @@ use crate::{
     },
 };
 
-/// What may go wrong, and how often (of 1000 transactions).
+/// The faults, and how often each occurs (per 1000 transactions).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Faults {
-    /// A transaction takes up to that long.
+    /// A transaction takes up to this many milliseconds.
     pub delay_ms: u64,
-    /// It fails with `storage_unavailable`, and nothing of it is stored.
+    /// It fails with `storage_unavailable`, and is not stored.
     pub refuse: u64,
     /// It fails with `storage_unavailable`, though it was stored.
     pub doubt: u64,
@@ -26,22 +26,22 @@ pub struct Faults {
     pub rot: u64,
     /// Reading fails with `storage_unavailable`.
     pub refuse_reads: u64,
-    /// More bytes of pages and chunks than that are `storage_quota_exceeded`.
+    /// More bytes of pages and chunks fail with `storage_quota_exceeded`.
     pub capacity: Option<usize>,
-    /// After that many more transactions, nothing is ever answered: the page is about to die there.
+    /// After this many more transactions the store never answers again, as when a page is about to die.
     pub stall_after: Option<u64>,
 }
 
 /// How a page ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Crash {
-    /// The browser dies: what was acknowledged stays.
+    /// The browser dies: acknowledged transactions stay.
     Process,
-    /// The power goes: relaxed transactions after the last strict one may be lost, the newest first.
+    /// The power fails: relaxed transactions after the last strict one may be lost, the newest first.
     Power,
 }
 
-/// A [`MemoryStore`] behind [`Faults`]. Cheap to clone: a handle.
+/// A [`MemoryStore`] behind [`Faults`]. A handle, cheap to clone.
 #[derive(Clone)]
 pub struct FaultyStore(Rc<FaultyInner>);
 
@@ -58,15 +58,15 @@ struct FaultyState {
     transactions: u64,
     next_id: u64,
     in_flight: Vec<(u64, Transaction)>,
-    /// Nothing works until it is reopened.
+    /// The connection is broken until it is reopened.
     broken: bool,
-    /// What a power cut can't undo, and the transactions after it; nothing is kept where none will come.
+    /// The content that survives a power cut, and the transactions after it; recorded only for stores with power cuts.
     safe: Option<Contents>,
     relaxed: Vec<Transaction>,
 }
 
 impl FaultyState {
-    /// What was relaxed can't be lost any more.
+    /// Makes the relaxed transactions survive a power cut.
     fn harden(&mut self) {
         let relaxed = std::mem::take(&mut self.relaxed);
         if let Some(safe) = &mut self.safe {
@@ -76,40 +76,40 @@ impl FaultyState {
 }
 
 impl FaultyStore {
-    /// An empty, well-behaved store.
+    /// Creates an empty store without faults.
     pub fn new(platform: &Platform) -> Self {
         let (clock, entropy) = (platform.clock.clone(), platform.entropy.clone());
         Self(Rc::new(FaultyInner { disk: MemoryStore::new(), clock, entropy, state: RefCell::default() }))
     }
 
-    /// An empty, well-behaved store whose power may be cut. It keeps everything twice.
+    /// Creates an empty store without faults whose power may be cut. It keeps everything twice.
     pub fn new_powerless(platform: &Platform) -> Self {
         let store = Self::new(platform);
         store.0.state.borrow_mut().safe = Some(Contents::default());
         store
     }
 
-    /// From now on, that may happen.
+    /// Sets the faults from now on.
     pub fn set(&self, faults: Faults) {
         self.0.state.borrow_mut().faults = faults;
     }
 
-    /// What is stored.
+    /// Returns the stored content.
     pub fn disk(&self) -> &MemoryStore {
         &self.0.disk
     }
 
-    /// Breaks the connection, which is noticed when it is used.
+    /// Breaks the connection; the next use notices.
     pub fn break_connection(&self) {
         self.0.state.borrow_mut().broken = true;
     }
 
-    /// How many transactions were asked for.
+    /// Returns the number of requested transactions.
     pub fn transactions(&self) -> u64 {
         self.0.state.borrow().transactions
     }
 
-    /// Changes what is stored behind everybody's back, for good.
+    /// Changes the stored content directly and permanently.
     pub fn damage<T>(&self, change: impl FnOnce(&mut Contents) -> T) -> T {
         let changed = change(&mut self.0.disk.contents().borrow_mut());
         let mut state = self.0.state.borrow_mut();
@@ -120,7 +120,7 @@ impl FaultyStore {
         changed
     }
 
-    /// Ends the page: each transaction in flight is done or lost, in order. The store behaves well afterwards.
+    /// Ends the page: each transaction in flight is committed or lost, in order. Clears the faults.
     ///
     /// # Panics
     /// At a power cut without [`FaultyStore::new_powerless`].
@@ -188,7 +188,7 @@ impl FaultyStore {
         transaction
     }
 
-    /// Waits a little; forever once stalled.
+    /// Delays a transaction; forever once stalled.
     async fn pass(&self) {
         let (delay, stalled) = {
             let mut state = self.0.state.borrow_mut();
@@ -208,7 +208,7 @@ impl FaultyStore {
         }
     }
 
-    /// Reads may take a moment too, in which others write.
+    /// Delays a read, so that others may write meanwhile, or fails it.
     async fn readable(&self) -> Result<()> {
         let Faults { refuse_reads: refuse, delay_ms, .. } = self.0.state.borrow().faults;
         if delay_ms > 0 && self.chance(200) {
@@ -224,7 +224,7 @@ fn unavailable() -> Error {
 }
 
 fn adds(transaction: &Transaction) -> usize {
-    // The record of a claim fits in anywhere.
+    // The record of a claim always fits.
     let of_batch = transaction.guard == Guard::Nothing;
     let bytes = |write: &Write| match write {
         Write::Add(_, bytes) if of_batch => bytes.len(),
@@ -253,7 +253,7 @@ impl Store for FaultyStore {
             let (faults, transaction) = {
                 let mut state = store.0.state.borrow_mut();
                 let index = state.in_flight.iter().position(|(other, _)| *other == id);
-                // After a crash nobody is left to hear the answer.
+                // After a crash the result has no receiver.
                 let Some(index) = index else { return Err(unavailable()) };
                 (state.faults, state.in_flight.remove(index).1)
             };

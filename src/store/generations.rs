@@ -1,4 +1,4 @@
-//! Snapshots and checkpoints as they are stored: chunks first, manifest last, deletion after verification.
+//! The storing of snapshots and checkpoints: chunks first, manifest last, deletion after verification.
 
 use super::{
     Position, Storage, chunk,
@@ -16,16 +16,16 @@ use crate::{
     sqlite::{CHUNK_SIZE, Image, Pin},
 };
 
-/// How many plain bytes go into one transaction; between two, the page can breathe.
+/// How many plain bytes one transaction stores; between two, the page's event loop runs.
 const SLICE_BYTES: usize = 4 * 1024 * 1024;
 
-/// A database's contents at one moment, chunk by chunk.
+/// A database's content at one moment, chunk by chunk.
 pub trait ChunkSource {
-    /// The page size in bytes; 0 when the database is empty.
+    /// Returns the page size in bytes; 0 when the database is empty.
     fn page_size(&self) -> u32;
-    /// The file's length in bytes.
+    /// Returns the file's length in bytes.
     fn bytes(&self) -> u64;
-    /// A copy of one chunk.
+    /// Returns a copy of one chunk.
     fn chunk(&self, index: u32) -> Vec<u8>;
 }
 
@@ -57,7 +57,7 @@ impl ChunkSource for Image {
     }
 }
 
-/// What a manifest is for.
+/// The purpose of a manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tag {
     /// Checkpoint or snapshot.
@@ -68,18 +68,18 @@ pub struct Tag {
     pub label: Option<String>,
     /// The newest applied migration.
     pub schema_version: Option<String>,
-    /// Pages were changed without being logged.
+    /// Whether pages were changed without being logged.
     pub barrier: bool,
 }
 
 impl Tag {
-    /// The log's own compaction.
+    /// Returns the tag of the log's own compaction.
     pub fn checkpoint() -> Self {
         Self { kind: ManifestKind::Checkpoint, reason: "", label: None, schema_version: None, barrier: false }
     }
 }
 
-/// Chunks that are stored and checked, and wait for their manifest.
+/// Stored and verified chunks that wait for their manifest.
 #[derive(Clone, Debug)]
 pub struct Staged {
     at: Position,
@@ -92,17 +92,17 @@ pub struct Staged {
 }
 
 impl Storage {
-    /// A checkpoint that no replay from an older manifest crosses, of what opening read.
+    /// Stores a checkpoint of the image read at open that no replay from an older manifest crosses.
     pub(super) async fn put_barrier(&self, image: &Image, at: Position) -> Result<()> {
         let staged = self.stage(image, &Bits::new(), at, true, true).await?;
         self.publish(staged, Tag { barrier: true, ..Tag::checkpoint() }).await.map(drop)
     }
 
-    /// Stores the chunks of `source` that changed since the newest manifest (`touched`, and what is known from before)
-    /// and, with `read_back`, compares what is stored then. Nothing names them yet: [`Storage::publish`] does.
+    /// Stores the chunks of `source` that changed since the newest manifest (`touched`, and those known from before)
+    /// and, with `read_back`, verifies the stored bytes. No manifest references them yet: [`Storage::publish`] writes it.
     ///
-    /// Fails with `snapshot_corrupt` when what was read back is not what was written, `lock_lost`, and what the store
-    /// fails with; the chunks touched are then remembered for the next time.
+    /// Fails with `snapshot_corrupt` when the bytes read back differ, `lock_lost`, and the store's errors; the touched chunks are
+    /// then remembered for the next time.
     pub async fn stage(
         &self,
         source: &dyn ChunkSource,
@@ -118,7 +118,7 @@ impl Storage {
         self.stage_onto(base, source, at, compress, read_back).await
     }
 
-    /// Stores the chunks of `source` that differ from `base`, by what is known of it.
+    /// Stores the chunks of `source` that may differ from `base`.
     pub(super) async fn stage_onto(
         &self,
         base: Option<Manifest>,
@@ -148,7 +148,7 @@ impl Storage {
         let mut written = Vec::new();
         for index in 0..db_bytes.div_ceil(CHUNK_SIZE as u64) as usize {
             let length = chunk_length(db_bytes, index);
-            // A file that was cut touches no page: the shorter last chunk shows by its length only.
+            // Truncating a file touches no page: a shorter last chunk differs only in its length.
             let unchanged = base
                 .as_ref()
                 .filter(|base| chunk_length(base.db_bytes, index) == length)
@@ -186,15 +186,15 @@ impl Storage {
         Ok(staged)
     }
 
-    /// How many bytes a chunk takes up that another generation may have stored, if it is sound: such a one is never written
-    /// over, since what replaces it may turn out worse.
+    /// Returns the stored size in bytes of a chunk that another generation may have stored, if it is intact. An intact chunk is never
+    /// overwritten, since the new write may fail.
     async fn sound_chunk(&self, id: &ChunkId, length: usize, check: u64) -> Result<Option<u32>> {
         let stored = records::chunks(&*self.0.store(), std::slice::from_ref(id)).await?.pop().flatten();
         let sound = |stored: &Vec<u8>| chunk::decode(stored, length).is_some_and(|plain| checksum(&plain) == check);
         Ok(stored.filter(sound).map(|stored| stored.len() as u32))
     }
 
-    /// Stores chunks; `written` names them with xxh3 of their stored bytes, for reading them back.
+    /// Stores chunks; `written` lists them with the xxh3 of their stored bytes, to verify them.
     async fn put_chunks(&self, writes: Vec<Write>, written: Vec<(ChunkId, u64)>, read_back: bool) -> Result<()> {
         if writes.is_empty() {
             return Ok(());
@@ -211,24 +211,24 @@ impl Storage {
         if stored.iter().zip(&checks).all(same) { Ok(()) } else { Err(unverified()) }
     }
 
-    /// Reads staged chunks back as an image, every one hashed: for a `quick_check` before the manifest is written.
+    /// Reads staged chunks back as an image and hashes each one: for a `quick_check` before the manifest is written.
     pub async fn assemble(&self, staged: &Staged) -> Result<Image> {
         let image = recovery::load(&*self.0.store(), &self.manifest_of(staged, Tag::checkpoint()), Check::Full).await;
         if image.as_ref().is_err_and(|error| error.is(ErrorCode::SnapshotCorrupt)) {
-            // A reused chunk may be the damaged one: the next attempt stores all of them.
+            // A reused chunk may be the damaged one, so the next attempt stores all of them.
             *self.0.base.borrow_mut() = None;
         }
         image
     }
 
-    /// Writes the manifest of staged chunks, checking inside its transaction that all of them are there.
+    /// Writes the manifest of staged chunks; its transaction checks that all of them are stored.
     ///
-    /// Fails with `snapshot_corrupt` when one is missing (the next attempt then stores all of them), `lock_lost`, and
-    /// what the store fails with.
+    /// Fails with `snapshot_corrupt` when one is missing (the next attempt then stores all of them), `lock_lost`, and the
+    /// store's errors.
     pub async fn publish(&self, staged: Staged, tag: Tag) -> Result<Manifest> {
         let inner = &*self.0;
         let manifest = self.manifest_of(&staged, tag);
-        // A number is never used twice, also when its transaction failed.
+        // A generation is never used twice, even when its transaction failed.
         inner.generation.set(manifest.generation);
         let store = inner.store();
         let required = staged.chunks.iter().map(|chunk| store.stored_id(&chunk.id)).collect();
@@ -278,17 +278,17 @@ impl Storage {
         }
     }
 
-    /// All manifests that are places of the log, oldest first, as far as they could be read.
+    /// Returns all readable manifests that are states of the log, oldest first.
     pub fn manifests(&self) -> Vec<Manifest> {
         self.0.manifests.borrow().clone()
     }
 
-    /// The generations that are known to be damaged.
+    /// Returns the generations that are known to be damaged.
     pub fn damaged(&self) -> Set<u64> {
         self.0.damaged.borrow().clone()
     }
 
-    /// Reads one generation, every chunk hashed. `snapshot_not_found`, `snapshot_corrupt`, and what the store fails with.
+    /// Reads one generation and hashes each chunk. Fails with `snapshot_not_found`, `snapshot_corrupt`, and the store's errors.
     pub async fn load(&self, generation: u64) -> Result<Image> {
         let manifest = self.stored_manifest(generation).await?;
         let image = recovery::load(&*self.0.store(), &manifest, Check::Full).await;
@@ -296,8 +296,8 @@ impl Storage {
         image
     }
 
-    /// Reads one generation and tells everything that is wrong with it; no errors and its image when nothing is.
-    /// `snapshot_not_found`, and what the store fails with.
+    /// Reads one generation and returns its image with all defects found; none for an intact one.
+    /// Fails with `snapshot_not_found`, and the store's errors.
     pub async fn verify(&self, generation: u64) -> Result<(Image, Vec<String>)> {
         let manifest = match self.stored_manifest(generation).await {
             Err(error) if error.is(ErrorCode::SnapshotCorrupt) => {
@@ -324,7 +324,7 @@ impl Storage {
         })
     }
 
-    /// A damaged generation isn't built upon and isn't counted among the good ones.
+    /// Records whether a generation is damaged: damaged ones are no base for others and don't count as good ones.
     pub(super) fn note_damage(&self, generation: u64, damaged: bool) {
         let place = || self.0.imported.borrow().iter().all(|manifest| manifest.generation != generation);
         if damaged && place() {
@@ -332,8 +332,8 @@ impl Storage {
         }
     }
 
-    /// Deletes generations, turns others into checkpoints (they are still needed, but no longer shown), and then, in
-    /// later transactions, cuts the log and deletes the chunks that only the deleted ones named.
+    /// Deletes generations, turns others into checkpoints (still needed, but no longer shown), and then, in later
+    /// transactions, truncates the log and deletes the chunks that only the deleted generations referenced.
     pub async fn remove(&self, delete: &[u64], demote: &[u64], truncate: Option<Truncation>) -> Result<()> {
         let inner = &*self.0;
         self.reload_manifests().await?;
@@ -370,7 +370,7 @@ impl Storage {
             let cut = Write::CutLog { through: to.lsn, spare };
             self.guarded(vec![cut], Vec::new(), |head| head.truncated = to).await?;
         }
-        // One that can't be read may name them.
+        // An unreadable manifest may reference them.
         if self.has_unreadable() {
             return Ok(());
         }
@@ -378,7 +378,7 @@ impl Storage {
         self.delete_chunks(orphans.iter().map(|id| records::chunk_key(&*store, id)).collect()).await
     }
 
-    /// Whether there is a manifest that can't be read as one. Damaged ones of which only chunks are bad can.
+    /// Returns whether a manifest is unreadable. Damaged generations whose manifest can be read don't count.
     fn has_unreadable(&self) -> bool {
         let (damaged, manifests) = (self.0.damaged.borrow(), self.0.manifests.borrow());
         damaged.iter().any(|generation| manifests.iter().all(|manifest| manifest.generation != *generation))
@@ -391,7 +391,7 @@ impl Storage {
         Ok(())
     }
 
-    /// Deletes the chunks that no manifest names; returns how many. Does nothing while a manifest can't be read.
+    /// Deletes the chunks that no manifest references; returns how many. Does nothing while a manifest is unreadable.
     pub async fn sweep(&self) -> Result<usize> {
         if !self.read_manifests().await?.is_empty() {
             return Ok(0);
@@ -408,7 +408,7 @@ impl Storage {
         Ok(count)
     }
 
-    /// Where there is a doubt, what is stored counts.
+    /// Reloads the manifests from the store if they are in doubt.
     async fn reload_manifests(&self) -> Result<()> {
         let inner = &*self.0;
         if inner.manifests_in_doubt.get() {
@@ -418,7 +418,7 @@ impl Storage {
         Ok(())
     }
 
-    /// Reads all manifests anew; gives the generations of those that can't be read.
+    /// Reloads all manifests; returns the generations of the unreadable ones.
     async fn read_manifests(&self) -> Result<Vec<u64>> {
         let inner = &*self.0;
         let (manifests, unreadable) = records::manifests(&*inner.store()).await?;
@@ -431,7 +431,7 @@ impl Storage {
     }
 }
 
-/// The chunks that the deleted manifests name, and none of the others.
+/// Returns the chunks that only the deleted manifests reference.
 fn only_in<'a>(deleted: &[Manifest], kept: impl Iterator<Item = &'a Manifest>) -> Vec<ChunkId> {
     let named: Set<&ChunkId> = kept.flat_map(|manifest| manifest.chunks.iter()).map(|chunk| &chunk.id).collect();
     let gone = deleted.iter().flat_map(|manifest| manifest.chunks.iter()).map(|chunk| &chunk.id);
@@ -448,6 +448,6 @@ fn as_checkpoint(manifest: &Manifest) -> Manifest {
 }
 
 fn unverified() -> Error {
-    Error::new(ErrorCode::SnapshotCorrupt, "What was read back from the storage is not what was written to it")
-        .hint("The snapshot before is kept; check the disk")
+    Error::new(ErrorCode::SnapshotCorrupt, "The storage returned other bytes than were written to it")
+        .hint("The previous snapshot is kept; check the disk")
 }

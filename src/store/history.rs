@@ -1,4 +1,4 @@
-//! Going back in time: any moment that the log still reaches, from the newest manifest before it.
+//! Point-in-time restore: any moment that the log still reaches, from the newest manifest before it.
 
 use std::ops::ControlFlow;
 
@@ -14,17 +14,17 @@ use crate::{
 };
 
 impl Storage {
-    /// The contents after the newest stored batch of commits that is not later than `at`. Not beside a snapshot, a prune
-    /// or a sweep.
+    /// Returns the content after the newest stored batch of commits that is not later than `at`. Must not run concurrently with a
+    /// snapshot, a prune or a sweep.
     ///
-    /// Fails with `snapshot_not_found` for a moment before `not_before` or before what the log reaches (details `oldest`:
-    /// the first moment that can be reached, where there is one), with `snapshot_corrupt` when the log is damaged on the
-    /// way, `lock_lost`, and with what the store fails with.
+    /// Fails with `snapshot_not_found` for a moment before `not_before` or before the reach of the log (details `oldest`:
+    /// the first moment that can be restored, where there is one), with `snapshot_corrupt` when the log is damaged on the
+    /// way, `lock_lost`, and the store's errors.
     pub async fn load_at(&self, at: Timestamp, not_before: Timestamp) -> Result<Image> {
         if at < not_before {
             return Err(self.unreachable(at, not_before).await?);
         }
-        // A cut that failed may have been made all the same.
+        // A failed truncation may have taken effect.
         self.reload_head().await?;
         let (manifests, whole) = (self.manifests(), self.truncated().lsn == 0);
         let mut before = manifests.iter().rev().filter(|manifest| self.reaches(manifest) && moment(manifest) <= at);
@@ -33,7 +33,7 @@ impl Storage {
         for generation in state.damaged {
             self.note_damage(generation, true);
         }
-        // So that the moment that the error tells can be reached.
+        // The moment that this error reports must itself be restorable.
         let broken = state.broken.is_some() && state.end.time != at;
         if state.base.is_none() && (!whole || !broken && state.image.is_empty()) {
             return Err(self.unreachable(at, not_before).await?);
@@ -41,26 +41,25 @@ impl Storage {
         if broken { Err(damaged(at, state.end.time)) } else { Ok(state.image) }
     }
 
-    /// Whether the log goes on from there.
+    /// Returns whether the log continues from the manifest.
     fn reaches(&self, manifest: &Manifest) -> bool {
         manifest.lsn >= self.truncated().lsn
     }
 
     async fn unreachable(&self, at: Timestamp, not_before: Timestamp) -> Result<Error> {
-        let error =
-            Error::new(ErrorCode::SnapshotNotFound, format!("The state of {at} is not stored any more, or never was"));
+        let error = Error::new(ErrorCode::SnapshotNotFound, format!("The state of {at} is not stored"));
         let first = match self.manifests().iter().find(|manifest| self.truncated().lsn > 0 && self.reaches(manifest)) {
             Some(manifest) => Some(moment(manifest)),
             None => self.first_commit().await?,
         };
-        let Some(first) = first else { return Ok(error.hint("Nothing was stored yet")) };
+        let Some(first) = first else { return Ok(error.hint("Nothing has been stored yet")) };
         let oldest = first.max(not_before).to_string();
         Ok(error
-            .hint(format!("Moments from {oldest} on can be restored; snapshots.list() has older points"))
+            .hint(format!("Moments from {oldest} on can be restored; snapshots.list() shows older ones"))
             .detail("oldest", oldest))
     }
 
-    /// The time of the log's first batch of pages.
+    /// Returns the time of the log's first batch of pages.
     async fn first_commit(&self) -> Result<Option<Timestamp>> {
         let mut first = None;
         let mut find = |key, bytes| {
@@ -79,7 +78,7 @@ fn damaged(at: Timestamp, good: Timestamp) -> Error {
         .detail("lastGoodAt", good.to_string())
 }
 
-/// The time of the last commit in a manifest; where commits aren't logged, its own.
+/// Returns the time of the last commit in a manifest; for a barrier, whose changes aren't logged, its own time.
 fn moment(manifest: &Manifest) -> Timestamp {
     if manifest.barrier { manifest.created_at } else { manifest.time }
 }

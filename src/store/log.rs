@@ -10,18 +10,18 @@ use crate::{
     time::Timestamp,
 };
 
-/// The most bytes of pages that one record carries.
+/// The maximum of page bytes in one record.
 pub const PART_BYTES: usize = 8 * 1024 * 1024;
 
-/// The same for a batch that must survive the end of its page: browsers lose large values there.
+/// The maximum for a batch that must survive the end of its page: browsers lose large values there.
 pub const SMALL_PART_BYTES: usize = 64 * 1024;
 
-/// A place in the log: after one of its batches.
+/// A position in the log: after one of its batches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Position {
-    /// That batch's lsn; 0 before the first one.
+    /// The batch's lsn; 0 before the first one.
     pub lsn: u64,
-    /// The checksum of its last part: what the next record carries as `prev`.
+    /// The checksum of its last part: the next record's `prev`.
     pub chain: u64,
     /// Its time.
     pub time: Timestamp,
@@ -30,14 +30,14 @@ pub struct Position {
 }
 
 impl Position {
-    /// The time of the next batch: clocks jump back, the log's time doesn't. Batches of one millisecond share it, so that
-    /// it never runs ahead of the clock either, however fast they come.
+    /// Returns the time of the next batch. The log's time never goes back, though clocks do. Batches within a millisecond share
+    /// it, so it never runs ahead of the clock either.
     fn next_time(self, now: Timestamp) -> Timestamp {
         if self.lsn == 0 { now } else { now.max(self.time) }
     }
 }
 
-/// The record that a new holder adds to the log, and the place after it.
+/// Creates the record that a new holder adds to the log, and the position after it.
 pub fn epoch_record(from: Position, epoch: u64, now: Timestamp) -> (StoredRecord, Position) {
     let header = LogHeader {
         prev: from.chain,
@@ -54,7 +54,7 @@ pub fn epoch_record(from: Position, epoch: u64, now: Timestamp) -> (StoredRecord
     (((header.lsn, 0), record), end)
 }
 
-/// One batch as records of at most `part_bytes` bytes of pages, and the place after it.
+/// Encodes a batch as records of at most `part_bytes` bytes of pages; also returns the position after it.
 pub fn batch_records(
     from: Position,
     epoch: u64,
@@ -90,7 +90,7 @@ pub fn batch_records(
     (records, Position { lsn: header.lsn, chain: header.prev, time: header.time, logged: header.logged })
 }
 
-/// Applies the log to an image, record by record, and refuses everything that is not exactly the next one.
+/// Applies the log to an image, record by record, and refuses any record but the next one.
 #[derive(Debug)]
 pub struct Replay {
     image: Image,
@@ -107,22 +107,22 @@ impl Replay {
         Self { image, touched: Bits::new(), end: from, apply_through, skipped: 0, parts: Vec::new() }
     }
 
-    /// The place after the last whole batch.
+    /// Returns the position after the last complete batch.
     pub fn end(&self) -> Position {
         self.end
     }
 
-    /// Whether no batch is half read.
+    /// Returns whether no batch is partially read.
     pub fn is_whole(&self) -> bool {
         self.parts.is_empty()
     }
 
-    /// The image, the chunks that replay changed, and how many batches of pages were not applied.
+    /// Returns the image, the chunks that replay changed, and how many batches of pages were not applied.
     pub fn finish(self) -> (Image, Bits, u64) {
         (self.image, self.touched, self.skipped)
     }
 
-    /// Takes what is next in the log, `None` where that can't be read; `false` when the chain breaks there, and nothing of its
+    /// Takes the next record of the log, `None` for an unreadable one. Returns `false` when the chain breaks there; no part of that
     /// batch is applied.
     ///
     /// Fails with `out_of_memory` when the record would make the image larger than memory allows.
@@ -133,7 +133,7 @@ impl Replay {
             Some(before) => (before.checksum, before.header.part + 1),
             None => (self.end.chain, 0),
         };
-        // The parts of one batch agree in everything else.
+        // The parts of a batch agree in all other fields.
         let expected = self.parts.last().map_or(header, |before| before.header);
         if header != (LogHeader { prev, part, lsn: self.end.lsn + 1, ..expected }) || part >= header.parts {
             return Ok(false);
@@ -174,7 +174,7 @@ fn apply_pages(image: &mut Image, touched: &mut Bits, parts: &[LogRecord]) -> bo
         return false;
     }
     if image.page_size != page_size {
-        // Pages of another size don't mix: such a batch carries the whole file.
+        // Pages of different sizes can't be mixed: such a batch holds the whole file.
         if parts.iter().map(|part| part.pages.len()).sum::<usize>() != db_pages as usize {
             return false;
         }
@@ -191,7 +191,7 @@ fn apply_pages(image: &mut Image, touched: &mut Bits, parts: &[LogRecord]) -> bo
     true
 }
 
-/// Cuts or extends (with zeros) the image.
+/// Truncates or extends (with zeros) the image.
 fn resize(image: &mut Image, bytes: u64) {
     let count = bytes.div_ceil(CHUNK_SIZE as u64) as usize;
     image.chunks.truncate(count);
@@ -209,7 +209,7 @@ fn resize(image: &mut Image, bytes: u64) {
     }
 }
 
-/// How long the chunk at `index` of a file of `bytes` bytes is.
+/// Returns the length of the chunk at `index` of a file of `bytes` bytes.
 pub fn chunk_length(bytes: u64, index: usize) -> usize {
     let start = index as u64 * CHUNK_SIZE as u64;
     bytes.saturating_sub(start).min(CHUNK_SIZE as u64) as usize

@@ -1,4 +1,4 @@
-//! A store in memory: behind `storage: 'memory'`, where it keeps snapshots, and under every native test.
+//! An in-memory store: for the snapshots of `storage: 'memory'`, and for every native test.
 
 use std::{cell::RefCell, future::ready, rc::Rc};
 
@@ -9,14 +9,14 @@ use crate::{
     ports::{ChunkId, Guard, Key, LocalFuture, LogKey, Store, StoredRecord, Transaction, Write},
 };
 
-/// A store in memory. An entry of the part `stores`: never inlined, and the optimizer must not know whose methods it has, so that the
-/// part can be cut off here.
+/// Creates an in-memory store. An entry of the part `stores`: never inlined, and the optimizer must not know the type, so that the
+/// part can be split off here.
 #[inline(never)]
 pub fn in_memory() -> Rc<dyn Store> {
     std::hint::black_box(Rc::new(MemoryStore::default()))
 }
 
-/// All that is stored.
+/// The stored content.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Contents {
     /// The head.
@@ -30,7 +30,7 @@ pub struct Contents {
 }
 
 impl Contents {
-    /// Runs a transaction: all of it, or nothing and the error.
+    /// Runs a transaction completely, or fails without effect.
     pub fn write(&mut self, transaction: &Transaction) -> Result<()> {
         if matches!(&transaction.guard, Guard::Head(head) if *head != self.head) {
             return Err(lock_lost());
@@ -82,17 +82,17 @@ impl Contents {
     }
 }
 
-/// A [`Store`] in memory. Cheap to clone: a handle to the same contents.
+/// A [`Store`] in memory. A handle to the same content, cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryStore(Rc<RefCell<Contents>>);
 
 impl MemoryStore {
-    /// An empty store.
+    /// Creates an empty store.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// What is stored, to look at or to damage.
+    /// Returns the stored content, to inspect or to damage it.
     pub fn contents(&self) -> &RefCell<Contents> {
         &self.0
     }

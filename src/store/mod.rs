@@ -1,11 +1,11 @@
-//! What is stored and when: page log, chunks, manifests; opening, recovery and compaction, over the port
+//! What to store, and when: page log, chunks, manifests; opening, recovery and compaction, over the port
 //! [`Store`](crate::ports::Store).
 //!
-//! Its rules, each with a test of that name in `tests/native`:
+//! The rules, each with a test of that name in `tests/native`:
 //!
-//! 1. **Whole commits.** A batch is cut at a commit boundary; all its parts are one transaction.
-//! 2. **Fencing.** A claim adds an epoch record at the next lsn: exactly the key that a robbed holder adds next. Log
-//!    truncation spares those records. Every other write finds the head as its holder left it, or fails.
+//! 1. **Whole commits.** A batch ends at a commit boundary; all its parts are one transaction.
+//! 2. **Fencing.** A claim adds an epoch record at the next lsn: the key that a fenced-out holder would add next. Log
+//!    truncation keeps those records. Every other write requires the head as its holder stored it.
 //! 3. **Acknowledged means stored.**
 //! 4. **A chain.** Each record carries the checksum of the one before, each manifest that of its lsn.
 //! 5. **Everything that changes pages is in the chain**, or the next manifest is a barrier.

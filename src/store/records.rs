@@ -1,4 +1,4 @@
-//! Records as a store holds them: read and decoded, and made ready to be written.
+//! Records in a store: reading and decoding them, and encoding them as writes.
 
 use std::ops::ControlFlow;
 
@@ -12,18 +12,18 @@ use crate::{
 /// How many bytes of the log are in memory at a time.
 const LOG_SLICE: usize = 16 * 1024 * 1024;
 
-/// The head of bytes; `database_corrupt` when it can't be read as one.
+/// Decodes a stored head. Fails with `database_corrupt` when it can't be read.
 pub fn head_of(stored: Option<&[u8]>) -> Result<Option<Head>> {
     let damaged = || corrupt("The head record of the database is damaged");
     stored.map(|stored| Head::decode(stored).ok_or_else(damaged)).transpose()
 }
 
-/// The head. Fails as [`head_of`] and the store do.
+/// Reads the head. Fails as [`head_of`] and the store do.
 pub async fn head(store: &dyn Store) -> Result<Option<Head>> {
     head_of(store.head().await?.as_deref())
 }
 
-/// Gives `take` what is stored in the log after a key, in order, until it breaks off; whether it did.
+/// Passes the log's records after a key to `take`, in order, until it breaks. Returns whether it did.
 pub async fn each_of_log(
     store: &dyn Store,
     mut after: LogKey,
@@ -41,13 +41,13 @@ pub async fn each_of_log(
     }
 }
 
-/// All manifests, oldest first, and the generations of those that can't be read as one.
+/// Reads all manifests, oldest first, and the generations of the unreadable ones.
 pub async fn manifests(store: &dyn Store) -> Result<(Vec<Manifest>, Vec<u64>)> {
     let generations = store.generations().await?;
     let stored = store.get(generations.iter().copied().map(Key::Manifest).collect()).await?;
     let (mut readable, mut unreadable) = (Vec::new(), Vec::new());
     for (generation, stored) in generations.into_iter().zip(stored) {
-        // One without bytes was deleted meanwhile.
+        // A missing one was deleted meanwhile.
         let Some(stored) = stored else { continue };
         match Manifest::decode(generation, &stored) {
             Some(manifest) => readable.push(manifest),
@@ -57,28 +57,28 @@ pub async fn manifests(store: &dyn Store) -> Result<(Vec<Manifest>, Vec<u64>)> {
     Ok((readable, unreadable))
 }
 
-/// One manifest; `None` when there is none or it can't be read as one.
+/// Reads one manifest; `None` when it is missing or unreadable.
 pub async fn manifest(store: &dyn Store, generation: u64) -> Result<Option<Manifest>> {
     let stored = store.get(vec![Key::Manifest(generation)]).await?.pop().flatten();
     Ok(stored.and_then(|stored| Manifest::decode(generation, &stored)))
 }
 
-/// The stored bytes of chunks, `None` where there are none.
+/// Reads the stored bytes of chunks; `None` for missing ones.
 pub async fn chunks(store: &dyn Store, ids: &[ChunkId]) -> Result<Vec<Option<Vec<u8>>>> {
     store.get(ids.iter().map(|id| chunk_key(store, id)).collect()).await
 }
 
-/// What a chunk is stored under.
+/// Returns the key of a chunk.
 pub fn chunk_key(store: &dyn Store, id: &ChunkId) -> Key {
     Key::Chunk(store.stored_id(id))
 }
 
-/// Stores a head.
+/// Returns the write of a head.
 pub fn put_head(head: &Head) -> Write {
     Write::PutHead(head.encode(), Label { holder: head.holder.clone(), features: head.features.clone() })
 }
 
-/// Stores a manifest.
+/// Returns the write of a manifest.
 pub fn put_manifest(manifest: &Manifest) -> Write {
     Write::Put(Key::Manifest(manifest.generation), manifest.encode())
 }

@@ -1,9 +1,9 @@
-//! Changing the key: of an encrypted database, from plain to encrypted, and back. Rarely used, so nothing that opening
-//! reaches calls this.
+//! Changing the key: of an encrypted database, from plain to encrypted, and back. Rarely used, so that opening doesn't
+//! depend on this code.
 //!
-//! A new secret for the same data key is one write of the head. Otherwise everything is stored a second time: first the
-//! chunks, whose ids differ with the key, then, in one transaction, head, manifests and log. Up to that transaction the
-//! database opens as before, from then on with the new key; the chunks of the old one are swept.
+//! A new secret for the same data key is a single write of the head. Otherwise everything is stored a second time: first the
+//! chunks, whose ids depend on the key, then, in one transaction, head, manifests and log. Before that transaction the
+//! database opens with the old key, after it with the new one; the old chunks are swept.
 
 use std::{ops::ControlFlow, rc::Rc};
 
@@ -21,26 +21,26 @@ use crate::{
 
 /// How many chunks are in memory at a time.
 const CHUNK_SLICE: usize = 64;
-/// How often it is asked whether the deciding transaction was stored, when its answer was lost.
+/// How often to check whether the deciding transaction was stored when its result was lost, and the pause in milliseconds.
 const ATTEMPTS: u64 = 5;
 const PAUSE_MS: u64 = 200;
 
-/// What became of changing the key.
+/// The outcome of changing the key.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Rekeyed {
-    /// It has changed.
+    /// The key was changed.
     Done,
-    /// It has not; the storage goes on with the old one.
+    /// The key was not changed; the storage continues with the old one.
     Unchanged(Error),
-    /// Nobody knows: nothing more may be written from here.
+    /// The outcome is unknown: this holder must not write any more.
     Unknown(Error),
 }
 
 impl Storage {
-    /// Changes what the stored data is encrypted with: `None` makes it plain. All that is committed must be stored, and
-    /// nothing else may use the storage meanwhile.
+    /// Changes the encryption of the stored data: `None` makes it plain. All commits must be stored, and the storage must
+    /// have no other user meanwhile.
     ///
-    /// Fails with `lock_lost`, `snapshot_corrupt` when what was written can't be read back, and what the store fails with.
+    /// Fails with `lock_lost`, `snapshot_corrupt` when written data can't be read back, and the store's errors.
     pub async fn rekey(&self, vault: Option<&Vault>) -> Rekeyed {
         let change = match self.change(vault).await {
             Ok(Some(change)) => change,
@@ -63,18 +63,18 @@ impl Storage {
         }
         *self.0.store.borrow_mut() = change.new;
         self.0.damaged.borrow_mut().retain(|generation| !decisive.unreadable.contains(generation));
-        // What is left of the old chunks goes when the database is opened next.
+        // Old chunks that remain are swept when the database is opened next.
         let _ = self.sweep().await;
         Rekeyed::Done
     }
 
-    /// What is to become of the key; `None` when there is nothing to do.
+    /// Prepares the change of the key; `None` when there is nothing to change.
     async fn change(&self, vault: Option<&Vault>) -> Result<Option<KeyChange>> {
         let old = self.0.store();
         let beneath = old.beneath();
         let lowest = beneath.as_ref().map_or(old.clone(), |beneath| beneath.store.clone());
         let found = lowest.head().await?.ok_or_else(lock_lost)?;
-        // After it was read: what was found was this holder's.
+        // After reading it: this checks that the head read was this holder's.
         self.reload_head().await?;
         let head = self.0.head.borrow().encode();
         let data_key = beneath.as_ref().map(|beneath| beneath.data_key);
@@ -99,7 +99,7 @@ impl Storage {
         }))
     }
 
-    /// Copies the chunks, and gathers what the deciding transaction writes.
+    /// Copies the chunks, and collects the writes of the deciding transaction.
     async fn rewritten(&self, change: &KeyChange) -> Result<Decisive> {
         let mut writes = vec![records::put_head(&self.0.head.borrow())];
         let (mut require, mut unreadable) = (Vec::new(), Vec::new());
@@ -113,7 +113,7 @@ impl Storage {
             }
             writes.extend(unreadable.iter().map(|generation| Write::Delete(Key::Manifest(*generation))));
             writes.extend(manifests.0.iter().map(records::put_manifest));
-            // What can't be decrypted is empty: nothing of the old form stays.
+            // A record that can't be decrypted becomes empty, so that nothing stays in the old form.
             let mut put = |key, bytes| {
                 writes.push(Write::Put(Key::Log(key), bytes));
                 Ok(ControlFlow::Continue(()))
@@ -123,7 +123,7 @@ impl Storage {
         Ok(Decisive { transaction: change.transaction(require, writes).await?, unreadable })
     }
 
-    /// After an answer was lost: whether the head has the new key.
+    /// Checks, after a lost result, whether the head has the new key.
     async fn took_effect(&self, change: &KeyChange) -> Result<bool> {
         let mut last = None;
         for attempt in 0..ATTEMPTS {
@@ -145,28 +145,28 @@ impl Storage {
 
 /// A change of the key.
 struct KeyChange {
-    /// The secret changes, and nothing that it encrypts.
+    /// Only the secret changes, not the data key.
     same_data_key: bool,
-    /// The store as it is, the one that holds its bytes, and the one that takes its place.
+    /// The current store, the one that holds its bytes, and its replacement.
     old: Rc<dyn Store>,
     lowest: Rc<dyn Store>,
     new: Rc<dyn Store>,
-    /// What encrypts from now on; `None`: nothing.
+    /// The new encryption; `None`: plain.
     sealed: Option<SealedStore>,
-    /// The head as it is stored, and as it will be.
+    /// The stored head, and its replacement.
     found: Vec<u8>,
     next: Vec<u8>,
 }
 
-/// What decides.
+/// The deciding transaction.
 struct Decisive {
     transaction: Transaction,
-    /// The manifests that go, since nobody can read them.
+    /// The unreadable manifests, which it deletes.
     unreadable: Vec<u64>,
 }
 
 impl KeyChange {
-    /// Writes in the new form, over the head in the old one.
+    /// Encodes writes in the new form, guarded by the head in the old one.
     async fn transaction(&self, require: Vec<ChunkId>, writes: Vec<Write>) -> Result<Transaction> {
         let writes = match &self.sealed {
             Some(sealed) => sealed.seal(writes).await?,
@@ -176,8 +176,8 @@ impl KeyChange {
         Ok(Transaction { guard, require, writes, durability: Durability::Strict })
     }
 
-    /// Stores chunks in the new form and reads them back; what those that are there are stored under. (A missing or damaged
-    /// one stays so.)
+    /// Stores chunks in the new form and verifies them; returns the ids of the existing ones. (Missing and damaged ones stay
+    /// so.)
     async fn copy_chunks(&self, ids: &[ChunkId]) -> Result<Vec<ChunkId>> {
         let stored = records::chunks(&*self.old, ids).await?;
         let whole = ids.iter().zip(stored).filter_map(|(id, bytes)| Some((self.new.stored_id(id), bytes?)));
@@ -192,7 +192,7 @@ impl KeyChange {
         if self.new.get(keys).await?.into_iter().zip(&bytes).all(same) {
             return Ok(ids);
         }
-        Err(Error::new(ErrorCode::SnapshotCorrupt, "What was read back from the storage is not what was written to it")
+        Err(Error::new(ErrorCode::SnapshotCorrupt, "The storage returned other bytes than were written to it")
             .hint("Nothing was changed; check the disk"))
     }
 }

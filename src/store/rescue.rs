@@ -1,5 +1,5 @@
-//! The way on from damage: a database that no longer opens is set to its last good state. Rarely used, so nothing that
-//! opening reaches calls this.
+//! Recovery from damage: sets a database that no longer opens to its last good state. Rarely used, so that opening doesn't
+//! depend on this code.
 
 use std::{ops::ControlFlow, rc::Rc};
 
@@ -54,15 +54,14 @@ pub struct Quarantined {
 }
 
 impl Storage {
-    /// Sets a database that no longer opens to its last good state: the newest usable snapshot and the sound part of the
-    /// log after it, or exactly the snapshot `from`. The caller holds the lock; nothing stays open but the store.
+    /// Sets a database that no longer opens to its last good state: the newest usable snapshot and the intact part of the
+    /// log after it, or exactly the snapshot `from`. The caller holds the lock; only the store stays open.
     ///
-    /// What is damaged stays where it is, behind a checkpoint that opening begins with from now on. A page that dies
-    /// meanwhile leaves the database as it was. A sound database is left alone, unless `from` is given.
+    /// Damaged data stays in place, before a checkpoint that opening begins with from now on. If the page dies
+    /// meanwhile, the database is unchanged. An intact database is not touched, unless `from` is given.
     ///
     /// Fails with `database_corrupt` when nothing usable is left (then nothing was changed), `snapshot_not_found` and
-    /// `snapshot_corrupt` for `from`, `snapshot_incompatible` for a newer format, `lock_lost`, and what the store fails
-    /// with.
+    /// `snapshot_corrupt` for `from`, `snapshot_incompatible` for a newer format, `lock_lost`, and the store's errors.
     pub async fn recover(
         store: Rc<dyn Store>,
         platform: &Platform,
@@ -106,7 +105,7 @@ impl Storage {
 
 fn unknown(id: &str) -> Error {
     Error::new(ErrorCode::SnapshotNotFound, format!("There is no snapshot {id}"))
-        .hint("Leave `from` out: the last good state is found by itself")
+        .hint("Leave `from` out to recover the last good state")
         .detail("snapshotId", id)
 }
 
@@ -126,30 +125,29 @@ fn report_of(found: &Recovered, exact: bool) -> RescueReport {
     }
 }
 
-/// What SQLite says of the state that was found. `database_corrupt` when it is none that could be opened.
+/// Runs SQLite's check on the recovered state and returns its findings. Fails with `database_corrupt` when it can't be opened.
 fn check(found: &Recovered) -> Result<Vec<String>> {
     if found.state.image.is_empty() {
-        return Err(corrupt("No snapshot and no part of the page log can be used; nothing was changed").hint(
-            "deleteDatabase(name) makes room for a new one; an exported file or the remote may still have the data",
-        ));
+        return Err(corrupt("No snapshot and no part of the page log can be used; nothing was changed")
+            .hint("deleteDatabase(name) allows a new one; an exported file or the remote may still have the data"));
     }
     let opened = Connection::open(&PageFile::new(found.state.image.clone()));
     match opened.and_then(|scratch| scratch.quick_check()) {
-        // Which says nothing about the file.
+        // This says nothing about the file.
         Err(error) if needs_more(&error.message) => {
             Ok(vec![format!("SQLite's quick_check can't run here: {}", error.message)])
         }
         checked => checked.map_err(|error| {
-            corrupt("The newest stored state is no database; nothing was changed")
+            corrupt("The newest stored state is not a valid database; nothing was changed")
                 .hint("recover(name, { from }) opens an older snapshot")
                 .cause(error)
         }),
     }
 }
 
-/// The place behind everything that is stored, damaged or not: there the fence goes. What is `lost` cuts the chain for good:
-/// should the checkpoint behind the fence be damaged one day, nobody takes an older state and what follows the cut for one
-/// history.
+/// Returns the position behind everything stored, damaged or not, where the fence goes. With `lost` data it breaks the chain
+/// permanently: should the checkpoint behind the fence be damaged one day, an older state and the records after the break can't be
+/// taken for one history.
 fn last_of(found: &Recovered, lost: bool) -> Position {
     let broken = found.state.broken.unwrap_or_default();
     Position {
@@ -160,7 +158,7 @@ fn last_of(found: &Recovered, lost: bool) -> Position {
     }
 }
 
-/// A head in place of a lost one: a new identity, so that whoever had the old one is fenced out, and what the log tells.
+/// Rebuilds a lost head from the log, with a new identity, so that holders of the old one are fenced out.
 async fn head_from_log(store: &dyn Store, platform: &Platform) -> Result<Head> {
     let mut head = new_head(platform);
     let mut begun = false;

@@ -1,4 +1,4 @@
-//! One opened database's storage: the fence, and the end of the log.
+//! The storage of one open database: the fence, and the end of the log.
 
 use std::{
     cell::{Cell, RefCell},
@@ -21,69 +21,69 @@ use crate::{
     value::hex,
 };
 
-/// How often opening starts again because a robbed holder's last batch came in between.
+/// How often opening is retried because the previous holder's last batch came in between.
 pub(super) const CLAIM_ATTEMPTS: u32 = 5;
-/// How many epoch records stay in the log as fences.
+/// How many epoch records are kept in the log as fences.
 const KEPT_EPOCHS: usize = 256;
-/// Below this, the log is never compacted.
+/// Below this many bytes the log is never compacted.
 const MIN_COMPACTION_BYTES: u64 = 4 * 1024 * 1024;
-/// Below this, not even when it is longer than it may be.
+/// Below this many bytes it isn't compacted even when it exceeds its limit.
 const MIN_SURPLUS_BYTES: u64 = 1024 * 1024;
 
-/// What [`Storage::open`] found.
+/// The result of [`Storage::open`].
 pub struct Opened {
     /// The storage, fenced for this holder.
     pub storage: Storage,
-    /// The database's contents.
+    /// The database's content.
     pub image: Image,
-    /// What went well in the end, but should be told.
+    /// Problems that were handled, but that the user should know.
     pub warnings: Vec<Warning>,
-    /// The database was made just now.
+    /// Whether the database was just created.
     pub created: bool,
 }
 
-/// How much is stored.
+/// The size of the stored data.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// All of it.
+    /// The total in bytes.
     pub bytes: u64,
-    /// The page log.
+    /// The page log in bytes.
     pub log_bytes: u64,
-    /// The chunks.
+    /// The chunks in bytes.
     pub chunk_bytes: u64,
 }
 
-/// One database's storage. Cheap to clone: a handle.
+/// One database's storage. A handle, cheap to clone.
 ///
-/// [`Storage::append`] may run beside everything else; snapshots, prunes and sweeps one at a time.
+/// [`Storage::append`] may run concurrently with everything else; snapshots, prunes and sweeps run one at a time.
 #[derive(Clone)]
 pub struct Storage(pub(super) Rc<StorageInner>);
 
 pub(super) struct StorageInner {
-    /// Another one from the moment on when the key changes.
+    /// Replaced when the key changes.
     pub store: RefCell<Rc<dyn Store>>,
     pub platform: Platform,
     pub database_id: String,
     pub epoch: u64,
-    /// The head as this holder stored it last.
+    /// The head that this holder stored last.
     pub head: RefCell<Head>,
-    /// The stored head may be another one: after a write that failed without saying whether it was stored.
+    /// Whether the stored head may differ, because the result of a write is unknown.
     head_in_doubt: Cell<bool>,
     pub end: Cell<Position>,
-    /// A batch whose transaction failed without saying whether it was stored: the checksum of its first part, and the
-    /// place after it.
+    /// A batch whose transaction has an unknown result: the checksum of its first part, and the position
+    /// after it.
     doubt: Cell<Option<(u64, Position)>>,
     pub generation: Cell<u64>,
-    /// Those that are places of the log.
+    /// The manifests that are states of the log.
     pub manifests: RefCell<Vec<Manifest>>,
-    /// Those that were imported.
+    /// The imported manifests.
     pub imported: RefCell<Vec<Manifest>>,
-    /// The store may have other manifests than `manifests`: after a write that failed without saying what of it was stored.
+    /// Whether the stored manifests may differ from `manifests`, because the result of a write is unknown.
     pub manifests_in_doubt: Cell<bool>,
     pub damaged: RefCell<Set<u64>>,
     /// The manifest whose unchanged chunks the next one reuses.
     pub base: RefCell<Option<Manifest>>,
-    /// Chunks that differ from the base, besides those that the page file has touched.
+    /// Chunks that differ from the base, besides those that the page file reports as touched.
     pub stale: RefCell<Bits>,
 }
 
@@ -94,11 +94,11 @@ impl StorageInner {
 }
 
 impl Storage {
-    /// Reads the database, or makes it, and takes the fence. The caller holds the lock.
+    /// Reads the database, or creates it, and claims the fence. The caller holds the lock.
     ///
-    /// Nothing is written before everything was read and checked. Fails with `database_corrupt` (details `snapshotId`,
+    /// Nothing is written before everything was read and verified. Fails with `database_corrupt` (details `snapshotId`,
     /// `lastGoodAt`, `lostBatches`) when the log is damaged after the newest usable manifest, `snapshot_incompatible`
-    /// when a newer version wrote it, `lock_lost` when somebody else keeps writing, and what the store fails with.
+    /// when a newer version wrote it, `lock_lost` when another holder keeps writing, and the store's errors.
     pub async fn open(store: Rc<dyn Store>, platform: &Platform, holder: Holder) -> Result<Opened> {
         for _ in 0..CLAIM_ATTEMPTS {
             let found = recovery::recover(&*store).await?;
@@ -113,13 +113,13 @@ impl Storage {
         Err(lock_lost())
     }
 
-    /// Who took the database last, for whoever finds it in use. Fails as the store does.
+    /// Reads the last tab that took the lock, to show it to a tab that finds the database in use. Fails as the store does.
     pub async fn holder(store: &dyn Store) -> Result<Option<Holder>> {
         Ok(records::head(store).await?.map(|head| head.holder))
     }
 
-    /// Whether what is stored is encrypted, and who took it last; `None` when nothing is. Fails as the store does, and with
-    /// `database_corrupt`.
+    /// Reads whether the stored data is encrypted, and the last tab that took the lock; `None` when there is no data. Fails as the store
+    /// does, and with `database_corrupt`.
     pub async fn label(store: &dyn Store) -> Result<Option<(bool, Holder)>> {
         let head = records::head(store).await?;
         Ok(head.map(|head| (head.features.iter().any(|feature| feature == ENCRYPTION), head.holder)))
@@ -144,7 +144,7 @@ impl Storage {
             head_in_doubt: Cell::new(false),
             manifests: RefCell::new(found.manifests),
             imported: RefCell::new(found.imported),
-            // A robbed holder may have deleted some between the reading and the claim.
+            // The previous holder may have deleted some between the read and the claim.
             manifests_in_doubt: Cell::new(true),
             damaged: RefCell::new(found.damaged),
             base: RefCell::new(found.state.base),
@@ -157,36 +157,36 @@ impl Storage {
         let mut warnings = found.warnings;
         warnings.extend(storage.0.store().lost().filter(|_| created).map(|why| Warning {
             code: "storage_lost",
-            message: format!("the browser found its storage damaged and deleted it with this database: {why}"),
+            message: format!("the browser found its storage damaged and deleted it, with this database: {why}"),
         }));
         Ok(Opened { storage, image: found.state.image, warnings, created })
     }
 
-    /// The epoch of this holder.
+    /// Returns the epoch of this holder.
     pub fn epoch(&self) -> u64 {
         self.0.epoch
     }
 
-    /// The database's id.
+    /// Returns the database's id.
     pub fn database_id(&self) -> &str {
         &self.0.database_id
     }
 
-    /// The end of the log.
+    /// Returns the end of the log.
     pub fn position(&self) -> Position {
         self.0.end.get()
     }
 
-    /// Appends a batch to the log, in one transaction whose requests are issued when this is called. One at a time.
+    /// Appends a batch to the log, in one transaction whose requests are issued when this is called. Must not run concurrently.
     /// Fails as [`append_in_parts`](Self::append_in_parts) does.
     pub fn append(&self, batch: &Batch, durability: Durability) -> LocalFuture<'static, Result<()>> {
         self.append_in_parts(batch, durability, PART_BYTES)
     }
 
-    /// [`append`](Self::append) with records of at most that many bytes of pages.
+    /// Does the same as [`append`](Self::append), with records of at most `part_bytes` bytes of pages.
     ///
     /// After a failure the batch may or may not be stored: the next call finds out, on a new connection, before it
-    /// appends. Fails with `lock_lost` (for good) and what the store fails with.
+    /// appends. Fails with `lock_lost` (permanently) and the store's errors.
     pub fn append_in_parts(
         &self,
         batch: &Batch,
@@ -206,7 +206,7 @@ impl Storage {
         let writes = records.into_iter().map(|(key, record)| Write::Add(key, record)).collect();
         let transaction = Transaction { guard: Guard::Nothing, require: Vec::new(), writes, durability };
         let written = self.0.store().write(transaction);
-        // In doubt until it is answered, also if nobody waits for the answer.
+        // In doubt until the result arrives, even if the future is dropped.
         self.0.doubt.set(Some((first, end)));
         let inner = self.0.clone();
         Box::pin(async move {
@@ -217,8 +217,8 @@ impl Storage {
         })
     }
 
-    /// Does it, and once more on a new connection when it fails with `storage_unavailable`: one that breaks is noticed only when
-    /// it is used.
+    /// Runs `work`, and once more on a new connection if it fails with `storage_unavailable`: a broken connection is noticed only
+    /// when it is used.
     pub async fn reconnecting<T>(&self, work: impl AsyncFn() -> Result<T>) -> Result<T> {
         let mut again = true;
         loop {
@@ -230,9 +230,9 @@ impl Storage {
         }
     }
 
-    /// Connects again and finds out whether a batch in doubt was stored.
+    /// Reconnects and finds out whether a batch in doubt was stored.
     ///
-    /// Fails with `lock_lost` when the database is somebody else's by now, or gone.
+    /// Fails with `lock_lost` when another holder owns the database by now, or it was deleted.
     pub async fn revive(&self) -> Result<()> {
         let inner = &*self.0;
         inner.store().reopen().await?;
@@ -248,22 +248,22 @@ impl Storage {
         Ok(())
     }
 
-    /// The stored head; `lock_lost` unless it is this holder's.
+    /// Reads the stored head. Fails with `lock_lost` unless it is this holder's.
     pub(super) async fn own_head(&self) -> Result<Head> {
         let head = records::head(&*self.0.store()).await?;
         let own = |head: &Head| head.database_id == self.0.database_id && head.epoch == self.0.epoch;
         head.filter(own).ok_or_else(lock_lost)
     }
 
-    /// Takes the stored head for what it is. Not beside a snapshot, a prune or a sweep.
+    /// Reloads the head from the store. Must not run concurrently with a snapshot, a prune or a sweep.
     pub(super) async fn reload_head(&self) -> Result<()> {
         *self.0.head.borrow_mut() = self.own_head().await?;
         self.0.head_in_doubt.set(false);
         Ok(())
     }
 
-    /// One strict transaction, which fails with `lock_lost` unless the head is as this holder stored it. It stores what `change`
-    /// makes of the head.
+    /// Runs one strict transaction, and stores the head that `change` returns. Fails with `lock_lost` unless the stored head is as
+    /// this holder left it.
     pub(super) async fn guarded(
         &self,
         mut writes: Vec<Write>,
@@ -288,12 +288,12 @@ impl Storage {
         Ok(())
     }
 
-    /// Where the log begins.
+    /// Returns where the log begins.
     pub fn truncated(&self) -> Truncation {
         self.0.head.borrow().truncated
     }
 
-    /// How much is stored, without asking the store.
+    /// Returns the size of the stored data, without reading the store.
     pub fn usage(&self) -> Usage {
         let (manifests, imported) = (self.0.manifests.borrow(), self.0.imported.borrow());
         let chunk_bytes = stored_bytes(&manifests.iter().chain(imported.iter()).collect::<Vec<_>>());
@@ -301,8 +301,8 @@ impl Storage {
         Usage { bytes: log_bytes + chunk_bytes, log_bytes, chunk_bytes }
     }
 
-    /// Whether it is time for a checkpoint: the log since the newest usable manifest is long, all of which opening reads;
-    /// or the whole log is longer than `log_limit`, and only something newer lets its front go.
+    /// Returns whether a checkpoint is due: when the log since the newest usable manifest is long, because opening reads it all; or
+    /// when the whole log exceeds `log_limit`, because only a newer manifest allows to truncate it.
     pub fn wants_checkpoint(&self, db_bytes: u64, log_limit: u64) -> bool {
         let end = self.0.end.get().logged;
         let since = end - self.0.base.borrow().as_ref().map_or(0, |base| base.logged);
@@ -310,19 +310,19 @@ impl Storage {
         since > MIN_COMPACTION_BYTES.max(db_bytes / 2) || surplus && since > MIN_SURPLUS_BYTES.max(log_limit / 4)
     }
 
-    /// Resolves once nothing is under way in the store.
+    /// Resolves once no request of the store is under way.
     pub async fn settled(&self) {
         self.0.store().settled().await;
     }
 
-    /// Lets go of the store.
+    /// Closes the store.
     pub fn close(&self) {
         self.0.store().close();
     }
 }
 
-/// Takes the fence: stores head and epoch record, if the head is still the one that was found and the record's place is free;
-/// `false`, and nothing is written, otherwise.
+/// Claims the fence: stores head and epoch record, if the head is unchanged and the record's key is free. Otherwise returns
+/// `false` and writes nothing.
 pub(super) async fn claim(
     store: &dyn Store,
     found: Option<Vec<u8>>,
@@ -338,7 +338,7 @@ pub(super) async fn claim(
     }
 }
 
-/// How many bytes the chunks of these manifests take up, shared ones once.
+/// Returns the stored bytes of these manifests' chunks; shared ones count once.
 pub fn stored_bytes(manifests: &[&Manifest]) -> u64 {
     let chunks: Set<(&str, u32)> = manifests
         .iter()
@@ -362,7 +362,7 @@ pub(super) fn next_head(found: &Recovered, epoch: u64, lsn: u64, holder: Holder,
     head
 }
 
-/// The head of a database without any history.
+/// Returns the head of a new database.
 pub(super) fn new_head(platform: &Platform) -> Head {
     let mut id = [0; 16];
     platform.entropy.fill(&mut id);

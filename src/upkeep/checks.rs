@@ -1,11 +1,11 @@
-//! Statistics for the query planner, and how space is given back.
+//! Statistics for the query planner, and freeing of unused pages.
 
 use crate::{error::Result, sqlite::Connection};
 
-/// Rows of an index that are looked at for the statistics: enough for the planner, and quick for any size.
+/// How many rows of an index are sampled for the statistics: enough for the planner, and quick for any size.
 const ANALYZED_ROWS: u32 = 1000;
 
-/// Gathers the planner's statistics anew.
+/// Updates the planner's statistics.
 pub fn analyze(connection: &Connection) -> Result<()> {
     let limit = |rows: i64| connection.exec(&format!("PRAGMA analysis_limit = {rows}"));
     let before = connection.value("PRAGMA analysis_limit", &[])?.and_then(|rows| rows.as_integer()).unwrap_or(0);
@@ -15,7 +15,7 @@ pub fn analyze(connection: &Connection) -> Result<()> {
     result
 }
 
-/// How many pages are free, and can be given back; and their size.
+/// Returns how many free pages can be released; and the page size.
 pub fn free_pages(connection: &Connection) -> Result<(u64, u64)> {
     let number = |sql: &str| {
         let value = connection.value(sql, &[])?.and_then(|value| value.as_integer());
@@ -26,7 +26,7 @@ pub fn free_pages(connection: &Connection) -> Result<(u64, u64)> {
     Ok((free, number("PRAGMA page_size")?))
 }
 
-/// Gives back so many free pages at most.
+/// Releases at most `pages` free pages.
 pub fn give_back(connection: &Connection, pages: u32) -> Result<()> {
     connection.rows(&format!("PRAGMA incremental_vacuum({pages})"), &[]).map(drop)
 }

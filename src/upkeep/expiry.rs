@@ -1,4 +1,4 @@
-//! Rows whose time has passed.
+//! The deletion of expired rows.
 
 use serde::Deserialize;
 
@@ -9,17 +9,17 @@ use crate::{
     value::Value,
 };
 
-/// The column that says when the rows of a table have expired.
+/// The column that holds the expiry time of a table's rows.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Expiry {
     /// The table.
     pub table: String,
-    /// The column. A text is a moment in ISO 8601 (UTC, unless it names a zone), a number seconds since 1970, or milliseconds from
-    /// 1e11 on. What is none of these never expires.
+    /// The column. A text is a time in ISO 8601 (UTC, unless it names a zone), a number is seconds since 1970, or milliseconds from
+    /// 1e11 on. Other values never expire.
     pub column: String,
 }
 
-/// Goes through a table once, in the order of its key.
+/// Deletes expired rows of a table in one pass, in the order of its key.
 pub struct Sweep {
     table: String,
     /// The key's columns, quoted and joined.
@@ -27,24 +27,24 @@ pub struct Sweep {
     width: usize,
     expired: String,
     now: Timestamp,
-    /// The last key that was gone through.
+    /// The last key processed.
     last: Option<Vec<Value>>,
     done: bool,
 }
 
 impl Sweep {
-    /// Begins. `invalid_argument` when there is no such table or column.
+    /// Starts a sweep. Fails with `invalid_argument` when the table or column doesn't exist.
     pub fn begin(connection: &Connection, expiry: &Expiry, now: Timestamp) -> Result<Self> {
         let Expiry { table, column } = expiry;
         let facts =
             TableFacts::read(connection, table)?.filter(|facts| facts.kind == TableKind::Table).ok_or_else(|| {
-                Error::invalid(format!("There is no table \"{table}\" whose rows could expire"))
-                    .hint("Mend its name in `expires`")
+                Error::invalid(format!("There is no table \"{table}\" to expire rows of"))
+                    .hint("Correct its name in `expires`")
                     .detail("table", table.as_str())
             })?;
         if !facts.has_column(column) {
             return Err(Error::invalid(format!("The table \"{table}\" has no column \"{column}\" to expire by"))
-                .hint("Mend its name in `expires`")
+                .hint("Correct its name in `expires`")
                 .detail("table", table.as_str())
                 .detail("column", column.as_str()));
         }
@@ -62,21 +62,21 @@ impl Sweep {
         Ok(Self { table, width: key.len(), key: key.join(", "), expired, now, last: None, done: false })
     }
 
-    /// The statement that deletes what has expired of the next `slice` rows, with its parameters; none when all rows were gone
-    /// through.
+    /// Returns the statement that deletes the expired ones among the next `slice` rows, with its parameters; `None` after the last
+    /// row.
     pub fn next(&mut self, connection: &Connection, slice: u32) -> Result<Option<(String, Vec<Value>)>> {
         if self.done {
             return Ok(None);
         }
         let Self { table, key, width, expired, .. } = self;
-        // The numbers behind those of the moments.
+        // Parameters 1 and 2 are the times.
         let place = |from: usize| (from..from + *width).map(|at| format!("?{at}")).collect::<Vec<_>>().join(", ");
         let (behind, first) = match &self.last {
             Some(last) => (format!("({key}) > ({})", place(3)), last.as_slice()),
             None => ("?3 IS NULL".to_owned(), &[Value::Null][..]),
         };
         let mut params = vec![
-            // Julian days, as SQLite reads texts.
+            // Julian days, as SQLite's date functions count.
             Value::Real(self.now.0 as f64 / 86_400_000.0 + 2_440_587.5),
             Value::Real(self.now.0 as f64),
         ];

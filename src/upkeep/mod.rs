@@ -1,10 +1,10 @@
-//! Maintenance: what `maintain()` does and tells. The engine takes the turns and drives it.
+//! Maintenance: the steps of `maintain()` and its report. The engine schedules and runs them.
 //!
 //! | file | what |
 //! |---|---|
-//! | `expiry` | rows whose time has passed, slice by slice |
-//! | `report` | what is told |
-//! | `checks` | statistics, and how space is given back |
+//! | `expiry` | expired rows, slice by slice |
+//! | `report` | the report |
+//! | `checks` | statistics, and freeing of unused pages |
 
 mod checks;
 mod expiry;

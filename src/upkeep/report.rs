@@ -1,4 +1,4 @@
-//! The object that `maintain()` gives.
+//! The result of `maintain()`.
 
 use serde::Serialize;
 

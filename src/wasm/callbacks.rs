@@ -1,4 +1,4 @@
-//! The engine's callbacks over the host's functions.
+//! The engine's callbacks, implemented by the host's functions.
 
 use wasm_bindgen::JsValue;
 
@@ -15,9 +15,9 @@ use crate::{
     time::Timestamp,
 };
 
-/// Calls the functions that TypeScript handed in.
+/// Calls the functions that TypeScript passed in.
 pub struct HostCallbacks {
-    /// Whose functions they are.
+    /// The host with the functions.
     pub host: Host,
 }
 
@@ -38,10 +38,10 @@ impl Callbacks for HostCallbacks {
         let started = self.host.access_token();
         Box::pin(async move {
             let thrown = |error: JsValue| {
-                // What it says may hold the very credentials that it was to renew.
-                Error::new(ErrorCode::SyncUnauthorized, "accessToken() failed")
-                    .cause(thrown_name(&error))
-                    .hint("Sign in again, or let it return null for the key alone; log inside of it what it throws")
+                // Its message may contain the credentials that it was to renew.
+                Error::new(ErrorCode::SyncUnauthorized, "accessToken() failed").cause(thrown_name(&error)).hint(
+                    "Sign in again, or let it return null to use the key alone; log its error inside the function",
+                )
             };
             settled(started).await.map(|token| token.as_string()).map_err(thrown)
         })
@@ -57,7 +57,7 @@ impl Callbacks for HostCallbacks {
     }
 }
 
-/// Only sync asks: an entry of its part, never inlined, so that the part can be cut off here.
+/// An entry of the part `sync`, the only caller: never inlined, so that the part can be split off here.
 #[inline(never)]
 fn resolve(host: Host, conflict: Conflicting) -> LocalFuture<'static, Result<Option<Cells>>> {
     entered(async move {
@@ -66,7 +66,7 @@ fn resolve(host: Host, conflict: Conflicting) -> LocalFuture<'static, Result<Opt
             Error::invalid(text)
                 .cause(thrown_text(&error))
                 .hint(
-                    "It gets { table, key, base, local, remote } and gives a row or null: see cause for why it failed",
+                    "It gets { table, key, base, local, remote } and must return a row or null; the cause is its error",
                 )
                 .detail("table", conflict.table.clone())
         };

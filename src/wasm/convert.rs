@@ -6,22 +6,22 @@ use wasm_bindgen::prelude::*;
 use super::plain::plain;
 use crate::error::{Error, Result};
 
-/// A plain object for JavaScript.
+/// Converts a value to a plain object.
 #[inline(never)]
 pub fn to_js<T: Serialize>(value: &T) -> JsValue {
     plain(value)
 }
 
-/// Reads a plain object; a wrong shape is thrown as `invalid_argument`.
+/// Reads a plain object. Throws `invalid_argument` for a wrong shape.
 pub fn from_js<T: DeserializeOwned>(value: &JsValue) -> Result<T, JsValue> {
     serde_wasm_bindgen::from_value(value.clone()).map_err(|error| {
         to_js(&Error::invalid("The options have a wrong shape").hint("The cause names what is wrong").cause(error))
     })
 }
 
-/// Turns the crate's errors into what JavaScript catches: a plain `CoreError` object.
+/// Converts the crate's errors to what JavaScript catches: a plain `CoreError` object.
 pub trait Thrown<T> {
-    /// The value, or the error as a plain object to throw.
+    /// Returns the value, or the error as a plain object to throw.
     fn thrown(self) -> Result<T, JsValue>;
 }
 

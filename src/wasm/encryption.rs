@@ -1,4 +1,4 @@
-//! Encrypted databases. All of it is a part that only they load.
+//! Encrypted databases: a part of the wasm that only they load.
 
 use std::rc::Rc;
 
@@ -13,8 +13,8 @@ use crate::{
     store::sealed::{SealedStores, Secret, Vault},
 };
 
-/// The same ports, for a database that is encrypted if the host says so. Fails with `invalid_argument` for a key
-/// that can't encrypt keys, and `wasm_load_failed`.
+/// Returns the ports with encrypted stores, if the host has the option `encryption`. Fails with `invalid_argument` for a key that
+/// can't encrypt keys, and `wasm_load_failed`.
 pub(super) async fn sealed(mut ports: Ports, host: &Host) -> Result<Ports> {
     let encryption = host.encryption();
     if !encryption.is_undefined() {
@@ -24,14 +24,14 @@ pub(super) async fn sealed(mut ports: Ports, host: &Host) -> Result<Ports> {
     Ok(ports)
 }
 
-/// An entry of the part: nothing else that opening reaches leads there.
+/// Makes the stores encrypted. The part's entry: opening reaches its code only through this function.
 #[inline(never)]
 fn seal(ports: &mut Ports, encryption: &JsValue) -> Result<()> {
     ports.stores = Rc::new(SealedStores { stores: ports.stores.clone(), vault: vault(encryption)? });
     Ok(())
 }
 
-/// What `{ passphrase }` or `{ key }` stands for. TypeScript has checked that it is one of them.
+/// Reads `{ passphrase }` or `{ key }`. TypeScript has checked that it is one of them.
 fn vault(encryption: &JsValue) -> Result<Vault> {
     let part = |name: &str| Reflect::get(encryption, &name.into()).unwrap_or_default();
     let secret = match part("passphrase").as_string() {

@@ -1,4 +1,4 @@
-//! Whole databases as files: bytes in and out, in pieces, so that wasm memory never holds a file twice.
+//! Whole databases as files, passed in pieces, so that wasm memory never holds a file twice.
 
 use js_sys::{Array, Promise, Uint8Array};
 use wasm_bindgen::prelude::*;
@@ -20,7 +20,7 @@ use crate::{
 
 #[wasm_bindgen]
 extern "C" {
-    /// The glue's own binding lets the exception through, which ends the instance.
+    /// wasm-bindgen's own binding doesn't catch the exception, which would end the instance.
     #[wasm_bindgen(js_name = Uint8Array)]
     type Bytes;
 
@@ -28,20 +28,20 @@ extern "C" {
     fn new(length: f64) -> Result<Bytes, JsValue>;
 }
 
-/// A fresh array of JavaScript's. `out_of_memory`.
+/// Creates a JavaScript array. Fails with `out_of_memory`.
 fn array(length: usize) -> Result<Uint8Array> {
     let made = Bytes::new(length as f64).map_err(|_| no_memory("for the file in JavaScript").detail("bytes", length));
     made.map(JsCast::unchecked_into)
 }
 
-/// A copy on JavaScript's side. `out_of_memory`.
+/// Copies bytes to a JavaScript array. Fails with `out_of_memory`.
 fn copied(bytes: &[u8]) -> Result<Uint8Array> {
     let array = array(bytes.len())?;
     array.copy_from(bytes);
     Ok(array)
 }
 
-/// A file that JavaScript holds.
+/// Copies a JavaScript array to an image.
 pub(super) fn image_of(bytes: &Uint8Array) -> Result<Image> {
     Image::read(u64::from(bytes.length()), |at, chunk| {
         bytes.subarray(at as u32, at as u32 + chunk.len() as u32).copy_to(chunk);
@@ -51,7 +51,7 @@ pub(super) fn image_of(bytes: &Uint8Array) -> Result<Image> {
 
 #[wasm_bindgen]
 impl Core {
-    /// The committed contents as the bytes of a `.sqlite` file.
+    /// Returns the committed content as the bytes of a `.sqlite` file.
     #[wasm_bindgen(js_name = exportBytes)]
     pub fn export_bytes(&self) -> Result<Uint8Array, JsValue> {
         let export = || {
@@ -69,7 +69,7 @@ impl Core {
         export().thrown()
     }
 
-    /// The contents as SQL text: pieces of UTF-8, to be joined.
+    /// Returns the content as SQL text: pieces of UTF-8, to be joined.
     #[wasm_bindgen(js_name = exportSql)]
     pub fn export_sql(&self) -> Promise {
         let database = self.database.clone();
@@ -84,7 +84,7 @@ impl Core {
         })
     }
 
-    /// A snapshot as a file: `{ snapshot, pieces }`, the pieces of a `.sqlite` file or of SQL text, to be joined.
+    /// Returns a snapshot as a file: `{ snapshot, pieces }`, the pieces of a `.sqlite` file or of SQL text, to be joined.
     #[wasm_bindgen(js_name = snapshotsExport)]
     pub fn snapshots_export(&self, id: String, sql: bool) -> Promise {
         let database = self.database.clone();
@@ -99,7 +99,7 @@ impl Core {
         })
     }
 
-    /// Keeps a file as a snapshot → `SnapshotInfo`. `cancel` is an id of `newCancel`, or 0.
+    /// Stores a file as a snapshot → `SnapshotInfo`. `cancel` is an id of `newCancel`, or 0.
     #[wasm_bindgen(js_name = snapshotsImport)]
     pub fn snapshots_import(&self, bytes: Uint8Array, label: Option<String>, cancel: u32) -> Result<Promise, JsValue> {
         let image = image_of(&bytes).thrown()?;
@@ -107,8 +107,8 @@ impl Core {
         Ok(answer(async move { cancels.watch(cancel, database.snapshot_import(image, label)).await }))
     }
 
-    /// Sets a database that no longer opens to its last good state, or to the snapshot `from` → what was found and done.
-    /// `options` as for `open`. This instance opens nothing.
+    /// Sets a database that no longer opens to its last good state, or to the snapshot `from` → a report.
+    /// `options` as for `open`. This instance opens no database.
     pub fn recover(options: &JsValue, from: Option<String>, host: Host) -> Result<Promise, JsValue> {
         let options = options::read(options).thrown()?;
         Ok(answer(async move {
@@ -116,7 +116,7 @@ impl Core {
         }))
     }
 
-    /// The same for a database in a folder.
+    /// Does the same as `recover` for a database in a folder.
     #[wasm_bindgen(js_name = recoverFolder)]
     pub fn recover_folder(
         options: &JsValue,
@@ -130,7 +130,7 @@ impl Core {
         }))
     }
 
-    /// What can be told of the database in a folder without opening it → `{ inUse, encrypted, openedAt }`.
+    /// Describes the database in a folder without opening it → `{ inUse, encrypted, openedAt }`.
     #[wasm_bindgen(js_name = storedInFolder)]
     pub fn stored_in_folder(host: Host, files: NodeFiles) -> Promise {
         answer(async move { Ok(engine::stored("", &browser::folder_ports(&host, files)).await) })
@@ -143,8 +143,8 @@ impl Core {
         Ok(done(async move { engine::delete(options, browser::folder_ports(&host, files.clone()), &files).await }))
     }
 
-    /// Replaces the contents by those of a `.sqlite` file: `{ baseline?, force? }`. `cancel` is an id of `newCancel`, or 0; it
-    /// counts until the commit.
+    /// Replaces the content with that of a `.sqlite` file: `{ baseline?, force? }`. `cancel` is an id of `newCancel`, or 0; it
+    /// is honoured until the commit.
     #[wasm_bindgen(js_name = importBytes)]
     pub fn import_bytes(&self, bytes: Uint8Array, options: &JsValue, cancel: u32) -> Result<Promise, JsValue> {
         let options = options::import(options);
@@ -156,13 +156,13 @@ impl Core {
         }))
     }
 
-    /// Whether there is no data yet, so that a seed would be used. Between `open` and `start`.
+    /// Returns whether the database is empty, so that a seed would be used. To be called between `open` and `start`.
     #[wasm_bindgen(js_name = wantsSeed)]
     pub fn wants_seed(&self) -> Result<bool, JsValue> {
         self.database.wants_seed().thrown()
     }
 
-    /// Gives a database without data its first. Between `open` and `start`.
+    /// Fills an empty database from a `.sqlite` file. To be called between `open` and `start`.
     pub fn seed(&self, bytes: Uint8Array) -> Result<Promise, JsValue> {
         let image = image_of(&bytes).thrown()?;
         let database = self.database.clone();

@@ -1,4 +1,4 @@
-//! SQL functions and collations that are functions of JavaScript.
+//! SQL functions and collations that are implemented in JavaScript.
 
 use std::{cmp::Ordering, rc::Rc};
 
@@ -19,10 +19,10 @@ use crate::{
 
 #[wasm_bindgen]
 extern "C" {
-    /// The class `UserFunctions` of the package.
+    /// The package's class `UserFunctions`.
     pub type UserFunctions;
 
-    /// Calls a function for a [`CallPhase`]; gives null, a finite number, a bigint of 64 bits, a string or a `Uint8Array`.
+    /// Calls a function for a [`CallPhase`]; returns null, a finite number, a bigint of 64 bits, a string or a `Uint8Array`.
     #[wasm_bindgen(method, catch)]
     fn call(
         this: &UserFunctions,
@@ -32,7 +32,7 @@ extern "C" {
         arguments: &Array,
     ) -> std::result::Result<JsValue, JsValue>;
 
-    /// Compares two texts: less than, equal to, or more than 0.
+    /// Compares two texts: returns a number less than, equal to, or greater than 0.
     #[wasm_bindgen(method, catch)]
     fn compare(this: &UserFunctions, collation: usize, one: &str, other: &str) -> std::result::Result<f64, JsValue>;
 }
@@ -44,8 +44,8 @@ struct JsFunctions {
 
 #[wasm_bindgen]
 impl Core {
-    /// Gives every connection of this instance SQL functions: `{ name, kind, deterministic, directOnly }[]`, `kind` by its place in
-    /// scalar, aggregate, window, collation; `integers` as the option. Comes before `open`.
+    /// Registers SQL functions for every connection of this instance: `{ name, kind, deterministic, directOnly }[]`, `kind` by its index in
+    /// scalar, aggregate, window, collation; `integers` as the option. To be called before `open`.
     #[wasm_bindgen(js_name = addFunctions)]
     pub fn add_functions(definitions: &Array, user: UserFunctions, integers: &str) -> std::result::Result<(), JsValue> {
         let definitions = definitions.iter().map(|each| {
@@ -71,13 +71,13 @@ impl Core {
         functions::add(definitions.collect(), Rc::new(functions)).thrown()
     }
 
-    /// Gives every connection of this instance `encrypt` and `decrypt`: `Uint8Array[]` of 32 bytes each, the key that encrypts first. Comes
-    /// before `open`, and after the part `cipher` was loaded.
+    /// Registers `encrypt` and `decrypt` for every connection of this instance: `Uint8Array[]` of 32 bytes each; the first key encrypts. To be
+    /// called before `open`, and after the part `cipher` was loaded.
     #[wasm_bindgen(js_name = addColumnKeys)]
     pub fn add_column_keys(keys: &Array) -> std::result::Result<(), JsValue> {
         let copy = |key: JsValue| {
             let mut bytes = [0; 32];
-            // TypeScript has seen to the length: with another one this traps.
+            // TypeScript has checked the length: another one would trap.
             Uint8Array::from(key).copy_to(&mut bytes);
             bytes
         };
@@ -125,7 +125,7 @@ fn to_js(value: Param<'_>, integers: Integers) -> Result<JsValue> {
     })
 }
 
-/// What TypeScript has checked.
+/// Converts a value that TypeScript has checked.
 fn from_js(value: &JsValue) -> Result<Value> {
     if let Some(number) = value.as_f64() {
         let integral = number.trunc() == number && number.abs() <= MAX_SAFE_INTEGER as f64;

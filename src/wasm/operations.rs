@@ -1,4 +1,4 @@
-//! What waits: plain objects in, promises of plain objects out.
+//! Asynchronous operations: plain objects in, promises of plain objects out.
 
 use js_sys::Promise;
 use wasm_bindgen::prelude::*;
@@ -12,23 +12,23 @@ use crate::{health::Thresholds, snapshot::Reason, time::Timestamp};
 
 #[wasm_bindgen]
 impl Core {
-    /// Resolves when the permit has the turn; rejects with `closed`.
+    /// Resolves when the permit holds the mutex; rejects with `closed`.
     pub fn turn(&self, permit: u32) -> Promise {
         done(self.database.turn().wait(permit))
     }
 
-    /// Resolves when everything committed so far is as durable as the mode promises; undefined when it is already.
+    /// Resolves when everything committed so far is as durable as the mode promises; undefined when it already is.
     pub fn stored(&self) -> Option<Promise> {
         self.database.stored().map(done)
     }
 
-    /// Runs what is pending and begins to serve. When it rejects, the database is closed.
+    /// Runs pending migrations and starts to serve calls. When it rejects, the database is closed.
     pub fn start(&self) -> Promise {
         let database = self.database.clone();
         done(async move { database.start().await })
     }
 
-    /// Loads FTS5 for a statement that failed because it is missing; after that it can be run again.
+    /// Loads FTS5 for a statement that failed because FTS5 is missing; it can then be run again.
     #[wasm_bindgen(js_name = loadFts5)]
     pub fn load_fts5(&self) -> Promise {
         let database = self.database.clone();
@@ -41,19 +41,19 @@ impl Core {
         done(async move { database.flush().await })
     }
 
-    /// Waits for the turn, stores what is left and lets go of everything. Idempotent.
+    /// Acquires the mutex, stores what is left and closes everything. Idempotent.
     pub fn close(&self) -> Promise {
         let database = self.database.clone();
         done(async move { database.close().await })
     }
 
-    /// Asks the browser never to evict what is stored; whether it promised.
+    /// Asks the browser never to evict the stored data. Resolves with whether it agreed.
     pub fn persist(&self) -> Promise {
         let database = self.database.clone();
         answer(async move { database.persist().await })
     }
 
-    /// The health report; `thresholds`: those of the option `health` that were given.
+    /// Returns the health report; `thresholds` are those given in the option `health`.
     pub fn health(&self, thresholds: &JsValue) -> Promise {
         let usual = Thresholds::default();
         let number = |name: &str, usual: f64| Fields(thresholds).any_number(name).unwrap_or(usual);
@@ -67,7 +67,7 @@ impl Core {
         answer(async move { Ok(database.health_by(&thresholds).await) })
     }
 
-    /// One row a version.
+    /// Returns one row per version.
     #[wasm_bindgen(js_name = migrationsStatus)]
     pub fn migrations_status(&self) -> Promise {
         let database = self.database.clone();
@@ -101,49 +101,49 @@ impl Core {
         answer(async move { cancels.watch(cancel, snapshots.create(label, Reason::Manual)).await })
     }
 
-    /// All snapshots, newest first.
+    /// Returns all snapshots, newest first.
     #[wasm_bindgen(js_name = snapshotsList)]
     pub fn snapshots_list(&self) -> Promise {
         let list = self.database.snapshots().list();
         answer(async move { Ok(list) })
     }
 
-    /// Reads one again and checks it.
+    /// Reads a snapshot back and verifies it.
     #[wasm_bindgen(js_name = snapshotsVerify)]
     pub fn snapshots_verify(&self, id: String) -> Promise {
         let snapshots = self.database.snapshots().clone();
         answer(async move { snapshots.verify(&id).await })
     }
 
-    /// Goes back to one: `{ force? }`.
+    /// Restores a snapshot: `{ force? }`.
     #[wasm_bindgen(js_name = snapshotsRestore)]
     pub fn snapshots_restore(&self, id: String, options: &JsValue) -> Promise {
         let (database, force) = (self.database.clone(), Fields(options).is("force"));
         done(async move { database.restore(&id, force).await })
     }
 
-    /// Goes back to a moment, in milliseconds since 1970: `{ force? }`.
+    /// Restores the state at a time in milliseconds since 1970: `{ force? }`.
     #[wasm_bindgen(js_name = snapshotsRestoreAt)]
     pub fn snapshots_restore_at(&self, at: f64, options: &JsValue) -> Promise {
         let (database, force) = (self.database.clone(), Fields(options).is("force"));
         done(async move { database.restore_at(Timestamp(at as i64), force).await })
     }
 
-    /// Deletes one.
+    /// Deletes a snapshot.
     #[wasm_bindgen(js_name = snapshotsDelete)]
     pub fn snapshots_delete(&self, id: String) -> Promise {
         let snapshots = self.database.snapshots().clone();
         done(async move { snapshots.delete(&id).await })
     }
 
-    /// Deletes what the options let go of.
+    /// Deletes the snapshots that the options don't keep.
     #[wasm_bindgen(js_name = snapshotsPrune)]
     pub fn snapshots_prune(&self) -> Promise {
         let snapshots = self.database.snapshots().clone();
         done(async move { snapshots.prune().await })
     }
 
-    /// How the snapshots are doing.
+    /// Returns the status of the snapshots.
     #[wasm_bindgen(js_name = snapshotsStatus)]
     pub fn snapshots_status(&self) -> Promise {
         let status = self.database.snapshots().status();

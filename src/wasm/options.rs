@@ -1,4 +1,4 @@
-//! Options, read from plain objects by hand: what serde makes of so many fields is several times as large, and every page loads it.
+//! Options, read from plain objects by hand: serde's code for this many fields is several times as large, and every page loads it.
 
 use wasm_bindgen::prelude::*;
 
@@ -14,7 +14,7 @@ use crate::{
     snapshot::{SnapshotOptions, VerifyMode},
 };
 
-/// Reads the object `CoreOptions`; a wrong shape is `invalid_argument`.
+/// Reads the object `CoreOptions`. Fails with `invalid_argument` for a wrong shape.
 pub fn read(options: &JsValue) -> Result<OpenOptions> {
     let fields = Fields(options);
     Ok(OpenOptions {
@@ -85,7 +85,7 @@ fn snapshots(options: &JsValue) -> Result<SnapshotOptions> {
     })
 }
 
-/// The options of migrating: `{ to?, steps?, dryRun?, atomic? }`.
+/// Reads the options of migrating: `{ to?, steps?, dryRun?, atomic? }`.
 pub fn run(options: &JsValue) -> RunOptions {
     let fields = Fields(options);
     RunOptions {
@@ -97,13 +97,13 @@ pub fn run(options: &JsValue) -> RunOptions {
     }
 }
 
-/// The options of an import: `{ baseline?, force? }`.
+/// Reads the options of an import: `{ baseline?, force? }`.
 pub fn import(options: &JsValue) -> ImportOptions {
     let fields = Fields(options);
     ImportOptions { baseline: fields.any_text("baseline"), force: fields.is("force") }
 }
 
-/// The properties of an object.
+/// Reads the properties of an object.
 pub struct Fields<'a>(pub &'a JsValue);
 
 impl Fields<'_> {
@@ -115,7 +115,7 @@ impl Fields<'_> {
         self.any_text(name).ok_or_else(|| wrong(name))
     }
 
-    /// A text, if there is one.
+    /// Returns a text property, if there is one.
     pub fn any_text(&self, name: &str) -> Option<String> {
         property(self.0, name)?.as_string()
     }
@@ -124,22 +124,22 @@ impl Fields<'_> {
         self.any_number(name).ok_or_else(|| wrong(name))
     }
 
-    /// A number, if there is one.
+    /// Returns a number property, if there is one.
     pub fn any_number(&self, name: &str) -> Option<f64> {
         property(self.0, name)?.as_f64()
     }
 
-    /// Whether it is true.
+    /// Returns whether a property is truthy.
     pub fn is(&self, name: &str) -> bool {
         property(self.0, name).is_some_and(|value| value.is_truthy())
     }
 
-    /// The id of `newCancel` that ends the call, or 0.
+    /// Returns the `newCancel` id that cancels the call, or 0.
     pub fn cancel(&self) -> u32 {
         self.any_number("cancel").unwrap_or(0.0) as u32
     }
 
-    /// Which of the names it is.
+    /// Returns the index of a text property's value in `names`.
     fn choice(&self, name: &str, names: &[&str]) -> Result<usize> {
         let text = self.text(name)?;
         names.iter().position(|known| *known == text).ok_or_else(|| wrong(name))

@@ -1,4 +1,4 @@
-//! What a panic says. JavaScript sees it as a trap, which only says `unreachable`: it is told the rest before that.
+//! Reporting of panics. JavaScript sees a panic as a trap, which only says `unreachable`, so the message is passed before that.
 
 use std::panic;
 
@@ -8,7 +8,7 @@ use crate::panics::message;
 
 #[wasm_bindgen]
 extern "C" {
-    /// Keeps it for the error that the trap becomes: scripts/guard.js, which the glue has as a variable.
+    /// Stores the message for the error that the trap becomes, in scripts/guard.js, which the glue has as a variable.
     #[wasm_bindgen(js_namespace = guard)]
     fn panicked(message: &str, location: &str);
 }

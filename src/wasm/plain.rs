@@ -1,5 +1,5 @@
-//! What derives `Serialize`, as plain JavaScript values. serde-wasm-bindgen does the same with several times the code for
-//! each field, most of it for errors that no answer of ours has; here one function sets them all.
+//! `Serialize` values as plain JavaScript values. serde-wasm-bindgen does the same with several times the code for
+//! each field, mostly for errors that these values never cause; here a single function sets all fields.
 
 use std::fmt;
 
@@ -10,11 +10,11 @@ use serde::ser::{
 };
 use wasm_bindgen::JsValue;
 
-/// The largest integer that a number holds exactly, and all below it.
+/// The largest integer up to which numbers are exact.
 const LARGEST: u64 = (1 << 53) - 1;
 
-/// A plain value: structs and maps become objects, sequences arrays, missing options `null`, integers beyond what a number
-/// holds bigints.
+/// Converts to a plain value: structs and maps become objects, sequences arrays, missing options `null`, integers beyond exact
+/// numbers bigints.
 pub fn plain<T: Serialize>(value: &T) -> JsValue {
     match value.serialize(Plain) {
         Ok(value) => value,
@@ -25,7 +25,7 @@ pub fn plain<T: Serialize>(value: &T) -> JsValue {
 #[derive(Clone, Copy)]
 struct Plain;
 
-/// No error: making an object can't fail.
+/// The error type: creating an object can't fail.
 #[derive(Debug)]
 enum Never {}
 
@@ -39,7 +39,7 @@ impl std::error::Error for Never {}
 
 impl ser::Error for Never {
     fn custom<T: fmt::Display>(_message: T) -> Self {
-        // Also what serde says of types that this serializer leaves out (128 bits): none of ours has them.
+        // serde also calls this for types that this serializer doesn't support (128 bits), which the crate doesn't serialize.
         unreachable!("no type of ours refuses to be serialized")
     }
 }
@@ -211,7 +211,7 @@ impl Serializer for Plain {
     }
 }
 
-/// The fields of a variant, in an object under its name.
+/// The fields of a variant, in an object under the variant's name.
 struct Variant(&'static str, Object);
 
 impl SerializeStructVariant for Variant {

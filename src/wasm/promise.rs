@@ -1,4 +1,4 @@
-//! Futures of the engine as promises.
+//! The engine's futures as promises.
 
 use std::future::Future;
 
@@ -10,22 +10,22 @@ use wasm_bindgen_futures::JsFuture;
 use super::convert::{Thrown, to_js};
 use crate::{error::Result, ports::LocalFuture};
 
-/// The promise of a future. One function for all of them: what it makes of each type of future is large.
+/// Converts a future to a promise. Not generic: the code for each type of future is large.
 fn promise_of(future: LocalFuture<'static, Result<JsValue, JsValue>>) -> Promise {
     wasm_bindgen_futures::future_to_promise(future)
 }
 
-/// The promise of an answer as a plain object.
+/// Returns a promise that resolves with a plain object.
 pub(super) fn answer<T: Serialize>(future: impl Future<Output = Result<T>> + 'static) -> Promise {
     promise_of(Box::pin(async move { future.await.map(|answer| to_js(&answer)).thrown() }))
 }
 
-/// The promise of a value of JavaScript's.
+/// Returns a promise that resolves with a JavaScript value.
 pub(super) fn value(future: impl Future<Output = Result<JsValue>> + 'static) -> Promise {
     promise_of(Box::pin(async move { future.await.thrown() }))
 }
 
-/// The promise of nothing but success.
+/// Returns a promise that resolves without a value.
 pub(super) fn done(future: impl Future<Output = Result<()>> + 'static) -> Promise {
     promise_of(Box::pin(async move { future.await.map(|()| JsValue::UNDEFINED).thrown() }))
 }

@@ -1,4 +1,4 @@
-//! Migrations by hand, and what the schema is and could be: the part `schema`.
+//! Manual migrations, drift and generated migrations: the part `schema`.
 
 use js_sys::{Array, Promise, Uint8Array};
 use wasm_bindgen::prelude::*;
@@ -25,22 +25,22 @@ impl Core {
         done(async move { database.migrations_forget(&version).await })
     }
 
-    /// Drops everything and runs all migrations → the report.
+    /// Drops all objects and runs all migrations → the report.
     #[wasm_bindgen(js_name = migrationsReset)]
     pub fn migrations_reset(&self) -> Promise {
         let database = self.database.clone();
         answer(async move { database.migrations_reset().await })
     }
 
-    /// Drops everything.
+    /// Drops all objects.
     #[wasm_bindgen(js_name = migrationsDrop)]
     pub fn migrations_drop(&self) -> Promise {
         let database = self.database.clone();
         done(async move { database.migrations_drop().await })
     }
 
-    /// How the schema differs from what the migrations make: `{ added, removed, changed, skipped? }`. `made`: a database file in which the
-    /// app has run those that are applied, functions included.
+    /// Returns the differences between the schema and that of the applied migrations: `{ added, removed, changed, skipped? }`. `made` is a
+    /// database file in which the app has run them, including functions.
     #[wasm_bindgen(js_name = migrationsDrift)]
     pub fn migrations_drift(&self, made: Option<Uint8Array>) -> Promise {
         let made = made.map(|made| image_of(&made)).transpose();
@@ -48,7 +48,7 @@ impl Core {
         answer(async move { database.migrations_drift(made?).await })
     }
 
-    /// `{ up, down, destructive }`; `renames` has old and new names by turns.
+    /// Generates `{ up, down, destructive }`; `renames` alternates old and new names.
     #[wasm_bindgen(js_name = migrationsGenerate)]
     pub fn migrations_generate(&self, sql: String, renames: &Array) -> Promise {
         let names: Vec<String> = renames.iter().map(|name| name.as_string().unwrap_or_default()).collect();
@@ -57,14 +57,14 @@ impl Core {
         answer(async move { database.migrations_generate(&sql, &renames).await })
     }
 
-    /// Makes the schema that one → `{ sql, destructive }`.
+    /// Changes the schema to the given one → `{ sql, destructive }`.
     #[wasm_bindgen(js_name = migrationsSync)]
     pub fn migrations_sync(&self, sql: String) -> Promise {
         let database = self.database.clone();
         answer(async move { database.migrations_sync(&sql).await })
     }
 
-    /// The remarks on the supplied migrations.
+    /// Returns the lint findings on the supplied migrations.
     #[wasm_bindgen(js_name = migrationsLint)]
     pub fn migrations_lint(&self) -> Promise {
         let database = self.database.clone();

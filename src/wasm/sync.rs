@@ -23,14 +23,14 @@ use crate::{
 
 #[wasm_bindgen]
 impl Core {
-    /// Checks the `remote` of a database that is to be opened: `invalid_argument`.
+    /// Checks the `remote` of a database that will be opened. Throws `invalid_argument`.
     #[wasm_bindgen(js_name = checkRemote)]
     pub fn check_remote(remote: &JsValue) -> Result<(), JsValue> {
         Config::new(from_js(remote)?).thrown().map(drop)
     }
 
-    /// Asks a remote for its tables → `{ up, down, leftOut }`: `CoreRemoteOptions`, whose tables are those that are
-    /// wanted; none: all. This instance opens nothing.
+    /// Reads the tables of a remote → `{ up, down, leftOut }`. `remote` is a `CoreRemoteOptions` with the requested tables; none: all.
+    /// This instance opens no database.
     #[wasm_bindgen(js_name = schemaFromRemote)]
     pub fn schema_from_remote(remote: &JsValue, host: Host) -> Result<Promise, JsValue> {
         let remote = from_js(remote)?;
@@ -42,15 +42,15 @@ impl Core {
         }))
     }
 
-    /// Says where the remote is: `CoreRemoteOptions`. Comes before `start`; when it rejects, the database is closed.
+    /// Sets the remote: `CoreRemoteOptions`. To be called before `start`; when it rejects, the database is closed.
     pub fn connect(&self, remote: &JsValue) -> Result<Promise, JsValue> {
         let remote = from_js(remote)?;
         let database = self.database.clone();
         Ok(done(async move { database.connect(remote).await }))
     }
 
-    /// Brings the remote's rows here: `{ mode?, tables?, full?, allowEmpty?, discardUnpushed? }` → `PullReport`. `progress` is
-    /// called with each page read; `cancel` is an id of `newCancel`, or 0.
+    /// Pulls the remote's rows: `{ mode?, tables?, full?, allowEmpty?, discardUnpushed? }` → `PullReport`. `progress` is
+    /// called after each page; `cancel` is an id of `newCancel`, or 0.
     #[wasm_bindgen(js_name = syncPull)]
     pub fn sync_pull(&self, options: &JsValue, progress: Option<Function>, cancel: u32) -> Result<Promise, JsValue> {
         let options: PullOptions = from_js(options)?;
@@ -59,7 +59,7 @@ impl Core {
         Ok(answer(async move { cancels.watch(cancel, database.sync_pull(options, progress)).await }))
     }
 
-    /// Sends the local changes → `PushReport`. `progress` and `cancel` as in `syncPull`.
+    /// Pushes the local changes → `PushReport`. `progress` and `cancel` as in `syncPull`.
     #[wasm_bindgen(js_name = syncPush)]
     pub fn sync_push(&self, progress: Option<Function>, cancel: u32) -> Promise {
         let progress = progress.map(on_progress);
@@ -67,68 +67,68 @@ impl Core {
         answer(async move { cancels.watch(cancel, database.sync_push(progress)).await })
     }
 
-    /// Keeps in step from now on, with so many milliseconds from one round to the next.
+    /// Starts continuous sync, with `interval_ms` milliseconds between rounds.
     #[wasm_bindgen(js_name = syncStart)]
     pub fn sync_start(&self, interval_ms: f64) -> Result<(), JsValue> {
         self.database.sync_start(interval_ms as u64).thrown()
     }
 
-    /// Rests from now on.
+    /// Stops continuous sync.
     #[wasm_bindgen(js_name = syncStop)]
     pub fn sync_stop(&self) {
         self.database.sync_stop();
     }
 
-    /// Whether all tables that are pulled have been pulled once.
+    /// Resolves with whether all pulled tables were pulled once.
     #[wasm_bindgen(js_name = syncReady)]
     pub fn sync_ready(&self) -> Promise {
         let database = self.database.clone();
         answer(async move { database.sync_ready().await })
     }
 
-    /// Lets a refused change wait to be pushed again.
+    /// Requeues a rejected change.
     #[wasm_bindgen(js_name = syncRetry)]
     pub fn sync_retry(&self, id: &str) -> Promise {
         let (database, id) = (self.database.clone(), id.parse().unwrap_or_default());
         answer(async move { database.sync_retry(id).await })
     }
 
-    /// Gives up a change and takes the remote's row.
+    /// Discards a change and takes the remote's row.
     #[wasm_bindgen(js_name = syncDiscard)]
     pub fn sync_discard(&self, id: &str) -> Promise {
         let (database, id) = (self.database.clone(), id.parse().unwrap_or_default());
         answer(async move { database.sync_discard(id).await })
     }
 
-    /// Queues the rows of a table that the remote doesn't have → how many.
+    /// Queues the rows of a table that the remote doesn't have → their number.
     #[wasm_bindgen(js_name = syncEnqueue)]
     pub fn sync_enqueue(&self, table: String) -> Promise {
         let database = self.database.clone();
         answer(async move { database.sync_enqueue(&table).await })
     }
 
-    /// The newest conflicts, at most `limit`, newest first.
+    /// Returns the newest conflicts, at most `limit`, newest first.
     #[wasm_bindgen(js_name = syncConflicts)]
     pub fn sync_conflicts(&self, limit: u32) -> Promise {
         let database = self.database.clone();
         answer(async move { database.sync_conflicts(limit).await })
     }
 
-    /// The local changes that wait to be pushed.
+    /// Returns the local changes that wait to be pushed.
     #[wasm_bindgen(js_name = syncPending)]
     pub fn sync_pending(&self) -> Promise {
         let database = self.database.clone();
         answer(async move { database.sync_pending().await })
     }
 
-    /// The local changes that were refused for good.
+    /// Returns the rejected local changes.
     #[wasm_bindgen(js_name = syncRejected)]
     pub fn sync_rejected(&self) -> Promise {
         let database = self.database.clone();
         answer(async move { database.sync_rejected().await })
     }
 
-    /// One entry a synced table.
+    /// Returns one entry per synced table.
     #[wasm_bindgen(js_name = syncStatus)]
     pub fn sync_status(&self) -> Promise {
         let database = self.database.clone();
@@ -138,7 +138,7 @@ impl Core {
 
 fn on_progress(function: Function) -> OnProgress {
     Box::new(move |step: PullProgress| {
-        // TypeScript's own wrapper catches what a user's function throws.
+        // TypeScript's wrapper catches errors of the user's function.
         let _ = function.call1(&JsValue::UNDEFINED, &to_js(&step));
     })
 }

@@ -1,4 +1,4 @@
-//! What the tabs of one database need of it besides what every user needs.
+//! Operations for shared tabs.
 
 use wasm_bindgen::prelude::*;
 
@@ -7,8 +7,8 @@ use crate::{engine::Database, tabs::TabWrite};
 
 #[wasm_bindgen]
 impl Core {
-    /// Notes the write `id` of the tab `client` with its answer in the open transaction, unless that has written nothing. `acknowledged`:
-    /// the tab has the answers up to there; `keep`: the tabs that may still ask, empty: nothing is known about the others.
+    /// Stores the reply of the write `id` of the tab `client` in the open transaction, unless that wrote nothing. `acknowledged`: the tab
+    /// has the replies up to this id; `keep`: the tabs that may still ask; empty: unknown.
     #[wasm_bindgen(js_name = noteApplied)]
     pub fn note_applied(
         &self,
@@ -23,12 +23,12 @@ impl Core {
         self.database.note_applied(permit, &write, reply).thrown()
     }
 
-    /// What a noted write answered; undefined when it isn't in the database. Needs the turn.
+    /// Returns the reply of a committed write; undefined when it wasn't committed. Needs the mutex.
     pub fn applied(&self, permit: u32, client: &str, id: f64) -> Result<Option<Vec<u8>>, JsValue> {
         self.database.applied(permit, client, id as u64).thrown()
     }
 
-    /// Whether a script runs in one transaction: it has none of its own, and isn't a lone VACUUM.
+    /// Returns whether a script runs in one transaction: it has no transaction of its own, and isn't a lone VACUUM.
     #[wasm_bindgen(js_name = isWhole)]
     pub fn is_whole(&self, script: &str) -> bool {
         Database::is_whole(script)

@@ -1,4 +1,4 @@
-//! The audit and maintenance: plain objects in, promises of plain objects out.
+//! Audit and maintenance: plain objects in, promises of plain objects out.
 
 use js_sys::{Array, Promise};
 use wasm_bindgen::prelude::*;
@@ -18,7 +18,7 @@ use crate::{
 
 #[wasm_bindgen]
 impl Core {
-    /// Says what is to be audited: `CoreAudit`. Comes before `start`; when it rejects, the database is closed.
+    /// Sets what to audit: `CoreAudit`. To be called before `start`; when it rejects, the database is closed.
     pub fn audit(&self, options: &JsValue) -> Promise {
         let fields = Fields(options);
         let redacted = |each: &JsValue| Redacted {
@@ -35,13 +35,13 @@ impl Core {
         done(async move { database.audit(options).await })
     }
 
-    /// The names of the tables that are to be audited and don't exist.
+    /// Returns the audited tables that don't exist.
     #[wasm_bindgen(js_name = auditMissing)]
     pub fn audit_missing(&self) -> Result<Vec<String>, JsValue> {
         self.database.audit_missing().thrown()
     }
 
-    /// Whom the audit log names from now on. Needs the turn.
+    /// Sets the actor for the audit log from now on. Needs the mutex.
     #[wasm_bindgen(js_name = setActor)]
     pub fn set_actor(&self, actor: Option<String>) -> Result<(), JsValue> {
         self.database.set_actor(actor.as_deref()).thrown()

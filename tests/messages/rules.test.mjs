@@ -24,7 +24,7 @@ const hintless = {
   'The schema has no table u': 'the user has given both',
   Interrupted: 'the user has done it',
   'An sql`...` fragment brings its own parameters': 'it says that there is nothing to give',
-  'decrypt() got a value that was changed since it was encrypted': 'what is damaged stays so',
+  'decrypt() got a value that was changed after its encryption': 'what is damaged stays so',
   "The remote's realtime service refused the subscription: Unauthorized: no": 'it is a warning, which has no hint',
   'why it failed': 'it is of the test itself',
   'the simulated storage refused': 'it is of the simulated storage',

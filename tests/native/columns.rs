@@ -14,7 +14,7 @@ use tidelock::{
 const OLD: [u8; 32] = [1; 32];
 const NEW: [u8; 32] = [2; 32];
 
-/// A connection whose nonces count.
+/// Opens a connection whose nonces count.
 fn opened(keys: &[[u8; 32]]) -> Connection {
     let next = Cell::new(0_u32);
     let random = move |bytes: &mut [u8]| {
@@ -53,7 +53,7 @@ fn texts_come_back_and_nothing_else_goes_in() {
     ] {
         let error = failure(&connection, "SELECT encrypt(?1)", &[value]);
         assert_eq!(error.code, ErrorCode::InvalidArgument);
-        assert_eq!(error.message, format!("encrypt() takes a text or NULL, and got {kind}"));
+        assert_eq!(error.message, format!("encrypt() accepts a text or NULL, but got {kind}"));
         assert!(error.hint.as_deref().unwrap().contains("CAST") && !error.to_string().contains("47"));
     }
     let error = failure(&connection, "SELECT encrypt('a', 'b')", &[]);
@@ -61,7 +61,7 @@ fn texts_come_back_and_nothing_else_goes_in() {
 }
 
 #[test]
-fn what_cannot_be_decrypted_says_why_and_the_database_goes_on() {
+fn a_value_that_cannot_be_decrypted_says_why_and_the_database_continues() {
     let connection = opened(&[NEW, OLD]);
     connection.exec("CREATE TABLE t(a); INSERT INTO t VALUES (1), (encrypt('mine'))").unwrap();
     let sealed = value(&connection, "SELECT encrypt('secret')", &[]);
@@ -77,7 +77,7 @@ fn what_cannot_be_decrypted_says_why_and_the_database_goes_on() {
         (&connection, Value::Blob(damaged), "damaged"),
         (&alone, sealed, "other_key"),
     ] {
-        // The last connection's keys are those of the thread: set them for the one that asks.
+        // Keys belong to the thread, so the ones of the last connection apply: set them for this one.
         opened(if reason == "other_key" { &[OLD] } else { &[NEW, OLD] });
         let error = failure(connection, "SELECT decrypt(?1)", &[value]);
         assert_eq!(error.code, ErrorCode::DecryptionFailed, "{error}");
@@ -85,7 +85,7 @@ fn what_cannot_be_decrypted_says_why_and_the_database_goes_on() {
         assert!(!error.to_string().contains("secret"), "{error}");
     }
     opened(&[NEW, OLD]);
-    // A statement that fails half-way has done nothing.
+    // A statement that fails half-way has no effect.
     let error = failure(&connection, "UPDATE t SET a = decrypt(a)", &[]);
     assert_eq!(error.code, ErrorCode::DecryptionFailed);
     let rows = "SELECT group_concat(typeof(a)) FROM t";
@@ -107,7 +107,7 @@ fn the_schema_may_encrypt_and_must_not_decrypt() {
              INSERT INTO people DEFAULT VALUES",
         )
         .unwrap();
-    // Temporary things aren't in the file.
+    // Temporary objects aren't in the file.
     connection.exec("CREATE TEMP VIEW readable AS SELECT id, decrypt(name) AS name FROM people").unwrap();
     assert_eq!(value(&connection, "SELECT group_concat(name) FROM readable", &[]), Value::from("Ada,nobody"));
     for schema in [
@@ -120,13 +120,13 @@ fn the_schema_may_encrypt_and_must_not_decrypt() {
         assert!(error.message.ends_with("unsafe use of decrypt()"), "{error}");
         assert!(error.hint.as_deref().unwrap().contains("TEMP views"), "{error}");
     }
-    // Each value has a nonce of its own: there is nothing to index.
+    // Each value has its own nonce, so an index on it is impossible.
     let error = connection.exec("CREATE INDEX i ON people(encrypt(name))").unwrap_err();
     assert!(error.message.contains("non-deterministic"), "{error}");
 }
 
 #[test]
-fn values_of_an_old_key_are_found_and_brought_to_the_new_one() {
+fn values_of_an_old_key_are_found_and_encrypted_with_the_new_one() {
     let old = opened(&[OLD]);
     let written = value(&old, "SELECT encrypt('written before')", &[]);
     let connection = opened(&[NEW, OLD]);

@@ -1,4 +1,4 @@
-//! What differs, what doesn't, and the scripts for it, case by case.
+//! Drift and generated scripts, case by case.
 
 use tidelock::{
     ErrorCode, Value,
@@ -25,7 +25,7 @@ fn drifted(expected: &str, actual: &str) -> Drift {
     drift(&schema(expected), &schema(actual))
 }
 
-/// Runs a script on a database with rows; there must be no difference to the wanted schema left.
+/// Runs a script on a database with rows; no difference to the wanted schema may remain.
 fn after(from: &str, script: &str, to: &str) -> Connection {
     let connection = database(from);
     connection.atomically(|connection| connection.exec(script)).unwrap_or_else(|error| panic!("{error}\n{script}"));
@@ -47,7 +47,7 @@ fn rows(connection: &Connection, sql: &str) -> String {
 }
 
 #[test]
-fn what_means_the_same_is_no_drift() {
+fn equal_meaning_is_no_drift() {
     for (a, b) in [
         (
             "CREATE TABLE t(a INT, b TEXT NOT NULL DEFAULT 'x')",
@@ -73,7 +73,7 @@ fn what_means_the_same_is_no_drift() {
 }
 
 #[test]
-fn drift_tells_what_is_there_and_what_should_be() {
+fn drift_reports_the_actual_and_the_expected() {
     let drift = drifted(
         "CREATE TABLE t(a INT, b TEXT); CREATE TABLE gone(x); CREATE INDEX i ON t(a); CREATE VIEW v AS SELECT a FROM t",
         "CREATE TABLE t(a INT NOT NULL, c, CHECK (a > 0)); CREATE TABLE more(x); CREATE INDEX i ON t(a DESC);
@@ -102,7 +102,7 @@ fn drift_tells_what_is_there_and_what_should_be() {
 }
 
 #[test]
-fn columns_come_and_go_by_alter_table_where_it_can() {
+fn columns_are_added_and_dropped_by_alter_table_where_possible() {
     let (from, to) = (
         "CREATE TABLE t(a INTEGER PRIMARY KEY, b TEXT)",
         "CREATE TABLE t(a INTEGER PRIMARY KEY, c TEXT NOT NULL DEFAULT 'new')",
@@ -111,10 +111,10 @@ fn columns_come_and_go_by_alter_table_where_it_can() {
     assert_eq!(
         generated.up,
         "ALTER TABLE t ADD COLUMN c TEXT NOT NULL DEFAULT 'new';\n\
-         -- destructive: the column t.b goes, with its values\n\
+         -- destructive: the column t.b is dropped, with its values\n\
          ALTER TABLE t DROP COLUMN b;\n"
     );
-    assert_eq!(generated.destructive, ["the column t.b goes, with its values"]);
+    assert_eq!(generated.destructive, ["the column t.b is dropped, with its values"]);
     let connection = after(&format!("{from}; INSERT INTO t VALUES (5, 'x')"), &generated.up, to);
     assert_eq!(rows(&connection, "SELECT a, c FROM t"), "5 new");
 }
@@ -144,7 +144,7 @@ fn what_alter_table_cannot_add_or_drop_is_a_rebuild() {
 }
 
 #[test]
-fn a_rebuild_keeps_numbers_indexes_views_triggers_and_the_counter() {
+fn a_rebuild_keeps_rowids_indexes_views_triggers_and_the_sequence() {
     let rest =
         "CREATE INDEX i ON t(b) WHERE b > 'a'; CREATE VIEW v AS SELECT b FROM t; CREATE VIEW w AS SELECT * FROM v;
         CREATE TRIGGER g AFTER INSERT ON t BEGIN INSERT INTO other VALUES (new.b || ';'); END;
@@ -170,7 +170,7 @@ fn a_rebuild_keeps_numbers_indexes_views_triggers_and_the_counter() {
 }
 
 #[test]
-fn an_empty_table_keeps_its_counter_too() {
+fn an_empty_table_keeps_its_sequence_too() {
     let from = "CREATE TABLE t(id INTEGER PRIMARY KEY AUTOINCREMENT, b)";
     let to = "CREATE TABLE t(id INTEGER PRIMARY KEY AUTOINCREMENT, b TEXT)";
     let data = "INSERT INTO t(b) VALUES (1), (2); DELETE FROM t";
@@ -180,7 +180,7 @@ fn an_empty_table_keeps_its_counter_too() {
 }
 
 #[test]
-fn rows_fit_a_column_that_takes_no_null() {
+fn existing_rows_fit_a_column_that_becomes_not_null() {
     let from = "CREATE TABLE t(a, b, c)";
     let to = "CREATE TABLE t(a TEXT NOT NULL, b NOT NULL DEFAULT 7, c, d INTEGER NOT NULL, e VARCHAR(3) NOT NULL)";
     let generated = between(from, to);
@@ -205,14 +205,14 @@ fn tables_of_all_kinds_change_into_each_other() {
     assert_eq!(rows(&connection, "SELECT * FROM c"), "9 5 -", "the new key takes the numbers of the rows");
     assert_eq!(
         generated.destructive,
-        ["the table f is made anew, without its rows", "the table z goes, with its rows"]
+        ["the table f is created again, without its rows", "the table z is dropped, with its rows"]
     );
     connection.atomically(|connection| connection.exec(&generated.down)).unwrap();
     assert!(drift(&schema(from), &Schema::read(&connection, &[]).unwrap()).is_empty());
 }
 
 #[test]
-fn renames_are_told_and_go_both_ways() {
+fn renames_are_given_and_work_both_ways() {
     let from = "CREATE TABLE people(id INTEGER PRIMARY KEY, mail TEXT, gone); CREATE TABLE \"a.b\"(\"c.d\");
         CREATE TABLE posts(author REFERENCES people(id)); CREATE INDEX by_mail ON people(mail);
         CREATE VIEW mails AS SELECT mail FROM people; CREATE TRIGGER g AFTER UPDATE OF mail ON people BEGIN SELECT old.mail; END";
@@ -261,7 +261,7 @@ fn hostile_names_stay_names() {
 }
 
 #[test]
-fn a_name_that_is_taken_is_not_used_meanwhile() {
+fn a_taken_name_is_not_used_for_the_temporary_table() {
     let from = "CREATE TABLE t(a); CREATE TABLE new_t(b); CREATE VIEW new_new_t AS SELECT 1";
     let to = "CREATE TABLE t(a TEXT); CREATE TABLE new_t(b); CREATE VIEW new_new_t AS SELECT 1";
     after(from, &between(from, to).up, to);

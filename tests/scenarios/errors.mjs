@@ -127,8 +127,8 @@ export default {
         throw new Error('Content-Security-Policy')
       }
       for (const [WebSocket, words] of [
-        [undefined, ': WebSocket is missing here'],
-        [refused, ': The connection could not be begun'],
+        [undefined, ': WebSocket is missing'],
+        [refused, ': The WebSocket connection could not be opened'],
       ])
         await having(globalThis, 'WebSocket', WebSocket, async () => {
           const db = await memory({ migrations, remote, mode: 'cloud' })

@@ -114,7 +114,7 @@ export default {
     const renames = { people: 'users', 'people.mail': 'users.email' }
     const { up, down, destructive } = await first.migrations.generate(wanted, { renames })
     assert.deepEqual(destructive, [
-      'the column users.old goes, with its values',
+      'the column users.old is dropped, with its values',
       "NULL in users.email becomes ''",
       "NULL in posts.title becomes ''",
     ])

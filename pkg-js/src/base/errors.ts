@@ -210,7 +210,7 @@ export function toTidelockError(thrown: unknown): TidelockError {
   if (isTrap(thrown)) return trapped(thrown)
   if (thrown instanceof RangeError) {
     return new TidelockError('out_of_memory', 'Not enough memory for this call', {
-      hint: 'Close other databases and tabs, or work on less at once',
+      hint: 'Close other databases and tabs, or process less data at once',
       cause: thrown,
     })
   }

@@ -35,7 +35,7 @@ function allocate(bytes: number): Uint8Array<ArrayBuffer> {
     return new Uint8Array(bytes)
   } catch (cause) {
     throw new TidelockError('out_of_memory', 'Not enough memory for the file', {
-      hint: 'Close other databases and tabs, or work on less at once',
+      hint: 'Close other databases and tabs, or process less data at once',
       details: { bytes },
       cause,
     })

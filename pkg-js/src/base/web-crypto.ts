@@ -7,7 +7,7 @@ export function webCrypto(instead?: string): Crypto {
   const { crypto } = globalThis
   if (crypto?.subtle !== undefined) return crypto
   const hint = instead === undefined ? secure : `${secure}. ${instead}`
-  throw unsupported('crypto.subtle', 'WebCrypto (crypto.subtle) is missing here', hint)
+  throw unsupported('crypto.subtle', 'WebCrypto (crypto.subtle) is missing', hint)
 }
 
 /** The number of PBKDF2 rounds that turn a passphrase into a key. */

@@ -102,7 +102,7 @@ export class Calls<P = unknown, R = unknown> extends Connection {
   #refuseInFunction(): void {
     if (!this.#inFunction) return
     throw invalid("An SQL function can't use the database that calls it", {
-      hint: 'What it needs must be among its arguments',
+      hint: 'Pass the values that it needs as arguments',
     })
   }
 

@@ -1,7 +1,7 @@
-//! The flat codec: parameters and rows as a few arrays, one call across the wasm boundary for a whole statement.
+//! The flat codec: parameters and rows as a few arrays, so that a whole statement takes one call across the wasm boundary.
 //!
-//! A value is a tag and a slot of eight bytes; texts lie joined in one area, blobs in another, in the order of the values.
-//! Text lengths are in UTF-16 units, because JavaScript decodes the whole area at once and cuts it by those.
+//! A value is a tag and a slot of eight bytes; all texts are joined in one area, all blobs in another, in the order of the values.
+//! Text lengths are in UTF-16 units, because JavaScript decodes the whole area at once and splits the result.
 
 mod params;
 mod repeats;
@@ -13,7 +13,7 @@ pub(crate) use params::Param;
 pub(super) use params::{ParamReader, malformed};
 pub use rows::FlatRows;
 
-/// How a value's slot is to be read.
+/// How to read a value's slot.
 pub mod tag {
     /// An integer; the slot is a double that holds it exactly.
     pub const INTEGER: u8 = 1;
@@ -27,17 +27,17 @@ pub mod tag {
     pub const NULL: u8 = 5;
     /// An integer; the slot is its 64 bits.
     pub const BIGINT: u8 = 6;
-    /// In a result: a text that isn't ASCII, in an area of its own; the slot is as for [`TEXT`], which is ASCII there.
+    /// In a result: a text that isn't ASCII, in an area of its own; the slot is as for [`TEXT`], which is always ASCII there.
     pub const WIDE: u8 = 7;
-    /// In a result: a [`TEXT`] that JavaScript is to remember, numbered from 0 on together with those of [`NEW_WIDE`].
+    /// In a result: a [`TEXT`] that JavaScript keeps for reuse, numbered from 0 together with those of [`NEW_WIDE`].
     pub const NEW_TEXT: u8 = 8;
-    /// In a result: a [`WIDE`] that it is to remember.
+    /// In a result: a [`WIDE`] that JavaScript keeps for reuse.
     pub const NEW_WIDE: u8 = 9;
-    /// In a result: a text that is remembered; the slot is a double, its number.
+    /// In a result: a kept text; the slot is a double, its number.
     pub const AGAIN: u8 = 10;
 }
 
-/// How integers are given to JavaScript.
+/// How integers are passed to JavaScript.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Integers {
     /// As numbers while they are exact, else as bigints.
@@ -52,10 +52,10 @@ pub enum Integers {
 /// The largest integer up to which every one is exact as a double.
 pub const MAX_SAFE_INTEGER: u64 = (1 << 53) - 1;
 
-/// The length of a UTF-8 text in UTF-16 units.
+/// Returns the length of a UTF-8 text in UTF-16 units.
 pub(super) fn utf16_length(text: &[u8]) -> usize {
     const ONES: u64 = words::HIGH >> 7;
-    // Every character has one byte that doesn't continue another one; those of four bytes need two units.
+    // Every character has one non-continuation byte; those of four bytes need two units.
     let (mut units, mut rest) = (text.len(), text);
     while let Some((word, more)) = rest.split_first_chunk::<8>() {
         let word = u64::from_le_bytes(*word);

@@ -1,4 +1,4 @@
-//! Parameters as JavaScript lays them out in wasm memory.
+//! Parameters, as JavaScript lays them out in wasm memory.
 
 use super::{tag, words::HIGH};
 use crate::error::{Error, Result};
@@ -28,8 +28,8 @@ pub(crate) enum Param<'a> {
 }
 
 impl<'a> FlatParams<'a> {
-    /// Reads the buffer's head and checks that its areas fit. Fails with `internal`, as JavaScript's half of tidelock made
-    /// the buffer; so does running a statement with one whose single lengths don't fit.
+    /// Parses the buffer's head and checks that its areas fit. Fails with `invalid_argument`; running a statement with a buffer
+    /// whose single lengths don't fit fails so, too.
     pub fn parse(buffer: &'a [u8]) -> Result<Self> {
         let head = |index: usize| {
             let bytes = buffer.get(4 * index..4 * index + 4)?;
@@ -55,23 +55,23 @@ impl<'a> FlatParams<'a> {
         parts().ok_or_else(|| malformed("the areas don't fit"))
     }
 
-    /// How many rows of parameters there are.
+    /// Returns the number of rows of parameters.
     pub fn rows(&self) -> usize {
         self.rows
     }
 
-    /// How many parameters a row has.
+    /// Returns the number of parameters in a row.
     pub fn columns(&self) -> usize {
         self.columns
     }
 
-    /// Goes through the values, row after row.
+    /// Iterates over the values, row by row.
     pub(in crate::sqlite) fn values(&self) -> ParamReader<'a> {
         ParamReader { params: self.clone(), next: 0, text: 0, blobs: 0 }
     }
 }
 
-/// The place in a buffer up to which values were read.
+/// A position in a buffer: the values before it were read.
 #[derive(Clone, Debug)]
 pub(in crate::sqlite) struct ParamReader<'a> {
     params: FlatParams<'a>,
@@ -81,7 +81,7 @@ pub(in crate::sqlite) struct ParamReader<'a> {
 }
 
 impl<'a> ParamReader<'a> {
-    /// The next value. Fails with `internal` when its tag or its length is none.
+    /// Returns the next value. Fails with `invalid_argument` when its tag or length is invalid.
     #[inline(always)]
     pub(in crate::sqlite) fn next(&mut self) -> Result<Param<'a>> {
         let at = self.next;
@@ -109,7 +109,7 @@ impl<'a> ParamReader<'a> {
         })
     }
 
-    /// Cuts the next text, of so many UTF-16 units.
+    /// Takes the next text of `units` UTF-16 units.
     #[inline(always)]
     fn cut_text(&mut self, units: usize) -> Result<&'a str> {
         let all = self.params.text;
@@ -121,7 +121,7 @@ impl<'a> ParamReader<'a> {
     }
 }
 
-/// How many bytes of UTF-8 so many UTF-16 units take from a place on; more than there are when there are not as many.
+/// Returns how many bytes of UTF-8 `units` UTF-16 units span from `start` on; `usize::MAX` when the text is shorter.
 fn bytes_of(text: &[u8], start: usize, units: usize) -> usize {
     let rest = text.get(start..).unwrap_or_default();
     let (mut seen, mut length) = (0, 0);
@@ -146,7 +146,7 @@ fn bytes_of(text: &[u8], start: usize, units: usize) -> usize {
     if seen == units { length } else { usize::MAX }
 }
 
-/// A buffer that this version of the package doesn't pack. Only another tab sends one: what it sends is its own choice.
+/// Returns the error of a buffer that this version of the package doesn't produce. Only another tab, perhaps of another version, can send one.
 pub(in crate::sqlite) fn malformed(what: &str) -> Error {
     Error::invalid(format!("Malformed parameter buffer: {what}"))
         .hint("Reload all tabs of this app, so that they run the same version")

@@ -1,31 +1,31 @@
-//! Texts that come again in their column, as those of states, categories, days do: JavaScript decodes such a text once, and its rows share it.
+//! Repeated texts of a column, such as states, categories, days: JavaScript decodes such a text once, and its rows share it.
 //!
-//! A column is watched when a result has some rows, and given up when too few of its texts come again. Where a text lies in the areas of
-//! the result is remembered in a table without chains: a text that finds its place taken takes it over.
+//! A column is watched once a result has some rows, and no longer when too few of its texts repeat. A table without chains records where
+//! a text lies in the areas of the result: a text that finds its slot taken replaces the other.
 
 use super::{tag, words};
 
-/// Results with fewer rows aren't worth it.
+/// Smaller results aren't worth it.
 pub(super) const FROM_ROWS: usize = 64;
 
-/// Longer texts hardly come again.
+/// Longer texts, in bytes, hardly repeat.
 const LONGEST: usize = 64;
 
-/// The first columns are watched.
+/// How many columns are watched: the first ones.
 const COLUMNS: usize = 16;
 
-/// How many texts a column remembers at once, as a power of two.
+/// How many texts are recorded per column, as a power of two.
 const PLACES: u32 = 10;
 
-/// A column is given up when of so many texts fewer than a quarter came again.
-const PATIENCE: u32 = 512;
+/// A column is no longer watched when fewer than a quarter of this many texts repeat.
+const TRIAL: u32 = 512;
 
 /// A text in the areas of a result.
 #[derive(Clone, Copy, Debug, Default)]
 struct KnownText {
-    /// Of which result it is.
+    /// The result that it belongs to.
     result: u32,
-    /// Its number among those that JavaScript remembers.
+    /// Its number among the texts that JavaScript keeps.
     number: u32,
     wide: bool,
     start: u32,
@@ -39,7 +39,7 @@ struct RepeatColumn {
     places: Vec<KnownText>,
 }
 
-/// What is remembered of one result.
+/// The texts recorded for one result.
 #[derive(Debug, Default)]
 pub(super) struct Repeats {
     /// A bit for each column that is watched.
@@ -49,27 +49,27 @@ pub(super) struct Repeats {
     columns: Vec<RepeatColumn>,
 }
 
-/// What to do with a text.
+/// The result of looking up a text.
 pub(super) enum FoundText {
-    /// It is the one of that number.
+    /// It is the kept text of that number.
     Again(u32),
-    /// It is to be remembered in that place.
+    /// It is new, to be recorded in that slot.
     New(usize),
-    /// Nothing.
+    /// It is not recorded.
     Plain,
 }
 
 impl Repeats {
-    /// Forgets the result before.
+    /// Forgets the previous result.
     pub fn clear(&mut self) {
         (self.watched, self.count) = (0, 0);
     }
 
-    /// Watches the columns from here on.
+    /// Starts to watch the columns.
     pub fn begin(&mut self, columns: usize) {
         self.result = self.result.wrapping_add(1);
         if self.result == 0 {
-            // Nothing may be left of the result that had this number before.
+            // Entries of an earlier result with the same number must not remain.
             (self.columns, self.result) = (Vec::new(), 1);
         }
         let columns = columns.min(COLUMNS);
@@ -82,7 +82,7 @@ impl Repeats {
         self.watched = (1 << columns) - 1;
     }
 
-    /// Looks a text up that is about to be added to `text` or `wide`; its column must be watched.
+    /// Looks up a text that is about to be added to `text` or `wide`; its column must be watched.
     #[inline(always)]
     pub fn find(&mut self, index: usize, bytes: &[u8], text: &[u8], wide: &[u8]) -> FoundText {
         let length = bytes.len();
@@ -90,8 +90,8 @@ impl Repeats {
             return FoundText::Plain;
         }
         let column = &mut self.columns[index];
-        if column.tried == PATIENCE {
-            if column.again < PATIENCE / 4 {
+        if column.tried == TRIAL {
+            if column.again < TRIAL / 4 {
                 self.watched &= !(1 << index);
                 return FoundText::Plain;
             }
@@ -100,7 +100,7 @@ impl Repeats {
         column.tried += 1;
         let place = place_of(bytes);
         if place >= column.places.len() {
-            // At its first text.
+            // The column's first text: allocate its table.
             if column.places.try_reserve_exact(1 << PLACES).is_ok() {
                 column.places.resize(1 << PLACES, KnownText::default());
             }
@@ -119,7 +119,7 @@ impl Repeats {
         FoundText::New(place)
     }
 
-    /// Remembers the text that was added from `start` on; gives the tag that tells JavaScript so.
+    /// Records the text that was added from `start` on. Returns the tag that makes JavaScript keep it.
     #[inline(always)]
     pub fn remember(&mut self, column: usize, place: usize, wide: bool, start: usize, end: usize) -> u8 {
         let known = KnownText {
@@ -135,7 +135,7 @@ impl Repeats {
     }
 }
 
-/// By the first and the last eight bytes and the length: enough to tell most texts of a column apart.
+/// Hashes the first and last eight bytes and the length: enough to distinguish most texts of a column.
 #[inline(always)]
 fn place_of(bytes: &[u8]) -> usize {
     // From "Fibonacci hashing": the golden ratio of 2^64 spreads the bits upwards.

@@ -1,4 +1,4 @@
-//! Result rows as JavaScript reads them out of wasm memory.
+//! Result rows, as JavaScript reads them from wasm memory.
 
 use std::ffi::c_int;
 
@@ -13,27 +13,27 @@ use super::{
 };
 use crate::error::{Error, ErrorCode, Result};
 
-/// Areas larger than this are given back before the next result, instead of being used again.
+/// Larger areas, in bytes, are freed before the next result instead of being reused.
 const KEEP_BYTES: usize = 16 << 20;
 
-/// The rows of one result, row-major. The buffers are used again by the next one.
+/// The rows of one result, row-major. The next result reuses the buffers.
 #[derive(Debug, Default)]
 pub struct FlatRows {
-    /// How many rows there are.
+    /// The number of rows.
     pub rows: usize,
-    /// How many columns a row has; 0 when the statement gives no rows.
+    /// The number of columns; 0 when the statement returns no rows.
     pub columns: usize,
-    /// The number of the column names, see [`Connection::shape_columns`](crate::sqlite::Connection::shape_columns); 0 when
+    /// The shape id of the column names, see [`Connection::shape_columns`](crate::sqlite::Connection::shape_columns); 0 when
     /// there are no columns.
     pub shape: u32,
-    /// What each value is, as [`tag`] says.
+    /// The tag of each value, see [`tag`].
     pub tags: Vec<u8>,
     /// Each value's number, length, or 64 bits: the bits of a double unless the tag is [`tag::BIGINT`].
     pub slots: Vec<u64>,
-    /// The bytes of all ASCII texts joined. Apart from the others, because a string of JavaScript with one other character in it
-    /// takes two bytes for each, and much longer to decode.
+    /// The bytes of all ASCII texts joined. Kept apart from other texts, because a JavaScript string with a single wide character
+    /// takes two bytes for each character, and much longer to decode.
     pub text: Vec<u8>,
-    /// The UTF-8 bytes of all other texts joined. Always valid UTF-8: what isn't is replaced by U+FFFD.
+    /// The UTF-8 bytes of all other texts joined. Always valid UTF-8: invalid bytes are replaced by U+FFFD.
     pub wide: Vec<u8>,
     /// The bytes of all blobs joined.
     pub blobs: Vec<u8>,
@@ -41,7 +41,7 @@ pub struct FlatRows {
 }
 
 impl FlatRows {
-    /// No rows, no columns.
+    /// Removes all rows and columns.
     pub fn clear(&mut self) {
         fn empty<T>(area: &mut Vec<T>) {
             if area.capacity().saturating_mul(size_of::<T>()) > KEEP_BYTES {
@@ -60,11 +60,11 @@ impl FlatRows {
         self.repeats.clear();
     }
 
-    /// Adds the row that the statement stands at; `direct` says whether its values can be read where they are ([`mem`]). Fails with
+    /// Adds the statement's current row; `direct` is whether its values can be read from SQLite's memory ([`mem`]). Fails with
     /// `integer_out_of_range` and `out_of_memory`.
     ///
     /// # Safety
-    /// The statement must be alive and stand at a row of that many columns, at least one.
+    /// The statement must be alive and have a current row of that many columns, at least one.
     pub(in crate::sqlite) unsafe fn push(
         &mut self,
         raw: *mut ffi::sqlite3_stmt,
@@ -72,7 +72,7 @@ impl FlatRows {
         integers: Integers,
         direct: bool,
     ) -> Result<()> {
-        // Mostly there is room: not worth a call to find out.
+        // Mostly there is capacity; the check avoids a call.
         if self.tags.capacity() - self.tags.len() < columns {
             self.tags.try_reserve(columns).map_err(|_| no_memory())?;
         }
@@ -81,14 +81,14 @@ impl FlatRows {
         }
         let tags = self.tags.spare_capacity_mut().as_mut_ptr();
         let slots = self.slots.spare_capacity_mut().as_mut_ptr();
-        // SAFETY: as the caller promises.
+        // SAFETY: guaranteed by the caller.
         let values = if direct { unsafe { mem::row(raw) } } else { std::ptr::null() };
         if self.rows == FROM_ROWS {
             self.repeats.begin(columns);
         }
         let watched = self.repeats.watched;
         for index in 0..columns {
-            // SAFETY: there are so many values side by side, and what they point to stays there until the next call on the statement.
+            // SAFETY: that many values lie side by side, and the memory that they point to is valid until the next call on the statement.
             let (tag, slot) = unsafe {
                 match if direct { (*values.add(index)).plain() } else { PlainMem::Other } {
                     PlainMem::Null => (tag::NULL, 0),
@@ -104,13 +104,13 @@ impl FlatRows {
                     PlainMem::Other => self.push_asking(raw, index as c_int, integers)?,
                 }
             };
-            // SAFETY: there is room for so many columns, and neither area has grown since.
+            // SAFETY: capacity for that many columns is reserved, and neither area has grown since.
             unsafe {
                 (*tags.add(index)).write(tag);
                 (*slots.add(index)).write(slot);
             }
         }
-        // SAFETY: these have just been written.
+        // SAFETY: these were just written.
         unsafe {
             self.tags.set_len(self.tags.len() + columns);
             self.slots.set_len(self.slots.len() + columns);
@@ -119,7 +119,7 @@ impl FlatRows {
         Ok(())
     }
 
-    /// Adds a value as SQLite gives it when it is asked; returns its tag and slot.
+    /// Adds a value through SQLite's functions; returns its tag and slot.
     ///
     /// SAFETY: as for [`push`](Self::push).
     #[inline(never)]
@@ -129,8 +129,8 @@ impl FlatRows {
         column: c_int,
         integers: Integers,
     ) -> Result<(u8, u64)> {
-        // SAFETY: as the caller promises; a text or a blob is copied before the next call on the statement. That such a value is
-        // "unprotected" means other threads, and there are none.
+        // SAFETY: guaranteed by the caller; a text or blob is copied before the next call on the statement. Values being
+        // "unprotected" concerns other threads, and there are none.
         unsafe {
             let value = ffi::sqlite3_column_value(raw, column);
             Ok(match ffi::sqlite3_value_type(value) {
@@ -160,7 +160,7 @@ impl FlatRows {
     /// Adds a text; returns its tag and slot.
     #[inline(always)]
     fn push_text(&mut self, bytes: &[u8]) -> Result<(u8, u64)> {
-        // Mostly there is room: not worth a call to find out.
+        // Mostly there is capacity; the check avoids a call.
         if self.text.capacity() - self.text.len() < bytes.len() {
             self.text.try_reserve(bytes.len()).map_err(|_| no_memory())?;
         }
@@ -170,7 +170,7 @@ impl FlatRows {
         self.push_wide(bytes)
     }
 
-    /// Adds a text of that column which may have been there before.
+    /// Adds a text of a watched column, which may be a repeat.
     #[inline(never)]
     fn push_watched(&mut self, column: usize, bytes: &[u8]) -> Result<(u8, u64)> {
         let place = match self.repeats.find(column, bytes, &self.text, &self.wide) {
@@ -202,13 +202,13 @@ impl FlatRows {
     }
 }
 
-/// What `sqlite3_value_text` or `_blob` just pointed to. Null stands for an empty blob, or for a text that there was no
-/// memory to convert to UTF-8.
+/// Returns the bytes that `sqlite3_value_text` or `_blob` just pointed to. A null pointer is an empty blob, or a text that could
+/// not be converted to UTF-8 for lack of memory.
 ///
 /// SAFETY: the pointer must have just come from that value.
 #[inline(always)]
 unsafe fn bytes<'a>(value: *mut ffi::sqlite3_value, start: *const u8) -> Result<&'a [u8]> {
-    // SAFETY: as above; SQLite tells the length of what it just gave.
+    // SAFETY: as above; SQLite returns the length for the pointer that it just returned.
     unsafe {
         let length = ffi::sqlite3_value_bytes(value) as usize;
         if !start.is_null() {
@@ -221,7 +221,7 @@ unsafe fn bytes<'a>(value: *mut ffi::sqlite3_value, start: *const u8) -> Result<
     }
 }
 
-/// SAFETY: so many bytes must be there; where there is none, the pointer may be null.
+/// SAFETY: `length` bytes must be valid at `start`; for 0 the pointer may be null.
 #[inline(always)]
 unsafe fn slice<'a>(start: *const u8, length: usize) -> &'a [u8] {
     if length == 0 {

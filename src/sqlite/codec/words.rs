@@ -1,18 +1,18 @@
-//! Short runs of bytes, eight at a time: a call to copy or to compare them takes longer than the work.
+//! Short byte sequences, processed eight bytes at a time: a call to copy or compare them would take longer than the work.
 
-/// In each byte of eight, the bit that ASCII leaves alone.
+/// The bit of each of eight bytes that is 0 in ASCII.
 pub(super) const HIGH: u64 = 0x8080_8080_8080_8080;
 
-/// Adds the bytes if they are all ASCII; there must be room for them. Looking at them is free on the way.
+/// Appends the bytes if they are all ASCII, checking while it copies; the capacity must be reserved. Returns whether they were.
 #[inline(always)]
 pub(super) fn append_ascii(area: &mut Vec<u8>, bytes: &[u8]) -> bool {
     debug_assert!(area.capacity() - area.len() >= bytes.len());
     let (from, count) = (bytes.as_ptr(), bytes.len());
     let mut seen = 0;
-    // SAFETY: the area has room for so many bytes behind its end; they count as its own only after all are written.
+    // SAFETY: the area has capacity for that many bytes behind its end; its length grows only after all are written.
     unsafe {
         let to = area.as_mut_ptr().add(area.len());
-        // Loops and no closures: compiled for size, those would be calls.
+        // Loops instead of closures: compiled for size, closures would be calls.
         let mut at = 0;
         while at + 8 < count {
             let word = from.add(at).cast::<u64>().read_unaligned();
@@ -41,7 +41,7 @@ pub(super) fn append_ascii(area: &mut Vec<u8>, bytes: &[u8]) -> bool {
     seen & HIGH == 0
 }
 
-/// Whether these are the same; they must be equally long.
+/// Returns whether the bytes are equal; they must be equally long.
 #[inline(always)]
 pub(super) fn same(one: &[u8], other: &[u8]) -> bool {
     let count = one.len();
@@ -51,7 +51,7 @@ pub(super) fn same(one: &[u8], other: &[u8]) -> bool {
     debug_assert_eq!(count, other.len());
     let (one, other) = (one.as_ptr().cast::<u64>(), other.as_ptr().cast::<u64>());
     let mut at = 0;
-    // SAFETY: each word lies within the bytes; the last one may overlap the one before it. No closures here, either.
+    // SAFETY: each word lies within the bytes; the last one may overlap the one before it. No closures, as above.
     unsafe {
         while at + 8 < count {
             if one.byte_add(at).read_unaligned() != other.byte_add(at).read_unaligned() {
@@ -64,7 +64,7 @@ pub(super) fn same(one: &[u8], other: &[u8]) -> bool {
     }
 }
 
-/// The first and the last eight bytes, which may overlap; of fewer than eight all of them, and zeros.
+/// Returns the first and the last eight bytes, which may overlap; for fewer than eight, all bytes and zeros.
 #[inline(always)]
 pub(super) fn ends(bytes: &[u8]) -> (u64, u64) {
     if let (Some(first), Some(last)) = (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_differs_anywhere_is_not_the_same() {
+    fn a_difference_at_any_byte_is_found() {
         for length in 1..40_usize {
             let bytes: Vec<u8> = (0..length).map(|at| at as u8 + 1).collect();
             assert!(same(&bytes, &bytes.clone()));

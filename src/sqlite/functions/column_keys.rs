@@ -1,4 +1,4 @@
-//! What `encrypt` makes of a text and `decrypt` opens again: docs/columns.md has it for other programs.
+//! The format of the values that `encrypt` produces and `decrypt` reads; docs/columns.md describes it for other programs.
 //!
 //! ```text
 //!  0  version     1 byte, 1
@@ -8,9 +8,9 @@
 //!     tag        16 bytes
 //! ```
 //!
-//! AES-256-GCM, the first five bytes being associated data. A nonce is random, since devices that know nothing of each other write under
-//! one key: 2^32 values are what NIST lets such a key have (SP 800-38D), a million a day for eleven years. A longer nonce would lift
-//! that, and would take from servers what every language has at hand.
+//! AES-256-GCM; the first five bytes are associated data. Nonces are random, because devices share a key without knowing each other: NIST
+//! allows such a key 2^32 values (SP 800-38D), a million a day for eleven years. A longer nonce would lift that limit, but servers would
+//! lose the cipher that every language has.
 
 use sha2::{Digest, Sha256};
 use tidelock_gcm::{KEY_BYTES, Key, NONCE_BYTES, TAG_BYTES};
@@ -22,7 +22,7 @@ use crate::{
 };
 
 const VERSION: u8 = 1;
-/// What a key id is the hash of, before the key.
+/// The prefix of the key in the hash that its id is taken from.
 const ID_OF: &[u8] = b"tidelock column key";
 /// The version and the key id.
 const HEAD_BYTES: usize = 5;
@@ -31,7 +31,7 @@ const BEGIN: usize = HEAD_BYTES + NONCE_BYTES;
 
 type CipherHead = [u8; HEAD_BYTES];
 
-/// Fills bytes with randomness that nobody can guess.
+/// Fills bytes with cryptographic randomness.
 pub type Random = Box<dyn Fn(&mut [u8])>;
 
 /// The keys of sensitive columns.
@@ -41,17 +41,17 @@ pub struct ColumnKeys {
 }
 
 impl ColumnKeys {
-    /// Keys of AES-256: the first one encrypts, and each decrypts what it has encrypted. `invalid_argument` without a key.
+    /// Creates a set of AES-256 keys: the first one encrypts, all of them decrypt. Fails with `invalid_argument` without a key.
     pub fn new(keys: &[[u8; KEY_BYTES]], random: Random) -> Result<Self> {
         if keys.is_empty() {
             return Err(Error::invalid("columnKey needs a key")
-                .hint("Leave the option out, or give at least one")
+                .hint("Leave the option out, or pass at least one key")
                 .detail("option", "columnKey"));
         }
         Ok(Self { keys: keys.iter().map(|key| (head_of(key), Key::new(key))).collect(), random })
     }
 
-    /// Encrypts a text, with another result each time. `out_of_memory`.
+    /// Encrypts a text; the result differs each time. Fails with `out_of_memory`.
     pub fn encrypt(&self, text: &str) -> Result<Vec<u8>> {
         let (head, key) = &self.keys[0];
         let mut nonce = [0; NONCE_BYTES];
@@ -67,7 +67,7 @@ impl ColumnKeys {
         Ok(bytes)
     }
 
-    /// The text. Fails with `decryption_failed`, where `details.reason` is `not_encrypted`, `other_key` or `damaged`, and with
+    /// Decrypts a text. Fails with `decryption_failed`, where `details.reason` is `not_encrypted`, `other_key` or `damaged`, and with
     /// `out_of_memory`.
     pub fn decrypt(&self, bytes: &[u8]) -> Result<String> {
         let (head, rest) = bytes.split_first_chunk::<HEAD_BYTES>().ok_or_else(not_encrypted)?;
@@ -82,31 +82,29 @@ impl ColumnKeys {
         plain.extend_from_slice(sealed);
         let mut known = self.keys.iter().filter(|(id, _)| id == head).peekable();
         if known.peek().is_none() {
-            return Err(failed("other_key", "decrypt() got a value that another key has encrypted")
+            return Err(failed("other_key", "decrypt() got a value that was encrypted with another key")
                 .hint("The option columnKey may hold several keys: the first encrypts, all of them decrypt")
                 .detail("keyId", hex(&head[1..])));
         }
-        // What fails leaves the bytes as they are.
+        // A failed open leaves the bytes unchanged.
         if !known.any(|(_, key)| key.open(nonce, head, &mut plain, tag)) {
-            return Err(failed("damaged", "decrypt() got a value that was changed since it was encrypted"));
+            return Err(failed("damaged", "decrypt() got a value that was changed after its encryption"));
         }
-        String::from_utf8(plain).map_err(|_| {
-            failed("damaged", "decrypt() got a value that has no text in it: what was encrypted isn't UTF-8")
-        })
+        String::from_utf8(plain).map_err(|_| failed("damaged", "decrypt() got a value whose plaintext is not UTF-8"))
     }
 }
 
-/// How the values begin that a key encrypts.
+/// Returns the head of the values that a key encrypts.
 fn head_of(key: &[u8; KEY_BYTES]) -> CipherHead {
     let hash = Sha256::new().chain_update(ID_OF).chain_update(key).finalize();
     [VERSION, hash[0], hash[1], hash[2], hash[3]]
 }
 
-/// The error of a value that isn't one of ours.
+/// Returns the error of a value that `encrypt` did not produce.
 #[cold]
 pub(super) fn not_encrypted() -> Error {
-    failed("not_encrypted", "decrypt() got a value that encrypt() hasn't made")
-        .hint("It takes blobs as encrypt() gives them, and NULL")
+    failed("not_encrypted", "decrypt() got a value that encrypt() did not produce")
+        .hint("It accepts blobs that encrypt() returned, and NULL")
 }
 
 #[cold]
@@ -122,7 +120,7 @@ mod tests {
 
     use super::*;
 
-    /// Nonces that count, from 1 on.
+    /// Creates keys whose nonces count from 1.
     fn keys(keys: &[[u8; 32]]) -> ColumnKeys {
         let next = Cell::new(0_u8);
         let random = move |bytes: &mut [u8]| {
@@ -143,14 +141,14 @@ mod tests {
 
     #[test]
     fn the_bytes_are_those_of_the_format() {
-        // Made by Node's crypto: createHash('sha256'), createCipheriv('aes-256-gcm').
+        // Produced by Node's crypto: createHash('sha256'), createCipheriv('aes-256-gcm').
         let expected = "013738243c010101010101010101010101123200d61ff311a12041d3c6abbbab6cc46c475d433bee";
         assert_eq!(hex(&keys(&[[0; 32]]).encrypt("grüezi").unwrap()), expected);
     }
 
     proptest! {
         #[test]
-        fn what_was_encrypted_is_decrypted(text: String, one: [u8; 32], other: [u8; 32]) {
+        fn encrypted_texts_decrypt_to_themselves(text: String, one: [u8; 32], other: [u8; 32]) {
             prop_assume!(one != other);
             let (old, new, both) = (keys(&[one]), keys(&[other]), keys(&[other, one]));
             let (first, second) = (old.encrypt(&text).unwrap(), old.encrypt(&text).unwrap());
@@ -165,7 +163,7 @@ mod tests {
         }
 
         #[test]
-        fn whatever_is_changed_is_noticed(text: String, key: [u8; 32], at: prop::sample::Index, bit in 0..8) {
+        fn any_change_is_noticed(text: String, key: [u8; 32], at: prop::sample::Index, bit in 0..8) {
             let keys = keys(&[key]);
             let mut sealed = keys.encrypt(&text).unwrap();
             let at = at.index(sealed.len());
@@ -175,7 +173,7 @@ mod tests {
         }
 
         #[test]
-        fn whatever_it_gets_it_survives(bytes in prop::collection::vec(any::<u8>(), 0..64), key: [u8; 32]) {
+        fn any_input_is_refused_cleanly(bytes in prop::collection::vec(any::<u8>(), 0..64), key: [u8; 32]) {
             let keys = keys(&[key]);
             let ours = [&head_of(&key)[..], &bytes].concat();
             for (bytes, expected) in [(&bytes, "not_encrypted"), (&ours, "damaged")] {
@@ -186,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_a_server_did_not_write_as_utf_8_is_none() {
+    fn a_plaintext_that_is_not_utf_8_is_refused() {
         let keys = keys(&[[7; 32]]);
         let mut bytes = vec![0xff, 0xfe];
         let head = head_of(&[7; 32]);

@@ -1,4 +1,4 @@
-//! `encrypt` and `decrypt` as SQLite calls them.
+//! The callbacks of `encrypt` and `decrypt`.
 
 use std::ffi::{CStr, c_int};
 
@@ -18,11 +18,11 @@ use crate::{
 
 type Callback = unsafe extern "C" fn(*mut ffi::sqlite3_context, c_int, *mut *mut ffi::sqlite3_value);
 
-/// Adds both to a connection.
+/// Adds both functions to a connection.
 pub(super) fn register(connection: &Connection) -> Result<()> {
-    // Each value has a nonce of its own. A trigger that encrypts tells nobody anything.
+    // Safe for schemas: each value has its own nonce, so a trigger that encrypts reveals nothing.
     add(connection, c"encrypt", ffi::SQLITE_INNOCUOUS, encrypt)?;
-    // A file from elsewhere must not find a place in its schema where a secret turns into plain text that is kept, or synced.
+    // An external file's schema must not be able to decrypt a secret into plain text that is stored or synced.
     add(connection, c"decrypt", ffi::SQLITE_DETERMINISTIC | ffi::SQLITE_DIRECTONLY, decrypt)
 }
 
@@ -54,9 +54,9 @@ fn encrypted(keys: &ColumnKeys, value: Param<'_>) -> Result<Value> {
         Param::Real(_) => "a real number",
         Param::Blob(_) => "a blob",
     };
-    // As a text it would come back as a text: whoever wants that says so.
-    Err(Error::new(ErrorCode::InvalidArgument, format!("encrypt() takes a text or NULL, and got {kind}"))
-        .hint("encrypt(CAST(value AS TEXT)) encrypts a number's text; hex(value) makes a text of a blob"))
+    // As a text it would decrypt to a text, so the conversion must be explicit.
+    Err(Error::new(ErrorCode::InvalidArgument, format!("encrypt() accepts a text or NULL, but got {kind}"))
+        .hint("encrypt(CAST(value AS TEXT)) encrypts a number's text; hex(value) converts a blob to text"))
 }
 
 fn decrypted(keys: &ColumnKeys, value: Param<'_>) -> Result<Value> {
@@ -67,7 +67,7 @@ fn decrypted(keys: &ColumnKeys, value: Param<'_>) -> Result<Value> {
     }
 }
 
-/// SAFETY: the context and the arguments must be those of a call of SQLite's.
+/// SAFETY: the context and the arguments must be those of SQLite's call.
 unsafe fn convert(
     context: *mut ffi::sqlite3_context,
     arguments: &Arguments<'_>,
@@ -83,6 +83,6 @@ unsafe fn convert(
         result = seen.and(result);
     }
     let value = result.map_err(fail).ok();
-    // SAFETY: as the caller promises.
+    // SAFETY: guaranteed by the caller.
     unsafe { answer(context, value) };
 }

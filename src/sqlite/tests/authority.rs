@@ -16,7 +16,7 @@ fn script(db: &Connection, sql: &str) -> Result<()> {
 }
 
 #[test]
-fn users_may_not_run_what_would_break_the_storage() {
+fn users_may_not_run_statements_that_endanger_the_storage() {
     let (_file, db) = fresh();
     db.exec("CREATE TABLE t(a)").unwrap();
     for sql in [
@@ -55,7 +55,7 @@ fn users_may_not_run_what_would_break_the_storage() {
 }
 
 #[test]
-fn a_pragma_is_never_kept_compiled() {
+fn a_pragma_is_never_cached() {
     let (_file, db) = fresh();
     for on in [0, 1, 0, 1] {
         run(&db, &format!("PRAGMA foreign_keys = {on}"), Authority::User).unwrap();
@@ -80,7 +80,7 @@ fn a_script_may_have_its_own_transaction_and_a_vacuum() {
 }
 
 #[test]
-fn a_script_tells_where_it_failed() {
+fn a_script_reports_where_it_failed() {
     let (_file, db) = fresh();
     let text = "CREATE TABLE t(a UNIQUE);\n-- é; comment\nCREATE TRIGGER g AFTER INSERT ON t BEGIN\n  SELECT 1; SELECT 2;\nEND;\nINSERT INTO t VALUES (1);\n\n  INSERT INTO t\n VALUES (nope);";
     let error = script(&db, text).unwrap_err();
@@ -106,7 +106,7 @@ fn a_script_tells_where_it_failed() {
 }
 
 #[test]
-fn an_outline_tells_how_a_script_wants_to_run() {
+fn an_outline_shows_how_a_script_must_run() {
     let outline = ScriptOutline::of("BEGIN; INSERT INTO t VALUES ('COMMIT;'); COMMIT;");
     assert!(outline.has_own_transaction() && outline.statements == 3);
     assert!(
@@ -117,7 +117,7 @@ fn an_outline_tells_how_a_script_wants_to_run() {
 }
 
 #[test]
-fn a_script_runs_whole_as_written_or_by_itself() {
+fn a_script_runs_whole_as_written_or_as_a_vacuum() {
     for (script, manner) in [
         ("", Manner::Whole),
         ("INSERT INTO t VALUES (1); UPDATE t SET a = 2", Manner::Whole),
@@ -145,10 +145,10 @@ fn each_statement_of_a_script_has_facts_of_its_own() {
     db.for_each_statement(script, Authority::Engine, &mut |statement, _| {
         let facts = statement.facts();
         let flags = [facts.schema, facts.transaction, facts.pragma, facts.changes_rows].map(u8::from);
-        // The schema's own table is read by every change of it.
+        // Every change of the schema also reads the schema's own table.
         let reads = if facts.schema { String::new() } else { facts.reads.join(" ") };
         seen.push((flags, reads, facts.writes.join(" ")));
-        // Whoever keeps them keeps these.
+        // Another owner keeps its own copy.
         if facts.changes_rows && kept.is_none() {
             kept = Some(facts);
         }
@@ -233,7 +233,7 @@ fn facts_name_what_a_statement_touches() {
     let temp = facts("DROP TABLE scratch");
     assert!(temp.temp_schema && !temp.schema);
     assert!(!facts("SELECT 1").changes_rows && facts("PRAGMA user_version").pragma);
-    // A statement that is compiled anew tells anew.
+    // A recompiled statement reports its effects again.
     let mut statement = db.statement("SELECT * FROM v").unwrap();
     db.exec("DROP VIEW v; CREATE VIEW v AS SELECT a FROM log").unwrap();
     statement.step().unwrap();
@@ -252,7 +252,7 @@ fn full_text_search_works_for_users() {
 }
 
 #[test]
-fn a_plan_is_told_without_running() {
+fn a_plan_is_returned_without_running_the_statement() {
     let (_file, db) = fresh();
     db.exec("CREATE TABLE t(a PRIMARY KEY)").unwrap();
     let plan = db.explain_query_plan("SELECT * FROM t WHERE a = ?").unwrap();

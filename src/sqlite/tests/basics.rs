@@ -54,11 +54,11 @@ fn a_file_has_one_connection_at_a_time() {
 }
 
 #[test]
-fn what_is_not_a_database_is_corrupt() {
+fn a_file_that_is_not_a_database_is_corrupt() {
     let file = PageFile::new(Image::from_bytes(&vec![7; 8192]));
     let error = Connection::open(&file).err().unwrap();
     assert_eq!(error.code, ErrorCode::DatabaseCorrupt);
-    // And the file is free again.
+    // The failed open releases the file.
     assert!(Connection::open(&file).is_err_and(|error| error.is(ErrorCode::DatabaseCorrupt)));
 }
 
@@ -118,20 +118,20 @@ fn a_statement_is_compiled_once_and_never_shared() {
     let mut outer = db.statement(sql).unwrap();
     assert_eq!(outer.prepared.raw, raw);
     outer.step().unwrap();
-    // The same text while it is in use: a statement of its own, which doesn't disturb the other.
+    // The same text while it is in use gets a statement of its own, which doesn't disturb the other.
     let mut inner = db.statement(sql).unwrap();
     assert_ne!(inner.prepared.raw, raw);
     inner.step().unwrap();
     drop(inner);
     outer.step().unwrap();
     assert_eq!(outer.column_i64(0), 2);
-    // However many others there are meanwhile.
+    // Many others don't evict a statement in use.
     for number in 0..300 {
         assert_eq!(db.value(&format!("SELECT {number}"), &[]).unwrap(), Some(Value::Integer(number)));
     }
     assert_eq!(outer.column_i64(0), 2);
     drop(outer);
-    // What was bound for one caller is not there for the next.
+    // Bindings are cleared before the next use.
     db.value("SELECT ?1", &["secret".into()]).unwrap();
     let mut again = db.statement("SELECT ?1").unwrap();
     again.step().unwrap();
@@ -151,6 +151,6 @@ fn a_file_from_wal_mode_opens_and_leaves_it() {
     db.exec("INSERT INTO t VALUES (2)").unwrap();
     let image = copy.image();
     assert_eq!(image.chunks[0][18..20], [1, 1]);
-    // That change of the header is in the log as well.
+    // The change of the header is a commit, too.
     assert!(copy.take_ready().is_some_and(|batch| batch.pages[0] == 0 && batch.bytes[18..20] == [1, 1]));
 }

@@ -51,15 +51,15 @@ proptest! {
         let (outcome, _) = run_as(&db, Op::RunMany, &sql, &rows, "").unwrap();
         prop_assert_eq!(outcome.changes as usize, rows.len());
         prop_assert_eq!(&query(&db, "SELECT * FROM t", &[]).unwrap(), &rows);
-        // Straight through, without a table in between.
+        // Directly, without a table in between.
         let sql = format!("SELECT {}", vec!["?"; columns.len()].join(","));
         prop_assert_eq!(query(&db, &sql, &rows[0]).unwrap(), rows[..1].to_vec());
-        // And the engine's own way says the same.
+        // The engine's own API returns the same.
         prop_assert_eq!(db.rows("SELECT * FROM t", &[]).unwrap(), rows);
     }
 
     #[test]
-    fn texts_that_come_again_are_the_same(
+    fn repeated_texts_are_returned_exactly(
         (texts, rows) in prop::collection::vec(
             prop_oneof![any::<String>(), "[a-c]{0,3}", "(a|é|😀){7,9}", "[a-b]{62,66}"].prop_map(Value::Text), 1..60,
         ).prop_flat_map(|texts| {
@@ -74,7 +74,7 @@ proptest! {
         let of = |n: usize, row: &[Value]| [row, &[other(n), texts[n % texts.len()].clone()]].concat();
         let rows: Vec<_> = rows.iter().enumerate().map(|(n, row)| of(n, row)).collect();
         run_as(&db, Op::RunMany, "INSERT INTO t VALUES (?, ?, ?, ?, ?)", &rows, "").unwrap();
-        // One result after the other in the same areas, where the texts lie elsewhere each time.
+        // Results reuse the same areas, where the texts lie elsewhere each time.
         let mut out = FlatRows::default();
         for order in ["rowid", "rowid DESC", "rowid"] {
             let sql = format!("SELECT * FROM t ORDER BY {order}");
@@ -90,7 +90,7 @@ proptest! {
     fn a_bad_buffer_is_an_error(bytes in prop::collection::vec(any::<u8>(), 0..80), small in any::<bool>()) {
         let mut bytes = bytes;
         if small && bytes.len() > 16 {
-            // A head that has a chance.
+            // A head that may be valid.
             for (index, byte) in bytes[..16].iter_mut().enumerate() {
                 *byte = if index % 4 == 0 { *byte % 4 } else { 0 };
             }
@@ -134,7 +134,7 @@ fn missing_and_superfluous_parameters_are_named() {
 }
 
 #[test]
-fn a_statement_is_found_by_its_number_while_it_is_kept() {
+fn a_statement_is_found_by_its_id_while_it_is_cached() {
     let (_file, db) = fresh();
     let sql = "SELECT :a, :b";
     let (outcome, _) = run_as(&db, Op::Query, sql, &[vec![1.into(), 2.into()]], "b\0a").unwrap();
@@ -155,13 +155,13 @@ fn a_statement_is_found_by_its_number_while_it_is_kept() {
     assert!(db.statement_known(id, Authority::Engine).is_none());
     assert!(db.statement_known(0, Authority::User).is_none());
     db.exec("CREATE TABLE t(a)").unwrap();
-    assert_eq!(again(&[1.into(), 2.into()]).unwrap(), [vec![Value::Integer(2), Value::Integer(1)]], "compiled anew");
+    assert_eq!(again(&[1.into(), 2.into()]).unwrap(), [vec![Value::Integer(2), Value::Integer(1)]], "recompiled");
     let others: Vec<u32> =
         (0..300).map(|n| run_as(&db, Op::Query, &format!("SELECT {n}"), &[], "").unwrap().0.statement).collect();
     assert!(again(&[1.into(), 2.into()]).unwrap_err().message == "gone");
-    assert!(others.iter().all(|other| *other != id), "no number is given twice");
+    assert!(others.iter().all(|other| *other != id), "no id is used twice");
     assert_eq!(others.iter().filter(|id| db.statement_known(**id, Authority::User).is_some()).count(), 128);
-    assert_eq!(run_as(&db, Op::Run, "CREATE TABLE u(a)", &[], "").unwrap().0.statement, 0, "not kept");
+    assert_eq!(run_as(&db, Op::Run, "CREATE TABLE u(a)", &[], "").unwrap().0.statement, 0, "not cached");
 }
 
 #[test]
@@ -226,7 +226,7 @@ fn integers_are_given_as_asked() {
     assert_eq!(tags(sql, Integers::Bigint).unwrap(), [6, 6, 6]);
     let error = tags(sql, Integers::Number).unwrap_err();
     assert_eq!((error.code, error.details["column"].clone()), (ErrorCode::IntegerOutOfRange, "b".into()));
-    // A write whose answer can't be given leaves nothing behind, also inside a transaction.
+    // A write whose result can't be returned has no effect, also inside a transaction.
     db.exec("CREATE TABLE t(a)").unwrap();
     let insert = "INSERT INTO t VALUES (1), (9007199254740992) RETURNING a";
     assert!(tags(insert, Integers::Number).is_err() && !db.in_transaction());
@@ -276,7 +276,7 @@ fn a_database_in_utf16_reads_the_same() {
 }
 
 #[test]
-fn errors_tell_codes_and_places_but_no_values() {
+fn errors_have_codes_and_positions_but_no_values() {
     let (_file, db) = fresh();
     db.exec("CREATE TABLE t(a UNIQUE, b CHECK (b > 0)); INSERT INTO t VALUES ('secret', 1); CREATE VIRTUAL TABLE f USING fts5(a)")
         .unwrap();
@@ -305,7 +305,7 @@ fn errors_tell_codes_and_places_but_no_values() {
 }
 
 #[test]
-fn a_pattern_that_would_need_all_of_the_stack_is_an_error() {
+fn a_pattern_that_would_exhaust_the_stack_is_an_error() {
     let (_file, db) = fresh();
     for sql in ["SELECT ?2 LIKE ?1", "SELECT ?2 GLOB replace(?1, '%', '*')"] {
         let ask = |wildcards: usize| query(&db, sql, &["%a".repeat(wildcards).into(), "a".repeat(1000).into()]);
@@ -357,9 +357,9 @@ fn a_deadline_stops_a_statement() {
 }
 
 #[test]
-fn values_read_in_place_are_those_that_sqlite_tells() {
+fn values_read_in_place_equal_those_of_sqlites_functions() {
     let (_file, db) = fresh();
-    assert!(db.reads_values(), "the bundled SQLite is one that is known");
+    assert!(db.reads_values(), "the bundled SQLite has the expected layout");
     let (_other, wide) = fresh();
     wide.exec("PRAGMA encoding = 'UTF-16'").unwrap();
     for db in [&db, &wide] {
@@ -384,7 +384,7 @@ fn values_read_in_place_are_those_that_sqlite_tells() {
             let (mut direct, mut asked) = (FlatRows::default(), FlatRows::default());
             while statement.step().unwrap() == Step::Row {
                 let (raw, columns) = (statement.prepared.raw, statement.column_count());
-                // SAFETY: the statement stands at a row of so many columns.
+                // SAFETY: the statement has a current row of that many columns.
                 unsafe {
                     direct.push(raw, columns, Integers::Auto, true).unwrap();
                     asked.push(raw, columns, Integers::Auto, false).unwrap();

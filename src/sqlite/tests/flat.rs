@@ -1,11 +1,11 @@
-//! JavaScript's half of the codec, in Rust.
+//! JavaScript's side of the codec, in Rust.
 
 use crate::{
     Value,
     sqlite::{FlatRows, codec::utf16_length, tag},
 };
 
-/// Lays rows of parameters out as JavaScript does.
+/// Encodes rows of parameters as JavaScript does.
 pub fn encode(rows: &[Vec<Value>]) -> Vec<u8> {
     let columns = rows.first().map_or(0, Vec::len);
     let (mut slots, mut tags, mut text, mut blobs) = (vec![], vec![], vec![], vec![]);
@@ -32,7 +32,7 @@ pub fn encode(rows: &[Vec<Value>]) -> Vec<u8> {
     [head, slots, tags, text, blobs].concat()
 }
 
-/// Reads rows as JavaScript does: the texts decoded once and cut by UTF-16 lengths.
+/// Decodes rows as JavaScript does: the texts decoded once and split by UTF-16 lengths.
 pub fn decode(flat: &FlatRows) -> Vec<Vec<Value>> {
     let units: Vec<u16> = std::str::from_utf8(&flat.wide).unwrap().encode_utf16().collect();
     assert_eq!(units.len(), utf16_length(&flat.wide));

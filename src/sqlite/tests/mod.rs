@@ -1,4 +1,4 @@
-//! What the layer promises, one file a subject.
+//! Tests of the SQLite layer, one file per subject.
 
 mod authority;
 mod basics;
@@ -8,7 +8,7 @@ mod pages;
 
 use super::{Connection, PageFile};
 
-/// A new database.
+/// Opens a new database.
 fn fresh() -> (PageFile, Connection) {
     let file = PageFile::default();
     let connection = Connection::open(&file).unwrap();

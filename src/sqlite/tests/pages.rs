@@ -1,4 +1,4 @@
-//! What the store relies on: whole commits, touched chunks, frozen views.
+//! The guarantees for the store: whole commits, touched chunks, frozen views.
 
 use proptest::prelude::*;
 
@@ -10,7 +10,7 @@ use crate::{
     sqlite::{Batch, CHUNK_SIZE, Connection, Image, PageFile},
 };
 
-/// What the log would give back: batches applied to a plain file, and chunks copied as a snapshot copies them.
+/// The state that the log would give back: batches applied to a plain file, and chunks copied as a snapshot copies them.
 #[derive(Default)]
 struct Shadow {
     log: Vec<u8>,
@@ -40,8 +40,8 @@ impl Shadow {
 
     fn check(&self, file: &PageFile) {
         let bytes = file.image().to_bytes();
-        assert!(self.log == bytes, "the log gives another file");
-        assert!(self.chunks.concat() == bytes, "the snapshot gives another file");
+        assert!(self.log == bytes, "the log restores another file");
+        assert!(self.chunks.concat() == bytes, "the snapshot restores another file");
         if !bytes.is_empty() {
             let copy = PageFile::new(Image::from_bytes(&bytes));
             let db = Connection::open(&copy).unwrap();
@@ -70,7 +70,7 @@ enum Action {
     Vacuum,
     PageSize(u32),
     Restore,
-    /// Takes a batch that can't be stored, and goes on.
+    /// Takes a batch that can't be stored, and continues.
     FailToStore,
     Pin,
 }
@@ -147,7 +147,7 @@ proptest! {
                         if *undone {
                             db.exec("ROLLBACK TO s; RELEASE s").unwrap();
                         }
-                        // Nothing of an open transaction is to be had.
+                        // Nothing of an open transaction is visible.
                         prop_assert!(!file.has_ready() && file.image() == before);
                     }
                     db.exec(if *commit { "COMMIT" } else { "ROLLBACK" }).unwrap();
@@ -252,7 +252,7 @@ fn a_full_database_refuses_and_goes_on() {
 
 #[test]
 fn a_commit_that_the_file_refuses_is_undone() {
-    // The limit shrinks behind SQLite's back: only the file knows, when the commit writes to it.
+    // The limit shrinks without SQLite knowing: only the file refuses, when the commit writes to it.
     let (file, db) = fresh();
     db.exec("CREATE TABLE t(b); INSERT INTO t VALUES (zeroblob(300000))").unwrap();
     let mut shadow = Shadow::default();
@@ -271,7 +271,7 @@ fn a_commit_that_the_file_refuses_is_undone() {
     db.exec("INSERT INTO t VALUES (zeroblob(50000))").unwrap();
     shadow.follow(&file);
     shadow.check(&file);
-    // A larger file than allowed may still be changed.
+    // A file beyond the limit may still be changed.
     file.set_max_bytes(1000);
     db.exec("DELETE FROM t; INSERT INTO t VALUES (zeroblob(100000))").unwrap();
     assert!(db.run("INSERT INTO t VALUES (zeroblob(1000000))", &[]).is_err());
@@ -292,7 +292,7 @@ fn a_restore_that_does_not_fit_changes_nothing() {
     db.exec("BEGIN; INSERT INTO t VALUES (1)").unwrap();
     assert_eq!(db.restore_from(&source).unwrap_err().code, ErrorCode::SqliteBusy);
     db.exec("COMMIT").unwrap();
-    // An empty database is a database too.
+    // An empty database is valid, too.
     let (_empty_file, empty) = fresh();
     let mut shadow = Shadow::default();
     db.restore_from(&empty).unwrap();
@@ -321,7 +321,7 @@ fn many_databases_in_many_threads() {
 }
 
 #[test]
-fn an_image_survives_the_way_through_bytes() {
+fn an_image_survives_conversion_to_bytes() {
     let (file, db) = fresh();
     db.exec("CREATE TABLE t(b); INSERT INTO t VALUES (randomblob(200001))").unwrap();
     let image = file.image();

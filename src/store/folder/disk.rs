@@ -1,4 +1,4 @@
-//! Files and processes of a native program, through `std`.
+//! Files and processes for native programs, through `std`.
 
 use std::{
     fs::{self, DirEntry, File, OpenOptions},
@@ -18,12 +18,12 @@ pub struct Disk {
 }
 
 impl Disk {
-    /// The files below `folder`, which need not exist.
+    /// Creates access to the files below `folder`, which need not exist.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
         Self { folder: folder.into() }
     }
 
-    /// Where a name lies: always below the folder, and never behind a symbolic link.
+    /// Returns the path of a name: always below the folder, and never behind a symbolic link.
     fn path(&self, name: &str) -> Result<PathBuf> {
         let mut path = self.folder.clone();
         if name.is_empty() {
@@ -56,7 +56,7 @@ fn failure(error: std::io::Error) -> Error {
         _ => ErrorCode::StorageUnavailable,
     };
     Error::new(code, "The database's folder can't be used")
-        .hint("The cause says why: look at its place, its rights, and the room on the disk")
+        .hint("The cause says why: check the folder's path, its permissions, and the free disk space")
         .cause(error)
 }
 
@@ -116,7 +116,7 @@ impl Files for Disk {
     }
 
     fn sync_folder(&self, folder: &str) -> Result<()> {
-        // Only where folders are files that can be opened.
+        // Only where folders can be opened as files.
         if cfg!(unix) {
             let path = if folder == ".." { self.folder.join(folder) } else { self.path(folder)? };
             File::open(path).and_then(|folder| folder.sync_all()).map_err(failure)
@@ -144,7 +144,7 @@ impl Files for Disk {
     fn close(&self) {}
 }
 
-/// The processes as Linux shows them under `/proc`; elsewhere none can be known to have ended.
+/// The processes that Linux lists under `/proc`; on other systems no process is ever reported as ended.
 pub struct OwnProcess;
 
 fn proc_text(name: &str) -> String {
@@ -162,7 +162,7 @@ impl Processes for OwnProcess {
             return Some(String::new());
         }
         let stat = proc_text(&format!("{pid}/stat"));
-        // The name, in parentheses, may hold anything; the start is the 20th field behind it, the state the first.
+        // The name, in parentheses, may contain any characters; after it the state is the first field, the start time the 20th.
         let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
         let ended = matches!(*fields.first()?, "Z" | "X");
         (!ended).then_some(format!("{} {}", proc_text("sys/kernel/random/boot_id"), fields.get(19)?))

@@ -1,8 +1,8 @@
 //! The frames of one segment of the journal.
 //!
-//! A frame is a header of 36 bytes and a body: magic, kind, whether a transaction ends with it, the body's length, how much of the
-//! segment was on the disk for certain when it was written, the checksum of the frame before, its own checksum. That one covers
-//! the segment's number and the frame's place, too: bytes of another place or an earlier try are never taken for a frame.
+//! A frame is a header of 36 bytes and a body. The header holds: magic, kind, whether the frame ends a transaction, the body's length, how
+//! much of the segment was synced when the frame was written, the checksum of the previous frame, its own checksum. That one also covers
+//! the segment's number and the frame's offset, so that bytes of another place or an earlier attempt are never taken for a frame.
 
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -10,16 +10,16 @@ use crate::{error::Result, ports::Files};
 
 const MAGIC: u32 = u32::from_le_bytes(*b"tdlk");
 const HEADER: usize = 36;
-/// How much is read at a time.
+/// How many bytes are read at a time.
 const WINDOW: usize = 1024 * 1024;
-/// No body is larger: a header that says so is none. (The largest is a part of a batch: 8 MiB of pages and their numbers.)
+/// The limit of a body: a larger length is invalid. (The largest body is a part of a batch: 8 MiB of pages and their numbers.)
 const MOST_BYTES: u32 = 1 << 30;
 
-/// What a frame says.
+/// The kind of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum FrameKind {
-    /// The first frame of a segment: everything but the log.
+    /// The first frame of a segment: the whole state except the log.
     Start,
     /// A record of the log, its key first.
     Log,
@@ -27,15 +27,15 @@ pub enum FrameKind {
     Head,
     /// A manifest and its generation.
     PutManifest,
-    /// The generation of a manifest that is gone.
+    /// The generation of a deleted manifest.
     DeleteManifest,
-    /// A chunk's id: its file is there.
+    /// The id of a chunk whose file was stored.
     PutChunk,
-    /// The id of a chunk that is gone.
+    /// The id of a deleted chunk.
     DeleteChunk,
-    /// The segment ends: the next one goes on.
+    /// The end of the segment: the next one continues.
     Seal,
-    /// The log up to an lsn is gone, except these records.
+    /// The log up to an lsn is deleted, except these records.
     CutLog,
 }
 
@@ -51,40 +51,40 @@ const KINDS: [FrameKind; 9] = [
     FrameKind::CutLog,
 ];
 
-/// One frame as it was read.
+/// One decoded frame.
 pub struct Frame {
     pub kind: FrameKind,
-    /// The transaction ends with it.
+    /// Whether it ends the transaction.
     pub last: bool,
     pub body: Vec<u8>,
 }
 
-/// The file of a segment.
+/// Returns the file name of a segment.
 pub fn segment_name(number: u64) -> String {
     format!("journal.{number}")
 }
 
-/// The segment that a file is.
+/// Returns the segment's number from its file name.
 pub fn segment_number(name: &str) -> Option<u64> {
     name.strip_prefix("journal.")?.parse().ok()
 }
 
-/// A place in a segment, between two frames.
+/// A position in a segment, between two frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
     pub segment: u64,
     pub at: u64,
-    /// The checksum of the frame before; 0 at the beginning.
+    /// The checksum of the previous frame; 0 at the beginning.
     pub chain: u64,
 }
 
 impl Place {
-    /// Where a segment begins.
+    /// Returns the beginning of a segment.
     pub fn start(segment: u64) -> Self {
         Self { segment, at: 0, chain: 0 }
     }
 
-    /// Adds a frame that begins here to `out`; the place after it. `synced` bytes of the segment are on the disk for certain.
+    /// Appends a frame at this position to `out`; returns the position after it. `synced` bytes of the segment are synced to disk.
     pub fn put(self, out: &mut Vec<u8>, kind: FrameKind, last: bool, synced: u64, body: &[u8]) -> Self {
         let mut header = [0; HEADER];
         header[..4].copy_from_slice(&MAGIC.to_le_bytes());
@@ -120,21 +120,21 @@ pub struct Frames<'a> {
 }
 
 impl<'a> Frames<'a> {
-    /// The frames from `place` on.
+    /// Creates a reader that starts at `place`.
     pub fn from(files: &'a dyn Files, place: Place) -> Self {
         Self { files, name: segment_name(place.segment), place, window: Vec::new(), window_at: 0 }
     }
 
-    /// The place after the last frame that was read.
+    /// Returns the position after the last frame read.
     pub fn place(&self) -> Place {
         self.place
     }
 
-    /// The next frame; `None` at the end of what is whole.
+    /// Returns the next frame; `None` at the end of the intact part.
     ///
-    /// What follows a break is never read: the last writes of a killed process, or those that a power cut left as holes. Unless a
-    /// later frame says that the broken place was on the disk for certain: then that was damaged since, and reading goes on with the
-    /// first whole frame behind it. What was lost there is missed by those who need it: the log is a chain, and a manifest names its chunks.
+    /// Frames after a break are ignored: it comes from the last writes of a killed process, or from holes left by a power cut. Unless a
+    /// later frame states that the broken place was synced: then it was damaged afterwards, and reading continues with the first intact frame
+    /// behind it. Readers notice the missing data: the log is a chain, and a manifest lists its chunks.
     pub fn next(&mut self) -> Result<Option<Frame>> {
         if let Some((frame, place, _)) = self.frame_at(self.place.at, Some(self.place.chain))? {
             self.place = place;
@@ -158,7 +158,7 @@ impl<'a> Frames<'a> {
         Ok(None)
     }
 
-    /// The frame that begins at `at`, the place after it, and how much was on the disk before it.
+    /// Reads the frame at `at`; returns it, the position after it, and how much was synced before it.
     fn frame_at(&mut self, at: u64, chain: Option<u64>) -> Result<Option<(Frame, Place, u64)>> {
         let Some(header) = self.bytes(at, HEADER)? else { return Ok(None) };
         let header: [u8; HEADER] = header.try_into().unwrap_or([0; HEADER]);
@@ -194,12 +194,12 @@ impl<'a> Frames<'a> {
         }
     }
 
-    /// Exactly these bytes, if the file has them.
+    /// Returns exactly `length` bytes, if the file has them.
     fn bytes(&mut self, at: u64, length: usize) -> Result<Option<&[u8]>> {
         Ok(self.bytes_up_to(at, length)?.filter(|bytes| bytes.len() >= length).map(|bytes| &bytes[..length]))
     }
 
-    /// At least one byte from `at` on, up to `length` or somewhat more; `None` at the end of the file.
+    /// Returns at least one byte from `at` on, up to `length` or somewhat more; `None` at the end of the file.
     fn bytes_up_to(&mut self, at: u64, length: usize) -> Result<Option<&[u8]>> {
         let has =
             |window: &[u8], window_at: u64| at >= window_at && at + length as u64 <= window_at + window.len() as u64;

@@ -1,4 +1,4 @@
-//! The journal of a folder: segments of frames, the newest of which is appended to.
+//! The journal of a folder: segments of frames; new frames go to the newest segment.
 
 use std::rc::Rc;
 
@@ -14,54 +14,54 @@ use crate::{
     store::failure::corrupt,
 };
 
-/// A segment isn't sealed before it has so many times the bytes of its first frame, which repeats all that is not in the log.
+/// A segment is sealed only when it has this many times the bytes of its first frame, which repeats the whole state except the log.
 const START_SHARE: u64 = 4;
 /// Frames are written in pieces of about this size.
 const PIECE_BYTES: usize = 8 * 1024 * 1024;
 
-/// What the name of a file ends with while it is written.
+/// The suffix of a file that is being written.
 pub const UNFINISHED: &str = ".tmp";
 
 fn unfinished(name: &str) -> String {
     format!("{name}{UNFINISHED}")
 }
 
-/// Writes a file of which only all or nothing is ever seen under its name, also after a power cut. The name itself is on the disk
-/// once the folder is synced.
+/// Writes a file atomically: under its name it is complete or missing, also after a power cut. The name is durable once the folder
+/// is synced.
 pub fn write_whole(files: &dyn Files, name: &str, bytes: &[u8]) -> Result<()> {
     let unfinished = unfinished(name);
-    // What an earlier try left may be longer.
+    // A longer file may remain from an earlier attempt.
     files.remove(&unfinished)?;
     files.write(&unfinished, 0, bytes)?;
     files.sync(&unfinished)?;
     files.rename(&unfinished, name)
 }
 
-/// What one transaction adds to the journal.
+/// One frame that a transaction adds to the journal.
 pub type JournalEntry = (FrameKind, Vec<u8>);
 
-/// The journal as far as it was read.
+/// The journal, read so far.
 pub struct Journal {
     files: Rc<dyn Files>,
     /// A segment is sealed at this size.
     segment_bytes: u64,
-    /// Where the next frame goes: after the last whole transaction.
+    /// Where the next frame goes: after the last complete transaction.
     place: Place,
-    /// So much of the segment is on the disk for certain.
+    /// How many bytes of the segment are synced.
     synced: u64,
     /// Bytes of the segment's first frame.
     start_bytes: u64,
-    /// Bytes of the segment's file when it was read or written last.
+    /// The size of the segment's file when it was last read or written.
     seen: u64,
-    /// The segment's name may not be on the disk yet.
+    /// Whether the segment's name may not be synced yet.
     unnamed: bool,
-    /// Something was appended since it was read.
+    /// Whether a transaction was appended since the journal was read.
     appended: bool,
     pub state: State,
 }
 
 impl Journal {
-    /// Reads the newest segment; `None` where there is no journal.
+    /// Reads the newest segment; `None` when there is no journal.
     ///
     /// Fails with `database_corrupt` when its first frame is damaged, and as the files do.
     pub fn load(files: Rc<dyn Files>, segment_bytes: u64) -> Result<Option<Self>> {
@@ -70,16 +70,16 @@ impl Journal {
         };
         let mut journal = Self::empty(files, segment_bytes, segment);
         journal.read()?;
-        // The next segment needs a number, too.
+        // A segment without a possible successor counts as damaged.
         if journal.start_bytes == 0 || segment == u64::MAX {
-            return Err(corrupt("The journal of the database is damaged where it begins")
+            return Err(corrupt("The beginning of the database's journal is damaged")
                 .hint("Restore the folder from a backup")
                 .detail("file", segment_name(segment)));
         }
         Ok(Some(journal))
     }
 
-    /// Begins a journal that says nothing yet.
+    /// Creates an empty journal.
     pub fn create(files: Rc<dyn Files>, segment_bytes: u64) -> Result<Self> {
         let mut journal = Self::empty(files, segment_bytes, 0);
         journal.begin_segment()?;
@@ -100,12 +100,12 @@ impl Journal {
         }
     }
 
-    /// Whether somebody else has written to it, or removed it.
+    /// Returns whether another process wrote to the journal or removed it.
     pub fn has_changed(&self) -> Result<bool> {
         Ok(self.files.size(&segment_name(self.place.segment))? != Some(self.seen))
     }
 
-    /// Takes in the whole transactions of the segment.
+    /// Applies the complete transactions of the segment.
     fn read(&mut self) -> Result<()> {
         let files = self.files.clone();
         self.seen = files.size(&segment_name(self.place.segment))?.unwrap_or(0);
@@ -125,11 +125,11 @@ impl Journal {
                 if self.state.apply(&frame) {
                     continue;
                 }
-                // Any other frame that can't be decoded is as good as damaged: whoever needs it will miss it.
+                // Any other undecodable frame counts as damaged: readers that need its content notice.
                 match frame.kind {
                     FrameKind::Start => return Ok(()),
                     FrameKind::PutChunk | FrameKind::DeleteChunk => {
-                        return Err(corrupt("The journal of the database names a chunk by something else than its id")
+                        return Err(corrupt("The database's journal has an invalid chunk id")
                             .hint("Restore the folder from a backup")
                             .detail("file", segment_name(self.place.segment)));
                     }
@@ -144,14 +144,14 @@ impl Journal {
         Ok(())
     }
 
-    /// Appends one transaction: all of it counts, or nothing. `sync`: it survives a power cut.
+    /// Appends one transaction atomically. `sync`: it survives a power cut.
     pub fn append(&mut self, entries: Vec<JournalEntry>, sync: bool) -> Result<()> {
         let name = segment_name(self.place.segment);
         let end = match self.write_frames(&name, &entries, sync) {
             Ok(end) => end,
             Err(error) => {
-                // Nothing of it must come to count later. Should this fail, too: without its last frame it doesn't, and whether
-                // that was written, whoever reads the file next finds out.
+                // Removes the partial transaction, so that it can't take effect later. If this fails too: without its last frame it has no effect,
+                // and the next reader of the file determines whether that was written.
                 let _ = self.files.truncate(&name, self.place.at);
                 return Err(error);
             }
@@ -166,8 +166,8 @@ impl Journal {
         Ok(())
     }
 
-    /// Says at the end that all before it is on the disk: what is broken there later was damaged, and isn't taken for the unfinished
-    /// last write of a killed process.
+    /// Records at the end that everything before is synced: a later break there is then damage, and not the unfinished last write of a
+    /// killed process.
     pub fn finish(&mut self) -> Result<()> {
         let Some(head) = self.state.head.clone().filter(|_| self.appended) else { return Ok(()) };
         if self.synced == self.place.at || self.has_changed()? {
@@ -182,7 +182,7 @@ impl Journal {
 
     fn write_frames(&mut self, name: &str, entries: &[JournalEntry], sync: bool) -> Result<Place> {
         if self.seen > self.place.at {
-            // What a killed process left half written: later frames must not join with it.
+            // A killed process left a partial frame: later frames must not join with it.
             self.files.truncate(name, self.place.at)?;
             self.seen = self.place.at;
         }
@@ -202,14 +202,14 @@ impl Journal {
         Ok(place)
     }
 
-    /// Seals the segment and begins the next one, if it has become long.
+    /// Seals the segment and begins the next one, once it is long enough.
     pub fn roll(&mut self) -> Result<()> {
         if self.place.at < self.segment_bytes.max(self.start_bytes * START_SHARE) {
             return Ok(());
         }
         let old = self.place;
         let Some(newest) = self.state.newest else { return Ok(()) };
-        // Nobody looks for the end of a sealed segment: all of it must be there.
+        // The end of a sealed segment is never searched, so all of it must be synced.
         self.files.sync(&segment_name(old.segment))?;
         self.synced = old.at;
         self.state.sealed.push((old.segment, newest));
@@ -217,14 +217,14 @@ impl Journal {
             self.state.sealed.pop();
             return Err(error);
         }
-        // Whoever has this folder open, too, sees that the file has grown, and looks for the next one.
+        // Another process with this folder open notices the grown file, and looks for the next segment.
         let mut seal = Vec::new();
         old.put(&mut seal, FrameKind::Seal, true, old.at, &[]);
         self.files.write(&segment_name(old.segment), old.at, &seal)
     }
 
-    /// The same as [`Journal::append`], and replaces records of the log: the whole log is written again, into one new segment that
-    /// counts from the moment it gets its name. Nothing of the old records is left: they may be what a new key is to protect.
+    /// Does the same as [`Journal::append`] and replaces records of the log: writes the whole log into one new segment, which takes
+    /// effect when it gets its name. No old record remains: a new key may have to protect them.
     pub fn rewrite(&mut self, entries: Vec<JournalEntry>, replaced: &Map<LogKey, Vec<u8>>) -> Result<()> {
         let start = Place::start(self.place.segment + 1);
         let mut state = self.state.clone();
@@ -262,7 +262,7 @@ impl Journal {
         self.sync_name()
     }
 
-    /// Writes the next segment's first frame. The file gets its name when that is on the disk: a segment is never half begun.
+    /// Writes the next segment's first frame. The file gets its name after it is synced, so a segment is never incomplete.
     fn begin_segment(&mut self) -> Result<()> {
         let start = Place::start(self.place.segment + 1);
         let (name, mut bytes) = (segment_name(start.segment), Vec::new());
@@ -271,7 +271,7 @@ impl Journal {
         self.place = place;
         (self.synced, self.start_bytes, self.seen) = (place.at, place.at, place.at);
         self.unnamed = true;
-        // Where this fails, the next transaction that is to survive a power cut tries again.
+        // If this fails, the next transaction that must survive a power cut retries it.
         let _ = self.sync_name();
         Ok(())
     }
@@ -284,20 +284,20 @@ impl Journal {
         Ok(())
     }
 
-    /// Whether a file of the folder is a segment that nothing needs any more.
+    /// Returns whether a file of the folder is a segment that is no longer needed.
     pub fn is_obsolete(&self, name: &str) -> bool {
         segment_number(name).is_some_and(|number| {
             number < self.place.segment && !self.state.sealed.iter().any(|(sealed, _)| *sealed == number)
         })
     }
 
-    /// The segments that the log reaches into, oldest first.
+    /// Returns the segments that hold parts of the log, oldest first.
     pub fn segments(&self) -> Vec<u64> {
         let sealed = self.state.sealed.iter().map(|(segment, _)| *segment);
         sealed.chain([self.place.segment]).collect()
     }
 
-    /// What the log holds after `after`, about `max_bytes` of it and at least one record.
+    /// Returns the records of the log after `after`: about `max_bytes` of them and at least one.
     pub fn log(&self, after: LogKey, max_bytes: usize) -> Result<Vec<StoredRecord>> {
         let (mut records, mut length) = (Vec::new(), 0);
         let mut add = |key: LogKey, record: Vec<u8>| {
@@ -305,7 +305,7 @@ impl Journal {
             records.push((key, record));
             length < max_bytes
         };
-        // What follows them is in the segments.
+        // The records after these are in the segments.
         for (key, record) in self.state.spared.from(&after) {
             if *key > after && !add(*key, record.clone()) {
                 return Ok(records);
@@ -323,7 +323,7 @@ impl Journal {
                 if frame.kind != FrameKind::Log || !here {
                     continue;
                 }
-                // The key comes first: most of a long log is passed over.
+                // The key comes first, so that most of a long log is skipped cheaply.
                 let Some(key) = get_key(&mut body).filter(|key| *key > after && key.0 > self.state.cut) else {
                     continue;
                 };
@@ -336,7 +336,7 @@ impl Journal {
         Ok(records)
     }
 
-    /// What is left of the log's beginning after a cut through that lsn that spares the records of these.
+    /// Returns the records that remain of the log's front after a cut through `through` that spares `lsns`.
     pub fn spared(&self, through: u64, lsns: &[u64]) -> Result<Map<LogKey, Vec<u8>>> {
         let mut spared = self.state.spared.clone();
         spared.retain(|(lsn, _), _| *lsn > through || lsns.contains(lsn));

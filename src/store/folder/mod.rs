@@ -4,25 +4,25 @@
 //! shop.tidelock/
 //!   journal.7 journal.8   segments of the journal: log, manifests and the head, transaction by transaction
 //!   chunks/<id>           one file a chunk
-//!   lock.12               who has the database (`lock::FileLocks`)
+//!   lock.12               the lock (`lock::FileLocks`)
 //! ```
 //!
-//! Why a transaction is atomic. It counts when its last frame is whole in the journal, and not before:
+//! Why a transaction is atomic: it takes effect when its last frame is complete in the journal, and not before.
 //!
-//! 1. Chunks first, each as a file of its own: written under another name, synced, renamed; then their folder is synced. None of
-//!    them exists for any reader before the journal says so, so a crash here leaves files that nobody names.
-//! 2. Then the frames, appended in one go; the last one is marked. Each carries the checksum of the one before, so that a crash or
-//!    a power cut can only shorten the journal: what follows a break doesn't count, and is cut off before the next frame is written.
-//! 3. Then, where it must survive a power cut, the segment is synced. Everything but batches of the log always must.
-//! 4. Only then are files removed that it made useless. Those that a crash leaves are removed by the next claim.
+//! 1. Chunks first, each in its own file: written under another name, synced, renamed; then their folder is synced. No reader
+//!    uses them before the journal lists them, so a crash here only leaves unreferenced files.
+//! 2. Then the frames, appended in one go; the last one is marked. Each carries the checksum of the previous one, so that a crash or
+//!    a power cut can only shorten the journal: frames after a break are ignored, and truncated before the next frame is written.
+//! 3. Then, if it must survive a power cut, the segment is synced. All transactions but batches of the log must.
+//! 4. Only then are the files removed that it made obsolete. The next claim removes those that a crash leaves.
 //!
-//! Changing the key writes the log anew, as one new segment; it counts once it has its name, and the old ones are removed.
+//! Changing the key writes the log into one new segment; it takes effect when it gets its name, and the old ones are removed.
 //!
-//! A long segment is sealed: the next one begins with all that is not in the log, gets its name when it is on the disk, and from then
-//! on is the one that counts. Opening reads the newest segment only; the older ones hold what is left of the log, and go with it.
+//! A long segment is sealed: the next one begins with the whole state except the log, gets its name when it is synced, and is from then
+//! on the valid one. Opening reads the newest segment only; the older ones hold the rest of the log, and are deleted with it.
 //!
-//! The folder's lock keeps others out. Should it fail, the fence holds here as elsewhere: each call first looks whether somebody else
-//! has written, and a robbed holder's keys are taken.
+//! The folder's lock keeps other processes out. Should it fail, the fence works as in other stores: each call first checks whether
+//! another process has written, and a fenced-out holder's keys are taken.
 
 #[cfg(not(target_arch = "wasm32"))]
 mod disk;
@@ -55,10 +55,10 @@ use state::{State, put_key, put_records};
 
 const CHUNKS: &str = "chunks";
 
-/// A segment is sealed at this size.
+/// The size in bytes at which a segment is sealed.
 const SEGMENT_BYTES: u64 = 8 * 1024 * 1024;
 
-/// One database in a folder. Cheap to clone: a handle.
+/// One database in a folder. A handle, cheap to clone.
 #[derive(Clone)]
 pub struct FolderStore(Rc<FolderInner>);
 
@@ -70,26 +70,26 @@ struct FolderInner {
 }
 
 impl FolderStore {
-    /// The database in this folder, if there is one. Nothing is made before it is claimed.
+    /// Creates a store for the database in this folder, if there is one. Nothing is written before a claim.
     pub fn new(files: Rc<dyn Files>) -> Self {
         Self::with_segments(files, SEGMENT_BYTES)
     }
 
-    /// The same with segments of another size: opening reads one of them, and removing is done by whole ones.
+    /// Creates a store with segments of another size. Opening reads one segment, and removal deletes whole ones.
     pub fn with_segments(files: Rc<dyn Files>, segment_bytes: u64) -> Self {
         let journal = RefCell::default();
         Self(Rc::new(FolderInner { files, segment_bytes, journal, closed: Cell::new(false) }))
     }
 }
 
-/// Removes the journal and the chunks of a folder: what this module has written, and nothing else.
+/// Removes the journal and the chunks of a folder: only files written by this module.
 ///
 /// Fails as [`Files`] does.
 pub fn remove(files: &dyn Files) -> Result<()> {
     let names = files.list("")?;
     let mut segments: Vec<u64> = names.iter().filter_map(|name| segment_number(name)).collect();
     segments.sort_unstable();
-    // The newest one, which counts, goes last: in place of it an older state would open.
+    // The newest segment is removed last: without it an older state would open.
     segments.iter().try_for_each(|number| files.remove(&segment_name(*number)))?;
     for name in names.iter().filter(|name| name.starts_with("journal.") && name.ends_with(UNFINISHED)) {
         files.remove(name)?;
@@ -105,7 +105,7 @@ pub fn remove(files: &dyn Files) -> Result<()> {
 }
 
 impl FolderInner {
-    /// Looks whether somebody else has written to the folder, and runs `work` over what is there.
+    /// Reloads the journal if another process wrote to it, and runs `work` on it.
     fn with<T>(&self, work: impl FnOnce(&mut Option<Journal>) -> Result<T>) -> Result<T> {
         if self.closed.get() {
             return Err(Error::new(ErrorCode::StorageUnavailable, "The database's folder is closed")
@@ -126,7 +126,7 @@ impl FolderInner {
         self.with(|journal| Ok(journal.as_ref().map(|journal| work(&journal.state)).unwrap_or_default()))
     }
 
-    /// Removes what crashes left behind. What can't be removed now will be another time.
+    /// Removes files left by crashes. A file that can't be removed now is removed another time.
     fn sweep(&self, journal: &Journal) {
         let remove = |name: &str| {
             let _ = self.files.remove(name);
@@ -151,7 +151,7 @@ impl FolderInner {
                 && transaction.writes.iter().any(|write| matches!(write, Write::Add(..)));
             let journal = match slot {
                 Some(journal) => journal,
-                // A folder that is gone is never made anew in passing.
+                // Only a claim may create the folder again after it was deleted.
                 None if !claims => return Err(lock_lost()),
                 None => {
                     self.files.make_folder(CHUNKS)?;
@@ -161,7 +161,7 @@ impl FolderInner {
                 }
             };
             let PreparedWrites { entries, replaced, sync } = self.prepare(journal, transaction)?;
-            // One that changes nothing may still promise that all before it survives a power cut.
+            // A transaction without changes may still promise that all before it survives a power cut.
             if entries.is_empty() && replaced.is_empty() && !sync {
                 return Ok(());
             }
@@ -185,13 +185,13 @@ impl FolderInner {
             for segment in segments.into_iter().filter(|segment| !left.contains(segment)) {
                 let _ = self.files.remove(&frames::segment_name(segment));
             }
-            // It is done; a segment that can't be sealed now grows a little longer.
+            // The transaction is complete; a segment that can't be sealed now only grows longer.
             let _ = journal.roll();
             Ok(())
         })
     }
 
-    /// Writes the transaction's chunks; what is left to do in the journal.
+    /// Writes the transaction's chunks; returns the remaining work for the journal.
     fn prepare(&self, journal: &Journal, transaction: &Transaction) -> Result<PreparedWrites> {
         let mut sync = transaction.durability == Durability::Strict;
         let mut entries = Vec::with_capacity(transaction.writes.len());
@@ -232,7 +232,9 @@ impl FolderInner {
                     body.text(id);
                     FrameKind::DeleteChunk
                 }
-                Write::Delete(Key::Log(_)) => return Err(Error::internal("The log is only ever cut")),
+                Write::Delete(Key::Log(_)) => {
+                    return Err(Error::internal("A single record of the log can't be deleted"));
+                }
                 Write::CutLog { through, spare } => {
                     body.u64(*through);
                     put_records(&mut body, &journal.spared(*through, spare)?);
@@ -263,16 +265,16 @@ impl FolderInner {
     }
 }
 
-/// What a transaction does to the journal.
+/// The effect of a transaction on the journal.
 struct PreparedWrites {
     entries: Vec<JournalEntry>,
-    /// Records of the log that take the place of those of the same keys.
+    /// Log records that replace those of the same keys.
     replaced: Map<LogKey, Vec<u8>>,
-    /// It must survive a power cut.
+    /// Whether it must survive a power cut.
     sync: bool,
 }
 
-/// The transaction's own conditions: `lock_lost`, `snapshot_corrupt`.
+/// Checks the transaction's conditions. Fails with `lock_lost` or `snapshot_corrupt`.
 fn check(state: &State, transaction: &Transaction) -> Result<()> {
     if matches!(&transaction.guard, Guard::Head(head) if *head != state.head) {
         return Err(lock_lost());
@@ -334,14 +336,14 @@ impl Store for FolderStore {
     fn close(&self) {
         self.0.closed.set(true);
         if let Some(mut journal) = self.0.journal.take() {
-            // All that was promised is written; this only tells damage apart from it.
+            // All promised data is written; this only helps to recognise later damage.
             let _ = journal.finish();
         }
         self.0.files.close();
     }
 }
 
-/// The one database of a folder, whatever its name.
+/// The single database of a folder, under any name.
 pub struct Folder {
     /// The folder's files.
     pub files: Rc<dyn Files>,
@@ -353,7 +355,7 @@ impl Stores for Folder {
     }
 
     fn estimate(&self) -> LocalFuture<'static, Estimate> {
-        // Nobody evicts files, and how full the disk is doesn't say how much this database may have of it.
+        // Files are never evicted, and the free disk space isn't a quota of this database.
         Box::pin(ready(Estimate { persisted: true, ..Estimate::default() }))
     }
 

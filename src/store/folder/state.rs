@@ -1,4 +1,4 @@
-//! What the journal says, in memory: everything but the log and the bytes of chunks.
+//! The journal's state in memory: everything except the log and the bytes of chunks.
 
 use super::frames::{Frame, FrameKind};
 use crate::{
@@ -7,27 +7,27 @@ use crate::{
     ports::{ChunkId, LogKey},
 };
 
-/// The layout of the journal that this build writes and reads.
+/// The version of the journal's layout that this build writes and reads.
 const LAYOUT: u32 = 2;
 
-/// What the frames say, taken together.
+/// The combined content of the frames.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct State {
     pub head: Option<Vec<u8>>,
     /// The newest key of the log.
     pub newest: Option<LogKey>,
-    /// The log up to this lsn is gone, except the records of `spared`, which outlive the segments that they were written to.
+    /// The log up to this lsn is deleted, except the `spared` records, which outlive their segments.
     pub cut: u64,
     pub spared: Map<LogKey, Vec<u8>>,
-    /// By generation.
+    /// The manifests by generation.
     pub manifests: Map<u64, Vec<u8>>,
     pub chunks: Set<ChunkId>,
-    /// The segments before this one that the log still reaches into, and the newest key in each.
+    /// The earlier segments that still hold parts of the log, with the newest key in each.
     pub sealed: Vec<(u64, LogKey)>,
 }
 
 impl State {
-    /// The body of a segment's first frame.
+    /// Encodes the body of a segment's first frame.
     pub fn encode(&self) -> Vec<u8> {
         let mut body = LayoutWriter::default();
         body.u32(LAYOUT);
@@ -48,7 +48,7 @@ impl State {
         body.0
     }
 
-    /// Reads [`State::encode`].
+    /// Decodes the body written by [`State::encode`].
     pub fn decode(body: &[u8]) -> Option<Self> {
         let mut body = Reader(body);
         if body.u32()? != LAYOUT {
@@ -65,7 +65,7 @@ impl State {
         })
     }
 
-    /// Takes a frame in; `false` when it can't be read.
+    /// Applies a frame. Returns `false` when it can't be decoded.
     pub fn apply(&mut self, frame: &Frame) -> bool {
         self.take(frame).is_some()
     }
@@ -101,7 +101,7 @@ pub fn put_key(body: &mut LayoutWriter, (lsn, part): LogKey) {
     body.u32(part);
 }
 
-/// Reads [`put_key`].
+/// Reads a key written by [`put_key`].
 pub fn get_key(body: &mut Reader<'_>) -> Option<LogKey> {
     Some((body.u64()?, body.u32()?))
 }
@@ -119,12 +119,12 @@ fn get_records(body: &mut Reader<'_>) -> Option<Map<LogKey, Vec<u8>>> {
     Some(body.list(|body| Some((get_key(body)?, bytes(body)?)))?.into_iter().collect())
 }
 
-/// Reads bytes with their number before them.
+/// Reads bytes, preceded by their count.
 pub fn bytes(body: &mut Reader<'_>) -> Option<Vec<u8>> {
     body.bytes().map(<[u8]>::to_vec)
 }
 
-/// A chunk's id: it becomes the name of a file, so anything else is refused.
+/// Reads a chunk's id. It becomes a file name, so any other form is refused.
 fn chunk_id(body: &mut Reader<'_>) -> Option<ChunkId> {
     body.text().filter(|id| is_chunk_id(id))
 }

@@ -1,4 +1,4 @@
-//! The head of an encrypted database: the head itself, readable, with what unwraps the data key, and a MAC over all of it.
+//! The head of an encrypted database: the plain head, readable, the wrapped data key, and a MAC over both.
 
 use super::{
     ENCRYPTION,
@@ -8,16 +8,16 @@ use crate::format::{Head, Reader, begin, body, finish};
 
 /// A head as an encrypted database stores it.
 pub(super) struct SealedHead {
-    /// What it shows: as the head within, with the feature [`ENCRYPTION`].
+    /// The readable part: as the head within, with the feature [`ENCRYPTION`].
     pub shown: Head,
-    /// What unwraps the data key.
+    /// The wrapped data key.
     pub key: WrappedKey,
-    /// The head within, as an unencrypted database would store it.
+    /// The head within, as an unencrypted database stores it.
     pub head: Vec<u8>,
 }
 
 impl SealedHead {
-    /// What is stored for a head. The same for the same head and key.
+    /// Encodes a head for storage. Deterministic for the same head and key.
     pub fn encode(head: &[u8], key: &WrappedKey, mac: &Hmac) -> Vec<u8> {
         let mut shown = Head::decode(head).unwrap_or_default();
         shown.features.push(ENCRYPTION.to_owned());
@@ -30,7 +30,7 @@ impl SealedHead {
         finish(writer)
     }
 
-    /// Reads [`SealedHead::encode`], but for the MAC; of one in a newer format, or with other features, `key` and `head` are
+    /// Decodes a stored head without checking its MAC; of one in a newer format, or with other features, `key` and `head` are
     /// empty. `None` for anything else.
     pub fn decode(stored: &[u8]) -> Option<Self> {
         let mut reader = body(stored)?;

@@ -1,4 +1,4 @@
-//! Keys: from what the user gives to the data key, and from that to the keys of single purposes.
+//! Keys: from the user's secret to the data key, and from that to the keys of single purposes.
 
 use std::rc::Rc;
 
@@ -11,33 +11,33 @@ use crate::{
     ports::{Cipher, Crypto, DataKey, Entropy, NONCE_BYTES, Piece},
 };
 
-/// What OWASP asks for of PBKDF2 with HMAC-SHA256.
+/// OWASP's recommendation for PBKDF2 with HMAC-SHA256.
 const ITERATIONS: u32 = 600_000;
-/// Fewer rounds than that protect nothing, and more than these are made to keep the page busy.
+/// The limit of iterations from a file: more only serve to block the page, and fewer than [`ITERATIONS`] protect nothing.
 const MOST_ITERATIONS: u32 = 5_000_000;
 const SALT_BYTES: usize = 16;
 const PASSPHRASE: &str = "pbkdf2-sha256";
 const KEY: &str = "key";
 
-/// What a user encrypts a database with.
+/// The user's secret that encrypts a database.
 #[derive(Clone)]
 pub enum Secret {
     /// A passphrase.
     Passphrase(String),
-    /// A key of the user's own, which encrypts the data key only.
+    /// The user's own key, which encrypts only the data key.
     Key(Rc<dyn Cipher>),
 }
 
-/// A data key as it is stored.
+/// A data key in its stored form.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in super::super) struct WrappedKey {
-    /// What wraps it: `pbkdf2-sha256` (a passphrase) or `key` (a key of the user's own).
+    /// The method that wrapped it: `pbkdf2-sha256` (a passphrase) or `key` (the user's own key).
     method: String,
-    /// The rounds of PBKDF2; 0 for a key.
+    /// The iterations of PBKDF2; 0 for a key.
     iterations: u32,
     /// The salt of PBKDF2; empty for a key.
     salt: Vec<u8>,
-    /// A nonce, and the data key under it.
+    /// A nonce, and the data key encrypted with it.
     wrapped: Vec<u8>,
 }
 
@@ -58,7 +58,7 @@ impl WrappedKey {
         })
     }
 
-    /// How a data key was wrapped is part of what unwraps it.
+    /// Returns the additional data for wrapping: the method and its parameters, which so can't be changed.
     fn associated(&self) -> Vec<u8> {
         let mut writer = LayoutWriter::default();
         writer.text("tidelock 1 data key");
@@ -67,7 +67,7 @@ impl WrappedKey {
     }
 }
 
-/// A secret with what it takes to use it. Cheap to clone.
+/// A secret with the services to use it. Cheap to clone.
 #[derive(Clone)]
 pub struct Vault {
     /// The secret.
@@ -79,7 +79,7 @@ pub struct Vault {
 }
 
 impl Vault {
-    /// A new data key.
+    /// Creates a random data key.
     pub(in super::super) fn new_key(&self) -> DataKey {
         let mut key = [0; 32];
         self.entropy.fill(&mut key);
@@ -105,7 +105,7 @@ impl Vault {
         Ok(key)
     }
 
-    /// The data key. Fails with `decryption_failed` when another secret encrypted it.
+    /// Decrypts the data key. Fails with `decryption_failed` when another secret encrypted it.
     pub(super) async fn unwrap(&self, wrapped: &WrappedKey) -> Result<DataKey> {
         let expected = match self.secret {
             Secret::Passphrase(_) => PASSPHRASE,
@@ -115,7 +115,7 @@ impl Vault {
             return Err(refused(match wrapped.method.as_str() {
                 PASSPHRASE => "The database was encrypted with a passphrase, not with a key",
                 KEY => "The database was encrypted with a key, not with a passphrase",
-                _ => "The database was encrypted in a way that this version doesn't know",
+                _ => "The database was encrypted by a method that this version doesn't support",
             }));
         }
         let (nonce, sealed) = wrapped
@@ -123,7 +123,7 @@ impl Vault {
             .split_first_chunk::<NONCE_BYTES>()
             .ok_or_else(|| corrupt("The head record of the database is damaged"))?;
         if expected == PASSPHRASE && !(ITERATIONS..=MOST_ITERATIONS).contains(&wrapped.iterations) {
-            return Err(refused("The database asks for more or fewer rounds of PBKDF2 than are taken"));
+            return Err(refused("The database's number of PBKDF2 iterations is out of range"));
         }
         let piece = Piece { nonce: *nonce, associated: wrapped.associated(), bytes: sealed.to_vec() };
         let opened = self.wrapping(&wrapped.salt, wrapped.iterations).await?.open(vec![piece]).await;
@@ -142,7 +142,7 @@ impl Vault {
     }
 }
 
-/// The key of one purpose, made of the data key.
+/// Derives the key of one purpose from the data key.
 pub(super) fn derived(data_key: &DataKey, purpose: &str) -> DataKey {
     Hmac::new(data_key).of(purpose.as_bytes())
 }

@@ -1,8 +1,8 @@
-//! Encryption at rest: a transform of bytes and the key that they are stored under, as a [`Store`](crate::ports::Store) over
-//! another one, to which it gives nothing readable but the head, keys and sizes.
+//! Encryption at rest, as a [`Store`](crate::ports::Store) over another one: it encrypts bytes and replaces chunk ids. The store below
+//! sees nothing readable but the head, keys and sizes.
 //!
-//! Everything is AES-256-GCM with random nonces under a random data key, which a passphrase or a key of the user's wraps
-//! ([`Secret`]). What bytes are stored under is associated with them, so that others in their place don't decrypt.
+//! All data is encrypted by AES-256-GCM with random nonces and a random data key, which a passphrase or the user's own key wraps
+//! ([`Secret`]). The key that bytes are stored under is their additional data, so that they don't decrypt in another place.
 //! Chunks are stored under HMACs of their ids. The head carries a MAC.
 
 mod head;
@@ -16,5 +16,5 @@ pub use keys::{Secret, Vault};
 pub use soft::{SoftCipher, SoftCrypto};
 pub use store::{SealedStore, SealedStores};
 
-/// The name of encryption among the features of a head.
+/// The feature of a head that means encryption.
 pub const ENCRYPTION: &str = "encryption";

@@ -1,4 +1,4 @@
-//! Cryptography in plain Rust: where no platform does it, as in native tests.
+//! Cryptography in plain Rust, where no platform provides it, as in native tests.
 
 use std::{future::ready, rc::Rc};
 
@@ -34,7 +34,7 @@ impl Crypto for SoftCrypto {
 pub struct SoftCipher(Key);
 
 impl SoftCipher {
-    /// AES-256-GCM under that key.
+    /// Creates an AES-256-GCM cipher with that key.
     pub fn new(key: &DataKey) -> Self {
         Self(Key::new(key))
     }

@@ -1,4 +1,4 @@
-//! The store that encrypts.
+//! The encrypting store.
 
 use std::rc::Rc;
 
@@ -23,11 +23,11 @@ use crate::{
     value::hex,
 };
 
-/// Records of the log up to this size are encrypted on the spot, so that they can leave with a page that is being hidden: its
-/// batches come in parts of 64 KiB of pages. What is larger goes to the platform, which is many times as fast, but answers later.
+/// Log records up to this size in bytes are encrypted synchronously, so that they can be stored while a page is being hidden: its
+/// batches have parts of 64 KiB of pages. Larger data goes to the platform, which is many times faster, but asynchronous.
 const SYNCHRONOUS_BYTES: usize = 66 * 1024;
 
-/// A [`Store`] that encrypts what it stores in another one. Cheap to clone: a handle.
+/// A [`Store`] that encrypts what it stores in another one. A handle, cheap to clone.
 #[derive(Clone)]
 pub struct SealedStore(Rc<SealedInner>);
 
@@ -35,7 +35,7 @@ struct SealedInner {
     store: Rc<dyn Store>,
     entropy: Rc<dyn Entropy>,
     data_key: DataKey,
-    /// How the data key is kept.
+    /// The data key in its stored form.
     wrapped: WrappedKey,
     ids: Hmac,
     heads: Hmac,
@@ -44,10 +44,10 @@ struct SealedInner {
 }
 
 impl SealedStore {
-    /// Over a store that is empty, or was encrypted with that secret. Reads the head and writes nothing.
+    /// Opens a store that is empty, or was encrypted with that secret. Reads the head and writes nothing.
     ///
     /// Fails with `decryption_failed` when another secret encrypted it, `invalid_argument` when it isn't encrypted,
-    /// `database_corrupt` when its head was changed, and what the store fails with.
+    /// `database_corrupt` when its head was changed, and the store's errors.
     pub async fn open(store: Rc<dyn Store>, vault: &Vault) -> Result<Self> {
         let Some(stored) = store.head().await? else {
             let key = vault.new_key();
@@ -59,7 +59,7 @@ impl SealedStore {
                 check_format(&head)?;
             }
             return Err(Error::invalid("The database is not encrypted, but the option `encryption` was given")
-                .hint("Open it without `encryption` and call rekey(encryption), which encrypts what is there")
+                .hint("Open it without `encryption` and call rekey(encryption), which encrypts the existing data")
                 .detail("option", "encryption"));
         };
         head.shown.features.retain(|feature| feature != ENCRYPTION);
@@ -70,7 +70,7 @@ impl SealedStore {
         Ok(sealed)
     }
 
-    /// Over a store that is to be encrypted with a data key of its own.
+    /// Creates a store that encrypts with the given data key.
     pub(in super::super) async fn new(
         store: Rc<dyn Store>,
         vault: &Vault,
@@ -90,12 +90,12 @@ impl SealedStore {
         })))
     }
 
-    /// A head as it is stored.
+    /// Encodes a head in its stored form.
     pub(in super::super) fn seal_head(&self, head: &[u8]) -> Vec<u8> {
         SealedHead::encode(head, &self.0.wrapped, &self.0.heads)
     }
 
-    /// A stored head as it was before. `lock_lost` when another holder has changed the key meanwhile.
+    /// Decodes a stored head. Fails with `lock_lost` when another holder changed the key meanwhile.
     fn open_head(&self, stored: &[u8]) -> Result<Vec<u8>> {
         let sealed = SealedHead::decode(stored);
         if let Some(sealed) = &sealed
@@ -106,7 +106,7 @@ impl SealedStore {
         if sealed.is_none_or(|sealed| sealed.key != self.0.wrapped) {
             return Err(lock_lost());
         }
-        Err(corrupt("The head record of the database was changed by somebody who doesn't have its key"))
+        Err(corrupt("The head record of the database was changed without its key"))
     }
 
     fn piece(&self, key: &Key, bytes: Vec<u8>) -> Piece {
@@ -115,7 +115,7 @@ impl SealedStore {
         Piece { nonce, associated: associated(key), bytes }
     }
 
-    /// Encrypts on the spot.
+    /// Encrypts synchronously.
     fn seal_now(&self, key: &Key, bytes: &[u8]) -> Vec<u8> {
         let Piece { nonce, associated, .. } = self.piece(key, Vec::new());
         let mut sealed = Vec::with_capacity(NONCE_BYTES + bytes.len() + TAG_BYTES);
@@ -126,7 +126,7 @@ impl SealedStore {
         sealed
     }
 
-    /// Encrypts what is in the writes, on the platform's own time.
+    /// Encrypts the content of writes, asynchronously on the platform.
     pub(in super::super) fn seal(&self, mut writes: Vec<Write>) -> LocalFuture<'static, Result<Vec<Write>>> {
         let mut pieces = Vec::new();
         for write in &mut writes {
@@ -153,13 +153,13 @@ impl SealedStore {
         })
     }
 
-    /// Decrypts what is stored. What doesn't decrypt is damaged, not missing: empty bytes.
+    /// Decrypts stored values. A value that doesn't decrypt is damaged, not missing: it becomes empty bytes.
     async fn open_all(&self, stored: Vec<(Key, Option<Vec<u8>>)>) -> Vec<Option<Vec<u8>>> {
         let there: Vec<bool> = stored.iter().map(|(_, bytes)| bytes.is_some()).collect();
         let pieces = stored.into_iter().filter_map(|(key, bytes)| {
             let mut bytes = bytes?;
             let nonce = bytes.first_chunk().copied();
-            // What is too short has no tag either.
+            // A value that is too short for a nonce has no tag either.
             bytes.drain(..nonce.map_or(bytes.len(), |nonce: [u8; NONCE_BYTES]| nonce.len()));
             Some(Piece { nonce: nonce.unwrap_or_default(), associated: associated(&key), bytes })
         });
@@ -168,7 +168,7 @@ impl SealedStore {
     }
 }
 
-/// What bytes are encrypted with besides the data key: what they are stored under.
+/// Returns the additional data of a value: the key that it is stored under.
 fn associated(key: &Key) -> Vec<u8> {
     match key {
         Key::Log((lsn, part)) => format!("log {lsn} {part}"),
@@ -255,7 +255,7 @@ impl Store for SealedStore {
 
 /// Encrypted databases in other stores, all with one secret.
 pub struct SealedStores {
-    /// Where they are stored.
+    /// The stores below.
     pub stores: Rc<dyn Stores>,
     /// The secret.
     pub vault: Vault,

@@ -1,4 +1,4 @@
-//! An open database: its lock, its turn, transactions, files that come in, snapshots that come back.
+//! An open database: its lock, its mutex, transactions, imported files, restored snapshots.
 
 use futures_util::future::join;
 use tidelock::{
@@ -16,7 +16,7 @@ use crate::{
     world::{Tab, World},
 };
 
-/// Runs `scenario` in a tab, and shows what it adds.
+/// Runs `scenario` in a tab, and checks the errors that it adds.
 fn scenario<F: Future<Output = Shown> + 'static>(area: &'static str, scenario: impl FnOnce(Tab, Shown) -> F) {
     let mut world = World::new();
     world.run(|tab| scenario(tab, Shown::of(area))).check();
@@ -106,7 +106,7 @@ fn an_open_database() {
 }
 
 #[test]
-fn what_holds_too_much() {
+fn databases_that_grow_too_large() {
     scenario("too-large", |tab, mut shown| async move {
         let database = made(&tab, "{}", "CREATE TABLE t(a); INSERT INTO t VALUES (zeroblob(300000))").await;
         database.close().await.unwrap();
@@ -120,7 +120,7 @@ fn what_holds_too_much() {
 }
 
 #[test]
-fn files_that_come_in() {
+fn imported_files() {
     scenario("imports", |tab, mut shown| async move {
         let database = made(&tab, MIGRATIONS, "INSERT INTO t VALUES ('own')").await;
         let import = |image: Image| database.import(image, ImportOptions::default());
@@ -158,7 +158,7 @@ fn files_that_come_in() {
 }
 
 #[test]
-fn a_snapshot_that_is_no_database() {
+fn a_snapshot_that_is_not_a_valid_database() {
     let mut world = World::new();
     let mut shown = Shown::of("restores");
     let id = world.run(|tab| async move {
@@ -205,16 +205,16 @@ fn a_snapshot_that_is_no_database() {
 }
 
 #[test]
-fn a_lock_that_is_taken_away() {
+fn a_stolen_lock() {
     let mut world = World::new();
     let (one, two) = (world.tab(), world.tab());
     let shown = world.sim.run(async move {
         let mut shown = Shown::of("lock");
-        let robbed = made(&one, "{}", "CREATE TABLE t(a)").await;
+        let fenced_out = made(&one, "{}", "CREATE TABLE t(a)").await;
         let taken = two.open(r#"{ "onBusy": "steal" }"#).await.unwrap();
-        shown.fails("a write of the robbed tab", run(&robbed, "INSERT INTO t VALUES (1)").await);
+        shown.fails("a write of the fenced-out tab", run(&fenced_out, "INSERT INTO t VALUES (1)").await);
         let turn = taken.turn().acquire().await.unwrap();
-        // The holder doesn't finish in time.
+        // The holder doesn't finish before the timeout.
         let (refused, ()) = join(one.open(r#"{ "onBusy": "takeover", "lockTimeoutMs": 100 }"#), async {}).await;
         shown.fails("a takeover of a busy tab", refused);
         drop(turn);

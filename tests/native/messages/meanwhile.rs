@@ -1,4 +1,4 @@
-//! What happens while something waits: a snapshot that is deleted, a user who doesn't sign in, a service that refuses.
+//! Errors while a call waits: a deleted snapshot, a user who doesn't sign in, a service that refuses.
 
 use std::{
     cell::RefCell,
@@ -34,7 +34,7 @@ fn online(tab: &Tab) -> Tab {
     Tab { ports, ..tab.clone() }
 }
 
-/// Parts that come over a slow network.
+/// Parts that load over a slow network.
 struct Slow(Rc<dyn Clock>);
 
 impl Parts for Slow {
@@ -72,7 +72,7 @@ impl Callbacks for Silent {
     }
 }
 
-/// Sockets whose other end is in the test's hands.
+/// Sockets whose other end the test controls.
 #[derive(Default)]
 struct Wire(RefCell<Option<Listener>>);
 
@@ -116,7 +116,7 @@ async fn silent(tab: &Tab) -> Result<()> {
     pulled.map(drop)
 }
 
-/// What the warning says behind its colon.
+/// Returns the part of the warning after the colon.
 async fn refused(tab: &Tab) -> Result<()> {
     let wire = Rc::new(Wire::default());
     let mut tab = online(tab);

@@ -1,4 +1,4 @@
-//! Migrations that are malformed, that don't fit what is applied, that fail; schemas that can't be compared.
+//! Migrations that are malformed, that don't match the applied ones, or that fail; schemas that can't be compared.
 
 use tidelock::{
     Error, Result, Timestamp,
@@ -42,7 +42,7 @@ fn attempt(connection: &Connection, source: MigrationSource) -> Result<()> {
 }
 
 #[test]
-fn what_is_supplied() {
+fn supplied_migrations() {
     let mut shown = Shown::of("migrations");
     let one = |source: MigrationSource| Supplied::new(vec![source]);
     shown.fails("a version without digits", one(source("first", "users", "SELECT 1")));

@@ -1,8 +1,7 @@
-//! Every message that the crate can make natively, as a user reads it, brought about by really doing what is wrong.
+//! Every message that the crate can produce natively, as a user reads it, caused by the real mistake.
 //!
-//! Each file here is one area; what it shows is compared with `tests/messages/golden/native-<area>.txt`, which
-//! `UPDATE_GOLDEN=1` writes anew. `tests/messages/coverage.test.mjs` holds these files against the places in the sources where
-//! errors are made.
+//! Each file here is one area; its messages are compared with `tests/messages/golden/native-<area>.txt`, which
+//! `UPDATE_GOLDEN=1` writes. `tests/messages/rules.test.mjs` checks the rules that all messages follow.
 
 mod engine;
 mod meanwhile;
@@ -17,7 +16,7 @@ use std::{fmt::Write, fs, path::PathBuf};
 use serde_json::Value;
 use tidelock::Error;
 
-/// The errors of one area, in the order in which they were brought about.
+/// The errors of one area, in order.
 pub struct Shown {
     area: &'static str,
     text: String,
@@ -28,7 +27,7 @@ impl Shown {
         Self { area, text: String::new() }
     }
 
-    /// Adds one, under what was done.
+    /// Adds an error, titled by the action that caused it.
     pub fn add(&mut self, done: &str, error: &Error) {
         assert!(!self.text.contains(&format!("# {done}\n")), "{done}: shown twice");
         writeln!(self.text, "# {done}\n{}: {}", error.code, error.message).unwrap();
@@ -45,7 +44,7 @@ impl Shown {
         self.text.push('\n');
     }
 
-    /// What must fail.
+    /// Adds the error of a call that must fail.
     pub fn fails<T>(&mut self, done: &str, result: tidelock::Result<T>) {
         match result {
             Ok(_) => panic!("{done}: it succeeded"),
@@ -53,7 +52,7 @@ impl Shown {
         }
     }
 
-    /// Compares with what is expected, or writes it.
+    /// Compares with the golden file, or writes it.
     pub fn check(self) {
         let name = format!("tests/messages/golden/native-{}.txt", self.area);
         let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(&name);
@@ -62,13 +61,13 @@ impl Shown {
         }
         let expected = fs::read_to_string(&path).unwrap_or_default();
         for (now, then) in self.text.split("\n\n").zip(expected.split("\n\n")) {
-            assert_eq!(now, then, "{name}; UPDATE_GOLDEN=1 writes it anew");
+            assert_eq!(now, then, "{name}; UPDATE_GOLDEN=1 rewrites it");
         }
-        assert_eq!(self.text.len(), expected.len(), "{name} has other entries; UPDATE_GOLDEN=1 writes it anew");
+        assert_eq!(self.text.len(), expected.len(), "{name} has other entries; UPDATE_GOLDEN=1 rewrites it");
     }
 }
 
-/// The names of an object's facts, those of inner ones behind their name: `at, holder { id, url }`.
+/// Returns the keys of an object's details, nested ones after their name: `at, holder { id, url }`.
 fn keys(facts: &Value) -> String {
     let Value::Object(facts) = facts else { return String::new() };
     let named = facts.iter().map(|(name, fact)| match keys(fact) {

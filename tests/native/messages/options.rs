@@ -1,4 +1,4 @@
-//! Options that can't be meant: of opening, of snapshots, of the remote, of the audit, of maintenance.
+//! Options that can't be valid: of opening, snapshots, the remote, the audit, and maintenance.
 
 use tidelock::{
     Timestamp, audit,

@@ -1,4 +1,4 @@
-//! Statements, parameters, scripts, files from outside.
+//! Statements, parameters, scripts, external files.
 
 use std::{cmp::Ordering, rc::Rc};
 
@@ -24,21 +24,21 @@ fn connection(script: &str) -> Connection {
     connection
 }
 
-/// The buffer of one row of texts, as JavaScript makes it.
+/// Returns the buffer of one row of texts, encoded as JavaScript does.
 fn texts(values: &[&str]) -> Vec<u8> {
     let text = values.concat();
     let mut buffer = Vec::new();
     for length in [1, values.len(), text.len(), 0] {
         buffer.extend_from_slice(&(length as u32).to_le_bytes());
     }
-    // A text's slot has its length.
+    // A text's slot holds its length.
     values.iter().for_each(|value| buffer.extend_from_slice(&(value.len() as f64).to_le_bytes()));
     values.iter().for_each(|_| buffer.push(tag::TEXT));
     buffer.extend_from_slice(text.as_bytes());
     buffer
 }
 
-/// A user's statement.
+/// Runs a user's statement.
 fn user(connection: &Connection, sql: &str, values: &[&str], names: &str) -> Result<()> {
     let buffer = texts(values);
     let params = if values.is_empty() { None } else { Some(FlatParams::parse(&buffer)?) };

@@ -1,4 +1,4 @@
-//! Storage that is damaged, full, gone, taken away, encrypted, or newer.
+//! Storage that is damaged, full, missing, stolen, encrypted, or newer.
 
 use std::rc::Rc;
 
@@ -27,7 +27,7 @@ use crate::store::{
     stored::{SealedHead, change_head, change_sealed_head, manifest},
 };
 
-/// Two snapshots, and commits before and after them.
+/// Creates two snapshots, and commits before and after them.
 fn machine() -> (Machine, Page) {
     made(Machine::new())
 }
@@ -146,7 +146,7 @@ fn snapshots() {
     bench.faults(Faults { rot: 1000, ..Faults::default() });
     shown.fails("a disk that keeps other bytes than it was given", take(&mut bench, &page));
 
-    // The second snapshot reuses chunks of the first, one of which has gone meanwhile.
+    // The second snapshot reuses chunks of the first, one of which is deleted meanwhile.
     let mut bench = Machine::new();
     let page = with_table(&mut bench);
     bench.commit(&page, "INSERT INTO t(v) VALUES (zeroblob(300000))").unwrap();
@@ -174,10 +174,10 @@ fn snapshots() {
 #[test]
 fn writing() {
     let mut shown = Shown::of("writing");
-    let (mut bench, robbed) = machine();
-    let _thief = bench.open().unwrap();
-    shown.fails("a write of a robbed holder", bench.commit(&robbed, "INSERT INTO t(v) VALUES (9)"));
-    shown.fails("a snapshot of a robbed holder", take(&mut bench, &robbed));
+    let (mut bench, fenced_out) = machine();
+    let _next_holder = bench.open().unwrap();
+    shown.fails("a write of a fenced-out holder", bench.commit(&fenced_out, "INSERT INTO t(v) VALUES (9)"));
+    shown.fails("a snapshot of a fenced-out holder", take(&mut bench, &fenced_out));
 
     let (mut bench, page) = machine();
     bench.faults(Faults { refuse: 1000, ..Faults::default() });

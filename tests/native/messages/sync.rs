@@ -1,4 +1,4 @@
-//! Sync: what the remote answers, what doesn't fit, what would be lost.
+//! Sync: the remote's answers, mismatches, and changes that would be lost.
 
 use std::rc::Rc;
 
@@ -30,7 +30,7 @@ fn put(world: &World, id: u32) {
     world.server.put("items", &[("id", &id.to_string()), ("name", "\"remote\""), ("updated_at", "null")]);
 }
 
-/// A pull whose first answers are these.
+/// Runs a pull that gets this answer first.
 fn answered(status: u16, body: &str) -> tidelock::Result<()> {
     let mut world = world();
     (0..12).for_each(|_| world.server.fault(Fault::Status(status, Vec::new(), body.to_owned())));
@@ -136,7 +136,7 @@ fn schemas() {
         pulled(numeric, r#"[{"table":"items","types":{"name":"numeric"}}]"#, &[("id", "1"), ("name", "0.1000")]),
     );
 
-    let told = |faults: &[Fault], tables: &str| -> Result<()> {
+    let described = |faults: &[Fault], tables: &str| -> Result<()> {
         let mut sim = Sim::new(7);
         let platform = sim.platform();
         let server = Server::new(platform.clock.clone());
@@ -147,16 +147,19 @@ fn schemas() {
     };
     let answer = |status: u16, body: &str| Fault::Status(status, Vec::new(), body.to_owned());
     let none = answer(404, "{}");
-    shown.fails("a remote that isn't PostgREST", told(&[none.clone(), answer(200, "[]")], "[]"));
-    shown.fails("a remote that refuses to tell", told(&[none.clone(), answer(401, "{}")], "[]"));
-    shown.fails("a remote that has nothing to tell", told(&[none.clone(), none.clone()], "[]"));
+    shown.fails("a remote that isn't PostgREST", described(&[none.clone(), answer(200, "[]")], "[]"));
+    shown.fails("a remote that refuses to tell", described(&[none.clone(), answer(401, "{}")], "[]"));
+    shown.fails("a remote that has nothing to tell", described(&[none.clone(), none.clone()], "[]"));
     let openapi =
         r#"{"swagger":"2.0","definitions":{"keyless":{"properties":{"a":{"type":"string","format":"text"}}}}}"#;
     shown.fails(
         "a table that the remote doesn't tell of",
-        told(&[none.clone(), answer(200, openapi)], r#"[{"table":"nope"}]"#),
+        described(&[none.clone(), answer(200, openapi)], r#"[{"table":"nope"}]"#),
     );
-    shown.fails("a table of the remote without a key", told(&[none, answer(200, openapi)], r#"[{"table":"keyless"}]"#));
+    shown.fails(
+        "a table of the remote without a key",
+        described(&[none, answer(200, openapi)], r#"[{"table":"keyless"}]"#),
+    );
     shown.check();
 }
 
