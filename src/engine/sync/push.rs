@@ -359,7 +359,7 @@ impl Sync {
                 let _turn = host.turn().await?;
                 let connection = host.connection()?;
                 host.admit_write()?;
-                let batches = connection.atomically(|connection| load(connection, run, work, tables))?;
+                let batches = connection.atomically(|connection| load(connection, push, run, work, tables))?;
                 host.committed(&[]);
                 batches
             };
@@ -546,7 +546,13 @@ pub(super) fn but_the_key(plan: &Plan) -> Vec<String> {
 }
 
 /// Loads the next batches in the order in which they must be sent, and marks their changes as sent.
-fn load(connection: &Connection, run: &mut PushRun, work: Work, tables: &[usize]) -> Result<Vec<Vec<Job>>> {
+fn load(
+    connection: &Connection,
+    push: &Push<'_>,
+    run: &mut PushRun,
+    work: Work,
+    tables: &[usize],
+) -> Result<Vec<Vec<Job>>> {
     let mut ready = Vec::new();
     for &table in tables {
         let target = &run.targets[table];
@@ -580,6 +586,7 @@ fn load(connection: &Connection, run: &mut PushRun, work: Work, tables: &[usize]
             if work == Work::Insert {
                 run.order.withhold(connection, &run.targets[table].plan, &mut job)?;
             }
+            push.leave_out(&mut job);
             ready.push(job);
         }
     }
@@ -612,7 +619,10 @@ fn settle_one(connection: &Connection, run: &mut PushRun, job: &Job, outcome: Jo
     let target = &mut run.targets[job.table];
     target.writer.unpushed.set_skew(skew_ms);
     let tried = run.tries.get(&job.id).copied().unwrap_or_default() + 1;
-    run.tries.insert(job.id, tried);
+    // Leaving out one column after the other ends by itself.
+    if outcome != JobOutcome::LeftOut {
+        run.tries.insert(job.id, tried);
+    }
     match target.settle(connection, job, outcome, tried >= TRIES)? {
         Remainder::Done => {
             run.moved += 1;

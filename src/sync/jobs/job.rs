@@ -43,6 +43,8 @@ pub struct Job {
     pub row: Vec<Value>,
     /// The columns that are sent.
     pub columns: Vec<usize>,
+    /// Changed columns that only the remote writes: they aren't sent, and count as known to it.
+    pub left_out: Vec<usize>,
     /// The row that the change was made on, where the remote had one.
     pub base: Option<Vec<Option<Value>>>,
     /// The base's cursor, by which the server checks that its row is still the same; empty text for NULL, `None` where
@@ -74,7 +76,7 @@ impl Job {
     /// Returns whether the remote knows a column's value once the job was sent: it was sent, or only the remote writes
     /// it.
     pub fn sends(&self, plan: &Plan, at: usize) -> bool {
-        self.columns.contains(&at) || plan.remote_cursor() == Some(at)
+        self.columns.contains(&at) || self.left_out.contains(&at) || plan.remote_cursor() == Some(at)
     }
 
     /// Returns the guard by the base's cursor.
@@ -107,6 +109,8 @@ pub enum JobOutcome {
     Deleted,
     /// Nothing was written, because the remote has something else than the base.
     Met(RemoteRow),
+    /// Nothing was written: the job is sent again, without a column that only the remote writes.
+    LeftOut,
     /// The remote refuses it.
     Refused {
         /// Why.

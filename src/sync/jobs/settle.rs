@@ -110,11 +110,38 @@ impl PushTarget {
         let is_here = |key: &[Value]| Ok::<_, Error>(self.writer.unpushed.local(connection, key)?.is_some());
         // A row that a pull inserted in the server's spelling stays the only one.
         let only = !follows && !is_here(&job.key)? && is_here(&answered)?;
-        let left = self.settle_as(connection, &job, outcome, entry, exhausted)?;
-        if only {
-            self.writer.remove(connection, &job.key)?;
+        match outcome {
+            JobOutcome::Met(RemoteRow::Row(row, cursor)) if only => {
+                self.met_beside(connection, &job, &row, cursor.as_deref())
+            }
+            outcome => self.settle_as(connection, &job, outcome, entry, exhausted),
         }
-        Ok(left)
+    }
+
+    /// A change met a row that is here in another spelling: it alone is decided about, no row is written.
+    fn met_beside(
+        &mut self,
+        connection: &Connection,
+        job: &Job,
+        row: &[Value],
+        cursor: Option<&str>,
+    ) -> Result<Remainder> {
+        let unpushed = &self.writer.unpushed;
+        let (conflict, rejected) = match unpushed.reconcile(connection, row, Seen::Row, cursor)? {
+            Decision::Apply => (false, false),
+            Decision::ApplyConflict => (true, false),
+            Decision::Keep { conflict, rejected } => (conflict, rejected),
+        };
+        self.report.conflicts += u64::from(conflict);
+        self.report.rejected += u64::from(rejected);
+        match unpushed.entry(connection, &job.key)? {
+            None => Ok(Remainder::Done),
+            Some(entry) if entry.rejected => Ok(Remainder::Rejected),
+            Some(entry) => {
+                unmark(connection, entry.id)?;
+                Ok(Remainder::Again)
+            }
+        }
     }
 
     /// Changes the key of a row to the server's spelling. Returns `false` when a constraint forbids it.
@@ -162,6 +189,7 @@ impl PushTarget {
             JobOutcome::Deleted => self.deleted(connection, job, &entry),
             JobOutcome::Met(remote) => self.met(connection, job, &entry, remote, exhausted),
             JobOutcome::Refused { error, later } => self.refused(connection, job, &entry, error, later),
+            JobOutcome::LeftOut => Ok(Remainder::Again),
             JobOutcome::Held(error) => Ok(Remainder::Held(error)),
             // An earlier attempt may have arrived, so what was sent stays noted.
             JobOutcome::Failing(error) => {

@@ -144,7 +144,8 @@ fn job(plan: &Plan, table: usize, entry: &OutboxEntry, key: Vec<Value>, local: O
     };
     let row = local.unwrap_or_default();
     let revives = work == Work::Insert && entry.gone && plan.options.soft_delete().is_some();
-    Some(Job { id: entry.id, table, work, key, row, columns, base: entry.base.clone(), cursor, sent_before, revives })
+    let (left_out, base) = (Vec::new(), entry.base.clone());
+    Some(Job { id: entry.id, table, work, key, row, columns, left_out, base, cursor, sent_before, revives })
 }
 
 fn as_sent(sent: &Sent, local: Option<&[Value]>) -> bool {
@@ -170,7 +171,12 @@ pub fn mark(connection: &Connection, plan: &Plan, jobs: &[Job]) -> Result<()> {
             connection.run(sql, &parameters)?;
             continue;
         }
-        parameters.extend(job.sent(plan));
+        let mut sent = job.sent(plan);
+        // As it was before: the remote doesn't get to see another value.
+        for at in &job.left_out {
+            sent[*at] = job.base.as_ref().and_then(|base| base[*at].clone()).unwrap_or_default();
+        }
+        parameters.extend(sent);
         connection.run(&row, &parameters)?;
     }
     Ok(())

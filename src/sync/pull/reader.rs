@@ -248,6 +248,7 @@ impl<'a> Pull<'a> {
     /// Reads a table, and again without the missing columns if the remote turned out to lack some.
     async fn read_table(&self, table: &PulledTable) -> Result<(), Refusal> {
         let named = |error| table.source.borrow().plan.naming(error);
+        let progress = table.source.borrow().progress.clone();
         match self.read_rows(table).await {
             Err(Refusal::UnknownColumn(error)) => {
                 // The user listed the columns, so the table isn't read without one.
@@ -258,6 +259,8 @@ impl<'a> Pull<'a> {
                 if !self.learn_columns(table).await? {
                     return Ok(());
                 }
+                // Where it lacks what it lacked before, it goes on where it was.
+                table.source.borrow_mut().progress = progress;
             }
             read => return read,
         }

@@ -52,10 +52,12 @@ pub fn start(progress: &mut TableProgress, plan: &Plan, full: bool) -> Start {
     let same_cluster = comparable(progress, plan);
     let all = |progress: &mut TableProgress| {
         let selected = Some(plan.selection.columns.clone());
-        // Tombstones are wanted from this watermark on until all rows are read.
-        let watermark = progress.watermark.take().filter(|_| plan.ceiling.is_some() && same_cluster);
-        *progress =
-            TableProgress { selected, watermark, spans: Some(vec![Span::default()]), ..TableProgress::default() };
+        // Tombstones are wanted from this watermark on until all rows are read; or from where an interrupted pull began.
+        let numbered = plan.ceiling.is_some() && same_cluster;
+        let watermark = progress.watermark.take().filter(|_| numbered);
+        let started = progress.started.take().filter(|_| numbered).map(|cut| watermark.clone().unwrap_or(cut));
+        let spans = Some(vec![Span::default()]);
+        *progress = TableProgress { selected, watermark, started, spans, ..TableProgress::default() };
         Start { first: First::All, resumed: false }
     };
     if full || !progress.selected.as_ref().is_some_and(known) || !same_cluster {
@@ -76,6 +78,8 @@ pub fn start(progress: &mut TableProgress, plan: &Plan, full: bool) -> Start {
         let keys = |span: &Span| [&span.after, &span.upto].into_iter().flatten().all(whole_key);
         return match spans.as_slice() {
             [] if has_cursor => Start { first: First::Rows(behind(position)), resumed: true },
+            // Nothing of it was read.
+            [whole] if *whole == Span::default() => all(progress),
             [_, ..] if spans.iter().all(keys) => Start { first: First::Spans, resumed: true },
             _ => all(progress),
         };

@@ -65,9 +65,9 @@ impl PushBatch<'_> {
         }
         if code == "428C9"
             && matches!(task.act, Act::Insert | Act::Revive | Act::Update(_))
-            && self.leave_out(&task, &error)
+            && self.learn_remotes(&task, &error)
         {
-            return self.next(task);
+            return self.settle_all(&task, &JobOutcome::LeftOut);
         }
         if task.act == Act::Upsert {
             // An upsert also needs the right to insert, and the columns that a new row requires; an update doesn't.
@@ -107,18 +107,20 @@ impl PushBatch<'_> {
         })
     }
 
-    /// Notes a column that only the remote writes: it isn't sent any more, and counts as sent. Returns whether each job
+    /// Notes a column that only the remote writes: it isn't sent any more. Returns whether each job
     /// still has a column to send.
-    fn leave_out(&self, task: &Task, error: &Error) -> bool {
+    fn learn_remotes(&self, task: &Task, error: &Error) -> bool {
         self.change(task.table, |target| {
             let plan = &target.plan;
             let named = plan.column_in(error);
             let named = named.and_then(|name| plan.columns.iter().position(|column| column.name == name));
-            let Some(named) = named.filter(|at| !plan.key.contains(at) && !target.remotes.contains(at)) else {
-                return false;
-            };
-            target.remotes.push(named);
-            task.jobs.iter().all(|job| self.jobs[*job].columns.iter().any(|at| !target.remotes.contains(at)))
+            let Some(named) = named.filter(|at| !plan.key.contains(at)) else { return false };
+            if !target.remotes.contains(&named) {
+                target.remotes.push(named);
+            }
+            let columns = || task.jobs.iter().map(|job| &self.jobs[*job].columns);
+            columns().any(|sent| sent.contains(&named))
+                && columns().all(|sent| sent.iter().any(|at| !target.remotes.contains(at)))
         })
     }
 

@@ -101,6 +101,16 @@ impl<'a> Push<'a> {
         target.remotes.clear();
     }
 
+    /// Leaves out of a job the columns that only the remote writes. A job with no other column sends them and is refused.
+    pub fn leave_out(&self, job: &mut Job) {
+        let targets = self.targets.borrow();
+        let (left_out, columns): (Vec<usize>, Vec<usize>) =
+            job.columns.iter().partition(|at| targets[job.table].remotes.contains(at));
+        if !columns.is_empty() {
+            (job.left_out, job.columns) = (left_out, columns);
+        }
+    }
+
     /// Holds a table: its changes aren't sent, for this reason.
     pub fn hold_table(&self, table: usize, error: &Error) {
         self.targets.borrow_mut()[table].held = Some(error.clone());
@@ -156,6 +166,10 @@ impl<'p> PushBatch<'p> {
             self.settle_all(&task, &JobOutcome::Held(error));
             return Ok(());
         }
+        if task.jobs.iter().any(|job| self.is_outdated(&self.jobs[*job])) {
+            self.settle_all(&task, &JobOutcome::LeftOut);
+            return Ok(());
+        }
         let mut tries = task.tries.clone().unwrap_or_else(|| self.push.remote.tries());
         if task.act == Act::Together {
             return self.send_together(task, tries).await;
@@ -168,6 +182,14 @@ impl<'p> PushBatch<'p> {
             }
             Err(refusal) => self.refused(task, refusal, tries, mark).await,
         }
+    }
+
+    /// Whether a job has a column among others that the remote turned out to be the only one to write since the job was made.
+    fn is_outdated(&self, job: &Job) -> bool {
+        self.with(job.table, |target| {
+            let remotes = job.columns.iter().filter(|at| target.remotes.contains(at)).count();
+            (1..job.columns.len()).contains(&remotes)
+        })
     }
 
     /// Sends one request, and returns the rows of its answer.
@@ -191,8 +213,11 @@ impl<'p> PushBatch<'p> {
             let first = task.jobs.first().map(|job| &self.jobs[*job]);
             match (&task.act, first) {
                 (Act::Insert, _) => {
-                    let rows: Vec<(&[Value], Vec<usize>)> =
-                        task.jobs.iter().map(|job| (&self.jobs[*job].row[..], target.sent(&self.jobs[*job]))).collect();
+                    let rows: Vec<(&[Value], Vec<usize>)> = task
+                        .jobs
+                        .iter()
+                        .map(|job| (&self.jobs[*job].row[..], self.jobs[*job].columns.clone()))
+                        .collect();
                     write::insert(requester, plan, &rows, *blind)
                 }
                 (Act::Revive, Some(job)) => {
@@ -201,14 +226,14 @@ impl<'p> PushBatch<'p> {
                         "1" => "0",
                         _ => "null",
                     };
-                    write::revive(requester, plan, job, &target.sent(job), none)
+                    write::revive(requester, plan, job, none)
                 }
                 (Act::Update(guard), Some(job)) => {
-                    write::update(requester, plan, &keys, &job.row, &target.sent(job), guard, *blind)
+                    write::update(requester, plan, &keys, &job.row, &job.columns, guard, *blind)
                 }
                 (Act::Upsert, Some(job)) => {
                     let rows: Vec<&[Value]> = task.jobs.iter().map(|job| &self.jobs[*job].row[..]).collect();
-                    write::upsert(requester, plan, &rows, &target.sent(job))
+                    write::upsert(requester, plan, &rows, &job.columns)
                 }
                 (Act::Delete(guard), _) if plan.options.soft_delete().is_some() => {
                     write::soft_delete(requester, plan, &keys, guard, marks(plan)[mark], *blind)
@@ -271,15 +296,6 @@ impl<'p> PushBatch<'p> {
     /// Queues requests after all others.
     pub(super) fn later(&self, tasks: Vec<Task>) {
         self.waiting.borrow_mut().extend(tasks);
-    }
-}
-
-impl WriteTarget {
-    /// Returns the columns of a job that are sent, without those that only the remote writes. A job with no other
-    /// column sends them and is refused.
-    pub(super) fn sent(&self, job: &Job) -> Vec<usize> {
-        let columns: Vec<usize> = job.columns.iter().filter(|at| !self.remotes.contains(at)).copied().collect();
-        if columns.is_empty() { job.columns.clone() } else { columns }
     }
 }
 

@@ -55,9 +55,8 @@ impl PushBatch<'_> {
         let name = self.name(task.table);
         let make = |requester: &Requester| {
             self.with(task.table, |target| {
-                let changes: Vec<_> =
-                    task.jobs.iter().map(|job| (&self.jobs[*job], target.sent(&self.jobs[*job]))).collect();
-                self.count_bytes(write::together(requester, &target.plan, &changes))
+                let jobs: Vec<_> = task.jobs.iter().map(|job| &self.jobs[*job]).collect();
+                self.count_bytes(write::together(requester, &target.plan, &jobs))
             })
         };
         let parse = |response: &HttpResponse| {

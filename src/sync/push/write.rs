@@ -79,18 +79,18 @@ fn post(requester: &Requester, plan: &Plan, rows: &[(&[Value], Vec<usize>)], bli
 }
 
 /// Updates rows by the helpers' function, all of them or none, if each cursor still equals that of the base.
-pub fn together(requester: &Requester, plan: &Plan, changes: &[(&Job, Vec<usize>)]) -> HttpRequest {
+pub fn together(requester: &Requester, plan: &Plan, jobs: &[&Job]) -> HttpRequest {
     let mut table = String::new();
     json::push_string(&mut table, &plan.selection.table);
     let mut body = String::from(r#"{"push":{"changes":["#);
-    for (index, (job, columns)) in changes.iter().enumerate() {
+    for (index, job) in jobs.iter().enumerate() {
         if index > 0 {
             body.push(',');
         }
         body.push_str(&format!(r#"{{"op":"update","table":{table},"key":"#));
         push_object(&mut body, plan, &job.row, &plan.key);
         body.push_str(r#","row":"#);
-        push_object(&mut body, plan, &job.row, columns);
+        push_object(&mut body, plan, &job.row, &job.columns);
         let cursor = plan.stored_cursor().filter(|_| job.cursor.is_some());
         if let (Some(cursor), Some(base)) = (cursor, &job.base) {
             let base: Vec<Value> = base.iter().map(|value| value.clone().unwrap_or_default()).collect();
@@ -131,7 +131,7 @@ pub fn soft_delete(
 
 /// Updates columns of a row that is marked as deleted, and removes the mark. `none` is the value of an unmarked row, as
 /// JSON.
-pub fn revive(requester: &Requester, plan: &Plan, job: &Job, columns: &[usize], none: &str) -> HttpRequest {
+pub fn revive(requester: &Requester, plan: &Plan, job: &Job, none: &str) -> HttpRequest {
     let mark = plan.options.soft_delete().unwrap_or_default();
     let mut url = target(requester, plan, &[&job.key], &RowGuard::None, Some(&plan.selection.columns));
     // If another client has removed the mark meanwhile, the row is a different one.
@@ -141,7 +141,7 @@ pub fn revive(requester: &Requester, plan: &Plan, job: &Job, columns: &[usize], 
     json::push_string(&mut body, mark);
     body.push(':');
     body.push_str(none);
-    for at in columns.iter().copied().filter(others) {
+    for at in job.columns.iter().copied().filter(others) {
         body.push(',');
         push_member(&mut body, plan, &job.row, at);
     }

@@ -309,6 +309,43 @@ fn what_went_before_a_first_pull_goes_wherever_that_is_cut() {
 }
 
 #[test]
+fn what_goes_after_a_cut_is_found_by_a_pull_that_has_to_begin_anew() {
+    let schema = "CREATE TABLE items(id INTEGER PRIMARY KEY, name TEXT, lacking TEXT)";
+    let with_cursor = REMOTE.replace(r#""pageSize""#, r#""retries":0,"pageSize""#);
+    let without = with_cursor.replace(r#","cursor":"updated_at""#, "");
+    for (remote, first, requests) in [&with_cursor, &without]
+        .into_iter()
+        .flat_map(|remote| [true, false].into_iter().flat_map(move |first| (0..10).map(move |n| (remote, first, n))))
+    {
+        let mut world = World::with(schema, remote);
+        world.server.define("items", &["id", "name", "updated_at"], Rules::default());
+        (1..=250).for_each(|id| put(&world, id, "old", id));
+        world.server.install_helpers("items");
+        if !first {
+            world.pull("{}").unwrap();
+        }
+        world.sim.advance(600_000);
+        (0..requests).for_each(|_| world.server.fault(Fault::None));
+        (0..100).for_each(|_| world.server.fault(Fault::Drop));
+        let cut = world.pull(r#"{"full":true}"#);
+        world.server.clear_faults();
+        let other = world.server.begin();
+        assert!(world.server.delete_row("items", &Row::from([("id".to_owned(), "1".to_owned())]), &other));
+        world.server.end(other);
+        // A new column needs all rows again.
+        world.server.alter("items", |rules, rows| {
+            rules.columns.push("lacking".to_owned());
+            rows.iter_mut().for_each(|row| _ = row.insert("lacking".to_owned(), "null".to_owned()));
+        });
+        world.reopen(remote);
+        world.pull("{}").unwrap();
+        world.pull("{}").unwrap();
+        let found = world.rows("SELECT count(*), min(id) FROM items");
+        assert_eq!(found, ["249|2"], "first {first}, {requests} requests: {cut:?} {remote}");
+    }
+}
+
+#[test]
 fn a_full_pull_finds_what_went_long_ago() {
     let mut world = pulled();
     world.server.remove("items", "3");

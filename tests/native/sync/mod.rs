@@ -4,6 +4,7 @@ mod capture;
 mod conflict;
 mod engine;
 mod function;
+mod generated;
 mod helped;
 pub mod host;
 mod hostile;

@@ -503,6 +503,18 @@ fn columns_that_only_one_side_has_are_left_alone() {
 }
 
 #[test]
+fn what_only_this_side_has_makes_no_opening_read_all_rows() {
+    let schema = "CREATE TABLE items(id INTEGER PRIMARY KEY, name TEXT, updated_at TEXT, note TEXT)";
+    let mut world = World::new(schema, CURSOR);
+    (1..=30).for_each(|id| put(&world, id, "a", &stamp(id)));
+    world.pull("{}").unwrap();
+    world.sim.advance(600_000);
+    world.reopen(&format!(r#"{{"url":"http://server","key":"k","tables":{CURSOR}}}"#));
+    touch(&world, 7, "b");
+    assert_eq!(only(&world.pull("{}").unwrap()), "0/1/0/0/0/0/0");
+}
+
+#[test]
 fn an_empty_table_that_lacks_a_column_is_read() {
     let schema = "CREATE TABLE items(id INTEGER PRIMARY KEY, name TEXT, note TEXT)";
     let mut world = World::new(schema, FULL);

@@ -984,6 +984,7 @@ fn a_row_that_came_under_another_spelling_becomes_one_with_the_one_that_was_sent
 #[test]
 fn another_row_that_came_under_the_key_of_a_deleted_one_stays_the_only_one() {
     let mut world = with_uuids();
+    world.exec("CREATE UNIQUE INDEX names ON parents(name)");
     world.exec(&format!("INSERT INTO parents(id, name) VALUES ('{UPPER}', 'mine')"));
     (0..8).for_each(|_| world.server.fault(Fault::Drop));
     world.push().unwrap_err();
@@ -998,8 +999,12 @@ fn another_row_that_came_under_the_key_of_a_deleted_one_stays_the_only_one() {
     world.server.end(other);
     world.pull("{}").unwrap();
     world.push().unwrap();
+    assert!(world.outbox().is_empty(), "{:?}", world.outbox());
+    let other = world.server.begin();
+    assert!(world.server.write_row("parents", &key, &cells(&[("name", "changed")]), None, &other));
+    world.server.end(other);
     world.pull("{}").unwrap();
-    assert_eq!(world.rows("SELECT id, name FROM parents"), [format!("{LOWER}|theirs")]);
+    assert_eq!(world.rows("SELECT id, name FROM parents"), [format!("{LOWER}|changed")]);
     assert_eq!(world.rows("SELECT id, parent FROM children"), [format!("{LOWER}|{LOWER}")]);
     assert!(world.outbox().is_empty(), "{:?}", world.outbox());
 }

@@ -131,10 +131,12 @@ struct Write {
     value: Option<String>,
 }
 
-/// Whether the app has undone its change by this write, which is no change then: what another client wrote meanwhile is left.
-fn gives_back(writes: &[Write], last: &Write) -> bool {
-    let mut before = writes.iter().take_while(|write| write.at < last.at);
-    before.any(|write| write.value == last.value) && before.any(|write| write.side == Side::Other)
+/// Whether the app has undone its change by this write, which is no change then: what another client did meanwhile is left.
+fn gives_back(writes: &[Write], row: &[Whole], last: &Write) -> bool {
+    let Some(same) = writes.iter().find(|write| write.value == last.value) else { return false };
+    let meanwhile = |side: Side, at: usize| side == Side::Other && (same.at..last.at).contains(&at);
+    writes.iter().any(|write| meanwhile(write.side, write.at))
+        || row.iter().any(|whole| !whole.inserted && meanwhile(whole.side, whole.at))
 }
 
 /// What was done to a row as a whole.
@@ -233,13 +235,12 @@ impl Ledger {
                 continue;
             }
             let Some(last) = writes.iter().rfind(|write| write.side == Side::App) else { continue };
-            let gone =
-                self.rows.get(&(*at, key.clone())).and_then(|whole| whole.iter().rfind(|one| one.side == Side::App));
+            let row = self.rows.get(&(*at, key.clone())).map_or(&[][..], Vec::as_slice);
+            let gone = row.iter().rfind(|one| one.side == Side::App);
             let gone = gone.is_some_and(|whole| !whole.inserted && whole.at >= last.at);
             // Where nothing is read, "there is a row with this key" may be said of the new row, whose answer was lost, or of the one
             // that was marked as deleted before.
-            let mut before = self.rows.get(&(*at, key.clone())).into_iter().flatten();
-            let marked = table.soft() && before.any(|one| one.side == Side::App && !one.inserted);
+            let marked = table.soft() && row.iter().any(|one| one.side == Side::App && !one.inserted);
             let marked = marked && table.direction == "push";
             let redeployed = self.deployed.get(&(*at, name.clone())).is_some_and(|deployed| *deployed > last.at);
             let given_up = self.gave_up_since(*at, key, last.at) || accounted(*at, key);
@@ -248,7 +249,7 @@ impl Ledger {
                 || redeployed
                 || given_up
                 || last.value.is_none()
-                || gives_back(writes, last)
+                || gives_back(writes, row, last)
                 || self.wrote_since(Side::Other, *at, key, last.at)
             {
                 continue;
@@ -291,11 +292,14 @@ impl Ledger {
                     let made_again = deleted && writes.iter().any(|write| write.value == *value);
                     let deployed = self.deployed.contains_key(&(at, name.clone()));
                     // A reference is NULL as long as what a new row refers to is refused, and where rows to be deleted refer to
-                    // each other.
+                    // each other. A unique value is NULL where rows exchanged theirs, until one of them was marked as deleted.
                     let mut whole = self.rows.get(&(at, key.clone())).into_iter().flatten();
-                    let refers =
-                        table.columns.iter().any(|one| one.name == *name && matches!(one.holds, Holds::Parent(..)));
-                    let opened = value.is_none() && refers && whole.any(|one| one.side == Side::App);
+                    let lets_go = |one: &Whole| match table.column(name).holds {
+                        Holds::Parent(..) => one.side == Side::App,
+                        Holds::Unique => one.side == Side::App && !one.inserted && table.soft(),
+                        _ => false,
+                    };
+                    let opened = value.is_none() && whole.any(lets_go);
                     assert!(
                         opened || by_app || by_other || by_default || by_function || made_again || withheld || deployed,
                         "{} {key} {name} is {value:?} remotely, which nobody wrote there last: {writes:?}",
