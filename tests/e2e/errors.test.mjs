@@ -46,29 +46,13 @@ async function writeRefused(name, { kind, method, error }) {
   return { failed, db, sql: 'SELECT count(*) AS one FROM t' }
 }
 
-/** An opening with these options of a database that another page, in a frame, has open. */
+/** An opening with these options of a database that another page has open. */
 async function openTwice(name, options) {
-  const frame = document.createElement('iframe')
-  frame.src = location.href
-  document.body.append(frame)
-  const other = await window.until(() => frame.contentWindow.tidelock && frame.contentWindow)
+  const other = await window.otherPage()
   await other.open({ name })
   const failed = await window.failure(window.open({ name, ...options }))
-  frame.remove()
+  other.frameElement.remove()
   return { failed, db: await window.open({ name, lock: { onBusy: 'wait' } }) }
-}
-
-/** A database that another page, in a frame, takes away. */
-async function stolenFrom(name) {
-  const db = await window.open({ name })
-  const frame = document.createElement('iframe')
-  frame.src = location.href
-  document.body.append(frame)
-  const other = await window.until(() => frame.contentWindow.tidelock && frame.contentWindow)
-  await (await other.open({ name, lock: { onBusy: 'steal' } })).close()
-  const failed = await window.failure(db.query('SELECT ?', ['secret']))
-  frame.remove()
-  return { failed, db: await window.open({ name }) }
 }
 
 const acts = {
@@ -77,16 +61,20 @@ const acts = {
   }),
   'unsupported_environment: functions of its own in a tab that follows': async (name) => {
     const functions = { scalar: { one: () => 1 } }
-    const db = await window.open({ name, tabs: 'shared' })
-    return { failed: await window.failure(window.open({ name, tabs: 'shared', functions })), db }
+    const other = await window.otherPage()
+    await other.open({ name, tabs: 'shared' })
+    const failed = await window.failure(window.open({ name, tabs: 'shared', functions }))
+    return { failed, db: await window.open({ name, tabs: 'shared' }) }
   },
   'unsupported_environment: a takeover without BroadcastChannel': async (name) => {
+    const other = await window.otherPage()
+    await other.open({ name })
     const real = globalThis.BroadcastChannel
     globalThis.BroadcastChannel = undefined
-    const db = await window.open({ name })
     const failed = await window.failure(window.open({ name, lock: { onBusy: 'takeover' } }))
     globalThis.BroadcastChannel = real
-    return { failed, db }
+    other.frameElement.remove()
+    return { failed, db: await window.open({ name, lock: { onBusy: 'wait' } }) }
   },
   'unsupported_environment: a lock that the browser refuses': [
     openRefused,
@@ -142,7 +130,13 @@ const acts = {
     return { failed: await window.failure(tidelock.deleteDatabase(name)), db }
   },
   'lock_timeout: open elsewhere for too long': [openTwice, { lock: { onBusy: 'wait', timeoutMs: 50 } }],
-  'lock_lost: stolen from': [stolenFrom],
+  'lock_lost: stolen from': async (name) => {
+    const stolen = await window.open({ name })
+    const other = await window.otherPage()
+    await (await other.open({ name, lock: { onBusy: 'steal' } })).close()
+    const failed = await window.failure(stolen.query('SELECT ?', ['secret']))
+    return { failed, db: await window.open({ name }) }
+  },
   // With a version: the opening that makes the stores.
   'storage_unavailable: a database that the browser does not make': [
     openRefused,

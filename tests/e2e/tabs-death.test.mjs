@@ -221,11 +221,13 @@ test('without anybody who leads, calls reject with leader_unreachable after the 
     [read.code, read.retryable, write.code, write.details.applied],
     ['leader_unreachable', true, 'leader_unreachable', null],
   )
-  const opening = await pages[1].evaluate(
-    (given) => window.failure(() => window.open({ name: given, tabs: 'shared', lock: { timeoutMs: 300 } })),
-    name,
-  )
+  const third = await context.page()
+  const opening = await third.evaluate((given) => {
+    Object.defineProperty(document, 'visibilityState', { get: () => 'hidden' })
+    return window.failure(() => window.open({ name: given, tabs: 'shared', lock: { timeoutMs: 300 } }))
+  }, name)
   assert.equal(opening.code, 'leader_unreachable')
+  await third.close()
   await release()
   await pages[1].evaluate(() => window.until(async () => (await window.failure(window.db.query('SELECT 1'))).resolved))
   await haveRoles(pages, ['leader', 'follower'])

@@ -129,7 +129,7 @@ test('takeover: who is not answered in time gets lock_timeout, and the holder ke
   await Promise.all([first.close(), second.close()])
 })
 
-test('takeover of a free database, and two tabs of one page', async () => {
+test('takeover of a free database, and of one that this page has: they share it', async () => {
   const page = await context.page()
   const result = await page.evaluate(async (name) => {
     const lock = { onBusy: 'takeover' }
@@ -138,10 +138,11 @@ test('takeover of a free database, and two tabs of one page', async () => {
     const two = await window.open({ name, lock })
     const rows = await two.query('SELECT n FROM t')
     await two.close()
-    await window.until(() => one.closed)
-    return rows
+    const { closed } = one
+    await one.close()
+    return { rows, closed }
   }, freshName())
-  assert.deepEqual(result, [{ n: 1 }])
+  assert.deepEqual(result, { rows: [{ n: 1 }], closed: false })
   await page.close()
 })
 

@@ -48,6 +48,13 @@ type Options = Pick<
   'maxBytes' | 'name' | 'mode' | 'storage' | 'durability' | 'remote' | 'audit' | 'expires' | 'health'
 >
 
+/** What all database objects of one engine share. */
+export interface DatabaseOwner {
+  readonly copier: SnapshotCopier | undefined
+  /** The database is encrypted with this from now on. */
+  rekeyed(encryption: Encryption | undefined): void
+}
+
 /**
  * An open database, the result of {@link open}.
  *
@@ -75,7 +82,7 @@ export class Database extends EventTarget implements AsyncDisposable {
   declare readonly [Symbol.asyncDispose]: () => Promise<void>
   readonly #options: Options
   readonly #calls: Connection
-  readonly #copier: SnapshotCopier | undefined
+  readonly #owner: DatabaseOwner | undefined
   /** The event types that ever had a listener. Only these are dispatched: every commit has an event. */
   readonly #listenedTypes = new Set<string>()
   readonly #live = new LiveQueries()
@@ -102,14 +109,14 @@ export class Database extends EventTarget implements AsyncDisposable {
   }
 
   /** @internal */
-  constructor(options: Options, calls: Connection, copier?: SnapshotCopier) {
+  constructor(options: Options, calls: Connection, owner?: DatabaseOwner) {
     super()
     this.#options = options
     this.#calls = calls
-    this.#copier = copier
+    this.#owner = owner
     this.#begun = new ManualTransactions(calls)
     this.migrations = new Migrations(calls)
-    this.snapshots = new Snapshots(calls, options.maxBytes, copier)
+    this.snapshots = new Snapshots(calls, options.maxBytes, owner?.copier)
     this.sync = new Sync(calls, options.remote !== undefined)
     this.sql = queryTag(calls, <T>(fragment: SqlFragment) => this.query<T>(fragment))
   }
@@ -383,7 +390,7 @@ export class Database extends EventTarget implements AsyncDisposable {
     checkCall('rekey', options)
     const checked = encryption === null ? null : checkEncryption(encryption)
     await this.#calls.read(options, (core) => core.rekey(checked))
-    if (this.#copier !== undefined) this.#copier.encryption = checked ?? undefined
+    this.#owner?.rekeyed(checked ?? undefined)
   }
 
   /** Returns the state of the database: storage, lock, snapshots, migrations, sync, queries. Never rejects, not even once it is closed. */
@@ -391,7 +398,7 @@ export class Database extends EventTarget implements AsyncDisposable {
     try {
       return withTargets(
         await this.#calls.read<Health>(undefined, (core) => core.health(this.#options.health ?? {})),
-        this.#copier?.statuses() ?? [],
+        this.#owner?.copier?.statuses() ?? [],
       )
     } catch (error) {
       // The report is computed in a part of the wasm that may have failed to load.

@@ -1,7 +1,8 @@
-import { Database } from '../api/database.js'
+import { Database, type DatabaseOwner } from '../api/database.js'
 import { Snapshots } from '../api/snapshots.js'
 import { IdleWatch, Steps } from '../api/steps.js'
 import { Tx } from '../api/transaction.js'
+import type { Encryption } from '../base/encryption.js'
 import { errorWith, invalid, isTidelockError, TidelockError } from '../base/errors.js'
 import { callUser, type DatabaseEventMap, type LockEvent, type Warning } from '../base/events.js'
 import { loaded } from '../base/lazy-module.js'
@@ -57,7 +58,7 @@ export interface EngineCallbacks {
  * The client of one engine in the thread that called `open`: serves the callbacks of the engine with the options that are functions, and
  * delivers events to the database objects that use the engine.
  */
-export class DatabaseClient implements EngineCallbacks {
+export class DatabaseClient implements EngineCallbacks, DatabaseOwner {
   readonly #options: OpenOptions
   readonly #warn: (warning: Warning) => void
   readonly #timetable: Timetable | undefined
@@ -67,6 +68,7 @@ export class DatabaseClient implements EngineCallbacks {
   /** The database objects that use the engine. */
   readonly #databases = new Set<Database>()
   #copier: SnapshotCopier | undefined
+  #encryption: Encryption | undefined
   #role: 'leader' | 'follower' | undefined
   #isLockLost = false
   #closing: Promise<void> | undefined
@@ -78,6 +80,7 @@ export class DatabaseClient implements EngineCallbacks {
   /** `timetable`: see {@link loadTimetable}. `open` opens scratch databases. */
   constructor(options: OpenOptions, timetable?: Timetable, open?: (options: OpenOptions) => Promise<Database>) {
     this.#options = options
+    this.#encryption = options.encryption
     this.#open = open
     this.#timetable = timetable
     this.#warn = options.onWarning ?? (({ code, message }) => console.warn(`tidelock: ${message} (${code})`))
@@ -115,7 +118,7 @@ export class DatabaseClient implements EngineCallbacks {
   opened(checked: CoreOptions, connection: Connection): void {
     this.#checked = checked
     this.#connection = connection
-    const { snapshots, encryption } = this.#options
+    const { snapshots } = this.#options
     if (snapshots === false || !snapshots?.targets?.length) return
     const { compress, retries, backoffMs } = checked.snapshots
     const own = new Snapshots(connection, checked.maxBytes)
@@ -126,7 +129,7 @@ export class DatabaseClient implements EngineCallbacks {
       export: (id, options) => own.export(id, options),
       tell: (event) => this.emit('snapshot', event),
     })
-    this.#copier.encryption = encryption
+    this.#copier.encryption = this.#encryption
   }
 
   /** A database object that uses the engine. The last one that is closed closes the engine. */
@@ -134,7 +137,7 @@ export class DatabaseClient implements EngineCallbacks {
     const [checked, engine] = [this.#checked, this.#connection]
     if (checked === undefined || engine === undefined) throw new Error('The engine is not open')
     const attached = new AttachedConnection(engine, () => this.#detach(database, engine))
-    const database = new Database(checked, attached, this.#copier)
+    const database = new Database(checked, attached, this)
     this.#databases.add(database)
     if (this.#role !== undefined) database.setRole(this.#role)
     const open = this.#open
@@ -153,6 +156,20 @@ export class DatabaseClient implements EngineCallbacks {
     // What this object has begun ends before, and is stored.
     await engine.withPermit(undefined, () => [undefined, false])
     await engine.read(undefined, (core) => core.flush())
+  }
+
+  get copier(): SnapshotCopier | undefined {
+    return this.#copier
+  }
+
+  /** How the database is encrypted now. */
+  get encryption(): Encryption | undefined {
+    return this.#encryption
+  }
+
+  rekeyed(encryption: Encryption | undefined): void {
+    this.#encryption = encryption
+    if (this.#copier !== undefined) this.#copier.encryption = encryption
   }
 
   /** Closes the engine. */

@@ -56,20 +56,25 @@ function keyOf({ storage, name, path = name }: StorageLocation): string {
 /** An engine of this page, with the calls of `open` that wait for it. */
 class PageEngine {
   readonly began = Date.now()
-  readonly options: OpenOptions
   readonly opened: Promise<void>
+  readonly #options: OpenOptions
   readonly #client: DatabaseClient
   readonly #cancel = new AbortController()
   #waiting = 0
   #isOpening = true
 
   constructor(options: OpenOptions, begin: Begin) {
-    this.options = options
+    this.#options = options
     const { client, opened } = begin(this.#cancel.signal)
     this.#client = client
     this.opened = opened.finally(() => {
       this.#isOpening = false
     })
+  }
+
+  /** The options with which it was opened, and the encryption since a `rekey`. */
+  get options(): OpenOptions {
+    return { ...this.#options, encryption: this.#client.encryption }
   }
 
   /** Whether another database object can use it. */

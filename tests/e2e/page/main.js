@@ -75,6 +75,13 @@ Object.assign(window, {
   failure: failureOf(tidelock),
   /** Opens with warnings gathered, and the page's thread. */
   open: (options) => tidelock.open({ thread, onWarning: (warning) => warnings.push(warning), ...options }),
+  /** Another page of this origin, in a frame: its window. */
+  async otherPage() {
+    const frame = document.createElement('iframe')
+    frame.src = location.href
+    document.body.append(frame)
+    return until(() => frame.contentWindow.ready && frame.contentWindow)
+  },
   /** Runs one scenario of a module → undefined, or how it failed. `facts`: of the remote, if it has one. */
   async runScenario(module, title, prefix, facts) {
     const scenarios = scenariosOf(await import(`/scenarios/${module}.mjs`), { host: 'page', thread })
