@@ -66,9 +66,9 @@ pub fn change(from: &Schema, to: &Schema) -> Script {
     }
     for (table, way) in &ways {
         match way {
-            TableChange::Gone => script.destructive(format!("the table {} goes, with its rows", table.name)),
+            TableChange::Gone => script.destructive(format!("the table {} is dropped, with its rows", table.name)),
             TableChange::Replace => {
-                script.destructive(format!("the table {} is made anew, without its rows", table.name))
+                script.destructive(format!("the table {} is created again, without its rows", table.name))
             }
             _ => continue,
         }
@@ -188,7 +188,7 @@ fn alter(script: &mut Script, table: &Table, add: &[&Column], drop: &[&Column]) 
         script.statement(&format!("ALTER TABLE {table_name} ADD COLUMN {}", column.text));
     }
     for column in drop {
-        script.destructive(format!("the column {}.{} goes, with its values", table.name, column.name));
+        script.destructive(format!("the column {}.{} is dropped, with its values", table.name, column.name));
         script.statement(&format!("ALTER TABLE {table_name} DROP COLUMN {}", name(&column.name)));
     }
 }

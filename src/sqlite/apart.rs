@@ -21,7 +21,7 @@ pub(super) fn run_apart(script: &str, max_bytes: u64, deadline: Option<Deadline>
         return Err(Error::invalid(format!(
             "The SQL text has a statement with table expressions (WITH) of more than {LONGEST_DEFINITION} bytes"
         ))
-        .hint("SQLite takes too long to read such a one: make it several")
+        .hint("SQLite takes too long to read such a statement: split it")
         .detail("line", line));
     }
     let file = PageFile::default();
@@ -34,7 +34,7 @@ pub(super) fn run_apart(script: &str, max_bytes: u64, deadline: Option<Deadline>
     let run = connection.for_each_statement(script, Authority::File, &mut |statement, _| statement.run());
     run.map_err(|error| if error.is(ErrorCode::Timeout) { too_slow() } else { error })?;
     if connection.in_transaction() {
-        return Err(Error::invalid("The SQL text leaves a transaction open").hint("it may have been cut off"));
+        return Err(Error::invalid("The SQL text leaves a transaction open").hint("The text may be truncated"));
     }
     drop(connection);
     Ok(file.image())

@@ -27,7 +27,7 @@ impl Places {
         for index in 1..=prepared.parameter_count() {
             let whole = prepared.parameter_name(index).filter(|name| !name.starts_with('?')).ok_or_else(|| {
                 Error::invalid(format!("Parameter {index} of the statement has no name"))
-                    .hint("Give an array of values for ?, an object for :name")
+                    .hint("Pass an array of values for ?, an object for :name")
                     .detail("parameter", index)
             })?;
             let column = names.iter().position(|name| *name == &whole[1..]).ok_or_else(|| {
@@ -40,7 +40,7 @@ impl Places {
         if let Some(extra) = (0..columns).find(|column| !pairs.iter().any(|(taken, _)| taken == column)) {
             let name = names[extra];
             return Err(Error::invalid(format!("The statement has no parameter named {name}"))
-                .hint("Names are given without their prefix : @ or $")
+                .hint("Pass names without their prefix : @ or $")
                 .detail("parameter", name));
         }
         pairs.sort_unstable();
@@ -122,7 +122,7 @@ pub(super) fn check_count(values: usize, parameters: usize) -> Result<()> {
     if values > parameters {
         let extra = parameters + 1;
         return Err(Error::invalid(format!("There is no parameter {extra}: the statement takes {parameters}"))
-            .hint("Give one value for each ? of the statement")
+            .hint("Pass one value for each ? of the statement")
             .detail("parameter", extra));
     }
     Ok(())

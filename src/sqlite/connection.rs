@@ -135,7 +135,11 @@ impl Connection {
         let error = told.unwrap_or_else(|| failure::last(self.db, code));
         match self.max_bytes.get() {
             u64::MAX => error,
-            limit if error.is(ErrorCode::DatabaseTooLarge) => error.detail("maxBytes", limit),
+            limit if error.is(ErrorCode::DatabaseTooLarge) => {
+                let mut error = error.detail("maxBytes", limit);
+                error.message = format!("The database reached maxBytes ({limit} bytes)");
+                error
+            }
             _ => error,
         }
     }
@@ -177,7 +181,7 @@ impl Connection {
         flags: c_uint,
     ) -> Result<(Option<*mut ffi::sqlite3_stmt>, usize)> {
         let length = c_int::try_from(sql.len())
-            .map_err(|_| Error::invalid("The SQL text is too long").hint("It may have 2 GiB"))?;
+            .map_err(|_| Error::invalid("The SQL text is too long").hint("The limit is 2 GiB"))?;
         let mut raw = std::ptr::null_mut();
         let mut tail = std::ptr::null();
         self.watcher.begin(authority);

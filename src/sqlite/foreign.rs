@@ -92,7 +92,7 @@ impl Connection {
         .map_err(refused)?;
         let deadline = self.set_deadline(None);
         drop(self);
-        let text = String::from_utf8(text).map_err(|_| corrupt("its texts can't be read"))?;
+        let text = String::from_utf8(text).map_err(|_| corrupt("its texts can't be converted to UTF-8"))?;
         let file = PageFile::new(run_apart(&text, u64::MAX, deadline).map_err(refused)?);
         Ok((Connection::open(&file).map_err(refused)?, file))
     }
@@ -109,7 +109,7 @@ impl Connection {
         }
         let Some(name) = found else { return Ok(()) };
         Err(Error::invalid(format!("The file's schema can't be used here: {name} uses tidelock's own tables"))
-            .hint("Drop it, with the program that made the file")
+            .hint("Drop it, with the program that created the file")
             .detail("name", name))
     }
 
@@ -118,7 +118,7 @@ impl Connection {
         let is_kept = |name: &str| tables.iter().any(|table| table.eq_ignore_ascii_case(name));
         let Some((name, table)) = self.naming(&["trigger"], &is_kept)? else { return Ok(()) };
         Err(Error::invalid(format!("The file's schema can't be used here: {name} is a trigger that uses {table}"))
-            .hint("Drop it, with the program that made the file")
+            .hint("Drop it, with the program that created the file")
             .detail("name", name)
             .detail("table", table))
     }
@@ -211,16 +211,18 @@ impl Connection {
         }
         let most = selects.iter().max().and_then(|most| selects.iter().position(|selects| selects == most));
         let name = most.map_or("", |at| &*views[at]);
-        Err(Error::invalid(format!("The file's schema can't be used here: the view {name} stands for too many others"))
-            .hint("Drop such views, with the program that made the file")
-            .detail("name", name))
+        Err(Error::invalid(format!(
+            "The file's schema can't be used here: the view {name} expands to too many selects"
+        ))
+        .hint("Drop such views, with the program that created the file")
+        .detail("name", name))
     }
 }
 
 fn check_header(image: &mut Image) -> Result<()> {
     let Some(header) = image.chunks.first_mut().filter(|first| first.len() >= 100 && page_size_of(first).is_some())
     else {
-        return Err(corrupt("it doesn't begin as a SQLite database does"));
+        return Err(corrupt("it doesn't begin with SQLite's header"));
     };
     let versions = &mut header[18..20];
     if versions.iter().any(|version| !(1..=2).contains(version)) {
@@ -239,7 +241,7 @@ fn long_definition(error: &Error) -> Option<Error> {
         Error::invalid(format!(
             "The file's schema can't be used here: it has a statement of more than {LONGEST_DEFINITION} bytes"
         ))
-        .hint("Drop what it makes, with the program that made the file")
+        .hint("Drop its object, with the program that created the file")
     })
 }
 
@@ -247,7 +249,7 @@ fn long_definition(error: &Error) -> Option<Error> {
 fn refused(error: Error) -> Error {
     if needs_more(&error.message) {
         return Error::invalid(format!("The file's schema can't be used here: {}", error.message))
-            .hint("Drop what needs it, with the program that made the file")
+            .hint("Drop the objects that need it, with the program that created the file")
             .cause(error);
     }
     match error.code {
@@ -258,6 +260,6 @@ fn refused(error: Error) -> Error {
 }
 
 fn corrupt(what: &str) -> Error {
-    Error::new(ErrorCode::DatabaseCorrupt, format!("The file is no sound SQLite database: {what}"))
+    Error::new(ErrorCode::DatabaseCorrupt, format!("The file is not a valid SQLite database: {what}"))
         .hint("Check where it comes from; nothing has changed")
 }

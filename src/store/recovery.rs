@@ -113,7 +113,7 @@ pub(super) async fn recover(store: &dyn Store) -> Result<Recovered> {
     }
     let Some(Broken { lost, .. }) = state.broken else { return Ok(found) };
     let mut error = corrupt(&format!("The page log is damaged: {lost} stored batches can't be read"))
-        .hint("Nothing was changed; recover(name) opens the last good state and keeps the damaged part aside")
+        .hint("Nothing was changed; recover(name) opens the last good state and quarantines the damaged part")
         .detail("lostBatches", lost);
     if let Some(base) = &state.base {
         error = error.detail("snapshotId", base.generation.to_string());
@@ -165,9 +165,9 @@ pub(super) async fn read_sound(
     let warnings = newer.map(|generation| Warning {
         code: ErrorCode::SnapshotCorrupt.as_str(),
         message: if state.lacks {
-            format!("snapshot {generation} is damaged; what was stored only in it is lost")
+            format!("snapshot {generation} is damaged; data stored only in it is lost")
         } else {
-            format!("snapshot {generation} is damaged; the data was read from the one before and the log")
+            format!("snapshot {generation} is damaged; the data was read from the previous one and the log")
         },
     });
     let warnings = warnings.collect();

@@ -196,6 +196,6 @@ fn op_of(op: u32) -> Result<Op> {
         2 => Ok(Op::Run),
         3 => Ok(Op::RunMany),
         4 => Ok(Op::RunPart),
-        _ => Err(Error::internal("No such kind of statement")),
+        _ => Err(Error::internal("Unknown kind of statement")),
     }
 }

@@ -119,7 +119,7 @@ export default {
       "NULL in posts.title becomes ''",
     ])
     assert.match(up, /ALTER TABLE people RENAME TO users;/)
-    assert.match(up, /-- destructive: the column users.old goes/)
+    assert.match(up, /-- destructive: the column users.old is dropped/)
     const typo = await failure(first.migrations.generate('CREATE TABLE a (n);\nCREATE TABEL b (n)'))
     assert.deepEqual([typo.code, typo.details.line], ['sqlite_error', 2])
     for (const [schema, options] of [[wanted, { renames: { nobody: 'users' } }], [7], [wanted, { renamed: {} }]])

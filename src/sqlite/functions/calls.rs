@@ -102,7 +102,7 @@ fn run<T>(index: usize, kind: &str, work: impl FnOnce(&dyn Functions) -> Result<
     let error = Error::new(ErrorCode::SqliteError, format!("The SQL {kind} {name} failed"))
         .detail("function", name)
         .detail("sqliteCode", "SQLITE_ERROR")
-        .hint("The cause is what it threw")
+        .hint("The cause is the error that it threw")
         .cause(cause.message.clone());
     fail(error);
     None

@@ -101,9 +101,9 @@ pub(in crate::sqlite) fn hint(message: &str) -> Option<&'static str> {
     }
     match what {
         "no such function: " | "unknown function: " => Some("Open the database with the option columnKey"),
-        "unsafe use of " => Some(
-            "It can be called by statements, and by TEMP views and triggers: what it gives must not get into the file",
-        ),
+        "unsafe use of " => {
+            Some("Only statements and TEMP views and triggers can call it: its result must not get into the file")
+        }
         _ => None,
     }
 }
@@ -117,7 +117,7 @@ pub fn running() -> bool {
 #[cold]
 pub fn inside() -> Error {
     Error::invalid("An SQL function can't use the database that calls it")
-        .hint("What it needs must be among its arguments")
+        .hint("Pass the values that it needs as arguments")
 }
 
 /// Whether a function or collation has failed since the last [`take_failure`].

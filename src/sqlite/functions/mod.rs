@@ -78,6 +78,6 @@ pub(super) fn undo(connection: &Connection, wrote: bool) -> Error {
         let _ = connection.exec("ROLLBACK");
     }
     failure.unwrap_or_else(|| {
-        Error::new(ErrorCode::SqliteError, "A collation failed").hint("It must give a number for any two texts")
+        Error::new(ErrorCode::SqliteError, "A collation failed").hint("It must return a number for any two texts")
     })
 }
