@@ -126,6 +126,8 @@ function affected(file) {
     [/^www\//, ['lint', 'typescript', 'demo']],
     [/^benches\//, ['lint', 'packaging']],
     [/^pkg-js\/test\//, ['lint', 'typescript']],
+    // Held against the Rust types.
+    [/^pkg-js\/src\/base\/reports\.ts$/, PARTS],
     [/^pkg-js\//, PARTS.filter((part) => !['native', 'web'].includes(part))],
     [
       /^docs\/|^[A-Z]+\.md$/,

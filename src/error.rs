@@ -15,7 +15,8 @@ macro_rules! codes {
     ($($(#[$doc:meta])* $variant:ident => $text:literal,)*) => {
         /// Why something failed, in a form that programs may rely on. The texts never change.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub enum ErrorCode { $($(#[$doc])* $variant,)* }
+        #[cfg_attr(test, derive(ts_rs::TS))]
+        pub enum ErrorCode { $($(#[$doc])* #[cfg_attr(test, ts(rename = $text))] $variant,)* }
 
         impl ErrorCode {
             /// Every code, in the order of the contract.
@@ -24,6 +25,11 @@ macro_rules! codes {
             /// Returns the stable text of the code, as users compare it.
             pub const fn as_str(self) -> &'static str {
                 match self { $(ErrorCode::$variant => $text,)* }
+            }
+
+            /// The code of that text.
+            pub fn from_name(text: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|code| code.as_str() == text)
             }
         }
     };
@@ -210,6 +216,11 @@ impl Details {
         }
     }
 
+    /// Returns the names and their values, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Detail)> {
+        self.0.iter().map(|(name, fact)| (&**name, fact))
+    }
+
     /// Returns whether there are no values.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -246,26 +257,62 @@ impl Serialize for Details {
 /// What went wrong, where, and what to do about it. Crosses wasm as `TidelockError`.
 ///
 /// One pointer wide: nearly every function returns one, and each `?` pays for copying it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(transparent)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Error(Box<ErrorParts>);
 
 /// The fields of an [`Error`], which derefs to them.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ErrorParts {
     /// What programs compare.
     pub code: ErrorCode,
     /// One sentence for people.
     pub message: String,
     /// What to do, where that is known.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
     /// Facts for programs; keys are camelCase, as JavaScript reads them.
-    #[serde(skip_serializing_if = "Details::is_empty")]
     pub details: Details,
     /// The error underneath, as text.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
+}
+
+/// A `TidelockError` as plain data.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "TidelockErrorJson"))]
+pub(crate) struct ErrorJson<'a> {
+    /// Always this one.
+    #[cfg_attr(test, ts(type = "'TidelockError'"))]
+    name: &'static str,
+    /// What programs compare.
+    code: ErrorCode,
+    /// One sentence for people.
+    message: &'a str,
+    /// Whether the same call may succeed later without any change.
+    retryable: bool,
+    /// What to do about it, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
+    hint: Option<&'a str>,
+    /// Facts for programs, by code.
+    details: &'a Details,
+    /// The error underneath, as text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
+    cause: Option<&'a str>,
+}
+
+impl Serialize for Error {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let json = ErrorJson {
+            name: "TidelockError",
+            code: self.code,
+            message: &self.message,
+            retryable: self.code.is_retryable(),
+            hint: self.hint.as_deref(),
+            details: &self.details,
+            cause: self.cause.as_deref(),
+        };
+        json.serialize(serializer)
+    }
 }
 
 impl Deref for Error {
@@ -352,3 +399,30 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+/// What programs compare in a warning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "EngineWarningCode"))]
+pub enum WarningCode {
+    /// A snapshot is damaged, and wasn't needed, or took with it what only it had.
+    SnapshotCorrupt,
+    /// The browser deleted its damaged storage, and the database with it.
+    StorageLost,
+    /// Changes of the remote aren't told at once.
+    RealtimeUnavailable,
+    /// Maintenance found damage in the file.
+    IntegrityFailed,
+    /// Maintenance found rows that lack their parent.
+    ForeignKeysViolated,
+}
+
+/// Something that deserves a person's attention, but stopped nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "EngineWarning"))]
+pub struct Warning {
+    /// What programs compare.
+    pub code: WarningCode,
+    /// One sentence for people.
+    pub message: String,
+}

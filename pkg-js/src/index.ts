@@ -6,61 +6,61 @@
  */
 
 export type { Database } from './api/database.js'
-export type { Alert, Health, SlowQuery } from './api/health.js'
+export type { CloseEvent, DatabaseEventMap, HealthEvent, RoleEvent, SnapshotEvent } from './api/events.js'
 export { healthResponse } from './api/health-response.js'
 export type { LiveOptions, LiveQuery } from './api/live.js'
-export type { MaintenanceReport } from './api/maintenance.js'
 export type {
-  Drift,
-  DriftEntry,
   ForceOptions,
-  GeneratedMigration,
   GenerateOptions,
-  LintFinding,
   Migration,
-  MigrationReport,
-  MigrationResult,
   MigrationRunOptions,
-  MigrationStatus,
   Migrations,
-  PlannedMigration,
 } from './api/migrations.js'
 export { migrationsFrom } from './api/migrations-from.js'
 export type { Snapshots } from './api/snapshots.js'
+export type { PullOptions, PushOptions, RunReport, StartOptions, Sync } from './api/sync.js'
+export type { ManualTransaction, Tx } from './api/transaction.js'
+export type { Encryption } from './base/encryption.js'
+export { isTidelockError, TidelockError, type TidelockErrorOptions } from './base/errors.js'
+export type { Warning, WarningCode } from './base/events.js'
 export type {
+  Alert,
+  AlertCode,
+  ChangeEvent,
+  ChangeReason,
+  Conflict,
   ConflictEntry,
+  Drift,
+  DriftEntry,
+  ErrorCode,
+  GeneratedMigration,
+  Health,
+  LintFinding,
+  LockEvent,
+  MaintenanceReport,
+  MigrationEvent,
+  MigrationReport,
+  MigrationResult,
+  MigrationStatus,
   OutboxEntry,
-  PullOptions,
+  PlannedMigration,
+  PlanRow,
   PullProgress,
   PullReport,
-  PushOptions,
   PushReport,
-  RunReport,
-  StartOptions,
-  Sync,
+  RecoveryReport,
+  SchemaScript,
+  SlowQuery,
+  SnapshotInfo,
+  SnapshotVerification,
+  StorageEvent,
+  SyncEvent,
+  SyncPhase,
   SyncStatus,
   TablePullReport,
   TablePushReport,
-} from './api/sync.js'
-export type { ManualTransaction, Tx } from './api/transaction.js'
-export type { Encryption } from './base/encryption.js'
-export {
-  type ErrorCode,
-  isTidelockError,
-  TidelockError,
-  type TidelockErrorJson,
-  type TidelockErrorOptions,
-} from './base/errors.js'
-export type {
-  ChangeEvent,
-  CloseEvent,
-  DatabaseEventMap,
-  FactsEvent,
-  LockEvent,
-  MigrationEvent,
-  RoleEvent,
-  Warning,
-} from './base/events.js'
+  TidelockErrorJson,
+} from './base/reports.js'
 export { type SqlFragment, type SqlQuery, type SqlQueryTag, type SqlTag, type SqlTagHelpers, sql } from './base/sql.js'
 export type {
   ArrayQueryOptions,
@@ -75,13 +75,11 @@ export type {
   Statement,
   TransactionOptions,
 } from './base/values.js'
-export type { PlanRow } from './engine/core.js'
 export type { FileEncryption } from './files/file-encryption.js'
 export type { SnapshotCopied, SnapshotCopyFailed, SnapshotTarget } from './files/snapshot-copies.js'
 export type {
   SnapshotExportOptions,
   SnapshotFile,
-  SnapshotInfo,
   SnapshotStatus,
   TargetStatus,
 } from './files/snapshot-info.js'
@@ -112,7 +110,7 @@ export {
   openGroup,
 } from './open/group.js'
 export { open } from './open/open.js'
-export { type RecoveryReport, recover } from './open/recover.js'
+export { recover } from './open/recover.js'
 export { type SchemaFromRemoteOptions, type SchemaMigration, schemaFromRemote } from './open/schema-from-remote.js'
 export { databases, deleteDatabase } from './open/stored.js'
 export type { DatabaseInfo } from './open/stored-info.js'
@@ -128,7 +126,6 @@ export type {
   WasmSource,
 } from './options/options.js'
 export type {
-  Conflict,
   ConflictFunction,
   ConflictPolicy,
   ConflictRow,

@@ -7,11 +7,11 @@ use wasm_bindgen_futures::JsFuture;
 use super::{global, property};
 use crate::ports::Estimate;
 
-/// Returns the browser's estimate of the origin's storage; zeros and `false` where it has none.
+/// Returns the browser's estimate of the origin's storage.
 pub async fn estimate() -> Estimate {
     let Some(storage) = storage() else { return Estimate::default() };
     let sizes = ask(&storage, "estimate").await;
-    let bytes = |name| sizes.as_ref().and_then(|sizes| property(sizes, name)?.as_f64()).unwrap_or(0.0) as u64;
+    let bytes = |name| sizes.as_ref().and_then(|sizes| property(sizes, name)?.as_f64()).map(|bytes| bytes as u64);
     Estimate {
         usage: bytes("usage"),
         quota: bytes("quota"),

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    Event,
+    ChangeEvent, Event, LiveEvent,
     connection::mutex::{Mutex, MutexGuard, MutexPermit, closed},
     migrations::driver::Migrations,
     options::{OpenOptions, StorageKind},
@@ -225,11 +225,11 @@ impl Inner {
             if changed.everything { live.everything_changed() } else { live.committed(&changed.tables) }
         };
         if !ids.is_empty() {
-            self.events.emit(Event::Live { ids });
+            self.events.emit(Event::Live(LiveEvent { ids }));
         }
         if telling {
             let tables = changed.tables.iter().map(|table| table.to_string()).collect();
-            self.events.emit(Event::Change { tables, all: changed.everything });
+            self.events.emit(Event::Change(ChangeEvent { tables, all: changed.everything }));
         }
     }
 

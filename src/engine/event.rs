@@ -2,62 +2,95 @@
 
 use serde::Serialize;
 
-use super::{storage::snapshots::SnapshotEvent, sync::driver::SyncEvent};
-use crate::{error::Error, migrate::Direction};
+use super::{migrations::host::MigrationProgress, storage::snapshots::SnapshotEvent, sync::driver::SyncEvent};
+use crate::error::{Error, Warning};
 
 /// One event; crosses the boundary as `{ type, detail }`.
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "type", content = "detail", rename_all = "camelCase")]
+#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "EngineEvent"))]
 pub enum Event {
     /// Something that deserves a person's attention, but stopped nothing.
-    Warning {
-        /// What programs compare.
-        code: String,
-        /// One sentence for people.
-        message: String,
-    },
+    Warning(Warning),
     /// A commit changed rows.
-    Change {
-        /// Of these tables, as the schema spells them.
-        tables: Vec<String>,
-        /// Or of any: the schema changed, or everything was replaced.
-        all: bool,
-    },
+    Change(ChangeEvent),
     /// These live queries are to run again.
-    Live {
-        /// The ids that `watch` gave.
-        ids: Vec<u32>,
-    },
+    Live(LiveEvent),
     /// The lock changed hands.
-    Lock {
-        /// `lost` or `released`.
-        state: &'static str,
-    },
+    Lock(LockEvent),
     /// A snapshot was taken, or could not be.
     Snapshot(SnapshotEvent),
     /// A sync began, went on or ended.
     Sync(SyncEvent),
     /// A migration is about to run.
-    Migration {
-        /// Its version.
-        version: String,
-        /// Its name.
-        name: String,
-        /// Which way it runs.
-        direction: Direction,
-        /// How many of this run are done.
-        done: usize,
-        /// How many this run has.
-        total: usize,
-    },
+    Migration(MigrationProgress),
     /// Commits can't be stored at present, or can again.
-    Health {
-        /// Why not; `None` once they can.
-        error: Option<Error>,
-    },
+    Health(StorageEvent),
     /// The database was closed.
-    Close {
-        /// `closed`: by a call; `released`: another tab asked for it.
-        reason: &'static str,
-    },
+    Close(CloseEvent),
+}
+
+/// The detail of a `change` event: what a commit changed.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct ChangeEvent {
+    /// The tables whose rows changed, as the schema spells them.
+    pub tables: Vec<String>,
+    /// Any table may have changed: the schema did, or everything was replaced.
+    pub all: bool,
+}
+
+/// Live queries that are to run again.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct LiveEvent {
+    /// The ids that `watch` gave.
+    pub ids: Vec<u32>,
+}
+
+/// The detail of a `lock` event.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct LockEvent {
+    /// `released`: another tab asked for the database, and this one closed. `lost`: another tab took it away; every call rejects with
+    /// `lock_lost`, and `close()` is all that is left to do.
+    pub state: LockChange,
+}
+
+/// How a lock was given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub enum LockChange {
+    /// Another tab asked for it.
+    Released,
+    /// Another tab took it away.
+    Lost,
+}
+
+/// The detail of a `health` event: whether commits can be stored.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct StorageEvent {
+    /// Why commits can't be stored at present; null once they can.
+    pub error: Option<Error>,
+}
+
+/// That the database was closed.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "EngineCloseEvent"))]
+pub struct CloseEvent {
+    /// Why.
+    pub reason: CloseReason,
+}
+
+/// Why a database was closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub enum CloseReason {
+    /// By a call.
+    Closed,
+    /// Another tab asked for it.
+    Released,
 }

@@ -17,8 +17,9 @@ use crate::{
 /// What can be told of a stored database without opening it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "StoredDatabase"))]
 pub struct Stored {
-    /// Whether a process has it open.
+    /// Whether it is open, in a tab of this origin or in a process.
     pub in_use: bool,
     /// Whether it is encrypted; `None` where its head can't be read.
     pub encrypted: Option<bool>,

@@ -8,6 +8,7 @@ use super::{
     Database, Event,
     connection::mutex::closed,
     database::{Inner, News},
+    event::{CloseEvent, CloseReason, LockChange, LockEvent},
     options::{OpenOptions, StorageKind},
 };
 use crate::{
@@ -114,8 +115,8 @@ impl Inner {
                 let _ending = self.ending.acquire().await;
                 self.turn.close(closed());
                 self.let_go().await;
-                self.events.emit(Event::Lock { state: "released" });
-                self.events.emit(Event::Close { reason: "released" });
+                self.events.emit(Event::Lock(LockEvent { state: LockChange::Released }));
+                self.events.emit(Event::Close(CloseEvent { reason: CloseReason::Released }));
             }
             drop(turn);
         }
@@ -142,6 +143,6 @@ impl Inner {
         self.turn.close(error.clone());
         self.flusher.lose(error);
         self.snapshots.halt();
-        self.events.emit(Event::Lock { state: "lost" });
+        self.events.emit(Event::Lock(LockEvent { state: LockChange::Lost }));
     }
 }

@@ -19,6 +19,7 @@
 //! | `open` | the two ends of a database's life |
 //! | `rescue` | a database that no longer opens |
 //! | `folders` | a database in a folder that isn't opened: looking at it, deleting it |
+//! | `typescript` | in tests: the types of what crosses to TypeScript |
 
 pub mod connection;
 mod contents;
@@ -37,11 +38,13 @@ mod rescue;
 mod statements;
 pub mod storage;
 pub mod sync;
+#[cfg(test)]
+mod typescript;
 
 pub use contents::import::{ImportOptions, PreparedImport};
 pub use database::{Callbacks, Database};
 pub use environment::Environment;
-pub use event::Event;
+pub use event::{ChangeEvent, CloseEvent, CloseReason, Event, LiveEvent, LockChange, LockEvent, StorageEvent};
 pub use folders::{Stored, delete, stored};
 pub use operations::maintain::MaintainOptions;
 pub use options::*;

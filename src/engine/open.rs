@@ -10,6 +10,7 @@ use super::{
     connection::{fts5, mutex::closed},
     database::{Events, Inner, News, OpenTransaction},
     drivers::keeper,
+    event::{CloseEvent, CloseReason, StorageEvent},
     lock,
     migrations::driver::Migrations,
     options::{Mode, OpenOptions, StorageKind},
@@ -154,7 +155,7 @@ impl Database {
         let stored = inner.flusher.flush().await;
         inner.let_go().await;
         drop(turn);
-        inner.events.emit(Event::Close { reason: "closed" });
+        inner.events.emit(Event::Close(CloseEvent { reason: CloseReason::Closed }));
         if inner.lost.borrow().is_some() { Ok(()) } else { stored }
     }
 }
@@ -211,10 +212,10 @@ fn assemble(
     let events = Events::new(&callbacks, &ports);
     {
         let events = events.clone();
-        flusher.on_trouble(Rc::new(move |error| events.emit(Event::Health { error: error.cloned() })));
+        flusher.on_trouble(Rc::new(move |error| events.emit(Event::Health(StorageEvent { error: error.cloned() }))));
     }
     for warning in warnings {
-        events.emit(Event::Warning { code: warning.code.to_string(), message: warning.message });
+        events.emit(Event::Warning(warning));
     }
     let migrations = Rc::new(migrations);
     let snapshots = {

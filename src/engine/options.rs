@@ -15,6 +15,7 @@ use crate::{
 /// Where the data lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub enum StorageKind {
     /// IndexedDB.
     Indexeddb,
@@ -27,6 +28,7 @@ pub enum StorageKind {
 /// When a write's promise resolves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "Durability"))]
 pub enum DurabilityMode {
     /// Its pages survive a power cut.
     Strict,
@@ -84,6 +86,7 @@ pub enum IntegerMode {
 /// `cloud` keeps in step with the remote by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub enum Mode {
     /// Sync only when called.
     Local,

@@ -120,8 +120,10 @@ fn alerts(facts: &HealthInputs, thresholds: &Thresholds, now: Timestamp) -> Vec<
     if let Some(error) = &storage.last_error {
         warn(AlertCode::FlushFailing, because("Commits can't be stored at present", Some(error)));
     }
-    if storage.quota > 0 && storage.usage as f64 > storage.quota as f64 * thresholds.storage_ratio {
-        let percent = storage.usage.saturating_mul(100) / storage.quota;
+    if let (Some(usage), Some(quota @ 1..)) = (storage.usage, storage.quota)
+        && usage as f64 > quota as f64 * thresholds.storage_ratio
+    {
+        let percent = usage.saturating_mul(100) / quota;
         warn(AlertCode::StorageNearlyFull, format!("{percent} % of the origin's storage is in use"));
     }
     let grown =
@@ -152,7 +154,7 @@ fn alerts(facts: &HealthInputs, thresholds: &Thresholds, now: Timestamp) -> Vec<
         let message = "The last complete sync is too long ago";
         warn(AlertCode::SyncLag, because(message, sync.last_error.as_ref()));
     }
-    if storage.kind == "indexeddb" && !storage.persisted && !facts.closed {
+    if storage.kind == "indexeddb" && storage.persisted == Some(false) && !facts.closed {
         alerts.push(Alert {
             code: AlertCode::StorageNotPersisted,
             severity: Severity::Info,
@@ -196,9 +198,9 @@ mod tests {
                 kind: "indexeddb",
                 durability: "relaxed",
                 bytes: 8_000_000,
-                usage: 80,
-                quota: 100,
-                persisted: true,
+                usage: Some(80),
+                quota: Some(100),
+                persisted: Some(true),
                 ..Default::default()
             },
             sync: SyncHealth { phase: "idle", ..Default::default() },
@@ -231,7 +233,7 @@ mod tests {
         degraded(AlertCode::NoRecentSnapshot, |facts| facts.snapshot.last_success = Some(NOW.plus_ms(-25 * HOUR_MS)));
         degraded(AlertCode::SnapshotFailing, |facts| facts.snapshot.consecutive_failures = 1);
         degraded(AlertCode::FlushFailing, |facts| facts.storage.last_error = error());
-        degraded(AlertCode::StorageNearlyFull, |facts| facts.storage.usage = 81);
+        degraded(AlertCode::StorageNearlyFull, |facts| facts.storage.usage = Some(81));
         degraded(AlertCode::Growth, |facts| facts.bytes_a_day_ago = Some(4_000_000));
         degraded(AlertCode::MigrationFailed, |facts| facts.migration_failure = error());
         degraded(AlertCode::RejectedChanges, |facts| facts.sync.rejected = 1);
@@ -279,7 +281,7 @@ mod tests {
             .0,
             Status::Ok
         );
-        fine(|facts| facts.storage.quota = 0);
+        fine(|facts| facts.storage.quota = None);
         fine(|facts| facts.bytes_a_day_ago = Some(4_000_001));
         fine(|facts| facts.sync.lag_ms = Some(500 * 60_000));
         fine(|facts| {
@@ -294,9 +296,12 @@ mod tests {
 
     #[test]
     fn storage_that_may_be_evicted_is_only_information() {
-        assert_eq!(after(|facts| facts.storage.persisted = false), (Status::Ok, vec![AlertCode::StorageNotPersisted]));
+        assert_eq!(
+            after(|facts| facts.storage.persisted = Some(false)),
+            (Status::Ok, vec![AlertCode::StorageNotPersisted])
+        );
         let memory = |facts: &mut HealthInputs| {
-            facts.storage.persisted = false;
+            facts.storage.persisted = Some(false);
             facts.storage.kind = "memory";
             facts.lock = LockHealth { state: LockState::None, since: None, epoch: None };
         };
@@ -329,7 +334,7 @@ mod tests {
         assert_eq!(codes(usual, two_hours_ago), []);
         let hourly = Thresholds { no_snapshot_ms: HOUR_MS as f64, ..usual };
         assert_eq!(codes(hourly, two_hours_ago), [AlertCode::NoRecentSnapshot]);
-        let sixty = |facts: &mut HealthInputs| facts.storage.usage = 60;
+        let sixty = |facts: &mut HealthInputs| facts.storage.usage = Some(60);
         assert_eq!(codes(Thresholds { storage_ratio: 0.5, ..usual }, sixty), [AlertCode::StorageNearlyFull]);
         let grown = |facts: &mut HealthInputs| facts.bytes_a_day_ago = Some(6_000_000);
         assert_eq!(codes(Thresholds { growth_factor: 1.3, ..usual }, grown), [AlertCode::Growth]);

@@ -4,9 +4,10 @@ use serde::Serialize;
 
 use crate::{error::Error, time::Timestamp};
 
-/// The verdict.
+/// The verdict. `degraded`: there is a warning; `failed`: closed, lock lost, or can't be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "HealthStatus"))]
 pub enum Status {
     /// Nothing to worry about.
     Ok,
@@ -19,6 +20,7 @@ pub enum Status {
 /// How grave an alert is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "AlertSeverity"))]
 pub enum Severity {
     /// Good to know.
     Info,
@@ -29,6 +31,7 @@ pub enum Severity {
 /// What an alert is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub enum AlertCode {
     /// No snapshot for a day, though the database is older than that and was changed since the last one.
     NoRecentSnapshot,
@@ -56,20 +59,12 @@ pub enum AlertCode {
     ForeignKeysViolated,
 }
 
-impl AlertCode {
-    /// Returns the code of the warning about a maintenance finding. Only for those alerts: the others raise no warning.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::IntegrityFailed => "integrity_failed",
-            _ => "foreign_keys_violated",
-        }
-    }
-}
-
 /// Something that deserves attention.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Alert {
-    /// What it is about.
+    /// What it is about; of a database whose engine is gone or can't be loaded, the code of that error.
+    #[cfg_attr(test, ts(type = "AlertCode | ErrorCode"))]
     pub code: AlertCode,
     /// How grave it is.
     pub severity: Severity,
@@ -77,12 +72,14 @@ pub struct Alert {
     pub message: String,
 }
 
-/// Everything that `health()` tells.
+/// How a database is: what `health()` gives.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Health {
     /// The verdict.
     pub status: Status,
-    /// `local` or `cloud`.
+    /// `cloud`: it keeps in step with its remote by itself.
+    #[cfg_attr(test, ts(type = "Mode"))]
     pub database: &'static str,
     /// The database's name.
     pub name: String,
@@ -107,6 +104,7 @@ pub struct Health {
 /// How the snapshots are doing.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct SnapshotHealth {
     /// When one was last tried.
     pub last_attempt: Option<Timestamp>,
@@ -124,9 +122,10 @@ pub struct SnapshotHealth {
     pub bytes: u64,
 }
 
-/// Whether the database is ours.
+/// Whether the lock is held; `none` where there is none to take, with `storage: 'memory'`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub enum LockState {
     /// It is.
     Held,
@@ -140,6 +139,7 @@ pub enum LockState {
 
 /// The lock.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct LockHealth {
     /// Whether it is held.
     pub state: LockState,
@@ -151,6 +151,7 @@ pub struct LockHealth {
 
 /// The migrations.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct MigrationsHealth {
     /// The newest applied version.
     pub current: Option<String>,
@@ -163,21 +164,24 @@ pub struct MigrationsHealth {
 /// The storage.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct StorageHealth {
-    /// `indexeddb`, `file` or `memory`.
+    /// Where the data lives.
+    #[cfg_attr(test, ts(type = "StorageKind"))]
     pub kind: &'static str,
-    /// `strict`, `relaxed`, `deferred` or `snapshot`.
+    /// When a write's promise resolves.
+    #[cfg_attr(test, ts(type = "Durability"))]
     pub durability: &'static str,
     /// Bytes of the database.
     pub bytes: u64,
     /// Bytes of the page log.
     pub log_bytes: u64,
-    /// Bytes that the origin uses.
-    pub usage: u64,
-    /// Bytes that it may use; 0 when the browser doesn't say.
-    pub quota: u64,
-    /// Whether the browser promised not to evict it.
-    pub persisted: bool,
+    /// Bytes that the origin uses; `None` when that isn't known.
+    pub usage: Option<u64>,
+    /// Bytes that it may use; `None` when that isn't known.
+    pub quota: Option<u64>,
+    /// Whether the browser promised not to evict it; `None` when that isn't known.
+    pub persisted: Option<bool>,
     /// Why commits can't be stored at present.
     pub last_error: Option<Error>,
 }
@@ -185,8 +189,10 @@ pub struct StorageHealth {
 /// The sync.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct SyncHealth {
-    /// What it does: `off` without a remote, else `idle`, `pulling`...
+    /// What it does at present; `off` without a remote.
+    #[cfg_attr(test, ts(type = "SyncPhase | 'off'"))]
     pub phase: &'static str,
     /// Local changes that the remote hasn't got.
     pub pending: u64,
@@ -201,6 +207,7 @@ pub struct SyncHealth {
 /// The statements that ran since the database was opened.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct QueriesHealth {
     /// How many.
     pub count: u64,
@@ -216,6 +223,7 @@ pub struct QueriesHealth {
 
 /// A slow statement. Its text as it was written: without the values that were bound to it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct SlowQuery {
     /// Its text, cut.
     pub sql: String,

@@ -8,12 +8,35 @@ use crate::sqlite::{FIXED_PRAGMAS, Token, line_of, statements, tokens};
 /// Pragmas without effect inside a transaction, or on a database with tables.
 const WITHOUT_EFFECT: [&str; 4] = ["foreign_keys", "defer_foreign_keys", "encoding", "auto_vacuum"];
 
-/// One remark.
+/// What a remark is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub enum LintCode {
+    /// A table goes with its rows.
+    DropTable,
+    /// A column goes with its values.
+    DropColumn,
+    /// All rows of a table go.
+    DeleteWithoutWhere,
+    /// A column is added that takes no NULL and has no default.
+    NotNullWithoutDefault,
+    /// The migration can't be reverted.
+    NoDown,
+    /// A pragma does nothing there.
+    PragmaWithoutEffect,
+    /// A pragma isn't allowed.
+    PragmaRefused,
+    /// The script begins or ends a transaction.
+    OwnTransaction,
+}
+
+/// One remark on a migration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "LintFinding"))]
 pub struct Lint {
-    /// `drop_table`, `drop_column`, `delete_without_where`, `not_null_without_default`, `no_down`,
-    /// `pragma_without_effect`, `pragma_refused` or `own_transaction`.
-    pub code: &'static str,
+    /// What it is about.
+    pub code: LintCode,
     /// The migration.
     pub version: String,
     /// Where in its `up`, from 1; 1 for what is about all of it.
@@ -29,7 +52,7 @@ pub fn lint(supplied: &Supplied) -> Vec<Lint> {
         let mut push =
             |code, line, message| found.push(Lint { code, version: migration.version.clone(), line, message });
         if migration.down.is_none() {
-            push("no_down", 1, "It can't be reverted: it has no `down`".to_owned());
+            push(LintCode::NoDown, 1, "It can't be reverted: it has no `down`".to_owned());
         }
         let Body::Sql(sql) = &migration.up else { continue };
         let all: Vec<(usize, Vec<Token<'_>>)> = statements(sql)
@@ -78,12 +101,13 @@ impl Around<'_> {
     }
 }
 
-fn remark(statement: &[Token<'_>], around: &Around<'_>, migration: &Migration) -> Option<(&'static str, String)> {
+fn remark(statement: &[Token<'_>], around: &Around<'_>, migration: &Migration) -> Option<(LintCode, String)> {
     let is = |index: usize, word: &str| statement.get(index).is_some_and(|token| token.is(word));
     if is(0, "drop") && is(1, "table") {
         let (table, _) = named(&statement[2..])?;
         let harmless = around.creates(&table) || around.replaces(&table);
-        return (!harmless).then(|| ("drop_table", format!("Destructive: it drops the table {table} with its rows")));
+        return (!harmless)
+            .then(|| (LintCode::DropTable, format!("Destructive: it drops the table {table} with its rows")));
     }
     if is(0, "alter") && is(1, "table") {
         let (table, rest) = named(&statement[2..])?;
@@ -91,12 +115,15 @@ fn remark(statement: &[Token<'_>], around: &Around<'_>, migration: &Migration) -
         let column = if rest.first().is_some_and(|word| word.is("column")) { &rest[1..] } else { rest };
         let name = column.first()?.name();
         if what.is("drop") {
-            return Some(("drop_column", format!("Destructive: it drops the column {table}.{name} with its values")));
+            return Some((
+                LintCode::DropColumn,
+                format!("Destructive: it drops the column {table}.{name} with its values"),
+            ));
         }
         let refused = what.is("add") && lacks_value(&column[1..]);
         return refused.then(|| {
             let message = format!("The column {table}.{name} is NOT NULL without a default: SQLite refuses to add it");
-            ("not_null_without_default", message)
+            (LintCode::NotNullWithoutDefault, message)
         });
     }
     if let Some(at) = top_level(statement).find(|at| is(*at, "delete"))
@@ -105,7 +132,7 @@ fn remark(statement: &[Token<'_>], around: &Around<'_>, migration: &Migration) -
     {
         let (table, _) = named(&statement[at + 2..])?;
         let all = !top_level(statement).any(|at| is(at, "where")) && !around.creates(&table);
-        return all.then(|| ("delete_without_where", format!("Destructive: it deletes all rows of {table}")));
+        return all.then(|| (LintCode::DeleteWithoutWhere, format!("Destructive: it deletes all rows of {table}")));
     }
     if is(0, "pragma") {
         return pragma(&statement[1..], migration.transaction);
@@ -113,16 +140,16 @@ fn remark(statement: &[Token<'_>], around: &Around<'_>, migration: &Migration) -
     let own = ["begin", "commit", "end", "rollback", "savepoint", "release", "vacuum"].iter().any(|word| is(0, word));
     (own && migration.transaction).then(|| {
         let message = "It fails: a migration runs in a transaction of its own, unless it has transaction: false";
-        ("own_transaction", message.to_owned())
+        (LintCode::OwnTransaction, message.to_owned())
     })
 }
 
-fn pragma(rest: &[Token<'_>], transaction: bool) -> Option<(&'static str, String)> {
+fn pragma(rest: &[Token<'_>], transaction: bool) -> Option<(LintCode, String)> {
     let rest = if rest.get(1).is_some_and(|sign| sign.is_sign(".")) { &rest[2..] } else { rest };
     let name = rest.first()?.name().to_ascii_lowercase();
     let sets = rest.get(1).is_some_and(|sign| sign.is_sign("=") || sign.is_sign("("));
     if sets && FIXED_PRAGMAS.contains(&name.as_str()) {
-        return Some(("pragma_refused", format!("It fails: PRAGMA {name} is fixed by tidelock's storage")));
+        return Some((LintCode::PragmaRefused, format!("It fails: PRAGMA {name} is fixed by tidelock's storage")));
     }
     let keys = name.ends_with("foreign_keys");
     let idle = sets && WITHOUT_EFFECT.contains(&name.as_str()) && (transaction || !keys);
@@ -132,7 +159,7 @@ fn pragma(rest: &[Token<'_>], transaction: bool) -> Option<(&'static str, String
         } else {
             "the database exists already"
         };
-        ("pragma_without_effect", format!("PRAGMA {name} has no effect here: {why}"))
+        (LintCode::PragmaWithoutEffect, format!("PRAGMA {name} has no effect here: {why}"))
     })
 }
 
@@ -168,9 +195,9 @@ fn lacks_value(definition: &[Token<'_>]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::migration::MigrationSource, Supplied, lint};
+    use super::{super::migration::MigrationSource, LintCode, Supplied, lint};
 
-    fn codes(up: &str, transaction: bool) -> Vec<(&'static str, usize)> {
+    fn codes(up: &str, transaction: bool) -> Vec<(LintCode, usize)> {
         let source = MigrationSource {
             version: "1".into(),
             name: "name".into(),
@@ -188,11 +215,11 @@ mod tests {
             DELETE FROM t; DELETE FROM t WHERE a; DELETE FROM kept; WITH x AS (SELECT 1 WHERE 1) DELETE FROM t;
             CREATE TRIGGER g AFTER INSERT ON t BEGIN DELETE FROM t; END; ALTER TABLE t DROP b";
         let expected = [
-            ("drop_table", 4),
-            ("drop_column", 5),
-            ("delete_without_where", 7),
-            ("delete_without_where", 7),
-            ("drop_column", 8),
+            (LintCode::DropTable, 4),
+            (LintCode::DropColumn, 5),
+            (LintCode::DeleteWithoutWhere, 7),
+            (LintCode::DeleteWithoutWhere, 7),
+            (LintCode::DropColumn, 8),
         ];
         assert_eq!(codes(up, true), expected);
     }
@@ -203,7 +230,7 @@ mod tests {
             "CREATE TABLE new_t(a); INSERT INTO new_t SELECT a FROM t; DROP TABLE t; ALTER TABLE new_t RENAME TO t;
             CREATE TEMP TABLE x(a); DROP TABLE x";
         assert_eq!(codes(up, true), []);
-        assert_eq!(codes("DROP TABLE t; ALTER TABLE new_t RENAME TO u", true), [("drop_table", 1)]);
+        assert_eq!(codes("DROP TABLE t; ALTER TABLE new_t RENAME TO u", true), [(LintCode::DropTable, 1)]);
     }
 
     #[test]
@@ -216,7 +243,7 @@ mod tests {
             ("c TEXT NOT NULL AS (1)", false),
             ("c", false),
         ] {
-            let expected: &[_] = if found { &[("not_null_without_default", 1)] } else { &[] };
+            let expected: &[_] = if found { &[(LintCode::NotNullWithoutDefault, 1)] } else { &[] };
             assert_eq!(codes(&format!("ALTER TABLE t ADD {definition}"), true), expected, "{definition}");
         }
     }
@@ -224,10 +251,14 @@ mod tests {
     #[test]
     fn statements_without_effect_or_that_fail_are_found() {
         let up = "PRAGMA foreign_keys = OFF;\nPRAGMA main.journal_mode(WAL);\nPRAGMA foreign_keys;\nPRAGMA user_version = 3;\nBEGIN;\nVACUUM";
-        let expected =
-            [("pragma_without_effect", 1), ("pragma_refused", 2), ("own_transaction", 5), ("own_transaction", 6)];
+        let expected = [
+            (LintCode::PragmaWithoutEffect, 1),
+            (LintCode::PragmaRefused, 2),
+            (LintCode::OwnTransaction, 5),
+            (LintCode::OwnTransaction, 6),
+        ];
         assert_eq!(codes(up, true), expected);
-        assert_eq!(codes(up, false), [("pragma_refused", 2)]);
+        assert_eq!(codes(up, false), [(LintCode::PragmaRefused, 2)]);
     }
 
     #[test]
@@ -239,7 +270,7 @@ mod tests {
             ..MigrationSource::default()
         };
         let found = lint(&Supplied::new(vec![code]).unwrap());
-        assert_eq!((found[0].code, found[0].version.as_str(), found[0].line), ("no_down", "2", 1));
+        assert_eq!((found[0].code, found[0].version.as_str(), found[0].line), (LintCode::NoDown, "2", 1));
     }
 
     #[test]

@@ -14,6 +14,7 @@ use crate::{
 /// The direction in which a migration runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "MigrationDirection"))]
 pub enum Direction {
     /// Forward: `up`.
     Up,

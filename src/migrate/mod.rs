@@ -26,7 +26,7 @@ pub mod version;
 
 pub use apply::{Attempt, Run};
 pub use history::{Applied, History};
-pub use lint::{Lint, lint};
+pub use lint::{Lint, LintCode, lint};
 pub use migration::{Body, Direction, Migration, MigrationSource, Supplied};
 pub use plan::{MigrationTarget, OutOfOrder};
 pub use report::{MigrationReport, Planned, Ran};

@@ -7,6 +7,7 @@ use super::migration::{Body, Direction, Migration};
 /// One migration of a plan.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "PlannedMigration"))]
 pub struct Planned {
     /// Its version.
     pub version: String,
@@ -16,6 +17,7 @@ pub struct Planned {
     pub direction: Direction,
     /// Of a dry run: the script that would run, `null` for a function. Else left out.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
     pub sql: Option<Option<String>>,
 }
 
@@ -39,6 +41,7 @@ impl Planned {
 /// One migration that ran.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "MigrationResult"))]
 pub struct Ran {
     /// Its version.
     pub version: String,
@@ -51,6 +54,7 @@ pub struct Ran {
 /// What a call planned and did. Of a dry run the lists of what was done are empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct MigrationReport {
     /// What was to be done, in order.
     pub planned: Vec<Planned>,

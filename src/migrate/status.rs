@@ -11,6 +11,7 @@ use super::{
 /// Where a version stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub enum MigrationState {
     /// In the database, as supplied.
     Applied,
@@ -27,6 +28,7 @@ pub enum MigrationState {
 /// One version.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "MigrationStatus"))]
 pub struct StatusRow {
     /// The version, as supplied, else as applied.
     pub version: String,

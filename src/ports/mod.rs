@@ -48,10 +48,10 @@ pub struct Platform {
 /// The platform's estimate of the origin's storage.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Estimate {
-    /// Bytes in use.
-    pub usage: u64,
-    /// Bytes that may be used; 0 when unknown.
-    pub quota: u64,
+    /// Bytes in use, where that is known.
+    pub usage: Option<u64>,
+    /// Bytes that may be used, where that is known.
+    pub quota: Option<u64>,
     /// Whether the browser promised not to evict it.
     pub persisted: bool,
 }

@@ -6,9 +6,10 @@ use serde::Serialize;
 
 use super::facts::{ObjectKind, Schema, Table};
 
-/// One difference.
+/// One difference between the schema and what the migrations give.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct DriftEntry {
     /// What differs.
     pub kind: ObjectKind,
@@ -16,27 +17,32 @@ pub struct DriftEntry {
     pub name: String,
     /// The table of a column, an index or a trigger.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
     pub table: Option<String>,
-    /// What it should be, of what is removed or changed: a column's type and constraints, of a changed table its constraints
-    /// and options, else the statement.
+    /// What the migrations give, of what is removed or changed: type and constraints of a column; constraints and options of a table that
+    /// changed; else the statement.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
     pub expected: Option<String>,
-    /// What it is, of what is added or changed.
+    /// What is there, of what is added or changed.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
     pub actual: Option<String>,
 }
 
-/// All differences. Of a table that is added or removed, its columns aren't listed.
+/// How the schema differs from what the migrations give. The columns of a table that is added or removed aren't listed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Drift {
-    /// What shouldn't be there.
+    /// There, though no migration made it.
     pub added: Vec<DriftEntry>,
-    /// What should be there.
+    /// Not there, though a migration made it.
     pub removed: Vec<DriftEntry>,
-    /// What should be otherwise.
+    /// There, but otherwise than the migrations make it.
     pub changed: Vec<DriftEntry>,
     /// The versions of applied migrations that were left out, because only the app can run them: functions.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(test, ts(optional, as = "Option<Vec<String>>"))]
     pub skipped: Vec<String>,
 }
 

@@ -13,6 +13,7 @@ use crate::{
 /// The kind of a schema object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "SchemaObjectKind"))]
 pub enum ObjectKind {
     /// A table, virtual ones too.
     Table,

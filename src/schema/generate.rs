@@ -7,8 +7,9 @@ use crate::error::Result;
 
 /// The scripts from one schema to another and back.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "GeneratedMigration"))]
 pub struct Generated {
-    /// From the first to the second; empty when they don't differ.
+    /// From today's schema to the wanted one; empty when they don't differ.
     pub up: String,
     /// And back.
     pub down: String,

@@ -4,8 +4,9 @@ use serde::Serialize;
 
 use crate::sqlite::statement_end;
 
-/// A script in the making.
+/// A script that changes a schema.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "SchemaScript"))]
 pub struct Script {
     /// The statements, with comments.
     pub sql: String,

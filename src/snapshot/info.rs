@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::Reason;
 use crate::{
     format::{Manifest, ManifestKind},
     time::Timestamp,
@@ -10,6 +11,7 @@ use crate::{
 /// One snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct SnapshotInfo {
     /// Its generation, as text.
     pub id: String,
@@ -23,8 +25,8 @@ pub struct SnapshotInfo {
     pub sha256: String,
     /// The user's label.
     pub label: Option<String>,
-    /// `manual`, `scheduled`, `hidden` or `safety`.
-    pub reason: String,
+    /// Why it was taken.
+    pub reason: Reason,
     /// What was stored was read back and compared.
     pub verified: bool,
     /// The newest migration applied in it.
@@ -41,7 +43,7 @@ impl SnapshotInfo {
             stored_bytes: manifest.stored_bytes,
             sha256: manifest.sha256.clone(),
             label: manifest.label.clone(),
-            reason: manifest.reason.clone(),
+            reason: Reason::from_name(&manifest.reason),
             verified: manifest.verified,
             schema_version: manifest.schema_version.clone(),
         })
@@ -50,6 +52,7 @@ impl SnapshotInfo {
 
 /// What `verify(id)` found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "SnapshotVerification"))]
 pub struct Verification {
     /// Nothing is wrong.
     pub ok: bool,

@@ -19,6 +19,7 @@ pub enum VerifyMode {
 /// Why a snapshot was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "SnapshotReason"))]
 pub enum Reason {
     /// Requested by a call.
     Manual,
@@ -31,6 +32,16 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Returns the reason of that name; anything unknown is by a call.
+    pub fn from_name(name: &str) -> Self {
+        match name {
+            "scheduled" => Self::Scheduled,
+            "hidden" => Self::Hidden,
+            "safety" => Self::Safety,
+            _ => Self::Manual,
+        }
+    }
+
     /// Returns the reason as it is stored and shown.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -11,10 +11,11 @@ use crate::{
 
 /// A row whose parent is missing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "ForeignKeyViolation"))]
 pub struct FkViolation {
     /// The table with the row.
     pub table: String,
-    /// The row; none in a table without rowids.
+    /// The row; `None` in a table without rowids.
     pub rowid: Option<i64>,
     /// The table that lacks the parent.
     pub parent: String,

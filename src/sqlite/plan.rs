@@ -7,6 +7,7 @@ use crate::error::{Detail, Result};
 
 /// One step of a query plan.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct PlanRow {
     /// The step's number.
     pub id: i64,

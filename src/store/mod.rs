@@ -36,7 +36,6 @@ mod storage;
 pub use generations::{ChunkSource, Staged, Tag};
 pub use log::{PART_BYTES, Position, SMALL_PART_BYTES, batch_records, epoch_record};
 pub use memory::{Contents, MemoryStore, in_memory};
-pub use recovery::Warning;
 pub use rekey::Rekeyed;
 pub use rescue::{Quarantined, RescueReport};
 pub use storage::{Opened, Storage, Usage, stored_bytes};

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     collections::{Bits, Set},
-    error::{Error, ErrorCode, Result},
+    error::{Error, ErrorCode, Result, Warning, WarningCode},
     format::{FORMAT, Head, LogKind, LogRecord, Manifest, checksum},
     memory::room_for,
     ports::{ChunkId, LogKey, Store},
@@ -22,15 +22,6 @@ use crate::{
 
 /// How many chunks are in memory in their stored form at a time.
 const CHUNK_SLICE: usize = 64;
-
-/// Something that went well in the end, but that the user should know.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Warning {
-    /// What programs compare.
-    pub code: &'static str,
-    /// One sentence for people.
-    pub message: String,
-}
 
 /// A database as it was read.
 pub(super) struct Recovered {
@@ -163,7 +154,7 @@ pub(super) async fn read_sound(
     let used = state.base.as_ref().map_or(0, |base| base.generation);
     let newer = damaged.iter().filter(|generation| **generation > used && from.is_none());
     let warnings = newer.map(|generation| Warning {
-        code: ErrorCode::SnapshotCorrupt.as_str(),
+        code: WarningCode::SnapshotCorrupt,
         message: if state.lacks {
             format!("snapshot {generation} is damaged; data stored only in it is lost")
         } else {

@@ -23,17 +23,18 @@ use crate::{
     time::Timestamp,
 };
 
-/// What [`Storage::recover`] found and did.
+/// What recovering a database found and did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "RecoveryReport"))]
 pub struct RescueReport {
-    /// The snapshot (or internal checkpoint) that the recovered state was built upon; none: the log alone.
+    /// The snapshot (or internal checkpoint) that the recovered state was built upon; `None`: the log alone.
     pub snapshot_id: Option<String>,
-    /// When the last commit was made that the recovered state has; none when it is that of a snapshot without a commit.
+    /// When the last commit was made that the recovered state has; `None` when it is that of a snapshot without a commit.
     pub recovered_to: Option<Timestamp>,
     /// Stored batches of commits that could not be applied any more.
     pub lost_batches: u64,
-    /// The range of the log that was set aside, damaged part first and last lsn; it stays for seven days. None: nothing
+    /// The range of the log that was set aside, damaged part first and last lsn; it stays for seven days. `None`: nothing
     /// was lost.
     pub kept_aside: Option<Quarantined>,
     /// Bytes of the recovered database.
@@ -46,6 +47,7 @@ pub struct RescueReport {
 
 /// A range of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "LogRange"))]
 pub struct Quarantined {
     /// Its first lsn.
     pub from: u64,

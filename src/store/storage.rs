@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    PART_BYTES, Position, Warning, batch_records, epoch_record,
+    PART_BYTES, Position, batch_records, epoch_record,
     failure::lock_lost,
     records,
     recovery::{self, Recovered},
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     collections::{Bits, Set},
-    error::{ErrorCode, Result},
+    error::{ErrorCode, Result, Warning, WarningCode},
     format::{FORMAT, Head, LogRecord, Manifest, Truncation, checksum_of},
     ports::{ChunkId, Durability, Guard, Holder, LocalFuture, Platform, Store, StoredRecord, Transaction, Write},
     sqlite::{Batch, Image},
@@ -156,7 +156,7 @@ impl Storage {
         let created = found.head.is_none();
         let mut warnings = found.warnings;
         warnings.extend(storage.0.store().lost().filter(|_| created).map(|why| Warning {
-            code: "storage_lost",
+            code: WarningCode::StorageLost,
             message: format!("the browser found its storage damaged and deleted it, with this database: {why}"),
         }));
         Ok(Opened { storage, image: found.state.image, warnings, created })

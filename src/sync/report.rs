@@ -8,6 +8,7 @@ use crate::value::Value;
 /// How pulled rows meet local ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub enum PullMode {
     /// Local data stays.
     #[default]
@@ -35,6 +36,7 @@ pub struct PullOptions {
 /// What a pull did to one table.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "TablePullReport"))]
 pub struct TableReport {
     /// The local table.
     pub table: String,
@@ -64,6 +66,7 @@ pub struct TableReport {
 
 /// What a pull did.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct PullReport {
     /// Merge or replace.
     pub mode: PullMode,
@@ -75,6 +78,7 @@ pub struct PullReport {
 
 /// How far a pull is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct PullProgress {
     /// The table being read.
     pub table: String,
@@ -88,6 +92,7 @@ pub struct PullProgress {
 
 /// What a push did to one table.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "TablePushReport"))]
 pub struct TablePushed {
     /// The local table.
     pub table: String,
@@ -105,6 +110,7 @@ pub struct TablePushed {
 
 /// What a push did.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct PushReport {
     /// One entry a table that may be pushed, parents first.
     pub tables: Vec<TablePushed>,
@@ -144,23 +150,25 @@ impl Serialize for Cell<'_> {
     }
 }
 
-/// A row that changed on both sides, as the user's function sees it. A row that isn't there is null.
+/// A row that changed on both sides; null where it isn't there.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "Conflict"))]
 pub struct Conflicting {
     /// The local table.
     pub table: String,
     /// Its key.
     pub key: Cells,
-    /// The row before the local change.
+    /// The row before the local change; `None`: there was none.
     pub base: Option<Cells>,
-    /// The local row.
+    /// The local row; `None`: it was deleted.
     pub local: Option<Cells>,
-    /// The remote's row.
+    /// The remote's row; `None`: it was deleted.
     pub remote: Option<Cells>,
 }
 
-/// A conflict that was met.
+/// A conflict that was met, and the local row afterwards.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "ConflictEntry"))]
 pub struct Conflict {
     /// When, ISO 8601.
     pub time: String,
@@ -168,12 +176,12 @@ pub struct Conflict {
     pub table: String,
     /// Its key.
     pub key: Cells,
-    /// The row before the local change.
+    /// The row before the local change; `None`: there was none.
     pub base: Option<Cells>,
-    /// The local row.
+    /// The local row; `None`: it was deleted.
     pub local: Option<Cells>,
-    /// The remote's row.
+    /// The remote's row; `None`: it was deleted.
     pub remote: Option<Cells>,
-    /// The local row afterwards.
+    /// The local row afterwards; `None`: it is gone.
     pub result: Option<Cells>,
 }

@@ -6,19 +6,50 @@ use super::{
     config::{checked::Config, options::SyncDirection},
     outbox::entries,
     schema::table::LocalTable,
-    state::metadata,
+    state::{failure, metadata},
     values::encode::quote,
 };
-use crate::{error::Result, sqlite::Connection, time::Timestamp, value::Value};
+use crate::{
+    error::{Error, Result},
+    sqlite::Connection,
+    time::Timestamp,
+    value::Value,
+};
 
-/// One synced table, in the contract's words.
+/// What sync is doing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub enum SyncPhase {
+    /// Nothing.
+    #[default]
+    Idle,
+    /// Reading the remote.
+    Pulling,
+    /// Writing to the remote.
+    Pushing,
+}
+
+impl SyncPhase {
+    /// The name, as users see it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Pulling => "pulling",
+            Self::Pushing => "pushing",
+        }
+    }
+}
+
+/// How one synced table stands.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "SyncStatus"))]
 pub struct TableStatus {
     /// The local table.
     pub table: String,
-    /// `idle`, `pulling` or `pushing`.
-    pub phase: &'static str,
+    /// What is done with it at present.
+    pub phase: SyncPhase,
     /// When its last complete pull ended, ISO 8601.
     pub last_pulled_at: Option<String>,
     /// When its last complete push ended, ISO 8601.
@@ -31,8 +62,8 @@ pub struct TableStatus {
     pub rejected: u64,
     /// Milliseconds since its last complete pull.
     pub lag_ms: Option<i64>,
-    /// Why its last pull or push failed, until one succeeds.
-    pub last_error: Option<String>,
+    /// Why its last pull or push failed, until one succeeds; `details.time` is when.
+    pub last_error: Option<Error>,
 }
 
 /// Returns how many milliseconds ago the last complete pull of the longest waiting table ended; `None` while any pulled
@@ -60,7 +91,7 @@ pub fn unpushed_for(connection: &Connection, now: Timestamp) -> Result<i64> {
 }
 
 /// Returns the status of one table.
-pub fn of_table(connection: &Connection, table: &str, phase: &'static str, now: Timestamp) -> Result<TableStatus> {
+pub fn of_table(connection: &Connection, table: &str, phase: SyncPhase, now: Timestamp) -> Result<TableStatus> {
     let (pending, rejected) = entries::counts(connection, Some(table))?;
     let rows = match LocalTable::read(connection, table)? {
         Some(local) => connection.value(&format!("SELECT count(*) FROM main.{}", quote(&local.name)), &[])?,
@@ -85,6 +116,6 @@ pub fn of_table(connection: &Connection, table: &str, phase: &'static str, now: 
         rows: rows.and_then(|rows| rows.as_integer()).unwrap_or_default() as u64,
         pending,
         rejected,
-        last_error: text(1),
+        last_error: text(1).as_deref().and_then(failure::decode),
     })
 }

@@ -7,6 +7,7 @@ use crate::{error::Error, sqlite::FkViolation};
 /// What was found and done.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct MaintenanceReport {
     /// Nothing was found, and nothing failed.
     pub ok: bool,
@@ -32,6 +33,7 @@ pub struct MaintenanceReport {
 
 /// What went of one table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "ExpiredRows"))]
 pub struct Expired {
     /// The table.
     pub table: String,
@@ -39,11 +41,31 @@ pub struct Expired {
     pub deleted: u64,
 }
 
+/// A step of a maintenance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub enum MaintenanceStep {
+    /// Checks the file.
+    Integrity,
+    /// Checks the foreign keys.
+    ForeignKeys,
+    /// Deletes rows that have expired.
+    Expires,
+    /// Deletes old rows of the audit log.
+    Audit,
+    /// Gives back free pages.
+    Vacuum,
+    /// Gathers statistics for the query planner.
+    Analyze,
+}
+
 /// A step that failed.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "MaintenanceFailure"))]
 pub struct Failed {
-    /// `integrity`, `foreignKeys`, `expires`, `audit`, `vacuum` or `analyze`.
-    pub step: &'static str,
+    /// Which.
+    pub step: MaintenanceStep,
     /// The table that it was about, if it was about one.
     pub table: Option<String>,
     /// Why.

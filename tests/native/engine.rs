@@ -200,7 +200,7 @@ fn a_restore_brings_the_contents_back_and_keeps_the_replaced_ones() {
         assert_eq!(database.restore("99", false).await.unwrap_err().code, ErrorCode::SnapshotNotFound);
         database.restore(&taken.id, false).await.unwrap();
         assert_eq!(numbers(&database, "SELECT a FROM t").await, [1]);
-        assert_eq!(database.snapshots().list()[0].reason, "safety");
+        assert_eq!(database.snapshots().list()[0].reason.as_str(), "safety");
         database.close().await.unwrap();
         let database = tab.open("{}").await.unwrap();
         assert_eq!(numbers(&database, "SELECT a FROM t").await, [1]);

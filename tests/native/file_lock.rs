@@ -99,7 +99,7 @@ fn a_database_in_a_folder_is_there_after_closing_and_after_dying() {
         let database = opened(&tab).await;
         run(&database, "INSERT INTO t VALUES (1)").await.unwrap();
         let health = database.health().await;
-        assert_eq!((health.storage.kind, health.storage.persisted), ("file", true));
+        assert_eq!((health.storage.kind, health.storage.persisted), ("file", Some(true)));
         assert_eq!((health.lock.state, health.lock.epoch), (LockState::Held, Some(2)));
         assert_eq!(database.persist().await, Ok(true));
         std::mem::forget(database);

@@ -30,7 +30,7 @@ fn an_import_replaces_everything_and_the_replaced_data_is_a_snapshot() {
         tab.ports.platform.clock.sleep(1).await;
         assert!(tab.heard.borrow().iter().any(|event| event.contains(&format!(r#""ids":[{id}]"#))));
         run(&database, "INSERT INTO t VALUES ('after')").await;
-        let before = database.snapshots().list().into_iter().find(|one| one.reason == "safety").unwrap();
+        let before = database.snapshots().list().into_iter().find(|one| one.reason.as_str() == "safety").unwrap();
         database.close().await.unwrap();
 
         let database = tab.open("{}").await.unwrap();

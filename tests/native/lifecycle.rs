@@ -106,7 +106,8 @@ fn a_hidden_page_is_snapshotted_at_most_once_in_five_minutes() {
     world.run(|tab| async move {
         let clock = tab.ports.platform.clock.clone();
         let database = opened(&tab, r#"{ "durability": "snapshot", "snapshots": { "enabled": true } }"#).await;
-        let ids = || database.snapshots().list().into_iter().map(|info| (info.id, info.reason)).collect::<Vec<_>>();
+        let ids =
+            || database.snapshots().list().into_iter().map(|info| (info.id, info.reason.as_str())).collect::<Vec<_>>();
         let hide = async || {
             page.happens(Moment::Hidden);
             clock.sleep(100).await;
@@ -114,7 +115,7 @@ fn a_hidden_page_is_snapshotted_at_most_once_in_five_minutes() {
         };
         run(&database, "INSERT INTO t VALUES (1)");
         hide().await;
-        assert_eq!(ids(), [("1".to_owned(), "hidden".to_owned())]);
+        assert_eq!(ids(), [("1".to_owned(), "hidden")]);
         run(&database, "INSERT INTO t VALUES (2)");
         hide().await;
         assert_eq!(ids().len(), 1, "too soon");
@@ -123,7 +124,7 @@ fn a_hidden_page_is_snapshotted_at_most_once_in_five_minutes() {
         hide().await;
         assert_eq!(ids()[0].0, "1", "a page that goes away has no time for one");
         hide().await;
-        assert_eq!(ids()[0], ("2".to_owned(), "hidden".to_owned()));
+        assert_eq!(ids()[0], ("2".to_owned(), "hidden"));
         clock.sleep(5 * 60_000).await;
         hide().await;
         assert_eq!(ids()[0].0, "2", "nothing changed");

@@ -195,10 +195,10 @@ fn persist_asks_the_platform_and_health_shows_the_result() {
         let database = tab.open("{}").await.unwrap();
         let alerts = |health: &tidelock::health::Health| health.alerts.len();
         let before = database.health().await;
-        assert_eq!((before.storage.persisted, alerts(&before)), (false, 1));
+        assert_eq!((before.storage.persisted, alerts(&before)), (Some(false), 1));
         assert_eq!(database.persist().await, Ok(true));
         let after = database.health().await;
-        assert_eq!((after.storage.persisted, alerts(&after)), (true, 0));
+        assert_eq!((after.storage.persisted, alerts(&after)), (Some(true), 0));
         database.close().await.unwrap();
         assert_eq!(database.persist().await.unwrap_err().code, ErrorCode::Closed);
         let memory = tab.open(r#"{ "storage": "memory" }"#).await.unwrap();

@@ -4,7 +4,7 @@ use tidelock::{
     Result, Timestamp, Value,
     engine::MaintainOptions,
     sqlite::{Connection, PageFile},
-    upkeep::{Expiry, Sweep},
+    upkeep::{Expiry, MaintenanceStep, Sweep},
 };
 
 use crate::world::{World, run, text};
@@ -134,7 +134,7 @@ fn maintenance_checks_and_cleans_everything() -> Result<()> {
         let report = db.maintain(expires(&[("session", "until"), ("nowhere", "x")])).await?;
         let failed: Vec<_> = report.errors.iter().map(|failed| (failed.step, failed.table.as_deref())).collect();
         assert!(!report.ok && report.integrity.is_empty() && report.analyzed);
-        assert_eq!(failed, [("expires", Some("session")), ("expires", Some("nowhere"))]);
+        assert_eq!(failed, [(MaintenanceStep::Expires, Some("session")), (MaintenanceStep::Expires, Some("nowhere"))]);
         assert_eq!((report.foreign_keys[0].table.as_str(), report.foreign_keys.len()), ("kept", 1));
         let alerts = |health: &tidelock::health::Health| serde_json::to_string(&health.alerts).unwrap();
         assert!(alerts(&db.health().await).contains("foreign_keys_violated"));

@@ -167,7 +167,7 @@ fn reset_drops_everything_and_runs_all_again() {
         assert_eq!(tables(&database).await, "a b schema_migrations");
         assert_eq!(text(&database, "SELECT group_concat(x) FROM a").await, "1");
         assert_eq!(text(&database, "SELECT CAST(user_version AS TEXT) FROM pragma_user_version").await, "0");
-        let before = database.snapshots().list().into_iter().find(|one| one.reason == "safety").unwrap();
+        let before = database.snapshots().list().into_iter().find(|one| one.reason.as_str() == "safety").unwrap();
         database.close().await.unwrap();
         let database = open(&tab, TWO).await;
         assert_eq!(tables(&database).await, "a b schema_migrations", "stored");
@@ -204,7 +204,7 @@ fn drop_leaves_an_empty_database_and_a_snapshot() {
         database.migrations_drop().await.unwrap();
         assert_eq!(tables(&database).await, "");
         assert_eq!(database.health().await.migrations.pending, 2);
-        assert!(database.snapshots().list().iter().any(|one| one.reason == "safety"));
+        assert!(database.snapshots().list().iter().any(|one| one.reason.as_str() == "safety"));
         database.close().await.unwrap();
         let database = tab.open("{}").await.unwrap();
         assert_eq!(tables(&database).await, "", "stored");

@@ -101,7 +101,7 @@ impl MigrationsHost for Fake {
         self.log("committed");
     }
 
-    fn progress(&self, progress: &MigrationProgress<'_>) {
+    fn progress(&self, progress: MigrationProgress) {
         let MigrationProgress { version, direction, done, total, .. } = progress;
         self.log(format!("{version} {} {done}/{total}", direction.as_str()));
     }

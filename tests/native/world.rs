@@ -282,7 +282,7 @@ impl Stores for StoresHandle {
     }
 
     fn estimate(&self) -> LocalFuture<'static, Estimate> {
-        Box::pin(ready(Estimate { usage: 10, quota: 1000, persisted: self.0.persisted.get() }))
+        Box::pin(ready(Estimate { usage: Some(10), quota: Some(1000), persisted: self.0.persisted.get() }))
     }
 
     fn persist(&self) -> LocalFuture<'static, bool> {

@@ -107,6 +107,7 @@ export default {
     const [failing] = (await db.snapshots.status()).targets
     assert.equal(failing.consecutiveFailures, 1)
     assert.deepEqual([failing.lastError.code, failing.lastError.details.status], ['sync_rejected', 503])
+    assert.ok(Math.abs(Date.parse(failing.lastError.details.time) - Date.now()) < 60_000)
     assert.doesNotMatch(JSON.stringify(failing.lastError), /X-Signature/)
     const { status, alerts } = await db.health()
     assert.equal(status, 'degraded')

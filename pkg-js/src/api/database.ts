@@ -12,8 +12,8 @@ import {
 } from '../base/check.js'
 import type { Encryption } from '../base/encryption.js'
 import { isTidelockError, type TidelockError } from '../base/errors.js'
-import type { DatabaseEventMap, LockEvent, RoleEvent } from '../base/events.js'
 import { fileBytes, isBlob, joined, viewOf } from '../base/file-bytes.js'
+import type { Alert, Health, MaintenanceReport, PlanRow } from '../base/reports.js'
 import { queryTag, type SqlFragment, type SqlQueryTag } from '../base/sql.js'
 import type {
   ArrayQueryOptions,
@@ -28,14 +28,14 @@ import type {
 } from '../base/values.js'
 import type { Rows } from '../engine/codec/rows.js'
 import { type Connection, copyParams, rejecting } from '../engine/connection.js'
-import { type CoreOptions, type Op, op, type PlanRow } from '../engine/core.js'
+import { type CoreOptions, type Op, op } from '../engine/core.js'
 import { Iteration } from '../engine/iteration.js'
 import { checkEncryption } from '../files/check-encryption.js'
 import type { SnapshotCopier } from '../files/snapshot-copier.js'
-import { type Alert, fallbackHealth, type Health, withTargets } from './health.js'
+import type { CloseEvent, DatabaseEvent, DatabaseEventMap } from './events.js'
+import { fallbackHealth, withTargets } from './health.js'
 import { HealthWatch } from './health-watch.js'
 import { type LiveOptions, LiveQueries, LiveQuery } from './live.js'
-import type { MaintenanceReport } from './maintenance.js'
 import { ManualTransactions } from './manual-transactions.js'
 import { Migrations } from './migrations.js'
 import { Snapshots } from './snapshots.js'
@@ -326,7 +326,7 @@ export class Database extends EventTarget implements AsyncDisposable {
     const { format } = checkCall('export', options, ['format'])
     if (checkOneOf('format', format ?? 'sqlite', ['sqlite', 'sql']) === 'sqlite')
       return this.#calls.read(options, (core) => core.exportBytes())
-    return joined(await this.#calls.read<Uint8Array[]>(options, (core) => core.exportSql()))
+    return joined(await this.#calls.read(options, (core) => core.exportSql()))
   }
 
   /**
@@ -371,7 +371,7 @@ export class Database extends EventTarget implements AsyncDisposable {
    * ask the user, so call it after a click. {@link Database.health} shows the answer as `storage.persisted`.
    */
   async persist(): Promise<boolean> {
-    return this.#calls.read<boolean>(undefined, (core) => core.persist())
+    return this.#calls.read(undefined, (core) => core.persist())
   }
 
   /**
@@ -459,14 +459,14 @@ export class Database extends EventTarget implements AsyncDisposable {
   }
 
   /** @internal Forwards an event of the engine to its listeners. */
-  emit(type: keyof DatabaseEventMap, detail: unknown): void {
+  emit({ type, detail }: DatabaseEvent): void {
     if (type !== 'close') {
       if (type === 'sync') this.sync.handleEvent(detail)
-      if (type === 'role') this.setRole((detail as RoleEvent).role)
+      if (type === 'role') this.setRole(detail.role)
       if (this.#listenedTypes.has(type)) this.dispatchEvent(new CustomEvent(type, { detail }))
       if (type !== 'change') this.#watch?.check()
       // Live queries report a lost lock as the error of their next run.
-      if (type === 'lock' && (detail as LockEvent).state === 'lost') {
+      if (type === 'lock' && detail.state === 'lost') {
         this.#isLockLost = true
         this.#live.changed()
       }
@@ -520,7 +520,7 @@ export class Database extends EventTarget implements AsyncDisposable {
     })
   }
 
-  private fireClose(detail: unknown): void {
+  private fireClose(detail: CloseEvent): void {
     if (this.#closeFired) return
     this.#closeFired = true
     this.#watch?.end()

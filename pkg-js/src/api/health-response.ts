@@ -1,4 +1,4 @@
-import type { Alert, Health } from './health.js'
+import type { Alert, Health, TidelockErrorJson } from '../base/reports.js'
 
 /**
  * Returns the health of a database or a group as an HTTP response, for a service worker or a Node route at `/health`. The status is 200, or
@@ -19,12 +19,11 @@ export async function healthResponse(db: { health(): Promise<Pick<Health, 'statu
   })
 }
 
-/** The replacer of JSON.stringify: `this` is the object that contains the value. */
-function inPublic(this: unknown, key: string, value: unknown): unknown {
-  if (key === 'lastError' && typeof value === 'object' && value !== null) {
-    const { code, details } = value as { readonly code?: unknown; readonly details?: { readonly time?: unknown } }
-    const { lastAttempt } = this as { readonly lastAttempt?: unknown }
-    return { code, time: details?.time ?? lastAttempt ?? null }
+/** The replacer of JSON.stringify. */
+function inPublic(key: string, value: unknown): unknown {
+  if (key === 'lastError' && value !== null) {
+    const { code, details } = value as TidelockErrorJson
+    return { code, time: details.time ?? null }
   }
   if (key === 'alerts' && Array.isArray(value)) return value.map(withoutQuote)
   return value

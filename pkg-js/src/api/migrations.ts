@@ -1,5 +1,13 @@
 import { checkBoolean, checkCall, checkInteger, checkOneOf, checkString, optional } from '../base/check.js'
 import { invalid } from '../base/errors.js'
+import type {
+  Drift,
+  GeneratedMigration,
+  LintFinding,
+  MigrationReport,
+  MigrationStatus,
+  SchemaScript,
+} from '../base/reports.js'
 import type { CallOptions } from '../base/values.js'
 import { type Connection, withCancel } from '../engine/connection.js'
 import type { Tx } from './transaction.js'
@@ -22,40 +30,6 @@ export interface Migration {
   readonly transaction?: boolean | undefined
 }
 
-/** Where one version stands. */
-export interface MigrationStatus {
-  readonly version: string
-  readonly name: string
-  readonly state: 'applied' | 'pending' | 'modified' | 'missing' | 'out_of_order'
-  readonly checksum: string
-  readonly appliedAt: string | null
-  readonly executionMs: number | null
-  readonly reversible: boolean
-}
-
-/** One migration that is to run. */
-export interface PlannedMigration {
-  readonly version: string
-  readonly name: string
-  readonly direction: 'up' | 'down'
-  /** Of a dry run: the script that would run; null for a function. */
-  readonly sql?: string | null
-}
-
-/** One migration that ran. */
-export interface MigrationResult {
-  readonly version: string
-  readonly name: string
-  readonly executionMs: number
-}
-
-/** What `run` and `revert` planned and did. With `dryRun` nothing was applied or reverted. */
-export interface MigrationReport {
-  readonly planned: readonly PlannedMigration[]
-  readonly applied: readonly MigrationResult[]
-  readonly reverted: readonly MigrationResult[]
-}
-
 /** Options of {@link Migrations.run} and {@link Migrations.revert}. */
 export interface MigrationRunOptions extends CallOptions {
   /** The last version to apply, or the version to go back to. */
@@ -71,39 +45,6 @@ export interface MigrationRunOptions extends CallOptions {
   readonly atomic?: 'each' | 'all' | undefined
 }
 
-/** One difference between the schema and what the migrations give. */
-export interface DriftEntry {
-  readonly kind: 'table' | 'column' | 'index' | 'trigger' | 'view'
-  readonly name: string
-  /** The table of a column, an index or a trigger. */
-  readonly table?: string
-  /**
-   * What the migrations give, of what is removed or changed: type and constraints of a column; constraints and options of a table that
-   * changed; else the statement.
-   */
-  readonly expected?: string
-  /** What is there, of what is added or changed. */
-  readonly actual?: string
-}
-
-/** What {@link Migrations.drift} found. The columns of a table that is added or removed aren't listed. */
-export interface Drift {
-  /** There, though no migration made it. */
-  readonly added: readonly DriftEntry[]
-  /** Not there, though a migration made it. */
-  readonly removed: readonly DriftEntry[]
-  readonly changed: readonly DriftEntry[]
-}
-
-/** The scripts of {@link Migrations.generate}. */
-export interface GeneratedMigration {
-  /** Empty when the schemas don't differ. */
-  readonly up: string
-  readonly down: string
-  /** What `up` loses, in words; each is a comment in the script, too. */
-  readonly destructive: readonly string[]
-}
-
 /** Options of {@link Migrations.generate}. */
 export interface GenerateOptions extends CallOptions {
   /**
@@ -111,23 +52,6 @@ export interface GenerateOptions extends CallOptions {
    * renamed as well the old table goes with the old column, and the new one with the new.
    */
   readonly renames?: Readonly<Record<string, string>> | undefined
-}
-
-/** One remark of {@link Migrations.lint}. */
-export interface LintFinding {
-  readonly code:
-    | 'drop_table'
-    | 'drop_column'
-    | 'delete_without_where'
-    | 'not_null_without_default'
-    | 'no_down'
-    | 'pragma_without_effect'
-    | 'pragma_refused'
-    | 'own_transaction'
-  readonly version: string
-  /** In `up`, from 1. */
-  readonly line: number
-  readonly message: string
 }
 
 /** Options of what drops everything. */
@@ -255,7 +179,7 @@ export class Migrations {
    * For development: runs the script of {@link Migrations.generate} for a schema, in one transaction without a tracking row. A snapshot is
    * taken first when there is data. Returns the script that ran. Rejects with `migration_failed`.
    */
-  async sync(schemaSql: string, options?: CallOptions): Promise<{ sql: string; destructive: readonly string[] }> {
+  async sync(schemaSql: string, options?: CallOptions): Promise<SchemaScript> {
     checkSql(schemaSql)
     checkCall('migrations.sync', options)
     return this.#calls.cancellable(options, (core) => core.migrationsSync(schemaSql))

@@ -1,12 +1,12 @@
 import { checkBoolean, checkCall, checkMoment, checkObject, checkOneOf, checkString, optional } from '../base/check.js'
 import { invalid } from '../base/errors.js'
+import type { SnapshotInfo, SnapshotVerification } from '../base/reports.js'
 import type { CallOptions } from '../base/values.js'
 import { type Connection, withCancel } from '../engine/connection.js'
-import type { CoreSnapshotFile } from '../engine/core.js'
 import { checkFileEncryption, type FileEncryption } from '../files/file-encryption.js'
 import type { SnapshotCopier } from '../files/snapshot-copier.js'
 import { fromFile, toFile } from '../files/snapshot-file.js'
-import type { SnapshotExportOptions, SnapshotInfo, SnapshotStatus } from '../files/snapshot-info.js'
+import type { SnapshotExportOptions, SnapshotStatus } from '../files/snapshot-info.js'
 
 /** The snapshots of a database: `db.snapshots`. */
 export class Snapshots {
@@ -29,7 +29,7 @@ export class Snapshots {
   async create(options?: CallOptions & { readonly label?: string | undefined }): Promise<SnapshotInfo> {
     const { label } = checkCall('snapshots.create', options, ['label'])
     const wanted = { label: optional('label', label, checkString) }
-    const made = await this.#calls.cancellable<SnapshotInfo>(options, (core, cancel) =>
+    const made = await this.#calls.cancellable(options, (core, cancel) =>
       core.snapshotsCreate(withCancel(wanted, cancel)),
     )
     await this.#copier?.copy(made)
@@ -43,10 +43,7 @@ export class Snapshots {
   }
 
   /** Reads a snapshot, compares its hashes and checks it in a scratch database. Rejects with `snapshot_not_found`. */
-  async verify(
-    id: string,
-    options?: CallOptions,
-  ): Promise<{ readonly ok: boolean; readonly errors: readonly string[] }> {
+  async verify(id: string, options?: CallOptions): Promise<SnapshotVerification> {
     checkString('The id', id)
     checkCall('snapshots.verify', options)
     return this.#calls.read(options, (core) => core.snapshotsVerify(id))
@@ -79,7 +76,7 @@ export class Snapshots {
   /** Returns the state of the periodic snapshots and of the copies to targets. */
   async status(options?: CallOptions): Promise<SnapshotStatus> {
     checkCall('snapshots.status', options)
-    const status = await this.#calls.read<SnapshotStatus>(options, (core) => core.snapshotsStatus())
+    const status = await this.#calls.read(options, (core) => core.snapshotsStatus())
     return this.#copier === undefined ? status : { ...status, targets: this.#copier.statuses() }
   }
 
@@ -106,9 +103,7 @@ export class Snapshots {
     const kind = checkOneOf('format', format ?? 'sqlite', ['sqlite', 'sql'])
     const encryption = encrypt === undefined ? undefined : checkFileEncryption('encrypt', encrypt)
     const zip = compress !== undefined && checkBoolean('compress', compress)
-    const { snapshot, pieces } = await this.#calls.read<CoreSnapshotFile>(options, (core) =>
-      core.snapshotsExport(id, kind === 'sql'),
-    )
+    const { snapshot, pieces } = await this.#calls.read(options, (core) => core.snapshotsExport(id, kind === 'sql'))
     return toFile(snapshot, pieces, kind, zip, encryption)
   }
 

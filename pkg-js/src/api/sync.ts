@@ -11,18 +11,17 @@ import {
 } from '../base/check.js'
 import { invalid, isTidelockError } from '../base/errors.js'
 import { callUser } from '../base/events.js'
+import type {
+  ConflictEntry,
+  OutboxEntry,
+  PullProgress,
+  PullReport,
+  PushReport,
+  SyncEvent,
+  SyncStatus,
+} from '../base/reports.js'
 import type { CallOptions } from '../base/values.js'
 import type { Connection } from '../engine/connection.js'
-import type { Conflict } from '../remote/remote-options.js'
-
-/** How far a pull has come with one table. */
-export interface PullProgress {
-  readonly table: string
-  readonly rows: number
-  /** How many there will be, where the remote tells. */
-  readonly total: number | null
-  readonly bytes: number
-}
 
 /** Options of {@link Sync.pull}. */
 export interface PullOptions extends CallOptions {
@@ -43,78 +42,16 @@ export interface PullOptions extends CallOptions {
   readonly onProgress?: ((progress: PullProgress) => void) | undefined
 }
 
-/** What a pull did to one table. */
-export interface TablePullReport {
-  readonly table: string
-  readonly inserted: number
-  readonly updated: number
-  readonly deleted: number
-  readonly unchanged: number
-  readonly keptLocal: number
-  readonly conflicts: number
-  readonly rejected: number
-  readonly pages: number
-  readonly bytes: number
-  readonly ms: number
-  readonly resumed: boolean
-}
-
-/** What a pull did. */
-export interface PullReport {
-  readonly mode: 'merge' | 'replace'
-  readonly tables: readonly TablePullReport[]
-  readonly ms: number
-}
-
 /** Options of {@link Sync.push}. */
 export interface PushOptions extends CallOptions {
   /** `rows` are the changes that are settled, `total` those that waited when the push began, `bytes` those sent. */
   readonly onProgress?: ((progress: PullProgress) => void) | undefined
 }
 
-/** What a push did to one table. */
-export interface TablePushReport {
-  readonly table: string
-  readonly inserted: number
-  readonly updated: number
-  readonly deleted: number
-  readonly conflicts: number
-  readonly rejected: number
-}
-
-/** What a push did. */
-export interface PushReport {
-  readonly tables: readonly TablePushReport[]
-  readonly ms: number
-}
-
 /** What {@link Sync.run} did. */
 export interface RunReport {
   readonly push: PushReport
   readonly pull: PullReport
-}
-
-/** A conflict that was met, and the local row afterwards (null: it is gone). */
-export interface ConflictEntry extends Conflict {
-  readonly time: string
-  readonly result: Conflict['local']
-}
-
-/** A local change that the remote doesn't have yet, or has refused. */
-export interface OutboxEntry {
-  readonly id: string
-  readonly table: string
-  readonly key: Readonly<Record<string, unknown>>
-  readonly op: 'insert' | 'update' | 'delete'
-  readonly columns: readonly string[]
-  readonly time: string
-  /**
-   * Of a rejected one: `refused` by the remote (or because its key is NULL), `conflict` that a person has to decide, `schema` (a column
-   * with an unsent value was dropped), `restored` with a snapshot, or `unapplied`: a row of the remote that the local schema refuses.
-   * Of one that waits for something: `held_back` by another one, `retrying`, or `remote_column_missing`.
-   */
-  readonly reason?: string
-  readonly error?: unknown
 }
 
 /** Options of {@link Sync.start}. */
@@ -127,19 +64,6 @@ export interface StartOptions {
 }
 
 const defaultIntervalMs = 30_000
-
-/** How one table stands. */
-export interface SyncStatus {
-  readonly table: string
-  readonly phase: string
-  readonly lastPulledAt: string | null
-  readonly lastPushedAt: string | null
-  readonly rows: number
-  readonly pending: number
-  readonly rejected: number
-  readonly lagMs: number
-  readonly lastError: unknown
-}
 
 /** The sync with the remote: `db.sync`. Local changes are recorded from the start, with or without the option `remote`. */
 export class Sync {
@@ -173,9 +97,8 @@ export class Sync {
     const checked = checkPull(options)
     this.#needRemote('sync.pull')
     const { onProgress } = options ?? {}
-    const progress =
-      onProgress === undefined ? undefined : (step: unknown) => callUser(onProgress, step as PullProgress)
-    return this.#calls.cancellable<PullReport>(options, (core, cancel) => core.syncPull(checked, progress, cancel))
+    const progress = onProgress && ((step: PullProgress) => callUser(onProgress, step))
+    return this.#calls.cancellable(options, (core, cancel) => core.syncPull(checked, progress, cancel))
   }
 
   /** Returns the local changes that the remote doesn't have yet. */
@@ -218,15 +141,14 @@ export class Sync {
 
   async #lookWhetherReady(): Promise<void> {
     try {
-      if (await this.#calls.read<boolean>(undefined, (core) => core.syncReady())) this.#becomeReady?.()
+      if (await this.#calls.read(undefined, (core) => core.syncReady())) this.#becomeReady?.()
     } catch {
       // The next pull checks again.
     }
   }
 
   /** @internal Handles a `sync` event. */
-  handleEvent(detail: unknown): void {
-    const { phase, error } = detail as { readonly phase: string; readonly error?: unknown }
+  handleEvent({ phase, error }: SyncEvent): void {
     if (phase === 'idle' && error === undefined && this.#becomeReady !== undefined) this.#lookWhetherReady()
   }
 
@@ -250,8 +172,8 @@ export class Sync {
     if (onProgress !== undefined) checkFunction('onProgress', onProgress)
     this.#needRemote('sync.push')
     const tell = options?.onProgress
-    const progress = tell === undefined ? undefined : (step: unknown) => callUser(tell, step as PullProgress)
-    return this.#calls.cancellable<PushReport>(options, (core, cancel) => core.syncPush(progress, cancel))
+    const progress = tell && ((step: PullProgress) => callUser(tell, step))
+    return this.#calls.cancellable(options, (core, cancel) => core.syncPush(progress, cancel))
   }
 
   /**
@@ -360,7 +282,7 @@ export class Sync {
     checkString('table', table)
     checkCall('sync.enqueue', options)
     this.#needRemote('sync.enqueue')
-    return { queued: await this.#calls.read<number>(options, (core) => core.syncEnqueue(table)) }
+    return { queued: await this.#calls.read(options, (core) => core.syncEnqueue(table)) }
   }
 
   #needRemote(call: string): void {

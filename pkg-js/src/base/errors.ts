@@ -1,83 +1,60 @@
 import type { Panic } from '../../generated/instance.js'
+import type { ErrorCode, TidelockErrorJson } from './reports.js'
 
-const codes = [
-  'invalid_argument',
-  'closed',
-  'timeout',
-  'internal',
-  'unsupported_environment',
-  'wasm_load_failed',
-  'out_of_memory',
-  'sqlite_error',
-  'sqlite_constraint',
-  'sqlite_busy',
-  'database_corrupt',
-  'database_too_large',
-  'integer_out_of_range',
-  'transaction_closed',
-  'migration_invalid',
-  'migration_checksum_mismatch',
-  'migration_missing',
-  'migration_out_of_order',
-  'migration_failed',
-  'migration_irreversible',
-  'schema_too_new',
-  'database_in_use',
-  'lock_timeout',
-  'lock_lost',
-  'storage_unavailable',
-  'storage_quota_exceeded',
-  'storage_blocked',
-  'snapshot_not_found',
-  'snapshot_corrupt',
-  'snapshot_incompatible',
-  'decryption_failed',
-  'sync_network',
-  'sync_unauthorized',
-  'sync_rejected',
-  'sync_server',
-  'sync_protocol',
-  'sync_schema_mismatch',
-  'sync_user_mismatch',
-  'unpushed_changes',
-  'remote_empty',
-  'leader_changed',
-  'leader_unreachable',
-  'worker_crashed',
-] as const
+export type { ErrorCode, TidelockErrorJson }
 
-/** The reason of a failure. Codes are stable: programs may compare them. */
-export type ErrorCode = (typeof codes)[number]
-
-const retryable: ReadonlySet<string> = new Set<ErrorCode>([
-  'timeout',
-  'wasm_load_failed',
-  'sqlite_busy',
-  'database_in_use',
-  'lock_timeout',
-  'storage_blocked',
-  'storage_unavailable',
-  'sync_network',
-  'sync_server',
-  'leader_unreachable',
-])
+/** Every code, and whether the same call may succeed later without any change. */
+const retryable: Readonly<Record<ErrorCode, boolean>> = {
+  invalid_argument: false,
+  closed: false,
+  timeout: true,
+  internal: false,
+  unsupported_environment: false,
+  wasm_load_failed: true,
+  out_of_memory: false,
+  sqlite_error: false,
+  sqlite_constraint: false,
+  sqlite_busy: true,
+  database_corrupt: false,
+  database_too_large: false,
+  integer_out_of_range: false,
+  transaction_closed: false,
+  migration_invalid: false,
+  migration_checksum_mismatch: false,
+  migration_missing: false,
+  migration_out_of_order: false,
+  migration_failed: false,
+  migration_irreversible: false,
+  schema_too_new: false,
+  database_in_use: true,
+  lock_timeout: true,
+  lock_lost: false,
+  storage_unavailable: true,
+  storage_quota_exceeded: false,
+  storage_blocked: true,
+  snapshot_not_found: false,
+  snapshot_corrupt: false,
+  snapshot_incompatible: false,
+  decryption_failed: false,
+  sync_network: true,
+  sync_unauthorized: false,
+  sync_rejected: false,
+  sync_server: true,
+  sync_protocol: false,
+  sync_schema_mismatch: false,
+  sync_user_mismatch: false,
+  unpushed_changes: false,
+  remote_empty: false,
+  leader_changed: false,
+  leader_unreachable: true,
+  worker_crashed: false,
+}
 
 /** The optional fields of a {@link TidelockError}. */
 export interface TidelockErrorOptions {
   readonly hint?: string | undefined
   readonly details?: Readonly<Record<string, unknown>> | undefined
   readonly cause?: unknown
-}
-
-/** {@link TidelockError} as plain data. */
-export interface TidelockErrorJson {
-  readonly name: 'TidelockError'
-  readonly code: ErrorCode
-  readonly message: string
-  readonly retryable: boolean
-  readonly hint?: string
-  readonly details: Readonly<Record<string, unknown>>
-  readonly cause?: string
 }
 
 /**
@@ -111,7 +88,7 @@ export class TidelockError extends Error {
 
   /** Whether the same call may succeed when it is repeated later. */
   get retryable(): boolean {
-    return retryable.has(this.code)
+    return retryable[this.code]
   }
 
   /** Returns the error as plain data, for logs and other threads. */
@@ -232,5 +209,5 @@ export function isTrap(thrown: unknown): boolean {
 }
 
 function known(code: unknown): code is ErrorCode {
-  return (codes as readonly unknown[]).includes(code)
+  return typeof code === 'string' && Object.hasOwn(retryable, code)
 }

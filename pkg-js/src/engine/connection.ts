@@ -1,5 +1,6 @@
 import { isPlain } from '../base/brand.js'
 import { invalid, isTidelockError, isTrap, TidelockError, toTidelockError, trapped } from '../base/errors.js'
+import type { Warning, WarningCode } from '../base/events.js'
 import type { SqlFragment } from '../base/sql.js'
 import type { CallOptions } from '../base/values.js'
 import { onStop, Waiting } from '../base/waiting.js'
@@ -10,7 +11,7 @@ import type { Work, WorkResult } from './work.js'
 /** Options and callbacks of one database's {@link Connection}. */
 export interface CallsOptions {
   readonly integers: 'auto' | 'bigint' | 'number'
-  readonly warn: (warning: { code: string; message: string }) => void
+  readonly warn: (warning: Warning) => void
   /** Adds details to an error that only the thread of the database object knows. */
   readonly refine: (error: TidelockError) => TidelockError
   /** The user's SQL functions, if any. While one runs, calls on the database are refused. */
@@ -176,7 +177,7 @@ export abstract class Connection {
     return this.#closing || this.#core === undefined
   }
 
-  warn(code: string, message: string): void {
+  warn(code: WarningCode, message: string): void {
     this.options.warn({ code, message })
   }
 
@@ -247,7 +248,7 @@ export abstract class Connection {
   }
 
   /** Makes a call into wasm that only reads: an abort or a timeout stops waiting for its result. */
-  async read<T>(options: CallOptions | undefined, work: (core: Core) => unknown): Promise<T> {
+  async read<T>(options: CallOptions | undefined, work: (core: Core) => T | Promise<T>): Promise<T> {
     this.check()
     options?.signal?.throwIfAborted()
     return (await this.fromCore(Promise.resolve(this.sync(() => work(this.core))), options)) as T
@@ -257,10 +258,7 @@ export abstract class Connection {
    * Makes a call into wasm that can be cancelled. An abort is a request: when the call succeeds nevertheless, its result counts, so that a
    * rejection always means that nothing happened.
    */
-  async cancellable<T>(
-    options: CallOptions | undefined,
-    work: (core: Core, cancel: number) => Promise<unknown>,
-  ): Promise<T> {
+  async cancellable<T>(options: CallOptions | undefined, work: (core: Core, cancel: number) => Promise<T>): Promise<T> {
     this.check()
     options?.signal?.throwIfAborted()
     if (options?.signal === undefined && options?.timeoutMs === undefined) {

@@ -4,6 +4,33 @@ import type { Part } from '../../generated/instance.js'
 // One wasm instance = one `Core` = one database. Nothing here is public.
 
 import type { Encryption } from '../base/encryption.js'
+import type { Warning } from '../base/events.js'
+import type {
+  Conflict,
+  ConflictEntry,
+  Drift,
+  EngineEvent,
+  GeneratedMigration,
+  Health,
+  LintFinding,
+  LocalSchema,
+  MaintenanceReport,
+  MigrationReport,
+  MigrationStatus,
+  OutboxEntry,
+  PlannedMigration,
+  PlanRow,
+  PullProgress,
+  PullReport,
+  PushReport,
+  RecoveryReport,
+  SchemaScript,
+  SnapshotHealth,
+  SnapshotInfo,
+  SnapshotVerification,
+  StoredDatabase,
+  SyncStatus,
+} from '../base/reports.js'
 import type { HttpRequest, HttpResponse } from '../remote/request.js'
 
 /** What {@link Core.execute} is to do with a statement. */
@@ -48,13 +75,6 @@ export const told = {
   /** There is no such statement any more. */
   unknown: 3,
 } as const
-
-/** One step of a query plan. */
-export interface PlanRow {
-  readonly id: number
-  readonly parent: number
-  readonly detail: string
-}
 
 /** The wasm class. Everything synchronous needs a ticket that holds the turn. */
 export interface Core {
@@ -119,43 +139,43 @@ export interface Core {
 
   // What waits, or may come to wait. Options and results are plain objects, as the contract has them.
 
-  migrationsStatus(): Promise<unknown>
-  migrationsRun(options: unknown): Promise<unknown>
-  migrationsRevert(options: unknown): Promise<unknown>
-  migrationsBaseline(version: string): Promise<unknown>
-  migrationsRedo(): Promise<unknown>
+  migrationsStatus(): Promise<MigrationStatus[]>
+  migrationsRun(options: unknown): Promise<MigrationReport>
+  migrationsRevert(options: unknown): Promise<MigrationReport>
+  migrationsBaseline(version: string): Promise<PlannedMigration[]>
+  migrationsRedo(): Promise<MigrationReport>
   migrationsForget(version: string): Promise<void>
-  migrationsReset(): Promise<unknown>
+  migrationsReset(): Promise<MigrationReport>
   migrationsDrop(): Promise<void>
   /** `made`: a database file in which the app has run the applied migrations; without it the engine runs their scripts. */
-  migrationsDrift(made?: Uint8Array): Promise<unknown>
+  migrationsDrift(made?: Uint8Array): Promise<Drift>
   /** The renames are old and new names by turns. */
-  migrationsGenerate(sql: string, renames: readonly string[]): Promise<unknown>
-  migrationsSync(sql: string): Promise<unknown>
-  migrationsLint(): Promise<unknown>
-  snapshotsCreate(options: unknown): Promise<unknown>
-  snapshotsList(): unknown
-  snapshotsVerify(id: string): Promise<unknown>
-  snapshotsRestore(id: string, options: unknown): Promise<unknown>
-  snapshotsRestoreAt(at: number, options: unknown): Promise<unknown>
-  snapshotsDelete(id: string): Promise<unknown>
-  snapshotsPrune(): Promise<unknown>
-  snapshotsStatus(): unknown
-  syncPull(options: unknown, progress: ((step: unknown) => void) | undefined, cancel: number): Promise<unknown>
-  syncPush(progress: ((step: unknown) => void) | undefined, cancel: number): Promise<unknown>
+  migrationsGenerate(sql: string, renames: readonly string[]): Promise<GeneratedMigration>
+  migrationsSync(sql: string): Promise<SchemaScript>
+  migrationsLint(): Promise<LintFinding[]>
+  snapshotsCreate(options: unknown): Promise<SnapshotInfo>
+  snapshotsList(): Promise<SnapshotInfo[]>
+  snapshotsVerify(id: string): Promise<SnapshotVerification>
+  snapshotsRestore(id: string, options: unknown): Promise<void>
+  snapshotsRestoreAt(at: number, options: unknown): Promise<void>
+  snapshotsDelete(id: string): Promise<void>
+  snapshotsPrune(): Promise<void>
+  snapshotsStatus(): Promise<SnapshotHealth>
+  syncPull(options: unknown, progress: ((step: PullProgress) => void) | undefined, cancel: number): Promise<PullReport>
+  syncPush(progress: ((step: PullProgress) => void) | undefined, cancel: number): Promise<PushReport>
   /** Keeps in step from now on. */
   syncStart(intervalMs: number): void
   /** Rests from now on. */
   syncStop(): void
   /** Whether all tables that are pulled have been pulled once. */
   syncReady(): Promise<boolean>
-  syncRetry(id: string): Promise<unknown>
-  syncDiscard(id: string): Promise<unknown>
-  syncEnqueue(table: string): Promise<unknown>
-  syncConflicts(limit: number): Promise<unknown>
-  syncPending(): unknown
-  syncRejected(): unknown
-  syncStatus(): unknown
+  syncRetry(id: string): Promise<void>
+  syncDiscard(id: string): Promise<void>
+  syncEnqueue(table: string): Promise<number>
+  syncConflicts(limit: number): Promise<ConflictEntry[]>
+  syncPending(): Promise<OutboxEntry[]>
+  syncRejected(): Promise<OutboxEntry[]>
+  syncStatus(): Promise<SyncStatus[]>
   /** An id to pass to calls that can be cancelled. */
   newCancel(): number
   /** Asks the call with that id to give up. */
@@ -168,8 +188,8 @@ export interface Core {
   exportSql(): Promise<Uint8Array<ArrayBuffer>[]>
   importBytes(bytes: Uint8Array, options: unknown, cancel: number): Promise<void>
   snapshotsExport(id: string, sql: boolean): Promise<CoreSnapshotFile>
-  snapshotsImport(bytes: Uint8Array, label: string | undefined, cancel: number): Promise<unknown>
-  health(thresholds: object): Promise<unknown>
+  snapshotsImport(bytes: Uint8Array, label: string | undefined, cancel: number): Promise<SnapshotInfo>
+  health(thresholds: object): Promise<Health>
   /** Says what is to be audited, before {@link Core.start}. When it rejects, the database is closed. */
   audit(options: CoreAudit): Promise<void>
   /** The tables that are to be audited and don't exist. */
@@ -192,7 +212,7 @@ export interface Core {
   applied(ticket: number, client: string, id: number): Uint8Array | undefined
   /** Whether a script runs in one transaction. */
   isWhole(script: string): boolean
-  maintain(expires: readonly CoreExpiry[], cancel: number): Promise<unknown>
+  maintain(expires: readonly CoreExpiry[], cancel: number): Promise<MaintenanceReport>
   flush(): Promise<void>
   close(): Promise<void>
   free(): void
@@ -229,16 +249,16 @@ export interface CoreClass {
   /** Checks the remote of a database that is to be opened. Throws `invalid_argument`. */
   checkRemote(remote: CoreRemoteOptions): Promise<void>
   /** Opens nothing: asks a remote for its tables. Those of the remote are wanted; none: all. */
-  schemaFromRemote(remote: CoreRemoteOptions, host: Host): Promise<unknown>
+  schemaFromRemote(remote: CoreRemoteOptions, host: Host): Promise<LocalSchema>
   open(options: Omit<CoreOptions, 'remote'>, host: Host): Promise<Core>
   /** The same over the files of a folder. */
   openFolder(options: Omit<CoreOptions, 'remote'>, host: Host, files: NodeFiles): Promise<Core>
   /** Opens nothing: sets a stored database to its last good state, or to a snapshot. */
-  recover(options: CoreOptions, from: string | undefined, host: Host): Promise<unknown>
+  recover(options: CoreOptions, from: string | undefined, host: Host): Promise<RecoveryReport>
   /** The same over the files of a folder. */
-  recoverFolder(options: CoreOptions, from: string | undefined, host: Host, files: NodeFiles): Promise<unknown>
+  recoverFolder(options: CoreOptions, from: string | undefined, host: Host, files: NodeFiles): Promise<RecoveryReport>
   /** What can be told of the database in a folder, which isn't opened. */
-  storedInFolder(host: Host, files: NodeFiles): Promise<unknown>
+  storedInFolder(host: Host, files: NodeFiles): Promise<StoredDatabase>
   /** Removes the files of a database from its folder. Rejects with `database_in_use`. */
   deleteFolder(options: CoreOptions, host: Host, files: NodeFiles): Promise<void>
 }
@@ -271,7 +291,7 @@ export interface NodeFiles {
 
 /** A snapshot as a file. */
 export interface CoreSnapshotFile {
-  readonly snapshot: { readonly id: string; readonly createdAt: string }
+  readonly snapshot: SnapshotInfo
   readonly pieces: readonly Uint8Array<ArrayBuffer>[]
 }
 
@@ -364,11 +384,8 @@ export interface CoreRemoteOptions {
   readonly secretsAllowed: boolean
 }
 
-/** An event from the wasm module. All but `live` are shown to the user. */
-export interface CoreEvent {
-  readonly type: 'warning' | 'change' | 'live' | 'lock' | 'snapshot' | 'sync' | 'health' | 'migration' | 'close'
-  readonly detail: unknown
-}
+/** An event from the wasm module, or a warning of what is around it. All but `live` are shown to the user. */
+export type CoreEvent = EngineEvent | { readonly type: 'warning'; readonly detail: Warning }
 
 /** What the wasm module calls back, always on the thread that called `open`. */
 export interface Host {
@@ -385,7 +402,7 @@ export interface Host {
   accessToken(): Promise<string | null>
   nextSnapshot(after: number): Promise<number | null>
   /** What the user's function makes of a conflict: the row as JSON text, blobs as `{"b":"hex"}`; null when it is to go. */
-  resolveConflict(conflict: unknown): Promise<string | null>
+  resolveConflict(conflict: Conflict): Promise<string | null>
   /** What the database is encrypted with. */
   readonly encryption?: Encryption
   /** Aborted when the user gives up opening. */

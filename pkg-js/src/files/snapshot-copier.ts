@@ -1,6 +1,13 @@
+import type { EngineSnapshotEvent, SnapshotInfo } from '../base/reports.js'
 import type { FileEncryption } from './file-encryption.js'
-import type { SnapshotCopies, SnapshotSource, SnapshotTarget } from './snapshot-copies.js'
-import type { SnapshotInfo, TargetStatus } from './snapshot-info.js'
+import type {
+  SnapshotCopied,
+  SnapshotCopies,
+  SnapshotCopyFailed,
+  SnapshotSource,
+  SnapshotTarget,
+} from './snapshot-copies.js'
+import type { TargetStatus } from './snapshot-info.js'
 
 /** Copies the snapshots of one database to its targets. */
 export class SnapshotCopier {
@@ -13,9 +20,8 @@ export class SnapshotCopier {
   }
 
   /** A `snapshot` event: snapshots that were taken by call or by schedule are copied. */
-  happened({ state, snapshot }: { readonly state?: unknown; readonly snapshot?: SnapshotInfo }): void {
-    if (state === 'created' && snapshot !== undefined && /^(manual|scheduled)$/.test(snapshot.reason))
-      this.copy(snapshot)
+  happened(event: EngineSnapshotEvent | SnapshotCopied | SnapshotCopyFailed): void {
+    if (event.state === 'created' && /^(manual|scheduled)$/.test(event.snapshot.reason)) this.copy(event.snapshot)
   }
 
   /** Copies a snapshot, unless that has begun. Resolves after the first try for each target. Never rejects. */

@@ -1,8 +1,9 @@
-import { isTidelockError, TidelockError, type TidelockErrorJson, toTidelockError } from '../base/errors.js'
+import { isTidelockError, TidelockError, toTidelockError } from '../base/errors.js'
+import type { SnapshotInfo, TidelockErrorJson } from '../base/reports.js'
 import { Secrets } from '../remote/secrets.js'
 import { checkFileEncryption, type FileEncryption } from './file-encryption.js'
 import { fileName } from './snapshot-file.js'
-import type { SnapshotExportOptions, SnapshotFile, SnapshotInfo, TargetStatus } from './snapshot-info.js'
+import type { SnapshotExportOptions, SnapshotFile, TargetStatus } from './snapshot-info.js'
 
 /** The longest delay before a retry, in milliseconds. */
 const longestBackoffMs = 3_600_000
@@ -22,14 +23,14 @@ export interface SnapshotSource {
 /** The detail of a `snapshot` event: a snapshot was copied to a target. */
 export interface SnapshotCopied {
   readonly state: 'copied'
-  readonly target: string
+  readonly target: TargetStatus['kind']
   readonly snapshot: SnapshotFile
 }
 
 /** The detail of a `snapshot` event: a snapshot could not be copied to a target, after all retries. */
 export interface SnapshotCopyFailed {
   readonly state: 'not_copied'
-  readonly target: string
+  readonly target: TargetStatus['kind']
   readonly snapshot: SnapshotInfo
   readonly error: TidelockErrorJson
 }
@@ -37,7 +38,7 @@ export interface SnapshotCopyFailed {
 /** A destination for copies of snapshots outside of the browser's storage: an element of the option `snapshots.targets`. */
 export abstract class SnapshotTarget {
   /** The kind of the destination. */
-  abstract readonly kind: 'directory' | 'upload'
+  abstract readonly kind: TargetStatus['kind']
   /** @internal */
   readonly encrypt: FileEncryption | undefined
 
@@ -107,7 +108,8 @@ export class SnapshotCopies {
       if (signal.aborted) return
       const error = asError(thrown, this.#target.kind).toJSON()
       const consecutiveFailures = this.#status.consecutiveFailures + 1
-      this.#status = { ...this.#status, lastAttempt, lastError: error, consecutiveFailures }
+      const lastError = { ...error, details: { ...error.details, time: new Date().toISOString() } }
+      this.#status = { ...this.#status, lastAttempt, lastError, consecutiveFailures }
       if (failures < this.#source.retries) this.#scheduleRetry(snapshot, failures)
       else this.#source.tell({ state: 'not_copied', target: this.#target.kind, snapshot, error })
     }

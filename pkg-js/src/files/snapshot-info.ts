@@ -1,21 +1,5 @@
-import type { TidelockErrorJson } from '../base/errors.js'
+import type { SnapshotHealth, SnapshotInfo, TidelockErrorJson } from '../base/reports.js'
 import type { FileEncryption } from './file-encryption.js'
-
-/** One snapshot. */
-export interface SnapshotInfo {
-  readonly id: string
-  readonly createdAt: string
-  /** Of the database. */
-  readonly bytes: number
-  /** What it takes in storage by itself. */
-  readonly storedBytes: number
-  /** Over the SHA-256 of its chunks, in order. */
-  readonly sha256: string
-  readonly label: string | null
-  readonly reason: 'manual' | 'scheduled' | 'hidden' | 'safety'
-  readonly verified: boolean
-  readonly schemaVersion: string | null
-}
 
 /** What is copied to a target, besides its bytes. */
 export interface SnapshotFile extends SnapshotInfo {
@@ -28,21 +12,14 @@ export interface SnapshotFile extends SnapshotInfo {
 }
 
 /** The state of the periodic snapshots. */
-export interface SnapshotStatus {
-  readonly lastAttempt: string | null
-  readonly lastSuccess: string | null
-  readonly lastError: unknown
-  readonly consecutiveFailures: number
-  readonly nextAt: string | null
-  readonly count: number
-  readonly bytes: number
+export interface SnapshotStatus extends SnapshotHealth {
   /** How the copies outside of the browser's storage are doing, in the order of `snapshots.targets`; absent without any. */
   readonly targets?: readonly TargetStatus[]
 }
 
 /** How the copies to a target are doing. */
 export interface TargetStatus {
-  readonly kind: string
+  readonly kind: 'directory' | 'upload'
   readonly lastAttempt: string | null
   readonly lastSuccess: string | null
   readonly lastError: TidelockErrorJson | null

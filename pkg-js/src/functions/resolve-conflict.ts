@@ -1,7 +1,8 @@
 import { invalid } from '../base/errors.js'
 import { hex } from '../base/file-bytes.js'
+import type { Conflict } from '../base/reports.js'
 import { plainValue } from '../engine/codec/pack.js'
-import type { Conflict, RemoteOptions } from '../remote/remote-options.js'
+import type { RemoteOptions } from '../remote/remote-options.js'
 
 /**
  * Calls the user's conflict function. Returns the row as JSON text with every digit, blobs as `{"b":"hex"}`; null deletes the row. Rejects

@@ -1,6 +1,7 @@
 import { type TidelockError, toTidelockError } from '../base/errors.js'
 import { callUser } from '../base/events.js'
 import { loaded } from '../base/lazy-module.js'
+import type { LocalSchema, RecoveryReport, StoredDatabase } from '../base/reports.js'
 import { Waiting } from '../base/waiting.js'
 import { Calls } from '../engine/calls.js'
 import { Statements } from '../engine/codec/statements.js'
@@ -10,7 +11,6 @@ import type { FunctionsSource, UserFunctions } from '../functions/functions.js'
 import type { FolderFiles } from '../node/files.js'
 import type { ReadOnlyFiles } from '../node/read-only.js'
 import type { OpenOptions } from '../options/options.js'
-import type { Conflict } from '../remote/remote-options.js'
 import { request } from '../remote/request.js'
 import type { DatabaseClient, EngineCallbacks } from './database-client.js'
 import type { Instance } from './instance.js'
@@ -120,7 +120,7 @@ export class Bridge {
   }
 
   /** Recovers a stored database, in the folder if one is given. Rejects with a {@link TidelockError}. */
-  recover(instance: Instance, from: string | undefined, folder?: FolderFiles | ReadOnlyFiles): Promise<unknown> {
+  recover(instance: Instance, from: string | undefined, folder?: FolderFiles | ReadOnlyFiles): Promise<RecoveryReport> {
     return this.#converted(async () => {
       await this.#addFunctions(instance)
       const host = this.#host(instance)
@@ -132,7 +132,7 @@ export class Bridge {
   }
 
   /** Reads what is known of the database in a folder without opening it. Rejects with a {@link TidelockError}. */
-  storedIn(instance: Instance, folder: FolderFiles | ReadOnlyFiles): Promise<unknown> {
+  storedIn(instance: Instance, folder: FolderFiles | ReadOnlyFiles): Promise<StoredDatabase> {
     return this.#converted(async () => this.#unlessTrapped(instance.Core.storedInFolder(this.#host(instance), folder)))
   }
 
@@ -145,14 +145,10 @@ export class Bridge {
   }
 
   /** Reads the tables of a remote. Rejects with a {@link TidelockError}. */
-  schemaFromRemote(
-    instance: Instance,
-    remote: CoreRemoteOptions,
-  ): Promise<{ readonly up: string; readonly down: string; readonly leftOut: readonly string[] }> {
-    return this.#converted(async () => {
-      const asking = instance.Core.schemaFromRemote(remote, this.#host(instance))
-      return (await this.#unlessTrapped(asking)) as { up: string; down: string; leftOut: string[] }
-    })
+  schemaFromRemote(instance: Instance, remote: CoreRemoteOptions): Promise<LocalSchema> {
+    return this.#converted(async () =>
+      this.#unlessTrapped(instance.Core.schemaFromRemote(remote, this.#host(instance))),
+    )
   }
 
   /** Converts what `work` throws into a {@link TidelockError}: that of the trap, if the instance has trapped. */
@@ -207,7 +203,7 @@ export class Bridge {
       fetch: (url, asking) => (callbacks.fetch === undefined ? request(url, asking) : callbacks.fetch(url, asking)),
       accessToken: () => callbacks.accessToken(),
       nextSnapshot: (after) => callbacks.nextSnapshot(after),
-      resolveConflict: (conflict) => callbacks.resolveConflict(conflict as Conflict),
+      resolveConflict: (conflict) => callbacks.resolveConflict(conflict),
       encryption,
       signal,
     }

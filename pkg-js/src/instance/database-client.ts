@@ -1,19 +1,19 @@
 import { Database, type DatabaseOwner } from '../api/database.js'
+import type { DatabaseEvent } from '../api/events.js'
 import { Snapshots } from '../api/snapshots.js'
 import { IdleWatch, Steps } from '../api/steps.js'
 import { Tx } from '../api/transaction.js'
 import type { Encryption } from '../base/encryption.js'
 import { errorWith, invalid, isTidelockError, TidelockError } from '../base/errors.js'
-import { callUser, type DatabaseEventMap, type LockEvent, type Warning } from '../base/events.js'
+import { callUser, type Warning } from '../base/events.js'
 import { loaded } from '../base/lazy-module.js'
+import type { Conflict } from '../base/reports.js'
 import { AttachedConnection } from '../engine/attached-connection.js'
 import type { CallsOptions, Connection } from '../engine/connection.js'
 import type { CoreEvent, CoreOptions } from '../engine/core.js'
 import { SnapshotCopier } from '../files/snapshot-copier.js'
-import type { SnapshotInfo } from '../files/snapshot-info.js'
 import type { OpenOptions } from '../options/options.js'
 import { loadSeed } from '../options/seed.js'
-import type { Conflict } from '../remote/remote-options.js'
 import { type HttpRequest, type HttpResponse, request } from '../remote/request.js'
 
 /** Returns the next time after the given one, both in milliseconds since 1970; null: there is none. */
@@ -100,7 +100,7 @@ export class DatabaseClient implements EngineCallbacks, DatabaseOwner {
   callsOptions(checked: CoreOptions): CallsOptions {
     return {
       integers: checked.integers,
-      warn: (warning) => this.emit('warning', warning),
+      warn: (detail) => this.#emit({ type: 'warning', detail }),
       refine: (error) => this.#refine(error),
       onDead: (error) => {
         this.#copier?.close()
@@ -127,7 +127,7 @@ export class DatabaseClient implements EngineCallbacks, DatabaseOwner {
       retries,
       backoffMs,
       export: (id, options) => own.export(id, options),
-      tell: (event) => this.emit('snapshot', event),
+      tell: (detail) => this.#emit({ type: 'snapshot', detail }),
     })
     this.#copier.encryption = this.#encryption
   }
@@ -194,25 +194,26 @@ export class DatabaseClient implements EngineCallbacks, DatabaseOwner {
     return this.#connection?.closed === false && !this.#isLockLost
   }
 
-  handle({ type, detail }: CoreEvent): void {
-    if (type === 'live') {
-      for (const database of this.#databases) database.changed((detail as { ids: readonly number[] }).ids)
-    } else this.emit(type, detail)
+  handle(event: CoreEvent): void {
+    if (event.type === 'live') {
+      for (const database of this.#databases) database.changed(event.detail.ids)
+    } else this.#emit(event)
   }
 
-  emit(type: keyof DatabaseEventMap, detail: unknown): void {
-    if (type === 'warning') callUser(this.#warn, detail as Warning)
-    if (type === 'snapshot') this.#copier?.happened(detail as { readonly snapshot?: SnapshotInfo })
+  #emit(event: DatabaseEvent): void {
+    const { type, detail } = event
+    if (type === 'warning') callUser(this.#warn, detail)
+    if (type === 'snapshot') this.#copier?.happened(detail)
     if (type === 'close') this.#copier?.close()
-    if (type === 'lock' && (detail as LockEvent).state === 'lost') this.#isLockLost = true
-    for (const database of [...this.#databases]) database.emit(type, detail)
+    if (type === 'lock' && detail.state === 'lost') this.#isLockLost = true
+    for (const database of [...this.#databases]) database.emit(event)
   }
 
   /** Sets the role of this tab. */
   plays(role: 'leader' | 'follower'): void {
     if (this.#role === role) return
     this.#role = role
-    this.emit('role', { role })
+    this.#emit({ type: 'role', detail: { role } })
   }
 
   /** Registers the live queries again, after another engine has taken over. */

@@ -1,7 +1,6 @@
 import type { Database } from '../api/database.js'
-import type { Health } from '../api/health.js'
-import type { MigrationStatus } from '../api/migrations.js'
 import { errorWith, invalid, isTidelockError } from '../base/errors.js'
+import type { Health, MigrationStatus } from '../base/reports.js'
 import type { OpenOptions } from '../options/options.js'
 import { open } from './open.js'
 

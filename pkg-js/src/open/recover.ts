@@ -2,6 +2,7 @@ import { checkObject, checkString } from '../base/check.js'
 import type { Encryption } from '../base/encryption.js'
 import { TidelockError } from '../base/errors.js'
 import { loaded } from '../base/lazy-module.js'
+import type { RecoveryReport } from '../base/reports.js'
 import type { ColumnKey } from '../functions/column-key.js'
 import type { FunctionsModule, SqlFunctions } from '../functions/functions.js'
 import { bridgeAlone } from '../instance/bridge-alone.js'
@@ -11,24 +12,6 @@ import type { OpenOptions, WasmSource } from '../options/options.js'
 import { withHolder } from './in-use.js'
 import { checkedColumnKeys, checkedFunctions, surroundings } from './open.js'
 import { storedNames } from './stored.js'
-
-/** What {@link recover} found and did. */
-export interface RecoveryReport {
-  /** The snapshot, or internal checkpoint, that the recovered state was built upon; null: the log alone. */
-  readonly snapshotId: string | null
-  /** When the last commit was made that the recovered state has. */
-  readonly recoveredTo: string | null
-  /** How many stored batches of commits could not be applied any more. */
-  readonly lostBatches: number
-  /** The range of the log that was set aside; it stays for seven days. Null when nothing was lost. */
-  readonly keptAside: { readonly from: number; readonly to: number } | null
-  /** The size of the recovered database. */
-  readonly bytes: number
-  /** Snapshots that are damaged, and what SQLite's `quick_check` says of the recovered state, one sentence each. */
-  readonly problems: readonly string[]
-  /** Whether anything was written; false when the database was sound. */
-  readonly changed: boolean
-}
 
 /**
  * Resets a damaged database (`open` rejects with `database_corrupt`) to its last good state, or to the snapshot `from`. The damaged part is
@@ -87,7 +70,7 @@ export async function recover(
   const user = new DatabaseClient(opening)
   const [bridge, instance] = await bridgeAlone(checked, { encryption, ...needed }, user, wasm)
   try {
-    return (await bridge.recover(instance, from, folder)) as RecoveryReport
+    return await bridge.recover(instance, from, folder)
   } catch (error) {
     throw withHolder(error, checked, 'Close it there first')
   }

@@ -20,8 +20,7 @@ export async function foldersIn(path = '.'): Promise<DatabaseInfo[]> {
   const infos: DatabaseInfo[] = []
   for (const { name, path } of found) {
     const files = filesOf(path, { [Symbol.for('tidelock.readOnly')]: true })
-    const stored = (await bridge.storedIn(instance, files)) as Omit<DatabaseInfo, 'name' | 'path'>
-    infos.push({ name, path, ...stored })
+    infos.push({ name, path, ...(await bridge.storedIn(instance, files)) })
   }
   return infos
 }

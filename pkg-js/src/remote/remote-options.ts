@@ -1,3 +1,4 @@
+import type { Conflict } from '../base/reports.js'
 import type { SqlValue } from '../base/values.js'
 
 /** How a remote row is applied that differs from the base of a local unpushed change: see {@link TableSync.conflict}. */
@@ -61,18 +62,6 @@ export interface TableSync {
    * @default 'both'
    */
   readonly direction?: 'both' | 'pull' | 'push' | undefined
-}
-
-/** What a {@link ConflictFunction} gets. */
-export interface Conflict {
-  readonly table: string
-  readonly key: Readonly<Record<string, SqlValue>>
-  /** The row before the local change; null: there was none. */
-  readonly base: Readonly<Record<string, SqlValue>> | null
-  /** The local row; null: it was deleted. */
-  readonly local: Readonly<Record<string, SqlValue>> | null
-  /** The remote row; null: it was deleted. */
-  readonly remote: Readonly<Record<string, SqlValue>> | null
 }
 
 /**

@@ -57,7 +57,7 @@ export class ClientSession {
   eventFor(event: CoreEvent): CoreEvent | undefined {
     if (event.type === 'change') return this.#eventTypes.has('change') ? event : undefined
     if (event.type !== 'live') return event
-    const ids = (event.detail as { readonly ids: readonly number[] }).ids.filter((id) => this.#watched.has(id))
+    const ids = event.detail.ids.filter((id) => this.#watched.has(id))
     return ids.length === 0 ? undefined : { type: 'live', detail: { ids } }
   }
 

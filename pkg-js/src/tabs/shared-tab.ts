@@ -376,8 +376,8 @@ export class SharedTab {
     this.#calls.pendingCalls.pause()
     await this.#dropEngine()
     if (this.#ended) return
-    const detail = { code: 'worker_crashed', message: 'The worker of this database crashed; another one replaces it' }
-    this.channel.tell('event', [{ type: 'warning', detail }])
+    const message = 'The worker of this database crashed; another one replaces it'
+    this.channel.tell('event', [{ type: 'warning', detail: { code: 'worker_crashed', message } }])
     this.#lead(lock, 'wait')
   }
 
@@ -398,12 +398,12 @@ export class SharedTab {
   #event(serving: ServingEngine, event: CoreEvent): void {
     const { type, detail } = event
     if (type === 'live') {
-      const ids = (detail as { ids: number[] }).ids.flatMap((engineId) => serving.watched.get(engineId) ?? [])
+      const ids = detail.ids.flatMap((engineId) => serving.watched.get(engineId) ?? [])
       if (ids.length > 0) this.channel.tell('event', [{ type, detail: { ids } }])
       return
     }
     // A stolen lock doesn't close the database: this tab follows the new leader.
-    if (type === 'lock' && (detail as { state: string }).state === 'lost') {
+    if (type === 'lock' && detail.state === 'lost') {
       if (this.#leaderState?.serving === serving) void this.#demote()
       return
     }

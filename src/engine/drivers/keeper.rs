@@ -19,7 +19,7 @@ use crate::{
             retries::Retries,
         },
     },
-    error::{Detail, Error, ErrorCode, Result},
+    error::{Detail, Error, ErrorCode, Result, Warning, WarningCode},
     ports::{LocalFuture, Moment},
     sync::{
         config::options::Names,
@@ -165,7 +165,7 @@ impl Keeper {
         if !self.warned.replace(true) {
             let message =
                 format!("Realtime is unavailable, so remote changes wait for the next interval: {}", error.message);
-            inner.events.emit(Event::Warning { code: "realtime_unavailable".to_owned(), message });
+            inner.events.emit(Event::Warning(Warning { code: WarningCode::RealtimeUnavailable, message }));
         }
     }
 }

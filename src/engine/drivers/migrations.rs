@@ -74,10 +74,8 @@ impl host::MigrationsHost for Inner {
         self.everything_changed();
     }
 
-    fn progress(&self, progress: &MigrationProgress<'_>) {
-        let MigrationProgress { version, name, direction, done, total } = *progress;
-        let (version, name) = (version.to_owned(), name.to_owned());
-        self.events.emit(Event::Migration { version, name, direction, done, total });
+    fn progress(&self, progress: MigrationProgress) {
+        self.events.emit(Event::Migration(progress));
     }
 }
 

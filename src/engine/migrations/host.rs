@@ -41,17 +41,18 @@ pub trait MigrationsHost: Environment {
     fn committed(&self);
 
     /// Hears of each migration before it runs.
-    fn progress(&self, progress: &MigrationProgress<'_>);
+    fn progress(&self, progress: MigrationProgress);
 }
 
-/// Which migration is about to run.
+/// The detail of a `migration` event: one that is about to run, of a call on an open database.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct MigrationProgress<'a> {
+#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "MigrationEvent"))]
+pub struct MigrationProgress {
     /// Its version.
-    pub version: &'a str,
+    pub version: String,
     /// Its name.
-    pub name: &'a str,
+    pub name: String,
     /// Which way it runs.
     pub direction: Direction,
     /// How many of this run are done.

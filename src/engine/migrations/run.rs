@@ -92,7 +92,8 @@ impl Migrations {
         let Runner { host, connection, .. } = runner;
         for (done, migration) in plan.iter().enumerate() {
             let Migration { version, name, .. } = migration;
-            host.progress(&MigrationProgress { version, name, direction, done, total: plan.len() });
+            let total = plan.len();
+            host.progress(MigrationProgress { version: version.clone(), name: name.clone(), direction, done, total });
             let place = together.map_or(TransactionPlace::Own, TransactionPlace::Among);
             let result = self.run_one(runner, migration, direction, place).await;
             if together.is_none() {

@@ -8,11 +8,11 @@ use crate::{
         Database, Event,
         database::{Changed, Inner},
     },
-    error::Result,
+    error::{Result, Warning, WarningCode},
     health::AlertCode,
     sqlite::Connection,
     time::{DAY_MS, Timestamp},
-    upkeep::{self, Expired, Expiry, Failed, MaintenanceReport, Sweep},
+    upkeep::{self, Expired, Expiry, Failed, MaintenanceReport, MaintenanceStep, Sweep},
     value::Value,
 };
 
@@ -46,11 +46,11 @@ impl Database {
 
         match inner.look(|connection| connection.integrity_check(TOLD)).await {
             Ok(found) => report.integrity = found,
-            Err(error) => report.failed("integrity", None, error),
+            Err(error) => report.failed(MaintenanceStep::Integrity, None, error),
         }
         match inner.look(|connection| connection.foreign_key_check(TOLD)).await {
             Ok(found) => report.foreign_keys = found,
-            Err(error) => report.failed("foreignKeys", None, error),
+            Err(error) => report.failed(MaintenanceStep::ForeignKeys, None, error),
         }
         inner.remember(&report);
         // Whatever wrote to a damaged file might damage more.
@@ -58,19 +58,19 @@ impl Database {
             for expiry in &options.expires {
                 let mut deleted = 0;
                 if let Err(error) = inner.expire(expiry, now, &mut deleted).await {
-                    report.failed("expires", Some(&expiry.table), error);
+                    report.failed(MaintenanceStep::Expires, Some(&expiry.table), error);
                 }
                 report.expired.push(Expired { table: expiry.table.clone(), deleted });
             }
             if let Err(error) = inner.forget_audited(now, &mut report.audit_deleted).await {
-                report.failed("audit", None, error);
+                report.failed(MaintenanceStep::Audit, None, error);
             }
             if let Err(error) = inner.vacuum(&mut report).await {
-                report.failed("vacuum", None, error);
+                report.failed(MaintenanceStep::Vacuum, None, error);
             }
             match inner.change(|_, connection| upkeep::analyze(connection)).await {
                 Ok(()) => report.analyzed = true,
-                Err(error) => report.failed("analyze", None, error),
+                Err(error) => report.failed(MaintenanceStep::Analyze, None, error),
             }
         }
         inner.connection()?;
@@ -84,7 +84,7 @@ impl Database {
 }
 
 impl MaintenanceReport {
-    fn failed(&mut self, step: &'static str, table: Option<&str>, error: crate::Error) {
+    fn failed(&mut self, step: MaintenanceStep, table: Option<&str>, error: crate::Error) {
         self.errors.push(Failed { step, table: table.map(str::to_owned), error });
     }
 }
@@ -191,16 +191,17 @@ impl Inner {
     fn remember(&self, report: &MaintenanceReport) {
         let mut found = Vec::new();
         if let Some(first) = report.integrity.first() {
-            found.push((AlertCode::IntegrityFailed, format!("The database file is damaged: {first}")));
+            let message = format!("The database file is damaged: {first}");
+            found.push((AlertCode::IntegrityFailed, WarningCode::IntegrityFailed, message));
         }
         if let Some(first) = report.foreign_keys.first() {
             let count = report.foreign_keys.len();
             let message = format!("{count} rows lack their parent, the first one in the table {}.", first.table);
-            found.push((AlertCode::ForeignKeysViolated, message));
+            found.push((AlertCode::ForeignKeysViolated, WarningCode::ForeignKeysViolated, message));
         }
-        for (code, message) in &found {
-            self.events.emit(Event::Warning { code: code.as_str().to_owned(), message: message.clone() });
+        for (_, code, message) in &found {
+            self.events.emit(Event::Warning(Warning { code: *code, message: message.clone() }));
         }
-        self.found.replace(found);
+        self.found.replace(found.into_iter().map(|(alert, _, message)| (alert, message)).collect());
     }
 }

@@ -1,7 +1,11 @@
 //! Changing what an open database is encrypted with.
 
 use crate::{
-    engine::{Database, Event, options::StorageKind},
+    engine::{
+        Database, Event,
+        event::{CloseEvent, CloseReason},
+        options::StorageKind,
+    },
     error::Result,
     store::{Rekeyed, sealed::Vault},
 };
@@ -31,7 +35,7 @@ impl Database {
                 inner.closing.set(true);
                 inner.let_go().await;
                 drop(turn);
-                inner.events.emit(Event::Close { reason: "closed" });
+                inner.events.emit(Event::Close(CloseEvent { reason: CloseReason::Closed }));
                 Err(error.hint("Open the database again, with the old or the new secret: one of them fits"))
             }
         }

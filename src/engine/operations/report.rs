@@ -35,7 +35,7 @@ impl Database {
             log_bytes: if memory { 0 } else { inner.storage.usage().log_bytes },
             usage: estimate.usage,
             quota: estimate.quota,
-            persisted: estimate.persisted,
+            persisted: Some(estimate.persisted),
             last_error: inner.flusher.last_error(),
         };
         let facts = HealthInputs {

@@ -29,6 +29,7 @@ use crate::{
 /// What happened to a snapshot: the detail of a `snapshot` event.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "state", rename_all = "lowercase")]
+#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "EngineSnapshotEvent"))]
 pub enum SnapshotEvent {
     /// One was taken.
     Created {
@@ -277,8 +278,9 @@ impl SnapshotsInner {
                 Ok(snapshot)
             }
             Err(error) => {
+                let time = self.now().to_string();
                 let mut status = self.status.borrow_mut();
-                status.last_error = Some(error.clone());
+                status.last_error = Some(error.clone().detail("time", time));
                 status.consecutive_failures += 1;
                 drop(status);
                 (self.emit)(SnapshotEvent::Failed { reason, error: error.clone() });

@@ -32,7 +32,7 @@ use crate::{
         report::{Cells, Conflicting, PullOptions, PullReport, PushReport},
         schedule::resting::Resting,
         state::metadata,
-        status::{self, TableStatus},
+        status::{self, SyncPhase, TableStatus},
     },
 };
 
@@ -54,37 +54,15 @@ pub trait SyncHost: Environment {
     fn emit(&self, event: SyncEvent);
 }
 
-/// What sync is doing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum SyncPhase {
-    /// Nothing.
-    #[default]
-    Idle,
-    /// Reading the remote.
-    Pulling,
-    /// Writing to the remote.
-    Pushing,
-}
-
-impl SyncPhase {
-    /// The name, as users see it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Idle => "idle",
-            Self::Pulling => "pulling",
-            Self::Pushing => "pushing",
-        }
-    }
-}
-
-/// A change of what sync is doing.
+/// The detail of a `sync` event: what sync does from now on.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct SyncEvent {
     /// What it does now.
     pub phase: SyncPhase,
     /// Why it stopped, when it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
     pub error: Option<Error>,
 }
 
@@ -239,20 +217,20 @@ impl Sync {
     /// One entry a synced table.
     pub fn status(&self, connection: &Connection) -> Result<Vec<TableStatus>> {
         let reading = self.reading.borrow();
-        let phase = self.phase.get().as_str();
+        let phase = self.phase.get();
         let now = self.platform.clock.now();
         self.config
             .options
             .tables
             .iter()
             .map(|table| {
-                let phase = if *reading == table.table { phase } else { SyncPhase::Idle.as_str() };
+                let phase = if *reading == table.table { phase } else { SyncPhase::Idle };
                 let mut status = status::of_table(connection, &table.table, phase, now)?;
                 // What failed before it came to any table stands in the way of all of them.
                 if let (None, Some(error)) = (&status.last_error, &*self.last_error.borrow())
                     && self.table_of(error).is_none()
                 {
-                    status.last_error = Some(error.message.clone());
+                    status.last_error = Some(error.clone());
                 }
                 Ok(status)
             })
@@ -363,9 +341,10 @@ impl Sync {
         };
         busy.error = result.as_ref().err().cloned();
         self.remember(busy.error.clone());
-        if let Some(error) = &busy.error {
-            let table = self.table_of(error).unwrap_or_else(|| self.reading.borrow().clone());
-            self.note_failure(host, &table, error).await;
+        // With the time at which it failed.
+        if let Some(error) = self.last_error() {
+            let table = self.table_of(&error).unwrap_or_else(|| self.reading.borrow().clone());
+            self.note_failure(host, &table, &error).await;
         }
         result
     }

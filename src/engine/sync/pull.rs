@@ -391,7 +391,7 @@ impl Sync {
                 replace::apply(&connection, &mut run.targets, &run.gathered, limits, |connection| {
                     for (table, progress) in names.iter().zip(&progress) {
                         metadata::save_progress(connection, table, progress)?;
-                        metadata::save_outcome(connection, table, Some(now), None)?;
+                        metadata::save_outcome(connection, table, now, None)?;
                     }
                     Ok(())
                 })?;
@@ -430,7 +430,7 @@ impl Sync {
         let Ok(connection) = host.connection() else { return };
         if host.admit_write().is_ok() && metadata::exists(&connection).unwrap_or(false) {
             // The call fails with the original error, which matters more.
-            let _ = metadata::save_outcome(&connection, table, None, Some(&error.message));
+            let _ = metadata::save_outcome(&connection, table, self.platform.clock.now(), Some(error));
             host.committed(&[]);
         }
     }
@@ -470,10 +470,10 @@ fn merge_page(connection: &Connection, target: &mut ApplyTarget, page: &Page) ->
 fn note_outcomes(connection: &Connection, run: &PullRun, now: Timestamp) -> Result<()> {
     let names = run.targets.iter().map(|target| target.plan.name());
     for name in names.filter(|name| run.troubles.iter().all(|(table, _)| table != name)) {
-        metadata::save_outcome(connection, name, Some(now), None)?;
+        metadata::save_outcome(connection, name, now, None)?;
     }
     for (name, error) in &run.troubles {
-        metadata::save_outcome(connection, name, None, Some(&error.message))?;
+        metadata::save_outcome(connection, name, now, Some(error))?;
     }
     Ok(())
 }

@@ -18,7 +18,9 @@ use crate::{
             unsent::{self, WantedJobs},
         },
         outbox::{
-            capture, entries,
+            capture,
+            change::ChangeReason,
+            entries,
             waiting::{hold_back, refuse, reject},
         },
         postgrest::{
@@ -495,12 +497,10 @@ impl Sync {
         let now = self.platform.clock.now();
         connection.atomically(|connection| {
             for (target, error) in run.targets.iter().zip(&run.errors) {
-                let pushed_at = error.is_none().then_some(now);
-                let error = error.as_ref().map(|error| error.message.as_str());
-                metadata::save_pushed(connection, target.plan.name(), pushed_at, error)?;
+                metadata::save_pushed(connection, target.plan.name(), now, error.as_ref())?;
             }
             for (table, error) in &run.absent {
-                metadata::save_pushed(connection, table, None, Some(&error.message))?;
+                metadata::save_pushed(connection, table, now, Some(error))?;
             }
             Ok(())
         })?;
@@ -610,7 +610,7 @@ fn is_held(connection: &Connection, run: &mut PushRun, job: &Job) -> Result<bool
     }
     let target = &mut run.targets[job.table];
     let Some(why) = write::unsendable(&target.plan, job) else { return Ok(false) };
-    reject(connection, job.id, "refused", &why)?;
+    reject(connection, job.id, ChangeReason::Refused, &why)?;
     target.report.rejected += 1;
     Ok(true)
 }

@@ -16,7 +16,7 @@ use crate::{
     sync::{
         config::options::ConflictPolicy,
         outbox::{
-            change::ChangeOp,
+            change::{ChangeOp, ChangeReason},
             waiting::{forget, reject},
         },
         schema::{plan::Plan, table::key_condition, table_sql::TableSql},
@@ -513,7 +513,7 @@ impl Unpushed {
         if entry.rejected {
             return Ok(Decision::Keep { conflict: remote.is_some(), rejected: false });
         }
-        reject(connection, entry.id, "conflict", why)?;
+        reject(connection, entry.id, ChangeReason::Conflict, why)?;
         Ok(Decision::Keep { conflict: true, rejected: true })
     }
 

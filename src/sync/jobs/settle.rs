@@ -17,7 +17,7 @@ use crate::{
             unpushed::{Decision, OutboxEntry, Seen},
         },
         outbox::{
-            change::ChangeOp,
+            change::{ChangeOp, ChangeReason},
             waiting::{hold_back, refuse, reject, retry_later},
         },
         report::{TablePushed, TableReport},
@@ -299,7 +299,7 @@ impl PushTarget {
             }
             RemoteRow::Deleted if job.work == Work::Insert && exhausted => {
                 let text = "The remote has a row with this key that is marked as deleted, and refuses to restore it";
-                reject(connection, entry.id, "refused", text)?;
+                reject(connection, entry.id, ChangeReason::Refused, text)?;
                 self.writer.unpushed.note_gone(connection, entry.id)?;
                 counted.rejected += 1;
             }
@@ -309,7 +309,7 @@ impl PushTarget {
             }
             RemoteRow::Absent if job.work == Work::Insert && exhausted => {
                 let text = "The remote has a row with this key that it doesn't show";
-                reject(connection, entry.id, "refused", text)?;
+                reject(connection, entry.id, ChangeReason::Refused, text)?;
                 counted.rejected += 1;
             }
             RemoteRow::Absent => {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use serde::{Serialize, Serializer, ser::SerializeStruct};
+use serde::{Serialize, Serializer};
 
 use crate::{
     error::Result,
@@ -16,7 +16,9 @@ use crate::{
 };
 
 /// The operation of a change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub enum ChangeOp {
     /// A new row.
     Insert,
@@ -46,45 +48,93 @@ impl ChangeOp {
     }
 }
 
-/// One unpushed change.
-#[derive(Clone, Debug, PartialEq)]
+/// Why a change isn't sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub enum ChangeReason {
+    /// The remote refused it, or its key is NULL.
+    Refused,
+    /// A conflict that a person has to decide.
+    Conflict,
+    /// A column with an unsent value was dropped.
+    Schema,
+    /// It came with a snapshot that was restored.
+    Restored,
+    /// A row of the remote that the local schema refuses.
+    Unapplied,
+    /// Another change has to be sent first.
+    HeldBack,
+    /// The remote failed at it; it is tried again.
+    Retrying,
+    /// The remote lacks a column of it.
+    RemoteColumnMissing,
+}
+
+impl ChangeReason {
+    const ALL: [Self; 8] = [
+        Self::Refused,
+        Self::Conflict,
+        Self::Schema,
+        Self::Restored,
+        Self::Unapplied,
+        Self::HeldBack,
+        Self::Retrying,
+        Self::RemoteColumnMissing,
+    ];
+
+    /// Returns the name, as stored and as users see it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Refused => "refused",
+            Self::Conflict => "conflict",
+            Self::Schema => "schema",
+            Self::Restored => "restored",
+            Self::Unapplied => "unapplied",
+            Self::HeldBack => "held_back",
+            Self::Retrying => "retrying",
+            Self::RemoteColumnMissing => "remote_column_missing",
+        }
+    }
+
+    /// Returns the reason of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.as_str() == name)
+    }
+}
+
+/// A local change that the remote doesn't have yet, or has refused.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "OutboxEntry"))]
 pub struct Change {
-    /// Its id, which stays the same while the change waits.
+    /// Stays the same while the change waits.
+    #[serde(serialize_with = "as_text")]
+    #[cfg_attr(test, ts(type = "string"))]
     pub id: i64,
     /// The local table.
     pub table: String,
     /// The key's columns and values.
     pub key: Cells,
-    /// The operation.
+    /// What happened to the row.
     pub op: ChangeOp,
-    /// The columns that an update changed or an insert fills; empty for a delete.
+    /// The columns that an update changed, or an insert fills; none for a delete.
     pub columns: Vec<String>,
-    /// When it last changed, ISO 8601.
+    /// When the row last changed, ISO 8601.
     pub time: String,
-    /// Why it was refused, or why a pending change isn't sent at present.
-    pub reason: Option<String>,
-    /// The message of the error that refused or delayed it.
+    /// Of a rejected one: `refused` by the remote (or because its key is NULL), `conflict` that a person has to decide, `schema` (a column
+    /// with an unsent value was dropped), `restored` with a snapshot, or `unapplied`: a row of the remote that the local schema refuses.
+    /// Of one that waits for something: `held_back` by another one, `retrying`, or `remote_column_missing`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
+    pub reason: Option<ChangeReason>,
+    /// What the remote, or the local schema, says about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
     pub error: Option<String>,
 }
 
-/// As users see it: the id is text, the key is an object, absent fields are left out.
-impl Serialize for Change {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut change = serializer.serialize_struct("Change", 8)?;
-        change.serialize_field("id", &self.id.to_string())?;
-        change.serialize_field("table", &self.table)?;
-        change.serialize_field("key", &self.key)?;
-        change.serialize_field("op", self.op.as_str())?;
-        change.serialize_field("columns", &self.columns)?;
-        change.serialize_field("time", &self.time)?;
-        if let Some(reason) = &self.reason {
-            change.serialize_field("reason", reason)?;
-        }
-        if let Some(error) = &self.error {
-            change.serialize_field("error", error)?;
-        }
-        change.end()
-    }
+fn as_text<S: Serializer>(id: &i64, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(id)
 }
 
 /// Returns the present columns and values of a row; `None` when it doesn't exist.

@@ -1,7 +1,7 @@
 //! The outbox as users see it: pending changes, and changes that were refused for good.
 
 use super::{
-    change::{Change, ChangeOp, local_row},
+    change::{Change, ChangeOp, ChangeReason, local_row},
     unapplied,
 };
 use crate::{
@@ -124,7 +124,7 @@ fn list(connection: &Connection, which: &str) -> Result<Vec<Change>> {
             op,
             columns,
             time: text(5).to_owned(),
-            reason: row[6].as_text().map(str::to_owned),
+            reason: row[6].as_text().and_then(ChangeReason::from_name),
             error: row[7].as_text().map(str::to_owned),
         });
     }

@@ -6,7 +6,7 @@
 //! can't be sent any more: that change is rejected, and keeps the row as it was. (A new row is sent without the
 //! column.)
 
-use super::{entries::keep_rows, waiting::reject};
+use super::{change::ChangeReason, entries::keep_rows, waiting::reject};
 use crate::{
     error::Result,
     sqlite::Connection,
@@ -61,7 +61,7 @@ pub fn finish(
         match moved.lost.into_iter().find(is_dropped) {
             Some(column) => {
                 let why = format!("The new value of {column} was never sent, and the column no longer exists");
-                reject(connection, row[0].as_integer().unwrap_or_default(), "schema", &why)?;
+                reject(connection, row[0].as_integer().unwrap_or_default(), ChangeReason::Schema, &why)?;
             }
             None => connection.run(&save, &parameters).map(drop)?,
         }

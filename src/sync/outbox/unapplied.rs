@@ -2,7 +2,7 @@
 //! refuses. Each pull tries them again; this module reads why they wait. During a pull it lists none, since it is
 //! unknown yet what will fit.
 
-use super::change::{Change, ChangeOp, local_row};
+use super::change::{Change, ChangeOp, ChangeReason, local_row};
 use crate::{
     error::Result,
     sqlite::Connection,
@@ -59,7 +59,7 @@ pub fn list(connection: &Connection) -> Result<Vec<Change>> {
             op,
             columns,
             time: text(4).to_owned(),
-            reason: Some("unapplied".to_owned()),
+            reason: Some(ChangeReason::Unapplied),
             error: Some(text(3).to_owned()),
         });
     }

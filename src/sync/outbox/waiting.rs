@@ -1,5 +1,6 @@
 //! Whether a change is sent, and why not: it was refused for good, or it waits.
 
+use super::change::ChangeReason;
 use crate::{
     error::{Error, Result},
     sqlite::Connection,
@@ -9,7 +10,7 @@ use crate::{
 /// Rejects a change that the remote refused, with the error's message and hint.
 pub fn refuse(connection: &Connection, id: i64, error: &Error) -> Result<()> {
     let hint = error.hint.as_deref().map(|hint| format!(" ({hint})")).unwrap_or_default();
-    reject(connection, id, "refused", &format!("{}{hint}", error.message))
+    reject(connection, id, ChangeReason::Refused, &format!("{}{hint}", error.message))
 }
 
 /// Delays a change that the remote fails at, each time longer: 10 s to 1 h. `now` is in milliseconds since 1970.
@@ -27,9 +28,9 @@ pub fn retry_next_time(connection: &Connection, id: i64, error: &Error, now: i64
 }
 
 /// Rejects a change.
-pub fn reject(connection: &Connection, id: i64, reason: &str, error: &str) -> Result<()> {
+pub fn reject(connection: &Connection, id: i64, reason: ChangeReason, error: &str) -> Result<()> {
     let sql = "UPDATE tidelock_outbox SET state = 'rejected', reason = ?2, error = ?3 WHERE id = ?1";
-    connection.run(sql, &[Value::Integer(id), Value::from(reason), Value::from(error)]).map(drop)
+    connection.run(sql, &[Value::Integer(id), Value::from(reason.as_str()), Value::from(error)]).map(drop)
 }
 
 /// Makes a rejected change pending, in place of the one that waits behind it.

@@ -15,6 +15,7 @@ use crate::{
 /// The SQL of a migration.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct LocalSchema {
     /// Creates the tables, parents first.
     pub up: String,

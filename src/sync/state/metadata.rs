@@ -1,10 +1,13 @@
 //! The state of sync, in tables inside the database file: as durable as the rows that it is about, and as old as they
 //! are after a restore. The tables are created at the first need.
 
-use super::spans::{self, Span};
+use super::{
+    failure,
+    spans::{self, Span},
+};
 use crate::{
     collections::Set,
-    error::Result,
+    error::{Error, Result},
     sqlite::{Connection, TableFacts, quote},
     sync::{
         config::options::{Names, SyncDirection, TableSync},
@@ -360,36 +363,24 @@ pub fn save_structured(connection: &Connection, table: &str, columns: &[String])
 }
 
 /// Stores how a table's push ended.
-pub fn save_pushed(
-    connection: &Connection,
-    table: &str,
-    pushed_at: Option<Timestamp>,
-    error: Option<&str>,
-) -> Result<()> {
-    save_end(connection, "pushed_at", table, pushed_at, error)
+pub fn save_pushed(connection: &Connection, table: &str, now: Timestamp, error: Option<&Error>) -> Result<()> {
+    save_end(connection, "pushed_at", table, now, error)
 }
 
 /// Stores how a table's pull ended.
-pub fn save_outcome(
-    connection: &Connection,
-    table: &str,
-    pulled_at: Option<Timestamp>,
-    error: Option<&str>,
-) -> Result<()> {
-    save_end(connection, "pulled_at", table, pulled_at, error)
+pub fn save_outcome(connection: &Connection, table: &str, now: Timestamp, error: Option<&Error>) -> Result<()> {
+    save_end(connection, "pulled_at", table, now, error)
 }
 
 /// Stores the time of a successful pull or push in `column`; after an error the earlier time stays.
-fn save_end(
-    connection: &Connection,
-    column: &str,
-    table: &str,
-    at: Option<Timestamp>,
-    error: Option<&str>,
-) -> Result<()> {
+fn save_end(connection: &Connection, column: &str, table: &str, now: Timestamp, error: Option<&Error>) -> Result<()> {
+    let (at, error) = match error {
+        None => (Some(now.to_string()), None),
+        Some(error) => (None, Some(failure::encode(error, now))),
+    };
     connection.run(
         &format!("UPDATE tidelock_tables SET {column} = coalesce(?2, {column}), last_error = ?3 WHERE tbl = ?1"),
-        &[Value::from(table), at.map(|time| time.to_string()).into(), error.map(str::to_owned).into()],
+        &[Value::from(table), at.into(), error.into()],
     )?;
     Ok(())
 }

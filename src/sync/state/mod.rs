@@ -3,7 +3,9 @@
 //! | file | subject |
 //! |---|---|
 //! | `spans` | spans of a table's keys that are read concurrently, and their progress |
+//! | `failure` | why a pull or push of a table failed, as JSON |
 //! | `metadata` | the tables of sync, and access to them |
 
+pub(super) mod failure;
 pub mod metadata;
 pub mod spans;

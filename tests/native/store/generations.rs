@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use tidelock::{
     ErrorCode,
+    error::WarningCode,
     snapshot::Reason,
     sqlite::{Connection, PageFile},
     store::{
@@ -103,7 +104,7 @@ fn nothing_good_is_deleted_a_damaged_newest_snapshot_costs_nothing() {
     machine.damage_generation(6);
     let page = machine.open().unwrap();
     assert_eq!(sum(&page), 28);
-    assert_eq!(page.warnings.iter().map(|warning| warning.code).collect::<Vec<_>>(), ["snapshot_corrupt"]);
+    assert_eq!(page.warnings.iter().map(|warning| warning.code).collect::<Vec<_>>(), [WarningCode::SnapshotCorrupt]);
     let snapshots = page.snapshots.clone();
     let found = machine.sim.run(async move { snapshots.verify("6").await }).unwrap();
     assert!(!found.ok && !found.errors.is_empty());

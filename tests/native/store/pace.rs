@@ -3,6 +3,7 @@
 use tidelock::{
     ErrorCode,
     engine::storage::flush::Pace,
+    error::WarningCode,
     snapshot::{Reason, SnapshotOptions},
     store::faulty::{Crash, Faults},
 };
@@ -188,7 +189,7 @@ fn on_request_a_damaged_snapshot_loses_nothing_else() {
     }
     machine.damage_generation(2);
     let page = machine.open().unwrap();
-    assert_eq!(page.warnings.iter().map(|warning| warning.code).collect::<Vec<_>>(), ["snapshot_corrupt"]);
+    assert_eq!(page.warnings.iter().map(|warning| warning.code).collect::<Vec<_>>(), [WarningCode::SnapshotCorrupt]);
     assert_eq!(sum(&page), 11);
 }
 

@@ -8,10 +8,11 @@ use tidelock::{
         flush::{Flusher, Pace},
         snapshots::{SnapshotEvent, Snapshots},
     },
+    error::Warning,
     ports::{Durability, Holder, Platform, Store},
     snapshot::SnapshotOptions,
     sqlite::{Connection, PageFile},
-    store::{Storage, Warning},
+    store::Storage,
 };
 
 /// One opened database.

@@ -115,7 +115,7 @@ fn without_a_schedule_calls_and_safety_snapshots_work() {
     take(&mut machine, &page, None, Reason::Manual);
     let snapshots = page.snapshots.clone();
     let safety = machine.sim.run(async move { snapshots.safety().await }).unwrap();
-    assert_eq!(safety.reason, "safety");
+    assert_eq!(safety.reason.as_str(), "safety");
     assert_eq!(ids(&page).len(), 2);
 }
 

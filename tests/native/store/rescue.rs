@@ -63,7 +63,7 @@ fn the_last_good_state_opens_again_and_the_damaged_part_stays() {
         aside.len() == 3 && aside.iter().all(|(key, record)| contents.log.get(key) == Some(record)),
         "nothing of it was destroyed"
     );
-    assert!(page.snapshots.list().iter().all(|info| info.reason == "manual"), "users see no checkpoint");
+    assert!(page.snapshots.list().iter().all(|info| info.reason.as_str() == "manual"), "users see no checkpoint");
     machine.kill(Crash::Process);
     let page = machine.open().unwrap();
     assert_eq!((sum(&page), page.warnings.len()), (1_000_011, 0));

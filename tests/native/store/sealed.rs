@@ -2,6 +2,7 @@
 
 use tidelock::{
     ErrorCode, Result,
+    error::WarningCode,
     format::LogRecord,
     snapshot::Reason,
     store::{Contents, chunk, faulty::Crash, sealed::Secret},
@@ -136,7 +137,7 @@ fn snapshots_and_sweeps_are_the_same_as_without_encryption() {
 }
 
 /// Opens after records were exchanged; returns an error, or the warnings and the sum of all values.
-fn found(machine: &mut Machine) -> Result<(Vec<&'static str>, i64)> {
+fn found(machine: &mut Machine) -> Result<(Vec<WarningCode>, i64)> {
     machine.sim.kill();
     let page = machine.open()?;
     Ok((page.warnings.iter().map(|warning| warning.code).collect(), sum(&page)))
@@ -180,7 +181,11 @@ fn an_older_manifest_or_chunk_in_the_place_of_a_newer_is_noticed() {
         let older = contents.snapshots[&1].clone();
         contents.snapshots.insert(2, older);
     });
-    assert_eq!(found(&mut machine).unwrap(), (vec!["snapshot_corrupt"], ALL), "the one before and the log tell");
+    assert_eq!(
+        found(&mut machine).unwrap(),
+        (vec![WarningCode::SnapshotCorrupt], ALL),
+        "the one before and the log tell"
+    );
 
     let mut machine = history();
     machine.damage(|contents| {
@@ -190,7 +195,11 @@ fn an_older_manifest_or_chunk_in_the_place_of_a_newer_is_noticed() {
         contents.chunks.insert(ids[0].clone(), all[1].clone());
         contents.chunks.insert(ids[1].clone(), all[0].clone());
     });
-    assert_eq!(found(&mut machine).unwrap(), (vec!["snapshot_corrupt", "snapshot_corrupt"], ALL), "from the log");
+    assert_eq!(
+        found(&mut machine).unwrap(),
+        (vec![WarningCode::SnapshotCorrupt, WarningCode::SnapshotCorrupt], ALL),
+        "from the log"
+    );
 }
 
 #[test]
@@ -255,7 +264,7 @@ fn records_in_the_clear_are_not_taken_for_sealed_ones() {
     machine.damage(|contents| {
         contents.snapshots.insert(2, plain.snapshots[&1].clone());
     });
-    assert_eq!(found(&mut machine).unwrap(), (vec!["snapshot_corrupt"], ALL));
+    assert_eq!(found(&mut machine).unwrap(), (vec![WarningCode::SnapshotCorrupt], ALL));
     let mut machine = history();
     machine.damage(|contents| {
         let newest = *contents.log.keys().next_back().unwrap();

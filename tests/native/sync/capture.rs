@@ -248,7 +248,7 @@ fn a_restored_outbox_is_set_aside_with_what_the_rows_were() {
     let rejected = entries::rejected(&connection).unwrap();
     assert_eq!(rejected.len(), 2);
     assert_eq!(
-        (rejected[0].reason.as_deref(), rejected[0].columns.as_slice()),
+        (rejected[0].reason.map(|reason| reason.as_str()), rejected[0].columns.as_slice()),
         (Some("restored"), &["name".to_owned()][..])
     );
     assert_eq!(pending(&connection), ["update items 1 name,price"]);

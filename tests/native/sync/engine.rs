@@ -139,7 +139,7 @@ fn changes_of_a_restored_image_are_never_pending_again() {
         database.restore(&snapshot.id, true).await.unwrap();
         assert!(pending(&database).await.is_empty());
         let rejected = database.sync_rejected().await.unwrap();
-        assert_eq!((rejected.len(), rejected[0].reason.as_deref()), (1, Some("restored")));
+        assert_eq!((rejected.len(), rejected[0].reason.map(|reason| reason.as_str())), (1, Some("restored")));
         let report = pull(&database, "{}").await.unwrap();
         assert_eq!(counts(&report.tables[0]), "0/1/0/2/0/0/0", "the row follows the remote");
         script(&database, "UPDATE items SET name = 'again' WHERE id = 1").await;

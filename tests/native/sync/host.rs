@@ -234,7 +234,7 @@ impl World {
         changes
             .map(|change| {
                 let key: Vec<String> = change.key.iter().map(|(_, value)| format!("{value:?}")).collect();
-                let reason = change.reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
+                let reason = change.reason.map(|reason| format!(" ({})", reason.as_str())).unwrap_or_default();
                 format!(
                     "{} {} {} {}{reason}",
                     change.op.as_str(),

@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, rc::Rc};
 
-use tidelock::{ErrorCode, Value, ports::sim::Sim};
+use tidelock::{ErrorCode, Value, ports::sim::Sim, sync::status::SyncPhase};
 
 use crate::{
     sync::host::{World, counts, fails, only},
@@ -150,7 +150,8 @@ fn what_does_not_heal_is_a_typed_error_after_the_retries() {
         assert!(error.message.contains("items") || error.details.contains_key("table"), "{error:?}");
         assert_eq!(world.host.events.borrow().last().unwrap().error.as_ref().unwrap().code, code);
         assert_eq!(world.sync.last_error().unwrap().code, code);
-        assert!(world.sync.status(&world.host.connection).unwrap()[0].last_error.is_some());
+        // What is kept with the table is the same error, with its code, hint and details.
+        assert_eq!(world.sync.status(&world.host.connection).unwrap()[0].last_error, world.sync.last_error());
     }
 }
 
@@ -728,7 +729,7 @@ fn status_tells_how_each_table_stands() {
     world.exec("UPDATE items SET name = 'x'");
     world.sim.advance(5_000);
     let status = world.sync.status(&world.host.connection).unwrap();
-    assert_eq!((status[0].rows, status[0].pending, status[0].rejected, status[0].phase), (1, 1, 0, "idle"));
+    assert_eq!((status[0].rows, status[0].pending, status[0].rejected, status[0].phase), (1, 1, 0, SyncPhase::Idle));
     assert_eq!(status[0].lag_ms, Some(5_000));
     assert_eq!(
         world.host.connection.value("SELECT count(*) FROM temp.tidelock_silent", &[]).unwrap(),

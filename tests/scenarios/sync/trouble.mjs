@@ -140,8 +140,11 @@ export default {
       const requests = fault.drop ? Math.min(sent, 2) : sent
       assert.deepEqual({ code, retryable, requests }, expected, label)
       assert.deepEqual(await db.query(`SELECT * FROM ${table}`), [{ id: 5, a: 'here' }])
-      assert.ok((await db.sync.status())[0].lastError, label)
-      assert.notEqual((await db.health()).status, 'failed', label)
+      const [{ lastError }] = await db.sync.status()
+      const health = await db.health()
+      assert.equal(lastError.code, expected.code, label)
+      assert.deepEqual(lastError, health.sync.lastError, label)
+      assert.notEqual(health.status, 'failed', label)
     }
     await Promise.all(Object.entries(troubles).map(meet))
   },

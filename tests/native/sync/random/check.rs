@@ -76,7 +76,7 @@ impl Scene {
                 key.as_ref().is_some_and(|key| entries.contains(&(parent, key.clone())))
             };
             // Nor is the parent of such a row surely here: a filter may leave it out.
-            let is_held = change.reason.as_deref() == Some("held_back");
+            let is_held = change.reason.map(|reason| reason.as_str()) == Some("held_back");
             let hidden = |parent: usize, key: &Key| is_held && !local[parent].contains_key(key);
             let refers = |(name, holds): (&String, Holds)| match holds {
                 Holds::Parent(parent, _) => {
@@ -93,7 +93,7 @@ impl Scene {
             // Of two rows that are one to the server, only one is looked at here.
             let keys = local_keys(&self.world, &self.configuration.tables[at]);
             let twice = keys.iter().filter(|known| **known == key).count() > 1;
-            let lacks = change.reason.as_deref() == Some("remote_column_missing");
+            let lacks = change.reason.map(|reason| reason.as_str()) == Some("remote_column_missing");
             assert!(
                 broken || held || deleted || behind || lacks || twice,
                 "{} {key} waits for rows that it has nothing to do with",
@@ -182,7 +182,7 @@ impl Scene {
             let error = change.error.as_deref().unwrap_or_default();
             let bare = error.starts_with("The remote answered") && !error.contains(": ");
             assert!(
-                change.reason.as_deref() != Some("refused") || !bare,
+                change.reason.map(|reason| reason.as_str()) != Some("refused") || !bare,
                 "{} was refused by no database: {error}",
                 change.table
             );

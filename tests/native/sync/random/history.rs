@@ -430,7 +430,7 @@ impl Scene {
     fn decide(&mut self) {
         let rejected = entries::rejected(&self.world.host.connection).unwrap();
         let Some(change) = self.chance.pick(&rejected) else { return };
-        if change.reason.as_deref() != Some("unapplied") && self.chance.one_in(2) {
+        if change.reason.map(|reason| reason.as_str()) != Some("unapplied") && self.chance.one_in(2) {
             let at = self.configuration.tables.iter().position(|table| table.name == change.table).unwrap();
             if self.trouble.as_ref() == Some(&self.configuration.tables[at].remote) {
                 // It takes what the remote has.

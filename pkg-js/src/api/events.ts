@@ -1,0 +1,53 @@
+import type { Warning } from '../base/events.js'
+import type {
+  ChangeEvent,
+  CloseReason,
+  EngineSnapshotEvent,
+  ErrorCode,
+  Health,
+  LockEvent,
+  MigrationEvent,
+  StorageEvent,
+  SyncEvent,
+} from '../base/reports.js'
+import type { SnapshotCopied, SnapshotCopyFailed } from '../files/snapshot-copies.js'
+
+/** The detail of a `role` event: what this tab is from now on, see {@link Database.role}. */
+export interface RoleEvent {
+  readonly role: 'leader' | 'follower'
+}
+
+/** The detail of a `snapshot` event, by its `state`: one was taken or could not be, was copied to a target or could not be. */
+export type SnapshotEvent = EngineSnapshotEvent | SnapshotCopied | SnapshotCopyFailed
+
+/**
+ * The detail of a `health` event: `{ error }` when commits can't be stored (null once they can), and the whole report of
+ * {@link Database.health} when its status or alerts have changed.
+ */
+export type HealthEvent = StorageEvent | Health
+
+/** The detail of the `close` event: after it every call rejects. */
+export interface CloseEvent {
+  /** `closed` by a call; `released` when another tab took over; else the code of the error that ended the engine of this database. */
+  readonly reason: CloseReason | ErrorCode
+  /** What that error says. */
+  readonly message?: string
+}
+
+/** The events of a {@link Database} by name. */
+export interface DatabaseEventMap {
+  readonly lock: CustomEvent<LockEvent>
+  readonly role: CustomEvent<RoleEvent>
+  readonly snapshot: CustomEvent<SnapshotEvent>
+  readonly sync: CustomEvent<SyncEvent>
+  readonly change: CustomEvent<ChangeEvent>
+  readonly health: CustomEvent<HealthEvent>
+  readonly migration: CustomEvent<MigrationEvent>
+  readonly warning: CustomEvent<Warning>
+  readonly close: CustomEvent<CloseEvent>
+}
+
+/** One of them, before it is dispatched. */
+export type DatabaseEvent = {
+  [Type in keyof DatabaseEventMap]: { readonly type: Type; readonly detail: DatabaseEventMap[Type]['detail'] }
+}[keyof DatabaseEventMap]

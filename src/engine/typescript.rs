@@ -1,0 +1,201 @@
+//! The types of what crosses to TypeScript: written from the Rust ones into `pkg-js/src/base/reports.ts`, and held there by a test.
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use ts_rs::{Config, TS, TypeVisitor};
+
+use super::{
+    folders::Stored,
+    options::{DurabilityMode, Mode, StorageKind},
+};
+use crate::{
+    engine::event::Event,
+    error::{Details, Error, ErrorJson},
+    health::{AlertCode, Health},
+    migrate, schema,
+    snapshot::{SnapshotInfo, Verification},
+    sqlite::PlanRow,
+    store,
+    sync::{
+        outbox::change::Change,
+        report::{Cells, Conflict, Conflicting, PullProgress, PullReport, PushReport},
+        schema::local_schema::LocalSchema,
+        status::TableStatus,
+    },
+    time::Timestamp,
+    upkeep,
+};
+
+const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/pkg-js/src/base/reports.ts");
+
+const HEAD: &str = "\
+// What the wasm module returns and tells: generated from the Rust types that are serialized, and held against them by
+// `cargo test --lib typescript`. Change those, then renew this file: UPDATE_TYPES=1 cargo test --lib typescript
+
+import type { SqlResultValue } from './values.js'
+";
+
+/// Widest line that the formatter of the package leaves as it is.
+const WIDTH: usize = 120;
+
+#[test]
+fn the_types_of_the_package_are_those_of_the_crate() {
+    let expected = declarations();
+    if std::env::var_os("UPDATE_TYPES").is_some() {
+        fs::write(FILE, &expected).unwrap();
+    }
+    let found = fs::read_to_string(Path::new(FILE)).unwrap();
+    let differs = expected.lines().zip(found.lines()).position(|(expected, found)| expected != found);
+    assert!(
+        expected == found,
+        "pkg-js/src/base/reports.ts isn't what the Rust types give, from line {} on: UPDATE_TYPES=1 cargo test --lib typescript",
+        differs.unwrap_or_default() + 1,
+    );
+}
+
+/// The whole file.
+fn declarations() -> String {
+    let mut found = Declarations { config: Config::new().with_large_int("number"), texts: BTreeMap::new() };
+    found.visit::<Event>();
+    found.visit::<Health>();
+    found.visit::<(PullReport, PushReport, PullProgress, TableStatus)>();
+    found.visit::<(Change, Conflict, Conflicting, LocalSchema)>();
+    found.visit::<(SnapshotInfo, Verification, upkeep::MaintenanceReport, store::RescueReport, Stored)>();
+    found.visit::<(migrate::MigrationReport, migrate::StatusRow, migrate::Lint)>();
+    found.visit::<(schema::Drift, schema::Generated, schema::script::Script)>();
+    found.visit::<(PlanRow, ErrorJson<'static>)>();
+    // What the health report names in words of its own.
+    found.visit::<(AlertCode, Mode, StorageKind, DurabilityMode)>();
+    found.texts.into_values().fold(HEAD.to_owned(), |file, text| file + "\n" + &text)
+}
+
+/// The declarations by name: of what was visited, and of all that is in it.
+struct Declarations {
+    config: Config,
+    texts: BTreeMap<String, String>,
+}
+
+impl TypeVisitor for Declarations {
+    fn visit<T: TS + 'static + ?Sized>(&mut self) {
+        // What has no file of its own is TypeScript's, or made of others.
+        if T::output_path().is_none() {
+            T::visit_generics(self);
+            return;
+        }
+        let name = T::ident(&self.config);
+        let docs = T::docs().map(|docs| doc(&docs)).unwrap_or_default();
+        let text = format!("{docs}{}\n", declaration(&name, &T::inline(&self.config)));
+        match self.texts.get(&name) {
+            Some(known) => assert_eq!(*known, text, "two types are named {name}"),
+            None => {
+                self.texts.insert(name, text);
+                T::visit_dependencies(self);
+            }
+        }
+    }
+}
+
+/// One exported type. `body`: as ts-rs writes it.
+fn declaration(name: &str, body: &str) -> String {
+    let members: Vec<_> = split(body, '|').into_iter().map(type_of).collect();
+    if let [member] = &members[..] {
+        return match member.strip_prefix('{') {
+            Some(fields) => format!("export interface {name} {{{fields}"),
+            None => format!("export type {name} = {member}"),
+        };
+    }
+    let line = format!("export type {name} = {}", members.join(" | "));
+    if line.len() <= WIDTH && !line.contains('\n') {
+        return line;
+    }
+    let members = members.iter().map(|member| format!("\n  | {}", member.replace('\n', "\n    ")));
+    format!("export type {name} ={}", members.collect::<String>())
+}
+
+/// A type in the style of the package: single quotes, readonly.
+fn type_of(text: &str) -> String {
+    let members = split(text, '|');
+    if members.len() > 1 {
+        return members.into_iter().map(type_of).collect::<Vec<_>>().join(" | ");
+    }
+    if let Some(fields) = text.strip_prefix('{').and_then(|text| text.strip_suffix('}')) {
+        let fields: Vec<_> = split(fields, ',').into_iter().map(field).collect();
+        if !fields.iter().any(|field| field.starts_with("/**")) {
+            return format!("{{ {} }}", fields.join("; "));
+        }
+        let lines = fields.iter().map(|field| format!("  {}\n", field.replace('\n', "\n  ")));
+        return format!("{{\n{}}}", lines.collect::<String>());
+    }
+    match text.strip_prefix("Array<").and_then(|text| text.strip_suffix('>')) {
+        Some(element) => format!("readonly {}[]", type_of(element)),
+        None => text.replace('"', "'"),
+    }
+}
+
+/// A field with its comment.
+fn field(text: &str) -> String {
+    let (docs, field) = text.find("*/").map_or(("", text), |end| text.split_at(end + 2));
+    let (name, value) = field.trim().split_once(": ").expect("a name and a type");
+    format!("{}readonly {}: {}", doc(docs), name.trim_matches('"'), type_of(value))
+}
+
+/// The comment that ts-rs has written, on one line if it fits.
+fn doc(comment: &str) -> String {
+    let lines: Vec<_> = comment
+        .lines()
+        .map(|line| line.trim().trim_start_matches("/**").trim_start_matches("*/").trim_start_matches('*').trim())
+        .filter(|line| !line.is_empty())
+        .map(|line| line.replace("`None`", "null"))
+        .collect();
+    match &lines[..] {
+        [] => String::new(),
+        [line] => format!("/** {line} */\n"),
+        lines => format!("/**\n * {}\n */\n", lines.join("\n * ")),
+    }
+}
+
+/// The parts of a list outside of brackets and comments.
+fn split(text: &str, separator: char) -> Vec<&str> {
+    let (mut parts, mut from, mut depth, mut in_comment) = (Vec::new(), 0, 0, false);
+    for (at, char) in text.char_indices() {
+        match char {
+            '/' if text[at..].starts_with("/**") => in_comment = true,
+            '/' if text[..at].ends_with('*') => in_comment = false,
+            _ if in_comment => {}
+            '{' | '<' => depth += 1,
+            '}' | '>' => depth -= 1,
+            _ if char == separator && depth == 0 => {
+                parts.push(&text[from..at]);
+                from = at + 1;
+            }
+            _ => {}
+        }
+    }
+    parts.push(&text[from..]);
+    parts.into_iter().map(str::trim).filter(|part| !part.is_empty()).collect()
+}
+
+/// What is serialized as something of TypeScript's own.
+macro_rules! is {
+    ($($rust:ty => $text:literal,)*) => {$(
+        impl TS for $rust {
+            type WithoutGenerics = Self;
+            type OptionInnerType = Self;
+
+            fn name(_: &Config) -> String {
+                $text.to_owned()
+            }
+
+            fn inline(config: &Config) -> String {
+                Self::name(config)
+            }
+        }
+    )*};
+}
+
+is! {
+    Timestamp => "string",
+    Error => "TidelockErrorJson",
+    Details => "Readonly<Record<string, unknown>>",
+    Cells => "Readonly<Record<string, SqlResultValue>>",
+}
