@@ -124,7 +124,6 @@ const acts = {
     request.result.close()
     return { failed: await window.failure(window.open({ name })) }
   },
-  'database_in_use: opened twice': [openTwice, {}],
   'database_in_use: deleted while it is open': async (name) => {
     const db = await window.open({ name })
     return { failed: await window.failure(tidelock.deleteDatabase(name)), db }

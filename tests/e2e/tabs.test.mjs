@@ -334,10 +334,12 @@ test('a tab that wants the database for itself, and tabs that share it, exclude 
   await first.evaluate(() => window.until(() => window.db.closed))
   // Those that still share wait for it.
   const writing = second.evaluate(() => window.failure(() => window.db.run('INSERT INTO t VALUES (1)')))
-  const shared = await page.evaluate(
+  const late = await context.page()
+  const shared = await late.evaluate(
     (given) => window.failure(() => window.open({ name: given, tabs: 'shared', lock: { timeoutMs: 300 } })),
     name,
   )
+  await late.close()
   assert.equal(shared.code, 'leader_unreachable')
   assert.equal(shared.retryable, true)
   await page.evaluate(() => window.db.close())

@@ -11,6 +11,7 @@ use tidelock::{
     ErrorCode,
     browser::{BrowserClock, BrowserEntropy, BrowserSpawner, IndexedDb},
     engine::storage::flush::Flusher,
+    error::WarningCode,
     ports::{Durability, Holder, Platform, Store, Whole},
     sqlite::{Batch, Connection, PageFile},
     store::{
@@ -130,7 +131,7 @@ async fn what_the_browser_cannot_read_any_more_is_damage_and_no_outage() {
     )
     .await;
     let again = open("unreadable").await;
-    assert_eq!(again.warnings.iter().map(|warning| warning.code).collect::<Vec<_>>(), ["snapshot_corrupt"]);
+    assert_eq!(again.warnings.iter().map(|warning| warning.code).collect::<Vec<_>>(), [WarningCode::SnapshotCorrupt]);
     assert!(again.image == page.flusher.file().image(), "the one before and the log give the same data");
     again.storage.close();
 

@@ -1,6 +1,7 @@
 import type { Migration } from '../api/migrations.js'
 import type { Encryption } from '../base/encryption.js'
 import type { Warning } from '../base/events.js'
+import type { Durability, StorageKind } from '../base/reports.js'
 import type { SnapshotTarget } from '../files/snapshot-copies.js'
 import type { ColumnKey } from '../functions/column-key.js'
 import type { FunctionsModule, SqlFunctions } from '../functions/functions.js'
@@ -9,11 +10,7 @@ import type { RemoteOptions } from '../remote/remote-options.js'
 // The rules, that is the values that are accepted and the defaults, are in open-rules.ts and check-remote.ts. docs/options.md is written
 // from both.
 
-/** When the promise of a write resolves: see {@link OpenOptions.durability}. */
-export type Durability = 'strict' | 'relaxed' | 'deferred' | 'snapshot'
-
-/** Where the data lives: see {@link OpenOptions.storage}. */
-export type StorageKind = 'indexeddb' | 'memory' | 'file'
+export type { Durability, StorageKind }
 
 /** What `open` does when another tab or process has the database open. */
 export interface LockOptions {

@@ -390,7 +390,7 @@ export default {
       ],
     )
     assert.match(rejected[0].error, /CHECK/)
-    assert.match(rejected[1].error, /parent/)
+    assert.match(rejected[1].error, /[Pp]arent/)
     const health = await db.health()
     assert.deepEqual([(await db.sync.status())[0].rejected, health.sync.rejected], [2, 2])
     assert.ok(health.alerts.some((alert) => alert.code === 'rejected_changes'))
