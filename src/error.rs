@@ -269,7 +269,7 @@ pub struct ErrorParts {
     pub message: String,
     /// What to do, where that is known.
     pub hint: Option<String>,
-    /// Facts for programs; keys are camelCase, as JavaScript reads them.
+    /// Details for programs; keys are camelCase, as JavaScript reads them.
     pub details: Details,
     /// The error underneath, as text.
     pub cause: Option<String>,
@@ -292,7 +292,7 @@ pub(crate) struct ErrorJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, ts(optional))]
     hint: Option<&'a str>,
-    /// Facts for programs, by code.
+    /// Details for programs, by code.
     details: &'a Details,
     /// The error underneath, as text.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -413,7 +413,7 @@ pub enum WarningCode {
     RealtimeUnavailable,
     /// Maintenance found damage in the file.
     IntegrityFailed,
-    /// Maintenance found rows that lack their parent.
+    /// Maintenance found foreign key violations.
     ForeignKeysViolated,
 }
 

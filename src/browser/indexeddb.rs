@@ -133,7 +133,7 @@ impl IndexedDbInner {
         self.connection()?.begin(&[store], false, Durability::Relaxed)
     }
 
-    /// Reads values one by one, each in its own transaction, after a joint read failed. An unreadable value is null.
+    /// Reads values one by one, each in its own transaction, after a read of all failed. An unreadable value is null.
     async fn read_alone(&self, store: &str, keys: &[JsValue]) -> Result<Vec<JsValue>> {
         let mut values = Vec::with_capacity(keys.len());
         for key in keys {

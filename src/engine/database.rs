@@ -27,7 +27,7 @@ use crate::{
     time::Timestamp,
 };
 
-/// What the engine asks of whoever opened it.
+/// The callbacks of the caller that opened the database.
 pub trait Callbacks {
     /// Delivers an event.
     fn emit(&self, event: Event);
@@ -35,7 +35,7 @@ pub trait Callbacks {
     /// Runs a migration that is a function, with the turn of `permit`.
     fn run_migration(&self, version: &str, direction: &str, permit: MutexPermit) -> LocalFuture<'static, Result<()>>;
 
-    /// The user's access token for the remote, asked for anew.
+    /// The user's access token for the remote, requested again.
     fn access_token(&self) -> LocalFuture<'static, Result<Option<String>>>;
 
     /// When the next scheduled snapshot after that time is due, by the user's own timetable; `None`: never.
@@ -88,7 +88,7 @@ pub(super) struct Inner {
     pub leaving: Cell<bool>,
     /// Whether `close` was called, or another tab took over.
     pub closing: Cell<bool>,
-    /// Whoever closes is in here: `close` resolves when all is closed, also when somebody else does it.
+    /// The close in progress: `close` resolves when all is closed, also for later callers.
     pub ending: Rc<Mutex>,
     /// Where other tabs ask for the lock.
     pub channel: RefCell<Option<Box<dyn Channel>>>,
@@ -150,7 +150,7 @@ pub(super) trait Keep {
     fn hear(&self, news: News);
 }
 
-/// Events on their way out. They leave in a task of their own: whoever receives one may call the database again.
+/// Events on their way out. They leave in a task of their own: a listener may call the database again.
 pub(super) struct Events {
     queue: Rc<RefCell<Vec<Event>>>,
     callbacks: Rc<dyn Callbacks>,
@@ -265,7 +265,7 @@ impl Database {
         self.inner.flusher.stored()
     }
 
-    /// Whether commits are stored anywhere; not with `storage: 'memory'`, where nobody ever has to wait for it.
+    /// Whether commits are stored anywhere; not with `storage: 'memory'`, where no write has to wait for it.
     pub fn is_logged(&self) -> bool {
         self.inner.flusher.is_logged()
     }

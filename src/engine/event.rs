@@ -57,7 +57,7 @@ pub struct LockEvent {
     pub state: LockChange,
 }
 
-/// How a lock was given up.
+/// How the lock was lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[cfg_attr(test, derive(ts_rs::TS))]

@@ -50,7 +50,7 @@ pub async fn stored(name: &str, ports: &Ports) -> Stored {
 /// Fails with `database_in_use` while a process has it open, and with `storage_unavailable`.
 pub async fn delete(options: OpenOptions, ports: Ports, files: &dyn Files) -> Result<()> {
     let held = take(&options, &ports).await?;
-    // The lock's own files go last: until then nobody opens what is half deleted.
+    // The lock's own files go last: until then no process opens a half deleted database.
     let result = folder::remove(files).and_then(|()| remove_locks(files));
     release(held).await;
     result

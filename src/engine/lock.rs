@@ -44,8 +44,8 @@ pub async fn holder(options: &OpenOptions, ports: &Ports) -> Holder {
     Holder { id, title: options.holder.title.clone(), url: options.holder.url.clone(), since }
 }
 
-/// Does something for as long as the lock is held; `lock_lost` when it is taken away meanwhile. Whoever was robbed while
-/// opening must not go on: it would take the fence from the one who robbed it.
+/// Does something for as long as the lock is held; `lock_lost` when it is stolen meanwhile. A tab whose lock was stolen while
+/// opening must not continue: it would take the fence from the new holder.
 pub async fn while_held<T>(held: Option<&dyn Held>, work: impl Future<Output = Result<T>>) -> Result<T> {
     let Some(held) = held else { return work.await };
     match select(pin!(work), held.ended()).await {
@@ -82,7 +82,7 @@ impl Database {
         }));
     }
 
-    /// Hears when other tabs ask for the lock. Where tabs can't speak with each other, nobody asks.
+    /// Hears when other tabs ask for the lock. Where tabs can't reach each other, no tab asks.
     pub(super) fn listen_for_takeovers(&self) {
         let inner = &self.inner;
         if inner.held.borrow().is_none() {
@@ -102,7 +102,7 @@ impl Database {
 }
 
 impl Inner {
-    /// Somebody asks for the lock: finishes the present transaction, stores what is left, and lets go of everything. What
+    /// Another tab asks for the lock: finishes the present transaction, stores what is left, and lets go of everything. What
     /// can't be stored is kept, and so is the lock.
     async fn hand_over(&self) {
         // One at a time; the question comes again while it is of interest.
@@ -123,7 +123,7 @@ impl Inner {
         self.handing_over.set(false);
     }
 
-    /// Stores what is left; whether anybody waits for the lock still, and nobody closes anyway.
+    /// Stores what is left; returns whether a tab still waits for the lock, and no close is in progress.
     async fn is_wanted(&self) -> bool {
         !self.closing.get()
             && self.flusher.flush().await.is_ok()

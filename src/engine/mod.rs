@@ -4,7 +4,7 @@
 //!
 //! | room | subject |
 //! |---|---|
-//! | `connection` | the connection: who has it, and what is loaded for it |
+//! | `connection` | the connection: its mutex, and what is loaded for it |
 //! | `storage` | committed pages into the log; snapshots |
 //! | `options` | what comes in at open |
 //! | `environment` | what the drivers of migrations and sync ask of the database around them |

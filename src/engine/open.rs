@@ -295,7 +295,7 @@ impl Inner {
         self.connection.take();
         self.storage.settled().await;
         self.storage.close();
-        // Last: whoever takes it finds everything stored.
+        // Last: the next holder finds everything stored.
         let held = self.held.take();
         lock::release(held).await;
     }

@@ -21,7 +21,7 @@ pub enum StorageKind {
     Indexeddb,
     /// A folder.
     File,
-    /// Nowhere: gone with the page.
+    /// Nowhere: lost with the page.
     Memory,
 }
 
@@ -62,7 +62,7 @@ impl DurabilityMode {
     }
 }
 
-/// Who the opener is, for whoever finds the database in use.
+/// The opener, as other tabs see it when the database is in use.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct HolderOptions {
     /// The page's title.

@@ -15,7 +15,7 @@ use crate::{
 /// Sets a stored database to its last good state, or to exactly the snapshot `from`, and closes it again; see
 /// [`Storage::recover`]. Of the options it takes what says which database it is, and who asks.
 ///
-/// Fails with `database_in_use` when somebody has it open, with `invalid_argument` for a name that can't be, and as
+/// Fails with `database_in_use` when it is open, with `invalid_argument` for a name that can't be, and as
 /// [`Storage::recover`] does.
 pub async fn recover(options: OpenOptions, ports: Ports, from: Option<String>) -> Result<RescueReport> {
     lock::check_name(&options.name)?;
@@ -26,7 +26,7 @@ pub async fn recover(options: OpenOptions, ports: Ports, from: Option<String>) -
 }
 
 async fn recover_held(options: &OpenOptions, ports: &Ports, from: Option<&str>) -> Result<RescueReport> {
-    // For the check of what is found, whose schema nobody knows yet. What can't be loaded isn't there then, as the check will say.
+    // For the check of what is found, whose schema isn't known yet. The check reports what can't be loaded.
     let _ = ports.platform.parts.load(Part::Fts5).await;
     let store = open_store(options, ports).await?;
     let holder = holder(options, ports).await;

@@ -48,7 +48,7 @@ pub struct Manifest {
     pub lsn: u64,
     /// The checksum of that record, to verify the next one.
     pub chain: u64,
-    /// The time of that record: the earliest moment that can be restored from here.
+    /// The time of that record: the earliest time that can be restored from here.
     pub time: Timestamp,
     /// Bytes of pages logged up to that record.
     pub logged: u64,

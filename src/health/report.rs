@@ -55,7 +55,7 @@ pub enum AlertCode {
     StorageNotPersisted,
     /// The last maintenance found damage in the file.
     IntegrityFailed,
-    /// The last maintenance found rows that lack their parent.
+    /// The last maintenance found foreign key violations.
     ForeignKeysViolated,
 }
 
@@ -63,7 +63,7 @@ pub enum AlertCode {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Alert {
-    /// What it is about; of a database whose engine is gone or can't be loaded, the code of that error.
+    /// What it is about; of a database whose engine has ended or can't be loaded, the code of that error.
     #[cfg_attr(test, ts(type = "AlertCode | ErrorCode"))]
     pub code: AlertCode,
     /// How grave it is.

@@ -13,7 +13,7 @@ pub enum Moment {
     Leaving,
     /// The network is back.
     Online,
-    /// The network is gone.
+    /// The network was lost.
     Offline,
 }
 

@@ -21,7 +21,7 @@ enum TableChange<'a> {
         drop: Vec<&'a Column>,
     },
     Rebuild(&'a Definition, &'a Definition),
-    /// Virtual tables can only be made anew.
+    /// Virtual tables can only be created again.
     Replace,
     Gone,
 }
@@ -171,7 +171,7 @@ fn can_be_added(column: &Column) -> bool {
     }
 }
 
-/// What ALTER TABLE DROP COLUMN takes, once the indexes, views and triggers that name the column are gone.
+/// What ALTER TABLE DROP COLUMN takes, once the indexes, views and triggers that name the column are dropped.
 fn can_be_dropped(column: &Column, of: &Definition) -> bool {
     let keys = [About::PrimaryKey, About::Unique, About::References];
     let names_it = |text: &str| tokens(text).iter().any(|token| same(&token.name(), &column.name));

@@ -127,7 +127,7 @@ impl Stock<'_> {
         let near = |to: &Truncation| self.logged.saturating_sub(to.logged) <= limit;
         let mut starts = starts.filter(|(to, _)| to.lsn >= oldest.lsn && near(to)).peekable();
         let mut start = place(fallback);
-        // Restores to the first retained moments start from the newest manifest before them.
+        // Restores to the first retained times start from the newest manifest before them.
         while let Some((to, _)) = starts.next() {
             let next = starts.peek().and_then(|(_, created_at)| *created_at);
             if next.is_none_or(|next| now.since(next) < retention) {
@@ -147,7 +147,7 @@ impl Stock<'_> {
         (from.lsn > self.truncated.lsn).then_some(from)
     }
 
-    /// Returns the earliest moment that the options allow a restore to. The log may reach less far.
+    /// Returns the earliest time that the options allow a restore to. The log may reach less far.
     pub fn reach(&self, options: &SnapshotOptions, now: Timestamp) -> Timestamp {
         let retained = now.plus_ms(-i64::try_from(options.log_retention_ms).unwrap_or(i64::MAX));
         let mut counted = self.usable().filter(|manifest| is_counted(manifest));

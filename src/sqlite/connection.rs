@@ -173,7 +173,7 @@ impl Connection {
     }
 
     /// Compiles the first statement of a text; none when there is only white space and comments. Also returns how many
-    /// bytes of the text it took. The facts are with the watcher then.
+    /// bytes of the text it took. The watcher then has the statement's effects.
     pub(super) fn compile(
         &self,
         sql: &str,

@@ -35,6 +35,6 @@ impl Connection {
 }
 
 unsafe extern "C" fn ask(context: *mut c_void) -> c_int {
-    // SAFETY: the context is the box that set_deadline() holds; nobody else uses it while SQLite runs.
+    // SAFETY: the context is the box that set_deadline() holds; no other code uses it while SQLite runs.
     c_int::from(unsafe { (*context.cast::<Deadline>())() })
 }

@@ -25,7 +25,7 @@ impl Connection {
     fn open_by(file: &PageFile, prepare: impl FnOnce(&Self)) -> Result<Self> {
         let db = vfs::open(file)?;
         let watcher = Watcher::install(db).inspect_err(|_| {
-            // SAFETY: just opened, without statements, and nobody else has it.
+            // SAFETY: just opened, without statements, and without other users.
             unsafe { ffi::sqlite3_close(db) };
         })?;
         let mut connection = Self {

@@ -70,7 +70,7 @@ impl Connection {
         Some(Statement::new(self, prepared))
     }
 
-    /// Steps a statement, and learns its facts anew when SQLite had to compile it again.
+    /// Steps a statement, and learns its effects again when SQLite had to recompile it.
     pub(super) fn step(&self, prepared: &Prepared) -> Result<Step> {
         self.watcher.begin(prepared.authority);
         // SAFETY: the statement is alive and belongs to this connection.

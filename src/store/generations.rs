@@ -19,7 +19,7 @@ use crate::{
 /// How many plain bytes one transaction stores; between two, the page's event loop runs.
 const SLICE_BYTES: usize = 4 * 1024 * 1024;
 
-/// A database's content at one moment, chunk by chunk.
+/// A database's content at one point in time, chunk by chunk.
 pub trait ChunkSource {
     /// Returns the page size in bytes; 0 when the database is empty.
     fn page_size(&self) -> u32;

@@ -1,4 +1,4 @@
-//! Point-in-time restore: any moment that the log still reaches, from the newest manifest before it.
+//! Point-in-time restore: any time that the log still reaches, from the newest manifest before it.
 
 use std::ops::ControlFlow;
 
@@ -17,8 +17,8 @@ impl Storage {
     /// Returns the content after the newest stored batch of commits that is not later than `at`. Must not run concurrently with a
     /// snapshot, a prune or a sweep.
     ///
-    /// Fails with `snapshot_not_found` for a moment before `not_before` or before the reach of the log (details `oldest`:
-    /// the first moment that can be restored, where there is one), with `snapshot_corrupt` when the log is damaged on the
+    /// Fails with `snapshot_not_found` for a time before `not_before` or before the reach of the log (details `oldest`:
+    /// the first time that can be restored, where there is one), with `snapshot_corrupt` when the log is damaged on the
     /// way, `lock_lost`, and the store's errors.
     pub async fn load_at(&self, at: Timestamp, not_before: Timestamp) -> Result<Image> {
         if at < not_before {
@@ -33,7 +33,7 @@ impl Storage {
         for generation in state.damaged {
             self.note_damage(generation, true);
         }
-        // The moment that this error reports must itself be restorable.
+        // The time that this error reports must itself be restorable.
         let broken = state.broken.is_some() && state.end.time != at;
         if state.base.is_none() && (!whole || !broken && state.image.is_empty()) {
             return Err(self.unreachable(at, not_before).await?);

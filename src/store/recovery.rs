@@ -94,7 +94,7 @@ pub(super) async fn recover(store: &dyn Store) -> Result<Recovered> {
     let Recovered { state, stored, .. } = &found;
     let in_log = state.end.lsn > 0 || state.broken.is_some();
     let missing = headless && (in_log || !found.manifests.is_empty() || !found.damaged.is_empty());
-    // A holder that is being robbed may have written between the reads: then the claim will find that out.
+    // A holder whose lock is being stolen may have written between the reads: then the claim will find that out.
     if (missing || state.broken.is_some()) && store.head().await? != *stored {
         return Ok(found);
     }

@@ -34,7 +34,7 @@ pub struct RescueReport {
     pub recovered_to: Option<Timestamp>,
     /// Stored batches of commits that could not be applied any more.
     pub lost_batches: u64,
-    /// The range of the log that was set aside, damaged part first and last lsn; it stays for seven days. `None`: nothing
+    /// The range of the log that was quarantined, damaged part first and last lsn; it stays for seven days. `None`: nothing
     /// was lost.
     pub kept_aside: Option<Quarantined>,
     /// Bytes of the recovered database.

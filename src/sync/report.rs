@@ -182,6 +182,6 @@ pub struct Conflict {
     pub local: Option<Cells>,
     /// The remote's row; `None`: it was deleted.
     pub remote: Option<Cells>,
-    /// The local row afterwards; `None`: it is gone.
+    /// The local row afterwards; `None`: it was deleted.
     pub result: Option<Cells>,
 }

@@ -23,7 +23,7 @@ pub struct MaintenanceReport {
     pub freed_pages: u64,
     /// The bytes of them.
     pub freed_bytes: u64,
-    /// Whether the statistics for the query planner were gathered anew.
+    /// Whether the statistics for the query planner were gathered again.
     pub analyzed: bool,
     /// Steps that failed; the others ran.
     pub errors: Vec<Failed>,

@@ -17,7 +17,7 @@ pub struct Core {
 
 #[wasm_bindgen]
 impl Core {
-    /// Takes the turn if it is free and nobody waits, else 0.
+    /// Locks the connection if it is free and no call waits, else 0.
     pub fn enter(&self) -> u32 {
         self.database.turn().enter().unwrap_or(0)
     }
@@ -28,12 +28,12 @@ impl Core {
         self.database.tell_changes(true);
     }
 
-    /// Takes the turn or a place in line.
+    /// Locks the connection, or takes a place in the queue.
     pub fn queue(&self) -> u32 {
         self.database.turn().queue()
     }
 
-    /// Gives up the turn, or the place in line.
+    /// Unlocks the connection, or leaves the queue.
     pub fn leave(&self, permit: u32) {
         self.database.turn().leave(permit);
     }

@@ -15,7 +15,7 @@ use crate::{
 #[wasm_bindgen]
 impl Core {
     /// Takes the database's lock and reads what is stored; [`Core::start`] follows. `options` is the plain object
-    /// `CoreOptions`; rejects with a `CoreError`, and gives up when the host's signal aborts.
+    /// `CoreOptions`; rejects with a `CoreError`, and stops when the host's signal aborts.
     pub async fn open(options: JsValue, host: Host) -> Result<Core, JsValue> {
         let ports = browser::ports(&host);
         Self::open_over(ports, options, host).await
@@ -44,7 +44,7 @@ impl Core {
                 Either::Left((opened, _)) => opened.thrown()?,
                 Either::Right((reason, _)) => return Err(reason),
             };
-            // Until somebody listens.
+            // Until there is a listener.
             database.tell_changes(false);
             Ok(Core { database, buffers: RefCell::default(), cancels: Rc::default() })
         })

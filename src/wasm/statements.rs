@@ -24,7 +24,7 @@ const WROTE: u32 = 1;
 const DONE: u32 = 0;
 /// It failed, see [`Core::failure`].
 const FAILED: u32 = 1;
-/// Somebody else has the turn.
+/// Another call holds the mutex.
 const BUSY: u32 = 2;
 /// There is no such statement any more.
 const UNKNOWN: u32 = 3;
@@ -77,7 +77,7 @@ impl Core {
     }
 
     /// Runs a statement again by the number that its last result's header has, with parameters of the same names: the whole
-    /// of a small call. Ticket 0 takes the turn, if it is free, and gives it back. Tells [`DONE`], or why not.
+    /// of a small call. Permit 0 locks the mutex for this call, if it is free. Returns [`DONE`], or why not.
     pub fn again(&self, permit: u32, op: u32, statement: u32, bytes: usize) -> u32 {
         let turn = self.database.turn();
         let own = if permit != 0 {

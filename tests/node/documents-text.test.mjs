@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { existsSync, readdirSync } from 'node:fs'
 import { test } from 'node:test'
 import { textOf, urlOf } from './documents/blocks.mjs'
-import { linesTooLong, problemsOfDocument, wordsToReplace } from './documents/language.mjs'
+import { linesTooLong, problemsOfComments, problemsOfDocument, wordsToReplace } from './documents/language.mjs'
 
 /** The documents of the repository. Those of the package are copies. */
 const documents = [
@@ -13,11 +13,16 @@ const documents = [
 
 /** The Markdown files of a folder and its folders. */
 function markdownIn(folder) {
+  return filesIn(folder, /\.md$/)
+}
+
+/** The files of a folder and its folders whose path matches. */
+function filesIn(folder, pattern) {
   return readdirSync(urlOf(`${folder}/`), { withFileTypes: true }).flatMap((entry) => {
     const path = `${folder}/${entry.name}`
     if (entry.name === 'node_modules' || entry.name.startsWith('.')) return []
-    if (entry.isDirectory()) return markdownIn(path)
-    return path.endsWith('.md') ? [path] : []
+    if (entry.isDirectory()) return filesIn(path, pattern)
+    return pattern.test(path) ? [path] : []
   })
 }
 
@@ -49,6 +54,28 @@ test('the documents use the words of the glossary, in lines of at most 120 colum
   assert.ok(documents.length >= 25, `only ${documents.length} documents were found`)
   const problems = documents.flatMap((file) => problemsOfDocument(file, textOf(file)))
   assert.deepEqual(problems, [])
+})
+
+test('words are found in comments, and only there', () => {
+  const code = [
+    '/// Wakes whoever waits.',
+    'let nobody = 1; // Set aside.',
+    '/** `nobody` else. */',
+    '//! In code: `gone`.',
+  ]
+  assert.deepEqual(problemsOfComments('a.rs', code.join('\n')), [
+    "a.rs:1: 'whoever': say the name of the subject",
+    "a.rs:2: 'aside': say quarantined",
+  ])
+})
+
+test('the comments of the sources use the words of the glossary', () => {
+  const sources = ['src', 'crates', 'pkg-js/src'].flatMap((folder) => filesIn(folder, /\.(rs|ts)$/))
+  assert.ok(sources.length > 300, `only ${sources.length} sources were found`)
+  assert.deepEqual(
+    sources.flatMap((file) => problemsOfComments(file, textOf(file))),
+    [],
+  )
 })
 
 test('ARCHITECTURE.md is an overview of at most 250 lines', () => {

@@ -1,7 +1,7 @@
 //! What SQLite's mathematical functions (`sin`, `pow`, `ln`...) call in C's library, by JavaScript's `Math`: every engine has it,
 //! and the code would be 7 KB of each download. Empty outside of wasm.
 //!
-//! A crate of its own, because these names are for the linker: whoever links it, and nothing else of the same name, has them.
+//! A crate of its own, because these names are for the linker: a program that links it gets them, and nothing else of the same name.
 #![cfg(target_arch = "wasm32")]
 
 use js_sys::Math;

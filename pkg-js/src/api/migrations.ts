@@ -48,7 +48,7 @@ export interface MigrationRunOptions extends CallOptions {
 /** Options of {@link Migrations.generate}. */
 export interface GenerateOptions extends CallOptions {
   /**
-   * What isn't dropped and made anew, but has another name: `{ 'users.mail': 'users.email', old_table: 'new_table' }`. In a table that is
+   * What is renamed instead of dropped and created again: `{ 'users.mail': 'users.email', old_table: 'new_table' }`. In a table that is
    * renamed as well the old table goes with the old column, and the new one with the new.
    */
   readonly renames?: Readonly<Record<string, string>> | undefined

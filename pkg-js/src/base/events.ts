@@ -1,6 +1,6 @@
 import type { EngineWarningCode, ErrorCode } from './reports.js'
 
-/** What a warning is about: an error that somebody should hear of, or something of its own. */
+/** What a warning is about: an error that should be noticed, or a state of its own. */
 export type WarningCode =
   | EngineWarningCode
   | ErrorCode

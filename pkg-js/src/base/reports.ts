@@ -5,7 +5,7 @@ import type { SqlResultValue } from './values.js'
 
 /** Something that deserves attention. */
 export interface Alert {
-  /** What it is about; of a database whose engine is gone or can't be loaded, the code of that error. */
+  /** What it is about; of a database whose engine has ended or can't be loaded, the code of that error. */
   readonly code: AlertCode | ErrorCode
   /** How grave it is. */
   readonly severity: AlertSeverity
@@ -84,7 +84,7 @@ export interface ConflictEntry {
   readonly local: Readonly<Record<string, SqlResultValue>> | null
   /** The remote's row; null: it was deleted. */
   readonly remote: Readonly<Record<string, SqlResultValue>> | null
-  /** The local row afterwards; null: it is gone. */
+  /** The local row afterwards; null: it was deleted. */
   readonly result: Readonly<Record<string, SqlResultValue>> | null
 }
 
@@ -311,7 +311,7 @@ export interface LocalSchema {
   readonly leftOut: readonly string[]
 }
 
-/** How a lock was given up. */
+/** How the lock was lost. */
 export type LockChange = 'released' | 'lost'
 
 /** The detail of a `lock` event. */
@@ -370,7 +370,7 @@ export interface MaintenanceReport {
   readonly freedPages: number
   /** The bytes of them. */
   readonly freedBytes: number
-  /** Whether the statistics for the query planner were gathered anew. */
+  /** Whether the statistics for the query planner were gathered again. */
   readonly analyzed: boolean
   /** Steps that failed; the others ran. */
   readonly errors: readonly MaintenanceFailure[]
@@ -554,7 +554,7 @@ export interface RecoveryReport {
   /** Stored batches of commits that could not be applied any more. */
   readonly lostBatches: number
   /**
-   * The range of the log that was set aside, damaged part first and last lsn; it stays for seven days. null: nothing
+   * The range of the log that was quarantined, damaged part first and last lsn; it stays for seven days. null: nothing
    * was lost.
    */
   readonly keptAside: LogRange | null
@@ -782,7 +782,7 @@ export interface TidelockErrorJson {
   readonly retryable: boolean
   /** What to do about it, where that is known. */
   readonly hint?: string
-  /** Facts for programs, by code. */
+  /** Details for programs, by code. */
   readonly details: Readonly<Record<string, unknown>>
   /** The error underneath, as text. */
   readonly cause?: string

@@ -70,13 +70,13 @@ export const told = {
   done: 0,
   /** See {@link Core.failure}. */
   failed: 1,
-  /** Somebody else has the turn. */
+  /** Another call holds the mutex. */
   busy: 2,
   /** There is no such statement any more. */
   unknown: 3,
 } as const
 
-/** The wasm class. Everything synchronous needs a ticket that holds the turn. */
+/** The wasm class. Every synchronous call needs a permit that holds the mutex. */
 export interface Core {
   /** Says where the remote is, before {@link Core.start}. When it rejects, the database is closed. */
   connect(remote: CoreRemoteOptions): Promise<void>
@@ -89,13 +89,13 @@ export interface Core {
 
   // The turn: who may use the connection, first come, first served. A transaction keeps it from begin to end.
 
-  /** A ticket that holds the turn at once, or 0 when somebody has it or waits for it. */
+  /** A permit that holds the mutex at once, or 0 when another call holds it or waits for it. */
   enter(): number
-  /** A ticket at the end of the line. */
+  /** A permit at the end of the queue. */
   queue(): number
-  /** Resolves when the ticket has the turn. */
+  /** Resolves when the permit holds the mutex. */
   turn(ticket: number): Promise<void>
-  /** Gives up the turn, or the place in line. */
+  /** Unlocks the mutex, or leaves the queue. */
   leave(ticket: number): void
 
   // Statements.
@@ -106,7 +106,7 @@ export interface Core {
   execute(ticket: number, op: Op, sql: string, bytes: number, names: string, timeoutMs: number): void
   /**
    * Runs a statement again by the number that is in the header of its result, with parameters of the same names; gives one of
-   * {@link told}. Ticket 0 takes the turn, if it is free, and gives it back.
+   * {@link told}. Permit 0 locks the mutex for this call, if it is free.
    */
   again(ticket: number, op: Op, statement: number, bytes: number): number
   /** Why the last {@link Core.again} failed: what {@link Core.execute} would have thrown. */
@@ -178,7 +178,7 @@ export interface Core {
   syncStatus(): Promise<SyncStatus[]>
   /** An id to pass to calls that can be cancelled. */
   newCancel(): number
-  /** Asks the call with that id to give up. */
+  /** Cancels the call with that id. */
   cancel(id: number): void
   dropCancel(id: number): void
   /** Encrypts with another passphrase or key from now on; null makes it plain. */
@@ -392,7 +392,7 @@ export interface Host {
   emit(event: CoreEvent): void
   /** The Web Lock is held; `release` lets go of it, should the instance trap. */
   locked(release: () => void): void
-  /** Runs a migration that is a function, with the turn of that ticket; where it is one transaction, that has begun. */
+  /** Runs a migration that is a function, on that permit; where it is one transaction, that has begun. */
   migrate(version: string, direction: 'up' | 'down', ticket: number): Promise<void>
   /** Loads a part of the wasm. */
   loadPart(part: Part): Promise<void>
@@ -405,6 +405,6 @@ export interface Host {
   resolveConflict(conflict: Conflict): Promise<string | null>
   /** What the database is encrypted with. */
   readonly encryption?: Encryption
-  /** Aborted when the user gives up opening. */
+  /** Aborted when the user cancels opening. */
   readonly signal?: AbortSignal
 }

@@ -1,6 +1,7 @@
 import type { Database } from '../api/database.js'
 import { isA, isPlain } from '../base/brand.js'
 import { invalid } from '../base/errors.js'
+import { isNode } from '../base/is-node.js'
 import { until } from '../base/waiting.js'
 import type { CoreOptions } from '../engine/core.js'
 import type { DatabaseClient } from '../instance/database-client.js'
@@ -93,7 +94,7 @@ class PageEngine {
     }
   }
 
-  /** Nobody waits for it any more. What opens all the same is closed. */
+  /** Cancels the opening when no call waits for it. An engine that opens all the same is closed. */
   #abandon(reason: unknown): void {
     this.#cancel.abort(reason)
     this.opened.then(() => this.#client.close()).catch(() => {})
@@ -116,7 +117,8 @@ function checkSame(first: OpenOptions, options: OpenOptions): void {
   const different = Object.keys(openRules).filter((name) => name !== 'signal' && !same(before?.[name], now?.[name]))
   if (different.length === 0) return
   const names = different.map((name) => `'${name}'`).join(', ')
-  throw invalid(`This page has the database open already, with another value of ${names}`, {
+  const here = isNode() ? 'process' : 'page'
+  throw invalid(`This ${here} has the database open already, with another value of ${names}`, {
     details: { option: different[0], options: different },
     hint: 'Pass the same options to each open(), or close the database first',
   })

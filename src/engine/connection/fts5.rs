@@ -9,7 +9,7 @@ use crate::{
 
 /// Loads FTS5 where the schema of a connection uses it. Fails with `wasm_load_failed`.
 pub(in crate::engine) async fn load_if_used(platform: &Platform, connection: &Connection) -> Result<()> {
-    // What can't be read is damaged, which is somebody else's to find.
+    // Unreadable content is damage, which other checks report.
     if connection.uses_fts5().unwrap_or(false) { load(platform, connection).await } else { Ok(()) }
 }
 

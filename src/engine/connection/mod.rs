@@ -1,4 +1,4 @@
-//! The connection: who has it, and what is loaded for it.
+//! The connection: its mutex, and what is loaded for it.
 //!
 //! | file | subject |
 //! |---|---|

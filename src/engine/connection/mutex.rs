@@ -1,6 +1,6 @@
 //! The mutex of the connection, and that of snapshots: first come, first served.
 //!
-//! A call holds it for its statement, a transaction from its begin to its end; whoever comes meanwhile waits in the queue.
+//! A call holds it for its statement, a transaction from its begin to its end; later calls wait in the queue.
 
 use std::{
     cell::RefCell,
@@ -21,7 +21,7 @@ struct MutexState {
     last_permit: MutexPermit,
     holder: Option<MutexPermit>,
     waiting: VecDeque<(MutexPermit, Option<Waker>)>,
-    /// Why nobody gets in any more.
+    /// Why the mutex is closed.
     closed: Option<Error>,
 }
 
@@ -39,7 +39,7 @@ impl MutexState {
 }
 
 impl Mutex {
-    /// Takes the mutex if it is free and nobody waits.
+    /// Locks the mutex if it is free and no call waits.
     pub fn enter(&self) -> Option<MutexPermit> {
         let mut state = self.state.borrow_mut();
         if state.closed.is_some() || state.holder.is_some() || !state.waiting.is_empty() {
@@ -66,7 +66,7 @@ impl Mutex {
         Wait { mutex: self.clone(), permit }
     }
 
-    /// Gives back the mutex, or the place in the queue. Whoever is next holds it at once.
+    /// Releases the mutex, or the place in the queue. The next in the queue holds it at once.
     pub fn leave(&self, permit: MutexPermit) {
         let mut state = self.state.borrow_mut();
         if state.holder == Some(permit) {
@@ -100,7 +100,7 @@ impl Mutex {
         Ok(guard)
     }
 
-    /// Lets nobody in any more: whoever waits, now or later, gets the first `reason` that was given. The present holder
+    /// Closes the mutex: calls that wait, now or later, fail with the first `reason` that was given. The present holder
     /// keeps it.
     pub fn close(&self, reason: Error) {
         let mut state = self.state.borrow_mut();

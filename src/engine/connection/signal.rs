@@ -14,7 +14,7 @@ pub struct Signal {
 }
 
 impl Signal {
-    /// Wakes who waits, or whoever waits next.
+    /// Wakes the waiting task, or the next one that waits.
     pub fn ring(&self) {
         self.rung.set(true);
         let waiting = self.waiting.take();
@@ -23,7 +23,7 @@ impl Signal {
         }
     }
 
-    /// Forgets a ring that nobody waited for.
+    /// Forgets a ring for which no task waited.
     pub fn hush(&self) {
         self.rung.set(false);
     }

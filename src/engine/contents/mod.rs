@@ -6,7 +6,7 @@
 //! | `import` | contents that come as a file: `import`, `seed` |
 //! | `snapshot_files` | snapshots as files to keep |
 //! | `restore` | going back to a snapshot |
-//! | `reset` | dropping everything, to begin anew |
+//! | `reset` | dropping everything, to begin again |
 
 pub(super) mod import;
 mod replacement;

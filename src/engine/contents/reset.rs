@@ -1,4 +1,4 @@
-//! Beginning anew: everything is dropped, after a snapshot of it, while the database stays open.
+//! Beginning again: everything is dropped, after a snapshot of it, while the database stays open.
 
 use crate::{
     engine::{Database, database::Inner},

@@ -1,4 +1,4 @@
-//! Going back to a snapshot or a moment, while the database stays open.
+//! Going back to a snapshot or a point in time, while the database stays open.
 
 use std::fmt;
 
@@ -25,7 +25,7 @@ impl Database {
     /// Replaces the contents by those after the newest stored commit not later than `at`, as one commit, like
     /// [`restore`](Self::restore). Commits that are on their way to the storage are stored first.
     ///
-    /// Fails with `snapshot_not_found` for a moment that can't be reached any more (details `oldest`: the first that can),
+    /// Fails with `snapshot_not_found` for a time that the log no longer reaches (details `oldest`: the first that can),
     /// `snapshot_corrupt` when the log is damaged on the way, and as `restore` does.
     pub async fn restore_at(&self, at: Timestamp, force: bool) -> Result<()> {
         self.flush().await?;

@@ -64,7 +64,7 @@ impl host::MigrationsHost for Inner {
 
     fn settle(&self, connection: &Connection) -> Result<()> {
         self.suspended.set(false);
-        // Of a function that was given up, too.
+        // Also of a function that was cancelled.
         self.transaction.depth.set(0);
         self.resume_triggers(connection)
     }

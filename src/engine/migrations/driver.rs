@@ -72,7 +72,7 @@ impl Migrations {
         let turn = host.turn().await?;
         let connection = host.connection()?;
         let Some(supplied) = &self.supplied else {
-            // For health only: nothing is checked, so that a table of another shape is nobody's business.
+            // For health only: nothing is checked, so that a table of another shape is no error here.
             let _ = self.refresh(&connection);
             return Ok(MigrationReport::default());
         };
@@ -110,7 +110,7 @@ impl Migrations {
         self.perform(host, Direction::Down, options).await
     }
 
-    /// Runs what is pending for somebody who has the turn already.
+    /// Runs what is pending for a caller that holds the mutex already.
     pub async fn run_pending(&self, host: &dyn MigrationsHost, permit: MutexPermit) -> Result<MigrationReport> {
         self.go(host, permit, Direction::Up, RunOptions::default()).await
     }
@@ -151,7 +151,7 @@ impl Migrations {
         host.stored().await.map(|()| marked)
     }
 
-    /// Removes a version from the history, so that a mended migration runs again. `invalid_argument` when it isn't there.
+    /// Removes a version from the history, so that a repaired migration runs again. `invalid_argument` when it isn't there.
     pub async fn forget(&self, host: &dyn MigrationsHost, version: &str) -> Result<()> {
         {
             let _turn = host.turn().await?;

@@ -20,7 +20,7 @@ pub trait MigrationsHost: Environment {
     }
 
     /// Runs a function of the app, with the turn of `permit`. Where the migration is one transaction, it is open already, and
-    /// stays open: what the function opens are savepoints in it. Dropped when the run is given up; [`settle`](Self::settle)
+    /// stays open: what the function opens are savepoints in it. Dropped when the run is cancelled; [`settle`](Self::settle)
     /// follows.
     fn run_code<'a>(
         &'a self,

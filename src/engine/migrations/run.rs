@@ -133,7 +133,7 @@ impl Migrations {
     ) -> Result<i64> {
         let Runner { host, connection, permit } = runner;
         let started = self.clock.monotonic_ms();
-        // Before the attempt, so that it is dropped after it: a run that is given up while a function runs settles too.
+        // Before the attempt, so that it is dropped after it: a run that is cancelled while a function runs settles too.
         let mut unsettled = Unsettled { host, connection, armed: true };
         let attempt = match place {
             TransactionPlace::Own => Attempt::begin(connection, &self.history, migration, direction)?,
@@ -174,7 +174,7 @@ struct Unsettled<'a> {
 impl Drop for Unsettled<'_> {
     fn drop(&mut self) {
         if self.armed {
-            // Nobody is left to tell.
+            // No caller is left to report it to.
             let _ = self.host.settle(self.connection);
         }
     }

@@ -1,4 +1,4 @@
-//! Maintenance: each step on a turn of its own, what may be long in slices, so that others get theirs.
+//! Maintenance: each step on a permit of the mutex, long steps in slices, so that other calls run between them.
 
 use serde::Deserialize;
 
@@ -90,7 +90,7 @@ impl MaintenanceReport {
 }
 
 impl Inner {
-    /// What there is to be seen, on a turn of its own.
+    /// What can be read, on one permit.
     async fn look<T>(&self, work: fn(&Connection) -> Result<T>) -> Result<T> {
         let result = {
             let _turn = self.acquire().await?;
@@ -100,7 +100,7 @@ impl Inner {
         result
     }
 
-    /// One slice of what writes, on a turn of its own: one commit.
+    /// One slice of a step that writes, on one permit: one commit.
     async fn change<T>(&self, work: impl FnOnce(&Inner, &Connection) -> Result<T>) -> Result<T> {
         let result = {
             let _turn = self.acquire().await?;

@@ -16,7 +16,7 @@ impl Database {
     /// there is nothing at rest, and nothing to do.
     ///
     /// Fails as a flush and the storage do, and with `invalid_argument` when the user's key refuses its work; then the old
-    /// secret stays. Should nobody know whether the new one was stored, the database is closed.
+    /// secret stays. If it is unknown whether the new one was stored, the database is closed.
     pub async fn rekey(&self, vault: Option<Vault>) -> Result<()> {
         let inner = &*self.inner;
         let turn = inner.acquire().await?;

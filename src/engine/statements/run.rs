@@ -201,7 +201,7 @@ impl Inner {
         result.map(|()| wrote)
     }
 
-    /// The connection, for whoever has the turn.
+    /// The connection, for the holder of the mutex.
     fn ready(&self, permit: MutexPermit) -> Result<Rc<Connection>> {
         let connection = self.connection()?;
         self.turn.check(permit)?;

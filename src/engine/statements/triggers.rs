@@ -17,7 +17,7 @@ impl Inner {
         if self.capturing.get() { capture::suspend(connection) } else { Ok(()) }
     }
 
-    /// Builds them anew, for the tables as they are now.
+    /// Builds them again, for the tables as they are now.
     pub(in crate::engine) fn resume_triggers(&self, connection: &Connection) -> Result<()> {
         // First: the log may be one of the tables whose changes are captured.
         if let Some(options) = self.audit.get() {

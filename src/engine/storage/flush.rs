@@ -35,11 +35,11 @@ pub type TroubleHook = Rc<dyn Fn(Option<&Error>)>;
 /// When commits go to the log, and which writes wait for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pace {
-    /// At once, and whoever wrote waits until they are as durable as that.
+    /// At once; the writer waits until they are as durable as that.
     AtOnce(Durability),
-    /// Within some milliseconds; nobody waits.
+    /// Within some milliseconds; no writer waits.
     Soon,
-    /// When a flush or a snapshot asks for it; nobody waits.
+    /// When a flush or a snapshot asks for it; no writer waits.
     WhenAsked,
     /// Never: there is no log, memory is all there is.
     Never,
@@ -98,7 +98,7 @@ struct FlusherState {
     stored: u64,
     /// When the first commit was made that isn't on its way ([`Pace::Soon`] only), by the monotonic clock.
     gathering_since: Option<f64>,
-    /// Whoever waits until that many commits are stored.
+    /// The callers that wait until that many commits are stored.
     waiting: Vec<(u64, oneshot::Sender<Result<()>>)>,
     freezing: Vec<oneshot::Sender<Result<Frozen>>>,
     failures: u32,
@@ -153,7 +153,7 @@ impl Flusher {
         *self.0.on_lost.borrow_mut() = Some(hook);
     }
 
-    /// Calls `relief` when the storage is full: while it frees something, the flush is tried again before anybody hears
+    /// Calls `relief` when the storage is full: while it frees something, the flush is tried again before callers hear
     /// that it failed.
     pub fn on_full(&self, relief: Relief) {
         *self.0.relief.borrow_mut() = Some(relief);
@@ -169,7 +169,7 @@ impl Flusher {
         self.0.pace != Pace::Never
     }
 
-    /// Whether [`Pace::Soon`] means at once from now on: where timers are slow, or nobody tells when the end comes.
+    /// Whether [`Pace::Soon`] means at once from now on: where timers are slow, or the end of the page isn't announced.
     pub fn set_prompt(&self, prompt: bool) {
         self.0.prompt.set(prompt);
         if prompt {
@@ -198,7 +198,7 @@ impl Flusher {
         match self.0.pace {
             Pace::AtOnce(_) => self.in_log(),
             Pace::Soon if self.0.is_late() => self.in_log().map(|stored| {
-                // Only to let the storage catch up: a loop of writes would never leave it a moment.
+                // Only to let the storage catch up: a loop of writes would leave it no time.
                 Box::pin(async move { stored.await.or(Ok(())) }) as LocalFuture<'static, Result<()>>
             }),
             _ => None,
@@ -310,7 +310,7 @@ impl Flusher {
         self.hurry();
     }
 
-    /// Nothing is tried again from now on; whoever waits gets `closed`.
+    /// Nothing is tried again from now on; waiting callers get `closed`.
     pub fn stop(&self) {
         self.0.stopped.set(true);
         self.hurry();
@@ -360,7 +360,7 @@ impl FlusherInner {
         self.alive(&self.state.borrow()).is_ok()
     }
 
-    /// Whoever still waits hears why nothing comes any more.
+    /// Callers that still wait get the reason.
     fn end(&self) {
         let mut state = self.state.borrow_mut();
         let error = state.lost.clone().unwrap_or_else(closed);
@@ -371,7 +371,7 @@ impl FlusherInner {
         refuse(freezing, &error);
     }
 
-    /// Sends off what is committed, all of this moment.
+    /// Sends off what is committed, all at one point in time.
     fn issue(&self, state: &mut FlusherState, part_bytes: usize) -> Issued {
         state.gathering_since = None;
         let durability = match self.pace {

@@ -71,7 +71,7 @@ struct SnapshotsInner {
     /// When one was last taken, or tried, because the page was hidden.
     last_hidden: Cell<Option<Timestamp>>,
     stopped: Cell<bool>,
-    /// Dropped when what runs by itself is to stop: a timer that nobody needs would keep a program in Node from ending.
+    /// Dropped when what runs by itself is to stop: a timer without use would keep a program in Node from ending.
     running: RefCell<Option<oneshot::Sender<()>>>,
 }
 
@@ -120,7 +120,7 @@ impl Snapshots {
     /// Scheduled ones are taken at these times instead of at an interval. To be called before [`Snapshots::start`].
     pub fn follow(&self, timetable: Timetable) {
         let _ = self.0.timetable.set(timetable);
-        // Until it was asked nobody knows.
+        // Unknown until it was asked.
         self.0.status.borrow_mut().next_at = None;
     }
 
@@ -174,7 +174,7 @@ impl Snapshots {
         storage.reconnecting(async || storage.load(generation).await).await
     }
 
-    /// The contents after the newest stored commit not later than `at`. `snapshot_not_found` (details `oldest`) for a moment
+    /// The contents after the newest stored commit not later than `at`. `snapshot_not_found` (details `oldest`) for a time
     /// that can't be reached any more, `snapshot_corrupt` when the log is damaged on the way.
     pub async fn load_at(&self, at: Timestamp) -> Result<Image> {
         let _pass = self.0.gate.acquire().await?;

@@ -44,7 +44,7 @@ pub trait SyncHost: Environment {
     /// A commit changed these tables: starts its way to the storage, and tells live queries.
     fn committed(&self, tables: &[&str]);
 
-    /// The user's access token, asked for anew; `None`: nobody is signed in.
+    /// The user's access token, requested again; `None`: no user is signed in.
     fn access_token(&self) -> LocalFuture<'_, Result<Option<String>>>;
 
     /// Asks the user's function what becomes of a row that changed on both sides: its columns, or `None` to delete it.
@@ -69,7 +69,7 @@ pub struct SyncEvent {
 /// Who asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::engine) enum Caller {
-    /// Somebody, by hand: all tables are tried.
+    /// A user, by call: all tables are tried.
     Hand,
     /// A round: tables that rest are left out.
     Round,
@@ -190,7 +190,7 @@ impl Sync {
         Ok(Remote::new(&self.config, &*self.http, &self.platform, &self.known, token, tokens))
     }
 
-    /// The user's token, asked for anew and checked. Fails as the access token function does, and with `invalid_argument` for
+    /// The user's token, requested again and checked. Fails as the access token function does, and with `invalid_argument` for
     /// what is no token to be used here.
     async fn ask_token(&self, host: &dyn SyncHost) -> Result<Option<String>> {
         let token = check_token(host.access_token().await?, self.config.options.secrets_allowed)?;

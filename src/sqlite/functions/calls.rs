@@ -89,7 +89,7 @@ fn find(index: usize) -> Option<(Rc<dyn Functions>, String)> {
     })
 }
 
-/// Runs one of the user's functions; what it fails with is kept for whoever hears of the failed statement.
+/// Runs one of the user's functions; its error is kept for the caller of the failed statement.
 fn run<T>(index: usize, kind: &str, work: impl FnOnce(&dyn Functions) -> Result<T>) -> Option<T> {
     let (functions, name) = find(index)?;
     FLAGS.with(|flags| flags.running.set(true));

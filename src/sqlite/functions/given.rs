@@ -113,7 +113,7 @@ pub fn running() -> bool {
     FLAGS.with(|flags| flags.running.get())
 }
 
-/// The error for whoever uses the database all the same.
+/// The error for code that uses the database all the same.
 #[cold]
 pub fn inside() -> Error {
     Error::invalid("An SQL function can't use the database that calls it")
@@ -125,7 +125,7 @@ pub(in crate::sqlite) fn failed() -> bool {
     FLAGS.with(|flags| flags.failed.get())
 }
 
-/// Keeps why one has failed for whoever hears of the failed statement.
+/// Keeps why one has failed, for the caller of the failed statement.
 pub(super) fn fail(error: Error) {
     FAILURE.replace(Some(error));
     FLAGS.with(|flags| flags.failed.set(true));

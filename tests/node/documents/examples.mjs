@@ -1,6 +1,7 @@
 // The inputs and the expected results of each code block of README.md and docs/. A function runs its block at least twice; an object names
 // the test that runs it instead, and the reason.
 import assert from 'node:assert/strict'
+import { until } from '../../scenarios/run/context.mjs'
 import { alice, withSchema } from '../../scenarios/run/remote.mjs'
 
 const notes = withSchema('CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT)')
@@ -328,6 +329,26 @@ export const examples = {
         await db.run('UPDATE orders SET item = ? WHERE id = 3', [`changed ${round}`])
         await remote.sql(`delete from orders where id = ${round}`)
       })
+  },
+
+  async 'docs/tabs.md: Several calls of `open` in one page'({ run }) {
+    await twice(async (round) => {
+      const [opened, cleanUps] = [[], []]
+      // As in StrictMode: the effect runs, is cleaned up, and runs again.
+      const useEffect = (effect) => {
+        effect()()
+        cleanUps.push(effect())
+      }
+      const { migrations } = notes
+      await run({ migrations, useEffect, setDatabase: (db) => opened.push(db) }, [], async () => {
+        const [first, second] = await until(() => opened.length === 2 && opened)
+        await until(() => first.closed)
+        await second.run('INSERT INTO notes (body) VALUES (?)', ['kept'])
+        assert.equal((await second.query('SELECT * FROM notes')).length, round)
+        cleanUps[0]()
+        await until(() => second.closed)
+      })
+    })
   },
 
   'docs/tabs.md: Several tabs, one database': {

@@ -78,3 +78,12 @@ function withoutCode(lines) {
 function withoutNames(line) {
   return line.replace(/`[^`]*`/g, '`').replace(/\]\([^)]*\)/g, ']')
 }
+
+/** The words to replace in the comments of a source file in Rust or TypeScript. Code and quoted names may have any word. */
+export function problemsOfComments(path, text) {
+  const comments = text.split('\n').map((line) => {
+    const comment = line.match(/^\s*(?:\/\/[/!]?|\/?\*+)\s?(.*)$/) ?? line.match(/\s\/\/\s(.*)$/)
+    return comment === null ? '' : withoutNames(comment[1])
+  })
+  return wordsToReplace(path, comments)
+}

@@ -30,7 +30,7 @@ impl FlusherInner {
             let Issued { commits, batch, stored } = match issued {
                 Some(issued) => issued,
                 None => {
-                    // All of one moment: the batch, the frozen contents, and how many commits these are.
+                    // All at one point in time: the batch, the frozen contents, and how many commits these are.
                     let mut state = self.state.borrow_mut();
                     let issued = self.issue(&mut state, PART_BYTES);
                     freezing = std::mem::take(&mut state.freezing);
@@ -85,7 +85,7 @@ impl FlusherInner {
         done
     }
 
-    /// Lets commits come together where the pace has time for it and nobody waits.
+    /// Lets commits come together where the pace has time for it and no caller waits.
     async fn gather(&self) {
         let waits = {
             let state = self.state.borrow();
@@ -100,7 +100,7 @@ impl FlusherInner {
         }
     }
 
-    /// Waits that long, or until somebody is in a hurry.
+    /// Waits that long, or until a caller needs it at once.
     async fn pause(&self, ms: u64) {
         select(self.platform.clock.sleep(ms), pin!(self.hurry.rung())).await;
     }
@@ -153,7 +153,7 @@ impl FlusherInner {
         freed
     }
 
-    /// Tells whoever waits, and waits itself before the next try; `false` when there is none.
+    /// Informs the waiting callers, and waits before the next try; `false` when there is none.
     async fn failed(&self, error: Error) -> bool {
         if error.is(ErrorCode::LockLost) || error.is(ErrorCode::Closed) {
             self.lose(error);
