@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/tools.sh
 
-test=simulation::whatever
+test=simulation::acknowledged
 export TIDELOCK_SEEDS=10000
 if [ "${1:-}" = sync ]; then
   test=sync::random::whatever TIDELOCK_SEEDS=100000
