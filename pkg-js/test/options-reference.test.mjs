@@ -58,7 +58,8 @@ test('each option has a rule and a comment, with the same default', () => {
   for (const [type, rules] of sections) {
     const options = optionsOf(type)
     assert.deepEqual(options.map(({ name }) => name).sort(), Object.keys(rules).sort(), type)
-    for (const { name, byDefault } of options) {
+    for (const { name, required, byDefault } of options) {
+      assert.equal(rules[name].required ?? false, required, `${type}.${name} must be given`)
       const { default: inRules } = rules[name]
       if (typeof inRules === 'object' && !Array.isArray(inRules) && Object.keys(inRules).length > 0) continue
       const expected = typeof inRules === 'string' ? `'${inRules}'` : JSON.stringify(inRules)
@@ -75,7 +76,6 @@ test('each option has a rule and a comment, with the same default', () => {
 /** Options whose defaults depend on other options, or are set by the engine. */
 const elsewhere = new Set([
   'storage',
-  'auditTable',
   'overlapMs',
   'conflict',
   'direction',

@@ -71,7 +71,7 @@ async function openElsewhere(given, opening = async () => {}) {
   )
   client.connect(connection)
   await connection.open()
-  client.opened(checked, connection)
+  client.opened(checked)
   return { db: client.attach(), connection, workers, warnings }
 }
 

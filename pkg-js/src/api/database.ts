@@ -82,7 +82,7 @@ export class Database extends EventTarget implements AsyncDisposable {
   declare readonly [Symbol.asyncDispose]: () => Promise<void>
   readonly #options: Options
   readonly #calls: Connection
-  readonly #owner: DatabaseOwner | undefined
+  readonly #owner: DatabaseOwner
   /** The event types that ever had a listener. Only these are dispatched: every commit has an event. */
   readonly #listenedTypes = new Set<string>()
   readonly #live = new LiveQueries()
@@ -109,14 +109,14 @@ export class Database extends EventTarget implements AsyncDisposable {
   }
 
   /** @internal */
-  constructor(options: Options, calls: Connection, owner?: DatabaseOwner) {
+  constructor(options: Options, calls: Connection, owner: DatabaseOwner) {
     super()
     this.#options = options
     this.#calls = calls
     this.#owner = owner
     this.#begun = new ManualTransactions(calls)
     this.migrations = new Migrations(calls)
-    this.snapshots = new Snapshots(calls, options.maxBytes, owner?.copier)
+    this.snapshots = new Snapshots(calls, options.maxBytes, owner.copier)
     this.sync = new Sync(calls, options.remote !== undefined)
     this.sql = queryTag(calls, <T>(fragment: SqlFragment) => this.query<T>(fragment))
   }
@@ -390,7 +390,7 @@ export class Database extends EventTarget implements AsyncDisposable {
     checkCall('rekey', options)
     const checked = encryption === null ? null : checkEncryption(encryption)
     await this.#calls.read(options, (core) => core.rekey(checked))
-    this.#owner?.rekeyed(checked ?? undefined)
+    this.#owner.rekeyed(checked ?? undefined)
   }
 
   /** Returns the state of the database: storage, lock, snapshots, migrations, sync, queries. Never rejects, not even once it is closed. */
@@ -398,7 +398,7 @@ export class Database extends EventTarget implements AsyncDisposable {
     try {
       return withTargets(
         await this.#calls.read<Health>(undefined, (core) => core.health(this.#options.health ?? {})),
-        this.#owner?.copier?.statuses() ?? [],
+        this.#owner.copier?.statuses() ?? [],
       )
     } catch (error) {
       // The report is computed in a part of the wasm that may have failed to load.

@@ -1,5 +1,4 @@
 import type { EngineSnapshotEvent, SnapshotInfo } from '../base/reports.js'
-import type { FileEncryption } from './file-encryption.js'
 import type {
   SnapshotCopied,
   SnapshotCopies,
@@ -12,11 +11,9 @@ import type { TargetStatus } from './snapshot-info.js'
 /** Copies the snapshots of one database to its targets. */
 export class SnapshotCopier {
   readonly #copies: readonly SnapshotCopies[]
-  /** How the database is encrypted now. */
-  encryption: FileEncryption | undefined
 
-  constructor(targets: readonly SnapshotTarget[], source: Omit<SnapshotSource, 'encryption'>) {
-    this.#copies = targets.map((target) => target.follow({ ...source, encryption: () => this.encryption }))
+  constructor(targets: readonly SnapshotTarget[], source: SnapshotSource) {
+    this.#copies = targets.map((target) => target.follow(source))
   }
 
   /** A `snapshot` event: snapshots that were taken by call or by schedule are copied. */

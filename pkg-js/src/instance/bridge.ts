@@ -35,8 +35,8 @@ export async function openHere(
     client.connect(calls)
     return calls
   }
-  const calls = await bridge.open(instance, client.callsOptions(checked), connect, folder)
-  client.opened(checked, calls)
+  await bridge.open(instance, client.callsOptions(checked), connect, folder)
+  client.opened(checked)
 }
 
 /**

@@ -114,22 +114,22 @@ export class DatabaseClient implements EngineCallbacks, DatabaseOwner {
     this.#connection = connection
   }
 
-  /** Takes the open engine, to which database objects can be attached. */
-  opened(checked: CoreOptions, connection: Connection): void {
+  /** The engine of the connection is open: database objects can be attached. */
+  opened(checked: CoreOptions): void {
     this.#checked = checked
-    this.#connection = connection
     const { snapshots } = this.#options
-    if (snapshots === false || !snapshots?.targets?.length) return
+    const connection = this.#connection
+    if (connection === undefined || snapshots === false || !snapshots?.targets?.length) return
     const { compress, retries, backoffMs } = checked.snapshots
     const own = new Snapshots(connection, checked.maxBytes)
     this.#copier = new SnapshotCopier(snapshots.targets, {
       compress,
       retries,
       backoffMs,
+      encryption: () => this.#encryption,
       export: (id, options) => own.export(id, options),
       tell: (detail) => this.#emit({ type: 'snapshot', detail }),
     })
-    this.#copier.encryption = this.#encryption
   }
 
   /** A database object that uses the engine. The last one that is closed closes the engine. */
@@ -169,7 +169,6 @@ export class DatabaseClient implements EngineCallbacks, DatabaseOwner {
 
   rekeyed(encryption: Encryption | undefined): void {
     this.#encryption = encryption
-    if (this.#copier !== undefined) this.#copier.encryption = encryption
   }
 
   /** Closes the engine. */

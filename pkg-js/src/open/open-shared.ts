@@ -46,5 +46,5 @@ export async function openShared(
   const connection = new RemoteCalls(client.callsOptions(checked), begin, traits, () => client.renewed())
   client.connect(connection)
   await connection.open(options.signal)
-  client.opened(checked, connection)
+  client.opened(checked)
 }

@@ -109,10 +109,9 @@ class PageEngine {
 
 /** Throws `invalid_argument` when options differ from those with which the engine was opened. */
 function checkSame(first: OpenOptions, options: OpenOptions): void {
-  const whole = { what: 'The argument of open', prefix: '' }
   const [before, now]: Readonly<Record<string, unknown>>[] = [
-    complete(whole, first, openRules),
-    complete(whole, options, openRules),
+    complete('', first, openRules),
+    complete('', options, openRules),
   ]
   const different = Object.keys(openRules).filter((name) => name !== 'signal' && !same(before?.[name], now?.[name]))
   if (different.length === 0) return

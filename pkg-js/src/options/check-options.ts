@@ -21,9 +21,8 @@ export interface Surroundings extends StorageEnvironment {
  */
 export function checkOptions(options: OpenOptions, around: Surroundings): CoreOptions {
   if (options === undefined) throw invalid("open needs options, at least { name: '...' }")
-  const given = complete({ what: 'The argument of open', prefix: '' }, options, openRules, ['cacheBytes'])
+  const given = complete('', options, openRules, ['cacheBytes'])
   const { name, durability, lock, mode, migrations, baseline, health } = given
-  if (name === undefined) throw invalid('name must be a non-empty string', { details: { option: 'name' } })
   checkTimetable(options)
   checkTargets(options)
   const { targets: _, cron, ...snapshots } = given.snapshots

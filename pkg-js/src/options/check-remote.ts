@@ -13,6 +13,7 @@ import {
   oneOf,
   type Rule,
   type Rules,
+  required,
   text,
   texts,
   textsByName,
@@ -24,7 +25,7 @@ const remoteType = oneOf('text', 'int8', 'numeric', 'float8', 'bool', 'json', 'b
 const policy = oneOf('keep-local', 'remote-wins', 'last-write-wins')
 
 export const tableRules = {
-  table: text,
+  table: required(text),
   remoteTable: text,
   primaryKey: {
     values: 'a column or an array of columns',
@@ -67,18 +68,16 @@ const tables: Rule<readonly object[]> = {
 
 function checkTable(option: string, table: unknown): object {
   if (typeof table === 'string') return { table: checkString(option, table) }
-  const given = complete({ what: option, prefix: `${option}.` }, table, tableRules)
-  checkString(`${option}.table`, given.table)
-  return given
+  return complete(option, table, tableRules)
 }
 
 export const remoteRules = {
-  url: { values: 'an http(s) URL', check: (_, value) => checkUrl(value) },
-  key: text,
+  url: required({ values: 'an http(s) URL', check: (_, value) => checkUrl(value) }),
+  key: required(text),
   accessToken: callback,
   userId: text,
   schema: byDefault('public', text),
-  tables,
+  tables: required(tables),
   pageSize: byDefault(1000, integer(1)),
   fetch: callback,
   headers: byDefault({}, textsByName),
@@ -94,14 +93,6 @@ export const remoteRules = {
 
 /** Checks the option `remote` and completes it. `secretsAllowed`: a secret key may be here. Throws `invalid_argument`. */
 export function checkRemote(remote: unknown, secretsAllowed: boolean): CoreRemoteOptions {
-  const given = complete({ what: 'remote', prefix: 'remote.' }, remote, remoteRules, ['client'])
-  const { accessToken, fetch: _, ...plain } = given
-  return {
-    ...plain,
-    url: checkUrl(given.url),
-    key: checkString('remote.key', given.key),
-    tables: given.tables ?? tables.check('remote.tables', given.tables),
-    hasAccessToken: accessToken !== undefined,
-    secretsAllowed,
-  }
+  const { accessToken, fetch: _, ...plain } = complete('remote', remote, remoteRules, ['client'])
+  return { ...plain, hasAccessToken: accessToken !== undefined, secretsAllowed }
 }

@@ -1,13 +1,14 @@
 import { checkObject, checkString, checkStrings } from '../base/check.js'
 import { invalid } from '../base/errors.js'
 import type { CoreAudit, CoreExpiry } from '../engine/core.js'
+import { openRules } from './open-rules.js'
 import type { AuditOptions } from './options.js'
-import { byDefault, complete, days, type Rules, text, texts } from './rule.js'
+import { byDefault, complete, days, type Rules, required, texts } from './rule.js'
 
 // The options about audit and maintenance.
 
 export const auditRules = {
-  tables: texts,
+  tables: required(texts),
   redact: byDefault([], {
     values: 'an array of columns, or an object of such arrays',
     check: (_, value) => checkRedact(value),
@@ -15,17 +16,15 @@ export const auditRules = {
   retentionDays: days,
 } satisfies Rules<AuditOptions>
 
-export const auditTableRule = byDefault('audit_log', text)
-
 /** Checks the options `audit` and `auditTable`; returns them in the form of the engine. */
 export function checkAudit(audit: unknown, table: unknown, migrationsTable: unknown): CoreAudit {
   const options = Array.isArray(audit) ? { tables: audit } : audit
-  const given = complete({ what: 'audit', prefix: 'audit.' }, options, auditRules)
-  const name = auditTableRule.check('auditTable', table ?? auditTableRule.default)
-  const migrations = String(migrationsTable ?? 'schema_migrations')
+  const given = complete('audit', options, auditRules)
+  const name = openRules.auditTable.check('auditTable', table ?? openRules.auditTable.default)
+  const migrations = String(migrationsTable ?? openRules.migrationsTable.default)
   if (name.toLowerCase() === migrations.toLowerCase())
     throw invalid('auditTable and migrationsTable must differ', { details: { option: 'auditTable' } })
-  return { ...given, table: name, tables: checkStrings('audit.tables', given.tables) }
+  return { ...given, table: name }
 }
 
 function checkRedact(redact: unknown): CoreAudit['redact'] {

@@ -13,9 +13,11 @@ import {
   days,
   integer,
   numberIn,
+  objectOf,
   oneOf,
   type Rule,
   type Rules,
+  required,
   text,
 } from './rule.js'
 import { checkSeed } from './seed.js'
@@ -71,7 +73,7 @@ const name: Rule<string> = {
 }
 
 export const openRules = {
-  name,
+  name: required(name),
   migrations: { values: 'an array of migrations', check: (_, value) => checkMigrations(value) },
   migrate: byDefault(true, boolean),
   outOfOrder: byDefault('error', oneOf('error', 'apply')),
@@ -79,11 +81,7 @@ export const openRules = {
   durability: byDefault('relaxed', oneOf('strict', 'relaxed', 'deferred', 'snapshot')),
   storage: checkedElsewhere("'indexeddb', 'memory' or 'file'"),
   path: checkedElsewhere('the path of a folder'),
-  lock: {
-    values: 'an object',
-    check: (what, value) => complete({ what, prefix: 'lock.' }, value, lockRules),
-    default: complete({ what: 'lock', prefix: 'lock.' }, undefined, lockRules),
-  },
+  lock: byDefault(complete('lock', undefined, lockRules), objectOf(lockRules)),
   tabs: byDefault('exclusive', oneOf('exclusive', 'shared')),
   thread: byDefault('current', oneOf('current', 'worker')),
   worker: such('a URL or a function that makes a Worker', (value) => typeof value === 'function' || isA(value, 'URL')),
@@ -93,11 +91,11 @@ export const openRules = {
   ),
   snapshots: {
     values: 'an object, or false for none',
-    check: (what, value) => {
-      const given = complete({ what, prefix: 'snapshots.' }, value === false ? undefined : value, snapshotRules)
+    check: (option, value) => {
+      const given = complete(option, value === false ? undefined : value, snapshotRules)
       return { ...given, enabled: value !== false }
     },
-    default: { ...complete({ what: 'snapshots', prefix: 'snapshots.' }, undefined, snapshotRules), enabled: true },
+    default: { ...complete('snapshots', undefined, snapshotRules), enabled: true },
   },
   encryption: { values: '{ passphrase } or { key }', check: (_, value) => checkEncryption(value) },
   seed: {
@@ -117,9 +115,9 @@ export const openRules = {
   signal: { values: 'an AbortSignal', check: checkSignal },
   onWarning: callback,
   audit: checkedElsewhere('an array of tables, or an object'),
-  auditTable: text,
+  auditTable: byDefault('audit_log', text),
   expires: checkedElsewhere('an object: the column for each table'),
-  health: { values: 'an object', check: (what, value) => complete({ what, prefix: 'health.' }, value, healthRules) },
+  health: objectOf(healthRules),
 } satisfies Rules<OpenOptions>
 
 /** The name of a database. */

@@ -20,6 +20,8 @@ export interface Rule<T = unknown> {
   readonly check: (option: string, value: unknown) => T
   /** What holds without it. */
   readonly default?: T
+  /** It must be given: `check` gets undefined, too, and throws. */
+  readonly required?: true
 }
 
 /** The rules of an object of options. */
@@ -27,28 +29,31 @@ export type Rules<Options = Readonly<Record<string, unknown>>> = { readonly [Nam
 
 /** Options that are checked and complete with the defaults. */
 export type Completed<R> = {
-  readonly [Name in keyof R as R[Name] extends { readonly default: unknown } ? Name : never]: Checked<R[Name]>
+  readonly [Name in keyof R as R[Name] extends Always ? Name : never]: Checked<R[Name]>
 } & {
-  readonly [Name in keyof R as R[Name] extends { readonly default: unknown } ? never : Name]?: Checked<R[Name]>
+  readonly [Name in keyof R as R[Name] extends Always ? never : Name]?: Checked<R[Name]>
 }
 
+/** A rule whose option has a value in any case. */
+type Always = { readonly default: unknown } | { readonly required: true }
 type Checked<R> = R extends Rule<infer T> ? T : never
 
 /**
- * Checks an object of options and completes it with the defaults; one that isn't given and has none is left out. `what` names the object
- * in messages, `prefix` stands before the name of an option. Throws `invalid_argument`, and `unsupported_environment` for an option of
+ * Checks an object of options and completes it with the defaults; one that isn't given and has none is left out. `path` is the option that
+ * has the object, empty for the options of `open` themselves. Throws `invalid_argument`, and `unsupported_environment` for an option of
  * `planned`.
  */
 export function complete<R extends Rules>(
-  { what, prefix }: { readonly what: string; readonly prefix: string },
+  path: string,
   options: unknown,
   rules: R,
   planned?: readonly string[],
 ): Completed<R> {
-  const given = checkObject(what, options, Object.keys(rules), planned)
+  const given = checkObject(path === '' ? 'The argument of open' : path, options, Object.keys(rules), planned)
   const completed: Record<string, unknown> = {}
   for (const [name, rule] of Object.entries(rules)) {
-    const value = given[name] === undefined ? rule.default : rule.check(prefix + name, given[name])
+    const isLeftOut = given[name] === undefined && !rule.required
+    const value = isLeftOut ? rule.default : rule.check(path === '' ? name : `${path}.${name}`, given[name])
     if (value !== undefined) completed[name] = value
   }
   return completed as Completed<R>
@@ -57,6 +62,16 @@ export function complete<R extends Rules>(
 /** A rule with what holds without the option. */
 export function byDefault<T>(value: T, rule: Rule<T>): Rule<T> & { readonly default: T } {
   return { ...rule, default: value }
+}
+
+/** A rule of an option that must be given. */
+export function required<T>(rule: Rule<T>): Rule<T> & { readonly required: true } {
+  return { ...rule, required: true }
+}
+
+/** An object of options. */
+export function objectOf<R extends Rules>(rules: R): Rule<Completed<R>> {
+  return { values: 'an object', check: (option, value) => complete(option, value, rules) }
 }
 
 /** A whole number, at least `min`. */

@@ -58,7 +58,7 @@ export async function openInWorker(
   )
   client.connect(connection)
   await connection.open(options.signal)
-  client.opened(checked, connection)
+  client.opened(checked)
 }
 
 /** Returns the handlers by which the page serves an engine in another thread or tab. */
