@@ -9,7 +9,8 @@ usage: ./build.sh [verb]
   build        the wasm and the npm package in pkg-js (the default)
   demo [args]  builds, then starts the demo with its embedded remote; --check drives it headless and exits 0 or 1
   test [what]  everything: formatting, lints, native, browser, packaging and end-to-end tests; or the named parts and test files;
-                --changed [commit]: what the changes since that commit (HEAD) can affect; --all: each scenario in each browser and thread
+                --changed [commit]: what the changes since that commit (HEAD) can affect; --all: each scenario in each browser and thread, and
+                the part bundlers: all bundlers and runtimes, which otherwise runs only when it is named
   simulate     random workloads over a store that misbehaves: --seeds N (10000 by default), or --seed S for that one;
                 `simulate sync`: random configurations and histories of the sync (100000 by default)
   mutants part [names] breaks the code on purpose, in the ways that tests/mutants/<part>.mjs lists, and tells which the tests don't notice
@@ -70,7 +71,8 @@ case $verb in
   clean)
     cargo clean --quiet
     find . -name node_modules -type d -prune -exec rm -rf {} +
-    rm -rf .cache pkg-js/dist pkg-js/generated pkg-js/*.tgz www/dist
+    rm -rf .cache pkg-js/{dist,generated,types,docs} pkg-js/*.tgz www/dist
+    rm -rf tests/bundlers/next/.next tests/bundlers/sveltekit/.svelte-kit tests/bundlers/sveltekit/build
     ;;
   help | -h | --help) usage ;;
   *) usage >&2; exit 2 ;;

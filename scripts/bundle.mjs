@@ -1,6 +1,6 @@
 // node scripts/bundle.mjs: bundles pkg-js/src/index.ts into pkg-js/dist/index.js, one script with the code that every page needs, and beside
 // it the modules that it loads later with `import()`. These modules import shared code from index.js, under names that begin with `$`: so a
-// page loads no further script, and each module exists once.
+// page loads no further script, and each module exists once. Each script has a source map.
 
 import { writeFile } from 'node:fs/promises'
 import { join, relative, resolve } from 'node:path'
@@ -10,6 +10,7 @@ import { build } from 'esbuild'
 const root = fileURLToPath(new URL('../pkg-js/', import.meta.url))
 const dist = join(root, 'dist')
 const common = { bundle: true, format: 'esm', platform: 'neutral', target: 'es2022', charset: 'utf8', write: false }
+const mapped = { ...common, sourcemap: 'linked' }
 const sourceOf = (from, path) => resolve(from, path.replace(/\.js$/, '.ts'))
 /** The parser of cron patterns, a third-party package, is bundled as a file of its own. */
 const apart = new Set([join(root, 'src/base/cron.ts')])
@@ -52,7 +53,7 @@ const fromIndex = {
 }
 const shared = new Map()
 const modules = await build({
-  ...common,
+  ...mapped,
   entryPoints: [...later],
   entryNames: '[name]',
   chunkNames: '[name]-[hash]',
@@ -61,18 +62,23 @@ const modules = await build({
   plugins: [dynamicImports(later), fromIndex],
 })
 for (const { path, text } of modules.outputFiles) {
+  if (path.endsWith('.map')) {
+    await writeFile(path, text)
+    continue
+  }
   const code = text.replace(/^import \{([^}]*)\} from "\.\/index\.js\?(.*)";$/gm, (_, list, source) => {
-    const renamed = list.split(',').map((item) => {
-      const [name, own = name] = item.trim().split(' as ')
+    // In place, since the source map counts lines.
+    const renamed = list.replace(/[^\s,]+(?: as [^\s,]+)?/g, (item) => {
+      const [name, own = name] = item.split(' as ')
       const known = shared.get(`$${name}`)
       if (known !== undefined && known.source !== source)
         throw new Error(
           `${known.source} and ${source} both export ${name} to modules that are loaded later: rename one`,
         )
       shared.set(`$${name}`, { name, source })
-      return `\n  $${name} as ${own}`
+      return `$${name} as ${own}`
     })
-    return `import {${renamed.join(',')}\n} from "./index.js";`
+    return `import {${renamed}} from "./index.js";`
   })
   if (code.includes('index.js?')) throw new Error(`${path} imports from index.js in an unsupported form`)
   await writeFile(path, code)
@@ -80,9 +86,9 @@ for (const { path, text } of modules.outputFiles) {
 
 const internal = [...shared].map(([as, { name, source }]) => `export { ${name} as ${as} } from './${source}'`)
 const index = await build({
-  ...common,
+  ...mapped,
   stdin: { contents: [`export * from './src/index.ts'`, ...internal].join('\n'), resolveDir: root },
   outfile: join(dist, 'index.js'),
   plugins: [dynamicImports(later)],
 })
-await writeFile(join(dist, 'index.js'), index.outputFiles[0].text)
+for (const { path, text } of index.outputFiles) await writeFile(path, text)

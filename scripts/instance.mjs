@@ -53,12 +53,22 @@ export { InstanceDeadError }
 export function createInstance(onTrap, compilePart) {
   const guard = createGuard(onTrap)
   const glue = (() => {
+    const setTimeout = patientTimeout
     ${glue}
   })()
   const parts = createParts(guard.raw, guard.given, compilePart)
   ${methods.map(([part, list]) => `parts.before(glue.Core, '${part}', ${JSON.stringify(list)})`).join('\n  ')}
   const addFts5 = (connection) => guard.guarded().sqlite3Fts5Init(connection)
   return { init: glue.init, Core: glue.Core, dead: guard.dead, loadPart: parts.load, addFts5 }
+}
+/**
+ * A timer that lets Node end when it is a long one, as that of the next snapshot. Calls that wait keep Node running by themselves; what a
+ * short timer does, such as storing a deferred commit, happens before the end.
+ */
+function patientTimeout(work, ms) {
+  const timer = setTimeout(work, ms)
+  if (ms >= 1000) timer.unref?.()
+  return timer
 }
 // Vite's dependency optimizer moves this module to node_modules/.vite/deps, but not the wasm.
 export function wasmUrl(part) {

@@ -9,10 +9,12 @@ import path from 'node:path'
 const root = path.join(import.meta.dirname, '..')
 const out = (command, ...args) => execFileSync(command, args, { cwd: root, encoding: 'utf8', maxBuffer: 2 ** 28 })
 
-/** The npm packages that the sources import: esbuild bundles them into dist. */
+/** The npm packages that the sources import: esbuild bundles them into dist. Those of the integrations stay imports. */
 function bundled() {
   const folder = path.join(root, 'pkg-js/src')
-  const files = readdirSync(folder, { recursive: true }).filter((file) => file.endsWith('.ts'))
+  const files = readdirSync(folder, { recursive: true }).filter(
+    (file) => file.endsWith('.ts') && !file.startsWith('integrations'),
+  )
   const imports = files.flatMap((file) => [
     ...readFileSync(path.join(folder, file), 'utf8').matchAll(/^(?:import|export|\}).* from '(?!\.|node:)([^']+)'/gm),
   ])

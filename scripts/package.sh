@@ -1,30 +1,43 @@
 #!/usr/bin/env bash
-# Builds the npm package from pkg-js/src: dist/index.js, the modules that only some apps import, and the types. Needs scripts/wasm.sh first.
+# Builds the npm package from pkg-js/src: dist/index.js, the modules that only some apps import, the types, and the documents. Needs
+# scripts/wasm.sh first. Each script has a source map with the sources in it, because those are not in the package.
 set -euo pipefail
-cd "$(dirname "$0")/../pkg-js"
+shopt -s nullglob
+cd "$(dirname "$0")/.."
+source scripts/tools.sh
+need_npm scripts/types
+cd pkg-js
 
-printf '\033[1m==> package: types, bundle, notices\033[0m\n'
+say 'package: types, bundle, notices'
 find dist -maxdepth 1 -name '*.js' -delete
-find dist -name '*.d.ts' -delete
+rm -rf dist/integrations dist/cli types
+find dist \( -name '*.d.ts' -o -name '*.map' \) -delete
+find dist -mindepth 1 -type d -empty -delete
 ../node_modules/.bin/tsc -p tsconfig.json
+node ../scripts/types/bundle.mjs
 # import.meta.url and the literal wasm URL must stay unchanged, because the user's bundler looks for them.
 node ../scripts/bundle.mjs
 # The parser of cron patterns, which few apps load.
-../node_modules/.bin/esbuild src/base/cron.ts --bundle --format=esm --platform=neutral --target=es2022 --charset=utf8 --minify \
+../node_modules/.bin/esbuild src/base/cron.ts --bundle --format=esm --platform=neutral --target=es2022 --charset=utf8 --sourcemap --minify \
   --legal-comments=inline --outfile=dist/cron.js --log-level=warning
-# The worker of a database: one file without imports.
-../node_modules/.bin/esbuild src/worker/main.ts --bundle --format=esm --platform=neutral --target=es2022 --charset=utf8 \
-  --outfile=dist/worker.js --log-level=warning
+# The worker of a database: one file without imports, which bundlers copy as it is.
+../node_modules/.bin/esbuild src/worker/main.ts --bundle --format=esm --platform=neutral --target=es2022 --charset=utf8 --sourcemap \
+  --minify --outfile=dist/worker.js --log-level=warning
+# The subpaths, each of which imports the package's public face and its own framework.
+for entry in src/integrations/*/index.ts; do
+  ../node_modules/.bin/esbuild "$entry" --bundle --format=esm --platform=neutral --target=es2022 --charset=utf8 --sourcemap \
+    --packages=external --external:../../index.js --outfile="dist/integrations/$(basename "$(dirname "$entry")")/index.js" --log-level=warning
+done
 # Only Node loads this file, by name.
-../node_modules/.bin/esbuild src/node/files.ts --bundle --format=esm --platform=node --target=node20 --charset=utf8 \
+../node_modules/.bin/esbuild src/node/files.ts --bundle --format=esm --platform=node --target=node20 --charset=utf8 --sourcemap \
   --outfile=dist/node-files.js --log-level=warning
-# The command line, beside the module that it uses.
+# The command line, beside the module that it uses: the program, its thread, and what runs a command in it.
 ../node_modules/.bin/tsc -p tsconfig.cli.json
-../node_modules/.bin/esbuild src/cli/main.ts --bundle --format=esm --platform=node --target=node20 --charset=utf8 \
-  --external:../index.js --outfile=dist/cli/main.js --log-level=warning
+for module in main worker command-line; do
+  ../node_modules/.bin/esbuild "src/cli/$module.ts" --bundle --format=esm --platform=node --target=node20 --charset=utf8 --sourcemap \
+    --external:../index.js --external:./command-line.js --outfile="dist/cli/$module.js" --log-level=warning
+done
 node ../scripts/notices.mjs > THIRD_PARTY_NOTICES.md
 # For `npx tidelock` in this clone: npm made no link, because the file didn't exist yet.
 ln -sf ../tidelock/dist/cli/main.js ../node_modules/.bin/tidelock
-for file in ../README.md ../LICENSE*; do
-  [ ! -f "$file" ] || cp "$file" .
-done
+node ../scripts/package-documents.mjs

@@ -1,9 +1,10 @@
 // node scripts/size.mjs [--update]: prints the sizes of the built wasm, the core and its parts, and fails when one is more than 2 % over
 // benches/size-budget.json (2 % of tolerance, so that a fix of one line passes). `--update` writes the budget.
 
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { brotliCompressSync, constants, gzipSync } from 'node:zlib'
+import { build } from 'esbuild'
 
 const folder = new URL('../pkg-js/dist/', import.meta.url)
 const file = new URL('../benches/size-budget.json', import.meta.url)
@@ -36,6 +37,20 @@ for (const name of Object.keys(budget)) {
   node scripts/size.mjs --update, and give the reason in the commit`)
   else if (gzip < known * (1 - slack))
     console.log(`wasm: more than 2 % under the budget: run node scripts/size.mjs --update`)
+}
+/** The limit of a subpath, in bytes of minified code under gzip, without its framework. */
+const subpathLimit = 4096
+/** Larger limits. `testing` has a whole remote, and no app ships it. */
+const subpathLimits = { testing: 10_240 }
+const integrations = new URL('integrations/', folder)
+for (const name of existsSync(integrations) ? readdirSync(integrations) : []) {
+  const entry = fileURLToPath(new URL(`${name}/index.js`, integrations))
+  if (!existsSync(entry)) continue
+  const { outputFiles } = await build({ entryPoints: [entry], minify: true, write: false })
+  const gzip = gzipSync(outputFiles[0].contents, { level: 9 }).length
+  const limit = subpathLimits[name] ?? subpathLimit
+  console.log(`tidelock/${name}: gzip ${kb(gzip)} (limit: ${kb(limit)})`)
+  if (gzip > limit) fail(`tidelock/${name}: ${gzip} bytes of gzip exceed the limit of ${limit}`)
 }
 if (update)
   writeFileSync(

@@ -2,7 +2,8 @@
 //
 // Runs the parts of the tests (all, the named ones, or those that changes since a commit can affect) to their end, a few steps in parallel;
 // each file of Node's tests is a step. The output of each step is in .cache/test/. A summary shows durations and failures.
-// `--all` runs each scenario in each browser and thread. `--parts` only prints the parts that would run.
+// `--all` runs each scenario in each browser and thread, and also the parts that otherwise run only when they are named. `--parts` only prints
+// the parts that would run.
 import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import os from 'node:os'
@@ -22,8 +23,13 @@ const FOLDERS = {
   e2e: ['tests/e2e'],
   browsers: ['tests/browsers'],
   packaging: ['tests/packaging'],
+  integrations: ['tests/integrations'],
+  bundlers: ['tests/bundlers'],
   remote: ['tests/remote'],
 }
+
+/** Parts that run only when they are named, or with `--all`, because they install and build for many minutes. */
+const NAMED_ONLY = ['bundlers']
 
 /** Makes a step for each test file of a part, those of scenarios first, because they take longest. */
 function nodeTests(part, after = ['package']) {
@@ -90,7 +96,7 @@ const STEPS = [
     programs: 'native, compile',
     words: 'simulation::acknowledged',
     after: ['native, compile'],
-    env: { TIDELOCK_SEEDS: '10000' },
+    env: { TIDELOCK_SEEDS: '5000' },
   },
   { part: 'lint', name: 'rustfmt', command: 'cargo fmt --all --check' },
   { part: 'lint', name: 'biome', command: 'node_modules/.bin/biome ci --colors=off .' },
@@ -102,6 +108,8 @@ const STEPS = [
   { part: 'node', name: 'fuzz', command: 'node tests/fuzz/fuzz.mjs --seconds 20 --from 1', after: ['package'] },
   ...nodeTests('e2e'),
   ...nodeTests('packaging'),
+  ...nodeTests('integrations'),
+  ...nodeTests('bundlers'),
   ...nodeTests('remote', []),
   { part: 'demo', name: 'demo', command: 'node www/demo.mjs --check', after: ['package'] },
   { part: 'typescript', name: 'typescript', command: 'node pkg-js/test/run.mjs', after: ['package'] },
@@ -109,6 +117,8 @@ const STEPS = [
 ].map((step) => ({ after: [], env: {}, ...step }))
 
 const PARTS = [...new Set(STEPS.map(({ part }) => part))]
+/** The parts of a run without names. */
+const USUAL_PARTS = PARTS.filter((part) => !NAMED_ONLY.includes(part))
 
 /** Returns the parts, or the test file, that a changed file can affect. Rust is in the package, so it affects nearly all parts. */
 function affected(file) {
@@ -117,7 +127,10 @@ function affected(file) {
     [/^(benches|tests)\/.*\.md$/, ['tests/node/documents-text.test.mjs']],
     [/^tests\/native\//, ['lint', 'native']],
     [/^tests\/web\//, ['lint', 'web']],
-    [/^tests\/packaging\//, ['lint', 'packaging']],
+    [/^tests\/(packaging|bundlers)\//, ['lint', 'packaging']],
+    [/^examples\//, ['lint', 'packaging']],
+    [/^tests\/integrations\//, ['lint', 'integrations']],
+    [/^pkg-js\/src\/integrations\//, ['lint', 'build', 'packaging', 'integrations', 'typescript']],
     [/^tests\/browsers\//, ['lint', 'browsers']],
     [/^tests\/fuzz\//, ['lint', 'fuzz']],
     [/^tests\/messages\//, ['lint', 'node', 'native', 'typescript']],
@@ -127,8 +140,8 @@ function affected(file) {
     [/^benches\//, ['lint', 'packaging']],
     [/^pkg-js\/test\//, ['lint', 'typescript']],
     // Held against the Rust types.
-    [/^pkg-js\/src\/base\/reports\.ts$/, PARTS],
-    [/^pkg-js\//, PARTS.filter((part) => !['native', 'web'].includes(part))],
+    [/^pkg-js\/src\/base\/reports\.ts$/, USUAL_PARTS],
+    [/^pkg-js\//, USUAL_PARTS.filter((part) => !['native', 'web'].includes(part))],
     [
       /^docs\/|^[A-Z]+\.md$/,
       [
@@ -136,10 +149,12 @@ function affected(file) {
         'tests/node/documents.test.mjs',
         'tests/e2e/readme.test.mjs',
         'tests/e2e/runbook.test.mjs',
+        'tests/packaging/tarball.test.mjs',
+        'tests/packaging/quickstart.test.mjs',
       ],
     ],
   ]
-  return rules.find(([pattern]) => pattern.test(file))?.[1] ?? PARTS
+  return rules.find(([pattern]) => pattern.test(file))?.[1] ?? USUAL_PARTS
 }
 
 /** Returns the steps that the arguments name, or that changes can affect; without arguments all. */
@@ -159,7 +174,8 @@ function choose(words) {
       console.error(`build.sh: '${name}' is neither a test file, a step nor a part of the tests: ${PARTS.join(', ')}`)
       process.exit(2)
     }
-  return STEPS.filter((step) => named.length === 0 || isNamed(step, named))
+  const parts = flags.includes('--all') ? PARTS : USUAL_PARTS
+  return STEPS.filter((step) => isNamed(step, named.length === 0 ? parts : named))
 }
 
 /** Returns whether a step, its file or its part is among the names. */
@@ -282,7 +298,8 @@ async function lane() {
     if (step.cargo) cargoBusy = false
   }
 }
-const total = steps.length === STEPS.length ? ': about 10 minutes on 2 cores, 15 when nothing is compiled yet' : ''
+const isWhole = USUAL_PARTS.every((part) => chosen.some((step) => step.part === part))
+const total = isWhole ? ': about 10 minutes on 2 cores, 15 when nothing is compiled yet' : ''
 say(`${steps.length} steps, ${SIDE_BY_SIDE} side by side${total}`)
 await Promise.all(Array.from({ length: SIDE_BY_SIDE }, lane))
 

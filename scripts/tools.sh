@@ -12,14 +12,16 @@ have() { command -v "$1" >/dev/null 2>&1; }
 # The only list of needs: a verb or a part of the tests → tools, and other verbs or parts whose needs it includes.
 needs_of() {
   case $1 in
-    build) echo rust clang wasm_bindgen sqlite_sources npm ;;
+    build) echo rust clang wasm_bindgen sqlite_sources npm npm:scripts/types ;;
     demo) echo build npm:tests/remote ;;
     check) echo demo chromium ;;
     native | simulate | mutants) echo rust clang sqlite_sources ;;
     lint) echo native npm ;;
     web) echo rust clang sqlite_sources wasm_bindgen chromium ;;
     typescript) echo build ;;
-    packaging) echo build chromium npm:tests/packaging/webpack ;;
+    integrations) echo build chromium npm:tests/remote npm:tests/integrations/vitest ;;
+    packaging) echo build chromium npm:tests/bundlers npm:tests/packaging/typescript npm:tests/remote ;;
+    bundlers) echo packaging npm:tests/bundlers/more npm:tests/bundlers/next npm:tests/bundlers/parcel npm:tests/bundlers/sveltekit ;;
     node) echo build sqlite3 npm:tests/remote ;;
     remote) echo npm npm:tests/remote ;;
     e2e) echo build chromium npm:tests/remote ;;
@@ -96,8 +98,13 @@ need_wasm_bindgen() {
   export PATH="$tools_dir/wasm-bindgen-$version/bin:$PATH"
   if ! have wasm-bindgen || [[ $(wasm-bindgen --version) != "wasm-bindgen $version" ]]; then
     say "cargo install wasm-bindgen-cli $version (a minute or two, once)"
-    CARGO_PROFILE_RELEASE_OPT_LEVEL=0 cargo install wasm-bindgen-cli --version "$version" --locked --root "$tools_dir/wasm-bindgen-$version" --quiet
+    install_wasm_bindgen "$version" --locked || install_wasm_bindgen "$version"
   fi
+}
+
+# install_wasm_bindgen VERSION [--locked]. A mirror may lack the newest versions, which the tool's own lock file names.
+install_wasm_bindgen() {
+  CARGO_PROFILE_RELEASE_OPT_LEVEL=0 cargo install wasm-bindgen-cli --version "$@" --root "$tools_dir/wasm-bindgen-$1" --quiet
 }
 
 # Makes the link that .cargo/config.toml uses to SQLite's sources of the native build, so that both builds have the same version.

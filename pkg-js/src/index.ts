@@ -5,10 +5,14 @@
  * @packageDocumentation
  */
 
+import './base/host-types.js'
+
 export type { Database } from './api/database.js'
 export type { CloseEvent, DatabaseEventMap, HealthEvent, RoleEvent, SnapshotEvent } from './api/events.js'
 export { healthResponse } from './api/health-response.js'
 export type { LiveOptions, LiveQuery } from './api/live.js'
+export type { ColumnOf, LiveChangesOptions, LiveChangesReader } from './api/live-changes.js'
+export type { LiveWindow } from './api/live-window.js'
 export type {
   ForceOptions,
   GenerateOptions,
@@ -17,12 +21,15 @@ export type {
   Migrations,
 } from './api/migrations.js'
 export { migrationsFrom } from './api/migrations-from.js'
+export type { LiveChanges, MovedRow, PlacedRow, UpdatedRow } from './api/row-changes.js'
 export type { Snapshots } from './api/snapshots.js'
 export type { PullOptions, PushOptions, RunReport, StartOptions, Sync } from './api/sync.js'
 export type { ManualTransaction, Tx } from './api/transaction.js'
 export type { Encryption } from './base/encryption.js'
-export { isTidelockError, TidelockError, type TidelockErrorOptions } from './base/errors.js'
+export type { ErrorDetails, KnownErrorDetails, LockHolder } from './base/error-details.js'
+export { isTidelockError, TidelockError, type TidelockErrorOf, type TidelockErrorOptions } from './base/errors.js'
 export type { Warning, WarningCode } from './base/events.js'
+export type { CompiledQuery, DrizzleQuery, DrizzleRow, KyselyQuery } from './base/query-builder.js'
 export type {
   Alert,
   AlertCode,
@@ -61,10 +68,21 @@ export type {
   TablePushReport,
   TidelockErrorJson,
 } from './base/reports.js'
-export { type SqlFragment, type SqlQuery, type SqlQueryTag, type SqlTag, type SqlTagHelpers, sql } from './base/sql.js'
+export {
+  type SqlFragment,
+  type SqlQuery,
+  type SqlQueryTag,
+  type SqlTag,
+  type SqlTagHelpers,
+  type SqlTemplateValue,
+  sql,
+} from './base/sql.js'
 export type {
   ArrayQueryOptions,
+  ByteSource,
+  Bytes,
   CallOptions,
+  NamedParams,
   QueryOptions,
   Row,
   RowMode,
@@ -109,6 +127,7 @@ export {
   type GroupOptions,
   openGroup,
 } from './open/group.js'
+export { type LastRowsOptions, lastRows } from './open/last-rows.js'
 export { open } from './open/open.js'
 export { recover } from './open/recover.js'
 export { type SchemaFromRemoteOptions, type SchemaMigration, schemaFromRemote } from './open/schema-from-remote.js'
@@ -129,8 +148,11 @@ export type {
   ConflictFunction,
   ConflictPolicy,
   ConflictRow,
+  FilterFunction,
   RemoteOptions,
   RemoteType,
+  TableFilter,
   TableSync,
 } from './remote/remote-options.js'
 export { type SqlHelpersOptions, sqlHelpers } from './remote/sql-helpers.js'
+export type { SupabaseLike, SupabaseSession } from './remote/supabase-types.js'

@@ -42,7 +42,7 @@ export function trap({ Core }) {
   const stray = Object.create(Core.prototype)
   stray.__wbg_ptr = 0x7fff0000
   try {
-    stray.enter()
+    stray.tryAcquire()
   } catch {}
 }
 

@@ -294,7 +294,7 @@ test('on a server storage must be given', () => {
     }
   }
   const inBrowser =
-    "Open the database in the browser, after the page has loaded. In a Node program pass storage: 'file' with path, or storage: 'memory'"
+    "Open the database in the browser: in an effect, or in a component of the client only. In a Node program pass storage: 'file' with path, or storage: 'memory'"
   assert.deepEqual(refusal({}), ['unsupported_environment', 'storage', inBrowser])
   assert.deepEqual(refusal({ storage: 'indexeddb' }), ['unsupported_environment', 'storage', inBrowser])
   const inFolder = "Add storage: 'file' to path for a database in that folder"
@@ -304,16 +304,10 @@ test('on a server storage must be given', () => {
 })
 
 test('options that this build lacks are told apart from unknown ones', () => {
-  const remote = { url: 'https://x.supabase.co', key: 'k', tables: [] }
   const lacking = [
     [() => check({ storage: 'opfs' }), 'storage'],
     [() => check({ storage: 'best' }), 'storage'],
     [() => check({ cacheBytes: 1 }), 'cacheBytes'],
-    [() => checkRareOptions({ remote: { client: {}, tables: [] } }, false), 'client'],
-    [
-      () => checkRareOptions({ remote: { ...remote, tables: [{ table: 't', filter: () => ({}) }] } }, false),
-      'remote.tables[0].filter',
-    ],
   ]
   for (const [call, option] of lacking)
     assert.throws(call, (error) => error.code === 'unsupported_environment' && error.details.option === option)
@@ -359,4 +353,9 @@ test('migrations are passed to the engine as data, functions stay in this thread
 test('a conflict function stays in this thread and is called back', () => {
   const [table] = check({ remote: { ...remote, tables: [{ table: 'a', conflict: () => null }] } }).remote.tables
   assert.deepEqual(table, { table: 'a', conflict: 'function' })
+})
+
+test('a filter function stays in this thread and is called back', () => {
+  const [table] = check({ remote: { ...remote, tables: [{ table: 'a', filter: () => ({}) }] } }).remote.tables
+  assert.deepEqual(table, { table: 'a', hasFilterFunction: true })
 })

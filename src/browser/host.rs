@@ -50,6 +50,10 @@ extern "C" {
     #[wasm_bindgen(method, catch, js_name = nextSnapshot)]
     pub fn next_snapshot(this: &Host, after: f64) -> Result<Promise, JsValue>;
 
+    /// Returns the filters that the user's function gives for a table: columns and their filters alternate, as JSON text.
+    #[wasm_bindgen(method, catch, js_name = remoteFilter)]
+    pub fn remote_filter(this: &Host, table: &str) -> Result<Promise, JsValue>;
+
     /// Returns the row with which the user's function resolves a conflict, as JSON text; null deletes the row.
     #[wasm_bindgen(method, catch, js_name = resolveConflict)]
     pub fn resolve_conflict(this: &Host, conflict: &JsValue) -> Result<Promise, JsValue>;

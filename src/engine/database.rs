@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     audit,
-    collections::Set,
+    collections::{Map, Set},
     error::{Error, Result},
     health::{AlertCode, QueryStats},
     live,
@@ -32,7 +32,7 @@ pub trait Callbacks {
     /// Delivers an event.
     fn emit(&self, event: Event);
 
-    /// Runs a migration that is a function, with the turn of `permit`.
+    /// Runs a migration that is a function, under the mutex of `permit`.
     fn run_migration(&self, version: &str, direction: &str, permit: MutexPermit) -> LocalFuture<'static, Result<()>>;
 
     /// The user's access token for the remote, requested again.
@@ -40,6 +40,9 @@ pub trait Callbacks {
 
     /// When the next scheduled snapshot after that time is due, by the user's own timetable; `None`: never.
     fn next_snapshot(&self, after: Timestamp) -> LocalFuture<'static, Option<Timestamp>>;
+
+    /// The filters that the user's function gives for a table, by column.
+    fn filter(&self, table: &str) -> LocalFuture<'static, Result<Map<String, String>>>;
 
     /// What the user's function makes of a row that changed on both sides: its columns, or `None` to delete it.
     fn resolve_conflict(&self, conflict: Conflicting) -> LocalFuture<'static, Result<Option<Cells>>>;
@@ -56,7 +59,7 @@ pub(super) struct Inner {
     pub options: OpenOptions,
     pub ports: Ports,
     pub callbacks: Rc<dyn Callbacks>,
-    pub turn: Rc<Mutex>,
+    pub mutex: Rc<Mutex>,
     pub connection: RefCell<Option<Rc<Connection>>>,
     pub file: PageFile,
     pub storage: Storage,
@@ -140,14 +143,16 @@ pub(super) enum News {
     Wrote,
     /// The remote asked not to be called for so long.
     RetryAfter { ms: u64 },
-    /// A turn in its page's life.
+    /// A user has signed in or out.
+    User { signed_in: bool },
+    /// An event of the page's lifecycle.
     Page(Moment),
 }
 
 /// What keeps a database in step with its remote. Behind a trait: it is in the part of the code that only sync loads.
 pub(super) trait Keep {
     /// Takes in what happens.
-    fn hear(&self, news: News);
+    fn handle(&self, news: News);
 }
 
 /// Events on their way out. They leave in a task of their own: a listener may call the database again.
@@ -195,34 +200,35 @@ impl Inner {
         self.connection.borrow().clone().ok_or_else(closed)
     }
 
-    /// Waits for the turn and holds it until the guard is dropped.
+    /// Locks the connection until the guard is dropped.
     pub async fn acquire(&self) -> Result<MutexGuard> {
-        self.turn.acquire().await
+        self.mutex.acquire().await
     }
 
-    /// Tells what keeps the database in step, if anything does.
-    pub fn tell_keeper(&self, news: News) {
+    /// Passes an event to automatic sync, if it is configured.
+    pub fn notify_keeper(&self, news: News) {
         if let Some(keeper) = self.keeper.get() {
-            keeper.hear(news);
+            keeper.handle(news);
         }
     }
 
-    /// After every commit in memory that isn't sync's own.
+    /// Handles a commit in memory that isn't one of sync.
     pub fn committed(&self, changed: &Changed) {
-        self.tell_keeper(News::Wrote);
-        self.spread(changed);
+        self.notify_keeper(News::Wrote);
+        self.publish_commit(changed);
     }
 
-    /// After every commit in memory: starts its way to the storage, and tells live queries.
-    pub fn spread(&self, changed: &Changed) {
+    /// Handles any commit in memory: schedules its flush, and notifies live queries.
+    pub fn publish_commit(&self, changed: &Changed) {
         self.flusher.committed();
         let telling = self.telling_changes.get();
         if !telling && self.live.borrow().is_empty() || !changed.everything && changed.tables.is_empty() {
             return;
         }
-        let ids = {
-            let live = self.live.borrow();
-            if changed.everything { live.everything_changed() } else { live.committed(&changed.tables) }
+        let ids = match &*self.connection.borrow() {
+            Some(connection) if changed.everything => self.live.borrow_mut().everything_changed(connection),
+            Some(connection) => self.live.borrow_mut().committed(connection, &changed.tables),
+            None => Vec::new(),
         };
         if !ids.is_empty() {
             self.events.emit(Event::Live(LiveEvent { ids }));
@@ -233,7 +239,7 @@ impl Inner {
         }
     }
 
-    /// After a commit that may have changed anything.
+    /// Handles a commit that may have changed any table.
     pub fn everything_changed(&self) {
         self.committed(&Changed { everything: true, ..Changed::default() });
     }
@@ -245,13 +251,13 @@ impl Database {
         &self.inner.options
     }
 
-    /// The line of those who want the connection.
-    pub fn turn(&self) -> &Rc<Mutex> {
-        &self.inner.turn
+    /// The mutex of the connection.
+    pub fn mutex(&self) -> &Rc<Mutex> {
+        &self.inner.mutex
     }
 
     /// Whether there is to be an [`Event::Change`] for every commit, which is the default. It can cost more than a small commit itself.
-    pub fn tell_changes(&self, tell: bool) {
+    pub fn emit_changes(&self, tell: bool) {
         self.inner.telling_changes.set(tell);
     }
 

@@ -10,10 +10,10 @@ pub trait Environment {
     /// The connection; `closed` when there is none any more.
     fn connection(&self) -> Result<Rc<Connection>>;
 
-    /// Waits for the turn on it.
-    fn turn(&self) -> LocalFuture<'_, Result<MutexGuard>>;
+    /// Locks the connection, in the order of the calls.
+    fn lock_connection(&self) -> LocalFuture<'_, Result<MutexGuard>>;
 
-    /// Takes a safety snapshot of what is committed. The turn is held meanwhile: it must not be asked for.
+    /// Takes a safety snapshot of what is committed. The caller has locked the connection, so this must not lock it.
     fn safety_snapshot(&self) -> LocalFuture<'_, Result<()>>;
 
     /// Resolves when everything committed so far is as durable as the mode promises.

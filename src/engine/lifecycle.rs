@@ -20,7 +20,7 @@ impl Inner {
     }
 
     fn page_is(&self, moment: Moment) {
-        self.tell_keeper(News::Page(moment));
+        self.notify_keeper(News::Page(moment));
         match moment {
             Moment::Online | Moment::Offline => {}
             Moment::Shown => {

@@ -109,16 +109,16 @@ impl Inner {
         if self.handing_over.replace(true) {
             return;
         }
-        if let Ok(turn) = self.acquire().await {
+        if let Ok(guard) = self.acquire().await {
             if self.is_wanted().await {
                 self.closing.set(true);
                 let _ending = self.ending.acquire().await;
-                self.turn.close(closed());
-                self.let_go().await;
+                self.mutex.close(closed());
+                self.release_resources().await;
                 self.events.emit(Event::Lock(LockEvent { state: LockChange::Released }));
                 self.events.emit(Event::Close(CloseEvent { reason: CloseReason::Released }));
             }
-            drop(turn);
+            drop(guard);
         }
         self.handing_over.set(false);
     }
@@ -138,9 +138,9 @@ impl Inner {
         }
         let error = lock_lost();
         self.lost.replace(Some(error.clone()));
-        self.tell_keeper(News::Stop);
+        self.notify_keeper(News::Stop);
         self.channel.take();
-        self.turn.close(error.clone());
+        self.mutex.close(error.clone());
         self.flusher.lose(error);
         self.snapshots.halt();
         self.events.emit(Event::Lock(LockEvent { state: LockChange::Lost }));

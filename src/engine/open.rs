@@ -77,7 +77,7 @@ impl Database {
         }
     }
 
-    /// Says where the remote is; at most once, before [`start`](Self::start). `invalid_argument` closes the database.
+    /// Sets the remote: at most once, before [`start`](Self::start). `invalid_argument` closes the database.
     pub async fn connect(&self, remote: RemoteOptions) -> Result<()> {
         let inner = &*self.inner;
         match Config::new(remote) {
@@ -90,28 +90,28 @@ impl Database {
                 Ok(())
             }
             Err(error) => {
-                inner.give_up().await;
+                inner.close_after_failure().await;
                 Err(error)
             }
         }
     }
 
-    /// Begins to serve: captures local changes, checks the migrations and runs those that are pending, takes snapshots.
-    /// Whatever fails closes the database.
+    /// Starts the database: captures local changes, checks the migrations, runs the pending ones, and schedules snapshots. A
+    /// failure closes the database.
     ///
-    /// Fails with what the migrations and the storage fail with.
+    /// Fails with the errors of the migrations and of the storage.
     pub async fn start(&self) -> Result<()> {
         let inner = &*self.inner;
         let result = self.begin_service().await;
-        // Also after a failure: the migrations before the one that failed stay.
+        // Also after a failure, since the migrations before the failed one stay applied.
         let stored = inner.flusher.flush().await;
         let result = result.and(stored);
         match result {
             Ok(()) => {
                 self.listen_for_takeovers();
-                inner.tell_keeper(News::Opened);
+                inner.notify_keeper(News::Opened);
             }
-            Err(_) => inner.give_up().await,
+            Err(_) => inner.close_after_failure().await,
         }
         result
     }
@@ -119,10 +119,10 @@ impl Database {
     async fn begin_service(&self) -> Result<()> {
         let inner = &*self.inner;
         {
-            let _turn = inner.acquire().await?;
+            let _guard = inner.acquire().await?;
             let connection = inner.connection()?;
             let platform = &inner.ports.platform;
-            if inner.migrations.mention("fts5") {
+            if inner.migrations.mentions("fts5") {
                 fts5::load(platform, &connection).await?;
             }
             fts5::load_if_used(platform, &connection).await?;
@@ -135,14 +135,15 @@ impl Database {
         Ok(())
     }
 
-    /// Waits for the turn, stores what is left, and lets go of everything. Idempotent; resolves when all is closed.
+    /// Closes the database: waits for the connection, stores all commits and releases the resources. Idempotent; resolves when
+    /// everything is closed.
     ///
-    /// Fails when the last commits could not be stored; the database is closed all the same. Of a lost lock the last
-    /// commits' own callers were told: that is no failure of closing.
+    /// Fails if the last commits could not be stored; the database is closed even so. A lost lock is no failure of `close`,
+    /// since the callers of the last commits got the error.
     pub async fn close(&self) -> Result<()> {
         let inner = &*self.inner;
         let first = !inner.closing.replace(true);
-        inner.tell_keeper(News::Stop);
+        inner.notify_keeper(News::Stop);
         if let Some(sync) = inner.sync.get() {
             sync.close();
         }
@@ -150,11 +151,11 @@ impl Database {
         if !first {
             return Ok(());
         }
-        let turn = inner.acquire().await;
-        inner.turn.close(closed());
+        let guard = inner.acquire().await;
+        inner.mutex.close(closed());
         let stored = inner.flusher.flush().await;
-        inner.let_go().await;
-        drop(turn);
+        inner.release_resources().await;
+        drop(guard);
         inner.events.emit(Event::Close(CloseEvent { reason: CloseReason::Closed }));
         if inner.lost.borrow().is_some() { Ok(()) } else { stored }
     }
@@ -170,7 +171,7 @@ pub(super) async fn open_store(options: &OpenOptions, ports: &Ports) -> Result<R
     }
 }
 
-/// Reads what is stored, under the lock.
+/// Opens the stored database. The caller must hold the lock.
 async fn recover(
     options: OpenOptions,
     ports: Ports,
@@ -212,7 +213,7 @@ fn assemble(
     let events = Events::new(&callbacks, &ports);
     {
         let events = events.clone();
-        flusher.on_trouble(Rc::new(move |error| events.emit(Event::Health(StorageEvent { error: error.cloned() }))));
+        flusher.on_failure(Rc::new(move |error| events.emit(Event::Health(StorageEvent { error: error.cloned() }))));
     }
     for warning in warnings {
         events.emit(Event::Warning(warning));
@@ -226,11 +227,11 @@ fn assemble(
     };
     if options.snapshots.timed_by_user {
         let asked = callbacks.clone();
-        snapshots.follow(Rc::new(move |after| asked.next_snapshot(after)));
+        snapshots.set_timetable(Rc::new(move |after| asked.next_snapshot(after)));
     }
     let inner = Inner {
         opened_at: platform.clock.now(),
-        turn: Rc::default(),
+        mutex: Rc::default(),
         connection: RefCell::new(Some(connection)),
         file,
         storage,
@@ -264,10 +265,11 @@ fn assemble(
 }
 
 impl Inner {
-    /// Begins to audit, and to capture local changes: of the tables that `remote` names, else of those that an opening before named.
+    /// Starts the audit, and the capture of local changes: of the tables that `remote` names, or of those registered by an earlier
+    /// opening.
     pub(super) async fn start_capture(&self, connection: &Connection) -> Result<()> {
-        // Also where nothing is captured any more: a restore has what sync keeps to take along, and may come without a network. What can't
-        // be read will be found by who reads it.
+        // Also if nothing is captured any more: a restore must keep the state of sync, and may run offline. An unreadable
+        // state is reported by its later readers.
         if self.sync.get().is_some() || metadata::exists(connection).unwrap_or(true) {
             self.ports.platform.parts.load(Part::Sync).await?;
         }
@@ -278,24 +280,24 @@ impl Inner {
         self.resume_triggers(connection)
     }
 
-    /// Lets go of everything, where it can't be opened.
-    pub(super) async fn give_up(&self) {
+    /// Releases the resources of a database that could not be opened.
+    pub(super) async fn close_after_failure(&self) {
         self.closing.set(true);
-        self.let_go().await;
+        self.release_resources().await;
     }
 
-    /// Lets go of everything: timers, connection, storage, lock.
-    pub(super) async fn let_go(&self) {
-        self.tell_keeper(News::Stop);
+    /// Releases timers, connection, storage and lock.
+    pub(super) async fn release_resources(&self) {
+        self.notify_keeper(News::Stop);
         self.channel.take();
         self.watching_page.take();
-        self.turn.close(closed());
+        self.mutex.close(closed());
         self.snapshots.stop().await;
         self.flusher.stop();
         self.connection.take();
         self.storage.settled().await;
         self.storage.close();
-        // Last: the next holder finds everything stored.
+        // The lock is released last, so the next holder finds everything stored.
         let held = self.held.take();
         lock::release(held).await;
     }

@@ -166,7 +166,7 @@ impl Supplied {
     }
 
     /// Returns whether the SQL of a migration contains this word, in any case.
-    pub fn mention(&self, word: &str) -> bool {
+    pub fn mentions(&self, word: &str) -> bool {
         let has_it = |body: &Body| matches!(body, Body::Sql(sql) if mentions(sql, word));
         self.0.iter().any(|migration| has_it(&migration.up) || migration.down.as_ref().is_some_and(has_it))
     }

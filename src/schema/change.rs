@@ -1,9 +1,9 @@
-//! The script that makes one schema another one.
+//! Generates the script that changes one schema into another.
 //!
-//! What stands in the way goes first: views and triggers that change, and those that name a table that is dropped, rebuilt or
-//! loses a column (SQLite refuses to alter a table while a view names one that isn't there); then indexes and tables; then
-//! tables are altered, rebuilt and made; at the end indexes, views and triggers. Foreign keys must be off, as they are while
-//! a migration runs.
+//! The script first drops the changed views and triggers, and those that name a table that is dropped, rebuilt or loses a
+//! column, since SQLite refuses to alter a table while a view names a missing one. Then it drops indexes and tables;
+//! alters, rebuilds and creates tables; and finally creates indexes, views and triggers. Foreign keys must be off, as in a
+//! running migration.
 
 use super::{
     definition::{About, Column, Definition},
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::sqlite::{plain_or_quoted as name, tokens};
 
-/// What becomes of a table.
+/// The change of a table.
 enum TableChange<'a> {
     Same,
     Alter {
@@ -21,14 +21,14 @@ enum TableChange<'a> {
         drop: Vec<&'a Column>,
     },
     Rebuild(&'a Definition, &'a Definition),
-    /// Virtual tables can only be created again.
+    /// Drops and creates a virtual table, which can't be altered.
     Replace,
     Gone,
 }
 
 impl TableChange<'_> {
-    /// Whether views and triggers that name the table are in the way.
-    fn is_felt(&self) -> bool {
+    /// Returns whether views and triggers that name the table must be dropped first.
+    fn affects_views(&self) -> bool {
         match self {
             TableChange::Same => false,
             TableChange::Alter { drop, .. } => !drop.is_empty(),
@@ -36,13 +36,13 @@ impl TableChange<'_> {
         }
     }
 
-    /// Whether its indexes go with it.
+    /// Returns whether the change drops the table's indexes, too.
     fn takes_indexes(&self) -> bool {
         matches!(self, TableChange::Rebuild(..) | TableChange::Replace | TableChange::Gone)
     }
 }
 
-/// The script from one schema to another. Empty when they don't differ.
+/// Returns the script from one schema to another; empty if they are equal.
 pub fn change(from: &Schema, to: &Schema) -> Script {
     let ways: Vec<(&Table, TableChange<'_>)> = from.tables.iter().map(|table| (table, way(table, to))).collect();
     let in_the_way = in_the_way(from, to, &ways);
@@ -100,11 +100,11 @@ pub fn change(from: &Schema, to: &Schema) -> Script {
     script
 }
 
-/// The views and triggers that must go before tables change: those that change themselves, and those that name a table that
-/// is felt, or a view that goes.
+/// Returns the views and triggers to drop before tables change: those that change themselves, and those that name a table whose change
+/// affects them, or a dropped view.
 fn in_the_way<'a>(from: &'a Schema, to: &Schema, ways: &[(&Table, TableChange<'_>)]) -> Vec<&'a Object> {
     let mut gone: Vec<String> =
-        ways.iter().filter(|(_, way)| way.is_felt()).map(|(table, _)| table.name.clone()).collect();
+        ways.iter().filter(|(_, way)| way.affects_views()).map(|(table, _)| table.name.clone()).collect();
     let mut left: Vec<(&Object, Vec<String>)> = Vec::new();
     let mut found = Vec::new();
     for object in from.objects.iter().filter(|object| object.kind != ObjectKind::Index) {
@@ -156,7 +156,7 @@ fn way<'a>(table: &'a Table, to: &'a Schema) -> TableChange<'a> {
     }
 }
 
-/// What ALTER TABLE ADD COLUMN takes, whatever rows there are.
+/// Returns whether ALTER TABLE ADD COLUMN accepts a column, whatever rows exist.
 fn can_be_added(column: &Column) -> bool {
     if column.has(About::PrimaryKey) || column.has(About::Unique) {
         return false;
@@ -171,7 +171,7 @@ fn can_be_added(column: &Column) -> bool {
     }
 }
 
-/// What ALTER TABLE DROP COLUMN takes, once the indexes, views and triggers that name the column are dropped.
+/// Returns whether ALTER TABLE DROP COLUMN accepts a column, once the indexes, views and triggers that name the column are dropped.
 fn can_be_dropped(column: &Column, of: &Definition) -> bool {
     let keys = [About::PrimaryKey, About::Unique, About::References];
     let names_it = |text: &str| tokens(text).iter().any(|token| same(&token.name(), &column.name));
@@ -182,7 +182,8 @@ fn can_be_dropped(column: &Column, of: &Definition) -> bool {
 
 fn alter(script: &mut Script, table: &Table, add: &[&Column], drop: &[&Column]) {
     let table_name = name(&table.name);
-    // What is computed may need the others. New ones first: a table is never without columns.
+    // Generated columns are added after plain ones, which they may use. Additions come before removals, so that the table always
+    // has a column.
     let (computed, plain): (Vec<&Column>, Vec<&Column>) = add.iter().partition(|column| column.has(About::Generated));
     for column in plain.into_iter().chain(computed) {
         script.statement(&format!("ALTER TABLE {table_name} ADD COLUMN {}", column.text));

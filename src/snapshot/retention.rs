@@ -159,7 +159,7 @@ impl Stock<'_> {
 
     /// Returns what to delete when the disk is full: first the unlabelled snapshots but one, then the log before the newest
     /// verified generation and the manifests that needed it. Call it again while it returns something and the disk is still full.
-    pub fn relieve(&self) -> RetentionPlan {
+    pub fn plan_for_space(&self) -> RetentionPlan {
         let Some(newest_good) = self.verified().next_back() else { return RetentionPlan::default() };
         let needed = self.still_needed();
         let unlabelled = |m: &&Manifest| m.kind == ManifestKind::Snapshot && m.label.is_none() && m.reason != "safety";

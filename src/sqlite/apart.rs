@@ -1,4 +1,4 @@
-//! SQL text from outside, run in a database of its own.
+//! Runs external SQL text in a scratch database.
 
 use super::{
     Authority, Connection, Deadline, Image, PageFile,
@@ -8,7 +8,7 @@ use super::{
 };
 use crate::error::{Error, ErrorCode, Result};
 
-/// What an SQL text makes of an empty database.
+/// Runs an SQL text in an empty scratch database, and returns the resulting file.
 pub(super) fn run_apart(script: &str, max_bytes: u64, deadline: Option<Deadline>) -> Result<Image> {
     if first_statement(script).is_empty() {
         return Err(Error::invalid("There is no SQL statement in this text").hint("It is empty, or a comment"));
@@ -28,7 +28,7 @@ pub(super) fn run_apart(script: &str, max_bytes: u64, deadline: Option<Deadline>
     file.set_max_bytes(max_bytes);
     let connection = Connection::open(&file)?;
     connection.limit_values(script.len() as u64);
-    // The schema's lines for virtual tables are written by hand. What harm that does, the check finds.
+    // The text writes the schema entries of virtual tables directly; the later check detects invalid ones.
     connection.set_defensive(false);
     connection.set_deadline(deadline);
     let run = connection.for_each_statement(script, Authority::File, &mut |statement, _| statement.run());
@@ -40,7 +40,7 @@ pub(super) fn run_apart(script: &str, max_bytes: u64, deadline: Option<Deadline>
     Ok(file.image())
 }
 
-/// The error of a file, or of an SQL text, whose time is over.
+/// Returns the error of a file or SQL text whose check exceeded its deadline.
 pub(super) fn too_slow() -> Error {
     Error::new(ErrorCode::Timeout, "The file takes too long to check")
         .hint("Check where it comes from; nothing has changed")

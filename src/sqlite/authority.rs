@@ -12,7 +12,7 @@ use std::{
 
 use rusqlite::ffi;
 
-use super::functions::given;
+use super::{functions::given, reads::QueryReads};
 use crate::error::{Error, Result};
 
 /// On whose behalf a statement is prepared: decides what the authorizer refuses.
@@ -114,6 +114,11 @@ pub(super) struct Watcher {
     names: RefCell<Vec<Rc<str>>>,
     /// Whether the statement is an ANALYZE, or a PRAGMA that runs one: it writes no user rows.
     analyze: Cell<bool>,
+    /// Whether columns and functions are recorded, too.
+    is_reading: Cell<bool>,
+    reading: RefCell<QueryReads>,
+    /// Whether a PRAGMA may have replaced SQLite's LIKE.
+    changed_like: Cell<bool>,
     refusal: Cell<Option<&'static Denial>>,
 }
 
@@ -127,6 +132,9 @@ impl Watcher {
             facts: RefCell::default(),
             names: RefCell::default(),
             analyze: Cell::new(false),
+            is_reading: Cell::new(false),
+            reading: RefCell::default(),
+            changed_like: Cell::new(false),
             refusal: Cell::new(None),
         });
         let context = std::ptr::from_ref::<Self>(&watcher).cast_mut().cast::<c_void>();
@@ -176,6 +184,33 @@ impl Watcher {
         }
     }
 
+    /// Records the columns and functions of the statement that is compiled next, until [`end_reading`](Self::end_reading).
+    pub fn begin_reading(&self) {
+        self.is_reading.set(true);
+    }
+
+    /// Returns what was recorded.
+    pub fn end_reading(&self) -> QueryReads {
+        self.is_reading.set(false);
+        self.forget();
+        self.reading.take()
+    }
+
+    /// Returns whether a PRAGMA may have replaced SQLite's LIKE.
+    pub fn changed_like(&self) -> bool {
+        self.changed_like.get()
+    }
+
+    fn note_reading(&self, action: c_int, first: Name<'_>, second: Name<'_>) {
+        let text = |name: Name<'_>| String::from_utf8_lossy(name.get().unwrap_or_default()).into_owned();
+        let mut reading = self.reading.borrow_mut();
+        match action {
+            ffi::SQLITE_READ => reading.note_column(&text(first), &text(second)),
+            ffi::SQLITE_FUNCTION => reading.functions.push(text(second)),
+            _ => {}
+        }
+    }
+
     /// Announces that a lone VACUUM of a user's script is about to run, or has run.
     pub fn allow_vacuum(&self, allow: bool) {
         self.vacuum.set(allow);
@@ -219,6 +254,9 @@ impl Watcher {
 
     fn note(&self, action: c_int, first: Name<'_>, second: Name<'_>, database: Name<'_>, nested: bool) {
         self.asked.set(true);
+        if self.is_reading.get() {
+            self.note_reading(action, first, second);
+        }
         let mut facts = self.facts.borrow_mut();
         match action {
             ffi::SQLITE_READ => self.note_table(&mut facts.reads, first),
@@ -270,7 +308,11 @@ impl Watcher {
             | ffi::SQLITE_REINDEX
             | ffi::SQLITE_ALTER_TABLE => facts.temp_schema = true,
             ffi::SQLITE_TRANSACTION | ffi::SQLITE_SAVEPOINT => facts.transaction = true,
-            ffi::SQLITE_PRAGMA => facts.pragma = true,
+            ffi::SQLITE_PRAGMA => {
+                facts.pragma = true;
+                let replaces = first.get().is_some_and(|name| name.eq_ignore_ascii_case(b"case_sensitive_like"));
+                self.changed_like.set(self.changed_like.get() || replaces);
+            }
             ffi::SQLITE_ANALYZE => self.analyze.set(true),
             _ => {}
         }

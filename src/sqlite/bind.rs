@@ -1,4 +1,4 @@
-//! Parameters: which value goes where, and into SQLite without a copy.
+//! Matches parameters with the values of a buffer, and binds the values without a copy.
 
 use std::ffi::c_int;
 
@@ -11,9 +11,9 @@ use super::{
 use crate::error::{Error, ErrorCode, Result};
 
 impl Places {
-    /// Matches what is given with what the statement takes. `names` is empty for positional parameters, else the columns'
-    /// names joined by NUL, without prefix. Fails with `invalid_argument`, naming the first parameter that is missing or
-    /// has no place.
+    /// Matches the given values with the statement's parameters. `names` is empty for positional parameters, else the columns'
+    /// names joined by NUL, without prefix. Fails with `invalid_argument`, naming the first missing or
+    /// unexpected parameter.
     pub fn find(prepared: &Prepared, columns: usize, names: &str) -> Result<Self> {
         if names.is_empty() {
             check_count(columns, prepared.parameter_count())?;
@@ -47,7 +47,7 @@ impl Places {
         Ok(Self::Named(columns, pairs))
     }
 
-    /// Whether other values of so many columns can go to the same places. Fails as [`find`](Self::find) does.
+    /// Returns whether values with this number of columns fit the same places. Fails like [`find`](Self::find).
     pub fn check(&self, prepared: &Prepared, columns: usize) -> Result<()> {
         match self {
             Self::Positional => check_count(columns, prepared.parameter_count()),
@@ -59,7 +59,7 @@ impl Places {
     /// Binds the next row of values. The statement must be reset.
     ///
     /// # Safety
-    /// The buffer must outlive the bindings: they point into it until others replace them or they are cleared.
+    /// The buffer must outlive the bindings, which point into it until they are replaced or cleared.
     pub unsafe fn bind(&self, prepared: &Prepared, columns: usize, values: &mut ParamReader<'_>) -> Result<()> {
         match self {
             Self::Positional => {
@@ -111,7 +111,7 @@ unsafe fn bind(prepared: &Prepared, index: c_int, value: Param<'_>) -> Result<()
     Err(super::failure::from_code(code, "a parameter can't be bound").detail("parameter", i64::from(index)))
 }
 
-/// Fails with `invalid_argument` when there are not as many values as parameters.
+/// Fails with `invalid_argument` if the numbers of values and parameters differ.
 pub(super) fn check_count(values: usize, parameters: usize) -> Result<()> {
     if values < parameters {
         let missing = values + 1;
@@ -128,8 +128,8 @@ pub(super) fn check_count(values: usize, parameters: usize) -> Result<()> {
     Ok(())
 }
 
-/// Takes the values that were bound out of an error's message: some functions of SQLite quote what they can't parse (a
-/// full-text query, a JSON path).
+/// Removes bound values from an error's message: some functions of SQLite quote values that they can't parse (full-text
+/// queries, JSON paths).
 pub(super) fn without_values(mut error: Error, params: Option<&FlatParams<'_>>) -> Error {
     let Some(params) = params.filter(|_| error.is(ErrorCode::SqliteError)) else { return error };
     let mut values = params.values();
@@ -146,7 +146,7 @@ pub(super) fn without_values(mut error: Error, params: Option<&FlatParams<'_>>) 
     error
 }
 
-/// Whether something that the message quotes, or says after a colon, is part of the text.
+/// Returns whether the text contains a part of the message that is quoted, or that follows a colon.
 fn quotes(message: &str, text: &str) -> bool {
     let colon = message.as_bytes().windows(2).rposition(|window| window == b": ");
     let after_colon = colon.map_or(message, |at| &message[at + 2..]);

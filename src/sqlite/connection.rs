@@ -11,40 +11,40 @@ use rusqlite::ffi;
 use super::{
     authority::{Authority, Watcher},
     cache::{Cache, PERSISTENT},
+    deadline::{Countdown, Deadline},
     failure,
     functions::given,
     prepared::Prepared,
+    row_changes::RowRecorder,
     shapes::Shapes,
     text::{first_word, skip_blank, statements},
 };
 use crate::error::{Error, ErrorCode, Result};
 
-/// Bytes of the longest statement that is kept compiled.
+/// The longest statement in bytes that is cached.
 const LONGEST_KEPT: usize = 32 * 1024;
-
-/// Asked now and then while a statement runs: true stops it.
-pub type Deadline = Box<dyn FnMut() -> bool>;
 
 /// One connection to one database. It stays on the thread that opened it.
 pub struct Connection {
     pub(super) db: *mut ffi::sqlite3,
     pub(super) watcher: Box<Watcher>,
+    pub(super) recorder: Box<RowRecorder>,
     pub(super) cache: RefCell<Cache>,
     pub(super) shapes: RefCell<Shapes>,
-    pub(super) deadline: RefCell<Option<Box<Deadline>>>,
-    /// How large the file may become, for the error of a statement that would make it larger.
+    pub(super) deadline: RefCell<Option<Box<Countdown>>>,
+    /// The size limit of the file in bytes, for the error of a statement that would exceed it.
     pub(super) max_bytes: Cell<u64>,
-    /// Whether values can be read where SQLite keeps them.
+    /// Whether values can be read from SQLite's memory.
     pub(super) reads_values: bool,
 }
 
 impl Connection {
-    /// Where SQLite keeps it, for code that is given it as a number.
+    /// Returns the address of SQLite's handle, for code that takes it as a number.
     pub fn address(&self) -> usize {
         self.db as usize
     }
 
-    /// Runs `work` in a transaction (BEGIN IMMEDIATE), or in a savepoint when one is open; an error of `work` undoes it.
+    /// Runs `work` in a transaction (BEGIN IMMEDIATE), or in a savepoint if a transaction is open. An error of `work` rolls it back.
     pub fn atomically<T>(&self, work: impl FnOnce(&Self) -> Result<T>) -> Result<T> {
         let (begin, commit, rollback) = if self.in_transaction() {
             (
@@ -59,25 +59,25 @@ impl Connection {
         let result = work(self).and_then(|value| self.run(commit, &[]).map(|_| value));
         // Some errors (a full database, an interrupt, no memory) make SQLite roll back everything by itself.
         if result.is_err() && self.in_transaction() {
-            // The error that led here says more than one of the rollback.
+            // The error of `work` is more useful than an error of the rollback.
             let _ = self.exec(rollback);
         }
         result
     }
 
-    /// Gives back the memory of cached pages that no statement needs at present.
+    /// Frees the memory of cached pages that no statement uses.
     pub fn release_memory(&self) {
         // SAFETY: the connection is open as long as `self` lives.
         unsafe { ffi::sqlite3_db_release_memory(self.db) };
     }
 
-    /// Whether a transaction is open.
+    /// Returns whether a transaction is open.
     pub fn in_transaction(&self) -> bool {
         // SAFETY: the connection is open as long as `self` lives.
         unsafe { ffi::sqlite3_get_autocommit(self.db) == 0 }
     }
 
-    /// Whether rows lack parents that they must have by the end of the transaction.
+    /// Returns whether the transaction has foreign key violations that must be resolved before its end.
     pub fn owes_parents(&self) -> bool {
         let (mut owes, mut most) = (0, 0);
         // SAFETY: the connection is open as long as `self` lives, and both places are written to while they are there.
@@ -85,24 +85,24 @@ impl Connection {
         owes != 0
     }
 
-    /// Rows changed since the connection was opened, triggers and foreign key actions included.
+    /// Returns the number of rows changed since the connection was opened, including those changed by triggers and foreign key actions.
     pub fn total_changes(&self) -> u64 {
         // SAFETY: the connection is open as long as `self` lives.
         unsafe { ffi::sqlite3_total_changes64(self.db) as u64 }
     }
 
-    /// The rowid of the last inserted row.
+    /// Returns the rowid of the last inserted row.
     pub fn last_insert_rowid(&self) -> i64 {
         // SAFETY: the connection is open as long as `self` lives.
         unsafe { ffi::sqlite3_last_insert_rowid(self.db) }
     }
 
-    /// The column names that a result's shape stands for; none for a number that no result had.
+    /// Returns the column names of a shape id; empty for an unknown id.
     pub fn shape_columns(&self, shape: u32) -> Option<Rc<[String]>> {
         self.shapes.borrow().names(shape)
     }
 
-    /// The number of a statement's column names.
+    /// Returns the shape id of a statement's column names.
     pub(super) fn shape_of(&self, prepared: &Prepared) -> u32 {
         if let Some(shape) = prepared.shape.get() {
             return shape;
@@ -117,8 +117,20 @@ impl Connection {
         self.reads_values
     }
 
-    pub(super) fn deadline(&self) -> &RefCell<Option<Box<Deadline>>> {
-        &self.deadline
+    /// Sets or removes the deadline, and returns the previous one. SQLite calls it every few instructions; once no time is left, the
+    /// running statement fails with `timeout`. The deadline must not use the connection.
+    ///
+    /// If a write inside a transaction is interrupted, SQLite rolls back the whole transaction.
+    pub fn set_deadline(&self, deadline: Option<Deadline>) -> Option<Deadline> {
+        let mut kept = self.deadline.borrow_mut();
+        let before = kept.take().map(|countdown| countdown.end());
+        *kept = deadline.map(|deadline| Countdown::begin(self.db, deadline));
+        before
+    }
+
+    /// Checks the deadline between two statements.
+    pub(super) fn is_past_deadline(&self) -> bool {
+        self.deadline.borrow_mut().as_mut().is_some_and(|countdown| countdown.is_over())
     }
 
     pub(super) fn raw(&self) -> *mut ffi::sqlite3 {
@@ -129,7 +141,7 @@ impl Connection {
         &self.watcher
     }
 
-    /// The error of the call that just failed.
+    /// Returns the error of the call that just failed.
     pub(super) fn failure(&self, code: c_int) -> Error {
         let told = self.watcher.take_refusal().or_else(given::take_failure);
         let error = told.unwrap_or_else(|| failure::last(self.db, code));
@@ -144,12 +156,12 @@ impl Connection {
         }
     }
 
-    /// A statement from the cache or compiled now, for the caller alone until it releases it.
+    /// Returns a statement from the cache, or compiles it. The caller owns it until it releases it.
     pub(super) fn prepare(&self, sql: &str, authority: Authority) -> Result<Rc<Prepared>> {
         if let Some(prepared) = self.cache.borrow_mut().take(sql, authority) {
             return Ok(prepared);
         }
-        // Compiling a pragma is running it: what follows must be seen before that.
+        // SQLite runs a pragma when it compiles it, so trailing text must be refused before that.
         if first_word(sql).eq_ignore_ascii_case("PRAGMA") && statements(sql).nth(1).is_some() {
             return Err(several());
         }
@@ -158,8 +170,8 @@ impl Connection {
             Error::invalid("There is no SQL statement in this text").hint("It is empty, or a comment")
         })?;
         let facts = self.watcher.take_facts();
-        // A pragma takes effect when it is compiled, and a plan is not compiled again when the schema has changed; a change of the
-        // schema or a very long text is rarely run twice.
+        // Not cached: pragmas, which take effect when they are compiled; plans, which aren't recompiled after a change of the schema;
+        // and changes of the schema and very long texts, which rarely run twice.
         let explains = first_word(sql).eq_ignore_ascii_case("EXPLAIN");
         let keep = !(facts.pragma || facts.schema || facts.temp_schema || explains) && sql.len() <= LONGEST_KEPT;
         let prepared = Rc::new(Prepared::new(raw, sql, authority, facts));
@@ -172,8 +184,8 @@ impl Connection {
         Ok(prepared)
     }
 
-    /// Compiles the first statement of a text; none when there is only white space and comments. Also returns how many
-    /// bytes of the text it took. The watcher then has the statement's effects.
+    /// Compiles the first statement of a text; `None` if the text has only white space and comments. Also returns the number of
+    /// bytes read from the text. The watcher then has the statement's effects.
     pub(super) fn compile(
         &self,
         sql: &str,
@@ -194,7 +206,7 @@ impl Connection {
         Ok(((!raw.is_null()).then_some(raw), used.min(sql.len())))
     }
 
-    /// How many rows a statement that just ended changed itself.
+    /// Returns the number of rows that the statement that just ended changed itself.
     pub(super) fn changes_of(&self, prepared: &Prepared) -> u64 {
         if !prepared.counts_changes() {
             return 0;

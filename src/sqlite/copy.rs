@@ -25,11 +25,11 @@ pub struct FkViolation {
 }
 
 impl Connection {
-    /// Replaces this database's content with another one's, as one commit (SQLite's backup API). Statements are
+    /// Replaces the content of this database with that of another database, as one commit (SQLite's backup API). Statements are
     /// recompiled automatically; the page size becomes the source's.
     ///
-    /// Fails with `invalid_argument` when their text encodings differ, with `sqlite_busy` while a transaction is open here, with
-    /// `database_too_large` beyond the limit; the database is then unchanged.
+    /// Fails with `invalid_argument` if the text encodings differ, with `sqlite_busy` while a transaction is open, and with
+    /// `database_too_large` beyond the size limit. The database is then unchanged.
     pub fn restore_from(&self, source: &Connection) -> Result<()> {
         if self.in_transaction() {
             return Err(Error::new(ErrorCode::SqliteBusy, "A transaction is open in the database to replace")

@@ -1,40 +1,68 @@
-//! An end to statements that take too long.
+//! Interrupts statements that exceed a deadline.
 
 use std::ffi::{c_int, c_void};
 
 use rusqlite::ffi;
 
-use super::{Connection, Deadline};
+/// Returns the milliseconds that are left; 0 or less stops the running statement.
+pub type Deadline = Box<dyn FnMut() -> f64>;
 
-/// Instructions of SQLite's machine between two questions: well under a millisecond.
-const INTERVAL: c_int = 4000;
+/// Instructions of SQLite's machine between two calls of the deadline: at first few, since one instruction may be the step of an
+/// FTS5 query that takes tens of milliseconds, and more as long as they take less than [`OFTEN_MS`].
+const INTERVALS: std::ops::RangeInclusive<c_int> = 16..=4096;
 
-impl Connection {
-    /// Sets or lifts what may stop statements, and gives back what it was. While it is set, it is asked every few thousand instructions; once it says
-    /// true, the running statement fails with `timeout`. It must not use the connection.
-    ///
-    /// A write that is stopped inside a transaction makes SQLite roll back all of that transaction.
-    pub fn set_deadline(&self, deadline: Option<Deadline>) -> Option<Deadline> {
-        let mut kept = self.deadline().borrow_mut();
-        // Boxed twice: SQLite takes a thin pointer.
-        let before = std::mem::replace(&mut *kept, deadline.map(Box::new));
-        let (callback, context): (Option<unsafe extern "C" fn(*mut c_void) -> c_int>, _) = match &mut *kept {
-            Some(deadline) => (Some(ask), std::ptr::from_mut::<Deadline>(deadline).cast()),
-            None => (None, std::ptr::null_mut()),
-        };
-        // SAFETY: the connection is open. The inner box stays where it is until this function replaces it and tells
-        // SQLite so, or until the connection, closed by then, is dropped.
-        unsafe { ffi::sqlite3_progress_handler(self.raw(), INTERVAL, callback, context) };
-        before.map(|deadline| *deadline)
+/// Milliseconds between two calls of the deadline.
+const OFTEN_MS: f64 = 1.0;
+
+/// A deadline, and how often SQLite calls it.
+pub(super) struct Countdown {
+    deadline: Deadline,
+    /// Milliseconds that were left at the last call.
+    left: f64,
+    interval: c_int,
+    db: *mut ffi::sqlite3,
+}
+
+impl Countdown {
+    /// Installs the deadline on a connection. The box must live until the connection has another deadline, or is closed.
+    pub(super) fn begin(db: *mut ffi::sqlite3, mut deadline: Deadline) -> Box<Self> {
+        let left = deadline();
+        let mut countdown = Box::new(Self { deadline, left, interval: *INTERVALS.start(), db });
+        countdown.register();
+        countdown
     }
 
-    /// Asks it between two statements.
-    pub(super) fn is_past_deadline(&self) -> bool {
-        self.deadline().borrow_mut().as_mut().is_some_and(|deadline| deadline())
+    /// Removes the deadline from the connection, and returns it.
+    pub(super) fn end(self) -> Deadline {
+        // SAFETY: the connection is open.
+        unsafe { ffi::sqlite3_progress_handler(self.db, 0, None, std::ptr::null_mut()) };
+        self.deadline
+    }
+
+    /// Returns whether the deadline has passed, and adapts the interval to the time since the last call.
+    pub(super) fn is_over(&mut self) -> bool {
+        let left = (self.deadline)();
+        let fast = self.left - left < OFTEN_MS;
+        self.left = left;
+        let interval = if fast { self.interval * 2 } else { self.interval / 4 };
+        let interval = interval.clamp(*INTERVALS.start(), *INTERVALS.end());
+        if interval != self.interval {
+            self.interval = interval;
+            self.register();
+        }
+        left <= 0.0
+    }
+
+    /// Tells SQLite the interval. It reads the interval again at each call, so that a running statement follows it.
+    fn register(&mut self) {
+        let context = std::ptr::from_mut(self).cast();
+        // SAFETY: the connection is open. The box of `self` stays where it is until its end(), or until the connection,
+        // closed by then, is dropped.
+        unsafe { ffi::sqlite3_progress_handler(self.db, self.interval, Some(is_over), context) };
     }
 }
 
-unsafe extern "C" fn ask(context: *mut c_void) -> c_int {
-    // SAFETY: the context is the box that set_deadline() holds; no other code uses it while SQLite runs.
-    c_int::from(unsafe { (*context.cast::<Deadline>())() })
+unsafe extern "C" fn is_over(context: *mut c_void) -> c_int {
+    // SAFETY: the context is the box of begin(); no other code uses it while SQLite runs.
+    c_int::from(unsafe { (*context.cast::<Countdown>()).is_over() })
 }

@@ -1,10 +1,10 @@
-//! A database as SQL text, as the `.dump` of SQLite's own shell writes it, and back.
+//! Writes a database as SQL text, in the format of `.dump` in SQLite's shell, and reads such a text.
 //!
-//! Tables with their rows first, then indexes, views and triggers, so that no trigger fires on the way back. Everything
-//! is in it that is in the file: also `sqlite_sequence`, `sqlite_stat1` and the tables of tidelock. A virtual table comes as
-//! a line of the schema that SQLite doesn't run, because running it would make the tables behind it, which come as they
-//! are. That needs `PRAGMA writable_schema`, so a text with virtual tables is for SQLite's shell and for
-//! [`Connection::open_sql`], not for `exec`.
+//! The text has tables with their rows first, then indexes, views and triggers, so that no trigger fires when the text is
+//! run. It contains the whole file, including `sqlite_sequence`, `sqlite_stat1` and the tables of tidelock. A virtual table
+//! is inserted into the schema table instead of being created, since `CREATE VIRTUAL TABLE` would also create its shadow
+//! tables, which the text has as ordinary tables. This needs `PRAGMA writable_schema`, so SQLite's shell and
+//! [`Connection::open_sql`] can run a text with virtual tables, but `exec` can't.
 
 use rusqlite::ffi;
 
@@ -16,16 +16,16 @@ use super::{
 };
 use crate::{error::Result, memory::no_memory, value::Value};
 
-/// Bytes that are gathered before they are handed on.
+/// The size in bytes at which a piece of the text is passed to the sink.
 const SLICE: usize = 1 << 20;
 
-/// Takes a piece of the text; pieces are cut anywhere.
+/// Receives a piece of the text. A piece may end anywhere.
 pub type Sink<'s> = dyn FnMut(&[u8]) -> Result<()> + 's;
 
 impl Connection {
-    /// Writes the whole database as SQL text (UTF-8), piece by piece. The caller sees to it that nothing writes meanwhile.
+    /// Writes the whole database as SQL text (UTF-8), piece by piece. The caller must prevent writes meanwhile.
     ///
-    /// Fails as reading does, and as the sink does.
+    /// Fails with SQLite's errors, and with those of the sink.
     pub fn dump(&self, sink: &mut Sink<'_>) -> Result<()> {
         let real = self.statement("SELECT quote(?1)")?;
         let mut dump = Dump { connection: self, real, out: Vec::new(), sink };
@@ -34,11 +34,11 @@ impl Connection {
         dump.flush()
     }
 
-    /// Runs an SQL text from outside in a database of its own, no larger than `max_bytes`, until `deadline` says true;
-    /// [`Foreign::check`] must follow.
+    /// Runs an external SQL text in a scratch database of at most `max_bytes`, until `deadline`. [`Foreign::check`] must
+    /// follow.
     ///
-    /// Fails with SQLite's error and the line of the statement, with `timeout`, with `invalid_argument` when the text leaves a
-    /// transaction open or has no statement, and as a foreign file does.
+    /// Fails with SQLite's error and the line of the statement, with `timeout`, with `invalid_argument` if the text leaves a
+    /// transaction open or has no statement, and with the errors of a foreign file.
     pub fn open_sql(script: &str, max_bytes: u64, deadline: Option<Deadline>) -> Result<Foreign> {
         Self::open_foreign(run_apart(script, max_bytes, deadline)?)
     }
@@ -46,7 +46,7 @@ impl Connection {
 
 struct Dump<'c, 's> {
     connection: &'c Connection,
-    /// SQLite writes a double so that exactly that one is read again.
+    /// SQLite writes a double with as many digits as reading the same value needs.
     real: Statement<'c>,
     out: Vec<u8>,
     sink: &'s mut Sink<'s>,
@@ -70,7 +70,7 @@ impl Dump<'_, '_> {
         for row in &tables {
             let (name, sql) = (text(row, 0), text(row, 1));
             match name.as_str() {
-                // Inserting rows has filled it. Without a table that counts, it isn't there to be filled.
+                // The INSERTs before have filled it. It exists only if a table uses AUTOINCREMENT.
                 "sqlite_sequence" if counts => self.put("DELETE FROM sqlite_sequence;\n")?,
                 "sqlite_stat1" => self.put("ANALYZE sqlite_schema;\n")?,
                 _ if name.starts_with("sqlite_") => continue,
@@ -93,7 +93,7 @@ impl Dump<'_, '_> {
         if by_hand {
             self.put("PRAGMA writable_schema=OFF;\n")?;
         }
-        // In tidelock they are always on; in SQLite's shell nothing follows.
+        // Foreign keys are always on in tidelock, and in SQLite's shell nothing follows that this could affect.
         self.put("COMMIT;\nPRAGMA foreign_keys=ON;\n")
     }
 
@@ -107,14 +107,14 @@ impl Dump<'_, '_> {
         self.put(");\n")
     }
 
-    /// A statement of the schema with its end, which may stand behind a comment.
+    /// Returns a statement of the schema with a terminating semicolon, also if it ends with a comment.
     fn statement(&mut self, sql: &str) -> Result<()> {
         self.put(sql)?;
         self.put(statement_end(sql))?;
         self.put("\n")
     }
 
-    /// All rows of a table, as INSERT statements.
+    /// Writes all rows of a table as INSERT statements.
     fn rows(&mut self, name: &str) -> Result<()> {
         let Some(facts) = TableFacts::read(self.connection, name)? else { return Ok(()) };
         let stored = facts.columns.iter().filter(|column| !column.generated);
@@ -125,7 +125,7 @@ impl Dump<'_, '_> {
 
         let table = quote(name);
         let list: Vec<_> = names.iter().map(|name| quote(name)).collect();
-        // Not by an index that happens to have all columns: the order of the rows stays.
+        // Without indexes, since a covering index would change the order of the rows.
         let sql = format!("SELECT {} FROM main.{table} NOT INDEXED", list.join(","));
         let mut begin = format!("INSERT INTO {}", plain_or_quoted(name));
         if listed {
@@ -147,8 +147,8 @@ impl Dump<'_, '_> {
         Ok(())
     }
 
-    /// The name of the rowid, where inserting the rows in their order would not give the same ones again, and no column
-    /// holds them: other tables, such as full-text indexes, may refer to them.
+    /// Returns the name of the rowid if no column holds the rowids and inserting the rows in order would not reproduce them.
+    /// Other tables, such as full-text indexes, may refer to rowids.
     fn rowid_to_keep(&self, facts: &TableFacts) -> Result<Option<&'static str>> {
         let Some(rowid) = facts.rowid_name() else { return Ok(None) };
         let table = quote(&facts.name);
@@ -180,7 +180,7 @@ impl Dump<'_, '_> {
         }
     }
 
-    /// A text in quotes; one that no literal can hold (with NUL, or that is not UTF-8) by its bytes.
+    /// Returns a text as a literal, or as a blob cast to text if it has NUL or isn't UTF-8.
     fn text(&mut self, text: &[u8]) -> Result<()> {
         if text.contains(&0) || std::str::from_utf8(text).is_err() {
             self.put("CAST(")?;
@@ -228,7 +228,7 @@ impl Dump<'_, '_> {
     }
 }
 
-/// A name as SQLite's shell writes it: in quotes only where it needs them.
+/// Returns a name like SQLite's shell: quoted only if necessary.
 pub fn plain_or_quoted(name: &str) -> String {
     let plain = |(at, byte): (usize, u8)| byte == b'_' || byte.is_ascii_alphabetic() || at > 0 && byte.is_ascii_digit();
     // SAFETY: the name is given with its length.

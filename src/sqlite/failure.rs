@@ -201,7 +201,7 @@ const NAMES: &[(c_int, &str)] = &[
     (9226, "SQLITE_IOERR_CODEC"),
 ];
 
-/// What SQLite says of a schema that needs functions, modules or collations that it can't have.
+/// SQLite's messages for a schema that needs missing or forbidden functions, modules or collations.
 const NEEDS: [&str; 6] = [
     "no such function",
     "unknown function",
@@ -211,7 +211,7 @@ const NEEDS: [&str; 6] = [
     "no such collation sequence",
 ];
 
-/// Whether this is what SQLite says where a schema needs functions, modules or collations that aren't there, or aren't for it.
+/// Returns whether the message is one for missing or forbidden functions, modules or collations.
 pub fn needs_more(message: &str) -> bool {
     NEEDS.iter().any(|need| message.contains(need))
 }

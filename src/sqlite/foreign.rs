@@ -1,7 +1,7 @@
-//! Database files from outside: checked in a scratch database before anything of them counts.
+//! Checks external database files in a scratch database before their content is used.
 //!
-//! Such a file may be cut off, damaged, of another kind, or made to do harm: pages that lie about each other, a schema
-//! that was written by hand, views and triggers that call what isn't there or isn't theirs to call.
+//! Such a file may be truncated, damaged, of another format, or malicious: inconsistent pages, a schema that was edited
+//! directly, or views and triggers that call missing or forbidden functions.
 
 use super::{
     Connection, Image, PageFile,
@@ -19,12 +19,12 @@ use crate::{
     value::Value,
 };
 
-/// So many selects a view may stand for, and so deep views may be in each other: SQLite writes a view out wherever it is named, and asks
-/// for no deadline meanwhile.
+/// The limits of the selects that a view may expand to, and of the depth of nested views: SQLite expands a view wherever it is
+/// named, without checking the deadline.
 const MOST_SELECTS: u64 = 10_000;
 const DEEPEST: usize = 100;
 
-/// A file from outside, not checked yet.
+/// An external file that is not checked yet.
 pub struct Foreign {
     scratch: Connection,
     file: PageFile,
@@ -32,31 +32,30 @@ pub struct Foreign {
 }
 
 impl Foreign {
-    /// The scratch database: give it what the file's schema may need before [`check`](Self::check).
+    /// Returns the scratch database. Extensions that the file's schema may need must be loaded before [`check`](Self::check).
     pub fn scratch(&self) -> &Connection {
         &self.scratch
     }
 
-    /// How large it is.
+    /// Returns its size in bytes.
     pub fn bytes(&self) -> u64 {
         self.file.bytes()
     }
 
-    /// Checks it: `quick_check`, and that everything in its schema can be compiled. Gives the scratch database with its file.
+    /// Checks the file: runs `quick_check`, and compiles everything in its schema. Returns the scratch database and its file.
     ///
-    /// Fails with `database_corrupt`, `invalid_argument` (a schema that needs functions, modules or collations that aren't
-    /// there, or that it may not use), and `out_of_memory`.
+    /// Fails with `database_corrupt`, `invalid_argument` (a schema that needs missing or forbidden functions,
+    /// modules or collations), and `out_of_memory`.
     pub fn check(self) -> Result<(Connection, PageFile)> {
         self.scratch.check_foreign(self.file, self.utf16)
     }
 }
 
 impl Connection {
-    /// Opens a `.sqlite` file from outside in a scratch database; [`Foreign::check`] must follow. A file in WAL mode is taken
-    /// out of it.
+    /// Opens an external `.sqlite` file in a scratch database; [`Foreign::check`] must follow. Clears the mark of WAL mode.
     ///
-    /// Fails with `database_corrupt` (no database), `snapshot_incompatible` (a version of the file format that SQLite doesn't
-    /// know), and `out_of_memory`.
+    /// Fails with `database_corrupt` (not a valid SQLite database), `snapshot_incompatible` (an unknown version of
+    /// the file format), and `out_of_memory`.
     pub fn open_foreign(mut image: Image) -> Result<Foreign> {
         check_header(&mut image)?;
         let utf16 = matches!(image.chunks[0][56..60], [0, 0, 0, 2 | 3]);
@@ -76,12 +75,13 @@ impl Connection {
         scratch.check_own()?;
         scratch.check_views()?;
         scratch.check_schema()?;
-        // What it computes from now on is asked for here.
+        // Later statements are tidelock's own, so values need no limit any more.
         scratch.limit_values(u64::MAX);
         if utf16 { scratch.in_utf8() } else { Ok((scratch, file)) }
     }
 
-    /// The same database in UTF-8: SQLite can't change the encoding of an open one, nor copy between two.
+    /// Returns a copy of the database in UTF-8: SQLite can neither change the encoding of an open database nor copy between two
+    /// encodings.
     fn in_utf8(self) -> Result<(Connection, PageFile)> {
         let mut text = Vec::new();
         self.dump(&mut |piece| {
@@ -97,8 +97,8 @@ impl Connection {
         Ok((Connection::open(&file).map_err(refused)?, file))
     }
 
-    /// Fails with `invalid_argument` where a view, a trigger or a foreign key, of a file or of a snapshot, names tidelock's own tables: what
-    /// is written into them would be sent with the user's rights.
+    /// Fails with `invalid_argument` if a view, a trigger or a foreign key of a file or snapshot names a table of tidelock: rows that it
+    /// writes there would be pushed with the user's permissions.
     pub fn check_own(&self) -> Result<()> {
         let is_own = |name: &str| name.get(..9).is_some_and(|start| start.eq_ignore_ascii_case("tidelock_"));
         let mut found = self.naming(&["view", "trigger"], &is_own)?.map(|(name, _)| name);
@@ -113,7 +113,7 @@ impl Connection {
             .detail("name", name))
     }
 
-    /// Fails with `invalid_argument` where a trigger of a file names one of these tables: it could keep them from being written.
+    /// Fails with `invalid_argument` if a trigger of a file names one of these tables: the trigger could prevent writes to them.
     pub fn check_triggers(&self, tables: &[&str]) -> Result<()> {
         let is_kept = |name: &str| tables.iter().any(|table| table.eq_ignore_ascii_case(name));
         let Some((name, table)) = self.naming(&["trigger"], &is_kept)? else { return Ok(()) };
@@ -123,7 +123,8 @@ impl Connection {
             .detail("table", table))
     }
 
-    /// The first thing of these types whose text has such a name, and that name. By its text, since what it needs may come later.
+    /// Returns the first schema entry of these types whose text has such a name, and the name. Searches the text, since the named table
+    /// may be created later.
     fn naming(&self, types: &[&str], is_meant: &dyn Fn(&str) -> bool) -> Result<Option<(String, String)>> {
         let sql = "SELECT type, name, sql FROM main.sqlite_schema WHERE sql IS NOT NULL";
         for row in self.rows(sql, &[]).map_err(refused)? {
@@ -139,8 +140,8 @@ impl Connection {
         Ok(None)
     }
 
-    /// Compiles what the schema would have compiled later: every view and table as it is read, and as it is written with
-    /// the triggers on it.
+    /// Compiles a read and the writes of every view and table, with their triggers, so that errors appear now and not in later
+    /// statements.
     fn check_schema(&self) -> Result<()> {
         let sql = "SELECT name FROM main.sqlite_schema WHERE type IN ('table', 'view')
                    AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'";
@@ -153,7 +154,7 @@ impl Connection {
             compile(&format!("INSERT INTO {table} DEFAULT VALUES"))?;
             let columns =
                 self.rows("SELECT name FROM pragma_table_xinfo(?1, 'main') WHERE hidden = 0", &[Value::from(name)]);
-            // What can't be listed can't be read either; a view may name tables that don't exist.
+            // If the columns can't be listed, the view can't be read either: it may name missing tables, which is legal.
             let columns: Vec<_> =
                 columns.unwrap_or_default().iter().filter_map(|row| row[0].as_text().map(quote)).collect();
             if columns.is_empty() {
@@ -167,8 +168,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Fails where SQLite finds damage, or something that the file may not have. What else may be wrong with a view (a
-    /// table that was dropped), and that shadow tables take no writes, is as legal as in any other database.
+    /// Fails if SQLite reports damage, or something that the file may not contain. Other errors are legal in any database: a
+    /// view of a dropped table, or shadow tables that refuse writes.
     fn try_to_compile(&self, name: &str, sql: &str) -> Result<()> {
         if self.is_past_deadline() {
             return Err(too_slow());
@@ -182,8 +183,8 @@ impl Connection {
         }
     }
 
-    /// Fails with `invalid_argument` when views stand for too much, by how often their texts name each other: also in a circle, which a
-    /// view that has a table expression by another view's name may seem to be in.
+    /// Fails with `invalid_argument` if views expand to too many selects, counted by the names in their texts. A cycle counts as too many,
+    /// even if the names are those of common table expressions.
     fn check_views(&self) -> Result<()> {
         let rows = self.rows("SELECT lower(name), sql FROM main.sqlite_schema WHERE type = 'view'", &[]);
         let rows = rows.map_err(refused)?;
@@ -196,7 +197,7 @@ impl Connection {
             let names = tokens(&text(row, 1)).iter().map(|token| token.name().to_ascii_lowercase()).collect::<Vec<_>>();
             inner[own] = names.iter().filter_map(|name| place(name)).filter(|other| *other != own).collect();
         }
-        // As SQLite does it: each time the views are written out that are in those that were written out.
+        // Like SQLite, level by level: expands the views inside the views that were expanded before.
         let mut selects = vec![1_u64; views.len()];
         for _ in 0..DEEPEST {
             let next: Vec<u64> =
@@ -229,12 +230,12 @@ fn check_header(image: &mut Image) -> Result<()> {
         return Err(Error::new(ErrorCode::SnapshotIncompatible, "The file's format is newer than this SQLite")
             .hint("Save it again with a version of SQLite that this one understands"));
     }
-    // The mark of WAL mode: without the file beside it, which can't be here, there is nothing else to it.
+    // The mark of WAL mode. The WAL file isn't part of an import, so clearing the mark is enough.
     versions.fill(1);
     Ok(())
 }
 
-/// The error of a file with a statement in its schema that is too long, if it is that.
+/// Returns the error of a file whose schema has a statement that is too long, if that is the failure.
 fn long_definition(error: &Error) -> Option<Error> {
     let is_too_long = error.details.get("sqliteCode") == Some(&Detail::Text("SQLITE_TOOBIG".into()));
     is_too_long.then(|| {
@@ -245,7 +246,7 @@ fn long_definition(error: &Error) -> Option<Error> {
     })
 }
 
-/// The error of a file, for one of SQLite.
+/// Converts an error of SQLite to the error of the file.
 fn refused(error: Error) -> Error {
     if needs_more(&error.message) {
         return Error::invalid(format!("The file's schema can't be used here: {}", error.message))

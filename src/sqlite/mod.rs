@@ -4,7 +4,7 @@
 //! `image`, a batch or a pin. A `connection` (`opening`, with its `pragmas`) consults its `authority`, and compiles statements
 //! (`prepared`, stored in a `cache`; `queries`). On top of that: `statement` for the engine's own code, `execute` with the flat `codec`
 //! and `bind` for JavaScript, `script` for texts of several statements, `tokens` for comparing texts, and `copy`, `plan` and
-//! `deadline`. External files come in through `foreign`, and databases go out as text through `dump`; `apart` runs text from outside. `functions` are the users' SQL functions.
+//! `deadline`. `reading`, `reads` and `row_changes` are for live queries: what a query reads, and which rows a transaction changes. External files come in through `foreign`, and databases go out as text through `dump`; `apart` runs text from outside. `functions` are the users' SQL functions.
 
 mod apart;
 mod authority;
@@ -29,6 +29,9 @@ mod plan;
 mod pragmas;
 mod prepared;
 mod queries;
+mod reading;
+mod reads;
+mod row_changes;
 mod script;
 mod shapes;
 mod statement;
@@ -46,8 +49,9 @@ pub use authority::{Authority, FIXED_PRAGMAS, StatementEffects};
 #[cfg(target_arch = "wasm32")]
 pub(crate) use codec::Param;
 pub use codec::{FlatParams, FlatRows, Integers, MAX_SAFE_INTEGER, tag};
-pub use connection::{Connection, Deadline};
+pub use connection::Connection;
 pub use copy::FkViolation;
+pub use deadline::Deadline;
 pub use dump::{Sink, plain_or_quoted};
 pub use execute::{Op, Outcome};
 pub use failure::needs_more;
@@ -55,6 +59,8 @@ pub use foreign::Foreign;
 pub use image::{CHUNK_SIZE, Image};
 pub use page_file::{Batch, PageFile, Pin};
 pub use plan::PlanRow;
+pub use reads::{QueryReads, TableReads};
+pub use row_changes::{RecordedTable, RowChange, RowChanges};
 pub use script::{Manner, ScriptOutline};
 pub use statement::{Statement, Step};
 pub use tables::{ColumnFacts, ForeignKey, TableFacts, TableKind};

@@ -1,4 +1,4 @@
-//! A connection, opened: SQLite over a page file, with every setting that tidelock relies on.
+//! Opens a connection: SQLite over a page file, with every setting that tidelock relies on.
 
 use std::cell::{Cell, RefCell};
 
@@ -10,18 +10,18 @@ use crate::error::Result;
 impl Connection {
     /// Opens SQLite over the file and sets every pragma that tidelock relies on.
     ///
-    /// Fails with `database_corrupt` when the file is not a database, with `internal` when it has a connection already.
+    /// Fails with `database_corrupt` if the file is not a database, with `internal` if it already has a connection.
     pub fn open(file: &PageFile) -> Result<Self> {
         Self::open_by(file, |_| {})
     }
 
-    /// The same for a file from outside: also with `sqlite_error` (`SQLITE_TOOBIG`) when a statement of its schema is longer than
-    /// [`LONGEST_DEFINITION`](pragmas::LONGEST_DEFINITION). SQLite asks for no deadline while it reads the schema.
+    /// Opens an external file like [`open`](Self::open). Also fails with `sqlite_error` (`SQLITE_TOOBIG`) if a statement of its schema is longer than
+    /// [`LONGEST_DEFINITION`](pragmas::LONGEST_DEFINITION). SQLite doesn't check the deadline while it reads the schema.
     pub(super) fn open_outside(file: &PageFile) -> Result<Self> {
         Self::open_by(file, |connection| connection.limit_values(pragmas::LONGEST_DEFINITION))
     }
 
-    /// `prepare` comes before anything reads the schema.
+    /// Opens a connection; `prepare` runs before the schema is read.
     fn open_by(file: &PageFile, prepare: impl FnOnce(&Self)) -> Result<Self> {
         let db = vfs::open(file)?;
         let watcher = Watcher::install(db).inspect_err(|_| {
@@ -31,14 +31,15 @@ impl Connection {
         let mut connection = Self {
             db,
             watcher,
+            recorder: Box::default(),
             cache: RefCell::default(),
             shapes: RefCell::default(),
             deadline: RefCell::default(),
             max_bytes: Cell::new(u64::MAX),
             reads_values: false,
         };
-        // Before anything reads the schema: SQLite doesn't hold a function that it meets there unknown to what is said of it later, and
-        // one that only statements may call would serve the schema.
+        // Registered before the schema is read: SQLite doesn't apply the restriction to statements to a function that the schema
+        // used before its registration.
         functions::register(&connection)?;
         prepare(&connection);
         pragmas::apply(&connection, file)?;

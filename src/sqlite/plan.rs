@@ -43,9 +43,4 @@ impl Connection {
         }
         Ok(rows)
     }
-
-    /// Returns the tables and views that a user's statement reads; names as in the schema. Fails as compiling it does.
-    pub fn tables_read(&self, sql: &str) -> Result<Vec<String>> {
-        Ok(self.statement_for(sql, Authority::User)?.facts().reads.iter().map(|table| table.to_string()).collect())
-    }
 }

@@ -8,14 +8,14 @@ use super::{
 use crate::{error::Result, value::Value};
 
 impl Connection {
-    /// Runs one statement to its end; returns how many rows it changed itself, triggers not counted.
+    /// Runs one statement to its end. Returns the number of rows that it changed itself, without those of triggers.
     pub fn run(&self, sql: &str, params: &[Value]) -> Result<u64> {
         let mut statement = self.statement(sql)?;
         statement.bind_all(params)?;
         statement.finish()
     }
 
-    /// All rows of a query.
+    /// Returns all rows of a query.
     pub fn rows(&self, sql: &str, params: &[Value]) -> Result<Vec<Vec<Value>>> {
         let mut statement = self.statement(sql)?;
         statement.bind_all(params)?;
@@ -26,7 +26,7 @@ impl Connection {
         Ok(rows)
     }
 
-    /// The first column of the first row; the statement runs to its end.
+    /// Returns the first column of the first row. The statement runs to its end.
     pub fn value(&self, sql: &str, params: &[Value]) -> Result<Option<Value>> {
         let mut statement = self.statement(sql)?;
         statement.bind_all(params)?;
@@ -37,8 +37,8 @@ impl Connection {
         Ok(value)
     }
 
-    /// Whether what goes by that name is a table of exactly these columns (their names in lower case and in order, joined by commas);
-    /// `None`: nothing goes by it.
+    /// Returns whether a table of this name has exactly these columns (names in lower case and in order, joined by commas); `None` if
+    /// neither a table nor a view has this name.
     pub fn is_table_of(&self, name: &str, columns: &str) -> Result<Option<bool>> {
         let sql = "SELECT type FROM main.sqlite_schema WHERE name = ?1 COLLATE NOCASE";
         let Some(kind) = self.value(sql, &[Value::from(name)])? else { return Ok(None) };
@@ -51,26 +51,26 @@ impl Connection {
         Ok(Some(names.join(",") == columns))
     }
 
-    /// A cached statement, prepared with [`Authority::Engine`]; given back to the cache when dropped.
+    /// Prepares a statement with [`Authority::Engine`]. Dropping it returns it to the cache.
     pub fn statement(&self, sql: &str) -> Result<Statement<'_>> {
         self.statement_for(sql, Authority::Engine)
     }
 
-    /// A cached statement; given back to the cache when dropped.
+    /// Prepares a statement. Dropping it returns it to the cache.
     ///
-    /// Fails with `invalid_argument` when the text has no statement, more than one, or one that this authority may not
-    /// run; else with SQLite's error.
+    /// Fails with `invalid_argument` if the text has no statement, several, or one that this authority may not run, and
+    /// with SQLite's errors.
     pub fn statement_for(&self, sql: &str, authority: Authority) -> Result<Statement<'_>> {
         self.prepare(sql, authority).map(|prepared| Statement::new(self, prepared))
     }
 
-    /// The cached statement with that [number](super::Outcome::statement); none when it isn't kept any more, or is in use.
+    /// Returns the cached statement with this [id](super::Outcome::statement); `None` if it was evicted or is in use.
     pub fn statement_known(&self, id: u32, authority: Authority) -> Option<Statement<'_>> {
         let prepared = self.cache.borrow_mut().take_known(id, authority)?;
         Some(Statement::new(self, prepared))
     }
 
-    /// Steps a statement, and learns its effects again when SQLite had to recompile it.
+    /// Steps a statement, and reads its effects again if SQLite recompiled it.
     pub(super) fn step(&self, prepared: &Prepared) -> Result<Step> {
         self.watcher.begin(prepared.authority);
         // SAFETY: the statement is alive and belongs to this connection.

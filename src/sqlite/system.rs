@@ -14,7 +14,7 @@ mod here {
     // SQLite's mathematical functions, for the linker.
     use tidelock_math as _;
 
-    /// Whether ours is the only file system: it is then SQLite's default, which provides randomness and time.
+    /// Whether [`super::vfs`] is the only file system: it is then SQLite's default, which provides randomness and time.
     pub const ONLY_VFS: bool = true;
 
     /// SQLite's start-up hook, by the name that .cargo/config.toml gives it.
@@ -39,7 +39,7 @@ mod here {
     use rsqlite_vfs::{OsCallback, VfsError, VfsErrorCode, VfsResult};
     use rusqlite::ffi;
 
-    /// Whether ours is the only file system.
+    /// Natively SQLite has its own default file system, too.
     pub const ONLY_VFS: bool = false;
 
     /// The services of SQLite's default file system.

@@ -215,9 +215,9 @@ async fn chunk_sizes(h: Handles) {
         over(Some(&first), writes.collect())
     };
     // Each also replaces a larger and a smaller one.
-    for turn in 0..sizes.len() {
+    for step in 0..sizes.len() {
         let mut sizes = sizes;
-        sizes.rotate_left(turn);
+        sizes.rotate_left(step);
         h.a.write(put(&sizes)).await.expect("stores");
         let stored = h.b.get(keys.clone()).await.expect("reads");
         let stored: Vec<Option<usize>> = stored.into_iter().map(|bytes| bytes.map(|bytes| bytes.len())).collect();

@@ -175,7 +175,7 @@ impl FaultyStore {
         Ok(())
     }
 
-    fn rotten(&self, mut transaction: Transaction) -> Transaction {
+    fn with_bit_rot(&self, mut transaction: Transaction) -> Transaction {
         let rot = self.0.state.borrow().faults.rot;
         for write in &mut transaction.writes {
             if let Write::Put(Key::Chunk(_), bytes) = write
@@ -260,7 +260,7 @@ impl Store for FaultyStore {
             if store.chance(faults.refuse) || store.0.state.borrow().broken {
                 return Err(unavailable());
             }
-            store.commit(store.rotten(transaction))?;
+            store.commit(store.with_bit_rot(transaction))?;
             if store.chance(faults.doubt) { Err(unavailable()) } else { Ok(()) }
         })
     }

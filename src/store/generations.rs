@@ -1,4 +1,4 @@
-//! The storing of snapshots and checkpoints: chunks first, manifest last, deletion after verification.
+//! Stores and reads snapshots and checkpoints: chunks first, manifest last.
 
 use super::{
     Position, Storage, chunk,
@@ -10,9 +10,9 @@ use super::{
 use crate::{
     collections::{Bits, Set},
     error::{Error, ErrorCode, Result},
-    format::{ChunkRef, FORMAT, Head, Manifest, ManifestKind, Truncation, checksum},
+    format::{ChunkRef, FORMAT, Head, Manifest, ManifestKind, checksum},
     memory::room_for,
-    ports::{ChunkId, Key, Write},
+    ports::{ChunkId, Write},
     sqlite::{CHUNK_SIZE, Image, Pin},
 };
 
@@ -163,7 +163,7 @@ impl Storage {
             if !known.contains(&id)
                 && !in_base.contains(&id)
                 && older.contains(&id)
-                && let Some(stored) = self.sound_chunk(&id, plain.len(), check).await?
+                && let Some(stored) = self.intact_chunk(&id, plain.len(), check).await?
             {
                 known.insert(id.clone());
                 staged.chunks.push(ChunkRef { id, check, stored });
@@ -188,7 +188,7 @@ impl Storage {
 
     /// Returns the stored size in bytes of a chunk that another generation may have stored, if it is intact. An intact chunk is never
     /// overwritten, since the new write may fail.
-    async fn sound_chunk(&self, id: &ChunkId, length: usize, check: u64) -> Result<Option<u32>> {
+    async fn intact_chunk(&self, id: &ChunkId, length: usize, check: u64) -> Result<Option<u32>> {
         let stored = records::chunks(&*self.0.store(), std::slice::from_ref(id)).await?.pop().flatten();
         let sound = |stored: &Vec<u8>| chunk::decode(stored, length).is_some_and(|plain| checksum(&plain) == check);
         Ok(stored.filter(sound).map(|stored| stored.len() as u32))
@@ -332,84 +332,8 @@ impl Storage {
         }
     }
 
-    /// Deletes generations, turns others into checkpoints (still needed, but no longer shown), and then, in later
-    /// transactions, truncates the log and deletes the chunks that only the deleted generations referenced.
-    pub async fn remove(&self, delete: &[u64], demote: &[u64], truncate: Option<Truncation>) -> Result<()> {
-        let inner = &*self.0;
-        self.reload_manifests().await?;
-        let demoted: Vec<Manifest> =
-            inner.manifests.borrow().iter().filter(|m| demote.contains(&m.generation)).map(as_checkpoint).collect();
-        let mut orphans = Vec::new();
-        let mut writes: Vec<Write> =
-            delete.iter().map(|generation| Write::Delete(Key::Manifest(*generation))).collect();
-        writes.extend(demoted.iter().map(records::put_manifest));
-        if !writes.is_empty() {
-            inner.manifests_in_doubt.set(true);
-            self.guarded(writes, Vec::new(), |_| {}).await?;
-            let mut manifests = inner.manifests.borrow_mut();
-            let (mut deleted, kept) = manifests.drain(..).partition(|manifest| delete.contains(&manifest.generation));
-            *manifests = kept;
-            let mut imported = inner.imported.borrow_mut();
-            let (more, kept): (Vec<_>, Vec<_>) =
-                imported.drain(..).partition(|manifest| delete.contains(&manifest.generation));
-            *imported = kept;
-            deleted.extend(more);
-            orphans = only_in(&deleted, manifests.iter().chain(imported.iter()));
-            for manifest in manifests.iter_mut() {
-                if let Some(demoted) = demoted.iter().find(|demoted| demoted.generation == manifest.generation) {
-                    *manifest = demoted.clone();
-                }
-            }
-            inner.damaged.borrow_mut().retain(|generation| !delete.contains(generation));
-            inner.manifests_in_doubt.set(false);
-        }
-        if let Some(to) = truncate
-            && to.lsn > self.truncated().lsn
-        {
-            let spare = inner.head.borrow().epochs.clone();
-            let cut = Write::CutLog { through: to.lsn, spare };
-            self.guarded(vec![cut], Vec::new(), |head| head.truncated = to).await?;
-        }
-        // An unreadable manifest may reference them.
-        if self.has_unreadable() {
-            return Ok(());
-        }
-        let store = inner.store();
-        self.delete_chunks(orphans.iter().map(|id| records::chunk_key(&*store, id)).collect()).await
-    }
-
-    /// Returns whether a manifest is unreadable. Damaged generations whose manifest can be read don't count.
-    fn has_unreadable(&self) -> bool {
-        let (damaged, manifests) = (self.0.damaged.borrow(), self.0.manifests.borrow());
-        damaged.iter().any(|generation| manifests.iter().all(|manifest| manifest.generation != *generation))
-    }
-
-    async fn delete_chunks(&self, keys: Vec<Key>) -> Result<()> {
-        for slice in keys.chunks(256) {
-            self.guarded(slice.iter().cloned().map(Write::Delete).collect(), Vec::new(), |_| {}).await?;
-        }
-        Ok(())
-    }
-
-    /// Deletes the chunks that no manifest references; returns how many. Does nothing while a manifest is unreadable.
-    pub async fn sweep(&self) -> Result<usize> {
-        if !self.read_manifests().await?.is_empty() {
-            return Ok(0);
-        }
-        let mut manifests = self.manifests();
-        manifests.append(&mut self.imported());
-        let store = self.0.store();
-        let named: Set<ChunkId> =
-            manifests.iter().flat_map(|m| m.chunks.iter()).map(|chunk| store.stored_id(&chunk.id)).collect();
-        let mut orphans = store.chunk_ids().await?;
-        orphans.retain(|id| !named.contains(id));
-        let count = orphans.len();
-        self.delete_chunks(orphans.into_iter().map(Key::Chunk).collect()).await?;
-        Ok(count)
-    }
-
     /// Reloads the manifests from the store if they are in doubt.
-    async fn reload_manifests(&self) -> Result<()> {
+    pub(super) async fn reload_manifests(&self) -> Result<()> {
         let inner = &*self.0;
         if inner.manifests_in_doubt.get() {
             self.own_head().await?;
@@ -419,7 +343,7 @@ impl Storage {
     }
 
     /// Reloads all manifests; returns the generations of the unreadable ones.
-    async fn read_manifests(&self) -> Result<Vec<u64>> {
+    pub(super) async fn read_manifests(&self) -> Result<Vec<u64>> {
         let inner = &*self.0;
         let (manifests, unreadable) = records::manifests(&*inner.store()).await?;
         let (manifests, imported) = part(manifests);
@@ -429,22 +353,6 @@ impl Storage {
         inner.manifests_in_doubt.set(false);
         Ok(unreadable)
     }
-}
-
-/// Returns the chunks that only the deleted manifests reference.
-fn only_in<'a>(deleted: &[Manifest], kept: impl Iterator<Item = &'a Manifest>) -> Vec<ChunkId> {
-    let named: Set<&ChunkId> = kept.flat_map(|manifest| manifest.chunks.iter()).map(|chunk| &chunk.id).collect();
-    let gone = deleted.iter().flat_map(|manifest| manifest.chunks.iter()).map(|chunk| &chunk.id);
-    let orphans: Set<&ChunkId> = gone.filter(|id| !named.contains(id)).collect();
-    orphans.into_iter().cloned().collect()
-}
-
-fn as_checkpoint(manifest: &Manifest) -> Manifest {
-    let mut manifest = manifest.clone();
-    manifest.kind = ManifestKind::Checkpoint;
-    manifest.label = None;
-    manifest.reason.clear();
-    manifest
 }
 
 fn unverified() -> Error {

@@ -27,7 +27,8 @@ impl Storage {
         // A failed truncation may have taken effect.
         self.reload_head().await?;
         let (manifests, whole) = (self.manifests(), self.truncated().lsn == 0);
-        let mut before = manifests.iter().rev().filter(|manifest| self.reaches(manifest) && moment(manifest) <= at);
+        let mut before =
+            manifests.iter().rev().filter(|manifest| self.reaches(manifest) && commit_time(manifest) <= at);
         let least = Broken { lsn: self.position().lsn, ..Broken::default() };
         let state = rebuild(&*self.0.store(), &mut before, Until::Moment(at), least, u64::MAX).await?;
         for generation in state.damaged {
@@ -49,7 +50,7 @@ impl Storage {
     async fn unreachable(&self, at: Timestamp, not_before: Timestamp) -> Result<Error> {
         let error = Error::new(ErrorCode::SnapshotNotFound, format!("The state of {at} is not stored"));
         let first = match self.manifests().iter().find(|manifest| self.truncated().lsn > 0 && self.reaches(manifest)) {
-            Some(manifest) => Some(moment(manifest)),
+            Some(manifest) => Some(commit_time(manifest)),
             None => self.first_commit().await?,
         };
         let Some(first) = first else { return Ok(error.hint("Nothing has been stored yet")) };
@@ -79,6 +80,6 @@ fn damaged(at: Timestamp, good: Timestamp) -> Error {
 }
 
 /// Returns the time of the last commit in a manifest; for a barrier, whose changes aren't logged, its own time.
-fn moment(manifest: &Manifest) -> Timestamp {
+fn commit_time(manifest: &Manifest) -> Timestamp {
     if manifest.barrier { manifest.created_at } else { manifest.time }
 }

@@ -29,6 +29,7 @@ mod memory;
 mod records;
 mod recovery;
 mod rekey;
+mod removal;
 mod rescue;
 pub mod sealed;
 mod storage;

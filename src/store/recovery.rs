@@ -1,4 +1,4 @@
-//! Reading a database back: the newest usable manifest, then the log after it. Writes nothing.
+//! Reads a stored database: the newest usable manifest, then the log after it. Writes nothing.
 
 use std::ops::ControlFlow;
 
@@ -20,81 +20,81 @@ use crate::{
     time::Timestamp,
 };
 
-/// How many chunks are in memory in their stored form at a time.
+/// The limit of chunks that are in memory in their stored form.
 const CHUNK_SLICE: usize = 64;
 
-/// A database as it was read.
+/// A database that was read.
 pub(super) struct Recovered {
     /// The head as it was stored.
     pub stored: Option<Vec<u8>>,
     /// The head.
     pub head: Option<Head>,
     pub state: Rebuilt,
-    /// All readable manifests that are places of the log, oldest first.
+    /// All readable manifests with a position in the log, oldest first.
     pub manifests: Vec<Manifest>,
-    /// The others.
+    /// The other manifests.
     pub imported: Vec<Manifest>,
-    /// The generations that can't be used.
+    /// The generations whose manifests are unusable.
     pub damaged: Set<u64>,
-    /// The image is not what the log says, so that the next manifest must be a barrier, at once.
+    /// Whether the image differs from the log, so that the next manifest must be a barrier and is needed at once.
     pub needs_barrier: bool,
     pub warnings: Vec<Warning>,
 }
 
-/// What a state is rebuilt up to.
+/// The point up to which a state is rebuilt.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Until {
     /// The end of the log.
     End,
-    /// The newest batch of commits that is not later.
+    /// The newest batch of commits that is not later than this time.
     Moment(Timestamp),
-    /// The manifest itself, which every chunk is hashed of; the log after it is only looked at.
+    /// The manifest itself, with all chunks verified by their hashes. The log after it is read, but not applied.
     Manifest,
 }
 
-/// A state of the database, from a manifest and the log after it.
+/// A state of the database, rebuilt from a manifest and the log after it.
 pub(super) struct Rebuilt {
-    /// The manifest under the image; `None`: the log alone.
+    /// The manifest that the image is based on; `None` if it is built from the log alone.
     pub base: Option<Manifest>,
     pub image: Image,
     /// Chunks of the image that differ from the base.
     pub stale: Bits,
-    /// The end of the log, or the place before the batch where the reading stopped.
+    /// The end of the log, or the position before the batch where the replay stopped.
     pub end: Position,
-    /// The generations of manifests that would have been newer bases, but are damaged.
+    /// The generations of newer manifests that are damaged and could not serve as the base.
     pub damaged: Vec<u64>,
-    /// One of them was a barrier, so that the image lacks the batches after it.
+    /// Whether one of them was a barrier, so that the image lacks the batches after it.
     pub lacks: bool,
-    /// Sound batches that the image lacks.
+    /// The number of valid batches that the image lacks.
     pub skipped: u64,
-    /// Where the log ends in damage; the image then stands right before it.
+    /// Where the log is damaged; the image is the state before it.
     pub broken: Option<Broken>,
 }
 
-/// What lies after the place where the log breaks. None of it can be applied any more.
+/// The log after the damage. None of it can be applied.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Broken {
-    /// Batches of pages, as far as their numbers tell.
+    /// The number of batches of pages, by their lsns.
     pub lost: u64,
-    /// The newest lsn, and what its sound records say at most: whatever follows them goes on from there.
+    /// The newest lsn and the highest values of the valid records, from which new records continue.
     pub lsn: u64,
     pub time: Timestamp,
     pub logged: u64,
 }
 
-/// Reads everything that opening needs.
+/// Reads the database for opening.
 ///
-/// Fails with `database_corrupt` when the log is damaged after the newest usable manifest, `snapshot_incompatible` for
-/// a newer format, and what the store fails with.
+/// Fails with `database_corrupt` if the log is damaged after the newest usable manifest, with `snapshot_incompatible` for
+/// a newer format, and with the errors of the store.
 pub(super) async fn recover(store: &dyn Store) -> Result<Recovered> {
     let stored = store.head().await?;
     let head = records::head_of(stored.as_deref())?;
     let headless = head.is_none();
-    let found = read_sound(store, stored, head, None).await?;
+    let found = read_valid(store, stored, head, None).await?;
     let Recovered { state, stored, .. } = &found;
     let in_log = state.end.lsn > 0 || state.broken.is_some();
     let missing = headless && (in_log || !found.manifests.is_empty() || !found.damaged.is_empty());
-    // A holder whose lock is being stolen may have written between the reads: then the claim will find that out.
+    // A holder whose lock is being stolen may have written between the reads; the claim detects that.
     if (missing || state.broken.is_some()) && store.head().await? != *stored {
         return Ok(found);
     }
@@ -115,12 +115,12 @@ pub(super) async fn recover(store: &dyn Store) -> Result<Recovered> {
     Err(error)
 }
 
-/// Reads what is sound: the newest usable manifest, or the one of generation `from`, and the log after it up to its first
-/// damage; after `from`, nothing is applied.
+/// Reads the valid part: the newest usable manifest and the log after it up to its first damage, or the manifest of
+/// generation `from` alone.
 ///
 /// Fails with `snapshot_incompatible` for a newer format, with `snapshot_not_found` and `snapshot_corrupt` for `from`, and
-/// with what the store fails with.
-pub(super) async fn read_sound(
+/// with the errors of the store.
+pub(super) async fn read_valid(
     store: &dyn Store,
     stored: Option<Vec<u8>>,
     head: Option<Head>,
@@ -135,7 +135,7 @@ pub(super) async fn read_sound(
     if let Some(from) = from.filter(|from| manifests.iter().all(|manifest| manifest.generation != *from)) {
         return Err(if damaged.contains(&from) { unreadable_manifest(from) } else { no_snapshot(from) });
     }
-    // What the log must reach: its holder's epoch record, what was cut off its front, and every manifest.
+    // The lsn that the log must reach: that of the holder's epoch record, of its truncation, and of every manifest.
     let mut least = Broken::default();
     let head_epoch = head.as_ref().map_or(u64::MAX, |head| head.epoch);
     if let Some(head) = &head {
@@ -166,8 +166,8 @@ pub(super) async fn read_sound(
     Ok(Recovered { stored, head, state, manifests, imported, damaged, needs_barrier, warnings })
 }
 
-/// Fails with `snapshot_incompatible` for a newer format, and with `decryption_failed` for an encrypted database, whose
-/// head never comes here as it is stored when its key is at hand.
+/// Fails with `snapshot_incompatible` for a newer format, and with `decryption_failed` for the head of an encrypted
+/// database, which is decrypted before this check if the key is known.
 pub(super) fn check_format(head: &Head) -> Result<()> {
     let encrypted = head.features.iter().any(|feature| feature == ENCRYPTION);
     if head.format <= FORMAT && head.features.len() == usize::from(encrypted) {
@@ -193,16 +193,16 @@ pub(super) fn unreadable_manifest(generation: u64) -> Error {
         .detail("snapshotId", generation.to_string())
 }
 
-/// The place in the log that a manifest stands at.
+/// Returns the position of a manifest in the log.
 pub(super) fn at(manifest: &Manifest) -> Position {
     Position { lsn: manifest.lsn, chain: manifest.chain, time: manifest.time, logged: manifest.logged }
 }
 
-/// Rebuilds a state from the first usable one of `bases` (newest first) and the log after it, which is looked at to its end
-/// also behind damage. The log counts as damaged, too, when it doesn't reach `least`, or goes on in a newer epoch than the
-/// head's: one of the two was put back.
+/// Rebuilds a state from the first usable manifest of `bases` (newest first) and the log after it, which is read to its end
+/// even behind damage. The log also counts as damaged if it doesn't reach `least`, or continues in a newer epoch than that
+/// of the head, which means that the log or the head was replaced by an older copy.
 ///
-/// Fails with `out_of_memory`, with what the store fails with, and for [`Until::Manifest`] with `snapshot_corrupt`.
+/// Fails with `out_of_memory`, with the errors of the store, and for [`Until::Manifest`] with `snapshot_corrupt`.
 pub(super) async fn rebuild(
     store: &dyn Store,
     bases: &mut dyn Iterator<Item = &Manifest>,
@@ -213,7 +213,7 @@ pub(super) async fn rebuild(
     let exact = matches!(until, Until::Manifest);
     let (mut base, mut image) = (None, Image::default());
     let mut damaged = Vec::new();
-    // Replay from before a barrier never crosses it.
+    // A replay never crosses a barrier.
     let mut barrier = u64::MAX;
     for manifest in bases {
         match load(store, manifest, if exact { Check::Full } else { Check::Quick }).await {
@@ -267,13 +267,13 @@ pub(super) async fn rebuild(
 /// How thoroughly chunks are checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Check {
-    /// By xxh3, as at open.
+    /// By xxh3, like an opening.
     Quick,
-    /// By SHA-256, too.
+    /// Also by SHA-256.
     Full,
 }
 
-/// Reads a manifest's chunks into an image; `snapshot_corrupt` when it or one of them is damaged.
+/// Reads a manifest's chunks into an image. Fails with `snapshot_corrupt` if the manifest or a chunk is damaged.
 pub(super) async fn load(store: &dyn Store, manifest: &Manifest, check: Check) -> Result<Image> {
     let mut damage = Vec::new();
     let image = read(store, manifest, check, &mut damage).await?;
@@ -285,7 +285,7 @@ pub(super) async fn load(store: &dyn Store, manifest: &Manifest, check: Check) -
     }
 }
 
-/// Reads a manifest's chunks, noting everything that is wrong with them.
+/// Reads a manifest's chunks, and reports every defect.
 pub(super) async fn read(
     store: &dyn Store,
     manifest: &Manifest,

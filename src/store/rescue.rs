@@ -74,7 +74,7 @@ impl Storage {
         for _ in 0..CLAIM_ATTEMPTS {
             let stored = store.head().await?;
             let head = stored.as_deref().and_then(Head::decode);
-            let mut found = recovery::read_sound(&*store, stored, head, from).await?;
+            let mut found = recovery::read_valid(&*store, stored, head, from).await?;
             let mut report = report_of(&found, from.is_some());
             let sound = found.head.is_some() && found.state.broken.is_none() && from.is_none();
             if !sound || !found.state.image.is_empty() {

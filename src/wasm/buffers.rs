@@ -1,19 +1,19 @@
-//! The areas that both sides read and write.
+//! The memory areas that Rust and JavaScript share.
 
 use crate::{error::Error, sqlite::FlatRows};
 
-/// The areas that both sides read and write. Their addresses go to JavaScript, which makes views over them.
+/// The memory areas that Rust and JavaScript share. JavaScript gets their addresses and creates views of them.
 #[derive(Default)]
 pub(super) struct Buffers {
     /// The parameters, with room to begin at a multiple of 8.
     pub(super) params: Vec<u8>,
-    /// Where in `params` they begin.
+    /// The offset of the parameters in `params`.
     pub(super) offset: usize,
     /// The last result.
     pub(super) rows: FlatRows,
-    /// Where everything of the last result is; boxed, so that its address never changes.
+    /// The addresses of the last result; boxed, so that the address of the header never changes.
     pub(super) header: Box<Header>,
-    /// Why the last [`Core::again`](super::handle::Core::again) failed.
+    /// The error of the last [`Core::again`](super::handle::Core::again) that failed.
     pub(super) failure: Option<Error>,
 }
 
@@ -33,7 +33,7 @@ pub(super) struct Header {
     pub(super) blobs: u32,
     pub(super) blob_bytes: u32,
     pub(super) flags: u32,
-    /// The statement's number for [`Core::again`](super::handle::Core::again); 0: it has none.
+    /// The statement's id for [`Core::again`](super::handle::Core::again); 0 if it isn't cached.
     pub(super) statement: u32,
     pub(super) reserved: u32,
     pub(super) changes: f64,

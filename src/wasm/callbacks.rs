@@ -5,12 +5,13 @@ use wasm_bindgen::JsValue;
 use super::{convert::to_js, promise::settled};
 use crate::{
     browser::{Host, thrown_name, thrown_text},
+    collections::Map,
     engine::{Callbacks, Event, connection::mutex::MutexPermit},
     error::{Error, ErrorCode, Result},
     ports::{LocalFuture, entered},
     sync::{
         report::{Cells, Conflicting},
-        values::encode::decode_row,
+        values::{encode::decode_row, json::parse_string_array},
     },
     time::Timestamp,
 };
@@ -39,8 +40,8 @@ impl Callbacks for HostCallbacks {
         Box::pin(async move {
             let thrown = |error: JsValue| {
                 // Its message may contain the credentials that it was to renew.
-                Error::new(ErrorCode::SyncUnauthorized, "accessToken() failed").cause(thrown_name(&error)).hint(
-                    "Sign in again, or let it return null to use the key alone; log its error inside the function",
+                Error::new(ErrorCode::SyncUnauthorized, "Getting the access token failed").cause(thrown_name(&error)).hint(
+                    "Sign in again. To learn more, log the error inside accessToken; it may return null to use the key alone",
                 )
             };
             settled(started).await.map(|token| token.as_string()).map_err(thrown)
@@ -52,9 +53,31 @@ impl Callbacks for HostCallbacks {
         Box::pin(async move { settled(started).await.ok()?.as_f64().map(|due| Timestamp(due as i64)) })
     }
 
+    fn filter(&self, table: &str) -> LocalFuture<'static, Result<Map<String, String>>> {
+        filter(self.host.clone(), table.to_owned())
+    }
+
     fn resolve_conflict(&self, conflict: Conflicting) -> LocalFuture<'static, Result<Option<Cells>>> {
         resolve(self.host.clone(), conflict)
     }
+}
+
+/// An entry of the part `sync`, the only caller: never inlined, so that the part can be split off here.
+#[inline(never)]
+fn filter(host: Host, table: String) -> LocalFuture<'static, Result<Map<String, String>>> {
+    entered(async move {
+        let failed = |error: JsValue| {
+            Error::invalid(format!("The filter function of table {table} failed"))
+                .cause(thrown_text(&error))
+                .hint("It must return an object of filters, as { status: 'eq.open' }; the cause is its error")
+                .detail("table", table.clone())
+        };
+        let pairs = settled(host.remote_filter(&table)).await.map_err(failed)?;
+        let pairs = pairs.as_string().as_deref().and_then(parse_string_array).unwrap_or_default();
+        let mut filter = Map::default();
+        pairs.chunks_exact(2).for_each(|pair| _ = filter.insert(pair[0].clone(), pair[1].clone()));
+        Ok(filter)
+    })
 }
 
 /// An entry of the part `sync`, the only caller: never inlined, so that the part can be split off here.

@@ -1,4 +1,4 @@
-//! Calls that JavaScript may cancel, by an id that it gets before it makes them.
+//! Calls that JavaScript can cancel by an id, which it requests before the call.
 
 use std::{
     cell::{Cell, RefCell},
@@ -14,7 +14,7 @@ use crate::{
     error::{Error, ErrorCode, Result},
 };
 
-/// The ids that were given and not dropped.
+/// The ids that were created and not dropped.
 #[derive(Default)]
 pub(super) struct Cancels {
     pub(super) last: Cell<u32>,
@@ -22,8 +22,8 @@ pub(super) struct Cancels {
 }
 
 impl Cancels {
-    /// Runs a call that `id` cancels (0: nothing does): it is dropped wherever it waits. Its steps on the database are
-    /// synchronous, so that none is ever cut.
+    /// Runs a call that can be cancelled by `id` (0: it can't). Cancelling drops the future where it waits. Its steps on the
+    /// database are synchronous, so they are never interrupted.
     pub async fn watch<T>(&self, id: u32, call: impl Future<Output = Result<T>>) -> Result<T> {
         if id == 0 {
             return call.await;
@@ -32,7 +32,7 @@ impl Cancels {
         self.waiting.borrow_mut().insert(id, sender);
         match select(pin!(call), cancelled).await {
             Either::Left((result, _)) => result,
-            // What JavaScript rejects with is its own signal's reason.
+            // JavaScript rejects with the reason of its signal instead of this error.
             Either::Right(_) => Err(Error::new(ErrorCode::Timeout, "The call was cancelled")),
         }
     }

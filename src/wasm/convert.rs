@@ -19,7 +19,7 @@ pub fn from_js<T: DeserializeOwned>(value: &JsValue) -> Result<T, JsValue> {
     })
 }
 
-/// Converts the crate's errors to what JavaScript catches: a plain `CoreError` object.
+/// Converts the crate's errors to the plain `CoreError` objects that JavaScript catches.
 pub trait Thrown<T> {
     /// Returns the value, or the error as a plain object to throw.
     fn thrown(self) -> Result<T, JsValue>;

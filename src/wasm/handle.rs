@@ -1,4 +1,4 @@
-//! One database, as TypeScript holds it.
+//! The class of an open database for TypeScript.
 
 use std::{cell::RefCell, rc::Rc};
 
@@ -7,7 +7,7 @@ use wasm_bindgen::prelude::*;
 use super::{buffers::Buffers, cancels::Cancels};
 use crate::engine::Database;
 
-/// One database, as TypeScript holds it.
+/// An open database.
 #[wasm_bindgen]
 pub struct Core {
     pub(super) database: Database,
@@ -17,42 +17,43 @@ pub struct Core {
 
 #[wasm_bindgen]
 impl Core {
-    /// Locks the connection if it is free and no call waits, else 0.
-    pub fn enter(&self) -> u32 {
-        self.database.turn().enter().unwrap_or(0)
+    /// Locks the connection and returns the permit, or 0 if it is locked or another call waits for it.
+    #[wasm_bindgen(js_name = tryAcquire)]
+    pub fn try_acquire(&self) -> u32 {
+        self.database.mutex().try_acquire().unwrap_or(0)
     }
 
-    /// Every commit is to be told as an event from now on.
-    #[wasm_bindgen(js_name = tellChanges)]
-    pub fn tell_changes(&self) {
-        self.database.tell_changes(true);
+    /// From now on, emits a `change` event for each commit.
+    #[wasm_bindgen(js_name = emitChanges)]
+    pub fn emit_changes(&self) {
+        self.database.emit_changes(true);
     }
 
-    /// Locks the connection, or takes a place in the queue.
+    /// Locks the connection, or queues for it. Returns the permit.
     pub fn queue(&self) -> u32 {
-        self.database.turn().queue()
+        self.database.mutex().queue()
     }
 
     /// Unlocks the connection, or leaves the queue.
-    pub fn leave(&self, permit: u32) {
-        self.database.turn().leave(permit);
+    pub fn release(&self, permit: u32) {
+        self.database.mutex().release(permit);
     }
 
-    /// An id for a call that can be cancelled.
+    /// Returns an id for a call that can be cancelled.
     #[wasm_bindgen(js_name = newCancel)]
     pub fn new_cancel(&self) -> u32 {
         self.cancels.last.set(self.cancels.last.get() + 1);
         self.cancels.last.get()
     }
 
-    /// Ends the call that has this id; it rejects.
+    /// Cancels the call with this id, which then rejects.
     pub fn cancel(&self, id: u32) {
         if let Some(sender) = self.cancels.waiting.borrow_mut().remove(&id) {
             let _ = sender.send(());
         }
     }
 
-    /// Forgets an id.
+    /// Removes the id of a call that has ended.
     #[wasm_bindgen(js_name = dropCancel)]
     pub fn drop_cancel(&self, id: u32) {
         self.cancels.waiting.borrow_mut().remove(&id);

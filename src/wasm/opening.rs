@@ -14,14 +14,14 @@ use crate::{
 
 #[wasm_bindgen]
 impl Core {
-    /// Takes the database's lock and reads what is stored; [`Core::start`] follows. `options` is the plain object
-    /// `CoreOptions`; rejects with a `CoreError`, and stops when the host's signal aborts.
+    /// Acquires the database's lock and reads the stored database; [`Core::start`] must follow. `options` is the plain object
+    /// `CoreOptions`. Rejects with a `CoreError`, and stops when the host's signal aborts.
     pub async fn open(options: JsValue, host: Host) -> Result<Core, JsValue> {
         let ports = browser::ports(&host);
         Self::open_over(ports, options, host).await
     }
 
-    /// The same over the files of a folder. An export of its own: no page needs the code behind it.
+    /// Opens a database in a folder. A separate export, since pages don't need its code.
     #[wasm_bindgen(js_name = openFolder)]
     pub async fn open_folder(options: JsValue, host: Host, files: NodeFiles) -> Result<Core, JsValue> {
         let ports = browser::folder_ports(&host, files);
@@ -44,8 +44,8 @@ impl Core {
                 Either::Left((opened, _)) => opened.thrown()?,
                 Either::Right((reason, _)) => return Err(reason),
             };
-            // Until there is a listener.
-            database.tell_changes(false);
+            // No `change` events until JavaScript has a listener.
+            database.emit_changes(false);
             Ok(Core { database, buffers: RefCell::default(), cancels: Rc::default() })
         })
     }

@@ -13,8 +13,9 @@ use crate::{health::Thresholds, snapshot::Reason, time::Timestamp};
 #[wasm_bindgen]
 impl Core {
     /// Resolves when the permit holds the mutex; rejects with `closed`.
-    pub fn turn(&self, permit: u32) -> Promise {
-        done(self.database.turn().wait(permit))
+    #[wasm_bindgen(js_name = waitForPermit)]
+    pub fn wait_for_permit(&self, permit: u32) -> Promise {
+        done(self.database.mutex().wait(permit))
     }
 
     /// Resolves when everything committed so far is as durable as the mode promises; undefined when it already is.
@@ -22,7 +23,7 @@ impl Core {
         self.database.stored().map(done)
     }
 
-    /// Runs pending migrations and starts to serve calls. When it rejects, the database is closed.
+    /// Runs pending migrations and starts the database. If it rejects, the database is closed.
     pub fn start(&self) -> Promise {
         let database = self.database.clone();
         done(async move { database.start().await })
@@ -41,7 +42,7 @@ impl Core {
         done(async move { database.flush().await })
     }
 
-    /// Acquires the mutex, stores what is left and closes everything. Idempotent.
+    /// Locks the connection, stores all commits and closes the database. Idempotent.
     pub fn close(&self) -> Promise {
         let database = self.database.clone();
         done(async move { database.close().await })

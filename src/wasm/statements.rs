@@ -1,4 +1,4 @@
-//! The hot path: one synchronous call a statement, parameters and rows as flat buffers in wasm memory.
+//! The hot path: one synchronous call per statement, with parameters and rows as flat buffers in wasm memory.
 
 use wasm_bindgen::prelude::*;
 
@@ -14,30 +14,30 @@ use crate::{
     sqlite::{FlatParams, FlatRows, Op, Outcome},
 };
 
-/// A parameter area larger than this is given back before the next one.
+/// A parameter area larger than this, in bytes, is freed before the next one is reserved.
 const KEEP_BYTES: usize = 16 << 20;
 
-/// Set in [`Header::flags`] when the statement wrote something that is to be stored.
+/// Set in [`Header::flags`] if the statement wrote data that must be stored.
 const WROTE: u32 = 1;
 
-/// What [`Core::again`] tells: it is done.
+/// A result of [`Core::again`]: the statement succeeded.
 const DONE: u32 = 0;
-/// It failed, see [`Core::failure`].
+/// A result of [`Core::again`]: the statement failed, see [`Core::failure`].
 const FAILED: u32 = 1;
-/// Another call holds the mutex.
+/// A result of [`Core::again`]: another call holds the mutex.
 const BUSY: u32 = 2;
-/// There is no such statement any more.
+/// A result of [`Core::again`]: the statement is no longer cached.
 const UNKNOWN: u32 = 3;
 
 #[wasm_bindgen]
 impl Core {
-    /// The address of a parameter area of at least `bytes` bytes, a multiple of 8.
+    /// Returns the address of a parameter area of at least `bytes` bytes, a multiple of 8.
     pub fn reserve(&self, bytes: usize) -> Result<usize, JsValue> {
         let buffers = &mut *self.buffers.borrow_mut();
         let needed = bytes.saturating_add(8);
         let had = buffers.params.len();
         if had < needed || had > KEEP_BYTES && needed <= KEEP_BYTES {
-            // Given back first: both together may be too much.
+            // Freed first, since both areas together may exceed the memory.
             buffers.params = Vec::new();
             let length = if needed <= KEEP_BYTES { needed.next_power_of_two() } else { needed };
             buffers.params.try_reserve_exact(length).map_err(|_| no_memory("for the parameters")).thrown()?;
@@ -47,12 +47,12 @@ impl Core {
         Ok(buffers.params.as_ptr().addr() + buffers.offset)
     }
 
-    /// The address of the result header.
+    /// Returns the address of the result header.
     pub fn header(&self) -> usize {
         std::ptr::from_ref(&*self.buffers.borrow().header).addr()
     }
 
-    /// The column names of a shape.
+    /// Returns the column names of a shape.
     pub fn columns(&self, shape: u32) -> Vec<String> {
         self.database.columns(shape).to_vec()
     }
@@ -76,13 +76,13 @@ impl Core {
         Ok(())
     }
 
-    /// Runs a statement again by the number that its last result's header has, with parameters of the same names: the whole
-    /// of a small call. Permit 0 locks the mutex for this call, if it is free. Returns [`DONE`], or why not.
+    /// Runs a statement again by the id in its last result's header, with parameters of the same names. This is the shortest path
+    /// of a call. Permit 0 locks the mutex for this call, if it is free. Returns [`DONE`], or the code of the failure.
     pub fn again(&self, permit: u32, op: u32, statement: u32, bytes: usize) -> u32 {
-        let turn = self.database.turn();
+        let mutex = self.database.mutex();
         let own = if permit != 0 {
             permit
-        } else if let Some(own) = turn.enter() {
+        } else if let Some(own) = mutex.try_acquire() {
             own
         } else {
             return BUSY;
@@ -97,12 +97,12 @@ impl Core {
             }
         };
         if permit == 0 {
-            turn.leave(own);
+            mutex.release(own);
         }
         told
     }
 
-    /// The error of an [`again`](Self::again) that failed, as `execute` throws it.
+    /// Returns the error of a failed [`again`](Self::again), as `execute` would throw it.
     pub fn failure(&self) -> JsValue {
         self.buffers.borrow_mut().failure.take().map_or(JsValue::UNDEFINED, |error| to_js(&error))
     }
@@ -130,17 +130,19 @@ impl Core {
         self.database.script(permit, sql, timeout_ms).thrown()
     }
 
-    /// The plan of a statement: `{ id, parent, detail }[]`.
+    /// Returns the plan of a statement: `{ id, parent, detail }[]`.
     pub fn explain(&self, permit: u32, sql: &str) -> Result<JsValue, JsValue> {
         self.database.explain(permit, sql).map(|rows| to_js(&rows)).thrown()
     }
 
-    /// Registers a live query → its id.
-    pub fn watch(&self, sql: &str) -> Result<u32, JsValue> {
-        self.database.watch(sql).thrown()
+    /// Registers a live query with one row of parameters → its id.
+    pub fn watch(&self, sql: &str, bytes: usize, names: &str) -> Result<u32, JsValue> {
+        let Buffers { params, offset, .. } = &*self.buffers.borrow();
+        let params = params_of(&params[*offset..], bytes).thrown()?;
+        self.database.watch(sql, params.as_ref(), names).thrown()
     }
 
-    /// Forgets a live query.
+    /// Removes a live query.
     pub fn unwatch(&self, id: u32) {
         self.database.unwatch(id);
     }
@@ -181,7 +183,7 @@ impl Header {
     }
 }
 
-/// The parameters in the first bytes of their area; none: the statement has none.
+/// Reads the parameters from the first bytes of their area; `None` if the statement has none.
 fn params_of(area: &[u8], bytes: usize) -> Result<Option<FlatParams<'_>>> {
     match bytes {
         0 => Ok(None),

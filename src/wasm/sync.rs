@@ -79,6 +79,12 @@ impl Core {
         self.database.sync_stop();
     }
 
+    /// Reports that a user has signed in or out.
+    #[wasm_bindgen(js_name = syncUser)]
+    pub fn sync_user(&self, signed_in: bool) -> Result<(), JsValue> {
+        self.database.sync_user(signed_in).thrown()
+    }
+
     /// Resolves with whether all pulled tables were pulled once.
     #[wasm_bindgen(js_name = syncReady)]
     pub fn sync_ready(&self) -> Promise {

@@ -2,7 +2,9 @@
 // what is another engine's work there (IndexedDB, streams, cryptography, workers, fetch), and what only a browser shows.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { packed } from '../e2e/package.mjs'
 import { pagesOf } from '../e2e/scenarios.mjs'
+import { serve } from '../e2e/serve.mjs'
 import { until } from '../scenarios/run/context.mjs'
 import { local, withRemote } from '../scenarios/run/modules.mjs'
 
@@ -101,6 +103,25 @@ export async function suite(browser, { without = [] } = {}) {
       await second.close()
     })
   }
+
+  test('modules of another origin start a worker', async () => {
+    const headersOf = () => ({ 'access-control-allow-origin': '*' })
+    const other = await serve({ folders: { '/': packed() }, headersOf })
+    try {
+      const page = await open('current')
+      const rows = await page.evaluate(async (module) => {
+        const { open } = await import(module)
+        const db = await open({ name: 'another origin', thread: 'worker' })
+        const rows = await db.query('SELECT 1 AS one')
+        await db.close()
+        return rows
+      }, `${other.url}/dist/index.js`)
+      assert.deepEqual(rows, [{ one: 1 }])
+      await page.close()
+    } finally {
+      await other.close()
+    }
+  })
 
   test('doctor finds everything there', async () => {
     const page = await open('current')

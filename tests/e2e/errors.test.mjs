@@ -92,6 +92,10 @@ const acts = {
     const failed = await window.failure(window.open({ name, wasm: new URL('/nowhere.wasm', location.href) }))
     return { failed, db: await window.open({ name }) }
   },
+  'wasm_load_failed: a page in the place of the file': async (name) => {
+    const failed = await window.failure(window.open({ name, wasm: new URL('/index.html', location.href) }))
+    return { failed, db: await window.open({ name }) }
+  },
   'wasm_load_failed: a part that is not served': async (name) => {
     const real = window.fetch
     window.fetch = (given, ...more) =>

@@ -248,7 +248,8 @@ test(
       await window.db.run('INSERT INTO t VALUES (51)')
       return found
     })
-    assert.ok(kept.n >= 48 && kept.n < 50, `${kept.n} rows of 50`)
+    // The last record is that of the last row, or of what the browser or the engine wrote behind it.
+    assert.ok(kept.n >= 48 && kept.n <= 50, `${kept.n} rows of 50`)
     await context.browser.kill()
     await context.browser.start()
     assert.deepEqual(await reopened(context, name, rows), { n: kept.n + 1 })

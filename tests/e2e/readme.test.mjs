@@ -9,10 +9,16 @@ const blocks = new Map(blocksOfDocuments().map(({ id, code }) => [id, code]))
 
 const context = suite()
 
-test('the twenty lines of the README do what they say', async () => {
-  const example = blocks.get('README.md: Twenty lines')
+for (const [what, id, prints] of [
+  ['the ten lines', 'README.md: tidelock (2)', 1],
+  ['the twenty lines', 'README.md: Twenty lines', 2],
+])
+  test(`${what} of the README do what they say`, () => keepsItsPromises(blocks.get(id), prints))
+
+/** Runs a block in a page: it prints what its comments promise. */
+async function keepsItsPromises(example, prints) {
   const promised = [...example.matchAll(/console\.log\(.*?\) \/\/ (.*)/g)].map(([, comment]) => comment)
-  assert.ok(promised.length >= 2, 'the example shows what it prints')
+  assert.equal(promised.length, prints, 'the example shows what it prints')
   const page = await context.page()
   const printed = await page.evaluate(async (code) => {
     const lines = []
@@ -31,7 +37,7 @@ test('the twenty lines of the README do what they say', async () => {
     promised.map((text) => new Function(`return ${text}`)()),
   )
   await page.close()
-})
+}
 
 test('the example of docs/tabs.md, in two tabs, twice', async () => {
   const code = blocks.get('docs/tabs.md: Several tabs, one database')

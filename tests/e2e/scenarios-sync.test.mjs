@@ -5,8 +5,8 @@ import { Browser } from './browser.mjs'
 import { pagesOf } from './scenarios.mjs'
 
 const chosen = {
-  current: ['auth', 'conflicts', 'contract', 'first-example', 'helpers', 'local', 'pull', 'push', 'spans', 'trouble'],
-  worker: ['auth', 'conflicts', 'first-example', 'pull'],
+  current: ['contract', 'filters', 'first-example', 'push', 'spans', 'supabase', 'trouble'],
+  worker: ['auth', 'conflicts', 'filters', 'first-example', 'pull', 'supabase'],
 }
 const pages = pagesOf(new Browser())
 for (const [thread, names] of Object.entries(chosen))

@@ -1,5 +1,6 @@
 // Sync where tabs share a database: any tab may ask for it, and all hear of it.
 import assert from 'node:assert/strict'
+import { until } from '../scenarios/run/context.mjs'
 import { context, freshName, remoteOptions, remoteTable, tableName, test } from './sync-harness.mjs'
 import { close, opened } from './tabs-harness.mjs'
 
@@ -52,5 +53,56 @@ test('a follower pulls and pushes, hears of the progress, and may cancel', async
   assert.deepEqual(await pages[0].evaluate((t) => window.db.query(`SELECT name FROM ${t} WHERE id = 7`), table), [
     { name: 'changed here' },
   ])
+  await close(pages)
+})
+
+test('a filter function of the leader holds for all tabs, and a sign-out in any tab ends a pull of the leader', async () => {
+  const table = tableName()
+  await remoteTable(table, 'id bigint primary key, project int', '(1, 1), (2, 1), (3, 2)')
+  const migrations = [
+    { version: '1', name: 'one', up: `CREATE TABLE ${table} (id INTEGER PRIMARY KEY, project INTEGER)` },
+  ]
+  const given = { name: freshName(), tabs: 'shared', migrations, remote: remoteOptions([table]) }
+  const pages = [await context.page(), await context.page()]
+  for (const page of pages) {
+    await page.evaluate(async ({ remote: { url, key, tables }, ...options }) => {
+      window.project = 1
+      const filter = () => ({ project: `eq.${window.project}` })
+      // A client without sessions yet, whose user the test changes.
+      const listeners = new Set()
+      window.changeUser = (session) => {
+        for (const listener of listeners) listener('SIGNED_IN', session)
+      }
+      const auth = {
+        getSession: async () => ({ data: { session: null }, error: null }),
+        onAuthStateChange(listener) {
+          listeners.add(listener)
+          listener('INITIAL_SESSION', null)
+          return { data: { subscription: { unsubscribe: () => listeners.delete(listener) } } }
+        },
+      }
+      const client = { supabaseUrl: url, supabaseKey: key, auth }
+      window.db = await window.open({ ...options, remote: { client, tables: [{ table: tables[0], filter }] } })
+    }, given)
+  }
+  const pulled = () =>
+    pages[1].evaluate(async (t) => {
+      await window.db.sync.pull()
+      return (await window.db.query(`SELECT id FROM ${t}`)).map(({ id }) => id)
+    }, table)
+  assert.deepEqual(await pulled(), [1, 2])
+  await pages[1].evaluate(() => {
+    window.project = 2
+  })
+  assert.deepEqual(await pulled(), [1, 2], 'the leader gives the filter')
+  await pages[0].evaluate(() => {
+    window.project = 2
+  })
+  assert.deepEqual(await pulled(), [3])
+  const fault = context.remote.faults.add({ table, delayMs: 5000 })
+  const failed = pages[0].evaluate(() => window.failure(window.db.sync.pull()))
+  await until(() => fault.met)
+  await pages[1].evaluate(() => window.changeUser({ access_token: 'another' }))
+  assert.equal((await failed).code, 'sync_unauthorized')
   await close(pages)
 })

@@ -484,3 +484,39 @@ test('a newer app takes the lead, and the old tabs are told so', {
   assert.equal(await page.evaluate(async () => (await window.db.query('SELECT v FROM t')).length), 1)
   await close([...pages, page, late])
 })
+
+test('with dev: true, a shared database that does not fit its migrations is reset, unless another tab has it', async () => {
+  const page = await context.page()
+  const seen = await page.evaluate(async (name) => {
+    const opening = (up, more) =>
+      window.open({ name, tabs: 'shared', migrations: [{ version: '1', name: 'a', up }], ...more })
+    await (await opening('CREATE TABLE t (n)')).close()
+    const warnings = []
+    const onWarning = ({ code }) => warnings.push(code)
+    const db = await opening('CREATE TABLE u (n)', { dev: true, onWarning })
+    const tables = await db.query("SELECT name FROM sqlite_schema WHERE name IN ('t', 'u')")
+    const [{ reason }] = await db.snapshots.list()
+    const other = await window.otherPage()
+    const edited = {
+      name,
+      tabs: 'shared',
+      dev: true,
+      migrations: [{ version: '1', name: 'a', up: 'CREATE TABLE v (n)' }],
+    }
+    const refused = await other.failure(other.open(edited))
+    other.frameElement.remove()
+    const stays = await db.query('SELECT n FROM u')
+    const { role } = db
+    await db.close()
+    return { warnings, tables, reason, role, stays, refused: refused.code }
+  }, freshName())
+  assert.deepEqual(seen, {
+    warnings: ['migration_checksum_mismatch'],
+    tables: [{ name: 'u' }],
+    reason: 'safety',
+    role: 'leader',
+    stays: [],
+    refused: 'database_in_use',
+  })
+  await page.close()
+})

@@ -1,10 +1,12 @@
-// Runs the cases of one target in a child process, and limits the time and memory of each case.
+// Runs the cases of one target in a child process, and limits the processor time, duration and memory of each case.
 import { fork } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 
-/** How long a case may take, also on a busy machine. */
-const LONGEST_MS = 15_000
+/** How much processor time a case may take: unlike its duration, it doesn't grow when other programs keep the machine or its disk busy. */
+const MOST_CPU_MS = 15_000
+/** A case that takes this long waits for something that never comes. */
+const LONGEST_MS = 120_000
 /** How much additional memory a case may take. */
 const MOST_BYTES = 768 * 2 ** 20
 /** A process with more memory than this is replaced. */
@@ -27,6 +29,7 @@ export class Watched {
     if (this.#child === undefined) await this.#start()
     const child = this.#child
     const before = residentBytes(child.pid)
+    const cpuBefore = cpuMs(child.pid)
     return new Promise((resolve) => {
       let input = what.input
       const end = (failure, outcome) => {
@@ -39,6 +42,8 @@ export class Watched {
       const watch = setInterval(() => {
         const more = residentBytes(child.pid) - before
         if (more > MOST_BYTES) end(`It took ${Math.round(more / 2 ** 20)} MiB of memory`)
+        if (cpuMs(child.pid) - cpuBefore > MOST_CPU_MS)
+          end(`It took more than ${MOST_CPU_MS / 1000} s of processor time`)
       }, 100)
       this.#heard = (message) => {
         if ('input' in message) input = message.input
@@ -75,4 +80,13 @@ export class Watched {
 function residentBytes(pid) {
   const file = `/proc/${pid}/statm`
   return existsSync(file) ? Number(readFileSync(file, 'utf8').split(' ')[1]) * 4096 : 0
+}
+
+/** Returns the processor time that a process has taken, in milliseconds; 0 on a system without /proc. */
+function cpuMs(pid) {
+  const file = `/proc/${pid}/stat`
+  if (!existsSync(file)) return 0
+  // The fields after the name, which may contain spaces: utime and stime are the 14th and 15th of all, in hundredths of a second.
+  const fields = readFileSync(file, 'utf8').split(') ').at(-1).split(' ')
+  return (Number(fields[11]) + Number(fields[12])) * 10
 }

@@ -12,7 +12,7 @@ export const tests = {
 export const mutants = [
   {
     name: 'trap-behind-the-last-table',
-    file: 'src/sync/pull/reader.rs',
+    file: 'src/sync/pull/key_list.rs',
     text: 'table.listed.set(true)',
     instead: 'self.tables[table.at + 1].listed.set(true)',
     breaks: 'at the end of a list of keys the pull looks at the next table, and there is none behind the last',
@@ -33,15 +33,15 @@ export const mutants = [
   },
   {
     name: 'push-without-end',
-    file: 'src/engine/sync/push.rs',
-    text: 'run.tries.get(&job.id).copied().unwrap_or_default() + 1',
+    file: 'src/engine/sync/push_run.rs',
+    text: 'self.tries.get(&job.id).copied().unwrap_or_default() + 1',
     instead: '1',
     breaks: 'a change that keeps meeting something else is sent for ever',
   },
   {
     name: 'writes-into-missing-columns-are-dropped',
-    file: 'src/sync/conflict/unpushed.rs',
-    text: 'self.lacking(connection, Some(id), key)?.1',
+    file: 'src/sync/conflict/requeue.rs',
+    text: 'self.lacking_values(connection, Some(id), key)?.1',
     instead: 'false',
     breaks: 'what is written into a column that the remote lacks leaves the outbox',
   },
@@ -100,7 +100,7 @@ export const mutants = [
   {
     name: 'lost-inserts-come-back',
     file: 'src/engine/sync/helped.rs',
-    text: 'helpers.gone_of(&target.plan, progress)',
+    text: 'helpers.deleted_keys_of(&target.plan, progress)',
     instead: 'None',
     breaks: 'a new row whose answer was lost comes back after another client has deleted it',
   },
@@ -120,7 +120,7 @@ export const mutants = [
   },
   {
     name: 'every-round-lists-all-keys',
-    file: 'src/sync/pull/reader.rs',
+    file: 'src/sync/pull/key_list.rs',
     text: 'self.count(table).await? == *expected',
     instead: 'false',
     breaks: "`deleted: 'compare'` reads all keys though their number is the expected one",
@@ -149,15 +149,37 @@ export const mutants = [
   {
     name: 'a-marked-row-stays-in-the-way',
     file: 'src/engine/sync/pending_conflicts.rs',
-    text: 'unpushed.note_gone(connection, entry.id)?',
+    text: 'unpushed.note_deleted(connection, entry.id)?',
     instead: '()',
     breaks: 'a row that a function keeps, and that is marked as deleted, is inserted for ever',
   },
   {
     name: 'a-parent-goes-before-its-child-has-left',
-    file: 'src/engine/sync/push.rs',
-    text: 'run.order.hold_back_for_now(job)',
+    file: 'src/engine/sync/push_run.rs',
+    text: 'self.order.hold_back_for_now(job)',
     instead: '()',
     breaks: 'a parent is deleted while its child is still to leave it',
+  },
+  {
+    name: 'the-guard-counts-rows-outside-of-the-filter',
+    file: 'src/sync/pull/compare.rs',
+    text: 'outside: !row[2].is_null()',
+    instead: 'outside: false',
+    breaks: 'rows that a changed filter leaves out are refused as an empty remote',
+  },
+  {
+    name: 'a-right-number-hides-rows-outside-of-the-filter',
+    file: 'src/sync/pull/compare.rs',
+    text: '(count(1) == 0).then(|| count(0))',
+    instead: 'Some(count(0))',
+    breaks:
+      'a row that a push wrote outside of the filter stays, where another one that the remote has is missing here',
+  },
+  {
+    name: 'a-changed-filter-reads-on-from-its-cursor',
+    file: 'src/sync/state/metadata.rs',
+    text: 'SET filter = ?2, selected = NULL, started = NULL, listed_at = NULL',
+    instead: 'SET filter = ?2, listed_at = NULL',
+    breaks: 'older rows of a new filter are never read',
   },
 ]

@@ -111,7 +111,7 @@ fn the_actor_is_logged_and_the_remote_is_one() {
     connection.exec("INSERT INTO t VALUES (1)").unwrap();
     connection
         .atomically(|connection| {
-            tidelock::sync::outbox::capture::silently(connection, |connection| {
+            tidelock::sync::outbox::capture::without_capture(connection, |connection| {
                 connection.exec("INSERT INTO t VALUES (2)")
             })
         })
@@ -220,7 +220,7 @@ fn schema_changes_and_migrations_keep_the_audit() -> Result<()> {
         ] {
             run(&db, sql).await;
         }
-        let permit = db.turn().enter().unwrap();
+        let permit = db.mutex().try_acquire().unwrap();
         db.script(
             permit,
             "ALTER TABLE later RENAME TO t2; DROP TABLE t; CREATE TABLE t(z); INSERT INTO t VALUES (9)",
@@ -229,7 +229,7 @@ fn schema_changes_and_migrations_keep_the_audit() -> Result<()> {
         let failed =
             db.script(permit, "INSERT INTO t VALUES (8); CREATE TABLE q(a); INSERT INTO nowhere VALUES (1)", 0.0);
         assert!(failed.is_err());
-        db.turn().leave(permit);
+        db.mutex().release(permit);
         run(&db, "INSERT INTO t VALUES (7)").await;
         db.close().await?;
 

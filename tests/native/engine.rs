@@ -22,9 +22,9 @@ pub fn execute(database: &Database, permit: MutexPermit, op: Op, sql: &str) -> R
 }
 
 pub async fn run(database: &Database, sql: &str) -> Result<()> {
-    let turn = database.turn().acquire().await?;
-    execute(database, turn.permit(), Op::Run, sql)?;
-    drop(turn);
+    let guard = database.mutex().acquire().await?;
+    execute(database, guard.permit(), Op::Run, sql)?;
+    drop(guard);
     match database.stored() {
         Some(stored) => stored.await,
         None => Ok(()),
@@ -32,8 +32,8 @@ pub async fn run(database: &Database, sql: &str) -> Result<()> {
 }
 
 pub async fn numbers(database: &Database, sql: &str) -> Vec<i64> {
-    let turn = database.turn().acquire().await.unwrap();
-    execute(database, turn.permit(), Op::Query, sql).unwrap().1
+    let guard = database.mutex().acquire().await.unwrap();
+    execute(database, guard.permit(), Op::Query, sql).unwrap().1
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn a_second_opening_is_refused_until_the_first_is_closed() {
         let other = tab.open(r#"{ "name": "other" }"#).await.unwrap();
         first.close().await.unwrap();
         let again = tab.open("{}").await.unwrap();
-        assert_eq!(first.turn().acquire().await.err().unwrap().code, ErrorCode::Closed);
+        assert_eq!(first.mutex().acquire().await.err().unwrap().code, ErrorCode::Closed);
         again.close().await.unwrap();
         again.close().await.unwrap();
         other.close().await.unwrap();
@@ -108,8 +108,8 @@ fn transactions_nest_as_savepoints() {
     world.run(|tab| async move {
         let database = tab.open(r#"{ "storage": "memory" }"#).await.unwrap();
         run(&database, "CREATE TABLE t(a)").await.unwrap();
-        let turn = database.turn().acquire().await.unwrap();
-        let permit = turn.permit();
+        let guard = database.mutex().acquire().await.unwrap();
+        let permit = guard.permit();
         let insert = |n| execute(&database, permit, Op::Run, &format!("INSERT INTO t VALUES ({n})")).map(drop);
         let outer = database.begin(permit, false).unwrap();
         insert(1).unwrap();
@@ -121,9 +121,9 @@ fn transactions_nest_as_savepoints() {
         insert(3).unwrap();
         assert!(!database.commit(permit, inner).unwrap());
         assert!(database.commit(permit, outer).unwrap());
-        drop(turn);
+        drop(guard);
         assert_eq!(numbers(&database, "SELECT a FROM t ORDER BY a").await, [1, 3]);
-        assert!(execute(&database, permit, Op::Run, "SELECT 1").is_err(), "the ticket is released");
+        assert!(execute(&database, permit, Op::Run, "SELECT 1").is_err(), "the permit is released");
     });
 }
 
@@ -133,8 +133,8 @@ fn a_script_is_one_transaction_unless_it_has_its_own() {
     world.run(|tab| async move {
         let database = tab.open(r#"{ "storage": "memory" }"#).await.unwrap();
         let script = async |sql: &str| {
-            let turn = database.turn().acquire().await.unwrap();
-            database.script(turn.permit(), sql, 0.0)
+            let guard = database.mutex().acquire().await.unwrap();
+            database.script(guard.permit(), sql, 0.0)
         };
         assert_eq!(script("CREATE TABLE t(a); INSERT INTO t VALUES (1);").await, Ok(true));
         let error = script("INSERT INTO t VALUES (2);\nINSERT INTO nowhere VALUES (3);").await.unwrap_err();
@@ -159,22 +159,22 @@ fn live_queries_are_notified_once_of_commits_on_their_tables() {
         let database = tab.open(r#"{ "storage": "memory" }"#).await.unwrap();
         run(&database, "CREATE TABLE t(a)").await.unwrap();
         run(&database, "CREATE TABLE u(a)").await.unwrap();
-        let id = database.watch("SELECT a FROM t").unwrap();
+        let id = database.watch("SELECT a FROM t", None, "").unwrap();
         tab.ports.platform.clock.sleep(1).await;
         tab.heard.borrow_mut().clear();
-        let turn = database.turn().acquire().await.unwrap();
-        let depth = database.begin(turn.permit(), false).unwrap();
+        let guard = database.mutex().acquire().await.unwrap();
+        let depth = database.begin(guard.permit(), false).unwrap();
         for sql in ["INSERT INTO t VALUES (1)", "INSERT INTO t VALUES (2)", "INSERT INTO u VALUES (1)"] {
-            execute(&database, turn.permit(), Op::Run, sql).unwrap();
+            execute(&database, guard.permit(), Op::Run, sql).unwrap();
         }
-        database.commit(turn.permit(), depth).unwrap();
-        drop(turn);
+        database.commit(guard.permit(), depth).unwrap();
+        drop(guard);
         run(&database, "INSERT INTO u VALUES (2)").await.unwrap();
-        let turn = database.turn().acquire().await.unwrap();
-        let depth = database.begin(turn.permit(), false).unwrap();
-        execute(&database, turn.permit(), Op::Run, "INSERT INTO t VALUES (3)").unwrap();
-        database.rollback(turn.permit(), depth).unwrap();
-        drop(turn);
+        let guard = database.mutex().acquire().await.unwrap();
+        let depth = database.begin(guard.permit(), false).unwrap();
+        execute(&database, guard.permit(), Op::Run, "INSERT INTO t VALUES (3)").unwrap();
+        database.rollback(guard.permit(), depth).unwrap();
+        drop(guard);
         tab.ports.platform.clock.sleep(1).await;
         assert_eq!(id, 1);
     });
@@ -281,20 +281,20 @@ fn local_changes_are_captured_across_schema_changes() {
         let remote = r#"{ "remote": { "url": "http://127.0.0.1:1", "key": "anon", "tables": [{ "table": "t" }] } }"#;
         let database = tab.open(remote).await.unwrap();
         let pending = "SELECT count(*) FROM tidelock_outbox";
-        let turn = database.turn().acquire().await.unwrap();
+        let guard = database.mutex().acquire().await.unwrap();
         database
-            .script(turn.permit(), "CREATE TABLE t(id INTEGER PRIMARY KEY, a); INSERT INTO t VALUES (1, 1);", 0.0)
+            .script(guard.permit(), "CREATE TABLE t(id INTEGER PRIMARY KEY, a); INSERT INTO t VALUES (1, 1);", 0.0)
             .unwrap();
-        drop(turn);
+        drop(guard);
         assert_eq!(numbers(&database, pending).await, [1]);
         run(&database, "ALTER TABLE t RENAME COLUMN a TO b").await.unwrap();
         run(&database, "INSERT INTO t(id, b) VALUES (2, 2)").await.unwrap();
         run(&database, "ALTER TABLE t DROP COLUMN b").await.unwrap();
-        let turn = database.turn().acquire().await.unwrap();
+        let guard = database.mutex().acquire().await.unwrap();
         assert!(
-            database.script(turn.permit(), "ALTER TABLE t ADD COLUMN c; INSERT INTO nowhere VALUES (1)", 0.0).is_err()
+            database.script(guard.permit(), "ALTER TABLE t ADD COLUMN c; INSERT INTO nowhere VALUES (1)", 0.0).is_err()
         );
-        drop(turn);
+        drop(guard);
         run(&database, "INSERT INTO t(id) VALUES (3)").await.unwrap();
         assert_eq!(numbers(&database, pending).await, [3]);
         database.close().await.unwrap();

@@ -22,7 +22,7 @@ fn an_import_replaces_everything_and_the_replaced_data_is_a_snapshot() {
     world.run(|tab| async move {
         let database = tab.open("{}").await.unwrap();
         run(&database, "CREATE TABLE t(a TEXT); CREATE TABLE other(b); INSERT INTO t VALUES ('old')").await;
-        let id = database.watch("SELECT a FROM t").unwrap();
+        let id = database.watch("SELECT a FROM t", None, "").unwrap();
         tab.heard.borrow_mut().clear();
         database.import(image(&file), ImportOptions::default()).await.unwrap();
         assert_eq!(text(&database, ALL).await, "new too");

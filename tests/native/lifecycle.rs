@@ -1,4 +1,4 @@
-//! What an open database does when its page is hidden, leaves, or returns.
+//! An open database whose page is hidden, leaves, or returns.
 
 use tidelock::{
     ErrorCode,
@@ -11,18 +11,18 @@ use crate::world::{Tab, World};
 
 /// Runs a statement without waiting for the storage.
 fn run(database: &Database, sql: &str) {
-    let permit = database.turn().enter().expect("the mutex is free");
+    let permit = database.mutex().try_acquire().expect("the mutex is free");
     let call = Call { op: Op::Run, sql, params: None, names: "", timeout_ms: 0.0 };
     database.execute(permit, &call, &mut FlatRows::default()).expect("runs");
-    database.turn().leave(permit);
+    database.mutex().release(permit);
 }
 
 fn rows(database: &Database) -> f64 {
-    let permit = database.turn().enter().expect("the mutex is free");
+    let permit = database.mutex().try_acquire().expect("the mutex is free");
     let mut rows = FlatRows::default();
     let call = Call { op: Op::Get, sql: "SELECT count(*) FROM t", params: None, names: "", timeout_ms: 0.0 };
     database.execute(permit, &call, &mut rows).expect("runs");
-    database.turn().leave(permit);
+    database.mutex().release(permit);
     f64::from_bits(rows.slots[0])
 }
 

@@ -35,15 +35,15 @@ fn a_holder_that_is_asked_finishes_its_transaction_and_releases() {
     world.sim.run(async move {
         let clock = one.ports.platform.clock.clone();
         let holder = made(&one).await;
-        let turn = holder.turn().acquire().await.unwrap();
-        let depth = holder.begin(turn.permit(), false).unwrap();
-        execute(&holder, turn.permit(), Op::Run, "INSERT INTO t VALUES (1)").unwrap();
+        let guard = holder.mutex().acquire().await.unwrap();
+        let depth = holder.begin(guard.permit(), false).unwrap();
+        execute(&holder, guard.permit(), Op::Run, "INSERT INTO t VALUES (1)").unwrap();
         let taking = two.open(TAKEOVER);
         let finishing = async {
             clock.sleep(500).await;
-            execute(&holder, turn.permit(), Op::Run, "INSERT INTO t VALUES (2)").unwrap();
-            holder.commit(turn.permit(), depth).unwrap();
-            drop(turn);
+            execute(&holder, guard.permit(), Op::Run, "INSERT INTO t VALUES (2)").unwrap();
+            holder.commit(guard.permit(), depth).unwrap();
+            drop(guard);
         };
         let (taken, ()) = futures_util::future::join(taking, finishing).await;
         let taken = taken.unwrap();
@@ -66,9 +66,9 @@ fn a_takeover_that_timed_out_leaves_the_database_with_its_holder() {
     world.run(|tab| async move {
         let clock = tab.ports.platform.clock.clone();
         let holder = made(&tab).await;
-        let turn = holder.turn().acquire().await.unwrap();
+        let guard = holder.mutex().acquire().await.unwrap();
         assert_eq!(tab.open(TAKEOVER).await.err().unwrap().code, ErrorCode::LockTimeout);
-        drop(turn);
+        drop(guard);
         clock.sleep(1000).await;
         run(&holder, "INSERT INTO t VALUES (1)").await.unwrap();
         assert_eq!(holder.health().await.lock.state, LockState::Held);
@@ -86,17 +86,17 @@ fn a_fenced_out_tab_is_notified_and_stores_nothing_more() {
     let (one, two) = (first.clone(), second.clone());
     world.sim.run(async move {
         let fenced_out = made(&one).await;
-        let turn = fenced_out.turn().acquire().await.unwrap();
-        let depth = fenced_out.begin(turn.permit(), false).unwrap();
-        execute(&fenced_out, turn.permit(), Op::Run, "INSERT INTO t VALUES (1)").unwrap();
+        let guard = fenced_out.mutex().acquire().await.unwrap();
+        let depth = fenced_out.begin(guard.permit(), false).unwrap();
+        execute(&fenced_out, guard.permit(), Op::Run, "INSERT INTO t VALUES (1)").unwrap();
         let next_holder = two.open(STEAL).await.unwrap();
         two.ports.platform.clock.sleep(1).await;
         let lost = ErrorCode::LockLost;
-        assert_eq!(execute(&fenced_out, turn.permit(), Op::Run, "INSERT INTO t VALUES (2)").err().unwrap().code, lost);
-        assert_eq!(fenced_out.commit(turn.permit(), depth).unwrap_err().code, lost);
-        drop(turn);
+        assert_eq!(execute(&fenced_out, guard.permit(), Op::Run, "INSERT INTO t VALUES (2)").err().unwrap().code, lost);
+        assert_eq!(fenced_out.commit(guard.permit(), depth).unwrap_err().code, lost);
+        drop(guard);
         assert_eq!(run(&fenced_out, "INSERT INTO t VALUES (3)").await.unwrap_err().code, lost);
-        assert_eq!(fenced_out.turn().acquire().await.err().unwrap().code, lost);
+        assert_eq!(fenced_out.mutex().acquire().await.err().unwrap().code, lost);
         assert_eq!(fenced_out.flush().await.unwrap_err().code, lost);
         assert_eq!(fenced_out.persist().await.unwrap_err().code, lost);
         let snapshot = fenced_out.snapshots().create(None, tidelock::snapshot::Reason::Manual).await;
@@ -125,9 +125,9 @@ fn a_tab_that_does_not_know_yet_that_it_is_fenced_out_stores_nothing_either() {
         let fenced_out = made(&one).await;
         let next_holder = two.open(STEAL).await.unwrap();
         // As in a tab that was frozen: its own write comes before the event.
-        let turn = fenced_out.turn().enter().unwrap();
-        execute(&fenced_out, turn, Op::Run, "INSERT INTO t VALUES (1)").unwrap();
-        fenced_out.turn().leave(turn);
+        let permit = fenced_out.mutex().try_acquire().unwrap();
+        execute(&fenced_out, permit, Op::Run, "INSERT INTO t VALUES (1)").unwrap();
+        fenced_out.mutex().release(permit);
         let error = fenced_out.stored().unwrap().await.unwrap_err();
         assert_eq!((error.code, error.details.get("applied")), (ErrorCode::LockLost, Some(&false.into())));
         assert_eq!(run(&fenced_out, "SELECT 1").await.unwrap_err().code, ErrorCode::LockLost);
@@ -171,10 +171,10 @@ fn two_closings_end_together() {
     let mut world = World::new();
     world.run(|tab| async move {
         let database = Rc::new(made(&tab).await);
-        let turn = database.turn().acquire().await.unwrap();
+        let guard = database.mutex().acquire().await.unwrap();
         let free = async {
             tab.ports.platform.clock.sleep(50).await;
-            drop(turn);
+            drop(guard);
         };
         let closed_then_open = async {
             database.close().await.unwrap();

@@ -12,6 +12,7 @@ mod golden;
 mod import;
 mod layers;
 mod lifecycle;
+mod live;
 mod lock;
 mod maintain;
 mod memory;

@@ -64,8 +64,8 @@ fn execute(database: &Database, permit: u32, sql: &str) -> Result<FlatRows> {
 }
 
 async fn query(database: &Database, sql: &str) -> Result<FlatRows> {
-    let turn = database.turn().acquire().await.unwrap();
-    execute(database, turn.permit(), sql)
+    let guard = database.mutex().acquire().await.unwrap();
+    execute(database, guard.permit(), sql)
 }
 
 #[test]

@@ -98,6 +98,7 @@ fn a_run_that_times_out_leaves_nothing_of_its_migration() {
         let endless = r#"[{ "version": "1", "name": "one", "up": "CREATE TABLE a(x)" }, { "version": "2", "name": "two",
             "up": "CREATE TABLE b AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n" }]"#;
         let database = open(&tab, endless).await;
+        database.migrations_run(RunOptions { to: Some("1".into()), ..RunOptions::default() }).await.unwrap();
         let error =
             database.migrations_run(RunOptions { timeout_ms: Some(0), ..RunOptions::default() }).await.unwrap_err();
         assert_eq!(

@@ -1,4 +1,4 @@
-//! The driver of migrations over real SQLite: order, mutex, snapshots first, and what remains after a failure.
+//! The driver of migrations over real SQLite: order, mutex, the snapshot before, and the state after a failure.
 
 use std::{
     cell::{Cell, RefCell},
@@ -27,7 +27,7 @@ use tidelock::{
 /// A fake database around the migrations that logs its calls.
 struct Fake {
     connection: Rc<Connection>,
-    turn: Rc<Mutex>,
+    mutex: Rc<Mutex>,
     clock: Rc<dyn Clock>,
     log: RefCell<Vec<String>>,
     /// The app's functions, by version and direction.
@@ -47,8 +47,8 @@ impl Environment for Fake {
         Ok(self.connection.clone())
     }
 
-    fn turn(&self) -> LocalFuture<'_, Result<MutexGuard>> {
-        Box::pin(self.turn.acquire())
+    fn lock_connection(&self) -> LocalFuture<'_, Result<MutexGuard>> {
+        Box::pin(self.mutex.acquire())
     }
 
     fn safety_snapshot(&self) -> LocalFuture<'_, Result<()>> {
@@ -61,8 +61,8 @@ impl Environment for Fake {
 
     fn stored(&self) -> LocalFuture<'static, Result<()>> {
         assert!(
-            self.turn.enter().is_some_and(|permit| {
-                self.turn.leave(permit);
+            self.mutex.try_acquire().is_some_and(|permit| {
+                self.mutex.release(permit);
                 true
             }),
             "the mutex is released first"
@@ -81,7 +81,7 @@ impl MigrationsHost for Fake {
         permit: MutexPermit,
     ) -> LocalFuture<'a, Result<()>> {
         Box::pin(async move {
-            self.turn.check(permit)?;
+            self.mutex.check(permit)?;
             self.clock.sleep(25).await;
             (self.code)(&self.connection, version, direction)
         })
@@ -91,8 +91,8 @@ impl MigrationsHost for Fake {
         statement.finish().map(drop)
     }
 
-    fn settle(&self, _: &Connection) -> Result<()> {
-        self.log("settle");
+    fn resume_capture(&self, _: &Connection) -> Result<()> {
+        self.log("resume capture");
         Ok(())
     }
 
@@ -118,7 +118,7 @@ fn bench(script: &str) -> Bench {
     connection.exec(script).unwrap();
     let host = Fake {
         connection,
-        turn: Rc::default(),
+        mutex: Rc::default(),
         clock: sim.platform().clock,
         log: RefCell::default(),
         code: |_, _, _| panic!("no function expected"),
@@ -205,8 +205,17 @@ fn the_first_open_runs_pending_migrations_and_the_next_open_none() {
     let migrations = bench.migrations(&three());
     let report = bench.open(&migrations, true, None).unwrap();
     assert_eq!(versions(&report.applied), ["1", "2", "10"]);
-    let log =
-        ["1 up 0/3", "settle", "committed", "2 up 1/3", "settle", "committed", "10 up 2/3", "settle", "committed"];
+    let log = [
+        "1 up 0/3",
+        "resume capture",
+        "committed",
+        "2 up 1/3",
+        "resume capture",
+        "committed",
+        "10 up 2/3",
+        "resume capture",
+        "committed",
+    ];
     assert_eq!(bench.log(), log, "an empty database needs no snapshot");
     let summary = Summary { current: Some("10".into()), pending: 0, modified: 0 };
     assert_eq!(migrations.summary(), summary);
@@ -227,7 +236,7 @@ fn a_snapshot_is_taken_first_when_there_is_data() {
     bench.host.snapshot_fails.set(false);
     bench.log();
     bench.run(&migrations, RunOptions { steps: Some(1), ..RunOptions::default() }).unwrap();
-    assert_eq!(bench.log(), ["snapshot", "1 up 0/1", "settle", "committed", "stored"]);
+    assert_eq!(bench.log(), ["snapshot", "1 up 0/1", "resume capture", "committed", "stored"]);
 }
 
 #[test]
@@ -246,7 +255,7 @@ fn without_migrate_the_applied_ones_are_still_checked() {
     assert_eq!(changed.summary().modified, 1);
     let holed = bench.migrations(&[three()[0].clone(), three()[2].clone()]);
     assert_eq!(bench.open(&holed, true, None).unwrap_err().code, ErrorCode::MigrationMissing);
-    assert!(bench.host.turn.enter().is_some(), "a refused open leaves the turn");
+    assert!(bench.host.mutex.try_acquire().is_some(), "a refused open releases the mutex");
 }
 
 #[test]
@@ -434,19 +443,19 @@ fn a_cancelled_run_leaves_nothing_of_its_migration() {
     assert!(!connection.in_transaction());
     assert_eq!(bench.value("PRAGMA foreign_keys"), Some(Value::Integer(1)));
     assert_eq!(bench.value("SELECT group_concat(version) FROM schema_migrations"), Some("1".into()));
-    assert_eq!(bench.log(), ["snapshot", "1 up 0/2", "settle", "committed", "2 up 1/2", "settle"]);
-    assert!(bench.host.turn.enter().is_some());
+    assert_eq!(bench.log(), ["snapshot", "1 up 0/2", "resume capture", "committed", "2 up 1/2", "resume capture"]);
+    assert!(bench.host.mutex.try_acquire().is_some());
 }
 
 #[test]
 fn a_run_waits_for_the_mutex_and_for_the_storage() {
     let mut bench = bench("");
     let migrations = bench.migrations(&three());
-    let permit = bench.host.turn.enter().unwrap();
-    let (turn, clock) = (bench.host.turn.clone(), bench.sim.platform().clock);
+    let permit = bench.host.mutex.try_acquire().unwrap();
+    let (mutex, clock) = (bench.host.mutex.clone(), bench.sim.platform().clock);
     bench.sim.platform().spawner.spawn(Box::pin(async move {
         clock.sleep(500).await;
-        turn.leave(permit);
+        mutex.release(permit);
     }));
     bench.host.storage_fails.set(true);
     let started = bench.sim.platform().clock.monotonic_ms();

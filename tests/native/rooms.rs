@@ -1,5 +1,5 @@
-//! Inside a module, too, dependencies go one way: a room of `sync` or `engine` uses only the rooms before it, and no file needs another
-//! one that needs it. And the name of a type means one thing.
+//! Dependencies inside modules go one way: a room of `sync` or `engine` uses only the rooms before it, there are no cycles of files, and
+//! the name of a type has one meaning.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -53,7 +53,7 @@ const ROOMS: [(&str, &[&str]); 2] = [
     ),
 ];
 
-/// One file: what it uses, gives out and defines.
+/// One file: what it uses, re-exports and defines.
 struct File {
     names: Names,
     /// Its types, functions and constants, as far as they stand outside of blocks.
@@ -88,10 +88,10 @@ impl Crate {
         Self(files.into_iter().map(read).collect())
     }
 
-    /// The file that a path leads to, through what others give out.
+    /// Returns the file that defines a path, through the re-exports of others.
     fn home(&self, path: &[String]) -> Option<Module> {
         let mut path = path.to_vec();
-        // As many times as something may be given out by the next.
+        // The limit of chained re-exports.
         for _ in 0..8 {
             let length = (0..=path.len()).rev().find(|length| self.0.contains_key(&path[..*length]))?;
             let (module, rest) = path.split_at(length);
@@ -115,7 +115,7 @@ impl Crate {
         None
     }
 
-    /// The other files that each file uses.
+    /// Returns the other files that each file uses.
     fn uses(&self) -> BTreeMap<&Module, BTreeSet<Module>> {
         let of = |(module, file): (&'_ Module, &'_ File)| -> BTreeSet<Module> {
             let homes = file.names.paths.iter().filter_map(|path| self.home(path));
@@ -124,7 +124,7 @@ impl Crate {
         self.0.iter().map(|entry| (entry.0, of(entry))).collect()
     }
 
-    /// What is wrong with the rooms of a module.
+    /// Returns the uses of later rooms inside a module.
     fn misplaced(&self, top: &str, rooms: &[&str]) -> Vec<String> {
         let room = |module: &Module| match &module[..] {
             [first, room, ..] if first == top => Some(room.clone()),
@@ -145,10 +145,10 @@ impl Crate {
         found.into_iter().collect()
     }
 
-    /// Files that need each other: every way round among them.
-    fn circles(&self) -> Vec<String> {
+    /// Returns the files that are part of a dependency cycle.
+    fn cycles(&self) -> Vec<String> {
         let mut uses = self.uses();
-        // What nothing that is left needs, and what needs nothing that is left, is in no circle.
+        // A file that no remaining file uses, or that uses no remaining file, is in no cycle.
         loop {
             let used: BTreeSet<Module> = uses.values().flatten().cloned().collect();
             let left: BTreeSet<Module> = uses.keys().map(|module| (*module).clone()).collect();
@@ -198,8 +198,8 @@ fn rooms_use_those_before_them() {
 }
 
 #[test]
-fn no_file_needs_one_that_needs_it() {
-    let found = crate_itself().circles();
+fn there_are_no_dependency_cycles() {
+    let found = crate_itself().cycles();
     assert!(found.is_empty(), "\n{}\n", found.join("\n"));
 }
 
@@ -224,17 +224,17 @@ fn each_kind_of_disorder_is_seen() {
     assert_eq!(rooms(&low("#[cfg(test)] mod tests { use crate::sync::high::top::T; }")), 0);
     assert_eq!(rooms(&[("sync/low/a.rs", ""), ("sync/third.rs", "")]), 1);
 
-    let circles = |files: &[(&'static str, &'static str)]| Crate::of(files.iter().copied()).circles().len();
+    let cycles = |files: &[(&'static str, &'static str)]| Crate::of(files.iter().copied()).cycles().len();
     assert_eq!(
-        circles(&[("a/b.rs", "use super::c::C;"), ("a/c.rs", "use crate::a::b::B;"), ("a/d.rs", "use super::c::C;")]),
+        cycles(&[("a/b.rs", "use super::c::C;"), ("a/c.rs", "use crate::a::b::B;"), ("a/d.rs", "use super::c::C;")]),
         2
     );
-    assert_eq!(circles(&[("a/mod.rs", "mod b; fn f() { b::g() }"), ("a/b.rs", "use super::f;")]), 2);
+    assert_eq!(cycles(&[("a/mod.rs", "mod b; fn f() { b::g() }"), ("a/b.rs", "use super::f;")]), 2);
     assert_eq!(
-        circles(&[("a/mod.rs", "mod b; mod c; pub use b::B;"), ("a/b.rs", "struct B;"), ("a/c.rs", "use super::B;")]),
+        cycles(&[("a/mod.rs", "mod b; mod c; pub use b::B;"), ("a/b.rs", "struct B;"), ("a/c.rs", "use super::B;")]),
         0
     );
-    assert_eq!(circles(&[("a/b.rs", "use super::c::C;"), ("a/c.rs", "// crate::a::b::B\n")]), 0);
+    assert_eq!(cycles(&[("a/b.rs", "use super::c::C;"), ("a/c.rs", "// crate::a::b::B\n")]), 0);
 
     let shared = |files: &[(&'static str, &'static str)]| Crate::of(files.iter().copied()).shared_names().len();
     assert_eq!(shared(&[("a.rs", "struct Held(u8);"), ("b.rs", "pub(super) enum Held {}")]), 1);

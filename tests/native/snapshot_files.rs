@@ -1,4 +1,4 @@
-//! Snapshots as files: what is restored, that they are no state of the log, and what is refused.
+//! Snapshots as files: what they restore, that they are no states of the log, and which files are refused.
 
 use tidelock::{
     ErrorCode, Result,

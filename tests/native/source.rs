@@ -60,14 +60,14 @@ pub fn without_tests(tokens: Vec<TokenTree>) -> Vec<TokenTree> {
     kept
 }
 
-/// What a file names, also within macros.
+/// The paths that a file names, also within macros.
 #[derive(Default)]
 pub struct Names {
     /// Every name in it.
     pub all: BTreeSet<String>,
     /// Its paths, from the crate's root on. One that begins with a name of another crate, or with a type, counts as one in its own module.
     pub paths: Vec<Vec<String>>,
-    /// What it gives out under a name of its own (`pub use`): the name, `*` for all of a module, and the path behind it.
+    /// Its re-exports (`pub use`): the name, or `*` for a whole module, and the path behind it.
     pub given_out: Vec<(String, Vec<String>)>,
 }
 

@@ -1,4 +1,4 @@
-//! Writes of other tabs, recorded in a whole database: what the next tab finds after a tab died.
+//! Writes of other tabs, recorded in an open database: the replies that the next leader finds after a leader died.
 
 use tidelock::{
     engine::{Database, connection::mutex::MutexPermit},
@@ -25,7 +25,7 @@ fn the_next_tab_finds_the_replies_of_committed_writes_only() {
     world.run(async |tab| {
         let database = tab.open("{}").await.unwrap();
         run(&database, "CREATE TABLE t(v)").await;
-        let permit = database.turn().enter().unwrap();
+        let permit = database.mutex().try_acquire().unwrap();
         noted(&database, permit, 1, "INSERT INTO t VALUES (1)");
         database.flush().await.unwrap();
         // The tab dies before its commit.
@@ -37,11 +37,11 @@ fn the_next_tab_finds_the_replies_of_committed_writes_only() {
     world.kill();
     world.run(async |tab| {
         let database = tab.open("{}").await.unwrap();
-        let permit = database.turn().enter().unwrap();
+        let permit = database.mutex().try_acquire().unwrap();
         assert_eq!(database.applied(permit, "tab", 1).unwrap(), Some(vec![1]));
         assert_eq!(database.applied(permit, "tab", 2).unwrap(), None);
         assert_eq!(database.applied(permit, "another", 1).unwrap(), None);
-        database.turn().leave(permit);
+        database.mutex().release(permit);
         assert_eq!(text(&database, "SELECT group_concat(v) FROM t").await, "1");
     });
 }
@@ -51,11 +51,11 @@ fn a_write_without_effect_is_not_recorded_and_a_reply_needs_a_transaction() {
     let mut world = World::new();
     world.run(async |tab| {
         let database = tab.open("{}").await.unwrap();
-        let permit = database.turn().enter().unwrap();
+        let permit = database.mutex().try_acquire().unwrap();
         noted(&database, permit, 1, "SELECT 1");
         assert_eq!(database.applied(permit, "tab", 1).unwrap(), None);
         assert!(database.note_applied(permit, &write(2), b"").is_err());
-        database.turn().leave(permit);
+        database.mutex().release(permit);
         assert!(database.applied(permit, "tab", 1).is_err(), "without the mutex");
         assert_eq!(text(&database, "SELECT count(*) || '' FROM sqlite_schema").await, "0");
     });

@@ -11,6 +11,7 @@ use std::{
 use futures_channel::oneshot;
 use tidelock::{
     Error, ErrorCode, Result,
+    collections::Map,
     engine::{Call, Callbacks, Database, Event, OpenOptions, connection::mutex::MutexPermit},
     ports::{
         Acquire, Channel, Estimate, Held, Http, HttpFailure, HttpRequest, HttpResponse, Lifecycle, LocalFuture, Locks,
@@ -132,6 +133,10 @@ impl Callbacks for TestCallbacks {
         Box::pin(ready(Some(Timestamp((after.0.div_euclid(HOUR_MS) + 1) * HOUR_MS))))
     }
 
+    fn filter(&self, _: &str) -> LocalFuture<'static, Result<Map<String, String>>> {
+        Box::pin(ready(Ok(Map::default())))
+    }
+
     fn resolve_conflict(&self, _conflict: Conflicting) -> LocalFuture<'static, Result<Option<Cells>>> {
         Box::pin(ready(Ok(None)))
     }
@@ -168,7 +173,7 @@ impl TestLocks {
         TestLock { locks: self.clone(), name: name.to_owned(), grant: self.grants.get() }
     }
 
-    /// Passes the lock to the next waiter, and tells the previous holder how it ended.
+    /// Passes the lock to the next waiter, and reports to the previous holder how its lock ended.
     fn hand_on(self: &Rc<Self>, name: &str, mut to: Option<oneshot::Sender<TestLock>>, stolen: bool) {
         let ended = self.taken.borrow_mut().get_mut(name).map(|taken| std::mem::take(&mut taken.ended));
         for sender in ended.unwrap_or_default() {
@@ -179,7 +184,7 @@ impl TestLocks {
             self.taken.borrow_mut().entry(name.to_owned()).or_default().grant = lock.grant;
             match next.send(lock) {
                 Ok(()) => return,
-                // The waiter is gone: dropping its lock must not free the name on behalf of the next one.
+                // The waiter was cancelled: dropping its lock must not free the name, which the next one holds.
                 Err(unwanted) => std::mem::forget(unwanted),
             }
         }
@@ -343,18 +348,18 @@ impl Http for NoHttp {
 
 /// Runs a script and waits until it is stored.
 pub async fn run(database: &Database, sql: &str) {
-    let turn = database.turn().acquire().await.unwrap();
-    database.script(turn.permit(), sql, 0.0).unwrap();
-    drop(turn);
+    let guard = database.mutex().acquire().await.unwrap();
+    database.script(guard.permit(), sql, 0.0).unwrap();
+    drop(guard);
     database.flush().await.unwrap();
 }
 
 /// Returns the first column of the first row as text.
 pub async fn text(database: &Database, sql: &str) -> String {
-    let turn = database.turn().acquire().await.unwrap();
+    let guard = database.mutex().acquire().await.unwrap();
     let mut rows = FlatRows::default();
     let call = Call { op: Op::Query, sql, params: None, names: "", timeout_ms: 0.0 };
-    database.execute(turn.permit(), &call, &mut rows).unwrap();
+    database.execute(guard.permit(), &call, &mut rows).unwrap();
     // ASCII text is in one area, any other in the other.
     String::from_utf8([rows.text, rows.wide].concat()).unwrap()
 }

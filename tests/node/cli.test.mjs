@@ -64,7 +64,7 @@ test('help, version and wrong usage', async () => {
   const general = await run(cwd, ['--help'])
   assert.equal(general.code, 0)
   const commands = [...general.out.matchAll(/^ {2}(\w+(?: \w+)?) {2,}/gm)].map(([, name]) => name)
-  assert.deepEqual(commands.slice(0, 4), ['pull', 'push', 'schema pull', 'types'])
+  assert.deepEqual(commands.slice(0, 4), ['init', 'pull', 'push', 'schema pull'])
   assert.ok(commands.length >= 16)
   for (const command of commands) {
     const { code, out } = await run(cwd, [...command.split(' '), '--help'])
@@ -88,9 +88,9 @@ test('help, version and wrong usage', async () => {
     assert.match(err, /error: .+ \(invalid_argument\)/, args.join(' '))
     assert.equal(out, '')
   }
-  const { code, out } = await run(cwd, ['inspect', 'missing.sqlite', '--json'])
-  assert.equal(code, 1)
-  assert.equal(JSON.parse(out).error.code, 'invalid_argument')
+  // With --json, standard output has nothing but a result.
+  const { code, out, err } = await run(cwd, ['inspect', 'missing.sqlite', '--json'])
+  assert.deepEqual([code, out, JSON.parse(err).error.code], [1, '', 'invalid_argument'])
 })
 
 test('a reader that stops early, such as head, is no error', async () => {
@@ -269,7 +269,7 @@ test('--pk guesses the types; keys come from --env and --key-file', async () => 
   ]
   assert.equal((await run(cwd, args)).code, 0)
   const wrong = await run(cwd, [...args, '--json'].with(4, 'absent'))
-  assert.equal(JSON.parse(wrong.out).error.code, 'invalid_argument')
+  assert.equal(JSON.parse(wrong.err).error.code, 'invalid_argument')
   writeFileSync(path.join(cwd, 'key'), 'sb_publishable_of_nobody\n')
   const refused = await run(cwd, [...args.slice(0, -4), '--out', 'third.sqlite', '--pk', 'products=id'])
   assert.equal(refused.code, 1)

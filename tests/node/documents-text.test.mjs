@@ -82,6 +82,27 @@ test('ARCHITECTURE.md is an overview of at most 250 lines', () => {
   assert.ok(textOf('ARCHITECTURE.md').split('\n').length <= 251)
 })
 
+test('docs/errors.md has each code once, with its cause, an example and the way out, and says which may pass', () => {
+  const text = textOf('docs/errors.md')
+  const union = /export type ErrorCode =\n((?: {2}\| '\w+'\n)+)/.exec(textOf('pkg-js/src/base/reports.ts'))[1]
+  const codes = [...union.matchAll(/'(\w+)'/g)].map(([, code]) => code)
+  assert.ok(codes.length >= 43)
+  const sections = text.split(/^### /m).slice(1)
+  assert.deepEqual(sections.map((section) => section.split('\n')[0]).toSorted(), codes.toSorted())
+  for (const section of sections)
+    assert.match(
+      section,
+      /^\w+\n\n- \*\*Cause:\*\* [\s\S]+?\n- \*\*Example:\*\* [\s\S]+?\n- \*\*Way out:\*\* \S/,
+      section,
+    )
+  const retryable = [...textOf('pkg-js/src/base/errors.ts').matchAll(/^ {2}(\w+): true,$/gm)].map(([, code]) => code)
+  const [, named] = /`retryable` is true([\s\S]+?)\.\n/.exec(text)
+  assert.deepEqual(
+    [...named.matchAll(/`(\w+)`/g)].map(([, code]) => code),
+    retryable,
+  )
+})
+
 test('links to files lead somewhere', () => {
   for (const file of documents) {
     const links = [...textOf(file).matchAll(/\]\(([^)#:]+)(?:#[^)]*)?\)/g)].map(([, link]) => link)

@@ -19,7 +19,7 @@ test('the command line', async () => {
     new Promise((resolve) => {
       const env = { PATH: process.env.PATH, HOME: base }
       const options = { cwd: base, env }
-      child = execFile(process.execPath, [cli, ...args, '--json'], options, (_error, out) => resolve(out))
+      child = execFile(process.execPath, [cli, ...args, '--json'], options, (_error, out, err) => resolve({ out, err }))
     })
   // A remote without a table `u`, and slow for `t`, so that the user can press Ctrl-C.
   const server = createServer((request, response) => {
@@ -44,19 +44,28 @@ test('the command line', async () => {
     await db.exec('CREATE TABLE t(id INTEGER PRIMARY KEY)')
     writeFileSync(path.join(base, 'made.sqlite'), await db.export())
     await db.close()
+    const old = [{ version: '0001', name: 'a', up: 'CREATE TABLE old(a)' }]
+    const changed = await open({ name: 'changed', storage: 'memory', migrations: old })
+    writeFileSync(path.join(base, 'changed.sqlite'), await changed.export())
+    await changed.close()
     // Each pull has its own file: a pull would resume an interrupted one of the same file.
     let files = 0
     const pull = (args, env = 'full.env', out = `${++files}.sqlite`) => ['pull', ...args, '--out', out, '--env', env]
     for (const [done, args] of Object.entries({
       'a command that there is not': ['fly'],
+      'a command that is misspelled': ['migrate', 'rnu'],
       'an option that there is not': ['doctor', '--fast'],
+      'an option that is misspelled': ['doctor', '--tabels', 'a'],
       'an operand too few': ['inspect'],
       'an operand too many': ['inspect', 'a', 'b'],
-      'an option that is needed': ['snapshot', 'restore', '1'],
+      'an option that is needed': ['push', 'made.sqlite'],
+      'a database that is needed': ['snapshot', 'restore', '1'],
+      'a database that is given twice': ['migrate', 'status', 'made.sqlite', '--db', 'made.sqlite'],
       'a file that is not there': ['inspect', 'nowhere.sqlite'],
       'a file that is none': ['verify', 'text.sqlite'],
       'an environment that is not there': pull(['--tables', 't'], 'nowhere.env'),
       'no remote': ['pull', '--tables', 't', '--out', 'x.sqlite'],
+      'an address that is none': pull(['--tables', 't', '--url', 'localhost']),
       'no key': pull(['--tables', 't'], 'keyless.env'),
       'tables and all of them': pull(['--tables', 't', '--all']),
       'a table that the schema lacks': pull(['--tables', 'u', '--schema', 'schema.sql']),
@@ -70,19 +79,24 @@ test('the command line', async () => {
       'a remote that is not there': pull(['--tables', 'u', '--pk', 'u=id']),
       'a pull that is interrupted': pull(['--tables', 't', '--schema', 'schema.sql'], 'there.env'),
       'a file in a folder that is not there': ['types', 'made.sqlite', '--out', 'nowhere/types.ts'],
+      'a migration that was changed': ['migrate', 'status', 'changed.sqlite'],
+      'a framework that is not known': ['init', '--framework', 'angular'],
+      'a time that is none': ['snapshot', 'restore', 'made.sqlite', '--at', 'yesterday'],
       'steps that are none': ['migrate', 'revert', '--db', 'made.sqlite', '--steps', 'two'],
       'types of two schemas': ['types', 'made.sqlite', '--schema', 'schema.sql'],
       'nothing to restore': ['snapshot', 'restore', '--db', 'made.sqlite'],
       'snapshots of a file': ['snapshot', 'list', '--db', 'made.sqlite'],
     })) {
-      const out = await run(args)
+      const { out, err } = await run(args)
+      assert.equal(out, '', done)
       let error
       try {
-        error = JSON.parse(out).error
+        // Warnings come before it, each as a line of its own.
+        error = JSON.parse(err.trim().split('\n').at(-1)).error
       } catch {
-        assert.fail(`${done}: ${out}`)
+        assert.fail(`${done}: ${err}`)
       }
-      assert.ok(error, `${done}: ${out}`)
+      assert.ok(error, `${done}: ${err}`)
       shown.add(done, error)
     }
     shown.check()

@@ -232,8 +232,7 @@ async function play(scene) {
     else await db.run(`DELETE FROM ${table.name} WHERE ${where}`, key)
   }
   const someKey = async (db, table) => {
-    const row = await db.get(`SELECT ${quote(table.keyColumns[0])} AS k FROM ${table.name} ORDER BY random() LIMIT 1`)
-    return row?.k ?? null
+    return of(await db.query(`SELECT ${quote(table.keyColumns[0])} AS k FROM ${table.name} ORDER BY k`))?.k ?? null
   }
   const literal = (given) =>
     given === null

@@ -124,7 +124,7 @@ test('two instances of the built module: one is crashed, the other goes on with 
   // A Core at an address outside the memory: the first access is out of bounds.
   const stray = Object.create(one.Core.prototype)
   stray.__wbg_ptr = 0x7fff0000
-  assert.throws(() => stray.enter(), WebAssembly.RuntimeError)
+  assert.throws(() => stray.tryAcquire(), WebAssembly.RuntimeError)
   assert.equal(one.dead(), true)
   assert.equal(one.traps.length, 1)
   assert.throws(() => script(one, 'DELETE FROM t'), InstanceDeadError)
@@ -138,7 +138,7 @@ test('two instances of the built module: one is crashed, the other goes on with 
 
   // Released by free(): wasm-bindgen refuses the call before anything runs, and the instance survives it.
   other.core.free()
-  assert.throws(() => other.core.enter(), /null pointer/)
+  assert.throws(() => other.core.tryAcquire(), /null pointer/)
   assert.equal(other.dead(), false)
 })
 
@@ -184,14 +184,14 @@ async function start(module) {
 }
 
 function script({ core, memory }, sql) {
-  const ticket = core.enter()
-  assert.notEqual(ticket, 0)
+  const permit = core.tryAcquire()
+  assert.notEqual(permit, 0)
   try {
     const text = new TextEncoder().encode(sql)
     const address = core.reserve(text.length)
     new Uint8Array(memory.buffer).set(text, address)
-    core.script(ticket, text.length, 0)
+    core.script(permit, text.length, 0)
   } finally {
-    core.leave(ticket)
+    core.release(permit)
   }
 }

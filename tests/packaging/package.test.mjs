@@ -1,18 +1,13 @@
-// The package as its users get it: packed, installed from the tarball into an app without any configuration, and run in Chromium from
-// `vite build`, from `vite dev` and from webpack, on the page's thread and in a worker.
+// The package as its users get it: packed, installed from the tarball into an app, and run in Node. bundlers.test.mjs drives it in pages.
 
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { createRequire } from 'node:module'
 import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { chromium } from 'playwright-core'
-import * as vite from 'vite'
-import { serve } from '../e2e/serve.mjs'
 
 const run = promisify(execFile)
 const root = fileURLToPath(new URL('../..', import.meta.url))
@@ -20,7 +15,7 @@ let app, packed
 
 before(async () => {
   app = await mkdtemp(join(tmpdir(), 'tidelock-packaging-'))
-  await cp(fileURLToPath(new URL('./vite-app', import.meta.url)), app, { recursive: true })
+  await cp(fileURLToPath(new URL('./app', import.meta.url)), app, { recursive: true })
   const { stdout } = await run('npm', ['pack', './pkg-js', '--json', '--pack-destination', app], { cwd: root })
   const answer = JSON.parse(stdout)
   packed = Array.isArray(answer) ? answer[0] : Object.values(answer)[0] // npm 10, npm 11
@@ -40,13 +35,17 @@ test('the tarball holds the module, its types, the wasm, and nothing that is not
     ...['bg', 'migrations', 'tools', 'sync', 'encryption', 'stores', 'fts5'].map(
       (part) => `dist/tidelock_${part}.wasm`,
     ),
-    'generated/instance.d.ts',
+    'dist/worker.d.ts',
   ]) {
     assert.ok(files.includes(needed), `${needed} is missing`)
   }
-  const strangers = files.filter(
-    (path) => !/^(package\.json|[A-Z_]+\.md|LICENSE[^/]*|dist\/.*\.(js|d\.ts|wasm)|generated\/.*\.d\.ts)$/.test(path),
-  )
+  const allowed = [
+    /^(package\.json|[A-Z_]+\.md|LICENSE[^/]*)$/,
+    /^docs\/[\w-]+\.(md|svg)$/,
+    /^dist\/.*\.(js|js\.map|wasm)$/,
+    /^dist\/((integrations\/[\w-]+\/)?index|worker)\.d\.ts$/,
+  ]
+  const strangers = files.filter((path) => !allowed.some((pattern) => pattern.test(path)))
   assert.deepEqual(strangers, [])
   const manifest = JSON.parse(await readFile(join(app, 'node_modules/tidelock/package.json'), 'utf8'))
   assert.equal(manifest.dependencies, undefined)
@@ -124,83 +123,3 @@ test('the types compile in a strict TypeScript program', async () => {
     })
   }
 })
-
-test('vite build: the app runs without configuration and without cross-origin isolation', async () => {
-  await vite.build({ root: app, logLevel: 'warn' })
-  const server = await vite.preview({ root: app, preview: { port: 0, host: '127.0.0.1' }, logLevel: 'warn' })
-  try {
-    await visit(server.resolvedUrls.local[0])
-  } finally {
-    await server.close()
-  }
-})
-
-test('vite dev: the app runs although the optimizer moves the module', async () => {
-  const server = await vite.createServer({ root: app, server: { port: 0, host: '127.0.0.1' }, logLevel: 'warn' })
-  try {
-    await server.listen()
-    await visit(server.resolvedUrls.local[0])
-  } finally {
-    await server.close()
-  }
-})
-
-test('webpack: the app runs without configuration', async () => {
-  const webpack = createRequire(new URL('./webpack/package.json', import.meta.url))('webpack')
-  const output = join(app, 'webpack')
-  const performance = { hints: false } // about the size of the wasm
-  const compiler = webpack({
-    mode: 'production',
-    context: app,
-    entry: './main.js',
-    output: { path: output },
-    performance,
-  })
-  const stats = await promisify(compiler.run.bind(compiler))()
-  await promisify(compiler.close.bind(compiler))()
-  const { errors, warnings } = stats.toJson({ all: false, errors: true, warnings: true })
-  assert.deepEqual({ errors, warnings }, { errors: [], warnings: [] })
-  const page = '<!doctype html><html lang="en"><meta charset="utf-8"><script src="main.js"></script></html>'
-  const server = await serve({ folders: { '/': output }, files: { '/index.html': page } })
-  try {
-    await visit(`${server.url}/`)
-  } finally {
-    await server.close()
-  }
-})
-
-/** Opens the app on both threads by turns in one browser profile: each visit finds the data of those before. */
-async function visit(url) {
-  const profile = await mkdtemp(join(tmpdir(), 'tidelock-profile-'))
-  const browser = await chromium.launchPersistentContext(profile, {
-    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-    args: [
-      '--no-sandbox',
-      '--disable-gpu',
-      '--disable-quic',
-      '--disable-background-networking',
-      '--disable-component-update',
-    ],
-  })
-  try {
-    const page = await browser.newPage()
-    const complaints = []
-    page.on('pageerror', (error) => complaints.push(String(error)))
-    for (const visits of [1, 2, 3, 4]) {
-      await page.goto(`${url}?thread=${visits % 2 === 0 ? 'worker' : 'current'}`)
-      await page
-        .waitForFunction(() => window.outcome, null, { timeout: 30_000 })
-        .catch((error) => assert.fail(`${error}\n${complaints.join('\n')}`))
-      const outcome = await page.evaluate(() => window.outcome)
-      assert.deepEqual(
-        outcome,
-        { result: { rows: [{ visits, page: 'start' }], isolated: false } },
-        complaints.join('\n'),
-      )
-    }
-    assert.deepEqual(complaints, [])
-  } finally {
-    await browser.close()
-    await rm(profile, { recursive: true, force: true })
-  }
-}

@@ -199,7 +199,10 @@ export default {
     await db.exec('CREATE TABLE secrets (s TEXT UNIQUE)')
     await db.run('INSERT INTO secrets VALUES (?)', ['hunter2-4711'])
     const constraint = await t.failure(db.run('INSERT INTO secrets VALUES (?)', ['hunter2-4711']))
-    assert.deepEqual(constraint.details, { sqliteCode: 'SQLITE_CONSTRAINT_UNIQUE' })
+    assert.deepEqual(constraint.details, {
+      sqliteCode: 'SQLITE_CONSTRAINT_UNIQUE',
+      sql: 'INSERT INTO secrets VALUES (?)',
+    })
     assert.doesNotMatch(constraint.json, /4711/)
   },
 

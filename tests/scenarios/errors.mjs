@@ -28,6 +28,53 @@ export default {
     }
   },
 
+  'the error of a statement has its text, cut where it is long, and no bound value': async ({ failure, memory }) => {
+    const db = await memory()
+    await db.exec('CREATE TABLE t (a UNIQUE)')
+    const statement = 'INSERT INTO t VALUES (?)'
+    await db.run(statement, ['secret'])
+    const long = `SELECT nothing, ${'1, '.repeat(1000)} 1`
+    for (const [call, sql] of [
+      [() => db.run(statement, ['secret']), statement],
+      [() => db.runMany(statement, [['other'], ['secret']]), statement],
+      [() => db.transaction((tx) => tx.run(statement, ['secret'])), statement],
+      [() => db.batch([{ sql: statement, params: ['secret'] }]), statement],
+      [() => db.query('SELECT nothing WHERE :a', { a: 'secret' }), 'SELECT nothing WHERE :a'],
+      [() => db.explain('SELECT nothing'), 'SELECT nothing'],
+      [() => db.query(long), `${long.slice(0, 1000)}…`],
+    ]) {
+      const { details, json } = await failure(call)
+      assert.equal(details.sql, sql)
+      assert.ok(!json.includes('secret'), json)
+    }
+    const live = db.live('SELECT nothing')
+    assert.equal((await failure(live.refresh())).details.sql, 'SELECT nothing')
+    live.close()
+  },
+
+  'the hint of a common mistake names what is to be written instead': async ({ failure, memory }) => {
+    const db = await memory()
+    const asArray = /^Pass the parameters as one array/
+    for (const [call, hint] of [
+      [() => db.sql`SELECT * FROM ${'orders'}`, /sql\.identifier\(name\)/],
+      [() => db.query('SELECT :titel', { title: 1 }), /:titel.*'title': did you mean the same\?/],
+      [() => db.query('SELECT :title', { title: 1, titles: 2 }), /^(?!.*did you mean)/],
+      [() => db.query("SELECT ':x', :id, :title -- :titel", { id: 1, titel: 1 }), /:title.*'titel'/],
+      [() => db.query('SELECT :title', { price: 1 }), /^Use null for SQL NULL$/],
+      [() => db.query('SELECT ?', 1), asArray],
+      [() => db.query('SELECT ?, ?', 1, 2), asArray],
+      [() => db.get('SELECT ?, ?', 1, null), asArray],
+      [() => db.run('SELECT ?, ?', 'a', 'b'), asArray],
+      [async () => db.live('SELECT ?, ?', 1, 2), asArray],
+      [async () => db.iterate('SELECT ?, ?', 1, 2), asArray],
+      [() => db.transaction((tx) => tx.run('SELECT ?, ?', 1, 2)), asArray],
+    ]) {
+      const failed = await failure(call)
+      assert.match(failed.hint, hint, `${call}: ${JSON.stringify(failed)}`)
+      assert.equal(failed.code, `${call}`.includes('db.sql') ? 'sqlite_error' : 'invalid_argument')
+    }
+  },
+
   'the error of an unreadable exported file has the reason': async ({ failure, memory }) => {
     const db = await memory()
     const small = await memory({ maxBytes: 65536 })

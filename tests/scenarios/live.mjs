@@ -39,6 +39,135 @@ export default {
     assert.deepEqual(seen.a, [0, 2])
   },
 
+  'what a failed statement keeps is a commit: OR FAIL, RAISE(FAIL)': async ({ memory, until, failure }) => {
+    const schema = `CREATE TABLE t (id INTEGER PRIMARY KEY, n INT UNIQUE); INSERT INTO t VALUES (1, 10), (2, 20);
+      CREATE TABLE r (v);
+      CREATE TRIGGER rt AFTER INSERT ON r WHEN new.v = 'bad' BEGIN SELECT RAISE(FAIL, 'no'); END`
+    const writes = {
+      'INSERT OR FAIL INTO t (n) VALUES (30), (10)': 't',
+      'UPDATE OR FAIL t SET n = 11': 't',
+      "INSERT INTO r VALUES ('ok'), ('bad')": 'r',
+    }
+    for (const [sql, table] of Object.entries(writes)) {
+      for (const inTransaction of [false, true]) {
+        const db = await memory()
+        await db.exec(schema)
+        const query = `SELECT * FROM ${table} ORDER BY 1`
+        const live = db.live(query)
+        let seen
+        live.subscribe((rows) => {
+          seen = rows
+        })
+        const before = await live.refresh()
+        const events = []
+        db.addEventListener('change', ({ detail }) => events.push(...detail.tables))
+        if (inTransaction) await db.transaction(async (tx) => void (await failure(tx.run(sql))))
+        else assert.equal((await failure(db.run(sql))).code, 'sqlite_constraint', sql)
+        const rows = await db.query(query)
+        assert.notDeepEqual(rows, before, sql)
+        await until(() => JSON.stringify(seen) === JSON.stringify(rows))
+        assert.ok(events.includes(table), sql)
+        await db.close()
+      }
+    }
+  },
+
+  'a transaction whose only write failed and kept rows is stored': {
+    only: ['node'],
+    because: 'it opens a copy of the folder while the database is open',
+    run: async ({ open, options, failure, freshName }) => {
+      const given = options()
+      const db = await open(given)
+      await db.exec('CREATE TABLE t (id INTEGER PRIMARY KEY, n INT UNIQUE); INSERT INTO t VALUES (1, 10)')
+      await db.transaction(async (tx) => void (await failure(tx.run('INSERT OR FAIL INTO t VALUES (2, 20), (3, 10)'))))
+      const { cp } = await import('node:fs/promises')
+      const path = `${given.path}-${freshName()}`
+      await cp(given.path, path, { recursive: true, filter: (file) => !file.startsWith(`${given.path}/lock`) })
+      const copy = await open({ name: given.name, path })
+      assert.deepEqual(await copy.query('SELECT id FROM t'), [{ id: 1 }, { id: 2 }])
+    },
+  },
+
+  'a query runs once its tables exist': async ({ memory, until }) => {
+    for (const script of [
+      'CREATE TABLE later (n); INSERT INTO later VALUES (1)',
+      'CREATE VIEW later AS SELECT 1 AS n',
+      'ALTER TABLE earlier RENAME TO later',
+    ]) {
+      const db = await memory()
+      await db.exec('CREATE TABLE earlier (n); INSERT INTO earlier VALUES (1)')
+      const errors = []
+      let rows
+      db.live('SELECT n FROM later').subscribe(
+        (found) => {
+          rows = found
+        },
+        (error) => errors.push(error.code),
+      )
+      await until(() => errors.length > 0)
+      await db.run('INSERT INTO earlier VALUES (2)')
+      await db.run('DELETE FROM earlier WHERE n = 2')
+      await db.exec(script)
+      await until(() => JSON.stringify(rows) === '[{"n":1}]')
+      assert.deepEqual(errors, ['sqlite_error'], 'it fails once')
+      await db.close()
+    }
+  },
+
+  'a query that writes is refused': async ({ memory, until, failure }) => {
+    const db = await memory()
+    await db.exec('CREATE TABLE t (n); INSERT INTO t VALUES (1)')
+    for (const sql of ['UPDATE t SET n = n + 1 RETURNING n', 'DELETE FROM t', 'PRAGMA user_version = 2']) {
+      const live = db.live(sql)
+      assert.equal((await failure(live.refresh())).code, 'invalid_argument', sql)
+      live.close()
+    }
+    assert.deepEqual(await db.query('SELECT n FROM t'), [{ n: 1 }])
+    const errors = []
+    db.live('INSERT INTO later VALUES (1)').subscribe(assert.fail, (error) => errors.push(error.code))
+    await until(() => errors.length > 0)
+    await db.exec('CREATE TABLE later (n)')
+    assert.deepEqual(await db.query('SELECT n FROM later'), [])
+  },
+
+  'a commit runs only the queries whose result it can change': async ({ memory, until, tidelock }) => {
+    const db = await memory()
+    await db.exec(`CREATE TABLE tasks (id INTEGER PRIMARY KEY, list TEXT COLLATE NOCASE, title TEXT, rank REAL);
+      CREATE TABLE others (n);
+      INSERT INTO tasks VALUES (1, 'home', 'a', 1), (2, 'work', 'b', 2)`)
+    const { sql } = tidelock
+    const ran = []
+    const follow = async (name, live) => {
+      live.subscribe(() => ran.push(name))
+      await until(() => ran.includes(name))
+    }
+    await follow('1', db.live('SELECT * FROM tasks WHERE id = ?', [1]))
+    await follow('2', db.live('SELECT * FROM tasks WHERE id = :id', { id: 2 }))
+    await follow('home', db.live(sql`SELECT title FROM tasks WHERE list = ${'HOME'} ORDER BY rank`))
+    await follow('window', db.live('SELECT id FROM tasks WHERE rank > ?', ['1.5'], { limit: 1 }))
+    await follow('all', db.live('SELECT count(*) AS n FROM tasks'))
+    const marker = db.live('SELECT count(*) AS n FROM others')
+    await marker.refresh()
+    const after = async (script, ...expected) => {
+      ran.length = 0
+      await db.exec(script)
+      await until(() => ran.length >= expected.length)
+      // A query that reads another table runs after all that the commit before has started.
+      const before = marker.rows[0].n
+      await db.run('INSERT INTO others VALUES (1)')
+      await until(() => marker.rows[0].n > before)
+      assert.deepEqual(ran.sort(), expected.sort(), script)
+    }
+    await after("UPDATE tasks SET title = 'c' WHERE id = 2", '2')
+    await after("UPDATE tasks SET title = 'c' WHERE id = 1", '1', 'home')
+    await after('UPDATE tasks SET rank = 0 WHERE id = 2', '2', 'window')
+    await after("INSERT INTO tasks VALUES (3, 'Home', 'd', 0)", 'home', 'all')
+    await after("UPDATE tasks SET id = 4, title = 'e' WHERE id = 2", '2', 'all')
+    await after('UPDATE tasks SET title = title')
+    await after('DELETE FROM tasks', '1', 'home', 'all')
+    await after('CREATE TABLE v (n)', '1', '2', 'home', 'window', 'all')
+  },
+
   'a loop over a live query gets each result': async ({ memory, until }) => {
     const db = await memory()
     await db.exec('CREATE TABLE t (id INTEGER PRIMARY KEY); INSERT INTO t VALUES (4)')

@@ -1,5 +1,6 @@
 // Migrations: order, checksums, failures, reverting, and starting over.
 import assert from 'node:assert/strict'
+import { having } from './run/having.mjs'
 
 async function sha256(text) {
   const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', new TextEncoder().encode(text)))
@@ -43,6 +44,88 @@ export default {
     assert.deepEqual(tracked.map(({ version }) => version).sort(), ['1', '10', '2'])
     assert.equal(tracked.find(({ version }) => version === '1').checksum, await sha256(one))
     assert.deepEqual((await db.health()).migrations, { current: '10', pending: 0, modified: 0 })
+  },
+
+  'with dev: true, a history that does not fit resets the database, after a snapshot': async (t) => {
+    const seed = await t.memory()
+    await seed.exec('CREATE TABLE seeded (n); INSERT INTO seeded VALUES (7)')
+    const histories = {
+      migration_checksum_mismatch: [table('1'), { ...table('2'), up: 'CREATE TABLE t5 (n)' }],
+      migration_missing: [table('1'), table('3')],
+      schema_too_new: [table('1')],
+      migration_out_of_order: [table('1'), table('1.5', { up: 'CREATE TABLE t6 (n)' }), table('2')],
+    }
+    const after = { migration_checksum_mismatch: 't1 t5', migration_missing: 't1 t3', schema_too_new: 't1' }
+    for (const [code, migrations] of Object.entries(histories)) {
+      const first = await t.open({ migrations: [table('1'), table('2')] })
+      await first.exec('INSERT INTO t1 VALUES (5)')
+      await first.close()
+      const given = { name: first.name, migrations }
+      const refused = await t.failure(t.open(given))
+      assert.equal(refused.code, code)
+      assert.match(refused.hint, /dev: true.*deleteDatabase\(name\)/)
+      t.warnings.length = 0
+      // Both calls share the engine that is reset.
+      const [db, other] = await Promise.all([t.open({ ...given, dev: true }), t.open({ ...given, dev: true })])
+      assert.equal(await tables(db), after[code] ?? 't1 t2 t6')
+      assert.deepEqual(await numbers(other, 't1'), [])
+      assert.deepEqual(
+        t.warnings.map((warning) => warning.code),
+        [code],
+      )
+      const [{ id, reason }] = await db.snapshots.list()
+      assert.equal(reason, 'safety')
+      await Promise.all([db.close(), other.close()])
+      const kept = await t.open({ name: first.name })
+      await kept.snapshots.restore(id)
+      assert.deepEqual(await numbers(kept, 't1'), [5])
+      await kept.close()
+      // From the seed, with migrations that are functions.
+      const up = async (tx) => tx.exec('CREATE TABLE t8 (n); INSERT INTO t8 SELECT n FROM seeded')
+      const anew = { ...given, migrations: [table('8', { up })], dev: true, seed: await seed.export() }
+      const seeded = await t.open(anew)
+      assert.deepEqual(await numbers(seeded, 't8'), [7])
+      await seeded.close()
+      t.warnings.length = 0
+      await (await t.open(anew)).close()
+      assert.deepEqual(t.warnings, [])
+    }
+  },
+
+  'with dev: true, a migration that fails leaves the database as it was; a public page refuses dev': async (t) => {
+    const first = await t.open({ migrations: [table('1')] })
+    await first.exec('INSERT INTO t1 VALUES (5)')
+    await first.close()
+    const edited = { name: first.name, migrations: [table('1', { up: 'nonsense' })], dev: true }
+    assert.equal((await t.failure(t.open(edited))).code, 'migration_failed')
+    const db = await t.open({ name: first.name, migrations: [table('1')], dev: true })
+    assert.deepEqual(await numbers(db, 't1'), [5])
+    assert.deepEqual(await db.snapshots.list(), [])
+    assert.equal((await t.failure(t.memory({ dev: 'yes' }))).code, 'invalid_argument')
+  },
+
+  'a program for users refuses dev: true': {
+    only: ['node'],
+    because: 'a bundler decides it in pages',
+    run: async ({ memory, failure }) => {
+      const { NODE_ENV } = process.env
+      try {
+        process.env.NODE_ENV = 'production'
+        const { code, details } = await failure(memory({ dev: true }))
+        assert.deepEqual([code, details.option], ['invalid_argument', 'dev'])
+        delete process.env.NODE_ENV
+        const at = (hostname) =>
+          having(globalThis, 'location', { hostname, href: `https://${hostname}/` }, () =>
+            failure(memory({ dev: true })),
+          )
+        assert.equal((await at('shop.example')).code, 'invalid_argument')
+        for (const hostname of ['localhost', 'shop.localhost', '127.0.0.1', '[::1]'])
+          assert.ok((await at(hostname)).resolved, hostname)
+      } finally {
+        if (NODE_ENV === undefined) delete process.env.NODE_ENV
+        else process.env.NODE_ENV = NODE_ENV
+      }
+    },
   },
 
   'line ends do not count, any other change does': async ({ open, failure, freshName }) => {

@@ -31,6 +31,16 @@ export default {
     assert.deepEqual(await later.get('SELECT count(*) AS n FROM t'), { n: 2 })
   },
 
+  'objects that are closed at the same time are all closed, and everything is stored': async ({ options, open }) => {
+    const given = options()
+    const all = await Promise.all([open(given), open(given), open(given)])
+    await all[0].exec(table)
+    const writes = all.map((db) => db.run('INSERT INTO t VALUES (1)'))
+    await Promise.all(all.map((db) => db.close()))
+    await Promise.all(writes)
+    assert.deepEqual(await (await open(given)).get('SELECT count(*) AS n FROM t'), { n: 3 })
+  },
+
   'what a closed object has begun ends with it, and its calls are refused': async ({
     options,
     open,

@@ -20,6 +20,46 @@ export default {
     assert.equal((await t.failure(db.get(sql`SELECT ${1}`, [1]))).code, 'invalid_argument')
   },
 
+  'an array becomes a list, an empty one an empty list; join and values bind each value': async (t) => {
+    const { sql } = t.tidelock
+    const db = await t.memory()
+    await db.exec('CREATE TABLE t (id INTEGER PRIMARY KEY, n TEXT)')
+    const evil = "'); DROP TABLE t; --"
+    const rows = [
+      [1, 'a'],
+      [2, evil],
+      [3, sql`upper(${'c'})`],
+    ]
+    await db.sql`INSERT INTO t (id, n) VALUES ${sql.values(rows)}`
+    const ids = async (condition) => (await db.sql`SELECT id FROM t WHERE ${condition} ORDER BY id`).map(({ id }) => id)
+    assert.deepEqual(await ids(sql`id IN (${[1, 3]})`), [1, 3])
+    assert.deepEqual(await ids(sql`n IN (${[evil, 'C']})`), [2, 3])
+    assert.deepEqual(await ids(sql`id IN (${[]})`), [])
+    assert.deepEqual(await ids(sql`id NOT IN (${[]})`), [1, 2, 3])
+    assert.deepEqual(await ids(sql`NULL NOT IN (${[]})`), [1, 2, 3])
+    assert.deepEqual(await ids(sql`id IN (${[sql`1 + 1`]})`), [2])
+    assert.deepEqual(await ids(sql.join([sql`id > ${1}`, sql`n = ${evil}`], ' AND ')), [2])
+    assert.deepEqual(await ids(db.sql.join([sql`id = ${1}`, db.sql`id = ${3}`], ' OR ')), [1, 3])
+    assert.equal(sql.join([]).sql, '')
+    const { sql: text, params } = sql`f(${[1, 2]}, ${sql.join(['x', null])}, ${sql.values([
+      [1, 2],
+      [3, 4],
+    ])})`
+    assert.equal(text, 'f(?, ?, ?, ?, (?, ?), (?, ?))')
+    assert.deepEqual(params, [1, 2, 'x', null, 1, 2, 3, 4])
+    for (const call of [
+      () => sql.values([]),
+      () => sql.values([[]]),
+      () => sql.values([1, 2]),
+      () => sql.values([[1, 2], [3]]),
+      () => sql.join('abc'),
+      () => sql.join([1, 2], 5),
+      () => db.sql`SELECT ${[{ id: 1 }]}`,
+      () => db.sql`SELECT ${[[1, 2]]}`,
+    ])
+      assert.equal((await t.failure(call)).code, 'invalid_argument', `${call}`)
+  },
+
   'a query of the tag runs once and in order, awaited or not; a nested one does not run': async (t) => {
     const { db, write, written } = await journal(t.memory)
     const insert = (what) => db.sql`INSERT INTO journal (what) VALUES (${what})`

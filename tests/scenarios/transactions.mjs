@@ -8,6 +8,57 @@ async function table(memory) {
   return { db, ids: async () => (await db.query('SELECT id FROM t ORDER BY id')).map(({ id }) => id) }
 }
 
+const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
+
+async function refusedLater(t) {
+  const { db } = await table(t.memory)
+  const insert = 'INSERT INTO t VALUES (1)'
+  const helper = async (ms) => {
+    await pause(ms)
+    return db.query('SELECT 1')
+  }
+  const works = {
+    'after a statement': async (tx) => {
+      await tx.run(insert)
+      await db.query('SELECT 1')
+    },
+    'in a function that it awaits': async (tx) => {
+      await tx.run(insert)
+      await helper(1)
+    },
+    'at once, in a function that it awaits': async (tx) => {
+      await tx.run(insert)
+      await (async () => db.run(insert))()
+    },
+    'in one of several': async () => {
+      await Promise.all([helper(1), helper(2)])
+    },
+    'in a reaction': (tx) => tx.run(insert).then(() => db.query('SELECT 1')),
+    'long after it was made': async (tx) => {
+      await tx.run(insert)
+      const later = db.query('SELECT 1')
+      await pause(20)
+      await tx.run('INSERT INTO t VALUES (2)')
+      await later
+    },
+    'a transaction': async (tx) => {
+      await tx.query('SELECT 1')
+      await db.transaction(async () => {})
+    },
+    'in a savepoint': (tx) =>
+      tx.transaction(async (inner) => {
+        await inner.query('SELECT 1')
+        await db.run('DELETE FROM t')
+      }),
+  }
+  for (const [name, work] of Object.entries(works)) {
+    const { code, message } = await t.failure(db.transaction(work))
+    assert.equal(code, 'invalid_argument', name)
+    assert.match(message, /use tx/, name)
+  }
+  assert.deepEqual(await db.query('SELECT id FROM t'), [])
+}
+
 export default {
   'runMany and batch are one transaction each': async ({ memory, failure }) => {
     const { db, ids } = await table(memory)
@@ -103,6 +154,7 @@ export default {
       sql: () => db.sql`INSERT INTO t VALUES (${1})`,
       iterate: () => db.iterate('SELECT * FROM t')[Symbol.asyncIterator]().next(),
       explain: () => db.explain(insert),
+      close: () => db.close(),
       begin: () => db.begin(),
       transaction: () => db.transaction((tx) => tx.run(insert)),
       'a savepoint': (tx) => tx.transaction(async () => db.run(insert)),
@@ -120,6 +172,48 @@ export default {
     await tx.commit()
     await outside
     assert.deepEqual(await ids(), [1])
+  },
+
+  'such a call is refused when the function awaits it later, too, where JavaScript tells': {
+    only: ['node', 'page'],
+    because: 'a worker queues the calls',
+    run: async (t) => {
+      // V8 tells who awaits what. In other engines the call would wait for ever.
+      if (!new Error('V8').stack.startsWith('Error: V8')) return
+      await refusedLater(t)
+    },
+  },
+
+  'calls of others wait for the end of a transaction, however they come about': async (t) => {
+    const { db, ids } = await table(t.memory)
+    const seen = []
+    const look = async () => seen.push(await ids())
+    const component = new EventTarget()
+    component.addEventListener('change', look)
+    let goOn = () => {}
+    const turn = new Promise((resolve) => {
+      goOn = resolve
+    })
+    const before = turn.then(look)
+    let unawaited
+    await db.transaction(async (tx) => {
+      await tx.run('INSERT INTO t VALUES (1)')
+      // A listener that runs inside the function; another component that goes on; a timer; a call that nobody awaits in here.
+      component.dispatchEvent(new Event('change'))
+      goOn()
+      setTimeout(look)
+      unawaited = (async () => {
+        await tx.query('SELECT 1')
+        await look()
+      })()
+      look()
+      await pause(30)
+      await tx.run('INSERT INTO t VALUES (2)')
+    })
+    await Promise.all([before, unawaited])
+    await t.until(() => seen.length === 5)
+    assert.deepEqual(new Set(seen.map(String)), new Set(['1,2']))
+    assert.deepEqual(t.warnings, [])
   },
 
   'a transaction that was begun is committed, rolled back, or ended by closing': async ({ open, failure }) => {

@@ -13,10 +13,19 @@ import {
 import type { Encryption } from '../base/encryption.js'
 import { isTidelockError, type TidelockError } from '../base/errors.js'
 import { fileBytes, isBlob, joined, viewOf } from '../base/file-bytes.js'
+import {
+  type CompiledQuery,
+  type DrizzleQuery,
+  type DrizzleRow,
+  type KyselyQuery,
+  queryText,
+} from '../base/query-builder.js'
 import type { Alert, Health, MaintenanceReport, PlanRow } from '../base/reports.js'
 import { queryTag, type SqlFragment, type SqlQueryTag } from '../base/sql.js'
 import type {
   ArrayQueryOptions,
+  ByteSource,
+  Bytes,
   CallOptions,
   QueryOptions,
   Row,
@@ -45,14 +54,23 @@ import { type ManualTransaction, Tx } from './transaction.js'
 
 type Options = Pick<
   CoreOptions,
-  'maxBytes' | 'name' | 'mode' | 'storage' | 'durability' | 'remote' | 'audit' | 'expires' | 'health'
+  'maxBytes' | 'name' | 'path' | 'mode' | 'storage' | 'durability' | 'remote' | 'audit' | 'expires' | 'health'
 >
 
 /** What all database objects of one engine share. */
 export interface DatabaseOwner {
   readonly copier: SnapshotCopier | undefined
+  /** Whether data is encrypted, as a whole or in columns: then none may be stored readable. */
+  readonly hasSecrets: boolean
   /** The database is encrypted with this from now on. */
   rekeyed(encryption: Encryption | undefined): void
+}
+
+/** An `EventTarget`, in types that need none of the DOM's. */
+const Events = EventTarget as new () => {
+  addEventListener(type: string, listener: unknown, options?: AddEventListenerOptions | boolean): void
+  removeEventListener(type: string, listener: unknown, options?: EventListenerOptions | boolean): void
+  dispatchEvent(event: Event): boolean
 }
 
 /**
@@ -62,7 +80,7 @@ export interface DatabaseOwner {
  * reject with `sqlite_error` or `sqlite_constraint` (`details.sqliteCode`, `details.offset`), wrong arguments with `invalid_argument`,
  * calls on a closed database with `closed`, and calls after another tab stole the lock with `lock_lost`.
  */
-export class Database extends EventTarget implements AsyncDisposable {
+export class Database extends Events implements AsyncDisposable {
   /** The migrations of the schema. */
   readonly migrations: Migrations
   /** The snapshots. */
@@ -85,7 +103,7 @@ export class Database extends EventTarget implements AsyncDisposable {
   readonly #owner: DatabaseOwner
   /** The event types that ever had a listener. Only these are dispatched: every commit has an event. */
   readonly #listenedTypes = new Set<string>()
-  readonly #live = new LiveQueries()
+  readonly #live: LiveQueries
   readonly #begun: ManualTransactions
   #closing: Promise<void> | undefined
   #closeFired = false
@@ -114,11 +132,17 @@ export class Database extends EventTarget implements AsyncDisposable {
     this.#options = options
     this.#calls = calls
     this.#owner = owner
+    this.#live = new LiveQueries(options, () => !owner.hasSecrets && !this.#isLockLost)
     this.#begun = new ManualTransactions(calls)
     this.migrations = new Migrations(calls)
     this.snapshots = new Snapshots(calls, options.maxBytes, owner.copier)
     this.sync = new Sync(calls, options.remote !== undefined)
     this.sql = queryTag(calls, <T>(fragment: SqlFragment) => this.query<T>(fragment))
+  }
+
+  /** Marks it as no plain object, see {@link LiveQuery}. */
+  get [Symbol.toStringTag](): string {
+    return 'Database'
   }
 
   /** The option `name` of {@link open}. */
@@ -245,8 +269,9 @@ export class Database extends EventTarget implements AsyncDisposable {
 
   /**
    * Runs a function in a transaction: commits when the function returns, rolls back when it throws. Calls on `db` wait for the end of the
-   * transaction, so the function must use `tx`. A call on `db` before the first `await` of the function rejects with `invalid_argument`;
-   * later ones can't be recognised, and wait.
+   * transaction, so the function must use `tx`. A call on `db` that the function awaits would wait for itself: it rejects with
+   * `invalid_argument`. This is known of calls before the first `await` of the function; of later ones in Node and Chromium, with
+   * `thread: 'current'`. Elsewhere such a call waits, and the warning `transaction_idle` follows after 5 s.
    *
    * @example
    * ```ts
@@ -297,17 +322,32 @@ export class Database extends EventTarget implements AsyncDisposable {
     return this.#begun.begin(checkTransaction('begin', options), options)
   }
 
-  /** Returns a query that runs again when the data it reads has changed, see {@link LiveQuery}. */
+  /**
+   * Returns a query that runs again when a commit may have changed its result, see {@link LiveQuery}. Queries of Kysely and Drizzle bring
+   * their parameters and the type of their rows. With `limit` and `offset` it has a window of the rows, and {@link LiveQuery.total} the
+   * number of all. With `initial: 'last'` it begins with the last known result.
+   *
+   * @example
+   * ```ts
+   * db.live(kysely.selectFrom('orders').selectAll().where('paid', '=', 0)).subscribe(show)
+   * ```
+   */
   live<T = SqlResultValue[]>(
     sql: string | SqlFragment,
     params: SqlParams | undefined,
     options: LiveOptions & ArrayQueryOptions,
   ): LiveQuery<T>
   live<T = Row>(sql: string | SqlFragment, params?: SqlParams, options?: LiveOptions): LiveQuery<T>
-  live<T>(sql: string | SqlFragment, params?: SqlParams, options?: LiveOptions): LiveQuery<T> {
+  live<T>(query: KyselyQuery<T>, params?: undefined, options?: LiveOptions): LiveQuery<T>
+  live<T>(query: DrizzleQuery<T>, params?: undefined, options?: LiveOptions): LiveQuery<DrizzleRow<T>>
+  live<T = Row>(query: CompiledQuery, params?: undefined, options?: LiveOptions): LiveQuery<T>
+  live<T>(query: unknown, params?: SqlParams, options?: LiveOptions): LiveQuery<T> {
     const mode = checkQuery('live', options, ['limit', 'offset', 'initial'])
+    optional('initial', options?.initial, (what, value) => checkOneOf(what, value, ['last']))
     this.#calls.check()
-    return new LiveQuery<T>(this.#calls, this.#live, sql, copyParams(params) as SqlParams | undefined, mode, options)
+    const { query: sql, mapRows } = queryText(query)
+    const bound = copyParams(params) as SqlParams | undefined
+    return new LiveQuery<T>(this.#calls, this.#live, sql, bound, mode, mapRows, options)
   }
 
   /** Returns SQLite's plan for a statement (EXPLAIN QUERY PLAN). Parameters are accepted for convenience and ignored. */
@@ -320,9 +360,7 @@ export class Database extends EventTarget implements AsyncDisposable {
    * Returns the whole database as the bytes of a `.sqlite` file, or with `format: 'sql'` as SQL text (UTF-8) in the form of SQLite's
    * `.dump`. Both contain everything in the database, including tidelock's own tables.
    */
-  async export(
-    options?: CallOptions & { readonly format?: 'sqlite' | 'sql' | undefined },
-  ): Promise<Uint8Array<ArrayBuffer>> {
+  async export(options?: CallOptions & { readonly format?: 'sqlite' | 'sql' | undefined }): Promise<Bytes> {
     const { format } = checkCall('export', options, ['format'])
     if (checkOneOf('format', format ?? 'sqlite', ['sqlite', 'sql']) === 'sqlite')
       return this.#calls.read(options, (core) => core.exportBytes())
@@ -339,7 +377,7 @@ export class Database extends EventTarget implements AsyncDisposable {
    * `unpushed_changes` unless `force` is true. On any failure, also of a migration, the old data stays.
    */
   async import(
-    bytes: BufferSource | Blob,
+    bytes: ByteSource | Blob,
     options?: CallOptions & { readonly baseline?: string | undefined; readonly force?: boolean | undefined },
   ): Promise<void> {
     const { baseline, force } = checkCall('import', options, ['baseline', 'force'])
@@ -389,8 +427,15 @@ export class Database extends EventTarget implements AsyncDisposable {
   async rekey(encryption: Encryption | null, options?: CallOptions): Promise<void> {
     checkCall('rekey', options)
     const checked = encryption === null ? null : checkEncryption(encryption)
+    this.#calls.check()
+    const forget = async () => {
+      if (checked !== null) await (await this.#live.lastResults()).clear()
+    }
+    await forget()
     await this.#calls.read(options, (core) => core.rekey(checked))
     this.#owner.rekeyed(checked ?? undefined)
+    // What was stored during the call, by another object.
+    await forget().catch(() => {})
   }
 
   /** Returns the state of the database: storage, lock, snapshots, migrations, sync, queries. Never rejects, not even once it is closed. */
@@ -415,19 +460,27 @@ export class Database extends EventTarget implements AsyncDisposable {
     await this.#calls.read(options, (core) => core.flush())
   }
 
-  /** Finishes the calls made so far, stores everything and releases the lock. Later calls reject with `closed`, except `close` itself. */
+  /**
+   * Finishes the calls made so far, stores everything and releases the lock. Later calls reject with `closed`, except `close` itself. Rejects
+   * with `invalid_argument` in the function of a transaction, whose end it would wait for.
+   */
   close(): Promise<void> {
-    this.#closing ??= this.#close()
-    return this.#closing
+    return rejecting(() => {
+      if (this.#closing === undefined) this.#calls.checkOutside()
+      this.#closing ??= this.#close()
+      return this.#closing
+    })
   }
 
   async #close(): Promise<void> {
     this.#begun.close()
+    const saved = this.#live.closeLastResults()
     try {
       await this.#calls.close()
     } finally {
+      await saved
       this.#live.close()
-      this.fireClose({ reason: 'closed' })
+      this.#fireClose({ reason: 'closed' })
     }
   }
 
@@ -439,7 +492,7 @@ export class Database extends EventTarget implements AsyncDisposable {
     if (!this.#listenedTypes.has(type)) this.#calls.subscribe(type)
     if (type === 'health' && !this.closed) this.#watch ??= this.#watchHealth()
     this.#listenedTypes.add(type)
-    super.addEventListener(type, listener as EventListenerOrEventListenerObject | null, options)
+    super.addEventListener(type, listener, options)
   }
 
   override removeEventListener<K extends keyof DatabaseEventMap>(
@@ -447,7 +500,7 @@ export class Database extends EventTarget implements AsyncDisposable {
     listener: ((event: DatabaseEventMap[K]) => void) | { handleEvent(event: DatabaseEventMap[K]): void } | null,
     options?: EventListenerOptions | boolean,
   ): void {
-    super.removeEventListener(type, listener as EventListenerOrEventListenerObject | null, options)
+    super.removeEventListener(type, listener, options)
   }
 
   #watchHealth(): HealthWatch {
@@ -474,7 +527,7 @@ export class Database extends EventTarget implements AsyncDisposable {
     }
     this.#calls.ended()
     this.#live.close()
-    this.fireClose(detail)
+    this.#fireClose(detail)
   }
 
   /** @internal Whether this page holds the lock. */
@@ -503,7 +556,7 @@ export class Database extends EventTarget implements AsyncDisposable {
   died(error: TidelockError): void {
     this.#death = error
     this.#live.close()
-    this.fireClose({ reason: error.code, message: error.message })
+    this.#fireClose({ reason: error.code, message: error.message })
   }
 
   #statement(
@@ -520,7 +573,7 @@ export class Database extends EventTarget implements AsyncDisposable {
     })
   }
 
-  private fireClose(detail: CloseEvent): void {
+  #fireClose(detail: CloseEvent): void {
     if (this.#closeFired) return
     this.#closeFired = true
     this.#watch?.end()

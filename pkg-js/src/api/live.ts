@@ -1,13 +1,23 @@
 import { checkFunction } from '../base/check.js'
 import { isTidelockError, type TidelockError } from '../base/errors.js'
 import { callUser } from '../base/events.js'
-import { SqlFragment } from '../base/sql.js'
+import { loaded } from '../base/lazy-module.js'
+import type { MapRows } from '../base/query-builder.js'
+import { fragmentParts, type SqlFragment } from '../base/sql.js'
 import type { QueryOptions, RowMode, SqlParams } from '../base/values.js'
 import { andThen, type Connection, type MaybePromise } from '../engine/connection.js'
 import { op } from '../engine/core.js'
+import type { LastResults, QueryIdentity, ResultsPlace } from './last-results.js'
+import { type LiveChangesOptions, LiveChangesReader } from './live-changes.js'
+import { type Counted, checkWindow, type LiveWindow, noWindow, queryWindow, windowError } from './live-window.js'
 
 /** Options of a live query. */
-export interface LiveOptions extends QueryOptions {
+export interface LiveOptions extends QueryOptions, LiveWindow {
+  /**
+   * `'last'`: begins with the last known result, which is stored with the database, until the query has run. Results are stored readable:
+   * a database with `encryption` or `columnKey` keeps none, nor does one in memory. One of more than 256 KiB isn't kept.
+   */
+  readonly initial?: 'last' | undefined
   /** Closes the live query. */
   readonly signal?: AbortSignal | undefined
 }
@@ -16,6 +26,28 @@ export interface LiveOptions extends QueryOptions {
 export class LiveQueries {
   readonly #queries = new Map<number, LiveQuery<unknown>>()
   readonly #open = new Set<LiveQuery<unknown>>()
+  readonly #place: ResultsPlace
+  readonly #mayStore: () => boolean
+  #lastResults: Promise<LastResults> | undefined
+
+  /** `place`: where results are stored, as long as `mayStore` says so. */
+  constructor(place: ResultsPlace, mayStore: () => boolean) {
+    this.#place = place
+    this.#mayStore = mayStore
+  }
+
+  /** Loads what stores the last results: few apps use it. */
+  lastResults(): Promise<LastResults> {
+    this.#lastResults ??= loaded("initial: 'last'", import('./last-results.js')).then(
+      ({ LastResults }) => new LastResults(this.#place, this.#mayStore),
+    )
+    return this.#lastResults
+  }
+
+  /** Stores the last results, if there are any, and none later. Never rejects. */
+  async closeLastResults(): Promise<void> {
+    await this.#lastResults?.then((results) => results.close()).catch(() => {})
+  }
 
   /** @internal */
   add(query: LiveQuery<unknown>): void {
@@ -54,7 +86,7 @@ interface Subscriber<T> {
 }
 
 /**
- * A query that runs at once, and again when a table that it reads has changed, at most once per commit.
+ * A query that runs at once, and again when a commit may have changed its result, at most once per commit.
  *
  * Read it as an async iterable or with {@link LiveQuery.subscribe}. A slow reader gets the latest rows, not a backlog. The query pauses when
  * its last reader leaves and resumes with the next one. {@link LiveQuery.close}, its `signal` or closing the database ends it.
@@ -71,7 +103,10 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
   readonly #sql: string | SqlFragment
   readonly #params: SqlParams | undefined
   readonly #mode: RowMode
+  readonly #mapRows: MapRows | undefined
   readonly #timeoutMs: number | undefined
+  #window: LiveWindow | undefined
+  readonly #isLastKept: boolean
   readonly #signal: AbortSignal | undefined
   readonly #onAbort = () => this.close()
   readonly #subscribers = new Set<Subscriber<T>>()
@@ -81,6 +116,7 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
   #paused = false
   #watch: number | undefined
   #rows: T[] | undefined
+  #total: number | undefined
   #error: TidelockError | undefined
   /** The number of results so far, errors included. */
   #version = 0
@@ -97,26 +133,36 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
     sql: string | SqlFragment,
     params: SqlParams | undefined,
     mode: RowMode,
+    mapRows: MapRows | undefined,
     options: LiveOptions | undefined,
   ) {
     this.#calls = calls
     this.#queries = queries
     this.#sql = sql
     this.#params = params
-    this.#mode = mode
+    this.#mode = mapRows === undefined ? mode : 'array'
+    this.#mapRows = mapRows
     this.#timeoutMs = options?.timeoutMs
+    this.#window = checkWindow(options ?? {})
+    this.#isLastKept = options?.initial === 'last'
     this.#signal = options?.signal
     if (this.#signal?.aborted) this.close()
     else {
       this.#signal?.addEventListener('abort', this.#onAbort)
       queries.add(this as LiveQuery<unknown>)
       this.changed()
+      if (this.#isLastKept) void this.#beginWithLast()
     }
   }
 
   /** The latest rows; undefined before the first result. */
   get rows(): T[] | undefined {
     return this.#rows
+  }
+
+  /** The number of rows that the query has without `limit` and `offset`, at the time of {@link LiveQuery.rows}. */
+  get total(): number | undefined {
+    return this.#total
   }
 
   /** Whether the live query has ended. */
@@ -175,6 +221,38 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
     this.#queries.remove(this.#watch, this as LiveQuery<unknown>)
     if (this.#watch !== undefined) this.#calls.unwatch(this.#watch)
     this.#watch = undefined
+  }
+
+  /**
+   * Returns the differences from each result to the next, as an async iterable or by {@link LiveChangesReader.subscribe}. The key tells
+   * which rows are the same: a column, or several, whose values differ in every row. Throws `invalid_argument` without a key.
+   *
+   * @example
+   * ```ts
+   * for await (const { added, updated, removed, moved } of live.changes({ key: 'id' })) {
+   *   for (const { row } of added) markers.add(row)
+   *   for (const { row } of removed) markers.delete(row)
+   * }
+   * ```
+   */
+  changes(options: LiveChangesOptions<T>): LiveChangesReader<T> {
+    return new LiveChangesReader<T>(this, options, (error) => this.#warn(error))
+  }
+
+  /**
+   * Moves the window of a live query with `limit` or `offset`, and resolves with its rows. What is left out stays as it is. Rejects with
+   * `invalid_argument` when the query has no window, else as {@link LiveQuery.refresh} does.
+   *
+   * @example
+   * ```ts
+   * const page = db.live('SELECT * FROM orders ORDER BY id', [], { limit: 20 })
+   * next.onclick = () => page.setWindow({ offset: 20 })
+   * ```
+   */
+  async setWindow({ limit = this.#window?.limit, offset = this.#window?.offset }: LiveWindow): Promise<T[]> {
+    if (this.#window === undefined) throw noWindow()
+    this.#window = checkWindow({ limit, offset })
+    return this.refresh()
   }
 
   /** Runs the query now and resolves with its rows. Rejects with the error of the query, or with `closed`. */
@@ -258,30 +336,84 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
     try {
       const watching = this.#watchTables()
       if (watching !== undefined) await watching
-      const rows = await this.#calls.statement(
-        op.query,
-        this.#sql,
-        this.#params,
-        { timeoutMs: this.#timeoutMs },
-        this.#mode,
-      )
-      this.#rows = rows as T[]
-      this.#error = undefined
+      const counted = await this.#query()
+      this.#accept(counted)
+      if (this.#isLastKept) void this.#keep(counted)
     } catch (error) {
       if (isTidelockError(error, 'closed')) return this.close()
       if (isTidelockError(error, 'worker_crashed') && !this.#calls.closed) return this.#rerun()
       this.#error = error as TidelockError
     }
-    if (this.#closed) return
+    if (!this.#closed) this.#publish()
+  }
+
+  #accept({ rows, total }: Counted<T>): void {
+    this.#rows = this.#mapRows === undefined ? rows : (this.#mapRows(rows as unknown[][]) as T[])
+    this.#total = total
+    this.#error = undefined
+  }
+
+  #publish(): void {
     this.#version++
     for (const subscriber of [...this.#subscribers]) this.#notify(subscriber)
     this.#wakeAll()
   }
 
+  /** Begins with the last known result, unless the query is faster. */
+  async #beginWithLast(): Promise<void> {
+    try {
+      const last = await (await this.#queries.lastResults()).find(this.#identity())
+      if (last === undefined || this.#closed || this.#version > 0) return
+      this.#accept(last as Counted<T>)
+    } catch {
+      // The result of the query follows in any case.
+      return
+    }
+    this.#publish()
+  }
+
+  async #keep(counted: Counted<T>): Promise<void> {
+    const query = this.#identity()
+    try {
+      const results = await this.#queries.lastResults()
+      results.keep(query, counted)
+    } catch {
+      // As above; the next begins without it.
+    }
+  }
+
+  /** What the last result is found by. */
+  #identity(): QueryIdentity {
+    const [sql, params] = this.#parts()
+    return { sql, params, mode: this.#mode, window: this.#window }
+  }
+
+  async #query(): Promise<Counted<T>> {
+    const options = { timeoutMs: this.#timeoutMs }
+    const window = this.#window
+    if (window === undefined) {
+      const rows = (await this.#calls.statement(op.query, this.#sql, this.#params, options, this.#mode)) as T[]
+      return { rows, total: rows.length }
+    }
+    const [sql, params] = this.#parts()
+    const query = { sql, params, mode: this.#mode }
+    try {
+      return await this.#calls.withPermit(options, (permit) =>
+        andThen(queryWindow<T>(this.#calls, permit, query, window), (counted) => [counted, false] as const),
+      )
+    } catch (error) {
+      throw windowError(error)
+    }
+  }
+
+  #parts(): [string, unknown] {
+    return typeof this.#sql === 'string' ? [this.#sql, this.#params] : fragmentParts(this.#sql, this.#params)
+  }
+
   #watchTables(): MaybePromise<void> | undefined {
     if (this.#watch !== undefined || this.#paused) return
-    const sql = this.#sql instanceof SqlFragment ? this.#sql.sql : this.#sql
-    return andThen(this.#calls.watch(sql), (id) => {
+    const [sql, params] = this.#parts()
+    return andThen(this.#calls.watch(sql, params), (id) => {
       // The query was closed or paused while another thread registered it.
       if (this.#closed || this.#paused) return this.#calls.unwatch(id)
       this.#watch = id
@@ -293,7 +425,11 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
     if (!this.#subscribers.has(subscriber)) return
     if (this.#error === undefined) callUser(subscriber.onRows, this.#rows as T[])
     else if (subscriber.onError !== undefined) callUser(subscriber.onError, this.#error)
-    else this.#calls.warn(this.#error.code, `Live query failed: ${this.#error.message}`)
+    else this.#warn(this.#error)
+  }
+
+  #warn({ code, message }: TidelockError): void {
+    this.#calls.warn(code, `Live query failed: ${message}`)
   }
 
   #wakeAll(): void {

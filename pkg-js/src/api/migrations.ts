@@ -78,6 +78,11 @@ export class Migrations {
     this.#calls = calls
   }
 
+  /** Marks it as no plain object, see {@link LiveQuery}. */
+  get [Symbol.toStringTag](): string {
+    return 'Migrations'
+  }
+
   /** @internal Sets the function that runs migrations in scratch databases. */
   replayBy(replay: Replay): void {
     this.#replay = replay

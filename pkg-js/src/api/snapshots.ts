@@ -1,7 +1,7 @@
 import { checkBoolean, checkCall, checkMoment, checkObject, checkOneOf, checkString, optional } from '../base/check.js'
 import { invalid } from '../base/errors.js'
 import type { SnapshotInfo, SnapshotVerification } from '../base/reports.js'
-import type { CallOptions } from '../base/values.js'
+import type { ByteSource, CallOptions } from '../base/values.js'
 import { type Connection, withCancel } from '../engine/connection.js'
 import { checkFileEncryption, type FileEncryption } from '../files/file-encryption.js'
 import type { SnapshotCopier } from '../files/snapshot-copier.js'
@@ -19,6 +19,11 @@ export class Snapshots {
     this.#calls = calls
     this.#maxBytes = maxBytes
     this.#copier = copier
+  }
+
+  /** Marks it as no plain object, see {@link LiveQuery}. */
+  get [Symbol.toStringTag](): string {
+    return 'Snapshots'
   }
 
   /**
@@ -115,7 +120,7 @@ export class Snapshots {
    * Rejects with `snapshot_corrupt` (damaged, or not such a file), `decryption_failed`, `invalid_argument` or `database_too_large`.
    */
   async import(
-    file: Blob | BufferSource,
+    file: Blob | ByteSource,
     options?: CallOptions & {
       readonly encrypt?: FileEncryption | undefined
       /** @default 'imported' */

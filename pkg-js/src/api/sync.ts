@@ -80,6 +80,11 @@ export class Sync {
     this.#remote = remote
   }
 
+  /** Marks it as no plain object, see {@link LiveQuery}. */
+  get [Symbol.toStringTag](): string {
+    return 'Sync'
+  }
+
   /**
    * Reads the remote's rows into the local tables. A second pull without remote changes changes nothing; an interrupted pull resumes where
    * it stopped.
@@ -134,8 +139,8 @@ export class Sync {
       this.#becomeReady = resolve
       this.#lookWhetherReady()
     })
-    // Reading the property must not cause an unhandled rejection.
-    ready.catch(() => {})
+    // It keeps Node running until the database is closed. Reading the property must not cause an unhandled rejection.
+    this.#calls.orStopped(ready, undefined).catch(() => {})
     return ready
   }
 

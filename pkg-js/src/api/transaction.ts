@@ -37,6 +37,11 @@ export class Tx {
     this.sql = queryTag(calls, <T>(fragment: SqlFragment) => this.query<T>(fragment))
   }
 
+  /** Marks it as no plain object, see {@link LiveQuery}. */
+  get [Symbol.toStringTag](): string {
+    return 'Tx'
+  }
+
   /** Runs a query and returns its rows, see {@link Database.query}. */
   query<T = SqlResultValue[]>(
     sql: string | SqlFragment,

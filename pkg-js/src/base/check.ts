@@ -119,6 +119,8 @@ export function checkSignal(what: string, value: unknown): AbortSignal {
 }
 
 const callKeys = ['signal', 'timeoutMs'] as const
+/** The calls whose parameters come before their options. */
+const withParameters: readonly string[] = ['query', 'get', 'run', 'iterate', 'live', 'explain']
 const none = {}
 
 /** Checks the last argument of an asynchronous call: only these keys, `signal` and `timeoutMs`. */
@@ -129,6 +131,11 @@ export function checkCall(
   planned: readonly string[] = [],
 ): CallOptions & Readonly<Record<string, unknown>> {
   if (options === undefined) return none
+  if ((typeof options !== 'object' || options === null) && withParameters.includes(call)) {
+    throw invalid(`${call} takes its parameters as one argument, and options after it`, {
+      hint: 'Pass the parameters as one array: [a, b]',
+    })
+  }
   const checked = checkObject(`The options of ${call}`, options, [...keys, ...callKeys], planned)
   if (checked.signal !== undefined) checkSignal('signal', checked.signal)
   if (checked.timeoutMs !== undefined) checkInteger('timeoutMs', checked.timeoutMs, 1)
@@ -136,8 +143,13 @@ export function checkCall(
 }
 
 /** Checks the options of a query; returns the form of its rows. */
-export function checkQuery(call: string, options: unknown, planned: readonly string[] = []): RowMode {
-  const { rowMode } = checkCall(call, options, ['rowMode'], planned)
+export function checkQuery(
+  call: string,
+  options: unknown,
+  keys: readonly string[] = [],
+  planned: readonly string[] = [],
+): RowMode {
+  const { rowMode } = checkCall(call, options, ['rowMode', ...keys], planned)
   return rowMode === undefined ? 'object' : checkOneOf('rowMode', rowMode, ['object', 'array'])
 }
 

@@ -1,4 +1,6 @@
 import type { Panic } from '../../generated/instance.js'
+import type { ErrorDetails } from './error-details.js'
+import { isNode } from './is-node.js'
 import type { ErrorCode, TidelockErrorJson } from './reports.js'
 
 export type { ErrorCode, TidelockErrorJson }
@@ -70,20 +72,22 @@ export interface TidelockErrorOptions {
  * }
  * ```
  */
-export class TidelockError extends Error {
+export class TidelockError<Code extends ErrorCode = ErrorCode> extends Error {
   override readonly name = 'TidelockError'
   /** The reason, for programs to compare. */
-  readonly code: ErrorCode
+  readonly code: Code
   /** More about the failure, for programs; the keys depend on `code`. */
-  readonly details: Readonly<Record<string, unknown>>
+  readonly details: ErrorDetails<Code>
   /** What to do about the failure, where that is known. */
   readonly hint: string | undefined
 
-  constructor(code: ErrorCode, message: string, options: TidelockErrorOptions = {}) {
+  constructor(code: Code, message: string, options: TidelockErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause })
     this.code = code
-    this.details = options.details ?? {}
+    this.details = (options.details ?? {}) as ErrorDetails<Code>
     this.hint = options.hint
+    // Consoles, terminals and error overlays print the stack. Assigned, because Chromium's console ignores a property that is defined again.
+    this.stack = withHeading(this)
   }
 
   /** Whether the same call may succeed when it is repeated later. */
@@ -107,24 +111,43 @@ export class TidelockError extends Error {
 }
 
 /**
+ * Returns the stack of an error below its code, message and hint. V8 begins a stack with the message, other engines with the first frame.
+ *
+ * Chromium's console shows `name: message`, and of the stack only what follows from the first frame on. There the code and the hint are in a
+ * line of the form of a frame: any other line would take the links from the frames.
+ */
+function withHeading(error: TidelockError): string {
+  const { name, code, message, hint, stack = '' } = error
+  const plain = String(error)
+  const frames = stack.startsWith(plain) ? stack.slice(plain.length + 1) : stack
+  const inBrowser = !isNode() && frames.startsWith('    at ')
+  const advice = hint === undefined ? '' : `hint: ${hint}`
+  const line = inBrowser ? `    at ${[code, advice].filter(Boolean).join(', ')} (<anonymous>)` : advice && `  ${advice}`
+  return [`${name} [${code}]: ${message}`, line, frames].filter(Boolean).join('\n')
+}
+
+/**
  * Returns whether a thrown value is a {@link TidelockError}, with the code `code` if one is given. Recognises errors of another copy of the
  * package too.
  *
  * @example
  * ```ts
- * if (isTidelockError(error, 'database_in_use')) showOtherTab(error.details.holder)
+ * if (isTidelockError(error, 'database_in_use')) showOtherTab(error.details.holder?.title)
  * ```
  */
 export function isTidelockError<Code extends ErrorCode = ErrorCode>(
   error: unknown,
   code?: Code,
-): error is TidelockError & { readonly code: Code } {
+): error is TidelockErrorOf<Code> {
   if (!(error instanceof TidelockError)) {
     if (!(error instanceof Error) || error.name !== 'TidelockError') return false
   }
   const found = (error as TidelockError).code
   return code === undefined ? typeof found === 'string' : found === code
 }
+
+/** An error of one of these codes: a union whose `details` follow from its `code`. */
+export type TidelockErrorOf<Code extends ErrorCode = ErrorCode> = Code extends ErrorCode ? TidelockError<Code> : never
 
 /** The plain object that a failed call into wasm throws. */
 export interface CoreError {

@@ -1,5 +1,5 @@
 import { invalid } from './errors.js'
-import type { SqlValue } from './values.js'
+import type { Row, SqlValue } from './values.js'
 
 /** A piece of SQL with the values bound to its `?`: the result of {@link sql}. It can be nested in another template. */
 export class SqlFragment {
@@ -11,7 +11,15 @@ export class SqlFragment {
     this.sql = sql
     this.params = params
   }
+
+  /** Marks it as no plain object: frameworks wrap plain objects in proxies, and copy them. */
+  get [Symbol.toStringTag](): string {
+    return 'SqlFragment'
+  }
 }
+
+/** What may stand in a template: a value, which is bound; a fragment; or an array of these, which becomes a list: `IN (${[1, 2]})`. */
+export type SqlTemplateValue = SqlValue | SqlFragment | readonly (SqlValue | SqlFragment)[]
 
 /** The helpers of the template tags. */
 export interface SqlTagHelpers {
@@ -19,16 +27,36 @@ export interface SqlTagHelpers {
   identifier(name: string): SqlFragment
   /** Returns text that is inserted into the SQL unchanged. Never pass text from a user. */
   raw(text: string): SqlFragment
+  /**
+   * Joins fragments and values. The separator is SQL, which is inserted unchanged.
+   *
+   * @example
+   * ```ts
+   * const conditions = [sql`status = ${'open'}`, sql`total > ${100}`]
+   * await db.sql`SELECT * FROM orders WHERE ${sql.join(conditions, ' AND ')}`
+   * ```
+   */
+  join(fragments: readonly (SqlValue | SqlFragment)[], separator?: string): SqlFragment
+  /**
+   * Returns the rows of an INSERT, each in parentheses. All have the same number of values; none, or rows of different lengths, are
+   * `invalid_argument`.
+   *
+   * @example
+   * ```ts
+   * await db.sql`INSERT INTO points (x, y) VALUES ${sql.values([[1, 2], [3, 4]])}`
+   * ```
+   */
+  values(rows: readonly (readonly (SqlValue | SqlFragment)[])[]): SqlFragment
 }
 
 /** The tag {@link sql}. */
 export interface SqlTag extends SqlTagHelpers {
-  (strings: TemplateStringsArray, ...values: readonly (SqlValue | SqlFragment)[]): SqlFragment
+  (strings: TemplateStringsArray, ...values: readonly SqlTemplateValue[]): SqlFragment
 }
 
 /** The tag of a database or a transaction: runs the query and returns its rows. */
 export interface SqlQueryTag extends SqlTagHelpers {
-  <T>(strings: TemplateStringsArray, ...values: readonly (SqlValue | SqlFragment)[]): SqlQuery<T>
+  <T = Row>(strings: TemplateStringsArray, ...values: readonly SqlTemplateValue[]): SqlQuery<T>
 }
 
 /** Runs a function later, but before the next call begins. */
@@ -53,25 +81,54 @@ function raw(text: string): SqlFragment {
   return new SqlFragment(text, [])
 }
 
-function join(strings: TemplateStringsArray, values: readonly (SqlValue | SqlFragment)[]): SqlFragment {
-  let text = strings[0] as string
+function join(fragments: readonly (SqlValue | SqlFragment)[], separator = ', '): SqlFragment {
+  if (!Array.isArray(fragments)) throw invalid('The fragments to join must be an array')
+  if (typeof separator !== 'string') throw invalid('The separator must be a string of SQL')
+  return concatenated(fragments.flatMap((each, index) => (index === 0 ? [each] : [raw(separator), each])))
+}
+
+function values(rows: readonly (readonly (SqlValue | SqlFragment)[])[]): SqlFragment {
+  const first: unknown = Array.isArray(rows) ? rows[0] : undefined
+  const columns = Array.isArray(first) ? first.length : 0
+  if (columns === 0) throw invalid('sql.values needs an array of rows, each an array of values; at least one')
+  const wrong = rows.findIndex((row) => !Array.isArray(row) || row.length !== columns)
+  if (wrong >= 0) {
+    throw invalid(`Row ${wrong + 1} must have ${columns} values, like the first row`, { details: { row: wrong + 1 } })
+  }
+  return join(rows.map((row) => concatenated([raw('('), join(row), raw(')')])))
+}
+
+/** Returns the fragments and values in their order as one fragment. */
+function concatenated(pieces: readonly (SqlValue | SqlFragment)[]): SqlFragment {
+  let text = ''
   const params: SqlValue[] = []
-  for (const [index, value] of values.entries()) {
-    if (value instanceof SqlFragment) {
-      if (value instanceof SqlQuery) value.nest()
-      text += value.sql
-      for (const param of value.params) params.push(param)
+  for (const piece of pieces) {
+    if (piece instanceof SqlFragment) {
+      if (piece instanceof SqlQuery) piece.nest()
+      text += piece.sql
+      for (const param of piece.params) params.push(param)
     } else {
       text += '?'
-      params.push(value)
+      params.push(piece)
     }
-    text += strings[index + 1] as string
   }
   return new SqlFragment(text, params)
 }
 
+/** Returns a template as a fragment. An empty array becomes SQLite's empty list, `IN ()`, in which nothing is. */
+function fragmentOf(strings: TemplateStringsArray, values: readonly SqlTemplateValue[]): SqlFragment {
+  const pieces: (SqlValue | SqlFragment)[] = [raw(strings[0] as string)]
+  for (const [index, value] of values.entries()) {
+    const piece = Array.isArray(value) ? join(value) : (value as SqlValue | SqlFragment)
+    pieces.push(piece, raw(strings[index + 1] as string))
+  }
+  return concatenated(pieces)
+}
+
+const helpers: SqlTagHelpers = { identifier, raw, join, values }
+
 /**
- * Makes a fragment of SQL. Values are always bound, never inserted into the text; fragments nest.
+ * Makes a fragment of SQL. Values are always bound, never inserted into the text; fragments nest, and an array becomes a list.
  *
  * @example
  * ```ts
@@ -80,8 +137,8 @@ function join(strings: TemplateStringsArray, values: readonly (SqlValue | SqlFra
  * ```
  */
 export const sql: SqlTag = /* @__PURE__ */ Object.assign(
-  (strings: TemplateStringsArray, ...values: readonly (SqlValue | SqlFragment)[]) => join(strings, values),
-  { identifier, raw },
+  (strings: TemplateStringsArray, ...values: readonly SqlTemplateValue[]) => fragmentOf(strings, values),
+  helpers,
 )
 
 /** Returns the text and the parameters of a fragment that was passed as the SQL. Throws `invalid_argument` for other values. */
@@ -135,14 +192,14 @@ export class SqlQuery<T> extends SqlFragment implements Promise<T[]> {
     return this.#start().finally(onEnd)
   }
 
-  get [Symbol.toStringTag](): string {
+  override get [Symbol.toStringTag](): string {
     return 'SqlQuery'
   }
 }
 
 /** Makes the template tag of a database or transaction. */
 export function queryTag(calls: Starter, run: <T>(fragment: SqlFragment) => Promise<T[]>): SqlQueryTag {
-  const tag = <T>(strings: TemplateStringsArray, ...values: readonly (SqlValue | SqlFragment)[]) =>
-    new SqlQuery<T>(join(strings, values), calls, run)
-  return Object.assign(tag, { identifier, raw })
+  const tag = <T = Row>(strings: TemplateStringsArray, ...values: readonly SqlTemplateValue[]) =>
+    new SqlQuery<T>(fragmentOf(strings, values), calls, run)
+  return Object.assign(tag, helpers)
 }

@@ -1,11 +1,20 @@
 /** A value that can be bound to a parameter. Booleans are stored as 0 and 1, dates as ISO 8601 text. */
 export type SqlValue = null | boolean | number | bigint | string | Uint8Array | ArrayBuffer | Date
 
+/** Named parameters. An object of any type, because an interface has no index signature: its values are checked when it is bound. */
+export type NamedParams = object & { readonly [Symbol.iterator]?: never }
+
 /** Parameters of a statement: an array for `?`, an object for `:name`, `@name` and `$name`. */
-export type SqlParams = readonly SqlValue[] | Readonly<Record<string, SqlValue>>
+export type SqlParams = readonly SqlValue[] | Readonly<Record<string, SqlValue>> | NamedParams
+
+/** `Uint8Array<ArrayBuffer>`, also for versions of TypeScript in which `Uint8Array` has no type parameter. */
+export type Bytes = ReturnType<Uint8ArrayConstructor['of']>
+
+/** Bytes to read: what the DOM calls `BufferSource`. */
+export type ByteSource = ArrayBuffer | ArrayBufferView
 
 /** A value in a result. A `bigint` is an integer beyond 2^53-1, or any integer with `integers: 'bigint'`. */
-export type SqlResultValue = null | number | bigint | string | Uint8Array<ArrayBuffer>
+export type SqlResultValue = null | number | bigint | string | Bytes
 
 /** A row as a plain object. Of several columns with the same name it holds the last one. */
 export type Row = Record<string, SqlResultValue>

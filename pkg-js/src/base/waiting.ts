@@ -1,30 +1,43 @@
 import { maxTimeoutMs } from './check.js'
-import { TidelockError } from './errors.js'
+import { errorWith, isTidelockError, TidelockError } from './errors.js'
+import { isNode } from './is-node.js'
 import type { CallOptions } from './values.js'
 
 /** The callers that wait for promises of one wasm instance. After a trap these promises never settle. */
 export class Waiting {
   readonly #stops = new Set<(error: TidelockError) => void>()
+  #keepingAlive: ReturnType<typeof setInterval> | undefined
 
   /** Settles as the promise does, unless the signal aborts, `timeoutMs` passes or `end` is called first. */
   until<T>(promise: Promise<T>, options: CallOptions | undefined, toError: (thrown: unknown) => unknown): Promise<T> {
     return new Promise((resolve, reject) => {
       const stop = (error: unknown) => {
-        this.#stops.delete(stop)
+        this.#remove(stop)
         unwatch()
         reject(error)
       }
-      this.#stops.add(stop)
+      this.#add(stop)
       const unwatch = onStop(options, stop)
       promise.then(
         (value) => {
-          this.#stops.delete(stop)
+          this.#remove(stop)
           unwatch()
           resolve(value)
         },
         (error) => stop(toError(error)),
       )
     })
+  }
+
+  #add(stop: (error: TidelockError) => void): void {
+    // Node runs on while a call waits, although the long timers of an engine don't keep it running: see scripts/instance.mjs.
+    if (this.#stops.size === 0 && isNode()) this.#keepingAlive = setInterval(() => {}, maxTimeoutMs)
+    this.#stops.add(stop)
+  }
+
+  #remove(stop: (error: TidelockError) => void): void {
+    this.#stops.delete(stop)
+    if (this.#stops.size === 0) clearInterval(this.#keepingAlive)
   }
 
   /** Rejects every waiting call with this error. */
@@ -36,6 +49,15 @@ export class Waiting {
 /** Settles as the promise does, unless the signal aborts or `timeoutMs` passes first. */
 export function until<T>(promise: Promise<T>, options: CallOptions): Promise<T> {
   return new Waiting().until(promise, options, (error) => error)
+}
+
+/** Settles as the promise does, or resolves after so many milliseconds. */
+export function beforeTimeout(promise: Promise<unknown>, ms: number): Promise<unknown> {
+  let timer: ReturnType<typeof setTimeout> | undefined
+  const timeout = new Promise((resolve) => {
+    timer = setTimeout(resolve, ms)
+  })
+  return Promise.race([promise, timeout]).finally(() => clearTimeout(timer))
 }
 
 /** Calls `stop` with the reason when the signal aborts or `timeoutMs` passes. Returns a function that ends the watch. */
@@ -59,4 +81,11 @@ export function timedOut(timeoutMs: number): TidelockError {
     hint: 'Raise timeoutMs, or find the call that delays it: a database runs one call at a time',
     details: { timeoutMs },
   })
+}
+
+/** Names the limit in the error of a statement that SQLite interrupted; returns other errors unchanged. */
+export function withLimit(error: unknown, timeoutMs: number | undefined): unknown {
+  if (timeoutMs === undefined || !isTidelockError(error, 'timeout') || error.details.sqliteCode === undefined)
+    return error
+  return errorWith(error, { message: `Query exceeded timeoutMs (${timeoutMs} ms)`, details: { timeoutMs } })
 }

@@ -1,6 +1,10 @@
 import { parseArgs } from 'node:util'
+import { closest } from './closest.js'
+import { usageError } from './errors.js'
 import type { Output } from './output.js'
-import { TidelockError } from './tidelock.js'
+import type { RemoteListener } from './remote-words.js'
+
+export { usageError }
 
 /** One option of a command. */
 export interface OptionSpec {
@@ -17,6 +21,7 @@ export interface Invocation {
   readonly positionals: readonly string[]
   readonly output: Output
   readonly env: Readonly<Record<string, string | undefined>>
+  readonly remote: RemoteListener
   /** Aborted by Ctrl-C. */
   readonly signal: AbortSignal
   /** Returns whether a flag is set. */
@@ -49,19 +54,11 @@ export const common: Readonly<Record<string, OptionSpec>> = {
   help: { short: 'h', about: 'show this help' },
 }
 
-/** The error for wrong usage, which ends with exit code 2. */
-export class UsageError extends TidelockError {}
-
-/** Returns the error for wrong usage. */
-export function usageError(message: string, hint?: string): UsageError {
-  return new UsageError('invalid_argument', message, { hint })
-}
-
 /** Parses the arguments of a command. Throws `invalid_argument` for unknown or missing ones. */
 export function invocation(
   command: Command,
   args: readonly string[],
-  around: Pick<Invocation, 'output' | 'env' | 'signal'>,
+  around: Pick<Invocation, 'output' | 'env' | 'remote' | 'signal'>,
 ): Invocation {
   const options = { ...common, ...command.options }
   const { values, positionals } = parse(command, args, options)
@@ -104,7 +101,10 @@ function parse(command: Command, args: readonly string[], specs: Readonly<Record
   try {
     return parseArgs({ args, options, allowPositionals: true, strict: true })
   } catch (error) {
-    throw usageError((error as Error).message.split('. To specify')[0] as string, seeHelp(command))
+    const message = (error as Error).message.split('. To specify')[0] as string
+    const [, typed] = /^Unknown option '--?([^']*)'/.exec(message) ?? []
+    const meant = typed === undefined ? undefined : closest(typed, Object.keys(specs))
+    throw usageError(message, `${meant === undefined ? '' : `Did you mean --${meant}? `}${seeHelp(command)}`)
   }
 }
 

@@ -1,81 +1,85 @@
 #!/usr/bin/env node
-import { readFileSync } from 'node:fs'
-import { type Command, help, invocation, table, UsageError, usageError } from './command.js'
-import { doctor } from './commands/doctor.js'
-import { inspect } from './commands/inspect.js'
-import { migrate } from './commands/migrate.js'
-import { pull } from './commands/pull.js'
-import { push } from './commands/push.js'
-import { schemaPull } from './commands/schema.js'
-import { snapshot } from './commands/snapshot.js'
-import { types } from './commands/types.js'
-import { verify } from './commands/verify.js'
-import { Output } from './output.js'
-import { isTidelockError, TidelockError } from './tidelock.js'
+import { Worker } from 'node:worker_threads'
 
-const commands: readonly Command[] = [pull, push, schemaPull, types, ...migrate, inspect, verify, ...snapshot, doctor]
+/** A message of the main thread to the command: Ctrl-C was pressed. */
+export type ToCommand = 'cancel'
+/** A message of the command to the main thread: texts to print, that it is cancelling, or its exit code. */
+export type FromCommand =
+  | { readonly out: string }
+  | { readonly err: string }
+  | { readonly cancelling: true }
+  | { readonly code: number }
 
-/** Runs a command line. Returns its exit code. */
-async function main(args: readonly string[]): Promise<number> {
-  const output = new Output(process.stdout, process.stderr, args.includes('--json'))
-  const abort = new AbortController()
-  // The first Ctrl-C cancels the command; the second one ends the process.
-  process.once('SIGINT', () => abort.abort(new TidelockError('timeout', 'Interrupted')))
-  try {
-    const found = find(args)
-    if (found === undefined) return general(args, output)
-    const [command, rest] = found
-    if (rest.includes('--help') || rest.includes('-h')) {
-      output.lines(help(command))
-      return 0
-    }
-    const given = invocation(command, rest, { output, env: process.env, signal: abort.signal })
-    const answer = await command.run(given)
-    if (output.json) output.value(answer)
-    else command.print(answer as never, output)
-    // A check that found a problem has a result, and still exits with 1.
-    return (answer as { ok?: unknown } | null)?.ok === false ? 1 : 0
-  } catch (error) {
-    output.failure(
-      isTidelockError(error)
-        ? error
-        : new TidelockError('internal', `Unexpected error: ${(error as Error)?.message ?? error}`, { cause: error }),
-    )
-    return error instanceof UsageError ? 2 : 1
-  }
+/** The data that the thread of a command begins with. */
+export interface CommandData {
+  readonly args: readonly string[]
+  /** The terminal that standard error goes to, for progress. */
+  readonly terminal: { readonly isTTY?: boolean; readonly columns?: number }
 }
 
-/** Returns the command at the start of the arguments, of one word or two, and the remaining arguments. */
-function find(args: readonly string[]): readonly [Command, readonly string[]] | undefined {
-  for (const words of [2, 1]) {
-    const command = commands.find(({ name }) => name === args.slice(0, words).join(' '))
-    if (command !== undefined) return [command, args.slice(words)]
-  }
-  return undefined
-}
+/** How long a command may take to answer that it is cancelling, and then to end, in milliseconds. */
+const grace = { answer: 200, end: 3000 }
+/** The exit code of a command that Ctrl-C ended, by convention 128 and the number of the signal. */
+const interruptedCode = 130
 
-/** Handles arguments without a command: the version and the list of commands. */
-function general(args: readonly string[], output: Output): number {
-  const [first] = args
-  if (first === '--version' || first === '-v') {
-    const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'))
-    output.line(version)
-    return 0
-  }
-  const group = commands.filter(({ name }) => name.startsWith(`${first} `))
-  const asked = first === undefined || first === '--help' || first === '-h' || first === 'help'
-  if (!asked && group.length === 0)
-    throw usageError(`There is no command '${first}'`, 'npx tidelock --help lists the commands')
-  output.lines('Usage: npx tidelock COMMAND [options]\n')
-  output.line('Commands:')
-  for (const line of table((asked ? commands : group).map(({ name, about }) => [name, about]))) output.line(line)
-  output.lines('\nnpx tidelock COMMAND --help shows its options and examples.')
-  return asked || args.includes('--help') || args.includes('-h') ? 0 : 2
-}
+// The command runs in its own thread, because SQL would block this one: Ctrl-C would have no effect until it ends.
+const args = process.argv.slice(2)
+const { isTTY = false, columns = 80 } = process.stderr
+const workerData: CommandData = { args, terminal: { isTTY, columns } }
+const command = new Worker(new URL('./worker.js', import.meta.url), { workerData })
+let state: 'running' | 'cancelled' | 'ended' | 'finished' = 'running'
+let deadline: ReturnType<typeof setTimeout> | undefined
 
+command.on('message', (message: FromCommand) => {
+  if ('out' in message) process.stdout.write(message.out)
+  else if ('err' in message) process.stderr.write(message.err)
+  else if ('code' in message) {
+    process.exitCode = state === 'cancelled' && message.code !== 0 ? interruptedCode : message.code
+    state = 'finished'
+    clearTimeout(deadline)
+  } else endIn(grace.end)
+})
+command.on('error', (error) => endUnexpectedly(error.code ?? error.name))
+// A thread with nothing left to wait for ends, although its command has no result.
+command.on('exit', () => endUnexpectedly('it has no result'))
+process.on('SIGINT', () => {
+  // The second Ctrl-C doesn't wait.
+  if (state !== 'running') return end()
+  state = 'cancelled'
+  command.postMessage('cancel' satisfies ToCommand)
+  endIn(grace.answer)
+})
 // A reader of the output such as `head` may stop early: that is no error.
 for (const stream of [process.stdout, process.stderr])
   stream.on('error', (error) => {
     if (error.code !== 'EPIPE') throw error
   })
-process.exitCode = await main(process.argv.slice(2))
+
+function endIn(milliseconds: number): void {
+  clearTimeout(deadline)
+  deadline = setTimeout(end, milliseconds)
+}
+
+/** Reports a command that ended by itself, without an exit code. */
+function endUnexpectedly(reason: string): void {
+  if (state === 'ended' || state === 'finished') return
+  state = 'ended'
+  clearTimeout(deadline)
+  process.exitCode = 1
+  const message = `The command ended unexpectedly: ${reason}`
+  const error = { name: 'TidelockError', code: 'internal', message, retryable: false, details: {} }
+  process.stderr.write(args.includes('--json') ? `${JSON.stringify({ error })}\n` : `error: ${message} (internal)\n`)
+}
+
+/** Ends the command wherever it is, also within SQL. Earlier commits are stored, and the lock of the database ends with this process. */
+async function end(): Promise<void> {
+  if (state === 'ended') return
+  const isFinished = state === 'finished'
+  state = 'ended'
+  clearTimeout(deadline)
+  await command.terminate()
+  process.exitCode = interruptedCode
+  if (isFinished) return
+  const { printInterrupted } = await import('./command-line.js')
+  printInterrupted(args, { out: process.stdout, err: process.stderr })
+}

@@ -23,6 +23,7 @@ declare module 'node:path' {
     resolve(...parts: string[]): string
     basename(path: string): string
     dirname(path: string): string
+    relative(from: string, to: string): string
   }
   export default path
 }
@@ -35,6 +36,23 @@ declare module 'node:util' {
     allowPositionals: true
     strict: true
   }): { values: Readonly<Record<string, string | boolean | readonly string[]>>; positionals: readonly string[] }
+}
+
+declare module 'node:worker_threads' {
+  export class Worker {
+    constructor(file: URL, options: { workerData: import('./main.js').CommandData })
+    on(event: 'message', listener: (message: import('./main.js').FromCommand) => void): void
+    on(event: 'error', listener: (error: Error & { readonly code?: string }) => void): void
+    on(event: 'exit', listener: () => void): void
+    postMessage(message: import('./main.js').ToCommand): void
+    terminate(): Promise<number>
+  }
+  export const workerData: import('./main.js').CommandData
+  export const parentPort: {
+    on(event: 'message', listener: (message: import('./main.js').ToCommand) => void): void
+    postMessage(message: import('./main.js').FromCommand): void
+    unref(): void
+  }
 }
 
 type OutputStream = import('./output.js').Stream & {
@@ -50,7 +68,7 @@ declare const process: {
   readonly stdout: OutputStream
   readonly stderr: OutputStream
   exitCode: number
-  once(event: 'SIGINT', listener: () => void): void
+  on(event: 'SIGINT', listener: () => void): void
 }
 
 declare const Buffer: { from(bytes: Uint8Array): { toString(encoding: 'base64'): string } }

@@ -1,3 +1,4 @@
+import { wordsOf } from './remote-words.js'
 import type { TidelockError } from './tidelock.js'
 
 /** A destination of text. */
@@ -54,23 +55,43 @@ export class Output {
 
   /** Prints a warning. */
   warn(text: string): void {
-    this.#err.write(`${this.#safe(`warning: ${text}`)}\n`)
+    if (this.json) this.#jsonLine({ warning: text })
+    else this.#err.write(`${this.#safe(`warning: ${text}`)}\n`)
   }
 
-  /** Prints the result as JSON. Secrets are masked in its strings only: a short secret may occur in the syntax of JSON. */
+  /** Prints the result as JSON. */
   value(value: unknown): void {
-    const json = JSON.stringify(value, (_, one) => (typeof one === 'string' ? this.#masked(one) : plain(one)), 2)
-    this.#out.write(`${visible(json, /\n/)}\n`)
+    this.#out.write(`${visible(this.#json(value, 2), /\n/)}\n`)
   }
 
-  /** Prints an error. With `--json` it goes to standard output, which programs read. */
+  /** Prints an error, with what a remote said about it. With `--json` it is one line of JSON. */
   failure(error: TidelockError): void {
     if (this.json) {
-      this.value({ error: error.toJSON() })
+      this.#jsonLine({ error: error.toJSON() })
       return
     }
-    this.#err.write(`${this.#safe(`error: ${error.message} (${error.code})`)}\n`)
-    if (error.hint !== undefined) this.#err.write(`${this.#safe(`hint: ${error.hint}`)}\n`)
+    const { message, code, details, hint } = wordsOf(error) ?? {}
+    // The message is mostly a part of the error's.
+    const said =
+      message === undefined || error.message.includes(message) ? code : [code, message].filter(Boolean).join(' ')
+    for (const [name, text] of [
+      ['error', `${error.message} (${error.code})`],
+      ['remote', said],
+      ['remote details', details],
+      ['remote hint', hint],
+      ['hint', error.hint],
+    ])
+      if (text) this.#err.write(`${this.#safe(`${name}: ${text}`)}\n`)
+  }
+
+  /** Prints one line of JSON on standard error, so that standard output has only the result. */
+  #jsonLine(value: unknown): void {
+    this.#err.write(`${visible(this.#json(value))}\n`)
+  }
+
+  /** Returns a value as JSON. Secrets are masked in its strings only: a short secret may occur in the syntax of JSON. */
+  #json(value: unknown, indent?: number): string {
+    return JSON.stringify(value, (_, one) => (typeof one === 'string' ? this.#masked(one) : plain(one)), indent)
   }
 
   /** Returns a progress line; it is shown on a terminal only. */

@@ -1,5 +1,5 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs'
-import { TidelockError } from './tidelock.js'
+import { CommandError } from './errors.js'
 
 /** The longest text file, in bytes. */
 const maxTextBytes = 64 * 2 ** 20
@@ -21,7 +21,7 @@ export function readBytes(file: string, maxBytes: number, pipes = false): Uint8A
       closeSync(opened)
     }
   } catch (cause) {
-    throw new TidelockError('invalid_argument', `${file} can't be read: ${(cause as Error).message}`, {
+    throw new CommandError('invalid_argument', `${file} can't be read: ${(cause as Error).message}`, {
       cause,
       details: { file },
     })
@@ -48,9 +48,4 @@ function readUpTo(opened: number, size: number, maxBytes: number): Uint8Array<Ar
 /** Reads the text of a file, see {@link readBytes}. Throws `invalid_argument`. */
 export function readText(file: string, pipes = false): string {
   return new TextDecoder().decode(readBytes(file, maxTextBytes, pipes))
-}
-
-/** Returns the error for a file or folder that can't be used. */
-export function unusable(message: string, hint?: string): TidelockError {
-  return new TidelockError('invalid_argument', message, { hint })
 }

@@ -8,6 +8,8 @@ export interface ColumnFacts {
   /** Its position in the primary key, from 1; 0 when it isn't in the key. */
   readonly key: number
   readonly generated: boolean
+  /** An INSERT may leave it out: it has a default, or is the rowid. */
+  readonly hasDefault: boolean
 }
 
 /** Returns a name quoted as an SQL identifier. */
@@ -28,17 +30,28 @@ export async function tableNames(db: Database, kind: 'table' | 'view' = 'table')
 
 /** Returns the columns of a table or view. */
 export async function columnsOf(db: Database, table: string): Promise<ColumnFacts[]> {
-  const rows = await db.query<{ name: string; type: string; notnull: number; pk: number; hidden: number }>(
-    'SELECT name, type, "notnull", pk, hidden FROM pragma_table_xinfo(?) WHERE hidden <> 1 ORDER BY cid',
+  const rows = await db.query<{
+    name: string
+    type: string
+    notnull: number
+    pk: number
+    hidden: number
+    hasDefault: number
+  }>(
+    'SELECT name, type, "notnull", pk, hidden, dflt_value IS NOT NULL AS hasDefault FROM pragma_table_xinfo(?) WHERE hidden <> 1 ORDER BY cid',
     [table],
   )
   const keys = rows.filter(({ pk }) => pk > 0).length
-  return rows.map(({ name, type, notnull, pk, hidden }) => ({
-    name,
-    type,
+  return rows.map(({ name, type, notnull, pk, hidden, hasDefault }) => {
     // A single INTEGER PRIMARY KEY is the rowid, which is never NULL.
-    notNull: notnull === 1 || (pk === 1 && keys === 1 && type.toUpperCase() === 'INTEGER'),
-    key: pk,
-    generated: hidden >= 2,
-  }))
+    const isRowid = pk === 1 && keys === 1 && type.toUpperCase() === 'INTEGER'
+    return {
+      name,
+      type,
+      notNull: notnull === 1 || isRowid,
+      key: pk,
+      generated: hidden >= 2,
+      hasDefault: hasDefault === 1 || isRowid,
+    }
+  })
 }

@@ -1,5 +1,6 @@
 import { parseEnv } from 'node:util'
-import { type Invocation, type OptionSpec, usageError } from './command.js'
+import type { Invocation, OptionSpec } from './command.js'
+import { usageError } from './errors.js'
 import { readText } from './read.js'
 
 /** The options of commands that talk to a remote. */
@@ -20,6 +21,7 @@ export interface Endpoint {
   readonly key: string
   readonly schema: string
   readonly accessToken?: () => Promise<string>
+  readonly fetch: typeof fetch
 }
 
 /** Returns the remote of the options or the environment. Throws `invalid_argument` with the name of a missing setting. */
@@ -33,6 +35,8 @@ export function endpoint(given: Invocation): Endpoint {
       'The URL of the remote is missing',
       'Pass --url, or set SUPABASE_URL in the environment or an --env FILE',
     )
+  if (!/^https?:$/.test(URL.canParse(url) ? new URL(url).protocol : ''))
+    throw usageError('The URL of the remote is not an http or https URL', 'Write it as https://<project>.supabase.co')
   const keyFile = given.value('key-file')
   const key =
     keyFile === undefined
@@ -51,6 +55,7 @@ export function endpoint(given: Invocation): Endpoint {
     url,
     key,
     schema: given.value('remote-schema') ?? 'public',
+    fetch: given.remote.fetch,
     ...(token === undefined ? {} : { accessToken: async () => token }),
   }
 }

@@ -1,14 +1,29 @@
 import { randomInt } from 'node:crypto'
-import { chmodSync, existsSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import type { Invocation } from './command.js'
-import { readBytes, unusable } from './read.js'
-import { type Database, type Migration, type OpenOptions, open, TidelockError } from './tidelock.js'
+import { CommandError, unusable, usageError } from './errors.js'
+import { readBytes } from './read.js'
+import { type Database, type Migration, type OpenOptions, open } from './tidelock.js'
 
 /** A database on this machine: a `.sqlite` file, or the folder of `storage: 'file'`. */
 export interface Stored {
   readonly path: string
   readonly kind: 'file' | 'folder'
+}
+
+/** Returns the database in the arguments: the path `given` as an operand, or the option --db. Throws `invalid_argument`. */
+export function databaseIn(given: Invocation, operand: string | undefined, command: string): Stored {
+  const option = given.value('db')
+  if (operand !== undefined && option !== undefined)
+    throw usageError('The database is given twice', `Pass either ${operand} or --db ${option}`)
+  const where = operand ?? option
+  if (!where)
+    throw usageError(
+      `tidelock ${command} needs the path of a database`,
+      `npx tidelock ${command} --help shows its usage`,
+    )
+  return stored(where)
 }
 
 /** Returns the kind of a database. Throws `invalid_argument` when neither a file nor a folder exists there. */
@@ -106,7 +121,30 @@ export function writeWhole(file: string, bytes: Uint8Array): void {
     renameSync(beside, file)
   } catch (cause) {
     rmSync(beside, { force: true })
-    throw new TidelockError('storage_unavailable', `${file} can't be written: ${(cause as Error).message}`, {
+    throw new CommandError('storage_unavailable', `${file} can't be written: ${(cause as Error).message}`, {
+      hint: 'Check that its folder exists, is writable and has free space',
+      cause,
+    })
+  }
+}
+
+/** Creates a folder where there is none. Throws `invalid_argument`. */
+export function makeFolder(folder: string): void {
+  try {
+    mkdirSync(folder, { recursive: true })
+  } catch (cause) {
+    throw unusable(`${folder} can't be created as a folder: ${(cause as Error).message}`, 'Choose another folder')
+  }
+}
+
+/** Writes a file that doesn't exist yet. Returns false, and changes nothing, when there is one. */
+export function writeNew(file: string, bytes: Uint8Array): boolean {
+  try {
+    writeFileSync(file, bytes, { flush: true, flag: 'wx', mode: 0o666 })
+    return true
+  } catch (cause) {
+    if ((cause as { code?: unknown }).code === 'EEXIST') return false
+    throw new CommandError('storage_unavailable', `${file} can't be written: ${(cause as Error).message}`, {
       hint: 'Check that its folder exists, is writable and has free space',
       cause,
     })

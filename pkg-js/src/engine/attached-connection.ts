@@ -17,7 +17,7 @@ export class AttachedConnection extends Connection {
 
   /** `detach` is called once, by the call that closes this connection. */
   constructor(engine: Connection, detach: () => Promise<void>) {
-    super(engine.core, engine.options, engine.waiting)
+    super(engine.core, engine.options, engine.waiting, engine.functions)
     this.#engine = engine
     this.#detach = detach
   }
@@ -42,6 +42,10 @@ export class AttachedConnection extends Connection {
   override checkMayAcquire(): void {
     if (this.#isClosed) throw this.closedError()
     this.#engine.checkMayAcquire()
+  }
+
+  override checkOutside(): void {
+    this.#engine.checkOutside()
   }
 
   override async close(): Promise<void> {
@@ -126,8 +130,8 @@ export class AttachedConnection extends Connection {
     return this.#engine.loadMissingPart(error)
   }
 
-  watch(sql: string): MaybePromise<number> {
-    return this.#engine.watch(sql)
+  watch(sql: string, params: unknown): MaybePromise<number> {
+    return this.#engine.watch(sql, params)
   }
 
   unwatch(id: number): void {
@@ -138,7 +142,7 @@ export class AttachedConnection extends Connection {
     this.#engine.subscribe(type)
   }
 
-  override inside<T>(work: () => T): T {
+  override inside<T>(work: () => T | PromiseLike<T>): Promise<T> {
     return this.#engine.inside(work)
   }
 

@@ -2,6 +2,7 @@ import { invalid, TidelockError } from '../base/errors.js'
 import { fragmentParts, type SqlFragment } from '../base/sql.js'
 import type { CallOptions } from '../base/values.js'
 import type { ResultMode } from './codec/rows.js'
+import { withStatement } from './codec/statement-errors.js'
 import type { StatementRunner } from './codec/statements.js'
 import {
   andThen,
@@ -152,7 +153,7 @@ export class Calls<P = unknown, R = unknown> extends Connection {
       case 'script':
         return andThen(this.#script(permitId, work[1], timeoutMs), (wrote) => ({ results: [], wrote }))
       case 'explain':
-        return { results: [], value: this.sync(() => this.core.explain(permitId, work[1])) }
+        return { results: [], value: this.#about(work[1], (core) => core.explain(permitId, work[1])) }
     }
   }
 
@@ -173,7 +174,7 @@ export class Calls<P = unknown, R = unknown> extends Connection {
   acquire(options: CallOptions | undefined): MaybePromise<Permit> {
     this.checkMayAcquire()
     options?.signal?.throwIfAborted()
-    const permitId = this.core.enter()
+    const permitId = this.core.tryAcquire()
     return permitId === 0 ? this.#queue(options) : { permitId, timeoutMs: options?.timeoutMs ?? 0 }
   }
 
@@ -181,7 +182,7 @@ export class Calls<P = unknown, R = unknown> extends Connection {
     const permitId = this.core.queue()
     const started = performance.now()
     try {
-      await this.fromCore(this.core.turn(permitId), options)
+      await this.fromCore(this.core.waitForPermit(permitId), options)
     } catch (error) {
       this.release(permitId)
       throw error
@@ -195,7 +196,7 @@ export class Calls<P = unknown, R = unknown> extends Connection {
 
   release(permitId: number): void {
     try {
-      this.coreIfOpen?.leave(permitId)
+      this.coreIfOpen?.release(permitId)
     } catch (error) {
       this.failure(error)
     }
@@ -231,8 +232,19 @@ export class Calls<P = unknown, R = unknown> extends Connection {
     return !this.#hasFts5 && /fts5/i.test(script) ? this.#loadFts5().then(run) : run()
   }
 
-  watch(sql: string): number {
-    return this.sync(() => this.core.watch(sql))
+  watch(sql: string, params: P): number {
+    return this.#about(sql, () => this.#statements.watch(sql, params))
+  }
+
+  /** Makes a call about a statement. */
+  #about<T>(sql: string, work: (core: Core) => T): T {
+    return this.sync(() => {
+      try {
+        return work(this.core)
+      } catch (error) {
+        throw withStatement(error, sql)
+      }
+    })
   }
 
   unwatch(id: number): void {
@@ -240,7 +252,7 @@ export class Calls<P = unknown, R = unknown> extends Connection {
   }
 
   subscribe(type: string): void {
-    if (type === 'change' && !this.closed) this.sync(() => this.core.tellChanges())
+    if (type === 'change' && !this.closed) this.sync(() => this.core.emitChanges())
   }
 
   /** Resolves when everything committed so far is stored. */

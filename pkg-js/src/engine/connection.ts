@@ -3,7 +3,8 @@ import { invalid, isTidelockError, isTrap, TidelockError, toTidelockError, trapp
 import type { Warning, WarningCode } from '../base/events.js'
 import type { SqlFragment } from '../base/sql.js'
 import type { CallOptions } from '../base/values.js'
-import { onStop, Waiting } from '../base/waiting.js'
+import { beforeTimeout, onStop, Waiting, withLimit } from '../base/waiting.js'
+import { Callers } from './callers.js'
 import type { ResultMode } from './codec/rows.js'
 import type { Core, Op } from './core.js'
 import type { Work, WorkResult } from './work.js'
@@ -18,6 +19,12 @@ export interface CallsOptions {
   readonly functions?: { readonly running: boolean } | undefined
   /** Called once, when the engine has failed for good: releases the lock and informs the user. */
   readonly onDead: (error: TidelockError) => void
+}
+
+/** The options of a call. */
+export interface PermitOptions extends CallOptions {
+  /** The call's `timeoutMs`, when a part of it had passed before the call got here. */
+  readonly limitMs?: number | undefined
 }
 
 /** A permit of the connection mutex: its id, and the milliseconds that remain of the call's `timeoutMs` (0: no limit). */
@@ -50,13 +57,17 @@ export abstract class Connection {
   /** Those who wait for the engine. */
   readonly waiting: Waiting
   #deferred: (() => void)[] = []
+  /** The functions of transactions. */
+  readonly functions: Callers
+  /** Whether such a function runs at present, before its first `await`. */
   #isInside = false
 
   /** `core`: of another thread, all its methods return promises. */
-  constructor(core: Core, options: CallsOptions, waiting = new Waiting()) {
+  constructor(core: Core, options: CallsOptions, waiting = new Waiting(), functions = new Callers()) {
     this.#core = core
     this.options = options
     this.waiting = waiting
+    this.functions = functions
   }
 
   /** Executes one statement under a permit of its own, and waits until its writes are stored. */
@@ -103,14 +114,14 @@ export abstract class Connection {
    * called when the mutex is taken: until the permit arrives, the caller may change its own objects.
    */
   async withPermit<T>(
-    options: CallOptions | undefined,
+    options: PermitOptions | undefined,
     work: (permit: Permit) => MaybePromise<readonly [T, boolean]>,
     onWait?: () => void,
   ): Promise<T> {
     let permit = this.acquire(options)
     if (permit instanceof Promise) {
       onWait?.()
-      permit = await permit
+      permit = await (this.functions.areRunning ? this.#awaited(permit) : permit)
     }
     const { permitId } = permit
     let step: readonly [T, boolean]
@@ -125,6 +136,8 @@ export abstract class Connection {
       step = working instanceof Promise ? await working : working
       // Before the mutex is released: an engine in another thread may hand over the database right after that.
       if (step[1]) stored = this.stored(permitId)
+    } catch (error) {
+      throw withLimit(error, options?.limitMs ?? options?.timeoutMs)
     } finally {
       this.release(permitId)
     }
@@ -149,8 +162,8 @@ export abstract class Connection {
     return work()
   }
 
-  /** Registers a live query; returns the id that `live` events carry. */
-  abstract watch(sql: string): MaybePromise<number>
+  /** Registers a live query with its parameters; returns the id that `live` events carry. */
+  abstract watch(sql: string, params: unknown): MaybePromise<number>
   abstract unwatch(id: number): void
   /** Has the engine send events of this type from now on. */
   abstract subscribe(type: string): void
@@ -190,28 +203,65 @@ export abstract class Connection {
   /** Does {@link Connection.check} for a call that needs the mutex. Throws `invalid_argument` where the call would wait for itself. */
   checkMayAcquire(): void {
     this.check()
-    if (!this.#isInside) return
-    throw invalid('A call on the database in the function of a transaction would wait for itself: use tx', {
+    if (this.#isInside) throw this.#insideError()
+  }
+
+  /** Throws `invalid_argument` for a call that waits for the end of the transaction in whose function it is made. */
+  checkOutside(): void {
+    if (this.#isInside || this.functions.includeThis()) throw this.#insideError()
+  }
+
+  #insideError(): TidelockError {
+    return invalid('A call on the database in the function of a transaction would wait for itself: use tx', {
       hint: 'Call tx, the argument of the function, for whatever belongs to the transaction',
     })
   }
 
-  /** Runs the function of a transaction. Only until its first `await` can a call be attributed to that function. */
-  inside<T>(work: () => T): T {
+  /** Runs the function of a transaction. */
+  inside<T>(work: () => T | PromiseLike<T>): Promise<T> {
+    return this.functions.run(() =>
+      this.#attributing(true, () => {
+        const result = work()
+        this.startDeferred()
+        return result
+      }),
+    )
+  }
+
+  /** Makes the calls in `work` ones of a transaction's function, or not. */
+  #attributing<T>(isInside: boolean, work: () => T): T {
     const before = this.#isInside
-    this.#isInside = true
+    this.#isInside = isInside
     try {
-      const result = work()
-      this.startDeferred()
-      return result
+      return work()
     } finally {
       this.#isInside = before
     }
   }
 
+  /** Resolves with a permit. Rejects with `invalid_argument` when the function that holds the mutex awaits the call that asks for it. */
+  async #awaited(permit: Promise<Permit>): Promise<Permit> {
+    let hasSettled = false
+    const settled = permit.finally(() => {
+      hasSettled = true
+    })
+    // A function may await its call later than it made it.
+    for (let ms = 0; this.functions.areRunning; ms = Math.min(2 * ms + 1, 1000)) {
+      await beforeTimeout(settled, ms)
+      if (hasSettled) break
+      if (this.functions.includeThis()) {
+        permit.then(({ permitId }) => this.release(permitId)).catch(() => {})
+        throw this.#insideError()
+      }
+    }
+    return permit
+  }
+
   /** Defers a function until just before the next call, at the latest to a microtask. */
   later(start: () => void): void {
-    this.#deferred.push(start)
+    // The next call may be that of another function.
+    const isInside = this.#isInside
+    this.#deferred.push(() => this.#attributing(isInside, start))
     if (this.#deferred.length === 1) queueMicrotask(() => this.startDeferred())
   }
 

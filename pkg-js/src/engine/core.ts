@@ -31,6 +31,7 @@ import type {
   StoredDatabase,
   SyncStatus,
 } from '../base/reports.js'
+import type { Bytes } from '../base/values.js'
 import type { HttpRequest, HttpResponse } from '../remote/request.js'
 
 /** What {@link Core.execute} is to do with a statement. */
@@ -87,28 +88,28 @@ export interface Core {
   /** Runs what is pending and begins to serve. When it rejects, the database is closed. */
   start(): Promise<void>
 
-  // The turn: who may use the connection, first come, first served. A transaction keeps it from begin to end.
+  // The mutex of the connection, first come, first served. A transaction holds it from begin to end.
 
   /** A permit that holds the mutex at once, or 0 when another call holds it or waits for it. */
-  enter(): number
+  tryAcquire(): number
   /** A permit at the end of the queue. */
   queue(): number
   /** Resolves when the permit holds the mutex. */
-  turn(ticket: number): Promise<void>
+  waitForPermit(permit: number): Promise<void>
   /** Unlocks the mutex, or leaves the queue. */
-  leave(ticket: number): void
+  release(permit: number): void
 
   // Statements.
 
   /** The address of a parameter area of at least that many bytes (8-aligned, reused; may grow the memory). */
   reserve(bytes: number): number
   /** Runs one statement over the `bytes` of parameters written to the reserved area; `timeoutMs` 0 is none. */
-  execute(ticket: number, op: Op, sql: string, bytes: number, names: string, timeoutMs: number): void
+  execute(permit: number, op: Op, sql: string, bytes: number, names: string, timeoutMs: number): void
   /**
    * Runs a statement again by the number that is in the header of its result, with parameters of the same names; gives one of
    * {@link told}. Permit 0 locks the mutex for this call, if it is free.
    */
-  again(ticket: number, op: Op, statement: number, bytes: number): number
+  again(permit: number, op: Op, statement: number, bytes: number): number
   /** Why the last {@link Core.again} failed: what {@link Core.execute} would have thrown. */
   failure(): unknown
   /** The address of the header of the last result; the same for the instance's life. */
@@ -116,14 +117,14 @@ export interface Core {
   /** The column names of a shape. */
   columns(shape: number): string[]
   /** BEGIN, or a SAVEPOINT inside a transaction; gives the depth (1, 2, ...). */
-  begin(ticket: number, immediate: boolean): number
+  begin(permit: number, immediate: boolean): number
   /** COMMIT or RELEASE of that depth; true when the database was written. */
-  commit(ticket: number, depth: number): boolean
+  commit(permit: number, depth: number): boolean
   /** ROLLBACK, or ROLLBACK TO and RELEASE, of that depth. */
-  rollback(ticket: number, depth: number): void
+  rollback(permit: number, depth: number): void
   /** Runs a script, the first bytes of the parameter area; true when the database was written. */
-  script(ticket: number, bytes: number, timeoutMs: number): boolean
-  explain(ticket: number, sql: string): PlanRow[]
+  script(permit: number, bytes: number, timeoutMs: number): boolean
+  explain(permit: number, sql: string): PlanRow[]
   /** Resolves when what was committed up to now is stored; undefined when there is nothing to wait for. */
   stored(): Promise<void> | undefined
 
@@ -132,10 +133,10 @@ export interface Core {
 
   // Live queries.
 
-  watch(sql: string): number
+  watch(sql: string, bytes: number, names: string): number
   unwatch(id: number): void
   /** From now on every commit is told by a `change` event. */
-  tellChanges(): void
+  emitChanges(): void
 
   // What waits, or may come to wait. Options and results are plain objects, as the contract has them.
 
@@ -167,6 +168,8 @@ export interface Core {
   syncStart(intervalMs: number): void
   /** Rests from now on. */
   syncStop(): void
+  /** Says that a user has signed in or out. Calls under way end. */
+  syncUser(signedIn: boolean): void
   /** Whether all tables that are pulled have been pulled once. */
   syncReady(): Promise<boolean>
   syncRetry(id: string): Promise<void>
@@ -183,9 +186,9 @@ export interface Core {
   dropCancel(id: number): void
   /** Encrypts with another passphrase or key from now on; null makes it plain. */
   rekey(encryption: Encryption | null): Promise<void>
-  exportBytes(): Uint8Array<ArrayBuffer>
+  exportBytes(): Bytes
   persist(): Promise<boolean>
-  exportSql(): Promise<Uint8Array<ArrayBuffer>[]>
+  exportSql(): Promise<Bytes[]>
   importBytes(bytes: Uint8Array, options: unknown, cancel: number): Promise<void>
   snapshotsExport(id: string, sql: boolean): Promise<CoreSnapshotFile>
   snapshotsImport(bytes: Uint8Array, label: string | undefined, cancel: number): Promise<SnapshotInfo>
@@ -201,7 +204,7 @@ export interface Core {
    * ask for answers; none: nothing is known about the others.
    */
   noteApplied(
-    ticket: number,
+    permit: number,
     client: string,
     id: number,
     acknowledged: number,
@@ -209,7 +212,7 @@ export interface Core {
     reply: Uint8Array,
   ): void
   /** What a noted write answered; undefined when it isn't in the database. Needs the turn. */
-  applied(ticket: number, client: string, id: number): Uint8Array | undefined
+  applied(permit: number, client: string, id: number): Uint8Array | undefined
   /** Whether a script runs in one transaction. */
   isWhole(script: string): boolean
   maintain(expires: readonly CoreExpiry[], cancel: number): Promise<MaintenanceReport>
@@ -292,7 +295,7 @@ export interface NodeFiles {
 /** A snapshot as a file. */
 export interface CoreSnapshotFile {
   readonly snapshot: SnapshotInfo
-  readonly pieces: readonly Uint8Array<ArrayBuffer>[]
+  readonly pieces: readonly Bytes[]
 }
 
 /** A migration as the wasm module takes it: functions stay here and are called back by version. */
@@ -370,6 +373,8 @@ export interface CoreRemoteOptions {
   readonly url: string
   readonly key: string
   readonly userId?: string
+  /** The only user to whom the database may belong. */
+  readonly owner?: string
   readonly schema: string
   readonly tables: readonly object[]
   readonly pageSize: number
@@ -393,7 +398,7 @@ export interface Host {
   /** The Web Lock is held; `release` lets go of it, should the instance trap. */
   locked(release: () => void): void
   /** Runs a migration that is a function, on that permit; where it is one transaction, that has begun. */
-  migrate(version: string, direction: 'up' | 'down', ticket: number): Promise<void>
+  migrate(version: string, direction: 'up' | 'down', permit: number): Promise<void>
   /** Loads a part of the wasm. */
   loadPart(part: Part): Promise<void>
   /** Calls SQLite's initialisation of FTS5 for the connection at that address. */
@@ -401,6 +406,8 @@ export interface Host {
   fetch(url: string, asking: HttpRequest): Promise<HttpResponse>
   accessToken(): Promise<string | null>
   nextSnapshot(after: number): Promise<number | null>
+  /** The filters that the user's function gives for a table: columns and their filters in turn, as JSON text. */
+  remoteFilter(table: string): Promise<string>
   /** What the user's function makes of a conflict: the row as JSON text, blobs as `{"b":"hex"}`; null when it is to go. */
   resolveConflict(conflict: Conflict): Promise<string | null>
   /** What the database is encrypted with. */

@@ -47,6 +47,11 @@ export abstract class SnapshotTarget {
     this.encrypt = encrypt === undefined ? undefined : checkFileEncryption('encrypt', encrypt)
   }
 
+  /** Marks it as no plain object, see LiveQuery. */
+  get [Symbol.toStringTag](): string {
+    return 'SnapshotTarget'
+  }
+
   /** @internal Writes one file to the destination. */
   abstract write(file: SnapshotFile, bytes: Blob, signal: AbortSignal): Promise<void>
 

@@ -1,5 +1,6 @@
 import { checkFunction, checkInteger, checkObject } from '../base/check.js'
 import { invalid, TidelockError } from '../base/errors.js'
+import type { Fetch } from '../base/host-types.js'
 import { isOk, redirectError, request } from '../remote/request.js'
 import { checkHeaders, Secrets } from '../remote/secrets.js'
 import type { FileEncryption } from './file-encryption.js'
@@ -36,7 +37,7 @@ export interface UploadTargetOptions extends TargetOptions {
    * The function that sends the upload.
    * @default the global `fetch`
    */
-  readonly fetch?: typeof fetch | undefined
+  readonly fetch?: Fetch | undefined
 }
 
 /**

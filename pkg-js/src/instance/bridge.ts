@@ -203,6 +203,7 @@ export class Bridge {
       fetch: (url, asking) => (callbacks.fetch === undefined ? request(url, asking) : callbacks.fetch(url, asking)),
       accessToken: () => callbacks.accessToken(),
       nextSnapshot: (after) => callbacks.nextSnapshot(after),
+      remoteFilter: (table) => callbacks.remoteFilter(table),
       resolveConflict: (conflict) => callbacks.resolveConflict(conflict),
       encryption,
       signal,

@@ -15,6 +15,7 @@ import { SnapshotCopier } from '../files/snapshot-copier.js'
 import type { OpenOptions } from '../options/options.js'
 import { loadSeed } from '../options/seed.js'
 import { type HttpRequest, type HttpResponse, request } from '../remote/request.js'
+import type { WatchUser } from '../remote/supabase-client.js'
 
 /** Returns the next time after the given one, both in milliseconds since 1970; null: there is none. */
 export type Timetable = (after: number) => number | null
@@ -48,6 +49,8 @@ export interface EngineCallbacks {
   accessToken(): Promise<string | null>
   /** Returns when the next snapshot after that time is due by `snapshots.cron`, in milliseconds since 1970; null: never. */
   nextSnapshot(after: number): Promise<number | null>
+  /** Has the user's function give the filters of a table: see `remote-filter.ts`. */
+  remoteFilter(table: string): Promise<string>
   /** Has the user's function resolve a conflict: see `resolve-conflict.ts`. */
   resolveConflict(conflict: Conflict): Promise<string | null>
   /** Loads the bytes of the seed, if the options have one. */
@@ -63,6 +66,8 @@ export class DatabaseClient implements EngineCallbacks, DatabaseOwner {
   readonly #warn: (warning: Warning) => void
   readonly #timetable: Timetable | undefined
   readonly #open: ((options: OpenOptions) => Promise<Database>) | undefined
+  readonly #watchUser: WatchUser | undefined
+  #unwatchUser: (() => void) | undefined
   #connection: Connection | undefined
   #checked: CoreOptions | undefined
   /** The database objects that use the engine. */
@@ -77,9 +82,15 @@ export class DatabaseClient implements EngineCallbacks, DatabaseOwner {
   readonly fetch?: (url: string, asking: HttpRequest) => Promise<HttpResponse>
   readonly seed?: () => Promise<Uint8Array>
 
-  /** `timetable`: see {@link loadTimetable}. `open` opens scratch databases. */
-  constructor(options: OpenOptions, timetable?: Timetable, open?: (options: OpenOptions) => Promise<Database>) {
+  /** `timetable`: see {@link loadTimetable}. `open` opens scratch databases. `watchUser` tells who is signed in at the remote. */
+  constructor(
+    options: OpenOptions,
+    timetable?: Timetable,
+    open?: (options: OpenOptions) => Promise<Database>,
+    watchUser?: WatchUser,
+  ) {
     this.#options = options
+    this.#watchUser = watchUser
     this.#encryption = options.encryption
     this.#open = open
     this.#timetable = timetable
@@ -104,6 +115,7 @@ export class DatabaseClient implements EngineCallbacks, DatabaseOwner {
       refine: (error) => this.#refine(error),
       onDead: (error) => {
         this.#copier?.close()
+        this.#unwatchUser?.()
         for (const database of this.#databases) database.died(error)
       },
     }
@@ -119,7 +131,12 @@ export class DatabaseClient implements EngineCallbacks, DatabaseOwner {
     this.#checked = checked
     const { snapshots } = this.#options
     const connection = this.#connection
-    if (connection === undefined || snapshots === false || !snapshots?.targets?.length) return
+    if (connection === undefined) return
+    this.#unwatchUser = this.#watchUser?.((signedIn) => {
+      // Once it is closed, nothing is sent any more.
+      connection.read(undefined, (core) => core.syncUser(signedIn)).catch(() => {})
+    })
+    if (snapshots === false || !snapshots?.targets?.length) return
     const { compress, retries, backoffMs } = checked.snapshots
     const own = new Snapshots(connection, checked.maxBytes)
     this.#copier = new SnapshotCopier(snapshots.targets, {
@@ -153,9 +170,15 @@ export class DatabaseClient implements EngineCallbacks, DatabaseOwner {
   async #detach(database: Database, engine: Connection): Promise<void> {
     this.#databases.delete(database)
     if (this.#databases.size === 0) return this.close()
-    // What this object has begun ends before, and is stored.
-    await engine.withPermit(undefined, () => [undefined, false])
-    await engine.read(undefined, (core) => core.flush())
+    try {
+      // What this object has begun ends before, and is stored.
+      await engine.withPermit(undefined, () => [undefined, false])
+      await engine.read(undefined, (core) => core.flush())
+    } catch (error) {
+      // The last object is being closed, which stores everything.
+      if (this.#closing === undefined) throw error
+      await this.#closing
+    }
   }
 
   get copier(): SnapshotCopier | undefined {
@@ -167,6 +190,10 @@ export class DatabaseClient implements EngineCallbacks, DatabaseOwner {
     return this.#encryption
   }
 
+  get hasSecrets(): boolean {
+    return this.#encryption !== undefined || this.#options.columnKey !== undefined
+  }
+
   rekeyed(encryption: Encryption | undefined): void {
     this.#encryption = encryption
   }
@@ -174,6 +201,7 @@ export class DatabaseClient implements EngineCallbacks, DatabaseOwner {
   /** Closes the engine. */
   close(): Promise<void> {
     this.#copier?.close()
+    this.#unwatchUser?.()
     this.#closing ??= this.#connection?.close() ?? Promise.resolve()
     return this.#closing
   }
@@ -226,6 +254,12 @@ export class DatabaseClient implements EngineCallbacks, DatabaseOwner {
 
   async nextSnapshot(after: number): Promise<number | null> {
     return this.#timetable?.(after) ?? null
+  }
+
+  async remoteFilter(table: string): Promise<string> {
+    // As below.
+    const { remoteFilter } = await loaded('filter functions', import('../options/rare-options.js'))
+    return remoteFilter(this.#options.remote, table)
   }
 
   async resolveConflict(conflict: Conflict): Promise<string | null> {

@@ -164,6 +164,8 @@ async function compileResponse(response: Response): Promise<WebAssembly.Module> 
   if (!response.ok) throw new Error(`${response.url} answered ${response.status}`)
   // Streaming compilation requires this exact type, which not every server sends.
   const type = response.headers.get('content-type')?.split(';')[0]?.trim().toLowerCase()
+  // Dev servers answer the page for any address that they don't know.
+  if (type === 'text/html') throw new Error(`${response.url} is a page`)
   if (type === 'application/wasm' && typeof WebAssembly.compileStreaming === 'function')
     return WebAssembly.compileStreaming(response)
   return WebAssembly.compile(await response.arrayBuffer())

@@ -2,10 +2,12 @@ import * as fs from 'node:fs'
 import { hostname } from 'node:os'
 import { join, resolve } from 'node:path'
 import * as process from 'node:process'
+import { TidelockError } from '../base/errors.js'
 import type { NodeFiles } from '../engine/core.js'
 import { ReadOnlyFiles } from './read-only.js'
 
 export { databasesIn, holdsDatabase, removeFolders } from './folders.js'
+export { readLastResults, writeLastResults } from './last-results.js'
 
 // A module of its own: only Node loads it, and only for `storage: 'file'`.
 
@@ -26,10 +28,13 @@ export class FolderFiles implements NodeFiles {
   /** The lock file of this instance, until it is released. */
   #lock: string | undefined
 
-  /** `mode` is the flag with which existing files are opened. */
+  readonly #host: string
+
+  /** `mode` is the flag with which existing files are opened. Throws `storage_unavailable` where the runtime keeps the machine's name secret. */
   constructor(folder: string, mode: 'r' | 'r+' = 'r+') {
     this.#folder = resolve(folder)
     this.#mode = mode
+    this.#host = machineName()
   }
 
   /** Returns the path of a name. Throws for names outside of the folder and for symbolic links. */
@@ -169,7 +174,7 @@ export class FolderFiles implements NodeFiles {
   }
 
   get host(): string {
-    return hostname()
+    return this.#host
   }
 
   began(pid: number): string | undefined {
@@ -183,6 +188,19 @@ export class FolderFiles implements NodeFiles {
       .split(/\s+/)
     if (fields[0] === 'Z' || fields[0] === 'X') return undefined
     return `${procText('sys/kernel/random/boot_id') ?? ''} ${fields[19] ?? ''}`
+  }
+}
+
+/** Returns the name of this machine, by which a lock tells its own processes from those of others. */
+function machineName(): string {
+  try {
+    return hostname()
+  } catch (cause) {
+    // Thrown before the engine asks, because an error in a callback of the engine would end it.
+    throw new TidelockError('storage_unavailable', "storage 'file' needs the name of this machine for its lock", {
+      hint: 'In Deno, allow it: --allow-read --allow-write --allow-sys=hostname',
+      cause,
+    })
   }
 }
 

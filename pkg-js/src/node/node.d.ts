@@ -35,7 +35,9 @@ declare module 'node:fs' {
   export function linkSync(from: string, to: string): void
   export function rmdirSync(path: string): void
   export function rmSync(path: string, options: { force: true }): void
+  export function readFileSync(path: string): Uint8Array
   export function readFileSync(path: string, encoding: 'utf8'): string
+  export function writeFileSync(path: string, bytes: Uint8Array, options: { readonly flag: 'wx' }): void
   export const constants: {
     readonly O_RDONLY: number
     readonly O_RDWR: number
@@ -59,4 +61,13 @@ declare module 'node:process' {
   export const pid: number
   export const platform: string
   export function kill(pid: number, signal: 0): void
+}
+
+declare module 'node:url' {
+  export function fileURLToPath(url: URL): string
+}
+
+declare module 'node:v8' {
+  export function serialize(value: unknown): Uint8Array
+  export function deserialize(bytes: Uint8Array): unknown
 }

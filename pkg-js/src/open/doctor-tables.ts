@@ -1,4 +1,5 @@
-import type { RemoteOptions, TableSync } from '../remote/remote-options.js'
+import { textsByName } from '../options/rule.js'
+import type { RemoteEndpoint, TableSync } from '../remote/remote-options.js'
 import { getRest, type RestAnswer } from '../remote/rest.js'
 
 /** The result of a probe; `ok` is true by default. */
@@ -10,10 +11,10 @@ export interface Finding {
 
 /** Probes the tables of a remote, one at a time. Only reads. */
 export class TableProbes {
-  readonly #remote: RemoteOptions
+  readonly #remote: RemoteEndpoint
   #helped: Promise<ReadonlySet<string>> | undefined
 
-  constructor(remote: RemoteOptions) {
+  constructor(remote: RemoteEndpoint) {
     this.#remote = remote
   }
 
@@ -25,7 +26,7 @@ export class TableProbes {
     const read = (filter = '') =>
       getRest(this.#remote, `${encodeURIComponent(remoteName(table))}?select=${select}${filter}&limit=1`)
 
-    const response = await read(filters(table))
+    const response = await read(await filters(table))
     if (!response.ok) return refused(table, response.status, response.said())
     if (direction === 'push')
       return {
@@ -132,15 +133,16 @@ function hints(all: readonly (string | undefined)[]): { hint?: string } {
 }
 
 /** Returns the names of the tables that have the trigger of `sqlHelpers`. */
-async function stampedTables(remote: RemoteOptions): Promise<ReadonlySet<string>> {
+async function stampedTables(remote: RemoteEndpoint): Promise<ReadonlySet<string>> {
   const response = await getRest(remote, 'rpc/tidelock_state')
   if (!response.ok) return new Set()
   const { tables = {} } = response.json() as { tables?: Record<string, { xid?: boolean }> }
   return new Set(Object.keys(tables).filter((table) => tables[table]?.xid === true))
 }
 
-function filters({ filter = {} }: TableSync): string {
-  return Object.entries(filter)
+async function filters({ table, filter = {} }: TableSync): Promise<string> {
+  const given = typeof filter === 'function' ? await filter() : filter
+  return Object.entries(textsByName.check(`The filter of table ${table}`, given))
     .map(([column, condition]) => {
       // A combined condition, as in the sync: `or: '(a.eq.1,b.eq.2)'`.
       const combines = /^(not\.)?(and|or)$/.test(column) && condition.startsWith('(')

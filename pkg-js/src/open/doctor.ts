@@ -1,14 +1,14 @@
 import { checkObject } from '../base/check.js'
 import { isTidelockError } from '../base/errors.js'
+import { resultOf } from '../base/indexeddb.js'
 import { isNode } from '../base/is-node.js'
 import { loaded } from '../base/lazy-module.js'
 import { loadModule } from '../instance/instance.js'
 import type { WasmSource } from '../options/options.js'
-import type { RemoteOptions } from '../remote/remote-options.js'
+import type { RemoteEndpoint, RemoteOptions } from '../remote/remote-options.js'
 import { getRest, tokenOf } from '../remote/rest.js'
 import { claimsOf } from '../remote/secrets.js'
 import { type Finding, remoteName, TableProbes } from './doctor-tables.js'
-import { resultOf } from './indexeddb.js'
 
 /** One thing that {@link doctor} looked at. */
 export interface Check {
@@ -49,13 +49,16 @@ export interface DoctorOptions {
  */
 export async function doctor(options?: DoctorOptions): Promise<DoctorReport> {
   const { remote, wasm } = checkObject('The options of doctor', options, ['remote', 'wasm']) as DoctorOptions
-  if (remote !== undefined) {
-    const { checkRemote } = await loaded('remote', import('../options/rare-options.js'))
-    checkRemote(remote, true)
-  }
-  const probes = [...local(wasm), ...(remote === undefined ? [] : remoteProbes(remote))]
+  const probes = [...local(wasm), ...(remote === undefined ? [] : remoteProbes(await checkedEndpoint(remote)))]
   const checks = await Promise.all(probes.map(([name, probe]) => run(name, probe)))
   return { ok: checks.every((check) => check.ok), checks }
+}
+
+async function checkedEndpoint(remote: RemoteOptions): Promise<RemoteEndpoint> {
+  const { checkRemote, resolveClient } = await loaded('remote', import('../options/rare-options.js'))
+  const { watchUser: _, ...endpoint } = resolveClient(remote)
+  checkRemote(endpoint, true)
+  return endpoint
 }
 
 type Probe = readonly [name: string, probe: () => Promise<Finding> | Finding]
@@ -168,7 +171,7 @@ async function persistence(): Promise<Finding> {
       }
 }
 
-function remoteProbes(remote: RemoteOptions): Probe[] {
+function remoteProbes(remote: RemoteEndpoint): Probe[] {
   const tables = new TableProbes(remote)
   return [
     ['remote', () => checkReachable(remote)],
@@ -181,7 +184,7 @@ function remoteProbes(remote: RemoteOptions): Probe[] {
 }
 
 /** Reads a table, because publishable keys may not read the root. Any response shows that there is a server; a 401 is about the key. */
-async function checkReachable(remote: RemoteOptions): Promise<Finding> {
+async function checkReachable(remote: RemoteEndpoint): Promise<Finding> {
   const [first] = remote.tables
   const table = first === undefined ? '' : remoteName(typeof first === 'string' ? { table: first } : first)
   const response = await getRest(remote, table === '' ? '' : `${encodeURIComponent(table)}?limit=0`)
@@ -193,7 +196,7 @@ async function checkReachable(remote: RemoteOptions): Promise<Finding> {
   return { message: 'The remote answers, and accepts the key' }
 }
 
-async function checkToken(remote: RemoteOptions): Promise<Finding> {
+async function checkToken(remote: RemoteEndpoint): Promise<Finding> {
   const text = await tokenOf(remote)
   if (text === undefined) return { message: 'No user is signed in: requests have the key only' }
   const claims = claimsOf(text)

@@ -2,19 +2,10 @@ import { errorWith, isTidelockError } from '../base/errors.js'
 import { isNode } from '../base/is-node.js'
 import { isHeldHere, type StorageLocation } from './page-engines.js'
 
-/** The holder of a database's lock: `details.holder` of `database_in_use`. */
-interface Holder {
-  readonly id: string
-  readonly title: string
-  readonly url: string
-  /** ISO 8601, UTC. */
-  readonly since: string
-}
-
 /** Adds the holder and a hint to the error `database_in_use`; returns other errors unchanged. */
 export function withHolder(error: unknown, place: StorageLocation, hint?: string): unknown {
   if (!isTidelockError(error, 'database_in_use')) return error
-  const holder = error.details.holder as Holder | undefined
+  const { holder } = error.details
   if (holder === undefined) return error
   const inNode = isNode()
   if (isHeldHere(place, holder.since)) {

@@ -7,7 +7,8 @@ import { Channel } from '../rpc/channel.js'
 import type { OpenRequest, PageMethods, WorkerMethods } from '../rpc/protocol.js'
 import { type BeginSession, RemoteCalls } from '../rpc/remote-calls.js'
 import { SharedTab } from '../tabs/shared-tab.js'
-import { pageHandlers, startWorker } from '../worker/open-in-worker.js'
+import { pageHandlers } from '../worker/open-in-worker.js'
+import { startWorker } from '../worker/start-worker.js'
 
 /**
  * Opens a database that several tabs share. The link to the leader does for a tab what a worker does for its page. Rejects as `open` does,

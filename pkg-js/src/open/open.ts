@@ -1,5 +1,5 @@
 import type { Database } from '../api/database.js'
-import { TidelockError, unsupported } from '../base/errors.js'
+import { type ErrorCode, isTidelockError, TidelockError, unsupported } from '../base/errors.js'
 import { isNode } from '../base/is-node.js'
 import { loaded } from '../base/lazy-module.js'
 import { until } from '../base/waiting.js'
@@ -8,9 +8,11 @@ import type { FunctionsSource } from '../functions/functions.js'
 import { Bridge, openHere } from '../instance/bridge.js'
 import { DatabaseClient, loadTimetable } from '../instance/database-client.js'
 import { beginToLoad, startInstance } from '../instance/instance.js'
+import { nodeFiles } from '../node/load.js'
 import { checkOptions, type Surroundings } from '../options/check-options.js'
 import { onServer } from '../options/check-storage.js'
 import type { OpenOptions } from '../options/options.js'
+import type { ResolvedOptions } from '../options/resolve-remote.js'
 import { mayHoldSecrets } from '../remote/secrets.js'
 import type { OpenRequest } from '../rpc/protocol.js'
 import { withHolder } from './in-use.js'
@@ -21,8 +23,8 @@ import { openInPage } from './page-engines.js'
  *
  * Rejects with `invalid_argument` (a wrong option), `unsupported_environment` (a feature that the browser or this build lacks),
  * `storage_unavailable`, `wasm_load_failed`, `database_in_use` (`details.holder` is the holder of the lock), `lock_timeout`,
- * `database_corrupt`, `decryption_failed` (a wrong or missing passphrase or key), and with the codes of migrations. On any rejection the
- * lock is released.
+ * `database_corrupt`, `decryption_failed` (a wrong or missing passphrase or key), `sync_unauthorized` (`remote.perUser` while no user is
+ * signed in), and with the codes of migrations. On any rejection the lock is released.
  *
  * @example
  * ```ts
@@ -35,16 +37,16 @@ export async function open(options: OpenOptions): Promise<Database> {
   const prepared = await prepare(options)
   const { checked } = prepared
   // A database in memory can't be found by its name: each is of the call that opened it.
-  if (checked.storage === 'memory') return openAlone(prepared, options)
+  if (checked.storage === 'memory') return openAlone(prepared)
   try {
-    return await openInPage(checked, options, (signal) => begin(prepared, { ...options, signal }))
+    return await openInPage(checked, prepared.options, (signal) => begin(prepared, signal))
   } catch (error) {
     throw withHolder(error, checked)
   }
 }
 
-async function openAlone(prepared: Prepared, options: OpenOptions): Promise<Database> {
-  const { client, opened } = begin(prepared, options)
+async function openAlone(prepared: Prepared): Promise<Database> {
+  const { client, opened } = begin(prepared, prepared.options.signal)
   await opened
   return client.attach()
 }
@@ -52,23 +54,48 @@ async function openAlone(prepared: Prepared, options: OpenOptions): Promise<Data
 type Prepared = Awaited<ReturnType<typeof prepare>>
 
 /** What an opening needs, checked. */
-async function prepare(options: OpenOptions) {
+async function prepare(given: OpenOptions) {
   const around = surroundings()
+  const { options, watchUser, owner } = await resolved(given)
   const common = checkOptions(options, around)
   options.signal?.throwIfAborted()
   requireStorage(common.storage)
+  if (options.dev === true) (await development()).checkDevelopment()
   beginToLoad(options)
-  const checked = { ...common, ...(await checkRare(options, around)) }
+  const rare = await checkRare(options, around)
+  const checked = { ...common, ...rare, ...(rare.remote && owner ? { remote: { ...rare.remote, owner } } : {}) }
   const functions = await checkedFunctions(options)
   const timetable = await loadTimetable(options)
   const opening = { encryption: options.encryption, functions, columnKeys: await checkedColumnKeys(options) }
-  return { checked, timetable, opening }
+  return { options, checked, timetable, opening, watchUser }
 }
 
-function begin({ checked, timetable, opening }: Prepared, options: OpenOptions) {
-  const openScratch = async (scratch: OpenOptions) => openAlone(await prepare(scratch), scratch)
-  const client = new DatabaseClient(options, timetable, openScratch)
-  return { client, opened: openFor(client, checked, options, opening) }
+function begin({ checked, timetable, opening, watchUser, ...prepared }: Prepared, signal: AbortSignal | undefined) {
+  const options = { ...prepared.options, signal }
+  const openScratch = async (scratch: OpenOptions) => openAlone(await prepare(scratch))
+  const client = new DatabaseClient(options, timetable, openScratch, watchUser)
+  const attempt = () => openFor(client, checked, options, opening)
+  const opened = attempt().catch(async (error) => {
+    if (!isTidelockError(error) || !misfits.includes(error.code)) throw error
+    const { afterMisfit } = await development().catch(() => {
+      throw error
+    })
+    return afterMisfit(error, options, client, openScratch, attempt)
+  })
+  return { client, opened }
+}
+
+/** The codes of a database that doesn't fit the migrations. */
+const misfits: readonly ErrorCode[] = [
+  'migration_checksum_mismatch',
+  'migration_missing',
+  'migration_out_of_order',
+  'schema_too_new',
+]
+
+/** Loads what only development needs. */
+function development() {
+  return loaded('dev', import('./development.js'))
 }
 
 /** Opens the database where the options say: in this thread, in a worker, or in the leader tab. */
@@ -100,8 +127,19 @@ async function openFor(
   })
 }
 
+/** Resolves a client of the remote, and the user's own database, in a module that is loaded only for them. */
+async function resolved(options: OpenOptions): Promise<ResolvedOptions> {
+  const remote = options?.remote
+  if (remote?.client === undefined && remote?.perUser === undefined) return { options }
+  const { resolveRemote } = await loaded('remote', import('../options/rare-options.js'))
+  return resolveRemote({ ...options, remote })
+}
+
 /** Checks rarely used options, in a module that is loaded only for them. */
-async function checkRare(options: OpenOptions, { secrets }: Surroundings) {
+async function checkRare(
+  options: OpenOptions,
+  { secrets }: Surroundings,
+): Promise<Pick<CoreOptions, 'remote' | 'audit' | 'expires'>> {
   if (options.remote === undefined && options.audit === undefined && options.expires === undefined) return {}
   const { checkRareOptions } = await loaded('remote, audit and expires', import('../options/rare-options.js'))
   return checkRareOptions(options, secrets)
@@ -115,7 +153,9 @@ export async function checkedFunctions({ functions, thread }: OpenOptions): Prom
 }
 
 /** Checks the option `columnKey` and returns its keys, 32 bytes each. */
-export async function checkedColumnKeys({ columnKey }: Pick<OpenOptions, 'columnKey'>) {
+export async function checkedColumnKeys({
+  columnKey,
+}: Pick<OpenOptions, 'columnKey'>): Promise<readonly Uint8Array[] | undefined> {
   if (columnKey === undefined) return undefined
   const { columnKeys } = await loaded('columnKey', import('../functions/column-key.js'))
   return columnKeys(columnKey)
@@ -142,12 +182,6 @@ function isServer(): boolean {
 function programName(): string {
   const { process } = globalThis as { process?: { argv?: readonly string[] } }
   return process?.argv?.[1] ?? ''
-}
-
-/** Loads the module for Node. Its name is hidden from bundlers, which would try to bundle Node's modules for the browser. */
-export async function nodeFiles() {
-  const name = './node-files.js'
-  return (await import(/* @vite-ignore */ /* webpackIgnore: true */ name)) as typeof import('../node/files.js')
 }
 
 /** Throws when the storage in the options is missing here: there is no silent fallback. */

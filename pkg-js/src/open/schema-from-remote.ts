@@ -13,7 +13,16 @@ import { surroundings } from './open.js'
 export interface SchemaFromRemoteOptions
   extends Pick<
     RemoteOptions,
-    'url' | 'key' | 'accessToken' | 'schema' | 'fetch' | 'headers' | 'retries' | 'timeoutMs' | 'maxResponseBytes'
+    | 'client'
+    | 'url'
+    | 'key'
+    | 'accessToken'
+    | 'schema'
+    | 'fetch'
+    | 'headers'
+    | 'retries'
+    | 'timeoutMs'
+    | 'maxResponseBytes'
   > {
   /**
    * The remote tables to read.
@@ -75,10 +84,11 @@ export async function schemaFromRemote(options: SchemaFromRemoteOptions): Promis
     name: checkString('name', name ?? 'remote_schema'),
   }
   const around = surroundings()
-  const { checkRemote } = await loaded('remote', import('../options/rare-options.js'))
-  const checked = checkRemote({ ...remote, tables: wanted }, around.secrets)
+  const { checkRemote, resolveClient } = await loaded('remote', import('../options/rare-options.js'))
+  const { watchUser: _, ...endpoint } = resolveClient({ ...remote, tables: wanted })
+  const checked = checkRemote(endpoint, around.secrets)
   // No database is opened: the name is a placeholder.
-  const opening: OpenOptions = { name: 'schema', storage: 'memory', wasm, onWarning, remote: options as RemoteOptions }
+  const opening: OpenOptions = { name: 'schema', storage: 'memory', wasm, onWarning, remote: endpoint }
   const user = new DatabaseClient(opening)
   const nothing = checkOptions({ name: 'schema', storage: 'memory' }, around)
   const [bridge, instance] = await bridgeAlone(nothing, {}, user, wasm)
@@ -92,6 +102,7 @@ export async function schemaFromRemote(options: SchemaFromRemoteOptions): Promis
 }
 
 const keys = [
+  'client',
   'url',
   'key',
   'accessToken',

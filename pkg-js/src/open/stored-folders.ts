@@ -3,10 +3,11 @@ import type { Bridge } from '../instance/bridge.js'
 import { bridgeAlone } from '../instance/bridge-alone.js'
 import { DatabaseClient } from '../instance/database-client.js'
 import type { Instance } from '../instance/instance.js'
+import { nodeFiles } from '../node/load.js'
 import { checkOptions } from '../options/check-options.js'
 import type { OpenOptions } from '../options/options.js'
 import { withHolder } from './in-use.js'
-import { nodeFiles, surroundings } from './open.js'
+import { surroundings } from './open.js'
 import type { DatabaseInfo } from './stored-info.js'
 
 // Lists and deletes databases in folders without opening them, in Node.
@@ -35,12 +36,13 @@ export async function deleteFolder(name: string, path: string | undefined, force
     ...(force ? { lock: { onBusy: 'steal' } } : {}),
   }
   const folder = checkOptions(options, surroundings()).path as string
-  const { filesOf, holdsDatabase, removeFolders } = await nodeFiles()
+  const { filesOf, holdsDatabase, removeFolders, writeLastResults } = await nodeFiles()
   if (!holdsDatabase(folder)) return
   const [bridge, instance] = await alone(options)
   await bridge.deleteFolder(instance, filesOf(folder, {})).catch((error) => {
     throw withHolder(error, { storage: 'file', name, path: folder }, 'Close it there first')
   })
+  writeLastResults(folder, undefined)
   removeFolders(folder)
 }
 

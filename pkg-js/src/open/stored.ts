@@ -1,11 +1,11 @@
 import { checkBoolean, checkObject, checkOneOf } from '../base/check.js'
 import { isTidelockError, TidelockError, unsupported } from '../base/errors.js'
+import { openStored, prefix, resultOf } from '../base/indexeddb.js'
 import { loaded } from '../base/lazy-module.js'
 import { until } from '../base/waiting.js'
 import { checkPath } from '../options/check-storage.js'
 import { checkName } from '../options/open-rules.js'
 import { withHolder } from './in-use.js'
-import { resultOf } from './indexeddb.js'
 import { requireStorage } from './open.js'
 import type { DatabaseInfo } from './stored-info.js'
 
@@ -20,7 +20,6 @@ export interface StoredPlace {
   readonly path?: string | undefined
 }
 
-const prefix = 'tidelock/'
 /** How long deleting waits for open connections to close. */
 const deleteTimeoutMs = 10_000
 
@@ -86,13 +85,13 @@ export async function deleteDatabase(
 }
 
 /** Checks the place; for folders it also returns a function that loads their module. */
-function checkPlace(call: string, options: unknown, keys: readonly string[] = []) {
+export function checkPlace(call: string, options: unknown, keys: readonly string[] = []) {
   const given = checkObject(`The options of ${call}`, options, ['storage', 'path', ...keys])
   const storage = checkOneOf('storage', given.storage ?? 'indexeddb', ['indexeddb', 'file'])
   const path = checkPath(given.path, storage)
-  if (storage === 'indexeddb') return { force: given.force, path, inFolders: undefined }
+  if (storage === 'indexeddb') return { force: given.force, storage, path, inFolders: undefined }
   requireStorage(storage)
-  return { force: given.force, path, inFolders: () => loaded("storage 'file'", import('./stored-folders.js')) }
+  return { force: given.force, storage, path, inFolders: () => loaded("storage 'file'", import('./stored-folders.js')) }
 }
 
 /** Returns the names of the stored databases, sorted. */
@@ -133,12 +132,9 @@ async function remove(name: string): Promise<void> {
 
 /** Reads the label of a stored database; returns undefined when the database is missing or unreadable. */
 async function readLabel(name: string): Promise<Label | undefined> {
-  const opening = indexedDB.open(prefix + name)
-  // The database was deleted meanwhile: don't create it again.
-  opening.onupgradeneeded = () => opening.transaction?.abort()
   let database: IDBDatabase | undefined
   try {
-    database = await resultOf(opening)
+    database = await openStored(name)
     return await resultOf(database.transaction('meta').objectStore('meta').get('head'))
   } catch {
     return undefined

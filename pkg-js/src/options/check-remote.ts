@@ -1,8 +1,9 @@
-import { checkString, checkStrings, unavailableOption } from '../base/check.js'
+import { checkString, checkStrings } from '../base/check.js'
 import { invalid } from '../base/errors.js'
 import type { CoreRemoteOptions } from '../engine/core.js'
 import type { RemoteOptions, TableSync } from '../remote/remote-options.js'
 import { checkUrl, maxResponseBytes } from '../remote/rest.js'
+import { accessOf } from '../remote/supabase-client.js'
 import {
   boolean,
   byDefault,
@@ -41,11 +42,9 @@ export const tableRules = {
     },
   },
   filter: {
-    values: 'an object of texts',
-    check: (option, value) => {
-      if (typeof value === 'function') throw unavailableOption(`${option} as a function`, option)
-      return textsByName.check(option, value)
-    },
+    values: 'an object of texts, or a function that returns one',
+    // A function stays in this thread: the engine calls it back by the name of the table.
+    check: (option, value) => (typeof value === 'function' ? 'function' : textsByName.check(option, value)),
   },
   cursor: text,
   overlapMs: integer(0),
@@ -68,13 +67,23 @@ const tables: Rule<readonly object[]> = {
 
 function checkTable(option: string, table: unknown): object {
   if (typeof table === 'string') return { table: checkString(option, table) }
-  return complete(option, table, tableRules)
+  const { filter, ...plain } = complete(option, table, tableRules)
+  if (filter === undefined) return plain
+  return filter === 'function' ? { ...plain, hasFilterFunction: true } : { ...plain, filter }
 }
 
 export const remoteRules = {
-  url: required({ values: 'an http(s) URL', check: (_, value) => checkUrl(value) }),
-  key: required(text),
+  client: {
+    values: 'a client of @supabase/supabase-js',
+    check: (_, value) => {
+      accessOf(value)
+      return value
+    },
+  },
+  url: { values: 'an http(s) URL', check: (_, value) => checkUrl(value) },
+  key: text,
   accessToken: callback,
+  perUser: byDefault(false, boolean),
   userId: text,
   schema: byDefault('public', text),
   tables: required(tables),
@@ -91,8 +100,25 @@ export const remoteRules = {
   realtime: byDefault(false, boolean),
 } satisfies Rules<RemoteOptions>
 
-/** Checks the option `remote` and completes it. `secretsAllowed`: a secret key may be here. Throws `invalid_argument`. */
+/**
+ * Checks the option `remote`, whose client has been resolved, and completes it. `secretsAllowed`: a secret key may be here. Throws
+ * `invalid_argument`.
+ */
 export function checkRemote(remote: unknown, secretsAllowed: boolean): CoreRemoteOptions {
-  const { accessToken, fetch: _, ...plain } = complete('remote', remote, remoteRules, ['client'])
-  return { ...plain, hasAccessToken: accessToken !== undefined, secretsAllowed }
+  const {
+    url,
+    key,
+    accessToken,
+    fetch: _,
+    perUser: __,
+    client: ___,
+    ...plain
+  } = complete('remote', remote, remoteRules)
+  return {
+    ...plain,
+    url: checkUrl(url),
+    key: checkString('remote.key', key),
+    hasAccessToken: accessToken !== undefined,
+    secretsAllowed,
+  }
 }

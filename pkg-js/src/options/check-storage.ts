@@ -35,7 +35,7 @@ export function onServer(hasPath = false): TidelockError {
     details: { option: 'storage' },
     hint: hasPath
       ? "Add storage: 'file' to path for a database in that folder"
-      : "Open the database in the browser, after the page has loaded. In a Node program pass storage: 'file' with path, or storage: 'memory'",
+      : "Open the database in the browser: in an effect, or in a component of the client only. In a Node program pass storage: 'file' with path, or storage: 'memory'",
   })
 }
 

@@ -77,6 +77,7 @@ export const openRules = {
   migrations: { values: 'an array of migrations', check: (_, value) => checkMigrations(value) },
   migrate: byDefault(true, boolean),
   outOfOrder: byDefault('error', oneOf('error', 'apply')),
+  dev: byDefault(false, boolean),
   baseline: text,
   durability: byDefault('relaxed', oneOf('strict', 'relaxed', 'deferred', 'snapshot')),
   storage: checkedElsewhere("'indexeddb', 'memory' or 'file'"),

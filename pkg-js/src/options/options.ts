@@ -2,6 +2,7 @@ import type { Migration } from '../api/migrations.js'
 import type { Encryption } from '../base/encryption.js'
 import type { Warning } from '../base/events.js'
 import type { Durability, StorageKind } from '../base/reports.js'
+import type { ByteSource } from '../base/values.js'
 import type { SnapshotTarget } from '../files/snapshot-copies.js'
 import type { ColumnKey } from '../functions/column-key.js'
 import type { FunctionsModule, SqlFunctions } from '../functions/functions.js'
@@ -104,7 +105,7 @@ export interface SnapshotOptions {
 }
 
 /** Where the wasm module comes from. */
-export type WasmSource = URL | Response | BufferSource | WebAssembly.Module
+export type WasmSource = URL | Response | ByteSource | WebAssembly.Module
 
 /** Which tables are audited, and how. */
 export interface AuditOptions {
@@ -163,6 +164,16 @@ export interface OpenOptions {
    * @default 'error'
    */
   readonly outOfOrder?: 'error' | 'apply' | undefined
+  /**
+   * For development. When the stored database doesn't fit the migrations, because an applied one was edited or removed, or another branch
+   * was checked out, `open` resets the database: it starts from the seed, if there is one, and runs all migrations. The data before becomes
+   * a safety snapshot, and a warning says so. A failure leaves everything as it was.
+   *
+   * A production build (`process.env.NODE_ENV`, which bundlers replace) refuses it with `invalid_argument`; so does a page without a bundler
+   * that doesn't come from localhost.
+   * @default false
+   */
+  readonly dev?: boolean | undefined
   /** The version of the data, for data that comes without a tracking table: a seed, an import. */
   readonly baseline?: string | undefined
   /**
@@ -224,7 +235,7 @@ export interface OpenOptions {
    * most `maxBytes` are read (`database_too_large`); a redirect is `sync_protocol`, and a response with less than 16 KiB in 30 s is
    * `sync_network`.
    */
-  readonly seed?: string | URL | BufferSource | Blob | (() => Promise<BufferSource>) | undefined
+  readonly seed?: string | URL | ByteSource | Blob | (() => Promise<ByteSource>) | undefined
   /**
    * Encrypts everything at rest. An existing database must have been encrypted with the same passphrase or key; otherwise, and without this
    * option, it is `decryption_failed`. An existing plain database is `invalid_argument`: see {@link Database.rekey}. With

@@ -1,5 +1,7 @@
+import type { Fetch } from '../base/host-types.js'
 import type { Conflict } from '../base/reports.js'
 import type { SqlValue } from '../base/values.js'
+import type { SupabaseLike } from './supabase-types.js'
 
 /** How a remote row is applied that differs from the base of a local unpushed change: see {@link TableSync.conflict}. */
 export type ConflictPolicy = 'keep-local' | 'remote-wins' | 'last-write-wins'
@@ -31,8 +33,11 @@ export interface TableSync {
    * @default by the declared types of the local columns
    */
   readonly types?: Readonly<Record<string, RemoteType>> | undefined
-  /** PostgREST filters, one for each column: `{ status: 'eq.open' }`. */
-  readonly filter?: Readonly<Record<string, string>> | undefined
+  /**
+   * PostgREST filters, one for each column: `{ status: 'eq.open' }`. A function returns them, and is called before each pull. When they have
+   * changed, a pull removes the rows that no longer belong, and brings the new ones. Rows with unpushed changes stay until they are pushed.
+   */
+  readonly filter?: TableFilter | FilterFunction | undefined
   /**
    * A column that grows with each change, for example `updated_at`. The server must set it at each insert and update, by a trigger
    * (`sqlHelpers` gives one); a push never sends it. Without a cursor each pull reads the whole table, and a push reads a row and compares it
@@ -73,14 +78,36 @@ export type ConflictFunction = (conflict: Conflict) => ConflictRow | null | Prom
 /** What a {@link ConflictFunction} returns: values by column. */
 export type ConflictRow = Readonly<Record<string, SqlValue | boolean | Date | ArrayBuffer | undefined>>
 
+/** PostgREST filters by column: `{ status: 'eq.open' }`. */
+export type TableFilter = Readonly<Record<string, string>>
+
+/**
+ * Returns the filters of a table, before each pull. If it throws, the pull of that table rejects with `invalid_argument`, and the table
+ * keeps its rows.
+ */
+export type FilterFunction = () => TableFilter | Promise<TableFilter>
+
 /** The Supabase or PostgREST endpoint to sync with. */
 export interface RemoteOptions {
-  /** The URL of the Supabase project, or of a PostgREST root. */
-  readonly url: string
-  /** The publishable (or anon) key. In a page a secret key is `invalid_argument`. */
-  readonly key: string
-  /** Returns the token of the signed-in user. It is called again when the remote refuses the previous token. */
-  readonly accessToken?: (() => Promise<string | null>) | undefined
+  /**
+   * A client of `createClient` from `@supabase/supabase-js`, version 2, instead of `url`, `key` and `accessToken`. The client has the
+   * session: it is used for each call. When the user signs out, the calls under way end with `sync_unauthorized`, and nothing more is sent.
+   */
+  readonly client?: SupabaseLike | undefined
+  /** The URL of the Supabase project, or of a PostgREST root. Required without `client`. */
+  readonly url?: string | undefined
+  /** The publishable (or anon) key. In a page a secret key is `invalid_argument`. Required without `client`. */
+  readonly key?: string | undefined
+  /**
+   * Returns the token of the signed-in user; null: no user is signed in. It is called again when the remote refuses the previous token.
+   */
+  readonly accessToken?: (() => string | null | Promise<string | null> | string | null) | undefined
+  /**
+   * Opens a database for each user: its name is the option `name`, a slash, and the id of the signed-in user. Without a signed-in user,
+   * `open` rejects with `sync_unauthorized`.
+   * @default false
+   */
+  readonly perUser?: boolean | undefined
   /**
    * The id of the user to whom the data belongs.
    * @default the `sub` of the token
@@ -102,7 +129,7 @@ export interface RemoteOptions {
    * Replaces the global `fetch`. It gets `redirect: 'manual'`: a redirect is not followed, and a response from another address is refused.
    * @default the global `fetch`
    */
-  readonly fetch?: typeof fetch | undefined
+  readonly fetch?: Fetch | undefined
   /**
    * Headers that are sent with each request.
    * @default {}
@@ -137,4 +164,10 @@ export interface RemoteOptions {
    * @default false
    */
   readonly realtime?: boolean | undefined
+}
+
+/** The option `remote` without a client: it says itself where the remote is. */
+export interface RemoteEndpoint extends Omit<RemoteOptions, 'client' | 'perUser'> {
+  readonly url: string
+  readonly key: string
 }

@@ -1,5 +1,7 @@
 import { TidelockError } from '../base/errors.js'
 import { joined } from '../base/file-bytes.js'
+import type { Fetch } from '../base/host-types.js'
+import type { Bytes } from '../base/values.js'
 import { checkHeaders, type Headers, Secrets } from './secrets.js'
 
 /** What {@link request} sends, and how much of the response it reads. */
@@ -21,7 +23,7 @@ export interface HttpResponse {
   /** Headers, with names in lower case. The `location` of a redirect is absolute and ends with the path; pages can't see it. */
   readonly headers: readonly (readonly [name: string, value: string])[]
   /** null when it is larger than {@link HttpRequest.maxBytes}. */
-  readonly body: Uint8Array<ArrayBuffer> | null
+  readonly body: Bytes | null
 }
 
 /** The longest body of an error response that is read, in bytes. */
@@ -33,7 +35,7 @@ const maxErrorBytes = 1_048_576
  *
  * Rejects with the error of `fetch`, with credentials masked, and with `invalid_argument` for an invalid header.
  */
-export async function request(url: string | URL, asking: HttpRequest, own?: typeof fetch): Promise<HttpResponse> {
+export async function request(url: string | URL, asking: HttpRequest, own?: Fetch): Promise<HttpResponse> {
   const { maxBytes, headers = {}, signal, pace, ...init } = asking
   checkHeaders('headers', headers)
   const watch = pace === undefined ? undefined : new PaceWatch(pace, signal)
@@ -125,7 +127,7 @@ async function bodyOf(
   limit: number,
   truncate: boolean,
   received: (bytes: number) => void,
-): Promise<Uint8Array<ArrayBuffer> | null> {
+): Promise<Bytes | null> {
   const { body } = response
   if (typeof body?.getReader !== 'function') {
     // The responses of a user's own fetch may lack streams.

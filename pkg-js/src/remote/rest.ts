@@ -1,12 +1,12 @@
 import { isA } from '../base/brand.js'
 import { invalid, TidelockError } from '../base/errors.js'
-import type { RemoteOptions } from './remote-options.js'
+import type { RemoteEndpoint } from './remote-options.js'
 import { type HttpResponse, isOk, redirectError, request } from './request.js'
 import { checkHeader, checkHeaders, isJwt, mayHoldSecrets, Secrets } from './secrets.js'
 
 /** The URL and the credentials of a REST API. */
 export type RestEndpoint = Pick<
-  RemoteOptions,
+  RemoteEndpoint,
   'url' | 'key' | 'accessToken' | 'schema' | 'fetch' | 'headers' | 'timeoutMs' | 'maxResponseBytes'
 >
 
@@ -72,13 +72,13 @@ export class RestAnswer {
  * Calls `accessToken` and checks the token; returns undefined when no user is signed in. Rejects with `sync_unauthorized` when the function
  * fails, and with `invalid_argument` for a value that isn't a token, or a token that isn't allowed here.
  */
-export async function tokenOf({ accessToken }: Pick<RemoteOptions, 'accessToken'>): Promise<string | undefined> {
+export async function tokenOf({ accessToken }: Pick<RemoteEndpoint, 'accessToken'>): Promise<string | undefined> {
   let token: unknown
   try {
     token = await accessToken?.()
   } catch (thrown) {
     // The error itself is dropped: it may contain the credentials that the function was to renew.
-    throw new TidelockError('sync_unauthorized', 'accessToken() failed', {
+    throw new TidelockError('sync_unauthorized', 'Getting the access token failed', {
       cause: thrown instanceof Error ? thrown.name : 'no Error',
       hint: 'Sign in again, or return null to use the key alone; log the error inside the function',
     })

@@ -34,7 +34,9 @@ export function isJwt(text: string): boolean {
 }
 
 /** Returns the unverified claims of a JWT; undefined for other texts. */
-export function claimsOf(jwt: string): { readonly exp?: number; readonly role?: string } | undefined {
+export function claimsOf(
+  jwt: string,
+): { readonly exp?: number; readonly role?: string; readonly sub?: string } | undefined {
   if (!isJwt(jwt)) return undefined
   try {
     return JSON.parse(decoded(jwt.split('.')[1]))

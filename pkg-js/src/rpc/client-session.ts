@@ -1,7 +1,7 @@
 import { TidelockError } from '../base/errors.js'
 import type { CallOptions } from '../base/values.js'
 import { timedOut } from '../base/waiting.js'
-import { andThen, type MaybePromise } from '../engine/connection.js'
+import { andThen, type MaybePromise, type PermitOptions } from '../engine/connection.js'
 import type { CoreEvent } from '../engine/core.js'
 import type { Work, WorkResult } from '../engine/work.js'
 import { type Handlers, Transferred } from './channel.js'
@@ -108,9 +108,9 @@ export class ClientSession {
         this.#stored.delete(permitId)
         return stored
       },
-      watch: (_, sql) =>
+      watch: (_, sql, areas = []) =>
         this.#host.whenOpen((calls) => {
-          const id = calls.watch(sql)
+          const id = calls.watch(sql, areas)
           this.#watched.add(id)
           return id
         }),
@@ -274,11 +274,11 @@ export class ClientSession {
 }
 
 /** Converts the time limit to what remains of it; throws `timeout` when nothing does. */
-function optionsOf(limit: TimeLimit | undefined): CallOptions {
+function optionsOf(limit: TimeLimit | undefined): PermitOptions {
   if (limit === undefined) return {}
   const timeoutMs = remainingMs(limit)
   if (timeoutMs === 0) throw timedOut(limit.timeoutMs)
-  return { timeoutMs }
+  return { timeoutMs, limitMs: limit.timeoutMs }
 }
 
 /** `leader_changed` for a call of which it can't be known whether it was applied. */

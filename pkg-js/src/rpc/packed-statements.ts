@@ -11,10 +11,12 @@ const noKeys: readonly string[] = []
 /** Runs statements for another thread: parameters come packed, and results leave undecoded. */
 export class PackedStatements implements StatementRunner<readonly ParameterBuffer[], PackedResult> {
   readonly executor: Executor
+  readonly #core: Core
   readonly #header: number
 
   constructor(core: Core, memory: WebAssembly.Memory) {
     this.executor = new Executor(core, memory)
+    this.#core = core
     this.#header = core.header()
   }
 
@@ -42,6 +44,11 @@ export class PackedStatements implements StatementRunner<readonly ParameterBuffe
     const next = () => ({ area: this.#put(areas[at]), isLast: ++at === areas.length })
     const changes = this.executor.many(permitId, sql, next, timeoutMs)
     return { ...this.#result(), changes }
+  }
+
+  watch(sql: string, areas: readonly ParameterBuffer[]): number {
+    const { bytes, names } = this.#put(areas[0])
+    return this.#core.watch(sql, bytes, names)
   }
 
   #put(area: ParameterBuffer | undefined) {

@@ -87,7 +87,8 @@ export interface WorkerMethods {
   rollback(permitId: number, depth: number): void
   /** Resolves when what was committed under that permit is stored as `durability` promises; may be called once. */
   stored(permitId: number): void
-  watch(sql: string): number
+  /** Registers a live query; without areas, by an earlier version of the package, its parameters aren't known. */
+  watch(sql: string, areas?: readonly ParameterBuffer[]): number
   unwatch(id: number): void
   /** Calls a method of the engine by name. */
   core(method: string, ...args: unknown[]): unknown
@@ -113,6 +114,7 @@ export type ClientMethods = Omit<WorkerMethods, 'open' | 'close' | 'page' | 'att
 export const forwardedCallbacks = [
   'accessToken',
   'nextSnapshot',
+  'remoteFilter',
   'resolveConflict',
 ] as const satisfies readonly (keyof EngineCallbacks)[]
 

@@ -292,8 +292,9 @@ export class RemoteCalls extends Connection {
     throw error
   }
 
-  async watch(sql: string): Promise<number> {
-    return this.#ask('watch', [sql])
+  async watch(sql: string, params: unknown): Promise<number> {
+    // Not transferred, because a shared tab sends it again to the next leader.
+    return this.#ask('watch', [sql, this.#codec.pack(op.query, sql, params).areas])
   }
 
   unwatch(id: number): void {

@@ -82,7 +82,7 @@ export function workerFailed(why: string | undefined, cause?: unknown): Tidelock
     'wasm_load_failed',
     `The worker of this database could not be started${why ? `: ${why}` : ''}`,
     {
-      hint: "Check that worker.js is served next to the script, and that the page's Content-Security-Policy allows it (worker-src), or pass its place, or a function that makes the Worker, as the option worker",
+      hint: "Check that worker.js is served next to the script, and that the page's Content-Security-Policy allows it (worker-src, trusted-types tidelock), or pass its place, or a function that makes the Worker, as the option worker",
       cause,
     },
   )

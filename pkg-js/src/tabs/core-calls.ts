@@ -70,6 +70,7 @@ export const coreCalls: Readonly<Record<CoreCall, ArgumentValidators>> = {
   syncStart: repeatable(number),
   syncStatus: repeatable(),
   syncStop: repeatable(),
+  syncUser: repeatable(flag),
 }
 
 /** Whether a method of the engine may be called again when it is unknown whether the first call ran. */

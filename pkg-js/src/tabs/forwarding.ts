@@ -84,9 +84,9 @@ export class Forwarding {
         if (held !== undefined && !held.serving.ended) held.serving.channel.tell('rollback', [held.engineId, depth])
       },
       stored: (_, permitId) => this.#stored(permitId),
-      watch: (_, sql) =>
+      watch: (_, sql, areas) =>
         this.#repeatable({}, async (serving) => {
-          const engineId = await serving.channel.ask('watch', [sql])
+          const engineId = await serving.channel.ask('watch', [sql, areas])
           const localId = this.ids.next()
           serving.watched.set(engineId, localId)
           return localId

@@ -46,7 +46,7 @@ const toEngine: Readonly<Record<keyof ClientSession['handlers'], readonly Valida
   commit: [whole, whole, writeId],
   rollback: [whole, whole],
   stored: [whole],
-  watch: [text],
+  watch: [text, maybe(areas)],
   unwatch: [whole],
   core: [text],
   subscribe: [text],

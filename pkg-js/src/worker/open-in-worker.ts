@@ -8,7 +8,8 @@ import { type Handlers, handlersOf, Transferred } from '../rpc/channel.js'
 import { forwardedCallbacks, type OpenRequest, type PageMethods } from '../rpc/protocol.js'
 import { type BeginSession, RemoteCalls } from '../rpc/remote-calls.js'
 import { deserializeError } from '../rpc/serialized-error.js'
-import { WorkerSession, workerFailed } from '../rpc/worker-session.js'
+import { WorkerSession } from '../rpc/worker-session.js'
+import { startWorker } from './start-worker.js'
 
 /**
  * Opens a database whose engine runs in a worker of its own. When the worker crashes, another one takes its place, with the same options.
@@ -82,20 +83,5 @@ export function pageHandlers(
     part: async (_, part) => loadPart(part, await loadModule(options.wasm), options.wasm),
     role: (_, role) => client.plays(role),
     renewed: () => client.renewed(),
-  }
-}
-
-/** Starts the worker. Bundlers recognise exactly the expression `new Worker(new URL(...))`. */
-export function startWorker(worker: OpenOptions['worker']): Worker {
-  try {
-    if (typeof worker === 'function') return worker()
-    if (worker !== undefined) return new Worker(worker, { type: 'module' })
-    // Vite's dependency optimizer moves this module to node_modules/.vite/deps and leaves the worker behind.
-    const here = import.meta.url
-    if (here.includes('/.vite/deps/'))
-      return new Worker(new URL('../../tidelock/dist/worker.js', here), { type: 'module' })
-    return new Worker(new URL('./worker.js', import.meta.url), { type: 'module' })
-  } catch (cause) {
-    throw workerFailed(cause instanceof Error ? cause.message : undefined, cause)
   }
 }

@@ -40,7 +40,7 @@ impl MutexState {
 
 impl Mutex {
     /// Locks the mutex if it is free and no call waits.
-    pub fn enter(&self) -> Option<MutexPermit> {
+    pub fn try_acquire(&self) -> Option<MutexPermit> {
         let mut state = self.state.borrow_mut();
         if state.closed.is_some() || state.holder.is_some() || !state.waiting.is_empty() {
             return None;
@@ -52,7 +52,7 @@ impl Mutex {
 
     /// Takes the mutex, or a place at the end of the queue.
     pub fn queue(&self) -> MutexPermit {
-        if let Some(permit) = self.enter() {
+        if let Some(permit) = self.try_acquire() {
             return permit;
         }
         let mut state = self.state.borrow_mut();
@@ -67,7 +67,7 @@ impl Mutex {
     }
 
     /// Releases the mutex, or the place in the queue. The next in the queue holds it at once.
-    pub fn leave(&self, permit: MutexPermit) {
+    pub fn release(&self, permit: MutexPermit) {
         let mut state = self.state.borrow_mut();
         if state.holder == Some(permit) {
             state.holder = None;
@@ -126,7 +126,7 @@ impl MutexGuard {
 
 impl Drop for MutexGuard {
     fn drop(&mut self) {
-        self.mutex.leave(self.permit);
+        self.mutex.release(self.permit);
     }
 }
 
@@ -170,60 +170,60 @@ mod tests {
     use crate::ports::sim::Sim;
 
     #[test]
-    fn first_come_first_served_and_whoever_goes_holds_nobody_up() {
+    fn permits_are_first_come_first_served_and_a_cancelled_wait_leaves_the_queue() {
         let mut sim = Sim::new(1);
-        let (turn, seen, platform) = (Rc::new(Mutex::default()), Rc::new(RefCell::new(vec![])), sim.platform());
-        let holder = turn.enter().unwrap();
+        let (mutex, seen, platform) = (Rc::new(Mutex::default()), Rc::new(RefCell::new(vec![])), sim.platform());
+        let holder = mutex.try_acquire().unwrap();
         for n in 0..3 {
-            let (turn, seen, clock) = (turn.clone(), seen.clone(), platform.clock.clone());
+            let (mutex, seen, clock) = (mutex.clone(), seen.clone(), platform.clock.clone());
             platform.spawner.spawn(Box::pin(async move {
-                let entering = Box::pin(turn.acquire());
-                // The second one doesn't wait that long.
+                let acquiring = Box::pin(mutex.acquire());
+                // The second caller cancels its wait.
                 if n == 1 {
-                    drop(futures_util::future::select(entering, clock.sleep(5)).await);
+                    drop(futures_util::future::select(acquiring, clock.sleep(5)).await);
                     return;
                 }
-                let guard = entering.await.unwrap();
+                let guard = acquiring.await.unwrap();
                 seen.borrow_mut().push(n);
                 clock.sleep(1).await;
-                assert!(turn.enter().is_none(), "nobody overtakes");
+                assert!(mutex.try_acquire().is_none(), "no call overtakes the queue");
                 drop(guard);
             }));
         }
         sim.advance(10);
         assert!(seen.borrow().is_empty());
-        turn.leave(holder);
+        mutex.release(holder);
         sim.advance(10);
         assert_eq!(*seen.borrow(), [0, 2]);
-        assert!(turn.enter().is_some());
+        assert!(mutex.try_acquire().is_some());
     }
 
     #[test]
-    fn whoever_gives_up_leaves_the_line() {
-        let turn = Rc::new(Mutex::default());
-        let holder = turn.enter().unwrap();
-        let (second, third) = (turn.queue(), turn.queue());
-        turn.leave(second);
-        assert!(turn.check(second).is_err());
-        turn.leave(holder);
-        assert!(turn.check(third).is_ok());
-        assert_eq!(turn.check(holder).unwrap_err().code, ErrorCode::TransactionClosed);
+    fn a_released_place_leaves_the_queue() {
+        let mutex = Rc::new(Mutex::default());
+        let holder = mutex.try_acquire().unwrap();
+        let (second, third) = (mutex.queue(), mutex.queue());
+        mutex.release(second);
+        assert!(mutex.check(second).is_err());
+        mutex.release(holder);
+        assert!(mutex.check(third).is_ok());
+        assert_eq!(mutex.check(holder).unwrap_err().code, ErrorCode::TransactionClosed);
     }
 
     #[test]
-    fn a_closed_line_lets_nobody_in() {
+    fn a_closed_mutex_refuses_every_new_permit() {
         let mut sim = Sim::new(1);
-        let turn = Rc::new(Mutex::default());
-        let holder = turn.enter().unwrap();
-        let waiting = turn.queue();
-        turn.close(closed());
-        turn.close(Error::internal("too late"));
-        assert!(turn.check(holder).is_ok(), "the holder may finish");
-        for permit in [waiting, turn.queue()] {
-            let wait = turn.wait(permit);
+        let mutex = Rc::new(Mutex::default());
+        let holder = mutex.try_acquire().unwrap();
+        let waiting = mutex.queue();
+        mutex.close(closed());
+        mutex.close(Error::internal("too late"));
+        assert!(mutex.check(holder).is_ok(), "the holder may finish");
+        for permit in [waiting, mutex.queue()] {
+            let wait = mutex.wait(permit);
             assert_eq!(sim.run(wait).unwrap_err().code, ErrorCode::Closed);
         }
-        turn.leave(holder);
-        assert!(turn.enter().is_none());
+        mutex.release(holder);
+        assert!(mutex.try_acquire().is_none());
     }
 }

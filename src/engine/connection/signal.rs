@@ -1,4 +1,4 @@
-//! One who waits, and one who wakes.
+//! A notification between two tasks: one task waits, another one wakes it.
 
 use std::{
     cell::{Cell, RefCell},
@@ -6,32 +6,32 @@ use std::{
     task::{Poll, Waker},
 };
 
-/// A bell: who waits for it goes on when it is rung, also if that was before.
+/// Wakes one waiting task. A notification that comes before the wait is kept, as by a condition variable with a flag.
 #[derive(Default)]
 pub struct Signal {
-    rung: Cell<bool>,
+    is_notified: Cell<bool>,
     waiting: RefCell<Option<Waker>>,
 }
 
 impl Signal {
     /// Wakes the waiting task, or the next one that waits.
-    pub fn ring(&self) {
-        self.rung.set(true);
+    pub fn notify(&self) {
+        self.is_notified.set(true);
         let waiting = self.waiting.take();
         if let Some(waiting) = waiting {
             waiting.wake();
         }
     }
 
-    /// Forgets a ring for which no task waited.
-    pub fn hush(&self) {
-        self.rung.set(false);
+    /// Discards a notification that no task has received.
+    pub fn clear_notification(&self) {
+        self.is_notified.set(false);
     }
 
-    /// Waits until it is rung.
-    pub async fn rung(&self) {
+    /// Waits for a notification, and consumes it.
+    pub async fn notified(&self) {
         poll_fn(|context| {
-            if self.rung.take() {
+            if self.is_notified.take() {
                 return Poll::Ready(());
             }
             self.waiting.replace(Some(context.waker().clone()));

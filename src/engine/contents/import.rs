@@ -22,10 +22,10 @@ pub struct ImportOptions {
     pub force: bool,
 }
 
-/// A checked file, the turn on the connection, and the snapshot of what was there.
+/// A checked file, the lock on the connection, and the snapshot of the contents before the import.
 pub struct PreparedImport {
     scratch: Connection,
-    turn: MutexGuard,
+    guard: MutexGuard,
     before: String,
 }
 
@@ -37,7 +37,7 @@ impl Database {
         self.finish_import(prepared).await
     }
 
-    /// Checks a `.sqlite` file in a scratch database, waits for the turn, and takes a safety snapshot of what is there. The
+    /// Checks a `.sqlite` file in a scratch database, locks the connection, and takes a safety snapshot. The
     /// file's own unpushed changes and its user don't come along. Nothing has changed yet: the future may be dropped.
     ///
     /// Fails with `database_corrupt`, `invalid_argument` (a schema that can't be used here; an unknown baseline),
@@ -47,12 +47,12 @@ impl Database {
         let inner = &*self.inner;
         inner.connection()?;
         let scratch = inner.open_file(image, options.baseline.as_deref()).await?;
-        let turn = inner.acquire().await?;
+        let guard = inner.acquire().await?;
         let connection = inner.connection()?;
         inner.flusher.admit_write()?;
         inner.check_unpushed(&connection, options.force, "import")?;
         let before = inner.snapshots.safety().await?.id;
-        Ok(PreparedImport { scratch, turn, before })
+        Ok(PreparedImport { scratch, guard, before })
     }
 
     /// Makes the contents those of the file, as one commit, and runs the migrations that it lacks. When one of them fails,
@@ -61,22 +61,22 @@ impl Database {
     /// Fails with `out_of_memory`, as a migration does, and as storing does.
     pub async fn finish_import(&self, prepared: PreparedImport) -> Result<()> {
         let inner = &*self.inner;
-        let PreparedImport { scratch, turn, before } = prepared;
+        let PreparedImport { scratch, guard, before } = prepared;
         let connection = inner.connection()?;
         let result = {
-            let then = Box::pin(inner.catch_up(&connection, turn.permit()));
+            let then = Box::pin(inner.run_missing_migrations(&connection, guard.permit()));
             inner.replace(&connection, scratch, Some(&before), then).await
         };
-        drop(turn);
+        drop(guard);
         let stored = inner.flusher.flush().await;
         result.and(stored)
     }
 
-    /// The contents as SQL text, piece by piece into `sink`, as SQLite's shell dumps a database. Waits for the turn.
+    /// Writes the contents as SQL text to `sink`, piece by piece, like `.dump` of SQLite's shell. Locks the connection.
     ///
     /// Fails with `closed`, and as reading does.
     pub async fn export_sql(&self, sink: &mut Sink<'_>) -> Result<()> {
-        let _turn = self.inner.acquire().await?;
+        let _guard = self.inner.acquire().await?;
         self.inner.connection()?.dump(sink)
     }
 
@@ -90,7 +90,7 @@ impl Database {
     /// changed, when there is data.
     pub async fn seed(&self, image: Image) -> Result<bool> {
         let inner = &*self.inner;
-        let _turn = inner.acquire().await?;
+        let _guard = inner.acquire().await?;
         let connection = inner.connection()?;
         if has_data(&connection)? {
             return Ok(false);

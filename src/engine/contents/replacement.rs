@@ -34,18 +34,18 @@ impl Inner {
     pub(in crate::engine) async fn check_file(&self, foreign: Foreign) -> Result<(Connection, PageFile)> {
         let platform = &self.ports.platform;
         fts5::load_if_used(platform, foreign.scratch()).await?;
-        foreign.scratch().set_deadline(Some(self.time_to_check(foreign.bytes())));
+        foreign.scratch().set_deadline(Some(self.check_deadline(foreign.bytes())));
         let (scratch, file) = foreign.check()?;
         scratch.set_deadline(None);
         Ok((scratch, file))
     }
 
-    /// The end of the time that a file or text of so many bytes may take, from now on.
-    pub(in crate::engine) fn time_to_check(&self, bytes: u64) -> Deadline {
+    /// Returns the deadline, from now, for checking a file or text of that many bytes.
+    pub(in crate::engine) fn check_deadline(&self, bytes: u64) -> Deadline {
         let clock = self.ports.platform.clock.clone();
         let mebibytes = bytes as f64 / f64::from(1 << 20);
         let end = clock.monotonic_ms() + CHECK_MS + CHECK_MS_PER_MIB * mebibytes;
-        Box::new(move || clock.monotonic_ms() >= end)
+        Box::new(move || end - clock.monotonic_ms())
     }
 
     /// Makes what sync keeps in contents from elsewhere fit for this build; what is to be done with it follows.
@@ -72,7 +72,7 @@ impl Inner {
             replaced = then.await;
         }
         let Err(error) = replaced else { return Ok(()) };
-        match (self.go_back(connection, before).await, before) {
+        match (self.restore_previous(connection, before).await, before) {
             (Err(_), Some(before)) => Err(error.detail("snapshotId", before)),
             _ => Err(error),
         }
@@ -88,7 +88,7 @@ impl Inner {
         Ok(())
     }
 
-    async fn go_back(&self, connection: &Connection, before: Option<&str>) -> Result<()> {
+    async fn restore_previous(&self, connection: &Connection, before: Option<&str>) -> Result<()> {
         let file = match before {
             Some(snapshot) => PageFile::new(self.snapshots.load(snapshot).await?),
             None => PageFile::default(),
@@ -97,8 +97,12 @@ impl Inner {
         self.migrations.refresh(connection)
     }
 
-    /// Runs the migrations that new contents lack, as opening them would.
-    pub(in crate::engine) async fn catch_up(&self, connection: &Connection, permit: MutexPermit) -> Result<()> {
+    /// Runs the migrations that the new contents lack, like an opening.
+    pub(in crate::engine) async fn run_missing_migrations(
+        &self,
+        connection: &Connection,
+        permit: MutexPermit,
+    ) -> Result<()> {
         if self.options.migrations.is_some() && self.options.migrate {
             return self.migrations.run_pending(self, permit).await.map(drop);
         }

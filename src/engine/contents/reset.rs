@@ -17,14 +17,14 @@ impl Database {
         let inner = &*self.inner;
         inner.migrations.supplied()?;
         let mut report = MigrationReport::default();
-        let turn = inner.acquire().await?;
+        let guard = inner.acquire().await?;
         let result = inner
             .empty(Box::pin(async {
-                report = inner.migrations.run_pending(inner, turn.permit()).await?;
+                report = inner.migrations.run_pending(inner, guard.permit()).await?;
                 Ok(())
             }))
             .await;
-        drop(turn);
+        drop(guard);
         let stored = inner.flusher.flush().await;
         result.and(stored).map(|()| report)
     }
@@ -34,16 +34,16 @@ impl Database {
     /// Fails as taking a snapshot and storing do.
     pub async fn migrations_drop(&self) -> Result<()> {
         let inner = &*self.inner;
-        let turn = inner.acquire().await?;
+        let guard = inner.acquire().await?;
         let result = inner.empty(Box::pin(async { inner.migrations.refresh(&*inner.connection()?) })).await;
-        drop(turn);
+        drop(guard);
         let stored = inner.flusher.flush().await;
         result.and(stored)
     }
 }
 
 impl Inner {
-    /// Makes the contents those of a new database, after a snapshot; needs the turn.
+    /// Takes a snapshot, then empties the database. The caller must have locked the connection.
     async fn empty(&self, then: LocalFuture<'_, Result<()>>) -> Result<()> {
         let connection = self.connection()?;
         self.flusher.admit_write()?;

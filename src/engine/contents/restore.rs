@@ -19,7 +19,7 @@ impl Database {
     /// nothing has changed.
     pub async fn restore(&self, id: &str, force: bool) -> Result<()> {
         let image = self.inner.snapshots.load(id).await?;
-        self.bring_back(image, force, RestorePoint::Snapshot(id)).await
+        self.restore_image(image, force, RestorePoint::Snapshot(id)).await
     }
 
     /// Replaces the contents by those after the newest stored commit not later than `at`, as one commit, like
@@ -30,12 +30,12 @@ impl Database {
     pub async fn restore_at(&self, at: Timestamp, force: bool) -> Result<()> {
         self.flush().await?;
         let image = self.inner.snapshots.load_at(at).await?;
-        self.bring_back(image, force, RestorePoint::Moment(at)).await
+        self.restore_image(image, force, RestorePoint::Moment(at)).await
     }
 
-    async fn bring_back(&self, image: Image, force: bool, wanted: RestorePoint<'_>) -> Result<()> {
+    async fn restore_image(&self, image: Image, force: bool, wanted: RestorePoint<'_>) -> Result<()> {
         let inner = &*self.inner;
-        let turn = inner.acquire().await?;
+        let guard = inner.acquire().await?;
         let connection = inner.connection()?;
         inner.flusher.admit_write()?;
         inner.check_unpushed(&connection, force, "restore")?;
@@ -52,14 +52,14 @@ impl Database {
         inner.rehearse_audit(&scratch)?;
         // The image's own unpushed changes are old news by now: they are kept, but never sent.
         if metadata::exists(&scratch)? {
-            entries::set_aside_restored(&scratch)?;
+            entries::quarantine_restored(&scratch)?;
         }
         let before = inner.snapshots.safety().await?.id;
         let result = {
-            let then = Box::pin(inner.catch_up(&connection, turn.permit()));
+            let then = Box::pin(inner.run_missing_migrations(&connection, guard.permit()));
             inner.replace(&connection, scratch, Some(&before), then).await
         };
-        drop(turn);
+        drop(guard);
         let stored = inner.flusher.flush().await;
         result.and(stored)
     }

@@ -51,7 +51,7 @@ impl Database {
         } else {
             let text = text_of(image).map_err(refused)?;
             fts5::load_if_named(platform, &text).await?;
-            Connection::open_sql(&text, limit, Some(inner.time_to_check(text.len() as u64)))
+            Connection::open_sql(&text, limit, Some(inner.check_deadline(text.len() as u64)))
         };
         let foreign = foreign.map_err(refused)?;
         let (scratch, file) = inner.check_file(foreign).await.map_err(refused)?;

@@ -41,6 +41,8 @@ pub(super) struct Keeper {
     schedule: RefCell<Schedule>,
     run: RefCell<Option<Rc<KeeperRun>>>,
     listener: RefCell<Option<Listener>>,
+    /// The interval of automatic sync, from its start until the user stops it.
+    interval_ms: Cell<Option<u64>>,
     /// The warning that realtime is unavailable was emitted.
     warned: Cell<bool>,
 }
@@ -56,12 +58,25 @@ struct KeeperRun {
 }
 
 impl Keep for Keeper {
-    fn hear(&self, news: News) {
+    fn handle(&self, news: News) {
         let Some(inner) = self.inner.upgrade() else { return };
         match news {
             News::Opened if inner.options.mode == Mode::Cloud => self.start(&inner, INTERVAL_MS),
             News::Start { interval_ms } => self.start(&inner, interval_ms),
-            News::Stop => self.stop(),
+            News::Stop => {
+                self.interval_ms.take();
+                self.stop();
+            }
+            News::User { signed_in } => {
+                // Its socket has the token of the user before.
+                self.listener.take();
+                // Rounds that another user has ended begin again.
+                let interval_ms = self.interval_ms.get();
+                if let Some(interval_ms) = interval_ms.filter(|_| signed_in) {
+                    self.start(&inner, interval_ms);
+                    self.schedule(&inner, Heard::SignedIn);
+                }
+            }
             News::Wrote => self.schedule(&inner, Heard::Written),
             News::RetryAfter { ms } => self.schedule(&inner, Heard::RetryAfter { ms }),
             News::Page(Moment::Shown) => self.schedule(&inner, Heard::Shown),
@@ -86,6 +101,7 @@ impl Keeper {
             schedule: RefCell::default(),
             run: RefCell::default(),
             listener: RefCell::default(),
+            interval_ms: Cell::default(),
             warned: Cell::default(),
         })
     }
@@ -94,11 +110,12 @@ impl Keeper {
         if inner.closing.get() {
             return;
         }
+        self.interval_ms.set(Some(interval_ms));
         self.schedule(inner, Heard::Started { interval_ms });
         let Some(keeper) = self.me.upgrade().filter(|_| self.run.borrow().is_none()) else { return };
         if let Some(sync) = inner.sync.get() {
             sync.retries.replace(Some(Retries::default()));
-            sync.wake_all();
+            sync.clear_resting();
         }
         let run = Rc::new(KeeperRun::default());
         self.run.replace(Some(run.clone()));
@@ -108,13 +125,13 @@ impl Keeper {
     /// Stops automatic sync and cancels the running round. Its results stay, and a request without an answer is
     /// repeated later without effect.
     fn stop(&self) {
-        self.schedule.borrow_mut().hear(Heard::Stopped, 0, 0.0);
+        self.schedule.borrow_mut().handle(Heard::Stopped, 0, 0.0);
         self.listener.take();
         let run = self.run.take();
         if let Some(run) = run {
             run.over.set(true);
-            run.cut.ring();
-            run.changed.ring();
+            run.cut.notify();
+            run.changed.notify();
         }
         if let Some(inner) = self.inner.upgrade()
             && let Some(sync) = inner.sync.get()
@@ -125,14 +142,14 @@ impl Keeper {
 
     fn schedule(&self, inner: &Inner, heard: Heard) {
         let before = self.schedule.borrow().next();
-        let cut = self.schedule.borrow_mut().hear(heard, now(inner), inner.ports.platform.entropy.chance());
+        let cut = self.schedule.borrow_mut().handle(heard, now(inner), inner.ports.platform.entropy.chance());
         let run = self.run.borrow();
         let Some(run) = &*run else { return };
         if cut {
-            run.cut.ring();
+            run.cut.notify();
         }
         if self.schedule.borrow().next() != before {
-            run.changed.ring();
+            run.changed.notify();
         }
     }
 
@@ -183,15 +200,15 @@ async fn keep(keeper: Rc<Keeper>, run: Rc<KeeperRun>) {
         let Some(round) = round else {
             drop(inner);
             let next = keeper.schedule.borrow().next();
-            let changed = Box::pin(run.changed.rung());
+            let changed = Box::pin(run.changed.notified());
             match next {
                 Some(next) => drop(select(clock.sleep(next.saturating_sub(at).max(1)), changed).await),
                 None => changed.await,
             }
             continue;
         };
-        run.cut.hush();
-        let end = match select(perform(inner, round), Box::pin(run.cut.rung())).await {
+        run.cut.clear_notification();
+        let end = match select(perform(inner, round), Box::pin(run.cut.notified())).await {
             Either::Left((end, _)) => end,
             Either::Right(_) => End::Cancelled,
         };
@@ -277,24 +294,33 @@ impl Database {
     pub fn sync_start(&self, interval_ms: u64) -> Result<()> {
         self.synced()?;
         self.inner.connection()?;
-        self.inner.tell_keeper(News::Start { interval_ms });
+        self.inner.notify_keeper(News::Start { interval_ms });
         Ok(())
     }
 
     /// Stops automatic sync, and cancels the running round unless a call of the user waits for it. Idempotent.
     pub fn sync_stop(&self) {
-        self.inner.tell_keeper(News::Stop);
+        self.inner.notify_keeper(News::Stop);
+    }
+
+    /// A user has signed in or out. Calls under way have the token of the user before: they end with
+    /// `sync_unauthorized`, and changes that were not sent stay. Automatic sync goes on at once when a user has signed in.
+    /// Fails with `invalid_argument` without a remote.
+    pub fn sync_user(&self, signed_in: bool) -> Result<()> {
+        self.synced()?.end_for_user();
+        self.inner.notify_keeper(News::User { signed_in });
+        Ok(())
     }
 
     /// Returns whether each pulled table was pulled completely once, now or in an earlier session.
     pub async fn sync_ready(&self) -> Result<bool> {
         let sync = self.synced()?;
-        let _turn = self.inner.acquire().await?;
+        let _guard = self.inner.acquire().await?;
         sync.is_ready(&*self.inner.connection()?)
     }
 
     async fn has_unpushed(&self) -> bool {
-        let Ok(_turn) = self.inner.acquire().await else { return false };
+        let Ok(_guard) = self.inner.acquire().await else { return false };
         self.inner.connection().is_ok_and(|connection| entries::waits(&connection).unwrap_or(false))
     }
 
@@ -307,7 +333,7 @@ impl Database {
         if let Some(error) = error.filter(|error| !self.is_partial(error)) {
             return failed(&error);
         }
-        let kept = self.inner.sync.get().is_some_and(Sync::keeps_any);
+        let kept = self.inner.sync.get().is_some_and(Sync::take_kept_any);
         if kept { End::Kept } else { End::Done }
     }
 
@@ -317,14 +343,14 @@ impl Database {
         match self.pull_for(Caller::Round, PullOptions { tables, ..PullOptions::default() }, None).await {
             Err(error) if self.is_partial(&error) => {
                 if self.has_unpushed().await {
-                    self.inner.tell_keeper(News::Wrote);
+                    self.inner.notify_keeper(News::Wrote);
                 }
                 End::Done
             }
             Err(error) => failed(&error),
             Ok(report) => {
                 if report.tables.iter().any(|table| table.conflicts > 0) {
-                    self.inner.tell_keeper(News::Wrote);
+                    self.inner.notify_keeper(News::Wrote);
                 }
                 let changed = report.tables.iter().any(|table| table.inserted + table.updated + table.deleted > 0);
                 if changed { End::Done } else { End::Unchanged }

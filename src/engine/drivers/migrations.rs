@@ -24,7 +24,7 @@ impl Environment for Inner {
         Inner::connection(self)
     }
 
-    fn turn(&self) -> LocalFuture<'_, Result<MutexGuard>> {
+    fn lock_connection(&self) -> LocalFuture<'_, Result<MutexGuard>> {
         Box::pin(self.acquire())
     }
 
@@ -62,7 +62,7 @@ impl host::MigrationsHost for Inner {
         Inner::run_statement(self, connection, statement)
     }
 
-    fn settle(&self, connection: &Connection) -> Result<()> {
+    fn resume_capture(&self, connection: &Connection) -> Result<()> {
         self.suspended.set(false);
         // Also of a function that was cancelled.
         self.transaction.depth.set(0);

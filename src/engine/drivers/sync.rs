@@ -6,6 +6,7 @@ use futures_util::future::{Either, select};
 
 use super::keeper::retry_after_ms;
 use crate::{
+    collections::Map,
     engine::{
         Database, Event,
         database::{Changed, Inner, News},
@@ -30,27 +31,28 @@ impl SyncHost for Inner {
 
     fn committed(&self, tables: &[&str]) {
         let tables = tables.iter().map(|table| Rc::from(*table)).collect();
-        self.spread(&Changed { tables, everything: false });
+        self.publish_commit(&Changed { tables, everything: false });
     }
 
     fn access_token(&self) -> LocalFuture<'_, Result<Option<String>>> {
         Box::pin(async {
             let Some(sync) = self.sync.get() else { return Ok(None) };
-            // A token function that waits for a network must not block automatic sync.
-            let patience = match sync.keeps_in_step() {
-                true => self.ports.platform.clock.sleep(sync.config.options.timeout_ms),
-                false => Box::pin(std::future::pending()),
-            };
-            match select(self.callbacks.access_token(), patience).await {
+            let timeout_ms = sync.config.options.timeout_ms;
+            // A token that waits for a network, or for this very call, must not hold up all that follow.
+            match select(self.callbacks.access_token(), self.ports.platform.clock.sleep(timeout_ms)).await {
                 Either::Left((token, _)) => token,
                 Either::Right(_) => {
-                    let timeout_ms = sync.config.options.timeout_ms;
-                    let text = format!("accessToken() exceeded remote.timeoutMs ({timeout_ms} ms)");
-                    Err(Error::new(ErrorCode::SyncUnauthorized, text)
-                        .hint("Raise remote.timeoutMs, or return the present token without waiting"))
+                    let text = format!("The access token took longer than remote.timeoutMs ({timeout_ms} ms)");
+                    Err(Error::new(ErrorCode::SyncUnauthorized, text).hint(
+                        "Raise remote.timeoutMs, or return the present token without waiting; don't await db.sync in onAuthStateChange",
+                    ))
                 }
             }
         })
+    }
+
+    fn filter(&self, table: &str) -> LocalFuture<'_, Result<Map<String, String>>> {
+        self.callbacks.filter(table)
     }
 
     fn resolve(&self, conflict: Conflicting) -> LocalFuture<'_, Result<Option<Cells>>> {
@@ -59,7 +61,7 @@ impl SyncHost for Inner {
 
     fn emit(&self, event: SyncEvent) {
         if let Some(ms) = event.error.as_ref().and_then(retry_after_ms) {
-            self.tell_keeper(News::RetryAfter { ms });
+            self.notify_keeper(News::RetryAfter { ms });
         }
         self.events.emit(Event::Sync(event));
     }
@@ -81,7 +83,9 @@ impl Database {
     ) -> Result<PullReport> {
         let sync = self.synced()?;
         let inner = self.inner.clone();
-        let joined = sync.pulls.join(options.clone(), true, progress, |progress| {
+        // A running pull has asked for its filters already, and they may have changed since.
+        let may_join = sync.config.options.tables.iter().all(|table| !table.has_filter_function);
+        let joined = sync.pulls.join(options.clone(), may_join, progress, |progress| {
             Box::pin(async move {
                 Database { inner: inner.clone() }.synced()?.pull_for(caller, &*inner, options, progress).await
             })
@@ -112,14 +116,14 @@ impl Database {
     /// Queues the rows of a table that the remote doesn't have, and returns their number. See [`Sync::enqueue`].
     pub async fn sync_enqueue(&self, table: &str) -> Result<u64> {
         let queued = self.synced()?.enqueue(&*self.inner, table).await?;
-        self.inner.tell_keeper(News::Wrote);
+        self.inner.notify_keeper(News::Wrote);
         Ok(queued)
     }
 
     /// Queues a refused change again; see [`Sync::retry`].
     pub async fn sync_retry(&self, id: i64) -> Result<()> {
         self.synced()?.retry(&*self.inner, id).await?;
-        self.inner.tell_keeper(News::Wrote);
+        self.inner.notify_keeper(News::Wrote);
         Ok(())
     }
 
@@ -130,26 +134,26 @@ impl Database {
 
     /// Returns the latest conflicts, newest first.
     pub async fn sync_conflicts(&self, limit: u32) -> Result<Vec<Conflict>> {
-        let _turn = self.inner.acquire().await?;
+        let _guard = self.inner.acquire().await?;
         entries::conflicts(&*self.inner.connection()?, limit)
     }
 
     /// Returns the changes that wait to be pushed, oldest first.
     pub async fn sync_pending(&self) -> Result<Vec<Change>> {
-        let _turn = self.inner.acquire().await?;
+        let _guard = self.inner.acquire().await?;
         entries::pending(&*self.inner.connection()?)
     }
 
     /// Returns the rejected changes, oldest first.
     pub async fn sync_rejected(&self) -> Result<Vec<Change>> {
-        let _turn = self.inner.acquire().await?;
+        let _guard = self.inner.acquire().await?;
         entries::rejected(&*self.inner.connection()?)
     }
 
     /// Returns the status of each synced table; none without a remote.
     pub async fn sync_status(&self) -> Result<Vec<TableStatus>> {
         let Some(sync) = self.inner.sync.get() else { return Ok(Vec::new()) };
-        let _turn = self.inner.acquire().await?;
+        let _guard = self.inner.acquire().await?;
         sync.status(&*self.inner.connection()?)
     }
 

@@ -1,4 +1,4 @@
-//! The driver of migrations: reads what is applied, plans, and runs one after the other under one turn.
+//! The driver of migrations: reads what is applied, plans, and runs one after the other while the connection is locked.
 
 use std::{
     cell::{OnceCell, RefCell},
@@ -49,14 +49,14 @@ impl Migrations {
         Ok(Self { supplied, history: History::new(table)?, out_of_order, clock, summary, failure, aside })
     }
 
-    /// Names the table of the audit, which is no migration's: neither drift nor generated. At most once.
-    pub fn leave_aside(&self, table: &str) {
+    /// Sets the name of the audit table, which drift and generated migrations ignore. Called at most once.
+    pub fn ignore_audit_table(&self, table: &str) {
         self.aside.get_or_init(|| table.to_owned());
     }
 
-    /// Whether the SQL of a supplied migration has this word, in lower case.
-    pub fn mention(&self, word: &str) -> bool {
-        self.supplied.as_ref().is_some_and(|supplied| supplied.mention(word))
+    /// Returns whether the SQL of a supplied migration has this word, in lower case.
+    pub fn mentions(&self, word: &str) -> bool {
+        self.supplied.as_ref().is_some_and(|supplied| supplied.mentions(word))
     }
 
     /// What opening a database does: where the data came without a history, marks it up to `baseline`; checks what is
@@ -69,7 +69,7 @@ impl Migrations {
         migrate: bool,
         baseline: Option<&str>,
     ) -> Result<MigrationReport> {
-        let turn = host.turn().await?;
+        let guard = host.lock_connection().await?;
         let connection = host.connection()?;
         let Some(supplied) = &self.supplied else {
             // For health only: nothing is checked, so that a table of another shape is no error here.
@@ -80,7 +80,7 @@ impl Migrations {
             host.committed();
         }
         if migrate {
-            return self.run_pending(host, turn.permit()).await;
+            return self.run_pending(host, guard.permit()).await;
         }
         let checked = plan::check(supplied, &self.history.read(&connection)?);
         self.refresh(&connection)?;
@@ -89,7 +89,7 @@ impl Migrations {
 
     /// One row a version.
     pub async fn status(&self, host: &dyn MigrationsHost) -> Result<Vec<StatusRow>> {
-        let _turn = host.turn().await?;
+        let _guard = host.lock_connection().await?;
         let connection = host.connection()?;
         self.refresh(&connection)?;
         Ok(status::status(self.supplied.as_ref(), &self.history.read(&connection)?))
@@ -112,7 +112,7 @@ impl Migrations {
 
     /// Runs what is pending for a caller that holds the mutex already.
     pub async fn run_pending(&self, host: &dyn MigrationsHost, permit: MutexPermit) -> Result<MigrationReport> {
-        self.go(host, permit, Direction::Up, RunOptions::default()).await
+        self.run_under_lock(host, permit, Direction::Up, RunOptions::default()).await
     }
 
     /// Reverts the newest one and applies it again. When applying fails, it stays reverted.
@@ -120,22 +120,23 @@ impl Migrations {
     /// Fails as [`revert`](Self::revert) and [`run`](Self::run) do.
     pub async fn redo(&self, host: &dyn MigrationsHost) -> Result<MigrationReport> {
         let result = {
-            let turn = host.turn().await?;
-            self.again(host, turn.permit()).await
+            let guard = host.lock_connection().await?;
+            self.redo_under_lock(host, guard.permit()).await
         };
         let stored = host.stored().await;
         let report = result?;
         stored.map(|()| report)
     }
 
-    async fn again(&self, host: &dyn MigrationsHost, permit: MutexPermit) -> Result<MigrationReport> {
-        let mut report = self.go(host, permit, Direction::Down, RunOptions::default()).await?;
+    async fn redo_under_lock(&self, host: &dyn MigrationsHost, permit: MutexPermit) -> Result<MigrationReport> {
+        let mut report = self.run_under_lock(host, permit, Direction::Down, RunOptions::default()).await?;
         let newest = report.reverted.last().and_then(|newest| self.supplied.as_ref()?.find(&newest.version));
         let Some(newest) = newest else { return Ok(report) };
         let connection = host.connection()?;
         // Exactly that one, whatever else is pending.
         let how = How { direction: Direction::Up, dry_run: false, atomic: Atomic::Each };
-        let again = self.run_plan(Runner { host, connection: &connection, permit }, &[newest], how).await?;
+        let again =
+            self.run_plan(Runner { host, connection: &connection, permit, ends_ms: None }, &[newest], how).await?;
         report.planned.extend(again.planned);
         report.applied = again.applied;
         Ok(report)
@@ -145,7 +146,7 @@ impl Migrations {
     /// before. `invalid_argument` when the version isn't supplied.
     pub async fn baseline(&self, host: &dyn MigrationsHost, version: &str) -> Result<Vec<Planned>> {
         let marked = {
-            let _turn = host.turn().await?;
+            let _guard = host.lock_connection().await?;
             self.mark(host, self.supplied()?, &*host.connection()?, version)?
         };
         host.stored().await.map(|()| marked)
@@ -154,7 +155,7 @@ impl Migrations {
     /// Removes a version from the history, so that a repaired migration runs again. `invalid_argument` when it isn't there.
     pub async fn forget(&self, host: &dyn MigrationsHost, version: &str) -> Result<()> {
         {
-            let _turn = host.turn().await?;
+            let _guard = host.lock_connection().await?;
             let connection = host.connection()?;
             if !self.history.delete(&connection, version)? {
                 return Err(Error::invalid(format!("Migration \"{version}\" isn't applied"))
@@ -228,10 +229,8 @@ impl Migrations {
         options: RunOptions,
     ) -> Result<MigrationReport> {
         let result = {
-            let turn = host.turn().await?;
-            let connection = host.connection()?;
-            let _limit = options.timeout_ms.map(|ms| self.limit(&connection, ms));
-            self.go(host, turn.permit(), direction, options).await
+            let guard = host.lock_connection().await?;
+            self.run_under_lock(host, guard.permit(), direction, options).await
         };
         // Also after a failure: those applied before it stay. Its own error says more than one of the storage.
         let stored = host.stored().await;
@@ -239,21 +238,21 @@ impl Migrations {
         stored.map(|()| report)
     }
 
-    /// Interrupts what runs on the connection after that time, until the guard is dropped.
-    pub(super) fn limit<'c>(&self, connection: &'c Connection, ms: u32) -> Limit<'c> {
+    /// Interrupts what runs on the connection at that time of the monotonic clock, until the guard is dropped.
+    pub(super) fn limit<'c>(&self, connection: &'c Connection, ends_ms: f64) -> Limit<'c> {
         let clock = self.clock.clone();
-        let end = clock.monotonic_ms() + f64::from(ms);
-        connection.set_deadline(Some(Box::new(move || clock.monotonic_ms() >= end)));
+        connection.set_deadline(Some(Box::new(move || ends_ms - clock.monotonic_ms())));
         Limit(connection)
     }
 
-    async fn go(
+    async fn run_under_lock(
         &self,
         host: &dyn MigrationsHost,
         permit: MutexPermit,
         direction: Direction,
         options: RunOptions,
     ) -> Result<MigrationReport> {
+        let ends_ms = options.timeout_ms.map(|ms| self.clock.monotonic_ms() + f64::from(ms));
         let supplied = self.supplied()?;
         let connection = host.connection()?;
         let applied = self.history.read(&connection)?;
@@ -268,7 +267,7 @@ impl Migrations {
         }
         host.load().await?;
         let how = How { direction, dry_run: options.dry_run, atomic: options.atomic };
-        self.run_plan(Runner { host, connection: &connection, permit }, &plan, how).await
+        self.run_plan(Runner { host, connection: &connection, permit, ends_ms }, &plan, how).await
     }
 
     fn mark(

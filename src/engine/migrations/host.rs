@@ -19,7 +19,7 @@ pub trait MigrationsHost: Environment {
         Box::pin(ready(Ok(())))
     }
 
-    /// Runs a function of the app, with the turn of `permit`. Where the migration is one transaction, it is open already, and
+    /// Runs a function of the app, under the mutex of `permit`. Where the migration is one transaction, it is open already, and
     /// stays open: what the function opens are savepoints in it. Dropped when the run is cancelled; [`settle`](Self::settle)
     /// follows.
     fn run_code<'a>(
@@ -33,9 +33,9 @@ pub trait MigrationsHost: Environment {
     /// until the next one that doesn't.
     fn run_statement(&self, connection: &Connection, statement: &mut Statement<'_>) -> Result<()>;
 
-    /// Puts back the triggers that capture changes, from scratch: after the last statement, before the commit; and after a
-    /// migration that was undone.
-    fn settle(&self, connection: &Connection) -> Result<()>;
+    /// Creates the triggers that capture changes again: after the last statement, before the commit, and after a migration that
+    /// was rolled back.
+    fn resume_capture(&self, connection: &Connection) -> Result<()>;
 
     /// Called after every commit, of which anything may have changed.
     fn committed(&self);
@@ -67,4 +67,6 @@ pub(super) struct Runner<'a> {
     pub host: &'a dyn MigrationsHost,
     pub connection: &'a Connection,
     pub permit: MutexPermit,
+    /// When the bodies of migrations are interrupted, by the monotonic clock.
+    pub ends_ms: Option<f64>,
 }

@@ -71,7 +71,7 @@ impl Migrations {
             Err(error) => {
                 drop(together);
                 self.refresh(connection)?;
-                return Err(match host.settle(connection) {
+                return Err(match host.resume_capture(connection) {
                     Ok(()) => error.hint("Nothing of this run was kept: mend it and run all again"),
                     Err(unsettled) => unsettled.cause(error),
                 });
@@ -131,7 +131,7 @@ impl Migrations {
         direction: Direction,
         place: TransactionPlace<'_>,
     ) -> Result<i64> {
-        let Runner { host, connection, permit } = runner;
+        let Runner { host, connection, permit, ends_ms } = runner;
         let started = self.clock.monotonic_ms();
         // Before the attempt, so that it is dropped after it: a run that is cancelled while a function runs settles too.
         let mut unsettled = Unsettled { host, connection, armed: true };
@@ -140,12 +140,15 @@ impl Migrations {
             TransactionPlace::Among(together) => together.attempt(&self.history, migration, direction)?,
             TransactionPlace::Untracked => Attempt::untracked(connection, migration)?,
         };
+        // Not the bookkeeping around it: what fails is the migration.
+        let limit = ends_ms.map(|ends_ms| self.limit(connection, ends_ms));
         let result = match migration.body(direction) {
             Some(Body::Code) => host.run_code(&migration.version, direction, permit).await,
             _ => attempt.script(&mut |statement| host.run_statement(connection, statement)),
         };
+        drop(limit);
         let elapsed = (self.clock.monotonic_ms() - started).round() as i64;
-        let result = match result.and_then(|()| host.settle(connection)) {
+        let result = match result.and_then(|()| host.resume_capture(connection)) {
             Ok(()) => attempt.commit(self.clock.now(), elapsed),
             Err(error) => {
                 let error = attempt.failure(error);
@@ -155,7 +158,7 @@ impl Migrations {
         unsettled.armed = false;
         match result {
             Ok(()) => Ok(elapsed),
-            Err(error) => Err(match host.settle(connection) {
+            Err(error) => Err(match host.resume_capture(connection) {
                 Ok(()) => error,
                 // Changes would go by uncaptured: that is the graver one.
                 Err(unsettled) => unsettled.cause(error),
@@ -175,7 +178,7 @@ impl Drop for Unsettled<'_> {
     fn drop(&mut self) {
         if self.armed {
             // No caller is left to report it to.
-            let _ = self.host.settle(self.connection);
+            let _ = self.host.resume_capture(self.connection);
         }
     }
 }

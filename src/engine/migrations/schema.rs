@@ -18,7 +18,7 @@ const AUDIT_TABLE: &str = "audit_log";
 const AUDITED: &str = "action,actor,id,new_values,old_values,record_id,table_name,timestamp";
 
 /// A script may take so long to make the wanted schema.
-const SCHEMA_MS: u32 = 30_000;
+const SCHEMA_MS: f64 = 30_000.0;
 
 impl Migrations {
     /// How the schema differs from what the applied migrations give in a scratch database: `made`, if the app has run them there, else one
@@ -28,7 +28,7 @@ impl Migrations {
     /// and `invalid_argument` without the option `migrations`.
     pub async fn drift(&self, host: &dyn MigrationsHost, made: Option<&Connection>) -> Result<Drift> {
         let (applied, actual) = {
-            let _turn = host.turn().await?;
+            let _guard = host.lock_connection().await?;
             let connection = host.connection()?;
             (self.history.read(&connection)?, self.schema(&connection)?)
         };
@@ -52,7 +52,7 @@ impl Migrations {
     ) -> Result<Generated> {
         let wanted = self.wanted(sql)?;
         let today = {
-            let _turn = host.turn().await?;
+            let _guard = host.lock_connection().await?;
             self.schema(&*host.connection()?)?
         };
         let renames = Renames::read(renames, &today, &wanted)?;
@@ -81,7 +81,7 @@ impl Migrations {
             checksum: String::new(),
             transaction: true,
         };
-        self.run_untracked(Runner { host, connection: &connection, permit }, &migration).await?;
+        self.run_untracked(Runner { host, connection: &connection, permit, ends_ms: None }, &migration).await?;
         Ok(script)
     }
 
@@ -101,7 +101,7 @@ impl Migrations {
     /// The schema that a script makes of an empty database.
     fn wanted(&self, sql: &str) -> Result<Schema> {
         let scratch = scratch()?;
-        let limit = self.limit(&scratch, SCHEMA_MS);
+        let limit = self.limit(&scratch, self.clock.monotonic_ms() + SCHEMA_MS);
         let made = scratch.for_each_statement(sql, Authority::Script, &mut |statement, _| statement.finish().map(drop));
         made.map_err(|mut error| {
             let line = match error.details.get("line") {

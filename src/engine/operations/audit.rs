@@ -14,12 +14,12 @@ impl Database {
         let inner = &*self.inner;
         match options.check() {
             Ok(()) => {
-                inner.migrations.leave_aside(&options.table);
+                inner.migrations.ignore_audit_table(&options.table);
                 inner.audit.get_or_init(|| options);
                 Ok(())
             }
             Err(error) => {
-                inner.give_up().await;
+                inner.close_after_failure().await;
                 Err(error)
             }
         }
@@ -31,7 +31,8 @@ impl Database {
         audit::missing(&*self.inner.connection()?, options)
     }
 
-    /// Whom the log names for the changes that follow. Needs the turn: a transaction has one actor.
+    /// Sets the actor that the log records with the changes that follow. The caller must hold the connection: a transaction
+    /// has one actor.
     pub fn set_actor(&self, actor: Option<&str>) -> Result<()> {
         let connection = self.inner.connection()?;
         if self.inner.audit.get().is_some() { audit::set_actor(&connection, actor) } else { Ok(()) }

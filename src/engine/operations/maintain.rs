@@ -44,11 +44,11 @@ impl Database {
         let (started, now) = (clock.monotonic_ms(), clock.now());
         let mut report = MaintenanceReport::default();
 
-        match inner.look(|connection| connection.integrity_check(TOLD)).await {
+        match inner.read_slice(|connection| connection.integrity_check(TOLD)).await {
             Ok(found) => report.integrity = found,
             Err(error) => report.failed(MaintenanceStep::Integrity, None, error),
         }
-        match inner.look(|connection| connection.foreign_key_check(TOLD)).await {
+        match inner.read_slice(|connection| connection.foreign_key_check(TOLD)).await {
             Ok(found) => report.foreign_keys = found,
             Err(error) => report.failed(MaintenanceStep::ForeignKeys, None, error),
         }
@@ -68,7 +68,7 @@ impl Database {
             if let Err(error) = inner.vacuum(&mut report).await {
                 report.failed(MaintenanceStep::Vacuum, None, error);
             }
-            match inner.change(|_, connection| upkeep::analyze(connection)).await {
+            match inner.write_slice(|_, connection| upkeep::analyze(connection)).await {
                 Ok(()) => report.analyzed = true,
                 Err(error) => report.failed(MaintenanceStep::Analyze, None, error),
             }
@@ -90,39 +90,39 @@ impl MaintenanceReport {
 }
 
 impl Inner {
-    /// What can be read, on one permit.
-    async fn look<T>(&self, work: fn(&Connection) -> Result<T>) -> Result<T> {
+    /// Reads under one lock of the connection, then yields to the event loop.
+    async fn read_slice<T>(&self, work: fn(&Connection) -> Result<T>) -> Result<T> {
         let result = {
-            let _turn = self.acquire().await?;
+            let _guard = self.acquire().await?;
             work(&*self.connection()?)
         };
-        self.breathe().await;
+        self.yield_to_event_loop().await;
         result
     }
 
-    /// One slice of a step that writes, on one permit: one commit.
-    async fn change<T>(&self, work: impl FnOnce(&Inner, &Connection) -> Result<T>) -> Result<T> {
+    /// Runs one slice of a step that writes, as one commit under one lock of the connection, then yields to the event loop.
+    async fn write_slice<T>(&self, work: impl FnOnce(&Inner, &Connection) -> Result<T>) -> Result<T> {
         let result = {
-            let _turn = self.acquire().await?;
+            let _guard = self.acquire().await?;
             let connection = self.connection()?;
             self.flusher.admit_write()?;
             let result = work(self, &connection);
             if !self.transaction_ended(true) {
-                // What isn't rows is a commit, too.
-                self.spread(&Changed::default());
+                // A change of the file that changes no rows is a commit, too.
+                self.publish_commit(&Changed::default());
             }
             result
         };
-        self.breathe().await;
+        self.yield_to_event_loop().await;
         result
     }
 
-    /// The page gets to do what waits.
-    async fn breathe(&self) {
+    /// Lets waiting tasks of the page run.
+    async fn yield_to_event_loop(&self) {
         self.ports.platform.clock.sleep(0).await;
     }
 
-    /// A write like a user's: live queries and `change` events hear of it.
+    /// Deletes rows like a user: live queries and `change` events are notified.
     fn delete(&self, connection: &Connection, sql: &str, params: &[Value]) -> Result<u64> {
         let mut statement = connection.statement(sql)?;
         statement.bind_all(params)?;
@@ -136,7 +136,7 @@ impl Inner {
     async fn expire(&self, expiry: &Expiry, now: Timestamp, deleted: &mut u64) -> Result<()> {
         let mut sweep = Sweep::begin(&*self.connection()?, expiry, now)?;
         loop {
-            let slice = self.change(|inner, connection| match sweep.next(connection, ROWS)? {
+            let slice = self.write_slice(|inner, connection| match sweep.next(connection, ROWS)? {
                 Some((sql, params)) => inner.delete(connection, &sql, &params).map(Some),
                 None => Ok(None),
             });
@@ -157,7 +157,7 @@ impl Inner {
         let cutoff = now.plus_ms(-((days * DAY_MS as f64) as i64));
         let mut after = Some(0);
         while let Some(from) = after {
-            let slice = self.change(|inner, connection| {
+            let slice = self.write_slice(|inner, connection| {
                 let (sql, params, last) = log.old_rows(connection, cutoff, from, ROWS)?;
                 Ok((inner.delete(connection, &sql, &params)?, last))
             });
@@ -171,7 +171,7 @@ impl Inner {
     async fn vacuum(&self, report: &mut MaintenanceReport) -> Result<()> {
         let (mut left, size) = upkeep::free_pages(&*self.connection()?)?;
         while left > 0 {
-            let slice = self.change(|_, connection| {
+            let slice = self.write_slice(|_, connection| {
                 upkeep::give_back(connection, PAGES)?;
                 upkeep::free_pages(connection)
             });

@@ -19,7 +19,7 @@ impl Database {
     /// secret stays. If it is unknown whether the new one was stored, the database is closed.
     pub async fn rekey(&self, vault: Option<Vault>) -> Result<()> {
         let inner = &*self.inner;
-        let turn = inner.acquire().await?;
+        let guard = inner.acquire().await?;
         inner.connection()?;
         if inner.options.storage == StorageKind::Memory {
             return Ok(());
@@ -33,8 +33,8 @@ impl Database {
             Rekeyed::Unchanged(error) => Err(error),
             Rekeyed::Unknown(error) => {
                 inner.closing.set(true);
-                inner.let_go().await;
-                drop(turn);
+                inner.release_resources().await;
+                drop(guard);
                 inner.events.emit(Event::Close(CloseEvent { reason: CloseReason::Closed }));
                 Err(error.hint("Open the database again, with the old or the new secret: one of them fits"))
             }

@@ -31,13 +31,13 @@ impl Database {
         let platform = &inner.ports.platform;
         fts5::load_if_named(platform, sql).await?;
         let result = {
-            let turn = inner.acquire().await?;
+            let guard = inner.acquire().await?;
             // What was loaded before this connection was opened it has; what comes now is to be given to it.
             if mentions(sql, "fts5") {
                 fts5::load(platform, &*inner.connection()?).await?;
             }
             inner.flusher.admit_write()?;
-            inner.migrations.sync(inner, turn.permit(), sql).await
+            inner.migrations.sync(inner, guard.permit(), sql).await
         };
         let stored = inner.flusher.flush().await;
         result.and_then(|script| stored.map(|()| script))

@@ -1,4 +1,5 @@
-//! Running what users write: single statements, transactions, scripts. Everything here is synchronous and needs the turn.
+//! Runs the statements, transactions and scripts of users. All of it is synchronous, and requires a permit that holds the
+//! connection.
 
 use std::rc::Rc;
 
@@ -50,7 +51,7 @@ impl Database {
 
     /// Runs one statement to its end and encodes its rows into `out`.
     ///
-    /// Fails with `transaction_closed` without the turn, `invalid_argument` for wrong parameters or refused statements,
+    /// Fails with `transaction_closed` if the permit doesn't hold the connection, `invalid_argument` for wrong parameters or refused statements,
     /// SQLite's errors, and `storage_*` with `applied: false` while the storage can't take writes.
     pub fn execute(&self, permit: MutexPermit, call: &Call<'_>, out: &mut FlatRows) -> Result<Outcome> {
         let inner = &*self.inner;
@@ -125,7 +126,7 @@ impl Database {
     /// Rolls back the transaction, or to the savepoint, with all that began inside. One that has ended is left alone.
     pub fn rollback(&self, permit: MutexPermit, depth: u32) -> Result<()> {
         let inner = &*self.inner;
-        inner.turn.check(permit)?;
+        inner.mutex.check(permit)?;
         let connection = inner.connection()?;
         inner.transaction.parts_ms.take();
         if depth == 0 || inner.transaction.depth.get() < depth {
@@ -164,15 +165,16 @@ impl Database {
         self.inner.ready(permit)?.explain_query_plan(sql)
     }
 
-    /// Registers a live query by the tables that it reads; returns its id.
-    pub fn watch(&self, sql: &str) -> Result<u32> {
-        let tables = self.inner.connection()?.tables_read(sql)?;
-        Ok(self.inner.live.borrow_mut().watch(tables))
+    /// Registers a live query with the parameters of its runs; returns its id.
+    pub fn watch(&self, sql: &str, params: Option<&FlatParams<'_>>, names: &str) -> Result<u32> {
+        let connection = self.inner.connection()?;
+        self.inner.live.borrow_mut().watch(&connection, sql, params, names)
     }
 
     /// Forgets a live query.
     pub fn unwatch(&self, id: u32) {
-        self.inner.live.borrow_mut().unwatch(id);
+        let connection = self.inner.connection.borrow();
+        self.inner.live.borrow_mut().unwatch(connection.as_deref(), id);
     }
 }
 
@@ -204,7 +206,7 @@ impl Inner {
     /// The connection, for the holder of the mutex.
     fn ready(&self, permit: MutexPermit) -> Result<Rc<Connection>> {
         let connection = self.connection()?;
-        self.turn.check(permit)?;
+        self.mutex.check(permit)?;
         if self.transaction.depth.get() > 0 && !connection.in_transaction() {
             return Err(Error::new(ErrorCode::TransactionClosed, "SQLite rolled the transaction back after an error")
                 .hint("Run the whole transaction again"));
@@ -259,15 +261,26 @@ impl Inner {
         } else if op == Op::RunMany {
             connection.atomically(run)?
         } else {
-            run(connection)?
+            let before = connection.total_changes();
+            run(connection).inspect_err(|_| {
+                // OR FAIL and RAISE(FAIL) keep what the statement changed before it failed.
+                if connection.total_changes() != before {
+                    self.wrote(connection, &statement.facts());
+                }
+            })?
         };
         if outcome.wrote {
-            self.note(&outcome.facts);
-            if !connection.in_transaction() {
-                self.transaction_ended(true);
-            }
+            self.wrote(connection, &outcome.facts);
         }
         Ok(outcome)
+    }
+
+    /// After a statement that wrote: outside a transaction it is one of its own.
+    fn wrote(&self, connection: &Connection, facts: &StatementEffects) {
+        self.note(facts);
+        if !connection.in_transaction() {
+            self.transaction_ended(true);
+        }
     }
 
     /// Remembers what a statement changes, until its transaction ends.
@@ -289,6 +302,9 @@ impl Inner {
         let mut changed = self.transaction.changed.borrow_mut();
         if wrote {
             self.committed(&changed);
+        } else if let Some(connection) = &*self.connection.borrow() {
+            // Rolled back.
+            connection.take_row_changes();
         }
         changed.clear();
         wrote
@@ -301,7 +317,7 @@ impl Inner {
         }
         let clock = self.ports.platform.clock.clone();
         let deadline = clock.monotonic_ms() + timeout_ms;
-        let around = connection.set_deadline(Some(Box::new(move || clock.monotonic_ms() >= deadline)));
+        let around = connection.set_deadline(Some(Box::new(move || deadline - clock.monotonic_ms())));
         let result = work();
         // That of the migration in whose function this statement runs.
         connection.set_deadline(around);
@@ -331,11 +347,12 @@ impl Inner {
         } else if !facts.transaction {
             self.settle_triggers(connection)?;
         }
-        statement.run()?;
-        if !statement.is_readonly() {
+        let before = connection.total_changes();
+        let result = statement.run();
+        if !statement.is_readonly() && (result.is_ok() || connection.total_changes() != before) {
             self.note(&facts);
         }
-        Ok(())
+        result
     }
 
     /// Puts these triggers back, if they are away.

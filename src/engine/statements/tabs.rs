@@ -10,20 +10,21 @@ use crate::{
 impl Database {
     /// Notes a write with its answer in the open transaction, unless that has written nothing.
     ///
-    /// Fails with `transaction_closed` without the turn, and as every write does.
+    /// Fails with `transaction_closed` if the permit doesn't hold the connection, and as every write does.
     pub fn note_applied(&self, permit: MutexPermit, write: &TabWrite<'_>, reply: &[u8]) -> Result<()> {
         let connection = self.inner.connection()?;
-        self.inner.turn.check(permit)?;
+        self.inner.mutex.check(permit)?;
         if !connection.in_transaction() {
             return Err(Error::internal("A write is to be noted outside of its transaction"));
         }
         if self.inner.transaction.wrote.get() { tabs::note(&connection, write, reply) } else { Ok(()) }
     }
 
-    /// What a write answered that was noted; `None`: it isn't in the database. Needs the turn.
+    /// Returns the recorded result of a write, or `None` if the write isn't in the database. Requires a permit that holds the
+    /// connection.
     pub fn applied(&self, permit: MutexPermit, client: &str, id: u64) -> Result<Option<Vec<u8>>> {
         let connection = self.inner.connection()?;
-        self.inner.turn.check(permit)?;
+        self.inner.mutex.check(permit)?;
         tabs::reply(&connection, client, id)
     }
 

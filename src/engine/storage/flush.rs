@@ -73,7 +73,7 @@ struct FlusherInner {
     /// Whether [`Pace::Soon`] means at once.
     prompt: Cell<bool>,
     on_stored: RefCell<Option<Rc<dyn Fn()>>>,
-    on_trouble: RefCell<Option<TroubleHook>>,
+    on_failure: RefCell<Option<TroubleHook>>,
     on_lost: RefCell<Option<Rc<dyn Fn()>>>,
     relief: RefCell<Option<Relief>>,
 }
@@ -132,7 +132,7 @@ impl Flusher {
             hurry: Signal::default(),
             prompt: Cell::new(false),
             on_stored: RefCell::default(),
-            on_trouble: RefCell::default(),
+            on_failure: RefCell::default(),
             on_lost: RefCell::default(),
             relief: RefCell::default(),
         }))
@@ -144,8 +144,8 @@ impl Flusher {
     }
 
     /// Calls `hook` when flushes begin to fail, and when they succeed again.
-    pub fn on_trouble(&self, hook: TroubleHook) {
-        *self.0.on_trouble.borrow_mut() = Some(hook);
+    pub fn on_failure(&self, hook: TroubleHook) {
+        *self.0.on_failure.borrow_mut() = Some(hook);
     }
 
     /// Calls `hook` when a write finds out that another holder has the database.
@@ -178,7 +178,7 @@ impl Flusher {
     }
 
     /// To be called after each commit. Starts a flush unless one is under way or the pace says otherwise; the commits of
-    /// one turn of the event loop, and those that arrive while a flush is in flight, go together.
+    /// one iteration of the event loop, and those that arrive while a flush is in flight, go together.
     pub fn committed(&self) {
         if !matches!(self.0.pace, Pace::AtOnce(_) | Pace::Soon) || !self.0.file.has_ready() {
             return;
@@ -323,7 +323,7 @@ impl Flusher {
     /// Ends the present wait, before a flush or the next try.
     pub fn hurry(&self) {
         if self.0.state.borrow().running {
-            self.0.hurry.ring();
+            self.0.hurry.notify();
         }
     }
 

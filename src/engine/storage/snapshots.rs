@@ -118,7 +118,7 @@ impl Snapshots {
     }
 
     /// Scheduled ones are taken at these times instead of at an interval. To be called before [`Snapshots::start`].
-    pub fn follow(&self, timetable: Timetable) {
+    pub fn set_timetable(&self, timetable: Timetable) {
         let _ = self.0.timetable.set(timetable);
         // Unknown until it was asked.
         self.0.status.borrow_mut().next_at = None;
@@ -178,7 +178,7 @@ impl Snapshots {
     /// that can't be reached any more, `snapshot_corrupt` when the log is damaged on the way.
     pub async fn load_at(&self, at: Timestamp) -> Result<Image> {
         let _pass = self.0.gate.acquire().await?;
-        let not_before = self.0.of_stock(|stock| stock.reach(&self.0.options, self.0.now()));
+        let not_before = self.0.with_stock(|stock| stock.reach(&self.0.options, self.0.now()));
         let storage = &self.0.storage;
         storage.reconnecting(async || storage.load_at(at, not_before).await).await
     }
@@ -201,7 +201,7 @@ impl Snapshots {
     pub async fn delete(&self, id: &str) -> Result<()> {
         let _pass = self.0.gate.acquire().await?;
         let generation = [self.0.generation(id)?];
-        let needed = self.0.of_stock(|stock| stock.still_needed());
+        let needed = self.0.with_stock(|stock| stock.still_needed());
         if needed.contains(&generation[0]) {
             self.0.storage.remove(&[], &generation, None).await
         } else {
@@ -331,26 +331,26 @@ impl SnapshotsInner {
 
     /// Deletes what the options let go of.
     async fn prune(&self, _pass: &MutexGuard) -> Result<()> {
-        let plan = self.of_stock(|stock| stock.prune(&self.options, self.now()));
-        self.carry_out(plan).await
+        let plan = self.with_stock(|stock| stock.prune(&self.options, self.now()));
+        self.apply_retention(plan).await
     }
 
     /// Deletes what is missed least, and what snapshots that failed left behind; `false` when nothing is left that could go.
     async fn free_space(&self) -> Result<bool> {
-        let plan = self.of_stock(|stock| stock.relieve());
+        let plan = self.with_stock(|stock| stock.plan_for_space());
         let frees = plan != RetentionPlan::default();
-        self.carry_out(plan).await?;
+        self.apply_retention(plan).await?;
         self.storage.sweep().await.map(|swept| frees || swept > 0)
     }
 
     /// Asks the rules about what is stored.
-    fn of_stock<T>(&self, ask: impl FnOnce(&Stock<'_>) -> T) -> T {
+    fn with_stock<T>(&self, ask: impl FnOnce(&Stock<'_>) -> T) -> T {
         let (manifests, damaged) = (self.storage.manifests(), self.storage.damaged());
         let (truncated, logged) = (self.storage.truncated(), self.storage.position().logged);
         ask(&Stock { manifests: &manifests, damaged: &damaged, truncated, logged })
     }
 
-    async fn carry_out(&self, plan: RetentionPlan) -> Result<()> {
+    async fn apply_retention(&self, plan: RetentionPlan) -> Result<()> {
         self.storage.remove(&plan.delete, &plan.demote, plan.truncate).await
     }
 

@@ -15,7 +15,7 @@ use super::{
     single_flight::{OnProgress, SingleFlight},
 };
 use crate::{
-    collections::Set,
+    collections::{Map, Set},
     engine::{
         connection::{
             mutex::{Mutex, closed},
@@ -23,7 +23,7 @@ use crate::{
         },
         environment::Environment,
     },
-    error::{Detail, Error, Result},
+    error::{Detail, Error, ErrorCode, Result},
     ports::{Http, LocalFuture, Platform},
     sqlite::Connection,
     sync::{
@@ -36,21 +36,24 @@ use crate::{
     },
 };
 
-/// What sync alone needs of the database around it.
+/// The parts of the database that only sync needs.
 pub trait SyncHost: Environment {
     /// Fails when a write must not even begin.
     fn admit_write(&self) -> Result<()>;
 
-    /// A commit changed these tables: starts its way to the storage, and tells live queries.
+    /// Handles a commit that changed these tables: schedules its flush, and notifies live queries.
     fn committed(&self, tables: &[&str]);
 
     /// The user's access token, requested again; `None`: no user is signed in.
     fn access_token(&self) -> LocalFuture<'_, Result<Option<String>>>;
 
+    /// Asks the user's function for the filters of a table, by column.
+    fn filter(&self, table: &str) -> LocalFuture<'_, Result<Map<String, String>>>;
+
     /// Asks the user's function what becomes of a row that changed on both sides: its columns, or `None` to delete it.
     fn resolve(&self, conflict: Conflicting) -> LocalFuture<'_, Result<Option<Cells>>>;
 
-    /// Tells what sync is doing.
+    /// Emits a `sync` event.
     fn emit(&self, event: SyncEvent);
 }
 
@@ -66,7 +69,7 @@ pub struct SyncEvent {
     pub error: Option<Error>,
 }
 
-/// Who asks.
+/// The caller of a pull or push.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::engine) enum Caller {
     /// A user, by call: all tables are tried.
@@ -104,11 +107,13 @@ pub struct Sync {
     pub(super) unwritten: RefCell<Resting>,
     /// The last error that a call failed with once everything else was done.
     pub(super) partial: RefCell<Option<Error>>,
-    /// Rung when the database closes.
+    /// Notified when the database closes.
     pub(in crate::engine) closing: Signal,
+    /// Notified when another user, or none, is signed in.
+    user_changed: Signal,
 }
 
-/// Says `idle` when a pull or push ends, however it ends.
+/// Emits the phase `idle` when it is dropped, at every end of a pull or push.
 struct Busy<'a> {
     sync: &'a Sync,
     host: &'a dyn SyncHost,
@@ -132,8 +137,8 @@ struct UserTokens<'a> {
 impl Tokens for UserTokens<'_> {
     fn fresh(&self) -> LocalFuture<'_, Result<Option<String>>> {
         Box::pin(async {
-            let token = self.sync.ask_token(self.host).await?;
-            let _turn = self.host.turn().await?;
+            let token = self.sync.request_token(self.host).await?;
+            let _guard = self.host.lock_connection().await?;
             self.sync.check_owner(&*self.host.connection()?, token.as_deref())?;
             Ok(token)
         })
@@ -163,12 +168,19 @@ impl Sync {
             unwritten: RefCell::default(),
             partial: RefCell::default(),
             closing: Signal::default(),
+            user_changed: Signal::default(),
         }
     }
 
-    /// Ends the call under way with `closed`, whatever it waits for, and those to come.
+    /// Ends the running call and all later ones with `closed`.
     pub fn close(&self) {
-        self.closing.ring();
+        self.closing.notify();
+    }
+
+    /// Ends the running call, since its user is no longer signed in.
+    pub(in crate::engine) fn end_for_user(&self) {
+        self.token.take();
+        self.user_changed.notify();
     }
 
     /// The checked `remote` option.
@@ -179,9 +191,9 @@ impl Sync {
     /// The client of one call, for the user whose data it is. Fails as the access token function does, and with
     /// `sync_user_mismatch` before any request.
     pub(super) async fn remote<'a>(&'a self, host: &'a dyn SyncHost) -> Result<Remote<'a>> {
-        let token = if self.config.options.has_access_token { self.ask_token(host).await? } else { None };
+        let token = if self.config.options.has_access_token { self.request_token(host).await? } else { None };
         {
-            let _turn = host.turn().await?;
+            let _guard = host.lock_connection().await?;
             let connection = host.connection()?;
             metadata::register(&connection, &self.config.options.tables)?;
             self.check_owner(&connection, token.as_deref())?;
@@ -192,29 +204,47 @@ impl Sync {
 
     /// The user's token, requested again and checked. Fails as the access token function does, and with `invalid_argument` for
     /// what is no token to be used here.
-    async fn ask_token(&self, host: &dyn SyncHost) -> Result<Option<String>> {
+    async fn request_token(&self, host: &dyn SyncHost) -> Result<Option<String>> {
         let token = check_token(host.access_token().await?, self.config.options.secrets_allowed)?;
         self.token.borrow_mut().clone_from(&token);
         Ok(token)
     }
 
-    /// What it is doing.
+    /// Waits for a function of the user, which `what` names. Fails with `timeout` if it doesn't settle within
+    /// `remote.timeoutMs`.
+    pub(super) async fn within_time<T>(
+        &self,
+        asked: LocalFuture<'_, Result<T>>,
+        what: &str,
+        hint: &'static str,
+    ) -> Result<T> {
+        let timeout_ms = self.config.options.timeout_ms;
+        match select(asked, self.platform.clock.sleep(timeout_ms)).await {
+            Either::Left((said, _)) => said,
+            Either::Right(_) => {
+                let text = format!("{what} exceeded remote.timeoutMs ({timeout_ms} ms)");
+                Err(Error::new(ErrorCode::Timeout, text).hint(hint))
+            }
+        }
+    }
+
+    /// Returns the present phase.
     pub fn phase(&self) -> SyncPhase {
         self.phase.get()
     }
 
-    /// Why the last call failed, until one succeeds.
+    /// Returns the error of the last call, until a call succeeds.
     pub fn last_error(&self) -> Option<Error> {
         self.last_error.borrow().clone()
     }
 
-    /// Remembers why a call failed, and when.
+    /// Remembers the error of a call and its time.
     pub(in crate::engine) fn remember(&self, error: Option<Error>) {
         let now = self.platform.clock.now().to_string();
         *self.last_error.borrow_mut() = error.map(|error| error.detail("time", now));
     }
 
-    /// One entry a synced table.
+    /// Returns one entry per synced table.
     pub fn status(&self, connection: &Connection) -> Result<Vec<TableStatus>> {
         let reading = self.reading.borrow();
         let phase = self.phase.get();
@@ -226,7 +256,7 @@ impl Sync {
             .map(|table| {
                 let phase = if *reading == table.table { phase } else { SyncPhase::Idle };
                 let mut status = status::of_table(connection, &table.table, phase, now)?;
-                // What failed before it came to any table stands in the way of all of them.
+                // An error without a table concerns all of them.
                 if let (None, Some(error)) = (&status.last_error, &*self.last_error.borrow())
                     && self.table_of(error).is_none()
                 {
@@ -237,13 +267,13 @@ impl Sync {
             .collect()
     }
 
-    /// The synced table that an error is about.
+    /// Returns the synced table that an error concerns.
     fn table_of(&self, error: &Error) -> Option<String> {
         let Some(Detail::Text(table)) = error.details.get("table") else { return None };
         self.config.table(table).map(|known| known.table.clone())
     }
 
-    /// Whether all tables that are pulled have been pulled once.
+    /// Returns whether all pulled tables were pulled once.
     pub(in crate::engine) fn is_ready(&self, connection: &Connection) -> Result<bool> {
         Ok(status::lag(connection, &self.config, self.platform.clock.now())?.is_some())
     }
@@ -295,14 +325,14 @@ impl Sync {
         self.busy(host, SyncPhase::Pushing, work).await
     }
 
-    /// Why rounds leave a table out at present.
-    pub(super) fn why_resting(&self, resting: &RefCell<Resting>, caller: Caller, table: &str) -> Option<Error> {
+    /// Returns the error for which rounds skip a table at present.
+    pub(super) fn resting_error(&self, resting: &RefCell<Resting>, caller: Caller, table: &str) -> Option<Error> {
         let now = self.platform.clock.monotonic_ms() as u64;
         resting.borrow().why(table, now).filter(|_| caller == Caller::Round).cloned()
     }
 
-    /// Notes how a table did that was tried.
-    pub(super) fn note_tried(&self, resting: &RefCell<Resting>, table: &str, error: Option<&Error>) {
+    /// Notes the result of an attempt to read or write a table.
+    pub(super) fn note_attempt(&self, resting: &RefCell<Resting>, table: &str, error: Option<&Error>) {
         let Platform { clock, entropy, .. } = &self.platform;
         match error {
             Some(error) => resting.borrow_mut().failed(table, error, clock.monotonic_ms() as u64, entropy.chance()),
@@ -310,8 +340,8 @@ impl Sync {
         }
     }
 
-    /// What a call fails with that has done everything else: this stood in the way of some tables or changes alone.
-    pub(super) fn partial(&self, error: Error) -> Error {
+    /// Notes and returns the error of a call that failed for some tables or changes only, and has done everything else.
+    pub(super) fn note_partial_failure(&self, error: Error) -> Error {
         self.partial.replace(Some(error.clone()));
         error
     }
@@ -320,23 +350,32 @@ impl Sync {
         self.partial.borrow().as_ref() == Some(error)
     }
 
-    /// Nothing rests any more.
-    pub(in crate::engine) fn wake_all(&self) {
+    /// Lets rounds try all tables again.
+    pub(in crate::engine) fn clear_resting(&self) {
         self.unread.take();
         self.unwritten.take();
     }
 
-    /// Says what is being done, while it is, and remembers why it failed.
+    /// Runs a pull or push: emits its phases, ends it when the database closes or the user changes, and remembers its error.
     async fn busy<T>(&self, host: &dyn SyncHost, phase: SyncPhase, work: impl Future<Output = Result<T>>) -> Result<T> {
         let mut busy = Busy { sync: self, host, error: None };
         self.phase.set(phase);
         host.emit(SyncEvent { phase, error: None });
-        let result = match select(Box::pin(work), pin!(self.closing.rung())).await {
+        // A change before this call doesn't concern it: it asks for the token itself.
+        self.user_changed.clear_notification();
+        let (closing, user_changed) = (pin!(self.closing.notified()), pin!(self.user_changed.notified()));
+        let ended = select(closing, user_changed);
+        let result = match select(Box::pin(work), ended).await {
             Either::Left((result, _)) => result,
-            Either::Right(_) => {
+            Either::Right((Either::Left(_), _)) => {
                 // For those that waited behind this call.
-                self.closing.ring();
+                self.closing.notify();
                 return Err(closed());
+            }
+            Either::Right((Either::Right(_), _)) => {
+                let text = "The user signed out, or another one signed in, during the call";
+                Err(Error::new(ErrorCode::SyncUnauthorized, text)
+                    .hint("What was not sent stays in pending(), and leaves once the user has signed in again"))
             }
         };
         busy.error = result.as_ref().err().cloned();
@@ -349,20 +388,15 @@ impl Sync {
         result
     }
 
-    /// Whether a refused change waits for the next round, instead of moving to the rejected ones: while the database keeps in step, and
-    /// what the change refers to may still come.
-    pub(super) fn keeps(&self, id: i64, error: &Error) -> bool {
+    /// Returns whether a refused change waits for the next round instead of being rejected: only with automatic sync, and while the row
+    /// that it refers to may still be pushed.
+    pub(super) fn keep_for_retry(&self, id: i64, error: &Error) -> bool {
         let now = self.platform.clock.monotonic_ms();
-        self.retries.borrow_mut().as_mut().is_some_and(|retries| retries.keeps(id, error, now))
+        self.retries.borrow_mut().as_mut().is_some_and(|retries| retries.keep_for_retry(id, error, now))
     }
 
-    /// Whether rounds run by themselves.
-    pub(in crate::engine) fn keeps_in_step(&self) -> bool {
-        self.retries.borrow().is_some()
-    }
-
-    /// Whether the push that has just ended keeps any.
-    pub(in crate::engine) fn keeps_any(&self) -> bool {
-        self.retries.borrow_mut().as_mut().is_some_and(Retries::take_kept)
+    /// Returns whether the push that just ended kept changes for a retry.
+    pub(in crate::engine) fn take_kept_any(&self) -> bool {
+        self.retries.borrow_mut().as_mut().is_some_and(Retries::take_kept_any)
     }
 }

@@ -1,7 +1,7 @@
 //! Whether the project has tidelock's helpers, and their state.
 //!
-//! A project without them answers 404, which browsers print to the console. So the question is asked once, and then
-//! once a day, or when all rows are read again. No other request answers it without an error: for a missing function
+//! A project without them answers 404, which browsers print to the console. So this is requested once, and then once a
+//! day, or when all rows are read again. No other request shows it without an error: for a missing function
 //! PostgREST has 404, and for a missing column 400, whatever the method; a gateway answers `OPTIONS` whatever exists;
 //! and the root, which describes all functions, answers 401 to the clients of Supabase.
 
@@ -11,7 +11,7 @@ use crate::{
     ports::{HttpResponse, Method},
     sqlite::Connection,
     sync::{
-        jobs::settle::PushTarget,
+        jobs::outcome::PushTarget,
         outbox::capture,
         postgrest::{
             remote::{Refusal, Remote},
@@ -30,7 +30,7 @@ const ASK_AGAIN_MS: i64 = 86_400_000;
 impl Sync {
     /// Returns the helpers' state, with all tombstones from transaction number `since` on, or `None` if the project has
     /// no helpers. `anew` asks again even if that was the answer lately.
-    pub(super) async fn ask_helpers(
+    pub(super) async fn request_helpers(
         &self,
         host: &dyn SyncHost,
         remote: &Remote<'_>,
@@ -38,7 +38,7 @@ impl Sync {
         anew: bool,
     ) -> Result<Option<Helpers>> {
         let known = {
-            let _turn = host.turn().await?;
+            let _guard = host.lock_connection().await?;
             metadata::fact(&*host.connection()?, "helpers")?
         };
         let present = known.as_deref() == Some("present");
@@ -69,14 +69,14 @@ impl Sync {
 
     /// Quarantines new rows that may have been inserted by a request whose answer was lost, and that were deleted
     /// remotely since, by the tombstones. Sent again, they would reappear.
-    pub(super) async fn set_aside_gone(
+    pub(super) async fn quarantine_deleted_inserts(
         &self,
         host: &dyn SyncHost,
         remote: &Remote<'_>,
         targets: &mut [PushTarget],
     ) -> Result<()> {
         let progress = {
-            let _turn = host.turn().await?;
+            let _guard = host.lock_connection().await?;
             let connection = host.connection()?;
             let sql = "SELECT 1 FROM tidelock_outbox WHERE state = 'pending' AND sent_op = 'insert' LIMIT 1";
             if connection.value(sql, &[])?.is_none() {
@@ -88,15 +88,15 @@ impl Sync {
         let Some(since) = helpers::since(&progress) else { return Ok(()) };
         // Without an answer, the rows are sent as without tombstones.
         let Ok(Some(helpers)) = all_pages(remote, Some(since)).await else { return Ok(()) };
-        let _turn = host.turn().await?;
+        let _guard = host.lock_connection().await?;
         let connection = host.connection()?;
         connection.atomically(|connection| {
-            capture::silently(connection, |connection| {
+            capture::without_capture(connection, |connection| {
                 for (target, progress) in targets.iter_mut().zip(&progress) {
-                    let Some(keys) = helpers.gone_of(&target.plan, progress) else { continue };
+                    let Some(keys) = helpers.deleted_keys_of(&target.plan, progress) else { continue };
                     let Ok(keys) = target.plan.read_keys(keys.as_bytes()) else { continue };
                     for at in 0..keys.len() {
-                        target.set_aside_gone(connection, keys.row(at))?;
+                        target.quarantine_deleted(connection, keys.row(at))?;
                     }
                 }
                 Ok(())
@@ -107,7 +107,7 @@ impl Sync {
     }
 
     async fn remember_helpers(&self, host: &dyn SyncHost, present: bool) -> Result<()> {
-        let _turn = host.turn().await?;
+        let _guard = host.lock_connection().await?;
         let connection: &Connection = &*host.connection()?;
         let now = self.platform.clock.now().to_string();
         metadata::save_fact(connection, "helpers", if present { "present" } else { &now })?;

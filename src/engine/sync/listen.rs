@@ -62,7 +62,7 @@ impl Listener {
             tell,
         };
         ports.platform.spawner.spawn(Box::pin(async move {
-            select(pin!(subscription.control.over.rung()), pin!(subscription.keep())).await;
+            select(pin!(subscription.control.over.notified()), pin!(subscription.keep())).await;
         }));
         Self(control)
     }
@@ -70,19 +70,19 @@ impl Listener {
     /// Replaces the signed-in user's token.
     pub fn token(&self, token: Option<String>) {
         if self.0.token.replace(token.clone()) != token {
-            self.0.token_changed.ring();
+            self.0.token_changed.notify();
         }
     }
 
     /// Notes that the network has returned.
     pub fn online(&self) {
-        self.0.online.ring();
+        self.0.online.notify();
     }
 }
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        self.0.over.ring();
+        self.0.over.notify();
     }
 }
 
@@ -125,10 +125,10 @@ impl Subscription {
                 }
             }
             self.failures.set(self.failures.get() + 1);
-            self.control.online.hush();
+            self.control.online.clear_notification();
             let (clock, chance) = (&self.platform.clock, self.platform.entropy.chance());
             let back_online = async {
-                self.control.online.rung().await;
+                self.control.online.notified().await;
                 clock.sleep(return_ms(chance)).await;
             };
             select(clock.sleep(backoff_ms(self.failures.get(), chance)), pin!(back_online)).await;
@@ -141,11 +141,11 @@ impl Subscription {
         let arriving = incoming.clone();
         let socket = self.sockets.open(self.channel.url(), Box::new(move |news| arriving.put(news))).map_err(Some)?;
         self.in_time(async {
-            while heard(&incoming).await? != SocketNews::Opened {}
+            while next_event(&incoming).await? != SocketNews::Opened {}
             Ok(())
         })
         .await?;
-        self.control.token_changed.hush();
+        self.control.token_changed.clear_notification();
         socket.send(&self.channel.join(self.control.token.borrow().as_deref()));
         self.in_time(async {
             while self.message(&incoming).await? != Message::Joined {}
@@ -153,7 +153,7 @@ impl Subscription {
         })
         .await?;
         // Changes may have been missed while there was no connection.
-        self.all_is_stale();
+        self.report_all_stale();
         let mut number = JOIN;
         let mut unanswered = None;
         let mut heartbeat_due = self.platform.clock.sleep(HEARTBEAT_MS);
@@ -162,7 +162,7 @@ impl Subscription {
                 // The server joins the channel before it subscribes to the tables, so changes in between are missed.
                 Next::Message(Message::Following) => {
                     self.failures.set(0);
-                    self.all_is_stale();
+                    self.report_all_stale();
                 }
                 Next::Message(Message::Answered(answered)) if unanswered == Some(answered) => {
                     self.failures.set(0);
@@ -189,7 +189,7 @@ impl Subscription {
     }
 
     async fn next(&self, incoming: &Incoming, heartbeat_due: &mut LocalFuture<'static, ()>) -> Result<Next, Ended> {
-        let token_changed = pin!(self.control.token_changed.rung());
+        let token_changed = pin!(self.control.token_changed.notified());
         match select(pin!(self.message(incoming)), select(token_changed, heartbeat_due)).await {
             Either::Left((message, _)) => message.map(Next::Message),
             Either::Right((Either::Left(_), _)) => Ok(Next::Token(self.control.token.borrow().clone())),
@@ -200,7 +200,7 @@ impl Subscription {
     /// Returns the next message of the server that doesn't end the session.
     async fn message(&self, incoming: &Incoming) -> Result<Message, Ended> {
         loop {
-            let SocketNews::Said(text) = heard(incoming).await? else { continue };
+            let SocketNews::Said(text) = next_event(incoming).await? else { continue };
             match self.channel.parse(&text) {
                 None => {}
                 Some(Message::Closed) => return Err(None),
@@ -222,12 +222,12 @@ impl Subscription {
         }
     }
 
-    fn all_is_stale(&self) {
+    fn report_all_stale(&self) {
         (self.tell)(RealtimeNews::Stale(Vec::new()));
     }
 }
 
 /// Returns the next event of the socket. Fails when it is closed.
-async fn heard(incoming: &Incoming) -> Result<SocketNews, Ended> {
+async fn next_event(incoming: &Incoming) -> Result<SocketNews, Ended> {
     incoming.next().await.filter(|news| *news != SocketNews::Closed).ok_or(None)
 }

@@ -1,4 +1,4 @@
-//! The driver of sync: of an open database: joins the rules of `sync` with the network, the clock and the database.
+//! The driver of sync: joins the rules of `sync` with the network, the clock and the open database.
 //!
 //! | file | subject |
 //! |---|---|
@@ -9,17 +9,27 @@
 //! | `helped` | whether the project has tidelock's helpers |
 //! | `pending_conflicts` | conflicts that a function of the user decides |
 //! | `reading` | pages are applied while others are read |
+//! | `filters` | filters that a function of the user gives, or that are new |
+//! | `lacking` | columns that the remote lacks |
 //! | `push` | one push |
+//! | `push_run` | the state of a running push |
+//! | `owner` | the user to whom a database belongs |
 //! | `pull` | one pull |
+//! | `pull_run` | the state of a running pull |
 //! | `refused` | what users do about changes by hand |
 //! | `remote_schema` | asking a remote for its tables, without a database |
 
 pub mod driver;
+mod filters;
 mod helped;
+mod lacking;
 pub(super) mod listen;
+mod owner;
 mod pending_conflicts;
 mod pull;
+mod pull_run;
 mod push;
+mod push_run;
 mod reading;
 mod refused;
 pub mod remote_schema;

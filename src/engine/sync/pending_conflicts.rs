@@ -1,17 +1,17 @@
 //! Conflicts that the user's conflict function resolves. It is called outside of any transaction, and its result is
 //! applied only if neither row nor change has changed meanwhile.
 
-use futures_util::future::{Either, select};
-
 use super::driver::{Sync, SyncHost};
 use crate::{
     error::{Error, ErrorCode, Result},
-    ports::LocalFuture,
     sqlite::Connection,
     sync::{
         apply::writer::{RowWriter, with_parents},
         config::options::ConflictPolicy,
-        conflict::unpushed::{Decision, OutboxEntry, PendingConflict},
+        conflict::{
+            reconcile::Decision,
+            unpushed::{OutboxEntry, PendingConflict},
+        },
         outbox::{
             capture,
             waiting::{make_pending, retry_next_time},
@@ -25,6 +25,9 @@ use crate::{
 /// How often the function is called for a row that keeps changing.
 const TRIES: usize = 5;
 
+const CALLED_AGAIN: &str =
+    "Settle its promise earlier, or raise remote.timeoutMs; the change waits, and the function is called again";
+
 /// The outcome of the conflicts of a table.
 #[derive(Default)]
 pub(super) struct Answers {
@@ -37,7 +40,7 @@ pub(super) struct Answers {
 impl Sync {
     /// Calls the function for each pending conflict, and applies its results. A row that changes all the time keeps its
     /// change, and the next push finds the conflict again.
-    pub(super) async fn answer_questions(
+    pub(super) async fn resolve_pending_conflicts(
         &self,
         host: &dyn SyncHost,
         plan: &Plan,
@@ -47,9 +50,9 @@ impl Sync {
         if plan.options.conflict() != ConflictPolicy::Function {
             return Ok(answers);
         }
-        for question in writer.unpushed.take_questions() {
+        for conflict in writer.unpushed.take_pending_conflicts() {
             for _ in 0..TRIES {
-                let Some((entry, local)) = self.look(host, writer, &question).await? else { break };
+                let Some((entry, local)) = self.read_current(host, writer, &conflict).await? else { break };
                 let base = entry
                     .base
                     .as_ref()
@@ -57,26 +60,26 @@ impl Sync {
                 let base: Option<Vec<Value>> = base;
                 let case = Conflicting {
                     table: plan.name().to_owned(),
-                    key: Cells(plan.key_columns().into_iter().zip(question.key.iter().cloned()).collect()),
+                    key: Cells(plan.key_columns().into_iter().zip(conflict.key.iter().cloned()).collect()),
                     base: cells(plan, base.as_deref()),
                     local: cells(plan, local.as_deref()),
-                    remote: cells(plan, question.remote.as_deref()),
+                    remote: cells(plan, conflict.remote.as_deref()),
                 };
                 let said = match &answers.failed {
                     // After a timeout, further calls would take as long each.
                     Some(error) if error.is(ErrorCode::Timeout) => Err(error.clone()),
-                    _ => self.within_time(host.resolve(case)).await,
+                    _ => self.within_time(host.resolve(case), "The conflict function", CALLED_AGAIN).await,
                 };
                 let said = match said {
                     Err(error) if !matches!(error.code, ErrorCode::Closed | ErrorCode::LockLost) => {
-                        self.let_wait(host, &entry, &error).await?;
+                        self.postpone(host, &entry, &error).await?;
                         answers.failed.get_or_insert(error);
                         break;
                     }
                     said => said?,
                 };
-                let row = said.map(|said| row_of(plan, &said, local.as_deref(), &question));
-                match self.apply_answer(host, plan, writer, &question, (&entry, local.as_deref()), row).await? {
+                let row = said.map(|said| row_of(plan, &said, local.as_deref(), &conflict));
+                match self.apply_resolution(host, plan, writer, &conflict, (&entry, local.as_deref()), row).await? {
                     Answered::Changed => {}
                     Answered::Applied => break,
                     Answered::Rejected => {
@@ -90,83 +93,76 @@ impl Sync {
     }
 
     /// Lets a change wait for which the function failed. A rejected change already waits for the user.
-    async fn let_wait(&self, host: &dyn SyncHost, entry: &OutboxEntry, error: &Error) -> Result<()> {
+    async fn postpone(&self, host: &dyn SyncHost, entry: &OutboxEntry, error: &Error) -> Result<()> {
         if entry.rejected {
             return Ok(());
         }
-        let _turn = host.turn().await?;
+        let _guard = host.lock_connection().await?;
         host.admit_write()?;
         retry_next_time(&*host.connection()?, entry.id, error, self.platform.clock.now().0)?;
         host.committed(&[]);
         Ok(())
     }
 
-    /// Fails with `timeout` if the function doesn't settle within `remote.timeoutMs`.
-    async fn within_time<T>(&self, asked: LocalFuture<'_, Result<T>>) -> Result<T> {
-        match select(asked, self.platform.clock.sleep(self.config.options.timeout_ms)).await {
-            Either::Left((said, _)) => said,
-            Either::Right(_) => {
-                let timeout_ms = self.config.options.timeout_ms;
-                let text = format!("The conflict function exceeded remote.timeoutMs ({timeout_ms} ms)");
-                Err(Error::new(ErrorCode::Timeout, text).hint(
-                    "Settle its promise earlier, or raise remote.timeoutMs; the change waits, and the function is called again",
-                ))
-            }
-        }
-    }
-
     /// Returns the change and the local row as they are now, or `None` if the change no longer exists.
-    async fn look(
+    async fn read_current(
         &self,
         host: &dyn SyncHost,
         writer: &RowWriter,
-        question: &PendingConflict,
+        conflict: &PendingConflict,
     ) -> Result<Option<(OutboxEntry, Option<Vec<Value>>)>> {
-        let _turn = host.turn().await?;
+        let _guard = host.lock_connection().await?;
         let connection = host.connection()?;
-        let Some(entry) = writer.unpushed.entry(&connection, &question.key)? else { return Ok(None) };
-        Ok(Some((entry, writer.unpushed.local(&connection, &question.key)?)))
+        let Some(entry) = writer.unpushed.entry(&connection, &conflict.key)? else { return Ok(None) };
+        Ok(Some((entry, writer.unpushed.local(&connection, &conflict.key)?)))
     }
 
-    async fn apply_answer(
+    async fn apply_resolution(
         &self,
         host: &dyn SyncHost,
         plan: &Plan,
         writer: &RowWriter,
-        question: &PendingConflict,
+        conflict: &PendingConflict,
         (entry, local): (&OutboxEntry, Option<&[Value]>),
         row: Option<Vec<Value>>,
     ) -> Result<Answered> {
-        let _turn = host.turn().await?;
+        let _guard = host.lock_connection().await?;
         let connection = host.connection()?;
         host.admit_write()?;
         let unpushed = &writer.unpushed;
-        let now = unpushed.entry(&connection, &question.key)?;
-        if now.as_ref() != Some(entry) || unpushed.local(&connection, &question.key)?.as_deref() != local {
+        let now = unpushed.entry(&connection, &conflict.key)?;
+        if now.as_ref() != Some(entry) || unpushed.local(&connection, &conflict.key)?.as_deref() != local {
             return Ok(Answered::Changed);
         }
-        let remote = question.remote.as_deref();
+        let remote = conflict.remote.as_deref();
         let answered = connection.atomically(|connection: &Connection| {
-            capture::silently(connection, |connection| {
+            capture::without_capture(connection, |connection| {
                 let write = || {
                     if local.is_none() || row.is_some() {
-                        return unpushed.write_local(connection, &question.key, local, row.as_deref());
+                        return unpushed.write_local(connection, &conflict.key, local, row.as_deref());
                     }
-                    let gone = writer.delete(connection, &question.key, &mut TableReport::default())?;
+                    let gone = writer.delete(connection, &conflict.key, &mut TableReport::default())?;
                     let stays = || Error::new(ErrorCode::SqliteConstraint, "A row that must stay refers to it");
                     if gone { Ok(()) } else { Err(stays()) }
                 };
                 if let Err(error) = with_parents(connection, write) {
-                    return set_aside(connection, plan, writer, question, (entry, local), (row.as_deref(), error));
+                    return reject_conflict(
+                        connection,
+                        plan,
+                        writer,
+                        conflict,
+                        (entry, local),
+                        (row.as_deref(), error),
+                    );
                 }
-                unpushed.log(connection, &question.key, entry, local, remote, row.as_deref())?;
+                unpushed.log(connection, &conflict.key, entry, local, remote, row.as_deref())?;
                 if entry.rejected && row.as_deref() != remote {
                     // The conflict is resolved, so the change may be sent again.
                     make_pending(connection, entry.id)?;
                 }
-                unpushed.requeue(connection, Some(entry.id), &question.key, row.as_deref(), remote)?;
+                unpushed.requeue(connection, Some(entry.id), &conflict.key, row.as_deref(), remote)?;
                 if remote.is_none() && row.is_some() {
-                    unpushed.note_gone(connection, entry.id)?;
+                    unpushed.note_deleted(connection, entry.id)?;
                 }
                 Ok(Answered::Applied)
             })
@@ -186,11 +182,11 @@ enum Answered {
 }
 
 /// Rejects a change, since the function's result violates a constraint.
-fn set_aside(
+fn reject_conflict(
     connection: &Connection,
     plan: &Plan,
     writer: &RowWriter,
-    question: &PendingConflict,
+    conflict: &PendingConflict,
     (entry, local): (&OutboxEntry, Option<&[Value]>),
     (row, error): (Option<&[Value]>, Error),
 ) -> Result<Answered> {
@@ -205,8 +201,8 @@ fn set_aside(
         }
         None => format!("The conflict function deleted a row of table {} that must stay: {why}", plan.name()),
     };
-    let remote = question.remote.as_deref();
-    let decision = writer.unpushed.set_aside(connection, entry, &question.key, local, remote, &text)?;
+    let remote = conflict.remote.as_deref();
+    let decision = writer.unpushed.reject_conflict(connection, entry, &conflict.key, local, remote, &text)?;
     // A change that was rejected before stays as it was.
     Ok(if let Decision::Keep { rejected: true, .. } = decision { Answered::Rejected } else { Answered::Applied })
 }
@@ -218,13 +214,13 @@ fn cells(plan: &Plan, row: Option<&[Value]>) -> Option<Cells> {
 
 /// Returns the row of the function's result. A missing column gets the remote's value, or the local one without a
 /// remote row. The key never changes.
-fn row_of(plan: &Plan, said: &Cells, local: Option<&[Value]>, question: &PendingConflict) -> Vec<Value> {
+fn row_of(plan: &Plan, said: &Cells, local: Option<&[Value]>, conflict: &PendingConflict) -> Vec<Value> {
     let given = |at: usize| {
         let column = &plan.columns[at].name;
         said.iter().find(|(name, _)| name.eq_ignore_ascii_case(column)).map(|(_, value)| value.clone())
     };
-    let kept = |at: usize| question.remote.as_deref().or(local).map(|row| row[at].clone()).unwrap_or_default();
+    let kept = |at: usize| conflict.remote.as_deref().or(local).map(|row| row[at].clone()).unwrap_or_default();
     let mut row: Vec<Value> = (0..plan.columns.len()).map(|at| given(at).unwrap_or_else(|| kept(at))).collect();
-    plan.key.iter().zip(&question.key).for_each(|(at, value)| row[*at] = value.clone());
+    plan.key.iter().zip(&conflict.key).for_each(|(at, value)| row[*at] = value.clone());
     row
 }

@@ -2,21 +2,19 @@
 
 use super::{
     driver::{Caller, Sync, SyncHost},
-    push::no_local_table,
+    lacking::no_local_table,
+    pull_run::{PullRun, merge_page, note_outcomes},
 };
 use crate::{
-    error::{Error, ErrorCode, Result},
+    error::{Error, Result},
     sqlite::Connection,
     sync::{
         apply::{
             parents::Synced,
             staged::{self, ApplyTarget},
-            writer::{Keys, RowWriter},
+            writer::RowWriter,
         },
-        config::{
-            jwt,
-            options::{Names, SyncDirection, TableSync},
-        },
+        config::options::{Names, SyncDirection, TableSync},
         outbox::capture,
         postgrest::remote::Remote,
         pull::{
@@ -29,32 +27,16 @@ use crate::{
         },
         report::{PullMode, PullOptions, PullProgress, PullReport, TableReport},
         schema::{
-            plan::{Plan, Rows},
+            plan::Plan,
             table::{LocalTable, parents_first},
         },
         state::metadata::{self, TableProgress},
         values::encode::quote,
     },
-    time::Timestamp,
 };
 
 /// Milliseconds after which all keys are compared, even if their number is the expected one.
 const LIST_AGAIN_MS: i64 = 6 * 3_600_000;
-
-/// The state of a running pull.
-struct PullRun {
-    targets: Vec<ApplyTarget>,
-    mode: PullMode,
-    /// All rows by table, in a replace.
-    gathered: Vec<Vec<Rows>>,
-    stored_missing: Vec<Vec<String>>,
-    began: Vec<Option<f64>>,
-    rows: Vec<u64>,
-    /// The tables that can't be pulled at present, while others can, each with its error.
-    troubles: Vec<(String, Error)>,
-    /// The first error of a conflict function.
-    undecided: Option<Error>,
-}
 
 /// The tables of a pull with their local schema, and the errors of tables without one.
 type Local<'a> = (Vec<(&'a TableSync, LocalTable)>, Vec<(String, Error)>);
@@ -74,16 +56,19 @@ impl Sync {
         let selected = self.selected(&options)?;
         if replacing && !options.discard_unpushed {
             // Checked before any request, and again in the transaction of the replace.
-            let _turn = host.turn().await?;
+            let _guard = host.lock_connection().await?;
             replace::check_unpushed(&*host.connection()?, selected.iter().map(|config| &*config.table))?;
         }
         let remote = self.remote(host).await?;
-        let (tables, absent, since) = {
-            let _turn = host.turn().await?;
+        let (selected, unfiltered) = self.with_filters(host, selected, replacing).await?;
+        let selected: Vec<&TableSync> = selected.iter().collect();
+        let (mut tables, mut absent, since) = {
+            let _guard = host.lock_connection().await?;
             let connection = host.connection()?;
             let (mut tables, mut absent) = local_tables(&connection, &selected, replacing)?;
+            absent.extend(unfiltered);
             tables.retain(|(config, _)| {
-                let why = self.why_resting(&self.unread, caller, &config.table);
+                let why = self.resting_error(&self.unread, caller, &config.table);
                 absent.extend(why.iter().map(|error| (config.table.clone(), error.clone())));
                 why.is_none()
             });
@@ -103,9 +88,15 @@ impl Sync {
             (tables, absent, helpers::since(&progress))
         };
         let helpers =
-            if tables.is_empty() { None } else { self.ask_helpers(host, &remote, since, options.full).await? };
+            if tables.is_empty() { None } else { self.request_helpers(host, &remote, since, options.full).await? };
+        let unlisted = self.learn_keys(host, &remote, &tables).await?;
+        if let Some((_, error)) = unlisted.first().filter(|_| replacing) {
+            return Err(error.clone());
+        }
+        tables.retain(|(config, _)| unlisted.iter().all(|(table, _)| *table != config.table));
+        absent.extend(unlisted);
         let (sources, mut run) = {
-            let _turn = host.turn().await?;
+            let _guard = host.lock_connection().await?;
             host.admit_write()?;
             let begun = self.begin(&*host.connection()?, (tables, absent), &options, helpers.as_ref())?;
             host.committed(&[]);
@@ -121,19 +112,19 @@ impl Sync {
         let pull = Pull::new(&remote, sources, reading, &self.reading);
         let mut since = clock.monotonic_ms();
         let read = self
-            .take_in(&pull, pull.read(), async |page| {
+            .consume_pages(&pull, pull.read(), async |page| {
                 let at = page.table;
                 run.began[at].get_or_insert(since);
-                self.take(host, &mut run, page, progress).await?;
+                self.handle_page(host, &mut run, page, progress).await?;
                 since = clock.monotonic_ms();
                 run.targets[at].report.ms = since - run.began[at].unwrap_or_default();
                 Ok(())
             })
             .await;
-        let troubles = pull.take_troubles();
+        let troubles = pull.take_table_errors();
         let unread = |at: usize| troubles.iter().any(|(table, _)| *table == at);
         run.targets.iter_mut().enumerate().for_each(|(at, target)| target.read = !unread(at));
-        run.in_trouble(troubles);
+        run.note_table_errors(troubles);
         if let Err(error) = read {
             for (table, error) in &run.troubles {
                 self.note_failure(host, table, error).await;
@@ -145,16 +136,16 @@ impl Sync {
         }
         self.finish(host, &pull, &mut run, &options).await?;
         for at in 0..run.targets.len() {
-            self.ask(host, &mut run, at).await?;
+            self.resolve_table_conflicts(host, &mut run, at).await?;
         }
         host.stored().await?;
         for target in &run.targets {
             let name = target.plan.name();
             let trouble = run.troubles.iter().find(|(table, _)| table == name);
-            self.note_tried(&self.unread, name, trouble.map(|(_, error)| error));
+            self.note_attempt(&self.unread, name, trouble.map(|(_, error)| error));
         }
         if let Some(error) = run.troubles.into_iter().map(|(_, error)| error).next().or(run.undecided) {
-            return Err(self.partial(error));
+            return Err(self.note_partial_failure(error));
         }
         let tables = run.targets.into_iter().map(|target| target.report).collect();
         Ok(PullReport { mode: options.mode, tables, ms: clock.monotonic_ms() - started })
@@ -189,6 +180,7 @@ impl Sync {
             if let Some(helpers) = helpers {
                 helpers.apply(&mut plan);
             }
+            metadata::change_filter(connection, config)?;
             let progress = metadata::progress(connection, &config.table)?;
             if !replacing && (options.full || config.cursor.is_none() && progress.started.is_none()) {
                 // The pull reads all rows again, the staged ones too.
@@ -229,7 +221,7 @@ impl Sync {
         let (mut places, mut sources, mut expected) = (Vec::new(), Vec::new(), Vec::new());
         let now = self.platform.clock.now();
         {
-            let _turn = host.turn().await?;
+            let _guard = host.lock_connection().await?;
             let connection = host.connection()?;
             for (at, (target, source)) in
                 run.targets.iter_mut().zip(pull.sources()).enumerate().filter(|(_, (target, _))| target.read)
@@ -241,7 +233,7 @@ impl Sync {
                 } else if target.plan.options.compares() {
                     let listed = metadata::listed_at(&connection, name)?;
                     let lately = listed.is_some_and(|listed| (0..LIST_AGAIN_MS).contains(&now.since(listed)));
-                    expected.push(if lately { Some(compare::known(&connection, name)?) } else { None });
+                    expected.push(if lately { compare::expected(&connection, name)? } else { None });
                     places.push(at);
                     sources.push(source.clone());
                 }
@@ -252,13 +244,15 @@ impl Sync {
         }
         let reading = Reading { alone: true, page_size: self.config.options.page_size, ..Reading::default() };
         let listing = Pull::new(remote, sources, reading, &self.reading);
-        self.take_in(&listing, listing.read_keys(&expected), async |mut page| {
+        self.consume_pages(&listing, listing.read_keys(&expected), async |mut page| {
             page.table = places[page.table];
-            self.take(host, run, page, None).await
+            self.handle_page(host, run, page, None).await
         })
         .await?;
-        run.in_trouble(listing.take_troubles().into_iter().map(|(table, error)| (places[table], error)).collect());
-        let _turn = host.turn().await?;
+        run.note_table_errors(
+            listing.take_table_errors().into_iter().map(|(table, error)| (places[table], error)).collect(),
+        );
+        let _guard = host.lock_connection().await?;
         let connection = host.connection()?;
         for (_, at) in places.iter().enumerate().filter(|(listed, _)| listing.listed(*listed)) {
             run.targets[*at].listed = true;
@@ -287,7 +281,7 @@ impl Sync {
     }
 
     /// Handles a page: a merge applies it, a replace keeps it until the end.
-    async fn take(
+    async fn handle_page(
         &self,
         host: &dyn SyncHost,
         run: &mut PullRun,
@@ -307,7 +301,7 @@ impl Sync {
             tell(PullProgress { table, rows, total: page.total, bytes });
         }
         {
-            let _turn = host.turn().await?;
+            let _guard = host.lock_connection().await?;
             let connection = host.connection()?;
             self.learn_columns(&connection, run, &page)?;
             if run.mode == PullMode::Merge {
@@ -317,7 +311,7 @@ impl Sync {
                 host.committed(if wrote { std::slice::from_ref(&table) } else { &[] });
             }
         }
-        self.ask(host, run, at).await?;
+        self.resolve_table_conflicts(host, run, at).await?;
         if run.mode == PullMode::Replace {
             run.gathered[at].push(page.rows);
         }
@@ -325,9 +319,9 @@ impl Sync {
     }
 
     /// Calls the conflict function for a table's pending conflicts.
-    async fn ask(&self, host: &dyn SyncHost, run: &mut PullRun, at: usize) -> Result<()> {
+    async fn resolve_table_conflicts(&self, host: &dyn SyncHost, run: &mut PullRun, at: usize) -> Result<()> {
         let target = &mut run.targets[at];
-        let answers = self.answer_questions(host, &target.plan, &target.writer).await?;
+        let answers = self.resolve_pending_conflicts(host, &target.plan, &target.writer).await?;
         target.report.rejected += answers.rejected;
         run.undecided = run.undecided.take().or(answers.failed);
         Ok(())
@@ -365,7 +359,7 @@ impl Sync {
         run: &mut PullRun,
         options: &PullOptions,
     ) -> Result<()> {
-        let _turn = host.turn().await?;
+        let _guard = host.lock_connection().await?;
         let connection = host.connection()?;
         host.admit_write()?;
         let max_ratio = (!options.allow_empty).then_some(self.config.options.max_delete_ratio);
@@ -375,11 +369,11 @@ impl Sync {
                 tombstones::apply(&connection, &mut run.targets)?;
                 staged::resolve(&connection, &mut run.targets)?;
                 let refused = connection.atomically(|connection| {
-                    capture::silently(connection, |connection| {
+                    capture::without_capture(connection, |connection| {
                         compare::delete_vanished(connection, &mut run.targets, max_ratio)
                     })
                 })?;
-                run.in_trouble(refused);
+                run.note_table_errors(refused);
                 connection.atomically(|connection| note_outcomes(connection, run, now))?;
             }
             PullMode::Replace => {
@@ -406,27 +400,9 @@ impl Sync {
         Ok(())
     }
 
-    /// Checks that the token belongs to the database's owner, who is the user of its first sync. Fails with
-    /// `sync_user_mismatch`.
-    pub(super) fn check_owner(&self, connection: &Connection, token: Option<&str>) -> Result<()> {
-        let user = self.config.options.user_id.clone().or_else(|| jwt::claim(token?, "sub"));
-        match (metadata::owner(connection)?, user) {
-            (None, None) => Ok(()),
-            (None, Some(user)) => metadata::save_owner(connection, &user),
-            (Some(owner), Some(user)) if owner == user => Ok(()),
-            (Some(_), user) => {
-                let signed_in = user.is_some();
-                let who = if signed_in { "another user is signed in" } else { "no user is signed in" };
-                Err(Error::new(ErrorCode::SyncUserMismatch, format!("This database belongs to a user, and {who}"))
-                    .hint("Open a database with another name for each user, or delete this one first")
-                    .detail("signedIn", signed_in))
-            }
-        }
-    }
-
     /// Stores why a pull failed, if the database admits writes.
     pub(super) async fn note_failure(&self, host: &dyn SyncHost, table: &str, error: &Error) {
-        let Ok(_turn) = host.turn().await else { return };
+        let Ok(_guard) = host.lock_connection().await else { return };
         let Ok(connection) = host.connection() else { return };
         if host.admit_write().is_ok() && metadata::exists(&connection).unwrap_or(false) {
             // The call fails with the original error, which matters more.
@@ -434,48 +410,6 @@ impl Sync {
             host.committed(&[]);
         }
     }
-}
-
-/// Applies a page and its progress in one transaction. Returns whether rows changed.
-fn merge_page(connection: &Connection, target: &mut ApplyTarget, page: &Page) -> Result<bool> {
-    let ApplyTarget { plan, writer, report, .. } = target;
-    let mut counted = report.clone();
-    connection.atomically(|connection| {
-        capture::silently(connection, |connection| {
-            if plan.learn_structured(&page.rows.structured) {
-                metadata::save_structured(connection, plan.name(), &plan.structured())?;
-            }
-            if page.lists_keys {
-                writer.note_keys(connection, &page.rows, Keys::Seen)?;
-            }
-            if !page.rows.keys_only {
-                if plan.options.compares() {
-                    writer.note_keys(connection, &page.rows, Keys::Known)?;
-                }
-                writer.merge(connection, &page.rows, &mut counted)?;
-            }
-            match &page.progress {
-                Some(progress) => metadata::save_progress(connection, plan.name(), progress),
-                None => Ok(()),
-            }
-        })
-    })?;
-    let wrote = (counted.inserted, counted.updated, counted.deleted)
-        != (report.inserted, report.updated, report.deleted)
-        || counted.conflicts != report.conflicts;
-    *report = counted;
-    Ok(wrote)
-}
-
-fn note_outcomes(connection: &Connection, run: &PullRun, now: Timestamp) -> Result<()> {
-    let names = run.targets.iter().map(|target| target.plan.name());
-    for name in names.filter(|name| run.troubles.iter().all(|(table, _)| table != name)) {
-        metadata::save_outcome(connection, name, now, None)?;
-    }
-    for (name, error) in &run.troubles {
-        metadata::save_outcome(connection, name, now, Some(error))?;
-    }
-    Ok(())
 }
 
 /// Returns the local tables. `all` fails with `sync_schema_mismatch` if one doesn't exist.
@@ -489,11 +423,4 @@ fn local_tables<'a>(connection: &Connection, configs: &[&'a TableSync], all: boo
         }
     }
     Ok((tables, absent))
-}
-
-impl PullRun {
-    fn in_trouble(&mut self, troubles: Vec<(usize, Error)>) {
-        let named = troubles.into_iter().map(|(at, error)| (self.targets[at].plan.name().to_owned(), error));
-        self.troubles.extend(named);
-    }
 }

@@ -2,36 +2,28 @@
 
 use std::cell::OnceCell;
 
-use super::driver::{Caller, Sync, SyncHost};
+use super::{
+    driver::{Caller, Sync, SyncHost},
+    lacking::no_local_table,
+    push_run::PushRun,
+};
 use crate::{
     collections::{Map, Set},
-    error::{Error, ErrorCode, Result},
+    error::{Error, Result},
     sqlite::Connection,
     sync::{
         apply::{parents::Synced, writer::RowWriter},
-        config::options::{SyncDirection, TableSync},
+        config::options::SyncDirection,
         jobs::{
-            circle,
+            cycle,
             job::{Job, JobOutcome, Work},
             order::Order,
-            settle::{PushTarget, Remainder},
-            unsent::{self, WantedJobs},
+            outcome::PushTarget,
+            unsent,
         },
-        outbox::{
-            capture,
-            change::ChangeReason,
-            entries,
-            waiting::{hold_back, refuse, reject},
-        },
-        postgrest::{
-            queue::beside,
-            remote::{Refusal, Remote},
-            request::Requester,
-        },
-        push::{
-            sender::{Push, PushBatch},
-            write,
-        },
+        outbox::{capture, entries, waiting::refuse},
+        postgrest::queue::run_both,
+        push::sender::{Push, PushBatch},
         report::{PullProgress, PushReport, TablePushed},
         schema::{
             plan::Plan,
@@ -40,41 +32,6 @@ use crate::{
         state::metadata,
     },
 };
-
-/// How often a change is sent in one push if its row keeps changing remotely.
-const TRIES: u32 = 5;
-
-/// The state of a running push.
-struct PushRun {
-    /// Whether the project has tidelock's helpers.
-    helped: bool,
-    targets: Vec<PushTarget>,
-    order: Order,
-    /// The id of the newest change when the push began.
-    newest: i64,
-    /// Changes that are not loaded (again).
-    skip: Set<i64>,
-    tries: Map<i64, u32>,
-    /// Refused changes that may succeed later in this push.
-    later: Vec<(Job, Error)>,
-    /// Changes that wait for others, which may be in `later`.
-    behind: Vec<i64>,
-    held: Vec<Vec<i64>>,
-    errors: Vec<Option<Error>>,
-    /// The tables that can't be pushed at present.
-    absent: Vec<(String, Error)>,
-    /// The first error of a conflict function.
-    undecided: Option<Error>,
-    /// Changes that are completed.
-    done: Vec<i64>,
-    /// Number of outcomes that made progress.
-    moved: u64,
-    /// Whether a change is to be sent again, with another base.
-    again: bool,
-    /// Changes of a cycle that have released their references in this push.
-    opened: Set<i64>,
-    told: Vec<PullProgress>,
-}
 
 impl Sync {
     pub(super) async fn push_alone(
@@ -87,20 +44,20 @@ impl Sync {
         let started = clock.monotonic_ms();
         host.admit_write()?;
         let remote = self.remote(host).await?;
-        self.ask_for_columns(caller, host, &remote).await?;
+        self.check_lacking_columns(caller, host, &remote).await?;
         let mut run = {
-            let _turn = host.turn().await?;
+            let _guard = host.lock_connection().await?;
             let run = self.begin_push(&*host.connection()?)?;
             host.committed(&[]);
             run
         };
         if run.helped {
-            self.set_aside_gone(host, &remote, &mut run.targets).await?;
+            self.quarantine_deleted_inserts(host, &remote, &mut run.targets).await?;
         }
         let plans = run.targets.iter().map(|target| target.plan.clone()).collect();
         let push = Push::new(&remote, plans, run.helped);
         let resting: Vec<Option<Error>> =
-            run.targets.iter().map(|target| self.why_resting(&self.unwritten, caller, target.plan.name())).collect();
+            run.targets.iter().map(|target| self.resting_error(&self.unwritten, caller, target.plan.name())).collect();
         resting.iter().enumerate().for_each(|(at, why)| why.iter().for_each(|error| push.hold_table(at, error)));
         let nothing = run.told.iter().all(|table| table.total == Some(0));
         if !nothing {
@@ -110,77 +67,14 @@ impl Sync {
         self.end_push(host, &run).await?;
         host.stored().await?;
         for ((target, error), _) in run.targets.iter().zip(&run.errors).zip(&resting).filter(|(_, why)| why.is_none()) {
-            self.note_tried(&self.unwritten, target.plan.name(), error.as_ref());
+            self.note_attempt(&self.unwritten, target.plan.name(), error.as_ref());
         }
         let absent = run.absent.into_iter().map(|(_, error)| error);
         if let Some(error) = run.errors.into_iter().flatten().chain(absent).chain(run.undecided).next() {
-            return Err(self.partial(error));
+            return Err(self.note_partial_failure(error));
         }
         let tables = run.targets.into_iter().map(|target| target.report).collect();
         Ok(PushReport { tables, ms: clock.monotonic_ms() - started })
-    }
-
-    /// Checks whether the remote has added columns that changes wait for.
-    async fn ask_for_columns(&self, caller: Caller, host: &dyn SyncHost, remote: &Remote<'_>) -> Result<()> {
-        let mut waiting = Vec::new();
-        {
-            let _turn = host.turn().await?;
-            let connection = host.connection()?;
-            for config in self.config.options.tables.iter().filter(|table| table.direction != SyncDirection::Pull) {
-                if entries::lacking_columns(&connection, Some(&config.table))? > 0
-                    && self.why_resting(&self.unwritten, caller, &config.table).is_none()
-                    && let Some(table) = LocalTable::read(&connection, &config.table)?
-                    && let Ok(plan) = self.push_plan(&connection, config, table)
-                {
-                    let missing = metadata::missing(&connection, &config.table)?;
-                    waiting.push((plan, missing));
-                }
-            }
-        }
-        for (plan, missing) in waiting {
-            let still = match self.lacking(remote, &plan, &missing).await {
-                // The changes keep waiting; the table's other requests fail with the reason.
-                Err(refusal) if refusal.is_about_one_table() => continue,
-                still => still.map_err(Refusal::into_error)?,
-            };
-            if still.len() < missing.len() {
-                let _turn = host.turn().await?;
-                let connection = host.connection()?;
-                connection.atomically(|connection| metadata::save_missing(connection, plan.name(), &still))?;
-                host.committed(&[]);
-            }
-        }
-        Ok(())
-    }
-
-    /// Returns those of the columns that the remote lacks.
-    pub(super) async fn lacking(
-        &self,
-        remote: &Remote<'_>,
-        plan: &Plan,
-        columns: &[String],
-    ) -> Result<Vec<String>, Refusal> {
-        let mut lacks = Vec::new();
-        for column in columns {
-            let make = |requester: &Requester| write::probe(requester, plan, column);
-            match remote.send(plan.name(), &mut remote.tries(), &make).await {
-                // A refusal means that the column exists, but can't be read.
-                Ok(_) | Err(Refusal::Rejected(_)) => {}
-                Err(Refusal::UnknownColumn(_)) => lacks.push(column.clone()),
-                Err(refusal) => return Err(refusal),
-            }
-        }
-        Ok(lacks)
-    }
-
-    /// Stores columns that the remote turned out to lack, and returns the plan without them. Fails, and stores nothing,
-    /// if the plan requires one of them. The caller must have locked the connection.
-    pub(super) fn leave_out(&self, connection: &Connection, config: &TableSync, lacks: Vec<String>) -> Result<Plan> {
-        let mut missing = metadata::missing(connection, &config.table)?;
-        missing.extend(lacks);
-        Plan::new(config, local_table(connection, config)?, &missing)?;
-        connection.atomically(|connection| metadata::save_missing(connection, &config.table, &missing))?;
-        self.push_plan(connection, config, local_table(connection, config)?)
     }
 
     /// Returns the initial state. The caller must have locked the connection.
@@ -205,7 +99,7 @@ impl Sync {
         for at in order {
             let plan = plans[at].clone();
             let writer = RowWriter::among(connection, &plan, &synced)?;
-            unsent::forget_gone(connection, &plan, &writer.unpushed)?;
+            unsent::forget_deleted(connection, &plan, &writer.unpushed)?;
             let (total, _) = entries::counts(connection, Some(plan.name()))?;
             told.push(PullProgress { table: plan.name().to_owned(), rows: 0, total: Some(total), bytes: 0 });
             let report = TablePushed { table: plan.name().to_owned(), ..TablePushed::default() };
@@ -244,12 +138,6 @@ impl Sync {
         })
     }
 
-    pub(super) fn push_plan(&self, connection: &Connection, config: &TableSync, table: LocalTable) -> Result<Plan> {
-        let mut plan = Plan::new(config, table, &metadata::missing(connection, &config.table)?)?;
-        plan.know_structured(&metadata::structured(connection, &config.table)?);
-        Ok(plan)
-    }
-
     /// Sends all changes in order, and refused ones again as long as that makes progress, since their prerequisite may
     /// come later.
     async fn rounds(
@@ -280,7 +168,7 @@ impl Sync {
                 // A call that has joined also expects the changes made since.
                 let done = std::mem::take(&mut run.done);
                 run.skip.retain(|id| !done.contains(id));
-                let _turn = host.turn().await?;
+                let _guard = host.lock_connection().await?;
                 run.newest = unsent::newest(&*host.connection()?)?;
                 continue;
             }
@@ -288,7 +176,7 @@ impl Sync {
                 continue;
             }
             if run.moved == before {
-                self.open_circles(host, push, run, &later).await?;
+                self.open_cycles(host, push, run, &later).await?;
             }
             if run.moved > before {
                 let behind = std::mem::take(&mut run.behind);
@@ -296,8 +184,8 @@ impl Sync {
                 run.order.try_again();
                 continue;
             }
-            let refused: Vec<_> = later.iter().filter(|(job, error)| !self.keeps(job.id, error)).collect();
-            let _turn = host.turn().await?;
+            let refused: Vec<_> = later.iter().filter(|(job, error)| !self.keep_for_retry(job.id, error)).collect();
+            let _guard = host.lock_connection().await?;
             let connection = host.connection()?;
             connection.atomically(|connection| {
                 for (job, error) in refused {
@@ -313,7 +201,7 @@ impl Sync {
 
     /// Releases references or unique values of changes that wait for each other in a cycle, once for each change in a
     /// push.
-    async fn open_circles(
+    async fn open_cycles(
         &self,
         host: &dyn SyncHost,
         push: &Push<'_>,
@@ -322,13 +210,13 @@ impl Sync {
     ) -> Result<()> {
         let fresh: Vec<&Job> = later.iter().map(|(job, _)| job).filter(|job| !run.opened.contains(&job.id)).collect();
         let plans: Vec<&Plan> = run.targets.iter().map(|target| &target.plan).collect();
-        let openings = circle::openings(&plans, &run.order, &fresh);
+        let openings = cycle::openings(&plans, &run.order, &fresh);
         if openings.is_empty() {
             return Ok(());
         }
         run.opened.extend(openings.iter().map(|job| job.id));
         {
-            let _turn = host.turn().await?;
+            let _guard = host.lock_connection().await?;
             let connection = host.connection()?;
             host.admit_write()?;
             connection.atomically(|connection| {
@@ -358,10 +246,10 @@ impl Sync {
     ) -> Result<()> {
         loop {
             let batches = {
-                let _turn = host.turn().await?;
+                let _guard = host.lock_connection().await?;
                 let connection = host.connection()?;
                 host.admit_write()?;
-                let batches = connection.atomically(|connection| load(connection, push, run, work, tables))?;
+                let batches = connection.atomically(|connection| run.load(connection, push, work, tables))?;
                 host.committed(&[]);
                 batches
             };
@@ -376,7 +264,7 @@ impl Sync {
             for batch in batches {
                 self.send(host, push, run, &batch, progress).await?;
             }
-            self.learn_lacking(host, push, run).await?;
+            self.learn_lacking_columns(host, push, run).await?;
         }
     }
 
@@ -390,20 +278,20 @@ impl Sync {
         progress: Option<&dyn Fn(PullProgress)>,
     ) -> Result<()> {
         let batch = PushBatch::new(push, jobs);
-        let settling = async {
+        let storing = async {
             while let Some(outcomes) = batch.outcomes.next().await {
                 if let Some(told) = run.told.iter_mut().find(|told| told.table == *self.reading.borrow()) {
                     told.bytes += push.take_sent_bytes();
                 }
                 let outcomes = outcomes.into_iter().map(|(at, outcome)| (&jobs[at], outcome)).collect();
-                self.settle(host, push.skew_ms(), run, outcomes, progress).await?;
+                self.store_outcomes(host, push.skew_ms(), run, outcomes, progress).await?;
             }
             Ok(())
         };
-        beside(Box::pin(batch.send()), Box::pin(settling)).await
+        run_both(Box::pin(batch.send()), Box::pin(storing)).await
     }
 
-    async fn settle(
+    async fn store_outcomes(
         &self,
         host: &dyn SyncHost,
         skew_ms: Option<i64>,
@@ -412,13 +300,13 @@ impl Sync {
         progress: Option<&dyn Fn(PullProgress)>,
     ) -> Result<()> {
         {
-            let _turn = host.turn().await?;
+            let _guard = host.lock_connection().await?;
             let connection = host.connection()?;
             host.admit_write()?;
             connection.atomically(|connection| {
-                capture::silently(connection, |connection| {
+                capture::without_capture(connection, |connection| {
                     outcomes.into_iter().try_for_each(|(job, outcome)| {
-                        settle_one(connection, run, job, outcome, skew_ms.unwrap_or_default())
+                        run.apply_outcome(connection, job, outcome, skew_ms.unwrap_or_default())
                     })
                 })
             })?;
@@ -439,13 +327,13 @@ impl Sync {
         }
         let mut changed = false;
         for target in &mut run.targets {
-            let answers = self.answer_questions(host, &target.plan, &target.writer).await?;
+            let answers = self.resolve_pending_conflicts(host, &target.plan, &target.writer).await?;
             target.report.rejected += answers.rejected;
             changed |= answers.rejected > 0 || answers.failed.is_some();
             run.undecided = run.undecided.take().or(answers.failed);
         }
         if changed {
-            let _turn = host.turn().await?;
+            let _guard = host.lock_connection().await?;
             // Changes that began to wait during this push are held back in it, too.
             let began = run.targets.first().map_or(0, |target| target.now);
             run.order.start(&*host.connection()?, began)?;
@@ -453,46 +341,8 @@ impl Sync {
         Ok(())
     }
 
-    /// Replaces the plans of tables for which the remote turned out to lack columns.
-    async fn learn_lacking(&self, host: &dyn SyncHost, push: &Push<'_>, run: &mut PushRun) -> Result<()> {
-        for at in 0..run.targets.len() {
-            if !push.met_unknown_column(at) {
-                continue;
-            }
-            let plan = &run.targets[at].plan;
-            let lacks = match self.lacking(push.remote, plan, &but_the_key(plan)).await {
-                // The table is held already, with its error.
-                Err(refusal) if refusal.is_about_one_table() => continue,
-                lacks => lacks.map_err(Refusal::into_error)?,
-            };
-            if lacks.is_empty() {
-                continue;
-            }
-            let _turn = host.turn().await?;
-            let connection = host.connection()?;
-            let config = run.targets[at].plan.options.clone();
-            let plan = match self.leave_out(&connection, &config, lacks) {
-                Err(error) if error.is(ErrorCode::SyncSchemaMismatch) => {
-                    run.errors[at] = Some(error);
-                    continue;
-                }
-                plan => plan?,
-            };
-            push.set_plan(at, plan.clone());
-            run.targets[at].writer = RowWriter::new(&connection, &plan)?;
-            run.targets[at].plan = plan;
-            let plans: Vec<&Plan> = run.targets.iter().map(|target| &target.plan).collect();
-            run.order = Order::new(&plans);
-            run.order.start(&connection, self.platform.clock.now().0)?;
-            run.errors[at] = None;
-            let held = std::mem::take(&mut run.held[at]);
-            run.skip.retain(|id| !held.contains(id));
-        }
-        Ok(())
-    }
-
     async fn end_push(&self, host: &dyn SyncHost, run: &PushRun) -> Result<()> {
-        let _turn = host.turn().await?;
+        let _guard = host.lock_connection().await?;
         let connection = host.connection()?;
         let now = self.platform.clock.now();
         connection.atomically(|connection| {
@@ -524,131 +374,4 @@ impl Drop for Accepting<'_> {
     fn drop(&mut self) {
         self.0.accepting.set(false);
     }
-}
-
-/// Returns the local table of an option. Fails with `sync_schema_mismatch` if it doesn't exist.
-pub(super) fn local_table(connection: &Connection, config: &TableSync) -> Result<LocalTable> {
-    LocalTable::read(connection, &config.table)?.ok_or_else(|| no_local_table(config))
-}
-
-/// Returns the error for a missing local table.
-pub(super) fn no_local_table(config: &TableSync) -> Error {
-    let text = format!("There is no local table {}", config.table);
-    Error::new(ErrorCode::SyncSchemaMismatch, text)
-        .hint("Create it in a migration, or take it out of remote.tables")
-        .detail("table", config.table.clone())
-}
-
-/// Returns the columns that a remote may lack: all except the key's.
-pub(super) fn but_the_key(plan: &Plan) -> Vec<String> {
-    let columns = plan.columns.iter().enumerate().filter(|(at, _)| !plan.key.contains(at));
-    columns.map(|(_, column)| column.name.clone()).collect()
-}
-
-/// Loads the next batches in the order in which they must be sent, and marks their changes as sent.
-fn load(
-    connection: &Connection,
-    push: &Push<'_>,
-    run: &mut PushRun,
-    work: Work,
-    tables: &[usize],
-) -> Result<Vec<Vec<Job>>> {
-    let mut ready = Vec::new();
-    for &table in tables {
-        let target = &run.targets[table];
-        let skip = |id: i64| run.skip.contains(&id);
-        let wanted = WantedJobs { work, newest: run.newest, skip: &skip, now: target.now };
-        let mut jobs = unsent::load(connection, &target.plan, table, &target.writer.unpushed, wanted)?;
-        // A job may wait for a later one, so holding one back may hold back earlier ones.
-        loop {
-            let count = jobs.len();
-            let mut free = Vec::with_capacity(count);
-            for job in jobs {
-                run.skip.insert(job.id);
-                if is_held(connection, run, &job)? {
-                    run.order.hold_back(connection, &job)?;
-                } else {
-                    free.push(job);
-                }
-            }
-            jobs = free;
-            if jobs.len() == count {
-                break;
-            }
-        }
-        if work == Work::Delete {
-            let (first, later) = run.order.childless(jobs);
-            let later: Set<i64> = later.iter().map(|job| job.id).collect();
-            run.skip.retain(|id| !later.contains(id));
-            jobs = first;
-        }
-        for mut job in jobs {
-            if work == Work::Insert {
-                run.order.withhold(connection, &run.targets[table].plan, &mut job)?;
-            }
-            push.leave_out(&mut job);
-            ready.push(job);
-        }
-    }
-    let batches = match (work, tables) {
-        (Work::Insert, [table]) => run.order.levels(&run.targets[*table].plan, ready),
-        _ if ready.is_empty() => Vec::new(),
-        _ => vec![ready],
-    };
-    for job in batches.iter().flatten() {
-        unsent::mark(connection, &run.targets[job.table].plan, std::slice::from_ref(job))?;
-    }
-    Ok(batches)
-}
-
-/// Returns whether a job can't be sent, because it waits for another change or no remote could accept it.
-fn is_held(connection: &Connection, run: &mut PushRun, job: &Job) -> Result<bool> {
-    if let Some(other) = run.order.waits_for(connection, job)? {
-        hold_back(connection, job.id, &format!("A change of table {other} must be sent first"))?;
-        run.behind.push(job.id);
-        return Ok(true);
-    }
-    let target = &mut run.targets[job.table];
-    let Some(why) = write::unsendable(&target.plan, job) else { return Ok(false) };
-    reject(connection, job.id, ChangeReason::Refused, &why)?;
-    target.report.rejected += 1;
-    Ok(true)
-}
-
-fn settle_one(connection: &Connection, run: &mut PushRun, job: &Job, outcome: JobOutcome, skew_ms: i64) -> Result<()> {
-    let target = &mut run.targets[job.table];
-    target.writer.unpushed.set_skew(skew_ms);
-    let tried = run.tries.get(&job.id).copied().unwrap_or_default() + 1;
-    // Leaving out one column after the other ends by itself.
-    if outcome != JobOutcome::LeftOut {
-        run.tries.insert(job.id, tried);
-    }
-    match target.settle(connection, job, outcome, tried >= TRIES)? {
-        Remainder::Done => {
-            run.moved += 1;
-            run.done.push(job.id);
-        }
-        Remainder::Again => {
-            run.moved += 1;
-            if tried < TRIES {
-                run.again = true;
-                run.skip.retain(|id| *id != job.id);
-            } else {
-                run.order.hold_back(connection, job)?;
-            }
-        }
-        Remainder::Rejected | Remainder::Waiting => run.order.hold_back(connection, job)?,
-        Remainder::Later(error) => {
-            if job.work == Work::Update {
-                run.order.hold_back_for_now(job);
-            }
-            run.later.push((job.clone(), error));
-        }
-        Remainder::Held(error) => {
-            run.order.hold_back(connection, job)?;
-            run.held[job.table].push(job.id);
-            run.errors[job.table].get_or_insert(error);
-        }
-    }
-    Ok(())
 }

@@ -4,7 +4,7 @@ use super::driver::Sync;
 use crate::{
     error::Result,
     sync::{
-        postgrest::queue::beside,
+        postgrest::queue::run_both,
         pull::{page::Page, reader::Pull},
     },
 };
@@ -14,7 +14,7 @@ const BUSY_MS: f64 = 16.0;
 
 impl Sync {
     /// Calls `take` for each page of a running pull. If the pull fails, the pages until then are still taken.
-    pub(super) async fn take_in(
+    pub(super) async fn consume_pages(
         &self,
         pull: &Pull<'_>,
         reading: impl Future<Output = Result<()>>,
@@ -35,6 +35,6 @@ impl Sync {
                 take(page).await?;
             }
         };
-        beside(Box::pin(reading), Box::pin(taking)).await
+        run_both(Box::pin(reading), Box::pin(taking)).await
     }
 }

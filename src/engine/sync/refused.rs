@@ -2,7 +2,7 @@
 
 use super::{
     driver::{Sync, SyncHost},
-    push::{but_the_key, local_table},
+    lacking::{columns_outside_key, local_table},
 };
 use crate::{
     error::{Error, ErrorCode, Result},
@@ -39,11 +39,11 @@ impl Sync {
     /// unknown id, and with `sqlite_constraint` if the change of a restored image doesn't fit the present rows.
     pub async fn retry(&self, host: &dyn SyncHost, id: i64) -> Result<()> {
         let _flight = self.flight.acquire().await?;
-        if unapplied::is_one(id) {
+        if unapplied::is_unapplied(id) {
             return self.try_row(host, id, true).await;
         }
         {
-            let _turn = host.turn().await?;
+            let _guard = host.lock_connection().await?;
             let connection = host.connection()?;
             host.admit_write()?;
             let change = retry::find(&connection, id)?;
@@ -64,12 +64,12 @@ impl Sync {
     /// changes.
     pub async fn discard(&self, host: &dyn SyncHost, id: i64) -> Result<()> {
         let _flight = self.flight.acquire().await?;
-        if unapplied::is_one(id) {
+        if unapplied::is_unapplied(id) {
             return self.try_row(host, id, false).await;
         }
         let client = self.remote(host).await?;
         let found = {
-            let _turn = host.turn().await?;
+            let _guard = host.lock_connection().await?;
             let connection = host.connection()?;
             let change = retry::find(&connection, id)?;
             if LocalTable::read(&connection, &change.table)?.is_none() {
@@ -92,11 +92,14 @@ impl Sync {
         } else {
             let mut read = read_row(&client, &plan, &change.key).await;
             if let (Err(Refusal::UnknownColumn(_)), None) = (&read, &plan.options.columns) {
-                let lacks = self.lacking(&client, &plan, &but_the_key(&plan)).await.map_err(Refusal::into_error)?;
+                let lacks = self
+                    .find_lacking_columns(&client, &plan, &columns_outside_key(&plan))
+                    .await
+                    .map_err(Refusal::into_error)?;
                 {
-                    let _turn = host.turn().await?;
+                    let _guard = host.lock_connection().await?;
                     let connection = host.connection()?;
-                    plan = self.leave_out(&connection, &plan.options, lacks)?;
+                    plan = self.exclude_columns(&connection, &plan.options, lacks)?;
                     writer = RowWriter::new(&connection, &plan)?;
                 }
                 read = read_row(&client, &plan, &change.key).await;
@@ -104,11 +107,11 @@ impl Sync {
             Some(read.map_err(Refusal::into_error)?)
         };
         {
-            let _turn = host.turn().await?;
+            let _guard = host.lock_connection().await?;
             let connection = host.connection()?;
             host.admit_write()?;
             connection.atomically(|connection| {
-                capture::silently(connection, |connection| {
+                capture::without_capture(connection, |connection| {
                     retry::discard(connection, &plan, &writer, &change, remote.as_ref())
                 })
             })?;
@@ -131,7 +134,7 @@ impl Sync {
         host.admit_write()?;
         let client = self.remote(host).await?;
         let (plan, writer) = {
-            let _turn = host.turn().await?;
+            let _guard = host.lock_connection().await?;
             let connection = host.connection()?;
             compare::begin(&connection)?;
             let plan = self.push_plan(&connection, config, local_table(&connection, config)?)?;
@@ -142,7 +145,7 @@ impl Sync {
             self.list_keys(host, &client, &plan, &writer).await?;
         }
         let queued = {
-            let _turn = host.turn().await?;
+            let _guard = host.lock_connection().await?;
             let connection = host.connection()?;
             host.admit_write()?;
             let queued = connection.atomically(|connection| unsent::enqueue(connection, &plan))?;
@@ -155,14 +158,15 @@ impl Sync {
     }
 
     /// Handles a staged remote row that could not be applied. `again` tries it and the other staged rows of its table;
-    /// otherwise it is removed until a pull brings it again.
+    /// otherwise it is removed until a pull brings it again. A row that no longer waits needs nothing: handling one row
+    /// may apply others, so that a loop over all rejected changes meets ids that are done already.
     async fn try_row(&self, host: &dyn SyncHost, id: i64, again: bool) -> Result<()> {
         let mut tried = Vec::new();
         {
-            let _turn = host.turn().await?;
+            let _guard = host.lock_connection().await?;
             let connection = host.connection()?;
             host.admit_write()?;
-            let (table, key) = unapplied::find(&connection, id)?.ok_or_else(retry::unknown)?;
+            let Some((table, key)) = unapplied::find(&connection, id)? else { return Ok(()) };
             if again {
                 let config = self.known(&table)?;
                 let plan = self.push_plan(&connection, config, local_table(&connection, config)?)?;
@@ -175,7 +179,7 @@ impl Sync {
             host.committed(&[&table]);
         }
         for target in &tried {
-            let answers = self.answer_questions(host, &target.plan, &target.writer).await?;
+            let answers = self.resolve_pending_conflicts(host, &target.plan, &target.writer).await?;
             answers.failed.map_or(Ok(()), Err)?;
         }
         host.stored().await
@@ -194,8 +198,8 @@ impl Sync {
             PullSource { plan: plan.clone(), progress: metadata::TableProgress::default(), missing: Vec::new() };
         let reading = Reading { page_size: self.config.options.page_size, ..Reading::default() };
         let pull = Pull::new(client, vec![source], reading, &self.reading);
-        self.take_in(&pull, pull.read_keys(&[None]), async |page| {
-            let _turn = host.turn().await?;
+        self.consume_pages(&pull, pull.read_keys(&[None]), async |page| {
+            let _guard = host.lock_connection().await?;
             let connection = host.connection()?;
             connection.atomically(|connection| writer.note_keys(connection, &page.rows, Keys::Seen))
         })

@@ -91,7 +91,7 @@ pub async fn schema_from_remote<'a>(
     local_schema(told.unwrap_or_default(), wanted)
 }
 
-fn untold(code: ErrorCode) -> Error {
+fn no_schema(code: ErrorCode) -> Error {
     Error::new(code, "The remote does not list its tables for this key")
         .hint("Run the SQL of sqlHelpers in the project, or use a secret key, in Node only")
 }
@@ -99,10 +99,10 @@ fn untold(code: ErrorCode) -> Error {
 /// Returns the error to report if the remote lists no tables for this key. Fails with any other refusal.
 fn fatal(refusal: Refusal) -> Result<Error> {
     match refusal {
-        Refusal::Mismatch(error) => Ok(untold(ErrorCode::SyncSchemaMismatch).cause(&error.message)),
-        Refusal::Rejected(error) => Ok(untold(ErrorCode::SyncUnauthorized).cause(&error.message)),
+        Refusal::Mismatch(error) => Ok(no_schema(ErrorCode::SyncSchemaMismatch).cause(&error.message)),
+        Refusal::Rejected(error) => Ok(no_schema(ErrorCode::SyncUnauthorized).cause(&error.message)),
         Refusal::Failed(error) if error.is(ErrorCode::SyncUnauthorized) => {
-            Ok(untold(ErrorCode::SyncUnauthorized).cause(&error.message))
+            Ok(no_schema(ErrorCode::SyncUnauthorized).cause(&error.message))
         }
         refusal => Err(refusal.into_error()),
     }

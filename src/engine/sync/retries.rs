@@ -1,4 +1,4 @@
-//! Changes that the remote refuses for now, while the database keeps in step.
+//! Changes that automatic sync sends again after a refusal.
 
 use crate::{
     collections::Map,
@@ -6,7 +6,7 @@ use crate::{
     sync::schedule::rounds::RETRY_BUDGET,
 };
 
-/// Since when, and how often, changes were sent that the remote refuses because of something that isn't there (yet), by their ids.
+/// The time of the first refusal and the number of attempts of changes whose parent is missing remotely, by their ids.
 #[derive(Default)]
 pub(in crate::engine) struct Retries {
     tries: Map<i64, (f64, u32)>,
@@ -14,21 +14,21 @@ pub(in crate::engine) struct Retries {
 }
 
 impl Retries {
-    /// Whether a refused change waits for the next round, instead of moving to the rejected ones: what it refers to may still come.
-    pub fn keeps(&mut self, id: i64, error: &Error, now: f64) -> bool {
+    /// Returns whether a refused change waits for the next round instead of being rejected, since its parent may still be pushed.
+    pub fn keep_for_retry(&mut self, id: i64, error: &Error, now: f64) -> bool {
         if error.details.get("remoteCode") != Some(&Detail::Text("23503".to_owned())) {
             return false;
         }
         let (since, tries) = self.tries.get(&id).copied().unwrap_or((now, 0));
         self.tries.insert(id, (since, tries + 1));
-        // Other writes make it try more often than time does.
+        // Both limits must be exceeded, since other writes may cause many attempts in a short time.
         let keeps = now - since < RETRY_BUDGET.0 || tries < RETRY_BUDGET.1;
         self.kept |= keeps;
         keeps
     }
 
-    /// Whether the push that has just ended keeps any.
-    pub fn take_kept(&mut self) -> bool {
+    /// Returns whether the push that just ended kept changes for a retry.
+    pub fn take_kept_any(&mut self) -> bool {
         std::mem::take(&mut self.kept)
     }
 }

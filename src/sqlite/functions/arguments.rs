@@ -12,23 +12,23 @@ pub struct Arguments<'a> {
 }
 
 impl<'a> Arguments<'a> {
-    /// Those of a call of SQLite's. SAFETY: so many, which live as long as they are used.
+    /// Wraps the arguments of a call of SQLite. SAFETY: `count` values must be valid as long as they are used.
     pub(super) unsafe fn of(count: c_int, values: *mut *mut ffi::sqlite3_value) -> Self {
         // SAFETY: as the caller promises; without values the pointer may be null.
         Self { values: if count == 0 { &[] } else { unsafe { slice::from_raw_parts(values, count as usize) } } }
     }
 
-    /// How many there are.
+    /// Returns the number of arguments.
     pub fn len(&self) -> usize {
         self.values.len()
     }
 
-    /// Whether there are none.
+    /// Returns whether there are no arguments.
     pub fn is_empty(&self) -> bool {
         self.values.is_empty()
     }
 
-    /// All of them, in order.
+    /// Returns all arguments in order.
     pub fn values(&self) -> Vec<Value> {
         let mut values = Vec::new();
         self.each(&mut |value| {
@@ -41,15 +41,15 @@ impl<'a> Arguments<'a> {
             });
             Ok(())
         })
-        // Nothing in there fails.
+        // The closure never fails.
         .unwrap_or_default();
         values
     }
 
-    /// Shows each of them, in order.
+    /// Passes each argument to `show`, in order.
     pub(crate) fn each(&self, see: &mut dyn FnMut(Param<'_>) -> Result<()>) -> Result<()> {
         self.values.iter().try_for_each(|value| {
-            // SAFETY: SQLite keeps the arguments for the time of the call, which borrows them; a text or blob is read at once.
+            // SAFETY: SQLite keeps the arguments during the call; a text or blob is read before the next call.
             unsafe {
                 match ffi::sqlite3_value_type(*value) {
                     ffi::SQLITE_INTEGER => see(Param::Integer(ffi::sqlite3_value_int64(*value))),
@@ -69,13 +69,13 @@ impl<'a> Arguments<'a> {
     }
 }
 
-/// SAFETY: null, or so many bytes that live as long as they are used.
+/// SAFETY: null, or `length` bytes that are valid as long as they are used.
 unsafe fn bytes<'a>(start: *const u8, length: c_int) -> &'a [u8] {
     // SAFETY: as above.
     if start.is_null() { &[] } else { unsafe { slice::from_raw_parts(start, length as usize) } }
 }
 
-/// A text, with U+FFFD for what isn't UTF-8. SAFETY: as for [`bytes`].
+/// Returns a text; invalid UTF-8 becomes U+FFFD. SAFETY: as for [`bytes`].
 pub(super) unsafe fn text<'a>(start: *const u8, length: c_int) -> Cow<'a, str> {
     // SAFETY: as the caller promises.
     String::from_utf8_lossy(unsafe { bytes(start, length) })

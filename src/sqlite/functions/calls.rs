@@ -1,4 +1,4 @@
-//! What SQLite calls.
+//! The callbacks that SQLite calls for the users' functions and collations.
 
 use std::{
     ffi::{c_int, c_uchar, c_void},
@@ -17,10 +17,10 @@ use crate::{
     value::Value,
 };
 
-/// The state of an aggregate that failed: it is not to be asked again.
+/// The state number of a failed aggregate, which is not called again.
 const FAILED: u32 = u32::MAX;
 
-/// Adds all that is given to a connection.
+/// Registers the users' functions and collations on a connection.
 pub(super) fn register(connection: &Connection) -> Result<()> {
     GIVEN.with_borrow(|given| {
         let definitions = given.as_ref().map(|given| &*given.definitions).unwrap_or_default();
@@ -32,9 +32,9 @@ pub(super) fn register(connection: &Connection) -> Result<()> {
             if deterministic {
                 flags |= ffi::SQLITE_DETERMINISTIC;
             }
-            // Without one of these the schema could not call it: trusted_schema is off.
+            // Without one of these flags the schema can't call the function, since trusted_schema is off.
             flags |= if direct_only { ffi::SQLITE_DIRECTONLY } else { ffi::SQLITE_INNOCUOUS };
-            // SAFETY: the connection is open and the name NUL-terminated. The callbacks take the pointer for the number that it is.
+            // SAFETY: the connection is open and the name NUL-terminated. The context pointer is an index, which the callbacks never dereference.
             let code = unsafe {
                 match kind {
                     FunctionKind::Scalar => {
@@ -80,7 +80,7 @@ pub(super) fn register(connection: &Connection) -> Result<()> {
     })
 }
 
-/// What is called, and what SQL calls it.
+/// The called function, and its SQL name.
 fn find(index: usize) -> Option<(Rc<dyn Functions>, String)> {
     GIVEN.with_borrow(|given| {
         let given = given.as_ref()?;
@@ -89,7 +89,7 @@ fn find(index: usize) -> Option<(Rc<dyn Functions>, String)> {
     })
 }
 
-/// Runs one of the user's functions; its error is kept for the caller of the failed statement.
+/// Runs a user's function, and keeps its error for the caller of the failed statement.
 fn run<T>(index: usize, kind: &str, work: impl FnOnce(&dyn Functions) -> Result<T>) -> Option<T> {
     let (functions, name) = find(index)?;
     FLAGS.with(|flags| flags.running.set(true));
@@ -108,9 +108,9 @@ fn run<T>(index: usize, kind: &str, work: impl FnOnce(&dyn Functions) -> Result<
     None
 }
 
-/// Calls a function; after a failure SQLite knows that there is one.
+/// Calls a function, and reports its result or failure to SQLite.
 ///
-/// SAFETY: everything must come from SQLite, in a call that lasts.
+/// SAFETY: the context and arguments must be those of SQLite's running call.
 unsafe fn call(
     context: *mut ffi::sqlite3_context,
     phase: CallPhase,
@@ -122,18 +122,18 @@ unsafe fn call(
     let (index, arguments) = unsafe { (ffi::sqlite3_user_data(context).addr(), Arguments::of(count, values)) };
     let result = run(index, "function", |functions| functions.call(index, phase, state, &arguments));
     if result.is_none() {
-        // SAFETY: the context is the call's.
+        // SAFETY: the context is that of the call.
         unsafe { answer(context, None) };
     }
     result
 }
 
-/// Gives SQLite a result, or none: then it knows that the call has failed.
+/// Sets the result of a call; `None` makes the call fail.
 ///
 /// SAFETY: the context must be the call's.
 pub(super) unsafe fn answer(context: *mut ffi::sqlite3_context, value: Option<Value>) {
     let copied = ffi::SQLITE_TRANSIENT();
-    // SAFETY: as the caller promises; what has bytes is copied, as is the message.
+    // SAFETY: as the caller promises; SQLite copies texts, blobs and the message.
     unsafe {
         match value {
             None => ffi::sqlite3_result_error(context, c"an SQL function failed".as_ptr(), -1),
@@ -156,16 +156,16 @@ unsafe extern "C" fn scalar(context: *mut ffi::sqlite3_context, count: c_int, va
     unsafe { answer(context, call(context, CallPhase::Call, 0, count, values)) }
 }
 
-/// Where an aggregate's state number is; null when there was no row yet, unless one is to be made.
+/// Returns the address of an aggregate's state number; null before the first row, unless it is to be allocated.
 ///
 /// SAFETY: the context must be the call's.
 unsafe fn state_of(context: *mut ffi::sqlite3_context, make: bool) -> *mut u32 {
-    // SAFETY: as the caller promises. SQLite gives zeros, and aligns to 8.
+    // SAFETY: as the caller promises. SQLite returns zeroed memory, aligned to 8.
     unsafe { ffi::sqlite3_aggregate_context(context, if make { size_of::<u32>() as c_int } else { 0 }).cast() }
 }
 
 unsafe extern "C" fn step(context: *mut ffi::sqlite3_context, count: c_int, values: *mut *mut ffi::sqlite3_value) {
-    // SAFETY: SQLite's call; the state's place is the group's own until it is finished.
+    // SAFETY: SQLite's call; the memory belongs to the group until it is finished.
     unsafe {
         let state = state_of(context, true);
         if state.is_null() {
@@ -218,18 +218,18 @@ unsafe extern "C" fn compare(
     other_length: c_int,
     other: *const c_void,
 ) -> c_int {
-    // There is no way to tell SQLite: it sorts to the end, and the statement's next step finds out.
+    // A collation can't report an error to SQLite, which continues to sort; the next step of the statement checks for failures.
     if failed() {
         return 0;
     }
-    // SAFETY: SQLite gives texts with their lengths, for the time of the call.
+    // SAFETY: SQLite passes texts with their lengths, valid during the call.
     let (one, other) = unsafe { (text(one.cast(), length), text(other.cast(), other_length)) };
     let index = place.addr();
     let order = run(index, "collation", |functions| functions.compare(index, &one, &other));
     order.map_or(0, |order| order as c_int)
 }
 
-/// What a failed collation has sorted wrongly must not be committed.
+/// The commit hook: refuses a commit after a failed collation, since the statement may have written rows in the wrong order.
 unsafe extern "C" fn may_commit(_: *mut c_void) -> c_int {
     c_int::from(failed())
 }

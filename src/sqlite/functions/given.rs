@@ -1,4 +1,4 @@
-//! The functions that were given: what they are, whether one runs, whether one has failed.
+//! The state of the users' functions: their definitions, whether one runs, and whether one has failed.
 
 use std::{
     cell::{Cell, RefCell},
@@ -13,52 +13,52 @@ use crate::{
     value::Value,
 };
 
-/// What a definition defines.
+/// The kind of a definition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FunctionKind {
-    /// A function of the values of one row.
+    /// A scalar function, called for one row.
     Scalar,
-    /// A function of the values of many rows.
+    /// An aggregate function.
     Aggregate,
-    /// The same, which can take back a row: also for windows (`OVER`).
+    /// An aggregate that can also remove rows, for windows (`OVER`).
     Window,
-    /// An order of texts.
+    /// A collation.
     Collation,
 }
 
-/// A function or a collation, as SQLite is to know it.
+/// The definition of a function or a collation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FunctionDefinition {
     /// Its name in SQL.
     pub name: String,
-    /// What it is.
+    /// Its kind.
     pub kind: FunctionKind,
     /// Whether the same arguments always give the same result: needed in indexes and generated columns.
     pub deterministic: bool,
-    /// Whether it may be called by statements only: not by views, triggers, indexes, defaults and checks of the schema.
+    /// Whether only statements may call it, and not views, triggers, indexes, defaults and checks of the schema.
     pub direct_only: bool,
 }
 
-/// What a function is called for.
+/// The phase of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum CallPhase {
-    /// A scalar function: gives its result.
+    /// Returns the result of a scalar function.
     Call,
-    /// An aggregate gets a row. State 0: the first one of a group. Gives the number of the state, which isn't 0.
+    /// Adds a row to an aggregate. State 0 is that before the first row of a group. Returns the state number, which isn't 0.
     Step,
-    /// An aggregate takes back the row that it got first.
+    /// Removes the oldest row from an aggregate.
     Inverse,
-    /// An aggregate's result at present; its state stays.
+    /// Returns the current result of an aggregate, and keeps its state.
     Value,
-    /// An aggregate's result. State 0: there were no rows. The state is not needed any more.
+    /// Returns the final result of an aggregate, and drops its state. State 0 means no rows.
     Finish,
 }
 
-/// The functions behind [`FunctionDefinition`]s, by their place in the list. They can't use the database that calls them.
+/// The implementations of [`FunctionDefinition`]s, by their index. They can't use the database that calls them.
 pub trait Functions {
-    /// Calls a function. What it fails with becomes the cause of the statement's `sqlite_error`. After a step that failed nothing
-    /// more is asked of that state.
+    /// Calls a function. Its error becomes the cause of the statement's `sqlite_error`. After a failed step, that state is not used
+    /// again.
     fn call(&self, function: usize, phase: CallPhase, state: u32, arguments: &Arguments<'_>) -> Result<Value>;
 
     /// Compares two texts by a collation.
@@ -70,7 +70,7 @@ pub(super) struct Given {
     pub(super) functions: Rc<dyn Functions>,
 }
 
-/// What is looked at often: plain flags.
+/// Flags that are read often.
 pub(super) struct Flags {
     pub(super) running: Cell<bool>,
     pub(super) failed: Cell<bool>,
@@ -83,7 +83,7 @@ thread_local! {
     static FAILURE: RefCell<Option<Error>> = const { RefCell::new(None) };
 }
 
-/// Whether a function of that name may be called by statements of the app only.
+/// Returns whether only statements of the app may call the function of this name.
 pub(in crate::sqlite) fn is_direct_only(name: &[u8]) -> bool {
     let is_given = |given: &Given| {
         let mut directly = given.definitions.iter().filter(|(_, definition)| definition.direct_only);
@@ -92,7 +92,21 @@ pub(in crate::sqlite) fn is_direct_only(name: &[u8]) -> bool {
     name.eq_ignore_ascii_case(b"decrypt") || GIVEN.with_borrow(|given| given.as_ref().is_some_and(is_given))
 }
 
-/// What to do about a message of SQLite's on `encrypt` or `decrypt`.
+/// Returns whether the user has registered a function of this name.
+pub fn is_given(name: &str) -> bool {
+    any(|definition| definition.kind != FunctionKind::Collation && definition.name.eq_ignore_ascii_case(name))
+}
+
+/// Returns whether the user has registered a collation.
+pub fn has_collations() -> bool {
+    any(|definition| definition.kind == FunctionKind::Collation)
+}
+
+fn any(is: impl Fn(&FunctionDefinition) -> bool) -> bool {
+    GIVEN.with_borrow(|given| given.as_ref().is_some_and(|given| given.definitions.iter().any(|(_, one)| is(one))))
+}
+
+/// Returns the hint for a message of SQLite about `encrypt` or `decrypt`.
 pub(in crate::sqlite) fn hint(message: &str) -> Option<&'static str> {
     let message = message.strip_suffix("()").unwrap_or(message);
     let (what, name) = message.split_at_checked(message.len().checked_sub("encrypt".len())?)?;
@@ -108,30 +122,30 @@ pub(in crate::sqlite) fn hint(message: &str) -> Option<&'static str> {
     }
 }
 
-/// Whether one of the functions runs: its database must not be used meanwhile.
+/// Returns whether one of the functions runs; its database must not be used meanwhile.
 pub fn running() -> bool {
     FLAGS.with(|flags| flags.running.get())
 }
 
-/// The error for code that uses the database all the same.
+/// Returns the error for code that uses the database inside a function.
 #[cold]
 pub fn inside() -> Error {
     Error::invalid("An SQL function can't use the database that calls it")
         .hint("Pass the values that it needs as arguments")
 }
 
-/// Whether a function or collation has failed since the last [`take_failure`].
+/// Returns whether a function or collation has failed since the last [`take_failure`].
 pub(in crate::sqlite) fn failed() -> bool {
     FLAGS.with(|flags| flags.failed.get())
 }
 
-/// Keeps why one has failed, for the caller of the failed statement.
+/// Keeps the error of a function for the caller of the failed statement.
 pub(super) fn fail(error: Error) {
     FAILURE.replace(Some(error));
     FLAGS.with(|flags| flags.failed.set(true));
 }
 
-/// Why.
+/// Takes the error of the failed function or collation.
 pub(in crate::sqlite) fn take_failure() -> Option<Error> {
     if !FLAGS.with(|flags| flags.failed.take()) {
         return None;

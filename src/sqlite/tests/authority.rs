@@ -247,7 +247,8 @@ fn full_text_search_works_for_users() {
     let (_file, db) = fresh();
     run(&db, "CREATE VIRTUAL TABLE f USING fts5(body)", Authority::User).unwrap();
     run(&db, "INSERT INTO f VALUES ('the quick fox')", Authority::User).unwrap();
-    assert_eq!(db.tables_read("SELECT * FROM f WHERE f MATCH 'quick'").unwrap(), ["f"]);
+    let matching = db.statement_for("SELECT * FROM f WHERE f MATCH 'quick'", Authority::User).unwrap();
+    assert_eq!(*matching.facts().reads, ["f".into()]);
     assert_eq!(db.value("SELECT body FROM f WHERE f MATCH 'fox'", &[]).unwrap(), Some("the quick fox".into()));
 }
 

@@ -344,16 +344,40 @@ fn a_deadline_stops_a_statement() {
     let (_file, db) = fresh();
     db.exec("CREATE TABLE t(a)").unwrap();
     let endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n";
-    let mut asked = 0;
+    let mut asked = 0u8;
     db.set_deadline(Some(Box::new(move || {
         asked += 1;
-        asked > 3
+        3.0 - f64::from(asked)
     })));
     let error = query(&db, endless, &[]).unwrap_err();
     assert_eq!(error.code, ErrorCode::Timeout);
     db.set_deadline(None);
     let long = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 100000) SELECT count(*) FROM n";
     assert_eq!(query(&db, long, &[]).unwrap(), vec![vec![Value::Integer(100_000)]]);
+}
+
+/// A search for many phrases near each other takes long in each step, and a step is one instruction.
+#[test]
+fn a_deadline_holds_when_single_instructions_are_slow() {
+    let (_file, db) = fresh();
+    db.exec("CREATE VIRTUAL TABLE t USING fts5(a)").unwrap();
+    let text = vec!["tide"; 300].join(" ");
+    for _ in 0..200 {
+        db.run("INSERT INTO t VALUES (?1)", &[text.as_str().into()]).unwrap();
+    }
+    let near = format!("NEAR({}, 10)", vec!["tide"; 50].join(" "));
+    let started = std::time::Instant::now();
+    let calls = std::rc::Rc::new(std::cell::Cell::new(0));
+    let counted = calls.clone();
+    db.set_deadline(Some(Box::new(move || {
+        counted.set(counted.get() + 1);
+        60_000.0 - started.elapsed().as_secs_f64() * 1000.0
+    })));
+    assert_eq!(
+        query(&db, "SELECT count(*) FROM t WHERE t MATCH ?1", &[near.into()]).unwrap()[0][0],
+        Value::Integer(200)
+    );
+    assert!(calls.get() > 10, "called {} times for 200 slow rows", calls.get());
 }
 
 #[test]

@@ -337,7 +337,7 @@ impl Journal {
     }
 
     /// Returns the records that remain of the log's front after a cut through `through` that spares `lsns`.
-    pub fn spared(&self, through: u64, lsns: &[u64]) -> Result<Map<LogKey, Vec<u8>>> {
+    pub fn spared_records(&self, through: u64, lsns: &[u64]) -> Result<Map<LogKey, Vec<u8>>> {
         let mut spared = self.state.spared.clone();
         spared.retain(|(lsn, _), _| *lsn > through || lsns.contains(lsn));
         for lsn in lsns.iter().copied().filter(|lsn| (self.state.cut + 1..=through).contains(lsn)) {

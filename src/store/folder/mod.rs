@@ -237,7 +237,7 @@ impl FolderInner {
                 }
                 Write::CutLog { through, spare } => {
                     body.u64(*through);
-                    put_records(&mut body, &journal.spared(*through, spare)?);
+                    put_records(&mut body, &journal.spared_records(*through, spare)?);
                     FrameKind::CutLog
                 }
             };

@@ -170,7 +170,7 @@ impl Depends<'_> {
             "(EXISTS (SELECT 1 FROM tidelock_known WHERE tbl = {name} AND key = {key}) \
              OR EXISTS (SELECT 1 FROM tidelock_tables WHERE tbl = {name} AND instr(watermark, '/')))"
         );
-        if self.plan.options.soft_delete().is_some() || !self.plan.options.filter.is_empty() {
+        if self.plan.options.soft_delete().is_some() || self.plan.options.is_filtered() {
             // The remote still has the row that is deleted here, so it may still have dependents, unless their keys are
             // compared.
             there = format!(

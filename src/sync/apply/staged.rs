@@ -39,7 +39,7 @@ pub fn resolve(connection: &Connection, targets: &mut [ApplyTarget]) -> Result<(
         return Ok(());
     }
     connection.atomically(|connection| {
-        capture::silently(connection, |connection| {
+        capture::without_capture(connection, |connection| {
             while pass(connection, targets)? {}
             cycles(connection, targets)
         })

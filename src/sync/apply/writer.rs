@@ -12,7 +12,10 @@ use crate::{
     error::{Error, ErrorCode, Result},
     sqlite::{Connection, Statement, Step},
     sync::{
-        conflict::unpushed::{Decision, Seen, Unpushed},
+        conflict::{
+            reconcile::{Decision, Seen},
+            unpushed::Unpushed,
+        },
         outbox::capture,
         report::TableReport,
         schema::{
@@ -34,6 +37,7 @@ pub struct RowWriter {
     unstage: String,
     note_key: String,
     add_known: String,
+    note_written: String,
     remove_known: String,
     /// Frees the unique values of a row; `None` when only the key is unique.
     pub(super) park: Option<String>,
@@ -151,7 +155,17 @@ impl RowWriter {
             // ?1 is the table, ?2.. the key's values.
             unstage: format!("DELETE FROM tidelock_staged WHERE tbl = ?1 AND key = {key}"),
             note_key: format!("INSERT OR IGNORE INTO temp.tidelock_seen(tbl, key) VALUES (?1, {key})"),
-            add_known: format!("INSERT OR IGNORE INTO tidelock_known(tbl, key) VALUES (?1, {key})"),
+            add_known: format!(
+                "INSERT INTO tidelock_known(tbl, key) VALUES (?1, {key}) \
+                 ON CONFLICT DO UPDATE SET outside = NULL WHERE outside IS NOT NULL"
+            ),
+            note_written: match plan.options.is_filtered() {
+                true => format!(
+                    "INSERT INTO tidelock_known(tbl, key, outside) VALUES (?1, {key}, 1) \
+                     ON CONFLICT DO UPDATE SET outside = 1"
+                ),
+                false => format!("INSERT OR IGNORE INTO tidelock_known(tbl, key) VALUES (?1, {key})"),
+            },
             remove_known: format!("DELETE FROM tidelock_known WHERE tbl = ?1 AND key = {key}"),
             name: plan.name().to_owned(),
             park: park_sql(plan),
@@ -368,11 +382,11 @@ impl RowWriter {
         Ok(())
     }
 
-    /// Notes in `tidelock_known` whether the remote has the row of a key.
-    pub fn know(&self, connection: &Connection, key: &[Value], has: bool) -> Result<()> {
+    /// Notes in `tidelock_known` whether the remote has the row of a key, whatever the filter.
+    pub fn note_known(&self, connection: &Connection, key: &[Value], has: bool) -> Result<()> {
         let mut parameters = vec![Value::from(&*self.name)];
         parameters.extend_from_slice(key);
-        connection.run(if has { &self.add_known } else { &self.remove_known }, &parameters).map(drop)
+        connection.run(if has { &self.note_written } else { &self.remove_known }, &parameters).map(drop)
     }
 
     /// Deletes the staged row of a key: newer data about it has arrived.

@@ -109,6 +109,9 @@ pub struct TableSync {
     /// PostgREST filters by column name, `eq.open`.
     #[serde(default)]
     pub filter: Map<String, String>,
+    /// Whether a function of the user gives the filters, before each pull.
+    #[serde(default)]
+    pub has_filter_function: bool,
     /// A column that grows with each change; without one, each pull reads everything.
     #[serde(default)]
     pub cursor: Option<String>,
@@ -137,10 +140,15 @@ impl TableSync {
         self.conflict.unwrap_or_default()
     }
 
+    /// Returns whether a pull may leave out rows by a filter. A function may give one at any time.
+    pub fn is_filtered(&self) -> bool {
+        self.has_filter_function || !self.filter.is_empty()
+    }
+
     /// Returns whether keys are compared to find deleted rows. This also finds rows that no longer match the filter,
     /// which no cursor shows.
     pub fn compares(&self) -> bool {
-        self.deleted.as_deref() == Some("compare") || !self.filter.is_empty()
+        self.deleted.as_deref() == Some("compare") || self.is_filtered()
     }
 
     /// Returns the column that marks a deleted row.
@@ -160,6 +168,9 @@ pub struct RemoteOptions {
     /// The user whose data it is; by default the token's `sub`.
     #[serde(default)]
     pub user_id: Option<String>,
+    /// The user to whom the database belongs before its first sync, whose token comes later.
+    #[serde(default)]
+    pub owner: Option<String>,
     /// The remote schema.
     #[serde(default = "schema")]
     pub schema: String,

@@ -1,61 +1,25 @@
-//! Reconciles a remote row with the unpushed local change of the same key, and stores what is left of the change.
-//!
-//! A conflict is a remote row that differs from the change's base. After the decision the remote's row becomes the
-//! base, so that the same row is no conflict twice. A change about which nothing can be decided (deleted on one side,
-//! or two rows under one new key) is rejected.
+//! The unpushed changes of one table, with their statements.
 
 use std::{
     cell::{Cell, RefCell},
     rc::Rc,
 };
 
-use super::resolution::{ConflictInput, Resolution, Sent, change_left, is_later, resolve};
+use super::resolution::Sent;
 use crate::{
     error::Result,
     sqlite::Connection,
     sync::{
         config::options::ConflictPolicy,
-        outbox::{
-            change::{ChangeOp, ChangeReason},
-            waiting::{forget, reject},
-        },
+        outbox::{change::ChangeOp, waiting::forget},
         schema::{plan::Plan, table::key_condition, table_sql::TableSql},
         values::{
             encode::{decode_row, key_parameters, quote, row_sql},
-            outgoing::filter_text,
             types::WireKind,
         },
     },
-    time::Timestamp,
     value::Value,
 };
-
-/// What to do with the remote's row.
-#[derive(Debug, PartialEq)]
-pub enum Decision {
-    /// Apply it: no local change has to stay.
-    Apply,
-    /// Apply it: it replaces the local change.
-    ApplyConflict,
-    /// Keep the local change.
-    Keep {
-        /// Whether the row differed from the change's base.
-        conflict: bool,
-        /// Whether the change was rejected.
-        rejected: bool,
-    },
-}
-
-/// What is known of the remote's row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Seen {
-    /// The remote has it.
-    Row,
-    /// It is marked as deleted.
-    Deleted,
-    /// The remote didn't return it: it was deleted, or it is hidden.
-    Absent,
-}
 
 /// A pending conflict: a function of the user decides it, outside of any transaction.
 #[derive(Clone, Debug, PartialEq)]
@@ -87,31 +51,28 @@ pub struct OutboxEntry {
 
 /// The statements of one table, and what decides its conflicts.
 pub struct Unpushed {
-    name: String,
-    columns: Vec<String>,
-    kinds: Vec<WireKind>,
+    pub(super) name: String,
+    pub(super) columns: Vec<String>,
+    pub(super) kinds: Vec<WireKind>,
     /// The indexes of the key's values in a row.
     pub(crate) key: Vec<usize>,
-    cursor: Option<usize>,
-    policy: ConflictPolicy,
-    pending: String,
-    rejected: String,
-    sql: Rc<TableSql>,
-    requeue: String,
-    requeue_new: String,
-    log: String,
+    pub(super) cursor: Option<usize>,
+    pub(super) policy: ConflictPolicy,
+    pub(super) pending: String,
+    pub(super) rejected: String,
+    pub(super) sql: Rc<TableSql>,
+    pub(super) requeue: String,
+    pub(super) requeue_new: String,
+    pub(super) log: String,
     /// The columns that the remote lacks; `local_lacking` reads them.
-    lacking: Vec<String>,
-    local_lacking: String,
+    pub(super) lacking: Vec<String>,
+    pub(super) local_lacking: String,
     /// Milliseconds to add to the local clock to get the server's.
-    skew_ms: Cell<i64>,
-    questions: RefCell<Vec<PendingConflict>>,
+    pub(super) skew_ms: Cell<i64>,
+    pub(super) pending_conflicts: RefCell<Vec<PendingConflict>>,
     /// Local rows whose unique values are freed for now, by their keys: they count as they were.
     pub(crate) parked: RefCell<Vec<(Vec<Value>, Vec<Value>)>>,
 }
-
-/// The number of conflicts that the log keeps.
-const LOGGED: i64 = 1000;
 
 impl Unpushed {
     /// Prepares the statements of a plan.
@@ -179,7 +140,7 @@ impl Unpushed {
             key: plan.key.clone(),
             columns,
             skew_ms: Cell::new(0),
-            questions: RefCell::default(),
+            pending_conflicts: RefCell::default(),
             parked: RefCell::default(),
         }
     }
@@ -190,79 +151,8 @@ impl Unpushed {
     }
 
     /// Returns the pending conflicts since the last call.
-    pub fn take_questions(&self) -> Vec<PendingConflict> {
-        self.questions.take()
-    }
-
-    /// Decides about a remote row, and applies the decision to the outbox and the local row, inside a transaction in
-    /// which capture is silent. Of a row that the remote lacks, only the key's values count. `cursor` is the row's
-    /// cursor where it isn't stored. Fails with `sqlite_constraint` when the local row can't be what was decided; the
-    /// caller then undoes the rest.
-    pub fn reconcile(
-        &self,
-        connection: &Connection,
-        row: &[Value],
-        seen: Seen,
-        cursor: Option<&str>,
-    ) -> Result<Decision> {
-        let key = self.key_of(row);
-        let local = self.local(connection, &key)?;
-        let Some(entry) = self.merged_entry(connection, &key, local.is_some())? else { return Ok(Decision::Apply) };
-        let remote = (seen == Seen::Row).then_some(row);
-        if remote.is_none() && entry.gone {
-            return Ok(Decision::Keep { conflict: false, rejected: false });
-        }
-        if local.is_none() && entry.op != ChangeOp::Delete {
-            // The row was deleted without capture (a cascade of a pull): its change is deleted, too.
-            forget(connection, entry.id)?;
-            return Ok(Decision::ApplyConflict);
-        }
-        let input = ConflictInput {
-            base: entry.base.as_deref(),
-            sent: entry.sent.as_ref(),
-            local: local.as_deref(),
-            remote,
-            told: seen == Seen::Deleted,
-            kinds: &self.kinds,
-            cursor: self.cursor,
-        };
-        let later = || {
-            let remote = cursor.map(str::to_owned).or_else(|| Some(filter_text(&row[self.cursor?])));
-            is_later(&self.written_at(&entry, local.as_deref()), &remote.unwrap_or_default())
-        };
-        match resolve(&input, self.policy, later) {
-            Resolution::Unchanged => Ok(Decision::Keep { conflict: false, rejected: false }),
-            Resolution::Ask => {
-                self.questions.borrow_mut().push(PendingConflict { key, remote: remote.map(<[Value]>::to_vec) });
-                Ok(Decision::Keep { conflict: true, rejected: false })
-            }
-            Resolution::Reject(why) => self.set_aside(connection, &entry, &key, local.as_deref(), remote, why),
-            Resolution::Row { row, conflict } => {
-                if conflict {
-                    self.log(connection, &key, &entry, local.as_deref(), remote, row.as_deref())?;
-                }
-                if row.as_deref() == remote {
-                    self.end_parking(&key);
-                    self.requeue(connection, Some(entry.id), &key, row.as_deref(), remote)?;
-                    return Ok(if conflict { Decision::ApplyConflict } else { Decision::Apply });
-                }
-                self.write_local(connection, &key, local.as_deref(), row.as_deref())?;
-                self.requeue(connection, Some(entry.id), &key, row.as_deref(), remote)?;
-                Ok(Decision::Keep { conflict, rejected: false })
-            }
-        }
-    }
-
-    /// Returns the time of the change as a cursor value: the value that the change wrote there, else its own time by
-    /// the server's clock.
-    fn written_at(&self, entry: &OutboxEntry, local: Option<&[Value]>) -> String {
-        let wrote = || {
-            let value = &local?[self.cursor?];
-            let base = entry.base.as_ref().and_then(|base| base[self.cursor?].as_ref());
-            (base != Some(value) && !value.is_null()).then(|| filter_text(value))
-        };
-        let made = || Timestamp::parse(&entry.time).map(|time| time.plus_ms(self.skew_ms.get()).to_string());
-        wrote().or_else(made).unwrap_or_default()
+    pub fn take_pending_conflicts(&self) -> Vec<PendingConflict> {
+        self.pending_conflicts.take()
     }
 
     /// Returns whether the key of a row has an unpushed change.
@@ -290,7 +180,7 @@ impl Unpushed {
         }
     }
 
-    fn find(&self, connection: &Connection, key: &[Value], rejected: bool) -> Result<Option<OutboxEntry>> {
+    pub(super) fn find(&self, connection: &Connection, key: &[Value], rejected: bool) -> Result<Option<OutboxEntry>> {
         let mut parameters = vec![Value::from(&*self.name)];
         parameters.extend_from_slice(key);
         let found = connection.rows(if rejected { &self.rejected } else { &self.pending }, &parameters)?;
@@ -300,7 +190,12 @@ impl Unpushed {
     /// Returns the change of a key that the remote's row is compared with. Merges a pending change into the refused one
     /// before it, since the pending one's base is no row that the remote ever had. `there`: whether the local row
     /// exists.
-    fn merged_entry(&self, connection: &Connection, key: &[Value], there: bool) -> Result<Option<OutboxEntry>> {
+    pub(super) fn merged_entry(
+        &self,
+        connection: &Connection,
+        key: &[Value],
+        there: bool,
+    ) -> Result<Option<OutboxEntry>> {
         let (pending, refused) = (self.find(connection, key, false)?, self.find(connection, key, true)?);
         let (Some(pending), Some(refused)) = (&pending, &refused) else { return Ok(pending.or(refused)) };
         forget(connection, pending.id)?;
@@ -340,186 +235,5 @@ impl Unpushed {
             Some(std::mem::take(&mut row[at].1))
         };
         self.columns.iter().map(&mut find).collect()
-    }
-
-    /// Returns the local row of a key.
-    pub fn local(&self, connection: &Connection, key: &[Value]) -> Result<Option<Vec<Value>>> {
-        if let Some((_, row)) = self.parked.borrow().iter().find(|(parked, _)| parked == key) {
-            return Ok(Some(row.clone()));
-        }
-        Ok(connection.rows(&self.sql.select, key)?.into_iter().next())
-    }
-
-    /// Remembers the local row of a key, before its unique values are freed.
-    pub fn park(&self, connection: &Connection, key: &[Value]) -> Result<()> {
-        if let Some(row) = self.local(connection, key)? {
-            self.parked.borrow_mut().push((key.to_vec(), row));
-        }
-        Ok(())
-    }
-
-    /// Restores the freed values of the rows about which nothing was decided. Fails with `sqlite_constraint` where
-    /// another row has them now.
-    pub fn unpark(&self, connection: &Connection) -> Result<()> {
-        self.parked.take().iter().try_for_each(|(_, row)| self.update(connection, row))
-    }
-
-    fn update(&self, connection: &Connection, row: &[Value]) -> Result<()> {
-        match &self.sql.update {
-            Some(update) => connection.run(update, row).map(drop),
-            None => Ok(()),
-        }
-    }
-
-    /// Ends the parking of the row of a key, which is written next. Returns whether it was parked.
-    fn end_parking(&self, key: &[Value]) -> bool {
-        let mut parked = self.parked.borrow_mut();
-        let count = parked.len();
-        parked.retain(|(known, _)| known != key);
-        parked.len() < count
-    }
-
-    /// Changes the local row of a key from `before` to `after`.
-    pub fn write_local(
-        &self,
-        connection: &Connection,
-        key: &[Value],
-        before: Option<&[Value]>,
-        after: Option<&[Value]>,
-    ) -> Result<()> {
-        let parked = self.end_parking(key);
-        match (before, after) {
-            (Some(before), Some(after)) if before == after && !parked => Ok(()),
-            (Some(_), Some(after)) => self.update(connection, after),
-            (None, Some(after)) => connection.run(&self.sql.insert, after).map(drop),
-            (Some(_), None) => connection.run(&self.sql.delete, key).map(drop),
-            (None, None) => Ok(()),
-        }
-    }
-
-    /// Stores what is left to push of a key, now that the remote is known to have `remote`. `id` is that of the present
-    /// change.
-    pub fn requeue(
-        &self,
-        connection: &Connection,
-        id: Option<i64>,
-        key: &[Value],
-        local: Option<&[Value]>,
-        remote: Option<&[Value]>,
-    ) -> Result<()> {
-        let nothing = || vec![Value::Null; self.columns.len()];
-        let (base, changed) = self.lacking(connection, id, key)?;
-        // A change of columns that the remote lacks waits until it has them, as long as the row exists.
-        let waits = changed && local.is_some() && remote.is_some();
-        match (change_left(local, remote).or(waits.then_some(ChangeOp::Update)), id) {
-            (None, Some(id)) => forget(connection, id),
-            (None, None) => Ok(()),
-            (Some(op), id) => {
-                let mut parameters = vec![id.map_or_else(|| Value::from(&*self.name), Value::Integer)];
-                parameters.push(Value::from(op.as_str()));
-                parameters.extend(remote.map_or_else(nothing, <[Value]>::to_vec));
-                parameters.extend(base);
-                if id.is_none() {
-                    parameters.extend_from_slice(key);
-                }
-                connection.run(if id.is_some() { &self.requeue } else { &self.requeue_new }, &parameters)?;
-                match id {
-                    Some(id) if local == remote => self.wait_for_columns(connection, id, key).map(drop),
-                    _ => Ok(()),
-                }
-            }
-        }
-    }
-
-    /// Returns what the columns that the remote lacks were before the change, and whether they are different now.
-    fn lacking(&self, connection: &Connection, id: Option<i64>, key: &[Value]) -> Result<(Vec<Value>, bool)> {
-        if self.lacking.is_empty() {
-            return Ok((Vec::new(), false));
-        }
-        let local = connection.rows(&self.local_lacking, key)?.into_iter().next();
-        let local = local.unwrap_or_else(|| vec![Value::Null; self.lacking.len()]);
-        let Some(id) = id else { return Ok((local, false)) };
-        let stored = connection.value("SELECT base FROM tidelock_outbox WHERE id = ?1", &[Value::Integer(id)])?;
-        let stored = stored.as_ref().and_then(Value::as_text).map(decode_row).unwrap_or_default();
-        let known = |name: &String| stored.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
-        let base: Vec<Value> = self.lacking.iter().map(|name| known(name).unwrap_or_default()).collect();
-        let changed = base != local;
-        Ok((base, changed))
-    }
-
-    /// Lets a change wait for the columns that the remote lacks. Returns `false` when it changes none of them.
-    pub fn wait_for_columns(&self, connection: &Connection, id: i64, key: &[Value]) -> Result<bool> {
-        if !self.lacking(connection, Some(id), key)?.1 {
-            return Ok(false);
-        }
-        let text = match &self.lacking[..] {
-            [column] => format!("The remote table has no column {column}: add it remotely, and the change is sent"),
-            columns => {
-                format!(
-                    "The remote table has no columns {}: add them remotely, and the change is sent",
-                    columns.join(", ")
-                )
-            }
-        };
-        let sql = "UPDATE tidelock_outbox SET reason = 'remote_column_missing', error = ?2 WHERE id = ?1 AND state = 'pending'";
-        connection.run(sql, &[Value::Integer(id), Value::from(text)])?;
-        Ok(true)
-    }
-
-    /// Writes a conflict into the log.
-    pub fn log(
-        &self,
-        connection: &Connection,
-        key: &[Value],
-        entry: &OutboxEntry,
-        local: Option<&[Value]>,
-        remote: Option<&[Value]>,
-        result: Option<&[Value]>,
-    ) -> Result<()> {
-        let base = entry.base.as_ref().map(|base| base.iter().map(|value| value.clone().unwrap_or_default()).collect());
-        let base: Option<Vec<Value>> = base;
-        let mut parameters = vec![Value::from(&*self.name)];
-        parameters.extend_from_slice(key);
-        for row in [base.as_deref(), local, remote, result] {
-            parameters.extend(row.map_or_else(|| vec![Value::Null; self.columns.len()], <[Value]>::to_vec));
-        }
-        connection.run(&self.log, &parameters)?;
-        let sql = "DELETE FROM tidelock_conflicts WHERE id <= (SELECT max(id) FROM tidelock_conflicts) - ?1";
-        connection.run(sql, &[Value::Integer(LOGGED)]).map(drop)
-    }
-
-    /// Rejects the change; one that is rejected already stays so. The same row of the remote is no conflict again.
-    pub fn set_aside(
-        &self,
-        connection: &Connection,
-        entry: &OutboxEntry,
-        key: &[Value],
-        local: Option<&[Value]>,
-        remote: Option<&[Value]>,
-        why: &str,
-    ) -> Result<Decision> {
-        if !entry.rejected || remote.is_some() {
-            self.log(connection, key, entry, local, remote, local)?;
-        }
-        match remote {
-            Some(remote) => {
-                let mut parameters = vec![Value::Integer(entry.id), Value::from(entry.op.as_str())];
-                parameters.extend_from_slice(remote);
-                parameters.extend(self.lacking(connection, Some(entry.id), key)?.0);
-                connection.run(&self.requeue, &parameters)?;
-            }
-            None => self.note_gone(connection, entry.id)?,
-        }
-        if entry.rejected {
-            return Ok(Decision::Keep { conflict: remote.is_some(), rejected: false });
-        }
-        reject(connection, entry.id, ChangeReason::Conflict, why)?;
-        Ok(Decision::Keep { conflict: true, rejected: true })
-    }
-
-    /// Notes that the remote was seen to have no such row; decisions about the change consider it.
-    pub fn note_gone(&self, connection: &Connection, id: i64) -> Result<()> {
-        let sql = "UPDATE tidelock_outbox SET sent_op = 'gone', sent = NULL WHERE id = ?1";
-        connection.run(sql, &[Value::Integer(id)]).map(drop)
     }
 }

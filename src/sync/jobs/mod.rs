@@ -4,14 +4,14 @@
 //! |---|---|
 //! | `job` | one change on its way, and its outcome |
 //! | `order` | the order of changes: which one waits for which |
-//! | `circle` | changes that wait for each other in a cycle |
+//! | `cycle` | changes that wait for each other in a cycle |
 //! | `unsent` | the pending changes, as jobs |
-//! | `settle` | stores the outcome of a job |
+//! | `outcome` | stores the outcome of a job |
 //! | `retry` | retries or discards a change |
 
-pub mod circle;
+pub mod cycle;
 pub mod job;
 pub mod order;
+pub mod outcome;
 pub mod retry;
-pub mod settle;
 pub mod unsent;

@@ -36,7 +36,7 @@ pub struct FoundChange {
 }
 
 /// Returns the error for an id that no change has.
-pub fn unknown() -> Error {
+fn unknown() -> Error {
     Error::invalid("There is no change with this id").hint("The ids are those of pending() and rejected()")
 }
 
@@ -84,7 +84,7 @@ pub fn retry(connection: &Connection, plan: &Plan, change: &FoundChange) -> Resu
             }
             unpushed.requeue(connection, Some(change.id), &change.key, local.as_deref(), base.as_deref())?;
             if entry.gone && local.is_some() {
-                unpushed.note_gone(connection, change.id)?;
+                unpushed.note_deleted(connection, change.id)?;
             }
             Ok(())
         }
@@ -131,7 +131,7 @@ fn repeat(connection: &Connection, plan: &Plan, unpushed: &Unpushed, change: &Fo
         (None, _) if followed => now.clone(),
         (None, _) => base(&entry, now.as_deref()),
     };
-    capture::silently(connection, |connection| {
+    capture::without_capture(connection, |connection| {
         unpushed.write_local(connection, &change.key, now.as_deref(), row.as_deref())?;
         let id = waiting.map(|waiting| waiting.id);
         unpushed.requeue(connection, id, &change.key, row.as_deref(), remote.as_deref())
@@ -172,7 +172,7 @@ pub fn discard(
         change.key.iter().zip(&plan.key).for_each(|(value, at)| row[*at] = value.clone());
     }
     if remote.is_some() && plan.options.compares() {
-        writer.know(connection, &plan.key_of(&row), !deleted)?;
+        writer.note_known(connection, &plan.key_of(&row), !deleted)?;
     }
     let rows = Rows::one(row, deleted, None);
     writer.merge(connection, &rows, &mut TableReport::default()).map(drop)

@@ -104,7 +104,7 @@ fn forget_cursor(connection: &Connection, plan: &Plan, unpushed: &Unpushed, key:
     let Some(known) = &base[cursor] else { return Ok(()) };
     let mut row = local.clone();
     row[cursor].clone_from(known);
-    capture::silently(connection, |connection| unpushed.write_local(connection, key, Some(&local), Some(&row)))
+    capture::without_capture(connection, |connection| unpushed.write_local(connection, key, Some(&local), Some(&row)))
 }
 
 /// Returns the job of an entry; `None` when the entry changes nothing.
@@ -190,7 +190,7 @@ pub fn newest(connection: &Connection) -> Result<i64> {
 
 /// Deletes the refused changes of rows that the remote never had and that are deleted here, too. A later change of a
 /// row with NULL in its key is part of its refused change.
-pub fn forget_gone(connection: &Connection, plan: &Plan, unpushed: &Unpushed) -> Result<()> {
+pub fn forget_deleted(connection: &Connection, plan: &Plan, unpushed: &Unpushed) -> Result<()> {
     let refused = connection.rows(
         "SELECT id, key, op = 'insert' AND base IS NULL FROM tidelock_outbox \
          WHERE tbl = ?1 AND state = 'rejected' AND reason = 'refused' AND sent_op IS NULL",

@@ -69,7 +69,7 @@ pub fn suspend(connection: &Connection) -> Result<()> {
 }
 
 /// Runs `work` without capturing its changes. Requires a transaction, since a rollback must also end the silence.
-pub fn silently<T>(connection: &Connection, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+pub fn without_capture<T>(connection: &Connection, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
     connection.make_silent()?;
     connection.run(&format!("INSERT INTO temp.{SILENT} VALUES (1)"), &[])?;
     let result = work(connection);

@@ -177,7 +177,7 @@ fn changed(base: &[(String, Value)], local: &[(String, Value)]) -> Vec<String> {
 /// user retries them. Keeps the present rows with them, since the next pull brings the rows to the remote's state.
 /// Returns how many there are. An entry of the part `sync`, for databases that were ever synced.
 #[inline(never)]
-pub fn set_aside_restored(connection: &Connection) -> Result<u64> {
+pub fn quarantine_restored(connection: &Connection) -> Result<u64> {
     let captured = metadata::captured(connection)?;
     connection.atomically(|connection| {
         for registered in &captured {

@@ -25,7 +25,7 @@ pub(super) const COUNT: &str = "(SELECT count(*) FROM tidelock_staged JOIN tidel
     WHERE started IS NULL AND error <> '' AND (?1 IS NULL OR tbl = ?1))";
 
 /// Returns whether an id is that of a remote row.
-pub fn is_one(id: i64) -> bool {
+pub fn is_unapplied(id: i64) -> bool {
     id >= FIRST_ID
 }
 

@@ -14,7 +14,7 @@ use crate::{error::Result, ports::LocalFuture};
 
 /// Runs a producer and a consumer of a queue concurrently. If the producer fails, the consumer still handles the queued
 /// items; then the producer's error is returned.
-pub async fn beside(producer: LocalFuture<'_, Result<()>>, consumer: LocalFuture<'_, Result<()>>) -> Result<()> {
+pub async fn run_both(producer: LocalFuture<'_, Result<()>>, consumer: LocalFuture<'_, Result<()>>) -> Result<()> {
     let mut produced = Ok(());
     let producer = async {
         produced = producer.await;

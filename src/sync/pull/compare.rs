@@ -33,47 +33,53 @@ pub fn delete_vanished(
     let (mut vanished, mut refused) = (Vec::new(), Vec::new());
     for (at, target) in targets.iter().enumerate().filter(|(_, target)| target.listed) {
         let absent = absent_keys(connection, target)?;
-        let count = absent.len() as u64;
-        let keys: Vec<_> = absent.into_iter().filter(|absent| !absent.spared).collect();
-        if let (Some(max_ratio), false) = (max_ratio, keys.is_empty()) {
-            // `count` includes the spared rows, since the remote lacks them too.
+        // Includes the spared rows, since the remote lacks them too.
+        let count = absent.iter().filter(|absent| !absent.outside).count() as u64;
+        let (spared, keys): (Vec<_>, Vec<_>) = absent.into_iter().partition(|absent| absent.spared);
+        if let (Some(max_ratio), true) = (max_ratio, keys.iter().any(|absent| !absent.outside)) {
             let population = population(connection, target)?;
             if let Err(error) = guard::check(target.plan.name(), count, population, max_ratio) {
                 refused.push((at, error));
                 continue;
             }
         }
-        vanished.push((at, keys));
+        vanished.push((at, keys, spared.len()));
     }
-    for (at, _) in &vanished {
+    for (at, ..) in &vanished {
         // A staged row that wasn't listed has been deleted remotely.
         let sql = "DELETE FROM tidelock_staged WHERE tbl = ?1 AND row IS NOT NULL \
                    AND key NOT IN (SELECT key FROM temp.tidelock_seen WHERE tbl = ?1)";
         connection.run(sql, &[Value::from(targets[*at].plan.name())])?;
     }
     // All vanished keys are forgotten before the first deletion, so that no vanished row protects another one.
-    for (at, keys) in &vanished {
-        keys.iter().try_for_each(|absent| targets[*at].writer.know(connection, &absent.key, false))?;
+    for (at, keys, _) in &vanished {
+        keys.iter().try_for_each(|absent| targets[*at].writer.note_known(connection, &absent.key, false))?;
     }
-    for (at, keys) in vanished.iter().rev() {
+    for (at, keys, spared) in vanished.iter().rev() {
         let target = &mut targets[*at];
+        target.report.kept_local += *spared as u64;
         for Absent { key, .. } in keys {
             if !target.writer.delete(connection, key, &mut target.report)? {
                 // A row that stays depends on it.
-                target.writer.know(connection, key, true)?;
+                target.writer.note_known(connection, key, true)?;
                 target.report.kept_local += 1;
             }
         }
     }
-    connection.run("INSERT OR IGNORE INTO tidelock_known(tbl, key) SELECT tbl, key FROM temp.tidelock_seen", &[])?;
+    let sql = "INSERT INTO tidelock_known(tbl, key) SELECT tbl, key FROM temp.tidelock_seen WHERE true \
+               ON CONFLICT DO UPDATE SET outside = NULL WHERE outside IS NOT NULL";
+    connection.run(sql, &[])?;
     connection.run("DELETE FROM temp.tidelock_seen", &[])?;
     Ok(refused)
 }
 
-/// Returns how many rows of a table the remote is known to have.
-pub fn known(connection: &Connection, table: &str) -> Result<u64> {
-    let count = connection.value("SELECT count(*) FROM tidelock_known WHERE tbl = ?1", &[Value::from(table)])?;
-    Ok(count.and_then(|count| count.as_integer()).unwrap_or_default() as u64)
+/// Returns how many rows of a table the remote is known to have; `None` if the present filter hasn't shown all of them,
+/// so that only their keys tell.
+pub fn expected(connection: &Connection, table: &str) -> Result<Option<u64>> {
+    let sql = "SELECT count(*), count(outside) FROM tidelock_known WHERE tbl = ?1";
+    let rows = connection.rows(sql, &[Value::from(table)])?;
+    let count = |at: usize| rows.first().and_then(|row| row[at].as_integer()).unwrap_or_default() as u64;
+    Ok((count(1) == 0).then(|| count(0)))
 }
 
 /// A local row that the remote was known to have and didn't list.
@@ -81,13 +87,15 @@ struct Absent {
     key: Vec<Value>,
     /// It has an unpushed change.
     spared: bool,
+    /// The present filter has never shown it, so its absence says nothing about the remote.
+    outside: bool,
 }
 
 /// Returns the local rows whose keys were known and not seen. Keys without a local row are forgotten.
 fn absent_keys(connection: &Connection, target: &ApplyTarget) -> Result<Vec<Absent>> {
     let rows = connection.rows(
         "SELECT key, EXISTS (SELECT 1 FROM tidelock_outbox WHERE tbl = ?1 AND key = known.key AND state = 'pending') \
-         OR EXISTS (SELECT 1 FROM tidelock_outbox WHERE tbl = ?1 AND key = known.key AND state = 'rejected') \
+         OR EXISTS (SELECT 1 FROM tidelock_outbox WHERE tbl = ?1 AND key = known.key AND state = 'rejected'), outside \
          FROM tidelock_known AS known WHERE tbl = ?1 \
          AND NOT EXISTS (SELECT 1 FROM temp.tidelock_seen WHERE tbl = ?1 AND key = known.key)",
         &[Value::from(target.plan.name())],
@@ -96,19 +104,20 @@ fn absent_keys(connection: &Connection, target: &ApplyTarget) -> Result<Vec<Abse
     for row in rows {
         let key = decode_key(row[0].as_text().unwrap_or_default());
         if connection.value(&target.plan.sql.select, &key)?.is_some() {
-            absent.push(Absent { key, spared: row[1] == Value::Integer(1) });
+            absent.push(Absent { key, spared: row[1] == Value::Integer(1), outside: !row[2].is_null() });
         } else {
-            target.writer.know(connection, &key, false)?;
+            target.writer.note_known(connection, &key, false)?;
         }
     }
     Ok(absent)
 }
 
-/// Returns how many rows could vanish at most: those that are known remotely and exist locally.
+/// Returns how many rows could vanish at most: those that the present filter has shown and that exist locally.
 fn population(connection: &Connection, target: &ApplyTarget) -> Result<u64> {
     let count = |sql: &str, parameters: &[Value]| -> Result<u64> {
         Ok(connection.value(sql, parameters)?.and_then(|count| count.as_integer()).unwrap_or_default() as u64)
     };
     let local = count(&format!("SELECT count(*) FROM main.{}", quote(&target.plan.table.name)), &[])?;
-    Ok(local.min(known(connection, target.plan.name())?))
+    let inside = "SELECT count(*) FROM tidelock_known WHERE tbl = ?1 AND outside IS NULL";
+    Ok(local.min(count(inside, &[Value::from(target.plan.name())])?))
 }

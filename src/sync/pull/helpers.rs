@@ -125,7 +125,7 @@ impl Helpers {
 
     /// Returns the keys deleted remotely since the table was last read, as a JSON array of objects. Returns `None` if
     /// there are none, or without tombstones of the table.
-    pub fn gone_of(&self, plan: &Plan, progress: &TableProgress) -> Option<String> {
+    pub fn deleted_keys_of(&self, plan: &Plan, progress: &TableProgress) -> Option<String> {
         let (cluster, since) = mark(progress)?;
         let remote = plan.options.remote();
         if cluster.is_some_and(|cluster| cluster != self.cluster)
@@ -196,13 +196,20 @@ mod tests {
         let helpers = Helpers::read(ANSWER.as_bytes()).unwrap();
         let t = plan(r#"{"table":"t"}"#);
         let both = r#"[{"id": 9007199254740993},{"id": 2}]"#;
-        assert_eq!(helpers.gone_of(&t, &read("77/400")).as_deref(), Some(both));
-        assert_eq!(helpers.gone_of(&t, &read("77/401")).as_deref(), Some(r#"[{"id": 2}]"#));
-        assert_eq!(helpers.gone_of(&t, &read("77/421")), None);
-        assert_eq!(helpers.gone_of(&t, &read("78/400")), None, "another cluster's numbers");
-        assert_eq!(helpers.gone_of(&t, &read("2026-01-02T03:04:05Z")).as_deref(), Some(both), "read by a time");
-        assert_eq!(helpers.gone_of(&t, &TableProgress { started: Some("77/300".into()), ..read("77/300") }), None);
-        assert_eq!(helpers.gone_of(&plan(r#"{"table":"u"}"#), &read("77/400")), None, "not for this user's eyes");
+        assert_eq!(helpers.deleted_keys_of(&t, &read("77/400")).as_deref(), Some(both));
+        assert_eq!(helpers.deleted_keys_of(&t, &read("77/401")).as_deref(), Some(r#"[{"id": 2}]"#));
+        assert_eq!(helpers.deleted_keys_of(&t, &read("77/421")), None);
+        assert_eq!(helpers.deleted_keys_of(&t, &read("78/400")), None, "another cluster's numbers");
+        assert_eq!(helpers.deleted_keys_of(&t, &read("2026-01-02T03:04:05Z")).as_deref(), Some(both), "read by a time");
+        assert_eq!(
+            helpers.deleted_keys_of(&t, &TableProgress { started: Some("77/300".into()), ..read("77/300") }),
+            None
+        );
+        assert_eq!(
+            helpers.deleted_keys_of(&plan(r#"{"table":"u"}"#), &read("77/400")),
+            None,
+            "not for this user's eyes"
+        );
     }
 
     #[test]

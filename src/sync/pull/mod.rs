@@ -5,7 +5,9 @@
 //! | `helpers` | the state of the helpers (`sqlHelpers`) in the project |
 //! | `page` | the source of a pull, and the pages to apply |
 //! | `window` | where a pull of a table begins, and its progress |
+//! | `pulled_table` | the state of one table of a pull |
 //! | `reader` | concurrent requests, pages in order |
+//! | `key_list` | the keys of tables whose deletions are found by comparison |
 //! | `whole` | all rows of a table, in concurrent spans |
 //! | `guard` | the guard against mass deletion |
 //! | `compare` | deletions by absence |
@@ -15,7 +17,9 @@
 pub mod compare;
 pub mod guard;
 pub mod helpers;
+pub mod key_list;
 pub mod page;
+pub mod pulled_table;
 pub mod reader;
 pub mod replace;
 pub mod tombstones;

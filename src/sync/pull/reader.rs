@@ -8,15 +8,15 @@
 //! A pass ends with an empty page, with the row that ends its span, or with the last of the rows that the remote
 //! counted. It never ends with a short page, which may be due to the server's row limit.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 
 use super::{
-    page::{Count, Page, PagePace, PullSource, Reading},
+    page::{Count, Page, PullSource, Reading},
+    pulled_table::{PassedPlaces, PulledTable},
     window::{self, First},
 };
 use crate::{
-    collections::Set,
-    error::{Error, ErrorCode, Result},
+    error::{Error, Result},
     ports::HttpResponse,
     sync::{
         postgrest::{
@@ -27,44 +27,22 @@ use crate::{
             response::Unreadable,
         },
         schema::plan::{Plan, Rows},
-        state::{
-            metadata::ReadPosition,
-            spans::{RemoteKey, Span},
-        },
+        state::spans::{RemoteKey, Span},
         values::json,
     },
-    time::Timestamp,
 };
 
 /// A pull: reads tables, and queues their pages.
 pub struct Pull<'a> {
     pub(super) remote: &'a Remote<'a>,
     pub(super) reading: Reading,
-    tables: Vec<PulledTable>,
+    pub(super) tables: Vec<PulledTable>,
     /// The name of the table that is being read.
-    present: &'a RefCell<String>,
+    pub(super) present: &'a RefCell<String>,
     /// The tables that couldn't be read, by their index, while the pull continued.
     troubles: RefCell<Vec<(usize, Error)>>,
     /// The pages that aren't applied yet.
     pub pages: Queue<Box<Page>>,
-}
-
-/// The state of one table of a pull.
-pub(super) struct PulledTable {
-    pub(super) at: usize,
-    pub(super) source: RefCell<PullSource>,
-    pub(super) pace: RefCell<PagePace>,
-    /// A number for each span of the progress, which stays the same while other spans end.
-    pub(super) spans: RefCell<Vec<u32>>,
-    pub(super) last_span: Cell<u32>,
-    /// The pull reads all rows of the table.
-    whole: Cell<bool>,
-    /// The keys of all its rows were queued.
-    listed: Cell<bool>,
-    resumed: Cell<bool>,
-    /// The server's time before the table's first page.
-    server_time: Cell<Option<Timestamp>>,
-    pub(super) total: Cell<Option<u64>>,
 }
 
 /// A page as it was answered.
@@ -73,75 +51,6 @@ pub(super) struct Read {
     /// Number of rows without the limit, if it was requested.
     pub(super) count: Option<u64>,
     pub(super) answer: Answer,
-}
-
-impl PulledTable {
-    pub(super) fn new(at: usize, source: PullSource, page_size: u32) -> Self {
-        Self {
-            at,
-            source: RefCell::new(source),
-            pace: RefCell::new(PagePace::new(page_size)),
-            spans: RefCell::default(),
-            last_span: Cell::default(),
-            whole: Cell::default(),
-            listed: Cell::default(),
-            resumed: Cell::default(),
-            server_time: Cell::default(),
-            total: Cell::default(),
-        }
-    }
-
-    pub(super) fn name(&self) -> String {
-        self.source.borrow().plan.name().to_owned()
-    }
-
-    pub(super) fn has_cursor(&self) -> bool {
-        self.source.borrow().plan.selection.cursor.is_some()
-    }
-
-    fn compares(&self) -> bool {
-        self.source.borrow().plan.options.compares()
-    }
-
-    /// Notes the beginning of the pull, once. `place` is a position of its first page.
-    pub(super) fn begin(&self, place: Option<&ReadPosition>) {
-        let PullSource { progress, plan, .. } = &mut *self.source.borrow_mut();
-        window::begin(progress, plan, self.server_time.get(), place);
-    }
-
-    /// Notes the position up to which the table was read.
-    pub(super) fn moved(&self, place: &ReadPosition) {
-        let PullSource { progress, plan, .. } = &mut *self.source.borrow_mut();
-        window::moved(progress, plan, place, self.server_time.get());
-    }
-
-    /// Notes the server's time, by the first answer about this table.
-    pub(super) fn note_time(&self, answer: &Answer) {
-        self.server_time.set(self.server_time.get().or(answer.server_time));
-    }
-}
-
-/// The positions that a pass has reached. A remote that ignores the filter sends one of them again.
-pub(super) struct PassedPlaces {
-    pub(super) table: String,
-    positions: Set<String>,
-}
-
-impl PassedPlaces {
-    pub(super) fn of(table: &PulledTable) -> Self {
-        Self { table: table.name(), positions: Set::new() }
-    }
-
-    /// Adds a position. Fails with `sync_protocol` if the pass has reached it before.
-    pub(super) fn visit(&mut self, cursor: Option<&str>, key: &RemoteKey) -> Result<(), Refusal> {
-        let position = json::string_array(cursor.into_iter().chain(key.iter().map(String::as_str)));
-        if self.positions.insert(position) {
-            return Ok(());
-        }
-        let text = "The remote sends the same page again: it ignores the filters of the request";
-        let error = Error::new(ErrorCode::SyncProtocol, text).hint(crate::sync::postgrest::response::NOT_POSTGREST);
-        Err(error.detail("table", self.table.as_str()).into())
-    }
 }
 
 impl<'a> Pull<'a> {
@@ -170,13 +79,13 @@ impl<'a> Pull<'a> {
     }
 
     /// Returns the tables that couldn't be read since the last call, by their index.
-    pub fn take_troubles(&self) -> Vec<(usize, Error)> {
+    pub fn take_table_errors(&self) -> Vec<(usize, Error)> {
         self.troubles.take()
     }
 
     /// Notes that a table can't be read, so that the pull continues. Fails with `refusal` if it concerns all tables, or
     /// if the pull is all or nothing.
-    fn skip_table(&self, table: &PulledTable, refusal: Refusal) -> Result<(), Refusal> {
+    pub(super) fn skip_table(&self, table: &PulledTable, refusal: Refusal) -> Result<(), Refusal> {
         if !self.reading.alone || !refusal.is_about_one_table() {
             return Err(refusal);
         }
@@ -189,50 +98,6 @@ impl<'a> Pull<'a> {
         let read = self.read_tables().await;
         self.pages.end();
         read.map_err(Refusal::into_error)
-    }
-
-    /// Reads only the keys of all tables. `expected` is the known number of rows of each: a table for which the remote
-    /// counts the same number is skipped.
-    pub async fn read_keys(&self, expected: &[Option<u64>]) -> Result<()> {
-        let read = self.list_all_keys(expected).await;
-        self.pages.end();
-        read.map_err(Refusal::into_error)
-    }
-
-    /// Returns whether all keys of a table were listed.
-    pub fn listed(&self, table: usize) -> bool {
-        self.tables.get(table).is_some_and(|table| table.listed.get())
-    }
-
-    async fn list_all_keys(&self, expected: &[Option<u64>]) -> Result<(), Refusal> {
-        for (table, expected) in self.tables.iter().zip(expected) {
-            self.present.replace(table.name());
-            if expected.is_some() && self.count(table).await? == *expected {
-                continue;
-            }
-            match self.list_keys(table).await {
-                Ok(()) => table.listed.set(true),
-                Err(refusal) => self.skip_table(table, refusal)?,
-            }
-        }
-        Ok(())
-    }
-
-    /// Returns how many rows the remote has, or `None` if it can't count them.
-    pub(super) async fn count(&self, table: &PulledTable) -> Result<Option<u64>, Refusal> {
-        let name = table.name();
-        let make = |requester: &Requester| {
-            let source = table.source.borrow();
-            let (key, range) = (source.plan.selection.key.clone(), Range::Keys(Span::default()));
-            let selection = Selection { columns: key, ..source.plan.selection.clone() };
-            Request { selection: &selection, range: &range, limit: 1, count: Count::Exact.prefer() }.head(requester)
-        };
-        match self.remote.send(&name, &mut self.remote.tries(), &make).await {
-            Ok(answer) => Ok(counted_rows(&answer.response)),
-            // The remote may be able to list the keys although counting fails.
-            Err(Refusal::TooMuch(_) | Refusal::Trouble(_) | Refusal::Rejected(_)) => Ok(None),
-            Err(refusal) => Err(refusal),
-        }
     }
 
     async fn read_tables(&self) -> Result<(), Refusal> {
@@ -346,21 +211,6 @@ impl<'a> Pull<'a> {
         }
     }
 
-    async fn list_keys(&self, table: &PulledTable) -> Result<(), Refusal> {
-        table.pace.replace(PagePace::new(self.reading.page_size));
-        let (mut tries, mut visited, mut span) = (self.remote.tries(), PassedPlaces::of(table), Span::default());
-        loop {
-            let range = Range::Keys(span);
-            let key = Some(table.source.borrow().plan.selection.key.clone());
-            let parse = |response: &HttpResponse| table.source.borrow().plan.read_keys(&response.body);
-            let read = self.ask(table, &mut tries, key.as_deref(), &range, &mut Count::No, &parse).await?;
-            let Some(last) = read.rows.last.clone() else { return Ok(()) };
-            visited.visit(None, &last.key)?;
-            span = Span { after: Some(last.key), upto: None };
-            self.pages.put(self.make(table, read));
-        }
-    }
-
     /// Reads any remote row to find the missing columns, and removes them from the plan. Returns `false` if there is no
     /// row, which completes the table.
     async fn learn_columns(&self, table: &PulledTable) -> Result<bool, Refusal> {
@@ -417,12 +267,12 @@ impl<'a> Pull<'a> {
         count: &mut Count,
     ) -> Result<Read, Refusal> {
         let parse = |response: &HttpResponse| table.source.borrow().plan.read(&response.body);
-        self.ask(table, tries, None, range, count, &parse).await
+        self.request_page(table, tries, None, range, count, &parse).await
     }
 
     /// Reads one page. If that is too much for the remote, it tries a smaller page with a cheaper count. `columns`
     /// replaces the columns of the plan.
-    async fn ask(
+    pub(super) async fn request_page(
         &self,
         table: &PulledTable,
         tries: &mut Tries,

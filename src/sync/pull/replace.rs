@@ -62,10 +62,8 @@ pub fn check_vanishing(
             target.writer.note_keys(connection, rows, Keys::SeenOrDeleted)?;
         }
         if let Some(max_ratio) = limits.max_delete_ratio {
-            let rows =
-                connection.value(&format!("SELECT count(*) FROM main.{}", quote(&target.plan.table.name)), &[])?;
-            let rows = rows.and_then(|rows| rows.as_integer()).unwrap_or_default() as u64;
-            guard::check(target.plan.name(), vanishing(connection, target)?.len() as u64, rows, max_ratio)?;
+            let (vanishing, rows) = guarded(connection, target)?;
+            guard::check(target.plan.name(), vanishing, rows, max_ratio)?;
         }
     }
     Ok(())
@@ -85,7 +83,7 @@ pub fn apply(
     // The pragma has no effect inside a transaction.
     connection.exec("PRAGMA foreign_keys = OFF")?;
     let result = connection.atomically(|connection| {
-        capture::silently(connection, |connection| {
+        capture::without_capture(connection, |connection| {
             if !limits.discard_unpushed {
                 check_unpushed(connection, targets.iter().map(|target| target.plan.name()))?;
             }
@@ -115,6 +113,23 @@ pub fn apply(
     });
     connection.exec("PRAGMA foreign_keys = ON")?;
     result
+}
+
+/// Returns how many local rows would vanish, and how many there are: without those that are outside of the filter.
+fn guarded(connection: &Connection, target: &ApplyTarget) -> Result<(u64, u64)> {
+    let encoded = key_sql(target.plan.key.iter().map(|at| quote(&target.plan.columns[*at].name)));
+    let sql = format!(
+        "SELECT total({encoded} NOT IN (SELECT key FROM temp.tidelock_seen WHERE tbl = ?1)), count(*) FROM main.{} \
+         WHERE {encoded} NOT IN (SELECT key FROM tidelock_known WHERE tbl = ?1 AND outside IS NOT NULL)",
+        quote(&target.plan.table.name)
+    );
+    let rows = connection.rows(&sql, &[Value::from(target.plan.name())])?;
+    let count = |value: &Value| match value {
+        Value::Integer(count) => *count as u64,
+        Value::Real(count) => *count as u64,
+        _ => 0,
+    };
+    Ok(rows.first().map_or((0, 0), |row| (count(&row[0]), count(&row[1]))))
 }
 
 /// Returns the keys of local rows that the remote doesn't have.

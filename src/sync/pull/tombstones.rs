@@ -31,7 +31,7 @@ pub fn begin(connection: &Connection, sources: &[PullSource], helpers: &Helpers,
     connection.atomically(|connection| {
         for source in sources {
             let progress = if full { &TableProgress::default() } else { &source.progress };
-            let Some(keys) = helpers.gone_of(&source.plan, progress) else { continue };
+            let Some(keys) = helpers.deleted_keys_of(&source.plan, progress) else { continue };
             let keys = match source.plan.read_keys(keys.as_bytes()) {
                 Ok(keys) => keys,
                 // The user's key columns differ from the remote's primary key, which tombstones have.
@@ -74,7 +74,7 @@ pub fn apply(connection: &Connection, targets: &mut [ApplyTarget]) -> Result<()>
         return Ok(());
     }
     connection.atomically(|connection| {
-        capture::silently(connection, |connection| {
+        capture::without_capture(connection, |connection| {
             for target in targets.iter_mut().rev().filter(|target| target.read) {
                 let rows = tombstones(connection, &target.plan)?;
                 let unchanged = target.report.unchanged;

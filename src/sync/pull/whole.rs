@@ -4,7 +4,8 @@ use futures_util::future::{Either, select, select_all};
 
 use super::{
     page::Count,
-    reader::{PassedPlaces, Pull, PulledTable, counted_rows, position_columns},
+    pulled_table::{PassedPlaces, PulledTable},
+    reader::{Pull, counted_rows, position_columns},
     window,
 };
 use crate::{
@@ -159,7 +160,7 @@ impl Pull<'_> {
         let first = table.last_span.get();
         let budget = RowBudget(std::cell::Cell::new(ends.first().copied()));
         let reading = Box::pin(self.read_span(table, first, &budget));
-        let asking = Box::pin(self.ask_ends(table, after, ends));
+        let asking = Box::pin(self.request_span_ends(table, after, ends));
         match select(asking, reading).await {
             Either::Left((ends, reading)) => {
                 table.divide(ends?);
@@ -254,7 +255,7 @@ impl Pull<'_> {
     }
 
     /// Asks for the keys at the offsets `ends` behind `after`, without those that take the remote too long to find.
-    async fn ask_ends(
+    async fn request_span_ends(
         &self,
         table: &PulledTable,
         after: Option<RemoteKey>,
@@ -264,7 +265,7 @@ impl Pull<'_> {
         let asking = ends.into_iter().enumerate().map(|(at, end)| -> LocalFuture<'_, Result<(), Refusal>> {
             let (after, found) = (after.clone(), &found);
             Box::pin(async move {
-                found.borrow_mut()[at] = self.ask_end(table, after, end - 1).await?;
+                found.borrow_mut()[at] = self.request_span_end(table, after, end - 1).await?;
                 Ok(())
             })
         });
@@ -272,7 +273,7 @@ impl Pull<'_> {
         Ok(found.into_inner().into_iter().flatten().collect())
     }
 
-    async fn ask_end(
+    async fn request_span_end(
         &self,
         table: &PulledTable,
         after: Option<RemoteKey>,

@@ -27,27 +27,27 @@ struct Assigned {
 }
 
 impl PushBatch<'_> {
-    pub(super) fn answered(&self, task: &Task, rows: &Rows) {
+    pub(super) fn handle_rows(&self, task: &Task, rows: &Rows) {
         let blind = self.with(task.table, |target| target.blind);
         if !matches!(task.act, Act::Read(_)) {
             self.change(task.table, |target| target.failing = 0);
         }
         match &task.act {
-            Act::Insert | Act::Update(_) if blind => self.settle_all(task, &JobOutcome::Taken),
-            Act::Delete(_) if blind => self.settle_all(task, &JobOutcome::Deleted),
+            Act::Insert | Act::Update(_) if blind => self.put_outcome(task, &JobOutcome::Taken),
+            Act::Delete(_) if blind => self.put_outcome(task, &JobOutcome::Deleted),
             Act::Insert | Act::Revive | Act::Update(_) | Act::Upsert | Act::Together | Act::Delete(_) => {
                 let Assigned { found, left, unmatched } = self.assign(task, rows);
                 let written = |at: usize| match task.act {
                     Act::Delete(_) => JobOutcome::Deleted,
                     _ => JobOutcome::Written(rows.row(at).to_vec()),
                 };
-                self.settle(found.into_iter().map(|(job, at)| (job, written(at))).collect());
+                self.put_outcomes(found.into_iter().map(|(job, at)| (job, written(at))).collect());
                 if unmatched > 0 && task.act == Act::Insert {
                     // The remote stored rows under keys that weren't sent: a retry would store them again.
                     let error = self.another_key(task.table);
-                    self.settle(left.into_iter().map(|job| (job, refused(&error))).collect());
+                    self.put_outcomes(left.into_iter().map(|job| (job, refused(&error))).collect());
                 } else {
-                    self.later(bulk::reads(self.jobs, task.table, left, false));
+                    self.queue_last(bulk::reads(self.jobs, task.table, left, false));
                 }
             }
             Act::Read(then_write) => self.rows_read(task, rows, *then_write),
@@ -89,16 +89,16 @@ impl PushBatch<'_> {
             }
         } else if !left.is_empty() && progress && unmatched == 0 {
             // The server's row limit may have truncated the answer, so the other rows are requested again.
-            self.next(task.part(&left));
+            self.queue_first(task.part(&left));
         } else if left.len() > 1 || task.jobs.len() > 1 {
             // One request for each key: the server compares the keys, and at most one row matches.
-            left.iter().for_each(|job| self.next(task.part(&[*job])));
+            left.iter().for_each(|job| self.queue_first(task.part(&[*job])));
         } else {
             let error = self.another_key(task.table);
             outcomes.extend(left.into_iter().map(|job| (job, refused(&error))));
         }
-        self.settle(outcomes);
-        self.later(bulk::writes(self.jobs, task.table, ready, self.update_mode(task.table)));
+        self.put_outcomes(outcomes);
+        self.queue_last(bulk::writes(self.jobs, task.table, ready, self.update_mode(task.table)));
     }
 
     /// Returns the remote's row of a job with the key as it was sent, since the server may spell the key differently.

@@ -17,7 +17,7 @@ use crate::{
 const FAILING: u32 = 20;
 
 impl PushBatch<'_> {
-    pub(super) async fn refused(
+    pub(super) async fn handle_refusal(
         &self,
         mut task: Task,
         refusal: Refusal,
@@ -37,11 +37,11 @@ impl PushBatch<'_> {
                 // The remote may have executed the request.
                 task.again = true;
                 match task.jobs.len() {
-                    0 | 1 => self.settle_all(&task, &JobOutcome::Failing(error)),
+                    0 | 1 => self.put_outcome(&task, &JobOutcome::Failing(error)),
                     _ => self.halve_or_repeat(&task),
                 }
             }
-            Refusal::Trouble(_) => return self.troubled(task, refusal).await,
+            Refusal::Trouble(_) => return self.handle_failure(task, refusal).await,
             Refusal::Failed(_) => return Err(refusal),
         }
         Ok(())
@@ -49,10 +49,10 @@ impl PushBatch<'_> {
 
     pub(super) fn halve_or_repeat(&self, task: &Task) {
         if task.jobs.len() < 2 {
-            return self.next(task.clone());
+            return self.queue_first(task.clone());
         }
         let (first, second) = task.jobs.split_at(task.jobs.len() / 2);
-        [second, first].into_iter().for_each(|half| self.next(task.part(half)));
+        [second, first].into_iter().for_each(|half| self.queue_first(task.part(half)));
     }
 
     fn rejected(&self, task: Task, error: Error, mark: usize) {
@@ -67,7 +67,7 @@ impl PushBatch<'_> {
             && matches!(task.act, Act::Insert | Act::Revive | Act::Update(_))
             && self.learn_remotes(&task, &error)
         {
-            return self.settle_all(&task, &JobOutcome::LeftOut);
+            return self.put_outcome(&task, &JobOutcome::LeftOut);
         }
         if task.act == Act::Upsert {
             // An upsert also needs the right to insert, and the columns that a new row requires; an update doesn't.
@@ -76,21 +76,21 @@ impl PushBatch<'_> {
         let wrong_mark = matches!(code, "22P02" | "22007" | "22008" | "42804")
             || code == "23502" && self.with(task.table, |target| is_about_the_mark(&target.plan, &error));
         if matches!(task.act, Act::Delete(_) | Act::Revive) && wrong_mark && self.next_mark(task.table, mark) {
-            return self.next(task);
+            return self.queue_first(task);
         }
         if let ("23505", Act::Insert, [job]) = (code, &task.act, task.jobs.as_slice())
             && (task.again || self.jobs[*job].sent_before)
             && self.with(task.table, |target| target.blind && is_about_the_key(&target.plan, &error))
         {
             // An earlier try has inserted the row, and its answer was lost.
-            return self.settle_all(&task, &JobOutcome::Arrived);
+            return self.put_outcome(&task, &JobOutcome::Arrived);
         }
         // 428C9 (a generated column) concerns each row with the same columns, so smaller parts wouldn't help.
         if task.jobs.len() > 1 && code != "428C9" {
             return self.halve_or_repeat(&Task { tries: None, ..task });
         }
         let later = matches!(code, "23503" | "23505");
-        self.settle_all(&task, &JobOutcome::Refused { error, later });
+        self.put_outcome(&task, &JobOutcome::Refused { error, later });
     }
 
     /// Switches to the next mark for deleted rows, if there is one. Returns whether the mark now differs from the
@@ -126,7 +126,7 @@ impl PushBatch<'_> {
 
     /// Handles a request for which all retries failed. If the table can be read, the failure concerns the sent rows,
     /// and a failing row doesn't stop the others.
-    async fn troubled(&self, mut task: Task, refusal: Refusal) -> Result<(), Refusal> {
+    async fn handle_failure(&self, mut task: Task, refusal: Refusal) -> Result<(), Refusal> {
         let about_one_table = refusal.is_about_one_table();
         let error = refusal.into_error();
         if matches!(task.act, Act::Read(_)) {
@@ -152,7 +152,7 @@ impl PushBatch<'_> {
         if failing > FAILING {
             self.hold(&task, error);
         } else {
-            self.settle_all(&task, &JobOutcome::Failing(error));
+            self.put_outcome(&task, &JobOutcome::Failing(error));
         }
         Ok(())
     }
@@ -169,7 +169,7 @@ impl PushBatch<'_> {
     /// Holds the table, since it can't be written at present.
     fn hold(&self, task: &Task, error: Error) {
         let error = error.detail("table", self.name(task.table));
-        self.settle_all(task, &JobOutcome::Held(error.clone()));
+        self.put_outcome(task, &JobOutcome::Held(error.clone()));
         self.change(task.table, |target| _ = target.held.get_or_insert(error));
     }
 

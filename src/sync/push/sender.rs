@@ -88,7 +88,7 @@ impl<'a> Push<'a> {
     }
 
     /// Returns whether the remote turned out to lack a column of the table since the last call.
-    pub fn met_unknown_column(&self, table: usize) -> bool {
+    pub fn take_unknown_column(&self, table: usize) -> bool {
         std::mem::take(&mut self.targets.borrow_mut()[table].unknown_column)
     }
 
@@ -102,7 +102,7 @@ impl<'a> Push<'a> {
     }
 
     /// Leaves out of a job the columns that only the remote writes. A job with no other column sends them and is refused.
-    pub fn leave_out(&self, job: &mut Job) {
+    pub fn exclude_remote_columns(&self, job: &mut Job) {
         let targets = self.targets.borrow();
         let (left_out, columns): (Vec<usize>, Vec<usize>) =
             job.columns.iter().partition(|at| targets[job.table].remotes.contains(at));
@@ -163,11 +163,11 @@ impl<'p> PushBatch<'p> {
     async fn perform(&self, task: Task) -> Result<(), Refusal> {
         let held = self.with(task.table, |target| target.held.clone());
         if let Some(error) = held {
-            self.settle_all(&task, &JobOutcome::Held(error));
+            self.put_outcome(&task, &JobOutcome::Held(error));
             return Ok(());
         }
         if task.jobs.iter().any(|job| self.is_outdated(&self.jobs[*job])) {
-            self.settle_all(&task, &JobOutcome::LeftOut);
+            self.put_outcome(&task, &JobOutcome::LeftOut);
             return Ok(());
         }
         let mut tries = task.tries.clone().unwrap_or_else(|| self.push.remote.tries());
@@ -177,10 +177,10 @@ impl<'p> PushBatch<'p> {
         let mark = self.with(task.table, |target| target.mark);
         match self.request(&task, &mut tries, mark).await {
             Ok(rows) => {
-                self.answered(&task, &rows);
+                self.handle_rows(&task, &rows);
                 Ok(())
             }
-            Err(refusal) => self.refused(task, refusal, tries, mark).await,
+            Err(refusal) => self.handle_refusal(task, refusal, tries, mark).await,
         }
     }
 
@@ -271,30 +271,30 @@ impl<'p> PushBatch<'p> {
         self.with(table, |target| target.plan.name().to_owned())
     }
 
-    pub(super) fn settle(&self, outcomes: Vec<(usize, JobOutcome)>) {
+    pub(super) fn put_outcomes(&self, outcomes: Vec<(usize, JobOutcome)>) {
         if !outcomes.is_empty() {
             self.outcomes.put(outcomes);
         }
     }
 
-    pub(super) fn settle_all(&self, task: &Task, outcome: &JobOutcome) {
-        self.settle(task.jobs.iter().map(|job| (*job, outcome.clone())).collect());
+    pub(super) fn put_outcome(&self, task: &Task, outcome: &JobOutcome) {
+        self.put_outcomes(task.jobs.iter().map(|job| (*job, outcome.clone())).collect());
     }
 
     /// Queues a request before all others.
-    pub(super) fn next(&self, task: Task) {
+    pub(super) fn queue_first(&self, task: Task) {
         self.waiting.borrow_mut().push_front(task);
     }
 
     /// Queues updates of single rows, instead of their bulk, before all other requests.
     pub(super) fn send_one_by_one(&self, table: usize, jobs: &[usize]) {
         for job in jobs.iter().rev() {
-            self.next(Task::new(table, Act::Update(self.jobs[*job].guard()), vec![*job]));
+            self.queue_first(Task::new(table, Act::Update(self.jobs[*job].guard()), vec![*job]));
         }
     }
 
     /// Queues requests after all others.
-    pub(super) fn later(&self, tasks: Vec<Task>) {
+    pub(super) fn queue_last(&self, tasks: Vec<Task>) {
         self.waiting.borrow_mut().extend(tasks);
     }
 }

@@ -64,13 +64,16 @@ impl PushBatch<'_> {
         };
         match self.push.remote.read(&name, &mut tries, &make, &parse).await {
             Ok((TogetherAnswer::Written(rows), _)) => {
-                self.answered(&Task { act: Act::Update(RowGuard::None), ..task }, &rows)
+                self.handle_rows(&Task { act: Act::Update(RowGuard::None), ..task }, &rows)
             }
             Ok((TogetherAnswer::Failed(at), _)) if at < task.jobs.len() && task.cuts < MAX_CUTS => {
                 let (before, rest) = task.jobs.split_at(at);
                 let (one, after) = rest.split_at(1);
                 let cut = Task { cuts: task.cuts + 1, ..task.clone() };
-                [after, before].into_iter().filter(|part| !part.is_empty()).for_each(|part| self.next(cut.part(part)));
+                [after, before]
+                    .into_iter()
+                    .filter(|part| !part.is_empty())
+                    .for_each(|part| self.queue_first(cut.part(part)));
                 // The request of the single row shows the reason.
                 self.send_one_by_one(task.table, one);
             }

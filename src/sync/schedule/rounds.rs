@@ -58,6 +58,8 @@ pub enum Heard {
     Online,
     /// The network is lost.
     Offline,
+    /// A user has signed in.
+    SignedIn,
     /// The page is visible again.
     Shown,
     /// The page is hidden.
@@ -138,7 +140,7 @@ impl Schedule {
 
     /// Handles an event. Returns whether the running round should be cancelled, because a new one has better chances.
     /// `chance` (0 to 1) is the jitter.
-    pub fn hear(&mut self, heard: Heard, now: u64, chance: f64) -> bool {
+    pub fn handle(&mut self, heard: Heard, now: u64, chance: f64) -> bool {
         match heard {
             Heard::Started { interval_ms } => self.start(interval_ms.max(1), now, chance),
             Heard::Stopped => {
@@ -157,6 +159,14 @@ impl Schedule {
                     return self.busy.is_some();
                 }
             }
+            Heard::SignedIn if self.is_started() => {
+                // What failed did so without this user.
+                self.failures = 0;
+                self.full_at = now;
+                self.backoff_until = now;
+                return self.busy.is_some();
+            }
+            Heard::SignedIn => self.failures = 0,
             Heard::Hidden => self.hidden = true,
             Heard::RetryAfter { ms } => {
                 self.not_before = self.not_before.max(now + ms.saturating_add(share(SPREAD_MS, chance)));
@@ -165,12 +175,12 @@ impl Schedule {
                 self.hidden = false;
                 let at = now.max(self.last_end + SHOWN_MS);
                 self.full_at = self.full_at.min(at);
-                self.hasten(at);
+                self.shorten_backoff(at);
             }
             _ if !self.is_started() => {}
             Heard::Written => {
                 self.push_by(now + GATHER_MS);
-                self.hasten(now.max(self.last_end + HASTE_MS));
+                self.shorten_backoff(now.max(self.last_end + HASTE_MS));
                 self.end_quiet(now);
             }
             Heard::Hint(tables) => {
@@ -210,7 +220,7 @@ impl Schedule {
     }
 
     /// Shortens the delay after failures to this time.
-    fn hasten(&mut self, at: u64) {
+    fn shorten_backoff(&mut self, at: u64) {
         if self.backoff_until > at {
             self.backoff_until = at;
             self.full_at = self.full_at.min(at);
@@ -293,7 +303,7 @@ impl Schedule {
             }
             End::Refused => {
                 self.failures = 0;
-                self.hear(Heard::Stopped, now, chance);
+                self.handle(Heard::Stopped, now, chance);
             }
             End::Cancelled => {
                 // The work of the cancelled round is still to be done.

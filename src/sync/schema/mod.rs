@@ -4,10 +4,12 @@
 //! |---|---|
 //! | `table` | what sync has to know about a local table |
 //! | `table_sql` | the statements about the rows of one synced table |
-//! | `plan` | how a table is read, and where its values go |
+//! | `plan` | the options of a table joined with its local schema |
+//! | `answer` | reads the remote's answers by a plan |
 //! | `remote_schema` | the remote's tables, as the remote describes them |
 //! | `local_schema` | SQL for local tables that hold the remote's |
 
+pub mod answer;
 pub mod local_schema;
 pub mod plan;
 pub mod remote_schema;

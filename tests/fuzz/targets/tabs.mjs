@@ -36,7 +36,7 @@ const methods = {
   commit: ['id', 'id', 'writeId'],
   rollback: ['id', 'id'],
   stored: ['id'],
-  watch: ['sql'],
+  watch: ['sql', 'areas'],
   unwatch: ['id'],
   subscribe: ['text'],
   actor: ['text'],

@@ -23,9 +23,9 @@ fn scenario<F: Future<Output = Shown> + 'static>(area: &'static str, scenario: i
 }
 
 async fn script(database: &Database, sql: &str) -> Result<()> {
-    let turn = database.turn().acquire().await?;
-    let done = database.script(turn.permit(), sql, 0.0).map(drop);
-    drop(turn);
+    let guard = database.mutex().acquire().await?;
+    let done = database.script(guard.permit(), sql, 0.0).map(drop);
+    drop(guard);
     done
 }
 
@@ -54,24 +54,24 @@ fn an_open_database() {
         shown.fails("another tab has it", tab.open("{}").await);
         shown.fails("it is waited for", tab.open(r#"{ "onBusy": "wait", "lockTimeoutMs": 50 }"#).await);
         {
-            let turn = database.turn().acquire().await.unwrap();
-            let depth = database.begin(turn.permit(), false).unwrap();
-            database.begin(turn.permit(), false).unwrap();
-            shown.fails("an outer transaction ends before its inner one", database.commit(turn.permit(), depth));
-            database.rollback(turn.permit(), depth).unwrap();
-            shown.fails("a transaction ends twice", database.commit(turn.permit(), depth));
-            database.begin(turn.permit(), false).unwrap();
-            let lost = execute(&database, turn.permit(), Op::Run, "INSERT OR ROLLBACK INTO nowhere VALUES (1)");
+            let guard = database.mutex().acquire().await.unwrap();
+            let depth = database.begin(guard.permit(), false).unwrap();
+            database.begin(guard.permit(), false).unwrap();
+            shown.fails("an outer transaction ends before its inner one", database.commit(guard.permit(), depth));
+            database.rollback(guard.permit(), depth).unwrap();
+            shown.fails("a transaction ends twice", database.commit(guard.permit(), depth));
+            database.begin(guard.permit(), false).unwrap();
+            let lost = execute(&database, guard.permit(), Op::Run, "INSERT OR ROLLBACK INTO nowhere VALUES (1)");
             assert!(lost.is_err());
-            let _ = database.rollback(turn.permit(), 1);
+            let _ = database.rollback(guard.permit(), 1);
         }
         {
-            let turn = database.turn().acquire().await.unwrap();
+            let guard = database.mutex().acquire().await.unwrap();
             let write = TabWrite { client: "tab", id: 1, acknowledged: 0, keep: &[] };
-            shown.fails("a note of no transaction", database.note_applied(turn.permit(), &write, b""));
+            shown.fails("a note of no transaction", database.note_applied(guard.permit(), &write, b""));
         }
-        let permit = database.turn().acquire().await.unwrap().permit();
-        shown.fails("a permit whose turn is over", execute(&database, permit, Op::Run, "SELECT 1"));
+        let permit = database.mutex().acquire().await.unwrap().permit();
+        shown.fails("a permit that was released", execute(&database, permit, Op::Run, "SELECT 1"));
         shown.fails(
             "a script that leaves a transaction open",
             script(&database, "BEGIN; INSERT INTO t VALUES (1);").await,
@@ -83,15 +83,15 @@ fn an_open_database() {
             )
             .await
             .unwrap();
-            let turn = database.turn().acquire().await.unwrap();
-            let depth = database.begin(turn.permit(), false).unwrap();
+            let guard = database.mutex().acquire().await.unwrap();
+            let depth = database.begin(guard.permit(), false).unwrap();
             shown.fails(
                 "a statement that rolls back",
-                execute(&database, turn.permit(), Op::Run, "INSERT INTO u VALUES (1)"),
+                execute(&database, guard.permit(), Op::Run, "INSERT INTO u VALUES (1)"),
             );
-            shown.fails("what comes after it", execute(&database, turn.permit(), Op::Run, "INSERT INTO t VALUES (1)"));
-            shown.fails("its commit", database.commit(turn.permit(), depth));
-            let _ = database.rollback(turn.permit(), depth);
+            shown.fails("what comes after it", execute(&database, guard.permit(), Op::Run, "INSERT INTO t VALUES (1)"));
+            shown.fails("its commit", database.commit(guard.permit(), depth));
+            let _ = database.rollback(guard.permit(), depth);
         }
         shown.fails("a drift from migrations that aren't supplied", database.migrations_drift(None).await);
         shown.fails("a version that isn't applied", database.migrations_forget("7").await);
@@ -213,11 +213,11 @@ fn a_stolen_lock() {
         let fenced_out = made(&one, "{}", "CREATE TABLE t(a)").await;
         let taken = two.open(r#"{ "onBusy": "steal" }"#).await.unwrap();
         shown.fails("a write of the fenced-out tab", run(&fenced_out, "INSERT INTO t VALUES (1)").await);
-        let turn = taken.turn().acquire().await.unwrap();
+        let guard = taken.mutex().acquire().await.unwrap();
         // The holder doesn't finish before the timeout.
         let (refused, ()) = join(one.open(r#"{ "onBusy": "takeover", "lockTimeoutMs": 100 }"#), async {}).await;
         shown.fails("a takeover of a busy tab", refused);
-        drop(turn);
+        drop(guard);
         taken.close().await.unwrap();
         shown
     });

@@ -9,6 +9,7 @@ use std::{
 use futures_util::future::join;
 use tidelock::{
     Error, ErrorCode, Result,
+    collections::Map,
     engine::{Callbacks, Database, Event, connection::mutex::MutexPermit},
     ports::{Clock, LocalFuture, Part, Parts, Socket, SocketNews, Sockets},
     snapshot::Reason,
@@ -65,6 +66,10 @@ impl Callbacks for Silent {
 
     fn next_snapshot(&self, _: Timestamp) -> LocalFuture<'static, Option<Timestamp>> {
         Box::pin(ready(None))
+    }
+
+    fn filter(&self, _: &str) -> LocalFuture<'static, Result<Map<String, String>>> {
+        Box::pin(ready(Ok(Map::default())))
     }
 
     fn resolve_conflict(&self, _: Conflicting) -> LocalFuture<'static, Result<Option<Cells>>> {

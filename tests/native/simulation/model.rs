@@ -1,4 +1,4 @@
-//! The model of what must be found: the states of the database in order, as the pages that made them know it.
+//! The model of the expected states: the states of the database in order, as known to the pages that wrote them.
 
 use std::collections::HashMap;
 

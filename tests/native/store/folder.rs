@@ -147,7 +147,7 @@ struct SimDisk(Rc<DiskState>);
 #[derive(Default)]
 struct DiskState {
     files: RefCell<Vec<File>>,
-    /// The current names, and those that survive a power cut, with the indexes of their files.
+    /// The current names, and the names that survive a power cut, with the indexes of their files.
     names: RefCell<BTreeMap<String, usize>>,
     synced_names: RefCell<BTreeMap<String, usize>>,
     /// The number of operations so far, and the one before which everything stops.
@@ -458,7 +458,7 @@ fn run(seed: u64, stop_at: u64, end: End, sealed: &Rc<Cell<u64>>) -> bool {
         let disk = stopping;
         let store = disk.store();
         let mut model = Model::default();
-        // The states that may be found: the last one known to be stored, and those after it.
+        // The states that may be found: the last one known to be stored, and later ones.
         let mut possible = vec![model.clone()];
         for _ in 0..25 {
             let (step, log_end) = model.step(&mut chance);

@@ -119,7 +119,7 @@ fn moments_before_the_oldest_kept_snapshot_cannot_be_restored() {
         take(&mut machine, &page, (round == 1).then_some("kept"), Reason::Manual);
         take(&mut machine, &page, None, Reason::Safety);
     }
-    // Counted are those of rounds 0, 2, 3 and 4; 3 and 4 are kept.
+    // The snapshots of rounds 0, 2, 3 and 4 count; 3 and 4 are kept.
     for (round, at) in times.iter().enumerate().skip(3) {
         assert_eq!(sum_of(load_at(&mut machine, &page, *at).unwrap()), (2 << round) - 1);
     }

@@ -1,4 +1,4 @@
-//! What users change lands in the outbox: once a key, whatever way it was changed, and only if it was committed.
+//! Capture of local changes in the outbox: one entry per key, for every kind of write, and only for committed ones.
 
 use tidelock::{
     Value,
@@ -178,7 +178,7 @@ fn what_is_rolled_back_never_happened() {
 fn applied_rows_are_silent_and_a_failure_ends_the_silence() {
     let connection = open(ITEMS, &[TABLE]);
     let silent = |connection: &Connection, sql: &str| {
-        connection.atomically(|connection| capture::silently(connection, |connection| connection.exec(sql)))
+        connection.atomically(|connection| capture::without_capture(connection, |connection| connection.exec(sql)))
     };
     silent(&connection, "UPDATE items SET name = 'remote'").unwrap();
     assert!(pending(&connection).is_empty());
@@ -242,7 +242,7 @@ fn capture_outlives_schema_changes_and_openings_without_remote() {
 fn a_restored_outbox_is_set_aside_with_what_the_rows_were() {
     let connection = open(ITEMS, &[TABLE]);
     connection.exec("UPDATE items SET name = 'x' WHERE id = 1; DELETE FROM items WHERE id = 2").unwrap();
-    assert_eq!(entries::set_aside_restored(&connection).unwrap(), 2);
+    assert_eq!(entries::quarantine_restored(&connection).unwrap(), 2);
     assert!(pending(&connection).is_empty());
     connection.exec("UPDATE items SET name = 'changed since', price = '7' WHERE id = 1").unwrap();
     let rejected = entries::rejected(&connection).unwrap();

@@ -1,4 +1,4 @@
-//! Conflicts and refusals beside other rows: what a decision doesn't fit, what has to wait for it, and what says so.
+//! Conflicts and refusals that involve other rows: violated constraints, waiting changes, and their reports.
 
 use std::{cell::Cell, rc::Rc};
 
@@ -16,7 +16,7 @@ fn stamped() -> Rules {
     Rules { stamp: Some("updated_at".to_owned()), ..Rules::default() }
 }
 
-/// Two lists with a todo each, on both sides. The server has no foreign key: what is sent in a wrong order stays visible.
+/// Two lists with a todo each, on both sides. The server has no foreign key, so changes sent in a wrong order stay visible.
 fn lists(cursor: bool, policy: &str) -> World {
     let cursor = if cursor { r#""cursor":"updated_at","# } else { "" };
     let table =
@@ -84,7 +84,7 @@ fn an_answer_that_lacks_its_parent_is_set_aside_and_stops_nothing() {
             assert_eq!(world.rows("SELECT id FROM lists"), ["2", "3"]);
             assert_eq!(world.server.rows("lists").len(), 3);
         }
-        // Given up, both rows are there again.
+        // Once the changes are discarded, both rows exist again.
         let rejected = entries::rejected(&world.host.connection).unwrap();
         let pending = entries::pending(&world.host.connection).unwrap();
         world.discard(rejected[0].id).unwrap();
@@ -136,7 +136,7 @@ fn an_answer_that_a_constraint_refuses_is_set_aside_until_the_rows_change() {
             (Some("conflict"), Some(5))
         );
         assert!(world.server.rows("items").iter().any(|row| row["id"] == "1"), "the rest went on");
-        // Another row of the remote is another question.
+        // Another row of the remote is another conflict.
         world.server.change("items", "5", &[("mark", "\"again\"")]);
         world.pull("{}").unwrap();
         assert_eq!(asked.get(), 2);
@@ -245,7 +245,7 @@ fn changed_rows_follow_an_exchange_of_unique_values() {
         assert_eq!(world.outbox(), ["update items Integer(1) name", "update items Integer(2) name"]);
         world.push().unwrap();
         assert!(world.outbox().is_empty() && world.server.rows("items")[0]["name"] == "\"mine\"");
-        // The same when the push meets them.
+        // The push finds the same conflicts.
         world.exec("UPDATE items SET name = 'again' WHERE id < 3");
         for (id, place) in [("1", "1"), ("2", "2"), ("3", "3")] {
             world.server.change("items", id, &[("place", place)]);

@@ -1,4 +1,4 @@
-//! The user's conflict function: what it keeps of a row that is marked as deleted, and what waits while it gives no answer.
+//! The user's conflict function: rows that it keeps although they are marked as deleted, and changes that wait while it fails.
 
 use std::{cell::RefCell, rc::Rc};
 
@@ -71,7 +71,7 @@ fn a_row_that_a_function_keeps_comes_back_where_it_is_marked_as_deleted() {
         assert!(world.outbox().is_empty(), "flag: {flag}, at pull: {at_pull}: {:?}", world.outbox());
         assert_eq!(asked.borrow().len(), 2);
         assert!(world.server.take_requests().len() <= 2, "nothing is left to send");
-        // What is NULL is the server's to fill, as in any new row.
+        // The server fills NULL values with its defaults, as in any new row.
         assert_eq!(world.rows("SELECT * FROM items"), ["1|mine|7", "2|new|8"]);
         for row in world.server.rows("items") {
             assert_eq!((row["gone"].as_str(), row["name"] != "\"theirs\""), (none(flag), true), "{row:?}");

@@ -64,7 +64,7 @@ fn a_row_whose_answer_was_lost_is_known_again() {
         } else {
             world.exec("INSERT INTO items VALUES (1, 2, 'mine')");
         }
-        // Without a guard an update is read first; what has the column is refused; then it is read and sent once more.
+        // Without a guard the row is read before its update. The update with the column is refused, then the row is read and sent again.
         (0..if update { 3 } else { 1 }).for_each(|_| world.server.fault(Fault::None));
         world.server.fault(Fault::Lost);
         world.push().unwrap_err();

@@ -221,7 +221,7 @@ fn a_pull_that_was_cut_loses_no_tombstone_and_goes_on() {
     (1..=250).for_each(|id| put(&world, id, "new", 600 + id));
     world.server.set_helpers(Some(&state("c", 900, &[r#"["1","items",{"id":7},"610"]"#])));
     world.server.remove("items", "8");
-    // 7 came back and is read before the cut; 8 goes for good.
+    // Row 7 reappeared and is read before the interruption; row 8 stays deleted.
     world.server.fault(Fault::None);
     (0..6).for_each(|_| world.server.fault(Fault::Drop));
     fails(world.pull("{}"), ErrorCode::SyncNetwork);
@@ -394,7 +394,7 @@ fn a_full_read_is_helped_by_tombstones_without_a_cursor_too() {
 fn a_restored_image_hears_of_what_went_since() {
     let mut world = pulled();
     world.exec("UPDATE items SET name = 'mine' WHERE id = 9");
-    entries::set_aside_restored(&world.host.connection).unwrap();
+    entries::quarantine_restored(&world.host.connection).unwrap();
     world.server.remove("items", "3");
     world.server.set_helpers(Some(&state("c", 600, &[r#"["1","items",{"id":3},"550"]"#])));
     assert_eq!(only(&world.pull("{}").unwrap()), "0/1/1/248/0/0/0");
@@ -419,7 +419,7 @@ fn a_parent_that_is_only_hidden_stays_with_children_that_have_no_tombstones() {
     world.server.alter("parents", |rules, _| rules.hidden = Some(hidden));
     world.pull("{}").unwrap();
     assert_eq!(world.rows("SELECT id, parent FROM children"), ["1|1", "2|2"]);
-    // Once they are gone, so is it.
+    // Once the hidden parent has no children any more, it is deleted, too.
     let other = world.server.begin();
     world.server.delete_row("children", &Row::from([("id".to_owned(), "1".to_owned())]), &other);
     world.server.end(other);

@@ -1,12 +1,14 @@
-//! A database as small as the sync driver needs it: one connection, its turn, and what it was told.
+//! A database as small as the sync driver needs it: one connection, its mutex, and the recorded events.
 
 use std::{
     cell::{Cell, RefCell},
+    collections::HashMap,
     rc::Rc,
 };
 
 use tidelock::{
     Error, ErrorCode, Result, Value,
+    collections::Map,
     engine::{
         Environment,
         connection::mutex::{Mutex, MutexGuard},
@@ -29,13 +31,16 @@ use crate::sync::model::Server;
 
 pub struct TestHost {
     pub connection: Rc<Connection>,
-    pub turn: Rc<Mutex>,
+    pub mutex: Rc<Mutex>,
     pub token: RefCell<Option<String>>,
     pub tokens_asked: Cell<u32>,
     pub snapshots: Cell<u32>,
     pub committed: RefCell<Vec<String>>,
     pub events: RefCell<Vec<SyncEvent>>,
     pub decide: RefCell<Option<Decide>>,
+    /// The present results of the filter functions, by table; no entry means no filter.
+    pub filters: RefCell<HashMap<String, Result<Map<String, String>>>>,
+    pub filters_asked: Cell<u32>,
     /// The deciding function throws, or never settles.
     pub undecided: Cell<Option<Undecided>>,
 }
@@ -47,7 +52,7 @@ pub enum Undecided {
     NeverSettles,
 }
 
-/// What decides conflicts, in the place of a user's function.
+/// Resolves conflicts instead of a user's function.
 pub type Decide = Rc<dyn Fn(Conflicting) -> Option<Cells>>;
 
 impl TestHost {
@@ -56,13 +61,15 @@ impl TestHost {
         connection.exec(schema).unwrap();
         Self {
             connection,
-            turn: Rc::default(),
+            mutex: Rc::default(),
             token: RefCell::default(),
             tokens_asked: Cell::default(),
             snapshots: Cell::default(),
             committed: RefCell::default(),
             events: RefCell::default(),
             decide: RefCell::default(),
+            filters: RefCell::default(),
+            filters_asked: Cell::default(),
             undecided: Cell::default(),
         }
     }
@@ -73,8 +80,8 @@ impl Environment for TestHost {
         Ok(self.connection.clone())
     }
 
-    fn turn(&self) -> LocalFuture<'_, Result<MutexGuard>> {
-        Box::pin(self.turn.acquire())
+    fn lock_connection(&self) -> LocalFuture<'_, Result<MutexGuard>> {
+        Box::pin(self.mutex.acquire())
     }
 
     fn safety_snapshot(&self) -> LocalFuture<'_, Result<()>> {
@@ -102,6 +109,12 @@ impl SyncHost for TestHost {
     fn access_token(&self) -> LocalFuture<'_, Result<Option<String>>> {
         self.tokens_asked.set(self.tokens_asked.get() + 1);
         Box::pin(std::future::ready(Ok(self.token.borrow().clone())))
+    }
+
+    fn filter(&self, table: &str) -> LocalFuture<'_, Result<Map<String, String>>> {
+        self.filters_asked.set(self.filters_asked.get() + 1);
+        let filter = self.filters.borrow().get(table).cloned().unwrap_or_else(|| Ok(Map::default()));
+        Box::pin(std::future::ready(filter))
     }
 
     fn resolve(&self, conflict: Conflicting) -> LocalFuture<'_, Result<Option<Cells>>> {
@@ -185,7 +198,7 @@ impl World {
         result
     }
 
-    /// What a push did, by table: `table inserted/updated/deleted/conflicts/rejected`.
+    /// Returns the report of a push by table: `table inserted/updated/deleted/conflicts/rejected`.
     pub fn pushed(&mut self) -> Vec<String> {
         let report = self.push().unwrap();
         let show = |table: &TablePushed| {

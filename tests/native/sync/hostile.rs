@@ -1,4 +1,4 @@
-//! A remote that redirects, answers without end or repeats what it was told in confidence.
+//! A remote that redirects, answers without end or repeats secrets of the requests.
 
 use tidelock::ErrorCode;
 
@@ -24,7 +24,7 @@ fn put(world: &World, ids: std::ops::Range<u64>, name: &str) {
     }
 }
 
-/// How many rows the requests since the last call asked for; those for the end of a span left out.
+/// Returns how many rows the requests since the last call asked for, without requests for the end of a span.
 fn limits(world: &World) -> Vec<String> {
     let limit = |url: &str| url.rsplit_once("limit=").map(|(_, limit)| limit.to_owned());
     world.server.take_requests().iter().filter_map(|request| limit(&request.url)).collect()

@@ -1,4 +1,4 @@
-//! Keeping in step: what an open database does by itself, on virtual time, against the model server.
+//! Automatic sync of an open database, on virtual time, against the model server.
 
 use std::rc::Rc;
 
@@ -85,7 +85,7 @@ fn a_cloud_database_pulls_when_it_opens_and_pushes_what_is_written() {
         assert_eq!(there(&server, "items"), [r#"1 "remote""#, r#"2 "mine""#]);
         let health = database.health().await;
         assert_eq!((health.database, health.sync.phase, health.sync.pending), ("cloud", "idle", 0));
-        // What others write comes with the interval.
+        // Writes of other clients arrive with the interval.
         server.change("items", "1", &[("name", "\"theirs\"")]);
         clock.sleep(34_000).await;
         assert_eq!(names(&database).await, "1 theirs,2 mine");
@@ -207,7 +207,7 @@ fn nothing_waits_for_the_network_and_everything_leaves_when_there_is_one() {
         assert_eq!(there(&server, "items").len(), 2);
         assert_eq!(names(&database).await, "1 remote,2 mine");
         assert_eq!(database.health().await.sync.last_error, None);
-        // A network that says that it goes.
+        // A network that fails with an `offline` event.
         server.take_requests();
         page.happens(Moment::Offline);
         run(&database, "INSERT INTO items VALUES (3, 'mine')").await;
@@ -216,18 +216,18 @@ fn nothing_waits_for_the_network_and_everything_leaves_when_there_is_one() {
         page.happens(Moment::Online);
         clock.sleep(RETURN_MS).await;
         assert_eq!(there(&server, "items").len(), 3);
-        // One that is gone without a word, and comes back so.
+        // A network that fails and recovers without lifecycle events.
         (0..4).for_each(|_| server.fault(Fault::Drop));
         run(&database, "INSERT INTO items VALUES (4, 'mine')").await;
         clock.sleep(60_000).await;
         assert_eq!(there(&server, "items").len(), 4, "it comes again by itself");
-        // Whoever asks by hand doesn't wait for the others.
+        // A call by hand doesn't wait for the delay of a round.
         page.happens(Moment::Offline);
         run(&database, "INSERT INTO items VALUES (5, 'mine')").await;
         page.happens(Moment::Online);
         database.sync_push(None).await.unwrap();
         assert_eq!(there(&server, "items").len(), 5);
-        // Once all are back, what is written leaves at once.
+        // Once all clients are back, writes are pushed at once.
         clock.sleep(RETURN_MS).await;
         run(&database, "INSERT INTO items VALUES (6, 'mine')").await;
         clock.sleep(300).await;
@@ -270,7 +270,7 @@ fn a_server_that_asks_for_patience_gets_it() {
         assert_eq!(server.take_requests().len(), 1);
         clock.sleep(10_000 + RETURN_MS).await;
         assert_eq!(there(&server, "items").len(), 3);
-        // Whoever it was said to.
+        // Rounds obey `Retry-After` also if a call by hand received it.
         let asks = ("retry-after", "600".to_owned());
         server.fault(Fault::Status(503, vec![asks], "{}".to_owned()));
         assert_eq!(database.sync_pull(Default::default(), None).await.unwrap_err().code, ErrorCode::SyncServer);
@@ -298,7 +298,7 @@ fn a_change_whose_parent_comes_later_is_sent_again_by_time() {
         server.put("items", &[("id", "77"), ("name", "\"late\"")]);
         clock.sleep(5000).await;
         assert_eq!(there(&server, "parts").len(), 2);
-        // One whose parent never comes is refused at last, and nothing else has waited for it.
+        // A row whose parent never comes is refused at last, and no other row has waited for it.
         run(&database, "INSERT INTO parts VALUES (3, 99, 'never')").await;
         clock.sleep(1000).await;
         run(&database, "INSERT INTO items VALUES (5, 'other')").await;
@@ -446,11 +446,90 @@ fn another_user_stops_it_before_any_request() {
         );
         assert_eq!(names(&database).await, "1 remote,2 mine", "everything else works");
         database.close().await.unwrap();
-        // Nobody is signed in for now: it tries again, and still asks the remote for nothing.
+        // No user is signed in for now: rounds try again, and send no request to the remote.
         let database = tab.open(&cloud()).await.unwrap();
         clock.sleep(100_000).await;
         assert!(server.take_requests().is_empty());
         assert!(heard(&tab, told) > 3);
+        database.close().await.unwrap();
+    });
+}
+
+/// An unsigned token of a user.
+fn token_of(user: &str) -> String {
+    let claims = if user == "a" { "eyJzdWIiOiJhIn0" } else { "eyJzdWIiOiJiIn0" };
+    format!("eyJhbGciOiJub25lIn0.{claims}.x")
+}
+
+#[test]
+fn a_user_who_signs_out_sends_nothing_more_and_goes_on_after_signing_in() {
+    with_server(|tab, server, _| async move {
+        let clock = tab.ports.platform.clock.clone();
+        tab.token.replace(Some(token_of("a")));
+        let database = tab.open(&options("cloud", r#","hasAccessToken":true"#)).await.unwrap();
+        clock.sleep(500).await;
+        let change = |user: Option<&str>| {
+            tab.token.replace(user.map(token_of));
+            database.sync_user(user.is_some()).unwrap();
+        };
+        // During a push with a slow request.
+        run(&database, "INSERT INTO items VALUES (2, 'mine')").await;
+        server.take_requests();
+        let push = database.sync_push(None);
+        let (pushed, ()) = futures_util::future::join(push, async {
+            clock.sleep(10).await;
+            assert_eq!(server.take_requests().len(), 1);
+            change(None);
+        })
+        .await;
+        assert_eq!(pushed.unwrap_err().code, ErrorCode::SyncUnauthorized);
+        assert_eq!(database.sync_pending().await.unwrap().len(), 1, "what was not sent stays");
+        clock.sleep(600_000).await;
+        assert!(server.take_requests().is_empty(), "no user is signed in");
+        change(Some("a"));
+        clock.sleep(1000).await;
+        assert_eq!(there(&server, "items"), ["1 \"remote\"", "2 \"mine\""], "it goes on at once");
+        assert!(database.sync_pending().await.unwrap().is_empty());
+        // Another user ends the rounds, until the first one is back.
+        run(&database, "INSERT INTO items VALUES (3, 'again')").await;
+        change(Some("b"));
+        server.take_requests();
+        clock.sleep(600_000).await;
+        assert!(server.take_requests().is_empty());
+        change(Some("a"));
+        clock.sleep(1000).await;
+        assert_eq!(there(&server, "items").len(), 3);
+        // Sync that the app has stopped stays stopped.
+        database.sync_stop();
+        change(None);
+        change(Some("a"));
+        server.take_requests();
+        clock.sleep(600_000).await;
+        assert!(server.take_requests().is_empty());
+        database.close().await.unwrap();
+    });
+}
+
+#[test]
+fn a_database_made_for_one_user_is_never_synced_as_another() {
+    with_server(|tab, server, _| async move {
+        let clock = tab.ports.platform.clock.clone();
+        let database = tab.open(&options("cloud", r#","hasAccessToken":true,"owner":"a""#)).await.unwrap();
+        run(&database, "INSERT INTO items VALUES (2, 'mine')").await;
+        for user in [None, Some("b")] {
+            tab.token.replace(user.map(token_of));
+            clock.sleep(600_000).await;
+            assert!(server.take_requests().is_empty(), "{user:?}");
+        }
+        tab.token.replace(Some(token_of("a")));
+        database.sync_user(true).unwrap();
+        clock.sleep(1000).await;
+        assert_eq!(there(&server, "items").len(), 2);
+        database.close().await.unwrap();
+        tab.token.replace(Some(token_of("b")));
+        let database = tab.open(&options("local", r#","hasAccessToken":true"#)).await.unwrap();
+        let refused = database.sync_push(None).await.unwrap_err();
+        assert_eq!(refused.code, ErrorCode::SyncUserMismatch, "the owner is stored");
         database.close().await.unwrap();
     });
 }

@@ -3,6 +3,7 @@
 mod capture;
 mod conflict;
 mod engine;
+mod filter;
 mod function;
 mod generated;
 mod helped;

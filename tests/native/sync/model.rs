@@ -1,5 +1,5 @@
 //! A model of PostgREST in memory: tables of JSON rows, the filters and orders that tidelock asks with, a cap on rows, and
-//! faults on demand. It shares no code with what it tests.
+//! faults on demand. It shares no code with the tested crate.
 
 mod helped;
 mod query;
@@ -27,7 +27,7 @@ use crate::sync::model_writes::Rules;
 /// A row: column and JSON text.
 pub type Row = BTreeMap<String, String>;
 
-/// What a request meets instead of an answer.
+/// The fault of a request, instead of an answer.
 #[derive(Clone, Debug)]
 pub enum Fault {
     /// An answer with this status, headers and body.
@@ -50,14 +50,14 @@ pub enum Fault {
 pub(crate) struct State {
     pub(crate) tables: BTreeMap<String, Vec<Row>>,
     pub(crate) rules: BTreeMap<String, Rules>,
-    /// What writes changed: `insert id`, `delete id`, `id column value`.
+    /// The changes of writes: `insert id`, `delete id`, `id column value`.
     pub(crate) history: Vec<String>,
     /// The last stamp that was given, in microseconds.
     pub(crate) stamped: i64,
     under_way: usize,
     most_under_way: usize,
     faults: VecDeque<Fault>,
-    /// What all requests about a table meet.
+    /// The faults of all requests about a table.
     troubles: BTreeMap<String, Fault>,
     requests: Vec<HttpRequest>,
     max_rows: usize,
@@ -127,7 +127,7 @@ impl Server {
         self.state.borrow_mut().faults.clear();
     }
 
-    /// All requests about a table meet this fault from now on; `None`: no more.
+    /// Sets the fault of all requests about a table from now on; `None` removes it.
     pub fn trouble(&self, table: &str, fault: Option<Fault>) {
         let troubles = &mut self.state.borrow_mut().troubles;
         match fault {
@@ -216,12 +216,12 @@ impl Server {
         }
     }
 
-    /// What the helpers' function answers from now on.
+    /// Sets the answer of the helpers' function from now on.
     pub fn set_helpers(&self, answer: Option<&str>) {
         self.state.borrow_mut().helpers = answer.map(str::to_owned);
     }
 
-    /// The same, with another answer to the question for more.
+    /// Sets the helpers' answers: `first` to the first request, `after` to requests for further pages.
     pub fn set_helpers_after(&self, first: &str, after: &str) {
         self.set_helpers(Some(first));
         self.state.borrow_mut().helpers_after = Some(after.to_owned());
@@ -301,7 +301,7 @@ impl Http for Server {
             let State { watchdog, tables, .. } = &mut *self.state.borrow_mut();
             watchdog.request(now, || tables.values().map(Vec::len).sum(), &request.url);
         }
-        // Whether the project has helpers is no part of what most tests count.
+        // Most tests don't count the request for helpers.
         if let Some((_, call)) = request.url.split_once("/rpc/tidelock_state") {
             let right = request
                 .url
@@ -330,7 +330,7 @@ impl Http for Server {
     }
 }
 
-/// A request under way, also one that nobody waits for any more.
+/// A running request, also after its caller has cancelled it.
 struct Landing(Server);
 
 impl Drop for Landing {

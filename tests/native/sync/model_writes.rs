@@ -15,16 +15,16 @@ use crate::sync::model::{
 
 type Predicate = Rc<dyn Fn(&Row) -> bool>;
 
-/// What a trigger makes of a value.
+/// The change of a value by a trigger.
 pub type Rewrite = fn(&str) -> String;
 
-/// What the server makes of the other values of a row.
+/// The value that the server generates from the other values of a row.
 pub type Generate = fn(&Row) -> String;
 
-/// What a table demands of its rows.
+/// The rules of a table.
 #[derive(Clone, Default)]
 pub struct Rules {
-    /// Its columns; none: those of its first row.
+    /// Its columns; if empty, the columns of its first row.
     pub columns: Vec<String>,
     /// The primary key; none: `id`.
     pub key: Vec<String>,
@@ -44,13 +44,13 @@ pub struct Rules {
     pub flag: Option<String>,
     /// The types of its columns; none: they take everything.
     pub kinds: BTreeMap<String, Kind>,
-    /// What a trigger makes of each value of a column.
+    /// The triggers that change the values of columns.
     pub rewrites: Vec<(String, Rewrite)>,
     /// Columns that only the server writes.
     pub generated: Vec<(String, Generate)>,
     /// Columns that can't be NULL.
     pub required: Vec<String>,
-    /// What the role may not do; without `Get` nothing can be read, returned or compared either.
+    /// The methods that the role may not use; without `Get` nothing can be read, returned or compared either.
     pub refuses: Vec<Method>,
     /// Rows on which a trigger breaks.
     pub breaks: Option<Predicate>,
@@ -274,7 +274,7 @@ impl Server {
     }
 }
 
-/// What `tidelock_push` takes.
+/// The arguments of `tidelock_push`.
 #[derive(serde::Deserialize)]
 struct Pushed {
     push: Changes,
@@ -342,7 +342,7 @@ fn spelled(micros: i64) -> String {
     format!("\"{}{:03}+00:00\"", text.trim_end_matches('Z'), micros.rem_euclid(1000))
 }
 
-/// What a statement writes with.
+/// The context of a statement that writes.
 struct Statement<'a> {
     rules: &'a Rules,
     key: Vec<String>,

@@ -96,7 +96,7 @@ fn act(world: &mut World, action: &Action) {
             world.sim.run(async move {
                 let options = serde_json::from_str(&format!(r#"{{"allowEmpty":true,"full":{full}}}"#)).unwrap();
                 let pull = std::pin::pin!(sync.pull(&*host, options, None));
-                // Whether it succeeds, fails or is aborted: what it leaves must be sound.
+                // It may succeed, fail or be aborted; it must leave a consistent state.
                 let _ = futures_util::future::select(pull, clock.sleep(limit.map_or(3_600_000, u64::from))).await;
             });
             assert!(!world.host.connection.in_transaction());
@@ -133,7 +133,7 @@ fn check(tables: &str, page_size: usize, max_rows: usize, date: bool, actions: &
     let before = edits(&world);
     let report = world.pull(r#"{"allowEmpty":true}"#).unwrap();
     if report.tables[0].resumed {
-        // It went on where one was cut: what changed meanwhile behind that place comes with the next.
+        // It continued an interrupted pull: rows changed meanwhile before its position come with the next pull.
         world.pull(r#"{"allowEmpty":true}"#).unwrap();
     }
     let (local, remote) = (local_rows(&world), world.server.rows("t"));

@@ -37,7 +37,7 @@ fn everything_arrives_past_the_cap_and_a_second_pull_changes_nothing() {
     for tables in [FULL, CURSOR] {
         let mut world = World::new(ITEMS, tables);
         for n in 0..2_500 {
-            // Half of them share a moment: ties are told apart by the key.
+            // Half of them share a timestamp: the key breaks the ties.
             put(&world, 9_007_199_254_740_993 + n, &format!("n {n}"), &stamp(n / 2));
         }
         world.server.max_rows(700);
@@ -150,7 +150,7 @@ fn what_does_not_heal_is_a_typed_error_after_the_retries() {
         assert!(error.message.contains("items") || error.details.contains_key("table"), "{error:?}");
         assert_eq!(world.host.events.borrow().last().unwrap().error.as_ref().unwrap().code, code);
         assert_eq!(world.sync.last_error().unwrap().code, code);
-        // What is kept with the table is the same error, with its code, hint and details.
+        // The table's stored error is the same, with code, hint and details.
         assert_eq!(world.sync.status(&world.host.connection).unwrap()[0].last_error, world.sync.last_error());
     }
 }
@@ -229,7 +229,7 @@ fn an_abort_keeps_whole_pages_and_leaves_everything_usable() {
     }
     world.pull("{}").unwrap();
     assert_eq!(world.rows("SELECT count(*) FROM items"), ["3000"]);
-    assert!(world.host.turn.enter().is_some(), "nobody holds the turn");
+    assert!(world.host.mutex.try_acquire().is_some(), "the mutex is free");
 }
 
 #[test]

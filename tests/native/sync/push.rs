@@ -26,7 +26,7 @@ fn stamped() -> Rules {
     Rules { stamp: Some("updated_at".to_owned()), ..Rules::default() }
 }
 
-/// Items with a trigger on `updated_at`; those named are on both sides.
+/// Creates items with a trigger on `updated_at`. Both sides have the given rows.
 fn world(tables: &str, ids: &[u32]) -> World {
     let world = World::new(ITEMS, tables);
     world.server.define("items", &COLUMNS, stamped());
@@ -297,7 +297,7 @@ fn a_refused_change_holds_back_only_its_row_and_what_depends_on_it() {
     assert!(refused[0].error.as_ref().unwrap().contains("violates check constraint"), "{refused:?}");
     world.retry(refused[0].id);
     assert_eq!(world.pushed(), ["parent 1/0/0/0/0", "child 1/0/0/0/0"]);
-    // A row goes when nothing refers to it any more.
+    // A row is deleted once no other row refers to it.
     world.discard(refused[1].id).unwrap();
     world.exec("DELETE FROM child WHERE id = 200");
     assert_eq!(world.outbox(), ["delete parent Integer(200)  (unapplied)"]);
@@ -307,7 +307,7 @@ fn a_refused_change_holds_back_only_its_row_and_what_depends_on_it() {
 }
 
 #[test]
-fn order_follows_references_also_in_circles_and_trees() {
+fn order_follows_references_also_in_cycles_and_trees() {
     let schema =
         "CREATE TABLE a(id INTEGER PRIMARY KEY, b INTEGER NOT NULL REFERENCES b DEFERRABLE INITIALLY DEFERRED);
         CREATE TABLE b(id INTEGER PRIMARY KEY, a INTEGER REFERENCES a);
@@ -352,7 +352,7 @@ fn a_refused_deletion_of_a_row_whose_insert_was_lost_is_tried_again() {
 }
 
 #[test]
-fn rows_exchange_unique_values_in_a_circle() {
+fn rows_exchange_unique_values_in_a_cycle() {
     for (declared, arrives) in [("TEXT UNIQUE", true), ("TEXT NOT NULL UNIQUE", false)] {
         let schema = format!("CREATE TABLE items(id INTEGER PRIMARY KEY, slug {declared})");
         let mut world = World::new(&schema, FULL);
@@ -412,7 +412,7 @@ fn unique_values_may_change_hands() {
     world.exec("DELETE FROM items WHERE id = 1; INSERT INTO items VALUES (3, 'a'), (4, 'd')");
     assert_eq!(world.pushed(), ["items 2/0/1/0/0"]);
     assert_eq!(remote(&world, "items", &["id", "slug"]), ["2|b", "3|a", "4|d"]);
-    // Somebody else has it: that is for a person to decide.
+    // Another row has the value: the user must decide.
     world.exec("INSERT INTO items VALUES (5, 'taken'), (6, 'f')");
     world.server.put("items", &[("id", "9"), ("slug", "\"taken\"")]);
     assert_eq!(world.pushed(), ["items 1/0/0/0/1"]);
@@ -534,7 +534,7 @@ fn deleted_on_one_side_and_changed_on_the_other_is_set_aside() {
         outbox.sort_by_key(|line| line.split("Integer(").nth(1).map(str::to_owned));
         assert_eq!(outbox, all);
         let ids = |world: &World| world.rows("SELECT id FROM tidelock_outbox ORDER BY key");
-        // Sent again, each of them wins; given up, the remote's rows come back.
+        // Retried, each change wins; discarded, the remote's rows come back.
         let mut decided = ids(&world);
         for id in std::mem::take(&mut decided) {
             world.retry(id.parse().unwrap());
@@ -602,7 +602,7 @@ fn columns_that_the_remote_lacks_are_found_out_also_when_it_is_empty() {
     let report = world.pull(r#"{"full":true}"#).unwrap();
     assert_eq!((report.tables[0].updated, report.tables[0].conflicts), (0, 0));
     assert_eq!(world.rows("SELECT note FROM items"), ["mine", "∅"]);
-    // The server's migration comes later: what waited goes out, without another opening.
+    // The server's migration comes later: waiting changes are pushed without another opening.
     world.server.alter("items", |rules, rows| {
         rules.columns.push("note".to_owned());
         rows.iter_mut().for_each(|row| _ = row.insert("note".to_owned(), "null".to_owned()));
@@ -850,7 +850,7 @@ fn keys_that_change_are_deleted_and_inserted() {
 fn changes_of_a_restored_image_can_be_made_again() {
     let mut world = world(CURSOR, &[1, 2, 3]);
     world.exec("UPDATE items SET name = 'x' WHERE id = 1; DELETE FROM items WHERE id = 2; INSERT INTO items(id, name) VALUES (9, 'n')");
-    tidelock::sync::outbox::entries::set_aside_restored(&world.host.connection).unwrap();
+    tidelock::sync::outbox::entries::quarantine_restored(&world.host.connection).unwrap();
     world.push().unwrap();
     assert_eq!(names(&world), ["1|remote", "2|remote", "3|remote"], "never sent by themselves");
     world.server.change("items", "1", &[("price", "7.00")]);

@@ -1,4 +1,4 @@
-//! What must not be lost, nor come back, in the corners: restored and imported images, rows that are only spared, children of
+//! Corner cases of rows that must neither be lost nor reappear: restored and imported images, rows that are only spared, children of
 //! a replaced parent.
 
 use tidelock::{ErrorCode, sync::outbox::entries};
@@ -32,7 +32,7 @@ fn rows_that_an_image_had_changed_follow_the_remote_at_the_next_pull() {
         if imported {
             entries::forget_origin(&world.host.connection).unwrap();
         } else {
-            entries::set_aside_restored(&world.host.connection).unwrap();
+            entries::quarantine_restored(&world.host.connection).unwrap();
         }
         let report = world.pull("{}").unwrap();
         assert_eq!(world.rows("SELECT id, name FROM items"), ["1|remote", "2|remote", "3|remote", "4|remote"]);
@@ -135,13 +135,34 @@ fn rows_that_the_local_schema_refuses_are_kept_with_the_reason_and_stop_nothing(
     assert_eq!(rejected().len(), 2);
     world.discard(second.id).unwrap();
     assert_eq!(rejected().len(), 1);
-    fails(world.discard(second.id), ErrorCode::InvalidArgument);
+    // It no longer waits, so there is nothing to do.
+    world.discard(second.id).unwrap();
+    fails(world.discard(1_000), ErrorCode::InvalidArgument);
     // It is nothing that a replace would lose.
     fails(world.pull(r#"{"mode":"replace"}"#), ErrorCode::SqliteConstraint);
     world.server.change("items", "2", &[("name", "\"better\"")]);
     assert_eq!(only(&world.pull("{}").unwrap()), "1/0/0/0/0/0/0");
     assert_eq!(entries::rejected(&world.host.connection).unwrap(), []);
     assert_eq!(world.rows("SELECT id, name FROM items"), ["1|good", "2|better", "3|good"]);
+}
+
+#[test]
+fn a_loop_over_rejected_rows_meets_rows_that_the_first_retry_applied() {
+    let schema = "CREATE TABLE parents(id INTEGER PRIMARY KEY);
+        CREATE TABLE items(id INTEGER PRIMARY KEY, parent INTEGER REFERENCES parents(id), updated_at TEXT)";
+    let mut world = World::new(schema, CURSOR);
+    let rules = Rules { stamp: Some("updated_at".to_owned()), ..Rules::default() };
+    world.server.define("items", &["id", "parent", "updated_at"], rules);
+    for id in ["1", "2"] {
+        world.server.change("items", id, &[("parent", "7")]);
+    }
+    world.pull("{}").unwrap();
+    let rejected = entries::rejected(&world.host.connection).unwrap();
+    assert_eq!(rejected.len(), 2);
+    world.exec("INSERT INTO parents VALUES (7)");
+    rejected.iter().for_each(|change| world.retry(change.id));
+    assert_eq!(world.rows("SELECT id, parent FROM items"), ["1|7", "2|7"]);
+    assert_eq!(entries::rejected(&world.host.connection).unwrap(), []);
 }
 
 #[test]

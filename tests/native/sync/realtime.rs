@@ -68,7 +68,7 @@ impl TestSockets {
         self.tell(SocketNews::Said(text.to_owned()));
     }
 
-    /// What was said since the last call.
+    /// Returns the messages since the last call.
     fn said(&self) -> Vec<String> {
         self.said.take()
     }
@@ -85,7 +85,7 @@ impl TestSockets {
         clock.sleep(1).await;
     }
 
-    /// Lets the newest one join; what it said for it.
+    /// Accepts the join of the newest connection, and returns its message.
     async fn join(&self, clock: &dyn Clock) -> Vec<String> {
         self.open_up(clock).await;
         let said = self.said();
@@ -250,7 +250,7 @@ fn a_dead_connection_is_noticed() {
         let heartbeat =
             |number: u32| [format!(r#"{{"topic":"phoenix","event":"heartbeat","payload":{{}},"ref":"{number}"}}"#)];
         clock.sleep(24_000).await;
-        // What comes meanwhile is no reason to put it off.
+        // Further hints don't delay the pull.
         sockets.say(HINT);
         assert!(sockets.said().is_empty());
         clock.sleep(1000).await;
@@ -298,7 +298,7 @@ fn it_comes_again_later_and_later() {
         assert_eq!(sockets.live.get(), 1);
         clock.sleep(1100).await;
         assert_eq!(sockets.live.get(), 0);
-        // What has worked begins anew.
+        // After a success, the delays begin again.
         sockets.reconnects_after(&**clock).await;
         sockets.join(&**clock).await;
         sockets.say(FOLLOWS);

@@ -1,4 +1,4 @@
-//! The schedule of what keeps in step by itself, on a clock of its own: whatever happens in whatever order, one round at a time, never
+//! The schedule of automatic sync, on a simulated clock: for events in any order, one round at a time, never
 //! too early, and always another one.
 
 use proptest::prelude::*;
@@ -10,9 +10,9 @@ use tidelock::{
 const START: u64 = 1_000_000;
 /// The longest that it waits of its own accord, but for the interval.
 const LONGEST: u64 = 120_000 + SPREAD;
-/// Over how long many clients spread what they ask for at once.
+/// The time over which many clients spread simultaneous requests.
 const SPREAD: u64 = 12_000;
-/// What the interval grows to while the page is hidden.
+/// The longest interval while the page is hidden.
 const HIDDEN: u64 = 240_000;
 
 /// How long it believes that there is no network.
@@ -20,7 +20,7 @@ const OFFLINE: u64 = 120_000;
 
 fn started(interval_ms: u64) -> Schedule {
     let mut schedule = Schedule::default();
-    schedule.hear(Heard::Started { interval_ms }, START, 0.0);
+    schedule.handle(Heard::Started { interval_ms }, START, 0.0);
     schedule
 }
 
@@ -36,7 +36,7 @@ fn quiet(interval_ms: u64) -> Schedule {
 fn a_round_now_then_each_interval() {
     let mut schedule = Schedule::default();
     assert_eq!((schedule.next(), schedule.take(START)), (None, None), "it rests until it is started");
-    schedule.hear(Heard::Started { interval_ms: 1000 }, START, 0.0);
+    schedule.handle(Heard::Started { interval_ms: 1000 }, START, 0.0);
     assert_eq!(schedule.take(START), Some(Round::Full));
     assert_eq!((schedule.next(), schedule.take(START + 9000)), (None, None), "one at a time");
     schedule.ended(End::Done, START + 70, 0.5);
@@ -48,15 +48,15 @@ fn a_round_now_then_each_interval() {
 #[test]
 fn starting_again_changes_the_interval() {
     let mut schedule = quiet(30_000);
-    schedule.hear(Heard::Started { interval_ms: 500 }, START + 100, 0.0);
+    schedule.handle(Heard::Started { interval_ms: 500 }, START + 100, 0.0);
     assert_eq!(schedule.next(), Some(START + 600));
-    schedule.hear(Heard::Started { interval_ms: 60_000 }, START + 200, 0.0);
+    schedule.handle(Heard::Started { interval_ms: 60_000 }, START + 200, 0.0);
     assert_eq!(schedule.next(), Some(START + 600), "what was soon due isn't put off");
     schedule.take(START + 600);
     schedule.ended(End::Done, START + 600, 0.5);
     assert_eq!(schedule.next(), Some(START + 60_600));
     let mut schedule = started(30_000);
-    schedule.hear(Heard::Started { interval_ms: 60_000 }, START, 0.0);
+    schedule.handle(Heard::Started { interval_ms: 60_000 }, START, 0.0);
     assert_eq!(schedule.take(START), Some(Round::Full), "nor is the first one");
 }
 
@@ -64,11 +64,11 @@ fn starting_again_changes_the_interval() {
 fn writes_are_gathered_and_sent_soon() {
     let mut schedule = quiet(30_000);
     for ms in 0..200 {
-        schedule.hear(Heard::Written, START + ms, 0.0);
+        schedule.handle(Heard::Written, START + ms, 0.0);
     }
     assert_eq!(schedule.next(), Some(START + 250));
     assert_eq!(schedule.take(START + 250), Some(Round::Push));
-    schedule.hear(Heard::Written, START + 260, 0.0);
+    schedule.handle(Heard::Written, START + 260, 0.0);
     schedule.ended(End::Done, START + 300, 0.5);
     assert_eq!(schedule.next(), Some(START + 510), "what was written meanwhile");
     assert_eq!(schedule.take(START + 510), Some(Round::Push));
@@ -80,7 +80,7 @@ fn writes_are_gathered_and_sent_soon() {
 fn hints_are_gathered_by_table() {
     let mut schedule = quiet(30_000);
     let hint = |schedule: &mut Schedule, tables: &[&str], at| {
-        schedule.hear(Heard::Hint(tables.iter().map(|table| (*table).to_owned()).collect()), at, 0.0)
+        schedule.handle(Heard::Hint(tables.iter().map(|table| (*table).to_owned()).collect()), at, 0.0)
     };
     hint(&mut schedule, &["b"], START);
     hint(&mut schedule, &["a"], START + 10);
@@ -104,7 +104,7 @@ fn failures_double_the_wait_and_writes_shorten_it_a_little() {
         assert_eq!(schedule.next(), Some(at + wait));
         at += wait;
     }
-    schedule.hear(Heard::Written, at - 59_000, 0.0);
+    schedule.handle(Heard::Written, at - 59_000, 0.0);
     assert_eq!(schedule.next(), Some(at - 55_000), "five seconds after the last one");
     assert_eq!(schedule.take(at - 55_000), Some(Round::Full));
     schedule.ended(End::Done, at, 0.5);
@@ -117,11 +117,11 @@ fn nothing_begins_before_the_remote_wishes_it() {
         let mut schedule = started(1000);
         if failed {
             schedule.take(START);
-            schedule.hear(Heard::RetryAfter { ms: 600_000 }, START, 0.25);
+            schedule.handle(Heard::RetryAfter { ms: 600_000 }, START, 0.25);
             schedule.ended(End::Failed, START, 1.0);
         } else {
             // It was a call by hand that the remote said it to.
-            schedule.hear(Heard::RetryAfter { ms: 600_000 }, START, 0.25);
+            schedule.handle(Heard::RetryAfter { ms: 600_000 }, START, 0.25);
         }
         for heard in [
             Heard::Written,
@@ -132,7 +132,7 @@ fn nothing_begins_before_the_remote_wishes_it() {
             Heard::Stopped,
             Heard::Started { interval_ms: 1000 },
         ] {
-            schedule.hear(heard, START + 10, 0.0);
+            schedule.handle(heard, START + 10, 0.0);
             assert!(schedule.next().is_none_or(|at| at == START + 603_000), "{schedule:?}");
         }
         assert_eq!(schedule.take(START + 603_000), Some(Round::Full));
@@ -152,7 +152,7 @@ fn a_hidden_page_for_which_nothing_changes_asks_more_rarely() {
     for _ in 0..3 {
         assert_eq!(round(&mut schedule, End::Unchanged).1, 30, "as long as it is in sight");
     }
-    schedule.hear(Heard::Hidden, START, 0.0);
+    schedule.handle(Heard::Hidden, START, 0.0);
     let waits: Vec<u64> = (0..5).map(|_| round(&mut schedule, End::Unchanged).1).collect();
     assert_eq!(waits, [60, 120, 240, 240, 240]);
     assert_eq!(round(&mut schedule, End::Done).1, 30, "there was something new");
@@ -160,7 +160,7 @@ fn a_hidden_page_for_which_nothing_changes_asks_more_rarely() {
         round(&mut schedule, End::Unchanged);
         let (at, wait) = round(&mut schedule, End::Unchanged);
         assert_eq!(wait, 120);
-        schedule.hear(heard, at + 10, 0.0);
+        schedule.handle(heard, at + 10, 0.0);
         while let Some(round) = schedule.take(at + 1000) {
             assert_ne!(round, Round::Full);
             schedule.ended(End::Unchanged, at + 1000, 0.5);
@@ -168,13 +168,13 @@ fn a_hidden_page_for_which_nothing_changes_asks_more_rarely() {
         assert_eq!(schedule.next(), Some(at + 30_010));
     }
     let (at, _) = round(&mut schedule, End::Unchanged);
-    schedule.hear(Heard::Shown, at + 5000, 0.0);
+    schedule.handle(Heard::Shown, at + 5000, 0.0);
     assert_eq!(schedule.next(), Some(at + 5000));
     assert_eq!(round(&mut schedule, End::Unchanged).1, 30, "in sight again");
     // At most 20 times as rarely, and never more often than the user said.
     for (interval, longest) in [(1000, 20), (600_000, 600)] {
         let mut schedule = started(interval);
-        schedule.hear(Heard::Hidden, START, 0.0);
+        schedule.handle(Heard::Hidden, START, 0.0);
         let waits = (0..9).map(|_| round(&mut schedule, End::Unchanged).1);
         assert_eq!(waits.last(), Some(longest));
     }
@@ -205,14 +205,14 @@ fn a_thousand_clients_that_come_back_at_once_spread_what_they_ask_for() {
         for has_failed in [false, true] {
             let times = first_requests(|number, chance| {
                 let mut schedule = quiet(30_000);
-                schedule.hear(Heard::Offline, START + 10, chance());
+                schedule.handle(Heard::Offline, START + 10, chance());
                 if has_failed {
                     schedule.take(START + 200_000).unwrap();
                     schedule.ended(End::Failed, START + 200_000, chance());
                 }
-                schedule.hear(Heard::Online, START + 600_000 + number, chance());
+                schedule.handle(Heard::Online, START + 600_000 + number, chance());
                 if let Some(heard) = then.clone() {
-                    schedule.hear(heard, START + 601_000, chance());
+                    schedule.handle(heard, START + 601_000, chance());
                 }
                 schedule
             });
@@ -237,7 +237,7 @@ fn a_thousand_clients_that_come_back_at_once_spread_what_they_ask_for() {
     let times = first_requests(|number, chance| {
         let mut schedule = started(30_000);
         schedule.take(START).unwrap();
-        schedule.hear(Heard::RetryAfter { ms: 60_000 }, START + number, chance());
+        schedule.handle(Heard::RetryAfter { ms: 60_000 }, START + number, chance());
         schedule.ended(End::Failed, START + number, chance());
         schedule
     });
@@ -248,15 +248,15 @@ fn a_thousand_clients_that_come_back_at_once_spread_what_they_ask_for() {
         let mut schedule = started(30_000);
         schedule.take(START).unwrap();
         schedule.ended(End::Failed, START, chance());
-        schedule.hear(Heard::Stopped, START + 1, chance());
-        schedule.hear(Heard::Started { interval_ms: 30_000 }, START + 50_000 + number, chance());
+        schedule.handle(Heard::Stopped, START + 1, chance());
+        schedule.handle(Heard::Started { interval_ms: 30_000 }, START + 50_000 + number, chance());
         schedule
     });
     assert_spread(&times, 10_000);
     // The platform never says that there is a network again.
     let times = first_requests(|number, chance| {
         let mut schedule = quiet(30_000);
-        schedule.hear(Heard::Offline, START + number, chance());
+        schedule.handle(Heard::Offline, START + number, chance());
         schedule
     });
     assert_spread(&times, 10_000);
@@ -279,7 +279,7 @@ fn clients_that_began_together_drift_apart() {
 #[test]
 fn changes_that_wait_for_others_are_sent_again_while_the_rest_goes_on() {
     let mut schedule = quiet(3000);
-    schedule.hear(Heard::Written, START, 0.0);
+    schedule.handle(Heard::Written, START, 0.0);
     let mut at = START + 250;
     assert_eq!(schedule.take(at), Some(Round::Push));
     schedule.ended(End::Kept, at, 0.0);
@@ -288,26 +288,26 @@ fn changes_that_wait_for_others_are_sent_again_while_the_rest_goes_on() {
     assert_eq!(schedule.take(at), Some(Round::Push));
     schedule.ended(End::Kept, at, 0.0);
     assert_eq!(schedule.next(), Some(START + 3000), "the interval goes on");
-    schedule.hear(Heard::Written, at + 10, 0.0);
+    schedule.handle(Heard::Written, at + 10, 0.0);
     assert_eq!(schedule.next(), Some(at + 260), "and so do writes");
 }
 
 #[test]
 fn without_a_network_it_hardly_tries_and_with_it_it_tries_at_once() {
     let mut schedule = quiet(1000);
-    schedule.hear(Heard::Offline, START + 500, 0.0);
-    schedule.hear(Heard::Written, START + 600, 0.0);
+    schedule.handle(Heard::Offline, START + 500, 0.0);
+    schedule.handle(Heard::Written, START + 600, 0.0);
     assert_eq!(schedule.next(), Some(START + 500 + OFFLINE));
-    assert!(!schedule.hear(Heard::Online, START + 7000, 0.0), "nothing is under way");
+    assert!(!schedule.handle(Heard::Online, START + 7000, 0.0), "nothing is under way");
     assert_eq!(schedule.take(START + 7000), Some(Round::Full));
-    assert!(!schedule.hear(Heard::Online, START + 7100, 0.0), "said twice");
-    schedule.hear(Heard::Offline, START + 8000, 0.0);
-    assert!(schedule.hear(Heard::Online, START + 8200, 0.0), "what hangs is given up");
+    assert!(!schedule.handle(Heard::Online, START + 7100, 0.0), "said twice");
+    schedule.handle(Heard::Offline, START + 8000, 0.0);
+    assert!(schedule.handle(Heard::Online, START + 8200, 0.0), "what hangs is given up");
     schedule.ended(End::Cancelled, START + 8200, 0.5);
     assert_eq!(schedule.take(START + 8200), Some(Round::Full));
     schedule.ended(End::Done, START + 8300, 0.5);
     // A platform that is wrong about it.
-    schedule.hear(Heard::Offline, START + 9000, 0.0);
+    schedule.handle(Heard::Offline, START + 9000, 0.0);
     assert_eq!(schedule.take(START + 9000 + OFFLINE), Some(Round::Full));
     schedule.ended(End::Done, START + 9000 + OFFLINE, 0.5);
     assert_eq!(schedule.next(), Some(START + 10_000 + OFFLINE), "a round went through all the same");
@@ -316,9 +316,9 @@ fn without_a_network_it_hardly_tries_and_with_it_it_tries_at_once() {
 #[test]
 fn a_page_that_is_shown_looks_at_the_remote() {
     let mut schedule = quiet(600_000);
-    schedule.hear(Heard::Shown, START + 10, 0.0);
+    schedule.handle(Heard::Shown, START + 10, 0.0);
     assert_eq!(schedule.next(), Some(START + 1000), "not again and again");
-    schedule.hear(Heard::Shown, START + 50_000, 0.0);
+    schedule.handle(Heard::Shown, START + 50_000, 0.0);
     assert_eq!(schedule.take(START + 50_000), Some(Round::Full));
 }
 
@@ -328,10 +328,10 @@ fn what_must_not_go_on_stops() {
     schedule.take(START);
     schedule.ended(End::Refused, START + 10, 0.0);
     for heard in [Heard::Written, Heard::Online, Heard::Shown, Heard::Hint(Vec::new())] {
-        schedule.hear(heard, START + 20, 0.0);
+        schedule.handle(heard, START + 20, 0.0);
     }
     assert_eq!((schedule.is_started(), schedule.next()), (false, None));
-    schedule.hear(Heard::Started { interval_ms: 1000 }, START + 30, 0.0);
+    schedule.handle(Heard::Started { interval_ms: 1000 }, START + 30, 0.0);
     assert_eq!(schedule.take(START + 30), Some(Round::Full));
 }
 
@@ -385,7 +385,7 @@ proptest! {
                             interval = Some(*interval_ms);
                         }
                         Heard::Stopped => {
-                            // What is under way then belongs to nobody any more.
+                            // The result of the running round is ignored.
                             (interval, under_way, written) = (None, false, None);
                         }
                         Heard::Offline => offline = true,
@@ -402,7 +402,7 @@ proptest! {
                         Heard::Written if interval.is_some() => written = written.or(Some(now)),
                         _ => {}
                     }
-                    let given_up = schedule.hear(heard, now, chance);
+                    let given_up = schedule.handle(heard, now, chance);
                     prop_assert!(!given_up || under_way);
                 }
                 Step::End(end, chance) => {

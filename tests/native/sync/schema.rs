@@ -1,4 +1,4 @@
-//! Changes that wait while the schema changes: they are brought to the new columns, or set aside; never lost in silence.
+//! Changes that wait while the schema changes: they move to the new columns, or are quarantined; none is lost silently.
 
 use tidelock::{Result, sqlite::Connection, sync::outbox::capture};
 

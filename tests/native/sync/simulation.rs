@@ -93,10 +93,10 @@ struct Client {
     host: Rc<TestHost>,
     sync: Rc<Sync>,
     remote: String,
-    /// What its own rows have to be, by id.
+    /// The expected values of its own rows, by id.
     own: BTreeMap<u32, String>,
     made: u32,
-    /// What its column of the shared rows has to be: the values written, the last one counts.
+    /// The values written to its column of the shared rows; the last one is expected.
     shared: BTreeMap<u32, Vec<String>>,
 }
 
@@ -191,7 +191,7 @@ impl World {
         shared.entry(row).or_default().push(value);
     }
 
-    /// `(client, push, pull)`, all at once. Whether it succeeds, fails or is killed: what it leaves must be sound.
+    /// Runs `(client, push, pull)` concurrently. Each may succeed, fail or be killed; it must leave a consistent state.
     fn sync(&mut self, clients: &[(usize, bool, bool)], killed_after: Option<u32>) {
         let clock = self.sim.platform().clock;
         let mut work = Vec::new();
@@ -224,8 +224,8 @@ impl World {
         }
     }
 
-    /// Until nobody has anything to say any more.
-    fn settle(&mut self) {
+    /// Runs rounds until no client has changes left to exchange.
+    fn run_until_idle(&mut self) {
         let mut quiet = 0;
         for round in 0.. {
             assert!(round < 24, "it never comes to rest: {:?}", self.outboxes());
@@ -308,7 +308,7 @@ fn simulate(policies: &[&str], cursor: bool, actions: &[Action]) {
     for action in actions {
         world.act(action);
     }
-    world.settle();
+    world.run_until_idle();
     world.check();
 }
 
@@ -349,7 +349,7 @@ fn a_push_that_forgets_what_it_sent_is_found_out() {
             let mut world = World::new(&["keep-local", "remote-wins", "last-write-wins"], true);
             world.forgets = true;
             actions.iter().for_each(|action| world.act(action));
-            world.settle();
+            world.run_until_idle();
             world.check();
         };
         std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).is_err()

@@ -21,12 +21,12 @@ fn world(tables: &str, page_size: u32) -> World {
     World::with(ITEMS, &remote)
 }
 
-/// Rows with stamps of some days ago, whose keys have no gaps.
+/// Inserts rows without gaps between the keys, with stamps of some days ago.
 fn fill(world: &World, rows: u64) {
     fill_with_gaps(world, rows, 1);
 }
 
-/// The same with so many keys a row. Where there are several, nobody guesses where spans end.
+/// Inserts rows with `gap` keys per row. With gaps, the ends of spans can't be computed from the number of rows.
 fn fill_with_gaps(world: &World, rows: u64, gap: u64) {
     (0..rows).for_each(|n| {
         put(&world.server, n * gap, "n", &format!("2025-12-01T00:{:02}:{:02}+00:00", n / 60 % 60, n % 60));
@@ -52,7 +52,7 @@ fn missing_or_other(world: &World) -> Vec<String> {
 
 #[test]
 fn six_spans_side_by_side_and_each_page_once() {
-    // Besides 25 pages and five ends: the last empty page; with a cursor also the newest row, and what changed meanwhile.
+    // Besides 25 pages and five span ends: the last empty page; with a cursor also the newest row, and the rows changed meanwhile.
     let cases = [
         (FULL, 1, None, 25 + 5 + 1),
         (CURSOR, 3, None, 1 + 5 + 25 + 1 + 1),

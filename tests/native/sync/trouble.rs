@@ -45,12 +45,12 @@ fn there(world: &World, table: &str) -> String {
 }
 
 /// The tables with an error.
-fn in_trouble(world: &World) -> Vec<String> {
+fn note_table_errors(world: &World) -> Vec<String> {
     let status = world.sync.status(&world.host.connection).unwrap();
     status.into_iter().filter(|table| table.last_error.is_some()).map(|table| table.table).collect()
 }
 
-/// What happens to the table `one`, how the calls fail then, and what makes it good again.
+/// A fault of the table `one`, the errors of the calls, and the repair.
 type Trouble = (&'static str, ErrorCode, fn(&Server), fn(&Server));
 
 const TROUBLES: [Trouble; 4] = [
@@ -109,11 +109,15 @@ fn the_other_tables_are_pulled() {
             let error = fails(world.pull("{}"), code);
             assert_eq!(error.details["table"], Detail::from("one"), "{what}");
             assert_eq!((ids(&world, "two"), ids(&world, "three")), ("1 2 3 4".to_owned(), "2 3".to_owned()), "{what}");
-            assert_eq!((ids(&world, "one").as_str(), in_trouble(&world)), ("1 2 3", vec!["one".to_owned()]), "{what}");
+            assert_eq!(
+                (ids(&world, "one").as_str(), note_table_errors(&world)),
+                ("1 2 3", vec!["one".to_owned()]),
+                "{what}"
+            );
         }
         end(&world.server);
         world.pull(r#"{"allowEmpty":true}"#).unwrap();
-        assert_eq!((ids(&world, "one"), in_trouble(&world)), (there(&world, "one"), vec![]), "{what}");
+        assert_eq!((ids(&world, "one"), note_table_errors(&world)), (there(&world, "one"), vec![]), "{what}");
     }
 }
 
@@ -125,7 +129,7 @@ fn the_changes_of_the_other_tables_are_pushed() {
         for table in ["one", "two", "three"] {
             world.exec(&format!("INSERT INTO {table}(id, name) VALUES (9, 'mine')"));
         }
-        // A new row that may not be inserted is refused for good; one whose table or column is missing waits.
+        // An insert without permission is refused for good; a change whose table or column is missing waits.
         let refused = code == ErrorCode::SyncRejected;
         for _ in 0..2 {
             let pushed = world.push();
@@ -153,12 +157,12 @@ fn too_few_rows_of_one_table_are_told_of_that_one() {
     put(&mut world, "three", 4, "1.5");
     let error = fails(world.pull("{}"), ErrorCode::RemoteEmpty);
     assert_eq!(error.details["table"], Detail::from("one"));
-    assert_eq!(in_trouble(&world), ["one"]);
+    assert_eq!(note_table_errors(&world), ["one"]);
     assert_eq!((ids(&world, "one"), ids(&world, "two"), ids(&world, "three")), {
         ("1 2 3".to_owned(), "1 3".to_owned(), "1 2 3 4".to_owned())
     });
     world.pull(r#"{"allowEmpty":true}"#).unwrap();
-    assert_eq!((ids(&world, "one"), in_trouble(&world)), (String::new(), vec![]));
+    assert_eq!((ids(&world, "one"), note_table_errors(&world)), (String::new(), vec![]));
 }
 
 #[test]
@@ -193,7 +197,7 @@ fn children_wait_for_the_parents_of_a_table_in_trouble() {
     put(&mut world, "one", 1, "1.5");
     world.server.put("child", &[("id", "7"), ("one", "1")]);
     fails(world.pull("{}"), ErrorCode::SyncRejected);
-    assert_eq!((ids(&world, "child").as_str(), in_trouble(&world)), ("", vec!["one".to_owned()]));
+    assert_eq!((ids(&world, "child").as_str(), note_table_errors(&world)), ("", vec!["one".to_owned()]));
     world.server.alter("one", |rules, _| rules.refuses = vec![]);
     world.pull("{}").unwrap();
     assert_eq!((ids(&world, "child").as_str(), ids(&world, "one").as_str()), ("7", "1"));
@@ -209,5 +213,5 @@ fn a_local_table_that_is_missing_is_in_trouble_alone() {
     assert_eq!((error.details["table"].clone(), ids(&world, "two").as_str()), (Detail::from("one"), "1 2 3 4"));
     fails(world.push(), ErrorCode::SyncSchemaMismatch);
     assert_eq!(there(&world, "three"), "1 2 3 9");
-    assert_eq!(in_trouble(&world), ["one"]);
+    assert_eq!(note_table_errors(&world), ["one"]);
 }

@@ -1,18 +1,51 @@
 // The inputs and the expected results of each code block of README.md and docs/. A function runs its block at least twice; an object names
 // the test that runs it instead, and the reason.
 import assert from 'node:assert/strict'
+import { writeFile } from 'node:fs/promises'
+import { createClient } from '@supabase/supabase-js'
 import { until } from '../../scenarios/run/context.mjs'
-import { alice, withSchema } from '../../scenarios/run/remote.mjs'
+import { alice, bob, withSchema } from '../../scenarios/run/remote.mjs'
 
 const notes = withSchema('CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT)')
+const inSubpathTest = (name) => ({
+  elsewhere: `tests/integrations/${name}.test.mjs`,
+  because: 'it imports more than the package',
+})
 const inRunbookTest = (because) => ({ elsewhere: 'tests/e2e/runbook.test.mjs', because })
+
+const inQueryBuilderTest = {
+  elsewhere: 'tests/integrations/query-builder-documents.test.mjs',
+  because: 'its blocks follow each other, and import the query builder',
+}
 
 /** The result of `supabase.auth.getSession()` for a signed-in user. */
 const signedIn = (access_token) => ({ auth: { getSession: async () => ({ data: { session: { access_token } } }) } })
 
+/** A real client of supabase-js, in whose storage a session is. */
+async function clientOf(remote, user) {
+  const expires_at = Math.floor(Date.now() / 1000) + 3600
+  const session = {
+    access_token: await remote.jwt(user),
+    refresh_token: 'r',
+    token_type: 'bearer',
+    expires_at,
+    user: {},
+  }
+  const storage = { getItem: () => JSON.stringify(session), setItem() {}, removeItem() {} }
+  return createClient(remote.url, remote.anonKey, { auth: { storage, autoRefreshToken: false } })
+}
+
 /** Runs an example twice in the same database. */
 const twice = async (work) => {
   for (const round of [1, 2]) await work(round)
+}
+
+/** Opens a database with two tasks. */
+async function tasksIn(open) {
+  const db = await open({ storage: 'memory' })
+  await db.exec(`CREATE TABLE tasks (id INTEGER PRIMARY KEY, title TEXT, done INTEGER DEFAULT 0);
+    INSERT INTO tasks VALUES (1, 'a', 0), (2, 'b', 0)`)
+  return db
 }
 
 /** Makes two notes on the remote → the options that sync them. */
@@ -22,11 +55,24 @@ async function remoteNotes({ remote }, columns = 'id bigint primary key, body te
 }
 
 export const examples = {
-  'README.md: Two commands': {
+  'README.md: tidelock': {
+    elsewhere: 'tests/packaging/quickstart.test.mjs',
+    because: 'the tarball is installed there',
+  },
+
+  async 'README.md: tidelock (2)'({ run, code, printed }) {
+    const [, promised] = /console\.log\(.*\) \/\/ (.*)/.exec(code)
+    await run()
+    assert.deepEqual(printed(), [new Function(`return ${promised}`)()])
+    await run()
+    assert.deepEqual(printed(), [[{ id: 1, body: 'Buy tea!!' }]])
+  },
+
+  'README.md: Build it': {
     elsewhere: 'build.sh',
     because: 'they are the build, the demo and the tests themselves',
   },
-  'README.md: Two commands (2)': {
+  'README.md: Build it (2)': {
     elsewhere: 'tests/packaging/package.test.mjs',
     because: 'the tarball is packed and installed there',
   },
@@ -55,6 +101,12 @@ export const examples = {
       assert.match(inspected, /orders/, `round ${round}, in ${folder}`)
     })
   },
+
+  'docs/bundlers.md: esbuild': { elsewhere: 'tests/packaging/bundlers.test.mjs', because: 'it builds an app' },
+  'docs/bundlers.md: Vite': { elsewhere: 'tests/packaging/bundlers.test.mjs', because: 'it builds an app' },
+  'docs/bundlers.md: Rollup': { elsewhere: 'tests/bundlers/bundlers.test.mjs', because: 'it builds an app' },
+  'docs/bundlers.md: Offline': { elsewhere: 'tests/packaging/bundlers.test.mjs', because: 'it is a service worker' },
+  'docs/bundlers.md: Deno': { elsewhere: 'tests/bundlers/runtimes.test.mjs', because: 'it needs Deno' },
 
   async 'docs/columns.md: Sensitive columns'({ run, remote }) {
     await remote.table('patients', 'id bigint primary key, note bytea')
@@ -87,6 +139,97 @@ export const examples = {
         assert.deepEqual(await db.query('SELECT decrypt(?) AS text', [encrypt('née')]), [{ text: 'née' }])
       }),
     )
+  },
+
+  async 'docs/live.md: Live queries'({ run, open }) {
+    const db = await tasksIn(open)
+    await twice(async () => {
+      const seen = []
+      await run({ db, render: (rows) => seen.push(rows.length) }, ['live', 'stop'], async ({ stop }) => {
+        await until(() => seen.length === 1)
+        await db.run("INSERT INTO tasks VALUES (9, 'new', 0)")
+        await until(() => seen.length === 2)
+        await db.run('DELETE FROM tasks WHERE id = 9')
+        await until(() => seen.length === 3)
+        stop()
+      })
+      assert.deepEqual(seen, [2, 3, 2])
+    })
+  },
+
+  async 'docs/live.md: Live queries (2)'({ run, open }) {
+    const db = await tasksIn(open)
+    await twice(async () => {
+      const live = db.live('SELECT * FROM tasks')
+      await run({
+        live,
+        render(rows) {
+          assert.equal(rows.length, 2)
+          live.close()
+        },
+      })
+    })
+  },
+
+  async 'docs/live.md: What has changed'({ run, open }) {
+    const db = await tasksIn(open)
+    const calls = []
+    const note = (name) => (one, other) => {
+      calls.push([name, one.title ?? one, other.title ?? other])
+      if (calls.length === 2) db.exec("UPDATE tasks SET title = 'z' WHERE title = 'a'")
+      if (name === 'move') live.close()
+    }
+    const list = { insert: note('insert'), replace: note('replace'), move: note('move'), remove: assert.fail }
+    let live
+    await twice(async () => {
+      await db.exec("UPDATE tasks SET title = 'a' WHERE title = 'z'")
+      calls.length = 0
+      live = db.live('SELECT id, title FROM tasks ORDER BY title')
+      await run({ live, list })
+      assert.deepEqual(calls, [
+        ['insert', 'a', 0],
+        ['insert', 'b', 1],
+        ['replace', 'a', 'z'],
+        ['move', 1, 0],
+      ])
+    })
+  },
+
+  async 'docs/live.md: A part of a long result'({ run, open }) {
+    const db = await tasksIn(open)
+    await db.exec(
+      'WITH RECURSIVE k(i) AS (VALUES (10) UNION ALL SELECT i + 1 FROM k WHERE i < 32) INSERT INTO tasks(id) SELECT i FROM k',
+    )
+    await twice(async () => {
+      const seen = []
+      const next = {}
+      await run({ db, next, render: (rows, total) => seen.push([rows.length, total]) }, ['page'], async ({ page }) => {
+        await until(() => seen.length === 1)
+        await next.onclick()
+        page.close()
+      })
+      assert.deepEqual(seen, [
+        [20, 25],
+        [5, 25],
+      ])
+    })
+  },
+
+  async 'docs/live.md: The last known result, first'({ run, open, folder, tidelock }) {
+    const name = 'tasks'
+    const made = await open({ name })
+    await made.exec("CREATE TABLE tasks (id INTEGER PRIMARY KEY, title TEXT); INSERT INTO tasks VALUES (1, 'a')")
+    await made.close()
+    const lastRows = (name, text) => tidelock.lastRows(name, text, [], { storage: 'file', path: `${folder}/${name}` })
+    for (const least of [1, 2]) {
+      const seen = []
+      const given = { name, lastRows, render: (rows) => seen.push(rows.map((row) => row.title)) }
+      await run(given, ['known'], async ({ known }) => {
+        assert.deepEqual(known, least === 1 ? undefined : [{ id: 1, title: 'a' }])
+        await until(() => seen.length >= least)
+      })
+      assert.ok(seen.every((titles) => titles.join() === 'a'))
+    }
   },
 
   async 'docs/operations.md: SQL functions and collations'({ run }) {
@@ -177,6 +320,62 @@ export const examples = {
         assert.equal((await remote.sql('select from notes')).length, round)
       })
     })
+  },
+
+  async 'docs/command-line.md: Begin an app'({ runCommands }) {
+    await twice(async (round) => {
+      const [said] = await runCommands()
+      assert.match(said, round === 1 ? /wrote migrations\/0001_notes\.sql/ : /kept {2}migrations/)
+    })
+  },
+
+  async 'docs/command-line.md: Commands'({ runCommands, open, folder }) {
+    const db = await open({ storage: 'memory' })
+    await db.exec('CREATE TABLE orders (id INTEGER PRIMARY KEY)')
+    await writeFile(`${folder}/app.sqlite`, await db.export())
+    await twice(async () => {
+      const [made, , planned, inspected, verified, types] = await runCommands()
+      assert.match(made, /_add_notes\.up\.sql/)
+      assert.match(planned, /add_notes {2}would go up/)
+      assert.match(inspected, /orders: 0 rows/)
+      assert.deepEqual([verified, types], ['ok\n', 'tables.ts\n'])
+    })
+  },
+
+  async 'docs/errors.md: Errors'({ run, open }) {
+    const db = await open({ name: 'shop' })
+    await db.exec('CREATE TABLE orders (id INTEGER PRIMARY KEY, item TEXT)')
+    const shown = []
+    await twice(() => run({ db, show: (text) => shown.push(text) }))
+    assert.deepEqual(shown, ['This number is taken'])
+  },
+
+  ...Object.fromEntries(
+    ['Quick starts', 'A browser app with a bundler', 'A browser app with a bundler (2)', 'Node'].map((heading) => [
+      `docs/quickstart.md: ${heading}`,
+      { elsewhere: 'tests/packaging/quickstart.test.mjs', because: 'it needs the installed package' },
+    ]),
+  ),
+
+  async 'docs/quickstart.md: Pull a Supabase project'({ runCommands, remote, write }) {
+    await remote.table('notes', 'id bigint primary key, body text', "(1, 'one'), (2, 'two')")
+    write('.env', `SUPABASE_URL=${remote.url}\nSUPABASE_SECRET_KEY=${remote.secretKey}\n`)
+    await twice(async () => {
+      const [pulled, inspected, migration] = await runCommands()
+      assert.match(pulled, /^notes: /m)
+      assert.match(inspected, /notes: 2 rows/)
+      assert.match(migration, /^migrations\/\d{14}_remote\.sql$/m)
+    })
+  },
+
+  async 'docs/quickstart.md: Pull a Supabase project (2)'({ run, remote, printed }) {
+    await remote.table('notes', 'id bigint primary key, body text', "(1, 'one'), (2, 'two')")
+    const files = { '0001_notes.sql': 'CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT)' }
+    await run({ files })
+    assert.deepEqual(printed(), [2])
+    await remote.sql("insert into notes values (3, 'three')")
+    await run({ files })
+    assert.deepEqual(printed(), [1])
   },
 
   async 'docs/runbook.md: Merge two databases'({ run, open, deleteFolder }) {
@@ -276,6 +475,44 @@ export const examples = {
     assert.equal(Number(count), 2)
   },
 
+  async 'docs/supabase.md: A supabase-js client'({ run, remote }) {
+    await remote.table('orders', 'id bigint primary key, item text', "(1, 'tea')")
+    const { migrations } = withSchema('CREATE TABLE orders (id INTEGER PRIMARY KEY, item TEXT)')
+    const supabase = await clientOf(remote, alice)
+    await twice((round) =>
+      run({ migrations, supabase }, ['db'], async ({ db }) => {
+        await db.sync.ready
+        await db.run('INSERT INTO orders VALUES (?, ?)', [1 + round, 'rye'])
+        await until(async () => (await remote.sql('select id from orders')).length === 1 + round)
+      }),
+    )
+  },
+
+  async 'docs/supabase.md: One database for each user'({ run, tidelock, printed, remote }) {
+    await remote.table('orders', 'id bigint primary key, item text')
+    const { migrations } = withSchema('CREATE TABLE orders (id INTEGER PRIMARY KEY, item TEXT)')
+    for (const user of [alice, bob]) {
+      const open = (options) => tidelock.open({ ...options, storage: 'memory' })
+      await run({ migrations, supabase: await clientOf(remote, user), open }, ['db'], ({ db }) => db.close())
+    }
+    assert.deepEqual(printed(), [`shop/${alice}`, `shop/${bob}`])
+  },
+
+  async 'docs/supabase.md: Rows that change with the app'({ run, remote }) {
+    const columns = 'id bigint primary key, project_id int, updated_at timestamptz default now()'
+    await remote.table('tasks', columns, '(1, 1), (2, 1), (3, 2)')
+    const { migrations } = withSchema(
+      'CREATE TABLE tasks (id INTEGER PRIMARY KEY, project_id INTEGER, updated_at TEXT)',
+    )
+    const supabase = await clientOf(remote, alice)
+    await twice(() =>
+      run({ migrations, supabase }, ['db'], async ({ db }) => {
+        assert.deepEqual(await db.query('SELECT id FROM tasks'), [{ id: 3 }])
+        assert.deepEqual(await db.sync.pending(), [])
+      }),
+    )
+  },
+
   async 'docs/supabase.md: One transaction'({ run, tidelock, remote, supabaseClient }) {
     await remote.table('orders', 'id bigint primary key, total numeric')
     await remote.table(
@@ -335,12 +572,12 @@ export const examples = {
     await twice(async (round) => {
       const [opened, cleanUps] = [[], []]
       // As in StrictMode: the effect runs, is cleaned up, and runs again.
-      const useEffect = (effect) => {
+      const runEffect = (effect) => {
         effect()()
         cleanUps.push(effect())
       }
       const { migrations } = notes
-      await run({ migrations, useEffect, setDatabase: (db) => opened.push(db) }, [], async () => {
+      await run({ migrations, useEffect: runEffect, setDatabase: (db) => opened.push(db) }, [], async () => {
         const [first, second] = await until(() => opened.length === 2 && opened)
         await until(() => first.closed)
         await second.run('INSERT INTO notes (body) VALUES (?)', ['kept'])
@@ -355,4 +592,33 @@ export const examples = {
     elsewhere: 'tests/e2e/readme.test.mjs',
     because: 'only what a browser stores can be shared by tabs',
   },
+
+  'docs/vue.md: A first component': {
+    elsewhere: 'tests/integrations/components.test.mjs',
+    because: 'it is the start of an app in a page',
+  },
+  'docs/tanstack-db.md: TanStack DB': { elsewhere: 'npm', because: 'it installs a framework' },
+  'docs/tanstack-db.md: A collection over a table': inSubpathTest('tanstack-db'),
+  'docs/tanstack-db.md: Booleans, dates and JSON': inSubpathTest('tanstack-db'),
+  'docs/tanstack-db.md: A collection over a query': inSubpathTest('tanstack-db'),
+  'docs/tanstack-db.md: Several collections in one transaction': inSubpathTest('tanstack-db'),
+
+  'docs/testing.md: Vitest in Node, jsdom and happy-dom': inSubpathTest('vitest'),
+  'docs/testing.md: Vitest in Node, jsdom and happy-dom (2)': inSubpathTest('vitest'),
+  'docs/testing.md: Vitest in a browser': inSubpathTest('vitest'),
+  'docs/testing.md: Vitest in a browser (2)': inSubpathTest('vitest'),
+  'docs/testing.md: A remote in memory': inSubpathTest('vitest'),
+  'docs/testing.md: A clock': inSubpathTest('vitest'),
+  'docs/testing.md: A storage that fails': inSubpathTest('vitest'),
+
+  'docs/kysely.md: Query': inQueryBuilderTest,
+  'docs/kysely.md: Transactions': inQueryBuilderTest,
+  'docs/kysely.md: Live results': inQueryBuilderTest,
+  'docs/kysely.md: Migrations': inQueryBuilderTest,
+  'docs/drizzle.md: Query': inQueryBuilderTest,
+  'docs/drizzle.md: Query (2)': inQueryBuilderTest,
+  'docs/drizzle.md: Transactions': inQueryBuilderTest,
+  'docs/drizzle.md: Live results': inQueryBuilderTest,
+  'docs/drizzle.md: Migrations': inQueryBuilderTest,
+  'docs/drizzle.md: Migrations (2)': inQueryBuilderTest,
 }

@@ -1,8 +1,8 @@
-import { existsSync, mkdirSync, readdirSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
 import path from 'node:path'
 import { type Invocation, type OptionSpec, usageError } from '../command.js'
 import { readText } from '../read.js'
-import { writeWhole } from '../stored.js'
+import { makeFolder, writeWhole } from '../stored.js'
 import { type Migration, migrationsFrom } from '../tidelock.js'
 
 /** The option for the folder of the migrations. */
@@ -37,7 +37,7 @@ export function writeMigration(given: Invocation, name: string, up: string, down
     .replace(/^_+|_+$/g, '')
   if (plain === '')
     throw usageError(`'${name}' has no letters or digits for the name of a migration`, 'Use letters and digits')
-  mkdirSync(folder, { recursive: true })
+  makeFolder(folder)
   const base = path.join(folder, `${newVersion(folder)}_${plain}`)
   const files = [
     [`${base}.up.sql`, up],

@@ -2,14 +2,15 @@ import { type Command, type Invocation, type OptionSpec, table, usageError } fro
 import type { Output } from '../output.js'
 import { readText } from '../read.js'
 import { byTable } from '../settings.js'
-import { stored, withDatabase, withScratch } from '../stored.js'
+import { databaseIn, withDatabase, withScratch } from '../stored.js'
 import type { GeneratedMigration, MigrationReport, MigrationStatus } from '../tidelock.js'
 import { folderOption, readMigrations, writeMigration } from './migrate-files.js'
 
 const onDatabase: Readonly<Record<string, OptionSpec>> = {
-  db: { value: 'FILE|FOLDER', about: 'the database' },
+  db: { value: 'FILE|FOLDER', about: 'the database, instead of its path' },
   ...folderOption,
 }
+const operands = ['[FILE|FOLDER]']
 
 const limits: Readonly<Record<string, OptionSpec>> = {
   to: { value: 'VERSION', about: 'the last version' },
@@ -35,9 +36,10 @@ const migrateNew: Command = {
 const status: Command = {
   name: 'migrate status',
   about: 'Shows the state of each migration in a database.',
+  operands,
   options: onDatabase,
-  examples: ['npx tidelock migrate status --db app.sqlite'],
-  run: (given) => withHistory(given, false, (db) => db.migrations.status()),
+  examples: ['npx tidelock migrate status app.sqlite'],
+  run: (given) => withHistory(given, 'migrate status', false, (db) => db.migrations.status()),
   print(rows: readonly MigrationStatus[], output: Output) {
     for (const { version, name, state, appliedAt } of rows)
       output.line(`${state.padEnd(12)} ${version}  ${name}${appliedAt === null ? '' : `  (${appliedAt})`}`)
@@ -48,10 +50,11 @@ const status: Command = {
 const run: Command = {
   name: 'migrate run',
   about: 'Applies pending migrations.',
+  operands,
   options: { ...onDatabase, ...limits, all: { about: 'all in one transaction' } },
-  examples: ['npx tidelock migrate run --db app.sqlite', 'npx tidelock migrate run --db app.sqlite --dry-run'],
+  examples: ['npx tidelock migrate run app.sqlite', 'npx tidelock migrate run app.sqlite --dry-run'],
   run: (given) =>
-    withHistory(given, true, (db) =>
+    withHistory(given, 'migrate run', true, (db) =>
       db.migrations.run({ ...limitsOf(given), ...(given.flag('all') ? { atomic: 'all' } : {}) }),
     ),
   print: printReport,
@@ -60,9 +63,10 @@ const run: Command = {
 const revert: Command = {
   name: 'migrate revert',
   about: 'Reverts the newest migration, or several.',
+  operands,
   options: { ...onDatabase, ...limits },
-  examples: ['npx tidelock migrate revert --db app.sqlite', 'npx tidelock migrate revert --db app.sqlite --to 0003'],
-  run: (given) => withHistory(given, true, (db) => db.migrations.revert(limitsOf(given))),
+  examples: ['npx tidelock migrate revert app.sqlite', 'npx tidelock migrate revert app.sqlite --to 0003'],
+  run: (given) => withHistory(given, 'migrate revert', true, (db) => db.migrations.revert(limitsOf(given))),
   print: printReport,
 }
 
@@ -114,17 +118,18 @@ const generate: Command = {
 export const migrate: readonly Command[] = [migrateNew, status, lint, generate, run, revert]
 
 /** Opens the database with the migrations of the folder; opening applies none of them. */
-function withHistory<T>(given: Invocation, write: boolean, work: Parameters<typeof withDatabase<T>>[3]): Promise<T> {
+function withHistory<T>(
+  given: Invocation,
+  command: string,
+  write: boolean,
+  work: Parameters<typeof withDatabase<T>>[3],
+): Promise<T> {
+  const where = databaseIn(given, given.positionals[0], command)
   const migrations = readMigrations(given)
-  return withDatabase(
-    stored(given.need('db')),
-    given,
-    { migrations, migrate: false, write: write && !given.flag('dry-run') },
-    work,
-  )
+  return withDatabase(where, given, { migrations, migrate: false, write: write && !given.flag('dry-run') }, work)
 }
 
-function limitsOf(given: Invocation): { to?: string; steps?: number; dryRun: boolean } {
+function limitsOf(given: Invocation): { to?: string; steps?: number; dryRun: boolean; signal: AbortSignal } {
   const to = given.value('to')
   const steps = given.value('steps')
   if (steps !== undefined && !/^\d+$/.test(steps)) throw usageError('--steps needs a whole number')
@@ -132,6 +137,7 @@ function limitsOf(given: Invocation): { to?: string; steps?: number; dryRun: boo
     ...(to === undefined ? {} : { to }),
     ...(steps === undefined ? {} : { steps: Number(steps) }),
     dryRun: given.flag('dry-run'),
+    signal: given.signal,
   }
 }
 

@@ -35,7 +35,8 @@ export const push: Command = {
     return withDatabase(stored(given.positionals[0] as string), given, { remote, write: true }, async (db) => {
       const queued: Record<string, number> = {}
       try {
-        if (given.flag('new')) for (const table of tables) queued[table] = (await db.sync.enqueue(table)).queued
+        if (given.flag('new'))
+          for (const table of tables) queued[table] = (await db.sync.enqueue(table, { signal: given.signal })).queued
         const report = await db.sync.push({
           signal: given.signal,
           onProgress: ({ table, rows, total }) => progress.show(table, rows, total),

@@ -1,9 +1,8 @@
-import { mkdirSync } from 'node:fs'
 import path from 'node:path'
 import type { Command } from '../command.js'
 import type { Output } from '../output.js'
 import { endpoint, names, remoteOptions } from '../settings.js'
-import { writeWhole } from '../stored.js'
+import { makeFolder, writeWhole } from '../stored.js'
 import { schemaFromRemote } from '../tidelock.js'
 import { newVersion } from './migrate-files.js'
 
@@ -25,7 +24,7 @@ export const schemaPull: Command = {
     const sql = up as string
     if (given.flag('stdout')) return { file: null, sql }
     const folder = given.value('dir') ?? 'migrations'
-    mkdirSync(folder, { recursive: true })
+    makeFolder(folder)
     const file = path.join(folder, `${newVersion(folder)}_${given.value('name') ?? 'remote'}.sql`)
     writeWhole(file, new TextEncoder().encode(sql))
     return { file, sql }

@@ -1,20 +1,24 @@
 import { type Command, type Invocation, type OptionSpec, usageError } from '../command.js'
 import type { Output } from '../output.js'
-import { stored, withDatabase } from '../stored.js'
+import { databaseIn, type Stored, withDatabase } from '../stored.js'
 import type { SnapshotInfo } from '../tidelock.js'
 
 const folder: Readonly<Record<string, OptionSpec>> = {
-  db: { value: 'FOLDER', about: "the folder of a database with storage: 'file'" },
+  db: { value: 'FOLDER', about: "the folder of a database with storage: 'file', instead of its path" },
 }
+const operands = ['[FOLDER]']
 
 const create: Command = {
   name: 'snapshot create',
   about: 'Takes a snapshot.',
+  operands,
   options: { ...folder, label: { value: 'TEXT', about: 'a label, which keeps the snapshot until it is deleted' } },
-  examples: ['npx tidelock snapshot create --db ./shop.tidelock --label "before the import"'],
+  examples: ['npx tidelock snapshot create ./shop.tidelock --label "before the import"'],
   run: (given) => {
     const label = given.value('label')
-    return withFolder(given, true, (db) => db.snapshots.create(label === undefined ? {} : { label }))
+    return withDatabase(folderIn(given, given.positionals[0], 'snapshot create'), given, { write: true }, (db) =>
+      db.snapshots.create(label === undefined ? {} : { label }),
+    )
   },
   print: (snapshot: SnapshotInfo, output: Output) => printSnapshot(snapshot, output),
 }
@@ -22,9 +26,13 @@ const create: Command = {
 const list: Command = {
   name: 'snapshot list',
   about: 'Lists the snapshots, the newest first.',
+  operands,
   options: folder,
-  examples: ['npx tidelock snapshot list --db ./shop.tidelock'],
-  run: (given) => withFolder(given, false, (db) => db.snapshots.list()),
+  examples: ['npx tidelock snapshot list ./shop.tidelock'],
+  run: (given) =>
+    withDatabase(folderIn(given, given.positionals[0], 'snapshot list'), given, { write: false }, (db) =>
+      db.snapshots.list(),
+    ),
   print(snapshots: readonly SnapshotInfo[], output: Output) {
     for (const snapshot of snapshots) printSnapshot(snapshot, output)
     if (snapshots.length === 0) output.line('There are no snapshots.')
@@ -34,23 +42,29 @@ const list: Command = {
 const restore: Command = {
   name: 'snapshot restore',
   about: 'Restores a snapshot, or the state at a time. The current state becomes a snapshot first.',
-  operands: ['[ID]'],
+  operands: ['[ID]', '[FOLDER]'],
   options: {
     ...folder,
     at: { value: 'TIME', about: 'the newest state not later than this, such as 2026-03-01T12:00:00Z' },
     force: { about: 'restore even if there are unpushed changes' },
   },
   examples: [
-    'npx tidelock snapshot restore 17 --db ./shop.tidelock',
-    'npx tidelock snapshot restore --at 2026-03-01T12:00:00Z --db ./shop.tidelock',
+    'npx tidelock snapshot restore 17 ./shop.tidelock',
+    'npx tidelock snapshot restore ./shop.tidelock --at 2026-03-01T12:00:00Z',
   ],
   async run(given): Promise<{ restored: string }> {
-    const [id] = given.positionals
     const at = given.value('at')
+    const [first, second] = given.positionals
+    // With --at there is no ID, so that the one operand is the folder.
+    const [id, operand] = at === undefined || second !== undefined ? [first, second] : [undefined, first]
     if ((id === undefined) === (at === undefined))
       throw usageError('The snapshot to restore is missing or ambiguous', 'Pass either an ID or --at TIME')
+    if (at !== undefined && Number.isNaN(Date.parse(at)))
+      throw usageError(`--at ${at} is not a time`, 'Write it like 2026-03-01T12:00:00Z')
     const what = id ?? { at: at as string }
-    await withFolder(given, true, (db) => db.snapshots.restore(what, { force: given.flag('force') }))
+    await withDatabase(folderIn(given, operand, 'snapshot restore'), given, { write: true }, (db) =>
+      db.snapshots.restore(what, { force: given.flag('force') }),
+    )
     return { restored: id ?? (at as string) }
   },
   print: ({ restored }: { restored: string }, output: Output) => output.line(`restored ${restored}`),
@@ -59,11 +73,12 @@ const restore: Command = {
 /** The commands for snapshots. */
 export const snapshot: readonly Command[] = [create, list, restore]
 
-function withFolder<T>(given: Invocation, write: boolean, work: Parameters<typeof withDatabase<T>>[3]): Promise<T> {
-  const where = stored(given.need('db'))
+/** Returns the folder in the arguments. */
+function folderIn(given: Invocation, operand: string | undefined, command: string): Stored {
+  const where = databaseIn(given, operand, command)
   if (where.kind === 'file')
     throw usageError(`${where.path} is a single file, which has no snapshots`, "Pass a folder of storage: 'file'")
-  return withDatabase(where, given, { write }, work)
+  return where
 }
 
 function printSnapshot({ id, createdAt, bytes, reason, label }: SnapshotInfo, output: Output): void {

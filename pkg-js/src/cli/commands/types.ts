@@ -42,36 +42,87 @@ async function withSource<T>(given: Invocation, work: (db: Database) => Promise<
   return schema === undefined ? withScratch(readMigrations(given), work) : withScriptScratch(readText(schema), work)
 }
 
+/** The values of a column: as rows have them, and as a statement takes them. */
+interface ColumnTypes {
+  readonly row: string
+  readonly bound: string
+}
+
+/** Names for values whose SQLite type says less than their declaration. */
+const aliases: Readonly<Record<string, string>> = {
+  Json: '/** A JSON text: JSON.parse reads it. */\nexport type Json = string',
+  Timestamp: '/** A time, ISO 8601: new Date() reads it. */\nexport type Timestamp = string',
+  DateText: '/** A date, as 2026-11-20. */\nexport type DateText = string',
+}
+
 async function typesOf(db: Database, integer: string): Promise<string> {
-  const lines = ['// Written by `npx tidelock types`.', '', 'export interface Tables {']
-  for (const table of [...(await tableNames(db)), ...(await tableNames(db, 'view'))]) {
-    lines.push(`  ${property(table)}: {`)
-    for (const column of await columnsOf(db, table))
-      lines.push(`    ${property(column.name)}: ${typeOf(column, integer)}`)
-    lines.push('  }')
-  }
-  lines.push('}', '')
-  return lines.join('\n')
+  const tables = await tableNames(db)
+  const columns = new Map<string, ColumnFacts[]>()
+  for (const table of [...tables, ...(await tableNames(db, 'view'))]) columns.set(table, await columnsOf(db, table))
+  const section = (about: string, name: string, of: readonly string[], lineOf: (column: ColumnFacts) => string[]) => [
+    '',
+    `/** ${about} */`,
+    `export interface ${name} {`,
+    ...of.flatMap((table) => {
+      const lines = (columns.get(table) ?? []).flatMap(lineOf)
+      return [`  ${property(table)}: {`, ...lines.map((line) => `    ${line}`), '  }']
+    }),
+    '}',
+  ]
+  const orNull = (type: string, { notNull }: ColumnFacts) => (notNull ? type : `${type} | null`)
+  const lines = [
+    ...section('The rows of tables and views: `db.query<Tables["…"]>(…)`.', 'Tables', [...columns.keys()], (column) => [
+      `${property(column.name)}: ${orNull(typesOfColumn(column, integer).row, column)}`,
+    ]),
+    ...section(
+      'What an INSERT takes: columns with a default, and those that may be NULL, can be left out.',
+      'Inserts',
+      tables,
+      (column) => {
+        const mark = column.hasDefault || !column.notNull ? '?' : ''
+        return column.generated
+          ? []
+          : [`${property(column.name)}${mark}: ${orNull(typesOfColumn(column, integer).bound, column)}`]
+      },
+    ),
+    '',
+    '/** What an UPDATE takes. */',
+    'export type Updates = { [Table in keyof Inserts]: Partial<Inserts[Table]> }',
+  ]
+  const text = lines.join('\n')
+  const used = Object.entries(aliases).flatMap(([name, alias]) =>
+    new RegExp(`: ${name}\\b`).test(text) ? ['', alias] : [],
+  )
+  return ['// Written by `npx tidelock types`.', ...used, text, ''].join('\n')
 }
 
 function property(name: string): string {
   return /^[A-Za-z_$][\w$]*$/.test(name) ? name : JSON.stringify(name)
 }
 
-/** Returns the type of a column's values, by SQLite's rules of affinity (https://sqlite.org/datatype3.html#determination_of_column_affinity). */
-function typeOf({ type, notNull }: ColumnFacts, integer: string): string {
+/**
+ * Returns the types of a column's values: by the words with which it is declared, else by SQLite's rules of affinity
+ * (https://sqlite.org/datatype3.html#determination_of_column_affinity).
+ */
+function typesOfColumn({ type }: ColumnFacts, integer: string): ColumnTypes {
   const declared = type.toUpperCase()
-  const value = declared.includes('INT')
-    ? integer
-    : /CHAR|CLOB|TEXT/.test(declared)
-      ? 'string'
-      : declared.includes('BLOB')
-        ? 'Uint8Array'
-        : /REAL|FLOA|DOUB/.test(declared)
-          ? 'number'
-          : /^BOOL/.test(declared)
-            ? '0 | 1'
-            : // A column without a type, or with NUMERIC affinity, may hold any kind of value.
-              `${integer} | ${integer === 'number' ? '' : 'number | '}string | Uint8Array`
-  return notNull ? value : `${value} | null`
+  if (/^JSON\b/.test(declared)) {
+    // Without TEXT in its declaration, SQLite stores a JSON number as a number.
+    return {
+      row: /CHAR|CLOB|TEXT/.test(declared) ? 'Json' : `Json | ${integer === 'number' ? '' : 'bigint | '}number`,
+      bound: 'Json',
+    }
+  }
+  if (/^(TIMESTAMP|DATETIME)/.test(declared)) return { row: 'Timestamp', bound: 'Timestamp | Date' }
+  if (/^DATE\b/.test(declared)) return { row: 'DateText', bound: 'DateText' }
+  if (/^BOOL/.test(declared)) return { row: integer === 'number' ? '0 | 1' : '0n | 1n', bound: 'boolean | 0 | 1' }
+  if (declared.includes('INT')) return { row: integer, bound: 'number | bigint' }
+  if (/CHAR|CLOB|TEXT/.test(declared)) return { row: 'string', bound: 'string' }
+  if (declared.includes('BLOB')) return { row: 'Uint8Array', bound: 'Uint8Array | ArrayBuffer' }
+  if (/REAL|FLOA|DOUB/.test(declared)) return { row: 'number', bound: 'number' }
+  // A column without a type, or with NUMERIC affinity, may hold any kind of value.
+  return {
+    row: `${integer} | ${integer === 'number' ? '' : 'number | '}string | Uint8Array`,
+    bound: 'number | bigint | string | Uint8Array',
+  }
 }

@@ -2,6 +2,7 @@ import { type Core, type Op, op, told } from '../core.js'
 import { WasmMemory } from './memory.js'
 import type { Packed } from './pack.js'
 import { Results } from './rows.js'
+import { withStatement } from './statement-errors.js'
 
 /** How many statements the wasm module keeps compiled; statement number modulo this is its place. */
 const places = 128
@@ -23,7 +24,7 @@ export interface KnownStatement extends Pick<Packed, 'names' | 'keys'> {
 
 /**
  * Executes statements in one wasm instance, over parameters in its parameter area. A statement that ran before is run by its number. Throws
- * what the wasm module throws, unconverted.
+ * what the wasm module throws, with the statement in the details.
  */
 export class Executor {
   readonly views: WasmMemory
@@ -68,13 +69,13 @@ export class Executor {
    * Runs a statement by its number, with parameters of the same names. Returns false when the mutex is taken, or the statement is no longer
    * kept. With `permitId` 0, the mutex is acquired and released around it.
    */
-  runKnown(permitId: number, kind: Op, { id }: KnownStatement, bytes: number): boolean {
+  runKnown(permitId: number, kind: Op, { id, sql, names }: KnownStatement, bytes: number): boolean {
     switch (this.#core.again(permitId, kind, id, bytes)) {
       case told.done:
         this.wrote = this.results.wrote()
         return true
       case told.failed:
-        throw this.#core.failure()
+        throw withStatement(this.#core.failure(), sql, names)
       default:
         return false
     }
@@ -84,7 +85,11 @@ export class Executor {
   execute(permitId: number, kind: Op, sql: string, { bytes, names, keys }: PackedInMemory, timeoutMs: number): void {
     // When the call throws, the parameter names that the module has kept are uncertain.
     this.#known.delete(sql)
-    this.#core.execute(permitId, kind, sql, bytes, names, timeoutMs)
+    try {
+      this.#core.execute(permitId, kind, sql, bytes, names, timeoutMs)
+    } catch (error) {
+      throw withStatement(error, sql, names)
+    }
     this.wrote = this.results.wrote()
     const id = this.results.statement()
     if (id !== 0) this.#remember({ sql, id, names, keys })

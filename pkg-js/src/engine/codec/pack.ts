@@ -310,7 +310,11 @@ function parameterNames(keys: readonly string[]): string {
 function badRow(params: unknown, row: number | undefined, want: string): Error {
   const what = row === undefined ? 'The parameters' : `The parameters of row ${row + 1}`
   const got = Array.isArray(params) ? `an array of ${params.length}` : `${kindOf(params)}`
-  return invalid(`${what} must be ${want}; got ${got}`, { details: row === undefined ? {} : { row: row + 1 } })
+  const isValue = typeof params !== 'object' || params === null
+  return invalid(`${what} must be ${want}; got ${got}`, {
+    details: row === undefined ? {} : { row: row + 1 },
+    hint: isValue && row === undefined ? 'Pass the parameters as one array: [a, b]' : undefined,
+  })
 }
 
 /** `invalid_argument` for a value that can't be bound; the message never shows the value. */

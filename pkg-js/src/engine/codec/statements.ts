@@ -9,13 +9,15 @@ import { Packer } from './pack.js'
 import { type ResultMode, Rows } from './rows.js'
 import { runResult } from './run-result.js'
 
-/** Runs statements with parameters as P and results as R. Throws what the wasm module throws, unconverted. */
+/** Runs statements with parameters as P and results as R. Throws what the wasm module throws, unconverted but for `withStatement`. */
 export interface StatementRunner<P, R> {
   readonly executor: Executor
   /** Runs a statement that the engine keeps compiled, in one call into wasm; {@link noFastPath}: it has to be run by its text. */
   tryFastPath(permitId: number, kind: Op, sql: string, params: P, mode: ResultMode): R | typeof noFastPath
   /** Runs a statement under a permit. */
   run(permitId: number, kind: Op, sql: string, params: P, timeoutMs: number, mode: ResultMode): R
+  /** Registers a live query; returns its id. */
+  watch(sql: string, params: P): number
 }
 
 /** Packs parameters into wasm memory and decodes the rows in it. */
@@ -46,6 +48,11 @@ export class Statements implements StatementRunner<unknown, unknown> {
     if (result !== noFastPath) return result
     this.executor.execute(permitId, kind, sql, this.#packer.one(params as SqlParams | undefined), timeoutMs)
     return this.#result(kind, mode)
+  }
+
+  watch(sql: string, params: unknown): number {
+    const { bytes, names } = this.#packer.one(params as SqlParams | undefined)
+    return this.#core.watch(sql, bytes, names)
   }
 
   #result(kind: Op, mode: ResultMode): unknown {

@@ -40,7 +40,7 @@ impl FlusherInner {
                 }
             };
             self.state.borrow_mut().appending = true;
-            self.hurry.hush();
+            self.hurry.clear_notification();
             let flushed = stored.await;
             self.state.borrow_mut().appending = false;
             match flushed {
@@ -62,7 +62,7 @@ impl FlusherInner {
                         self.file.touch(&frozen.touched);
                     }
                     refuse(freezing, &error);
-                    if !self.relieved(&error).await && !self.failed(error).await {
+                    if !self.make_room(&error).await && !self.failed(error).await {
                         break;
                     }
                 }
@@ -102,7 +102,7 @@ impl FlusherInner {
 
     /// Waits that long, or until a caller needs it at once.
     async fn pause(&self, ms: u64) {
-        select(self.platform.clock.sleep(ms), pin!(self.hurry.rung())).await;
+        select(self.platform.clock.sleep(ms), pin!(self.hurry.notified())).await;
     }
 
     fn hand_over(&self, frozen: Option<Frozen>, freezing: Freezing) {
@@ -133,12 +133,12 @@ impl FlusherInner {
             let _ = sender.send(Ok(()));
         }
         if recovered {
-            self.tell(None);
+            self.report_health(None);
         }
     }
 
-    /// Makes room on a full storage; `false` when that was not the trouble, or nothing is left that could go.
-    async fn relieved(&self, error: &Error) -> bool {
+    /// Frees space on a full storage. Returns `false` for other errors, or if nothing is left to delete.
+    async fn make_room(&self, error: &Error) -> bool {
         let Some(relief) = self.relief.borrow().clone().filter(|_| error.is(ErrorCode::StorageQuotaExceeded)) else {
             return false;
         };
@@ -167,7 +167,7 @@ impl FlusherInner {
         };
         refuse(waiting.into_iter().map(|(_, sender)| sender), &error.clone().detail("applied", true));
         if failures == 1 {
-            self.tell(Some(&error));
+            self.report_health(Some(&error));
         }
         self.pause(BACKOFF.ms(failures)).await;
         true
@@ -189,15 +189,15 @@ impl FlusherInner {
         if self.stopped.get() {
             return;
         }
-        self.tell(Some(&error));
+        self.report_health(Some(&error));
         let hook = self.on_lost.borrow().clone();
         if let Some(hook) = hook {
             hook();
         }
     }
 
-    fn tell(&self, error: Option<&Error>) {
-        let hook = self.on_trouble.borrow().clone();
+    fn report_health(&self, error: Option<&Error>) {
+        let hook = self.on_failure.borrow().clone();
         if let Some(hook) = hook {
             hook(error);
         }

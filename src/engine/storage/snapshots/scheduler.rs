@@ -32,7 +32,7 @@ impl Snapshots {
             let inner = full.upgrade();
             Box::pin(async move {
                 match inner {
-                    Some(inner) => inner.relieve().await,
+                    Some(inner) => inner.free_space_for_log().await,
                     None => false,
                 }
             })
@@ -77,7 +77,7 @@ impl Snapshots {
 
 impl SnapshotsInner {
     /// Frees space for the log, in the order of what is missed least; whether there was something to free.
-    async fn relieve(&self) -> bool {
+    async fn free_space_for_log(&self) -> bool {
         let _pass = self.gate.acquire().await;
         // What could not be deleted frees nothing.
         self.free_space().await.unwrap_or(false)

@@ -41,7 +41,7 @@ impl Helped {
         self.open.remove(&transaction);
     }
 
-    /// A transaction failed: what it deleted is there again.
+    /// Rolls back a transaction, which restores the rows that it deleted.
     pub(crate) fn roll_back(&mut self, transaction: u64) {
         self.tombstones.retain(|(.., number)| *number != transaction);
     }
@@ -68,7 +68,7 @@ impl Helped {
         columns
     }
 
-    /// What `tidelock_state` answers; `None`: there is no such function.
+    /// Returns the answer of `tidelock_state`; `None` without the function.
     pub(crate) fn answer(&self, call: &str) -> Option<String> {
         if self.tables.is_empty() {
             return None;

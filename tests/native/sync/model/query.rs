@@ -1,4 +1,4 @@
-//! What the model understands of PostgREST's URLs: its own parameters, and filters for everything else.
+//! The part of PostgREST's URLs that the model supports: its own parameters, and filters for all others.
 
 use std::{cmp::Ordering, collections::BTreeMap};
 
@@ -266,7 +266,7 @@ impl Tokens<'_> {
         (!name.is_empty()).then(|| name.to_owned())
     }
 
-    /// A value: quoted, or up to what ends it.
+    /// Reads a value: quoted, or up to a delimiter.
     fn value(&mut self) -> Option<String> {
         if self.0.starts_with('"') {
             return self.quoted();

@@ -1,4 +1,4 @@
-//! Until nothing moves any more, and what has to be true then.
+//! Syncs until nothing changes any more, then checks the promises.
 
 use std::collections::BTreeSet;
 
@@ -19,7 +19,7 @@ const ROUNDS: usize = 12;
 impl Scene {
     /// Pushes and pulls until nothing changes any more. While rows break on the server, pushes may say so.
     pub fn come_to_rest(&mut self, breaking: bool) {
-        // Columns that the remote has got are found when the database is opened, or by what waits for them.
+        // New columns of the remote are found when the database is opened, or by changes that wait for them.
         self.world.reopen(&self.configuration.remote());
         let mut before = None;
         for round in 0.. {
@@ -48,7 +48,7 @@ impl Scene {
         self.configuration.tables.iter().map(|table| remote_rows(&self.world, table)).collect()
     }
 
-    /// The rows that users are told about: pending, rejected and unapplied.
+    /// Returns the rows that are reported to users: pending, rejected and unapplied.
     pub fn entries(&self) -> BTreeSet<(usize, Key)> {
         let connection = &self.world.host.connection;
         let all = entries::pending(connection).unwrap().into_iter().chain(entries::rejected(connection).unwrap());
@@ -61,7 +61,8 @@ impl Scene {
         (at, key_of(&self.configuration.tables[at], value))
     }
 
-    /// While rows break on the server, only those wait, what refers to them, and what was changed after it was refused.
+    /// Checks that while the server fails at some rows, only these rows wait, rows that refer to them, and rows changed after their
+    /// refusal.
     pub fn only_broken_rows_wait(&self) {
         let (local, remote, entries) = (self.local(), self.remote(), self.entries());
         let rejected = entries::rejected(&self.world.host.connection).unwrap();
@@ -69,7 +70,7 @@ impl Scene {
         for change in entries::pending(&self.world.host.connection).unwrap() {
             let (at, key) = self.row_of(&change.table, &change.key);
             let cells = local[at].get(&key);
-            // What waits may be the remote's row, which refers to another one than ours.
+            // The remote's row may wait, since it refers to a different parent than the local row.
             let there = remote[at].get(&key);
             let broken = cells.and_then(|cells| cells["a"].as_deref()).is_some_and(|a| a.contains("break"));
             let waits = |parent: usize, key: &Option<Key>| {
@@ -102,7 +103,7 @@ impl Scene {
         }
     }
 
-    /// What has to be true at rest.
+    /// Checks the promises once nothing changes any more.
     pub fn check(&mut self) {
         let (local, remote, entries) = (self.local(), self.remote(), self.entries());
         let conflicts = entries::conflicts(&self.world.host.connection, 1000).unwrap();
@@ -127,7 +128,7 @@ impl Scene {
 
     fn both_are_equal(&self, at: usize, all: &[Rows], remote: &Rows, entries: &BTreeSet<(usize, Key)>) {
         let (table, local) = (&self.configuration.tables[at], &all[at]);
-        // Nothing tells of a row that went with its parent whether that was only hidden.
+        // For a row that was deleted with its parent, nothing shows whether the parent was only hidden.
         let went = |cells: &Cells| {
             let lacks = |column: &Column| match column.holds {
                 Holds::Parent(parent, _) => {
@@ -137,7 +138,7 @@ impl Scene {
             };
             table.cascade && table.deleted != Deleted::Compare && !table.helped && table.columns.iter().any(lacks)
         };
-        // What the app does to rows that are only pulled is its own affair.
+        // Local changes of pull-only tables are not synced.
         let own = |key: &Key| table.direction == "pull" && self.ledger.wrote_since(Side::App, at, key, 0);
         let told = |key: &Key| entries.contains(&(at, key.clone())) || own(key);
         if table.direction == "push" {
@@ -157,7 +158,7 @@ impl Scene {
         for key in local.keys().filter(|key| !told(key)) {
             let wanted = remote.get(key).is_some_and(|cells| is_wanted(table, cells));
             let stays = self.configuration.keeps_deleted(at) && self.ledger.other_ever(at, key)
-                || table.deleted != Deleted::Compare && remote.contains_key(key)
+                || table.deleted != Deleted::Compare && table.filter.is_none() && remote.contains_key(key)
                 || self.is_parent(at, key);
             assert!(wanted || stays, "{} {key} is here, and not there: {:?}", table.name, remote.get(key));
         }
@@ -176,7 +177,7 @@ impl Scene {
         self.local().iter().enumerate().any(refers)
     }
 
-    /// Only what the database said refuses a row.
+    /// Checks that only errors of the database reject rows.
     fn refusals_are_the_servers(&self) {
         for change in entries::rejected(&self.world.host.connection).unwrap() {
             let error = change.error.as_deref().unwrap_or_default();

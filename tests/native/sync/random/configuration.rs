@@ -1,4 +1,4 @@
-//! Random schemas and options: what both sides have, and what the server does.
+//! Random schemas and options of both sides, and random behaviour of the server.
 
 use std::{collections::BTreeMap, fmt, rc::Rc};
 
@@ -18,7 +18,7 @@ pub const KEYS: usize = 14;
 const ODD_NAMES: &[&str] =
     &["order", "select", "and", "or", "limit", "offset", "columns", "on_conflict", "not", "a b", "x\"y", "in", "Id"];
 
-/// What a column holds.
+/// The values of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Holds {
     Text,
@@ -38,7 +38,7 @@ pub enum Holds {
     },
     /// Refers to the rows of a table; NOT NULL or not.
     Parent(usize, bool),
-    /// `open` or `done`: what the filter is about.
+    /// The column of the filter, with `open` or `done`.
     State,
     /// Rows where it is false are hidden by row security.
     Visible,
@@ -84,7 +84,10 @@ pub struct Table {
     pub deleted: Deleted,
     pub direction: &'static str,
     pub access: Access,
-    pub filter: bool,
+    /// The state that the filter shows now.
+    pub filter: Option<&'static str>,
+    /// Whether a function gives the filter; else the options do.
+    pub filter_function: bool,
     pub conflict: &'static str,
     pub cascade: bool,
     /// Whether foreign keys are checked at the commit.
@@ -159,7 +162,7 @@ impl Configuration {
         server
     }
 
-    /// Whether rows that went remotely may stay: they aren't looked for, or others that stay refer to them.
+    /// Whether rows that were deleted remotely may stay: no deletions are looked for, or remaining rows refer to them.
     pub fn keeps_deleted(&self, at: usize) -> bool {
         self.keeps(at, self.tables.len())
     }
@@ -202,7 +205,7 @@ struct Draw<'a> {
 }
 
 impl Draw<'_> {
-    /// Draws, also what is switched off, so that a seed gives much the same with less.
+    /// Draws a feature even if it is switched off, so that a seed gives a similar history with fewer features.
     fn on(&self, feature: &str, times: usize, of: usize) -> bool {
         self.chance.below(of) < times && self.features.has(feature)
     }
@@ -258,6 +261,7 @@ impl Draw<'_> {
         if filter {
             columns.push(column(STATE, Holds::State));
         }
+        let filter_function = filter && self.on("filter_function", 1, 2);
         let cursor = self.on("cursor", 3, 5);
         let conflict = match self.chance.below(4) {
             0 if self.features.has("conflict_policies") => "remote-wins",
@@ -283,7 +287,8 @@ impl Draw<'_> {
             deleted,
             direction,
             access,
-            filter,
+            filter: filter.then_some("open"),
+            filter_function,
             conflict,
             cascade: self.chance.one_in(2),
             deferred: self.on("deferred_keys", 1, 2),
@@ -296,9 +301,9 @@ impl Draw<'_> {
             for _ in 0..2 {
                 let parent = self.chance.below(tables.len());
                 let (wanted, required) = (self.on("foreign_keys", 1, 3), self.chance.one_in(3));
-                // A circle is closed by a row that may wait for its parent.
-                let circle = parent >= at;
-                let pushed = circle && [at, parent].iter().any(|at| tables[*at].direction == "push");
+                // A reference in a cycle needs a row that may wait for its parent.
+                let cycle = parent >= at;
+                let pushed = cycle && [at, parent].iter().any(|at| tables[*at].direction == "push");
                 let pushed = pushed && !self.features.has("push_only_cycles");
                 let leaves = |column: &Column| matches!(column.holds, Holds::State | Holds::Visible);
                 let leaves = tables[parent].columns.iter().any(leaves) && !self.features.has("leaving_parents");
@@ -313,13 +318,13 @@ impl Draw<'_> {
                     || pushed
                     || leaves
                     || tables[parent].key.len() > 1
-                    || circle && !self.features.has("cycles")
+                    || cycle && !self.features.has("cycles")
                 {
                     continue;
                 }
                 tables[at].columns.push(Column {
                     name: format!("p{parent}"),
-                    holds: Holds::Parent(parent, required && !circle),
+                    holds: Holds::Parent(parent, required && !cycle),
                     local: true,
                     remote: true,
                 });
@@ -393,6 +398,11 @@ impl Table {
         format!("CREATE TABLE {}({})", self.name, parts.join(", "))
     }
 
+    /// Whether its filter may change.
+    pub fn has_state(&self) -> bool {
+        self.columns.iter().any(|column| column.holds == Holds::State)
+    }
+
     fn options(&self) -> String {
         let mut parts = vec![format!(r#""table":"{}""#, self.name)];
         let mut say = |text: String| parts.push(text);
@@ -413,8 +423,10 @@ impl Table {
         if self.conflict != "keep-local" {
             say(format!(r#""conflict":"{}""#, self.conflict));
         }
-        if self.filter {
-            say(format!(r#""filter":{{"{STATE}":"eq.open"}}"#));
+        match self.filter {
+            _ if self.filter_function => say(r#""hasFilterFunction":true"#.to_owned()),
+            Some(state) => say(format!(r#""filter":{{"{STATE}":"eq.{state}"}}"#)),
+            None => {}
         }
         if let Some(named) = &self.named {
             let named: Vec<String> = named.iter().map(|name| string(name)).collect();

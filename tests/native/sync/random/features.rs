@@ -1,4 +1,4 @@
-//! What configurations and histories may have. Each can be switched off by its name.
+//! The features of configurations and histories. Each can be switched off by its name.
 
 use std::collections::BTreeSet;
 
@@ -23,6 +23,8 @@ const FEATURES: &[&str] = &[
     "filter",
     "leaving_filter",
     "pushed_filter",
+    "changing_filter",
+    "filter_function",
     "columns",
     "conflict_policies",
     "conflict_functions",
@@ -68,7 +70,7 @@ const FEATURES: &[&str] = &[
     "renamed_columns",
 ];
 
-/// What the sync doesn't hold yet, and why.
+/// Features for which the sync doesn't keep its promises yet, and why.
 pub const NOT_YET: &[(&str, &str)] = &[(
     "compare_later",
     "rows that were pulled before a table had `deleted: 'compare'` look like those that exist only locally",
@@ -79,7 +81,8 @@ pub const NOT_YET: &[(&str, &str)] = &[(
 pub struct Features(BTreeSet<String>);
 
 impl Features {
-    /// All but those of [`NOT_YET`], `TIDELOCK_WITH=a,b` in addition, `TIDELOCK_WITHOUT=a,b` not; `TIDELOCK_ONLY=a,b` these.
+    /// All features except those of [`NOT_YET`]; `TIDELOCK_WITH=a,b` adds features, `TIDELOCK_WITHOUT=a,b` removes them, and
+    /// `TIDELOCK_ONLY=a,b` uses only these.
     pub fn from_environment() -> Self {
         let list = |name: &str| {
             let text = std::env::var(name).ok()?;

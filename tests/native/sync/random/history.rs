@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, rc::Rc};
 use futures_util::future::{Either, select};
 use tidelock::{
     Result,
+    collections::Map,
     ports::sim::Sim,
     sync::{
         outbox::entries,
@@ -15,7 +16,7 @@ use tidelock::{
 use super::{
     chance::Chance,
     check::show,
-    configuration::{CURSOR, Column, Configuration, Deleted, Holds, KEYS, MARK, Table},
+    configuration::{CURSOR, Column, Configuration, Deleted, Holds, KEYS, MARK, STATE, Table},
     features::Features,
     ledger::{Key, Ledger, Side, local_keys, local_rows, remote_rows},
 };
@@ -39,7 +40,7 @@ pub enum Call {
     Pull(String),
 }
 
-/// A configuration, its history so far, and what has to come out.
+/// A configuration, its history so far, and the ledger of expected values.
 pub struct Scene {
     pub seed: u64,
     pub chance: Chance,
@@ -83,7 +84,7 @@ impl Scene {
         let server = configuration.server(sim.platform().clock);
         let world = World::on(sim, server, &configuration.schema(), &configuration.remote());
         *world.host.decide.borrow_mut() = Some(Rc::new(decide));
-        Self {
+        let scene = Self {
             seed,
             chance,
             features: features.clone(),
@@ -96,7 +97,9 @@ impl Scene {
             fresh: BTreeSet::new(),
             pulled: BTreeSet::new(),
             trouble: None,
-        }
+        };
+        scene.tell_filters();
+        scene
     }
 
     pub fn play(&mut self) {
@@ -140,6 +143,7 @@ impl Scene {
             Holds::Trimmed => format!(" v{number} "),
             Holds::Rounded if self.features.has("rewrites") => format!("{number}.125"),
             Holds::Rounded => format!("{number}.25"),
+            Holds::State if self.features.has("changing_filter") && self.chance.one_in(4) => "done".to_owned(),
             Holds::State => "open".to_owned(),
             Holds::Visible => "true".to_owned(),
             Holds::Text if self.configuration.breaking && self.chance.one_in(12) => format!("break{number}"),
@@ -173,14 +177,14 @@ impl Scene {
         }
         for (at, after) in self.local().iter().enumerate() {
             self.ledger.note(at, Side::App, &before[at], after);
-            // A row that nobody else heard of, and that is gone again, is no deletion.
+            // A row that was inserted and deleted before any push is no deletion.
             for key in before[at].keys().filter(|key| !after.contains_key(*key)) {
                 if !self.entries().contains(&(at, key.clone())) {
                     self.ledger.give_up(at, key.clone());
                 }
             }
         }
-        // One of two spellings went by a cascade: whose values are left, only the spelling tells.
+        // A cascade deleted one of two spellings; only the spelling of the remaining row shows whose values it has.
         for (at, key) in twice.difference(&self.here_twice()) {
             self.ledger.give_up(*at, key.clone());
         }
@@ -199,7 +203,7 @@ impl Scene {
         let by_id = format!("SELECT rowid FROM {} ORDER BY rowid", table.name);
         let mut rows = self.world.host.connection.rows(&by_id, &[]).unwrap();
         if table.respelled {
-            // Of a row that is here twice until it is pushed, nobody could say which value was written last.
+            // Of a row that exists twice locally until its push, it is undefined which value was written last.
             let keys = local_keys(&self.world, &table);
             let mut of_row = keys.iter();
             rows.retain(|_| of_row.next().is_some_and(|key| keys.iter().filter(|other| *other == key).count() == 1));
@@ -259,7 +263,7 @@ impl Scene {
                     .contains_key(&super::ledger::remote_key(&table, &table.key_row(number)));
                 let same: Vec<String> = cells.iter().map(|(name, value)| format!("{name} = {value}")).collect();
                 let same = format!("SELECT 1 FROM {} WHERE {}", table.name, same.join(" AND "));
-                // Two rows that are one to the server are not what apps make.
+                // Apps don't create two rows that have the same key for the server.
                 let name = super::ledger::remote_key(&table, &table.key_row(number));
                 let deleted = !known && self.entries().contains(&(at, name));
                 let again = table.respelled && (!self.fresh.insert((at, number)) || deleted);
@@ -320,7 +324,7 @@ impl Scene {
     fn other_writes(&mut self) {
         let now = self.world.server.now();
         let transaction = match self.chance.pick(&[true, false]) {
-            // What is open for longer than the overlap is found by full reads only.
+            // Only full reads find transactions that are open for longer than the overlap.
             Some(true) if self.late.last().is_some_and(|late| now.since(late.began()) < 45_000) => {
                 self.late.pop().unwrap()
             }
@@ -422,9 +426,32 @@ impl Scene {
                 table.deleted = Deleted::Compare;
             }
         }
+        self.change_filters(false);
         let remote = self.configuration.remote();
         self.log.push(format!("reopen: {remote}"));
         self.world.reopen(&remote);
+    }
+
+    /// Changes filters: the results of functions, or the filters of the options.
+    fn change_filters(&mut self, by_function: bool) {
+        for table in &mut self.configuration.tables {
+            let may_change = table.has_state() && table.filter_function == by_function;
+            if may_change && self.features.has("changing_filter") && self.chance.one_in(3) {
+                table.filter = [None, Some("open"), Some("done")][self.chance.below(3)];
+                self.log.push(format!("{}: the filter is {:?}", table.name, table.filter));
+            }
+        }
+        self.tell_filters();
+    }
+
+    /// Sets the results of the filter functions from now on.
+    fn tell_filters(&self) {
+        let mut filters = self.world.host.filters.borrow_mut();
+        for table in self.configuration.tables.iter().filter(|table| table.filter_function) {
+            let mut filter = Map::default();
+            table.filter.map(|state| filter.insert(STATE.to_owned(), format!("eq.{state}")));
+            filters.insert(table.name.clone(), Ok(filter));
+        }
     }
 
     fn decide(&mut self) {
@@ -433,7 +460,7 @@ impl Scene {
         if change.reason.map(|reason| reason.as_str()) != Some("unapplied") && self.chance.one_in(2) {
             let at = self.configuration.tables.iter().position(|table| table.name == change.table).unwrap();
             if self.trouble.as_ref() == Some(&self.configuration.tables[at].remote) {
-                // It takes what the remote has.
+                // Discarding takes the remote's row.
                 return;
             }
             let value = |name: &str| change.key.iter().find(|(known, _)| known == name).map(|(_, value)| value);
@@ -554,6 +581,7 @@ impl Scene {
     }
 
     fn sync(&mut self) {
+        self.change_filters(true);
         let faults = self.faults();
         let aborted = (self.features.has("kills") && self.chance.one_in(5)).then(|| self.chance.below(400) as u64);
         let call = if self.chance.one_in(2) { Call::Push } else { Call::Pull(self.pull_options()) };
@@ -583,7 +611,7 @@ impl Scene {
         format!("{{{}}}", parts.join(","))
     }
 
-    /// Calls the sync; `None`: it was aborted. Whatever becomes of it, what it leaves must be sound.
+    /// Calls the sync; `None` if it was aborted. In every case it must leave a consistent state.
     pub fn call(&mut self, call: &Call, faults: Vec<Fault>, aborted: Option<u64>) -> Option<Result<()>> {
         // Each page or change of the table may be tried in vain.
         let in_vain = if self.trouble.is_some() { 4 * (self.configuration.retries + 1) } else { 0 };

@@ -1,10 +1,10 @@
-//! Who wrote what: what both sides hold, and each value that the app or another client ever wrote.
+//! The ledger of all writes: the rows of both sides, and each value that the app or another client ever wrote.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use tidelock::Value;
 
-use super::configuration::{CURSOR, Column, Configuration, Holds, MARK, Table};
+use super::configuration::{CURSOR, Column, Configuration, Holds, MARK, STATE, Table};
 use crate::{
     sync::host::World,
     sync::model::{
@@ -99,7 +99,7 @@ pub fn remote_rows(world: &World, table: &Table) -> Rows {
 pub fn is_wanted(table: &Table, cells: &Cells) -> bool {
     let is = |name: &str, value: &str| cells.get(name).is_some_and(|cell| cell.as_deref() == Some(value));
     let marked = table.soft() && cells[MARK].as_deref().is_some_and(|mark| mark != "false");
-    let filtered = table.filter && !is("state", "open");
+    let filtered = table.filter.is_some_and(|state| !is(STATE, state));
     !marked && !filtered && !is("seen", "false")
 }
 
@@ -131,7 +131,7 @@ struct Write {
     value: Option<String>,
 }
 
-/// Whether the app has undone its change by this write, which is no change then: what another client did meanwhile is left.
+/// Whether the app has undone its change by this write. Then there is no change, and the value of another client stays.
 fn gives_back(writes: &[Write], row: &[Whole], last: &Write) -> bool {
     let Some(same) = writes.iter().find(|write| write.value == last.value) else { return false };
     let meanwhile = |side: Side, at: usize| side == Side::Other && (same.at..last.at).contains(&at);
@@ -139,7 +139,7 @@ fn gives_back(writes: &[Write], row: &[Whole], last: &Write) -> bool {
         || row.iter().any(|whole| !whole.inserted && meanwhile(whole.side, whole.at))
 }
 
-/// What was done to a row as a whole.
+/// The insert or deletion of a whole row.
 #[derive(Clone, Debug)]
 struct Whole {
     at: usize,
@@ -152,7 +152,7 @@ pub struct Ledger {
     at: usize,
     cells: BTreeMap<(usize, Key, String), Vec<Write>>,
     rows: BTreeMap<(usize, Key), Vec<Whole>>,
-    /// Rows whose local changes were given up on purpose.
+    /// Rows whose local changes were discarded on purpose.
     void: BTreeMap<(usize, Key), usize>,
     /// When a column of the remote was dropped or added.
     deployed: BTreeMap<(usize, String), usize>,
@@ -161,7 +161,7 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Notes what changed between two states of a table.
+    /// Records the changes between two states of a table.
     pub fn note(&mut self, table: usize, side: Side, before: &Rows, after: &Rows) {
         self.at += 1;
         let at = self.at;
@@ -216,7 +216,7 @@ impl Ledger {
             let Some(last) = last.filter(|last| !last.inserted && table.direction != "pull") else { continue };
             // A row of ours that never arrived, and another one under its key: that one stays.
             let made = whole.iter().find(|one| one.side == Side::App && one.inserted && one.at < last.at);
-            // Nor is it known again once a column of it went there.
+            // Nor is it known again once a push has sent one of its columns.
             let altered = |made: &Whole| self.deployed.iter().any(|((table, _), when)| table == at && *when > made.at);
             if made.is_some_and(altered) {
                 continue;
@@ -238,7 +238,7 @@ impl Ledger {
             let row = self.rows.get(&(*at, key.clone())).map_or(&[][..], Vec::as_slice);
             let gone = row.iter().rfind(|one| one.side == Side::App);
             let gone = gone.is_some_and(|whole| !whole.inserted && whole.at >= last.at);
-            // Where nothing is read, "there is a row with this key" may be said of the new row, whose answer was lost, or of the one
+            // In a push-only table, "there is a row with this key" may refer to the new row, whose answer was lost, or to the row
             // that was marked as deleted before.
             let marked = table.soft() && row.iter().any(|one| one.side == Side::App && !one.inserted);
             let marked = marked && table.direction == "push";
@@ -259,7 +259,7 @@ impl Ledger {
         }
     }
 
-    /// Each value of the remote is one that somebody wrote there last.
+    /// Checks that each value of the remote is one that the app or a client wrote there last.
     pub fn nothing_is_made_up(
         &self,
         configuration: &Configuration,
@@ -278,7 +278,7 @@ impl Ledger {
                     // A new row of the app has the server's defaults.
                     let by_default = writes.iter().any(|write| write.side == Side::App && write.value.is_none())
                         || writes.is_empty();
-                    // A reference in a circle is sent after its row, and waits for a parent that was refused.
+                    // A reference in a cycle is sent after its row, and waits for a parent that was refused.
                     let withheld =
                         value.is_none() && accounted(at, key) && matches!(table.column(name).holds, Holds::Parent(..));
                     // A function may decide for a whole row of the app, with what others wrote into it before.
@@ -291,7 +291,7 @@ impl Ledger {
                         of_row.any(|one| one.side == Side::Other && !one.inserted) || self.was_marked(at, key);
                     let made_again = deleted && writes.iter().any(|write| write.value == *value);
                     let deployed = self.deployed.contains_key(&(at, name.clone()));
-                    // A reference is NULL as long as what a new row refers to is refused, and where rows to be deleted refer to
+                    // A reference is NULL as long as the parent of a new row is refused, and where rows to be deleted refer to
                     // each other. A unique value is NULL where rows exchanged theirs, until one of them was marked as deleted.
                     let mut whole = self.rows.get(&(at, key.clone())).into_iter().flatten();
                     let lets_go = |one: &Whole| match table.column(name).holds {

@@ -2,7 +2,7 @@
 //! rest, no change is lost, requests follow the work, and nothing panics.
 //!
 //! `TIDELOCK_DRAWS=n` or `TIDELOCK_SEEDS=n` draws n seeds, from `TIDELOCK_FIRST=n` on; `TIDELOCK_SEED=n` plays that one and shows it.
-//! `TIDELOCK_WITHOUT=a,b` leaves features out, which tells what a failure is about; `TIDELOCK_WITH=a,b` adds those of `NOT_YET`;
+//! `TIDELOCK_WITHOUT=a,b` leaves features out, which shows what a failure depends on; `TIDELOCK_WITH=a,b` adds features of `NOT_YET`;
 //! `TIDELOCK_FAILURES=n` goes on until n seeds have failed.
 
 mod chance;
@@ -31,7 +31,7 @@ fn run(seed: u64, features: &Features) {
     scene.check();
 }
 
-/// Plays seeds on all processors; those that fail, at most so many.
+/// Runs seeds on all processors. Returns the failed ones, at most `most`.
 fn run_all(seeds: std::ops::Range<u64>, features: &Features, most: usize) -> Vec<u64> {
     let next = AtomicU64::new(seeds.start);
     let failed = std::sync::Mutex::new(Vec::new());

@@ -1,0 +1,6 @@
+CREATE TABLE todos (
+  id TEXT PRIMARY KEY,
+  title TEXT NOT NULL,
+  done BOOLEAN NOT NULL DEFAULT 0,
+  created_at TEXT NOT NULL
+);

@@ -1,0 +1,226 @@
+import { TidelockError } from '../base/errors.js'
+import { openStored, resultOf } from '../base/indexeddb.js'
+import type { RowMode } from '../base/values.js'
+import { nodeFiles } from '../node/load.js'
+import type { LiveWindow } from './live-window.js'
+
+// The results with which live queries begin under the option `initial`. They are stored with their database, but not in it: where the page
+// can read them without an engine. An encrypted database has none.
+
+/** Where a database is stored. */
+export interface ResultsPlace {
+  readonly storage: 'indexeddb' | 'file' | 'memory'
+  readonly name: string
+  readonly path?: string | undefined
+}
+
+/** What a result belongs to. */
+export interface QueryIdentity {
+  readonly sql: string
+  readonly params: unknown
+  readonly mode: RowMode
+  readonly window: LiveWindow | undefined
+}
+
+/** A result of a live query. */
+export interface LastResult {
+  readonly rows: readonly unknown[]
+  readonly total: number
+}
+
+/** Results by the keys of their queries, the oldest first. */
+type KeyedResults = Map<string, LastResult>
+
+/** How often results are stored at most, in milliseconds; also when the page is hidden, and when the database is closed. */
+const pauseMs = 5000
+/** The sizes in bytes, estimated, of one result and of all. */
+const maxResult = 256 * 1024
+const maxAll = 1024 * 1024
+
+/** Reads and stores the last results of one database. What fails is as if there were no results: the query itself runs in any case. */
+export class LastResults {
+  readonly #place: ResultsPlace
+  /** Whether results may be stored: the database isn't encrypted, and its lock not lost. */
+  readonly #mayStore: () => boolean
+  #stored: Promise<KeyedResults> | undefined
+  readonly #unsaved: KeyedResults = new Map()
+  #timer: ReturnType<typeof setTimeout> | undefined
+  #saving: Promise<void> = Promise.resolve()
+  #closed = false
+
+  constructor(place: ResultsPlace, mayStore: () => boolean) {
+    this.#place = place
+    this.#mayStore = mayStore
+  }
+
+  /** Returns the last result of a query. */
+  async find(query: QueryIdentity): Promise<LastResult | undefined> {
+    const key = keyOf(query)
+    this.#stored ??= this.#read()
+    return this.#unsaved.get(key) ?? (await this.#stored).get(key)
+  }
+
+  /** Takes note of a result, which is stored soon. */
+  keep(query: QueryIdentity, result: LastResult): void {
+    if (this.#place.storage === 'memory' || this.#closed) return
+    this.#unsaved.set(keyOf(query), result)
+    if (this.#timer !== undefined) return
+    const timer = setTimeout(() => this.save(), pauseMs)
+    this.#timer = timer
+    // In Node a timer is an object, which would keep the process running.
+    if (typeof timer === 'object') (timer as { unref(): void }).unref()
+    if (typeof document !== 'undefined') document.addEventListener('visibilitychange', this.#onVisibility)
+  }
+
+  /** Stores what was kept. Never rejects. */
+  save(): Promise<void> {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    if (typeof document !== 'undefined') document.removeEventListener('visibilitychange', this.#onVisibility)
+    const unsaved = new Map(this.#unsaved)
+    this.#unsaved.clear()
+    if (unsaved.size > 0 && this.#mayStore()) {
+      this.#saving = this.#saving.then(() => this.#change((stored) => merged(stored, unsaved))).catch(() => {})
+    }
+    return this.#saving
+  }
+
+  /** Stores what was kept, and nothing later. Never rejects. */
+  close(): Promise<void> {
+    this.#closed = true
+    return this.save()
+  }
+
+  /** Removes all results. Rejects with `storage_unavailable` when that fails. */
+  async clear(): Promise<void> {
+    this.#unsaved.clear()
+    this.#stored = Promise.resolve(new Map())
+    await this.#saving
+    try {
+      await this.#change(() => undefined)
+    } catch (cause) {
+      throw new TidelockError('storage_unavailable', "The stored results of live queries can't be removed", {
+        hint: 'Try again; cause is the error of the storage',
+        cause,
+      })
+    }
+  }
+
+  readonly #onVisibility = () => {
+    if (document.visibilityState === 'hidden') void this.save()
+  }
+
+  async #read(): Promise<KeyedResults> {
+    const { storage, name, path } = this.#place
+    try {
+      if (storage === 'file') return resultsOf((await nodeFiles()).readLastResults(path as string))
+      if (storage === 'memory') return new Map()
+      return await withRecords(name, 'readonly', async (records) => {
+        return (await resultsIn(records)) ?? new Map()
+      })
+    } catch {
+      return new Map()
+    }
+  }
+
+  async #change(next: (stored: KeyedResults) => KeyedResults | undefined): Promise<void> {
+    const { storage, name, path } = this.#place
+    if (storage === 'memory') return
+    if (storage === 'file') {
+      const { readLastResults, writeLastResults } = await nodeFiles()
+      // The module was loaded meanwhile.
+      const results = next(resultsOf(readLastResults(path as string)))
+      return writeLastResults(path as string, this.#mayStore() ? results : undefined)
+    }
+    await withRecords(name, 'readwrite', async (records) => {
+      // In the transaction of the write: another tab may have encrypted the database.
+      const stored = await resultsIn(records)
+      const results = stored && next(stored)
+      if (results === undefined) records.delete('last')
+      else records.put(results, 'last')
+    })
+  }
+}
+
+/** Returns the key of a query: queries that are written in the same way, with the same parameters, have one. */
+function keyOf({ sql, params, mode, window }: QueryIdentity): string {
+  return JSON.stringify([sql, params ?? [], mode, window?.limit, window?.offset], (_, value: unknown) => {
+    if (typeof value === 'bigint') return { bigint: String(value) }
+    if (value instanceof ArrayBuffer) return { bytes: [...new Uint8Array(value)] }
+    return ArrayBuffer.isView(value)
+      ? { bytes: [...new Uint8Array(value.buffer, value.byteOffset, value.byteLength)] }
+      : value
+  })
+}
+
+/** Runs `use` over the object store beside the database's own head, which it may read to see what the database is. */
+async function withRecords<T>(
+  name: string,
+  mode: IDBTransactionMode,
+  use: (records: IDBObjectStore) => Promise<T>,
+): Promise<T> {
+  const database = await openStored(name)
+  try {
+    const transaction = database.transaction('meta', mode, { durability: 'relaxed' })
+    const ended = new Promise<void>((resolve, reject) => {
+      transaction.oncomplete = () => resolve()
+      transaction.onabort = () => reject(transaction.error)
+    })
+    // Together, so that a failure of both is handled once.
+    const [result] = await Promise.all([use(transaction.objectStore('meta')), ended])
+    return result
+  } finally {
+    database.close()
+  }
+}
+
+/** Returns the stored results; undefined for an encrypted database. */
+async function resultsIn(records: IDBObjectStore): Promise<KeyedResults | undefined> {
+  const [head, stored] = await Promise.all([resultOf(records.get('head')), resultOf(records.get('last'))])
+  return isEncrypted(head) ? undefined : resultsOf(stored)
+}
+
+function isEncrypted(head: unknown): boolean {
+  const { features } = (head ?? {}) as { readonly features?: unknown }
+  // Of a database that can't be told to be plain, nothing is shown or stored.
+  return !Array.isArray(features) || features.includes('encryption')
+}
+
+/** Returns stored results; those that don't have their form are left out. */
+function resultsOf(stored: unknown): KeyedResults {
+  const entries = stored instanceof Map ? [...stored] : []
+  return new Map(
+    entries.filter(
+      ([key, one]) => typeof key === 'string' && Array.isArray(one?.rows) && typeof one.total === 'number',
+    ),
+  )
+}
+
+/** Returns the results with the newer ones last, and without the oldest where they become too many. */
+function merged(stored: KeyedResults, newer: KeyedResults): KeyedResults {
+  const results: KeyedResults = new Map(stored)
+  for (const [key, result] of newer) {
+    results.delete(key)
+    if (sizeOf(key, result) <= maxResult) results.set(key, result)
+  }
+  let left = maxAll
+  const fitting = [...results].reverse().filter(([key, result]) => {
+    left -= sizeOf(key, result)
+    return left >= 0
+  })
+  return new Map(fitting.reverse())
+}
+
+/** Returns about how many bytes a result takes; of a large one only that it is too large. */
+function sizeOf(key: string, { rows }: LastResult): number {
+  let size = key.length * 2
+  for (const row of rows) {
+    for (const value of Object.values(row as object)) {
+      size += 8
+      if (typeof value === 'string') size += value.length * 2
+      else if (value instanceof Uint8Array) size += value.byteLength
+    }
+    if (size > maxResult) return size
+  }
+  return size
+}

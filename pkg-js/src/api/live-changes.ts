@@ -1,0 +1,99 @@
+import { checkFunction, checkObject } from '../base/check.js'
+import { invalid, isTidelockError, type TidelockError } from '../base/errors.js'
+import { callUser } from '../base/events.js'
+import { isEmpty, type KeyedRows, type LiveChanges, rowChanges } from './row-changes.js'
+
+/** The name of a column of these rows; its number for rows that are arrays. */
+export type ColumnOf<T> = T extends readonly unknown[] ? number : keyof T & string
+
+/** Options of {@link LiveQuery.changes}. */
+export interface LiveChangesOptions<T> {
+  /** The column, or columns, whose values differ in every row of the result, such as the primary key. */
+  readonly key: ColumnOf<T> | readonly ColumnOf<T>[]
+}
+
+/** A live query whose results are read. */
+interface Source<T> extends AsyncIterable<T[]> {
+  subscribe(onRows: (rows: T[]) => unknown, onError: (error: TidelockError) => unknown): () => void
+}
+
+/**
+ * The differences from each result of a live query to the next, the result of {@link LiveQuery.changes}. Each loop and each subscriber
+ * begins with a first difference that adds all rows, even if there are none. A slow reader gets one difference for several results;
+ * results without a difference are skipped.
+ */
+export class LiveChangesReader<T> implements AsyncIterable<LiveChanges<T>> {
+  readonly #live: Source<T>
+  readonly #key: readonly (string | number)[]
+  readonly #warn: (error: TidelockError) => void
+
+  /** @internal */
+  constructor(live: Source<T>, options: LiveChangesOptions<T>, warn: (error: TidelockError) => void) {
+    this.#live = live
+    this.#key = checkKey(options)
+    this.#warn = warn
+  }
+
+  /**
+   * Calls `onChanges` with each difference. Returns a function that unsubscribes. A failed run, and a key that is missing or not unique, is
+   * passed to `onError`, or becomes a warning of the database without it; the next difference is to the last result that was passed.
+   */
+  subscribe(
+    onChanges: (changes: LiveChanges<T>) => unknown,
+    onError: (error: TidelockError) => unknown = this.#warn,
+  ): () => void {
+    checkFunction('The first argument of subscribe', onChanges)
+    checkFunction('The second argument of subscribe', onError)
+    const next = this.#differences()
+    return this.#live.subscribe(
+      (rows) => {
+        try {
+          const changes = next(rows)
+          if (changes !== undefined) callUser(onChanges, changes)
+        } catch (error) {
+          if (!isTidelockError(error)) throw error
+          callUser(onError, error)
+        }
+      },
+      (error) => callUser(onError, error),
+    )
+  }
+
+  /** Iterates over the differences. The loop throws the error of the query, and `invalid_argument` for a key that is missing or not unique. */
+  async *[Symbol.asyncIterator](): AsyncGenerator<LiveChanges<T>, undefined, undefined> {
+    const next = this.#differences()
+    for await (const rows of this.#live) {
+      const changes = next(rows)
+      if (changes !== undefined) yield changes
+    }
+  }
+
+  /** Returns a function from each result to its difference from the one before; undefined: nothing differs. */
+  #differences(): (rows: readonly T[]) => LiveChanges<T> | undefined {
+    let before: KeyedRows<T> = { rows: [], keys: new Set() }
+    let isFirst = true
+    return (rows) => {
+      const { changes, after } = rowChanges(before, rows, this.#key)
+      before = after
+      if (!isFirst && isEmpty(changes)) return undefined
+      isFirst = false
+      return changes
+    }
+  }
+}
+
+function checkKey(options: unknown): readonly (string | number)[] {
+  if (options === undefined) throw noKey()
+  const { key } = checkObject('The options of changes', options, ['key'])
+  const columns: readonly unknown[] = Array.isArray(key) ? key : [key]
+  const isColumn = (column: unknown) => typeof column === 'string' || Number.isInteger(column)
+  if (columns.length === 0 || !columns.every(isColumn)) throw noKey()
+  return columns as readonly (string | number)[]
+}
+
+function noKey(): TidelockError {
+  return invalid("The option 'key' must be a column, or a list of columns", {
+    details: { option: 'key' },
+    hint: "Name the column that differs in every row: live.changes({ key: 'id' })",
+  })
+}

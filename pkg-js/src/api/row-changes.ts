@@ -1,0 +1,172 @@
+import { invalid } from '../base/errors.js'
+
+/** A row, and its position in the newer result, or for a removed row in the older one. */
+export interface PlacedRow<T> {
+  readonly row: T
+  readonly index: number
+}
+
+/** A row with other values than before. */
+export interface UpdatedRow<T> extends PlacedRow<T> {
+  /** The row of the same key in the older result. */
+  readonly previous: T
+}
+
+/** A row whose order among the other rows has changed. */
+export interface MovedRow<T> extends PlacedRow<T> {
+  /** Its position in the older result. */
+  readonly from: number
+}
+
+/**
+ * The difference from one result to the next. Rows are the same if their keys are. A row may be both updated and moved; rows that only make
+ * room for others are neither.
+ *
+ * To change a list in the same way: take out what is `removed` and `moved` by its old position, from the last one to the first; put in what
+ * is `added` and `moved` by `index`, from the first to the last; replace what is `updated`.
+ */
+export interface LiveChanges<T> {
+  readonly added: readonly PlacedRow<T>[]
+  readonly updated: readonly UpdatedRow<T>[]
+  readonly removed: readonly PlacedRow<T>[]
+  readonly moved: readonly MovedRow<T>[]
+}
+
+/** A result whose keys are known. */
+export interface KeyedRows<T> {
+  readonly rows: readonly T[]
+  /** The keys of all rows. */
+  readonly keys: Set<unknown>
+}
+
+type Cells = Readonly<Record<string | number, unknown>>
+
+/**
+ * Returns the difference between two results, and takes the keys of `before` over to the next comparison. Throws `invalid_argument` when a
+ * row lacks a column of the key, or two rows have the same key; `before` is unchanged then.
+ */
+export function rowChanges<T>(
+  before: KeyedRows<T>,
+  rows: readonly T[],
+  key: readonly (string | number)[],
+): { readonly changes: LiveChanges<T>; readonly after: KeyedRows<T> } {
+  const old = before.rows
+  const columns = commonColumns(old[0], rows[0])
+  const sameRow = (one: unknown, other: unknown) =>
+    columns?.every((column) => sameValue((one as Cells)[column], (other as Cells)[column])) === true
+  // Most changes touch few rows: only those between the equal ones at both ends are compared by key.
+  let start = 0
+  let oldEnd = old.length
+  let end = rows.length
+  while (start < oldEnd && start < end && sameRow(old[start], rows[start])) start++
+  while (oldEnd > start && end > start && sameRow(old[oldEnd - 1], rows[end - 1])) {
+    oldEnd--
+    end--
+  }
+  const places = new Map<unknown, number>()
+  for (let index = start; index < oldEnd; index++) places.set(keyOf(old[index], key), index)
+  const added: PlacedRow<T>[] = []
+  const updated: UpdatedRow<T>[] = []
+  const newKeys = new Set<unknown>()
+  /** Rows of both results: their positions in the older and the newer one. */
+  const kept: { readonly from: number; readonly index: number }[] = []
+  for (let index = start; index < end; index++) {
+    const row = rows[index] as T
+    const itsKey = keyOf(row, key)
+    const from = places.get(itsKey)
+    if (newKeys.has(itsKey) || (from === undefined && before.keys.has(itsKey))) throw notUnique(key)
+    newKeys.add(itsKey)
+    if (from === undefined) {
+      added.push({ row, index })
+      continue
+    }
+    kept.push({ from, index })
+    const previous = old[from] as T
+    if (!sameRow(previous, row)) updated.push({ row, previous, index })
+  }
+  const removed: PlacedRow<T>[] = []
+  const { keys } = before
+  for (const [itsKey, index] of places) {
+    if (newKeys.has(itsKey)) continue
+    removed.push({ row: old[index] as T, index })
+    keys.delete(itsKey)
+  }
+  for (const { row } of added) keys.add(keyOf(row, key))
+  const stays = longestRising(kept.map(({ from }) => from))
+  const moved = kept
+    .filter((_, at) => !stays.has(at))
+    .map(({ from, index }) => ({ row: rows[index] as T, index, from }))
+  return { changes: { added, updated, removed, moved }, after: { rows, keys } }
+}
+
+/** Whether nothing differs. */
+export function isEmpty({ added, updated, removed, moved }: LiveChanges<unknown>): boolean {
+  return added.length + updated.length + removed.length + moved.length === 0
+}
+
+/** Returns the columns of two results, of which these are the first rows; undefined when the columns have changed with the schema. */
+function commonColumns(one: unknown, other: unknown): readonly string[] | undefined {
+  if (one === undefined || other === undefined) return undefined
+  const columns = Object.keys(one as Cells)
+  return columns.join('\0') === Object.keys(other as Cells).join('\0') ? columns : undefined
+}
+
+function sameValue(one: unknown, other: unknown): boolean {
+  if (Object.is(one, other)) return true
+  if (!(one instanceof Uint8Array && other instanceof Uint8Array) || one.length !== other.length) return false
+  return one.every((byte, at) => byte === other[at])
+}
+
+/** Returns a value that is the same for equal keys only. */
+function keyOf(row: unknown, key: readonly (string | number)[]): unknown {
+  for (const column of key) if ((row as Cells)[column] === undefined) throw missing(column)
+  if (key.length !== 1) return key.map((column) => text((row as Cells)[column])).join('')
+  const value = (row as Cells)[key[0] as string]
+  // A text that begins with NUL could be that of another value.
+  return value instanceof Uint8Array || (typeof value === 'string' && value.startsWith('\0')) ? text(value) : value
+}
+
+/** Returns a text whose end is known from its beginning, so that texts of several values can be joined. */
+function text(value: unknown): string {
+  const [kind, plain] = value instanceof Uint8Array ? ['bytes', value.join()] : [typeof value, String(value)]
+  return `\0${kind}${plain.length}:${plain}`
+}
+
+/** Returns the indexes of a longest rising subsequence of different numbers. */
+function longestRising(numbers: readonly number[]): Set<number> {
+  /** At each length less one: the index of the smallest number that ends a rising subsequence of that length. */
+  const ends: number[] = []
+  const before = new Int32Array(numbers.length)
+  numbers.forEach((number, at) => {
+    let low = 0
+    let high = ends.length
+    while (low < high) {
+      const middle = (low + high) >> 1
+      if ((numbers[ends[middle] as number] as number) < number) low = middle + 1
+      else high = middle
+    }
+    before[at] = low === 0 ? -1 : (ends[low - 1] as number)
+    ends[low] = at
+  })
+  const found = new Set<number>()
+  for (let at = ends.at(-1) ?? -1; at >= 0; at = before[at] as number) found.add(at)
+  return found
+}
+
+function named(key: readonly (string | number)[]): string {
+  return key.length === 1 ? `The key ${key[0]}` : `The key (${key.join(', ')})`
+}
+
+function notUnique(key: readonly (string | number)[]): Error {
+  return invalid(`${named(key)} isn't unique in the result of the live query`, {
+    details: { key },
+    hint: 'Name columns that differ in every row, such as the primary key',
+  })
+}
+
+function missing(column: string | number): Error {
+  return invalid(`The live query has no column ${column}`, {
+    details: { option: 'key' },
+    hint: 'Select the columns of the key, too',
+  })
+}

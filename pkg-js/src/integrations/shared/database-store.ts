@@ -1,0 +1,95 @@
+import { type Database, isTidelockError, type OpenOptions, open, TidelockError } from '../../index.js'
+import { constantStore, lazyStore, type Store, whenTrue } from './store.js'
+
+/** The database of a provider, as far as it is known. */
+export interface DatabaseState {
+  /** The open database; undefined while it is being opened, and after a failed opening. */
+  readonly database: Database | undefined
+  /** Why the opening failed. */
+  readonly error: TidelockError | undefined
+}
+
+/** What a provider gets: a database, a promise of one, or undefined as long as there is none; or the options of `open`. */
+export type DatabaseSource =
+  | { readonly database: Database | PromiseLike<Database> | undefined; readonly options?: undefined }
+  | { readonly options: OpenOptions; readonly database?: undefined }
+
+/** The state as long as there is no database. */
+export const noDatabase: DatabaseState = { database: undefined, error: undefined }
+const emptyStore = constantStore(noDatabase)
+
+/**
+ * Makes the store of a database. With `options`, its first subscriber opens the database and its last one closes it. Throws
+ * `invalid_argument` for a source that is neither.
+ */
+export function databaseStore(source: DatabaseSource): Store<DatabaseState> {
+  const { database, options } = source
+  if (options !== undefined) {
+    if (database !== undefined) throw wrongSource('A provider of a database has both database and options')
+    return lazyStore(noDatabase, (set) => {
+      const opening = open(options)
+      report(opening, set)
+      // A failed opening leaves nothing to close.
+      return () => void opening.then((opened) => opened.close()).catch(() => {})
+    })
+  }
+  if (!('database' in source)) throw wrongSource('A provider of a database has neither database nor options')
+  if (database === undefined) return emptyStore
+  if (isDatabase(database)) return constantStore({ database, error: undefined })
+  if (typeof database?.then !== 'function') throw wrongSource('The database of a provider is something else')
+  return lazyStore(noDatabase, (set) => {
+    report(database, set)
+    return () => {}
+  })
+}
+
+/**
+ * Runs `work` with the database as soon as it is open, and keeps it open until then. Rejects with what `work` throws, with the error of the
+ * opening, and with `invalid_argument` when the provider has no database yet.
+ */
+export async function withDatabase<T>(
+  store: Store<DatabaseState>,
+  work: (database: Database) => T | PromiseLike<T>,
+): Promise<T> {
+  if (store === emptyStore) throw wrongSource('The provider of the database has no database yet')
+  const release = store.subscribe(() => {})
+  try {
+    const { database, error } = await whenTrue(store, (state) => state !== noDatabase)
+    if (database === undefined) throw error
+    return await work(database)
+  } finally {
+    release()
+  }
+}
+
+/** Returns the error for a hook that is used where no provider is. */
+export function outsideProvider(call: string, hint: string): TidelockError {
+  return new TidelockError('invalid_argument', `${call} is used outside of a provider of a database`, { hint })
+}
+
+function report(opening: PromiseLike<Database>, set: (state: DatabaseState) => void): void {
+  opening.then(
+    (database) => {
+      const error = isDatabase(database)
+        ? undefined
+        : wrongSource('The promise of a database resolved with something else')
+      set(error === undefined ? { database, error } : { database: undefined, error })
+    },
+    (thrown: unknown) => set({ database: undefined, error: openingError(thrown) }),
+  )
+}
+
+function openingError(thrown: unknown): TidelockError {
+  if (isTidelockError(thrown)) return thrown
+  const hint = "Look at the error's cause: it is what the promise was rejected with"
+  return new TidelockError('invalid_argument', 'The promise of a database was rejected', { hint, cause: thrown })
+}
+
+function wrongSource(message: string): TidelockError {
+  const hint = 'Pass database: what open() returns, or a promise of it; or options: those of open()'
+  return new TidelockError('invalid_argument', message, { hint })
+}
+
+function isDatabase(value: Database | PromiseLike<Database> | undefined | null): value is Database {
+  return typeof (value as Database | undefined | null)?.live === 'function'
+}

@@ -1,0 +1,53 @@
+import { type Database, isTidelockError, type TidelockError } from '../../index.js'
+import { lazyStore, type Store } from './store.js'
+
+/** What this page is for the database, and whether the database still works here. */
+export interface LockStatus {
+  /** See `Database.role`; undefined before the database is open. */
+  readonly role: Database['role'] | undefined
+  /**
+   * `waiting`: the database isn't open yet. `held`: it works here; as a follower through its leader, which holds the lock. `lost`: another
+   * tab stole the lock, and calls reject with `lock_lost`. `released`: the database is closed, by a call or for another tab.
+   */
+  readonly state: 'waiting' | 'held' | 'lost' | 'released'
+  /** Why the database can't be opened, for instance `database_in_use`. */
+  readonly error: TidelockError | undefined
+}
+
+/** The status as long as there is no database. */
+export const waitingLock: LockStatus = { role: undefined, state: 'waiting', error: undefined }
+
+/** The status when the database can't be opened. */
+export function failedLock(error: TidelockError): LockStatus {
+  return { ...waitingLock, error }
+}
+
+/** Makes the store of a database's role and lock. */
+export function lockStatus(database: Database): Store<LockStatus> {
+  let isLost = false
+  const present = (): LockStatus => ({
+    role: database.role,
+    state: isLost ? 'lost' : database.closed ? 'released' : 'held',
+    error: undefined,
+  })
+  return lazyStore(present(), (set) => {
+    const look = () => set(present())
+    const lose = () => {
+      isLost = true
+      look()
+    }
+    const onLock = ({ detail }: CustomEvent<{ readonly state: string }>) => detail.state === 'lost' && lose()
+    database.addEventListener('role', look)
+    database.addEventListener('close', look)
+    database.addEventListener('lock', onLock)
+    look()
+    // An earlier event is missed, but calls still tell it.
+    if (!database.closed)
+      database.get('SELECT 1').catch((error: unknown) => isTidelockError(error, 'lock_lost') && lose())
+    return () => {
+      database.removeEventListener('role', look)
+      database.removeEventListener('close', look)
+      database.removeEventListener('lock', onLock)
+    }
+  })
+}

@@ -1,0 +1,91 @@
+import { type SqlFragment, type SqlParams, type SqlValue, TidelockError } from '../../index.js'
+
+/** A query of Kysely. */
+export interface CompilableQuery<T> {
+  compile(): CompiledStatement
+  execute(): Promise<readonly T[]>
+}
+
+/** A query that Kysely has compiled. */
+export interface CompiledStatement {
+  readonly sql: string
+  readonly parameters: readonly unknown[]
+}
+
+/** A query of Drizzle that returns rows, made with a Drizzle database. */
+export interface PreparableQuery<T> {
+  toSQL(): { readonly sql: string; readonly params: readonly unknown[] }
+  prepare(): object
+  execute(): PromiseLike<readonly T[]>
+}
+
+/**
+ * What a live query runs: SQL, an `` sql`...` `` fragment, or a query of Kysely or Drizzle, whose rows are typed. Drizzle maps the rows, as
+ * it does when it runs the query. Those of Kysely have the names and values of the database, without what its plugins do with results.
+ */
+export type LiveQuerySource<T> = string | SqlFragment | CompilableQuery<T> | CompiledStatement | PreparableQuery<T>
+
+/** A source, or a value that stands for none: then nothing runs. */
+export type MaybeLiveQuerySource<T> = LiveQuerySource<T> | undefined | null | false
+
+/** A query as it is executed. */
+export interface QueryStatement {
+  readonly sql: string
+  readonly params: SqlParams | undefined
+  /** The same for statements that return the same rows. */
+  readonly key: string
+  /** Maps the rows, as arrays, to those that the component gets; undefined: it gets them as objects. */
+  readonly map?: ((rows: readonly unknown[]) => readonly unknown[]) | undefined
+}
+
+/**
+ * Reads the SQL and the parameters of a source; undefined: there is none. Throws `invalid_argument` for anything else, and for parameters
+ * beside those that the source has already.
+ */
+export function statementOf<T>(source: MaybeLiveQuerySource<T>, params?: SqlParams): QueryStatement | undefined {
+  if (source === undefined || source === null || source === false) return undefined
+  if (typeof source === 'string') return { sql: source, params, key: keyOf(source, params) }
+  const { sql, parameters, map } = partsOf(Object(source))
+  if (typeof sql !== 'string' || !Array.isArray(parameters))
+    throw invalid('The query of a live query is not SQL', 'Pass a string, sql`...`, or a query of Kysely or Drizzle')
+  if (params !== undefined)
+    throw invalid('The query of a live query has parameters already', 'Leave out the second argument')
+  return { sql, params: parameters, key: keyOf(sql, parameters), map }
+}
+
+function partsOf(source: object): {
+  readonly sql?: unknown
+  readonly parameters?: unknown
+  readonly map?: QueryStatement['map']
+} {
+  if ('compile' in source) return (source as CompilableQuery<unknown>).compile()
+  if ('toSQL' in source) {
+    const query = source as PreparableQuery<unknown>
+    const { sql, params } = query.toSQL()
+    const map = (rows: readonly unknown[]) => (query.prepare() as MappingQuery).mapAllResult(rows)
+    return { sql, parameters: params, map }
+  }
+  const { sql, params, parameters = params } = source as { readonly [name: string]: unknown }
+  return { sql, parameters }
+}
+
+/** A prepared query of Drizzle: its driver maps the rows. */
+interface MappingQuery {
+  mapAllResult(rows: readonly unknown[]): readonly unknown[]
+}
+
+function keyOf(sql: string, params: SqlParams | undefined): string {
+  const values = Object.entries(params ?? {}).map(([name, value]) => [name, textOf(value)])
+  return JSON.stringify([sql, values])
+}
+
+/** Returns a text that differs for different values. */
+function textOf(value: SqlValue): string {
+  if (typeof value !== 'object' || value === null) return `${typeof value} ${String(value)}`
+  if ('byteLength' in value) return `bytes ${ArrayBuffer.isView(value) ? value : new Uint8Array(value)}`
+  return 'getTime' in value ? `date ${value.getTime()}` : 'unusable'
+}
+
+function invalid(message: string, hint: string): TidelockError {
+  return new TidelockError('invalid_argument', message, { hint })
+}

@@ -1,0 +1,81 @@
+//! The state of a running pull, and how its pages and outcomes are stored.
+
+use crate::{
+    error::{Error, Result},
+    sqlite::Connection,
+    sync::{
+        apply::{staged::ApplyTarget, writer::Keys},
+        outbox::capture,
+        pull::page::Page,
+        report::PullMode,
+        schema::plan::Rows,
+        state::metadata,
+    },
+    time::Timestamp,
+};
+
+/// The state of a running pull.
+pub(super) struct PullRun {
+    pub(super) targets: Vec<ApplyTarget>,
+    pub(super) mode: PullMode,
+    /// All rows by table, in a replace.
+    pub(super) gathered: Vec<Vec<Rows>>,
+    pub(super) stored_missing: Vec<Vec<String>>,
+    pub(super) began: Vec<Option<f64>>,
+    pub(super) rows: Vec<u64>,
+    /// The tables that can't be pulled at present, while others can, each with its error.
+    pub(super) troubles: Vec<(String, Error)>,
+    /// The first error of a conflict function.
+    pub(super) undecided: Option<Error>,
+}
+
+impl PullRun {
+    /// Notes the errors of tables, by their index.
+    pub(super) fn note_table_errors(&mut self, troubles: Vec<(usize, Error)>) {
+        let named = troubles.into_iter().map(|(at, error)| (self.targets[at].plan.name().to_owned(), error));
+        self.troubles.extend(named);
+    }
+}
+
+/// Applies a page and its progress in one transaction. Returns whether rows changed.
+pub(super) fn merge_page(connection: &Connection, target: &mut ApplyTarget, page: &Page) -> Result<bool> {
+    let ApplyTarget { plan, writer, report, .. } = target;
+    let mut counted = report.clone();
+    connection.atomically(|connection| {
+        capture::without_capture(connection, |connection| {
+            if plan.learn_structured(&page.rows.structured) {
+                metadata::save_structured(connection, plan.name(), &plan.structured())?;
+            }
+            if page.lists_keys {
+                writer.note_keys(connection, &page.rows, Keys::Seen)?;
+            }
+            if !page.rows.keys_only {
+                if plan.options.compares() {
+                    writer.note_keys(connection, &page.rows, Keys::Known)?;
+                }
+                writer.merge(connection, &page.rows, &mut counted)?;
+            }
+            match &page.progress {
+                Some(progress) => metadata::save_progress(connection, plan.name(), progress),
+                None => Ok(()),
+            }
+        })
+    })?;
+    let wrote = (counted.inserted, counted.updated, counted.deleted)
+        != (report.inserted, report.updated, report.deleted)
+        || counted.conflicts != report.conflicts;
+    *report = counted;
+    Ok(wrote)
+}
+
+/// Stores the outcome of each table of the pull.
+pub(super) fn note_outcomes(connection: &Connection, run: &PullRun, now: Timestamp) -> Result<()> {
+    let names = run.targets.iter().map(|target| target.plan.name());
+    for name in names.filter(|name| run.troubles.iter().all(|(table, _)| table != name)) {
+        metadata::save_outcome(connection, name, now, None)?;
+    }
+    for (name, error) in &run.troubles {
+        metadata::save_outcome(connection, name, now, Some(error))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,173 @@
+//! The state of a running push: which changes are sent next, and what an answer means for the others.
+
+use crate::{
+    collections::{Map, Set},
+    error::{Error, Result},
+    sqlite::Connection,
+    sync::{
+        jobs::{
+            job::{Job, JobOutcome, Work},
+            order::Order,
+            outcome::{PushTarget, Remainder},
+            unsent::{self, WantedJobs},
+        },
+        outbox::{
+            change::ChangeReason,
+            waiting::{hold_back, reject},
+        },
+        push::{sender::Push, write},
+        report::PullProgress,
+    },
+};
+
+/// How often a change is sent in one push if its row keeps changing remotely.
+const TRIES: u32 = 5;
+
+/// The state of a running push.
+pub(super) struct PushRun {
+    /// Whether the project has tidelock's helpers.
+    pub(super) helped: bool,
+    pub(super) targets: Vec<PushTarget>,
+    pub(super) order: Order,
+    /// The id of the newest change when the push began.
+    pub(super) newest: i64,
+    /// Changes that are not loaded (again).
+    pub(super) skip: Set<i64>,
+    pub(super) tries: Map<i64, u32>,
+    /// Refused changes that may succeed later in this push.
+    pub(super) later: Vec<(Job, Error)>,
+    /// Changes that wait for others, which may be in `later`.
+    pub(super) behind: Vec<i64>,
+    pub(super) held: Vec<Vec<i64>>,
+    pub(super) errors: Vec<Option<Error>>,
+    /// The tables that can't be pushed at present.
+    pub(super) absent: Vec<(String, Error)>,
+    /// The first error of a conflict function.
+    pub(super) undecided: Option<Error>,
+    /// Changes that are completed.
+    pub(super) done: Vec<i64>,
+    /// Number of outcomes that made progress.
+    pub(super) moved: u64,
+    /// Whether a change is to be sent again, with another base.
+    pub(super) again: bool,
+    /// Changes of a cycle that have released their references in this push.
+    pub(super) opened: Set<i64>,
+    pub(super) told: Vec<PullProgress>,
+}
+
+impl PushRun {
+    /// Loads the next batches in the order in which they must be sent, and marks their changes as sent.
+    pub(super) fn load(
+        &mut self,
+        connection: &Connection,
+        push: &Push<'_>,
+        work: Work,
+        tables: &[usize],
+    ) -> Result<Vec<Vec<Job>>> {
+        let mut ready = Vec::new();
+        for &table in tables {
+            let target = &self.targets[table];
+            let skip = |id: i64| self.skip.contains(&id);
+            let wanted = WantedJobs { work, newest: self.newest, skip: &skip, now: target.now };
+            let mut jobs = unsent::load(connection, &target.plan, table, &target.writer.unpushed, wanted)?;
+            // A job may wait for a later one, so holding one back may hold back earlier ones.
+            loop {
+                let count = jobs.len();
+                let mut free = Vec::with_capacity(count);
+                for job in jobs {
+                    self.skip.insert(job.id);
+                    if self.is_held(connection, &job)? {
+                        self.order.hold_back(connection, &job)?;
+                    } else {
+                        free.push(job);
+                    }
+                }
+                jobs = free;
+                if jobs.len() == count {
+                    break;
+                }
+            }
+            if work == Work::Delete {
+                let (first, later) = self.order.childless(jobs);
+                let later: Set<i64> = later.iter().map(|job| job.id).collect();
+                self.skip.retain(|id| !later.contains(id));
+                jobs = first;
+            }
+            for mut job in jobs {
+                if work == Work::Insert {
+                    self.order.withhold(connection, &self.targets[table].plan, &mut job)?;
+                }
+                push.exclude_remote_columns(&mut job);
+                ready.push(job);
+            }
+        }
+        let batches = match (work, tables) {
+            (Work::Insert, [table]) => self.order.levels(&self.targets[*table].plan, ready),
+            _ if ready.is_empty() => Vec::new(),
+            _ => vec![ready],
+        };
+        for job in batches.iter().flatten() {
+            unsent::mark(connection, &self.targets[job.table].plan, std::slice::from_ref(job))?;
+        }
+        Ok(batches)
+    }
+
+    /// Returns whether a job can't be sent, because it waits for another change or no remote could accept it.
+    fn is_held(&mut self, connection: &Connection, job: &Job) -> Result<bool> {
+        if let Some(other) = self.order.waits_for(connection, job)? {
+            hold_back(connection, job.id, &format!("A change of table {other} must be sent first"))?;
+            self.behind.push(job.id);
+            return Ok(true);
+        }
+        let target = &mut self.targets[job.table];
+        let Some(why) = write::unsendable(&target.plan, job) else { return Ok(false) };
+        reject(connection, job.id, ChangeReason::Refused, &why)?;
+        target.report.rejected += 1;
+        Ok(true)
+    }
+
+    /// Stores the outcome of one change, and what it means for the other changes.
+    pub(super) fn apply_outcome(
+        &mut self,
+        connection: &Connection,
+        job: &Job,
+        outcome: JobOutcome,
+        skew_ms: i64,
+    ) -> Result<()> {
+        let target = &mut self.targets[job.table];
+        target.writer.unpushed.set_skew(skew_ms);
+        let tried = self.tries.get(&job.id).copied().unwrap_or_default() + 1;
+        // Leaving out one column after the other ends by itself.
+        if outcome != JobOutcome::LeftOut {
+            self.tries.insert(job.id, tried);
+        }
+        match target.store_outcome(connection, job, outcome, tried >= TRIES)? {
+            Remainder::Done => {
+                self.moved += 1;
+                self.done.push(job.id);
+            }
+            Remainder::Again => {
+                self.moved += 1;
+                if tried < TRIES {
+                    self.again = true;
+                    self.skip.retain(|id| *id != job.id);
+                } else {
+                    self.order.hold_back(connection, job)?;
+                }
+            }
+            Remainder::Rejected | Remainder::Waiting => self.order.hold_back(connection, job)?,
+            Remainder::Later(error) => {
+                if job.work == Work::Update {
+                    self.order.hold_back_for_now(job);
+                }
+                self.later.push((job.clone(), error));
+            }
+            Remainder::Held(error) => {
+                self.order.hold_back(connection, job)?;
+                self.held[job.table].push(job.id);
+                self.errors[job.table].get_or_insert(error);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,66 @@
+// The bundlers that the default run of the tests leaves out, because they take long to install.
+import { cpSync, rmSync } from 'node:fs'
+import { test } from 'node:test'
+import { here, install, pageOf, run, target, visitor } from './harness.mjs'
+import { record } from './targets.mjs'
+
+const visit = visitor()
+const linked = (...names) => Object.fromEntries(names.map((name) => [name, `./more/node_modules/${name}`]))
+const indexOf = (page) => ({ files: { '/index.html': page } })
+
+for (const version of ['6', '7'])
+  target(`Vite ${version}`, { tools: { vite: `./more/node_modules/vite${version}` } }, async (folder) => {
+    const vite = 'node_modules/vite/bin/vite.js'
+    await run(folder, process.execPath, [vite, 'build'])
+    await visit.folders({ '/': `${folder}/dist` })
+    await visit.server(folder, process.execPath, [vite, '--port', '0', '--host', '127.0.0.1'])
+  })
+
+const ofRollup = linked('rollup', '@rollup/plugin-node-resolve', '@web/rollup-plugin-import-meta-assets')
+target('Rollup', { tools: ofRollup, parts: ['rollup'] }, async (folder) => {
+  await run(folder, process.execPath, ['node_modules/rollup/dist/bin/rollup', '--config'])
+  await visit.folders({ '/': `${folder}/dist` }, indexOf(pageOf('main.js')))
+})
+
+target('Rspack', { tools: linked('@rspack/core'), parts: ['rspack'] }, async (folder) => {
+  await run(folder, process.execPath, ['build.js'])
+  await visit.folders({ '/': `${folder}/dist` }, indexOf(pageOf('main.js', 'defer')))
+})
+
+target('Parcel', { tools: { parcel: './parcel/node_modules/parcel' } }, async (folder) => {
+  await run(folder, process.execPath, ['node_modules/parcel/lib/bin.js', 'build', 'index.html'])
+  await visit.folders({ '/': `${folder}/dist` })
+})
+
+// These two find their own package only below the app: they are built where they are installed.
+
+const next = here('next')
+const nextPath = 'node_modules/next/dist/bin/next'
+for (const bundler of ['Turbopack', 'webpack'])
+  test(`Next, ${bundler}`, async () => {
+    prepare(next, `${next}/visit.js`)
+    const flag = `--${bundler.toLowerCase()}`
+    const address = ['--port', '0', '--hostname', '127.0.0.1']
+    await run(next, process.execPath, [nextPath, 'build', flag])
+    await visit.server(next, process.execPath, [nextPath, 'start', ...address])
+    await visit.server(next, process.execPath, [nextPath, 'dev', flag, ...address])
+    record(`Next, ${bundler}`)
+  })
+
+test('SvelteKit', async () => {
+  const folder = here('sveltekit')
+  prepare(folder, `${folder}/src/visit.js`)
+  const node = here('more/node_modules/node22/bin/node')
+  const vite = 'node_modules/vite/bin/vite.js'
+  await run(folder, node, [vite, 'build'])
+  await visit.folders({ '/': `${folder}/build` })
+  await visit.server(folder, node, [vite, '--port', '0', '--host', '127.0.0.1'])
+  record('SvelteKit')
+})
+
+/** Puts the packed package and the shared code into an app that is built in place, and removes what was built before. */
+function prepare(folder, code) {
+  install(folder)
+  cpSync(here('app/visit.js'), code)
+  for (const built of ['.next', '.svelte-kit', 'build']) rmSync(`${folder}/${built}`, { recursive: true, force: true })
+}

@@ -1,0 +1,6 @@
+import { tidelock } from 'tidelock/vite'
+import { defineConfig } from 'vite'
+
+export default defineConfig({
+  plugins: [tidelock()],
+})

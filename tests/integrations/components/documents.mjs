@@ -1,0 +1,45 @@
+// The code of docs/react.md, docs/vue.md and docs/svelte.md: each block is a file, named in its first line.
+import { mkdir, mkdtemp, readFile, writeFile } from 'node:fs/promises'
+import path from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const root = fileURLToPath(new URL('../../../', import.meta.url))
+
+/** How an app of each framework starts. That of Vue is in its document. */
+const STARTS = {
+  react: {
+    file: 'start.jsx',
+    code: "import { createRoot } from 'react-dom/client'; import { App } from './App.tsx'; createRoot(document.querySelector('#app')).render(<App />)",
+  },
+  vue: { file: 'main.ts' },
+  svelte: {
+    file: 'start.js',
+    code: "import { mount } from 'svelte'; import App from './App.svelte'; mount(App, { target: document.querySelector('#app') })",
+  },
+}
+
+/** The files of a document: their names and their code. */
+export async function filesOf(name) {
+  const text = await readFile(path.join(root, `docs/${name}.md`), 'utf8')
+  return Array.from(text.matchAll(/^```(\w+)\n(.*?)^```$/gms), ([, language, code]) => {
+    const file = /^(?:\/\/|<!--) ([\w.]+\.(\w+))/.exec(code)
+    if (file?.[2] !== language) throw new Error(`docs/${name}.md: a block of ${language} doesn't begin with its name`)
+    return { file: file[1], language, code }
+  })
+}
+
+/** Makes a folder from which the frameworks and the package are found. */
+export async function documentsFolder() {
+  await mkdir(path.join(root, '.cache'), { recursive: true })
+  return mkdtemp(path.join(root, '.cache/documents-'))
+}
+
+/** Writes the files of a document into a folder of its own → the path of the file that starts its app. */
+export async function writeDocument(name, folder) {
+  const own = path.join(folder, name)
+  await mkdir(own)
+  const start = STARTS[name]
+  for (const { file, code } of [...(await filesOf(name)), start])
+    if (code !== undefined) await writeFile(path.join(own, file), code)
+  return path.join(own, start.file)
+}

@@ -1,0 +1,207 @@
+//! Filters that change: rows that no longer match are deleted, matching ones are pulled, and unpushed changes stay.
+
+use tidelock::{Error, ErrorCode, collections::Map};
+
+use crate::{
+    sync::host::{World, fails, only},
+    sync::model::Fault,
+    sync::model_writes::Rules,
+};
+
+const TASKS: &str = "CREATE TABLE tasks(id INTEGER PRIMARY KEY, project INTEGER, name TEXT, updated_at TEXT)";
+const FUNCTION: &str = r#"[{"table":"tasks","hasFilterFunction":true,"cursor":"updated_at"}]"#;
+
+/// Tables with a filter in the options; a project of 0 is none.
+fn options(project: u64, cursor: bool) -> String {
+    let cursor = if cursor { r#","cursor":"updated_at""# } else { "" };
+    let filter = if project == 0 { String::new() } else { format!(r#","filter":{{"project":"eq.{project}"}}"#) };
+    format!(r#"{{"url":"http://server","key":"k","tables":[{{"table":"tasks"{cursor}{filter}}}]}}"#)
+}
+
+fn put(world: &World, id: u64, project: u64) {
+    let (name, at) = (format!("\"n{id}\""), format!("\"2025-12-01T00:00:{:02}+00:00\"", id % 60));
+    let (id, project) = (id.to_string(), project.to_string());
+    world.server.put("tasks", &[("id", &id), ("project", &project), ("name", &name), ("updated_at", &at)]);
+}
+
+/// A server whose clock sets `updated_at`.
+fn define(world: &World) {
+    let rules = Rules { stamp: Some("updated_at".to_owned()), ..Rules::default() };
+    world.server.define("tasks", &["id", "project", "name", "updated_at"], rules);
+}
+
+/// 30 tasks of each of two projects: 1..=30 and 101..=130.
+fn two_projects(world: &World) {
+    define(world);
+    (1..=30).for_each(|id| put(world, id, 1));
+    (101..=130).for_each(|id| put(world, id, 2));
+}
+
+fn show_project(world: &World, project: u64) {
+    let mut filter = Map::default();
+    if project > 0 {
+        filter.insert("project".to_owned(), format!("eq.{project}"));
+    }
+    world.host.filters.borrow_mut().insert("tasks".to_owned(), Ok(filter));
+}
+
+fn projects(world: &World) -> Vec<String> {
+    world.rows("SELECT project, count(*) FROM tasks GROUP BY project ORDER BY project")
+}
+
+#[test]
+fn another_filter_in_the_options_brings_its_rows_and_removes_the_others() {
+    for cursor in [true, false] {
+        let mut world = World::with(TASKS, &options(1, cursor));
+        two_projects(&world);
+        assert_eq!(only(&world.pull("{}").unwrap()), "30/0/0/0/0/0/0");
+        world.reopen(&options(2, cursor));
+        assert_eq!(only(&world.pull("{}").unwrap()), "30/0/30/0/0/0/0", "all rows leave, which is no empty remote");
+        assert_eq!(projects(&world), ["2|30"]);
+        world.reopen(&options(0, cursor));
+        assert_eq!(only(&world.pull("{}").unwrap()), "30/0/0/30/0/0/0");
+        assert!(world.outbox().is_empty(), "rows that leave are not deleted at the remote");
+        assert_eq!(world.server.rows("tasks").len(), 60);
+    }
+}
+
+#[test]
+fn a_table_that_gets_a_filter_keeps_the_rows_that_exist_only_locally() {
+    let schema = format!("{TASKS}; INSERT INTO tasks(id, project) VALUES (900, 1)");
+    for cursor in [true, false] {
+        let mut world = World::with(&schema, &options(0, cursor));
+        two_projects(&world);
+        assert_eq!(only(&world.pull("{}").unwrap()), "60/0/0/0/0/0/0");
+        world.reopen(&options(2, cursor));
+        assert_eq!(only(&world.pull("{}").unwrap()), "0/0/30/30/0/0/0");
+        assert_eq!(projects(&world), ["1|1", "2|30"], "row 900 was never at the remote");
+        assert_eq!(world.rows("SELECT id FROM tasks WHERE project = 1"), ["900"]);
+    }
+}
+
+#[test]
+fn a_function_gives_the_filter_before_each_pull() {
+    let mut world = World::new(TASKS, FUNCTION);
+    two_projects(&world);
+    show_project(&world, 1);
+    assert_eq!(only(&world.pull("{}").unwrap()), "30/0/0/0/0/0/0");
+    assert_eq!(only(&world.pull("{}").unwrap()), "0/0/0/0/0/0/0", "the same filter reads nothing again");
+    assert_eq!(world.host.filters_asked.get(), 2);
+    show_project(&world, 2);
+    assert_eq!(only(&world.pull("{}").unwrap()), "30/0/30/0/0/0/0");
+    show_project(&world, 0);
+    assert_eq!(only(&world.pull("{}").unwrap()), "30/0/0/30/0/0/0");
+    show_project(&world, 2);
+    assert_eq!(only(&world.pull("{}").unwrap()), "0/0/30/30/0/0/0");
+    world.sim.advance(7 * 3_600_000);
+    assert_eq!(only(&world.pull("{}").unwrap()), "0/0/0/0/0/0/0");
+}
+
+#[test]
+fn rows_with_unpushed_changes_stay_until_they_are_pushed() {
+    let mut world = World::new(TASKS, FUNCTION);
+    two_projects(&world);
+    show_project(&world, 1);
+    world.pull("{}").unwrap();
+    world.exec(
+        "UPDATE tasks SET name = 'mine' WHERE id <= 25; INSERT INTO tasks(id, project, name) VALUES (500, 1, 'new')",
+    );
+    show_project(&world, 2);
+    assert_eq!(only(&world.pull("{}").unwrap()), "30/0/5/0/25/0/0", "the kept rows are told");
+    assert_eq!(world.rows("SELECT count(*), sum(name = 'mine') FROM tasks WHERE project = 1"), ["26|25"]);
+    assert_eq!(world.outbox().len(), 26);
+    // They left by the filter, not remotely: later pulls don't take their absence for an empty remote either.
+    assert_eq!(only(&world.pull("{}").unwrap()), "0/0/0/0/25/0/0");
+    world.push().unwrap();
+    assert_eq!(only(&world.pull("{}").unwrap()), "0/0/26/0/0/0/0");
+    assert_eq!(projects(&world), ["2|30"]);
+    assert_eq!(world.server.rows("tasks").len(), 61);
+}
+
+#[test]
+fn rows_that_a_push_put_outside_of_the_filter_leave_whatever_their_number() {
+    let mut world = World::with(TASKS, &options(1, true));
+    define(&world);
+    (1..=30).for_each(|id| put(&world, id, 1));
+    world.pull("{}").unwrap();
+    world.exec("UPDATE tasks SET project = 2; INSERT INTO tasks(id, project, name) VALUES (500, 3, 'new')");
+    world.push().unwrap();
+    assert_eq!(only(&world.pull("{}").unwrap()), "0/0/31/0/0/0/0");
+    assert_eq!(world.server.rows("tasks").len(), 31);
+}
+
+#[test]
+fn an_empty_remote_is_still_refused_under_the_new_filter() {
+    let mut world = World::new(TASKS, FUNCTION);
+    two_projects(&world);
+    show_project(&world, 1);
+    world.pull("{}").unwrap();
+    show_project(&world, 2);
+    world.pull("{}").unwrap();
+    world.server.hide(true);
+    fails(world.pull("{}"), ErrorCode::RemoteEmpty);
+    assert_eq!(projects(&world), ["2|30"]);
+}
+
+#[test]
+fn a_pull_that_was_cut_goes_on_and_another_filter_begins_anew() {
+    let tables = r#"{"url":"http://server","key":"k","pageSize":5,"retries":0,"tables":[{"table":"tasks","hasFilterFunction":true,"cursor":"updated_at"}]}"#;
+    let mut world = World::with(TASKS, tables);
+    two_projects(&world);
+    show_project(&world, 1);
+    world.pull("{}").unwrap();
+    show_project(&world, 2);
+    let cut = |world: &mut World| {
+        (0..6).for_each(|_| world.server.fault(Fault::None));
+        (0..20).for_each(|_| world.server.fault(Fault::Drop));
+        fails(world.pull("{}"), ErrorCode::SyncNetwork);
+        world.server.clear_faults();
+    };
+    cut(&mut world);
+    let rows = |world: &World| world.rows("SELECT project FROM tasks").len();
+    assert!(rows(&world) >= 30, "nothing leaves before all is read");
+    let report = world.pull("{}").unwrap();
+    assert!(report.tables[0].resumed);
+    assert_eq!((report.tables[0].deleted, projects(&world)), (30, vec!["2|30".to_owned()]));
+    show_project(&world, 0);
+    cut(&mut world);
+    show_project(&world, 1);
+    world.pull("{}").unwrap();
+    assert_eq!(projects(&world), ["1|30"]);
+}
+
+#[test]
+fn a_function_that_fails_stops_its_table_alone_and_its_filter_stays() {
+    let schema = format!("{TASKS}; CREATE TABLE notes(id INTEGER PRIMARY KEY)");
+    let tables = r#"[{"table":"tasks","hasFilterFunction":true,"cursor":"updated_at"},{"table":"notes"}]"#;
+    let mut world = World::new(&schema, tables);
+    two_projects(&world);
+    show_project(&world, 1);
+    world.server.table("notes");
+    world.pull("{}").unwrap();
+    world.server.put("notes", &[("id", "1")]);
+    world.host.filters.borrow_mut().insert("tasks".to_owned(), Err(Error::invalid("The filter function failed")));
+    let error = fails(world.pull("{}"), ErrorCode::InvalidArgument);
+    assert_eq!(error.details.get("table").map(|table| format!("{table:?}")).as_deref(), Some("Text(\"tasks\")"));
+    assert_eq!(world.rows("SELECT id FROM notes"), ["1"], "the other table is pulled");
+    assert_eq!(projects(&world), ["1|30"]);
+    fails(world.pull(r#"{"mode":"replace"}"#), ErrorCode::InvalidArgument);
+    show_project(&world, 1);
+    let report = world.pull("{}").unwrap();
+    let tasks = report.tables.iter().find(|table| table.table == "tasks").unwrap();
+    assert_eq!((tasks.unchanged, tasks.bytes), (0, 2), "the same filter reads nothing again");
+}
+
+#[test]
+fn a_replace_takes_the_new_filter() {
+    let mut world = World::new(TASKS, FUNCTION);
+    two_projects(&world);
+    show_project(&world, 1);
+    world.pull("{}").unwrap();
+    show_project(&world, 2);
+    assert_eq!(only(&world.pull(r#"{"mode":"replace"}"#).unwrap()), "30/0/30/0/0/0/0");
+    assert_eq!(only(&world.pull("{}").unwrap()), "0/0/0/0/0/0/0");
+    world.server.hide(true);
+    fails(world.pull(r#"{"mode":"replace"}"#), ErrorCode::RemoteEmpty);
+    assert_eq!(projects(&world), ["2|30"]);
+}
