@@ -5,7 +5,7 @@
 // `--all` runs each scenario in each browser and thread, and also the parts that otherwise run only when they are named. `--parts` only prints
 // the parts that would run.
 import { execFileSync } from 'node:child_process'
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statfsSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { endedBy, runStep, signalSteps } from './run-step.mjs'
@@ -201,6 +201,18 @@ mkdirSync(LOGS, { recursive: true })
 const started = performance.now()
 const seconds = (from) => Math.round((performance.now() - from) / 1000)
 const say = (text) => console.log(`${String(seconds(started)).padStart(5)} s  ${text}`)
+
+// Temporary files are in memory if there is room: on a disk that compilers keep busy, one fsync may take half a minute.
+const [memory, ROOM] = ['/dev/shm', 8 * 2 ** 30]
+if (process.env.TMPDIR === undefined && existsSync(memory)) {
+  const { bavail, bsize } = statfsSync(memory)
+  if (bavail * bsize > ROOM) {
+    const folder = mkdtempSync(`${memory}/tidelock-`)
+    chmodSync(folder, 0o711) // PostgreSQL runs as another user
+    process.env.TMPDIR = folder
+    process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
+  }
+}
 
 /** The names of the running steps. */
 const underWay = new Set()
