@@ -6,7 +6,7 @@ use wasm_bindgen::prelude::*;
 use super::{global, property, thrown_text};
 use crate::{
     error::{Error, ErrorCode, Result},
-    ports::{Socket, SocketNews, Sockets},
+    ports::{Socket, SocketEvent, Sockets},
 };
 
 #[wasm_bindgen]
@@ -36,14 +36,14 @@ const KINDS: [&str; 3] = ["open", "message", "close"];
 pub struct WebSockets;
 
 impl Sockets for WebSockets {
-    fn open(&self, url: &str, on_event: Box<dyn Fn(SocketNews)>) -> Result<Box<dyn Socket>> {
+    fn open(&self, url: &str, on_event: Box<dyn Fn(SocketEvent)>) -> Result<Box<dyn Socket>> {
         open(url, on_event)
     }
 }
 
 /// An entry of the part `sync`, the only caller: never inlined, so that the part can be split off here.
 #[inline(never)]
-fn open(url: &str, on_event: Box<dyn Fn(SocketNews)>) -> Result<Box<dyn Socket>> {
+fn open(url: &str, on_event: Box<dyn Fn(SocketEvent)>) -> Result<Box<dyn Socket>> {
     global("WebSocket").ok_or_else(|| {
         Error::new(ErrorCode::UnsupportedEnvironment, "WebSocket is missing")
             .hint("Leave remote.realtime out: changes are then found by the interval")
@@ -56,10 +56,10 @@ fn open(url: &str, on_event: Box<dyn Fn(SocketNews)>) -> Result<Box<dyn Socket>>
     let listener = Closure::<dyn Fn(JsValue)>::new(move |event: JsValue| {
         let text = |name| property(&event, name).and_then(|value| value.as_string());
         match text("type").as_deref() {
-            Some("open") => on_event(SocketNews::Opened),
-            Some("close") => on_event(SocketNews::Closed),
+            Some("open") => on_event(SocketEvent::Opened),
+            Some("close") => on_event(SocketEvent::Closed),
             // Binary messages belong to no protocol used here.
-            _ => _ = text("data").map(|said| on_event(SocketNews::Said(said))),
+            _ => _ = text("data").map(|said| on_event(SocketEvent::Said(said))),
         }
     });
     let function = listener.as_ref().unchecked_ref();

@@ -67,25 +67,25 @@ pub(super) struct Inner {
     pub snapshots: Snapshots,
     pub migrations: Rc<Migrations>,
     pub sync: OnceCell<Sync>,
-    /// What is audited, if anything.
+    /// The audit options, if any table is audited.
     pub audit: OnceCell<audit::Options>,
     /// What the last maintenance found.
     pub found: RefCell<Vec<(AlertCode, String)>>,
-    /// What keeps it in step with the remote, where there is one.
-    pub keeper: OnceCell<Rc<dyn Keep>>,
+    /// Automatic sync, if there is a remote.
+    pub automatic_sync: OnceCell<Rc<dyn AutomaticSync>>,
     pub held: RefCell<Option<Box<dyn Held>>>,
     pub opened_at: Timestamp,
     pub live: RefCell<live::Registry>,
     pub stats: RefCell<QueryStats>,
     pub transaction: OpenTransaction,
     pub events: Events,
-    /// Whether every commit is told as an event.
+    /// Each commit is emitted as an event.
     pub telling_changes: Cell<bool>,
-    /// Whether local changes of any table are captured.
+    /// Local changes of at least one table are captured.
     pub capturing: Cell<bool>,
-    /// The triggers that watch tables are away, because a schema change is under way.
+    /// The triggers of capture and audit are dropped while a schema change runs.
     pub suspended: Cell<bool>,
-    /// Tells of the page's life, from the start on.
+    /// The subscription to events of the page's lifecycle.
     pub watching_page: RefCell<Option<Box<dyn Any>>>,
     /// The page goes away, or is frozen.
     pub leaving: Cell<bool>,
@@ -130,18 +130,18 @@ impl Changed {
     }
 }
 
-/// What happens to a database that may have to keep in step with its remote.
+/// An event that automatic sync reacts to.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum News {
-    /// It serves.
+pub(super) enum SyncTrigger {
+    /// The database is open.
     Opened,
-    /// It is to keep in step, with so many milliseconds from one round to the next.
+    /// The user starts automatic sync, with this interval between rounds.
     Start { interval_ms: u64 },
-    /// It is to rest, for good when it closes.
+    /// The user stops automatic sync, or the database closes.
     Stop,
-    /// Something else than sync has committed.
+    /// A transaction that isn't one of sync was committed.
     Wrote,
-    /// The remote asked not to be called for so long.
+    /// The remote answered with `Retry-After`.
     RetryAfter { ms: u64 },
     /// A user has signed in or out.
     User { signed_in: bool },
@@ -149,10 +149,10 @@ pub(super) enum News {
     Page(Moment),
 }
 
-/// What keeps a database in step with its remote. Behind a trait: it is in the part of the code that only sync loads.
-pub(super) trait Keep {
-    /// Takes in what happens.
-    fn handle(&self, news: News);
+/// Automatic sync: pushes and pulls in rounds. Behind a trait, because its code is in the wasm part `sync`.
+pub(super) trait AutomaticSync {
+    /// Handles an event.
+    fn handle(&self, trigger: SyncTrigger);
 }
 
 /// Events on their way out. They leave in a task of their own: a listener may call the database again.
@@ -206,15 +206,15 @@ impl Inner {
     }
 
     /// Passes an event to automatic sync, if it is configured.
-    pub fn notify_keeper(&self, news: News) {
-        if let Some(keeper) = self.keeper.get() {
-            keeper.handle(news);
+    pub fn notify_automatic_sync(&self, trigger: SyncTrigger) {
+        if let Some(automatic_sync) = self.automatic_sync.get() {
+            automatic_sync.handle(trigger);
         }
     }
 
     /// Handles a commit in memory that isn't one of sync.
     pub fn committed(&self, changed: &Changed) {
-        self.notify_keeper(News::Wrote);
+        self.notify_automatic_sync(SyncTrigger::Wrote);
         self.publish_commit(changed);
     }
 

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::database::{Inner, News};
+use super::database::{Inner, SyncTrigger};
 use crate::ports::Moment;
 
 impl Inner {
@@ -20,7 +20,7 @@ impl Inner {
     }
 
     fn page_is(&self, moment: Moment) {
-        self.notify_keeper(News::Page(moment));
+        self.notify_automatic_sync(SyncTrigger::Page(moment));
         match moment {
             Moment::Online | Moment::Offline => {}
             Moment::Shown => {

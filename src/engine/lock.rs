@@ -7,7 +7,7 @@ use futures_util::future::{Either, select};
 use super::{
     Database, Event,
     connection::mutex::closed,
-    database::{Inner, News},
+    database::{Inner, SyncTrigger},
     event::{CloseEvent, CloseReason, LockChange, LockEvent},
     options::{OpenOptions, StorageKind},
 };
@@ -138,7 +138,7 @@ impl Inner {
         }
         let error = lock_lost();
         self.lost.replace(Some(error.clone()));
-        self.notify_keeper(News::Stop);
+        self.notify_automatic_sync(SyncTrigger::Stop);
         self.channel.take();
         self.mutex.close(error.clone());
         self.flusher.lose(error);

@@ -8,8 +8,8 @@ use std::{
 use super::{
     Callbacks, Database, Event,
     connection::{fts5, mutex::closed},
-    database::{Events, Inner, News, OpenTransaction},
-    drivers::keeper,
+    database::{Events, Inner, OpenTransaction, SyncTrigger},
+    drivers::scheduler,
     event::{CloseEvent, CloseReason, StorageEvent},
     lock,
     migrations::driver::Migrations,
@@ -86,7 +86,7 @@ impl Database {
                     config.prefer(ConflictPolicy::RemoteWins);
                 }
                 inner.sync.get_or_init(|| Sync::new(config, inner.ports.http.clone(), &inner.ports.platform));
-                inner.keeper.get_or_init(|| keeper::keeper(&self.inner));
+                inner.automatic_sync.get_or_init(|| scheduler::automatic_sync(&self.inner));
                 Ok(())
             }
             Err(error) => {
@@ -109,7 +109,7 @@ impl Database {
         match result {
             Ok(()) => {
                 self.listen_for_takeovers();
-                inner.notify_keeper(News::Opened);
+                inner.notify_automatic_sync(SyncTrigger::Opened);
             }
             Err(_) => inner.close_after_failure().await,
         }
@@ -143,7 +143,7 @@ impl Database {
     pub async fn close(&self) -> Result<()> {
         let inner = &*self.inner;
         let first = !inner.closing.replace(true);
-        inner.notify_keeper(News::Stop);
+        inner.notify_automatic_sync(SyncTrigger::Stop);
         if let Some(sync) = inner.sync.get() {
             sync.close();
         }
@@ -241,7 +241,7 @@ fn assemble(
         sync: OnceCell::new(),
         audit: OnceCell::new(),
         found: RefCell::default(),
-        keeper: OnceCell::new(),
+        automatic_sync: OnceCell::new(),
         held: RefCell::default(),
         live: RefCell::new(live::Registry::default()),
         stats: RefCell::new(QueryStats::default()),
@@ -288,7 +288,7 @@ impl Inner {
 
     /// Releases timers, connection, storage and lock.
     pub(super) async fn release_resources(&self) {
-        self.notify_keeper(News::Stop);
+        self.notify_automatic_sync(SyncTrigger::Stop);
         self.channel.take();
         self.watching_page.take();
         self.mutex.close(closed());

@@ -24,7 +24,7 @@ pub use http::{Http, HttpFailure, HttpRequest, HttpResponse, Method};
 pub use lifecycle::{Lifecycle, Moment};
 pub use locks::{Acquire, Channel, Held, Locks};
 pub use parts::{Part, Parts, Whole, entered};
-pub use socket::{Socket, SocketNews, Sockets};
+pub use socket::{Socket, SocketEvent, Sockets};
 pub use store::*;
 
 use crate::error::Result;

@@ -4,7 +4,7 @@ use crate::error::Result;
 
 /// An event of a socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SocketNews {
+pub enum SocketEvent {
     /// The socket is open and can send.
     Opened,
     /// The other side sent a text message.
@@ -24,5 +24,5 @@ pub trait Sockets {
     /// Starts to connect; `on_event` is called with each event, never before this returns.
     ///
     /// Fails with `unsupported_environment` where the platform has no sockets, `sync_network` when it refuses the address.
-    fn open(&self, url: &str, on_event: Box<dyn Fn(SocketNews)>) -> Result<Box<dyn Socket>>;
+    fn open(&self, url: &str, on_event: Box<dyn Fn(SocketEvent)>) -> Result<Box<dyn Socket>>;
 }

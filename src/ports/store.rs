@@ -152,13 +152,13 @@ pub trait Store {
     fn close(&self);
 
     /// Returns the store beneath a store that encrypts; `None` for all others.
-    fn beneath(&self) -> Option<Beneath> {
+    fn inner_store(&self) -> Option<InnerStore> {
         None
     }
 }
 
 /// The store beneath a store that encrypts: needed to change its key.
-pub struct Beneath {
+pub struct InnerStore {
     /// The store of the encrypted data.
     pub store: Rc<dyn Store>,
     /// The key that encrypts the data.

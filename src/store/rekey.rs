@@ -71,13 +71,13 @@ impl Storage {
     /// Prepares the change of the key; `None` when there is nothing to change.
     async fn change(&self, vault: Option<&Vault>) -> Result<Option<KeyChange>> {
         let old = self.0.store();
-        let beneath = old.beneath();
-        let lowest = beneath.as_ref().map_or(old.clone(), |beneath| beneath.store.clone());
+        let inner_store = old.inner_store();
+        let lowest = inner_store.as_ref().map_or(old.clone(), |inner_store| inner_store.store.clone());
         let found = lowest.head().await?.ok_or_else(lock_lost)?;
         // After reading it: this checks that the head read was this holder's.
         self.reload_head().await?;
         let head = self.0.head.borrow().encode();
-        let data_key = beneath.as_ref().map(|beneath| beneath.data_key);
+        let data_key = inner_store.as_ref().map(|inner_store| inner_store.data_key);
         let sealed = match (data_key, vault) {
             (None, None) => return Ok(None),
             (data_key, Some(vault)) => {

@@ -15,7 +15,7 @@ use tidelock::{
     engine::{Call, Callbacks, Database, Event, OpenOptions, connection::mutex::MutexPermit},
     ports::{
         Acquire, Channel, Estimate, Held, Http, HttpFailure, HttpRequest, HttpResponse, Lifecycle, LocalFuture, Locks,
-        Moment, Ports, Socket, SocketNews, Sockets, Store, Stores, sim::Sim,
+        Moment, Ports, Socket, SocketEvent, Sockets, Store, Stores, sim::Sim,
     },
     sqlite::{FlatRows, Op},
     store::MemoryStore,
@@ -296,13 +296,13 @@ impl Stores for StoresHandle {
     }
 }
 
-type Heard = Weak<dyn Fn(Moment)>;
+type ScheduleEvent = Weak<dyn Fn(Moment)>;
 
 /// The page of all tabs: a scenario has one that matters.
 #[derive(Default)]
 pub struct TestPage {
     hidden: Cell<bool>,
-    heard: RefCell<Vec<Heard>>,
+    heard: RefCell<Vec<ScheduleEvent>>,
 }
 
 impl TestPage {
@@ -333,7 +333,7 @@ impl Lifecycle for PageHandle {
 struct NoSockets;
 
 impl Sockets for NoSockets {
-    fn open(&self, _: &str, _: Box<dyn Fn(SocketNews)>) -> Result<Box<dyn Socket>> {
+    fn open(&self, _: &str, _: Box<dyn Fn(SocketEvent)>) -> Result<Box<dyn Socket>> {
         Err(Error::new(ErrorCode::UnsupportedEnvironment, "there are no sockets here"))
     }
 }

@@ -3,9 +3,9 @@
 //! | file | subject |
 //! |---|---|
 //! | `migrations` | what the driver of migrations asks, and its calls |
-//! | `keeper` | keeping in step with the remote |
+//! | `scheduler` | automatic sync: keeping in step with the remote |
 //! | `sync` | what the driver of sync asks, and its calls |
 
-pub(super) mod keeper;
 mod migrations;
+pub(super) mod scheduler;
 mod sync;

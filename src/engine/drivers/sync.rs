@@ -4,12 +4,12 @@ use std::rc::Rc;
 
 use futures_util::future::{Either, select};
 
-use super::keeper::retry_after_ms;
+use super::scheduler::retry_after_ms;
 use crate::{
     collections::Map,
     engine::{
         Database, Event,
-        database::{Changed, Inner, News},
+        database::{Changed, Inner, SyncTrigger},
         sync::{
             driver::{Caller, Sync, SyncEvent, SyncHost},
             single_flight::OnProgress,
@@ -61,7 +61,7 @@ impl SyncHost for Inner {
 
     fn emit(&self, event: SyncEvent) {
         if let Some(ms) = event.error.as_ref().and_then(retry_after_ms) {
-            self.notify_keeper(News::RetryAfter { ms });
+            self.notify_automatic_sync(SyncTrigger::RetryAfter { ms });
         }
         self.events.emit(Event::Sync(event));
     }
@@ -116,14 +116,14 @@ impl Database {
     /// Queues the rows of a table that the remote doesn't have, and returns their number. See [`Sync::enqueue`].
     pub async fn sync_enqueue(&self, table: &str) -> Result<u64> {
         let queued = self.synced()?.enqueue(&*self.inner, table).await?;
-        self.inner.notify_keeper(News::Wrote);
+        self.inner.notify_automatic_sync(SyncTrigger::Wrote);
         Ok(queued)
     }
 
     /// Queues a refused change again; see [`Sync::retry`].
     pub async fn sync_retry(&self, id: i64) -> Result<()> {
         self.synced()?.retry(&*self.inner, id).await?;
-        self.inner.notify_keeper(News::Wrote);
+        self.inner.notify_automatic_sync(SyncTrigger::Wrote);
         Ok(())
     }
 

@@ -12,7 +12,7 @@ use futures_util::future::{Either, select};
 use crate::{
     engine::connection::signal::Signal,
     error::{Error, ErrorCode},
-    ports::{LocalFuture, Platform, Ports, SocketNews, Sockets},
+    ports::{LocalFuture, Platform, Ports, SocketEvent, Sockets},
     sync::{
         config::{checked::Config, credentials::Secrets},
         postgrest::queue::Queue,
@@ -29,7 +29,7 @@ const TIMEOUT_MS: u64 = 10_000;
 const HEARTBEAT_MS: u64 = 25_000;
 
 /// A message of a listener.
-pub(in crate::engine) enum RealtimeNews {
+pub(in crate::engine) enum RealtimeEvent {
     /// These tables changed remotely. An empty list: any may have changed.
     Stale(Vec<String>),
     /// Realtime is unavailable at present, for this reason.
@@ -50,7 +50,7 @@ struct Control {
 
 impl Listener {
     /// Starts to connect in the background, and reconnects whenever the connection is lost.
-    pub fn begin(config: &Config, ports: &Ports, tell: Box<dyn Fn(RealtimeNews)>) -> Self {
+    pub fn begin(config: &Config, ports: &Ports, tell: Box<dyn Fn(RealtimeEvent)>) -> Self {
         let control = Rc::new(Control::default());
         let subscription = Subscription {
             platform: ports.platform.clone(),
@@ -87,7 +87,7 @@ impl Drop for Listener {
 }
 
 /// The events of a socket, in order. Its callback only queues them, since handling one may drop the socket.
-type Incoming = Queue<SocketNews>;
+type Incoming = Queue<SocketEvent>;
 
 /// Why a session ended. `None`: the connection was lost.
 type Ended = Option<Error>;
@@ -107,7 +107,7 @@ struct Subscription {
     control: Rc<Control>,
     /// Number of consecutive sessions that ended before the server subscribed to the tables or answered a heartbeat.
     failures: Cell<u32>,
-    tell: Box<dyn Fn(RealtimeNews)>,
+    tell: Box<dyn Fn(RealtimeEvent)>,
 }
 
 impl Subscription {
@@ -119,7 +119,7 @@ impl Subscription {
                 let never = error.is(ErrorCode::UnsupportedEnvironment);
                 let mut secrets = self.secrets.clone();
                 self.control.token.borrow().iter().for_each(|token| secrets.add(token));
-                (self.tell)(RealtimeNews::Unavailable(secrets.mask_error(error)));
+                (self.tell)(RealtimeEvent::Unavailable(secrets.mask_error(error)));
                 if never {
                     return;
                 }
@@ -141,7 +141,7 @@ impl Subscription {
         let arriving = incoming.clone();
         let socket = self.sockets.open(self.channel.url(), Box::new(move |news| arriving.put(news))).map_err(Some)?;
         self.in_time(async {
-            while next_event(&incoming).await? != SocketNews::Opened {}
+            while next_event(&incoming).await? != SocketEvent::Opened {}
             Ok(())
         })
         .await?;
@@ -168,7 +168,7 @@ impl Subscription {
                     self.failures.set(0);
                     unanswered = None;
                 }
-                Next::Message(Message::Changed(table)) => (self.tell)(RealtimeNews::Stale(vec![table])),
+                Next::Message(Message::Changed(table)) => (self.tell)(RealtimeEvent::Stale(vec![table])),
                 Next::Message(_) => {}
                 Next::Token(token) => {
                     if let Some(text) = self.channel.access_token(token.as_deref(), number + 1) {
@@ -200,7 +200,7 @@ impl Subscription {
     /// Returns the next message of the server that doesn't end the session.
     async fn message(&self, incoming: &Incoming) -> Result<Message, Ended> {
         loop {
-            let SocketNews::Said(text) = next_event(incoming).await? else { continue };
+            let SocketEvent::Said(text) = next_event(incoming).await? else { continue };
             match self.channel.parse(&text) {
                 None => {}
                 Some(Message::Closed) => return Err(None),
@@ -223,11 +223,11 @@ impl Subscription {
     }
 
     fn report_all_stale(&self) {
-        (self.tell)(RealtimeNews::Stale(Vec::new()));
+        (self.tell)(RealtimeEvent::Stale(Vec::new()));
     }
 }
 
 /// Returns the next event of the socket. Fails when it is closed.
-async fn next_event(incoming: &Incoming) -> Result<SocketNews, Ended> {
-    incoming.next().await.filter(|news| *news != SocketNews::Closed).ok_or(None)
+async fn next_event(incoming: &Incoming) -> Result<SocketEvent, Ended> {
+    incoming.next().await.filter(|news| *news != SocketEvent::Closed).ok_or(None)
 }

@@ -30,7 +30,7 @@ const CALLED_AGAIN: &str =
 
 /// The outcome of the conflicts of a table.
 #[derive(Default)]
-pub(super) struct Answers {
+pub(super) struct ResolvedConflicts {
     /// Number of changes that were rejected, because the function's result violates the schema.
     pub rejected: u64,
     /// The first error of the function. Its conflicts stay pending, and the function is called again later.
@@ -45,10 +45,10 @@ impl Sync {
         host: &dyn SyncHost,
         plan: &Plan,
         writer: &RowWriter,
-    ) -> Result<Answers> {
-        let mut answers = Answers::default();
+    ) -> Result<ResolvedConflicts> {
+        let mut resolved = ResolvedConflicts::default();
         if plan.options.conflict() != ConflictPolicy::Function {
-            return Ok(answers);
+            return Ok(resolved);
         }
         for conflict in writer.unpushed.take_pending_conflicts() {
             for _ in 0..TRIES {
@@ -65,7 +65,7 @@ impl Sync {
                     local: cells(plan, local.as_deref()),
                     remote: cells(plan, conflict.remote.as_deref()),
                 };
-                let said = match &answers.failed {
+                let said = match &resolved.failed {
                     // After a timeout, further calls would take as long each.
                     Some(error) if error.is(ErrorCode::Timeout) => Err(error.clone()),
                     _ => self.within_time(host.resolve(case), "The conflict function", CALLED_AGAIN).await,
@@ -73,7 +73,7 @@ impl Sync {
                 let said = match said {
                     Err(error) if !matches!(error.code, ErrorCode::Closed | ErrorCode::LockLost) => {
                         self.postpone(host, &entry, &error).await?;
-                        answers.failed.get_or_insert(error);
+                        resolved.failed.get_or_insert(error);
                         break;
                     }
                     said => said?,
@@ -83,13 +83,13 @@ impl Sync {
                     Answered::Changed => {}
                     Answered::Applied => break,
                     Answered::Rejected => {
-                        answers.rejected += 1;
+                        resolved.rejected += 1;
                         break;
                     }
                 }
             }
         }
-        Ok(answers)
+        Ok(resolved)
     }
 
     /// Lets a change wait for which the function failed. A rejected change already waits for the user.

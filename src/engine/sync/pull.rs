@@ -121,12 +121,12 @@ impl Sync {
                 Ok(())
             })
             .await;
-        let troubles = pull.take_table_errors();
-        let unread = |at: usize| troubles.iter().any(|(table, _)| *table == at);
+        let errors = pull.take_table_errors();
+        let unread = |at: usize| errors.iter().any(|(table, _)| *table == at);
         run.targets.iter_mut().enumerate().for_each(|(at, target)| target.read = !unread(at));
-        run.note_table_errors(troubles);
+        run.note_table_errors(errors);
         if let Err(error) = read {
-            for (table, error) in &run.troubles {
+            for (table, error) in &run.errors {
                 self.note_failure(host, table, error).await;
             }
             return Err(error);
@@ -141,10 +141,10 @@ impl Sync {
         host.stored().await?;
         for target in &run.targets {
             let name = target.plan.name();
-            let trouble = run.troubles.iter().find(|(table, _)| table == name);
-            self.note_attempt(&self.unread, name, trouble.map(|(_, error)| error));
+            let failed = run.errors.iter().find(|(table, _)| table == name);
+            self.note_attempt(&self.unread, name, failed.map(|(_, error)| error));
         }
-        if let Some(error) = run.troubles.into_iter().map(|(_, error)| error).next().or(run.undecided) {
+        if let Some(error) = run.errors.into_iter().map(|(_, error)| error).next().or(run.undecided) {
             return Err(self.note_partial_failure(error));
         }
         let tables = run.targets.into_iter().map(|target| target.report).collect();
@@ -155,7 +155,7 @@ impl Sync {
     fn begin(
         &self,
         connection: &Connection,
-        (tables, mut troubles): Local<'_>,
+        (tables, mut errors): Local<'_>,
         options: &PullOptions,
         helpers: Option<&Helpers>,
     ) -> Result<(Vec<PullSource>, PullRun)> {
@@ -171,7 +171,7 @@ impl Sync {
             let missing = if tried { stored.clone() } else { Vec::new() };
             let mut plan = match Plan::new(config, table.clone(), &missing) {
                 Err(error) if !replacing => {
-                    troubles.push((config.table.clone(), error));
+                    errors.push((config.table.clone(), error));
                     continue;
                 }
                 plan => plan?,
@@ -203,7 +203,7 @@ impl Sync {
             stored_missing,
             began: vec![None; count],
             rows: vec![0; count],
-            troubles,
+            errors,
             undecided: None,
         };
         Ok((sources, run))

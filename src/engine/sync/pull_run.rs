@@ -24,16 +24,16 @@ pub(super) struct PullRun {
     pub(super) began: Vec<Option<f64>>,
     pub(super) rows: Vec<u64>,
     /// The tables that can't be pulled at present, while others can, each with its error.
-    pub(super) troubles: Vec<(String, Error)>,
+    pub(super) errors: Vec<(String, Error)>,
     /// The first error of a conflict function.
     pub(super) undecided: Option<Error>,
 }
 
 impl PullRun {
     /// Notes the errors of tables, by their index.
-    pub(super) fn note_table_errors(&mut self, troubles: Vec<(usize, Error)>) {
-        let named = troubles.into_iter().map(|(at, error)| (self.targets[at].plan.name().to_owned(), error));
-        self.troubles.extend(named);
+    pub(super) fn note_table_errors(&mut self, errors: Vec<(usize, Error)>) {
+        let named = errors.into_iter().map(|(at, error)| (self.targets[at].plan.name().to_owned(), error));
+        self.errors.extend(named);
     }
 }
 
@@ -71,10 +71,10 @@ pub(super) fn merge_page(connection: &Connection, target: &mut ApplyTarget, page
 /// Stores the outcome of each table of the pull.
 pub(super) fn note_outcomes(connection: &Connection, run: &PullRun, now: Timestamp) -> Result<()> {
     let names = run.targets.iter().map(|target| target.plan.name());
-    for name in names.filter(|name| run.troubles.iter().all(|(table, _)| table != name)) {
+    for name in names.filter(|name| run.errors.iter().all(|(table, _)| table != name)) {
         metadata::save_outcome(connection, name, now, None)?;
     }
-    for (name, error) in &run.troubles {
+    for (name, error) in &run.errors {
         metadata::save_outcome(connection, name, now, Some(error))?;
     }
     Ok(())

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     ports::{
-        Beneath, ChunkId, Cipher, DataKey, Entropy, Estimate, Guard, Key, LocalFuture, LogKey, NONCE_BYTES, Piece,
+        ChunkId, Cipher, DataKey, Entropy, Estimate, Guard, InnerStore, Key, LocalFuture, LogKey, NONCE_BYTES, Piece,
         Store, StoredRecord, Stores, Transaction, Write,
     },
     value::hex,
@@ -248,8 +248,8 @@ impl Store for SealedStore {
         self.0.store.close();
     }
 
-    fn beneath(&self) -> Option<Beneath> {
-        Some(Beneath { store: self.0.store.clone(), data_key: self.0.data_key })
+    fn inner_store(&self) -> Option<InnerStore> {
+        Some(InnerStore { store: self.0.store.clone(), data_key: self.0.data_key })
     }
 }
 

@@ -40,7 +40,7 @@ pub struct Pull<'a> {
     /// The name of the table that is being read.
     pub(super) present: &'a RefCell<String>,
     /// The tables that couldn't be read, by their index, while the pull continued.
-    troubles: RefCell<Vec<(usize, Error)>>,
+    errors: RefCell<Vec<(usize, Error)>>,
     /// The pages that aren't applied yet.
     pub pages: Queue<Box<Page>>,
 }
@@ -63,14 +63,7 @@ impl<'a> Pull<'a> {
     ) -> Self {
         let tables =
             sources.into_iter().enumerate().map(|(at, source)| PulledTable::new(at, source, reading.page_size));
-        Self {
-            remote,
-            reading,
-            tables: tables.collect(),
-            present,
-            troubles: RefCell::default(),
-            pages: Queue::default(),
-        }
+        Self { remote, reading, tables: tables.collect(), present, errors: RefCell::default(), pages: Queue::default() }
     }
 
     /// Returns the tables with their progress.
@@ -80,7 +73,7 @@ impl<'a> Pull<'a> {
 
     /// Returns the tables that couldn't be read since the last call, by their index.
     pub fn take_table_errors(&self) -> Vec<(usize, Error)> {
-        self.troubles.take()
+        self.errors.take()
     }
 
     /// Notes that a table can't be read, so that the pull continues. Fails with `refusal` if it concerns all tables, or
@@ -89,7 +82,7 @@ impl<'a> Pull<'a> {
         if !self.reading.alone || !refusal.is_about_one_table() {
             return Err(refusal);
         }
-        self.troubles.borrow_mut().push((table.at, refusal.into_error().detail("table", table.name())));
+        self.errors.borrow_mut().push((table.at, refusal.into_error().detail("table", table.name())));
         Ok(())
     }
 

@@ -46,7 +46,7 @@ pub fn return_ms(chance: f64) -> u64 {
 
 /// An event of the schedule.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Heard {
+pub enum ScheduleEvent {
     /// Automatic sync starts, or continues with another interval.
     Started {
         /// Milliseconds from the end of one round to the next, at least 1.
@@ -140,15 +140,15 @@ impl Schedule {
 
     /// Handles an event. Returns whether the running round should be cancelled, because a new one has better chances.
     /// `chance` (0 to 1) is the jitter.
-    pub fn handle(&mut self, heard: Heard, now: u64, chance: f64) -> bool {
+    pub fn handle(&mut self, heard: ScheduleEvent, now: u64, chance: f64) -> bool {
         match heard {
-            Heard::Started { interval_ms } => self.start(interval_ms.max(1), now, chance),
-            Heard::Stopped => {
+            ScheduleEvent::Started { interval_ms } => self.start(interval_ms.max(1), now, chance),
+            ScheduleEvent::Stopped => {
                 let Self { offline, online, hidden, failures, not_before, .. } = *self;
                 *self = Self { offline, online, hidden, failures, not_before, ..Self::default() };
             }
-            Heard::Offline => _ = self.offline.get_or_insert(now + share(SPREAD_MS, chance)),
-            Heard::Online => {
+            ScheduleEvent::Offline => _ = self.offline.get_or_insert(now + share(SPREAD_MS, chance)),
+            ScheduleEvent::Online => {
                 self.offline = None;
                 let again = self.online.replace(now).is_some_and(|before| now < before + ONLINE_MS);
                 if self.is_started() && !again {
@@ -159,31 +159,31 @@ impl Schedule {
                     return self.busy.is_some();
                 }
             }
-            Heard::SignedIn if self.is_started() => {
+            ScheduleEvent::SignedIn if self.is_started() => {
                 // What failed did so without this user.
                 self.failures = 0;
                 self.full_at = now;
                 self.backoff_until = now;
                 return self.busy.is_some();
             }
-            Heard::SignedIn => self.failures = 0,
-            Heard::Hidden => self.hidden = true,
-            Heard::RetryAfter { ms } => {
+            ScheduleEvent::SignedIn => self.failures = 0,
+            ScheduleEvent::Hidden => self.hidden = true,
+            ScheduleEvent::RetryAfter { ms } => {
                 self.not_before = self.not_before.max(now + ms.saturating_add(share(SPREAD_MS, chance)));
             }
-            Heard::Shown => {
+            ScheduleEvent::Shown => {
                 self.hidden = false;
                 let at = now.max(self.last_end + SHOWN_MS);
                 self.full_at = self.full_at.min(at);
                 self.shorten_backoff(at);
             }
             _ if !self.is_started() => {}
-            Heard::Written => {
+            ScheduleEvent::Written => {
                 self.push_by(now + GATHER_MS);
                 self.shorten_backoff(now.max(self.last_end + HASTE_MS));
                 self.end_quiet(now);
             }
-            Heard::Hint(tables) => {
+            ScheduleEvent::Hint(tables) => {
                 self.hinted_all |= tables.is_empty();
                 self.hinted.extend(tables);
                 self.pull_at.get_or_insert(now + HINT_MS);
@@ -303,7 +303,7 @@ impl Schedule {
             }
             End::Refused => {
                 self.failures = 0;
-                self.handle(Heard::Stopped, now, chance);
+                self.handle(ScheduleEvent::Stopped, now, chance);
             }
             End::Cancelled => {
                 // The work of the cancelled round is still to be done.

@@ -11,7 +11,7 @@ use tidelock::{
     Error, ErrorCode, Result,
     collections::Map,
     engine::{Callbacks, Database, Event, connection::mutex::MutexPermit},
-    ports::{Clock, LocalFuture, Part, Parts, Socket, SocketNews, Sockets},
+    ports::{Clock, LocalFuture, Part, Parts, Socket, SocketEvent, Sockets},
     snapshot::Reason,
     sync::report::{Cells, Conflicting},
     time::Timestamp,
@@ -81,12 +81,12 @@ impl Callbacks for Silent {
 #[derive(Default)]
 struct Wire(RefCell<Option<Listener>>);
 
-type Listener = Box<dyn Fn(SocketNews)>;
+type Listener = Box<dyn Fn(SocketEvent)>;
 
 struct Deaf;
 
 impl Sockets for Wire {
-    fn open(&self, _: &str, heard: Box<dyn Fn(SocketNews)>) -> Result<Box<dyn Socket>> {
+    fn open(&self, _: &str, heard: Box<dyn Fn(SocketEvent)>) -> Result<Box<dyn Socket>> {
         self.0.replace(Some(heard));
         Ok(Box::new(Deaf))
     }
@@ -130,10 +130,10 @@ async fn refused(tab: &Tab) -> Result<()> {
     let database = tab.open(CLOUD).await?;
     clock.sleep(500).await;
     let tell = |news| wire.0.borrow().as_ref().expect("a socket was opened")(news);
-    tell(SocketNews::Opened);
+    tell(SocketEvent::Opened);
     clock.sleep(1).await;
     let reply = r#"{"ref":"1","event":"phx_reply","payload":{"status":"error","response":{"reason":"Unauthorized: no"}},"topic":"realtime:tidelock"}"#;
-    tell(SocketNews::Said(reply.to_owned()));
+    tell(SocketEvent::Said(reply.to_owned()));
     clock.sleep(1).await;
     database.close().await?;
     let heard = tab.heard.borrow();

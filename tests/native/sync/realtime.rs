@@ -8,7 +8,7 @@ use std::{
 use tidelock::{
     Result,
     engine::Database,
-    ports::{Clock, Moment, Socket, SocketNews, Sockets},
+    ports::{Clock, Moment, Socket, SocketEvent, Sockets},
     sync::schedule::rounds::backoff_ms,
 };
 
@@ -21,13 +21,13 @@ use crate::{
 const FOLLOWS: &str = r#"{"topic":"realtime:tidelock","event":"system","payload":{"status":"ok","message":"Subscribed to PostgreSQL"},"ref":null}"#;
 const HINT: &str = r#"{"topic":"realtime:tidelock","event":"postgres_changes","payload":{"data":{"schema":"public","table":"items"}},"ref":null}"#;
 
-type Heard = Rc<dyn Fn(SocketNews)>;
+type Listener = Rc<dyn Fn(SocketEvent)>;
 
 #[derive(Default)]
 struct TestSockets {
     said: Rc<RefCell<Vec<String>>>,
     opened: Cell<u32>,
-    heard: RefCell<Option<Heard>>,
+    heard: RefCell<Option<Listener>>,
     live: Rc<Cell<u32>>,
 }
 
@@ -37,7 +37,7 @@ struct TestSocket {
 }
 
 impl Sockets for TestSockets {
-    fn open(&self, url: &str, heard: Box<dyn Fn(SocketNews)>) -> Result<Box<dyn Socket>> {
+    fn open(&self, url: &str, heard: Box<dyn Fn(SocketEvent)>) -> Result<Box<dyn Socket>> {
         assert_eq!(url, "ws://server/realtime/v1/websocket?apikey=k&vsn=1.0.0");
         self.opened.set(self.opened.get() + 1);
         self.live.set(self.live.get() + 1);
@@ -59,13 +59,13 @@ impl Drop for TestSocket {
 }
 
 impl TestSockets {
-    fn tell(&self, news: SocketNews) {
+    fn tell(&self, news: SocketEvent) {
         let heard = self.heard.borrow().clone().expect("a socket was opened");
         heard(news);
     }
 
     fn say(&self, text: &str) {
-        self.tell(SocketNews::Said(text.to_owned()));
+        self.tell(SocketEvent::Said(text.to_owned()));
     }
 
     /// Returns the messages since the last call.
@@ -81,7 +81,7 @@ impl TestSockets {
 
     /// Lets the newest one open.
     async fn open_up(&self, clock: &dyn Clock) {
-        self.tell(SocketNews::Opened);
+        self.tell(SocketEvent::Opened);
         clock.sleep(1).await;
     }
 
@@ -133,7 +133,7 @@ fn listening<F: Future<Output = Scene> + 'static>(scenario: impl FnOnce(Scene) -
         scene.clock.sleep(0).await;
         assert_eq!(scene.sockets.live.get(), 0);
         let opened = scene.sockets.opened.get();
-        scene.sockets.tell(SocketNews::Closed);
+        scene.sockets.tell(SocketEvent::Closed);
         scene.clock.sleep(300_000).await;
         assert_eq!(scene.sockets.opened.get(), opened, "a closed one rests");
     });
@@ -164,7 +164,7 @@ fn hints_are_followed_and_gaps_are_pulled() {
         let requests = server.take_requests();
         assert!(requests.len() <= 2 && requests.iter().all(|request| request.url.contains("items")), "{requests:?}");
         // The connection breaks, something is written, and it comes again.
-        sockets.tell(SocketNews::Closed);
+        sockets.tell(SocketEvent::Closed);
         server.change("items", "1", &[("name", "\"missed\"")]);
         assert!(is_backoff(sockets.reconnects_after(&**clock).await, 1));
         assert_eq!(sockets.live.get(), 1);
@@ -278,11 +278,11 @@ fn it_comes_again_later_and_later() {
         for failures in 1..8 {
             // Joining alone doesn't shorten the next wait.
             sockets.join(&**clock).await;
-            sockets.tell(SocketNews::Closed);
+            sockets.tell(SocketEvent::Closed);
             let wait = sockets.reconnects_after(&**clock).await;
             assert!(is_backoff(wait, failures), "{wait} after {failures}");
         }
-        sockets.tell(SocketNews::Closed);
+        sockets.tell(SocketEvent::Closed);
         clock.sleep(15_000).await;
         page.happens(Moment::Online);
         assert!(sockets.reconnects_after(&**clock).await <= 12_100, "a network is there again");
@@ -303,7 +303,7 @@ fn it_comes_again_later_and_later() {
         sockets.join(&**clock).await;
         sockets.say(FOLLOWS);
         clock.sleep(1).await;
-        sockets.tell(SocketNews::Closed);
+        sockets.tell(SocketEvent::Closed);
         assert!(is_backoff(sockets.reconnects_after(&**clock).await, 1));
         scene
     });

@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 use tidelock::{
     ports::sim::Sim,
-    sync::schedule::rounds::{End, Heard, Round, Schedule},
+    sync::schedule::rounds::{End, Round, Schedule, ScheduleEvent},
 };
 
 const START: u64 = 1_000_000;
@@ -20,7 +20,7 @@ const OFFLINE: u64 = 120_000;
 
 fn started(interval_ms: u64) -> Schedule {
     let mut schedule = Schedule::default();
-    schedule.handle(Heard::Started { interval_ms }, START, 0.0);
+    schedule.handle(ScheduleEvent::Started { interval_ms }, START, 0.0);
     schedule
 }
 
@@ -36,7 +36,7 @@ fn quiet(interval_ms: u64) -> Schedule {
 fn a_round_now_then_each_interval() {
     let mut schedule = Schedule::default();
     assert_eq!((schedule.next(), schedule.take(START)), (None, None), "it rests until it is started");
-    schedule.handle(Heard::Started { interval_ms: 1000 }, START, 0.0);
+    schedule.handle(ScheduleEvent::Started { interval_ms: 1000 }, START, 0.0);
     assert_eq!(schedule.take(START), Some(Round::Full));
     assert_eq!((schedule.next(), schedule.take(START + 9000)), (None, None), "one at a time");
     schedule.ended(End::Done, START + 70, 0.5);
@@ -48,15 +48,15 @@ fn a_round_now_then_each_interval() {
 #[test]
 fn starting_again_changes_the_interval() {
     let mut schedule = quiet(30_000);
-    schedule.handle(Heard::Started { interval_ms: 500 }, START + 100, 0.0);
+    schedule.handle(ScheduleEvent::Started { interval_ms: 500 }, START + 100, 0.0);
     assert_eq!(schedule.next(), Some(START + 600));
-    schedule.handle(Heard::Started { interval_ms: 60_000 }, START + 200, 0.0);
+    schedule.handle(ScheduleEvent::Started { interval_ms: 60_000 }, START + 200, 0.0);
     assert_eq!(schedule.next(), Some(START + 600), "what was soon due isn't put off");
     schedule.take(START + 600);
     schedule.ended(End::Done, START + 600, 0.5);
     assert_eq!(schedule.next(), Some(START + 60_600));
     let mut schedule = started(30_000);
-    schedule.handle(Heard::Started { interval_ms: 60_000 }, START, 0.0);
+    schedule.handle(ScheduleEvent::Started { interval_ms: 60_000 }, START, 0.0);
     assert_eq!(schedule.take(START), Some(Round::Full), "nor is the first one");
 }
 
@@ -64,11 +64,11 @@ fn starting_again_changes_the_interval() {
 fn writes_are_gathered_and_sent_soon() {
     let mut schedule = quiet(30_000);
     for ms in 0..200 {
-        schedule.handle(Heard::Written, START + ms, 0.0);
+        schedule.handle(ScheduleEvent::Written, START + ms, 0.0);
     }
     assert_eq!(schedule.next(), Some(START + 250));
     assert_eq!(schedule.take(START + 250), Some(Round::Push));
-    schedule.handle(Heard::Written, START + 260, 0.0);
+    schedule.handle(ScheduleEvent::Written, START + 260, 0.0);
     schedule.ended(End::Done, START + 300, 0.5);
     assert_eq!(schedule.next(), Some(START + 510), "what was written meanwhile");
     assert_eq!(schedule.take(START + 510), Some(Round::Push));
@@ -80,7 +80,7 @@ fn writes_are_gathered_and_sent_soon() {
 fn hints_are_gathered_by_table() {
     let mut schedule = quiet(30_000);
     let hint = |schedule: &mut Schedule, tables: &[&str], at| {
-        schedule.handle(Heard::Hint(tables.iter().map(|table| (*table).to_owned()).collect()), at, 0.0)
+        schedule.handle(ScheduleEvent::Hint(tables.iter().map(|table| (*table).to_owned()).collect()), at, 0.0)
     };
     hint(&mut schedule, &["b"], START);
     hint(&mut schedule, &["a"], START + 10);
@@ -104,7 +104,7 @@ fn failures_double_the_wait_and_writes_shorten_it_a_little() {
         assert_eq!(schedule.next(), Some(at + wait));
         at += wait;
     }
-    schedule.handle(Heard::Written, at - 59_000, 0.0);
+    schedule.handle(ScheduleEvent::Written, at - 59_000, 0.0);
     assert_eq!(schedule.next(), Some(at - 55_000), "five seconds after the last one");
     assert_eq!(schedule.take(at - 55_000), Some(Round::Full));
     schedule.ended(End::Done, at, 0.5);
@@ -117,20 +117,20 @@ fn nothing_begins_before_the_remote_wishes_it() {
         let mut schedule = started(1000);
         if failed {
             schedule.take(START);
-            schedule.handle(Heard::RetryAfter { ms: 600_000 }, START, 0.25);
+            schedule.handle(ScheduleEvent::RetryAfter { ms: 600_000 }, START, 0.25);
             schedule.ended(End::Failed, START, 1.0);
         } else {
             // It was a call by hand that the remote said it to.
-            schedule.handle(Heard::RetryAfter { ms: 600_000 }, START, 0.25);
+            schedule.handle(ScheduleEvent::RetryAfter { ms: 600_000 }, START, 0.25);
         }
         for heard in [
-            Heard::Written,
-            Heard::Shown,
-            Heard::Online,
-            Heard::Hint(Vec::new()),
-            Heard::RetryAfter { ms: 1000 },
-            Heard::Stopped,
-            Heard::Started { interval_ms: 1000 },
+            ScheduleEvent::Written,
+            ScheduleEvent::Shown,
+            ScheduleEvent::Online,
+            ScheduleEvent::Hint(Vec::new()),
+            ScheduleEvent::RetryAfter { ms: 1000 },
+            ScheduleEvent::Stopped,
+            ScheduleEvent::Started { interval_ms: 1000 },
         ] {
             schedule.handle(heard, START + 10, 0.0);
             assert!(schedule.next().is_none_or(|at| at == START + 603_000), "{schedule:?}");
@@ -152,11 +152,15 @@ fn a_hidden_page_for_which_nothing_changes_asks_more_rarely() {
     for _ in 0..3 {
         assert_eq!(round(&mut schedule, End::Unchanged).1, 30, "as long as it is in sight");
     }
-    schedule.handle(Heard::Hidden, START, 0.0);
+    schedule.handle(ScheduleEvent::Hidden, START, 0.0);
     let waits: Vec<u64> = (0..5).map(|_| round(&mut schedule, End::Unchanged).1).collect();
     assert_eq!(waits, [60, 120, 240, 240, 240]);
     assert_eq!(round(&mut schedule, End::Done).1, 30, "there was something new");
-    for heard in [Heard::Written, Heard::Hint(vec!["a".to_owned()]), Heard::Started { interval_ms: 30_000 }] {
+    for heard in [
+        ScheduleEvent::Written,
+        ScheduleEvent::Hint(vec!["a".to_owned()]),
+        ScheduleEvent::Started { interval_ms: 30_000 },
+    ] {
         round(&mut schedule, End::Unchanged);
         let (at, wait) = round(&mut schedule, End::Unchanged);
         assert_eq!(wait, 120);
@@ -168,13 +172,13 @@ fn a_hidden_page_for_which_nothing_changes_asks_more_rarely() {
         assert_eq!(schedule.next(), Some(at + 30_010));
     }
     let (at, _) = round(&mut schedule, End::Unchanged);
-    schedule.handle(Heard::Shown, at + 5000, 0.0);
+    schedule.handle(ScheduleEvent::Shown, at + 5000, 0.0);
     assert_eq!(schedule.next(), Some(at + 5000));
     assert_eq!(round(&mut schedule, End::Unchanged).1, 30, "in sight again");
     // At most 20 times as rarely, and never more often than the user said.
     for (interval, longest) in [(1000, 20), (600_000, 600)] {
         let mut schedule = started(interval);
-        schedule.handle(Heard::Hidden, START, 0.0);
+        schedule.handle(ScheduleEvent::Hidden, START, 0.0);
         let waits = (0..9).map(|_| round(&mut schedule, End::Unchanged).1);
         assert_eq!(waits.last(), Some(longest));
     }
@@ -201,16 +205,17 @@ fn assert_spread(times: &[u64], over_ms: u64) {
 #[test]
 fn a_thousand_clients_that_come_back_at_once_spread_what_they_ask_for() {
     // There is a network again, whatever follows from that.
-    for then in [None, Some(Heard::Written), Some(Heard::Hint(Vec::new())), Some(Heard::Shown)] {
+    for then in [None, Some(ScheduleEvent::Written), Some(ScheduleEvent::Hint(Vec::new())), Some(ScheduleEvent::Shown)]
+    {
         for has_failed in [false, true] {
             let times = first_requests(|number, chance| {
                 let mut schedule = quiet(30_000);
-                schedule.handle(Heard::Offline, START + 10, chance());
+                schedule.handle(ScheduleEvent::Offline, START + 10, chance());
                 if has_failed {
                     schedule.take(START + 200_000).unwrap();
                     schedule.ended(End::Failed, START + 200_000, chance());
                 }
-                schedule.handle(Heard::Online, START + 600_000 + number, chance());
+                schedule.handle(ScheduleEvent::Online, START + 600_000 + number, chance());
                 if let Some(heard) = then.clone() {
                     schedule.handle(heard, START + 601_000, chance());
                 }
@@ -237,7 +242,7 @@ fn a_thousand_clients_that_come_back_at_once_spread_what_they_ask_for() {
     let times = first_requests(|number, chance| {
         let mut schedule = started(30_000);
         schedule.take(START).unwrap();
-        schedule.handle(Heard::RetryAfter { ms: 60_000 }, START + number, chance());
+        schedule.handle(ScheduleEvent::RetryAfter { ms: 60_000 }, START + number, chance());
         schedule.ended(End::Failed, START + number, chance());
         schedule
     });
@@ -248,15 +253,15 @@ fn a_thousand_clients_that_come_back_at_once_spread_what_they_ask_for() {
         let mut schedule = started(30_000);
         schedule.take(START).unwrap();
         schedule.ended(End::Failed, START, chance());
-        schedule.handle(Heard::Stopped, START + 1, chance());
-        schedule.handle(Heard::Started { interval_ms: 30_000 }, START + 50_000 + number, chance());
+        schedule.handle(ScheduleEvent::Stopped, START + 1, chance());
+        schedule.handle(ScheduleEvent::Started { interval_ms: 30_000 }, START + 50_000 + number, chance());
         schedule
     });
     assert_spread(&times, 10_000);
     // The platform never says that there is a network again.
     let times = first_requests(|number, chance| {
         let mut schedule = quiet(30_000);
-        schedule.handle(Heard::Offline, START + number, chance());
+        schedule.handle(ScheduleEvent::Offline, START + number, chance());
         schedule
     });
     assert_spread(&times, 10_000);
@@ -279,7 +284,7 @@ fn clients_that_began_together_drift_apart() {
 #[test]
 fn changes_that_wait_for_others_are_sent_again_while_the_rest_goes_on() {
     let mut schedule = quiet(3000);
-    schedule.handle(Heard::Written, START, 0.0);
+    schedule.handle(ScheduleEvent::Written, START, 0.0);
     let mut at = START + 250;
     assert_eq!(schedule.take(at), Some(Round::Push));
     schedule.ended(End::Kept, at, 0.0);
@@ -288,26 +293,26 @@ fn changes_that_wait_for_others_are_sent_again_while_the_rest_goes_on() {
     assert_eq!(schedule.take(at), Some(Round::Push));
     schedule.ended(End::Kept, at, 0.0);
     assert_eq!(schedule.next(), Some(START + 3000), "the interval goes on");
-    schedule.handle(Heard::Written, at + 10, 0.0);
+    schedule.handle(ScheduleEvent::Written, at + 10, 0.0);
     assert_eq!(schedule.next(), Some(at + 260), "and so do writes");
 }
 
 #[test]
 fn without_a_network_it_hardly_tries_and_with_it_it_tries_at_once() {
     let mut schedule = quiet(1000);
-    schedule.handle(Heard::Offline, START + 500, 0.0);
-    schedule.handle(Heard::Written, START + 600, 0.0);
+    schedule.handle(ScheduleEvent::Offline, START + 500, 0.0);
+    schedule.handle(ScheduleEvent::Written, START + 600, 0.0);
     assert_eq!(schedule.next(), Some(START + 500 + OFFLINE));
-    assert!(!schedule.handle(Heard::Online, START + 7000, 0.0), "nothing is under way");
+    assert!(!schedule.handle(ScheduleEvent::Online, START + 7000, 0.0), "nothing is under way");
     assert_eq!(schedule.take(START + 7000), Some(Round::Full));
-    assert!(!schedule.handle(Heard::Online, START + 7100, 0.0), "said twice");
-    schedule.handle(Heard::Offline, START + 8000, 0.0);
-    assert!(schedule.handle(Heard::Online, START + 8200, 0.0), "what hangs is given up");
+    assert!(!schedule.handle(ScheduleEvent::Online, START + 7100, 0.0), "said twice");
+    schedule.handle(ScheduleEvent::Offline, START + 8000, 0.0);
+    assert!(schedule.handle(ScheduleEvent::Online, START + 8200, 0.0), "what hangs is given up");
     schedule.ended(End::Cancelled, START + 8200, 0.5);
     assert_eq!(schedule.take(START + 8200), Some(Round::Full));
     schedule.ended(End::Done, START + 8300, 0.5);
     // A platform that is wrong about it.
-    schedule.handle(Heard::Offline, START + 9000, 0.0);
+    schedule.handle(ScheduleEvent::Offline, START + 9000, 0.0);
     assert_eq!(schedule.take(START + 9000 + OFFLINE), Some(Round::Full));
     schedule.ended(End::Done, START + 9000 + OFFLINE, 0.5);
     assert_eq!(schedule.next(), Some(START + 10_000 + OFFLINE), "a round went through all the same");
@@ -316,9 +321,9 @@ fn without_a_network_it_hardly_tries_and_with_it_it_tries_at_once() {
 #[test]
 fn a_page_that_is_shown_looks_at_the_remote() {
     let mut schedule = quiet(600_000);
-    schedule.handle(Heard::Shown, START + 10, 0.0);
+    schedule.handle(ScheduleEvent::Shown, START + 10, 0.0);
     assert_eq!(schedule.next(), Some(START + 1000), "not again and again");
-    schedule.handle(Heard::Shown, START + 50_000, 0.0);
+    schedule.handle(ScheduleEvent::Shown, START + 50_000, 0.0);
     assert_eq!(schedule.take(START + 50_000), Some(Round::Full));
 }
 
@@ -327,33 +332,34 @@ fn what_must_not_go_on_stops() {
     let mut schedule = started(1000);
     schedule.take(START);
     schedule.ended(End::Refused, START + 10, 0.0);
-    for heard in [Heard::Written, Heard::Online, Heard::Shown, Heard::Hint(Vec::new())] {
+    for heard in [ScheduleEvent::Written, ScheduleEvent::Online, ScheduleEvent::Shown, ScheduleEvent::Hint(Vec::new())]
+    {
         schedule.handle(heard, START + 20, 0.0);
     }
     assert_eq!((schedule.is_started(), schedule.next()), (false, None));
-    schedule.handle(Heard::Started { interval_ms: 1000 }, START + 30, 0.0);
+    schedule.handle(ScheduleEvent::Started { interval_ms: 1000 }, START + 30, 0.0);
     assert_eq!(schedule.take(START + 30), Some(Round::Full));
 }
 
 #[derive(Clone, Debug)]
 enum Step {
-    Hear(Heard, f64),
+    Hear(ScheduleEvent, f64),
     End(End, f64),
     Pass(u64),
 }
 
 fn step() -> impl Strategy<Value = Step> {
     let heard = prop_oneof![
-        (1..100_000_u64).prop_map(|interval_ms| Heard::Started { interval_ms }),
-        Just(Heard::Stopped),
-        Just(Heard::Online),
-        Just(Heard::Offline),
-        Just(Heard::Shown),
-        Just(Heard::Hidden),
-        (0..400_000_u64).prop_map(|ms| Heard::RetryAfter { ms }),
-        Just(Heard::Written),
-        Just(Heard::Written),
-        prop::collection::vec("[ab]", 0..3).prop_map(Heard::Hint),
+        (1..100_000_u64).prop_map(|interval_ms| ScheduleEvent::Started { interval_ms }),
+        Just(ScheduleEvent::Stopped),
+        Just(ScheduleEvent::Online),
+        Just(ScheduleEvent::Offline),
+        Just(ScheduleEvent::Shown),
+        Just(ScheduleEvent::Hidden),
+        (0..400_000_u64).prop_map(|ms| ScheduleEvent::RetryAfter { ms }),
+        Just(ScheduleEvent::Written),
+        Just(ScheduleEvent::Written),
+        prop::collection::vec("[ab]", 0..3).prop_map(ScheduleEvent::Hint),
     ];
     let end =
         prop_oneof![Just(End::Done), Just(End::Kept), Just(End::Unchanged), Just(End::Failed), Just(End::Cancelled),];
@@ -378,28 +384,28 @@ proptest! {
             match step {
                 Step::Hear(heard, chance) => {
                     match &heard {
-                        Heard::Started { interval_ms } => {
+                        ScheduleEvent::Started { interval_ms } => {
                             if interval.is_none() && failing {
                                 held = held.max(now + SPREAD);
                             }
                             interval = Some(*interval_ms);
                         }
-                        Heard::Stopped => {
+                        ScheduleEvent::Stopped => {
                             // The result of the running round is ignored.
                             (interval, under_way, written) = (None, false, None);
                         }
-                        Heard::Offline => offline = true,
-                        Heard::Online => {
+                        ScheduleEvent::Offline => offline = true,
+                        ScheduleEvent::Online => {
                             offline = false;
                             held = held.max(now + SPREAD);
                         }
-                        Heard::Hidden => hidden = true,
-                        Heard::Shown => hidden = false,
-                        Heard::RetryAfter { ms } => {
+                        ScheduleEvent::Hidden => hidden = true,
+                        ScheduleEvent::Shown => hidden = false,
+                        ScheduleEvent::RetryAfter { ms } => {
                             wish = wish.max(now + ms);
                             held = held.max(wish + SPREAD);
                         }
-                        Heard::Written if interval.is_some() => written = written.or(Some(now)),
+                        ScheduleEvent::Written if interval.is_some() => written = written.or(Some(now)),
                         _ => {}
                     }
                     let given_up = schedule.handle(heard, now, chance);

@@ -11,11 +11,11 @@ use crate::{
     engine::{
         Database, Event,
         connection::signal::Signal,
-        database::{Inner, Keep, News},
+        database::{AutomaticSync, Inner, SyncTrigger},
         options::Mode,
         sync::{
             driver::{Caller, Sync},
-            listen::{Listener, RealtimeNews},
+            listen::{Listener, RealtimeEvent},
             retries::Retries,
         },
     },
@@ -25,21 +25,21 @@ use crate::{
         config::options::Names,
         outbox::entries,
         report::PullOptions,
-        schedule::rounds::{End, Heard, INTERVAL_MS, Round, Schedule},
+        schedule::rounds::{End, INTERVAL_MS, Round, Schedule, ScheduleEvent},
     },
 };
 
-/// The automatic a database in step, once it is told to.
-pub(in crate::engine) fn keeper(inner: &Rc<Inner>) -> Rc<dyn Keep> {
-    Keeper::new(Rc::downgrade(inner))
+/// Returns the automatic sync of a database, which begins when it is started.
+pub(in crate::engine) fn automatic_sync(inner: &Rc<Inner>) -> Rc<dyn AutomaticSync> {
+    Scheduler::new(Rc::downgrade(inner))
 }
 
-/// What keeps one of one database.
-pub(super) struct Keeper {
-    me: Weak<Keeper>,
+/// Runs the automatic sync of one database.
+pub(super) struct Scheduler {
+    me: Weak<Scheduler>,
     inner: Weak<Inner>,
     schedule: RefCell<Schedule>,
-    run: RefCell<Option<Rc<KeeperRun>>>,
+    run: RefCell<Option<Rc<SchedulerRun>>>,
     listener: RefCell<Option<Listener>>,
     /// The interval of automatic sync, from its start until the user stops it.
     interval_ms: Cell<Option<u64>>,
@@ -49,7 +49,7 @@ pub(super) struct Keeper {
 
 /// The background task, from a start of automatic sync to its stop.
 #[derive(Default)]
-struct KeeperRun {
+struct SchedulerRun {
     over: Cell<bool>,
     /// The schedule has changed.
     changed: Signal,
@@ -57,43 +57,43 @@ struct KeeperRun {
     cut: Signal,
 }
 
-impl Keep for Keeper {
-    fn handle(&self, news: News) {
+impl AutomaticSync for Scheduler {
+    fn handle(&self, trigger: SyncTrigger) {
         let Some(inner) = self.inner.upgrade() else { return };
-        match news {
-            News::Opened if inner.options.mode == Mode::Cloud => self.start(&inner, INTERVAL_MS),
-            News::Start { interval_ms } => self.start(&inner, interval_ms),
-            News::Stop => {
+        match trigger {
+            SyncTrigger::Opened if inner.options.mode == Mode::Cloud => self.start(&inner, INTERVAL_MS),
+            SyncTrigger::Start { interval_ms } => self.start(&inner, interval_ms),
+            SyncTrigger::Stop => {
                 self.interval_ms.take();
                 self.stop();
             }
-            News::User { signed_in } => {
+            SyncTrigger::User { signed_in } => {
                 // Its socket has the token of the user before.
                 self.listener.take();
                 // Rounds that another user has ended begin again.
                 let interval_ms = self.interval_ms.get();
                 if let Some(interval_ms) = interval_ms.filter(|_| signed_in) {
                     self.start(&inner, interval_ms);
-                    self.schedule(&inner, Heard::SignedIn);
+                    self.schedule(&inner, ScheduleEvent::SignedIn);
                 }
             }
-            News::Wrote => self.schedule(&inner, Heard::Written),
-            News::RetryAfter { ms } => self.schedule(&inner, Heard::RetryAfter { ms }),
-            News::Page(Moment::Shown) => self.schedule(&inner, Heard::Shown),
-            News::Page(Moment::Hidden) => self.schedule(&inner, Heard::Hidden),
-            News::Page(Moment::Offline) => self.schedule(&inner, Heard::Offline),
-            News::Page(Moment::Online) => {
-                self.schedule(&inner, Heard::Online);
+            SyncTrigger::Wrote => self.schedule(&inner, ScheduleEvent::Written),
+            SyncTrigger::RetryAfter { ms } => self.schedule(&inner, ScheduleEvent::RetryAfter { ms }),
+            SyncTrigger::Page(Moment::Shown) => self.schedule(&inner, ScheduleEvent::Shown),
+            SyncTrigger::Page(Moment::Hidden) => self.schedule(&inner, ScheduleEvent::Hidden),
+            SyncTrigger::Page(Moment::Offline) => self.schedule(&inner, ScheduleEvent::Offline),
+            SyncTrigger::Page(Moment::Online) => {
+                self.schedule(&inner, ScheduleEvent::Online);
                 if let Some(listener) = &*self.listener.borrow() {
                     listener.online();
                 }
             }
-            News::Opened | News::Page(Moment::Leaving) => {}
+            SyncTrigger::Opened | SyncTrigger::Page(Moment::Leaving) => {}
         }
     }
 }
 
-impl Keeper {
+impl Scheduler {
     pub fn new(inner: Weak<Inner>) -> Rc<Self> {
         Rc::new_cyclic(|me| Self {
             me: me.clone(),
@@ -111,21 +111,21 @@ impl Keeper {
             return;
         }
         self.interval_ms.set(Some(interval_ms));
-        self.schedule(inner, Heard::Started { interval_ms });
-        let Some(keeper) = self.me.upgrade().filter(|_| self.run.borrow().is_none()) else { return };
+        self.schedule(inner, ScheduleEvent::Started { interval_ms });
+        let Some(scheduler) = self.me.upgrade().filter(|_| self.run.borrow().is_none()) else { return };
         if let Some(sync) = inner.sync.get() {
             sync.retries.replace(Some(Retries::default()));
             sync.clear_resting();
         }
-        let run = Rc::new(KeeperRun::default());
+        let run = Rc::new(SchedulerRun::default());
         self.run.replace(Some(run.clone()));
-        inner.ports.platform.spawner.spawn(Box::pin(keep(keeper, run)));
+        inner.ports.platform.spawner.spawn(Box::pin(run_rounds(scheduler, run)));
     }
 
     /// Stops automatic sync and cancels the running round. Its results stay, and a request without an answer is
     /// repeated later without effect.
     fn stop(&self) {
-        self.schedule.borrow_mut().handle(Heard::Stopped, 0, 0.0);
+        self.schedule.borrow_mut().handle(ScheduleEvent::Stopped, 0, 0.0);
         self.listener.take();
         let run = self.run.take();
         if let Some(run) = run {
@@ -140,9 +140,9 @@ impl Keeper {
         }
     }
 
-    fn schedule(&self, inner: &Inner, heard: Heard) {
+    fn schedule(&self, inner: &Inner, event: ScheduleEvent) {
         let before = self.schedule.borrow().next();
-        let cut = self.schedule.borrow_mut().handle(heard, now(inner), inner.ports.platform.entropy.chance());
+        let cut = self.schedule.borrow_mut().handle(event, now(inner), inner.ports.platform.entropy.chance());
         let run = self.run.borrow();
         let Some(run) = &*run else { return };
         if cut {
@@ -163,12 +163,12 @@ impl Keeper {
                 sync.config(),
                 &inner.ports,
                 Box::new(move |told| {
-                    if let Some(keeper) = me.upgrade()
-                        && let Some(inner) = keeper.inner.upgrade()
+                    if let Some(scheduler) = me.upgrade()
+                        && let Some(inner) = scheduler.inner.upgrade()
                     {
                         match told {
-                            RealtimeNews::Stale(tables) => keeper.schedule(&inner, Heard::Hint(tables)),
-                            RealtimeNews::Unavailable(error) => keeper.warn(&inner, &error),
+                            RealtimeEvent::Stale(tables) => scheduler.schedule(&inner, ScheduleEvent::Hint(tables)),
+                            RealtimeEvent::Unavailable(error) => scheduler.warn(&inner, &error),
                         }
                     }
                 }),
@@ -192,14 +192,14 @@ fn now(inner: &Inner) -> u64 {
 }
 
 /// Runs the rounds of the schedule until the run is over, or the database is dropped.
-async fn keep(keeper: Rc<Keeper>, run: Rc<KeeperRun>) {
+async fn run_rounds(scheduler: Rc<Scheduler>, run: Rc<SchedulerRun>) {
     while !run.over.get() {
-        let Some(inner) = keeper.inner.upgrade() else { return };
+        let Some(inner) = scheduler.inner.upgrade() else { return };
         let (clock, at) = (inner.ports.platform.clock.clone(), now(&inner));
-        let round = keeper.schedule.borrow_mut().take(at);
+        let round = scheduler.schedule.borrow_mut().take(at);
         let Some(round) = round else {
             drop(inner);
-            let next = keeper.schedule.borrow().next();
+            let next = scheduler.schedule.borrow().next();
             let changed = Box::pin(run.changed.notified());
             match next {
                 Some(next) => drop(select(clock.sleep(next.saturating_sub(at).max(1)), changed).await),
@@ -212,12 +212,12 @@ async fn keep(keeper: Rc<Keeper>, run: Rc<KeeperRun>) {
             Either::Left((end, _)) => end,
             Either::Right(_) => End::Cancelled,
         };
-        let Some(inner) = keeper.inner.upgrade().filter(|_| !run.over.get()) else { return };
-        keeper.schedule.borrow_mut().ended(end, now(&inner), inner.ports.platform.entropy.chance());
+        let Some(inner) = scheduler.inner.upgrade().filter(|_| !run.over.get()) else { return };
+        scheduler.schedule.borrow_mut().ended(end, now(&inner), inner.ports.platform.entropy.chance());
         match end {
             // Realtime waits for a first success, which verifies the owner of the data.
-            End::Done | End::Unchanged | End::Kept => keeper.listen(&inner),
-            End::Refused => keeper.stop(),
+            End::Done | End::Unchanged | End::Kept => scheduler.listen(&inner),
+            End::Refused => scheduler.stop(),
             End::Failed | End::Cancelled => {}
         }
     }
@@ -294,13 +294,13 @@ impl Database {
     pub fn sync_start(&self, interval_ms: u64) -> Result<()> {
         self.synced()?;
         self.inner.connection()?;
-        self.inner.notify_keeper(News::Start { interval_ms });
+        self.inner.notify_automatic_sync(SyncTrigger::Start { interval_ms });
         Ok(())
     }
 
     /// Stops automatic sync, and cancels the running round unless a call of the user waits for it. Idempotent.
     pub fn sync_stop(&self) {
-        self.inner.notify_keeper(News::Stop);
+        self.inner.notify_automatic_sync(SyncTrigger::Stop);
     }
 
     /// A user has signed in or out. Calls under way have the token of the user before: they end with
@@ -308,7 +308,7 @@ impl Database {
     /// Fails with `invalid_argument` without a remote.
     pub fn sync_user(&self, signed_in: bool) -> Result<()> {
         self.synced()?.end_for_user();
-        self.inner.notify_keeper(News::User { signed_in });
+        self.inner.notify_automatic_sync(SyncTrigger::User { signed_in });
         Ok(())
     }
 
@@ -343,14 +343,14 @@ impl Database {
         match self.pull_for(Caller::Round, PullOptions { tables, ..PullOptions::default() }, None).await {
             Err(error) if self.is_partial(&error) => {
                 if self.has_unpushed().await {
-                    self.inner.notify_keeper(News::Wrote);
+                    self.inner.notify_automatic_sync(SyncTrigger::Wrote);
                 }
                 End::Done
             }
             Err(error) => failed(&error),
             Ok(report) => {
                 if report.tables.iter().any(|table| table.conflicts > 0) {
-                    self.inner.notify_keeper(News::Wrote);
+                    self.inner.notify_automatic_sync(SyncTrigger::Wrote);
                 }
                 let changed = report.tables.iter().any(|table| table.inserted + table.updated + table.deleted > 0);
                 if changed { End::Done } else { End::Unchanged }
