@@ -247,7 +247,7 @@ async function run(step) {
   const command = step.file ? ['node', ...reporters, step.file] : (step.command?.split(' ') ?? programs(step))
   const longestMs = step.file ? LONGEST_MS.tests : LONGEST_MS.others
   underWay.add(step.name)
-  const { code, late } = await runStep(command, { log: `${log}.log`, env: step.env, longestMs })
+  const { code, late } = await runStep(timed(command), { log: `${log}.log`, env: step.env, longestMs })
   underWay.delete(step.name)
   const text = readFileSync(`${log}.log`, 'utf8')
   const { passed, failed } = step.file ? counted(`${log}.json`) : counts(text)
@@ -261,7 +261,13 @@ async function run(step) {
   const told = `${step.name}: ${outcome}, ${seconds(from)} s${passed > 0 ? `, ${passed} passed` : ''}`
   say(told)
   if (!ok) console.log(`${excerpt(text)}\n         the whole output is in ${log}.log`)
-  return { step, ok, seconds: seconds(from), passed, failed }
+  const [, user, system] = text.match(/^processor time: ([\d.]+) ([\d.]+)$/m) ?? [0, 0, 0]
+  return { step, ok, seconds: seconds(from), processor: Number(user) + Number(system), passed, failed }
+}
+
+/** Returns a command that also prints the processor time that the given one and its child processes took, in seconds. */
+function timed(command) {
+  return ['bash', '-c', 'TIMEFORMAT="processor time: %U %S"; time "$@"', 'step', ...command]
 }
 
 /** Returns the result of the reporter for Node's tests; nothing when the process died before its end. */
@@ -305,7 +311,7 @@ async function lane() {
     const [step] = waiting.splice(at, 1)
     const broken = step.after.find((name) => !results.get(name).ok)
     if (step.cargo) cargoBusy = true
-    const missing = { step, ok: false, seconds: 0, passed: 0, failed: [`not run without ${broken}`] }
+    const missing = { step, ok: false, seconds: 0, processor: 0, passed: 0, failed: [`not run without ${broken}`] }
     results.set(step.name, broken ? missing : await run(step))
     if (step.cargo) cargoBusy = false
   }
@@ -316,9 +322,13 @@ say(`${steps.length} steps, ${SIDE_BY_SIDE} side by side${total}`)
 await Promise.all(Array.from({ length: SIDE_BY_SIDE }, lane))
 
 const all = [...results.values()]
-console.log('\n  seconds  passed  the slowest first')
-for (const { step, seconds: took, passed } of all.toSorted((a, b) => b.seconds - a.seconds))
-  console.log(`${String(took).padStart(9)}${String(passed || '').padStart(8)}  ${step.name}`)
+console.log('\n  seconds  of processor time  passed  the slowest first')
+for (const { step, seconds: took, processor, passed } of all.toSorted((a, b) => b.seconds - a.seconds)) {
+  const columns = [String(took).padStart(9), processor.toFixed(0).padStart(19), String(passed || '').padStart(8)]
+  console.log(`${columns.join('')}  ${step.name}`)
+}
+const processor = all.reduce((total, result) => total + result.processor, 0)
+console.log(`${processor.toFixed(0).padStart(28)}          together`)
 const failed = all.flatMap(({ step, failed }) => failed.map((name) => (name ? `${step.name} › ${name}` : step.name)))
 const passed = all.reduce((total, result) => total + result.passed, 0)
 console.log(`\n${passed} passed, ${failed.length} failed, in ${seconds(started)} s`)

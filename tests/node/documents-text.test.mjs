@@ -116,3 +116,25 @@ test('paths in code lead somewhere', () => {
     for (const [, name] of textOf(file).matchAll(path)) assert.ok(existsSync(urlOf(name)), `${file} names ${name}`)
   }
 })
+
+test('modules and source files in code exist', () => {
+  const sources = ['src', 'pkg-js', 'tests', 'scripts', 'benches', 'www'].flatMap((folder) => filesIn(folder, /\.\w+$/))
+  const crate = sources.filter((file) => file.startsWith('src/'))
+  const problems = []
+  for (const file of documents) {
+    const text = textOf(file).replaceAll(/^```[\s\S]*?^```/gm, '')
+    for (const [, name] of text.matchAll(/`([\w-]+(?:\/[\w-]+)*\.rs)`/g))
+      if (!sources.some((source) => `/${source}`.endsWith(`/${name}`))) problems.push(`${file}: ${name}`)
+    for (const [, name] of text.matchAll(/`([a-z]\w*(?:::\w+)+)`/g)) {
+      const segments = name.split('::')
+      const item = segments.pop()
+      const [module, child] = [segments.join('/'), [...segments, item].join('/')]
+      const filesOf = (path) =>
+        crate.filter((source) => source.endsWith(`/${path}.rs`) || source.endsWith(`/${path}/mod.rs`))
+      const isModule = filesOf(child).length > 0
+      const isItem = filesOf(module).some((source) => new RegExp(`\\b${item}\\b`).test(textOf(source)))
+      if (segments[0] !== 'std' && !isModule && !isItem) problems.push(`${file}: ${name}`)
+    }
+  }
+  assert.deepEqual(problems, [])
+})
