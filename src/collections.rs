@@ -1,5 +1,5 @@
-//! Sets and maps as sorted vectors, and sets of small numbers as bits. At this crate's sizes the standard library's trees
-//! are no faster, and each type stored in one costs kilobytes of wasm.
+//! Sets and maps as sorted vectors, and sets of small numbers as bits. At this crate's sizes the standard library's
+//! trees are no faster, and each type stored in one costs kilobytes of wasm.
 
 use std::{
     borrow::Borrow,

@@ -1,10 +1,11 @@
 //! tidelock: a local database engine for browser apps.
 //!
-//! SQLite runs in wasm memory on a page-tracking file system; every commit's dirty pages go as one record into a page log
-//! in IndexedDB; snapshots are manifests over content-addressed chunks; lock, migrations, sync and health sit on top as
-//! pure state machines that the browser only feeds.
+//! SQLite runs in wasm memory on a page-tracking file system; every commit's dirty pages go as one record into a page
+//! log in IndexedDB; snapshots are manifests over content-addressed chunks; lock, migrations, sync and health sit on
+//! top as pure state machines that the browser only feeds.
 //!
-//! The modules are layers, and dependencies point down only (held by `tests/native/layers.rs`, and inside of them by `tests/native/rooms.rs`):
+//! The modules are layers, and dependencies point down only (held by `tests/native/layers.rs`, and inside of them by
+//! `tests/native/rooms.rs`):
 //!
 //! | layer | modules | what |
 //! |---|---|---|

@@ -4,8 +4,8 @@ use std::hint::black_box;
 
 use crate::error::{Error, ErrorCode, Result};
 
-/// Fails with `out_of_memory` unless `bytes` bytes can be allocated now. For sizes that come from data, right before code
-/// that allocates them in many pieces: a failed allocation there would end the whole instance.
+/// Fails with `out_of_memory` unless `bytes` bytes can be allocated now. For sizes that come from data, right before
+/// code that allocates them in many pieces: a failed allocation there would end the whole instance.
 pub fn room_for(bytes: u64) -> Result<()> {
     // Each piece has an overhead of its own.
     let bytes = bytes.saturating_add(bytes / 16 + 64 * 1024);

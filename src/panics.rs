@@ -2,9 +2,9 @@
 
 use std::any::Any;
 
-/// Returns the part of a panic's message that users may see: its first line, up to the first quotation. A quotation may be a user's text:
-/// the standard library quotes a string that could not be sliced. Only `unwrap` and `assert_eq` quote themselves; the values that they
-/// show are on other lines, or left out by the compiler (`scripts/wasm.sh`).
+/// Returns the part of a panic's message that users may see: its first line, up to the first quotation. A quotation may
+/// be a user's text: the standard library quotes a string that could not be sliced. Only `unwrap` and `assert_eq` quote
+/// themselves; the values that they show are on other lines, or left out by the compiler (`scripts/wasm.sh`).
 pub fn message(payload: &(dyn Any + Send)) -> &str {
     let text = payload.downcast_ref::<String>().map(String::as_str).or(payload.downcast_ref::<&str>().copied());
     let line = text.and_then(|text| text.lines().next()).unwrap_or_default();

@@ -104,8 +104,8 @@ impl Serialize for Timestamp {
     }
 }
 
-/// Returns the days since the epoch of a proleptic Gregorian date, after Howard Hinnant's "chrono-Compatible Low-Level Date
-/// Algorithms" (`days_from_civil`).
+/// Returns the days since the epoch of a proleptic Gregorian date, after Howard Hinnant's "chrono-Compatible Low-Level
+/// Date Algorithms" (`days_from_civil`).
 fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let era = year.div_euclid(400);

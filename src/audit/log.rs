@@ -32,7 +32,8 @@ impl Log<'_> {
         if self.exists(connection)? {
             return Ok(());
         }
-        // AUTOINCREMENT: ids only grow, also after old rows were deleted, so that a reader can resume after the last id it read.
+        // AUTOINCREMENT: ids only grow, also after old rows were deleted, so that a reader can resume after the last id
+        // it read.
         connection.exec(&format!(
             "CREATE TABLE main.{}(id INTEGER PRIMARY KEY AUTOINCREMENT, action TEXT NOT NULL COLLATE NOCASE, \
              table_name TEXT NOT NULL, record_id TEXT, old_values TEXT, new_values TEXT, actor TEXT, timestamp TEXT NOT NULL)",
@@ -40,8 +41,8 @@ impl Log<'_> {
         ))
     }
 
-    /// Returns the statement, with its parameters, that deletes the rows older than `cutoff` among the next `slice` rows after the id
-    /// `after`; and the last id of that slice, `None` when no rows follow.
+    /// Returns the statement, with its parameters, that deletes the rows older than `cutoff` among the next `slice`
+    /// rows after the id `after`; and the last id of that slice, `None` when no rows follow.
     pub fn old_rows(
         &self,
         connection: &Connection,

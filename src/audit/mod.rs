@@ -1,4 +1,5 @@
-//! Audit: who changed what, written by TEMP triggers into a table of the database, in the transaction of the change itself.
+//! Audit: who changed what, written by TEMP triggers into a table of the database, in the transaction of the change
+//! itself.
 //!
 //! | file | what |
 //! |---|---|

@@ -1,7 +1,7 @@
 //! The triggers that fill the log.
 //!
-//! The triggers are TEMP, and are dropped during schema changes, for the same reasons as those that capture changes for the remote. Each
-//! row's values are a JSON object: integers with all their digits, blobs as `{"b":"hex"}`.
+//! The triggers are TEMP, and are dropped during schema changes, for the same reasons as those that capture changes for
+//! the remote. Each row's values are a JSON object: integers with all their digits, blobs as `{"b":"hex"}`.
 
 use super::{Log, Options};
 use crate::{
@@ -17,10 +17,11 @@ const PREFIX: &str = "tidelock_audit_";
 /// The placeholder for a redacted value.
 const HIDDEN: &str = "'[redacted]'";
 
-/// Creates the triggers of all existing tables, and the log with the first of them. An entry of the part `upkeep`: never inlined,
-/// so that the part can be split off here.
+/// Creates the triggers of all existing tables, and the log with the first of them. An entry of the part `upkeep`:
+/// never inlined, so that the part can be split off here.
 ///
-/// Fails with `migration_invalid` when something else has the log's name, `invalid_argument` for anything but an ordinary table.
+/// Fails with `migration_invalid` when something else has the log's name, `invalid_argument` for anything but an
+/// ordinary table.
 #[inline(never)]
 pub fn resume(connection: &Connection, options: &Options) -> Result<()> {
     suspend(connection)?;

@@ -123,8 +123,9 @@ impl Crypto for WebCrypto {
     }
 }
 
-/// Returns a cipher that wraps a data key with the user's `CryptoKey`: AES-GCM with the usages `encrypt` and `decrypt`, or AES-GCM or
-/// AES-KW with `wrapKey` and `unwrapKey`; it needn't be extractable. Fails with `invalid_argument` for any other key.
+/// Returns a cipher that wraps a data key with the user's `CryptoKey`: AES-GCM with the usages `encrypt` and `decrypt`,
+/// or AES-GCM or AES-KW with `wrapKey` and `unwrapKey`; it needn't be extractable. Fails with `invalid_argument` for
+/// any other key.
 pub fn user_key(key: &JsValue) -> Result<Rc<dyn Cipher>> {
     let name = property(key, "algorithm").and_then(|algorithm| property(&algorithm, "name")?.as_string());
     let usages: Option<Array> = property(key, "usages").and_then(|usages| usages.dyn_into().ok());

@@ -30,7 +30,8 @@ extern "C" {
     #[wasm_bindgen(method, catch)]
     pub fn migrate(this: &Host, version: &str, direction: &str, ticket: u32) -> Result<Promise, JsValue>;
 
-    /// Sends an `Asking` with the user's `fetch`, or the platform's → an `Answer`; both types are in the package's `request.ts`.
+    /// Sends an `Asking` with the user's `fetch`, or the platform's → an `Answer`; both types are in the package's
+    /// `request.ts`.
     #[wasm_bindgen(method, catch)]
     pub fn fetch(this: &Host, url: &str, asking: &Object) -> Result<Promise, JsValue>;
 
@@ -50,7 +51,8 @@ extern "C" {
     #[wasm_bindgen(method, catch, js_name = nextSnapshot)]
     pub fn next_snapshot(this: &Host, after: f64) -> Result<Promise, JsValue>;
 
-    /// Returns the filters that the user's function gives for a table: columns and their filters alternate, as JSON text.
+    /// Returns the filters that the user's function gives for a table: columns and their filters alternate, as JSON
+    /// text.
     #[wasm_bindgen(method, catch, js_name = remoteFilter)]
     pub fn remote_filter(this: &Host, table: &str) -> Result<Promise, JsValue>;
 

@@ -1,5 +1,5 @@
-//! IndexedDB as far as the store needs it, bound by hand for the features that rexie lacks: durability, explicit commit, error
-//! names, requests issued before the first await, and an `open` that never creates a database.
+//! IndexedDB as far as the store needs it, bound by hand for the features that rexie lacks: durability, explicit
+//! commit, error names, requests issued before the first await, and an `open` that never creates a database.
 
 use std::{cell::RefCell, rc::Rc};
 
@@ -139,7 +139,8 @@ fn factory() -> Result<Factory> {
     })
 }
 
-/// Creates an empty database of that name and deletes it: costs some milliseconds and makes Chromium start a new log file.
+/// Creates an empty database of that name and deletes it: costs some milliseconds and makes Chromium start a new log
+/// file.
 ///
 /// Otherwise a browser that was killed in the middle of a write to its log appends behind the torn record at its next
 /// start, can't read that file at the start after, and then deletes all databases of the site.
@@ -187,8 +188,8 @@ impl RawAnswer {
 }
 
 impl Database {
-    /// Connects to an existing database; returns `None`, and creates nothing, when it doesn't exist. When the browser deleted
-    /// the database because its storage was damaged, also returns the browser's message (Chromium only).
+    /// Connects to an existing database; returns `None`, and creates nothing, when it doesn't exist. When the browser
+    /// deleted the database because its storage was damaged, also returns the browser's message (Chromium only).
     pub async fn connect(name: &str) -> Result<(Option<Database>, Option<String>)> {
         let request = factory()?.open(name).map_err(|error| failure(&error))?;
         let open = request.clone();
@@ -206,7 +207,8 @@ impl Database {
         match RawAnswer::to(Ok(request)).value().await {
             Ok(database) => {
                 let database: Database = database.unchecked_into();
-                // Another tab deletes or upgrades the database: close, so that this tab doesn't block it; the next write fails.
+                // Another tab deletes or upgrades the database: close, so that this tab doesn't block it; the next
+                // write fails.
                 let closing = database.clone();
                 let close = Closure::once_into_js(move || closing.close());
                 database.set_onversionchange(close.unchecked_ref());
@@ -271,7 +273,8 @@ impl Begun {
         RawAnswer::to(self.store(store).and_then(|store| store.get(key)))
     }
 
-    /// Requests the values with keys after `after` (all when it is undefined), at most `count` of them unless `count` is 0.
+    /// Requests the values with keys after `after` (all when it is undefined), at most `count` of them unless `count`
+    /// is 0.
     pub fn values(&self, store: &str, after: &JsValue, count: u32) -> RawAnswer {
         RawAnswer::to(self.store(store).and_then(|store| store.get_all(&behind(after)?, count)))
     }

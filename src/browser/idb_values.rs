@@ -1,7 +1,7 @@
 //! The form of the store's keys and bytes in IndexedDB.
 //!
-//! Bytes are ArrayBuffers of their own (never views over wasm memory). Only the head is an object: its bytes, and beside them the label
-//! that `databases()` shows without opening the database.
+//! Bytes are ArrayBuffers of their own (never views over wasm memory). Only the head is an object: its bytes, and
+//! beside them the label that `databases()` shows without opening the database.
 
 use js_sys::{Array, ArrayBuffer, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};

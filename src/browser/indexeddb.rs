@@ -1,7 +1,7 @@
 //! The [`Store`] over IndexedDB: database `tidelock/<name>`, object stores `meta`, `log`, `snapshots`, `chunks`.
 //!
-//! rexie creates the object stores; everything else goes through [`super::idb_raw`], which offers durability, explicit commits and
-//! error names.
+//! rexie creates the object stores; everything else goes through [`super::idb_raw`], which offers durability, explicit
+//! commits and error names.
 
 use std::{cell::RefCell, error::Error as _, rc::Rc};
 
@@ -45,8 +45,8 @@ struct IndexedDbInner {
 impl IndexedDb {
     /// Connects to the object stores of the database `name`, and creates them if they don't exist.
     ///
-    /// Fails with `storage_unavailable` where IndexedDB is missing or refuses, `storage_blocked` when another tab blocks the
-    /// connection for 10 s, `snapshot_incompatible` when a newer version created the object stores.
+    /// Fails with `storage_unavailable` where IndexedDB is missing or refuses, `storage_blocked` when another tab
+    /// blocks the connection for 10 s, `snapshot_incompatible` when a newer version created the object stores.
     pub async fn open(name: &str) -> Result<Self> {
         idb_raw::available()?;
         let inner = IndexedDbInner {
@@ -288,7 +288,8 @@ impl Store for IndexedDb {
 
     fn settled(&self) -> LocalFuture<'_, ()> {
         Box::pin(async move {
-            // A transaction with write access to all stores starts after all earlier ones have ended. It writes nothing.
+            // A transaction with write access to all stores starts after all earlier ones have ended. It writes
+            // nothing.
             let stores = [META, LOG, SNAPSHOTS, CHUNKS];
             let last = self.0.connection().and_then(|database| database.begin(&stores, true, Durability::Relaxed));
             if let Ok(last) = last {

@@ -1,4 +1,5 @@
-//! The page's lifecycle: `visibilitychange`, `pagehide`, `pageshow`, Chromium's `freeze` and `resume`, and `online` and `offline`.
+//! The page's lifecycle: `visibilitychange`, `pagehide`, `pageshow`, Chromium's `freeze` and `resume`, and `online` and
+//! `offline`.
 
 use std::{any::Any, rc::Rc};
 
@@ -6,7 +7,7 @@ use js_sys::Function;
 use wasm_bindgen::prelude::*;
 
 use super::{global, property};
-use crate::ports::{Lifecycle, Moment};
+use crate::ports::{Lifecycle, LifecycleEvent};
 
 #[wasm_bindgen]
 extern "C" {
@@ -24,8 +25,9 @@ extern "C" {
 const OF_WINDOW: [&str; 4] = ["pagehide", "pageshow", "online", "offline"];
 const OF_DOCUMENT: [&str; 3] = ["visibilitychange", "freeze", "resume"];
 
-/// The page of this window. Workers and Node have none: never visible. A worker of the package receives its page's events on its
-/// global scope: `visibilitychange` when the page is hidden, `pageshow` when it is shown, `online` and `offline` for the network.
+/// The page of this window. Workers and Node have none: never visible. A worker of the package receives its page's
+/// events on its global scope: `visibilitychange` when the page is hidden, `pageshow` when it is shown, `online` and
+/// `offline` for the network.
 pub struct PageLifecycle;
 
 impl Lifecycle for PageLifecycle {
@@ -34,7 +36,7 @@ impl Lifecycle for PageLifecycle {
         global("document").is_some_and(|document| !hidden(document))
     }
 
-    fn watch(&self, on_event: Rc<dyn Fn(Moment)>) -> Box<dyn Any> {
+    fn watch(&self, on_event: Rc<dyn Fn(LifecycleEvent)>) -> Box<dyn Any> {
         if global("addEventListener").is_none() {
             return Box::new(());
         }
@@ -43,12 +45,12 @@ impl Lifecycle for PageLifecycle {
         let listener = Closure::<dyn Fn(JsValue)>::new(move |event: JsValue| {
             let kind = property(&event, "type").and_then(|kind| kind.as_string()).unwrap_or_default();
             on_event(match kind.as_str() {
-                "pagehide" | "freeze" => Moment::Leaving,
-                "online" => Moment::Online,
-                "offline" => Moment::Offline,
-                "pageshow" if in_worker => Moment::Shown,
-                _ if PageLifecycle.visible() => Moment::Shown,
-                _ => Moment::Hidden,
+                "pagehide" | "freeze" => LifecycleEvent::Leaving,
+                "online" => LifecycleEvent::Online,
+                "offline" => LifecycleEvent::Offline,
+                "pageshow" if in_worker => LifecycleEvent::Shown,
+                _ if PageLifecycle.visible() => LifecycleEvent::Shown,
+                _ => LifecycleEvent::Hidden,
             });
         });
         let window: EventTarget = js_sys::global().unchecked_into();

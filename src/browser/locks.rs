@@ -10,7 +10,7 @@ use web_sys::AbortController;
 use super::{Host, channel::open_channel, global, object, property, thrown_text};
 use crate::{
     error::{Error, ErrorCode, Result},
-    ports::{Acquire, Channel, Held, LocalFuture, Locks},
+    ports::{Acquire, Channel, HeldLock, LocalFuture, Locks},
 };
 
 #[wasm_bindgen]
@@ -24,14 +24,15 @@ extern "C" {
     fn query(this: &LockManager) -> Result<Promise, JsValue>;
 }
 
-/// The page's lock manager. The host also receives each lock's release function, because it outlives a trapped instance.
+/// The page's lock manager. The host also receives each lock's release function, because it outlives a trapped
+/// instance.
 pub struct WebLocks {
     /// The host that receives the release functions.
     pub host: Host,
 }
 
 impl Locks for WebLocks {
-    fn acquire(&self, name: &str, how: Acquire) -> LocalFuture<'static, Result<Option<Box<dyn Held>>>> {
+    fn acquire(&self, name: &str, how: Acquire) -> LocalFuture<'static, Result<Option<Box<dyn HeldLock>>>> {
         let (name, host) = (name.to_owned(), self.host.clone());
         Box::pin(async move {
             let Some(manager) = manager() else {
@@ -68,7 +69,12 @@ fn manager() -> Option<LockManager> {
     property(&global("navigator")?, "locks").map(JsValue::unchecked_into)
 }
 
-async fn request_lock(manager: &LockManager, name: &str, how: Acquire, host: &Host) -> Result<Option<Box<dyn Held>>> {
+async fn request_lock(
+    manager: &LockManager,
+    name: &str,
+    how: Acquire,
+    host: &Host,
+) -> Result<Option<Box<dyn HeldLock>>> {
     let mut release = None;
     let until_released = Promise::new(&mut |resolve, _| release = Some(resolve));
     let release = release.ok_or_else(|| Error::internal("A promise returned no resolver"))?;
@@ -121,7 +127,7 @@ struct WebLock {
     request: Promise,
 }
 
-impl Held for WebLock {
+impl HeldLock for WebLock {
     fn ended(&self) -> LocalFuture<'static, bool> {
         let request = self.request.clone();
         Box::pin(async move { JsFuture::from(request).await.is_err() })

@@ -1,4 +1,4 @@
-//! The handle of an open database, and what its parts share.
+//! The handle of an open database, and the state that its parts share.
 
 use std::{
     any::Any,
@@ -20,14 +20,14 @@ use crate::{
     error::{Error, Result},
     health::{AlertCode, QueryStats},
     live,
-    ports::{Channel, Held, LocalFuture, Moment, Ports},
+    ports::{Channel, HeldLock, LifecycleEvent, LocalFuture, Ports},
     sqlite::{Connection, PageFile, Pin, functions},
     store::Storage,
     sync::report::{Cells, Conflicting},
     time::Timestamp,
 };
 
-/// The callbacks of the caller that opened the database.
+/// The callbacks of the database's opener.
 pub trait Callbacks {
     /// Delivers an event.
     fn emit(&self, event: Event);
@@ -35,26 +35,26 @@ pub trait Callbacks {
     /// Runs a migration that is a function, under the mutex of `permit`.
     fn run_migration(&self, version: &str, direction: &str, permit: MutexPermit) -> LocalFuture<'static, Result<()>>;
 
-    /// The user's access token for the remote, requested again.
+    /// Requests the user's current access token for the remote.
     fn access_token(&self) -> LocalFuture<'static, Result<Option<String>>>;
 
-    /// When the next scheduled snapshot after that time is due, by the user's own timetable; `None`: never.
+    /// Returns when the user's function schedules the next snapshot after `after`; `None`: never.
     fn next_snapshot(&self, after: Timestamp) -> LocalFuture<'static, Option<Timestamp>>;
 
-    /// The filters that the user's function gives for a table, by column.
+    /// Returns the filters of the user's function for a table, by column.
     fn filter(&self, table: &str) -> LocalFuture<'static, Result<Map<String, String>>>;
 
-    /// What the user's function makes of a row that changed on both sides: its columns, or `None` to delete it.
+    /// Returns the row with which the user's function resolves a conflict: its columns, or `None` to delete it.
     fn resolve_conflict(&self, conflict: Conflicting) -> LocalFuture<'static, Result<Option<Cells>>>;
 }
 
-/// An open database. Cheap to clone: a handle.
+/// An open database. A handle, cheap to clone.
 #[derive(Clone)]
 pub struct Database {
     pub(super) inner: Rc<Inner>,
 }
 
-/// What the parts of an open database share.
+/// The state that the parts of an open database share.
 pub(super) struct Inner {
     pub options: OpenOptions,
     pub ports: Ports,
@@ -69,57 +69,57 @@ pub(super) struct Inner {
     pub sync: OnceCell<Sync>,
     /// The audit options, if any table is audited.
     pub audit: OnceCell<audit::Options>,
-    /// What the last maintenance found.
-    pub found: RefCell<Vec<(AlertCode, String)>>,
+    /// The problems that the last maintenance found.
+    pub maintenance_findings: RefCell<Vec<(AlertCode, String)>>,
     /// Automatic sync, if there is a remote.
     pub automatic_sync: OnceCell<Rc<dyn AutomaticSync>>,
-    pub held: RefCell<Option<Box<dyn Held>>>,
+    pub held_lock: RefCell<Option<Box<dyn HeldLock>>>,
     pub opened_at: Timestamp,
     pub live: RefCell<live::Registry>,
     pub stats: RefCell<QueryStats>,
     pub transaction: OpenTransaction,
     pub events: Events,
-    /// Each commit is emitted as an event.
-    pub telling_changes: Cell<bool>,
-    /// Local changes of at least one table are captured.
+    /// Whether each commit emits a `change` event.
+    pub emits_changes: Cell<bool>,
+    /// Whether local changes of at least one table are captured.
     pub capturing: Cell<bool>,
-    /// The triggers of capture and audit are dropped while a schema change runs.
-    pub suspended: Cell<bool>,
-    /// The subscription to events of the page's lifecycle.
-    pub watching_page: RefCell<Option<Box<dyn Any>>>,
-    /// The page goes away, or is frozen.
-    pub leaving: Cell<bool>,
-    /// Whether `close` was called, or another tab took over.
+    /// Whether the triggers of capture and audit are dropped, because a schema change runs.
+    pub triggers_suspended: Cell<bool>,
+    /// The subscription to lifecycle events of the page.
+    pub lifecycle_subscription: RefCell<Option<Box<dyn Any>>>,
+    /// Whether the page is unloading or frozen.
+    pub page_leaving: Cell<bool>,
+    /// Whether the database is closing, by `close` or a takeover.
     pub closing: Cell<bool>,
-    /// The close in progress: `close` resolves when all is closed, also for later callers.
-    pub ending: Rc<Mutex>,
-    /// Where other tabs ask for the lock.
+    /// Held while the database closes, so that each call of `close` resolves only when everything is closed.
+    pub close_mutex: Rc<Mutex>,
+    /// The channel on which other tabs request the lock.
     pub channel: RefCell<Option<Box<dyn Channel>>>,
-    /// Another tab has asked for the lock, and is about to get it.
+    /// Whether the lock is being released to another tab.
     pub handing_over: Cell<bool>,
-    /// Set for good when another tab has taken the lock away.
+    /// The error of all calls after another tab stole the lock; never unset.
     pub lost: RefCell<Option<Error>>,
 }
 
 /// The open transaction, if any.
 #[derive(Default)]
 pub(super) struct OpenTransaction {
-    /// 0: none; 1: a transaction; more: savepoints in it.
+    /// The nesting depth. 0: no transaction; 1: a transaction; more: savepoints in it.
     pub depth: Cell<u32>,
-    /// How long the parts took of a statement whose last part is to come, in milliseconds.
+    /// The duration of a statement's parts so far, in milliseconds, until its last part has run.
     pub parts_ms: Cell<f64>,
-    /// Something was written since it began.
+    /// Whether a statement has written since the transaction began.
     pub wrote: Cell<bool>,
-    /// What was written since it began.
+    /// The changes since the transaction began.
     pub changed: RefCell<Changed>,
 }
 
-/// What commits changed.
+/// The changes of a commit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Changed {
     /// The tables with changed rows.
     pub tables: Set<Rc<str>>,
-    /// The schema changed, or everything was replaced.
+    /// Whether any table may have changed: the schema changed, or the contents were replaced.
     pub everything: bool,
 }
 
@@ -146,7 +146,7 @@ pub(super) enum SyncTrigger {
     /// A user has signed in or out.
     User { signed_in: bool },
     /// An event of the page's lifecycle.
-    Page(Moment),
+    Page(LifecycleEvent),
 }
 
 /// Automatic sync: pushes and pulls in rounds. Behind a trait, because its code is in the wasm part `sync`.
@@ -155,7 +155,7 @@ pub(super) trait AutomaticSync {
     fn handle(&self, trigger: SyncTrigger);
 }
 
-/// Events on their way out. They leave in a task of their own: a listener may call the database again.
+/// The queue of outgoing events. A separate task delivers them, because a listener may call the database again.
 pub(super) struct Events {
     queue: Rc<RefCell<Vec<Event>>>,
     callbacks: Rc<dyn Callbacks>,
@@ -167,7 +167,7 @@ impl Events {
         Self { queue: Rc::default(), callbacks: callbacks.clone(), ports: ports.clone() }
     }
 
-    /// Sends an event after the present task.
+    /// Delivers an event after the current task.
     pub fn emit(&self, event: Event) {
         let idle = self.queue.borrow().is_empty();
         self.queue.borrow_mut().push(event);
@@ -188,8 +188,8 @@ impl Clone for Events {
 }
 
 impl Inner {
-    /// The connection; `closed` when there is none any more, `lock_lost` when the database is another tab's, `invalid_argument`
-    /// inside one of its own SQL functions.
+    /// Returns the connection. Fails with `closed` after the database was closed, `lock_lost` after another tab stole
+    /// the lock, and `invalid_argument` inside one of the database's own SQL functions.
     pub fn connection(&self) -> Result<Rc<Connection>> {
         if functions::running() {
             return Err(functions::inside());
@@ -221,7 +221,7 @@ impl Inner {
     /// Handles any commit in memory: schedules its flush, and notifies live queries.
     pub fn publish_commit(&self, changed: &Changed) {
         self.flusher.committed();
-        let telling = self.telling_changes.get();
+        let telling = self.emits_changes.get();
         if !telling && self.live.borrow().is_empty() || !changed.everything && changed.tables.is_empty() {
             return;
         }
@@ -246,43 +246,44 @@ impl Inner {
 }
 
 impl Database {
-    /// The options it was opened with.
+    /// Returns the options of the opening.
     pub fn options(&self) -> &OpenOptions {
         &self.inner.options
     }
 
-    /// The mutex of the connection.
+    /// Returns the mutex of the connection.
     pub fn mutex(&self) -> &Rc<Mutex> {
         &self.inner.mutex
     }
 
-    /// Whether there is to be an [`Event::Change`] for every commit, which is the default. It can cost more than a small commit itself.
+    /// Sets whether each commit emits an [`Event::Change`], which is the default. The event can cost more than a small
+    /// commit itself.
     pub fn emit_changes(&self, tell: bool) {
-        self.inner.telling_changes.set(tell);
+        self.inner.emits_changes.set(tell);
     }
 
-    /// The snapshots.
+    /// Returns the database's snapshots.
     pub fn snapshots(&self) -> &Snapshots {
         &self.inner.snapshots
     }
 
-    /// Resolves when everything committed so far is as durable as the mode promises; `None`: it is already.
+    /// Resolves when all commits so far are as durable as the option `durability` promises; `None` if they already are.
     pub fn stored(&self) -> Option<LocalFuture<'static, Result<()>>> {
         self.inner.flusher.stored()
     }
 
-    /// Whether commits are stored anywhere; not with `storage: 'memory'`, where no write has to wait for it.
+    /// Returns whether commits are stored: `false` with `storage: 'memory'`, where no write waits.
     pub fn is_logged(&self) -> bool {
         self.inner.flusher.is_logged()
     }
 
-    /// Stores everything committed so far, at once also after failures.
+    /// Stores all commits so far, without the retry delay after a failure.
     pub async fn flush(&self) -> Result<()> {
         self.inner.connection()?;
         self.inner.flusher.flush().await
     }
 
-    /// Asks the platform never to evict what is stored; whether it promised. What lives in memory only never is.
+    /// Asks the platform never to evict the stored data, and returns whether it agreed: never with `storage: 'memory'`.
     ///
     /// Fails with `closed` and `lock_lost`.
     pub async fn persist(&self) -> Result<bool> {
@@ -290,7 +291,7 @@ impl Database {
         Ok(self.inner.options.storage != StorageKind::Memory && self.inner.ports.stores.persist().await)
     }
 
-    /// The committed contents, frozen: the bytes of a `.sqlite` file.
+    /// Returns an immutable copy of the committed contents: the bytes of a `.sqlite` file.
     pub fn export(&self) -> Result<Pin> {
         self.inner.connection()?;
         Ok(self.inner.file.pin())

@@ -1,50 +1,50 @@
-//! What a database tells its page without being asked.
+//! The events that a database emits.
 
 use serde::Serialize;
 
 use super::{migrations::host::MigrationProgress, storage::snapshots::SnapshotEvent, sync::driver::SyncEvent};
 use crate::error::{Error, Warning};
 
-/// One event; crosses the boundary as `{ type, detail }`.
+/// An event. TypeScript receives it as `{ type, detail }`.
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "type", content = "detail", rename_all = "camelCase")]
 #[cfg_attr(test, derive(ts_rs::TS), ts(rename = "EngineEvent"))]
 pub enum Event {
-    /// Something that deserves a person's attention, but stopped nothing.
+    /// A problem that needs attention, but stopped no operation.
     Warning(Warning),
     /// A commit changed rows.
     Change(ChangeEvent),
-    /// These live queries are to run again.
+    /// The results of live queries may have changed.
     Live(LiveEvent),
-    /// The lock changed hands.
+    /// The lock was released to another tab, or stolen.
     Lock(LockEvent),
-    /// A snapshot was taken, or could not be.
+    /// A snapshot was taken, or failed.
     Snapshot(SnapshotEvent),
-    /// A sync began, went on or ended.
+    /// A sync began, made progress or ended.
     Sync(SyncEvent),
     /// A migration is about to run.
     Migration(MigrationProgress),
-    /// Commits can't be stored at present, or can again.
+    /// Commits can't be stored, or can be stored again.
     Health(StorageEvent),
     /// The database was closed.
     Close(CloseEvent),
 }
 
-/// The detail of a `change` event: what a commit changed.
+/// The detail of a `change` event: the changes of a commit.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct ChangeEvent {
-    /// The tables whose rows changed, as the schema spells them.
+    /// The tables whose rows changed, spelled as in the schema.
     pub tables: Vec<String>,
-    /// Any table may have changed: the schema did, or everything was replaced.
+    /// Whether any table may have changed: the schema changed, or the contents were replaced.
     pub all: bool,
 }
 
-/// Live queries that are to run again.
+/// The live queries to run again.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct LiveEvent {
-    /// The ids that `watch` gave.
+    /// Their ids, as `watch` returned them.
     pub ids: Vec<u32>,
 }
 
@@ -52,8 +52,8 @@ pub struct LiveEvent {
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct LockEvent {
-    /// `released`: another tab asked for the database, and this one closed. `lost`: another tab took it away; every call rejects with
-    /// `lock_lost`, and `close()` is all that is left to do.
+    /// `released`: another tab requested the database, and this tab closed it. `lost`: another tab stole the lock;
+    /// every call except `close()` rejects with `lock_lost`.
     pub state: LockChange,
 }
 
@@ -62,9 +62,9 @@ pub struct LockEvent {
 #[serde(rename_all = "lowercase")]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub enum LockChange {
-    /// Another tab asked for it.
+    /// Another tab requested the lock, and this tab released it.
     Released,
-    /// Another tab took it away.
+    /// Another tab stole the lock.
     Lost,
 }
 
@@ -72,15 +72,15 @@ pub enum LockChange {
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct StorageEvent {
-    /// Why commits can't be stored at present; null once they can.
+    /// Why commits can't be stored; null when they can be stored again.
     pub error: Option<Error>,
 }
 
-/// That the database was closed.
+/// The detail of a `close` event.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(test, derive(ts_rs::TS), ts(rename = "EngineCloseEvent"))]
 pub struct CloseEvent {
-    /// Why.
+    /// Why the database was closed.
     pub reason: CloseReason,
 }
 
@@ -89,8 +89,8 @@ pub struct CloseEvent {
 #[serde(rename_all = "lowercase")]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub enum CloseReason {
-    /// By a call.
+    /// `close()` was called.
     Closed,
-    /// Another tab asked for it.
+    /// Another tab requested the database.
     Released,
 }

@@ -1,4 +1,4 @@
-//! A database in a folder, without opening it.
+//! Describes and deletes databases that are not open.
 
 use serde::Serialize;
 
@@ -14,7 +14,7 @@ use crate::{
     time::Timestamp,
 };
 
-/// What can be told of a stored database without opening it.
+/// The description of a stored database that isn't opened for it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(test, derive(ts_rs::TS), ts(rename = "StoredDatabase"))]
@@ -27,7 +27,7 @@ pub struct Stored {
     pub opened_at: Option<Timestamp>,
 }
 
-/// Looks at the database of these ports, writes nothing and takes no lock.
+/// Describes a stored database. Writes nothing and takes no lock.
 pub async fn stored(name: &str, ports: &Ports) -> Stored {
     let in_use = ports.locks.holder(&lock_name(name)).await.is_some();
     let label = match ports.stores.open(name).await {
@@ -45,13 +45,13 @@ pub async fn stored(name: &str, ports: &Ports) -> Stored {
     }
 }
 
-/// Removes all files of a database from its folder; others stay, and so do the folders.
+/// Removes all files of a database from its folder. Other files and the folder itself stay.
 ///
 /// Fails with `database_in_use` while a process has it open, and with `storage_unavailable`.
 pub async fn delete(options: OpenOptions, ports: Ports, files: &dyn Files) -> Result<()> {
-    let held = take(&options, &ports).await?;
-    // The lock's own files go last: until then no process opens a half deleted database.
+    let held_lock = take(&options, &ports).await?;
+    // The lock files are removed last, so that no process opens a partly deleted database.
     let result = folder::remove(files).and_then(|()| remove_locks(files));
-    release(held).await;
+    release(held_lock).await;
     result
 }

@@ -1,43 +1,43 @@
-//! What a database does when its page is hidden or goes away.
+//! Reacts to lifecycle events of the page: stores commits and takes a snapshot before the page may end.
 
 use std::rc::Rc;
 
 use super::database::{Inner, SyncTrigger};
-use crate::ports::Moment;
+use crate::ports::LifecycleEvent;
 
 impl Inner {
-    /// Follows the page's life until the database is closed.
-    pub(super) fn watch_page(self: &Rc<Self>) {
+    /// Subscribes to the page's lifecycle events until the database is closed.
+    pub(super) fn watch_lifecycle(self: &Rc<Self>) {
         let lifecycle = self.ports.lifecycle.clone();
         self.flusher.set_prompt(!lifecycle.visible());
         let inner = Rc::downgrade(self);
         let watch = lifecycle.watch(Rc::new(move |moment| {
             if let Some(inner) = inner.upgrade() {
-                inner.page_is(moment);
+                inner.handle_lifecycle_event(moment);
             }
         }));
-        self.watching_page.replace(Some(watch));
+        self.lifecycle_subscription.replace(Some(watch));
     }
 
-    fn page_is(&self, moment: Moment) {
+    fn handle_lifecycle_event(&self, moment: LifecycleEvent) {
         self.notify_automatic_sync(SyncTrigger::Page(moment));
         match moment {
-            Moment::Online | Moment::Offline => {}
-            Moment::Shown => {
-                self.leaving.set(false);
-                // A worker stays prompt: it hears of its end too late.
+            LifecycleEvent::Online | LifecycleEvent::Offline => {}
+            LifecycleEvent::Shown => {
+                self.page_leaving.set(false);
+                // A worker always flushes at once, since it gets no event before its end.
                 self.flusher.set_prompt(!self.ports.lifecycle.visible());
             }
-            Moment::Hidden => {
+            LifecycleEvent::Hidden => {
                 self.flusher.flush_now();
                 self.flusher.set_prompt(true);
-                // One that goes away is hidden last: there is no time left for a snapshot then.
-                if !self.leaving.get() {
+                // `Leaving` comes before the last `Hidden`: then there is no time left for a snapshot.
+                if !self.page_leaving.get() {
                     self.snapshots.page_hidden();
                 }
             }
-            Moment::Leaving => {
-                self.leaving.set(true);
+            LifecycleEvent::Leaving => {
+                self.page_leaving.set(true);
                 self.flusher.flush_now();
             }
         }

@@ -1,4 +1,4 @@
-//! The lock of a database, from taking it to giving it back, handing it over, or losing it.
+//! The lock of a database: acquisition, release, takeover by another tab, and loss.
 
 use std::{future::Future, pin::pin, rc::Rc};
 
@@ -14,17 +14,17 @@ use super::{
 use crate::{
     error::Result,
     lock::{self, OnBusy, TAKEOVER, lock_name},
-    ports::{Held, Holder, Ports},
+    ports::{HeldLock, Holder, Ports},
     store::{Storage, failure::lock_lost},
 };
 
-/// Takes the database's lock; none is needed for what lives in memory only.
-pub async fn take(options: &OpenOptions, ports: &Ports) -> Result<Option<Box<dyn Held>>> {
+/// Acquires the database's lock; returns `None` with `storage: 'memory'`, which needs no lock.
+pub async fn take(options: &OpenOptions, ports: &Ports) -> Result<Option<Box<dyn HeldLock>>> {
     if options.storage == StorageKind::Memory {
         return Ok(None);
     }
     if options.storage == StorageKind::File && matches!(options.on_busy, OnBusy::Takeover | OnBusy::Steal) {
-        // Also when it is free: what an option says must not depend on luck.
+        // Refused even if the lock is free: whether an option is supported must not depend on other processes.
         return Err(lock::unsupported());
     }
     let read_holder = async || {
@@ -37,82 +37,83 @@ pub async fn take(options: &OpenOptions, ports: &Ports) -> Result<Option<Box<dyn
     lock::acquire(locks, clock, &options.name, options.on_busy, options.lock_timeout_ms, read_holder).await.map(Some)
 }
 
-/// What others hear of this opening: the id is the tab's own, by which they know that it is not from before.
+/// Returns the description of this holder for other tabs. Its id is that of the tab, which distinguishes it from an
+/// earlier holder.
 pub async fn holder(options: &OpenOptions, ports: &Ports) -> Holder {
     let id = ports.locks.holder(&lock_name(&options.name)).await.unwrap_or_default();
     let since = ports.platform.clock.now();
     Holder { id, title: options.holder.title.clone(), url: options.holder.url.clone(), since }
 }
 
-/// Does something for as long as the lock is held; `lock_lost` when it is stolen meanwhile. A tab whose lock was stolen while
-/// opening must not continue: it would take the fence from the new holder.
-pub async fn while_held<T>(held: Option<&dyn Held>, work: impl Future<Output = Result<T>>) -> Result<T> {
-    let Some(held) = held else { return work.await };
-    match select(pin!(work), held.ended()).await {
+/// Runs `work` while the lock is held. Fails with `lock_lost` if the lock is stolen meanwhile: a tab whose lock is
+/// stolen while it opens must stop, or it would claim the fence of the new holder.
+pub async fn while_held<T>(lock: Option<&dyn HeldLock>, work: impl Future<Output = Result<T>>) -> Result<T> {
+    let Some(lock) = lock else { return work.await };
+    match select(pin!(work), lock.ended()).await {
         Either::Left((result, _)) => result,
         Either::Right(_) => Err(lock_lost()),
     }
 }
 
-/// Gives the lock back.
-pub async fn release(held: Option<Box<dyn Held>>) {
-    if let Some(held) = held {
-        held.release().await;
+/// Releases the lock, if there is one.
+pub async fn release(lock: Option<Box<dyn HeldLock>>) {
+    if let Some(lock) = lock {
+        lock.release().await;
     }
 }
 
 impl Database {
-    /// Keeps the lock, and notices when it is taken away.
-    pub(super) fn guard_lock(&self, held: Option<Box<dyn Held>>) {
-        let Some(held) = held else { return };
-        let (weak, ended) = (Rc::downgrade(&self.inner), held.ended());
-        self.inner.held.replace(Some(held));
+    /// Keeps the lock until the database is closed, and handles its loss.
+    pub(super) fn keep_lock(&self, lock: Option<Box<dyn HeldLock>>) {
+        let Some(lock) = lock else { return };
+        let (weak, ended) = (Rc::downgrade(&self.inner), lock.ended());
+        self.inner.held_lock.replace(Some(lock));
         self.inner.ports.platform.spawner.spawn(Box::pin(async move {
             if ended.await
                 && let Some(inner) = weak.upgrade()
             {
-                inner.lose();
+                inner.handle_lost_lock();
             }
         }));
         let weak = Rc::downgrade(&self.inner);
         self.inner.flusher.on_lost(Rc::new(move || {
             if let Some(inner) = weak.upgrade() {
-                inner.lose();
+                inner.handle_lost_lock();
             }
         }));
     }
 
-    /// Hears when other tabs ask for the lock. Where tabs can't reach each other, no tab asks.
+    /// Listens for takeover requests of other tabs. Without channels on this platform, there are no such requests.
     pub(super) fn listen_for_takeovers(&self) {
         let inner = &self.inner;
-        if inner.held.borrow().is_none() {
+        if inner.held_lock.borrow().is_none() {
             return;
         }
         let weak = Rc::downgrade(inner);
-        let heard = move |message: &str| {
+        let on_message = move |message: &str| {
             if let (TAKEOVER, Some(inner)) = (message, weak.upgrade()) {
                 let spawner = inner.ports.platform.spawner.clone();
                 spawner.spawn(Box::pin(async move { inner.hand_over().await }));
             }
         };
-        if let Ok(channel) = inner.ports.locks.channel(&lock_name(&inner.options.name), Box::new(heard)) {
+        if let Ok(channel) = inner.ports.locks.channel(&lock_name(&inner.options.name), Box::new(on_message)) {
             inner.channel.replace(Some(channel));
         }
     }
 }
 
 impl Inner {
-    /// Another tab asks for the lock: finishes the present transaction, stores what is left, and lets go of everything. What
-    /// can't be stored is kept, and so is the lock.
+    /// Handles a takeover request: waits for the current transaction, stores all commits, and releases all resources.
+    /// If the commits can't be stored, the database stays open and keeps the lock.
     async fn hand_over(&self) {
-        // One at a time; the question comes again while it is of interest.
+        // One takeover at a time. The other tab repeats its request while it waits.
         if self.handing_over.replace(true) {
             return;
         }
         if let Ok(guard) = self.acquire().await {
-            if self.is_wanted().await {
+            if self.is_still_requested().await {
                 self.closing.set(true);
-                let _ending = self.ending.acquire().await;
+                let _closing = self.close_mutex.acquire().await;
                 self.mutex.close(closed());
                 self.release_resources().await;
                 self.events.emit(Event::Lock(LockEvent { state: LockChange::Released }));
@@ -123,16 +124,16 @@ impl Inner {
         self.handing_over.set(false);
     }
 
-    /// Stores what is left; returns whether a tab still waits for the lock, and no close is in progress.
-    async fn is_wanted(&self) -> bool {
+    /// Stores all commits, and returns whether a tab still waits for the lock and no close is in progress.
+    async fn is_still_requested(&self) -> bool {
         !self.closing.get()
             && self.flusher.flush().await.is_ok()
             && self.ports.locks.is_awaited(&lock_name(&self.options.name)).await
             && !self.closing.get()
     }
 
-    /// Another tab has taken the lock: nothing is stored from here any more, and every call fails with `lock_lost`.
-    fn lose(&self) {
+    /// Handles the loss of the lock: nothing is stored any more, and every call fails with `lock_lost`.
+    fn handle_lost_lock(&self) {
         if self.connection.borrow().is_none() || self.lost.borrow().is_some() {
             return;
         }

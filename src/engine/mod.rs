@@ -1,25 +1,25 @@
 //! Joins the concepts into a database: open → lock → recover → migrate → serve → flush → snapshot → close.
 //!
-//! Rooms and files, each of which uses only those above it (held by `tests/native/rooms.rs`):
+//! Folders and files; each uses only those above it (checked by `tests/native/rooms.rs`):
 //!
 //! | room | subject |
 //! |---|---|
-//! | `connection` | the connection: its mutex, and what is loaded for it |
-//! | `storage` | committed pages into the log; snapshots |
-//! | `options` | what comes in at open |
-//! | `environment` | what the drivers of migrations and sync ask of the database around them |
-//! | `migrations`, `sync` | drivers of the two concepts |
-//! | `event` | what goes out unasked |
-//! | `database` | the handle, and what its parts share |
-//! | `statements` | running what users write |
-//! | `drivers` | the drivers, joined to the database |
-//! | `lock`, `lifecycle` | the lock from taking it to losing it; what a hidden or leaving page does |
-//! | `contents` | contents that come from elsewhere: import, restore, reset |
+//! | `connection` | the connection's mutex; loading of full-text search |
+//! | `storage` | flushes of committed pages to the log; snapshots |
+//! | `options` | the options of `open` |
+//! | `environment` | the services of the database that the drivers of migrations and sync need |
+//! | `migrations`, `sync` | the drivers of the two concepts |
+//! | `event` | the events that a database emits |
+//! | `database` | the handle, and the state that its parts share |
+//! | `statements` | the execution of users' statements, transactions and scripts |
+//! | `drivers` | connects the drivers with the database |
+//! | `lock`, `lifecycle` | acquisition and loss of the lock; lifecycle events of the page |
+//! | `contents` | replacing the contents: import, restore, reset |
 //! | `operations` | maintenance, health, audit, schema, rekeying |
-//! | `open` | the two ends of a database's life |
-//! | `rescue` | a database that no longer opens |
-//! | `folders` | a database in a folder that isn't opened: looking at it, deleting it |
-//! | `typescript` | in tests: the types of what crosses to TypeScript |
+//! | `open` | opening and closing |
+//! | `rescue` | recovery of a database that no longer opens |
+//! | `folders` | describing and deleting databases that are not open |
+//! | `typescript` | in tests: generates the TypeScript types of serialized values |
 
 pub mod connection;
 mod contents;

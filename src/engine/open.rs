@@ -1,4 +1,4 @@
-//! The two ends of a database's life.
+//! Opens and closes databases.
 
 use std::{
     cell::{Cell, OnceCell, RefCell},
@@ -15,7 +15,7 @@ use super::{
     migrations::driver::Migrations,
     options::{Mode, OpenOptions, StorageKind},
     storage::{
-        flush::{Flusher, Pace},
+        flush::{FlushPolicy, Flusher},
         snapshots::Snapshots,
     },
     sync::driver::Sync,
@@ -39,7 +39,8 @@ use crate::{
 };
 
 impl Database {
-    /// Opens a database: [`acquire`](Self::acquire), with a remote [`connect`](Self::connect), then [`start`](Self::start).
+    /// Opens a database: [`acquire`](Self::acquire), with a remote [`connect`](Self::connect), then
+    /// [`start`](Self::start).
     pub async fn open(options: OpenOptions, ports: Ports, callbacks: Rc<dyn Callbacks>) -> Result<Database> {
         let remote = options.remote.clone();
         if options.mode == Mode::Cloud && remote.is_none() {
@@ -53,10 +54,10 @@ impl Database {
         Ok(database)
     }
 
-    /// Takes the database's lock and reads what is stored. Whatever fails releases the lock.
+    /// Acquires the database's lock and reads the stored data. Every failure releases the lock.
     ///
-    /// Fails with `invalid_argument`, `migration_invalid`, `database_in_use`, `lock_timeout`, `unsupported_environment`,
-    /// `storage_*`, `database_corrupt` and `snapshot_incompatible`.
+    /// Fails with `invalid_argument`, `migration_invalid`, `database_in_use`, `lock_timeout`,
+    /// `unsupported_environment`, `storage_*`, `database_corrupt` and `snapshot_incompatible`.
     pub async fn acquire(options: OpenOptions, ports: Ports, callbacks: Rc<dyn Callbacks>) -> Result<Database> {
         check_name(&options.name)?;
         options.check()?;
@@ -64,20 +65,21 @@ impl Database {
         let clock = ports.platform.clock.clone();
         let migrations = Migrations::new(supplied, &options.migrations_table, options.out_of_order, clock)?;
 
-        let held = lock::take(&options, &ports).await?;
-        match lock::while_held(held.as_deref(), recover(options, ports, callbacks, migrations)).await {
+        let held_lock = lock::take(&options, &ports).await?;
+        match lock::while_held(held_lock.as_deref(), recover(options, ports, callbacks, migrations)).await {
             Ok(database) => {
-                database.guard_lock(held);
+                database.keep_lock(held_lock);
                 Ok(database)
             }
             Err(error) => {
-                lock::release(held).await;
+                lock::release(held_lock).await;
                 Err(error)
             }
         }
     }
 
-    /// Sets the remote: at most once, before [`start`](Self::start). `invalid_argument` closes the database.
+    /// Sets the remote: at most once, before [`start`](Self::start). Fails with `invalid_argument`, which closes the
+    /// database.
     pub async fn connect(&self, remote: RemoteOptions) -> Result<()> {
         let inner = &*self.inner;
         match Config::new(remote) {
@@ -96,8 +98,8 @@ impl Database {
         }
     }
 
-    /// Starts the database: captures local changes, checks the migrations, runs the pending ones, and schedules snapshots. A
-    /// failure closes the database.
+    /// Starts the database: captures local changes, checks the migrations, runs the pending ones, and schedules
+    /// snapshots. A failure closes the database.
     ///
     /// Fails with the errors of the migrations and of the storage.
     pub async fn start(&self) -> Result<()> {
@@ -129,17 +131,17 @@ impl Database {
             inner.start_capture(&connection).await?;
         }
         inner.snapshots.start();
-        self.inner.watch_page();
+        self.inner.watch_lifecycle();
         let baseline = inner.options.baseline.as_deref();
         inner.migrations.open(inner, inner.options.migrate, baseline).await?;
         Ok(())
     }
 
-    /// Closes the database: waits for the connection, stores all commits and releases the resources. Idempotent; resolves when
-    /// everything is closed.
+    /// Closes the database: waits for the connection, stores all commits and releases the resources. Idempotent;
+    /// resolves when everything is closed.
     ///
-    /// Fails if the last commits could not be stored; the database is closed even so. A lost lock is no failure of `close`,
-    /// since the callers of the last commits got the error.
+    /// Fails if the last commits could not be stored; the database is closed nevertheless. A lost lock is not a failure
+    /// of `close`, since the callers of the last commits got the error.
     pub async fn close(&self) -> Result<()> {
         let inner = &*self.inner;
         let first = !inner.closing.replace(true);
@@ -147,7 +149,7 @@ impl Database {
         if let Some(sync) = inner.sync.get() {
             sync.close();
         }
-        let _ending = inner.ending.acquire().await;
+        let _closing = inner.close_mutex.acquire().await;
         if !first {
             return Ok(());
         }
@@ -171,7 +173,7 @@ pub(super) async fn open_store(options: &OpenOptions, ports: &Ports) -> Result<R
     }
 }
 
-/// Opens the stored database. The caller must hold the lock.
+/// Reads the stored database and assembles its parts. The caller must hold the lock.
 async fn recover(
     options: OpenOptions,
     ports: Ports,
@@ -208,8 +210,9 @@ fn assemble(
     file.set_max_bytes(options.max_bytes);
     let connection = Rc::new(Connection::open(&file)?);
     let platform = &ports.platform;
-    let pace = if options.storage == StorageKind::Memory { Pace::Never } else { options.durability.pace() };
-    let flusher = Flusher::with_pace(file.clone(), storage.clone(), platform, pace);
+    let policy =
+        if options.storage == StorageKind::Memory { FlushPolicy::Never } else { options.durability.flush_policy() };
+    let flusher = Flusher::with_policy(file.clone(), storage.clone(), platform, policy);
     let events = Events::new(&callbacks, &ports);
     {
         let events = events.clone();
@@ -240,20 +243,20 @@ fn assemble(
         migrations,
         sync: OnceCell::new(),
         audit: OnceCell::new(),
-        found: RefCell::default(),
+        maintenance_findings: RefCell::default(),
         automatic_sync: OnceCell::new(),
-        held: RefCell::default(),
+        held_lock: RefCell::default(),
         live: RefCell::new(live::Registry::default()),
         stats: RefCell::new(QueryStats::default()),
         transaction: OpenTransaction::default(),
         events,
-        telling_changes: Cell::new(true),
+        emits_changes: Cell::new(true),
         capturing: Cell::new(false),
-        suspended: Cell::new(false),
-        watching_page: RefCell::default(),
-        leaving: Cell::new(false),
+        triggers_suspended: Cell::new(false),
+        lifecycle_subscription: RefCell::default(),
+        page_leaving: Cell::new(false),
         closing: Cell::new(false),
-        ending: Rc::default(),
+        close_mutex: Rc::default(),
         channel: RefCell::default(),
         handing_over: Cell::new(false),
         lost: RefCell::default(),
@@ -265,11 +268,11 @@ fn assemble(
 }
 
 impl Inner {
-    /// Starts the audit, and the capture of local changes: of the tables that `remote` names, or of those registered by an earlier
-    /// opening.
+    /// Starts the audit, and the capture of local changes to the tables of the option `remote`, or to those registered
+    /// by an earlier opening.
     pub(super) async fn start_capture(&self, connection: &Connection) -> Result<()> {
-        // Also if nothing is captured any more: a restore must keep the state of sync, and may run offline. An unreadable
-        // state is reported by its later readers.
+        // Loaded even if nothing is captured any more: a restore must keep the state of sync, and may run offline.
+        // Later readers report an unreadable state.
         if self.sync.get().is_some() || metadata::exists(connection).unwrap_or(true) {
             self.ports.platform.parts.load(Part::Sync).await?;
         }
@@ -290,7 +293,7 @@ impl Inner {
     pub(super) async fn release_resources(&self) {
         self.notify_automatic_sync(SyncTrigger::Stop);
         self.channel.take();
-        self.watching_page.take();
+        self.lifecycle_subscription.take();
         self.mutex.close(closed());
         self.snapshots.stop().await;
         self.flusher.stop();
@@ -298,7 +301,7 @@ impl Inner {
         self.storage.settled().await;
         self.storage.close();
         // The lock is released last, so the next holder finds everything stored.
-        let held = self.held.take();
-        lock::release(held).await;
+        let held_lock = self.held_lock.take();
+        lock::release(held_lock).await;
     }
 }

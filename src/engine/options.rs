@@ -1,8 +1,8 @@
-//! The options of an opening, as plain data. TypeScript has already checked names and types.
+//! The options of `open` as plain data. TypeScript has already checked names and types.
 
 use serde::Deserialize;
 
-use super::storage::flush::Pace;
+use super::storage::flush::FlushPolicy;
 use crate::{
     error::{Error, Result},
     lock::OnBusy,
@@ -21,27 +21,27 @@ pub enum StorageKind {
     Indexeddb,
     /// A folder.
     File,
-    /// Nowhere: lost with the page.
+    /// In memory only: lost with the page.
     Memory,
 }
 
-/// When a write's promise resolves.
+/// When the promise of a write resolves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[cfg_attr(test, derive(ts_rs::TS), ts(rename = "Durability"))]
 pub enum DurabilityMode {
-    /// Its pages survive a power cut.
+    /// When the commit survives a power cut.
     Strict,
-    /// Its pages survive the death of the browser.
+    /// When the commit survives a crash of the browser.
     Relaxed,
-    /// It is done in memory; its pages follow within 50 ms.
+    /// When the commit is in memory; it is stored within 50 ms.
     Deferred,
-    /// It is done in memory; its pages are stored with the next snapshot, flush or close.
+    /// When the commit is in memory; it is stored with the next snapshot, flush or close.
     Snapshot,
 }
 
 impl DurabilityMode {
-    /// The mode's name, as users write it.
+    /// Returns the mode's name in the options.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Strict => "strict",
@@ -51,18 +51,18 @@ impl DurabilityMode {
         }
     }
 
-    /// When commits go to the log.
-    pub const fn pace(self) -> Pace {
+    /// Returns when commits are written to the log.
+    pub const fn flush_policy(self) -> FlushPolicy {
         match self {
-            Self::Strict => Pace::AtOnce(Durability::Strict),
-            Self::Relaxed => Pace::AtOnce(Durability::Relaxed),
-            Self::Deferred => Pace::Soon,
-            Self::Snapshot => Pace::WhenAsked,
+            Self::Strict => FlushPolicy::Immediate(Durability::Strict),
+            Self::Relaxed => FlushPolicy::Immediate(Durability::Relaxed),
+            Self::Deferred => FlushPolicy::Delayed,
+            Self::Snapshot => FlushPolicy::OnRequest,
         }
     }
 }
 
-/// The opener, as other tabs see it when the database is in use.
+/// The description of the opener for tabs that find the database in use.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct HolderOptions {
     /// The page's title.
@@ -71,72 +71,72 @@ pub struct HolderOptions {
     pub url: String,
 }
 
-/// What integers come out as.
+/// The JavaScript type of integers in results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum IntegerMode {
-    /// Numbers while exact, bigints beyond 2^53-1.
+    /// Numbers up to 2^53-1, bigints beyond.
     Auto,
     /// Always bigints.
     Bigint,
-    /// Always numbers; `integer_out_of_range` rather than round.
+    /// Always numbers; fails with `integer_out_of_range` instead of rounding.
     Number,
 }
 
-/// `cloud` keeps in step with the remote by itself.
+/// Whether the database syncs automatically.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub enum Mode {
-    /// Sync only when called.
+    /// Sync runs only by calls.
     Local,
-    /// Sync by itself.
+    /// Sync runs automatically.
     Cloud,
 }
 
-/// Everything that `open` takes, as TypeScript passes it.
+/// All options of `open`, as TypeScript passes them.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OpenOptions {
-    /// Names the database, its lock and its storage.
+    /// The name of the database, its lock and its storage.
     pub name: String,
     /// Where the data lives.
     pub storage: StorageKind,
-    /// When a write's promise resolves.
+    /// When the promise of a write resolves.
     pub durability: DurabilityMode,
-    /// What integers come out as.
+    /// The JavaScript type of integers in results.
     pub integers: IntegerMode,
-    /// The most bytes that the database may have.
+    /// The maximum size of the database in bytes.
     pub max_bytes: u64,
-    /// What to do when another tab has the database.
+    /// What to do when another tab holds the lock.
     pub on_busy: OnBusy,
-    /// How long [`OnBusy::Wait`] waits, in milliseconds.
+    /// The timeout of [`OnBusy::Wait`] and [`OnBusy::Takeover`] in milliseconds.
     pub lock_timeout_ms: u64,
-    /// Who opens it.
+    /// The description of the opener.
     pub holder: HolderOptions,
     /// Whether pending migrations run before `open` resolves.
     pub migrate: bool,
     /// Whether a pending migration may be older than the newest applied one.
     pub out_of_order: OutOfOrder,
-    /// The version that data without a tracking table stands at.
+    /// The migration version of data without a tracking table.
     #[serde(default)]
     pub baseline: Option<String>,
     /// The name of the tracking table.
     pub migrations_table: String,
-    /// The schema's history; `None`: nothing is run or checked.
+    /// The migrations; `None`: none are run or checked.
     #[serde(default)]
     pub migrations: Option<Vec<MigrationSource>>,
-    /// Periodic snapshots.
+    /// The options of snapshots.
     pub snapshots: SnapshotOptions,
-    /// Local or cloud.
+    /// Whether the database syncs automatically.
     pub mode: Mode,
-    /// The remote, if any. TypeScript hands it in by itself: see [`Database::connect`](super::Database::connect).
+    /// The remote, if any. TypeScript passes it separately: see [`Database::connect`](super::Database::connect).
     #[serde(skip)]
     pub remote: Option<RemoteOptions>,
 }
 
 impl OpenOptions {
-    /// Refuses what can't be meant: `invalid_argument`.
+    /// Fails with `invalid_argument` for invalid combinations.
     pub fn check(&self) -> Result<()> {
         self.snapshots.check()?;
         if self.durability == DurabilityMode::Snapshot && !self.snapshots.enabled {

@@ -1,4 +1,4 @@
-//! The way on for a database that no longer opens.
+//! Recovers a database that no longer opens.
 
 use super::{
     lock::{holder, release, take, while_held},
@@ -12,21 +12,21 @@ use crate::{
     store::{RescueReport, Storage},
 };
 
-/// Sets a stored database to its last good state, or to exactly the snapshot `from`, and closes it again; see
-/// [`Storage::recover`]. Of the options it takes what says which database it is, and who asks.
+/// Sets a stored database to its last intact state, or to exactly the snapshot `from`, and closes it; see
+/// [`Storage::recover`]. Only the options that identify the database and its opener are used.
 ///
-/// Fails with `database_in_use` when it is open, with `invalid_argument` for a name that can't be, and as
+/// Fails with `database_in_use` when the database is open, `invalid_argument` for an invalid name, and as
 /// [`Storage::recover`] does.
 pub async fn recover(options: OpenOptions, ports: Ports, from: Option<String>) -> Result<RescueReport> {
     lock::check_name(&options.name)?;
-    let held = take(&options, &ports).await?;
-    let report = while_held(held.as_deref(), recover_held(&options, &ports, from.as_deref())).await;
-    release(held).await;
+    let held_lock = take(&options, &ports).await?;
+    let report = while_held(held_lock.as_deref(), recover_locked(&options, &ports, from.as_deref())).await;
+    release(held_lock).await;
     report
 }
 
-async fn recover_held(options: &OpenOptions, ports: &Ports, from: Option<&str>) -> Result<RescueReport> {
-    // For the check of what is found, whose schema isn't known yet. The check reports what can't be loaded.
+async fn recover_locked(options: &OpenOptions, ports: &Ports, from: Option<&str>) -> Result<RescueReport> {
+    // The recovered schema, unknown before, may need FTS5. If it can't be loaded, the check of the state reports that.
     let _ = ports.platform.parts.load(Part::Fts5).await;
     let store = open_store(options, ports).await?;
     let holder = holder(options, ports).await;

@@ -1,4 +1,5 @@
-//! The types of what crosses to TypeScript: written from the Rust ones into `pkg-js/src/base/reports.ts`, and held there by a test.
+//! Generates the TypeScript types of serialized values in `pkg-js/src/base/reports.ts`. A test compares that file with
+//! the Rust types.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
@@ -35,7 +36,7 @@ const HEAD: &str = "\
 import type { SqlResultValue } from './values.js'
 ";
 
-/// Widest line that the formatter of the package leaves as it is.
+/// The longest line, in columns, that the package's formatter doesn't break.
 const WIDTH: usize = 120;
 
 #[test]
@@ -53,7 +54,7 @@ fn the_types_of_the_package_are_those_of_the_crate() {
     );
 }
 
-/// The whole file.
+/// Returns the content of the file.
 fn declarations() -> String {
     let mut found = Declarations { config: Config::new().with_large_int("number"), texts: BTreeMap::new() };
     found.visit::<Event>();
@@ -64,12 +65,12 @@ fn declarations() -> String {
     found.visit::<(migrate::MigrationReport, migrate::StatusRow, migrate::Lint)>();
     found.visit::<(schema::Drift, schema::Generated, schema::script::Script)>();
     found.visit::<(PlanRow, ErrorJson<'static>)>();
-    // What the health report names in words of its own.
+    // Fields of the health report name these types by attributes, so the visit doesn't reach them.
     found.visit::<(AlertCode, Mode, StorageKind, DurabilityMode)>();
     found.texts.into_values().fold(HEAD.to_owned(), |file, text| file + "\n" + &text)
 }
 
-/// The declarations by name: of what was visited, and of all that is in it.
+/// The declarations of visited types and their dependencies, by name.
 struct Declarations {
     config: Config,
     texts: BTreeMap<String, String>,
@@ -77,7 +78,7 @@ struct Declarations {
 
 impl TypeVisitor for Declarations {
     fn visit<T: TS + 'static + ?Sized>(&mut self) {
-        // What has no file of its own is TypeScript's, or made of others.
+        // A type without an output path is TypeScript's own, or composed of other types.
         if T::output_path().is_none() {
             T::visit_generics(self);
             return;
@@ -95,7 +96,7 @@ impl TypeVisitor for Declarations {
     }
 }
 
-/// One exported type. `body`: as ts-rs writes it.
+/// Returns the declaration of an exported type. `body` is its definition by ts-rs.
 fn declaration(name: &str, body: &str) -> String {
     let members: Vec<_> = split(body, '|').into_iter().map(type_of).collect();
     if let [member] = &members[..] {
@@ -112,7 +113,7 @@ fn declaration(name: &str, body: &str) -> String {
     format!("export type {name} ={}", members.collect::<String>())
 }
 
-/// A type in the style of the package: single quotes, readonly.
+/// Returns a type in the style of the package: single quotes, readonly.
 fn type_of(text: &str) -> String {
     let members = split(text, '|');
     if members.len() > 1 {
@@ -132,14 +133,14 @@ fn type_of(text: &str) -> String {
     }
 }
 
-/// A field with its comment.
+/// Returns a field with its comment.
 fn field(text: &str) -> String {
     let (docs, field) = text.find("*/").map_or(("", text), |end| text.split_at(end + 2));
     let (name, value) = field.trim().split_once(": ").expect("a name and a type");
     format!("{}readonly {}: {}", doc(docs), name.trim_matches('"'), type_of(value))
 }
 
-/// The comment that ts-rs has written, on one line if it fits.
+/// Returns a comment of ts-rs, on one line if it fits.
 fn doc(comment: &str) -> String {
     let lines: Vec<_> = comment
         .lines()
@@ -154,7 +155,7 @@ fn doc(comment: &str) -> String {
     }
 }
 
-/// The parts of a list outside of brackets and comments.
+/// Splits a list at separators outside of brackets and comments.
 fn split(text: &str, separator: char) -> Vec<&str> {
     let (mut parts, mut from, mut depth, mut in_comment) = (Vec::new(), 0, 0, false);
     for (at, char) in text.char_indices() {
@@ -175,7 +176,7 @@ fn split(text: &str, separator: char) -> Vec<&str> {
     parts.into_iter().map(str::trim).filter(|part| !part.is_empty()).collect()
 }
 
-/// What is serialized as something of TypeScript's own.
+/// Maps Rust types to existing TypeScript types.
 macro_rules! is {
     ($($rust:ty => $text:literal,)*) => {$(
         impl TS for $rust {

@@ -20,7 +20,8 @@ pub struct Head {
     pub generation: u64,
     /// The lsn of this epoch's record: the log, or a manifest, reaches at least here.
     pub lsn: u64,
-    /// The lsns of the newest epoch records. Truncation keeps them, so that the next `add` of a fenced-out holder finds its key taken.
+    /// The lsns of the newest epoch records. Truncation keeps them, so that the next `add` of a fenced-out holder finds
+    /// its key taken.
     pub epochs: Vec<u64>,
     /// Where the log begins.
     pub truncated: Truncation,
@@ -50,8 +51,8 @@ impl Head {
         finish(writer)
     }
 
-    /// Decodes a stored head; of one in a newer format, or with features, only the fields that every format begins with. `None` when it
-    /// can't be read. (No older format was ever stored as bytes.)
+    /// Decodes a stored head; of one in a newer format, or with features, only the fields that every format begins
+    /// with. `None` when it can't be read. (No older format was ever stored as bytes.)
     pub fn decode(stored: &[u8]) -> Option<Self> {
         let mut reader = body(stored)?;
         let head = Self::read_start(&mut reader)?;

@@ -22,8 +22,8 @@ pub enum ManifestKind {
 pub struct ChunkRef {
     /// SHA-256 of its plain bytes, as 64 hex digits.
     pub id: ChunkId,
-    /// xxh3 of its plain bytes: the quick check at open. (Of the plain bytes, because another compressor may store the same
-    /// chunk in another form.)
+    /// xxh3 of its plain bytes: the quick check at open. (Of the plain bytes, because another compressor may store the
+    /// same chunk in another form.)
     pub check: u64,
     /// How many bytes were stored.
     pub stored: u32,
@@ -34,7 +34,8 @@ pub fn is_chunk_id(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// The reason of the checkpoint that a recovery writes. The log before it, the damaged part, is kept while it is recent.
+/// The reason of the checkpoint that a recovery writes. The log before it, the damaged part, is kept while it is
+/// recent.
 pub const RECOVERY: &str = "recovery";
 
 /// The content of the database at one lsn.

@@ -1,8 +1,8 @@
 //! The storage format: the records of a database and their bytes.
 //! `docs/internals/storage-format.md` describes it.
 //!
-//! Every record begins with xxh3 (64 bits) over all bytes after it. It detects damage, not manipulation: a writer of the
-//! storage can also write checksums. (Encryption detects that: `store::sealed`.)
+//! Every record begins with xxh3 (64 bits) over all bytes after it. It detects damage, not manipulation: a writer of
+//! the storage can also write checksums. (Encryption detects that: `store::sealed`.)
 
 mod head;
 mod layout;

@@ -47,13 +47,13 @@ pub struct HealthInputs {
     /// There were commits since the last snapshot.
     pub changed_since_snapshot: bool,
     /// When the database was created, where known.
-    pub began: Option<Timestamp>,
+    pub created_at: Option<Timestamp>,
     /// The size of the database in bytes a day ago, where known.
     pub bytes_a_day_ago: Option<u64>,
     /// Why the last migration failed; `None` after one succeeded.
     pub migration_failure: Option<Error>,
     /// The findings of the last maintenance.
-    pub found: Vec<(AlertCode, String)>,
+    pub maintenance_findings: Vec<(AlertCode, String)>,
     /// Local changes that wait for columns that the remote lacks.
     pub lacking_columns: u64,
     /// The snapshots.
@@ -71,11 +71,11 @@ pub struct HealthInputs {
 }
 
 /// Computes the health report from the inputs at `now`.
-pub fn assess(facts: HealthInputs, thresholds: &Thresholds, now: Timestamp) -> Health {
-    let alerts = alerts(&facts, thresholds, now);
-    let lost_lock = matches!(facts.lock.state, LockState::Lost | LockState::Released)
-        || facts.storage.last_error.as_ref().is_some_and(|error| error.is(ErrorCode::LockLost));
-    let status = if facts.closed || lost_lock || facts.refuses_writes {
+pub fn assess(inputs: HealthInputs, thresholds: &Thresholds, now: Timestamp) -> Health {
+    let alerts = alerts(&inputs, thresholds, now);
+    let lost_lock = matches!(inputs.lock.state, LockState::Lost | LockState::Released)
+        || inputs.storage.last_error.as_ref().is_some_and(|error| error.is(ErrorCode::LockLost));
+    let status = if inputs.closed || lost_lock || inputs.refuses_writes {
         Status::Failed
     } else if alerts.iter().any(|alert| alert.severity == Severity::Warning) {
         Status::Degraded
@@ -84,27 +84,27 @@ pub fn assess(facts: HealthInputs, thresholds: &Thresholds, now: Timestamp) -> H
     };
     Health {
         status,
-        database: if facts.cloud { "cloud" } else { "local" },
-        name: facts.name,
+        database: if inputs.cloud { "cloud" } else { "local" },
+        name: inputs.name,
         timestamp: now,
-        snapshot: facts.snapshot,
-        lock: facts.lock,
-        migrations: facts.migrations,
-        storage: facts.storage,
-        sync: facts.sync,
-        queries: facts.queries,
+        snapshot: inputs.snapshot,
+        lock: inputs.lock,
+        migrations: inputs.migrations,
+        storage: inputs.storage,
+        sync: inputs.sync,
+        queries: inputs.queries,
         alerts,
     }
 }
 
-fn alerts(facts: &HealthInputs, thresholds: &Thresholds, now: Timestamp) -> Vec<Alert> {
-    let HealthInputs { snapshot, storage, sync, .. } = facts;
+fn alerts(inputs: &HealthInputs, thresholds: &Thresholds, now: Timestamp) -> Vec<Alert> {
+    let HealthInputs { snapshot, storage, sync, .. } = inputs;
     let mut alerts = Vec::new();
     let mut warn = |code, message: String| alerts.push(Alert { code, severity: Severity::Warning, message });
-    let is_old = |moment: Timestamp| now.since(moment) as f64 > thresholds.no_snapshot_ms;
-    if facts.snapshots_enabled
-        && facts.changed_since_snapshot
-        && facts.began.is_some_and(is_old)
+    let is_old = |time: Timestamp| now.since(time) as f64 > thresholds.no_snapshot_ms;
+    if inputs.snapshots_enabled
+        && inputs.changed_since_snapshot
+        && inputs.created_at.is_some_and(is_old)
         && snapshot.last_success.is_none_or(is_old)
     {
         // A whole number: formatting fractions would add a lot of code.
@@ -128,14 +128,14 @@ fn alerts(facts: &HealthInputs, thresholds: &Thresholds, now: Timestamp) -> Vec<
     }
     let grown =
         |bytes: u64| storage.bytes >= GROWTH_FLOOR && storage.bytes as f64 >= bytes as f64 * thresholds.growth_factor;
-    if let Some(bytes) = facts.bytes_a_day_ago.filter(|bytes| grown(*bytes)) {
+    if let Some(bytes) = inputs.bytes_a_day_ago.filter(|bytes| grown(*bytes)) {
         let message = format!("The database grew from {bytes} to {} bytes in about a day", storage.bytes);
         warn(AlertCode::Growth, message);
     }
-    if let Some(error) = &facts.migration_failure {
+    if let Some(error) = &inputs.migration_failure {
         warn(AlertCode::MigrationFailed, error.message.clone());
     }
-    for (code, message) in &facts.found {
+    for (code, message) in &inputs.maintenance_findings {
         warn(*code, message.clone());
     }
     if sync.rejected > 0 {
@@ -144,17 +144,17 @@ fn alerts(facts: &HealthInputs, thresholds: &Thresholds, now: Timestamp) -> Vec<
             format!("Local changes that the remote refused: {}; see sync.rejected()", sync.rejected),
         );
     }
-    if facts.lacking_columns > 0 {
-        let changes = facts.lacking_columns;
+    if inputs.lacking_columns > 0 {
+        let changes = inputs.lacking_columns;
         let message =
             format!("Local changes that wait for columns missing in the remote: {changes}; see sync.pending()");
         warn(AlertCode::RemoteColumnMissing, message);
     }
-    if facts.cloud && sync.lag_ms.is_some_and(|ms| ms as f64 > thresholds.sync_lag_ms) {
+    if inputs.cloud && sync.lag_ms.is_some_and(|ms| ms as f64 > thresholds.sync_lag_ms) {
         let message = "The last complete sync is too long ago";
         warn(AlertCode::SyncLag, because(message, sync.last_error.as_ref()));
     }
-    if storage.kind == "indexeddb" && storage.persisted == Some(false) && !facts.closed {
+    if storage.kind == "indexeddb" && storage.persisted == Some(false) && !inputs.closed {
         alerts.push(Alert {
             code: AlertCode::StorageNotPersisted,
             severity: Severity::Info,
@@ -186,10 +186,10 @@ mod tests {
             refuses_writes: false,
             snapshots_enabled: true,
             changed_since_snapshot: true,
-            began: Some(NOW.plus_ms(-100 * DAY_MS)),
+            created_at: Some(NOW.plus_ms(-100 * DAY_MS)),
             bytes_a_day_ago: None,
             migration_failure: None,
-            found: Vec::new(),
+            maintenance_findings: Vec::new(),
             lacking_columns: 0,
             snapshot: SnapshotHealth { last_success: Some(NOW.plus_ms(-HOUR_MS)), count: 3, ..Default::default() },
             lock: LockHealth { state: LockState::Held, since: Some(NOW), epoch: Some(4) },
@@ -210,9 +210,9 @@ mod tests {
 
     /// Returns the status and the alerts' codes after one change to healthy inputs.
     fn after(change: impl FnOnce(&mut HealthInputs)) -> (Status, Vec<AlertCode>) {
-        let mut facts = healthy();
-        change(&mut facts);
-        let health = assess(facts, &Thresholds::default(), NOW);
+        let mut inputs = healthy();
+        change(&mut inputs);
+        let health = assess(inputs, &Thresholds::default(), NOW);
         assert!(health.alerts.iter().all(|alert| alert.message.len() > 10));
         (health.status, health.alerts.iter().map(|alert| alert.code).collect())
     }
@@ -229,81 +229,81 @@ mod tests {
     #[test]
     fn each_warning_degrades() {
         let degraded = |code, change: fn(&mut HealthInputs)| assert_eq!(after(change), (Status::Degraded, vec![code]));
-        degraded(AlertCode::NoRecentSnapshot, |facts| facts.snapshot.last_success = None);
-        degraded(AlertCode::NoRecentSnapshot, |facts| facts.snapshot.last_success = Some(NOW.plus_ms(-25 * HOUR_MS)));
-        degraded(AlertCode::SnapshotFailing, |facts| facts.snapshot.consecutive_failures = 1);
-        degraded(AlertCode::FlushFailing, |facts| facts.storage.last_error = error());
-        degraded(AlertCode::StorageNearlyFull, |facts| facts.storage.usage = Some(81));
-        degraded(AlertCode::Growth, |facts| facts.bytes_a_day_ago = Some(4_000_000));
-        degraded(AlertCode::MigrationFailed, |facts| facts.migration_failure = error());
-        degraded(AlertCode::RejectedChanges, |facts| facts.sync.rejected = 1);
-        degraded(AlertCode::RemoteColumnMissing, |facts| facts.lacking_columns = 1);
-        degraded(AlertCode::SyncLag, |facts| {
-            facts.cloud = true;
-            facts.sync.lag_ms = Some(5 * 60_000 + 1);
+        degraded(AlertCode::NoRecentSnapshot, |inputs| inputs.snapshot.last_success = None);
+        degraded(AlertCode::NoRecentSnapshot, |inputs| inputs.snapshot.last_success = Some(NOW.plus_ms(-25 * HOUR_MS)));
+        degraded(AlertCode::SnapshotFailing, |inputs| inputs.snapshot.consecutive_failures = 1);
+        degraded(AlertCode::FlushFailing, |inputs| inputs.storage.last_error = error());
+        degraded(AlertCode::StorageNearlyFull, |inputs| inputs.storage.usage = Some(81));
+        degraded(AlertCode::Growth, |inputs| inputs.bytes_a_day_ago = Some(4_000_000));
+        degraded(AlertCode::MigrationFailed, |inputs| inputs.migration_failure = error());
+        degraded(AlertCode::RejectedChanges, |inputs| inputs.sync.rejected = 1);
+        degraded(AlertCode::RemoteColumnMissing, |inputs| inputs.lacking_columns = 1);
+        degraded(AlertCode::SyncLag, |inputs| {
+            inputs.cloud = true;
+            inputs.sync.lag_ms = Some(5 * 60_000 + 1);
         });
     }
 
     #[test]
     fn harmless_states_raise_no_alert() {
         let fine = |change: fn(&mut HealthInputs)| assert_eq!(after(change), (Status::Ok, vec![]));
-        let stale = |facts: &mut HealthInputs| facts.snapshot.last_success = None;
+        let stale = |inputs: &mut HealthInputs| inputs.snapshot.last_success = None;
         // A young or unchanged database, or one with snapshots turned off.
         assert_eq!(
-            after(|facts| {
-                stale(facts);
-                facts.began = Some(NOW.plus_ms(-23 * HOUR_MS))
+            after(|inputs| {
+                stale(inputs);
+                inputs.created_at = Some(NOW.plus_ms(-23 * HOUR_MS))
             })
             .0,
             Status::Ok
         );
         assert_eq!(
-            after(|facts| {
-                stale(facts);
-                facts.began = None
+            after(|inputs| {
+                stale(inputs);
+                inputs.created_at = None
             })
             .0,
             Status::Ok
         );
         assert_eq!(
-            after(|facts| {
-                stale(facts);
-                facts.changed_since_snapshot = false
+            after(|inputs| {
+                stale(inputs);
+                inputs.changed_since_snapshot = false
             })
             .0,
             Status::Ok
         );
         assert_eq!(
-            after(|facts| {
-                stale(facts);
-                facts.snapshots_enabled = false
+            after(|inputs| {
+                stale(inputs);
+                inputs.snapshots_enabled = false
             })
             .0,
             Status::Ok
         );
-        fine(|facts| facts.storage.quota = None);
-        fine(|facts| facts.bytes_a_day_ago = Some(4_000_001));
-        fine(|facts| facts.sync.lag_ms = Some(500 * 60_000));
-        fine(|facts| {
-            facts.cloud = true;
-            facts.sync.lag_ms = Some(5 * 60_000);
+        fine(|inputs| inputs.storage.quota = None);
+        fine(|inputs| inputs.bytes_a_day_ago = Some(4_000_001));
+        fine(|inputs| inputs.sync.lag_ms = Some(500 * 60_000));
+        fine(|inputs| {
+            inputs.cloud = true;
+            inputs.sync.lag_ms = Some(5 * 60_000);
         });
-        fine(|facts| {
-            facts.bytes_a_day_ago = Some(100);
-            facts.storage.bytes = 1_000_000;
+        fine(|inputs| {
+            inputs.bytes_a_day_ago = Some(100);
+            inputs.storage.bytes = 1_000_000;
         });
     }
 
     #[test]
     fn storage_that_may_be_evicted_is_only_information() {
         assert_eq!(
-            after(|facts| facts.storage.persisted = Some(false)),
+            after(|inputs| inputs.storage.persisted = Some(false)),
             (Status::Ok, vec![AlertCode::StorageNotPersisted])
         );
-        let memory = |facts: &mut HealthInputs| {
-            facts.storage.persisted = Some(false);
-            facts.storage.kind = "memory";
-            facts.lock = LockHealth { state: LockState::None, since: None, epoch: None };
+        let memory = |inputs: &mut HealthInputs| {
+            inputs.storage.persisted = Some(false);
+            inputs.storage.kind = "memory";
+            inputs.lock = LockHealth { state: LockState::None, since: None, epoch: None };
         };
         assert_eq!(after(memory), (Status::Ok, vec![]));
     }
@@ -311,11 +311,11 @@ mod tests {
     #[test]
     fn closed_stolen_or_unwritable_is_failed() {
         for change in [
-            (|facts| facts.closed = true) as fn(&mut HealthInputs),
-            |facts| facts.refuses_writes = true,
-            |facts| facts.lock.state = LockState::Lost,
-            |facts| facts.lock.state = LockState::Released,
-            |facts| facts.storage.last_error = Some(Error::new(ErrorCode::LockLost, "another tab stole it")),
+            (|inputs| inputs.closed = true) as fn(&mut HealthInputs),
+            |inputs| inputs.refuses_writes = true,
+            |inputs| inputs.lock.state = LockState::Lost,
+            |inputs| inputs.lock.state = LockState::Released,
+            |inputs| inputs.storage.last_error = Some(Error::new(ErrorCode::LockLost, "another tab stole it")),
         ] {
             assert_eq!(after(change).0, Status::Failed);
         }
@@ -324,30 +324,32 @@ mod tests {
     #[test]
     fn the_thresholds_can_be_others() {
         let codes = |thresholds: Thresholds, change: fn(&mut HealthInputs)| {
-            let mut facts = healthy();
-            change(&mut facts);
-            let alerts = assess(facts, &thresholds, NOW).alerts;
+            let mut inputs = healthy();
+            change(&mut inputs);
+            let alerts = assess(inputs, &thresholds, NOW).alerts;
             alerts.into_iter().map(|alert| alert.code).collect::<Vec<_>>()
         };
         let usual = Thresholds::default();
-        let two_hours_ago = |facts: &mut HealthInputs| facts.snapshot.last_success = Some(NOW.plus_ms(-2 * HOUR_MS));
+        let two_hours_ago = |inputs: &mut HealthInputs| inputs.snapshot.last_success = Some(NOW.plus_ms(-2 * HOUR_MS));
         assert_eq!(codes(usual, two_hours_ago), []);
         let hourly = Thresholds { no_snapshot_ms: HOUR_MS as f64, ..usual };
         assert_eq!(codes(hourly, two_hours_ago), [AlertCode::NoRecentSnapshot]);
-        let sixty = |facts: &mut HealthInputs| facts.storage.usage = Some(60);
+        let sixty = |inputs: &mut HealthInputs| inputs.storage.usage = Some(60);
         assert_eq!(codes(Thresholds { storage_ratio: 0.5, ..usual }, sixty), [AlertCode::StorageNearlyFull]);
-        let grown = |facts: &mut HealthInputs| facts.bytes_a_day_ago = Some(6_000_000);
+        let grown = |inputs: &mut HealthInputs| inputs.bytes_a_day_ago = Some(6_000_000);
         assert_eq!(codes(Thresholds { growth_factor: 1.3, ..usual }, grown), [AlertCode::Growth]);
         assert_eq!(codes(usual, grown), []);
-        let found = |facts: &mut HealthInputs| facts.found.push((AlertCode::IntegrityFailed, "page 7".to_owned()));
+        let found = |inputs: &mut HealthInputs| {
+            inputs.maintenance_findings.push((AlertCode::IntegrityFailed, "page 7".to_owned()))
+        };
         assert_eq!(codes(usual, found), [AlertCode::IntegrityFailed]);
     }
 
     #[test]
     fn is_written_as_the_contract_says() {
-        let mut facts = healthy();
-        facts.sync.rejected = 2;
-        let text = serde_json::to_string(&assess(facts, &Thresholds::default(), NOW)).unwrap();
+        let mut inputs = healthy();
+        inputs.sync.rejected = 2;
+        let text = serde_json::to_string(&assess(inputs, &Thresholds::default(), NOW)).unwrap();
         let expected = concat!(
             r#"{"status":"degraded","database":"local","name":"shop","timestamp":"2026-01-01T00:00:00.000Z","#,
             r#""snapshot":{"lastAttempt":null,"lastSuccess":"2025-12-31T23:00:00.000Z","lastError":null,"#,

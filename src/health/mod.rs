@@ -11,7 +11,7 @@ mod queries;
 mod report;
 
 pub use assess::{HealthInputs, Thresholds, assess};
-pub use queries::{QueryStats, Took};
+pub use queries::{QueryStats, StatementTime};
 pub use report::{
     Alert, AlertCode, Health, LockHealth, LockState, MigrationsHealth, QueriesHealth, Severity, SlowQuery,
     SnapshotHealth, Status, StorageHealth, SyncHealth,

@@ -23,11 +23,11 @@ const KEPT: usize = 8192;
 
 /// The duration of a statement in milliseconds.
 #[derive(Clone, Copy, Debug)]
-pub enum Took {
+pub enum StatementTime {
     /// Measured by a monotonic clock with fractions.
-    Exactly(f64),
+    Exact(f64),
     /// Measured by the wall clock, to a millisecond: enough to notice slow statements.
-    Roughly(f64),
+    Wall(f64),
 }
 
 /// Counts statements and keeps the latest durations.
@@ -43,15 +43,16 @@ pub struct QueryStats {
 }
 
 impl QueryStats {
-    /// Returns whether to time the next statement exactly. The choice is irregular: a period could match that of the statements.
+    /// Returns whether to time the next statement exactly. The choice is irregular: a period could match that of the
+    /// statements.
     pub fn wants_exact(&self) -> bool {
         self.count < ALL_EXACT || self.count.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 61 == 0
     }
 
     /// Records a statement that ended at `at`. Slow statements count by either clock; percentiles use exact times only.
-    pub fn record(&mut self, sql: &str, took: Took, at: Timestamp, failed: bool) {
-        let (Took::Exactly(ms) | Took::Roughly(ms)) = took;
-        if let Took::Exactly(ms) = took {
+    pub fn record(&mut self, sql: &str, took: StatementTime, at: Timestamp, failed: bool) {
+        let (StatementTime::Exact(ms) | StatementTime::Wall(ms)) = took;
+        if let StatementTime::Exact(ms) = took {
             let slot = (self.timed % SAMPLES as u64) as usize;
             match self.samples.get_mut(slot) {
                 Some(sample) => *sample = ms as f32,
@@ -116,7 +117,7 @@ fn rounded(ms: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{ALL_EXACT, QueryStats, SAMPLES, SHOWN, SLOWEST, Took};
+    use super::{ALL_EXACT, QueryStats, SAMPLES, SHOWN, SLOWEST, StatementTime};
     use crate::time::Timestamp;
 
     fn no_plan(_: &str) -> Vec<String> {
@@ -125,7 +126,7 @@ mod tests {
 
     fn stats(times: impl IntoIterator<Item = f64>) -> QueryStats {
         let mut stats = QueryStats::default();
-        times.into_iter().for_each(|ms| stats.record("SELECT ?", Took::Exactly(ms), Timestamp(0), false));
+        times.into_iter().for_each(|ms| stats.record("SELECT ?", StatementTime::Exact(ms), Timestamp(0), false));
         stats
     }
 
@@ -151,10 +152,10 @@ mod tests {
     fn keeps_the_slowest_each_text_once() {
         let mut stats = QueryStats::default();
         for (n, ms) in [20.0, 15.9, 90.0, 30.0, 50.0, 40.0, 60.0, 17.0].into_iter().enumerate() {
-            stats.record(&format!("SELECT {n}"), Took::Exactly(ms), Timestamp(n as i64), n == 2);
+            stats.record(&format!("SELECT {n}"), StatementTime::Exact(ms), Timestamp(n as i64), n == 2);
         }
-        stats.record("SELECT 2", Took::Roughly(95.0), Timestamp(99), false);
-        stats.record("SELECT 2", Took::Exactly(91.0), Timestamp(100), false);
+        stats.record("SELECT 2", StatementTime::Wall(95.0), Timestamp(99), false);
+        stats.record("SELECT 2", StatementTime::Exact(91.0), Timestamp(100), false);
         let report = stats.report(&no_plan);
         let shown: Vec<_> = report.slow.iter().map(|slow| (slow.sql.as_str(), slow.ms)).collect();
         let expected =
@@ -166,11 +167,11 @@ mod tests {
     #[test]
     fn a_long_text_is_cut_between_characters() {
         let mut stats = QueryStats::default();
-        stats.record(&"ß".repeat(10_000), Took::Exactly(20.0), Timestamp(0), false);
+        stats.record(&"ß".repeat(10_000), StatementTime::Exact(20.0), Timestamp(0), false);
         assert_eq!(stats.report(&no_plan).slow[0].sql, "ß".repeat(SHOWN));
         // A text that is within the kept length is planned whole, and shown cut.
         let sql = "é".repeat(SHOWN + 1);
-        stats.record(&sql, Took::Exactly(30.0), Timestamp(0), false);
+        stats.record(&sql, StatementTime::Exact(30.0), Timestamp(0), false);
         let slow = stats.report(&|sql| vec![sql.len().to_string()]).slow;
         assert_eq!((slow[0].sql.chars().count(), &*slow[0].plan), (SHOWN, &[sql.len().to_string()][..]));
     }
@@ -181,10 +182,15 @@ mod tests {
         for _ in 0..ALL_EXACT + 8000 {
             let wanted = stats.wants_exact();
             exact += u64::from(wanted);
-            stats.record("SELECT ?", if wanted { Took::Exactly(0.5) } else { Took::Roughly(3.0) }, Timestamp(0), false);
+            stats.record(
+                "SELECT ?",
+                if wanted { StatementTime::Exact(0.5) } else { StatementTime::Wall(3.0) },
+                Timestamp(0),
+                false,
+            );
         }
         assert!((990..=1010).contains(&(exact - ALL_EXACT)), "{exact}");
-        stats.record("SELECT slow()", Took::Roughly(17.0), Timestamp(1), false);
+        stats.record("SELECT slow()", StatementTime::Wall(17.0), Timestamp(1), false);
         let report = stats.report(&no_plan);
         assert_eq!((report.count, report.p50_ms, report.p95_ms), (ALL_EXACT + 8001, 0.5, 0.5));
         assert_eq!(report.slow.iter().map(|slow| (&*slow.sql, slow.ms)).collect::<Vec<_>>(), [("SELECT slow()", 17.0)]);

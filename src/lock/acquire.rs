@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::{lock_name, takeover};
 use crate::{
     error::{Detail, Error, ErrorCode, Result},
-    ports::{Acquire, Clock, Held, Holder, LocalFuture, Locks},
+    ports::{Acquire, Clock, HeldLock, Holder, LocalFuture, Locks},
 };
 
 /// What to do when another tab holds the database.
@@ -18,7 +18,8 @@ pub enum OnBusy {
     Fail,
     /// Wait in the queue until the timeout, then fail with `lock_timeout`.
     Wait,
-    /// Ask the holder to finish and release the lock; wait in the queue until the timeout, then fail with `lock_timeout`.
+    /// Ask the holder to finish and release the lock; wait in the queue until the timeout, then fail with
+    /// `lock_timeout`.
     Takeover,
     /// Steal the lock. The previous holder can't write any more: the storage fences it out.
     Steal,
@@ -30,11 +31,11 @@ const HOLDER_PAUSE_MS: u64 = 25;
 
 /// Acquires the lock of the database `name`.
 ///
-/// `read_holder` returns the holder, where known; it is called only when the lock is taken. Dropping the future leaves the
-/// queue.
+/// `read_holder` returns the holder, where known; it is called only when the lock is taken. Dropping the future leaves
+/// the queue.
 ///
-/// Fails with `database_in_use` when it is taken and `on_busy` is [`OnBusy::Fail`]; `lock_timeout` when it stays taken for
-/// `timeout_ms`; `unsupported_environment` where the platform has no locks, or lacks what `on_busy` needs.
+/// Fails with `database_in_use` when it is taken and `on_busy` is [`OnBusy::Fail`]; `lock_timeout` when it stays taken
+/// for `timeout_ms`; `unsupported_environment` where the platform has no locks, or lacks what `on_busy` needs.
 pub async fn acquire(
     locks: &dyn Locks,
     clock: &dyn Clock,
@@ -42,13 +43,13 @@ pub async fn acquire(
     on_busy: OnBusy,
     timeout_ms: u64,
     read_holder: impl AsyncFn() -> Option<Holder>,
-) -> Result<Box<dyn Held>> {
+) -> Result<Box<dyn HeldLock>> {
     let lock = lock_name(name);
     // First in every mode: a free lock needs no timer.
     if let Some(held) = locks.acquire(&lock, Acquire::IfAvailable).await? {
         return Ok(held);
     }
-    let given = |taken: Option<Box<dyn Held>>| {
+    let given = |taken: Option<Box<dyn HeldLock>>| {
         taken.ok_or_else(|| Error::internal("The platform refused a lock for which it was asked to wait"))
     };
     let mut hint = "Close the other tab or process, or wait longer with lock.timeoutMs";
@@ -77,8 +78,8 @@ pub async fn acquire(
     }
 }
 
-/// Finds the lock's holder. A holder that just acquired the lock hasn't stored its identity yet; the stored one is an earlier
-/// holder's or missing. So it is read again until it matches the tab that holds the lock.
+/// Finds the lock's holder. A holder that just acquired the lock hasn't stored its identity yet; the stored one is an
+/// earlier holder's or missing. So it is read again until it matches the tab that holds the lock.
 async fn find_holder(
     locks: &dyn Locks,
     clock: &dyn Clock,
@@ -130,7 +131,7 @@ mod tests {
     use crate::{
         error::{Error, ErrorCode, Result},
         lock::TAKEOVER,
-        ports::{Acquire, Channel, Held, Holder, LocalFuture, Locks, sim::Sim},
+        ports::{Acquire, Channel, HeldLock, Holder, LocalFuture, Locks, sim::Sim},
         time::Timestamp,
     };
 
@@ -139,14 +140,14 @@ mod tests {
     struct Fake {
         names: RefCell<Vec<String>>,
         taken: Cell<bool>,
-        queue: RefCell<VecDeque<oneshot::Sender<Box<dyn Held>>>>,
+        queue: RefCell<VecDeque<oneshot::Sender<Box<dyn HeldLock>>>>,
         /// How often the holder was asked to release.
         asked: Cell<u32>,
         unsupported: bool,
     }
 
     struct Permit(Rc<Fake>);
-    impl Held for Permit {
+    impl HeldLock for Permit {
         fn ended(&self) -> LocalFuture<'static, bool> {
             Box::pin(std::future::pending())
         }
@@ -176,7 +177,7 @@ mod tests {
 
     struct Handle(Rc<Fake>);
     impl Locks for Handle {
-        fn acquire(&self, name: &str, how: Acquire) -> LocalFuture<'static, Result<Option<Box<dyn Held>>>> {
+        fn acquire(&self, name: &str, how: Acquire) -> LocalFuture<'static, Result<Option<Box<dyn HeldLock>>>> {
             let fake = self.0.clone();
             fake.names.borrow_mut().push(name.to_owned());
             Box::pin(async move {
@@ -188,7 +189,7 @@ mod tests {
                 }
                 if how == Acquire::Steal {
                     fake.taken.set(true);
-                    return Ok(Some(Box::new(Permit(fake)) as Box<dyn Held>));
+                    return Ok(Some(Box::new(Permit(fake)) as Box<dyn HeldLock>));
                 }
                 let (send, receive) = oneshot::channel();
                 fake.queue.borrow_mut().push_back(send);

@@ -1,22 +1,24 @@
-//! A lock as a file, for databases in folders. It records its owner's process id and start time, so that the lock of a dead owner can
-//! be told from that of a living one.
+//! A lock as a file, for databases in folders. It records its owner's process id and start time, so that the lock of a
+//! dead owner can be told from that of a living one.
 //!
-//! Lock files are numbered, and the highest number counts. To acquire, a process reads that file; if it is empty (released) or its owner
-//! is dead, the process creates the next number, complete with its own identity, by linking a finished file: one process wins. Then it
-//! lists the files again: if its number is no longer the highest, it was too slow and another process holds the lock. Only the owner of
-//! a higher number removes lower ones, and the highest is never removed, so no number is used twice.
+//! Lock files are numbered, and the highest number counts. To acquire, a process reads that file; if it is empty
+//! (released) or its owner is dead, the process creates the next number, complete with its own identity, by linking a
+//! finished file: one process wins. Then it lists the files again: if its number is no longer the highest, it was too
+//! slow and another process holds the lock. Only the owner of a higher number removes lower ones, and the highest is
+//! never removed, so no number is used twice.
 
 use std::rc::Rc;
 
 use crate::{
     error::{Error, ErrorCode, Result},
-    ports::{Acquire, Channel, Files, Held, LocalFuture, Locks, Platform, Process, Processes},
+    ports::{Acquire, Channel, Files, HeldLock, LocalFuture, Locks, Platform, Process, Processes},
 };
 
 /// The pause between two checks of a taken lock, in milliseconds.
 const POLL_MS: u64 = 50;
 
-/// The lock of the one database in a folder. Web Locks end with their tab; of a lock file the next process checks the owner.
+/// The lock of the one database in a folder. Web Locks end with their tab; of a lock file the next process checks the
+/// owner.
 pub struct FileLocks {
     files: Rc<dyn Files>,
     processes: Rc<dyn Processes>,
@@ -134,7 +136,7 @@ struct FileLock {
     id: String,
 }
 
-impl Held for FileLock {
+impl HeldLock for FileLock {
     fn ended(&self) -> LocalFuture<'static, bool> {
         // A file lock can't be stolen while its process lives.
         Box::pin(std::future::pending())
@@ -156,7 +158,7 @@ impl Drop for FileLock {
 }
 
 impl Locks for FileLocks {
-    fn acquire(&self, _name: &str, how: Acquire) -> LocalFuture<'static, Result<Option<Box<dyn Held>>>> {
+    fn acquire(&self, _name: &str, how: Acquire) -> LocalFuture<'static, Result<Option<Box<dyn HeldLock>>>> {
         let (files, processes, platform) = (self.files.clone(), self.processes.clone(), self.platform.clone());
         Box::pin(async move {
             if how == Acquire::Steal {
@@ -165,7 +167,7 @@ impl Locks for FileLocks {
             loop {
                 let taken = Self::try_take(&files, &*processes, &platform)?;
                 if taken.is_some() || how == Acquire::IfAvailable {
-                    return Ok(taken.map(|lock| Box::new(lock) as Box<dyn Held>));
+                    return Ok(taken.map(|lock| Box::new(lock) as Box<dyn HeldLock>));
                 }
                 platform.clock.sleep(POLL_MS).await;
             }

@@ -1,7 +1,7 @@
 //! The exclusive lock of a database: its name, its acquisition, and the error when another tab holds it.
 //!
-//! The lock itself is a port ([`crate::ports::Locks`]). Web Locks end with their tab, so they can't be stale. Folders have
-//! [`FileLocks`], which detects a dead owner.
+//! The lock itself is a port ([`crate::ports::Locks`]). Web Locks end with their tab, so they can't be stale. Folders
+//! have [`FileLocks`], which detects a dead owner.
 
 mod acquire;
 mod file;

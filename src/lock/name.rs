@@ -5,8 +5,8 @@ use crate::error::{Error, Result};
 /// The longest name in characters.
 const MAX_CHARS: usize = 128;
 
-/// Checks the name of a database: 1 to 128 characters (Unicode scalar values), none of them a control character. Fails with
-/// `invalid_argument`.
+/// Checks the name of a database: 1 to 128 characters (Unicode scalar values), none of them a control character. Fails
+/// with `invalid_argument`.
 pub fn check_name(name: &str) -> Result<()> {
     let problem = if name.is_empty() {
         "is empty"

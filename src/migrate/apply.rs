@@ -1,7 +1,7 @@
 //! One migration on a connection: completely, with its tracking row, or not at all.
 //!
-//! [`Attempt::begin`] starts it, [`Attempt::script`] or the app's function does the work, [`Attempt::commit`] ends it. An
-//! attempt that is dropped before that is undone. In between foreign keys are off, because only then can a table be
+//! [`Attempt::begin`] starts it, [`Attempt::script`] or the app's function does the work, [`Attempt::commit`] ends it.
+//! An attempt that is dropped before that is undone. In between foreign keys are off, because only then can a table be
 //! rebuilt; they are checked at the end.
 //!
 //! Triggers that capture changes are not handled here: the caller that runs the statements (see [`Run`]) suspends them
@@ -46,8 +46,8 @@ pub struct Attempt<'c> {
 }
 
 impl<'c> Attempt<'c> {
-    /// Turns foreign keys off and starts the transaction. Without one (`transaction: false`) it copies the database in memory
-    /// instead, to restore it after a failure.
+    /// Turns foreign keys off and starts the transaction. Without one (`transaction: false`) it copies the database in
+    /// memory instead, to restore it after a failure.
     ///
     /// The connection must not be in a transaction.
     pub fn begin(
@@ -64,7 +64,8 @@ impl<'c> Attempt<'c> {
         Self::begin_with(connection, None, migration, Direction::Up)
     }
 
-    /// Starts one of several migrations in an open transaction, where foreign keys are off already; see [`super::Together`].
+    /// Starts one of several migrations in an open transaction, where foreign keys are off already; see
+    /// [`super::Together`].
     pub(super) fn inside(
         connection: &'c Connection,
         history: &'c History,
@@ -152,8 +153,8 @@ impl<'c> Attempt<'c> {
 
     /// Writes the tracking row, checks the foreign keys and commits.
     ///
-    /// Fails with `migration_failed` for new foreign key violations (`details.violations`), when the migration ended the
-    /// transaction or left one open, or when a statement fails; its effects are then undone.
+    /// Fails with `migration_failed` for new foreign key violations (`details.violations`), when the migration ended
+    /// the transaction or left one open, or when a statement fails; its effects are then undone.
     pub fn commit(mut self, at: Timestamp, execution_ms: i64) -> Result<()> {
         match self.complete(at, execution_ms) {
             Ok(()) => {

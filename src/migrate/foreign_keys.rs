@@ -16,8 +16,8 @@ const SHOWN: usize = 20;
 pub struct Violation {
     /// Its position.
     pub at: FkViolation,
-    /// The row's foreign key as SQL literals: identifies the row after a rebuild has changed its rowid. Empty for rows without
-    /// a rowid.
+    /// The row's foreign key as SQL literals: identifies the row after a rebuild has changed its rowid. Empty for rows
+    /// without a rowid.
     values: String,
 }
 
@@ -33,7 +33,8 @@ impl Violation {
     }
 }
 
-/// Returns all foreign key violations of the database. Fails as SQLite does when a foreign key doesn't fit its parent table.
+/// Returns all foreign key violations of the database. Fails as SQLite does when a foreign key doesn't fit its parent
+/// table.
 pub fn violations(connection: &Connection) -> Result<Vec<Violation>> {
     let mut queries = HashMap::new();
     let mut found = Vec::new();
@@ -63,8 +64,8 @@ fn values_query(connection: &Connection, table: &str, key: i64) -> Result<String
     Ok(format!("SELECT {columns} FROM main.{} WHERE rowid = ?1", quote(table)))
 }
 
-/// Returns the violations in `after` that are not in `before`. Violations match by table, parent and values: rowids may have
-/// changed.
+/// Returns the violations in `after` that are not in `before`. Violations match by table, parent and values: rowids may
+/// have changed.
 pub fn added(before: &[Violation], mut after: Vec<Violation>) -> Vec<Violation> {
     let mut known = HashMap::new();
     for violation in before {

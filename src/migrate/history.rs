@@ -61,7 +61,8 @@ pub struct History {
 impl History {
     /// Creates a handle to the tracking table of that name.
     ///
-    /// Fails with `invalid_argument` when the name is empty, has control characters, or begins with `sqlite_` or `tidelock_`.
+    /// Fails with `invalid_argument` when the name is empty, has control characters, or begins with `sqlite_` or
+    /// `tidelock_`.
     pub fn new(name: &str) -> Result<Self> {
         if name.is_empty() || is_reserved(name) || name.chars().any(char::is_control) {
             return Err(Error::invalid(format!("`migrationsTable` can't be \"{name}\""))

@@ -76,8 +76,8 @@ pub struct Migration {
     pub down: Option<Body>,
     /// SHA-256 of the script `up` with line ends made `\n`, as 64 hex digits; or the checksum that the app supplied.
     ///
-    /// All functions without a checksum share one: their text changes with each build (minifiers rename), so a real checksum would
-    /// refuse good data. Only the change from a script to a function, or back, is noticed.
+    /// All functions without a checksum share one: their text changes with each build (minifiers rename), so a real
+    /// checksum would refuse good data. Only the change from a script to a function, or back, is noticed.
     pub checksum: String,
     /// Whether it runs in one transaction with its tracking row.
     pub transaction: bool,
@@ -177,7 +177,8 @@ impl Supplied {
     }
 }
 
-/// Returns the SHA-256 in hex of a text whose line ends are made `\n`, so that a checkout on Windows has the same checksum.
+/// Returns the SHA-256 in hex of a text whose line ends are made `\n`, so that a checkout on Windows has the same
+/// checksum.
 fn sha256_of_lines(text: &str) -> String {
     let (mut lines, mut last) = (Vec::with_capacity(text.len()), 0);
     for byte in text.bytes() {

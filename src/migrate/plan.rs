@@ -32,7 +32,8 @@ pub struct MigrationTarget {
 /// Checks the applied migrations against the supplied ones, whatever is pending.
 ///
 /// Fails with `schema_too_new` when an applied version is newer than all supplied ones (an old tab on new data),
-/// `migration_missing` for any other applied one that isn't supplied, `migration_checksum_mismatch` for one whose text changed.
+/// `migration_missing` for any other applied one that isn't supplied, `migration_checksum_mismatch` for one whose text
+/// changed.
 pub fn check(supplied: &Supplied, applied: &[Applied]) -> Result<()> {
     let beyond =
         |row: &&Applied| supplied.newest().is_none_or(|newest| version::compare(&row.version, &newest.version).is_gt());
@@ -116,7 +117,8 @@ pub fn to_revert<'m>(
     }
 }
 
-/// Returns the migrations that a baseline at `version` marks as applied, in order: up to `version`, without those already applied.
+/// Returns the migrations that a baseline at `version` marks as applied, in order: up to `version`, without those
+/// already applied.
 ///
 /// Fails as [`check`] does; with `invalid_argument` when the version isn't supplied.
 pub fn to_mark<'m>(supplied: &'m Supplied, applied: &[Applied], version: &str) -> Result<Vec<&'m Migration>> {

@@ -46,8 +46,8 @@ pub struct StatusRow {
     pub reversible: bool,
 }
 
-/// Returns all versions, supplied or applied, in order. `supplied` is `None` for an app without migrations: applied ones are then
-/// compared with nothing.
+/// Returns all versions, supplied or applied, in order. `supplied` is `None` for an app without migrations: applied
+/// ones are then compared with nothing.
 pub fn status(supplied: Option<&Supplied>, applied: &[Applied]) -> Vec<StatusRow> {
     let row = |migration: Option<&Migration>, row: &Applied| StatusRow {
         version: migration.map_or(&row.version, |migration| &migration.version).clone(),

@@ -19,7 +19,8 @@ pub struct Together<'c> {
 }
 
 impl<'c> Together<'c> {
-    /// Checks that a plan can run in one transaction. Fails with `invalid_argument` when a migration has `transaction: false`.
+    /// Checks that a plan can run in one transaction. Fails with `invalid_argument` when a migration has `transaction:
+    /// false`.
     pub fn check(plan: &[&Migration]) -> Result<()> {
         let Some(alone) = plan.iter().find(|migration| !migration.transaction) else { return Ok(()) };
         let message = format!("Migration {alone} has transaction: false, so it can't run with atomic: 'all'");

@@ -1,4 +1,5 @@
-//! The cryptography that a platform runs off the calling thread: for large inputs, slow functions and the user's own key.
+//! The cryptography that a platform runs off the calling thread: for large inputs, slow functions and the user's own
+//! key.
 
 use std::rc::Rc;
 
@@ -24,16 +25,19 @@ pub struct Piece {
 
 /// Makes keys and ciphers.
 pub trait Crypto {
-    /// Derives a key by PBKDF2 with HMAC-SHA256. Fails with `unsupported_environment` where the platform has no cryptography.
+    /// Derives a key by PBKDF2 with HMAC-SHA256. Fails with `unsupported_environment` where the platform has no
+    /// cryptography.
     fn pbkdf2(&self, passphrase: &str, salt: &[u8], iterations: u32) -> LocalFuture<'static, Result<DataKey>>;
 
-    /// Creates an AES-256-GCM cipher with a key. Fails with `unsupported_environment` where the platform has no cryptography.
+    /// Creates an AES-256-GCM cipher with a key. Fails with `unsupported_environment` where the platform has no
+    /// cryptography.
     fn cipher(&self, key: &DataKey) -> LocalFuture<'static, Result<Rc<dyn Cipher>>>;
 }
 
 /// Authenticated encryption with a key that may be unreadable.
 pub trait Cipher {
-    /// Encrypts pieces; each result is as long as its piece plus the tag. Fails with `invalid_argument` when the key refuses.
+    /// Encrypts pieces; each result is as long as its piece plus the tag. Fails with `invalid_argument` when the key
+    /// refuses.
     fn seal(&self, pieces: Vec<Piece>) -> LocalFuture<'static, Result<Vec<Vec<u8>>>>;
 
     /// Decrypts pieces; `None` for each one that was not encrypted with this key, nonce and additional data.

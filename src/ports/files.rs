@@ -2,9 +2,9 @@
 
 use crate::error::Result;
 
-/// Raw operations on the files below one folder. Names are relative to it: `""` is the folder itself, `"journal.1"` a file in it,
-/// `"chunks/ab"` a file of a folder in it. Other names are refused, and symbolic links are not followed (`database_corrupt`), so
-/// that nothing outside of the folder can be named.
+/// Raw operations on the files below one folder. Names are relative to it: `""` is the folder itself, `"journal.1"` a
+/// file in it, `"chunks/ab"` a file of a folder in it. Other names are refused, and symbolic links are not followed
+/// (`database_corrupt`), so that nothing outside of the folder can be named.
 ///
 /// Fails with `storage_quota_exceeded` when the disk is full, else `storage_unavailable`; a missing file is no failure.
 pub trait Files {

@@ -54,8 +54,8 @@ pub struct HttpRequest {
 pub struct HttpResponse {
     /// The status code.
     pub status: u16,
-    /// Header names (lower case) and values, as far as CORS exposes them. The `location` of a redirect is absolute and ends with
-    /// its path; pages can't read it.
+    /// Header names (lower case) and values, as far as CORS exposes them. The `location` of a redirect is absolute and
+    /// ends with its path; pages can't read it.
     pub headers: Vec<(String, String)>,
     /// The body, decompressed.
     pub body: Vec<u8>,

@@ -4,7 +4,7 @@ use std::{any::Any, rc::Rc};
 
 /// A lifecycle event of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Moment {
+pub enum LifecycleEvent {
     /// The page is visible, or runs again.
     Shown,
     /// The page is hidden: its timers slow down, and it may end without further events.
@@ -23,5 +23,5 @@ pub trait Lifecycle {
     fn visible(&self) -> bool;
 
     /// Calls `on_event` at each event, until the returned value is dropped.
-    fn watch(&self, on_event: Rc<dyn Fn(Moment)>) -> Box<dyn Any>;
+    fn watch(&self, on_event: Rc<dyn Fn(LifecycleEvent)>) -> Box<dyn Any>;
 }

@@ -15,7 +15,7 @@ pub enum Acquire {
 }
 
 /// A lock that is held until it is released or this value is dropped.
-pub trait Held {
+pub trait HeldLock {
     /// Resolves when the lock is no longer held: `true` when it was stolen, `false` when it was released.
     fn ended(&self) -> LocalFuture<'static, bool>;
 
@@ -34,9 +34,10 @@ pub trait Locks {
     /// Requests the lock; `None` when it is taken and `how` is [`Acquire::IfAvailable`].
     ///
     /// Fails with `unsupported_environment` where the platform has no such locks, or can't steal one.
-    fn acquire(&self, name: &str, how: Acquire) -> LocalFuture<'static, Result<Option<Box<dyn Held>>>>;
+    fn acquire(&self, name: &str, how: Acquire) -> LocalFuture<'static, Result<Option<Box<dyn HeldLock>>>>;
 
-    /// Returns the id of the tab that holds the lock: unique and constant while that tab lives. `None` when the lock is free.
+    /// Returns the id of the tab that holds the lock: unique and constant while that tab lives. `None` when the lock is
+    /// free.
     fn holder(&self, name: &str) -> LocalFuture<'static, Option<String>>;
 
     /// Returns whether a request waits in the lock's queue.

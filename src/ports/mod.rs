@@ -1,5 +1,5 @@
-//! The platform services that the concepts need, as a few small traits. `browser` implements them over the web platform;
-//! native tests over memory, a virtual clock and a seed.
+//! The platform services that the concepts need, as a few small traits. `browser` implements them over the web
+//! platform; native tests over memory, a virtual clock and a seed.
 //!
 //! Everything is single-threaded: futures are local, handles are `Rc`.
 
@@ -21,8 +21,8 @@ pub use clock::{Clock, Entropy, Spawner};
 pub use crypto::{Cipher, Crypto, DataKey, NONCE_BYTES, Piece};
 pub use files::{Files, Process, Processes};
 pub use http::{Http, HttpFailure, HttpRequest, HttpResponse, Method};
-pub use lifecycle::{Lifecycle, Moment};
-pub use locks::{Acquire, Channel, Held, Locks};
+pub use lifecycle::{Lifecycle, LifecycleEvent};
+pub use locks::{Acquire, Channel, HeldLock, Locks};
 pub use parts::{Part, Parts, Whole, entered};
 pub use socket::{Socket, SocketEvent, Sockets};
 pub use store::*;

@@ -5,8 +5,8 @@ use std::future::Future;
 use super::LocalFuture;
 use crate::error::Result;
 
-/// A part of the wasm. scripts/split.mjs works out its content from its entries in scripts/parts.json: functions that must
-/// not run before [`Parts::load`] has resolved.
+/// A part of the wasm. scripts/split.mjs works out its content from its entries in scripts/parts.json: functions that
+/// must not run before [`Parts::load`] has resolved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
     /// Migrations and schema comparison.
@@ -36,16 +36,16 @@ impl Part {
 
 /// The loader of the parts.
 pub trait Parts {
-    /// Resolves when the part's code can run; at once from the second time on. Fails with `wasm_load_failed`; the call can then be
-    /// repeated.
+    /// Resolves when the part's code can run; at once from the second time on. Fails with `wasm_load_failed`; the call
+    /// can then be repeated.
     fn load(&self, part: Part) -> LocalFuture<'static, Result<()>>;
 
     /// Adds FTS5, once loaded, to a connection (an address of SQLite) opened before; later connections have it already.
     fn add_fts5(&self, connection: usize);
 }
 
-/// Boxes the future that an entry of a part returns. An entry is a function that is never inlined; the optimizer must not know the
-/// future's type either, or the caller would run its code directly, before that code is loaded.
+/// Boxes the future that an entry of a part returns. An entry is a function that is never inlined; the optimizer must
+/// not know the future's type either, or the caller would run its code directly, before that code is loaded.
 pub fn entered<'a, T>(future: impl Future<Output = T> + 'a) -> LocalFuture<'a, T> {
     std::hint::black_box(Box::pin(future))
 }

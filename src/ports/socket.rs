@@ -23,6 +23,7 @@ pub trait Socket {
 pub trait Sockets {
     /// Starts to connect; `on_event` is called with each event, never before this returns.
     ///
-    /// Fails with `unsupported_environment` where the platform has no sockets, `sync_network` when it refuses the address.
+    /// Fails with `unsupported_environment` where the platform has no sockets, `sync_network` when it refuses the
+    /// address.
     fn open(&self, url: &str, on_event: Box<dyn Fn(SocketEvent)>) -> Result<Box<dyn Socket>>;
 }

@@ -1,6 +1,7 @@
 //! The storage of one database: bytes under keys, as IndexedDB, a folder and memory can all keep them.
 //!
-//! `format` defines what the bytes mean, and `store` every rule about them: implementations of these traits know neither.
+//! `format` defines what the bytes mean, and `store` every rule about them: implementations of these traits know
+//! neither.
 
 use std::{future::ready, rc::Rc};
 
@@ -74,8 +75,8 @@ pub enum Write {
     Add(LogKey, Vec<u8>),
     /// Stores the head.
     PutHead(Vec<u8>, Label),
-    /// Stores a value and replaces an existing one. A transaction that puts one record of the log puts all its records, in
-    /// order.
+    /// Stores a value and replaces an existing one. A transaction that puts one record of the log puts all its records,
+    /// in order.
     Put(Key, Vec<u8>),
     /// Deletes a manifest or a chunk.
     Delete(Key),
@@ -105,8 +106,8 @@ pub struct Transaction {
 ///
 /// A value that exists and can't be read is returned as empty bytes, which are no record: it is damaged, not missing.
 ///
-/// Fails with `storage_unavailable`, `storage_quota_exceeded`, `storage_blocked`, `lock_lost`. A future that resolves with
-/// `Ok` means that the transaction completed, not only its requests.
+/// Fails with `storage_unavailable`, `storage_quota_exceeded`, `storage_blocked`, `lock_lost`. A future that resolves
+/// with `Ok` means that the transaction completed, not only its requests.
 pub trait Store {
     /// Runs one transaction. The requests are issued when this is called, before the future is first polled, so that it
     /// also works while a page is being hidden. (A guard or `require` needs a result first and takes longer.)
@@ -118,8 +119,8 @@ pub trait Store {
     /// Returns the values of these keys, all manifests or all chunks; `None` for each missing one.
     fn get(&self, keys: Vec<Key>) -> LocalFuture<'_, Result<Vec<Option<Vec<u8>>>>>;
 
-    /// Returns the records after `after` (exclusive), in order: about `max_bytes` of them and at least one; an empty list only
-    /// at the end of the log.
+    /// Returns the records after `after` (exclusive), in order: about `max_bytes` of them and at least one; an empty
+    /// list only at the end of the log.
     fn log(&self, after: LogKey, max_bytes: usize) -> LocalFuture<'_, Result<Vec<StoredRecord>>>;
 
     /// Returns the generations of all manifests, oldest first.
@@ -141,9 +142,9 @@ pub trait Store {
         None
     }
 
-    /// Resolves once no request is under way. To be awaited before [`Store::close`] where a worker ends afterwards: WebKit keeps
-    /// the connection of a worker that ended in the middle of a transaction, and a later deletion of the database waits for it
-    /// forever.
+    /// Resolves once no request is under way. To be awaited before [`Store::close`] where a worker ends afterwards:
+    /// WebKit keeps the connection of a worker that ended in the middle of a transaction, and a later deletion of the
+    /// database waits for it forever.
     fn settled(&self) -> LocalFuture<'_, ()> {
         Box::pin(ready(()))
     }

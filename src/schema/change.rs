@@ -1,9 +1,9 @@
 //! Generates the script that changes one schema into another.
 //!
-//! The script first drops the changed views and triggers, and those that name a table that is dropped, rebuilt or loses a
-//! column, since SQLite refuses to alter a table while a view names a missing one. Then it drops indexes and tables;
-//! alters, rebuilds and creates tables; and finally creates indexes, views and triggers. Foreign keys must be off, as in a
-//! running migration.
+//! The script first drops the changed views and triggers, and those that name a table that is dropped, rebuilt or loses
+//! a column, since SQLite refuses to alter a table while a view names a missing one. Then it drops indexes and tables;
+//! alters, rebuilds and creates tables; and finally creates indexes, views and triggers. Foreign keys must be off, as
+//! in a running migration.
 
 use super::{
     definition::{About, Column, Definition},
@@ -100,8 +100,8 @@ pub fn change(from: &Schema, to: &Schema) -> Script {
     script
 }
 
-/// Returns the views and triggers to drop before tables change: those that change themselves, and those that name a table whose change
-/// affects them, or a dropped view.
+/// Returns the views and triggers to drop before tables change: those that change themselves, and those that name a
+/// table whose change affects them, or a dropped view.
 fn in_the_way<'a>(from: &'a Schema, to: &Schema, ways: &[(&Table, TableChange<'_>)]) -> Vec<&'a Object> {
     let mut gone: Vec<String> =
         ways.iter().filter(|(_, way)| way.affects_views()).map(|(table, _)| table.name.clone()).collect();
@@ -171,7 +171,8 @@ fn can_be_added(column: &Column) -> bool {
     }
 }
 
-/// Returns whether ALTER TABLE DROP COLUMN accepts a column, once the indexes, views and triggers that name the column are dropped.
+/// Returns whether ALTER TABLE DROP COLUMN accepts a column, once the indexes, views and triggers that name the column
+/// are dropped.
 fn can_be_dropped(column: &Column, of: &Definition) -> bool {
     let keys = [About::PrimaryKey, About::Unique, About::References];
     let names_it = |text: &str| tokens(text).iter().any(|token| same(&token.name(), &column.name));
@@ -182,8 +183,8 @@ fn can_be_dropped(column: &Column, of: &Definition) -> bool {
 
 fn alter(script: &mut Script, table: &Table, add: &[&Column], drop: &[&Column]) {
     let table_name = name(&table.name);
-    // Generated columns are added after plain ones, which they may use. Additions come before removals, so that the table always
-    // has a column.
+    // Generated columns are added after plain ones, which they may use. Additions come before removals, so that the
+    // table always has a column.
     let (computed, plain): (Vec<&Column>, Vec<&Column>) = add.iter().partition(|column| column.has(About::Generated));
     for column in plain.into_iter().chain(computed) {
         script.statement(&format!("ALTER TABLE {table_name} ADD COLUMN {}", column.text));

@@ -141,7 +141,8 @@ impl Definition {
 
 const TABLE_CONSTRAINTS: [&str; 5] = ["constraint", "primary", "unique", "check", "foreign"];
 
-/// Returns the indexes where clauses begin: at tokens that `begins` accepts, outside of parentheses. A CONSTRAINT name belongs to the clause after it.
+/// Returns the indexes where clauses begin: at tokens that `begins` accepts, outside of parentheses. A CONSTRAINT name
+/// belongs to the clause after it.
 fn clause_starts(tokens: &[Token<'_>], begins: impl Fn(usize, &Token<'_>) -> bool) -> Vec<usize> {
     let (mut depth, mut named, mut found) = (0_usize, 0, Vec::new());
     for (index, token) in tokens.iter().enumerate() {

@@ -19,8 +19,8 @@ pub struct DriftEntry {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, ts(optional))]
     pub table: Option<String>,
-    /// What the migrations give, of what is removed or changed: type and constraints of a column; constraints and options of a table that
-    /// changed; else the statement.
+    /// What the migrations give, of what is removed or changed: type and constraints of a column; constraints and
+    /// options of a table that changed; else the statement.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, ts(optional))]
     pub expected: Option<String>,

@@ -80,7 +80,8 @@ pub struct Schema {
 }
 
 impl Schema {
-    /// Reads the schema `main`, without the internal tables of SQLite and tidelock, those in `ignored`, and the objects on them.
+    /// Reads the schema `main`, without the internal tables of SQLite and tidelock, those in `ignored`, and the objects
+    /// on them.
     pub fn read(connection: &Connection, ignored: &[&str]) -> Result<Self> {
         let mut schema = Self::default();
         let all: Map<String, TableFacts> =

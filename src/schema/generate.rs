@@ -17,7 +17,8 @@ pub struct Generated {
     pub destructive: Vec<String>,
 }
 
-/// Generates the scripts between two schemas. Values of columns that both have are kept. Foreign keys must be off when they run.
+/// Generates the scripts between two schemas. Values of columns that both have are kept. Foreign keys must be off when
+/// they run.
 ///
 /// Fails with SQLite's error when it refuses a rename.
 pub fn generate(today: &Schema, wanted: &Schema, renames: &Renames) -> Result<Generated> {

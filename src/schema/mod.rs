@@ -1,7 +1,7 @@
 //! Schemas: reading one, comparing two, and the script that changes one into the other.
 //!
-//! There is no SQL parser here. Properties come from pragmas; a CREATE TABLE is split at its top-level commas, and a column at its
-//! constraints; equal tokens mean equal objects.
+//! There is no SQL parser here. Properties come from pragmas; a CREATE TABLE is split at its top-level commas, and a
+//! column at its constraints; equal tokens mean equal objects.
 //!
 //! | file | what |
 //! |---|---|

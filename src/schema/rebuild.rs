@@ -1,5 +1,5 @@
-//! A rebuild: a table is created under another name, filled, and renamed to the old one's name, for changes that ALTER TABLE can't
-//! make. See <https://sqlite.org/lang_altertable.html>.
+//! A rebuild: a table is created under another name, filled, and renamed to the old one's name, for changes that ALTER
+//! TABLE can't make. See <https://sqlite.org/lang_altertable.html>.
 
 use super::{
     definition::{About, Column, Definition},
@@ -12,7 +12,8 @@ use crate::sqlite::plain_or_quoted as name;
 /// A column and the expression that fills it.
 type Filled = (String, String);
 
-/// Rebuilds a table whose triggers are dropped. `taken` returns whether a name is in use, which the temporary name must not be.
+/// Rebuilds a table whose triggers are dropped. `taken` returns whether a name is in use, which the temporary name must
+/// not be.
 pub(super) fn rebuild(
     script: &mut Script,
     (from, before): (&Table, &Definition),

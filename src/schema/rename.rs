@@ -16,8 +16,8 @@ pub struct Renames {
 }
 
 impl Renames {
-    /// Parses pairs such as `users.mail` and `users.email`, or, for tables, `old` and `new`. For a column of a renamed table, the
-    /// old path has the table's old name, and the new path its new one.
+    /// Parses pairs such as `users.mail` and `users.email`, or, for tables, `old` and `new`. For a column of a renamed
+    /// table, the old path has the table's old name, and the new path its new one.
     ///
     /// Fails with `invalid_argument` when the old name isn't in `from`, or the new one isn't in `to`.
     pub fn read(pairs: &[(String, String)], from: &Schema, to: &Schema) -> Result<Self> {

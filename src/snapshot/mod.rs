@@ -1,4 +1,5 @@
-//! Snapshot policy: which to keep, when the next one is due, and how they are shown. Pure: time and randomness are arguments.
+//! Snapshot policy: which to keep, when the next one is due, and how they are shown. Pure: time and randomness are
+//! arguments.
 
 mod info;
 mod options;
@@ -7,5 +8,5 @@ mod schedule;
 
 pub use info::{SnapshotInfo, Verification};
 pub use options::{Reason, SnapshotOptions, VerifyMode};
-pub use retention::{RetentionPlan, Stock};
+pub use retention::{RetentionPlan, StoredState};
 pub use schedule::{backoff_ms, first_due, hidden_due};

@@ -12,7 +12,7 @@ const SAFETY_MS: i64 = 7 * DAY_MS;
 
 /// The stored manifests and log.
 #[derive(Clone, Copy, Debug)]
-pub struct Stock<'a> {
+pub struct StoredState<'a> {
     /// All readable manifests, oldest first.
     pub manifests: &'a [Manifest],
     /// The unusable generations.
@@ -34,7 +34,7 @@ pub struct RetentionPlan {
     pub truncate: Option<Truncation>,
 }
 
-impl Stock<'_> {
+impl StoredState<'_> {
     fn usable(&self) -> impl DoubleEndedIterator<Item = &Manifest> {
         self.manifests.iter().filter(|manifest| !self.damaged.contains(&manifest.generation))
     }
@@ -43,8 +43,8 @@ impl Stock<'_> {
         self.usable().filter(|manifest| manifest.verified)
     }
 
-    /// Returns the generations that could replace a damaged newest one: the newest two usable ones, and the newest verified
-    /// one. No option deletes them.
+    /// Returns the generations that could replace a damaged newest one: the newest two usable ones, and the newest
+    /// verified one. No option deletes them.
     pub fn still_needed(&self) -> Set<u64> {
         let newest = self.usable().rev().take(2);
         newest.chain(self.verified().next_back()).map(|manifest| manifest.generation).collect()
@@ -157,8 +157,9 @@ impl Stock<'_> {
         oldest.filter(|_| full).map_or(retained, |oldest| oldest.max(retained))
     }
 
-    /// Returns what to delete when the disk is full: first the unlabelled snapshots but one, then the log before the newest
-    /// verified generation and the manifests that needed it. Call it again while it returns something and the disk is still full.
+    /// Returns what to delete when the disk is full: first the unlabelled snapshots but one, then the log before the
+    /// newest verified generation and the manifests that needed it. Call it again while it returns something and the
+    /// disk is still full.
     pub fn plan_for_space(&self) -> RetentionPlan {
         let Some(newest_good) = self.verified().next_back() else { return RetentionPlan::default() };
         let needed = self.still_needed();

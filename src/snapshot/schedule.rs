@@ -8,7 +8,8 @@ const MAX_BACKOFF_MS: u64 = 600_000;
 /// The shortest time between two snapshots of a hidden page.
 const HIDDEN_MS: i64 = 5 * 60_000;
 
-/// Returns when the first scheduled snapshot after opening is due: an interval after the newest one, or at once if that has passed.
+/// Returns when the first scheduled snapshot after opening is due: an interval after the newest one, or at once if that
+/// has passed.
 pub fn first_due(newest: Option<Timestamp>, opened: Timestamp, interval_ms: u64) -> Timestamp {
     let interval = i64::try_from(interval_ms).unwrap_or(i64::MAX);
     newest.map_or(opened.plus_ms(interval), |newest| newest.plus_ms(interval).clamp(opened, opened.plus_ms(interval)))
@@ -20,8 +21,8 @@ pub fn hidden_due(last: Option<Timestamp>, now: Timestamp) -> bool {
     last.is_none_or(|last| now.since(last).abs() >= HIDDEN_MS)
 }
 
-/// Returns the delay in milliseconds after attempt `failures` (from 1) failed: `base_ms` doubled each time, up to a quarter more
-/// or less by `chance` (0 to 1).
+/// Returns the delay in milliseconds after attempt `failures` (from 1) failed: `base_ms` doubled each time, up to a
+/// quarter more or less by `chance` (0 to 1).
 pub fn backoff_ms(failures: u32, base_ms: u64, chance: f64) -> u64 {
     let doubled = Backoff { first_ms: base_ms, longest_ms: MAX_BACKOFF_MS }.ms(failures);
     doubled * 3 / 4 + share(doubled / 2, chance)

@@ -99,10 +99,11 @@ impl Storage {
     }
 
     /// Stores the chunks of `source` that changed since the newest manifest (`touched`, and those known from before)
-    /// and, with `read_back`, verifies the stored bytes. No manifest references them yet: [`Storage::publish`] writes it.
+    /// and, with `read_back`, verifies the stored bytes. No manifest references them yet: [`Storage::publish`] writes
+    /// it.
     ///
-    /// Fails with `snapshot_corrupt` when the bytes read back differ, `lock_lost`, and the store's errors; the touched chunks are
-    /// then remembered for the next time.
+    /// Fails with `snapshot_corrupt` when the bytes read back differ, `lock_lost`, and the store's errors; the touched
+    /// chunks are then remembered for the next time.
     pub async fn stage(
         &self,
         source: &dyn ChunkSource,
@@ -186,8 +187,8 @@ impl Storage {
         Ok(staged)
     }
 
-    /// Returns the stored size in bytes of a chunk that another generation may have stored, if it is intact. An intact chunk is never
-    /// overwritten, since the new write may fail.
+    /// Returns the stored size in bytes of a chunk that another generation may have stored, if it is intact. An intact
+    /// chunk is never overwritten, since the new write may fail.
     async fn intact_chunk(&self, id: &ChunkId, length: usize, check: u64) -> Result<Option<u32>> {
         let stored = records::chunks(&*self.0.store(), std::slice::from_ref(id)).await?.pop().flatten();
         let sound = |stored: &Vec<u8>| chunk::decode(stored, length).is_some_and(|plain| checksum(&plain) == check);
@@ -223,8 +224,8 @@ impl Storage {
 
     /// Writes the manifest of staged chunks; its transaction checks that all of them are stored.
     ///
-    /// Fails with `snapshot_corrupt` when one is missing (the next attempt then stores all of them), `lock_lost`, and the
-    /// store's errors.
+    /// Fails with `snapshot_corrupt` when one is missing (the next attempt then stores all of them), `lock_lost`, and
+    /// the store's errors.
     pub async fn publish(&self, staged: Staged, tag: Tag) -> Result<Manifest> {
         let inner = &*self.0;
         let manifest = self.manifest_of(&staged, tag);
@@ -288,7 +289,8 @@ impl Storage {
         self.0.damaged.borrow().clone()
     }
 
-    /// Reads one generation and hashes each chunk. Fails with `snapshot_not_found`, `snapshot_corrupt`, and the store's errors.
+    /// Reads one generation and hashes each chunk. Fails with `snapshot_not_found`, `snapshot_corrupt`, and the store's
+    /// errors.
     pub async fn load(&self, generation: u64) -> Result<Image> {
         let manifest = self.stored_manifest(generation).await?;
         let image = recovery::load(&*self.0.store(), &manifest, Check::Full).await;

@@ -14,8 +14,8 @@ use crate::{
 };
 
 impl Storage {
-    /// Returns the content after the newest stored batch of commits that is not later than `at`. Must not run concurrently with a
-    /// snapshot, a prune or a sweep.
+    /// Returns the content after the newest stored batch of commits that is not later than `at`. Must not run
+    /// concurrently with a snapshot, a prune or a sweep.
     ///
     /// Fails with `snapshot_not_found` for a time before `not_before` or before the reach of the log (details `oldest`:
     /// the first time that can be restored, where there is one), with `snapshot_corrupt` when the log is damaged on the
@@ -30,7 +30,7 @@ impl Storage {
         let mut before =
             manifests.iter().rev().filter(|manifest| self.reaches(manifest) && commit_time(manifest) <= at);
         let least = Broken { lsn: self.position().lsn, ..Broken::default() };
-        let state = rebuild(&*self.0.store(), &mut before, Until::Moment(at), least, u64::MAX).await?;
+        let state = rebuild(&*self.0.store(), &mut before, Until::Time(at), least, u64::MAX).await?;
         for generation in state.damaged {
             self.note_damage(generation, true);
         }

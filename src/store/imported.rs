@@ -1,5 +1,5 @@
-//! Snapshots that were imported as files. They have no position in the log, so opening, point-in-time restores and retention
-//! ignore them. They stay until they are deleted.
+//! Snapshots that were imported as files. They have no position in the log, so opening, point-in-time restores and
+//! retention ignore them. They stay until they are deleted.
 
 use super::{ChunkSource, Position, Storage, Tag};
 use crate::{
@@ -8,8 +8,8 @@ use crate::{
 };
 
 impl Storage {
-    /// Stores external contents and their manifest, and verifies them by reading them back. Must not run concurrently with
-    /// snapshots, prunes and sweeps.
+    /// Stores external contents and their manifest, and verifies them by reading them back. Must not run concurrently
+    /// with snapshots, prunes and sweeps.
     ///
     /// Fails like [`stage`](Self::stage) and [`publish`](Self::publish).
     pub async fn import(&self, source: &dyn ChunkSource, tag: Tag, compress: bool) -> Result<Manifest> {

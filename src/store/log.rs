@@ -30,8 +30,8 @@ pub struct Position {
 }
 
 impl Position {
-    /// Returns the time of the next batch. The log's time never goes back, though clocks do. Batches within a millisecond share
-    /// it, so it never runs ahead of the clock either.
+    /// Returns the time of the next batch. The log's time never goes back, though clocks do. Batches within a
+    /// millisecond share it, so it never runs ahead of the clock either.
     fn next_time(self, now: Timestamp) -> Timestamp {
         if self.lsn == 0 { now } else { now.max(self.time) }
     }
@@ -122,8 +122,8 @@ impl Replay {
         (self.image, self.touched, self.skipped)
     }
 
-    /// Takes the next record of the log, `None` for an unreadable one. Returns `false` when the chain breaks there; no part of that
-    /// batch is applied.
+    /// Takes the next record of the log, `None` for an unreadable one. Returns `false` when the chain breaks there; no
+    /// part of that batch is applied.
     ///
     /// Fails with `out_of_memory` when the record would make the image larger than memory allows.
     pub fn take(&mut self, record: Option<LogRecord>) -> Result<bool> {

@@ -9,8 +9,8 @@ use crate::{
     ports::{ChunkId, Guard, Key, LocalFuture, LogKey, Store, StoredRecord, Transaction, Write},
 };
 
-/// Creates an in-memory store. An entry of the part `stores`: never inlined, and the optimizer must not know the type, so that the
-/// part can be split off here.
+/// Creates an in-memory store. An entry of the part `stores`: never inlined, and the optimizer must not know the type,
+/// so that the part can be split off here.
 #[inline(never)]
 pub fn in_memory() -> Rc<dyn Store> {
     std::hint::black_box(Rc::new(MemoryStore::default()))

@@ -47,7 +47,7 @@ pub(super) enum Until {
     /// The end of the log.
     End,
     /// The newest batch of commits that is not later than this time.
-    Moment(Timestamp),
+    Time(Timestamp),
     /// The manifest itself, with all chunks verified by their hashes. The log after it is read, but not applied.
     Manifest,
 }
@@ -84,8 +84,8 @@ pub(super) struct Broken {
 
 /// Reads the database for opening.
 ///
-/// Fails with `database_corrupt` if the log is damaged after the newest usable manifest, with `snapshot_incompatible` for
-/// a newer format, and with the errors of the store.
+/// Fails with `database_corrupt` if the log is damaged after the newest usable manifest, with `snapshot_incompatible`
+/// for a newer format, and with the errors of the store.
 pub(super) async fn recover(store: &dyn Store) -> Result<Recovered> {
     let stored = store.head().await?;
     let head = records::head_of(stored.as_deref())?;
@@ -118,8 +118,8 @@ pub(super) async fn recover(store: &dyn Store) -> Result<Recovered> {
 /// Reads the valid part: the newest usable manifest and the log after it up to its first damage, or the manifest of
 /// generation `from` alone.
 ///
-/// Fails with `snapshot_incompatible` for a newer format, with `snapshot_not_found` and `snapshot_corrupt` for `from`, and
-/// with the errors of the store.
+/// Fails with `snapshot_incompatible` for a newer format, with `snapshot_not_found` and `snapshot_corrupt` for `from`,
+/// and with the errors of the store.
 pub(super) async fn read_valid(
     store: &dyn Store,
     stored: Option<Vec<u8>>,
@@ -198,9 +198,9 @@ pub(super) fn at(manifest: &Manifest) -> Position {
     Position { lsn: manifest.lsn, chain: manifest.chain, time: manifest.time, logged: manifest.logged }
 }
 
-/// Rebuilds a state from the first usable manifest of `bases` (newest first) and the log after it, which is read to its end
-/// even behind damage. The log also counts as damaged if it doesn't reach `least`, or continues in a newer epoch than that
-/// of the head, which means that the log or the head was replaced by an older copy.
+/// Rebuilds a state from the first usable manifest of `bases` (newest first) and the log after it, which is read to its
+/// end even behind damage. The log also counts as damaged if it doesn't reach `least`, or continues in a newer epoch
+/// than that of the head, which means that the log or the head was replaced by an older copy.
 ///
 /// Fails with `out_of_memory`, with the errors of the store, and for [`Until::Manifest`] with `snapshot_corrupt`.
 pub(super) async fn rebuild(
@@ -229,9 +229,9 @@ pub(super) async fn rebuild(
         }
     }
     let from = base.as_ref().map_or(Position::default(), at);
-    let (apply_through, stop_after, last_moment) = match until {
+    let (apply_through, stop_after, last_time) = match until {
         Until::End => (barrier, u64::MAX, Timestamp(i64::MAX)),
-        Until::Moment(moment) => (u64::MAX, barrier, moment),
+        Until::Time(time) => (u64::MAX, barrier, time),
         Until::Manifest => (from.lsn, u64::MAX, Timestamp(i64::MAX)),
     };
     let mut replay = Replay::new(image, from, apply_through);
@@ -242,7 +242,7 @@ pub(super) async fn rebuild(
         seen.lsn = seen.lsn.max(key.0);
         if !breaks {
             let next = replay.end().lsn + 1;
-            if header.is_some_and(|header| header.time > last_moment && header.lsn == next) {
+            if header.is_some_and(|header| header.time > last_time && header.lsn == next) {
                 return Ok(ControlFlow::Break(()));
             }
             let newer = header.is_some_and(|header| header.epoch > head_epoch);

@@ -1,9 +1,9 @@
 //! Changing the key: of an encrypted database, from plain to encrypted, and back. Rarely used, so that opening doesn't
 //! depend on this code.
 //!
-//! A new secret for the same data key is a single write of the head. Otherwise everything is stored a second time: first the
-//! chunks, whose ids depend on the key, then, in one transaction, head, manifests and log. Before that transaction the
-//! database opens with the old key, after it with the new one; the old chunks are swept.
+//! A new secret for the same data key is a single write of the head. Otherwise everything is stored a second time:
+//! first the chunks, whose ids depend on the key, then, in one transaction, head, manifests and log. Before that
+//! transaction the database opens with the old key, after it with the new one; the old chunks are swept.
 
 use std::{ops::ControlFlow, rc::Rc};
 
@@ -21,7 +21,8 @@ use crate::{
 
 /// How many chunks are in memory at a time.
 const CHUNK_SLICE: usize = 64;
-/// How often to check whether the deciding transaction was stored when its result was lost, and the pause in milliseconds.
+/// How often to check whether the deciding transaction was stored when its result was lost, and the pause in
+/// milliseconds.
 const ATTEMPTS: u64 = 5;
 const PAUSE_MS: u64 = 200;
 
@@ -37,8 +38,8 @@ pub enum Rekeyed {
 }
 
 impl Storage {
-    /// Changes the encryption of the stored data: `None` makes it plain. All commits must be stored, and the storage must
-    /// have no other user meanwhile.
+    /// Changes the encryption of the stored data: `None` makes it plain. All commits must be stored, and the storage
+    /// must have no other user meanwhile.
     ///
     /// Fails with `lock_lost`, `snapshot_corrupt` when written data can't be read back, and the store's errors.
     pub async fn rekey(&self, vault: Option<&Vault>) -> Rekeyed {
@@ -176,8 +177,8 @@ impl KeyChange {
         Ok(Transaction { guard, require, writes, durability: Durability::Strict })
     }
 
-    /// Stores chunks in the new form and verifies them; returns the ids of the existing ones. (Missing and damaged ones stay
-    /// so.)
+    /// Stores chunks in the new form and verifies them; returns the ids of the existing ones. (Missing and damaged ones
+    /// stay so.)
     async fn copy_chunks(&self, ids: &[ChunkId]) -> Result<Vec<ChunkId>> {
         let stored = records::chunks(&*self.old, ids).await?;
         let whole = ids.iter().zip(stored).filter_map(|(id, bytes)| Some((self.new.stored_id(id), bytes?)));

@@ -1,5 +1,5 @@
-//! Recovery from damage: sets a database that no longer opens to its last good state. Rarely used, so that opening doesn't
-//! depend on this code.
+//! Recovery from damage: sets a database that no longer opens to its last good state. Rarely used, so that opening
+//! doesn't depend on this code.
 
 use std::{ops::ControlFlow, rc::Rc};
 
@@ -30,12 +30,13 @@ use crate::{
 pub struct RescueReport {
     /// The snapshot (or internal checkpoint) that the recovered state was built upon; `None`: the log alone.
     pub snapshot_id: Option<String>,
-    /// When the last commit was made that the recovered state has; `None` when it is that of a snapshot without a commit.
+    /// When the last commit was made that the recovered state has; `None` when it is that of a snapshot without a
+    /// commit.
     pub recovered_to: Option<Timestamp>,
     /// Stored batches of commits that could not be applied any more.
     pub lost_batches: u64,
-    /// The range of the log that was quarantined, damaged part first and last lsn; it stays for seven days. `None`: nothing
-    /// was lost.
+    /// The range of the log that was quarantined, damaged part first and last lsn; it stays for seven days. `None`:
+    /// nothing was lost.
     pub kept_aside: Option<Quarantined>,
     /// Bytes of the recovered database.
     pub bytes: u64,
@@ -56,8 +57,8 @@ pub struct Quarantined {
 }
 
 impl Storage {
-    /// Sets a database that no longer opens to its last good state: the newest usable snapshot and the intact part of the
-    /// log after it, or exactly the snapshot `from`. The caller holds the lock; only the store stays open.
+    /// Sets a database that no longer opens to its last good state: the newest usable snapshot and the intact part of
+    /// the log after it, or exactly the snapshot `from`. The caller holds the lock; only the store stays open.
     ///
     /// Damaged data stays in place, before a checkpoint that opening begins with from now on. If the page dies
     /// meanwhile, the database is unchanged. An intact database is not touched, unless `from` is given.
@@ -127,7 +128,8 @@ fn report_of(found: &Recovered, exact: bool) -> RescueReport {
     }
 }
 
-/// Runs SQLite's check on the recovered state and returns its findings. Fails with `database_corrupt` when it can't be opened.
+/// Runs SQLite's check on the recovered state and returns its findings. Fails with `database_corrupt` when it can't be
+/// opened.
 fn check(found: &Recovered) -> Result<Vec<String>> {
     if found.state.image.is_empty() {
         return Err(corrupt("No snapshot and no part of the page log can be used; nothing was changed")
@@ -147,9 +149,9 @@ fn check(found: &Recovered) -> Result<Vec<String>> {
     }
 }
 
-/// Returns the position behind everything stored, damaged or not, where the fence goes. With `lost` data it breaks the chain
-/// permanently: should the checkpoint behind the fence be damaged one day, an older state and the records after the break can't be
-/// taken for one history.
+/// Returns the position behind everything stored, damaged or not, where the fence goes. With `lost` data it breaks the
+/// chain permanently: should the checkpoint behind the fence be damaged one day, an older state and the records after
+/// the break can't be taken for one history.
 fn last_of(found: &Recovered, lost: bool) -> Position {
     let broken = found.state.broken.unwrap_or_default();
     Position {

@@ -113,13 +113,14 @@ impl Storage {
         Err(lock_lost())
     }
 
-    /// Reads the last tab that took the lock, to show it to a tab that finds the database in use. Fails as the store does.
+    /// Reads the last tab that took the lock, to show it to a tab that finds the database in use. Fails as the store
+    /// does.
     pub async fn holder(store: &dyn Store) -> Result<Option<Holder>> {
         Ok(records::head(store).await?.map(|head| head.holder))
     }
 
-    /// Reads whether the stored data is encrypted, and the last tab that took the lock; `None` when there is no data. Fails as the store
-    /// does, and with `database_corrupt`.
+    /// Reads whether the stored data is encrypted, and the last tab that took the lock; `None` when there is no data.
+    /// Fails as the store does, and with `database_corrupt`.
     pub async fn label(store: &dyn Store) -> Result<Option<(bool, Holder)>> {
         let head = records::head(store).await?;
         Ok(head.map(|head| (head.features.iter().any(|feature| feature == ENCRYPTION), head.holder)))
@@ -177,8 +178,8 @@ impl Storage {
         self.0.end.get()
     }
 
-    /// Appends a batch to the log, in one transaction whose requests are issued when this is called. Must not run concurrently.
-    /// Fails as [`append_in_parts`](Self::append_in_parts) does.
+    /// Appends a batch to the log, in one transaction whose requests are issued when this is called. Must not run
+    /// concurrently. Fails as [`append_in_parts`](Self::append_in_parts) does.
     pub fn append(&self, batch: &Batch, durability: Durability) -> LocalFuture<'static, Result<()>> {
         self.append_in_parts(batch, durability, PART_BYTES)
     }
@@ -217,8 +218,8 @@ impl Storage {
         })
     }
 
-    /// Runs `work`, and once more on a new connection if it fails with `storage_unavailable`: a broken connection is noticed only
-    /// when it is used.
+    /// Runs `work`, and once more on a new connection if it fails with `storage_unavailable`: a broken connection is
+    /// noticed only when it is used.
     pub async fn reconnecting<T>(&self, work: impl AsyncFn() -> Result<T>) -> Result<T> {
         let mut again = true;
         loop {
@@ -262,8 +263,8 @@ impl Storage {
         Ok(())
     }
 
-    /// Runs one strict transaction, and stores the head that `change` returns. Fails with `lock_lost` unless the stored head is as
-    /// this holder left it.
+    /// Runs one strict transaction, and stores the head that `change` returns. Fails with `lock_lost` unless the stored
+    /// head is as this holder left it.
     pub(super) async fn guarded(
         &self,
         mut writes: Vec<Write>,
@@ -301,8 +302,8 @@ impl Storage {
         Usage { bytes: log_bytes + chunk_bytes, log_bytes, chunk_bytes }
     }
 
-    /// Returns whether a checkpoint is due: when the log since the newest usable manifest is long, because opening reads it all; or
-    /// when the whole log exceeds `log_limit`, because only a newer manifest allows to truncate it.
+    /// Returns whether a checkpoint is due: when the log since the newest usable manifest is long, because opening
+    /// reads it all; or when the whole log exceeds `log_limit`, because only a newer manifest allows to truncate it.
     pub fn wants_checkpoint(&self, db_bytes: u64, log_limit: u64) -> bool {
         let end = self.0.end.get().logged;
         let since = end - self.0.base.borrow().as_ref().map_or(0, |base| base.logged);
@@ -321,8 +322,8 @@ impl Storage {
     }
 }
 
-/// Claims the fence: stores head and epoch record, if the head is unchanged and the record's key is free. Otherwise returns
-/// `false` and writes nothing.
+/// Claims the fence: stores head and epoch record, if the head is unchanged and the record's key is free. Otherwise
+/// returns `false` and writes nothing.
 pub(super) async fn claim(
     store: &dyn Store,
     found: Option<Vec<u8>>,

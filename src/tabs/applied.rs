@@ -1,5 +1,5 @@
-//! The committed writes of other tabs, each with its reply. A reply is stored in the transaction of its write, so both are stored or
-//! neither: the next leader knows which writes were committed, and can repeat their replies.
+//! The committed writes of other tabs, each with its reply. A reply is stored in the transaction of its write, so both
+//! are stored or neither: the next leader knows which writes were committed, and can repeat their replies.
 
 use crate::{error::Result, sqlite::Connection, value::Value};
 

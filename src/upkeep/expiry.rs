@@ -14,8 +14,8 @@ use crate::{
 pub struct Expiry {
     /// The table.
     pub table: String,
-    /// The column. A text is a time in ISO 8601 (UTC, unless it names a zone), a number is seconds since 1970, or milliseconds from
-    /// 1e11 on. Other values never expire.
+    /// The column. A text is a time in ISO 8601 (UTC, unless it names a zone), a number is seconds since 1970, or
+    /// milliseconds from 1e11 on. Other values never expire.
     pub column: String,
 }
 
@@ -62,8 +62,8 @@ impl Sweep {
         Ok(Self { table, width: key.len(), key: key.join(", "), expired, now, last: None, done: false })
     }
 
-    /// Returns the statement that deletes the expired ones among the next `slice` rows, with its parameters; `None` after the last
-    /// row.
+    /// Returns the statement that deletes the expired ones among the next `slice` rows, with its parameters; `None`
+    /// after the last row.
     pub fn next(&mut self, connection: &Connection, slice: u32) -> Result<Option<(String, Vec<Value>)>> {
         if self.done {
             return Ok(None);

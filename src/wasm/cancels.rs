@@ -22,8 +22,8 @@ pub(super) struct Cancels {
 }
 
 impl Cancels {
-    /// Runs a call that can be cancelled by `id` (0: it can't). Cancelling drops the future where it waits. Its steps on the
-    /// database are synchronous, so they are never interrupted.
+    /// Runs a call that can be cancelled by `id` (0: it can't). Cancelling drops the future where it waits. Its steps
+    /// on the database are synchronous, so they are never interrupted.
     pub async fn watch<T>(&self, id: u32, call: impl Future<Output = Result<T>>) -> Result<T> {
         if id == 0 {
             return call.await;

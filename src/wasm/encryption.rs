@@ -13,8 +13,8 @@ use crate::{
     store::sealed::{SealedStores, Secret, Vault},
 };
 
-/// Returns the ports with encrypted stores, if the host has the option `encryption`. Fails with `invalid_argument` for a key that
-/// can't encrypt keys, and `wasm_load_failed`.
+/// Returns the ports with encrypted stores, if the host has the option `encryption`. Fails with `invalid_argument` for
+/// a key that can't encrypt keys, and `wasm_load_failed`.
 pub(super) async fn sealed(mut ports: Ports, host: &Host) -> Result<Ports> {
     let encryption = host.encryption();
     if !encryption.is_undefined() {

@@ -84,7 +84,8 @@ impl Core {
         })
     }
 
-    /// Returns a snapshot as a file: `{ snapshot, pieces }`, the pieces of a `.sqlite` file or of SQL text, to be joined.
+    /// Returns a snapshot as a file: `{ snapshot, pieces }`, the pieces of a `.sqlite` file or of SQL text, to be
+    /// joined.
     #[wasm_bindgen(js_name = snapshotsExport)]
     pub fn snapshots_export(&self, id: String, sql: bool) -> Promise {
         let database = self.database.clone();
@@ -143,8 +144,8 @@ impl Core {
         Ok(done(async move { engine::delete(options, browser::folder_ports(&host, files.clone()), &files).await }))
     }
 
-    /// Replaces the content with that of a `.sqlite` file: `{ baseline?, force? }`. `cancel` is an id of `newCancel`, or 0; it
-    /// is honoured until the commit.
+    /// Replaces the content with that of a `.sqlite` file: `{ baseline?, force? }`. `cancel` is an id of `newCancel`,
+    /// or 0; it is honoured until the commit.
     #[wasm_bindgen(js_name = importBytes)]
     pub fn import_bytes(&self, bytes: Uint8Array, options: &JsValue, cancel: u32) -> Result<Promise, JsValue> {
         let options = options::import(options);

@@ -22,7 +22,8 @@ extern "C" {
     /// The package's class `UserFunctions`.
     pub type UserFunctions;
 
-    /// Calls a function for a [`CallPhase`]; returns null, a finite number, a bigint of 64 bits, a string or a `Uint8Array`.
+    /// Calls a function for a [`CallPhase`]; returns null, a finite number, a bigint of 64 bits, a string or a
+    /// `Uint8Array`.
     #[wasm_bindgen(method, catch)]
     fn call(
         this: &UserFunctions,
@@ -44,8 +45,9 @@ struct JsFunctions {
 
 #[wasm_bindgen]
 impl Core {
-    /// Registers SQL functions for every connection of this instance: `{ name, kind, deterministic, directOnly }[]`, `kind` by its index in
-    /// scalar, aggregate, window, collation; `integers` as the option. To be called before `open`.
+    /// Registers SQL functions for every connection of this instance: `{ name, kind, deterministic, directOnly }[]`,
+    /// `kind` by its index in scalar, aggregate, window, collation; `integers` as the option. To be called before
+    /// `open`.
     #[wasm_bindgen(js_name = addFunctions)]
     pub fn add_functions(definitions: &Array, user: UserFunctions, integers: &str) -> std::result::Result<(), JsValue> {
         let definitions = definitions.iter().map(|each| {
@@ -71,8 +73,8 @@ impl Core {
         functions::add(definitions.collect(), Rc::new(functions)).thrown()
     }
 
-    /// Registers `encrypt` and `decrypt` for every connection of this instance: `Uint8Array[]` of 32 bytes each; the first key encrypts. To be
-    /// called before `open`, and after the part `cipher` was loaded.
+    /// Registers `encrypt` and `decrypt` for every connection of this instance: `Uint8Array[]` of 32 bytes each; the
+    /// first key encrypts. To be called before `open`, and after the part `cipher` was loaded.
     #[wasm_bindgen(js_name = addColumnKeys)]
     pub fn add_column_keys(keys: &Array) -> std::result::Result<(), JsValue> {
         let copy = |key: JsValue| {

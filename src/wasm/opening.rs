@@ -14,8 +14,8 @@ use crate::{
 
 #[wasm_bindgen]
 impl Core {
-    /// Acquires the database's lock and reads the stored database; [`Core::start`] must follow. `options` is the plain object
-    /// `CoreOptions`. Rejects with a `CoreError`, and stops when the host's signal aborts.
+    /// Acquires the database's lock and reads the stored database; [`Core::start`] must follow. `options` is the plain
+    /// object `CoreOptions`. Rejects with a `CoreError`, and stops when the host's signal aborts.
     pub async fn open(options: JsValue, host: Host) -> Result<Core, JsValue> {
         let ports = browser::ports(&host);
         Self::open_over(ports, options, host).await

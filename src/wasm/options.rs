@@ -1,4 +1,5 @@
-//! Options, read from plain objects by hand: serde's code for this many fields is several times as large, and every page loads it.
+//! Options, read from plain objects by hand: serde's code for this many fields is several times as large, and every
+//! page loads it.
 
 use wasm_bindgen::prelude::*;
 

@@ -1,4 +1,5 @@
-//! Reporting of panics. JavaScript sees a panic as a trap, which only says `unreachable`, so the message is passed before that.
+//! Reporting of panics. JavaScript sees a panic as a trap, which only says `unreachable`, so the message is passed
+//! before that.
 
 use std::panic;
 

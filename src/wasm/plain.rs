@@ -13,8 +13,8 @@ use wasm_bindgen::JsValue;
 /// The largest integer up to which numbers are exact.
 const LARGEST: u64 = (1 << 53) - 1;
 
-/// Converts to a plain value: structs and maps become objects, sequences arrays, missing options `null`, integers beyond exact
-/// numbers bigints.
+/// Converts to a plain value: structs and maps become objects, sequences arrays, missing options `null`, integers
+/// beyond exact numbers bigints.
 pub fn plain<T: Serialize>(value: &T) -> JsValue {
     match value.serialize(Plain) {
         Ok(value) => value,
@@ -39,7 +39,8 @@ impl std::error::Error for Never {}
 
 impl ser::Error for Never {
     fn custom<T: fmt::Display>(_message: T) -> Self {
-        // serde also calls this for types that this serializer doesn't support (128 bits), which the crate doesn't serialize.
+        // serde also calls this for types that this serializer doesn't support (128 bits), which the crate doesn't
+        // serialize.
         unreachable!("no type of ours refuses to be serialized")
     }
 }

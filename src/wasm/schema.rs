@@ -39,8 +39,8 @@ impl Core {
         done(async move { database.migrations_drop().await })
     }
 
-    /// Returns the differences between the schema and that of the applied migrations: `{ added, removed, changed, skipped? }`. `made` is a
-    /// database file in which the app has run them, including functions.
+    /// Returns the differences between the schema and that of the applied migrations: `{ added, removed, changed,
+    /// skipped? }`. `made` is a database file in which the app has run them, including functions.
     #[wasm_bindgen(js_name = migrationsDrift)]
     pub fn migrations_drift(&self, made: Option<Uint8Array>) -> Promise {
         let made = made.map(|made| image_of(&made)).transpose();

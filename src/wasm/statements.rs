@@ -76,8 +76,9 @@ impl Core {
         Ok(())
     }
 
-    /// Runs a statement again by the id in its last result's header, with parameters of the same names. This is the shortest path
-    /// of a call. Permit 0 locks the mutex for this call, if it is free. Returns [`DONE`], or the code of the failure.
+    /// Runs a statement again by the id in its last result's header, with parameters of the same names. This is the
+    /// shortest path of a call. Permit 0 locks the mutex for this call, if it is free. Returns [`DONE`], or the code of
+    /// the failure.
     pub fn again(&self, permit: u32, op: u32, statement: u32, bytes: usize) -> u32 {
         let mutex = self.database.mutex();
         let own = if permit != 0 {

@@ -29,8 +29,8 @@ impl Core {
         Config::new(from_js(remote)?).thrown().map(drop)
     }
 
-    /// Reads the tables of a remote → `{ up, down, leftOut }`. `remote` is a `CoreRemoteOptions` with the requested tables; none: all.
-    /// This instance opens no database.
+    /// Reads the tables of a remote → `{ up, down, leftOut }`. `remote` is a `CoreRemoteOptions` with the requested
+    /// tables; none: all. This instance opens no database.
     #[wasm_bindgen(js_name = schemaFromRemote)]
     pub fn schema_from_remote(remote: &JsValue, host: Host) -> Result<Promise, JsValue> {
         let remote = from_js(remote)?;
@@ -49,8 +49,8 @@ impl Core {
         Ok(done(async move { database.connect(remote).await }))
     }
 
-    /// Pulls the remote's rows: `{ mode?, tables?, full?, allowEmpty?, discardUnpushed? }` → `PullReport`. `progress` is
-    /// called after each page; `cancel` is an id of `newCancel`, or 0.
+    /// Pulls the remote's rows: `{ mode?, tables?, full?, allowEmpty?, discardUnpushed? }` → `PullReport`. `progress`
+    /// is called after each page; `cancel` is an id of `newCancel`, or 0.
     #[wasm_bindgen(js_name = syncPull)]
     pub fn sync_pull(&self, options: &JsValue, progress: Option<Function>, cancel: u32) -> Result<Promise, JsValue> {
         let options: PullOptions = from_js(options)?;

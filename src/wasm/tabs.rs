@@ -7,8 +7,8 @@ use crate::{engine::Database, tabs::TabWrite};
 
 #[wasm_bindgen]
 impl Core {
-    /// Stores the reply of the write `id` of the tab `client` in the open transaction, unless that wrote nothing. `acknowledged`: the tab
-    /// has the replies up to this id; `keep`: the tabs that may still ask; empty: unknown.
+    /// Stores the reply of the write `id` of the tab `client` in the open transaction, unless that wrote nothing.
+    /// `acknowledged`: the tab has the replies up to this id; `keep`: the tabs that may still ask; empty: unknown.
     #[wasm_bindgen(js_name = noteApplied)]
     pub fn note_applied(
         &self,

@@ -47,7 +47,8 @@ impl Core {
         self.database.set_actor(actor.as_deref()).thrown()
     }
 
-    /// Checks and cleans up, with the `{ table, column }[]` whose rows expire → a report. `cancel` is an id of `newCancel`, or 0.
+    /// Checks and cleans up, with the `{ table, column }[]` whose rows expire → a report. `cancel` is an id of
+    /// `newCancel`, or 0.
     pub fn maintain(&self, expires: &JsValue, cancel: u32) -> Promise {
         let expiry = |each: JsValue| Expiry {
             table: Fields(&each).any_text("table").unwrap_or_default(),

@@ -3,7 +3,7 @@
 use tidelock::{
     ErrorCode,
     engine::{Call, Database},
-    ports::Moment,
+    ports::LifecycleEvent,
     sqlite::{FlatRows, Op},
 };
 
@@ -46,7 +46,7 @@ fn deferred_writes_of_a_leaving_page_are_issued_before_its_event_ends() {
         let database = opened(&tab, r#"{ "durability": "deferred" }"#).await;
         run(&database, "INSERT INTO t VALUES (1)");
         assert!(database.stored().is_none());
-        page.happens(Moment::Leaving);
+        page.happens(LifecycleEvent::Leaving);
         std::mem::forget(database);
     });
     assert_eq!(found(&mut world), 1.0);
@@ -58,7 +58,7 @@ fn deferred_writes_of_a_hidden_page_do_not_wait_for_a_timer() {
     let page = world.page.clone();
     world.run(|tab| async move {
         let database = opened(&tab, r#"{ "durability": "deferred" }"#).await;
-        page.happens(Moment::Hidden);
+        page.happens(LifecycleEvent::Hidden);
         run(&database, "INSERT INTO t VALUES (1)");
         tab.ports.platform.clock.sleep(0).await;
         std::mem::forget(database);
@@ -109,9 +109,9 @@ fn a_hidden_page_is_snapshotted_at_most_once_in_five_minutes() {
         let ids =
             || database.snapshots().list().into_iter().map(|info| (info.id, info.reason.as_str())).collect::<Vec<_>>();
         let hide = async || {
-            page.happens(Moment::Hidden);
+            page.happens(LifecycleEvent::Hidden);
             clock.sleep(100).await;
-            page.happens(Moment::Shown);
+            page.happens(LifecycleEvent::Shown);
         };
         run(&database, "INSERT INTO t VALUES (1)");
         hide().await;
@@ -120,7 +120,7 @@ fn a_hidden_page_is_snapshotted_at_most_once_in_five_minutes() {
         hide().await;
         assert_eq!(ids().len(), 1, "too soon");
         clock.sleep(5 * 60_000).await;
-        page.happens(Moment::Leaving);
+        page.happens(LifecycleEvent::Leaving);
         hide().await;
         assert_eq!(ids()[0].0, "1", "a page that goes away has no time for one");
         hide().await;
@@ -143,7 +143,7 @@ fn a_hidden_page_is_not_snapshotted_when_the_options_say_so() {
         world.run(|tab| async move {
             let database = opened(&tab, options).await;
             run(&database, "INSERT INTO t VALUES (1)");
-            page.happens(Moment::Hidden);
+            page.happens(LifecycleEvent::Hidden);
             tab.ports.platform.clock.sleep(1000).await;
             assert!(database.snapshots().list().is_empty());
             database.close().await.expect("closes");

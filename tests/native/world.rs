@@ -14,8 +14,8 @@ use tidelock::{
     collections::Map,
     engine::{Call, Callbacks, Database, Event, OpenOptions, connection::mutex::MutexPermit},
     ports::{
-        Acquire, Channel, Estimate, Held, Http, HttpFailure, HttpRequest, HttpResponse, Lifecycle, LocalFuture, Locks,
-        Moment, Ports, Socket, SocketEvent, Sockets, Store, Stores, sim::Sim,
+        Acquire, Channel, Estimate, HeldLock, Http, HttpFailure, HttpRequest, HttpResponse, Lifecycle, LifecycleEvent,
+        LocalFuture, Locks, Ports, Socket, SocketEvent, Sockets, Store, Stores, sim::Sim,
     },
     sqlite::{FlatRows, Op},
     store::MemoryStore,
@@ -192,7 +192,7 @@ impl TestLocks {
     }
 }
 
-impl Held for TestLock {
+impl HeldLock for TestLock {
     fn ended(&self) -> LocalFuture<'static, bool> {
         let (sender, receiver) = oneshot::channel();
         match self.locks.taken.borrow_mut().get_mut(&self.name) {
@@ -235,7 +235,7 @@ impl Locks for LocksHandle {
         Ok(Box::new(TestChannel { locks: self.0.clone(), id, name: name.to_owned() }))
     }
 
-    fn acquire(&self, name: &str, how: Acquire) -> LocalFuture<'static, Result<Option<Box<dyn Held>>>> {
+    fn acquire(&self, name: &str, how: Acquire) -> LocalFuture<'static, Result<Option<Box<dyn HeldLock>>>> {
         let (locks, name) = (self.0.clone(), name.to_owned());
         Box::pin(async move {
             let (sender, receiver) = oneshot::channel();
@@ -247,7 +247,7 @@ impl Locks for LocksHandle {
                 }
                 _ => locks.hand_on(&name, Some(sender), true),
             }
-            Ok(receiver.await.ok().map(|lock| Box::new(lock) as Box<dyn Held>))
+            Ok(receiver.await.ok().map(|lock| Box::new(lock) as Box<dyn HeldLock>))
         })
     }
 }
@@ -296,7 +296,7 @@ impl Stores for StoresHandle {
     }
 }
 
-type ScheduleEvent = Weak<dyn Fn(Moment)>;
+type ScheduleEvent = Weak<dyn Fn(LifecycleEvent)>;
 
 /// The page of all tabs: a scenario has one that matters.
 #[derive(Default)]
@@ -307,10 +307,10 @@ pub struct TestPage {
 
 impl TestPage {
     /// Reports a lifecycle event of the page.
-    pub fn happens(&self, moment: Moment) {
+    pub fn happens(&self, moment: LifecycleEvent) {
         match moment {
-            Moment::Online | Moment::Offline => {}
-            _ => self.hidden.set(moment != Moment::Shown),
+            LifecycleEvent::Online | LifecycleEvent::Offline => {}
+            _ => self.hidden.set(moment != LifecycleEvent::Shown),
         }
         let heard: Vec<_> = self.heard.borrow().iter().filter_map(Weak::upgrade).collect();
         heard.iter().for_each(|heard| heard(moment));
@@ -324,7 +324,7 @@ impl Lifecycle for PageHandle {
         !self.0.hidden.get()
     }
 
-    fn watch(&self, heard: Rc<dyn Fn(Moment)>) -> Box<dyn Any> {
+    fn watch(&self, heard: Rc<dyn Fn(LifecycleEvent)>) -> Box<dyn Any> {
         self.0.heard.borrow_mut().push(Rc::downgrade(&heard));
         Box::new(heard)
     }

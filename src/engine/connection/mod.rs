@@ -2,9 +2,9 @@
 //!
 //! | file | subject |
 //! |---|---|
-//! | `mutex` | one at a time, on the connection as among snapshots |
-//! | `signal` | one who waits, and one who wakes |
-//! | `fts5` | full-text search, loaded where it is used |
+//! | `mutex` | a mutex with a queue, for the connection and for snapshots |
+//! | `signal` | a notification from one task to another |
+//! | `fts5` | loads full-text search where it is used |
 
 pub(super) mod fts5;
 pub mod mutex;

@@ -13,7 +13,7 @@ use std::{
 
 use crate::error::{Error, ErrorCode, Result};
 
-/// A place in the queue, or the mutex itself. Never 0.
+/// The id of a call that holds the mutex or waits in its queue. Never 0.
 pub type MutexPermit = u32;
 
 #[derive(Default)]
@@ -21,7 +21,7 @@ struct MutexState {
     last_permit: MutexPermit,
     holder: Option<MutexPermit>,
     waiting: VecDeque<(MutexPermit, Option<Waker>)>,
-    /// Why the mutex is closed.
+    /// The error that later calls get; `None` while the mutex is open.
     closed: Option<Error>,
 }
 
@@ -39,7 +39,7 @@ impl MutexState {
 }
 
 impl Mutex {
-    /// Locks the mutex if it is free and no call waits.
+    /// Locks the mutex if it is free and no call waits. Otherwise returns `None`.
     pub fn try_acquire(&self) -> Option<MutexPermit> {
         let mut state = self.state.borrow_mut();
         if state.closed.is_some() || state.holder.is_some() || !state.waiting.is_empty() {
@@ -50,7 +50,7 @@ impl Mutex {
         Some(permit)
     }
 
-    /// Takes the mutex, or a place at the end of the queue.
+    /// Locks the mutex, or joins the end of the queue.
     pub fn queue(&self) -> MutexPermit {
         if let Some(permit) = self.try_acquire() {
             return permit;
@@ -61,12 +61,12 @@ impl Mutex {
         permit
     }
 
-    /// Resolves when the permit holds the mutex; fails with what the queue was closed with when that happens before.
+    /// Resolves when the permit holds the mutex. Fails with the reason of [`close`](Self::close) if that comes first.
     pub fn wait(self: &Rc<Self>, permit: MutexPermit) -> Wait {
         Wait { mutex: self.clone(), permit }
     }
 
-    /// Releases the mutex, or the place in the queue. The next in the queue holds it at once.
+    /// Releases the mutex, or leaves the queue. The next permit in the queue then holds the mutex at once.
     pub fn release(&self, permit: MutexPermit) {
         let mut state = self.state.borrow_mut();
         if state.holder == Some(permit) {
@@ -100,8 +100,8 @@ impl Mutex {
         Ok(guard)
     }
 
-    /// Closes the mutex: calls that wait, now or later, fail with the first `reason` that was given. The present holder
-    /// keeps it.
+    /// Closes the mutex: waiting and later calls fail with `reason`. The current holder keeps the mutex. Only the first
+    /// `reason` counts.
     pub fn close(&self, reason: Error) {
         let mut state = self.state.borrow_mut();
         state.closed.get_or_insert(reason);
@@ -130,7 +130,7 @@ impl Drop for MutexGuard {
     }
 }
 
-/// What [`Mutex::wait`] returns.
+/// The future of [`Mutex::wait`].
 pub struct Wait {
     mutex: Rc<Mutex>,
     permit: MutexPermit,
@@ -157,7 +157,7 @@ impl Future for Wait {
     }
 }
 
-/// The error of every call on a closed database.
+/// Returns the error of every call on a closed database.
 pub fn closed() -> Error {
     Error::new(ErrorCode::Closed, "The database is closed").hint("Open it again with open()")
 }

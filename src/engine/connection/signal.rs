@@ -6,7 +6,8 @@ use std::{
     task::{Poll, Waker},
 };
 
-/// Wakes one waiting task. A notification that comes before the wait is kept, as by a condition variable with a flag.
+/// Wakes one waiting task. A notification without a waiting task is kept for the next wait, as by a condition variable
+/// with a flag.
 #[derive(Default)]
 pub struct Signal {
     is_notified: Cell<bool>,
@@ -14,7 +15,7 @@ pub struct Signal {
 }
 
 impl Signal {
-    /// Wakes the waiting task, or the next one that waits.
+    /// Wakes the waiting task, or the next task that waits.
     pub fn notify(&self) {
         self.is_notified.set(true);
         let waiting = self.waiting.take();
@@ -23,7 +24,7 @@ impl Signal {
         }
     }
 
-    /// Discards a notification that no task has received.
+    /// Discards a kept notification.
     pub fn clear_notification(&self) {
         self.is_notified.set(false);
     }

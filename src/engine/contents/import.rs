@@ -1,4 +1,4 @@
-//! Contents that come as a file: `import`, and the seed of a database that has no data yet.
+//! Contents from a file: `import`, and the seed of an empty database.
 
 use serde::Deserialize;
 
@@ -16,9 +16,9 @@ use crate::{
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct ImportOptions {
-    /// The version at which a file without a tracking table stands; by default what `open` was given.
+    /// The migration version of a file without a tracking table; by default the option `baseline` of `open`.
     pub baseline: Option<String>,
-    /// Local changes that were not pushed may go.
+    /// Whether to discard local changes that were not pushed.
     pub force: bool,
 }
 
@@ -30,17 +30,17 @@ pub struct PreparedImport {
 }
 
 impl Database {
-    /// Replaces the contents by those of a `.sqlite` file: [`prepare_import`](Self::prepare_import), then
+    /// Replaces the contents with those of a `.sqlite` file: [`prepare_import`](Self::prepare_import), then
     /// [`finish_import`](Self::finish_import).
     pub async fn import(&self, image: Image, options: ImportOptions) -> Result<()> {
         let prepared = self.prepare_import(image, options).await?;
         self.finish_import(prepared).await
     }
 
-    /// Checks a `.sqlite` file in a scratch database, locks the connection, and takes a safety snapshot. The
-    /// file's own unpushed changes and its user don't come along. Nothing has changed yet: the future may be dropped.
+    /// Checks a `.sqlite` file in a scratch database, locks the connection, and takes a safety snapshot. The file's own
+    /// unpushed changes and its user are not imported. The database is still unchanged, so the future may be dropped.
     ///
-    /// Fails with `database_corrupt`, `invalid_argument` (a schema that can't be used here; an unknown baseline),
+    /// Fails with `database_corrupt`, `invalid_argument` (an unsupported schema; an unknown baseline),
     /// `snapshot_incompatible` (newer than the supplied migrations), `database_too_large`, `out_of_memory`,
     /// `unpushed_changes` unless `force`, and as a snapshot does.
     pub async fn prepare_import(&self, image: Image, options: ImportOptions) -> Result<PreparedImport> {
@@ -55,8 +55,8 @@ impl Database {
         Ok(PreparedImport { scratch, guard, before })
     }
 
-    /// Makes the contents those of the file, as one commit, and runs the migrations that it lacks. When one of them fails,
-    /// everything becomes again what it was.
+    /// Replaces the contents with those of the file, as one commit, and runs the migrations that the file lacks. If one
+    /// of them fails, the previous contents are restored.
     ///
     /// Fails with `out_of_memory`, as a migration does, and as storing does.
     pub async fn finish_import(&self, prepared: PreparedImport) -> Result<()> {
@@ -64,8 +64,8 @@ impl Database {
         let PreparedImport { scratch, guard, before } = prepared;
         let connection = inner.connection()?;
         let result = {
-            let then = Box::pin(inner.run_missing_migrations(&connection, guard.permit()));
-            inner.replace(&connection, scratch, Some(&before), then).await
+            let finish = Box::pin(inner.run_missing_migrations(&connection, guard.permit()));
+            inner.replace(&connection, scratch, Some(&before), finish).await
         };
         drop(guard);
         let stored = inner.flusher.flush().await;
@@ -74,20 +74,20 @@ impl Database {
 
     /// Writes the contents as SQL text to `sink`, piece by piece, like `.dump` of SQLite's shell. Locks the connection.
     ///
-    /// Fails with `closed`, and as reading does.
+    /// Fails with `closed`, and with SQLite's errors.
     pub async fn export_sql(&self, sink: &mut Sink<'_>) -> Result<()> {
         let _guard = self.inner.acquire().await?;
         self.inner.connection()?.dump(sink)
     }
 
-    /// Whether a seed would be used: there is no data yet.
+    /// Returns whether the database is empty, so that a seed would be used.
     pub fn wants_seed(&self) -> Result<bool> {
         has_data(&*self.inner.connection()?).map(|data| !data)
     }
 
-    /// Gives a database that has no data its first, from a `.sqlite` file that is checked as for [`import`](Self::import).
-    /// To be called before [`start`](Self::start), which runs the migrations that the file lacks. `false`, and nothing is
-    /// changed, when there is data.
+    /// Fills an empty database from a `.sqlite` file, with the checks of [`import`](Self::import). Returns `false` and
+    /// changes nothing if the database has data. Call this before [`start`](Self::start), which runs the migrations
+    /// that the file lacks.
     pub async fn seed(&self, image: Image) -> Result<bool> {
         let inner = &*self.inner;
         let _guard = inner.acquire().await?;
@@ -102,7 +102,7 @@ impl Database {
 }
 
 impl Inner {
-    /// A file's contents in a scratch database, checked and made ready to be this database's.
+    /// Opens a file in a scratch database, checks it, and prepares it to replace this database's contents.
     async fn open_file(&self, image: Image, baseline: Option<&str>) -> Result<Connection> {
         check_size(&image, self.options.max_bytes)?;
         let (scratch, _) = self.check_file(Connection::open_foreign(image)?).await?;
@@ -111,24 +111,24 @@ impl Inner {
         scratch.check_triggers(&kept)?;
         self.migrations.adopt(&scratch, baseline.or(self.options.baseline.as_deref()))?;
         self.migrations.check(&scratch).map_err(incompatible)?;
-        // All of it as it will be done to the database itself, where nothing may fail any more.
+        // The same steps follow on the database itself, where none of them may fail any more.
         self.remake_sync(&scratch).await?;
         self.adopt(&scratch)?;
         Ok(scratch)
     }
 
-    /// Makes what sync keeps in a file this database's, and sees whether its tables can be watched.
+    /// Replaces the sync state of a file with this database's, and checks that triggers can be created on its tables.
     fn adopt(&self, scratch: &Connection) -> Result<()> {
         entries::forget_origin(scratch)?;
         if let Some(sync) = self.sync.get() {
             metadata::register(scratch, &sync.config().options.tables)?;
         }
-        self.rehearse_audit(scratch)?;
+        self.check_audit(scratch)?;
         if metadata::captures(scratch)? { capture::resume(scratch) } else { Ok(()) }
     }
 }
 
-/// `database_too_large` when a file has more bytes than the database may have.
+/// Fails with `database_too_large` when a file has more than `limit` bytes.
 pub(in crate::engine) fn check_size(image: &Image, limit: u64) -> Result<()> {
     let bytes = image.len();
     if bytes <= limit {

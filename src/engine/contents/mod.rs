@@ -1,12 +1,12 @@
-//! Contents that come from elsewhere.
+//! Replacing the contents of a database.
 //!
 //! | file | subject |
 //! |---|---|
-//! | `replacement` | the one way to replace the contents: all of them or nothing |
-//! | `import` | contents that come as a file: `import`, `seed` |
-//! | `snapshot_files` | snapshots as files to keep |
-//! | `restore` | going back to a snapshot |
-//! | `reset` | dropping everything, to begin again |
+//! | `replacement` | replaces all contents, or none after a failure |
+//! | `import` | contents from a file: `import`, `seed` |
+//! | `snapshot_files` | exports and imports snapshots as files |
+//! | `restore` | restores a snapshot or a point in time |
+//! | `reset` | drops all contents |
 
 pub(super) mod import;
 mod replacement;

@@ -1,4 +1,4 @@
-//! The one way to replace the contents: by a file's, a snapshot's, or by nothing.
+//! Replaces all contents of a database: with those of a file, of a snapshot, or with none.
 
 use crate::{
     engine::{
@@ -12,12 +12,14 @@ use crate::{
     sync::{outbox::entries, state::metadata},
 };
 
-/// A file, or an SQL text, may take so long to be checked, and so much longer for each mebibyte.
+/// The time limit for checking a file or an SQL text, in milliseconds.
 const CHECK_MS: f64 = 5_000.0;
+/// The additional time for each mebibyte, in milliseconds.
 const CHECK_MS_PER_MIB: f64 = 200.0;
 
 impl Inner {
-    /// Refuses to replace what was changed here and isn't pushed yet.
+    /// Fails with `unpushed_changes` if local changes were not pushed, unless `force`. `verb` names the call in the
+    /// hint.
     pub(in crate::engine) fn check_unpushed(&self, connection: &Connection, force: bool, verb: &str) -> Result<()> {
         let (pending, _) = entries::counts(connection, None)?;
         if pending == 0 || force {
@@ -30,7 +32,7 @@ impl Inner {
             .detail("pending", pending))
     }
 
-    /// Checks a file from outside, in its scratch database. Fails as [`Foreign::check`] does, and with `timeout`.
+    /// Checks an untrusted file in its scratch database. Fails as [`Foreign::check`] does, and with `timeout`.
     pub(in crate::engine) async fn check_file(&self, foreign: Foreign) -> Result<(Connection, PageFile)> {
         let platform = &self.ports.platform;
         fts5::load_if_used(platform, foreign.scratch()).await?;
@@ -48,7 +50,7 @@ impl Inner {
         Box::new(move || end - clock.monotonic_ms())
     }
 
-    /// Makes what sync keeps in contents from elsewhere fit for this build; what is to be done with it follows.
+    /// Converts the sync state of imported contents to this build's form. The caller then adapts its values.
     pub(in crate::engine) async fn remake_sync(&self, scratch: &Connection) -> Result<()> {
         if !metadata::drop_others(scratch)? {
             return Ok(());
@@ -57,30 +59,30 @@ impl Inner {
         metadata::remake(scratch)
     }
 
-    /// Makes the contents those of another database, as one commit, and does what is left to do. When anything of it fails, they become
-    /// again what they were: those of the snapshot `before`, or none.
+    /// Replaces the contents with those of `source`, as one commit, and awaits `finish`. If either fails, the contents
+    /// of the snapshot `before` are restored; without one, the database is emptied.
     pub(in crate::engine) async fn replace(
         &self,
         connection: &Connection,
         source: Connection,
         before: Option<&str>,
-        then: LocalFuture<'_, Result<()>>,
+        finish: LocalFuture<'_, Result<()>>,
     ) -> Result<()> {
-        let mut replaced = self.take_over(connection, &source).await;
+        let mut result = self.install(connection, &source).await;
         drop(source);
-        if replaced.is_ok() {
-            replaced = then.await;
+        if result.is_ok() {
+            result = finish.await;
         }
-        let Err(error) = replaced else { return Ok(()) };
+        let Err(error) = result else { return Ok(()) };
         match (self.restore_previous(connection, before).await, before) {
             (Err(_), Some(before)) => Err(error.detail("snapshotId", before)),
             _ => Err(error),
         }
     }
 
-    async fn take_over(&self, connection: &Connection, source: &Connection) -> Result<()> {
+    async fn install(&self, connection: &Connection, source: &Connection) -> Result<()> {
         connection.restore_from(source)?;
-        // The pages may have another size.
+        // The new contents may have another page size.
         connection.limit_size(self.options.max_bytes)?;
         fts5::load_if_used(&self.ports.platform, connection).await?;
         self.start_capture(connection).await?;
@@ -93,11 +95,11 @@ impl Inner {
             Some(snapshot) => PageFile::new(self.snapshots.load(snapshot).await?),
             None => PageFile::default(),
         };
-        self.take_over(connection, &Connection::open(&file)?).await?;
+        self.install(connection, &Connection::open(&file)?).await?;
         self.migrations.refresh(connection)
     }
 
-    /// Runs the migrations that the new contents lack, like an opening.
+    /// Runs the migrations that the new contents lack, as opening does.
     pub(in crate::engine) async fn run_missing_migrations(
         &self,
         connection: &Connection,

@@ -1,4 +1,4 @@
-//! Beginning again: everything is dropped, after a snapshot of it, while the database stays open.
+//! Drops all contents of an open database, after a safety snapshot.
 
 use crate::{
     engine::{Database, database::Inner},
@@ -9,8 +9,8 @@ use crate::{
 };
 
 impl Database {
-    /// Drops everything, what sync keeps included, and runs all migrations. When one of them fails, everything becomes
-    /// again what it was. A safety snapshot is taken first.
+    /// Takes a safety snapshot, drops everything including the state of sync, and runs all migrations. If one of them
+    /// fails, the previous contents are restored.
     ///
     /// Fails with `invalid_argument` without the option `migrations`, as running does, and as storing does.
     pub async fn migrations_reset(&self) -> Result<MigrationReport> {
@@ -29,7 +29,7 @@ impl Database {
         result.and(stored).map(|()| report)
     }
 
-    /// Drops everything, and runs nothing: all migrations are pending then. A safety snapshot is taken first.
+    /// Takes a safety snapshot and drops everything. All migrations are pending afterwards.
     ///
     /// Fails as taking a snapshot and storing do.
     pub async fn migrations_drop(&self) -> Result<()> {
@@ -43,11 +43,11 @@ impl Database {
 }
 
 impl Inner {
-    /// Takes a snapshot, then empties the database. The caller must have locked the connection.
-    async fn empty(&self, then: LocalFuture<'_, Result<()>>) -> Result<()> {
+    /// Takes a safety snapshot, empties the database, and awaits `finish`. The caller must have locked the connection.
+    async fn empty(&self, finish: LocalFuture<'_, Result<()>>) -> Result<()> {
         let connection = self.connection()?;
         self.flusher.admit_write()?;
         let before = self.snapshots.safety().await?.id;
-        self.replace(&connection, Connection::open(&PageFile::default())?, Some(&before), then).await
+        self.replace(&connection, Connection::open(&PageFile::default())?, Some(&before), finish).await
     }
 }

@@ -1,4 +1,4 @@
-//! Going back to a snapshot or a point in time, while the database stays open.
+//! Restores a snapshot or a point in time while the database stays open.
 
 use std::fmt;
 
@@ -11,26 +11,26 @@ use crate::{
 };
 
 impl Database {
-    /// Replaces the contents by a snapshot's, as one commit, and runs the migrations that it lacks. What was there becomes
-    /// a safety snapshot first.
+    /// Takes a safety snapshot, replaces the contents with those of a snapshot, as one commit, and runs the migrations
+    /// that it lacks.
     ///
     /// Fails with `snapshot_not_found`, `snapshot_corrupt`, `snapshot_incompatible` (a state newer than the supplied
-    /// migrations), `migration_invalid` (something else goes by the name of the audit log), or `unpushed_changes` unless `force`, and as its pending migrations do. Then
-    /// nothing has changed.
+    /// migrations), `migration_invalid` (another object has the audit log's name), `unpushed_changes` unless `force`,
+    /// and as its pending migrations do. The contents are unchanged after a failure.
     pub async fn restore(&self, id: &str, force: bool) -> Result<()> {
         let image = self.inner.snapshots.load(id).await?;
         self.restore_image(image, force, RestorePoint::Snapshot(id)).await
     }
 
-    /// Replaces the contents by those after the newest stored commit not later than `at`, as one commit, like
-    /// [`restore`](Self::restore). Commits that are on their way to the storage are stored first.
+    /// Restores the state after the newest stored commit that is not later than `at`, like [`restore`](Self::restore).
+    /// Stores pending commits first.
     ///
-    /// Fails with `snapshot_not_found` for a time that the log no longer reaches (details `oldest`: the first that can),
-    /// `snapshot_corrupt` when the log is damaged on the way, and as `restore` does.
+    /// Fails with `snapshot_not_found` for a time that the log no longer reaches (details `oldest`: the first
+    /// restorable time), `snapshot_corrupt` when the log before that time is damaged, and as `restore` does.
     pub async fn restore_at(&self, at: Timestamp, force: bool) -> Result<()> {
         self.flush().await?;
         let image = self.inner.snapshots.load_at(at).await?;
-        self.restore_image(image, force, RestorePoint::Moment(at)).await
+        self.restore_image(image, force, RestorePoint::Time(at)).await
     }
 
     async fn restore_image(&self, image: Image, force: bool, wanted: RestorePoint<'_>) -> Result<()> {
@@ -49,15 +49,15 @@ impl Database {
         scratch.check_own()?;
         inner.migrations.check(&scratch).map_err(|error| wanted.incompatible(error))?;
         inner.remake_sync(&scratch).await?;
-        inner.rehearse_audit(&scratch)?;
-        // The image's own unpushed changes are old news by now: they are kept, but never sent.
+        inner.check_audit(&scratch)?;
+        // Unpushed changes of the restored state are outdated: they stay in the outbox, but are never sent.
         if metadata::exists(&scratch)? {
             entries::quarantine_restored(&scratch)?;
         }
         let before = inner.snapshots.safety().await?.id;
         let result = {
-            let then = Box::pin(inner.run_missing_migrations(&connection, guard.permit()));
-            inner.replace(&connection, scratch, Some(&before), then).await
+            let finish = Box::pin(inner.run_missing_migrations(&connection, guard.permit()));
+            inner.replace(&connection, scratch, Some(&before), finish).await
         };
         drop(guard);
         let stored = inner.flusher.flush().await;
@@ -65,10 +65,10 @@ impl Database {
     }
 }
 
-/// What is to be brought back.
+/// The state to restore.
 enum RestorePoint<'a> {
     Snapshot(&'a str),
-    Moment(Timestamp),
+    Time(Timestamp),
 }
 
 impl RestorePoint<'_> {
@@ -90,7 +90,7 @@ impl RestorePoint<'_> {
     fn about(&self, error: Error) -> Error {
         match self {
             RestorePoint::Snapshot(id) => error.detail("snapshotId", *id),
-            RestorePoint::Moment(at) => error.detail("at", at.to_string()),
+            RestorePoint::Time(at) => error.detail("at", at.to_string()),
         }
     }
 }
@@ -99,7 +99,7 @@ impl fmt::Display for RestorePoint<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             RestorePoint::Snapshot(id) => write!(f, "Snapshot {id}"),
-            RestorePoint::Moment(at) => write!(f, "The state of {at}"),
+            RestorePoint::Time(at) => write!(f, "The state of {at}"),
         }
     }
 }

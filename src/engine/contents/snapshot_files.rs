@@ -1,4 +1,4 @@
-//! Snapshots as files to keep: out as `.sqlite` or SQL text, and back.
+//! Exports snapshots as `.sqlite` files or SQL text, and imports them again.
 
 use super::import::check_size;
 use crate::{
@@ -9,13 +9,14 @@ use crate::{
     sqlite::{Connection, Image, PageFile, Sink},
 };
 
-/// A label of snapshots that were brought along without one.
+/// The label of snapshots that are imported without one.
 const LABEL: &str = "imported";
 
 impl Database {
-    /// The contents of a snapshot, every chunk hashed, piece by piece into `sink`: the bytes of a `.sqlite` file, or SQL text.
+    /// Writes the contents of a snapshot to `sink`, piece by piece: the bytes of a `.sqlite` file, or SQL text.
+    /// Verifies the hash of every chunk.
     ///
-    /// Fails with `snapshot_not_found`, `snapshot_corrupt`, `out_of_memory`, and what the storage fails with.
+    /// Fails with `snapshot_not_found`, `snapshot_corrupt`, `out_of_memory`, and the storage's errors.
     pub async fn snapshot_export(&self, id: &str, sql: bool, sink: &mut Sink<'_>) -> Result<SnapshotInfo> {
         let snapshots = &self.inner.snapshots;
         let image = snapshots.load(id).await?;
@@ -34,12 +35,12 @@ impl Database {
         })
     }
 
-    /// Keeps a file as a snapshot, without changing the contents: a `.sqlite` file, as it is, or SQL text, told apart by
-    /// how they begin. Both are checked as a file for [`import`](Self::import) is. It has a label, so that it stays until it
-    /// is deleted.
+    /// Stores a file as a snapshot, without changing the database's contents: a `.sqlite` file or SQL text, recognised
+    /// by its first bytes. Both get the checks of [`import`](Self::import). The snapshot has a label, so retention
+    /// keeps it until it is deleted.
     ///
-    /// Fails with `snapshot_corrupt` (damaged, or no such file; `cause` tells more), `invalid_argument` (a schema that
-    /// can't be used here), `snapshot_incompatible`, `database_too_large`, `out_of_memory`, and what the storage fails with.
+    /// Fails with `snapshot_corrupt` (damaged, or neither of the two; `cause` has the reason), `invalid_argument` (an
+    /// unsupported schema), `snapshot_incompatible`, `database_too_large`, `out_of_memory`, and the storage's errors.
     pub async fn snapshot_import(&self, image: Image, label: Option<String>) -> Result<SnapshotInfo> {
         let inner = &*self.inner;
         inner.connection()?;
@@ -49,12 +50,12 @@ impl Database {
             check_size(&image, limit)?;
             Connection::open_foreign(image)
         } else {
-            let text = text_of(image).map_err(refused)?;
+            let text = text_of(image).map_err(as_snapshot_error)?;
             fts5::load_if_named(platform, &text).await?;
             Connection::open_sql(&text, limit, Some(inner.check_deadline(text.len() as u64)))
         };
-        let foreign = foreign.map_err(refused)?;
-        let (scratch, file) = inner.check_file(foreign).await.map_err(refused)?;
+        let foreign = foreign.map_err(as_snapshot_error)?;
+        let (scratch, file) = inner.check_file(foreign).await.map_err(as_snapshot_error)?;
         let schema_version = inner.migrations.newest_in(&scratch);
         drop(scratch);
         inner.snapshots.import(&file.pin(), label.unwrap_or_else(|| LABEL.to_owned()), schema_version).await
@@ -62,21 +63,21 @@ impl Database {
 }
 
 fn text_of(image: Image) -> Result<String> {
-    let no_text = || Error::new(ErrorCode::DatabaseCorrupt, "it is neither a SQLite database nor a text");
+    let not_text = || Error::new(ErrorCode::DatabaseCorrupt, "it is neither a SQLite database nor a text");
     let mut bytes = Vec::new();
     bytes.try_reserve_exact(image.len() as usize).map_err(|_| no_memory("for the SQL text"))?;
     for chunk in image.chunks {
         bytes.extend_from_slice(&chunk);
     }
-    // SQLite would read up to the first NUL, and call a file of zeros an empty database.
+    // SQLite reads text only up to the first NUL, so a file of zeros would count as an empty script.
     if bytes.contains(&0) {
-        return Err(no_text());
+        return Err(not_text());
     }
-    String::from_utf8(bytes).map_err(|_| no_text())
+    String::from_utf8(bytes).map_err(|_| not_text())
 }
 
-/// A damaged file is here a damaged snapshot; so is a text that SQLite can't run.
-fn refused(error: Error) -> Error {
+/// Converts the error of a damaged file, or of text that SQLite can't run, to `snapshot_corrupt`.
+fn as_snapshot_error(error: Error) -> Error {
     match error.code {
         ErrorCode::DatabaseCorrupt | ErrorCode::SqliteError | ErrorCode::SqliteConstraint => {
             let details = error.details.clone();

@@ -1,4 +1,4 @@
-//! What the drivers of migrations and sync ask of the database around them.
+//! Implements the host of the migrations driver for a database, and the migration methods of [`Database`].
 
 use std::{future::ready, rc::Rc};
 
@@ -49,7 +49,7 @@ impl host::MigrationsHost for Inner {
         permit: MutexPermit,
     ) -> LocalFuture<'a, Result<()>> {
         Box::pin(async move {
-            // What the function opens are savepoints in the migration's own transaction, if it has one.
+            // Transactions of the function become savepoints in the migration's transaction, if it has one.
             let depth = u32::from(self.connection()?.in_transaction());
             self.transaction.depth.set(depth);
             let result = self.callbacks.run_migration(version, direction.as_str(), permit).await;
@@ -63,8 +63,8 @@ impl host::MigrationsHost for Inner {
     }
 
     fn resume_capture(&self, connection: &Connection) -> Result<()> {
-        self.suspended.set(false);
-        // Also of a function that was cancelled.
+        self.triggers_suspended.set(false);
+        // A cancelled function can't reset its depth itself.
         self.transaction.depth.set(0);
         self.resume_triggers(connection)
     }
@@ -80,7 +80,7 @@ impl host::MigrationsHost for Inner {
 }
 
 impl Database {
-    /// One row a version, in order.
+    /// Returns one row per version, in order.
     pub async fn migrations_status(&self) -> Result<Vec<StatusRow>> {
         self.inner.migrations.status(&*self.inner).await
     }
@@ -95,17 +95,20 @@ impl Database {
         self.inner.migrations.revert(&*self.inner, options).await
     }
 
-    /// Marks migrations as applied; see [`Migrations::baseline`](crate::engine::migrations::driver::Migrations::baseline).
+    /// Marks migrations as applied; see
+    /// [`Migrations::baseline`](crate::engine::migrations::driver::Migrations::baseline).
     pub async fn migrations_baseline(&self, version: &str) -> Result<Vec<Planned>> {
         self.inner.migrations.baseline(&*self.inner, version).await
     }
 
-    /// Reverts the newest migration and applies it again; see [`Migrations::redo`](crate::engine::migrations::driver::Migrations::redo).
+    /// Reverts the newest migration and applies it again; see
+    /// [`Migrations::redo`](crate::engine::migrations::driver::Migrations::redo).
     pub async fn migrations_redo(&self) -> Result<MigrationReport> {
         self.inner.migrations.redo(&*self.inner).await
     }
 
-    /// Removes a version from the history; see [`Migrations::forget`](crate::engine::migrations::driver::Migrations::forget).
+    /// Removes a version from the history; see
+    /// [`Migrations::forget`](crate::engine::migrations::driver::Migrations::forget).
     pub async fn migrations_forget(&self, version: &str) -> Result<()> {
         self.inner.migrations.forget(&*self.inner, version).await
     }

@@ -1,10 +1,10 @@
-//! The drivers of migrations and sync, joined to the database.
+//! Connects the drivers of migrations and sync with the database.
 //!
 //! | file | subject |
 //! |---|---|
-//! | `migrations` | what the driver of migrations asks, and its calls |
-//! | `scheduler` | automatic sync: keeping in step with the remote |
-//! | `sync` | what the driver of sync asks, and its calls |
+//! | `migrations` | the host of the migrations driver, and the migration calls |
+//! | `scheduler` | automatic sync |
+//! | `sync` | the host of the sync driver, and the sync calls |
 
 mod migrations;
 pub(super) mod scheduler;

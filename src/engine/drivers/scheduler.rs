@@ -20,7 +20,7 @@ use crate::{
         },
     },
     error::{Detail, Error, ErrorCode, Result, Warning, WarningCode},
-    ports::{LocalFuture, Moment},
+    ports::{LifecycleEvent, LocalFuture},
     sync::{
         config::options::Names,
         outbox::entries,
@@ -68,9 +68,9 @@ impl AutomaticSync for Scheduler {
                 self.stop();
             }
             SyncTrigger::User { signed_in } => {
-                // Its socket has the token of the user before.
+                // The subscription's socket still has the previous user's token.
                 self.listener.take();
-                // Rounds that another user has ended begin again.
+                // Automatic sync that stopped because of another user starts again.
                 let interval_ms = self.interval_ms.get();
                 if let Some(interval_ms) = interval_ms.filter(|_| signed_in) {
                     self.start(&inner, interval_ms);
@@ -79,16 +79,16 @@ impl AutomaticSync for Scheduler {
             }
             SyncTrigger::Wrote => self.schedule(&inner, ScheduleEvent::Written),
             SyncTrigger::RetryAfter { ms } => self.schedule(&inner, ScheduleEvent::RetryAfter { ms }),
-            SyncTrigger::Page(Moment::Shown) => self.schedule(&inner, ScheduleEvent::Shown),
-            SyncTrigger::Page(Moment::Hidden) => self.schedule(&inner, ScheduleEvent::Hidden),
-            SyncTrigger::Page(Moment::Offline) => self.schedule(&inner, ScheduleEvent::Offline),
-            SyncTrigger::Page(Moment::Online) => {
+            SyncTrigger::Page(LifecycleEvent::Shown) => self.schedule(&inner, ScheduleEvent::Shown),
+            SyncTrigger::Page(LifecycleEvent::Hidden) => self.schedule(&inner, ScheduleEvent::Hidden),
+            SyncTrigger::Page(LifecycleEvent::Offline) => self.schedule(&inner, ScheduleEvent::Offline),
+            SyncTrigger::Page(LifecycleEvent::Online) => {
                 self.schedule(&inner, ScheduleEvent::Online);
                 if let Some(listener) = &*self.listener.borrow() {
                     listener.online();
                 }
             }
-            SyncTrigger::Opened | SyncTrigger::Page(Moment::Leaving) => {}
+            SyncTrigger::Opened | SyncTrigger::Page(LifecycleEvent::Leaving) => {}
         }
     }
 }
@@ -303,8 +303,8 @@ impl Database {
         self.inner.notify_automatic_sync(SyncTrigger::Stop);
     }
 
-    /// A user has signed in or out. Calls under way have the token of the user before: they end with
-    /// `sync_unauthorized`, and changes that were not sent stay. Automatic sync goes on at once when a user has signed in.
+    /// Handles that a user has signed in or out. Running calls have the previous user's token: they end with
+    /// `sync_unauthorized`, and unsent changes stay. Automatic sync continues at once when a user has signed in.
     /// Fails with `invalid_argument` without a remote.
     pub fn sync_user(&self, signed_in: bool) -> Result<()> {
         self.synced()?.end_for_user();

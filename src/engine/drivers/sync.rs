@@ -38,7 +38,7 @@ impl SyncHost for Inner {
         Box::pin(async {
             let Some(sync) = self.sync.get() else { return Ok(None) };
             let timeout_ms = sync.config.options.timeout_ms;
-            // A token that waits for a network, or for this very call, must not hold up all that follow.
+            // A token function may wait for the network, or for this call itself. It must not block all later calls.
             match select(self.callbacks.access_token(), self.ports.platform.clock.sleep(timeout_ms)).await {
                 Either::Left((token, _)) => token,
                 Either::Right(_) => {
@@ -83,7 +83,7 @@ impl Database {
     ) -> Result<PullReport> {
         let sync = self.synced()?;
         let inner = self.inner.clone();
-        // A running pull has asked for its filters already, and they may have changed since.
+        // A running pull already has its filters, which may have changed since.
         let may_join = sync.config.options.tables.iter().all(|table| !table.has_filter_function);
         let joined = sync.pulls.join(options.clone(), may_join, progress, |progress| {
             Box::pin(async move {

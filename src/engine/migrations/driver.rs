@@ -1,4 +1,4 @@
-//! The driver of migrations: reads what is applied, plans, and runs one after the other while the connection is locked.
+//! The driver of migrations: reads the history, plans, and runs migrations one by one while the connection is locked.
 
 use std::{
     cell::{OnceCell, RefCell},
@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     host::{MigrationsHost, Runner},
-    options::{Atomic, How, RunOptions},
+    options::{Atomic, RunMode, RunOptions},
 };
 use crate::{
     engine::connection::mutex::MutexPermit,
@@ -30,14 +30,15 @@ pub struct Migrations {
     pub(super) clock: Rc<dyn Clock>,
     summary: RefCell<MigrationsHealth>,
     pub(super) failure: RefCell<Option<Error>>,
-    /// The name of the audit's table, if there is an audit.
-    pub(super) aside: OnceCell<String>,
+    /// The name of the audit table, if any table is audited.
+    pub(super) audit_table: OnceCell<String>,
 }
 
 impl Migrations {
-    /// `supplied` is `None` for an app without the option: then nothing is run or checked. `table` names the tracking table.
+    /// Creates the driver. `supplied` is `None` for an app without the option: then nothing is run or checked. `table`
+    /// names the tracking table.
     ///
-    /// `invalid_argument` for a table that can't have that name.
+    /// Fails with `invalid_argument` for an invalid table name.
     pub fn new(
         supplied: Option<Supplied>,
         table: &str,
@@ -45,22 +46,22 @@ impl Migrations {
         clock: Rc<dyn Clock>,
     ) -> Result<Self> {
         let (summary, failure) = (RefCell::default(), RefCell::default());
-        let aside = OnceCell::new();
-        Ok(Self { supplied, history: History::new(table)?, out_of_order, clock, summary, failure, aside })
+        let audit_table = OnceCell::new();
+        Ok(Self { supplied, history: History::new(table)?, out_of_order, clock, summary, failure, audit_table })
     }
 
     /// Sets the name of the audit table, which drift and generated migrations ignore. Called at most once.
     pub fn ignore_audit_table(&self, table: &str) {
-        self.aside.get_or_init(|| table.to_owned());
+        self.audit_table.get_or_init(|| table.to_owned());
     }
 
-    /// Returns whether the SQL of a supplied migration has this word, in lower case.
+    /// Returns whether the SQL of a supplied migration contains this word. `word` is in lower case.
     pub fn mentions(&self, word: &str) -> bool {
         self.supplied.as_ref().is_some_and(|supplied| supplied.mentions(word))
     }
 
-    /// What opening a database does: where the data came without a history, marks it up to `baseline`; checks what is
-    /// applied; and, if `migrate`, runs what is pending.
+    /// Prepares an opened database: marks data without a history as migrated up to `baseline`, checks the applied
+    /// migrations, and runs the pending ones if `migrate`.
     ///
     /// Fails as [`run`](Self::run) does.
     pub async fn open(
@@ -72,7 +73,7 @@ impl Migrations {
         let guard = host.lock_connection().await?;
         let connection = host.connection()?;
         let Some(supplied) = &self.supplied else {
-            // For health only: nothing is checked, so that a table of another shape is no error here.
+            // Only for health. Nothing is checked, so a tracking table of another shape is no error.
             let _ = self.refresh(&connection);
             return Ok(MigrationReport::default());
         };
@@ -87,7 +88,7 @@ impl Migrations {
         checked.map(|()| MigrationReport::default())
     }
 
-    /// One row a version.
+    /// Returns one row per version.
     pub async fn status(&self, host: &dyn MigrationsHost) -> Result<Vec<StatusRow>> {
         let _guard = host.lock_connection().await?;
         let connection = host.connection()?;
@@ -95,27 +96,28 @@ impl Migrations {
         Ok(status::status(self.supplied.as_ref(), &self.history.read(&connection)?))
     }
 
-    /// Applies what is pending, in order, each with its tracking row in one transaction, after a snapshot when there is data.
-    /// Those applied before one that fails stay.
+    /// Applies pending migrations in order, each with its tracking row in one transaction. Takes a snapshot first if
+    /// there is data. Migrations before a failed one stay applied.
     ///
-    /// `schema_too_new`, `migration_missing`, `migration_checksum_mismatch` and `migration_out_of_order` before anything
-    /// runs; `migration_failed`; `invalid_argument` for an unknown `to`, or without the option `migrations`.
+    /// Fails with `schema_too_new`, `migration_missing`, `migration_checksum_mismatch` and `migration_out_of_order`
+    /// before anything runs; `migration_failed`; `invalid_argument` for an unknown `to`, or without the option
+    /// `migrations`.
     pub async fn run(&self, host: &dyn MigrationsHost, options: RunOptions) -> Result<MigrationReport> {
         self.perform(host, Direction::Up, options).await
     }
 
-    /// Reverts applied ones, newest first. Fails as [`run`](Self::run) does, and before anything runs with
+    /// Reverts applied migrations, newest first. Fails as [`run`](Self::run) does, and before anything runs with
     /// `migration_irreversible` when one of them has no `down`.
     pub async fn revert(&self, host: &dyn MigrationsHost, options: RunOptions) -> Result<MigrationReport> {
         self.perform(host, Direction::Down, options).await
     }
 
-    /// Runs what is pending for a caller that holds the mutex already.
+    /// Applies pending migrations for a caller that holds the mutex.
     pub async fn run_pending(&self, host: &dyn MigrationsHost, permit: MutexPermit) -> Result<MigrationReport> {
         self.run_under_lock(host, permit, Direction::Up, RunOptions::default()).await
     }
 
-    /// Reverts the newest one and applies it again. When applying fails, it stays reverted.
+    /// Reverts the newest migration and applies it again. If applying fails, it stays reverted.
     ///
     /// Fails as [`revert`](Self::revert) and [`run`](Self::run) do.
     pub async fn redo(&self, host: &dyn MigrationsHost) -> Result<MigrationReport> {
@@ -133,17 +135,17 @@ impl Migrations {
         let newest = report.reverted.last().and_then(|newest| self.supplied.as_ref()?.find(&newest.version));
         let Some(newest) = newest else { return Ok(report) };
         let connection = host.connection()?;
-        // Exactly that one, whatever else is pending.
-        let how = How { direction: Direction::Up, dry_run: false, atomic: Atomic::Each };
+        // Other pending migrations don't run.
+        let mode = RunMode { direction: Direction::Up, dry_run: false, atomic: Atomic::Each };
         let again =
-            self.run_plan(Runner { host, connection: &connection, permit, ends_ms: None }, &[newest], how).await?;
+            self.run_plan(Runner { host, connection: &connection, permit, ends_ms: None }, &[newest], mode).await?;
         report.planned.extend(again.planned);
         report.applied = again.applied;
         Ok(report)
     }
 
-    /// Marks the supplied ones up to that version as applied, without running them; returns those that weren't marked
-    /// before. `invalid_argument` when the version isn't supplied.
+    /// Marks the supplied migrations up to that version as applied, without running them. Returns the newly marked
+    /// ones. Fails with `invalid_argument` when the version isn't supplied.
     pub async fn baseline(&self, host: &dyn MigrationsHost, version: &str) -> Result<Vec<Planned>> {
         let marked = {
             let _guard = host.lock_connection().await?;
@@ -152,7 +154,8 @@ impl Migrations {
         host.stored().await.map(|()| marked)
     }
 
-    /// Removes a version from the history, so that a repaired migration runs again. `invalid_argument` when it isn't there.
+    /// Removes a version from the history, so that a repaired migration runs again. Fails with `invalid_argument` when
+    /// the version isn't applied.
     pub async fn forget(&self, host: &dyn MigrationsHost, version: &str) -> Result<()> {
         {
             let _guard = host.lock_connection().await?;
@@ -168,14 +171,15 @@ impl Migrations {
         host.stored().await
     }
 
-    /// Holds what another database, such as a snapshot, has applied against what is supplied; pending ones are fine.
+    /// Checks the applied migrations of another database, such as a snapshot, against the supplied ones. Pending
+    /// migrations are accepted.
     pub fn check(&self, connection: &Connection) -> Result<()> {
         self.supplied.as_ref().map_or(Ok(()), |supplied| plan::check(supplied, &self.history.read(connection)?))
     }
 
-    /// Marks data that came without a history as standing at `baseline`; whether anything was marked.
+    /// Marks data without a history as migrated up to `baseline`. Returns whether anything was marked.
     ///
-    /// `invalid_argument` when that version isn't supplied.
+    /// Fails with `invalid_argument` when that version isn't supplied.
     pub fn adopt(&self, connection: &Connection, baseline: Option<&str>) -> Result<bool> {
         let (Some(supplied), Some(version)) = (&self.supplied, baseline) else { return Ok(false) };
         let without_history = has_data(connection)? && !self.history.exists(connection)?;
@@ -185,28 +189,28 @@ impl Migrations {
         Ok(without_history)
     }
 
-    /// The name of the tracking table.
+    /// Returns the name of the tracking table.
     pub fn tracking_table(&self) -> &str {
         self.history.name()
     }
 
-    /// The newest migration that another database, such as a file, has applied; none without a tracking table.
+    /// Returns the newest applied migration of another database, such as a file; `None` without a tracking table.
     pub fn newest_in(&self, connection: &Connection) -> Option<String> {
         let applied = self.history.read(connection).ok()?;
         plan::newest(&applied).map(|row| row.version.clone())
     }
 
-    /// Where the migrations stand, as of the last call that looked.
+    /// Returns the summary as of the last [`refresh`](Self::refresh).
     pub fn summary(&self) -> MigrationsHealth {
         self.summary.borrow().clone()
     }
 
-    /// Why the last migration failed, until one succeeds.
+    /// Returns the error of the last migration; `None` if it succeeded.
     pub fn failure(&self) -> Option<Error> {
         self.failure.borrow().clone()
     }
 
-    /// Looks at the history again, for instance after a restore.
+    /// Updates the summary from the history, for instance after a restore.
     pub fn refresh(&self, connection: &Connection) -> Result<()> {
         let applied = self.history.read(connection)?;
         let (pending, modified) = status::counts(self.supplied.as_ref(), &applied);
@@ -215,7 +219,7 @@ impl Migrations {
         Ok(())
     }
 
-    /// What the app supplies. `invalid_argument` without the option `migrations`.
+    /// Returns the supplied migrations. Fails with `invalid_argument` without the option `migrations`.
     pub(in crate::engine) fn supplied(&self) -> Result<&Supplied> {
         self.supplied.as_ref().ok_or_else(|| {
             Error::invalid("The database was opened without migrations").hint("Give them to open({ migrations })")
@@ -232,13 +236,15 @@ impl Migrations {
             let guard = host.lock_connection().await?;
             self.run_under_lock(host, guard.permit(), direction, options).await
         };
-        // Also after a failure: those applied before it stay. Its own error says more than one of the storage.
+        // Awaited after a failure, too, since earlier migrations stay applied. The migration's error has priority over
+        // one of the storage.
         let stored = host.stored().await;
         let report = result?;
         stored.map(|()| report)
     }
 
-    /// Interrupts what runs on the connection at that time of the monotonic clock, until the guard is dropped.
+    /// Interrupts statements on the connection from `ends_ms` on (monotonic clock, milliseconds), until the guard is
+    /// dropped.
     pub(super) fn limit<'c>(&self, connection: &'c Connection, ends_ms: f64) -> Limit<'c> {
         let clock = self.clock.clone();
         connection.set_deadline(Some(Box::new(move || ends_ms - clock.monotonic_ms())));
@@ -266,8 +272,8 @@ impl Migrations {
             return Ok(MigrationReport::default());
         }
         host.load().await?;
-        let how = How { direction, dry_run: options.dry_run, atomic: options.atomic };
-        self.run_plan(Runner { host, connection: &connection, permit, ends_ms }, &plan, how).await
+        let mode = RunMode { direction, dry_run: options.dry_run, atomic: options.atomic };
+        self.run_plan(Runner { host, connection: &connection, permit, ends_ms }, &plan, mode).await
     }
 
     fn mark(
@@ -294,7 +300,7 @@ impl Migrations {
     }
 }
 
-/// Lifts a deadline when it is dropped.
+/// Removes a deadline when it is dropped.
 pub(super) struct Limit<'c>(&'c Connection);
 
 impl Drop for Limit<'_> {
@@ -303,7 +309,7 @@ impl Drop for Limit<'_> {
     }
 }
 
-/// Whether there is anything of the user's: tables, views; tidelock's own don't count.
+/// Returns whether the schema has objects besides those of SQLite and tidelock.
 pub(in crate::engine) fn has_data(connection: &Connection) -> Result<bool> {
     let sql = "SELECT EXISTS (SELECT 1 FROM main.sqlite_schema
                WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND name NOT LIKE 'tidelock\\_%' ESCAPE '\\')";

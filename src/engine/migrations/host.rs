@@ -1,4 +1,4 @@
-//! What the driver of migrations asks of the database around it.
+//! The services that a database provides to the driver of migrations.
 
 use std::future::ready;
 
@@ -12,16 +12,16 @@ use crate::{
     sqlite::{Connection, Statement},
 };
 
-/// What migrations alone need of the database around them.
+/// The services of a database that only migrations need.
 pub trait MigrationsHost: Environment {
-    /// Loads the code that runs migrations. `wasm_load_failed`.
+    /// Loads the wasm part that runs migrations. Fails with `wasm_load_failed`.
     fn load(&self) -> LocalFuture<'_, Result<()>> {
         Box::pin(ready(Ok(())))
     }
 
-    /// Runs a function of the app, under the mutex of `permit`. Where the migration is one transaction, it is open already, and
-    /// stays open: what the function opens are savepoints in it. Dropped when the run is cancelled; [`settle`](Self::settle)
-    /// follows.
+    /// Runs a migration that is a function of the app, under the mutex of `permit`. The migration's transaction, if it
+    /// has one, is already open: transactions of the function become savepoints in it. The future is dropped when the
+    /// run is cancelled; [`resume_capture`](Self::resume_capture) follows.
     fn run_code<'a>(
         &'a self,
         version: &'a str,
@@ -29,44 +29,43 @@ pub trait MigrationsHost: Environment {
         permit: MutexPermit,
     ) -> LocalFuture<'a, Result<()>>;
 
-    /// Runs one statement of a script to its end. Triggers that capture changes go away before one that changes the schema,
-    /// until the next one that doesn't.
+    /// Runs one statement of a script to its end. Drops the capture triggers before a statement that changes the
+    /// schema, and creates them again before the next one that doesn't.
     fn run_statement(&self, connection: &Connection, statement: &mut Statement<'_>) -> Result<()>;
 
-    /// Creates the triggers that capture changes again: after the last statement, before the commit, and after a migration that
-    /// was rolled back.
+    /// Creates the capture triggers again: after the last statement and before the commit, or after a rollback.
     fn resume_capture(&self, connection: &Connection) -> Result<()>;
 
-    /// Called after every commit, of which anything may have changed.
+    /// Handles a commit that may have changed any table.
     fn committed(&self);
 
-    /// Hears of each migration before it runs.
+    /// Reports a migration before it runs.
     fn progress(&self, progress: MigrationProgress);
 }
 
-/// The detail of a `migration` event: one that is about to run, of a call on an open database.
+/// The detail of a `migration` event: a migration is about to run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(test, derive(ts_rs::TS), ts(rename = "MigrationEvent"))]
 pub struct MigrationProgress {
-    /// Its version.
+    /// The version of the migration.
     pub version: String,
-    /// Its name.
+    /// The name of the migration.
     pub name: String,
-    /// Which way it runs.
+    /// Whether it is applied or reverted.
     pub direction: Direction,
-    /// How many of this run are done.
+    /// The number of finished migrations of this run.
     pub done: usize,
-    /// How many this run has.
+    /// The number of migrations of this run.
     pub total: usize,
 }
 
-/// What runs it.
+/// The environment in which migrations run.
 #[derive(Clone, Copy)]
 pub(super) struct Runner<'a> {
     pub host: &'a dyn MigrationsHost,
     pub connection: &'a Connection,
     pub permit: MutexPermit,
-    /// When the bodies of migrations are interrupted, by the monotonic clock.
+    /// When running migrations are interrupted, in milliseconds of the monotonic clock; `None`: never.
     pub ends_ms: Option<f64>,
 }

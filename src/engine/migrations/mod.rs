@@ -2,11 +2,11 @@
 //!
 //! | file | subject |
 //! |---|---|
-//! | `options` | how they are to be run |
-//! | `host` | what the driver asks of the database around it |
-//! | `driver` | reads what is applied, and plans |
-//! | `run` | runs what was planned |
-//! | `schema` | what the schema is, and could be |
+//! | `options` | the options of a run |
+//! | `host` | the services of the database that the driver needs |
+//! | `driver` | reads the history, and plans |
+//! | `run` | runs a plan |
+//! | `schema` | drift, generated migrations and lint |
 
 pub mod driver;
 pub mod host;

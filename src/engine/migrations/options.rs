@@ -1,17 +1,17 @@
-//! How migrations are to be run.
+//! The options of a run of migrations.
 
 use serde::Deserialize;
 
 use crate::migrate::Direction;
 
-/// What is undone when one of several fails.
+/// What is undone when one of several migrations fails.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Atomic {
-    /// Only that one: those before it stay.
+    /// Only the failed migration. Earlier ones stay applied.
     #[default]
     Each,
-    /// All of the run, which is one transaction.
+    /// The whole run, which is one transaction.
     All,
 }
 
@@ -19,21 +19,22 @@ pub enum Atomic {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RunOptions {
-    /// The version at which the database shall stand afterwards: `run` applies up to it, `revert` what is newer.
+    /// The target version: `run` applies up to it, `revert` reverts newer migrations.
     pub to: Option<String>,
-    /// How many at most. For `revert` without `to`: 1.
+    /// The maximum number of migrations; for `revert` without `to`: 1.
     pub steps: Option<u32>,
-    /// Tell only what would be done.
+    /// Whether to return only the plan.
     pub dry_run: bool,
-    /// What a failure undoes.
+    /// What is undone after a failure.
     pub atomic: Atomic,
-    /// After so many milliseconds the statement that runs then fails with `timeout`, and its migration with it.
+    /// The timeout of the run in milliseconds. The statement that runs then fails with `timeout`, and its migration
+    /// fails.
     pub timeout_ms: Option<u32>,
 }
 
-/// How a plan is to be run.
+/// The settings for running a plan.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct How {
+pub(super) struct RunMode {
     pub direction: Direction,
     pub dry_run: bool,
     pub atomic: Atomic,

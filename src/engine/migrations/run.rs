@@ -1,9 +1,9 @@
-//! Running what was planned. Most openings have nothing to run, so all of this is in the part `migrations`.
+//! Runs a plan. Most openings have no pending migrations, so this code is in the wasm part `migrations`.
 
 use super::{
     driver::{Migrations, has_data},
     host::{MigrationProgress, MigrationsHost, Runner},
-    options::{Atomic, How},
+    options::{Atomic, RunMode},
 };
 use crate::{
     error::Result,
@@ -12,51 +12,51 @@ use crate::{
     sqlite::Connection,
 };
 
-/// In which transaction a migration runs, and whether the history learns of it.
+/// The transaction of a migration, and whether the history records it.
 #[derive(Clone, Copy)]
 enum TransactionPlace<'a> {
-    /// In its own.
+    /// Its own transaction.
     Own,
-    /// In one with others.
-    Among(&'a Together<'a>),
-    /// In its own, and the history doesn't.
+    /// A transaction with other migrations.
+    Shared(&'a Together<'a>),
+    /// Its own transaction, not recorded in the history.
     Untracked,
 }
 
 impl Migrations {
-    /// An entry of the part `migrations`, never inlined, so that the part can be cut off here.
+    /// Runs a plan. An entry of the part `migrations`: never inlined, so that the part can be split off here.
     #[inline(never)]
     pub(super) fn run_plan<'a>(
         &'a self,
         runner: Runner<'a>,
         plan: &'a [&'a Migration],
-        how: How,
+        mode: RunMode,
     ) -> LocalFuture<'a, Result<MigrationReport>> {
         entered(async move {
             let Runner { host, connection, .. } = runner;
             let mut report = MigrationReport {
-                planned: Planned::all(plan, how.direction, how.dry_run),
+                planned: Planned::all(plan, mode.direction, mode.dry_run),
                 ..MigrationReport::default()
             };
-            if how.dry_run {
+            if mode.dry_run {
                 return Ok(report);
             }
-            if how.atomic == Atomic::All {
+            if mode.atomic == Atomic::All {
                 Together::check(plan)?;
             }
             if has_data(connection)? {
                 host.safety_snapshot().await?;
             }
-            if how.atomic == Atomic::All {
-                self.run_together(runner, plan, how.direction, &mut report).await?;
+            if mode.atomic == Atomic::All {
+                self.run_together(runner, plan, mode.direction, &mut report).await?;
             } else {
-                self.run_each(runner, plan, how.direction, None, &mut report).await?;
+                self.run_each(runner, plan, mode.direction, None, &mut report).await?;
             }
             Ok(report)
         })
     }
 
-    /// All in one transaction.
+    /// Runs all migrations in one transaction.
     async fn run_together(
         &self,
         runner: Runner<'_>,
@@ -73,7 +73,7 @@ impl Migrations {
                 self.refresh(connection)?;
                 return Err(match host.resume_capture(connection) {
                     Ok(()) => error.hint("Nothing of this run was kept: mend it and run all again"),
-                    Err(unsettled) => unsettled.cause(error),
+                    Err(resume_error) => resume_error.cause(error),
                 });
             }
         }
@@ -94,11 +94,11 @@ impl Migrations {
             let Migration { version, name, .. } = migration;
             let total = plan.len();
             host.progress(MigrationProgress { version: version.clone(), name: name.clone(), direction, done, total });
-            let place = together.map_or(TransactionPlace::Own, TransactionPlace::Among);
+            let place = together.map_or(TransactionPlace::Own, TransactionPlace::Shared);
             let result = self.run_one(runner, migration, direction, place).await;
             if together.is_none() {
                 if result.is_ok() || !migration.transaction {
-                    // Outside a transaction even undoing it is a commit.
+                    // Outside a transaction, even the undo of the migration is a commit.
                     host.committed();
                 }
                 self.refresh(connection)?;
@@ -113,7 +113,7 @@ impl Migrations {
         Ok(())
     }
 
-    /// Runs a script as a migration, which no history knows. `migration_failed`.
+    /// Runs a script as a migration that the history doesn't record. Fails with `migration_failed`.
     pub(super) async fn run_untracked(&self, runner: Runner<'_>, migration: &Migration) -> Result<()> {
         let result = self.run_one(runner, migration, Direction::Up, TransactionPlace::Untracked).await;
         if result.is_ok() {
@@ -123,7 +123,7 @@ impl Migrations {
         result.map(drop)
     }
 
-    /// Runs one and says how long it took.
+    /// Runs one migration and returns its duration in milliseconds.
     async fn run_one(
         &self,
         runner: Runner<'_>,
@@ -133,14 +133,14 @@ impl Migrations {
     ) -> Result<i64> {
         let Runner { host, connection, permit, ends_ms } = runner;
         let started = self.clock.monotonic_ms();
-        // Before the attempt, so that it is dropped after it: a run that is cancelled while a function runs settles too.
-        let mut unsettled = Unsettled { host, connection, armed: true };
+        // Declared before the attempt, so that it is dropped after the attempt's rollback when the run is cancelled.
+        let mut resume_on_drop = ResumeCaptureOnDrop { host, connection, armed: true };
         let attempt = match place {
             TransactionPlace::Own => Attempt::begin(connection, &self.history, migration, direction)?,
-            TransactionPlace::Among(together) => together.attempt(&self.history, migration, direction)?,
+            TransactionPlace::Shared(together) => together.attempt(&self.history, migration, direction)?,
             TransactionPlace::Untracked => Attempt::untracked(connection, migration)?,
         };
-        // Not the bookkeeping around it: what fails is the migration.
+        // The time limit applies to the migration's body only, not to its tracking row.
         let limit = ends_ms.map(|ends_ms| self.limit(connection, ends_ms));
         let result = match migration.body(direction) {
             Some(Body::Code) => host.run_code(&migration.version, direction, permit).await,
@@ -155,29 +155,29 @@ impl Migrations {
                 Err(attempt.abort(error))
             }
         };
-        unsettled.armed = false;
+        resume_on_drop.armed = false;
         match result {
             Ok(()) => Ok(elapsed),
             Err(error) => Err(match host.resume_capture(connection) {
                 Ok(()) => error,
-                // Changes would go by uncaptured: that is the graver one.
-                Err(unsettled) => unsettled.cause(error),
+                // This error has priority: without the triggers, later changes would not be captured.
+                Err(resume_error) => resume_error.cause(error),
             }),
         }
     }
 }
 
-/// Settles when a run is dropped half-way.
-struct Unsettled<'a> {
+/// Creates the capture triggers again when a run is cancelled.
+struct ResumeCaptureOnDrop<'a> {
     host: &'a dyn MigrationsHost,
     connection: &'a Connection,
     armed: bool,
 }
 
-impl Drop for Unsettled<'_> {
+impl Drop for ResumeCaptureOnDrop<'_> {
     fn drop(&mut self) {
         if self.armed {
-            // No caller is left to report it to.
+            // The caller has dropped the run, so nothing can receive the error.
             let _ = self.host.resume_capture(self.connection);
         }
     }

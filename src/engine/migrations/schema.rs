@@ -1,4 +1,4 @@
-//! What the schema is, what the migrations make of it, and what it could be. All of this is in the part `schema`.
+//! Drift, generated migrations and lint: the wasm part `schema`.
 
 use super::{
     driver::{Migrations, has_data},
@@ -13,19 +13,20 @@ use crate::{
     time::Timestamp,
 };
 
-/// The audit's table, unless another one was named. It is tidelock's own if it has just these columns.
+/// The default name of the audit table.
 const AUDIT_TABLE: &str = "audit_log";
+/// The columns of an audit table, sorted by name: a table with other columns belongs to the user.
 const AUDITED: &str = "action,actor,id,new_values,old_values,record_id,table_name,timestamp";
 
-/// A script may take so long to make the wanted schema.
+/// The time limit for a script that creates the wanted schema, in milliseconds.
 const SCHEMA_MS: f64 = 30_000.0;
 
 impl Migrations {
-    /// How the schema differs from what the applied migrations give in a scratch database: `made`, if the app has run them there, else one
-    /// in which only their scripts run.
+    /// Returns the differences between the schema and that of the applied migrations in a scratch database: `made`, in
+    /// which the app has run them, or one in which only their scripts run.
     ///
-    /// Fails as running does when what is applied isn't what is supplied, `migration_failed` when a script doesn't run there,
-    /// and `invalid_argument` without the option `migrations`.
+    /// Fails as running does when the applied migrations don't match the supplied ones, with `migration_failed` when a
+    /// script fails in the scratch database, and `invalid_argument` without the option `migrations`.
     pub async fn drift(&self, host: &dyn MigrationsHost, made: Option<&Connection>) -> Result<Drift> {
         let (applied, actual) = {
             let _guard = host.lock_connection().await?;
@@ -41,9 +42,11 @@ impl Migrations {
         Ok(Drift { skipped, ..drift(&self.schema(&scratch)?, &actual) })
     }
 
-    /// The scripts from today's schema to another one and back. What they need must be loaded.
+    /// Generates the scripts from the current schema to that of `sql`, and back. The wasm parts that `sql` needs must
+    /// be loaded.
     ///
-    /// SQLite's error, with its line, for a schema that it doesn't take; `invalid_argument` for renames that don't fit.
+    /// Fails with SQLite's error, with its line, for an invalid schema; `invalid_argument` for renames that match
+    /// neither schema.
     pub async fn generate(
         &self,
         host: &dyn MigrationsHost,
@@ -59,8 +62,8 @@ impl Migrations {
         generate(&today, &wanted, &renames)
     }
 
-    /// Makes the schema that one, in one transaction that no history knows, after a snapshot when there is data. Gives the
-    /// script that ran.
+    /// Changes the schema to that of `sql`, in one transaction that the history doesn't record. Takes a snapshot first
+    /// if there is data. Returns the script that ran.
     ///
     /// Fails as [`generate`](Self::generate) does, and with `migration_failed`.
     pub async fn sync(&self, host: &dyn MigrationsHost, permit: MutexPermit, sql: &str) -> Result<Script> {
@@ -85,20 +88,21 @@ impl Migrations {
         Ok(script)
     }
 
-    /// What the supplied migrations may not have meant. `invalid_argument` without the option `migrations`.
+    /// Returns warnings about probable mistakes in the supplied migrations. Fails with `invalid_argument` without the
+    /// option `migrations`.
     pub fn lint(&self) -> Result<Vec<Lint>> {
         self.supplied().map(lint)
     }
 
-    /// The schema without what is tidelock's own.
+    /// Returns the schema without tidelock's own tables.
     fn schema(&self, connection: &Connection) -> Result<Schema> {
-        let audit = self.aside.get().map_or(AUDIT_TABLE, String::as_str);
+        let audit = self.audit_table.get().map_or(AUDIT_TABLE, String::as_str);
         let audits = connection.is_table_of(audit, AUDITED)? == Some(true);
         let ignored = [self.history.name(), audit];
         Schema::read(connection, &ignored[..1 + usize::from(audits)])
     }
 
-    /// The schema that a script makes of an empty database.
+    /// Returns the schema that a script creates in an empty database.
     fn wanted(&self, sql: &str) -> Result<Schema> {
         let scratch = scratch()?;
         let limit = self.limit(&scratch, self.clock.monotonic_ms() + SCHEMA_MS);
@@ -115,7 +119,7 @@ impl Migrations {
         self.schema(&scratch)
     }
 
-    /// Runs the scripts of the applied migrations; the versions of those that are functions.
+    /// Runs the scripts of the applied migrations. Returns the versions of the skipped ones, which are functions.
     fn replay(&self, applied: &[Applied], scratch: &Connection) -> Result<Vec<String>> {
         let supplied = self.supplied()?;
         plan::check(supplied, applied)?;

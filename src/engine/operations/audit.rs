@@ -1,4 +1,4 @@
-//! Auditing tables.
+//! The audit log of an open database.
 
 use crate::{
     audit::{self, Options},
@@ -7,9 +7,9 @@ use crate::{
 };
 
 impl Database {
-    /// Says what is to be audited; at most once, before [`start`](Self::start), which begins with it.
+    /// Sets the audit options: at most once, before [`start`](Self::start), which starts the audit.
     ///
-    /// Closes the database and fails with `invalid_argument` for tables that can't be audited or hold the log.
+    /// Fails with `invalid_argument` for tables that can't be audited or hold the log; this closes the database.
     pub async fn audit(&self, options: Options) -> Result<()> {
         let inner = &*self.inner;
         match options.check() {
@@ -25,14 +25,14 @@ impl Database {
         }
     }
 
-    /// The tables that are to be audited and don't exist.
+    /// Returns the audited tables that don't exist.
     pub fn audit_missing(&self) -> Result<Vec<String>> {
         let Some(options) = self.inner.audit.get() else { return Ok(Vec::new()) };
         audit::missing(&*self.inner.connection()?, options)
     }
 
-    /// Sets the actor that the log records with the changes that follow. The caller must hold the connection: a transaction
-    /// has one actor.
+    /// Sets the actor that the log records for later changes. The caller must have locked the connection, since a
+    /// transaction has one actor.
     pub fn set_actor(&self, actor: Option<&str>) -> Result<()> {
         let connection = self.inner.connection()?;
         if self.inner.audit.get().is_some() { audit::set_actor(&connection, actor) } else { Ok(()) }

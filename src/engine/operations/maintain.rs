@@ -1,4 +1,4 @@
-//! Maintenance: each step on a permit of the mutex, long steps in slices, so that other calls run between them.
+//! Maintenance. Each step locks the connection separately, long steps for each slice, so that other calls run between.
 
 use serde::Deserialize;
 
@@ -16,12 +16,12 @@ use crate::{
     value::Value,
 };
 
-/// How much of what is wrong is told.
-const TOLD: usize = 100;
-/// Rows of one slice: a few milliseconds.
-const ROWS: u32 = 1000;
-/// Pages that are given back in one slice.
-const PAGES: u32 = 256;
+/// The maximum number of findings in a list of the report.
+const MAX_FINDINGS: usize = 100;
+/// The rows of one slice, which takes a few milliseconds.
+const SLICE_ROWS: u32 = 1000;
+/// The pages that one slice releases.
+const SLICE_PAGES: u32 = 256;
 
 /// The options of [`Database::maintain`].
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -32,11 +32,12 @@ pub struct MaintainOptions {
 }
 
 impl Database {
-    /// Checks the file and its foreign keys, deletes what has expired and old rows of the audit log, gives back free pages, and
-    /// gathers statistics for the query planner. What is found, and which steps failed, is in the report; the next
-    /// [`health`](Self::health) has it as alerts. What is deleted goes as any other row does. May be dropped between any two slices.
+    /// Checks the file and its foreign keys, deletes expired rows and old rows of the audit log, releases free pages,
+    /// and updates the statistics of the query planner. The report has the findings and the failed steps;
+    /// [`health`](Self::health) then has the findings as alerts. Deletions of rows are ordinary changes: they are
+    /// captured and emit events. The future may be dropped between two slices.
     ///
-    /// Fails with `closed` and `lock_lost`, and when what it wrote can't be stored.
+    /// Fails with `closed`, `lock_lost`, and the storage's errors.
     pub async fn maintain(&self, options: MaintainOptions) -> Result<MaintenanceReport> {
         let inner = &*self.inner;
         inner.connection()?;
@@ -44,16 +45,16 @@ impl Database {
         let (started, now) = (clock.monotonic_ms(), clock.now());
         let mut report = MaintenanceReport::default();
 
-        match inner.read_slice(|connection| connection.integrity_check(TOLD)).await {
-            Ok(found) => report.integrity = found,
+        match inner.read_slice(|connection| connection.integrity_check(MAX_FINDINGS)).await {
+            Ok(findings) => report.integrity = findings,
             Err(error) => report.failed(MaintenanceStep::Integrity, None, error),
         }
-        match inner.read_slice(|connection| connection.foreign_key_check(TOLD)).await {
-            Ok(found) => report.foreign_keys = found,
+        match inner.read_slice(|connection| connection.foreign_key_check(MAX_FINDINGS)).await {
+            Ok(findings) => report.foreign_keys = findings,
             Err(error) => report.failed(MaintenanceStep::ForeignKeys, None, error),
         }
-        inner.remember(&report);
-        // Whatever wrote to a damaged file might damage more.
+        inner.record_findings(&report);
+        // A write to a damaged file could destroy more data.
         if report.integrity.is_empty() {
             for expiry in &options.expires {
                 let mut deleted = 0;
@@ -62,7 +63,7 @@ impl Database {
                 }
                 report.expired.push(Expired { table: expiry.table.clone(), deleted });
             }
-            if let Err(error) = inner.forget_audited(now, &mut report.audit_deleted).await {
+            if let Err(error) = inner.delete_old_audit_rows(now, &mut report.audit_deleted).await {
                 report.failed(MaintenanceStep::Audit, None, error);
             }
             if let Err(error) = inner.vacuum(&mut report).await {
@@ -90,7 +91,7 @@ impl MaintenanceReport {
 }
 
 impl Inner {
-    /// Reads under one lock of the connection, then yields to the event loop.
+    /// Runs one reading step under a lock of the connection, then yields to the event loop.
     async fn read_slice<T>(&self, work: fn(&Connection) -> Result<T>) -> Result<T> {
         let result = {
             let _guard = self.acquire().await?;
@@ -100,7 +101,7 @@ impl Inner {
         result
     }
 
-    /// Runs one slice of a step that writes, as one commit under one lock of the connection, then yields to the event loop.
+    /// Runs one slice of a writing step, as one commit under a lock of the connection, then yields to the event loop.
     async fn write_slice<T>(&self, work: impl FnOnce(&Inner, &Connection) -> Result<T>) -> Result<T> {
         let result = {
             let _guard = self.acquire().await?;
@@ -108,7 +109,7 @@ impl Inner {
             self.flusher.admit_write()?;
             let result = work(self, &connection);
             if !self.transaction_ended(true) {
-                // A change of the file that changes no rows is a commit, too.
+                // A slice may change pages without changing rows, which is a commit, too.
                 self.publish_commit(&Changed::default());
             }
             result
@@ -117,18 +118,19 @@ impl Inner {
         result
     }
 
-    /// Lets waiting tasks of the page run.
+    /// Yields to the event loop, so that other tasks of the page run.
     async fn yield_to_event_loop(&self) {
         self.ports.platform.clock.sleep(0).await;
     }
 
-    /// Deletes rows like a user: live queries and `change` events are notified.
+    /// Runs a DELETE like a user's: updates live queries and emits a `change` event. Returns the number of deleted
+    /// rows.
     fn delete(&self, connection: &Connection, sql: &str, params: &[Value]) -> Result<u64> {
         let mut statement = connection.statement(sql)?;
         statement.bind_all(params)?;
         let deleted = statement.finish()?;
         if deleted > 0 {
-            self.note(&statement.facts());
+            self.record_effects(&statement.facts());
         }
         Ok(deleted)
     }
@@ -136,7 +138,7 @@ impl Inner {
     async fn expire(&self, expiry: &Expiry, now: Timestamp, deleted: &mut u64) -> Result<()> {
         let mut sweep = Sweep::begin(&*self.connection()?, expiry, now)?;
         loop {
-            let slice = self.write_slice(|inner, connection| match sweep.next(connection, ROWS)? {
+            let slice = self.write_slice(|inner, connection| match sweep.next(connection, SLICE_ROWS)? {
                 Some((sql, params)) => inner.delete(connection, &sql, &params).map(Some),
                 None => Ok(None),
             });
@@ -147,7 +149,7 @@ impl Inner {
         }
     }
 
-    async fn forget_audited(&self, now: Timestamp, deleted: &mut u64) -> Result<()> {
+    async fn delete_old_audit_rows(&self, now: Timestamp, deleted: &mut u64) -> Result<()> {
         let Some(options) = self.audit.get() else { return Ok(()) };
         let Some(days) = options.retention_days else { return Ok(()) };
         let log = Log(&options.table);
@@ -158,7 +160,7 @@ impl Inner {
         let mut after = Some(0);
         while let Some(from) = after {
             let slice = self.write_slice(|inner, connection| {
-                let (sql, params, last) = log.old_rows(connection, cutoff, from, ROWS)?;
+                let (sql, params, last) = log.old_rows(connection, cutoff, from, SLICE_ROWS)?;
                 Ok((inner.delete(connection, &sql, &params)?, last))
             });
             let (rows, last) = slice.await?;
@@ -172,7 +174,7 @@ impl Inner {
         let (mut left, size) = upkeep::free_pages(&*self.connection()?)?;
         while left > 0 {
             let slice = self.write_slice(|_, connection| {
-                upkeep::give_back(connection, PAGES)?;
+                upkeep::give_back(connection, SLICE_PAGES)?;
                 upkeep::free_pages(connection)
             });
             let (now_left, _) = slice.await?;
@@ -187,21 +189,21 @@ impl Inner {
         Ok(())
     }
 
-    /// What was found stays an alert until the next time.
-    fn remember(&self, report: &MaintenanceReport) {
-        let mut found = Vec::new();
+    /// Emits the findings as warnings, and keeps them as alerts until the next maintenance.
+    fn record_findings(&self, report: &MaintenanceReport) {
+        let mut findings = Vec::new();
         if let Some(first) = report.integrity.first() {
             let message = format!("The database file is damaged: {first}");
-            found.push((AlertCode::IntegrityFailed, WarningCode::IntegrityFailed, message));
+            findings.push((AlertCode::IntegrityFailed, WarningCode::IntegrityFailed, message));
         }
         if let Some(first) = report.foreign_keys.first() {
             let count = report.foreign_keys.len();
             let message = format!("{count} rows lack their parent, the first one in the table {}.", first.table);
-            found.push((AlertCode::ForeignKeysViolated, WarningCode::ForeignKeysViolated, message));
+            findings.push((AlertCode::ForeignKeysViolated, WarningCode::ForeignKeysViolated, message));
         }
-        for (_, code, message) in &found {
+        for (_, code, message) in &findings {
             self.events.emit(Event::Warning(Warning { code: *code, message: message.clone() }));
         }
-        self.found.replace(found.into_iter().map(|(alert, _, message)| (alert, message)).collect());
+        self.maintenance_findings.replace(findings.into_iter().map(|(alert, _, message)| (alert, message)).collect());
     }
 }

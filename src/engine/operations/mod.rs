@@ -2,11 +2,11 @@
 //!
 //! | file | subject |
 //! |---|---|
-//! | `maintain` | checks and cleaning up |
-//! | `report` | health, from what all parts know |
+//! | `maintain` | maintenance |
+//! | `report` | the inputs of the health report |
 //! | `audit` | the audit log |
-//! | `schema` | drift, generated scripts, lint |
-//! | `rekey` | changing what the storage is encrypted with |
+//! | `schema` | drift, generated migrations, lint |
+//! | `rekey` | changes the encryption |
 
 mod audit;
 pub(super) mod maintain;

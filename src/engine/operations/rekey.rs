@@ -1,4 +1,4 @@
-//! Changing what an open database is encrypted with.
+//! Changes the encryption of an open database.
 
 use crate::{
     engine::{
@@ -11,12 +11,12 @@ use crate::{
 };
 
 impl Database {
-    /// Changes the secret of an encrypted database, encrypts a plain one, or, with `None`, makes it plain. Calls on the
-    /// database wait meanwhile; a page that dies leaves it with the old or with the new secret. With `storage: 'memory'`
-    /// there is nothing at rest, and nothing to do.
+    /// Changes the secret of an encrypted database, encrypts a plain one, or decrypts it with `None`. Other calls wait
+    /// meanwhile. If the page dies, the database has either the old or the new secret. Does nothing with
+    /// `storage: 'memory'`, which stores nothing.
     ///
-    /// Fails as a flush and the storage do, and with `invalid_argument` when the user's key refuses its work; then the old
-    /// secret stays. If it is unknown whether the new one was stored, the database is closed.
+    /// Fails as a flush and the storage do, and with `invalid_argument` when the user's key can't encrypt; the old
+    /// secret then stays. If it is unknown whether the new secret was stored, the database is closed.
     pub async fn rekey(&self, vault: Option<Vault>) -> Result<()> {
         let inner = &*self.inner;
         let guard = inner.acquire().await?;
@@ -25,9 +25,9 @@ impl Database {
             return Ok(());
         }
         inner.flusher.flush().await?;
-        let pass = inner.snapshots.pause().await?;
+        let snapshots_guard = inner.snapshots.pause().await?;
         let rekeyed = inner.storage.rekey(vault.as_ref()).await;
-        drop(pass);
+        drop(snapshots_guard);
         match rekeyed {
             Rekeyed::Done => Ok(()),
             Rekeyed::Unchanged(error) => Err(error),

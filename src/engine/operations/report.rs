@@ -1,4 +1,4 @@
-//! Health, from what all the parts know.
+//! Collects the inputs of the health report from all parts of a database.
 
 use crate::{
     engine::{
@@ -14,16 +14,16 @@ use crate::{
 };
 
 impl Database {
-    /// The health report, with the usual thresholds. Never fails; of a closed database too.
+    /// Returns the health report with the default thresholds. Works on a closed database, too.
     pub async fn health(&self) -> Health {
         self.health_by(&Thresholds::default()).await
     }
 
-    /// The same with others.
+    /// Returns the health report with other thresholds.
     pub async fn health_by(&self, thresholds: &Thresholds) -> Health {
         let inner = &*self.inner;
         let estimate = inner.ports.stores.estimate().await;
-        let memory = inner.options.storage == StorageKind::Memory;
+        let in_memory = inner.options.storage == StorageKind::Memory;
         let storage = StorageHealth {
             kind: match inner.options.storage {
                 StorageKind::Indexeddb => "indexeddb",
@@ -32,23 +32,23 @@ impl Database {
             },
             durability: inner.options.durability.as_str(),
             bytes: inner.file.bytes(),
-            log_bytes: if memory { 0 } else { inner.storage.usage().log_bytes },
+            log_bytes: if in_memory { 0 } else { inner.storage.usage().log_bytes },
             usage: estimate.usage,
             quota: estimate.quota,
             persisted: Some(estimate.persisted),
             last_error: inner.flusher.last_error(),
         };
-        let facts = HealthInputs {
+        let inputs = HealthInputs {
             name: inner.options.name.clone(),
             cloud: inner.options.mode == Mode::Cloud,
             closed: inner.connection.borrow().is_none(),
             refuses_writes: inner.flusher.admit_write().is_err(),
             snapshots_enabled: inner.options.snapshots.enabled,
             changed_since_snapshot: !inner.snapshots.is_unchanged(),
-            began: Some(inner.began()),
+            created_at: Some(inner.created_at()),
             bytes_a_day_ago: inner.bytes_a_day_ago(),
             migration_failure: inner.migrations.failure(),
-            found: inner.found.borrow().clone(),
+            maintenance_findings: inner.maintenance_findings.borrow().clone(),
             lacking_columns: inner
                 .connection()
                 .and_then(|connection| entries::lacking_columns(&connection, None))
@@ -60,18 +60,18 @@ impl Database {
             sync: inner.sync_health(),
             queries: inner.stats.borrow().report(&|sql| inner.plan_of(sql)),
         };
-        assess(facts, thresholds, inner.ports.platform.clock.now())
+        assess(inputs, thresholds, inner.ports.platform.clock.now())
     }
 }
 
 impl Inner {
-    /// When the database began to exist, as far as that is known: its oldest snapshot tells, else this opening.
-    fn began(&self) -> Timestamp {
+    /// Returns the earliest known time of the database: that of its oldest snapshot, or of this opening.
+    fn created_at(&self) -> Timestamp {
         let oldest = self.storage.manifests().into_iter().map(|manifest| manifest.created_at).min();
         oldest.map_or(self.opened_at, |oldest| oldest.min(self.opened_at))
     }
 
-    /// Bytes of the database in the newest snapshot or checkpoint that is at least a day old.
+    /// Returns the database's size in the newest snapshot or checkpoint that is at least a day old.
     fn bytes_a_day_ago(&self) -> Option<u64> {
         let day_ago = self.ports.platform.clock.now().plus_ms(-DAY_MS);
         let old = self.storage.manifests().into_iter().filter(|manifest| manifest.created_at <= day_ago);
@@ -88,14 +88,14 @@ impl Inner {
         SyncHealth { phase: sync.phase().as_str(), pending, rejected, lag_ms, last_error: sync.last_error() }
     }
 
-    /// The plan of a statement that was slow, as far as it still compiles.
+    /// Returns the query plan of a slow statement; empty if it no longer compiles.
     fn plan_of(&self, sql: &str) -> Vec<String> {
         let plan = self.connection().and_then(|connection| connection.explain_query_plan(sql));
         plan.unwrap_or_default().into_iter().map(|step| step.detail).collect()
     }
 
-    /// How far the database is behind its remote. What keeps in step by itself also counts the time to its first pull, and what its
-    /// own changes have been waiting for.
+    /// Returns the milliseconds since the last complete sync. In cloud mode this includes the time before the first
+    /// pull, and the age of the oldest unpushed change.
     fn lag(&self, connection: &Connection, config: &Config) -> Result<Option<i64>> {
         let now = self.ports.platform.clock.now();
         let lag = status::lag(connection, config, now)?;
@@ -113,7 +113,7 @@ impl Inner {
             (_, true) => LockState::Held,
             (_, false) => LockState::Released,
         };
-        let taken = state != LockState::None;
-        LockHealth { state, since: taken.then_some(self.opened_at), epoch: taken.then(|| self.storage.epoch()) }
+        let is_locked = state != LockState::None;
+        LockHealth { state, since: is_locked.then_some(self.opened_at), epoch: is_locked.then(|| self.storage.epoch()) }
     }
 }

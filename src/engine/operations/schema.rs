@@ -1,4 +1,4 @@
-//! Drift, generated scripts and lint, for an open database: see `migrations::schema`.
+//! Drift, generated migrations and lint for an open database; see `migrations::schema`.
 
 use crate::{
     engine::{Database, connection::fts5},
@@ -9,8 +9,9 @@ use crate::{
 };
 
 impl Database {
-    /// See [`Migrations::drift`](crate::engine::migrations::driver::Migrations::drift).
-    /// `made` is a database file in which the app has run the applied migrations, functions included.
+    /// Returns the drift of the schema; see
+    /// [`Migrations::drift`](crate::engine::migrations::driver::Migrations::drift). `made` is a database file in which
+    /// the app has run the applied migrations, functions included.
     pub async fn migrations_drift(&self, made: Option<Image>) -> Result<Drift> {
         let inner = &*self.inner;
         let Some(image) = made else { return inner.migrations.drift(inner, None).await };
@@ -19,20 +20,22 @@ impl Database {
         inner.migrations.drift(inner, Some(&made)).await
     }
 
-    /// See [`Migrations::generate`](crate::engine::migrations::driver::Migrations::generate). Pairs of old and new names are renames.
+    /// Generates migration scripts; see
+    /// [`Migrations::generate`](crate::engine::migrations::driver::Migrations::generate). `renames` are pairs of old
+    /// and new names.
     pub async fn migrations_generate(&self, sql: &str, renames: &[(String, String)]) -> Result<Generated> {
         fts5::load_if_named(&self.inner.ports.platform, sql).await?;
         self.inner.migrations.generate(&*self.inner, sql, renames).await
     }
 
-    /// See [`Migrations::sync`](crate::engine::migrations::driver::Migrations::sync).
+    /// Changes the schema; see [`Migrations::sync`](crate::engine::migrations::driver::Migrations::sync).
     pub async fn migrations_sync(&self, sql: &str) -> Result<Script> {
         let inner = &*self.inner;
         let platform = &inner.ports.platform;
         fts5::load_if_named(platform, sql).await?;
         let result = {
             let guard = inner.acquire().await?;
-            // What was loaded before this connection was opened it has; what comes now is to be given to it.
+            // A connection has FTS5 only if it was loaded before the connection was opened, or is added to it.
             if mentions(sql, "fts5") {
                 fts5::load(platform, &*inner.connection()?).await?;
             }
@@ -43,7 +46,7 @@ impl Database {
         result.and_then(|script| stored.map(|()| script))
     }
 
-    /// See [`Migrations::lint`](crate::engine::migrations::driver::Migrations::lint).
+    /// Returns lint findings; see [`Migrations::lint`](crate::engine::migrations::driver::Migrations::lint).
     pub fn migrations_lint(&self) -> Result<Vec<Lint>> {
         self.inner.migrations.lint()
     }

@@ -1,10 +1,10 @@
-//! Running what users write.
+//! Runs the statements of users.
 //!
 //! | file | subject |
 //! |---|---|
-//! | `triggers` | what watches the user's tables |
+//! | `triggers` | the temporary triggers of capture and audit |
 //! | `run` | statements, transactions, scripts |
-//! | `tabs` | writes of other tabs, noted in their transactions |
+//! | `tabs` | records the writes of other tabs |
 
 pub(super) mod run;
 mod tabs;

@@ -1,4 +1,4 @@
-//! Serving other tabs: their writes are noted in their own transactions.
+//! Serves other tabs: records each of their writes in the write's own transaction.
 
 use crate::{
     engine::{Database, connection::mutex::MutexPermit},
@@ -8,7 +8,7 @@ use crate::{
 };
 
 impl Database {
-    /// Notes a write with its answer in the open transaction, unless that has written nothing.
+    /// Records a write and its reply in the open transaction, unless the transaction wrote nothing.
     ///
     /// Fails with `transaction_closed` if the permit doesn't hold the connection, and as every write does.
     pub fn note_applied(&self, permit: MutexPermit, write: &TabWrite<'_>, reply: &[u8]) -> Result<()> {
@@ -20,15 +20,15 @@ impl Database {
         if self.inner.transaction.wrote.get() { tabs::note(&connection, write, reply) } else { Ok(()) }
     }
 
-    /// Returns the recorded result of a write, or `None` if the write isn't in the database. Requires a permit that holds the
-    /// connection.
+    /// Returns the recorded result of a write, or `None` if the write isn't in the database. Requires a permit that
+    /// holds the connection.
     pub fn applied(&self, permit: MutexPermit, client: &str, id: u64) -> Result<Option<Vec<u8>>> {
         let connection = self.inner.connection()?;
         self.inner.mutex.check(permit)?;
         tabs::reply(&connection, client, id)
     }
 
-    /// Whether a script runs in one transaction, which can take a note along.
+    /// Returns whether a script runs in one transaction, in which the write can be recorded.
     pub fn is_whole(script: &str) -> bool {
         Manner::of(script) == Manner::Whole
     }

@@ -1,4 +1,4 @@
-//! Group commit: takes committed pages to the log, as few transactions as the storage's pace allows.
+//! Group commit: writes committed pages to the log, several commits in one storage transaction where possible.
 
 mod run;
 
@@ -20,44 +20,44 @@ use crate::{
     store::{Position, SMALL_PART_BYTES, Storage},
 };
 
-/// After that many failed tries in a row, new writes are refused.
+/// The number of consecutive failed flushes after which new writes are refused.
 const TOLERATED_FAILURES: u32 = 3;
 
-/// Milliseconds after which writes at [`Pace::Soon`] wait for the storage after all.
+/// The age of unsent commits, in milliseconds, from which writes under [`FlushPolicy::Delayed`] wait for the storage.
 const LATE_MS: f64 = 40.0;
 
-/// Frees space when the storage is full; whether it freed any.
-pub type Relief = Rc<dyn Fn() -> LocalFuture<'static, bool>>;
+/// Frees space when the storage is full. Resolves with whether it freed any.
+pub type FreeSpace = Rc<dyn Fn() -> LocalFuture<'static, bool>>;
 
-/// Hears of the first failed flush, and with `None` of the first that succeeds after it.
-pub type TroubleHook = Rc<dyn Fn(Option<&Error>)>;
+/// Called with the error of the first failed flush, and with `None` at the next successful one.
+pub type FailureHook = Rc<dyn Fn(Option<&Error>)>;
 
-/// When commits go to the log, and which writes wait for it.
+/// When commits are written to the log, and whether writes wait for that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pace {
-    /// At once; the writer waits until they are as durable as that.
-    AtOnce(Durability),
-    /// Within some milliseconds; no writer waits.
-    Soon,
-    /// When a flush or a snapshot asks for it; no writer waits.
-    WhenAsked,
-    /// Never: there is no log, memory is all there is.
+pub enum FlushPolicy {
+    /// At once. Writes wait until their commit has this durability.
+    Immediate(Durability),
+    /// Within some milliseconds. No write waits.
+    Delayed,
+    /// At a flush or a snapshot. No write waits.
+    OnRequest,
+    /// Never: the database lives in memory only.
     Never,
 }
 
-/// A database's contents at one place of its log.
+/// A database's contents at one position of its log.
 pub struct Frozen {
     /// The contents.
     pub pin: Pin,
-    /// The chunks that changed since the freeze before.
+    /// The chunks that changed since the previous freeze.
     pub touched: Bits,
-    /// The place: everything in `pin` is stored up to here, and nothing more.
+    /// The position in the log that corresponds exactly to `pin`.
     pub at: Position,
-    /// How many commits are in it.
+    /// The number of commits in the contents.
     pub commits: u64,
 }
 
-/// Brings a database's commits to its storage. Cheap to clone: a handle.
+/// Writes a database's commits to its storage. A handle, cheap to clone.
 #[derive(Clone)]
 pub struct Flusher(Rc<FlusherInner>);
 
@@ -65,24 +65,24 @@ struct FlusherInner {
     file: PageFile,
     storage: Storage,
     platform: Platform,
-    pace: Pace,
+    policy: FlushPolicy,
     state: RefCell<FlusherState>,
     stopped: Cell<bool>,
-    /// Ends the present pause, or the next one before a flush.
-    hurry: Signal,
-    /// Whether [`Pace::Soon`] means at once.
+    /// Ends the current pause, or the next one before a flush.
+    wake: Signal,
+    /// Whether [`FlushPolicy::Delayed`] flushes without delay.
     prompt: Cell<bool>,
     on_stored: RefCell<Option<Rc<dyn Fn()>>>,
-    on_failure: RefCell<Option<TroubleHook>>,
+    on_failure: RefCell<Option<FailureHook>>,
     on_lost: RefCell<Option<Rc<dyn Fn()>>>,
-    relief: RefCell<Option<Relief>>,
+    free_space: RefCell<Option<FreeSpace>>,
 }
 
-/// A batch on its way to the storage.
-struct Issued {
-    /// How many commits are stored once it is.
+/// A batch whose storage transaction is running.
+struct IssuedBatch {
+    /// The number of stored commits after its success.
     commits: u64,
-    /// `None`: there was nothing to store.
+    /// The pages; `None` if there was nothing to store.
     batch: Option<Batch>,
     stored: LocalFuture<'static, Result<()>>,
 }
@@ -90,51 +90,53 @@ struct Issued {
 #[derive(Default)]
 struct FlusherState {
     running: bool,
-    /// A batch is on its way; the next one needs to know what became of it.
+    /// Whether a batch is being stored. The next batch depends on its result.
     appending: bool,
-    /// A batch that was issued while its page went away, for the loop to hear about.
-    issued: Option<Issued>,
-    /// How many commits are stored.
+    /// A batch that [`Flusher::flush_now`] issued, whose result the loop has yet to await.
+    issued: Option<IssuedBatch>,
+    /// The number of stored commits.
     stored: u64,
-    /// When the first commit was made that isn't on its way ([`Pace::Soon`] only), by the monotonic clock.
-    gathering_since: Option<f64>,
-    /// The callers that wait until that many commits are stored.
-    waiting: Vec<(u64, oneshot::Sender<Result<()>>)>,
-    freezing: Vec<oneshot::Sender<Result<Frozen>>>,
+    /// The time of the oldest commit that isn't being stored, in milliseconds of the monotonic clock; only for
+    /// [`FlushPolicy::Delayed`].
+    oldest_unsent_ms: Option<f64>,
+    /// The callers that wait until this number of commits is stored.
+    waiters: Vec<(u64, oneshot::Sender<Result<()>>)>,
+    freeze_requests: Vec<oneshot::Sender<Result<Frozen>>>,
     failures: u32,
     last_error: Option<Error>,
-    /// Set for good: this instance can't write any more.
+    /// The error after the loss of the lock; never unset.
     lost: Option<Error>,
-    /// Why room is being made, which waits for snapshots: one that waited for a flush meanwhile would wait for ever.
-    relieving: Option<Error>,
+    /// The error because of which space is being freed. Freeing waits for the mutex of snapshots, so a snapshot that
+    /// waited for a flush meanwhile would cause a deadlock.
+    freeing_space: Option<Error>,
 }
 
 impl Flusher {
-    /// Logs each commit at once; writes wait until theirs is that durable.
+    /// Creates a flusher that stores each commit at once. Writes wait until their commit has this durability.
     pub fn new(file: PageFile, storage: Storage, platform: &Platform, durability: Durability) -> Self {
-        Self::with_pace(file, storage, platform, Pace::AtOnce(durability))
+        Self::with_policy(file, storage, platform, FlushPolicy::Immediate(durability))
     }
 
-    /// For `storage: 'memory'`: commits are done when they are made; `storage` keeps snapshots only.
+    /// Creates a flusher for `storage: 'memory'`, which stores no commits. `storage` has snapshots only.
     pub fn unlogged(file: PageFile, storage: Storage, platform: &Platform) -> Self {
-        Self::with_pace(file, storage, platform, Pace::Never)
+        Self::with_policy(file, storage, platform, FlushPolicy::Never)
     }
 
-    /// Logs commits at that pace.
-    pub fn with_pace(file: PageFile, storage: Storage, platform: &Platform, pace: Pace) -> Self {
+    /// Creates a flusher with this policy.
+    pub fn with_policy(file: PageFile, storage: Storage, platform: &Platform, policy: FlushPolicy) -> Self {
         Self(Rc::new(FlusherInner {
             file,
             storage,
             platform: platform.clone(),
-            pace,
+            policy,
             state: RefCell::default(),
             stopped: Cell::new(false),
-            hurry: Signal::default(),
+            wake: Signal::default(),
             prompt: Cell::new(false),
             on_stored: RefCell::default(),
             on_failure: RefCell::default(),
             on_lost: RefCell::default(),
-            relief: RefCell::default(),
+            free_space: RefCell::default(),
         }))
     }
 
@@ -144,118 +146,120 @@ impl Flusher {
     }
 
     /// Calls `hook` when flushes begin to fail, and when they succeed again.
-    pub fn on_failure(&self, hook: TroubleHook) {
+    pub fn on_failure(&self, hook: FailureHook) {
         *self.0.on_failure.borrow_mut() = Some(hook);
     }
 
-    /// Calls `hook` when a write finds out that another holder has the database.
+    /// Calls `hook` when a storage write detects that another holder has the lock.
     pub fn on_lost(&self, hook: Rc<dyn Fn()>) {
         *self.0.on_lost.borrow_mut() = Some(hook);
     }
 
-    /// Calls `relief` when the storage is full: while it frees something, the flush is tried again before callers hear
-    /// that it failed.
-    pub fn on_full(&self, relief: Relief) {
-        *self.0.relief.borrow_mut() = Some(relief);
+    /// Calls `free_space` when the storage is full. While it frees some, the flush is repeated, and callers get no
+    /// error.
+    pub fn on_full(&self, free_space: FreeSpace) {
+        *self.0.free_space.borrow_mut() = Some(free_space);
     }
 
-    /// The page file that is flushed.
+    /// Returns the page file that is flushed.
     pub fn file(&self) -> &PageFile {
         &self.0.file
     }
 
-    /// Whether commits are logged; not with `storage: 'memory'`.
+    /// Returns whether commits are logged: `false` with `storage: 'memory'`.
     pub fn is_logged(&self) -> bool {
-        self.0.pace != Pace::Never
+        self.0.policy != FlushPolicy::Never
     }
 
-    /// Whether [`Pace::Soon`] means at once from now on: where timers are slow, or the end of the page isn't announced.
+    /// Sets whether [`FlushPolicy::Delayed`] flushes without delay: where timers are slow, or the page gets no event
+    /// before its end.
     pub fn set_prompt(&self, prompt: bool) {
         self.0.prompt.set(prompt);
         if prompt {
-            self.hurry();
+            self.wake();
         }
     }
 
-    /// To be called after each commit. Starts a flush unless one is under way or the pace says otherwise; the commits of
-    /// one iteration of the event loop, and those that arrive while a flush is in flight, go together.
+    /// Handles a commit: starts a flush, unless one is running or the policy doesn't ask for it. Commits of one task of
+    /// the event loop, and those made during a flush, are stored together.
     pub fn committed(&self) {
-        if !matches!(self.0.pace, Pace::AtOnce(_) | Pace::Soon) || !self.0.file.has_ready() {
+        if !matches!(self.0.policy, FlushPolicy::Immediate(_) | FlushPolicy::Delayed) || !self.0.file.has_ready() {
             return;
         }
-        if self.0.pace == Pace::Soon {
+        if self.0.policy == FlushPolicy::Delayed {
             let mut state = self.0.state.borrow_mut();
-            state.gathering_since.get_or_insert_with(|| self.0.platform.clock.monotonic_ms());
+            state.oldest_unsent_ms.get_or_insert_with(|| self.0.platform.clock.monotonic_ms());
         }
         self.start();
     }
 
-    /// What a write waits for: resolves when all commits so far are as durable as the mode promises; `None` when they are
-    /// already.
+    /// Resolves when all commits so far are as durable as the policy promises; `None` if they already are. Writes await
+    /// this.
     ///
-    /// Fails with `details.applied: true` when the flush failed: the commit stands in memory, and is tried again.
+    /// Fails with `details.applied: true` when the flush failed: the commit stays in memory, and the flush is repeated.
     pub fn stored(&self) -> Option<LocalFuture<'static, Result<()>>> {
-        match self.0.pace {
-            Pace::AtOnce(_) => self.in_log(),
-            Pace::Soon if self.0.is_late() => self.in_log().map(|stored| {
-                // Only to let the storage catch up: a loop of writes would leave it no time.
+        match self.0.policy {
+            FlushPolicy::Immediate(_) => self.in_log(),
+            FlushPolicy::Delayed if self.0.is_late() => self.in_log().map(|stored| {
+                // Waits so that a loop of writes leaves the storage time to catch up. Errors are ignored: the write
+                // doesn't depend on the storage.
                 Box::pin(async move { stored.await.or(Ok(())) }) as LocalFuture<'static, Result<()>>
             }),
             _ => None,
         }
     }
 
-    /// Stores everything so far, at once also after failures. Fails as [`stored`](Self::stored) does.
+    /// Stores all commits so far, without the retry delay after a failure. Fails as [`stored`](Self::stored) does.
     pub async fn flush(&self) -> Result<()> {
         let stored = self.in_log();
-        self.hurry();
+        self.wake();
         match stored {
             Some(stored) => stored.await,
             None => Ok(()),
         }
     }
 
-    /// Issues what is committed before it returns, in a form that survives the end of its page. Where a batch is on its
-    /// way already, the rest follows it if the page lives on.
+    /// Issues all commits before it returns, in records that survive the end of the page. If a batch is already being
+    /// stored, the other commits follow it, provided that the page lives on.
     pub fn flush_now(&self) {
         let inner = &*self.0;
-        if !matches!(inner.pace, Pace::AtOnce(_) | Pace::Soon) || !inner.file.has_ready() {
+        if !matches!(inner.policy, FlushPolicy::Immediate(_) | FlushPolicy::Delayed) || !inner.file.has_ready() {
             return;
         }
         {
             let mut state = inner.state.borrow_mut();
-            // After a failure, what was stored must be found out first.
+            // After a failure, the flusher must first determine what was stored.
             let possible = !state.appending && state.issued.is_none() && state.failures == 0;
-            if possible && inner.alive(&state).is_ok() {
+            if possible && inner.check_active(&state).is_ok() {
                 state.issued = Some(inner.issue(&mut state, SMALL_PART_BYTES));
             }
         }
         self.start();
-        self.hurry();
+        self.wake();
     }
 
-    /// Resolves when all commits so far are in the log; `None` when they are.
+    /// Resolves when all commits so far are in the log; `None` if they already are.
     fn in_log(&self) -> Option<LocalFuture<'static, Result<()>>> {
         let commits = self.0.file.commits();
         let mut state = self.0.state.borrow_mut();
         if !self.is_logged() || commits <= state.stored {
             return None;
         }
-        if let Err(error) = self.0.alive(&state) {
+        if let Err(error) = self.0.check_active(&state) {
             return Some(Box::pin(ready(Err(error))));
         }
         let (sender, receiver) = oneshot::channel();
-        state.waiting.push((commits, sender));
+        state.waiters.push((commits, sender));
         drop(state);
         self.start();
-        Some(Box::pin(answer(receiver)))
+        Some(Box::pin(receive(receiver)))
     }
 
-    /// Fails when a write must not even begin: after the loss of the lock (`lock_lost`), and with the last error and
-    /// `details.applied: false` after three failed flushes, until one succeeds.
+    /// Checks whether writes are admitted. Fails with `lock_lost` after the loss of the lock, and with the last error
+    /// and `details.applied: false` after three failed flushes, until one succeeds.
     pub fn admit_write(&self) -> Result<()> {
         let state = self.0.state.borrow();
-        self.0.alive(&state)?;
+        self.0.check_active(&state)?;
         match &state.last_error {
             Some(error) if state.failures >= TOLERATED_FAILURES => Err(error
                 .clone()
@@ -265,71 +269,71 @@ impl Flusher {
         }
     }
 
-    /// Why the last flush failed, until one succeeds.
+    /// Returns the error of the last flush; `None` after a success.
     pub fn last_error(&self) -> Option<Error> {
         let state = self.0.state.borrow();
         state.lost.clone().or_else(|| state.last_error.clone())
     }
 
-    /// How many flushes failed since one succeeded.
+    /// Returns the number of failed flushes since the last success.
     pub fn failures(&self) -> u32 {
         self.0.state.borrow().failures
     }
 
-    /// Whether the last flush failed.
+    /// Returns whether the last flush failed.
     pub fn failing(&self) -> bool {
         self.last_error().is_some()
     }
 
-    /// Stores everything so far and freezes the contents at exactly that place of the log.
+    /// Stores all commits so far, and freezes the contents at exactly that position of the log.
     ///
-    /// Fails as a flush does; `touched` is then kept for the next time.
+    /// Fails as a flush does; the touched chunks are then kept for the next freeze.
     pub async fn freeze(&self) -> Result<Frozen> {
         if !self.is_logged() {
             return Ok(self.0.freeze());
         }
         let receiver = {
             let mut state = self.0.state.borrow_mut();
-            self.0.alive(&state)?;
-            if let Some(error) = &state.relieving {
+            self.0.check_active(&state)?;
+            if let Some(error) = &state.freeing_space {
                 return Err(error.clone());
             }
             let (sender, receiver) = oneshot::channel();
-            state.freezing.push(sender);
+            state.freeze_requests.push(sender);
             receiver
         };
         self.start();
-        self.hurry();
-        answer(receiver).await
+        self.wake();
+        receive(receiver).await
     }
 
-    /// The lock is lost: no flush begins any more. One that is under way ends as it ends: what it stored was stored before
-    /// the other holder read the log, and so is acknowledged; all others who wait hear the error. Idempotent.
+    /// Handles the loss of the lock: no flush begins any more. A running flush ends normally: what it stores was stored
+    /// before the new holder read the log, so it is acknowledged. All other waiting callers get the error. Idempotent.
     pub fn lose(&self, error: Error) {
         self.0.lose(error);
-        self.hurry();
+        self.wake();
     }
 
-    /// Nothing is tried again from now on; waiting callers get `closed`.
+    /// Stops all flushes and retries. Waiting callers get `closed`.
     pub fn stop(&self) {
         self.0.stopped.set(true);
-        self.hurry();
+        self.wake();
         let running = self.0.state.borrow().running;
         if !running {
-            self.0.end();
+            self.0.finish();
         }
     }
 
-    /// Ends the present wait, before a flush or the next try.
-    pub fn hurry(&self) {
+    /// Ends the current delay before a flush or a retry.
+    pub fn wake(&self) {
         if self.0.state.borrow().running {
-            self.0.hurry.notify();
+            self.0.wake.notify();
         }
     }
 
     fn start(&self) {
         let mut state = self.0.state.borrow_mut();
-        if state.running || self.0.alive(&state).is_err() {
+        if state.running || self.0.check_active(&state).is_err() {
             return;
         }
         state.running = true;
@@ -340,8 +344,8 @@ impl Flusher {
 }
 
 impl FlusherInner {
-    /// Fails when nothing will ever be stored again.
-    fn alive(&self, state: &FlusherState) -> Result<()> {
+    /// Fails with `lock_lost` or `closed` when this flusher can't store anything any more.
+    fn check_active(&self, state: &FlusherState) -> Result<()> {
         match &state.lost {
             Some(lost) => Err(lost.clone()),
             None if self.stopped.get() => Err(closed()),
@@ -349,44 +353,45 @@ impl FlusherInner {
         }
     }
 
-    /// Whether commits have waited longer than [`Pace::Soon`] promises, though nothing failed.
+    /// Returns whether commits have waited longer than [`FlushPolicy::Delayed`] promises, without a failure.
     fn is_late(&self) -> bool {
         let state = self.state.borrow();
         let late = |since| self.platform.clock.monotonic_ms() - since > LATE_MS;
-        state.failures == 0 && state.gathering_since.is_some_and(late)
+        state.failures == 0 && state.oldest_unsent_ms.is_some_and(late)
     }
 
-    fn is_alive(&self) -> bool {
-        self.alive(&self.state.borrow()).is_ok()
+    fn is_active(&self) -> bool {
+        self.check_active(&self.state.borrow()).is_ok()
     }
 
-    /// Callers that still wait get the reason.
-    fn end(&self) {
+    /// Ends the loop. Waiting callers get the error.
+    fn finish(&self) {
         let mut state = self.state.borrow_mut();
         let error = state.lost.clone().unwrap_or_else(closed);
         state.running = false;
-        let (waiting, freezing) = (std::mem::take(&mut state.waiting), std::mem::take(&mut state.freezing));
+        let (waiting, freeze_requests) =
+            (std::mem::take(&mut state.waiters), std::mem::take(&mut state.freeze_requests));
         drop(state);
-        refuse(waiting.into_iter().map(|(_, sender)| sender), &error.clone().detail("applied", false));
-        refuse(freezing, &error);
+        fail_all(waiting.into_iter().map(|(_, sender)| sender), &error.clone().detail("applied", false));
+        fail_all(freeze_requests, &error);
     }
 
-    /// Sends off what is committed, all at one point in time.
-    fn issue(&self, state: &mut FlusherState, part_bytes: usize) -> Issued {
-        state.gathering_since = None;
-        let durability = match self.pace {
-            Pace::AtOnce(durability) => durability,
+    /// Issues the storage transaction of all commits so far.
+    fn issue(&self, state: &mut FlusherState, part_bytes: usize) -> IssuedBatch {
+        state.oldest_unsent_ms = None;
+        let durability = match self.policy {
+            FlushPolicy::Immediate(durability) => durability,
             _ => Durability::Relaxed,
         };
         let commits = self.file.commits();
-        // For the batch, and the records that it is cut into.
+        // Memory for the batch, and for its records.
         let room = room_for(2 * self.file.ready_bytes());
         let batch = if room.is_ok() { self.file.take_ready() } else { None };
         let stored = match &batch {
             Some(batch) => self.storage.append_in_parts(batch, durability, part_bytes),
             None => Box::pin(ready(room)),
         };
-        Issued { commits, batch, stored }
+        IssuedBatch { commits, batch, stored }
     }
 
     fn freeze(&self) -> Frozen {
@@ -399,12 +404,12 @@ impl FlusherInner {
     }
 }
 
-async fn answer<T>(receiver: oneshot::Receiver<Result<T>>) -> Result<T> {
+async fn receive<T>(receiver: oneshot::Receiver<Result<T>>) -> Result<T> {
     receiver.await.unwrap_or_else(|_| Err(closed()))
 }
 
-/// Tells all of them that it failed.
-fn refuse<T>(waiting: impl IntoIterator<Item = oneshot::Sender<Result<T>>>, error: &Error) {
+/// Sends an error to all waiting callers.
+fn fail_all<T>(waiting: impl IntoIterator<Item = oneshot::Sender<Result<T>>>, error: &Error) {
     for sender in waiting {
         let _ = sender.send(Err(error.clone()));
     }

@@ -1,9 +1,9 @@
-//! Committed pages on their way to the storage.
+//! Stores committed pages and snapshots.
 //!
 //! | file | subject |
 //! |---|---|
-//! | `flush` | group commit: committed pages into the log |
-//! | `snapshots` | snapshots taken, checked, listed and pruned |
+//! | `flush` | group commit: writes committed pages to the log |
+//! | `snapshots` | takes, verifies, lists and prunes snapshots |
 
 pub mod flush;
 pub mod snapshots;

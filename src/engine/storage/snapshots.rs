@@ -1,4 +1,4 @@
-//! Snapshots at work: takes, checks, lists and prunes them.
+//! Takes, verifies, lists and prunes snapshots.
 
 mod scheduler;
 
@@ -20,35 +20,37 @@ use crate::{
     format::{Manifest, ManifestKind},
     health::SnapshotHealth,
     ports::{LocalFuture, Platform},
-    snapshot::{Reason, RetentionPlan, SnapshotInfo, SnapshotOptions, Stock, Verification, VerifyMode, first_due},
+    snapshot::{
+        Reason, RetentionPlan, SnapshotInfo, SnapshotOptions, StoredState, Verification, VerifyMode, first_due,
+    },
     sqlite::{Connection, Image, PageFile, Pin},
     store::{Storage, Tag, stored_bytes},
     time::Timestamp,
 };
 
-/// What happened to a snapshot: the detail of a `snapshot` event.
+/// The detail of a `snapshot` event.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "state", rename_all = "lowercase")]
 #[cfg_attr(test, derive(ts_rs::TS), ts(rename = "EngineSnapshotEvent"))]
 pub enum SnapshotEvent {
-    /// One was taken.
+    /// A snapshot was taken.
     Created {
-        /// Which.
+        /// The new snapshot.
         snapshot: SnapshotInfo,
     },
-    /// One could not be taken.
+    /// A snapshot failed.
     Failed {
-        /// Why it was to be taken.
+        /// Why it was attempted.
         reason: Reason,
-        /// Why it could not.
+        /// Why it failed.
         error: Error,
     },
 }
 
-/// Tells when the next scheduled one after a time is due; `None`: never.
+/// Returns when the next scheduled snapshot after a time is due; `None`: never.
 pub type Timetable = Rc<dyn Fn(Timestamp) -> LocalFuture<'static, Option<Timestamp>>>;
 
-/// A database's snapshots. Cheap to clone: a handle.
+/// A database's snapshots. A handle, cheap to clone.
 #[derive(Clone)]
 pub struct Snapshots(Rc<SnapshotsInner>);
 
@@ -59,25 +61,25 @@ struct SnapshotsInner {
     options: SnapshotOptions,
     schema_version: Rc<dyn Fn() -> Option<String>>,
     emit: Rc<dyn Fn(SnapshotEvent)>,
-    /// When the user wants scheduled ones, instead of at an interval.
+    /// The user's timetable, which replaces the interval.
     timetable: OnceCell<Timetable>,
-    /// One snapshot, prune or sweep at a time.
-    gate: Rc<Mutex>,
+    /// Held by each snapshot, prune and sweep, so that they run one at a time.
+    mutex: Rc<Mutex>,
     status: RefCell<SnapshotHealth>,
-    /// How many commits the newest snapshot has; `None`: unknown, so that the next one is taken.
+    /// The number of commits in the newest snapshot; `None`: unknown, so the next scheduled snapshot is taken.
     commits: Cell<Option<u64>>,
     compacting: Cell<bool>,
     no_compaction_before: Cell<Timestamp>,
-    /// When one was last taken, or tried, because the page was hidden.
+    /// The last attempt of a snapshot because the page was hidden.
     last_hidden: Cell<Option<Timestamp>>,
     stopped: Cell<bool>,
-    /// Dropped when what runs by itself is to stop: a timer without use would keep a program in Node from ending.
-    running: RefCell<Option<oneshot::Sender<()>>>,
+    /// Dropping it stops the background task. Otherwise the task's timer would keep a Node process alive.
+    background: RefCell<Option<oneshot::Sender<()>>>,
 }
 
 impl Snapshots {
-    /// The snapshots of an opened database. `schema_version` tells the newest applied migration; `emit` hears what
-    /// happens. Nothing runs by itself before [`Snapshots::start`].
+    /// Creates the snapshots of an opened database. `schema_version` returns the newest applied migration; `emit` is
+    /// called with each event. Nothing runs in the background before [`Snapshots::start`].
     pub fn new(
         flusher: &Flusher,
         storage: &Storage,
@@ -106,56 +108,57 @@ impl Snapshots {
             schema_version,
             emit,
             timetable: OnceCell::new(),
-            gate: Rc::default(),
+            mutex: Rc::default(),
             status: RefCell::new(status),
             commits: Cell::new(unchanged.then(|| flusher.file().commits())),
             compacting: Cell::new(false),
             no_compaction_before: Cell::new(Timestamp(i64::MIN)),
             last_hidden: Cell::new(last_hidden),
             stopped: Cell::new(false),
-            running: RefCell::default(),
+            background: RefCell::default(),
         }))
     }
 
-    /// Scheduled ones are taken at these times instead of at an interval. To be called before [`Snapshots::start`].
+    /// Sets a timetable, which replaces the interval. Call this before [`Snapshots::start`].
     pub fn set_timetable(&self, timetable: Timetable) {
         let _ = self.0.timetable.set(timetable);
-        // Unknown until it was asked.
+        // Unknown until the timetable was called.
         self.0.status.borrow_mut().next_at = None;
     }
 
-    /// Stops what runs by itself, and waits for what is under way.
+    /// Stops background work, and waits for a running snapshot, prune or sweep.
     pub async fn stop(&self) {
         self.halt();
-        drop(self.0.gate.acquire().await);
+        drop(self.0.mutex.acquire().await);
     }
 
-    /// Waits for what is under way, and holds up what comes next until the answer is dropped.
+    /// Waits for a running snapshot, prune or sweep, and blocks later ones until the guard is dropped.
     pub async fn pause(&self) -> Result<MutexGuard> {
-        self.0.gate.acquire().await
+        self.0.mutex.acquire().await
     }
 
-    /// Takes one now. Fails as a flush or the storage does, and with `snapshot_corrupt` when it can't be read back.
+    /// Takes a snapshot. Fails as a flush or the storage does, and with `snapshot_corrupt` when it can't be read back.
     pub async fn create(&self, label: Option<String>, reason: Reason) -> Result<SnapshotInfo> {
-        let pass = self.0.gate.acquire().await?;
-        self.0.create(&pass, label, reason).await
+        let guard = self.0.mutex.acquire().await?;
+        self.0.create(&guard, label, reason).await
     }
 
-    /// Takes one before something dangerous.
+    /// Takes a safety snapshot, before an operation that replaces or deletes data.
     pub async fn safety(&self) -> Result<SnapshotInfo> {
         self.create(None, Reason::Safety).await
     }
 
-    /// All of them, newest first.
+    /// Returns all snapshots, newest first.
     pub fn list(&self) -> Vec<SnapshotInfo> {
         let mut shown = self.0.shown();
         shown.sort_by_key(|manifest| std::cmp::Reverse(manifest.generation));
         shown.iter().filter_map(SnapshotInfo::of).collect()
     }
 
-    /// Reads one again: every chunk hashed, `quick_check` in a scratch database. `snapshot_not_found`.
+    /// Reads a snapshot, verifies the hash of every chunk, and runs `quick_check` in a scratch database. Fails with
+    /// `snapshot_not_found`.
     pub async fn verify(&self, id: &str) -> Result<Verification> {
-        let _pass = self.0.gate.acquire().await?;
+        let _guard = self.0.mutex.acquire().await?;
         let generation = self.0.generation(id)?;
         let storage = &self.0.storage;
         let (image, mut errors) = storage.reconnecting(async || storage.verify(generation).await).await?;
@@ -165,27 +168,29 @@ impl Snapshots {
         Ok(Verification { ok: errors.is_empty(), errors })
     }
 
-    /// The contents of one, every chunk hashed. `snapshot_not_found`, `snapshot_corrupt`.
+    /// Returns the contents of a snapshot, with the hash of every chunk verified. Fails with `snapshot_not_found` and
+    /// `snapshot_corrupt`.
     pub async fn load(&self, id: &str) -> Result<Image> {
-        // What is read must not be pruned meanwhile: that would look like damage.
-        let _pass = self.0.gate.acquire().await?;
+        // A prune during the read would look like damage.
+        let _guard = self.0.mutex.acquire().await?;
         let generation = self.0.generation(id)?;
         let storage = &self.0.storage;
         storage.reconnecting(async || storage.load(generation).await).await
     }
 
-    /// The contents after the newest stored commit not later than `at`. `snapshot_not_found` (details `oldest`) for a time
-    /// that can't be reached any more, `snapshot_corrupt` when the log is damaged on the way.
+    /// Returns the contents after the newest stored commit that is not later than `at`. Fails with `snapshot_not_found`
+    /// (details `oldest`) for a time that can't be restored any more, and `snapshot_corrupt` when the log before that
+    /// time is damaged.
     pub async fn load_at(&self, at: Timestamp) -> Result<Image> {
-        let _pass = self.0.gate.acquire().await?;
-        let not_before = self.0.with_stock(|stock| stock.reach(&self.0.options, self.0.now()));
+        let _guard = self.0.mutex.acquire().await?;
+        let not_before = self.0.with_stored_state(|state| state.reach(&self.0.options, self.0.now()));
         let storage = &self.0.storage;
         storage.reconnecting(async || storage.load_at(at, not_before).await).await
     }
 
-    /// Keeps contents from outside as one, with a label, so that it stays until it is deleted. Fails as the storage does.
+    /// Stores imported contents as a snapshot. Its label keeps it until it is deleted. Fails as the storage does.
     pub async fn import(&self, contents: &Pin, label: String, schema_version: Option<String>) -> Result<SnapshotInfo> {
-        let _pass = self.0.gate.acquire().await?;
+        let _guard = self.0.mutex.acquire().await?;
         let tag = Tag {
             kind: ManifestKind::Imported,
             reason: Reason::Manual.as_str(),
@@ -197,11 +202,12 @@ impl Snapshots {
         SnapshotInfo::of(&manifest).ok_or_else(|| Error::internal("A manifest just written is no snapshot's"))
     }
 
-    /// Deletes one. `snapshot_not_found`. What recovery still needs of it goes when something newer has been verified.
+    /// Deletes a snapshot. If recovery still needs its data, that stays until a newer snapshot is verified. Fails with
+    /// `snapshot_not_found`.
     pub async fn delete(&self, id: &str) -> Result<()> {
-        let _pass = self.0.gate.acquire().await?;
+        let _guard = self.0.mutex.acquire().await?;
         let generation = [self.0.generation(id)?];
-        let needed = self.0.with_stock(|stock| stock.still_needed());
+        let needed = self.0.with_stored_state(|state| state.still_needed());
         if needed.contains(&generation[0]) {
             self.0.storage.remove(&[], &generation, None).await
         } else {
@@ -209,18 +215,18 @@ impl Snapshots {
         }
     }
 
-    /// Deletes what the options let go of.
+    /// Deletes the snapshots that the options don't keep.
     pub async fn prune(&self) -> Result<()> {
-        let pass = self.0.gate.acquire().await?;
-        self.0.prune(&pass).await
+        let guard = self.0.mutex.acquire().await?;
+        self.0.prune(&guard).await
     }
 
-    /// Whether nothing was committed since the newest one.
+    /// Returns whether there were no commits since the newest snapshot.
     pub fn is_unchanged(&self) -> bool {
         self.0.is_unchanged()
     }
 
-    /// How they are doing.
+    /// Returns the status of the snapshots.
     pub fn status(&self) -> SnapshotHealth {
         let mut status = self.0.status.borrow().clone();
         let shown = self.0.shown();
@@ -235,7 +241,7 @@ impl SnapshotsInner {
         self.platform.clock.now()
     }
 
-    /// Those that users see.
+    /// Returns the manifests of the snapshots that users see.
     fn shown(&self) -> Vec<Manifest> {
         let mut manifests = self.storage.manifests();
         manifests.append(&mut self.storage.imported());
@@ -243,7 +249,7 @@ impl SnapshotsInner {
         manifests
     }
 
-    /// The generation of a snapshot that users see.
+    /// Returns the generation of a snapshot that users see. Fails with `snapshot_not_found`.
     fn generation(&self, id: &str) -> Result<u64> {
         let generation = id
             .parse()
@@ -256,25 +262,25 @@ impl SnapshotsInner {
         })
     }
 
-    async fn create(&self, pass: &MutexGuard, label: Option<String>, reason: Reason) -> Result<SnapshotInfo> {
+    async fn create(&self, guard: &MutexGuard, label: Option<String>, reason: Reason) -> Result<SnapshotInfo> {
         self.status.borrow_mut().last_attempt = Some(self.now());
         let tag = Tag {
             kind: ManifestKind::Snapshot,
             reason: reason.as_str(),
             label,
             schema_version: (self.schema_version)(),
-            // Without a log, nothing leads from an older manifest to this one.
+            // Without a log, no replay leads from an older manifest to this one.
             barrier: !self.flusher.is_logged(),
         };
-        match self.take(pass, tag, self.options.verify).await {
+        match self.take(guard, tag, self.options.verify).await {
             Ok((manifest, commits)) => {
                 self.commits.set(Some(commits));
                 self.succeeded();
                 let snapshot = SnapshotInfo::of(&manifest)
                     .ok_or_else(|| Error::internal("A manifest just written is no snapshot's"))?;
                 (self.emit)(SnapshotEvent::Created { snapshot: snapshot.clone() });
-                // The snapshot stands; what could not be deleted goes with the next one.
-                let _ = self.prune(pass).await;
+                // A failed prune doesn't invalidate the snapshot; the next prune repeats it.
+                let _ = self.prune(guard).await;
                 Ok(snapshot)
             }
             Err(error) => {
@@ -296,9 +302,9 @@ impl SnapshotsInner {
         status.consecutive_failures = 0;
     }
 
-    /// Freezes, stages, checks and publishes; returns how many commits are in it, too. A damaged chunk that would have
-    /// been reused is stored again by a second try, and a connection that broke unnoticed is made again for it.
-    async fn take(&self, _pass: &MutexGuard, tag: Tag, verify: VerifyMode) -> Result<(Manifest, u64)> {
+    /// Freezes, stages, verifies and publishes a snapshot. Also returns its number of commits. Retries once after
+    /// `snapshot_corrupt`, since a reused chunk may be the damaged one: the retry stores it again.
+    async fn take(&self, _guard: &MutexGuard, tag: Tag, verify: VerifyMode) -> Result<(Manifest, u64)> {
         let mut again = true;
         let taken = loop {
             match self.storage.reconnecting(async || self.try_to_take(tag.clone(), verify).await).await {
@@ -329,25 +335,26 @@ impl SnapshotsInner {
         Ok((self.storage.publish(staged, tag).await?, frozen.commits))
     }
 
-    /// Deletes what the options let go of.
-    async fn prune(&self, _pass: &MutexGuard) -> Result<()> {
-        let plan = self.with_stock(|stock| stock.prune(&self.options, self.now()));
+    /// Deletes the snapshots that the options don't keep.
+    async fn prune(&self, _guard: &MutexGuard) -> Result<()> {
+        let plan = self.with_stored_state(|state| state.prune(&self.options, self.now()));
         self.apply_retention(plan).await
     }
 
-    /// Deletes what is missed least, and what snapshots that failed left behind; `false` when nothing is left that could go.
+    /// Deletes the least important snapshots, and unreferenced chunks of failed ones. Returns `false` when nothing
+    /// could be deleted.
     async fn free_space(&self) -> Result<bool> {
-        let plan = self.with_stock(|stock| stock.plan_for_space());
+        let plan = self.with_stored_state(|state| state.plan_for_space());
         let frees = plan != RetentionPlan::default();
         self.apply_retention(plan).await?;
         self.storage.sweep().await.map(|swept| frees || swept > 0)
     }
 
-    /// Asks the rules about what is stored.
-    fn with_stock<T>(&self, ask: impl FnOnce(&Stock<'_>) -> T) -> T {
+    /// Applies a retention rule to the stored state.
+    fn with_stored_state<T>(&self, ask: impl FnOnce(&StoredState<'_>) -> T) -> T {
         let (manifests, damaged) = (self.storage.manifests(), self.storage.damaged());
         let (truncated, logged) = (self.storage.truncated(), self.storage.position().logged);
-        ask(&Stock { manifests: &manifests, damaged: &damaged, truncated, logged })
+        ask(&StoredState { manifests: &manifests, damaged: &damaged, truncated, logged })
     }
 
     async fn apply_retention(&self, plan: RetentionPlan) -> Result<()> {
@@ -360,7 +367,7 @@ impl SnapshotsInner {
     }
 }
 
-/// Runs `quick_check` over an image in a scratch database; what it finds, nothing when all is well.
+/// Runs `quick_check` on an image in a scratch database. Returns its findings.
 async fn quick_check(platform: &Platform, image: Image) -> Vec<String> {
     if image.is_empty() {
         return Vec::new();

@@ -162,7 +162,8 @@ impl Processes for OwnProcess {
             return Some(String::new());
         }
         let stat = proc_text(&format!("{pid}/stat"));
-        // The name, in parentheses, may contain any characters; after it the state is the first field, the start time the 20th.
+        // The name, in parentheses, may contain any characters; after it the state is the first field, the start time
+        // the 20th.
         let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
         let ended = matches!(*fields.first()?, "Z" | "X");
         (!ended).then_some(format!("{} {}", proc_text("sys/kernel/random/boot_id"), fields.get(19)?))

@@ -1,8 +1,9 @@
 //! The frames of one segment of the journal.
 //!
-//! A frame is a header of 36 bytes and a body. The header holds: magic, kind, whether the frame ends a transaction, the body's length, how
-//! much of the segment was synced when the frame was written, the checksum of the previous frame, its own checksum. That one also covers
-//! the segment's number and the frame's offset, so that bytes of another place or an earlier attempt are never taken for a frame.
+//! A frame is a header of 36 bytes and a body. The header holds: magic, kind, whether the frame ends a transaction, the
+//! body's length, how much of the segment was synced when the frame was written, the checksum of the previous frame,
+//! its own checksum. That one also covers the segment's number and the frame's offset, so that bytes of another place
+//! or an earlier attempt are never taken for a frame.
 
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -12,7 +13,8 @@ const MAGIC: u32 = u32::from_le_bytes(*b"tdlk");
 const HEADER: usize = 36;
 /// How many bytes are read at a time.
 const WINDOW: usize = 1024 * 1024;
-/// The limit of a body: a larger length is invalid. (The largest body is a part of a batch: 8 MiB of pages and their numbers.)
+/// The limit of a body: a larger length is invalid. (The largest body is a part of a batch: 8 MiB of pages and their
+/// numbers.)
 const MOST_BYTES: u32 = 1 << 30;
 
 /// The kind of a frame.
@@ -84,7 +86,8 @@ impl Place {
         Self { segment, at: 0, chain: 0 }
     }
 
-    /// Appends a frame at this position to `out`; returns the position after it. `synced` bytes of the segment are synced to disk.
+    /// Appends a frame at this position to `out`; returns the position after it. `synced` bytes of the segment are
+    /// synced to disk.
     pub fn put(self, out: &mut Vec<u8>, kind: FrameKind, last: bool, synced: u64, body: &[u8]) -> Self {
         let mut header = [0; HEADER];
         header[..4].copy_from_slice(&MAGIC.to_le_bytes());
@@ -132,9 +135,10 @@ impl<'a> Frames<'a> {
 
     /// Returns the next frame; `None` at the end of the intact part.
     ///
-    /// Frames after a break are ignored: it comes from the last writes of a killed process, or from holes left by a power cut. Unless a
-    /// later frame states that the broken place was synced: then it was damaged afterwards, and reading continues with the first intact frame
-    /// behind it. Readers notice the missing data: the log is a chain, and a manifest lists its chunks.
+    /// Frames after a break are ignored: it comes from the last writes of a killed process, or from holes left by a
+    /// power cut. Unless a later frame states that the broken place was synced: then it was damaged afterwards, and
+    /// reading continues with the first intact frame behind it. Readers notice the missing data: the log is a chain,
+    /// and a manifest lists its chunks.
     pub fn next(&mut self) -> Result<Option<Frame>> {
         if let Some((frame, place, _)) = self.frame_at(self.place.at, Some(self.place.chain))? {
             self.place = place;

@@ -14,7 +14,8 @@ use crate::{
     store::failure::corrupt,
 };
 
-/// A segment is sealed only when it has this many times the bytes of its first frame, which repeats the whole state except the log.
+/// A segment is sealed only when it has this many times the bytes of its first frame, which repeats the whole state
+/// except the log.
 const START_SHARE: u64 = 4;
 /// Frames are written in pieces of about this size.
 const PIECE_BYTES: usize = 8 * 1024 * 1024;
@@ -26,8 +27,8 @@ fn unfinished(name: &str) -> String {
     format!("{name}{UNFINISHED}")
 }
 
-/// Writes a file atomically: under its name it is complete or missing, also after a power cut. The name is durable once the folder
-/// is synced.
+/// Writes a file atomically: under its name it is complete or missing, also after a power cut. The name is durable once
+/// the folder is synced.
 pub fn write_whole(files: &dyn Files, name: &str, bytes: &[u8]) -> Result<()> {
     let unfinished = unfinished(name);
     // A longer file may remain from an earlier attempt.
@@ -150,8 +151,8 @@ impl Journal {
         let end = match self.write_frames(&name, &entries, sync) {
             Ok(end) => end,
             Err(error) => {
-                // Removes the partial transaction, so that it can't take effect later. If this fails too: without its last frame it has no effect,
-                // and the next reader of the file determines whether that was written.
+                // Removes the partial transaction, so that it can't take effect later. If this fails too: without its
+                // last frame it has no effect, and the next reader of the file determines whether that was written.
                 let _ = self.files.truncate(&name, self.place.at);
                 return Err(error);
             }
@@ -166,8 +167,8 @@ impl Journal {
         Ok(())
     }
 
-    /// Records at the end that everything before is synced: a later break there is then damage, and not the unfinished last write of a
-    /// killed process.
+    /// Records at the end that everything before is synced: a later break there is then damage, and not the unfinished
+    /// last write of a killed process.
     pub fn finish(&mut self) -> Result<()> {
         let Some(head) = self.state.head.clone().filter(|_| self.appended) else { return Ok(()) };
         if self.synced == self.place.at || self.has_changed()? {
@@ -223,8 +224,8 @@ impl Journal {
         self.files.write(&segment_name(old.segment), old.at, &seal)
     }
 
-    /// Does the same as [`Journal::append`] and replaces records of the log: writes the whole log into one new segment, which takes
-    /// effect when it gets its name. No old record remains: a new key may have to protect them.
+    /// Does the same as [`Journal::append`] and replaces records of the log: writes the whole log into one new segment,
+    /// which takes effect when it gets its name. No old record remains: a new key may have to protect them.
     pub fn rewrite(&mut self, entries: Vec<JournalEntry>, replaced: &Map<LogKey, Vec<u8>>) -> Result<()> {
         let start = Place::start(self.place.segment + 1);
         let mut state = self.state.clone();
@@ -262,7 +263,8 @@ impl Journal {
         self.sync_name()
     }
 
-    /// Writes the next segment's first frame. The file gets its name after it is synced, so a segment is never incomplete.
+    /// Writes the next segment's first frame. The file gets its name after it is synced, so a segment is never
+    /// incomplete.
     fn begin_segment(&mut self) -> Result<()> {
         let start = Place::start(self.place.segment + 1);
         let (name, mut bytes) = (segment_name(start.segment), Vec::new());

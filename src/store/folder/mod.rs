@@ -9,20 +9,23 @@
 //!
 //! Why a transaction is atomic: it takes effect when its last frame is complete in the journal, and not before.
 //!
-//! 1. Chunks first, each in its own file: written under another name, synced, renamed; then their folder is synced. No reader
-//!    uses them before the journal lists them, so a crash here only leaves unreferenced files.
-//! 2. Then the frames, appended in one go; the last one is marked. Each carries the checksum of the previous one, so that a crash or
-//!    a power cut can only shorten the journal: frames after a break are ignored, and truncated before the next frame is written.
+//! 1. Chunks first, each in its own file: written under another name, synced, renamed; then their folder is synced. No
+//!    reader uses them before the journal lists them, so a crash here only leaves unreferenced files.
+//! 2. Then the frames, appended in one go; the last one is marked. Each carries the checksum of the previous one, so
+//!    that a crash or a power cut can only shorten the journal: frames after a break are ignored, and truncated before
+//!    the next frame is written.
 //! 3. Then, if it must survive a power cut, the segment is synced. All transactions but batches of the log must.
 //! 4. Only then are the files removed that it made obsolete. The next claim removes those that a crash leaves.
 //!
-//! Changing the key writes the log into one new segment; it takes effect when it gets its name, and the old ones are removed.
+//! Changing the key writes the log into one new segment; it takes effect when it gets its name, and the old ones are
+//! removed.
 //!
-//! A long segment is sealed: the next one begins with the whole state except the log, gets its name when it is synced, and is from then
-//! on the valid one. Opening reads the newest segment only; the older ones hold the rest of the log, and are deleted with it.
+//! A long segment is sealed: the next one begins with the whole state except the log, gets its name when it is synced,
+//! and is from then on the valid one. Opening reads the newest segment only; the older ones hold the rest of the log,
+//! and are deleted with it.
 //!
-//! The folder's lock keeps other processes out. Should it fail, the fence works as in other stores: each call first checks whether
-//! another process has written, and a fenced-out holder's keys are taken.
+//! The folder's lock keeps other processes out. Should it fail, the fence works as in other stores: each call first
+//! checks whether another process has written, and a fenced-out holder's keys are taken.
 
 #[cfg(not(target_arch = "wasm32"))]
 mod disk;

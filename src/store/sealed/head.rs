@@ -30,8 +30,8 @@ impl SealedHead {
         finish(writer)
     }
 
-    /// Decodes a stored head without checking its MAC; of one in a newer format, or with other features, `key` and `head` are
-    /// empty. `None` for anything else.
+    /// Decodes a stored head without checking its MAC; of one in a newer format, or with other features, `key` and
+    /// `head` are empty. `None` for anything else.
     pub fn decode(stored: &[u8]) -> Option<Self> {
         let mut reader = body(stored)?;
         let shown = Head::read_start(&mut reader).filter(|head| head.features.iter().any(|name| name == ENCRYPTION))?;

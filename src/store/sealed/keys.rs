@@ -13,7 +13,8 @@ use crate::{
 
 /// OWASP's recommendation for PBKDF2 with HMAC-SHA256.
 const ITERATIONS: u32 = 600_000;
-/// The limit of iterations from a file: more only serve to block the page, and fewer than [`ITERATIONS`] protect nothing.
+/// The limit of iterations from a file: more only serve to block the page, and fewer than [`ITERATIONS`] protect
+/// nothing.
 const MOST_ITERATIONS: u32 = 5_000_000;
 const SALT_BYTES: usize = 16;
 const PASSPHRASE: &str = "pbkdf2-sha256";

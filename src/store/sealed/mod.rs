@@ -1,9 +1,9 @@
-//! Encryption at rest, as a [`Store`](crate::ports::Store) over another one: it encrypts bytes and replaces chunk ids. The store below
-//! sees nothing readable but the head, keys and sizes.
+//! Encryption at rest, as a [`Store`](crate::ports::Store) over another one: it encrypts bytes and replaces chunk ids.
+//! The store below sees nothing readable but the head, keys and sizes.
 //!
-//! All data is encrypted by AES-256-GCM with random nonces and a random data key, which a passphrase or the user's own key wraps
-//! ([`Secret`]). The key that bytes are stored under is their additional data, so that they don't decrypt in another place.
-//! Chunks are stored under HMACs of their ids. The head carries a MAC.
+//! All data is encrypted by AES-256-GCM with random nonces and a random data key, which a passphrase or the user's own
+//! key wraps ([`Secret`]). The key that bytes are stored under is their additional data, so that they don't decrypt in
+//! another place. Chunks are stored under HMACs of their ids. The head carries a MAC.
 
 mod head;
 mod keys;

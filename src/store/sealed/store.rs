@@ -23,8 +23,9 @@ use crate::{
     value::hex,
 };
 
-/// Log records up to this size in bytes are encrypted synchronously, so that they can be stored while a page is being hidden: its
-/// batches have parts of 64 KiB of pages. Larger data goes to the platform, which is many times faster, but asynchronous.
+/// Log records up to this size in bytes are encrypted synchronously, so that they can be stored while a page is being
+/// hidden: its batches have parts of 64 KiB of pages. Larger data goes to the platform, which is many times faster, but
+/// asynchronous.
 const SYNCHRONOUS_BYTES: usize = 66 * 1024;
 
 /// A [`Store`] that encrypts what it stores in another one. A handle, cheap to clone.

@@ -5,7 +5,7 @@ use std::{cell::RefCell, rc::Rc};
 use tidelock::{
     Result, Value,
     engine::storage::{
-        flush::{Flusher, Pace},
+        flush::{FlushPolicy, Flusher},
         snapshots::{SnapshotEvent, Snapshots},
     },
     error::Warning,
@@ -39,19 +39,19 @@ impl Page {
         durability: Durability,
         options: SnapshotOptions,
     ) -> Result<Page> {
-        Self::open_at(store, platform, Pace::AtOnce(durability), options).await
+        Self::open_at(store, platform, FlushPolicy::Immediate(durability), options).await
     }
 
     pub async fn open_at(
         store: Rc<dyn Store>,
         platform: &Platform,
-        pace: Pace,
+        policy: FlushPolicy,
         options: SnapshotOptions,
     ) -> Result<Page> {
         let opened = Storage::open(store, platform, Holder::default()).await?;
         let file = PageFile::new(opened.image);
         let connection = Rc::new(Connection::open(&file)?);
-        let flusher = Flusher::with_pace(file, opened.storage.clone(), platform, pace);
+        let flusher = Flusher::with_policy(file, opened.storage.clone(), platform, policy);
         let events: Rc<RefCell<Vec<SnapshotEvent>>> = Rc::default();
         let (heard, version) = (events.clone(), Rc::new(|| Some("0001".to_owned())));
         let emit = Rc::new(move |event| heard.borrow_mut().push(event));

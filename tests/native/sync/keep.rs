@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use tidelock::{ErrorCode, engine::Database, ports::Moment, sync::report::PullOptions};
+use tidelock::{ErrorCode, engine::Database, ports::LifecycleEvent, sync::report::PullOptions};
 
 use crate::{
     sync::model::{Fault, Server},
@@ -202,18 +202,18 @@ fn nothing_waits_for_the_network_and_everything_leaves_when_there_is_one() {
         assert!((8..=20).contains(&tries), "{tries}");
         assert_eq!(database.health().await.sync.last_error.unwrap().code, ErrorCode::SyncNetwork);
         server.clear_faults();
-        page.happens(Moment::Online);
+        page.happens(LifecycleEvent::Online);
         clock.sleep(RETURN_MS).await;
         assert_eq!(there(&server, "items").len(), 2);
         assert_eq!(names(&database).await, "1 remote,2 mine");
         assert_eq!(database.health().await.sync.last_error, None);
         // A network that fails with an `offline` event.
         server.take_requests();
-        page.happens(Moment::Offline);
+        page.happens(LifecycleEvent::Offline);
         run(&database, "INSERT INTO items VALUES (3, 'mine')").await;
         clock.sleep(60_000).await;
         assert!(server.take_requests().is_empty());
-        page.happens(Moment::Online);
+        page.happens(LifecycleEvent::Online);
         clock.sleep(RETURN_MS).await;
         assert_eq!(there(&server, "items").len(), 3);
         // A network that fails and recovers without lifecycle events.
@@ -222,9 +222,9 @@ fn nothing_waits_for_the_network_and_everything_leaves_when_there_is_one() {
         clock.sleep(60_000).await;
         assert_eq!(there(&server, "items").len(), 4, "it comes again by itself");
         // A call by hand doesn't wait for the delay of a round.
-        page.happens(Moment::Offline);
+        page.happens(LifecycleEvent::Offline);
         run(&database, "INSERT INTO items VALUES (5, 'mine')").await;
-        page.happens(Moment::Online);
+        page.happens(LifecycleEvent::Online);
         database.sync_push(None).await.unwrap();
         assert_eq!(there(&server, "items").len(), 5);
         // Once all clients are back, writes are pushed at once.
@@ -245,9 +245,9 @@ fn a_request_that_hangs_is_given_up_when_there_is_a_network_again() {
         (0..100).for_each(|_| server.fault(Fault::Drop));
         run(&database, "INSERT INTO items VALUES (2, 'mine')").await;
         clock.sleep(20_000).await;
-        page.happens(Moment::Offline);
+        page.happens(LifecycleEvent::Offline);
         server.clear_faults();
-        page.happens(Moment::Online);
+        page.happens(LifecycleEvent::Online);
         clock.sleep(RETURN_MS).await;
         assert_eq!(there(&server, "items").len(), 2, "not after the wait that had begun");
         database.close().await.unwrap();
@@ -264,7 +264,7 @@ fn a_server_that_asks_for_patience_gets_it() {
         server.fault(Fault::Status(429, vec![("retry-after", "600".to_owned())], "{}".to_owned()));
         run(&database, "INSERT INTO items VALUES (2, 'mine')").await;
         clock.sleep(300_000).await;
-        page.happens(Moment::Shown);
+        page.happens(LifecycleEvent::Shown);
         run(&database, "INSERT INTO items VALUES (3, 'mine')").await;
         clock.sleep(290_000).await;
         assert_eq!(server.take_requests().len(), 1);
@@ -275,7 +275,7 @@ fn a_server_that_asks_for_patience_gets_it() {
         server.fault(Fault::Status(503, vec![asks], "{}".to_owned()));
         assert_eq!(database.sync_pull(Default::default(), None).await.unwrap_err().code, ErrorCode::SyncServer);
         server.take_requests();
-        page.happens(Moment::Online);
+        page.happens(LifecycleEvent::Online);
         run(&database, "INSERT INTO items VALUES (4, 'mine')").await;
         clock.sleep(599_000).await;
         assert!(server.take_requests().is_empty());
@@ -386,10 +386,10 @@ fn the_remote_wins_in_the_cloud_unless_the_table_says_otherwise() {
             let database = tab.open(&options).await.unwrap();
             database.sync_start(30_000).unwrap();
             clock.sleep(500).await;
-            page.happens(Moment::Offline);
+            page.happens(LifecycleEvent::Offline);
             run(&database, "UPDATE items SET name = 'mine' WHERE id = 1").await;
             server.change("items", "1", &[("name", "\"theirs\"")]);
-            page.happens(Moment::Online);
+            page.happens(LifecycleEvent::Online);
             clock.sleep(2000 + RETURN_MS).await;
             assert_eq!(names(&database).await, expected, "{mode} {table}");
             assert_eq!(there(&server, "items"), [expected.replace("1 ", "1 \"") + "\""]);
@@ -559,11 +559,11 @@ fn a_page_that_is_shown_again_is_up_to_date() {
         let database = tab.open(&options("local", "")).await.unwrap();
         database.sync_start(3_600_000).unwrap();
         clock.sleep(500).await;
-        page.happens(Moment::Hidden);
+        page.happens(LifecycleEvent::Hidden);
         server.change("items", "1", &[("name", "\"theirs\"")]);
         clock.sleep(60_000).await;
         assert_eq!(names(&database).await, "1 remote");
-        page.happens(Moment::Shown);
+        page.happens(LifecycleEvent::Shown);
         clock.sleep(500).await;
         assert_eq!(names(&database).await, "1 theirs");
         database.close().await.unwrap();
@@ -583,7 +583,7 @@ fn a_hidden_page_asks_more_rarely_while_nothing_changes() {
         };
         let usual = rounds_in_an_hour().await;
         assert!((108..=132).contains(&usual), "{usual}");
-        page.happens(Moment::Hidden);
+        page.happens(LifecycleEvent::Hidden);
         let before = heard(&tab, r#""phase":"pulling""#);
         for _ in 0..360 {
             clock.sleep(10_000).await;
@@ -596,7 +596,7 @@ fn a_hidden_page_asks_more_rarely_while_nothing_changes() {
         clock.sleep(270_000).await;
         assert_eq!(names(&database).await, "1 theirs");
         clock.sleep(600_000).await;
-        page.happens(Moment::Shown);
+        page.happens(LifecycleEvent::Shown);
         server.change("items", "1", &[("name", "\"shown\"")]);
         clock.sleep(1500).await;
         assert_eq!(names(&database).await, "1 shown");

@@ -8,7 +8,7 @@ use std::{
 use tidelock::{
     Result,
     engine::Database,
-    ports::{Clock, Moment, Socket, SocketEvent, Sockets},
+    ports::{Clock, LifecycleEvent, Socket, SocketEvent, Sockets},
     sync::schedule::rounds::backoff_ms,
 };
 
@@ -215,7 +215,7 @@ fn it_joins_as_who_is_signed_in_and_tells_each_new_token() {
         let signs_in = async |token: Option<&str>| {
             tab.token.replace(token.map(str::to_owned));
             // The next round learns of it.
-            page.happens(Moment::Shown);
+            page.happens(LifecycleEvent::Shown);
             clock.sleep(2000).await;
         };
         let told = |token: &str, number: u32| {
@@ -284,7 +284,7 @@ fn it_comes_again_later_and_later() {
         }
         sockets.tell(SocketEvent::Closed);
         clock.sleep(15_000).await;
-        page.happens(Moment::Online);
+        page.happens(LifecycleEvent::Online);
         assert!(sockets.reconnects_after(&**clock).await <= 12_100, "a network is there again");
         // A connection that takes too long, and one that doesn't get to join.
         clock.sleep(9000).await;

@@ -1,52 +1,52 @@
-//! The loop of a flusher: batch after batch, what failed again after a while.
+//! The loop of a flusher: stores batches, and retries failed ones after a delay.
 
 use std::pin::pin;
 
 use futures_channel::oneshot;
 use futures_util::future::select;
 
-use super::{FlusherInner, Frozen, Issued, Pace, refuse};
+use super::{FlushPolicy, FlusherInner, Frozen, IssuedBatch, fail_all};
 use crate::{
     error::{Error, ErrorCode, Result},
     store::PART_BYTES,
     time::Backoff,
 };
 
-/// How long [`Pace::Soon`] gathers commits: of the 50 ms that are promised, the storage may take the rest.
-const SOON_MS: u64 = 20;
-/// Between retries.
+/// The delay of [`FlushPolicy::Delayed`] in milliseconds. The storage has the rest of the promised 50 ms.
+const DELAY_MS: u64 = 20;
+/// The delays between retries.
 const BACKOFF: Backoff = Backoff { first_ms: 100, longest_ms: 3_000 };
 
-type Freezing = Vec<oneshot::Sender<Result<Frozen>>>;
+type FreezeRequests = Vec<oneshot::Sender<Result<Frozen>>>;
 
 impl FlusherInner {
-    /// Flushes until nothing is left to do.
+    /// Flushes until everything is stored.
     pub(super) async fn run(&self) {
-        while self.is_alive() {
-            self.gather().await;
+        while self.is_active() {
+            self.delay().await;
             let issued = self.state.borrow_mut().issued.take();
-            let mut freezing = Freezing::new();
+            let mut freeze_requests = FreezeRequests::new();
             let mut frozen = None;
-            let Issued { commits, batch, stored } = match issued {
+            let IssuedBatch { commits, batch, stored } = match issued {
                 Some(issued) => issued,
                 None => {
-                    // All at one point in time: the batch, the frozen contents, and how many commits these are.
+                    // No await in between: the batch, the frozen contents and the number of commits must correspond.
                     let mut state = self.state.borrow_mut();
                     let issued = self.issue(&mut state, PART_BYTES);
-                    freezing = std::mem::take(&mut state.freezing);
+                    freeze_requests = std::mem::take(&mut state.freeze_requests);
                     drop(state);
-                    frozen = (!freezing.is_empty()).then(|| self.freeze());
+                    frozen = (!freeze_requests.is_empty()).then(|| self.freeze());
                     issued
                 }
             };
             self.state.borrow_mut().appending = true;
-            self.hurry.clear_notification();
+            self.wake.clear_notification();
             let flushed = stored.await;
             self.state.borrow_mut().appending = false;
             match flushed {
                 Ok(()) => {
                     self.succeeded(commits);
-                    self.hand_over(frozen, freezing);
+                    self.deliver_frozen(frozen, freeze_requests);
                     if let (Some(hook), true) = (self.on_stored.borrow().clone(), batch.is_some()) {
                         hook();
                     }
@@ -61,63 +61,63 @@ impl FlusherInner {
                     if let Some(frozen) = frozen {
                         self.file.touch(&frozen.touched);
                     }
-                    refuse(freezing, &error);
+                    fail_all(freeze_requests, &error);
                     if !self.make_room(&error).await && !self.failed(error).await {
                         break;
                     }
                 }
             }
         }
-        self.end();
+        self.finish();
     }
 
-    /// Whether nothing is left to do; then the loop counts as ended.
+    /// Returns whether everything is stored, and then marks the loop as ended.
     fn is_done(&self) -> bool {
         let mut state = self.state.borrow_mut();
-        let left = match self.pace {
-            Pace::WhenAsked => !state.waiting.is_empty(),
+        let left = match self.policy {
+            FlushPolicy::OnRequest => !state.waiters.is_empty(),
             _ => self.file.has_ready(),
         };
-        let done = !left && state.issued.is_none() && state.freezing.is_empty();
+        let done = !left && state.issued.is_none() && state.freeze_requests.is_empty();
         if done {
             state.running = false;
         }
         done
     }
 
-    /// Lets commits come together where the pace has time for it and no caller waits.
-    async fn gather(&self) {
+    /// Waits for more commits, if the policy allows a delay and no caller waits.
+    async fn delay(&self) {
         let waits = {
             let state = self.state.borrow();
-            self.pace == Pace::Soon
+            self.policy == FlushPolicy::Delayed
                 && !self.prompt.get()
                 && state.issued.is_none()
-                && state.waiting.is_empty()
-                && state.freezing.is_empty()
+                && state.waiters.is_empty()
+                && state.freeze_requests.is_empty()
         };
         if waits {
-            self.pause(SOON_MS).await;
+            self.pause(DELAY_MS).await;
         }
     }
 
-    /// Waits that long, or until a caller needs it at once.
+    /// Waits `ms` milliseconds, or until [`wake`](super::Flusher::wake) is called.
     async fn pause(&self, ms: u64) {
-        select(self.platform.clock.sleep(ms), pin!(self.hurry.notified())).await;
+        select(self.platform.clock.sleep(ms), pin!(self.wake.notified())).await;
     }
 
-    fn hand_over(&self, frozen: Option<Frozen>, freezing: Freezing) {
+    fn deliver_frozen(&self, frozen: Option<Frozen>, freeze_requests: FreezeRequests) {
         let Some(mut frozen) = frozen else { return };
         frozen.at = self.storage.position();
-        let mut freezing = freezing.into_iter();
-        let refused = match freezing.next().map(|sender| sender.send(Ok(frozen))) {
+        let mut freeze_requests = freeze_requests.into_iter();
+        let refused = match freeze_requests.next().map(|sender| sender.send(Ok(frozen))) {
             Some(Err(Ok(frozen))) => Some(frozen),
             _ => None,
         };
         if let Some(frozen) = refused {
             self.file.touch(&frozen.touched);
         }
-        // One place, one taker: the others freeze the next.
-        self.state.borrow_mut().freezing.extend(freezing);
+        // One request gets this state; the others get one of the next batch.
+        self.state.borrow_mut().freeze_requests.extend(freeze_requests);
     }
 
     fn succeeded(&self, commits: u64) {
@@ -125,9 +125,9 @@ impl FlusherInner {
         state.stored = commits;
         state.failures = 0;
         let recovered = state.last_error.take().is_some();
-        let waiting = std::mem::take(&mut state.waiting);
+        let waiting = std::mem::take(&mut state.waiters);
         let (done, waiting): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|(target, _)| *target <= commits);
-        state.waiting = waiting;
+        state.waiters = waiting;
         drop(state);
         for (_, sender) in done {
             let _ = sender.send(Ok(()));
@@ -139,21 +139,23 @@ impl FlusherInner {
 
     /// Frees space on a full storage. Returns `false` for other errors, or if nothing is left to delete.
     async fn make_room(&self, error: &Error) -> bool {
-        let Some(relief) = self.relief.borrow().clone().filter(|_| error.is(ErrorCode::StorageQuotaExceeded)) else {
+        let Some(free_space) = self.free_space.borrow().clone().filter(|_| error.is(ErrorCode::StorageQuotaExceeded))
+        else {
             return false;
         };
-        let freezing = {
+        let freeze_requests = {
             let mut state = self.state.borrow_mut();
-            state.relieving = Some(error.clone());
-            std::mem::take(&mut state.freezing)
+            state.freeing_space = Some(error.clone());
+            std::mem::take(&mut state.freeze_requests)
         };
-        refuse(freezing, error);
-        let freed = relief().await;
-        self.state.borrow_mut().relieving = None;
+        fail_all(freeze_requests, error);
+        let freed = free_space().await;
+        self.state.borrow_mut().freeing_space = None;
         freed
     }
 
-    /// Informs the waiting callers, and waits before the next try; `false` when there is none.
+    /// Sends the error to waiting callers, and waits before the next try. Returns `false` if no further try is
+    /// possible.
     async fn failed(&self, error: Error) -> bool {
         if error.is(ErrorCode::LockLost) || error.is(ErrorCode::Closed) {
             self.lose(error);
@@ -163,9 +165,9 @@ impl FlusherInner {
             let mut state = self.state.borrow_mut();
             state.failures += 1;
             state.last_error = Some(error.clone().detail("time", self.platform.clock.now().to_string()));
-            (std::mem::take(&mut state.waiting), state.failures)
+            (std::mem::take(&mut state.waiters), state.failures)
         };
-        refuse(waiting.into_iter().map(|(_, sender)| sender), &error.clone().detail("applied", true));
+        fail_all(waiting.into_iter().map(|(_, sender)| sender), &error.clone().detail("applied", true));
         if failures == 1 {
             self.report_health(Some(&error));
         }
@@ -173,7 +175,7 @@ impl FlusherInner {
         true
     }
 
-    /// Nothing is stored from now on.
+    /// Handles the loss of the lock: nothing is stored from now on.
     pub(super) fn lose(&self, error: Error) {
         let running = {
             let mut state = self.state.borrow_mut();
@@ -184,7 +186,7 @@ impl FlusherInner {
             state.running
         };
         if !running {
-            self.end();
+            self.finish();
         }
         if self.stopped.get() {
             return;

@@ -1,4 +1,4 @@
-//! Snapshots by themselves: on time, when the page is hidden, when the log has grown, and when the storage is full.
+//! Automatic snapshots: by schedule, when the page is hidden, when the log has grown, and when the storage is full.
 
 use std::rc::{Rc, Weak};
 
@@ -12,14 +12,14 @@ use crate::{
     time::Timestamp,
 };
 
-/// Timers that run longer than this drift with sleeping machines, and overflow browsers' 32 bits: look again.
+/// The longest timer in milliseconds. Longer ones are inexact on sleeping machines, and exceed the 32 bits of browsers.
 const LONGEST_SLEEP_MS: i64 = 3_600_000;
-/// Milliseconds without compaction after a failed one.
+/// The delay before the next compaction after a failed one, in milliseconds.
 const COMPACTION_BACKOFF_MS: i64 = 10_000;
 
 impl Snapshots {
-    /// Starts what runs by itself: the sweep of what a killed page left behind, scheduled snapshots, compaction, and
-    /// relief when the storage is full.
+    /// Starts background work: the sweep of chunks that a killed page left, scheduled snapshots, compaction, and
+    /// freeing space when the storage is full.
     pub fn start(&self) {
         let inner = Rc::downgrade(&self.0);
         let (stored, full) = (inner.clone(), inner.clone());
@@ -37,27 +37,27 @@ impl Snapshots {
                 }
             })
         }));
-        let (running, halted) = oneshot::channel();
-        self.0.running.replace(Some(running));
+        let (background, stopped) = oneshot::channel();
+        self.0.background.replace(Some(background));
         self.0.platform.spawner.spawn(Box::pin(async move {
             if let Some(inner) = inner.upgrade() {
-                let pass = inner.gate.acquire().await;
-                // What can't be swept stays for the next opening.
+                let guard = inner.mutex.acquire().await;
+                // After a failure, the next opening sweeps again.
                 let _ = inner.storage.sweep().await;
-                drop(pass);
+                drop(guard);
                 SnapshotsInner::compact_if_wanted(&inner);
             }
-            SnapshotsInner::keep_time(inner, halted).await;
+            SnapshotsInner::run_schedule(inner, stopped).await;
         }));
     }
 
-    /// Stops what runs by itself.
+    /// Stops background work.
     pub fn halt(&self) {
         self.0.stopped.set(true);
-        self.0.running.take();
+        self.0.background.take();
     }
 
-    /// Takes one because the page was hidden, if there is something new and the last such one is long ago.
+    /// Takes a snapshot because the page was hidden, if there are new commits and the last such snapshot is old enough.
     pub fn page_hidden(&self) {
         let inner = self.0.clone();
         let wanted = inner.options.enabled && inner.options.on_hidden && !inner.stopped.get() && !inner.is_unchanged();
@@ -66,20 +66,20 @@ impl Snapshots {
         }
         inner.last_hidden.set(Some(inner.now()));
         self.0.platform.spawner.spawn(Box::pin(async move {
-            let Ok(pass) = inner.gate.acquire().await else { return };
+            let Ok(guard) = inner.mutex.acquire().await else { return };
             if !inner.stopped.get() && !inner.is_unchanged() {
-                // How it went, the status and an event tell.
-                let _ = inner.create(&pass, None, Reason::Hidden).await;
+                // The status and an event report the result.
+                let _ = inner.create(&guard, None, Reason::Hidden).await;
             }
         }));
     }
 }
 
 impl SnapshotsInner {
-    /// Frees space for the log, in the order of what is missed least; whether there was something to free.
+    /// Frees space for the log, least important data first. Returns whether there was any to free.
     async fn free_space_for_log(&self) -> bool {
-        let _pass = self.gate.acquire().await;
-        // What could not be deleted frees nothing.
+        let _guard = self.mutex.acquire().await;
+        // A failed deletion frees nothing.
         self.free_space().await.unwrap_or(false)
     }
 
@@ -96,11 +96,11 @@ impl SnapshotsInner {
         this.compacting.set(true);
         let inner = this.clone();
         this.platform.spawner.spawn(Box::pin(async move {
-            let Ok(pass) = inner.gate.acquire().await else { return };
-            // A snapshot may have been taken in the meantime: that will do.
+            let Ok(guard) = inner.mutex.acquire().await else { return };
+            // A snapshot that was taken meanwhile makes the checkpoint unnecessary.
             if inner.wants_checkpoint() && !inner.stopped.get() {
-                let compacted = match inner.take(&pass, Tag::checkpoint(), VerifyMode::Quick).await {
-                    Ok(_) => inner.prune(&pass).await,
+                let compacted = match inner.take(&guard, Tag::checkpoint(), VerifyMode::Quick).await {
+                    Ok(_) => inner.prune(&guard).await,
                     Err(error) => Err(error),
                 };
                 if compacted.is_err() {
@@ -111,10 +111,10 @@ impl SnapshotsInner {
         }));
     }
 
-    /// Takes scheduled snapshots until it is halted.
-    async fn keep_time(this: Weak<Self>, mut halted: oneshot::Receiver<()>) {
+    /// Takes scheduled snapshots until it is stopped.
+    async fn run_schedule(this: Weak<Self>, mut stopped: oneshot::Receiver<()>) {
         if let Some(inner) = this.upgrade().filter(|inner| inner.options.enabled && inner.timetable.get().is_some()) {
-            // What was due while the database was closed is taken now.
+            // A snapshot that was due while the database was closed is taken now.
             let newest = inner.status.borrow().last_success;
             let first = inner.next_due(newest.unwrap_or(inner.now())).await;
             inner.status.borrow_mut().next_at = first.map(|first| first.max(inner.now()));
@@ -128,7 +128,7 @@ impl SnapshotsInner {
                 (wait > 0).then(|| inner.platform.clock.sleep(wait.min(LONGEST_SLEEP_MS) as u64))
             };
             if let Some(sleep) = sleep {
-                match select(sleep, &mut halted).await {
+                match select(sleep, &mut stopped).await {
                     Either::Left(_) => continue,
                     Either::Right(_) => return,
                 }
@@ -140,7 +140,7 @@ impl SnapshotsInner {
         }
     }
 
-    /// When the next scheduled one after that time is due.
+    /// Returns when the next scheduled snapshot after `after` is due.
     async fn next_due(&self, after: Timestamp) -> Option<Timestamp> {
         match self.timetable.get() {
             Some(timetable) => timetable(after).await,
@@ -148,24 +148,24 @@ impl SnapshotsInner {
         }
     }
 
-    /// One scheduled snapshot with its retries.
+    /// Takes one scheduled snapshot, with retries.
     async fn scheduled(&self) {
         for failures in 1..=self.options.retries.saturating_add(1) {
-            let Ok(pass) = self.gate.acquire().await else { return };
+            let Ok(guard) = self.mutex.acquire().await else { return };
             if self.stopped.get() {
                 return;
             }
             if self.is_unchanged() {
                 self.status.borrow_mut().last_attempt = Some(self.now());
                 self.succeeded();
-                // Time alone lets some go.
-                let _ = self.prune(&pass).await;
+                // Snapshots also expire by age, without a new one.
+                let _ = self.prune(&guard).await;
                 return;
             }
-            if self.create(&pass, None, Reason::Scheduled).await.is_ok() {
+            if self.create(&guard, None, Reason::Scheduled).await.is_ok() {
                 return;
             }
-            drop(pass);
+            drop(guard);
             if failures <= self.options.retries {
                 let wait = backoff_ms(failures, self.options.backoff_ms, self.platform.entropy.chance());
                 let next = self.now().plus_ms(i64::try_from(wait).unwrap_or(i64::MAX));

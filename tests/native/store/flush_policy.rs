@@ -2,7 +2,7 @@
 
 use tidelock::{
     ErrorCode,
-    engine::storage::flush::Pace,
+    engine::storage::flush::FlushPolicy,
     error::WarningCode,
     snapshot::{Reason, SnapshotOptions},
     store::faulty::{Crash, Faults},
@@ -13,9 +13,9 @@ use super::{
     page::{Page, by_call_only},
 };
 
-fn open(machine: &mut Machine, pace: Pace, options: SnapshotOptions) -> Page {
+fn open(machine: &mut Machine, policy: FlushPolicy, options: SnapshotOptions) -> Page {
     let (store, platform) = (machine.store(), machine.platform());
-    let page = machine.sim.run(async move { Page::open_at(store, &platform, pace, options).await }).expect("opens");
+    let page = machine.sim.run(async move { Page::open_at(store, &platform, policy, options).await }).expect("opens");
     if page.created {
         machine.commit(&page, "CREATE TABLE t(id INTEGER PRIMARY KEY, v)").unwrap();
         let flusher = page.flusher.clone();
@@ -37,7 +37,7 @@ fn stored(machine: &Machine) -> usize {
 #[test]
 fn soon_gathers_commits_and_stores_them_within_50_ms() {
     let mut machine = Machine::new();
-    let page = open(&mut machine, Pace::Soon, by_call_only());
+    let page = open(&mut machine, FlushPolicy::Delayed, by_call_only());
     let (before, transactions) = (stored(&machine), machine.store.transactions());
     for value in 1..=10 {
         write(&page, value);
@@ -54,7 +54,7 @@ fn soon_gathers_commits_and_stores_them_within_50_ms() {
 fn soon_keeps_its_promise_while_writes_never_pause() {
     let mut machine = Machine::new();
     machine.faults(Faults { delay_ms: 5, ..Faults::default() });
-    let page = open(&mut machine, Pace::Soon, by_call_only());
+    let page = open(&mut machine, FlushPolicy::Delayed, by_call_only());
     for value in 1..=300 {
         write(&page, value);
         machine.sim.advance(1);
@@ -69,7 +69,7 @@ fn soon_keeps_its_promise_while_writes_never_pause() {
 fn soon_lets_the_storage_catch_up_when_a_loop_of_writes_never_yields() {
     let mut machine = Machine::new();
     machine.faults(Faults { delay_ms: 5, ..Faults::default() });
-    let page = open(&mut machine, Pace::Soon, by_call_only());
+    let page = open(&mut machine, FlushPolicy::Delayed, by_call_only());
     write(&page, 1);
     // Time passes, but nothing else can run.
     machine.sim.skip(45);
@@ -84,7 +84,7 @@ fn soon_lets_the_storage_catch_up_when_a_loop_of_writes_never_yields() {
 #[test]
 fn soon_is_immediate_without_lifecycle_events() {
     let mut machine = Machine::new();
-    let page = open(&mut machine, Pace::Soon, by_call_only());
+    let page = open(&mut machine, FlushPolicy::Delayed, by_call_only());
     let before = stored(&machine);
     write(&page, 1);
     page.flusher.set_prompt(true);
@@ -98,7 +98,7 @@ fn soon_is_immediate_without_lifecycle_events() {
 #[test]
 fn soon_still_refuses_writes_after_three_failed_attempts() {
     let mut machine = Machine::new();
-    let page = open(&mut machine, Pace::Soon, by_call_only());
+    let page = open(&mut machine, FlushPolicy::Delayed, by_call_only());
     machine.faults(Faults { refuse: 1000, ..Faults::default() });
     write(&page, 1);
     machine.sim.advance(10_000);
@@ -113,11 +113,11 @@ fn soon_still_refuses_writes_after_three_failed_attempts() {
 
 #[test]
 fn a_leaving_page_issues_committed_writes_before_the_call_returns() {
-    for pace in [Pace::Soon, Pace::AtOnce(tidelock::ports::Durability::Relaxed)] {
+    for policy in [FlushPolicy::Delayed, FlushPolicy::Immediate(tidelock::ports::Durability::Relaxed)] {
         let mut found = [false; 2];
         for attempt in 0..20 {
             let mut machine = Machine::new();
-            let page = open(&mut machine, pace, by_call_only());
+            let page = open(&mut machine, policy, by_call_only());
             let next = page.storage.position().lsn + 1;
             page.connection.exec("BEGIN; INSERT INTO t(v) VALUES (randomblob(1000000)); COMMIT").unwrap();
             page.connection.exec("BEGIN; INSERT INTO t(v) VALUES (10)").unwrap();
@@ -141,7 +141,7 @@ fn a_leaving_page_issues_committed_writes_before_the_call_returns() {
 fn a_page_that_stays_after_all_continues() {
     let mut machine = Machine::new();
     machine.faults(Faults { delay_ms: 5, ..Faults::default() });
-    let page = open(&mut machine, Pace::Soon, by_call_only());
+    let page = open(&mut machine, FlushPolicy::Delayed, by_call_only());
     for value in 1..=50 {
         write(&page, value);
         if value % 3 == 0 {
@@ -158,7 +158,7 @@ fn a_page_that_stays_after_all_continues() {
 #[test]
 fn on_request_only_flushes_and_snapshots_store_anything() {
     let mut machine = Machine::new();
-    let page = open(&mut machine, Pace::WhenAsked, by_call_only());
+    let page = open(&mut machine, FlushPolicy::OnRequest, by_call_only());
     let before = machine.contents();
     write(&page, 1);
     page.flusher.flush_now();
@@ -169,7 +169,7 @@ fn on_request_only_flushes_and_snapshots_store_anything() {
     snapshot(&mut machine, &page).unwrap();
     write(&page, 10);
     machine.kill(Crash::Process);
-    let page = open(&mut machine, Pace::WhenAsked, by_call_only());
+    let page = open(&mut machine, FlushPolicy::OnRequest, by_call_only());
     assert_eq!(sum(&page), 1, "the snapshot's contents, and not what followed");
 
     write(&page, 100);
@@ -182,7 +182,7 @@ fn on_request_only_flushes_and_snapshots_store_anything() {
 #[test]
 fn on_request_a_damaged_snapshot_loses_nothing_else() {
     let mut machine = Machine::new();
-    let page = open(&mut machine, Pace::WhenAsked, by_call_only());
+    let page = open(&mut machine, FlushPolicy::OnRequest, by_call_only());
     for value in [1, 10] {
         write(&page, value);
         snapshot(&mut machine, &page).unwrap();
@@ -196,7 +196,7 @@ fn on_request_a_damaged_snapshot_loses_nothing_else() {
 #[test]
 fn on_request_a_failed_flush_is_reported_and_retried() {
     let mut machine = Machine::new();
-    let page = open(&mut machine, Pace::WhenAsked, by_call_only());
+    let page = open(&mut machine, FlushPolicy::OnRequest, by_call_only());
     write(&page, 1);
     machine.faults(Faults { refuse: 1000, ..Faults::default() });
     let flusher = page.flusher.clone();
@@ -213,9 +213,11 @@ fn on_request_a_failed_flush_is_reported_and_retried() {
 
 #[test]
 fn a_page_that_lost_the_lock_stores_nothing_more_and_reports_why() {
-    for pace in [Pace::Soon, Pace::WhenAsked, Pace::AtOnce(tidelock::ports::Durability::Relaxed)] {
+    for policy in
+        [FlushPolicy::Delayed, FlushPolicy::OnRequest, FlushPolicy::Immediate(tidelock::ports::Durability::Relaxed)]
+    {
         let mut machine = Machine::new();
-        let page = open(&mut machine, pace, by_call_only());
+        let page = open(&mut machine, policy, by_call_only());
         page.connection.exec("INSERT INTO t(v) VALUES (1)").unwrap();
         page.flusher.committed();
         page.flusher.lose(tidelock::store::failure::lock_lost());
@@ -228,6 +230,6 @@ fn a_page_that_lost_the_lock_stores_nothing_more_and_reports_why() {
         assert_eq!(error.code, ErrorCode::LockLost);
         machine.sim.advance(10_000);
         machine.kill(Crash::Process);
-        assert_eq!(sum(&machine.open().unwrap()), 0, "{pace:?}");
+        assert_eq!(sum(&machine.open().unwrap()), 0, "{policy:?}");
     }
 }
