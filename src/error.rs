@@ -8,12 +8,12 @@ use std::{
 
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
-/// What every fallible function of the crate returns.
+/// The result of every fallible function of the crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 macro_rules! codes {
     ($($(#[$doc:meta])* $variant:ident => $text:literal,)*) => {
-        /// Why something failed, in a form that programs may rely on. The texts never change.
+        /// The stable code of an error, which programs may compare. The texts never change.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[cfg_attr(test, derive(ts_rs::TS))]
         pub enum ErrorCode { $($(#[$doc])* #[cfg_attr(test, ts(rename = $text))] $variant,)* }
@@ -254,20 +254,20 @@ impl Serialize for Details {
     }
 }
 
-/// What went wrong, where, and what to do about it. Crosses wasm as `TidelockError`.
+/// An error, with its context and a hint. In TypeScript: `TidelockError`.
 ///
-/// One pointer wide: nearly every function returns one, and each `?` pays for copying it.
+/// One pointer wide: nearly every function returns one, and each `?` copies it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Error(Box<ErrorParts>);
 
 /// The fields of an [`Error`], which derefs to them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ErrorParts {
-    /// What programs compare.
+    /// The stable code, for programs.
     pub code: ErrorCode,
-    /// One sentence for people.
+    /// A description for people.
     pub message: String,
-    /// What to do, where that is known.
+    /// What to do, if known.
     pub hint: Option<String>,
     /// Details for programs; keys are camelCase, as JavaScript reads them.
     pub details: Details,
@@ -279,16 +279,16 @@ pub struct ErrorParts {
 #[derive(Serialize)]
 #[cfg_attr(test, derive(ts_rs::TS), ts(rename = "TidelockErrorJson"))]
 pub(crate) struct ErrorJson<'a> {
-    /// Always this one.
+    /// The class of the error: always `TidelockError`.
     #[cfg_attr(test, ts(type = "'TidelockError'"))]
     name: &'static str,
-    /// What programs compare.
+    /// The stable code, for programs.
     code: ErrorCode,
-    /// One sentence for people.
+    /// A description for people.
     message: &'a str,
     /// Whether the same call may succeed later without any change.
     retryable: bool,
-    /// What to do about it, where that is known.
+    /// What to do, if known.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, ts(optional))]
     hint: Option<&'a str>,
@@ -400,16 +400,16 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// What programs compare in a warning.
+/// The stable code of a warning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(test, derive(ts_rs::TS), ts(rename = "EngineWarningCode"))]
 pub enum WarningCode {
-    /// A snapshot is damaged, and wasn't needed, or took with it what only it had.
+    /// A snapshot is damaged. The database opened without it, possibly without commits that only the snapshot had.
     SnapshotCorrupt,
-    /// The browser deleted its damaged storage, and the database with it.
+    /// The browser deleted its damaged storage, including the database.
     StorageLost,
-    /// Changes of the remote aren't told at once.
+    /// Realtime is unavailable, so remote changes wait for the next interval.
     RealtimeUnavailable,
     /// Maintenance found damage in the file.
     IntegrityFailed,
@@ -417,12 +417,12 @@ pub enum WarningCode {
     ForeignKeysViolated,
 }
 
-/// Something that deserves a person's attention, but stopped nothing.
+/// A problem that needs attention, but stopped no operation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(ts_rs::TS), ts(rename = "EngineWarning"))]
 pub struct Warning {
-    /// What programs compare.
+    /// The stable code, for programs.
     pub code: WarningCode,
-    /// One sentence for people.
+    /// A description for people.
     pub message: String,
 }

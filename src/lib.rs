@@ -1,11 +1,11 @@
 //! tidelock: a local database engine for browser apps.
 //!
-//! SQLite runs in wasm memory on a page-tracking file system; every commit's dirty pages go as one record into a page
-//! log in IndexedDB; snapshots are manifests over content-addressed chunks; lock, migrations, sync and health sit on
-//! top as pure state machines that the browser only feeds.
+//! SQLite runs in wasm memory on a page-tracking file system. Each commit writes its dirty pages as one record to a
+//! page log in IndexedDB. Snapshots are manifests over content-addressed chunks. Lock, migrations, sync and health are
+//! pure state machines above that; the browser only provides their inputs.
 //!
-//! The modules are layers, and dependencies point down only (held by `tests/native/layers.rs`, and inside of them by
-//! `tests/native/rooms.rs`):
+//! The modules are layers, and dependencies point down only. `tests/native/layers.rs` checks that, and
+//! `tests/native/rooms.rs` checks the order inside of modules:
 //!
 //! | layer | modules | what |
 //! |---|---|---|

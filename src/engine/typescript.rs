@@ -30,8 +30,8 @@ use crate::{
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/pkg-js/src/base/reports.ts");
 
 const HEAD: &str = "\
-// What the wasm module returns and tells: generated from the Rust types that are serialized, and held against them by
-// `cargo test --lib typescript`. Change those, then renew this file: UPDATE_TYPES=1 cargo test --lib typescript
+// The types of results and events of the wasm module, generated from the serialized Rust types. `cargo test --lib
+// typescript` compares them. After a change of the Rust types: UPDATE_TYPES=1 cargo test --lib typescript
 
 import type { SqlResultValue } from './values.js'
 ";
@@ -56,18 +56,18 @@ fn the_types_of_the_package_are_those_of_the_crate() {
 
 /// Returns the content of the file.
 fn declarations() -> String {
-    let mut found = Declarations { config: Config::new().with_large_int("number"), texts: BTreeMap::new() };
-    found.visit::<Event>();
-    found.visit::<Health>();
-    found.visit::<(PullReport, PushReport, PullProgress, TableStatus)>();
-    found.visit::<(Change, Conflict, Conflicting, LocalSchema)>();
-    found.visit::<(SnapshotInfo, Verification, upkeep::MaintenanceReport, store::RescueReport, Stored)>();
-    found.visit::<(migrate::MigrationReport, migrate::StatusRow, migrate::Lint)>();
-    found.visit::<(schema::Drift, schema::Generated, schema::script::Script)>();
-    found.visit::<(PlanRow, ErrorJson<'static>)>();
+    let mut declarations = Declarations { config: Config::new().with_large_int("number"), texts: BTreeMap::new() };
+    declarations.visit::<Event>();
+    declarations.visit::<Health>();
+    declarations.visit::<(PullReport, PushReport, PullProgress, TableStatus)>();
+    declarations.visit::<(Change, Conflict, Conflicting, LocalSchema)>();
+    declarations.visit::<(SnapshotInfo, Verification, upkeep::MaintenanceReport, store::RescueReport, Stored)>();
+    declarations.visit::<(migrate::MigrationReport, migrate::StatusRow, migrate::Lint)>();
+    declarations.visit::<(schema::Drift, schema::Generated, schema::script::Script)>();
+    declarations.visit::<(PlanRow, ErrorJson<'static>)>();
     // Fields of the health report name these types by attributes, so the visit doesn't reach them.
-    found.visit::<(AlertCode, Mode, StorageKind, DurabilityMode)>();
-    found.texts.into_values().fold(HEAD.to_owned(), |file, text| file + "\n" + &text)
+    declarations.visit::<(AlertCode, Mode, StorageKind, DurabilityMode)>();
+    declarations.texts.into_values().fold(HEAD.to_owned(), |file, text| file + "\n" + &text)
 }
 
 /// The declarations of visited types and their dependencies, by name.

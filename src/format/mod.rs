@@ -114,7 +114,7 @@ mod tests {
                 let mut damaged = stored.clone();
                 damaged[at] ^= 1;
                 assert!(!is_readable(damaged.clone()) && !is_readable(stored[..at].to_vec()));
-                // With a matching checksum it may decode, as something else.
+                // With a matching checksum the record may decode to another value.
                 if at >= 8 {
                     let checksum = checksum(&damaged[8..]);
                     damaged[..8].copy_from_slice(&checksum.to_le_bytes());

@@ -31,20 +31,20 @@ impl Default for Thresholds {
 /// Below this size in bytes, growth is no alert.
 const GROWTH_FLOOR: u64 = 4 * 1024 * 1024;
 
-/// The health inputs: the state of a database.
+/// The inputs of the health report: the state of a database.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HealthInputs {
     /// The database's name.
     pub name: String,
-    /// It syncs continuously (`mode: 'cloud'`).
+    /// Whether the database syncs automatically (`mode: 'cloud'`).
     pub cloud: bool,
-    /// It was closed, or its instance trapped.
+    /// Whether the database was closed.
     pub closed: bool,
-    /// Writes are refused at present, because the storage failed too often.
+    /// Whether writes are refused, because the storage failed too often.
     pub refuses_writes: bool,
-    /// Snapshots are taken periodically.
+    /// Whether snapshots are taken periodically.
     pub snapshots_enabled: bool,
-    /// There were commits since the last snapshot.
+    /// Whether there were commits since the last snapshot.
     pub changed_since_snapshot: bool,
     /// When the database was created, where known.
     pub created_at: Option<Timestamp>,
@@ -54,7 +54,7 @@ pub struct HealthInputs {
     pub migration_failure: Option<Error>,
     /// The findings of the last maintenance.
     pub maintenance_findings: Vec<(AlertCode, String)>,
-    /// Local changes that wait for columns that the remote lacks.
+    /// The number of local changes that wait for columns that are missing at the remote.
     pub lacking_columns: u64,
     /// The snapshots.
     pub snapshot: SnapshotHealth,
@@ -107,7 +107,7 @@ fn alerts(inputs: &HealthInputs, thresholds: &Thresholds, now: Timestamp) -> Vec
         && inputs.created_at.is_some_and(is_old)
         && snapshot.last_success.is_none_or(is_old)
     {
-        // A whole number: formatting fractions would add a lot of code.
+        // A whole number, because formatting fractions would add much code to the wasm.
         let hours = (thresholds.no_snapshot_ms / 3_600_000.0).round() as i64;
         warn(
             AlertCode::NoRecentSnapshot,

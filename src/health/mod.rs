@@ -1,8 +1,8 @@
-//! Health: the state of a database, and what of it deserves attention. Pure: the whole state comes as arguments.
+//! Health: the state of a database, and which conditions raise alerts. Pure: the whole state is an argument.
 //!
 //! | file | what |
 //! |---|---|
-//! | `report` | the documented object |
+//! | `report` | the result of `health()` |
 //! | `assess` | the rules: which inputs raise alerts, and the resulting status |
 //! | `queries` | statistics of the executed statements |
 

@@ -4,54 +4,54 @@ use serde::Serialize;
 
 use crate::{error::Error, time::Timestamp};
 
-/// The verdict. `degraded`: there is a warning; `failed`: closed, lock lost, or can't be written.
+/// The overall status. `degraded`: there is a warning; `failed`: closed, lock lost, or writes are refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[cfg_attr(test, derive(ts_rs::TS), ts(rename = "HealthStatus"))]
 pub enum Status {
-    /// Nothing to worry about.
+    /// No alert is a warning.
     Ok,
-    /// It works, but something needs attention: there is a warning.
+    /// The database works, but there is a warning.
     Degraded,
-    /// It is closed, its lock is lost, or it can't be written.
+    /// The database is closed, its lock is lost, or writes are refused.
     Failed,
 }
 
-/// How grave an alert is.
+/// The severity of an alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[cfg_attr(test, derive(ts_rs::TS), ts(rename = "AlertSeverity"))]
 pub enum Severity {
-    /// Good to know.
+    /// For information only.
     Info,
-    /// Makes the database `degraded`.
+    /// Makes the status `degraded`.
     Warning,
 }
 
-/// What an alert is about.
+/// The cause of an alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub enum AlertCode {
-    /// No snapshot for a day, though the database is older than that and was changed since the last one.
+    /// The last snapshot is more than a day old, and there were commits since.
     NoRecentSnapshot,
-    /// The last try of a snapshot failed.
+    /// The last attempt of a snapshot failed.
     SnapshotFailing,
-    /// In cloud mode, the last complete sync lies more than 5 minutes back.
+    /// In cloud mode, the last complete sync is more than 5 minutes old.
     SyncLag,
     /// The last migration failed.
     MigrationFailed,
     /// More than 80 % of the origin's quota is in use.
     StorageNearlyFull,
-    /// Commits can't be stored at present.
+    /// Commits can't be stored.
     FlushFailing,
-    /// The remote refused local changes for good.
+    /// The remote rejected local changes.
     RejectedChanges,
-    /// Local changes wait for columns that the remote lacks.
+    /// Local changes wait for columns that are missing at the remote.
     RemoteColumnMissing,
-    /// The database doubled in a day.
+    /// The database doubled its size in a day.
     Growth,
-    /// The browser may evict the data when space gets short.
+    /// The browser may evict the data when disk space is low.
     StorageNotPersisted,
     /// The last maintenance found damage in the file.
     IntegrityFailed,
@@ -59,31 +59,31 @@ pub enum AlertCode {
     ForeignKeysViolated,
 }
 
-/// Something that deserves attention.
+/// A condition that needs attention.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Alert {
-    /// What it is about; of a database whose engine has ended or can't be loaded, the code of that error.
+    /// The cause; if the engine has ended or can't be loaded, the code of that error.
     #[cfg_attr(test, ts(type = "AlertCode | ErrorCode"))]
     pub code: AlertCode,
-    /// How grave it is.
+    /// The severity.
     pub severity: Severity,
-    /// One sentence for people.
+    /// A description for people.
     pub message: String,
 }
 
-/// How a database is: what `health()` gives.
+/// The health of a database: the result of `health()`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Health {
-    /// The verdict.
+    /// The overall status.
     pub status: Status,
-    /// `cloud`: it keeps in step with its remote by itself.
+    /// `cloud`: the database syncs automatically.
     #[cfg_attr(test, ts(type = "Mode"))]
     pub database: &'static str,
     /// The database's name.
     pub name: String,
-    /// When this was found.
+    /// The time of the report.
     pub timestamp: Timestamp,
     /// The snapshots.
     pub snapshot: SnapshotHealth,
@@ -95,45 +95,45 @@ pub struct Health {
     pub storage: StorageHealth,
     /// The sync.
     pub sync: SyncHealth,
-    /// The statements that ran.
+    /// Statistics of the executed statements.
     pub queries: QueriesHealth,
-    /// What deserves attention.
+    /// The conditions that need attention.
     pub alerts: Vec<Alert>,
 }
 
-/// How the snapshots are doing.
+/// The status of the snapshots.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct SnapshotHealth {
-    /// When one was last tried.
+    /// The time of the last attempt.
     pub last_attempt: Option<Timestamp>,
-    /// When one last succeeded; a scheduled one with nothing to do succeeds.
+    /// The time of the last success. A scheduled snapshot without new commits counts as success.
     pub last_success: Option<Timestamp>,
-    /// Why the last try failed; `None` once one succeeded.
+    /// The error of the last attempt; `null` if it succeeded.
     pub last_error: Option<Error>,
-    /// Failed tries since the last success.
+    /// The number of failed attempts since the last success.
     pub consecutive_failures: u32,
-    /// When the next scheduled one is due.
+    /// When the next scheduled snapshot is due.
     pub next_at: Option<Timestamp>,
-    /// How many there are.
+    /// The number of snapshots.
     pub count: usize,
-    /// Bytes of their chunks, each counted once.
+    /// The bytes of their chunks; shared chunks count once.
     pub bytes: u64,
 }
 
-/// Whether the lock is held; `none` where there is none to take, with `storage: 'memory'`.
+/// The state of the lock; `none` with `storage: 'memory'`, which needs no lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub enum LockState {
-    /// It is.
+    /// This tab or process holds the lock.
     Held,
-    /// It was taken away.
+    /// The lock was stolen.
     Lost,
-    /// It was given back: the database is closed.
+    /// The lock was released: the database is closed.
     Released,
-    /// There is none to take: `storage: 'memory'`.
+    /// There is no lock: `storage: 'memory'`.
     None,
 }
 
@@ -141,11 +141,11 @@ pub enum LockState {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct LockHealth {
-    /// Whether it is held.
+    /// The state of the lock.
     pub state: LockState,
-    /// Since when.
+    /// When the lock was acquired.
     pub since: Option<Timestamp>,
-    /// How often the database was opened: its fence.
+    /// The epoch of the fence: the number of openings of the database.
     pub epoch: Option<u64>,
 }
 
@@ -155,9 +155,9 @@ pub struct LockHealth {
 pub struct MigrationsHealth {
     /// The newest applied version.
     pub current: Option<String>,
-    /// How many are to be run.
+    /// The number of pending migrations.
     pub pending: usize,
-    /// How many were changed after they had been applied.
+    /// The number of migrations that were changed after they were applied.
     pub modified: usize,
 }
 
@@ -169,20 +169,20 @@ pub struct StorageHealth {
     /// Where the data lives.
     #[cfg_attr(test, ts(type = "StorageKind"))]
     pub kind: &'static str,
-    /// When a write's promise resolves.
+    /// When the promise of a write resolves.
     #[cfg_attr(test, ts(type = "Durability"))]
     pub durability: &'static str,
-    /// Bytes of the database.
+    /// The size of the database in bytes.
     pub bytes: u64,
-    /// Bytes of the page log.
+    /// The size of the page log in bytes.
     pub log_bytes: u64,
-    /// Bytes that the origin uses; `None` when that isn't known.
+    /// The bytes that the origin uses; `null` if unknown.
     pub usage: Option<u64>,
-    /// Bytes that it may use; `None` when that isn't known.
+    /// The bytes that the origin may use; `null` if unknown.
     pub quota: Option<u64>,
-    /// Whether the browser promised not to evict it; `None` when that isn't known.
+    /// Whether the browser agreed not to evict the data; `null` if unknown.
     pub persisted: Option<bool>,
-    /// Why commits can't be stored at present.
+    /// Why commits can't be stored; `null` if they can.
     pub last_error: Option<Error>,
 }
 
@@ -191,46 +191,46 @@ pub struct StorageHealth {
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct SyncHealth {
-    /// What it does at present; `off` without a remote.
+    /// The current phase; `off` without a remote.
     #[cfg_attr(test, ts(type = "SyncPhase | 'off'"))]
     pub phase: &'static str,
-    /// Local changes that the remote hasn't got.
+    /// The number of local changes that were not pushed.
     pub pending: u64,
-    /// Changes that it refused for good.
+    /// The number of local changes that the remote rejected.
     pub rejected: u64,
     /// Milliseconds since the last complete sync.
     pub lag_ms: Option<i64>,
-    /// Why the last one failed; `None` once one succeeded.
+    /// The error of the last sync; `null` if it succeeded.
     pub last_error: Option<Error>,
 }
 
-/// The statements that ran since the database was opened.
+/// Statistics of the statements since the database was opened.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct QueriesHealth {
-    /// How many.
+    /// The number of statements.
     pub count: u64,
-    /// How many failed.
+    /// The number of failed statements.
     pub errors: u64,
-    /// The median of the latest ones.
+    /// The median duration of the latest statements, in milliseconds.
     pub p50_ms: f64,
-    /// What 95 % of the latest ones didn't exceed.
+    /// The 95th percentile of the latest durations, in milliseconds.
     pub p95_ms: f64,
-    /// The slowest, slowest first.
+    /// The slowest statements, slowest first.
     pub slow: Vec<SlowQuery>,
 }
 
-/// A slow statement. Its text as it was written: without the values that were bound to it.
+/// A slow statement, without the values of its parameters.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct SlowQuery {
-    /// Its text, cut.
+    /// The SQL text, truncated.
     pub sql: String,
-    /// How long it took at its slowest.
+    /// The longest duration in milliseconds.
     pub ms: f64,
-    /// When that was.
+    /// When that execution ended.
     pub at: Timestamp,
-    /// How SQLite would run it now, step by step; empty when it can't be told.
+    /// The current query plan, one entry per step; empty if the statement no longer compiles.
     pub plan: Vec<String>,
 }

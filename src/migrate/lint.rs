@@ -8,22 +8,22 @@ use crate::sqlite::{FIXED_PRAGMAS, Token, line_of, statements, tokens};
 /// Pragmas without effect inside a transaction, or on a database with tables.
 const WITHOUT_EFFECT: [&str; 4] = ["foreign_keys", "defer_foreign_keys", "encoding", "auto_vacuum"];
 
-/// What a remark is about.
+/// The kind of a lint finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub enum LintCode {
-    /// A table goes with its rows.
+    /// A table is dropped with its rows.
     DropTable,
-    /// A column goes with its values.
+    /// A column is dropped with its values.
     DropColumn,
-    /// All rows of a table go.
+    /// All rows of a table are deleted.
     DeleteWithoutWhere,
-    /// A column is added that takes no NULL and has no default.
+    /// A NOT NULL column without a default is added.
     NotNullWithoutDefault,
     /// The migration can't be reverted.
     NoDown,
-    /// A pragma does nothing there.
+    /// A pragma has no effect in a migration.
     PragmaWithoutEffect,
     /// A pragma isn't allowed.
     PragmaRefused,
@@ -31,17 +31,17 @@ pub enum LintCode {
     OwnTransaction,
 }
 
-/// One remark on a migration.
+/// A lint finding on a migration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(ts_rs::TS), ts(rename = "LintFinding"))]
 pub struct Lint {
-    /// What it is about.
+    /// The kind of finding.
     pub code: LintCode,
-    /// The migration.
+    /// The version of the migration.
     pub version: String,
-    /// Where in its `up`, from 1; 1 for what is about all of it.
+    /// The line in its `up`, from 1; 1 for findings on the whole migration.
     pub line: usize,
-    /// One sentence for people.
+    /// A description for people.
     pub message: String,
 }
 

@@ -1,10 +1,10 @@
-//! Migrations: the schema's history, which of them to run or revert, and how one is run.
+//! Migrations: the history, the plan of which to apply or revert, and the execution of one migration.
 //!
 //! | file | what |
 //! |---|---|
 //! | [`version`] | the order of versions (pure) |
 //! | [`migration`] | the supplied migrations, checked; checksums (pure) |
-//! | [`plan`] | supplied + applied → what to run, what to revert, or why neither is possible (pure) |
+//! | [`plan`] | supplied + applied → which to apply or revert, or why that is impossible (pure) |
 //! | [`status`] | supplied + applied → one row per version (pure) |
 //! | [`lint`] | warnings about probable mistakes (pure) |
 //! | [`report`] | the result of a run |

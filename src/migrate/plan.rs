@@ -20,12 +20,12 @@ pub enum OutOfOrder {
     Apply,
 }
 
-/// How far to go. When both limits are given, both apply.
+/// The limits of a run. When both are given, both apply.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MigrationTarget {
-    /// The version that the database stands at afterwards.
+    /// The target version.
     pub to: Option<String>,
-    /// How many migrations at most.
+    /// The maximum number of migrations.
     pub steps: Option<u32>,
 }
 

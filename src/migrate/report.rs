@@ -4,18 +4,18 @@ use serde::Serialize;
 
 use super::migration::{Body, Direction, Migration};
 
-/// One migration of a plan.
+/// A planned migration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(test, derive(ts_rs::TS), ts(rename = "PlannedMigration"))]
 pub struct Planned {
-    /// Its version.
+    /// The version.
     pub version: String,
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// Which way it runs.
+    /// Whether it is applied or reverted.
     pub direction: Direction,
-    /// Of a dry run: the script that would run, `null` for a function. Else left out.
+    /// In a dry run, the script that would run; `null` for a function. Otherwise missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, ts(optional))]
     pub sql: Option<Option<String>>,
@@ -38,28 +38,28 @@ impl Planned {
     }
 }
 
-/// One migration that ran.
+/// A migration that ran.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(test, derive(ts_rs::TS), ts(rename = "MigrationResult"))]
 pub struct Ran {
-    /// Its version.
+    /// The version.
     pub version: String,
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// How long it took.
+    /// The duration in milliseconds.
     pub execution_ms: i64,
 }
 
-/// What a call planned and did. Of a dry run the lists of what was done are empty.
+/// The result of a run of migrations. In a dry run, `applied` and `reverted` are empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct MigrationReport {
-    /// What was to be done, in order.
+    /// The planned migrations, in order.
     pub planned: Vec<Planned>,
-    /// What was applied, in order.
+    /// The applied migrations, in order.
     pub applied: Vec<Ran>,
-    /// What was reverted, in order.
+    /// The reverted migrations, in order.
     pub reverted: Vec<Ran>,
 }

@@ -8,24 +8,24 @@ use super::{
     plan, version,
 };
 
-/// Where a version stands.
+/// The state of a version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub enum MigrationState {
-    /// In the database, as supplied.
+    /// Applied, and supplied with the same text.
     Applied,
-    /// To be run.
+    /// Not applied.
     Pending,
-    /// In the database, but its text was changed since.
+    /// Applied, but its text was changed since.
     Modified,
-    /// In the database, but not supplied.
+    /// Applied, but not supplied.
     Missing,
-    /// To be run, though a newer one is in the database.
+    /// Not applied, though a newer version is.
     OutOfOrder,
 }
 
-/// One version.
+/// The status of one version.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(test, derive(ts_rs::TS), ts(rename = "MigrationStatus"))]
@@ -34,15 +34,15 @@ pub struct StatusRow {
     pub version: String,
     /// The name, as supplied, else as applied.
     pub name: String,
-    /// Where it stands.
+    /// Its state.
     pub state: MigrationState,
     /// The checksum with which it was applied, else the supplied one.
     pub checksum: String,
     /// When it was applied, as ISO 8601 text.
     pub applied_at: Option<String>,
-    /// How long that took; 0 where it was only marked.
+    /// The duration in milliseconds; 0 if it was only marked as applied.
     pub execution_ms: Option<i64>,
-    /// It is supplied with a `down`.
+    /// Whether it is supplied with a `down`.
     pub reversible: bool,
 }
 

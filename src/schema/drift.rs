@@ -6,41 +6,42 @@ use serde::Serialize;
 
 use super::facts::{ObjectKind, Schema, Table};
 
-/// One difference between the schema and what the migrations give.
+/// A difference between the actual schema and that of the migrations.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct DriftEntry {
-    /// What differs.
+    /// The kind of the object.
     pub kind: ObjectKind,
-    /// Its name.
+    /// The name of the object.
     pub name: String,
     /// The table of a column, an index or a trigger.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, ts(optional))]
     pub table: Option<String>,
-    /// What the migrations give, of what is removed or changed: type and constraints of a column; constraints and
-    /// options of a table that changed; else the statement.
+    /// The definition by the migrations, for removed and changed objects: type and constraints of a column; constraints
+    /// and options of a changed table; else the statement.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, ts(optional))]
     pub expected: Option<String>,
-    /// What is there, of what is added or changed.
+    /// The actual definition, for added and changed objects.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, ts(optional))]
     pub actual: Option<String>,
 }
 
-/// How the schema differs from what the migrations give. The columns of a table that is added or removed aren't listed.
+/// The differences between the actual schema and that of the migrations. Columns of added and removed tables aren't
+/// listed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Drift {
-    /// There, though no migration made it.
+    /// Objects that exist, though no migration creates them.
     pub added: Vec<DriftEntry>,
-    /// Not there, though a migration made it.
+    /// Objects that don't exist, though a migration creates them.
     pub removed: Vec<DriftEntry>,
-    /// There, but otherwise than the migrations make it.
+    /// Objects that differ from those that the migrations create.
     pub changed: Vec<DriftEntry>,
-    /// The versions of applied migrations that were left out, because only the app can run them: functions.
+    /// The versions of applied migrations that were skipped: functions, which only the app can run.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(test, ts(optional, as = "Option<Vec<String>>"))]
     pub skipped: Vec<String>,

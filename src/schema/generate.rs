@@ -9,11 +9,11 @@ use crate::error::Result;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(ts_rs::TS), ts(rename = "GeneratedMigration"))]
 pub struct Generated {
-    /// From today's schema to the wanted one; empty when they don't differ.
+    /// The script from the current schema to the wanted one; empty when they don't differ.
     pub up: String,
-    /// And back.
+    /// The script back.
     pub down: String,
-    /// What `up` loses, in words; each is also a comment in the script.
+    /// Descriptions of the data that `up` deletes. Each is also a comment in the script.
     pub destructive: Vec<String>,
 }
 

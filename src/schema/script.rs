@@ -10,7 +10,7 @@ use crate::sqlite::statement_end;
 pub struct Script {
     /// The statements, with comments.
     pub sql: String,
-    /// What is lost, in words.
+    /// Descriptions of the data that the script deletes.
     pub destructive: Vec<String>,
 }
 

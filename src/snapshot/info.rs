@@ -19,7 +19,7 @@ pub struct SnapshotInfo {
     pub created_at: Timestamp,
     /// The database's size in bytes.
     pub bytes: u64,
-    /// Bytes that it added to the storage: generations share what didn't change.
+    /// The bytes that it added to the storage; unchanged chunks are shared.
     pub stored_bytes: u64,
     /// SHA-256 over the chunks' SHA-256 in order, 64 hex digits.
     pub sha256: String,
@@ -27,7 +27,7 @@ pub struct SnapshotInfo {
     pub label: Option<String>,
     /// Why it was taken.
     pub reason: Reason,
-    /// What was stored was read back and compared.
+    /// Whether the stored data was read back and compared.
     pub verified: bool,
     /// The newest migration applied in it.
     pub schema_version: Option<String>,
@@ -50,12 +50,12 @@ impl SnapshotInfo {
     }
 }
 
-/// What `verify(id)` found.
+/// The result of `verify(id)`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(ts_rs::TS), ts(rename = "SnapshotVerification"))]
 pub struct Verification {
-    /// Nothing is wrong.
+    /// Whether there are no errors.
     pub ok: bool,
-    /// What is wrong, one sentence each.
+    /// Descriptions of the errors.
     pub errors: Vec<String>,
 }

@@ -32,7 +32,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// Returns the reason of that name; anything unknown is by a call.
+    /// Returns the reason of that name; `Manual` for an unknown name.
     pub fn from_name(name: &str) -> Self {
         match name {
             "scheduled" => Self::Scheduled,

@@ -102,7 +102,7 @@ pub struct Replay {
 }
 
 impl Replay {
-    /// Starts from an image that stands at `from`. Batches after `apply_through` are checked but not applied.
+    /// Starts from an image with the state of the position `from`. Batches after `apply_through` are checked but not applied.
     pub fn new(image: Image, from: Position, apply_through: u64) -> Self {
         Self { image, touched: Bits::new(), end: from, apply_through, skipped: 0, parts: Vec::new() }
     }

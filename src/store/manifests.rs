@@ -1,8 +1,8 @@
-//! Which manifests are places of the log.
+//! Separates the manifests of log positions from imported ones.
 
 use crate::format::{Manifest, ManifestKind};
 
-/// Parts what is stored into places of the log and what was imported.
+/// Splits the manifests into those with a position in the log, and imported ones.
 pub(super) fn part(manifests: Vec<Manifest>) -> (Vec<Manifest>, Vec<Manifest>) {
     manifests.into_iter().partition(|manifest| manifest.kind != ManifestKind::Imported)
 }

@@ -63,7 +63,7 @@ pub(super) struct Rebuilt {
     pub end: Position,
     /// The generations of newer manifests that are damaged and could not serve as the base.
     pub damaged: Vec<u64>,
-    /// Whether one of them was a barrier, so that the image lacks the batches after it.
+    /// Whether one of the damaged manifests was a barrier, so that the image lacks the batches after it.
     pub lacks: bool,
     /// The number of valid batches that the image lacks.
     pub skipped: u64,
@@ -166,8 +166,8 @@ pub(super) async fn read_valid(
     Ok(Recovered { stored, head, state, manifests, imported, damaged, needs_barrier, warnings })
 }
 
-/// Fails with `snapshot_incompatible` for a newer format, and with `decryption_failed` for the head of an encrypted
-/// database, which is decrypted before this check if the key is known.
+/// Checks that this build can read a head. Fails with `snapshot_incompatible` for a newer format, and
+/// `decryption_failed` for the head of an encrypted database: with a known key, it is decrypted before this check.
 pub(super) fn check_format(head: &Head) -> Result<()> {
     let encrypted = head.features.iter().any(|feature| feature == ENCRYPTION);
     if head.format <= FORMAT && head.features.len() == usize::from(encrypted) {
@@ -179,14 +179,14 @@ pub(super) fn check_format(head: &Head) -> Result<()> {
         .detail("features", head.features.join(" ")))
 }
 
-/// `snapshot_not_found`.
+/// Creates the `snapshot_not_found` error of a generation.
 pub(super) fn no_snapshot(generation: u64) -> Error {
     Error::new(ErrorCode::SnapshotNotFound, format!("There is no snapshot {generation}"))
         .hint("snapshots.list() tells which there are")
         .detail("snapshotId", generation.to_string())
 }
 
-/// `snapshot_corrupt`.
+/// Creates the `snapshot_corrupt` error of an unreadable manifest.
 pub(super) fn unreadable_manifest(generation: u64) -> Error {
     Error::new(ErrorCode::SnapshotCorrupt, format!("The manifest of snapshot {generation} can't be read"))
         .hint("Restore another snapshot")

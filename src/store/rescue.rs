@@ -23,26 +23,24 @@ use crate::{
     time::Timestamp,
 };
 
-/// What recovering a database found and did.
+/// The result of recovering a database.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(test, derive(ts_rs::TS), ts(rename = "RecoveryReport"))]
 pub struct RescueReport {
-    /// The snapshot (or internal checkpoint) that the recovered state was built upon; `None`: the log alone.
+    /// The snapshot (or internal checkpoint) on which the recovered state is based; `null`: the log alone.
     pub snapshot_id: Option<String>,
-    /// When the last commit was made that the recovered state has; `None` when it is that of a snapshot without a
-    /// commit.
+    /// The time of the last commit in the recovered state; `null` for a snapshot without a commit.
     pub recovered_to: Option<Timestamp>,
-    /// Stored batches of commits that could not be applied any more.
+    /// The number of stored batches of commits that could not be applied.
     pub lost_batches: u64,
-    /// The range of the log that was quarantined, damaged part first and last lsn; it stays for seven days. `None`:
-    /// nothing was lost.
+    /// The quarantined range of the log, which is kept for seven days; `null`: nothing was lost.
     pub kept_aside: Option<Quarantined>,
-    /// Bytes of the recovered database.
+    /// The size of the recovered database in bytes.
     pub bytes: u64,
-    /// Snapshots that are damaged, one sentence each, and what SQLite's `quick_check` says of the recovered state.
+    /// Descriptions of damaged snapshots, and the findings of SQLite's `quick_check` on the recovered state.
     pub problems: Vec<String>,
-    /// Something was written; `false`: the database was sound and is untouched.
+    /// Whether anything was written; `false`: the database was intact, and is unchanged.
     pub changed: bool,
 }
 
@@ -137,7 +135,7 @@ fn check(found: &Recovered) -> Result<Vec<String>> {
     }
     let opened = Connection::open(&PageFile::new(found.state.image.clone()));
     match opened.and_then(|scratch| scratch.quick_check()) {
-        // This says nothing about the file.
+        // A function, collation or module that isn't loaded is no defect of the file.
         Err(error) if needs_more(&error.message) => {
             Ok(vec![format!("SQLite's quick_check can't run here: {}", error.message)])
         }

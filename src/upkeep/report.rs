@@ -4,44 +4,44 @@ use serde::Serialize;
 
 use crate::{error::Error, sqlite::FkViolation};
 
-/// What was found and done.
+/// The findings and actions of a maintenance.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct MaintenanceReport {
-    /// Nothing was found, and nothing failed.
+    /// Whether there are no findings and no failed steps.
     pub ok: bool,
-    /// What SQLite's `integrity_check` found, at most 100 sentences. Where there are any, nothing was written.
+    /// The findings of SQLite's `integrity_check`, at most 100. If there are any, nothing was written.
     pub integrity: Vec<String>,
-    /// Rows whose parent is missing, at most 100.
+    /// Foreign key violations, at most 100.
     pub foreign_keys: Vec<FkViolation>,
-    /// How many rows of the tables of the option `expires` went.
+    /// The deleted rows of each table of the option `expires`.
     pub expired: Vec<Expired>,
-    /// How many rows of the audit log went.
+    /// The number of deleted rows of the audit log.
     pub audit_deleted: u64,
-    /// Pages that were given back.
+    /// The number of released free pages.
     pub freed_pages: u64,
-    /// The bytes of them.
+    /// The bytes of the released pages.
     pub freed_bytes: u64,
-    /// Whether the statistics for the query planner were gathered again.
+    /// Whether the statistics of the query planner were updated.
     pub analyzed: bool,
-    /// Steps that failed; the others ran.
+    /// The failed steps. The other steps ran.
     pub errors: Vec<Failed>,
-    /// How long all of it took.
+    /// The duration in milliseconds.
     pub ms: f64,
 }
 
-/// What went of one table.
+/// The expired rows of one table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(ts_rs::TS), ts(rename = "ExpiredRows"))]
 pub struct Expired {
     /// The table.
     pub table: String,
-    /// How many rows.
+    /// The number of deleted rows.
     pub deleted: u64,
 }
 
-/// A step of a maintenance.
+/// A step of maintenance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(test, derive(ts_rs::TS))]
@@ -50,24 +50,24 @@ pub enum MaintenanceStep {
     Integrity,
     /// Checks the foreign keys.
     ForeignKeys,
-    /// Deletes rows that have expired.
+    /// Deletes expired rows.
     Expires,
     /// Deletes old rows of the audit log.
     Audit,
-    /// Gives back free pages.
+    /// Releases free pages.
     Vacuum,
-    /// Gathers statistics for the query planner.
+    /// Updates the statistics of the query planner.
     Analyze,
 }
 
-/// A step that failed.
+/// A failed step.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(test, derive(ts_rs::TS), ts(rename = "MaintenanceFailure"))]
 pub struct Failed {
-    /// Which.
+    /// The step.
     pub step: MaintenanceStep,
-    /// The table that it was about, if it was about one.
+    /// The table that the step processed, if it has one.
     pub table: Option<String>,
-    /// Why.
+    /// Why it failed.
     pub error: Error,
 }

@@ -157,13 +157,13 @@ impl Core {
         }))
     }
 
-    /// Returns whether the database is empty, so that a seed would be used. To be called between `open` and `start`.
+    /// Returns whether the database is empty, so that a seed would be used. Call this between `open` and `start`.
     #[wasm_bindgen(js_name = wantsSeed)]
     pub fn wants_seed(&self) -> Result<bool, JsValue> {
         self.database.wants_seed().thrown()
     }
 
-    /// Fills an empty database from a `.sqlite` file. To be called between `open` and `start`.
+    /// Fills an empty database from a `.sqlite` file. Call this between `open` and `start`.
     pub fn seed(&self, bytes: Uint8Array) -> Result<Promise, JsValue> {
         let image = image_of(&bytes).thrown()?;
         let database = self.database.clone();

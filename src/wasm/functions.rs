@@ -46,7 +46,7 @@ struct JsFunctions {
 #[wasm_bindgen]
 impl Core {
     /// Registers SQL functions for every connection of this instance: `{ name, kind, deterministic, directOnly }[]`,
-    /// `kind` by its index in scalar, aggregate, window, collation; `integers` as the option. To be called before
+    /// `kind` by its index in scalar, aggregate, window, collation; `integers` as the option. Call this before
     /// `open`.
     #[wasm_bindgen(js_name = addFunctions)]
     pub fn add_functions(definitions: &Array, user: UserFunctions, integers: &str) -> std::result::Result<(), JsValue> {
@@ -74,7 +74,7 @@ impl Core {
     }
 
     /// Registers `encrypt` and `decrypt` for every connection of this instance: `Uint8Array[]` of 32 bytes each; the
-    /// first key encrypts. To be called before `open`, and after the part `cipher` was loaded.
+    /// first key encrypts. Call this before `open`, and after the part `cipher` was loaded.
     #[wasm_bindgen(js_name = addColumnKeys)]
     pub fn add_column_keys(keys: &Array) -> std::result::Result<(), JsValue> {
         let copy = |key: JsValue| {

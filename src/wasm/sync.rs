@@ -42,7 +42,7 @@ impl Core {
         }))
     }
 
-    /// Sets the remote: `CoreRemoteOptions`. To be called before `start`; when it rejects, the database is closed.
+    /// Sets the remote: `CoreRemoteOptions`. Call this before `start`; when it rejects, the database is closed.
     pub fn connect(&self, remote: &JsValue) -> Result<Promise, JsValue> {
         let remote = from_js(remote)?;
         let database = self.database.clone();

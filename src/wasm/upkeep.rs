@@ -18,7 +18,7 @@ use crate::{
 
 #[wasm_bindgen]
 impl Core {
-    /// Sets what to audit: `CoreAudit`. To be called before `start`; when it rejects, the database is closed.
+    /// Sets what to audit: `CoreAudit`. Call this before `start`; when it rejects, the database is closed.
     pub fn audit(&self, options: &JsValue) -> Promise {
         let fields = Fields(options);
         let redacted = |each: &JsValue| Redacted {

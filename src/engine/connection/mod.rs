@@ -1,4 +1,4 @@
-//! The connection: its mutex, and what is loaded for it.
+//! The connection: its mutex, and loading of full-text search.
 //!
 //! | file | subject |
 //! |---|---|
