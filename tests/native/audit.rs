@@ -1,4 +1,4 @@
-//! The audit log, over the real SQLite and in a whole database.
+//! The audit log, on a bare connection and in an open database.
 
 use tidelock::{
     ErrorCode, Result, Timestamp, Value,
@@ -68,7 +68,7 @@ fn every_way_to_change_a_row_is_logged() {
         new_rows(&connection)
     };
     assert_eq!(did("INSERT INTO one VALUES (1, 'a')"), [r#"insert | one | 1 | - | {"id":1,"name":"a"}"#]);
-    // A text that the collation treats as equal is a change; an update without effect isn't logged.
+    // A text that only the collation treats as equal is logged as a change. An update without effect isn't logged.
     assert_eq!(
         did("UPDATE one SET name = 'A'; UPDATE one SET name = 'A', id = 1"),
         [r#"update | one | 1 | {"id":1,"name":"a"} | {"id":1,"name":"A"}"#]
@@ -82,7 +82,7 @@ fn every_way_to_change_a_row_is_logged() {
             r#"update | one | 1 | {"id":1,"name":"A"} | {"id":2,"name":"A"}"#,
         ]
     );
-    // REPLACE deletes, here because of the name, and that cascades.
+    // REPLACE deletes the row with the same name, and that deletion cascades.
     assert_eq!(
         did("REPLACE INTO one VALUES (3, 'a')"),
         [

@@ -1,4 +1,4 @@
-//! `encrypt` and `decrypt` in SQL, over the real SQLite.
+//! The SQL functions `encrypt` and `decrypt`.
 
 use std::cell::Cell;
 
@@ -14,7 +14,7 @@ use tidelock::{
 const OLD: [u8; 32] = [1; 32];
 const NEW: [u8; 32] = [2; 32];
 
-/// Opens a connection whose nonces count.
+/// Opens a connection whose nonces are consecutive numbers.
 fn opened(keys: &[[u8; 32]]) -> Connection {
     let next = Cell::new(0_u32);
     let random = move |bytes: &mut [u8]| {
@@ -77,7 +77,7 @@ fn a_value_that_cannot_be_decrypted_says_why_and_the_database_continues() {
         (&connection, Value::Blob(damaged), "damaged"),
         (&alone, sealed, "other_key"),
     ] {
-        // Keys belong to the thread, so the ones of the last connection apply: set them for this one.
+        // Keys are set per thread, so those of the previous connection would apply: set them again.
         opened(if reason == "other_key" { &[OLD] } else { &[NEW, OLD] });
         let error = failure(connection, "SELECT decrypt(?1)", &[value]);
         assert_eq!(error.code, ErrorCode::DecryptionFailed, "{error}");
@@ -85,7 +85,7 @@ fn a_value_that_cannot_be_decrypted_says_why_and_the_database_continues() {
         assert!(!error.to_string().contains("secret"), "{error}");
     }
     opened(&[NEW, OLD]);
-    // A statement that fails half-way has no effect.
+    // A failed statement has no effect.
     let error = failure(&connection, "UPDATE t SET a = decrypt(a)", &[]);
     assert_eq!(error.code, ErrorCode::DecryptionFailed);
     let rows = "SELECT group_concat(typeof(a)) FROM t";
@@ -107,7 +107,7 @@ fn the_schema_may_encrypt_and_must_not_decrypt() {
              INSERT INTO people DEFAULT VALUES",
         )
         .unwrap();
-    // Temporary objects aren't in the file.
+    // Temporary views may decrypt, since they aren't stored in the file.
     connection.exec("CREATE TEMP VIEW readable AS SELECT id, decrypt(name) AS name FROM people").unwrap();
     assert_eq!(value(&connection, "SELECT group_concat(name) FROM readable", &[]), Value::from("Ada,nobody"));
     for schema in [

@@ -1,4 +1,4 @@
-//! A database as SQL text: reading it back restores the same database, in tidelock and in plain SQLite.
+//! SQL dumps: running a dump restores the same database, in tidelock and in plain SQLite.
 
 use proptest::prelude::*;
 use tidelock::{
@@ -25,7 +25,7 @@ fn dump(connection: &Connection) -> String {
     String::from_utf8(text).unwrap()
 }
 
-/// Returns everything in a database: its schema, and each table's rows with their rowids, exact.
+/// Returns the schema of a database, and each table's rows with their rowids and exact values.
 fn contents(connection: &Connection) -> Vec<String> {
     let schema = "SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY 1, 2";
     let mut all: Vec<_> = connection.rows(schema, &[]).unwrap().iter().map(|row| format!("{row:?}")).collect();
@@ -64,7 +64,7 @@ fn same(one: &Connection, other: &Connection) {
     assert_eq!(differ.collect::<Vec<_>>(), []);
 }
 
-/// Checks that the text restores the same database, in a scratch database and in plain SQLite; returns it.
+/// Checks that the dump restores the same database, in a scratch database and in plain SQLite. Returns the dump.
 fn comes_back(connection: &Connection) -> String {
     let text = dump(connection);
     let (again, _) = Connection::open_sql(&text, u64::MAX, None)

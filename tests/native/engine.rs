@@ -1,4 +1,4 @@
-//! The engine as its users see it, in a simulated browser.
+//! The public behaviour of the engine, in a simulated browser.
 
 use tidelock::{
     ErrorCode, Result,
@@ -228,7 +228,7 @@ fn moments_before_and_after_a_restore_stay_reachable() {
         clock.sleep(1000).await;
         commit(3, &mut times).await;
         let all = "SELECT a FROM t ORDER BY a";
-        // Back and forth, repeatedly: each restore is a commit, and takes a safety snapshot.
+        // Restores to earlier and later times in turn: each is a commit, and takes a safety snapshot.
         for (at, state) in [(1, vec![1, 2]), (2, vec![1, 3]), (0, vec![1]), (1, vec![1, 2]), (2, vec![1, 3])] {
             database.restore_at(times[at], false).await.unwrap();
             assert_eq!(numbers(&database, all).await, state);
@@ -298,7 +298,7 @@ fn local_changes_are_captured_across_schema_changes() {
         run(&database, "INSERT INTO t(id) VALUES (3)").await.unwrap();
         assert_eq!(numbers(&database, pending).await, [3]);
         database.close().await.unwrap();
-        // An open without `remote` captures changes, too.
+        // A database that is opened without `remote` captures changes, too.
         let database = tab.open("{}").await.unwrap();
         run(&database, "DELETE FROM t WHERE id = 3").await.unwrap();
         run(&database, "INSERT INTO t(id) VALUES (4), (5)").await.unwrap();

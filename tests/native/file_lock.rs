@@ -16,7 +16,7 @@ use crate::{
     world::{Tab, World},
 };
 
-/// Simulated processes that start and end at the test's command.
+/// Simulated processes, which the test starts and ends.
 #[derive(Clone, Default)]
 struct Others(Rc<RefCell<Vec<(u32, String)>>>, u32);
 
@@ -155,7 +155,7 @@ fn a_dead_owners_lock_is_replaced_and_a_living_ones_never() {
     world.sim.run(async move {
         let held = first.acquire("shop", Acquire::IfAvailable).await.unwrap().unwrap();
         assert!(second.acquire("shop", Acquire::IfAvailable).await.unwrap().is_none());
-        // kill -9, and another process gets its id.
+        // The process is killed, and another process gets its id.
         std::mem::forget(held);
         one.end();
         let _ = processes.with(1, "later");

@@ -1,4 +1,4 @@
-//! Database files created by plain SQLite, as users bring them.
+//! Database files created by plain SQLite, for imports.
 
 use std::{
     fs,
@@ -10,12 +10,12 @@ use tidelock::sqlite::Image;
 
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
-/// Creates a file with plain SQLite from a script, without its protection against hand-written schemas; returns the bytes.
+/// Creates a file with plain SQLite from a script, which may write to `sqlite_schema`. Returns the bytes.
 pub fn made_by(script: &str) -> Vec<u8> {
     let path = scratch_path();
     let connection = rusqlite::Connection::open(&path).unwrap();
     connection.execute_batch(script).unwrap();
-    // In WAL mode the last connection would checkpoint the log into the file; closing it does so, which these files need.
+    // In WAL mode, closing the last connection writes the log into the file.
     drop(connection);
     let bytes = fs::read(&path).unwrap();
     fs::remove_file(path).unwrap();

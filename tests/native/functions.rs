@@ -1,4 +1,4 @@
-//! The user's SQL functions and collations, over the real SQLite.
+//! SQL functions and collations of users.
 
 use std::{cell::RefCell, cmp::Ordering, rc::Rc};
 
@@ -122,7 +122,7 @@ fn the_schema_may_use_them_and_every_connection_has_them() {
     assert_eq!(value(&connection, "SELECT max(c) FROM v"), Value::from("zzzz"));
     let error = connection.exec("INSERT INTO t(a) VALUES ('no')").unwrap_err();
     assert!(error.is(ErrorCode::SqliteConstraint));
-    // A function for statements only, and one that isn't deterministic.
+    // A function that is allowed only in statements, and one that isn't deterministic.
     let error = connection.exec("CREATE VIEW w AS SELECT private(1); SELECT * FROM w").unwrap_err();
     assert!(error.message.contains("unsafe use of private"), "{}", error.message);
     assert_eq!(value(&connection, "SELECT private(4)"), Value::Integer(8));
@@ -181,7 +181,7 @@ fn results_of_a_failed_collation_are_neither_returned_nor_committed() {
         assert_eq!(connection.run(sql, &[]).unwrap_err().message, "The SQL collation backwards failed");
         assert_eq!(value(&connection, "SELECT group_concat(a) FROM (SELECT a FROM t ORDER BY a)"), Value::from("c,a"));
     }
-    // Inside a transaction the only way is to roll back all of it.
+    // Inside a transaction, only a rollback of the whole transaction is possible.
     connection.exec("BEGIN; INSERT INTO t VALUES ('d')").unwrap();
     assert!(connection.run("INSERT INTO t VALUES ('bad')", &[]).is_err());
     assert!(!connection.in_transaction());

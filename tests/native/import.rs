@@ -1,4 +1,4 @@
-//! Imported files: which are accepted, which are refused, and that a refusal changes nothing.
+//! Imports of files: accepted and refused files. A refusal changes nothing.
 
 use tidelock::{
     ErrorCode,
@@ -61,7 +61,7 @@ fn files_of_every_page_size_encoding_and_journal_mode_are_accepted() {
             run(&database, "CREATE TABLE was(a)").await;
             database.import(image(&file), ImportOptions::default()).await.expect(pragma);
             assert_eq!(text(&database, "SELECT CAST(page_size AS TEXT) FROM pragma_page_size").await, page_size);
-            // The limit counts in pages of the new size.
+            // `maxBytes` applies with the new page size.
             run(&database, "CREATE TABLE big(b); INSERT INTO big VALUES (zeroblob(5000000)); DROP TABLE big").await;
             run(&database, "INSERT INTO t VALUES ('after'); INSERT INTO f VALUES ('find it')").await;
             database.close().await.unwrap();
@@ -390,7 +390,7 @@ fn an_imported_file_gets_its_missing_migrations() {
     world.run(|tab| async move {
         let database = tab.open(&format!("{{ {} }}", migrations(&[ONE, TWO]))).await.unwrap();
         run(&database, "INSERT INTO t(a) VALUES ('old')").await;
-        // Without a history all migrations are pending, and the first one fails: nothing changes.
+        // Without a tracking table all migrations are pending, and the first one fails: nothing changes.
         let error = database.import(image(&plain), ImportOptions::default()).await.unwrap_err();
         assert_eq!(error.code, ErrorCode::MigrationFailed, "{error:?}");
         assert_eq!(text(&database, "SELECT a || b FROM t").await, "oldtwo");

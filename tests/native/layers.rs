@@ -1,4 +1,5 @@
-//! Dependencies point down only: reads every path in `src/` that leaves its module, and enforces the table of `src/lib.rs`.
+//! Dependencies point down only: reads every path in `src/` that leaves its module, and enforces the table of
+//! `src/lib.rs`.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,5 @@
-//! Live queries: a query runs again after every commit that changes its result, and not after commits that can't change it.
+//! Live queries: a query runs again after every commit that changes its result, and not after commits that can't change
+//! it.
 
 use std::rc::Rc;
 
@@ -33,7 +34,7 @@ impl Live {
         self.registry.watch(&self.connection, sql, params.as_ref(), names).unwrap()
     }
 
-    /// Runs a script, of which a failed statement has no effect.
+    /// Runs a script; a failed statement has no effect.
     fn run(&mut self, script: &str) {
         for sql in tidelock::sqlite::statements(script) {
             let mut statement = self.connection.statement_for(sql, Authority::Script).expect(sql);
@@ -44,7 +45,7 @@ impl Live {
         }
     }
 
-    /// Commits what a script does. Returns the queries to run again.
+    /// Runs and commits a script. Returns the queries to run again.
     fn commit(&mut self, script: &str) -> Vec<u32> {
         self.run("BEGIN");
         self.run(script);
@@ -258,7 +259,7 @@ fn after_a_change_of_the_schema_all_run_and_are_read_again() {
         commit(&mut live, "ALTER TABLE notes RENAME TO remarks; ALTER TABLE tasks RENAME TO jobs"),
         [viewed, task]
     );
-    // The table of the query isn't there any more, until it comes back.
+    // The table of the query was dropped, until it is created again.
     assert_eq!(live.commit("INSERT INTO jobs(id) VALUES (10)"), [0; 0]);
     assert_eq!(live.commit("ALTER TABLE jobs RENAME TO tasks"), [task]);
     assert_eq!(live.commit("DELETE FROM tasks WHERE id = 10"), [0; 0]);
@@ -278,7 +279,7 @@ impl Chance {
     }
 }
 
-/// Literals of which many are equal for some columns only.
+/// Literals, many of which are equal only for columns of some affinities or collations.
 const LITERALS: [&str; 16] = [
     "0",
     "1",
@@ -430,6 +431,6 @@ fn whenever_a_result_changes_its_query_runs_again() {
             }
         }
     }
-    // Many of the changes are to rows that no query asks for.
+    // Many changes are to rows that no query selects.
     assert!(runs * 3 < commits * 2, "{runs} of {commits}");
 }

@@ -1,4 +1,4 @@
-//! The lock between tabs: takeover, stealing, and that nothing of a fenced-out tab is ever stored.
+//! The lock between tabs: takeover and stealing. A fenced-out tab never stores anything.
 
 use std::rc::Rc;
 
@@ -72,7 +72,7 @@ fn a_takeover_that_timed_out_leaves_the_database_with_its_holder() {
         clock.sleep(1000).await;
         run(&holder, "INSERT INTO t VALUES (1)").await.unwrap();
         assert_eq!(holder.health().await.lock.state, LockState::Held);
-        // It doesn't affect later requests either.
+        // The timed-out request doesn't affect later ones.
         let taken = tab.open(TAKEOVER).await.unwrap();
         assert_eq!(numbers(&taken, "SELECT a FROM t").await, [1]);
         taken.close().await.unwrap();
@@ -124,7 +124,7 @@ fn a_tab_that_does_not_know_yet_that_it_is_fenced_out_stores_nothing_either() {
     world.sim.run(async move {
         let fenced_out = made(&one).await;
         let next_holder = two.open(STEAL).await.unwrap();
-        // As in a tab that was frozen: its own write comes before the event.
+        // In a tab that was frozen, its own write can come before the event of the lost lock.
         let permit = fenced_out.mutex().try_acquire().unwrap();
         execute(&fenced_out, permit, Op::Run, "INSERT INTO t VALUES (1)").unwrap();
         fenced_out.mutex().release(permit);

@@ -1,4 +1,4 @@
-//! The native tests of the whole crate: real SQLite over the real page-tracking file system, simulated platform.
+//! The native tests of the crate: real SQLite on the real page-tracking file system, and a simulated platform.
 #![cfg(not(target_arch = "wasm32"))]
 
 mod audit;

@@ -1,4 +1,4 @@
-//! Maintenance of a whole database.
+//! Maintenance of an open database.
 
 use tidelock::{
     Result, Timestamp, Value,
@@ -81,7 +81,7 @@ fn every_kind_of_table_is_swept_once_in_slices() {
         assert_eq!(sweep(&connection, &expiry(table, "at"), 1_000, 10), (17, 3), "{table}");
         let left = connection.value(&format!("SELECT count(*) FROM {table}"), &[]).unwrap();
         assert_eq!(left, Some(Value::Integer(8)));
-        // The last slice is full, and then there is nothing.
+        // The last slice with rows is full, so one more slice finds no rows.
         assert_eq!(sweep(&connection, &expiry(table, "at"), 1_000, 8), (0, 2));
         assert_eq!(sweep(&connection, &expiry(table, "at"), 10_000_000_000_000, 3), (8, 3));
         assert_eq!(sweep(&connection, &expiry(table, "at"), 1_000, 10), (0, 1));
@@ -122,7 +122,7 @@ fn maintenance_checks_and_cleans_everything() -> Result<()> {
         let after: u64 = text(&db, "SELECT CAST(page_count AS TEXT) FROM pragma_page_count").await.parse().unwrap();
         assert!(after < before);
         assert_eq!(text(&db, "SELECT group_concat(id) FROM session").await, "2000");
-        // They are deleted as any other rows.
+        // The audit log records these deletions like any others.
         assert_eq!(text(&db, "SELECT CAST(count(*) AS TEXT) FROM history WHERE action = 'DELETE'").await, "2499");
         assert!(text(&db, "SELECT stat FROM sqlite_stat1 WHERE idx = 'by_until'").await.starts_with('1'));
 

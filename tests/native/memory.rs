@@ -1,4 +1,4 @@
-//! Allocations that fail: typed errors, and a database that continues. (SQLite's own are tested in the browser.)
+//! Failed allocations: typed errors, after which the database still works. (Those of SQLite are tested in the browser.)
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
@@ -22,7 +22,8 @@ thread_local! {
     static LARGEST: Cell<usize> = const { Cell::new(usize::MAX) };
 }
 
-/// Refuses single allocations beyond the limit that the thread's test sets. Code that can't report that aborts the process.
+/// An allocator that refuses allocations beyond the limit of the thread's test. Code that can't report a failed
+/// allocation aborts the process.
 pub struct Limited;
 
 // SAFETY: forwards to the system allocator, except for the refusal, which returns null.
@@ -119,7 +120,7 @@ fn a_commit_without_memory_for_the_log_is_stored_later() {
         let taken = database.snapshots().create(None, Reason::Manual).await.unwrap();
         database.close().await.unwrap();
 
-        // There is no memory to open it again either, until there is.
+        // Opening the database again fails, too, until there is memory.
         allow(1_000_000);
         let error = tab.open("{}").await.err().unwrap();
         allow(usize::MAX);

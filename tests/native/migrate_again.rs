@@ -44,7 +44,7 @@ fn several_migrations_in_one_transaction_apply_all_or_none() {
         assert_eq!(error.code, ErrorCode::MigrationFailed);
         assert_eq!((&error.details["version"], &error.details["line"]), (&Detail::Text("2".into()), &Detail::Int(2)));
         assert_eq!(tables(&database).await, "old", "nothing of the first one either");
-        // The connection is restored: foreign keys are enforced.
+        // Foreign keys are enforced again after the run.
         assert_eq!(text(&database, "SELECT CAST(foreign_keys AS TEXT) FROM pragma_foreign_keys").await, "1");
         database.close().await.unwrap();
 
@@ -141,7 +141,7 @@ fn redo_runs_only_the_newest_again() {
         let database = open(&tab, TWO).await;
         database.migrations_run(RunOptions::default()).await.unwrap();
         run(&database, "INSERT INTO b VALUES ('gone')").await;
-        // An older one is pending again, which redo doesn't run.
+        // An older migration is pending, which redo doesn't run.
         database.migrations_forget("1").await.unwrap();
         let report = database.migrations_redo().await.unwrap();
         assert_eq!(report.reverted[0].version, "2");
@@ -236,7 +236,7 @@ fn drift_compares_the_schema_with_the_migrations() {
         let drift = database.migrations_drift(None).await.unwrap();
         assert_eq!((drift.added[0].name.as_str(), drift.removed[0].name.as_str()), ("b", "i"));
         assert_eq!((drift.added.len(), drift.removed.len(), drift.changed.len()), (1, 1, 0), "{drift:?}");
-        // A migration that depends on a function's or a manual change fails without it.
+        // In the scratch database, a migration that depends on a function or on a manual change fails.
         database.migrations_run(RunOptions::default()).await.unwrap();
         let error = database.migrations_drift(None).await.unwrap_err();
         assert_eq!((error.code, &error.details["version"]), (ErrorCode::MigrationFailed, &Detail::Text("3".into())));

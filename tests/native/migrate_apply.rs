@@ -157,7 +157,7 @@ fn foreign_keys_are_off_while_a_table_is_rebuilt_and_on_afterwards() {
          CREATE TABLE child(id INTEGER PRIMARY KEY, parent REFERENCES parent(id) ON DELETE CASCADE);
          INSERT INTO parent VALUES (1, 'x'); INSERT INTO child VALUES (10, 1);",
     );
-    // As Prisma and drizzle-kit write it, with pragmas.
+    // A rebuild in the style of Prisma and drizzle-kit, with pragmas.
     up(
         &connection,
         "PRAGMA foreign_keys=OFF;

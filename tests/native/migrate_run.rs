@@ -1,4 +1,4 @@
-//! The driver of migrations over real SQLite: order, mutex, the snapshot before, and the state after a failure.
+//! The driver of migrations with real SQLite: order, mutex, the safety snapshot, and the state after a failure.
 
 use std::{
     cell::{Cell, RefCell},
@@ -24,7 +24,7 @@ use tidelock::{
     sqlite::{Connection, PageFile, Statement},
 };
 
-/// A fake database around the migrations that logs its calls.
+/// A fake host of the driver, which logs calls.
 struct Fake {
     connection: Rc<Connection>,
     mutex: Rc<Mutex>,
@@ -349,7 +349,7 @@ fn a_baseline_marks_the_versions_of_existing_data() {
     let report = bench.open(&migrations, true, Some("2")).unwrap();
     assert_eq!(versions(&report.applied), ["10"]);
     assert_eq!(bench.value("SELECT x FROM a"), Some(Value::Integer(7)));
-    // There is a history now, so the option has no effect.
+    // There is a tracking table now, so the option has no effect.
     assert_eq!(bench.open(&migrations, true, Some("1")), Ok(MigrationReport::default()));
 
     let mut begun = self::bench("");

@@ -1,5 +1,5 @@
-//! Dependencies inside modules go one way: a room of `sync` or `engine` uses only the rooms before it, there are no cycles of files, and
-//! the name of a type has one meaning.
+//! Dependencies inside modules: a room of `sync` or `engine` uses only the rooms before it, there are no cycles of
+//! files, and each type name is defined once.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use proc_macro2::TokenTree;
 
 use crate::source::{self, Module, Names, module_of, tokens, without_tests};
 
-/// The rooms of the large modules: folders, and files beside them. Each may use those before it.
+/// The rooms of the large modules: their folders and files. Each room may use those before it.
 const ROOMS: [(&str, &[&str]); 2] = [
     (
         "sync",
@@ -56,7 +56,7 @@ const ROOMS: [(&str, &[&str]); 2] = [
 /// One file: what it uses, re-exports and defines.
 struct File {
     names: Names,
-    /// Its types, functions and constants, as far as they stand outside of blocks.
+    /// The types, functions and constants that it defines outside of blocks.
     defined: BTreeSet<String>,
     types: Vec<String>,
 }
@@ -166,7 +166,7 @@ impl Crate {
         uses.iter().map(|(module, others)| format!("{} uses {}", module.join("/"), among(others))).collect()
     }
 
-    /// The names of types that several files define, or one of them twice.
+    /// Returns the type names that are defined more than once.
     fn shared_names(&self) -> Vec<String> {
         let mut homes: BTreeMap<&str, Vec<String>> = BTreeMap::new();
         for (module, file) in &self.0 {

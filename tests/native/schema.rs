@@ -1,4 +1,4 @@
-//! Drift and generated scripts, case by case.
+//! Drift and generated migrations: single cases.
 
 use tidelock::{
     ErrorCode, Value,
@@ -25,7 +25,7 @@ fn drifted(expected: &str, actual: &str) -> Drift {
     drift(&schema(expected), &schema(actual))
 }
 
-/// Runs a script on a database with rows; no difference to the wanted schema may remain.
+/// Runs a script on a database with rows, and checks that no difference to the wanted schema remains.
 fn after(from: &str, script: &str, to: &str) -> Connection {
     let connection = database(from);
     connection.atomically(|connection| connection.exec(script)).unwrap_or_else(|error| panic!("{error}\n{script}"));

@@ -1,5 +1,5 @@
-//! Random schemas A and B: the result of `generate` leads from A to B without any difference, keeps the values of the columns
-//! that both have, and leads back.
+//! Random schemas A and B: the scripts of `generate` change A to B without any difference, keep the values of the
+//! columns that both have, and change B back to A.
 
 use proptest::prelude::*;
 use tidelock::{
@@ -55,7 +55,7 @@ struct Random {
     objects: Vec<String>,
 }
 
-/// Returns a column that is the same for each pair of name and variant, so that two schemas have much in common.
+/// Returns the column of a name and a variant. Two random schemas often have equal columns.
 fn column(table: u64, column: u64, variant: u64, strict: bool) -> (String, bool) {
     let mut chance = Chance((table * 100 + column * 10 + variant) * 7919 + 1);
     chance.below(2);
@@ -288,7 +288,7 @@ fn check(seeds: (u64, u64)) -> std::result::Result<bool, TestCaseError> {
     let generated = generate(&today, &wanted, &Renames::default()).unwrap();
     let context = || format!("up:\n{}\ndown:\n{}", generated.up, generated.down);
 
-    // Without rows it works, and leads back.
+    // Without rows, both scripts succeed.
     let connection = database(&a, false);
     run(&connection, &generated.up).map_err(|error| TestCaseError::fail(format!("{error}\n{}", context())))?;
     let left = drift(&wanted, &read(&connection));
@@ -299,7 +299,7 @@ fn check(seeds: (u64, u64)) -> std::result::Result<bool, TestCaseError> {
     let left = drift(&today, &read(&connection));
     prop_assert!(left.is_empty(), "{left:?}\n{}", context());
 
-    // With rows it works, unless a constraint fails for them; then nothing has changed.
+    // With rows, the script succeeds unless they violate a constraint; then nothing changes.
     let connection = database(&a, true);
     let shared = common(&a, &b);
     let before: Vec<_> = shared.iter().map(|one| rows(&connection, &one.table, &one.columns)).collect();

@@ -1,4 +1,4 @@
-//! Snapshots as files: what they restore, that they are no states of the log, and which files are refused.
+//! Snapshots as files: what they restore, and which files are refused. Imported snapshots are no states of the log.
 
 use tidelock::{
     ErrorCode, Result,
@@ -48,7 +48,7 @@ fn an_exported_snapshot_comes_back_byte_for_byte_in_another_database() {
         assert_eq!((&imported.sha256, imported.bytes), (&snapshot.sha256, snapshot.bytes));
         assert_eq!((imported.reason.as_str(), imported.label.as_deref()), ("manual", Some("imported")));
         assert!(imported.verified && other.snapshots().verify(&imported.id).await.unwrap().ok);
-        // It is no state of this database: later reads, at open or from the log, return the database's own data.
+        // The imported snapshot is no state of this database's log: later openings and restores ignore it.
         run(&other, "INSERT INTO t VALUES ('more')").await;
         for _ in 0..4 {
             run(&other, "INSERT INTO t VALUES ('x')").await;

@@ -1,4 +1,4 @@
-//! The crate's own source as tokens, for tests that hold how it is laid out: comments and texts are no tokens.
+//! Reads the crate's source as tokens, without comments and string literals, for tests of its structure.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -8,10 +8,10 @@ use std::{
 
 use proc_macro2::{TokenStream, TokenTree};
 
-/// A module, from the crate's root on: `sync`, `pull`, `window`.
+/// A module path from the crate's root: `sync`, `pull`, `window`.
 pub type Module = Vec<String>;
 
-/// Every file of `src/`, by its path from there.
+/// Returns every file of `src/` by its relative path.
 pub fn files() -> BTreeMap<String, String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let relative = |file: &Path| file.strip_prefix(&root).unwrap().to_str().unwrap().replace('\\', "/");
@@ -24,7 +24,8 @@ fn rust_files(folder: &Path) -> Vec<PathBuf> {
     files.filter(|path| path.extension().is_some_and(|extension| extension == "rs")).collect()
 }
 
-/// `sync/pull/window.rs` → `sync`, `pull`, `window`; `sync/mod.rs` → `sync`; `lib.rs` → nothing.
+/// Returns the module of a file: `sync/pull/window.rs` → `sync`, `pull`, `window`; `sync/mod.rs` → `sync`; `lib.rs` →
+/// an empty path.
 pub fn module_of(path: &str) -> Module {
     let mut names: Vec<_> = path.trim_end_matches(".rs").split('/').map(str::to_owned).collect();
     if matches!(names.last().map(String::as_str), Some("mod" | "lib")) {
@@ -37,7 +38,7 @@ pub fn tokens(stream: TokenStream) -> Vec<TokenTree> {
     stream.into_iter().collect()
 }
 
-/// The tokens of a source without its modules of tests.
+/// Returns the tokens of a source without its test modules.
 pub fn without_tests(tokens: Vec<TokenTree>) -> Vec<TokenTree> {
     let mut kept = Vec::new();
     let mut rest = tokens.into_iter().peekable();
@@ -48,7 +49,7 @@ pub fn without_tests(tokens: Vec<TokenTree>) -> Vec<TokenTree> {
             kept.push(token);
             continue;
         }
-        // The item behind it: to its semicolon, or its braces.
+        // Skips the item after the attribute, up to its semicolon or braces.
         for token in rest.by_ref().skip(1) {
             match &token {
                 TokenTree::Punct(sign) if sign.as_char() == ';' => break,
@@ -60,14 +61,15 @@ pub fn without_tests(tokens: Vec<TokenTree>) -> Vec<TokenTree> {
     kept
 }
 
-/// The paths that a file names, also within macros.
+/// The names and paths in a file, including those in macros.
 #[derive(Default)]
 pub struct Names {
-    /// Every name in it.
+    /// Every identifier.
     pub all: BTreeSet<String>,
-    /// Its paths, from the crate's root on. One that begins with a name of another crate, or with a type, counts as one in its own module.
+    /// The paths, from the crate's root. A path that begins with another crate or a type is resolved in the file's own
+    /// module.
     pub paths: Vec<Vec<String>>,
-    /// Its re-exports (`pub use`): the name, or `*` for a whole module, and the path behind it.
+    /// The re-exports (`pub use`): the name, or `*` for a whole module, and its path.
     pub given_out: Vec<(String, Vec<String>)>,
 }
 
@@ -133,7 +135,7 @@ fn is_semicolon(token: &TokenTree) -> bool {
     matches!(token, TokenTree::Punct(sign) if sign.as_char() == ';')
 }
 
-/// Whether `pub`, or `pub(…)`, stands at the end.
+/// Returns whether the tokens end with `pub` or `pub(…)`.
 fn is_given_out(before: &[TokenTree]) -> bool {
     let before = match before {
         [before @ .., TokenTree::Group(_)] => before,
@@ -142,7 +144,8 @@ fn is_given_out(before: &[TokenTree]) -> bool {
     matches!(before.last(), Some(TokenTree::Ident(name)) if name == "pub")
 }
 
-/// Follows a path, or a tree of paths, from the module `path`: each with the name that it gets. How many tokens it has.
+/// Parses a path or a tree of paths relative to the module `path`. Adds each leaf with its name to `leaves`. Returns
+/// the number of tokens.
 fn follow(mut path: Vec<String>, tokens: &[TokenTree], leaves: &mut Vec<(String, Vec<String>)>) -> usize {
     let mut at = 0;
     loop {
@@ -162,7 +165,7 @@ fn follow(mut path: Vec<String>, tokens: &[TokenTree], leaves: &mut Vec<(String,
                 }
                 return at + 1;
             }
-            // As in `Vec::<u8>::new`.
+            // Generic arguments, as in `Vec::<u8>::new`.
             _ => break,
         }
         at += 1;

@@ -1,4 +1,4 @@
-//! Writes of other tabs, recorded in an open database: the replies that the next leader finds after a leader died.
+//! The recorded writes of other tabs: the next leader finds their replies after a leader died.
 
 use tidelock::{
     engine::{Database, connection::mutex::MutexPermit},
@@ -11,7 +11,7 @@ fn write(id: u64) -> TabWrite<'static> {
     TabWrite { client: "tab", id, acknowledged: 0, keep: &[] }
 }
 
-/// Runs a transaction of a tab: its statements, and the reply of its write.
+/// Runs a transaction with the statements of a tab, and records the reply of its write.
 fn noted(database: &Database, permit: MutexPermit, id: u64, script: &str) {
     let depth = database.begin(permit, false).unwrap();
     database.script(permit, script, 0.0).unwrap();

@@ -1,4 +1,4 @@
-//! A simulated browser: locks, storage and time that several openings share, as tabs of one origin do.
+//! A simulated browser: its tabs share locks, storage and time, as the tabs of one origin do.
 
 use std::{
     any::Any,
@@ -47,7 +47,7 @@ impl World {
         }
     }
 
-    /// Runs a scenario in a tab; its databases share locks and storage with all other tabs.
+    /// Runs a scenario in a new tab, which shares locks and storage with all other tabs.
     pub fn run<T: 'static, F: Future<Output = T> + 'static>(&mut self, scenario: impl FnOnce(Tab) -> F) -> T {
         let tab = self.tab();
         self.sim.run(scenario(tab))
@@ -57,7 +57,7 @@ impl World {
         Tab { ports: self.ports(), heard: Rc::default(), token: Rc::default(), code: Rc::default() }
     }
 
-    /// Kills the tab with everything that it runs; its locks become free.
+    /// Kills the tab with its background work, and frees its locks.
     pub fn kill(&mut self) {
         self.sim.kill();
         self.locks.taken.borrow_mut().clear();
@@ -79,14 +79,14 @@ pub struct Tab {
 }
 
 impl Tab {
-    /// Opens a database with the contract's defaults and these changes (JSON).
+    /// Opens a database with the default options and these changes (JSON).
     pub async fn open(&self, changes: &str) -> Result<Database> {
         Database::open(options(changes), self.ports.clone(), Rc::new(TestCallbacks(self.clone()))).await
     }
 }
 
 impl Tab {
-    /// Runs the first half of opening: reads the stored data, runs nothing yet.
+    /// Runs the first half of opening: reads the stored data, but runs no migrations.
     pub async fn acquire(&self, changes: &str) -> Result<Database> {
         Database::acquire(options(changes), self.ports.clone(), Rc::new(TestCallbacks(self.clone()))).await
     }
@@ -128,7 +128,7 @@ impl Callbacks for TestCallbacks {
         Box::pin(ready(Ok(self.0.token.borrow().clone())))
     }
 
-    /// Schedules snapshots at each full hour.
+    /// Schedules a snapshot at each full hour.
     fn next_snapshot(&self, after: Timestamp) -> LocalFuture<'static, Option<Timestamp>> {
         Box::pin(ready(Some(Timestamp((after.0.div_euclid(HOUR_MS) + 1) * HOUR_MS))))
     }
@@ -184,7 +184,7 @@ impl TestLocks {
             self.taken.borrow_mut().entry(name.to_owned()).or_default().grant = lock.grant;
             match next.send(lock) {
                 Ok(()) => return,
-                // The waiter was cancelled: dropping its lock must not free the name, which the next one holds.
+                // The waiter was cancelled. Dropping its lock must not free the name, which the next waiter holds.
                 Err(unwanted) => std::mem::forget(unwanted),
             }
         }
@@ -298,7 +298,7 @@ impl Stores for StoresHandle {
 
 type ScheduleEvent = Weak<dyn Fn(LifecycleEvent)>;
 
-/// The page of all tabs: a scenario has one that matters.
+/// The page's lifecycle, shared by all tabs.
 #[derive(Default)]
 pub struct TestPage {
     hidden: Cell<bool>,
@@ -360,6 +360,6 @@ pub async fn text(database: &Database, sql: &str) -> String {
     let mut rows = FlatRows::default();
     let call = Call { op: Op::Query, sql, params: None, names: "", timeout_ms: 0.0 };
     database.execute(guard.permit(), &call, &mut rows).unwrap();
-    // ASCII text is in one area, any other in the other.
+    // ASCII text and other text are in separate areas.
     String::from_utf8([rows.text, rows.wide].concat()).unwrap()
 }

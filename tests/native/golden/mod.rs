@@ -31,7 +31,7 @@ fn folder() -> PathBuf {
 struct Maker {
     machine: Machine,
     page: Page,
-    /// Moments, and the sum at each.
+    /// Points in time, and the sum at each.
     moments: Vec<Value>,
 }
 
@@ -89,7 +89,7 @@ fn make(name: &str) -> Value {
     let mut maker = Maker::new(by_call_only());
     match name {
         "fresh" => {}
-        // Two holders, batches of several pages, a restore's worth of deletes.
+        // Two holders, batches of several pages, and a large deletion as by a restore.
         "log" => {
             (1..=5).for_each(|value| maker.insert(value));
             maker.reopen(by_call_only());
@@ -201,7 +201,7 @@ fn opens(name: &str) {
     let expected = &file["expected"];
     let mut machine = Machine::new();
     machine.damage(|contents| *contents = file::read(&file));
-    // Long after it was stored; nothing is pruned before the checks.
+    // A day after it was stored. Nothing is pruned before the checks.
     machine.sim.advance(86_400_000);
     let page = open(&mut machine, by_call_only());
     assert_eq!(page.warnings, []);

@@ -16,7 +16,7 @@ use crate::{
     world::{Tab, World},
 };
 
-/// Runs `scenario` in a tab, and checks the errors that it adds.
+/// Runs `scenario` in a tab, and compares the errors that it adds with the golden file.
 fn scenario<F: Future<Output = Shown> + 'static>(area: &'static str, scenario: impl FnOnce(Tab, Shown) -> F) {
     let mut world = World::new();
     world.run(|tab| scenario(tab, Shown::of(area))).check();

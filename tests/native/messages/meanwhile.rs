@@ -1,4 +1,4 @@
-//! Errors while a call waits: a deleted snapshot, a user who doesn't sign in, a service that refuses.
+//! Errors during asynchronous calls: a deleted snapshot, a missing user, a service that refuses.
 
 use std::{
     cell::RefCell,

@@ -1,4 +1,4 @@
-//! Migrations that are malformed, that don't match the applied ones, or that fail; schemas that can't be compared.
+//! Malformed, mismatched and failing migrations; schemas that can't be compared.
 
 use tidelock::{
     Error, Result, Timestamp,

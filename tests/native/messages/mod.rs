@@ -1,4 +1,4 @@
-//! Every message that the crate can produce natively, as a user reads it, caused by the real mistake.
+//! Every message that the crate can produce natively, as a user reads it. Each is caused by the real mistake.
 //!
 //! Each file here is one area; its messages are compared with `tests/messages/golden/native-<area>.txt`, which
 //! `UPDATE_GOLDEN=1` writes. `tests/messages/rules.test.mjs` checks the rules that all messages follow.
@@ -27,7 +27,7 @@ impl Shown {
         Self { area, text: String::new() }
     }
 
-    /// Adds an error, titled by the action that caused it.
+    /// Adds an error under a title, the action that caused it.
     pub fn add(&mut self, done: &str, error: &Error) {
         assert!(!self.text.contains(&format!("# {done}\n")), "{done}: shown twice");
         writeln!(self.text, "# {done}\n{}: {}", error.code, error.message).unwrap();
@@ -52,7 +52,7 @@ impl Shown {
         }
     }
 
-    /// Compares with the golden file, or writes it.
+    /// Compares the errors with the golden file, or writes it.
     pub fn check(self) {
         let name = format!("tests/messages/golden/native-{}.txt", self.area);
         let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(&name);

@@ -1,4 +1,4 @@
-//! Options that can't be valid: of opening, snapshots, the remote, the audit, and maintenance.
+//! Invalid options of opening, snapshots, the remote, the audit, and maintenance.
 
 use tidelock::{
     Timestamp, audit,

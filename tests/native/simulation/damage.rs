@@ -1,13 +1,13 @@
-//! Damage by a disk between two lives of a page: flipped, lost or garbled records.
+//! Disk damage between two openings: flipped, lost or garbled records.
 
 use tidelock::store::Contents;
 
 use super::work::Chance;
 use crate::store::stored;
 
-/// Damages something; returns `false` when there was nothing to damage.
+/// Damages stored data at random. Returns `false` when there was nothing to damage.
 ///
-/// The newest record of the log is never removed: that is the one loss that no log can detect.
+/// Never removes the newest record of the log, since no log can detect that loss.
 pub fn damage(contents: &mut Contents, chance: &Chance) -> bool {
     match chance.below(8) {
         0 => contents.head.take().is_some(),

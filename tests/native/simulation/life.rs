@@ -1,4 +1,4 @@
-//! One life of a page: it opens, compares with the model, and works until it is ended or has done enough.
+//! One page: it opens the database, compares it with the model, and works until it is killed or its work is done.
 
 use std::rc::Rc;
 
@@ -17,7 +17,7 @@ use super::{
 };
 use crate::store::page::Page;
 
-/// How often an open that fails for lack of space or because of another holder is retried.
+/// The maximum number of retries of an opening that fails because of a full storage or another holder.
 const ATTEMPTS: u32 = 50;
 
 pub async fn live(store: Rc<dyn Store>, platform: Platform, shared: Rc<Shared>, plan: Rc<Plan>, number: u64) {
@@ -47,11 +47,11 @@ pub async fn live(store: Rc<dyn Store>, platform: Platform, shared: Rc<Shared>, 
             worker.page.flusher.file().take_touched();
         }
     }
-    // Other work of the page continues in the background until it dies.
+    // The page's background work continues until the page dies.
     platform.clock.sleep(chance.below(200)).await;
 }
 
-/// Opens the database, and recovers it if damage prevents that. `None`: not possible this time.
+/// Opens the database, and recovers it if it is damaged. Returns `None` when neither is possible now.
 async fn open(
     store: Rc<dyn Store>,
     platform: &Platform,
@@ -71,7 +71,7 @@ async fn open(
                 // A failed or interrupted recovery may have been stored, too.
                 shared.recovering.set(true);
                 match Storage::recover(store.clone(), platform, Holder::default(), None).await {
-                    // Unless another page that opens it at the same time was faster.
+                    // Nothing changes if another page has recovered the database at the same time.
                     Ok(report) => assert!(report.changed || shared.model().met.steals > 0, "nothing was changed"),
                     Err(error) if error.is(ErrorCode::DatabaseCorrupt) => return None,
                     Err(error) => passing(&error, shared),
@@ -89,9 +89,9 @@ fn passing(error: &Error, shared: &Shared) {
     let passes = match error.code {
         ErrorCode::StorageUnavailable => true,
         ErrorCode::StorageQuotaExceeded => shared.crowded,
-        // A recovery's writes may rot like any others.
+        // The writes of a recovery may be damaged, too.
         ErrorCode::SnapshotCorrupt => shared.damaged.get(),
-        // The present holder, or one that acquires the lock at the same time, may keep writing.
+        // Another holder, or a page that acquires the lock at the same time, may keep writing.
         ErrorCode::LockLost => shared.model().met.steals > 0,
         _ => false,
     };

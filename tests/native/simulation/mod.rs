@@ -1,8 +1,9 @@
 //! Random workloads against a faulty store, from a seed: real SQLite, real page file, real flusher and storage.
 //!
-//! A page opens the database, writes, snapshots, restores, and dies at some point, or the next page steals its lock and opens
-//! the stored data. The model knows every state. The data found must be one of them (whole commits only), none older than the
-//! last acknowledged one; snapshots and moments must have their states; damage is either repaired or refused.
+//! A page opens the database, writes, takes snapshots, restores, and dies at some point; or the next page steals its
+//! lock and opens the stored data. The model records every state. The stored data must be one of them (whole commits
+//! only), not older than the last acknowledged one. Snapshots and points in time must have their states. Damage is
+//! either repaired or reported.
 //!
 //! `TIDELOCK_SEEDS=n` runs n seeds, `TIDELOCK_SEED=n` only that one.
 
@@ -32,17 +33,17 @@ use self::{
 };
 
 const DEFAULT_SEEDS: u64 = 300;
-/// After this many seeds, every kind of event must have happened.
+/// The number of seeds after which every kind of event must have happened.
 const TELLING_SEEDS: u64 = 300;
 
 /// The state shared by all pages of one seed.
 pub struct Shared {
     model: RefCell<Model>,
-    /// The disk lost or garbled something, which may explain an otherwise wrong result.
+    /// Whether the disk was damaged, which may explain an otherwise wrong result.
     damaged: Cell<bool>,
-    /// A recovery was started: until the next open, older states are acceptable.
+    /// Whether a recovery was started: until the next opening, older states are acceptable.
     recovering: Cell<bool>,
-    /// The disk is full at times, so that snapshots and log must be trimmed.
+    /// Whether the disk is full at times, so that snapshots and log must be deleted.
     crowded: bool,
     commits: Cell<i64>,
     mutation: Option<Mutation>,
@@ -68,14 +69,15 @@ struct Plan {
     options: SnapshotOptions,
     pad: u64,
     page_size: u64,
-    /// Every page's lock is stolen, and all pages keep taking and removing snapshots: only the fence separates them.
+    /// Whether every page's lock is stolen while all pages take and remove snapshots, so that only the fence separates
+    /// them.
     contested: bool,
 }
 
 impl Plan {
     fn new(seed: u64, chance: &Chance) -> Self {
         let contested = seed % 8 == 7;
-        // A power cut may lose what a killed process keeps, so everything is strict then.
+        // A power cut loses data that survives a killed process, so all transactions are strict.
         let powerless = chance.one_in(3);
         // Some pages write so much, and snapshot so rarely, that the log is compacted.
         let large = chance.one_in(40);
@@ -109,7 +111,7 @@ impl Plan {
             refuse: if rough { chance.below(300) } else { 0 },
             doubt: if rough { chance.below(300) } else { 0 },
             refuse_reads: if rough { chance.below(100) } else { 0 },
-            // Without verification, rot is damage.
+            // Without verification, damaged writes go unnoticed.
             rot: if self.options.verify != VerifyMode::None && chance.one_in(3) { chance.below(300) } else { 0 },
             capacity: (crowded && !last && chance.one_in(2)).then(|| 40_000 + chance.below(200_000) as usize),
             stall_after: (!last && chance.one_in(4)).then(|| chance.below(60)),
@@ -153,7 +155,7 @@ fn run(seed: u64, mutation: Option<Mutation>) -> Met {
                 stop.sleep(1).await;
             }
         });
-        // Some pages' locks are stolen instead, and they continue unaware.
+        // Some pages aren't killed: their lock is stolen, and they continue.
         if !last && (plan.contested || chance.one_in(3)) {
             shared.model().met.steals += 1;
             continue;

@@ -1,10 +1,10 @@
-//! The model of the expected states: the states of the database in order, as known to the pages that wrote them.
+//! The model: the expected states of the database, in the order in which pages wrote them.
 
 use std::collections::HashMap;
 
 use tidelock::{Timestamp, Value, sqlite::Connection};
 
-/// The content of a database as one number, and the number of the commit that the content itself records.
+/// The content of a database as a hash, and the number of the commit that the content records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct State {
     pub commit: i64,
@@ -36,19 +36,20 @@ pub fn state_of(connection: &Connection) -> State {
 struct Entry {
     number: u64,
     state: State,
-    /// When it was committed in memory: it can't be stored before that.
+    /// When it was committed in memory, before which it can't be stored.
     made: Timestamp,
-    /// When it was known to be stored.
+    /// When it was acknowledged as stored.
     acknowledged: Option<Timestamp>,
 }
 
-/// The history of one database over all the pages that held it.
+/// The history of one database over all its holders.
 #[derive(Debug)]
 pub struct Model {
     line: Vec<Entry>,
-    /// The index of the last entry that is known to be stored.
+    /// The index of the last acknowledged entry.
     sure: usize,
-    /// The commits that recoveries had to leave out. They may be read again once a snapshot stored their damaged chunks again.
+    /// The commits that recoveries left out. They may be readable again after a snapshot has stored their damaged
+    /// chunks again.
     left_out: Vec<Entry>,
     numbers: u64,
     /// The page that holds the database; all others are fenced out.
@@ -58,7 +59,7 @@ pub struct Model {
     pub met: Met,
 }
 
-/// The events of all seeds together: a simulation that never snapshots or never fails proves nothing.
+/// The number of events over all seeds. A simulation without snapshots or failures would prove nothing.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Met {
     pub commits: u64,
@@ -162,18 +163,19 @@ impl Model {
     pub fn acknowledged(&mut self, page: u64, number: u64, now: Timestamp) {
         self.met.acknowledged += 1;
         let found = self.line.iter().position(|entry| entry.number == number);
-        // A page's write from before it was fenced out may be acknowledged afterwards.
+        // A write that was stored before its page was fenced out may be acknowledged afterwards.
         let Some(index) = found else { panic!("commit {number} of page {page} was acknowledged but is not stored") };
         self.line[index].acknowledged.get_or_insert(now);
         self.sure = self.sure.max(index);
     }
 
-    /// Checks the state that an opening page found: a whole one, none older than the last that is known to be stored.
+    /// Checks the state that an opening page found: it must be a recorded state, not older than the last acknowledged
+    /// one.
     pub fn opened(&mut self, page: u64, state: State, now: Timestamp) {
         self.found(self.sure, page, state, now);
     }
 
-    /// As [`Model::opened`], after damage that could not be repaired: any older state is acceptable.
+    /// Does the same as [`Model::opened`] after damage that could not be repaired: any older state is acceptable.
     pub fn recovered(&mut self, page: u64, state: State, now: Timestamp) {
         self.met.recoveries += 1;
         let line = self.line.clone();
@@ -194,12 +196,12 @@ impl Model {
         self.holder = page;
     }
 
-    /// Returns a mark: states from now on belong to what is taken from here.
+    /// Returns the index of the current entry. A snapshot that begins now may have this state or a later one.
     pub fn begin(&self) -> usize {
         self.line.len() - 1
     }
 
-    /// Records a snapshot that was taken between a mark and now.
+    /// Records a snapshot that began at the entry `since` and ended now.
     pub fn snapshot(&mut self, id: &(String, Timestamp, String), since: usize) {
         self.met.snapshots += 1;
         let states = self.line[since.min(self.line.len() - 1)..].iter().map(|entry| entry.state).collect();
@@ -213,7 +215,7 @@ impl Model {
         }
     }
 
-    /// Checks the state of a moment that was read.
+    /// Checks the restored state of a point in time.
     pub fn moment(&mut self, at: Timestamp, state: State) {
         self.met.moments += 1;
         let least = self.line.iter().rposition(|entry| entry.acknowledged.is_some_and(|time| time <= at)).unwrap_or(0);

@@ -1,6 +1,6 @@
-//! A storage that breaks one rule of the design on purpose.
+//! A store that breaks one rule of the storage format on purpose.
 //!
-//! Every rule can be broken from outside, between the code and its store, so that shipped code needs no switch.
+//! Each rule can be broken between the code and its store, so the shipped code needs no switch.
 
 use std::{cell::RefCell, collections::HashMap, rc::Rc};
 
@@ -34,11 +34,11 @@ pub enum Mutation {
     NoChain,
     /// 6. The manifest is written before its chunks.
     ManifestFirst,
-    /// 7. Reading back returns what was written instead of what is stored: a snapshot counts before it is verified.
+    /// 7. Reading back returns the written bytes instead of the stored ones: a snapshot counts without verification.
     VerifyBlindly,
     /// 7. The log is truncated to its end, not only up to a verified snapshot.
     TruncateTooMuch,
-    /// 7. Every new snapshot deletes the oldest verified one, even if it is the last good one.
+    /// 7. Every new snapshot deletes the oldest verified one, even if no other is usable.
     DeleteTooMuch,
     /// 8. Changed chunks are treated as unchanged.
     ForgetTouched,
@@ -205,7 +205,7 @@ impl Store for Mutant {
     fn close(&self) {}
 }
 
-/// Makes each record follow the one before; leaves unreadable ones out.
+/// Repairs the chain so that each record follows the previous one. Leaves unreadable records out.
 fn launder(records: Vec<StoredRecord>, after: u64, store: &FaultyStore) -> Vec<StoredRecord> {
     let manifests = stored::manifests(&store.disk().contents().borrow());
     let mut prev = manifests.iter().rfind(|manifest| manifest.lsn == after).map_or(0, |manifest| manifest.chain);

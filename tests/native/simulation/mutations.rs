@@ -1,17 +1,17 @@
-//! The simulation's own test: it must notice each broken rule of the design.
+//! Tests of the simulation itself: it must detect each broken rule.
 
 use std::{cell::Cell, sync::Once};
 
 use super::{mutant::Mutation, run};
 
-/// How many seeds a broken rule may go unnoticed.
-const PATIENCE: u64 = 3000;
+/// The number of seeds within which a broken rule must be detected.
+const MAX_SEEDS: u64 = 3000;
 
 thread_local! {
     static QUIET: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Silences the panics of this thread, which are expected.
+/// Silences the expected panics of this thread.
 fn quiet() {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
@@ -28,9 +28,9 @@ fn quiet() {
 fn is_found(mutation: Mutation) {
     quiet();
     let finds = |seed: &u64| std::panic::catch_unwind(|| run(*seed, Some(mutation)));
-    let found = (0..PATIENCE).find_map(|seed| finds(&seed).err().map(|panic| (seed, panic)));
+    let found = (0..MAX_SEEDS).find_map(|seed| finds(&seed).err().map(|panic| (seed, panic)));
     QUIET.set(false);
-    let Some((seed, panic)) = found else { panic!("{mutation:?} goes unnoticed for {PATIENCE} seeds") };
+    let Some((seed, panic)) = found else { panic!("{mutation:?} goes unnoticed for {MAX_SEEDS} seeds") };
     let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
     let text = text.unwrap_or("a panic without text");
     println!("{mutation:?}: seed {seed}: {text}");

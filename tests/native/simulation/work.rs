@@ -34,7 +34,7 @@ impl Chance {
     }
 }
 
-/// One page at work.
+/// The random work of one page.
 pub struct Worker {
     pub page: Page,
     pub number: u64,
@@ -43,11 +43,11 @@ pub struct Worker {
     pub shared: Rc<Shared>,
     /// The size of the largest row in bytes.
     pub pad: u64,
-    /// Whether other pages act at the same time: see `Plan`.
+    /// Whether other pages work at the same time; see `Plan`.
     pub contested: bool,
 }
 
-/// Returns the identity of a snapshot, unique even if its id was used before by one that was never completed.
+/// Returns the identity of a snapshot. It is unique even if an incomplete snapshot had the same id before.
 fn key(info: &SnapshotInfo) -> (String, Timestamp, String) {
     (info.id.clone(), info.created_at, info.sha256.clone())
 }
@@ -63,8 +63,8 @@ impl Worker {
 
     /// Does one random action.
     pub async fn step(&self) {
-        // A fenced-out page whose writes all find their keys taken learns of it at the first one. Without such writes, only the
-        // fence stops it.
+        // A fenced-out page stops at its first write to the log, whose key is taken. Without such writes, only the
+        // head's fence stops the page.
         if self.contested && !self.shared.model().holds(self.number) {
             self.sleep(20).await;
             return if self.chance.one_in(2) { self.remove().await } else { self.snapshot().await };
@@ -117,7 +117,7 @@ impl Worker {
         self.committed().await;
     }
 
-    /// Runs a transaction that stays open while others flush and snapshot around it; nothing of it may be stored meanwhile.
+    /// Runs a transaction that stays open during flushes and snapshots, which must not store any of its changes.
     async fn transaction(&self) {
         if self.page.flusher.admit_write().is_err() {
             return;
@@ -206,7 +206,7 @@ impl Worker {
         }
     }
 
-    /// Reads a moment, compares it with the model, and sometimes restores it.
+    /// Reads the state of a point in time, compares it with the model, and sometimes restores it.
     async fn restore_at(&self) {
         let now = self.now();
         let at = now.plus_ms(-(self.chance.below(1 + now.since(tidelock::ports::sim::START) as u64) as i64));
@@ -236,7 +236,8 @@ impl Worker {
         assert!(fenced_out || self.shared.damaged.get(), "nothing was damaged, but {what}");
     }
 
-    /// Checks that moments after the oldest kept snapshot can be restored, unless the log had to be trimmed.
+    /// Checks that a time is before the oldest kept snapshot if it can't be restored, unless the log had to be
+    /// truncated.
     fn must_be_unreachable(&self, at: Timestamp) {
         if self.shared.damaged.get() || self.shared.crowded || self.options.log_max_bytes.is_some() {
             return;
@@ -249,7 +250,7 @@ impl Worker {
         }
     }
 
-    /// Replaces the content, as the engine does: takes a snapshot, then replaces everything in one commit.
+    /// Replaces the content like the engine: takes a snapshot, then replaces everything in one commit.
     async fn replace(&self, scratch: &Connection) {
         if state_of(scratch) == NOTHING || self.page.snapshots.safety().await.is_err() {
             return;

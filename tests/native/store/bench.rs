@@ -42,7 +42,7 @@ impl Machine {
         Rc::new(self.store.clone())
     }
 
-    /// Returns the store as a database uses it.
+    /// Returns the store that a database uses, encrypted if there is a secret.
     pub async fn connect(store: FaultyStore, platform: Platform, secret: Option<Secret>) -> Result<Rc<dyn Store>> {
         let store: Rc<dyn Store> = Rc::new(store);
         let Some(secret) = secret else { return Ok(store) };
@@ -136,7 +136,7 @@ pub fn vault(platform: &Platform, secret: Secret) -> Vault {
     Vault { secret, crypto: Rc::new(SoftCrypto), entropy: platform.entropy.clone() }
 }
 
-/// Two thousand rows of a kilobyte that doesn't compress.
+/// Two thousand rows with a kilobyte of random bytes each.
 pub const ROWS: &str = "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 2000)
     INSERT INTO t(v) SELECT randomblob(1000) FROM n;";
 

@@ -21,7 +21,7 @@ fn a_chain_any_damage_after_the_newest_snapshot_is_found_and_nothing_is_written(
     type Damage = (&'static str, i64, u64, fn(&mut Contents));
     let damages: [Damage; 11] = [
         ("a flipped byte", 2, 6, |c| flip(c, 7)),
-        // Behind checksum, header and count.
+        // After the checksum, the header and the count.
         ("another page number", 2, 6, |c| c.log.get_mut(&(7, 0)).unwrap()[76] ^= 1),
         ("another checksum", 2, 6, |c| c.log.get_mut(&(7, 0)).unwrap()[0] ^= 1),
         ("a missing batch", 2, 6, |c| drop(c.log.remove(&(7, 0)))),

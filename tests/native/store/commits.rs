@@ -38,7 +38,7 @@ fn whole_commits_all_parts_of_a_batch_or_none() {
         page.flusher.committed();
         machine.sim.advance(0);
         assert_eq!(machine.store.transactions() - before, 1, "one transaction");
-        // The page dies with its transaction in flight: chance decides whether it is stored.
+        // The page dies with its transaction in flight. The seed decides whether it is stored.
         for _ in 0..attempt {
             machine.platform().entropy.fill(&mut [0]);
         }

@@ -27,7 +27,7 @@ fn fencing_snapshots_prunes_and_sweeps_of_a_fenced_out_holder_fail() {
     snapshot(&mut machine, &fenced_out).unwrap();
     let holder = machine.open().unwrap();
     let before = format!("{:?}", machine.contents());
-    // Directly to the storage: the flusher would already refuse.
+    // Writes directly to the storage, since the flusher would refuse.
     fenced_out.connection.exec("INSERT INTO t(v) VALUES (1)").unwrap();
     let (storage, image) = (fenced_out.storage.clone(), fenced_out.flusher.file().image());
     let lost = machine.sim.run(async move {
@@ -56,7 +56,7 @@ fn fencing_holds_when_the_log_has_moved_past_the_fenced_out_holder() {
         insert(&mut machine, &holder, value);
         snapshot(&mut machine, &holder).unwrap();
     }
-    // As retention does when the log's front is no longer needed.
+    // Truncates the log's front, like retention.
     let (storage, to) = (holder.storage.clone(), holder.storage.manifests()[1].clone());
     let to = tidelock::format::Truncation { lsn: to.lsn, logged: to.logged };
     assert!(to.lsn > fenced_out.storage.position().lsn + 1);

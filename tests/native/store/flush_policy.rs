@@ -1,4 +1,4 @@
-//! When commits are logged: soon, on request, and at the end of a page.
+//! When commits are logged: delayed, on request, and at the end of a page.
 
 use tidelock::{
     ErrorCode,
@@ -125,7 +125,7 @@ fn a_leaving_page_issues_committed_writes_before_the_call_returns() {
             page.flusher.flush_now();
             page.flusher.flush_now();
             (0..attempt).for_each(|_| machine.platform().entropy.fill(&mut [0]));
-            // Nothing runs any more: the transaction in flight is stored or lost, by chance, as a whole.
+            // No more code runs. The seed decides whether the transaction in flight is stored or lost, as a whole.
             machine.kill(Crash::Process);
             let parts = machine.contents().log.keys().filter(|(lsn, _)| *lsn == next).count();
             assert!(parts == 0 || parts > 15, "{parts} parts of 64 KiB");

@@ -24,7 +24,7 @@ use super::{
     page::Page,
 };
 
-/// A temporary folder, removed with the test.
+/// A temporary folder, removed at the end of the test.
 struct Scratch(PathBuf);
 
 impl Scratch {
@@ -140,7 +140,7 @@ fn the_simulated_disk_conforms() {
     }
 }
 
-/// A disk that knows which data is synced, and stops on command.
+/// A simulated disk that records which data is synced, and can stop before any operation.
 #[derive(Clone, Default)]
 struct SimDisk(Rc<DiskState>);
 
@@ -150,10 +150,10 @@ struct DiskState {
     /// The current names, and the names that survive a power cut, with the indexes of their files.
     names: RefCell<BTreeMap<String, usize>>,
     synced_names: RefCell<BTreeMap<String, usize>>,
-    /// The number of operations so far, and the one before which everything stops.
+    /// The number of operations so far, and the operation before which the disk stops.
     operations: Cell<u64>,
     stop_at: Cell<u64>,
-    /// How much of an interrupted write is stored, of 1000.
+    /// The stored share of an interrupted write, in thousandths.
     torn: Cell<u64>,
     /// Fails only that operation instead of stopping.
     fail_once: Cell<bool>,
@@ -168,11 +168,11 @@ struct File {
 
 impl SimDisk {
     fn store(&self) -> Rc<dyn Store> {
-        // So that segments are sealed within a short workload, too.
+        // Small segments, so that a short workload seals some.
         Rc::new(FolderStore::with_segments(Rc::new(self.clone()), 4000))
     }
 
-    /// Counts a changing operation; fails if it must not run.
+    /// Counts an operation that changes the disk. Fails if the disk has stopped.
     fn step(&self) -> Result<()> {
         let operation = self.0.operations.get();
         self.0.operations.set(operation + 1);
@@ -183,7 +183,7 @@ impl SimDisk {
         Err(Error::new(ErrorCode::StorageQuotaExceeded, "the simulated disk has stopped"))
     }
 
-    /// Cuts the power: synced data stays, and of the rest whatever `chance` selects: nothing, all, or holes.
+    /// Cuts the power: synced data stays. `chance` selects which other data stays: none, all, or parts.
     fn cut_power(&self, chance: &mut dyn FnMut(u64) -> u64) {
         for file in self.0.files.borrow_mut().iter_mut() {
             let synced = file.synced.len();
@@ -200,7 +200,7 @@ impl SimDisk {
             }
             file.synced = file.bytes.clone();
         }
-        // Each name by itself.
+        // Each name is kept or lost independently.
         let (mut now, mut then) = (self.0.names.borrow_mut(), self.0.synced_names.borrow_mut());
         let all: Vec<String> = now.keys().chain(then.keys()).cloned().collect();
         for name in all {
@@ -324,7 +324,7 @@ impl Chance {
     }
 }
 
-/// The model of a store: the memory store's own rules.
+/// The model of a store, which uses the memory store's rules.
 #[derive(Clone, Default)]
 struct Model {
     contents: Contents,
@@ -345,10 +345,10 @@ impl Model {
         };
         let put_head = |chance: &mut Chance| Write::PutHead(noise(chance, 100), Label::default());
         match if self.contents.head.is_none() { 0 } else { chance.below(11) } {
-            // As a claim does.
+            // Like a claim.
             0 => (guarded(vec![put_head(chance), Write::Add((next, 0), noise(chance, 80))]), next),
             10 => {
-                // As a change of the key does: every record in another form, under another head.
+                // Like a change of the key: every record in another form, with another head.
                 let again = |(key, bytes): (&(u64, u32), &Vec<u8>)| {
                     Write::Put(Key::Log(*key), bytes.iter().rev().copied().collect())
                 };
@@ -444,7 +444,8 @@ enum End {
     Failure,
 }
 
-/// Runs a workload that is stopped before operation `stop_at`; returns `false` when it has fewer. `sealed`: the most segments so far.
+/// Runs a workload that stops before operation `stop_at`. Returns `false` when it has fewer operations. `sealed` is the
+/// maximum number of segments so far.
 fn run(seed: u64, stop_at: u64, end: End, sealed: &Rc<Cell<u64>>) -> bool {
     let disk = SimDisk::default();
     let mut chance = Chance(seed);
@@ -458,7 +459,7 @@ fn run(seed: u64, stop_at: u64, end: End, sealed: &Rc<Cell<u64>>) -> bool {
         let disk = stopping;
         let store = disk.store();
         let mut model = Model::default();
-        // The states that may be found: the last one known to be stored, and later ones.
+        // The acceptable states: the last acknowledged one, and later ones.
         let mut possible = vec![model.clone()];
         for _ in 0..25 {
             let (step, log_end) = model.step(&mut chance);
@@ -475,7 +476,8 @@ fn run(seed: u64, stop_at: u64, end: End, sealed: &Rc<Cell<u64>>) -> bool {
                 Err(error) => {
                     assert_eq!(error.code, ErrorCode::StorageQuotaExceeded, "{place}");
                     if end == End::Failure {
-                        // All or nothing, and the same for this store and one that is opened again.
+                        // Each transaction is stored completely or not at all, and this store and a reopened one have
+                        // the same content.
                         let (here, reopened) = (everything(&*store).await, everything(&*disk.store()).await);
                         let done = same(&here, &next.contents);
                         assert!(done || same(&here, &model.contents), "{place}: half of a transaction");
@@ -502,7 +504,7 @@ fn run(seed: u64, stop_at: u64, end: End, sealed: &Rc<Cell<u64>>) -> bool {
         let found = everything(&*store).await;
         let known = possible.iter().rposition(|model| same(&found, &model.contents));
         let known = known.unwrap_or_else(|| panic!("{place}: no state that ever was, of {}", possible.len()));
-        // The workload continues from there.
+        // The workload continues from the stored state.
         let mut model = possible.swap_remove(known);
         for _ in 0..8 {
             let (step, log_end) = model.step(&mut chance);

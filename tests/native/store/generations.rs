@@ -1,4 +1,4 @@
-//! Rules 6 to 8 of the storage format: manifest last, nothing good deleted too early, cost what changed.
+//! Rules 6 to 8 of the storage format: manifest last, no deletion before verification, snapshots cost what changed.
 
 use std::collections::HashSet;
 
@@ -199,7 +199,7 @@ fn nothing_good_is_deleted_and_damage_to_the_base_of_a_truncated_log_is_reported
         insert(&mut machine, &page, value);
         snapshot(&mut machine, &page).unwrap();
     }
-    // As on a full disk: the log before the newest verified snapshot is deleted.
+    // On a full disk, the log before the newest verified snapshot is deleted.
     let newest = page.storage.manifests()[1].clone();
     let to = tidelock::format::Truncation { lsn: newest.lsn, logged: newest.logged };
     let storage = page.storage.clone();
@@ -254,7 +254,7 @@ fn nothing_good_is_overwritten_by_a_chunk_of_the_same_contents() {
     let first = snapshot(&mut machine, &page).unwrap();
     machine.commit(&page, "UPDATE t SET v = randomblob(1000) WHERE id = 1000").unwrap();
     snapshot(&mut machine, &page).unwrap();
-    // The first content again, while all written data reads back wrong.
+    // The next snapshot has the first one's content, while all written data is damaged.
     let (snapshots, id) = (page.snapshots.clone(), first.id.clone());
     let image = machine.sim.run(async move { snapshots.load(&id).await }).unwrap();
     let scratch = Connection::open(&PageFile::new(image)).unwrap();

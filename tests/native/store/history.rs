@@ -1,4 +1,4 @@
-//! Point-in-time restore: any moment that keep, logRetentionMs and logMaxBytes allow.
+//! Point-in-time restore: any time that `keep`, `logRetentionMs` and `logMaxBytes` allow.
 
 use tidelock::{
     Error, ErrorCode, Timestamp,
@@ -224,7 +224,7 @@ fn snapshots_older_than_the_retention_are_deleted_but_never_the_last_good_one() 
     assert_eq!(ids(&page), ["4", "3", "2", "1"]);
     machine.sim.advance(day + day / 4);
     assert_eq!(ids(&page), ["4", "3", "2", "1"]);
-    // Nothing changed, so the schedule takes none, but deletes them.
+    // Without new commits, the schedule takes no snapshot, but still deletes expired ones.
     machine.sim.advance(day);
     assert_eq!(ids(&page), ["4", "2"]);
     machine.sim.advance(9 * day);

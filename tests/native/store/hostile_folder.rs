@@ -1,4 +1,4 @@
-//! Malicious folders: nothing outside of them is read, written or removed.
+//! Malicious folders: no file outside of them is read, written or removed.
 
 use std::{
     fs,
@@ -20,7 +20,7 @@ const HEADER: usize = 36;
 pub const START_FRAME: u8 = 0;
 pub const PUT_CHUNK: u8 = 5;
 
-/// A folder with a database and, beside it, a file that it must not touch.
+/// A folder with a database, and a file beside it that must stay unchanged.
 struct Scene {
     around: PathBuf,
     sim: Sim,
@@ -55,7 +55,7 @@ impl Scene {
         self.folder().join("journal.1")
     }
 
-    /// Opens the database, which must be refused and must not touch the victim.
+    /// Returns the error of an opening that must fail, and checks that the other file is unchanged.
     fn refused(&mut self) -> Error {
         let (store, platform) = (self.store(), self.sim.platform());
         let error = self.sim.run(async move {

@@ -1,4 +1,4 @@
-//! A page as the engine runs it: real SQLite over a page file, flushed to a store; opened, killed and opened again.
+//! A page with the parts of the engine: real SQLite on a page file, flushed to a store.
 
 use std::{cell::RefCell, rc::Rc};
 
@@ -80,7 +80,7 @@ impl Page {
         }
     }
 
-    /// Returns the single number that a query returns.
+    /// Returns the number that a query selects.
     pub fn number(&self, sql: &str) -> i64 {
         match self.connection.value(sql, &[]) {
             Ok(Some(Value::Integer(number))) => number,

@@ -198,7 +198,7 @@ fn a_full_verification_reads_everything_back() {
     let page = open(&mut machine, options);
     machine.commit(&page, "INSERT INTO t(v) VALUES (randomblob(300000))").unwrap();
     take(&mut machine, &page, None, Reason::Manual);
-    // A chunk that the next one would reuse gets damaged: that is noticed, and the chunk stored again.
+    // The next snapshot detects a damaged chunk that it would reuse, and stores it again.
     machine.damage(|contents| {
         let id = super::stored::manifest(contents, 1).chunks[3].id.clone();
         *contents.chunks.get_mut(&id).unwrap().last_mut().unwrap() ^= 1;

@@ -1,4 +1,4 @@
-//! Changing the key: from plain to encrypted, to another secret, and back; and the state after a page died meanwhile.
+//! Changes of the key: from plain to encrypted, to another secret, and back; and the state after a page died meanwhile.
 
 use tidelock::{
     ErrorCode,
@@ -64,7 +64,7 @@ fn all_data_is_rekeyed_and_the_old_secret_no_longer_opens() {
         assert_eq!(machine.contents().log.len(), keys, "the log is as long as it was: every moment stays");
         assert_eq!(contains(&everything(&machine.contents()), MARKER), to.is_none());
         whole(&mut machine, &page);
-        // The page continues, and a later one finds its writes.
+        // The page continues to work, and a later page finds its writes.
         insert(&mut machine, &page, 8);
         machine.commit(&page, "DELETE FROM t WHERE v = 8").unwrap();
         machine.kill(Crash::Process);
@@ -110,7 +110,7 @@ fn a_page_may_die_anywhere_and_the_old_or_the_new_secret_opens() {
             };
             machine.secret = if changed { to.clone() } else { from.clone() };
             let page = machine.open().unwrap();
-            // The sweep.
+            // Lets the sweep run.
             machine.sim.advance(10);
             whole(&mut machine, &page);
             let plain = machine.secret.is_none();
@@ -158,7 +158,7 @@ fn a_lost_result_is_checked_again_and_nothing_is_written_while_it_is_unknown() {
     let (store, platform) = (machine.store.clone(), machine.platform());
     let clock = platform.clock.clone();
     platform.spawner.spawn(Box::pin(async move {
-        // Until the deciding transaction is under way.
+        // Waits until the deciding transaction is in flight.
         let before = store.transactions();
         while store.transactions() == before {
             clock.sleep(1).await;

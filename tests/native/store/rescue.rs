@@ -1,4 +1,4 @@
-//! Recovery from damage: the last good state opens again, and the damaged part is quarantined.
+//! Recovery from damage: the last intact state opens again, and the damaged part is quarantined.
 
 use std::{cmp::Ordering, rc::Rc};
 
@@ -22,7 +22,7 @@ fn recover(machine: &mut Machine, from: Option<&str>) -> Result<RescueReport, Er
     machine.sim.run(async move { Storage::recover(store, &platform, Holder::default(), from.as_deref()).await })
 }
 
-/// Creates a snapshot of 1 at lsn 4; then 10, 100, 1000 and 10000, of which 100 is damaged.
+/// Commits 1 with a snapshot at lsn 4, then 10, 100, 1000 and 10000. The batch of 100 is damaged.
 fn damaged() -> Machine {
     let mut machine = Machine::new();
     let page = with_table(&mut machine);
@@ -102,7 +102,7 @@ fn a_snapshot_may_be_named() {
     assert_eq!((report.lost_batches, report.snapshot_id.as_deref()), (4, Some("1")));
     assert_eq!(report.kept_aside.map(|aside| aside.from), Some(5));
     assert_eq!(sum(&machine.open().unwrap()), 1);
-    // Also for an intact database.
+    // `from` applies to an intact database, too.
     assert_eq!(recover(&mut machine, Some("1")).unwrap().lost_batches, 4, "those that it leaves out again");
     assert_eq!(sum(&machine.open().unwrap()), 1);
     machine.damage_chunks();

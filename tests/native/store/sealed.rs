@@ -1,4 +1,5 @@
-//! Encryption at rest: which secrets open a database, what is readable without one, and which exchanges of records are noticed.
+//! Encryption at rest: which secrets open a database, what is readable without one, and which exchanged records are
+//! detected.
 
 use tidelock::{
     ErrorCode, Result,
@@ -54,7 +55,7 @@ fn nothing_readable_is_stored() {
         let all = everything(&contents);
         assert_eq!(contains(&all, MARKER), expected);
         assert_eq!(contains(&all, "CREATE TABLE"), expected);
-        // Nor data from which the plain bytes could be guessed: their SHA-256 and checksums.
+        // SHA-256 and checksums of the plain bytes aren't readable either, since the bytes could be guessed from them.
         assert_eq!(contents.chunks.contains_key(&manifest.chunks[0].id), expected);
         assert_eq!(contains(&all, &manifest.sha256), expected);
         assert_eq!(contents.log.iter().any(|(key, bytes)| LogRecord::decode(*key, bytes.clone()).is_some()), expected);
@@ -136,7 +137,7 @@ fn snapshots_and_sweeps_are_the_same_as_without_encryption() {
     assert!(contents.chunks.len() <= before && !contents.chunks.contains_key(&"f".repeat(64)));
 }
 
-/// Opens after records were exchanged; returns an error, or the warnings and the sum of all values.
+/// Opens after records were exchanged. Returns an error, or the warnings and the sum of all values.
 fn found(machine: &mut Machine) -> Result<(Vec<WarningCode>, i64)> {
     machine.sim.kill();
     let page = machine.open()?;

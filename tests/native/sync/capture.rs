@@ -23,7 +23,7 @@ fn sync(connection: &Connection, tables: &[&str]) {
     capture::resume(connection).unwrap();
 }
 
-/// One line a change: `op table key columns`.
+/// Returns the pending changes, one per line: `op table key columns`.
 fn pending(connection: &Connection) -> Vec<String> {
     let changes = entries::pending(connection).unwrap();
     let show = |value: &Value| match value {

@@ -16,7 +16,8 @@ fn stamped() -> Rules {
     Rules { stamp: Some("updated_at".to_owned()), ..Rules::default() }
 }
 
-/// Two lists with a todo each, on both sides. The server has no foreign key, so changes sent in a wrong order stay visible.
+/// Creates two lists with a todo each, on both sides. The server has no foreign key, so that the test can see changes
+/// that are sent in the wrong order.
 fn lists(cursor: bool, policy: &str) -> World {
     let cursor = if cursor { r#""cursor":"updated_at","# } else { "" };
     let table =
@@ -33,7 +34,7 @@ fn lists(cursor: bool, policy: &str) -> World {
     world
 }
 
-/// A function that is counted.
+/// Sets a conflict function, and counts its calls.
 fn decides(
     world: &World,
     decide: impl Fn(Conflicting) -> Option<tidelock::sync::report::Cells> + 'static,
@@ -48,7 +49,7 @@ fn decides(
     asked
 }
 
-/// Why changes wait or were refused.
+/// Returns the errors of waiting and refused changes.
 fn errors(world: &World) -> Vec<String> {
     let connection = &world.host.connection;
     let changes = entries::pending(connection).unwrap().into_iter().chain(entries::rejected(connection).unwrap());
@@ -143,7 +144,8 @@ fn an_answer_that_a_constraint_refuses_is_set_aside_until_the_rows_change() {
     }
 }
 
-/// Three rounds leave both lists at the remote, these changes in the outbox, and this reason with the first.
+/// Checks that three rounds change nothing: both lists stay at the remote, these changes in the outbox, and this error
+/// on the first.
 fn nothing_moves(world: &mut World, waits: &[&str], why: &str) {
     for _ in 0..3 {
         world.push().unwrap();
@@ -172,7 +174,7 @@ fn a_parent_stays_remotely_while_the_change_of_its_child_waits_for_a_decision() 
 
 #[test]
 fn a_parent_stays_remotely_while_its_child_does_not_leave_it() {
-    // Refused at once, and perhaps only for now.
+    // A permanent refusal, and one that may be temporary.
     for unique in [false, true] {
         let mut world = lists(true, "keep-local");
         world.server.alter("todos", |rules, _| match unique {
@@ -286,7 +288,7 @@ fn a_new_row_that_was_refused_and_is_deleted_leaves_nothing() {
     world.push().unwrap();
     assert_eq!(world.outbox(), ["insert lists Integer(6) id,name,updated_at (refused)"]);
     assert!(world.server.take_requests().is_empty());
-    // One that came back is another new row.
+    // A row that is inserted again after its deletion is a new row.
     world.exec("DELETE FROM lists WHERE id = 6; INSERT INTO lists(id, name) VALUES (6, 'good')");
     world.push().unwrap();
     assert_eq!(world.outbox().len(), 2, "a person has to decide about the refused one");
@@ -321,7 +323,7 @@ fn a_row_without_a_key_is_refused_until_it_has_one() {
             assert_eq!(world.outbox(), refused);
             assert_eq!(errors(&world)[1], "Key column b of a row of table pairs is NULL: give it a value");
             if again {
-                // It has no key yet.
+                // The inserted text has no key yet.
                 entries::rejected(&world.host.connection).unwrap().iter().for_each(|change| world.retry(change.id));
                 assert_eq!(world.outbox().len(), 2);
             }

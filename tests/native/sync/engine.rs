@@ -1,5 +1,5 @@
-//! Sync inside an open database: pulled rows are as durable as others, live queries are notified of them, and unpushed changes
-//! outlive the tab.
+//! Sync inside an open database: pulled rows are as durable as local ones, live queries are updated, and unpushed
+//! changes survive the end of the tab.
 
 use std::rc::Rc;
 
@@ -22,7 +22,7 @@ const OPTIONS: &str = r#"{
     "remote": { "url": "http://server", "key": "k", "tables": [{ "table": "items", "deleted": "compare" }] }
 }"#;
 
-/// A tab whose network is this server.
+/// Connects a tab with this server.
 fn online(tab: Tab, server: &Server) -> Tab {
     let mut ports = tab.ports.clone();
     ports.http = Rc::new(server.clone());
@@ -67,7 +67,7 @@ fn pulled_rows_and_unpushed_changes_outlive_the_tab() {
     });
     world.kill();
     world.run(|tab| async move {
-        // Without `remote`: the stored registration of the tables is enough to capture.
+        // Changes are captured without the option `remote`, because the tables are registered in the database.
         let database = tab.open("{}").await.unwrap();
         script(&database, "DELETE FROM items WHERE id = 8; ALTER TABLE items ADD COLUMN extra; UPDATE items SET extra = 1 WHERE id = 9").await;
         assert_eq!(pending(&database).await, ["update Integer(7)", "delete Integer(8)", "update Integer(9)"]);
@@ -121,7 +121,7 @@ fn a_replace_takes_a_snapshot_first() {
         let snapshots = database.snapshots().list();
         assert_eq!(snapshots.iter().map(|snapshot| snapshot.reason.as_str()).collect::<Vec<_>>(), ["safety"]);
         database.restore(&snapshots[0].id, false).await.unwrap();
-        // The cursors travel with the image: the next pull brings the remote's state.
+        // The image contains the cursors, so the next pull reads the later remote changes.
         assert_eq!(counts(&pull(&database, "{}").await.unwrap().tables[0]), "0/0/5/25/0/0/0");
         database.close().await.unwrap();
     });

@@ -11,7 +11,7 @@ use crate::{
 const TASKS: &str = "CREATE TABLE tasks(id INTEGER PRIMARY KEY, project INTEGER, name TEXT, updated_at TEXT)";
 const FUNCTION: &str = r#"[{"table":"tasks","hasFilterFunction":true,"cursor":"updated_at"}]"#;
 
-/// Tables with a filter in the options; a project of 0 is none.
+/// Returns the options of tables with a filter on `project`; 0: no filter.
 fn options(project: u64, cursor: bool) -> String {
     let cursor = if cursor { r#","cursor":"updated_at""# } else { "" };
     let filter = if project == 0 { String::new() } else { format!(r#","filter":{{"project":"eq.{project}"}}"#) };
@@ -30,7 +30,7 @@ fn define(world: &World) {
     world.server.define("tasks", &["id", "project", "name", "updated_at"], rules);
 }
 
-/// 30 tasks of each of two projects: 1..=30 and 101..=130.
+/// Creates 30 tasks in each of two projects: 1..=30 and 101..=130.
 fn two_projects(world: &World) {
     define(world);
     (1..=30).for_each(|id| put(world, id, 1));
@@ -110,7 +110,7 @@ fn rows_with_unpushed_changes_stay_until_they_are_pushed() {
     assert_eq!(only(&world.pull("{}").unwrap()), "30/0/5/0/25/0/0", "the kept rows are told");
     assert_eq!(world.rows("SELECT count(*), sum(name = 'mine') FROM tasks WHERE project = 1"), ["26|25"]);
     assert_eq!(world.outbox().len(), 26);
-    // They left by the filter, not remotely: later pulls don't take their absence for an empty remote either.
+    // The rows were deleted because of the filter, not at the remote. Later pulls don't treat that as an empty remote.
     assert_eq!(only(&world.pull("{}").unwrap()), "0/0/0/0/25/0/0");
     world.push().unwrap();
     assert_eq!(only(&world.pull("{}").unwrap()), "0/0/26/0/0/0/0");

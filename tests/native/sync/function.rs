@@ -1,4 +1,5 @@
-//! The user's conflict function: rows that it keeps although they are marked as deleted, and changes that wait while it fails.
+//! The user's conflict function: rows that it keeps although they are marked as deleted, and changes that wait while
+//! the function fails.
 
 use std::{cell::RefCell, rc::Rc};
 
@@ -19,7 +20,7 @@ use crate::{
 const ITEMS: &str = "CREATE TABLE items(id INTEGER PRIMARY KEY, name TEXT, size INTEGER)";
 const MARKED: &str = r#"[{"table":"items","deleted":"gone","conflict":"function"}]"#;
 
-/// Items whose deletion is a mark: a moment, or a flag that can't be NULL.
+/// Creates items with a deletion mark: a timestamp, or a NOT NULL flag.
 fn marked(flag: bool) -> World {
     let mut world = World::new(ITEMS, MARKED);
     let column = flag.then(|| "gone".to_owned());
@@ -40,7 +41,7 @@ fn mark(world: &World, id: &str, flag: bool) {
     world.server.change("items", id, &[("gone", gone)]);
 }
 
-/// Decides, and notes the keys that it was asked about.
+/// Sets the conflict function. Returns the keys of its calls.
 fn decides(world: &World, decide: impl Fn(Conflicting) -> Option<Cells> + 'static) -> Rc<RefCell<Vec<String>>> {
     let asked = Rc::new(RefCell::new(Vec::new()));
     let noted = asked.clone();
@@ -71,7 +72,7 @@ fn a_row_that_a_function_keeps_comes_back_where_it_is_marked_as_deleted() {
         assert!(world.outbox().is_empty(), "flag: {flag}, at pull: {at_pull}: {:?}", world.outbox());
         assert_eq!(asked.borrow().len(), 2);
         assert!(world.server.take_requests().len() <= 2, "nothing is left to send");
-        // The server fills NULL values with its defaults, as in any new row.
+        // The server replaces NULL with its defaults, as in any new row.
         assert_eq!(world.rows("SELECT * FROM items"), ["1|mine|7", "2|new|8"]);
         for row in world.server.rows("items") {
             assert_eq!((row["gone"].as_str(), row["name"] != "\"theirs\""), (none(flag), true), "{row:?}");
@@ -174,7 +175,7 @@ fn a_function_without_an_answer_lets_its_changes_wait_and_the_others_go() {
             assert_eq!(world.outbox(), waits);
             let pending = entries::pending(&world.host.connection).unwrap();
             assert!(pending.iter().all(|change| change.error.as_deref() == Some(&*error.message)));
-            // One that takes too long isn't asked about each row.
+            // After a timeout, the function isn't called for the other rows.
             assert_eq!(asked.take().len(), if undecided == Undecided::Throws { 2 } else { 1 }, "call {call}");
             assert_eq!((world.server.rows("notes").len(), &*world.server.rows("items")[2]["name"]), (2, "\"mine\""));
             fails(world.pull("{}"), code);

@@ -1,4 +1,4 @@
-//! Columns that the remote alone writes, and that the app writes all the same.
+//! Columns that only the remote may write, but that the app writes, too.
 
 use crate::{
     sync::host::World,
@@ -8,7 +8,7 @@ use crate::{
 
 const REMOTE: &str = r#"{"url":"http://server","key":"k","retries":0,"tables":[{"table":"items"}]}"#;
 
-/// Items whose column `made` the server makes of `size`.
+/// Creates items whose column `made` the server computes from `size`.
 fn world() -> World {
     let world = World::with("CREATE TABLE items(id INTEGER PRIMARY KEY, size INTEGER, made TEXT)", REMOTE);
     let make: Generate = |row| format!("\"made of {}\"", row["size"]);
@@ -25,7 +25,7 @@ fn remote(world: &World) -> Vec<String> {
     rows
 }
 
-/// The same rows on both sides, and nothing to push.
+/// Checks that both sides have the same rows, and that nothing is left to push.
 fn in_step(world: &mut World, rows: &[&str]) {
     world.push().unwrap();
     world.pull("{}").unwrap();
@@ -64,7 +64,8 @@ fn a_row_whose_answer_was_lost_is_known_again() {
         } else {
             world.exec("INSERT INTO items VALUES (1, 2, 'mine')");
         }
-        // Without a guard the row is read before its update. The update with the column is refused, then the row is read and sent again.
+        // Without a guard the row is read before its update. The update with the column is refused, then the row is
+        // read and sent again.
         (0..if update { 3 } else { 1 }).for_each(|_| world.server.fault(Fault::None));
         world.server.fault(Fault::Lost);
         world.push().unwrap_err();

@@ -1,4 +1,4 @@
-//! Pulling from a project with tidelock's helpers: by the numbers of transactions, and with tombstones.
+//! Pulls from a remote with tidelock's helpers: by transaction ids, and with tombstones.
 
 use tidelock::{ErrorCode, sync::outbox::entries};
 
@@ -28,7 +28,7 @@ fn state(cluster: &str, ceiling: u64, gone: &[&str]) -> String {
     )
 }
 
-/// 250 items, pulled once.
+/// Creates 250 items, pulled once.
 fn pulled() -> World {
     let mut world = World::with(ITEMS, REMOTE);
     (1..=250).for_each(|id| put(&world, id, "old", 10 + id));
@@ -52,7 +52,7 @@ fn a_quiet_table_takes_two_requests() {
         "{}",
         requests[0].url
     );
-    // The next opening knows of them already.
+    // The next opening knows the helpers already.
     world.reopen(REMOTE);
     assert_eq!(only(&world.pull("{}").unwrap()), "0/0/0/0/0/0/0");
     assert_eq!((world.server.take_helper_calls().len(), world.server.take_requests().len()), (1, 1));
@@ -152,7 +152,7 @@ fn tombstones_come_in_pages_and_the_first_ceiling_counts() {
     let mut world = pulled();
     let gone: Vec<String> = (0..1000).map(|n| format!(r#"["{n}","items",{{"id":{}}},"505"]"#, n + 1000)).collect();
     let gone: Vec<&str> = gone.iter().map(String::as_str).collect();
-    // The model always answers the same: the second page is full as well, until the server changes its mind.
+    // The model repeats its answer, so the second page is full, too, until the answer is replaced.
     world.server.set_helpers_after(&state("c", 600, &gone), &state("c", 650, &[r#"["1000","items",{"id":9},"505"]"#]));
     world.server.remove("items", "9");
     assert_eq!(only(&world.pull("{}").unwrap()), "0/0/1/0/0/0/0");
@@ -231,7 +231,7 @@ fn a_pull_that_was_cut_loses_no_tombstone_and_goes_on() {
     let report = world.pull("{}").unwrap();
     assert!(report.tables[0].resumed);
     assert_eq!(world.rows("SELECT count(*) FROM items WHERE name = 'new'"), ["249"]);
-    // Tombstones waited for a pull that reads all rows since the same moment.
+    // Tombstones were deferred until a pull has read all rows since the same transaction.
     world.server.take_helper_calls();
     assert_eq!(world.pull("{}").unwrap().tables[0].deleted, 1);
     assert_eq!(world.server.take_helper_calls(), ["?since=500"]);
@@ -332,7 +332,7 @@ fn what_goes_after_a_cut_is_found_by_a_pull_that_has_to_begin_anew() {
         let other = world.server.begin();
         assert!(world.server.delete_row("items", &Row::from([("id".to_owned(), "1".to_owned())]), &other));
         world.server.end(other);
-        // A new column needs all rows again.
+        // A new column requires reading all rows again.
         world.server.alter("items", |rules, rows| {
             rules.columns.push("lacking".to_owned());
             rows.iter_mut().for_each(|row| _ = row.insert("lacking".to_owned(), "null".to_owned()));

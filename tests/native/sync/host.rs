@@ -1,4 +1,4 @@
-//! A database as small as the sync driver needs it: one connection, its mutex, and the recorded events.
+//! A minimal host of the sync driver: one connection, its mutex, and the recorded events.
 
 use std::{
     cell::{Cell, RefCell},
@@ -38,21 +38,21 @@ pub struct TestHost {
     pub committed: RefCell<Vec<String>>,
     pub events: RefCell<Vec<SyncEvent>>,
     pub decide: RefCell<Option<Decide>>,
-    /// The present results of the filter functions, by table; no entry means no filter.
+    /// The results of the filter functions, by table; no entry: no filter.
     pub filters: RefCell<HashMap<String, Result<Map<String, String>>>>,
     pub filters_asked: Cell<u32>,
-    /// The deciding function throws, or never settles.
+    /// Whether the conflict function fails or hangs; `None`: neither.
     pub undecided: Cell<Option<Undecided>>,
 }
 
-/// How a function gives no answer.
+/// How a function fails to answer.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Undecided {
     Throws,
     NeverSettles,
 }
 
-/// Resolves conflicts instead of a user's function.
+/// The conflict function of a test.
 pub type Decide = Rc<dyn Fn(Conflicting) -> Option<Cells>>;
 
 impl TestHost {
@@ -144,12 +144,12 @@ pub struct World {
 }
 
 impl World {
-    /// A database with this schema, synced by these `remote.tables`.
+    /// Creates a database with this schema, and sync with these `remote.tables`.
     pub fn new(schema: &str, tables: &str) -> Self {
         Self::with(schema, &format!(r#"{{"url":"http://server","key":"k","tables":{tables}}}"#))
     }
 
-    /// The same with the whole `remote` option.
+    /// Creates a database with this schema and this option `remote`.
     pub fn with(schema: &str, remote: &str) -> Self {
         let sim = Sim::new(7);
         let server = Server::new(sim.platform().clock);
@@ -227,7 +227,7 @@ impl World {
         self.host.connection.exec(script).unwrap();
     }
 
-    /// Rows as lines of `value|value`.
+    /// Returns the rows of a query, each as `value|value`.
     pub fn rows(&self, sql: &str) -> Vec<String> {
         let show = |value: &Value| match value {
             Value::Null => "∅".to_owned(),
@@ -240,7 +240,7 @@ impl World {
         rows.iter().map(|row| row.iter().map(show).collect::<Vec<_>>().join("|")).collect()
     }
 
-    /// `op table key columns`, pending and rejected.
+    /// Returns the pending and rejected changes, each as `op table key columns`.
     pub fn outbox(&self) -> Vec<String> {
         let connection = &self.host.connection;
         let changes = entries::pending(connection).unwrap().into_iter().chain(entries::rejected(connection).unwrap());
@@ -264,7 +264,7 @@ pub fn config(remote: &str) -> Config {
     Config::new(serde_json::from_str(remote).unwrap()).unwrap()
 }
 
-/// `inserted/updated/deleted/unchanged/kept/conflicts/rejected`.
+/// Returns the counts of a report: `inserted/updated/deleted/unchanged/kept/conflicts/rejected`.
 pub fn counts(report: &TableReport) -> String {
     let TableReport { inserted, updated, deleted, unchanged, kept_local, conflicts, rejected, .. } = report;
     format!("{inserted}/{updated}/{deleted}/{unchanged}/{kept_local}/{conflicts}/{rejected}")

@@ -1,4 +1,4 @@
-//! A remote that redirects, answers without end or repeats secrets of the requests.
+//! A hostile remote: redirects, endless answers, and answers that repeat secrets of the requests.
 
 use tidelock::ErrorCode;
 
@@ -9,7 +9,7 @@ use crate::{
 
 const ITEMS: &str = "CREATE TABLE items(id INTEGER PRIMARY KEY, name TEXT)";
 
-/// A database of `items` with these remote options besides.
+/// Creates a database of `items` with these additional remote options.
 fn world(options: &str) -> World {
     World::with(
         ITEMS,
@@ -84,7 +84,7 @@ fn a_row_that_is_too_large_is_an_error_with_the_limit() {
     assert_eq!((&error.details["limit"], &error.details["table"]), (&5000_u64.into(), &"items".into()));
     assert!(limits(&world).contains(&"1".to_owned()));
     assert!(world.sync.status(&world.host.connection).unwrap()[0].last_error.is_some());
-    // Once it is small the rest comes.
+    // Once that row is small, the other rows are pulled.
     put(&world, 20..21, "small");
     world.pull("{}").unwrap();
     assert_eq!(world.rows("SELECT count(*) FROM items"), ["21"]);

@@ -13,10 +13,10 @@ use crate::{
 const MIGRATION: &str = r#"{ "version": "1", "name": "items", "checksum": null, "transaction": true, "upIsFunction": false, "downIsFunction": false,
     "up": "CREATE TABLE items(id INTEGER PRIMARY KEY, name TEXT); CREATE TABLE parts(id INTEGER PRIMARY KEY, item INTEGER, name TEXT)" }"#;
 
-/// When a database has come back at the latest, once there is a network again.
+/// The time in milliseconds within which a database syncs after the network has returned.
 const RETURN_MS: u64 = 12_500;
 
-/// The options of a database in this mode, with these tables and more about its remote.
+/// Returns the options of a database in this mode, with additional remote options.
 pub fn options(mode: &str, more: &str) -> String {
     format!(
         r#"{{ "migrations": [{MIGRATION}], "mode": "{mode}", "remote": {{ "url": "http://server", "key": "k", "retries": 0,
@@ -221,7 +221,7 @@ fn nothing_waits_for_the_network_and_everything_leaves_when_there_is_one() {
         run(&database, "INSERT INTO items VALUES (4, 'mine')").await;
         clock.sleep(60_000).await;
         assert_eq!(there(&server, "items").len(), 4, "it comes again by itself");
-        // A call by hand doesn't wait for the delay of a round.
+        // A call of the user doesn't wait for the delay of a round.
         page.happens(LifecycleEvent::Offline);
         run(&database, "INSERT INTO items VALUES (5, 'mine')").await;
         page.happens(LifecycleEvent::Online);
@@ -270,7 +270,7 @@ fn a_server_that_asks_for_patience_gets_it() {
         assert_eq!(server.take_requests().len(), 1);
         clock.sleep(10_000 + RETURN_MS).await;
         assert_eq!(there(&server, "items").len(), 3);
-        // Rounds obey `Retry-After` also if a call by hand received it.
+        // Rounds obey a `Retry-After` that a call of the user received, too.
         let asks = ("retry-after", "600".to_owned());
         server.fault(Fault::Status(503, vec![asks], "{}".to_owned()));
         assert_eq!(database.sync_pull(Default::default(), None).await.unwrap_err().code, ErrorCode::SyncServer);
@@ -298,7 +298,7 @@ fn a_change_whose_parent_comes_later_is_sent_again_by_time() {
         server.put("items", &[("id", "77"), ("name", "\"late\"")]);
         clock.sleep(5000).await;
         assert_eq!(there(&server, "parts").len(), 2);
-        // A row whose parent never comes is refused at last, and no other row has waited for it.
+        // A row whose parent never arrives is finally refused, and no other row has waited for it.
         run(&database, "INSERT INTO parts VALUES (3, 99, 'never')").await;
         clock.sleep(1000).await;
         run(&database, "INSERT INTO items VALUES (5, 'other')").await;
@@ -307,7 +307,7 @@ fn a_change_whose_parent_comes_later_is_sent_again_by_time() {
         clock.sleep(240_000).await;
         let rejected = database.sync_rejected().await.unwrap();
         assert_eq!((rejected.len(), rejected[0].reason.map(|reason| reason.as_str())), (1, Some("refused")));
-        // By hand, at rest, a refusal is one at once.
+        // Without automatic sync, the remote's refusal is final at once.
         database.sync_stop();
         run(&database, "INSERT INTO parts VALUES (4, 98, 'by hand')").await;
         let report = database.sync_push(None).await.unwrap();
@@ -363,7 +363,7 @@ fn a_table_in_trouble_rests_and_the_others_keep_their_pace() {
         assert!(about(&requests, "parts") >= 38);
         let status = database.sync_status().await.unwrap();
         assert!(status[0].last_error.is_some() && status[1].last_error.is_none(), "{status:?}");
-        // By hand it is tried at once.
+        // A call of the user is tried at once.
         let error = database.sync_pull(PullOptions::default(), None).await.unwrap_err();
         assert!(error.is(ErrorCode::SyncServer) && about(&server.take_requests(), "items") > 0);
         server.trouble("items", None);
@@ -446,7 +446,7 @@ fn another_user_stops_it_before_any_request() {
         );
         assert_eq!(names(&database).await, "1 remote,2 mine", "everything else works");
         database.close().await.unwrap();
-        // No user is signed in for now: rounds try again, and send no request to the remote.
+        // Without a signed-in user, rounds are repeated without a request to the remote.
         let database = tab.open(&cloud()).await.unwrap();
         clock.sleep(100_000).await;
         assert!(server.take_requests().is_empty());
@@ -455,7 +455,7 @@ fn another_user_stops_it_before_any_request() {
     });
 }
 
-/// An unsigned token of a user.
+/// Returns an unsigned token of a user.
 fn token_of(user: &str) -> String {
     let claims = if user == "a" { "eyJzdWIiOiJhIn0" } else { "eyJzdWIiOiJiIn0" };
     format!("eyJhbGciOiJub25lIn0.{claims}.x")
@@ -472,7 +472,7 @@ fn a_user_who_signs_out_sends_nothing_more_and_goes_on_after_signing_in() {
             tab.token.replace(user.map(token_of));
             database.sync_user(user.is_some()).unwrap();
         };
-        // During a push with a slow request.
+        // The user changes during a push with a slow request.
         run(&database, "INSERT INTO items VALUES (2, 'mine')").await;
         server.take_requests();
         let push = database.sync_push(None);
@@ -490,7 +490,7 @@ fn a_user_who_signs_out_sends_nothing_more_and_goes_on_after_signing_in() {
         clock.sleep(1000).await;
         assert_eq!(there(&server, "items"), ["1 \"remote\"", "2 \"mine\""], "it goes on at once");
         assert!(database.sync_pending().await.unwrap().is_empty());
-        // Another user ends the rounds, until the first one is back.
+        // Another user's token stops the rounds until the first user signs in again.
         run(&database, "INSERT INTO items VALUES (3, 'again')").await;
         change(Some("b"));
         server.take_requests();
@@ -499,7 +499,7 @@ fn a_user_who_signs_out_sends_nothing_more_and_goes_on_after_signing_in() {
         change(Some("a"));
         clock.sleep(1000).await;
         assert_eq!(there(&server, "items").len(), 3);
-        // Sync that the app has stopped stays stopped.
+        // Automatic sync that the app has stopped stays stopped.
         database.sync_stop();
         change(None);
         change(Some("a"));
@@ -625,7 +625,7 @@ fn lagging_behind_is_told() {
         clock.sleep(180_000).await;
         assert!(!lags(&database).await.1);
         database.close().await.unwrap();
-        // One that has never come so far.
+        // The table has never existed at the remote.
         let database = tab.open(&cloud().replace(r#"{ "table": "parts" }"#, r#"{ "table": "gone" }"#)).await.unwrap();
         clock.sleep(400_000).await;
         assert_eq!(lags(&database).await, (400, true));

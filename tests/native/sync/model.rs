@@ -1,5 +1,5 @@
-//! A model of PostgREST in memory: tables of JSON rows, the filters and orders that tidelock asks with, a cap on rows, and
-//! faults on demand. It shares no code with the tested crate.
+//! An in-memory model of PostgREST: tables of JSON rows, the filters and orders that tidelock uses, a limit of rows,
+//! and faults on request. It shares no code with the crate.
 
 mod helped;
 mod query;
@@ -36,13 +36,13 @@ pub enum Fault {
     Drop,
     /// No answer in time.
     Timeout,
-    /// The right answer, cut after this part of its body.
+    /// The correct answer, truncated after this share of its body.
     Cut(f64),
-    /// The same where the answer is no refusal.
+    /// Like `Cut`, but only for answers with a success status.
     CutRows(f64),
-    /// The request is carried out, and the connection dropped before the answer.
+    /// The request is executed, and the connection drops before the answer.
     Lost,
-    /// The right answer.
+    /// The correct answer.
     None,
 }
 
@@ -52,7 +52,7 @@ pub(crate) struct State {
     pub(crate) rules: BTreeMap<String, Rules>,
     /// The changes of writes: `insert id`, `delete id`, `id column value`.
     pub(crate) history: Vec<String>,
-    /// The last stamp that was given, in microseconds.
+    /// The last stamp that was assigned, in microseconds.
     pub(crate) stamped: i64,
     under_way: usize,
     most_under_way: usize,
@@ -70,7 +70,7 @@ pub(crate) struct State {
     watchdog: Watchdog,
 }
 
-/// The server. Cheap to clone: a handle.
+/// The server. A handle, cheap to clone.
 #[derive(Clone)]
 pub struct Server {
     pub(crate) state: Rc<RefCell<State>>,
@@ -93,7 +93,7 @@ impl Server {
         self.clock.now()
     }
 
-    /// Puts a row, by the column `id`, `cells` being `column: json`.
+    /// Stores a row by its column `id`. `cells` are columns and JSON values.
     pub fn put(&self, table: &str, cells: &[(&str, &str)]) {
         let row: Row = cells.iter().map(|(name, json)| ((*name).to_owned(), (*json).to_owned())).collect();
         self.put_row(table, row);
@@ -140,27 +140,27 @@ impl Server {
         self.state.borrow_mut().max_rows = max_rows;
     }
 
-    /// Row security hides everything.
+    /// Sets whether row security hides all rows.
     pub fn hide(&self, hides: bool) {
         self.state.borrow_mut().hides = hides;
     }
 
-    /// Whether the page can read the `Date` header.
+    /// Sets whether the page can read the `Date` header.
     pub fn shows_date(&self, shows: bool) {
         self.state.borrow_mut().date = shows;
     }
 
-    /// Everything that writes have changed: `insert id`, `delete id`, `id column value`.
+    /// Returns all changes by writes: `insert id`, `delete id`, `id column value`.
     pub fn history(&self) -> Vec<String> {
         self.state.borrow().history.clone()
     }
 
-    /// How many requests were ever under way at once.
+    /// Returns the maximum number of concurrent requests so far.
     pub fn most_under_way(&self) -> usize {
         self.state.borrow().most_under_way
     }
 
-    /// The requests since the last call.
+    /// Returns the requests since the last call.
     pub fn take_requests(&self) -> Vec<HttpRequest> {
         std::mem::take(&mut self.state.borrow_mut().requests)
     }
@@ -195,14 +195,14 @@ impl Server {
         }
     }
 
-    /// The table that a request is about.
+    /// Returns the table of a request.
     fn table_of(&self, request: &HttpRequest) -> Option<String> {
         let (_, rest) = request.url.split_once("://")?;
         let path = rest[rest.find('/')?..].split('?').next()?;
         path.strip_prefix(self.prefix).filter(|table| !table.contains('/')).map(unescape)
     }
 
-    /// The answer of the helpers' function, where there is one.
+    /// Returns the answer of the helpers' function, if it exists.
     fn helpers(&self, call: &str) -> HttpResponse {
         let mut state = self.state.borrow_mut();
         state.helper_calls.push(call.to_owned());
@@ -227,7 +227,7 @@ impl Server {
         self.state.borrow_mut().helpers_after = Some(after.to_owned());
     }
 
-    /// How the helpers' function was called since the last call of this.
+    /// Returns the calls of the helpers' function since the last call.
     pub fn take_helper_calls(&self) -> Vec<String> {
         std::mem::take(&mut self.state.borrow_mut().helper_calls)
     }
@@ -266,7 +266,7 @@ impl Server {
         if let Some(unknown) = query.unknown(&columns).filter(|_| !columns.is_empty()) {
             return Err(refusal(400, "42703", &format!("column {table}.{unknown} does not exist")));
         }
-        // Names are looked up before rights.
+        // An unknown name is reported before missing rights.
         if rules.refuses.contains(&Method::Get) {
             return Err(refusal(401, "42501", "permission denied"));
         }

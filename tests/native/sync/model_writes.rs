@@ -1,4 +1,5 @@
-//! How the model server takes INSERT, UPDATE and DELETE: with constraints, defaults, triggers that stamp rows, and row security.
+//! The model server's INSERT, UPDATE and DELETE: with constraints, defaults, triggers that stamp rows, and row
+//! security.
 
 use std::{collections::BTreeMap, rc::Rc};
 
@@ -15,10 +16,10 @@ use crate::sync::model::{
 
 type Predicate = Rc<dyn Fn(&Row) -> bool>;
 
-/// The change of a value by a trigger.
+/// Returns the value that a trigger stores instead of the given one.
 pub type Rewrite = fn(&str) -> String;
 
-/// The value that the server generates from the other values of a row.
+/// Returns the value that the server generates from a row.
 pub type Generate = fn(&Row) -> String;
 
 /// The rules of a table.
@@ -28,21 +29,21 @@ pub struct Rules {
     pub columns: Vec<String>,
     /// The primary key; none: `id`.
     pub key: Vec<String>,
-    /// A column that a trigger sets to the present moment with each write.
+    /// A column that a trigger sets to the current time with each write.
     pub stamp: Option<String>,
     pub defaults: Vec<(String, String)>,
     pub unique: Vec<String>,
-    /// Column and the table whose `id` it refers to; deletions don't cascade.
+    /// The foreign keys: a column, and the table whose `id` it references; deletions don't cascade.
     pub parents: Vec<(String, String)>,
     /// A check constraint.
     pub check: Option<Predicate>,
-    /// Rows that may be read, but neither changed nor deleted.
+    /// Rows that can be read, but not changed or deleted.
     pub frozen: Option<Predicate>,
-    /// Rows that can't be seen.
+    /// Rows that row security hides.
     pub hidden: Option<Predicate>,
-    /// A boolean column, which refuses anything else.
+    /// A boolean column, which refuses other values.
     pub flag: Option<String>,
-    /// The types of its columns; none: they take everything.
+    /// The types of its columns; a column without a type accepts every value.
     pub kinds: BTreeMap<String, Kind>,
     /// The triggers that change the values of columns.
     pub rewrites: Vec<(String, Rewrite)>,
@@ -50,11 +51,11 @@ pub struct Rules {
     pub generated: Vec<(String, Generate)>,
     /// Columns that can't be NULL.
     pub required: Vec<String>,
-    /// The methods that the role may not use; without `Get` nothing can be read, returned or compared either.
+    /// The methods that the role may not use. With `Get` among them, rows can't be read, returned or compared either.
     pub refuses: Vec<Method>,
-    /// Rows on which a trigger breaks.
+    /// Rows whose writes fail in a trigger.
     pub breaks: Option<Predicate>,
-    /// Columns that no client of ours may send.
+    /// Columns that no tested client may send.
     pub never_sent: Vec<String>,
 }
 
@@ -63,7 +64,7 @@ impl Rules {
         if self.key.is_empty() { vec!["id".to_owned()] } else { self.key.clone() }
     }
 
-    /// A value as it is stored.
+    /// Returns the stored form of a value.
     fn store(&self, column: &str, json: &str) -> Result<String, HttpResponse> {
         let kind = self.kinds.get(column).copied().unwrap_or_default();
         let stored = kind.store(json).ok_or_else(|| refusal(400, "22P02", &format!("invalid input for {column}")))?;
@@ -78,7 +79,7 @@ impl Rules {
         }
     }
 
-    /// A row as it is before any value is sent.
+    /// Returns a new row with its defaults.
     fn blank(&self, stamp: &str) -> Row {
         let mut row: Row = self.columns.iter().map(|column| (column.clone(), "null".to_owned())).collect();
         let default = |value: &String| if value == NOW { stamp.to_owned() } else { value.clone() };
@@ -87,7 +88,7 @@ impl Rules {
     }
 }
 
-/// The present moment, as a default or as a value that is sent.
+/// The value that stands for the current time, as a default or as a sent value.
 pub const NOW: &str = "\"now\"";
 
 /// A transaction of another client.
@@ -103,7 +104,7 @@ impl Transaction {
 }
 
 impl Server {
-    /// A table with these columns and rules.
+    /// Defines a table with these columns and rules.
     pub fn define(&self, table: &str, columns: &[&str], rules: Rules) {
         let columns = columns.iter().map(|column| (*column).to_owned()).collect();
         let mut state = self.state.borrow_mut();
@@ -111,13 +112,13 @@ impl Server {
         state.rules.insert(table.to_owned(), Rules { columns, ..rules });
     }
 
-    /// A value as the type of the column spells it.
+    /// Returns a value in the spelling of the column's type.
     pub fn spelled(&self, table: &str, column: &str, text: &str) -> String {
         let kind = self.state.borrow().rules.get(table).and_then(|rules| rules.kinds.get(column).copied());
         kind.and_then(|kind| kind.store(&string(text))).map_or(text.to_owned(), |json| plain(&json))
     }
 
-    /// Another client changes a row, with all that a trigger does.
+    /// Changes a row as another client, including the effects of triggers.
     pub fn change(&self, table: &str, id: &str, cells: &[(&str, &str)]) {
         let now = self.now();
         let mut state = self.state.borrow_mut();
@@ -147,8 +148,8 @@ impl Server {
         self.state.borrow_mut().helped.end(transaction.number);
     }
 
-    /// Another client writes the row of this key. Whether the server took it. Its triggers stamp by the beginning of the
-    /// transaction; where there is none, the client does, in the column `by_hand`.
+    /// Writes the row of this key as another client. Returns whether the server accepted it. Triggers stamp the row
+    /// with the start of the transaction; without a stamp trigger, the client sets the column `by_hand`.
     pub fn write_row(
         &self,
         table: &str,
@@ -195,7 +196,7 @@ impl Server {
         taken
     }
 
-    /// Another client deletes the row of this key. Whether it was there and nothing refers to it.
+    /// Deletes the row of this key as another client. Returns whether it existed and no row references it.
     pub fn delete_row(&self, table: &str, key: &Row, transaction: &Transaction) -> bool {
         let mut state = self.state.borrow_mut();
         let rules = state.rules.get(table).cloned().unwrap_or_default();
@@ -212,7 +213,7 @@ impl Server {
         taken
     }
 
-    /// The columns and rules of a table change, and its rows with them.
+    /// Changes the rules and rows of a table.
     pub fn alter(&self, table: &str, alter: impl FnOnce(&mut Rules, &mut Vec<Row>)) {
         let State { tables, rules, .. } = &mut *self.state.borrow_mut();
         alter(rules.get_mut(table).unwrap(), tables.get_mut(table).unwrap());
@@ -224,7 +225,7 @@ impl Server {
         helped.install(table, tables.get_mut(table).unwrap());
     }
 
-    /// `tidelock_push` of the helpers: all of these updates, each of a row that is as in its base, or none.
+    /// Runs `tidelock_push` of the helpers: applies all updates if each row still equals its base, otherwise none.
     pub(crate) fn push(&self, request: &HttpRequest) -> HttpResponse {
         let now = self.clock.now();
         let mut state = self.state.borrow_mut();
@@ -258,7 +259,7 @@ impl Server {
             return HttpResponse { status: 404, headers: vec![], body: b"{}".to_vec() };
         }
         let transaction = state.helped.begin();
-        // A statement that fails leaves nothing.
+        // A failed statement has no effect.
         let before = (state.tables.clone(), state.history.len());
         let answer = match run(&mut state, request, table, query, now, transaction) {
             Ok(response) => response,
@@ -298,7 +299,7 @@ struct Change {
 }
 
 impl Change {
-    /// The row as it is then; `None`: it is refused.
+    /// Applies the update. Returns the new row, or `None` if it is refused.
     fn apply(self, state: &mut State, now: Timestamp, transaction: u64) -> Option<Row> {
         assert_eq!(self.op, "update");
         let rules = state.rules.get(&self.table)?.clone();
@@ -330,13 +331,13 @@ impl Change {
     }
 }
 
-/// A moment that is later than all before it.
+/// Returns a new timestamp, later than all previous ones.
 fn stamp(state: &mut State, now: Timestamp) -> String {
     state.stamped = (state.stamped + 1).max(now.0 * 1000);
     spelled(state.stamped)
 }
 
-/// A moment in microseconds, as JSON.
+/// Returns a time in microseconds as JSON.
 fn spelled(micros: i64) -> String {
     let text = Timestamp(micros.div_euclid(1000)).to_string();
     format!("\"{}{:03}+00:00\"", text.trim_end_matches('Z'), micros.rem_euclid(1000))
@@ -397,7 +398,7 @@ fn run(
 }
 
 impl Statement<'_> {
-    /// The values of an object, as they are stored.
+    /// Returns the stored form of the values of an object.
     fn sent(&self, object: BTreeMap<String, Box<RawValue>>) -> Result<Row, HttpResponse> {
         let columns = &self.rules.columns;
         if let Some(unknown) = object.keys().find(|column| !columns.is_empty() && !columns.contains(column)) {
@@ -512,7 +513,7 @@ fn duplicate(table: &str, constraint: &str) -> HttpResponse {
     refusal(409, "23505", &format!("duplicate key value violates unique constraint \"{table}_{constraint}\""))
 }
 
-/// The constraints, once a statement is through.
+/// Checks the constraints at the end of a statement.
 fn check(state: &State, table: &str, rules: &Rules, touched: &[Row], method: Method) -> Result<(), HttpResponse> {
     if rules.breaks.as_ref().is_some_and(|breaks| touched.iter().any(|row| breaks(row))) {
         return Err(refusal(500, "XX000", "a trigger broke"));

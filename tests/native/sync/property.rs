@@ -1,5 +1,5 @@
-//! Whatever happens on both sides and on the way between them: after a pull that went through, every row without an
-//! unpushed change is the remote's, and no unpushed change was lost.
+//! Random changes on both sides and random network faults: after a successful pull, every row without an unpushed
+//! change equals the remote's, and no unpushed change was lost.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ const SCHEMA: &str = "CREATE TABLE t(id INTEGER PRIMARY KEY, name TEXT, n INTEGE
 
 #[derive(Clone, Debug)]
 enum Action {
-    /// A remote transaction that began so many milliseconds ago writes these rows.
+    /// A remote transaction, which began this many milliseconds ago, writes these rows.
     Write {
         ids: Vec<u8>,
         late_ms: u32,
@@ -133,7 +133,8 @@ fn check(tables: &str, page_size: usize, max_rows: usize, date: bool, actions: &
     let before = edits(&world);
     let report = world.pull(r#"{"allowEmpty":true}"#).unwrap();
     if report.tables[0].resumed {
-        // It continued an interrupted pull: rows changed meanwhile before its position come with the next pull.
+        // The pull continued an interrupted one. Rows that changed meanwhile before its position arrive with the next
+        // pull.
         world.pull(r#"{"allowEmpty":true}"#).unwrap();
     }
     let (local, remote) = (local_rows(&world), world.server.rows("t"));
@@ -160,7 +161,7 @@ fn check(tables: &str, page_size: usize, max_rows: usize, date: bool, actions: &
     assert_eq!(world.rows("SELECT count(*) FROM tidelock_staged"), ["0"]);
 }
 
-/// How many cases; more with the environment variable CASES.
+/// Returns the number of cases; the environment variable CASES sets it.
 fn cases() -> u32 {
     std::env::var("CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(150)
 }

@@ -1,4 +1,4 @@
-//! Pulling by merge: everything arrives exactly, once, whatever the network does, and local edits stay.
+//! Pulling by merge: every row arrives exactly once despite network faults, and local changes stay.
 
 use std::{cell::RefCell, rc::Rc};
 
@@ -26,7 +26,7 @@ fn stamp(n: u64) -> String {
     format!("2025-12-{:02}T00:{:02}:{:02}.{:06}+00:00", 1 + n / 3600 % 28, n / 60 % 60, n % 60, n % 1_000_000)
 }
 
-/// Moves a row's `updated_at` to now.
+/// Changes a row and sets its `updated_at` to now.
 fn touch(world: &World, id: u64, name: &str) {
     let now = world.server.now().to_string().replace('Z', "+00:00");
     put(world, id, name, &now);
@@ -150,7 +150,7 @@ fn what_does_not_heal_is_a_typed_error_after_the_retries() {
         assert!(error.message.contains("items") || error.details.contains_key("table"), "{error:?}");
         assert_eq!(world.host.events.borrow().last().unwrap().error.as_ref().unwrap().code, code);
         assert_eq!(world.sync.last_error().unwrap().code, code);
-        // The table's stored error is the same, with code, hint and details.
+        // The stored error of the table is equal, including code, hint and details.
         assert_eq!(world.sync.status(&world.host.connection).unwrap()[0].last_error, world.sync.last_error());
     }
 }
@@ -254,7 +254,7 @@ fn local_edits_stay_and_the_other_columns_come() {
     world.pull("{}").unwrap();
     world.exec("UPDATE items SET name = 'mine' WHERE id IN (1, 2); DELETE FROM items WHERE id = 3; INSERT INTO items(id, name) VALUES (50, 'local')");
     assert_eq!(only(&world.pull("{}").unwrap()), "0/0/0/1/3/0/0");
-    // Row 2 changes remotely too, in another column and in the same one.
+    // Row 2 changes at the remote, too: in another column, and in the same column.
     world.server.put("items", &[("id", "2"), ("name", "\"theirs\""), ("price", "7.00"), ("updated_at", "null")]);
     assert_eq!(only(&world.pull("{}").unwrap()), "0/0/0/1/3/1/0");
     assert_eq!(
@@ -271,7 +271,7 @@ fn local_edits_stay_and_the_other_columns_come() {
         ]
     );
     assert_eq!(only(&world.pull("{}").unwrap()), "0/0/0/1/3/0/0", "the same row is no conflict twice");
-    // The remote comes to the same value: nothing is left to push.
+    // The remote gets the same value by itself: nothing is left to push.
     world.server.put("items", &[("id", "2"), ("name", "\"mine\""), ("price", "7.00"), ("updated_at", "null")]);
     assert_eq!(only(&world.pull("{}").unwrap()), "0/0/0/2/2/0/0");
     assert_eq!(world.outbox().len(), 3);
@@ -383,7 +383,7 @@ fn hard_deleted_rows_are_found_by_comparing() {
         assert_eq!(world.rows("SELECT count(*) FROM items WHERE id IN (1, 2, 3, 1000, 2000)"), ["3"]);
         let report = world.pull("{}").unwrap();
         assert_eq!(report.tables[0].deleted, 0);
-        // A row that comes back is there again.
+        // A row that is inserted again at the remote is pulled again.
         put(&world, 1, "back", &world.server.now().to_string());
         assert_eq!(world.pull("{}").unwrap().tables[0].inserted, 1);
     }
@@ -570,7 +570,7 @@ fn children_wait_for_their_parents_and_cycles_close() {
     let counted: Vec<String> = report.tables.iter().map(|table| format!("{} {}", table.table, counts(table))).collect();
     assert_eq!(counted, ["tree 6/0/0/0/0/0/0", "child 1/0/0/0/0/0/1", "b 1/0/0/0/0/0/0", "a 1/0/0/0/0/0/1"]);
     assert_eq!(world.rows("SELECT count(*) FROM tree"), ["6"]);
-    // The missing parent comes: so does its child.
+    // Once the missing parent arrives, its child is stored, too.
     world.server.put("tree", &[("id", "99"), ("parent", "null")]);
     world.pull("{}").unwrap();
     assert_eq!(world.rows("SELECT id, tree FROM child"), ["1|2", "2|99"]);
@@ -590,7 +590,7 @@ fn unique_values_may_change_hands() {
     }
     assert_eq!(only(&world.pull("{}").unwrap()), "0/3/0/0/0/0/0");
     assert_eq!(world.rows("SELECT * FROM items"), ["1|b|kept", "2|c|kept", "3|a|kept"]);
-    // A local row has the value: the remote's row waits.
+    // A local row has the same unique value, so the remote's row waits.
     world.exec("INSERT INTO items(id, slug) VALUES (10, 'x')");
     world.server.put("items", &[("id", "4"), ("slug", "\"x\"")]);
     assert_eq!(only(&world.pull("{}").unwrap()), "0/0/0/3/0/0/1");
@@ -648,7 +648,7 @@ fn the_database_belongs_to_one_user() {
     world.pull("{}").unwrap();
     *world.host.token.borrow_mut() = Some(u1.to_owned());
     world.pull("{}").unwrap();
-    // A column that the remote may have got by now is asked for by a push.
+    // A push checks whether the remote has added the column meanwhile.
     world.exec(
         "INSERT INTO items(id) VALUES (9);
          UPDATE tidelock_outbox SET reason = 'remote_column_missing';

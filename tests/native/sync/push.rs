@@ -1,4 +1,4 @@
-//! Pushing: everything leaves exactly, once, whatever the network does, and nothing is lost on either side.
+//! Pushing: every change is applied exactly once despite network faults, and nothing is lost on either side.
 
 use std::rc::Rc;
 
@@ -16,7 +16,7 @@ use crate::{
 
 const ITEMS: &str = "CREATE TABLE items(id INTEGER PRIMARY KEY, name TEXT, price NUMERIC TEXT, updated_at TEXT)";
 const COLUMNS: [&str; 4] = ["id", "name", "price", "updated_at"];
-/// A table that is only written, each request once.
+/// The options of a push-only table, without retries of requests.
 const PUSHED_LOG: &str =
     r#"{"url":"http://server","key":"k","retries":0,"tables":[{"table":"log","direction":"push"}]}"#;
 const CURSOR: &str = r#"[{"table":"items","cursor":"updated_at"}]"#;
@@ -62,7 +62,7 @@ fn requests(world: &World) -> Vec<String> {
     world.server.take_requests().into_iter().map(show).collect()
 }
 
-/// The same rows on both sides, and nothing to push.
+/// Checks that both sides have the same rows, and that nothing is left to push.
 fn in_step(world: &mut World) {
     let report = world.pull(r#"{"full":true}"#).unwrap();
     let table = &report.tables[0];
@@ -201,7 +201,7 @@ fn an_edit_between_push_and_echo_stays() {
     let (sync, host, clock) = (world.sync.clone(), world.host.clone(), world.sim.platform().clock);
     world.sim.run(async move {
         let edit = async {
-            // The requests are under way.
+            // Lets the requests start.
             clock.sleep(10).await;
             host.connection
                 .exec("UPDATE items SET name = 'second' WHERE id = 5; DELETE FROM items WHERE id = 6")
@@ -244,7 +244,7 @@ fn a_lost_answer_and_a_later_edit_are_told_apart() {
                     "CREATE TEMP TABLE gone AS SELECT * FROM items WHERE id = 2; UPDATE items SET name = 'x' WHERE id = 1;
                      DELETE FROM items WHERE id = 2; INSERT INTO items(id, name) VALUES (10, 'a')",
                 );
-                // Everything arrives, no answer does, and the tab is closed.
+                // All requests arrive, all answers are lost, and the tab is closed.
                 (0..40).for_each(|_| world.server.fault(Fault::Lost));
                 fails(world.push(), ErrorCode::SyncNetwork);
                 (0..40).for_each(|_| world.server.fault(Fault::Lost));
@@ -288,7 +288,7 @@ fn a_refused_change_holds_back_only_its_row_and_what_depends_on_it() {
             "insert parent Integer(200) id,name (refused)"
         ]
     );
-    // Once more: nothing is sent that can't arrive.
+    // Another push doesn't send changes that can't succeed.
     world.server.take_requests();
     assert_eq!(world.pushed(), ["parent 0/0/0/0/0", "child 0/0/0/0/0"]);
     assert_eq!(requests(&world), Vec::<String>::new());
@@ -361,7 +361,7 @@ fn rows_exchange_unique_values_in_a_cycle() {
             world.server.put("items", &[("id", id), ("slug", slug)]);
         }
         world.pull("{}").unwrap();
-        // Another row has a value that one of these wants.
+        // Another row has the unique value of one of these changes.
         world.server.put("items", &[("id", "6"), ("slug", "\"taken\"")]);
         world.exec(
             "UPDATE items SET slug = 'x' || id; UPDATE items SET slug = 'b' WHERE id = 1; UPDATE items SET slug = 'c' WHERE id = 2;
@@ -412,7 +412,7 @@ fn unique_values_may_change_hands() {
     world.exec("DELETE FROM items WHERE id = 1; INSERT INTO items VALUES (3, 'a'), (4, 'd')");
     assert_eq!(world.pushed(), ["items 2/0/1/0/0"]);
     assert_eq!(remote(&world, "items", &["id", "slug"]), ["2|b", "3|a", "4|d"]);
-    // Another row has the value: the user must decide.
+    // Another row has the unique value, so the user must decide.
     world.exec("INSERT INTO items VALUES (5, 'taken'), (6, 'f')");
     world.server.put("items", &[("id", "9"), ("slug", "\"taken\"")]);
     assert_eq!(world.pushed(), ["items 1/0/0/0/1"]);
@@ -490,7 +490,7 @@ fn a_function_decides_with_base_local_and_remote() {
                     Some(Cells(vec![("price".to_owned(), Value::from(format!("{sum:.2}")))]))
                 }
                 Value::Integer(2) => None,
-                // Deleted here and changed there, and the other way round: both may live on.
+                // Deleted on one side and changed on the other: the function keeps the row.
                 _ => conflict.local.or(conflict.remote),
             }
         }));
@@ -534,7 +534,7 @@ fn deleted_on_one_side_and_changed_on_the_other_is_set_aside() {
         outbox.sort_by_key(|line| line.split("Integer(").nth(1).map(str::to_owned));
         assert_eq!(outbox, all);
         let ids = |world: &World| world.rows("SELECT id FROM tidelock_outbox ORDER BY key");
-        // Retried, each change wins; discarded, the remote's rows come back.
+        // After a retry the local change wins; after a discard the remote's row returns.
         let mut decided = ids(&world);
         for id in std::mem::take(&mut decided) {
             world.retry(id.parse().unwrap());
@@ -906,7 +906,7 @@ fn a_column_that_was_added_since_is_sent_too() {
     assert_eq!(world.outbox(), Vec::<String>::new());
 }
 
-/// Parents and children with keys of the type uuid, which the server writes in lower case.
+/// Creates parents and children with keys of the type uuid, which the server writes in lower case.
 fn with_uuids() -> World {
     let schema = "CREATE TABLE parents(id TEXT PRIMARY KEY, name TEXT, own TEXT, updated_at TEXT);
          CREATE TABLE children(id TEXT PRIMARY KEY, parent TEXT REFERENCES parents ON DELETE CASCADE, updated_at TEXT)";
@@ -1054,7 +1054,7 @@ fn two_rows_that_are_one_to_the_server_keep_the_values_of_both() {
     for (spelled, reason) in [
         (["2026-2-1", "2026-02-01"], "conflict"),
         (["2026-02-01", "2026-2-1"], "conflict"),
-        // A spelling that isn't known to mean the same.
+        // Spellings that tidelock doesn't recognise as equal.
         (["2026-2-1", "20260201"], "refused"),
     ] {
         let mut world = World::new(schema, r#"[{"table":"days"}]"#);

@@ -1,5 +1,5 @@
-//! Corner cases of rows that must neither be lost nor reappear: restored and imported images, rows that are only spared, children of
-//! a replaced parent.
+//! Edge cases of rows that must neither be lost nor reappear: restored and imported images, quarantined rows, children
+//! of a replaced parent.
 
 use tidelock::{ErrorCode, sync::outbox::entries};
 
@@ -51,7 +51,7 @@ fn rows_that_are_only_spared_count_as_vanishing() {
     assert_eq!(world.rows("SELECT count(*) FROM items"), ["5"]);
     world.pull(r#"{"allowEmpty":true}"#).unwrap();
     assert_eq!(world.rows("SELECT id FROM items"), ["1"]);
-    // Nothing is deleted here: no reason to refuse.
+    // The pull deletes no local row, so it isn't refused.
     world.pull("{}").unwrap();
 }
 
@@ -125,20 +125,21 @@ fn rows_that_the_local_schema_refuses_are_kept_with_the_reason_and_stop_nothing(
     assert!(first.error.as_deref().unwrap().contains("CHECK") && !first.time.is_empty());
     assert_eq!(entries::counts(&world.host.connection, Some("items")).unwrap(), (0, 2));
     assert_eq!(world.sync.status(&world.host.connection).unwrap()[0].rejected, 2);
-    // All rows are to be read anew: a pull that is cut before it came to them leaves that to the next one.
+    // All rows must be read again. If a pull is interrupted before that, the next pull does it.
     (0..20).for_each(|_| world.server.fault(Fault::Drop));
     fails(world.pull(r#"{"full":true}"#), ErrorCode::SyncNetwork);
     world.server.clear_faults();
     world.pull("{}").unwrap();
-    // Tried again in vain, forgotten, and once more when it fits.
+    // The first entry is retried without success, the second one is discarded, and the pull stores its row once it is
+    // valid.
     world.retry(first.id);
     assert_eq!(rejected().len(), 2);
     world.discard(second.id).unwrap();
     assert_eq!(rejected().len(), 1);
-    // It no longer waits, so there is nothing to do.
+    // The entry no longer exists, so the second discard has no effect.
     world.discard(second.id).unwrap();
     fails(world.discard(1_000), ErrorCode::InvalidArgument);
-    // It is nothing that a replace would lose.
+    // These entries aren't unpushed changes, so they don't block a replace.
     fails(world.pull(r#"{"mode":"replace"}"#), ErrorCode::SqliteConstraint);
     world.server.change("items", "2", &[("name", "\"better\"")]);
     assert_eq!(only(&world.pull("{}").unwrap()), "1/0/0/0/0/0/0");
@@ -220,7 +221,7 @@ fn a_push_that_misses_a_column_does_not_hide_another_one_that_came() {
     assert_eq!(world.outbox(), ["update items Integer(1) name (remote_column_missing)"]);
 }
 
-/// Parents, and an item without one; the remote lacks the item's `note`. Conflicts end as `conflict` says.
+/// Creates parents, and an item without a parent; the remote has no column `note`. `conflict` is the conflict policy.
 fn with_parents(conflict: &str) -> World {
     let schema = "CREATE TABLE parents(id INTEGER PRIMARY KEY);
          CREATE TABLE items(id INTEGER PRIMARY KEY, name TEXT, note TEXT, parent INTEGER REFERENCES parents, updated_at TEXT)";

@@ -1,4 +1,4 @@
-//! Realtime: connections, hints, tokens and gaps of an open database, over sockets whose other end is in the test's hands.
+//! Realtime of an open database: connections, hints, tokens and gaps, over sockets whose other end the test controls.
 
 use std::{
     cell::{Cell, RefCell},
@@ -79,7 +79,7 @@ impl TestSockets {
         ));
     }
 
-    /// Lets the newest one open.
+    /// Opens the newest socket.
     async fn open_up(&self, clock: &dyn Clock) {
         self.tell(SocketEvent::Opened);
         clock.sleep(1).await;
@@ -94,7 +94,7 @@ impl TestSockets {
         said
     }
 
-    /// How long it takes until it connects once more.
+    /// Returns the milliseconds until the next connection attempt.
     async fn reconnects_after(&self, clock: &dyn Clock) -> u64 {
         let (opened, since) = (self.opened.get(), clock.monotonic_ms());
         while self.opened.get() == opened {
@@ -113,7 +113,8 @@ struct Scene {
     database: Database,
 }
 
-/// Runs a scenario with a database that has begun to connect: rounds come by the hour, so that whatever else is pulled was told.
+/// Runs a scenario with a database that has begun to connect. Rounds are an hour apart, so that all other pulls come
+/// from hints.
 fn listening<F: Future<Output = Scene> + 'static>(scenario: impl FnOnce(Scene) -> F + 'static) {
     with_server(|tab, server, page| async move {
         let clock = tab.ports.platform.clock.clone();
@@ -139,7 +140,7 @@ fn listening<F: Future<Output = Scene> + 'static>(scenario: impl FnOnce(Scene) -
     });
 }
 
-/// Whether the wait is one after so many failures.
+/// Returns whether a delay is that after `failures` failures.
 fn is_backoff(wait: u64, failures: u32) -> bool {
     let ends = [backoff_ms(failures, 0.0), backoff_ms(failures, 1.0)];
     (ends[0].min(ends[1])..=ends[0].max(ends[1]) + 20).contains(&wait)
@@ -163,7 +164,7 @@ fn hints_are_followed_and_gaps_are_pulled() {
         assert_eq!(names(database).await, "1 theirs");
         let requests = server.take_requests();
         assert!(requests.len() <= 2 && requests.iter().all(|request| request.url.contains("items")), "{requests:?}");
-        // The connection breaks, something is written, and it comes again.
+        // The connection breaks, a row is written, and the connection is restored.
         sockets.tell(SocketEvent::Closed);
         server.change("items", "1", &[("name", "\"missed\"")]);
         assert!(is_backoff(sockets.reconnects_after(&**clock).await, 1));
@@ -214,7 +215,7 @@ fn it_joins_as_who_is_signed_in_and_tells_each_new_token() {
         let Scene { tab, sockets, page, clock, .. } = &scene;
         let signs_in = async |token: Option<&str>| {
             tab.token.replace(token.map(str::to_owned));
-            // The next round learns of it.
+            // The next round pulls the change.
             page.happens(LifecycleEvent::Shown);
             clock.sleep(2000).await;
         };
@@ -223,7 +224,7 @@ fn it_joins_as_who_is_signed_in_and_tells_each_new_token() {
                 r#"{{"topic":"realtime:tidelock","event":"access_token","payload":{{"access_token":"{token}"}},"ref":"{number}","join_ref":"1"}}"#
             )]
         };
-        // Before it has joined, and while it does.
+        // The token changes before the join, and during it.
         signs_in(Some("t2")).await;
         sockets.open_up(&**clock).await;
         let join = sockets.said();
@@ -286,7 +287,7 @@ fn it_comes_again_later_and_later() {
         clock.sleep(15_000).await;
         page.happens(LifecycleEvent::Online);
         assert!(sockets.reconnects_after(&**clock).await <= 12_100, "a network is there again");
-        // A connection that takes too long, and one that doesn't get to join.
+        // A connection that isn't opened in time, and one whose join isn't answered.
         clock.sleep(9000).await;
         assert_eq!(sockets.live.get(), 1);
         clock.sleep(1100).await;
@@ -298,7 +299,7 @@ fn it_comes_again_later_and_later() {
         assert_eq!(sockets.live.get(), 1);
         clock.sleep(1100).await;
         assert_eq!(sockets.live.get(), 0);
-        // After a success, the delays begin again.
+        // After a success, the delays start from the first one again.
         sockets.reconnects_after(&**clock).await;
         sockets.join(&**clock).await;
         sockets.say(FOLLOWS);
@@ -322,7 +323,7 @@ fn refusals_are_told_once_with_their_reason() {
         }
         assert_eq!(heard(tab, "realtime_unavailable"), 1);
         assert_eq!(heard(tab, "refused the subscription: Unauthorized: ***"), 1, "without the token");
-        // When it has joined, too; and the server may end the channel.
+        // After the join, too, the server may end the channel.
         for text in [
             FOLLOWS.replace("ok", "error"),
             r#"{"topic":"realtime:tidelock","event":"phx_close","payload":{},"ref":null}"#.to_owned(),

@@ -1,4 +1,4 @@
-//! Replace: the tables become exactly the remote's rows, as a difference, or nothing changes.
+//! Replace: the tables get exactly the remote's rows, by writing only differences; after a failure, nothing changes.
 
 use tidelock::{ErrorCode, ports::HttpRequest};
 

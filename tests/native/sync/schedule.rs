@@ -1,5 +1,5 @@
-//! The schedule of automatic sync, on a simulated clock: for events in any order, one round at a time, never
-//! too early, and always another one.
+//! The schedule of automatic sync, on a simulated clock. For events in any order: one round at a time, never too early,
+//! and always a next one.
 
 use proptest::prelude::*;
 use tidelock::{
@@ -8,14 +8,14 @@ use tidelock::{
 };
 
 const START: u64 = 1_000_000;
-/// The longest that it waits of its own accord, but for the interval.
+/// The longest delay in milliseconds, apart from the interval.
 const LONGEST: u64 = 120_000 + SPREAD;
 /// The time over which many clients spread simultaneous requests.
 const SPREAD: u64 = 12_000;
 /// The longest interval while the page is hidden.
 const HIDDEN: u64 = 240_000;
 
-/// How long it believes that there is no network.
+/// The time in milliseconds for which an `offline` event suspends rounds.
 const OFFLINE: u64 = 120_000;
 
 fn started(interval_ms: u64) -> Schedule {
@@ -24,7 +24,7 @@ fn started(interval_ms: u64) -> Schedule {
     schedule
 }
 
-/// A schedule whose first round is done.
+/// Returns a schedule whose first round is done.
 fn quiet(interval_ms: u64) -> Schedule {
     let mut schedule = started(interval_ms);
     assert_eq!(schedule.take(START), Some(Round::Full));
@@ -120,7 +120,7 @@ fn nothing_begins_before_the_remote_wishes_it() {
             schedule.handle(ScheduleEvent::RetryAfter { ms: 600_000 }, START, 0.25);
             schedule.ended(End::Failed, START, 1.0);
         } else {
-            // It was a call by hand that the remote said it to.
+            // A call of the user received the `Retry-After`.
             schedule.handle(ScheduleEvent::RetryAfter { ms: 600_000 }, START, 0.25);
         }
         for heard in [
@@ -175,7 +175,7 @@ fn a_hidden_page_for_which_nothing_changes_asks_more_rarely() {
     schedule.handle(ScheduleEvent::Shown, at + 5000, 0.0);
     assert_eq!(schedule.next(), Some(at + 5000));
     assert_eq!(round(&mut schedule, End::Unchanged).1, 30, "in sight again");
-    // At most 20 times as rarely, and never more often than the user said.
+    // The interval grows at most 20 times, and never gets shorter than the user's.
     for (interval, longest) in [(1000, 20), (600_000, 600)] {
         let mut schedule = started(interval);
         schedule.handle(ScheduleEvent::Hidden, START, 0.0);
@@ -184,7 +184,8 @@ fn a_hidden_page_for_which_nothing_changes_asks_more_rarely() {
     }
 }
 
-/// When the first request of each of 1,000 clients comes, of which each is made with a number from 0 to 999 and a chance.
+/// Returns the times of the first requests of 1,000 clients. `client` creates one from its number, 0 to 999, and a
+/// source of random numbers.
 fn first_requests(mut client: impl FnMut(u64, &mut dyn FnMut() -> f64) -> Schedule) -> Vec<u64> {
     let entropy = Sim::new(7).platform().entropy;
     let mut times: Vec<u64> =
@@ -204,7 +205,7 @@ fn assert_spread(times: &[u64], over_ms: u64) {
 
 #[test]
 fn a_thousand_clients_that_come_back_at_once_spread_what_they_ask_for() {
-    // There is a network again, whatever follows from that.
+    // The network returns for all clients, followed by different events.
     for then in [None, Some(ScheduleEvent::Written), Some(ScheduleEvent::Hint(Vec::new())), Some(ScheduleEvent::Shown)]
     {
         for has_failed in [false, true] {
@@ -226,7 +227,7 @@ fn a_thousand_clients_that_come_back_at_once_spread_what_they_ask_for() {
             assert!(times[999] <= START + 614_000, "soon all the same");
         }
     }
-    // The server answers none of them, be it for the first time or for long.
+    // The server answers no client, for one to nine times.
     for failures in 1..10 {
         let times = first_requests(|number, chance| {
             let mut schedule = started(30_000);
@@ -238,7 +239,7 @@ fn a_thousand_clients_that_come_back_at_once_spread_what_they_ask_for() {
         });
         assert_spread(&times, 10_000);
     }
-    // The server asks all of them to come in a minute.
+    // The server sends all clients the same `Retry-After` of a minute.
     let times = first_requests(|number, chance| {
         let mut schedule = started(30_000);
         schedule.take(START).unwrap();
@@ -248,7 +249,7 @@ fn a_thousand_clients_that_come_back_at_once_spread_what_they_ask_for() {
     });
     assert!(times[0] >= START + 60_000);
     assert_spread(&times, 10_000);
-    // All are stopped and started after that.
+    // All clients are stopped and started afterwards.
     let times = first_requests(|number, chance| {
         let mut schedule = started(30_000);
         schedule.take(START).unwrap();
@@ -258,7 +259,7 @@ fn a_thousand_clients_that_come_back_at_once_spread_what_they_ask_for() {
         schedule
     });
     assert_spread(&times, 10_000);
-    // The platform never says that there is a network again.
+    // The platform never reports that the network has returned.
     let times = first_requests(|number, chance| {
         let mut schedule = quiet(30_000);
         schedule.handle(ScheduleEvent::Offline, START + number, chance());
@@ -311,7 +312,7 @@ fn without_a_network_it_hardly_tries_and_with_it_it_tries_at_once() {
     schedule.ended(End::Cancelled, START + 8200, 0.5);
     assert_eq!(schedule.take(START + 8200), Some(Round::Full));
     schedule.ended(End::Done, START + 8300, 0.5);
-    // A platform that is wrong about it.
+    // The platform reports `offline` wrongly.
     schedule.handle(ScheduleEvent::Offline, START + 9000, 0.0);
     assert_eq!(schedule.take(START + 9000 + OFFLINE), Some(Round::Full));
     schedule.ended(End::Done, START + 9000 + OFFLINE, 0.5);
@@ -377,7 +378,7 @@ proptest! {
         let mut schedule = Schedule::default();
         let mut now = START;
         let (mut interval, mut under_way) = (None, false);
-        // Until when the remote wishes not to be asked, and until when at most nothing may begin.
+        // The end of the remote's `Retry-After`, and the latest end of all delays.
         let (mut wish, mut held) = (0, 0);
         let (mut written, mut offline, mut hidden, mut failing) = (None, false, false, false);
         for step in steps {
@@ -444,7 +445,7 @@ proptest! {
                     written = None;
                 }
             }
-            // A write that nothing stands in the way of leaves within a second.
+            // Without a delay, a write is pushed within a second.
             if let (Some(at), Some(since)) = (schedule.next(), written)
                 && !offline && !failing
             {

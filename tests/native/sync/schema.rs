@@ -7,7 +7,7 @@ use crate::{sync::host::World, sync::model_writes::Rules};
 const ITEMS: &str = "CREATE TABLE items(id INTEGER PRIMARY KEY, name TEXT, price TEXT, updated_at TEXT)";
 const TABLES: &str = r#"[{"table":"items"}]"#;
 
-/// Two rows on both sides, known to the last digit.
+/// Creates two rows on both sides, with exact values.
 fn world(columns: &[&str]) -> World {
     let mut world = World::new(ITEMS, TABLES);
     world.server.define("items", columns, Rules::default());
@@ -18,7 +18,7 @@ fn world(columns: &[&str]) -> World {
     world
 }
 
-/// As the engine does it around statements that change the schema.
+/// Runs a script like the engine: without the capture triggers during schema changes.
 fn migrate(world: &World, script: &str) {
     let change = |connection: &Connection| -> Result<()> {
         capture::suspend(connection)?;
@@ -99,7 +99,7 @@ fn the_default_of_a_new_column_overwrites_nothing() {
 fn a_rebuilt_table_keeps_its_changes() {
     let mut world = world(&["id", "name", "price", "updated_at"]);
     world.exec("UPDATE items SET price = '5' WHERE id = 1; DELETE FROM items WHERE id = 2");
-    // In pieces, as separate calls of `exec` would do it.
+    // Runs the rebuild in separate calls of `exec`.
     migrate(&world, "CREATE TABLE fresh(id INTEGER PRIMARY KEY, updated_at TEXT, price TEXT, name TEXT NOT NULL)");
     world.exec("INSERT INTO fresh SELECT id, updated_at, price, name FROM items");
     migrate(&world, "DROP TABLE items");

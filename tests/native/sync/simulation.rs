@@ -1,8 +1,8 @@
-//! Several clients and one server, random edits on all of them, and a network that loses requests and answers at any step:
-//! once it is quiet, all have the same rows, every acknowledged edit is there, and none was applied twice.
+//! Several clients and one server, random writes on all clients, and a network that loses requests and answers at any
+//! step. When no changes are left, all sides have the same rows, no acknowledged write is lost, and none was applied
+//! twice.
 //!
-//! Each client has rows of its own, which it makes, edits and deletes, and one column of its own in rows that all share. So
-//! it is known at each moment what has to come out.
+//! Each client writes its own rows, and its own column in shared rows, so the expected result is known at every step.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -33,7 +33,7 @@ const SHARED: u32 = 4;
 
 #[derive(Clone, Debug)]
 enum Action {
-    /// A client writes a row of its own: makes it, changes it, or deletes it.
+    /// A client inserts, changes or deletes one of its own rows.
     Own {
         client: usize,
         row: u32,
@@ -44,13 +44,13 @@ enum Action {
         client: usize,
         row: u32,
     },
-    /// A client takes back its last write of a shared row, by writing the value before it.
+    /// A client undoes its last write of a shared row, by writing the previous value.
     Undo {
         client: usize,
         row: u32,
     },
     Wait(u32),
-    /// These clients sync at once; their network has these faults, and they are killed after so many milliseconds.
+    /// These clients sync concurrently with these network faults. They are killed after this many milliseconds.
     Sync {
         clients: Vec<(usize, bool, bool)>,
         faults: Vec<u8>,
@@ -105,9 +105,9 @@ struct World {
     server: Server,
     clients: Vec<Client>,
     values: u32,
-    /// A fault on purpose: clients forget what they sent.
+    /// An intended defect: clients forget what they sent.
     forgets: bool,
-    /// Values written more than once: their way to the server can't be counted.
+    /// Values that were written more than once, so that their arrivals can't be counted.
     repeated: BTreeSet<String>,
 }
 
@@ -232,7 +232,7 @@ impl World {
             for client in 0..self.clients.len() {
                 self.sync(&[(client, true, true)], None);
             }
-            // A row that the remote failed at is tried again after a while.
+            // A row on which the remote failed is retried after a delay.
             self.sim.advance(if round % 4 == 3 { 3_600_000 } else { 100 });
             quiet = if self.outboxes().iter().all(Vec::is_empty) { quiet + 1 } else { 0 };
             if quiet > 3 {
@@ -312,7 +312,7 @@ fn simulate(policies: &[&str], cursor: bool, actions: &[Action]) {
     world.check();
 }
 
-/// How many cases; more with the environment variable CASES.
+/// Returns the number of cases; the environment variable CASES sets it.
 fn cases() -> u32 {
     std::env::var("CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(100)
 }

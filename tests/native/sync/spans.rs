@@ -1,5 +1,5 @@
-//! A table that is read in several spans at once: nothing is missed, nothing is read twice without need, wherever it is cut,
-//! and whatever is written meanwhile.
+//! Tables that are read in several concurrent spans: no row is missed and none is read twice without need, despite
+//! interruptions and concurrent writes.
 
 use std::{cell::RefCell, rc::Rc};
 
@@ -52,7 +52,8 @@ fn missing_or_other(world: &World) -> Vec<String> {
 
 #[test]
 fn six_spans_side_by_side_and_each_page_once() {
-    // Besides 25 pages and five span ends: the last empty page; with a cursor also the newest row, and the rows changed meanwhile.
+    // Besides 25 pages and five span ends: the last, empty page; with a cursor also the newest row, and the rows that
+    // changed meanwhile.
     let cases = [
         (FULL, 1, None, 25 + 5 + 1),
         (CURSOR, 3, None, 1 + 5 + 25 + 1 + 1),
@@ -123,7 +124,7 @@ fn it_goes_on_where_it_was_cut() {
 fn rows_that_are_there_already_and_triggers_of_others() {
     let mut world = world(FULL, 10);
     fill(&world, 60);
-    // Every other row is there, in another form.
+    // Every other row exists locally, with another value.
     world.exec("CREATE TABLE log(x, y)");
     world.exec("CREATE TRIGGER heard BEFORE INSERT ON items BEGIN INSERT INTO log VALUES (NEW.id, 'insert'); END");
     world.exec(
@@ -145,7 +146,7 @@ fn rows_that_come_together_are_counted_and_refused_one_by_one() {
     let remote = format!(r#"{{"url":"http://server","key":"k","tables":{FULL}}}"#);
     let mut world = World::with(schema, &remote);
     for id in 0..100_u32 {
-        // Two rows of one name: the later one has to wait.
+        // Two rows have the same unique name, so the later one must wait.
         let name = format!("\"{}\"", if id == 61 { 60 } else { id });
         world.server.put("items", &[("id", &id.to_string()), ("name", &name), ("updated_at", "null")]);
     }
@@ -238,11 +239,11 @@ fn an_empty_table_costs_one_request() {
     }
 }
 
-/// A remote transaction, so many milliseconds after the pull began.
+/// A remote transaction during the pull.
 #[derive(Clone, Debug)]
 struct Write {
     after_ms: u64,
-    /// How long before its end it began: its rows carry that time.
+    /// The duration of the transaction in milliseconds. Its rows carry the time of its start.
     took_ms: u32,
     ids: Vec<u64>,
     delete: bool,

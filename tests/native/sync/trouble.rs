@@ -1,4 +1,4 @@
-//! One table in trouble: the others are pulled and pushed all the same, and each says how it stands.
+//! Errors of one table: the other tables are still pulled and pushed, and each reports its own status.
 
 use tidelock::{ErrorCode, error::Detail, ports::Method};
 
@@ -15,7 +15,7 @@ const TABLES: &str = r#"[{"table":"one","cursor":"updated_at","deleted":"compare
     {"table":"two","cursor":"updated_at","deleted":"compare"},{"table":"three","cursor":"updated_at","deleted":"compare"}]"#;
 const COLUMNS: [&str; 4] = ["id", "name", "size", "updated_at"];
 
-/// Three tables of three rows, pulled once.
+/// Creates three tables of three rows, pulled once.
 fn pulled() -> World {
     let mut world = World::new(SCHEMA, TABLES);
     for table in ["one", "two", "three"] {
@@ -33,7 +33,7 @@ fn put(world: &mut World, table: &str, id: u64, size: &str) {
     world.server.put(table, &[("id", &id), ("name", "\"n\""), ("size", size), ("updated_at", &now)]);
 }
 
-/// The ids of a table, here.
+/// Returns the local ids of a table.
 fn ids(world: &World, table: &str) -> String {
     world.rows(&format!("SELECT id FROM {table} ORDER BY id")).join(" ")
 }
@@ -44,7 +44,7 @@ fn there(world: &World, table: &str) -> String {
     ids.iter().map(u64::to_string).collect::<Vec<_>>().join(" ")
 }
 
-/// The tables with an error.
+/// Returns the tables with an error.
 fn note_table_errors(world: &World) -> Vec<String> {
     let status = world.sync.status(&world.host.connection).unwrap();
     status.into_iter().filter(|table| table.last_error.is_some()).map(|table| table.table).collect()
@@ -129,7 +129,7 @@ fn the_changes_of_the_other_tables_are_pushed() {
         for table in ["one", "two", "three"] {
             world.exec(&format!("INSERT INTO {table}(id, name) VALUES (9, 'mine')"));
         }
-        // An insert without permission is refused for good; a change whose table or column is missing waits.
+        // An insert without permission is rejected; a change whose table or column is missing waits.
         let refused = code == ErrorCode::SyncRejected;
         for _ in 0..2 {
             let pushed = world.push();
@@ -181,7 +181,7 @@ fn what_is_in_the_way_of_all_tables_ends_the_pull() {
         fails(world.pull("{}"), code);
         assert_eq!(world.server.take_requests().len(), 1, "{fault:?}");
     }
-    // An unknown path: no PostgREST is there, or not at this root.
+    // An unknown path: there is no PostgREST at this URL.
     let mut world = World::new(SCHEMA, TABLES);
     (0..9).for_each(|_| world.server.fault(status(404, "<html>")));
     fails(world.pull("{}"), ErrorCode::SyncSchemaMismatch);

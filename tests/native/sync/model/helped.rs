@@ -1,16 +1,16 @@
-//! The helpers of `sqlHelpers` as the model has them: rows stamped with the number of their transaction, and tombstones.
+//! The model of the helpers of `sqlHelpers`: rows stamped with their transaction id, and tombstones.
 
 use std::collections::BTreeSet;
 
 use super::{Row, values::string};
 
-/// The column that holds the number of the transaction that wrote a row.
+/// The column with the id of the transaction that wrote the row.
 const STAMP: &str = "_xid";
 
 #[derive(Default)]
 pub(crate) struct Helped {
     tables: BTreeSet<String>,
-    /// Transactions that began and haven't ended.
+    /// The running transactions.
     open: BTreeSet<u64>,
     last: u64,
     tombstones: Vec<(String, String, u64)>,
@@ -25,12 +25,12 @@ impl Helped {
         self.end(number);
     }
 
-    /// Whether the helpers are there.
+    /// Returns whether the helpers are installed.
     pub(crate) fn any(&self) -> bool {
         !self.tables.is_empty()
     }
 
-    /// A transaction begins.
+    /// Begins a transaction. Returns its id.
     pub(crate) fn begin(&mut self) -> u64 {
         self.last += 1;
         self.open.insert(self.last);
@@ -46,14 +46,14 @@ impl Helped {
         self.tombstones.retain(|(.., number)| *number != transaction);
     }
 
-    /// A transaction writes a row.
+    /// Stamps a row that a transaction writes.
     pub(crate) fn stamp(&self, table: &str, row: &mut Row, transaction: u64) {
         if self.tables.contains(table) {
             row.insert(STAMP.to_owned(), transaction.to_string());
         }
     }
 
-    /// A transaction deletes a row.
+    /// Records the tombstone of a row that a transaction deletes.
     pub(crate) fn bury(&mut self, table: &str, key: &[String], row: &Row, transaction: u64) {
         if self.tables.contains(table) {
             let key: Vec<String> = key.iter().map(|column| format!("{}:{}", string(column), row[column])).collect();

@@ -21,7 +21,7 @@ pub(crate) struct Query {
     pub(crate) conditions: Vec<Condition>,
 }
 
-/// The answer to a URL, a value or a column that can't be.
+/// Returns the answer to an invalid URL, value or column.
 pub(crate) fn refusal(status: u16, code: &str, message: &str) -> HttpResponse {
     let message = message.replace('"', "'");
     let body = format!(r#"{{"code":"{code}","message":"{message}"}}"#);
@@ -29,7 +29,7 @@ pub(crate) fn refusal(status: u16, code: &str, message: &str) -> HttpResponse {
 }
 
 impl Query {
-    /// Reads it as PostgREST does: a parameter with a meaning has it, whatever the columns are called.
+    /// Parses a query like PostgREST: a reserved parameter is never a column's filter.
     pub(crate) fn read(query: &str, kinds: &BTreeMap<String, Kind>) -> Result<Self, HttpResponse> {
         let mut read = Self::default();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
@@ -54,7 +54,7 @@ impl Query {
         Ok(read)
     }
 
-    /// The first column named anywhere that isn't one of these.
+    /// Returns the first column in the query that isn't one of `columns`.
     pub(crate) fn unknown(&self, columns: &[String]) -> Option<String> {
         let mut named: Vec<&String> = self.select.iter().filter(|name| *name != "*").collect();
         named.extend(self.order.iter().map(|order| &order.column));
@@ -66,7 +66,7 @@ impl Query {
         self.conditions.iter().all(|condition| condition.holds(row))
     }
 
-    /// Whether all rows that it finds have one of some values in this column.
+    /// Returns whether the filters restrict this column to a set of values.
     pub(crate) fn pins(&self, column: &str) -> bool {
         self.conditions.iter().any(|condition| condition.pins(column))
     }
@@ -79,7 +79,7 @@ impl Query {
     }
 }
 
-/// A column of `order=`; NULL comes last in either direction, unless it is to come first.
+/// A column of `order=`. NULL sorts last in either direction, unless `nullsfirst` is set.
 pub(crate) struct Order {
     column: String,
     descending: bool,
@@ -108,7 +108,7 @@ pub(crate) enum Condition {
 }
 
 impl Condition {
-    /// A parameter that is none of PostgREST's own.
+    /// Parses the filter of a parameter that isn't reserved.
     fn read(name: &str, value: &str) -> Option<Self> {
         let tree = |name: &str| {
             let text = format!("{name}{value}");
@@ -128,7 +128,8 @@ impl Condition {
         }
     }
 
-    /// `eq.5`, `not.is.null`, `in.(1,2)`. At the top a value goes to the end, in a tree to the next comma.
+    /// Parses `eq.5`, `not.is.null`, `in.(1,2)`. At the top level a value extends to the end, in a tree to the next
+    /// comma.
     fn operation(column: String, tokens: &mut Tokens<'_>, top: bool) -> Option<Self> {
         if tokens.take("not.") {
             return Some(Self::Not(Box::new(Self::operation(column, tokens, top)?)));
@@ -153,7 +154,7 @@ impl Condition {
         }
     }
 
-    /// Its values as the columns' types spell them; `None`: one is no value of its column.
+    /// Converts the values to the spelling of the columns' types; `None` if a value doesn't fit its column.
     fn typed(self, kinds: &BTreeMap<String, Kind>) -> Option<Self> {
         let kind = |column: &String| kinds.get(column).copied().unwrap_or_default();
         let all = |list: Vec<Self>| list.into_iter().map(|one| one.typed(kinds)).collect::<Option<Vec<_>>>();
@@ -215,7 +216,7 @@ impl Condition {
         }
     }
 
-    /// Comparisons with NULL are neither true nor false.
+    /// Returns whether no compared value is NULL: comparisons with NULL are neither true nor false.
     fn known(&self, row: &Row) -> bool {
         match self {
             Self::In(column, _) | Self::Compare(column, ..) => row[column] != "null",
@@ -237,7 +238,7 @@ impl Tokens<'_> {
         }
     }
 
-    /// `or(a.gt."x",and(a.eq."x",b.gt."y"))`
+    /// Parses a tree: `or(a.gt."x",and(a.eq."x",b.gt."y"))`.
     fn condition(&mut self) -> Option<Condition> {
         for word in ["or(", "and("] {
             if self.take(word) {
@@ -254,7 +255,7 @@ impl Tokens<'_> {
         Condition::operation(column, self, false)
     }
 
-    /// A column's name: quoted, or of letters, digits, `_`, `$` and blanks.
+    /// Parses a column's name: quoted, or of letters, digits, `_`, `$` and blanks.
     fn name(&mut self) -> Option<String> {
         if self.0.starts_with('"') {
             return self.quoted();

@@ -1,4 +1,4 @@
-//! The types of the model's columns: which values they take, and how the server spells them.
+//! The types of the model's columns: the values that they accept, and the server's spelling of them.
 
 use std::cmp::Ordering;
 
@@ -7,7 +7,7 @@ use tidelock::Timestamp;
 /// The type of a remote column.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Kind {
-    /// Takes everything as it is sent.
+    /// Accepts every value as it is sent.
     #[default]
     Any,
     Integer,
@@ -15,12 +15,12 @@ pub enum Kind {
     Uuid,
     Date,
     Boolean,
-    /// With so many digits behind the point.
+    /// A number with this many digits after the decimal point.
     Numeric(usize),
 }
 
 impl Kind {
-    /// The stored JSON of a value sent as JSON; `None`: the type refuses it.
+    /// Returns the stored JSON of a sent JSON value; `None` if the type refuses it.
     pub fn store(self, json: &str) -> Option<String> {
         if json == "null" || self == Self::Any {
             return Some(json.to_owned());
@@ -37,7 +37,7 @@ impl Kind {
         }
     }
 
-    /// The stored JSON of a filter's value.
+    /// Returns the stored JSON of a filter's value.
     pub fn filter(self, text: &str) -> Option<String> {
         if self == Self::Any { Some(text.to_owned()) } else { self.store(&string(text)) }
     }
@@ -50,7 +50,7 @@ fn is_uuid(text: &str) -> bool {
             .all(|(at, c)| if matches!(at, 8 | 13 | 18 | 23) { c == '-' } else { c.is_ascii_hexdigit() })
 }
 
-/// `2026-1-2` and `20260102` are 2026-01-02.
+/// Parses a date: `2026-1-2` and `20260102` are 2026-01-02.
 fn date(text: &str) -> Option<String> {
     let parts: Vec<&str> = match text.len() {
         8 if text.bytes().all(|byte| byte.is_ascii_digit()) => vec![&text[..4], &text[4..6], &text[6..]],
@@ -61,12 +61,12 @@ fn date(text: &str) -> Option<String> {
     Some(format!("{year:04}-{month:02}-{day:02}"))
 }
 
-/// A JSON string.
+/// Returns a JSON string.
 pub fn string(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
-/// The text of a JSON string, or the text as it is.
+/// Returns the text of a JSON string; other JSON unchanged.
 pub fn plain(json: &str) -> String {
     match json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
         Some(inner) => inner.replace("\\\"", "\"").replace("\\\\", "\\"),
@@ -74,7 +74,7 @@ pub fn plain(json: &str) -> String {
     }
 }
 
-/// Numbers as numbers, everything else by its text; NULL last.
+/// Compares two JSON values: numbers as numbers, others as text, NULL last.
 pub fn compare(a: &str, b: &str) -> Ordering {
     if let (Ok(a), Ok(b)) = (a.parse::<i64>(), b.parse::<i64>()) {
         return a.cmp(&b);
@@ -85,7 +85,7 @@ pub fn compare(a: &str, b: &str) -> Ordering {
     (a == "null").cmp(&(b == "null")).then_with(|| moment(&plain(a)).cmp(&moment(&plain(b))))
 }
 
-/// A timestamp in one form, to the microsecond; other text as it is.
+/// Returns a timestamp in a normal form, to the microsecond; other text unchanged.
 fn moment(text: &str) -> String {
     match Timestamp::parse(text) {
         Some(time) => {

@@ -1,13 +1,13 @@
-//! The ceiling on requests that every test of the sync has: a loop without an end or a backoff fails at once.
+//! The limit of requests in all sync tests, which detects loops without an end or a backoff.
 
 use tidelock::Timestamp;
 
-/// Virtual milliseconds in which requests are counted together.
+/// The length of a counting window in virtual milliseconds.
 const WINDOW_MS: i64 = 60_000;
-/// Requests in one window, whatever the number of rows, and those for each row.
+/// The limit of requests in one window, and the additional requests for each row.
 const PER_WINDOW: usize = 1_000;
 const PER_ROW: usize = 200;
-/// Requests that a server ever gets.
+/// The limit of requests to a server in a test.
 const EVER: usize = 20_000;
 
 #[derive(Default)]
@@ -18,10 +18,10 @@ pub(crate) struct Watchdog {
 }
 
 impl Watchdog {
-    /// Notes a request to a server with so many rows.
+    /// Counts a request to a server with this many rows.
     ///
     /// # Panics
-    /// When there were too many.
+    /// When the limit is exceeded.
     pub(crate) fn request(&mut self, now: Timestamp, rows: impl Fn() -> usize, url: &str) {
         if self.began.is_none_or(|began| now.since(began) >= WINDOW_MS) {
             (self.began, self.in_window) = (Some(now), 0);
