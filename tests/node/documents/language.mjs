@@ -30,6 +30,17 @@ export const REPLACED_WORDS = [
   ['anew', 'again'],
   ['mends?|mended|mending', 'fix, repair'],
   ['thaws?|thawed', 'resume'],
+  ['hears?', 'receive, detect'],
+  ['pace', 'policy, interval'],
+  ['old news', 'outdated'],
+  ['shall', 'must'],
+  ['be it', 'whether'],
+  ['half-way|halfway', 'what interrupts it, and when'],
+  ['(?:goes|go|went|going) away', 'end, close, be deleted'],
+  ['(?:hold|holds|holding|held) up', 'block, delay'],
+  ['(?:take|takes|taken|took|come|comes|came) along', 'include, copy'],
+  ['of (?:its|their) own accord', 'automatically'],
+  ['(?:from|comes?) elsewhere', 'imported, external'],
   [`(?:it|that|there|what|who|here|where|how)['’]s|\\w+['’](?:ll|re|ve|d)`, 'subject and verb in full'],
 ].map(([words, instead]) => ({ pattern: new RegExp(`\\b(?:${words.replaceAll(' ', '\\s+')})\\b`, 'gi'), instead }))
 
