@@ -195,12 +195,12 @@ pub struct Details(Vec<(Cow<'static, str>, Detail)>);
 impl Details {
     /// Returns the value of that name.
     pub fn get(&self, name: &str) -> Option<&Detail> {
-        self.0.iter().find(|(known, _)| known == name).map(|(_, fact)| fact)
+        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value)
     }
 
     /// Returns the value of that name, to change it.
     pub fn get_mut(&mut self, name: &str) -> Option<&mut Detail> {
-        self.0.iter_mut().find(|(known, _)| known == name).map(|(_, fact)| fact)
+        self.0.iter_mut().find(|(known, _)| known == name).map(|(_, value)| value)
     }
 
     /// Returns whether there is a value of that name.
@@ -209,16 +209,16 @@ impl Details {
     }
 
     /// Adds a value; it replaces one of the same name.
-    pub fn insert(&mut self, name: Cow<'static, str>, fact: Detail) {
+    pub fn insert(&mut self, name: Cow<'static, str>, value: Detail) {
         match self.get_mut(&name) {
-            Some(known) => *known = fact,
-            None => self.0.push((name, fact)),
+            Some(known) => *known = value,
+            None => self.0.push((name, value)),
         }
     }
 
     /// Returns the names and their values, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Detail)> {
-        self.0.iter().map(|(name, fact)| (&**name, fact))
+        self.0.iter().map(|(name, value)| (&**name, value))
     }
 
     /// Returns whether there are no values.
@@ -237,9 +237,9 @@ impl Index<&str> for Details {
 }
 
 impl<N: Into<Cow<'static, str>>> FromIterator<(N, Detail)> for Details {
-    fn from_iter<I: IntoIterator<Item = (N, Detail)>>(facts: I) -> Self {
+    fn from_iter<I: IntoIterator<Item = (N, Detail)>>(values: I) -> Self {
         let mut details = Self::default();
-        facts.into_iter().for_each(|(name, fact)| details.insert(name.into(), fact));
+        values.into_iter().for_each(|(name, value)| details.insert(name.into(), value));
         details
     }
 }
@@ -247,8 +247,8 @@ impl<N: Into<Cow<'static, str>>> FromIterator<(N, Detail)> for Details {
 impl Serialize for Details {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(self.0.len()))?;
-        for (name, fact) in &self.0 {
-            map.serialize_entry(name, fact)?;
+        for (name, value) in &self.0 {
+            map.serialize_entry(name, value)?;
         }
         map.end()
     }

@@ -71,19 +71,19 @@ struct AuditedTable {
 impl AuditedTable {
     /// Returns `None` when there is no such table.
     fn read(connection: &Connection, name: &str) -> Result<Option<Self>> {
-        let Some(facts) = TableFacts::read(connection, name)? else { return Ok(None) };
-        let name = &facts.name;
-        if facts.kind != TableKind::Table {
+        let Some(info) = TableFacts::read(connection, name)? else { return Ok(None) };
+        let name = &info.name;
+        if info.kind != TableKind::Table {
             return Err(Error::invalid(format!("\"{name}\" can't be audited: it is not an ordinary table"))
                 .hint("Views and virtual tables have no triggers: audit the tables behind them")
                 .detail("table", name.as_str()));
         }
-        let mut key = facts.primary_key();
+        let mut key = info.primary_key();
         if key.is_empty() {
-            key.extend(facts.rowid_name().map(str::to_owned));
+            key.extend(info.rowid_name().map(str::to_owned));
         }
-        let stored = facts.columns.into_iter().filter(|column| !column.generated);
-        Ok(Some(Self { columns: stored.map(|column| column.name).collect(), name: facts.name, key }))
+        let stored = info.columns.into_iter().filter(|column| !column.generated);
+        Ok(Some(Self { columns: stored.map(|column| column.name).collect(), name: info.name, key }))
     }
 
     /// Returns the SQL of the table's triggers.

@@ -1,5 +1,5 @@
-//! A lock as a file, for databases in folders. It records its owner's process id and start time, so that the lock of a
-//! dead owner can be told from that of a living one.
+//! A lock as a file, for databases in folders. It records its owner's process id and start time, which show whether the
+//! owner is still alive.
 //!
 //! Lock files are numbered, and the highest number counts. To acquire, a process reads that file; if it is empty
 //! (released) or its owner is dead, the process creates the next number, complete with its own identity, by linking a

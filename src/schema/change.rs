@@ -7,7 +7,7 @@
 
 use super::{
     definition::{About, Column, Definition},
-    facts::{Object, ObjectKind, Schema, Table},
+    model::{Object, ObjectKind, Schema, Table},
     rebuild, same,
     script::Script,
 };

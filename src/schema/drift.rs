@@ -4,7 +4,7 @@
 
 use serde::Serialize;
 
-use super::facts::{ObjectKind, Schema, Table};
+use super::model::{ObjectKind, Schema, Table};
 
 /// A difference between the actual schema and that of the migrations.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -6,7 +6,7 @@
 //! | file | what |
 //! |---|---|
 //! | [`definition`] | a CREATE TABLE as columns, constraints and options (pure) |
-//! | [`facts`] | a database's schema |
+//! | [`model`] | a database's schema |
 //! | [`drift`] | the differences between two schemas (pure) |
 //! | [`script`] | a script in the making |
 //! | [`change`] | the script from one to the other (pure) |
@@ -17,15 +17,15 @@
 pub mod change;
 pub mod definition;
 pub mod drift;
-pub mod facts;
 pub mod generate;
+pub mod model;
 mod rebuild;
 pub mod rename;
 pub mod script;
 
 pub use drift::{Drift, DriftEntry, drift};
-pub use facts::{ObjectKind, Schema};
 pub use generate::{Generated, generate};
+pub use model::{ObjectKind, Schema};
 pub use rename::Renames;
 
 /// Returns whether two names are equal to SQLite.

@@ -3,7 +3,7 @@
 
 use super::{
     definition::{About, Column, Definition},
-    facts::{Rowid, Table},
+    model::{Rowid, Table},
     same,
     script::Script,
 };

@@ -1,4 +1,4 @@
-//! A script that changes a schema, in the making.
+//! The generated script of a schema change.
 
 use serde::Serialize;
 

@@ -42,7 +42,7 @@ pub const CASES: &[(&str, Case)] = &[
     ("a reopened store continues", |h| Box::pin(reopened(h))),
 ];
 
-/// A part after all parts of an lsn.
+/// A part number above all parts of an lsn.
 const LAST: u32 = u32::MAX;
 
 fn head(epoch: u64) -> Vec<u8> {

@@ -36,29 +36,29 @@ impl Sweep {
     /// Starts a sweep. Fails with `invalid_argument` when the table or column doesn't exist.
     pub fn begin(connection: &Connection, expiry: &Expiry, now: Timestamp) -> Result<Self> {
         let Expiry { table, column } = expiry;
-        let facts =
-            TableFacts::read(connection, table)?.filter(|facts| facts.kind == TableKind::Table).ok_or_else(|| {
+        let info =
+            TableFacts::read(connection, table)?.filter(|info| info.kind == TableKind::Table).ok_or_else(|| {
                 Error::invalid(format!("There is no table \"{table}\" to expire rows of"))
                     .hint("Correct its name in `expires`")
                     .detail("table", table.as_str())
             })?;
-        if !facts.has_column(column) {
+        if !info.has_column(column) {
             return Err(Error::invalid(format!("The table \"{table}\" has no column \"{column}\" to expire by"))
                 .hint("Correct its name in `expires`")
                 .detail("table", table.as_str())
                 .detail("column", column.as_str()));
         }
-        let key: Vec<String> = if facts.without_rowid {
-            facts.primary_key().iter().map(|name| quote(name)).collect()
+        let key: Vec<String> = if info.without_rowid {
+            info.primary_key().iter().map(|name| quote(name)).collect()
         } else {
-            vec![facts.rowid_name().unwrap_or("rowid").to_owned()]
+            vec![info.rowid_name().unwrap_or("rowid").to_owned()]
         };
         let value = quote(column);
         let expired = format!(
             "CASE typeof({value}) WHEN 'text' THEN julianday({value}) <= ?1 WHEN 'integer' THEN {ms} WHEN 'real' THEN {ms} END",
             ms = format!("CASE WHEN {value} BETWEEN -1e11 AND 1e11 THEN {value} * 1000.0 ELSE {value} END <= ?2")
         );
-        let table = format!("main.{}", quote(&facts.name));
+        let table = format!("main.{}", quote(&info.name));
         Ok(Self { table, width: key.len(), key: key.join(", "), expired, now, last: None, done: false })
     }
 

@@ -67,13 +67,13 @@ impl Core {
         answer(async move { cancels.watch(cancel, database.sync_push(progress)).await })
     }
 
-    /// Starts continuous sync, with `interval_ms` milliseconds between rounds.
+    /// Starts automatic sync, with `interval_ms` milliseconds between rounds.
     #[wasm_bindgen(js_name = syncStart)]
     pub fn sync_start(&self, interval_ms: f64) -> Result<(), JsValue> {
         self.database.sync_start(interval_ms as u64).thrown()
     }
 
-    /// Stops continuous sync.
+    /// Stops automatic sync.
     #[wasm_bindgen(js_name = syncStop)]
     pub fn sync_stop(&self) {
         self.database.sync_stop();

@@ -47,7 +47,7 @@ impl Core {
         self.database.set_actor(actor.as_deref()).thrown()
     }
 
-    /// Checks and cleans up, with the `{ table, column }[]` whose rows expire → a report. `cancel` is an id of
+    /// Runs maintenance → a report. `expires` is a `{ table, column }[]` whose rows expire. `cancel` is an id of
     /// `newCancel`, or 0.
     pub fn maintain(&self, expires: &JsValue, cancel: u32) -> Promise {
         let expiry = |each: JsValue| Expiry {

@@ -1,19 +1,19 @@
-// What the wasm module returns and tells: generated from the Rust types that are serialized, and held against them by
-// `cargo test --lib typescript`. Change those, then renew this file: UPDATE_TYPES=1 cargo test --lib typescript
+// The types of results and events of the wasm module, generated from the serialized Rust types. `cargo test --lib
+// typescript` compares them. After a change of the Rust types: UPDATE_TYPES=1 cargo test --lib typescript
 
 import type { SqlResultValue } from './values.js'
 
-/** Something that deserves attention. */
+/** A condition that needs attention. */
 export interface Alert {
-  /** What it is about; of a database whose engine has ended or can't be loaded, the code of that error. */
+  /** The cause; if the engine has ended or can't be loaded, the code of that error. */
   readonly code: AlertCode | ErrorCode
-  /** How grave it is. */
+  /** The severity. */
   readonly severity: AlertSeverity
-  /** One sentence for people. */
+  /** A description for people. */
   readonly message: string
 }
 
-/** What an alert is about. */
+/** The cause of an alert. */
 export type AlertCode =
   | 'no_recent_snapshot'
   | 'snapshot_failing'
@@ -28,14 +28,14 @@ export type AlertCode =
   | 'integrity_failed'
   | 'foreign_keys_violated'
 
-/** How grave an alert is. */
+/** The severity of an alert. */
 export type AlertSeverity = 'info' | 'warning'
 
-/** The detail of a `change` event: what a commit changed. */
+/** The detail of a `change` event: the changes of a commit. */
 export interface ChangeEvent {
-  /** The tables whose rows changed, as the schema spells them. */
+  /** The tables whose rows changed, spelled as in the schema. */
   readonly tables: readonly string[]
-  /** Any table may have changed: the schema did, or everything was replaced. */
+  /** Whether any table may have changed: the schema changed, or the contents were replaced. */
   readonly all: boolean
 }
 
@@ -88,45 +88,48 @@ export interface ConflictEntry {
   readonly result: Readonly<Record<string, SqlResultValue>> | null
 }
 
-/** How the schema differs from what the migrations give. The columns of a table that is added or removed aren't listed. */
+/**
+ * The differences between the actual schema and that of the migrations. Columns of added and removed tables aren't
+ * listed.
+ */
 export interface Drift {
-  /** There, though no migration made it. */
+  /** Objects that exist, though no migration creates them. */
   readonly added: readonly DriftEntry[]
-  /** Not there, though a migration made it. */
+  /** Objects that don't exist, though a migration creates them. */
   readonly removed: readonly DriftEntry[]
-  /** There, but otherwise than the migrations make it. */
+  /** Objects that differ from those that the migrations create. */
   readonly changed: readonly DriftEntry[]
-  /** The versions of applied migrations that were left out, because only the app can run them: functions. */
+  /** The versions of applied migrations that were skipped: functions, which only the app can run. */
   readonly skipped?: readonly string[]
 }
 
-/** One difference between the schema and what the migrations give. */
+/** A difference between the actual schema and that of the migrations. */
 export interface DriftEntry {
-  /** What differs. */
+  /** The kind of the object. */
   readonly kind: SchemaObjectKind
-  /** Its name. */
+  /** The name of the object. */
   readonly name: string
   /** The table of a column, an index or a trigger. */
   readonly table?: string
   /**
-   * What the migrations give, of what is removed or changed: type and constraints of a column; constraints and options of a table that
-   * changed; else the statement.
+   * The definition by the migrations, for removed and changed objects: type and constraints of a column; constraints
+   * and options of a changed table; else the statement.
    */
   readonly expected?: string
-  /** What is there, of what is added or changed. */
+  /** The actual definition, for added and changed objects. */
   readonly actual?: string
 }
 
-/** When a write's promise resolves. */
+/** When the promise of a write resolves. */
 export type Durability = 'strict' | 'relaxed' | 'deferred' | 'snapshot'
 
-/** That the database was closed. */
+/** The detail of a `close` event. */
 export interface EngineCloseEvent {
-  /** Why. */
+  /** Why the database was closed. */
   readonly reason: CloseReason
 }
 
-/** One event; crosses the boundary as `{ type, detail }`. */
+/** An event. TypeScript receives it as `{ type, detail }`. */
 export type EngineEvent =
   | { readonly type: 'warning'; readonly detail: EngineWarning }
   | { readonly type: 'change'; readonly detail: ChangeEvent }
@@ -138,30 +141,30 @@ export type EngineEvent =
   | { readonly type: 'health'; readonly detail: StorageEvent }
   | { readonly type: 'close'; readonly detail: EngineCloseEvent }
 
-/** What happened to a snapshot: the detail of a `snapshot` event. */
+/** The detail of a `snapshot` event. */
 export type EngineSnapshotEvent =
   | {
       readonly state: 'created'
-      /** Which. */
+      /** The new snapshot. */
       readonly snapshot: SnapshotInfo
     }
   | {
       readonly state: 'failed'
-      /** Why it was to be taken. */
+      /** Why it was attempted. */
       readonly reason: SnapshotReason
-      /** Why it could not. */
+      /** Why it failed. */
       readonly error: TidelockErrorJson
     }
 
-/** Something that deserves a person's attention, but stopped nothing. */
+/** A problem that needs attention, but stopped no operation. */
 export interface EngineWarning {
-  /** What programs compare. */
+  /** The stable code, for programs. */
   readonly code: EngineWarningCode
-  /** One sentence for people. */
+  /** A description for people. */
   readonly message: string
 }
 
-/** What programs compare in a warning. */
+/** The stable code of a warning. */
 export type EngineWarningCode =
   | 'snapshot_corrupt'
   | 'storage_lost'
@@ -169,7 +172,7 @@ export type EngineWarningCode =
   | 'integrity_failed'
   | 'foreign_keys_violated'
 
-/** Why something failed, in a form that programs may rely on. The texts never change. */
+/** The stable code of an error, which programs may compare. The texts never change. */
 export type ErrorCode =
   | 'invalid_argument'
   | 'closed'
@@ -215,11 +218,11 @@ export type ErrorCode =
   | 'leader_unreachable'
   | 'worker_crashed'
 
-/** What went of one table. */
+/** The expired rows of one table. */
 export interface ExpiredRows {
   /** The table. */
   readonly table: string
-  /** How many rows. */
+  /** The number of deleted rows. */
   readonly deleted: number
 }
 
@@ -235,23 +238,23 @@ export interface ForeignKeyViolation {
 
 /** The scripts from one schema to another and back. */
 export interface GeneratedMigration {
-  /** From today's schema to the wanted one; empty when they don't differ. */
+  /** The script from the current schema to the wanted one; empty when they don't differ. */
   readonly up: string
-  /** And back. */
+  /** The script back. */
   readonly down: string
-  /** What `up` loses, in words; each is also a comment in the script. */
+  /** Descriptions of the data that `up` deletes. Each is also a comment in the script. */
   readonly destructive: readonly string[]
 }
 
-/** How a database is: what `health()` gives. */
+/** The health of a database: the result of `health()`. */
 export interface Health {
-  /** The verdict. */
+  /** The overall status. */
   readonly status: HealthStatus
-  /** `cloud`: it keeps in step with its remote by itself. */
+  /** `cloud`: the database syncs automatically. */
   readonly database: Mode
   /** The database's name. */
   readonly name: string
-  /** When this was found. */
+  /** The time of the report. */
   readonly timestamp: string
   /** The snapshots. */
   readonly snapshot: SnapshotHealth
@@ -263,16 +266,16 @@ export interface Health {
   readonly storage: StorageHealth
   /** The sync. */
   readonly sync: SyncHealth
-  /** The statements that ran. */
+  /** Statistics of the executed statements. */
   readonly queries: QueriesHealth
-  /** What deserves attention. */
+  /** The conditions that need attention. */
   readonly alerts: readonly Alert[]
 }
 
-/** The verdict. `degraded`: there is a warning; `failed`: closed, lock lost, or can't be written. */
+/** The overall status. `degraded`: there is a warning; `failed`: closed, lock lost, or writes are refused. */
 export type HealthStatus = 'ok' | 'degraded' | 'failed'
 
-/** What a remark is about. */
+/** The kind of a lint finding. */
 export type LintCode =
   | 'drop_table'
   | 'drop_column'
@@ -283,21 +286,21 @@ export type LintCode =
   | 'pragma_refused'
   | 'own_transaction'
 
-/** One remark on a migration. */
+/** A lint finding on a migration. */
 export interface LintFinding {
-  /** What it is about. */
+  /** The kind of finding. */
   readonly code: LintCode
-  /** The migration. */
+  /** The version of the migration. */
   readonly version: string
-  /** Where in its `up`, from 1; 1 for what is about all of it. */
+  /** The line in its `up`, from 1; 1 for findings on the whole migration. */
   readonly line: number
-  /** One sentence for people. */
+  /** A description for people. */
   readonly message: string
 }
 
-/** Live queries that are to run again. */
+/** The live queries to run again. */
 export interface LiveEvent {
-  /** The ids that `watch` gave. */
+  /** Their ids, as `watch` returned them. */
   readonly ids: readonly number[]
 }
 
@@ -317,23 +320,23 @@ export type LockChange = 'released' | 'lost'
 /** The detail of a `lock` event. */
 export interface LockEvent {
   /**
-   * `released`: another tab asked for the database, and this one closed. `lost`: another tab took it away; every call rejects with
-   * `lock_lost`, and `close()` is all that is left to do.
+   * `released`: another tab requested the database, and this tab closed it. `lost`: another tab stole the lock;
+   * every call except `close()` rejects with `lock_lost`.
    */
   readonly state: LockChange
 }
 
 /** The lock. */
 export interface LockHealth {
-  /** Whether it is held. */
+  /** The state of the lock. */
   readonly state: LockState
-  /** Since when. */
+  /** When the lock was acquired. */
   readonly since: string | null
-  /** How often the database was opened: its fence. */
+  /** The epoch of the fence: the number of openings of the database. */
   readonly epoch: number | null
 }
 
-/** Whether the lock is held; `none` where there is none to take, with `storage: 'memory'`. */
+/** The state of the lock; `none` with `storage: 'memory'`, which needs no lock. */
 export type LockState = 'held' | 'lost' | 'released' | 'none'
 
 /** A range of the log. */
@@ -344,98 +347,98 @@ export interface LogRange {
   readonly to: number
 }
 
-/** A step that failed. */
+/** A failed step. */
 export interface MaintenanceFailure {
-  /** Which. */
+  /** The step. */
   readonly step: MaintenanceStep
-  /** The table that it was about, if it was about one. */
+  /** The table that the step processed, if it has one. */
   readonly table: string | null
-  /** Why. */
+  /** Why it failed. */
   readonly error: TidelockErrorJson
 }
 
-/** What was found and done. */
+/** The findings and actions of a maintenance. */
 export interface MaintenanceReport {
-  /** Nothing was found, and nothing failed. */
+  /** Whether there are no findings and no failed steps. */
   readonly ok: boolean
-  /** What SQLite's `integrity_check` found, at most 100 sentences. Where there are any, nothing was written. */
+  /** The findings of SQLite's `integrity_check`, at most 100. If there are any, nothing was written. */
   readonly integrity: readonly string[]
-  /** Rows whose parent is missing, at most 100. */
+  /** Foreign key violations, at most 100. */
   readonly foreignKeys: readonly ForeignKeyViolation[]
-  /** How many rows of the tables of the option `expires` went. */
+  /** The deleted rows of each table of the option `expires`. */
   readonly expired: readonly ExpiredRows[]
-  /** How many rows of the audit log went. */
+  /** The number of deleted rows of the audit log. */
   readonly auditDeleted: number
-  /** Pages that were given back. */
+  /** The number of released free pages. */
   readonly freedPages: number
-  /** The bytes of them. */
+  /** The bytes of the released pages. */
   readonly freedBytes: number
-  /** Whether the statistics for the query planner were gathered again. */
+  /** Whether the statistics of the query planner were updated. */
   readonly analyzed: boolean
-  /** Steps that failed; the others ran. */
+  /** The failed steps. The other steps ran. */
   readonly errors: readonly MaintenanceFailure[]
-  /** How long all of it took. */
+  /** The duration in milliseconds. */
   readonly ms: number
 }
 
-/** A step of a maintenance. */
+/** A step of maintenance. */
 export type MaintenanceStep = 'integrity' | 'foreignKeys' | 'expires' | 'audit' | 'vacuum' | 'analyze'
 
 /** The direction in which a migration runs. */
 export type MigrationDirection = 'up' | 'down'
 
-/** The detail of a `migration` event: one that is about to run, of a call on an open database. */
+/** The detail of a `migration` event: a migration is about to run. */
 export interface MigrationEvent {
-  /** Its version. */
+  /** The version of the migration. */
   readonly version: string
-  /** Its name. */
+  /** The name of the migration. */
   readonly name: string
-  /** Which way it runs. */
+  /** Whether it is applied or reverted. */
   readonly direction: MigrationDirection
-  /** How many of this run are done. */
+  /** The number of finished migrations of this run. */
   readonly done: number
-  /** How many this run has. */
+  /** The number of migrations of this run. */
   readonly total: number
 }
 
-/** What a call planned and did. Of a dry run the lists of what was done are empty. */
+/** The result of a run of migrations. In a dry run, `applied` and `reverted` are empty. */
 export interface MigrationReport {
-  /** What was to be done, in order. */
+  /** The planned migrations, in order. */
   readonly planned: readonly PlannedMigration[]
-  /** What was applied, in order. */
+  /** The applied migrations, in order. */
   readonly applied: readonly MigrationResult[]
-  /** What was reverted, in order. */
+  /** The reverted migrations, in order. */
   readonly reverted: readonly MigrationResult[]
 }
 
-/** One migration that ran. */
+/** A migration that ran. */
 export interface MigrationResult {
-  /** Its version. */
+  /** The version. */
   readonly version: string
-  /** Its name. */
+  /** The name. */
   readonly name: string
-  /** How long it took. */
+  /** The duration in milliseconds. */
   readonly executionMs: number
 }
 
-/** Where a version stands. */
+/** The state of a version. */
 export type MigrationState = 'applied' | 'pending' | 'modified' | 'missing' | 'out_of_order'
 
-/** One version. */
+/** The status of one version. */
 export interface MigrationStatus {
   /** The version, as supplied, else as applied. */
   readonly version: string
   /** The name, as supplied, else as applied. */
   readonly name: string
-  /** Where it stands. */
+  /** Its state. */
   readonly state: MigrationState
   /** The checksum with which it was applied, else the supplied one. */
   readonly checksum: string
   /** When it was applied, as ISO 8601 text. */
   readonly appliedAt: string | null
-  /** How long that took; 0 where it was only marked. */
+  /** The duration in milliseconds; 0 if it was only marked as applied. */
   readonly executionMs: number | null
-  /** It is supplied with a `down`. */
+  /** Whether it is supplied with a `down`. */
   readonly reversible: boolean
 }
 
@@ -443,13 +446,13 @@ export interface MigrationStatus {
 export interface MigrationsHealth {
   /** The newest applied version. */
   readonly current: string | null
-  /** How many are to be run. */
+  /** The number of pending migrations. */
   readonly pending: number
-  /** How many were changed after they had been applied. */
+  /** The number of migrations that were changed after they were applied. */
   readonly modified: number
 }
 
-/** `cloud` keeps in step with the remote by itself. */
+/** Whether the database syncs automatically. */
 export type Mode = 'local' | 'cloud'
 
 /** A local change that the remote doesn't have yet, or has refused. */
@@ -486,15 +489,15 @@ export interface PlanRow {
   readonly detail: string
 }
 
-/** One migration of a plan. */
+/** A planned migration. */
 export interface PlannedMigration {
-  /** Its version. */
+  /** The version. */
   readonly version: string
-  /** Its name. */
+  /** The name. */
   readonly name: string
-  /** Which way it runs. */
+  /** Whether it is applied or reverted. */
   readonly direction: MigrationDirection
-  /** Of a dry run: the script that would run, `null` for a function. Else left out. */
+  /** In a dry run, the script that would run; `null` for a function. Otherwise missing. */
   readonly sql?: string | null
 }
 
@@ -531,38 +534,35 @@ export interface PushReport {
   readonly ms: number
 }
 
-/** The statements that ran since the database was opened. */
+/** Statistics of the statements since the database was opened. */
 export interface QueriesHealth {
-  /** How many. */
+  /** The number of statements. */
   readonly count: number
-  /** How many failed. */
+  /** The number of failed statements. */
   readonly errors: number
-  /** The median of the latest ones. */
+  /** The median duration of the latest statements, in milliseconds. */
   readonly p50Ms: number
-  /** What 95 % of the latest ones didn't exceed. */
+  /** The 95th percentile of the latest durations, in milliseconds. */
   readonly p95Ms: number
-  /** The slowest, slowest first. */
+  /** The slowest statements, slowest first. */
   readonly slow: readonly SlowQuery[]
 }
 
-/** What recovering a database found and did. */
+/** The result of recovering a database. */
 export interface RecoveryReport {
-  /** The snapshot (or internal checkpoint) that the recovered state was built upon; null: the log alone. */
+  /** The snapshot (or internal checkpoint) on which the recovered state is based; `null`: the log alone. */
   readonly snapshotId: string | null
-  /** When the last commit was made that the recovered state has; null when it is that of a snapshot without a commit. */
+  /** The time of the last commit in the recovered state; `null` for a snapshot without a commit. */
   readonly recoveredTo: string | null
-  /** Stored batches of commits that could not be applied any more. */
+  /** The number of stored batches of commits that could not be applied. */
   readonly lostBatches: number
-  /**
-   * The range of the log that was quarantined, damaged part first and last lsn; it stays for seven days. null: nothing
-   * was lost.
-   */
+  /** The quarantined range of the log, which is kept for seven days; `null`: nothing was lost. */
   readonly keptAside: LogRange | null
-  /** Bytes of the recovered database. */
+  /** The size of the recovered database in bytes. */
   readonly bytes: number
-  /** Snapshots that are damaged, one sentence each, and what SQLite's `quick_check` says of the recovered state. */
+  /** Descriptions of damaged snapshots, and the findings of SQLite's `quick_check` on the recovered state. */
   readonly problems: readonly string[]
-  /** Something was written; `false`: the database was sound and is untouched. */
+  /** Whether anything was written; `false`: the database was intact, and is unchanged. */
   readonly changed: boolean
 }
 
@@ -577,33 +577,33 @@ export interface SchemaScript {
   readonly destructive: readonly string[]
 }
 
-/** A slow statement. Its text as it was written: without the values that were bound to it. */
+/** A slow statement, without the values of its parameters. */
 export interface SlowQuery {
-  /** Its text, cut. */
+  /** The SQL text, truncated. */
   readonly sql: string
-  /** How long it took at its slowest. */
+  /** The longest duration in milliseconds. */
   readonly ms: number
-  /** When that was. */
+  /** When that execution ended. */
   readonly at: string
-  /** How SQLite would run it now, step by step; empty when it can't be told. */
+  /** The current query plan, one entry per step; empty if the statement no longer compiles. */
   readonly plan: readonly string[]
 }
 
-/** How the snapshots are doing. */
+/** The status of the snapshots. */
 export interface SnapshotHealth {
-  /** When one was last tried. */
+  /** The time of the last attempt. */
   readonly lastAttempt: string | null
-  /** When one last succeeded; a scheduled one with nothing to do succeeds. */
+  /** The time of the last success. A scheduled snapshot without new commits counts as success. */
   readonly lastSuccess: string | null
-  /** Why the last try failed; null once one succeeded. */
+  /** The error of the last attempt; `null` if it succeeded. */
   readonly lastError: TidelockErrorJson | null
-  /** Failed tries since the last success. */
+  /** The number of failed attempts since the last success. */
   readonly consecutiveFailures: number
-  /** When the next scheduled one is due. */
+  /** When the next scheduled snapshot is due. */
   readonly nextAt: string | null
-  /** How many there are. */
+  /** The number of snapshots. */
   readonly count: number
-  /** Bytes of their chunks, each counted once. */
+  /** The bytes of their chunks; shared chunks count once. */
   readonly bytes: number
 }
 
@@ -615,7 +615,7 @@ export interface SnapshotInfo {
   readonly createdAt: string
   /** The database's size in bytes. */
   readonly bytes: number
-  /** Bytes that it added to the storage: generations share what didn't change. */
+  /** The bytes that it added to the storage; unchanged chunks are shared. */
   readonly storedBytes: number
   /** SHA-256 over the chunks' SHA-256 in order, 64 hex digits. */
   readonly sha256: string
@@ -623,7 +623,7 @@ export interface SnapshotInfo {
   readonly label: string | null
   /** Why it was taken. */
   readonly reason: SnapshotReason
-  /** What was stored was read back and compared. */
+  /** Whether the stored data was read back and compared. */
   readonly verified: boolean
   /** The newest migration applied in it. */
   readonly schemaVersion: string | null
@@ -632,17 +632,17 @@ export interface SnapshotInfo {
 /** Why a snapshot was taken. */
 export type SnapshotReason = 'manual' | 'scheduled' | 'hidden' | 'safety'
 
-/** What `verify(id)` found. */
+/** The result of `verify(id)`. */
 export interface SnapshotVerification {
-  /** Nothing is wrong. */
+  /** Whether there are no errors. */
   readonly ok: boolean
-  /** What is wrong, one sentence each. */
+  /** Descriptions of the errors. */
   readonly errors: readonly string[]
 }
 
 /** The detail of a `health` event: whether commits can be stored. */
 export interface StorageEvent {
-  /** Why commits can't be stored at present; null once they can. */
+  /** Why commits can't be stored; null when they can be stored again. */
   readonly error: TidelockErrorJson | null
 }
 
@@ -650,26 +650,26 @@ export interface StorageEvent {
 export interface StorageHealth {
   /** Where the data lives. */
   readonly kind: StorageKind
-  /** When a write's promise resolves. */
+  /** When the promise of a write resolves. */
   readonly durability: Durability
-  /** Bytes of the database. */
+  /** The size of the database in bytes. */
   readonly bytes: number
-  /** Bytes of the page log. */
+  /** The size of the page log in bytes. */
   readonly logBytes: number
-  /** Bytes that the origin uses; null when that isn't known. */
+  /** The bytes that the origin uses; `null` if unknown. */
   readonly usage: number | null
-  /** Bytes that it may use; null when that isn't known. */
+  /** The bytes that the origin may use; `null` if unknown. */
   readonly quota: number | null
-  /** Whether the browser promised not to evict it; null when that isn't known. */
+  /** Whether the browser agreed not to evict the data; `null` if unknown. */
   readonly persisted: boolean | null
-  /** Why commits can't be stored at present. */
+  /** Why commits can't be stored; `null` if they can. */
   readonly lastError: TidelockErrorJson | null
 }
 
 /** Where the data lives. */
 export type StorageKind = 'indexeddb' | 'file' | 'memory'
 
-/** What can be told of a stored database without opening it. */
+/** The description of a stored database that isn't opened for it. */
 export interface StoredDatabase {
   /** Whether it is open, in a tab of this origin or in a process. */
   readonly inUse: boolean
@@ -689,15 +689,15 @@ export interface SyncEvent {
 
 /** The sync. */
 export interface SyncHealth {
-  /** What it does at present; `off` without a remote. */
+  /** The current phase; `off` without a remote. */
   readonly phase: SyncPhase | 'off'
-  /** Local changes that the remote hasn't got. */
+  /** The number of local changes that were not pushed. */
   readonly pending: number
-  /** Changes that it refused for good. */
+  /** The number of local changes that the remote rejected. */
   readonly rejected: number
   /** Milliseconds since the last complete sync. */
   readonly lagMs: number | null
-  /** Why the last one failed; null once one succeeded. */
+  /** The error of the last sync; `null` if it succeeded. */
   readonly lastError: TidelockErrorJson | null
 }
 
@@ -772,15 +772,15 @@ export interface TablePushReport {
 
 /** A `TidelockError` as plain data. */
 export interface TidelockErrorJson {
-  /** Always this one. */
+  /** The class of the error: always `TidelockError`. */
   readonly name: 'TidelockError'
-  /** What programs compare. */
+  /** The stable code, for programs. */
   readonly code: ErrorCode
-  /** One sentence for people. */
+  /** A description for people. */
   readonly message: string
   /** Whether the same call may succeed later without any change. */
   readonly retryable: boolean
-  /** What to do about it, where that is known. */
+  /** What to do, if known. */
   readonly hint?: string
   /** Details for programs, by code. */
   readonly details: Readonly<Record<string, unknown>>

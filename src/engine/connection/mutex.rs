@@ -118,7 +118,7 @@ pub struct MutexGuard {
 }
 
 impl MutexGuard {
-    /// The permit that holds the mutex.
+    /// Returns the permit of the guard.
     pub fn permit(&self) -> MutexPermit {
         self.permit
     }

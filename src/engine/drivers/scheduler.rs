@@ -29,7 +29,7 @@ use crate::{
     },
 };
 
-/// Returns the automatic sync of a database, which begins when it is started.
+/// Creates the automatic sync of a database. It does nothing before its start.
 pub(in crate::engine) fn automatic_sync(inner: &Rc<Inner>) -> Rc<dyn AutomaticSync> {
     Scheduler::new(Rc::downgrade(inner))
 }
@@ -43,18 +43,18 @@ pub(super) struct Scheduler {
     listener: RefCell<Option<Listener>>,
     /// The interval of automatic sync, from its start until the user stops it.
     interval_ms: Cell<Option<u64>>,
-    /// The warning that realtime is unavailable was emitted.
+    /// Whether the warning that realtime is unavailable was emitted.
     warned: Cell<bool>,
 }
 
 /// The background task, from a start of automatic sync to its stop.
 #[derive(Default)]
 struct SchedulerRun {
-    over: Cell<bool>,
-    /// The schedule has changed.
+    stopped: Cell<bool>,
+    /// Wakes the task when the schedule has changed.
     changed: Signal,
-    /// The running round is to be cancelled.
-    cut: Signal,
+    /// Cancels the running round.
+    cancel: Signal,
 }
 
 impl AutomaticSync for Scheduler {
@@ -129,8 +129,8 @@ impl Scheduler {
         self.listener.take();
         let run = self.run.take();
         if let Some(run) = run {
-            run.over.set(true);
-            run.cut.notify();
+            run.stopped.set(true);
+            run.cancel.notify();
             run.changed.notify();
         }
         if let Some(inner) = self.inner.upgrade()
@@ -142,11 +142,11 @@ impl Scheduler {
 
     fn schedule(&self, inner: &Inner, event: ScheduleEvent) {
         let before = self.schedule.borrow().next();
-        let cut = self.schedule.borrow_mut().handle(event, now(inner), inner.ports.platform.entropy.chance());
+        let cancels = self.schedule.borrow_mut().handle(event, now(inner), inner.ports.platform.entropy.chance());
         let run = self.run.borrow();
         let Some(run) = &*run else { return };
-        if cut {
-            run.cut.notify();
+        if cancels {
+            run.cancel.notify();
         }
         if self.schedule.borrow().next() != before {
             run.changed.notify();
@@ -162,11 +162,11 @@ impl Scheduler {
             Listener::begin(
                 sync.config(),
                 &inner.ports,
-                Box::new(move |told| {
+                Box::new(move |event| {
                     if let Some(scheduler) = me.upgrade()
                         && let Some(inner) = scheduler.inner.upgrade()
                     {
-                        match told {
+                        match event {
                             RealtimeEvent::Stale(tables) => scheduler.schedule(&inner, ScheduleEvent::Hint(tables)),
                             RealtimeEvent::Unavailable(error) => scheduler.warn(&inner, &error),
                         }
@@ -193,7 +193,7 @@ fn now(inner: &Inner) -> u64 {
 
 /// Runs the rounds of the schedule until the run is over, or the database is dropped.
 async fn run_rounds(scheduler: Rc<Scheduler>, run: Rc<SchedulerRun>) {
-    while !run.over.get() {
+    while !run.stopped.get() {
         let Some(inner) = scheduler.inner.upgrade() else { return };
         let (clock, at) = (inner.ports.platform.clock.clone(), now(&inner));
         let round = scheduler.schedule.borrow_mut().take(at);
@@ -207,12 +207,12 @@ async fn run_rounds(scheduler: Rc<Scheduler>, run: Rc<SchedulerRun>) {
             }
             continue;
         };
-        run.cut.clear_notification();
-        let end = match select(perform(inner, round), Box::pin(run.cut.notified())).await {
+        run.cancel.clear_notification();
+        let end = match select(perform(inner, round), Box::pin(run.cancel.notified())).await {
             Either::Left((end, _)) => end,
             Either::Right(_) => End::Cancelled,
         };
-        let Some(inner) = scheduler.inner.upgrade().filter(|_| !run.over.get()) else { return };
+        let Some(inner) = scheduler.inner.upgrade().filter(|_| !run.stopped.get()) else { return };
         scheduler.schedule.borrow_mut().ended(end, now(&inner), inner.ports.platform.entropy.chance());
         match end {
             // Realtime waits for a first success, which verifies the owner of the data.
@@ -267,8 +267,9 @@ fn is_general(error: &Error) -> bool {
 
 fn failed(error: &Error) -> End {
     // Without a signed-in user, rounds continue, since the user may sign in at any time.
-    let nobody = error.details.get("signedIn") == Some(&Detail::Bool(false));
-    if matches!(error.code, ErrorCode::Closed | ErrorCode::LockLost) || error.is(ErrorCode::SyncUserMismatch) && !nobody
+    let signed_out = error.details.get("signedIn") == Some(&Detail::Bool(false));
+    if matches!(error.code, ErrorCode::Closed | ErrorCode::LockLost)
+        || error.is(ErrorCode::SyncUserMismatch) && !signed_out
     {
         return End::Refused;
     }

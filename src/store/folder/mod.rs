@@ -3,11 +3,11 @@
 //! ```text
 //! shop.tidelock/
 //!   journal.7 journal.8   segments of the journal: log, manifests and the head, transaction by transaction
-//!   chunks/<id>           one file a chunk
+//!   chunks/<id>           one file per chunk
 //!   lock.12               the lock (`lock::FileLocks`)
 //! ```
 //!
-//! Why a transaction is atomic: it takes effect when its last frame is complete in the journal, and not before.
+//! A transaction is atomic, because it takes effect only when its last frame is complete in the journal:
 //!
 //! 1. Chunks first, each in its own file: written under another name, synced, renamed; then their folder is synced. No
 //!    reader uses them before the journal lists them, so a crash here only leaves unreferenced files.

@@ -85,7 +85,7 @@ impl Schema {
     pub fn read(connection: &Connection, ignored: &[&str]) -> Result<Self> {
         let mut schema = Self::default();
         let all: Map<String, TableFacts> =
-            TableFacts::all(connection)?.into_iter().map(|facts| (facts.name.clone(), facts)).collect();
+            TableFacts::all(connection)?.into_iter().map(|info| (info.name.clone(), info)).collect();
         let is_own = |name: &str| is_reserved(name) || ignored.iter().any(|one| same(one, name));
         let sql = "SELECT type, name, tbl_name, sql FROM main.sqlite_schema WHERE sql IS NOT NULL ORDER BY rowid";
         for mut row in connection.rows(sql, &[])? {
@@ -108,13 +108,13 @@ impl Schema {
                 schema.objects.push(Object { kind, name, table, sql, normal });
                 continue;
             }
-            let facts = all.get(&name);
-            if facts.is_some_and(|facts| facts.kind == TableKind::Shadow) {
+            let info = all.get(&name);
+            if info.is_some_and(|info| info.kind == TableKind::Shadow) {
                 continue;
             }
             let definition = Definition::read(&sql);
-            let rowid = match facts.filter(|_| definition.is_some()) {
-                Some(facts) => rowid_of(connection, facts)?,
+            let rowid = match info.filter(|_| definition.is_some()) {
+                Some(info) => rowid_of(connection, info)?,
                 None => Rowid::None,
             };
             schema.tables.push(Table { name, sql, normal, definition, rowid });
@@ -146,12 +146,12 @@ impl Schema {
     }
 }
 
-fn rowid_of(connection: &Connection, facts: &TableFacts) -> Result<Rowid> {
-    if facts.without_rowid {
+fn rowid_of(connection: &Connection, info: &TableFacts) -> Result<Rowid> {
+    if info.without_rowid {
         return Ok(Rowid::None);
     }
-    Ok(match facts.rowid_column(connection)? {
+    Ok(match info.rowid_column(connection)? {
         Some(column) => Rowid::Column(column.to_owned()),
-        None => facts.rowid_name().map_or(Rowid::Covered, Rowid::Hidden),
+        None => info.rowid_name().map_or(Rowid::Covered, Rowid::Hidden),
     })
 }
