@@ -13,7 +13,10 @@ use crate::{
             reader::Pull,
         },
         schema::{plan::Plan, table::LocalTable},
-        state::metadata::{self, TableProgress},
+        state::{
+            filter,
+            metadata::{self, TableProgress},
+        },
     },
 };
 
@@ -69,7 +72,7 @@ impl Sync {
                 let missing = metadata::missing(&connection, &table.table)?;
                 // The pull tells why a table can't be planned.
                 let Ok(plan) = Plan::new(table, local.clone(), &missing) else { continue };
-                if !metadata::is_new_filter(&connection, table)? {
+                if !filter::is_new(&connection, table)? {
                     continue;
                 }
                 let writer = RowWriter::new(&connection, &plan)?;

@@ -30,7 +30,10 @@ use crate::{
             plan::Plan,
             table::{LocalTable, parents_first},
         },
-        state::metadata::{self, TableProgress},
+        state::{
+            filter,
+            metadata::{self, TableProgress},
+        },
         values::encode::quote,
     },
 };
@@ -180,7 +183,7 @@ impl Sync {
             if let Some(helpers) = helpers {
                 helpers.apply(&mut plan);
             }
-            metadata::change_filter(connection, config)?;
+            filter::change(connection, config)?;
             let progress = metadata::progress(connection, &config.table)?;
             if !replacing && (options.full || config.cursor.is_none() && progress.started.is_none()) {
                 // The pull reads all rows again, the staged ones too.

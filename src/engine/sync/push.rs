@@ -29,7 +29,7 @@ use crate::{
             plan::Plan,
             table::{LocalTable, parents_first},
         },
-        state::metadata,
+        state::{filter, metadata},
     },
 };
 
@@ -81,6 +81,10 @@ impl Sync {
     fn begin_push(&self, connection: &Connection) -> Result<PushRun> {
         let (mut tables, mut plans, mut absent) = (Vec::new(), Vec::new(), Vec::new());
         for config in self.config.options.tables.iter().filter(|table| table.direction != SyncDirection::Pull) {
+            if !config.compares() {
+                // Pushed keys aren't known from now on, so a filter that comes later needs them listed.
+                filter::change(connection, config)?;
+            }
             let plan = match LocalTable::read(connection, &config.table)? {
                 Some(table) => self.push_plan(connection, config, table),
                 None => Err(no_local_table(config)),

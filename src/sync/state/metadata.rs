@@ -23,7 +23,8 @@ use crate::{
 /// - `tidelock_tables`: one row per synced table: how it is captured, and how far it was read. `cursor` and `key` are
 ///   values in the server's own text; `started` is set during a pull, and `spans` while the pull reads all rows;
 ///   `listed_at` is when all its keys were last compared; `structured` are the text columns in which the remote was
-///   seen to store objects or arrays; `filter` is the filter with which it is read, as columns and their filters.
+///   seen to store objects or arrays; `filter` is the filter with which it is synced, as columns and their filters;
+///   NULL before its first sync.
 /// - `tidelock_outbox`: one row per changed key; `base` is the row before its first change that the remote doesn't
 ///   know. `state` is `pending`, `rejected` (for good) or `restored` (from an image; only the user lets it be sent).
 ///   `reason` is why it was rejected, or why a pending change isn't sent at present: `retrying` (the remote failed at
@@ -331,37 +332,6 @@ pub fn listed_at(connection: &Connection, table: &str) -> Result<Option<Timestam
 pub fn save_listed(connection: &Connection, table: &str, at: Timestamp) -> Result<()> {
     let sql = "UPDATE tidelock_tables SET listed_at = ?2 WHERE tbl = ?1";
     connection.run(sql, &[Value::from(table), Value::from(at.to_string())]).map(drop)
-}
-
-/// Returns whether a table gets a filter whose rows were read without one, so that it is unknown which of them the
-/// remote has.
-pub fn is_new_filter(connection: &Connection, table: &TableSync) -> Result<bool> {
-    let sql = "SELECT 1 FROM tidelock_tables WHERE tbl = ?1 AND filter IS NULL AND listed_at IS NULL \
-               AND coalesce(selected, pulled_at) IS NOT NULL";
-    Ok(!table.filter.is_empty() && connection.value(sql, &[Value::from(&*table.table)])?.is_some())
-}
-
-/// Stores the filter with which a table is read from now on. After another one, the next pull reads all rows, and
-/// compares all keys: those known until now are outside of this filter until a pull shows them.
-pub fn change_filter(connection: &Connection, table: &TableSync) -> Result<()> {
-    let pairs = table.filter.iter().flat_map(|(column, filter)| [column.as_str(), filter.as_str()]);
-    let filter: Value = (!table.filter.is_empty()).then(|| json::string_array(pairs)).into();
-    let name = Value::from(&*table.table);
-    if !table.compares() {
-        // Rows that come from now on are not known, so no list is complete.
-        let sql = "UPDATE tidelock_tables SET listed_at = NULL WHERE tbl = ?1 AND listed_at IS NOT NULL";
-        connection.run(sql, std::slice::from_ref(&name))?;
-    }
-    let stored = connection.value("SELECT filter FROM tidelock_tables WHERE tbl = ?1", std::slice::from_ref(&name))?;
-    if stored.unwrap_or_default() == filter {
-        return Ok(());
-    }
-    connection.atomically(|connection| {
-        connection.run("UPDATE tidelock_known SET outside = 1 WHERE tbl = ?1", std::slice::from_ref(&name))?;
-        let sql =
-            "UPDATE tidelock_tables SET filter = ?2, selected = NULL, started = NULL, listed_at = NULL WHERE tbl = ?1";
-        connection.run(sql, &[name, filter]).map(drop)
-    })
 }
 
 /// Returns the columns that the remote was found to lack.

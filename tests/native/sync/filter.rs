@@ -80,6 +80,45 @@ fn a_table_that_gets_a_filter_keeps_the_rows_that_exist_only_locally() {
 }
 
 #[test]
+fn rows_that_were_pushed_without_a_filter_leave_when_the_table_gets_one() {
+    for cursor in [true, false] {
+        let mut world = World::with(TASKS, &options(0, cursor));
+        define(&world);
+        world.exec("INSERT INTO tasks(id, project) VALUES (1, 1), (2, 2)");
+        world.push().unwrap();
+        world.reopen(&options(2, cursor));
+        world.exec("INSERT INTO tasks(id, project) VALUES (900, 1)");
+        world.pull("{}").unwrap();
+        assert_eq!(world.rows("SELECT id FROM tasks"), ["2", "900"], "row 900 was never at the remote");
+        // The filter is away for one push, without any pull.
+        world.reopen(&options(0, cursor));
+        world.push().unwrap();
+        world.reopen(&options(2, cursor));
+        world.pull("{}").unwrap();
+        assert_eq!(world.rows("SELECT id FROM tasks"), ["2"]);
+        assert_eq!(world.server.rows("tasks").len(), 3);
+    }
+}
+
+#[test]
+fn a_table_that_always_had_a_filter_is_never_read_without_it() {
+    let function = format!(r#"{{"url":"http://server","key":"k","tables":{FUNCTION}}}"#);
+    for remote in [options(1, true), options(1, false), function] {
+        let mut world = World::with(TASKS, &remote);
+        define(&world);
+        show_project(&world, 1);
+        world.exec("INSERT INTO tasks(id, project) VALUES (1, 1), (2, 2)");
+        world.push().unwrap();
+        world.server.take_requests();
+        world.pull("{}").unwrap();
+        assert_eq!(world.rows("SELECT id FROM tasks"), ["1"]);
+        let requests = world.server.take_requests();
+        let unfiltered = requests.iter().find(|request| !request.url.contains("project=eq.1"));
+        assert_eq!(unfiltered.map(|request| &request.url), None);
+    }
+}
+
+#[test]
 fn a_function_gives_the_filter_before_each_pull() {
     let mut world = World::new(TASKS, FUNCTION);
     two_projects(&world);
