@@ -31,7 +31,7 @@ use crate::{
         postgrest::remote::{Known, Remote, Tokens},
         report::{Cells, Conflicting, PullOptions, PullReport, PushReport},
         schedule::resting::Resting,
-        state::metadata,
+        state::{dropped, metadata},
         status::{self, SyncPhase, TableStatus},
     },
 };
@@ -200,6 +200,7 @@ impl Sync {
         }
         let tokens = Box::new(UserTokens { sync: self, host });
         Ok(Remote::new(&self.config, &*self.http, &self.platform, &self.known, token, tokens))
+            dropped::read_dropped_next(&connection, &self.config.options.tables)?;
     }
 
     /// The user's token, requested again and checked. Fails as the access token function does, and with `invalid_argument` for

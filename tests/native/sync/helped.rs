@@ -1,6 +1,9 @@
 //! Pulls from a remote with tidelock's helpers: by transaction ids, and with tombstones.
 
-use tidelock::{ErrorCode, sync::outbox::entries};
+use tidelock::{
+    ErrorCode,
+    sync::outbox::{capture, entries},
+};
 
 use crate::{
     sync::host::{World, counts, fails, only},
@@ -56,6 +59,16 @@ fn a_quiet_table_takes_two_requests() {
     world.reopen(REMOTE);
     assert_eq!(only(&world.pull("{}").unwrap()), "0/0/0/0/0/0/0");
     assert_eq!((world.server.take_helper_calls().len(), world.server.take_requests().len()), (1, 1));
+}
+
+#[test]
+fn a_table_that_was_dropped_and_created_again_gets_all_rows() {
+    let mut world = pulled();
+    world.exec(&format!("DROP TABLE items; {ITEMS}"));
+    capture::resume(&world.host.connection).unwrap();
+    assert_eq!(only(&world.pull("{}").unwrap()), "250/0/0/0/0/0/0");
+    assert_eq!(world.server.take_helper_calls(), ["?since=500"]);
+    assert_eq!(only(&world.pull("{}").unwrap()), "0/0/0/0/0/0/0");
 }
 
 #[test]

@@ -131,3 +131,27 @@ fn changes_of_a_table_that_is_gone_stay_visible_and_can_be_given_up() {
     world.discard(id).unwrap();
     assert_eq!(world.outbox(), Vec::<String>::new());
 }
+
+#[test]
+fn a_table_that_was_dropped_and_created_again_gets_all_rows() {
+    for more in ["", r#","deleted":"compare""#] {
+        let mut world = World::new(ITEMS, &format!(r#"[{{"table":"items","cursor":"updated_at"{more}}}]"#));
+        let rules = Rules { stamp: Some("updated_at".to_owned()), ..Rules::default() };
+        world.server.define("items", &["id", "name", "price", "updated_at"], rules);
+        for id in ["1", "2"] {
+            world.server.change("items", id, &[]);
+            world.sim.advance(3_600_000);
+        }
+        world.pull("{}").unwrap();
+        migrate(&world, &format!("DROP TABLE items; {ITEMS}"));
+        world.exec("INSERT INTO items(id) VALUES (3)");
+        world.push().unwrap();
+        world.pull("{}").unwrap();
+        assert_eq!(world.rows("SELECT id FROM items"), ["1", "2", "3"]);
+        // A change that keeps the rows lets nothing be read again.
+        world.sim.advance(3_600_000);
+        world.pull("{}").unwrap();
+        migrate(&world, "ALTER TABLE items ADD COLUMN mine TEXT; ALTER TABLE items DROP COLUMN mine");
+        assert!(world.pull("{}").unwrap().tables[0].unchanged < 3);
+    }
+}
