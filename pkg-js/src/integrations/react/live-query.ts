@@ -1,5 +1,6 @@
 import { useEffect, useMemo, useRef } from 'react'
 import type { Row, SqlParams } from '../../index.js'
+import { checkKnown } from '../shared/known-options.js'
 import {
   type LiveQueryOptions,
   type LiveResult,
@@ -28,7 +29,7 @@ export interface LiveQueryHookOptions extends LiveQueryOptions {
  * `{ rows, error, loading }`. Its `error` is that of the query, that of a failed opening, or `closed` when the database was closed; it
  * disappears with the next run that succeeds. On a server, and until the database is open, `loading` is true.
  *
- * Throws `invalid_argument` for a query of another kind and outside of a `DatabaseProvider`.
+ * Throws `invalid_argument` for a query of another kind, an unknown option, and outside of a `DatabaseProvider`.
  *
  * @example
  * ```tsx
@@ -40,6 +41,7 @@ export function useLiveQuery<T = Row>(
   params?: SqlParams,
   options: LiveQueryHookOptions = {},
 ): LiveResult<T> {
+  checkKnown('useLiveQuery', options, ['timeoutMs', 'keepPreviousRows', 'throwOnError'])
   const { timeoutMs, keepPreviousRows = false, throwOnError = false } = options
   const databases = useDatabases('useLiveQuery')
   const statement = statementOf(query, params)
@@ -70,6 +72,7 @@ export function useSuspenseLiveQuery<T = Row>(
   params?: SqlParams,
   options: Pick<LiveQueryOptions, 'timeoutMs'> = {},
 ): { readonly rows: readonly T[] } {
+  checkKnown('useSuspenseLiveQuery', options, ['timeoutMs'])
   const { timeoutMs } = options
   const database = useOpenDatabase('useSuspenseLiveQuery')
   const statement = statementOf(query, params)

@@ -1,5 +1,6 @@
 import { type Database, type Row, type SqlParams, TidelockError } from '../../index.js'
 import { databaseStore } from '../shared/database-store.js'
+import { checkKnown } from '../shared/known-options.js'
 import {
   failedResult,
   type LiveQueryOptions,
@@ -30,7 +31,7 @@ export interface LiveQueryStoreOptions extends LiveQueryOptions {
  * was closed, or `invalid_argument` for a query of another kind; it disappears with the next run that succeeds. On a server, and until the
  * database is open, `loading` is true.
  *
- * Throws `invalid_argument` outside of a component with a provider, unless `database` is an option.
+ * Throws `invalid_argument` for an unknown option, and outside of a component with a provider, unless `database` is an option.
  *
  * @example
  * ```ts
@@ -43,6 +44,7 @@ export function liveQuery<T = Row>(
   params?: ReadableLike<SqlParams | undefined>,
   options: LiveQueryStoreOptions = {},
 ): Readable<LiveResult<T>> {
+  checkKnown('liveQuery', options, ['timeoutMs', 'keepPreviousRows', 'database'])
   const { timeoutMs, keepPreviousRows = false } = options
   const databases =
     'database' in options ? databaseStore({ database: options.database }) : contextDatabases('liveQuery')

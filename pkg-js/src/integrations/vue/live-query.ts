@@ -1,5 +1,6 @@
 import { type ComputedRef, computed, type MaybeRefOrGetter, toValue } from 'vue'
 import type { Row, SqlParams, TidelockError } from '../../index.js'
+import { checkKnown } from '../shared/known-options.js'
 import { type LiveQueryOptions, loadingResult, providedResults } from '../shared/live-results.js'
 import { type MaybeLiveQuerySource, type QueryStatement, statementOf } from '../shared/statement.js'
 import { useDatabases } from './database.js'
@@ -24,7 +25,7 @@ export interface LiveQueryRefs<T = Row> {
  * when the database was closed; it disappears with the next run that succeeds. On a server, and until the database is open, `loading` is
  * true.
  *
- * Throws `invalid_argument` for a query of another kind and outside of a provider.
+ * Throws `invalid_argument` for a query of another kind, an unknown option, and outside of a provider.
  *
  * @example
  * ```ts
@@ -35,8 +36,10 @@ export interface LiveQueryRefs<T = Row> {
 export function useLiveQuery<T = Row>(
   query: MaybeRefOrGetter<MaybeLiveQuerySource<T>>,
   params?: MaybeRefOrGetter<SqlParams | undefined>,
-  { timeoutMs, keepPreviousRows = false }: LiveQueryOptions = {},
+  options: LiveQueryOptions = {},
 ): LiveQueryRefs<T> {
+  checkKnown('useLiveQuery', options, ['timeoutMs', 'keepPreviousRows'])
+  const { timeoutMs, keepPreviousRows = false } = options
   const databases = useDatabases('useLiveQuery')
   const statement = computed<QueryStatement | undefined>((previous) => {
     const next = statementOf(toValue(query), toValue(params))
