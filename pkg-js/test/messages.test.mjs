@@ -10,7 +10,7 @@ import { decodeText } from '../src/engine/codec/text.ts'
 import { resolveConflict } from '../src/functions/resolve-conflict.ts'
 import { deleteDatabase } from '../src/open/stored.ts'
 import { deserializeError } from '../src/rpc/serialized-error.ts'
-import { checkCompatibility, optionDiffers, rekeyed } from '../src/tabs/compatibility.ts'
+import { checkCompatibility, rekeyed, wrongSecret } from '../src/tabs/compatibility.ts'
 import { Forwarding } from '../src/tabs/forwarding.ts'
 import { PendingCalls } from '../src/tabs/pending-calls.ts'
 import { EngineLost, ServingEngine } from '../src/tabs/serving-engine.ts'
@@ -122,7 +122,7 @@ test('messages between tabs', () =>
   shows('tabs', {
     'another option than the leader has': () =>
       Promise.reject(checkCompatibility(info([]), info([], { integers: 'bigint' }))),
-    'another secret than the leader has': () => Promise.reject(optionDiffers('encryption')),
+    'another secret than the leader has': () => Promise.reject(wrongSecret()),
     'a secret that another tab has changed': () => Promise.reject(rekeyed()),
     'another version of tidelock': () => Promise.reject(versionMismatch({ hello: 'a tab' })),
     'a call that the leader does not know': () =>

@@ -71,7 +71,7 @@ test('a new secret never leaves the tab that was given it; the others are closed
       assert.ok(await page.evaluate(() => window.until(() => window.ending)))
       assert.equal(
         (await page.evaluate((given) => window.failure(() => window.open(given)), opening(name, before))).code,
-        'invalid_argument',
+        'decryption_failed',
       )
       await page.evaluate(
         async (given) => {
@@ -181,7 +181,7 @@ test('a page without the secret is not served, whatever it repeats of what it ha
     return answers.map(({ say, message, refused }) => say ?? refused?.ours.code ?? (message && 'message'))
   }, name)
   assert.ok(!answers.includes('welcome') && !answers.includes('message'), String(answers))
-  assert.ok(answers.includes('invalid_argument'), String(answers))
+  assert.ok(answers.includes('decryption_failed'), String(answers))
   await close([page, mallory, second])
 })
 

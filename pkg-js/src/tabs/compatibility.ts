@@ -70,10 +70,18 @@ export function checkCompatibility(leader: TabInfo, tab: TabInfo): 'welcome' | '
 }
 
 /** `invalid_argument` for a tab that was opened with another value of an option that all tabs must share. */
-export function optionDiffers(option: 'integers' | 'encryption'): TidelockError {
+function optionDiffers(option: 'integers'): TidelockError {
   return invalid(`The option ${option} differs from that of the leader tab`, {
     details: { option },
     hint: `Open the database with the same ${option} in all tabs that share it`,
+  })
+}
+
+/** `decryption_failed` for a tab that was opened with another secret than the leader, with none, or with one where the leader has none. */
+export function wrongSecret(): TidelockError {
+  return new TidelockError('decryption_failed', 'The passphrase or key is not that of the leader tab', {
+    hint: 'Nothing was changed; open it with the same `encryption` in all tabs that share it',
+    details: { option: 'encryption' },
   })
 }
 

@@ -1,7 +1,7 @@
 import { Channel, type Handlers, type Message } from '../rpc/channel.js'
 import type { PageMethods, WorkerMethods } from '../rpc/protocol.js'
 import { deserializeError } from '../rpc/serialized-error.js'
-import { optionDiffers, type TabInfo } from './compatibility.js'
+import { type TabInfo, wrongSecret } from './compatibility.js'
 import { Liveness } from './liveness.js'
 import { contextOf, type Prover } from './prover.js'
 import { type IdSequence, ServingEngine } from './serving-engine.js'
@@ -141,7 +141,7 @@ export class Follower {
     const own = isValid ? await prover.prove(contextOf('follower', handshake)) : undefined
     if (this.#ended) return
     if (own === undefined) {
-      this.#events.refused(optionDiffers('encryption'))
+      this.#events.refused(wrongSecret())
       return
     }
     this.#provenTerm = term

@@ -1,6 +1,6 @@
 import type { Message } from '../rpc/channel.js'
 import { serializeError } from '../rpc/serialized-error.js'
-import { checkCompatibility, optionDiffers, rekeyed, type TabInfo } from './compatibility.js'
+import { checkCompatibility, rekeyed, type TabInfo, wrongSecret } from './compatibility.js'
 import type { AttachedClient, Engine } from './engine.js'
 import { contextOf, type Prover } from './prover.js'
 import {
@@ -157,7 +157,7 @@ export class Leader {
       const isValid = await (await prover).verify(contextOf('follower', handshake), proof)
       isProving = false
       if (this.#followers.get(id) !== attached || this.#leaving) return
-      const verdict = isValid ? checkCompatibility(this.#info(), info) : optionDiffers('encryption')
+      const verdict = isValid ? checkCompatibility(this.#info(), info) : wrongSecret()
       if (verdict === 'welcome') {
         client = this.#engine.attach(id, (message: Message) => post(channel, { term, message }))
         this.#send(channel, 'welcome')

@@ -219,7 +219,7 @@ export class SharedTab {
 
   /** Handles the leader's refusal, because of another version of the app or another secret. */
   #refuse(error: unknown): void {
-    const isLocked = isTidelockError(error, 'closed') || isTidelockError(error, 'invalid_argument')
+    const isLocked = isTidelockError(error, 'closed') || isTidelockError(error, 'decryption_failed')
     if (this.#wasServed && isLocked) this.#fail(rekeyed())
     else if (this.#wasServed) {
       this.#stopFollowing()
