@@ -34,8 +34,8 @@ const HOLDER_PAUSE_MS: u64 = 25;
 /// `read_holder` returns the holder, where known; it is called only when the lock is taken. Dropping the future leaves
 /// the queue.
 ///
-/// Fails with `database_in_use` when it is taken and `on_busy` is [`OnBusy::Fail`]; `lock_timeout` when it stays taken
-/// for `timeout_ms`; `unsupported_environment` where the platform has no locks, or lacks what `on_busy` needs.
+/// Fails with `database_in_use` when it is taken and `on_busy` is [`OnBusy::Fail`]; `lock_timeout` when it isn't acquired
+/// within `timeout_ms`; `unsupported_environment` where the platform has no locks, or lacks what `on_busy` needs.
 pub async fn acquire(
     locks: &dyn Locks,
     clock: &dyn Clock,
@@ -56,8 +56,8 @@ pub async fn acquire(
     let mut in_time: LocalFuture<'_, ()> = clock.sleep(timeout_ms);
     match on_busy {
         OnBusy::Fail => return Err(in_use(find_holder(locks, clock, &lock, read_holder).await.as_ref())),
-        OnBusy::Steal => return locks.acquire(&lock, Acquire::Steal).await.and_then(given),
-        OnBusy::Wait => {}
+        // A stolen lock is granted at once, unless the browser hangs.
+        OnBusy::Wait | OnBusy::Steal => {}
         OnBusy::Takeover => {
             hint = "The other tab is busy or frozen: wait longer with lock.timeoutMs, or open with lock: { onBusy: 'steal' }";
             let asking = takeover::ask(locks.channel(&lock, Box::new(|_| {}))?, clock);
@@ -66,7 +66,8 @@ pub async fn acquire(
         }
     }
     // The request enters the queue before the first takeover message: the holder checks whether the queue is empty.
-    let waiting: LocalFuture<'_, _> = locks.acquire(&lock, Acquire::Wait);
+    let how = if on_busy == OnBusy::Steal { Acquire::Steal } else { Acquire::Wait };
+    let waiting: LocalFuture<'_, _> = locks.acquire(&lock, how);
     match select(waiting, in_time).await {
         Either::Left((taken, _)) => taken.and_then(given),
         Either::Right(((), waiting)) => {
@@ -144,6 +145,8 @@ mod tests {
         /// How often the holder was asked to release.
         asked: Cell<u32>,
         unsupported: bool,
+        /// Whether a lock can't be stolen, as in a browser that hangs.
+        hangs: bool,
     }
 
     struct Permit(Rc<Fake>);
@@ -186,6 +189,9 @@ mod tests {
                 }
                 if how == Acquire::IfAvailable && fake.taken.get() {
                     return Ok(None);
+                }
+                if how == Acquire::Steal && fake.hangs {
+                    std::future::pending::<()>().await;
                 }
                 if how == Acquire::Steal {
                     fake.taken.set(true);
@@ -318,6 +324,21 @@ mod tests {
     fn stealing_does_not_wait() {
         let (result, at, fake) = attempt(Some(5000), OnBusy::Steal, 100);
         assert_eq!((result, at, fake.asked.get()), (Ok(()), 0.0, 0));
+    }
+
+    #[test]
+    fn a_lock_that_is_not_stolen_in_time_is_a_timeout() {
+        let mut sim = Sim::new(1);
+        let clock = sim.platform().clock;
+        let fake = Fake { hangs: true, ..Fake::default() };
+        fake.taken.set(true);
+        let locks = Handle(Rc::new(fake));
+        let (error, at) = sim.run(async move {
+            let stolen =
+                acquire(&locks, clock.as_ref(), "shop", OnBusy::Steal, 100, async || Some(holder())).await.map(drop);
+            (stolen.unwrap_err(), clock.monotonic_ms())
+        });
+        assert_eq!((error.code, at), (ErrorCode::LockTimeout, 100.0));
     }
 
     #[test]

@@ -28,7 +28,7 @@ export interface LockOptions {
    */
   readonly onBusy?: 'fail' | 'wait' | 'takeover' | 'steal' | undefined
   /**
-   * How long `wait` and `takeover` wait, in milliseconds.
+   * How long `wait`, `takeover` and `steal` wait, in milliseconds.
    * @default 10000
    */
   readonly timeoutMs?: number | undefined
