@@ -196,11 +196,11 @@ impl Sync {
             let _guard = host.lock_connection().await?;
             let connection = host.connection()?;
             metadata::register(&connection, &self.config.options.tables)?;
+            dropped::read_dropped_next(&connection, &self.config.options.tables)?;
             self.check_owner(&connection, token.as_deref())?;
         }
         let tokens = Box::new(UserTokens { sync: self, host });
         Ok(Remote::new(&self.config, &*self.http, &self.platform, &self.known, token, tokens))
-            dropped::read_dropped_next(&connection, &self.config.options.tables)?;
     }
 
     /// The user's token, requested again and checked. Fails as the access token function does, and with `invalid_argument` for
