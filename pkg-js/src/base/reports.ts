@@ -573,7 +573,7 @@ export type SchemaObjectKind = 'table' | 'column' | 'index' | 'view' | 'trigger'
 export interface SchemaScript {
   /** The statements, with comments. */
   readonly sql: string
-  /** What is lost, in words. */
+  /** Descriptions of the data that the script deletes. */
   readonly destructive: readonly string[]
 }
 
