@@ -310,7 +310,7 @@ impl PushTarget {
                 held = self.writer.merge(connection, &Rows::one(row, true, None), &mut counted)?;
             }
             RemoteRow::Absent if job.work == Work::Insert && exhausted => {
-                let text = "The remote has a row with this key that it doesn't show";
+                let text = "A trigger of the remote skipped the row, or row security hides one with this key";
                 reject(connection, entry.id, ChangeReason::Refused, text)?;
                 counted.rejected += 1;
             }

@@ -72,7 +72,7 @@ impl PushBatch<'_> {
                 (Work::Update | Work::Delete, true) => {
                     let text = format!("The remote did not change a readable row of table {}", self.name(task.table));
                     let error = Error::new(ErrorCode::SyncRejected, text)
-                        .hint("Row security allows reading the row, but neither changing nor deleting it: check its policies")
+                        .hint("A trigger of the remote skipped the row, or row security allows reading it only: check both")
                         .detail("table", self.name(task.table));
                     outcomes.push((job, refused(&error)));
                 }

@@ -237,6 +237,29 @@ export default {
     }
   },
 
+  'a row that a trigger of the remote skips is refused, and the refusal says so': async ({ memory, remote }) => {
+    const { table, synced, schema } = await stamped(remote, "(1, 'a', 1), (2, 'b', 2), (3, 'c', 3)")
+    await remote.sql(`create function ${table}_skip() returns trigger language plpgsql as $$ begin
+        return case when tg_op = 'DELETE' or new.name = 'skip' then null else new end; end $$;
+      create trigger a_skip before insert or update or delete on ${table} for each row execute function ${table}_skip()`)
+    const db = await memory({ ...withSchema(schema), remote: remote.options([synced]) })
+    await db.sync.pull()
+    await db.exec(`INSERT INTO ${table} (id, name) VALUES (11, 'new'), (12, 'skip'), (13, 'new');
+      UPDATE ${table} SET name = 'skip' WHERE id = 1; UPDATE ${table} SET name = 'other' WHERE id = 2;
+      DELETE FROM ${table} WHERE id = 3`)
+    assert.deepEqual(counts(await db.sync.push(), table), [2, 1, 0, 0, 3])
+    const rejected = await db.sync.rejected()
+    assert.deepEqual(
+      rejected.map(({ key, op }) => [key.id, op]),
+      [
+        [12, 'insert'],
+        [1, 'update'],
+        [3, 'delete'],
+      ],
+    )
+    for (const { op, error } of rejected) assert.match(error, /trigger.* skipped the row/, op)
+  },
+
   'row security: refusals are kept, and another user’s rows are safe': async ({ memory, remote }) => {
     const table = remote.tableName()
     await remote.table(
