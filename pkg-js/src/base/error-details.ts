@@ -40,6 +40,11 @@ interface AboutRemote {
   readonly remoteCode?: string
 }
 
+interface AboutUser {
+  /** Whether a user is signed in. */
+  readonly signedIn?: boolean
+}
+
 /** What is known of the `details` of errors, by their code. A key is missing where it doesn't apply. */
 export interface KnownErrorDetails {
   readonly invalid_argument: {
@@ -80,10 +85,11 @@ export interface KnownErrorDetails {
   readonly snapshot_incompatible: { readonly snapshotId?: string }
   readonly decryption_failed: { readonly reason?: 'not_encrypted' | 'other_key' | 'damaged' }
   readonly sync_network: AboutRemote & { readonly attempts?: number }
-  readonly sync_unauthorized: AboutRemote
+  readonly sync_unauthorized: AboutRemote & AboutUser
   readonly sync_rejected: AboutRemote
   readonly sync_server: AboutRemote & { readonly attempts?: number; readonly retryAfterMs?: number }
   readonly sync_schema_mismatch: AboutRemote & { readonly column?: string }
+  readonly sync_user_mismatch: AboutUser
   readonly unpushed_changes: { readonly table?: string; readonly pending?: number; readonly rejected?: number }
   readonly remote_empty: { readonly table?: string; readonly rows?: number; readonly deleted?: number }
   readonly leader_changed: AboutWrite

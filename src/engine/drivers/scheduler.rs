@@ -308,7 +308,7 @@ impl Database {
     /// `sync_unauthorized`, and unsent changes stay. Automatic sync continues at once when a user has signed in.
     /// Fails with `invalid_argument` without a remote.
     pub fn sync_user(&self, signed_in: bool) -> Result<()> {
-        self.synced()?.end_for_user();
+        self.synced()?.end_for_user(signed_in);
         self.inner.notify_automatic_sync(SyncTrigger::User { signed_in });
         Ok(())
     }

@@ -111,6 +111,8 @@ pub struct Sync {
     pub(in crate::engine) closing: Signal,
     /// Notified when another user, or none, is signed in.
     user_changed: Signal,
+    /// Whether a user was signed in at the last of these notifications.
+    signed_in: Cell<bool>,
 }
 
 /// Emits the phase `idle` when it is dropped, at every end of a pull or push.
@@ -169,6 +171,7 @@ impl Sync {
             partial: RefCell::default(),
             closing: Signal::default(),
             user_changed: Signal::default(),
+            signed_in: Cell::default(),
         }
     }
 
@@ -177,9 +180,10 @@ impl Sync {
         self.closing.notify();
     }
 
-    /// Ends the running call, since its user is no longer signed in.
-    pub(in crate::engine) fn end_for_user(&self) {
+    /// Ends the running call, since its user is no longer signed in; `signed_in`: another one is.
+    pub(in crate::engine) fn end_for_user(&self, signed_in: bool) {
         self.token.take();
+        self.signed_in.set(signed_in);
         self.user_changed.notify();
     }
 
@@ -376,7 +380,8 @@ impl Sync {
             Either::Right((Either::Right(_), _)) => {
                 let text = "The user signed out, or another one signed in, during the call";
                 Err(Error::new(ErrorCode::SyncUnauthorized, text)
-                    .hint("What was not sent stays in pending(), and leaves once the user has signed in again"))
+                    .hint("What was not sent stays in pending(), and leaves once the user has signed in again")
+                    .detail("signedIn", self.signed_in.get()))
             }
         };
         busy.error = result.as_ref().err().cloned();

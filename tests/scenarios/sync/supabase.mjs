@@ -76,7 +76,8 @@ export default {
     const pushed = failure(db.sync.push())
     await until(() => fault.met())
     client.signIn(null)
-    assert.equal((await pushed).code, 'sync_unauthorized')
+    const { code, details } = await pushed
+    assert.deepEqual([code, details.signedIn], ['sync_unauthorized', false])
     assert.equal((await db.sync.pending()).length, 1)
     await remote.clearFaults()
     await remote.resetRequests()
