@@ -155,7 +155,7 @@ impl Database {
         }
         let guard = inner.acquire().await;
         inner.mutex.close(closed());
-        let stored = inner.flusher.flush().await;
+        let stored = inner.flusher.flush().await.and_then(|()| inner.storage.finish());
         inner.release_resources().await;
         drop(guard);
         inner.events.emit(Event::Close(CloseEvent { reason: CloseReason::Closed }));

@@ -149,6 +149,11 @@ pub trait Store {
         Box::pin(ready(()))
     }
 
+    /// Makes what was stored survive a power cut, before [`Store::close`]. Fails if the storage may have lost some of it.
+    fn finish(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// Closes the connection. Later calls fail with `closed`.
     fn close(&self);
 

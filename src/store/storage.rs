@@ -316,6 +316,11 @@ impl Storage {
         self.0.store().settled().await;
     }
 
+    /// Makes everything stored survive a power cut, before [`close`](Self::close). Fails as the store does.
+    pub fn finish(&self) -> Result<()> {
+        self.0.store().finish()
+    }
+
     /// Closes the store.
     pub fn close(&self) {
         self.0.store().close();

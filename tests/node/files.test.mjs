@@ -1,7 +1,8 @@
 // Databases in folders, in Node: after closing, after kill -9, and with one process at a time.
 import assert from 'node:assert/strict'
 import { fork } from 'node:child_process'
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import fs, { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { syncBuiltinESMExports } from 'node:module'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { after, test } from 'node:test'
@@ -258,4 +259,27 @@ test('a program that does not close the database can end, and leaves a lock that
   const db = await open({ name: 'shop', storage: 'file', path: where, ...quiet })
   await db.close()
   assert.equal(readdirSync(where).filter((name) => name.startsWith('lock.')).length, 1)
+})
+
+test("close fails when the disk doesn't sync the last commits, and the database is closed", async () => {
+  const options = { name: 'shop', storage: 'file', path: folder(), ...quiet }
+  for (const durability of ['deferred', 'relaxed']) {
+    const db = await open({ ...options, durability })
+    await db.exec('CREATE TABLE IF NOT EXISTS t (n); INSERT INTO t VALUES (1)')
+    const { fsyncSync } = fs
+    fs.fsyncSync = () => {
+      throw Object.assign(new Error('EIO: i/o error, fsync'), { code: 'EIO' })
+    }
+    syncBuiltinESMExports()
+    try {
+      assert.equal((await failure(db.close())).code, 'storage_unavailable', durability)
+    } finally {
+      fs.fsyncSync = fsyncSync
+      syncBuiltinESMExports()
+    }
+    assert.equal((await failure(db.query('SELECT 1'))).code, 'closed')
+  }
+  const db = await open(options)
+  assert.deepEqual(await db.query('SELECT n FROM t'), [{ n: 1 }, { n: 1 }])
+  await db.close()
 })

@@ -56,7 +56,7 @@ pub struct Journal {
     seen: u64,
     /// Whether the segment's name may not be synced yet.
     unnamed: bool,
-    /// Whether a transaction was appended since the journal was read.
+    /// Whether a transaction was appended since the journal was read or finished.
     appended: bool,
     pub state: State,
 }
@@ -168,7 +168,7 @@ impl Journal {
     }
 
     /// Records at the end that everything before is synced: a later break there is then damage, and not the unfinished
-    /// last write of a killed process.
+    /// last write of a killed process. Fails if the sync does: the disk may then have lost what was written before.
     pub fn finish(&mut self) -> Result<()> {
         let Some(head) = self.state.head.clone().filter(|_| self.appended) else { return Ok(()) };
         if self.synced == self.place.at || self.has_changed()? {
@@ -178,7 +178,10 @@ impl Journal {
         self.synced = self.place.at;
         let mut body = LayoutWriter::default();
         body.bytes(&head);
-        self.append(vec![(FrameKind::Head, body.0)], false)
+        // Without the record, everything is stored all the same.
+        let _ = self.append(vec![(FrameKind::Head, body.0)], false);
+        self.appended = false;
+        Ok(())
     }
 
     fn write_frames(&mut self, name: &str, entries: &[JournalEntry], sync: bool) -> Result<Place> {

@@ -336,12 +336,15 @@ impl Store for FolderStore {
         Box::pin(ready(found.and_then(|found| if found { Ok(()) } else { Err(lock_lost()) })))
     }
 
+    fn finish(&self) -> Result<()> {
+        self.0.journal.borrow_mut().as_mut().map_or(Ok(()), Journal::finish)
+    }
+
     fn close(&self) {
         self.0.closed.set(true);
-        if let Some(mut journal) = self.0.journal.take() {
-            // All promised data is written; this only helps to recognise later damage.
-            let _ = journal.finish();
-        }
+        // All promised data is written; this only helps to recognise later damage.
+        let _ = self.finish();
+        self.0.journal.take();
         self.0.files.close();
     }
 }

@@ -245,6 +245,10 @@ impl Store for SealedStore {
         self.0.store.settled()
     }
 
+    fn finish(&self) -> Result<()> {
+        self.0.store.finish()
+    }
+
     fn close(&self) {
         self.0.store.close();
     }
