@@ -16,7 +16,6 @@ use crate::{
     error::{Detail, Error, ErrorCode, Result},
     sqlite::{Authority, Connection, PageFile, ScriptOutline, Statement, first_statement},
     time::Timestamp,
-    value::Value,
 };
 
 /// Runs one statement of a script to its end.
@@ -97,7 +96,7 @@ impl<'c> Attempt<'c> {
         if connection.in_transaction() {
             return Err(Error::internal("A migration can't begin inside a transaction"));
         }
-        let enforced = is_enforced(connection)?;
+        let enforced = connection.enforces_foreign_keys()?;
         let mut attempt = Self {
             connection,
             history,
@@ -159,7 +158,7 @@ impl<'c> Attempt<'c> {
         match self.complete(at, execution_ms) {
             Ok(()) => {
                 self.ended = true;
-                restore_enforcement(self.connection, self.enforced)
+                self.connection.enforce_foreign_keys(self.enforced)
             }
             Err(error) => {
                 let error = self.failure(error);
@@ -245,7 +244,7 @@ impl<'c> Attempt<'c> {
 
     fn undo(&mut self) -> Result<()> {
         let undone = self.undo_changes();
-        undone.and(restore_enforcement(self.connection, self.enforced))
+        undone.and(self.connection.enforce_foreign_keys(self.enforced))
     }
 
     fn undo_changes(&mut self) -> Result<()> {
@@ -271,12 +270,4 @@ impl Drop for Attempt<'_> {
             let _ = self.undo();
         }
     }
-}
-
-pub(super) fn is_enforced(connection: &Connection) -> Result<bool> {
-    Ok(connection.value("PRAGMA foreign_keys", &[])? == Some(Value::Integer(1)))
-}
-
-pub(super) fn restore_enforcement(connection: &Connection, enforced: bool) -> Result<()> {
-    connection.exec(if enforced { "PRAGMA foreign_keys = ON" } else { "PRAGMA foreign_keys = OFF" })
 }

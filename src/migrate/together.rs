@@ -1,7 +1,7 @@
 //! Several migrations in one transaction: all of them, or none.
 
 use super::{
-    apply::{Attempt, is_enforced, restore_enforcement},
+    apply::Attempt,
     history::History,
     migration::{Direction, Migration},
 };
@@ -31,7 +31,7 @@ impl<'c> Together<'c> {
 
     /// Turns foreign keys off and starts the transaction. The connection must not be in one.
     pub fn begin(connection: &'c Connection) -> Result<Self> {
-        let enforced = is_enforced(connection)?;
+        let enforced = connection.enforces_foreign_keys()?;
         // The pragma has no effect inside a transaction, so it comes first.
         connection.exec("PRAGMA foreign_keys = OFF")?;
         let together = Self { connection, enforced, ended: false };
@@ -53,7 +53,7 @@ impl<'c> Together<'c> {
     pub fn commit(mut self) -> Result<()> {
         self.connection.exec("COMMIT")?;
         self.ended = true;
-        restore_enforcement(self.connection, self.enforced)
+        self.connection.enforce_foreign_keys(self.enforced)
     }
 }
 
@@ -66,6 +66,6 @@ impl Drop for Together<'_> {
         if self.connection.in_transaction() {
             let _ = self.connection.exec("ROLLBACK");
         }
-        let _ = restore_enforcement(self.connection, self.enforced);
+        let _ = self.connection.enforce_foreign_keys(self.enforced);
     }
 }

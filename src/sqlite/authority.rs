@@ -79,7 +79,7 @@ static ATTACH: Denial = Denial {
 };
 static FOREIGN_KEYS: Denial = Denial {
     message: "PRAGMA foreign_keys has no effect while a transaction is open",
-    hint: "Set it before the transaction begins",
+    hint: "Set it before the transaction begins, with db.run(): db.exec() has one of its own, unless the script begins and ends it",
 };
 static PRAGMA: Denial = Denial {
     message: "This pragma can't be set: tidelock's storage relies on it",

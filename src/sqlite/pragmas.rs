@@ -67,6 +67,16 @@ impl Connection {
         unsafe { ffi::sqlite3_db_config(self.raw(), ffi::SQLITE_DBCONFIG_DEFENSIVE, c_int::from(yes), no_result) };
     }
 
+    /// Returns whether foreign keys are enforced.
+    pub fn enforces_foreign_keys(&self) -> Result<bool> {
+        Ok(self.value("PRAGMA foreign_keys", &[])? == Some(Value::Integer(1)))
+    }
+
+    /// Sets whether foreign keys are enforced. Has no effect inside a transaction.
+    pub fn enforce_foreign_keys(&self, yes: bool) -> Result<()> {
+        self.exec(if yes { "PRAGMA foreign_keys = ON" } else { "PRAGMA foreign_keys = OFF" })
+    }
+
     /// Makes values longer than a whole external file an error: the file contains none, and one function call with such a value
     /// may take minutes without checking the deadline.
     pub(super) fn limit_values(&self, bytes: u64) {

@@ -245,6 +245,24 @@ export default {
     assert.equal(await count(), 2)
   },
 
+  'a failed script leaves foreign keys enforced as they were': async ({ memory, failure }) => {
+    const db = await memory()
+    await db.exec('CREATE TABLE p (id INTEGER PRIMARY KEY); CREATE TABLE c (p REFERENCES p)')
+    const enforced = async () => (await db.get('PRAGMA foreign_keys')).foreign_keys
+    const script = (end) => `PRAGMA foreign_keys = OFF; BEGIN; INSERT INTO c VALUES (7); ${end}`
+    for (const end of ['SELECT nothing; COMMIT; PRAGMA foreign_keys = ON', 'COMMIT; SELECT nothing', 'COMMIT; BEGIN']) {
+      assert.ok((await failure(db.exec(script(end)))).code, end)
+      assert.equal(await enforced(), 1, end)
+    }
+    await db.exec(script('COMMIT'))
+    assert.equal(await enforced(), 0, 'a script that succeeds sets it')
+    await failure(db.exec('BEGIN; COMMIT; PRAGMA foreign_keys = ON; SELECT nothing'))
+    assert.equal(await enforced(), 0)
+    assert.match((await failure(db.exec('PRAGMA foreign_keys = ON'))).hint, /db\.run/)
+    await db.run('PRAGMA foreign_keys = ON')
+    assert.equal(await enforced(), 1)
+  },
+
   'statements that would bypass the engine are refused with a hint': async ({ memory, failure }) => {
     const db = await memory()
     const begin = (on) => on.query('BEGIN')

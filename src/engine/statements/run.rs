@@ -368,10 +368,15 @@ impl Inner {
 
     /// Runs a script with transactions of its own. Fails with `invalid_argument` if it leaves one open.
     fn run_as_written(&self, connection: &Connection, sql: &str) -> Result<()> {
+        let enforced = connection.enforces_foreign_keys()?;
         let result = self.run_script(connection, sql, Authority::Script);
         let open = connection.in_transaction();
         if open {
             connection.run("ROLLBACK", &[])?;
+        }
+        if result.is_err() || open {
+            // The script's own statement for that may not have run.
+            connection.enforce_foreign_keys(enforced)?;
         }
         if result.is_err() && self.has_triggers() {
             // Schema changes before the script's first BEGIN were not rolled back, so the triggers may still be
