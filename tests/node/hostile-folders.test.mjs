@@ -145,6 +145,51 @@ test('a symbolic link in a folder is refused, and its target does not change', a
   }
 })
 
+test('a frame that claims to be longer than its file ends the journal', async () => {
+  const { where } = await made()
+  const journal = path.join(where, 'journal.1')
+  const bytes = readFileSync(journal)
+  const frames = []
+  for (let at = 0; at < bytes.length; at += 36 + bytes.readUInt32LE(at + 8)) frames.push(at)
+  assert.ok(frames.length > 5)
+  for (const at of frames) {
+    for (const length of [0xffffffff, 0x40000000, bytes.length]) {
+      const claims = Buffer.from(bytes)
+      claims.writeUInt32LE(length, at + 8)
+      writeFileSync(journal, claims)
+      const before = process.memoryUsage().arrayBuffers
+      const opened = await open({ name: 'shop', storage: 'file', path: where, ...quiet }).catch((error) => error)
+      assert.ok(process.memoryUsage().arrayBuffers - before < 2 ** 28, 'nothing is allocated for the claim')
+      if (isTidelockError(opened)) assert.equal(opened.code, 'database_corrupt', String(opened))
+      else {
+        assert.ok((await opened.query('SELECT n FROM t')).length <= 2)
+        await opened.close()
+      }
+    }
+  }
+})
+
+// Each claim was checked by reading as much as it claimed: 80,000 times a megabyte.
+test('a journal full of frames that claim to be long is refused', { timeout: 120_000 }, async () => {
+  const { where } = await made()
+  const claim = Buffer.alloc(36)
+  claim.write('tdlk')
+  claim[4] = 1
+  claim.writeUInt32LE(1_000_000, 8)
+  const journal = path.join(where, 'journal.1')
+  const intact = readFileSync(journal)
+  writeFileSync(journal, Buffer.concat([intact, ...Array(80_000).fill(claim)]))
+  await assert.rejects(open({ name: 'shop', storage: 'file', path: where, ...quiet }), (error) => {
+    assert.ok(isTidelockError(error, 'database_corrupt'), String(error))
+    assert.equal(error.details.file, 'journal.1')
+    return true
+  })
+  writeFileSync(journal, intact)
+  const db = await open({ name: 'shop', storage: 'file', path: where, ...quiet })
+  assert.deepEqual(await db.query('SELECT n FROM t'), [{ n: 1 }, { n: 2 }])
+  await db.close()
+})
+
 test('a folder behind a link opens as usual', async () => {
   const { around, where } = await made()
   const link = path.join(around, 'link')

@@ -7,7 +7,11 @@
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::{error::Result, ports::Files};
+use crate::{
+    error::{Error, Result},
+    ports::Files,
+    store::failure::corrupt,
+};
 
 const MAGIC: u32 = u32::from_le_bytes(*b"tdlk");
 const HEADER: usize = 36;
@@ -16,6 +20,8 @@ const WINDOW: usize = 1024 * 1024;
 /// The limit of a body: a larger length is invalid. (The largest body is a part of a batch: 8 MiB of pages and their
 /// numbers.)
 const MOST_BYTES: u32 = 1 << 30;
+/// How many times a segment's size may be read for frames that turn out to be none: each magic may claim a long body.
+const MOST_WASTED: u64 = 4;
 
 /// The kind of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,12 +126,14 @@ pub struct Frames<'a> {
     place: Place,
     window: Vec<u8>,
     window_at: u64,
+    /// Bytes that were read for frames that turned out to be none.
+    wasted: u64,
 }
 
 impl<'a> Frames<'a> {
     /// Creates a reader that starts at `place`.
     pub fn from(files: &'a dyn Files, place: Place) -> Self {
-        Self { files, name: segment_name(place.segment), place, window: Vec::new(), window_at: 0 }
+        Self { files, name: segment_name(place.segment), place, window: Vec::new(), window_at: 0, wasted: 0 }
     }
 
     /// Returns the position after the last frame read.
@@ -139,6 +147,8 @@ impl<'a> Frames<'a> {
     /// power cut. Unless a later frame states that the broken place was synced: then it was damaged afterwards, and
     /// reading continues with the first intact frame behind it. Readers notice the missing data: the log is a chain,
     /// and a manifest lists its chunks.
+    ///
+    /// Fails with `database_corrupt` when the search for such frames reads too much.
     pub fn next(&mut self) -> Result<Option<Frame>> {
         if let Some((frame, place, _)) = self.frame_at(self.place.at, Some(self.place.chain))? {
             self.place = place;
@@ -175,14 +185,25 @@ impl<'a> Frames<'a> {
             return Ok(None);
         }
         let segment = self.place.segment;
+        let size = self.files.size(&self.name)?.unwrap_or(0);
+        if at + HEADER as u64 + u64::from(length) > size {
+            return Ok(None);
+        }
         let Some(body) = self.bytes(at + HEADER as u64, length as usize)? else { return Ok(None) };
         let own = u64_at(28);
         if checksum(segment, at, &header, body) != own {
-            return Ok(None);
+            self.wasted += u64::from(length);
+            return if self.wasted > size * MOST_WASTED { Err(self.is_hostile()) } else { Ok(None) };
         }
         let frame = Frame { kind: *kind, last: header[5] == 1, body: body.to_vec() };
         let place = Place { segment, at: at + HEADER as u64 + u64::from(length), chain: own };
         Ok(Some((frame, place, u64_at(12))))
+    }
+
+    fn is_hostile(&self) -> Error {
+        corrupt("The database's journal is damaged in too many places")
+            .hint("Restore the folder from a backup")
+            .detail("file", self.name.clone())
     }
 
     fn find_magic(&mut self, from: u64) -> Result<Option<u64>> {
