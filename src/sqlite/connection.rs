@@ -17,6 +17,7 @@ use super::{
     prepared::Prepared,
     row_changes::RowRecorder,
     shapes::Shapes,
+    table_expressions,
     text::{first_word, skip_blank, statements},
 };
 use crate::error::{Error, ErrorCode, Result};
@@ -165,6 +166,7 @@ impl Connection {
         if first_word(sql).eq_ignore_ascii_case("PRAGMA") && statements(sql).nth(1).is_some() {
             return Err(several());
         }
+        table_expressions::check(sql)?;
         let (raw, length) = self.compile(sql, authority, PERSISTENT)?;
         let raw = raw.ok_or_else(|| {
             Error::invalid("There is no SQL statement in this text").hint("It is empty, or a comment")

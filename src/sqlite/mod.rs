@@ -36,6 +36,7 @@ mod script;
 mod shapes;
 mod statement;
 mod system;
+mod table_expressions;
 mod tables;
 mod text;
 mod tokens;

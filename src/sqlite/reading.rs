@@ -6,12 +6,14 @@ use super::{
     prepared::Places,
     reads::QueryReads,
     row_changes::{RecordedTable, RowChanges},
+    table_expressions,
 };
 use crate::{error::Result, value::Value};
 
 impl Connection {
     /// Returns what a user's statement reads. Fails as compiling it does.
     pub fn reading(&self, sql: &str) -> Result<QueryReads> {
+        table_expressions::check(sql)?;
         self.watcher().begin_reading();
         // Not from the cache: SQLite reports only while it compiles.
         let compiled = self.compile(sql, Authority::User, 0);

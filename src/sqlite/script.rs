@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use super::{
-    Authority, Connection, Statement,
-    text::{first_word, is_begin, is_vacuum, line_of, mentions, skip_blank, statements},
+    Authority, Connection, Statement, table_expressions,
+    text::{first_word, is_begin, is_vacuum, line_of, mentions, skip_blank, statement_length, statements},
 };
 use crate::{
     error::{Detail, Error, Result},
@@ -29,8 +29,13 @@ impl Connection {
         let text = text.as_str();
         let mut statement = Statement::of_script(self, authority);
         let mut start = script.len() - skip_blank(script).len();
+        let is_checked = table_expressions::may_exceed(script);
         while start < script.len() {
             let rest = &text[start..];
+            if is_checked {
+                let statement = &rest[..statement_length(rest)];
+                table_expressions::check(statement).map_err(|error| place(error, script, start))?;
+            }
             let (raw, length) = self.compile(rest, authority, 0).map_err(|error| place(error, script, start))?;
             let Some(raw) = raw else { break };
             statement.begin(raw);
