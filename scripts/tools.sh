@@ -107,15 +107,15 @@ install_wasm_bindgen() {
   CARGO_PROFILE_RELEASE_OPT_LEVEL=0 cargo install wasm-bindgen-cli --version "$@" --root "$tools_dir/wasm-bindgen-$1" --quiet
 }
 
-# Makes the link that .cargo/config.toml uses to SQLite's sources of the native build, so that both builds have the same version.
+# Makes the folder that .cargo/config.toml names: SQLite's sources of the native build, so that both builds have the same version, with the
+# changes of scripts/sqlite-sources.mjs.
 need_sqlite_sources() {
   local sources
   sources=$(cargo metadata --format-version 1 --locked --quiet | node -e '
     const { packages } = JSON.parse(require("fs").readFileSync(0, "utf8"))
     console.log(require("path").dirname(packages.find((p) => p.name === "libsqlite3-sys").manifest_path) + "/sqlite3")')
   [ -f "$sources/sqlite3.c" ] || die "no SQLite sources in $sources"
-  mkdir -p .cache
-  [ "$(readlink .cache/sqlite3 || true)" = "$sources" ] || ln -sfn "$sources" .cache/sqlite3
+  node scripts/sqlite-sources.mjs "$sources" .cache/sqlite3
 }
 
 # need_npm [FOLDER]: installs node_modules by the lock file.
