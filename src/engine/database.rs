@@ -76,6 +76,8 @@ pub(super) struct Inner {
     pub held_lock: RefCell<Option<Box<dyn HeldLock>>>,
     pub opened_at: Timestamp,
     pub live: RefCell<live::Registry>,
+    /// Whether the analysis of live queries is loaded, or being loaded.
+    pub refining: Cell<bool>,
     pub stats: RefCell<QueryStats>,
     pub transaction: OpenTransaction,
     pub events: Events,

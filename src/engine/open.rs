@@ -247,6 +247,7 @@ fn assemble(
         automatic_sync: OnceCell::new(),
         held_lock: RefCell::default(),
         live: RefCell::new(live::Registry::default()),
+        refining: Cell::new(false),
         stats: RefCell::new(QueryStats::default()),
         transaction: OpenTransaction::default(),
         events,

@@ -1,10 +1,8 @@
 //! What is known of a query: which changes of rows can change its result.
 
-use std::rc::Rc;
-
-use super::condition::Condition;
+use super::{condition::Condition, lookup::Lookup};
 use crate::{
-    error::{Error, ErrorCode, Result},
+    error::Result,
     sqlite::{Authority, Connection, RecordedTable, TableFacts, TableKind, TableReads, functions, tokens},
     value::Value,
 };
@@ -19,16 +17,14 @@ const PURE: &str = " -> ->> abs avg ceil ceiling char coalesce concat concat_ws 
 /// What a query reads.
 #[derive(Debug, Default)]
 pub(super) struct Query {
-    /// Whether it can't be read, because it doesn't fit the schema.
-    pub is_unknown: bool,
-    /// The tables and views that it reads.
-    pub tables: Vec<Rc<str>>,
     /// What it reads of each table, if it reads only tables whose changed rows can be recorded; empty: any change may concern it.
     pub reads: Vec<TableRead>,
     /// The condition that a row of its only table must meet.
     pub condition: Option<Condition>,
     /// The column of `reads` that must equal a parameter, and the parameter's place.
     pub key: Option<(usize, usize)>,
+    /// The queries of this text by that parameter.
+    pub lookup: Lookup,
 }
 
 /// What a query reads of a table.
@@ -40,32 +36,12 @@ pub(super) struct TableRead {
 }
 
 impl Query {
-    /// One of which nothing is known.
-    pub fn unknown() -> Self {
-        Self { is_unknown: true, ..Self::default() }
-    }
-
-    /// Reads a query; one that doesn't fit the schema is unknown. Fails with `invalid_argument` for a query that writes, and for other refused
-    /// ones.
-    pub fn of(connection: &Connection, sql: &str) -> Result<Self> {
-        match Self::read(connection, sql) {
-            Err(error) if error.is(ErrorCode::SqliteError) => Ok(Self::unknown()),
-            read => read,
-        }
-    }
-
-    fn read(connection: &Connection, sql: &str) -> Result<Self> {
-        let statement = connection.statement_for(sql, Authority::User)?;
-        if !statement.is_readonly() {
-            return Err(Error::invalid("A live query can't write: it runs again after each commit")
-                .hint("Pass a SELECT, and run writes by db.run()"));
-        }
-        let facts = statement.facts();
-        let mut query = Self { tables: facts.reads.clone(), ..Self::default() };
-        if facts.pragma {
+    /// Reads a query. Fails when it doesn't fit the schema.
+    pub fn read(connection: &Connection, sql: &str) -> Result<Self> {
+        let mut query = Self::default();
+        if connection.statement_for(sql, Authority::User)?.facts().pragma {
             return Ok(query);
         }
-        drop(statement);
         let reading = connection.reading(sql)?;
         let is_pure = |name: &String| {
             let name = name.to_ascii_lowercase();
@@ -96,6 +72,12 @@ impl Query {
             query.condition = Some(condition);
         }
         Ok(query)
+    }
+
+    /// Lets a query of this text be found by its parameter.
+    pub fn look_up(&mut self, id: u32, params: Option<&[Value]>) {
+        let Some((_, place)) = self.key else { return };
+        self.lookup.add(params.and_then(|params| params.get(place)).unwrap_or(&Value::Null), id);
     }
 }
 

@@ -17,6 +17,8 @@ pub enum Part {
     Encryption,
     /// Everything about the remote, and the capture of local changes.
     Sync,
+    /// The analysis of live queries.
+    Live,
     /// SQLite's full-text search.
     Fts5,
 }
@@ -29,6 +31,7 @@ impl Part {
             Self::Stores => "stores",
             Self::Encryption => "encryption",
             Self::Sync => "sync",
+            Self::Live => "live",
             Self::Fts5 => "fts5",
         }
     }

@@ -158,6 +158,54 @@ test('a part that is not served is wasm_load_failed, harms nothing, and is asked
   }, create)
 })
 
+test('live queries follow their tables without the part that analyses them, and a later one requests it again', async () => {
+  const { page, parts } = await watchedPage()
+  await page.route(/tidelock_live\.wasm$/, (route) => route.abort())
+  const requests = () => parts.filter((part) => part === 'live').length
+  await page.evaluate(async (name) => {
+    window.db = await open({ name })
+    await db.exec('CREATE TABLE t (id INTEGER PRIMARY KEY, a); CREATE TABLE u (a); INSERT INTO t VALUES (1, 1)')
+    window.runs = { one: [], u: [] }
+    db.live('SELECT a FROM t WHERE id = 1').subscribe(([row]) => runs.one.push(row.a))
+    db.live('SELECT count(*) AS n FROM u').subscribe(([{ n }]) => runs.u.push(n))
+    await until(() => runs.one.length === 1 && runs.u.length === 1)
+  }, freshName())
+  await until(() => requests() === 1)
+  const without = await page.evaluate(async () => {
+    await db.run('UPDATE t SET a = 2 WHERE id = 1')
+    await until(() => runs.one.length === 2)
+    await db.run('INSERT INTO t VALUES (2, 2)')
+    await until(() => runs.one.length === 3)
+    await db.run('INSERT INTO u VALUES (1)')
+    await until(() => runs.u.length === 2)
+    return runs
+  })
+  assert.deepEqual(without, { one: [1, 2, 2], u: [0, 1] })
+  await page.unroute(/tidelock_live\.wasm$/)
+  const arrived = page.waitForResponse(/tidelock_live\.wasm$/).then((response) => response.finished())
+  await page.evaluate(() => void db.live('SELECT a FROM t').subscribe(() => {}))
+  await arrived
+  // A commit that doesn't concern a query runs it until the part is at work, and never after that.
+  const isPrecise = () =>
+    page.evaluate(async () => {
+      const [ones, us] = [runs.one.length, runs.u.length]
+      await db.run('INSERT INTO t(a) VALUES (3)')
+      await db.run('INSERT INTO u VALUES (2)')
+      await until(() => runs.u.length > us)
+      return runs.one.length === ones
+    })
+  await until(isPrecise)
+  assert.equal(await isPrecise(), true)
+  const changed = await page.evaluate(async () => {
+    await db.run('UPDATE t SET a = 9 WHERE id = 1')
+    await until(() => runs.one.at(-1) === 9)
+    await db.close()
+    return runs.one.at(-1)
+  })
+  assert.equal(changed, 9)
+  assert.equal(requests(), 2)
+})
+
 test('a part of another build is refused', async () => {
   const { page } = await watchedPage()
   await page.route(/tidelock_fts5\.wasm$/, async (route) => {

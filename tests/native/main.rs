@@ -13,6 +13,7 @@ mod import;
 mod layers;
 mod lifecycle;
 mod live;
+mod live_part;
 mod lock;
 mod maintain;
 mod memory;

@@ -53,6 +53,7 @@ export function partsOf(options: OpenOptions): Part[] {
     sync: given(remote),
     encryption: given(encryption, columnKey),
     stores: storage === undefined ? isNode() : storage !== 'indexeddb',
+    live: false,
     fts5: migrations?.some(({ up }) => typeof up === 'string' && /fts5/i.test(up)) ?? false,
   }
   return (Object.keys(needed) as Part[]).filter((part) => needed[part])

@@ -166,18 +166,6 @@ impl Database {
     pub fn explain(&self, permit: MutexPermit, sql: &str) -> Result<Vec<PlanRow>> {
         self.inner.permitted_connection(permit)?.explain_query_plan(sql)
     }
-
-    /// Registers a live query with its parameters. Returns its id.
-    pub fn watch(&self, sql: &str, params: Option<&FlatParams<'_>>, names: &str) -> Result<u32> {
-        let connection = self.inner.connection()?;
-        self.inner.live.borrow_mut().watch(&connection, sql, params, names)
-    }
-
-    /// Removes a live query.
-    pub fn unwatch(&self, id: u32) {
-        let connection = self.inner.connection.borrow();
-        self.inner.live.borrow_mut().unwatch(connection.as_deref(), id);
-    }
 }
 
 impl Inner {

@@ -1,0 +1,75 @@
+//! The live queries of one text.
+
+use std::rc::Rc;
+
+use super::query::Query;
+use crate::{
+    collections::Set,
+    error::{Error, ErrorCode, Result},
+    sqlite::{Authority, Connection},
+    value::Value,
+};
+
+/// The live queries of one text.
+pub(super) struct Group {
+    pub sql: Box<str>,
+    /// The tables and views that the query reads; `None`: it can't be read, because it doesn't fit the schema.
+    pub tables: Option<Vec<Rc<str>>>,
+    /// What the analysis knows of the query, once it has read it.
+    pub query: Option<Query>,
+    /// In the order of their ids.
+    pub watches: Vec<Watch>,
+}
+
+pub(super) struct Watch {
+    pub id: u32,
+    /// The values of the parameters by number; `None` if they aren't known.
+    pub params: Option<Vec<Value>>,
+    /// To run again after this commit.
+    pub due: bool,
+}
+
+impl Group {
+    /// Reads which tables a query reads. Fails with `invalid_argument` for a query that writes, and for other refused ones.
+    pub fn of(connection: &Connection, sql: &str) -> Result<Self> {
+        Ok(Self { sql: sql.into(), tables: tables_of(connection, sql)?, query: None, watches: Vec::new() })
+    }
+
+    /// Reads the query again. Returns whether it can be read, and is due then.
+    pub fn read_again(&mut self, connection: &Connection) -> bool {
+        self.tables = tables_of(connection, &self.sql).unwrap_or_default();
+        self.query = None;
+        if self.tables.is_some() {
+            self.all_due();
+        }
+        self.tables.is_some()
+    }
+
+    /// Returns whether the query reads one of these tables.
+    pub fn reads_any(&self, tables: &Set<Rc<str>>) -> bool {
+        let is_changed = |table: &Rc<str>| tables.iter().any(|changed| changed.eq_ignore_ascii_case(table));
+        self.tables.iter().flatten().any(is_changed)
+    }
+
+    /// Returns the index of a watch.
+    pub fn place(&self, id: u32) -> Option<usize> {
+        self.watches.binary_search_by_key(&id, |watch| watch.id).ok()
+    }
+
+    pub fn all_due(&mut self) {
+        self.watches.iter_mut().for_each(|watch| watch.due = true);
+    }
+}
+
+/// Returns the tables and views that a query reads; `None` when it doesn't fit the schema.
+fn tables_of(connection: &Connection, sql: &str) -> Result<Option<Vec<Rc<str>>>> {
+    let statement = match connection.statement_for(sql, Authority::User) {
+        Err(error) if error.is(ErrorCode::SqliteError) => return Ok(None),
+        statement => statement?,
+    };
+    if !statement.is_readonly() {
+        return Err(Error::invalid("A live query can't write: it runs again after each commit")
+            .hint("Pass a SELECT, and run writes by db.run()"));
+    }
+    Ok(Some(statement.facts().reads.clone()))
+}
