@@ -162,6 +162,11 @@ impl Connection {
         if let Some(prepared) = self.cache.borrow_mut().take(sql, authority) {
             return Ok(prepared);
         }
+        self.prepare_anew(sql, authority)
+    }
+
+    /// Compiles a statement, and replaces a cached one. The caller owns it until it releases it.
+    pub(super) fn prepare_anew(&self, sql: &str, authority: Authority) -> Result<Rc<Prepared>> {
         // SQLite runs a pragma when it compiles it, so trailing text must be refused before that.
         if first_word(sql).eq_ignore_ascii_case("PRAGMA") && statements(sql).nth(1).is_some() {
             return Err(several());

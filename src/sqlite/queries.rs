@@ -64,6 +64,11 @@ impl Connection {
         self.prepare(sql, authority).map(|prepared| Statement::new(self, prepared))
     }
 
+    /// Returns a statement whose effects are those in the present schema: one in the cache may be from before a change of it.
+    pub fn statement_anew(&self, sql: &str, authority: Authority) -> Result<Statement<'_>> {
+        self.prepare_anew(sql, authority).map(|prepared| Statement::new(self, prepared))
+    }
+
     /// Returns the cached statement with this [id](super::Outcome::statement); `None` if it was evicted or is in use.
     pub fn statement_known(&self, id: u32, authority: Authority) -> Option<Statement<'_>> {
         let prepared = self.cache.borrow_mut().take_known(id, authority)?;

@@ -273,7 +273,25 @@ fn after_a_change_of_the_schema_all_run_and_are_read_again() {
     // The table of the query was dropped, until it is created again.
     assert_eq!(live.commit("INSERT INTO jobs(id) VALUES (10)"), [0; 0]);
     assert_eq!(live.commit("ALTER TABLE jobs RENAME TO tasks"), [task]);
-    assert_eq!(live.commit("DELETE FROM tasks WHERE id = 10"), [0; 0]);
+    // The view reads the renamed table, of which deleted tasks may delete rows.
+    assert_eq!(live.commit("INSERT INTO remarks(text) VALUES ('z')"), [viewed]);
+    assert_eq!(live.commit("DELETE FROM tasks WHERE id = 10"), [viewed]);
+    assert_eq!(live.commit("UPDATE tasks SET title = 'z' WHERE id <> 9"), [0; 0]);
+}
+
+#[test]
+fn what_a_query_reads_is_read_from_the_present_schema() {
+    for mut live in [Live::new(SCHEMA), Live::without_analysis(SCHEMA)] {
+        let sql = "SELECT * FROM open";
+        // A compiled statement of the earlier schema is in the cache.
+        drop(live.connection.statement_for(sql, Authority::User).unwrap());
+        live.commit("DROP VIEW open; CREATE VIEW open AS SELECT * FROM notes");
+        let id = live.watch(sql, &[], "");
+        assert_eq!(live.commit("INSERT INTO notes(text) VALUES ('z')"), [id]);
+        live.commit("DROP VIEW open; CREATE VIEW open AS SELECT * FROM tags");
+        assert_eq!(live.registry.everything_changed(&live.connection), [id]);
+        assert_eq!(live.commit("INSERT INTO tags VALUES ('y', 1)"), [id]);
+    }
 }
 
 /// A random generator with a seed.
