@@ -35,7 +35,7 @@ done
 ../node_modules/.bin/tsc -p tsconfig.cli.json
 for module in main worker command-line; do
   ../node_modules/.bin/esbuild "src/cli/$module.ts" --bundle --format=esm --platform=node --target=node20 --charset=utf8 --sourcemap \
-    --external:../index.js --external:./command-line.js --outfile="dist/cli/$module.js" --log-level=warning
+    --external:../index.js --external:./commands.js --outfile="dist/cli/$module.js" --log-level=warning
 done
 node ../scripts/notices.mjs > THIRD_PARTY_NOTICES.md
 # For `npx tidelock` in this clone: npm made no link, because the file didn't exist yet.

@@ -29,7 +29,6 @@ export type { Encryption } from './base/encryption.js'
 export type { ErrorDetails, KnownErrorDetails, LockHolder } from './base/error-details.js'
 export { isTidelockError, TidelockError, type TidelockErrorOf, type TidelockErrorOptions } from './base/errors.js'
 export type { Warning, WarningCode } from './base/events.js'
-export type { CompiledQuery, DrizzleQuery, DrizzleRow, KyselyQuery } from './base/query-builder.js'
 export type {
   Alert,
   AlertCode,
@@ -67,7 +66,8 @@ export type {
   TablePullReport,
   TablePushReport,
   TidelockErrorJson,
-} from './base/reports.js'
+} from './base/generated-types.js'
+export type { CompiledQuery, DrizzleQuery, DrizzleRow, KyselyQuery } from './base/query-builder.js'
 export {
   type SqlFragment,
   type SqlQuery,
@@ -118,6 +118,7 @@ export type {
   ScalarFunction,
   SqlFunctions,
 } from './functions/functions.js'
+export { databases, deleteDatabase } from './open/databases.js'
 export { type Check, type DoctorOptions, type DoctorReport, doctor } from './open/doctor.js'
 export {
   type Group,
@@ -131,7 +132,6 @@ export { type LastRowsOptions, lastRows } from './open/last-rows.js'
 export { open } from './open/open.js'
 export { recover } from './open/recover.js'
 export { type SchemaFromRemoteOptions, type SchemaMigration, schemaFromRemote } from './open/schema-from-remote.js'
-export { databases, deleteDatabase } from './open/stored.js'
 export type { DatabaseInfo } from './open/stored-info.js'
 export { configFromEnv, type EnvConfig } from './options/config-from-env.js'
 export type {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { resolveConflict } from '../src/functions/resolve-conflict.ts'
+import { resolveConflict } from '../src/functions/conflict-function.ts'
 
 const met = { table: 'items', key: { id: 1 }, base: null, local: null, remote: null }
 const decide = (conflict) => resolveConflict({ url: '', key: '', tables: ['other', { table: 'items', conflict }] }, met)

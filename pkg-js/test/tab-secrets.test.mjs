@@ -1,7 +1,6 @@
 // Tests of the proofs by which tabs show that they know the same secret, and of the validation of their messages.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { contextOf, proverOf } from '../src/tabs/prover.ts'
 import {
   helloOfOtherVersion,
   parseBroadcast,
@@ -9,7 +8,8 @@ import {
   parseTabMessage,
   rejectionFor,
   versionMismatch,
-} from '../src/tabs/wire.ts'
+} from '../src/tabs/messages.ts'
+import { contextOf, proverOf } from '../src/tabs/prover.ts'
 import { info, one } from './tab-info.mjs'
 
 const generate = (name, ...usages) => crypto.subtle.generateKey({ name, length: 256 }, false, usages)

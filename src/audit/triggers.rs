@@ -6,7 +6,7 @@
 use super::{Log, Options};
 use crate::{
     error::{Error, Result},
-    sqlite::{Connection, SILENT, TableFacts, TableKind, literal, quote},
+    sqlite::{CAPTURE_SUSPENDED, Connection, TableFacts, TableKind, literal, quote},
     value::Value,
 };
 
@@ -30,7 +30,7 @@ pub fn resume(connection: &Connection, options: &Options) -> Result<()> {
     for name in &options.tables {
         let Some(table) = AuditedTable::read(connection, name)? else { continue };
         log.create(connection)?;
-        connection.make_silent()?;
+        connection.create_suspend_table()?;
         connection.exec(&format!("CREATE TEMP TABLE IF NOT EXISTS {ACTOR}(actor TEXT)"))?;
         connection.exec(&table.triggers(options))?;
     }
@@ -120,7 +120,7 @@ impl AuditedTable {
                 "CREATE TEMP TRIGGER {} AFTER {action} ON main.{} {when}BEGIN \
                  INSERT INTO {}(action, table_name, record_id, old_values, new_values, actor, timestamp) \
                  VALUES ('{action}', {}, {key}, {old}, {new}, \
-                 CASE WHEN EXISTS (SELECT 1 FROM {SILENT}) THEN 'sync' ELSE (SELECT actor FROM {ACTOR}) END, \
+                 CASE WHEN EXISTS (SELECT 1 FROM {CAPTURE_SUSPENDED}) THEN 'sync' ELSE (SELECT actor FROM {ACTOR}) END, \
                  strftime('%Y-%m-%dT%H:%M:%fZ', 'now')); END;\n",
                 quote(&format!("{PREFIX}{action}_{}", self.name)),
                 quote(&self.name),

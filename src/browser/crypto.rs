@@ -9,7 +9,7 @@ use wasm_bindgen_futures::JsFuture;
 use super::{global, object, property, thrown_text};
 use crate::{
     error::{Error, ErrorCode, Result},
-    ports::{Cipher, Crypto, DataKey, LocalFuture, Piece},
+    ports::{AeadInput, Cipher, Crypto, DataKey, LocalFuture},
 };
 
 #[wasm_bindgen]
@@ -141,7 +141,7 @@ pub fn user_key(key: &JsValue) -> Result<Rc<dyn Cipher>> {
     }
 }
 
-fn parameters(algorithm: &str, piece: &Piece) -> Object {
+fn parameters(algorithm: &str, piece: &AeadInput) -> Object {
     if algorithm == KW {
         return object(&[("name", KW.into())]);
     }
@@ -181,17 +181,19 @@ struct Direct {
 }
 
 impl Cipher for Direct {
-    fn seal(&self, pieces: Vec<Piece>) -> LocalFuture<'static, Result<Vec<Vec<u8>>>> {
+    fn seal(&self, pieces: Vec<AeadInput>) -> LocalFuture<'static, Result<Vec<Vec<u8>>>> {
         // Awaited from the start: a promise that rejects before it has a listener is reported as unhandled.
-        let call =
-            |piece: &Piece| self.subtle.encrypt(&parameters(GCM, piece), &self.key, &piece.bytes).map(JsFuture::from);
+        let call = |piece: &AeadInput| {
+            self.subtle.encrypt(&parameters(GCM, piece), &self.key, &piece.bytes).map(JsFuture::from)
+        };
         let calls = pieces.iter().map(call).collect();
         Box::pin(async move { sealed(all(calls).await) })
     }
 
-    fn open(&self, pieces: Vec<Piece>) -> LocalFuture<'static, Vec<Option<Vec<u8>>>> {
-        let call =
-            |piece: &Piece| self.subtle.decrypt(&parameters(GCM, piece), &self.key, &piece.bytes).map(JsFuture::from);
+    fn open(&self, pieces: Vec<AeadInput>) -> LocalFuture<'static, Vec<Option<Vec<u8>>>> {
+        let call = |piece: &AeadInput| {
+            self.subtle.decrypt(&parameters(GCM, piece), &self.key, &piece.bytes).map(JsFuture::from)
+        };
         let calls = pieces.iter().map(call).collect();
         Box::pin(async move { opened(all(calls).await) })
     }
@@ -205,7 +207,7 @@ struct Wrapping {
 }
 
 impl Cipher for Wrapping {
-    fn seal(&self, pieces: Vec<Piece>) -> LocalFuture<'static, Result<Vec<Vec<u8>>>> {
+    fn seal(&self, pieces: Vec<AeadInput>) -> LocalFuture<'static, Result<Vec<Vec<u8>>>> {
         let (subtle, wrapping, algorithm) = (self.subtle.clone(), self.key.clone(), self.algorithm);
         Box::pin(async move {
             let mut answers = Vec::new();
@@ -221,7 +223,7 @@ impl Cipher for Wrapping {
         })
     }
 
-    fn open(&self, pieces: Vec<Piece>) -> LocalFuture<'static, Vec<Option<Vec<u8>>>> {
+    fn open(&self, pieces: Vec<AeadInput>) -> LocalFuture<'static, Vec<Option<Vec<u8>>>> {
         let (subtle, wrapping, algorithm) = (self.subtle.clone(), self.key.clone(), self.algorithm);
         Box::pin(async move {
             let mut answers = Vec::new();

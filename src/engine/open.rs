@@ -34,7 +34,7 @@ use crate::{
             checked::Config,
             options::{ConflictPolicy, RemoteOptions},
         },
-        state::metadata,
+        state::tables,
     },
 };
 
@@ -274,13 +274,13 @@ impl Inner {
     pub(super) async fn start_capture(&self, connection: &Connection) -> Result<()> {
         // Loaded even if nothing is captured any more: a restore must keep the state of sync, and may run offline.
         // Later readers report an unreadable state.
-        if self.sync.get().is_some() || metadata::exists(connection).unwrap_or(true) {
+        if self.sync.get().is_some() || tables::exists(connection).unwrap_or(true) {
             self.ports.platform.parts.load(Part::Sync).await?;
         }
         if let Some(sync) = self.sync.get() {
-            metadata::register(connection, &sync.config().options.tables)?;
+            tables::register(connection, &sync.config().options.tables)?;
         }
-        self.capturing.set(metadata::captures(connection)?);
+        self.capturing.set(tables::captures(connection)?);
         self.resume_triggers(connection)
     }
 

@@ -1,4 +1,4 @@
-//! Generates the TypeScript types of serialized values in `pkg-js/src/base/reports.ts`. A test compares that file with
+//! Generates the TypeScript types of serialized values in `pkg-js/src/base/generated-types.ts`. A test compares that file with
 //! the Rust types.
 
 use std::{collections::BTreeMap, fs, path::Path};
@@ -27,7 +27,7 @@ use crate::{
     upkeep,
 };
 
-const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/pkg-js/src/base/reports.ts");
+const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/pkg-js/src/base/generated-types.ts");
 
 const HEAD: &str = "\
 // The types of results and events of the wasm module, generated from the serialized Rust types. `cargo test --lib
@@ -49,7 +49,7 @@ fn the_types_of_the_package_are_those_of_the_crate() {
     let differs = expected.lines().zip(found.lines()).position(|(expected, found)| expected != found);
     assert!(
         expected == found,
-        "pkg-js/src/base/reports.ts isn't what the Rust types give, from line {} on: UPDATE_TYPES=1 cargo test --lib typescript",
+        "pkg-js/src/base/generated-types.ts isn't what the Rust types give, from line {} on: UPDATE_TYPES=1 cargo test --lib typescript",
         differs.unwrap_or_default() + 1,
     );
 }

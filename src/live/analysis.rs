@@ -116,14 +116,14 @@ impl RowAnalysis {
         };
         let mut groups: Vec<&mut Group> = groups.iter_mut().filter(is_concerned).collect();
         for row in [&change.old, &change.new].into_iter().flatten() {
-            let mut row = TriedRow { connection, trial, table: &table.name, row, is_placed: false };
+            let mut row = CandidateRow { connection, trial, table: &table.name, row, is_placed: false };
             groups.iter_mut().for_each(|group| row.mark(group));
         }
     }
 }
 
 /// A row before or after a change.
-struct TriedRow<'r> {
+struct CandidateRow<'r> {
     connection: &'r Connection,
     trial: &'r mut Option<Trial>,
     table: &'r Rc<str>,
@@ -131,7 +131,7 @@ struct TriedRow<'r> {
     is_placed: bool,
 }
 
-impl TriedRow<'_> {
+impl CandidateRow<'_> {
     /// Marks the queries whose WHERE the row meets.
     fn mark(&mut self, group: &mut Group) {
         let Some(Query { condition: Some(condition), key, lookup, .. }) = &group.query else { return group.all_due() };

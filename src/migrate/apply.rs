@@ -64,7 +64,7 @@ impl<'c> Attempt<'c> {
     }
 
     /// Starts one of several migrations in an open transaction, where foreign keys are off already; see
-    /// [`super::Together`].
+    /// [`super::MigrationGroup`].
     pub(super) fn inside(
         connection: &'c Connection,
         history: &'c History,

@@ -11,24 +11,24 @@
 //! | [`history`] | the tracking table |
 //! | [`foreign_keys`] | the violations that a migration introduced |
 //! | [`apply`] | one migration on a connection: completely or not at all |
-//! | [`together`] | several in one transaction |
+//! | [`migration_group`] | several in one transaction |
 
 pub mod apply;
 pub mod foreign_keys;
 pub mod history;
 pub mod lint;
 pub mod migration;
+pub mod migration_group;
 pub mod plan;
 pub mod report;
 pub mod status;
-pub mod together;
 pub mod version;
 
 pub use apply::{Attempt, Run};
 pub use history::{Applied, History};
 pub use lint::{Lint, LintCode, lint};
 pub use migration::{Body, Direction, Migration, MigrationSource, Supplied};
+pub use migration_group::MigrationGroup;
 pub use plan::{MigrationTarget, OutOfOrder};
 pub use report::{MigrationReport, Planned, Ran};
 pub use status::{MigrationState, StatusRow};
-pub use together::Together;

@@ -14,7 +14,7 @@ pub const NONCE_BYTES: usize = 12;
 
 /// Bytes to encrypt or to decrypt.
 #[derive(Clone, Debug)]
-pub struct Piece {
+pub struct AeadInput {
     /// The nonce: never used twice with one key.
     pub nonce: [u8; NONCE_BYTES],
     /// The additional authenticated data: decryption needs the same.
@@ -38,8 +38,8 @@ pub trait Crypto {
 pub trait Cipher {
     /// Encrypts pieces; each result is as long as its piece plus the tag. Fails with `invalid_argument` when the key
     /// refuses.
-    fn seal(&self, pieces: Vec<Piece>) -> LocalFuture<'static, Result<Vec<Vec<u8>>>>;
+    fn seal(&self, pieces: Vec<AeadInput>) -> LocalFuture<'static, Result<Vec<Vec<u8>>>>;
 
     /// Decrypts pieces; `None` for each one that was not encrypted with this key, nonce and additional data.
-    fn open(&self, pieces: Vec<Piece>) -> LocalFuture<'static, Vec<Option<Vec<u8>>>>;
+    fn open(&self, pieces: Vec<AeadInput>) -> LocalFuture<'static, Vec<Option<Vec<u8>>>>;
 }

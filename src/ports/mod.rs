@@ -18,7 +18,7 @@ mod store;
 use std::{future::Future, pin::Pin, rc::Rc};
 
 pub use clock::{Clock, Entropy, Spawner};
-pub use crypto::{Cipher, Crypto, DataKey, NONCE_BYTES, Piece};
+pub use crypto::{AeadInput, Cipher, Crypto, DataKey, NONCE_BYTES};
 pub use files::{Files, Process, Processes};
 pub use http::{Http, HttpFailure, HttpRequest, HttpResponse, Method};
 pub use lifecycle::{Lifecycle, LifecycleEvent};

@@ -12,7 +12,7 @@ use std::{
 
 use rusqlite::ffi;
 
-use super::{functions::given, reads::QueryReads};
+use super::{functions::user_functions, reads::QueryReads};
 use crate::error::{Error, Result};
 
 /// On whose behalf a statement is prepared: decides what the authorizer refuses.
@@ -230,7 +230,7 @@ impl Watcher {
         match action {
             ffi::SQLITE_ATTACH | ffi::SQLITE_DETACH if mode == Authority::File => Some(&ATTACH),
             ffi::SQLITE_FUNCTION if mode == Authority::File => {
-                second.get().is_some_and(given::is_direct_only).then_some(&DIRECT_ONLY)
+                second.get().is_some_and(user_functions::is_direct_only).then_some(&DIRECT_ONLY)
             }
             _ if mode == Authority::File => None,
             ffi::SQLITE_TRANSACTION | ffi::SQLITE_SAVEPOINT => (mode != Authority::Script).then_some(&TRANSACTION),

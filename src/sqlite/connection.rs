@@ -13,7 +13,7 @@ use super::{
     cache::{Cache, PERSISTENT},
     deadline::{Countdown, Deadline},
     failure,
-    functions::given,
+    functions::user_functions,
     prepared::Prepared,
     row_changes::RowRecorder,
     shapes::Shapes,
@@ -144,7 +144,7 @@ impl Connection {
 
     /// Returns the error of the call that just failed.
     pub(super) fn failure(&self, code: c_int) -> Error {
-        let told = self.watcher.take_refusal().or_else(given::take_failure);
+        let told = self.watcher.take_refusal().or_else(user_functions::take_failure);
         let error = told.unwrap_or_else(|| failure::last(self.db, code));
         match self.max_bytes.get() {
             u64::MAX => error,

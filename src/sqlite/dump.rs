@@ -9,8 +9,8 @@
 use rusqlite::ffi;
 
 use super::{
-    Connection, Deadline, Foreign, Statement, Step,
-    apart::run_apart,
+    Connection, Deadline, ExternalFile, Statement, Step,
+    scratch::run_in_scratch,
     tables::TableFacts,
     text::{quote, statement_end},
 };
@@ -34,13 +34,13 @@ impl Connection {
         dump.flush()
     }
 
-    /// Runs an external SQL text in a scratch database of at most `max_bytes`, until `deadline`. [`Foreign::check`] must
+    /// Runs an external SQL text in a scratch database of at most `max_bytes`, until `deadline`. [`ExternalFile::check`] must
     /// follow.
     ///
     /// Fails with SQLite's error and the line of the statement, with `timeout`, with `invalid_argument` if the text leaves a
     /// transaction open or has no statement, and with the errors of a foreign file.
-    pub fn open_sql(script: &str, max_bytes: u64, deadline: Option<Deadline>) -> Result<Foreign> {
-        Self::open_foreign(run_apart(script, max_bytes, deadline)?)
+    pub fn open_sql(script: &str, max_bytes: u64, deadline: Option<Deadline>) -> Result<ExternalFile> {
+        Self::open_external(run_in_scratch(script, max_bytes, deadline)?)
     }
 }
 
@@ -93,7 +93,7 @@ impl Dump<'_, '_> {
         if by_hand {
             self.put("PRAGMA writable_schema=OFF;\n")?;
         }
-        // Foreign keys are always on in tidelock, and in SQLite's shell nothing follows that this could affect.
+        // ExternalFile keys are always on in tidelock, and in SQLite's shell nothing follows that this could affect.
         self.put("COMMIT;\nPRAGMA foreign_keys=ON;\n")
     }
 

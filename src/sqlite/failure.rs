@@ -4,7 +4,7 @@ use std::ffi::{CStr, c_int};
 
 use rusqlite::ffi;
 
-use super::functions::given;
+use super::functions::user_functions;
 use crate::error::{Error, ErrorCode};
 
 /// Returns the error of the call that just failed on this connection: SQLite's message, with the extended code's name as
@@ -55,7 +55,7 @@ pub(super) fn from_code(code: c_int, message: &str) -> Error {
         ErrorCode::SqliteError if message == TOO_MANY_PHRASES_SHOWN => {
             error.hint("The limit of an FTS5 query is 4,000 phrases: search for fewer words at once")
         }
-        ErrorCode::SqliteError => match given::hint(message) {
+        ErrorCode::SqliteError => match user_functions::hint(message) {
             Some(hint) => error.hint(hint),
             None => error,
         },

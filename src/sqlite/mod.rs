@@ -4,9 +4,8 @@
 //! `image`, a batch or a pin. A `connection` (`opening`, with its `pragmas`) consults its `authority`, and compiles statements
 //! (`prepared`, stored in a `cache`; `queries`). On top of that: `statement` for the engine's own code, `execute` with the flat `codec`
 //! and `bind` for JavaScript, `script` for texts of several statements, `tokens` for comparing texts, and `copy`, `plan` and
-//! `deadline`. `reading`, `reads` and `row_changes` are for live queries: what a query reads, and which rows a transaction changes. External files come in through `foreign`, and databases go out as text through `dump`; `apart` runs text from outside. `functions` are the users' SQL functions.
+//! `deadline`. `reading`, `reads` and `row_changes` are for live queries: what a query reads, and which rows a transaction changes. External files come in through `external_file`, and databases go out as text through `dump`; `scratch` runs text from outside. `functions` are the users' SQL functions.
 
-mod apart;
 mod authority;
 mod bind;
 mod cache;
@@ -16,8 +15,8 @@ mod copy;
 mod deadline;
 mod dump;
 mod execute;
+mod external_file;
 mod failure;
-mod foreign;
 pub mod functions;
 mod image;
 mod mem;
@@ -32,6 +31,7 @@ mod queries;
 mod reading;
 mod reads;
 mod row_changes;
+mod scratch;
 mod script;
 mod shapes;
 mod statement;
@@ -55,16 +55,16 @@ pub use copy::FkViolation;
 pub use deadline::Deadline;
 pub use dump::{Sink, plain_or_quoted};
 pub use execute::{Op, Outcome};
+pub use external_file::ExternalFile;
 pub use failure::needs_more;
-pub use foreign::Foreign;
 pub use image::{CHUNK_SIZE, Image};
 pub use page_file::{Batch, PageFile, Pin};
 pub use plan::PlanRow;
 pub use reads::{QueryReads, TableReads};
 pub use row_changes::{RecordedTable, RowChange, RowChanges};
-pub use script::{Manner, ScriptOutline};
+pub use script::{ScriptOutline, TransactionMode};
 pub use statement::{Statement, Step};
 pub use tables::{ColumnFacts, ForeignKey, TableFacts, TableKind};
 pub use text::{first_statement, is_reserved, line_of, literal, mentions, quote, statement_end, statements};
 pub use tokens::{Token, TokenKind, default_value, normal, tokens};
-pub use triggers::SILENT;
+pub use triggers::CAPTURE_SUSPENDED;

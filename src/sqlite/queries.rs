@@ -3,7 +3,8 @@
 use rusqlite::ffi;
 
 use super::{
-    Authority, Connection, Statement, Step, functions, functions::given, prepared::Prepared, tables::TableFacts,
+    Authority, Connection, Statement, Step, functions, functions::user_functions, prepared::Prepared,
+    tables::TableFacts,
 };
 use crate::{error::Result, value::Value};
 
@@ -84,7 +85,9 @@ impl Connection {
             prepared.renew(self.watcher.take_facts());
         }
         match code {
-            ffi::SQLITE_ROW | ffi::SQLITE_DONE if given::failed() => Err(functions::undo(self, prepared.writes())),
+            ffi::SQLITE_ROW | ffi::SQLITE_DONE if user_functions::failed() => {
+                Err(functions::undo(self, prepared.writes()))
+            }
             ffi::SQLITE_ROW => Ok(Step::Row),
             ffi::SQLITE_DONE => Ok(Step::Done),
             code => Err(self.failure(code)),

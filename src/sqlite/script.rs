@@ -108,7 +108,7 @@ impl ScriptOutline {
 
 /// How to run a script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Manner {
+pub enum TransactionMode {
     /// In one transaction.
     Whole,
     /// As written: it has its own transactions, and must leave none open.
@@ -117,7 +117,7 @@ pub enum Manner {
     Vacuum,
 }
 
-impl Manner {
+impl TransactionMode {
     /// Determines it from the script's text; reads a long script to its end only if its beginning isn't enough.
     pub fn of(script: &str) -> Self {
         if is_begin(script) {

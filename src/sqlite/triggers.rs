@@ -4,12 +4,12 @@ use super::{Connection, quote};
 use crate::{error::Result, value::Value};
 
 /// A temporary table: a row in it means that the current changes come from the remote.
-pub const SILENT: &str = "tidelock_silent";
+pub const CAPTURE_SUSPENDED: &str = "tidelock_silent";
 
 impl Connection {
-    /// Creates the table [`SILENT`], which triggers read, unless it exists.
-    pub fn make_silent(&self) -> Result<()> {
-        self.exec(&format!("CREATE TEMP TABLE IF NOT EXISTS {SILENT}(yes)"))
+    /// Creates the table [`CAPTURE_SUSPENDED`], which triggers read, unless it exists.
+    pub fn create_suspend_table(&self) -> Result<()> {
+        self.exec(&format!("CREATE TEMP TABLE IF NOT EXISTS {CAPTURE_SUSPENDED}(yes)"))
     }
 
     /// Drops the temporary triggers whose names begin with `prefix`.

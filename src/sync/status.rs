@@ -6,7 +6,7 @@ use super::{
     config::{checked::Config, options::SyncDirection},
     outbox::entries,
     schema::table::LocalTable,
-    state::{failure, metadata},
+    state::{failure, tables},
     values::encode::quote,
 };
 use crate::{
@@ -72,8 +72,7 @@ pub fn lag(connection: &Connection, config: &Config, now: Timestamp) -> Result<O
     let mut longest = 0;
     for table in config.options.tables.iter().filter(|table| table.direction != SyncDirection::Push) {
         let sql = "SELECT pulled_at FROM tidelock_tables WHERE tbl = ?1";
-        let at =
-            if metadata::exists(connection)? { connection.value(sql, &[Value::from(&*table.table)])? } else { None };
+        let at = if tables::exists(connection)? { connection.value(sql, &[Value::from(&*table.table)])? } else { None };
         let Some(at) = at.as_ref().and_then(Value::as_text).and_then(Timestamp::parse) else { return Ok(None) };
         longest = longest.max(now.since(at));
     }
@@ -82,7 +81,7 @@ pub fn lag(connection: &Connection, config: &Config, now: Timestamp) -> Result<O
 
 /// Returns for how many milliseconds the oldest pending change has been waiting; 0 without pending changes.
 pub fn unpushed_for(connection: &Connection, now: Timestamp) -> Result<i64> {
-    if !metadata::exists(connection)? {
+    if !tables::exists(connection)? {
         return Ok(0);
     }
     let oldest = connection.value("SELECT min(time) FROM tidelock_outbox WHERE state = 'pending'", &[])?;
@@ -97,7 +96,7 @@ pub fn of_table(connection: &Connection, table: &str, phase: SyncPhase, now: Tim
         Some(local) => connection.value(&format!("SELECT count(*) FROM main.{}", quote(&local.name)), &[])?,
         None => None,
     };
-    let stored = if metadata::exists(connection)? {
+    let stored = if tables::exists(connection)? {
         connection.rows(
             "SELECT pulled_at, last_error, pushed_at FROM tidelock_tables WHERE tbl = ?1",
             &[Value::from(table)],

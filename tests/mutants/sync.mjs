@@ -177,9 +177,9 @@ export const mutants = [
   },
   {
     name: 'a-changed-filter-reads-on-from-its-cursor',
-    file: 'src/sync/state/metadata.rs',
-    text: 'SET filter = ?2, selected = NULL, started = NULL, listed_at = NULL',
-    instead: 'SET filter = ?2, listed_at = NULL',
+    file: 'src/sync/state/filter.rs',
+    text: 'SET selected = NULL, started = NULL, listed_at = NULL',
+    instead: 'SET listed_at = NULL',
     breaks: 'older rows of a new filter are never read',
   },
 ]

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use tidelock::{
     ErrorCode, Result, Value,
     error::Detail,
-    sqlite::{Connection, Foreign, Image, PageFile, quote},
+    sqlite::{Connection, ExternalFile, Image, PageFile, quote},
 };
 
 use crate::files::{made_by, rows_of};
@@ -68,7 +68,7 @@ fn same(one: &Connection, other: &Connection) {
 fn comes_back(connection: &Connection) -> String {
     let text = dump(connection);
     let (again, _) = Connection::open_sql(&text, u64::MAX, None)
-        .and_then(Foreign::check)
+        .and_then(ExternalFile::check)
         .unwrap_or_else(|error| panic!("{error:?}\n{text}"));
     same(&again, connection);
     assert_eq!(dump(&again), text);
@@ -165,14 +165,14 @@ fn a_statement_that_would_take_minutes_to_read_is_refused() {
     // A text may contain the word, and be of any length.
     let long = "with ".repeat(100_000);
     let script = format!("CREATE TABLE t(a); INSERT INTO t VALUES ('{long}');");
-    let again = Connection::open_sql(&script, u64::MAX, None).and_then(Foreign::check).unwrap().0;
+    let again = Connection::open_sql(&script, u64::MAX, None).and_then(ExternalFile::check).unwrap().0;
     assert_eq!(again.value("SELECT a FROM t", &[]).unwrap(), Some(Value::from(long.as_str())));
 }
 
 #[test]
 fn a_comment_that_never_ends_hides_nothing_else() {
     let text = dump(&open("CREATE VIEW v AS SELECT 1 AS one /* open; CREATE TABLE a(x)"));
-    let again = Connection::open_sql(&text, u64::MAX, None).and_then(Foreign::check).unwrap().0;
+    let again = Connection::open_sql(&text, u64::MAX, None).and_then(ExternalFile::check).unwrap().0;
     assert_eq!(again.value("SELECT one FROM v", &[]).unwrap(), Some(Value::Integer(1)));
     assert_eq!(dump(&again), text);
 }
@@ -180,7 +180,7 @@ fn a_comment_that_never_ends_hides_nothing_else() {
 #[test]
 fn a_full_text_index_works_after_a_restore_from_text() {
     let text = dump(&open("CREATE VIRTUAL TABLE f USING fts5(a); INSERT INTO f VALUES ('find me'), ('and me')"));
-    let again = Connection::open_sql(&text, u64::MAX, None).and_then(Foreign::check).unwrap().0;
+    let again = Connection::open_sql(&text, u64::MAX, None).and_then(ExternalFile::check).unwrap().0;
     again.exec("INSERT INTO f VALUES ('me too'); INSERT INTO f(f) VALUES ('integrity-check')").unwrap();
     let found = again.value("SELECT count(*) FROM f WHERE f MATCH 'me'", &[]).unwrap();
     assert_eq!(found, Some(Value::Integer(3)));
@@ -227,7 +227,7 @@ fn texts_that_give_no_valid_database_are_refused() {
             ErrorCode::DatabaseTooLarge,
         ),
     ] {
-        let opened = Connection::open_sql(script, 1_000_000, None).and_then(Foreign::check);
+        let opened = Connection::open_sql(script, 1_000_000, None).and_then(ExternalFile::check);
         let error = opened.err().unwrap_or_else(|| panic!("{script}"));
         assert_eq!(error.code, code, "{script}: {error:?}");
     }

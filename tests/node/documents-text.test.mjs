@@ -87,7 +87,7 @@ test('ARCHITECTURE.md is an overview of at most 250 lines', () => {
 
 test('docs/errors.md has each code once, with its cause, an example and the way out, and says which may pass', () => {
   const text = textOf('docs/errors.md')
-  const union = /export type ErrorCode =\n((?: {2}\| '\w+'\n)+)/.exec(textOf('pkg-js/src/base/reports.ts'))[1]
+  const union = /export type ErrorCode =\n((?: {2}\| '\w+'\n)+)/.exec(textOf('pkg-js/src/base/generated-types.ts'))[1]
   const codes = [...union.matchAll(/'(\w+)'/g)].map(([, code]) => code)
   assert.ok(codes.length >= 43)
   const sections = text.split(/^### /m).slice(1)

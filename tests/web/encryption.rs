@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use tidelock::{
     browser::{BrowserEntropy, IndexedDb, WebCrypto},
-    ports::{Crypto, Piece},
+    ports::{AeadInput, Crypto},
     store::{
         conformance::{CASES, Handles},
         sealed::{SealedStore, Secret, Vault},
@@ -21,7 +21,7 @@ async fn webcrypto_derives_and_encrypts_as_the_standards_say() {
     assert_eq!(key[..4], [0x55, 0xac, 0x04, 0x6e]);
     // Test case 14 of the proposal of GCM.
     let cipher = WebCrypto.cipher(&[0; 32]).await.unwrap();
-    let piece = |bytes: Vec<u8>| Piece { nonce: [0; 12], associated: Vec::new(), bytes };
+    let piece = |bytes: Vec<u8>| AeadInput { nonce: [0; 12], associated: Vec::new(), bytes };
     let sealed = cipher.seal(vec![piece(vec![0; 16])]).await.unwrap();
     assert_eq!(sealed[0][..4], [0xce, 0xa7, 0x40, 0x3d]);
     assert_eq!(sealed[0][16..20], [0xd0, 0xd1, 0xc8, 0xa7]);
@@ -29,7 +29,7 @@ async fn webcrypto_derives_and_encrypts_as_the_standards_say() {
     let mut bytes = [0; 16];
     let tag = tidelock_gcm::Key::new(&[0; 32]).seal(&[0; 12], &[], &mut bytes);
     assert_eq!([&bytes[..], &tag].concat(), sealed[0]);
-    let other = Piece { associated: vec![1], ..piece(sealed[0].clone()) };
+    let other = AeadInput { associated: vec![1], ..piece(sealed[0].clone()) };
     let opened = cipher.open(vec![piece(sealed[0].clone()), other, piece(vec![1])]).await;
     assert_eq!(opened, [Some(vec![0; 16]), None, None]);
 }

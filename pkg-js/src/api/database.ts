@@ -13,6 +13,7 @@ import {
 import type { Encryption } from '../base/encryption.js'
 import { isTidelockError, type TidelockError } from '../base/errors.js'
 import { fileBytes, isBlob, joined, viewOf } from '../base/file-bytes.js'
+import type { Alert, Health, MaintenanceReport, PlanRow } from '../base/generated-types.js'
 import {
   type CompiledQuery,
   type DrizzleQuery,
@@ -20,7 +21,6 @@ import {
   type KyselyQuery,
   queryText,
 } from '../base/query-builder.js'
-import type { Alert, Health, MaintenanceReport, PlanRow } from '../base/reports.js'
 import { queryTag, type SqlFragment, type SqlQueryTag } from '../base/sql.js'
 import type {
   ArrayQueryOptions,

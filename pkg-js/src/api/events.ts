@@ -9,7 +9,7 @@ import type {
   MigrationEvent,
   StorageEvent,
   SyncEvent,
-} from '../base/reports.js'
+} from '../base/generated-types.js'
 import type { SnapshotCopied, SnapshotCopyFailed } from '../files/snapshot-copies.js'
 
 /** The detail of a `role` event: what this tab is from now on, see {@link Database.role}. */

@@ -1,4 +1,4 @@
-import type { Alert, Health, TidelockErrorJson } from '../base/reports.js'
+import type { Alert, Health, TidelockErrorJson } from '../base/generated-types.js'
 
 /**
  * Returns the health of a database or a group as an HTTP response, for a service worker or a Node route at `/health`. The status is 200, or

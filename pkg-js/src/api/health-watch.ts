@@ -1,4 +1,4 @@
-import type { Health } from '../base/reports.js'
+import type { Health } from '../base/generated-types.js'
 
 /** How often changes without an event are noticed, such as of the quota or the time since a snapshot. */
 const intervalMs = 60_000

@@ -1,4 +1,4 @@
-import type { Alert, Health } from '../base/reports.js'
+import type { Alert, Health } from '../base/generated-types.js'
 import type { CoreOptions } from '../engine/core.js'
 import type { TargetStatus } from '../files/snapshot-info.js'
 

@@ -7,7 +7,7 @@ import type {
   MigrationReport,
   MigrationStatus,
   SchemaScript,
-} from '../base/reports.js'
+} from '../base/generated-types.js'
 import type { CallOptions } from '../base/values.js'
 import { type Connection, withCancel } from '../engine/connection.js'
 import type { Tx } from './transaction.js'

@@ -1,6 +1,6 @@
 import { checkBoolean, checkCall, checkMoment, checkObject, checkOneOf, checkString, optional } from '../base/check.js'
 import { invalid } from '../base/errors.js'
-import type { SnapshotInfo, SnapshotVerification } from '../base/reports.js'
+import type { SnapshotInfo, SnapshotVerification } from '../base/generated-types.js'
 import type { ByteSource, CallOptions } from '../base/values.js'
 import { type Connection, withCancel } from '../engine/connection.js'
 import { checkFileEncryption, type FileEncryption } from '../files/file-encryption.js'

@@ -19,7 +19,7 @@ import type {
   PushReport,
   SyncEvent,
   SyncStatus,
-} from '../base/reports.js'
+} from '../base/generated-types.js'
 import type { CallOptions } from '../base/values.js'
 import type { Connection } from '../engine/connection.js'
 

@@ -1,4 +1,4 @@
-import type { ErrorCode } from './reports.js'
+import type { ErrorCode } from './generated-types.js'
 
 /** Who holds the lock of a database. */
 export interface LockHolder {

@@ -1,7 +1,7 @@
 import type { Panic } from '../../generated/instance.js'
 import type { ErrorDetails } from './error-details.js'
+import type { ErrorCode, TidelockErrorJson } from './generated-types.js'
 import { isNode } from './is-node.js'
-import type { ErrorCode, TidelockErrorJson } from './reports.js'
 
 export type { ErrorCode, TidelockErrorJson }
 

@@ -1,4 +1,4 @@
-import type { EngineWarningCode, ErrorCode } from './reports.js'
+import type { EngineWarningCode, ErrorCode } from './generated-types.js'
 
 /** What a warning is about: an error that should be noticed, or a state of its own. */
 export type WarningCode =

@@ -1,4 +1,4 @@
-import { TidelockError } from './tidelock.js'
+import { TidelockError } from './package.js'
 
 /** An error of the command line itself, whose hint is for its user already. */
 export class CommandError extends TidelockError {}

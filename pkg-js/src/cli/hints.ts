@@ -1,4 +1,4 @@
-import { type ErrorCode, TidelockError } from './tidelock.js'
+import { type ErrorCode, TidelockError } from './package.js'
 
 // The hints of the package are for programs: they name its calls and options. These are for the command line.
 

@@ -80,6 +80,6 @@ async function end(): Promise<void> {
   await command.terminate()
   process.exitCode = interruptedCode
   if (isFinished) return
-  const { printInterrupted } = await import('./command-line.js')
+  const { printInterrupted } = await import('./commands.js')
   printInterrupted(args, { out: process.stdout, err: process.stderr })
 }

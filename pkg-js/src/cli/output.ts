@@ -1,5 +1,5 @@
+import type { TidelockError } from './package.js'
 import { wordsOf } from './remote-words.js'
-import type { TidelockError } from './tidelock.js'
 
 /** A destination of text. */
 export interface Stream {

@@ -1,4 +1,4 @@
-import { TidelockError } from './tidelock.js'
+import { TidelockError } from './package.js'
 
 /** What a remote said in an error response, in PostgREST's form. */
 export interface RemoteWords {

@@ -1,4 +1,4 @@
-import { type Database, sql } from './tidelock.js'
+import { type Database, sql } from './package.js'
 
 /** A column, from SQLite's pragmas. */
 export interface ColumnFacts {

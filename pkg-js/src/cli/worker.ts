@@ -1,5 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads'
-import { interrupted, runCommandLine } from './command-line.js'
+import { interrupted, runCommandLine } from './commands.js'
 import type { FromCommand, ToCommand } from './main.js'
 
 // The thread that runs a command line. Its SQL may block it for long; meanwhile the main thread can still react to Ctrl-C.

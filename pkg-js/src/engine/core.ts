@@ -30,7 +30,7 @@ import type {
   SnapshotVerification,
   StoredDatabase,
   SyncStatus,
-} from '../base/reports.js'
+} from '../base/generated-types.js'
 import type { Bytes } from '../base/values.js'
 import type { HttpRequest, HttpResponse } from '../remote/request.js'
 

@@ -1,4 +1,4 @@
-import type { EngineSnapshotEvent, SnapshotInfo } from '../base/reports.js'
+import type { EngineSnapshotEvent, SnapshotInfo } from '../base/generated-types.js'
 import type {
   SnapshotCopied,
   SnapshotCopies,

@@ -1,5 +1,5 @@
 import { isTidelockError, TidelockError, toTidelockError } from '../base/errors.js'
-import type { SnapshotInfo, TidelockErrorJson } from '../base/reports.js'
+import type { SnapshotInfo, TidelockErrorJson } from '../base/generated-types.js'
 import { Secrets } from '../remote/secrets.js'
 import { checkFileEncryption, type FileEncryption } from './file-encryption.js'
 import { fileName } from './snapshot-file.js'

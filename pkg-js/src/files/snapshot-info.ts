@@ -1,4 +1,4 @@
-import type { SnapshotHealth, SnapshotInfo, TidelockErrorJson } from '../base/reports.js'
+import type { SnapshotHealth, SnapshotInfo, TidelockErrorJson } from '../base/generated-types.js'
 import type { FileEncryption } from './file-encryption.js'
 
 /** What is copied to a target, besides its bytes. */

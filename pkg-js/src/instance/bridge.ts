@@ -1,7 +1,7 @@
 import { type TidelockError, toTidelockError } from '../base/errors.js'
 import { callUser } from '../base/events.js'
+import type { LocalSchema, RecoveryReport, StoredDatabase } from '../base/generated-types.js'
 import { loaded } from '../base/lazy-module.js'
-import type { LocalSchema, RecoveryReport, StoredDatabase } from '../base/reports.js'
 import { Waiting } from '../base/waiting.js'
 import { Calls } from '../engine/calls.js'
 import { Statements } from '../engine/codec/statements.js'

@@ -6,8 +6,8 @@ import { Tx } from '../api/transaction.js'
 import type { Encryption } from '../base/encryption.js'
 import { errorWith, invalid, isTidelockError, TidelockError } from '../base/errors.js'
 import { callUser, type Warning } from '../base/events.js'
+import type { Conflict } from '../base/generated-types.js'
 import { loaded } from '../base/lazy-module.js'
-import type { Conflict } from '../base/reports.js'
 import { AttachedConnection } from '../engine/attached-connection.js'
 import type { CallsOptions, Connection } from '../engine/connection.js'
 import type { CoreEvent, CoreOptions } from '../engine/core.js'
@@ -51,7 +51,7 @@ export interface EngineCallbacks {
   nextSnapshot(after: number): Promise<number | null>
   /** Has the user's function give the filters of a table: see `remote-filter.ts`. */
   remoteFilter(table: string): Promise<string>
-  /** Has the user's function resolve a conflict: see `resolve-conflict.ts`. */
+  /** Has the user's function resolve a conflict: see `conflict-function.ts`. */
   resolveConflict(conflict: Conflict): Promise<string | null>
   /** Loads the bytes of the seed, if the options have one. */
   seed?(): Promise<Uint8Array>

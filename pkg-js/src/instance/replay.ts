@@ -1,6 +1,6 @@
 import type { Database } from '../api/database.js'
 import { errorWith, isTidelockError } from '../base/errors.js'
-import type { MigrationStatus } from '../base/reports.js'
+import type { MigrationStatus } from '../base/generated-types.js'
 import type { OpenOptions } from '../options/options.js'
 
 /**

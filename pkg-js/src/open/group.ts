@@ -1,6 +1,6 @@
 import type { Database } from '../api/database.js'
 import { errorWith, invalid, isTidelockError } from '../base/errors.js'
-import type { Health, MigrationStatus } from '../base/reports.js'
+import type { Health, MigrationStatus } from '../base/generated-types.js'
 import type { OpenOptions } from '../options/options.js'
 import { open } from './open.js'
 

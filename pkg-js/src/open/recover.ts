@@ -1,17 +1,17 @@
 import { checkObject, checkString } from '../base/check.js'
 import type { Encryption } from '../base/encryption.js'
 import { TidelockError } from '../base/errors.js'
+import type { RecoveryReport } from '../base/generated-types.js'
 import { loaded } from '../base/lazy-module.js'
-import type { RecoveryReport } from '../base/reports.js'
 import type { ColumnKey } from '../functions/column-key.js'
 import type { FunctionsModule, SqlFunctions } from '../functions/functions.js'
 import { bridgeAlone } from '../instance/bridge-alone.js'
 import { DatabaseClient } from '../instance/database-client.js'
 import { checkOptions } from '../options/check-options.js'
 import type { OpenOptions, WasmSource } from '../options/options.js'
+import { storedNames } from './databases.js'
 import { withHolder } from './in-use.js'
 import { checkedColumnKeys, checkedFunctions, surroundings } from './open.js'
-import { storedNames } from './stored.js'
 
 /**
  * Resets a damaged database (`open` rejects with `database_corrupt`) to its last good state, or to the snapshot `from`. The damaged part is

@@ -1,4 +1,4 @@
-import type { StoredDatabase } from '../base/reports.js'
+import type { StoredDatabase } from '../base/generated-types.js'
 
 /** One stored database, as `databases` lists it. */
 export interface DatabaseInfo extends StoredDatabase {

@@ -1,7 +1,7 @@
 import type { Migration } from '../api/migrations.js'
 import type { Encryption } from '../base/encryption.js'
 import type { Warning } from '../base/events.js'
-import type { Durability, StorageKind } from '../base/reports.js'
+import type { Durability, StorageKind } from '../base/generated-types.js'
 import type { ByteSource } from '../base/values.js'
 import type { SnapshotTarget } from '../files/snapshot-copies.js'
 import type { ColumnKey } from '../functions/column-key.js'

@@ -5,8 +5,8 @@ import type { OpenOptions } from './options.js'
 
 // A module of its own, which only apps with a remote, an audit or expiring rows load.
 
+export { resolveConflict } from '../functions/conflict-function.js'
 export { remoteFilter } from '../functions/remote-filter.js'
-export { resolveConflict } from '../functions/resolve-conflict.js'
 export { resolveClient, resolveRemote } from './resolve-remote.js'
 export { checkRemote }
 

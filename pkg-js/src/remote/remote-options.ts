@@ -1,5 +1,5 @@
+import type { Conflict } from '../base/generated-types.js'
 import type { Fetch } from '../base/host-types.js'
-import type { Conflict } from '../base/reports.js'
 import type { SqlValue } from '../base/values.js'
 import type { SupabaseLike } from './supabase-types.js'
 

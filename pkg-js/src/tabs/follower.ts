@@ -3,8 +3,6 @@ import type { PageMethods, WorkerMethods } from '../rpc/protocol.js'
 import { deserializeError } from '../rpc/serialized-error.js'
 import { type TabInfo, wrongSecret } from './compatibility.js'
 import { Liveness } from './liveness.js'
-import { contextOf, type Prover } from './prover.js'
-import { type IdSequence, ServingEngine } from './serving-engine.js'
 import {
   isBefore,
   type LeaderMessage,
@@ -14,7 +12,9 @@ import {
   post,
   type TabMessage,
   versionMismatch,
-} from './wire.js'
+} from './messages.js'
+import { contextOf, type Prover } from './prover.js'
+import { type IdSequence, ServingEngine } from './serving-engine.js'
 
 const helloEveryMs = 250
 const pingEveryMs = 1000

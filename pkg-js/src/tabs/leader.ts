@@ -2,7 +2,6 @@ import type { Message } from '../rpc/channel.js'
 import { serializeError } from '../rpc/serialized-error.js'
 import { checkCompatibility, rekeyed, type TabInfo, wrongSecret } from './compatibility.js'
 import type { AttachedClient, Engine } from './engine.js'
-import { contextOf, type Prover } from './prover.js'
 import {
   helloOfOtherVersion,
   namesOf,
@@ -12,7 +11,8 @@ import {
   post,
   rejectionFor,
   versionMismatch,
-} from './wire.js'
+} from './messages.js'
+import { contextOf, type Prover } from './prover.js'
 
 /** A tab that follows, or is about to. */
 interface AttachedFollower {

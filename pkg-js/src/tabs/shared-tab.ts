@@ -12,10 +12,10 @@ import { Follower } from './follower.js'
 import { Forwarding } from './forwarding.js'
 import { Leader } from './leader.js'
 import { acquireLock, type HeldLock, namesHeldUnder } from './locks.js'
+import { namesOf } from './messages.js'
 import { unreachable } from './pending-calls.js'
 import { type Prover, proverOf } from './prover.js'
 import { EngineLost, ServingEngine } from './serving-engine.js'
-import { namesOf } from './wire.js'
 
 /** How long a leader that closes waits for the transactions of other tabs. */
 const closeWithinMs = 1000

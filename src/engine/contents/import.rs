@@ -8,7 +8,7 @@ use crate::{
     sqlite::{Connection, Image, Sink},
     sync::{
         outbox::{capture, entries},
-        state::metadata,
+        state::tables,
     },
 };
 
@@ -105,7 +105,7 @@ impl Inner {
     /// Opens a file in a scratch database, checks it, and prepares it to replace this database's contents.
     async fn open_file(&self, image: Image, baseline: Option<&str>) -> Result<Connection> {
         check_size(&image, self.options.max_bytes)?;
-        let (scratch, _) = self.check_file(Connection::open_foreign(image)?).await?;
+        let (scratch, _) = self.check_file(Connection::open_external(image)?).await?;
         let audited = self.audit.get().map(|options| options.table.as_str());
         let kept: Vec<&str> = audited.into_iter().chain([self.migrations.tracking_table()]).collect();
         scratch.check_triggers(&kept)?;
@@ -121,10 +121,10 @@ impl Inner {
     fn adopt(&self, scratch: &Connection) -> Result<()> {
         entries::forget_origin(scratch)?;
         if let Some(sync) = self.sync.get() {
-            metadata::register(scratch, &sync.config().options.tables)?;
+            tables::register(scratch, &sync.config().options.tables)?;
         }
         self.check_audit(scratch)?;
-        if metadata::captures(scratch)? { capture::resume(scratch) } else { Ok(()) }
+        if tables::captures(scratch)? { capture::resume(scratch) } else { Ok(()) }
     }
 }
 

@@ -8,8 +8,8 @@ use crate::{
     },
     error::{Error, ErrorCode, Result},
     ports::{LocalFuture, Part},
-    sqlite::{Connection, Deadline, Foreign, PageFile},
-    sync::{outbox::entries, state::metadata},
+    sqlite::{Connection, Deadline, ExternalFile, PageFile},
+    sync::{outbox::entries, state::tables},
 };
 
 /// The time limit for checking a file or an SQL text, in milliseconds.
@@ -32,8 +32,8 @@ impl Inner {
             .detail("pending", pending))
     }
 
-    /// Checks an untrusted file in its scratch database. Fails as [`Foreign::check`] does, and with `timeout`.
-    pub(in crate::engine) async fn check_file(&self, foreign: Foreign) -> Result<(Connection, PageFile)> {
+    /// Checks an untrusted file in its scratch database. Fails as [`ExternalFile::check`] does, and with `timeout`.
+    pub(in crate::engine) async fn check_file(&self, foreign: ExternalFile) -> Result<(Connection, PageFile)> {
         let platform = &self.ports.platform;
         fts5::load_if_used(platform, foreign.scratch()).await?;
         foreign.scratch().set_deadline(Some(self.check_deadline(foreign.bytes())));
@@ -52,11 +52,11 @@ impl Inner {
 
     /// Converts the sync state of imported contents to this build's form. The caller then adapts its values.
     pub(in crate::engine) async fn remake_sync(&self, scratch: &Connection) -> Result<()> {
-        if !metadata::drop_others(scratch)? {
+        if !tables::drop_others(scratch)? {
             return Ok(());
         }
         self.ports.platform.parts.load(Part::Sync).await?;
-        metadata::remake(scratch)
+        tables::remake(scratch)
     }
 
     /// Replaces the contents with those of `source`, as one commit, and awaits `finish`. If either fails, the contents

@@ -6,7 +6,7 @@ use crate::{
     engine::{Database, connection::fts5},
     error::{Error, ErrorCode, Result},
     sqlite::{Connection, Image, PageFile},
-    sync::{outbox::entries, state::metadata},
+    sync::{outbox::entries, state::tables},
     time::Timestamp,
 };
 
@@ -46,12 +46,12 @@ impl Database {
         if let Some(damage) = scratch.quick_check()?.into_iter().next() {
             return Err(wanted.corrupt(&damage));
         }
-        scratch.check_own()?;
+        scratch.check_reserved_names()?;
         inner.migrations.check(&scratch).map_err(|error| wanted.incompatible(error))?;
         inner.remake_sync(&scratch).await?;
         inner.check_audit(&scratch)?;
         // Unpushed changes of the restored state are outdated: they stay in the outbox, but are never sent.
-        if metadata::exists(&scratch)? {
+        if tables::exists(&scratch)? {
             entries::quarantine_restored(&scratch)?;
         }
         let before = inner.snapshots.safety().await?.id;

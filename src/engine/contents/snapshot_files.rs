@@ -48,7 +48,7 @@ impl Database {
         let platform = &inner.ports.platform;
         let foreign = if image.page_size > 0 {
             check_size(&image, limit)?;
-            Connection::open_foreign(image)
+            Connection::open_external(image)
         } else {
             let text = text_of(image).map_err(as_snapshot_error)?;
             fts5::load_if_named(platform, &text).await?;

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     error::Result,
-    migrate::{Attempt, Body, Direction, Migration, MigrationReport, Planned, Ran, Together},
+    migrate::{Attempt, Body, Direction, Migration, MigrationGroup, MigrationReport, Planned, Ran},
     ports::{LocalFuture, entered},
     sqlite::Connection,
 };
@@ -18,7 +18,7 @@ enum TransactionPlace<'a> {
     /// Its own transaction.
     Own,
     /// A transaction with other migrations.
-    Shared(&'a Together<'a>),
+    Shared(&'a MigrationGroup<'a>),
     /// Its own transaction, not recorded in the history.
     Untracked,
 }
@@ -42,7 +42,7 @@ impl Migrations {
                 return Ok(report);
             }
             if mode.atomic == Atomic::All {
-                Together::check(plan)?;
+                MigrationGroup::check(plan)?;
             }
             if has_data(connection)? {
                 host.safety_snapshot().await?;
@@ -65,7 +65,7 @@ impl Migrations {
         report: &mut MigrationReport,
     ) -> Result<()> {
         let Runner { host, connection, .. } = runner;
-        let together = Together::begin(connection)?;
+        let together = MigrationGroup::begin(connection)?;
         match self.run_each(runner, plan, direction, Some(&together), report).await {
             Ok(()) => together.commit()?,
             Err(error) => {
@@ -86,7 +86,7 @@ impl Migrations {
         runner: Runner<'_>,
         plan: &[&Migration],
         direction: Direction,
-        together: Option<&Together<'_>>,
+        together: Option<&MigrationGroup<'_>>,
         report: &mut MigrationReport,
     ) -> Result<()> {
         let Runner { host, connection, .. } = runner;

@@ -3,13 +3,13 @@
 //! | file | subject |
 //! |---|---|
 //! | `maintain` | maintenance |
-//! | `report` | the inputs of the health report |
+//! | `health` | the inputs of the health report |
 //! | `audit` | the audit log |
 //! | `schema` | drift, generated migrations, lint |
 //! | `rekey` | changes the encryption |
 
 mod audit;
+mod health;
 pub(super) mod maintain;
 mod rekey;
-mod report;
 mod schema;

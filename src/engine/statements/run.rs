@@ -13,8 +13,8 @@ use crate::{
     error::{Error, ErrorCode, Result},
     health::StatementTime,
     sqlite::{
-        Authority, Connection, FlatParams, FlatRows, Integers, Manner, Op, Outcome, PlanRow, Statement,
-        StatementEffects,
+        Authority, Connection, FlatParams, FlatRows, Integers, Op, Outcome, PlanRow, Statement, StatementEffects,
+        TransactionMode,
     },
 };
 
@@ -182,13 +182,13 @@ impl Inner {
         if connection.in_transaction() {
             return whole().map(|()| true);
         }
-        let manner = Manner::of(sql);
+        let manner = TransactionMode::of(sql);
         let result = match manner {
-            Manner::Vacuum => self.run_script(connection, sql, Authority::Script),
-            Manner::AsWritten => self.run_as_written(connection, sql),
-            Manner::Whole => whole(),
+            TransactionMode::Vacuum => self.run_script(connection, sql, Authority::Script),
+            TransactionMode::AsWritten => self.run_as_written(connection, sql),
+            TransactionMode::Whole => whole(),
         };
-        let wrote = self.transaction_ended(result.is_ok() || manner == Manner::AsWritten);
+        let wrote = self.transaction_ended(result.is_ok() || manner == TransactionMode::AsWritten);
         result.map(|()| wrote)
     }
 

@@ -3,7 +3,7 @@
 use crate::{
     engine::{Database, connection::mutex::MutexPermit},
     error::{Error, Result},
-    sqlite::Manner,
+    sqlite::TransactionMode,
     tabs::{self, TabWrite},
 };
 
@@ -30,6 +30,6 @@ impl Database {
 
     /// Returns whether a script runs in one transaction, in which the write can be recorded.
     pub fn is_whole(script: &str) -> bool {
-        Manner::of(script) == Manner::Whole
+        TransactionMode::of(script) == TransactionMode::Whole
     }
 }

@@ -30,8 +30,8 @@ use crate::{
         config::{checked::Config, credentials::check_token},
         postgrest::remote::{Known, Remote, Tokens},
         report::{Cells, Conflicting, PullOptions, PullReport, PushReport},
-        schedule::resting::Resting,
-        state::{dropped, metadata},
+        schedule::table_backoff::TableBackoff,
+        state::{dropped, tables},
         status::{self, SyncPhase, TableStatus},
     },
 };
@@ -103,8 +103,8 @@ pub struct Sync {
     /// While it keeps in step.
     pub(in crate::engine) retries: RefCell<Option<Retries>>,
     /// The tables that couldn't be read, and those that couldn't be written, when they were last tried.
-    pub(super) unread: RefCell<Resting>,
-    pub(super) unwritten: RefCell<Resting>,
+    pub(super) unread: RefCell<TableBackoff>,
+    pub(super) unwritten: RefCell<TableBackoff>,
     /// The last error that a call failed with once everything else was done.
     pub(super) partial: RefCell<Option<Error>>,
     /// Notified when the database closes.
@@ -199,7 +199,7 @@ impl Sync {
         {
             let _guard = host.lock_connection().await?;
             let connection = host.connection()?;
-            metadata::register(&connection, &self.config.options.tables)?;
+            tables::register(&connection, &self.config.options.tables)?;
             dropped::read_dropped_next(&connection, &self.config.options.tables)?;
             self.check_owner(&connection, token.as_deref())?;
         }
@@ -331,13 +331,13 @@ impl Sync {
     }
 
     /// Returns the error for which rounds skip a table at present.
-    pub(super) fn resting_error(&self, resting: &RefCell<Resting>, caller: Caller, table: &str) -> Option<Error> {
+    pub(super) fn resting_error(&self, resting: &RefCell<TableBackoff>, caller: Caller, table: &str) -> Option<Error> {
         let now = self.platform.clock.monotonic_ms() as u64;
         resting.borrow().why(table, now).filter(|_| caller == Caller::Round).cloned()
     }
 
     /// Notes the result of an attempt to read or write a table.
-    pub(super) fn note_attempt(&self, resting: &RefCell<Resting>, table: &str, error: Option<&Error>) {
+    pub(super) fn note_attempt(&self, resting: &RefCell<TableBackoff>, table: &str, error: Option<&Error>) {
         let Platform { clock, entropy, .. } = &self.platform;
         match error {
             Some(error) => resting.borrow_mut().failed(table, error, clock.monotonic_ms() as u64, entropy.chance()),

@@ -15,7 +15,7 @@ use crate::{
         schema::{plan::Plan, table::LocalTable},
         state::{
             filter,
-            metadata::{self, TableProgress},
+            progress::{self, TableProgress},
         },
     },
 };
@@ -69,7 +69,7 @@ impl Sync {
             let (plan, writer) = {
                 let _guard = host.lock_connection().await?;
                 let connection = host.connection()?;
-                let missing = metadata::missing(&connection, &table.table)?;
+                let missing = progress::missing(&connection, &table.table)?;
                 // The pull tells why a table can't be planned.
                 let Ok(plan) = Plan::new(table, local.clone(), &missing) else { continue };
                 if !filter::is_new(&connection, table)? {

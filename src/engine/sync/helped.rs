@@ -19,7 +19,7 @@ use crate::{
             response::NOT_POSTGREST,
         },
         pull::helpers::{self, Helpers},
-        state::metadata,
+        state::{progress, properties},
     },
     time::Timestamp,
 };
@@ -39,7 +39,7 @@ impl Sync {
     ) -> Result<Option<Helpers>> {
         let known = {
             let _guard = host.lock_connection().await?;
-            metadata::fact(&*host.connection()?, "helpers")?
+            properties::value(&*host.connection()?, "helpers")?
         };
         let present = known.as_deref() == Some("present");
         let asked = known.as_deref().and_then(Timestamp::parse);
@@ -82,7 +82,7 @@ impl Sync {
             if connection.value(sql, &[])?.is_none() {
                 return Ok(());
             }
-            let progress = targets.iter().map(|target| metadata::progress(&connection, target.plan.name()));
+            let progress = targets.iter().map(|target| progress::progress(&connection, target.plan.name()));
             progress.collect::<Result<Vec<_>>>()?
         };
         let Some(since) = helpers::since(&progress) else { return Ok(()) };
@@ -110,7 +110,7 @@ impl Sync {
         let _guard = host.lock_connection().await?;
         let connection: &Connection = &*host.connection()?;
         let now = self.platform.clock.now().to_string();
-        metadata::save_fact(connection, "helpers", if present { "present" } else { &now })?;
+        properties::set_value(connection, "helpers", if present { "present" } else { &now })?;
         host.committed(&[]);
         Ok(())
     }

@@ -10,7 +10,7 @@ use crate::{
     sync::{
         apply::writer::RowWriter,
         config::options::{SyncDirection, TableSync},
-        jobs::order::Order,
+        jobs::dependencies::Dependencies,
         outbox::entries,
         postgrest::{
             remote::{Refusal, Remote},
@@ -18,7 +18,7 @@ use crate::{
         },
         push::{sender::Push, write},
         schema::{plan::Plan, table::LocalTable},
-        state::metadata,
+        state::progress,
     },
 };
 
@@ -40,7 +40,7 @@ impl Sync {
                     && let Some(table) = LocalTable::read(&connection, &config.table)?
                     && let Ok(plan) = self.push_plan(&connection, config, table)
                 {
-                    let missing = metadata::missing(&connection, &config.table)?;
+                    let missing = progress::missing(&connection, &config.table)?;
                     waiting.push((plan, missing));
                 }
             }
@@ -54,7 +54,7 @@ impl Sync {
             if still.len() < missing.len() {
                 let _guard = host.lock_connection().await?;
                 let connection = host.connection()?;
-                connection.atomically(|connection| metadata::save_missing(connection, plan.name(), &still))?;
+                connection.atomically(|connection| progress::save_missing(connection, plan.name(), &still))?;
                 host.committed(&[]);
             }
         }
@@ -89,10 +89,10 @@ impl Sync {
         config: &TableSync,
         lacks: Vec<String>,
     ) -> Result<Plan> {
-        let mut missing = metadata::missing(connection, &config.table)?;
+        let mut missing = progress::missing(connection, &config.table)?;
         missing.extend(lacks);
         Plan::new(config, local_table(connection, config)?, &missing)?;
-        connection.atomically(|connection| metadata::save_missing(connection, &config.table, &missing))?;
+        connection.atomically(|connection| progress::save_missing(connection, &config.table, &missing))?;
         self.push_plan(connection, config, local_table(connection, config)?)
     }
 
@@ -130,7 +130,7 @@ impl Sync {
             run.targets[at].writer = RowWriter::new(&connection, &plan)?;
             run.targets[at].plan = plan;
             let plans: Vec<&Plan> = run.targets.iter().map(|target| &target.plan).collect();
-            run.order = Order::new(&plans);
+            run.order = Dependencies::new(&plans);
             run.order.start(&connection, self.platform.clock.now().0)?;
             run.errors[at] = None;
             let held = std::mem::take(&mut run.held[at]);
@@ -140,8 +140,8 @@ impl Sync {
     }
 
     pub(super) fn push_plan(&self, connection: &Connection, config: &TableSync, table: LocalTable) -> Result<Plan> {
-        let mut plan = Plan::new(config, table, &metadata::missing(connection, &config.table)?)?;
-        plan.know_structured(&metadata::structured(connection, &config.table)?);
+        let mut plan = Plan::new(config, table, &progress::missing(connection, &config.table)?)?;
+        plan.know_structured(&progress::structured(connection, &config.table)?);
         Ok(plan)
     }
 }

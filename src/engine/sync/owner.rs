@@ -4,7 +4,7 @@ use super::driver::Sync;
 use crate::{
     error::{Error, ErrorCode, Result},
     sqlite::Connection,
-    sync::{config::jwt, state::metadata},
+    sync::{config::jwt, state::properties},
 };
 
 impl Sync {
@@ -12,14 +12,14 @@ impl Sync {
     /// `sync_user_mismatch`.
     pub(super) fn check_owner(&self, connection: &Connection, token: Option<&str>) -> Result<()> {
         let user = self.config.options.user_id.clone().or_else(|| jwt::claim(token?, "sub"));
-        let stored = metadata::owner(connection)?;
+        let stored = properties::owner(connection)?;
         let is_stored = stored.is_some();
         match (stored.or_else(|| self.config.options.owner.clone()), user) {
             (None, None) => Ok(()),
-            (None, Some(user)) => metadata::save_owner(connection, &user),
+            (None, Some(user)) => properties::save_owner(connection, &user),
             (Some(owner), Some(user)) if owner == user => match is_stored {
                 true => Ok(()),
-                false => metadata::save_owner(connection, &user),
+                false => properties::save_owner(connection, &user),
             },
             (Some(_), user) => {
                 let signed_in = user.is_some();

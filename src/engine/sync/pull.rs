@@ -32,7 +32,8 @@ use crate::{
         },
         state::{
             filter,
-            metadata::{self, TableProgress},
+            progress::{self, TableProgress},
+            tables,
         },
         values::encode::quote,
     },
@@ -81,7 +82,7 @@ impl Sync {
                 let read = match options.full {
                     // All rows are read, so tombstones of all times apply.
                     true => TableProgress::default(),
-                    false => metadata::progress(&connection, &table.table)?,
+                    false => progress::progress(&connection, &table.table)?,
                 };
                 let numbered = read.watermark.as_deref().and_then(helpers::split).is_some();
                 if numbered || connection.value(&any, &[])?.is_some() {
@@ -169,7 +170,7 @@ impl Sync {
         let (mut sources, mut targets, mut stored_missing) = (Vec::new(), Vec::new(), Vec::new());
         for at in order {
             let (config, table) = &tables[at];
-            let stored = metadata::missing(connection, &config.table)?;
+            let stored = progress::missing(connection, &config.table)?;
             let tried = self.tried.borrow().contains(&config.table) && !options.full;
             let missing = if tried { stored.clone() } else { Vec::new() };
             let mut plan = match Plan::new(config, table.clone(), &missing) {
@@ -179,12 +180,12 @@ impl Sync {
                 }
                 plan => plan?,
             };
-            plan.know_structured(&metadata::structured(connection, &config.table)?);
+            plan.know_structured(&progress::structured(connection, &config.table)?);
             if let Some(helpers) = helpers {
                 helpers.apply(&mut plan);
             }
             filter::change(connection, config)?;
-            let progress = metadata::progress(connection, &config.table)?;
+            let progress = progress::progress(connection, &config.table)?;
             if !replacing && (options.full || config.cursor.is_none() && progress.started.is_none()) {
                 // The pull reads all rows again, the staged ones too.
                 staged::forget(connection, &plan)?;
@@ -232,9 +233,9 @@ impl Sync {
                 target.listed = pull.listed(at);
                 let name = target.plan.name();
                 if target.listed {
-                    metadata::save_listed(&connection, name, now)?;
+                    progress::save_listed(&connection, name, now)?;
                 } else if target.plan.options.compares() {
-                    let listed = metadata::listed_at(&connection, name)?;
+                    let listed = progress::listed_at(&connection, name)?;
                     let lately = listed.is_some_and(|listed| (0..LIST_AGAIN_MS).contains(&now.since(listed)));
                     expected.push(if lately { compare::expected(&connection, name)? } else { None });
                     places.push(at);
@@ -259,7 +260,7 @@ impl Sync {
         let connection = host.connection()?;
         for (_, at) in places.iter().enumerate().filter(|(listed, _)| listing.listed(*listed)) {
             run.targets[*at].listed = true;
-            metadata::save_listed(&connection, run.targets[*at].plan.name(), now)?;
+            progress::save_listed(&connection, run.targets[*at].plan.name(), now)?;
         }
         host.committed(&[]);
         Ok(())
@@ -349,7 +350,7 @@ impl Sync {
         if run.stored_missing[at] == missing {
             return Ok(());
         }
-        connection.atomically(|connection| metadata::save_missing(connection, table, missing))?;
+        connection.atomically(|connection| progress::save_missing(connection, table, missing))?;
         run.stored_missing[at] = missing.to_vec();
         Ok(())
     }
@@ -387,8 +388,8 @@ impl Sync {
                 let progress: Vec<_> = pull.sources().map(|source| source.progress.clone()).collect();
                 replace::apply(&connection, &mut run.targets, &run.gathered, limits, |connection| {
                     for (table, progress) in names.iter().zip(&progress) {
-                        metadata::save_progress(connection, table, progress)?;
-                        metadata::save_outcome(connection, table, now, None)?;
+                        progress::save_progress(connection, table, progress)?;
+                        progress::save_outcome(connection, table, now, None)?;
                     }
                     Ok(())
                 })?;
@@ -407,9 +408,9 @@ impl Sync {
     pub(super) async fn note_failure(&self, host: &dyn SyncHost, table: &str, error: &Error) {
         let Ok(_guard) = host.lock_connection().await else { return };
         let Ok(connection) = host.connection() else { return };
-        if host.admit_write().is_ok() && metadata::exists(&connection).unwrap_or(false) {
+        if host.admit_write().is_ok() && tables::exists(&connection).unwrap_or(false) {
             // The call fails with the original error, which matters more.
-            let _ = metadata::save_outcome(&connection, table, self.platform.clock.now(), Some(error));
+            let _ = progress::save_outcome(&connection, table, self.platform.clock.now(), Some(error));
             host.committed(&[]);
         }
     }

@@ -9,7 +9,7 @@ use crate::{
         pull::page::Page,
         report::PullMode,
         schema::plan::Rows,
-        state::metadata,
+        state::progress,
     },
     time::Timestamp,
 };
@@ -44,7 +44,7 @@ pub(super) fn merge_page(connection: &Connection, target: &mut ApplyTarget, page
     connection.atomically(|connection| {
         capture::without_capture(connection, |connection| {
             if plan.learn_structured(&page.rows.structured) {
-                metadata::save_structured(connection, plan.name(), &plan.structured())?;
+                progress::save_structured(connection, plan.name(), &plan.structured())?;
             }
             if page.lists_keys {
                 writer.note_keys(connection, &page.rows, Keys::Seen)?;
@@ -56,7 +56,7 @@ pub(super) fn merge_page(connection: &Connection, target: &mut ApplyTarget, page
                 writer.merge(connection, &page.rows, &mut counted)?;
             }
             match &page.progress {
-                Some(progress) => metadata::save_progress(connection, plan.name(), progress),
+                Some(progress) => progress::save_progress(connection, plan.name(), progress),
                 None => Ok(()),
             }
         })
@@ -72,10 +72,10 @@ pub(super) fn merge_page(connection: &Connection, target: &mut ApplyTarget, page
 pub(super) fn note_outcomes(connection: &Connection, run: &PullRun, now: Timestamp) -> Result<()> {
     let names = run.targets.iter().map(|target| target.plan.name());
     for name in names.filter(|name| run.errors.iter().all(|(table, _)| table != name)) {
-        metadata::save_outcome(connection, name, now, None)?;
+        progress::save_outcome(connection, name, now, None)?;
     }
     for (name, error) in &run.errors {
-        metadata::save_outcome(connection, name, now, Some(error))?;
+        progress::save_outcome(connection, name, now, Some(error))?;
     }
     Ok(())
 }

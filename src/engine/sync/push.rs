@@ -16,8 +16,8 @@ use crate::{
         config::options::SyncDirection,
         jobs::{
             cycle,
+            dependencies::Dependencies,
             job::{Job, JobOutcome, Work},
-            order::Order,
             outcome::PushTarget,
             unsent,
         },
@@ -29,7 +29,7 @@ use crate::{
             plan::Plan,
             table::{LocalTable, parents_first},
         },
-        state::{filter, metadata},
+        state::{filter, progress, properties},
     },
 };
 
@@ -118,11 +118,11 @@ impl Sync {
                 now,
             });
         }
-        let mut order = Order::new(&targets.iter().map(|target| &target.plan).collect::<Vec<_>>());
+        let mut order = Dependencies::new(&targets.iter().map(|target| &target.plan).collect::<Vec<_>>());
         order.start(connection, self.platform.clock.now().0)?;
         let count = targets.len();
         Ok(PushRun {
-            helped: metadata::fact(connection, "helpers")?.as_deref() == Some("present"),
+            helped: properties::value(connection, "helpers")?.as_deref() == Some("present"),
             targets,
             order,
             newest: unsent::newest(connection)?,
@@ -351,10 +351,10 @@ impl Sync {
         let now = self.platform.clock.now();
         connection.atomically(|connection| {
             for (target, error) in run.targets.iter().zip(&run.errors) {
-                metadata::save_pushed(connection, target.plan.name(), now, error.as_ref())?;
+                progress::save_pushed(connection, target.plan.name(), now, error.as_ref())?;
             }
             for (table, error) in &run.absent {
-                metadata::save_pushed(connection, table, now, Some(error))?;
+                progress::save_pushed(connection, table, now, Some(error))?;
             }
             Ok(())
         })?;

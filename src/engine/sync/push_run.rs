@@ -6,8 +6,8 @@ use crate::{
     sqlite::Connection,
     sync::{
         jobs::{
+            dependencies::Dependencies,
             job::{Job, JobOutcome, Work},
-            order::Order,
             outcome::{PushTarget, Remainder},
             unsent::{self, WantedJobs},
         },
@@ -28,7 +28,7 @@ pub(super) struct PushRun {
     /// Whether the project has tidelock's helpers.
     pub(super) helped: bool,
     pub(super) targets: Vec<PushTarget>,
-    pub(super) order: Order,
+    pub(super) order: Dependencies,
     /// The id of the newest change when the push began.
     pub(super) newest: i64,
     /// Changes that are not loaded (again).

@@ -28,7 +28,7 @@ use crate::{
         push::write,
         report::TableReport,
         schema::{plan::Plan, table::LocalTable},
-        state::metadata,
+        state::progress,
         values::same_key,
     },
     value::Value,
@@ -195,7 +195,7 @@ impl Sync {
     /// Reads all remote keys into `temp.tidelock_seen`.
     async fn list_keys(&self, host: &dyn SyncHost, client: &Remote<'_>, plan: &Plan, writer: &RowWriter) -> Result<()> {
         let source =
-            PullSource { plan: plan.clone(), progress: metadata::TableProgress::default(), missing: Vec::new() };
+            PullSource { plan: plan.clone(), progress: progress::TableProgress::default(), missing: Vec::new() };
         let reading = Reading { page_size: self.config.options.page_size, ..Reading::default() };
         let pull = Pull::new(client, vec![source], reading, &self.reading);
         self.consume_pages(&pull, pull.read_keys(&[None]), async |page| {

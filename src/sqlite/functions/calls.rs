@@ -9,7 +9,7 @@ use rusqlite::ffi;
 
 use super::{
     arguments::{Arguments, text},
-    given::{CallPhase, FLAGS, FunctionDefinition, FunctionKind, Functions, GIVEN, fail, failed},
+    user_functions::{CallPhase, FLAGS, FunctionDefinition, FunctionKind, Functions, GIVEN, fail, failed},
 };
 use crate::{
     error::{Error, ErrorCode, Result},

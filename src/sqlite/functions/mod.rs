@@ -9,17 +9,19 @@
 
 mod arguments;
 mod calls;
+mod column_encryption;
 mod column_keys;
-mod columns;
-pub(super) mod given;
+pub(super) mod user_functions;
 
 use std::{cell::Cell, ffi::CString, rc::Rc};
 
 pub use arguments::Arguments;
 pub use column_keys::{ColumnKeys, Random};
-pub use given::{CallPhase, FunctionDefinition, FunctionKind, Functions, has_collations, inside, is_given, running};
+pub use user_functions::{
+    CallPhase, FunctionDefinition, FunctionKind, Functions, has_collations, inside, is_given, running,
+};
 
-use given::{COLUMN_KEYS, GIVEN, Given, take_failure};
+use user_functions::{COLUMN_KEYS, GIVEN, Given, take_failure};
 
 use super::Connection;
 use crate::error::{Error, ErrorCode, Result};
@@ -60,7 +62,8 @@ pub fn add(definitions: Vec<FunctionDefinition>, functions: Rc<dyn Functions>) -
 /// temporary views and triggers can call `decrypt`; the schema can't, since it may come from an imported file.
 pub fn add_column_keys(keys: ColumnKeys) {
     COLUMN_KEYS.replace(Some(Rc::new(keys)));
-    REGISTERS.with(|registers| registers.columns.set(Some(std::hint::black_box(columns::register as Register))));
+    REGISTERS
+        .with(|registers| registers.columns.set(Some(std::hint::black_box(column_encryption::register as Register))));
 }
 
 /// Registers the functions, if there are any, on a connection that was just opened.

@@ -4,7 +4,7 @@ use super::fresh;
 use crate::{
     Result, Value,
     error::{Detail, ErrorCode},
-    sqlite::{Authority, Connection, Manner, ScriptOutline, StatementEffects},
+    sqlite::{Authority, Connection, ScriptOutline, StatementEffects, TransactionMode},
 };
 
 fn run(db: &Connection, sql: &str, authority: Authority) -> Result<u64> {
@@ -119,19 +119,19 @@ fn an_outline_shows_how_a_script_must_run() {
 #[test]
 fn a_script_runs_whole_as_written_or_as_a_vacuum() {
     for (script, manner) in [
-        ("", Manner::Whole),
-        ("INSERT INTO t VALUES (1); UPDATE t SET a = 2", Manner::Whole),
-        ("CREATE TRIGGER t AFTER INSERT ON t BEGIN SELECT 1; END; SELECT 1", Manner::Whole),
-        ("INSERT INTO t VALUES ('begin; commit')", Manner::Whole),
-        ("SELECT 1; BEGIN; SELECT 2", Manner::Whole),
-        (" /* x */ begin; SELECT 1; COMMIT", Manner::AsWritten),
-        ("BEGIN; SELECT 1", Manner::AsWritten),
-        ("PRAGMA foreign_keys = OFF; Begin Immediate; SELECT 1; end", Manner::AsWritten),
-        ("-- x\nVACUUM;", Manner::Vacuum),
-        ("VACUUM; SELECT 1", Manner::Whole),
-        ("VACUUM; BEGIN; COMMIT", Manner::AsWritten),
+        ("", TransactionMode::Whole),
+        ("INSERT INTO t VALUES (1); UPDATE t SET a = 2", TransactionMode::Whole),
+        ("CREATE TRIGGER t AFTER INSERT ON t BEGIN SELECT 1; END; SELECT 1", TransactionMode::Whole),
+        ("INSERT INTO t VALUES ('begin; commit')", TransactionMode::Whole),
+        ("SELECT 1; BEGIN; SELECT 2", TransactionMode::Whole),
+        (" /* x */ begin; SELECT 1; COMMIT", TransactionMode::AsWritten),
+        ("BEGIN; SELECT 1", TransactionMode::AsWritten),
+        ("PRAGMA foreign_keys = OFF; Begin Immediate; SELECT 1; end", TransactionMode::AsWritten),
+        ("-- x\nVACUUM;", TransactionMode::Vacuum),
+        ("VACUUM; SELECT 1", TransactionMode::Whole),
+        ("VACUUM; BEGIN; COMMIT", TransactionMode::AsWritten),
     ] {
-        assert_eq!(Manner::of(script), manner, "{script}");
+        assert_eq!(TransactionMode::of(script), manner, "{script}");
     }
 }
 

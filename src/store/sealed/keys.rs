@@ -8,7 +8,7 @@ use super::super::failure::{corrupt, refused};
 use crate::{
     error::Result,
     format::{LayoutWriter, Reader},
-    ports::{Cipher, Crypto, DataKey, Entropy, NONCE_BYTES, Piece},
+    ports::{AeadInput, Cipher, Crypto, DataKey, Entropy, NONCE_BYTES},
 };
 
 /// OWASP's recommendation for PBKDF2 with HMAC-SHA256.
@@ -100,7 +100,7 @@ impl Vault {
             Secret::Key(_) => (KEY, 0, &[][..]),
         };
         let mut key = WrappedKey { method: method.to_owned(), iterations, salt: salt.to_vec(), wrapped: Vec::new() };
-        let piece = Piece { nonce, associated: key.associated(), bytes: data_key.to_vec() };
+        let piece = AeadInput { nonce, associated: key.associated(), bytes: data_key.to_vec() };
         let sealed = self.wrapping(salt, iterations).await?.seal(vec![piece]).await?;
         key.wrapped = [&nonce[..], &sealed.concat()].concat();
         Ok(key)
@@ -126,7 +126,7 @@ impl Vault {
         if expected == PASSPHRASE && !(ITERATIONS..=MOST_ITERATIONS).contains(&wrapped.iterations) {
             return Err(refused("The database's number of PBKDF2 iterations is out of range"));
         }
-        let piece = Piece { nonce: *nonce, associated: wrapped.associated(), bytes: sealed.to_vec() };
+        let piece = AeadInput { nonce: *nonce, associated: wrapped.associated(), bytes: sealed.to_vec() };
         let opened = self.wrapping(&wrapped.salt, wrapped.iterations).await?.open(vec![piece]).await;
         let key = opened.into_iter().next().flatten().and_then(|key| key.try_into().ok());
         key.ok_or_else(|| refused("The passphrase or key is not the one that the database was encrypted with"))

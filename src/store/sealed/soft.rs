@@ -7,7 +7,7 @@ use tidelock_gcm::{Key, TAG_BYTES};
 use super::keys::Hmac;
 use crate::{
     error::Result,
-    ports::{Cipher, Crypto, DataKey, LocalFuture, Piece},
+    ports::{AeadInput, Cipher, Crypto, DataKey, LocalFuture},
 };
 
 /// [`Crypto`] without a platform.
@@ -41,8 +41,8 @@ impl SoftCipher {
 }
 
 impl Cipher for SoftCipher {
-    fn seal(&self, pieces: Vec<Piece>) -> LocalFuture<'static, Result<Vec<Vec<u8>>>> {
-        let seal = |mut piece: Piece| {
+    fn seal(&self, pieces: Vec<AeadInput>) -> LocalFuture<'static, Result<Vec<Vec<u8>>>> {
+        let seal = |mut piece: AeadInput| {
             let tag = self.0.seal(&piece.nonce, &piece.associated, &mut piece.bytes);
             piece.bytes.extend_from_slice(&tag);
             piece.bytes
@@ -50,8 +50,8 @@ impl Cipher for SoftCipher {
         Box::pin(ready(Ok(pieces.into_iter().map(seal).collect())))
     }
 
-    fn open(&self, pieces: Vec<Piece>) -> LocalFuture<'static, Vec<Option<Vec<u8>>>> {
-        let open = |mut piece: Piece| {
+    fn open(&self, pieces: Vec<AeadInput>) -> LocalFuture<'static, Vec<Option<Vec<u8>>>> {
+        let open = |mut piece: AeadInput| {
             let (_, tag) = piece.bytes.split_last_chunk::<TAG_BYTES>()?;
             let tag = *tag;
             piece.bytes.truncate(piece.bytes.len() - TAG_BYTES);

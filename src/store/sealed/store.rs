@@ -17,8 +17,8 @@ use super::{
 use crate::{
     error::{Error, Result},
     ports::{
-        ChunkId, Cipher, DataKey, Entropy, Estimate, Guard, InnerStore, Key, LocalFuture, LogKey, NONCE_BYTES, Piece,
-        Store, StoredRecord, Stores, Transaction, Write,
+        AeadInput, ChunkId, Cipher, DataKey, Entropy, Estimate, Guard, InnerStore, Key, LocalFuture, LogKey,
+        NONCE_BYTES, Store, StoredRecord, Stores, Transaction, Write,
     },
     value::hex,
 };
@@ -110,15 +110,15 @@ impl SealedStore {
         Err(corrupt("The head record of the database was changed without its key"))
     }
 
-    fn piece(&self, key: &Key, bytes: Vec<u8>) -> Piece {
+    fn piece(&self, key: &Key, bytes: Vec<u8>) -> AeadInput {
         let mut nonce = [0; NONCE_BYTES];
         self.0.entropy.fill(&mut nonce);
-        Piece { nonce, associated: associated(key), bytes }
+        AeadInput { nonce, associated: associated(key), bytes }
     }
 
     /// Encrypts synchronously.
     fn seal_now(&self, key: &Key, bytes: &[u8]) -> Vec<u8> {
-        let Piece { nonce, associated, .. } = self.piece(key, Vec::new());
+        let AeadInput { nonce, associated, .. } = self.piece(key, Vec::new());
         let mut sealed = Vec::with_capacity(NONCE_BYTES + bytes.len() + TAG_BYTES);
         sealed.extend_from_slice(&nonce);
         sealed.extend_from_slice(bytes);
@@ -162,7 +162,7 @@ impl SealedStore {
             let nonce = bytes.first_chunk().copied();
             // A value that is too short for a nonce has no tag either.
             bytes.drain(..nonce.map_or(bytes.len(), |nonce: [u8; NONCE_BYTES]| nonce.len()));
-            Some(Piece { nonce: nonce.unwrap_or_default(), associated: associated(&key), bytes })
+            Some(AeadInput { nonce: nonce.unwrap_or_default(), associated: associated(&key), bytes })
         });
         let mut opened = self.0.later.open(pieces.collect()).await.into_iter();
         there.into_iter().map(|there| there.then(|| opened.next().flatten().unwrap_or_default())).collect()

@@ -10,7 +10,7 @@ use crate::{
     sqlite::Connection,
     sync::{
         schema::table::{LocalTable, key_condition},
-        state::metadata,
+        state::tables,
         values::{
             encode::{decode_key, decode_row, key_parameters, key_sql, quote, row_sql},
             same_key,
@@ -40,7 +40,7 @@ pub struct KeyNormalizer(Vec<SyncedTable>);
 impl KeyNormalizer {
     /// Reads the schema and the registered keys.
     pub fn new(connection: &Connection) -> Result<Self> {
-        let synced = metadata::synced(connection)?;
+        let synced = tables::synced(connection)?;
         let mut known = Vec::new();
         for table in LocalTable::all(connection)? {
             let name = &table.name;

@@ -9,7 +9,7 @@ use crate::{
             plan::Plan,
             table::{LocalTable, key_condition},
         },
-        state::metadata,
+        state::tables,
         values::encode::{key_sql, literal, quote},
     },
     value::Value,
@@ -108,7 +108,7 @@ impl Synced {
     /// push.
     pub fn all(connection: &Connection) -> Result<Vec<Self>> {
         let mut synced = Vec::new();
-        for registered in metadata::synced(connection)? {
+        for registered in tables::synced(connection)? {
             let Some(table) = LocalTable::read(connection, &registered.table)? else { continue };
             let key = registered.primary_key.unwrap_or_else(|| table.primary_key.clone());
             synced.push(Self { name: registered.table, key, table });

@@ -9,7 +9,7 @@ use crate::{
         outbox::capture,
         report::TableReport,
         schema::plan::{Plan, Rows},
-        state::metadata,
+        state::progress,
         values::encode::{decode_key, decode_row},
     },
     value::Value,
@@ -167,7 +167,7 @@ pub fn forget(connection: &Connection, plan: &Plan) -> Result<()> {
     connection.atomically(|connection| {
         let table = [Value::from(plan.name())];
         if connection.run("DELETE FROM tidelock_staged WHERE tbl = ?1 AND row IS NOT NULL", &table)? > 0 {
-            metadata::read_whole_next(connection, &table[0])?;
+            progress::read_whole_next(connection, &table[0])?;
         }
         Ok(())
     })

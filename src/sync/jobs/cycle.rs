@@ -3,8 +3,8 @@
 //! gets NULL where the next change waits for a value, and the opening change itself is sent later.
 
 use super::{
+    dependencies::Dependencies,
     job::{Job, Work},
-    order::Order,
 };
 use crate::{collections::Set, sync::schema::plan::Plan, value::Value};
 
@@ -20,7 +20,7 @@ struct Edge {
 }
 
 /// Returns the changes that open the cycles among the refused ones: each sets some of its columns to NULL.
-pub fn openings(plans: &[&Plan], order: &Order, refused: &[&Job]) -> Vec<Job> {
+pub fn openings(plans: &[&Plan], order: &Dependencies, refused: &[&Job]) -> Vec<Job> {
     let refused = &refused[..refused.len().min(MOST)];
     let mut edges = Vec::new();
     for (waiting, a) in refused.iter().enumerate() {
@@ -43,7 +43,7 @@ pub fn openings(plans: &[&Plan], order: &Order, refused: &[&Job]) -> Vec<Job> {
 }
 
 /// Returns what `b` holds remotely that `a` waits for: its columns, or an inner `None` when they can't be NULL.
-fn held(plans: &[&Plan], order: &Order, a: &Job, b: &Job) -> Option<Option<Vec<usize>>> {
+fn held(plans: &[&Plan], order: &Dependencies, a: &Job, b: &Job) -> Option<Option<Vec<usize>>> {
     let (before_a, before_b) = (a.base.as_ref()?, b.base.as_ref()?);
     match (a.work, b.work) {
         (Work::Update, Work::Update) if a.table == b.table => {

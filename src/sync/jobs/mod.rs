@@ -3,15 +3,15 @@
 //! | file | subject |
 //! |---|---|
 //! | `job` | one change on its way, and its outcome |
-//! | `order` | the order of changes: which one waits for which |
+//! | `dependencies` | the order of changes: which one waits for which |
 //! | `cycle` | changes that wait for each other in a cycle |
 //! | `unsent` | the pending changes, as jobs |
 //! | `outcome` | stores the outcome of a job |
 //! | `retry` | retries or discards a change |
 
 pub mod cycle;
+pub mod dependencies;
 pub mod job;
-pub mod order;
 pub mod outcome;
 pub mod retry;
 pub mod unsent;

@@ -13,10 +13,10 @@
 use super::rebase;
 use crate::{
     error::Result,
-    sqlite::{Connection, SILENT},
+    sqlite::{CAPTURE_SUSPENDED, Connection},
     sync::{
         schema::table::LocalTable,
-        state::metadata,
+        state::tables,
         values::encode::{key_sql, literal, quote, row_sql},
     },
     value::Value,
@@ -34,11 +34,11 @@ const NOW: &str = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')";
 #[inline(never)]
 pub fn resume(connection: &Connection) -> Result<()> {
     connection.drop_temp_triggers(TRIGGERS)?;
-    let captured = metadata::captured(connection)?;
+    let captured = tables::captured(connection)?;
     if captured.is_empty() {
         return Ok(());
     }
-    connection.make_silent()?;
+    connection.create_suspend_table()?;
     connection.exec(PRUNE)?;
     for registered in captured {
         let Some(table) = LocalTable::read(connection, &registered.table)? else { continue };
@@ -65,15 +65,15 @@ pub fn resume(connection: &Connection) -> Result<()> {
 #[inline(never)]
 pub fn suspend(connection: &Connection) -> Result<()> {
     connection.drop_temp_triggers(TRIGGERS)?;
-    rebase::begin(connection, &metadata::captured(connection)?)
+    rebase::begin(connection, &tables::captured(connection)?)
 }
 
 /// Runs `work` without capturing its changes. Requires a transaction, since a rollback must also end the silence.
 pub fn without_capture<T>(connection: &Connection, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
-    connection.make_silent()?;
-    connection.run(&format!("INSERT INTO temp.{SILENT} VALUES (1)"), &[])?;
+    connection.create_suspend_table()?;
+    connection.run(&format!("INSERT INTO temp.{CAPTURE_SUSPENDED} VALUES (1)"), &[])?;
     let result = work(connection);
-    let quiet = connection.run(&format!("DELETE FROM temp.{SILENT}"), &[]);
+    let quiet = connection.run(&format!("DELETE FROM temp.{CAPTURE_SUSPENDED}"), &[]);
     result.and_then(|value| quiet.map(|_| value))
 }
 
@@ -88,7 +88,7 @@ fn triggers(registered: &str, table: &str, key: &[String], columns: &[String]) -
         tests.collect::<Vec<_>>().join(" OR ")
     };
     let other = || columns.iter().filter(|column| !key.contains(column));
-    let (tbl, not_silent) = (literal(registered), format!("NOT EXISTS (SELECT 1 FROM {SILENT})"));
+    let (tbl, not_silent) = (literal(registered), format!("NOT EXISTS (SELECT 1 FROM {CAPTURE_SUSPENDED})"));
     let upsert = |prefix: &str, op: &str, base: &str, then: &str| {
         format!(
             "INSERT INTO tidelock_outbox(tbl, key, op, base, time) VALUES ({tbl}, {}, '{op}', {base}, {NOW}) \

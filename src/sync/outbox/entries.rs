@@ -10,7 +10,7 @@ use crate::{
     sync::{
         report::{Cells, Conflict},
         schema::table::LocalTable,
-        state::metadata,
+        state::{progress, tables},
         values::encode::{decode_key, decode_row, key_sql, quote, row_sql},
     },
     value::Value,
@@ -27,7 +27,7 @@ pub fn pending(connection: &Connection) -> Result<Vec<Change>> {
 /// Returns the changes that were refused for good, oldest first; then the remote rows that the local schema refuses.
 pub fn rejected(connection: &Connection) -> Result<Vec<Change>> {
     let mut changes = list(connection, "state <> 'pending'")?;
-    if metadata::exists(connection)? {
+    if tables::exists(connection)? {
         changes.extend(unapplied::list(connection)?);
     }
     Ok(changes)
@@ -36,12 +36,12 @@ pub fn rejected(connection: &Connection) -> Result<Vec<Change>> {
 /// Returns whether any change is pending.
 pub fn waits(connection: &Connection) -> Result<bool> {
     let sql = "SELECT 1 FROM tidelock_outbox WHERE state = 'pending' LIMIT 1";
-    Ok(metadata::exists(connection)? && connection.value(sql, &[])?.is_some())
+    Ok(tables::exists(connection)? && connection.value(sql, &[])?.is_some())
 }
 
 /// Returns how many changes wait for columns that the remote lacks, in one table or in all.
 pub fn lacking_columns(connection: &Connection, table: Option<&str>) -> Result<u64> {
-    if !metadata::exists(connection)? {
+    if !tables::exists(connection)? {
         return Ok(0);
     }
     let sql = "SELECT count(*) FROM tidelock_outbox \
@@ -59,7 +59,7 @@ pub fn unpushed(connection: &Connection, table: &str) -> Result<(u64, u64)> {
 
 /// Returns how many changes [`pending`] and [`rejected`] return, of one table or of all.
 pub fn counts(connection: &Connection, table: Option<&str>) -> Result<(u64, u64)> {
-    if !metadata::exists(connection)? {
+    if !tables::exists(connection)? {
         return Ok((0, 0));
     }
     count(connection, table, &format!(" + {}", unapplied::COUNT))
@@ -78,7 +78,7 @@ fn count(connection: &Connection, table: Option<&str>, more: &str) -> Result<(u6
 }
 
 fn list(connection: &Connection, which: &str) -> Result<Vec<Change>> {
-    if !metadata::exists(connection)? {
+    if !tables::exists(connection)? {
         return Ok(Vec::new());
     }
     let rows = connection.rows(
@@ -91,7 +91,7 @@ fn list(connection: &Connection, which: &str) -> Result<Vec<Change>> {
         ),
         &[],
     )?;
-    let captured = metadata::captured(connection)?;
+    let captured = tables::captured(connection)?;
     let mut tables: Vec<(String, Option<LocalTable>)> = Vec::new();
     let mut changes = Vec::with_capacity(rows.len());
     for row in rows {
@@ -141,7 +141,7 @@ pub fn conflicts(connection: &Connection, limit: u32) -> Result<Vec<Conflict>> {
         "SELECT time, tbl, key, base, local, remote, result FROM tidelock_conflicts ORDER BY id DESC LIMIT ?1",
         &[Value::Integer(i64::from(limit))],
     )?;
-    let captured = metadata::captured(connection)?;
+    let captured = tables::captured(connection)?;
     let mut conflicts = Vec::with_capacity(rows.len());
     for row in rows {
         let text = |at: usize| row[at].as_text().unwrap_or_default().to_owned();
@@ -178,12 +178,12 @@ fn changed(base: &[(String, Value)], local: &[(String, Value)]) -> Vec<String> {
 /// Returns how many there are. An entry of the part `sync`, for databases that were ever synced.
 #[inline(never)]
 pub fn quarantine_restored(connection: &Connection) -> Result<u64> {
-    let captured = metadata::captured(connection)?;
+    let captured = tables::captured(connection)?;
     connection.atomically(|connection| {
         for registered in &captured {
             keep_rows(connection, registered)?;
         }
-        metadata::read_whole_next_where(connection, "state = 'pending'")?;
+        progress::read_whole_next_where(connection, "state = 'pending'")?;
         connection
             .run("UPDATE tidelock_outbox SET state = 'restored', reason = 'restored' WHERE state = 'pending'", &[])
     })
@@ -191,7 +191,7 @@ pub fn quarantine_restored(connection: &Connection) -> Result<u64> {
 
 /// Keeps the present rows with the pending changes of a table. For a table that doesn't exist (any more), the kept rows
 /// stay.
-pub(super) fn keep_rows(connection: &Connection, registered: &metadata::Registered) -> Result<()> {
+pub(super) fn keep_rows(connection: &Connection, registered: &tables::Registered) -> Result<()> {
     let Some(table) = LocalTable::read(connection, &registered.table)? else { return Ok(()) };
     let key = registered.primary_key.as_ref().unwrap_or(&table.primary_key);
     if key.is_empty() {
@@ -213,11 +213,11 @@ pub(super) fn keep_rows(connection: &Connection, registered: &metadata::Register
 /// Deletes the outbox and the owner of a seed or an imported file: they are another database's. Rows that were changed
 /// there follow the remote at the next pull.
 pub fn forget_origin(connection: &Connection) -> Result<()> {
-    if !metadata::exists(connection)? {
+    if !tables::exists(connection)? {
         return Ok(());
     }
     connection.atomically(|connection| {
-        metadata::read_whole_next_where(connection, "1")?;
+        progress::read_whole_next_where(connection, "1")?;
         connection.run("DELETE FROM tidelock_outbox", &[])?;
         connection.run("DELETE FROM tidelock_sync WHERE name = 'user'", &[]).map(drop)
     })

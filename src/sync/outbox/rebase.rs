@@ -12,7 +12,7 @@ use crate::{
     sqlite::Connection,
     sync::{
         schema::table::key_condition,
-        state::metadata::Registered,
+        state::tables::Registered,
         values::encode::{decode_key, decode_row, quote, row_sql},
     },
     value::Value,

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::sync::state::{
-    metadata::ReadPosition,
+    progress::ReadPosition,
     spans::{RemoteKey, Span},
 };
 

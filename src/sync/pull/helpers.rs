@@ -5,7 +5,7 @@
 //! one. The next pull begins there, so it can't miss a row that was committed late; at most it reads a row again. A
 //! ceiling is stored as `cluster/number`, since the numbers of another cluster mean nothing.
 
-use crate::sync::{postgrest::query::percent, schema::plan::Plan, state::metadata::TableProgress, values::json};
+use crate::sync::{postgrest::query::percent, schema::plan::Plan, state::progress::TableProgress, values::json};
 
 /// Maximum number of tombstones in one answer.
 pub const PAGE: usize = 1000;

@@ -1,7 +1,7 @@
 //! Lists the keys of tables whose deletions are found by comparison.
 
 use super::{
-    page::{Count, PagePace},
+    page::{AdaptivePageSize, Count},
     pulled_table::{PassedPlaces, PulledTable},
     reader::{Pull, counted_rows},
 };
@@ -64,7 +64,7 @@ impl Pull<'_> {
     }
 
     async fn list_keys(&self, table: &PulledTable) -> Result<(), Refusal> {
-        table.pace.replace(PagePace::new(self.reading.page_size));
+        table.pace.replace(AdaptivePageSize::new(self.reading.page_size));
         let (mut tries, mut visited, mut span) = (self.remote.tries(), PassedPlaces::of(table), Span::default());
         loop {
             let range = Range::Keys(span);

@@ -3,7 +3,7 @@
 use crate::sync::{
     postgrest::permits::Permit,
     schema::plan::{Plan, Rows},
-    state::metadata::TableProgress,
+    state::progress::TableProgress,
 };
 
 /// One page to apply.
@@ -89,7 +89,7 @@ impl Count {
 
 /// The page size: halved when a page takes too long, doubled after enough pages that arrive in time.
 #[derive(Debug)]
-pub struct PagePace {
+pub struct AdaptivePageSize {
     maximum: u32,
     size: u32,
     successes: u32,
@@ -97,7 +97,7 @@ pub struct PagePace {
     required: u32,
 }
 
-impl PagePace {
+impl AdaptivePageSize {
     /// Starts with the maximum number of rows.
     pub fn new(maximum: u32) -> Self {
         Self { maximum, size: maximum, successes: 0, required: 8 }
@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn pages_shrink_once_for_all_concurrent_failures_and_grow_again() {
-        let mut pace = PagePace::new(1000);
+        let mut pace = AdaptivePageSize::new(1000);
         (0..6).for_each(|_| pace.shrink(1000));
         assert_eq!(pace.size(), 500);
         (0..15).for_each(|_| pace.succeed(500));

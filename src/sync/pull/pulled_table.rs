@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 
 use super::{
-    page::{PagePace, PullSource},
+    page::{AdaptivePageSize, PullSource},
     window,
 };
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
             remote::{Answer, Refusal},
             response::NOT_POSTGREST,
         },
-        state::{metadata::ReadPosition, spans::RemoteKey},
+        state::{progress::ReadPosition, spans::RemoteKey},
         values::json,
     },
     time::Timestamp,
@@ -24,7 +24,7 @@ use crate::{
 pub(super) struct PulledTable {
     pub(super) at: usize,
     pub(super) source: RefCell<PullSource>,
-    pub(super) pace: RefCell<PagePace>,
+    pub(super) pace: RefCell<AdaptivePageSize>,
     /// A number for each span of the progress, which stays the same while other spans end.
     pub(super) spans: RefCell<Vec<u32>>,
     pub(super) last_span: Cell<u32>,
@@ -43,7 +43,7 @@ impl PulledTable {
         Self {
             at,
             source: RefCell::new(source),
-            pace: RefCell::new(PagePace::new(page_size)),
+            pace: RefCell::new(AdaptivePageSize::new(page_size)),
             spans: RefCell::default(),
             last_span: Cell::default(),
             whole: Cell::default(),

@@ -15,7 +15,7 @@ use crate::{
         },
         outbox::capture,
         schema::{plan::Rows, table::LocalTable},
-        state::metadata,
+        state::{progress, tables},
         values::encode::{decode_key, key_sql, quote},
     },
     value::Value,
@@ -104,7 +104,7 @@ pub fn apply(
                 remember_keys(connection, target)?;
                 let structured: Vec<usize> = pages.iter().flat_map(|rows| rows.structured.iter().copied()).collect();
                 if target.plan.learn_structured(&structured) {
-                    metadata::save_structured(connection, target.plan.name(), &target.plan.structured())?;
+                    progress::save_structured(connection, target.plan.name(), &target.plan.structured())?;
                 }
             }
             connection.run("DELETE FROM temp.tidelock_seen", &[])?;
@@ -205,7 +205,7 @@ fn repair_references(
 
 /// Fails with `unpushed_changes` if a row outside of the replace, whose parent is deleted, has an unpushed change.
 fn check_child(connection: &Connection, violation: &FkViolation) -> Result<()> {
-    let captured = metadata::captured(connection)?;
+    let captured = tables::captured(connection)?;
     let Some(child) = captured.into_iter().find(|known| known.table.eq_ignore_ascii_case(&violation.table)) else {
         return Ok(());
     };

@@ -17,7 +17,7 @@ use crate::{
             plan::{Plan, Rows},
             table::key_condition,
         },
-        state::metadata::{self, TableProgress},
+        state::progress::{self, TableProgress},
         values::encode::{decode_key, key_parameters, quote},
     },
     value::Value,
@@ -45,7 +45,7 @@ pub fn begin(connection: &Connection, sources: &[PullSource], helpers: &Helpers,
                 stored += connection.run(&sql, &parameters)?;
             }
             if full && stored > 0 {
-                metadata::read_whole_next(connection, &name)?;
+                progress::read_whole_next(connection, &name)?;
             }
         }
         Ok(())

@@ -13,7 +13,7 @@ use crate::{
     sync::{
         postgrest::{query::Range, remote::Refusal},
         state::{
-            metadata::ReadPosition,
+            progress::ReadPosition,
             spans::{self, RemoteKey, Span},
         },
     },

@@ -18,7 +18,7 @@ use crate::{
         postgrest::query::Range,
         schema::plan::Plan,
         state::{
-            metadata::{ReadPosition, TableProgress},
+            progress::{ReadPosition, TableProgress},
             spans::Span,
         },
     },

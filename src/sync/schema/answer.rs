@@ -6,7 +6,7 @@ use crate::{
     sync::{
         config::options::ConflictPolicy,
         postgrest::response::Unreadable,
-        state::metadata::ReadPosition,
+        state::progress::ReadPosition,
         values::{
             json::{self, JsonError},
             types::{Misfit, PlanColumn, WireKind, convert},

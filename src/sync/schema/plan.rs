@@ -11,7 +11,7 @@ use crate::{
     sync::{
         config::options::{Names, TableSync},
         postgrest::query::Selection,
-        state::metadata::ReadPosition,
+        state::progress::ReadPosition,
         values::types::{PlanColumn, WireKind},
     },
     value::Value,

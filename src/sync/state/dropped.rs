@@ -1,6 +1,6 @@
 //! Tables that were dropped and created again: how far they were read is about rows that are no longer here.
 
-use super::metadata;
+use super::{progress, properties};
 use crate::{
     error::Result,
     sqlite::{Connection, TableFacts, quote},
@@ -13,16 +13,16 @@ use crate::{
 pub fn read_dropped_next(connection: &Connection, tables: &[TableSync]) -> Result<()> {
     let version = connection.value("PRAGMA main.schema_version", &[])?.and_then(|version| version.as_integer());
     let version = version.unwrap_or_default().to_string();
-    if metadata::fact(connection, "schemaVersion")?.as_ref() == Some(&version) {
+    if properties::value(connection, "schemaVersion")?.as_ref() == Some(&version) {
         return Ok(());
     }
     connection.atomically(|connection| {
         for table in tables {
             if !has_remote_rows(connection, &table.table)? {
-                metadata::read_whole_next(connection, &Value::from(&*table.table))?;
+                progress::read_whole_next(connection, &Value::from(&*table.table))?;
             }
         }
-        metadata::save_fact(connection, "schemaVersion", &version)
+        properties::set_value(connection, "schemaVersion", &version)
     })
 }
 

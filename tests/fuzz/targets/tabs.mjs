@@ -194,7 +194,7 @@ function make(random) {
 
 export async function setUp() {
   const [{ engineHere }, wire, { Channel }, { checkOptions }] = await Promise.all(
-    ['tabs/engine.ts', 'tabs/wire.ts', 'rpc/channel.ts', 'options/check-options.ts'].map(bundled),
+    ['tabs/engine.ts', 'tabs/messages.ts', 'rpc/channel.ts', 'options/check-options.ts'].map(bundled),
   )
   const around = { title: '', url: '', server: false, secrets: false }
   const checked = checkOptions({ name: 'shared', storage: 'memory', snapshots: { onHidden: false } }, around)

@@ -3,8 +3,8 @@
 use tidelock::{
     Error, Result, Timestamp,
     migrate::{
-        Applied, Attempt, Direction, History, Migration, MigrationSource, MigrationTarget, OutOfOrder, Supplied,
-        Together,
+        Applied, Attempt, Direction, History, Migration, MigrationGroup, MigrationSource, MigrationTarget, OutOfOrder,
+        Supplied,
         plan::{check, to_apply, to_mark, to_revert},
     },
     schema::{Renames, Schema},
@@ -71,7 +71,7 @@ fn supplied_migrations() {
     let alone =
         Supplied::new(vec![MigrationSource { transaction: Some(false), ..source("1", "vacuum", "VACUUM") }]).unwrap();
     let plan: Vec<&Migration> = alone.iter().collect();
-    shown.fails("one that can't be in a transaction, with all others", Together::check(&plan));
+    shown.fails("one that can't be in a transaction, with all others", MigrationGroup::check(&plan));
 
     let open =
         connection("CREATE TABLE schema_migrations(a); CREATE TABLE p(a PRIMARY KEY); CREATE TABLE c(a REFERENCES p)");

@@ -6,7 +6,7 @@ use tidelock::{
     sync::{
         config::options::TableSync,
         outbox::{capture, entries},
-        state::metadata,
+        state::tables,
     },
 };
 
@@ -19,7 +19,7 @@ fn open(schema: &str, tables: &[&str]) -> Connection {
 
 fn sync(connection: &Connection, tables: &[&str]) {
     let tables: Vec<TableSync> = tables.iter().map(|json| serde_json::from_str(json).unwrap()).collect();
-    metadata::register(connection, &tables).unwrap();
+    tables::register(connection, &tables).unwrap();
     capture::resume(connection).unwrap();
 }
 
@@ -271,25 +271,25 @@ fn tables_of_another_build_are_made_anew_with_their_rows_and_ones_of_this_are_le
     let text = |sql: &str| connection.value(sql, &[]).unwrap().unwrap();
     let version = || text("SELECT schema_version FROM pragma_schema_version");
     let own = version();
-    metadata::remake(&connection).unwrap();
+    tables::remake(&connection).unwrap();
     assert_eq!(version(), own);
     let before = text("SELECT group_concat(id || tbl || key || op || base) FROM tidelock_outbox");
     capture::suspend(&connection).unwrap();
     connection
         .exec("ALTER TABLE tidelock_outbox DROP COLUMN tries; ALTER TABLE tidelock_outbox ADD COLUMN other DEFAULT 7")
         .unwrap();
-    metadata::remake(&connection).unwrap();
+    tables::remake(&connection).unwrap();
     assert_eq!(text("SELECT group_concat(id || tbl || key || op || base) FROM tidelock_outbox"), before);
     assert_eq!(text("SELECT count(tries) FROM tidelock_outbox"), Value::Integer(0));
     assert!(connection.rows("SELECT other FROM tidelock_outbox", &[]).is_err());
     assert_eq!(text("SELECT count(*) FROM tidelock_applied"), Value::Integer(0), "what isn't sync's stays");
-    assert!(metadata::drop_others(&connection).unwrap());
+    assert!(tables::drop_others(&connection).unwrap());
     assert_eq!(
         text("SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name LIKE 'tidelock%'"),
         Value::Integer(6)
     );
     assert!(connection.rows("SELECT * FROM tidelock_applied", &[]).is_err(), "not in contents to come");
-    metadata::remake(&connection).unwrap();
+    tables::remake(&connection).unwrap();
     assert_eq!(text("SELECT group_concat(id || tbl || key || op || base) FROM tidelock_outbox"), before);
     capture::resume(&connection).unwrap();
     connection.exec("UPDATE items SET name = 'one' WHERE id = 1").unwrap();

@@ -23,7 +23,7 @@ use tidelock::{
         config::checked::Config,
         outbox::{capture, entries},
         report::{Cells, Conflicting, PullOptions, PullReport, PushReport, TablePushed, TableReport},
-        state::metadata,
+        state::tables,
     },
 };
 
@@ -171,7 +171,7 @@ impl World {
     /// Opens the same data with another `remote` option.
     pub fn reopen(&mut self, remote: &str) {
         let config = config(remote);
-        metadata::register(&self.host.connection, &config.options.tables).unwrap();
+        tables::register(&self.host.connection, &config.options.tables).unwrap();
         capture::resume(&self.host.connection).unwrap();
         self.sync = Rc::new(Sync::new(config, Rc::new(self.server.clone()), &self.sim.platform()));
     }

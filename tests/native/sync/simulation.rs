@@ -16,7 +16,7 @@ use tidelock::{
     ports::sim::Sim,
     sync::{
         outbox::{capture, entries},
-        state::metadata,
+        state::tables,
     },
 };
 
@@ -298,7 +298,7 @@ impl World {
 
 fn open(host: &Rc<TestHost>, server: &Server, sim: &Sim, remote: &str) -> Rc<Sync> {
     let config = config(remote);
-    metadata::register(&host.connection, &config.options.tables).unwrap();
+    tables::register(&host.connection, &config.options.tables).unwrap();
     capture::resume(&host.connection).unwrap();
     Rc::new(Sync::new(config, Rc::new(server.clone()), &sim.platform()))
 }

@@ -1,8 +1,8 @@
 import type { Command } from '../command.js'
 import { inCommands } from '../hints.js'
 import type { Output } from '../output.js'
+import { type DoctorReport, doctor as probe } from '../package.js'
 import { endpoint, names, remoteOptions } from '../settings.js'
-import { type DoctorReport, doctor as probe } from '../tidelock.js'
 
 export const doctor: Command = {
   name: 'doctor',

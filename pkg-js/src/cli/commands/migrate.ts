@@ -1,9 +1,9 @@
 import { type Command, type Invocation, type OptionSpec, table, usageError } from '../command.js'
+import { databaseIn, withDatabase, withScratch } from '../local-database.js'
 import type { Output } from '../output.js'
+import type { GeneratedMigration, MigrationReport, MigrationStatus } from '../package.js'
 import { readText } from '../read.js'
 import { byTable } from '../settings.js'
-import { databaseIn, withDatabase, withScratch } from '../stored.js'
-import type { GeneratedMigration, MigrationReport, MigrationStatus } from '../tidelock.js'
 import { folderOption, readMigrations, writeMigration } from './migrate-files.js'
 
 const onDatabase: Readonly<Record<string, OptionSpec>> = {

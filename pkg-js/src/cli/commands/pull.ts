@@ -2,12 +2,12 @@ import { existsSync, lstatSync, mkdirSync, rmSync, statSync } from 'node:fs'
 import path from 'node:path'
 import { type Command, type Invocation, usageError } from '../command.js'
 import { inferSchema } from '../infer.js'
+import { bytesIfExists, nameOf, schemaTimeoutMs, withScriptScratch, writeWhole } from '../local-database.js'
 import type { Output } from '../output.js'
+import { open, type PullReport, schemaFromRemote, type TableSync } from '../package.js'
 import { readText } from '../read.js'
 import { tableNames } from '../schema-facts.js'
 import { byTable, type Endpoint, endpoint, names, remoteOptions } from '../settings.js'
-import { bytesIfExists, nameOf, schemaTimeoutMs, withScriptScratch, writeWhole } from '../stored.js'
-import { open, type PullReport, schemaFromRemote, type TableSync } from '../tidelock.js'
 
 /** The result of a pull into a file. */
 interface Pulled {

@@ -1,8 +1,8 @@
 import type { Command } from '../command.js'
+import { stored, withDatabase } from '../local-database.js'
 import type { Output } from '../output.js'
+import type { OutboxEntry, PushReport } from '../package.js'
 import { endpoint, names, remoteOptions } from '../settings.js'
-import { stored, withDatabase } from '../stored.js'
-import type { OutboxEntry, PushReport } from '../tidelock.js'
 
 /** The result of a push. */
 interface Pushed {

@@ -1,9 +1,9 @@
 import path from 'node:path'
 import type { Command } from '../command.js'
+import { makeFolder, writeWhole } from '../local-database.js'
 import type { Output } from '../output.js'
+import { schemaFromRemote } from '../package.js'
 import { endpoint, names, remoteOptions } from '../settings.js'
-import { makeFolder, writeWhole } from '../stored.js'
-import { schemaFromRemote } from '../tidelock.js'
 import { newVersion } from './migrate-files.js'
 
 export const schemaPull: Command = {

@@ -1,7 +1,7 @@
 import { type Command, type Invocation, type OptionSpec, usageError } from '../command.js'
+import { databaseIn, type Stored, withDatabase } from '../local-database.js'
 import type { Output } from '../output.js'
-import { databaseIn, type Stored, withDatabase } from '../stored.js'
-import type { SnapshotInfo } from '../tidelock.js'
+import type { SnapshotInfo } from '../package.js'
 
 const folder: Readonly<Record<string, OptionSpec>> = {
   db: { value: 'FOLDER', about: "the folder of a database with storage: 'file', instead of its path" },

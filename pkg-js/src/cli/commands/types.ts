@@ -1,9 +1,9 @@
 import { type Command, type Invocation, usageError } from '../command.js'
+import { stored, withDatabase, withScratch, withScriptScratch, writeWhole } from '../local-database.js'
 import type { Output } from '../output.js'
+import type { Database } from '../package.js'
 import { readText } from '../read.js'
 import { type ColumnFacts, columnsOf, tableNames } from '../schema-facts.js'
-import { stored, withDatabase, withScratch, withScriptScratch, writeWhole } from '../stored.js'
-import type { Database } from '../tidelock.js'
 import { folderOption, readMigrations } from './migrate-files.js'
 
 export const types: Command = {

@@ -1,6 +1,6 @@
 import type { Command } from '../command.js'
+import { stored, withDatabase } from '../local-database.js'
 import type { Output } from '../output.js'
-import { stored, withDatabase } from '../stored.js'
 
 /** The result of a check. */
 interface Verified {

@@ -11,7 +11,7 @@ import {
 } from 'react'
 import type { Database, OpenOptions } from '../../index.js'
 import { type DatabaseState, databaseStore, noDatabase, outsideProvider } from '../shared/database-store.js'
-import type { Store } from '../shared/store.js'
+import type { Store } from '../shared/external-store.js'
 import { suspendUntil } from './suspend.js'
 
 /** The props of {@link DatabaseProvider}: one of `database` and `options`. */

@@ -1,6 +1,6 @@
 import { TidelockError } from '../../index.js'
+import { type Store, whenTrue } from '../shared/external-store.js'
 import type { LiveResult } from '../shared/live-results.js'
-import { type Store, whenTrue } from '../shared/store.js'
 
 /**
  * How long a query that has a result stays without a subscriber, in milliseconds: React renders the component again when the promise of a

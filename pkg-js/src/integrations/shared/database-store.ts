@@ -1,5 +1,5 @@
 import { type Database, isTidelockError, type OpenOptions, open, TidelockError } from '../../index.js'
-import { constantStore, lazyStore, type Store, whenTrue } from './store.js'
+import { constantStore, lazyStore, type Store, whenTrue } from './external-store.js'
 
 /** The database of a provider, as far as it is known. */
 export interface DatabaseState {

@@ -1,6 +1,6 @@
 import type { Database, TidelockError } from '../../index.js'
 import type { DatabaseState } from './database-store.js'
-import type { Store } from './store.js'
+import type { Store } from './external-store.js'
 
 /**
  * Makes a store of something in a provider's database, which may arrive or change later. Its value is `initial` as long as there is no

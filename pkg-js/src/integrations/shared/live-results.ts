@@ -1,8 +1,8 @@
 import { type Database, type LiveOptions, type LiveQuery, type Row, TidelockError } from '../../index.js'
 import type { DatabaseState } from './database-store.js'
+import { constantStore, lazyStore, type Store } from './external-store.js'
 import { fromDatabase } from './from-database.js'
 import type { QueryStatement } from './statement.js'
-import { constantStore, lazyStore, type Store } from './store.js'
 
 /** The state of a live query. */
 export interface LiveResult<T = Row> {

@@ -1,5 +1,5 @@
 import { type Database, isTidelockError, type TidelockError } from '../../index.js'
-import { lazyStore, type Store } from './store.js'
+import { lazyStore, type Store } from './external-store.js'
 
 /** What this page is for the database, and whether the database still works here. */
 export interface LockStatus {

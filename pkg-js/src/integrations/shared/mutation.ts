@@ -1,6 +1,6 @@
 import type { Database } from '../../index.js'
 import { type DatabaseState, withDatabase } from './database-store.js'
-import type { Store } from './store.js'
+import type { Store } from './external-store.js'
 
 /** The state of a mutation: of its latest call. */
 export interface MutationState<Result> {

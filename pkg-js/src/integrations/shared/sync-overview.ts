@@ -6,7 +6,7 @@ import {
   type TidelockError,
   type TidelockErrorJson,
 } from '../../index.js'
-import { lazyStore, type Store } from './store.js'
+import { lazyStore, type Store } from './external-store.js'
 
 /** The state of the sync. */
 export interface SyncOverview {

@@ -1,7 +1,7 @@
 import { getContext, onMount, setContext } from 'svelte'
 import type { Database } from '../../index.js'
 import { type DatabaseSource, type DatabaseState, databaseStore, outsideProvider } from '../shared/database-store.js'
-import type { Store } from '../shared/store.js'
+import type { Store } from '../shared/external-store.js'
 import { type Readable, readable } from './readable.js'
 
 const context = Symbol('tidelock')

@@ -1,5 +1,6 @@
 import { type Database, type Row, type SqlParams, TidelockError } from '../../index.js'
 import { databaseStore } from '../shared/database-store.js'
+import { constantStore, lazyStore } from '../shared/external-store.js'
 import { checkKnown } from '../shared/known-options.js'
 import {
   failedResult,
@@ -9,7 +10,6 @@ import {
   providedResults,
 } from '../shared/live-results.js'
 import { type MaybeLiveQuerySource, type QueryStatement, statementOf } from '../shared/statement.js'
-import { constantStore, lazyStore } from '../shared/store.js'
 import { contextDatabases } from './database.js'
 import { follow, type Readable, type ReadableLike, readable } from './readable.js'
 

@@ -1,4 +1,4 @@
-import type { Store } from '../shared/store.js'
+import type { Store } from '../shared/external-store.js'
 
 /** A store by Svelte's contract: `subscribe` calls `run` at once, and after each change. */
 export interface Readable<T> {

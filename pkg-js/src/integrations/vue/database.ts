@@ -7,7 +7,7 @@ import {
   noDatabase,
   outsideProvider,
 } from '../shared/database-store.js'
-import type { Store } from '../shared/store.js'
+import type { Store } from '../shared/external-store.js'
 import { useStore, whenMounted } from './use-store.js'
 
 const Databases: InjectionKey<Store<DatabaseState>> = Symbol('tidelock')

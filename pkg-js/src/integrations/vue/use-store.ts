@@ -1,5 +1,5 @@
 import { getCurrentInstance, getCurrentScope, onMounted, onScopeDispose, type ShallowRef, shallowRef, watch } from 'vue'
-import type { Store } from '../shared/store.js'
+import type { Store } from '../shared/external-store.js'
 
 /**
  * Runs `start` when the component has mounted, so that nothing starts on a server and a hydration finds what the server rendered. Outside

@@ -8,7 +8,7 @@ use super::{
     arguments::Arguments,
     calls::answer,
     column_keys::{ColumnKeys, not_encrypted},
-    given::{COLUMN_KEYS, fail},
+    user_functions::{COLUMN_KEYS, fail},
 };
 use crate::{
     error::{Error, ErrorCode, Result},

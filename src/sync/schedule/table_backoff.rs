@@ -13,9 +13,9 @@ struct Trouble {
 
 /// The failing tables. Times are in milliseconds on a monotonic clock.
 #[derive(Default)]
-pub struct Resting(Map<String, Trouble>);
+pub struct TableBackoff(Map<String, Trouble>);
 
-impl Resting {
+impl TableBackoff {
     /// Notes a failed try of a table. `chance` (0 to 1) is the jitter.
     pub fn failed(&mut self, table: &str, error: &Error, now_ms: u64, chance: f64) {
         let failures = self.0.get(table).map_or(0, |trouble| trouble.failures) + 1;
@@ -41,16 +41,16 @@ mod tests {
 
     #[test]
     fn a_table_rests_longer_each_time_until_it_goes_well() {
-        let mut resting = Resting::default();
+        let mut backoff = TableBackoff::default();
         let error = |text: &str| Error::new(ErrorCode::SyncServer, text);
-        resting.failed("a", &error("first"), 1000, 0.0);
-        assert_eq!(resting.why("a", 1499).map(|error| &*error.message), Some("first"));
-        assert!(resting.why("a", 1500).is_none() && resting.why("b", 1000).is_none());
-        resting.failed("a", &error("second"), 2000, 0.0);
-        assert_eq!(resting.why("a", 2999).map(|error| &*error.message), Some("second"));
-        assert!(resting.why("a", 3000).is_none());
-        resting.forget("a");
-        resting.failed("a", &error("third"), 9000, 0.0);
-        assert!(resting.why("a", 9500).is_none());
+        backoff.failed("a", &error("first"), 1000, 0.0);
+        assert_eq!(backoff.why("a", 1499).map(|error| &*error.message), Some("first"));
+        assert!(backoff.why("a", 1500).is_none() && backoff.why("b", 1000).is_none());
+        backoff.failed("a", &error("second"), 2000, 0.0);
+        assert_eq!(backoff.why("a", 2999).map(|error| &*error.message), Some("second"));
+        assert!(backoff.why("a", 3000).is_none());
+        backoff.forget("a");
+        backoff.failed("a", &error("third"), 9000, 0.0);
+        assert!(backoff.why("a", 9500).is_none());
     }
 }

@@ -28,7 +28,7 @@ struct JobReference {
 }
 
 /// The foreign keys between the tables of a push, and the changes that wait because of them.
-pub struct Order {
+pub struct Dependencies {
     references: Vec<Vec<JobReference>>,
     names: Vec<String>,
     columns: Vec<Vec<String>>,
@@ -40,7 +40,7 @@ pub struct Order {
     needed_for_now: Map<(usize, String), usize>,
 }
 
-impl Order {
+impl Dependencies {
     /// Reads the foreign keys between the tables of `plans`, which has parents first.
     pub fn new(plans: &[&Plan]) -> Self {
         let reference = |plan: &Plan, key: &ForeignKey| {
@@ -101,7 +101,7 @@ impl Order {
         }
     }
 
-    /// Releases what [`Order::hold_back_for_now`] held back, since the refused jobs are sent once more.
+    /// Releases what [`Dependencies::hold_back_for_now`] held back, since the refused jobs are sent once more.
     pub fn try_again(&mut self) {
         self.needed_for_now = Map::default();
     }

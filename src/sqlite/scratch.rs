@@ -9,7 +9,7 @@ use super::{
 use crate::error::{Error, ErrorCode, Result};
 
 /// Runs an SQL text in an empty scratch database, and returns the resulting file.
-pub(super) fn run_apart(script: &str, max_bytes: u64, deadline: Option<Deadline>) -> Result<Image> {
+pub(super) fn run_in_scratch(script: &str, max_bytes: u64, deadline: Option<Deadline>) -> Result<Image> {
     if first_statement(script).is_empty() {
         return Err(Error::invalid("There is no SQL statement in this text").hint("It is empty, or a comment"));
     }

@@ -14,8 +14,8 @@ import { verify } from './commands/verify.js'
 import { CommandError, UsageError, usageError } from './errors.js'
 import { withCommandHint } from './hints.js'
 import { Output, type Stream } from './output.js'
+import { isTidelockError, TidelockError } from './package.js'
 import { RemoteListener } from './remote-words.js'
-import { isTidelockError, TidelockError } from './tidelock.js'
 
 const commands: readonly Command[] = [
   ...[init, pull, push, schemaPull, types],

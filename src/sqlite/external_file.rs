@@ -5,10 +5,10 @@
 
 use super::{
     Connection, Image, PageFile,
-    apart::{run_apart, too_slow},
     failure::needs_more,
     image::page_size_of,
     pragmas::LONGEST_DEFINITION,
+    scratch::{run_in_scratch, too_slow},
     text::quote,
     tokens::{Token, tokens},
 };
@@ -25,13 +25,13 @@ const MOST_SELECTS: u64 = 10_000;
 const DEEPEST: usize = 100;
 
 /// An external file that is not checked yet.
-pub struct Foreign {
+pub struct ExternalFile {
     scratch: Connection,
     file: PageFile,
     utf16: bool,
 }
 
-impl Foreign {
+impl ExternalFile {
     /// Returns the scratch database. Extensions that the file's schema may need must be loaded before [`check`](Self::check).
     pub fn scratch(&self) -> &Connection {
         &self.scratch
@@ -52,18 +52,18 @@ impl Foreign {
 }
 
 impl Connection {
-    /// Opens an external `.sqlite` file in a scratch database; [`Foreign::check`] must follow. Clears the mark of WAL mode.
+    /// Opens an external `.sqlite` file in a scratch database; [`ExternalFile::check`] must follow. Clears the mark of WAL mode.
     ///
     /// Fails with `database_corrupt` (not a valid SQLite database), `snapshot_incompatible` (an unknown version of
     /// the file format), and `out_of_memory`.
-    pub fn open_foreign(mut image: Image) -> Result<Foreign> {
+    pub fn open_external(mut image: Image) -> Result<ExternalFile> {
         check_header(&mut image)?;
         let utf16 = matches!(image.chunks[0][56..60], [0, 0, 0, 2 | 3]);
         let file = PageFile::new(image);
         let scratch = Connection::open_outside(&file)
             .map_err(|error| long_definition(&error).unwrap_or_else(|| refused(error)))?;
         scratch.limit_values(file.bytes());
-        Ok(Foreign { scratch, file, utf16 })
+        Ok(ExternalFile { scratch, file, utf16 })
     }
 
     fn check_foreign(self, file: PageFile, utf16: bool) -> Result<(Connection, PageFile)> {
@@ -72,7 +72,7 @@ impl Connection {
         if let Some(first) = damage.into_iter().next() {
             return Err(corrupt(&first));
         }
-        scratch.check_own()?;
+        scratch.check_reserved_names()?;
         scratch.check_views()?;
         scratch.check_schema()?;
         // Later statements are tidelock's own, so values need no limit any more.
@@ -93,13 +93,13 @@ impl Connection {
         let deadline = self.set_deadline(None);
         drop(self);
         let text = String::from_utf8(text).map_err(|_| corrupt("its texts can't be converted to UTF-8"))?;
-        let file = PageFile::new(run_apart(&text, u64::MAX, deadline).map_err(refused)?);
+        let file = PageFile::new(run_in_scratch(&text, u64::MAX, deadline).map_err(refused)?);
         Ok((Connection::open(&file).map_err(refused)?, file))
     }
 
     /// Fails with `invalid_argument` if a view, a trigger or a foreign key of a file or snapshot names a table of tidelock: rows that it
     /// writes there would be pushed with the user's permissions.
-    pub fn check_own(&self) -> Result<()> {
+    pub fn check_reserved_names(&self) -> Result<()> {
         let is_own = |name: &str| name.get(..9).is_some_and(|start| start.eq_ignore_ascii_case("tidelock_"));
         let mut found = self.naming(&["view", "trigger"], &is_own)?.map(|(name, _)| name);
         if found.is_none() {

@@ -1,6 +1,6 @@
 import { invalid } from '../base/errors.js'
 import { hex } from '../base/file-bytes.js'
-import type { Conflict } from '../base/reports.js'
+import type { Conflict } from '../base/generated-types.js'
 import { plainValue } from '../engine/codec/pack.js'
 import type { RemoteOptions } from '../remote/remote-options.js'
 

@@ -11,14 +11,14 @@ use crate::{
 };
 
 /// The transaction around several migrations. Dropping it undoes their effects.
-pub struct Together<'c> {
+pub struct MigrationGroup<'c> {
     connection: &'c Connection,
     /// Whether foreign keys were enforced before.
     enforced: bool,
     ended: bool,
 }
 
-impl<'c> Together<'c> {
+impl<'c> MigrationGroup<'c> {
     /// Checks that a plan can run in one transaction. Fails with `invalid_argument` when a migration has `transaction:
     /// false`.
     pub fn check(plan: &[&Migration]) -> Result<()> {
@@ -57,7 +57,7 @@ impl<'c> Together<'c> {
     }
 }
 
-impl Drop for Together<'_> {
+impl Drop for MigrationGroup<'_> {
     fn drop(&mut self) {
         if self.ended {
             return;

@@ -3,8 +3,8 @@ import { chmodSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, stat
 import path from 'node:path'
 import type { Invocation } from './command.js'
 import { CommandError, unusable, usageError } from './errors.js'
+import { type Database, type Migration, type OpenOptions, open } from './package.js'
 import { readBytes } from './read.js'
-import { type Database, type Migration, type OpenOptions, open } from './tidelock.js'
 
 /** A database on this machine: a `.sqlite` file, or the folder of `storage: 'file'`. */
 export interface Stored {
