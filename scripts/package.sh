@@ -33,7 +33,7 @@ done
   --outfile=dist/node-files.js --log-level=warning
 # The command line, beside the module that it uses: the program, its thread, and what runs a command in it.
 ../node_modules/.bin/tsc -p tsconfig.cli.json
-for module in main worker command-line; do
+for module in main worker commands; do
   ../node_modules/.bin/esbuild "src/cli/$module.ts" --bundle --format=esm --platform=node --target=node20 --charset=utf8 --sourcemap \
     --external:../index.js --external:./commands.js --outfile="dist/cli/$module.js" --log-level=warning
 done
