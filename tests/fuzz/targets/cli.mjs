@@ -9,7 +9,7 @@ import { anyValue, mutatedBytes, mutatedText } from '../random.mjs'
 import { attempt, mine, quiet } from '../rules.mjs'
 import { scripts, words } from '../schemas.mjs'
 
-const { runCommandLine } = await import('../../../pkg-js/dist/cli/command-line.js')
+const { runCommandLine } = await import('../../../pkg-js/dist/cli/commands.js')
 const commands = [
   'init',
   'pull',

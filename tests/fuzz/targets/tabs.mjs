@@ -193,7 +193,7 @@ function make(random) {
 }
 
 export async function setUp() {
-  const [{ engineHere }, wire, { Channel }, { checkOptions }] = await Promise.all(
+  const [{ engineHere }, parsers, { Channel }, { checkOptions }] = await Promise.all(
     ['tabs/engine.ts', 'tabs/messages.ts', 'rpc/channel.ts', 'options/check-options.ts'].map(bundled),
   )
   const around = { title: '', url: '', server: false, secrets: false }
@@ -224,13 +224,13 @@ export async function setUp() {
       const follower = new Channel(() => {}, { event() {} })
       let understood = 0
       for (const data of messages) {
-        wire.parseBroadcast(data)
-        wire.helloOfOtherVersion(data)
-        wire.versionMismatch(data)
-        wire.rejectionFor(data)
-        const toFollower = wire.parseLeaderMessage(data)
+        parsers.parseBroadcast(data)
+        parsers.helloOfOtherVersion(data)
+        parsers.versionMismatch(data)
+        parsers.rejectionFor(data)
+        const toFollower = parsers.parseLeaderMessage(data)
         if (toFollower !== undefined && 'message' in toFollower) follower.receive(toFollower.message)
-        const said = wire.parseTabMessage(data)
+        const said = parsers.parseTabMessage(data)
         if (said === undefined || !('message' in said)) continue
         understood++
         client.post(said.message)
