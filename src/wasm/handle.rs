@@ -42,20 +42,17 @@ impl Core {
     /// Returns an id for a call that can be cancelled.
     #[wasm_bindgen(js_name = newCancel)]
     pub fn new_cancel(&self) -> u32 {
-        self.cancels.last.set(self.cancels.last.get() + 1);
-        self.cancels.last.get()
+        self.cancels.create()
     }
 
     /// Cancels the call with this id, which then rejects.
     pub fn cancel(&self, id: u32) {
-        if let Some(sender) = self.cancels.waiting.borrow_mut().remove(&id) {
-            let _ = sender.send(());
-        }
+        self.cancels.cancel(id);
     }
 
     /// Removes the id of a call that has ended.
     #[wasm_bindgen(js_name = dropCancel)]
     pub fn drop_cancel(&self, id: u32) {
-        self.cancels.waiting.borrow_mut().remove(&id);
+        self.cancels.remove(id);
     }
 }
