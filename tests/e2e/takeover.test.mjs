@@ -24,7 +24,7 @@ async function openIn(page, name, lock) {
 const wanted = (name) =>
   window.until(async () => (await navigator.locks.query()).pending.some((lock) => lock.name === `tidelock/${name}`))
 
-/** Runs in a page: begins a transaction, `window.working`, that goes on once `window.finish` is called. */
+/** Runs in a page: begins a transaction, `window.working`, that goes on once `window.finish` is called; returns when it is open. */
 async function begun() {
   await window.db.exec('CREATE TABLE t (n)')
   window.working = window.db.transaction(async (tx) => {
@@ -34,6 +34,7 @@ async function begun() {
     })
     await tx.run('INSERT INTO t VALUES (2)')
   })
+  await window.until(() => window.finish)
 }
 
 /** Runs in a page: gives the rows, and closes. */
@@ -94,7 +95,6 @@ test('takeover: what the holder commits last is acknowledged, however slowly its
   const taking = openIn(second, name, { onBusy: 'takeover' })
   await first.evaluate(wanted, name)
   await first.evaluate(async () => {
-    await window.until(() => window.finish)
     window.finish()
     await window.working
   })
