@@ -42,7 +42,7 @@ export function suite({ remote: remoteOptions } = {}) {
     /** @type {string} */
     url: '',
     remote: undefined,
-    /** A new tab in which the package is loaded. Errors that nobody caught fail the next `page()` and the end. */
+    /** A new tab in which the package is loaded. Uncaught errors fail the next `page()` and the end. */
     async page() {
       const page = await context.browser.page()
       page.on('pageerror', (error) => stray.push(error.stack ?? String(error)))
@@ -72,7 +72,7 @@ export function suite({ remote: remoteOptions } = {}) {
   })
   after(async () => {
     for (const cleanup of cleanups.reverse()) await cleanup()
-    if (stray.length > 0) throw new Error(`errors that nobody caught:\n${stray.join('\n')}`)
+    if (stray.length > 0) throw new Error(`uncaught errors:\n${stray.join('\n')}`)
   })
   return context
 }

@@ -20,7 +20,7 @@ async function openIn(page, name, lock) {
   )
 }
 
-/** Runs in a page: waits until somebody waits for the lock of a database. */
+/** Runs in a page: waits until another tab waits for the lock of a database. */
 const wanted = (name) =>
   window.until(async () => (await navigator.locks.query()).pending.some((lock) => lock.name === `tidelock/${name}`))
 

@@ -1,4 +1,4 @@
-// What people see of an error that nobody caught: in Node's terminal, and in Chromium's console, also through React.
+// What people see of an uncaught error: in Node's terminal, and in Chromium's console, also through React.
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { after, before, test } from 'node:test'

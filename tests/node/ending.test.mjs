@@ -84,7 +84,7 @@ test('a call that waits keeps Node running, also between two tries of a request'
   const { port } = server.address()
   server.close()
   const migrations = [{ version: '1', name: 't', up: 'CREATE TABLE t (id INTEGER PRIMARY KEY)' }]
-  // Nobody listens there any more: each try fails, and the next one comes after a pause of seconds.
+  // No server listens there any more: each try fails, and the next one comes after a pause of seconds.
   const remote = { url: `http://127.0.0.1:${port}`, key: 'k', tables: ['t'], retries: 2 }
   const program = `
     const db = await open(options)
