@@ -2,6 +2,7 @@
 
 tools_dir=${XDG_CACHE_HOME:-$HOME/.cache}/tidelock # outlives `./build.sh clean` and is shared by all work trees
 export CHROMIUM=${CHROMIUM:-/usr/bin/chromium}
+export CHROMIUM_SHELL=${CHROMIUM_SHELL:-/usr/bin/chromium-headless-shell}
 export CHROMEDRIVER=${CHROMEDRIVER:-/usr/bin/chromedriver}
 export FIREFOX=${FIREFOX:-/usr/bin/firefox-esr}
 
@@ -19,12 +20,12 @@ needs_of() {
     lint) echo native npm ;;
     web) echo rust clang sqlite_sources wasm_bindgen chromium ;;
     typescript) echo build ;;
-    integrations) echo build chromium npm:tests/remote npm:tests/integrations/vitest ;;
-    packaging) echo build chromium npm:tests/bundlers npm:tests/packaging/typescript npm:tests/remote ;;
+    integrations) echo build chromium chromium_shell npm:tests/remote npm:tests/integrations/vitest ;;
+    packaging) echo build chromium chromium_shell npm:tests/bundlers npm:tests/packaging/typescript npm:tests/remote ;;
     bundlers) echo packaging npm:tests/bundlers/more npm:tests/bundlers/next npm:tests/bundlers/parcel npm:tests/bundlers/sveltekit ;;
     node) echo build sqlite3 npm:tests/remote ;;
     remote) echo npm npm:tests/remote ;;
-    e2e) echo build chromium npm:tests/remote ;;
+    e2e) echo build chromium chromium_shell npm:tests/remote ;;
     browsers) echo build firefox webkit npm:tests/remote npm:tests/browsers ;;
     bench | profile) echo build chromium npm:benches/browser npm:tests/remote ;;
     *) die "nothing is known of the needs of '$1'" ;;
@@ -33,12 +34,13 @@ needs_of() {
 
 # need VERB...: installs all missing tools; Debian packages at once and first, because compiling and unpacking needs them.
 need() {
-  local tool tools=() later=() debian=() brew=()
+  local tool tools=() later=() debian=() brew=() optional=()
   collect "$@"
   for tool in "${tools[@]}"; do
     case $tool in
       clang) have clang-19 && have llvm-ar-19 || { debian+=(clang-19 llvm-19); brew+=(llvm@19); } ;;
       chromium) [ -x "$CHROMIUM" ] && [ -x "$CHROMEDRIVER" ] || { debian+=(chromium chromium-driver); brew+=(chromium chromedriver); } ;;
+      chromium_shell) [ -x "$CHROMIUM_SHELL" ] || optional+=(chromium-headless-shell) ;;
       firefox) [ -x "$FIREFOX" ] || { debian+=(firefox-esr); brew+=(firefox); } ;;
       webkit) have WebKitWebDriver && have xvfb-run && have xauth || debian+=(webkit2gtk-driver xvfb xauth) ;;
       sqlite3) have sqlite3 || { debian+=(sqlite3); brew+=(sqlite); } ;;
@@ -60,13 +62,15 @@ collect() {
   for name in "$@"; do
     case " ${tools[*]} " in *" $name "*) continue ;; esac
     case $name in
-      npm:* | npm | rust | clang | wasm_bindgen | sqlite_sources | chromium | firefox | webkit | sqlite3) tools+=("$name") ;;
+      npm:* | npm | rust | clang | wasm_bindgen | sqlite_sources | chromium | chromium_shell | firefox | webkit | sqlite3) tools+=("$name") ;;
       *) collect $(needs_of "$name") ;;
     esac
   done
 }
 
+# Installs what `need` gathered. Of the optional packages those that this system has: tests run without them, too, but for longer.
 install_packages() {
+  add_optional
   [ ${#debian[@]} -gt 0 ] || return 0
   if ! have apt-get; then
     ! have brew || die "these are missing: brew install ${brew[*]:-(no formula for ${debian[*]})}; then name them in CHROMIUM, CHROMEDRIVER, FIREFOX, or link clang-19 and llvm-ar-19 into PATH"
@@ -76,7 +80,15 @@ install_packages() {
   if [ "$(id -u)" != 0 ]; then sudo -n true 2>/dev/null || die "run as root: apt-get install ${debian[*]}"; sudo=sudo; fi
   say "apt-get install ${debian[*]}"
   $sudo apt-get update -qq
+  add_optional # a fresh system knows of no package before
   DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends "${debian[@]}" >/dev/null
+}
+
+add_optional() {
+  local package
+  for package in "${optional[@]}"; do
+    if apt-cache show "$package" >/dev/null 2>&1; then debian+=("$package"); fi
+  done
 }
 
 # Installs the toolchain of rust-toolchain.toml.

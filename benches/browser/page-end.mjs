@@ -36,7 +36,7 @@ const server = await serve({
   folders: { '/tidelock/': fileURLToPath(new URL('../../pkg-js/dist', import.meta.url)) },
   files: { '/index.html': blank, '/elsewhere.html': '<!doctype html><title>Elsewhere</title>' },
 })
-const browser = new Browser()
+const browser = new Browser({ shell: false })
 await browser.start()
 
 async function tab() {

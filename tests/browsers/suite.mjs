@@ -8,27 +8,16 @@ import { serve } from '../e2e/serve.mjs'
 import { until } from '../scenarios/run/context.mjs'
 import { local, withRemote } from '../scenarios/run/modules.mjs'
 
-const LOCAL = [
-  'values',
-  'rows',
-  'iterate',
-  'transactions',
-  'functions',
-  'live',
-  'snapshots',
-  'files',
-  'encryption',
-  'columns',
-]
-const SYNC = {
-  current: ['sync/first-example', 'sync/push'],
-  worker: ['sync/first-example', 'sync/pull'],
+/** What another engine may do in another way, divided between the threads; twice what depends on the thread. */
+const MODULES = {
+  current: ['values', 'iterate', 'files', 'encryption', 'columns', 'functions', 'sync/first-example', 'sync/push'],
+  worker: ['rows', 'transactions', 'live', 'snapshots', 'files', 'encryption', 'sync/first-example', 'sync/pull'],
 }
 
 /** The modules that run with the engine there: with `TIDELOCK_ALL=1` all, with `TIDELOCK_SCENARIOS` those that it names. */
 function modulesIn(thread, without) {
   const { TIDELOCK_ALL, TIDELOCK_SCENARIOS } = process.env
-  const usual = [...LOCAL, ...SYNC[thread]].filter((name) => !without.includes(name))
+  const usual = MODULES[thread].filter((name) => !without.includes(name))
   return [...local, ...withRemote].filter(({ name }) => TIDELOCK_ALL || TIDELOCK_SCENARIOS || usual.includes(name))
 }
 

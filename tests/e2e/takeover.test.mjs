@@ -393,48 +393,33 @@ test('a page whose lock was stolen writes nothing of its old self when it comes 
 
 test('persist() asks the browser, and health shows its answer', async () => {
   const page = await context.page()
-  const result = await page.evaluate(async (name) => {
-    const db = await window.open({ name })
-    const asked = []
-    const persist = navigator.storage.persist.bind(navigator.storage)
-    let granted = false
-    navigator.storage.persist = () => {
-      asked.push('persist')
-      return persist()
-    }
-    const answer = await db.persist()
-    const real = await db.health()
-    // What this browser says depends on its mood; what is shown must be what it says.
-    navigator.storage.persist = async () => {
-      granted = true
-      return true
-    }
-    const persisted = navigator.storage.persisted.bind(navigator.storage)
-    navigator.storage.persisted = async () => granted || persisted()
-    const granting = await db.persist()
-    const health = await db.health()
-    await db.close()
-    const memory = await window.open({ name, storage: 'memory' })
-    const inMemory = await memory.persist()
-    await memory.close()
-    const alerts = ({ alerts }) =>
-      alerts.some((alert) => alert.code === 'storage_not_persisted' && alert.severity === 'info')
-    return {
-      asked,
-      answer: answer === real.storage.persisted && answer !== alerts(real),
-      granting,
-      shown: health.storage.persisted,
-      alert: alerts(health),
-      inMemory,
-    }
-  }, freshName())
-  assert.deepEqual(result, {
-    asked: ['persist'],
-    answer: true,
-    granting: true,
-    shown: true,
-    alert: false,
-    inMemory: false,
+  const devtools = await context.browser.context.newCDPSession(page)
+  const name = freshName()
+  await page.evaluate(async (name) => {
+    window.db = await window.open({ name })
+  }, name)
+  const answers = {}
+  for (const setting of ['denied', 'granted']) {
+    const permission = { name: 'persistent-storage' }
+    await devtools.send('Browser.setPermission', { permission, setting, origin: new URL(context.url).origin })
+    answers[setting] = await page.evaluate(async () => {
+      const persisted = await window.db.persist()
+      const { storage, alerts } = await window.db.health()
+      const alert = alerts.find(({ code }) => code === 'storage_not_persisted')
+      return { persisted, shown: storage.persisted, alert: alert?.severity }
+    })
+  }
+  assert.deepEqual(answers, {
+    denied: { persisted: false, shown: false, alert: 'info' },
+    granted: { persisted: true, shown: true, alert: undefined },
   })
+  const inMemory = await page.evaluate(async (name) => {
+    await window.db.close()
+    const memory = await window.open({ name, storage: 'memory' })
+    const persisted = await memory.persist()
+    await memory.close()
+    return persisted
+  }, name)
+  assert.equal(inMemory, false)
   await page.close()
 })
