@@ -34,7 +34,7 @@ export const mutants = [
   {
     name: 'push-without-end',
     file: 'src/engine/sync/push_run.rs',
-    text: 'self.tries.get(&job.id).copied().unwrap_or_default() + 1',
+    text: 'self.attempts.get(&job.id).copied().unwrap_or_default() + 1',
     instead: '1',
     breaks: 'a change that keeps meeting something else is sent for ever',
   },
@@ -85,8 +85,8 @@ export const mutants = [
   },
   {
     name: 'exchanged-values-wait-for-ever',
-    file: 'src/engine/sync/push.rs',
-    text: 'run.moved == before',
+    file: 'src/sync/push/phases.rs',
+    text: '!self.tried_cycles',
     instead: 'false',
     breaks: 'rows that exchange unique values, or are deleted and refer to each other, are refused for ever',
   },
@@ -156,7 +156,7 @@ export const mutants = [
   {
     name: 'a-parent-goes-before-its-child-has-left',
     file: 'src/engine/sync/push_run.rs',
-    text: 'self.order.hold_back_for_now(job)',
+    text: 'self.dependencies.hold_back_for_now(job)',
     instead: '()',
     breaks: 'a parent is deleted while its child is still to leave it',
   },

@@ -104,7 +104,7 @@ impl Database {
         let sync = self.synced()?;
         let inner = self.inner.clone();
         let may_join = sync.accepting.get();
-        sync.more.set(may_join);
+        sync.joined.set(may_join);
         let joined = sync.pushes.join((), may_join, progress, |progress| {
             Box::pin(
                 async move { Database { inner: inner.clone() }.synced()?.push_for(caller, &*inner, progress).await },

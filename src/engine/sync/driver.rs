@@ -94,7 +94,7 @@ pub struct Sync {
     /// A push is under way that still takes up what is changed.
     pub(in crate::engine) accepting: Cell<bool>,
     /// Another call has joined it.
-    pub(in crate::engine) more: Cell<bool>,
+    pub(in crate::engine) joined: Cell<bool>,
     phase: Cell<SyncPhase>,
     pub(super) reading: RefCell<String>,
     last_error: RefCell<Option<Error>>,
@@ -160,7 +160,7 @@ impl Sync {
             pulls: SingleFlight::default(),
             pushes: SingleFlight::default(),
             accepting: Cell::default(),
-            more: Cell::default(),
+            joined: Cell::default(),
             phase: Cell::default(),
             reading: RefCell::default(),
             last_error: RefCell::default(),

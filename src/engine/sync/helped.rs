@@ -119,7 +119,7 @@ impl Sync {
 async fn all_pages(remote: &Remote<'_>, since: Option<u64>) -> Result<Option<Helpers>, Refusal> {
     let mut found: Option<Helpers> = None;
     loop {
-        let after = found.as_ref().and_then(|found| found.gone.last()).map(|gone| gone.id.clone());
+        let after = found.as_ref().and_then(|found| found.tombstones.last()).map(|tombstone| tombstone.id.clone());
         let make = |requester: &Requester| {
             let url = helpers::url(requester.root(), since, after.as_deref());
             requester.request(Method::Get, url, "", None)
@@ -127,15 +127,17 @@ async fn all_pages(remote: &Remote<'_>, since: Option<u64>) -> Result<Option<Hel
         let parse = |response: &HttpResponse| Ok(Helpers::read(&response.body));
         let (page, _) = remote.read("tidelock_state", &mut remote.tries(), &make, &parse).await?;
         let Some(page) = page else { return Ok(None) };
-        let complete = page.gone.len() < helpers::PAGE;
+        let complete = page.tombstones.len() < helpers::PAGE;
         let number = |id: Option<&str>| id.and_then(|id| id.parse::<u64>().ok());
-        if !complete && number(page.gone.last().map(|gone| gone.id.as_str())) <= number(after.as_deref()) {
+        if !complete
+            && number(page.tombstones.last().map(|tombstone| tombstone.id.as_str())) <= number(after.as_deref())
+        {
             let text = "The remote's tidelock_state returned the same tombstones again";
             return Err(Error::new(ErrorCode::SyncProtocol, text).hint(NOT_POSTGREST).into());
         }
         // The ceiling of the first page counts, since it was decided before anything was read.
         match &mut found {
-            Some(found) => found.gone.extend(page.gone),
+            Some(found) => found.tombstones.extend(page.tombstones),
             None => found = Some(page),
         }
         if complete {

@@ -130,8 +130,8 @@ impl Sync {
             run.targets[at].writer = RowWriter::new(&connection, &plan)?;
             run.targets[at].plan = plan;
             let plans: Vec<&Plan> = run.targets.iter().map(|target| &target.plan).collect();
-            run.order = Dependencies::new(&plans);
-            run.order.start(&connection, self.platform.clock.now().0)?;
+            run.dependencies = Dependencies::new(&plans);
+            run.dependencies.start(&connection, self.platform.clock.now().0)?;
             run.errors[at] = None;
             let held = std::mem::take(&mut run.held[at]);
             run.skip.retain(|id| !held.contains(id));

@@ -141,9 +141,9 @@ impl Sync {
                     if local.is_none() || row.is_some() {
                         return unpushed.write_local(connection, &conflict.key, local, row.as_deref());
                     }
-                    let gone = writer.delete(connection, &conflict.key, &mut TableReport::default())?;
+                    let deleted = writer.delete(connection, &conflict.key, &mut TableReport::default())?;
                     let stays = || Error::new(ErrorCode::SqliteConstraint, "A row that must stay refers to it");
-                    if gone { Ok(()) } else { Err(stays()) }
+                    if deleted { Ok(()) } else { Err(stays()) }
                 };
                 if let Err(error) = with_parents(connection, write) {
                     return reject_conflict(

@@ -17,13 +17,16 @@ use crate::{
         jobs::{
             cycle,
             dependencies::Dependencies,
-            job::{Job, JobOutcome, Work},
+            job::{Job, JobKind, JobOutcome},
             outcome::PushTarget,
             unsent,
         },
         outbox::{capture, entries, waiting::refuse},
         postgrest::queue::run_both,
-        push::sender::{Push, PushBatch},
+        push::{
+            phases::{NextStep, PassResult, Phase, phases},
+            sender::{Push, PushBatch},
+        },
         report::{PullProgress, PushReport, TablePushed},
         schema::{
             plan::Plan,
@@ -38,7 +41,7 @@ impl Sync {
         &self,
         caller: Caller,
         host: &dyn SyncHost,
-        progress: Option<&dyn Fn(PullProgress)>,
+        on_progress: Option<&dyn Fn(PullProgress)>,
     ) -> Result<PushReport> {
         let clock = &*self.platform.clock;
         let started = clock.monotonic_ms();
@@ -59,10 +62,10 @@ impl Sync {
         let resting: Vec<Option<Error>> =
             run.targets.iter().map(|target| self.resting_error(&self.unwritten, caller, target.plan.name())).collect();
         resting.iter().enumerate().for_each(|(at, why)| why.iter().for_each(|error| push.hold_table(at, error)));
-        let nothing = run.told.iter().all(|table| table.total == Some(0));
+        let nothing = run.progress.iter().all(|table| table.total == Some(0));
         if !nothing {
             let _accepting = Accepting::begin(self);
-            self.rounds(host, &push, &mut run, progress).await?;
+            self.send_changes(host, &push, &mut run, on_progress).await?;
         }
         self.end_push(host, &run).await?;
         host.stored().await?;
@@ -99,13 +102,13 @@ impl Sync {
         }
         let order = parents_first(&tables.iter().collect::<Vec<_>>());
         let synced = Synced::all(connection)?;
-        let (mut targets, mut told) = (Vec::new(), Vec::new());
+        let (mut targets, mut progress) = (Vec::new(), Vec::new());
         for at in order {
             let plan = plans[at].clone();
             let writer = RowWriter::among(connection, &plan, &synced)?;
             unsent::forget_deleted(connection, &plan, &writer.unpushed)?;
             let (total, _) = entries::counts(connection, Some(plan.name()))?;
-            told.push(PullProgress { table: plan.name().to_owned(), rows: 0, total: Some(total), bytes: 0 });
+            progress.push(PullProgress { table: plan.name().to_owned(), rows: 0, total: Some(total), bytes: 0 });
             let report = TablePushed { table: plan.name().to_owned(), ..TablePushed::default() };
             let now = self.platform.clock.now().0;
             targets.push(PushTarget {
@@ -118,113 +121,115 @@ impl Sync {
                 now,
             });
         }
-        let mut order = Dependencies::new(&targets.iter().map(|target| &target.plan).collect::<Vec<_>>());
-        order.start(connection, self.platform.clock.now().0)?;
+        let mut dependencies = Dependencies::new(&targets.iter().map(|target| &target.plan).collect::<Vec<_>>());
+        dependencies.start(connection, self.platform.clock.now().0)?;
         let count = targets.len();
         Ok(PushRun {
             helped: properties::value(connection, "helpers")?.as_deref() == Some("present"),
             targets,
-            order,
+            dependencies,
             newest: unsent::newest(connection)?,
             skip: Set::new(),
-            tries: Map::default(),
-            later: Vec::new(),
-            behind: Vec::new(),
+            attempts: Map::default(),
+            refused: Vec::new(),
+            blocked: Vec::new(),
             held: vec![Vec::new(); count],
             errors: vec![None; count],
             absent,
             undecided: None,
-            done: Vec::new(),
-            moved: 0,
-            again: false,
-            opened: Set::new(),
-            told,
+            completed: Vec::new(),
+            advances: 0,
+            resend: false,
+            cycle_breakers: Set::new(),
+            progress,
         })
     }
 
     /// Sends all changes in order, and refused ones again as long as that makes progress, since their prerequisite may
     /// come later.
-    async fn rounds(
+    async fn send_changes(
         &self,
         host: &dyn SyncHost,
         push: &Push<'_>,
         run: &mut PushRun,
-        progress: Option<&dyn Fn(PullProgress)>,
+        on_progress: Option<&dyn Fn(PullProgress)>,
     ) -> Result<()> {
         loop {
-            let before = run.moved;
-            let count = run.targets.len();
-            let all: Vec<usize> = (0..count).collect();
-            self.send_all(host, push, run, Work::Look, &all, progress).await?;
-            for table in 0..count {
-                self.send_all(host, push, run, Work::Insert, &[table], progress).await?;
+            let before = run.advances;
+            for Phase { kind, tables } in phases(run.targets.len()) {
+                self.send_all(host, push, run, kind, &tables, on_progress).await?;
             }
-            self.send_all(host, push, run, Work::Update, &all, progress).await?;
-            for table in (0..count).rev() {
-                self.send_all(host, push, run, Work::Delete, &[table], progress).await?;
+            let refused = std::mem::take(&mut run.refused);
+            let mut result = PassResult {
+                refused: !refused.is_empty(),
+                resend: std::mem::take(&mut run.resend),
+                progressed: run.advances > before,
+                tried_cycles: false,
+                joined: self.joined.get(),
+            };
+            if result.next() == NextStep::BreakCycles {
+                self.break_cycles(host, push, run, &refused).await?;
+                result = PassResult { tried_cycles: true, progressed: run.advances > before, ..result };
             }
-            let later = std::mem::take(&mut run.later);
-            let again = std::mem::take(&mut run.again);
-            if later.is_empty() && !again {
-                if !self.more.take() {
-                    return Ok(());
+            match result.next() {
+                NextStep::Finish => return Ok(()),
+                NextStep::Repeat => {}
+                NextStep::Extend => {
+                    self.joined.set(false);
+                    let completed = std::mem::take(&mut run.completed);
+                    run.skip.retain(|id| !completed.contains(id));
+                    let _guard = host.lock_connection().await?;
+                    run.newest = unsent::newest(&*host.connection()?)?;
                 }
-                // A call that has joined also expects the changes made since.
-                let done = std::mem::take(&mut run.done);
-                run.skip.retain(|id| !done.contains(id));
-                let _guard = host.lock_connection().await?;
-                run.newest = unsent::newest(&*host.connection()?)?;
-                continue;
-            }
-            if later.is_empty() {
-                continue;
-            }
-            if run.moved == before {
-                self.open_cycles(host, push, run, &later).await?;
-            }
-            if run.moved > before {
-                let behind = std::mem::take(&mut run.behind);
-                run.skip.retain(|id| !behind.contains(id) && later.iter().all(|(job, _)| job.id != *id));
-                run.order.try_again();
-                continue;
-            }
-            let refused: Vec<_> = later.iter().filter(|(job, error)| !self.keep_for_retry(job.id, error)).collect();
-            let _guard = host.lock_connection().await?;
-            let connection = host.connection()?;
-            connection.atomically(|connection| {
-                for (job, error) in refused {
-                    refuse(connection, job.id, error)?;
-                    run.targets[job.table].report.rejected += 1;
+                NextStep::RetryRefused => {
+                    let blocked = std::mem::take(&mut run.blocked);
+                    run.skip.retain(|id| !blocked.contains(id) && refused.iter().all(|(job, _)| job.id != *id));
+                    run.dependencies.try_again();
                 }
-                Ok(())
-            })?;
-            host.committed(&[]);
-            return Ok(());
+                NextStep::BreakCycles | NextStep::Reject => return self.reject(host, run, refused).await,
+            }
         }
+    }
+
+    /// Rejects refused changes, except those that are kept for another push.
+    async fn reject(&self, host: &dyn SyncHost, run: &mut PushRun, refused: Vec<(Job, Error)>) -> Result<()> {
+        let rejected: Vec<_> = refused.iter().filter(|(job, error)| !self.keep_for_retry(job.id, error)).collect();
+        let _guard = host.lock_connection().await?;
+        let connection = host.connection()?;
+        connection.atomically(|connection| {
+            for (job, error) in rejected {
+                refuse(connection, job.id, error)?;
+                run.targets[job.table].report.rejected += 1;
+            }
+            Ok(())
+        })?;
+        host.committed(&[]);
+        Ok(())
     }
 
     /// Releases references or unique values of changes that wait for each other in a cycle, once for each change in a
     /// push.
-    async fn open_cycles(
+    async fn break_cycles(
         &self,
         host: &dyn SyncHost,
         push: &Push<'_>,
         run: &mut PushRun,
-        later: &[(Job, Error)],
+        refused: &[(Job, Error)],
     ) -> Result<()> {
-        let fresh: Vec<&Job> = later.iter().map(|(job, _)| job).filter(|job| !run.opened.contains(&job.id)).collect();
+        let fresh: Vec<&Job> =
+            refused.iter().map(|(job, _)| job).filter(|job| !run.cycle_breakers.contains(&job.id)).collect();
         let plans: Vec<&Plan> = run.targets.iter().map(|target| &target.plan).collect();
-        let openings = cycle::openings(&plans, &run.order, &fresh);
-        if openings.is_empty() {
+        let breakers = cycle::breakers(&plans, &run.dependencies, &fresh);
+        if breakers.is_empty() {
             return Ok(());
         }
-        run.opened.extend(openings.iter().map(|job| job.id));
+        run.cycle_breakers.extend(breakers.iter().map(|job| job.id));
         {
             let _guard = host.lock_connection().await?;
             let connection = host.connection()?;
             host.admit_write()?;
             connection.atomically(|connection| {
-                openings
+                breakers
                     .iter()
                     .try_for_each(|job| unsent::mark(connection, plans[job.table], std::slice::from_ref(job)))
             })?;
@@ -233,7 +238,7 @@ impl Sync {
         host.stored().await?;
         // The release is only a part of a change, so it isn't counted.
         let counted: Vec<TablePushed> = run.targets.iter().map(|target| target.report.clone()).collect();
-        self.send(host, push, run, &openings, None).await?;
+        self.send(host, push, run, &breakers, None).await?;
         run.targets.iter_mut().zip(counted).for_each(|(target, counted)| target.report.updated = counted.updated);
         Ok(())
     }
@@ -244,16 +249,16 @@ impl Sync {
         host: &dyn SyncHost,
         push: &Push<'_>,
         run: &mut PushRun,
-        work: Work,
+        kind: JobKind,
         tables: &[usize],
-        progress: Option<&dyn Fn(PullProgress)>,
+        on_progress: Option<&dyn Fn(PullProgress)>,
     ) -> Result<()> {
         loop {
             let batches = {
                 let _guard = host.lock_connection().await?;
                 let connection = host.connection()?;
                 host.admit_write()?;
-                let batches = connection.atomically(|connection| run.load(connection, push, work, tables))?;
+                let batches = connection.atomically(|connection| run.load(connection, push, kind, tables))?;
                 host.committed(&[]);
                 batches
             };
@@ -266,7 +271,7 @@ impl Sync {
             // The marks of the sent changes must be durable before the first request.
             host.stored().await?;
             for batch in batches {
-                self.send(host, push, run, &batch, progress).await?;
+                self.send(host, push, run, &batch, on_progress).await?;
             }
             self.learn_lacking_columns(host, push, run).await?;
         }
@@ -279,16 +284,16 @@ impl Sync {
         push: &Push<'_>,
         run: &mut PushRun,
         jobs: &[Job],
-        progress: Option<&dyn Fn(PullProgress)>,
+        on_progress: Option<&dyn Fn(PullProgress)>,
     ) -> Result<()> {
         let batch = PushBatch::new(push, jobs);
         let storing = async {
             while let Some(outcomes) = batch.outcomes.next().await {
-                if let Some(told) = run.told.iter_mut().find(|told| told.table == *self.reading.borrow()) {
-                    told.bytes += push.take_sent_bytes();
+                if let Some(progress) = run.progress.iter_mut().find(|known| known.table == *self.reading.borrow()) {
+                    progress.bytes += push.take_sent_bytes();
                 }
                 let outcomes = outcomes.into_iter().map(|(at, outcome)| (&jobs[at], outcome)).collect();
-                self.store_outcomes(host, push.skew_ms(), run, outcomes, progress).await?;
+                self.store_outcomes(host, push.skew_ms(), run, outcomes, on_progress).await?;
             }
             Ok(())
         };
@@ -301,7 +306,7 @@ impl Sync {
         skew_ms: Option<i64>,
         run: &mut PushRun,
         outcomes: Vec<(&Job, JobOutcome)>,
-        progress: Option<&dyn Fn(PullProgress)>,
+        on_progress: Option<&dyn Fn(PullProgress)>,
     ) -> Result<()> {
         {
             let _guard = host.lock_connection().await?;
@@ -320,12 +325,12 @@ impl Sync {
             run.targets.iter_mut().for_each(|target| names.append(&mut target.followed));
             host.committed(&names.iter().map(String::as_str).collect::<Vec<_>>());
         }
-        if let Some(tell) = progress {
-            for (told, target) in run.told.iter_mut().zip(&run.targets) {
+        if let Some(on_progress) = on_progress {
+            for (progress, target) in run.progress.iter_mut().zip(&run.targets) {
                 let TablePushed { inserted, updated, deleted, rejected, .. } = target.report;
                 let rows = inserted + updated + deleted + rejected;
-                if rows != std::mem::replace(&mut told.rows, rows) {
-                    tell(told.clone());
+                if rows != std::mem::replace(&mut progress.rows, rows) {
+                    on_progress(progress.clone());
                 }
             }
         }
@@ -340,7 +345,7 @@ impl Sync {
             let _guard = host.lock_connection().await?;
             // Changes that began to wait during this push are held back in it, too.
             let began = run.targets.first().map_or(0, |target| target.now);
-            run.order.start(&*host.connection()?, began)?;
+            run.dependencies.start(&*host.connection()?, began)?;
         }
         Ok(())
     }
@@ -368,7 +373,7 @@ struct Accepting<'a>(&'a Sync);
 
 impl<'a> Accepting<'a> {
     fn begin(sync: &'a Sync) -> Self {
-        sync.more.set(false);
+        sync.joined.set(false);
         sync.accepting.set(true);
         Self(sync)
     }

@@ -7,7 +7,7 @@ use crate::{
     sync::{
         jobs::{
             dependencies::Dependencies,
-            job::{Job, JobOutcome, Work},
+            job::{Job, JobKind, JobOutcome},
             outcome::{PushTarget, Remainder},
             unsent::{self, WantedJobs},
         },
@@ -21,38 +21,42 @@ use crate::{
 };
 
 /// How often a change is sent in one push if its row keeps changing remotely.
-const TRIES: u32 = 5;
+const MOST_ATTEMPTS: u32 = 5;
 
 /// The state of a running push.
 pub(super) struct PushRun {
     /// Whether the project has tidelock's helpers.
     pub(super) helped: bool,
     pub(super) targets: Vec<PushTarget>,
-    pub(super) order: Dependencies,
+    pub(super) dependencies: Dependencies,
     /// The id of the newest change when the push began.
     pub(super) newest: i64,
     /// Changes that are not loaded (again).
     pub(super) skip: Set<i64>,
-    pub(super) tries: Map<i64, u32>,
+    /// How often each change was sent in this push.
+    pub(super) attempts: Map<i64, u32>,
     /// Refused changes that may succeed later in this push.
-    pub(super) later: Vec<(Job, Error)>,
-    /// Changes that wait for others, which may be in `later`.
-    pub(super) behind: Vec<i64>,
+    pub(super) refused: Vec<(Job, Error)>,
+    /// Changes that wait for others, which may be in `refused`.
+    pub(super) blocked: Vec<i64>,
+    /// The changes of each table that are held because the table can't be written.
     pub(super) held: Vec<Vec<i64>>,
+    /// The first error of each table.
     pub(super) errors: Vec<Option<Error>>,
     /// The tables that can't be pushed at present.
     pub(super) absent: Vec<(String, Error)>,
     /// The first error of a conflict function.
     pub(super) undecided: Option<Error>,
     /// Changes that are completed.
-    pub(super) done: Vec<i64>,
+    pub(super) completed: Vec<i64>,
     /// Number of outcomes that made progress.
-    pub(super) moved: u64,
+    pub(super) advances: u64,
     /// Whether a change is to be sent again, with another base.
-    pub(super) again: bool,
-    /// Changes of a cycle that have released their references in this push.
-    pub(super) opened: Set<i64>,
-    pub(super) told: Vec<PullProgress>,
+    pub(super) resend: bool,
+    /// Changes that have broken a cycle in this push, by releasing their references or unique values.
+    pub(super) cycle_breakers: Set<i64>,
+    /// The progress of each table, as it was last reported.
+    pub(super) progress: Vec<PullProgress>,
 }
 
 impl PushRun {
@@ -61,14 +65,14 @@ impl PushRun {
         &mut self,
         connection: &Connection,
         push: &Push<'_>,
-        work: Work,
+        kind: JobKind,
         tables: &[usize],
     ) -> Result<Vec<Vec<Job>>> {
         let mut ready = Vec::new();
         for &table in tables {
             let target = &self.targets[table];
             let skip = |id: i64| self.skip.contains(&id);
-            let wanted = WantedJobs { work, newest: self.newest, skip: &skip, now: target.now };
+            let wanted = WantedJobs { kind, newest: self.newest, skip: &skip, now: target.now };
             let mut jobs = unsent::load(connection, &target.plan, table, &target.writer.unpushed, wanted)?;
             // A job may wait for a later one, so holding one back may hold back earlier ones.
             loop {
@@ -77,7 +81,7 @@ impl PushRun {
                 for job in jobs {
                     self.skip.insert(job.id);
                     if self.is_held(connection, &job)? {
-                        self.order.hold_back(connection, &job)?;
+                        self.dependencies.hold_back(connection, &job)?;
                     } else {
                         free.push(job);
                     }
@@ -87,22 +91,22 @@ impl PushRun {
                     break;
                 }
             }
-            if work == Work::Delete {
-                let (first, later) = self.order.childless(jobs);
+            if kind == JobKind::Delete {
+                let (first, later) = self.dependencies.childless(jobs);
                 let later: Set<i64> = later.iter().map(|job| job.id).collect();
                 self.skip.retain(|id| !later.contains(id));
                 jobs = first;
             }
             for mut job in jobs {
-                if work == Work::Insert {
-                    self.order.withhold(connection, &self.targets[table].plan, &mut job)?;
+                if kind == JobKind::Insert {
+                    self.dependencies.withhold(connection, &self.targets[table].plan, &mut job)?;
                 }
                 push.exclude_remote_columns(&mut job);
                 ready.push(job);
             }
         }
-        let batches = match (work, tables) {
-            (Work::Insert, [table]) => self.order.levels(&self.targets[*table].plan, ready),
+        let batches = match (kind, tables) {
+            (JobKind::Insert, [table]) => self.dependencies.levels(&self.targets[*table].plan, ready),
             _ if ready.is_empty() => Vec::new(),
             _ => vec![ready],
         };
@@ -114,9 +118,9 @@ impl PushRun {
 
     /// Returns whether a job can't be sent, because it waits for another change or no remote could accept it.
     fn is_held(&mut self, connection: &Connection, job: &Job) -> Result<bool> {
-        if let Some(other) = self.order.waits_for(connection, job)? {
+        if let Some(other) = self.dependencies.waits_for(connection, job)? {
             hold_back(connection, job.id, &format!("A change of table {other} must be sent first"))?;
-            self.behind.push(job.id);
+            self.blocked.push(job.id);
             return Ok(true);
         }
         let target = &mut self.targets[job.table];
@@ -136,34 +140,34 @@ impl PushRun {
     ) -> Result<()> {
         let target = &mut self.targets[job.table];
         target.writer.unpushed.set_skew(skew_ms);
-        let tried = self.tries.get(&job.id).copied().unwrap_or_default() + 1;
+        let attempts = self.attempts.get(&job.id).copied().unwrap_or_default() + 1;
         // Leaving out one column after the other ends by itself.
         if outcome != JobOutcome::LeftOut {
-            self.tries.insert(job.id, tried);
+            self.attempts.insert(job.id, attempts);
         }
-        match target.store_outcome(connection, job, outcome, tried >= TRIES)? {
+        match target.store_outcome(connection, job, outcome, attempts >= MOST_ATTEMPTS)? {
             Remainder::Done => {
-                self.moved += 1;
-                self.done.push(job.id);
+                self.advances += 1;
+                self.completed.push(job.id);
             }
             Remainder::Again => {
-                self.moved += 1;
-                if tried < TRIES {
-                    self.again = true;
+                self.advances += 1;
+                if attempts < MOST_ATTEMPTS {
+                    self.resend = true;
                     self.skip.retain(|id| *id != job.id);
                 } else {
-                    self.order.hold_back(connection, job)?;
+                    self.dependencies.hold_back(connection, job)?;
                 }
             }
-            Remainder::Rejected | Remainder::Waiting => self.order.hold_back(connection, job)?,
+            Remainder::Rejected | Remainder::Waiting => self.dependencies.hold_back(connection, job)?,
             Remainder::Later(error) => {
-                if job.work == Work::Update {
-                    self.order.hold_back_for_now(job);
+                if job.kind == JobKind::Update {
+                    self.dependencies.hold_back_for_now(job);
                 }
-                self.later.push((job.clone(), error));
+                self.refused.push((job.clone(), error));
             }
             Remainder::Held(error) => {
-                self.order.hold_back(connection, job)?;
+                self.dependencies.hold_back(connection, job)?;
                 self.held[job.table].push(job.id);
                 self.errors[job.table].get_or_insert(error);
             }

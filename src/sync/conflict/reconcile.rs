@@ -68,7 +68,7 @@ impl Unpushed {
         let local = self.local(connection, &key)?;
         let Some(entry) = self.merged_entry(connection, &key, local.is_some())? else { return Ok(Decision::Apply) };
         let remote = (seen == Seen::Row).then_some(row);
-        if remote.is_none() && entry.gone {
+        if remote.is_none() && entry.deleted_remotely {
             return Ok(Decision::Keep { conflict: false, rejected: false });
         }
         if local.is_none() && entry.op != ChangeOp::Delete {
@@ -81,7 +81,7 @@ impl Unpushed {
             sent: entry.sent.as_ref(),
             local: local.as_deref(),
             remote,
-            told: seen == Seen::Deleted,
+            deletion_reported: seen == Seen::Deleted,
             kinds: &self.kinds,
             cursor: self.cursor,
         };

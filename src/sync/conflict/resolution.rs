@@ -34,7 +34,7 @@ pub struct ConflictInput<'a> {
     /// The remote's row.
     pub remote: Option<&'a [Value]>,
     /// Whether the remote reported the row as deleted; otherwise it only didn't send the row.
-    pub told: bool,
+    pub deletion_reported: bool,
     /// The columns' kinds.
     pub kinds: &'a [WireKind],
     /// The index of the cursor column.
@@ -69,7 +69,7 @@ pub fn resolve(input: &ConflictInput<'_>, policy: ConflictPolicy, later: impl Fn
     let resolved = |row: Option<&[Value]>| Resolution::Row { row: row.map(<[Value]>::to_vec), conflict: false };
     let decided = |row: Option<Vec<Value>>| Resolution::Row { row, conflict: true };
     match (input.base, input.local, input.remote) {
-        (None, Some(_), None) if !input.told => Resolution::Unchanged,
+        (None, Some(_), None) if !input.deletion_reported => Resolution::Unchanged,
         (None, None, None) => resolved(None),
         // A new row that was deleted again; the remote has another row.
         (None, None, Some(remote)) => resolved(Some(remote)),
@@ -91,9 +91,9 @@ pub fn resolve(input: &ConflictInput<'_>, policy: ConflictPolicy, later: impl Fn
         (Some(_), None, None) => resolved(None),
         // For a new row: the remote has a row with this key that is marked as deleted.
         (_, Some(_), None) => match policy {
-            ConflictPolicy::RemoteWins if input.told => decided(None),
+            ConflictPolicy::RemoteWins if input.deletion_reported => decided(None),
             ConflictPolicy::Function => Resolution::Ask,
-            _ if input.told => Resolution::Reject("The row was deleted remotely"),
+            _ if input.deletion_reported => Resolution::Reject("The row was deleted remotely"),
             _ => Resolution::Reject("The remote shows no such row: it was deleted there, or row security hides it"),
         },
         (Some(base), _, Some(remote)) if !differs(base, remote) => Resolution::Unchanged,
@@ -220,7 +220,7 @@ mod tests {
             sent: sent.as_ref(),
             local: local.as_deref(),
             remote: remote.as_deref(),
-            told: true,
+            deletion_reported: true,
             kinds: &[WireKind::Text, WireKind::Text, WireKind::Text],
             cursor: Some(2),
         };

@@ -42,7 +42,7 @@ pub struct OutboxEntry {
     /// What a push sent of it, while it is unknown whether it arrived.
     pub sent: Option<Sent>,
     /// Whether the remote was seen to have no such row.
-    pub gone: bool,
+    pub deleted_remotely: bool,
     /// When it last changed, ISO 8601.
     pub time: String,
     /// Whether it was refused for good.
@@ -212,7 +212,7 @@ impl Unpushed {
     /// Reads an entry from the columns `id, op, base, sent_op, sent, time`.
     pub fn read_entry(&self, row: &[Value], rejected: bool) -> OutboxEntry {
         let text = |at: usize| row[at].as_text();
-        let sent = text(3).filter(|op| *op != "gone").map(|op| Sent {
+        let sent = text(3).filter(|op| *op != "deleted").map(|op| Sent {
             op: ChangeOp::from_name(op),
             row: text(4).map(|row| self.align(row)).unwrap_or_default(),
         });
@@ -221,7 +221,7 @@ impl Unpushed {
             op: ChangeOp::from_name(text(1).unwrap_or_default()),
             base: text(2).map(|base| self.align(base)),
             sent,
-            gone: text(3) == Some("gone"),
+            deleted_remotely: text(3) == Some("deleted"),
             time: text(5).unwrap_or_default().to_owned(),
             rejected,
         }

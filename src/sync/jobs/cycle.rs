@@ -1,10 +1,10 @@
 //! Changes that wait for each other in a cycle: rows that exchange unique values, or deletions of rows that refer to
-//! each other. None of them can be sent as a whole before the others. One change of each cycle opens it: the remote
-//! gets NULL where the next change waits for a value, and the opening change itself is sent later.
+//! each other. None of them can be sent as a whole before the others. One change of each cycle breaks it: the remote
+//! gets NULL where the next change waits for a value, and the whole change is sent later.
 
 use super::{
     dependencies::Dependencies,
-    job::{Job, Work},
+    job::{Job, JobKind},
 };
 use crate::{collections::Set, sync::schema::plan::Plan, value::Value};
 
@@ -19,8 +19,8 @@ struct Edge {
     columns: Option<Vec<usize>>,
 }
 
-/// Returns the changes that open the cycles among the refused ones: each sets some of its columns to NULL.
-pub fn openings(plans: &[&Plan], order: &Dependencies, refused: &[&Job]) -> Vec<Job> {
+/// Returns the changes that break the cycles among the refused ones: each sets some of its columns to NULL.
+pub fn breakers(plans: &[&Plan], order: &Dependencies, refused: &[&Job]) -> Vec<Job> {
     let refused = &refused[..refused.len().min(MOST)];
     let mut edges = Vec::new();
     for (waiting, a) in refused.iter().enumerate() {
@@ -28,25 +28,25 @@ pub fn openings(plans: &[&Plan], order: &Dependencies, refused: &[&Job]) -> Vec<
             edges.extend(held(plans, order, a, b).map(|columns| Edge { waiting, holding, columns }));
         }
     }
-    let (mut opened, mut openings) = (Set::new(), Vec::new());
+    let (mut broken, mut breakers) = (Set::new(), Vec::new());
     for Edge { waiting, holding, columns } in &edges {
         let (Some(columns), Some(base)) = (columns, &refused[*holding].base) else { continue };
-        if opened.contains(holding) || !has_path(&edges, *holding, *waiting, &opened) {
+        if broken.contains(holding) || !has_path(&edges, *holding, *waiting, &broken) {
             continue;
         }
-        opened.insert(*holding);
+        broken.insert(*holding);
         let mut row: Vec<Value> = base.iter().map(|value| value.clone().unwrap_or_default()).collect();
         columns.iter().for_each(|at| row[*at] = Value::Null);
-        openings.push(Job { work: Work::Update, row, columns: columns.clone(), ..refused[*holding].clone() });
+        breakers.push(Job { kind: JobKind::Update, row, columns: columns.clone(), ..refused[*holding].clone() });
     }
-    openings
+    breakers
 }
 
 /// Returns what `b` holds remotely that `a` waits for: its columns, or an inner `None` when they can't be NULL.
 fn held(plans: &[&Plan], order: &Dependencies, a: &Job, b: &Job) -> Option<Option<Vec<usize>>> {
     let (before_a, before_b) = (a.base.as_ref()?, b.base.as_ref()?);
-    match (a.work, b.work) {
-        (Work::Update, Work::Update) if a.table == b.table => {
+    match (a.kind, b.kind) {
+        (JobKind::Update, JobKind::Update) if a.table == b.table => {
             let table = &plans[a.table].table;
             let name = |at: usize| &plans[a.table].columns[at].name;
             let is_unique = |at: usize| table.unique.iter().flatten().any(|known| known.eq_ignore_ascii_case(name(at)));
@@ -59,19 +59,19 @@ fn held(plans: &[&Plan], order: &Dependencies, a: &Job, b: &Job) -> Option<Optio
             Some(nullable.then(|| vec![at]))
         }
         // A row can be deleted once the rows that refer to it are deleted.
-        (Work::Delete, Work::Delete) => order.reference(b.table, before_b, a.table, before_a),
+        (JobKind::Delete, JobKind::Delete) => order.reference(b.table, before_b, a.table, before_a),
         _ => None,
     }
 }
 
-/// Returns whether a path leads from one change to another, not through changes that open a cycle.
-fn has_path(edges: &[Edge], from: usize, to: usize, opened: &Set<usize>) -> bool {
+/// Returns whether a path leads from one change to another, not through changes that break a cycle.
+fn has_path(edges: &[Edge], from: usize, to: usize, broken: &Set<usize>) -> bool {
     let (mut seen, mut next) = (Set::new(), vec![from]);
     while let Some(at) = next.pop() {
         if at == to {
             return true;
         }
-        if seen.insert(at) && !opened.contains(&at) {
+        if seen.insert(at) && !broken.contains(&at) {
             next.extend(edges.iter().filter(|edge| edge.waiting == at).map(|edge| edge.holding));
         }
     }

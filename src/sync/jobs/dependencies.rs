@@ -1,6 +1,6 @@
 //! The order of changes: a row waits for the rows that it refers to, a deletion for the rows that referred to it.
 
-use super::job::{Job, Work};
+use super::job::{Job, JobKind};
 use crate::{
     collections::{Map, Set},
     error::Result,
@@ -72,7 +72,7 @@ impl Dependencies {
     /// Starts with changes that were refused before, or that aren't due yet. `now` is in milliseconds since 1970.
     pub fn start(&mut self, connection: &Connection, now: i64) -> Result<()> {
         let rows = connection.rows(
-            "SELECT tbl, key, op, CASE WHEN sent_op IS NOT 'gone' THEN base END FROM tidelock_outbox \
+            "SELECT tbl, key, op, CASE WHEN sent_op IS NOT 'deleted' THEN base END FROM tidelock_outbox \
              WHERE state = 'rejected' OR state = 'pending' AND not_before > ?1",
             &[Value::Integer(now)],
         )?;
@@ -108,14 +108,14 @@ impl Dependencies {
 
     /// Holds back what depends on a job that isn't done and won't be soon.
     pub fn hold_back(&mut self, connection: &Connection, job: &Job) -> Result<()> {
-        match job.work {
-            Work::Insert => {
+        match job.kind {
+            JobKind::Insert => {
                 let encoded = connection.value(&format!("SELECT {}", key_parameters(job.key.len(), 1)), &job.key)?;
                 if let Some(encoded) = encoded.as_ref().and_then(Value::as_text) {
                     self.lacking.insert((job.table, encoded.to_owned()));
                 }
             }
-            Work::Delete | Work::Update | Work::Look => {
+            JobKind::Delete | JobKind::Update | JobKind::Read => {
                 if let Some(base) = &job.base {
                     self.keep_parents(job.table, base, false);
                 }
@@ -156,7 +156,7 @@ impl Dependencies {
 
     /// Returns the table of an unfinished change that a job has to wait for; `None` when the job may be sent.
     pub fn waits_for(&self, connection: &Connection, job: &Job) -> Result<Option<&str>> {
-        if job.work == Work::Delete {
+        if job.kind == JobKind::Delete {
             let any = !(self.needed.is_empty() && self.needed_for_now.is_empty());
             let Some(base) = job.base.as_ref().filter(|_| any) else { return Ok(None) };
             let refers = self.references.iter().flatten().filter(|reference| reference.parent == job.table);

@@ -8,7 +8,7 @@ use crate::{
 
 /// What has to be done for a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Work {
+pub enum JobKind {
     /// Insert the row.
     Insert,
     /// Update columns of it.
@@ -16,7 +16,7 @@ pub enum Work {
     /// Delete it, or mark it as deleted.
     Delete,
     /// Only read the remote's row: a change was sent before, and it is unknown whether it arrived.
-    Look,
+    Read,
 }
 
 /// The condition that a row's cursor must meet for a write.
@@ -36,7 +36,7 @@ pub struct Job {
     /// The table's index.
     pub table: usize,
     /// What has to be done.
-    pub work: Work,
+    pub kind: JobKind,
     /// The key's values.
     pub key: Vec<Value>,
     /// The row to send; empty for a delete.
@@ -57,19 +57,19 @@ pub struct Job {
 }
 
 impl Job {
-    /// Returns the operation as the outbox stores it; `None` for [`Work::Look`].
+    /// Returns the operation as the outbox stores it; `None` for [`JobKind::Read`].
     pub fn op(&self) -> Option<ChangeOp> {
-        match self.work {
-            Work::Insert => Some(ChangeOp::Insert),
-            Work::Update => Some(ChangeOp::Update),
-            Work::Delete => Some(ChangeOp::Delete),
-            Work::Look => None,
+        match self.kind {
+            JobKind::Insert => Some(ChangeOp::Insert),
+            JobKind::Update => Some(ChangeOp::Update),
+            JobKind::Delete => Some(ChangeOp::Delete),
+            JobKind::Read => None,
         }
     }
 
     /// Returns the row as it is sent; a new row has only the values that are sent.
     pub fn sent(&self, plan: &Plan) -> Vec<Value> {
-        let known = |at: usize| self.work != Work::Insert || self.sends(plan, at);
+        let known = |at: usize| self.kind != JobKind::Insert || self.sends(plan, at);
         (0..self.row.len()).map(|at| if known(at) { self.row[at].clone() } else { Value::Null }).collect()
     }
 

@@ -3,7 +3,7 @@
 
 use std::{cell::OnceCell, rc::Rc};
 
-use super::job::{Job, JobOutcome, RemoteRow, Work};
+use super::job::{Job, JobKind, JobOutcome, RemoteRow};
 use crate::{
     error::{Error, ErrorCode, Result},
     sqlite::Connection,
@@ -230,12 +230,12 @@ impl PushTarget {
         if self.plan.options.compares() {
             self.writer.note_known(connection, &job.key, true)?;
         }
-        match job.work {
-            Work::Insert => self.report.inserted += 1,
+        match job.kind {
+            JobKind::Insert => self.report.inserted += 1,
             _ => self.report.updated += 1,
         }
         // A reference that was left out still has to be sent.
-        let waits = job.work == Work::Insert
+        let waits = job.kind == JobKind::Insert
             && (0..job.row.len()).any(|at| !job.row[at].is_null() && !job.sends(&self.plan, at));
         Ok(if waits { Remainder::Again } else { Remainder::Done })
     }
@@ -299,7 +299,7 @@ impl PushTarget {
                 }
                 held = self.writer.merge(connection, &Rows::one(row, false, cursor), &mut counted)?;
             }
-            RemoteRow::Deleted if job.work == Work::Insert && exhausted => {
+            RemoteRow::Deleted if job.kind == JobKind::Insert && exhausted => {
                 let text = "The remote has a row with this key that is marked as deleted, and refuses to restore it";
                 reject(connection, entry.id, ChangeReason::Refused, text)?;
                 self.writer.unpushed.note_deleted(connection, entry.id)?;
@@ -309,7 +309,7 @@ impl PushTarget {
                 let row = self.writer.unpushed.row_of(&job.key);
                 held = self.writer.merge(connection, &Rows::one(row, true, None), &mut counted)?;
             }
-            RemoteRow::Absent if job.work == Work::Insert && exhausted => {
+            RemoteRow::Absent if job.kind == JobKind::Insert && exhausted => {
                 let text = "A trigger of the remote skipped the row, or row security hides one with this key";
                 reject(connection, entry.id, ChangeReason::Refused, text)?;
                 counted.rejected += 1;
@@ -366,7 +366,8 @@ impl PushTarget {
             self.writer.unpushed.note_deleted(connection, entry.id)?;
         }
         let local = self.writer.unpushed.local(connection, &job.key)?;
-        let edited = job.op() != Some(entry.op) || job.work != Work::Delete && local.as_deref() != Some(&job.row[..]);
+        let edited =
+            job.op() != Some(entry.op) || job.kind != JobKind::Delete && local.as_deref() != Some(&job.row[..]);
         if edited {
             // The change is no longer what was refused: the next push sends it.
             return Ok(Remainder::Done);

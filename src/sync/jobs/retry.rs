@@ -78,12 +78,12 @@ pub fn retry(connection: &Connection, plan: &Plan, change: &FoundChange) -> Resu
             let local = unpushed.local(connection, &change.key)?;
             let base = base(&entry, local.as_deref());
             // A deletion without a known remote row: the push reads the remote first.
-            let unknown = change.op == ChangeOp::Delete && local.is_none() && base.is_none() && !entry.gone;
+            let unknown = change.op == ChangeOp::Delete && local.is_none() && base.is_none() && !entry.deleted_remotely;
             if unknown {
                 return Ok(());
             }
             unpushed.requeue(connection, Some(change.id), &change.key, local.as_deref(), base.as_deref())?;
-            if entry.gone && local.is_some() {
+            if entry.deleted_remotely && local.is_some() {
                 unpushed.note_deleted(connection, change.id)?;
             }
             Ok(())
@@ -93,7 +93,7 @@ pub fn retry(connection: &Connection, plan: &Plan, change: &FoundChange) -> Resu
 
 /// Returns the remote's row as the change knows it. A column that didn't exist then counts as unchanged.
 fn base(entry: &OutboxEntry, local: Option<&[Value]>) -> Option<Vec<Value>> {
-    if entry.gone {
+    if entry.deleted_remotely {
         return None;
     }
     let base = entry.base.as_ref()?;

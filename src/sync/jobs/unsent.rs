@@ -1,6 +1,6 @@
 //! The pending changes, as jobs.
 
-use super::job::{Job, Work};
+use super::job::{Job, JobKind};
 use crate::{
     error::Result,
     sqlite::Connection,
@@ -33,7 +33,7 @@ const DUE: &str = "(not_before IS NULL OR not_before <= ?3 OR not_before > ?3 + 
 #[derive(Clone, Copy)]
 pub struct WantedJobs<'a> {
     /// What has to be done for them.
-    pub work: Work,
+    pub kind: JobKind,
     /// The largest id: later changes were made since the push began.
     pub newest: i64,
     /// Returns whether to leave out the change with this id.
@@ -51,11 +51,11 @@ pub fn load(
     unpushed: &Unpushed,
     wanted: WantedJobs<'_>,
 ) -> Result<Vec<Job>> {
-    let filter = match wanted.work {
-        Work::Insert => "op = 'insert'",
-        Work::Update => "op = 'update'",
-        Work::Delete => "op = 'delete'",
-        Work::Look => "(sent_op IS NOT NULL OR base IS NULL AND op <> 'insert')",
+    let filter = match wanted.kind {
+        JobKind::Insert => "op = 'insert'",
+        JobKind::Update => "op = 'update'",
+        JobKind::Delete => "op = 'delete'",
+        JobKind::Read => "(sent_op IS NOT NULL OR base IS NULL AND op <> 'insert')",
     };
     let mut statement = connection.statement(&format!(
         "SELECT id, op, base, sent_op, sent, time, key FROM tidelock_outbox AS change \
@@ -76,7 +76,7 @@ pub fn load(
         let key = decode_key(row[6].as_text().unwrap_or_default());
         let local = unpushed.local(connection, &key)?;
         match job(plan, table, &entry, key.clone(), local) {
-            Some(job) if job.work == wanted.work => {
+            Some(job) if job.kind == wanted.kind => {
                 bytes += job.row.iter().map(|value| 16 + value.as_text().map_or(0, str::len)).sum::<usize>();
                 jobs.push(job);
             }
@@ -113,23 +113,23 @@ fn job(plan: &Plan, table: usize, entry: &OutboxEntry, key: Vec<Value>, local: O
     let cursor = plan.stored_cursor().and_then(known).map(filter_text);
     // Rows of a push-only table can't be read: the change is sent once more.
     let blind = plan.options.direction == SyncDirection::Push;
-    let look = !blind
+    let must_read = !blind
         && match (&entry.sent, entry.op) {
             (Some(sent), op) => sent.op != op || op != ChangeOp::Delete && !as_sent(sent, local.as_deref()),
             (None, op) => op != ChangeOp::Insert && entry.base.is_none(),
         };
     let sent_before = entry.sent.is_some();
-    let (work, columns) = match (entry.op, &local) {
+    let (kind, columns) = match (entry.op, &local) {
         // The remote never had a row with NULL in its key.
         (ChangeOp::Delete, _) if key.iter().any(Value::is_null) => return None,
-        _ if look => (Work::Look, Vec::new()),
-        (ChangeOp::Delete, _) => (Work::Delete, Vec::new()),
+        _ if must_read => (JobKind::Read, Vec::new()),
+        (ChangeOp::Delete, _) => (JobKind::Delete, Vec::new()),
         // The row was deleted without capture, by a cascade of a pull.
         (_, None) => return None,
         (ChangeOp::Insert, Some(row)) => {
             // NULL columns are filled by the server, and so is the cursor.
             let fills = |at: &usize| plan.key.contains(at) || !row[*at].is_null() && plan.remote_cursor() != Some(*at);
-            (Work::Insert, (0..row.len()).filter(fills).collect())
+            (JobKind::Insert, (0..row.len()).filter(fills).collect())
         }
         (ChangeOp::Update, Some(row)) => {
             // A column that was added after the change: any value in it was written locally.
@@ -139,13 +139,13 @@ fn job(plan: &Plan, table: usize, entry: &OutboxEntry, key: Vec<Value>, local: O
             if columns.is_empty() {
                 return None;
             }
-            (Work::Update, columns)
+            (JobKind::Update, columns)
         }
     };
     let row = local.unwrap_or_default();
-    let revives = work == Work::Insert && entry.gone && plan.options.soft_delete().is_some();
+    let revives = kind == JobKind::Insert && entry.deleted_remotely && plan.options.soft_delete().is_some();
     let (left_out, base) = (Vec::new(), entry.base.clone());
-    Some(Job { id: entry.id, table, work, key, row, columns, left_out, base, cursor, sent_before, revives })
+    Some(Job { id: entry.id, table, kind, key, row, columns, left_out, base, cursor, sent_before, revives })
 }
 
 fn as_sent(sent: &Sent, local: Option<&[Value]>) -> bool {

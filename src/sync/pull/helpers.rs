@@ -17,7 +17,7 @@ pub struct Helpers {
     ceiling: String,
     tables: Vec<Helped>,
     /// The tombstones, oldest first.
-    pub gone: Vec<Tombstone>,
+    pub tombstones: Vec<Tombstone>,
 }
 
 /// A remote table with helpers.
@@ -99,7 +99,7 @@ impl Helpers {
                     for raw in json::elements(raw).ok()? {
                         let parts = json::elements(raw).ok()?;
                         let text = |at: usize| json::text(parts.get(at)?);
-                        helpers.gone.push(Tombstone {
+                        helpers.tombstones.push(Tombstone {
                             id: text(0)?.into_owned(),
                             table: text(1)?.into_owned(),
                             key: (*parts.get(2)?).to_owned(),
@@ -133,8 +133,8 @@ impl Helpers {
         {
             return None;
         }
-        let of = |gone: &&Tombstone| gone.table == remote && gone.xid >= since;
-        let keys: Vec<&str> = self.gone.iter().filter(of).map(|gone| gone.key.as_str()).collect();
+        let of = |row: &&Tombstone| row.table == remote && row.xid >= since;
+        let keys: Vec<&str> = self.tombstones.iter().filter(of).map(|row| row.key.as_str()).collect();
         (!keys.is_empty()).then(|| format!("[{}]", keys.join(",")))
     }
 }
@@ -166,8 +166,8 @@ mod tests {
     #[test]
     fn the_answer_is_read_and_no_other() {
         let helpers = Helpers::read(ANSWER.as_bytes()).unwrap();
-        assert_eq!((helpers.cluster.as_str(), helpers.ceiling.as_str(), helpers.gone.len()), ("77", "500", 3));
-        assert_eq!(helpers.gone[0].key, r#"{"id": 9007199254740993}"#);
+        assert_eq!((helpers.cluster.as_str(), helpers.ceiling.as_str(), helpers.tombstones.len()), ("77", "500", 3));
+        assert_eq!(helpers.tombstones[0].key, r#"{"id": 9007199254740993}"#);
         for other in
             ["", "[]", "{}", "null", r#"{"version":2,"cluster":"7","ceiling":"5"}"#, r#"{"version":1,"ceiling":"x"}"#]
         {

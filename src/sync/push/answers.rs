@@ -9,7 +9,7 @@ use crate::{
     error::{Error, ErrorCode},
     sync::{
         conflict::resolution::differs,
-        jobs::job::{JobOutcome, RemoteRow, Work},
+        jobs::job::{JobKind, JobOutcome, RemoteRow},
         schema::plan::Rows,
         values::same_key,
     },
@@ -59,17 +59,17 @@ impl PushBatch<'_> {
         let (mut outcomes, mut ready) = (Vec::new(), Vec::new());
         let progress = !found.is_empty();
         for (job, at) in found {
-            let (row, work) = (rows.row(at).to_vec(), self.jobs[job].work);
+            let (row, kind) = (rows.row(at).to_vec(), self.jobs[job].kind);
             if rows.deleted[at] {
                 let outcome =
-                    if work == Work::Delete { JobOutcome::Deleted } else { JobOutcome::Met(RemoteRow::Deleted) };
+                    if kind == JobKind::Delete { JobOutcome::Deleted } else { JobOutcome::Met(RemoteRow::Deleted) };
                 outcomes.push((job, outcome));
                 continue;
             }
             let same = self.jobs[job].base.as_ref().is_some_and(|base| !differs(base, &self.spelled(job, &row)));
-            match (work, same) {
-                (Work::Update | Work::Delete, true) if then_write => ready.push(job),
-                (Work::Update | Work::Delete, true) => {
+            match (kind, same) {
+                (JobKind::Update | JobKind::Delete, true) if then_write => ready.push(job),
+                (JobKind::Update | JobKind::Delete, true) => {
                     let text = format!("The remote did not change a readable row of table {}", self.name(task.table));
                     let error = Error::new(ErrorCode::SyncRejected, text)
                         .hint("A trigger of the remote skipped the row, or row security allows reading it only: check both")
@@ -84,7 +84,7 @@ impl PushBatch<'_> {
         }
         if rows.is_empty() {
             for job in left {
-                let deleted = self.jobs[job].work == Work::Delete;
+                let deleted = self.jobs[job].kind == JobKind::Delete;
                 outcomes.push((job, if deleted { JobOutcome::Deleted } else { JobOutcome::Met(RemoteRow::Absent) }));
             }
         } else if !left.is_empty() && progress && unmatched == 0 {

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     sync::{
-        jobs::job::{Job, RowGuard, Work},
+        jobs::job::{Job, JobKind, RowGuard},
         values::{outgoing::filter_text, same_key},
     },
     value::Value,
@@ -28,19 +28,19 @@ pub(super) fn batch(jobs: &[Job], tables: &[(UpdateMode, bool)]) -> Vec<Task> {
     let mut tasks = Vec::new();
     for (table, (mode, has_json)) in tables.iter().enumerate() {
         let blind = *mode == UpdateMode::Blind;
-        let of = |work: Work| -> Vec<usize> {
-            (0..jobs.len()).filter(|at| jobs[*at].table == table && jobs[*at].work == work).collect()
+        let of = |kind: JobKind| -> Vec<usize> {
+            (0..jobs.len()).filter(|at| jobs[*at].table == table && jobs[*at].kind == kind).collect()
         };
-        let (revived, new): (Vec<_>, Vec<_>) = of(Work::Insert).into_iter().partition(|job| jobs[*job].revives);
+        let (revived, new): (Vec<_>, Vec<_>) = of(JobKind::Insert).into_iter().partition(|job| jobs[*job].revives);
         tasks.extend(inserts(jobs, table, new, *has_json));
         tasks.extend(revived.into_iter().map(|job| Task::new(table, Act::Revive, vec![job])));
         let (guarded, unguarded): (Vec<_>, Vec<_>) =
-            of(Work::Update).into_iter().partition(|job| blind || jobs[*job].cursor.is_some());
+            of(JobKind::Update).into_iter().partition(|job| blind || jobs[*job].cursor.is_some());
         tasks.extend(updates(jobs, table, guarded, *mode));
         // Without a cursor to guard them, rows are read before they are written.
         tasks.extend(reads(jobs, table, unguarded, true));
-        tasks.extend(deletes(jobs, table, of(Work::Delete), blind));
-        tasks.extend(reads(jobs, table, of(Work::Look), false));
+        tasks.extend(deletes(jobs, table, of(JobKind::Delete), blind));
+        tasks.extend(reads(jobs, table, of(JobKind::Read), false));
     }
     tasks
 }
@@ -135,7 +135,7 @@ pub(super) fn reads(jobs: &[Job], table: usize, wanted: Vec<usize>, then_write: 
 
 /// Writes rows that were just read and equal their base.
 pub(super) fn writes(jobs: &[Job], table: usize, ready: Vec<usize>, mode: UpdateMode) -> Vec<Task> {
-    let (changed, deleted): (Vec<_>, Vec<_>) = ready.into_iter().partition(|job| jobs[*job].work == Work::Update);
+    let (changed, deleted): (Vec<_>, Vec<_>) = ready.into_iter().partition(|job| jobs[*job].kind == JobKind::Update);
     let unguarded = changed.iter().all(|job| jobs[*job].cursor.is_none());
     let mut tasks = match mode {
         UpdateMode::Guarded if unguarded && changed.len() >= WORTH_A_BULK => upserts(jobs, table, changed),

@@ -2,6 +2,7 @@
 //!
 //! | file | subject |
 //! |---|---|
+//! | `phases` | the order in which changes are sent, and what follows |
 //! | `write` | the requests that change the remote, and those that read single rows for it |
 //! | `task` | a request of a push |
 //! | `bulk` | how changes become requests |
@@ -12,6 +13,7 @@
 
 pub mod answers;
 mod bulk;
+pub mod phases;
 pub mod refusals;
 pub mod sender;
 mod task;

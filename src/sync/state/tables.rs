@@ -25,8 +25,8 @@ use crate::{
 ///   `reason` is why it was rejected, or why a pending change isn't sent at present: `retrying` (the remote failed at
 ///   it `tries` times, and it isn't sent before `not_before`, in milliseconds since 1970), `remote_column_missing`, or
 ///   `held_back` (by another change). `local` is the row as it was in a restored image, or before a change of the
-///   schema. `sent_op` and `sent` are what a push sent, while it is unknown whether that arrived; `gone` instead of an
-///   operation: the remote was seen to have no such row.
+///   schema. `sent_op` and `sent` are what a push sent, while it is unknown whether that arrived; `deleted` instead of
+///   an operation: the remote was seen to have no such row.
 /// - `tidelock_staged`: remote rows that can't be applied yet, mostly because their parents are missing; without `row`,
 ///   a deletion; without an `error`, a deletion that is only noted, until all rows of its table were read.
 /// - `tidelock_conflicts`: the log of conflicts.
