@@ -118,7 +118,8 @@ export type {
   ScalarFunction,
   SqlFunctions,
 } from './functions/functions.js'
-export { databases, deleteDatabase } from './open/databases.js'
+export { databases } from './open/databases.js'
+export { deleteDatabase } from './open/delete-database.js'
 export { type Check, type DoctorOptions, type DoctorReport, doctor } from './open/doctor.js'
 export {
   type Group,

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { checkOptions } from '../src/options/check-options.ts'
 import { configFromEnv } from '../src/options/config-from-env.ts'
-import { checkRareOptions } from '../src/options/rare-options.ts'
+import { checkLazyOptions } from '../src/options/lazy-options.ts'
 
 const supabase = { SUPABASE_URL: 'https://abcdefgh.supabase.co', SUPABASE_PUBLISHABLE_KEY: 'sb_publishable_x' }
 const remote = { url: supabase.SUPABASE_URL, key: supabase.SUPABASE_PUBLISHABLE_KEY, tables: [] }
@@ -69,5 +69,5 @@ test('open accepts the result', () => {
   const { config } = read({ TIDELOCK_DATABASE: 'shop', ...supabase, TIDELOCK_SNAPSHOT_INTERVAL_MS: '5000' })
   const checked = checkOptions(config, { title: '', url: '', server: false, secrets: false })
   assert.equal(checked.snapshots.intervalMs, 5000)
-  assert.equal(checkRareOptions(config, false).remote.url, supabase.SUPABASE_URL)
+  assert.equal(checkLazyOptions(config, false).remote.url, supabase.SUPABASE_URL)
 })

@@ -5,7 +5,7 @@ import { DatabaseClient } from '../src/instance/database-client.ts'
 import { createDatabaseInstance } from '../src/instance/instance.ts'
 import { FolderFiles } from '../src/node/files.ts'
 import { checkOptions } from '../src/options/check-options.ts'
-import { checkRareOptions } from '../src/options/rare-options.ts'
+import { checkLazyOptions } from '../src/options/lazy-options.ts'
 
 // Relative to the test sources, because run.mjs puts the bundles into a temporary folder.
 const dist = new URL('../dist/', TESTS)
@@ -57,7 +57,7 @@ export function optionsOf(given, warnings = []) {
     ...given,
   }
   const around = { title: '', url: '', server: true, secrets: false }
-  return { options, checked: { ...checkOptions(options, around), ...checkRareOptions(options, false) } }
+  return { options, checked: { ...checkOptions(options, around), ...checkLazyOptions(options, false) } }
 }
 
 /** Begins to open a database, in memory unless a `path` is given; `opened` resolves to it. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { partsOf } from '../src/instance/instance.ts'
 import { checkOptions } from '../src/options/check-options.ts'
-import { checkRareOptions } from '../src/options/rare-options.ts'
+import { checkLazyOptions } from '../src/options/lazy-options.ts'
 
 const page = { title: 'Shop', url: 'https://shop.example/', server: false, secrets: false }
 /** Removes undefined values: to the engine they are the same as missing ones. */
@@ -14,7 +14,7 @@ const withoutUndefined = (value) => {
 }
 const check = (options, around = page) => {
   const given = { name: 'shop', ...options }
-  return withoutUndefined({ ...checkOptions(given, around), ...checkRareOptions(given, around.secrets) })
+  return withoutUndefined({ ...checkOptions(given, around), ...checkLazyOptions(given, around.secrets) })
 }
 const remote = {
   url: 'https://x.supabase.co',

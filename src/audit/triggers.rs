@@ -6,7 +6,7 @@
 use super::{Log, Options};
 use crate::{
     error::{Error, Result},
-    sqlite::{CAPTURE_SUSPENDED, Connection, TableFacts, TableKind, literal, quote},
+    sqlite::{CAPTURE_SUSPENDED, Connection, TableInfo, TableKind, literal, quote},
     value::Value,
 };
 
@@ -71,7 +71,7 @@ struct AuditedTable {
 impl AuditedTable {
     /// Returns `None` when there is no such table.
     fn read(connection: &Connection, name: &str) -> Result<Option<Self>> {
-        let Some(info) = TableFacts::read(connection, name)? else { return Ok(None) };
+        let Some(info) = TableInfo::read(connection, name)? else { return Ok(None) };
         let name = &info.name;
         if info.kind != TableKind::Table {
             return Err(Error::invalid(format!("\"{name}\" can't be audited: it is not an ordinary table"))

@@ -1,13 +1,13 @@
 //! The form of the store's keys and bytes in IndexedDB.
 //!
 //! Bytes are ArrayBuffers of their own (never views over wasm memory). Only the head is an object: its bytes, and
-//! beside them the label that `databases()` shows without opening the database.
+//! beside them what `databases()` shows without opening the database.
 
 use js_sys::{Array, ArrayBuffer, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};
 
 use super::{object, property};
-use crate::ports::{Key, Label, LogKey};
+use crate::ports::{HeadInfo, Key, LogKey};
 
 /// The key of the head.
 pub const HEAD: &str = "head";
@@ -23,14 +23,14 @@ pub fn bytes(value: &JsValue) -> Vec<u8> {
 }
 
 /// Returns the value of a head.
-pub fn head(bytes: &[u8], label: &Label) -> JsValue {
+pub fn head(bytes: &[u8], info: &HeadInfo) -> JsValue {
     let holder = object(&[
-        ("id", (&label.holder.id).into()),
-        ("title", (&label.holder.title).into()),
-        ("url", (&label.holder.url).into()),
-        ("since", JsValue::from_f64(label.holder.since.0 as f64)),
+        ("id", (&info.holder.id).into()),
+        ("title", (&info.holder.title).into()),
+        ("url", (&info.holder.url).into()),
+        ("since", JsValue::from_f64(info.holder.since.0 as f64)),
     ]);
-    let features: Array = label.features.iter().map(JsValue::from).collect();
+    let features: Array = info.features.iter().map(JsValue::from).collect();
     object(&[(HEAD, buffer(bytes)), ("holder", holder.into()), ("features", features.into())]).into()
 }
 

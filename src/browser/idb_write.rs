@@ -44,7 +44,7 @@ pub fn issue(begun: &Begun, writes: &[Write]) -> Result<()> {
     for write in writes {
         match write {
             Write::Add(key, bytes) => begun.add(LOG, &log_key(*key), &buffer(bytes))?,
-            Write::PutHead(bytes, label) => begun.put(META, &HEAD.into(), &head(bytes, label))?,
+            Write::PutHead(bytes, info) => begun.put(META, &HEAD.into(), &head(bytes, info))?,
             Write::Put(key, bytes) => begun.put(store_of(key), &id_of(key), &buffer(bytes))?,
             Write::Delete(key) => begun.delete(store_of(key), &id_of(key))?,
             Write::CutLog { through, spare } => cut(begun, *through, spare)?,

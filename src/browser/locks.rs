@@ -7,10 +7,10 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::AbortController;
 
-use super::{Host, channel::open_channel, global, object, property, thrown_text};
+use super::{Host, broadcast::open_broadcast, global, object, property, thrown_text};
 use crate::{
     error::{Error, ErrorCode, Result},
-    ports::{Acquire, Channel, HeldLock, LocalFuture, Locks},
+    ports::{Acquire, Broadcast, HeldLock, LocalFuture, Locks},
 };
 
 #[wasm_bindgen]
@@ -53,8 +53,8 @@ impl Locks for WebLocks {
         Box::pin(async move { find("pending", &name).await.is_some() })
     }
 
-    fn channel(&self, name: &str, on_message: Box<dyn Fn(&str)>) -> Result<Box<dyn Channel>> {
-        open_channel(name, on_message)
+    fn open_broadcast(&self, name: &str, on_message: Box<dyn Fn(&str)>) -> Result<Box<dyn Broadcast>> {
+        open_broadcast(name, on_message)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The browser's capabilities, one thin file each. No policy: that lives in the layers that `cargo test` runs.
 
 mod abort;
-mod channel;
+mod broadcast;
 mod clock;
 mod crypto;
 mod entropy;

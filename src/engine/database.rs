@@ -20,7 +20,7 @@ use crate::{
     error::{Error, Result},
     health::{AlertCode, QueryStats},
     live,
-    ports::{Channel, HeldLock, LifecycleEvent, LocalFuture, Ports},
+    ports::{Broadcast, HeldLock, LifecycleEvent, LocalFuture, Ports},
     sqlite::{Connection, PageFile, Pin, functions},
     store::Storage,
     sync::report::{Cells, Conflicting},
@@ -96,7 +96,7 @@ pub(super) struct Inner {
     /// Held while the database closes, so that each call of `close` resolves only when everything is closed.
     pub close_mutex: Rc<Mutex>,
     /// The channel on which other tabs request the lock.
-    pub channel: RefCell<Option<Box<dyn Channel>>>,
+    pub broadcast: RefCell<Option<Box<dyn Broadcast>>>,
     /// Whether the lock is being released to another tab.
     pub handing_over: Cell<bool>,
     /// The error of all calls after another tab stole the lock; never unset.

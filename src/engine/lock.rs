@@ -96,8 +96,8 @@ impl Database {
                 spawner.spawn(Box::pin(async move { inner.hand_over().await }));
             }
         };
-        if let Ok(channel) = inner.ports.locks.channel(&lock_name(&inner.options.name), Box::new(on_message)) {
-            inner.channel.replace(Some(channel));
+        if let Ok(broadcast) = inner.ports.locks.open_broadcast(&lock_name(&inner.options.name), Box::new(on_message)) {
+            inner.broadcast.replace(Some(broadcast));
         }
     }
 }
@@ -140,7 +140,7 @@ impl Inner {
         let error = lock_lost();
         self.lost.replace(Some(error.clone()));
         self.notify_automatic_sync(SyncTrigger::Stop);
-        self.channel.take();
+        self.broadcast.take();
         self.mutex.close(error.clone());
         self.flusher.lose(error);
         self.snapshots.halt();

@@ -258,7 +258,7 @@ fn assemble(
         page_leaving: Cell::new(false),
         closing: Cell::new(false),
         close_mutex: Rc::default(),
-        channel: RefCell::default(),
+        broadcast: RefCell::default(),
         handing_over: Cell::new(false),
         lost: RefCell::default(),
         options,
@@ -293,7 +293,7 @@ impl Inner {
     /// Releases timers, connection, storage and lock.
     pub(super) async fn release_resources(&self) {
         self.notify_automatic_sync(SyncTrigger::Stop);
-        self.channel.take();
+        self.broadcast.take();
         self.lifecycle_subscription.take();
         self.mutex.close(closed());
         self.snapshots.stop().await;

@@ -49,7 +49,7 @@ impl Analysis for RowAnalysis {
         for group in groups.iter_mut().filter(|group| group.query.is_none() && group.tables.is_some()) {
             // What can't be read more closely is concerned by all changes of its tables.
             let mut query = Query::read(connection, &group.sql).unwrap_or_default();
-            group.watches.iter().for_each(|watch| query.look_up(watch.id, watch.params.as_deref()));
+            group.watches.iter().for_each(|watch| query.index(watch.id, watch.params.as_deref()));
             group.query = Some(query);
             self.trial = None;
         }
@@ -58,7 +58,7 @@ impl Analysis for RowAnalysis {
 
     fn added(&self, group: &mut Group) {
         if let (Some(query), Some(watch)) = (&mut group.query, group.watches.last()) {
-            query.look_up(watch.id, watch.params.as_deref());
+            query.index(watch.id, watch.params.as_deref());
         }
     }
 
@@ -83,7 +83,7 @@ impl Analysis for RowAnalysis {
             }
         }
         for change in &changes.rows {
-            self.look_at(connection, change, groups);
+            self.mark_concerned(connection, change, groups);
         }
     }
 }
@@ -104,7 +104,7 @@ impl RowAnalysis {
     }
 
     /// Marks the queries that this change of a row concerns.
-    fn look_at(&mut self, connection: &Connection, change: &RowChange, groups: &mut [Group]) {
+    fn mark_concerned(&mut self, connection: &Connection, change: &RowChange, groups: &mut [Group]) {
         let Self { recorded, trial } = self;
         let Some(table) = recorded.get(change.table) else { return };
         let is_concerned = |group: &&mut Group| {

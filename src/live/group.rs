@@ -71,5 +71,5 @@ fn tables_of(connection: &Connection, sql: &str) -> Result<Option<Vec<Rc<str>>>>
         return Err(Error::invalid("A live query can't write: it runs again after each commit")
             .hint("Pass a SELECT, and run writes by db.run()"));
     }
-    Ok(Some(statement.facts().reads.clone()))
+    Ok(Some(statement.effects().reads.clone()))
 }

@@ -3,7 +3,7 @@
 use super::{condition::Condition, lookup::Lookup};
 use crate::{
     error::Result,
-    sqlite::{Authority, Connection, RecordedTable, TableFacts, TableKind, TableReads, functions, tokens},
+    sqlite::{Authority, Connection, RecordedTable, TableInfo, TableKind, TableReads, functions, tokens},
     value::Value,
 };
 
@@ -39,7 +39,7 @@ impl Query {
     /// Reads a query. Fails when it doesn't fit the schema.
     pub fn read(connection: &Connection, sql: &str) -> Result<Self> {
         let mut query = Self::default();
-        if connection.statement_for(sql, Authority::User)?.facts().pragma {
+        if connection.statement_for(sql, Authority::User)?.effects().pragma {
             return Ok(query);
         }
         let reading = connection.reading(sql)?;
@@ -74,8 +74,8 @@ impl Query {
         Ok(query)
     }
 
-    /// Lets a query of this text be found by its parameter.
-    pub fn look_up(&mut self, id: u32, params: Option<&[Value]>) {
+    /// Adds a query of this text to the index of parameters.
+    pub fn index(&mut self, id: u32, params: Option<&[Value]>) {
         let Some((_, place)) = self.key else { return };
         self.lookup.add(params.and_then(|params| params.get(place)).unwrap_or(&Value::Null), id);
     }
@@ -84,20 +84,20 @@ impl Query {
 impl TableRead {
     /// Returns it with the names of the table's columns; `None`: SQLite doesn't report all changes of its rows with all values.
     fn of(connection: &Connection, table: &TableReads) -> Result<Option<(Self, Vec<String>)>> {
-        let Some(facts) = TableFacts::read(connection, &table.name)? else { return Ok(None) };
-        let is_plain = facts.kind == TableKind::Table && !facts.without_rowid && !facts.name.starts_with("sqlite_");
+        let Some(info) = TableInfo::read(connection, &table.name)? else { return Ok(None) };
+        let is_plain = info.kind == TableKind::Table && !info.without_rowid && !info.name.starts_with("sqlite_");
         // A temporary table hides one of its name.
         let sql = "SELECT 1 FROM temp.sqlite_schema WHERE name = ?1 COLLATE NOCASE";
         let is_hidden = connection.value(sql, &[Value::from(table.name.as_str())])?.is_some();
-        if is_hidden || !is_plain || facts.columns.iter().any(|column| column.generated) {
+        if is_hidden || !is_plain || info.columns.iter().any(|column| column.generated) {
             return Ok(None);
         }
-        let names: Vec<String> = facts.columns.into_iter().map(|column| column.name).collect();
+        let names: Vec<String> = info.columns.into_iter().map(|column| column.name).collect();
         let index = |name: &String| names.iter().position(|column| column == name);
         let read = Self {
             // A rowid without a column is none of them: a row that gets another one always counts as changed.
             columns: table.columns.iter().filter_map(index).collect(),
-            table: RecordedTable { name: facts.name.as_str().into(), columns: names.len() },
+            table: RecordedTable { name: info.name.as_str().into(), columns: names.len() },
         };
         Ok(Some((read, names)))
     }

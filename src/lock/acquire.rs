@@ -60,7 +60,7 @@ pub async fn acquire(
         OnBusy::Wait | OnBusy::Steal => {}
         OnBusy::Takeover => {
             hint = "The other tab is busy or frozen: wait longer with lock.timeoutMs, or open with lock: { onBusy: 'steal' }";
-            let asking = takeover::ask(locks.channel(&lock, Box::new(|_| {}))?, clock);
+            let asking = takeover::ask(locks.open_broadcast(&lock, Box::new(|_| {}))?, clock);
             let sleep = in_time;
             in_time = Box::pin(async move { drop(select(asking, sleep).await) });
         }
@@ -108,14 +108,14 @@ pub fn in_use(holder: Option<&Holder>) -> Error {
 
 fn with_holder(error: Error, holder: Option<&Holder>) -> Error {
     let Some(holder) = holder else { return error };
-    let facts = [
+    let known = [
         ("id", holder.id.clone()),
         ("title", holder.title.clone()),
         ("url", holder.url.clone()),
         ("since", holder.since.to_string()),
     ];
-    let facts = facts.into_iter().map(|(name, fact)| (name, Detail::Text(fact)));
-    error.detail("holder", Detail::Object(facts.collect()))
+    let known = known.into_iter().map(|(name, value)| (name, Detail::Text(value)));
+    error.detail("holder", Detail::Object(known.collect()))
 }
 
 #[cfg(test)]
@@ -132,7 +132,7 @@ mod tests {
     use crate::{
         error::{Error, ErrorCode, Result},
         lock::TAKEOVER,
-        ports::{Acquire, Channel, HeldLock, Holder, LocalFuture, Locks, sim::Sim},
+        ports::{Acquire, Broadcast, HeldLock, Holder, LocalFuture, Locks, sim::Sim},
         time::Timestamp,
     };
 
@@ -213,14 +213,14 @@ mod tests {
             Box::pin(std::future::ready(!self.0.queue.borrow().is_empty()))
         }
 
-        fn channel(&self, name: &str, _: Box<dyn Fn(&str)>) -> Result<Box<dyn Channel>> {
+        fn open_broadcast(&self, name: &str, _: Box<dyn Fn(&str)>) -> Result<Box<dyn Broadcast>> {
             self.0.names.borrow_mut().push(name.to_owned());
             Ok(Box::new(Asking(self.0.clone())))
         }
     }
 
     struct Asking(Rc<Fake>);
-    impl Channel for Asking {
+    impl Broadcast for Asking {
         fn send(&self, message: &str) {
             assert_eq!(message, TAKEOVER);
             self.0.asked.set(self.0.asked.get() + 1);

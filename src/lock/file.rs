@@ -11,7 +11,7 @@ use std::rc::Rc;
 
 use crate::{
     error::{Error, ErrorCode, Result},
-    ports::{Acquire, Channel, Files, HeldLock, LocalFuture, Locks, Platform, Process, Processes},
+    ports::{Acquire, Broadcast, Files, HeldLock, LocalFuture, Locks, Platform, Process, Processes},
 };
 
 /// The pause between two checks of a taken lock, in milliseconds.
@@ -184,7 +184,7 @@ impl Locks for FileLocks {
         Box::pin(std::future::ready(false))
     }
 
-    fn channel(&self, _name: &str, _heard: Box<dyn Fn(&str)>) -> Result<Box<dyn Channel>> {
+    fn open_broadcast(&self, _name: &str, _heard: Box<dyn Fn(&str)>) -> Result<Box<dyn Broadcast>> {
         Err(unsupported())
     }
 }

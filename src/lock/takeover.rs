@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 
-use crate::ports::{Channel, Clock, LocalFuture};
+use crate::ports::{Broadcast, Clock, LocalFuture};
 
 /// The message on the lock's channel that asks its holder to finish and release, because a request waits in the queue.
 pub const TAKEOVER: &str = "takeover";
@@ -11,7 +11,7 @@ pub const TAKEOVER: &str = "takeover";
 const ASK_EVERY_MS: u64 = 300;
 
 /// Asks repeatedly: the holder may still be opening or may change, and messages may get lost.
-pub(super) fn ask<'a>(channel: Box<dyn Channel>, clock: &'a dyn Clock) -> LocalFuture<'a, Infallible> {
+pub(super) fn ask<'a>(channel: Box<dyn Broadcast>, clock: &'a dyn Clock) -> LocalFuture<'a, Infallible> {
     Box::pin(async move {
         loop {
             channel.send(TAKEOVER);

@@ -24,7 +24,7 @@ pub trait HeldLock {
 }
 
 /// One end of a broadcast channel between all that opened the same name. Dropping it stops listening.
-pub trait Channel {
+pub trait Broadcast {
     /// Sends a message to all the others. It may get lost.
     fn send(&self, message: &str);
 }
@@ -46,5 +46,5 @@ pub trait Locks {
     /// Opens a channel; `on_message` is called with each message of the others.
     ///
     /// Fails with `unsupported_environment` where the platform has no channels.
-    fn channel(&self, name: &str, on_message: Box<dyn Fn(&str)>) -> Result<Box<dyn Channel>>;
+    fn open_broadcast(&self, name: &str, on_message: Box<dyn Fn(&str)>) -> Result<Box<dyn Broadcast>>;
 }

@@ -22,7 +22,7 @@ pub use crypto::{AeadInput, Cipher, Crypto, DataKey, NONCE_BYTES};
 pub use files::{Files, Process, Processes};
 pub use http::{Http, HttpFailure, HttpRequest, HttpResponse, Method};
 pub use lifecycle::{Lifecycle, LifecycleEvent};
-pub use locks::{Acquire, Channel, HeldLock, Locks};
+pub use locks::{Acquire, Broadcast, HeldLock, Locks};
 pub use parts::{Part, Parts, Whole, entered};
 pub use socket::{Socket, SocketEvent, Sockets};
 pub use store::*;

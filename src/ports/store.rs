@@ -23,7 +23,7 @@ pub struct Holder {
 
 /// What can be shown of a database without opening it: stored beside its head, for listing databases.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Label {
+pub struct HeadInfo {
     /// The last tab that took the lock.
     pub holder: Holder,
     /// The features that a reader must support, by name.
@@ -74,7 +74,7 @@ pub enum Write {
     /// Adds a record to the log: fails the transaction with `lock_lost` when the key is taken.
     Add(LogKey, Vec<u8>),
     /// Stores the head.
-    PutHead(Vec<u8>, Label),
+    PutHead(Vec<u8>, HeadInfo),
     /// Stores a value and replaces an existing one. A transaction that puts one record of the log puts all its records,
     /// in order.
     Put(Key, Vec<u8>),

@@ -6,7 +6,7 @@ use super::{definition::Definition, same};
 use crate::{
     collections::Map,
     error::Result,
-    sqlite::{Connection, TableFacts, TableKind, is_reserved, normal, tokens},
+    sqlite::{Connection, TableInfo, TableKind, is_reserved, normal, tokens},
     value::Value,
 };
 
@@ -84,8 +84,8 @@ impl Schema {
     /// on them.
     pub fn read(connection: &Connection, ignored: &[&str]) -> Result<Self> {
         let mut schema = Self::default();
-        let all: Map<String, TableFacts> =
-            TableFacts::all(connection)?.into_iter().map(|info| (info.name.clone(), info)).collect();
+        let all: Map<String, TableInfo> =
+            TableInfo::all(connection)?.into_iter().map(|info| (info.name.clone(), info)).collect();
         let is_own = |name: &str| is_reserved(name) || ignored.iter().any(|one| same(one, name));
         let sql = "SELECT type, name, tbl_name, sql FROM main.sqlite_schema WHERE sql IS NOT NULL ORDER BY rowid";
         for mut row in connection.rows(sql, &[])? {
@@ -146,7 +146,7 @@ impl Schema {
     }
 }
 
-fn rowid_of(connection: &Connection, info: &TableFacts) -> Result<Rowid> {
+fn rowid_of(connection: &Connection, info: &TableInfo) -> Result<Rowid> {
     if info.without_rowid {
         return Ok(Rowid::None);
     }

@@ -12,7 +12,7 @@ use std::{
 
 use rusqlite::ffi;
 
-use super::{functions::user_functions, reads::QueryReads};
+use super::{functions::user_functions, query_reads::QueryReads};
 use crate::error::{Error, Result};
 
 /// On whose behalf a statement is prepared: decides what the authorizer refuses.
@@ -109,7 +109,7 @@ pub(super) struct Watcher {
     vacuum: Cell<bool>,
     /// Whether SQLite called the authorizer since the last [`begin`](Self::begin).
     asked: Cell<bool>,
-    facts: RefCell<StatementEffects>,
+    effects: RefCell<StatementEffects>,
     /// The interned table names: the statements of a script repeat the same few.
     names: RefCell<Vec<Rc<str>>>,
     /// Whether the statement is an ANALYZE, or a PRAGMA that runs one: it writes no user rows.
@@ -129,7 +129,7 @@ impl Watcher {
             mode: Cell::new(Authority::Engine),
             vacuum: Cell::new(false),
             asked: Cell::new(false),
-            facts: RefCell::default(),
+            effects: RefCell::default(),
             names: RefCell::default(),
             analyze: Cell::new(false),
             is_reading: Cell::new(false),
@@ -156,7 +156,7 @@ impl Watcher {
     fn forget(&self) {
         self.asked.set(false);
         self.analyze.set(false);
-        self.facts.borrow_mut().clear();
+        self.effects.borrow_mut().clear();
     }
 
     /// Returns whether SQLite compiled a statement since [`begin`](Self::begin), or since the effects were taken.
@@ -165,22 +165,22 @@ impl Watcher {
     }
 
     /// Returns the effects recorded since they were last taken.
-    pub fn take_facts(&self) -> Rc<StatementEffects> {
-        let mut facts = Rc::default();
-        self.take_facts_into(&mut facts);
-        facts
+    pub fn take_effects(&self) -> Rc<StatementEffects> {
+        let mut effects = Rc::default();
+        self.take_effects_into(&mut effects);
+        effects
     }
 
     /// Writes the effects to `place`; reuses its memory when it has no other owner.
-    pub fn take_facts_into(&self, place: &mut Rc<StatementEffects>) {
+    pub fn take_effects_into(&self, place: &mut Rc<StatementEffects>) {
         let analyze = self.analyze.get();
         match Rc::get_mut(place) {
-            Some(facts) => std::mem::swap(facts, &mut self.facts.borrow_mut()),
-            None => *place = Rc::new(self.facts.take()),
+            Some(effects) => std::mem::swap(effects, &mut self.effects.borrow_mut()),
+            None => *place = Rc::new(self.effects.take()),
         }
         self.forget();
-        if let Some(facts) = Rc::get_mut(place) {
-            facts.changes_rows &= !(facts.schema || facts.temp_schema || analyze);
+        if let Some(effects) = Rc::get_mut(place) {
+            effects.changes_rows &= !(effects.schema || effects.temp_schema || analyze);
         }
     }
 
@@ -257,14 +257,14 @@ impl Watcher {
         if self.is_reading.get() {
             self.note_reading(action, first, second);
         }
-        let mut facts = self.facts.borrow_mut();
+        let mut effects = self.effects.borrow_mut();
         match action {
-            ffi::SQLITE_READ => self.note_table(&mut facts.reads, first),
+            ffi::SQLITE_READ => self.note_table(&mut effects.reads, first),
             ffi::SQLITE_INSERT | ffi::SQLITE_UPDATE | ffi::SQLITE_DELETE => {
                 let own = first.get().is_some_and(|table| OWN_TABLES.contains(&table));
                 if !own {
-                    self.note_table(&mut facts.writes, first);
-                    facts.changes_rows |= !nested;
+                    self.note_table(&mut effects.writes, first);
+                    effects.changes_rows |= !nested;
                 }
             }
             ffi::SQLITE_CREATE_INDEX
@@ -280,12 +280,12 @@ impl Watcher {
             | ffi::SQLITE_REINDEX
                 if database.get() != Some(b"temp") =>
             {
-                facts.schema = true;
+                effects.schema = true;
             }
             // For ALTER TABLE the first name is the database.
             ffi::SQLITE_ALTER_TABLE if first.get() != Some(b"temp") => {
-                facts.schema = true;
-                self.note_table(&mut facts.writes, second);
+                effects.schema = true;
+                self.note_table(&mut effects.writes, second);
             }
             ffi::SQLITE_CREATE_TEMP_INDEX
             | ffi::SQLITE_CREATE_TEMP_TABLE
@@ -306,10 +306,10 @@ impl Watcher {
             | ffi::SQLITE_DROP_VIEW
             | ffi::SQLITE_DROP_VTABLE
             | ffi::SQLITE_REINDEX
-            | ffi::SQLITE_ALTER_TABLE => facts.temp_schema = true,
-            ffi::SQLITE_TRANSACTION | ffi::SQLITE_SAVEPOINT => facts.transaction = true,
+            | ffi::SQLITE_ALTER_TABLE => effects.temp_schema = true,
+            ffi::SQLITE_TRANSACTION | ffi::SQLITE_SAVEPOINT => effects.transaction = true,
             ffi::SQLITE_PRAGMA => {
-                facts.pragma = true;
+                effects.pragma = true;
                 let replaces = first.get().is_some_and(|name| name.eq_ignore_ascii_case(b"case_sensitive_like"));
                 self.changed_like.set(self.changed_like.get() || replaces);
             }

@@ -176,12 +176,12 @@ impl Connection {
         let raw = raw.ok_or_else(|| {
             Error::invalid("There is no SQL statement in this text").hint("It is empty, or a comment")
         })?;
-        let facts = self.watcher.take_facts();
+        let effects = self.watcher.take_effects();
         // Not cached: pragmas, which take effect when they are compiled; plans, which aren't recompiled after a change of the schema;
         // and changes of the schema and very long texts, which rarely run twice.
         let explains = first_word(sql).eq_ignore_ascii_case("EXPLAIN");
-        let keep = !(facts.pragma || facts.schema || facts.temp_schema || explains) && sql.len() <= LONGEST_KEPT;
-        let prepared = Rc::new(Prepared::new(raw, sql, authority, facts));
+        let keep = !(effects.pragma || effects.schema || effects.temp_schema || explains) && sql.len() <= LONGEST_KEPT;
+        let prepared = Rc::new(Prepared::new(raw, sql, authority, effects));
         if !skip_blank(&sql[length..]).is_empty() {
             return Err(several().detail("offset", length));
         }

@@ -11,7 +11,7 @@ use rusqlite::ffi;
 use super::{
     Connection, Deadline, ExternalFile, Statement, Step,
     scratch::run_in_scratch,
-    tables::TableFacts,
+    tables::TableInfo,
     text::{quote, statement_end},
 };
 use crate::{error::Result, memory::no_memory, value::Value};
@@ -116,11 +116,11 @@ impl Dump<'_, '_> {
 
     /// Writes all rows of a table as INSERT statements.
     fn rows(&mut self, name: &str) -> Result<()> {
-        let Some(facts) = TableFacts::read(self.connection, name)? else { return Ok(()) };
-        let stored = facts.columns.iter().filter(|column| !column.generated);
+        let Some(info) = TableInfo::read(self.connection, name)? else { return Ok(()) };
+        let stored = info.columns.iter().filter(|column| !column.generated);
         let mut names: Vec<String> = stored.map(|column| column.name.clone()).collect();
-        let rowid = self.rowid_to_keep(&facts)?;
-        let listed = names.len() < facts.columns.len() || rowid.is_some();
+        let rowid = self.rowid_to_keep(&info)?;
+        let listed = names.len() < info.columns.len() || rowid.is_some();
         names.splice(0..0, rowid.map(str::to_owned));
 
         let table = quote(name);
@@ -149,10 +149,10 @@ impl Dump<'_, '_> {
 
     /// Returns the name of the rowid if no column holds the rowids and inserting the rows in order would not reproduce them.
     /// Other tables, such as full-text indexes, may refer to rowids.
-    fn rowid_to_keep(&self, facts: &TableFacts) -> Result<Option<&'static str>> {
-        let Some(rowid) = facts.rowid_name() else { return Ok(None) };
-        let table = quote(&facts.name);
-        let test = match facts.rowid_column(self.connection)? {
+    fn rowid_to_keep(&self, info: &TableInfo) -> Result<Option<&'static str>> {
+        let Some(rowid) = info.rowid_name() else { return Ok(None) };
+        let table = quote(&info.name);
+        let test = match info.rowid_column(self.connection)? {
             Some(key) => format!("SELECT 1 FROM main.{table} WHERE {rowid} IS NOT {} LIMIT 1", quote(key)),
             None => format!(
                 "SELECT 1 FROM (SELECT count(*) AS rows, min({rowid}) AS first, max({rowid}) AS last FROM main.{table}) \

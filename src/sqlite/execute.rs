@@ -35,7 +35,7 @@ pub struct Outcome {
     /// Whether the statement is one that writes to the database file.
     pub wrote: bool,
     /// The statement's effects.
-    pub facts: Rc<StatementEffects>,
+    pub effects: Rc<StatementEffects>,
     /// The statement's id for [`Connection::statement_known`]; 0 when it isn't cached.
     pub statement: u32,
 }
@@ -107,7 +107,7 @@ impl Connection {
                 Op::Query | Op::Get => {
                     let mut run = |_: &Self| self.run_for_rows(op, prepared, params, places, integers, out);
                     // A row that can't be encoded must undo the writes that the statement did before it.
-                    let guarded = writes && prepared.column_count() > 0 && !prepared.facts().pragma;
+                    let guarded = writes && prepared.column_count() > 0 && !prepared.effects().pragma;
                     if guarded { self.atomically(run) } else { run(self) }
                 }
             };
@@ -117,7 +117,7 @@ impl Connection {
             changes,
             last_insert_rowid: self.last_insert_rowid(),
             wrote: writes,
-            facts: prepared.facts(),
+            effects: prepared.effects(),
             statement: prepared.id.get(),
         })
     }

@@ -3,8 +3,8 @@
 //! From below: `pages` holds the bytes of a file, `vfs` presents them to SQLite, `page_file` to the store, as an
 //! `image`, a batch or a pin. A `connection` (`opening`, with its `pragmas`) consults its `authority`, and compiles statements
 //! (`prepared`, stored in a `cache`; `queries`). On top of that: `statement` for the engine's own code, `execute` with the flat `codec`
-//! and `bind` for JavaScript, `script` for texts of several statements, `tokens` for comparing texts, and `copy`, `plan` and
-//! `deadline`. `reading`, `reads` and `row_changes` are for live queries: what a query reads, and which rows a transaction changes. External files come in through `external_file`, and databases go out as text through `dump`; `scratch` runs text from outside. `functions` are the users' SQL functions.
+//! and `bind` for JavaScript, `script` for texts of several statements, `tokens` for comparing texts, and `copy`, `explain` and
+//! `deadline`. `query_analysis`, `query_reads` and `row_changes` are for live queries: what a query reads, and which rows a transaction changes. External files come in through `external_file`, and databases go out as text through `dump`; `scratch` runs text from outside. `functions` are the users' SQL functions.
 
 mod authority;
 mod bind;
@@ -15,6 +15,7 @@ mod copy;
 mod deadline;
 mod dump;
 mod execute;
+mod explain;
 mod external_file;
 mod failure;
 pub mod functions;
@@ -24,12 +25,11 @@ mod modules;
 mod opening;
 mod page_file;
 mod pages;
-mod plan;
 mod pragmas;
 mod prepared;
 mod queries;
-mod reading;
-mod reads;
+mod query_analysis;
+mod query_reads;
 mod row_changes;
 mod scratch;
 mod script;
@@ -55,16 +55,16 @@ pub use copy::FkViolation;
 pub use deadline::Deadline;
 pub use dump::{Sink, plain_or_quoted};
 pub use execute::{Op, Outcome};
+pub use explain::PlanRow;
 pub use external_file::ExternalFile;
 pub use failure::needs_more;
 pub use image::{CHUNK_SIZE, Image};
 pub use page_file::{Batch, PageFile, Pin};
-pub use plan::PlanRow;
-pub use reads::{QueryReads, TableReads};
+pub use query_reads::{QueryReads, TableReads};
 pub use row_changes::{RecordedTable, RowChange, RowChanges};
 pub use script::{ScriptOutline, TransactionMode};
 pub use statement::{Statement, Step};
-pub use tables::{ColumnFacts, ForeignKey, TableFacts, TableKind};
+pub use tables::{ColumnInfo, ForeignKey, TableInfo, TableKind};
 pub use text::{first_statement, is_reserved, line_of, literal, mentions, quote, statement_end, statements};
 pub use tokens::{Token, TokenKind, default_value, normal, tokens};
 pub use triggers::CAPTURE_SUSPENDED;

@@ -27,7 +27,7 @@ pub(super) struct Prepared {
     pub raw: *mut ffi::sqlite3_stmt,
     pub sql: Box<str>,
     pub authority: Authority,
-    facts: RefCell<Rc<StatementEffects>>,
+    effects: RefCell<Rc<StatementEffects>>,
     /// SQLite's count of recompilations when the effects were taken.
     recompiled: Cell<c_int>,
     /// The shape id of its columns; `None` before its first use, and after the columns changed.
@@ -44,12 +44,12 @@ pub(super) struct Prepared {
 
 impl Prepared {
     /// Wraps a statement that SQLite just compiled.
-    pub fn new(raw: *mut ffi::sqlite3_stmt, sql: &str, authority: Authority, facts: Rc<StatementEffects>) -> Self {
+    pub fn new(raw: *mut ffi::sqlite3_stmt, sql: &str, authority: Authority, effects: Rc<StatementEffects>) -> Self {
         Self {
             raw,
             sql: sql.into(),
             authority,
-            facts: RefCell::new(facts),
+            effects: RefCell::new(effects),
             recompiled: Cell::new(0),
             shape: Cell::new(None),
             places: RefCell::default(),
@@ -65,7 +65,7 @@ impl Prepared {
         self.raw = raw;
         self.recompiled.set(0);
         self.shape.set(None);
-        watcher.take_facts_into(self.facts.get_mut());
+        watcher.take_effects_into(self.effects.get_mut());
     }
 
     /// Frees the statement. It can't be used afterwards.
@@ -75,8 +75,8 @@ impl Prepared {
         unsafe { ffi::sqlite3_finalize(std::mem::replace(&mut self.raw, std::ptr::null_mut())) };
     }
 
-    pub fn facts(&self) -> Rc<StatementEffects> {
-        self.facts.borrow().clone()
+    pub fn effects(&self) -> Rc<StatementEffects> {
+        self.effects.borrow().clone()
     }
 
     /// Returns whether SQLite recompiled it since the last call: after a schema change its columns and effects may differ.
@@ -86,8 +86,8 @@ impl Prepared {
         times != self.recompiled.replace(times)
     }
 
-    pub fn renew(&self, facts: Rc<StatementEffects>) {
-        self.facts.replace(facts);
+    pub fn renew(&self, effects: Rc<StatementEffects>) {
+        self.effects.replace(effects);
         self.shape.set(None);
     }
 
@@ -149,7 +149,7 @@ impl Prepared {
 
     /// Returns whether running it changes rows and counts them.
     pub fn counts_changes(&self) -> bool {
-        self.facts.borrow().changes_rows && !self.is_explain()
+        self.effects.borrow().changes_rows && !self.is_explain()
     }
 
     fn is_explain(&self) -> bool {

@@ -3,8 +3,7 @@
 use rusqlite::ffi;
 
 use super::{
-    Authority, Connection, Statement, Step, functions, functions::user_functions, prepared::Prepared,
-    tables::TableFacts,
+    Authority, Connection, Statement, Step, functions, functions::user_functions, prepared::Prepared, tables::TableInfo,
 };
 use crate::{error::Result, value::Value};
 
@@ -43,10 +42,10 @@ impl Connection {
     pub fn is_table_of(&self, name: &str, columns: &str) -> Result<Option<bool>> {
         let sql = "SELECT type FROM main.sqlite_schema WHERE name = ?1 COLLATE NOCASE";
         let Some(kind) = self.value(sql, &[Value::from(name)])? else { return Ok(None) };
-        let Some(facts) = TableFacts::read(self, name)?.filter(|_| kind.as_text() == Some("table")) else {
+        let Some(info) = TableInfo::read(self, name)?.filter(|_| kind.as_text() == Some("table")) else {
             return Ok(Some(false));
         };
-        let stored = facts.columns.iter().filter(|column| !column.generated);
+        let stored = info.columns.iter().filter(|column| !column.generated);
         let mut names: Vec<String> = stored.map(|column| column.name.to_ascii_lowercase()).collect();
         names.sort_unstable();
         Ok(Some(names.join(",") == columns))
@@ -82,7 +81,7 @@ impl Connection {
         // SAFETY: the statement is alive and belongs to this connection.
         let code = unsafe { ffi::sqlite3_step(prepared.raw) };
         if self.watcher.asked() && prepared.was_recompiled() {
-            prepared.renew(self.watcher.take_facts());
+            prepared.renew(self.watcher.take_effects());
         }
         match code {
             ffi::SQLITE_ROW | ffi::SQLITE_DONE if user_functions::failed() => {

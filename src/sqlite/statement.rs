@@ -42,8 +42,8 @@ impl<'c> Statement<'c> {
         match Rc::get_mut(&mut self.prepared) {
             Some(prepared) => prepared.take_over(raw, watcher),
             None => {
-                let facts = watcher.take_facts();
-                self.prepared = Rc::new(Prepared::new(raw, "", self.prepared.authority, facts));
+                let effects = watcher.take_effects();
+                self.prepared = Rc::new(Prepared::new(raw, "", self.prepared.authority, effects));
             }
         }
     }
@@ -165,8 +165,8 @@ impl<'c> Statement<'c> {
     }
 
     /// Returns the statement's effects, as SQLite reported them when it compiled it.
-    pub fn facts(&self) -> Rc<StatementEffects> {
-        self.prepared.facts()
+    pub fn effects(&self) -> Rc<StatementEffects> {
+        self.prepared.effects()
     }
 
     /// Returns whether the statement never changes the database file.

@@ -21,7 +21,7 @@ pub enum TableKind {
 
 /// A table or view of the schema `main`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TableFacts {
+pub struct TableInfo {
     /// Its name, as the schema spells it.
     pub name: String,
     /// Its kind.
@@ -31,12 +31,12 @@ pub struct TableFacts {
     /// Whether it is STRICT.
     pub strict: bool,
     /// Its columns in order, without the hidden ones of virtual tables.
-    pub columns: Vec<ColumnFacts>,
+    pub columns: Vec<ColumnInfo>,
 }
 
 /// A column.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ColumnFacts {
+pub struct ColumnInfo {
     /// Its name, as the schema spells it.
     pub name: String,
     /// Its declared type; empty without one.
@@ -71,7 +71,7 @@ impl ForeignKey {
     }
 }
 
-impl TableFacts {
+impl TableInfo {
     /// Reads a table or view by its name, in any case; `None` when it doesn't exist.
     pub fn read(connection: &Connection, name: &str) -> Result<Option<Self>> {
         let sql = "SELECT name, type, wr, strict FROM pragma_table_list(?1) WHERE schema = 'main'";
@@ -103,7 +103,7 @@ impl TableFacts {
 
     /// Returns the columns of the primary key, in its order; empty when none is declared.
     pub fn primary_key(&self) -> Vec<String> {
-        let mut key: Vec<&ColumnFacts> = self.columns.iter().filter(|column| column.key > 0).collect();
+        let mut key: Vec<&ColumnInfo> = self.columns.iter().filter(|column| column.key > 0).collect();
         key.sort_by_key(|column| column.key);
         key.into_iter().map(|column| column.name.clone()).collect()
     }
@@ -155,14 +155,14 @@ impl Connection {
     }
 }
 
-fn columns(connection: &Connection, table: &str) -> Result<Vec<ColumnFacts>> {
+fn columns(connection: &Connection, table: &str) -> Result<Vec<ColumnInfo>> {
     let sql =
         "SELECT name, type, \"notnull\", pk, hidden FROM pragma_table_xinfo(?1, 'main') WHERE hidden <> 1 ORDER BY cid";
     let mut statement = connection.statement(sql)?;
     statement.bind(1, &Value::from(table))?;
     let mut columns = Vec::new();
     while statement.step()? == Step::Row {
-        columns.push(ColumnFacts {
+        columns.push(ColumnInfo {
             name: statement.column_text(0).unwrap_or_default().to_owned(),
             declared: statement.column_text(1).unwrap_or_default().to_owned(),
             not_null: statement.column_i64(2) == 1,

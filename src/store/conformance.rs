@@ -9,7 +9,7 @@ use crate::{
     error::{ErrorCode, Result},
     format::Head,
     ports::{
-        ChunkId, Durability, Guard, Holder, Key, Label, LocalFuture, LogKey, Store, StoredRecord, Transaction, Write,
+        ChunkId, Durability, Guard, HeadInfo, Holder, Key, LocalFuture, LogKey, Store, StoredRecord, Transaction, Write,
     },
     time::Timestamp,
 };
@@ -57,7 +57,7 @@ fn head(epoch: u64) -> Vec<u8> {
 }
 
 fn put_head(head: &[u8]) -> Write {
-    Write::PutHead(head.to_vec(), Label::default())
+    Write::PutHead(head.to_vec(), HeadInfo::default())
 }
 
 fn over(found: Option<&[u8]>, writes: Vec<Write>) -> Transaction {

@@ -6,7 +6,7 @@ use super::failure::corrupt;
 use crate::{
     error::Result,
     format::{Head, Manifest},
-    ports::{ChunkId, Key, Label, LogKey, Store, Write},
+    ports::{ChunkId, HeadInfo, Key, LogKey, Store, Write},
 };
 
 /// How many bytes of the log are in memory at a time.
@@ -75,7 +75,7 @@ pub fn chunk_key(store: &dyn Store, id: &ChunkId) -> Key {
 
 /// Returns the write of a head.
 pub fn put_head(head: &Head) -> Write {
-    Write::PutHead(head.encode(), Label { holder: head.holder.clone(), features: head.features.clone() })
+    Write::PutHead(head.encode(), HeadInfo { holder: head.holder.clone(), features: head.features.clone() })
 }
 
 /// Returns the write of a manifest.

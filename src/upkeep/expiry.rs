@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use crate::{
     error::{Error, Result},
-    sqlite::{Connection, TableFacts, TableKind, quote},
+    sqlite::{Connection, TableInfo, TableKind, quote},
     time::Timestamp,
     value::Value,
 };
@@ -37,7 +37,7 @@ impl Sweep {
     pub fn begin(connection: &Connection, expiry: &Expiry, now: Timestamp) -> Result<Self> {
         let Expiry { table, column } = expiry;
         let info =
-            TableFacts::read(connection, table)?.filter(|info| info.kind == TableKind::Table).ok_or_else(|| {
+            TableInfo::read(connection, table)?.filter(|info| info.kind == TableKind::Table).ok_or_else(|| {
                 Error::invalid(format!("There is no table \"{table}\" to expire rows of"))
                     .hint("Correct its name in `expires`")
                     .detail("table", table.as_str())

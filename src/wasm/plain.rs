@@ -10,8 +10,7 @@ use serde::ser::{
 };
 use wasm_bindgen::JsValue;
 
-/// The largest integer up to which numbers are exact.
-const LARGEST: u64 = (1 << 53) - 1;
+use crate::sqlite::MAX_SAFE_INTEGER;
 
 /// Converts to a plain value: structs and maps become objects, sequences arrays, missing options `null`, integers
 /// beyond exact numbers bigints.
@@ -45,7 +44,7 @@ impl ser::Error for Never {
     }
 }
 
-type Made = Result<JsValue, Never>;
+type PlainResult = Result<JsValue, Never>;
 
 #[inline(never)]
 fn text(text: &str) -> JsValue {
@@ -79,83 +78,83 @@ impl Serializer for Plain {
     type SerializeStruct = PlainFields;
     type SerializeStructVariant = Variant;
 
-    fn serialize_bool(self, value: bool) -> Made {
+    fn serialize_bool(self, value: bool) -> PlainResult {
         Ok(value.into())
     }
 
-    fn serialize_i8(self, value: i8) -> Made {
+    fn serialize_i8(self, value: i8) -> PlainResult {
         Ok(value.into())
     }
 
-    fn serialize_i16(self, value: i16) -> Made {
+    fn serialize_i16(self, value: i16) -> PlainResult {
         Ok(value.into())
     }
 
-    fn serialize_i32(self, value: i32) -> Made {
+    fn serialize_i32(self, value: i32) -> PlainResult {
         Ok(value.into())
     }
 
-    fn serialize_i64(self, value: i64) -> Made {
-        Ok(if value.unsigned_abs() <= LARGEST { JsValue::from_f64(value as f64) } else { value.into() })
+    fn serialize_i64(self, value: i64) -> PlainResult {
+        Ok(if value.unsigned_abs() <= MAX_SAFE_INTEGER { JsValue::from_f64(value as f64) } else { value.into() })
     }
 
-    fn serialize_u8(self, value: u8) -> Made {
+    fn serialize_u8(self, value: u8) -> PlainResult {
         Ok(value.into())
     }
 
-    fn serialize_u16(self, value: u16) -> Made {
+    fn serialize_u16(self, value: u16) -> PlainResult {
         Ok(value.into())
     }
 
-    fn serialize_u32(self, value: u32) -> Made {
+    fn serialize_u32(self, value: u32) -> PlainResult {
         Ok(value.into())
     }
 
-    fn serialize_u64(self, value: u64) -> Made {
-        Ok(if value <= LARGEST { JsValue::from_f64(value as f64) } else { value.into() })
+    fn serialize_u64(self, value: u64) -> PlainResult {
+        Ok(if value <= MAX_SAFE_INTEGER { JsValue::from_f64(value as f64) } else { value.into() })
     }
 
-    fn serialize_f32(self, value: f32) -> Made {
+    fn serialize_f32(self, value: f32) -> PlainResult {
         Ok(value.into())
     }
 
-    fn serialize_f64(self, value: f64) -> Made {
+    fn serialize_f64(self, value: f64) -> PlainResult {
         Ok(value.into())
     }
 
-    fn serialize_char(self, value: char) -> Made {
+    fn serialize_char(self, value: char) -> PlainResult {
         Ok(text(value.encode_utf8(&mut [0; 4])))
     }
 
-    fn serialize_str(self, value: &str) -> Made {
+    fn serialize_str(self, value: &str) -> PlainResult {
         Ok(text(value))
     }
 
-    fn serialize_bytes(self, value: &[u8]) -> Made {
+    fn serialize_bytes(self, value: &[u8]) -> PlainResult {
         Ok(Uint8Array::from(value).into())
     }
 
-    fn serialize_none(self) -> Made {
+    fn serialize_none(self) -> PlainResult {
         Ok(JsValue::NULL)
     }
 
-    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Made {
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> PlainResult {
         value.serialize(self)
     }
 
-    fn serialize_unit(self) -> Made {
+    fn serialize_unit(self) -> PlainResult {
         Ok(JsValue::NULL)
     }
 
-    fn serialize_unit_struct(self, _name: &'static str) -> Made {
+    fn serialize_unit_struct(self, _name: &'static str) -> PlainResult {
         Ok(JsValue::NULL)
     }
 
-    fn serialize_unit_variant(self, _name: &'static str, _index: u32, variant: &'static str) -> Made {
+    fn serialize_unit_variant(self, _name: &'static str, _index: u32, variant: &'static str) -> PlainResult {
         Ok(text(variant))
     }
 
-    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _name: &'static str, value: &T) -> Made {
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _name: &'static str, value: &T) -> PlainResult {
         value.serialize(self)
     }
 
@@ -165,7 +164,7 @@ impl Serializer for Plain {
         _index: u32,
         variant: &'static str,
         value: &T,
-    ) -> Made {
+    ) -> PlainResult {
         let object = Object::new();
         set(&object, variant, value.serialize(self)?);
         Ok(object.into())
@@ -224,7 +223,7 @@ impl SerializeStructVariant for Variant {
         Ok(())
     }
 
-    fn end(self) -> Made {
+    fn end(self) -> PlainResult {
         let object = Object::new();
         set(&object, self.0, self.1.into());
         Ok(object.into())
@@ -240,7 +239,7 @@ impl SerializeStruct for PlainFields {
         Ok(())
     }
 
-    fn end(self) -> Made {
+    fn end(self) -> PlainResult {
         Ok(self.0.into())
     }
 }
@@ -259,7 +258,7 @@ impl SerializeMap for PlainFields {
         Ok(())
     }
 
-    fn end(self) -> Made {
+    fn end(self) -> PlainResult {
         Ok(self.0.into())
     }
 }
@@ -279,7 +278,7 @@ impl SerializeSeq for List {
         self.add(value)
     }
 
-    fn end(self) -> Made {
+    fn end(self) -> PlainResult {
         Ok(self.0.into())
     }
 }
@@ -292,7 +291,7 @@ impl SerializeTuple for List {
         self.add(value)
     }
 
-    fn end(self) -> Made {
+    fn end(self) -> PlainResult {
         Ok(self.0.into())
     }
 }
@@ -305,7 +304,7 @@ impl SerializeTupleStruct for List {
         self.add(value)
     }
 
-    fn end(self) -> Made {
+    fn end(self) -> PlainResult {
         Ok(self.0.into())
     }
 }

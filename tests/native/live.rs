@@ -49,7 +49,7 @@ impl Live {
     fn run(&mut self, script: &str) {
         for sql in tidelock::sqlite::statements(script) {
             let mut statement = self.connection.statement_for(sql, Authority::Script).expect(sql);
-            let writes = statement.facts().writes.clone();
+            let writes = statement.effects().writes.clone();
             if statement.run().is_ok() {
                 self.written.extend(writes);
             }

@@ -14,8 +14,8 @@ use tidelock::{
     collections::Map,
     engine::{Call, Callbacks, Database, Event, OpenOptions, connection::mutex::MutexPermit},
     ports::{
-        Acquire, Channel, Estimate, HeldLock, Http, HttpFailure, HttpRequest, HttpResponse, Lifecycle, LifecycleEvent,
-        LocalFuture, Locks, Ports, Socket, SocketEvent, Sockets, Store, Stores, sim::Sim,
+        Acquire, Broadcast, Estimate, HeldLock, Http, HttpFailure, HttpRequest, HttpResponse, Lifecycle,
+        LifecycleEvent, LocalFuture, Locks, Ports, Socket, SocketEvent, Sockets, Store, Stores, sim::Sim,
     },
     sqlite::{FlatRows, Op},
     store::MemoryStore,
@@ -228,7 +228,7 @@ impl Locks for LocksHandle {
         Box::pin(ready(self.0.taken.borrow().get(name).is_some_and(awaited)))
     }
 
-    fn channel(&self, name: &str, heard: Box<dyn Fn(&str)>) -> Result<Box<dyn Channel>> {
+    fn open_broadcast(&self, name: &str, heard: Box<dyn Fn(&str)>) -> Result<Box<dyn Broadcast>> {
         self.0.grants.set(self.0.grants.get() + 1);
         let id = self.0.grants.get();
         self.0.channels.borrow_mut().push((id, name.to_owned(), heard.into()));
@@ -258,7 +258,7 @@ struct TestChannel {
     name: String,
 }
 
-impl Channel for TestChannel {
+impl Broadcast for TestChannel {
     fn send(&self, message: &str) {
         let channels = self.locks.channels.borrow().clone();
         let others = channels.into_iter().filter(|(id, name, _)| *id != self.id && *name == self.name);

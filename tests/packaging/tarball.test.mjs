@@ -109,7 +109,7 @@ test('each script has a source map with its sources, and none with a folder of t
 })
 
 test('source maps find the functions of a script, also below renamed imports', () => {
-  for (const script of ['dist/index.js', 'dist/rare-options.js', 'dist/open-shared.js']) {
+  for (const script of ['dist/index.js', 'dist/lazy-options.js', 'dist/open-shared.js']) {
     const payload = JSON.parse(textOf(`${script}.map`))
     const map = new SourceMap(payload)
     let found = 0

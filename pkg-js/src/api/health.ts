@@ -1,5 +1,5 @@
 import type { Alert, Health } from '../base/generated-types.js'
-import type { CoreOptions } from '../engine/core.js'
+import type { CoreOptions } from '../engine/core-options.js'
 import type { TargetStatus } from '../files/snapshot-info.js'
 
 /** Returns the health with an alert for each target to which the newest snapshot could not be copied. */

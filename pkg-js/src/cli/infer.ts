@@ -1,8 +1,8 @@
 import { getRest } from '../remote/rest.js'
 import { usageError } from './command.js'
 import { TidelockError } from './package.js'
-import { quoted } from './schema-facts.js'
 import type { Endpoint } from './settings.js'
+import { quoted } from './table-info.js'
 
 /** The number of rows from which types are guessed. */
 const sampleRows = 200

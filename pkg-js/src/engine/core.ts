@@ -33,6 +33,7 @@ import type {
 } from '../base/generated-types.js'
 import type { Bytes } from '../base/values.js'
 import type { HttpRequest, HttpResponse } from '../remote/request.js'
+import type { CoreAudit, CoreExpiry, CoreOptions, CoreRemoteOptions } from './core-options.js'
 
 /** What {@link Core.execute} is to do with a statement. */
 export const op = {
@@ -296,97 +297,6 @@ export interface NodeFiles {
 export interface CoreSnapshotFile {
   readonly snapshot: SnapshotInfo
   readonly pieces: readonly Bytes[]
-}
-
-/** A migration as the wasm module takes it: functions stay here and are called back by version. */
-export interface CoreMigration {
-  readonly version: string
-  readonly name: string
-  readonly up?: string
-  readonly down?: string
-  readonly checksum?: string
-  readonly transaction: boolean
-  readonly upIsFunction: boolean
-  readonly downIsFunction: boolean
-}
-
-/** The options of {@link CoreClass.open}: plain data, complete with all defaults. */
-export interface CoreOptions {
-  readonly name: string
-  readonly storage: 'indexeddb' | 'memory' | 'file'
-  /** The folder of `storage: 'file'`. */
-  readonly path?: string
-  readonly durability: 'strict' | 'relaxed' | 'deferred' | 'snapshot'
-  readonly integers: 'auto' | 'bigint' | 'number'
-  readonly maxBytes: number
-  readonly onBusy: 'fail' | 'wait' | 'takeover' | 'steal'
-  readonly lockTimeoutMs: number
-  readonly holder: { readonly title: string; readonly url: string }
-  readonly migrate: boolean
-  readonly outOfOrder: 'error' | 'apply'
-  readonly baseline?: string
-  readonly migrationsTable: string
-  readonly migrations?: readonly CoreMigration[]
-  readonly snapshots: CoreSnapshotOptions
-  readonly mode: 'local' | 'cloud'
-  readonly remote?: CoreRemoteOptions
-  readonly audit?: CoreAudit
-  readonly expires?: readonly CoreExpiry[]
-  /** The thresholds of health that were given. */
-  readonly health?: object
-}
-
-/** The audit, complete with all defaults. */
-export interface CoreAudit {
-  readonly table: string
-  readonly tables: readonly string[]
-  /** Without a table: in each. */
-  readonly redact: readonly { readonly table?: string; readonly column: string }[]
-  readonly retentionDays?: number
-}
-
-/** The column by which the rows of a table expire. */
-export interface CoreExpiry {
-  readonly table: string
-  readonly column: string
-}
-
-/** The snapshot part of {@link CoreOptions}. */
-export interface CoreSnapshotOptions {
-  readonly enabled: boolean
-  /** The user's own timetable says when, instead of the interval. */
-  readonly timedByUser: boolean
-  readonly intervalMs: number
-  readonly keep: number
-  readonly retries: number
-  readonly backoffMs: number
-  readonly onHidden: boolean
-  readonly compress: boolean
-  readonly verify: 'quick' | 'full' | 'none'
-  readonly logRetentionMs: number
-  readonly retentionDays?: number
-  readonly logMaxBytes?: number
-}
-
-/** The remote part of {@link CoreOptions}; a table given by its name is made `{ table }`. */
-export interface CoreRemoteOptions {
-  readonly url: string
-  readonly key: string
-  readonly userId?: string
-  /** The only user to whom the database may belong. */
-  readonly owner?: string
-  readonly schema: string
-  readonly tables: readonly object[]
-  readonly pageSize: number
-  readonly headers: Readonly<Record<string, string>>
-  readonly retries: number
-  readonly timeoutMs: number
-  readonly maxResponseBytes: number
-  readonly maxDeleteRatio: number
-  readonly realtime: boolean
-  readonly hasAccessToken: boolean
-  /** This is no page: a secret key may be here. */
-  readonly secretsAllowed: boolean
 }
 
 /** An event from the wasm module, or a warning of what is around it. All but `live` are shown to the user. */

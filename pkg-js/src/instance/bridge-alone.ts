@@ -1,4 +1,4 @@
-import type { CoreOptions } from '../engine/core.js'
+import type { CoreOptions } from '../engine/core-options.js'
 import type { WasmSource } from '../options/options.js'
 import { Bridge, type BridgeOptions } from './bridge.js'
 import type { DatabaseClient } from './database-client.js'

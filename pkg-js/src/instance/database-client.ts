@@ -10,7 +10,8 @@ import type { Conflict } from '../base/generated-types.js'
 import { loaded } from '../base/lazy-module.js'
 import { AttachedConnection } from '../engine/attached-connection.js'
 import type { CallsOptions, Connection } from '../engine/connection.js'
-import type { CoreEvent, CoreOptions } from '../engine/core.js'
+import type { CoreEvent } from '../engine/core.js'
+import type { CoreOptions } from '../engine/core-options.js'
 import { SnapshotCopier } from '../files/snapshot-copier.js'
 import type { OpenOptions } from '../options/options.js'
 import { loadSeed } from '../options/seed.js'
@@ -258,13 +259,13 @@ export class DatabaseClient implements EngineCallbacks, DatabaseOwner {
 
   async remoteFilter(table: string): Promise<string> {
     // As below.
-    const { remoteFilter } = await loaded('filter functions', import('../options/rare-options.js'))
+    const { remoteFilter } = await loaded('filter functions', import('../options/lazy-options.js'))
     return remoteFilter(this.#options.remote, table)
   }
 
   async resolveConflict(conflict: Conflict): Promise<string | null> {
     // The opening has loaded this module, because of the option `remote`.
-    const { resolveConflict } = await loaded('conflict functions', import('../options/rare-options.js'))
+    const { resolveConflict } = await loaded('conflict functions', import('../options/lazy-options.js'))
     return resolveConflict(this.#options.remote, conflict)
   }
 

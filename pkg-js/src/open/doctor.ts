@@ -55,7 +55,7 @@ export async function doctor(options?: DoctorOptions): Promise<DoctorReport> {
 }
 
 async function checkedEndpoint(remote: RemoteOptions): Promise<RemoteEndpoint> {
-  const { checkRemote, resolveClient } = await loaded('remote', import('../options/rare-options.js'))
+  const { checkRemote, resolveClient } = await loaded('remote', import('../options/lazy-options.js'))
   const { watchUser: _, ...endpoint } = resolveClient(remote)
   checkRemote(endpoint, true)
   return endpoint

@@ -4,8 +4,8 @@ import { loaded } from '../base/lazy-module.js'
 import type { Row, RowMode, SqlParams } from '../base/values.js'
 import { checkOptions } from '../options/check-options.js'
 import { checkName } from '../options/open-rules.js'
-import { checkPlace, type StoredPlace } from './databases.js'
 import { surroundings } from './open.js'
+import { checkPlace, type StoredPlace } from './stored-place.js'
 
 /** Options of {@link lastRows}: where the database is stored, and what belongs to the live query. */
 export interface LastRowsOptions extends StoredPlace, LiveWindow {

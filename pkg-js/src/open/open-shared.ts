@@ -1,13 +1,13 @@
 import { unsupported } from '../base/errors.js'
-import type { CoreOptions } from '../engine/core.js'
+import type { CoreOptions } from '../engine/core-options.js'
 import type { DatabaseClient } from '../instance/database-client.js'
 import { loadModule } from '../instance/instance.js'
 import type { OpenOptions } from '../options/options.js'
 import { Channel } from '../rpc/channel.js'
+import { pageHandlers } from '../rpc/page-handlers.js'
 import type { OpenRequest, PageMethods, WorkerMethods } from '../rpc/protocol.js'
 import { type BeginSession, RemoteCalls } from '../rpc/remote-calls.js'
 import { SharedTab } from '../tabs/shared-tab.js'
-import { pageHandlers } from '../worker/open-in-worker.js'
 import { startWorker } from '../worker/start-worker.js'
 
 /**

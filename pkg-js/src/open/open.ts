@@ -3,7 +3,7 @@ import { type ErrorCode, isTidelockError, TidelockError, unsupported } from '../
 import { isNode } from '../base/is-node.js'
 import { loaded } from '../base/lazy-module.js'
 import { until } from '../base/waiting.js'
-import type { CoreOptions } from '../engine/core.js'
+import type { CoreOptions } from '../engine/core-options.js'
 import type { FunctionsSource } from '../functions/functions.js'
 import { Bridge, openHere } from '../instance/bridge.js'
 import { DatabaseClient, loadTimetable } from '../instance/database-client.js'
@@ -131,7 +131,7 @@ async function openFor(
 async function resolved(options: OpenOptions): Promise<ResolvedOptions> {
   const remote = options?.remote
   if (remote?.client === undefined && remote?.perUser === undefined) return { options }
-  const { resolveRemote } = await loaded('remote', import('../options/rare-options.js'))
+  const { resolveRemote } = await loaded('remote', import('../options/lazy-options.js'))
   return resolveRemote({ ...options, remote })
 }
 
@@ -141,8 +141,8 @@ async function checkRare(
   { secrets }: Surroundings,
 ): Promise<Pick<CoreOptions, 'remote' | 'audit' | 'expires'>> {
   if (options.remote === undefined && options.audit === undefined && options.expires === undefined) return {}
-  const { checkRareOptions } = await loaded('remote, audit and expires', import('../options/rare-options.js'))
-  return checkRareOptions(options, secrets)
+  const { checkLazyOptions } = await loaded('remote, audit and expires', import('../options/lazy-options.js'))
+  return checkLazyOptions(options, secrets)
 }
 
 /** Checks the option `functions`. */

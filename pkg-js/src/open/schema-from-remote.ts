@@ -84,7 +84,7 @@ export async function schemaFromRemote(options: SchemaFromRemoteOptions): Promis
     name: checkString('name', name ?? 'remote_schema'),
   }
   const around = surroundings()
-  const { checkRemote, resolveClient } = await loaded('remote', import('../options/rare-options.js'))
+  const { checkRemote, resolveClient } = await loaded('remote', import('../options/lazy-options.js'))
   const { watchUser: _, ...endpoint } = resolveClient({ ...remote, tables: wanted })
   const checked = checkRemote(endpoint, around.secrets)
   // No database is opened: the name is a placeholder.

@@ -1,7 +1,7 @@
 import type { Migration } from '../api/migrations.js'
 import { invalid, TidelockError } from '../base/errors.js'
 import { lineOf, nulFlaw } from '../base/script-text.js'
-import type { CoreMigration } from '../engine/core.js'
+import type { CoreMigration } from '../engine/core-options.js'
 
 const known = ['version', 'name', 'up', 'down', 'checksum', 'transaction']
 

@@ -1,5 +1,5 @@
 import { invalid, TidelockError } from '../base/errors.js'
-import type { CoreOptions } from '../engine/core.js'
+import type { CoreOptions } from '../engine/core-options.js'
 import { checkFileEncryption } from '../files/file-encryption.js'
 import type { SnapshotTarget } from '../files/snapshot-copies.js'
 import { checkStorage, defaultPath, type StorageEnvironment } from './check-storage.js'
@@ -16,7 +16,7 @@ export interface Surroundings extends StorageEnvironment {
 }
 
 /**
- * Checks the options of `open` and completes them with the defaults; all but those few that are left to `rare-options.ts`.
+ * Checks the options of `open` and completes them with the defaults; all but those few that are left to `lazy-options.ts`.
  * Throws `invalid_argument` naming the option, and `unsupported_environment` naming what this build lacks.
  */
 export function checkOptions(options: OpenOptions, around: Surroundings): CoreOptions {

@@ -1,6 +1,6 @@
 import { checkString, checkStrings } from '../base/check.js'
 import { invalid } from '../base/errors.js'
-import type { CoreRemoteOptions } from '../engine/core.js'
+import type { CoreRemoteOptions } from '../engine/core-options.js'
 import type { RemoteOptions, TableSync } from '../remote/remote-options.js'
 import { checkUrl, maxResponseBytes } from '../remote/rest.js'
 import { accessOf } from '../remote/supabase-client.js'

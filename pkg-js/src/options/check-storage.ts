@@ -1,6 +1,6 @@
 import { checkOneOf, checkString, unavailableOption } from '../base/check.js'
 import { invalid, TidelockError } from '../base/errors.js'
-import type { CoreOptions } from '../engine/core.js'
+import type { CoreOptions } from '../engine/core-options.js'
 
 // Checks the options about the place of a database.
 

@@ -1,6 +1,6 @@
 import { checkObject, checkString, checkStrings } from '../base/check.js'
 import { invalid } from '../base/errors.js'
-import type { CoreAudit, CoreExpiry } from '../engine/core.js'
+import type { CoreAudit, CoreExpiry } from '../engine/core-options.js'
 import { openRules } from './open-rules.js'
 import type { AuditOptions } from './options.js'
 import { byDefault, complete, days, type Rules, required, texts } from './rule.js'

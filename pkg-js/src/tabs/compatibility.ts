@@ -1,7 +1,7 @@
 import { invalid, TidelockError } from '../base/errors.js'
 import { hex } from '../base/file-bytes.js'
 import { compareVersions } from '../base/versions.js'
-import type { CoreMigration, CoreOptions } from '../engine/core.js'
+import type { CoreMigration, CoreOptions } from '../engine/core-options.js'
 
 /** The options of a tab that decide whether it can follow a leader. */
 export interface TabInfo {

@@ -1,4 +1,5 @@
-import { type CoreOptions, op } from '../engine/core.js'
+import { op } from '../engine/core.js'
+import type { CoreOptions } from '../engine/core-options.js'
 import type { Work } from '../engine/work.js'
 import type { ClientSession } from '../rpc/client-session.js'
 import { coreCalls } from './core-calls.js'

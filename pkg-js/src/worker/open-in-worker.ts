@@ -1,13 +1,11 @@
 import { unsupported } from '../base/errors.js'
-import type { CoreOptions } from '../engine/core.js'
+import type { CoreOptions } from '../engine/core-options.js'
 import type { DatabaseClient } from '../instance/database-client.js'
-import { loadModule, loadPart } from '../instance/instance.js'
+import { loadModule } from '../instance/instance.js'
 import type { OpenOptions } from '../options/options.js'
-import { request } from '../remote/request.js'
-import { type Handlers, handlersOf, Transferred } from '../rpc/channel.js'
-import { forwardedCallbacks, type OpenRequest, type PageMethods } from '../rpc/protocol.js'
+import { pageHandlers } from '../rpc/page-handlers.js'
+import type { OpenRequest } from '../rpc/protocol.js'
 import { type BeginSession, RemoteCalls } from '../rpc/remote-calls.js'
-import { deserializeError } from '../rpc/serialized-error.js'
 import { WorkerSession } from '../rpc/worker-session.js'
 import { startWorker } from './start-worker.js'
 
@@ -60,28 +58,4 @@ export async function openInWorker(
   client.connect(connection)
   await connection.open(options.signal)
   client.opened(checked)
-}
-
-/** Returns the handlers by which the page serves an engine in another thread or tab. */
-export function pageHandlers(
-  connection: RemoteCalls,
-  number: number,
-  options: OpenOptions,
-  client: DatabaseClient,
-): Omit<Handlers<PageMethods>, 'hello'> {
-  return {
-    ...handlersOf<PageMethods, (typeof forwardedCallbacks)[number]>(client, forwardedCallbacks),
-    event: (_, event) => client.handle(event),
-    dead: (_, error) => void connection.die(deserializeError(error)),
-    migrate: (_, version, direction, permitId) =>
-      client.migrate(version, direction, connection.permitIdOf(number, permitId)),
-    fetch: async (signal, url, asking) => {
-      const answer = await (client.fetch ?? request)(url, { ...asking, signal })
-      return new Transferred(answer, answer.body === null ? [] : [answer.body.buffer])
-    },
-    seed: async () => (await client.seed?.()) ?? new Uint8Array(),
-    part: async (_, part) => loadPart(part, await loadModule(options.wasm), options.wasm),
-    role: (_, role) => client.plays(role),
-    renewed: () => client.renewed(),
-  }
 }

@@ -130,7 +130,7 @@ impl Inner {
         statement.bind_all(params)?;
         let deleted = statement.finish()?;
         if deleted > 0 {
-            self.record_effects(&statement.facts());
+            self.record_effects(&statement.effects());
         }
         Ok(deleted)
     }

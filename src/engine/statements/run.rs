@@ -243,7 +243,7 @@ impl Inner {
         }
         let integers = self.options.integers.into();
         let mut run = |connection: &Connection| connection.execute_statement(op, statement, params, integers, out);
-        let outcome = if self.has_triggers() && statement.facts().schema {
+        let outcome = if self.has_triggers() && statement.effects().schema {
             connection.atomically(|connection| {
                 self.suspend_triggers(connection)?;
                 let outcome = run(connection)?;
@@ -257,12 +257,12 @@ impl Inner {
             run(connection).inspect_err(|_| {
                 // OR FAIL and RAISE(FAIL) keep the changes that the statement made before it failed.
                 if connection.total_changes() != before {
-                    self.record_write(connection, &statement.facts());
+                    self.record_write(connection, &statement.effects());
                 }
             })?
         };
         if outcome.wrote {
-            self.record_write(connection, &outcome.facts);
+            self.record_write(connection, &outcome.effects);
         }
         Ok(outcome)
     }
@@ -333,7 +333,7 @@ impl Inner {
         connection: &Connection,
         statement: &mut Statement<'_>,
     ) -> Result<()> {
-        let effects = statement.facts();
+        let effects = statement.effects();
         if effects.schema && self.has_triggers() {
             if !self.triggers_suspended.replace(true) {
                 self.suspend_triggers(connection)?;

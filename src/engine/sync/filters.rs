@@ -9,7 +9,7 @@ use crate::{
         outbox::capture,
         postgrest::remote::Remote,
         pull::{
-            page::{PullSource, Reading},
+            page::{PullReadOptions, PullSource},
             reader::Pull,
         },
         schema::{plan::Plan, table::LocalTable},
@@ -81,8 +81,9 @@ impl Sync {
             let mut unfiltered = plan;
             unfiltered.selection.filter.clear();
             let source = PullSource { plan: unfiltered, progress: TableProgress::default(), missing: Vec::new() };
-            let reading = Reading { alone: true, page_size: self.config.options.page_size, ..Reading::default() };
-            let listing = Pull::new(remote, vec![source], reading, &self.reading);
+            let read_options =
+                PullReadOptions { alone: true, page_size: self.config.options.page_size, ..PullReadOptions::default() };
+            let listing = Pull::new(remote, vec![source], read_options, &self.reading);
             self.consume_pages(&listing, listing.read_keys(&[None]), async |page| {
                 let _guard = host.lock_connection().await?;
                 let connection = host.connection()?;

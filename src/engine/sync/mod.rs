@@ -8,7 +8,7 @@
 //! | `listen` | the socket on which the remote tells of changes |
 //! | `helped` | whether the project has tidelock's helpers |
 //! | `pending_conflicts` | conflicts that a function of the user decides |
-//! | `reading` | pages are applied while others are read |
+//! | `page_consumer` | pages are applied while others are read |
 //! | `filters` | filters that a function of the user gives, or that are new |
 //! | `lacking` | columns that the remote lacks |
 //! | `push` | one push |
@@ -25,12 +25,12 @@ mod helped;
 mod lacking;
 pub(super) mod listen;
 mod owner;
+mod page_consumer;
 mod pending_conflicts;
 mod pull;
 mod pull_run;
 mod push;
 mod push_run;
-mod reading;
 mod refused;
 pub mod remote_schema;
 pub(super) mod retries;

@@ -20,7 +20,7 @@ use crate::{
         pull::{
             compare,
             helpers::{self, Helpers},
-            page::{Page, PullSource, Reading},
+            page::{Page, PullReadOptions, PullSource},
             reader::Pull,
             replace::{self, Limits},
             tombstones,
@@ -106,14 +106,14 @@ impl Sync {
             host.committed(&[]);
             begun
         };
-        let reading = Reading {
+        let read_options = PullReadOptions {
             full: options.full || replacing,
             count: progress.is_some(),
             compare: !replacing,
             alone: !replacing,
             page_size: self.config.options.page_size,
         };
-        let pull = Pull::new(&remote, sources, reading, &self.reading);
+        let pull = Pull::new(&remote, sources, read_options, &self.reading);
         let mut since = clock.monotonic_ms();
         let read = self
             .consume_pages(&pull, pull.read(), async |page| {
@@ -246,8 +246,9 @@ impl Sync {
         if sources.is_empty() {
             return Ok(());
         }
-        let reading = Reading { alone: true, page_size: self.config.options.page_size, ..Reading::default() };
-        let listing = Pull::new(remote, sources, reading, &self.reading);
+        let read_options =
+            PullReadOptions { alone: true, page_size: self.config.options.page_size, ..PullReadOptions::default() };
+        let listing = Pull::new(remote, sources, read_options, &self.reading);
         self.consume_pages(&listing, listing.read_keys(&expected), async |mut page| {
             page.table = places[page.table];
             self.handle_page(host, run, page, None).await

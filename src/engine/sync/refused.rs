@@ -22,7 +22,7 @@ use crate::{
         },
         pull::{
             compare,
-            page::{PullSource, Reading},
+            page::{PullReadOptions, PullSource},
             reader::Pull,
         },
         push::write,
@@ -196,8 +196,8 @@ impl Sync {
     async fn list_keys(&self, host: &dyn SyncHost, client: &Remote<'_>, plan: &Plan, writer: &RowWriter) -> Result<()> {
         let source =
             PullSource { plan: plan.clone(), progress: progress::TableProgress::default(), missing: Vec::new() };
-        let reading = Reading { page_size: self.config.options.page_size, ..Reading::default() };
-        let pull = Pull::new(client, vec![source], reading, &self.reading);
+        let read_options = PullReadOptions { page_size: self.config.options.page_size, ..PullReadOptions::default() };
+        let pull = Pull::new(client, vec![source], read_options, &self.reading);
         self.consume_pages(&pull, pull.read_keys(&[None]), async |page| {
             let _guard = host.lock_connection().await?;
             let connection = host.connection()?;

@@ -136,21 +136,21 @@ fn a_script_runs_whole_as_written_or_as_a_vacuum() {
 }
 
 #[test]
-fn each_statement_of_a_script_has_facts_of_its_own() {
+fn each_statement_of_a_script_has_effects_of_its_own() {
     let (_file, db) = fresh();
     let script = "CREATE TABLE a(x); CREATE TABLE b(x); INSERT INTO a VALUES (1); SELECT x FROM a; PRAGMA user_version; DELETE FROM b;
         BEGIN; COMMIT; DROP TABLE b";
     let mut seen = Vec::new();
     let mut kept = None;
     db.for_each_statement(script, Authority::Engine, &mut |statement, _| {
-        let facts = statement.facts();
-        let flags = [facts.schema, facts.transaction, facts.pragma, facts.changes_rows].map(u8::from);
+        let effects = statement.effects();
+        let flags = [effects.schema, effects.transaction, effects.pragma, effects.changes_rows].map(u8::from);
         // Every change of the schema also reads the schema's own table.
-        let reads = if facts.schema { String::new() } else { facts.reads.join(" ") };
-        seen.push((flags, reads, facts.writes.join(" ")));
+        let reads = if effects.schema { String::new() } else { effects.reads.join(" ") };
+        seen.push((flags, reads, effects.writes.join(" ")));
         // Another owner keeps its own copy.
-        if facts.changes_rows && kept.is_none() {
-            kept = Some(facts);
+        if effects.changes_rows && kept.is_none() {
+            kept = Some(effects);
         }
         statement.run()
     })
@@ -196,7 +196,7 @@ fn a_script_ends_at_its_end() {
 }
 
 #[test]
-fn facts_name_what_a_statement_touches() {
+fn effects_name_what_a_statement_touches() {
     let (_file, db) = fresh();
     db.exec(
         "CREATE TABLE parent(id INTEGER PRIMARY KEY);
@@ -207,14 +207,14 @@ fn facts_name_what_a_statement_touches() {
          CREATE TEMP TABLE scratch(a);",
     )
     .unwrap();
-    let facts = |sql: &str| {
-        let mut facts = StatementEffects::clone(&db.statement_for(sql, Authority::User).unwrap().facts());
-        facts.reads.sort();
-        facts.writes.sort();
-        facts
+    let effects = |sql: &str| {
+        let mut effects = StatementEffects::clone(&db.statement_for(sql, Authority::User).unwrap().effects());
+        effects.reads.sort();
+        effects.writes.sort();
+        effects
     };
     let names = |tables: Vec<Rc<str>>| tables.iter().map(|table| table.to_string()).collect::<Vec<_>>();
-    let reads = |sql: &str| names(facts(sql).reads);
+    let reads = |sql: &str| names(effects(sql).reads);
     assert_eq!(reads("SELECT * FROM v"), ["child", "parent", "v"]);
     assert_eq!(reads("SELECT count(*) FROM log"), ["log"]);
     assert_eq!(
@@ -222,22 +222,22 @@ fn facts_name_what_a_statement_touches() {
         ["log", "parent"]
     );
     assert_eq!(reads("SELECT name FROM sqlite_master"), ["sqlite_schema"]);
-    let deletion = facts("DELETE FROM parent");
+    let deletion = effects("DELETE FROM parent");
     assert_eq!(names(deletion.writes.clone()), ["child", "log", "parent"]);
     assert!(deletion.changes_rows && !deletion.schema);
-    assert_eq!(names(facts("DELETE FROM log").writes), ["log"]);
-    assert!(facts("CREATE INDEX i ON log(a)").schema && facts("DROP TABLE log").schema);
-    assert_eq!(names(facts("ALTER TABLE log RENAME TO log2").writes), ["log"]);
-    let temp = facts("CREATE TEMP TRIGGER x AFTER INSERT ON log BEGIN SELECT 1; END");
+    assert_eq!(names(effects("DELETE FROM log").writes), ["log"]);
+    assert!(effects("CREATE INDEX i ON log(a)").schema && effects("DROP TABLE log").schema);
+    assert_eq!(names(effects("ALTER TABLE log RENAME TO log2").writes), ["log"]);
+    let temp = effects("CREATE TEMP TRIGGER x AFTER INSERT ON log BEGIN SELECT 1; END");
     assert!(temp.temp_schema && !temp.schema);
-    let temp = facts("DROP TABLE scratch");
+    let temp = effects("DROP TABLE scratch");
     assert!(temp.temp_schema && !temp.schema);
-    assert!(!facts("SELECT 1").changes_rows && facts("PRAGMA user_version").pragma);
+    assert!(!effects("SELECT 1").changes_rows && effects("PRAGMA user_version").pragma);
     // A recompiled statement reports its effects again.
     let mut statement = db.statement("SELECT * FROM v").unwrap();
     db.exec("DROP VIEW v; CREATE VIEW v AS SELECT a FROM log").unwrap();
     statement.step().unwrap();
-    let mut tables = statement.facts().reads.clone();
+    let mut tables = statement.effects().reads.clone();
     tables.sort();
     assert_eq!(names(tables), ["log", "v"]);
 }
@@ -248,7 +248,7 @@ fn full_text_search_works_for_users() {
     run(&db, "CREATE VIRTUAL TABLE f USING fts5(body)", Authority::User).unwrap();
     run(&db, "INSERT INTO f VALUES ('the quick fox')", Authority::User).unwrap();
     let matching = db.statement_for("SELECT * FROM f WHERE f MATCH 'quick'", Authority::User).unwrap();
-    assert_eq!(*matching.facts().reads, ["f".into()]);
+    assert_eq!(*matching.effects().reads, ["f".into()]);
     assert_eq!(db.value("SELECT body FROM f WHERE f MATCH 'fox'", &[]).unwrap(), Some("the quick fox".into()));
 }
 

@@ -132,9 +132,9 @@ impl SealedStore {
         let mut pieces = Vec::new();
         for write in &mut writes {
             match write {
-                Write::PutHead(head, label) => {
+                Write::PutHead(head, info) => {
                     *head = self.seal_head(head);
-                    label.features.push(ENCRYPTION.to_owned());
+                    info.features.push(ENCRYPTION.to_owned());
                 }
                 Write::Add(key, bytes) => pieces.push(self.piece(&Key::Log(*key), std::mem::take(bytes))),
                 Write::Put(key, bytes) => pieces.push(self.piece(key, std::mem::take(bytes))),

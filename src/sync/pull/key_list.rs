@@ -1,7 +1,8 @@
 //! Lists the keys of tables whose deletions are found by comparison.
 
 use super::{
-    page::{AdaptivePageSize, Count},
+    page::Count,
+    page_size::AdaptivePageSize,
     pulled_table::{PassedPlaces, PulledTable},
     reader::{Pull, counted_rows},
 };
@@ -64,7 +65,7 @@ impl Pull<'_> {
     }
 
     async fn list_keys(&self, table: &PulledTable) -> Result<(), Refusal> {
-        table.pace.replace(AdaptivePageSize::new(self.reading.page_size));
+        table.page_size.replace(AdaptivePageSize::new(self.options.page_size));
         let (mut tries, mut visited, mut span) = (self.remote.tries(), PassedPlaces::of(table), Span::default());
         loop {
             let range = Range::Keys(span);

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `helpers` | the state of the helpers (`sqlHelpers`) in the project |
 //! | `page` | the source of a pull, and the pages to apply |
+//! | `page_size` | how many rows a request asks for |
 //! | `window` | where a pull of a table begins, and its progress |
 //! | `pulled_table` | the state of one table of a pull |
 //! | `reader` | concurrent requests, pages in order |
@@ -19,6 +20,7 @@ pub mod guard;
 pub mod helpers;
 pub mod key_list;
 pub mod page;
+pub mod page_size;
 pub mod pulled_table;
 pub mod reader;
 pub mod replace;

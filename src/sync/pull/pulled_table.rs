@@ -2,10 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 
-use super::{
-    page::{AdaptivePageSize, PullSource},
-    window,
-};
+use super::{page::PullSource, page_size::AdaptivePageSize, window};
 use crate::{
     collections::Set,
     error::{Error, ErrorCode},
@@ -24,7 +21,7 @@ use crate::{
 pub(super) struct PulledTable {
     pub(super) at: usize,
     pub(super) source: RefCell<PullSource>,
-    pub(super) pace: RefCell<AdaptivePageSize>,
+    pub(super) page_size: RefCell<AdaptivePageSize>,
     /// A number for each span of the progress, which stays the same while other spans end.
     pub(super) spans: RefCell<Vec<u32>>,
     pub(super) last_span: Cell<u32>,
@@ -43,7 +40,7 @@ impl PulledTable {
         Self {
             at,
             source: RefCell::new(source),
-            pace: RefCell::new(AdaptivePageSize::new(page_size)),
+            page_size: RefCell::new(AdaptivePageSize::new(page_size)),
             spans: RefCell::default(),
             last_span: Cell::default(),
             whole: Cell::default(),

@@ -11,7 +11,7 @@
 use std::cell::RefCell;
 
 use super::{
-    page::{Count, Page, PullSource, Reading},
+    page::{Count, Page, PullReadOptions, PullSource},
     pulled_table::{PassedPlaces, PulledTable},
     window::{self, First},
 };
@@ -35,7 +35,7 @@ use crate::{
 /// A pull: reads tables, and queues their pages.
 pub struct Pull<'a> {
     pub(super) remote: &'a Remote<'a>,
-    pub(super) reading: Reading,
+    pub(super) options: PullReadOptions,
     pub(super) tables: Vec<PulledTable>,
     /// The name of the table that is being read.
     pub(super) present: &'a RefCell<String>,
@@ -58,12 +58,12 @@ impl<'a> Pull<'a> {
     pub fn new(
         remote: &'a Remote<'a>,
         sources: Vec<PullSource>,
-        reading: Reading,
+        options: PullReadOptions,
         present: &'a RefCell<String>,
     ) -> Self {
         let tables =
-            sources.into_iter().enumerate().map(|(at, source)| PulledTable::new(at, source, reading.page_size));
-        Self { remote, reading, tables: tables.collect(), present, errors: RefCell::default(), pages: Queue::default() }
+            sources.into_iter().enumerate().map(|(at, source)| PulledTable::new(at, source, options.page_size));
+        Self { remote, options, tables: tables.collect(), present, errors: RefCell::default(), pages: Queue::default() }
     }
 
     /// Returns the tables with their progress.
@@ -79,7 +79,7 @@ impl<'a> Pull<'a> {
     /// Notes that a table can't be read, so that the pull continues. Fails with `refusal` if it concerns all tables, or
     /// if the pull is all or nothing.
     pub(super) fn skip_table(&self, table: &PulledTable, refusal: Refusal) -> Result<(), Refusal> {
-        if !self.reading.alone || !refusal.is_about_one_table() {
+        if !self.options.alone || !refusal.is_about_one_table() {
             return Err(refusal);
         }
         self.errors.borrow_mut().push((table.at, refusal.into_error().detail("table", table.name())));
@@ -133,7 +133,7 @@ impl<'a> Pull<'a> {
         table.total.set(None);
         let start = {
             let PullSource { progress, plan, .. } = &mut *table.source.borrow_mut();
-            window::start(progress, plan, self.reading.full)
+            window::start(progress, plan, self.options.full)
         };
         table.resumed.set(start.resumed);
         table.whole.set(start.first == First::All);
@@ -142,7 +142,7 @@ impl<'a> Pull<'a> {
         match start.first {
             First::All => self.read_all(table).await,
             First::Spans => self.read_spans(table).await,
-            First::Rows(range) => self.read_changed(table, range, !stamped, self.reading.count).await,
+            First::Rows(range) => self.read_changed(table, range, !stamped, self.options.count).await,
         }
     }
 
@@ -222,7 +222,7 @@ impl<'a> Pull<'a> {
         };
         let Some(remote_has) = remote_has else {
             table.whole.set(true);
-            table.listed.set(self.reading.compare && table.compares());
+            table.listed.set(self.options.compare && table.compares());
             let mut page = self.empty(table);
             let has_cursor = table.has_cursor();
             window::complete(&mut table.source.borrow_mut().progress, has_cursor);
@@ -276,21 +276,21 @@ impl<'a> Pull<'a> {
     ) -> Result<Read, Refusal> {
         let name = table.name();
         loop {
-            let limit = table.pace.borrow().size();
+            let limit = table.page_size.borrow().size();
             let make = self.request(table, columns, range, limit, *count);
             match self.remote.read(&name, tries, &make, parse).await {
                 Ok((rows, answer)) => {
                     *tries = self.remote.tries();
-                    table.pace.borrow_mut().succeed(limit);
+                    table.page_size.borrow_mut().succeed(limit);
                     table.note_time(&answer);
                     let count = counted_rows(&answer.response).filter(|_| *count != Count::No);
                     return Ok(Read { rows, count, answer });
                 }
                 Err(Refusal::TooMuch(_)) => {
                     *count = count.cheaper();
-                    table.pace.borrow_mut().shrink(limit);
+                    table.page_size.borrow_mut().shrink(limit);
                 }
-                Err(Refusal::TooLarge(_)) if limit > 1 => table.pace.borrow_mut().shrink(limit),
+                Err(Refusal::TooLarge(_)) if limit > 1 => table.page_size.borrow_mut().shrink(limit),
                 Err(refusal) => return Err(refusal),
             }
         }
@@ -332,7 +332,7 @@ impl<'a> Pull<'a> {
         Box::new(Page {
             table: table.at,
             rows: Rows::default(),
-            lists_keys: table.whole.get() && self.reading.compare && table.compares(),
+            lists_keys: table.whole.get() && self.options.compare && table.compares(),
             progress: None,
             complete: false,
             plan: None,

@@ -80,7 +80,7 @@ impl Pull<'_> {
             return self.read_counted(table).await;
         }
         let Some(total) = self.read_newest(table).await? else { return Ok(()) };
-        let page_size = u64::from(table.pace.borrow().size());
+        let page_size = u64::from(table.page_size.borrow().size());
         let ends = total.map_or_else(Vec::new, |total| spans::ends(total, page_size));
         self.read_divided(table, None, ends).await?;
         let range = table.behind();

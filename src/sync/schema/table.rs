@@ -2,7 +2,7 @@
 
 use crate::{
     error::Result,
-    sqlite::{ColumnFacts, Connection, ForeignKey, TableFacts, TableKind},
+    sqlite::{ColumnInfo, Connection, ForeignKey, TableInfo, TableKind},
     sync::values::{
         encode::quote,
         types::{Affinity, WireKind},
@@ -47,31 +47,26 @@ impl LocalTable {
     /// Reads an ordinary table of the main schema. Returns `None` when there is no such table; views and virtual tables
     /// can't be synced.
     pub fn read(connection: &Connection, name: &str) -> Result<Option<Self>> {
-        TableFacts::read(connection, name)?
-            .filter(|facts| facts.kind == TableKind::Table)
-            .map(|facts| Self::of(connection, facts))
+        TableInfo::read(connection, name)?
+            .filter(|info| info.kind == TableKind::Table)
+            .map(|info| Self::of(connection, info))
             .transpose()
     }
 
     /// Reads all ordinary tables of the main schema.
     pub fn all(connection: &Connection) -> Result<Vec<Self>> {
-        let ordinary = TableFacts::all(connection)?.into_iter().filter(|facts| facts.kind == TableKind::Table);
-        ordinary.map(|facts| Self::of(connection, facts)).collect()
+        let ordinary = TableInfo::all(connection)?.into_iter().filter(|info| info.kind == TableKind::Table);
+        ordinary.map(|info| Self::of(connection, info)).collect()
     }
 
-    fn of(connection: &Connection, facts: TableFacts) -> Result<Self> {
+    fn of(connection: &Connection, info: TableInfo) -> Result<Self> {
         Ok(Self {
-            columns: facts
-                .columns
-                .iter()
-                .filter(|column| !column.generated)
-                .map(|it| column(it, facts.strict))
-                .collect(),
-            primary_key: facts.primary_key(),
-            foreign_keys: foreign_keys(connection, &facts.name)?,
-            unique: unique(connection, &facts.name)?,
-            loose_key: loose_key(connection, &facts.name)?,
-            name: facts.name,
+            columns: info.columns.iter().filter(|column| !column.generated).map(|it| column(it, info.strict)).collect(),
+            primary_key: info.primary_key(),
+            foreign_keys: foreign_keys(connection, &info.name)?,
+            unique: unique(connection, &info.name)?,
+            loose_key: loose_key(connection, &info.name)?,
+            name: info.name,
         })
     }
 
@@ -81,21 +76,21 @@ impl LocalTable {
     }
 }
 
-fn column(facts: &ColumnFacts, strict: bool) -> LocalColumn {
+fn column(info: &ColumnInfo, strict: bool) -> LocalColumn {
     // ANY in a STRICT table keeps values as they are, like no declared type in other tables.
-    let any = strict && facts.declared.eq_ignore_ascii_case("any");
+    let any = strict && info.declared.eq_ignore_ascii_case("any");
     LocalColumn {
-        name: facts.name.clone(),
-        kind: WireKind::from_declared(&facts.declared),
-        affinity: if any { Affinity::Blob } else { Affinity::from_declared(&facts.declared) },
-        not_null: facts.not_null,
+        name: info.name.clone(),
+        kind: WireKind::from_declared(&info.declared),
+        affinity: if any { Affinity::Blob } else { Affinity::from_declared(&info.declared) },
+        not_null: info.not_null,
     }
 }
 
 fn foreign_keys(connection: &Connection, table: &str) -> Result<Vec<ForeignKey>> {
     let mut keys = connection.foreign_keys(table)?;
     for key in keys.iter_mut().filter(|key| key.to.is_empty()) {
-        key.to = TableFacts::read(connection, &key.parent)?.map(|parent| parent.primary_key()).unwrap_or_default();
+        key.to = TableInfo::read(connection, &key.parent)?.map(|parent| parent.primary_key()).unwrap_or_default();
     }
     Ok(keys)
 }

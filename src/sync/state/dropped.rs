@@ -3,7 +3,7 @@
 use super::{progress, properties};
 use crate::{
     error::Result,
-    sqlite::{Connection, TableFacts, quote},
+    sqlite::{Connection, TableInfo, quote},
     sync::config::options::TableSync,
     value::Value,
 };
@@ -27,7 +27,7 @@ pub fn read_dropped_next(connection: &Connection, tables: &[TableSync]) -> Resul
 }
 
 fn has_remote_rows(connection: &Connection, table: &str) -> Result<bool> {
-    if TableFacts::read(connection, table)?.is_none() {
+    if TableInfo::read(connection, table)?.is_none() {
         return Ok(false);
     }
     let sql = format!(

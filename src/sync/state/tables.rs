@@ -4,7 +4,7 @@
 use crate::{
     collections::Set,
     error::Result,
-    sqlite::{Connection, TableFacts, quote},
+    sqlite::{Connection, TableInfo, quote},
     sync::{
         config::options::{Names, SyncDirection, TableSync},
         values::json,
@@ -111,8 +111,8 @@ pub fn remake(connection: &Connection) -> Result<()> {
 
 /// Returns a table's columns without the generated ones; none for a table that doesn't exist.
 fn columns(connection: &Connection, table: &str) -> Result<Vec<String>> {
-    let facts = TableFacts::read(connection, table)?;
-    let stored = facts.into_iter().flat_map(|facts| facts.columns).filter(|column| !column.generated);
+    let info = TableInfo::read(connection, table)?;
+    let stored = info.into_iter().flat_map(|info| info.columns).filter(|column| !column.generated);
     Ok(stored.map(|column| column.name).collect())
 }
 

@@ -9,7 +9,7 @@ use std::{
 
 use tidelock::{
     Error, ErrorCode, Result,
-    ports::{Durability, Files, Guard, Key, Label, Store, Transaction, Write, sim::Sim},
+    ports::{Durability, Files, Guard, HeadInfo, Key, Store, Transaction, Write, sim::Sim},
     snapshot::Reason,
     store::{
         Contents, Rekeyed, chunk,
@@ -343,7 +343,7 @@ impl Model {
             writes,
             durability,
         };
-        let put_head = |chance: &mut Chance| Write::PutHead(noise(chance, 100), Label::default());
+        let put_head = |chance: &mut Chance| Write::PutHead(noise(chance, 100), HeadInfo::default());
         match if self.contents.head.is_none() { 0 } else { chance.below(11) } {
             // Like a claim.
             0 => (guarded(vec![put_head(chance), Write::Add((next, 0), noise(chance, 80))]), next),

@@ -1,7 +1,7 @@
 import type { Command } from '../command.js'
 import { stored, withDatabase } from '../local-database.js'
 import type { Output } from '../output.js'
-import { columnsOf, quoted, tableNames } from '../schema-facts.js'
+import { columnsOf, quoted, tableNames } from '../table-info.js'
 
 /** The contents of a database. */
 interface Inspected {

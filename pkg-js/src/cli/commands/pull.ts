@@ -6,8 +6,8 @@ import { bytesIfExists, nameOf, schemaTimeoutMs, withScriptScratch, writeWhole }
 import type { Output } from '../output.js'
 import { open, type PullReport, schemaFromRemote, type TableSync } from '../package.js'
 import { readText } from '../read.js'
-import { tableNames } from '../schema-facts.js'
 import { byTable, type Endpoint, endpoint, names, remoteOptions } from '../settings.js'
+import { tableNames } from '../table-info.js'
 
 /** The result of a pull into a file. */
 interface Pulled {

@@ -3,7 +3,7 @@ import { stored, withDatabase, withScratch, withScriptScratch, writeWhole } from
 import type { Output } from '../output.js'
 import type { Database } from '../package.js'
 import { readText } from '../read.js'
-import { type ColumnFacts, columnsOf, tableNames } from '../schema-facts.js'
+import { type ColumnInfo, columnsOf, tableNames } from '../table-info.js'
 import { folderOption, readMigrations } from './migrate-files.js'
 
 export const types: Command = {
@@ -57,9 +57,9 @@ const aliases: Readonly<Record<string, string>> = {
 
 async function typesOf(db: Database, integer: string): Promise<string> {
   const tables = await tableNames(db)
-  const columns = new Map<string, ColumnFacts[]>()
+  const columns = new Map<string, ColumnInfo[]>()
   for (const table of [...tables, ...(await tableNames(db, 'view'))]) columns.set(table, await columnsOf(db, table))
-  const section = (about: string, name: string, of: readonly string[], lineOf: (column: ColumnFacts) => string[]) => [
+  const section = (about: string, name: string, of: readonly string[], lineOf: (column: ColumnInfo) => string[]) => [
     '',
     `/** ${about} */`,
     `export interface ${name} {`,
@@ -69,7 +69,7 @@ async function typesOf(db: Database, integer: string): Promise<string> {
     }),
     '}',
   ]
-  const orNull = (type: string, { notNull }: ColumnFacts) => (notNull ? type : `${type} | null`)
+  const orNull = (type: string, { notNull }: ColumnInfo) => (notNull ? type : `${type} | null`)
   const lines = [
     ...section('The rows of tables and views: `db.query<Tables["…"]>(…)`.', 'Tables', [...columns.keys()], (column) => [
       `${property(column.name)}: ${orNull(typesOfColumn(column, integer).row, column)}`,
@@ -104,7 +104,7 @@ function property(name: string): string {
  * Returns the types of a column's values: by the words with which it is declared, else by SQLite's rules of affinity
  * (https://sqlite.org/datatype3.html#determination_of_column_affinity).
  */
-function typesOfColumn({ type }: ColumnFacts, integer: string): ColumnTypes {
+function typesOfColumn({ type }: ColumnInfo, integer: string): ColumnTypes {
   const declared = type.toUpperCase()
   if (/^JSON\b/.test(declared)) {
     // Without TEXT in its declaration, SQLite stores a JSON number as a number.

@@ -6,7 +6,7 @@ use wasm_bindgen::prelude::*;
 use super::{global, property, thrown_text};
 use crate::{
     error::{Error, ErrorCode, Result},
-    ports::Channel,
+    ports::Broadcast,
 };
 
 #[wasm_bindgen]
@@ -26,13 +26,13 @@ extern "C" {
     fn set_onmessage(this: &BroadcastChannel, handler: &Function);
 }
 
-struct OpenChannel {
+struct OpenBroadcast {
     channel: BroadcastChannel,
     _listener: Closure<dyn Fn(JsValue)>,
 }
 
 /// Opens a channel between the tabs of this origin.
-pub fn open_channel(name: &str, on_message: Box<dyn Fn(&str)>) -> Result<Box<dyn Channel>> {
+pub fn open_broadcast(name: &str, on_message: Box<dyn Fn(&str)>) -> Result<Box<dyn Broadcast>> {
     let missing = || {
         Error::new(ErrorCode::UnsupportedEnvironment, "BroadcastChannel is missing")
             .hint("Use a newer browser, or open without lock: { onBusy: 'takeover' }")
@@ -46,17 +46,17 @@ pub fn open_channel(name: &str, on_message: Box<dyn Fn(&str)>) -> Result<Box<dyn
         }
     });
     channel.set_onmessage(listener.as_ref().unchecked_ref());
-    Ok(Box::new(OpenChannel { channel, _listener: listener }))
+    Ok(Box::new(OpenBroadcast { channel, _listener: listener }))
 }
 
-impl Channel for OpenChannel {
+impl Broadcast for OpenBroadcast {
     fn send(&self, message: &str) {
         // It throws only on a closed channel.
         let _ = self.channel.post_message(message);
     }
 }
 
-impl Drop for OpenChannel {
+impl Drop for OpenBroadcast {
     fn drop(&mut self) {
         self.channel.close();
     }

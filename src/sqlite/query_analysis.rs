@@ -4,7 +4,7 @@ use super::{
     Authority, Connection, Statement,
     codec::{FlatParams, Param},
     prepared::Places,
-    reads::QueryReads,
+    query_reads::QueryReads,
     row_changes::{RecordedTable, RowChanges},
     table_expressions,
 };

@@ -1,4 +1,4 @@
-import type { CoreOptions } from '../engine/core.js'
+import type { CoreOptions } from '../engine/core-options.js'
 import { checkRemote } from './check-remote.js'
 import { checkAudit, checkExpires } from './check-upkeep.js'
 import type { OpenOptions } from './options.js'
@@ -14,7 +14,7 @@ export { checkRemote }
  * Checks the options of `open` that `checkOptions` leaves out, and adds their defaults. With `secrets`, the key of the remote may be a
  * secret one. Throws `invalid_argument` with the name of the option.
  */
-export function checkRareOptions(
+export function checkLazyOptions(
   { remote, audit, auditTable, migrationsTable, expires }: OpenOptions,
   secrets: boolean,
 ): Pick<CoreOptions, 'remote' | 'audit' | 'expires'> {

@@ -1,7 +1,7 @@
 import { type Database, sql } from './package.js'
 
 /** A column, from SQLite's pragmas. */
-export interface ColumnFacts {
+export interface ColumnInfo {
   readonly name: string
   readonly type: string
   readonly notNull: boolean
@@ -29,7 +29,7 @@ export async function tableNames(db: Database, kind: 'table' | 'view' = 'table')
 }
 
 /** Returns the columns of a table or view. */
-export async function columnsOf(db: Database, table: string): Promise<ColumnFacts[]> {
+export async function columnsOf(db: Database, table: string): Promise<ColumnInfo[]> {
   const rows = await db.query<{
     name: string
     type: string
