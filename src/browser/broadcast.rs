@@ -1,4 +1,4 @@
-//! Messages between tabs: `BroadcastChannel`, bound by hand for the few methods that are needed.
+//! Messages between tabs: `BroadcastChannel`, with own bindings for the few methods that are needed.
 
 use js_sys::Function;
 use wasm_bindgen::prelude::*;

@@ -1,4 +1,4 @@
-//! IndexedDB as far as the store needs it, bound by hand for the features that rexie lacks: durability, explicit
+//! IndexedDB as far as the store needs it, with own bindings for the features that rexie lacks: durability, explicit
 //! commit, error names, requests issued before the first await, and an `open` that never creates a database.
 
 use std::{cell::RefCell, rc::Rc};

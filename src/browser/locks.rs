@@ -1,4 +1,4 @@
-//! Web Locks, bound by hand: web-sys hides them behind `web_sys_unstable_apis`.
+//! Web Locks, with own bindings: web-sys hides them behind `web_sys_unstable_apis`.
 
 use futures_channel::oneshot;
 use futures_util::future::{Either, select};

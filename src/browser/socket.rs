@@ -1,4 +1,4 @@
-//! `WebSocket`, bound by hand for the few methods that are needed.
+//! `WebSocket`, with own bindings for the few methods that are needed.
 
 use js_sys::Function;
 use wasm_bindgen::prelude::*;

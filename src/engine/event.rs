@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{migrations::host::MigrationProgress, storage::snapshots::SnapshotEvent, sync::driver::SyncEvent};
+use super::{migrations::host::MigrationProgress, storage::snapshots::SnapshotEvent, sync::host::SyncEvent};
 use crate::error::{Error, Warning};
 
 /// An event. TypeScript receives it as `{ type, detail }`.

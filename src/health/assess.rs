@@ -118,7 +118,7 @@ fn alerts(inputs: &HealthInputs, thresholds: &Thresholds, now: Timestamp) -> Vec
         warn(AlertCode::SnapshotFailing, because("The last snapshot failed", snapshot.last_error.as_ref()));
     }
     if let Some(error) = &storage.last_error {
-        warn(AlertCode::FlushFailing, because("Commits can't be stored at present", Some(error)));
+        warn(AlertCode::FlushFailing, because("Commits can't be stored", Some(error)));
     }
     if let (Some(usage), Some(quota @ 1..)) = (storage.usage, storage.quota)
         && usage as f64 > quota as f64 * thresholds.storage_ratio

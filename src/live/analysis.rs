@@ -153,7 +153,7 @@ impl CandidateRow<'_> {
         }
     }
 
-    /// Returns whether the row meets a condition; also when that can't be told.
+    /// Returns whether the row meets a condition; also when that is unknown.
     fn meets(&mut self, sql: &str, params: &[Value]) -> bool {
         self.tried(sql, params).unwrap_or(true)
     }

@@ -21,7 +21,7 @@ const OTHER_KINDS: [&str; 8] = ["union", "intersect", "except", "join", "using",
 const ENDS: [&str; 5] = ["group", "having", "window", "order", "limit"];
 
 impl Condition {
-    /// Reads the condition of a query; `None` when there is none, or when it can't be told by looking at one row. `parameters` are the
+    /// Reads the condition of a query; `None` when there is none, or when one row doesn't decide it. `parameters` are the
     /// query's, with their prefixes; empty for those without a name.
     pub fn of(sql: &str, parameters: &[String]) -> Option<Self> {
         let tokens = tokens(sql);
@@ -80,7 +80,7 @@ fn top_level(tokens: &[Token<'_>]) -> Vec<usize> {
 }
 
 /// Returns the texts of the tokens, with the parameters by their numbers, which belong to the first token of each; the others of it are empty.
-/// `None` when their numbers can't be told.
+/// `None` when their numbers are unknown.
 fn numbered(tokens: &[Token<'_>], parameters: &[String]) -> Option<Vec<String>> {
     let mut texts: Vec<String> = Vec::with_capacity(tokens.len());
     let mut last = 0;

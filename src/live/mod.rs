@@ -121,7 +121,7 @@ impl Registry {
         for group in &mut self.groups {
             let was_known = group.tables.is_some();
             group.read_again(connection);
-            // One that fits the schema no more tells so.
+            // One that no longer fits the schema reports that.
             if was_known {
                 group.all_due();
             }

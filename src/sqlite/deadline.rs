@@ -53,7 +53,7 @@ impl Countdown {
         left <= 0.0
     }
 
-    /// Tells SQLite the interval. It reads the interval again at each call, so that a running statement follows it.
+    /// Sets SQLite's interval. It reads the interval again at each call, so that a running statement follows it.
     fn register(&mut self) {
         let context = std::ptr::from_mut(self).cast();
         // SAFETY: the connection is open. The box of `self` stays where it is until its end(), or until the connection,

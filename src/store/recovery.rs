@@ -182,7 +182,7 @@ pub(super) fn check_format(head: &Head) -> Result<()> {
 /// Creates the `snapshot_not_found` error of a generation.
 pub(super) fn no_snapshot(generation: u64) -> Error {
     Error::new(ErrorCode::SnapshotNotFound, format!("There is no snapshot {generation}"))
-        .hint("snapshots.list() tells which there are")
+        .hint("snapshots.list() shows which exist")
         .detail("snapshotId", generation.to_string())
 }
 

@@ -84,7 +84,7 @@ pub struct PullProgress {
     pub table: String,
     /// Rows read so far.
     pub rows: u64,
-    /// Rows to read, where the remote tells.
+    /// Rows to read, where the remote counts them.
     pub total: Option<u64>,
     /// Bytes read so far.
     pub bytes: u64,

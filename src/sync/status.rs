@@ -48,7 +48,7 @@ impl SyncPhase {
 pub struct TableStatus {
     /// The local table.
     pub table: String,
-    /// What is done with it at present.
+    /// What is done with it now.
     pub phase: SyncPhase,
     /// When its last complete pull ended, ISO 8601.
     pub last_pulled_at: Option<String>,
@@ -58,7 +58,7 @@ pub struct TableStatus {
     pub rows: u64,
     /// Its changes that wait to be pushed.
     pub pending: u64,
-    /// Its changes that were refused for good.
+    /// Its changes that were refused permanently.
     pub rejected: u64,
     /// Milliseconds since its last complete pull.
     pub lag_ms: Option<i64>,

@@ -1,4 +1,4 @@
-//! Options, read from plain objects by hand: serde's code for this many fields is several times as large, and every
+//! Options, read from plain objects by own code: serde's code for this many fields is several times as large, and every
 //! page loads it.
 
 use wasm_bindgen::prelude::*;

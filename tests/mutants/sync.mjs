@@ -67,7 +67,7 @@ export const mutants = [
                 .hint("The project or a gateway before it refuses the request: check its dashboard; no change is lost"),
         )`,
     instead: 'Verdict::Rejected(error(ErrorCode::SyncServer))',
-    breaks: 'a 402, or a 403 without a code of PostgREST, rejects rows for good',
+    breaks: 'a 402, or a 403 without a code of PostgREST, rejects rows permanently',
   },
   {
     name: 'helpers-under-the-wrong-root',

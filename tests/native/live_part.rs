@@ -40,7 +40,7 @@ impl Parts for SlowAnalysis {
     fn add_fts5(&self, _: usize) {}
 }
 
-/// A database, and what it tells its live queries.
+/// A database, and the runs of its live queries.
 struct Page {
     database: Database,
     part: Rc<SlowAnalysis>,

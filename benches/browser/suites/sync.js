@@ -1,4 +1,4 @@
-// Pulling a table from a real PostgREST into a stored database, and pushing changes; against loops by hand as an app would write them.
+// Pulling a table from a real PostgREST into a stored database, and pushing changes; against loops as an app would write them.
 // The floors fetch the same pages and drop them.
 
 const columns = ['id', 'name', 'quantity', 'updated_at']
@@ -20,7 +20,7 @@ export const sync = {
     quiet: 'second pull, nothing new',
     quietRequests: 'its requests',
     push: '10,000 changes pushed',
-    byHand: 'the same requests by hand, six at once',
+    byHand: 'the same requests, hand-written, six at once',
   },
   contests: [
     {
@@ -36,7 +36,7 @@ export const sync = {
     'six pages at once to one after the other': { of: 'sixNear', to: 'serialNear' },
     'the same, 50 ms longer ': { of: 'sixFar', to: 'serialFar' },
     'requests of a pull without anything new': { of: 'quietRequests', goal: 2 },
-    'push to the same requests by hand': { of: 'push', to: 'byHand', goal: 2 },
+    'push to the same requests, hand-written': { of: 'push', to: 'byHand', goal: 2 },
   },
 
   async round(bench) {

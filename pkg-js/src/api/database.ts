@@ -45,7 +45,8 @@ import type { SnapshotCopier } from '../files/snapshot-copier.js'
 import type { CloseEvent, DatabaseEvent, DatabaseEventMap } from './events.js'
 import { fallbackHealth, withTargets } from './health.js'
 import { HealthWatch } from './health-watch.js'
-import { type LiveOptions, LiveQueries, LiveQuery } from './live.js'
+import { type LiveOptions, LiveQuery } from './live.js'
+import { LiveQueries } from './live-queries.js'
 import { ManualTransactions } from './manual-transactions.js'
 import { Migrations } from './migrations.js'
 import { Snapshots } from './snapshots.js'
@@ -553,7 +554,7 @@ export class Database extends Events implements AsyncDisposable {
     if (this.#actor !== undefined) this.#sendActor()
   }
 
-  /** @internal Closes the database after the engine has failed for good. */
+  /** @internal Closes the database after the engine has failed permanently. */
   died(error: TidelockError): void {
     this.#death = error
     this.#live.close()

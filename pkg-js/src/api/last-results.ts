@@ -182,7 +182,7 @@ async function resultsIn(records: IDBObjectStore): Promise<KeyedResults | undefi
 
 function isEncrypted(head: unknown): boolean {
   const { features } = (head ?? {}) as { readonly features?: unknown }
-  // Of a database that can't be told to be plain, nothing is shown or stored.
+  // Of a database that isn't known to be plain, nothing is shown or stored.
   return !Array.isArray(features) || features.includes('encryption')
 }
 

@@ -1,14 +1,14 @@
 import { checkFunction } from '../base/check.js'
 import { isTidelockError, type TidelockError } from '../base/errors.js'
 import { callUser } from '../base/events.js'
-import { loaded } from '../base/lazy-module.js'
 import type { MapRows } from '../base/query-builder.js'
 import { fragmentParts, type SqlFragment } from '../base/sql.js'
 import type { QueryOptions, RowMode, SqlParams } from '../base/values.js'
 import { andThen, type Connection, type MaybePromise } from '../engine/connection.js'
 import { op } from '../engine/core.js'
-import type { LastResults, QueryIdentity, ResultsPlace } from './last-results.js'
+import type { QueryIdentity } from './last-results.js'
 import { type LiveChangesOptions, LiveChangesReader } from './live-changes.js'
+import type { LiveQueries } from './live-queries.js'
 import { type Counted, checkWindow, type LiveWindow, noWindow, queryWindow, windowError } from './live-window.js'
 
 /** Options of a live query. */
@@ -20,64 +20,6 @@ export interface LiveOptions extends QueryOptions, LiveWindow {
   readonly initial?: 'last' | undefined
   /** Closes the live query. */
   readonly signal?: AbortSignal | undefined
-}
-
-/** The live queries of one database. */
-export class LiveQueries {
-  readonly #queries = new Map<number, LiveQuery<unknown>>()
-  readonly #open = new Set<LiveQuery<unknown>>()
-  readonly #place: ResultsPlace
-  readonly #mayStore: () => boolean
-  #lastResults: Promise<LastResults> | undefined
-
-  /** `place`: where results are stored, as long as `mayStore` says so. */
-  constructor(place: ResultsPlace, mayStore: () => boolean) {
-    this.#place = place
-    this.#mayStore = mayStore
-  }
-
-  /** Loads what stores the last results: few apps use it. */
-  lastResults(): Promise<LastResults> {
-    this.#lastResults ??= loaded("initial: 'last'", import('./last-results.js')).then(
-      ({ LastResults }) => new LastResults(this.#place, this.#mayStore),
-    )
-    return this.#lastResults
-  }
-
-  /** Stores the last results, if there are any, and none later. Never rejects. */
-  async closeLastResults(): Promise<void> {
-    await this.#lastResults?.then((results) => results.close()).catch(() => {})
-  }
-
-  /** @internal */
-  add(query: LiveQuery<unknown>): void {
-    this.#open.add(query)
-  }
-
-  watch(id: number, query: LiveQuery<unknown>): void {
-    this.#queries.set(id, query)
-  }
-
-  remove(id: number | undefined, query: LiveQuery<unknown>): void {
-    if (id !== undefined) this.#queries.delete(id)
-    this.#open.delete(query)
-  }
-
-  /** Runs the queries with these ids again after a commit changed their data; without ids, all. */
-  changed(ids?: readonly number[]): void {
-    if (ids === undefined) for (const query of [...this.#open]) query.changed()
-    else for (const id of ids) this.#queries.get(id)?.changed()
-  }
-
-  /** Registers and runs all queries again after a restart of the engine. */
-  renew(): void {
-    this.#queries.clear()
-    for (const query of [...this.#open]) query.renew()
-  }
-
-  close(): void {
-    for (const query of [...this.#open]) query.close()
-  }
 }
 
 interface Subscriber<T> {
@@ -149,7 +91,7 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
     if (this.#signal?.aborted) this.close()
     else {
       this.#signal?.addEventListener('abort', this.#onAbort)
-      queries.add(this as LiveQuery<unknown>)
+      queries.add(this)
       this.changed()
       if (this.#isLastKept) void this.#beginWithLast()
     }
@@ -202,7 +144,7 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
     this.#readers.add(reader)
     if (!this.#paused) return 0
     this.#paused = false
-    this.#queries.add(this as LiveQuery<unknown>)
+    this.#queries.add(this)
     this.changed()
     return this.#version
   }
@@ -218,13 +160,13 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
   }
 
   #unregister(): void {
-    this.#queries.remove(this.#watch, this as LiveQuery<unknown>)
+    this.#queries.remove(this.#watch, this)
     if (this.#watch !== undefined) this.#calls.unwatch(this.#watch)
     this.#watch = undefined
   }
 
   /**
-   * Returns the differences from each result to the next, as an async iterable or by {@link LiveChangesReader.subscribe}. The key tells
+   * Returns the differences from each result to the next, as an async iterable or by {@link LiveChangesReader.subscribe}. The key shows
    * which rows are the same: a column, or several, whose values differ in every row. Throws `invalid_argument` without a key.
    *
    * @example
@@ -417,7 +359,7 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
       // The query was closed or paused while another thread registered it.
       if (this.#closed || this.#paused) return this.#calls.unwatch(id)
       this.#watch = id
-      this.#queries.watch(id, this as LiveQuery<unknown>)
+      this.#queries.watch(id, this)
     })
   }
 

@@ -159,7 +159,7 @@ export class Sync {
 
   /**
    * Sends the local changes: one change per row, inserts and deletes in bulk, updates with the changed columns only. A call during a push
-   * joins it. A change that the remote refuses for good doesn't fail the push: it moves to {@link Sync.rejected} and holds back only its row
+   * joins it. A change that the remote refuses permanently doesn't fail the push: it moves to {@link Sync.rejected} and holds back only its row
    * and dependent rows.
    *
    * Rejects with `sync_network`, `sync_unauthorized`, `sync_server`, `sync_protocol`, `sync_schema_mismatch`,

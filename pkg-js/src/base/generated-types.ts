@@ -510,7 +510,7 @@ export interface PullProgress {
   readonly table: string
   /** Rows read so far. */
   readonly rows: number
-  /** Rows to read, where the remote tells. */
+  /** Rows to read, where the remote counts them. */
   readonly total: number | null
   /** Bytes read so far. */
   readonly bytes: number
@@ -708,7 +708,7 @@ export type SyncPhase = 'idle' | 'pulling' | 'pushing'
 export interface SyncStatus {
   /** The local table. */
   readonly table: string
-  /** What is done with it at present. */
+  /** What is done with it now. */
   readonly phase: SyncPhase
   /** When its last complete pull ended, ISO 8601. */
   readonly lastPulledAt: string | null
@@ -718,7 +718,7 @@ export interface SyncStatus {
   readonly rows: number
   /** Its changes that wait to be pushed. */
   readonly pending: number
-  /** Its changes that were refused for good. */
+  /** Its changes that were refused permanently. */
   readonly rejected: number
   /** Milliseconds since its last complete pull. */
   readonly lagMs: number | null

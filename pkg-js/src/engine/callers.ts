@@ -1,4 +1,4 @@
-/** What V8 tells of a frame of a stack. */
+/** What V8 shows of a frame of a stack. */
 interface CallSite {
   getFunctionName(): string | null
 }
@@ -18,8 +18,8 @@ let instances = 0
 type Run = <T>(work: () => T | PromiseLike<T>) => Promise<T>
 
 /**
- * Runs functions such that it can be told whether one of them awaits what runs at present. V8's stacks go on with the functions that await
- * the present one; other engines don't tell that, and nothing is recognised there.
+ * Runs functions such that it is known whether one of them awaits what runs now. V8's stacks go on with the functions that await
+ * the present one; other engines don't show that, and nothing is recognised there.
  */
 export class Callers {
   /** A name that no other function has, which V8 shows in stacks. */

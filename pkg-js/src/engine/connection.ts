@@ -17,7 +17,7 @@ export interface CallsOptions {
   readonly refine: (error: TidelockError) => TidelockError
   /** The user's SQL functions, if any. While one runs, calls on the database are refused. */
   readonly functions?: { readonly running: boolean } | undefined
-  /** Called once, when the engine has failed for good: releases the lock and informs the user. */
+  /** Called once, when the engine has failed permanently: releases the lock and informs the user. */
   readonly onDead: (error: TidelockError) => void
 }
 
@@ -59,7 +59,7 @@ export abstract class Connection {
   #deferred: (() => void)[] = []
   /** The functions of transactions. */
   readonly functions: Callers
-  /** Whether such a function runs at present, before its first `await`. */
+  /** Whether such a function runs now, before its first `await`. */
   #isInside = false
 
   /** `core`: of another thread, all its methods return promises. */

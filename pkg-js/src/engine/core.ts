@@ -67,8 +67,8 @@ export const tag = {
   again: 10,
 } as const
 
-/** What {@link Core.again} tells. */
-export const told = {
+/** The result of {@link Core.again}. */
+export const repeatStatus = {
   done: 0,
   /** See {@link Core.failure}. */
   failed: 1,
@@ -108,7 +108,7 @@ export interface Core {
   execute(permit: number, op: Op, sql: string, bytes: number, names: string, timeoutMs: number): void
   /**
    * Runs a statement again by the number that is in the header of its result, with parameters of the same names; gives one of
-   * {@link told}. Permit 0 locks the mutex for this call, if it is free.
+   * {@link repeatStatus}. Permit 0 locks the mutex for this call, if it is free.
    */
   again(permit: number, op: Op, statement: number, bytes: number): number
   /** Why the last {@link Core.again} failed: what {@link Core.execute} would have thrown. */
@@ -136,7 +136,7 @@ export interface Core {
 
   watch(sql: string, bytes: number, names: string): number
   unwatch(id: number): void
-  /** From now on every commit is told by a `change` event. */
+  /** From now on every commit emits a `change` event. */
   emitChanges(): void
 
   // What waits, or may come to wait. Options and results are plain objects, as the contract has them.
@@ -261,7 +261,7 @@ export interface CoreClass {
   recover(options: CoreOptions, from: string | undefined, host: Host): Promise<RecoveryReport>
   /** The same over the files of a folder. */
   recoverFolder(options: CoreOptions, from: string | undefined, host: Host, files: NodeFiles): Promise<RecoveryReport>
-  /** What can be told of the database in a folder, which isn't opened. */
+  /** What is known of the database in a folder, which isn't opened. */
   storedInFolder(host: Host, files: NodeFiles): Promise<StoredDatabase>
   /** Removes the files of a database from its folder. Rejects with `database_in_use`. */
   deleteFolder(options: CoreOptions, host: Host, files: NodeFiles): Promise<void>

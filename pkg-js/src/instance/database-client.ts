@@ -83,7 +83,7 @@ export class DatabaseClient implements EngineCallbacks, DatabaseOwner {
   readonly fetch?: (url: string, asking: HttpRequest) => Promise<HttpResponse>
   readonly seed?: () => Promise<Uint8Array>
 
-  /** `timetable`: see {@link loadTimetable}. `open` opens scratch databases. `watchUser` tells who is signed in at the remote. */
+  /** `timetable`: see {@link loadTimetable}. `open` opens scratch databases. `watchUser` reports who is signed in at the remote. */
   constructor(
     options: OpenOptions,
     timetable?: Timetable,

@@ -191,7 +191,7 @@ export class FolderFiles implements NodeFiles {
   }
 }
 
-/** Returns the name of this machine, by which a lock tells its own processes from those of others. */
+/** Returns the name of this machine, by which a lock distinguishes its own processes from those of others. */
 function machineName(): string {
   try {
     return hostname()

@@ -28,7 +28,7 @@ export interface DoctorReport {
   readonly checks: readonly Check[]
 }
 
-/** What {@link doctor} may be told. */
+/** The options of {@link doctor}. */
 export interface DoctorOptions {
   /** Looks at the remote and each of its tables, too. */
   readonly remote?: RemoteOptions | undefined

@@ -195,7 +195,7 @@ export interface OpenOptions {
   /**
    * The folder of `storage: 'file'`, in Node. It holds a lock file with the id of the process, so that only one process can open the
    * database. The lock of a process that has ended is replaced. A lock from another machine is respected, since that process can't be
-   * looked up: remove the file by hand.
+   * looked up: remove the file manually.
    * @default `./<name>.tidelock/`
    */
   readonly path?: string | undefined

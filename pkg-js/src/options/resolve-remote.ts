@@ -7,7 +7,7 @@ import type { OpenOptions } from './options.js'
 /** Options whose remote says where it is, and whose name is that of one database. */
 export interface ResolvedOptions {
   readonly options: OpenOptions
-  /** Tells who is signed in, where the client does. */
+  /** Reports who is signed in, where the client does. */
   readonly watchUser?: WatchUser | undefined
   /** The only user to whom the database may belong. */
   readonly owner?: string | undefined
@@ -16,7 +16,7 @@ export interface ResolvedOptions {
 /** Puts URL, key and token in the place of a client. Throws `invalid_argument` for what isn't one, or is given twice. */
 export function resolveClient(remote: RemoteOptions): RemoteEndpoint & { readonly watchUser?: WatchUser | undefined } {
   const { client, perUser: _, ...given } = remote
-  // What is missing is told by the rules of the options.
+  // What is missing is reported by the rules of the options.
   if (client === undefined) return given as RemoteEndpoint
   const twice = (['url', 'key', 'accessToken'] as const).find((name) => given[name] !== undefined)
   if (twice !== undefined) {

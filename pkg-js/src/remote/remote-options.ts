@@ -6,7 +6,7 @@ import type { SupabaseLike } from './supabase-types.js'
 /** How a remote row is applied that differs from the base of a local unpushed change: see {@link TableSync.conflict}. */
 export type ConflictPolicy = 'keep-local' | 'remote-wins' | 'last-write-wins'
 
-/** The types of remote columns that can't be told from the local declaration. */
+/** The types of remote columns that the local declaration doesn't show. */
 export type RemoteType = 'text' | 'int8' | 'numeric' | 'float8' | 'bool' | 'json' | 'bytea' | 'array' | 'timestamptz'
 
 /** How one table is synced. */

@@ -31,7 +31,7 @@ export interface SqlHelpersOptions {
  * - `updated_at`, set by the server at each insert and each update that changes something. The sync never sends the column of `cursor`, so
  *   that no client's clock decides which rows others miss: without this trigger the server needs its own;
  * - `_xid`, a cursor that can't miss rows that are committed late;
- * - tombstones, which list rows that were deleted for good, also by TRUNCATE, so that no keys have to be compared;
+ * - tombstones, which list rows that were deleted permanently, also by TRUNCATE, so that no keys have to be compared;
  * - `tidelock_schema()`, from which {@link schemaFromRemote} makes the local tables, also with a publishable key;
  * - `tidelock_push(push)`, which applies a list of changes in one transaction, exactly once.
  *

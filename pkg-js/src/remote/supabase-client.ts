@@ -67,7 +67,7 @@ async function storedUser(client: SupabaseLike | undefined): Promise<string | un
     const text = await storage?.getItem(storageKey ?? '')
     return userOf((JSON.parse(text ?? 'null') as SupabaseSession | null)?.access_token)
   } catch {
-    // Another kind of storage: the session itself tells.
+    // Another kind of storage: the session itself shows it.
     return undefined
   }
 }

@@ -24,7 +24,7 @@ export interface SessionHost {
   readonly calls: ServedCalls | undefined
   /** Runs `work` when the database is open; synchronously if it is, so that calls begin in the order of their messages. */
   whenOpen<T>(work: (calls: ServedCalls) => T): T | Promise<Awaited<T>>
-  /** The actor that is set in the engine at present. */
+  /** The actor that is set in the engine. */
   actor: string | undefined
   /** Returns the tabs that may still ask for the results of their writes, when they have changed since the last call; otherwise none. */
   takeLiveClients(): readonly string[]

@@ -124,7 +124,7 @@ export interface PageMethods extends Pick<EngineCallbacks, 'migrate' | (typeof f
   /** Sent when the worker runs. It holds a Web Lock of that name as long as it lives; undefined: there are no Web Locks. */
   hello(lock: string | undefined): void
   event(event: CoreEvent): void
-  /** Sent when the engine has failed for good. */
+  /** Sent when the engine has failed permanently. */
   dead(error: SerializedError): void
   fetch(url: string, asking: Omit<HttpRequest, 'signal'>): HttpResponse
   seed(): Uint8Array

@@ -65,7 +65,7 @@ export class Leader {
     this.#announce()
   }
 
-  /** Tells all followers to send no more calls, because the engine is about to close. */
+  /** Stops the calls of all followers, because the engine is about to close. */
   leave(): void {
     this.#leaving = true
     for (const { channel } of this.#followers.values()) this.#send(channel, 'leaving')

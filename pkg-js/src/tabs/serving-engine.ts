@@ -19,7 +19,7 @@ export class IdSequence {
 /** The engine that serves this tab, its own or the leader's, for as long as it does. */
 export class ServingEngine {
   readonly channel: Channel<WorkerMethods, PageMethods>
-  /** Whether write ids are recorded, so that another engine can tell whether a write was applied. */
+  /** Whether write ids are recorded, so that another engine knows whether a write was applied. */
   readonly recordsWrites: boolean
   /** Whether it is this tab's own engine. */
   readonly isOwn: boolean

@@ -30,7 +30,7 @@ impl Database {
         let info = snapshots.list().into_iter().find(|snapshot| snapshot.id == id);
         info.ok_or_else(|| {
             Error::new(ErrorCode::SnapshotNotFound, "The snapshot was deleted meanwhile")
-                .hint("snapshots.list() tells which there are")
+                .hint("snapshots.list() shows which exist")
                 .detail("snapshotId", id)
         })
     }

@@ -11,7 +11,8 @@ use crate::{
         Database, Event,
         database::{Changed, Inner, SyncTrigger},
         sync::{
-            driver::{Caller, Sync, SyncEvent, SyncHost},
+            driver::{Caller, Sync},
+            host::{SyncEvent, SyncHost},
             single_flight::OnProgress,
         },
     },

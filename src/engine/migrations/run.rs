@@ -72,7 +72,7 @@ impl Migrations {
                 drop(together);
                 self.refresh(connection)?;
                 return Err(match host.resume_capture(connection) {
-                    Ok(()) => error.hint("Nothing of this run was kept: mend it and run all again"),
+                    Ok(()) => error.hint("Nothing of this run was kept: correct it and run all again"),
                     Err(resume_error) => resume_error.cause(error),
                 });
             }

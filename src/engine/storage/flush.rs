@@ -14,7 +14,6 @@ use crate::{
     collections::Bits,
     engine::connection::{mutex::closed, signal::Signal},
     error::{Error, Result},
-    memory::room_for,
     ports::{Durability, LocalFuture, Platform},
     sqlite::{Batch, PageFile, Pin},
     store::{Position, SMALL_PART_BYTES, Storage},
@@ -359,58 +358,8 @@ impl FlusherInner {
         let late = |since| self.platform.clock.monotonic_ms() - since > LATE_MS;
         state.failures == 0 && state.oldest_unsent_ms.is_some_and(late)
     }
-
-    fn is_active(&self) -> bool {
-        self.check_active(&self.state.borrow()).is_ok()
-    }
-
-    /// Ends the loop. Waiting callers get the error.
-    fn finish(&self) {
-        let mut state = self.state.borrow_mut();
-        let error = state.lost.clone().unwrap_or_else(closed);
-        state.running = false;
-        let (waiting, freeze_requests) =
-            (std::mem::take(&mut state.waiters), std::mem::take(&mut state.freeze_requests));
-        drop(state);
-        fail_all(waiting.into_iter().map(|(_, sender)| sender), &error.clone().detail("applied", false));
-        fail_all(freeze_requests, &error);
-    }
-
-    /// Issues the storage transaction of all commits so far.
-    fn issue(&self, state: &mut FlusherState, part_bytes: usize) -> IssuedBatch {
-        state.oldest_unsent_ms = None;
-        let durability = match self.policy {
-            FlushPolicy::Immediate(durability) => durability,
-            _ => Durability::Relaxed,
-        };
-        let commits = self.file.commits();
-        // Memory for the batch, and for its records.
-        let room = room_for(2 * self.file.ready_bytes());
-        let batch = if room.is_ok() { self.file.take_ready() } else { None };
-        let stored = match &batch {
-            Some(batch) => self.storage.append_in_parts(batch, durability, part_bytes),
-            None => Box::pin(ready(room)),
-        };
-        IssuedBatch { commits, batch, stored }
-    }
-
-    fn freeze(&self) -> Frozen {
-        Frozen {
-            pin: self.file.pin(),
-            touched: self.file.take_touched(),
-            at: self.storage.position(),
-            commits: self.file.commits(),
-        }
-    }
 }
 
 async fn receive<T>(receiver: oneshot::Receiver<Result<T>>) -> Result<T> {
     receiver.await.unwrap_or_else(|_| Err(closed()))
-}
-
-/// Sends an error to all waiting callers.
-fn fail_all<T>(waiting: impl IntoIterator<Item = oneshot::Sender<Result<T>>>, error: &Error) {
-    for sender in waiting {
-        let _ = sender.send(Err(error.clone()));
-    }
 }

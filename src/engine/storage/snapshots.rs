@@ -257,7 +257,7 @@ impl SnapshotsInner {
             .filter(|generation: &u64| self.shown().iter().any(|manifest| manifest.generation == *generation));
         generation.ok_or_else(|| {
             Error::new(ErrorCode::SnapshotNotFound, format!("There is no snapshot {id}"))
-                .hint("snapshots.list() tells which there are")
+                .hint("snapshots.list() shows which exist")
                 .detail("snapshotId", id)
         })
     }

@@ -8,20 +8,17 @@ use std::{
 };
 
 use futures_util::future::{Either, select};
-use serde::Serialize;
 
 use super::{
+    host::{SyncEvent, SyncHost},
     retries::Retries,
     single_flight::{OnProgress, SingleFlight},
 };
 use crate::{
-    collections::{Map, Set},
-    engine::{
-        connection::{
-            mutex::{Mutex, closed},
-            signal::Signal,
-        },
-        environment::Environment,
+    collections::Set,
+    engine::connection::{
+        mutex::{Mutex, closed},
+        signal::Signal,
     },
     error::{Detail, Error, ErrorCode, Result},
     ports::{Http, LocalFuture, Platform},
@@ -29,45 +26,12 @@ use crate::{
     sync::{
         config::{checked::Config, credentials::check_token},
         postgrest::remote::{Known, Remote, Tokens},
-        report::{Cells, Conflicting, PullOptions, PullReport, PushReport},
+        report::{PullOptions, PullReport, PushReport},
         schedule::table_backoff::TableBackoff,
         state::{dropped, tables},
         status::{self, SyncPhase, TableStatus},
     },
 };
-
-/// The parts of the database that only sync needs.
-pub trait SyncHost: Environment {
-    /// Fails when a write must not even begin.
-    fn admit_write(&self) -> Result<()>;
-
-    /// Handles a commit that changed these tables: schedules its flush, and notifies live queries.
-    fn committed(&self, tables: &[&str]);
-
-    /// The user's access token, requested again; `None`: no user is signed in.
-    fn access_token(&self) -> LocalFuture<'_, Result<Option<String>>>;
-
-    /// Asks the user's function for the filters of a table, by column.
-    fn filter(&self, table: &str) -> LocalFuture<'_, Result<Map<String, String>>>;
-
-    /// Asks the user's function what becomes of a row that changed on both sides: its columns, or `None` to delete it.
-    fn resolve(&self, conflict: Conflicting) -> LocalFuture<'_, Result<Option<Cells>>>;
-
-    /// Emits a `sync` event.
-    fn emit(&self, event: SyncEvent);
-}
-
-/// The detail of a `sync` event: what sync does from now on.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[cfg_attr(test, derive(ts_rs::TS))]
-pub struct SyncEvent {
-    /// What it does now.
-    pub phase: SyncPhase,
-    /// Why it stopped, when it failed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(test, ts(optional))]
-    pub error: Option<Error>,
-}
 
 /// The caller of a pull or push.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -314,7 +278,7 @@ impl Sync {
     /// Sends the local changes. Calls wait for each other. Dropping the future aborts it: what the remote has acknowledged
     /// stays settled, and what was on its way is sent again the next time, without effect if it had arrived.
     ///
-    /// Fails with `sync_*`; a change that is refused for good fails nothing, it moves to the rejected ones.
+    /// Fails with `sync_*`; a change that is refused permanently fails nothing, it moves to the rejected ones.
     pub async fn push(&self, host: &dyn SyncHost, progress: Option<OnProgress>) -> Result<PushReport> {
         self.push_for(Caller::Hand, host, progress).await
     }
@@ -330,7 +294,7 @@ impl Sync {
         self.busy(host, SyncPhase::Pushing, work).await
     }
 
-    /// Returns the error for which rounds skip a table at present.
+    /// Returns the error for which rounds skip a table.
     pub(super) fn resting_error(&self, resting: &RefCell<TableBackoff>, caller: Caller, table: &str) -> Option<Error> {
         let now = self.platform.clock.monotonic_ms() as u64;
         resting.borrow().why(table, now).filter(|_| caller == Caller::Round).cloned()

@@ -1,10 +1,10 @@
 //! Filters that the user's function gives, and filters that a table gets after it was read without one.
 
-use super::driver::{Sync, SyncHost};
+use super::{driver::Sync, host::SyncHost};
 use crate::{
     error::{Error, Result},
     sync::{
-        apply::writer::{Keys, RowWriter},
+        apply::{key_lists::KeyList, writer::RowWriter},
         config::options::TableSync,
         outbox::capture,
         postgrest::remote::Remote,
@@ -70,7 +70,7 @@ impl Sync {
                 let _guard = host.lock_connection().await?;
                 let connection = host.connection()?;
                 let missing = progress::missing(&connection, &table.table)?;
-                // The pull tells why a table can't be planned.
+                // The pull reports why a table can't be planned.
                 let Ok(plan) = Plan::new(table, local.clone(), &missing) else { continue };
                 if !filter::is_new(&connection, table)? {
                     continue;
@@ -90,7 +90,7 @@ impl Sync {
                 host.admit_write()?;
                 connection.atomically(|connection| {
                     capture::without_capture(connection, |connection| {
-                        writer.note_keys(connection, &page.rows, Keys::Known)
+                        writer.note_keys(connection, &page.rows, KeyList::Known)
                     })
                 })?;
                 host.committed(&[]);

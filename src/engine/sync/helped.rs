@@ -5,7 +5,7 @@
 //! PostgREST has 404, and for a missing column 400, whatever the method; a gateway answers `OPTIONS` whatever exists;
 //! and the root, which describes all functions, answers 401 to the clients of Supabase.
 
-use super::driver::{Sync, SyncHost};
+use super::{driver::Sync, host::SyncHost};
 use crate::{
     error::{Error, ErrorCode, Result},
     ports::{HttpResponse, Method},

@@ -1,7 +1,8 @@
 //! Columns that the remote lacks: a push leaves them out, and their changes wait until the remote has them.
 
 use super::{
-    driver::{Caller, Sync, SyncHost},
+    driver::{Caller, Sync},
+    host::SyncHost,
     push_run::PushRun,
 };
 use crate::{

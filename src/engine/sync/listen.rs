@@ -32,7 +32,7 @@ const HEARTBEAT_MS: u64 = 25_000;
 pub(in crate::engine) enum RealtimeEvent {
     /// These tables changed remotely. An empty list: any may have changed.
     Stale(Vec<String>),
-    /// Realtime is unavailable at present, for this reason.
+    /// Realtime is unavailable, for this reason.
     Unavailable(Error),
 }
 

@@ -4,8 +4,9 @@
 //! |---|---|
 //! | `single_flight` | a call that asks for what is already being done joins it |
 //! | `retries` | changes that the remote refuses for now |
+//! | `host` | what sync needs of the database around it |
 //! | `driver` | one sync, and who may call it |
-//! | `listen` | the socket on which the remote tells of changes |
+//! | `listen` | the socket on which the remote reports changes |
 //! | `helped` | whether the project has tidelock's helpers |
 //! | `pending_conflicts` | conflicts that a function of the user decides |
 //! | `page_consumer` | pages are applied while others are read |
@@ -15,13 +16,16 @@
 //! | `push_run` | the state of a running push |
 //! | `owner` | the user to whom a database belongs |
 //! | `pull` | one pull |
+//! | `compared_keys` | lists of the remote's keys, by which a pull finds deletions |
 //! | `pull_run` | the state of a running pull |
-//! | `refused` | what users do about changes by hand |
+//! | `refused` | what users decide about refused changes |
 //! | `remote_schema` | asking a remote for its tables, without a database |
 
+mod compared_keys;
 pub mod driver;
 mod filters;
 mod helped;
+pub mod host;
 mod lacking;
 pub(super) mod listen;
 mod owner;

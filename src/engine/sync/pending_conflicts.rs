@@ -1,7 +1,7 @@
 //! Conflicts that the user's conflict function resolves. It is called outside of any transaction, and its result is
 //! applied only if neither row nor change has changed meanwhile.
 
-use super::driver::{Sync, SyncHost};
+use super::{driver::Sync, host::SyncHost};
 use crate::{
     error::{Error, ErrorCode, Result},
     sqlite::Connection,

@@ -1,7 +1,8 @@
 //! Performs one pull, from the first request to the last row.
 
 use super::{
-    driver::{Caller, Sync, SyncHost},
+    driver::{Caller, Sync},
+    host::SyncHost,
     lacking::no_local_table,
     pull_run::{PullRun, merge_page, note_outcomes},
 };
@@ -16,7 +17,6 @@ use crate::{
         },
         config::options::{Names, SyncDirection, TableSync},
         outbox::capture,
-        postgrest::remote::Remote,
         pull::{
             compare,
             helpers::{self, Helpers},
@@ -38,9 +38,6 @@ use crate::{
         values::encode::quote,
     },
 };
-
-/// Milliseconds after which all keys are compared, even if their number is the expected one.
-const LIST_AGAIN_MS: i64 = 6 * 3_600_000;
 
 /// The tables of a pull with their local schema, and the errors of tables without one.
 type Local<'a> = (Vec<(&'a TableSync, LocalTable)>, Vec<(String, Error)>);
@@ -136,7 +133,7 @@ impl Sync {
             return Err(error);
         }
         if run.mode == PullMode::Merge {
-            self.compare(host, &remote, &pull, &mut run).await?;
+            self.compare_keys(host, &remote, &pull, &mut run).await?;
         }
         self.finish(host, &pull, &mut run, &options).await?;
         for at in 0..run.targets.len() {
@@ -213,60 +210,6 @@ impl Sync {
         Ok((sources, run))
     }
 
-    /// Lists the keys of the tables whose deletions are found by comparison, unless their number is the expected one.
-    /// It lists them at least every six hours, since the number may be right by chance.
-    async fn compare(
-        &self,
-        host: &dyn SyncHost,
-        remote: &Remote<'_>,
-        pull: &Pull<'_>,
-        run: &mut PullRun,
-    ) -> Result<()> {
-        let (mut places, mut sources, mut expected) = (Vec::new(), Vec::new(), Vec::new());
-        let now = self.platform.clock.now();
-        {
-            let _guard = host.lock_connection().await?;
-            let connection = host.connection()?;
-            for (at, (target, source)) in
-                run.targets.iter_mut().zip(pull.sources()).enumerate().filter(|(_, (target, _))| target.read)
-            {
-                target.listed = pull.listed(at);
-                let name = target.plan.name();
-                if target.listed {
-                    progress::save_listed(&connection, name, now)?;
-                } else if target.plan.options.compares() {
-                    let listed = progress::listed_at(&connection, name)?;
-                    let lately = listed.is_some_and(|listed| (0..LIST_AGAIN_MS).contains(&now.since(listed)));
-                    expected.push(if lately { compare::expected(&connection, name)? } else { None });
-                    places.push(at);
-                    sources.push(source.clone());
-                }
-            }
-        }
-        if sources.is_empty() {
-            return Ok(());
-        }
-        let read_options =
-            PullReadOptions { alone: true, page_size: self.config.options.page_size, ..PullReadOptions::default() };
-        let listing = Pull::new(remote, sources, read_options, &self.reading);
-        self.consume_pages(&listing, listing.read_keys(&expected), async |mut page| {
-            page.table = places[page.table];
-            self.handle_page(host, run, page, None).await
-        })
-        .await?;
-        run.note_table_errors(
-            listing.take_table_errors().into_iter().map(|(table, error)| (places[table], error)).collect(),
-        );
-        let _guard = host.lock_connection().await?;
-        let connection = host.connection()?;
-        for (_, at) in places.iter().enumerate().filter(|(listed, _)| listing.listed(*listed)) {
-            run.targets[*at].listed = true;
-            progress::save_listed(&connection, run.targets[*at].plan.name(), now)?;
-        }
-        host.committed(&[]);
-        Ok(())
-    }
-
     /// Returns the tables of this pull, without push-only ones.
     fn selected(&self, options: &PullOptions) -> Result<Vec<&TableSync>> {
         let readable = |table: &&TableSync| table.direction != SyncDirection::Push;
@@ -286,7 +229,7 @@ impl Sync {
     }
 
     /// Handles a page: a merge applies it, a replace keeps it until the end.
-    async fn handle_page(
+    pub(super) async fn handle_page(
         &self,
         host: &dyn SyncHost,
         run: &mut PullRun,

@@ -4,7 +4,7 @@ use crate::{
     error::{Error, Result},
     sqlite::Connection,
     sync::{
-        apply::{staged::ApplyTarget, writer::Keys},
+        apply::{key_lists::KeyList, staged::ApplyTarget},
         outbox::capture,
         pull::page::Page,
         report::PullMode,
@@ -23,7 +23,7 @@ pub(super) struct PullRun {
     pub(super) stored_missing: Vec<Vec<String>>,
     pub(super) began: Vec<Option<f64>>,
     pub(super) rows: Vec<u64>,
-    /// The tables that can't be pulled at present, while others can, each with its error.
+    /// The tables that can't be pulled, while others can, each with its error.
     pub(super) errors: Vec<(String, Error)>,
     /// The first error of a conflict function.
     pub(super) undecided: Option<Error>,
@@ -47,11 +47,11 @@ pub(super) fn merge_page(connection: &Connection, target: &mut ApplyTarget, page
                 progress::save_structured(connection, plan.name(), &plan.structured())?;
             }
             if page.lists_keys {
-                writer.note_keys(connection, &page.rows, Keys::Seen)?;
+                writer.note_keys(connection, &page.rows, KeyList::Seen)?;
             }
             if !page.rows.keys_only {
                 if plan.options.compares() {
-                    writer.note_keys(connection, &page.rows, Keys::Known)?;
+                    writer.note_keys(connection, &page.rows, KeyList::Known)?;
                 }
                 writer.merge(connection, &page.rows, &mut counted)?;
             }

@@ -3,7 +3,8 @@
 use std::cell::OnceCell;
 
 use super::{
-    driver::{Caller, Sync, SyncHost},
+    driver::{Caller, Sync},
+    host::SyncHost,
     lacking::no_local_table,
     push_run::PushRun,
 };

@@ -43,7 +43,7 @@ pub(super) struct PushRun {
     pub(super) held: Vec<Vec<i64>>,
     /// The first error of each table.
     pub(super) errors: Vec<Option<Error>>,
-    /// The tables that can't be pushed at present.
+    /// The tables that can't be pushed.
     pub(super) absent: Vec<(String, Error)>,
     /// The first error of a conflict function.
     pub(super) undecided: Option<Error>,

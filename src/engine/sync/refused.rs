@@ -1,7 +1,8 @@
 //! What users do with single changes: retry a rejected one, discard one, enqueue existing rows of a table.
 
 use super::{
-    driver::{Sync, SyncHost},
+    driver::Sync,
+    host::SyncHost,
     lacking::{columns_outside_key, local_table},
 };
 use crate::{
@@ -9,8 +10,9 @@ use crate::{
     ports::HttpResponse,
     sync::{
         apply::{
+            key_lists::KeyList,
             staged::{self, ApplyTarget},
-            writer::{Keys, RowWriter},
+            writer::RowWriter,
         },
         config::options::{SyncDirection, TableSync},
         jobs::{job::RemoteRow, retry, unsent},
@@ -57,7 +59,7 @@ impl Sync {
     }
 
     /// Discards a change: the local row becomes the remote's, or is deleted if the remote has none. If other rows
-    /// prevent that at present, the remote's row waits like a pulled one. For a dropped table, only the change is
+    /// prevent that, the remote's row waits like a pulled one. For a dropped table, only the change is
     /// removed.
     ///
     /// Fails with `invalid_argument` for an unknown id, and with `sync_*` if the remote can't be read. Then nothing
@@ -201,7 +203,7 @@ impl Sync {
         self.consume_pages(&pull, pull.read_keys(&[None]), async |page| {
             let _guard = host.lock_connection().await?;
             let connection = host.connection()?;
-            connection.atomically(|connection| writer.note_keys(connection, &page.rows, Keys::Seen))
+            connection.atomically(|connection| writer.note_keys(connection, &page.rows, KeyList::Seen))
         })
         .await
     }

@@ -1,7 +1,7 @@
 //! Remote rows that can't be applied yet: they wait for a parent that comes later or is not visible, or for the other
 //! rows of a cycle; a row that a local constraint refuses waits for ever. Each pull tries them again at its end.
 
-use super::writer::{Care, RowWriter};
+use super::writer::{Care, HeldRow, RowWriter};
 use crate::{
     error::{Error, Result},
     sqlite::Connection,
@@ -27,6 +27,31 @@ pub struct ApplyTarget {
     pub listed: bool,
     /// Whether this pull has read the table to its end.
     pub read: bool,
+}
+
+impl RowWriter {
+    /// Stages rows until they can be applied.
+    pub fn stage(&self, connection: &Connection, rows: &Rows, held: &[HeldRow]) -> Result<()> {
+        for HeldRow { row: at, error } in held {
+            let mut parameters = vec![Value::from(&*self.name)];
+            parameters.extend_from_slice(rows.row(*at));
+            parameters.extend([Value::Integer(i64::from(rows.deleted[*at])), Value::from(&**error)]);
+            connection.run(&self.stage, &parameters)?;
+        }
+        Ok(())
+    }
+
+    /// Deletes the staged row of a key: newer data about it has arrived.
+    pub fn unstage(&self, connection: &Connection, key: &[Value]) -> Result<()> {
+        let mut parameters = vec![Value::from(&*self.name)];
+        parameters.extend_from_slice(key);
+        connection.run(&self.unstage, &parameters).map(drop)
+    }
+
+    pub(super) fn has_staged(&self, connection: &Connection) -> Result<bool> {
+        let sql = "SELECT 1 FROM tidelock_staged WHERE tbl = ?1 LIMIT 1";
+        Ok(connection.value(sql, &[Value::from(&*self.name)])?.is_some())
+    }
 }
 
 /// SQL for the rows of the table `?1` that were tried before; [`crate::sync::pull::tombstones`] handles tombstones that are

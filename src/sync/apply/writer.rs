@@ -33,17 +33,17 @@ pub struct RowWriter {
     /// Whether new rows may be inserted without a comparison: no trigger of the user runs, and the key is unique here.
     may_add: bool,
     parents: Parents,
-    stage: String,
-    unstage: String,
-    note_key: String,
-    add_known: String,
-    note_written: String,
-    remove_known: String,
+    pub(super) stage: String,
+    pub(super) unstage: String,
+    pub(super) note_key: String,
+    pub(super) add_known: String,
+    pub(super) note_written: String,
+    pub(super) remove_known: String,
     /// Frees the unique values of a row; `None` when only the key is unique.
     pub(super) park: Option<String>,
     /// The unpushed changes that remote rows are reconciled with.
     pub unpushed: Unpushed,
-    name: String,
+    pub(super) name: String,
 }
 
 /// A row that can't be applied (yet).
@@ -59,17 +59,6 @@ pub struct HeldRow {
 enum WriteOutcome {
     Applied,
     Held(String),
-}
-
-/// The list to which the keys of a page go. All but the last leave out rows that are marked as deleted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Keys {
-    /// `tidelock_known`: the keys that the remote was ever seen to have.
-    Known,
-    /// `temp.tidelock_seen`: the keys that this pull saw.
-    Seen,
-    /// The same list, with the rows that are marked as deleted.
-    SeenOrDeleted,
 }
 
 /// Which checks apply to written rows.
@@ -352,53 +341,6 @@ impl RowWriter {
     /// Returns a message that names the first missing parent of a row; `None` when all parents exist.
     pub fn missing_parent(&self, connection: &Connection, row: &[Value]) -> Result<Option<String>> {
         self.parents.missing(connection, row)
-    }
-
-    /// Stages rows until they can be applied.
-    pub fn stage(&self, connection: &Connection, rows: &Rows, held: &[HeldRow]) -> Result<()> {
-        for HeldRow { row: at, error } in held {
-            let mut parameters = vec![Value::from(&*self.name)];
-            parameters.extend_from_slice(rows.row(*at));
-            parameters.extend([Value::Integer(i64::from(rows.deleted[*at])), Value::from(&**error)]);
-            connection.run(&self.stage, &parameters)?;
-        }
-        Ok(())
-    }
-
-    /// Notes the keys of a page's rows in a list.
-    pub fn note_keys(&self, connection: &Connection, rows: &Rows, which: Keys) -> Result<()> {
-        let name = Value::from(&*self.name);
-        let mut statement =
-            connection.statement(if which == Keys::Known { &self.add_known } else { &self.note_key })?;
-        let deleted_too = which == Keys::SeenOrDeleted;
-        for at in (0..rows.len()).filter(|at| deleted_too || !rows.deleted[*at]) {
-            let row = rows.row(at);
-            statement.bind(1, &name)?;
-            for (index, at) in self.unpushed.key.iter().enumerate() {
-                statement.bind(index + 2, &row[if rows.keys_only { index } else { *at }])?;
-            }
-            statement.finish()?;
-        }
-        Ok(())
-    }
-
-    /// Notes in `tidelock_known` whether the remote has the row of a key, whatever the filter.
-    pub fn note_known(&self, connection: &Connection, key: &[Value], has: bool) -> Result<()> {
-        let mut parameters = vec![Value::from(&*self.name)];
-        parameters.extend_from_slice(key);
-        connection.run(if has { &self.note_written } else { &self.remove_known }, &parameters).map(drop)
-    }
-
-    /// Deletes the staged row of a key: newer data about it has arrived.
-    pub fn unstage(&self, connection: &Connection, key: &[Value]) -> Result<()> {
-        let mut parameters = vec![Value::from(&*self.name)];
-        parameters.extend_from_slice(key);
-        connection.run(&self.unstage, &parameters).map(drop)
-    }
-
-    fn has_staged(&self, connection: &Connection) -> Result<bool> {
-        let sql = "SELECT 1 FROM tidelock_staged WHERE tbl = ?1 LIMIT 1";
-        Ok(connection.value(sql, &[Value::from(&*self.name)])?.is_some())
     }
 }
 

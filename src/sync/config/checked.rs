@@ -89,7 +89,7 @@ fn check_table(table: &TableSync) -> Result<()> {
     }
     if table.conflict == Some(ConflictPolicy::LastWriteWins) && table.cursor.is_none() {
         return Err(Error::invalid(format!("remote.tables: {name} has conflict 'last-write-wins' and no cursor"))
-            .hint("Name the column that tells when a row was written, as cursor: 'updated_at'"));
+            .hint("Name the column that has the time of each write, as cursor: 'updated_at'"));
     }
     if table.columns.as_ref().is_some_and(Vec::is_empty) {
         return Err(Error::invalid(format!("remote.tables: {name} has an empty list of columns"))

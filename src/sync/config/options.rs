@@ -49,7 +49,7 @@ pub enum Names {
     Many(Vec<String>),
 }
 
-// Written by hand: `untagged` would add code for a copy of every kind of value.
+// Not derived: `untagged` would add code for a copy of every kind of value.
 impl<'de> Deserialize<'de> for Names {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
         struct OneOrMany;

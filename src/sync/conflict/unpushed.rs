@@ -45,7 +45,7 @@ pub struct OutboxEntry {
     pub deleted_remotely: bool,
     /// When it last changed, ISO 8601.
     pub time: String,
-    /// Whether it was refused for good.
+    /// Whether it was refused permanently.
     pub rejected: bool,
 }
 

@@ -118,7 +118,7 @@ pub enum JobOutcome {
         /// Whether it may succeed once all other changes are sent.
         later: bool,
     },
-    /// The table can't be written at present: the change waits.
+    /// The table can't be written now: the change waits.
     Held(Error),
     /// The remote fails at this one: it is tried again at growing intervals, while others go on.
     Failing(Error),

@@ -52,13 +52,13 @@ pub enum Remainder {
     Done,
     /// It is sent again, with another base.
     Again,
-    /// It was refused for good.
+    /// It was refused permanently.
     Rejected,
     /// It can't continue now, and waits: the remote fails at it, or the remote's row waits for a parent.
     Waiting,
     /// It was refused, perhaps only for now.
     Later(Error),
-    /// The table can't be written at present.
+    /// The table can't be written now.
     Held(Error),
 }
 

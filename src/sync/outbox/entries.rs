@@ -1,4 +1,4 @@
-//! The outbox as users see it: pending changes, and changes that were refused for good.
+//! The outbox as users see it: pending changes, and changes that were refused permanently.
 
 use super::{
     change::{Change, ChangeOp, ChangeReason, local_row},
@@ -24,7 +24,7 @@ pub fn pending(connection: &Connection) -> Result<Vec<Change>> {
     list(connection, "state = 'pending'")
 }
 
-/// Returns the changes that were refused for good, oldest first; then the remote rows that the local schema refuses.
+/// Returns the changes that were refused permanently, oldest first; then the remote rows that the local schema refuses.
 pub fn rejected(connection: &Connection) -> Result<Vec<Change>> {
     let mut changes = list(connection, "state <> 'pending'")?;
     if tables::exists(connection)? {

@@ -1,4 +1,4 @@
-//! Whether a change is sent, and why not: it was refused for good, or it waits.
+//! Whether a change is sent, and why not: it was refused permanently, or it waits.
 
 use super::change::ChangeReason;
 use crate::{

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `query` | the URLs that read a table, page by page |
 //! | `request` | the root and the headers of a request |
+//! | `retry_delay` | the delay before a request is sent again |
 //! | `response` | what an answer means |
 //! | `permits` | a limit for concurrent work |
 //! | `remote` | the one client: retries, tokens, roots, concurrent requests |
@@ -15,3 +16,4 @@ pub mod queue;
 pub mod remote;
 pub mod request;
 pub mod response;
+pub mod retry_delay;

@@ -64,7 +64,7 @@ impl<T> Queue<T> {
         .await
     }
 
-    /// Returns whether no item is waiting at present.
+    /// Returns whether no item is waiting.
     pub fn is_empty(&self) -> bool {
         self.items.borrow().is_empty()
     }

@@ -1,14 +1,15 @@
 //! The one client of the remote: sends a request until it has a meaningful answer or a final error.
 //!
 //! [`super::response`] interprets an answer. This file acts on it: it retries after a delay, refreshes the token, tries
-//! the other root, and limits concurrent requests. [`Refusal`] tells callers how they can react to a failure.
+//! the other root, and limits concurrent requests. [`Refusal`] shows callers how they can react to a failure.
 
 use std::cell::{Cell, RefCell};
 
 use super::{
     permits::{Permit, Permits},
     request::Requester,
-    response::{CUT, Unreadable, Verdict, backoff_ms, http_date, interpret, moved},
+    response::{CUT, Unreadable, Verdict, interpret, moved},
+    retry_delay::{backoff_ms, http_date},
 };
 use crate::{
     error::{Detail, Error, ErrorCode, Result},

@@ -1,6 +1,7 @@
 //! Interprets answers of PostgREST: a page, a retry, a fresh token, or an error. Statuses and codes decide, never
 //! texts.
 
+use super::retry_delay::retry_after;
 use crate::{
     error::{Error, ErrorCode},
     memory::no_memory,
@@ -9,7 +10,7 @@ use crate::{
         config::credentials::Secrets,
         values::json::{self, JsonError},
     },
-    time::{Backoff, Timestamp, share},
+    time::Timestamp,
 };
 
 /// The meaning of an answer.
@@ -46,9 +47,6 @@ pub enum Verdict {
 
 /// With a longer `Retry-After` the call fails instead of waiting.
 const LONGEST_WAIT_MS: u64 = 120_000;
-
-/// A longer `Retry-After` is reduced to this: it may be a mistake of a proxy, and automatic sync would wait for it.
-const LONGEST_WISH_MS: u64 = 3_600_000;
 
 /// The hint about answers that PostgREST can't have sent.
 pub const NOT_POSTGREST: &str = "remote.url should be a Supabase project or a PostgREST root";
@@ -230,33 +228,6 @@ fn is_code(text: &str) -> bool {
     plain(text) && (text.len() == 5 || text.starts_with("PGRST"))
 }
 
-fn retry_after(text: &str, now: Timestamp) -> Option<u64> {
-    let ms = match text.trim().parse::<u64>() {
-        Ok(seconds) => seconds.saturating_mul(1000),
-        Err(_) => u64::try_from(http_date(text)?.since(now)).unwrap_or(0),
-    };
-    Some(ms.min(LONGEST_WISH_MS))
-}
-
-/// Parses the date of an HTTP header: `Fri, 20 Nov 2026 07:37:17 GMT`.
-pub fn http_date(text: &str) -> Option<Timestamp> {
-    let mut words = text.split_ascii_whitespace().skip(1);
-    let (day, month, year, time) = (words.next()?, words.next()?, words.next()?, words.next()?);
-    if words.next() != Some("GMT") {
-        return None;
-    }
-    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let month = MONTHS.iter().position(|name| *name == month)? + 1;
-    Timestamp::parse(&format!("{year}-{month:02}-{day:0>2}T{time}Z"))
-}
-
-/// Returns the delay before the next try, in milliseconds. It doubles from 500 to 30,000; jitter by `chance` (0 to 1)
-/// removes up to a half, so that many clients don't retry together.
-pub fn backoff_ms(attempt: u32, chance: f64) -> u64 {
-    let full = Backoff { first_ms: 500, longest_ms: 30_000 }.ms(attempt + 1);
-    full - share(full / 2, chance)
-}
-
 /// Why a body can't be parsed.
 pub enum Unreadable {
     /// It is truncated: a retry may succeed.
@@ -367,9 +338,6 @@ mod tests {
         assert_eq!(retry("Thu, 01 Jan 1970 00:00:07 GMT"), "retry Some(7000) false sync_server");
         assert_eq!(retry("soon"), "retry None false sync_server");
         assert_eq!(retry("3600"), "fail sync_server");
-        let wish = |text| retry_after(text, Timestamp(0));
-        assert_eq!(wish("99999999999"), Some(3_600_000));
-        assert_eq!(wish("Fri, 31 Dec 9999 23:59:59 GMT"), Some(3_600_000));
     }
 
     #[test]
@@ -383,20 +351,5 @@ mod tests {
         assert_eq!(error.message, "The remote answered 403 for table orders: permission denied to ***");
         assert_eq!(error.details["remoteCode"], "42501".into());
         assert_eq!(error.details["table"], "orders".into());
-    }
-
-    #[test]
-    fn waits_double_up_to_half_a_minute() {
-        let waits: Vec<u64> = (0..8).map(|attempt| backoff_ms(attempt, 0.0)).collect();
-        assert_eq!(waits, [500, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000]);
-        assert_eq!(backoff_ms(1, 1.0), 500);
-    }
-
-    #[test]
-    fn dates_of_headers_are_read() {
-        let expected = Timestamp::parse("2026-11-20T07:37:17Z");
-        assert_eq!(http_date("Fri, 20 Nov 2026 07:37:17 GMT"), expected);
-        assert_eq!(http_date("Fri, 20 Foo 2026 07:37:17 GMT"), None);
-        assert_eq!(http_date(""), None);
     }
 }

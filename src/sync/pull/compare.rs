@@ -74,7 +74,7 @@ pub fn delete_vanished(
 }
 
 /// Returns how many rows of a table the remote is known to have; `None` if the present filter hasn't shown all of them,
-/// so that only their keys tell.
+/// so that only their keys decide.
 pub fn expected(connection: &Connection, table: &str) -> Result<Option<u64>> {
     let sql = "SELECT count(*), count(outside) FROM tidelock_known WHERE tbl = ?1";
     let rows = connection.rows(sql, &[Value::from(table)])?;

@@ -9,10 +9,7 @@ use crate::{
     error::{Error, ErrorCode, Result},
     sqlite::{Connection, FkViolation},
     sync::{
-        apply::{
-            staged::ApplyTarget,
-            writer::{Care, Keys},
-        },
+        apply::{key_lists::KeyList, staged::ApplyTarget, writer::Care},
         outbox::capture,
         schema::{plan::Rows, table::LocalTable},
         state::{progress, tables},
@@ -59,7 +56,7 @@ pub fn check_vanishing(
     compare::begin(connection)?;
     for (target, pages) in targets.iter().zip(pages) {
         for rows in pages {
-            target.writer.note_keys(connection, rows, Keys::SeenOrDeleted)?;
+            target.writer.note_keys(connection, rows, KeyList::SeenOrDeleted)?;
         }
         if let Some(max_ratio) = limits.max_delete_ratio {
             let (vanishing, rows) = guarded(connection, target)?;

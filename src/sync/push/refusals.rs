@@ -166,7 +166,7 @@ impl PushBatch<'_> {
         Ok(())
     }
 
-    /// Holds the table, since it can't be written at present.
+    /// Holds the table, since it can't be written now.
     fn hold(&self, task: &Task, error: Error) {
         let error = error.detail("table", self.name(task.table));
         self.put_outcome(task, &JobOutcome::Held(error.clone()));

@@ -39,7 +39,7 @@ pub(super) struct WriteTarget {
     pub(super) plan: Plan,
     /// The table is never read: rows are written without a comparison.
     pub(super) blind: bool,
-    /// Why the table can't be written at present.
+    /// Why the table can't be written now.
     pub(super) held: Option<Error>,
     /// The remote lacks a column; which one isn't known yet.
     pub(super) unknown_column: bool,

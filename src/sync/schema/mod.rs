@@ -7,9 +7,11 @@
 //! | `plan` | the options of a table joined with its local schema |
 //! | `answer` | reads the remote's answers by a plan |
 //! | `remote_schema` | the remote's tables, as the remote describes them |
+//! | `column_sql` | the SQL of a local column for a remote's |
 //! | `local_schema` | SQL for local tables that hold the remote's |
 
 pub mod answer;
+mod column_sql;
 pub mod local_schema;
 pub mod plan;
 pub mod remote_schema;

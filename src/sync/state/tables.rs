@@ -21,8 +21,8 @@ use crate::{
 ///   seen to store objects or arrays; `filter` is the filter with which it is synced, as columns and their filters;
 ///   NULL before its first sync.
 /// - `tidelock_outbox`: one row per changed key; `base` is the row before its first change that the remote doesn't
-///   know. `state` is `pending`, `rejected` (for good) or `restored` (from an image; only the user lets it be sent).
-///   `reason` is why it was rejected, or why a pending change isn't sent at present: `retrying` (the remote failed at
+///   know. `state` is `pending`, `rejected` (permanently) or `restored` (from an image; only the user lets it be sent).
+///   `reason` is why it was rejected, or why a pending change isn't sent now: `retrying` (the remote failed at
 ///   it `tries` times, and it isn't sent before `not_before`, in milliseconds since 1970), `remote_column_missing`, or
 ///   `held_back` (by another change). `local` is the row as it was in a restored image, or before a change of the
 ///   schema. `sent_op` and `sent` are what a push sent, while it is unknown whether that arrived; `deleted` instead of

@@ -35,7 +35,10 @@ fn options() {
     refused("an internal table", r#""tables":[{"table":"tidelock_outbox"}]"#);
     refused("a type that there isn't", r#""tables":[{"table":"t","types":{"a":"int4"}}]"#);
     refused("no columns", r#""tables":[{"table":"t","columns":[]}]"#);
-    refused("the last write wins, and nothing tells which", r#""tables":[{"table":"t","conflict":"last-write-wins"}]"#);
+    refused(
+        "the last write wins, and no column shows which",
+        r#""tables":[{"table":"t","conflict":"last-write-wins"}]"#,
+    );
     refused("pages of no rows", r#""pageSize":0,"tables":[{"table":"t"}]"#);
     refused("no time to answer", r#""timeoutMs":0,"tables":[{"table":"t"}]"#);
     refused("a ratio beyond one", r#""maxDeleteRatio":1.5,"tables":[{"table":"t"}]"#);

@@ -148,12 +148,12 @@ fn schemas() {
     let answer = |status: u16, body: &str| Fault::Status(status, Vec::new(), body.to_owned());
     let none = answer(404, "{}");
     shown.fails("a remote that isn't PostgREST", described(&[none.clone(), answer(200, "[]")], "[]"));
-    shown.fails("a remote that refuses to tell", described(&[none.clone(), answer(401, "{}")], "[]"));
-    shown.fails("a remote that has nothing to tell", described(&[none.clone(), none.clone()], "[]"));
+    shown.fails("a remote that refuses to describe itself", described(&[none.clone(), answer(401, "{}")], "[]"));
+    shown.fails("a remote that has nothing to describe", described(&[none.clone(), none.clone()], "[]"));
     let openapi =
         r#"{"swagger":"2.0","definitions":{"keyless":{"properties":{"a":{"type":"string","format":"text"}}}}}"#;
     shown.fails(
-        "a table that the remote doesn't tell of",
+        "a table that the remote doesn't describe",
         described(&[none.clone(), answer(200, openapi)], r#"[{"table":"nope"}]"#),
     );
     shown.fails(

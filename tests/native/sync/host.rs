@@ -13,7 +13,8 @@ use tidelock::{
         Environment,
         connection::mutex::{Mutex, MutexGuard},
         sync::{
-            driver::{Sync, SyncEvent, SyncHost},
+            driver::Sync,
+            host::{SyncEvent, SyncHost},
             single_flight::OnProgress,
         },
     },

@@ -40,6 +40,10 @@ export const REPLACED_WORDS = [
   ['(?:hold|holds|holding|held) up', 'block, delay'],
   ['(?:take|takes|taken|took|come|comes|came) along', 'include, copy'],
   ['of (?:its|their) own accord', 'automatically'],
+  ['at present', 'now, or nothing: the present tense says it'],
+  ['for good', 'permanently'],
+  ['by hand', 'manually, hand-written, yourself'],
+  ['tells?|told|telling', 'report, show, inform, distinguish'],
   ['(?:from|comes?) elsewhere', 'imported, external'],
   [`(?:it|that|there|what|who|here|where|how)['’]s|\\w+['’](?:ll|re|ve|d)`, 'subject and verb in full'],
 ].map(([words, instead]) => ({ pattern: new RegExp(`\\b(?:${words.replaceAll(' ', '\\s+')})\\b`, 'gi'), instead }))

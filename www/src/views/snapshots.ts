@@ -7,7 +7,7 @@ import { ago, bytes, clock, plural } from '../format.ts'
 export function snapshotsView(app: App): View {
   const { db } = app
   const list = h('section', { class: 'snapshots' })
-  const label = h('input', { placeholder: 'A label, to keep it for good', 'aria-label': 'Label', maxLength: 80 })
+  const label = h('input', { placeholder: 'A label, to keep it permanently', 'aria-label': 'Label', maxLength: 80 })
   const schedule = h('p', { class: 'summary' })
 
   async function show(): Promise<void> {

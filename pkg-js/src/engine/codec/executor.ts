@@ -1,4 +1,4 @@
-import { type Core, type Op, op, told } from '../core.js'
+import { type Core, type Op, op, repeatStatus } from '../core.js'
 import { WasmMemory } from './memory.js'
 import type { Packed } from './pack.js'
 import { Results } from './rows.js'
@@ -71,10 +71,10 @@ export class Executor {
    */
   runKnown(permitId: number, kind: Op, { id, sql, names }: KnownStatement, bytes: number): boolean {
     switch (this.#core.again(permitId, kind, id, bytes)) {
-      case told.done:
+      case repeatStatus.done:
         this.wrote = this.results.wrote()
         return true
-      case told.failed:
+      case repeatStatus.failed:
         throw withStatement(this.#core.failure(), sql, names)
       default:
         return false

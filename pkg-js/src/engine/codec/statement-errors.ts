@@ -5,7 +5,7 @@ import { isCoreError } from '../../base/errors.js'
 const longest = 1000
 
 /**
- * Adds to an error of a statement what its text tells: `details.sql` to SQLite's errors, and hints about common mistakes. `names` are the
+ * Adds to an error of a statement what its text shows: `details.sql` to SQLite's errors, and hints about common mistakes. `names` are the
  * names of the parameters, joined by NUL. Returns other thrown values unchanged.
  */
 export function withStatement(thrown: unknown, sql: string, names = ''): unknown {

@@ -3,7 +3,7 @@ import { TidelockError } from '../../base/errors.js'
 // A byte order mark at the start of a value is data.
 const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
 
-/** Up to this many bytes, calling the decoder takes longer than decoding by hand. */
+/** Up to this many bytes, calling the decoder takes longer than decoding in a loop. */
 const shortBytes = 96
 
 const codes: number[] = []

@@ -41,7 +41,7 @@ export function lockStatus(database: Database): Store<LockStatus> {
     database.addEventListener('close', look)
     database.addEventListener('lock', onLock)
     look()
-    // An earlier event is missed, but calls still tell it.
+    // An earlier event is missed, but calls still report it.
     if (!database.closed)
       database.get('SELECT 1').catch((error: unknown) => isTidelockError(error, 'lock_lost') && lose())
     return () => {

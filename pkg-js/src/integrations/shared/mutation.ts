@@ -17,7 +17,7 @@ export type MutationWork<Input, Result> = (database: Database, input: Input) => 
 
 /** The calls of a mutation. They are the same functions for as long as the component lives. */
 export interface MutationCalls<Input, Result> {
-  /** Runs the work. A failure is only told by the state. Without an input, call it without an argument. */
+  /** Runs the work. Only the state reports a failure. Without an input, call it without an argument. */
   readonly mutate: (...input: InputOf<Input>) => void
   /** Runs the work and resolves with its result. Rejects with what the work throws, and with the error of the opening. */
   readonly mutateAsync: (...input: InputOf<Input>) => Promise<Result>

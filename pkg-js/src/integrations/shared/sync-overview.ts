@@ -10,13 +10,13 @@ import { lazyStore, type Store } from './external-store.js'
 
 /** The state of the sync. */
 export interface SyncOverview {
-  /** What it does at present. */
+  /** What it does now. */
   readonly phase: SyncPhase
   /** One entry for each synced table, see `Sync.status`. */
   readonly tables: readonly SyncStatus[]
   /** Changes that wait to be pushed. */
   readonly pending: number
-  /** Changes that were refused for good. */
+  /** Changes that were refused permanently. */
   readonly rejected: number
   /** When the oldest table was pulled completely, ISO 8601; null: one never was, or none is synced. */
   readonly lastPulledAt: string | null

@@ -1,13 +1,16 @@
 //! The loop of a flusher: stores batches, and retries failed ones after a delay.
 
-use std::pin::pin;
+use std::{future::ready, pin::pin};
 
 use futures_channel::oneshot;
 use futures_util::future::select;
 
-use super::{FlushPolicy, FlusherInner, Frozen, IssuedBatch, fail_all};
+use super::{FlushPolicy, FlusherInner, FlusherState, Frozen, IssuedBatch};
 use crate::{
+    engine::connection::mutex::closed,
     error::{Error, ErrorCode, Result},
+    memory::room_for,
+    ports::Durability,
     store::PART_BYTES,
     time::Backoff,
 };
@@ -203,5 +206,55 @@ impl FlusherInner {
         if let Some(hook) = hook {
             hook(error);
         }
+    }
+
+    fn is_active(&self) -> bool {
+        self.check_active(&self.state.borrow()).is_ok()
+    }
+
+    /// Ends the loop. Waiting callers get the error.
+    pub(super) fn finish(&self) {
+        let mut state = self.state.borrow_mut();
+        let error = state.lost.clone().unwrap_or_else(closed);
+        state.running = false;
+        let (waiting, freeze_requests) =
+            (std::mem::take(&mut state.waiters), std::mem::take(&mut state.freeze_requests));
+        drop(state);
+        fail_all(waiting.into_iter().map(|(_, sender)| sender), &error.clone().detail("applied", false));
+        fail_all(freeze_requests, &error);
+    }
+
+    /// Issues the storage transaction of all commits so far.
+    pub(super) fn issue(&self, state: &mut FlusherState, part_bytes: usize) -> IssuedBatch {
+        state.oldest_unsent_ms = None;
+        let durability = match self.policy {
+            FlushPolicy::Immediate(durability) => durability,
+            _ => Durability::Relaxed,
+        };
+        let commits = self.file.commits();
+        // Memory for the batch, and for its records.
+        let room = room_for(2 * self.file.ready_bytes());
+        let batch = if room.is_ok() { self.file.take_ready() } else { None };
+        let stored = match &batch {
+            Some(batch) => self.storage.append_in_parts(batch, durability, part_bytes),
+            None => Box::pin(ready(room)),
+        };
+        IssuedBatch { commits, batch, stored }
+    }
+
+    pub(super) fn freeze(&self) -> Frozen {
+        Frozen {
+            pin: self.file.pin(),
+            touched: self.file.take_touched(),
+            at: self.storage.position(),
+            commits: self.file.commits(),
+        }
+    }
+}
+
+/// Sends an error to all waiting callers.
+fn fail_all<T>(waiting: impl IntoIterator<Item = oneshot::Sender<Result<T>>>, error: &Error) {
+    for sender in waiting {
+        let _ = sender.send(Err(error.clone()));
     }
 }

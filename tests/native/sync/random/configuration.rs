@@ -106,7 +106,7 @@ pub struct Configuration {
     pub retries: usize,
     pub bare_root: bool,
     pub helped: bool,
-    /// Rows on which a trigger of the server breaks, by their value of `a`, until they are mended.
+    /// Rows on which a trigger of the server breaks, by their value of `a`, until they are repaired.
     pub breaking: bool,
 }
 

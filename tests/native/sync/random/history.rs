@@ -126,7 +126,7 @@ impl Scene {
         }
     }
 
-    /// The trigger that broke is mended.
+    /// The trigger that broke is repaired.
     pub fn mend(&mut self) {
         self.log.push("the trigger is mended".to_owned());
         for table in &self.configuration.tables {
@@ -550,7 +550,7 @@ impl Scene {
         }
     }
 
-    /// The server begins to fail at all requests about a table, or is mended. A pull is cut between two tables by what is in the way
+    /// The server begins to fail at all requests about a table, or is repaired. A pull is cut between two tables by what is in the way
     /// of all.
     fn trouble(&mut self) {
         if self.trouble.is_some() {

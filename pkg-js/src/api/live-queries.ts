@@ -1,0 +1,67 @@
+import { loaded } from '../base/lazy-module.js'
+import type { LastResults, ResultsPlace } from './last-results.js'
+
+/** A live query, as {@link LiveQueries} calls it. */
+interface RegisteredQuery {
+  changed(): void
+  renew(): void
+  close(): void
+}
+
+/** The live queries of one database. */
+export class LiveQueries {
+  /** By the ids that `live` events carry. */
+  readonly #watched = new Map<number, RegisteredQuery>()
+  readonly #open = new Set<RegisteredQuery>()
+  readonly #place: ResultsPlace
+  readonly #mayStore: () => boolean
+  #lastResults: Promise<LastResults> | undefined
+
+  /** `place`: where results are stored, as long as `mayStore` says so. */
+  constructor(place: ResultsPlace, mayStore: () => boolean) {
+    this.#place = place
+    this.#mayStore = mayStore
+  }
+
+  /** Loads what stores the last results: few apps use it. */
+  lastResults(): Promise<LastResults> {
+    this.#lastResults ??= loaded("initial: 'last'", import('./last-results.js')).then(
+      ({ LastResults }) => new LastResults(this.#place, this.#mayStore),
+    )
+    return this.#lastResults
+  }
+
+  /** Stores the last results, if there are any, and none later. Never rejects. */
+  async closeLastResults(): Promise<void> {
+    await this.#lastResults?.then((results) => results.close()).catch(() => {})
+  }
+
+  add(query: RegisteredQuery): void {
+    this.#open.add(query)
+  }
+
+  watch(id: number, query: RegisteredQuery): void {
+    this.#watched.set(id, query)
+  }
+
+  remove(id: number | undefined, query: RegisteredQuery): void {
+    if (id !== undefined) this.#watched.delete(id)
+    this.#open.delete(query)
+  }
+
+  /** Runs the queries with these ids again after a commit changed their data; without ids, all. */
+  changed(ids?: readonly number[]): void {
+    if (ids === undefined) for (const query of [...this.#open]) query.changed()
+    else for (const id of ids) this.#watched.get(id)?.changed()
+  }
+
+  /** Registers and runs all queries again after a restart of the engine. */
+  renew(): void {
+    this.#watched.clear()
+    for (const query of [...this.#open]) query.renew()
+  }
+
+  close(): void {
+    for (const query of [...this.#open]) query.close()
+  }
+}
