@@ -15,7 +15,7 @@ import { isTidelockError, TidelockError } from '../src/base/errors.ts'
 import { sql } from '../src/base/sql.ts'
 import { DatabaseClient } from '../src/instance/database-client.ts'
 import { Cancelled, Channel } from '../src/rpc/channel.ts'
-import { RemoteCalls } from '../src/rpc/remote-calls.ts'
+import { ChannelConnection } from '../src/rpc/channel-connection.ts'
 import { deserializeError, serializeError } from '../src/rpc/serialized-error.ts'
 import { Server } from '../src/rpc/server.ts'
 import { createEngine, optionsOf, settle } from './engine.mjs'
@@ -66,7 +66,7 @@ async function openElsewhere(given, opening = async () => {}) {
     const opened = channel.ask('open', [{ checked, module: {}, encryption: undefined, has, eventTypes }])
     return { session: { channel, end, released: Promise.resolve() }, opened }
   }
-  const connection = new RemoteCalls(client.callsOptions(checked), beginSession, { lasting: true }, () =>
+  const connection = new ChannelConnection(client.callsOptions(checked), beginSession, { lasting: true }, () =>
     client.renewed(),
   )
   client.connect(connection)

@@ -99,7 +99,7 @@ export const mutants = [
   },
   {
     name: 'lost-inserts-come-back',
-    file: 'src/engine/sync/helped.rs',
+    file: 'src/engine/sync/remote_helpers.rs',
     text: 'helpers.deleted_keys_of(&target.plan, progress)',
     instead: 'None',
     breaks: 'a new row whose answer was lost comes back after another client has deleted it',
@@ -127,7 +127,7 @@ export const mutants = [
   },
   {
     name: 'one-request-for-each-set-of-columns',
-    file: 'src/sync/push/bulk.rs',
+    file: 'src/sync/push/grouping.rs',
     text: 'has_json.then_some(&jobs[*job].columns)',
     instead: 'Some(&jobs[*job].columns)',
     breaks: 'new rows with different NULLs take a request for each set of columns',

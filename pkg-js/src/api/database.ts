@@ -36,7 +36,8 @@ import type {
   TransactionOptions,
 } from '../base/values.js'
 import type { Rows } from '../engine/codec/rows.js'
-import { type Connection, copyParams, rejecting } from '../engine/connection.js'
+import { type Connection, rejecting } from '../engine/connection.js'
+import { copyParams } from '../engine/copy-params.js'
 import { type Op, op } from '../engine/core.js'
 import type { CoreOptions } from '../engine/core-options.js'
 import { Iteration } from '../engine/iteration.js'

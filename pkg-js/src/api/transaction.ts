@@ -11,7 +11,8 @@ import type {
   SqlResultValue,
   Statement,
 } from '../base/values.js'
-import { type Connection, copyParams, noFastPath, rejecting } from '../engine/connection.js'
+import { type Connection, noFastPath, rejecting } from '../engine/connection.js'
+import { copyParams } from '../engine/copy-params.js'
 import { type Op, op } from '../engine/core.js'
 import type { Work, WorkResult } from '../engine/work.js'
 import { hasEnded, type Steps } from './steps.js'

@@ -3,6 +3,8 @@ export function closest(name: string, candidates: readonly string[]): string | u
   let best: string | undefined
   let least = Math.min(2, Math.ceil(name.length / 3)) + 1
   for (const candidate of candidates) {
+    // As many edits at least as the lengths differ: a long text takes no time.
+    if (Math.abs(name.length - candidate.length) >= least) continue
     const edits = distance(name.toLowerCase(), candidate.toLowerCase())
     if (edits < least) [best, least] = [candidate, edits]
   }

@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util'
-import { closest } from './closest.js'
+import { closest } from '../base/closest.js'
 import { usageError } from './errors.js'
 import type { Output } from './output.js'
 import type { RemoteListener } from './remote-words.js'

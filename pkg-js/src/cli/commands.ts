@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { closest } from './closest.js'
+import { closest } from '../base/closest.js'
 import { type Command, help, invocation, table } from './command.js'
 import { doctor } from './commands/doctor.js'
 import { init } from './commands/init.js'

@@ -1,4 +1,3 @@
-import { isPlain } from '../base/brand.js'
 import { invalid, isTidelockError, isTrap, TidelockError, toTidelockError, trapped } from '../base/errors.js'
 import type { Warning, WarningCode } from '../base/events.js'
 import type { SqlFragment } from '../base/sql.js'
@@ -391,17 +390,6 @@ export abstract class Connection {
       cause: this.#dead,
     })
   }
-}
-
-/** Copies parameters one level deep, and rows of parameters; other values stay for the packer to refuse. */
-export function copyParams(params: unknown): unknown {
-  if (Array.isArray(params)) return params.map((one) => (Array.isArray(one) || isPlain(one) ? copyParams(one) : one))
-  return isPlain(params) ? { ...params } : params
-}
-
-/** Copies rows of parameters, as {@link copyParams} does. */
-export function copyRows(rows: readonly unknown[]): unknown[] {
-  return rows.map((row) => (Array.isArray(row) ? row.slice() : isPlain(row) ? { ...row } : row))
 }
 
 /** Adds the id by which a call into wasm can be cancelled to its options; 0: it can't. */

@@ -80,20 +80,20 @@ export const repeatStatus = {
 
 /** The wasm class. Every synchronous call needs a permit that holds the mutex. */
 export interface Core {
-  /** Says where the remote is, before {@link Core.start}. When it rejects, the database is closed. */
+  /** Sets the remote, before {@link Core.start}. When it rejects, the database is closed. */
   connect(remote: CoreRemoteOptions): Promise<void>
-  /** Whether there is no data yet, so that a seed is wanted. */
+  /** Returns whether there is no data yet, so that a seed is used. */
   wantsSeed(): boolean
-  /** Gives a database without data its first; before `start`. */
+  /** Fills a database without data, before `start`. */
   seed(bytes: Uint8Array): Promise<void>
-  /** Runs what is pending and begins to serve. When it rejects, the database is closed. */
+  /** Runs the pending migrations and admits calls. When it rejects, the database is closed. */
   start(): Promise<void>
 
   // The mutex of the connection, first come, first served. A transaction holds it from begin to end.
 
-  /** A permit that holds the mutex at once, or 0 when another call holds it or waits for it. */
+  /** Returns a permit that holds the mutex, or 0 when another call holds it or waits for it. */
   tryAcquire(): number
-  /** A permit at the end of the queue. */
+  /** Returns a permit at the end of the queue. */
   queue(): number
   /** Resolves when the permit holds the mutex. */
   waitForPermit(permit: number): Promise<void>
@@ -102,22 +102,22 @@ export interface Core {
 
   // Statements.
 
-  /** The address of a parameter area of at least that many bytes (8-aligned, reused; may grow the memory). */
+  /** Returns the address of a parameter area of at least that many bytes (8-aligned, reused; may grow the memory). */
   reserve(bytes: number): number
   /** Runs one statement over the `bytes` of parameters written to the reserved area; `timeoutMs` 0 is none. */
   execute(permit: number, op: Op, sql: string, bytes: number, names: string, timeoutMs: number): void
   /**
-   * Runs a statement again by the number that is in the header of its result, with parameters of the same names; gives one of
+   * Runs a statement again by the number that is in the header of its result, with parameters of the same names. Returns one of
    * {@link repeatStatus}. Permit 0 locks the mutex for this call, if it is free.
    */
   again(permit: number, op: Op, statement: number, bytes: number): number
-  /** Why the last {@link Core.again} failed: what {@link Core.execute} would have thrown. */
+  /** Returns the error of the last {@link Core.again}: what {@link Core.execute} would have thrown. */
   failure(): unknown
-  /** The address of the header of the last result; the same for the instance's life. */
+  /** Returns the address of the header of the last result, which stays the same for the instance's life. */
   header(): number
-  /** The column names of a shape. */
+  /** Returns the column names of a shape. */
   columns(shape: number): string[]
-  /** BEGIN, or a SAVEPOINT inside a transaction; gives the depth (1, 2, ...). */
+  /** BEGIN, or a SAVEPOINT inside a transaction. Returns the depth (1, 2, ...). */
   begin(permit: number, immediate: boolean): number
   /** COMMIT or RELEASE of that depth; true when the database was written. */
   commit(permit: number, depth: number): boolean
@@ -151,7 +151,7 @@ export interface Core {
   migrationsDrop(): Promise<void>
   /** `made`: a database file in which the app has run the applied migrations; without it the engine runs their scripts. */
   migrationsDrift(made?: Uint8Array): Promise<Drift>
-  /** The renames are old and new names by turns. */
+  /** `renames` alternates old and new names. */
   migrationsGenerate(sql: string, renames: readonly string[]): Promise<GeneratedMigration>
   migrationsSync(sql: string): Promise<SchemaScript>
   migrationsLint(): Promise<LintFinding[]>
@@ -165,13 +165,13 @@ export interface Core {
   snapshotsStatus(): Promise<SnapshotHealth>
   syncPull(options: unknown, progress: ((step: PullProgress) => void) | undefined, cancel: number): Promise<PullReport>
   syncPush(progress: ((step: PullProgress) => void) | undefined, cancel: number): Promise<PushReport>
-  /** Keeps in step from now on. */
+  /** Starts automatic sync. */
   syncStart(intervalMs: number): void
-  /** Rests from now on. */
+  /** Stops automatic sync. */
   syncStop(): void
-  /** Says that a user has signed in or out. Calls under way end. */
+  /** Handles that a user has signed in or out: running calls end. */
   syncUser(signedIn: boolean): void
-  /** Whether all tables that are pulled have been pulled once. */
+  /** Returns whether each pulled table has been pulled once. */
   syncReady(): Promise<boolean>
   syncRetry(id: string): Promise<void>
   syncDiscard(id: string): Promise<void>
@@ -180,12 +180,12 @@ export interface Core {
   syncPending(): Promise<OutboxEntry[]>
   syncRejected(): Promise<OutboxEntry[]>
   syncStatus(): Promise<SyncStatus[]>
-  /** An id to pass to calls that can be cancelled. */
+  /** Returns an id to pass to calls that can be cancelled. */
   newCancel(): number
   /** Cancels the call with that id. */
   cancel(id: number): void
   dropCancel(id: number): void
-  /** Encrypts with another passphrase or key from now on; null makes it plain. */
+  /** Encrypts with another passphrase or key; null removes the encryption. */
   rekey(encryption: Encryption | null): Promise<void>
   exportBytes(): Bytes
   persist(): Promise<boolean>
@@ -194,11 +194,11 @@ export interface Core {
   snapshotsExport(id: string, sql: boolean): Promise<CoreSnapshotFile>
   snapshotsImport(bytes: Uint8Array, label: string | undefined, cancel: number): Promise<SnapshotInfo>
   health(thresholds: object): Promise<Health>
-  /** Says what is to be audited, before {@link Core.start}. When it rejects, the database is closed. */
+  /** Sets the audited tables, before {@link Core.start}. When it rejects, the database is closed. */
   audit(options: CoreAudit): Promise<void>
-  /** The tables that are to be audited and don't exist. */
+  /** Returns the audited tables that don't exist. */
   auditMissing(): Promise<string[]>
-  /** Whom the audit log names from now on. Needs the turn. */
+  /** Sets the author that the audit log names from now on. The caller holds the mutex. */
   setActor(actor: string | undefined): Promise<void>
   /**
    * Notes a write of another tab with its answer in the open transaction, unless that has written nothing. `keep`: the tabs that may still
@@ -212,9 +212,9 @@ export interface Core {
     keep: readonly string[],
     reply: Uint8Array,
   ): void
-  /** What a noted write answered; undefined when it isn't in the database. Needs the turn. */
+  /** Returns the reply of a noted write; undefined when it isn't in the database. The caller holds the mutex. */
   applied(permit: number, client: string, id: number): Uint8Array | undefined
-  /** Whether a script runs in one transaction. */
+  /** Returns whether a script runs in one transaction. */
   isWhole(script: string): boolean
   maintain(expires: readonly CoreExpiry[], cancel: number): Promise<MaintenanceReport>
   flush(): Promise<void>
@@ -232,36 +232,36 @@ export interface CoreFunction {
 
 /** What calls the user's functions, by their place in the list. */
 export interface CoreFunctions {
-  /** Gives null, a finite number, a bigint of 64 bits, a string or a Uint8Array. */
+  /** Returns null, a finite number, a bigint of 64 bits, a string or a Uint8Array. */
   call(which: number, phase: number, state: number, values: unknown[]): unknown
   compare(which: number, one: string, other: string): number
 }
 
 /** The static side of the wasm class. */
 export interface CoreClass {
-  /** Gives every connection of this instance SQL functions. Comes before `open`. */
+  /** Adds SQL functions to every connection of this instance. Call it before `open`. */
   addFunctions(
     definitions: readonly CoreFunction[],
     functions: CoreFunctions,
     integers: CoreOptions['integers'],
   ): Promise<void>
   /**
-   * Gives every connection of this instance the SQL functions encrypt and decrypt. Keys of 32 bytes: the first one encrypts, each decrypts.
-   * Comes before `open`, and after the part `cipher` is loaded.
+   * Adds the SQL functions encrypt and decrypt to every connection of this instance. Keys of 32 bytes: the first one encrypts, each
+   * decrypts. Call it before `open`, and after the part `cipher` is loaded.
    */
   addColumnKeys(keys: readonly Uint8Array[]): Promise<void>
   /** Checks the remote of a database that is to be opened. Throws `invalid_argument`. */
   checkRemote(remote: CoreRemoteOptions): Promise<void>
-  /** Opens nothing: asks a remote for its tables. Those of the remote are wanted; none: all. */
+  /** Requests the tables of a remote, without opening a database: those in `remote.tables`, or all. */
   schemaFromRemote(remote: CoreRemoteOptions, host: Host): Promise<LocalSchema>
   open(options: Omit<CoreOptions, 'remote'>, host: Host): Promise<Core>
   /** The same over the files of a folder. */
   openFolder(options: Omit<CoreOptions, 'remote'>, host: Host, files: NodeFiles): Promise<Core>
-  /** Opens nothing: sets a stored database to its last good state, or to a snapshot. */
+  /** Sets a stored database, which isn't opened, to its last good state or to a snapshot. */
   recover(options: CoreOptions, from: string | undefined, host: Host): Promise<RecoveryReport>
   /** The same over the files of a folder. */
   recoverFolder(options: CoreOptions, from: string | undefined, host: Host, files: NodeFiles): Promise<RecoveryReport>
-  /** What is known of the database in a folder, which isn't opened. */
+  /** Describes the database in a folder, which isn't opened. */
   storedInFolder(host: Host, files: NodeFiles): Promise<StoredDatabase>
   /** Removes the files of a database from its folder. Rejects with `database_in_use`. */
   deleteFolder(options: CoreOptions, host: Host, files: NodeFiles): Promise<void>
@@ -282,10 +282,10 @@ export interface NodeFiles {
   sync(name: string): void
   syncFolder(folder: string): void
   rename(from: string, to: string): void
-  /** Gives a file a second name; false when that one is taken. */
+  /** Adds a second name to a file. Returns false when that name is taken. */
   link(from: string, to: string): boolean
   remove(name: string): void
-  /** Lets go of what is kept open between calls. */
+  /** Closes the files that are kept open between calls. */
   close(): void
   readonly pid: number
   readonly host: string
@@ -299,13 +299,13 @@ export interface CoreSnapshotFile {
   readonly pieces: readonly Bytes[]
 }
 
-/** An event from the wasm module, or a warning of what is around it. All but `live` are shown to the user. */
+/** An event of the wasm module, or a warning of the package. All but `live` are shown to the user. */
 export type CoreEvent = EngineEvent | { readonly type: 'warning'; readonly detail: Warning }
 
 /** What the wasm module calls back, always on the thread that called `open`. */
 export interface Host {
   emit(event: CoreEvent): void
-  /** The Web Lock is held; `release` lets go of it, should the instance trap. */
+  /** Called when the Web Lock is held. `release` releases it when the instance traps. */
   locked(release: () => void): void
   /** Runs a migration that is a function, on that permit; where it is one transaction, that has begun. */
   migrate(version: string, direction: 'up' | 'down', permit: number): Promise<void>
@@ -318,7 +318,7 @@ export interface Host {
   nextSnapshot(after: number): Promise<number | null>
   /** The filters that the user's function gives for a table: columns and their filters in turn, as JSON text. */
   remoteFilter(table: string): Promise<string>
-  /** What the user's function makes of a conflict: the row as JSON text, blobs as `{"b":"hex"}`; null when it is to go. */
+  /** The decision of the user's function about a conflict: the row as JSON text, blobs as `{"b":"hex"}`; null to delete it. */
   resolveConflict(conflict: Conflict): Promise<string | null>
   /** What the database is encrypted with. */
   readonly encryption?: Encryption

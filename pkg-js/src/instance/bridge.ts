@@ -3,11 +3,11 @@ import { callUser } from '../base/events.js'
 import type { LocalSchema, RecoveryReport, StoredDatabase } from '../base/generated-types.js'
 import { loaded } from '../base/lazy-module.js'
 import { Waiting } from '../base/waiting.js'
-import { Calls } from '../engine/calls.js'
 import { Statements } from '../engine/codec/statements.js'
 import type { CallsOptions } from '../engine/connection.js'
 import type { Core, Host } from '../engine/core.js'
 import type { CoreOptions, CoreRemoteOptions } from '../engine/core-options.js'
+import { DirectConnection } from '../engine/direct-connection.js'
 import type { FunctionsSource, UserFunctions } from '../functions/functions.js'
 import type { FolderFiles } from '../node/files.js'
 import type { ReadOnlyFiles } from '../node/read-only.js'
@@ -32,7 +32,7 @@ export async function openHere(
   folder?: FolderFiles | ReadOnlyFiles,
 ): Promise<void> {
   const connect = (core: Core, options: CallsOptions) => {
-    const calls = new Calls(core, new Statements(core, instance.memory, options.integers), options)
+    const calls = new DirectConnection(core, new Statements(core, instance.memory, options.integers), options)
     client.connect(calls)
     return calls
   }
@@ -48,7 +48,7 @@ export class Bridge {
   readonly #checked: CoreOptions
   readonly #opening: BridgeOptions
   readonly #callbacks: EngineCallbacks
-  #calls: Calls | undefined
+  #calls: DirectConnection | undefined
   #release: (() => void) | undefined
   #trap: TidelockError | undefined
   readonly #waiting = new Waiting()
@@ -63,7 +63,7 @@ export class Bridge {
    * Opens the instance, over the folder if one is given. A failed opening releases its lock and folder. `connect` creates the {@link Calls},
    * which migrations that are functions need before the opening ends. Rejects with a {@link TidelockError}.
    */
-  async open<T extends Calls>(
+  async open<T extends DirectConnection>(
     instance: Instance,
     given: CallsOptions,
     connect: (core: Core, options: CallsOptions) => T,
@@ -168,7 +168,7 @@ export class Bridge {
   }
 
   /** Imports the seed into a database without data. Closes the database when that fails. */
-  async #plantSeed(core: Core, calls: Calls): Promise<void> {
+  async #plantSeed(core: Core, calls: DirectConnection): Promise<void> {
     if (this.#callbacks.seed === undefined) return
     try {
       if (!calls.sync(() => core.wantsSeed())) return

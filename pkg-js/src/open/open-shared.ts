@@ -4,9 +4,9 @@ import type { DatabaseClient } from '../instance/database-client.js'
 import { loadModule } from '../instance/instance.js'
 import type { OpenOptions } from '../options/options.js'
 import { Channel } from '../rpc/channel.js'
+import { type BeginSession, ChannelConnection } from '../rpc/channel-connection.js'
 import { pageHandlers } from '../rpc/page-handlers.js'
 import type { OpenRequest, PageMethods, WorkerMethods } from '../rpc/protocol.js'
-import { type BeginSession, RemoteCalls } from '../rpc/remote-calls.js'
 import { SharedTab } from '../tabs/shared-tab.js'
 import { startWorker } from '../worker/start-worker.js'
 
@@ -44,7 +44,7 @@ export async function openShared(
     return { session: { channel, released: tab.released, end }, opened }
   }
   const traits = { lasting: true, shared: true }
-  const connection = new RemoteCalls(client.callsOptions(checked), begin, traits, () => client.renewed())
+  const connection = new ChannelConnection(client.callsOptions(checked), begin, traits, () => client.renewed())
   client.connect(connection)
   await connection.open(options.signal)
   client.opened(checked)

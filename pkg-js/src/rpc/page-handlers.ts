@@ -3,13 +3,13 @@ import { loadModule, loadPart } from '../instance/instance.js'
 import type { OpenOptions } from '../options/options.js'
 import { request } from '../remote/request.js'
 import { type Handlers, handlersOf, Transferred } from './channel.js'
+import type { ChannelConnection } from './channel-connection.js'
 import { forwardedCallbacks, type PageMethods } from './protocol.js'
-import type { RemoteCalls } from './remote-calls.js'
 import { deserializeError } from './serialized-error.js'
 
 /** Returns the handlers by which the page serves an engine in another thread or tab. */
 export function pageHandlers(
-  connection: RemoteCalls,
+  connection: ChannelConnection,
   number: number,
   options: OpenOptions,
   client: DatabaseClient,

@@ -1,9 +1,9 @@
 import type { Part } from '../../generated/instance.js'
 import type { Encryption } from '../base/encryption.js'
-import type { Calls } from '../engine/calls.js'
 import type { Texts } from '../engine/codec/rows.js'
 import type { CoreEvent } from '../engine/core.js'
 import type { CoreOptions } from '../engine/core-options.js'
+import type { DirectConnection } from '../engine/direct-connection.js'
 import type { Work, WorkResult } from '../engine/work.js'
 import type { FunctionsSource } from '../functions/functions.js'
 import type { EngineCallbacks } from '../instance/database-client.js'
@@ -34,7 +34,7 @@ export interface PackedResult {
 }
 
 /** The calls of an engine that serves another thread. */
-export type ServedCalls = Calls<readonly ParameterBuffer[], PackedResult>
+export type ServedCalls = DirectConnection<readonly ParameterBuffer[], PackedResult>
 
 /** The `timeoutMs` of a call, which counts from the call. */
 export interface TimeLimit {

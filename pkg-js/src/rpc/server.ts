@@ -1,13 +1,13 @@
-import { Calls } from '../engine/calls.js'
 import type { CallsOptions } from '../engine/connection.js'
 import type { CoreEvent } from '../engine/core.js'
+import { DirectConnection } from '../engine/direct-connection.js'
 import { Bridge } from '../instance/bridge.js'
 import type { createDatabaseInstance } from '../instance/instance.js'
 import { Channel, type Handlers, type Message } from './channel.js'
+import { channelCallbacks } from './channel-callbacks.js'
 import { ClientSession, type SessionHost } from './client-session.js'
 import { PackedStatements } from './packed-statements.js'
 import type { OpenRequest, PageMethods, ServedCalls, WorkerMethods } from './protocol.js'
-import { remoteCallbacks } from './remote-callbacks.js'
 import { serializeError } from './serialized-error.js'
 
 /** A tab that this server serves. */
@@ -94,7 +94,7 @@ export class Server implements SessionHost {
     { checked, module, encryption, functions, columnKeys, has, eventTypes, tabs }: OpenRequest,
     signal: AbortSignal | undefined,
   ): Promise<void> {
-    const callbacks = remoteCallbacks(this.channel, (event) => this.#emit(event), has)
+    const callbacks = channelCallbacks(this.channel, (event) => this.#emit(event), has)
     if (tabs !== undefined) {
       this.#session.client = tabs.own
       for (const client of tabs.alive) this.#liveClients.add(client)
@@ -114,7 +114,7 @@ export class Server implements SessionHost {
       onDead: (error) => this.channel.tell('dead', [serializeError(error)]),
     }
     await bridge.open(instance, options, (core, given) => {
-      this.calls = new Calls(core, new PackedStatements(core, instance.memory), given)
+      this.calls = new DirectConnection(core, new PackedStatements(core, instance.memory), given)
       if (eventTypes.includes('change')) this.calls.subscribe('change')
       return this.calls
     })

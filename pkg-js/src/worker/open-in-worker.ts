@@ -3,9 +3,9 @@ import type { CoreOptions } from '../engine/core-options.js'
 import type { DatabaseClient } from '../instance/database-client.js'
 import { loadModule } from '../instance/instance.js'
 import type { OpenOptions } from '../options/options.js'
+import { type BeginSession, ChannelConnection } from '../rpc/channel-connection.js'
 import { pageHandlers } from '../rpc/page-handlers.js'
 import type { OpenRequest } from '../rpc/protocol.js'
-import { type BeginSession, RemoteCalls } from '../rpc/remote-calls.js'
 import { WorkerSession } from '../rpc/worker-session.js'
 import { startWorker } from './start-worker.js'
 
@@ -35,7 +35,7 @@ export async function openInWorker(
     })
     return { session, opened: Promise.race([failed, opening(session, again, eventTypes)]) }
   }
-  const handlers = (connection: RemoteCalls, number: number) => pageHandlers(connection, number, options, client)
+  const handlers = (connection: ChannelConnection, number: number) => pageHandlers(connection, number, options, client)
   const opening = async (session: WorkerSession, again: boolean, eventTypes: readonly string[]) => {
     const module = await loadModule(options.wasm)
     await session.channel.ask('open', [
@@ -49,7 +49,7 @@ export async function openInWorker(
       },
     ])
   }
-  const connection = new RemoteCalls(
+  const connection = new ChannelConnection(
     client.callsOptions(checked),
     begin,
     { lasting: checked.storage !== 'memory' },

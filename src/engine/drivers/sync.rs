@@ -72,7 +72,7 @@ impl Database {
     /// Pulls the remote's rows; see [`Sync::pull`]. A call with the same options as a running one joins it
     /// (single-flight). Fails with `invalid_argument` without a remote.
     pub async fn sync_pull(&self, options: PullOptions, progress: Option<OnProgress>) -> Result<PullReport> {
-        self.pull_for(Caller::Hand, options, progress).await
+        self.pull_for(Caller::User, options, progress).await
     }
 
     /// Pulls for this kind of caller. All kinds join each other.
@@ -97,7 +97,7 @@ impl Database {
     /// Pushes the local changes; see [`Sync::push`]. A call during a running one joins it, which then also sends the
     /// changes made since. Fails with `invalid_argument` without a remote.
     pub async fn sync_push(&self, progress: Option<OnProgress>) -> Result<PushReport> {
-        self.push_for(Caller::Hand, progress).await
+        self.push_for(Caller::User, progress).await
     }
 
     /// Pushes for this kind of caller.

@@ -49,7 +49,7 @@ impl Sync {
         }
         let read_options =
             PullReadOptions { alone: true, page_size: self.config.options.page_size, ..PullReadOptions::default() };
-        let listing = Pull::new(remote, sources, read_options, &self.reading);
+        let listing = Pull::new(remote, sources, read_options, &self.current_table);
         self.consume_pages(&listing, listing.read_keys(&expected), async |mut page| {
             page.table = places[page.table];
             self.handle_page(host, run, page, None).await

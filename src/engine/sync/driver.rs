@@ -36,9 +36,9 @@ use crate::{
 /// The caller of a pull or push.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::engine) enum Caller {
-    /// A user, by call: all tables are tried.
-    Hand,
-    /// A round: tables that rest are left out.
+    /// A user: all tables are tried.
+    User,
+    /// Automatic sync: tables that failed before are left out until their delay ends.
     Round,
 }
 
@@ -60,11 +60,12 @@ pub struct Sync {
     /// Another call has joined it.
     pub(in crate::engine) joined: Cell<bool>,
     phase: Cell<SyncPhase>,
-    pub(super) reading: RefCell<String>,
+    /// The table that is pulled or pushed; empty while idle.
+    pub(super) current_table: RefCell<String>,
     last_error: RefCell<Option<Error>>,
     /// The newest token that was given.
     pub(in crate::engine) token: RefCell<Option<String>>,
-    /// While it keeps in step.
+    /// The changes to send again, while automatic sync runs.
     pub(in crate::engine) retries: RefCell<Option<Retries>>,
     /// The tables that couldn't be read, and those that couldn't be written, when they were last tried.
     pub(super) unread: RefCell<TableBackoff>,
@@ -89,7 +90,7 @@ struct Busy<'a> {
 impl Drop for Busy<'_> {
     fn drop(&mut self) {
         self.sync.phase.set(SyncPhase::Idle);
-        self.sync.reading.borrow_mut().clear();
+        self.sync.current_table.borrow_mut().clear();
         self.host.emit(SyncEvent { phase: SyncPhase::Idle, error: self.error.take() });
     }
 }
@@ -126,7 +127,7 @@ impl Sync {
             accepting: Cell::default(),
             joined: Cell::default(),
             phase: Cell::default(),
-            reading: RefCell::default(),
+            current_table: RefCell::default(),
             last_error: RefCell::default(),
             token: RefCell::default(),
             retries: RefCell::default(),
@@ -215,7 +216,7 @@ impl Sync {
 
     /// Returns one entry per synced table.
     pub fn status(&self, connection: &Connection) -> Result<Vec<TableStatus>> {
-        let reading = self.reading.borrow();
+        let current_table = self.current_table.borrow();
         let phase = self.phase.get();
         let now = self.platform.clock.now();
         self.config
@@ -223,7 +224,7 @@ impl Sync {
             .tables
             .iter()
             .map(|table| {
-                let phase = if *reading == table.table { phase } else { SyncPhase::Idle };
+                let phase = if *current_table == table.table { phase } else { SyncPhase::Idle };
                 let mut status = status::of_table(connection, &table.table, phase, now)?;
                 // An error without a table concerns all of them.
                 if let (None, Some(error)) = (&status.last_error, &*self.last_error.borrow())
@@ -260,7 +261,7 @@ impl Sync {
         options: PullOptions,
         progress: Option<OnProgress>,
     ) -> Result<PullReport> {
-        self.pull_for(Caller::Hand, host, options, progress).await
+        self.pull_for(Caller::User, host, options, progress).await
     }
 
     pub(in crate::engine) async fn pull_for(
@@ -280,7 +281,7 @@ impl Sync {
     ///
     /// Fails with `sync_*`; a change that is refused permanently fails nothing, it moves to the rejected ones.
     pub async fn push(&self, host: &dyn SyncHost, progress: Option<OnProgress>) -> Result<PushReport> {
-        self.push_for(Caller::Hand, host, progress).await
+        self.push_for(Caller::User, host, progress).await
     }
 
     pub(in crate::engine) async fn push_for(
@@ -352,7 +353,7 @@ impl Sync {
         self.remember(busy.error.clone());
         // With the time at which it failed.
         if let Some(error) = self.last_error() {
-            let table = self.table_of(&error).unwrap_or_else(|| self.reading.borrow().clone());
+            let table = self.table_of(&error).unwrap_or_else(|| self.current_table.borrow().clone());
             self.note_failure(host, &table, &error).await;
         }
         result

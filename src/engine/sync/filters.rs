@@ -83,7 +83,7 @@ impl Sync {
             let source = PullSource { plan: unfiltered, progress: TableProgress::default(), missing: Vec::new() };
             let read_options =
                 PullReadOptions { alone: true, page_size: self.config.options.page_size, ..PullReadOptions::default() };
-            let listing = Pull::new(remote, vec![source], read_options, &self.reading);
+            let listing = Pull::new(remote, vec![source], read_options, &self.current_table);
             self.consume_pages(&listing, listing.read_keys(&[None]), async |page| {
                 let _guard = host.lock_connection().await?;
                 let connection = host.connection()?;

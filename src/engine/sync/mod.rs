@@ -7,26 +7,25 @@
 //! | `host` | what sync needs of the database around it |
 //! | `driver` | one sync, and who may call it |
 //! | `listen` | the socket on which the remote reports changes |
-//! | `helped` | whether the project has tidelock's helpers |
+//! | `remote_helpers` | whether the project has tidelock's helpers |
 //! | `pending_conflicts` | conflicts that a function of the user decides |
 //! | `page_consumer` | pages are applied while others are read |
 //! | `filters` | filters that a function of the user gives, or that are new |
-//! | `lacking` | columns that the remote lacks |
+//! | `lacking_columns` | columns that the remote lacks |
 //! | `push` | one push |
 //! | `push_run` | the state of a running push |
 //! | `owner` | the user to whom a database belongs |
 //! | `pull` | one pull |
 //! | `compared_keys` | lists of the remote's keys, by which a pull finds deletions |
 //! | `pull_run` | the state of a running pull |
-//! | `refused` | what users decide about refused changes |
+//! | `single_changes` | what users decide about refused changes |
 //! | `remote_schema` | asking a remote for its tables, without a database |
 
 mod compared_keys;
 pub mod driver;
 mod filters;
-mod helped;
 pub mod host;
-mod lacking;
+mod lacking_columns;
 pub(super) mod listen;
 mod owner;
 mod page_consumer;
@@ -35,7 +34,8 @@ mod pull;
 mod pull_run;
 mod push;
 mod push_run;
-mod refused;
+mod remote_helpers;
 pub mod remote_schema;
 pub(super) mod retries;
+mod single_changes;
 pub mod single_flight;

@@ -3,7 +3,7 @@
 use super::{
     driver::{Caller, Sync},
     host::SyncHost,
-    lacking::no_local_table,
+    lacking_columns::no_local_table,
     pull_run::{PullRun, merge_page, note_outcomes},
 };
 use crate::{
@@ -110,7 +110,7 @@ impl Sync {
             alone: !replacing,
             page_size: self.config.options.page_size,
         };
-        let pull = Pull::new(&remote, sources, read_options, &self.reading);
+        let pull = Pull::new(&remote, sources, read_options, &self.current_table);
         let mut since = clock.monotonic_ms();
         let read = self
             .consume_pages(&pull, pull.read(), async |page| {

@@ -5,7 +5,7 @@ use std::cell::OnceCell;
 use super::{
     driver::{Caller, Sync},
     host::SyncHost,
-    lacking::no_local_table,
+    lacking_columns::no_local_table,
     push_run::PushRun,
 };
 use crate::{
@@ -267,7 +267,7 @@ impl Sync {
                 return Ok(());
             }
             if let Some(&table) = tables.first() {
-                self.reading.replace(run.targets[table].plan.name().to_owned());
+                self.current_table.replace(run.targets[table].plan.name().to_owned());
             }
             // The marks of the sent changes must be durable before the first request.
             host.stored().await?;
@@ -290,7 +290,9 @@ impl Sync {
         let batch = PushBatch::new(push, jobs);
         let storing = async {
             while let Some(outcomes) = batch.outcomes.next().await {
-                if let Some(progress) = run.progress.iter_mut().find(|known| known.table == *self.reading.borrow()) {
+                if let Some(progress) =
+                    run.progress.iter_mut().find(|known| known.table == *self.current_table.borrow())
+                {
                     progress.bytes += push.take_sent_bytes();
                 }
                 let outcomes = outcomes.into_iter().map(|(at, outcome)| (&jobs[at], outcome)).collect();

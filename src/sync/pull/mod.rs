@@ -9,13 +9,14 @@
 //! | `pulled_table` | the state of one table of a pull |
 //! | `reader` | concurrent requests, pages in order |
 //! | `key_list` | the keys of tables whose deletions are found by comparison |
-//! | `whole` | all rows of a table, in concurrent spans |
+//! | `full_read` | all rows of a table, in concurrent spans |
 //! | `guard` | the guard against mass deletion |
 //! | `compare` | deletions by absence |
 //! | `tombstones` | deletions by the helpers' tombstones |
 //! | `replace` | replacing whole tables by a difference |
 
 pub mod compare;
+pub mod full_read;
 pub mod guard;
 pub mod helpers;
 pub mod key_list;
@@ -25,5 +26,4 @@ pub mod pulled_table;
 pub mod reader;
 pub mod replace;
 pub mod tombstones;
-pub mod whole;
 pub mod window;

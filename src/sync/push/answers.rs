@@ -1,7 +1,7 @@
 //! Interprets the rows of an answer: assigns them to jobs, and derives each job's outcome from its row or its absence.
 
 use super::{
-    bulk,
+    grouping,
     sender::PushBatch,
     task::{Act, Task},
 };
@@ -47,7 +47,7 @@ impl PushBatch<'_> {
                     let error = self.another_key(task.table);
                     self.put_outcomes(left.into_iter().map(|job| (job, refused(&error))).collect());
                 } else {
-                    self.queue_last(bulk::reads(self.jobs, task.table, left, false));
+                    self.queue_last(grouping::reads(self.jobs, task.table, left, false));
                 }
             }
             Act::Read(then_write) => self.rows_read(task, rows, *then_write),
@@ -98,7 +98,7 @@ impl PushBatch<'_> {
             outcomes.extend(left.into_iter().map(|job| (job, refused(&error))));
         }
         self.put_outcomes(outcomes);
-        self.queue_last(bulk::writes(self.jobs, task.table, ready, self.update_mode(task.table)));
+        self.queue_last(grouping::writes(self.jobs, task.table, ready, self.update_mode(task.table)));
     }
 
     /// Returns the remote's row of a job with the key as it was sent, since the server may spell the key differently.

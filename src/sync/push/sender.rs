@@ -12,7 +12,7 @@ use std::{
 use futures_util::future::select_all;
 
 use super::{
-    bulk,
+    grouping,
     task::{Act, Task, UpdateMode},
     write,
 };
@@ -133,7 +133,7 @@ impl<'p> PushBatch<'p> {
         let batch = Self { push, jobs, waiting: RefCell::default(), outcomes: Queue::default() };
         let tables = push.targets.borrow().len();
         let tables: Vec<_> = (0..tables).map(|table| (batch.update_mode(table), batch.has_json(table))).collect();
-        batch.waiting.replace(bulk::batch(jobs, &tables).into());
+        batch.waiting.replace(grouping::batch(jobs, &tables).into());
         batch
     }
 

@@ -40,6 +40,8 @@ export const REPLACED_WORDS = [
   ['(?:hold|holds|holding|held) up', 'block, delay'],
   ['(?:take|takes|taken|took|come|comes|came) along', 'include, copy'],
   ['of (?:its|their) own accord', 'automatically'],
+  ['needs? the turn', 'hold the mutex'],
+  ['lets? go of', 'release, close'],
   ['at present', 'now, or nothing: the present tense says it'],
   ['for good', 'permanently'],
   ['by hand', 'manually, hand-written, yourself'],

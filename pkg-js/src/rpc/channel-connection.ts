@@ -6,12 +6,12 @@ import type { ResultMode } from '../engine/codec/rows.js'
 import {
   type CallsOptions,
   Connection,
-  copyRows,
   type MaybePromise,
   noFastPath,
   type Permit,
   rejecting,
 } from '../engine/connection.js'
+import { copyRows } from '../engine/copy-params.js'
 import { type Core, type Op, op } from '../engine/core.js'
 import { packedWork, type Work, type WorkResult } from '../engine/work.js'
 import { type AskOptions, Cancelled, type Channel } from './channel.js'
@@ -42,7 +42,7 @@ export interface EngineSession {
 
 /** Begins a session, which opens the database. `opened` rejects when it can't; `eventTypes` are the types of events that have listeners. */
 export type BeginSession = (
-  connection: RemoteCalls,
+  connection: ChannelConnection,
   number: number,
   eventTypes: readonly string[],
 ) => { readonly session: EngineSession; readonly opened: Promise<void> }
@@ -59,7 +59,7 @@ export interface RemoteTraits {
  * Calls into an engine in another thread. Parameters are packed and results decoded here, as for an engine in this thread. When the other
  * thread crashes, pending calls reject with `worker_crashed`, another one takes its place, and calls made meanwhile wait for it.
  */
-export class RemoteCalls extends Connection {
+export class ChannelConnection extends Connection {
   readonly #beginSession: BeginSession
   readonly #traits: RemoteTraits
   readonly #onRenewed: () => void

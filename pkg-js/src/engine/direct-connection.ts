@@ -4,15 +4,8 @@ import type { CallOptions } from '../base/values.js'
 import type { ResultMode } from './codec/rows.js'
 import { withStatement } from './codec/statement-errors.js'
 import type { StatementRunner } from './codec/statements.js'
-import {
-  andThen,
-  type CallsOptions,
-  Connection,
-  copyParams,
-  type MaybePromise,
-  noFastPath,
-  type Permit,
-} from './connection.js'
+import { andThen, type CallsOptions, Connection, type MaybePromise, noFastPath, type Permit } from './connection.js'
+import { copyParams } from './copy-params.js'
 import { type Core, type Op, op } from './core.js'
 import { eachStatement, type StatementOf, type Work, type WorkResult } from './work.js'
 
@@ -21,7 +14,7 @@ import { eachStatement, type StatementOf, type Work, type WorkResult } from './w
  * A call that finds the mutex free executes before it returns its promise, so concurrent calls run in their order. Parameters come as P and
  * results go as R: see {@link StatementRunner}.
  */
-export class Calls<P = unknown, R = unknown> extends Connection {
+export class DirectConnection<P = unknown, R = unknown> extends Connection {
   readonly #statements: StatementRunner<P, R>
   /** Whether FTS5 is known to be loaded: scripts are no longer searched for its name then. */
   #hasFts5 = false
@@ -31,7 +24,7 @@ export class Calls<P = unknown, R = unknown> extends Connection {
     this.#statements = statements
   }
 
-  /** Whether the last {@link Calls.execute} wrote, outside of a transaction. */
+  /** Whether the last {@link DirectConnection.execute} wrote, outside of a transaction. */
   get wrote(): boolean {
     return this.#statements.executor.wrote
   }

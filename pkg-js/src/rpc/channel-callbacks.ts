@@ -5,7 +5,7 @@ import type { Channel } from './channel.js'
 import { forwardedCallbacks, type OpenRequest, type PageMethods, type WorkerMethods } from './protocol.js'
 
 /** Returns callbacks that call the page in another thread; `emit` distributes the events. `has`: the optional callbacks that the page has. */
-export function remoteCallbacks(
+export function channelCallbacks(
   channel: Channel<PageMethods, WorkerMethods>,
   emit: (event: CoreEvent) => void,
   has: OpenRequest['has'],

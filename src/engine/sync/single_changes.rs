@@ -3,7 +3,7 @@
 use super::{
     driver::Sync,
     host::SyncHost,
-    lacking::{columns_outside_key, local_table},
+    lacking_columns::{columns_outside_key, local_table},
 };
 use crate::{
     error::{Error, ErrorCode, Result},
@@ -199,7 +199,7 @@ impl Sync {
         let source =
             PullSource { plan: plan.clone(), progress: progress::TableProgress::default(), missing: Vec::new() };
         let read_options = PullReadOptions { page_size: self.config.options.page_size, ..PullReadOptions::default() };
-        let pull = Pull::new(client, vec![source], read_options, &self.reading);
+        let pull = Pull::new(client, vec![source], read_options, &self.current_table);
         self.consume_pages(&pull, pull.read_keys(&[None]), async |page| {
             let _guard = host.lock_connection().await?;
             let connection = host.connection()?;
