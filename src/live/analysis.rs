@@ -3,14 +3,15 @@
 use std::rc::Rc;
 
 use super::{
-    group::{Group, Watch},
+    difference::Difference,
+    group::{Group, LastRead, Watch},
     query::Query,
     trial::Trial,
 };
 use crate::{
     collections::Set,
     error::Result,
-    sqlite::{Connection, RecordedTable, RowChange},
+    sqlite::{Authority, Connection, FlatRows, Integers, RecordedTable, RowChange},
     value::Value,
 };
 
@@ -34,6 +35,17 @@ pub(super) trait Analysis {
 
     /// Marks the queries whose result a commit can have changed, which changed rows of these tables.
     fn mark(&mut self, connection: &Connection, tables: &Set<Rc<str>>, groups: &mut [Group]);
+
+    /// See [`Registry::read_difference`](super::Registry::read_difference): of the watch at this place of its group.
+    fn difference(
+        &self,
+        connection: &Connection,
+        group: &mut Group,
+        at: usize,
+        reads: u32,
+        integers: Integers,
+        out: &mut FlatRows,
+    ) -> Option<Difference>;
 }
 
 #[derive(Default)]
@@ -86,6 +98,47 @@ impl Analysis for RowAnalysis {
             self.mark_concerned(connection, change, groups);
         }
     }
+
+    fn difference(
+        &self,
+        connection: &Connection,
+        group: &mut Group,
+        at: usize,
+        reads: u32,
+        integers: Integers,
+        out: &mut FlatRows,
+    ) -> Option<Difference> {
+        let Group { sql, query, watches, .. } = group;
+        let Watch { params, last, .. } = &mut watches[at];
+        let is_last = last.reads == reads;
+        let followed = query.as_ref().and_then(|query| query.followed.as_ref());
+        let before = std::mem::replace(last, LastRead { reads: reads + 1, changed: Some(Vec::new()), rowids: None });
+        let (Some(followed), Some(params), Some(mut changed), true) = (followed, params, before.changed, is_last)
+        else {
+            return None;
+        };
+        changed.sort_unstable();
+        changed.dedup();
+        // Whatever fails here also fails when the query runs, or is of no matter to it.
+        match before.rowids {
+            Some(mut rowids) if is_few(changed.len(), rowids.len()) => {
+                let difference = followed.difference(connection, params, &mut rowids, &changed, integers, out).ok()?;
+                connection.statement_for(sql, Authority::User).ok()?.describe(out);
+                last.rowids = Some(rowids);
+                Some(difference)
+            }
+            // From the second result on: many queries never have one.
+            _ => {
+                last.rowids = followed.rowids(connection, params).ok().flatten();
+                None
+            }
+        }
+    }
+}
+
+/// Returns whether looking for so many changed rows takes less time than reading a result of so many rows.
+fn is_few(changed: usize, rows: usize) -> bool {
+    changed <= 2 + rows / 256
 }
 
 impl RowAnalysis {
@@ -110,13 +163,14 @@ impl RowAnalysis {
         let is_concerned = |group: &&mut Group| {
             let mut reads = group.query.iter().flat_map(|query| &query.reads);
             reads.find(|read| read.table == *table).is_some_and(|read| match (&change.old, &change.new) {
-                (Some(old), Some(new)) => change.moved || read.sees(old, new),
+                (Some(old), Some(new)) => change.is_moved() || read.sees(old, new),
                 _ => true,
             })
         };
         let mut groups: Vec<&mut Group> = groups.iter_mut().filter(is_concerned).collect();
         for row in [&change.old, &change.new].into_iter().flatten() {
-            let mut row = CandidateRow { connection, trial, table: &table.name, row, is_placed: false };
+            let rowids = change.rowids;
+            let mut row = CandidateRow { connection, trial, table: &table.name, row, rowids, is_placed: false };
             groups.iter_mut().for_each(|group| row.mark(group));
         }
     }
@@ -128,17 +182,24 @@ struct CandidateRow<'r> {
     trial: &'r mut Option<Trial>,
     table: &'r Rc<str>,
     row: &'r [Value],
+    /// Its rowids before and after the change.
+    rowids: [i64; 2],
     is_placed: bool,
 }
 
 impl CandidateRow<'_> {
     /// Marks the queries whose WHERE the row meets.
     fn mark(&mut self, group: &mut Group) {
-        let Some(Query { condition: Some(condition), key, lookup, .. }) = &group.query else { return group.all_due() };
+        let rowids = self.rowids;
+        let Some(Query { condition: Some(condition), key, lookup, .. }) = &group.query else {
+            group.watches.iter_mut().for_each(|watch| watch.row_changed(rowids));
+            return;
+        };
         let found = key.and_then(|(column, _)| self.row.get(column)).map(|value| lookup.find(value));
         let mut look = |watch: &mut Watch| {
-            if !watch.due {
-                watch.due = watch.params.as_ref().is_none_or(|params| self.meets(&condition.sql, params));
+            // Of one that is due it needn't be known: then one row more is looked for.
+            if watch.due || watch.params.as_ref().is_none_or(|params| self.meets(&condition.sql, params)) {
+                watch.row_changed(rowids);
             }
         };
         match found {

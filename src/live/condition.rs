@@ -2,7 +2,8 @@
 //!
 //! A row that doesn't meet it adds nothing to the result, whatever the query makes of the others: aggregates, order, limit.
 
-use crate::sqlite::{Token, TokenKind, tokens};
+use super::plain_query::PlainQuery;
+use crate::sqlite::{Token, TokenKind};
 
 /// The condition of a query on one table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,9 +15,6 @@ pub(super) struct Condition {
     pub equal: Vec<(String, usize)>,
 }
 
-/// Words that make it another kind of query, wherever they stand.
-const OTHER_KINDS: [&str; 8] = ["union", "intersect", "except", "join", "using", "natural", "with", "over"];
-
 /// Words that end the WHERE.
 const ENDS: [&str; 5] = ["group", "having", "window", "order", "limit"];
 
@@ -24,95 +22,17 @@ impl Condition {
     /// Reads the condition of a query; `None` when there is none, or when one row doesn't decide it. `parameters` are the
     /// query's, with their prefixes; empty for those without a name.
     pub fn of(sql: &str, parameters: &[String]) -> Option<Self> {
-        let tokens = tokens(sql);
-        let count = |word: &str| tokens.iter().filter(|token| token.is(word)).count();
-        if !tokens.first()?.is("select") || count("select") != 1 || OTHER_KINDS.iter().any(|word| count(word) > 0) {
-            return None;
-        }
-        // IN also takes the name of a table.
-        let names_table = |pair: &[Token<'_>]| pair[0].is("in") && !pair[1].is_sign("(");
-        if tokens.windows(2).any(names_table) {
-            return None;
-        }
-        let top = top_level(&tokens);
-        let place = |word: &str| top.iter().copied().find(|at| tokens[*at].is(word));
-        let (from, start) = (place("from")?, place("where")?);
-        let source = &tokens[from + 1..start.max(from + 1)];
-        // `IS DISTINCT FROM`; several tables; a function.
-        if start < from
-            || tokens[from - 1].is("distinct")
-            || source.iter().any(|token| token.is_sign(",") || token.is_sign("("))
-        {
-            return None;
-        }
-        let is_end = |at: &usize| ENDS.iter().any(|word| tokens[*at].is(word)) || tokens[*at].is_sign(";");
-        let end = top.iter().copied().find(|at| *at > start && is_end(at)).unwrap_or(tokens.len());
-        let numbered = numbered(&tokens, parameters)?;
-        // With white space where the query has it: operators may be of several tokens.
-        let text = |from: usize, to: usize| {
-            (from..to).fold(String::new(), |mut text, at| {
-                if tokens[at].at > tokens[at - 1].end() {
-                    text.push(' ');
-                }
-                text + &numbered[at]
-            })
-        };
-        let terms = terms(&tokens, &top, start + 1, end);
+        let query = PlainQuery::of(sql, parameters)?;
+        let (from, start) = (query.from, query.place("where")?);
+        let is_end = |at: usize| ENDS.iter().any(|word| query.tokens[at].is(word)) || query.tokens[at].is_sign(";");
+        let end = query.top.iter().copied().find(|at| *at > start && is_end(*at)).unwrap_or(query.tokens.len());
+        let terms = terms(&query.tokens, &query.top, start + 1, end);
+        let equal = |(from, to): (usize, usize)| equality(&query.tokens[from..to], &query.numbered[from..to]);
         Some(Self {
-            sql: format!("SELECT 1 FROM{} WHERE{}", text(from + 1, start), text(start + 1, end)),
-            equal: terms.iter().filter_map(|(from, to)| equality(&tokens[*from..*to], &numbered[*from..*to])).collect(),
+            sql: format!("SELECT 1 FROM{} WHERE{}", query.text(from + 1, start), query.text(start + 1, end)),
+            equal: terms.into_iter().filter_map(equal).collect(),
         })
     }
-}
-
-/// Returns the indexes of the tokens that are in no parentheses.
-fn top_level(tokens: &[Token<'_>]) -> Vec<usize> {
-    let mut depth = 0_i32;
-    let mut top = Vec::new();
-    for (at, token) in tokens.iter().enumerate() {
-        depth -= i32::from(token.is_sign(")"));
-        if depth == 0 {
-            top.push(at);
-        }
-        depth += i32::from(token.is_sign("("));
-    }
-    top
-}
-
-/// Returns the texts of the tokens, with the parameters by their numbers, which belong to the first token of each; the others of it are empty.
-/// `None` when their numbers are unknown.
-fn numbered(tokens: &[Token<'_>], parameters: &[String]) -> Option<Vec<String>> {
-    let mut texts: Vec<String> = Vec::with_capacity(tokens.len());
-    let mut last = 0;
-    let mut skip = false;
-    for (at, token) in tokens.iter().enumerate() {
-        if std::mem::take(&mut skip) {
-            texts.push(String::new());
-            continue;
-        }
-        let joined = tokens.get(at + 1).filter(|next| next.at == token.end());
-        let named = |name: &str| parameters.iter().position(|known| known == name).map(|place| place + 1);
-        let number = if token.is_sign("?") {
-            match joined.filter(|next| next.kind == TokenKind::Number) {
-                Some(explicit) => {
-                    skip = true;
-                    explicit.text.parse().ok()?
-                }
-                None => last + 1,
-            }
-        } else if token.is_sign(":") || token.is_sign("@") {
-            skip = true;
-            named(&format!("{}{}", token.text, joined?.text))?
-        } else if token.kind == TokenKind::Word && token.text.starts_with('$') {
-            named(token.text)?
-        } else {
-            texts.push(token.text.to_owned());
-            continue;
-        };
-        last = last.max(number);
-        texts.push(format!("?{number}"));
-    }
-    Some(texts)
 }
 
 /// Returns the terms that AND joins, as ranges of tokens; none when there is something that must be read first.

@@ -21,12 +21,40 @@ pub(super) struct Group {
     pub watches: Vec<Watch>,
 }
 
+/// How many rowids of changed rows are kept for a reader that is slow to read.
+const MOST_CHANGED: usize = 256;
+
 pub(super) struct Watch {
     pub id: u32,
     /// The values of the parameters by number; `None` if they aren't known.
     pub params: Option<Vec<Value>>,
     /// To run again after this commit.
     pub due: bool,
+    pub last: LastRead,
+}
+
+/// What is known of the result that was read last.
+#[derive(Default)]
+pub(super) struct LastRead {
+    /// How many results were read.
+    pub reads: u32,
+    /// The rowids of the rows that have changed since; `None`: that isn't known.
+    pub changed: Option<Vec<i64>>,
+    /// The rowids of its rows, in their order, while the result is followed.
+    pub rowids: Option<Vec<i64>>,
+}
+
+impl Watch {
+    /// Takes in that a row of its result may have changed, which has these rowids before and after.
+    pub fn row_changed(&mut self, rowids: [i64; 2]) {
+        self.due = true;
+        if let Some(changed) = &mut self.last.changed {
+            changed.extend(rowids);
+            if changed.len() > MOST_CHANGED {
+                self.last.changed = None;
+            }
+        }
+    }
 }
 
 impl Group {
@@ -57,7 +85,10 @@ impl Group {
     }
 
     pub fn all_due(&mut self) {
-        self.watches.iter_mut().for_each(|watch| watch.due = true);
+        for watch in &mut self.watches {
+            watch.due = true;
+            watch.last.changed = None;
+        }
     }
 }
 

@@ -8,15 +8,19 @@
 //! |---|---|
 //! | `condition` | the WHERE of a query on one table |
 //! | `lookup` | many queries of one text, by the value that a column must equal |
+//! | `plain_query` | a SELECT on one table, as tokens |
 //! | `query` | what a query reads of its tables |
+//! | `difference` | what a commit changes of a result that was read before |
 //! | `group` | the live queries of one text |
 //! | `trial` | a changed row against a WHERE |
 //! | `analysis` | the entry of the part: which changed rows concern a query |
 
 mod analysis;
 mod condition;
+mod difference;
 mod group;
 mod lookup;
+mod plain_query;
 mod query;
 mod trial;
 
@@ -25,11 +29,13 @@ use std::rc::Rc;
 use crate::{
     collections::Set,
     error::Result,
-    sqlite::{Connection, FlatParams},
+    sqlite::{Connection, FlatParams, FlatRows, Integers},
 };
 
 use analysis::Analysis;
-use group::{Group, Watch};
+use group::{Group, LastRead, Watch};
+
+pub use difference::Difference;
 
 /// The live queries of a database.
 #[derive(Default)]
@@ -62,12 +68,29 @@ impl Registry {
         };
         self.last_id += 1;
         let params = connection.parameter_values(sql, params, names).ok();
-        self.groups[at].watches.push(Watch { id: self.last_id, params, due: false });
+        self.groups[at].watches.push(Watch { id: self.last_id, params, due: false, last: LastRead::default() });
         match &mut self.analysis {
             Some(analysis) if known.is_some() => analysis.added(&mut self.groups[at]),
             _ => self.analyse(connection),
         }
         Ok(self.last_id)
+    }
+
+    /// Reads the difference from the result of a query that its reader read last to the present one; `out` then has the inserted rows.
+    /// `reads` is how many results the reader has. `None`: the query has to be run, which counts as read. No transaction may be open.
+    pub fn read_difference(
+        &mut self,
+        connection: &Connection,
+        id: u32,
+        reads: u32,
+        integers: Integers,
+        out: &mut FlatRows,
+    ) -> Option<Difference> {
+        let found = self.groups.iter_mut().find_map(|group| group.place(id).map(|at| (group, at)));
+        match (&self.analysis, found) {
+            (Some(analysis), Some((group, at))) => analysis.difference(connection, group, at, reads, integers, out),
+            _ => None,
+        }
     }
 
     /// Ends a watch. An unknown id is ignored.

@@ -1,6 +1,6 @@
 //! What is known of a query: which changes of rows can change its result.
 
-use super::{condition::Condition, lookup::Lookup};
+use super::{condition::Condition, difference::FollowedQuery, lookup::Lookup};
 use crate::{
     error::Result,
     sqlite::{Authority, Connection, RecordedTable, TableInfo, TableKind, TableReads, functions, tokens},
@@ -23,6 +23,8 @@ pub(super) struct Query {
     pub condition: Option<Condition>,
     /// The column of `reads` that must equal a parameter, and the parameter's place.
     pub key: Option<(usize, usize)>,
+    /// How its result is followed.
+    pub followed: Option<FollowedQuery>,
     /// The queries of this text by that parameter.
     pub lookup: Lookup,
 }
@@ -70,6 +72,9 @@ impl Query {
                 Some((names.iter().position(|column: &String| column.eq_ignore_ascii_case(name))?, *place))
             });
             query.condition = Some(condition);
+        }
+        if reading.tables.len() == 1 {
+            query.followed = FollowedQuery::of(sql, &reading.parameters, &reading.functions, &names);
         }
         Ok(query)
     }

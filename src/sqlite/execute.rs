@@ -26,7 +26,7 @@ pub enum Op {
 }
 
 /// The outcome of a statement.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Outcome {
     /// How many rows the statement itself inserted, updated or deleted; 0 for any other statement.
     pub changes: u64,
@@ -178,6 +178,24 @@ impl Connection {
 }
 
 /// Returns the numbers of rows and columns of parameters; a statement without parameters runs once.
+impl Statement<'_> {
+    /// Makes `out` a result with the columns of this statement.
+    pub fn describe(&self, out: &mut FlatRows) {
+        out.columns = self.column_count();
+        out.shape = self.connection().shape_of(&self.prepared);
+    }
+
+    /// Adds the first columns of the current row to `out`. Fails with `integer_out_of_range`, `out_of_memory`, and with `internal` when there
+    /// is no such row.
+    pub fn push_row(&self, columns: usize, integers: Integers, out: &mut FlatRows) -> Result<()> {
+        if columns == 0 || columns > self.prepared.data_count() {
+            return Err(malformed("there is no such row"));
+        }
+        // SAFETY: the statement stands at a row of at least that many columns.
+        unsafe { out.push(self.prepared.raw, columns, integers, self.connection().reads_values()) }
+    }
+}
+
 fn shape_of(params: Option<&FlatParams<'_>>) -> (usize, usize) {
     params.map_or((1, 0), |params| (params.rows(), params.columns()))
 }

@@ -118,6 +118,12 @@ impl Prepared {
         unsafe { ffi::sqlite3_column_count(self.raw) as usize }
     }
 
+    /// Returns the number of columns of the current row; 0 without one.
+    pub fn data_count(&self) -> usize {
+        // SAFETY: the statement is alive.
+        unsafe { ffi::sqlite3_data_count(self.raw) as usize }
+    }
+
     pub fn column_name(&self, index: usize) -> String {
         // SAFETY: the statement is alive; a name is copied before the next call on it.
         unsafe { owned(ffi::sqlite3_column_name(self.raw, index as c_int)) }.unwrap_or_default()

@@ -37,8 +37,15 @@ pub struct RowChange {
     pub old: Option<Box<[Value]>>,
     /// The row after; `None` for a deleted one.
     pub new: Option<Box<[Value]>>,
-    /// Whether an update gave it another rowid.
-    pub moved: bool,
+    /// Its rowids before and after; those of an inserted or deleted row are equal.
+    pub rowids: [i64; 2],
+}
+
+impl RowChange {
+    /// Returns whether an update gave it another rowid.
+    pub fn is_moved(&self) -> bool {
+        self.rowids[0] != self.rowids[1]
+    }
 }
 
 /// What was recorded since it was last taken. It may contain changes that were rolled back.
@@ -87,7 +94,7 @@ impl RowRecorder {
     }
 
     /// Records a change. `db` is in the callback of its hook.
-    fn record(&self, db: *mut ffi::sqlite3, op: c_int, table: &[u8], moved: bool) {
+    fn record(&self, db: *mut ffi::sqlite3, op: c_int, table: &[u8], rowids: [i64; 2]) {
         let tables = self.tables.borrow();
         let Some(index) = tables.iter().position(|known| known.name.as_bytes() == table) else { return };
         let changes = &mut *self.changes.borrow_mut();
@@ -103,7 +110,7 @@ impl RowRecorder {
         let new = row(op != ffi::SQLITE_DELETE, ffi::sqlite3_preupdate_new);
         match (old, new) {
             (Some(old), Some(new)) if changes.rows.len() < MOST_ROWS => {
-                changes.rows.push(RowChange { table: index, old, new, moved });
+                changes.rows.push(RowChange { table: index, old, new, rowids });
             }
             _ => changes.incomplete.push(index),
         }
@@ -169,6 +176,11 @@ unsafe extern "C" fn record(
     let (recorder, database, table) =
         unsafe { (&*context.cast::<RowRecorder>(), CStr::from_ptr(database), CStr::from_ptr(table)) };
     if database.to_bytes() == b"main" {
-        recorder.record(db, op, table.to_bytes(), op == ffi::SQLITE_UPDATE && old_rowid != new_rowid);
+        let rowids = match op {
+            ffi::SQLITE_INSERT => [new_rowid; 2],
+            ffi::SQLITE_DELETE => [old_rowid; 2],
+            _ => [old_rowid, new_rowid],
+        };
+        recorder.record(db, op, table.to_bytes(), rowids);
     }
 }

@@ -30,6 +30,10 @@ impl<'c> Statement<'c> {
         Self { connection, prepared }
     }
 
+    pub(super) fn connection(&self) -> &'c Connection {
+        self.connection
+    }
+
     /// Creates a handle for the statements of a script in turn, each from [`begin`](Self::begin) to [`end`](Self::end): they share
     /// its memory.
     pub(super) fn of_script(connection: &'c Connection, authority: Authority) -> Self {

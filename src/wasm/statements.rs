@@ -143,6 +143,17 @@ impl Core {
         self.database.watch(sql, params.as_ref(), names).thrown()
     }
 
+    /// Reads how the result of a live query differs from the one that was read last: how many rows are removed, their positions, and the
+    /// positions of the inserted rows, which are in the result header's areas until the next call. `undefined`: run the query.
+    pub fn difference(&self, permit: u32, id: u32, reads: u32, timeout_ms: f64) -> Result<Option<Vec<u32>>, JsValue> {
+        let Buffers { rows, header, .. } = &mut *self.buffers.borrow_mut();
+        let difference = self.database.read_difference(permit, id, reads, timeout_ms, rows).thrown()?;
+        Ok(difference.map(|difference| {
+            header.fill(rows, &Outcome::default(), false);
+            [vec![difference.removed.len() as u32], difference.removed, difference.inserted].concat()
+        }))
+    }
+
     /// Removes a live query.
     pub fn unwatch(&self, id: u32) {
         self.database.unwatch(id);

@@ -2,6 +2,7 @@ import { checkFunction, checkObject } from '../base/check.js'
 import { invalid, isTidelockError, type TidelockError } from '../base/errors.js'
 import { callUser } from '../base/events.js'
 import { isEmpty, type KeyedRows, type LiveChanges, rowChanges } from './row-changes.js'
+import type { RowsDifference } from './rows-difference.js'
 
 /** The name of a column of these rows; its number for rows that are arrays. */
 export type ColumnOf<T> = T extends readonly unknown[] ? number : keyof T & string
@@ -15,6 +16,7 @@ export interface LiveChangesOptions<T> {
 /** A live query whose results are read. */
 interface Source<T> extends AsyncIterable<T[]> {
   subscribe(onRows: (rows: T[]) => unknown, onError: (error: TidelockError) => unknown): () => void
+  differenceFrom(rows: readonly T[]): RowsDifference | undefined
 }
 
 /**
@@ -73,7 +75,7 @@ export class LiveChangesReader<T> implements AsyncIterable<LiveChanges<T>> {
     let before: KeyedRows<T> = { rows: [], keys: new Set() }
     let isFirst = true
     return (rows) => {
-      const { changes, after } = rowChanges(before, rows, this.#key)
+      const { changes, after } = rowChanges(before, rows, this.#key, this.#live.differenceFrom(before.rows))
       before = after
       if (!isFirst && isEmpty(changes)) return undefined
       isFirst = false

@@ -5,11 +5,11 @@ import type { MapRows } from '../base/query-builder.js'
 import { fragmentParts, type SqlFragment } from '../base/sql.js'
 import type { QueryOptions, RowMode, SqlParams } from '../base/values.js'
 import { andThen, type Connection, type MaybePromise } from '../engine/connection.js'
-import { op } from '../engine/core.js'
 import type { QueryIdentity } from './last-results.js'
 import { type LiveChangesOptions, LiveChangesReader } from './live-changes.js'
 import type { LiveQueries } from './live-queries.js'
-import { type Counted, checkWindow, type LiveWindow, noWindow, queryWindow, windowError } from './live-window.js'
+import { checkWindow, type LiveWindow, noWindow, queryWindow, windowError } from './live-window.js'
+import { patched, type RowsDifference, rowsDifference } from './rows-difference.js'
 
 /** Options of a live query. */
 export interface LiveOptions extends QueryOptions, LiveWindow {
@@ -20,6 +20,14 @@ export interface LiveOptions extends QueryOptions, LiveWindow {
   readonly initial?: 'last' | undefined
   /** Closes the live query. */
   readonly signal?: AbortSignal | undefined
+}
+
+/** What a run gave: all rows of the result or of its window, or with a difference only those that are inserted. */
+interface LiveResult<T> {
+  readonly rows: T[]
+  /** Without it, the number of rows. */
+  readonly total?: number | undefined
+  readonly difference?: RowsDifference | undefined
 }
 
 interface Subscriber<T> {
@@ -58,7 +66,13 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
   #paused = false
   #watch: number | undefined
   #rows: T[] | undefined
+  /** The latest rows in a list that only the next difference changes: an app may sort its own. */
+  #base: readonly T[] = []
   #total: number | undefined
+  /** How the latest rows came from the rows before; undefined: they were all read. */
+  #step: { readonly before: readonly T[]; readonly difference: RowsDifference } | undefined
+  /** How many results of the watch were read. */
+  #reads = 0
   #error: TidelockError | undefined
   /** The number of results so far, errors included. */
   #version = 0
@@ -278,9 +292,9 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
     try {
       const watching = this.#watchTables()
       if (watching !== undefined) await watching
-      const counted = await this.#query()
-      this.#accept(counted)
-      if (this.#isLastKept) void this.#keep(counted)
+      const result = await this.#query()
+      this.#accept(result)
+      if (this.#isLastKept) void this.#keep(result)
     } catch (error) {
       if (isTidelockError(error, 'closed')) return this.close()
       if (isTidelockError(error, 'worker_crashed') && !this.#calls.closed) return this.#rerun()
@@ -289,10 +303,18 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
     if (!this.#closed) this.#publish()
   }
 
-  #accept({ rows, total }: Counted<T>): void {
-    this.#rows = this.#mapRows === undefined ? rows : (this.#mapRows(rows as unknown[][]) as T[])
-    this.#total = total
+  #accept({ rows: given, total, difference }: LiveResult<T>): void {
+    const rows = this.#mapRows === undefined ? given : (this.#mapRows(given as unknown[][]) as T[])
+    this.#step = difference && { before: this.#rows ?? [], difference }
+    this.#base = difference === undefined ? rows : patched(this.#base, difference, rows)
+    this.#rows = this.#base.slice()
+    this.#total = total ?? this.#rows.length
     this.#error = undefined
+  }
+
+  /** @internal Returns how the latest rows came from these; undefined when that isn't known. */
+  differenceFrom(rows: readonly T[]): RowsDifference | undefined {
+    return this.#step?.before === rows ? this.#step.difference : undefined
   }
 
   #publish(): void {
@@ -306,7 +328,7 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
     try {
       const last = await (await this.#queries.lastResults()).find(this.#identity())
       if (last === undefined || this.#closed || this.#version > 0) return
-      this.#accept(last as Counted<T>)
+      this.#accept(last as LiveResult<T>)
     } catch {
       // The result of the query follows in any case.
       return
@@ -314,8 +336,9 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
     this.#publish()
   }
 
-  async #keep(counted: Counted<T>): Promise<void> {
+  async #keep({ rows, total }: LiveResult<T>): Promise<void> {
     const query = this.#identity()
+    const counted = { rows, total: total ?? rows.length }
     try {
       const results = await this.#queries.lastResults()
       results.keep(query, counted)
@@ -330,15 +353,23 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
     return { sql, params, mode: this.#mode, window: this.#window }
   }
 
-  async #query(): Promise<Counted<T>> {
+  async #query(): Promise<LiveResult<T>> {
     const options = { timeoutMs: this.#timeoutMs }
     const window = this.#window
-    if (window === undefined) {
-      const rows = (await this.#calls.statement(op.query, this.#sql, this.#params, options, this.#mode)) as T[]
-      return { rows, total: rows.length }
-    }
     const [sql, params] = this.#parts()
-    const query = { sql, params, mode: this.#mode }
+    const mode = this.#mode
+    if (window === undefined) {
+      // What is kept is all rows.
+      const id = this.#isLastKept ? 0 : (this.#watch ?? 0)
+      const work = ['live', { id, reads: this.#reads, sql, mode }, params] as const
+      const { results, value } = await this.#calls.runAlone(work, options)
+      if (id === this.#watch) this.#reads++
+      return {
+        rows: results[0] as T[],
+        difference: value === undefined ? undefined : rowsDifference(value as Uint32Array),
+      }
+    }
+    const query = { sql, params, mode }
     try {
       return await this.#calls.withPermit(options, (permit) =>
         andThen(queryWindow<T>(this.#calls, permit, query, window), (counted) => [counted, false] as const),
@@ -359,6 +390,7 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
       // The query was closed or paused while another thread registered it.
       if (this.#closed || this.#paused) return this.#calls.unwatch(id)
       this.#watch = id
+      this.#reads = 0
       this.#queries.watch(id, this)
     })
   }

@@ -1,4 +1,5 @@
 import { invalid } from '../base/errors.js'
+import type { RowsDifference } from './rows-difference.js'
 
 /** A row, and its position in the newer result, or for a removed row in the older one. */
 export interface PlacedRow<T> {
@@ -42,19 +43,70 @@ export interface KeyedRows<T> {
 type Cells = Readonly<Record<string | number, unknown>>
 
 /**
- * Returns the difference between two results, and takes the keys of `before` over to the next comparison. Throws `invalid_argument` when a
- * row lacks a column of the key, or two rows have the same key; `before` is unchanged then.
+ * Returns the difference between two results, and takes the keys of `before` over to the next comparison. `difference`: the positions of all
+ * rows that may differ, if they are known. Throws `invalid_argument` when a row lacks a column of the key, or two rows have the same key;
+ * `before` is unchanged then.
  */
 export function rowChanges<T>(
   before: KeyedRows<T>,
   rows: readonly T[],
   key: readonly (string | number)[],
+  difference?: RowsDifference,
 ): { readonly changes: LiveChanges<T>; readonly after: KeyedRows<T> } {
   const old = before.rows
   const columns = commonColumns(old[0], rows[0])
   const sameRow = (one: unknown, other: unknown) =>
-    columns?.every((column) => sameValue((one as Cells)[column], (other as Cells)[column])) === true
-  // Most changes touch few rows: only those between the equal ones at both ends are compared by key.
+    one === other || columns?.every((column) => sameValue((one as Cells)[column], (other as Cells)[column])) === true
+  const { removed: gone, inserted } = difference ?? between(old, rows, sameRow)
+  /** The rows at `gone`: their positions, and how many rows before them stay. */
+  const places = new Map<unknown, { readonly from: number; readonly after: number }>()
+  gone.forEach((from, at) => {
+    places.set(keyOf(old[from], key), { from, after: from - at })
+  })
+  const added: PlacedRow<T>[] = []
+  const updated: UpdatedRow<T>[] = []
+  const newKeys = new Set<unknown>()
+  /** Rows of both results that are still between the same rows that stay: their positions in the older and the newer one. */
+  const kept: { readonly from: number; readonly index: number }[] = []
+  const moved: MovedRow<T>[] = []
+  inserted.forEach((index, at) => {
+    const row = rows[index] as T
+    const itsKey = keyOf(row, key)
+    const place = places.get(itsKey)
+    if (newKeys.has(itsKey) || (place === undefined && before.keys.has(itsKey))) throw notUnique(key)
+    newKeys.add(itsKey)
+    if (place === undefined) {
+      added.push({ row, index })
+      return
+    }
+    const { from, after } = place
+    if (after === index - at) kept.push({ from, index })
+    else moved.push({ row, index, from })
+    const previous = old[from] as T
+    if (!sameRow(previous, row)) updated.push({ row, previous, index })
+  })
+  const removed: PlacedRow<T>[] = []
+  const { keys } = before
+  for (const [itsKey, { from }] of places) {
+    if (newKeys.has(itsKey)) continue
+    removed.push({ row: old[from] as T, index: from })
+    keys.delete(itsKey)
+  }
+  for (const { row } of added) keys.add(keyOf(row, key))
+  const stays = longestRising(kept.map(({ from }) => from))
+  kept.forEach(({ from, index }, at) => {
+    if (!stays.has(at)) moved.push({ row: rows[index] as T, index, from })
+  })
+  moved.sort((one, other) => one.index - other.index)
+  return { changes: { added, updated, removed, moved }, after: { rows, keys } }
+}
+
+/** Returns the positions of the rows between the equal ones at both ends: most changes touch few rows. */
+function between<T>(
+  old: readonly T[],
+  rows: readonly T[],
+  sameRow: (one: T | undefined, other: T | undefined) => boolean,
+): RowsDifference {
   let start = 0
   let oldEnd = old.length
   let end = rows.length
@@ -63,40 +115,8 @@ export function rowChanges<T>(
     oldEnd--
     end--
   }
-  const places = new Map<unknown, number>()
-  for (let index = start; index < oldEnd; index++) places.set(keyOf(old[index], key), index)
-  const added: PlacedRow<T>[] = []
-  const updated: UpdatedRow<T>[] = []
-  const newKeys = new Set<unknown>()
-  /** Rows of both results: their positions in the older and the newer one. */
-  const kept: { readonly from: number; readonly index: number }[] = []
-  for (let index = start; index < end; index++) {
-    const row = rows[index] as T
-    const itsKey = keyOf(row, key)
-    const from = places.get(itsKey)
-    if (newKeys.has(itsKey) || (from === undefined && before.keys.has(itsKey))) throw notUnique(key)
-    newKeys.add(itsKey)
-    if (from === undefined) {
-      added.push({ row, index })
-      continue
-    }
-    kept.push({ from, index })
-    const previous = old[from] as T
-    if (!sameRow(previous, row)) updated.push({ row, previous, index })
-  }
-  const removed: PlacedRow<T>[] = []
-  const { keys } = before
-  for (const [itsKey, index] of places) {
-    if (newKeys.has(itsKey)) continue
-    removed.push({ row: old[index] as T, index })
-    keys.delete(itsKey)
-  }
-  for (const { row } of added) keys.add(keyOf(row, key))
-  const stays = longestRising(kept.map(({ from }) => from))
-  const moved = kept
-    .filter((_, at) => !stays.has(at))
-    .map(({ from, index }) => ({ row: rows[index] as T, index, from }))
-  return { changes: { added, updated, removed, moved }, after: { rows, keys } }
+  const range = (to: number) => Array.from({ length: to - start }, (_, at) => start + at)
+  return { removed: range(oldEnd), inserted: range(end) }
 }
 
 /** Whether nothing differs. */

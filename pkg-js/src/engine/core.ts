@@ -135,6 +135,11 @@ export interface Core {
   // Live queries.
 
   watch(sql: string, bytes: number, names: string): number
+  /**
+   * How the result of a live query differs from the one that was read last, the `reads`th: the number of removed rows, their positions, and
+   * the positions of the inserted rows, which are the result in memory. Undefined: run the query.
+   */
+  difference(permit: number, id: number, reads: number, timeoutMs: number): Uint32Array | undefined
   unwatch(id: number): void
   /** From now on every commit emits a `change` event. */
   emitChanges(): void

@@ -7,7 +7,7 @@ import type { StatementRunner } from './codec/statements.js'
 import { andThen, type CallsOptions, Connection, type MaybePromise, noFastPath, type Permit } from './connection.js'
 import { copyParams } from './copy-params.js'
 import { type Core, type Op, op } from './core.js'
-import { eachStatement, type StatementOf, type Work, type WorkResult } from './work.js'
+import { eachStatement, type LiveRead, type StatementOf, type Work, type WorkResult } from './work.js'
 
 /**
  * The common path of every call into one wasm instance: acquire the connection mutex, execute, decode, wait until the write is stored.
@@ -145,9 +145,18 @@ export class DirectConnection<P = unknown, R = unknown> extends Connection {
         return this.#batch(permitId, work[1], timeoutMs)
       case 'script':
         return andThen(this.#script(permitId, work[1], timeoutMs), (wrote) => ({ results: [], wrote }))
+      case 'live':
+        return this.#live(permitId, work[1], work[2], timeoutMs)
       case 'explain':
         return { results: [], value: this.#about(work[1], (core) => core.explain(permitId, work[1])) }
     }
+  }
+
+  /** Reads the difference of a live query to its last result, or runs it. */
+  #live(permitId: number, { id, reads, sql, mode }: LiveRead, params: P, timeoutMs: number): WorkResult<R> {
+    const value = this.sync(() => this.core.difference(permitId, id, reads, timeoutMs))
+    if (value !== undefined) return { results: [this.#statements.rows(mode)], value }
+    return { results: [this.execute(permitId, op.query, sql, params, timeoutMs, mode)] }
   }
 
   /** Runs several statements in one transaction or savepoint under the same permit. */

@@ -1,4 +1,5 @@
 import { errorWith, invalid, TidelockError } from '../base/errors.js'
+import type { RowMode } from '../base/values.js'
 import { type Op, op } from './core.js'
 
 /** One statement of a batch. */
@@ -16,12 +17,22 @@ export type Work<P = unknown> =
   | readonly ['batch', statements: readonly StatementOf<P>[]]
   | readonly ['script', script: string]
   | readonly ['explain', sql: string]
+  /** Reads a live query for the first time or again, after that many reads. */
+  | readonly ['live', query: LiveRead, params: P]
+
+/** What a live query reads: see {@link Core.difference}. */
+export interface LiveRead {
+  readonly id: number
+  readonly reads: number
+  readonly sql: string
+  readonly mode: RowMode
+}
 
 /** The outcome of {@link Work}. */
 export interface WorkResult<R = unknown> {
   /** One for each statement. */
   readonly results: readonly R[]
-  /** The rows of `explain`. */
+  /** The rows of `explain`; the difference of `live`, undefined when the result is all rows. */
   readonly value?: unknown
   /** Whether something was written that has to be stored before the call resolves. */
   readonly wrote?: boolean
@@ -37,6 +48,10 @@ export function packedWork<P, Q>(work: Work<P>, pack: (kind: Op, sql: string, pa
     case 'batch': {
       const [type, statements] = work
       return [type, eachStatement(statements, ({ sql, params }) => ({ sql, params: pack(op.query, sql, params as P) }))]
+    }
+    case 'live': {
+      const [type, query, params] = work
+      return [type, query, pack(op.query, query.sql, params)]
     }
     default:
       return work

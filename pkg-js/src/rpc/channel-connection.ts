@@ -245,6 +245,7 @@ export class ChannelConnection extends Connection {
   #run(permitId: number, work: Work, limit: TimeLimit | undefined, signal?: AbortSignal): Promise<WorkResult> {
     const codec = this.#codec
     const transfer: ArrayBuffer[] = []
+    const mode = work[0] === 'live' ? work[1].mode : 'object'
     const packed = packedWork(work, (kind, sql, params) => {
       const { areas, transfer: moved } = codec.pack(kind, sql, params)
       transfer.push(...moved)
@@ -252,7 +253,7 @@ export class ChannelConnection extends Connection {
     })
     return this.#ask('run', [packed, permitId, limit], { transfer, signal }, async (done) => ({
       ...done,
-      results: await Promise.all(done.results.map((result) => codec.decode(op.query, result, 'object'))),
+      results: await Promise.all(done.results.map((result) => codec.decode(op.query, result, mode))),
     }))
   }
 

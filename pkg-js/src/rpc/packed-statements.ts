@@ -46,6 +46,10 @@ export class PackedStatements implements StatementRunner<readonly ParameterBuffe
     return { ...this.#result(), changes }
   }
 
+  rows(): PackedResult {
+    return this.#result()
+  }
+
   watch(sql: string, areas: readonly ParameterBuffer[]): number {
     const { bytes, names } = this.#put(areas[0])
     return this.#core.watch(sql, bytes, names)

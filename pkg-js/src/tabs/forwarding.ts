@@ -1,8 +1,9 @@
 import type { Encryption } from '../base/encryption.js'
 import type { TidelockError } from '../base/errors.js'
+import type { Work } from '../engine/work.js'
 import type { Handlers } from '../rpc/channel.js'
 import { outcomeUnknown } from '../rpc/client-session.js'
-import type { ClientMethods, TimeLimit, WriteId } from '../rpc/protocol.js'
+import type { ClientMethods, ParameterBuffer, TimeLimit, WriteId } from '../rpc/protocol.js'
 import { isRepeatable } from './core-calls.js'
 import { type OutgoingCall, PendingCalls, rolledBack } from './pending-calls.js'
 import { EngineLost, IdSequence, type ServingEngine } from './serving-engine.js'
@@ -66,7 +67,7 @@ export class Forwarding {
       run: (signal, work, permitId, limit) =>
         permitId === 0
           ? this.#withWriteId({ signal, limit }, writes(work), (serving, writeId) =>
-              serving.run(work, 0, limit, writeId, signal),
+              serving.run(withEngineId(work, serving), 0, limit, writeId, signal),
             )
           : this.#underPermit(permitId, ({ serving, engineId }) => serving.run(work, engineId, limit)),
       acquire: (signal, limit) => this.#acquire(signal, limit),
@@ -240,4 +241,12 @@ export class Forwarding {
       onLost: () => outcomeUnknown(`The call ${method}`),
     })
   }
+}
+
+/** Replaces the id of a live query, which outlives a leader, by that of its engine; 0 if it has none there. */
+function withEngineId(work: Work<readonly ParameterBuffer[]>, { watched }: ServingEngine): typeof work {
+  if (work[0] !== 'live') return work
+  const [type, query, areas] = work
+  const [id = 0] = [...watched].find(([, localId]) => localId === query.id) ?? []
+  return [type, { ...query, id }, areas]
 }

@@ -35,6 +35,7 @@ const works: Readonly<Record<Work[0], readonly Validator[]>> = {
   batch: [list(object({ sql: text, params: areas }))],
   script: [text],
   explain: [text],
+  live: [object({ id: whole, reads: whole, sql: text, mode: oneOf('object', 'array') }), areas],
 }
 const work: Validator = (value) => Array.isArray(value) && has(works, value[0], value.slice(1), [])
 

@@ -38,6 +38,6 @@ export function writes(work: Work): boolean {
     case 'batch':
       return work[1].some(({ sql }) => mayWrite(sql))
     default:
-      return work[0] !== 'explain'
+      return work[0] === 'script'
   }
 }

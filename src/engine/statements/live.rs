@@ -3,10 +3,11 @@
 use std::rc::Rc;
 
 use crate::{
-    engine::{Database, database::Inner},
+    engine::{Database, connection::mutex::MutexPermit, database::Inner},
     error::Result,
+    live::Difference,
     ports::Part,
-    sqlite::FlatParams,
+    sqlite::{FlatParams, FlatRows},
 };
 
 impl Database {
@@ -28,6 +29,24 @@ impl Database {
             }));
         }
         Ok(id)
+    }
+
+    /// Reads the difference from the result of a live query that was read last to the present one; `out` then has the inserted rows. `reads`
+    /// is how many results were received. `None`: run the query. Fails with `transaction_closed` unless the permit holds the connection.
+    pub fn read_difference(
+        &self,
+        permit: MutexPermit,
+        id: u32,
+        reads: u32,
+        timeout_ms: f64,
+        out: &mut FlatRows,
+    ) -> Result<Option<Difference>> {
+        let inner = &*self.inner;
+        let connection = inner.permitted_connection(permit)?;
+        let integers = inner.options.integers.into();
+        inner.with_timeout(&connection, timeout_ms, || {
+            Ok(inner.live.borrow_mut().read_difference(&connection, id, reads, integers, out))
+        })
     }
 
     /// Removes a live query.

@@ -194,7 +194,7 @@ impl Inner {
 
     /// Returns the connection. Fails with `transaction_closed` unless `permit` holds the mutex, or if SQLite has rolled
     /// back the open transaction.
-    fn permitted_connection(&self, permit: MutexPermit) -> Result<Rc<Connection>> {
+    pub(super) fn permitted_connection(&self, permit: MutexPermit) -> Result<Rc<Connection>> {
         let connection = self.connection()?;
         self.mutex.check(permit)?;
         if self.transaction.depth.get() > 0 && !connection.in_transaction() {
@@ -303,7 +303,12 @@ impl Inner {
     }
 
     /// Runs `work`, and interrupts its statements after `timeout_ms` milliseconds unless that is 0.
-    fn with_timeout<T>(&self, connection: &Connection, timeout_ms: f64, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    pub(super) fn with_timeout<T>(
+        &self,
+        connection: &Connection,
+        timeout_ms: f64,
+        work: impl FnOnce() -> Result<T>,
+    ) -> Result<T> {
         if timeout_ms <= 0.0 {
             return work();
         }

@@ -16,6 +16,8 @@ export interface StatementRunner<P, R> {
   tryFastPath(permitId: number, kind: Op, sql: string, params: P, mode: ResultMode): R | typeof noFastPath
   /** Runs a statement under a permit. */
   run(permitId: number, kind: Op, sql: string, params: P, timeoutMs: number, mode: ResultMode): R
+  /** The rows of the result in memory. */
+  rows(mode: ResultMode): R
   /** Registers a live query; returns its id. */
   watch(sql: string, params: P): number
 }
@@ -48,6 +50,10 @@ export class Statements implements StatementRunner<unknown, unknown> {
     if (result !== noFastPath) return result
     this.executor.execute(permitId, kind, sql, this.#packer.one(params as SqlParams | undefined), timeoutMs)
     return this.#result(kind, mode)
+  }
+
+  rows(mode: ResultMode): unknown {
+    return this.#result(op.query, mode)
   }
 
   watch(sql: string, params: unknown): number {

@@ -1,0 +1,224 @@
+//! What a commit changes of a result that was read before, without running the query: for an ordered query on one table, each of whose rows
+//! comes from one row of the table.
+//!
+//! The rowids of the result are kept in its order. A changed row is taken out and looked for again; its position is found by bisection, where
+//! SQLite itself compares two rows by the query's ORDER BY.
+
+use super::plain_query::PlainQuery;
+use crate::{
+    error::Result,
+    sqlite::{Authority, Connection, FlatRows, Integers, Statement, Step},
+    value::Value,
+};
+
+/// Functions of several rows. `max` and `min` are, with one argument.
+const AGGREGATES: [&str; 10] = [
+    "avg",
+    "count",
+    "group_concat",
+    "json_group_array",
+    "json_group_object",
+    "max",
+    "min",
+    "string_agg",
+    "sum",
+    "total",
+];
+
+/// Names of a rowid: a query that mentions one may mean something else by it.
+const ROWIDS: [&str; 3] = ["rowid", "oid", "_rowid_"];
+
+/// Rows of a result for which it isn't followed: their rowids would take too much memory.
+const MOST_ROWS: usize = 1 << 20;
+
+/// The statements by which the result of a query is followed. Each has the columns of the query, and then the rowid.
+#[derive(Debug)]
+pub(super) struct FollowedQuery {
+    /// All rows.
+    all: String,
+    /// The rows whose rowids are in a JSON array, the parameter after the query's.
+    some: String,
+    /// The rows with two rowids, the parameters after the query's, in the query's order.
+    pair: String,
+    /// The number of the query's parameters.
+    parameters: usize,
+}
+
+/// The differences between two results.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Difference {
+    /// The positions, in the earlier result, of the rows that were removed or changed, in rising order.
+    pub removed: Vec<u32>,
+    /// The positions, in the later result, of the rows that were added or changed, in rising order.
+    pub inserted: Vec<u32>,
+}
+
+impl FollowedQuery {
+    /// Prepares the statements; `None` for a query of another kind. `functions` are those that the query calls, `columns` those of its table.
+    pub fn of(sql: &str, parameters: &[String], functions: &[String], columns: &[String]) -> Option<Self> {
+        let query = PlainQuery::of(sql, parameters)?;
+        let order = query.place("order")?;
+        let is_other = |word: &str| query.place(word).is_some();
+        let names_rowid = |name: &str| ROWIDS.iter().any(|rowid| name.eq_ignore_ascii_case(rowid));
+        if ["group", "having", "window", "limit"].into_iter().any(is_other)
+            || query.tokens.iter().any(|token| token.is("distinct") || names_rowid(&token.name()))
+            || columns.iter().any(|column| names_rowid(column))
+            || functions.iter().any(|name| AGGREGATES.iter().any(|known| name.eq_ignore_ascii_case(known)))
+        {
+            return None;
+        }
+        let filter = query.place("where");
+        let end = query.top.iter().copied().find(|at| query.tokens[*at].is_sign(";")).unwrap_or(query.tokens.len());
+        let source = query.text(query.from, filter.unwrap_or(order));
+        let begin = format!("SELECT{}, rowid {source}", query.text(1, query.from));
+        let order_by = query.text(order, end);
+        let meets = filter.map(|start| query.text(start + 1, order));
+        let (first, second) = (parameters.len() + 1, parameters.len() + 2);
+        let both = meets.as_ref().map(|meets| format!("({meets}) AND ")).unwrap_or_default();
+        Some(Self {
+            all: format!("{begin} {}{order_by}", meets.map(|meets| format!("WHERE{meets} ")).unwrap_or_default()),
+            some: format!("{begin} WHERE {both}rowid IN (SELECT value FROM json_each(?{first})) {order_by}"),
+            pair: format!("{begin} WHERE rowid IN (?{first}, ?{second}) {order_by}"),
+            parameters: parameters.len(),
+        })
+    }
+
+    /// Returns the rowids of the result, in its order; `None` if there are too many.
+    pub fn rowids(&self, connection: &Connection, params: &[Value]) -> Result<Option<Vec<i64>>> {
+        let mut statement = self.statement(connection, &self.all, params, &[])?;
+        let mut rowids = Vec::new();
+        while statement.step()? == Step::Row {
+            if rowids.len() == MOST_ROWS {
+                return Ok(None);
+            }
+            rowids.push(rowid(&statement));
+        }
+        Ok(Some(rowids))
+    }
+
+    /// Brings the rowids of a result up to date after a change of the rows with these rowids, which are sorted. Writes the inserted rows into
+    /// `out`, without its shape.
+    pub fn difference(
+        &self,
+        connection: &Connection,
+        params: &[Value],
+        rowids: &mut Vec<i64>,
+        changed: &[i64],
+        integers: Integers,
+        out: &mut FlatRows,
+    ) -> Result<Difference> {
+        let list: Vec<String> = changed.iter().map(i64::to_string).collect();
+        let list = Value::from(format!("[{}]", list.join(",")));
+        let mut statement = self.statement(connection, &self.some, params, &[list])?;
+        let columns = statement.column_count() - 1;
+        let mut present = Vec::new();
+        out.clear();
+        while statement.step()? == Step::Row {
+            present.push(rowid(&statement));
+            statement.push_row(columns, integers, out)?;
+        }
+        drop(statement);
+        let mut difference = Difference::default();
+        let mut at = 0;
+        rowids.retain(|rowid| {
+            let stays = changed.binary_search(rowid).is_err();
+            if !stays {
+                difference.removed.push(at);
+            }
+            at += 1;
+            stays
+        });
+        let mut from = 0;
+        for rowid in present {
+            let mut to = rowids.len();
+            while from < to {
+                let middle = from.midpoint(to);
+                if self.precedes(connection, params, rowids[middle], rowid)? {
+                    from = middle + 1;
+                } else {
+                    to = middle;
+                }
+            }
+            rowids.insert(from, rowid);
+            difference.inserted.push(from as u32);
+            from += 1;
+        }
+        Ok(difference)
+    }
+
+    /// Returns whether the one row comes before the other.
+    fn precedes(&self, connection: &Connection, params: &[Value], one: i64, other: i64) -> Result<bool> {
+        let mut statement =
+            self.statement(connection, &self.pair, params, &[Value::Integer(one), Value::Integer(other)])?;
+        Ok(statement.step()? == Step::Row && rowid(&statement) == one)
+    }
+
+    /// Binds the query's parameters, as far as the statement has them, and further ones.
+    fn statement<'c>(
+        &self,
+        connection: &'c Connection,
+        sql: &str,
+        params: &[Value],
+        more: &[Value],
+    ) -> Result<Statement<'c>> {
+        let mut statement = connection.statement_for(sql, Authority::User)?;
+        let count = statement.parameter_count().min(self.parameters);
+        for (index, value) in params.iter().take(count).enumerate() {
+            statement.bind(index + 1, value)?;
+        }
+        for (index, value) in more.iter().enumerate() {
+            statement.bind(self.parameters + index + 1, value)?;
+        }
+        Ok(statement)
+    }
+}
+
+/// Returns the last column of the present row.
+fn rowid(statement: &Statement<'_>) -> i64 {
+    match statement.column(statement.column_count() - 1) {
+        Value::Integer(rowid) => rowid,
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::FollowedQuery;
+
+    fn of(sql: &str) -> Option<FollowedQuery> {
+        FollowedQuery::of(sql, &[String::new(), ":b".to_owned()], &[], &["id".to_owned(), "a".to_owned()])
+    }
+
+    #[test]
+    fn the_statements_have_the_rowid_last_and_their_parameters_after_the_querys() {
+        let query =
+            of("select *, a + ? AS s\nfrom t AS x where a > :b OR a IS NULL order by s DESC, 1; -- end").unwrap();
+        assert_eq!(query.all, "SELECT *, a + ?1 AS s, rowid from t AS x WHERE a > ?2 OR a IS NULL order by s DESC, 1");
+        assert_eq!(
+            query.some,
+            "SELECT *, a + ?1 AS s, rowid from t AS x WHERE ( a > ?2 OR a IS NULL) AND rowid IN (SELECT value FROM \
+             json_each(?3)) order by s DESC, 1"
+        );
+        assert_eq!(query.pair, "SELECT *, a + ?1 AS s, rowid from t AS x WHERE rowid IN (?3, ?4) order by s DESC, 1");
+        assert_eq!(of("SELECT id FROM t ORDER BY a").unwrap().all, "SELECT id, rowid FROM t ORDER BY a");
+    }
+
+    #[test]
+    fn other_queries_are_not_followed() {
+        for sql in [
+            "SELECT id FROM t",
+            "SELECT id FROM t ORDER BY a LIMIT 5",
+            "SELECT DISTINCT a FROM t ORDER BY a",
+            "SELECT a FROM t GROUP BY a ORDER BY a",
+            "SELECT id FROM t, u ORDER BY a",
+            "SELECT id FROM t JOIN u ORDER BY a",
+            "SELECT rowid FROM t ORDER BY a",
+            "SELECT id FROM t UNION SELECT 1 ORDER BY 1",
+        ] {
+            assert!(of(sql).is_none(), "{sql}");
+        }
+        let counted = FollowedQuery::of("SELECT count(*) FROM t ORDER BY 1", &[], &["COUNT".to_owned()], &[]);
+        assert!(counted.is_none());
+        assert!(FollowedQuery::of("SELECT a FROM t ORDER BY 1", &[], &[], &["RowId".to_owned()]).is_none());
+    }
+}

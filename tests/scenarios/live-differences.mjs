@@ -1,0 +1,133 @@
+// Live queries whose results are followed: after a commit only the changed rows are read.
+import assert from 'node:assert/strict'
+
+const COUNT = 1000
+
+/** A table of many rows, and a followed query on it: rows that don't change are the same objects in the next result. */
+async function ranked(t, sql = 'SELECT id, title, rank FROM tasks ORDER BY rank, id', params = [], options = {}) {
+  const db = await t.memory()
+  await db.exec(`CREATE TABLE tasks (id INTEGER PRIMARY KEY, title TEXT COLLATE NOCASE, rank REAL, list INTEGER);
+    CREATE INDEX ranks ON tasks(rank);
+    WITH RECURSIVE k(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM k WHERE i < ${COUNT})
+    INSERT INTO tasks SELECT i, 'task ' || i, i * 10, i % 7 FROM k`)
+  const live = db.live(sql, params, options)
+  const seen = []
+  live.subscribe((rows) => seen.push(rows))
+  await t.until(() => seen.length === 1)
+  const commit = async (...statement) => {
+    const before = seen.length
+    await db.run(...statement)
+    await t.until(() => seen.length > before)
+  }
+  const kept = () => seen.at(-1).filter((row) => new Set(seen.at(-2)).has(row)).length
+  // Until the analysis is loaded, all rows are read.
+  await t.until(async () => {
+    await commit('UPDATE tasks SET title = ? WHERE id = 1', [`task ${Math.random()}`])
+    return seen.at(-1)[1] === seen.at(-2)[1]
+  })
+  return { db, live, seen, commit, kept }
+}
+
+export default {
+  'only the rows that a commit changed are new objects, at their places': async (t) => {
+    const { db, live, seen, commit, kept } = await ranked(t)
+    const query = async () => db.query('SELECT id, title, rank FROM tasks ORDER BY rank, id')
+    const history = [
+      ["UPDATE tasks SET title = 'changed' WHERE id = 500", [], COUNT - 1],
+      ['UPDATE tasks SET rank = 1 WHERE id = 1000', [], COUNT - 1],
+      ['UPDATE tasks SET rank = NULL WHERE id = 3', [], COUNT - 1],
+      ['DELETE FROM tasks WHERE id IN (5, 6)', [], COUNT - 2],
+      ['INSERT INTO tasks VALUES (5, ?, 5000, 1)', ['with "quotes" and ü'], COUNT - 2],
+      ['UPDATE tasks SET id = -1 WHERE id = 900', [], COUNT - 2],
+      ['UPDATE tasks SET rank = -rank WHERE id < 3', [], COUNT - 4],
+    ]
+    for (const [sql, params, same] of history) {
+      await commit(sql, params)
+      assert.deepEqual(seen.at(-1), await query(), sql)
+      assert.equal(kept(), same, sql)
+      assert.equal(live.total, seen.at(-1).length)
+    }
+  },
+
+  'after a commit of many rows all are read, and then differences again': async (t) => {
+    const { db, seen, commit, kept } = await ranked(t)
+    await commit('UPDATE tasks SET title = upper(title)')
+    assert.equal(kept(), 0)
+    // The query is followed again when it has run twice.
+    await t.until(async () => {
+      await commit('UPDATE tasks SET title = ? WHERE id = 7', [String(Math.random())])
+      return kept() === COUNT - 1
+    })
+    assert.deepEqual(seen.at(-1), await db.query('SELECT id, title, rank FROM tasks ORDER BY rank, id'))
+  },
+
+  'an app may change its list of rows': async (t) => {
+    const { db, live, seen, commit } = await ranked(t)
+    live.rows.reverse()
+    seen.at(-1).length = 0
+    await commit('UPDATE tasks SET rank = 15 WHERE id = 900')
+    assert.deepEqual(seen.at(-1), await db.query('SELECT id, title, rank FROM tasks ORDER BY rank, id'))
+  },
+
+  'with parameters, an alias, collations and expressions': async (t) => {
+    const sql =
+      'SELECT x.*, upper(title) || :mark AS loud FROM tasks AS x WHERE list IS NOT @list AND rank < :most ORDER BY loud DESC, 1'
+    const params = { mark: '!', list: 3, most: 5000 }
+    const { db, seen, commit, kept } = await ranked(t, sql, params)
+    for (const [statement, values] of [
+      ['UPDATE tasks SET title = ? WHERE id = 2', ['TASK 100']],
+      ['UPDATE tasks SET list = 3 WHERE id = 8', []],
+      ['UPDATE tasks SET list = 4 WHERE id IN (3, 10)', []],
+      ['UPDATE tasks SET rank = 4999 WHERE id = 999', []],
+    ]) {
+      await commit(statement, values)
+      assert.deepEqual(seen.at(-1), await db.query(sql, params), statement)
+      assert.ok(kept() >= seen.at(-1).length - 2, statement)
+    }
+  },
+
+  'arrays, big integers and binary values': async (t) => {
+    const sql = 'SELECT id, title, list FROM tasks ORDER BY id'
+    const { db, seen, commit, kept } = await ranked(t, sql, [], { rowMode: 'array' })
+    await commit("UPDATE tasks SET list = 9007199254740993, title = x'00ff' WHERE id = 4")
+    assert.equal(kept(), COUNT - 1)
+    assert.deepEqual(seen.at(-1)[3], [4, new Uint8Array([0, 255]), 9007199254740993n])
+    assert.deepEqual(seen.at(-1), await db.query(sql, [], { rowMode: 'array' }))
+  },
+
+  'the difference of changes() is that of the rows': async (t) => {
+    const { db, live, commit } = await ranked(t)
+    const changes = []
+    live.changes({ key: 'id' }).subscribe((change) => changes.push(change))
+    await t.until(() => changes.length === 1)
+    const last = async (sql) => {
+      await commit(sql)
+      const { added, updated, removed, moved } = changes.at(-1)
+      return {
+        added: added.map(({ row, index }) => [row.id, index]),
+        updated: updated.map(({ row, previous, index }) => [row.id, previous.rank, row.rank, index]),
+        removed: removed.map(({ row, index }) => [row.id, index]),
+        moved: moved.map(({ row, from, index }) => [row.id, from, index]),
+      }
+    }
+    assert.deepEqual(await last('UPDATE tasks SET rank = 9005 WHERE id = 100'), {
+      added: [],
+      updated: [[100, 1000, 9005, 899]],
+      removed: [],
+      moved: [[100, 99, 899]],
+    })
+    assert.deepEqual(await last('UPDATE tasks SET rank = 9006 WHERE id = 100'), {
+      added: [],
+      updated: [[100, 9005, 9006, 899]],
+      removed: [],
+      moved: [],
+    })
+    assert.deepEqual(await last('DELETE FROM tasks WHERE id = 1'), {
+      added: [],
+      updated: [],
+      removed: [[1, 0]],
+      moved: [],
+    })
+    assert.equal(live.rows.length, (await db.get('SELECT count(*) AS n FROM tasks')).n)
+  },
+}
