@@ -3,7 +3,7 @@
 use super::{
     grouping,
     sender::PushBatch,
-    task::{Act, Task},
+    task::{Act, ReadPurpose, Task},
 };
 use crate::{
     error::{Error, ErrorCode},
@@ -43,18 +43,21 @@ impl PushBatch<'_> {
                 };
                 self.put_outcomes(found.into_iter().map(|(job, at)| (job, written(at))).collect());
                 if unmatched > 0 && task.act == Act::Insert {
-                    // The remote stored rows under keys that weren't sent: a retry would store them again.
-                    let error = self.another_key(task.table);
-                    self.put_outcomes(left.into_iter().map(|job| (job, refused(&error))).collect());
+                    // The remote stored rows under keys that weren't sent, and a retry would store them again. The other
+                    // rows without an answer were left alone, because their keys exist: a read finds them.
+                    let (without_key, left): (Vec<_>, Vec<_>) =
+                        left.into_iter().partition(|job| self.jobs[*job].key.iter().any(Value::is_null));
+                    self.refuse_another_key(task.table, without_key);
+                    self.queue_last(grouping::reads(self.jobs, task.table, left, ReadPurpose::FindInserted));
                 } else {
-                    self.queue_last(grouping::reads(self.jobs, task.table, left, false));
+                    self.queue_last(grouping::reads(self.jobs, task.table, left, ReadPurpose::Reconcile));
                 }
             }
-            Act::Read(then_write) => self.rows_read(task, rows, *then_write),
+            Act::Read(purpose) => self.rows_read(task, rows, *purpose),
         }
     }
 
-    fn rows_read(&self, task: &Task, rows: &Rows, then_write: bool) {
+    fn rows_read(&self, task: &Task, rows: &Rows, purpose: ReadPurpose) {
         let Assigned { found, left, unmatched } = self.assign(task, rows);
         let (mut outcomes, mut ready) = (Vec::new(), Vec::new());
         let progress = !found.is_empty();
@@ -68,7 +71,7 @@ impl PushBatch<'_> {
             }
             let same = self.jobs[job].base.as_ref().is_some_and(|base| !differs(base, &self.spelled(job, &row)));
             match (kind, same) {
-                (JobKind::Update | JobKind::Delete, true) if then_write => ready.push(job),
+                (JobKind::Update | JobKind::Delete, true) if purpose == ReadPurpose::Write => ready.push(job),
                 (JobKind::Update | JobKind::Delete, true) => {
                     let text = format!("The remote did not change a readable row of table {}", self.name(task.table));
                     let error = Error::new(ErrorCode::SyncRejected, text)
@@ -82,7 +85,9 @@ impl PushBatch<'_> {
                 }
             }
         }
-        if rows.is_empty() {
+        if rows.is_empty() && purpose == ReadPurpose::FindInserted {
+            self.refuse_another_key(task.table, left);
+        } else if rows.is_empty() {
             for job in left {
                 let deleted = self.jobs[job].kind == JobKind::Delete;
                 outcomes.push((job, if deleted { JobOutcome::Deleted } else { JobOutcome::Met(RemoteRow::Absent) }));
@@ -94,8 +99,7 @@ impl PushBatch<'_> {
             // One request for each key: the server compares the keys, and at most one row matches.
             left.iter().for_each(|job| self.queue_first(task.part(&[*job])));
         } else {
-            let error = self.another_key(task.table);
-            outcomes.extend(left.into_iter().map(|job| (job, refused(&error))));
+            self.refuse_another_key(task.table, left);
         }
         self.put_outcomes(outcomes);
         self.queue_last(grouping::writes(self.jobs, task.table, ready, self.update_mode(task.table)));
@@ -111,12 +115,14 @@ impl PushBatch<'_> {
         row
     }
 
-    fn another_key(&self, table: usize) -> Error {
+    /// Refuses rows that the remote has under other keys than those sent.
+    fn refuse_another_key(&self, table: usize, jobs: Vec<usize>) {
         let name = self.name(table);
         let text = format!("The remote answered with a row of table {name} whose key differs from the one sent");
-        Error::new(ErrorCode::SyncRejected, text)
+        let error = Error::new(ErrorCode::SyncRejected, text)
             .hint("A trigger or the column's type changes the key: use keys that the remote stores unchanged")
-            .detail("table", name)
+            .detail("table", name);
+        self.put_outcomes(jobs.into_iter().map(|job| (job, refused(&error))).collect());
     }
 
     fn assign(&self, task: &Task, rows: &Rows) -> Assigned {

@@ -1,7 +1,7 @@
 //! Groups changes into requests: in bulk if one request can express them, else one by one.
 
 use super::{
-    task::{Act, Task, UpdateMode},
+    task::{Act, ReadPurpose, Task, UpdateMode},
     write::{LONGEST_FILTER, filter_length, same_prefix},
 };
 use crate::{
@@ -38,9 +38,9 @@ pub(super) fn batch(jobs: &[Job], tables: &[(UpdateMode, bool)]) -> Vec<Task> {
             of(JobKind::Update).into_iter().partition(|job| blind || jobs[*job].cursor.is_some());
         tasks.extend(updates(jobs, table, guarded, *mode));
         // Without a cursor to guard them, rows are read before they are written.
-        tasks.extend(reads(jobs, table, unguarded, true));
+        tasks.extend(reads(jobs, table, unguarded, ReadPurpose::Write));
         tasks.extend(deletes(jobs, table, of(JobKind::Delete), blind));
-        tasks.extend(reads(jobs, table, of(JobKind::Read), false));
+        tasks.extend(reads(jobs, table, of(JobKind::Read), ReadPurpose::Reconcile));
     }
     tasks
 }
@@ -117,7 +117,7 @@ fn deletes(jobs: &[Job], table: usize, deleted: Vec<usize>, blind: bool) -> Vec<
         [job] if jobs[*job].cursor.is_some() => {
             tasks.extend(delete(jobs, table, single, |chunk| jobs[chunk[0]].guard()))
         }
-        _ => tasks.extend(reads(jobs, table, single, true)),
+        _ => tasks.extend(reads(jobs, table, single, ReadPurpose::Write)),
     }
     tasks
 }
@@ -126,11 +126,11 @@ fn delete(jobs: &[Job], table: usize, deleted: Vec<usize>, guard: impl Fn(&[usiz
     keyed(jobs, deleted).into_iter().map(|chunk| Task::new(table, Act::Delete(guard(&chunk)), chunk)).collect()
 }
 
-/// Reads the rows of these jobs. `then_write` writes the rows afterwards that still equal their base.
-pub(super) fn reads(jobs: &[Job], table: usize, wanted: Vec<usize>, then_write: bool) -> Vec<Task> {
+/// Reads the rows of these jobs.
+pub(super) fn reads(jobs: &[Job], table: usize, wanted: Vec<usize>, purpose: ReadPurpose) -> Vec<Task> {
     let length = |job: usize| filter_length(&jobs[job].key) * 2;
     let chunks = chunks(wanted, BULK_KEYS, LONGEST_FILTER, length, |_, _| true);
-    chunks.into_iter().map(|chunk| Task::new(table, Act::Read(then_write), chunk)).collect()
+    chunks.into_iter().map(|chunk| Task::new(table, Act::Read(purpose), chunk)).collect()
 }
 
 /// Writes rows that were just read and equal their base.

@@ -2,7 +2,7 @@
 
 use super::{
     sender::{PushBatch, marks},
-    task::{Act, Task},
+    task::{Act, ReadPurpose, Task},
 };
 use crate::{
     error::{Detail, Error},
@@ -134,7 +134,8 @@ impl PushBatch<'_> {
         }
         if !task.suspect {
             let blind = self.with(task.table, |target| target.blind);
-            let probe = Task::new(task.table, Act::Read(false), task.jobs.iter().take(1).copied().collect());
+            let probe =
+                Task::new(task.table, Act::Read(ReadPurpose::Reconcile), task.jobs.iter().take(1).copied().collect());
             if !blind && self.request(&probe, &mut self.push.remote.tries().at_most(1), 0).await.is_err() {
                 return self.hold_or_fail(&task, error, about_one_table);
             }

@@ -25,8 +25,19 @@ pub(super) enum Act {
     /// Updates rows by the helpers' function.
     MigrationGroup,
     Delete(RowGuard),
-    /// Reads the rows. `true`: those that equal their base are written afterwards.
-    Read(bool),
+    /// Reads the rows.
+    Read(ReadPurpose),
+}
+
+/// Why rows are read.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum ReadPurpose {
+    /// Their changes are reconciled with them.
+    Reconcile,
+    /// Those that equal their base are written afterwards.
+    Write,
+    /// The remote stored some rows of an insert under keys that weren't sent: those that are missing now.
+    FindInserted,
 }
 
 /// One request: its operation, and its jobs in the batch.

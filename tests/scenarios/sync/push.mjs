@@ -260,6 +260,44 @@ export default {
     for (const { op, error } of rejected) assert.match(error, /trigger.* skipped the row/, op)
   },
 
+  'of a bulk, only the row whose key the remote replaced is refused, and none is stored twice': async (t) => {
+    const { memory, remote } = t
+    const table = remote.tableName()
+    await remote.table(table, 'id bigint primary key, name text, note text', "(5, 'same', null), (6, 'theirs', null)")
+    await remote.sql(
+      `create sequence ${table}_ids start 1000; grant all on sequence ${table}_ids to anon;
+       create function ${table}_number() returns trigger language plpgsql as $$ begin
+         if new.id < 0 then new.id := nextval('${table}_ids'); end if; return new; end $$;
+       create trigger number before insert on ${table} for each row execute function ${table}_number()`,
+    )
+    const db = await memory({
+      ...withSchema(`CREATE TABLE ${table} (id INTEGER PRIMARY KEY, name TEXT, note TEXT)`),
+      remote: remote.options([table]),
+    })
+    // The rows fill different columns, and two keys are taken on the remote: by an equal row, and by another one.
+    await db.exec(`INSERT INTO ${table} (id, name) VALUES (5, 'same'), (6, 'mine'), (7, 'new');
+      INSERT INTO ${table} (id, note) VALUES (-1, 'numbered there'), (8, 'note')`)
+    for (const expected of [
+      [3, 0, 0, 1, 2],
+      [0, 0, 0, 0, 0],
+    ]) {
+      assert.deepEqual(counts(await db.sync.push(), table), expected)
+      const rejected = (await db.sync.rejected()).map(({ key, reason }) => [key.id, reason])
+      assert.deepEqual(rejected.toSorted(), [
+        [-1, 'refused'],
+        [6, 'conflict'],
+      ])
+      assert.deepEqual(await db.sync.pending(), [])
+      assert.deepEqual(await remote.sql(`select id, name, note from ${table} order by id`), [
+        { id: '5', name: 'same', note: null },
+        { id: '6', name: 'theirs', note: null },
+        { id: '7', name: 'new', note: null },
+        { id: '8', name: null, note: 'note' },
+        { id: '1000', name: null, note: 'numbered there' },
+      ])
+    }
+  },
+
   'row security: refusals are kept, and another user’s rows are safe': async ({ memory, remote }) => {
     const table = remote.tableName()
     await remote.table(
