@@ -2,11 +2,15 @@
 //
 // FTS5 compares the positions of a row's phrases in one call, without SQLite's progress handler: a NEAR of 1,000 phrases over one long row
 // takes minutes. The changed source calls the handler, so that timeoutMs ends it. And it limits the phrases of a NEAR and the terms of a
-// phrase, since FTS5 copies the lists of both each time they grow.
+// phrase, since FTS5 copies the lists of both each time they grow. The functions that compare each place of one text with another text
+// (instr, replace, trim, unhex, LIKE, GLOB, json_patch) call the handler, too, and so do the parts of the compiler whose time may grow with
+// the square or the power of a statement's length. Nested triggers and generated columns are limited, since SQLite compiles each by a nested
+// call: 900 overflow the stack of a page, which ends the engine.
 import { existsSync, lstatSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 
 const mostPhrases = 4000
+const mostNested = 100
 
 /** Calls the progress handler after about 100,000 comparisons, of which these are `count`; at the deadline it leaves the loop by `exit`. */
 const ask = (count, exit, db = 'db') => `      if( (nWork += ${count})>=100000 ){
@@ -23,6 +27,24 @@ const tooMany = 'sqlite3Fts5ParseError(pParse, "fts5 expression tree is too larg
 
 /** The connection of a table's cursor. */
 const tableDb = '((Fts5Table*)pCsr->base.pVtab)->pConfig->db'
+
+/**
+ * Whether the deadline of a connection has passed, asked after about 10 million comparisons, of which these are nMore. The count may be static:
+ * an instance of wasm has one thread.
+ */
+const overdue = `static int tidelockOverdue(sqlite3 *db, int nMore){
+  static i64 nWork = 0;
+  nWork += nMore;
+  if( nWork<10000000 ) return 0;
+  nWork = 0;
+  return db->xProgress && db->xProgress(db->pProgressArg);
+}
+
+/* The connection of the running LIKE or GLOB, and whether its deadline has passed. */
+static sqlite3 *tidelockLikeDb = 0;
+static int tidelockLikeOver = 0;
+
+`
 
 /** Texts that must occur once, and what replaces them. */
 const changes = [
@@ -50,6 +72,119 @@ const changes = [
   [
     '        int iBest = -1;\n        for(i=0; i<nIter; i++){\n',
     `        int iBest = -1;\n${ask('nIter', 'break', tableDb)}        for(i=0; i<nIter; i++){\n`,
+  ],
+  // Functions that compare one text with each place of another.
+  ['static void instrFunc(\n', `${overdue}static void instrFunc(\n`],
+  [
+    '      N++;\n      do{\n',
+    `      N++;
+      if( zHaystack[0]==firstChar && tidelockOverdue(sqlite3_context_db_handle(context), nNeedle) ){
+        sqlite3_result_error_code(context, SQLITE_INTERRUPT);
+        goto endInstr;
+      }
+      do{
+`,
+  ],
+  [
+    '      zOut[j++] = zStr[i];\n',
+    `      zOut[j++] = zStr[i];
+      if( zStr[i]==zPattern[0] && tidelockOverdue(db, nPattern) ){
+        sqlite3_result_error_code(context, SQLITE_INTERRUPT);
+        sqlite3_free(zOut);
+        return;
+      }
+`,
+  ],
+  ...['        zIn += len;\n        nIn -= len;\n', '        if( i>=nChar ) break;\n        nIn -= len;\n'].map(
+    (text) => [
+      text,
+      `${text}        if( tidelockOverdue(sqlite3_context_db_handle(context), nChar) ){
+          sqlite3_result_error_code(context, SQLITE_INTERRUPT);
+          if( zCharSet ) sqlite3_free(azChar);
+          return;
+        }
+`,
+    ],
+  ),
+  [
+    '        if( !strContainsChar(zPass, nPass, ch) ) goto unhex_null;\n',
+    `        if( tidelockOverdue(sqlite3_context_db_handle(pCtx), nPass) ){
+          sqlite3_result_error_code(pCtx, SQLITE_INTERRUPT);
+          goto unhex_null;
+        }
+        if( !strContainsChar(zPass, nPass, ch) ) goto unhex_null;
+`,
+  ],
+  // One call of it compares up to the length of a pattern.
+  [
+    '  const u8 *zEscaped = 0;          /* One past the last escaped input char */\n\n',
+    `  const u8 *zEscaped = 0;          /* One past the last escaped input char */
+
+  if( tidelockLikeDb && (tidelockLikeOver || tidelockOverdue(tidelockLikeDb, 500)) ){
+    tidelockLikeOver = 1;
+    return SQLITE_NOWILDCARDMATCH;
+  }
+`,
+  ],
+  [
+    `    sqlite3_result_int(context,
+                      patternCompare(zB, zA, pInfo, escape)==SQLITE_MATCH);
+`,
+    `    int bMatch;
+    tidelockLikeDb = db;
+    tidelockLikeOver = 0;
+    bMatch = patternCompare(zB, zA, pInfo, escape)==SQLITE_MATCH;
+    tidelockLikeDb = 0;
+    if( tidelockLikeOver ){
+      sqlite3_result_error_code(context, SQLITE_INTERRUPT);
+    }else{
+      sqlite3_result_int(context, bMatch);
+    }
+`,
+  ],
+  // 99 is no code of the merge.
+  [
+    '      iTLabel = iTCursor;\n',
+    '      iTLabel = iTCursor;\n      if( tidelockOverdue(pTarget->db, 16) ) return 99;\n',
+  ],
+  [
+    '    }else if( rc==JSON_MERGE_OOM ){\n',
+    '    }else if( rc==99 ){\n      sqlite3_result_error_code(ctx, SQLITE_INTERRUPT);\n    }else if( rc==JSON_MERGE_OOM ){\n',
+  ],
+  // A constant of a statement is compared with all before it.
+  [
+    '    for(pItem=p->a, i=p->nExpr; i>0; pItem++, i--){\n      if( pItem->fg.reusable\n',
+    `    for(pItem=p->a, i=p->nExpr; i>0 && pParse->nErr==0; pItem++, i--){
+      if( (i&0x3ff)==0 ) sqlite3ProgressCheck(pParse);
+      if( pItem->fg.reusable
+`,
+  ],
+  // A column of a subquery is replaced by a copy of its expression, which may double in each of nested subqueries.
+  [
+    '  if( pExpr==0 ) return 0;\n  if( ExprHasProperty(pExpr, EP_OuterON|EP_InnerON)\n   && pExpr->w.iJoin==pSubst->iTable\n',
+    `  if( pExpr==0 ) return 0;
+  sqlite3ProgressCheck(pSubst->pParse);
+  if( pSubst->pParse->nErr ) return pExpr;
+  if( ExprHasProperty(pExpr, EP_OuterON|EP_InnerON)
+   && pExpr->w.iJoin==pSubst->iTable
+`,
+  ],
+  // So may a generated column in those that use it.
+  [
+    '  sqlite3ExprCodeCopy(pParse, sqlite3ColumnExpr(pTab,pCol), regOut);\n  if( (pCol->colFlags & COLFLAG_VIRTUAL)!=0\n',
+    `  static int nNested = 0;
+  sqlite3ProgressCheck(pParse);
+  if( pParse->nErr==0 && nNested>=${mostNested} ) sqlite3ErrorMsg(pParse, "generated columns nested too deep");
+  if( pParse->nErr ) return;
+  nNested++;
+  sqlite3ExprCodeCopy(pParse, sqlite3ColumnExpr(pTab,pCol), regOut);
+  nNested--;
+  if( (pCol->colFlags & COLFLAG_VIRTUAL)!=0
+`,
+  ],
+  [
+    '  if( nDepth>=db->aLimit[SQLITE_LIMIT_TRIGGER_DEPTH] ){\n    sqlite3ErrorMsg(pParse, "triggers nested too deep");\n',
+    `  if( nDepth>=${mostNested} ){\n    sqlite3ErrorMsg(pParse, "triggers nested too deep");\n`,
   ],
   // The limits.
   [

@@ -18,7 +18,7 @@ impl Connection {
     /// Opens an external file like [`open`](Self::open). Also fails with `sqlite_error` (`SQLITE_TOOBIG`) if a statement of its schema is longer than
     /// [`LONGEST_DEFINITION`](pragmas::LONGEST_DEFINITION). SQLite doesn't check the deadline while it reads the schema.
     pub(super) fn open_outside(file: &PageFile) -> Result<Self> {
-        Self::open_by(file, |connection| connection.limit_values(pragmas::LONGEST_DEFINITION))
+        Self::open_by(file, Self::limit_external)
     }
 
     /// Opens a connection; `prepare` runs before the schema is read.

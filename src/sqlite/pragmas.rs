@@ -34,6 +34,10 @@ const SHORTEST_LIMIT: c_int = 100_000;
 /// The longest statement in the schema of an external file, in bytes: its time may grow with the square of that.
 pub(super) const LONGEST_DEFINITION: u64 = 100_000;
 
+/// The most instructions of a statement while an external file is checked: generated columns that double each other have 2 to the power
+/// of their number.
+const LONGEST_PROGRAM: c_int = 1_000_000;
+
 /// Settings that only a database without pages accepts.
 const NEW: &str = "PRAGMA page_size = 4096; PRAGMA auto_vacuum = INCREMENTAL;";
 
@@ -83,6 +87,13 @@ impl Connection {
         let longest = c_int::try_from(bytes).unwrap_or(c_int::MAX).max(SHORTEST_LIMIT);
         // SAFETY: the connection is open; SQLite caps the value at its own limit.
         unsafe { ffi::sqlite3_limit(self.raw(), ffi::SQLITE_LIMIT_LENGTH, longest) };
+    }
+
+    /// Sets the limits of a connection to an external file, before its schema is read.
+    pub(super) fn limit_external(&self) {
+        self.limit_values(LONGEST_DEFINITION);
+        // SAFETY: the connection is open.
+        unsafe { ffi::sqlite3_limit(self.raw(), ffi::SQLITE_LIMIT_VDBE_OP, LONGEST_PROGRAM) };
     }
 
     /// Makes statements fail that would grow the file beyond `bytes`; `u64::MAX`: no limit. SQLite counts in pages, so it must

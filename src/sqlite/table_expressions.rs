@@ -1,4 +1,4 @@
-//! The limit of table expressions (WITH) and named windows (WINDOW) in a statement.
+//! The limits of table expressions (WITH), named windows (WINDOW) and window functions (OVER) in a statement.
 
 use super::{text::mentions, tokens::each_token};
 use crate::error::{Error, Result};
@@ -6,24 +6,34 @@ use crate::error::{Error, Result};
 /// The limit of a statement: SQLite compares the name of each with all before it, without checking the deadline.
 const MOST: usize = 5_000;
 
-/// Fewer bytes than the shortest of either has: `,w0 AS()`.
+/// The limit of window functions (OVER) in a statement, for the same reason.
+const MOST_FUNCTIONS: usize = 1_000;
+
+/// Fewer bytes than the shortest of them has: `,w0 AS()`, `,f()OVER w`.
 const SHORTEST: usize = 6;
 
 /// Returns whether a text may have a statement beyond the limit. Quick, for texts of many statements.
 pub(super) fn may_exceed(sql: &str) -> bool {
-    sql.len() > MOST * SHORTEST && (mentions(sql, "with") || mentions(sql, "window"))
+    sql.len() > MOST_FUNCTIONS * SHORTEST && ["with", "window", "over"].iter().any(|word| mentions(sql, word))
 }
 
-/// Fails with `invalid_argument` if a statement has too many table expressions and windows.
+/// Fails with `invalid_argument` if a statement has too many table expressions, windows or window functions.
 pub(super) fn check(statement: &str) -> Result<()> {
     if !may_exceed(statement) {
         return Ok(());
     }
-    let (mut count, mut follows_as) = (0, false);
+    let (mut count, mut functions, mut follows_as) = (0, 0, false);
     for token in each_token(statement) {
         count += usize::from(follows_as && token.is_sign("("));
+        functions += usize::from(token.is("over"));
         // AS NOT MATERIALIZED (
         follows_as = token.is("as") || follows_as && (token.is("not") || token.is("materialized"));
+    }
+    if functions > MOST_FUNCTIONS {
+        return Err(Error::invalid(format!(
+            "The statement has {functions} window functions (OVER); the limit is {MOST_FUNCTIONS}"
+        ))
+        .hint("SQLite compares each with all others: split the statement"));
     }
     if count <= MOST {
         return Ok(());
@@ -50,6 +60,14 @@ mod tests {
         }
         let windows: Vec<_> = (0..=MOST).map(|n| format!("w{n} AS (ORDER BY a)")).collect();
         assert!(check(&format!("SELECT 1 FROM t WINDOW {}", windows.join(", "))).is_err());
+    }
+
+    #[test]
+    fn a_statement_has_a_limited_number_of_window_functions() {
+        let select = |count| format!("SELECT 1 IN ({}) FROM t", vec!["sum(a)OVER w"; count].join(","));
+        check(&select(MOST_FUNCTIONS)).unwrap();
+        let error = check(&select(MOST_FUNCTIONS + 1)).unwrap_err();
+        assert!(error.message.contains("1001 window functions"), "{error}");
     }
 
     #[test]

@@ -54,4 +54,93 @@ export default {
     }
     assert.deepEqual(await db.query('SELECT name FROM sqlite_schema'), [])
   },
+
+  'a function that compares two long texts ends with timeoutMs': async ({ failure, memory }) => {
+    const db = await memory()
+    const repeated = (text, count) => `replace(hex(zeroblob(${count / 2})), '0', '${text}')`
+    const keys = (name) =>
+      `(SELECT json_group_object('${name}' || value, 1) FROM json_each('[${'1,'.repeat(299_999)}1]'))`
+    for (const sql of [
+      `SELECT instr(${repeated('a', 4e6)}, ${repeated('a', 2e6)} || 'b')`,
+      `SELECT replace(${repeated('a', 4e6)}, ${repeated('a', 2e6)} || 'b', '')`,
+      `SELECT trim(${repeated('a', 4e6)}, ${repeated('b', 4e6)} || 'a')`,
+      `SELECT unhex(${repeated('-', 4e6)}, ${repeated('+', 4e6)} || '-')`,
+      `SELECT ${repeated('a', 4e7)} LIKE '%${'a'.repeat(900)}b'`,
+      `SELECT ${repeated('a', 4e7)} GLOB '*${'[a-z]'.repeat(190)}b'`,
+      `SELECT json_patch(${keys('a').replace('|| value', '|| key')}, ${keys('b').replace('|| value', '|| key')})`,
+    ]) {
+      const started = performance.now()
+      assert.equal((await failure(db.query(sql, [], { timeoutMs: 1000 }))).code, 'timeout', sql.slice(0, 100))
+      assert.ok(performance.now() - started < 30_000, sql.slice(0, 100))
+    }
+    const sql = `SELECT instr('a tide', 'tide') AS i, replace('aab', 'ab', 'c') AS r, trim('abca', 'ab') AS t,
+      hex(unhex('A-B', '-')) AS h, 'tide' LIKE '%ID_' AS l, 'tide' GLOB '*[a-i]d?' AS g, json_patch('{"a":1}', '{"b":2}') AS j`
+    assert.deepEqual(await db.get(sql), { i: 3, r: 'ac', t: 'c', h: '', l: 1, g: 1, j: '{"a":1,"b":2}' })
+  },
+
+  'a statement that would be compiled for minutes ends with timeoutMs': async ({ failure, memory }) => {
+    const db = await memory()
+    await db.exec('CREATE TABLE t (a)')
+    const arms = Array.from({ length: 200_000 }, (_, n) => `WHEN ${n} THEN ${n}`).join(' ')
+    const nested = (count) => `${'SELECT a + a AS a FROM ('.repeat(count)}SELECT a FROM t${')'.repeat(count)}`
+    for (const sql of [`SELECT CASE a ${arms} END FROM t`, nested(60)]) {
+      const started = performance.now()
+      assert.equal((await failure(db.query(sql, [], { timeoutMs: 1000 }))).code, 'timeout', sql.slice(0, 100))
+      assert.ok(performance.now() - started < 30_000, sql.slice(0, 100))
+    }
+    assert.deepEqual(await db.query(nested(5)), [])
+    const windows = (count) => `SELECT 1 IN (${Array(count).fill('sum(a) OVER (ORDER BY a)').join(', ')}) FROM t`
+    assert.deepEqual(await db.query(windows(1000)), [])
+    assert.equal((await failure(db.query(windows(1001)))).code, 'invalid_argument')
+  },
+
+  'generated columns, triggers and cascades nest 99 deep': async ({ failure, memory }) => {
+    const db = await memory()
+    const range = (count) => Array.from({ length: count }, (_, n) => n)
+    const columns = (count) => range(count).map((n) => `g${n} AS (${n === 0 ? 'a' : `g${n - 1}`} + 1)`)
+    const triggers = (count, name) =>
+      range(count + 1)
+        .map((n) => `CREATE TABLE ${name}${n} (a);`)
+        .concat(
+          range(count).map(
+            (n) => `CREATE TRIGGER ${name}g${n} AFTER INSERT ON ${name}${n} BEGIN
+          INSERT INTO ${name}${n + 1} VALUES (NEW.a + 1); END;`,
+          ),
+        )
+        .join('')
+    const cascades = (count, name) =>
+      range(count + 1)
+        .map(
+          (
+            n,
+          ) => `CREATE TABLE ${name}${n} (a PRIMARY KEY${n === 0 ? '' : ` REFERENCES ${name}${n - 1} ON DELETE CASCADE`});
+          INSERT INTO ${name}${n} VALUES (1);`,
+        )
+        .join('')
+    await db.exec(
+      `CREATE TABLE g (a, ${columns(99)}); INSERT INTO g VALUES (1); ${triggers(99, 't')} ${cascades(99, 'c')}`,
+    )
+    await db.exec('INSERT INTO t0 VALUES (1); DELETE FROM c0')
+    assert.deepEqual(
+      await db.query('SELECT g98 AS last FROM g UNION ALL SELECT a FROM t99 UNION ALL SELECT count(*) FROM c99'),
+      [{ last: 100 }, { last: 100 }, { last: 0 }],
+    )
+    await db.exec(`${triggers(900, 'tt')} ${cascades(900, 'cc')}`)
+    for (const sql of [`CREATE TABLE gg (a, ${columns(900)})`, 'INSERT INTO tt0 VALUES (1)', 'DELETE FROM cc0']) {
+      const { code, message } = await failure(db.run(sql))
+      assert.equal(code, 'sqlite_error')
+      assert.match(message, /nested too deep/)
+    }
+  },
+
+  'a file whose views double each other is refused at its deadline': async ({ failure, memory }) => {
+    const db = await memory()
+    const views = Array.from({ length: 60 }, (_, n) => `CREATE VIEW v${n + 1} AS SELECT a + a AS a FROM v${n};`)
+    await db.exec(`CREATE TABLE v0 (a); ${views.join('')}`)
+    const file = await db.export()
+    const other = await memory()
+    await other.exec('CREATE TABLE mine (a)')
+    assert.equal((await failure(other.import(file))).code, 'timeout')
+    assert.deepEqual(await other.query('SELECT name FROM sqlite_schema'), [{ name: 'mine' }])
+  },
 }
