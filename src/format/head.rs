@@ -63,11 +63,11 @@ impl Head {
         }
         Some(Self {
             database_id: reader.text()?,
-            epoch: reader.u64()?,
-            generation: reader.u64()?,
-            lsn: reader.u64()?,
-            epochs: reader.list(Reader::u64)?,
-            truncated: Truncation { lsn: reader.u64()?, logged: reader.u64()? },
+            epoch: reader.counter()?,
+            generation: reader.counter()?,
+            lsn: reader.counter()?,
+            epochs: reader.list(Reader::counter)?,
+            truncated: Truncation { lsn: reader.counter()?, logged: reader.counter()? },
             ..head
         })
     }

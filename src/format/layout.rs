@@ -71,6 +71,11 @@ impl<'a> Reader<'a> {
         self.take(8)?.try_into().ok().map(u64::from_le_bytes)
     }
 
+    /// Reads a counter, such as an lsn: a number that JavaScript has exactly, and that never overflows.
+    pub fn counter(&mut self) -> Option<u64> {
+        self.u64().filter(|count| *count < 1 << 53)
+    }
+
     /// Reads a flag.
     pub fn flag(&mut self) -> Option<bool> {
         match self.u32()? {

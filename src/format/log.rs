@@ -63,15 +63,15 @@ impl LogHeader {
     fn read(reader: &mut Reader<'_>) -> Option<Self> {
         Some(Self {
             prev: reader.u64()?,
-            lsn: reader.u64()?,
+            lsn: reader.counter()?,
             part: reader.u32()?,
             parts: reader.u32()?,
             kind: if reader.flag()? { LogKind::Commit } else { LogKind::Epoch },
-            epoch: reader.u64()?,
+            epoch: reader.counter()?,
             time: reader.time()?,
             page_size: reader.u32()?,
             db_pages: reader.u32()?,
-            logged: reader.u64()?,
+            logged: reader.counter()?,
         })
     }
 }

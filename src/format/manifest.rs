@@ -122,19 +122,19 @@ impl Manifest {
     pub fn decode(generation: u64, stored: &[u8]) -> Option<Self> {
         let mut reader = body(stored)?;
         let manifest = Self {
-            generation: reader.u64()?,
+            generation: reader.counter()?,
             format: reader.u32()?,
-            lsn: reader.u64()?,
+            lsn: reader.counter()?,
             chain: reader.u64()?,
             time: reader.time()?,
-            logged: reader.u64()?,
+            logged: reader.counter()?,
             barrier: reader.flag()?,
             created_at: reader.time()?,
             page_size: reader.u32()?,
-            db_bytes: reader.u64()?,
+            db_bytes: reader.counter()?,
             chunk_size: reader.u32()?,
             sha256: reader.text()?,
-            stored_bytes: reader.u64()?,
+            stored_bytes: reader.counter()?,
             kind: match reader.u32()? {
                 0 => ManifestKind::Checkpoint,
                 1 => ManifestKind::Snapshot,

@@ -138,49 +138,60 @@ impl Replay {
         if header != (LogHeader { prev, part, lsn: self.end.lsn + 1, ..expected }) || part >= header.parts {
             return Ok(false);
         }
-        let size = u64::from(header.db_pages) * u64::from(header.page_size);
-        let more = size.saturating_sub(self.image.len());
-        if more > 0 {
-            room_for(more)?;
-        }
         self.parts.push(record);
-        Ok(part + 1 < header.parts || self.apply())
+        if part + 1 < header.parts { Ok(true) } else { self.apply() }
     }
 
-    fn apply(&mut self) -> bool {
+    fn apply(&mut self) -> Result<bool> {
         let parts = std::mem::take(&mut self.parts);
-        let [LogRecord { header: first, .. }, ..] = parts.as_slice() else { return false };
+        let [LogRecord { header: first, .. }, ..] = parts.as_slice() else { return Ok(false) };
         if first.kind == LogKind::Commit {
             if first.lsn > self.apply_through {
                 self.skipped += 1;
-            } else if !apply_pages(&mut self.image, &mut self.touched, &parts) {
-                return false;
+            } else if is_sound(&self.image, &parts) {
+                apply_pages(&mut self.image, &mut self.touched, &parts)?;
+            } else {
+                return Ok(false);
             }
         }
         let last = &parts[parts.len() - 1];
         self.end = Position { lsn: first.lsn, chain: last.checksum, time: first.time, logged: first.logged };
-        true
+        Ok(true)
     }
 }
 
-fn apply_pages(image: &mut Image, touched: &mut Bits, parts: &[LogRecord]) -> bool {
+/// Returns whether a batch fits an image: it has the bytes of its pages, and every page by which the file grows, so that no size
+/// is believed without its bytes.
+fn is_sound(image: &Image, parts: &[LogRecord]) -> bool {
     let LogHeader { page_size, db_pages, .. } = parts[0].header;
-    let size = page_size as usize;
-    let whole = |part: &LogRecord| {
-        part.bytes.len() == part.pages.len() * size && part.pages.iter().all(|page| *page < db_pages)
-    };
-    let sound = page_size.is_power_of_two() && (512..=65536).contains(&page_size);
-    if !sound || !parts.iter().all(whole) {
+    if !(page_size.is_power_of_two() && (512..=65536).contains(&page_size)) {
         return false;
     }
+    // Pages of different sizes can't be mixed: such a batch holds the whole file.
+    let known = if image.page_size == page_size { image.len() / u64::from(page_size) } else { 0 };
+    let whole = |part: &LogRecord| part.bytes.len() == part.pages.len() * page_size as usize;
+    let pages = || parts.iter().flat_map(|part| part.pages.iter().copied());
+    let ascending = pages().zip(pages().skip(1)).all(|(page, next)| page < next);
+    let added = pages().filter(|page| u64::from(*page) >= known).count() as u64;
+    parts.iter().all(whole)
+        && ascending
+        && pages().all(|page| page < db_pages)
+        && added == u64::from(db_pages).saturating_sub(known)
+}
+
+/// Applies a sound batch. Fails with `out_of_memory`.
+fn apply_pages(image: &mut Image, touched: &mut Bits, parts: &[LogRecord]) -> Result<()> {
+    let LogHeader { page_size, db_pages, .. } = parts[0].header;
     if image.page_size != page_size {
-        // Pages of different sizes can't be mixed: such a batch holds the whole file.
-        if parts.iter().map(|part| part.pages.len()).sum::<usize>() != db_pages as usize {
-            return false;
-        }
         *image = Image { page_size, chunks: Vec::new() };
     }
-    resize(image, u64::from(db_pages) * u64::from(page_size));
+    let bytes = u64::from(db_pages) * u64::from(page_size);
+    let more = bytes.saturating_sub(image.len());
+    if more > 0 {
+        room_for(more)?;
+    }
+    resize(image, bytes);
+    let size = page_size as usize;
     for part in parts {
         for (page, bytes) in part.pages.iter().zip(part.bytes.chunks_exact(size)) {
             let at = *page as usize * size;
@@ -188,7 +199,7 @@ fn apply_pages(image: &mut Image, touched: &mut Bits, parts: &[LogRecord]) -> bo
             touched.insert((at / CHUNK_SIZE) as u32);
         }
     }
-    true
+    Ok(())
 }
 
 /// Truncates or extends (with zeros) the image.

@@ -51,6 +51,7 @@ use crate::{
         ChunkId, Durability, Estimate, Files, Guard, Key, LocalFuture, LogKey, Store, StoredRecord, Stores,
         Transaction, Write,
     },
+    sqlite::CHUNK_SIZE,
 };
 use frames::{FrameKind, segment_name, segment_number};
 use journal::{Journal, JournalEntry, UNFINISHED, write_whole};
@@ -60,6 +61,9 @@ const CHUNKS: &str = "chunks";
 
 /// The size in bytes at which a segment is sealed.
 const SEGMENT_BYTES: u64 = 8 * 1024 * 1024;
+
+/// How much is read of a chunk's file: more than any chunk has, so that a longer file turns out to be damaged.
+const MOST_CHUNK_BYTES: usize = 2 * CHUNK_SIZE;
 
 /// One database in a folder. A handle, cheap to clone.
 #[derive(Clone)]
@@ -256,11 +260,7 @@ impl FolderInner {
         let get = |key: &Key| match key {
             Key::Manifest(generation) => self.read(|state| state.manifests.get(generation).cloned()),
             Key::Chunk(id) if self.read(|state| state.chunks.contains(id))? => {
-                let name = chunk_name(id);
-                match self.files.size(&name)? {
-                    Some(bytes) => self.files.read(&name, 0, bytes as usize),
-                    None => Ok(None),
-                }
+                self.files.read(&chunk_name(id), 0, MOST_CHUNK_BYTES)
             }
             Key::Chunk(_) | Key::Log(_) => Ok(None),
         };

@@ -57,9 +57,9 @@ impl State {
         Some(Self {
             head: body.list(bytes)?.pop(),
             newest: body.list(get_key)?.pop(),
-            cut: body.u64()?,
+            cut: body.counter()?,
             spared: get_records(&mut body)?,
-            manifests: body.list(|body| Some((body.u64()?, bytes(body)?)))?.into_iter().collect(),
+            manifests: body.list(|body| Some((body.counter()?, bytes(body)?)))?.into_iter().collect(),
             chunks: body.list(chunk_id)?.into_iter().collect(),
             sealed: body.list(|body| Some((body.u64()?, get_key(body)?)))?,
         })
@@ -76,7 +76,7 @@ impl State {
             FrameKind::Start => *self = Self::decode(&frame.body)?,
             FrameKind::Log => self.newest = Some(get_key(&mut body)?),
             FrameKind::Head => self.head = Some(bytes(&mut body)?),
-            FrameKind::PutManifest => _ = self.manifests.insert(body.u64()?, bytes(&mut body)?),
+            FrameKind::PutManifest => _ = self.manifests.insert(body.counter()?, bytes(&mut body)?),
             FrameKind::DeleteManifest => _ = self.manifests.remove(&body.u64()?),
             FrameKind::PutChunk => _ = self.chunks.insert(chunk_id(&mut body)?),
             FrameKind::DeleteChunk => {
@@ -84,7 +84,7 @@ impl State {
                 self.chunks.retain(|known| *known != id);
             }
             FrameKind::CutLog => {
-                let through = body.u64()?;
+                let through = body.counter()?;
                 self.spared = get_records(&mut body)?;
                 self.cut = self.cut.max(through);
                 self.sealed.retain(|(_, newest)| newest.0 > self.cut);
@@ -103,7 +103,7 @@ pub fn put_key(body: &mut LayoutWriter, (lsn, part): LogKey) {
 
 /// Reads a key written by [`put_key`].
 pub fn get_key(body: &mut Reader<'_>) -> Option<LogKey> {
-    Some((body.u64()?, body.u32()?))
+    Some((body.counter()?, body.u32()?))
 }
 
 /// Writes records of the log.

@@ -3,7 +3,7 @@
 use tidelock::{
     ErrorCode, Timestamp,
     engine::storage::flush::Flusher,
-    format::{LogKind, LogRecord, ManifestKind},
+    format::{LogHeader, LogKind, LogRecord, ManifestKind},
     sqlite::{Batch, Connection, PageFile},
     store::{Contents, PART_BYTES, Position, Tag, batch_records, faulty::Crash},
 };
@@ -12,6 +12,7 @@ use super::{
     bench::{Machine, insert, snapshot, sum, with_table},
     stored::{change_head, flip, forge, record},
 };
+use crate::memory::allow;
 
 // 4. A chain.
 
@@ -75,6 +76,67 @@ fn a_chain_time_never_goes_back_though_the_clock_does() {
     assert_eq!((later.time, back.time), (Timestamp(2000), Timestamp(2000)));
     let record = LogRecord::decode((6, 0), records[0].1.clone()).unwrap();
     assert_eq!((record.header.prev, record.header.kind), (later.chain, LogKind::Commit));
+}
+
+#[test]
+fn a_chain_record_that_claims_pages_it_does_not_have_is_damage_and_takes_no_memory() {
+    // Changes the header, and replaces the page numbers: those of the last batch are 0 and 2, of 3.
+    type Claim = fn(&mut LogHeader, &mut Vec<u32>);
+    let claims: [(&str, Claim); 9] = [
+        ("almost 3 GB", |header, _| header.db_pages = 700_000),
+        ("one page", |header, _| header.db_pages += 1),
+        ("the most pages of the largest size", |header, _| (header.page_size, header.db_pages) = (65_536, u32::MAX)),
+        ("an impossible page size", |header, _| (header.page_size, header.db_pages) = (u32::MAX, u32::MAX)),
+        ("no page size", |header, _| header.page_size = 0),
+        ("a part of a large batch", |header, _| (header.parts, header.db_pages) = (2, 700_000)),
+        ("a new page twice", |header, pages| (header.db_pages, *pages) = (header.db_pages + 2, vec![3, 3])),
+        ("new pages in another order", |header, pages| (header.db_pages, *pages) = (header.db_pages + 2, vec![4, 3])),
+        ("a page beyond the end", |_, pages| *pages = vec![0, 3]),
+    ];
+    for (name, claim) in claims {
+        let mut machine = Machine::new();
+        let page = with_table(&mut machine);
+        machine.commit(&page, "PRAGMA user_version = 1; INSERT INTO t(v) VALUES (1)").unwrap();
+        machine.sim.kill();
+        let last = page.storage.position().lsn;
+        machine.damage(|contents| {
+            let LogRecord { mut header, mut pages, bytes, .. } = record(contents, last);
+            assert_eq!((&*pages, header.db_pages), (&[0, 2][..], 3));
+            claim(&mut header, &mut pages);
+            contents.log.insert((last, 0), header.encode(&pages, &bytes));
+        });
+        allow(1 << 20);
+        let error = machine.refused();
+        allow(usize::MAX);
+        assert_eq!(error.code, ErrorCode::DatabaseCorrupt, "{name}: {error:?}");
+    }
+}
+
+#[test]
+fn a_chain_counter_at_the_end_of_its_range_is_damage() {
+    const LAST: u64 = u64::MAX;
+    type Change = fn(&mut Contents);
+    let changes: [(&str, Change); 9] = [
+        ("the head's epoch", |c| change_head(c, |head| head.epoch = LAST)),
+        ("its generation", |c| change_head(c, |head| head.generation = LAST)),
+        ("its lsn", |c| change_head(c, |head| head.lsn = LAST)),
+        ("where the log begins", |c| change_head(c, |head| head.truncated.lsn = LAST)),
+        ("an earlier epoch", |c| change_head(c, |head| head.epochs.push(LAST))),
+        ("a record's lsn", |c| forge(c, 5, 5, |header| header.lsn = LAST)),
+        ("its epoch", |c| forge(c, 5, 5, |header| header.epoch = LAST)),
+        ("its bytes", |c| forge(c, 5, 5, |header| header.logged = LAST)),
+        ("a part's number", |c| forge(c, 5, 5, |header| (header.part, header.parts) = (u32::MAX, u32::MAX))),
+    ];
+    for (name, change) in changes {
+        let mut machine = Machine::new();
+        let page = with_table(&mut machine);
+        insert(&mut machine, &page, 1);
+        insert(&mut machine, &page, 2);
+        assert_eq!(page.storage.position().lsn, 5);
+        machine.sim.kill();
+        machine.damage(change);
+        assert_eq!(machine.refused().code, ErrorCode::DatabaseCorrupt, "{name}");
+    }
 }
 
 // 5. Everything that changes pages is in the chain.

@@ -17,6 +17,7 @@ use super::{
     bench::{Machine, ROWS, insert, snapshot, sum, with_table},
     stored,
 };
+use crate::memory::allow;
 
 // 6. Manifest last.
 
@@ -86,6 +87,32 @@ fn manifest_last_a_missing_chunk_refuses_it_and_is_stored_again() {
     let info = snapshot(&mut machine, &page).unwrap();
     let snapshots = page.snapshots.clone();
     assert!(machine.sim.run(async move { snapshots.verify(&info.id).await }).unwrap().ok);
+}
+
+#[test]
+fn manifest_last_one_that_claims_chunks_it_does_not_have_takes_no_memory() {
+    let mut machine = Machine::new();
+    let page = with_table(&mut machine);
+    insert(&mut machine, &page, 1);
+    let info = snapshot(&mut machine, &page).unwrap();
+    machine.kill(Crash::Process);
+    let generation: u64 = info.id.parse().unwrap();
+    for missing in [0, 70] {
+        machine.damage(|contents| {
+            let mut manifest = stored::manifest(contents, generation);
+            // Almost 3 GB of chunks, of which none, or only the first ones, are stored.
+            let mut chunks: Vec<_> = manifest.chunks.iter().cycle().take(45_000).cloned().collect();
+            chunks[missing..].iter_mut().for_each(|chunk| chunk.id = "ab".repeat(32));
+            (manifest.db_bytes, manifest.chunks) = (45_000 * 65_536, chunks.into());
+            contents.snapshots.insert(generation, manifest.encode());
+        });
+        allow(32 << 20);
+        let page = machine.open();
+        allow(usize::MAX);
+        let page = page.unwrap();
+        assert_eq!((sum(&page), page.warnings.len()), (1, 1));
+        machine.kill(Crash::Process);
+    }
 }
 
 // 7. Nothing good is deleted before its successor is verified.

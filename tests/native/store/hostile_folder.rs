@@ -15,6 +15,7 @@ use tidelock::{
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::page::Page;
+use crate::memory::allow;
 
 const HEADER: usize = 36;
 pub const START_FRAME: u8 = 0;
@@ -111,6 +112,25 @@ fn a_journal_with_a_path_for_a_chunk_id_is_corrupt() {
         scene.refused();
         assert_eq!(fs::read(scene.journal()).unwrap(), before, "nothing was written");
     }
+}
+
+#[test]
+fn a_chunk_file_longer_than_any_chunk_is_damage_and_takes_no_memory() {
+    let mut scene = Scene::new("long-chunk");
+    for chunk in fs::read_dir(scene.folder().join("chunks")).unwrap() {
+        let file = fs::OpenOptions::new().write(true).open(chunk.unwrap().path()).unwrap();
+        file.set_len(3 << 30).unwrap();
+    }
+    let (store, platform) = (scene.store(), scene.sim.platform());
+    scene.sim.run(async move {
+        allow(32 << 20);
+        let page = Page::open(store.clone(), &platform).await;
+        allow(usize::MAX);
+        let page = page.unwrap();
+        assert_eq!(page.number("SELECT v FROM t"), 1, "the log has it all");
+        assert_eq!(page.warnings.len(), 1);
+        store.close();
+    });
 }
 
 #[test]
