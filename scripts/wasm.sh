@@ -36,13 +36,14 @@ RUSTC_BOOTSTRAP=1 RUSTFLAGS="-Zunstable-options -Cpanic=abort -Zlocation-detail=
   -Z build-std=std,panic_abort -Z build-std-features=optimize_for_size
 
 # small FILE.wat: optimises a module into dist with wasm-opt, with its functions in an order that compresses well. Without --converge, whose
-# raw savings cost more in gzip, as does local-cse. The lowest 1024 bytes of memory are the far end of the stack and hold no data.
+# raw savings cost more in gzip, as does local-cse; scripts/split/data.mjs has packed the memory. The lowest 1024 bytes of memory are the far
+# end of the stack and hold no data.
 small() {
   set -e
   local in=$1 out opt=node_modules/.bin/wasm-opt
   out=$(basename "$in" .wat)
   out=$dist/tidelock_${out/#core/bg}.wasm
-  $opt -Oz --low-memory-unused --skip-pass=local-cse --strip-producers -g $features "$in" -o "$in.small"
+  $opt -Oz --low-memory-unused --skip-pass=local-cse --skip-pass=memory-packing --strip-producers -g $features "$in" -o "$in.small"
   node scripts/order.mjs "$in.small" "$in.named"
   $opt --reorder-functions-by-name -g -ol 3 -s 2 --generate-stack-ir --optimize-stack-ir $features "$in.named" -o "$out"
 }

@@ -1,17 +1,17 @@
 // Assigns the bytes of memory to the parts.
 
-/** Unnamed bytes between two pieces of one part are padding; up to this many, one segment is smaller than two. */
-const PADDING = 16
+/** Up to this many zeros between two pieces compress better than the address and length of another segment. */
+const GAP = 128
 
 /**
  * `fields`: the active segments of the module in text form; `data`: the position in memory of each data node; `home`: the part of a node, or
- * the core, or nothing when nothing refers to it. Returns the segments of each part, and for the core the rest, with zeros in place of the
- * parts' bytes, which wasm-opt omits.
+ * the core, or nothing when nothing refers to it. Returns the segments of each part. The core has the rest, with zeros in place of the
+ * parts' bytes, which a part overwrites when it is loaded.
  */
 export function divideData(fields, data, home) {
   const segments = Object.fromEntries(['core', ...new Set(home.values())].map((part) => [part, []]))
   for (const field of fields) {
-    const [, name, address, text] = field.match(/^ \(data (\S+) \(i32\.const (\d+)\) "(.*)"\)$/s)
+    const [, address, text] = field.match(/^ \(data \S+ \(i32\.const (\d+)\) "(.*)"\)$/s)
     const bytes = parseBytes(text)
     const base = Number(address)
 
@@ -23,30 +23,24 @@ export function divideData(fields, data, home) {
       for (let at = start - base; at < end - base; at++)
         owners[at] = owners[at] === undefined || owners[at] === owner ? owner : 'core'
     }
-    for (const part of Object.keys(segments)) {
-      if (part === 'core') continue
-      for (const { start, end } of pieces(owners, part, bytes))
-        segments[part].push(write('', base + start, bytes.subarray(start, end)))
+    for (const [part, found] of Object.entries(segments)) {
+      const isOwn = (at) => owners[at] === part || (part === 'core' && owners[at] === undefined)
+      const own = bytes.map((byte, at) => (isOwn(at) ? byte : 0))
+      const isFree = (at) => part === 'core' || isOwn(at) || (owners[at] === undefined && bytes[at] === 0)
+      for (const { start, end } of pieces(own, isFree)) found.push(write(base + start, own.subarray(start, end)))
     }
-    const rest = bytes.map((byte, at) => (owners[at] === 'core' || owners[at] === undefined ? byte : 0))
-    segments.core.push(write(` ${name}`, base, rest))
   }
   return segments
 }
 
-/** Returns the ranges of a part's bytes, without zeros at their ends. */
-function pieces(owners, part, bytes) {
+/** Returns the ranges of bytes that are not zero, joined over short gaps that are free. */
+function pieces(bytes, isFree) {
   const found = []
-  for (let at = 0; at < owners.length; at++) {
-    if (owners[at] !== part || bytes[at] === 0) continue
+  for (const [at, byte] of bytes.entries()) {
+    if (byte === 0) continue
     const last = found.at(-1)
-    const gap = last && owners.slice(last.end, at)
-    if (
-      gap &&
-      gap.length <= PADDING &&
-      gap.every((owner, i) => owner === part || (!owner && bytes[last.end + i] === 0))
-    )
-      last.end = at + 1
+    const gap = last && Array.from({ length: at - last.end }, (_, i) => last.end + i)
+    if (gap?.length <= GAP && gap.every(isFree)) last.end = at + 1
     else found.push({ start: at, end: at + 1 })
   }
   return found
@@ -66,7 +60,7 @@ function parseBytes(text) {
   return Buffer.from(bytes)
 }
 
-function write(name, address, bytes) {
+function write(address, bytes) {
   const text = [...bytes].map((byte) => `\\${byte.toString(16).padStart(2, '0')}`).join('')
-  return ` (data${name} (i32.const ${address}) "${text}")`
+  return ` (data (i32.const ${address}) "${text}")`
 }
