@@ -70,8 +70,8 @@ impl FollowedQuery {
         let filter = query.place("where");
         let end = query.top.iter().copied().find(|at| query.tokens[*at].is_sign(";")).unwrap_or(query.tokens.len());
         let source = query.text(query.from, filter.unwrap_or(order));
-        let begin = format!("SELECT{}, rowid {source}", query.text(1, query.from));
-        let order_by = query.text(order, end);
+        let begin = format!("SELECT{}, rowid {}", query.text(1, query.from), source.trim_start());
+        let order_by = query.text(order, end).trim_start().to_owned();
         let meets = filter.map(|start| query.text(start + 1, order));
         let (first, second) = (parameters.len() + 1, parameters.len() + 2);
         let both = meets.as_ref().map(|meets| format!("({meets}) AND ")).unwrap_or_default();
