@@ -59,7 +59,7 @@ export default {
     const db = await memory()
     const repeated = (text, count) => `replace(hex(zeroblob(${count / 2})), '0', '${text}')`
     const keys = (name) =>
-      `(SELECT json_group_object('${name}' || value, 1) FROM json_each('[${'1,'.repeat(299_999)}1]'))`
+      `(SELECT json_group_object('${name}' || key, 1) FROM json_each('[${'1,'.repeat(299_999)}1]'))`
     for (const sql of [
       `SELECT instr(${repeated('a', 4e6)}, ${repeated('a', 2e6)} || 'b')`,
       `SELECT replace(${repeated('a', 4e6)}, ${repeated('a', 2e6)} || 'b', '')`,
@@ -67,7 +67,7 @@ export default {
       `SELECT unhex(${repeated('-', 4e6)}, ${repeated('+', 4e6)} || '-')`,
       `SELECT ${repeated('a', 4e7)} LIKE '%${'a'.repeat(900)}b'`,
       `SELECT ${repeated('a', 4e7)} GLOB '*${'[a-z]'.repeat(190)}b'`,
-      `SELECT json_patch(${keys('a').replace('|| value', '|| key')}, ${keys('b').replace('|| value', '|| key')})`,
+      `SELECT json_patch(${keys('a')}, ${keys('b')})`,
     ]) {
       const started = performance.now()
       assert.equal((await failure(db.query(sql, [], { timeoutMs: 1000 }))).code, 'timeout', sql.slice(0, 100))
