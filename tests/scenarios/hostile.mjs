@@ -133,14 +133,18 @@ export default {
     }
   },
 
-  'a file whose views double each other is refused at its deadline': async ({ failure, memory }) => {
+  'a file whose views double each other is refused': async ({ memory }) => {
     const db = await memory()
     const views = Array.from({ length: 60 }, (_, n) => `CREATE VIEW v${n + 1} AS SELECT a + a AS a FROM v${n};`)
     await db.exec(`CREATE TABLE v0 (a); ${views.join('')}`)
     const file = await db.export()
     const other = await memory()
     await other.exec('CREATE TABLE mine (a)')
-    assert.equal((await failure(other.import(file))).code, 'timeout')
+    const started = performance.now()
+    const { code } = await other.import(file).catch((error) => error)
+    // By the deadline, or on a fast machine before it by the limit of a statement's instructions.
+    assert.match(code, /^(timeout|out_of_memory)$/)
+    assert.ok(performance.now() - started < 30_000)
     assert.deepEqual(await other.query('SELECT name FROM sqlite_schema'), [{ name: 'mine' }])
   },
 }
