@@ -1,6 +1,7 @@
 // node scripts/bundle.mjs: bundles pkg-js/src/index.ts into pkg-js/dist/index.js, one script with the code that every page needs, and beside
-// it the modules that it loads later with `import()`. These modules import shared code from index.js, under names that begin with `$`: so a
-// page loads no further script, and each module exists once. Each script has a source map.
+// it the modules that it loads later with `import()`. These modules import what `open` needs from index.js, under names that begin with `$`:
+// so a page loads it once. What only other exports need is in index.js for them, where apps' bundlers omit it, and again in these modules.
+// Each script has a source map.
 
 import { writeFile } from 'node:fs/promises'
 import { join, relative, resolve } from 'node:path'
@@ -29,15 +30,19 @@ const dynamicImports = (found) => ({
 })
 
 const later = new Set()
-const entry = join(root, 'src/index.ts')
 const { metafile } = await build({
   ...common,
-  entryPoints: [entry],
+  stdin: { contents: `export { open } from './src/index.ts'`, resolveDir: root },
   metafile: true,
   plugins: [dynamicImports(later)],
   absWorkingDir: root,
 })
-const atOnce = new Set(Object.keys(metafile.inputs).map((path) => join(root, path)))
+const [{ inputs }] = Object.values(metafile.outputs)
+const atOnce = new Set(
+  Object.keys(inputs)
+    .filter((path) => inputs[path].bytesInOutput > 0)
+    .map((path) => join(root, path)),
+)
 
 /** Makes the later modules import shared sources from index.js. Until its export names are known, the path holds the name of the source. */
 const fromIndex = {

@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import { gzipSync } from 'node:zlib'
 import { checkFileEncryption } from '../src/files/file-encryption.ts'
 import { fromFile, toFile } from '../src/files/snapshot-file.ts'
-import { loadSeed } from '../src/options/seed.ts'
+import { loadSeed } from '../src/options/load-seed.ts'
 
 const snapshot = { id: '7', createdAt: '2026-11-20T10:00:00.000Z' }
 const text = new TextEncoder().encode('SQLite format 3\0'.repeat(100))

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { after, test } from 'node:test'
-import { loadSeed } from '../src/options/seed.ts'
+import { loadSeed } from '../src/options/load-seed.ts'
 
 const servers = []
 after(() => {

@@ -12,7 +12,7 @@ import type { FunctionsSource, UserFunctions } from '../functions/functions.js'
 import type { FolderFiles } from '../node/files.js'
 import type { ReadOnlyFiles } from '../node/read-only.js'
 import type { OpenOptions } from '../options/options.js'
-import { request } from '../remote/request.js'
+import { requests } from '../remote/load-requests.js'
 import type { DatabaseClient, EngineCallbacks } from './database-client.js'
 import type { Instance } from './instance.js'
 
@@ -201,7 +201,8 @@ export class Bridge {
       loadPart: (part) => instance.loadPart(part),
       addFts5: (connection) => instance.addFts5(connection),
       migrate: (version, direction, permitId) => callbacks.migrate(version, direction, permitId),
-      fetch: (url, asking) => (callbacks.fetch === undefined ? request(url, asking) : callbacks.fetch(url, asking)),
+      fetch: async (url, asking) =>
+        callbacks.fetch === undefined ? (await requests()).request(url, asking) : callbacks.fetch(url, asking),
       accessToken: () => callbacks.accessToken(),
       nextSnapshot: (after) => callbacks.nextSnapshot(after),
       remoteFilter: (table) => callbacks.remoteFilter(table),

@@ -14,8 +14,8 @@ import type { CoreEvent } from '../engine/core.js'
 import type { CoreOptions } from '../engine/core-options.js'
 import { SnapshotCopier } from '../files/snapshot-copier.js'
 import type { OpenOptions } from '../options/options.js'
-import { loadSeed } from '../options/seed.js'
-import { type HttpRequest, type HttpResponse, request } from '../remote/request.js'
+import { requests } from '../remote/load-requests.js'
+import type { HttpRequest, HttpResponse } from '../remote/request.js'
 import type { WatchUser } from '../remote/supabase-client.js'
 
 /** Returns the next time after the given one, both in milliseconds since 1970; null: there is none. */
@@ -97,10 +97,13 @@ export class DatabaseClient implements EngineCallbacks, DatabaseOwner {
     this.#timetable = timetable
     this.#warn = options.onWarning ?? (({ code, message }) => console.warn(`tidelock: ${message} (${code})`))
     const { remote, seed, signal, maxBytes } = options
+    // Early, so that the first request needn't wait for its code.
+    if (remote !== undefined) requests().catch(() => {})
     const own = remote?.fetch
-    if (own !== undefined) this.fetch = (url, asking) => request(url, asking, own)
+    if (own !== undefined) this.fetch = async (url, asking) => (await requests()).request(url, asking, own)
     if (seed !== undefined) {
       this.seed = async () => {
+        const { loadSeed } = await loaded('seed', import('../options/load-seed.js'))
         const bytes = await loadSeed(seed, signal, maxBytes)
         signal?.throwIfAborted()
         return bytes

@@ -1,8 +1,9 @@
 import { isA } from '../base/brand.js'
 import { invalid, TidelockError } from '../base/errors.js'
+import { mayHoldSecrets } from '../base/is-node.js'
 import type { RemoteEndpoint } from './remote-options.js'
 import { type HttpResponse, isOk, redirectError, request } from './request.js'
-import { checkHeader, checkHeaders, isJwt, mayHoldSecrets, Secrets } from './secrets.js'
+import { checkHeader, checkHeaders, isJwt, Secrets } from './secrets.js'
 
 /** The URL and the credentials of a REST API. */
 export type RestEndpoint = Pick<

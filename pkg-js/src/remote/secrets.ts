@@ -1,5 +1,4 @@
 import { invalid } from '../base/errors.js'
-import { isNode } from '../base/is-node.js'
 
 // Does for other requests what src/sync/config/credentials.rs does for the sync: a seed, `doctor` and an upload don't load the wasm.
 // tests/fixtures/credentials.json keeps the two equal. Only this file masks URLs, because only its requests have secrets in them.
@@ -16,11 +15,6 @@ const maxTextLength = 1000
 
 /** Headers by name. */
 export type Headers = Readonly<Record<string, string>>
-
-/** Returns whether secret keys are allowed here: not in a page, where every visitor could read them. */
-export function mayHoldSecrets(): boolean {
-  return typeof document === 'undefined' && isNode()
-}
 
 /** Returns whether a key or token bypasses row security: a secret or `service_role` key. */
 function isSecret(text: string): boolean {
