@@ -32,15 +32,19 @@ export function loadModule(source: WasmSource | undefined): Promise<WebAssembly.
 
 /**
  * Starts loading the core and the parts that these options need, in parallel. Failures are ignored here: {@link loadModule} and
- * {@link loadPart} reject with them.
+ * {@link loadPart} reject with them. Meanwhile the browser starts its lock manager and its IndexedDB, which answer their first question late:
+ * `checkOptions` and `requireStorage` have found that they exist.
  */
 export function beginToLoad(options: OpenOptions): void {
-  const { wasm } = options
+  const { wasm, storage } = options
   loadModule(wasm).catch(() => {})
   for (const part of partsOf(options)) {
     const [url] = partUrls(part, wasm)
     moduleAt(url).catch(() => {})
   }
+  if (isNode() || (storage ?? 'indexeddb') !== 'indexeddb') return
+  navigator.locks.query().catch(() => {})
+  indexedDB.databases?.().catch(() => {})
 }
 
 /** Returns the parts that these options need for certain. */
