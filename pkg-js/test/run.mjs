@@ -44,8 +44,6 @@ try {
     '--test',
     '--test-reporter=spec',
     '--test-concurrency=1',
-    // The timers of an engine that can't be closed any more would keep the process alive.
-    '--test-force-exit',
     ...process.argv.slice(2),
     ...files,
   ]

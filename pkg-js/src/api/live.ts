@@ -23,7 +23,7 @@ export interface LiveOptions extends QueryOptions, LiveWindow {
 }
 
 /** What a run gave: all rows of the result or of its window, or with a difference only those that are inserted. */
-interface LiveResult<T> {
+interface LiveRun<T> {
   readonly rows: T[]
   /** Without it, the number of rows. */
   readonly total?: number | undefined
@@ -303,7 +303,7 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
     if (!this.#closed) this.#publish()
   }
 
-  #accept({ rows: given, total, difference }: LiveResult<T>): void {
+  #accept({ rows: given, total, difference }: LiveRun<T>): void {
     const rows = this.#mapRows === undefined ? given : (this.#mapRows(given as unknown[][]) as T[])
     this.#step = difference && { before: this.#rows ?? [], difference }
     this.#base = difference === undefined ? rows : patched(this.#base, difference, rows)
@@ -328,7 +328,7 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
     try {
       const last = await (await this.#queries.lastResults()).find(this.#identity())
       if (last === undefined || this.#closed || this.#version > 0) return
-      this.#accept(last as LiveResult<T>)
+      this.#accept(last as LiveRun<T>)
     } catch {
       // The result of the query follows in any case.
       return
@@ -336,7 +336,7 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
     this.#publish()
   }
 
-  async #keep({ rows, total }: LiveResult<T>): Promise<void> {
+  async #keep({ rows, total }: LiveRun<T>): Promise<void> {
     const query = this.#identity()
     const counted = { rows, total: total ?? rows.length }
     try {
@@ -353,7 +353,7 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
     return { sql, params, mode: this.#mode, window: this.#window }
   }
 
-  async #query(): Promise<LiveResult<T>> {
+  async #query(): Promise<LiveRun<T>> {
     const options = { timeoutMs: this.#timeoutMs }
     const window = this.#window
     const [sql, params] = this.#parts()
