@@ -62,7 +62,7 @@ const elsewhere = {
 }
 
 test('an act with the package brings about each code of the contract', () => {
-  const source = readFileSync(new URL('../../src/error.rs', import.meta.url), 'utf8')
+  const source = readFileSync(new URL('../../src/error/code.rs', import.meta.url), 'utf8')
   const codes = [...source.matchAll(/^ {4}[A-Z]\w+ => "(\w+)",$/gm)].map(([, code]) => code)
   assert.ok(codes.length >= 43)
   const real = golden.filter(({ file }) => /^(scenarios\/|browser|command-line)/.test(file)).map(({ code }) => code)
