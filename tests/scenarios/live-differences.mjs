@@ -69,6 +69,32 @@ export default {
     assert.deepEqual(seen.at(-1), await db.query('SELECT id, title, rank FROM tasks ORDER BY rank, id'))
   },
 
+  'VACUUM, which may number rows anew, is followed by all rows': async (t) => {
+    const db = await t.memory()
+    await db.exec('CREATE TABLE t (name, n)')
+    await db.runMany(
+      'INSERT INTO t VALUES (?, ?)',
+      Array.from({ length: COUNT }, (_, n) => [`row ${n}`, n]),
+    )
+    await db.run('DELETE FROM t WHERE n % 2 = 0')
+    const live = db.live('SELECT name, n FROM t ORDER BY n')
+    const seen = []
+    live.subscribe((rows) => seen.push(rows))
+    await t.until(() => seen.length === 1)
+    const commit = async (work) => {
+      const before = seen.length
+      await work()
+      await t.until(() => seen.length > before)
+    }
+    await t.until(async () => {
+      await commit(() => db.run('UPDATE t SET name = ? WHERE n = 1', [String(Math.random())]))
+      return seen.at(-1)[1] === seen.at(-2)[1]
+    })
+    await commit(() => db.exec('VACUUM'))
+    await commit(() => db.run('UPDATE t SET n = 5000 WHERE n = 7'))
+    assert.deepEqual(seen.at(-1), await db.query('SELECT name, n FROM t ORDER BY n'))
+  },
+
   'with parameters, an alias, collations and expressions': async (t) => {
     const sql =
       'SELECT x.*, upper(title) || :mark AS loud FROM tasks AS x WHERE list IS NOT @list AND rank < :most ORDER BY loud DESC, 1'

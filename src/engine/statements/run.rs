@@ -184,7 +184,11 @@ impl Inner {
         }
         let manner = TransactionMode::of(sql);
         let result = match manner {
-            TransactionMode::Vacuum => self.run_script(connection, sql, Authority::Script),
+            TransactionMode::Vacuum => {
+                // It numbers the rows of some tables anew.
+                self.transaction.changed.borrow_mut().everything = true;
+                self.run_script(connection, sql, Authority::Script)
+            }
             TransactionMode::AsWritten => self.run_as_written(connection, sql),
             TransactionMode::Whole => whole(),
         };
