@@ -109,7 +109,7 @@ impl Inner {
         let audited = self.audit.get().map(|options| options.table.as_str());
         let kept: Vec<&str> = audited.into_iter().chain([self.migrations.tracking_table()]).collect();
         scratch.check_triggers(&kept)?;
-        self.migrations.adopt(&scratch, baseline.or(self.options.baseline.as_deref()))?;
+        self.migrations.adopt(self, &scratch, baseline.or(self.options.baseline.as_deref())).await?;
         self.migrations.check(&scratch).map_err(incompatible)?;
         // The same steps follow on the database itself, where none of them may fail any more.
         self.remake_sync(&scratch).await?;

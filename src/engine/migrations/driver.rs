@@ -77,7 +77,7 @@ impl Migrations {
             let _ = self.refresh(&connection);
             return Ok(MigrationReport::default());
         };
-        if self.adopt(&connection, baseline)? {
+        if self.adopt(host, &connection, baseline).await? {
             host.committed();
         }
         if migrate {
@@ -179,11 +179,17 @@ impl Migrations {
 
     /// Marks data without a history as migrated up to `baseline`. Returns whether anything was marked.
     ///
-    /// Fails with `invalid_argument` when that version isn't supplied.
-    pub fn adopt(&self, connection: &Connection, baseline: Option<&str>) -> Result<bool> {
+    /// Fails with `invalid_argument` when that version isn't supplied, and with `wasm_load_failed`.
+    pub async fn adopt(
+        &self,
+        host: &dyn MigrationsHost,
+        connection: &Connection,
+        baseline: Option<&str>,
+    ) -> Result<bool> {
         let (Some(supplied), Some(version)) = (&self.supplied, baseline) else { return Ok(false) };
         let without_history = has_data(connection)? && !self.history.exists(connection)?;
         if without_history {
+            host.load().await?;
             self.write_marks(supplied, connection, version)?;
         }
         Ok(without_history)
@@ -289,6 +295,8 @@ impl Migrations {
         Ok(marked)
     }
 
+    /// An entry of the part `migrations`: never inlined, so that the part can be split off here.
+    #[inline(never)]
     fn write_marks(&self, supplied: &Supplied, connection: &Connection, version: &str) -> Result<Vec<Planned>> {
         let plan = plan::to_mark(supplied, &self.history.read(connection)?, version)?;
         let now = self.clock.now();
