@@ -7,7 +7,9 @@ import { functionNames, importedFunctions, nameSection, Reader, sectionsOf } fro
 /** The length of a piece that counts as shared, in bytes. */
 const PIECE = 5
 /** A piece in more functions than this is too common to count. */
-const COMMON = 300
+const COMMON = 1000
+/** The power of the number of functions with a piece by which its weight is divided: a rare piece counts more. */
+const RARITY = 0.75
 /**
  * The parameter sets to try; the one that compresses best is used. Each has the distance in bytes after which a piece counts for a third
  * only (distant matches cost more bits), and the power of a function's size by which its similarity is divided.
@@ -69,7 +71,7 @@ function order({ fading, power }) {
       present = 1
     }
     for (const piece of shared[index]) {
-      const more = (present - counted[piece]) / sharers[piece].length
+      const more = (present - counted[piece]) / sharers[piece].length ** RARITY
       counted[piece] = present
       for (const other of sharers[piece]) score[other] += more
     }

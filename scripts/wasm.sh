@@ -31,7 +31,7 @@ remap="--remap-path-prefix=$(rustc --print sysroot)/lib/rustlib/src/rust/library
 for folder in "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*/; do remap+=" --remap-path-prefix=$folder="; done
 say 'wasm: cargo build'
 RUSTC_BOOTSTRAP=1 RUSTFLAGS="-Zunstable-options -Cpanic=abort -Zlocation-detail=file,line -Zfmt-debug=none
-  -Cllvm-args=-disable-lsr -Clink-arg=--emit-relocs --cfg=sha2_backend_soft=\"compact\" $remap" \
+  -Cllvm-args=-disable-lsr -Cllvm-args=-enable-pre=false -Clink-arg=--emit-relocs --cfg=sha2_backend_soft=\"compact\" $remap" \
   cargo rustc --release --lib --crate-type cdylib --target wasm32-unknown-unknown --locked --target-dir "$target" \
   -Z build-std=std,panic_abort -Z build-std-features=optimize_for_size
 
