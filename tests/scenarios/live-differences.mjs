@@ -69,7 +69,7 @@ export default {
     assert.deepEqual(seen.at(-1), await db.query('SELECT id, title, rank FROM tasks ORDER BY rank, id'))
   },
 
-  'VACUUM, which may number rows anew, is followed by all rows': async (t) => {
+  'after VACUUM, which may give rows other rowids, all rows are read': async (t) => {
     const db = await t.memory()
     await db.exec('CREATE TABLE t (name, n)')
     await db.runMany(

@@ -185,7 +185,7 @@ impl Inner {
         let manner = TransactionMode::of(sql);
         let result = match manner {
             TransactionMode::Vacuum => {
-                // It numbers the rows of some tables anew.
+                // It gives the rows of some tables other rowids.
                 self.transaction.changed.borrow_mut().everything = true;
                 self.run_script(connection, sql, Authority::Script)
             }
