@@ -26,6 +26,9 @@ form.addEventListener('submit', (event) => {
   db.run('INSERT INTO notes (text) VALUES (?)', [text]).catch(fail)
 })
 
+// Before, the browser would send the form by itself.
+form.querySelector('button').disabled = false
+
 function row({ id, text }) {
   const item = document.createElement('li')
   const remove = document.createElement('button')

@@ -22,6 +22,9 @@ form.addEventListener('submit', (event) => {
   addExpense(String(values.get('category')), Math.round(Number(values.get('amount')) * 100)).catch(fail)
 })
 
+// Before, the browser would send the form by itself.
+form.querySelector('button')!.disabled = false
+
 function fail(error: Error) {
   status.textContent = error.message
 }
