@@ -317,7 +317,7 @@ async function lane() {
   }
 }
 const isWhole = USUAL_PARTS.every((part) => chosen.some((step) => step.part === part))
-const total = isWhole ? ': about 10 minutes on 2 cores, 15 when nothing is compiled yet' : ''
+const total = isWhole ? ': about 13 minutes on 2 cores, 19 when nothing is compiled yet' : ''
 say(`${steps.length} steps, ${SIDE_BY_SIDE} side by side${total}`)
 await Promise.all(Array.from({ length: SIDE_BY_SIDE }, lane))
 
