@@ -19,10 +19,8 @@ pub(super) struct Condition {
 const ENDS: [&str; 5] = ["group", "having", "window", "order", "limit"];
 
 impl Condition {
-    /// Reads the condition of a query; `None` when there is none, or when one row doesn't decide it. `parameters` are the
-    /// query's, with their prefixes; empty for those without a name.
-    pub fn of(sql: &str, parameters: &[String]) -> Option<Self> {
-        let query = PlainQuery::of(sql, parameters)?;
+    /// Returns the condition of a query; `None` when there is none.
+    pub fn of(query: &PlainQuery<'_>) -> Option<Self> {
         let (from, start) = (query.from, query.place("where")?);
         let is_end = |at: usize| ENDS.iter().any(|word| query.tokens[at].is(word)) || query.tokens[at].is_sign(";");
         let end = query.top.iter().copied().find(|at| *at > start && is_end(*at)).unwrap_or(query.tokens.len());
@@ -76,11 +74,11 @@ fn equality(tokens: &[Token<'_>], numbered: &[String]) -> Option<(String, usize)
 
 #[cfg(test)]
 mod tests {
-    use super::Condition;
+    use super::{Condition, PlainQuery};
 
     fn of(sql: &str) -> Option<(String, Vec<(String, usize)>)> {
-        Condition::of(sql, &[":a".to_owned(), "@b".to_owned(), "$c".to_owned()])
-            .map(|condition| (condition.sql, condition.equal))
+        let query = PlainQuery::of(sql, &[":a".to_owned(), "@b".to_owned(), "$c".to_owned()])?;
+        Condition::of(&query).map(|condition| (condition.sql, condition.equal))
     }
 
     #[test]

@@ -7,7 +7,7 @@
 use super::plain_query::PlainQuery;
 use crate::{
     error::Result,
-    sqlite::{Authority, Connection, FlatRows, Integers, Statement, Step},
+    sqlite::{Authority, Connection, FlatRows, Integers, ROWID_NAMES, Statement, Step},
     value::Value,
 };
 
@@ -25,9 +25,6 @@ const AGGREGATES: [&str; 10] = [
     "total",
 ];
 
-/// Names of a rowid: a query that mentions one may mean something else by it.
-const ROWIDS: [&str; 3] = ["rowid", "oid", "_rowid_"];
-
 /// Rows of a result for which it isn't followed: their rowids would take too much memory.
 const MOST_ROWS: usize = 1 << 20;
 
@@ -40,8 +37,6 @@ pub(super) struct FollowedQuery {
     some: String,
     /// The rows with two rowids, the parameters after the query's, in the query's order.
     pair: String,
-    /// The number of the query's parameters.
-    parameters: usize,
 }
 
 /// The differences between two results.
@@ -54,12 +49,13 @@ pub struct Difference {
 }
 
 impl FollowedQuery {
-    /// Prepares the statements; `None` for a query of another kind. `functions` are those that the query calls, `columns` those of its table.
-    pub fn of(sql: &str, parameters: &[String], functions: &[String], columns: &[String]) -> Option<Self> {
-        let query = PlainQuery::of(sql, parameters)?;
+    /// Prepares the statements; `None` for a query of another kind. `parameters` is their number, `functions` are those that the query calls,
+    /// `columns` those of its table.
+    pub fn of(query: &PlainQuery<'_>, parameters: usize, functions: &[String], columns: &[String]) -> Option<Self> {
         let order = query.place("order")?;
         let is_other = |word: &str| query.place(word).is_some();
-        let names_rowid = |name: &str| ROWIDS.iter().any(|rowid| name.eq_ignore_ascii_case(rowid));
+        // A query that mentions a rowid may mean something else by it.
+        let names_rowid = |name: &str| ROWID_NAMES.iter().any(|rowid| name.eq_ignore_ascii_case(rowid));
         if ["group", "having", "window", "limit"].into_iter().any(is_other)
             || query.tokens.iter().any(|token| token.is("distinct") || names_rowid(&token.name()))
             || columns.iter().any(|column| names_rowid(column))
@@ -73,13 +69,12 @@ impl FollowedQuery {
         let begin = format!("SELECT{}, rowid {}", query.text(1, query.from), source.trim_start());
         let order_by = query.text(order, end).trim_start().to_owned();
         let meets = filter.map(|start| query.text(start + 1, order));
-        let (first, second) = (parameters.len() + 1, parameters.len() + 2);
+        let (first, second) = (parameters + 1, parameters + 2);
         let both = meets.as_ref().map(|meets| format!("({meets}) AND ")).unwrap_or_default();
         Some(Self {
             all: format!("{begin} {}{order_by}", meets.map(|meets| format!("WHERE{meets} ")).unwrap_or_default()),
             some: format!("{begin} WHERE {both}rowid IN (SELECT value FROM json_each(?{first})) {order_by}"),
             pair: format!("{begin} WHERE rowid IN (?{first}, ?{second}) {order_by}"),
-            parameters: parameters.len(),
         })
     }
 
@@ -153,7 +148,7 @@ impl FollowedQuery {
         Ok(statement.step()? == Step::Row && rowid(&statement) == one)
     }
 
-    /// Binds the query's parameters, as far as the statement has them, and further ones.
+    /// Binds the query's parameters and further ones.
     fn statement<'c>(
         &self,
         connection: &'c Connection,
@@ -162,12 +157,9 @@ impl FollowedQuery {
         more: &[Value],
     ) -> Result<Statement<'c>> {
         let mut statement = connection.statement_for(sql, Authority::User)?;
-        let count = statement.parameter_count().min(self.parameters);
-        for (index, value) in params.iter().take(count).enumerate() {
-            statement.bind(index + 1, value)?;
-        }
+        statement.bind_first(params)?;
         for (index, value) in more.iter().enumerate() {
-            statement.bind(self.parameters + index + 1, value)?;
+            statement.bind(params.len() + index + 1, value)?;
         }
         Ok(statement)
     }
@@ -183,10 +175,17 @@ fn rowid(statement: &Statement<'_>) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use super::FollowedQuery;
+    use super::{FollowedQuery, PlainQuery};
 
     fn of(sql: &str) -> Option<FollowedQuery> {
-        FollowedQuery::of(sql, &[String::new(), ":b".to_owned()], &[], &["id".to_owned(), "a".to_owned()])
+        of_table(sql, &[], &["id", "a"])
+    }
+
+    fn of_table(sql: &str, functions: &[&str], columns: &[&str]) -> Option<FollowedQuery> {
+        let owned = |names: &[&str]| -> Vec<String> { names.iter().map(|name| (*name).to_owned()).collect() };
+        let parameters = owned(&["", ":b"]);
+        let query = PlainQuery::of(sql, &parameters)?;
+        FollowedQuery::of(&query, parameters.len(), &owned(functions), &owned(columns))
     }
 
     #[test]
@@ -217,8 +216,7 @@ mod tests {
         ] {
             assert!(of(sql).is_none(), "{sql}");
         }
-        let counted = FollowedQuery::of("SELECT count(*) FROM t ORDER BY 1", &[], &["COUNT".to_owned()], &[]);
-        assert!(counted.is_none());
-        assert!(FollowedQuery::of("SELECT a FROM t ORDER BY 1", &[], &[], &["RowId".to_owned()]).is_none());
+        assert!(of_table("SELECT count(*) FROM t ORDER BY 1", &["COUNT"], &["id"]).is_none());
+        assert!(of_table("SELECT a FROM t ORDER BY 1", &[], &["RowId"]).is_none());
     }
 }

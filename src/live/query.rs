@@ -1,6 +1,6 @@
 //! What is known of a query: which changes of rows can change its result.
 
-use super::{condition::Condition, difference::FollowedQuery, lookup::Lookup};
+use super::{condition::Condition, difference::FollowedQuery, lookup::Lookup, plain_query::PlainQuery};
 use crate::{
     error::Result,
     sqlite::{Authority, Connection, RecordedTable, TableInfo, TableKind, TableReads, functions, tokens},
@@ -64,18 +64,17 @@ impl Query {
             names = columns;
         }
         query.reads = reads;
-        if let [only] = reading.tables.as_slice()
-            && !only.columns.iter().any(|column| column == "ROWID")
-            && let Some(condition) = Condition::of(sql, &reading.parameters)
+        let [only] = reading.tables.as_slice() else { return Ok(query) };
+        let Some(plain) = PlainQuery::of(sql, &reading.parameters) else { return Ok(query) };
+        if !only.columns.iter().any(|column| column == "ROWID")
+            && let Some(condition) = Condition::of(&plain)
         {
             query.key = condition.equal.iter().find_map(|(name, place)| {
                 Some((names.iter().position(|column: &String| column.eq_ignore_ascii_case(name))?, *place))
             });
             query.condition = Some(condition);
         }
-        if reading.tables.len() == 1 {
-            query.followed = FollowedQuery::of(sql, &reading.parameters, &reading.functions, &names);
-        }
+        query.followed = FollowedQuery::of(&plain, reading.parameters.len(), &reading.functions, &names);
         Ok(query)
     }
 

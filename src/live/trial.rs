@@ -41,9 +41,7 @@ impl Trial {
     /// Returns whether the query has a row, with the first of these parameters that it takes.
     pub fn has_row(&self, sql: &str, params: &[Value]) -> Result<bool> {
         let mut statement = self.connection.statement(sql)?;
-        for (index, value) in params.iter().take(statement.parameter_count()).enumerate() {
-            statement.bind(index + 1, value)?;
-        }
+        statement.bind_first(params)?;
         Ok(statement.step()? == Step::Row)
     }
 }

@@ -64,6 +64,7 @@ pub use query_reads::{QueryReads, TableReads};
 pub use row_changes::{RecordedTable, RowChange, RowChanges};
 pub use script::{ScriptOutline, TransactionMode};
 pub use statement::{Statement, Step};
+pub(crate) use tables::ROWID_NAMES;
 pub use tables::{ColumnInfo, ForeignKey, TableInfo, TableKind};
 pub use text::{first_statement, is_reserved, line_of, literal, mentions, quote, statement_end, statements};
 pub use tokens::{Token, TokenKind, default_value, normal, tokens};

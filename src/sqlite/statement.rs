@@ -119,6 +119,15 @@ impl<'c> Statement<'c> {
         Ok(())
     }
 
+    /// Binds the first of these values, as many as the statement has parameters.
+    pub fn bind_first(&mut self, values: &[Value]) -> Result<()> {
+        values
+            .iter()
+            .take(self.parameter_count())
+            .enumerate()
+            .try_for_each(|(index, value)| self.bind(index + 1, value))
+    }
+
     /// Advances to the next row. Fails with SQLite's error; the statement must then be reset before the next step.
     pub fn step(&mut self) -> Result<Step> {
         self.connection.step(&self.prepared)

@@ -4,7 +4,7 @@ use super::{Connection, Step};
 use crate::{error::Result, value::Value};
 
 /// The names of a rowid, unless columns have them.
-const ROWID_NAMES: [&str; 3] = ["rowid", "_rowid_", "oid"];
+pub(crate) const ROWID_NAMES: [&str; 3] = ["rowid", "_rowid_", "oid"];
 
 /// The kind of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -397,21 +397,27 @@ test('persist() asks the browser, and health shows its answer', async () => {
   const name = freshName()
   await page.evaluate(async (name) => {
     window.db = await window.open({ name })
+    const persist = navigator.storage.persist.bind(navigator.storage)
+    navigator.storage.persist = () => {
+      window.requests++
+      return persist()
+    }
   }, name)
   const answers = {}
   for (const setting of ['denied', 'granted']) {
     const permission = { name: 'persistent-storage' }
     await devtools.send('Browser.setPermission', { permission, setting, origin: new URL(context.url).origin })
     answers[setting] = await page.evaluate(async () => {
+      window.requests = 0
       const persisted = await window.db.persist()
       const { storage, alerts } = await window.db.health()
       const alert = alerts.find(({ code }) => code === 'storage_not_persisted')
-      return { persisted, shown: storage.persisted, alert: alert?.severity }
+      return { requests: window.requests, persisted, shown: storage.persisted, alert: alert?.severity }
     })
   }
   assert.deepEqual(answers, {
-    denied: { persisted: false, shown: false, alert: 'info' },
-    granted: { persisted: true, shown: true, alert: undefined },
+    denied: { requests: 1, persisted: false, shown: false, alert: 'info' },
+    granted: { requests: 1, persisted: true, shown: true, alert: undefined },
   })
   const inMemory = await page.evaluate(async (name) => {
     await window.db.close()

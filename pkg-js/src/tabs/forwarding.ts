@@ -93,12 +93,11 @@ export class Forwarding {
           return localId
         }),
       unwatch: (_, id) =>
-        this.pendingCalls.tell(({ channel, watched }) => {
-          for (const [engineId, localId] of watched) {
-            if (localId !== id) continue
-            watched.delete(engineId)
-            channel.tell('unwatch', [engineId])
-          }
+        this.pendingCalls.tell((serving) => {
+          const engineId = serving.watchedAs(id)
+          if (engineId === undefined) return
+          serving.watched.delete(engineId)
+          serving.channel.tell('unwatch', [engineId])
         }),
       core: (_, method, ...args) => this.#core(method, args),
       applied: (_, writeId) => this.#wasApplied(writeId),
@@ -244,9 +243,8 @@ export class Forwarding {
 }
 
 /** Replaces the id of a live query, which outlives a leader, by that of its engine; 0 if it has none there. */
-function withEngineId(work: Work<readonly ParameterBuffer[]>, { watched }: ServingEngine): typeof work {
+function withEngineId(work: Work<readonly ParameterBuffer[]>, serving: ServingEngine): typeof work {
   if (work[0] !== 'live') return work
   const [type, query, areas] = work
-  const [id = 0] = [...watched].find(([, localId]) => localId === query.id) ?? []
-  return [type, { ...query, id }, areas]
+  return [type, { ...query, id: serving.watchedAs(query.id) ?? 0 }, areas]
 }

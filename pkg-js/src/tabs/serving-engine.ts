@@ -45,6 +45,11 @@ export class ServingEngine {
     this.isOwn = isOwn
   }
 
+  /** Returns the engine's id of a live query; `undefined` if it is not watched there. */
+  watchedAs(localId: number): number | undefined {
+    return [...this.watched].find(([, id]) => id === localId)?.[0]
+  }
+
   get ended(): boolean {
     return this.#ended
   }
