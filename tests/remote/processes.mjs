@@ -68,7 +68,7 @@ export class Processes {
 
   /**
    * Starts a program that runs until `stop`.
-   * `signal` asks it to end; `onOutput` gets what it prints; `failed` is a promise that rejects if it ends unasked.
+   * `signal` asks it to end; `onOutput` gets what it prints; `failed` is a promise that rejects if it ends unasked; `end` ends it.
    */
   start(command, args, { env = {}, signal = 'SIGTERM', onOutput = () => {} } = {}) {
     const child = spawn(command, args, {
@@ -92,19 +92,20 @@ export class Processes {
     })
     failed.catch(() => {}) // only those who wait for it want to know
     if (child.pid) this.#guard.stdin.write(`${child.pid}\n`)
-    this.#children.push({ child, ended, signal })
-    return { pid: child.pid, failed }
-  }
-
-  /** Stops the programs, the last one first, and removes the folder. */
-  async stop() {
-    for (const { child, ended, signal } of this.#children.reverse()) {
-      if (!child.pid || child.exitCode !== null || child.signalCode !== null) continue
+    const end = async () => {
+      if (!child.pid || child.exitCode !== null || child.signalCode !== null) return
       child.kill(signal)
       const timer = setTimeout(() => child.kill('SIGKILL'), 5000)
       await ended
       clearTimeout(timer)
     }
+    this.#children.push(end)
+    return { pid: child.pid, failed, end }
+  }
+
+  /** Stops the programs, the last one first, and removes the folder. */
+  async stop() {
+    for (const end of this.#children.reverse()) await end()
     this.#children = []
     rmSync(this.folder, { recursive: true, force: true })
     this.#guard.ref()

@@ -37,7 +37,7 @@ export function stored(where: string): Stored {
 /** The largest file, in bytes: the default of `maxBytes` in `open`. */
 const maxFileBytes = 2 ** 30
 /** How long the SQL of a file or of a remote may run to create a schema. */
-export const schemaTimeoutMs = 30_000
+export const schemaTimeoutMs = 10_000
 
 type Extra = Pick<OpenOptions, 'migrations' | 'migrate' | 'remote' | 'outOfOrder' | 'baseline'>
 

@@ -2,7 +2,7 @@
 create role anon nologin noinherit;
 create role authenticated nologin noinherit;
 create role service_role nologin noinherit bypassrls;
-create role authenticator login noinherit password :password;
+create role authenticator login noinherit;
 grant anon, authenticated, service_role to authenticator;
 
 create schema auth;
