@@ -173,10 +173,12 @@ pub(super) fn check_format(head: &Head) -> Result<()> {
     if head.format <= FORMAT && head.features.len() == usize::from(encrypted) {
         return if encrypted { Err(refused("The database is encrypted, and no key was given")) } else { Ok(()) };
     }
+    // A forged head may name a million.
+    let features: String = head.features.join(" ").chars().take(400).collect();
     Err(Error::new(ErrorCode::SnapshotIncompatible, "The database was stored by a newer version of tidelock")
         .hint("Load the newest version of the app; nothing was changed")
         .detail("format", head.format)
-        .detail("features", head.features.join(" ")))
+        .detail("features", features))
 }
 
 /// Creates the `snapshot_not_found` error of a generation.
