@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::{
+    Read,
     difference::Difference,
     group::{Group, LastRead, Watch},
     query::Query,
@@ -42,7 +43,7 @@ pub(super) trait Analysis {
         connection: &Connection,
         group: &mut Group,
         at: usize,
-        reads: u32,
+        read: Read,
         integers: Integers,
         out: &mut FlatRows,
     ) -> Option<Difference>;
@@ -104,15 +105,17 @@ impl Analysis for RowAnalysis {
         connection: &Connection,
         group: &mut Group,
         at: usize,
-        reads: u32,
+        read: Read,
         integers: Integers,
         out: &mut FlatRows,
     ) -> Option<Difference> {
         let Group { sql, query, watches, .. } = group;
         let Watch { params, last, .. } = &mut watches[at];
+        let Read { reads, window } = read;
         let is_last = last.reads == reads;
         let followed = query.as_ref().and_then(|query| query.followed.as_ref());
-        let before = std::mem::replace(last, LastRead { reads: reads + 1, changed: Some(Vec::new()), rowids: None });
+        let before =
+            std::mem::replace(last, LastRead { reads: reads + 1, changed: Some(Vec::new()), rowids: None, window });
         let (Some(followed), Some(params), Some(mut changed), true) = (followed, params, before.changed, is_last)
         else {
             return None;
@@ -122,7 +125,9 @@ impl Analysis for RowAnalysis {
         // Whatever fails here also fails when the query runs, or is of no matter to it.
         match before.rowids {
             Some(mut rowids) if is_few(changed.len(), rowids.len()) => {
-                let difference = followed.difference(connection, params, &mut rowids, &changed, integers, out).ok()?;
+                let windows = [before.window, window];
+                let difference =
+                    followed.difference(connection, params, &mut rowids, &changed, windows, integers, out).ok()?;
                 connection.statement_for(sql, Authority::User).ok()?.describe(out);
                 last.rowids = Some(rowids);
                 Some(difference)

@@ -39,13 +39,33 @@ pub(super) struct FollowedQuery {
     pair: String,
 }
 
-/// The differences between two results.
+/// A part of a result; by default all of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Window {
+    /// The number of rows before it.
+    pub offset: u32,
+    /// The largest number of its rows; `None`: all that follow.
+    pub limit: Option<u32>,
+}
+
+/// How the rows of a window became those of a window of a later result.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Difference {
-    /// The positions, in the earlier result, of the rows that were removed or changed, in rising order.
+    /// The positions, in the earlier window, of the rows that were removed or changed, in rising order.
     pub removed: Vec<u32>,
-    /// The positions, in the later result, of the rows that were added or changed, in rising order.
+    /// The positions, in the later window, of the rows that were added or changed, in rising order.
     pub inserted: Vec<u32>,
+    /// The number of rows of the later result, with those outside of the window.
+    pub total: u32,
+}
+
+impl Window {
+    /// Returns its part of a result.
+    fn of(self, rowids: &[i64]) -> &[i64] {
+        let from = rowids.len().min(self.offset as usize);
+        let count = (rowids.len() - from).min(self.limit.map_or(usize::MAX, |limit| limit as usize));
+        &rowids[from..from + count]
+    }
 }
 
 impl FollowedQuery {
@@ -91,26 +111,48 @@ impl FollowedQuery {
         Ok(Some(rowids))
     }
 
-    /// Brings the rowids of a result up to date after a change of the rows with these rowids, which are sorted. Writes the inserted rows into
-    /// `out`, without its shape.
+    /// Brings the rowids of a result up to date after a change of the rows with these rowids, which are sorted. Returns how the one window
+    /// became the other; `out` then has the inserted rows, without its shape.
     pub fn difference(
         &self,
         connection: &Connection,
         params: &[Value],
         rowids: &mut Vec<i64>,
         changed: &[i64],
+        windows: [Window; 2],
         integers: Integers,
         out: &mut FlatRows,
     ) -> Result<Difference> {
-        let list: Vec<String> = changed.iter().map(i64::to_string).collect();
-        let list = Value::from(format!("[{}]", list.join(",")));
-        let mut statement = self.statement(connection, &self.some, params, &[list])?;
+        let [before, after] = windows;
+        let shown = before.of(rowids).to_vec();
+        let mut difference = self.update(connection, params, rowids, changed)?;
+        if windows != [Window::default(); 2] {
+            difference = between(&shown, after.of(rowids), changed);
+        }
+        difference.total = rowids.len() as u32;
+        let shown = after.of(rowids);
+        let inserted = difference.inserted.iter().map(|at| shown[*at as usize]);
+        let mut statement = self.statement(connection, &self.some, params, &[json_list(inserted)])?;
         let columns = statement.column_count() - 1;
-        let mut present = Vec::new();
         out.clear();
         while statement.step()? == Step::Row {
-            present.push(rowid(&statement));
             statement.push_row(columns, integers, out)?;
+        }
+        Ok(difference)
+    }
+
+    /// Brings the rowids of a result up to date. Returns the difference of the whole result.
+    fn update(
+        &self,
+        connection: &Connection,
+        params: &[Value],
+        rowids: &mut Vec<i64>,
+        changed: &[i64],
+    ) -> Result<Difference> {
+        let mut statement = self.statement(connection, &self.some, params, &[json_list(changed.iter().copied())])?;
+        let mut present = Vec::new();
+        while statement.step()? == Step::Row {
+            present.push(rowid(&statement));
         }
         drop(statement);
         let mut difference = Difference::default();
@@ -163,6 +205,24 @@ impl FollowedQuery {
         }
         Ok(statement)
     }
+}
+
+/// Returns how one part of a result became another of the next one. `changed` is sorted; all other rows are in
+/// the same order in both.
+fn between(before: &[i64], after: &[i64], changed: &[i64]) -> Difference {
+    let missing = |rowids: &[i64], others: &[i64]| {
+        let mut others = others.to_vec();
+        others.sort_unstable();
+        let is_missing =
+            |(_, rowid): &(u32, &i64)| changed.binary_search(rowid).is_ok() || others.binary_search(rowid).is_err();
+        (0..).zip(rowids).filter(is_missing).map(|(at, _)| at).collect()
+    };
+    Difference { removed: missing(before, after), inserted: missing(after, before), total: 0 }
+}
+
+fn json_list(rowids: impl Iterator<Item = i64>) -> Value {
+    let list: Vec<String> = rowids.map(|rowid| rowid.to_string()).collect();
+    Value::from(format!("[{}]", list.join(",")))
 }
 
 /// Returns the last column of the present row.

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::query::Query;
+use super::{difference::Window, query::Query};
 use crate::{
     collections::Set,
     error::{Error, ErrorCode, Result},
@@ -40,8 +40,10 @@ pub(super) struct LastRead {
     pub reads: u32,
     /// The rowids of the rows that have changed since; `None`: that isn't known.
     pub changed: Option<Vec<i64>>,
-    /// The rowids of its rows, in their order, while the result is followed.
+    /// The rowids of all its rows, in their order, while the result is followed.
     pub rowids: Option<Vec<i64>>,
+    /// The part of it that was read.
+    pub window: Window,
 }
 
 impl Watch {

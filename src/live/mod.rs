@@ -35,7 +35,16 @@ use crate::{
 use analysis::Analysis;
 use group::{Group, LastRead, Watch};
 
-pub use difference::Difference;
+pub use difference::{Difference, Window};
+
+/// What a reader of a live query wants to read.
+#[derive(Clone, Copy, Debug)]
+pub struct Read {
+    /// How many results it has read before.
+    pub reads: u32,
+    /// The part of the result.
+    pub window: Window,
+}
 
 /// The live queries of a database.
 #[derive(Default)]
@@ -76,19 +85,19 @@ impl Registry {
         Ok(self.last_id)
     }
 
-    /// Reads the difference from the result of a query that its reader read last to the present one; `out` then has the inserted rows.
-    /// `reads` is how many results the reader has. `None`: the query has to be run, which counts as read. No transaction may be open.
+    /// Reads the difference from the result of a query that its reader read last to this window of the present one; `out` then has the
+    /// inserted rows. `None`: the query has to be run, which counts as read. No transaction may be open.
     pub fn read_difference(
         &mut self,
         connection: &Connection,
         id: u32,
-        reads: u32,
+        read: Read,
         integers: Integers,
         out: &mut FlatRows,
     ) -> Option<Difference> {
         let found = self.groups.iter_mut().find_map(|group| group.place(id).map(|at| (group, at)));
         match (&self.analysis, found) {
-            (Some(analysis), Some((group, at))) => analysis.difference(connection, group, at, reads, integers, out),
+            (Some(analysis), Some((group, at))) => analysis.difference(connection, group, at, read, integers, out),
             _ => None,
         }
     }

@@ -10,6 +10,7 @@ use super::{
 use crate::{
     engine::Call,
     error::{Error, Result},
+    live::{Difference, Read, Window},
     memory::no_memory,
     sqlite::{FlatParams, FlatRows, Op, Outcome},
 };
@@ -143,14 +144,27 @@ impl Core {
         self.database.watch(sql, params.as_ref(), names).thrown()
     }
 
-    /// Reads how the result of a live query differs from the one that was read last: how many rows are removed, their positions, and the
-    /// positions of the inserted rows, which are in the result header's areas until the next call. `undefined`: run the query.
-    pub fn difference(&self, permit: u32, id: u32, reads: u32, timeout_ms: f64) -> Result<Option<Vec<u32>>, JsValue> {
+    /// Reads how a window of the result of a live query differs from the one that was read last: how many rows the result has, how many rows
+    /// of the window are removed, their positions, and the positions of the inserted rows, which are in the result header's areas until the
+    /// next call. `undefined`: run the query.
+    pub fn difference(
+        &self,
+        permit: u32,
+        id: u32,
+        reads: u32,
+        offset: f64,
+        limit: Option<f64>,
+        timeout_ms: f64,
+    ) -> Result<Option<Vec<u32>>, JsValue> {
         let Buffers { rows, header, .. } = &mut *self.buffers.borrow_mut();
-        let difference = self.database.read_difference(permit, id, reads, timeout_ms, rows).thrown()?;
+        // More rows than fit into 32 bits don't exist.
+        let window = Window { offset: offset as u32, limit: limit.map(|limit| limit as u32) };
+        let read = Read { reads, window };
+        let difference = self.database.read_difference(permit, id, read, timeout_ms, rows).thrown()?;
         Ok(difference.map(|difference| {
             header.fill(rows, &Outcome::default(), false);
-            [vec![difference.removed.len() as u32], difference.removed, difference.inserted].concat()
+            let Difference { removed, inserted, total } = difference;
+            [vec![total, removed.len() as u32], removed, inserted].concat()
         }))
     }
 

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use tidelock::{
     Value,
     collections::Set,
-    live::{Difference, Registry},
+    live::{Difference, Read, Registry, Window},
     sqlite::{
         Authority, Connection, FlatParams, FlatRows, Integers, PageFile,
         functions::{self, Arguments, CallPhase, FunctionDefinition, FunctionKind, Functions},
@@ -414,26 +414,37 @@ fn change(chance: &mut Chance) -> String {
     }
 }
 
-/// The reader of a live query: how many results it has, and its rows.
+/// The reader of a live query: how many results it has, its window and the rows in it.
 #[derive(Default)]
 struct Reader {
     reads: u32,
+    window: Window,
     rows: Vec<String>,
     differences: usize,
 }
 
 impl Reader {
-    /// Reads the present result, whose rows are `after`: all of it, or only what differs.
-    fn read(&mut self, live: &mut Live, id: u32, after: &[String]) {
+    /// Returns the rows of its window.
+    fn shown<'r>(&self, rows: &'r [String]) -> &'r [String] {
+        let Window { offset, limit } = self.window;
+        let rows = &rows[rows.len().min(offset as usize)..];
+        &rows[..rows.len().min(limit.map_or(usize::MAX, |limit| limit as usize))]
+    }
+
+    /// Reads the present result, whose rows are `all`: all rows of the window, or only what differs.
+    fn read(&mut self, live: &mut Live, id: u32, all: &[String]) {
+        let after = self.shown(all);
         let out = &mut FlatRows::default();
-        let difference = live.registry.read_difference(&live.connection, id, self.reads, Integers::Auto, out);
+        let read = Read { reads: self.reads, window: self.window };
+        let difference = live.registry.read_difference(&live.connection, id, read, Integers::Auto, out);
         self.reads += 1;
-        let Some(Difference { removed, inserted }) = difference else {
+        let Some(Difference { removed, inserted, total }) = difference else {
             self.rows = after.to_vec();
             return;
         };
         self.differences += 1;
         assert_eq!(out.rows, inserted.len());
+        assert_eq!(total as usize, all.len());
         removed.iter().rev().for_each(|position| drop(self.rows.remove(*position as usize)));
         inserted.iter().for_each(|position| self.rows.insert(*position as usize, after[*position as usize].clone()));
     }
@@ -483,10 +494,20 @@ fn whenever_a_result_changes_its_query_runs_again_or_differs_as_reported() {
             for ((watch, before), reader) in watches.iter().zip(&mut before).zip(&mut readers) {
                 let after = result(&live, watch);
                 let (id, sql, params) = watch;
+                let moves = chance.below(6) == 0;
+                if moves {
+                    let limit = (chance.below(3) > 0).then(|| chance.below(5) as u32);
+                    reader.window = Window { offset: chance.below(4) as u32, limit };
+                }
                 // A slow reader misses some.
-                if due.contains(id) && chance.below(4) > 0 {
+                if moves || due.contains(id) && chance.below(4) > 0 {
                     reader.read(&mut live, *id, &after);
-                    assert_eq!(reader.rows, after, "seed {seed}: {script}\n{sql} {params:?}\n{changes}");
+                    let shown = reader.shown(&after);
+                    assert_eq!(
+                        reader.rows, shown,
+                        "seed {seed}: {script}\n{sql} {params:?}\n{changes}\n{:?}",
+                        reader.window
+                    );
                     reader.reads += u32::from(chance.below(20) == 0);
                 }
                 assert!(

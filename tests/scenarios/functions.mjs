@@ -175,6 +175,8 @@ export default {
             times: (value) => value * factor,
             meddling(value) {
               begun.push(db.query('SELECT ? AS later', [value]), db.run('INSERT INTO t VALUES (?)', [value]))
+              const live = db.live('SELECT count(*) AS n FROM t')
+              begun.push(new Promise((resolve) => live.subscribe(resolve)).finally(() => live.close()))
               return value
             },
             intruding(value) {
@@ -192,8 +194,9 @@ export default {
       for (const value of [7, 8]) {
         begun = []
         assert.deepEqual(await db.get('SELECT meddling(?) AS a, ? AS b', [value, 'kept']), { a: value, b: 'kept' })
-        const [later] = await Promise.all(begun)
+        const [later, , [{ n }]] = await Promise.all(begun)
         assert.deepEqual(later, [{ later: value }])
+        assert.ok(n >= value - 7, String(n))
       }
       begun = []
       await db.transaction(async (tx) => {

@@ -61,6 +61,37 @@ export default {
     assert.deepEqual(seen.at(-1), await db.query('SELECT id, title, rank FROM tasks ORDER BY rank, id'))
   },
 
+  'of a window only the rows that come into it, or change, are new objects': async (t) => {
+    const sql = 'SELECT id, title, rank FROM tasks ORDER BY rank, id'
+    const window = { limit: 10, offset: 100 }
+    const { db, live, seen, commit, kept } = await ranked(t, sql, [], window)
+    const check = async (what, same) => {
+      const { limit, offset } = window
+      assert.deepEqual(seen.at(-1), await db.query(`${sql} LIMIT ${limit} OFFSET ${offset}`), what)
+      assert.equal(live.total, (await db.get('SELECT count(*) AS n FROM tasks')).n, what)
+      assert.equal(kept(), same, what)
+    }
+    for (const [statement, same] of [
+      ["UPDATE tasks SET title = 'changed' WHERE id = 105", 9],
+      ["UPDATE tasks SET title = 'changed' WHERE id = 900", 10],
+      ['DELETE FROM tasks WHERE id = 7', 9],
+      ['INSERT INTO tasks VALUES (5000, NULL, 1, 1), (5001, NULL, 2, 1)', 8],
+      ['UPDATE tasks SET rank = 1045 WHERE id = 900', 9],
+    ]) {
+      await commit(statement)
+      await check(statement, same)
+    }
+    for (const [given, same] of [
+      [{ offset: 104 }, 6],
+      [{ limit: 3 }, 3],
+      [{ offset: 0, limit: 110 }, 3],
+      [{ offset: 5000 }, 0],
+    ]) {
+      await live.setWindow(given)
+      await check(JSON.stringify(Object.assign(window, given)), same)
+    }
+  },
+
   'an app may change its list of rows': async (t) => {
     const { db, live, seen, commit } = await ranked(t)
     live.rows.reverse()

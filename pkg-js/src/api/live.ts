@@ -8,8 +8,8 @@ import { andThen, type Connection, type MaybePromise } from '../engine/connectio
 import type { QueryIdentity } from './last-results.js'
 import { type LiveChangesOptions, LiveChangesReader } from './live-changes.js'
 import type { LiveQueries } from './live-queries.js'
-import { checkWindow, type LiveWindow, noWindow, queryWindow, windowError } from './live-window.js'
-import { patched, type RowsDifference, rowsDifference } from './rows-difference.js'
+import { checkWindow, type LiveWindow, noWindow, windowError } from './live-window.js'
+import { liveDifference, patched, type RowsDifference } from './rows-difference.js'
 
 /** Options of a live query. */
 export interface LiveOptions extends QueryOptions, LiveWindow {
@@ -25,8 +25,8 @@ export interface LiveOptions extends QueryOptions, LiveWindow {
 /** What a run gave: all rows of the result or of its window, or with a difference only those that are inserted. */
 interface LiveRun<T> {
   readonly rows: T[]
-  /** Without it, the number of rows. */
-  readonly total?: number | undefined
+  /** The number of rows without the window. */
+  readonly total: number
   readonly difference?: RowsDifference | undefined
 }
 
@@ -308,7 +308,7 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
     this.#step = difference && { before: this.#rows ?? [], difference }
     this.#base = difference === undefined ? rows : patched(this.#base, difference, rows)
     this.#rows = this.#base.slice()
-    this.#total = total ?? this.#rows.length
+    this.#total = total
     this.#error = undefined
   }
 
@@ -338,10 +338,9 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
 
   async #keep({ rows, total }: LiveRun<T>): Promise<void> {
     const query = this.#identity()
-    const counted = { rows, total: total ?? rows.length }
     try {
       const results = await this.#queries.lastResults()
-      results.keep(query, counted)
+      results.keep(query, { rows, total })
     } catch {
       // As above; the next begins without it.
     }
@@ -354,28 +353,19 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
   }
 
   async #query(): Promise<LiveRun<T>> {
-    const options = { timeoutMs: this.#timeoutMs }
+    // What is kept is all rows.
+    const id = this.#isLastKept ? 0 : (this.#watch ?? 0)
     const window = this.#window
     const [sql, params] = this.#parts()
-    const mode = this.#mode
-    if (window === undefined) {
-      // What is kept is all rows.
-      const id = this.#isLastKept ? 0 : (this.#watch ?? 0)
-      const work = ['live', { id, reads: this.#reads, sql, mode }, params] as const
-      const { results, value } = await this.#calls.runAlone(work, options)
-      if (id === this.#watch) this.#reads++
-      return {
-        rows: results[0] as T[],
-        difference: value === undefined ? undefined : rowsDifference(value as Uint32Array),
-      }
-    }
-    const query = { sql, params, mode }
+    const work = ['live', { id, reads: this.#reads, sql, mode: this.#mode, window }, params] as const
     try {
-      return await this.#calls.withPermit(options, (permit) =>
-        andThen(queryWindow<T>(this.#calls, permit, query, window), (counted) => [counted, false] as const),
-      )
+      const { results, value } = await this.#calls.runAlone(work, { timeoutMs: this.#timeoutMs })
+      if (id === this.#watch) this.#reads++
+      const [rows, counts] = results as [T[], (object | undefined)[]?]
+      if (value !== undefined) return { rows, ...liveDifference(value as Uint32Array) }
+      return { rows, total: counts === undefined ? rows.length : Number(Object.values(counts[0] as object)[0]) }
     } catch (error) {
-      throw windowError(error)
+      throw window === undefined ? error : windowError(error)
     }
   }
 

@@ -7,8 +7,11 @@ export interface RowsDifference {
 }
 
 /** Reads the answer of {@link import('../engine/core.js').Core.difference}. */
-export function rowsDifference([count = 0, ...positions]: Iterable<number>): RowsDifference {
-  return { removed: positions.slice(0, count), inserted: positions.slice(count) }
+export function liveDifference([total = 0, count = 0, ...positions]: Iterable<number>): {
+  readonly total: number
+  readonly difference: RowsDifference
+} {
+  return { total, difference: { removed: positions.slice(0, count), inserted: positions.slice(count) } }
 }
 
 /** Applies a difference to rows, which it doesn't change. `rows` are those at `inserted`. */

@@ -136,10 +136,18 @@ export interface Core {
 
   watch(sql: string, bytes: number, names: string): number
   /**
-   * How the result of a live query differs from the one that was read last, the `reads`th: the number of removed rows, their positions, and
-   * the positions of the inserted rows, which are the result in memory. Undefined: run the query.
+   * How a window of the result of a live query differs from the one that was read last, the `reads`th: the number of all rows of the result,
+   * the number of removed rows, their positions, and the positions of the inserted rows, which are the result in memory. Undefined: run the
+   * query.
    */
-  difference(permit: number, id: number, reads: number, timeoutMs: number): Uint32Array | undefined
+  difference(
+    permit: number,
+    id: number,
+    reads: number,
+    offset: number,
+    limit: number | undefined,
+    timeoutMs: number,
+  ): Uint32Array | undefined
   unwatch(id: number): void
   /** From now on every commit emits a `change` event. */
   emitChanges(): void

@@ -7,7 +7,7 @@ import type { StatementRunner } from './codec/statements.js'
 import { andThen, type CallsOptions, Connection, type MaybePromise, noFastPath, type Permit } from './connection.js'
 import { copyParams } from './copy-params.js'
 import { type Core, type Op, op } from './core.js'
-import { eachStatement, type LiveRead, type StatementOf, type Work, type WorkResult } from './work.js'
+import { eachStatement, type LiveRead, liveStatements, type StatementOf, type Work, type WorkResult } from './work.js'
 
 /**
  * The common path of every call into one wasm instance: acquire the connection mutex, execute, decode, wait until the write is stored.
@@ -153,10 +153,13 @@ export class DirectConnection<P = unknown, R = unknown> extends Connection {
   }
 
   /** Reads the difference of a live query to its last result, or runs it. */
-  #live(permitId: number, { id, reads, sql, mode }: LiveRead, params: P, timeoutMs: number): WorkResult<R> {
-    const value = this.sync(() => this.core.difference(permitId, id, reads, timeoutMs))
+  #live(permitId: number, query: LiveRead, params: P, timeoutMs: number): WorkResult<R> {
+    const { id, reads, mode, window: { offset = 0, limit } = {} } = query
+    const value = this.sync(() => this.core.difference(permitId, id, reads, offset, limit, timeoutMs))
     if (value !== undefined) return { results: [this.#statements.rows(mode)], value }
-    return { results: [this.execute(permitId, op.query, sql, params, timeoutMs, mode)] }
+    return {
+      results: liveStatements(query).map((sql) => this.execute(permitId, op.query, sql, params, timeoutMs, mode)),
+    }
   }
 
   /** Runs several statements in one transaction or savepoint under the same permit. */
@@ -234,7 +237,9 @@ export class DirectConnection<P = unknown, R = unknown> extends Connection {
     return !this.#hasFts5 && /fts5/i.test(script) ? this.#loadFts5().then(run) : run()
   }
 
-  watch(sql: string, params: P): number {
+  watch(sql: string, params: P): MaybePromise<number> {
+    // The statement that calls the function is over then.
+    if (this.#inFunction) return Promise.resolve().then(() => this.watch(sql, params))
     return this.#about(sql, () => this.#statements.watch(sql, params))
   }
 

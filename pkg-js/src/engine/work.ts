@@ -26,11 +26,21 @@ export interface LiveRead {
   readonly reads: number
   readonly sql: string
   readonly mode: RowMode
+  /** Without it, all rows. */
+  readonly window?: { readonly limit?: number | undefined; readonly offset?: number | undefined } | undefined
+}
+
+/** Returns the statements for all rows of a live query, or for those of its window and the number of all. */
+export function liveStatements({ sql, window }: LiveRead): readonly string[] {
+  if (window === undefined) return [sql]
+  // A line of its own, because the query may end with a comment. As text, so that the query's parameters keep their numbers.
+  const text = sql.replace(/[\s;]+$/, '')
+  return [`${text}\nLIMIT ${window.limit ?? -1} OFFSET ${window.offset ?? 0}`, `SELECT count(*) FROM (${text}\n)`]
 }
 
 /** The outcome of {@link Work}. */
 export interface WorkResult<R = unknown> {
-  /** One for each statement. */
+  /** One for each statement; of `live` the rows, and for a window that was read whole the number of all rows. */
   readonly results: readonly R[]
   /** The rows of `explain`; the difference of `live`, undefined when the result is all rows. */
   readonly value?: unknown
@@ -64,7 +74,8 @@ export function eachStatement<P, T>(
   work: (statement: StatementOf<P>) => T,
 ): T[] {
   if (!Array.isArray(statements)) throw invalid('The statements of a batch must be an array of { sql, params }')
-  return statements.map((statement: StatementOf<P> | null, index) => {
+  // Not `map`, which skips holes.
+  return Array.from(statements, (statement: StatementOf<P> | null | undefined, index) => {
     if (typeof statement?.sql !== 'string') throw invalid(`Statement ${index + 1} of the batch must be { sql, params }`)
     try {
       return work(statement)

@@ -109,11 +109,12 @@ export class ClientSession {
         return stored
       },
       watch: (_, sql, areas = []) =>
-        this.#host.whenOpen((calls) => {
-          const id = calls.watch(sql, areas)
-          this.#watched.add(id)
-          return id
-        }),
+        this.#host.whenOpen((calls) =>
+          andThen(calls.watch(sql, areas), (id) => {
+            this.#watched.add(id)
+            return id
+          }),
+        ),
       unwatch: (_, id) => {
         this.#watched.delete(id)
         this.#host.calls?.unwatch(id)

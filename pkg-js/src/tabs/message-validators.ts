@@ -29,13 +29,14 @@ const areas = list((value) => {
   const { buffer, bytes } = value as { buffer: unknown; bytes: number }
   return buffer instanceof ArrayBuffer && bytes <= buffer.byteLength
 })
+const window = object({ limit: maybe(whole), offset: maybe(whole) })
 /** The validators of {@link Work}, by its kind. */
 const works: Readonly<Record<Work[0], readonly Validator[]>> = {
   statement: [operation, text, areas],
   batch: [list(object({ sql: text, params: areas }))],
   script: [text],
   explain: [text],
-  live: [object({ id: whole, reads: whole, sql: text, mode: oneOf('object', 'array') }), areas],
+  live: [object({ id: whole, reads: whole, sql: text, mode: oneOf('object', 'array'), window: maybe(window) }), areas],
 }
 const work: Validator = (value) => Array.isArray(value) && has(works, value[0], value.slice(1), [])
 

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use crate::{
     engine::{Database, connection::mutex::MutexPermit, database::Inner},
     error::Result,
-    live::Difference,
+    live::{Difference, Read},
     ports::Part,
     sqlite::{FlatParams, FlatRows},
 };
@@ -31,13 +31,13 @@ impl Database {
         Ok(id)
     }
 
-    /// Reads the difference from the result of a live query that was read last to the present one; `out` then has the inserted rows. `reads`
-    /// is how many results were received. `None`: run the query. Fails with `transaction_closed` unless the permit holds the connection.
+    /// Reads the difference from the result of a live query that was read last to this window of the present one; `out` then has the inserted
+    /// rows. `None`: run the query. Fails with `transaction_closed` unless the permit holds the connection.
     pub fn read_difference(
         &self,
         permit: MutexPermit,
         id: u32,
-        reads: u32,
+        read: Read,
         timeout_ms: f64,
         out: &mut FlatRows,
     ) -> Result<Option<Difference>> {
@@ -45,7 +45,7 @@ impl Database {
         let connection = inner.permitted_connection(permit)?;
         let integers = inner.options.integers.into();
         inner.with_timeout(&connection, timeout_ms, || {
-            Ok(inner.live.borrow_mut().read_difference(&connection, id, reads, integers, out))
+            Ok(inner.live.borrow_mut().read_difference(&connection, id, read, integers, out))
         })
     }
 
