@@ -94,7 +94,7 @@ export async function schemaFromRemote(options: SchemaFromRemoteOptions): Promis
   const [bridge, instance] = await bridgeAlone(nothing, {}, user, wasm)
   const { up, down, leftOut } = await bridge.schemaFromRemote(instance, checked)
   if (leftOut.length > 0) {
-    const message = `Tables without a primary key are left out: ${leftOut.join(', ')}`
+    const message = `Tables without a primary key, or with the name of an internal table, are left out: ${leftOut.join(', ')}`
     if (onWarning === undefined) console.warn(`tidelock: ${message}`)
     else callUser(onWarning, { code: 'table_without_key', message })
   }

@@ -82,6 +82,13 @@ fn check_table(table: &TableSync) -> Result<()> {
             Error::invalid("remote.tables has a table without a name").hint("Give its name: { table: 'orders' }")
         );
     }
+    if [".", ".."].contains(&table.remote()) {
+        return Err(Error::invalid(format!(
+            "remote.tables: no request can reach a remote table named {}",
+            table.remote()
+        ))
+        .hint("It would be a step in the path of the URL: rename the table"));
+    }
     if is_reserved(name) {
         return Err(
             Error::invalid(format!("remote.tables: {name} is an internal table")).hint("Sync tables of your own")

@@ -68,7 +68,7 @@ pub fn interpret(
     if matches!(response.status, 200 | 201 | 204 | 206) {
         return Verdict::Body;
     }
-    if matches!(response.status, 301..=303 | 307 | 308) {
+    if matches!(response.status, 300..=399) {
         return Verdict::Moved(response.header("location").map(|location| secrets.mask(location)));
     }
     let mut problem = Problem::read(response);
@@ -98,7 +98,8 @@ pub fn interpret(
                 .hint("Create the table remotely, name it in `remoteTable`, or reload PostgREST's schema cache"),
         ),
         // PGRST2xx comes from PostgREST's schema cache, so the root is right; PGRST125 means a path outside of its API.
-        (404, code) if code.starts_with("PGRST2") => Verdict::Mismatch(
+        // 42883 is a function that a trigger misses: one that a request calls is PGRST202.
+        (404, code) if code.starts_with("PGRST2") || code == "42883" => Verdict::Mismatch(
             error(ErrorCode::SyncSchemaMismatch).hint("Create it remotely, or reload PostgREST's schema cache"),
         ),
         (404, _) => Verdict::UnknownPath(

@@ -5,7 +5,7 @@ use super::{
     task::{Act, ReadPurpose, Task},
 };
 use crate::{
-    error::{Detail, Error},
+    error::{Detail, Error, ErrorCode},
     sync::{
         jobs::job::JobOutcome,
         postgrest::remote::{Refusal, Tries},
@@ -15,6 +15,10 @@ use crate::{
 
 /// Number of consecutive failing rows after which the failure counts as one of the table.
 const FAILING: u32 = 20;
+
+/// The hint about a row of a table that can be read.
+const OF_A_TRIGGER: &str =
+    "The table can be read, so a trigger or a policy of it refers to what the message names: correct it there";
 
 impl PushBatch<'_> {
     pub(super) async fn handle_refusal(
@@ -27,6 +31,9 @@ impl PushBatch<'_> {
         task.again |= tries.any();
         match refusal {
             Refusal::Rejected(error) => self.rejected(task, error, mark),
+            Refusal::UnknownColumn(error) | Refusal::Mismatch(error) if self.may_be_of_a_row(&task, &error) => {
+                return self.handle_failure(task, Refusal::Trouble(error)).await;
+            }
             Refusal::UnknownColumn(error) => self.unknown_column(&task, error),
             Refusal::Mismatch(error) => self.hold(&task, error),
             Refusal::TooMuch(_) => {
@@ -47,6 +54,14 @@ impl PushBatch<'_> {
         Ok(())
     }
 
+    /// Returns whether a trigger or a policy of the remote may have missed a table, a column or a function, which it needs for some rows only.
+    fn may_be_of_a_row(&self, task: &Task, error: &Error) -> bool {
+        let is_missing = matches!(remote_code(error), "42P01" | "42703" | "42883");
+        is_missing
+            && !matches!(task.act, Act::Read(_))
+            && self.with(task.table, |target| target.plan.column_in(error).is_none())
+    }
+
     pub(super) fn halve_or_repeat(&self, task: &Task) {
         if task.jobs.len() < 2 {
             return self.queue_first(task.clone());
@@ -56,10 +71,7 @@ impl PushBatch<'_> {
     }
 
     fn rejected(&self, task: Task, error: Error, mark: usize) {
-        let code = match error.details.get("remoteCode") {
-            Some(Detail::Text(code)) => code.as_str(),
-            _ => "",
-        };
+        let code = remote_code(&error);
         if matches!(task.act, Act::Read(_)) {
             return self.hold(&task, error);
         }
@@ -153,6 +165,8 @@ impl PushBatch<'_> {
         if failing > FAILING {
             self.hold(&task, error);
         } else {
+            let is_missing = error.is(ErrorCode::SyncSchemaMismatch);
+            let error = if is_missing { error.hint(OF_A_TRIGGER) } else { error };
             self.put_outcome(&task, &JobOutcome::Failing(error));
         }
         Ok(())
@@ -181,6 +195,14 @@ impl PushBatch<'_> {
             target.plan.naming(error)
         });
         self.hold(task, error);
+    }
+}
+
+/// Returns the code of PostgREST or PostgreSQL.
+fn remote_code(error: &Error) -> &str {
+    match error.details.get("remoteCode") {
+        Some(Detail::Text(code)) => code,
+        _ => "",
     }
 }
 

@@ -2,11 +2,14 @@
 
 use super::{
     column_sql::{declared, default_sql},
+    order,
     remote_schema::{Filling, RemoteReference, RemoteTable},
     table::STAMP,
 };
 use crate::{
+    collections::Map,
     error::{Error, ErrorCode, Result},
+    sqlite::is_reserved,
     sync::values::encode::quote,
 };
 
@@ -19,7 +22,7 @@ pub struct LocalSchema {
     pub up: String,
     /// Drops them.
     pub down: String,
-    /// Tables without a primary key, which can't be synced.
+    /// Tables that can't be synced: without a primary key, or with a name of an internal table.
     pub left_out: Vec<String>,
 }
 
@@ -44,10 +47,12 @@ pub fn local_schema(mut tables: Vec<RemoteTable>, wanted: Option<&[String]>) -> 
         }
         tables.retain(|table| wanted.contains(&table.name));
     }
-    let (tables, keyless): (Vec<_>, Vec<_>) = tables.into_iter().partition(|table| !table.primary_key.is_empty());
+    let can_be_synced = |table: &RemoteTable| !table.primary_key.is_empty() && !is_reserved(&table.name);
+    let (tables, others): (Vec<_>, Vec<_>) = tables.into_iter().partition(can_be_synced);
     let mut schema = LocalSchema::default();
-    for table in keyless {
-        schema.up.push_str(&format!("-- {} has no primary key: it can't be synced.\n", comment(&table.name)));
+    for table in others {
+        let reason = if is_reserved(&table.name) { "is an internal name here" } else { "has no primary key" };
+        schema.up.push_str(&format!("-- {} {reason}: it can't be synced.\n", comment(&table.name)));
         schema.left_out.push(table.name);
     }
     for at in parents_first(&tables) {
@@ -60,20 +65,14 @@ pub fn local_schema(mut tables: Vec<RemoteTable>, wanted: Option<&[String]>) -> 
 }
 
 fn parents_first(tables: &[RemoteTable]) -> Vec<usize> {
-    fn visit(at: usize, tables: &[RemoteTable], seen: &mut [bool], order: &mut Vec<usize>) {
-        if std::mem::replace(&mut seen[at], true) {
-            return;
-        }
-        for reference in &tables[at].references {
-            if let Some(parent) = tables.iter().position(|table| table.name == reference.table) {
-                visit(parent, tables, seen, order);
-            }
-        }
-        order.push(at);
+    let mut places = Map::default();
+    for (at, table) in tables.iter().enumerate() {
+        places.insert(table.name.as_str(), at);
     }
-    let (mut seen, mut order) = (vec![false; tables.len()], Vec::new());
-    (0..tables.len()).for_each(|at| visit(at, tables, &mut seen, &mut order));
-    order
+    let parents_of = |table: &RemoteTable| {
+        table.references.iter().filter_map(|reference| places.get(reference.table.as_str()).copied()).collect()
+    };
+    order::parents_first(0..tables.len(), &tables.iter().map(parents_of).collect::<Vec<_>>())
 }
 
 /// Returns the lines between the parentheses.
@@ -281,8 +280,9 @@ mod tests {
             r#""unique":[["code"]],"foreignKeys":[]"#,
         );
         let keyless = table("none\\nat all", "[]", std::slice::from_ref(&id), "");
-        let schema = made(&[child, keyless, parent], None).unwrap();
-        assert_eq!(schema.left_out, ["none\nat all"]);
+        let internal = table("Tidelock_outbox", r#"["id"]"#, std::slice::from_ref(&id), "");
+        let schema = made(&[child, keyless, internal, parent], None).unwrap();
+        assert_eq!(schema.left_out, ["none\nat all", "Tidelock_outbox"]);
         let connection = opened(&schema);
         let local = LocalTable::read(&connection, "a \"child\"").unwrap().unwrap();
         assert_eq!(local.primary_key, ["b", "The key"]);

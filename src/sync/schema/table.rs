@@ -1,6 +1,8 @@
 //! What sync has to know about the local tables.
 
+use super::order;
 use crate::{
+    collections::Map,
     error::Result,
     sqlite::{ColumnInfo, Connection, ForeignKey, TableInfo, TableKind},
     sync::values::{
@@ -121,25 +123,20 @@ fn unique(connection: &Connection, table: &str) -> Result<Vec<Vec<String>>> {
 /// Returns the indexes of `tables` in an order in which parents come before their children. Cycles are cut at a
 /// reference that may be NULL, if there is one.
 pub fn parents_first(tables: &[&LocalTable]) -> Vec<usize> {
-    fn visit(at: usize, tables: &[&LocalTable], all: bool, seen: &mut [bool], order: &mut Vec<usize>) {
-        if std::mem::replace(&mut seen[at], true) {
-            return;
-        }
-        let table = tables[at];
-        let required = |name: &String| {
-            table.primary_key.contains(name) || table.column(name).is_some_and(|column| column.not_null)
-        };
-        for key in table.foreign_keys.iter().filter(|key| all || key.from.iter().all(required)) {
-            if let Some(parent) = tables.iter().position(|table| table.name.eq_ignore_ascii_case(&key.parent)) {
-                visit(parent, tables, all, seen, order);
-            }
-        }
-        order.push(at);
+    let mut places = Map::default();
+    for (at, table) in tables.iter().enumerate() {
+        places.insert(table.name.to_ascii_lowercase(), at);
     }
     let mut order: Vec<usize> = (0..tables.len()).collect();
     for all in [true, false] {
-        let (mut seen, before) = (vec![false; tables.len()], std::mem::take(&mut order));
-        before.into_iter().for_each(|at| visit(at, tables, all, &mut seen, &mut order));
+        let parents = tables.iter().map(|table| {
+            let required = |name: &String| {
+                table.primary_key.contains(name) || table.column(name).is_some_and(|column| column.not_null)
+            };
+            let keys = table.foreign_keys.iter().filter(|key| all || key.from.iter().all(required));
+            keys.filter_map(|key| places.get(&key.parent.to_ascii_lowercase()).copied()).collect()
+        });
+        order = order::parents_first(order, &parents.collect::<Vec<_>>());
     }
     order
 }

@@ -33,6 +33,7 @@ fn options() {
     refused("a table twice", r#""tables":[{"table":"t"},{"table":"T"}]"#);
     refused("a table without a name", r#""tables":[{"table":""}]"#);
     refused("an internal table", r#""tables":[{"table":"tidelock_outbox"}]"#);
+    refused("a step in a path", r#""tables":[{"table":"t","remoteTable":".."}]"#);
     refused("a type that there isn't", r#""tables":[{"table":"t","types":{"a":"int4"}}]"#);
     refused("no columns", r#""tables":[{"table":"t","columns":[]}]"#);
     refused(

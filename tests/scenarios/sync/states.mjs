@@ -48,6 +48,34 @@ export default {
     assert.equal((await t.remote.sql(`select from ${table}`)).length, 4)
   },
 
+  'a row for which a trigger misses a table, a column or a function waits alone': async (t) => {
+    for (const body of ['insert into nowhere values (1);', 'new.zzz := 1;', 'perform no_function();']) {
+      const { table, db } = await synced(t)
+      await t.remote.sql(`create or replace function fail_${table}() returns trigger language plpgsql as
+          $$ begin if new.a = 'bad' then ${body} end if; return new; end $$;
+        create trigger fail before insert or update on ${table} for each row execute function fail_${table}()`)
+      await db.run(`INSERT INTO ${table} VALUES (3, 'bad'), (4, 'good'), (5, 'good')`)
+      await db.run(`UPDATE ${table} SET a = CASE id WHEN 1 THEN 'changed' ELSE 'bad' END WHERE id < 3`)
+      await db.sync.push()
+      const waiting = await db.sync.pending()
+      assert.deepEqual(waiting.map(({ key, reason }) => [key.id, reason]).sort(), [
+        [2, 'retrying'],
+        [3, 'retrying'],
+      ])
+      assert.match(waiting[0].error, /nowhere|zzz|no_function/)
+      assert.deepEqual(await t.remote.sql(`select id, a from ${table} order by id`), [
+        { id: '1', a: 'changed' },
+        { id: '2', a: 'two' },
+        { id: '4', a: 'good' },
+        { id: '5', a: 'good' },
+      ])
+      await t.remote.sql(`drop trigger fail on ${table}`)
+      for (const { id } of waiting) await db.sync.retry(id)
+      await db.sync.push()
+      assert.deepEqual(await db.sync.pending(), [])
+    }
+  },
+
   'a refusal of the whole project keeps every change, and is reported': async (t) => {
     const { table, db } = await synced(t)
     await db.run(`UPDATE ${table} SET a = 'changed'`)
