@@ -56,12 +56,14 @@ fn set(object: &Object, name: &str, value: JsValue) {
     let _ = Reflect::set(object, &text(name), &value);
 }
 
-/// An object with its next key.
-struct PlainFields(Object, JsValue);
+struct PlainFields(Object);
+
+/// The pairs of an object whose keys anyone may choose, and its next key. Set one by one, `__proto__` would be no key.
+struct PlainPairs(Array, JsValue);
 
 impl PlainFields {
     fn new() -> Self {
-        Self(Object::new(), JsValue::UNDEFINED)
+        Self(Object::new())
     }
 }
 
@@ -74,7 +76,7 @@ impl Serializer for Plain {
     type SerializeTuple = List;
     type SerializeTupleStruct = List;
     type SerializeTupleVariant = Impossible<JsValue, Never>;
-    type SerializeMap = PlainFields;
+    type SerializeMap = PlainPairs;
     type SerializeStruct = PlainFields;
     type SerializeStructVariant = Variant;
 
@@ -192,8 +194,8 @@ impl Serializer for Plain {
         unreachable!("no type of ours is a tuple variant")
     }
 
-    fn serialize_map(self, _length: Option<usize>) -> Result<PlainFields, Never> {
-        Ok(PlainFields::new())
+    fn serialize_map(self, _length: Option<usize>) -> Result<PlainPairs, Never> {
+        Ok(PlainPairs(Array::new(), JsValue::UNDEFINED))
     }
 
     fn serialize_struct(self, _name: &'static str, _length: usize) -> Result<PlainFields, Never> {
@@ -244,7 +246,7 @@ impl SerializeStruct for PlainFields {
     }
 }
 
-impl SerializeMap for PlainFields {
+impl SerializeMap for PlainPairs {
     type Ok = JsValue;
     type Error = Never;
 
@@ -254,12 +256,12 @@ impl SerializeMap for PlainFields {
     }
 
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Never> {
-        let _ = Reflect::set(&self.0, &self.1, &value.serialize(Plain)?);
+        self.0.push(&Array::of2(&self.1, &value.serialize(Plain)?));
         Ok(())
     }
 
     fn end(self) -> PlainResult {
-        Ok(self.0.into())
+        Ok(Object::from_entries(&self.0).map_or(JsValue::UNDEFINED, JsValue::from))
     }
 }
 

@@ -4,6 +4,13 @@ import { having } from './run/having.mjs'
 
 const gzip = new Uint8Array([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3])
 
+/** Returns bytes whose buffer has gone to another thread. */
+function detached() {
+  const bytes = new Uint8Array(8)
+  structuredClone(bytes, { transfer: [bytes.buffer] })
+  return bytes
+}
+
 export default {
   'wrong arguments of a call are invalid_argument, and the database stays usable': async ({
     failure,
@@ -26,9 +33,16 @@ export default {
       () => db.query('SELECT ?', [2n ** 70n]),
       () => db.query('SELECT ?', [undefined]),
       () => db.query('SELECT ?', [{ secret: 1 }]),
+      () => db.query('SELECT ?', [detached()]),
+      () => db.query('SELECT ?', [detached().buffer]),
+      () => db.query('SELECT ?', new Array(2 ** 32 - 1)),
+      () => db.batch(new Array(2 ** 32 - 1)),
       () => db.runMany('SELECT ?', 5),
+      () => db.runMany('SELECT ?', new Array(2 ** 32 - 1)),
       () => db.runMany('SELECT ?', [[1], 5]),
       () => db.import(5),
+      () => db.import(detached()),
+      () => db.snapshots.import(detached().buffer),
       () => db.migrations.reset(),
       () => db.migrations.generate(5),
       () => db.migrations.generate('SELECT 1', { renames: 5 }),

@@ -18,6 +18,16 @@ export function isA<Kind extends keyof Kinds>(value: unknown, ...kinds: readonly
   return kinds.includes(Object.prototype.toString.call(value).slice(8, -1) as Kind)
 }
 
+/** Returns whether a buffer was transferred to another thread: it has no bytes any more. */
+export function isDetached(buffer: ArrayBufferLike): boolean {
+  if (buffer.byteLength > 0) return false
+  try {
+    return new Uint8Array(buffer).length > 0
+  } catch {
+    return true
+  }
+}
+
 /** Returns whether a value is a plain object of any realm: it has no prototype, or its prototype has none. */
 export function isPlain(value: unknown): value is Record<string, unknown> {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return false

@@ -1,4 +1,4 @@
-import { isA } from './brand.js'
+import { isA, isDetached } from './brand.js'
 import { invalid, TidelockError, unavailable } from './errors.js'
 
 /** Returns the bytes of a user's file: read from a Blob, or a view over an ArrayBuffer or typed array. */
@@ -14,6 +14,9 @@ export function isBlob(value: unknown): value is Blob {
 
 /** Returns a view over an ArrayBuffer or a typed array. Throws `invalid_argument` for other values. */
 export function viewOf(what: string, bytes: unknown): Uint8Array<ArrayBuffer> {
+  const buffer = ArrayBuffer.isView(bytes) ? bytes.buffer : isA(bytes, 'ArrayBuffer') ? bytes : undefined
+  if (buffer !== undefined && isDetached(buffer))
+    throw invalid(`${what} is detached: its buffer was transferred`, { details: { argument: what } })
   if (isA(bytes, 'ArrayBuffer')) return new Uint8Array(bytes)
   if (ArrayBuffer.isView(bytes)) return new Uint8Array(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.byteLength)
   throw invalid(`${what} must be an ArrayBuffer, a typed array or a Blob`, { details: { argument: what } })

@@ -2,11 +2,22 @@ import { isPlain } from '../base/brand.js'
 
 /** Copies parameters one level deep, and rows of parameters; other values stay for the packer to refuse. */
 export function copyParams(params: unknown): unknown {
-  if (Array.isArray(params)) return params.map((one) => (Array.isArray(one) || isPlain(one) ? copyParams(one) : one))
+  if (Array.isArray(params))
+    return copyEach(params, (one) => (Array.isArray(one) || isPlain(one) ? copyParams(one) : one))
   return isPlain(params) ? { ...params } : params
 }
 
 /** Copies rows of parameters, as {@link copyParams} does. */
 export function copyRows(rows: readonly unknown[]): unknown[] {
-  return rows.map((row) => (Array.isArray(row) ? row.slice() : isPlain(row) ? { ...row } : row))
+  return copyEach(rows, (row) => (Array.isArray(row) ? row.slice() : isPlain(row) ? { ...row } : row))
+}
+
+/** Copies a list up to its first hole, which the packer refuses: an array may have billions of them. */
+function copyEach(list: readonly unknown[], copy: (one: unknown) => unknown): unknown[] {
+  const copies: unknown[] = []
+  for (const one of list) {
+    copies.push(copy(one))
+    if (one === undefined) break
+  }
+  return copies
 }

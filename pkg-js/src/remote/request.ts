@@ -31,7 +31,7 @@ const maxErrorBytes = 1_048_576
 
 /**
  * Sends one request; every request of tidelock goes through here. Redirects are not followed, because they would send credentials and data
- * to another host, and may turn a `POST` into a `GET`: they are returned as responses of status 301 to 308. `own` is the user's `fetch`.
+ * to another host, and may turn a `POST` into a `GET`: they are returned as responses of status 3xx. `own` is the user's `fetch`.
  *
  * Rejects with the error of `fetch`, with credentials masked, and with `invalid_argument` for an invalid header.
  */
@@ -97,7 +97,7 @@ class PaceWatch {
 /** Returns a redirect as a response. Pages see only that there is a redirect; a user's `fetch` may have followed it. */
 function redirection(response: Response, url: string | URL): HttpResponse | undefined {
   const { status, type, redirected } = response
-  const moved = [301, 302, 303, 307, 308].includes(status)
+  const moved = status >= 300 && status < 400
   if (!moved && type !== 'opaqueredirect' && !redirected) return undefined
   const location = redirected ? response.url : response.headers.get('location')
   const place = location ? placeOf(location, url) : undefined
@@ -114,7 +114,9 @@ export function placeOf(url: string | URL, base?: string | URL): string {
     const { protocol, host, pathname } = new URL(url, base)
     return `${protocol}//${host}${pathname}`
   } catch {
-    return String(url).replace(/[?#].*$/s, '')
+    return String(url)
+      .replace(/[?#].*$/s, '')
+      .replace(/\/\/[^/]*@/, '//')
   }
 }
 

@@ -94,7 +94,8 @@ export function newTerm(): string {
 
 /** Whether a term began before another one: a leader that was frozen may still use an old term. */
 export function isBefore(one: string, other: string): boolean {
-  return Number.parseInt(one, 10) < Number.parseInt(other, 10)
+  // A term of another form comes from no leader, and is before all others.
+  return !(Number.parseInt(one, 10) >= Number.parseInt(other, 10))
 }
 
 /** Returns the names of a database's locks and channels. */

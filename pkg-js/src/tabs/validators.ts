@@ -24,8 +24,12 @@ export const either =
 /** An array without holes. */
 export const list =
   (validator: Validator): Validator =>
-  (value) =>
-    Array.isArray(value) && Array.from(value).every(validator)
+  (value) => {
+    if (!Array.isArray(value)) return false
+    // Ends at the first hole: a message may claim any length.
+    for (let at = 0; at < value.length; at++) if (!(at in value) || !validator(value[at])) return false
+    return true
+  }
 export const object =
   (fields: Readonly<Record<string, Validator>>): Validator =>
   (value) =>

@@ -1,4 +1,4 @@
-import { isA, isPlain } from '../../base/brand.js'
+import { isA, isDetached, isPlain } from '../../base/brand.js'
 import { invalid } from '../../base/errors.js'
 import type { SqlParams, SqlValue } from '../../base/values.js'
 import { tag } from '../core.js'
@@ -75,7 +75,7 @@ export class Packer {
   }
 
   #positional(params: readonly SqlValue[]): number {
-    const columns = params.length
+    const columns = checkedCount(params.length)
     if (columns === 0) return 0
     this.#start(columns)
     for (let column = 0; column < columns; column++) {
@@ -102,7 +102,7 @@ export class Packer {
       return { bytes: this.#write(0, 0), names: '', keys: byPosition, next: 0 }
     }
     const first = rows[0] as SqlParams
-    return Array.isArray(first) ? this.#arrays(rows, from, first.length) : this.#objects(rows, from)
+    return Array.isArray(first) ? this.#arrays(rows, from, checkedCount(first.length)) : this.#objects(rows, from)
   }
 
   #arrays(rows: readonly SqlParams[], from: number, columns: number): Packed {
@@ -257,6 +257,17 @@ export class Packer {
   }
 }
 
+/** The largest number of parameters of a statement, by SQLite's default. */
+const maxParameters = 32_766
+
+function checkedCount(count: number): number {
+  if (count <= maxParameters) return count
+  throw invalid(`A statement has at most 32,766 parameters, and ${count} were given`, {
+    details: { given: count },
+    hint: 'Use runMany for many rows, or json_each(?) for a long list',
+  })
+}
+
 /** Returns the simplest value that SQLite stores in the same way; undefined when the value can't be bound. */
 export function plainValue(value: unknown): null | number | bigint | string | Uint8Array | undefined {
   switch (typeof value) {
@@ -271,8 +282,8 @@ export function plainValue(value: unknown): null | number | bigint | string | Ui
     case 'object':
       if (value === null) return null
       // By brand, not by instanceof: values may come from another realm.
-      if (isA(value, 'Uint8Array')) return ArrayBuffer.isView(value) ? value : undefined
-      if (isA(value, 'ArrayBuffer')) return new Uint8Array(value)
+      if (isA(value, 'Uint8Array')) return ArrayBuffer.isView(value) && !isDetached(value.buffer) ? value : undefined
+      if (isA(value, 'ArrayBuffer')) return isDetached(value) ? undefined : new Uint8Array(value)
       if (isA(value, 'Date')) return Number.isNaN(value.getTime()) ? undefined : value.toISOString()
   }
   return undefined
@@ -339,5 +350,7 @@ function kindOf(value: unknown): string {
   if (Array.isArray(value)) return 'an array'
   if (typeof value !== 'object') return `a ${typeof value}`
   if (isA(value, 'Date') && Number.isNaN(value.getTime())) return 'an invalid Date'
+  const buffer = ArrayBuffer.isView(value) ? value.buffer : isA(value, 'ArrayBuffer') ? value : undefined
+  if (buffer !== undefined && isDetached(buffer)) return 'detached: its buffer was transferred'
   return `an object (${Object.prototype.toString.call(value).slice(8, -1)})`
 }
