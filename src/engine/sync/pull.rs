@@ -322,6 +322,7 @@ impl Sync {
                     })
                 })?;
                 run.note_table_errors(refused);
+                staged::count_rejected(&connection, &mut run.targets)?;
                 connection.atomically(|connection| note_outcomes(connection, run, now))?;
             }
             PullMode::Replace => {

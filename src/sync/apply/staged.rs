@@ -58,21 +58,60 @@ impl RowWriter {
 /// only noted.
 const TRIED: &str = "FROM tidelock_staged WHERE tbl = ?1 AND error <> ''";
 
-/// Applies all staged rows that fit now, in one transaction. The remaining rows count as rejected.
+/// Applies all staged rows that fit now, in one transaction.
 pub fn resolve(connection: &Connection, targets: &mut [ApplyTarget]) -> Result<()> {
-    if connection.value("SELECT 1 FROM tidelock_staged LIMIT 1", &[])?.is_none() {
+    if !any(connection)? {
         return Ok(());
     }
-    connection.atomically(|connection| {
-        capture::without_capture(connection, |connection| {
-            while pass(connection, targets)? {}
-            cycles(connection, targets)
-        })
-    })?;
-    for target in targets {
-        target.report.rejected += count(connection, &target.plan)?;
+    connection.atomically(|connection| capture::without_capture(connection, |connection| settle(connection, targets)))
+}
+
+/// Counts the rows that are still staged at the end of a pull as rejected.
+pub fn count_rejected(connection: &Connection, targets: &mut [ApplyTarget]) -> Result<()> {
+    if any(connection)? {
+        for target in targets {
+            target.report.rejected += count(connection, &target.plan)?;
+        }
     }
     Ok(())
+}
+
+fn any(connection: &Connection) -> Result<bool> {
+    Ok(connection.value("SELECT 1 FROM tidelock_staged LIMIT 1", &[])?.is_some())
+}
+
+/// Tries to delete rows, each with its table's index, together with the staged rows, which may wait for that: for a unique value, or for a
+/// parent. Returns those that stay. Requires a transaction in which capture is silent.
+pub fn delete_together<'k>(
+    connection: &Connection,
+    targets: &mut [ApplyTarget],
+    deletions: Vec<(usize, &'k [Value])>,
+) -> Result<Vec<(usize, &'k [Value])>> {
+    if deletions.is_empty() || !any(connection)? {
+        return Ok(deletions);
+    }
+    for (at, key) in &deletions {
+        let writer = &targets[*at].writer;
+        let values = writer.unpushed.row_of(key);
+        let rows = Rows { width: values.len(), values, deleted: vec![true], ..Rows::default() };
+        writer.stage(connection, &rows, &[HeldRow { row: 0, error: "It was deleted".to_owned() }])?;
+    }
+    settle(connection, targets)?;
+    let mut kept = Vec::new();
+    for (at, key) in deletions {
+        let target = &targets[at];
+        if connection.value(&target.plan.sql.select, key)?.is_some() {
+            target.writer.unstage(connection, key)?;
+            kept.push((at, key));
+        }
+    }
+    Ok(kept)
+}
+
+/// Applies the staged rows that fit now. Requires a transaction in which capture is silent.
+fn settle(connection: &Connection, targets: &mut [ApplyTarget]) -> Result<()> {
+    while pass(connection, targets)? {}
+    cycles(connection, targets)
 }
 
 /// Tries every staged row once, parents first. Returns whether any was applied.
@@ -105,9 +144,19 @@ fn cycles(connection: &Connection, targets: &mut [ApplyTarget]) -> Result<()> {
         let mut orphans: Vec<Vec<usize>> = Vec::new();
         let done = connection.atomically(|connection| {
             connection.exec("PRAGMA defer_foreign_keys = ON")?;
-            let mut left = Vec::new();
-            for ((target, rows), report) in targets.iter().zip(&candidates).zip(&mut reports) {
-                left.push(target.writer.write(connection, rows, Care::Deferred, report)?);
+            // What is to be deleted goes last, when nothing refers to it any more, and keeps no unique value from the others until then.
+            for (target, rows) in targets.iter().zip(&candidates) {
+                target.writer.park_deleted(connection, rows)?;
+            }
+            let mut left = vec![Vec::new(); targets.len()];
+            for deleted in [false, true] {
+                let order: Vec<usize> =
+                    if deleted { (0..targets.len()).rev().collect() } else { (0..targets.len()).collect() };
+                for at in order {
+                    let (rows, writer) = (&candidates[at], &targets[at].writer);
+                    let part = (0..rows.len()).filter(|row| rows.deleted[*row] == deleted).collect();
+                    left[at].extend(writer.write_part(connection, rows, part, Care::Deferred, &mut reports[at])?);
+                }
             }
             for ((target, rows), left) in targets.iter().zip(&candidates).zip(left) {
                 let mut out: Vec<usize> = left.into_iter().map(|held| held.row).collect();

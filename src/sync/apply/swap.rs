@@ -3,12 +3,28 @@
 
 use super::writer::{Care, HeldRow, RowWriter};
 use crate::{
-    error::{Error, Result},
+    error::{Error, ErrorCode, Result},
     sqlite::Connection,
     sync::{report::TableReport, schema::plan::Rows},
 };
 
 impl RowWriter {
+    /// Frees the unique values of the rows that are marked as deleted, unless they have unpushed changes. Where a constraint forbids that,
+    /// the row keeps them.
+    pub(super) fn park_deleted(&self, connection: &Connection, rows: &Rows) -> Result<()> {
+        let Some(park) = &self.park else { return Ok(()) };
+        for row in (0..rows.len()).filter(|at| rows.deleted[*at]).map(|at| rows.row(at)) {
+            if self.unpushed.has(connection, row)? {
+                continue;
+            }
+            match connection.run(park, &self.unpushed.key_of(row)) {
+                Err(error) if !error.is(ErrorCode::SqliteConstraint) => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     /// Tries the held rows once more with their unique values freed. Writes all of them and returns none, or changes
     /// nothing and returns all.
     pub(super) fn swap(

@@ -79,6 +79,8 @@ struct Pass<'c> {
     unpushed: bool,
     staged: bool,
     parents: bool,
+    /// Whether a row that others depend on stays.
+    dependents: bool,
     compare: Statement<'c>,
     insert: Statement<'c>,
     add: Option<Statement<'c>>,
@@ -177,8 +179,19 @@ impl RowWriter {
         care: Care,
         report: &mut TableReport,
     ) -> Result<Vec<HeldRow>> {
-        let all: Vec<usize> = (0..rows.len()).collect();
-        let held = self.write_some(connection, rows, all, care, report)?;
+        self.write_part(connection, rows, (0..rows.len()).collect(), care, report)
+    }
+
+    /// Writes some rows of a page, also those that exchange unique values. Returns those that can't be applied.
+    pub(super) fn write_part(
+        &self,
+        connection: &Connection,
+        rows: &Rows,
+        part: Vec<usize>,
+        care: Care,
+        report: &mut TableReport,
+    ) -> Result<Vec<HeldRow>> {
+        let held = self.write_some(connection, rows, part, care, report)?;
         if held.is_empty() { Ok(held) } else { self.swap(connection, rows, held, care, report) }
     }
 
@@ -198,6 +211,7 @@ impl RowWriter {
             unpushed: guarded && capture::has_changes(connection, &self.name)?,
             staged: guarded && self.has_staged(connection)?,
             parents: care == Care::Guarded,
+            dependents: guarded,
             compare: connection.statement(&self.sql.compare)?,
             insert: connection.statement(&self.sql.insert)?,
             add: self.may_add.then(|| connection.statement(&self.sql.add)).transpose()?,
@@ -278,7 +292,7 @@ impl RowWriter {
     fn apply_row(&self, pass: &mut Pass<'_>, at: usize, report: &mut TableReport) -> Result<WriteOutcome> {
         let (connection, row, deleted) = (pass.connection, pass.rows.row(at), pass.rows.deleted[at]);
         if deleted {
-            return self.delete_row(connection, &self.unpushed.key_of(row), report);
+            return self.delete_row(connection, &self.unpushed.key_of(row), pass.dependents, report);
         }
         if pass.parents
             && let Some(missing) = self.parents.missing(connection, row)?
@@ -313,9 +327,15 @@ impl RowWriter {
         Ok(WriteOutcome::Applied)
     }
 
-    /// Deletes a row, unless a row that must stay depends on it.
-    fn delete_row(&self, connection: &Connection, key: &[Value], report: &mut TableReport) -> Result<WriteOutcome> {
-        if self.parents.protected(connection, key)? {
+    /// Deletes a row; with `dependents` not if a row that must stay depends on it.
+    fn delete_row(
+        &self,
+        connection: &Connection,
+        key: &[Value],
+        dependents: bool,
+        report: &mut TableReport,
+    ) -> Result<WriteOutcome> {
+        if dependents && self.parents.protected(connection, key)? {
             return Ok(WriteOutcome::Held("A row that must stay refers to it".to_owned()));
         }
         let deleted = with_parents(connection, || connection.run(&self.sql.delete, key));
@@ -330,7 +350,7 @@ impl RowWriter {
 
     /// Deletes the row of a key. Returns `false` when a row that must stay, or a constraint, keeps it.
     pub fn delete(&self, connection: &Connection, key: &[Value], report: &mut TableReport) -> Result<bool> {
-        Ok(matches!(self.delete_row(connection, key, report)?, WriteOutcome::Applied))
+        Ok(matches!(self.delete_row(connection, key, true, report)?, WriteOutcome::Applied))
     }
 
     /// Deletes the row of a key, even if other rows depend on it.

@@ -7,7 +7,7 @@ use crate::{
     error::{Error, Result},
     sqlite::Connection,
     sync::{
-        apply::staged::ApplyTarget,
+        apply::staged::{self, ApplyTarget},
         values::encode::{decode_key, quote},
     },
     value::Value,
@@ -55,16 +55,20 @@ pub fn delete_vanished(
     for (at, keys, _) in &vanished {
         keys.iter().try_for_each(|absent| targets[*at].writer.note_known(connection, &absent.key, false))?;
     }
+    let mut kept = Vec::new();
     for (at, keys, spared) in vanished.iter().rev() {
         let target = &mut targets[*at];
         target.report.kept_local += *spared as u64;
         for Absent { key, .. } in keys {
             if !target.writer.delete(connection, key, &mut target.report)? {
-                // A row that stays depends on it.
-                target.writer.note_known(connection, key, true)?;
-                target.report.kept_local += 1;
+                kept.push((*at, key.as_slice()));
             }
         }
+    }
+    // A row that stays depends on it.
+    for (at, key) in staged::delete_together(connection, targets, kept)? {
+        targets[at].writer.note_known(connection, key, true)?;
+        targets[at].report.kept_local += 1;
     }
     let sql = "INSERT INTO tidelock_known(tbl, key) SELECT tbl, key FROM temp.tidelock_seen WHERE true \
                ON CONFLICT DO UPDATE SET outside = NULL WHERE outside IS NOT NULL";
