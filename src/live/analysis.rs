@@ -3,8 +3,7 @@
 use std::rc::Rc;
 
 use super::{
-    Read,
-    difference::Difference,
+    difference::{Difference, LiveRead},
     group::{Group, LastRead, Watch},
     query::Query,
     trial::Trial,
@@ -43,7 +42,7 @@ pub(super) trait Analysis {
         connection: &Connection,
         group: &mut Group,
         at: usize,
-        read: Read,
+        read: LiveRead,
         integers: Integers,
         out: &mut FlatRows,
     ) -> Option<Difference>;
@@ -105,13 +104,13 @@ impl Analysis for RowAnalysis {
         connection: &Connection,
         group: &mut Group,
         at: usize,
-        read: Read,
+        read: LiveRead,
         integers: Integers,
         out: &mut FlatRows,
     ) -> Option<Difference> {
         let Group { sql, query, watches, .. } = group;
         let Watch { params, last, .. } = &mut watches[at];
-        let Read { reads, window } = read;
+        let LiveRead { reads, window } = read;
         let is_last = last.reads == reads;
         let followed = query.as_ref().and_then(|query| query.followed.as_ref());
         let before =
@@ -126,8 +125,9 @@ impl Analysis for RowAnalysis {
         match before.rowids {
             Some(mut rowids) if is_few(changed.len(), rowids.len()) => {
                 let windows = [before.window, window];
-                let difference =
-                    followed.difference(connection, params, &mut rowids, &changed, windows, integers, out).ok()?;
+                let (difference, inserted) =
+                    followed.difference(connection, params, &mut rowids, &changed, windows).ok()?;
+                followed.read(connection, params, &inserted, integers, out).ok()?;
                 connection.statement_for(sql, Authority::User).ok()?.describe(out);
                 last.rowids = Some(rowids);
                 Some(difference)

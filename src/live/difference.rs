@@ -48,6 +48,15 @@ pub struct Window {
     pub limit: Option<u32>,
 }
 
+/// What a reader of a live query wants to read.
+#[derive(Clone, Copy, Debug)]
+pub struct LiveRead {
+    /// How many results it has read before.
+    pub reads: u32,
+    /// The part of the result.
+    pub window: Window,
+}
+
 /// How the rows of a window became those of a window of a later result.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Difference {
@@ -112,7 +121,7 @@ impl FollowedQuery {
     }
 
     /// Brings the rowids of a result up to date after a change of the rows with these rowids, which are sorted. Returns how the one window
-    /// became the other; `out` then has the inserted rows, without its shape.
+    /// became the other, and the rowids of the inserted rows.
     pub fn difference(
         &self,
         connection: &Connection,
@@ -120,9 +129,7 @@ impl FollowedQuery {
         rowids: &mut Vec<i64>,
         changed: &[i64],
         windows: [Window; 2],
-        integers: Integers,
-        out: &mut FlatRows,
-    ) -> Result<Difference> {
+    ) -> Result<(Difference, Vec<i64>)> {
         let [before, after] = windows;
         let shown = before.of(rowids).to_vec();
         let mut difference = self.update(connection, params, rowids, changed)?;
@@ -131,14 +138,26 @@ impl FollowedQuery {
         }
         difference.total = rowids.len() as u32;
         let shown = after.of(rowids);
-        let inserted = difference.inserted.iter().map(|at| shown[*at as usize]);
-        let mut statement = self.statement(connection, &self.some, params, &[json_list(inserted)])?;
+        let inserted = difference.inserted.iter().map(|at| shown[*at as usize]).collect();
+        Ok((difference, inserted))
+    }
+
+    /// Reads the rows with these rowids into `out`, in the query's order and without their shape.
+    pub fn read(
+        &self,
+        connection: &Connection,
+        params: &[Value],
+        rowids: &[i64],
+        integers: Integers,
+        out: &mut FlatRows,
+    ) -> Result<()> {
+        let mut statement = self.statement(connection, &self.some, params, &[json_list(rowids)])?;
         let columns = statement.column_count() - 1;
         out.clear();
         while statement.step()? == Step::Row {
             statement.push_row(columns, integers, out)?;
         }
-        Ok(difference)
+        Ok(())
     }
 
     /// Brings the rowids of a result up to date. Returns the difference of the whole result.
@@ -149,7 +168,7 @@ impl FollowedQuery {
         rowids: &mut Vec<i64>,
         changed: &[i64],
     ) -> Result<Difference> {
-        let mut statement = self.statement(connection, &self.some, params, &[json_list(changed.iter().copied())])?;
+        let mut statement = self.statement(connection, &self.some, params, &[json_list(changed)])?;
         let mut present = Vec::new();
         while statement.step()? == Step::Row {
             present.push(rowid(&statement));
@@ -220,8 +239,8 @@ fn between(before: &[i64], after: &[i64], changed: &[i64]) -> Difference {
     Difference { removed: missing(before, after), inserted: missing(after, before), total: 0 }
 }
 
-fn json_list(rowids: impl Iterator<Item = i64>) -> Value {
-    let list: Vec<String> = rowids.map(|rowid| rowid.to_string()).collect();
+fn json_list(rowids: &[i64]) -> Value {
+    let list: Vec<String> = rowids.iter().map(i64::to_string).collect();
     Value::from(format!("[{}]", list.join(",")))
 }
 

@@ -35,16 +35,7 @@ use crate::{
 use analysis::Analysis;
 use group::{Group, LastRead, Watch};
 
-pub use difference::{Difference, Window};
-
-/// What a reader of a live query wants to read.
-#[derive(Clone, Copy, Debug)]
-pub struct Read {
-    /// How many results it has read before.
-    pub reads: u32,
-    /// The part of the result.
-    pub window: Window,
-}
+pub use difference::{Difference, LiveRead, Window};
 
 /// The live queries of a database.
 #[derive(Default)]
@@ -91,7 +82,7 @@ impl Registry {
         &mut self,
         connection: &Connection,
         id: u32,
-        read: Read,
+        read: LiveRead,
         integers: Integers,
         out: &mut FlatRows,
     ) -> Option<Difference> {

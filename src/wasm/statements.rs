@@ -10,7 +10,7 @@ use super::{
 use crate::{
     engine::Call,
     error::{Error, Result},
-    live::{Difference, Read, Window},
+    live::{Difference, LiveRead, Window},
     memory::no_memory,
     sqlite::{FlatParams, FlatRows, Op, Outcome},
 };
@@ -159,7 +159,7 @@ impl Core {
         let Buffers { rows, header, .. } = &mut *self.buffers.borrow_mut();
         // More rows than fit into 32 bits don't exist.
         let window = Window { offset: offset as u32, limit: limit.map(|limit| limit as u32) };
-        let read = Read { reads, window };
+        let read = LiveRead { reads, window };
         let difference = self.database.read_difference(permit, id, read, timeout_ms, rows).thrown()?;
         Ok(difference.map(|difference| {
             header.fill(rows, &Outcome::default(), false);

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use tidelock::{
     Value,
     collections::Set,
-    live::{Difference, Read, Registry, Window},
+    live::{Difference, LiveRead, Registry, Window},
     sqlite::{
         Authority, Connection, FlatParams, FlatRows, Integers, PageFile,
         functions::{self, Arguments, CallPhase, FunctionDefinition, FunctionKind, Functions},
@@ -435,7 +435,7 @@ impl Reader {
     fn read(&mut self, live: &mut Live, id: u32, all: &[String]) {
         let after = self.shown(all);
         let out = &mut FlatRows::default();
-        let read = Read { reads: self.reads, window: self.window };
+        let read = LiveRead { reads: self.reads, window: self.window };
         let difference = live.registry.read_difference(&live.connection, id, read, Integers::Auto, out);
         self.reads += 1;
         let Some(Difference { removed, inserted, total }) = difference else {

@@ -16,7 +16,10 @@ export function isBlob(value: unknown): value is Blob {
 export function viewOf(what: string, bytes: unknown): Uint8Array<ArrayBuffer> {
   const buffer = ArrayBuffer.isView(bytes) ? bytes.buffer : isA(bytes, 'ArrayBuffer') ? bytes : undefined
   if (buffer !== undefined && isDetached(buffer))
-    throw invalid(`${what} is detached: its buffer was transferred`, { details: { argument: what } })
+    throw invalid(`${what} is detached: its buffer was transferred`, {
+      details: { argument: what },
+      hint: 'Pass a copy of the bytes, made before the transfer',
+    })
   if (isA(bytes, 'ArrayBuffer')) return new Uint8Array(bytes)
   if (ArrayBuffer.isView(bytes)) return new Uint8Array(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.byteLength)
   throw invalid(`${what} must be an ArrayBuffer, a typed array or a Blob`, { details: { argument: what } })

@@ -310,7 +310,7 @@ export interface LocalSchema {
   readonly up: string
   /** Drops them. */
   readonly down: string
-  /** Tables without a primary key, which can't be synced. */
+  /** Tables that can't be synced: without a primary key, or with a name of an internal table. */
   readonly leftOut: readonly string[]
 }
 

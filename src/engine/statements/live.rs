@@ -5,7 +5,7 @@ use std::rc::Rc;
 use crate::{
     engine::{Database, connection::mutex::MutexPermit, database::Inner},
     error::Result,
-    live::{Difference, Read},
+    live::{Difference, LiveRead},
     ports::Part,
     sqlite::{FlatParams, FlatRows},
 };
@@ -37,7 +37,7 @@ impl Database {
         &self,
         permit: MutexPermit,
         id: u32,
-        read: Read,
+        read: LiveRead,
         timeout_ms: f64,
         out: &mut FlatRows,
     ) -> Result<Option<Difference>> {

@@ -68,7 +68,7 @@ pub fn interpret(
     if matches!(response.status, 200 | 201 | 204 | 206) {
         return Verdict::Body;
     }
-    if matches!(response.status, 300..=399) {
+    if matches!(response.status, 300..=303 | 305..=399) {
         return Verdict::Moved(response.header("location").map(|location| secrets.mask(location)));
     }
     let mut problem = Problem::read(response);
@@ -88,7 +88,12 @@ pub fn interpret(
         ),
         // 57014 is a statement that took too long, whatever the status.
         (_, "57014") | (413 | 504, _) => retry(true),
-        (408 | 425 | 429 | 500.., _) => retry(false),
+        // 40001 is a transaction that lost against another one, whatever the status.
+        (_, "40001") | (408 | 425 | 429 | 500.., _) => retry(false),
+        (_, "25006") => Verdict::Fail(
+            error(ErrorCode::SyncServer)
+                .hint("The remote database is read-only: check its dashboard; no change is lost"),
+        ),
         (_, "42703" | "PGRST204") => Verdict::UnknownColumn(
             error(ErrorCode::SyncSchemaMismatch)
                 .hint("List the columns that both sides have in `columns`, or migrate one side"),
@@ -305,6 +310,9 @@ mod tests {
             (500, r#"{"code":"40P01"}"#, "retry None false sync_server"),
             (503, r#"{"code":"PGRST001"}"#, "retry None false sync_server"),
             (504, r#"{"code":"PGRST003"}"#, "retry None true sync_server"),
+            (409, r#"{"code":"40001"}"#, "retry None false sync_server"),
+            (405, r#"{"code":"25006"}"#, "fail sync_server"),
+            (300, "", "moved "),
             (301, "", "moved "),
             (303, "[]", "moved "),
             (308, "", "moved "),

@@ -56,10 +56,12 @@ impl PushBatch<'_> {
 
     /// Returns whether a trigger or a policy of the remote may have missed a table, a column or a function, which it needs for some rows only.
     fn may_be_of_a_row(&self, task: &Task, error: &Error) -> bool {
-        let is_missing = matches!(remote_code(error), "42P01" | "42703" | "42883");
-        is_missing
-            && !matches!(task.act, Act::Read(_))
-            && self.with(task.table, |target| target.plan.column_in(error).is_none())
+        !matches!(task.act, Act::Read(_))
+            && match remote_code(error) {
+                "42P01" | "42883" => true,
+                "42703" => !self.with(task.table, |target| target.plan.mentions_column(error)),
+                _ => false,
+            }
     }
 
     pub(super) fn halve_or_repeat(&self, task: &Task) {

@@ -212,6 +212,11 @@ impl Plan {
         found.next().filter(|_| found.next().is_none()).map(String::as_str)
     }
 
+    /// Returns whether the message of an error has the name of a column that is selected.
+    pub fn mentions_column(&self, error: &Error) -> bool {
+        self.selection.columns.iter().any(|name| has_word(&error.message, name))
+    }
+
     /// Adds the column that an error of the remote is about to its details, where that column can be determined.
     pub fn naming(&self, error: Error) -> Error {
         match self.column_in(&error).map(str::to_owned) {
