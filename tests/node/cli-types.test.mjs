@@ -1,7 +1,7 @@
 // The module that `npx tidelock types` writes: what it says of each column holds for what the database takes and gives.
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { after, test } from 'node:test'
@@ -95,4 +95,13 @@ test('--bigint makes all integers of rows bigint', async () => {
   const { id, open: isOpen } = await db.get('SELECT * FROM events')
   assert.deepEqual([id, isOpen], [1n, 1n])
   await db.close()
+})
+
+test('names that would change how the module is displayed are escaped', () => {
+  writeFileSync(path.join(cwd, 'odd.sql'), 'CREATE TABLE "a\u202eb\u2028" ("c\u2066" TEXT)')
+  const out = path.join(cwd, 'odd.ts')
+  execFileSync(process.execPath, [main, 'types', '--schema', 'odd.sql', '--out', out], { cwd })
+  const text = readFileSync(out, 'utf8')
+  assert.doesNotMatch(text, /[\p{Bidi_Control}\p{Zl}]/u)
+  assert.match(text, /"a\\u202eb\\u2028"[^]*"c\\u2066"/)
 })

@@ -1,6 +1,6 @@
 import { type Command, type Invocation, usageError } from '../command.js'
 import { stored, withDatabase, withScratch, withScriptScratch, writeWhole } from '../local-database.js'
-import type { Output } from '../output.js'
+import { type Output, visible } from '../output.js'
 import type { Database } from '../package.js'
 import { readText } from '../read.js'
 import { type ColumnInfo, columnsOf, tableNames } from '../table-info.js'
@@ -97,7 +97,7 @@ async function typesOf(db: Database, integer: string): Promise<string> {
 }
 
 function property(name: string): string {
-  return /^[A-Za-z_$][\w$]*$/.test(name) ? name : JSON.stringify(name)
+  return /^[A-Za-z_$][\w$]*$/.test(name) ? name : visible(JSON.stringify(name))
 }
 
 /**
