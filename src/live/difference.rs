@@ -131,11 +131,13 @@ impl FollowedQuery {
         windows: [Window; 2],
     ) -> Result<(Difference, Vec<i64>)> {
         let [before, after] = windows;
-        let shown = before.of(rowids).to_vec();
-        let mut difference = self.update(connection, params, rowids, changed)?;
-        if windows != [Window::default(); 2] {
-            difference = between(&shown, after.of(rowids), changed);
-        }
+        let mut difference = if windows == [Window::default(); 2] {
+            self.update(connection, params, rowids, changed)?
+        } else {
+            let shown = before.of(rowids).to_vec();
+            self.update(connection, params, rowids, changed)?;
+            between(&shown, after.of(rowids), changed)
+        };
         difference.total = rowids.len() as u32;
         let shown = after.of(rowids);
         let inserted = difference.inserted.iter().map(|at| shown[*at as usize]).collect();

@@ -18,9 +18,10 @@ export function isA<Kind extends keyof Kinds>(value: unknown, ...kinds: readonly
   return kinds.includes(Object.prototype.toString.call(value).slice(8, -1) as Kind)
 }
 
-/** Returns whether a buffer was transferred to another thread: it has no bytes any more. */
-export function isDetached(buffer: ArrayBufferLike): boolean {
-  if (buffer.byteLength > 0) return false
+/** Returns whether a value is a buffer, or a view of one, that was transferred to another thread: it has no bytes any more. */
+export function isDetached(value: unknown): boolean {
+  const buffer = ArrayBuffer.isView(value) ? value.buffer : value
+  if (!isA(buffer, 'ArrayBuffer') || buffer.byteLength > 0) return false
   try {
     return new Uint8Array(buffer).length > 0
   } catch {

@@ -14,8 +14,7 @@ export function isBlob(value: unknown): value is Blob {
 
 /** Returns a view over an ArrayBuffer or a typed array. Throws `invalid_argument` for other values. */
 export function viewOf(what: string, bytes: unknown): Uint8Array<ArrayBuffer> {
-  const buffer = ArrayBuffer.isView(bytes) ? bytes.buffer : isA(bytes, 'ArrayBuffer') ? bytes : undefined
-  if (buffer !== undefined && isDetached(buffer))
+  if (isDetached(bytes))
     throw invalid(`${what} is detached: its buffer was transferred`, {
       details: { argument: what },
       hint: 'Pass a copy of the bytes, made before the transfer',

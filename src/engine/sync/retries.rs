@@ -2,8 +2,8 @@
 
 use crate::{
     collections::Map,
-    error::{Detail, Error},
-    sync::schedule::rounds::RETRY_BUDGET,
+    error::Error,
+    sync::{postgrest::response::remote_code, schedule::rounds::RETRY_BUDGET},
 };
 
 /// The time of the first refusal and the number of attempts of changes whose parent is missing remotely, by their ids.
@@ -16,7 +16,7 @@ pub(in crate::engine) struct Retries {
 impl Retries {
     /// Returns whether a refused change waits for the next round instead of being rejected, since its parent may still be pushed.
     pub fn keep_for_retry(&mut self, id: i64, error: &Error, now: f64) -> bool {
-        if error.details.get("remoteCode") != Some(&Detail::Text("23503".to_owned())) {
+        if remote_code(error) != "23503" {
             return false;
         }
         let (since, tries) = self.tries.get(&id).copied().unwrap_or((now, 0));

@@ -150,9 +150,8 @@ fn cycles(connection: &Connection, targets: &mut [ApplyTarget]) -> Result<()> {
             }
             let mut left = vec![Vec::new(); targets.len()];
             for deleted in [false, true] {
-                let order: Vec<usize> =
-                    if deleted { (0..targets.len()).rev().collect() } else { (0..targets.len()).collect() };
-                for at in order {
+                for step in 0..targets.len() {
+                    let at = if deleted { targets.len() - 1 - step } else { step };
                     let (rows, writer) = (&candidates[at], &targets[at].writer);
                     let part = (0..rows.len()).filter(|row| rows.deleted[*row] == deleted).collect();
                     left[at].extend(writer.write_part(connection, rows, part, Care::Deferred, &mut reports[at])?);

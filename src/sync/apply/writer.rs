@@ -78,9 +78,7 @@ struct Pass<'c> {
     rows: &'c Rows,
     unpushed: bool,
     staged: bool,
-    parents: bool,
-    /// Whether a row that others depend on stays.
-    dependents: bool,
+    care: Care,
     compare: Statement<'c>,
     insert: Statement<'c>,
     add: Option<Statement<'c>>,
@@ -210,8 +208,7 @@ impl RowWriter {
             rows,
             unpushed: guarded && capture::has_changes(connection, &self.name)?,
             staged: guarded && self.has_staged(connection)?,
-            parents: care == Care::Guarded,
-            dependents: guarded,
+            care,
             compare: connection.statement(&self.sql.compare)?,
             insert: connection.statement(&self.sql.insert)?,
             add: self.may_add.then(|| connection.statement(&self.sql.add)).transpose()?,
@@ -220,7 +217,7 @@ impl RowWriter {
             update: self.sql.update.as_deref().map(|sql| connection.statement(sql)).transpose()?,
         };
         // Nothing has to be checked about a single row.
-        let plain = !(pass.unpushed || pass.staged || pass.parents && self.parents.any());
+        let plain = !(pass.unpushed || pass.staged || care == Care::Guarded && self.parents.any());
         if self.may_add && plain && waiting.len() >= MANY {
             pass.add_many = Some(connection.statement(&self.sql.add_many)?);
         }
@@ -292,9 +289,9 @@ impl RowWriter {
     fn apply_row(&self, pass: &mut Pass<'_>, at: usize, report: &mut TableReport) -> Result<WriteOutcome> {
         let (connection, row, deleted) = (pass.connection, pass.rows.row(at), pass.rows.deleted[at]);
         if deleted {
-            return self.delete_row(connection, &self.unpushed.key_of(row), pass.dependents, report);
+            return self.delete_row(connection, &self.unpushed.key_of(row), pass.care, report);
         }
-        if pass.parents
+        if pass.care == Care::Guarded
             && let Some(missing) = self.parents.missing(connection, row)?
         {
             return Ok(WriteOutcome::Held(missing));
@@ -327,15 +324,15 @@ impl RowWriter {
         Ok(WriteOutcome::Applied)
     }
 
-    /// Deletes a row; with `dependents` not if a row that must stay depends on it.
+    /// Deletes a row, unless a row that must stay depends on it.
     fn delete_row(
         &self,
         connection: &Connection,
         key: &[Value],
-        dependents: bool,
+        care: Care,
         report: &mut TableReport,
     ) -> Result<WriteOutcome> {
-        if dependents && self.parents.protected(connection, key)? {
+        if care != Care::Bare && self.parents.protected(connection, key)? {
             return Ok(WriteOutcome::Held("A row that must stay refers to it".to_owned()));
         }
         let deleted = with_parents(connection, || connection.run(&self.sql.delete, key));
@@ -350,7 +347,7 @@ impl RowWriter {
 
     /// Deletes the row of a key. Returns `false` when a row that must stay, or a constraint, keeps it.
     pub fn delete(&self, connection: &Connection, key: &[Value], report: &mut TableReport) -> Result<bool> {
-        Ok(matches!(self.delete_row(connection, key, true, report)?, WriteOutcome::Applied))
+        Ok(matches!(self.delete_row(connection, key, Care::Guarded, report)?, WriteOutcome::Applied))
     }
 
     /// Deletes the row of a key, even if other rows depend on it.

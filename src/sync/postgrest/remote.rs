@@ -8,11 +8,11 @@ use std::cell::{Cell, RefCell};
 use super::{
     permits::{Permit, Permits},
     request::Requester,
-    response::{CUT, Unreadable, Verdict, interpret, moved},
+    response::{CUT, Unreadable, Verdict, interpret, moved, remote_code},
     retry_delay::{backoff_ms, http_date},
 };
 use crate::{
-    error::{Detail, Error, ErrorCode, Result},
+    error::{Error, ErrorCode, Result},
     ports::{Http, HttpRequest, HttpResponse, LocalFuture, Platform},
     sync::config::{checked::Config, options::AT_ONCE},
     time::Timestamp,
@@ -53,17 +53,13 @@ impl Refusal {
     /// Returns whether the failure concerns one table, so that others may succeed: PostgREST or PostgreSQL refused this
     /// table, or its rows don't fit. Gateways, the root and the network are the same for all tables.
     pub fn is_about_one_table(&self) -> bool {
-        let code = |error: &Error| match error.details.get("remoteCode") {
-            Some(Detail::Text(code)) => Some(code.clone()),
-            _ => None,
-        };
         match self {
             Self::Rejected(_) | Self::UnknownColumn(_) | Self::TooLarge(_) => true,
             Self::Mismatch(error) if error.details.contains_key("status") => {
-                code(error).is_some_and(|code| !matches!(&*code, "PGRST106" | "PGRST125"))
+                !matches!(remote_code(error), "" | "PGRST106" | "PGRST125")
             }
             Self::Mismatch(error) => error.is(ErrorCode::SyncSchemaMismatch),
-            Self::Trouble(error) => code(error).is_some(),
+            Self::Trouble(error) => !remote_code(error).is_empty(),
             Self::TooMuch(_) | Self::Failed(_) => false,
         }
     }
@@ -220,7 +216,7 @@ impl<'a> Remote<'a> {
                 }
                 Verdict::Unauthorized(mut error) => {
                     let has_tokens = self.requester.borrow().has_access_token();
-                    if !has_tokens && error.details.get("remoteCode") == Some(&"42501".into()) {
+                    if !has_tokens && remote_code(&error) == "42501" {
                         // For a signed-in user, the same refusal has the status 403.
                         error.code = ErrorCode::SyncRejected;
                         return Err(Refusal::Rejected(error));

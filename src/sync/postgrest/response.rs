@@ -3,7 +3,7 @@
 
 use super::retry_delay::retry_after;
 use crate::{
-    error::{Error, ErrorCode},
+    error::{Detail, Error, ErrorCode},
     memory::no_memory,
     ports::{HttpFailure, HttpResponse},
     sync::{
@@ -124,6 +124,14 @@ pub fn interpret(
         ),
         (400.., code) => Verdict::Rejected(error(ErrorCode::SyncRejected).hint(rejection_hint(code))),
         _ => Verdict::Fail(error(ErrorCode::SyncProtocol).hint(NOT_POSTGREST)),
+    }
+}
+
+/// Returns the code of PostgREST or PostgreSQL in an error; empty without one.
+pub fn remote_code(error: &Error) -> &str {
+    match error.details.get("remoteCode") {
+        Some(Detail::Text(code)) => code,
+        _ => "",
     }
 }
 

@@ -8,7 +8,10 @@ use crate::{
     error::{Detail, Error, ErrorCode},
     sync::{
         jobs::job::JobOutcome,
-        postgrest::remote::{Refusal, Tries},
+        postgrest::{
+            remote::{Refusal, Tries},
+            response::remote_code,
+        },
         schema::plan::Plan,
     },
 };
@@ -197,14 +200,6 @@ impl PushBatch<'_> {
             target.plan.naming(error)
         });
         self.hold(task, error);
-    }
-}
-
-/// Returns the code of PostgREST or PostgreSQL.
-fn remote_code(error: &Error) -> &str {
-    match error.details.get("remoteCode") {
-        Some(Detail::Text(code)) => code,
-        _ => "",
     }
 }
 

@@ -65,10 +65,7 @@ pub fn local_schema(mut tables: Vec<RemoteTable>, wanted: Option<&[String]>) -> 
 }
 
 fn parents_first(tables: &[RemoteTable]) -> Vec<usize> {
-    let mut places = Map::default();
-    for (at, table) in tables.iter().enumerate() {
-        places.insert(table.name.as_str(), at);
-    }
+    let places: Map<&str, usize> = tables.iter().enumerate().map(|(at, table)| (table.name.as_str(), at)).collect();
     let parents_of = |table: &RemoteTable| {
         table.references.iter().filter_map(|reference| places.get(reference.table.as_str()).copied()).collect()
     };

@@ -123,10 +123,8 @@ fn unique(connection: &Connection, table: &str) -> Result<Vec<Vec<String>>> {
 /// Returns the indexes of `tables` in an order in which parents come before their children. Cycles are cut at a
 /// reference that may be NULL, if there is one.
 pub fn parents_first(tables: &[&LocalTable]) -> Vec<usize> {
-    let mut places = Map::default();
-    for (at, table) in tables.iter().enumerate() {
-        places.insert(table.name.to_ascii_lowercase(), at);
-    }
+    let places: Map<String, usize> =
+        tables.iter().enumerate().map(|(at, table)| (table.name.to_ascii_lowercase(), at)).collect();
     let mut order: Vec<usize> = (0..tables.len()).collect();
     for all in [true, false] {
         let parents = tables.iter().map(|table| {

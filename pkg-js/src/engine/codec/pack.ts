@@ -282,7 +282,7 @@ export function plainValue(value: unknown): null | number | bigint | string | Ui
     case 'object':
       if (value === null) return null
       // By brand, not by instanceof: values may come from another realm.
-      if (isA(value, 'Uint8Array')) return ArrayBuffer.isView(value) && !isDetached(value.buffer) ? value : undefined
+      if (isA(value, 'Uint8Array')) return ArrayBuffer.isView(value) && !isDetached(value) ? value : undefined
       if (isA(value, 'ArrayBuffer')) return isDetached(value) ? undefined : new Uint8Array(value)
       if (isA(value, 'Date')) return Number.isNaN(value.getTime()) ? undefined : value.toISOString()
   }
@@ -350,7 +350,6 @@ function kindOf(value: unknown): string {
   if (Array.isArray(value)) return 'an array'
   if (typeof value !== 'object') return `a ${typeof value}`
   if (isA(value, 'Date') && Number.isNaN(value.getTime())) return 'an invalid Date'
-  const buffer = ArrayBuffer.isView(value) ? value.buffer : isA(value, 'ArrayBuffer') ? value : undefined
-  if (buffer !== undefined && isDetached(buffer)) return 'detached: its buffer was transferred'
+  if (isDetached(value)) return 'detached: its buffer was transferred'
   return `an object (${Object.prototype.toString.call(value).slice(8, -1)})`
 }
