@@ -39,7 +39,8 @@ pub fn resume(connection: &Connection) -> Result<()> {
         return Ok(());
     }
     connection.create_suspend_table()?;
-    connection.exec(PRUNE)?;
+    // All at once in the end: each CREATE TRIGGER makes SQLite compile its statements again, those that read a table, too.
+    let mut sql = format!("{PRUNE};\n");
     for registered in captured {
         let Some(table) = LocalTable::read(connection, &registered.table)? else { continue };
         let key = registered.primary_key.unwrap_or_else(|| table.primary_key.clone());
@@ -56,9 +57,9 @@ pub fn resume(connection: &Connection) -> Result<()> {
         let present: Vec<String> = table.columns.iter().map(|column| column.name.clone()).collect();
         let columns: Vec<String> = present.iter().filter(|name| key.contains(name) || synced(name)).cloned().collect();
         rebase::finish(connection, &registered.table, (&table.name, &present), &key, &columns)?;
-        connection.exec(&triggers(&registered.table, &table.name, &key, &columns))?;
+        sql += &triggers(&registered.table, &table.name, &key, &columns);
     }
-    Ok(())
+    connection.exec(&sql)
 }
 
 /// Drops the triggers before the schema changes; [`resume`] adapts pending changes. Also an entry of the part `sync`.
