@@ -71,22 +71,14 @@ const STEPS = [
     env: { PROPTEST_RNG_SEED: '20261120' },
   },
   { part: 'web', name: 'web, compile', cargo: true, command: `${browserTest} --no-run`, env: forBrowser },
-  // In an ordinary page without cross-origin isolation, and in a worker of such a page.
+  // In an ordinary page without cross-origin isolation. IndexedDB is the same in a worker, where tests/e2e use it.
   {
     part: 'web',
-    name: 'web, page',
+    name: 'web',
     cargo: true,
     command: browserTest,
     after: ['web, compile'],
     env: { ...inBrowser, WASM_BINDGEN_USE_BROWSER: '1' },
-  },
-  {
-    part: 'web',
-    name: 'web, worker',
-    cargo: true,
-    command: browserTest,
-    after: ['web, compile'],
-    env: { ...inBrowser, WASM_BINDGEN_USE_DEDICATED_WORKER: '1' },
   },
   { part: 'lint', name: 'clippy', cargo: true, command: 'cargo clippy --locked --all-targets -- -D warnings' },
   { part: 'lint', name: 'clippy, wasm', cargo: true, command: wasmLints, env: forBrowser },
@@ -96,7 +88,7 @@ const STEPS = [
     programs: 'native, compile',
     words: 'simulation::acknowledged',
     after: ['native, compile'],
-    env: { TIDELOCK_SEEDS: '5000' },
+    env: { TIDELOCK_SEEDS: '3000' },
   },
   { part: 'lint', name: 'rustfmt', command: 'cargo fmt --all --check' },
   { part: 'lint', name: 'biome', command: 'node_modules/.bin/biome ci --colors=off .' },
