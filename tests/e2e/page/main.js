@@ -98,7 +98,11 @@ Object.assign(window, {
         engine: { inEngine, rigEngine },
       })
     } catch (error) {
-      return `${error}\n${error?.stack}`
+      // A trap is known by its cause.
+      const causes = []
+      for (let each = error; each && causes.length < 5; each = each.cause)
+        causes.push(`${each}\n${each.stack}\n${JSON.stringify(each.details ?? {})}`)
+      return causes.join('\ncaused by ')
     }
   },
   ready: true,

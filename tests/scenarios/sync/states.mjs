@@ -137,7 +137,8 @@ export default {
   'a conflict function that never settles fails the call, and loses nothing': async (t) => {
     const { table, db } = await synced(t, {
       table: { conflict: () => new Promise(() => {}) },
-      remote: { timeoutMs: 500 },
+      // The remote must answer within this time, too.
+      remote: { timeoutMs: 3000 },
     })
     await db.run(`UPDATE ${table} SET a = 'here' WHERE id = 1`)
     await t.remote.sql(`update ${table} set a = 'there' where id = 1`)
