@@ -4,7 +4,7 @@
 
 use super::{
     dependencies::Dependencies,
-    job::{Job, JobKind},
+    job::{Job, JobKind, UNKNOWN},
 };
 use crate::{collections::Set, sync::schema::plan::Plan, value::Value};
 
@@ -52,7 +52,8 @@ fn held(plans: &[&Plan], order: &Dependencies, a: &Job, b: &Job) -> Option<Optio
             let is_unique = |at: usize| table.unique.iter().flatten().any(|known| known.eq_ignore_ascii_case(name(at)));
             let taken = |at: &&usize| {
                 let wanted = &a.row[**at];
-                b.columns.contains(at) && !wanted.is_null() && before_b[**at].as_ref() == Some(wanted)
+                let before = before_b[**at].as_ref();
+                b.columns.contains(at) && !wanted.is_null() && [Some(wanted), Some(&UNKNOWN)].contains(&before)
             };
             let at = *a.columns.iter().filter(|at| is_unique(**at)).find(taken)?;
             let nullable = table.column(name(at)).is_some_and(|column| !column.not_null);

@@ -28,6 +28,10 @@ pub enum RowGuard {
     Cursor(Vec<String>),
 }
 
+/// Stands for a value of which it is unknown what the remote has: several were sent, and any may have arrived. It differs
+/// from all values but the empty blob, so it is sent (again).
+pub const UNKNOWN: Value = Value::Blob(Vec::new());
+
 /// One change, as it is sent.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Job {

@@ -1,7 +1,8 @@
 //! The pending changes, as jobs.
 
-use super::job::{Job, JobKind};
+use super::job::{Job, JobKind, UNKNOWN};
 use crate::{
+    collections::Map,
     error::Result,
     sqlite::Connection,
     sync::{
@@ -13,7 +14,7 @@ use crate::{
         outbox::{capture, change::ChangeOp, waiting::forget},
         schema::plan::Plan,
         values::{
-            encode::{decode_key, quote, row_sql},
+            encode::{decode_key, decode_row, quote, row_sql},
             outgoing::filter_text,
         },
     },
@@ -156,11 +157,7 @@ fn as_sent(sent: &Sent, local: Option<&[Value]>) -> bool {
 /// Notes that these jobs are being sent, so that their outcome can be determined later whatever happens now.
 pub fn mark(connection: &Connection, plan: &Plan, jobs: &[Job]) -> Result<()> {
     let members = plan.columns.iter().enumerate().map(|(at, column)| (column.name.as_str(), format!("?{}", at + 3)));
-    let mut sent = row_sql(members);
-    if plan.options.direction == SyncDirection::Push {
-        // Where rows are never read, the first row that may have arrived counts.
-        sent = format!("CASE WHEN sent_op IS NULL THEN {sent} ELSE sent END");
-    }
+    let sent = row_sql(members);
     let row =
         format!("UPDATE tidelock_outbox SET sent_op = ?2, sent = {sent}, reason = NULL, error = NULL WHERE id = ?1");
     for job in jobs {
@@ -176,8 +173,26 @@ pub fn mark(connection: &Connection, plan: &Plan, jobs: &[Job]) -> Result<()> {
         for at in &job.left_out {
             sent[*at] = job.base.as_ref().and_then(|base| base[*at].clone()).unwrap_or_default();
         }
+        if plan.options.direction == SyncDirection::Push && job.sent_before {
+            forget_what_differs(connection, plan, job.id, &mut sent)?;
+        }
         parameters.extend(sent);
         connection.run(&row, &parameters)?;
+    }
+    Ok(())
+}
+
+/// Replaces the values that an earlier try sent otherwise by [`UNKNOWN`]. Where rows are never read, any of the tries may
+/// be the one that arrived.
+fn forget_what_differs(connection: &Connection, plan: &Plan, id: i64, sent: &mut [Value]) -> Result<()> {
+    let earlier = connection.value("SELECT sent FROM tidelock_outbox WHERE id = ?1", &[Value::Integer(id)])?;
+    let earlier: Map<String, Value> =
+        earlier.as_ref().and_then(Value::as_text).map(decode_row).unwrap_or_default().into_iter().collect();
+    for (column, value) in plan.columns.iter().zip(sent) {
+        // A column that came later was not sent, as NULL isn't.
+        if earlier.get(&column.name).unwrap_or(&Value::Null) != value {
+            *value = UNKNOWN;
+        }
     }
     Ok(())
 }

@@ -35,7 +35,7 @@ impl PushBatch<'_> {
         match &task.act {
             Act::Insert | Act::Update(_) if blind => self.put_outcome(task, &JobOutcome::Taken),
             Act::Delete(_) if blind => self.put_outcome(task, &JobOutcome::Deleted),
-            Act::Insert | Act::Revive | Act::Update(_) | Act::Upsert | Act::MigrationGroup | Act::Delete(_) => {
+            Act::Insert | Act::Revive | Act::Update(_) | Act::Upsert | Act::Function | Act::Delete(_) => {
                 let Assigned { found, left, unmatched } = self.assign(task, rows);
                 let written = |at: usize| match task.act {
                     Act::Delete(_) => JobOutcome::Deleted,

@@ -19,7 +19,7 @@ const BULK_BYTES: usize = 400_000;
 /// Maximum number of keys in one filter.
 const BULK_KEYS: usize = 200;
 
-/// Minimum number of updates with different values that justifies a request of another kind (`MigrationGroup`, `Upsert`).
+/// Minimum number of updates with different values that justifies a request of another kind (`Function`, `Upsert`).
 const WORTH_A_BULK: usize = 8;
 
 /// Returns the requests of a batch. `tables` has for each table how its updates are sent, and whether it has JSON
@@ -61,9 +61,9 @@ fn inserts(jobs: &[Job], table: usize, new: Vec<usize>, has_json: bool) -> Vec<T
 /// Updates rows: all in one call of the helpers' function, or those in bulk that write the same values into the same
 /// columns.
 fn updates(jobs: &[Job], table: usize, changed: Vec<usize>, mode: UpdateMode) -> Vec<Task> {
-    if mode == UpdateMode::MigrationGroup && changed.len() >= WORTH_A_BULK {
+    if mode == UpdateMode::Function && changed.len() >= WORTH_A_BULK {
         let chunks = rows(jobs, changed, |_, _| true);
-        return chunks.into_iter().map(|chunk| Task::new(table, Act::MigrationGroup, chunk)).collect();
+        return chunks.into_iter().map(|chunk| Task::new(table, Act::Function, chunk)).collect();
     }
     let mut spelled: Vec<(String, usize)> = changed.into_iter().map(|job| (written(&jobs[job]), job)).collect();
     spelled.sort();

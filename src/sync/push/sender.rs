@@ -171,7 +171,7 @@ impl<'p> PushBatch<'p> {
             return Ok(());
         }
         let mut tries = task.tries.clone().unwrap_or_else(|| self.push.remote.tries());
-        if task.act == Act::MigrationGroup {
+        if task.act == Act::Function {
             return self.send_together(task, tries).await;
         }
         let mark = self.with(task.table, |target| target.mark);
@@ -248,7 +248,7 @@ impl<'p> PushBatch<'p> {
     pub(super) fn update_mode(&self, table: usize) -> UpdateMode {
         match (self.with(table, |target| target.blind), self.may_send_together(table)) {
             (true, _) => UpdateMode::Blind,
-            (_, true) => UpdateMode::MigrationGroup,
+            (_, true) => UpdateMode::Function,
             _ => UpdateMode::Guarded,
         }
     }

@@ -10,7 +10,7 @@ pub(super) enum UpdateMode {
     /// Only if the row still equals its base: guarded by the cursor, or read before.
     Guarded,
     /// By the helpers' function.
-    MigrationGroup,
+    Function,
 }
 
 /// The operation of a request.
@@ -23,7 +23,7 @@ pub(super) enum Act {
     /// Updates rows of a table without a cursor that were just read, each to its own values.
     Upsert,
     /// Updates rows by the helpers' function.
-    MigrationGroup,
+    Function,
     Delete(RowGuard),
     /// Reads the rows.
     Read(ReadPurpose),

@@ -706,6 +706,45 @@ fn an_edit_after_a_lost_answer_is_sent_where_nothing_is_read() {
 }
 
 #[test]
+fn whichever_try_arrived_the_last_edit_follows_where_nothing_is_read() {
+    let schema = "CREATE TABLE log(id TEXT PRIMARY KEY, line TEXT)";
+    for (arrived, last) in [0, 1, 2].into_iter().flat_map(|try_| ["1", "2", "3", "NULL"].map(|last| (try_, last))) {
+        let mut world = World::with(schema, PUSHED_LOG);
+        world.server.define("log", &["id", "line"], Rules::default());
+        world.exec("INSERT INTO log VALUES ('a', '1')");
+        for (try_, line) in ["1", "2", "1"].into_iter().enumerate() {
+            world.exec(&format!("UPDATE log SET line = '{line}'"));
+            world.server.fault(if try_ == arrived { Fault::Lost } else { Fault::Drop });
+            fails(world.push(), ErrorCode::SyncNetwork);
+        }
+        world.exec(&format!("UPDATE log SET line = {last}"));
+        world.push().unwrap();
+        let shown = if last == "NULL" { "null" } else { last };
+        assert_eq!(remote(&world, "log", &["id", "line"]), [format!("a|{shown}")], "try {arrived} arrived");
+        assert_eq!(world.outbox(), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn rows_of_an_unknown_try_exchange_unique_values_where_nothing_is_read() {
+    let schema = "CREATE TABLE log(id TEXT PRIMARY KEY, slug TEXT UNIQUE)";
+    let mut world = World::with(schema, PUSHED_LOG);
+    world.server.define("log", &["id", "slug"], Rules { unique: vec!["slug".to_owned()], ..Rules::default() });
+    world.exec("INSERT INTO log VALUES ('a', 's'), ('b', 't')");
+    for fault in [Fault::Drop, Fault::Lost] {
+        world.server.fault(fault);
+        fails(world.push(), ErrorCode::SyncNetwork);
+        world.exec(
+            "UPDATE log SET slug = NULL WHERE id = 'a'; UPDATE log SET slug = iif(slug = 's', 't', 's') WHERE id = 'b'",
+        );
+        world.exec("UPDATE log SET slug = (SELECT iif(slug = 's', 't', 's') FROM log WHERE id = 'b') WHERE id = 'a'");
+    }
+    world.push().unwrap();
+    assert_eq!(remote(&world, "log", &["id", "slug"]), ["a|s", "b|t"]);
+    assert_eq!(world.outbox(), Vec::<String>::new());
+}
+
+#[test]
 fn another_unique_value_in_the_way_is_no_lost_answer() {
     let schema = "CREATE TABLE log(id TEXT PRIMARY KEY, slug TEXT UNIQUE)";
     let mut world = World::with(schema, PUSHED_LOG);
