@@ -8,7 +8,7 @@ use std::cell::{Cell, RefCell};
 use super::{
     permits::{Permit, Permits},
     request::Requester,
-    response::{CUT, Unreadable, Verdict, interpret, moved, remote_code},
+    response::{CUT, Unreadable, Verdict, has_own_status, interpret, moved, remote_code},
     retry_delay::{backoff_ms, http_date},
 };
 use crate::{
@@ -59,7 +59,7 @@ impl Refusal {
                 !matches!(remote_code(error), "" | "PGRST106" | "PGRST125")
             }
             Self::Mismatch(error) => error.is(ErrorCode::SyncSchemaMismatch),
-            Self::Trouble(error) => !remote_code(error).is_empty(),
+            Self::Trouble(error) => !error.is(ErrorCode::SyncUnauthorized) && !remote_code(error).is_empty(),
             Self::TooMuch(_) | Self::Failed(_) => false,
         }
     }
@@ -222,7 +222,8 @@ impl<'a> Remote<'a> {
                         return Err(Refusal::Rejected(error));
                     }
                     if renewed || !has_tokens {
-                        return Err(Refusal::Failed(error));
+                        let about_rows = has_own_status(remote_code(&error));
+                        return Err(if about_rows { Refusal::Trouble(error) } else { Refusal::Failed(error) });
                     }
                     renewed = true;
                     self.renew(token).await?;
@@ -232,8 +233,9 @@ impl<'a> Remote<'a> {
                         let error = error.detail("attempts", tries.used + 1);
                         let error = after_ms.into_iter().fold(error, |error, ms| error.detail("retryAfterMs", ms));
                         // Other statuses come from gateways and concern all requests; these may concern the sent rows
-                        // alone.
-                        let about_rows = answer.is_ok_and(|response| matches!(response.status, 413 | 500 | 501));
+                        // alone, and so may one that SQL of the project chose.
+                        let about_rows = has_own_status(remote_code(&error))
+                            || answer.is_ok_and(|response| matches!(response.status, 413 | 500 | 501));
                         return Err(if about_rows { Refusal::Trouble(error) } else { Refusal::Failed(error) });
                     }
                     self.wait(tries, after_ms).await;
@@ -370,6 +372,7 @@ mod tests {
             (trouble("XX000"), true),
             (trouble("57014"), true),
             (trouble(""), false),
+            (Refusal::Trouble(error(ErrorCode::SyncUnauthorized, 401, "PT401")), false),
             (Refusal::Failed(error(ErrorCode::SyncServer, 403, "")), false),
         ] {
             assert_eq!(refusal.is_about_one_table(), expected, "{refusal:?}");

@@ -54,6 +54,9 @@ pub const NOT_POSTGREST: &str = "remote.url should be a Supabase project or a Po
 /// The hint about truncated answers.
 pub(super) const CUT: &str = "The network or a proxy cut it off: try again";
 
+/// The hint about a status that SQL of the project chose.
+const OWN_STATUS: &str = "A function, a trigger or a policy of the project refused it with this status";
+
 /// Interprets an answer to a request about `table`. Errors quote the answer with its `secrets` masked.
 pub fn interpret(
     table: &str,
@@ -65,13 +68,17 @@ pub fn interpret(
         Ok(response) => response,
         Err(failure) => return interpret_failure(table, failure, secrets),
     };
-    if matches!(response.status, 200 | 201 | 204 | 206) {
+    let is_success = matches!(response.status, 200 | 201 | 204 | 206);
+    if is_success && !response.body.starts_with(b"{") {
         return Verdict::Body;
     }
     if matches!(response.status, 300..=303 | 305..=399) {
         return Verdict::Moved(response.header("location").map(|location| secrets.mask(location)));
     }
     let mut problem = Problem::read(response);
+    if is_success && !has_own_status(&problem.code) {
+        return Verdict::Body;
+    }
     problem.message = secrets.mask(&problem.message);
     let error = |code| problem.error(code, table, response.status);
     let retry = |smaller| {
@@ -83,6 +90,10 @@ pub fn interpret(
         Verdict::Retry { after_ms, smaller, error }
     };
     match (response.status, problem.code.as_str()) {
+        // These say nothing of the URL then, nor of success.
+        (200..300 | 404, code) if has_own_status(code) => {
+            Verdict::Rejected(error(ErrorCode::SyncRejected).hint(OWN_STATUS))
+        }
         (401, _) => Verdict::Unauthorized(
             error(ErrorCode::SyncUnauthorized).hint("Check remote.key and what accessToken returns, and sign in again"),
         ),
@@ -133,6 +144,12 @@ pub fn remote_code(error: &Error) -> &str {
         Some(Detail::Text(code)) => code,
         _ => "",
     }
+}
+
+/// Returns whether SQL of the project raised `SQLSTATE 'PTxyz'`, which makes PostgREST answer with the status xyz:
+/// <https://docs.postgrest.org/en/stable/references/errors.html>.
+pub fn has_own_status(code: &str) -> bool {
+    code.strip_prefix("PT").is_some_and(|status| status.len() == 3 && status.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 fn rejection_hint(code: &str) -> &'static str {
@@ -312,6 +329,14 @@ mod tests {
             (400, r#"{"code":"42P10"}"#, "mismatch sync_schema_mismatch"),
             (406, r#"{"code":"PGRST106"}"#, "mismatch sync_schema_mismatch"),
             (416, r#"{"code":"PGRST103"}"#, "rejected sync_rejected"),
+            (401, r#"{"code":"PT401"}"#, "unauthorized sync_unauthorized"),
+            (404, r#"{"code":"PT404"}"#, "rejected sync_rejected"),
+            (409, r#"{"code":"PT409"}"#, "rejected sync_rejected"),
+            (413, r#"{"code":"PT413"}"#, "retry None true sync_server"),
+            (429, r#"{"code":"PT429"}"#, "retry None false sync_server"),
+            (503, r#"{"code":"PT503"}"#, "retry None false sync_server"),
+            (200, r#"{"code":"PT200","message":"no"}"#, "rejected sync_rejected"),
+            (200, r#"{"code":"PTA00"}"#, "body"),
             (429, "slow down", "retry None false sync_server"),
             (413, "", "retry None true sync_server"),
             (500, r#"{"code":"57014"}"#, "retry None true sync_server"),

@@ -48,6 +48,37 @@ export default {
     assert.equal((await t.remote.sql(`select from ${table}`)).length, 4)
   },
 
+  'a row that a trigger answers with a status of its own waits or is refused alone': async (t) => {
+    for (const [code, state] of [
+      ['PT200', 'refused'],
+      ['PT401', 'retrying'],
+      ['PT404', 'refused'],
+      ['PT409', 'refused'],
+      ['PT429', 'retrying'],
+      ['PT503', 'retrying'],
+    ]) {
+      const { table, db } = await synced(t, { remote: { retries: 0 } })
+      await t.remote.sql(`create or replace function fail_${table}() returns trigger language plpgsql as
+          $$ begin if new.a = 'bad' then raise exception 'no' using errcode = '${code}'; end if; return new; end $$;
+        create trigger fail before insert or update on ${table} for each row execute function fail_${table}()`)
+      await db.run(`INSERT INTO ${table} VALUES (3, 'bad'), (4, 'good'), (5, 'good')`)
+      await db.sync.push()
+      const left = [...(await db.sync.pending()), ...(await db.sync.rejected())]
+      assert.deepEqual(
+        left.map(({ key, reason }) => [key.id, reason]),
+        [[3, state]],
+        code,
+      )
+      assert.match(left[0].error, /no/, code)
+      assert.equal((await t.remote.sql(`select from ${table}`)).length, 4, code)
+      await db.sync.pull()
+      await t.remote.sql(`drop trigger fail on ${table}`)
+      await db.sync.retry(left[0].id)
+      await db.sync.push()
+      assert.deepEqual([await db.sync.pending(), await db.sync.rejected()], [[], []], code)
+    }
+  },
+
   'a row for which a trigger misses a table, a column or a function waits alone': async (t) => {
     for (const body of ['insert into nowhere values (1);', 'new.zzz := 1;', 'perform no_function();']) {
       const { table, db } = await synced(t)
