@@ -90,7 +90,7 @@ impl Sync {
                 host.admit_write()?;
                 connection.atomically(|connection| {
                     capture::without_capture(connection, |connection| {
-                        writer.note_keys(connection, &page.rows, KeyList::Known)
+                        writer.note_keys(connection, &page.rows, KeyList::Known, true)
                     })
                 })?;
                 host.committed(&[]);

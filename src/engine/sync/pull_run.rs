@@ -46,12 +46,13 @@ pub(super) fn merge_page(connection: &Connection, target: &mut ApplyTarget, page
             if plan.learn_structured(&page.rows.structured) {
                 progress::save_structured(connection, plan.name(), &plan.structured())?;
             }
+            let marked = plan.options.soft_delete().is_some();
             if page.lists_keys {
-                writer.note_keys(connection, &page.rows, KeyList::Seen)?;
+                writer.note_keys(connection, &page.rows, KeyList::Seen, marked)?;
             }
             if !page.rows.keys_only {
                 if plan.options.compares() {
-                    writer.note_keys(connection, &page.rows, KeyList::Known)?;
+                    writer.note_keys(connection, &page.rows, KeyList::Known, marked)?;
                 }
                 writer.merge(connection, &page.rows, &mut counted)?;
             }

@@ -203,7 +203,7 @@ impl Sync {
         self.consume_pages(&pull, pull.read_keys(&[None]), async |page| {
             let _guard = host.lock_connection().await?;
             let connection = host.connection()?;
-            connection.atomically(|connection| writer.note_keys(connection, &page.rows, KeyList::Seen))
+            connection.atomically(|connection| writer.note_keys(connection, &page.rows, KeyList::Seen, false))
         })
         .await
     }

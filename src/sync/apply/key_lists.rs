@@ -3,25 +3,23 @@
 use super::writer::RowWriter;
 use crate::{error::Result, sqlite::Connection, sync::schema::plan::Rows, value::Value};
 
-/// The list to which the keys of a page go. All but the last leave out rows that are marked as deleted.
+/// The list to which the keys of a page go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyList {
     /// `tidelock_known`: the keys that the remote was ever seen to have.
     Known,
     /// `temp.tidelock_seen`: the keys that this pull saw.
     Seen,
-    /// The same list, with the rows that are marked as deleted.
-    SeenOrDeleted,
 }
 
 impl RowWriter {
-    /// Notes the keys of a page's rows in a list.
-    pub fn note_keys(&self, connection: &Connection, rows: &Rows, list: KeyList) -> Result<()> {
+    /// Notes the keys of a page's rows in a list. `marked`: also those of rows that are marked as deleted, which the remote
+    /// counts like others.
+    pub fn note_keys(&self, connection: &Connection, rows: &Rows, list: KeyList, marked: bool) -> Result<()> {
         let name = Value::from(&*self.name);
         let mut statement =
             connection.statement(if list == KeyList::Known { &self.add_known } else { &self.note_key })?;
-        let deleted_too = list == KeyList::SeenOrDeleted;
-        for at in (0..rows.len()).filter(|at| deleted_too || !rows.deleted[*at]) {
+        for at in (0..rows.len()).filter(|at| marked || !rows.deleted[*at]) {
             let row = rows.row(at);
             statement.bind(1, &name)?;
             for (index, at) in self.unpushed.key.iter().enumerate() {

@@ -272,7 +272,8 @@ impl PushTarget {
         let local = self.writer.unpushed.local(connection, &job.key)?;
         self.writer.unpushed.requeue(connection, Some(entry.id), &job.key, local.as_deref(), None)?;
         if self.plan.options.compares() {
-            self.writer.note_known(connection, &job.key, false)?;
+            // The remote still has a row that is marked as deleted.
+            self.writer.note_known(connection, &job.key, self.plan.options.soft_delete().is_some())?;
         }
         self.report.deleted += 1;
         Ok(Remainder::Done)

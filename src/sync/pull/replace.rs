@@ -56,7 +56,7 @@ pub fn check_vanishing(
     compare::begin(connection)?;
     for (target, pages) in targets.iter().zip(pages) {
         for rows in pages {
-            target.writer.note_keys(connection, rows, KeyList::SeenOrDeleted)?;
+            target.writer.note_keys(connection, rows, KeyList::Seen, true)?;
         }
         if let Some(max_ratio) = limits.max_delete_ratio {
             let (vanishing, rows) = guarded(connection, target)?;
