@@ -134,7 +134,7 @@ fn pass(connection: &Connection, targets: &mut [ApplyTarget]) -> Result<bool> {
 fn cycles(connection: &Connection, targets: &mut [ApplyTarget]) -> Result<()> {
     let mut candidates = Vec::with_capacity(targets.len());
     for target in targets.iter() {
-        candidates.push(peek(connection, &target.plan)?);
+        candidates.push(peek(connection, &target.plan)?.0);
     }
     loop {
         if candidates.iter().all(Rows::is_empty) {
@@ -203,24 +203,26 @@ fn count(connection: &Connection, plan: &Plan) -> Result<u64> {
 
 /// Reads and removes the staged rows of a table.
 fn take(connection: &Connection, plan: &Plan) -> Result<Rows> {
-    let rows = peek(connection, plan)?;
-    connection.run(&format!("DELETE {TRIED}"), &[Value::from(plan.name())])?;
+    let (rows, keys) = peek(connection, plan)?;
+    for key in keys {
+        connection.run(&format!("DELETE {TRIED} AND key = ?2"), &[Value::from(plan.name()), key])?;
+    }
     Ok(rows)
 }
 
-fn peek(connection: &Connection, plan: &Plan) -> Result<Rows> {
+/// Returns the staged rows of a table, and their encoded keys. Leaves out rows without a column of the plan: it came since,
+/// and then the table is read again from the beginning; or a new session doesn't know yet that the remote lacks it.
+fn peek(connection: &Connection, plan: &Plan) -> Result<(Rows, Vec<Value>)> {
     let stored = connection.rows(&format!("SELECT key, row {TRIED} ORDER BY key"), &[Value::from(plan.name())])?;
     let mut rows = Rows { width: plan.columns.len(), ..Rows::default() };
-    for entry in stored {
+    let mut keys = Vec::with_capacity(stored.len());
+    for mut entry in stored {
         let mut values = vec![Value::Null; rows.width];
         match entry[1].as_text() {
             Some(row) => {
                 let row = decode_row(row);
                 let find = |name: &str| row.iter().find(|(column, _)| column == name).map(|(_, value)| value.clone());
-                let Some(found) = plan.columns.iter().map(|column| find(&column.name)).collect() else {
-                    // A column was added since: its table is read again from the beginning anyway.
-                    continue;
-                };
+                let Some(found) = plan.columns.iter().map(|column| find(&column.name)).collect() else { continue };
                 values = found;
             }
             None => {
@@ -230,8 +232,9 @@ fn peek(connection: &Connection, plan: &Plan) -> Result<Rows> {
         }
         rows.values.extend(values);
         rows.deleted.push(entry[1].is_null());
+        keys.push(entry.swap_remove(0));
     }
-    Ok(rows)
+    Ok((rows, keys))
 }
 
 /// Deletes the staged rows of a table whose rows will all be read again: by this pull or, if it is interrupted, by the

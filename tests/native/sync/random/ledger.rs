@@ -131,11 +131,13 @@ struct Write {
     value: Option<String>,
 }
 
-/// Whether the app has undone its change by this write. Then there is no change, and the value of another client stays.
-fn gives_back(writes: &[Write], row: &[Whole], last: &Write) -> bool {
+/// Whether the app has undone its change by this write. Then there is no change, and the value of another client stays: one written
+/// meanwhile, or one that waits for its parent since the change before was discarded.
+fn gives_back(writes: &[Write], row: &[Whole], last: &Write, discarded: Option<&usize>) -> bool {
     let Some(same) = writes.iter().find(|write| write.value == last.value) else { return false };
     let meanwhile = |side: Side, at: usize| side == Side::Other && (same.at..last.at).contains(&at);
-    writes.iter().any(|write| meanwhile(write.side, write.at))
+    discarded.is_some_and(|at| (same.at..last.at).contains(at))
+        || writes.iter().any(|write| meanwhile(write.side, write.at))
         || row.iter().any(|whole| !whole.inserted && meanwhile(whole.side, whole.at))
 }
 
@@ -249,7 +251,7 @@ impl Ledger {
                 || redeployed
                 || given_up
                 || last.value.is_none()
-                || gives_back(writes, row, last)
+                || gives_back(writes, row, last, self.void.get(&(*at, key.clone())))
                 || self.wrote_since(Side::Other, *at, key, last.at)
             {
                 continue;
@@ -292,11 +294,12 @@ impl Ledger {
                     let made_again = deleted && writes.iter().any(|write| write.value == *value);
                     let deployed = self.deployed.contains_key(&(at, name.clone()));
                     // A reference is NULL as long as the parent of a new row is refused, and where rows to be deleted refer to
-                    // each other. A unique value is NULL where rows exchanged theirs, until one of them was marked as deleted.
+                    // each other. A unique value is NULL where rows exchanged theirs, until one of them was marked as deleted, or its
+                    // deletion was refused, which the user is told.
                     let mut whole = self.rows.get(&(at, key.clone())).into_iter().flatten();
                     let lets_go = |one: &Whole| match table.column(name).holds {
                         Holds::Parent(..) => one.side == Side::App,
-                        Holds::Unique => one.side == Side::App && !one.inserted && table.soft(),
+                        Holds::Unique => one.side == Side::App && !one.inserted && (table.soft() || accounted(at, key)),
                         _ => false,
                     };
                     let opened = value.is_none() && whole.any(lets_go);
