@@ -170,6 +170,28 @@ fn rows_that_a_push_put_outside_of_the_filter_leave_whatever_their_number() {
 }
 
 #[test]
+fn a_row_that_comes_marked_as_deleted_hides_no_row_that_leaves() {
+    let remote = r#"{"url":"http://server","key":"k","tables":[
+        {"table":"tasks","cursor":"updated_at","deleted":"gone","filter":{"project":"eq.1"}}]}"#;
+    let mut world = World::with(TASKS, remote);
+    let rules = Rules { stamp: Some("updated_at".to_owned()), ..Rules::default() };
+    world.server.define("tasks", &["id", "project", "name", "updated_at", "gone"], rules);
+    let change = |world: &World, id: &str, cells: &[(&str, &str)]| world.server.change("tasks", id, cells);
+    ["1", "2"].iter().for_each(|id| change(&world, id, &[("project", "1")]));
+    world.pull("{}").unwrap();
+    change(&world, "1", &[("project", "2")]);
+    change(&world, "3", &[("project", "1"), ("gone", "true")]);
+    world.pull("{}").unwrap();
+    assert_eq!(world.rows("SELECT id FROM tasks"), ["2"]);
+    // Nor is a later mark a reason to list all keys.
+    change(&world, "2", &[("gone", "true")]);
+    world.server.take_requests();
+    world.pull(r#"{"allowEmpty":true}"#).unwrap();
+    assert_eq!(world.rows("SELECT id FROM tasks"), Vec::<String>::new());
+    assert_eq!(world.server.take_requests().len(), 2, "the changed rows, and the number of rows");
+}
+
+#[test]
 fn an_empty_remote_is_still_refused_under_the_new_filter() {
     let mut world = World::new(TASKS, FUNCTION);
     two_projects(&world);
