@@ -5,7 +5,7 @@ use crate::{
     error::{Error, Result},
     sync::{
         apply::{key_lists::KeyList, writer::RowWriter},
-        config::options::TableSync,
+        config::{checked::check_filter, options::TableSync},
         outbox::capture,
         postgrest::remote::Remote,
         pull::{
@@ -38,8 +38,12 @@ impl Sync {
             if table.has_filter_function {
                 let what = format!("The filter function of table {}", table.table);
                 let hint = "Settle its promise earlier, or raise remote.timeoutMs; the next pull calls it again";
-                match self.within_time(host.filter(&table.table), &what, hint).await {
-                    Ok(filter) => table.filter = filter,
+                let given = self.within_time(host.filter(&table.table), &what, hint).await;
+                match given.and_then(|filter| {
+                    table.filter = filter;
+                    check_filter(&table)
+                }) {
+                    Ok(()) => {}
                     Err(error) => {
                         let error = error.detail("table", table.table.clone());
                         if all {

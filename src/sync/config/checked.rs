@@ -102,10 +102,29 @@ fn check_table(table: &TableSync) -> Result<()> {
         return Err(Error::invalid(format!("remote.tables: {name} has an empty list of columns"))
             .hint("Leave `columns` out for those that both sides have"));
     }
+    check_filter(table)?;
     for (column, kind) in &table.types {
         if WireKind::from_name(kind).is_none() {
             return Err(Error::invalid(format!("remote.tables: {name}.{column} has the unknown type {kind}"))
                 .hint("Types are text, int8, numeric, float8, bool, json, bytea, array and timestamptz"));
+        }
+    }
+    Ok(())
+}
+
+/// Checks that each filter of a table has an operator. Fails with `invalid_argument`. A remote would refuse it with words about its
+/// grammar, and a filter such as `limit: '10'` with words about a column.
+pub fn check_filter(table: &TableSync) -> Result<()> {
+    for (column, filter) in &table.filter {
+        let condition = filter.strip_prefix("not.").unwrap_or(filter);
+        let operator = condition.find(['.', '(']).map_or("", |end| &condition[..end]);
+        let is_combined = condition.starts_with('(');
+        if !is_combined && (operator.is_empty() || !operator.bytes().all(|byte| byte.is_ascii_lowercase())) {
+            let text = format!("remote.tables: the filter {column} of {} has no operator", table.table);
+            return Err(Error::invalid(text)
+                .hint("Filters are PostgREST's, by column: { status: 'eq.open' }. The number of rows can't be limited")
+                .detail("table", table.table.as_str())
+                .detail("column", column.as_str()));
         }
     }
     Ok(())
@@ -189,6 +208,16 @@ mod tests {
     }
 
     #[test]
+    fn filters_have_postgrests_operators() {
+        for filter in
+            ["eq.5", "not.in.(1,2)", "is.null", "like(any).{a*,b*}", "not.fts(english).tide", "(a.eq.1,not.b.is.null)"]
+        {
+            let tables = format!(r#""tables":[{{"table":"t","filter":{{"limit":"{filter}"}}}}]"#);
+            assert!(config(&format!(r#"{{"url":"https://x.supabase.co","key":"k",{tables}}}"#)).is_ok(), "{filter}");
+        }
+    }
+
+    #[test]
     fn invalid_options_are_refused() {
         let base = |rest: &str| config(&format!(r#"{{"url":"https://x.supabase.co","key":"k",{rest}}}"#));
         for rest in [
@@ -198,6 +227,9 @@ mod tests {
             r#""tables":[{"table":"tidelock_outbox"}]"#,
             r#""tables":[{"table":"t","types":{"a":"int4"}}]"#,
             r#""tables":[{"table":"t","columns":[]}]"#,
+            r#""tables":[{"table":"t","filter":{"limit":"10"}}]"#,
+            r#""tables":[{"table":"t","filter":{"a":"Open.x"}}]"#,
+            r#""tables":[{"table":"t","filter":{"a":"not.5"}}]"#,
             r#""tables":[{"table":"t","conflict":"last-write-wins"}]"#,
             r#""pageSize":0,"tables":[{"table":"t"}]"#,
             r#""maxDeleteRatio":1.5,"tables":[{"table":"t"}]"#,
