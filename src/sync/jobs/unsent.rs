@@ -52,7 +52,10 @@ pub fn load(
     unpushed: &Unpushed,
     wanted: WantedJobs<'_>,
 ) -> Result<Vec<Job>> {
+    let blind = plan.options.direction == SyncDirection::Push;
     let filter = match wanted.kind {
+        // A deletion that may have arrived came before, and nothing shows whether the row is still there.
+        JobKind::Insert if blind => "(op = 'insert' OR op = 'update' AND sent_op IN ('delete', 'insert'))",
         JobKind::Insert => "op = 'insert'",
         JobKind::Update => "op = 'update'",
         JobKind::Delete => "op = 'delete'",
@@ -120,7 +123,11 @@ fn job(plan: &Plan, table: usize, entry: &OutboxEntry, key: Vec<Value>, local: O
             (None, op) => op != ChangeOp::Insert && entry.base.is_none(),
         };
     let sent_before = entry.sent.is_some();
-    let (kind, columns) = match (entry.op, &local) {
+    let op = match (entry.op, &entry.sent) {
+        (ChangeOp::Update, Some(sent)) if blind && sent.op != ChangeOp::Update => ChangeOp::Insert,
+        (op, _) => op,
+    };
+    let (kind, columns) = match (op, &local) {
         // The remote never had a row with NULL in its key.
         (ChangeOp::Delete, _) if key.iter().any(Value::is_null) => return None,
         _ if must_read => (JobKind::Read, Vec::new()),
@@ -182,15 +189,16 @@ pub fn mark(connection: &Connection, plan: &Plan, jobs: &[Job]) -> Result<()> {
     Ok(())
 }
 
-/// Replaces the values that an earlier try sent otherwise by [`UNKNOWN`]. Where rows are never read, any of the tries may
-/// be the one that arrived.
+/// Replaces the values that an earlier try sent otherwise by [`UNKNOWN`], and all of them after a deletion. Where rows are
+/// never read, any of the tries may be the one that arrived.
 fn forget_what_differs(connection: &Connection, plan: &Plan, id: i64, sent: &mut [Value]) -> Result<()> {
     let earlier = connection.value("SELECT sent FROM tidelock_outbox WHERE id = ?1", &[Value::Integer(id)])?;
-    let earlier: Map<String, Value> =
-        earlier.as_ref().and_then(Value::as_text).map(decode_row).unwrap_or_default().into_iter().collect();
+    let earlier: Option<Map<String, Value>> =
+        earlier.as_ref().and_then(Value::as_text).map(|row| decode_row(row).into_iter().collect());
     for (column, value) in plan.columns.iter().zip(sent) {
         // A column that came later was not sent, as NULL isn't.
-        if earlier.get(&column.name).unwrap_or(&Value::Null) != value {
+        let same = |row: &Map<String, Value>| row.get(&column.name).unwrap_or(&Value::Null) == value;
+        if !earlier.as_ref().is_some_and(same) {
             *value = UNKNOWN;
         }
     }

@@ -726,6 +726,26 @@ fn whichever_try_arrived_the_last_edit_follows_where_nothing_is_read() {
 }
 
 #[test]
+fn a_row_comes_back_after_its_lost_deletion_where_nothing_is_read() {
+    let schema = "CREATE TABLE log(id TEXT PRIMARY KEY, line TEXT, more TEXT)";
+    for tries in [[Fault::Lost, Fault::Drop], [Fault::Drop, Fault::Lost], [Fault::Lost, Fault::Lost]] {
+        let mut world = World::with(schema, PUSHED_LOG);
+        world.server.define("log", &["id", "line", "more"], Rules::default());
+        world.exec("INSERT INTO log VALUES ('a', '1', 'x')");
+        world.push().unwrap();
+        world.exec("DELETE FROM log");
+        for (number, fault) in tries.iter().enumerate() {
+            world.server.fault(fault.clone());
+            fails(world.push(), ErrorCode::SyncNetwork);
+            world.exec(&format!("INSERT OR REPLACE INTO log VALUES ('a', '2 {number}', NULL)"));
+        }
+        world.push().unwrap();
+        assert_eq!(remote(&world, "log", &["id", "line", "more"]), ["a|2 1|null"], "{tries:?}");
+        assert_eq!(world.outbox(), Vec::<String>::new());
+    }
+}
+
+#[test]
 fn rows_of_an_unknown_try_exchange_unique_values_where_nothing_is_read() {
     let schema = "CREATE TABLE log(id TEXT PRIMARY KEY, slug TEXT UNIQUE)";
     let mut world = World::with(schema, PUSHED_LOG);
