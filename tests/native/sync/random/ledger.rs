@@ -294,15 +294,18 @@ impl Ledger {
                     let made_again = deleted && writes.iter().any(|write| write.value == *value);
                     let deployed = self.deployed.contains_key(&(at, name.clone()));
                     // A reference is NULL as long as the parent of a new row is refused, and where rows to be deleted refer to
-                    // each other. A unique value is NULL where rows exchanged theirs, until one of them was marked as deleted, or its
-                    // deletion was refused, which the user is told.
+                    // each other. A unique value is NULL where rows exchanged theirs, until one of them was marked as deleted, or
+                    // until the user is told: its deletion was refused, or a conflict was decided for the remote's row meanwhile.
                     let mut whole = self.rows.get(&(at, key.clone())).into_iter().flatten();
-                    let lets_go = |one: &Whole| match table.column(name).holds {
-                        Holds::Parent(..) => one.side == Side::App,
-                        Holds::Unique => one.side == Side::App && !one.inserted && (table.soft() || accounted(at, key)),
+                    let lets_go = match table.column(name).holds {
+                        Holds::Parent(..) => whole.any(|one| one.side == Side::App),
+                        Holds::Unique => {
+                            accounted(at, key)
+                                || table.soft() && whole.any(|one| one.side == Side::App && !one.inserted)
+                        }
                         _ => false,
                     };
-                    let opened = value.is_none() && whole.any(lets_go);
+                    let opened = value.is_none() && lets_go;
                     assert!(
                         opened || by_app || by_other || by_default || by_function || made_again || withheld || deployed,
                         "{} {key} {name} is {value:?} remotely, which nobody wrote there last: {writes:?}",
