@@ -295,7 +295,7 @@ impl Ledger {
                     let deployed = self.deployed.contains_key(&(at, name.clone()));
                     // A reference is NULL as long as the parent of a new row is refused, and where rows to be deleted refer to
                     // each other. A unique value is NULL where rows exchanged theirs, until one of them was marked as deleted, or
-                    // until the user is told: its deletion was refused, or a conflict was decided for the remote's row meanwhile.
+                    // until that is reported: its deletion was refused, or a conflict was decided for the remote's row meanwhile.
                     let mut whole = self.rows.get(&(at, key.clone())).into_iter().flatten();
                     let lets_go = match table.column(name).holds {
                         Holds::Parent(..) => whole.any(|one| one.side == Side::App),
