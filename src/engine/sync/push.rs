@@ -22,8 +22,14 @@ use crate::{
             outcome::PushTarget,
             unsent,
         },
-        outbox::{capture, entries, waiting::refuse},
-        postgrest::queue::run_both,
+        outbox::{
+            capture, entries,
+            waiting::{any_delayed, refuse, retry_later, retry_next_time},
+        },
+        postgrest::{
+            queue::run_both,
+            response::{lost_to_another, remote_code},
+        },
         push::{
             phases::{NextStep, PassResult, Phase, phases},
             sender::{Push, PushBatch},
@@ -194,13 +200,24 @@ impl Sync {
 
     /// Rejects refused changes, except those that are kept for another push.
     async fn reject(&self, host: &dyn SyncHost, run: &mut PushRun, refused: Vec<(Job, Error)>) -> Result<()> {
-        let rejected: Vec<_> = refused.iter().filter(|(job, error)| !self.keep_for_retry(job.id, error)).collect();
+        let mut rejected: Vec<_> = refused.iter().filter(|(job, error)| !self.keep_for_retry(job.id, error)).collect();
+        // Delays come first, since others wait for them.
+        rejected.sort_by_key(|(_, error)| !lost_to_another(remote_code(error)));
         let _guard = host.lock_connection().await?;
         let connection = host.connection()?;
         connection.atomically(|connection| {
             for (job, error) in rejected {
-                refuse(connection, job.id, error)?;
-                run.targets[job.table].report.rejected += 1;
+                let target = &mut run.targets[job.table];
+                match remote_code(error) {
+                    code if lost_to_another(code) => retry_later(connection, job.id, error, target.now)?,
+                    "23505" if any_delayed(connection, target.plan.name(), target.now)? => {
+                        retry_next_time(connection, job.id, error, target.now)?;
+                    }
+                    _ => {
+                        refuse(connection, job.id, error)?;
+                        target.report.rejected += 1;
+                    }
+                }
             }
             Ok(())
         })?;

@@ -124,7 +124,7 @@ async fn all_pages(remote: &Remote<'_>, since: Option<u64>) -> Result<Option<Hel
             let url = helpers::url(requester.root(), since, after.as_deref());
             requester.request(Method::Get, url, "", None)
         };
-        let parse = |response: &HttpResponse| Ok(Helpers::read(&response.body));
+        let parse = |response: &HttpResponse| Helpers::read(&response.body);
         let (page, _) = remote.read("tidelock_state", &mut remote.tries(), &make, &parse).await?;
         let Some(page) = page else { return Ok(None) };
         let complete = page.tombstones.len() < helpers::PAGE;

@@ -81,11 +81,12 @@ struct Moved {
 /// row after that, one value for each of `columns`.
 fn adapt(base: &Named, before: &Named, columns: &[String], now: Vec<Value>) -> Moved {
     let value = |row: &Named, name: &str| row.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
+    // A base has the columns that the remote lacks at its end; the row has all in the table's order.
+    let places: Vec<&(String, Value)> = before.iter().filter(|(name, _)| value(base, name).is_some()).collect();
     // A renamed column has the same place and the same value.
     let renamed = |at: usize| {
-        let (old, was) = base.get(at)?;
-        let same = !columns.contains(old) && value(before, old).as_ref() == Some(&now[at]);
-        same.then(|| (old.clone(), was.clone()))
+        let (old, before) = places.get(at)?;
+        (!columns.contains(old) && *before == now[at]).then(|| (old.clone(), value(base, old).unwrap_or_default()))
     };
     let mut taken = Vec::new();
     let mut moved = Vec::with_capacity(columns.len());

@@ -99,8 +99,8 @@ pub fn interpret(
         ),
         // 57014 is a statement that took too long, whatever the status.
         (_, "57014") | (413 | 504, _) => retry(true),
-        // 40001 is a transaction that lost against another one, whatever the status.
-        (_, "40001") | (408 | 425 | 429 | 500.., _) => retry(false),
+        (_, code) if lost_to_another(code) => retry(false),
+        (408 | 425 | 429 | 500.., _) => retry(false),
         (_, "25006") => Verdict::Fail(
             error(ErrorCode::SyncServer)
                 .hint("The remote database is read-only: check its dashboard; no change is lost"),
@@ -144,6 +144,12 @@ pub fn remote_code(error: &Error) -> &str {
         Some(Detail::Text(code)) => code,
         _ => "",
     }
+}
+
+/// Returns whether the server rolled a transaction back in favour of another one, as a deadlock of two writes: it may succeed
+/// at once when it is sent again, and no row is at fault.
+pub fn lost_to_another(code: &str) -> bool {
+    matches!(code, "40001" | "40P01")
 }
 
 /// Returns whether SQL of the project raised `SQLSTATE 'PTxyz'`, which makes PostgREST answer with the status xyz:

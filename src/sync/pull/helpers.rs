@@ -5,7 +5,14 @@
 //! one. The next pull begins there, so it can't miss a row that was committed late; at most it reads a row again. A
 //! ceiling is stored as `cluster/number`, since the numbers of another cluster mean nothing.
 
-use crate::sync::{postgrest::query::percent, schema::plan::Plan, state::progress::TableProgress, values::json};
+use std::borrow::Cow;
+
+use crate::sync::{
+    postgrest::{query::percent, response::Unreadable},
+    schema::plan::Plan,
+    state::progress::TableProgress,
+    values::json::{self, JsonError},
+};
 
 /// Maximum number of tombstones in one answer.
 pub const PAGE: usize = 1000;
@@ -78,10 +85,19 @@ pub fn split(mark: &str) -> Option<(&str, u64)> {
 
 impl Helpers {
     /// Parses the answer. Returns `None` for the answer of another function or version.
-    pub fn read(body: &[u8]) -> Option<Self> {
+    pub fn read(body: &[u8]) -> Result<Option<Self>, Unreadable> {
+        match json::members(std::str::from_utf8(body).map_err(|_| Unreadable::Cut)?) {
+            Ok(members) => Ok(Self::from_members(members)),
+            // It shows nothing about the project.
+            Err(JsonError::Truncated) => Err(Unreadable::Cut),
+            Err(_) => Ok(None),
+        }
+    }
+
+    fn from_members(members: Vec<(Cow<'_, str>, &str)>) -> Option<Self> {
         let mut helpers = Self::default();
         let mut version = "";
-        for (name, raw) in json::members(std::str::from_utf8(body).ok()?).ok()? {
+        for (name, raw) in members {
             match &*name {
                 "version" => version = raw,
                 "cluster" => helpers.cluster = json::text(raw)?.into_owned(),
@@ -165,19 +181,27 @@ mod tests {
 
     #[test]
     fn the_answer_is_read_and_no_other() {
-        let helpers = Helpers::read(ANSWER.as_bytes()).unwrap();
+        let helpers = Helpers::read(ANSWER.as_bytes()).unwrap().unwrap();
         assert_eq!((helpers.cluster.as_str(), helpers.ceiling.as_str(), helpers.tombstones.len()), ("77", "500", 3));
         assert_eq!(helpers.tombstones[0].key, r#"{"id": 9007199254740993}"#);
-        for other in
-            ["", "[]", "{}", "null", r#"{"version":2,"cluster":"7","ceiling":"5"}"#, r#"{"version":1,"ceiling":"x"}"#]
-        {
-            assert_eq!(Helpers::read(other.as_bytes()), None, "{other}");
+        for other in [
+            "[]",
+            "{}",
+            "null",
+            "<p>",
+            r#"{"version":2,"cluster":"7","ceiling":"5"}"#,
+            r#"{"version":1,"ceiling":"x"}"#,
+        ] {
+            assert_eq!(Helpers::read(other.as_bytes()).unwrap(), None, "{other}");
+        }
+        for end in 0..ANSWER.len() {
+            assert!(matches!(Helpers::read(&ANSWER.as_bytes()[..end]), Err(Unreadable::Cut)), "{end}");
         }
     }
 
     #[test]
     fn stamped_tables_with_a_cursor_are_read_by_it() {
-        let helpers = Helpers::read(ANSWER.as_bytes()).unwrap();
+        let helpers = Helpers::read(ANSWER.as_bytes()).unwrap().unwrap();
         let read_by = |options: &str| {
             let mut plan = plan(options);
             helpers.apply(&mut plan);
@@ -193,7 +217,7 @@ mod tests {
 
     #[test]
     fn tombstones_count_from_the_last_complete_pull_on() {
-        let helpers = Helpers::read(ANSWER.as_bytes()).unwrap();
+        let helpers = Helpers::read(ANSWER.as_bytes()).unwrap().unwrap();
         let t = plan(r#"{"table":"t"}"#);
         let both = r#"[{"id": 9007199254740993},{"id": 2}]"#;
         assert_eq!(helpers.deleted_keys_of(&t, &read("77/400")).as_deref(), Some(both));

@@ -10,7 +10,7 @@ use crate::{
         jobs::job::JobOutcome,
         postgrest::{
             remote::{Refusal, Tries},
-            response::remote_code,
+            response::{lost_to_another, remote_code},
         },
         schema::plan::Plan,
     },
@@ -148,6 +148,11 @@ impl PushBatch<'_> {
         let error = refusal.into_error();
         if matches!(task.act, Act::Read(_)) {
             return self.hold_or_fail(&task, error, about_one_table);
+        }
+        if task.jobs.len() == 1 && lost_to_another(remote_code(&error)) {
+            // Rows that exchange unique values block each other if both are sent at once.
+            self.put_outcome(&task, &JobOutcome::Refused { error, later: true });
+            return Ok(());
         }
         if !task.suspect {
             let blind = self.with(task.table, |target| target.blind);

@@ -229,6 +229,22 @@ fn a_project_without_helpers_is_asked_now_and_then() {
 }
 
 #[test]
+fn an_answer_about_the_helpers_that_was_cut_does_not_mean_that_there_are_none() {
+    for share in [0.0, 0.3, 0.9] {
+        let mut world = World::with(ITEMS, REMOTE);
+        put(&world, 1, "a", 1);
+        world.server.set_helpers(Some(&state("c", 10, &[])));
+        (0..6).for_each(|_| world.server.fault(Fault::Cut(share)));
+        fails(world.pull("{}"), ErrorCode::SyncNetwork);
+        world.server.fault(Fault::Cut(share));
+        world.pull("{}").unwrap();
+        world.server.take_helper_calls();
+        world.pull("{}").unwrap();
+        assert_eq!(world.server.take_helper_calls().len(), 1, "{share}");
+    }
+}
+
+#[test]
 fn a_pull_that_was_cut_loses_no_tombstone_and_goes_on() {
     let mut world = pulled();
     (1..=250).for_each(|id| put(&world, id, "new", 600 + id));

@@ -381,6 +381,56 @@ fn rows_exchange_unique_values_in_a_cycle() {
 }
 
 #[test]
+fn a_unique_value_that_a_failing_change_releases_later_is_waited_for() {
+    let schema = "CREATE TABLE items(id INTEGER PRIMARY KEY, slug TEXT UNIQUE)";
+    let mut world = World::new(schema, FULL);
+    let rules = || Rules { unique: vec!["slug".to_owned()], ..Rules::default() };
+    world.server.define("items", &["id", "slug"], rules());
+    ["1", "2", "3"].iter().for_each(|id| world.server.put("items", &[("id", id), ("slug", &format!("\"{id}\""))]));
+    world.pull("{}").unwrap();
+    world.exec("UPDATE items SET slug = 'x' WHERE id = 2; UPDATE items SET slug = '2' WHERE id = 1");
+    world.exec("DELETE FROM items WHERE id = 3; INSERT INTO items VALUES (4, '1')");
+    world.server.alter("items", |rules, _| rules.breaks = Some(Rc::new(|row| row["id"] == "2")));
+    for _ in 0..2 {
+        world.push().unwrap();
+        assert_eq!(
+            world.outbox(),
+            [
+                "update items Integer(2) slug (retrying)",
+                "update items Integer(1) slug (retrying)",
+                "insert items Integer(4) id,slug (retrying)"
+            ]
+        );
+    }
+    world.server.alter("items", |rules, _| rules.breaks = None);
+    world.sim.advance(20_000);
+    world.push().unwrap();
+    assert_eq!(remote(&world, "items", &["id", "slug"]), ["1|2", "2|x", "4|1"]);
+    assert_eq!(world.outbox(), Vec::<String>::new());
+}
+
+#[test]
+fn a_write_that_lost_a_deadlock_is_sent_again_after_the_others() {
+    for fault in ["40P01", "40001"] {
+        let schema = "CREATE TABLE items(id INTEGER PRIMARY KEY, slug TEXT UNIQUE)";
+        let options = format!(r#"{{"url":"http://server","key":"k","retries":0,"tables":{FULL}}}"#);
+        let mut world = World::with(schema, &options);
+        let rules = Rules { unique: vec!["slug".to_owned()], ..Rules::default() };
+        world.server.define("items", &["id", "slug"], rules);
+        ["1", "2"].iter().for_each(|id| world.server.put("items", &[("id", id), ("slug", &format!("\"{id}\""))]));
+        world.pull("{}").unwrap();
+        world.exec("UPDATE items SET slug = NULL WHERE id = 1; UPDATE items SET slug = '1' WHERE id = 2");
+        world.exec("UPDATE items SET slug = '2' WHERE id = 1");
+        let body = format!(r#"{{"code":"{fault}","message":"deadlock detected"}}"#);
+        world.server.fault(Fault::None);
+        world.server.fault(Fault::Status(500, vec![], body));
+        world.push().unwrap();
+        assert_eq!(remote(&world, "items", &["id", "slug"]), ["1|2", "2|1"], "{fault}");
+        assert_eq!(world.outbox(), Vec::<String>::new());
+    }
+}
+
+#[test]
 fn rows_that_refer_to_each_other_are_deleted() {
     let schema = "CREATE TABLE a(id INTEGER PRIMARY KEY, b INTEGER REFERENCES b DEFERRABLE INITIALLY DEFERRED);
         CREATE TABLE b(id INTEGER PRIMARY KEY, a INTEGER NOT NULL REFERENCES a)";

@@ -47,6 +47,26 @@ fn a_renamed_column_takes_its_change_along() {
 }
 
 #[test]
+fn a_column_that_the_remote_has_under_its_new_name_already_takes_its_changes_along() {
+    let mut world = world(&["id", "name", "price", "updated_at"]);
+    world.server.alter("items", |rules, rows| {
+        rules.columns = ["id", "name", "cost", "updated_at"].map(str::to_owned).to_vec();
+        rows.iter_mut().for_each(|row| _ = row.insert("cost".to_owned(), row["price"].clone()));
+    });
+    world.exec("UPDATE items SET price = '5' WHERE id = 1; INSERT INTO items(id, name, price) VALUES (3, 'new', '7')");
+    world.push().unwrap();
+    let waiting = "price (remote_column_missing)";
+    assert_eq!(
+        world.outbox(),
+        [format!("update items Integer(1) {waiting}"), format!("update items Integer(3) {waiting}")]
+    );
+    migrate(&world, "ALTER TABLE items RENAME COLUMN price TO cost");
+    world.push().unwrap();
+    assert_eq!(remote(&world, &["name", "cost"]), ["remote|5", "remote|1", "new|7"]);
+    assert_eq!(world.outbox(), Vec::<String>::new());
+}
+
+#[test]
 fn a_change_of_a_dropped_column_waits_for_a_person() {
     let mut world = world(&["id", "name", "price", "updated_at"]);
     world.exec("UPDATE items SET price = '5', name = 'mine' WHERE id = 1; UPDATE items SET name = 'mine' WHERE id = 2");

@@ -56,6 +56,8 @@ export default {
       ['PT409', 'refused'],
       ['PT429', 'retrying'],
       ['PT503', 'retrying'],
+      // A foreign data wrapper can't reach its server.
+      ['08001', 'retrying'],
     ]) {
       const { table, db } = await synced(t, { remote: { retries: 0 } })
       await t.remote.sql(`create or replace function fail_${table}() returns trigger language plpgsql as
