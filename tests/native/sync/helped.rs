@@ -234,6 +234,7 @@ fn an_answer_about_the_helpers_that_was_cut_does_not_mean_that_there_are_none() 
         let mut world = World::with(ITEMS, REMOTE);
         put(&world, 1, "a", 1);
         world.server.set_helpers(Some(&state("c", 10, &[])));
+        world.server.helpers_may_fail();
         (0..6).for_each(|_| world.server.fault(Fault::Cut(share)));
         fails(world.pull("{}"), ErrorCode::SyncNetwork);
         world.server.fault(Fault::Cut(share));

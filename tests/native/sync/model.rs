@@ -66,6 +66,7 @@ pub(crate) struct State {
     helpers: Option<String>,
     helpers_after: Option<String>,
     helper_calls: Vec<String>,
+    helpers_fail: bool,
     pub(crate) helped: Helped,
     watchdog: Watchdog,
 }
@@ -221,6 +222,11 @@ impl Server {
         self.state.borrow_mut().helpers = answer.map(str::to_owned);
     }
 
+    /// Lets faults meet the calls of the helpers' function, too, as other requests.
+    pub fn helpers_may_fail(&self) {
+        self.state.borrow_mut().helpers_fail = true;
+    }
+
     /// Sets the helpers' answers: `first` to the first request, `after` to requests for further pages.
     pub fn set_helpers_after(&self, first: &str, after: &str) {
         self.set_helpers(Some(first));
@@ -240,8 +246,10 @@ impl Server {
         let (_, rest) = request.url.split_once("://").unwrap();
         let path = &rest[rest.find('/').unwrap()..];
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
-        if path.strip_prefix(self.prefix) == Some("rpc/tidelock_push") {
-            return self.push(request);
+        match path.strip_prefix(self.prefix) {
+            Some("rpc/tidelock_push") => return self.push(request),
+            Some("rpc/tidelock_state") => return self.helpers(query),
+            _ => {}
         }
         let Some(table) = self.table_of(request) else { return error(404, "{}") };
         let table = table.as_str();
@@ -308,7 +316,9 @@ impl Http for Server {
                 .split_once("://")
                 .is_some_and(|(_, rest)| rest[rest.find('/').unwrap()..].starts_with(&format!("{}rpc/", self.prefix)));
             let nothing = HttpResponse { status: 404, headers: vec![], body: br#"{"code":"PGRST125"}"#.to_vec() };
-            return Box::pin(std::future::ready(Ok(if right { self.helpers(call) } else { nothing })));
+            if !right || !self.state.borrow().helpers_fail {
+                return Box::pin(std::future::ready(Ok(if right { self.helpers(call) } else { nothing })));
+            }
         }
         {
             let mut state = self.state.borrow_mut();

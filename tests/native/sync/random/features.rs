@@ -53,6 +53,7 @@ const FEATURES: &[&str] = &[
     "push_only_cycles",
     "compare_later",
     "faults",
+    "helper_faults",
     "table_faults",
     "lost_answers",
     "html_refusals",

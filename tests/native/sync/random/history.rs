@@ -82,6 +82,9 @@ impl Scene {
         let configuration = Configuration::draw(&chance, features);
         let sim = Sim::new(seed);
         let server = configuration.server(sim.platform().clock);
+        if features.has("helper_faults") {
+            server.helpers_may_fail();
+        }
         let world = World::on(sim, server, &configuration.schema(), &configuration.remote());
         *world.host.decide.borrow_mut() = Some(Rc::new(decide));
         let scene = Self {
