@@ -12,8 +12,11 @@ import { endedBy, runStep, signalSteps } from './run-step.mjs'
 
 process.chdir(path.join(import.meta.dirname, '..'))
 const LOGS = '.cache/test'
-/** The number of parallel steps: many of them wait for a browser now and then, and one for cargo's lock. */
-const SIDE_BY_SIDE = Math.max(2, os.availableParallelism()) + 2
+/**
+ * The number of parallel steps: many of them wait for a browser, a server or a time limit, and one for cargo's lock. With two steps more than
+ * processors, these are idle for a quarter of the time.
+ */
+const SIDE_BY_SIDE = Math.max(2, os.availableParallelism()) + 3
 /** The timeouts of steps on a busy machine with 2 cores: of a file of Node's tests, and of steps that may compile first. */
 const LONGEST_MS = { tests: 15 * 60_000, others: 40 * 60_000 }
 
@@ -31,9 +34,9 @@ const FOLDERS = {
 /** Parts that run only when they are named, or with `--all`, because they install and build for many minutes. */
 const NAMED_ONLY = ['bundlers']
 
-/** Makes a step for each test file of a part, those of scenarios first, because they take longest. */
+/** Makes a step for each test file of a part, those that take longest first: one that began last would run alone in the end. */
 function nodeTests(part, after = ['package']) {
-  const late = (name) => Number(!/scenarios/.test(name))
+  const late = (name) => Number(!/scenarios|random|kills|examples|quickstart|types|bundlers|vitest/.test(name))
   return FOLDERS[part]
     .flatMap((folder) => readdirSync(folder).map((name) => `${folder}/${name}`))
     .filter((name) => name.endsWith('.test.mjs'))
@@ -99,13 +102,13 @@ const STEPS = [
   // Fixed seed: `./build.sh fuzz` tries others.
   { part: 'node', name: 'fuzz', command: 'node tests/fuzz/fuzz.mjs --seconds 20 --from 1', after: ['package'] },
   ...nodeTests('e2e'),
+  { part: 'demo', name: 'demo', command: 'node www/demo.mjs --check', after: ['package'] },
+  { part: 'typescript', name: 'typescript', command: 'node pkg-js/test/run.mjs', after: ['package'] },
+  { part: 'typescript', name: 'typescript, demo', command: 'node_modules/.bin/tsc -p www', after: ['package'] },
   ...nodeTests('packaging'),
   ...nodeTests('integrations'),
   ...nodeTests('bundlers'),
   ...nodeTests('remote', []),
-  { part: 'demo', name: 'demo', command: 'node www/demo.mjs --check', after: ['package'] },
-  { part: 'typescript', name: 'typescript', command: 'node pkg-js/test/run.mjs', after: ['package'] },
-  { part: 'typescript', name: 'typescript, demo', command: 'node_modules/.bin/tsc -p www', after: ['package'] },
 ].map((step) => ({ after: [], env: {}, ...step }))
 
 const PARTS = [...new Set(STEPS.map(({ part }) => part))]

@@ -175,13 +175,17 @@ mod tests {
         Plan::new(&options, LocalTable::read(&connection, &options.table).unwrap().unwrap(), &[]).unwrap()
     }
 
+    fn answer() -> Helpers {
+        Helpers::read(ANSWER.as_bytes()).ok().flatten().unwrap()
+    }
+
     fn read(watermark: &str) -> TableProgress {
         TableProgress { watermark: Some(watermark.to_owned()), ..TableProgress::default() }
     }
 
     #[test]
     fn the_answer_is_read_and_no_other() {
-        let helpers = Helpers::read(ANSWER.as_bytes()).unwrap().unwrap();
+        let helpers = answer();
         assert_eq!((helpers.cluster.as_str(), helpers.ceiling.as_str(), helpers.tombstones.len()), ("77", "500", 3));
         assert_eq!(helpers.tombstones[0].key, r#"{"id": 9007199254740993}"#);
         for other in [
@@ -192,7 +196,7 @@ mod tests {
             r#"{"version":2,"cluster":"7","ceiling":"5"}"#,
             r#"{"version":1,"ceiling":"x"}"#,
         ] {
-            assert_eq!(Helpers::read(other.as_bytes()).unwrap(), None, "{other}");
+            assert!(matches!(Helpers::read(other.as_bytes()), Ok(None)), "{other}");
         }
         for end in 0..ANSWER.len() {
             assert!(matches!(Helpers::read(&ANSWER.as_bytes()[..end]), Err(Unreadable::Cut)), "{end}");
@@ -201,7 +205,7 @@ mod tests {
 
     #[test]
     fn stamped_tables_with_a_cursor_are_read_by_it() {
-        let helpers = Helpers::read(ANSWER.as_bytes()).unwrap().unwrap();
+        let helpers = answer();
         let read_by = |options: &str| {
             let mut plan = plan(options);
             helpers.apply(&mut plan);
@@ -217,7 +221,7 @@ mod tests {
 
     #[test]
     fn tombstones_count_from_the_last_complete_pull_on() {
-        let helpers = Helpers::read(ANSWER.as_bytes()).unwrap().unwrap();
+        let helpers = answer();
         let t = plan(r#"{"table":"t"}"#);
         let both = r#"[{"id": 9007199254740993},{"id": 2}]"#;
         assert_eq!(helpers.deleted_keys_of(&t, &read("77/400")).as_deref(), Some(both));
