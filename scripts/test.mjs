@@ -12,11 +12,8 @@ import { endedBy, runStep, signalSteps } from './run-step.mjs'
 
 process.chdir(path.join(import.meta.dirname, '..'))
 const LOGS = '.cache/test'
-/**
- * The number of parallel steps: many of them wait for a browser, a server or a time limit, and one for cargo's lock. With two steps more than
- * processors, these are idle for a quarter of the time.
- */
-const SIDE_BY_SIDE = Math.max(2, os.availableParallelism()) + 3
+/** The number of parallel steps: many of them wait for a browser now and then, and one for cargo's lock. A third more than that takes longer. */
+const SIDE_BY_SIDE = Math.max(2, os.availableParallelism()) + 2
 /** The timeouts of steps on a busy machine with 2 cores: of a file of Node's tests, and of steps that may compile first. */
 const LONGEST_MS = { tests: 15 * 60_000, others: 40 * 60_000 }
 

@@ -24,7 +24,7 @@ use crate::{
         },
         outbox::{
             capture, entries,
-            waiting::{any_delayed, refuse, retry_later, retry_next_time},
+            waiting::{refuse, retry_later, retry_next_time},
         },
         postgrest::{
             queue::run_both,
@@ -201,23 +201,32 @@ impl Sync {
     /// Rejects refused changes, except those that are kept for another push.
     async fn reject(&self, host: &dyn SyncHost, run: &mut PushRun, refused: Vec<(Job, Error)>) -> Result<()> {
         let mut rejected: Vec<_> = refused.iter().filter(|(job, error)| !self.keep_for_retry(job.id, error)).collect();
-        // Delays come first, since others wait for them.
-        rejected.sort_by_key(|(_, error)| !lost_to_another(remote_code(error)));
         let _guard = host.lock_connection().await?;
         let connection = host.connection()?;
         connection.atomically(|connection| {
-            for (job, error) in rejected {
-                let target = &mut run.targets[job.table];
-                match remote_code(error) {
-                    code if lost_to_another(code) => retry_later(connection, job.id, error, target.now)?,
-                    "23505" if any_delayed(connection, target.plan.name(), target.now)? => {
-                        retry_next_time(connection, job.id, error, target.now)?;
-                    }
-                    _ => {
-                        refuse(connection, job.id, error)?;
-                        target.report.rejected += 1;
+            loop {
+                let mut left = Vec::new();
+                for refused in &rejected {
+                    let (job, error) = refused;
+                    let PushTarget { plan, now, .. } = &run.targets[job.table];
+                    match remote_code(error) {
+                        code if lost_to_another(code) => retry_later(connection, job.id, error, *now)?,
+                        "23505" if cycle::wants_value_of_delayed(connection, plan, job, error, *now)? => {
+                            retry_next_time(connection, job.id, error, now + 1)?;
+                        }
+                        _ => left.push(*refused),
                     }
                 }
+                // A change that is delayed may delay others.
+                let is_done = left.len() == rejected.len();
+                rejected = left;
+                if is_done {
+                    break;
+                }
+            }
+            for (job, error) in rejected {
+                refuse(connection, job.id, error)?;
+                run.targets[job.table].report.rejected += 1;
             }
             Ok(())
         })?;

@@ -6,10 +6,45 @@ use super::{
     dependencies::Dependencies,
     job::{Job, JobKind, UNKNOWN},
 };
-use crate::{collections::Set, sync::schema::plan::Plan, value::Value};
+use crate::{
+    collections::Set,
+    error::{Detail, Error, Result},
+    sqlite::Connection,
+    sync::{schema::plan::Plan, values::encode::decode_row},
+    value::Value,
+};
 
 /// How many refused changes are compared with each other.
 const MOST: usize = 500;
+
+/// Returns whether a refused change of a table wants a unique value that the remote's row of a delayed change has. `began`
+/// is the start of the push in milliseconds since 1970: changes that are due later are delayed.
+pub fn wants_value_of_delayed(
+    connection: &Connection,
+    plan: &Plan,
+    job: &Job,
+    refusal: &Error,
+    began: i64,
+) -> Result<bool> {
+    let named = match refusal.details.get("columns") {
+        Some(Detail::Text(columns)) => columns.as_str(),
+        _ => "",
+    };
+    let is_unique = |name: &str| {
+        plan.table.unique.iter().flatten().any(|known| known.eq_ignore_ascii_case(name))
+            || named.split(", ").any(|known| known.trim_matches('"') == name)
+    };
+    let sql = "SELECT base FROM tidelock_outbox WHERE tbl = ?1 AND state = 'pending' AND base IS NOT NULL \
+               AND not_before > ?2 AND not_before <= ?2 + 3600000";
+    let delayed = connection.rows(sql, &[Value::from(plan.name()), Value::Integer(began)])?;
+    let holds = |row: &Vec<Value>| {
+        decode_row(row[0].as_text().unwrap_or_default()).iter().any(|(name, value)| {
+            let sends = |at: &usize| plan.columns[*at].name == *name && job.row[*at] == *value;
+            !value.is_null() && is_unique(name) && job.columns.iter().any(sends)
+        })
+    };
+    Ok(delayed.iter().any(holds))
+}
 
 /// One change that waits for what another one holds remotely.
 struct Edge {

@@ -27,14 +27,6 @@ pub fn retry_next_time(connection: &Connection, id: i64, error: &Error, now: i64
     connection.run(sql, &[Value::Integer(id), Value::from(&*error.message), Value::Integer(now)]).map(drop)
 }
 
-/// Returns whether a change of a table was delayed at or after `began`, in milliseconds since 1970, while the remote
-/// has its row: that row may hold a unique value that another change waits for.
-pub fn any_delayed(connection: &Connection, table: &str, began: i64) -> Result<bool> {
-    let sql = "SELECT 1 FROM tidelock_outbox WHERE tbl = ?1 AND state = 'pending' AND base IS NOT NULL \
-               AND not_before > ?2 AND not_before <= ?2 + 3600000 LIMIT 1";
-    Ok(connection.value(sql, &[Value::from(table), Value::Integer(began)])?.is_some())
-}
-
 /// Rejects a change.
 pub fn reject(connection: &Connection, id: i64, reason: ChangeReason, error: &str) -> Result<()> {
     let sql = "UPDATE tidelock_outbox SET state = 'rejected', reason = ?2, error = ?3 WHERE id = ?1";

@@ -94,9 +94,18 @@ impl Scene {
             // Of two rows that are one to the server, only one is looked at here.
             let keys = local_keys(&self.world, &self.configuration.tables[at]);
             let twice = keys.iter().filter(|known| **known == key).count() > 1;
+            // Nor can a row get a unique value that the remote's row of a waiting change has.
+            let holds = |row: &Cells, column: &Column| {
+                let value = row.get(&column.name).filter(|value| value.is_some());
+                value.is_some() && cells.and_then(|cells| cells.get(&column.name)) == value
+            };
+            let taken = entries
+                .iter()
+                .filter_map(|(table, other)| remote[at].get(other).filter(|_| *table == at))
+                .any(|row| columns.iter().any(|column| column.holds == Holds::Unique && holds(row, column)));
             let lacks = change.reason.map(|reason| reason.as_str()) == Some("remote_column_missing");
             assert!(
-                broken || held || deleted || behind || lacks || twice,
+                broken || held || taken || deleted || behind || lacks || twice,
                 "{} {key} waits for rows that it has nothing to do with",
                 change.table
             );
@@ -157,8 +166,12 @@ impl Scene {
         }
         for key in local.keys().filter(|key| !told(key)) {
             let wanted = remote.get(key).is_some_and(|cells| is_wanted(table, cells));
+            // A row that was hidden before the table got a filter was never known.
+            let hidden = |cells: &Cells| cells.get("seen").is_some_and(|seen| seen.as_deref() == Some("false"));
+            let unknown = table.filter.is_none() && remote.contains_key(key)
+                || table.was_unfiltered && remote.get(key).is_some_and(hidden);
             let stays = self.configuration.keeps_deleted(at) && self.ledger.other_ever(at, key)
-                || table.deleted != Deleted::Compare && table.filter.is_none() && remote.contains_key(key)
+                || table.deleted != Deleted::Compare && unknown
                 || self.is_parent(at, key);
             assert!(wanted || stays, "{} {key} is here, and not there: {:?}", table.name, remote.get(key));
         }

@@ -86,6 +86,8 @@ pub struct Table {
     pub access: Access,
     /// The state that the filter shows now.
     pub filter: Option<&'static str>,
+    /// Whether there ever was no filter.
+    pub was_unfiltered: bool,
     /// Whether a function gives the filter; else the options do.
     pub filter_function: bool,
     pub conflict: &'static str,
@@ -288,6 +290,7 @@ impl Draw<'_> {
             direction,
             access,
             filter: filter.then_some("open"),
+            was_unfiltered: !filter,
             filter_function,
             conflict,
             cascade: self.chance.one_in(2),

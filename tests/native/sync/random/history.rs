@@ -441,6 +441,7 @@ impl Scene {
             let may_change = table.has_state() && table.filter_function == by_function;
             if may_change && self.features.has("changing_filter") && self.chance.one_in(3) {
                 table.filter = [None, Some("open"), Some("done")][self.chance.below(3)];
+                table.was_unfiltered |= table.filter.is_none();
                 self.log.push(format!("{}: the filter is {:?}", table.name, table.filter));
             }
         }
