@@ -311,6 +311,8 @@ impl PushTarget {
                 held = self.writer.merge(connection, &Rows::one(row, true, None), &mut counted)?;
             }
             RemoteRow::Absent if job.kind == JobKind::Insert && exhausted => {
+                // Deleted locally, the change is forgotten: a hidden row can't be deleted anyway.
+                unmark(connection, entry.id)?;
                 let text = "A trigger of the remote skipped the row, or row security hides one with this key";
                 reject(connection, entry.id, ChangeReason::Refused, text)?;
                 counted.rejected += 1;

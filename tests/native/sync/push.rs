@@ -635,6 +635,21 @@ fn row_security_that_ignores_a_write_refuses_it() {
 }
 
 #[test]
+fn a_row_whose_key_a_hidden_one_has_is_refused_until_it_is_deleted() {
+    let mut world = world(CURSOR, &[1]);
+    let hidden: Rc<dyn Fn(&Row) -> bool> = Rc::new(|row| row["id"] == "5");
+    world.server.define("items", &COLUMNS, Rules { hidden: Some(hidden), ..stamped() });
+    world.server.put("items", &[("id", "5"), ("name", "\"theirs\"")]);
+    world.exec("INSERT INTO items(id, name) VALUES (5, 'mine')");
+    assert_eq!(world.pushed(), ["items 0/0/0/0/1"]);
+    assert_eq!(world.outbox(), ["insert items Integer(5) id,name,price,updated_at (refused)"]);
+    world.exec("DELETE FROM items WHERE id = 5");
+    world.push().unwrap();
+    assert_eq!(world.outbox(), Vec::<String>::new());
+    assert_eq!(remote(&world, "items", &["id", "name"]).last().unwrap(), "5|theirs");
+}
+
+#[test]
 fn columns_that_the_remote_lacks_are_found_out_also_when_it_is_empty() {
     let schema = "CREATE TABLE items(id INTEGER PRIMARY KEY, name TEXT, note TEXT, more TEXT)";
     let mut world = World::new(schema, FULL);
