@@ -1,6 +1,6 @@
 //! `WebSocket`, with own bindings for the few methods that are needed.
 
-use js_sys::Function;
+use js_sys::{Function, JsString};
 use wasm_bindgen::prelude::*;
 
 use super::{global, property, thrown_text};
@@ -29,6 +29,10 @@ extern "C" {
     fn remove(this: &WebSocket, kind: &str, listener: &Function);
 }
 
+/// The longest message that is read, in UTF-16 units: those of Realtime have at most a megabyte. To copy one of 200 MB into the
+/// engine's memory takes seconds, so a longer one ends the connection.
+const LONGEST: u32 = 16 << 20;
+
 /// The events of a socket. An `error` is always followed by `close`.
 const KINDS: [&str; 3] = ["open", "message", "close"];
 
@@ -54,12 +58,15 @@ fn open(url: &str, on_event: Box<dyn Fn(SocketEvent)>) -> Result<Box<dyn Socket>
             .cause(thrown_text(&error))
     })?;
     let listener = Closure::<dyn Fn(JsValue)>::new(move |event: JsValue| {
-        let text = |name| property(&event, name).and_then(|value| value.as_string());
-        match text("type").as_deref() {
+        match property(&event, "type").and_then(|kind| kind.as_string()).as_deref() {
             Some("open") => on_event(SocketEvent::Opened),
             Some("close") => on_event(SocketEvent::Closed),
             // Binary messages belong to no protocol used here.
-            _ => _ = text("data").map(|said| on_event(SocketEvent::Said(said))),
+            _ => {
+                let Some(Ok(said)) = property(&event, "data").map(JsCast::dyn_into::<JsString>) else { return };
+                let fits = said.length() <= LONGEST;
+                on_event(if fits { SocketEvent::Said(said.into()) } else { SocketEvent::Closed });
+            }
         }
     });
     let function = listener.as_ref().unchecked_ref();
