@@ -259,6 +259,20 @@ export default {
     assert.deepEqual(await db.query(twice, [], { rowMode: 'array' }), [[1, null]])
   },
 
+  'a key column called __proto__ is an own property of what waits for a push': async ({ memory }) => {
+    const db = await memory({
+      migrations: [
+        { version: '1', name: 'keyed', up: 'CREATE TABLE t ("__proto__" TEXT PRIMARY KEY, constructor TEXT)' },
+      ],
+      remote: { url: 'http://localhost:1', key: 'k', tables: [{ table: 't' }] },
+    })
+    await db.run("INSERT INTO t VALUES ('x', 'y')")
+    const [{ key, columns }] = await db.sync.pending()
+    assert.deepEqual(Object.entries(key), [['__proto__', 'x']])
+    assert.equal(Object.getPrototypeOf(key), Object.prototype)
+    assert.deepEqual(columns, ['__proto__', 'constructor'])
+  },
+
   'changes and lastInsertRowid are exact, in the form of the option integers': async ({ memory }) => {
     for (const [integers, five] of [
       ['auto', 5],
