@@ -9,10 +9,7 @@ use crate::value::Value;
 
 /// Returns SQL that encodes one value.
 fn value_sql(expression: &str) -> String {
-    format!(
-        "CASE typeof({expression}) WHEN 'integer' THEN {expression} WHEN 'blob' THEN '{{\"b\":\"'||hex({expression})||'\"}}' \
-         ELSE json_quote({expression}) END"
-    )
+    format!("iif(typeof({expression})='blob','{{\"b\":\"'||hex({expression})||'\"}}',json_quote({expression}))")
 }
 
 /// Returns SQL that encodes the values of a key, as a JSON array.
