@@ -44,7 +44,14 @@ impl Callbacks for HostCallbacks {
                     "Sign in again. To learn more, log the error inside accessToken; it may return null to use the key alone",
                 )
             };
-            settled(started).await.map(|token| token.as_string()).map_err(thrown)
+            let token = settled(started).await.map_err(thrown)?;
+            match token.as_string().filter(|token| !token.is_empty()) {
+                None if token.is_null() || token.is_undefined() => Ok(None),
+                // Sent without it, the changes of a user would be those of an anonymous one.
+                None => Err(Error::invalid("accessToken must return a token or null")
+                    .hint("Return session?.access_token ?? null, not the session itself")),
+                token => Ok(token),
+            }
         })
     }
 

@@ -141,7 +141,10 @@ impl Sync {
     }
 
     pub(super) fn push_plan(&self, connection: &Connection, config: &TableSync, table: LocalTable) -> Result<Plan> {
-        let mut plan = Plan::new(config, table, &progress::missing(connection, &config.table)?)?;
+        let mut missing = progress::missing(connection, &config.table)?;
+        // What the options name now may have come since: a request shows whether it did.
+        missing.retain(|column| !config.requires(column));
+        let mut plan = Plan::new(config, table, &missing)?;
         plan.know_structured(&progress::structured(connection, &config.table)?);
         Ok(plan)
     }

@@ -151,6 +151,13 @@ impl TableSync {
         self.deleted.as_deref() == Some("compare") || self.is_filtered()
     }
 
+    /// Returns whether the options name this column, so that the remote must have it.
+    pub fn requires(&self, column: &str) -> bool {
+        let columns = self.columns.iter().flatten().map(String::as_str);
+        let mut named = columns.chain(self.cursor.as_deref()).chain(self.soft_delete());
+        named.any(|name| name.eq_ignore_ascii_case(column))
+    }
+
     /// Returns the column that marks a deleted row.
     pub fn soft_delete(&self) -> Option<&str> {
         self.deleted.as_deref().filter(|column| *column != "compare")

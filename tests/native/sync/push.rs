@@ -686,6 +686,27 @@ fn columns_that_the_remote_lacks_are_found_out_also_when_it_is_empty() {
 }
 
 #[test]
+fn a_cursor_that_the_remote_got_since_is_used_by_the_first_push() {
+    let mut world = World::new(ITEMS, FULL);
+    world.server.define("items", &["id", "name", "price"], Rules::default());
+    world.server.put("items", &[("id", "1"), ("name", "\"remote\""), ("price", "null")]);
+    world.pull("{}").unwrap();
+    let reopened = format!(r#"{{"url":"http://server","key":"k","tables":{CURSOR}}}"#);
+    world.reopen(&reopened);
+    world.exec("UPDATE items SET name = 'mine'");
+    fails(world.push(), ErrorCode::SyncSchemaMismatch);
+    assert_eq!(world.outbox(), ["update items Integer(1) name"], "still missing");
+    world.server.alter("items", |rules, rows| {
+        rules.columns.push("updated_at".to_owned());
+        rules.stamp = Some("updated_at".to_owned());
+        rows.iter_mut().for_each(|row| _ = row.insert("updated_at".to_owned(), "null".to_owned()));
+    });
+    assert_eq!(world.pushed(), ["items 0/1/0/0/0"]);
+    world.pull("{}").unwrap();
+    in_step(&mut world);
+}
+
+#[test]
 fn one_table_in_trouble_does_not_hold_up_the_others() {
     let schema = "CREATE TABLE items(id INTEGER PRIMARY KEY, name TEXT); CREATE TABLE other(id INTEGER PRIMARY KEY)";
     let mut world = World::new(schema, r#"[{"table":"items"},{"table":"other"}]"#);

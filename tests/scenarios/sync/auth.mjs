@@ -104,6 +104,25 @@ export default {
     assert.deepEqual(await remote.sql(`select a from ${table} where id = 2`), [{ a: 'offline' }])
   },
 
+  'an accessToken that returns something else than a token is refused, and nothing is sent': async ({
+    memory,
+    failure,
+    remote,
+  }) => {
+    const { table, given } = await shared(remote)
+    for (const returned of [{ access_token: 'x' }, 5, '', true]) {
+      const db = await memory(given({ accessToken: async () => returned }))
+      await db.run(`INSERT INTO ${table} VALUES (2, 'mine')`)
+      for (const method of ['push', 'pull', 'run']) {
+        const failed = await failure(db.sync[method]())
+        assert.equal(failed.code, 'invalid_argument', `${method}, ${JSON.stringify(returned)}`)
+        assert.match(failed.message, /accessToken/)
+      }
+      assert.equal((await db.sync.pending()).length, 1)
+    }
+    assert.equal((await remote.sql(`select from ${table}`)).length, 1)
+  },
+
   'a failed accessToken is no network error, and only the name of its error is reported': async ({
     memory,
     failure,
