@@ -23,7 +23,7 @@ use crate::{
             unsent,
         },
         outbox::{
-            capture, entries,
+            capture, entries, late,
             waiting::{refuse, retry_later, retry_next_time},
         },
         postgrest::{
@@ -107,6 +107,7 @@ impl Sync {
                 Err(error) => absent.push((config.table.clone(), error)),
             }
         }
+        late::forget_old(connection)?;
         let order = parents_first(&tables.iter().collect::<Vec<_>>());
         let synced = Synced::all(connection)?;
         let (mut targets, mut progress) = (Vec::new(), Vec::new());
@@ -114,6 +115,7 @@ impl Sync {
             let plan = plans[at].clone();
             let writer = RowWriter::among(connection, &plan, &synced)?;
             unsent::forget_deleted(connection, &plan, &writer.unpushed)?;
+            unsent::insert_discarded(connection, &plan)?;
             let (total, _) = entries::counts(connection, Some(plan.name()))?;
             progress.push(PullProgress { table: plan.name().to_owned(), rows: 0, total: Some(total), bytes: 0 });
             let report = TablePushed { table: plan.name().to_owned(), ..TablePushed::default() };

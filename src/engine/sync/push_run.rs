@@ -156,6 +156,7 @@ impl PushRun {
                     self.resend = true;
                     self.skip.retain(|id| *id != job.id);
                 } else {
+                    hold_back(connection, job.id, "The row kept changing while it was sent: the next push goes on")?;
                     self.dependencies.hold_back(connection, job)?;
                 }
             }

@@ -5,7 +5,7 @@
 //! or two rows under one new key) is rejected.
 
 use super::{
-    resolution::{ConflictInput, Resolution, is_later, resolve},
+    resolution::{ConflictInput, Resolution, Sent, is_later, resolve},
     unpushed::{OutboxEntry, PendingConflict, Unpushed},
 };
 use crate::{
@@ -14,6 +14,7 @@ use crate::{
     sync::{
         outbox::{
             change::{ChangeOp, ChangeReason},
+            late,
             waiting::{forget, reject},
         },
         values::outgoing::filter_text,
@@ -66,8 +67,10 @@ impl Unpushed {
     ) -> Result<Decision> {
         let key = self.key_of(row);
         let local = self.local(connection, &key)?;
-        let Some(entry) = self.merged_entry(connection, &key, local.is_some())? else { return Ok(Decision::Apply) };
         let remote = (seen == Seen::Row).then_some(row);
+        let Some(entry) = self.merged_entry(connection, &key, local.is_some())? else {
+            return self.reconcile_late(connection, &key, local.is_some(), remote);
+        };
         if remote.is_none() && entry.deleted_remotely {
             return Ok(Decision::Keep { conflict: false, rejected: false });
         }
@@ -76,9 +79,10 @@ impl Unpushed {
             forget(connection, entry.id)?;
             return Ok(Decision::ApplyConflict);
         }
+        let sent: Vec<Sent> = entry.sent.iter().cloned().chain(self.late(connection, &key, false)?).collect();
         let input = ConflictInput {
             base: entry.base.as_deref(),
-            sent: entry.sent.as_ref(),
+            sent: &sent,
             local: local.as_deref(),
             remote,
             deletion_reported: seen == Seen::Deleted,
@@ -89,7 +93,12 @@ impl Unpushed {
             let remote = cursor.map(str::to_owned).or_else(|| Some(filter_text(&row[self.cursor?])));
             is_later(&self.written_at(&entry, local.as_deref()), &remote.unwrap_or_default())
         };
-        match resolve(&input, self.policy, later) {
+        let resolution = resolve(&input, self.policy, later);
+        if local.is_none() && entry.base.is_none() {
+            // A new row that was deleted again: the insert, or another try of it, may be executed after the deletion.
+            late::remember(connection, entry.id, &key, true)?;
+        }
+        match resolution {
             Resolution::Unchanged => Ok(Decision::Keep { conflict: false, rejected: false }),
             Resolution::Ask => {
                 self.pending_conflicts
@@ -112,6 +121,38 @@ impl Unpushed {
                 Ok(Decision::Keep { conflict, rejected: false })
             }
         }
+    }
+
+    /// Decides about the remote's row of a key without a change: a new row of ours that arrived after it was deleted here
+    /// is deleted remotely, too.
+    fn reconcile_late(
+        &self,
+        connection: &Connection,
+        key: &[Value],
+        is_here: bool,
+        remote: Option<&[Value]>,
+    ) -> Result<Decision> {
+        let Some(row) = remote.filter(|_| !is_here) else { return Ok(Decision::Apply) };
+        let is_own = |sent: Sent| {
+            let mut row = row.to_vec();
+            // The server may spell the key differently.
+            self.key.iter().for_each(|at| row[*at] = sent.row[*at].clone().unwrap_or_default());
+            let input = ConflictInput {
+                base: None,
+                sent: &[sent],
+                local: None,
+                remote: Some(&row),
+                deletion_reported: false,
+                kinds: &self.kinds,
+                cursor: self.cursor,
+            };
+            input.own_write().is_some()
+        };
+        if !self.late(connection, key, true)?.into_iter().any(is_own) {
+            return Ok(Decision::Apply);
+        }
+        self.requeue(connection, None, key, None, remote)?;
+        Ok(Decision::Keep { conflict: false, rejected: false })
     }
 
     /// Returns the time of the change as a cursor value: the value that the change wrote there, else its own time by

@@ -27,8 +27,8 @@ pub struct Sent {
 pub struct ConflictInput<'a> {
     /// The row before the local change; `None` when the remote had none. Columns that didn't exist then are `None`.
     pub base: Option<&'a [Option<Value>]>,
-    /// What a push sent of the change.
-    pub sent: Option<&'a Sent>,
+    /// What pushes sent of the change, each of which may have arrived.
+    pub sent: &'a [Sent],
     /// The local row.
     pub local: Option<&'a [Value]>,
     /// The remote's row.
@@ -131,15 +131,14 @@ pub fn resolve(input: &ConflictInput<'_>, policy: ConflictPolicy, later: impl Fn
 impl ConflictInput<'_> {
     /// Returns the local row once it is clear that the remote has what was sent; `None` while it isn't. Columns that
     /// were changed after sending stay, the others are the remote's.
-    fn own_write(&self) -> Option<Option<Vec<Value>>> {
-        let sent = self.sent?;
-        match (sent.op, self.remote) {
+    pub fn own_write(&self) -> Option<Option<Vec<Value>>> {
+        self.sent.iter().find_map(|sent| match (sent.op, self.remote) {
             (ChangeOp::Delete, None) => Some(self.local.map(<[Value]>::to_vec)),
             (ChangeOp::Insert | ChangeOp::Update, Some(remote)) if self.shows(sent, remote) => {
                 Some(self.local.map(|local| after_own_write(sent, local, remote)))
             }
             _ => None,
-        }
+        })
     }
 
     /// Returns whether a remote row has what was sent.
@@ -208,16 +207,17 @@ mod tests {
         base: &str,
         local: &str,
         remote: &str,
-        sent: Option<(ChangeOp, &str)>,
+        sent: &[(ChangeOp, &str)],
         policy: ConflictPolicy,
         later: bool,
     ) -> String {
         let known = |text: &str| row(text).map(|row| row.into_iter().map(Some).collect::<Vec<_>>());
         let (base, local, remote) = (known(base), row(local), row(remote));
-        let sent = sent.map(|(op, row)| Sent { op, row: known(row).unwrap_or_default() });
+        let sent: Vec<Sent> =
+            sent.iter().map(|(op, row)| Sent { op: *op, row: known(row).unwrap_or_default() }).collect();
         let input = ConflictInput {
             base: base.as_deref(),
-            sent: sent.as_ref(),
+            sent: &sent,
             local: local.as_deref(),
             remote: remote.as_deref(),
             deletion_reported: true,
@@ -276,7 +276,7 @@ mod tests {
             ("-", "a 1 0", "a 1 t1", ["a 1 t1"; 5]),
             ("-", "a 1 0", "-", ["reject", "conflict -", "reject", "reject", "ask"]),
         ] {
-            let said = all.map(|(policy, later)| decide(base, local, remote, None, policy, later));
+            let said = all.map(|(policy, later)| decide(base, local, remote, &[], policy, later));
             assert_eq!(said, expected, "{base} / {local} / {remote}");
         }
     }
@@ -302,7 +302,7 @@ mod tests {
             ("a 1 t1", "c 1 t1", "x 1 t2", (Update, "b 1 t1"), "conflict x 1 t2"),
         ] {
             assert_eq!(
-                decide(base, local, remote, Some(sent), ConflictPolicy::RemoteWins, false),
+                decide(base, local, remote, &[(Update, "z 9 t9"), sent], ConflictPolicy::RemoteWins, false),
                 expected,
                 "{base}/{local}/{remote}"
             );

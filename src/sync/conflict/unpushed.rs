@@ -11,7 +11,7 @@ use crate::{
     sqlite::Connection,
     sync::{
         config::options::ConflictPolicy,
-        outbox::{change::ChangeOp, waiting::forget},
+        outbox::{change::ChangeOp, late, waiting::forget},
         schema::{plan::Plan, table::key_condition, table_sql::TableSql},
         values::{
             encode::{decode_row, key_parameters, quote, row_sql},
@@ -187,6 +187,12 @@ impl Unpushed {
         Ok(found.first().map(|found| self.read_entry(found, rejected)))
     }
 
+    /// Returns the writes of a key that may still arrive. `deleted`: only those of new rows that were deleted here since.
+    pub(super) fn late(&self, connection: &Connection, key: &[Value], deleted: bool) -> Result<Vec<Sent>> {
+        let found = late::find(connection, &self.name, key, deleted)?;
+        Ok(found.iter().filter_map(|row| self.read_sent(row[0].as_text()?, row[1].as_text())).collect())
+    }
+
     /// Returns the change of a key that the remote's row is compared with. Merges a pending change into the refused one
     /// before it, since the pending one's base is no row that the remote ever had. `there`: whether the local row
     /// exists.
@@ -212,19 +218,20 @@ impl Unpushed {
     /// Reads an entry from the columns `id, op, base, sent_op, sent, time`.
     pub fn read_entry(&self, row: &[Value], rejected: bool) -> OutboxEntry {
         let text = |at: usize| row[at].as_text();
-        let sent = text(3).filter(|op| *op != "deleted").map(|op| Sent {
-            op: ChangeOp::from_name(op),
-            row: text(4).map(|row| self.align(row)).unwrap_or_default(),
-        });
         OutboxEntry {
             id: row[0].as_integer().unwrap_or_default(),
             op: ChangeOp::from_name(text(1).unwrap_or_default()),
             base: text(2).map(|base| self.align(base)),
-            sent,
+            sent: text(3).and_then(|op| self.read_sent(op, text(4))),
             deleted_remotely: text(3) == Some("deleted"),
             time: text(5).unwrap_or_default().to_owned(),
             rejected,
         }
+    }
+
+    fn read_sent(&self, op: &str, row: Option<&str>) -> Option<Sent> {
+        let row = row.map(|row| self.align(row)).unwrap_or_default();
+        (op != "deleted").then(|| Sent { op: ChangeOp::from_name(op), row })
     }
 
     /// Returns an encoded row as one value per column.

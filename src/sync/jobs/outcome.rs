@@ -19,6 +19,7 @@ use crate::{
         },
         outbox::{
             change::{ChangeOp, ChangeReason},
+            late,
             waiting::{hold_back, refuse, reject, retry_later},
         },
         report::{TablePushed, TableReport},
@@ -140,6 +141,7 @@ impl PushTarget {
             None => Ok(Remainder::Done),
             Some(entry) if entry.rejected => Ok(Remainder::Rejected),
             Some(entry) => {
+                late::remember(connection, entry.id, &job.key, false)?;
                 unmark(connection, entry.id)?;
                 Ok(Remainder::Again)
             }
@@ -231,7 +233,10 @@ impl PushTarget {
             self.writer.note_known(connection, &job.key, true)?;
         }
         match job.kind {
-            JobKind::Insert => self.report.inserted += 1,
+            JobKind::Insert => {
+                late::forget(connection, self.plan.name(), &job.key)?;
+                self.report.inserted += 1;
+            }
             _ => self.report.updated += 1,
         }
         // A reference that was left out still has to be sent.
@@ -346,6 +351,7 @@ impl PushTarget {
             }
             Some(entry) if entry.rejected => Ok(Remainder::Rejected),
             Some(entry) => {
+                late::remember(connection, entry.id, &job.key, false)?;
                 unmark(connection, entry.id)?;
                 let Some(held) = held.first() else { return Ok(Remainder::Again) };
                 let text = format!("The remote's row can't be applied: {}", held.error);
@@ -384,7 +390,7 @@ impl PushTarget {
     }
 }
 
-/// Notes that nothing of the change is in flight any more.
+/// Forgets what was sent of the change.
 fn unmark(connection: &Connection, id: i64) -> Result<()> {
     let sql = "UPDATE tidelock_outbox SET sent_op = NULL, sent = NULL WHERE id = ?1";
     connection.run(sql, &[Value::Integer(id)]).map(drop)

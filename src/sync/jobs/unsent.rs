@@ -241,6 +241,18 @@ pub fn forget_deleted(connection: &Connection, plan: &Plan, unpushed: &Unpushed)
     })
 }
 
+/// Makes changes of a push-only table new rows where the row stays only because others refer to it: its insert was
+/// discarded. No answer would show that an update finds no row.
+pub fn insert_discarded(connection: &Connection, plan: &Plan) -> Result<()> {
+    if plan.options.direction != SyncDirection::Push {
+        return Ok(());
+    }
+    let sql = "UPDATE tidelock_outbox AS change SET op = 'insert', base = NULL \
+               WHERE tbl = ?1 AND state = 'pending' AND op = 'update' AND EXISTS (SELECT 1 FROM tidelock_staged AS staged \
+                 WHERE staged.tbl = change.tbl AND staged.key = change.key AND staged.row IS NULL)";
+    connection.run(sql, &[Value::from(plan.name())]).map(drop)
+}
+
 /// Queues the rows of a table that the remote lacks and that have no change yet. Returns how many. `temp.tidelock_seen`
 /// has the keys that the remote has.
 pub fn enqueue(connection: &Connection, plan: &Plan) -> Result<u64> {

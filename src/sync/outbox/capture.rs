@@ -126,12 +126,13 @@ fn triggers(registered: &str, table: &str, key: &[String], columns: &[String]) -
     sql
 }
 
-/// Returns whether any change of this table is unpushed. Those that a restore quarantined don't count: their rows
-/// follow the remote.
+/// Returns whether any change of this table is unpushed, or may still arrive. Those that a restore quarantined don't
+/// count: their rows follow the remote.
 pub fn has_changes(connection: &Connection, table: &str) -> Result<bool> {
     let found = connection.value(
         "SELECT 1 FROM tidelock_outbox WHERE tbl = ?1 AND state = 'pending' UNION ALL \
-         SELECT 1 FROM tidelock_outbox WHERE tbl = ?1 AND state = 'rejected' LIMIT 1",
+         SELECT 1 FROM tidelock_outbox WHERE tbl = ?1 AND state = 'rejected' UNION ALL \
+         SELECT 1 FROM tidelock_late WHERE tbl = ?1 LIMIT 1",
         &[Value::from(table)],
     )?;
     Ok(found.is_some())

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `change` | one unpushed change |
 //! | `waiting` | whether a change is sent, and why it waits |
+//! | `late` | writes that may still arrive |
 //! | `unapplied` | remote rows that don't fit, as users see them |
 //! | `entries` | pending and refused changes, as users see them |
 //! | `rebase` | adapts pending changes to a changed schema |
@@ -12,6 +13,7 @@
 pub mod capture;
 pub mod change;
 pub mod entries;
+pub mod late;
 mod rebase;
 pub mod unapplied;
 pub mod waiting;

@@ -29,6 +29,7 @@ use crate::{
 ///   an operation: the remote was seen to have no such row.
 /// - `tidelock_staged`: remote rows that can't be applied yet, mostly because their parents are missing; without `row`,
 ///   a deletion; without an `error`, a deletion that is only noted, until all rows of its table were read.
+/// - `tidelock_late`: writes that the remote didn't have when it was asked, and that it may still execute.
 /// - `tidelock_conflicts`: the log of conflicts.
 /// - `tidelock_known`: the keys that the remote was seen to have, for tables whose deletions are found by comparing
 ///   keys. `outside` is 1 for a row that the present filter hasn't shown: another filter did, or a push wrote it.
@@ -45,6 +46,9 @@ CREATE TABLE IF NOT EXISTS tidelock_outbox(
   tries INTEGER, not_before INTEGER);
 CREATE UNIQUE INDEX IF NOT EXISTS tidelock_outbox_pending ON tidelock_outbox(tbl, key) WHERE state = 'pending';
 CREATE INDEX IF NOT EXISTS tidelock_outbox_rejected ON tidelock_outbox(tbl, key) WHERE state = 'rejected';
+CREATE TABLE IF NOT EXISTS tidelock_late(
+  tbl TEXT NOT NULL, key TEXT NOT NULL, op TEXT NOT NULL, sent TEXT NOT NULL, deleted INTEGER NOT NULL,
+  time TEXT NOT NULL,  PRIMARY KEY(tbl, key, op, sent)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS tidelock_staged(
   tbl TEXT NOT NULL, key TEXT NOT NULL, row TEXT, error TEXT NOT NULL, PRIMARY KEY(tbl, key)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS tidelock_known(
@@ -55,7 +59,7 @@ CREATE TABLE IF NOT EXISTS tidelock_conflicts(
 ";
 
 /// The names of these tables, as a list for SQL.
-const NAMES: &str = "('tidelock_sync', 'tidelock_tables', 'tidelock_outbox', 'tidelock_staged', 'tidelock_known', 'tidelock_conflicts')";
+const NAMES: &str = "('tidelock_sync', 'tidelock_tables', 'tidelock_outbox', 'tidelock_late', 'tidelock_staged', 'tidelock_known', 'tidelock_conflicts')";
 
 /// Creates the tables again as they are defined here, with their rows, when they have another form: they are from
 /// another build, or were made to do harm. Creates none where there are none. An entry of the part `sync`: never

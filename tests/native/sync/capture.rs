@@ -286,7 +286,7 @@ fn tables_of_another_build_are_made_anew_with_their_rows_and_ones_of_this_are_le
     assert!(tables::drop_others(&connection).unwrap());
     assert_eq!(
         text("SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name LIKE 'tidelock%'"),
-        Value::Integer(6)
+        Value::Integer(7)
     );
     assert!(connection.rows("SELECT * FROM tidelock_applied", &[]).is_err(), "not in contents to come");
     tables::remake(&connection).unwrap();

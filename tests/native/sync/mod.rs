@@ -10,6 +10,7 @@ mod helped;
 pub mod host;
 mod hostile;
 mod keep;
+mod late;
 pub mod model;
 pub mod model_writes;
 mod property;

@@ -42,6 +42,8 @@ pub enum Fault {
     CutRows(f64),
     /// The request is executed, and the connection drops before the answer.
     Lost,
+    /// No answer in time, and a guarded write is executed after so many further requests.
+    Late(usize),
     /// The correct answer.
     None,
 }
@@ -57,6 +59,8 @@ pub(crate) struct State {
     under_way: usize,
     most_under_way: usize,
     faults: VecDeque<Fault>,
+    /// Requests that are executed later, each after so many further ones.
+    late: Vec<(usize, HttpRequest)>,
     /// The faults of all requests about a table.
     troubles: BTreeMap<String, Fault>,
     requests: Vec<HttpRequest>,
@@ -176,6 +180,12 @@ impl Server {
             Fault::None => Ok(self.respond(request)),
             Fault::Drop => Err(HttpFailure::Network("connection reset".to_owned())),
             Fault::Timeout => Err(HttpFailure::Timeout),
+            Fault::Late(after) => {
+                if self.is_guarded(request) {
+                    self.state.borrow_mut().late.push((after, request.clone()));
+                }
+                Err(HttpFailure::Timeout)
+            }
             Fault::Status(status, headers, body) => {
                 let headers = headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
                 Ok(HttpResponse { status, headers, body: body.into_bytes() })
@@ -192,6 +202,33 @@ impl Server {
                 let length = ((response.body.len() as f64) * part) as usize;
                 response.body.truncate(length.min(response.body.len().saturating_sub(1)));
                 Ok(response)
+            }
+        }
+    }
+
+    /// Whether a write that is executed late changes no row that was written since. Without a cursor, none has such a guard.
+    fn is_guarded(&self, request: &HttpRequest) -> bool {
+        let Some(table) = self.table_of(request) else { return false };
+        let header = |text: &str| request.headers.iter().any(|(_, value)| value.contains(text));
+        let stamp = self.state.borrow().rules.get(&table).and_then(|rules| rules.stamp.clone());
+        let url = unescape(&request.url);
+        let guards =
+            |stamp: String| ["=eq.", "=is.", ".eq.", ".is."].iter().any(|test| url.contains(&format!("{stamp}{test}")));
+        match request.method {
+            Method::Post => header("ignore-duplicates") && header("return=representation"),
+            Method::Patch | Method::Delete => stamp.is_some_and(guards),
+            _ => false,
+        }
+    }
+
+    /// Executes the late requests that are due, or all of them.
+    pub fn execute_late(&self, all: bool) {
+        let waiting = std::mem::take(&mut self.state.borrow_mut().late);
+        for (after, request) in waiting {
+            match after {
+                0 => _ = self.respond(&request),
+                _ if all => _ = self.respond(&request),
+                _ => self.state.borrow_mut().late.push((after - 1, request)),
             }
         }
     }
@@ -330,6 +367,7 @@ impl Http for Server {
         let landing = Landing(self.clone());
         Box::pin(async move {
             server.clock.sleep(20).await;
+            server.execute_late(false);
             let answer = server.answer(&request);
             drop(landing);
             answer.and_then(|answer| match answer.body.len() as u64 > request.max_bytes {

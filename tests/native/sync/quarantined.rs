@@ -332,3 +332,28 @@ fn a_function_that_decides_for_a_row_without_its_parent_leaves_it_to_a_person() 
         assert!(world.outbox().iter().all(|change| !change.contains("items")), "{:?}", world.outbox());
     }
 }
+
+#[test]
+fn a_discarded_row_that_must_stay_is_new_again_once_it_is_edited() {
+    let schema = "CREATE TABLE parents(id INTEGER PRIMARY KEY, name TEXT);
+        CREATE TABLE children(id INTEGER PRIMARY KEY, parent INTEGER REFERENCES parents)";
+    let mut world =
+        World::new(schema, r#"[{"table":"parents","direction":"push"},{"table":"children","direction":"push"}]"#);
+    let check: std::rc::Rc<dyn Fn(&Row) -> bool> = std::rc::Rc::new(|row| row["name"] != "\"bad\"");
+    world.server.define("parents", &["id", "name"], Rules { check: Some(check), ..Rules::default() });
+    world.server.define("children", &["id", "parent"], Rules::default());
+    world.exec("INSERT INTO parents VALUES (1, 'bad'); INSERT INTO children VALUES (10, 1)");
+    world.push().unwrap();
+    let refused = entries::rejected(&world.host.connection).unwrap();
+    world.discard(refused[0].id).unwrap();
+    assert_eq!(world.rows("SELECT name FROM parents"), ["bad"], "its child refers to it");
+    world.exec("UPDATE parents SET name = 'bad' || name");
+    world.push().unwrap();
+    assert_eq!(world.server.rows("parents")[0]["name"], "\"badbad\"");
+    assert_eq!(world.server.rows("children").len(), 1);
+    assert_eq!(world.outbox(), Vec::<String>::new());
+    world.exec("DELETE FROM children; UPDATE parents SET name = 'stays'");
+    world.push().unwrap();
+    assert_eq!(world.server.rows("parents")[0]["name"], "\"stays\"");
+    assert_eq!(world.rows("SELECT name FROM parents"), ["stays"]);
+}

@@ -55,7 +55,7 @@ impl Scene {
         all.map(|change| self.row_of(&change.table, &change.key)).collect()
     }
 
-    fn row_of(&self, table: &str, key: &report::Cells) -> (usize, Key) {
+    pub fn row_of(&self, table: &str, key: &report::Cells) -> (usize, Key) {
         let at = self.configuration.tables.iter().position(|known| known.name == table).unwrap();
         let value = |name: &str| key.iter().find(|(known, _)| known == name).map(|(_, value)| value);
         (at, key_of(&self.configuration.tables[at], value))

@@ -56,6 +56,7 @@ const FEATURES: &[&str] = &[
     "helper_faults",
     "table_faults",
     "lost_answers",
+    "late_requests",
     "html_refusals",
     "cut_refusals",
     "too_large",

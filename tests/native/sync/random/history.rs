@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, rc::Rc};
 
 use futures_util::future::{Either, select};
 use tidelock::{
-    Result,
+    Result, Value,
     collections::Map,
     ports::sim::Sim,
     sync::{
@@ -18,7 +18,7 @@ use super::{
     check::show,
     configuration::{CURSOR, Column, Configuration, Deleted, Holds, KEYS, MARK, STATE, Table},
     features::Features,
-    ledger::{Key, Ledger, Side, local_keys, local_rows, remote_rows},
+    ledger::{Key, Ledger, Rows, Side, local_keys, local_rows, remote_rows},
 };
 use crate::{
     sync::host::World,
@@ -57,6 +57,8 @@ pub struct Scene {
     pulled: BTreeSet<(usize, Key)>,
     /// The table that the server fails at for a while.
     trouble: Option<String>,
+    /// Rows that the app changed while the server may still have executed an earlier push.
+    abandoned: BTreeSet<(usize, Key)>,
 }
 
 impl Drop for Scene {
@@ -100,6 +102,7 @@ impl Scene {
             fresh: BTreeSet::new(),
             pulled: BTreeSet::new(),
             trouble: None,
+            abandoned: BTreeSet::new(),
         };
         scene.tell_filters();
         scene
@@ -116,10 +119,12 @@ impl Scene {
                 13 if self.features.has("decisions") => self.decide(),
                 14 => self.deploy(),
                 15 if self.features.has("table_faults") => self.trouble(),
+                16 if self.features.has("late_requests") => self.abandon(),
                 _ => self.sync(),
             }
         }
         self.end_trouble();
+        self.world.server.execute_late(true);
         while let Some(transaction) = self.late.pop() {
             self.world.server.end(transaction);
         }
@@ -165,6 +170,11 @@ impl Scene {
                 statements.extend(self.app_statement(at));
             }
         }
+        self.app_runs(&before, &twice, &statements);
+    }
+
+    /// Runs statements of the app in a transaction, and records their changes.
+    fn app_runs(&mut self, before: &[Rows], twice: &BTreeSet<(usize, Key)>, statements: &[String]) {
         let script = format!("BEGIN; {} COMMIT", statements.iter().map(|one| format!("{one}; ")).collect::<String>());
         let connection = self.world.host.connection.clone();
         let done = connection.exec(&script);
@@ -303,8 +313,8 @@ impl Scene {
                 .unwrap();
             let key = self.chance.pick(&keys).filter(|_| required || !self.chance.one_in(4));
             return match key.map(|row| &row[0]) {
-                Some(tidelock::Value::Integer(key)) => key.to_string(),
-                Some(tidelock::Value::Text(key)) => format!("'{}'", key.replace('\'', "''")),
+                Some(Value::Integer(key)) => key.to_string(),
+                Some(Value::Text(key)) => format!("'{}'", key.replace('\'', "''")),
                 _ => "NULL".to_owned(),
             };
         }
@@ -412,6 +422,37 @@ impl Scene {
             }
             _ => self.value(column.holds).map(|text| string(&text)),
         }
+    }
+
+    /// The app writes, its push gets no answer in time, and it changes one of these rows again while the server may still
+    /// execute the push.
+    fn abandon(&mut self) {
+        self.app_writes();
+        let late = (0..=self.configuration.retries).map(|_| Fault::Late(self.chance.between(1, 6))).collect();
+        let _ = self.call(&Call::Push, late, None);
+        let (before, twice) = (self.local(), self.here_twice());
+        let pending = entries::pending(&self.world.host.connection).unwrap();
+        let Some(change) = self.chance.pick(&pending) else { return };
+        let at = self.configuration.tables.iter().position(|table| table.name == change.table).unwrap();
+        let literal = |value: &Value| match value {
+            Value::Text(text) => format!("'{}'", text.replace('\'', "''")),
+            Value::Integer(number) => number.to_string(),
+            _ => "NULL".to_owned(),
+        };
+        let key =
+            change.key.iter().map(|(name, value)| format!("\"{}\" = {}", name.replace('"', "\"\""), literal(value)));
+        let row = key.collect::<Vec<_>>().join(" AND ");
+        self.values += 1;
+        let statement = match self.chance.one_in(2) {
+            true => format!("DELETE FROM {} WHERE {row}", change.table),
+            false => format!("UPDATE {} SET a = 'l{}' WHERE {row}", change.table, self.values),
+        };
+        self.abandoned.insert(self.row_of(&change.table, &change.key));
+        let unclear = twice.iter().any(|(table, _)| *table == at);
+        if !unclear {
+            self.app_runs(&before, &twice, &[statement]);
+        }
+        let _ = self.call(&Call::Push, vec![], None);
     }
 
     fn wait(&mut self) {
@@ -550,6 +591,7 @@ impl Scene {
             10 if self.features.has("html_refusals") => {
                 html([400, 402, 403, 405, 409, 410, 414, 451][self.chance.below(8)])
             }
+            11 if self.features.has("late_requests") => Fault::Late(self.chance.between(1, 8)),
             _ => Fault::None,
         }
     }
@@ -604,6 +646,8 @@ impl Scene {
             }
             2 if self.features.has("replace") => {
                 parts.push(r#""mode":"replace""#.to_owned());
+                // A row that the server makes meanwhile is there, whatever became of it here.
+                self.abandoned.clone().into_iter().for_each(|(at, key)| self.ledger.give_up(at, key));
                 if self.chance.one_in(2) {
                     parts.push(r#""discardUnpushed":true"#.to_owned());
                     let entries: BTreeSet<_> = self.entries();

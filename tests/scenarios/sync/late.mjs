@@ -1,0 +1,77 @@
+// Writes that a real PostgreSQL finishes after the client has stopped waiting for the answer.
+import assert from 'node:assert/strict'
+import { withSchema } from '../run/remote.mjs'
+
+/** Opens a database with one table whose writes take 1.5 s on the server when the name is 'slow'. */
+async function open(memory, remote, conflict) {
+  const table = remote.tableName()
+  const columns = 'id bigint primary key, name text, updated_at timestamptz not null default clock_timestamp()'
+  await remote.table(table, columns, "(1, 'first')")
+  await remote.sql(`create function ${table}_slow() returns trigger language plpgsql as
+    $$ begin perform pg_sleep(1.5); return new; end $$`)
+  await remote.sql(`create trigger slow before insert or update on ${table} for each row when (new.name = 'slow')
+    execute function ${table}_slow()`)
+  await remote.sql(`create trigger stamp before update on ${table} for each row execute function touch()`)
+  const options = remote.options([{ table, cursor: 'updated_at', conflict }])
+  const db = await memory({
+    ...withSchema(`CREATE TABLE ${table} (id INTEGER PRIMARY KEY, name TEXT, updated_at TEXT)`),
+    remote: options,
+  })
+  await db.sync.pull()
+  return { db, table }
+}
+
+/** Returns whether the server is executing a slow write. */
+async function isWriting(remote, table) {
+  const sql = `select from pg_stat_activity where wait_event = 'PgSleep' and query like '%"${table}"%'`
+  return (await remote.sql(sql)).length > 0
+}
+
+/** Pushes, and cancels that once the server is executing the slow write. */
+async function pushAndCancel(db, remote, table, until) {
+  const controller = new AbortController()
+  const pushed = db.sync.push({ signal: controller.signal }).catch((error) => error)
+  await until(() => isWriting(remote, table))
+  controller.abort(new Error('cancelled'))
+  assert.equal((await pushed).message, 'cancelled')
+}
+
+/** Returns the names in the server's table. */
+async function names(remote, table) {
+  return (await remote.sql(`select name from ${table} order by id`)).map(({ name }) => name)
+}
+
+export default {
+  'a new row that the server stores after it was deleted here is deleted there, too': async ({
+    memory,
+    remote,
+    until,
+  }) => {
+    const { db, table } = await open(memory, remote, 'keep-local')
+    await db.run(`INSERT INTO ${table} (id, name) VALUES (2, 'slow')`)
+    await pushAndCancel(db, remote, table, until)
+    await db.run(`DELETE FROM ${table} WHERE id = 2`)
+    await db.sync.push()
+    assert.deepEqual(await db.sync.pending(), [])
+    await until(async () => !(await isWriting(remote, table)))
+    await db.sync.pull()
+    await db.sync.run()
+    assert.deepEqual(await names(remote, table), ['first'])
+    assert.deepEqual(await db.query(`SELECT name FROM ${table}`), [{ name: 'first' }])
+  },
+
+  'an update that arrives late is no conflict, whatever the policy': async ({ memory, remote, until }) => {
+    for (const policy of ['keep-local', 'remote-wins', 'last-write-wins']) {
+      const { db, table } = await open(memory, remote, policy)
+      await db.run(`UPDATE ${table} SET name = 'slow'`)
+      await pushAndCancel(db, remote, table, until)
+      await db.run(`UPDATE ${table} SET name = 'last'`)
+      // Waits on the server for the first write.
+      await db.sync.push()
+      await db.sync.run()
+      assert.deepEqual(await names(remote, table), ['last'], policy)
+      assert.deepEqual(await db.query(`SELECT name FROM ${table}`), [{ name: 'last' }], policy)
+      assert.deepEqual(await db.sync.conflicts(), [], policy)
+    }
+  },
+}
