@@ -1,6 +1,6 @@
 //! Retries or discards a change, as the user decides.
 
-use super::job::RemoteRow;
+use super::job::{RemoteRow, UNKNOWN};
 use crate::{
     error::{Error, Result},
     sqlite::Connection,
@@ -101,6 +101,14 @@ fn base(entry: &OutboxEntry, local: Option<&[Value]>) -> Option<Vec<Value>> {
     Some((0..base.len()).map(known).collect())
 }
 
+/// Replaces unknown values of a base by the present ones.
+fn without_unknown(mut row: Vec<Value>, local: Option<&[Value]>) -> Vec<Value> {
+    for (at, value) in row.iter_mut().enumerate().filter(|(_, value)| **value == UNKNOWN) {
+        *value = local.map(|local| local[at].clone()).unwrap_or_default();
+    }
+    row
+}
+
 /// Repeats the change of a restored image on the row as it is now.
 fn repeat(connection: &Connection, plan: &Plan, unpushed: &Unpushed, change: &FoundChange) -> Result<()> {
     let entry = unpushed.read_entry(&change.row, true);
@@ -158,7 +166,7 @@ pub fn discard(
     let row = match remote {
         Some(RemoteRow::Row(row, _)) => Some(row.clone()),
         Some(RemoteRow::Deleted | RemoteRow::Absent) => None,
-        None => base(&entry, local.as_deref()),
+        None => base(&entry, local.as_deref()).map(|row| without_unknown(row, local.as_deref())),
     };
     // A row that others refer to, or that doesn't fit (yet), is staged like a pulled one.
     let deleted = row.is_none();

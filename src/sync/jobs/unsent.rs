@@ -195,10 +195,10 @@ fn forget_what_differs(connection: &Connection, plan: &Plan, id: i64, sent: &mut
     let earlier = connection.value("SELECT sent FROM tidelock_outbox WHERE id = ?1", &[Value::Integer(id)])?;
     let earlier: Option<Map<String, Value>> =
         earlier.as_ref().and_then(Value::as_text).map(|row| decode_row(row).into_iter().collect());
-    for (column, value) in plan.columns.iter().zip(sent) {
+    for (at, (column, value)) in plan.columns.iter().zip(sent).enumerate() {
         // A column that came later was not sent, as NULL isn't.
         let same = |row: &Map<String, Value>| row.get(&column.name).unwrap_or(&Value::Null) == value;
-        if !earlier.as_ref().is_some_and(same) {
+        if !plan.key.contains(&at) && !earlier.as_ref().is_some_and(same) {
             *value = UNKNOWN;
         }
     }

@@ -176,6 +176,9 @@ impl Server {
             let trouble = self.table_of(request).and_then(|table| state.troubles.get(&table).cloned());
             trouble.or_else(|| state.faults.pop_front()).unwrap_or(Fault::None)
         };
+        if !matches!(fault, Fault::Late(_)) {
+            self.wait_for_late(request);
+        }
         match fault.clone() {
             Fault::None => Ok(self.respond(request)),
             Fault::Drop => Err(HttpFailure::Network("connection reset".to_owned())),
@@ -223,14 +226,27 @@ impl Server {
 
     /// Executes the late requests that are due, or all of them.
     pub fn execute_late(&self, all: bool) {
-        let waiting = std::mem::take(&mut self.state.borrow_mut().late);
-        for (after, request) in waiting {
-            match after {
-                0 => _ = self.respond(&request),
-                _ if all => _ = self.respond(&request),
-                _ => self.state.borrow_mut().late.push((after - 1, request)),
-            }
-        }
+        self.execute(|after, _| all || after == 0);
+        self.state.borrow_mut().late.iter_mut().for_each(|(after, _)| *after -= 1);
+    }
+
+    /// Executes the late requests that a write has to wait for: an insert for earlier ones of its table, and a change of
+    /// rows for earlier changes. Others overtake them.
+    fn wait_for_late(&self, request: &HttpRequest) {
+        let kind = |request: &HttpRequest| match request.method {
+            Method::Post => Some(true),
+            Method::Patch | Method::Delete => Some(false),
+            _ => None,
+        };
+        let same = |late: &HttpRequest| kind(late) == kind(request) && self.table_of(late) == self.table_of(request);
+        self.execute(|_, late| same(late));
+    }
+
+    fn execute(&self, is_due: impl Fn(usize, &HttpRequest) -> bool) {
+        let late = std::mem::take(&mut self.state.borrow_mut().late);
+        let (due, waiting): (Vec<_>, Vec<_>) = late.into_iter().partition(|(after, late)| is_due(*after, late));
+        self.state.borrow_mut().late = waiting;
+        due.iter().for_each(|(_, request)| _ = self.respond(request));
     }
 
     /// Returns the table of a request.

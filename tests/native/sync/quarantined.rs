@@ -357,3 +357,23 @@ fn a_discarded_row_that_must_stay_is_new_again_once_it_is_edited() {
     assert_eq!(world.server.rows("parents")[0]["name"], "\"stays\"");
     assert_eq!(world.rows("SELECT name FROM parents"), ["stays"]);
 }
+
+#[test]
+fn a_discard_keeps_values_of_which_the_remotes_are_unknown() {
+    let remote = r#"{"url":"http://server","key":"k","retries":0,"tables":[{"table":"log","direction":"push"}]}"#;
+    let mut world = World::with("CREATE TABLE log(id INTEGER PRIMARY KEY, line TEXT NOT NULL)", remote);
+    let check: std::rc::Rc<dyn Fn(&Row) -> bool> = std::rc::Rc::new(|row| row["line"] != "\"bad\"");
+    world.server.define("log", &["id", "line"], Rules { check: Some(check), ..Rules::default() });
+    world.exec("INSERT INTO log VALUES (1, 'first')");
+    for line in ["second", "bad"] {
+        world.server.fault(Fault::Lost);
+        fails(world.push(), ErrorCode::SyncNetwork);
+        world.exec(&format!("UPDATE log SET line = '{line}'"));
+    }
+    world.push().unwrap();
+    let refused = entries::rejected(&world.host.connection).unwrap();
+    assert_eq!(refused[0].op.as_str(), "update");
+    world.discard(refused[0].id).unwrap();
+    assert_eq!(world.rows("SELECT id, line FROM log"), ["1|bad"]);
+    assert_eq!(world.outbox(), Vec::<String>::new());
+}
