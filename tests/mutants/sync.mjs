@@ -182,4 +182,18 @@ export const mutants = [
     instead: 'SET listed_at = NULL',
     breaks: 'older rows of a new filter are never read',
   },
+  {
+    name: 'late-writes-of-cancelled-requests',
+    file: 'src/sync/conflict/reconcile.rs',
+    text: 'self.late(connection, &key, false)?',
+    instead: 'Vec::new()',
+    breaks: 'an own update that the server executes after a cancelled request counts as that of another client',
+  },
+  {
+    name: 'late-rows-come-back',
+    file: 'src/sync/conflict/reconcile.rs',
+    text: 'self.late(connection, key, true)?',
+    instead: 'Vec::<Sent>::new()',
+    breaks: 'a new row that was deleted before the server made it comes back',
+  },
 ]

@@ -14,6 +14,7 @@ const commandsOf: readonly (readonly [RegExp, string])[] = [
   [/\brestore with \{ force: true \}/g, 'pass --force'],
   [/\bthe option schema\b/g, '--remote-schema'],
   [/; [^;]*direction: 'push'[^;.]*/g, ''],
+  [/; for a view, write the local table with its key yourself$/, ', or name its key: --pk NAME=COLUMN'],
   [/^Return .*\b(?:accessToken|access_token)$/, 'Set TIDELOCK_ACCESS_TOKEN to the token of a session'],
 ]
 

@@ -26,6 +26,9 @@ pub struct LocalSchema {
     pub left_out: Vec<String>,
 }
 
+/// What to do about a remote table without a key.
+const NO_KEY: &str = "Give it one; for a view, write the local table with its key yourself";
+
 /// Returns the SQL for the `wanted` tables, or for all that have a key. Fails with `sync_schema_mismatch` when a wanted
 /// table doesn't exist or has no key.
 pub fn local_schema(mut tables: Vec<RemoteTable>, wanted: Option<&[String]>) -> Result<LocalSchema> {
@@ -40,7 +43,7 @@ pub fn local_schema(mut tables: Vec<RemoteTable>, wanted: Option<&[String]>) -> 
                     return mismatch(format!("The remote lists no table {name}"), hint);
                 }
                 Some(table) if table.primary_key.is_empty() => {
-                    return mismatch(format!("The remote table {name} has no primary key"), "Give it one");
+                    return mismatch(format!("The remote table {name} has no primary key"), NO_KEY);
                 }
                 Some(_) => {}
             }
