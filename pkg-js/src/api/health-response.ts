@@ -2,7 +2,8 @@ import type { Alert, Health, TidelockErrorJson } from '../base/generated-types.j
 
 /**
  * Returns the health of a database or a group as an HTTP response, for a service worker or a Node route at `/health`. The status is 200, or
- * 503 when the health is `failed`. The route may be public, so errors are reduced to code and time, and alerts to the part before a quote.
+ * 503 when the health is `failed`. The route may be public, so errors are reduced to code and time, alerts to the part before a quote, and
+ * slow statements to their times.
  *
  * @example
  * ```ts
@@ -26,7 +27,13 @@ function inPublic(key: string, value: unknown): unknown {
     return { code, time: details.time ?? null }
   }
   if (key === 'alerts' && Array.isArray(value)) return value.map(withoutQuote)
+  if (key === 'slow' && Array.isArray(value)) return value.map(withoutText)
   return value
+}
+
+/** Removes the text and the plan of a statement, which may contain values. */
+function withoutText({ sql: _, plan: __, ...times }: Health['queries']['slow'][number]): object {
+  return times
 }
 
 /** Removes the quoted error message of an alert, which follows a colon. */

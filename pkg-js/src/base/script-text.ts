@@ -49,8 +49,7 @@ export function readScript(text: string): ScriptText {
   for (const { 0: piece, index } of text.matchAll(pieces)) {
     const isWhole = trigger === undefined || ending === 2
     if (piece.startsWith('--')) {
-      const lone = piece.search(/\r(?=\s*\S)/)
-      if (lone >= 0) return found(swallowed(index))
+      if (piece.trimEnd().includes('\r')) return found(swallowed(index))
       if (!piece.startsWith('--> statement-breakpoint') || words === 0 || !isWhole) continue
       sql += `${text.slice(copied, index)};`
       copied = index

@@ -62,7 +62,15 @@ function typeOf(kinds: ReadonlySet<string>): string {
 
 async function someRows(remote: Endpoint, table: string): Promise<Record<string, unknown>[]> {
   const response = await getRest(remote, `${encodeURIComponent(table)}?limit=${sampleRows}`)
-  if (response.ok) return response.json() as Record<string, unknown>[]
+  if (response.ok) {
+    const rows: unknown = response.json()
+    const isRow = (row: unknown) => typeof row === 'object' && row !== null && !Array.isArray(row)
+    if (Array.isArray(rows) && rows.every(isRow)) return rows
+    throw new TidelockError('sync_protocol', `The remote's answer for table ${table} is not a list of rows`, {
+      details: { table },
+      hint: 'Check the URL: it must be a Supabase project or a PostgREST root',
+    })
+  }
   const { status } = response
   const code = status === 401 ? 'sync_unauthorized' : status >= 500 ? 'sync_server' : 'sync_rejected'
   throw new TidelockError(code, `The remote answered with status ${status} for table ${table}`, {

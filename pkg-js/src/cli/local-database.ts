@@ -120,7 +120,7 @@ export function writeWhole(file: string, bytes: Uint8Array): void {
     chmodSync(beside, mode & 0o777)
     renameSync(beside, file)
   } catch (cause) {
-    rmSync(beside, { force: true })
+    if (existsSync(beside)) rmSync(beside, { force: true })
     throw new CommandError('storage_unavailable', `${file} can't be written: ${(cause as Error).message}`, {
       hint: 'Check that its folder exists, is writable and has free space',
       cause,

@@ -24,6 +24,11 @@ export interface Endpoint {
   readonly fetch: typeof fetch
 }
 
+/** Returns the option with which a call reports warnings as the other output: without control characters, and with masked keys. */
+export function warning(given: Invocation): { onWarning: (warning: { message: string }) => void } {
+  return { onWarning: ({ message }) => given.output.warn(message) }
+}
+
 /** Returns the remote of the options or the environment. Throws `invalid_argument` with the name of a missing setting. */
 export function endpoint(given: Invocation): Endpoint {
   const file = given.value('env')

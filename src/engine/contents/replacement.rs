@@ -81,6 +81,8 @@ impl Inner {
     }
 
     async fn install(&self, connection: &Connection, source: &Connection) -> Result<()> {
+        // Without their tables, SQLite can no longer drop the triggers.
+        self.drop_triggers(connection)?;
         connection.restore_from(source)?;
         // The new contents may have another page size.
         connection.limit_size(self.options.max_bytes)?;

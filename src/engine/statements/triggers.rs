@@ -17,6 +17,14 @@ impl Inner {
         if self.capturing.get() { capture::suspend(connection) } else { Ok(()) }
     }
 
+    /// Drops the triggers before all contents are replaced.
+    pub(in crate::engine) fn drop_triggers(&self, connection: &Connection) -> Result<()> {
+        if self.audit.get().is_some() {
+            audit::suspend(connection)?;
+        }
+        if self.capturing.get() { connection.drop_temp_triggers(capture::TRIGGERS) } else { Ok(()) }
+    }
+
     /// Creates the triggers again, for the current schema.
     pub(in crate::engine) fn resume_triggers(&self, connection: &Connection) -> Result<()> {
         // The audit comes first, since its log may be a captured table.

@@ -16,7 +16,7 @@ use crate::{
             writer::RowWriter,
         },
         config::options::{Names, SyncDirection, TableSync},
-        outbox::capture,
+        outbox::{capture, rekey},
         pull::{
             compare,
             helpers::{self, Helpers},
@@ -181,6 +181,7 @@ impl Sync {
             if let Some(helpers) = helpers {
                 helpers.apply(&mut plan);
             }
+            rekey::adapt(connection, &config.table, &plan.table, &plan.key_columns())?;
             filter::change(connection, config)?;
             let progress = progress::progress(connection, &config.table)?;
             if !replacing && (options.full || config.cursor.is_none() && progress.started.is_none()) {

@@ -49,6 +49,12 @@ impl Sync {
             let connection = host.connection()?;
             host.admit_write()?;
             let change = retry::find(&connection, id)?;
+            if change.key.is_empty() {
+                let text = "The key of this change's row isn't known since the table has another key";
+                return Err(Error::invalid(text)
+                    .hint("Discard the change, and make it again")
+                    .detail("table", change.table));
+            }
             let config = self.known(&change.table)?;
             let plan = self.push_plan(&connection, config, local_table(&connection, config)?)?;
             connection.atomically(|connection| retry::retry(connection, &plan, &change))?;
@@ -74,7 +80,7 @@ impl Sync {
             let _guard = host.lock_connection().await?;
             let connection = host.connection()?;
             let change = retry::find(&connection, id)?;
-            if LocalTable::read(&connection, &change.table)?.is_none() {
+            if change.key.is_empty() || LocalTable::read(&connection, &change.table)?.is_none() {
                 host.admit_write()?;
                 forget(&connection, change.id)?;
                 host.committed(&[]);

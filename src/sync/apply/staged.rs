@@ -1,7 +1,10 @@
 //! Remote rows that can't be applied yet: they wait for a parent that comes later or is not visible, or for the other
 //! rows of a cycle; a row that a local constraint refuses waits for ever. Each pull tries them again at its end.
 
-use super::writer::{Care, HeldRow, RowWriter};
+use super::{
+    orphans,
+    writer::{Care, HeldRow, RowWriter},
+};
 use crate::{
     error::{Error, Result},
     sqlite::Connection,
@@ -141,7 +144,7 @@ fn cycles(connection: &Connection, targets: &mut [ApplyTarget]) -> Result<()> {
             return Ok(());
         }
         let mut reports: Vec<TableReport> = targets.iter().map(|target| target.report.clone()).collect();
-        let mut orphans: Vec<Vec<usize>> = Vec::new();
+        let mut orphans: Vec<Vec<bool>> = Vec::new();
         let done = connection.atomically(|connection| {
             connection.exec("PRAGMA defer_foreign_keys = ON")?;
             // What is to be deleted goes last, when nothing refers to it any more, and keeps no unique value from the others until then.
@@ -158,25 +161,32 @@ fn cycles(connection: &Connection, targets: &mut [ApplyTarget]) -> Result<()> {
                 }
             }
             for ((target, rows), left) in targets.iter().zip(&candidates).zip(left) {
-                let mut out: Vec<usize> = left.into_iter().map(|held| held.row).collect();
+                let mut out = vec![false; rows.len()];
+                left.iter().for_each(|held| out[held.row] = true);
                 for at in (0..rows.len()).filter(|at| !rows.deleted[*at]) {
-                    if !out.contains(&at) && target.writer.missing_parent(connection, rows.row(at))?.is_some() {
-                        out.push(at);
+                    if !out[at] && target.writer.missing_parent(connection, rows.row(at))?.is_some() {
+                        out[at] = true;
                     }
                 }
                 orphans.push(out);
             }
-            if orphans.iter().all(Vec::is_empty) && connection.owes_parents() {
+            if !orphans.iter().flatten().any(|out| *out) && connection.owes_parents() {
                 // Rows that stay refer to a row that should be deleted.
-                let deletions = |rows: &Rows| (0..rows.len()).filter(|at| rows.deleted[*at]).collect();
+                let deletions = |rows: &Rows| rows.deleted.clone();
                 orphans = candidates.iter().map(deletions).collect();
             }
-            if orphans.iter().all(Vec::is_empty) { Ok(()) } else { Err(Error::internal("Some rows have no parents")) }
+            if !orphans.iter().flatten().any(|out| *out) {
+                Ok(())
+            } else {
+                Err(Error::internal("Some rows have no parents"))
+            }
         });
         if let Err(error) = done {
-            if orphans.iter().all(Vec::is_empty) {
+            if !orphans.iter().flatten().any(|out| *out) {
                 return Err(error);
             }
+            let plans: Vec<&Plan> = targets.iter().map(|target| &target.plan).collect();
+            orphans::add_dependents(connection, &plans, &candidates, &mut orphans)?;
             candidates = candidates.iter().zip(&orphans).map(|(rows, out)| without(rows, out)).collect();
             continue;
         }
@@ -187,9 +197,9 @@ fn cycles(connection: &Connection, targets: &mut [ApplyTarget]) -> Result<()> {
     }
 }
 
-fn without(rows: &Rows, out: &[usize]) -> Rows {
+fn without(rows: &Rows, out: &[bool]) -> Rows {
     let mut kept = Rows { width: rows.width, ..Rows::default() };
-    for at in (0..rows.len()).filter(|at| !out.contains(at)) {
+    for at in (0..rows.len()).filter(|at| !out[*at]) {
         kept.values.extend_from_slice(rows.row(at));
         kept.deleted.push(rows.deleted[at]);
     }

@@ -238,7 +238,8 @@ impl RowWriter {
             if held.is_empty() || held.len() == waiting.len() {
                 return Ok(held);
             }
-            waiting = held.iter().map(|held| held.row).collect();
+            // Backwards, so that a chain is applied in two rounds from whichever end it begins.
+            waiting = held.iter().rev().map(|held| held.row).collect();
         }
     }
 

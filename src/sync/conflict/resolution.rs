@@ -96,7 +96,7 @@ pub fn resolve(input: &ConflictInput<'_>, policy: ConflictPolicy, later: impl Fn
             _ if input.deletion_reported => Resolution::Reject("The row was deleted remotely"),
             _ => Resolution::Reject("The remote shows no such row: it was deleted there, or row security hides it"),
         },
-        (Some(base), _, Some(remote)) if !differs(base, remote) => Resolution::Unchanged,
+        (Some(base), _, Some(remote)) if !differs(base, remote, input.kinds) => Resolution::Unchanged,
         (Some(_), None, Some(remote)) => match policy {
             ConflictPolicy::RemoteWins => decided(owned(remote)),
             ConflictPolicy::Function => Resolution::Ask,
@@ -107,7 +107,8 @@ pub fn resolve(input: &ConflictInput<'_>, policy: ConflictPolicy, later: impl Fn
             let changed = |at: usize| {
                 input.cursor != Some(at) && base[at].as_ref().map_or(!local[at].is_null(), |base| *base != local[at])
             };
-            let moved = |at: usize| base[at].as_ref().is_some_and(|base| *base != remote[at]);
+            let moved =
+                |at: usize| base[at].as_ref().is_some_and(|base| !same_meaning(input.kinds[at], base, &remote[at]));
             let same = |at: usize| same_meaning(input.kinds[at], &local[at], &remote[at]);
             let columns = 0..local.len();
             if columns.clone().all(|at| !changed(at) || same(at)) {
@@ -166,9 +167,10 @@ pub fn after_own_write(sent: &Sent, local: &[Value], remote: &[Value]) -> Vec<Va
     (0..local.len()).map(|at| if since(at) { &local[at] } else { &remote[at] }).cloned().collect()
 }
 
-/// Returns whether the row differs from the base in a column that both have.
-pub fn differs(base: &[Option<Value>], row: &[Value]) -> bool {
-    base.iter().zip(row).any(|(base, value)| base.as_ref().is_some_and(|base| base != value))
+/// Returns whether the row differs from the base in a column that both have, in more than the way in which it is written.
+pub fn differs(base: &[Option<Value>], row: &[Value], kinds: &[WireKind]) -> bool {
+    let mut columns = base.iter().zip(row).zip(kinds);
+    columns.any(|((base, value), kind)| base.as_ref().is_some_and(|base| !same_meaning(*kind, base, value)))
 }
 
 /// Returns what is left to push when the remote has one row and the local table the other; `None` for nothing.

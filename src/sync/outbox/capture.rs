@@ -10,7 +10,7 @@
 //! are those that differ from `base`. A change that a push has sent, without knowing yet whether it arrived, never
 //! becomes nothing: the remote may have it.
 
-use super::rebase;
+use super::{rebase, rekey};
 use crate::{
     error::Result,
     sqlite::{CAPTURE_SUSPENDED, Connection},
@@ -26,7 +26,7 @@ use crate::{
 const PRUNE: &str = "CREATE TEMP TRIGGER tidelock_capture_prune AFTER UPDATE OF op ON main.tidelock_outbox \
     WHEN NEW.op = 'none' BEGIN DELETE FROM tidelock_outbox WHERE id = NEW.id; END";
 /// The prefix of the triggers' names.
-const TRIGGERS: &str = "tidelock_capture_";
+pub const TRIGGERS: &str = "tidelock_capture_";
 const NOW: &str = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')";
 
 /// Creates the triggers of all captured tables, from the stored registrations. Skips tables that don't exist (yet) or
@@ -56,6 +56,7 @@ pub fn resume(connection: &Connection) -> Result<()> {
         };
         let present: Vec<String> = table.columns.iter().map(|column| column.name.clone()).collect();
         let columns: Vec<String> = present.iter().filter(|name| key.contains(name) || synced(name)).cloned().collect();
+        rekey::adapt(connection, &registered.table, &table, &key)?;
         rebase::finish(connection, &registered.table, (&table.name, &present), &key, &columns)?;
         sql += &triggers(&registered.table, &table.name, &key, &columns);
     }

@@ -112,6 +112,7 @@ fn list(connection: &Connection, which: &str) -> Result<Vec<Change>> {
             (ChangeOp::Update, Some(table)) => {
                 let local = match row[8].as_text() {
                     Some(local) => Some(decode_row(local)),
+                    None if key.len() != key_columns.len() => None,
                     None => local_row(connection, table, &key_columns, &key)?,
                 };
                 changed(&decode_row(text(4)), &local.unwrap_or_default())

@@ -8,6 +8,7 @@
 //! | `unapplied` | remote rows that don't fit, as users see them |
 //! | `entries` | pending and refused changes, as users see them |
 //! | `rebase` | adapts pending changes to a changed schema |
+//! | `rekey` | adapts keys and values to another key or other types |
 //! | `capture` | the triggers that capture local changes |
 
 pub mod capture;
@@ -15,5 +16,6 @@ pub mod change;
 pub mod entries;
 pub mod late;
 mod rebase;
+pub mod rekey;
 pub mod unapplied;
 pub mod waiting;

@@ -69,7 +69,10 @@ impl PushBatch<'_> {
                 outcomes.push((job, outcome));
                 continue;
             }
-            let same = self.jobs[job].base.as_ref().is_some_and(|base| !differs(base, &self.spelled(job, &row)));
+            let kinds = self
+                .with(task.table, |target| target.plan.columns.iter().map(|column| column.kind).collect::<Vec<_>>());
+            let same =
+                self.jobs[job].base.as_ref().is_some_and(|base| !differs(base, &self.spelled(job, &row), &kinds));
             match (kind, same) {
                 (JobKind::Update | JobKind::Delete, true) if purpose == ReadPurpose::Write => ready.push(job),
                 (JobKind::Update | JobKind::Delete, true) => {

@@ -1,6 +1,9 @@
 //! The remote's tables, as its schema function or its OpenAPI document describes them.
 
-use crate::sync::values::json::{self, JsonKind};
+use crate::{
+    collections::Set,
+    sync::values::json::{self, JsonKind},
+};
 
 /// A remote table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -113,11 +116,12 @@ pub fn from_openapi(body: &str) -> Option<Vec<RemoteTable>> {
 fn openapi_table(name: String, raw: &str) -> Option<RemoteTable> {
     let members = json::members(raw).ok()?;
     let required = find(&members, "required").and_then(json::parse_string_array).unwrap_or_default();
+    let required: Set<String> = required.into_iter().collect();
     let mut table = RemoteTable { name, ..RemoteTable::default() };
     for (column, raw) in json::members(find(&members, "properties").unwrap_or("{}")).ok()? {
         let attributes = json::members(raw).ok()?;
         let get = |wanted: &str| find(&attributes, wanted);
-        let not_null = required.iter().any(|name| *name == column);
+        let not_null = required.contains(&*column);
         let note = get("description").and_then(text).unwrap_or_default();
         if note.contains("<pk/>") && not_null {
             table.primary_key.push(column.to_string());

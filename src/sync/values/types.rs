@@ -123,6 +123,31 @@ impl Affinity {
         }
     }
 
+    /// Returns the name, as in a declaration.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Text => "TEXT",
+            Self::Numeric => "NUMERIC",
+            Self::Integer => "INTEGER",
+            Self::Real => "REAL",
+            Self::Blob => "BLOB",
+        }
+    }
+
+    /// Returns the type to which a column of this affinity converts `value`; `None` where it stores the value as it is.
+    pub fn converts(self, value: &Value) -> Option<&'static str> {
+        match (self, value) {
+            (Self::Text, Value::Integer(_) | Value::Real(_)) => Some("TEXT"),
+            (Self::Numeric | Self::Integer, Value::Text(text)) if looks_numeric(text) => Some("NUMERIC"),
+            (Self::Numeric | Self::Integer, Value::Real(number)) if number.fract() == 0.0 && number.abs() < 9e15 => {
+                Some("INTEGER")
+            }
+            (Self::Real, Value::Text(text)) if looks_numeric(text) => Some("REAL"),
+            (Self::Real, Value::Integer(_)) => Some("REAL"),
+            _ => None,
+        }
+    }
+
     /// Returns whether a column of this affinity would store something else than `value`.
     fn alters(self, value: &Value) -> bool {
         match (self, value) {

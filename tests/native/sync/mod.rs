@@ -19,6 +19,7 @@ mod push;
 mod quarantined;
 mod random;
 mod realtime;
+mod rekey;
 mod replace;
 mod schedule;
 mod schema;

@@ -165,4 +165,30 @@ export default {
       [{ id: 5 }, { id: 9007199254740993n }, { a: 1.5, b: 'ü', c: new Uint8Array([1, 2]) }],
     )
   },
+
+  'reset and drop empty a database that is synced and audited': async ({ memory, remote }) => {
+    const table = remote.tableName()
+    await remote.table(table, 'id int primary key, v text', "(1, 'x')")
+    for (const [method, rows] of [
+      ['reset', 0],
+      ['drop', undefined],
+    ]) {
+      for (const syncs of [false, true]) {
+        const db = await memory({
+          ...withSchema(`CREATE TABLE ${table} (id INTEGER PRIMARY KEY, v TEXT)`),
+          remote: remote.options([table]),
+          audit: [table],
+        })
+        if (syncs) await db.sync.run()
+        await db.run(`INSERT INTO ${table} VALUES (2, 'waits')`)
+        for (let times = 0; times < 2; times += 1) await db.migrations[method]({ force: true })
+        assert.deepEqual(await db.sync.pending(), [])
+        const tables = await db.query(`SELECT name FROM sqlite_schema WHERE name = '${table}'`)
+        assert.equal(tables.length, rows === undefined ? 0 : 1)
+        if (rows === undefined) await db.migrations.run()
+        await db.sync.run()
+        assert.deepEqual(await db.query(`SELECT id, v FROM ${table}`), [{ id: 1, v: 'x' }])
+      }
+    }
+  },
 }

@@ -6,7 +6,7 @@ import { bytesIfExists, nameOf, schemaTimeoutMs, withScriptScratch, writeWhole }
 import type { Output } from '../output.js'
 import { open, type PullReport, schemaFromRemote, type TableSync } from '../package.js'
 import { readText } from '../read.js'
-import { byTable, type Endpoint, endpoint, names, remoteOptions } from '../settings.js'
+import { byTable, type Endpoint, endpoint, names, remoteOptions, warning } from '../settings.js'
 import { tableNames } from '../table-info.js'
 
 /** The result of a pull into a file. */
@@ -145,7 +145,7 @@ async function makeTables(work: string, file: string, remote: Endpoint, given: I
     const there = await tableNames(db)
     // For a file that was pulled before, only the remote knows which tables it lacks.
     const asks = all && there.length > 0 && given.value('schema') === undefined
-    const wanted = asks ? await remoteTables(remote) : named
+    const wanted = asks ? await remoteTables(remote, given) : named
     const missing = wanted.filter((table) => !there.includes(table))
     if (wanted.length > 0 && missing.length === 0) return wanted
     const script = await schemaFor(wanted.length > 0 ? missing : undefined, there, remote, given)
@@ -160,8 +160,8 @@ async function makeTables(work: string, file: string, remote: Endpoint, given: I
 }
 
 /** Returns the names of the tables that the remote shows and that have a primary key. */
-async function remoteTables(remote: Endpoint): Promise<readonly string[]> {
-  const { up } = await schemaFromRemote(remote)
+async function remoteTables(remote: Endpoint, given: Invocation): Promise<readonly string[]> {
+  const { up } = await schemaFromRemote({ ...remote, ...warning(given) })
   return withScriptScratch(up as string, (scratch) => tableNames(scratch))
 }
 
@@ -187,6 +187,7 @@ async function schemaFor(
     given.output.warn('The types of columns are guessed from some rows; use --schema FILE for exact ones')
     return inferSchema(remote, tables, keys)
   }
-  const migration = await schemaFromRemote({ ...remote, ...(tables === undefined ? {} : { tables }) })
+  const known = tables === undefined ? {} : { tables }
+  const migration = await schemaFromRemote({ ...remote, ...known, ...warning(given) })
   return migration.up as string
 }

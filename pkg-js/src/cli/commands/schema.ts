@@ -3,7 +3,7 @@ import type { Command } from '../command.js'
 import { makeFolder, writeWhole } from '../local-database.js'
 import type { Output } from '../output.js'
 import { schemaFromRemote } from '../package.js'
-import { endpoint, names, remoteOptions } from '../settings.js'
+import { endpoint, names, remoteOptions, warning } from '../settings.js'
 import { newVersion } from './migrate-files.js'
 
 export const schemaPull: Command = {
@@ -20,7 +20,11 @@ export const schemaPull: Command = {
 
   async run(given): Promise<{ file: string | null; sql: string }> {
     const tables = names(given.value('tables'))
-    const { up } = await schemaFromRemote({ ...endpoint(given), ...(tables.length === 0 ? {} : { tables }) })
+    const { up } = await schemaFromRemote({
+      ...endpoint(given),
+      ...(tables.length === 0 ? {} : { tables }),
+      ...warning(given),
+    })
     const sql = up as string
     if (given.flag('stdout')) return { file: null, sql }
     const folder = given.value('dir') ?? 'migrations'
