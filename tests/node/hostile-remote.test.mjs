@@ -349,3 +349,11 @@ test('healthResponse shows code and time of errors, and alerts without quoted me
   assert.doesNotMatch(await group.text(), /words of the remote/)
   await db.close()
 })
+
+test('a public health response has no text of statements', async () => {
+  const slow = [{ sql: "SELECT 'Jane Doe'", ms: 900, plan: ['SCAN patients'], at: '2026-01-01T00:00:00.000Z' }]
+  const db = { health: async () => ({ status: 'ok', queries: { slow } }) }
+  const text = await (await healthResponse(db)).text()
+  assert.ok(!text.includes('Jane') && !text.includes('patients'), text)
+  assert.equal(JSON.parse(text).queries.slow[0].ms, 900)
+})

@@ -111,3 +111,10 @@ for (const [what, [migrations, details]] of Object.entries(byHand)) {
     })
   })
 }
+
+test('a long comment of line ends, and a long text like a name, are read in the time of their length', async () => {
+  // With the square of the length, each would take minutes.
+  const texts = [`--${'\r'.repeat(500_000)}\nSELECT 1`, `${'.sql?'.repeat(100_000)} x`]
+  assert.equal((await migrationsFrom({ '0001_a.sql': texts[0] })).length, 1)
+  assert.equal((await migrationsFrom({ '0001_a.sql': texts[1] })).length, 1)
+})

@@ -131,3 +131,48 @@ test('a pull uses its own folder, not one that another user has prepared', async
   assert.equal(readFileSync(path.join(elsewhere, 'begun-from'), 'utf8'), 'nothing')
   assert.equal(statSync(path.join(base, 'other.sqlite.pulling')).mode & 0o777, 0o700)
 })
+
+test('tables that are left out are named without control characters and keys', async () => {
+  const keyless = { properties: { id: { format: 'bigint' } } }
+  const keyed = { required: ['id'], properties: { id: { format: 'bigint', description: '<pk/>' } } }
+  const definitions = { notes: keyed, [`${harm} ${key}`]: keyless }
+  const remote = createServer((request, response) => {
+    const isRoot = /^\/(rest\/v1\/)?$/.test(request.url)
+    response.writeHead(request.url.includes('/rpc/') ? 404 : 200, { 'content-type': 'application/json' })
+    response.end(isRoot ? JSON.stringify({ definitions }) : '[]')
+  })
+  await new Promise((resolve) => remote.listen(0, '127.0.0.1', resolve))
+  const env = { SUPABASE_URL: `http://127.0.0.1:${remote.address().port}`, SUPABASE_SECRET_KEY: key }
+  const commands = [
+    ['schema', 'pull', '--stdout'],
+    ['pull', '--all', '--out', 'left-out.sqlite'],
+  ]
+  for (const command of commands) {
+    const { out, err } = await run(command, env)
+    assert.match(err, /left out: /)
+    assert.ok(isPlain(out) && isPlain(err), JSON.stringify(out + err))
+    assert.ok(!err.includes(key), err)
+  }
+  remote.close()
+})
+
+test('an answer that is no list of rows is named', async () => {
+  for (const body of ['5', 'null', '{}', '[null]', '{"length":5}']) {
+    const remote = createServer((_, response) => {
+      response.writeHead(200, { 'content-type': 'application/json' })
+      response.end(body)
+    })
+    await new Promise((resolve) => remote.listen(0, '127.0.0.1', resolve))
+    const env = { SUPABASE_URL: `http://127.0.0.1:${remote.address().port}`, SUPABASE_SECRET_KEY: key }
+    const { code, err } = await run(['pull', '--tables', 'n', '--pk', 'n=id', '--out', 'rows.sqlite'], env)
+    assert.notEqual(code, 0)
+    assert.match(err, /is not a list of rows/, body)
+    remote.close()
+  }
+})
+
+test('a file name that is too long is an error of the file', async () => {
+  execFileSync('sqlite3', [path.join(base, 'long.sqlite')], { input: 'CREATE TABLE t (id INTEGER PRIMARY KEY);' })
+  const { err } = await run(['types', 'long.sqlite', '--out', 'x'.repeat(300)])
+  assert.match(err, /can't be written/)
+})
