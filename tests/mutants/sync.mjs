@@ -163,8 +163,8 @@ export const mutants = [
   {
     name: 'the-guard-counts-rows-outside-of-the-filter',
     file: 'src/sync/pull/compare.rs',
-    text: 'outside: !row[2].is_null()',
-    instead: 'outside: false',
+    text: '!row[2].is_null()',
+    instead: 'false',
     breaks: 'rows that a changed filter leaves out are refused as an empty remote',
   },
   {
@@ -178,8 +178,8 @@ export const mutants = [
   {
     name: 'a-changed-filter-reads-on-from-its-cursor',
     file: 'src/sync/state/filter.rs',
-    text: 'SET selected = NULL, started = NULL, listed_at = NULL',
-    instead: 'SET listed_at = NULL',
+    text: '"UPDATE tidelock_tables SET selected = NULL, started = NULL, listed_at = NULL WHERE tbl = ?1"',
+    instead: '"UPDATE tidelock_tables SET listed_at = NULL WHERE tbl = ?1"',
     breaks: 'older rows of a new filter are never read',
   },
   {

@@ -242,10 +242,6 @@ fn perform(inner: Rc<Inner>, round: Round) -> LocalFuture<'static, End> {
                 if !matches!(pulled, End::Done | End::Unchanged) {
                     return pulled;
                 }
-                if let Some(error) = failed {
-                    // The successful pull has cleared the push's error, which remains the last one.
-                    database.synced().map(|sync| sync.remember(Some(error))).ok();
-                }
                 return if end == End::Done { pulled } else { end };
             }
         };

@@ -62,7 +62,8 @@ pub struct Sync {
     phase: Cell<SyncPhase>,
     /// The table that is pulled or pushed; empty while idle.
     pub(super) current_table: RefCell<String>,
-    last_error: RefCell<Option<Error>>,
+    /// The error of the last call, and what it did.
+    last_error: RefCell<Option<(SyncPhase, Error)>>,
     /// The newest token that was given.
     pub(in crate::engine) token: RefCell<Option<String>>,
     /// The changes to send again, while automatic sync runs.
@@ -203,15 +204,20 @@ impl Sync {
         self.phase.get()
     }
 
-    /// Returns the error of the last call, until a call succeeds.
+    /// Returns the error of the last call, until a call of its kind succeeds.
     pub fn last_error(&self) -> Option<Error> {
-        self.last_error.borrow().clone()
+        self.last_error.borrow().as_ref().map(|(_, error)| error.clone())
     }
 
-    /// Remembers the error of a call and its time.
-    pub(in crate::engine) fn remember(&self, error: Option<Error>) {
+    /// Remembers the error of a pull or push, with its time. A success ends an error of the same kind only: what a pull
+    /// refuses isn't repaired by a push without changes.
+    pub(in crate::engine) fn remember(&self, phase: SyncPhase, error: Option<Error>) {
         let now = self.platform.clock.now().to_string();
-        *self.last_error.borrow_mut() = error.map(|error| error.detail("time", now));
+        let mut last = self.last_error.borrow_mut();
+        match error {
+            Some(error) => *last = Some((phase, error.detail("time", now))),
+            None => *last = last.take().filter(|(failed, _)| *failed != phase),
+        }
     }
 
     /// Returns one entry per synced table.
@@ -227,7 +233,7 @@ impl Sync {
                 let phase = if *current_table == table.table { phase } else { SyncPhase::Idle };
                 let mut status = status::of_table(connection, &table.table, phase, now)?;
                 // An error without a table concerns all of them.
-                if let (None, Some(error)) = (&status.last_error, &*self.last_error.borrow())
+                if let (None, Some((_, error))) = (&status.last_error, &*self.last_error.borrow())
                     && self.table_of(error).is_none()
                 {
                     status.last_error = Some(error.clone());
@@ -350,9 +356,9 @@ impl Sync {
             }
         };
         busy.error = result.as_ref().err().cloned();
-        self.remember(busy.error.clone());
+        self.remember(phase, busy.error.clone());
         // With the time at which it failed.
-        if let Some(error) = self.last_error() {
+        if let Some(error) = self.last_error().filter(|_| busy.error.is_some()) {
             let table = self.table_of(&error).unwrap_or_else(|| self.current_table.borrow().clone());
             self.note_failure(host, &table, &error).await;
         }

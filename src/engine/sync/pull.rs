@@ -256,8 +256,10 @@ impl Sync {
             if run.mode == PullMode::Merge {
                 host.admit_write()?;
                 let wrote = merge_page(&connection, &mut run.targets[at], &page)?;
-                let table = &*run.targets[at].plan.table.name;
-                host.committed(if wrote { std::slice::from_ref(&table) } else { &[] });
+                let target = &run.targets[at];
+                let mut changed = target.writer.unpushed.take_restored();
+                changed.extend(wrote.then(|| target.plan.table.name.clone()));
+                host.committed(&changed.iter().map(String::as_str).collect::<Vec<_>>());
             }
         }
         self.resolve_table_conflicts(host, run, at).await?;

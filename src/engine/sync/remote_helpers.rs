@@ -116,8 +116,10 @@ impl Sync {
     }
 }
 
+/// Reads all pages. Together they are limited like one answer: they are held in memory, and a remote could go on for ever.
 async fn all_pages(remote: &Remote<'_>, since: Option<u64>) -> Result<Option<Helpers>, Refusal> {
     let mut found: Option<Helpers> = None;
+    let (limit, mut bytes) = (remote.max_bytes(), 0);
     loop {
         let after = found.as_ref().and_then(|found| found.tombstones.last()).map(|tombstone| tombstone.id.clone());
         let make = |requester: &Requester| {
@@ -125,7 +127,13 @@ async fn all_pages(remote: &Remote<'_>, since: Option<u64>) -> Result<Option<Hel
             requester.request(Method::Get, url, "", None)
         };
         let parse = |response: &HttpResponse| Helpers::read(&response.body);
-        let (page, _) = remote.read("tidelock_state", &mut remote.tries(), &make, &parse).await?;
+        let (page, answer) = remote.read("tidelock_state", &mut remote.tries(), &make, &parse).await?;
+        bytes += answer.response.body.len() as u64;
+        if bytes > limit {
+            let text = format!("The remote's deletion log is larger than remote.maxResponseBytes ({limit} bytes)");
+            let error = Error::new(ErrorCode::SyncProtocol, text).detail("limit", limit);
+            return Err(error.hint("Raise remote.maxResponseBytes, or delete old tombstones in the remote").into());
+        }
         let Some(page) = page else { return Ok(None) };
         let complete = page.tombstones.len() < helpers::PAGE;
         let number = |id: Option<&str>| id.and_then(|id| id.parse::<u64>().ok());

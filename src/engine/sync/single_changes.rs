@@ -18,6 +18,7 @@ use crate::{
         jobs::{job::RemoteRow, retry, unsent},
         outbox::{capture, unapplied, waiting::forget},
         postgrest::{
+            keyed,
             remote::{Refusal, Remote},
             request::Requester,
             response::NOT_POSTGREST,
@@ -27,7 +28,6 @@ use crate::{
             page::{PullReadOptions, PullSource},
             reader::Pull,
         },
-        push::write,
         report::TableReport,
         schema::{plan::Plan, table::LocalTable},
         state::progress,
@@ -221,7 +221,7 @@ async fn read_row(client: &Remote<'_>, plan: &Plan, key: &[Value]) -> Result<Rem
         // No remote row has a NULL in its key.
         return Ok(RemoteRow::Absent);
     }
-    let make = |requester: &Requester| write::read(requester, plan, &[key]);
+    let make = |requester: &Requester| keyed::read(requester, &plan.selection, &[key]);
     let parse = |response: &HttpResponse| plan.read(&response.body);
     let (rows, _) = client.read(plan.name(), &mut client.tries(), &make, &parse).await?;
     let keys: Vec<Vec<Value>> = (0..rows.len()).map(|at| plan.key_of(rows.row(at))).collect();

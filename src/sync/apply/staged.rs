@@ -79,7 +79,8 @@ pub fn count_rejected(connection: &Connection, targets: &mut [ApplyTarget]) -> R
     Ok(())
 }
 
-fn any(connection: &Connection) -> Result<bool> {
+/// Returns whether there are staged rows.
+pub fn any(connection: &Connection) -> Result<bool> {
     Ok(connection.value("SELECT 1 FROM tidelock_staged LIMIT 1", &[])?.is_some())
 }
 

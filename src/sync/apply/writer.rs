@@ -264,7 +264,10 @@ impl RowWriter {
             }
             Err(error) => {
                 self.unpushed.parked.replace(parked);
-                held(error)
+                let held = held(error)?;
+                // SQLite names no table.
+                let missing = if pass.rows.deleted[at] { None } else { self.parents.missing(connection, row)? };
+                Ok(missing.map_or(held, WriteOutcome::Held))
             }
         }
     }

@@ -69,6 +69,12 @@ fn is_secret(text: &str) -> bool {
     text.starts_with("sb_secret_") || jwt::claim(text, "role").as_deref() == Some("service_role")
 }
 
+/// Whether a character controls a terminal or the direction of text; not a line break.
+fn controls(char: char) -> bool {
+    char.is_control() && char != '\n'
+        || matches!(char, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 /// The secrets that are sent with requests, to be masked in texts that come back.
 #[derive(Clone, Debug, Default)]
 pub struct Secrets(Vec<String>);
@@ -98,8 +104,8 @@ impl Secrets {
         self.0.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
     }
 
-    /// Masks a text from outside so that it may be kept and shown: limits its length, and replaces these secrets and
-    /// other tokens and keys that have a known form.
+    /// Masks a text from outside so that it may be kept and shown: limits its length, replaces these secrets and
+    /// other tokens and keys that have a known form, and characters that control a terminal or the direction of text.
     pub fn mask(&self, text: &str) -> String {
         let mut masked = text.to_owned();
         for secret in &self.0 {
@@ -115,6 +121,8 @@ impl Secrets {
             shown.push_str(if known { MASK } else { token });
             shown.push_str(&word[at + token.len()..]);
         }
+        // A secret may have a tab.
+        let mut shown = shown.replace(controls, " ");
         if let Some((end, _)) = shown.char_indices().nth(LONGEST_TEXT) {
             shown.truncate(end);
             shown.push('…');

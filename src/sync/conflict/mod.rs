@@ -6,10 +6,14 @@
 //! | `unpushed` | the unpushed changes of a table, and their statements |
 //! | `local_row` | reads and writes the local row of a change |
 //! | `requeue` | what is left to push of a change |
+//! | `restored_parents` | what a row that wins remotely needs here |
+//! | `unapplied` | conflicts with a row of the remote that doesn't fit here |
 //! | `reconcile` | applies the rule to a remote row and the unpushed change of its key |
 
 mod local_row;
 pub mod reconcile;
 mod requeue;
 pub mod resolution;
+mod restored_parents;
+mod unapplied;
 pub mod unpushed;

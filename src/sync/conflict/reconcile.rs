@@ -65,6 +65,18 @@ impl Unpushed {
         seen: Seen,
         cursor: Option<&str>,
     ) -> Result<Decision> {
+        self.decide(connection, row, seen, cursor, true)
+    }
+
+    /// See [`Self::reconcile`]. `fits`: whether the local row can be what is decided.
+    pub(super) fn decide(
+        &self,
+        connection: &Connection,
+        row: &[Value],
+        seen: Seen,
+        cursor: Option<&str>,
+        fits: bool,
+    ) -> Result<Decision> {
         let key = self.key_of(row);
         let local = self.local(connection, &key)?;
         let remote = (seen == Seen::Row).then_some(row);
@@ -98,6 +110,9 @@ impl Unpushed {
             // A new row that was deleted again: the insert, or another try of it, may be executed after the deletion.
             late::remember(connection, entry.id, &key, true)?;
         }
+        if let (true, None, Resolution::Row { row: Some(row), conflict: true }) = (fits, &local, &resolution) {
+            self.restore_parents(connection, row)?;
+        }
         match resolution {
             Resolution::Unchanged => Ok(Decision::Keep { conflict: false, rejected: false }),
             Resolution::Ask => {
@@ -110,6 +125,11 @@ impl Unpushed {
             Resolution::Row { row, conflict } => {
                 if conflict {
                     self.log(connection, &key, &entry, local.as_deref(), remote, row.as_deref())?;
+                }
+                if !fits {
+                    let decided = (row.as_deref(), remote);
+                    self.requeue_unapplied(connection, &entry, &key, local.as_deref(), decided)?;
+                    return Ok(Decision::Keep { conflict, rejected: false });
                 }
                 if row.as_deref() == remote {
                     self.end_parking(&key);

@@ -72,6 +72,8 @@ pub struct Unpushed {
     pub(super) pending_conflicts: RefCell<Vec<PendingConflict>>,
     /// Local rows whose unique values are freed for now, by their keys: they count as they were.
     pub(crate) parked: RefCell<Vec<(Vec<Value>, Vec<Value>)>>,
+    /// Tables in which deleted parents were restored, since this was last reported.
+    pub(super) restored: RefCell<Vec<String>>,
 }
 
 impl Unpushed {
@@ -142,6 +144,7 @@ impl Unpushed {
             skew_ms: Cell::new(0),
             pending_conflicts: RefCell::default(),
             parked: RefCell::default(),
+            restored: RefCell::default(),
         }
     }
 
@@ -235,7 +238,7 @@ impl Unpushed {
     }
 
     /// Returns an encoded row as one value per column.
-    fn align(&self, encoded: &str) -> Vec<Option<Value>> {
+    pub(super) fn align(&self, encoded: &str) -> Vec<Option<Value>> {
         let mut row = decode_row(encoded);
         let mut find = |name: &String| {
             let at = row.iter().position(|(known, _)| known == name)?;

@@ -4,13 +4,13 @@
 
 use super::{
     dependencies::Dependencies,
-    job::{Job, JobKind, UNKNOWN},
+    job::{Job, JobKind},
 };
 use crate::{
     collections::Set,
     error::{Detail, Error, Result},
     sqlite::Connection,
-    sync::{schema::plan::Plan, values::encode::decode_row},
+    sync::{outbox::change::UNKNOWN, schema::plan::Plan, values::encode::decode_row},
     value::Value,
 };
 

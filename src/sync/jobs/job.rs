@@ -28,10 +28,6 @@ pub enum RowGuard {
     Cursor(Vec<String>),
 }
 
-/// Stands for a value of which it is unknown what the remote has: several were sent, and any may have arrived. It differs
-/// from all values but the empty blob, so it is sent (again).
-pub const UNKNOWN: Value = Value::Blob(Vec::new());
-
 /// One change, as it is sent.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Job {
@@ -51,6 +47,8 @@ pub struct Job {
     pub left_out: Vec<usize>,
     /// The row that the change was made on, where the remote had one.
     pub base: Option<Vec<Option<Value>>>,
+    /// The remote's row that doesn't fit here, of an update about which was decided with that row: it counts as the base, too.
+    pub unapplied: Option<Vec<Option<Value>>>,
     /// The base's cursor, by which the server checks that its row is still the same; empty text for NULL, `None` where
     /// it is unknown.
     pub cursor: Option<String>,

@@ -293,7 +293,7 @@ impl PushTarget {
         exhausted: bool,
     ) -> Result<Remainder> {
         let mut counted = TableReport::default();
-        let mut held = Vec::new();
+        let mut held = None;
         match remote {
             RemoteRow::Row(row, cursor) => {
                 if self.plan.options.compares() {
@@ -303,7 +303,7 @@ impl PushTarget {
                     let sent: Vec<Value> = sent.row.iter().map(|value| value.clone().unwrap_or_default()).collect();
                     self.follow_parents(connection, &sent, &row)?;
                 }
-                held = self.writer.merge(connection, &Rows::one(row, false, cursor), &mut counted)?;
+                held = self.merge_or_stage(connection, entry, Rows::one(row, false, cursor), &mut counted)?;
             }
             RemoteRow::Deleted if job.kind == JobKind::Insert && exhausted => {
                 let text = "The remote has a row with this key that is marked as deleted, and refuses to restore it";
@@ -313,7 +313,7 @@ impl PushTarget {
             }
             RemoteRow::Deleted => {
                 let row = self.writer.unpushed.row_of(&job.key);
-                held = self.writer.merge(connection, &Rows::one(row, true, None), &mut counted)?;
+                held = self.merge_or_stage(connection, entry, Rows::one(row, true, None), &mut counted)?;
             }
             RemoteRow::Absent if job.kind == JobKind::Insert && exhausted => {
                 // Deleted locally, the change is forgotten: a hidden row can't be deleted anyway.
@@ -333,6 +333,7 @@ impl PushTarget {
                 }
             }
         }
+        self.followed.extend(self.writer.unpushed.take_restored());
         self.touched |= counted.inserted + counted.updated + counted.deleted + counted.conflicts > 0;
         self.report.conflicts += counted.conflicts;
         self.report.rejected += counted.rejected;
@@ -353,11 +354,39 @@ impl PushTarget {
             Some(entry) => {
                 late::remember(connection, entry.id, &job.key, false)?;
                 unmark(connection, entry.id)?;
-                let Some(held) = held.first() else { return Ok(Remainder::Again) };
-                let text = format!("The remote's row can't be applied: {}", held.error);
+                let Some(why) = held else { return Ok(Remainder::Again) };
+                let text = format!("The remote's row can't be applied: {why}");
                 hold_back(connection, entry.id, &text)?;
                 Ok(Remainder::Waiting)
             }
+        }
+    }
+
+    /// Merges the remote's row. One that doesn't fit here is staged, and the change of a row that the remote had is decided about
+    /// all the same. Returns why not, if that isn't possible either.
+    fn merge_or_stage(
+        &self,
+        connection: &Connection,
+        entry: &OutboxEntry,
+        row: Rows,
+        counted: &mut TableReport,
+    ) -> Result<Option<String>> {
+        let Some(held) = self.writer.merge(connection, &row, counted)?.pop() else { return Ok(None) };
+        if entry.base.is_none() {
+            return Ok(Some(held.error));
+        }
+        let unpushed = &self.writer.unpushed;
+        let seen = if row.deleted[0] { Seen::Deleted } else { Seen::Row };
+        let decide = || unpushed.reconcile_unapplied(connection, row.row(0), seen, row.cursors[0].as_deref());
+        match with_parents(connection, decide) {
+            Ok(Decision::Keep { conflict, rejected }) => {
+                counted.conflicts += u64::from(conflict);
+                counted.rejected += u64::from(rejected);
+                Ok(None)
+            }
+            Ok(_) => Ok(None),
+            Err(error) if error.is(ErrorCode::SqliteConstraint) => Ok(Some(held.error)),
+            Err(error) => Err(error),
         }
     }
 

@@ -1,15 +1,18 @@
 //! Retries or discards a change, as the user decides.
 
-use super::job::{RemoteRow, UNKNOWN};
+use super::job::RemoteRow;
 use crate::{
-    error::{Error, Result},
+    error::{Error, ErrorCode, Result},
     sqlite::Connection,
     sync::{
-        apply::{normalized_key::KeyNormalizer, writer::RowWriter},
+        apply::{
+            normalized_key::KeyNormalizer,
+            writer::{RowWriter, with_parents},
+        },
         conflict::unpushed::{OutboxEntry, Unpushed},
         outbox::{
             capture,
-            change::ChangeOp,
+            change::{ChangeOp, UNKNOWN},
             waiting::{forget, make_pending, release},
         },
         report::TableReport,
@@ -183,5 +186,12 @@ pub fn discard(
         writer.note_known(connection, &plan.key_of(&row), !deleted)?;
     }
     let rows = Rows::one(row, deleted, None);
-    writer.merge(connection, &rows, &mut TableReport::default()).map(drop)
+    if writer.merge(connection, &rows, &mut TableReport::default())?.is_empty() {
+        return Ok(());
+    }
+    // What was discarded doesn't stay until the remote's row fits.
+    match with_parents(connection, || unpushed.undo(connection, &entry, &change.key, local.as_deref())) {
+        Err(error) if !error.is(ErrorCode::SqliteConstraint) => Err(error),
+        _ => Ok(()),
+    }
 }

@@ -1,17 +1,22 @@
 //! The pending changes, as jobs.
 
-use super::job::{Job, JobKind, UNKNOWN};
+use super::job::{Job, JobKind};
 use crate::{
     collections::Map,
     error::Result,
     sqlite::Connection,
     sync::{
-        config::options::SyncDirection,
+        apply::staged,
+        config::options::{ConflictPolicy, SyncDirection},
         conflict::{
             resolution::Sent,
             unpushed::{OutboxEntry, Unpushed},
         },
-        outbox::{capture, change::ChangeOp, waiting::forget},
+        outbox::{
+            capture,
+            change::{ChangeOp, UNKNOWN},
+            waiting::forget,
+        },
         schema::plan::Plan,
         values::{
             encode::{decode_key, decode_row, quote, row_sql},
@@ -70,6 +75,11 @@ pub fn load(
     statement.bind(1, &Value::from(plan.name()))?;
     statement.bind(2, &Value::Integer(wanted.newest))?;
     statement.bind(3, &Value::Integer(wanted.now))?;
+    // Where a cursor guards the update, the base has the cursor of that row.
+    let may_wait = !blind
+        && plan.stored_cursor().is_none()
+        && plan.options.conflict() != ConflictPolicy::Function
+        && staged::any(connection)?;
     let (mut jobs, mut empty, mut bytes) = (Vec::new(), Vec::new(), 0);
     while statement.step()? == crate::sqlite::Step::Row {
         if (wanted.skip)(statement.column_i64(0)) {
@@ -80,7 +90,10 @@ pub fn load(
         let key = decode_key(row[6].as_text().unwrap_or_default());
         let local = unpushed.local(connection, &key)?;
         match job(plan, table, &entry, key.clone(), local) {
-            Some(job) if job.kind == wanted.kind => {
+            Some(mut job) if job.kind == wanted.kind => {
+                if may_wait && job.kind == JobKind::Update {
+                    job.unapplied = decided_unapplied(connection, unpushed, &job)?;
+                }
                 bytes += job.row.iter().map(|value| 16 + value.as_text().map_or(0, str::len)).sum::<usize>();
                 jobs.push(job);
             }
@@ -99,6 +112,15 @@ pub fn load(
         }
     }
     Ok(jobs)
+}
+
+/// Returns the remote's row of an update that doesn't fit here, if it has nothing else in the columns that are sent than the
+/// change's base.
+fn decided_unapplied(connection: &Connection, unpushed: &Unpushed, job: &Job) -> Result<Option<Vec<Option<Value>>>> {
+    let known = |at: usize| job.base.as_ref().and_then(|base| base[at].as_ref());
+    let same =
+        |row: &Vec<Option<Value>>| job.columns.iter().all(|at| row[*at].is_some() && row[*at].as_ref() == known(*at));
+    Ok(unpushed.unapplied(connection, &job.key)?.filter(same))
 }
 
 /// Restores the remote's cursor in a row whose change is about nothing else, which counts as no change.
@@ -152,8 +174,8 @@ fn job(plan: &Plan, table: usize, entry: &OutboxEntry, key: Vec<Value>, local: O
     };
     let row = local.unwrap_or_default();
     let revives = kind == JobKind::Insert && entry.deleted_remotely && plan.options.soft_delete().is_some();
-    let (left_out, base) = (Vec::new(), entry.base.clone());
-    Some(Job { id: entry.id, table, kind, key, row, columns, left_out, base, cursor, sent_before, revives })
+    let (left_out, base, unapplied) = (Vec::new(), entry.base.clone(), None);
+    Some(Job { id: entry.id, table, kind, key, row, columns, left_out, base, unapplied, cursor, sent_before, revives })
 }
 
 fn as_sent(sent: &Sent, local: Option<&[Value]>) -> bool {

@@ -15,6 +15,10 @@ use crate::{
     value::Value,
 };
 
+/// Stands for a value of which it is unknown what the remote has: several were sent, and any may have arrived. It differs
+/// from all values but the empty blob, so it is sent (again).
+pub const UNKNOWN: Value = Value::Blob(Vec::new());
+
 /// The operation of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]

@@ -40,10 +40,13 @@ pub fn adapt(connection: &Connection, registered: &str, table: &LocalTable, key:
                 of(&types) == of(&types_before)
             });
             let adapted = Adapted { connection, registered, table, key, before: &before };
-            adapted.bases()?;
+            adapted.stored_rows()?;
             if before != key || !same_types {
                 adapted.changes()?;
-                adapted.known()?;
+                for stored in ["tidelock_known", "tidelock_staged"] {
+                    adapted.keys_of(stored)?;
+                }
+                adapted.forget()?;
             }
         }
         connection.run("UPDATE tidelock_tables SET keyed_by = ?2, types = ?3 WHERE tbl = ?1", &now).map(drop)
@@ -60,66 +63,79 @@ struct Adapted<'a> {
 }
 
 impl Adapted<'_> {
-    /// Converts the bases of changes to the present types.
-    fn bases(&self) -> Result<()> {
-        let entries = self.rows("SELECT id, base FROM tidelock_outbox WHERE tbl = ?1 AND base IS NOT NULL")?;
-        for entry in entries {
-            let mut row = decode_row(entry[1].as_text().unwrap_or_default());
-            for (name, value) in &mut row {
-                *value = self.typed(name, std::mem::take(value))?;
+    /// Converts the stored rows to the present types.
+    fn stored_rows(&self) -> Result<()> {
+        for (table, column) in [
+            ("tidelock_outbox", "base"),
+            ("tidelock_outbox", "sent"),
+            ("tidelock_late", "sent"),
+            ("tidelock_staged", "row"),
+        ] {
+            let entries =
+                self.rows(&format!("SELECT rowid, {column} FROM {table} WHERE tbl = ?1 AND {column} <> ''"))?;
+            for entry in entries {
+                let mut row = decode_row(entry[1].as_text().unwrap_or_default());
+                for (name, value) in &mut row {
+                    *value = self.typed(name, std::mem::take(value))?;
+                }
+                let members = row.iter().enumerate().map(|(at, (name, _))| (name.as_str(), format!("?{}", at + 2)));
+                let sql = format!("UPDATE OR REPLACE {table} SET {column} = {} WHERE rowid = ?1", row_sql(members));
+                let values = entry[..1].iter().cloned().chain(row.iter().map(|(_, value)| value.clone()));
+                self.connection.run(&sql, &values.collect::<Vec<_>>())?;
             }
-            let members = row.iter().enumerate().map(|(at, (name, _))| (name.as_str(), format!("?{}", at + 2)));
-            let sql = format!("UPDATE tidelock_outbox SET base = {} WHERE id = ?1", row_sql(members));
-            let values = entry[..1].iter().cloned().chain(row.iter().map(|(_, value)| value.clone()));
-            self.connection.run(&sql, &values.collect::<Vec<_>>())?;
         }
         Ok(())
     }
 
     /// Gives each change the present key of its row. A change whose row has none that is known is rejected.
     fn changes(&self) -> Result<()> {
-        let sql = "SELECT id, key, op, base FROM tidelock_outbox WHERE tbl = ?1 ORDER BY id";
-        for entry in self.rows(sql)? {
-            let id = entry[0].as_integer().unwrap_or_default();
-            let old = decode_key(entry[1].as_text().unwrap_or_default());
-            let base = entry[3].as_text().map(decode_row);
-            match self.key_of(&old, base.map(|base| base.into_iter().collect()))? {
-                Some(key) => {
-                    let sql = format!(
-                        "UPDATE OR IGNORE tidelock_outbox SET key = {} WHERE id = ?1",
-                        key_parameters(key.len(), 2)
-                    );
-                    self.connection.run(&sql, &[&entry[..1], &key[..]].concat())?;
-                }
-                None => {
-                    let text = |names: &[String]| names.join(", ");
-                    let why = format!(
-                        "The key of table {} was {} and is {} now, which isn't known of this row",
-                        self.registered,
-                        text(self.before),
-                        text(self.key)
-                    );
-                    reject(self.connection, id, ChangeReason::Schema, &why)?;
-                    let sql = "UPDATE tidelock_outbox SET key = ?2 WHERE id = ?1";
-                    self.connection.run(sql, &[Value::Integer(id), Value::from(UNKNOWN_KEY)])?;
-                }
+        let mut keys = Vec::new();
+        for entry in self.rows("SELECT id, key, base FROM tidelock_outbox WHERE tbl = ?1 ORDER BY id")? {
+            keys.push((entry[0].clone(), self.key_of(&entry[1], entry[2].as_text())?));
+        }
+        // Rows may have exchanged their keys.
+        let name = Value::from(self.registered);
+        self.connection.run("UPDATE tidelock_outbox SET key = 'change ' || id WHERE tbl = ?1", &[name])?;
+        for (id, key) in keys {
+            let moved = key.map(|key| {
+                let sql = format!(
+                    "UPDATE OR IGNORE tidelock_outbox SET key = {} WHERE id = ?1",
+                    key_parameters(key.len(), 2)
+                );
+                self.connection.run(&sql, &[std::slice::from_ref(&id), &key[..]].concat())
+            });
+            if moved.transpose()?.is_none_or(|moved| moved == 0) {
+                let why = format!(
+                    "The key of table {} was {} and is {} now, which isn't known of this row",
+                    self.registered,
+                    self.before.join(", "),
+                    self.key.join(", ")
+                );
+                reject(self.connection, id.as_integer().unwrap_or_default(), ChangeReason::Schema, &why)?;
+                let sql = "UPDATE tidelock_outbox SET key = ?2 WHERE id = ?1";
+                self.connection.run(sql, &[id, Value::from(UNKNOWN_KEY)])?;
             }
         }
         Ok(())
     }
 
-    /// Returns the present key of a row whose key was `old`; `base` is the row before its change.
-    fn key_of(&self, old: &[Value], base: Option<Map<String, Value>>) -> Result<Option<Vec<Value>>> {
-        let is_renamed = self.before.len() == self.key.len()
-            && (self.before == self.key || self.before.iter().any(|name| self.table.column(name).is_none()));
-        if is_renamed {
-            let typed = self.key.iter().zip(old).map(|(name, value)| self.typed(name, value.clone()));
+    /// Whether the key has the columns that it had, perhaps under other names or with other types.
+    fn has_same_columns(&self) -> bool {
+        self.before.len() == self.key.len()
+            && (self.before == self.key || self.before.iter().any(|name| self.table.column(name).is_none()))
+    }
+
+    /// Returns the present key of a row whose encoded key was `old`; `row` is the row as the remote has it.
+    fn key_of(&self, old: &Value, row: Option<&str>) -> Result<Option<Vec<Value>>> {
+        let old = decode_key(old.as_text().unwrap_or_default());
+        if self.has_same_columns() {
+            let typed = self.key.iter().zip(old).map(|(name, value)| self.typed(name, value));
             return typed.collect::<Result<_>>().map(Some);
         }
-        let there = self.find(old)?;
-        // The remote knows the row by what it was before the change.
-        let known =
-            base.and_then(|base| self.key.iter().map(|name| base.get(name).cloned()).collect::<Option<Vec<_>>>());
+        let there = self.find(&old)?;
+        let row: Option<Map<String, Value>> = row.map(|row| decode_row(row).into_iter().collect());
+        // The remote knows the row by what it was before a change.
+        let known = row.and_then(|row| self.key.iter().map(|name| row.get(name).cloned()).collect::<Option<Vec<_>>>());
         Ok(match (there, known) {
             (Some(there), Some(known)) if there != known => None,
             (there, known) => known.or(there),
@@ -137,21 +153,29 @@ impl Adapted<'_> {
         Ok(self.connection.rows(&sql, old)?.into_iter().next())
     }
 
-    /// Gives the keys that the remote was seen to have their present form, and forgets what else is about keys: the next pull
-    /// reads the table from the beginning.
-    fn known(&self) -> Result<()> {
-        for known in self.rows("SELECT tbl, key, outside FROM tidelock_known WHERE tbl = ?1")? {
-            let key = self.key_of(&decode_key(known[1].as_text().unwrap_or_default()), None)?;
-            self.connection.run("DELETE FROM tidelock_known WHERE tbl = ?1 AND key = ?2", &known[..2])?;
-            let Some(key) = key else { continue };
-            let encoded = key_parameters(key.len(), 3);
-            let sql = format!("INSERT OR IGNORE INTO tidelock_known(tbl, key, outside) VALUES (?1, {encoded}, ?2)");
-            self.connection.run(&sql, &[&[known[0].clone(), known[2].clone()], &key[..]].concat())?;
+    /// Gives the keys in a table of the sync their present form. Its columns are `tbl`, `key`, and others.
+    fn keys_of(&self, stored: &str) -> Result<()> {
+        let rows = self.rows(&format!("SELECT * FROM {stored} WHERE tbl = ?1"))?;
+        self.connection.run(&format!("DELETE FROM {stored} WHERE tbl = ?1"), &[Value::from(self.registered)])?;
+        for mut row in rows {
+            let old = row.remove(1);
+            let Some(key) = self.key_of(&old, row[1].as_text())? else { continue };
+            let others: String = (2..=row.len()).map(|at| format!(", ?{at}")).collect();
+            let encoded = key_parameters(key.len(), row.len() + 1);
+            row.extend(key);
+            self.connection.run(&format!("INSERT OR IGNORE INTO {stored} VALUES (?1, {encoded}{others})"), &row)?;
         }
-        for table in ["tidelock_staged", "tidelock_late"] {
-            self.connection.run(&format!("DELETE FROM {table} WHERE tbl = ?1"), &[Value::from(self.registered)])?;
+        Ok(())
+    }
+
+    /// Forgets what else is about keys: the next pull reads the table from the beginning.
+    fn forget(&self) -> Result<()> {
+        let name = Value::from(self.registered);
+        // These are stored by a spelling that is the same for all types.
+        if !self.has_same_columns() {
+            self.connection.run("DELETE FROM tidelock_late WHERE tbl = ?1", std::slice::from_ref(&name))?;
         }
-        progress::read_whole_next(self.connection, &Value::from(self.registered))
+        progress::read_whole_next(self.connection, &name)
     }
 
     fn rows(&self, sql: &str) -> Result<Vec<Vec<Value>>> {

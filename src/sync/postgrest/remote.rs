@@ -165,6 +165,11 @@ impl<'a> Remote<'a> {
         self.skew_ms.get()
     }
 
+    /// Returns the largest response, in bytes.
+    pub fn max_bytes(&self) -> u64 {
+        self.requester.borrow().max_bytes
+    }
+
     /// Returns the retry budget of one operation, by `remote.retries`.
     pub fn tries(&self) -> Tries {
         Tries { used: 0, most: self.retries }

@@ -19,7 +19,8 @@ pub struct Requester {
     token: Option<String>,
     has_access_token: bool,
     timeout_ms: u64,
-    max_bytes: u64,
+    /// The largest response, in bytes.
+    pub max_bytes: u64,
     secrets: Secrets,
 }
 

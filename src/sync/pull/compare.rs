@@ -86,6 +86,17 @@ pub fn expected(connection: &Connection, table: &str) -> Result<Option<u64>> {
     Ok((count(1) == 0).then(|| count(0)))
 }
 
+/// Returns the listed keys of rows that no pull has read, `most` at most: rows that became visible, or are new since the
+/// table's rows were read.
+pub fn unread_keys(connection: &Connection, table: &str, most: usize) -> Result<Vec<Vec<Value>>> {
+    let rows = connection.rows(
+        "SELECT key FROM temp.tidelock_seen AS seen WHERE tbl = ?1 \
+         AND NOT EXISTS (SELECT 1 FROM tidelock_known WHERE tbl = ?1 AND key = seen.key) LIMIT ?2",
+        &[Value::from(table), Value::Integer(most as i64)],
+    )?;
+    Ok(rows.iter().map(|row| decode_key(row[0].as_text().unwrap_or_default())).collect())
+}
+
 /// A local row that the remote was known to have and didn't list.
 struct Absent {
     key: Vec<Value>,

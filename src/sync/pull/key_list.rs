@@ -1,22 +1,24 @@
-//! Lists the keys of tables whose deletions are found by comparison.
+//! Lists the keys of tables whose deletions are found by comparison, and reads rows by their keys.
 
 use super::{
     page::Count,
     page_size::AdaptivePageSize,
     pulled_table::{PassedPlaces, PulledTable},
-    reader::{Pull, counted_rows},
+    reader::{Pull, Read, counted_rows},
 };
 use crate::{
     error::Result,
     ports::HttpResponse,
     sync::{
         postgrest::{
+            keyed,
             query::{Range, Selection},
             remote::Refusal,
             request::{Request, Requester},
         },
         state::spans::Span,
     },
+    value::Value,
 };
 
 impl Pull<'_> {
@@ -45,6 +47,28 @@ impl Pull<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Reads the rows of these keys of a table.
+    pub async fn read_by_keys(&self, table: usize, keys: &[Vec<Value>]) -> Result<()> {
+        let table = &self.tables[table];
+        let read = async {
+            for part in keyed::readable((0..keys.len()).collect(), |at| &keys[at]) {
+                let keys: Vec<&[Value]> = part.iter().map(|at| &keys[*at][..]).collect();
+                let make = |requester: &Requester| keyed::read(requester, &table.source.borrow().plan.selection, &keys);
+                let parse = |response: &HttpResponse| table.source.borrow().plan.read(&response.body);
+                let name = table.name();
+                let (rows, answer) = self.remote.read(&name, &mut self.remote.tries(), &make, &parse).await?;
+                self.pages.put(self.make(table, Read { rows, count: None, answer }));
+            }
+            Ok(())
+        };
+        let read = match read.await {
+            Err(refusal) => self.skip_table(table, refusal),
+            read => read,
+        };
+        self.pages.end();
+        read.map_err(Refusal::into_error)
     }
 
     /// Returns how many rows the remote has, or `None` if it can't count them.

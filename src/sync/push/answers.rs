@@ -9,7 +9,7 @@ use crate::{
     error::{Error, ErrorCode},
     sync::{
         conflict::resolution::differs,
-        jobs::job::{JobKind, JobOutcome, RemoteRow},
+        jobs::job::{Job, JobKind, JobOutcome, RemoteRow},
         schema::plan::Rows,
         values::same_key,
     },
@@ -71,8 +71,9 @@ impl PushBatch<'_> {
             }
             let kinds = self
                 .with(task.table, |target| target.plan.columns.iter().map(|column| column.kind).collect::<Vec<_>>());
-            let same =
-                self.jobs[job].base.as_ref().is_some_and(|base| !differs(base, &self.spelled(job, &row), &kinds));
+            let Job { base, unapplied, .. } = &self.jobs[job];
+            let spelled = self.spelled(job, &row);
+            let same = [base, unapplied].into_iter().flatten().any(|known| !differs(known, &spelled, &kinds));
             match (kind, same) {
                 (JobKind::Update | JobKind::Delete, true) if purpose == ReadPurpose::Write => ready.push(job),
                 (JobKind::Update | JobKind::Delete, true) => {

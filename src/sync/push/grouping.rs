@@ -1,12 +1,10 @@
 //! Groups changes into requests: in bulk if one request can express them, else one by one.
 
-use super::{
-    task::{Act, ReadPurpose, Task, UpdateMode},
-    write::{LONGEST_FILTER, filter_length, same_prefix},
-};
+use super::task::{Act, ReadPurpose, Task, UpdateMode};
 use crate::{
     sync::{
         jobs::job::{Job, JobKind, RowGuard},
+        postgrest::keyed::{BULK_KEYS, LONGEST_FILTER, chunks, filter_length, readable, same_prefix},
         values::{outgoing::filter_text, same_key},
     },
     value::Value,
@@ -16,9 +14,6 @@ use crate::{
 const BULK_ROWS: usize = 500;
 /// Approximate maximum size of an insert's body, in bytes.
 const BULK_BYTES: usize = 400_000;
-/// Maximum number of keys in one filter.
-const BULK_KEYS: usize = 200;
-
 /// Minimum number of updates with different values that justifies a request of another kind (`Function`, `Upsert`).
 const WORTH_A_BULK: usize = 8;
 
@@ -128,8 +123,7 @@ fn delete(jobs: &[Job], table: usize, deleted: Vec<usize>, guard: impl Fn(&[usiz
 
 /// Reads the rows of these jobs.
 pub(super) fn reads(jobs: &[Job], table: usize, wanted: Vec<usize>, purpose: ReadPurpose) -> Vec<Task> {
-    let length = |job: usize| filter_length(&jobs[job].key) * 2;
-    let chunks = chunks(wanted, BULK_KEYS, LONGEST_FILTER, length, |_, _| true);
+    let chunks = readable(wanted, |job| &jobs[job].key);
     chunks.into_iter().map(|chunk| Task::new(table, Act::Read(purpose), chunk)).collect()
 }
 
@@ -172,31 +166,6 @@ fn keyed(jobs: &[Job], all: Vec<usize>) -> Vec<Vec<usize>> {
 /// Splits jobs into parts whose rows fit into one body.
 fn rows(jobs: &[Job], all: Vec<usize>, together: impl Fn(usize, usize) -> bool) -> Vec<Vec<usize>> {
     chunks(all, BULK_ROWS, BULK_BYTES, |job| jobs[job].row.iter().map(weight).sum(), together)
-}
-
-/// Splits a list into parts of at most `most` items and `max_weight`, whose items belong together. An item that alone
-/// is heavier gets its own part.
-fn chunks(
-    items: Vec<usize>,
-    most: usize,
-    max_weight: usize,
-    weight: impl Fn(usize) -> usize,
-    together: impl Fn(usize, usize) -> bool,
-) -> Vec<Vec<usize>> {
-    let mut parts: Vec<Vec<usize>> = Vec::new();
-    let mut total = 0;
-    for item in items {
-        let own = weight(item);
-        match parts.last_mut() {
-            Some(part) if part.len() < most && total + own <= max_weight && together(part[0], item) => part.push(item),
-            _ => {
-                parts.push(vec![item]);
-                total = 0;
-            }
-        }
-        total += own;
-    }
-    parts
 }
 
 /// Returns the values that an update writes as text, which is equal only for equal values of equal types.

@@ -3,7 +3,7 @@
 //! | file | subject |
 //! |---|---|
 //! | `phases` | the order in which changes are sent, and what follows |
-//! | `write` | the requests that change the remote, and those that read single rows for it |
+//! | `write` | the requests that change the remote |
 //! | `task` | a request of a push |
 //! | `grouping` | how changes become requests |
 //! | `sender` | concurrent requests, and the outcome of each change |

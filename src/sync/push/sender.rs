@@ -23,6 +23,7 @@ use crate::{
         config::options::{AT_ONCE, SyncDirection},
         jobs::job::{Job, JobOutcome},
         postgrest::{
+            keyed,
             queue::Queue,
             remote::{Refusal, Remote, Tries},
             request::Requester,
@@ -239,7 +240,7 @@ impl<'p> PushBatch<'p> {
                     write::soft_delete(requester, plan, &keys, guard, marks(plan)[mark], *blind)
                 }
                 (Act::Delete(guard), _) => write::delete(requester, plan, &keys, guard, *blind),
-                _ => write::read(requester, plan, &keys),
+                _ => keyed::read(requester, &plan.selection, &keys),
             }
         })
     }

@@ -1,4 +1,4 @@
-//! The requests that change the remote, and those that read single rows for it.
+//! The requests that change the remote, and the one that shows whether a column exists.
 //!
 //! Each request filters by keys, since an UPDATE or DELETE without a filter would change the whole table.
 
@@ -7,21 +7,15 @@ use crate::{
     sync::{
         jobs::job::{Job, RowGuard},
         postgrest::{
-            query::{name, percent, push_list, push_pair, quoted},
+            keyed::{list, push_keys},
+            query::{name, percent, push_list, push_pair},
             request::Requester,
         },
         schema::plan::Plan,
-        values::{
-            json,
-            outgoing::{filter_text, push_json},
-        },
+        values::{json, outgoing::push_json},
     },
     value::Value,
 };
-
-/// Maximum length of a key filter, in characters. Longer ones are split into several requests, since servers accept
-/// URLs of 8 KB.
-pub const LONGEST_FILTER: usize = 5_500;
 
 /// Inserts rows, each with its values and the columns to send; the server fills the others. A row whose key exists
 /// stays unchanged, except with `blind`: ignoring duplicates would need the right to read the table.
@@ -149,44 +143,11 @@ pub fn revive(requester: &Requester, plan: &Plan, job: &Job, none: &str) -> Http
     requester.request(Method::Patch, url, "return=representation", Some(body))
 }
 
-/// Reads the rows of these keys, whatever the table's filter.
-pub fn read(requester: &Requester, plan: &Plan, keys: &[&[Value]]) -> HttpRequest {
-    let mut url = format!("{}/{}?select=", requester.root(), percent(&plan.selection.table));
-    push_list(&mut url, plan.selection.columns.iter().map(|column| name(column)));
-    if same_prefix(keys) {
-        push_keys(&mut url, plan, keys);
-    } else {
-        let mut condition = String::from("(");
-        for (index, key) in keys.iter().enumerate() {
-            condition.push_str(if index > 0 { ",and(" } else { "and(" });
-            for (at, (column, value)) in plan.selection.key.iter().zip(*key).enumerate() {
-                let comma = if at > 0 { "," } else { "" };
-                condition.push_str(&format!("{comma}{}.eq.{}", name(column), quoted(&filter_text(value))));
-            }
-            condition.push(')');
-        }
-        condition.push(')');
-        push_pair(&mut url, "or", &condition);
-    }
-    requester.request(Method::Get, url, "", None)
-}
-
 /// Builds a request that shows whether a column exists.
 pub fn probe(requester: &Requester, plan: &Plan, column: &str) -> HttpRequest {
     let url =
         format!("{}/{}?select={}&limit=0", requester.root(), percent(&plan.selection.table), percent(&name(column)));
     requester.request(Method::Get, url, "", None)
-}
-
-/// Returns whether one filter can name all of these keys, which may differ in their last column only.
-pub fn same_prefix(keys: &[&[Value]]) -> bool {
-    let prefix = |key: &&[Value]| key.split_last().map(|(_, prefix)| prefix.to_vec());
-    keys.windows(2).all(|pair| prefix(&pair[0]) == prefix(&pair[1]))
-}
-
-/// Returns approximately how many characters a key takes in a filter.
-pub fn filter_length(key: &[Value]) -> usize {
-    key.iter().map(|value| 12 + percent(&filter_text(value)).len()).sum()
 }
 
 fn target(
@@ -197,7 +158,7 @@ fn target(
     select: Option<&[String]>,
 ) -> String {
     let mut url = format!("{}/{}?", requester.root(), percent(&plan.selection.table));
-    push_keys(&mut url, plan, keys);
+    push_keys(&mut url, &plan.selection, keys);
     if let (RowGuard::Cursor(values), Some(cursor)) = (guard, plan.selection.cursor.as_deref()) {
         match values.as_slice() {
             [value] if value.is_empty() => push_pair(&mut url, &name(cursor), "is.null"),
@@ -214,29 +175,6 @@ fn target(
 fn push_select(url: &mut String, columns: &[String]) {
     url.push_str("&select=");
     push_list(url, columns.iter().map(|column| name(column)));
-}
-
-/// Appends the condition for keys that differ in their last column only, with `&` unless the URL ends with `?`.
-fn push_keys(url: &mut String, plan: &Plan, keys: &[&[Value]]) {
-    let Some(first) = keys.first() else { return };
-    let last = first.len().saturating_sub(1);
-    for (at, (column, value)) in plan.selection.key.iter().zip(*first).enumerate() {
-        let filter = if at == last && keys.len() > 1 {
-            let values: Vec<String> = keys.iter().filter_map(|key| key.get(last)).map(filter_text).collect();
-            list(values.iter().map(String::as_str))
-        } else {
-            format!("eq.{}", filter_text(value))
-        };
-        push_pair(url, &name(column), &filter);
-    }
-    if let Some(at) = url.find("?&") {
-        url.remove(at + 1);
-    }
-}
-
-fn list<'a>(values: impl Iterator<Item = &'a str>) -> String {
-    let values: Vec<String> = values.map(quoted).collect();
-    format!("in.({})", values.join(","))
 }
 
 fn push_object(body: &mut String, plan: &Plan, row: &[Value], columns: &[usize]) {
@@ -278,6 +216,7 @@ mod tests {
         sqlite::{Connection, PageFile},
         sync::{
             config::{checked::Config, options::TableSync},
+            postgrest::keyed::{read, same_prefix},
             schema::table::LocalTable,
         },
     };
@@ -330,7 +269,7 @@ mod tests {
             show(&soft_delete(&requester, &plan, &[&key], &cursor(&["1", "2"]), "\"now\"", true)),
             "PATCH t?id=eq.7&u=in.('1','2') (return=minimal) {\"gone\":\"now\"}"
         );
-        assert_eq!(show(&read(&requester, &plan, &[&key])), "GET t?select=id,n,u,gone&id=eq.7 ()");
+        assert_eq!(show(&read(&requester, &plan.selection, &[&key])), "GET t?select=id,n,u,gone&id=eq.7 ()");
         assert_eq!(show(&probe(&requester, &plan, "a,b")), "GET t?select='a,b'&limit=0 ()");
     }
 
@@ -349,7 +288,7 @@ mod tests {
             "DELETE t?id=eq.1&u=in.('a,b','%5C'')&select=id,u (return=representation)"
         );
         assert_eq!(
-            show(&read(&requester, &plan, &keys[1..])),
+            show(&read(&requester, &plan.selection, &keys[1..])),
             "GET t?select=id,n,u&or=(and(id.eq.'1',u.eq.'%5C''),and(id.eq.'2',u.eq.'x')) ()"
         );
     }
@@ -376,7 +315,7 @@ mod tests {
             "DELETE t?'on_conflict'=in.('1','2') (return=minimal)"
         );
         assert_eq!(
-            show(&read(&requester, &plan, &keys)),
+            show(&read(&requester, &plan.selection, &keys)),
             "GET t?select='on_conflict','order','apikey','or'&'on_conflict'=in.('1','2') ()"
         );
         assert_eq!(show(&probe(&requester, &plan, "order")), "GET t?select='order'&limit=0 ()");
@@ -392,6 +331,6 @@ mod tests {
             profile(delete(&requester, &plan, &[key], &RowGuard::None, false)),
             ("content-profile".into(), "other".into())
         );
-        assert_eq!(profile(read(&requester, &plan, &[key])), ("accept-profile".into(), "other".into()));
+        assert_eq!(profile(read(&requester, &plan.selection, &[key])), ("accept-profile".into(), "other".into()));
     }
 }

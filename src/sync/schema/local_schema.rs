@@ -7,7 +7,7 @@ use super::{
     table::STAMP,
 };
 use crate::{
-    collections::Map,
+    collections::{Map, Set},
     error::{Error, ErrorCode, Result},
     sqlite::is_reserved,
     sync::values::encode::quote,
@@ -22,42 +22,48 @@ pub struct LocalSchema {
     pub up: String,
     /// Drops them.
     pub down: String,
-    /// Tables that can't be synced: without a primary key, or with a name of an internal table.
+    /// Tables that can't be synced: without a primary key, with a name of an internal table, or with names that SQLite, which
+    /// ignores case, takes for the same.
     pub left_out: Vec<String>,
 }
 
 /// What to do about a remote table without a key.
 const NO_KEY: &str = "Give it one; for a view, write the local table with its key yourself";
 
-/// Returns the SQL for the `wanted` tables, or for all that have a key. Fails with `sync_schema_mismatch` when a wanted
-/// table doesn't exist or has no key.
+/// Returns the SQL for the `wanted` tables, or for all that can be synced. Fails with `sync_schema_mismatch` when a wanted
+/// table doesn't exist or can't be synced.
 pub fn local_schema(mut tables: Vec<RemoteTable>, wanted: Option<&[String]>) -> Result<LocalSchema> {
     if let Some(wanted) = wanted {
         for name in wanted {
-            let mismatch = |text: String, hint: &str| {
-                Err(Error::new(ErrorCode::SyncSchemaMismatch, text).hint(hint).detail("table", name.as_str()))
-            };
-            match tables.iter().find(|table| table.name == *name) {
-                None => {
+            let found = tables.iter().find(|table| table.name == *name);
+            let (text, hint) = match (found, found.and_then(obstacle)) {
+                (None, _) => {
                     let hint = "Correct its name, expose its schema, or run the SQL of sqlHelpers for it";
-                    return mismatch(format!("The remote lists no table {name}"), hint);
+                    (format!("The remote lists no table {name}"), hint)
                 }
-                Some(table) if table.primary_key.is_empty() => {
-                    return mismatch(format!("The remote table {name} has no primary key"), NO_KEY);
-                }
-                Some(_) => {}
-            }
+                (Some(_), Some((reason, hint))) => (format!("The remote table {name} {reason}"), hint),
+                (Some(_), None) => continue,
+            };
+            return Err(Error::new(ErrorCode::SyncSchemaMismatch, text).hint(hint).detail("table", name.as_str()));
         }
         tables.retain(|table| wanted.contains(&table.name));
     }
-    let can_be_synced = |table: &RemoteTable| !table.primary_key.is_empty() && !is_reserved(&table.name);
-    let (tables, others): (Vec<_>, Vec<_>) = tables.into_iter().partition(can_be_synced);
     let mut schema = LocalSchema::default();
-    for table in others {
-        let reason = if is_reserved(&table.name) { "is an internal name here" } else { "has no primary key" };
+    let mut leave_out = |table: &RemoteTable, reason: &str| {
         schema.up.push_str(&format!("-- {} {reason}: it can't be synced.\n", comment(&table.name)));
-        schema.left_out.push(table.name);
-    }
+        schema.left_out.push(table.name.clone());
+    };
+    let mut names = Set::default();
+    tables.retain(|table| {
+        let reason = match obstacle(table) {
+            Some((reason, _)) => Some(reason),
+            None if !names.insert(table.name.to_ascii_lowercase()) => {
+                Some("has the name of another table but for case")
+            }
+            None => None,
+        };
+        reason.inspect(|reason| leave_out(table, reason)).is_none()
+    });
     for at in parents_first(&tables) {
         let name = quote(&tables[at].name);
         let lines = lines(&tables[at], &tables);
@@ -65,6 +71,20 @@ pub fn local_schema(mut tables: Vec<RemoteTable>, wanted: Option<&[String]>) -> 
         schema.down = format!("DROP TABLE {name};\n{}", schema.down);
     }
     Ok(schema)
+}
+
+/// Returns why a table can't be synced, and what to do.
+fn obstacle(table: &RemoteTable) -> Option<(&'static str, &'static str)> {
+    let mut names = Set::default();
+    if is_reserved(&table.name) {
+        Some(("is an internal name here", "Give the table another name"))
+    } else if table.primary_key.is_empty() {
+        Some(("has no primary key", NO_KEY))
+    } else if !table.columns.iter().all(|column| names.insert(column.name.to_ascii_lowercase())) {
+        Some(("has columns whose names differ only in case", "Rename one of them: SQLite takes them for the same"))
+    } else {
+        None
+    }
 }
 
 fn parents_first(tables: &[RemoteTable]) -> Vec<usize> {
@@ -294,6 +314,21 @@ mod tests {
         assert!(schema.up.find("z parent").unwrap() < schema.up.find("CREATE TABLE \"a ").unwrap());
         connection.exec(&schema.down).unwrap();
         assert_eq!(connection.value("SELECT count(*) FROM sqlite_schema", &[]).unwrap(), Some(Value::Integer(0)));
+    }
+
+    #[test]
+    fn names_that_sqlite_takes_for_the_same_are_left_out() {
+        let id = || column("id", "bigint", "", "!");
+        let tables = [
+            table("a", r#"["id"]"#, &[id(), column("x", "text", "", ""), column("X", "text", "", "")], ""),
+            table("b", r#"["id"]"#, &[id()], ""),
+            table("B", r#"["id"]"#, &[id()], ""),
+        ];
+        let schema = made(&tables, None).unwrap();
+        assert_eq!(schema.left_out, ["a", "B"]);
+        opened(&schema);
+        let error = made(&tables, Some(&["a".to_owned()])).unwrap_err();
+        assert!(error.is(ErrorCode::SyncSchemaMismatch) && error.message.contains("differ only in case"), "{error}");
     }
 
     #[test]

@@ -49,9 +49,9 @@ CREATE UNIQUE INDEX IF NOT EXISTS tidelock_outbox_pending ON tidelock_outbox(tbl
 CREATE INDEX IF NOT EXISTS tidelock_outbox_rejected ON tidelock_outbox(tbl, key) WHERE state = 'rejected';
 CREATE TABLE IF NOT EXISTS tidelock_late(
   tbl TEXT NOT NULL, key TEXT NOT NULL, op TEXT NOT NULL, sent TEXT NOT NULL, deleted INTEGER NOT NULL,
-  time TEXT NOT NULL,  PRIMARY KEY(tbl, key, op, sent)) WITHOUT ROWID;
+  time TEXT NOT NULL, PRIMARY KEY(tbl, key, op, sent));
 CREATE TABLE IF NOT EXISTS tidelock_staged(
-  tbl TEXT NOT NULL, key TEXT NOT NULL, row TEXT, error TEXT NOT NULL, PRIMARY KEY(tbl, key)) WITHOUT ROWID;
+  tbl TEXT NOT NULL, key TEXT NOT NULL, row TEXT, error TEXT NOT NULL, PRIMARY KEY(tbl, key));
 CREATE TABLE IF NOT EXISTS tidelock_known(
   tbl TEXT NOT NULL, key TEXT NOT NULL, outside INTEGER, PRIMARY KEY(tbl, key)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS tidelock_conflicts(

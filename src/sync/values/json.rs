@@ -1,9 +1,11 @@
 //! JSON as it came over the wire: values stay slices of the body, so that no number is ever rounded.
 
+mod equality;
 mod scanner;
 
 use std::borrow::Cow;
 
+pub use equality::equal;
 use scanner::Scanner;
 pub use scanner::{JsonError, text};
 
@@ -162,31 +164,6 @@ pub fn is_valid(text: &str) -> bool {
     let mut scanner = Scanner::new(text);
     scanner.blank();
     scanner.value(0).is_ok() && scanner.end().is_ok()
-}
-
-/// Returns whether two JSON texts hold the same value, ignoring the order of members and the whitespace between tokens.
-pub fn equal(a: &str, b: &str) -> bool {
-    let (a, b) = (a.trim(), b.trim());
-    match (kind(a), kind(b)) {
-        (JsonKind::Object, JsonKind::Object) => match (members(a), members(b)) {
-            (Ok(a), Ok(b)) => {
-                let has = |(name, value): &(Cow<'_, str>, &str)| {
-                    b.iter().rev().find(|(other, _)| other == name).is_some_and(|(_, other)| equal(value, other))
-                };
-                a.len() == b.len() && a.iter().all(has)
-            }
-            _ => false,
-        },
-        (JsonKind::Array, JsonKind::Array) => match (elements(a), elements(b)) {
-            (Ok(a), Ok(b)) => a.len() == b.len() && a.iter().zip(&b).all(|(a, b)| equal(a, b)),
-            _ => false,
-        },
-        (JsonKind::String, JsonKind::String) => text(a) == text(b),
-        (JsonKind::Number, JsonKind::Number) => {
-            crate::sync::values::decimal::decimal(a) == crate::sync::values::decimal::decimal(b)
-        }
-        (a_kind, b_kind) => a_kind == b_kind && a == b,
-    }
 }
 
 /// Returns the value without the whitespace between its tokens.

@@ -208,22 +208,76 @@ fn a_parent_goes_once_its_child_has_left_it_at_the_second_try() {
 }
 
 #[test]
-fn a_row_that_wins_remotely_keeps_its_parent_there() {
-    for cursor in [true, false] {
+fn a_row_that_wins_remotely_brings_its_deleted_parents_back() {
+    for (cursor, pull_first) in [(true, false), (false, false), (true, true)] {
         let mut world = lists(cursor, "remote-wins");
         world.exec("DELETE FROM lists WHERE id = 1");
         world.server.change("todos", "10", &[("text", "\"theirs\"")]);
-        let waits = [
-            "delete todos Integer(10)  (held_back)",
-            "delete lists Integer(1)  (held_back)",
-            "insert todos Integer(10) id,list,text,updated_at (unapplied)",
-        ];
-        nothing_moves(&mut world, &waits, "The remote's row can't be applied: Parent row in lists is missing");
-        let list = entries::pending(&world.host.connection).unwrap()[1].id;
-        world.discard(list).unwrap();
+        if pull_first {
+            world.pull("{}").unwrap();
+        }
+        world.push().unwrap();
         world.pull("{}").unwrap();
+        assert!(world.outbox().is_empty(), "{:?}", world.outbox());
         assert_eq!(world.rows("SELECT id, text FROM todos"), ["10|theirs", "20|todo"]);
+        assert_eq!(world.rows("SELECT id FROM lists"), ["1", "2"]);
+        assert_eq!((world.server.rows("lists").len(), world.server.rows("todos").len()), (2, 2));
+        let mut decided: Vec<String> =
+            entries::conflicts(&world.host.connection, 10).unwrap().into_iter().map(|one| one.table).collect();
+        decided.sort();
+        assert_eq!(decided, ["lists", "todos"]);
+    }
+}
+
+#[test]
+fn a_change_is_sent_although_the_remotes_row_lacks_its_parent_here() {
+    // What the remote has in the end, and what is here until the parent is.
+    for (policy, text, sent, here) in [
+        ("keep-local", "\"todo\"", "\"mine\"", "10|1|mine"),
+        ("keep-local", "\"theirs\"", "\"mine\"", "10|1|mine"),
+        ("remote-wins", "\"todo\"", "\"mine\"", "10|1|mine"),
+        ("remote-wins", "\"theirs\"", "\"theirs\"", "10|1|todo"),
+    ] {
+        for (cursor, pull_first) in [(true, false), (true, true), (false, false), (false, true)] {
+            let context = format!("{policy} {text}, cursor: {cursor}, pull first: {pull_first}");
+            let mut world = lists(cursor, policy);
+            world.exec("UPDATE todos SET text = 'mine' WHERE id = 10");
+            world.server.change("todos", "10", &[("list", "9"), ("text", text)]);
+            if pull_first {
+                world.pull("{}").unwrap();
+            }
+            for _ in 0..2 {
+                world.push().unwrap();
+                let todo = world.server.rows("todos").remove(0);
+                assert_eq!((&*todo["list"], &*todo["text"]), ("9", sent), "{context}");
+                assert_eq!(world.rows("SELECT id, list, text FROM todos WHERE id = 10"), [here], "{context}");
+                assert_eq!(world.outbox().len(), 1, "{context}: {:?}", world.outbox());
+                assert!(world.outbox()[0].ends_with("(unapplied)"), "{context}: {:?}", world.outbox());
+                assert_eq!(errors(&world), ["Parent row in lists is missing"], "{context}");
+                world.pull("{}").unwrap();
+            }
+            world.server.change("lists", "9", &[("name", "\"list\"")]);
+            world.pull("{}").unwrap();
+            let expected = format!("10|9|{}", sent.trim_matches('"'));
+            assert_eq!(world.rows("SELECT id, list, text FROM todos WHERE id = 10"), [expected], "{context}");
+            assert!(world.outbox().is_empty(), "{context}");
+        }
+    }
+}
+
+#[test]
+fn what_is_discarded_does_not_stay_where_the_remotes_row_does_not_fit() {
+    for cursor in [true, false] {
+        let mut world = lists(cursor, "keep-local");
+        world.exec("UPDATE todos SET text = 'mine' WHERE id = 10");
+        world.server.change("todos", "10", &[("list", "9")]);
+        world.pull("{}").unwrap();
+        world.discard(entries::pending(&world.host.connection).unwrap()[0].id).unwrap();
+        world.discard(entries::rejected(&world.host.connection).unwrap()[0].id).unwrap();
         assert!(world.outbox().is_empty());
+        assert_eq!(world.rows("SELECT id, list, text FROM todos WHERE id = 10"), ["10|1|todo"]);
+        world.push().unwrap();
+        assert_eq!(world.server.rows("todos")[0]["text"], "\"todo\"");
     }
 }
 

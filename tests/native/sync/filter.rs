@@ -170,6 +170,21 @@ fn rows_that_a_push_put_outside_of_the_filter_leave_whatever_their_number() {
 }
 
 #[test]
+fn a_row_that_no_pull_has_read_hides_no_row_that_leaves() {
+    let mut world = World::with(TASKS, &options(1, true));
+    define(&world);
+    (1..=30).for_each(|id| put(&world, id, 1));
+    world.pull("{}").unwrap();
+    world.exec("UPDATE tasks SET project = 2 WHERE id = 7");
+    world.push().unwrap();
+    // Its time is before those that are read: the remote has as many rows as are known here.
+    let old = [("id", "99"), ("project", "1"), ("name", "\"old\""), ("updated_at", "\"2020-01-01T00:00:00+00:00\"")];
+    world.server.put("tasks", &old);
+    world.pull("{}").unwrap();
+    assert_eq!(world.rows("SELECT count(*), sum(id = 7), sum(id = 99) FROM tasks"), ["30|0|1"]);
+}
+
+#[test]
 fn a_row_that_comes_marked_as_deleted_hides_no_row_that_leaves() {
     let remote = r#"{"url":"http://server","key":"k","tables":[
         {"table":"tasks","cursor":"updated_at","deleted":"gone","filter":{"project":"eq.1"}}]}"#;

@@ -137,6 +137,31 @@ fn changes_follow_their_rows_to_another_key() {
 }
 
 #[test]
+fn rows_that_exchange_their_keys_keep_their_changes() {
+    let schema = "CREATE TABLE a(id INTEGER NOT NULL, pos INTEGER NOT NULL, v TEXT, PRIMARY KEY (id), UNIQUE (pos))";
+    let mut world = World::new(schema, r#"[{"table":"a","deleted":"compare"}]"#);
+    world.server.define("a", &["id", "pos", "v"], Rules::default());
+    for (id, pos) in [(1, 2), (2, 1), (3, 4), (4, 3)] {
+        world.server.put("a", &[("id", &id.to_string()), ("pos", &pos.to_string()), ("v", "\"v\"")]);
+    }
+    world.pull("{}").unwrap();
+    world.exec("UPDATE a SET v = 'mine' WHERE id = 1; DELETE FROM a WHERE id = 2");
+    migrate(
+        &world,
+        "CREATE TABLE n(id INTEGER NOT NULL, pos INTEGER PRIMARY KEY, v TEXT); INSERT INTO n SELECT * FROM a;
+         DROP TABLE a; ALTER TABLE n RENAME TO a",
+    );
+    assert_eq!(world.outbox(), ["update a Integer(2) v", "delete a Integer(1) "]);
+    world.server.alter("a", |rules, _| rules.key = vec!["pos".to_owned()]);
+    world.push().unwrap();
+    assert_eq!(remote(&world, "a", &["id", "v"]), ["1|mine", "3|v", "4|v"]);
+    // Deletions are found by the keys that were known.
+    world.server.remove("a", "3");
+    world.pull("{}").unwrap();
+    assert_eq!(world.rows("SELECT id FROM a ORDER BY id"), ["1", "4"]);
+}
+
+#[test]
 fn changes_of_a_key_that_got_a_column_can_be_seen_and_sent() {
     let schema = "CREATE TABLE a(id INTEGER PRIMARY KEY, pos INTEGER, v TEXT); CREATE TABLE b(id INTEGER PRIMARY KEY, a INTEGER)";
     let mut world = world(schema, FULL, false);

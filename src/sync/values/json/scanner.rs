@@ -16,7 +16,7 @@ pub enum JsonError {
 }
 
 /// The deepest accepted nesting: the scanner recurses, and wasm's stack is small.
-const MAX_DEPTH: usize = 256;
+pub(super) const MAX_DEPTH: usize = 256;
 
 /// Returns the text that a raw string stands for; `None` when it is no string, or holds half of a surrogate pair.
 pub fn text(raw: &str) -> Option<Cow<'_, str>> {
@@ -126,7 +126,8 @@ impl<'a> Scanner<'a> {
         Ok(byte == b',')
     }
 
-    pub(super) fn pair(&mut self, depth: usize) -> Result<(Cow<'a, str>, &'a str), JsonError> {
+    /// Returns the name of the member under the scanner, and moves to its value.
+    pub(super) fn key(&mut self) -> Result<Cow<'a, str>, JsonError> {
         let at = self.at;
         if self.peek()? != b'"' {
             return Err(JsonError::Malformed(at));
@@ -135,7 +136,11 @@ impl<'a> Scanner<'a> {
         self.blank();
         self.expect(b':')?;
         self.blank();
-        Ok((key, self.value(depth)?))
+        Ok(key)
+    }
+
+    pub(super) fn pair(&mut self, depth: usize) -> Result<(Cow<'a, str>, &'a str), JsonError> {
+        Ok((self.key()?, self.value(depth)?))
     }
 
     pub(super) fn value(&mut self, depth: usize) -> Result<&'a str, JsonError> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{
-    configuration::{Column, Deleted, Holds},
+    configuration::{Column, Deleted, Holds, Table},
     history::{Call, Scene},
     ledger::{Cells, Key, Rows, Side, is_synced, is_wanted, key_of, local_keys, local_rows, remote_rows},
 };
@@ -78,7 +78,12 @@ impl Scene {
             };
             // Nor is the parent of such a row surely here: a filter may leave it out.
             let is_held = change.reason.map(|reason| reason.as_str()) == Some("held_back");
-            let hidden = |parent: usize, key: &Key| is_held && !local[parent].contains_key(key);
+            // In a push-only table the parent keeps the app's spelling of its key.
+            let keeps_spelling = |table: &Table| table.direction == "push" && table.respelled;
+            let tables = &self.configuration.tables;
+            let hidden = |parent: usize, key: &Key| {
+                is_held && (!local[parent].contains_key(key) || keeps_spelling(&tables[parent]))
+            };
             let refers = |(name, holds): (&String, Holds)| match holds {
                 Holds::Parent(parent, _) => {
                     let of = |cells: &Cells| cells.get(name).cloned().flatten();

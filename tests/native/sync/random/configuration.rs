@@ -72,6 +72,8 @@ pub struct Table {
     pub remote: String,
     pub key: Vec<(String, Kind)>,
     pub respelled: bool,
+    /// The type that the local schema declares for whole numbers.
+    pub integers: &'static str,
     pub columns: Vec<Column>,
     /// The columns that the options name.
     pub named: Option<Vec<String>>,
@@ -279,6 +281,7 @@ impl Draw<'_> {
             remote: if self.chance.one_in(4) { format!("remote {at}") } else { format!("t{at}") },
             key,
             respelled: self.on("respelled_keys", 1, 2),
+            integers: "INTEGER",
             columns,
             named: None,
             cursor,
@@ -359,6 +362,10 @@ impl Draw<'_> {
     }
 }
 
+pub fn quote(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
 impl Table {
     pub fn column(&self, name: &str) -> &Column {
         self.columns.iter().find(|column| column.name == name).unwrap()
@@ -368,14 +375,12 @@ impl Table {
         matches!(self.deleted, Deleted::Marked { .. })
     }
 
-    fn schema(&self, tables: &[Table]) -> String {
-        let quote = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
-        let of_key = |kind: Kind| if kind == Kind::Integer { "INTEGER" } else { "TEXT" };
+    pub fn schema(&self, tables: &[Table]) -> String {
         let mut parts: Vec<String> =
-            self.key.iter().map(|(name, kind)| format!("{} {} NOT NULL", quote(name), of_key(*kind))).collect();
+            self.key.iter().map(|(name, kind)| format!("{} {} NOT NULL", quote(name), self.of_key(*kind))).collect();
         for column in self.columns.iter().filter(|column| column.local) {
             let declared = match column.holds {
-                Holds::Integer => "INTEGER".to_owned(),
+                Holds::Integer => self.integers.to_owned(),
                 Holds::Unique => "TEXT UNIQUE".to_owned(),
                 Holds::Rounded => "NUMERIC TEXT".to_owned(),
                 Holds::Visible => "BOOLEAN".to_owned(),
@@ -384,9 +389,10 @@ impl Table {
                     let (key, kind) = &tables[parent].key[0];
                     let required = if required { " NOT NULL" } else { "" };
                     let cascade = if self.cascade { " ON DELETE CASCADE" } else { "" };
-                    let parent = &tables[parent].name;
+                    let parent = &tables[parent];
+                    let (parent, declared) = (&parent.name, parent.of_key(*kind));
                     let deferred = if self.deferred { " DEFERRABLE INITIALLY DEFERRED" } else { "" };
-                    format!("{}{required} REFERENCES {parent}({}){cascade}{deferred}", of_key(*kind), quote(key))
+                    format!("{declared}{required} REFERENCES {parent}({}){cascade}{deferred}", quote(key))
                 }
                 _ => "TEXT".to_owned(),
             };
@@ -399,6 +405,11 @@ impl Table {
         let key: Vec<String> = self.key.iter().map(|(name, _)| quote(name)).collect();
         parts.push(format!("PRIMARY KEY ({})", key.join(", ")));
         format!("CREATE TABLE {}({})", self.name, parts.join(", "))
+    }
+
+    /// The type of a key column in the local schema.
+    fn of_key(&self, kind: Kind) -> &'static str {
+        if kind == Kind::Integer { self.integers } else { "TEXT" }
     }
 
     /// Whether its filter may change.

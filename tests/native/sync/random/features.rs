@@ -70,6 +70,7 @@ const FEATURES: &[&str] = &[
     "added_columns",
     "dropped_columns",
     "renamed_columns",
+    "migrated_types",
 ];
 
 /// Features for which the sync doesn't keep its promises yet, and why.

@@ -471,6 +471,9 @@ impl Scene {
             }
         }
         self.change_filters(false);
+        if self.features.has("migrated_types") && self.chance.one_in(2) {
+            self.migrate();
+        }
         let remote = self.configuration.remote();
         self.log.push(format!("reopen: {remote}"));
         self.world.reopen(&remote);

@@ -11,6 +11,7 @@ mod configuration;
 mod features;
 mod history;
 mod ledger;
+mod migration;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
