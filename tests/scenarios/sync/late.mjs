@@ -21,9 +21,9 @@ async function open(memory, remote, conflict) {
   return { db, table }
 }
 
-/** Returns whether the server is executing a slow write. */
+/** Returns whether a write is on its way in the server: its transaction holds this lock until others see what it wrote. */
 async function isWriting(remote, table) {
-  const sql = `select from pg_stat_activity where wait_event = 'PgSleep' and query like '%"${table}"%'`
+  const sql = `select from pg_locks where relation = '${table}'::regclass and mode = 'RowExclusiveLock' and granted`
   return (await remote.sql(sql)).length > 0
 }
 
