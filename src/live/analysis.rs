@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::{
+    comparison::compare,
     difference::{Difference, LiveRead},
     group::{Group, LastRead, Watch},
     query::Query,
@@ -110,18 +111,28 @@ impl Analysis for RowAnalysis {
     ) -> Option<Difference> {
         let Group { sql, query, watches, .. } = group;
         let Watch { params, last, .. } = &mut watches[at];
-        let LiveRead { reads, window } = read;
-        let is_last = last.reads == reads;
-        let followed = query.as_ref().and_then(|query| query.followed.as_ref());
-        let before =
-            std::mem::replace(last, LastRead { reads: reads + 1, changed: Some(Vec::new()), rowids: None, window });
-        let (Some(followed), Some(params), Some(mut changed), true) = (followed, params, before.changed, is_last)
-        else {
-            return None;
+        let LiveRead { reads, rows, window } = read;
+        let next = LastRead { reads: reads + 1, changed: Some(Vec::new()), rowids: None, hashes: None, window };
+        let before = std::mem::replace(last, next);
+        let (Some(query), Some(params), true) = (query, params, before.reads == reads) else { return None };
+        // Whatever fails here also fails when the query runs, or is of no matter to it.
+        let Some(followed) = &query.followed else {
+            if !query.is_compared(read) {
+                return None;
+            }
+            // A window's rows have no hashes.
+            let known = before.hashes.is_some();
+            let hashes = before.hashes.unwrap_or_default();
+            let (mut difference, hashes) = compare(connection, sql, params, &hashes, integers, out).ok()?;
+            if !known {
+                difference.removed = (0..rows).collect();
+            }
+            last.hashes = hashes;
+            return Some(difference);
         };
+        let mut changed = before.changed?;
         changed.sort_unstable();
         changed.dedup();
-        // Whatever fails here also fails when the query runs, or is of no matter to it.
         match before.rowids {
             Some(mut rowids) if is_few(changed.len(), rowids.len()) => {
                 let windows = [before.window, window];

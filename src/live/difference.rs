@@ -25,8 +25,8 @@ const AGGREGATES: [&str; 10] = [
     "total",
 ];
 
-/// Rows of a result for which it isn't followed: their rowids would take too much memory.
-const MOST_ROWS: usize = 1 << 20;
+/// Rows of a result for which it isn't followed or compared: their rowids or hashes would take too much memory.
+pub(super) const MOST_ROWS: usize = 1 << 20;
 
 /// The statements by which the result of a query is followed. Each has the columns of the query, and then the rowid.
 #[derive(Debug)]
@@ -53,6 +53,8 @@ pub struct Window {
 pub struct LiveRead {
     /// How many results it has read before.
     pub reads: u32,
+    /// The number of rows of the one that it read last.
+    pub rows: u32,
     /// The part of the result.
     pub window: Window,
 }

@@ -42,6 +42,8 @@ pub(super) struct LastRead {
     pub changed: Option<Vec<i64>>,
     /// The rowids of all its rows, in their order, while the result is followed.
     pub rowids: Option<Vec<i64>>,
+    /// The hashes of its rows, in their order, while results are compared.
+    pub hashes: Option<Vec<u128>>,
     /// The part of it that was read.
     pub window: Window,
 }

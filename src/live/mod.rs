@@ -6,6 +6,7 @@
 //!
 //! | file | subject |
 //! |---|---|
+//! | `comparison` | what changed from one result to the next of a query that has to run |
 //! | `condition` | the WHERE of a query on one table |
 //! | `lookup` | many queries of one text, by the value that a column must equal |
 //! | `plain_query` | a SELECT on one table, as tokens |
@@ -16,6 +17,7 @@
 //! | `analysis` | the entry of the part: which changed rows concern a query |
 
 mod analysis;
+mod comparison;
 mod condition;
 mod difference;
 mod group;
@@ -91,6 +93,12 @@ impl Registry {
             (Some(analysis), Some((group, at))) => analysis.difference(connection, group, at, read, integers, out),
             _ => None,
         }
+    }
+
+    /// Returns the text of a query that [`read_difference`](Self::read_difference) runs.
+    pub fn runs(&self, id: u32, read: LiveRead) -> Option<Box<str>> {
+        let group = self.groups.iter().find(|group| group.place(id).is_some())?;
+        group.query.as_ref().filter(|query| query.is_compared(read)).map(|_| group.sql.clone())
     }
 
     /// Ends a watch. An unknown id is ignored.

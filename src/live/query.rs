@@ -1,6 +1,11 @@
 //! What is known of a query: which changes of rows can change its result.
 
-use super::{condition::Condition, difference::FollowedQuery, lookup::Lookup, plain_query::PlainQuery};
+use super::{
+    condition::Condition,
+    difference::{FollowedQuery, LiveRead, MOST_ROWS, Window},
+    lookup::Lookup,
+    plain_query::PlainQuery,
+};
 use crate::{
     error::Result,
     sqlite::{Authority, Connection, RecordedTable, TableInfo, TableKind, TableReads, functions, tokens},
@@ -76,6 +81,13 @@ impl Query {
         }
         query.followed = FollowedQuery::of(&plain, reading.parameters.len(), &reading.functions, &names);
         Ok(query)
+    }
+
+    /// Whether its results are compared. The part of a result is read by other statements; what isn't known of a query may call the app,
+    /// which may call the registry of live queries; and many queries never have a second result.
+    pub fn is_compared(&self, LiveRead { reads, rows, window }: LiveRead) -> bool {
+        let is_known = self.followed.is_none() && !self.reads.is_empty();
+        is_known && reads > 0 && rows as usize <= MOST_ROWS && window == Window::default()
     }
 
     /// Adds a query of this text to the index of parameters.

@@ -147,11 +147,13 @@ impl Core {
     /// Reads how a window of the result of a live query differs from the one that was read last: how many rows the result has, how many rows
     /// of the window are removed, their positions, and the positions of the inserted rows, which are in the result header's areas until the
     /// next call. `undefined`: run the query.
+    #[expect(clippy::too_many_arguments, reason = "plain numbers cross the boundary without an object")]
     pub fn difference(
         &self,
         permit: u32,
         id: u32,
         reads: u32,
+        count: u32,
         offset: f64,
         limit: Option<f64>,
         timeout_ms: f64,
@@ -159,7 +161,7 @@ impl Core {
         let Buffers { rows, header, .. } = &mut *self.buffers.borrow_mut();
         // More rows than fit into 32 bits don't exist.
         let window = Window { offset: offset as u32, limit: limit.map(|limit| limit as u32) };
-        let read = LiveRead { reads, window };
+        let read = LiveRead { reads, rows: count, window };
         let difference = self.database.read_difference(permit, id, read, timeout_ms, rows).thrown()?;
         Ok(difference.map(|difference| {
             header.fill(rows, &Outcome::default(), false);

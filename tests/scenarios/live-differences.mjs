@@ -49,6 +49,37 @@ export default {
     }
   },
 
+  'of a join and of groups, rows that stay are the same objects': async (t) => {
+    const joined = `SELECT l.list, count(*) AS n, max(t.title) AS last FROM tasks AS t JOIN tasks AS l ON l.id = t.id
+      GROUP BY l.list`
+    const pairs = 'SELECT t.id, t.title, l.rank FROM tasks AS t JOIN tasks AS l ON l.id = t.id'
+    const { db, live, seen, commit, kept } = await ranked(t, pairs)
+    const history = [
+      ["UPDATE tasks SET title = 'changed' WHERE id = 500", [], COUNT - 1],
+      ['DELETE FROM tasks WHERE id IN (5, 600)', [], COUNT - 2],
+      ['INSERT INTO tasks VALUES (5, ?, 5000, 1)', ['with "quotes" and ü'], COUNT - 2],
+      ['UPDATE tasks SET title = upper(title) WHERE id <= 100', [], COUNT - 101],
+      ['UPDATE tasks SET title = title || ?', ['!'], 0],
+    ]
+    for (const [sql, params, same] of history) {
+      await commit(sql, params)
+      assert.deepEqual(seen.at(-1), await db.query(pairs), sql)
+      assert.equal(kept(), same, sql)
+      assert.equal(live.total, seen.at(-1).length)
+    }
+    const groups = db.live(joined)
+    const results = []
+    groups.subscribe((rows) => results.push(rows))
+    await t.until(() => results.length === 1)
+    for (const title of ['zz1', 'zz2', 'zz3']) {
+      const before = results.length
+      await db.run('UPDATE tasks SET title = ? WHERE id = 7', [title])
+      await t.until(() => results.length > before)
+    }
+    assert.deepEqual(results.at(-1), await db.query(joined))
+    assert.equal(results.at(-1).filter((row) => results.at(-2).includes(row)).length, 6)
+  },
+
   'after a commit of many rows all are read, and then differences again': async (t) => {
     const { db, seen, commit, kept } = await ranked(t)
     await commit('UPDATE tasks SET title = upper(title)')

@@ -189,4 +189,22 @@ export default {
     const failed = new Promise((rows, error) => db.live('SELECT * FROM nowhere').subscribe(rows, error))
     assert.equal((await failure(failed)).code, 'sqlite_error')
   },
+
+  'a subscriber whose result writes to what the query reads leaves time to timers': async ({ memory }) => {
+    const db = await memory()
+    await db.exec('CREATE TABLE t (id INTEGER PRIMARY KEY, n); INSERT INTO t VALUES (1, 0)')
+    const live = db.live('SELECT n FROM t WHERE id = 1')
+    const last = 3000
+    let ticks = 0
+    const timer = setInterval(() => ticks++, 1)
+    const ticksAtEnd = await new Promise((resolve) => {
+      live.subscribe(([{ n }]) => {
+        if (n === last || ticks >= 3) resolve(ticks)
+        else void db.run('UPDATE t SET n = n + 1 WHERE id = 1')
+      })
+    })
+    clearInterval(timer)
+    live.close()
+    assert.ok(ticksAtEnd >= 3)
+  },
 }

@@ -89,7 +89,9 @@ function checkKey(options: unknown): readonly (string | number)[] {
   const { key } = checkObject('The options of changes', options, ['key'])
   const columns: readonly unknown[] = Array.isArray(key) ? key : [key]
   const isColumn = (column: unknown) => typeof column === 'string' || Number.isInteger(column)
-  if (columns.length === 0 || !columns.every(isColumn)) throw noKey()
+  if (columns.length === 0) throw noKey()
+  // Unlike `every`, this ends at the first hole.
+  for (const column of columns) if (!isColumn(column)) throw noKey()
   return columns as readonly (string | number)[]
 }
 

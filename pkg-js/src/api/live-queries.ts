@@ -36,6 +36,11 @@ export class LiveQueries {
     await this.#lastResults?.then((results) => results.close()).catch(() => {})
   }
 
+  /** Removes the stored results. */
+  async clearLastResults(): Promise<void> {
+    await (await this.lastResults()).clear()
+  }
+
   add(query: RegisteredQuery): void {
     this.#open.add(query)
   }

@@ -1,5 +1,6 @@
-import { checkFunction } from '../base/check.js'
+import { checkFunction, checkObject } from '../base/check.js'
 import { isTidelockError, type TidelockError } from '../base/errors.js'
+import { yieldToEventLoop } from '../base/event-loop.js'
 import { callUser } from '../base/events.js'
 import type { MapRows } from '../base/query-builder.js'
 import { fragmentParts, type SqlFragment } from '../base/sql.js'
@@ -66,6 +67,7 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
   #paused = false
   #watch: number | undefined
   #rows: T[] | undefined
+  #isStale = false
   /** The latest rows in a list that only the next difference changes: an app may sort its own. */
   #base: readonly T[] = []
   #total: number | undefined
@@ -77,6 +79,8 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
   /** The number of results so far, errors included. */
   #version = 0
   #running: Promise<void> | undefined
+  /** Pending from the end of a run until the event loop has run other tasks. */
+  #yielding: Promise<void> | undefined
   #again = false
   #closed = false
   /** Resolvers of the loops that wait for the next result or the end. */
@@ -119,6 +123,11 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
   /** The number of rows that the query has without `limit` and `offset`, at the time of {@link LiveQuery.rows}. */
   get total(): number | undefined {
     return this.#total
+  }
+
+  /** Whether {@link LiveQuery.rows} are those of `initial: 'last'`, because the query hasn't run yet. */
+  get stale(): boolean {
+    return this.#isStale
   }
 
   /** Whether the live query has ended. */
@@ -205,8 +214,12 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
    * next.onclick = () => page.setWindow({ offset: 20 })
    * ```
    */
-  async setWindow({ limit = this.#window?.limit, offset = this.#window?.offset }: LiveWindow): Promise<T[]> {
+  async setWindow(window: LiveWindow): Promise<T[]> {
     if (this.#window === undefined) throw noWindow()
+    const { limit = this.#window.limit, offset = this.#window.offset } = checkObject('The window', window, [
+      'limit',
+      'offset',
+    ]) as LiveWindow
     this.#window = checkWindow({ limit, offset })
     return this.refresh()
   }
@@ -267,8 +280,13 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
       this.#again = true
       return
     }
-    this.#running = this.#run().finally(() => {
+    const run = this.#yielding === undefined ? this.#run() : this.#yielding.then(() => this.#run())
+    this.#running = run.finally(() => {
       this.#running = undefined
+      // A subscriber that writes to what the query reads causes run after run: timers and input need their time between two.
+      this.#yielding = yieldToEventLoop().then(() => {
+        this.#yielding = undefined
+      })
       if (this.#again) {
         this.#again = false
         this.changed()
@@ -289,11 +307,13 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
   }
 
   async #run(): Promise<void> {
+    if (this.#closed) return
     try {
       const watching = this.#watchTables()
       if (watching !== undefined) await watching
       const result = await this.#query()
       this.#accept(result)
+      this.#isStale = false
       if (this.#isLastKept) void this.#keep(result)
     } catch (error) {
       if (isTidelockError(error, 'closed')) return this.close()
@@ -329,6 +349,7 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
       const last = await (await this.#queries.lastResults()).find(this.#identity())
       if (last === undefined || this.#closed || this.#version > 0) return
       this.#accept(last as LiveRun<T>)
+      this.#isStale = true
     } catch {
       // The result of the query follows in any case.
       return
@@ -357,7 +378,11 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
     const id = this.#isLastKept ? 0 : (this.#watch ?? 0)
     const window = this.#window
     const [sql, params] = this.#parts()
-    const work = ['live', { id, reads: this.#reads, sql, mode: this.#mode, window }, params] as const
+    const work = [
+      'live',
+      { id, reads: this.#reads, rows: this.#base.length, sql, mode: this.#mode, window },
+      params,
+    ] as const
     try {
       const { results, value } = await this.#calls.runAlone(work, { timeoutMs: this.#timeoutMs })
       if (id === this.#watch) this.#reads++

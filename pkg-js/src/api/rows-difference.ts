@@ -16,11 +16,34 @@ export function liveDifference([total = 0, count = 0, ...positions]: Iterable<nu
 
 /** Applies a difference to rows, which it doesn't change. `rows` are those at `inserted`. */
 export function patched<T>(before: readonly T[], { removed, inserted }: RowsDifference, rows: readonly T[]): T[] {
+  if (removed.length + inserted.length > FEW) return merged(before, { removed, inserted }, rows)
   const after = before.slice()
   const stays = removed.length === inserted.length && removed.every((position, at) => position === inserted[at])
   if (!stays) for (const position of [...removed].reverse()) after.splice(position, 1)
   inserted.forEach((position, at) => {
     after.splice(position, stays ? 1 : 0, rows[at] as T)
   })
+  return after
+}
+
+/** So many positions are moved faster one by one: each of them moves all rows behind it. */
+const FEW = 64
+
+/** Applies a difference in one pass over all rows. */
+function merged<T>(before: readonly T[], { removed, inserted }: RowsDifference, rows: readonly T[]): T[] {
+  const after: T[] = []
+  let at = 0
+  let passed = 0
+  const keep = (length: number) => {
+    for (; after.length < length && at < before.length; at++) {
+      if (removed[passed] === at) passed++
+      else after.push(before[at] as T)
+    }
+  }
+  inserted.forEach((position, index) => {
+    keep(position)
+    after.push(rows[index] as T)
+  })
+  keep(Number.POSITIVE_INFINITY)
   return after
 }

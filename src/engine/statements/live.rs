@@ -7,7 +7,7 @@ use crate::{
     error::Result,
     live::{Difference, LiveRead},
     ports::Part,
-    sqlite::{FlatParams, FlatRows},
+    sqlite::{FlatParams, FlatRows, Op},
 };
 
 impl Database {
@@ -44,9 +44,16 @@ impl Database {
         let inner = &*self.inner;
         let connection = inner.permitted_connection(permit)?;
         let integers = inner.options.integers.into();
-        inner.with_timeout(&connection, timeout_ms, || {
-            Ok(inner.live.borrow_mut().read_difference(&connection, id, read, integers, out))
-        })
+        let mut work = || {
+            inner.with_timeout(&connection, timeout_ms, || {
+                Ok(inner.live.borrow_mut().read_difference(&connection, id, read, integers, out))
+            })
+        };
+        let runs = inner.live.borrow().runs(id, read);
+        match runs {
+            Some(sql) => inner.measure(&connection, Op::Query, &sql, work),
+            None => work(),
+        }
     }
 
     /// Removes a live query.

@@ -210,7 +210,13 @@ impl Inner {
 
     /// Runs `work` and records its duration in the statistics. A statement in parts is recorded once, after its last
     /// part.
-    fn measure<T>(&self, connection: &Connection, op: Op, sql: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    pub(super) fn measure<T>(
+        &self,
+        connection: &Connection,
+        op: Op,
+        sql: &str,
+        work: impl FnOnce() -> Result<T>,
+    ) -> Result<T> {
         let clock = &*self.ports.platform.clock;
         let before = self.transaction.parts_ms.take();
         let part = op == Op::RunPart;
