@@ -1,47 +1,14 @@
 // The subpaths for React, Vue and Svelte, with the real frameworks in Chromium and on a server. One table of promises holds for all of them;
-// those of a single framework follow.
+// those of React alone are in components-react.test.mjs.
 import assert from 'node:assert/strict'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import path from 'node:path'
 import { after, before, describe, test } from 'node:test'
-import { pathToFileURL } from 'node:url'
-import { Browser } from '../e2e/browser.mjs'
-import { serve } from '../e2e/serve.mjs'
-import { bundle, PACKAGE_FOLDER, PACKAGE_URL } from './components/bundle.mjs'
-import { documentsFolder, writeDocument } from './components/documents.mjs'
-import { AppPage, htmlOf, TODOS, until } from './components/page.mjs'
+import { TODOS, until } from './components/page.mjs'
+import { ENTRIES, ServedApps } from './components/served.mjs'
 
-const ENTRIES = { react: 'react.jsx', vue: 'vue.js', svelte: 'svelte.js' }
-const browser = new Browser()
-const servers = {}
-let folder
-let documents
-let server
+const apps = new ServedApps()
 
-before(async () => {
-  folder = await mkdtemp(path.join(tmpdir(), 'tidelock-components-'))
-  documents = await documentsFolder()
-  const files = {}
-  await Promise.all([
-    browser.start(),
-    ...Object.entries(ENTRIES).map(async ([name, entry]) => {
-      files[`/${name}.html`] = htmlOf(name)
-      files[`/${name}.js`] = await bundle(entry)
-      const file = path.join(folder, `${name}.mjs`)
-      await writeFile(file, await bundle(entry, { platform: 'node' }))
-      servers[name] = await import(pathToFileURL(file))
-      files[`/docs-${name}.html`] = htmlOf(`docs-${name}`, '<div id="app"></div>')
-      files[`/docs-${name}.js`] = await bundle(await writeDocument(name, documents))
-    }),
-  ])
-  server = await serve({ folders: { [PACKAGE_URL]: PACKAGE_FOLDER }, files })
-})
-after(async () => {
-  await server?.close()
-  await browser.dispose()
-  for (const made of [folder, documents]) await rm(made, { recursive: true, force: true })
-})
+before(() => apps.start(Object.keys(ENTRIES)))
+after(() => apps.close())
 
 /** The ways to use the subpaths: with these further props of the app. */
 const ways = [
@@ -54,10 +21,10 @@ const ways = [
 
 for (const { framework, title, more } of ways)
   describe(title, () => {
-    /** @type {AppPage} */
+    /** @type {import('./components/page.mjs').AppPage} */
     let page
     before(async () => {
-      page = await AppPage.at(browser, `${server.url}/${framework}.html`)
+      page = await apps.page(framework)
     })
     after(() => page.close())
 
@@ -252,7 +219,7 @@ for (const { framework, title, more } of ways)
     inPage('a stolen lock is told', async () => {
       await mount()
       await page.shows('.lock', 'owner held')
-      const thief = await AppPage.at(browser, `${server.url}/${framework}.html`)
+      const thief = await apps.page(framework)
       await thief.evaluate((name) => open(name, { lock: { onBusy: 'steal' } }).then(() => {}), page.name)
       await page.shows('.lock', 'owner lost')
       await page.shows('.state', 'lock_lost')
@@ -299,8 +266,81 @@ for (const { framework, title, more } of ways)
       await page.closeBeside()
     })
 
+    inPage('without a network the sync is neither idle nor at work, and nothing else is drawn again', async () => {
+      const connect = (isOnline) =>
+        page.evaluate((isOnline) => {
+          Object.defineProperty(navigator, 'onLine', { configurable: true, get: () => isOnline })
+          window.dispatchEvent(new Event(isOnline ? 'online' : 'offline'))
+        }, isOnline)
+      const changesOfNetwork = async () => {
+        await page.note('.sync')
+        for (const isOnline of [false, true]) await connect(isOnline)
+        await page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))))
+        return page.noted()
+      }
+      await mount()
+      await page.shows('.sync', 'idle 0')
+      assert.deepEqual(await changesOfNetwork(), [], 'there is no remote')
+      await page.unmount()
+      await page.begin()
+      await page.evaluate(() => {
+        const fetch = () => new Promise(() => {})
+        const remote = { url: 'http://127.0.0.1:9', key: 'key', tables: ['todos'], fetch, retries: 0 }
+        source = { options: optionsOf(window.name, { remote }) }
+      })
+      await mount()
+      await page.shows('.sync', 'idle 0')
+      await connect(false)
+      await page.shows('.sync', 'offline 0')
+      await page.evaluate(async () => {
+        window.beside = await tidelock.open(source.options)
+        beside.sync.pull().catch(() => {})
+      })
+      await page.click('.add')
+      await page.shows('.sync', 'offline 1')
+      await connect(true)
+      await page.shows('.sync', 'pulling 1')
+      await page.unmount()
+      await page.closeBeside()
+    })
+
+    inPage('the last known rows are there while the database opens, and marked as not current', async () => {
+      await page.evaluate(() => {
+        source = { options: optionsOf(window.name, { functions: undefined }) }
+      })
+      const sql = 'SELECT id, title FROM todos WHERE list = ? ORDER BY id'
+      await mount({ sql, initial: 'last' })
+      await page.shows('.state', 'ready')
+      await page.click('.add')
+      await page.shows('li', 'added')
+      await page.unmount()
+      await page.isFree()
+      const holder = await apps.page(framework)
+      await holder.evaluate(async (name) => {
+        window.db = await open(name, { functions: undefined })
+        await db.run("UPDATE todos SET title = 'current'")
+      }, page.name)
+      await page.evaluate(() => {
+        source.options.lock = { onBusy: 'wait', timeoutMs: 30_000 }
+      })
+      await mount({ sql, initial: 'last' })
+      await page.shows('li', 'added')
+      await page.shows('.state', 'loading')
+      await page.shows('.database', 'none')
+      await page.note('li')
+      await holder.evaluate(() => db.close())
+      await page.shows('li', 'current')
+      await page.shows('.state', 'ready')
+      assert.ok(
+        (await page.noted()).every((titles) => titles.length === 1),
+        'the rows never disappear',
+      )
+      await holder.close()
+      await page.unmount()
+    })
+
     inPage('the role follows the other tabs', async () => {
-      const other = await AppPage.at(browser, `${server.url}/${framework}.html`)
+      const other = await apps.page(framework)
       await other.evaluate((name) => open(name, { tabs: 'shared', functions: undefined }).then(() => {}), page.name)
       await page.evaluate(() => {
         source = { options: optionsOf(window.name, { tabs: 'shared', functions: undefined }) }
@@ -339,7 +379,7 @@ for (const { framework, title, more } of ways)
         `a page takes over what the server rendered, ${isOpen ? 'with an open database' : 'and opens'}`,
         async () => {
           const props = { list: 'home', sql: TODOS, ...more }
-          const html = await servers[framework].render({ ...props, source: { options: { name: page.name } } })
+          const html = await apps.modules[framework].render({ ...props, source: { options: { name: page.name } } })
           assert.match(html, /class="state"[^>]*>loading</)
           assert.match(html, /class="database"[^>]*>none</)
           if (isOpen)
@@ -369,7 +409,7 @@ for (const { framework, title, more } of ways)
 
 for (const framework of Object.keys(ENTRIES))
   test(`the first component of docs/${framework}.md adds and shows a todo`, async () => {
-    const page = await AppPage.at(browser, `${server.url}/docs-${framework}.html`)
+    const page = await apps.page(`docs-${framework}`)
     await until(async () => (await page.texts('ul')).length > 0)
     // The documents name the same database.
     const before = await page.texts('li')
@@ -379,177 +419,8 @@ for (const framework of Object.keys(ENTRIES))
     await page.close()
   })
 
-describe('React only', () => {
-  /** @type {AppPage} */
-  let page
-  before(async () => {
-    page = await AppPage.at(browser, `${server.url}/react.html`)
-  })
-  after(() => page.close())
-
-  test('the queries of builders and fragments are live', async () => {
-    await page.begin()
-    await page.openBeside()
-    await page.add('home', 'one')
-    await page.mount({ kind: 'builders' })
-    await page.shows('li', 'one', 'one', 'one', 'home')
-    await page.add('home', 'two')
-    await page.shows('li', ...Array(3).fill(['one', 'two']).flat(), 'home', 'home')
-    await page.unmount()
-    await page.closeBeside()
-    assert.deepEqual(page.takeProblems(), [])
-  })
-
-  test('parameters of different types are different queries', async () => {
-    await page.begin()
-    await page.mount({ kind: 'values' })
-    await page.shows(
-      '.state',
-      "integer1 integer1 text'1' integer1 blobX'01' blobX'01' text'1970-01-01T00:00:00.001Z' nullNULL text'null'",
-    )
-    await page.unmount()
-  })
-
-  test('a database can come after the provider', async () => {
-    await page.begin()
-    await page.evaluate(() => {
-      source = { database: undefined }
-    })
-    await page.mount()
-    await page.shows('.state', 'loading')
-    await page.evaluate(async () => {
-      window.db = await open(window.name)
-      handle.update({ source: { database: db } })
-    })
-    await page.shows('.state', 'ready')
-    await page.click('.add')
-    await page.shows('li', 'added')
-    await page.unmount()
-    await page.evaluate(() => db.close())
-    await page.isFree()
-    assert.deepEqual(page.takeProblems(), [])
-  })
-
-  test('a suspended component shows the fallback, then its rows, and follows writes', async () => {
-    await page.begin()
-    await page.openBeside()
-    await page.add('home', 'one')
-    await page.add('work', 'two')
-    const wasWaiting = async () => (await page.noted()).some(([text]) => text === 'waiting')
-    await page.note('.fallback')
-    await page.mount({ kind: 'suspended' })
-    await page.shows('li', 'one')
-    assert.equal(await wasWaiting(), true)
-    await page.add('home', 'three')
-    await page.shows('li', 'one', 'three')
-    await page.note('.fallback')
-    await page.update({ list: 'work' })
-    await page.shows('li', 'two')
-    assert.equal(await wasWaiting(), true)
-    await page.unmount()
-    await page.closeBeside()
-    await page.isFree()
-    assert.deepEqual(page.takeProblems(), [])
-  })
-
-  test('a transition keeps the rows of the previous list until those of the next are there', async () => {
-    await page.begin()
-    await page.openBeside()
-    await page.add('home', 'one')
-    await page.add('work', 'two')
-    await page.mount({ kind: 'suspended' })
-    await page.shows('li', 'one')
-    await page.note('.fallback')
-    await page.update({ list: 'work' }, { transition: true })
-    await page.shows('li', 'two')
-    assert.deepEqual((await page.noted()).flat(), [])
-    await page.unmount()
-    await page.closeBeside()
-    assert.deepEqual(page.takeProblems(), [])
-  })
-
-  test('a query that a suspended render has begun ends when nothing uses it', async () => {
-    await page.begin()
-    await page.openBeside()
-    await page.add('home', 'one')
-    await page.evaluate(() => {
-      // A database that outlives the app: closing it would end the query, too.
-      source = { database: beside }
-      window.holds = []
-      window.setTimeoutBefore ??= window.setTimeout
-      window.setTimeout = (work, ms, ...more) => (ms === 5000 ? holds.push(work) : setTimeoutBefore(work, ms, ...more))
-    })
-    await page.mount({ kind: 'suspended' })
-    await page.shows('li', 'one')
-    await page.unmount()
-    const runs = await page.runs()
-    await page.evaluate(() => {
-      window.setTimeout = setTimeoutBefore
-      for (const release of holds) release()
-    })
-    await page.add('home', 'two')
-    await page.add('home', 'three')
-    assert.equal(await page.runs(), runs)
-    await page.closeBeside()
-    await page.isFree()
-  })
-
-  for (const kind of ['suspended', 'throwing'])
-    test(`an error boundary shows the error of a ${kind} component, which can render again`, async () => {
-      await page.begin()
-      await page.openBeside()
-      await page.mount({ kind, sql: 'SELECT * FROM later WHERE list = ?' })
-      await until(async () => (await page.texts('.boundary'))[0]?.startsWith('sqlite_error: Compare the statement'))
-      await page.evaluate(() => beside.exec('CREATE TABLE later AS SELECT 1 AS id, NULL AS title, NULL AS list'))
-      await until(async () => {
-        if ((await page.texts('.again')).length > 0) await page.click('.again')
-        return (await page.texts('.boundary')).length === 0 && (await page.texts('.state')).length > 0
-      })
-      await page.unmount()
-      await page.closeBeside()
-      await page.isFree()
-      page.takeProblems()
-    })
-
-  test('an error boundary shows why the opening failed', async () => {
-    await page.begin()
-    const holder = await AppPage.at(browser, `${server.url}/react.html`)
-    await holder.evaluate((name) => open(name).then(() => {}), page.name)
-    for (const kind of ['plain', 'suspended']) {
-      await page.mount({ kind })
-      await until(async () => (await page.texts('.boundary'))[0]?.startsWith('database_in_use: '))
-      await page.evaluate(() => {
-        handle.unmount()
-        document.body.innerHTML = '<div id="app"></div>'
-      })
-    }
-    await holder.close()
-    page.takeProblems()
-  })
-
-  test('a server leaves suspended components to the page', async () => {
-    await page.begin()
-    const props = { list: 'home', sql: TODOS, kind: 'suspended' }
-    const html = await servers.react.render({ ...props, source: { options: { name: page.name } } })
-    assert.match(html, /waiting/)
-    await page.evaluate(
-      ([html, props]) => {
-        const target = document.querySelector('#app')
-        target.innerHTML = html
-        window.problems = []
-        window.handle = app.hydrate(target, { source, ...props }, (problem) => problems.push(problem))
-      },
-      [html, props],
-    )
-    await page.shows('.state', 'ready')
-    assert.match((await page.evaluate(() => problems)).join(), /useSuspenseDatabase waits for the browser/)
-    await page.unmount()
-    page.takeProblems()
-  })
-})
-
 test('Vue runs a query in an effect scope outside of components until the scope stops', async () => {
-  const page = await AppPage.at(browser, `${server.url}/vue.html`)
+  const page = await apps.page('vue')
   await page.begin()
   await page.openBeside()
   await page.evaluate((sql) => {

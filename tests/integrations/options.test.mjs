@@ -7,10 +7,10 @@ import { liveQuery } from '../../pkg-js/dist/integrations/svelte/index.js'
 import { useLiveQuery as useLiveQueryInVue } from '../../pkg-js/dist/integrations/vue/index.js'
 
 const functions = {
-  'useLiveQuery of React': [useLiveQuery, 'timeoutMs, keepPreviousRows, throwOnError'],
+  'useLiveQuery of React': [useLiveQuery, 'timeoutMs, initial, keepPreviousRows, throwOnError'],
   'useSuspenseLiveQuery of React': [useSuspenseLiveQuery, 'timeoutMs'],
-  'useLiveQuery of Vue': [useLiveQueryInVue, 'timeoutMs, keepPreviousRows'],
-  'liveQuery of Svelte': [liveQuery, 'timeoutMs, keepPreviousRows, database'],
+  'useLiveQuery of Vue': [useLiveQueryInVue, 'timeoutMs, initial, keepPreviousRows'],
+  'liveQuery of Svelte': [liveQuery, 'timeoutMs, initial, keepPreviousRows, database'],
 }
 
 for (const [name, [live, known]] of Object.entries(functions)) {

@@ -39,7 +39,7 @@ const environments = {
   browser: {
     config: configOfBrowser,
     // The Chromium of the machine, for that of Playwright's download.
-    fill: ["{ browser: 'chromium' }", `{ browser: 'chromium', launch: { executablePath: '${chromiumPath()}' } }`],
+    fill: ['playwright()', `playwright({ launchOptions: { executablePath: '${chromiumPath()}' } })`],
     recipes: inBrowser,
     tests: 6,
   },

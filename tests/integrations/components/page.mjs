@@ -137,10 +137,12 @@ export class AppPage {
   /** Notes the texts of elements whenever anything in the page changes. */
   note(selector) {
     return this.evaluate((selector) => {
+      window.noting?.disconnect()
       window.noted = []
       const look = () =>
         noted.push([...document.querySelectorAll(selector)].map(({ textContent }) => textContent.trim()))
-      new MutationObserver(look).observe(document.body, {
+      window.noting = new MutationObserver(look)
+      noting.observe(document.body, {
         childList: true,
         characterData: true,
         subtree: true,

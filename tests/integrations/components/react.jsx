@@ -18,9 +18,9 @@ import {
   useSyncStatus,
 } from 'tidelock/react'
 
-function Todos({ list, sql, keepPreviousRows }) {
+function Todos({ list, sql, keepPreviousRows, initial }) {
   const db = useDatabase()
-  const { rows, error, loading } = useLiveQuery(sql, sql ? [list] : undefined, { keepPreviousRows })
+  const { rows, error, loading } = useLiveQuery(sql, sql ? [list] : undefined, { keepPreviousRows, initial })
   const add = useMutation((db, title) => db.run('INSERT INTO todos (list, title) VALUES (?, ?)', [list, title]))
   const sync = useSyncStatus()
   const lock = useLock()

@@ -12,13 +12,13 @@ import {
 import { createApp, createSSRApp, defineComponent, effectScope, h, shallowReactive } from 'vue'
 
 const Todos = defineComponent({
-  props: ['list', 'sql', 'keepPreviousRows'],
+  props: ['list', 'sql', 'keepPreviousRows', 'initial'],
   setup(props) {
     const db = useDatabase()
     const { rows, error, loading } = useLiveQuery(
       () => props.sql,
       () => (props.sql ? [props.list] : undefined),
-      { keepPreviousRows: props.keepPreviousRows },
+      { keepPreviousRows: props.keepPreviousRows, initial: props.initial },
     )
     const add = useMutation((db, title) => db.run('INSERT INTO todos (list, title) VALUES (?, ?)', [props.list, title]))
     const sync = useSyncStatus()

@@ -10,7 +10,7 @@ import {
   useSyncExternalStore,
 } from 'react'
 import type { Database, OpenOptions } from '../../index.js'
-import { type DatabaseState, databaseStore, noDatabase, outsideProvider } from '../shared/database-store.js'
+import { type DatabaseStore, databaseStore, noDatabase, outsideProvider } from '../shared/database-store.js'
 import type { Store } from '../shared/external-store.js'
 import { suspendUntil } from './suspend.js'
 
@@ -35,7 +35,7 @@ export type DatabaseProviderProps = {
     }
 )
 
-const Databases = createContext<Store<DatabaseState> | undefined>(undefined)
+const Databases = createContext<DatabaseStore | undefined>(undefined)
 
 /**
  * Provides a database to the components inside.
@@ -60,7 +60,7 @@ export function DatabaseProvider(props: DatabaseProviderProps): ReactElement {
 }
 
 /** @internal Returns the store of the provider's database. */
-export function useDatabases(hook: string): Store<DatabaseState> {
+export function useDatabases(hook: string): DatabaseStore {
   const databases = useContext(Databases)
   if (databases === undefined) throw outsideProvider(hook, 'Render the component inside of <DatabaseProvider>')
   return databases

@@ -1,5 +1,6 @@
-import { useEffect, useMemo, useRef } from 'react'
+import { useEffect, useMemo } from 'react'
 import type { Row, SqlParams } from '../../index.js'
+import type { DatabaseStore } from '../shared/database-store.js'
 import { checkKnown } from '../shared/known-options.js'
 import {
   type LiveQueryOptions,
@@ -41,18 +42,18 @@ export function useLiveQuery<T = Row>(
   params?: SqlParams,
   options: LiveQueryHookOptions = {},
 ): LiveResult<T> {
-  checkKnown('useLiveQuery', options, ['timeoutMs', 'keepPreviousRows', 'throwOnError'])
-  const { timeoutMs, keepPreviousRows = false, throwOnError = false } = options
+  checkKnown('useLiveQuery', options, ['timeoutMs', 'initial', 'keepPreviousRows', 'throwOnError'])
+  const { timeoutMs, initial, keepPreviousRows = false, throwOnError = false } = options
   const databases = useDatabases('useLiveQuery')
   const statement = statementOf(query, params)
   // biome-ignore lint/correctness/useExhaustiveDependencies: the key stands for the statement
   const results = useMemo(
-    () => providedResults<T>(databases, statement, timeoutMs),
-    [databases, statement?.key, timeoutMs],
+    () => providedResults<T>(databases, statement, { timeoutMs, initial }),
+    [databases, statement?.key, timeoutMs, initial],
   )
   const result = useStore(results, loadingResult)
   if (throwOnError && result.error !== undefined) throw result.error
-  return useWithPrevious(result, keepPreviousRows)
+  return useWithPrevious(result, keepPreviousRows, databases)
 }
 
 /**
@@ -77,18 +78,22 @@ export function useSuspenseLiveQuery<T = Row>(
   const database = useOpenDatabase('useSuspenseLiveQuery')
   const statement = statementOf(query, params)
   // biome-ignore lint/correctness/useExhaustiveDependencies: the key stands for the statement
-  const results = useMemo(() => liveResults<T>(database, statement, timeoutMs), [database, statement?.key, timeoutMs])
+  const results = useMemo(
+    () => liveResults<T>(database, statement, { timeoutMs }),
+    [database, statement?.key, timeoutMs],
+  )
   const result = useStore<LiveResult<T>>(results, loadingResult)
   if (result.error !== undefined) throw result.error
   return result.loading ? suspendUntilLoaded(results, 'useSuspenseLiveQuery') : result
 }
 
-/** Returns the result, while it is loading with the rows of the previous one if those are to be kept. */
-function useWithPrevious<T>(result: LiveResult<T>, keep: boolean): LiveResult<T> {
-  const previous = useRef<LiveResult<T>>(loadingResult)
+/** Returns the result, while it is loading without rows with those of the previous one, if those are to be kept. */
+function useWithPrevious<T>(result: LiveResult<T>, keep: boolean, databases: DatabaseStore): LiveResult<T> {
+  // biome-ignore lint/correctness/useExhaustiveDependencies: rows of another database are never previous ones
+  const previous = useMemo<{ rows: readonly T[] }>(() => ({ rows: [] }), [databases])
   useEffect(() => {
-    if (!result.loading) previous.current = result
+    if (!result.loading) previous.rows = result.rows
   })
-  const { loading } = result
-  return useMemo(() => (keep && loading ? { ...result, rows: previous.current.rows } : result), [keep, loading, result])
+  const isKept = keep && result.loading && result.rows.length === 0
+  return useMemo(() => (isKept ? { ...result, rows: previous.rows } : result), [isKept, previous, result])
 }

@@ -1,7 +1,6 @@
 import { useMemo } from 'react'
-import { fromDatabase } from '../shared/from-database.js'
-import { failedLock, type LockStatus, lockStatus, waitingLock } from '../shared/lock-status.js'
-import { failedSync, type SyncOverview, syncOverview, unknownSync } from '../shared/sync-overview.js'
+import { type LockStatus, providedLock, waitingLock } from '../shared/lock-status.js'
+import { providedSync, type SyncOverview, unknownSync } from '../shared/sync-overview.js'
 import { useDatabases, useStore } from './database.js'
 
 /**
@@ -11,12 +10,12 @@ import { useDatabases, useStore } from './database.js'
  * @example
  * ```tsx
  * const { phase, pending, error } = useSyncStatus()
- * return <p>{error ? 'Offline' : phase === 'idle' && pending === 0 ? 'Saved' : 'Saving'}</p>
+ * return <p>{phase === 'offline' ? 'Offline' : error ? 'Not synced' : phase === 'idle' && pending === 0 ? 'Saved' : 'Saving'}</p>
  * ```
  */
 export function useSyncStatus(): SyncOverview {
   const databases = useDatabases('useSyncStatus')
-  const store = useMemo(() => fromDatabase(databases, unknownSync, failedSync, syncOverview), [databases])
+  const store = useMemo(() => providedSync(databases), [databases])
   return useStore(store, unknownSync)
 }
 
@@ -32,6 +31,6 @@ export function useSyncStatus(): SyncOverview {
  */
 export function useLock(): LockStatus {
   const databases = useDatabases('useLock')
-  const store = useMemo(() => fromDatabase(databases, waitingLock, failedLock, lockStatus), [databases])
+  const store = useMemo(() => providedLock(databases), [databases])
   return useStore(store, waitingLock)
 }

@@ -14,6 +14,12 @@ export type DatabaseSource =
   | { readonly database: Database | PromiseLike<Database> | undefined; readonly options?: undefined }
   | { readonly options: OpenOptions; readonly database?: undefined }
 
+/** The store of a provider's database. */
+export interface DatabaseStore extends Store<DatabaseState> {
+  /** The options with which the provider opens it. */
+  readonly options?: OpenOptions | undefined
+}
+
 /** The state as long as there is no database. */
 export const noDatabase: DatabaseState = { database: undefined, error: undefined }
 const emptyStore = constantStore(noDatabase)
@@ -22,16 +28,17 @@ const emptyStore = constantStore(noDatabase)
  * Makes the store of a database. With `options`, its first subscriber opens the database and its last one closes it. Throws
  * `invalid_argument` for a source that is neither.
  */
-export function databaseStore(source: DatabaseSource): Store<DatabaseState> {
+export function databaseStore(source: DatabaseSource): DatabaseStore {
   const { database, options } = source
   if (options !== undefined) {
     if (database !== undefined) throw wrongSource('A provider of a database has both database and options')
-    return lazyStore(noDatabase, (set) => {
+    const store = lazyStore(noDatabase, (set) => {
       const opening = open(options)
       report(opening, set)
       // A failed opening leaves nothing to close.
       return () => void opening.then((opened) => opened.close()).catch(() => {})
     })
+    return { ...store, options }
   }
   if (!('database' in source)) throw wrongSource('A provider of a database has neither database nor options')
   if (database === undefined) return emptyStore

@@ -1,21 +1,37 @@
-import { type Database, type LiveOptions, type LiveQuery, type Row, TidelockError } from '../../index.js'
-import type { DatabaseState } from './database-store.js'
+import {
+  type Database,
+  type LiveOptions,
+  type LiveQuery,
+  lastRows,
+  type OpenOptions,
+  type Row,
+  TidelockError,
+} from '../../index.js'
+import type { DatabaseStore } from './database-store.js'
 import { constantStore, lazyStore, type Store } from './external-store.js'
 import { fromDatabase } from './from-database.js'
 import type { QueryStatement } from './statement.js'
 
 /** The state of a live query. */
 export interface LiveResult<T = Row> {
-  /** The latest rows; empty before the first result. */
+  /** The latest rows; empty before the first result, unless the options ask for earlier ones. */
   readonly rows: readonly T[]
   /** Why the last run failed, or why there is no database; `rows` stay those of the last result. */
   readonly error: TidelockError | undefined
-  /** Whether neither rows nor an error have arrived yet, for this query and these parameters. */
+  /** Whether neither a result nor an error has arrived yet, for this query and these parameters: then `rows` aren't current. */
   readonly loading: boolean
 }
 
+/** The options of a component's live query that belong to the run, which components share. */
+type RunOptions = Pick<LiveOptions, 'timeoutMs' | 'initial'>
+
 /** Options of a live query in a component. */
 export interface LiveQueryOptions extends Pick<LiveOptions, 'timeoutMs'> {
+  /**
+   * `'last'`: begins with the last known rows, which are stored with the database, while `loading` is true. A provider with `options` shows
+   * them while it opens the database. See `LiveOptions.initial`.
+   */
+  readonly initial?: 'last' | undefined
   /**
    * Keeps the rows of the previous query until those of the next one arrive, for instance while a user types into a search field.
    * @default false
@@ -39,49 +55,79 @@ export function failedResult(error: TidelockError): LiveResult<never> {
 /** The running queries of each database: components with the same query share one. */
 const running = new WeakMap<Database, Map<string, Store<LiveResult<unknown>>>>()
 
-/** Makes the store of a query's results; without a statement nothing runs. The query runs while the store has subscribers. */
+/**
+ * Makes the store of a query's results; without a statement nothing runs. The query runs while the store has subscribers. `before` is its
+ * state before the first result.
+ */
 export function liveResults<T>(
   database: Database,
   statement: QueryStatement | undefined,
-  timeoutMs: number | undefined,
+  options: RunOptions,
+  before: LiveResult<unknown> = loadingResult,
 ): Store<LiveResult<T>> {
   if (statement === undefined) return constantStore(skippedResult)
   const stores = running.get(database) ?? new Map<string, Store<LiveResult<unknown>>>()
   running.set(database, stores)
   const { key, map } = statement
-  const id = `${map === undefined} ${timeoutMs} ${key}`
+  const id = `${map === undefined} ${options.timeoutMs} ${options.initial} ${key}`
   const begin = () => {
     const store = lazyStore<LiveResult<unknown>>(
-      loadingResult,
-      (set) => observe(database, statement, timeoutMs, set),
+      before,
+      (set) => observe(database, statement, options, set),
       () => stores.delete(id),
     )
     stores.set(id, store)
     return store
   }
   const store: Store<LiveResult<unknown>> = {
-    get: () => stores.get(id)?.get() ?? loadingResult,
+    get: () => stores.get(id)?.get() ?? before,
     subscribe: (listener) => (stores.get(id) ?? begin()).subscribe(listener),
   }
-  return (map === undefined ? store : mapped(store, map)) as Store<LiveResult<T>>
+  return mapped(store, map) as Store<LiveResult<T>>
 }
 
 /** Makes the store of a query's results in the database of a provider, which may arrive later. */
 export function providedResults<T>(
-  databases: Store<DatabaseState>,
+  databases: DatabaseStore,
   statement: QueryStatement | undefined,
-  timeoutMs: number | undefined,
+  options: RunOptions,
 ): Store<LiveResult<T>> {
-  return fromDatabase<LiveResult<T>>(databases, loadingResult, failedResult, (database) =>
-    liveResults(database, statement, timeoutMs),
+  const opening = options.initial && databases.options
+  const waiting = statement && opening ? lastResults(opening, statement) : constantStore(loadingResult)
+  return fromDatabase<LiveResult<T>>(
+    databases,
+    mapped(waiting, statement?.map) as Store<LiveResult<T>>,
+    failedResult,
+    (database) => liveResults(database, statement, options, waiting.get()),
   )
 }
 
-/** Makes the store of the same results with mapped rows. */
-function mapped(
-  { get, subscribe }: Store<LiveResult<unknown>>,
-  map: (rows: readonly unknown[]) => readonly unknown[],
+/** Makes the store of the last known rows of a query in a database that is being opened. */
+function lastResults(
+  { name, path, storage, remote }: OpenOptions,
+  { sql, params, map }: QueryStatement,
 ): Store<LiveResult<unknown>> {
+  return lazyStore<LiveResult<unknown>>(loadingResult, (set) => {
+    // The name of a user's own database is known after the sign-in only.
+    if (!remote?.perUser && storage !== 'memory')
+      lastRows(name, sql, params, { path, storage, rowMode: rowModeOf(map) }).then(
+        (rows) => rows && set({ ...loadingResult, rows }),
+        // The opening reports what is wrong with the place.
+        () => {},
+      )
+    return () => {}
+  })
+}
+
+/** The form in which rows are read: mapped ones come as arrays. */
+function rowModeOf(map: QueryStatement['map']) {
+  return map === undefined ? 'object' : 'array'
+}
+
+/** Makes the store of the same results with mapped rows, if they are to be mapped. */
+function mapped(store: Store<LiveResult<unknown>>, map: QueryStatement['map']): Store<LiveResult<unknown>> {
+  if (map === undefined) return store
+  const { get, subscribe } = store
   let from: LiveResult<unknown> | undefined
   let to: LiveResult<unknown> = loadingResult
   return {
@@ -105,7 +151,7 @@ function mapped(
 function observe(
   database: Database,
   { sql, params, map }: QueryStatement,
-  timeoutMs: number | undefined,
+  options: RunOptions,
   set: (result: LiveResult<unknown>) => void,
 ): () => void {
   let rows: readonly unknown[] = noRows
@@ -114,14 +160,14 @@ function observe(
   const onClose = () => fail(closedError(database))
   let live: LiveQuery<unknown>
   try {
-    live = database.live(sql, params, { timeoutMs, rowMode: map === undefined ? 'object' : 'array' })
+    live = database.live(sql, params, { ...options, rowMode: rowModeOf(map) })
   } catch (error) {
     fail(error as TidelockError)
     return () => {}
   }
   live.subscribe((next) => {
     rows = next
-    set({ rows, error: undefined, loading: false })
+    set({ rows, error: undefined, loading: live.stale })
   }, fail)
   database.addEventListener('close', onClose)
   return () => {

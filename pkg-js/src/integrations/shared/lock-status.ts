@@ -1,5 +1,7 @@
 import { type Database, isTidelockError, type TidelockError } from '../../index.js'
-import { lazyStore, type Store } from './external-store.js'
+import type { DatabaseState } from './database-store.js'
+import { constantStore, lazyStore, type Store } from './external-store.js'
+import { fromDatabase } from './from-database.js'
 
 /** What this page is for the database, and whether the database still works here. */
 export interface LockStatus {
@@ -18,12 +20,17 @@ export interface LockStatus {
 export const waitingLock: LockStatus = { role: undefined, state: 'waiting', error: undefined }
 
 /** The status when the database can't be opened. */
-export function failedLock(error: TidelockError): LockStatus {
+function failedLock(error: TidelockError): LockStatus {
   return { ...waitingLock, error }
 }
 
+/** Makes the store of the role and lock of a provider's database, which may arrive later. */
+export function providedLock(databases: Store<DatabaseState>): Store<LockStatus> {
+  return fromDatabase(databases, constantStore(waitingLock), failedLock, lockStatus)
+}
+
 /** Makes the store of a database's role and lock. */
-export function lockStatus(database: Database): Store<LockStatus> {
+function lockStatus(database: Database): Store<LockStatus> {
   let isLost = false
   const present = (): LockStatus => ({
     role: database.role,

@@ -6,12 +6,14 @@ import {
   type TidelockError,
   type TidelockErrorJson,
 } from '../../index.js'
-import { lazyStore, type Store } from './external-store.js'
+import type { DatabaseState } from './database-store.js'
+import { constantStore, lazyStore, type Store } from './external-store.js'
+import { fromDatabase } from './from-database.js'
 
 /** The state of the sync. */
 export interface SyncOverview {
-  /** What it does now. */
-  readonly phase: SyncPhase
+  /** What it does now; `offline`: nothing, since the browser has no network. */
+  readonly phase: SyncPhase | 'offline'
   /** One entry for each synced table, see `Sync.status`. */
   readonly tables: readonly SyncStatus[]
   /** Changes that wait to be pushed. */
@@ -38,23 +40,36 @@ export const unknownSync: SyncOverview = {
 }
 
 /** The state where there is no database to ask. */
-export function failedSync(error: TidelockError): SyncOverview {
+function failedSync(error: TidelockError): SyncOverview {
   return { ...unknownSync, error: error.toJSON(), loading: false }
 }
 
 /** A commit makes the counts out of date; they are read at most this often, since they count the rows of all synced tables. */
 const refreshMs = 200
 
+/** Makes the store of the sync of a provider's database, which may arrive later. */
+export function providedSync(databases: Store<DatabaseState>): Store<SyncOverview> {
+  return fromDatabase(databases, constantStore(unknownSync), failedSync, syncOverview)
+}
+
 /** Makes the store of a database's sync. */
-export function syncOverview(database: Database): Store<SyncOverview> {
+function syncOverview(database: Database): Store<SyncOverview> {
   return lazyStore(unknownSync, (set) => {
     let phase: SyncPhase = 'idle'
     let error: TidelockErrorJson | undefined
     let tables: readonly SyncStatus[] = []
     let timer: ReturnType<typeof setTimeout> | undefined
     let reads = 0
+    let shown: string | undefined
 
-    const show = () => set(overviewOf(phase, tables, error))
+    const show = (failure = error) => {
+      const next = overviewOf(phase, tables, failure)
+      const text = JSON.stringify(next)
+      if (text !== shown) set(next)
+      shown = text
+    }
+    // Before the first reading there is nothing to show.
+    const onNetwork = () => shown && show()
     const read = async () => {
       clearTimeout(timer)
       timer = undefined
@@ -65,7 +80,7 @@ export function syncOverview(database: Database): Store<SyncOverview> {
         tables = next
         show()
       } catch (thrown) {
-        if (own === reads && isTidelockError(thrown)) set(overviewOf(phase, tables, thrown.toJSON()))
+        if (own === reads && isTidelockError(thrown)) show(thrown.toJSON())
       }
     }
     const onSync = ({ detail }: CustomEvent<{ readonly phase: SyncPhase; readonly error?: TidelockErrorJson }>) => {
@@ -80,6 +95,7 @@ export function syncOverview(database: Database): Store<SyncOverview> {
     database.addEventListener('sync', onSync)
     database.addEventListener('change', onChange)
     database.addEventListener('close', onClose)
+    for (const type of ['online', 'offline']) globalThis.addEventListener?.(type, onNetwork)
     void read()
     return () => {
       clearTimeout(timer)
@@ -87,6 +103,7 @@ export function syncOverview(database: Database): Store<SyncOverview> {
       database.removeEventListener('sync', onSync)
       database.removeEventListener('change', onChange)
       database.removeEventListener('close', onClose)
+      for (const type of ['online', 'offline']) globalThis.removeEventListener?.(type, onNetwork)
     }
   })
 }
@@ -99,7 +116,8 @@ function overviewOf(
   const sum = (of: (table: SyncStatus) => number) => tables.reduce((total, table) => total + of(table), 0)
   const pulled = tables.map(({ lastPulledAt }) => lastPulledAt).sort()
   return {
-    phase,
+    // Without a table there is nothing that the network could bring.
+    phase: tables.length > 0 && globalThis.navigator?.onLine === false ? 'offline' : phase,
     tables,
     pending: sum(({ pending }) => pending),
     rejected: sum(({ rejected }) => rejected),

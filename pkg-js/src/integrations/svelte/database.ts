@@ -1,7 +1,6 @@
 import { getContext, onMount, setContext } from 'svelte'
 import type { Database } from '../../index.js'
-import { type DatabaseSource, type DatabaseState, databaseStore, outsideProvider } from '../shared/database-store.js'
-import type { Store } from '../shared/external-store.js'
+import { type DatabaseSource, type DatabaseStore, databaseStore, outsideProvider } from '../shared/database-store.js'
 import { type Readable, readable } from './readable.js'
 
 const context = Symbol('tidelock')
@@ -41,8 +40,8 @@ export function getDatabase(): Readable<Database | undefined> {
 }
 
 /** @internal Returns the store of the provided database. */
-export function contextDatabases(call: string): Store<DatabaseState> {
-  let databases: Store<DatabaseState> | undefined
+export function contextDatabases(call: string): DatabaseStore {
+  let databases: DatabaseStore | undefined
   try {
     databases = getContext(context)
   } catch {
@@ -55,6 +54,6 @@ export function contextDatabases(call: string): Store<DatabaseState> {
   )
 }
 
-function databaseOf({ get, subscribe }: Store<DatabaseState>): Readable<Database | undefined> {
+function databaseOf({ get, subscribe }: DatabaseStore): Readable<Database | undefined> {
   return readable({ get: () => get().database, subscribe })
 }

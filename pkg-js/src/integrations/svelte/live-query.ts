@@ -44,8 +44,8 @@ export function liveQuery<T = Row>(
   params?: ReadableLike<SqlParams | undefined>,
   options: LiveQueryStoreOptions = {},
 ): Readable<LiveResult<T>> {
-  checkKnown('liveQuery', options, ['timeoutMs', 'keepPreviousRows', 'database'])
-  const { timeoutMs, keepPreviousRows = false } = options
+  checkKnown('liveQuery', options, ['timeoutMs', 'initial', 'keepPreviousRows', 'database'])
+  const { timeoutMs, initial, keepPreviousRows = false } = options
   const databases =
     'database' in options ? databaseStore({ database: options.database }) : contextDatabases('liveQuery')
   const results = lazyStore<LiveResult<T>>(loadingResult, (set) => {
@@ -56,11 +56,11 @@ export function liveQuery<T = Row>(
       const store =
         statement instanceof TidelockError
           ? constantStore(failedResult(statement))
-          : providedResults<T>(databases, statement, timeoutMs)
+          : providedResults<T>(databases, statement, { timeoutMs, initial })
       const show = () => {
         const result = store.get()
         if (!result.loading) rows = result.rows
-        set(result.loading && keepPreviousRows ? { ...result, rows } : result)
+        set(result.loading && keepPreviousRows && result.rows.length === 0 ? { ...result, rows } : result)
       }
       stop = store.subscribe(show)
       show()

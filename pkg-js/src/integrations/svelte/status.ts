@@ -1,6 +1,5 @@
-import { fromDatabase } from '../shared/from-database.js'
-import { failedLock, type LockStatus, lockStatus, waitingLock } from '../shared/lock-status.js'
-import { failedSync, type SyncOverview, syncOverview, unknownSync } from '../shared/sync-overview.js'
+import { type LockStatus, providedLock } from '../shared/lock-status.js'
+import { providedSync, type SyncOverview } from '../shared/sync-overview.js'
 import { contextDatabases } from './database.js'
 import { type Readable, readable } from './readable.js'
 
@@ -11,11 +10,11 @@ import { type Readable, readable } from './readable.js'
  * @example
  * ```ts
  * const sync = syncStatus()
- * // {$sync.error ? 'Offline' : $sync.phase === 'idle' && $sync.pending === 0 ? 'Saved' : 'Saving'}
+ * // {$sync.phase === 'offline' ? 'Offline' : $sync.error ? 'Not synced' : $sync.phase === 'idle' && $sync.pending === 0 ? 'Saved' : 'Saving'}
  * ```
  */
 export function syncStatus(): Readable<SyncOverview> {
-  return readable(fromDatabase(contextDatabases('syncStatus'), unknownSync, failedSync, syncOverview))
+  return readable(providedSync(contextDatabases('syncStatus')))
 }
 
 /**
@@ -29,5 +28,5 @@ export function syncStatus(): Readable<SyncOverview> {
  * ```
  */
 export function lock(): Readable<LockStatus> {
-  return readable(fromDatabase(contextDatabases('lock'), waitingLock, failedLock, lockStatus))
+  return readable(providedLock(contextDatabases('lock')))
 }

@@ -2,15 +2,14 @@ import { type App, hasInjectionContext, type InjectionKey, inject, provide, type
 import type { Database } from '../../index.js'
 import {
   type DatabaseSource,
-  type DatabaseState,
+  type DatabaseStore,
   databaseStore,
   noDatabase,
   outsideProvider,
 } from '../shared/database-store.js'
-import type { Store } from '../shared/external-store.js'
 import { useStore, whenMounted } from './use-store.js'
 
-const Databases: InjectionKey<Store<DatabaseState>> = Symbol('tidelock')
+const Databases: InjectionKey<DatabaseStore> = Symbol('tidelock')
 
 /**
  * Makes the plugin that provides a database to an app.
@@ -59,7 +58,7 @@ export function provideDatabase(source: DatabaseSource): void {
 }
 
 /** @internal Returns the store of the provided database. */
-export function useDatabases(composable: string): Store<DatabaseState> {
+export function useDatabases(composable: string): DatabaseStore {
   const databases = hasInjectionContext() ? inject(Databases, undefined) : undefined
   if (databases !== undefined) return databases
   throw outsideProvider(

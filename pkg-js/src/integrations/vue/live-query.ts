@@ -8,11 +8,11 @@ import { useStore } from './use-store.js'
 
 /** The state of a live query in refs. */
 export interface LiveQueryRefs<T = Row> {
-  /** The latest rows; empty before the first result. */
+  /** The latest rows; empty before the first result, unless the options ask for earlier ones. */
   readonly rows: ComputedRef<readonly T[]>
   /** Why the last run failed, or why there is no database; `rows` stay those of the last result. */
   readonly error: ComputedRef<TidelockError | undefined>
-  /** Whether neither rows nor an error have arrived yet, for this query and these parameters. */
+  /** Whether neither a result nor an error has arrived yet, for this query and these parameters: then `rows` aren't current. */
   readonly loading: ComputedRef<boolean>
 }
 
@@ -38,19 +38,19 @@ export function useLiveQuery<T = Row>(
   params?: MaybeRefOrGetter<SqlParams | undefined>,
   options: LiveQueryOptions = {},
 ): LiveQueryRefs<T> {
-  checkKnown('useLiveQuery', options, ['timeoutMs', 'keepPreviousRows'])
-  const { timeoutMs, keepPreviousRows = false } = options
+  checkKnown('useLiveQuery', options, ['timeoutMs', 'initial', 'keepPreviousRows'])
+  const { timeoutMs, initial, keepPreviousRows = false } = options
   const databases = useDatabases('useLiveQuery')
   const statement = computed<QueryStatement | undefined>((previous) => {
     const next = statementOf(toValue(query), toValue(params))
     return next?.key === previous?.key ? previous : next
   })
-  const result = useStore(() => providedResults<T>(databases, statement.value, timeoutMs), loadingResult)
+  const result = useStore(() => providedResults<T>(databases, statement.value, { timeoutMs, initial }), loadingResult)
   let shown: readonly T[] = []
   return {
     rows: computed(() => {
       const { rows, loading } = result.value
-      if (!loading || !keepPreviousRows) shown = rows
+      if (!loading || !keepPreviousRows || rows.length > 0) shown = rows
       return shown
     }),
     error: computed(() => result.value.error),

@@ -1,7 +1,6 @@
 import type { ShallowRef } from 'vue'
-import { fromDatabase } from '../shared/from-database.js'
-import { failedLock, type LockStatus, lockStatus, waitingLock } from '../shared/lock-status.js'
-import { failedSync, type SyncOverview, syncOverview, unknownSync } from '../shared/sync-overview.js'
+import { type LockStatus, providedLock, waitingLock } from '../shared/lock-status.js'
+import { providedSync, type SyncOverview, unknownSync } from '../shared/sync-overview.js'
 import { useDatabases } from './database.js'
 import { useStore } from './use-store.js'
 
@@ -17,7 +16,7 @@ import { useStore } from './use-store.js'
  */
 export function useSyncStatus(): Readonly<ShallowRef<SyncOverview>> {
   const databases = useDatabases('useSyncStatus')
-  return useStore(() => fromDatabase(databases, unknownSync, failedSync, syncOverview), unknownSync)
+  return useStore(() => providedSync(databases), unknownSync)
 }
 
 /**
@@ -32,5 +31,5 @@ export function useSyncStatus(): Readonly<ShallowRef<SyncOverview>> {
  */
 export function useLock(): Readonly<ShallowRef<LockStatus>> {
   const databases = useDatabases('useLock')
-  return useStore(() => fromDatabase(databases, waitingLock, failedLock, lockStatus), waitingLock)
+  return useStore(() => providedLock(databases), waitingLock)
 }
