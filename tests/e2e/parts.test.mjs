@@ -161,6 +161,10 @@ test('a part that is not served is wasm_load_failed, harms nothing, and is asked
 test('live queries follow their tables without the part that analyses them, and a later one requests it again', async () => {
   const { page, parts } = await watchedPage()
   await page.route(/tidelock_live\.wasm$/, (route) => route.abort())
+  const warnings = []
+  page.on('console', (message) => {
+    if (message.type() === 'warning') warnings.push(message.text())
+  })
   const requests = () => parts.filter((part) => part === 'live').length
   await page.evaluate(async (name) => {
     window.db = await open({ name })
@@ -181,11 +185,20 @@ test('live queries follow their tables without the part that analyses them, and 
     return runs
   })
   assert.deepEqual(without, { one: [1, 2, 2], u: [0, 1] })
+  // The page is told once, whatever else asks for the part.
+  await until(() => warnings.length > 0)
+  await page.evaluate(async (name) => {
+    const other = await open({ name })
+    await other.live('SELECT 1').refresh()
+    await other.close()
+  }, freshName())
+  await until(() => requests() === 2)
+  assert.match(warnings[0], /^tidelock: Live queries run more often than they must: .*served.* \(wasm_load_failed\)$/)
   await page.unroute(/tidelock_live\.wasm$/)
   // The failure of the first request may reach the page late.
   await until(async () => {
     await page.evaluate(() => void db.live('SELECT a FROM t').subscribe(() => {}))
-    return requests() > 1
+    return requests() > 2
   })
   // A commit that doesn't concern a query runs it until the part is at work, and never after that.
   const isPrecise = () =>
@@ -205,7 +218,8 @@ test('live queries follow their tables without the part that analyses them, and 
     return runs.one.at(-1)
   })
   assert.equal(changed, 9)
-  assert.equal(requests(), 2)
+  assert.equal(requests(), 3)
+  assert.equal(warnings.length, 1)
 })
 
 test('a part of another build is refused', async () => {

@@ -65,15 +65,22 @@ interface PendingRequest {
 export class Channel<Remote extends MethodMap<Remote>, Local extends MethodMap<Local>> {
   readonly #post: (message: Message, transfer: readonly Transferable[]) => void
   readonly #handlers: Handlers<Local>
+  readonly #onUnknownAnswer: () => void
   readonly #pending = new Map<number, PendingRequest>()
   /** Controllers of the other side's requests that it may cancel. */
   readonly #cancellable = new Map<number, AbortController>()
   #last = 0
   #ended: { readonly error: unknown } | undefined
 
-  constructor(post: (message: Message, transfer: readonly Transferable[]) => void, handlers: Handlers<Local>) {
+  /** `onUnknownAnswer` is called for an answer to a request that this side hasn't sent, or that was answered before. */
+  constructor(
+    post: (message: Message, transfer: readonly Transferable[]) => void,
+    handlers: Handlers<Local>,
+    onUnknownAnswer: () => void = () => {},
+  ) {
     this.#post = post
     this.#handlers = handlers
+    this.#onUnknownAnswer = onUnknownAnswer
   }
 
   /** Calls a method of the other side. Rejects with what the method throws, with {@link Cancelled}, and with the error of {@link end}. */
@@ -152,9 +159,13 @@ export class Channel<Remote extends MethodMap<Remote>, Local extends MethodMap<L
 
   #settle(message: Extract<Message, { readonly answer: number }>): void {
     const request = this.#pending.get(message.answer)
+    if (request === undefined) {
+      this.#onUnknownAnswer()
+      return
+    }
     this.#pending.delete(message.answer)
-    if ('value' in message) request?.resolve(message.value)
-    else request?.reject('thrown' in message ? deserializeError(message.thrown) : new Cancelled(undefined))
+    if ('value' in message) request.resolve(message.value)
+    else request.reject('thrown' in message ? deserializeError(message.thrown) : new Cancelled(undefined))
   }
 
   #serve({ id, method, args, functions, cancellable }: Extract<Message, { readonly method: string }>): void {

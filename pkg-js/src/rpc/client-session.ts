@@ -1,11 +1,11 @@
 import { TidelockError } from '../base/errors.js'
+import { yieldToEventLoop } from '../base/event-loop.js'
 import type { CallOptions } from '../base/values.js'
 import { timedOut } from '../base/waiting.js'
 import { andThen, type MaybePromise, type PermitOptions } from '../engine/connection.js'
 import type { CoreEvent } from '../engine/core.js'
 import type { Work, WorkResult } from '../engine/work.js'
 import { type Handlers, Transferred } from './channel.js'
-import { yieldToEventLoop } from './event-loop.js'
 import { worthMoving } from './flat-codec.js'
 import {
   type ClientMethods,
@@ -36,6 +36,8 @@ export class ClientSession {
   readonly #host: SessionHost
   /** The tab's id, where several share the database. */
   client: string
+  /** Whether the client may use only permits that it has acquired. The page of the engine also gets those of its migrations. */
+  readonly #ownPermitsOnly: boolean
   /** The permits that the client holds. */
   readonly #permits = new Set<number>()
   /** The storing of what these permits committed, until the client calls `stored`. */
@@ -47,9 +49,10 @@ export class ClientSession {
   #actor: string | undefined
   #ended = false
 
-  constructor(host: SessionHost, client: string) {
+  constructor(host: SessionHost, client: string, ownPermitsOnly: boolean) {
     this.#host = host
     this.client = client
+    this.#ownPermitsOnly = ownPermitsOnly
     this.handlers = this.#handlers()
   }
 
@@ -82,27 +85,34 @@ export class ClientSession {
 
   #handlers(): Handlers<ClientMethods> {
     // Migrations call with a permit while the database still opens, so these calls must not wait for the opening.
-    const openCalls = () => this.#calls()
+    const callsUnder = (permitId: number) => {
+      if (this.#ownPermitsOnly && !this.#permits.has(permitId))
+        throw new TidelockError('transaction_closed', 'The transaction has already ended', {
+          hint: "Await everything inside the transaction's function before it returns",
+        })
+      return this.#calls()
+    }
     return {
       run: (signal, work, permitId, limit, writeId) => {
         if (permitId === 0)
           return this.#host.whenOpen((calls) =>
             andThen(this.#runAlone(calls, work, signal, limit, writeId), (done) => this.#withTransfers(done)),
           )
-        const run = () => openCalls().perform(permitId, work, limit === undefined ? 0 : Math.max(1, remainingMs(limit)))
+        const run = () =>
+          callsUnder(permitId).perform(permitId, work, limit === undefined ? 0 : Math.max(1, remainingMs(limit)))
         return andThen(this.#retried(run), (done) => this.#withTransfers(done))
       },
       acquire: (signal, limit) => this.#host.whenOpen((calls) => this.#acquire(calls, { ...optionsOf(limit), signal })),
       release: (_, permitId) => {
         if (this.#permits.delete(permitId)) this.#host.calls?.release(permitId)
       },
-      begin: (_, permitId, immediate) => openCalls().begin(permitId, immediate),
+      begin: (_, permitId, immediate) => callsUnder(permitId).begin(permitId, immediate),
       commit: (_, permitId, depth, writeId) => {
-        const calls = openCalls()
+        const calls = callsUnder(permitId)
         if (writeId !== undefined && depth <= 1) this.#record(calls, permitId, writeId, [])
         return this.#storing(permitId, calls.commit(permitId, depth))
       },
-      rollback: (_, permitId, depth) => openCalls().rollback(permitId, depth),
+      rollback: (_, permitId, depth) => callsUnder(permitId).rollback(permitId, depth),
       stored: (_, permitId) => {
         const stored = this.#stored.get(permitId)
         this.#stored.delete(permitId)

@@ -5,6 +5,7 @@ import { DetachedMemory, reused } from '../engine/codec/copy.js'
 import { Packer } from '../engine/codec/pack.js'
 import { type ResultMode, Results } from '../engine/codec/rows.js'
 import { runResult } from '../engine/codec/run-result.js'
+import { unreadable } from '../engine/codec/statements.js'
 import { type Op, op } from '../engine/core.js'
 import type { PackedResult, ParameterBuffer } from './protocol.js'
 import { decodeInSlices } from './slices.js'
@@ -39,6 +40,14 @@ export class FlatCodec {
 
   /** Packs the parameters of a statement. Throws `invalid_argument` naming the parameter. */
   pack(kind: Op, sql: string | SqlFragment, params: unknown): PackedStatement {
+    try {
+      return this.#pack(kind, sql, params)
+    } catch (error) {
+      throw unreadable(error)
+    }
+  }
+
+  #pack(kind: Op, sql: string | SqlFragment, params: unknown): PackedStatement {
     if (typeof sql !== 'string') [sql, params] = fragmentParts(sql, params)
     const areas: ParameterBuffer[] = []
     const add = (bytes: number, names: string) => areas.push({ buffer: this.#out.take(bytes), bytes, names })

@@ -1,6 +1,6 @@
+import { yieldToEventLoop } from '../base/event-loop.js'
 import type { Connection, Permit } from '../engine/connection.js'
 import { type Op, op } from '../engine/core.js'
-import { yieldToEventLoop } from './event-loop.js'
 import type { ParameterBuffer } from './protocol.js'
 import { sliceMs } from './slices.js'
 

@@ -1,4 +1,4 @@
-import { type CoreError, isCoreError, isTidelockError, toTidelockError } from '../base/errors.js'
+import { type CoreError, isCoreError, isTidelockError, textOf, toTidelockError } from '../base/errors.js'
 
 /** A thrown value as plain data: a TidelockError, another error, or the text of any other value. */
 export type SerializedError =
@@ -20,8 +20,12 @@ export function serializeError(error: unknown): SerializedError {
       ...(cause === undefined ? {} : { cause: serializeError(cause) }),
     }
   }
-  if (error instanceof Error) return { name: error.name, message: error.message, stack: error.stack }
-  return { text: String(error) }
+  if (error instanceof Error) {
+    // Of an app's own error, these may be values that can't be copied.
+    const { name, message, stack } = error as Readonly<Record<keyof Error, unknown>>
+    return { name: textOf(name), message: textOf(message), stack: stack === undefined ? undefined : textOf(stack) }
+  }
+  return { text: textOf(error) }
 }
 
 /** Restores what {@link serializeError} has converted. */

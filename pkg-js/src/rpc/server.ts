@@ -37,7 +37,7 @@ export class Server implements SessionHost {
     createInstance: typeof createDatabaseInstance,
   ) {
     this.#createInstance = createInstance
-    this.#session = new ClientSession(this, '')
+    this.#session = new ClientSession(this, '', false)
     this.channel = new Channel<PageMethods, WorkerMethods>(post, this.#handlers())
     this.#opened = new Promise((resolve) => {
       this.#becomeOpen = resolve
@@ -50,7 +50,7 @@ export class Server implements SessionHost {
     post: (message: Message, transfer: readonly Transferable[]) => void,
   ): (message: Message) => void {
     this.detach(client)
-    const session = new ClientSession(this, client)
+    const session = new ClientSession(this, client, true)
     const channel = new Channel<PageMethods, WorkerMethods>(post, session.handlers as Handlers<WorkerMethods>)
     this.#attached.set(client, { session, channel })
     this.#liveClients.add(client)

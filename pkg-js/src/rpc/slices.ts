@@ -1,5 +1,5 @@
+import { yieldToEventLoop } from '../base/event-loop.js'
 import type { Rows } from '../engine/codec/rows.js'
-import { yieldToEventLoop } from './event-loop.js'
 
 /** Blocking a page for this long is not noticeable. */
 export const sliceMs = 2

@@ -9,6 +9,7 @@ import {
   namesOf,
   parseBroadcast,
   parseLeaderMessage,
+  parseTabMessage,
   post,
   type TabMessage,
   versionMismatch,
@@ -27,6 +28,8 @@ export interface FollowerEvents {
   leaving(): void
   /** The leader refuses this tab. */
   refused(error: unknown): void
+  /** Another page sends messages with this tab's id: what the leader does for this tab's session may not be what this tab has asked for. */
+  impersonated(): void
   /** The leader doesn't answer, and this tab is visible. */
   frozen(): void
   /** The leader hasn't answered for `timeoutMs`. */
@@ -80,13 +83,19 @@ export class Follower {
     this.#own = new BroadcastChannel(names.client + id)
     this.#all.onmessage = ({ data }: MessageEvent<unknown>) => {
       const received = parseBroadcast(data)
-      if (received === undefined || !('term' in received)) return
+      if (received === undefined) return
+      if ('hello' in received) {
+        if (received.hello === this.#id) this.#impersonated()
+        return
+      }
       this.#liveness.received(performance.now(), false)
       if (received.term !== this.#term) this.#hello()
     }
     this.#own.onmessage = ({ data }: MessageEvent<unknown>) => {
       const received = parseLeaderMessage(data)
       if (received !== undefined) this.#receive(received)
+      // A channel doesn't deliver what was sent by itself.
+      else if (this.#term !== undefined && parseTabMessage(data)?.term === this.#term) this.#impersonated()
       // A leader of another version refuses this tab. Once a leader serves this tab, it is of this version, and such messages are ignored.
       else if (this.#term === undefined && versionMismatch(data) !== undefined)
         this.#events.refused(versionMismatch(data))
@@ -107,6 +116,11 @@ export class Follower {
 
   #hello(): void {
     post(this.#all, { hello: this.#id, nonce: this.#nonce, info: this.#info() })
+  }
+
+  /** Reports a message in this tab's name, once a leader serves this tab: until then, none has a session for it to misuse. */
+  #impersonated(): void {
+    if (this.#term !== undefined && !this.#ended) this.#events.impersonated()
   }
 
   #post(message: TabMessage): void {
@@ -150,10 +164,12 @@ export class Follower {
 
   #follow(term: string): void {
     const before = this.#serving
+    if (this.#term !== undefined) this.#post({ term: this.#term, say: 'bye' })
     this.#term = term
     const channel: Channel<WorkerMethods, PageMethods> = new Channel<WorkerMethods, PageMethods>(
       (message: Message) => this.#post({ term, message }),
       this.#handlers(() => serving) as Handlers<PageMethods>,
+      () => this.#impersonated(),
     )
     const serving = new ServingEngine(channel, this.#ids, {
       recordsWrites: true,

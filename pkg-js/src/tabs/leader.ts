@@ -28,6 +28,7 @@ interface AttachedFollower {
 export class Leader {
   readonly term = newTerm()
   readonly #name: string
+  readonly #ownId: string
   readonly #info: () => TabInfo
   readonly #prover: () => Promise<Prover>
   readonly #engine: Engine
@@ -37,15 +38,17 @@ export class Leader {
   #open = false
   #leaving = false
 
-  /** `onHandOver` is called when another tab must lead. */
+  /** `ownId` is this tab's id; `onHandOver` is called when another tab must lead. */
   constructor(
     name: string,
+    ownId: string,
     info: () => TabInfo,
     prover: () => Promise<Prover>,
     engine: Engine,
     onHandOver: () => void,
   ) {
     this.#name = name
+    this.#ownId = ownId
     this.#info = info
     this.#prover = prover
     this.#engine = engine
@@ -113,6 +116,8 @@ export class Leader {
   }
 
   #onHello(id: string, nonce: string, info: TabInfo): void {
+    // Forged: this tab doesn't follow itself, and holds the lock that would end such a session.
+    if (id === this.#ownId) return
     const known = this.#followers.get(id)
     if (this.#leaving || !this.#open) {
       const channel = known?.channel ?? this.#channelTo(id)

@@ -36,7 +36,10 @@ const works: Readonly<Record<Work[0], readonly Validator[]>> = {
   batch: [list(object({ sql: text, params: areas }))],
   script: [text],
   explain: [text],
-  live: [object({ id: whole, reads: whole, sql: text, mode: oneOf('object', 'array'), window: maybe(window) }), areas],
+  live: [
+    object({ id: whole, reads: whole, rows: whole, sql: text, mode: oneOf('object', 'array'), window: maybe(window) }),
+    areas,
+  ],
 }
 const work: Validator = (value) => Array.isArray(value) && has(works, value[0], value.slice(1), [])
 
@@ -71,18 +74,21 @@ function thrown(value: unknown, depth = 0): boolean {
   return either(ours, other, object({ text }))(value) && (cause === undefined || thrown(cause, depth + 1))
 }
 
-/** A message of a {@link import('../rpc/channel.js').Channel}: a call of one of these methods, or an answer. */
+/** A cancellation: only a follower's calls can be cancelled. */
+const cancellation = object({ cancel: whole })
+/** An answer, or a call of a function among the arguments: only a leader sends them, because its engine awaits nothing of a follower. */
+const answer = either(
+  (value) => object({ answer: whole })(value) && 'value' in (value as object),
+  object({ answer: whole, thrown: (error) => thrown(error) }),
+  object({ answer: whole, cancelled: oneOf(true) }),
+  object({ called: whole, which: whole, args: list(anything) }),
+)
+
+/** A message of a {@link import('../rpc/channel.js').Channel}: a call of one of these methods, or another one that is valid. */
 const message =
-  (methods: Readonly<Record<string, readonly Validator[]>>): Validator =>
+  (methods: Readonly<Record<string, readonly Validator[]>>, other: Validator): Validator =>
   (value) => {
-    if (!object({ method: text })(value))
-      return either(
-        (answer) => object({ answer: whole })(answer) && 'value' in (answer as object),
-        object({ answer: whole, thrown: (error) => thrown(error) }),
-        object({ answer: whole, cancelled: oneOf(true) }),
-        object({ called: whole, which: whole, args: list(anything) }),
-        object({ cancel: whole }),
-      )(value)
+    if (!object({ method: text })(value)) return other(value)
     const { method, args, functions = [] } = value as { method: string; args: unknown[]; functions?: number[] }
     const isCall = object({
       id: whole,
@@ -116,12 +122,12 @@ export const leaderMessage = either(
   object({ term: text, say: oneOf('welcome', 'pong', 'soon', 'leaving') }),
   object({ term: text, challenge: text, nonce: text, proof: bytes }),
   object({ term: text, refused: (error) => thrown(error) }),
-  object({ term: text, message: message(toFollower) }),
+  object({ term: text, message: message(toFollower, answer) }),
 )
 
 /** A message from one tab to the leader. */
 export const tabMessage = either(
   object({ term: text, say: oneOf('ping', 'bye', 'handOver') }),
   object({ term: text, proof: bytes }),
-  object({ term: text, message: message(toEngine) }),
+  object({ term: text, message: message(toEngine, cancellation) }),
 )

@@ -1,7 +1,7 @@
 import { TidelockError } from '../base/errors.js'
+import { yieldToEventLoop } from '../base/event-loop.js'
 import { timedOut } from '../base/waiting.js'
 import { Cancelled } from '../rpc/channel.js'
-import { yieldToEventLoop } from '../rpc/event-loop.js'
 import { remainingMs, type TimeLimit } from '../rpc/protocol.js'
 import type { ServingEngine } from './serving-engine.js'
 

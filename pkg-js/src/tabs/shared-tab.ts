@@ -174,6 +174,11 @@ export class SharedTab {
           if (this.#wasServed) this.#calls.pendingCalls.failUnreachable()
           else this.#fail(unreachable())
         },
+        impersonated: () => {
+          this.#calls.pendingCalls.pause()
+          this.#stopFollowing()
+          this.#follow()
+        },
         frozen: () => {
           this.#stopFollowing()
           void this.#leadWith(acquireLock(names.leader, { steal: true }), 'steal')
@@ -254,6 +259,7 @@ export class SharedTab {
       engine,
       leader: new Leader(
         name,
+        this.#id,
         () => this.#info,
         () => this.#prover,
         engine,
