@@ -1,7 +1,7 @@
 //! HTTP through the package's single `fetch` wrapper: with a timeout, aborted when the future is dropped.
 
 use futures_util::future::{Either, select};
-use js_sys::{Array, JsString, Uint8Array};
+use js_sys::{Array, Uint8Array};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::AbortController;
@@ -56,7 +56,8 @@ async fn exchange(
         js_sys::Reflect::set(&asking, &"body".into(), &Uint8Array::from(body.as_slice()))?;
     }
     let answer: Answer = JsFuture::from(host.fetch(&request.url, &asking)?).await?.unchecked_into();
-    let text = |value: JsValue| String::from(value.unchecked_into::<JsString>());
+    // The answer of an app's own fetch.
+    let text = |value: JsValue| value.as_string().unwrap_or_default();
     let headers = answer.headers();
     let headers = headers.iter().map(|pair| pair.unchecked_into::<Array>());
     let headers = headers.map(|pair| (text(pair.get(0)), text(pair.get(1)))).collect();

@@ -101,7 +101,7 @@ fn is_lost(error: &Error) -> bool {
 
 fn disconnected() -> Error {
     Error::new(ErrorCode::StorageUnavailable, "The connection to the browser's storage is closed")
-        .hint("It was deleted or upgraded elsewhere: open the database again")
+        .hint("Open the database again")
 }
 
 impl IndexedDbInner {
@@ -275,9 +275,14 @@ impl Store for IndexedDb {
 
     fn reopen(&self) -> LocalFuture<'_, Result<()>> {
         Box::pin(async move {
-            self.0.disconnect();
-            let Some(database) = self.0.connect().await? else { return Err(lock_lost()) };
-            *self.0.connection.borrow_mut() = Some(database);
+            let database = self.0.connect().await?.ok_or_else(lock_lost)?;
+            // The old connection serves until here: calls that run meanwhile need one.
+            let mut connection = self.0.connection.borrow_mut();
+            let Some(old) = connection.as_mut() else {
+                database.disconnect();
+                return Err(disconnected());
+            };
+            std::mem::replace(old, database).disconnect();
             Ok(())
         })
     }

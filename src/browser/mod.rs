@@ -64,21 +64,23 @@ pub(crate) fn object(entries: &[(&str, JsValue)]) -> Object {
     object
 }
 
-/// Describes a thrown value: `name: message` of an Error, else the value as text.
+/// Describes a thrown value: `name: message` of an Error, else the value as text. An app's error may have properties of
+/// any type.
 pub(crate) fn thrown_text(thrown: &JsValue) -> String {
-    match thrown.dyn_ref::<js_sys::Error>() {
-        Some(error) => format!("{}: {}", String::from(error.name()), String::from(error.message())),
-        None => match property(thrown, "message").and_then(|message| message.as_string()) {
-            Some(message) => message,
-            None => thrown.as_string().unwrap_or_else(|| String::from("unknown error")),
-        },
+    let message = property(thrown, "message").and_then(|message| message.as_string());
+    match thrown.is_instance_of::<js_sys::Error>() {
+        true => format!("{}: {}", thrown_name(thrown), message.unwrap_or_default()),
+        false => message.or_else(|| thrown.as_string()).unwrap_or_else(|| String::from("unknown error")),
     }
 }
 
 /// Returns the name of a thrown Error, without its message.
 pub(crate) fn thrown_name(thrown: &JsValue) -> String {
-    let error = thrown.dyn_ref::<js_sys::Error>();
-    error.map_or_else(|| String::from("no Error"), |error| String::from(error.name()))
+    let name = || property(thrown, "name").and_then(|name| name.as_string());
+    match thrown.is_instance_of::<js_sys::Error>() {
+        true => name().unwrap_or_else(|| String::from("Error")),
+        false => String::from("no Error"),
+    }
 }
 
 fn platform(host: &Host) -> Platform {

@@ -10,7 +10,9 @@ fn runs(version: &str) -> impl Iterator<Item = &str> {
 /// Compares two versions: `2` before `10`, `1.9` before `1.10`, `1` before `1.0`. Other characters only separate.
 pub fn compare(a: &str, b: &str) -> Ordering {
     // Without leading zeros the longer number is the larger one: no integer type limits them.
-    let by_number = |run: &str| (run.len(), run.to_owned());
+    fn by_number(run: &str) -> (usize, &str) {
+        (run.len(), run)
+    }
     runs(a).map(by_number).cmp(runs(b).map(by_number))
 }
 

@@ -135,6 +135,7 @@ pub trait Store {
     }
 
     /// Reconnects, where a connection can break; never creates the database again (`lock_lost` when it was deleted).
+    /// Calls that run meanwhile use the old connection.
     fn reopen(&self) -> LocalFuture<'_, Result<()>>;
 
     /// Describes, where the platform knows, an earlier database of this name that it lost as a whole.
@@ -154,7 +155,7 @@ pub trait Store {
         Ok(())
     }
 
-    /// Closes the connection. Later calls fail with `closed`.
+    /// Closes the connection. Later calls fail with `storage_unavailable`.
     fn close(&self);
 
     /// Returns the store beneath a store that encrypts; `None` for all others.

@@ -96,17 +96,20 @@ impl Connection {
         unsafe { ffi::sqlite3_limit(self.raw(), ffi::SQLITE_LIMIT_VDBE_OP, LONGEST_PROGRAM) };
     }
 
-    /// Makes statements fail that would grow the file beyond `bytes`; `u64::MAX`: no limit. SQLite counts in pages, so it must
-    /// be called again after the page size changed.
+    /// Makes statements fail that would grow the file, or all temporary tables together, beyond `bytes`; `u64::MAX`: no limit.
+    /// SQLite counts in pages, so it must be called again after the page size changed.
     pub fn limit_size(&self, bytes: u64) -> Result<()> {
         if bytes == u64::MAX {
             return Ok(());
         }
         // The pragma alone would return the page size of the last read.
         self.value("SELECT count(*) FROM sqlite_schema", &[])?;
-        let page_size = self.value("PRAGMA page_size", &[])?.and_then(|size| size.as_integer()).unwrap_or(4096);
-        let pages = (bytes / page_size.unsigned_abs().max(512)).clamp(1, u64::from(u32::MAX - 1));
-        self.exec(&format!("PRAGMA max_page_count = {pages}"))?;
+        for schema in ["main", "temp"] {
+            let page_size = self.value(&format!("PRAGMA {schema}.page_size"), &[])?.and_then(|size| size.as_integer());
+            let pages = bytes / page_size.unwrap_or(4096).unsigned_abs().max(512);
+            let pages = pages.clamp(1, u64::from(u32::MAX - 1));
+            self.exec(&format!("PRAGMA {schema}.max_page_count = {pages}"))?;
+        }
         self.max_bytes.set(bytes);
         Ok(())
     }

@@ -4,6 +4,8 @@
 
 use std::rc::Rc;
 
+use futures_util::future::join;
+
 use super::chunk;
 use crate::{
     error::{ErrorCode, Result},
@@ -313,7 +315,10 @@ async fn another_form(h: Handles) {
 
 async fn reopened(h: Handles) {
     made(&*h.a).await;
-    h.a.reopen().await.expect("reopens");
+    // What is called meanwhile has a connection, too.
+    let (reopened, head) = join(h.a.reopen(), h.a.head()).await;
+    reopened.expect("reopens");
+    head.expect("reads while it reopens");
     h.a.write(batch(2, &[1024])).await.expect("appends");
     assert_eq!(log_keys(&*h.b).await, [(1, 0), (2, 0)]);
 }

@@ -68,6 +68,16 @@ for (const [kind, options] of Object.entries(kinds)) {
   })
 }
 
+test('an app may have many listeners of one event', () => {
+  const program = `
+    const db = await open(options)
+    for (let i = 0; i < 20; i++) db.addEventListener('close', () => {})
+    process.on('warning', ({ name }) => console.log('warned', name))
+    await db.close()
+  `
+  assert.equal(ending(program, kinds.memory), 'ended\n')
+})
+
 test("what a commit of durability 'deferred' left to store is stored before Node ends", () => {
   const options = { ...kinds.file, path: path.join(folder, 'deferred'), durability: 'deferred' }
   const write = "const db = await open(options); await db.exec('CREATE TABLE t (a); INSERT INTO t VALUES (1)')"

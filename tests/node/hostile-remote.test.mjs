@@ -180,6 +180,29 @@ test('an endless response is read up to the limit, and the database stays usable
   assert.ok(process.memoryUsage().rss - before < 300_000_000, 'it never was in memory')
 })
 
+test('a deletion log without end is read up to the limit', async () => {
+  let pages = 0
+  const there = await serve((request, response) => {
+    const { pathname, searchParams } = new URL(request.url, 'http://x')
+    if (!pathname.endsWith('/tidelock_state')) return json(response, [])
+    const first = Number(searchParams.get('after') ?? 0) + 1
+    if (searchParams.has('since') && ++pages > 100) return json(response, {}, 500)
+    const gone = Array.from({ length: 1000 }, (_, at) => [`${first + at}`, 'notes', { id: first + at }, '7'])
+    const tables = { notes: { xid: true, tombstones: true } }
+    json(response, { version: 1, cluster: 'c', ceiling: '9', tables, gone: searchParams.has('since') ? gone : [] })
+  })
+  const db = await openWith({ remote: remote(there.url, { maxResponseBytes: 500_000 }) })
+  await db.sync.pull()
+  await db.run("INSERT INTO notes VALUES (7, 'mine')")
+  const { error } = await failure(db.sync.pull())
+  assert.equal(error.code, 'sync_protocol')
+  assert.match(error.message, /deletion log.*remote\.maxResponseBytes/)
+  assert.equal(error.details.limit, 500_000)
+  assert.ok(error.hint)
+  assert.equal((await db.get('SELECT text FROM notes')).text, 'mine')
+  await db.close()
+})
+
 test('a page that is too large is requested again with fewer rows', async () => {
   const text = 'x'.repeat(3000)
   const there = await serve((request, response) => {

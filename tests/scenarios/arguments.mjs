@@ -50,6 +50,12 @@ export default {
       () => db.snapshots.restore({ at: 'yesterday' }),
       () => db.sync.pull(),
       () => db.sync.retry('x'),
+      () => db.explain({}),
+      () => db.explain(['secret']),
+      () => db.query('SELECT :a', Object.defineProperty({}, 'a', { enumerable: true, get: () => null.x })),
+      () => db.query('SELECT ?', [{ [Symbol.toStringTag]: 'Date' }]),
+      () => db.sql`SELECT ${new Array(4_294_967_295)}`,
+      () => db.live('SELECT 1', [], { limit: 1 }).setWindow(null),
     ]) {
       const failed = await failure(call)
       assert.equal(failed.code, 'invalid_argument', `${call}: ${JSON.stringify(failed)}`)

@@ -12,6 +12,7 @@ const functions = module(`
     regexp: (pattern, text) => new RegExp(pattern).test(text),
     private: { fn: () => 42, directOnly: true },
     throwing: (value) => { throw new RangeError('too much') },
+    odd: (which) => { throw Object.assign(new Error('x'), [{ message: Symbol('m') }, { message: { a: 1 } }, { name: Symbol('n') }, { name: 7 }][which]) },
     later: async () => 1,
     wrong: (which) => [{}, NaN, Infinity, 2n ** 63n, new Date(NaN), Symbol('s'), () => 1][which],
     given: (which) => [undefined, true, 1.5, -0, 2 ** 53, 2n ** 62n, 'é😀', new Uint8Array([1, 2]), new ArrayBuffer(1), new Date(0), '', null][which],
@@ -156,6 +157,10 @@ export default {
       assert.deepEqual([code, details.function, cause], ['sqlite_error', 'throwing', 'RangeError: too much'])
       assert.match(message, /The SQL function throwing failed/)
       assert.doesNotMatch(json, /secret/)
+    }
+    for (const which of [0, 1, 2, 3]) {
+      // Its cause may have no text.
+      await assert.rejects(db.query('SELECT odd(?)', [which]), ({ code }) => code === 'sqlite_error')
     }
     assert.match((await t.failure(db.query('SELECT later()'))).cause, /it returned a promise/)
     assert.deepEqual(await db.query('SELECT * FROM t'), [])

@@ -7,13 +7,13 @@ import {
   checkOneOf,
   checkQuery,
   checkScript,
+  checkStatement,
   checkString,
   optional,
 } from '../base/check.js'
 import type { Encryption } from '../base/encryption.js'
-import { isTidelockError, type TidelockError } from '../base/errors.js'
 import { fileBytes, isBlob, joined, viewOf } from '../base/file-bytes.js'
-import type { Alert, Health, MaintenanceReport, PlanRow } from '../base/generated-types.js'
+import type { Health, MaintenanceReport, PlanRow } from '../base/generated-types.js'
 import {
   type CompiledQuery,
   type DrizzleQuery,
@@ -43,17 +43,15 @@ import type { CoreOptions } from '../engine/core-options.js'
 import { Iteration } from '../engine/iteration.js'
 import { checkEncryption } from '../files/check-encryption.js'
 import type { SnapshotCopier } from '../files/snapshot-copier.js'
-import type { CloseEvent, DatabaseEvent, DatabaseEventMap } from './events.js'
-import { fallbackHealth, withTargets } from './health.js'
-import { HealthWatch } from './health-watch.js'
+import { DatabaseLifecycle } from './database-lifecycle.js'
+import type { DatabaseEventMap } from './events.js'
+import { healthOf } from './health.js'
 import { type LiveOptions, LiveQuery } from './live.js'
-import { LiveQueries } from './live-queries.js'
 import { ManualTransactions } from './manual-transactions.js'
 import { Migrations } from './migrations.js'
 import { Snapshots } from './snapshots.js'
-import { beginTransaction, IdleWatch } from './steps.js'
 import { Sync } from './sync.js'
-import { type ManualTransaction, Tx } from './transaction.js'
+import { inTransaction, type ManualTransaction, type Tx } from './transaction.js'
 
 type Options = Pick<
   CoreOptions,
@@ -104,17 +102,11 @@ export class Database extends Events implements AsyncDisposable {
   readonly #options: Options
   readonly #calls: Connection
   readonly #owner: DatabaseOwner
-  /** The event types that ever had a listener. Only these are dispatched: every commit has an event. */
-  readonly #listenedTypes = new Set<string>()
-  readonly #live: LiveQueries
   readonly #begun: ManualTransactions
   #closing: Promise<void> | undefined
-  #closeFired = false
-  #death: TidelockError | undefined
-  #actor: string | undefined
-  #watch: HealthWatch | undefined
-  #role: 'owner' | 'leader' | 'follower' = 'owner'
-  #isLockLost = false
+
+  /** @internal What the engine reports goes here. */
+  readonly lifecycle: DatabaseLifecycle
 
   static {
     // Defined here, because a plain method would be named 'undefined' where the symbol is missing.
@@ -135,11 +127,11 @@ export class Database extends Events implements AsyncDisposable {
     this.#options = options
     this.#calls = calls
     this.#owner = owner
-    this.#live = new LiveQueries(options, () => !owner.hasSecrets && !this.#isLockLost)
     this.#begun = new ManualTransactions(calls)
     this.migrations = new Migrations(calls)
     this.snapshots = new Snapshots(calls, options.maxBytes, owner.copier)
     this.sync = new Sync(calls, options.remote !== undefined)
+    this.lifecycle = new DatabaseLifecycle(this, calls, this.sync, options, () => owner.hasSecrets)
     this.sql = queryTag(calls, <T>(fragment: SqlFragment) => this.query<T>(fragment))
   }
 
@@ -163,7 +155,7 @@ export class Database extends Events implements AsyncDisposable {
    * `follower`: this tab sends its calls to the leader. The role can change at any time; the event `role` reports it.
    */
   get role(): 'owner' | 'leader' | 'follower' {
-    return this.#role
+    return this.lifecycle.role
   }
 
   /**
@@ -171,23 +163,11 @@ export class Database extends Events implements AsyncDisposable {
    * previous actor.
    */
   get actor(): string | undefined {
-    return this.#actor
+    return this.lifecycle.actor
   }
 
   set actor(actor: string | undefined) {
-    this.#actor = actor === undefined || actor === null ? undefined : checkString('actor', actor)
-    this.#sendActor()
-  }
-
-  #sendActor(): void {
-    if (this.#options.audit === undefined) return
-    const actor = this.#actor
-    const telling = this.#calls.withPermit(undefined, async () => {
-      await this.#calls.core.setActor(actor)
-      return [undefined, false] as const
-    })
-    // It fails only when the database is closed, or when the engine restarts, which sets the actor again.
-    telling.catch(() => {})
+    this.lifecycle.actor = actor === undefined || actor === null ? undefined : checkString('actor', actor)
   }
 
   /**
@@ -287,19 +267,7 @@ export class Database extends Events implements AsyncDisposable {
   async transaction<T>(work: (tx: Tx) => T | PromiseLike<T>, options?: TransactionOptions): Promise<T> {
     checkFunction('The work of a transaction', work)
     const immediate = checkTransaction('transaction', options)
-    return this.#calls.withPermit(options, async ({ permitId, timeoutMs }) => {
-      const idle = new IdleWatch(this.#calls, permitId)
-      try {
-        const left = { signal: options?.signal, timeoutMs: timeoutMs === 0 ? undefined : timeoutMs }
-        const beginning = beginTransaction(this.#calls, permitId, immediate, idle)
-        return await (beginning instanceof Promise ? await beginning : beginning).run(
-          (steps) => work(new Tx(this.#calls, permitId, steps)),
-          left,
-        )
-      } finally {
-        idle.stop()
-      }
-    })
+    return inTransaction(this.#calls, immediate, work, options)
   }
 
   /**
@@ -350,11 +318,12 @@ export class Database extends Events implements AsyncDisposable {
     this.#calls.check()
     const { query: sql, mapRows } = queryText(query)
     const bound = copyParams(params) as SqlParams | undefined
-    return new LiveQuery<T>(this.#calls, this.#live, sql, bound, mode, mapRows, options)
+    return new LiveQuery<T>(this.#calls, this.lifecycle.live, sql, bound, mode, mapRows, options)
   }
 
   /** Returns SQLite's plan for a statement (EXPLAIN QUERY PLAN). Parameters are accepted for convenience and ignored. */
   async explain(sql: string, _params?: SqlParams, options?: CallOptions): Promise<PlanRow[]> {
+    checkStatement(sql)
     checkCall('explain', options)
     return (await this.#calls.runAlone(['explain', sql], options)).value as PlanRow[]
   }
@@ -431,30 +400,17 @@ export class Database extends Events implements AsyncDisposable {
     checkCall('rekey', options)
     const checked = encryption === null ? null : checkEncryption(encryption)
     this.#calls.check()
-    const forget = async () => {
-      if (checked !== null) await (await this.#live.lastResults()).clear()
-    }
-    await forget()
+    const { live } = this.lifecycle
+    if (checked !== null) await live.clearLastResults()
     await this.#calls.read(options, (core) => core.rekey(checked))
     this.#owner.rekeyed(checked ?? undefined)
     // What was stored during the call, by another object.
-    await forget().catch(() => {})
+    if (checked !== null) await live.clearLastResults().catch(() => {})
   }
 
   /** Returns the state of the database: storage, lock, snapshots, migrations, sync, queries. Never rejects, not even once it is closed. */
   async health(): Promise<Health> {
-    try {
-      return withTargets(
-        await this.#calls.read<Health>(undefined, (core) => core.health(this.#options.health ?? {})),
-        this.#owner.copier?.statuses() ?? [],
-      )
-    } catch (error) {
-      // The report is computed in a part of the wasm that may have failed to load.
-      const unread = isTidelockError(error, 'wasm_load_failed') && !this.closed
-      const why = unread ? error : this.#death
-      const alert: Alert | undefined = why && { code: why.code, severity: 'warning', message: why.message }
-      return fallbackHealth(this.#options, alert, unread ? 'degraded' : 'failed')
-    }
+    return healthOf(this.#calls, this.#options, this.#owner.copier, this.lifecycle.death)
   }
 
   /** Resolves when everything written so far is stored. Rejects with the error of the storage, such as `storage_quota_exceeded`. */
@@ -470,21 +426,12 @@ export class Database extends Events implements AsyncDisposable {
   close(): Promise<void> {
     return rejecting(() => {
       if (this.#closing === undefined) this.#calls.checkOutside()
-      this.#closing ??= this.#close()
+      this.#closing ??= this.lifecycle.close(() => {
+        this.#begun.close()
+        return this.#calls.close()
+      })
       return this.#closing
     })
-  }
-
-  async #close(): Promise<void> {
-    this.#begun.close()
-    const saved = this.#live.closeLastResults()
-    try {
-      await this.#calls.close()
-    } finally {
-      await saved
-      this.#live.close()
-      this.#fireClose({ reason: 'closed' })
-    }
   }
 
   override addEventListener<K extends keyof DatabaseEventMap>(
@@ -492,9 +439,7 @@ export class Database extends Events implements AsyncDisposable {
     listener: ((event: DatabaseEventMap[K]) => void) | { handleEvent(event: DatabaseEventMap[K]): void } | null,
     options?: AddEventListenerOptions | boolean,
   ): void {
-    if (!this.#listenedTypes.has(type)) this.#calls.subscribe(type)
-    if (type === 'health' && !this.closed) this.#watch ??= this.#watchHealth()
-    this.#listenedTypes.add(type)
+    this.lifecycle.listen(type, () => this.health())
     super.addEventListener(type, listener, options)
   }
 
@@ -504,62 +449,6 @@ export class Database extends Events implements AsyncDisposable {
     options?: EventListenerOptions | boolean,
   ): void {
     super.removeEventListener(type, listener, options)
-  }
-
-  #watchHealth(): HealthWatch {
-    const changed = (detail: Health) => {
-      // Closing is no change of its health.
-      if (this.#closing === undefined) this.dispatchEvent(new CustomEvent('health', { detail }))
-    }
-    return new HealthWatch(() => this.health(), changed)
-  }
-
-  /** @internal Forwards an event of the engine to its listeners. */
-  emit({ type, detail }: DatabaseEvent): void {
-    if (type !== 'close') {
-      if (type === 'sync') this.sync.handleEvent(detail)
-      if (type === 'role') this.setRole(detail.role)
-      if (this.#listenedTypes.has(type)) this.dispatchEvent(new CustomEvent(type, { detail }))
-      if (type !== 'change') this.#watch?.check()
-      // Live queries report a lost lock as the error of their next run.
-      if (type === 'lock' && detail.state === 'lost') {
-        this.#isLockLost = true
-        this.#live.changed()
-      }
-      return
-    }
-    this.#calls.ended()
-    this.#live.close()
-    this.#fireClose(detail)
-  }
-
-  /** @internal Whether this page holds the lock. */
-  get hasLock(): boolean {
-    return !this.closed && !this.#isLockLost && this.#role !== 'follower'
-  }
-
-  /** @internal Sets the role. */
-  setRole(role: 'leader' | 'follower'): void {
-    this.#role = role
-  }
-
-  /** @internal Live queries whose tables changed. */
-  changed(ids: readonly number[]): void {
-    this.#live.changed(ids)
-  }
-
-  /** @internal Registers everything again after a restart of the engine. */
-  renewed(): void {
-    this.#live.renew()
-    this.sync.renewed()
-    if (this.#actor !== undefined) this.#sendActor()
-  }
-
-  /** @internal Closes the database after the engine has failed permanently. */
-  died(error: TidelockError): void {
-    this.#death = error
-    this.#live.close()
-    this.#fireClose({ reason: error.code, message: error.message })
   }
 
   #statement(
@@ -574,13 +463,6 @@ export class Database extends Events implements AsyncDisposable {
       checkCall(call, options)
       return this.#calls.statement(kind, sql, params, options)
     })
-  }
-
-  #fireClose(detail: CloseEvent): void {
-    if (this.#closeFired) return
-    this.#closeFired = true
-    this.#watch?.end()
-    this.dispatchEvent(new CustomEvent('close', { detail }))
   }
 }
 

@@ -1,9 +1,33 @@
+import { isTidelockError, type TidelockError } from '../base/errors.js'
 import type { Alert, Health } from '../base/generated-types.js'
+import type { Connection } from '../engine/connection.js'
 import type { CoreOptions } from '../engine/core-options.js'
+import type { SnapshotCopier } from '../files/snapshot-copier.js'
 import type { TargetStatus } from '../files/snapshot-info.js'
 
+type Known = Pick<CoreOptions, 'name' | 'mode' | 'storage' | 'durability' | 'health'>
+
+/** Returns the health that the engine reports; where it can't, what this thread knows. `death` is the error that ended the engine. */
+export async function healthOf(
+  calls: Connection,
+  known: Known,
+  copier: SnapshotCopier | undefined,
+  death: TidelockError | undefined,
+): Promise<Health> {
+  try {
+    const health = await calls.read<Health>(undefined, (core) => core.health(known.health ?? {}))
+    return withTargets(health, copier?.statuses() ?? [])
+  } catch (error) {
+    // The report is computed in a part of the wasm that may have failed to load.
+    const unread = isTidelockError(error, 'wasm_load_failed') && !calls.closed
+    const why = unread ? error : death
+    const alert: Alert | undefined = why && { code: why.code, severity: 'warning', message: why.message }
+    return fallbackHealth(known, alert, unread ? 'degraded' : 'failed')
+  }
+}
+
 /** Returns the health with an alert for each target to which the newest snapshot could not be copied. */
-export function withTargets(health: Health, targets: readonly TargetStatus[]): Health {
+function withTargets(health: Health, targets: readonly TargetStatus[]): Health {
   const alerts = targets.flatMap(({ kind, lastError }): Alert[] =>
     lastError === null
       ? []
@@ -18,11 +42,7 @@ export function withTargets(health: Health, targets: readonly TargetStatus[]): H
 }
 
 /** Returns the health of a database whose engine has ended or can't report it: only what this thread knows. */
-export function fallbackHealth(
-  known: Pick<CoreOptions, 'name' | 'mode' | 'storage' | 'durability'>,
-  why: Alert | undefined,
-  status: 'degraded' | 'failed',
-): Health {
+function fallbackHealth(known: Known, why: Alert | undefined, status: 'degraded' | 'failed'): Health {
   return {
     status,
     database: known.mode,

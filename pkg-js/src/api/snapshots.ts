@@ -1,12 +1,15 @@
 import { checkBoolean, checkCall, checkMoment, checkObject, checkOneOf, checkString, optional } from '../base/check.js'
 import { invalid } from '../base/errors.js'
 import type { SnapshotInfo, SnapshotVerification } from '../base/generated-types.js'
+import { loaded } from '../base/lazy-module.js'
 import type { ByteSource, CallOptions } from '../base/values.js'
 import { type Connection, withCancel } from '../engine/connection.js'
 import { checkFileEncryption, type FileEncryption } from '../files/file-encryption.js'
 import type { SnapshotCopier } from '../files/snapshot-copier.js'
-import { fromFile, toFile } from '../files/snapshot-file.js'
 import type { SnapshotExportOptions, SnapshotStatus } from '../files/snapshot-info.js'
+
+/** Loads what makes and reads files: few apps do it. */
+const files = () => loaded('files of snapshots', import('../files/snapshot-file.js'))
 
 /** The snapshots of a database: `db.snapshots`. */
 export class Snapshots {
@@ -109,6 +112,7 @@ export class Snapshots {
     const encryption = encrypt === undefined ? undefined : checkFileEncryption('encrypt', encrypt)
     const zip = compress !== undefined && checkBoolean('compress', compress)
     const { snapshot, pieces } = await this.#calls.read(options, (core) => core.snapshotsExport(id, kind === 'sql'))
+    const { toFile } = await files()
     return toFile(snapshot, pieces, kind, zip, encryption)
   }
 
@@ -131,6 +135,7 @@ export class Snapshots {
     const encryption = encrypt === undefined ? undefined : checkFileEncryption('encrypt', encrypt)
     const wanted = label === undefined ? undefined : checkString('label', label)
     this.#calls.check()
+    const { fromFile } = await files()
     const bytes = await fromFile(file, encryption, this.#maxBytes)
     return this.#calls.cancellable(options, (core, cancel) => core.snapshotsImport(bytes, wanted, cancel))
   }

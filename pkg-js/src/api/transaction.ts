@@ -10,12 +10,13 @@ import type {
   SqlParams,
   SqlResultValue,
   Statement,
+  TransactionOptions,
 } from '../base/values.js'
 import { type Connection, noFastPath, rejecting } from '../engine/connection.js'
 import { copyParams } from '../engine/copy-params.js'
 import { type Op, op } from '../engine/core.js'
 import type { Work, WorkResult } from '../engine/work.js'
-import { hasEnded, type Steps } from './steps.js'
+import { beginTransaction, hasEnded, IdleWatch, type Steps } from './steps.js'
 
 /**
  * An open transaction, the argument of the function passed to {@link Database.transaction}.
@@ -132,6 +133,28 @@ export class Tx {
       this.#calls.execute(this.#permitId, kind, sql, params, options?.timeoutMs ?? 0, mode),
     )
   }
+}
+
+/** Runs a function in a transaction of its own: commits when the function returns, rolls back when it throws. */
+export function inTransaction<T>(
+  calls: Connection,
+  immediate: boolean,
+  work: (tx: Tx) => T | PromiseLike<T>,
+  options: TransactionOptions | undefined,
+): Promise<T> {
+  return calls.withPermit(options, async ({ permitId, timeoutMs }) => {
+    const idle = new IdleWatch(calls, permitId)
+    try {
+      const left = { signal: options?.signal, timeoutMs: timeoutMs === 0 ? undefined : timeoutMs }
+      const beginning = beginTransaction(calls, permitId, immediate, idle)
+      return await (beginning instanceof Promise ? await beginning : beginning).run(
+        (steps) => work(new Tx(calls, permitId, steps)),
+        left,
+      )
+    } finally {
+      idle.stop()
+    }
+  })
 }
 
 /** The calls that end a manual transaction. */

@@ -1,4 +1,4 @@
-import { isA } from './brand.js'
+import { isA, isPlain } from './brand.js'
 import { invalid, TidelockError } from './errors.js'
 import type { CallOptions, RowMode } from './values.js'
 
@@ -9,7 +9,8 @@ export const maxTimeoutMs = 2 ** 31 - 1
 
 /**
  * Checks that a value is an object with these keys only; returns an empty object for `undefined`. The keys in `planned` are
- * `unsupported_environment`: the contract has them and this build doesn't.
+ * `unsupported_environment`: the contract has them and this build doesn't. Returns a copy, because a getter may give another value next
+ * time.
  */
 export function checkObject(
   what: string,
@@ -18,8 +19,13 @@ export function checkObject(
   planned: readonly string[] = [],
 ): Readonly<Record<string, unknown>> {
   if (value === undefined) return {}
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw wrong(what, 'an object')
-  for (const [key, one] of Object.entries(value)) {
+  const given = reading(what, () => {
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) throw wrong(what, 'an object')
+    // Also those that the object inherits.
+    const known = keys.filter((key) => key in value).map((key) => [key, (value as Record<string, unknown>)[key]])
+    return { ...value, ...Object.fromEntries(known) } as Readonly<Record<string, unknown>>
+  })
+  for (const [key, one] of Object.entries(given)) {
     if (planned.includes(key) && one !== undefined) throw unavailableOption(key)
     if (!keys.includes(key) && !planned.includes(key)) {
       throw invalid(`${what} has no option '${key}'`, {
@@ -33,7 +39,22 @@ export function checkObject(
         hint: 'Leave it out for its default',
       })
   }
-  return value as Record<string, unknown>
+  return given
+}
+
+/** Runs work that reads a value of the caller, whose getters may throw anything: that becomes `invalid_argument`. */
+export function reading<T>(what: string, work: () => T): T {
+  try {
+    return work()
+  } catch (cause) {
+    throw cause instanceof TidelockError
+      ? cause
+      : invalid(`${what} can't be read`, {
+          cause,
+          details: { option: what },
+          hint: 'Pass plain values: cause is what a getter or a proxy threw',
+        })
+  }
 }
 
 /** Returns `unsupported_environment` for an option, or a value of one, that this build doesn't have. */
@@ -52,6 +73,11 @@ export function checkString(what: string, value: unknown): string {
 export function checkScript(script: unknown): string {
   if (typeof script !== 'string') throw invalid('A script must be a string')
   return script
+}
+
+/** Checks the text of a statement: the engine would end on a value of another type. */
+export function checkStatement(sql: unknown): void {
+  if (typeof sql !== 'string') throw invalid('The SQL must be a string', { hint: 'Pass the text of one statement' })
 }
 
 /** Runs a check on an option that may be missing; returns undefined when it is. */
@@ -91,10 +117,31 @@ export function checkOneOf<T extends string>(what: string, value: unknown, allow
 }
 
 export function checkStrings(what: string, value: unknown): readonly string[] {
-  if (!Array.isArray(value) || value.some((one) => typeof one !== 'string' || one === '')) {
-    throw wrong(what, 'an array of non-empty strings')
-  }
-  return value
+  return checkEach(what, value, 'an array of non-empty strings', (one) => {
+    if (typeof one !== 'string' || one === '') throw wrong(what, 'an array of non-empty strings')
+    return one
+  })
+}
+
+/** Checks each element of an array, up to its first wrong one: a sparse array may claim any length. Returns what `check` returns. */
+export function checkEach<T>(
+  what: string,
+  value: unknown,
+  want: string,
+  check: (one: unknown, index: number) => T,
+): readonly T[] {
+  return reading(what, () => {
+    if (!Array.isArray(value)) throw wrong(what, want)
+    return Array.from(value, check)
+  })
+}
+
+/** Checks a plain object of texts by name; returns a copy. A `Map` or `Headers` would be an object without texts. */
+export function checkTexts(what: string, value: unknown): Readonly<Record<string, string>> {
+  const texts = reading(what, () => (isPlain(value) ? { ...value } : undefined))
+  if (texts === undefined || Object.values(texts).some((one) => typeof one !== 'string'))
+    throw wrong(what, 'an object of strings')
+  return texts as Record<string, string>
 }
 
 /** Checks a point in time, a Date or an ISO 8601 text with a time zone; returns milliseconds since 1970. */
@@ -137,7 +184,7 @@ export function checkCall(
     })
   }
   const checked = checkObject(`The options of ${call}`, options, [...keys, ...callKeys], planned)
-  if (checked.signal !== undefined) checkSignal('signal', checked.signal)
+  if (checked.signal !== undefined) reading('signal', () => checkSignal('signal', checked.signal))
   if (checked.timeoutMs !== undefined) checkInteger('timeoutMs', checked.timeoutMs, 1)
   return checked
 }

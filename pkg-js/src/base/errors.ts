@@ -59,6 +59,9 @@ export interface TidelockErrorOptions {
   readonly cause?: unknown
 }
 
+/** The longest message, in UTF-16 units: it may name what a program made, such as a column of megabytes. */
+const longestMessage = 2000
+
 /**
  * The error of every failed call. It never contains values that were bound to a statement.
  *
@@ -82,7 +85,8 @@ export class TidelockError<Code extends ErrorCode = ErrorCode> extends Error {
   readonly hint: string | undefined
 
   constructor(code: Code, message: string, options: TidelockErrorOptions = {}) {
-    super(message, options.cause === undefined ? undefined : { cause: options.cause })
+    const shown = message.length > longestMessage ? `${message.slice(0, longestMessage)}…` : message
+    super(shown, options.cause === undefined ? undefined : { cause: options.cause })
     this.code = code
     this.details = (options.details ?? {}) as ErrorDetails<Code>
     this.hint = options.hint
@@ -97,7 +101,7 @@ export class TidelockError<Code extends ErrorCode = ErrorCode> extends Error {
 
   /** Returns the error as plain data, for logs and other threads. */
   toJSON(): TidelockErrorJson {
-    const cause = this.cause === undefined ? undefined : String(this.cause)
+    const cause = this.cause === undefined ? undefined : textOf(this.cause)
     return {
       name: this.name,
       code: this.code,
@@ -144,6 +148,15 @@ export function isTidelockError<Code extends ErrorCode = ErrorCode>(
   }
   const found = (error as TidelockError).code
   return code === undefined ? typeof found === 'string' : found === code
+}
+
+/** Returns a value as text. Some can't be converted: an error whose message is a symbol, an object without a prototype. */
+export function textOf(value: unknown): string {
+  try {
+    return String(value)
+  } catch {
+    return Object.prototype.toString.call(value)
+  }
 }
 
 /** An error of one of these codes: a union whose `details` follow from its `code`. */

@@ -310,7 +310,10 @@ export interface LocalSchema {
   readonly up: string
   /** Drops them. */
   readonly down: string
-  /** Tables that can't be synced: without a primary key, or with a name of an internal table. */
+  /**
+   * Tables that can't be synced: without a primary key, with a name of an internal table, or with names that SQLite, which
+   * ignores case, takes for the same.
+   */
   readonly leftOut: readonly string[]
 }
 

@@ -84,7 +84,14 @@ function raw(text: string): SqlFragment {
 function join(fragments: readonly (SqlValue | SqlFragment)[], separator = ', '): SqlFragment {
   if (!Array.isArray(fragments)) throw invalid('The fragments to join must be an array')
   if (typeof separator !== 'string') throw invalid('The separator must be a string of SQL')
-  return concatenated(fragments.flatMap((each, index) => (index === 0 ? [each] : [raw(separator), each])))
+  const pieces: (SqlValue | SqlFragment)[] = []
+  for (const each of fragments) {
+    if (pieces.length > 0) pieces.push(raw(separator))
+    pieces.push(each)
+    // It is refused when it is bound. An array may have billions of holes.
+    if (each === undefined) break
+  }
+  return concatenated(pieces)
 }
 
 function values(rows: readonly (readonly (SqlValue | SqlFragment)[])[]): SqlFragment {
@@ -117,7 +124,7 @@ function concatenated(pieces: readonly (SqlValue | SqlFragment)[]): SqlFragment 
 
 /** Returns a template as a fragment. An empty array becomes SQLite's empty list, `IN ()`, in which nothing is. */
 function fragmentOf(strings: TemplateStringsArray, values: readonly SqlTemplateValue[]): SqlFragment {
-  const pieces: (SqlValue | SqlFragment)[] = [raw(strings[0] as string)]
+  const pieces: (SqlValue | SqlFragment)[] = [raw(strings?.[0] as string)]
   for (const [index, value] of values.entries()) {
     const piece = Array.isArray(value) ? join(value) : (value as SqlValue | SqlFragment)
     pieces.push(piece, raw(strings[index + 1] as string))

@@ -1,15 +1,21 @@
 import { isPlain } from '../base/brand.js'
+import { reading } from '../base/check.js'
 
 /** Copies parameters one level deep, and rows of parameters; other values stay for the packer to refuse. */
 export function copyParams(params: unknown): unknown {
-  if (Array.isArray(params))
-    return copyEach(params, (one) => (Array.isArray(one) || isPlain(one) ? copyParams(one) : one))
+  return reading('The parameters', () => copied(params))
+}
+
+function copied(params: unknown): unknown {
+  if (Array.isArray(params)) return copyEach(params, (one) => (Array.isArray(one) || isPlain(one) ? copied(one) : one))
   return isPlain(params) ? { ...params } : params
 }
 
 /** Copies rows of parameters, as {@link copyParams} does. */
 export function copyRows(rows: readonly unknown[]): unknown[] {
-  return copyEach(rows, (row) => (Array.isArray(row) ? row.slice() : isPlain(row) ? { ...row } : row))
+  return reading('The parameters', () =>
+    copyEach(rows, (row) => (Array.isArray(row) ? row.slice() : isPlain(row) ? { ...row } : row)),
+  )
 }
 
 /** Copies a list up to its first hole, which the packer refuses: an array may have billions of them. */

@@ -136,7 +136,7 @@ export interface Core {
 
   watch(sql: string, bytes: number, names: string): number
   /**
-   * How a window of the result of a live query differs from the one that was read last, the `reads`th: the number of all rows of the result,
+   * How a window of the result of a live query differs from the one that was read last, the `reads`th, with that many rows: the number of all rows of the result,
    * the number of removed rows, their positions, and the positions of the inserted rows, which are the result in memory. Undefined: run the
    * query.
    */
@@ -144,6 +144,7 @@ export interface Core {
     permit: number,
     id: number,
     reads: number,
+    rows: number,
     offset: number,
     limit: number | undefined,
     timeoutMs: number,

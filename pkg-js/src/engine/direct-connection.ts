@@ -154,8 +154,8 @@ export class DirectConnection<P = unknown, R = unknown> extends Connection {
 
   /** Reads the difference of a live query to its last result, or runs it. */
   #live(permitId: number, query: LiveRead, params: P, timeoutMs: number): WorkResult<R> {
-    const { id, reads, mode, window: { offset = 0, limit } = {} } = query
-    const value = this.sync(() => this.core.difference(permitId, id, reads, offset, limit, timeoutMs))
+    const { id, reads, rows, mode, window: { offset = 0, limit } = {} } = query
+    const value = this.sync(() => this.core.difference(permitId, id, reads, rows, offset, limit, timeoutMs))
     if (value !== undefined) return { results: [this.#statements.rows(mode)], value }
     return {
       results: liveStatements(query).map((sql) => this.execute(permitId, op.query, sql, params, timeoutMs, mode)),

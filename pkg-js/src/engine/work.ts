@@ -24,6 +24,8 @@ export type Work<P = unknown> =
 export interface LiveRead {
   readonly id: number
   readonly reads: number
+  /** How many rows the result had that was read last. */
+  readonly rows: number
   readonly sql: string
   readonly mode: RowMode
   /** Without it, all rows. */

@@ -1,5 +1,4 @@
-import { invalid } from '../base/errors.js'
-import { checkSecret } from './check-encryption.js'
+import { checkSecret, type KeyUse } from './check-encryption.js'
 
 /** The first bytes of an encrypted file. The whole format is in `file-cipher.ts`. */
 export const magic = 'TIDELOCK'
@@ -7,15 +6,12 @@ export const magic = 'TIDELOCK'
 /** The secret of an encrypted file: a passphrase, or a `CryptoKey` for AES-GCM with the usages `encrypt` and `decrypt`. */
 export type FileEncryption = { readonly passphrase: string } | { readonly key: CryptoKey }
 
-/** Checks an option that is the secret of a file. Throws `invalid_argument`. */
-export function checkFileEncryption(option: string, value: unknown): FileEncryption {
-  const checked = checkSecret(option, value)
-  if ('key' in checked && checked.key.algorithm.name !== 'AES-GCM')
-    throw invalid(`${option}.key must be a CryptoKey for AES-GCM`, { details: { option: `${option}.key` } })
-  return checked
+const fileKeys: KeyUse = {
+  usages: { 'AES-GCM': [['encrypt', 'decrypt']] },
+  hint: 'An AES-GCM key with the usages encrypt and decrypt',
 }
 
-/** Returns whether bytes begin as an encrypted file does. */
-export function isEncrypted(bytes: Uint8Array): boolean {
-  return new TextDecoder().decode(bytes.subarray(0, magic.length)) === magic
+/** Checks an option that is the secret of a file. Throws `invalid_argument`. */
+export function checkFileEncryption(option: string, value: unknown): FileEncryption {
+  return checkSecret(option, value, fileKeys)
 }

@@ -5,6 +5,10 @@ import { checkFileEncryption, type FileEncryption } from './file-encryption.js'
 import { fileName } from './snapshot-file.js'
 import type { SnapshotExportOptions, SnapshotFile, TargetStatus } from './snapshot-info.js'
 
+/** A copy fails that takes longer than this, plus the time of its bytes at the slowest rate. */
+const shortestLimitSeconds = 60
+const slowestBytesPerSecond = 16_384
+
 /** The longest delay before a retry, in milliseconds. */
 const longestBackoffMs = 3_600_000
 
@@ -134,8 +138,25 @@ export class SnapshotCopies {
     const bytes = await this.#source.export(snapshot.id, { compress: this.#source.compress, encrypt })
     const name = fileName(snapshot, 'sqlite', this.#source.compress, encrypt !== undefined)
     const file = { ...snapshot, name, size: bytes.size, type: bytes.type }
-    await this.#target.write(file, bytes, this.#stop.signal)
+    const seconds = shortestLimitSeconds + Math.ceil(bytes.size / slowestBytesPerSecond)
+    await inTime(seconds, this.#stop.signal, (signal) => this.#target.write(file, bytes, signal))
     return file
+  }
+}
+
+/** Ends `work` when the signal aborts, or after so many seconds: the copies of all later snapshots wait for it. */
+async function inTime(seconds: number, outer: AbortSignal, work: (signal: AbortSignal) => Promise<void>) {
+  const limit = new AbortController()
+  const { signal } = limit
+  const follow = () => limit.abort(outer.reason)
+  outer.addEventListener('abort', follow)
+  const timer = setTimeout(() => limit.abort(new Error(`the target took longer than ${seconds} s`)), seconds * 1000)
+  const ended = new Promise<never>((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
+  try {
+    await Promise.race([work(signal), ended])
+  } finally {
+    clearTimeout(timer)
+    outer.removeEventListener('abort', follow)
   }
 }
 

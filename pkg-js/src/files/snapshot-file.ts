@@ -1,8 +1,9 @@
 import { TidelockError } from '../base/errors.js'
-import { fileBytes, gunzip, gzip, isGzip } from '../base/file-bytes.js'
+import { fileBytes } from '../base/file-bytes.js'
 import { loaded } from '../base/lazy-module.js'
 import type { CoreSnapshotFile } from '../engine/core.js'
-import { type FileEncryption, isEncrypted } from './file-encryption.js'
+import { type FileEncryption, magic } from './file-encryption.js'
+import { gunzip, gzip, isGzip } from './gzip.js'
 
 const types = { sqlite: 'application/vnd.sqlite3', sql: 'application/sql' }
 /** The largest ratio of SQL text to the size of its database. */
@@ -55,6 +56,11 @@ export async function fromFile(
     bytes = await decryptFile(bytes, encryption)
   }
   return isGzip(bytes) ? gunzip(bytes, (start) => maxFileBytes(start, maxBytes)) : bytes
+}
+
+/** Returns whether bytes begin as an encrypted file does. */
+function isEncrypted(bytes: Uint8Array): boolean {
+  return new TextDecoder().decode(bytes.subarray(0, magic.length)) === magic
 }
 
 /** Returns the largest size of a file, by its first bytes. Throws `snapshot_corrupt` when they are neither of a database nor of text. */

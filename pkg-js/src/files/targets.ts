@@ -129,10 +129,9 @@ class UploadTarget extends SnapshotTarget {
     super(given.encrypt)
     checkFunction('url', given.url)
     if (given.fetch !== undefined) checkFunction('fetch', given.fetch)
-    this.#url = options.url
-    this.#headers = checkObject('headers', given.headers, Object.keys(given.headers ?? {})) as Record<string, string>
-    checkHeaders('headers', this.#headers)
-    this.#fetch = options.fetch
+    this.#url = given.url as UploadTargetOptions['url']
+    this.#headers = checkHeaders('headers', given.headers ?? {})
+    this.#fetch = given.fetch as typeof fetch | undefined
   }
 
   async write(file: SnapshotFile, bytes: Blob, signal: AbortSignal): Promise<void> {

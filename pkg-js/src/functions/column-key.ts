@@ -1,5 +1,6 @@
 import { isA } from '../base/brand.js'
-import { checkObject, checkString } from '../base/check.js'
+import { checkObject, checkString, reading } from '../base/check.js'
+import { keyTraits } from '../base/crypto-key.js'
 import { invalid, type TidelockError } from '../base/errors.js'
 import { bytesOfPassphrase, webCrypto } from '../base/web-crypto.js'
 
@@ -18,12 +19,13 @@ function check(option: unknown): void {
   const keys = listed(option)
   if (keys.length === 0) throw wrong('columnKey needs at least one key')
   for (const key of keys) {
-    if (isA(key, 'Uint8Array')) {
+    if (isBytes(key)) {
       if (key.length === keyBytes) continue
       throw wrong(`columnKey must have ${keyBytes} bytes, not ${key.length}`, randomKey)
     }
-    if (isA(key, 'CryptoKey')) {
-      if (key.type !== 'secret' || !key.extractable)
+    const traits = keyTraits(key)
+    if (traits !== undefined) {
+      if (traits.type !== 'secret' || !traits.extractable)
         throw wrong(
           'columnKey must be an extractable CryptoKey: SQL functions are synchronous, and WebCrypto is not',
           'Make it with extractable: true, or pass its bytes. The option encryption accepts any CryptoKey and encrypts all stored data',
@@ -31,7 +33,7 @@ function check(option: unknown): void {
     } else {
       const { passphrase, salt } = checkObject('columnKey', key, ['passphrase', 'salt'])
       checkString('columnKey.passphrase', passphrase)
-      if ((typeof salt !== 'string' && !isA(salt, 'Uint8Array')) || bytesOf(salt).length < minSaltBytes)
+      if ((typeof salt !== 'string' && !isBytes(salt)) || bytesOf(salt).length < minSaltBytes)
         throw wrong(
           `columnKey.salt must be a string or a Uint8Array of at least ${minSaltBytes} bytes`,
           'Use the same salt on every device and server that reads the columns, and another one for each user',
@@ -46,16 +48,18 @@ function check(option: unknown): void {
  * for a passphrase or a CryptoKey without WebCrypto.
  */
 export async function columnKeys(option: ColumnKey | readonly ColumnKey[]): Promise<Uint8Array[]> {
-  check(option)
+  reading('columnKey', () => check(option))
   return Promise.all(
     listed(option).map(async (key) => {
-      if (isA(key, 'Uint8Array')) return key.slice()
-      const bytes = isA(key, 'CryptoKey') ? await exported(key) : await derived(key)
+      if (isBytes(key)) return key.slice()
+      const bytes = keyTraits(key) === undefined ? await derived(key as Passphrase) : await exported(key as CryptoKey)
       if (bytes.length === keyBytes) return bytes
       throw wrong(`columnKey must have ${keyBytes} bytes, not ${bytes.length}`, randomKey)
     }),
   )
 }
+
+type Passphrase = Exclude<ColumnKey, CryptoKey | Uint8Array>
 
 const randomKey = 'crypto.getRandomValues(new Uint8Array(32)) makes one'
 
@@ -67,12 +71,16 @@ async function exported(key: CryptoKey): Promise<Uint8Array> {
   }
 }
 
-async function derived({ passphrase, salt }: Exclude<ColumnKey, CryptoKey | Uint8Array>): Promise<Uint8Array> {
+async function derived({ passphrase, salt }: Passphrase): Promise<Uint8Array> {
   return new Uint8Array(await bytesOfPassphrase(passphrase, bytesOf(salt)))
 }
 
 function listed<T>(option: T | readonly T[]): readonly T[] {
   return Array.isArray(option) ? option : [option as T]
+}
+
+function isBytes(key: unknown): key is Uint8Array {
+  return ArrayBuffer.isView(key) && isA(key, 'Uint8Array')
 }
 
 function bytesOf(given: string | Uint8Array): Uint8Array<ArrayBuffer> {

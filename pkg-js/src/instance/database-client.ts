@@ -120,7 +120,7 @@ export class DatabaseClient implements EngineCallbacks, DatabaseOwner {
       onDead: (error) => {
         this.#copier?.close()
         this.#unwatchUser?.()
-        for (const database of this.#databases) database.died(error)
+        for (const database of this.#databases) database.lifecycle.died(error)
       },
     }
   }
@@ -160,7 +160,7 @@ export class DatabaseClient implements EngineCallbacks, DatabaseOwner {
     const attached = new AttachedConnection(engine, () => this.#detach(database, engine))
     const database = new Database(checked, attached, this)
     this.#databases.add(database)
-    if (this.#role !== undefined) database.setRole(this.#role)
+    if (this.#role !== undefined) database.lifecycle.role = this.#role
     const open = this.#open
     if (open !== undefined) {
       database.migrations.replayBy(async (history, signal) => {
@@ -227,7 +227,7 @@ export class DatabaseClient implements EngineCallbacks, DatabaseOwner {
 
   handle(event: CoreEvent): void {
     if (event.type === 'live') {
-      for (const database of this.#databases) database.changed(event.detail.ids)
+      for (const database of this.#databases) database.lifecycle.live.changed(event.detail.ids)
     } else this.#emit(event)
   }
 
@@ -237,7 +237,7 @@ export class DatabaseClient implements EngineCallbacks, DatabaseOwner {
     if (type === 'snapshot') this.#copier?.happened(detail)
     if (type === 'close') this.#copier?.close()
     if (type === 'lock' && detail.state === 'lost') this.#isLockLost = true
-    for (const database of [...this.#databases]) database.emit(event)
+    for (const database of [...this.#databases]) database.lifecycle.emit(event)
   }
 
   /** Sets the role of this tab. */
@@ -249,7 +249,7 @@ export class DatabaseClient implements EngineCallbacks, DatabaseOwner {
 
   /** Registers the live queries again, after another engine has taken over. */
   renewed(): void {
-    for (const database of this.#databases) database.renewed()
+    for (const database of this.#databases) database.lifecycle.renewed()
   }
 
   async accessToken(): Promise<string | null> {

@@ -115,7 +115,18 @@ export async function loadPart(
       failure ??= error
     }
   }
-  throw loadFailed(failure, 'loaded')
+  const error = loadFailed(failure, 'loaded')
+  if (part === 'live') warnOfLive(error)
+  throw error
+}
+
+let isWarnedOfLive = false
+
+/** Warns the page once that live queries lack their part, which no call reports: they work without it. */
+function warnOfLive({ message, hint, code }: TidelockError): void {
+  if (!isWarnedOfLive)
+    console.warn(`tidelock: Live queries run more often than they must: ${message}. ${hint} (${code})`)
+  isWarnedOfLive = true
 }
 
 function partUrls(part: Part, source: WasmSource | undefined): [URL, ...URL[]] {

@@ -1,4 +1,5 @@
 import type { Database } from '../api/database.js'
+import { reading } from '../base/check.js'
 import { type ErrorCode, isTidelockError, TidelockError, unsupported } from '../base/errors.js'
 import { isNode, mayHoldSecrets } from '../base/is-node.js'
 import { loaded } from '../base/lazy-module.js'
@@ -148,7 +149,7 @@ async function checkRare(
 export async function checkedFunctions({ functions, thread }: OpenOptions): Promise<FunctionsSource | undefined> {
   if (functions === undefined) return undefined
   const { checkFunctions } = await loaded('functions', import('../functions/functions.js'))
-  return checkFunctions(functions, thread ?? 'current')
+  return reading('functions', () => checkFunctions(functions, thread ?? 'current'))
 }
 
 /** Checks the option `columnKey` and returns its keys, 32 bytes each. */

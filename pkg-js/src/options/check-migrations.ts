@@ -1,7 +1,13 @@
 import type { Migration } from '../api/migrations.js'
+import { checkEach } from '../base/check.js'
 import { invalid, TidelockError } from '../base/errors.js'
 import { lineOf, nulFlaw } from '../base/script-text.js'
 import type { CoreMigration } from '../engine/core-options.js'
+
+/** The largest number of migrations: a sparse array may claim any length. */
+const mostMigrations = 10_000
+/** The longest version or name, in UTF-16 units: errors and the tracking table contain them. */
+const longestText = 200
 
 const known = ['version', 'name', 'up', 'down', 'checksum', 'transaction']
 
@@ -16,7 +22,13 @@ export function checkMigrations(migrations: unknown): CoreMigration[] {
       hint: 'migrationsFrom() makes one from files',
     })
   }
-  return migrations.map((migration: unknown, index) => checkMigration(migration, index))
+  if (migrations.length > mostMigrations) {
+    throw invalid(`migrations has ${migrations.length} elements, more than ${mostMigrations}`, {
+      details: { option: 'migrations' },
+      hint: 'Replace the oldest migrations by one that creates the schema which they leave',
+    })
+  }
+  return checkEach('migrations', migrations, 'an array', checkMigration).slice()
 }
 
 function checkMigration(migration: unknown, index: number): CoreMigration {
@@ -24,9 +36,12 @@ function checkMigration(migration: unknown, index: number): CoreMigration {
   const given = migration as Partial<Record<keyof Migration, unknown>>
   const { version, name, up, down, checksum, transaction } = given
   for (const key of Object.keys(given))
-    if (!known.includes(key)) throw malformed(index, version, `it has no property '${key}'`)
+    if (!known.includes(key)) throw malformed(index, version, `it has no property '${key.slice(0, longestText)}'`)
   if (typeof version !== 'string') throw malformed(index, version, 'version must be a string')
   if (typeof name !== 'string') throw malformed(index, version, 'name must be a string')
+  for (const [key, { length }] of Object.entries({ version, name }))
+    if (length > longestText)
+      throw malformed(index, version, `${key} has ${length} characters, more than ${longestText}`)
   if (typeof up !== 'string' && typeof up !== 'function')
     throw malformed(index, version, 'up must be SQL or a function')
   if (down !== undefined && typeof down !== 'string' && typeof down !== 'function') {
@@ -62,8 +77,9 @@ function checkMigration(migration: unknown, index: number): CoreMigration {
 }
 
 function malformed(index: number, version: unknown, why: string): TidelockError {
-  const which = typeof version === 'string' ? `Migration ${version}` : `Migration number ${index + 1}`
-  const details = typeof version === 'string' ? { version } : { index }
+  const isShort = typeof version === 'string' && version.length <= longestText
+  const which = isShort ? `Migration ${version}` : `Migration number ${index + 1}`
+  const details = isShort ? { version } : { index }
   return new TidelockError('migration_invalid', `${which} is malformed: ${why}`, {
     details,
     hint: 'A migration is { version, name, up, down?, checksum?, transaction? }',

@@ -1,3 +1,4 @@
+import { checkEach } from '../base/check.js'
 import { invalid, TidelockError } from '../base/errors.js'
 import type { CoreOptions } from '../engine/core-options.js'
 import { checkFileEncryption } from '../files/file-encryption.js'
@@ -84,9 +85,11 @@ function checkTimetable({ snapshots }: OpenOptions): void {
 function checkTargets({ snapshots, encryption }: OpenOptions): void {
   if (snapshots === false || snapshots?.targets === undefined) return
   const option = 'snapshots.targets'
-  const targets: readonly Partial<SnapshotTarget>[] = snapshots.targets
-  if (!Array.isArray(targets) || targets.some((target) => typeof target?.follow !== 'function'))
-    throw invalid(`${option} must be an array of what directoryTarget and uploadTarget give`, { details: { option } })
+  const wanted = 'an array of what directoryTarget and uploadTarget give'
+  const targets = checkEach(option, snapshots.targets, wanted, (target) => {
+    if (typeof (target as Partial<SnapshotTarget> | undefined)?.follow === 'function') return target as SnapshotTarget
+    throw invalid(`${option} must be ${wanted}`, { details: { option } })
+  })
   // What is encrypted here must not lie about in the open elsewhere.
   if (encryption !== undefined && targets.some(({ encrypt }) => encrypt === undefined))
     checkFileEncryption('The encryption of files for targets', encryption)

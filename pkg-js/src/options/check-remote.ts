@@ -1,5 +1,4 @@
-import { checkString, checkStrings } from '../base/check.js'
-import { invalid } from '../base/errors.js'
+import { checkEach, checkString, checkStrings } from '../base/check.js'
 import type { CoreRemoteOptions } from '../engine/core-options.js'
 import type { RemoteOptions, TableSync } from '../remote/remote-options.js'
 import { checkUrl, maxResponseBytes } from '../remote/rest.js'
@@ -59,10 +58,10 @@ export const tableRules = {
 
 const tables: Rule<readonly object[]> = {
   values: 'an array of table names and objects',
-  check: (option, value) => {
-    if (Array.isArray(value)) return value.map((table, index) => checkTable(`${option}[${index}]`, table))
-    throw invalid(`${option} must be an array of table names or { table: '...' }`, { details: { option } })
-  },
+  check: (option, value) =>
+    checkEach(option, value, "an array of table names or { table: '...' }", (table, index) =>
+      checkTable(`${option}[${index}]`, table),
+    ),
 }
 
 function checkTable(option: string, table: unknown): object {

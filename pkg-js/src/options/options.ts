@@ -288,7 +288,7 @@ export interface OpenOptions {
   /** The thresholds above which {@link Database.health} raises an alert. */
   readonly health?: HealthThresholds | undefined
   /**
-   * The largest size of the database, in bytes. Beyond it writes reject with `database_too_large`.
+   * The largest size of the database, in bytes; temporary tables may together be as large. Beyond it writes reject with `database_too_large`.
    * @default 1073741824
    */
   readonly maxBytes?: number | undefined

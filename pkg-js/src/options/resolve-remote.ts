@@ -1,4 +1,4 @@
-import { checkBoolean } from '../base/check.js'
+import { checkBoolean, reading } from '../base/check.js'
 import { invalid } from '../base/errors.js'
 import type { RemoteEndpoint, RemoteOptions } from '../remote/remote-options.js'
 import { accessOf, signedInUser, type WatchUser } from '../remote/supabase-client.js'
@@ -15,7 +15,7 @@ export interface ResolvedOptions {
 
 /** Puts URL, key and token in the place of a client. Throws `invalid_argument` for what isn't one, or is given twice. */
 export function resolveClient(remote: RemoteOptions): RemoteEndpoint & { readonly watchUser?: WatchUser | undefined } {
-  const { client, perUser: _, ...given } = remote
+  const { client, perUser: _, ...given } = reading('remote', () => ({ ...remote }))
   // What is missing is reported by the rules of the options.
   if (client === undefined) return given as RemoteEndpoint
   const twice = (['url', 'key', 'accessToken'] as const).find((name) => given[name] !== undefined)

@@ -7,6 +7,8 @@ import {
   checkOneOf,
   checkString,
   checkStrings,
+  checkTexts,
+  reading,
 } from '../base/check.js'
 import { invalid } from '../base/errors.js'
 
@@ -53,7 +55,8 @@ export function complete<R extends Rules>(
   const completed: Record<string, unknown> = {}
   for (const [name, rule] of Object.entries(rules)) {
     const isLeftOut = given[name] === undefined && !rule.required
-    const value = isLeftOut ? rule.default : rule.check(path === '' ? name : `${path}.${name}`, given[name])
+    const option = path === '' ? name : `${path}.${name}`
+    const value = isLeftOut ? rule.default : reading(option, () => rule.check(option, given[name]))
     if (value !== undefined) completed[name] = value
   }
   return completed as Completed<R>
@@ -106,12 +109,7 @@ export const days: Rule<number> = { values: 'a number of days, more than 0', che
 /** A text for each name. */
 export const textsByName: Rule<Readonly<Record<string, string>>> = {
   values: 'an object of texts',
-  check: (option, value) => {
-    const isObject = typeof value === 'object' && value !== null && !Array.isArray(value)
-    if (!isObject || Object.values(value).some((one) => typeof one !== 'string'))
-      throw invalid(`${option} must be an object of strings`, { details: { option } })
-    return { ...(value as Record<string, string>) }
-  },
+  check: checkTexts,
 }
 
 /** A function, which stays in this thread. */

@@ -1,3 +1,4 @@
+import { checkTexts } from '../base/check.js'
 import { invalid } from '../base/errors.js'
 
 // Does for other requests what src/sync/config/credentials.rs does for the sync: a seed, `doctor` and an upload don't load the wasm.
@@ -12,6 +13,9 @@ const minSecretLength = 4
 const minAnywhereLength = 8
 /** The longest text from outside that is kept, in characters. */
 const maxTextLength = 1000
+
+/** Characters that control a terminal or the direction of text; not line breaks. */
+const controls = /(?!\n)[\p{Cc}\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu
 
 /** Headers by name. */
 export type Headers = Readonly<Record<string, string>>
@@ -48,11 +52,12 @@ function decoded(base64url = ''): string {
 }
 
 /**
- * Checks the headers of a request; `what` names them in errors. With `secretsAllowed` they may contain a secret key. Throws
- * `invalid_argument`; the error never contains a value.
+ * Checks the headers of a request and returns a copy; `what` names them in errors. With `secretsAllowed` they may contain a secret key.
+ * Throws `invalid_argument`; the error never contains a value.
  */
-export function checkHeaders(what: string, headers: Headers, secretsAllowed = true): void {
-  for (const [name, value] of Object.entries(headers)) {
+export function checkHeaders(what: string, headers: unknown, secretsAllowed = true): Headers {
+  const checked = checkTexts(what, headers)
+  for (const [name, value] of Object.entries(checked)) {
     if (!/^[\w!#$%&'*+.^`|~-]+$/.test(name)) {
       throw invalid(`${what} has a name that no header can have`, {
         hint: 'A name has letters, digits and hyphens',
@@ -61,6 +66,7 @@ export function checkHeaders(what: string, headers: Headers, secretsAllowed = tr
     }
     checkHeader(`${what}['${name}']`, value, secretsAllowed)
   }
+  return checked
 }
 
 /** Checks the value of one header, as {@link checkHeaders} does. */
@@ -102,8 +108,8 @@ export class Secrets {
   }
 
   /**
-   * Returns a text from outside in a form that may be kept and shown: truncated, and with these secrets, other tokens and keys, and query and
-   * fragment of URLs masked.
+   * Returns a text from outside in a form that may be kept and shown: truncated, and with these secrets, other tokens and keys, query and
+   * fragment of URLs, and characters that control a terminal or the direction of text masked.
    */
   mask(text: string): string {
     let masked = text
@@ -117,6 +123,7 @@ export class Secrets {
       .replaceAll(/\b(\w+:\/\/)(?:[^\s/?#"'<>]*@)?([^\s?#"'<>]*)([?#][^\s"'<>]*)?/g, (_, scheme, place, behind) =>
         behind === undefined ? scheme + place : `${scheme}${place}?***`,
       )
+      .replaceAll(controls, ' ')
     return masked.length > maxTextLength ? `${masked.slice(0, maxTextLength)}…` : masked
   }
 

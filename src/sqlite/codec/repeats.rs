@@ -44,6 +44,8 @@ struct RepeatColumn {
 pub(super) struct Repeats {
     /// A bit for each column that is watched.
     pub watched: u32,
+    /// Whether no column of this result is watched.
+    pub off: bool,
     result: u32,
     count: u32,
     columns: Vec<RepeatColumn>,
@@ -62,11 +64,14 @@ pub(super) enum FoundText {
 impl Repeats {
     /// Forgets the previous result.
     pub fn clear(&mut self) {
-        (self.watched, self.count) = (0, 0);
+        (self.watched, self.off, self.count) = (0, false, 0);
     }
 
     /// Starts to watch the columns.
     pub fn begin(&mut self, columns: usize) {
+        if self.off {
+            return;
+        }
         self.result = self.result.wrapping_add(1);
         if self.result == 0 {
             // Entries of an earlier result with the same number must not remain.

@@ -3,6 +3,7 @@
 use std::ffi::c_int;
 
 use rusqlite::ffi;
+use xxhash_rust::xxh3::xxh3_128;
 
 use super::{
     super::mem::{self, PlainMem},
@@ -15,6 +16,9 @@ use crate::error::{Error, ErrorCode, Result};
 
 /// Larger areas, in bytes, are freed before the next result instead of being reused.
 const KEEP_BYTES: usize = 16 << 20;
+
+/// A factor that spreads bits over a hash: 2^64 divided by the golden ratio.
+const ODD: u64 = 0x9E37_79B9_7F4A_7C15;
 
 /// The rows of one result, row-major. The next result reuses the buffers.
 #[derive(Debug, Default)]
@@ -40,7 +44,58 @@ pub struct FlatRows {
     repeats: Repeats,
 }
 
+/// Where the rows of a result end.
+#[derive(Clone, Copy, Debug)]
+pub struct RowsEnd {
+    rows: usize,
+    values: usize,
+    text: usize,
+    wide: usize,
+    blobs: usize,
+}
+
 impl FlatRows {
+    /// Writes each text of this result, also those that repeat: only then do its rows depend on no other rows.
+    pub fn keep_repeats(&mut self) {
+        self.repeats.off = true;
+    }
+
+    /// Returns where the rows end now.
+    pub fn end(&self) -> RowsEnd {
+        let Self { rows, tags, text, wide, blobs, .. } = self;
+        RowsEnd { rows: *rows, values: tags.len(), text: text.len(), wide: wide.len(), blobs: blobs.len() }
+    }
+
+    /// Removes the rows behind a place where they ended.
+    pub fn truncate(&mut self, end: RowsEnd) {
+        self.rows = end.rows;
+        self.tags.truncate(end.values);
+        self.slots.truncate(end.values);
+        self.text.truncate(end.text);
+        self.wide.truncate(end.wide);
+        self.blobs.truncate(end.blobs);
+    }
+
+    /// Returns a hash of the rows behind a place where they ended, and of the columns' names. Not against an adversary.
+    pub fn hash(&self, from: RowsEnd) -> u128 {
+        // Two halves: wasm multiplies 64 bits at once, but not 128.
+        let (mut high, mut low) = (u64::from(self.shape), 0);
+        let mut add = |one: u64, other: u64| {
+            high = (high ^ one).wrapping_mul(ODD).rotate_left(31);
+            low = (low ^ other).wrapping_mul(ODD).rotate_left(29) ^ one;
+        };
+        for (tag, slot) in self.tags[from.values..].iter().zip(&self.slots[from.values..]) {
+            add(*slot, u64::from(*tag));
+        }
+        for area in [&self.text[from.text..], &self.wide[from.wide..], &self.blobs[from.blobs..]] {
+            if !area.is_empty() {
+                let hash = xxh3_128(area);
+                add(hash as u64, (hash >> 64) as u64);
+            }
+        }
+        u128::from(high) << 64 | u128::from(low)
+    }
+
     /// Removes all rows and columns.
     pub fn clear(&mut self) {
         fn empty<T>(area: &mut Vec<T>) {

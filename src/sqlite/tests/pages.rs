@@ -251,6 +251,18 @@ fn a_full_database_refuses_and_goes_on() {
 }
 
 #[test]
+fn temporary_tables_have_the_same_limit() {
+    let file = PageFile::default();
+    file.set_max_bytes(1 << 20);
+    let db = Connection::open(&file).unwrap();
+    db.exec("CREATE TABLE t(b); CREATE TEMP TABLE large(b); INSERT INTO large VALUES (zeroblob(500000))").unwrap();
+    let error = db.run("INSERT INTO large VALUES (zeroblob(900000))", &[]).unwrap_err();
+    assert_eq!(error.code, ErrorCode::DatabaseTooLarge);
+    db.exec("INSERT INTO t VALUES (zeroblob(900000)); DROP TABLE large").unwrap();
+    db.exec("CREATE TEMP TABLE again(b); INSERT INTO again VALUES (zeroblob(900000))").unwrap();
+}
+
+#[test]
 fn a_commit_that_the_file_refuses_is_undone() {
     // The limit shrinks without SQLite knowing: only the file refuses, when the commit writes to it.
     let (file, db) = fresh();

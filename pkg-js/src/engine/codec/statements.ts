@@ -1,11 +1,11 @@
-import { invalid } from '../../base/errors.js'
+import { invalid, isCoreError, isTrap, TidelockError } from '../../base/errors.js'
 import type { SqlParams } from '../../base/values.js'
 import { noFastPath } from '../connection.js'
 import { type Core, type Op, op } from '../core.js'
 import { copyResult } from './copy.js'
 import { Executor } from './executor.js'
 import { viewsOf } from './memory.js'
-import { Packer } from './pack.js'
+import { type Packed, Packer } from './pack.js'
 import { type ResultMode, Rows } from './rows.js'
 import { runResult } from './run-result.js'
 
@@ -40,7 +40,12 @@ export class Statements implements StatementRunner<unknown, unknown> {
   tryFastPath(permitId: number, kind: Op, sql: string, params: unknown, mode: ResultMode): unknown {
     const known = this.executor.known(kind, sql)
     if (known === undefined) return noFastPath
-    const bytes = this.#packer.same(params as SqlParams | undefined, known.keys)
+    let bytes: number
+    try {
+      bytes = this.#packer.same(params as SqlParams | undefined, known.keys)
+    } catch (error) {
+      throw unreadable(error)
+    }
     return bytes >= 0 && this.executor.runKnown(permitId, kind, known, bytes) ? this.#result(kind, mode) : noFastPath
   }
 
@@ -48,7 +53,7 @@ export class Statements implements StatementRunner<unknown, unknown> {
     if (kind === op.runMany) return { changes: this.#runMany(permitId, sql, params, timeoutMs) }
     const result = timeoutMs === 0 ? this.tryFastPath(permitId, kind, sql, params, mode) : noFastPath
     if (result !== noFastPath) return result
-    this.executor.execute(permitId, kind, sql, this.#packer.one(params as SqlParams | undefined), timeoutMs)
+    this.executor.execute(permitId, kind, sql, this.#packed(params), timeoutMs)
     return this.#result(kind, mode)
   }
 
@@ -57,8 +62,24 @@ export class Statements implements StatementRunner<unknown, unknown> {
   }
 
   watch(sql: string, params: unknown): number {
-    const { bytes, names } = this.#packer.one(params as SqlParams | undefined)
+    const { bytes, names } = this.#packed(params)
     return this.#core.watch(sql, bytes, names)
+  }
+
+  #packed(params: unknown): Packed {
+    try {
+      return this.#packer.one(params as SqlParams | undefined)
+    } catch (error) {
+      throw unreadable(error)
+    }
+  }
+
+  #packedRows(rows: readonly SqlParams[], from: number): Packed {
+    try {
+      return this.#packer.many(rows, from)
+    } catch (error) {
+      throw unreadable(error)
+    }
   }
 
   #result(kind: Op, mode: ResultMode): unknown {
@@ -76,17 +97,28 @@ export class Statements implements StatementRunner<unknown, unknown> {
     if (!Array.isArray(params)) throw invalid('The rows of runMany must be an array of parameters')
     const { executor } = this
     const rows: readonly SqlParams[] = params
-    let packed = this.#packer.many(rows, 0)
+    let packed = this.#packedRows(rows, 0)
     if (packed.next === rows.length) {
       executor.execute(permitId, op.runMany, sql, packed, timeoutMs)
       return executor.results.changes()
     }
     let isFirst = true
     const next = () => {
-      if (!isFirst) packed = this.#packer.many(rows, packed.next)
+      if (!isFirst) packed = this.#packedRows(rows, packed.next)
       isFirst = false
       return { area: packed, isLast: packed.next === rows.length }
     }
     return executor.many(permitId, sql, next, timeoutMs)
   }
+}
+
+/** Returns `invalid_argument` for what a getter or a proxy among the parameters threw; other errors unchanged. */
+export function unreadable(error: unknown): unknown {
+  const isOwn = error instanceof TidelockError || isCoreError(error) || isTrap(error) || error instanceof RangeError
+  return isOwn
+    ? error
+    : invalid("The parameters can't be read", {
+        cause: error,
+        hint: 'Pass plain values: cause is what a getter or a proxy threw',
+      })
 }
