@@ -41,6 +41,11 @@ impl Applied {
     }
 }
 
+/// Returns whether a version is among the applied ones. `applied` is in order, as [`History::read`] returns it.
+pub fn is_applied(applied: &[Applied], version: &str) -> bool {
+    applied.binary_search_by(|row| version::compare(&row.version, version)).is_ok()
+}
+
 impl fmt::Display for Applied {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({})", self.version, self.name)

@@ -162,7 +162,7 @@ impl Supplied {
 
     /// Returns the migration of that version.
     pub fn find(&self, version: &str) -> Option<&Migration> {
-        self.0.iter().find(|migration| version::same(&migration.version, version))
+        self.0.binary_search_by(|known| version::compare(&known.version, version)).ok().map(|at| &self.0[at])
     }
 
     /// Returns whether the SQL of a migration contains this word, in any case.

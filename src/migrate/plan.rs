@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::{
-    history::Applied,
+    history::{Applied, is_applied},
     migration::{Direction, Migration, Supplied},
     version,
 };
@@ -72,9 +72,9 @@ pub fn to_apply<'m>(
 ) -> Result<Vec<&'m Migration>> {
     check(supplied, applied)?;
     let last = target.to.as_deref().map(|to| known(supplied, to)).transpose()?;
-    let is_applied = |migration: &Migration| applied.iter().any(|row| version::same(&row.version, &migration.version));
     let wanted = |migration: &&Migration| {
-        last.is_none_or(|last| version::compare(&migration.version, &last.version).is_le()) && !is_applied(migration)
+        last.is_none_or(|last| version::compare(&migration.version, &last.version).is_le())
+            && !is_applied(applied, &migration.version)
     };
     let plan: Vec<_> = supplied.iter().filter(wanted).take(limit(target.steps)).collect();
     match (out_of_order, plan.first(), newest(applied)) {

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{
-    history::Applied,
+    history::{Applied, is_applied},
     migration::{Migration, Supplied},
     plan, version,
 };
@@ -64,7 +64,8 @@ pub fn status(supplied: Option<&Supplied>, applied: &[Applied]) -> Vec<StatusRow
     };
     let mut rows: Vec<_> =
         applied.iter().map(|found| row(supplied.and_then(|all| all.find(&found.version)), found)).collect();
-    for migration in supplied.into_iter().flat_map(Supplied::iter).filter(|known| !is_applied(known, applied)) {
+    for migration in supplied.into_iter().flat_map(Supplied::iter).filter(|known| !is_applied(applied, &known.version))
+    {
         let is_older = |newest: &Applied| version::compare(&migration.version, &newest.version).is_lt();
         rows.push(StatusRow {
             version: migration.version.clone(),
@@ -88,11 +89,10 @@ pub fn status(supplied: Option<&Supplied>, applied: &[Applied]) -> Vec<StatusRow
 pub fn counts(supplied: Option<&Supplied>, applied: &[Applied]) -> (usize, usize) {
     let Some(supplied) = supplied else { return (0, 0) };
     let modified = |row: &&Applied| supplied.find(&row.version).is_some_and(|known| known.checksum != row.checksum);
-    (supplied.iter().filter(|known| !is_applied(known, applied)).count(), applied.iter().filter(modified).count())
-}
-
-fn is_applied(migration: &Migration, applied: &[Applied]) -> bool {
-    applied.iter().any(|row| version::same(&row.version, &migration.version))
+    (
+        supplied.iter().filter(|known| !is_applied(applied, &known.version)).count(),
+        applied.iter().filter(modified).count(),
+    )
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 import { invalid, TidelockError } from '../base/errors.js'
 import { lineOf, readScript, type ScriptText } from '../base/script-text.js'
-import { compareVersions, versionNumbers } from '../base/versions.js'
+import { compareVersions, versionKey } from '../base/versions.js'
 import type { Migration } from './migrations.js'
 
 /** The part of a migration that one file has: `up`, `down` or both. */
@@ -62,7 +62,7 @@ export function migrationsFrom(files: Readonly<Record<string, unknown>>): Migrat
   for (const [file, text] of Object.entries(files)) {
     if (!/\.sql$/i.test(file)) continue
     const part = partOf(file, textOf(file, text))
-    const key = versionNumbers(part.version).join('.')
+    const key = versionKey(part.version)
     const known = versions.get(key) ?? {}
     versions.set(key, known)
     for (const direction of ['up', 'down'] as const) {

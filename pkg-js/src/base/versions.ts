@@ -11,7 +11,12 @@ export function compareVersions(a: string, b: string): number {
   return left.length - right.length
 }
 
-/** Returns the runs of digits of a version without leading zeros: equal versions have the same ones. */
-export function versionNumbers(version: string): string[] {
+/** Returns the text that all spellings of a version share. */
+export function versionKey(version: string): string {
+  return versionNumbers(version).join('.')
+}
+
+/** Returns the runs of digits of a version without leading zeros. */
+function versionNumbers(version: string): string[] {
   return (version.match(/\d+/g) ?? []).map((digits) => digits.replace(/^0+(?=\d)/, ''))
 }

@@ -1,6 +1,6 @@
 import { invalid, TidelockError } from '../base/errors.js'
 import { hex } from '../base/file-bytes.js'
-import { compareVersions } from '../base/versions.js'
+import { compareVersions, versionKey } from '../base/versions.js'
 import type { CoreMigration, CoreOptions } from '../engine/core-options.js'
 
 /** The options of a tab that decide whether it can follow a leader. */
@@ -27,10 +27,9 @@ export function checkCompatibility(leader: TabInfo, tab: TabInfo): 'welcome' | '
   if (tab.integers !== leader.integers) return optionDiffers('integers')
   if (tab.migrations === undefined) return 'welcome'
   const [theirs, ours] = [tab.migrations, leader.migrations ?? []]
-  const find = (list: TabInfo['migrations'], version: string) =>
-    list?.find((one) => compareVersions(one.version, version) === 0)
+  const [theirsByVersion, oursByVersion] = [byVersion(theirs), byVersion(ours)]
   for (const { version, checksum } of ours) {
-    const same = find(theirs, version)
+    const same = theirsByVersion.get(versionKey(version))
     if (same === undefined) {
       if (theirs.every((one) => compareVersions(one.version, version) < 0)) {
         return new TidelockError(
@@ -55,9 +54,10 @@ export function checkCompatibility(leader: TabInfo, tab: TabInfo): 'welcome' | '
     }
   }
   if (!tab.migrate) return 'welcome'
-  const pending = theirs.filter(({ version }) => find(ours, version) === undefined)
+  const pending = theirs.filter(({ version }) => !oursByVersion.has(versionKey(version)))
   if (pending.length === 0) return 'welcome'
-  const late = pending.find(({ version }) => ours.some((one) => compareVersions(one.version, version) > 0))
+  const newest = ours.reduce((newest, { version }) => (compareVersions(version, newest) > 0 ? version : newest), '')
+  const late = pending.find(({ version }) => compareVersions(version, newest) < 0)
   if (late === undefined || tab.outOfOrder === 'apply') return 'handOver'
   return new TidelockError(
     'migration_out_of_order',
@@ -67,6 +67,10 @@ export function checkCompatibility(leader: TabInfo, tab: TabInfo): 'welcome' | '
       details: { version: late.version },
     },
   )
+}
+
+function byVersion(migrations: NonNullable<TabInfo['migrations']>) {
+  return new Map(migrations.map((migration) => [versionKey(migration.version), migration]))
 }
 
 /** `invalid_argument` for a tab that was opened with another value of an option that all tabs must share. */

@@ -47,12 +47,14 @@ impl Migrations {
             if has_data(connection)? {
                 host.safety_snapshot().await?;
             }
-            if mode.atomic == Atomic::All {
-                self.run_together(runner, plan, mode.direction, &mut report).await?;
+            let ran = if mode.atomic == Atomic::All {
+                self.run_together(runner, plan, mode.direction, &mut report).await
             } else {
-                self.run_each(runner, plan, mode.direction, None, &mut report).await?;
-            }
-            Ok(report)
+                self.run_each(runner, plan, mode.direction, None, &mut report).await
+            };
+            // Once, since it reads the whole history; after a failure, too, because earlier migrations stay applied.
+            self.refresh(connection)?;
+            ran.map(|()| report)
         })
     }
 
@@ -70,7 +72,6 @@ impl Migrations {
             Ok(()) => together.commit()?,
             Err(error) => {
                 drop(together);
-                self.refresh(connection)?;
                 return Err(match host.resume_capture(connection) {
                     Ok(()) => error.hint("Nothing of this run was kept: correct it and run all again"),
                     Err(resume_error) => resume_error.cause(error),
@@ -78,7 +79,7 @@ impl Migrations {
             }
         }
         host.committed();
-        self.refresh(connection)
+        Ok(())
     }
 
     async fn run_each(
@@ -89,19 +90,16 @@ impl Migrations {
         together: Option<&MigrationGroup<'_>>,
         report: &mut MigrationReport,
     ) -> Result<()> {
-        let Runner { host, connection, .. } = runner;
+        let host = runner.host;
         for (done, migration) in plan.iter().enumerate() {
             let Migration { version, name, .. } = migration;
             let total = plan.len();
             host.progress(MigrationProgress { version: version.clone(), name: name.clone(), direction, done, total });
             let place = together.map_or(TransactionPlace::Own, TransactionPlace::Shared);
             let result = self.run_one(runner, migration, direction, place).await;
-            if together.is_none() {
-                if result.is_ok() || !migration.transaction {
-                    // Outside a transaction, even the undo of the migration is a commit.
-                    host.committed();
-                }
-                self.refresh(connection)?;
+            // Outside a transaction, even the undo of a migration is a commit.
+            if together.is_none() && (result.is_ok() || !migration.transaction) {
+                host.committed();
             }
             self.failure.replace(result.as_ref().err().cloned());
             let ran = Ran { version: version.clone(), name: name.clone(), execution_ms: result? };
@@ -134,7 +132,7 @@ impl Migrations {
         let Runner { host, connection, permit, ends_ms } = runner;
         let started = self.clock.monotonic_ms();
         // Declared before the attempt, so that it is dropped after the attempt's rollback when the run is cancelled.
-        let mut resume_on_drop = ResumeCaptureOnDrop { host, connection, armed: true };
+        let mut cancelled = Cancelled { migrations: self, host, connection, armed: true };
         let attempt = match place {
             TransactionPlace::Own => Attempt::begin(connection, &self.history, migration, direction)?,
             TransactionPlace::Shared(together) => together.attempt(&self.history, migration, direction)?,
@@ -155,7 +153,7 @@ impl Migrations {
                 Err(attempt.abort(error))
             }
         };
-        resume_on_drop.armed = false;
+        cancelled.armed = false;
         match result {
             Ok(()) => Ok(elapsed),
             Err(error) => Err(match host.resume_capture(connection) {
@@ -167,18 +165,20 @@ impl Migrations {
     }
 }
 
-/// Creates the capture triggers again when a run is cancelled.
-struct ResumeCaptureOnDrop<'a> {
+/// Creates the capture triggers again and updates the summary when a run is cancelled.
+struct Cancelled<'a> {
+    migrations: &'a Migrations,
     host: &'a dyn MigrationsHost,
     connection: &'a Connection,
     armed: bool,
 }
 
-impl Drop for ResumeCaptureOnDrop<'_> {
+impl Drop for Cancelled<'_> {
     fn drop(&mut self) {
         if self.armed {
-            // The caller has dropped the run, so nothing can receive the error.
+            // The caller has dropped the run, so nothing can receive the errors.
             let _ = self.host.resume_capture(self.connection);
+            let _ = self.migrations.refresh(self.connection);
         }
     }
 }
