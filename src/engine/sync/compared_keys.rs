@@ -62,14 +62,12 @@ impl Sync {
         run.note_table_errors(
             listing.take_table_errors().into_iter().map(|(table, error)| (places[table], error)).collect(),
         );
-        for (at, source) in places
-            .into_iter()
-            .zip(sources)
-            .enumerate()
-            .filter(|(listed, _)| listing.listed(*listed))
-            .map(|(_, place)| place)
-        {
-            self.read_unread(host, run, at, Pull::new(remote, vec![source], read_options, &self.current_table)).await?;
+        for (listed, (at, source)) in places.into_iter().zip(sources).enumerate() {
+            if !listing.listed(listed) {
+                continue;
+            }
+            let pull = Pull::new(remote, vec![source], read_options, &self.current_table);
+            self.read_unread(host, run, at, pull).await?;
             let _guard = host.lock_connection().await?;
             run.targets[at].listed = true;
             progress::save_listed(&*host.connection()?, run.targets[at].plan.name(), now)?;
