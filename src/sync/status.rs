@@ -3,7 +3,10 @@
 use serde::Serialize;
 
 use super::{
-    config::{checked::Config, options::SyncDirection},
+    config::{
+        checked::Config,
+        options::{SyncDirection, TableSync},
+    },
     outbox::entries,
     schema::table::LocalTable,
     state::{failure, tables},
@@ -62,7 +65,7 @@ pub struct TableStatus {
     pub rejected: u64,
     /// Milliseconds since its last complete pull.
     pub lag_ms: Option<i64>,
-    /// Why its last pull or push failed, until one succeeds; `details.time` is when.
+    /// Why its last pull failed, else its last push, until one of the same kind succeeds; `details.time` is when.
     pub last_error: Option<Error>,
 }
 
@@ -90,7 +93,8 @@ pub fn unpushed_for(connection: &Connection, now: Timestamp) -> Result<i64> {
 }
 
 /// Returns the status of one table.
-pub fn of_table(connection: &Connection, table: &str, phase: SyncPhase, now: Timestamp) -> Result<TableStatus> {
+pub fn of_table(connection: &Connection, options: &TableSync, phase: SyncPhase, now: Timestamp) -> Result<TableStatus> {
+    let table = &*options.table;
     let (pending, rejected) = entries::counts(connection, Some(table))?;
     let rows = match LocalTable::read(connection, table)? {
         Some(local) => connection.value(&format!("SELECT count(*) FROM main.{}", quote(&local.name)), &[])?,
@@ -98,7 +102,7 @@ pub fn of_table(connection: &Connection, table: &str, phase: SyncPhase, now: Tim
     };
     let stored = if tables::exists(connection)? {
         connection.rows(
-            "SELECT pulled_at, last_error, pushed_at FROM tidelock_tables WHERE tbl = ?1",
+            "SELECT pulled_at, pushed_at, pull_error, push_error FROM tidelock_tables WHERE tbl = ?1",
             &[Value::from(table)],
         )?
     } else {
@@ -106,15 +110,18 @@ pub fn of_table(connection: &Connection, table: &str, phase: SyncPhase, now: Tim
     };
     let text = |at: usize| stored.first().and_then(|row| row[at].as_text()).map(str::to_owned);
     let last_pulled_at = text(0);
+    // What failed in a direction in which the table isn't synced any more is of no concern.
+    let pull_error = (options.direction != SyncDirection::Push).then(|| text(2)).flatten();
+    let push_error = (options.direction != SyncDirection::Pull).then(|| text(3)).flatten();
     Ok(TableStatus {
         table: table.to_owned(),
         phase,
         lag_ms: last_pulled_at.as_deref().and_then(Timestamp::parse).map(|at| now.since(at)),
         last_pulled_at,
-        last_pushed_at: text(2),
+        last_pushed_at: text(1),
         rows: rows.and_then(|rows| rows.as_integer()).unwrap_or_default() as u64,
         pending,
         rejected,
-        last_error: text(1).as_deref().and_then(failure::decode),
+        last_error: pull_error.or(push_error).as_deref().and_then(failure::decode),
     })
 }

@@ -725,7 +725,7 @@ export interface SyncStatus {
   readonly rejected: number
   /** Milliseconds since its last complete pull. */
   readonly lagMs: number | null
-  /** Why its last pull or push failed, until one succeeds; `details.time` is when. */
+  /** Why its last pull failed, else its last push, until one of the same kind succeeds; `details.time` is when. */
   readonly lastError: TidelockErrorJson | null
 }
 

@@ -231,7 +231,7 @@ impl Sync {
             .iter()
             .map(|table| {
                 let phase = if *current_table == table.table { phase } else { SyncPhase::Idle };
-                let mut status = status::of_table(connection, &table.table, phase, now)?;
+                let mut status = status::of_table(connection, table, phase, now)?;
                 // An error without a table concerns all of them.
                 if let (None, Some((_, error))) = (&status.last_error, &*self.last_error.borrow())
                     && self.table_of(error).is_none()
@@ -360,7 +360,7 @@ impl Sync {
         // With the time at which it failed.
         if let Some(error) = self.last_error().filter(|_| busy.error.is_some()) {
             let table = self.table_of(&error).unwrap_or_else(|| self.current_table.borrow().clone());
-            self.note_failure(host, &table, &error).await;
+            self.note_failure(host, phase, &table, &error).await;
         }
         result
     }

@@ -35,6 +35,7 @@ use crate::{
             progress::{self, TableProgress},
             tables,
         },
+        status::SyncPhase,
         values::encode::quote,
     },
 };
@@ -128,7 +129,7 @@ impl Sync {
         run.note_table_errors(errors);
         if let Err(error) = read {
             for (table, error) in &run.errors {
-                self.note_failure(host, table, error).await;
+                self.note_failure(host, SyncPhase::Pulling, table, error).await;
             }
             return Err(error);
         }
@@ -337,7 +338,7 @@ impl Sync {
                 replace::apply(&connection, &mut run.targets, &run.gathered, limits, |connection| {
                     for (table, progress) in names.iter().zip(&progress) {
                         progress::save_progress(connection, table, progress)?;
-                        progress::save_outcome(connection, table, now, None)?;
+                        progress::save_pulled(connection, table, now, None)?;
                     }
                     Ok(())
                 })?;
@@ -352,13 +353,14 @@ impl Sync {
         Ok(())
     }
 
-    /// Stores why a pull failed, if the database admits writes.
-    pub(super) async fn note_failure(&self, host: &dyn SyncHost, table: &str, error: &Error) {
+    /// Stores why a pull or push failed, if the database admits writes.
+    pub(super) async fn note_failure(&self, host: &dyn SyncHost, phase: SyncPhase, table: &str, error: &Error) {
         let Ok(_guard) = host.lock_connection().await else { return };
         let Ok(connection) = host.connection() else { return };
         if host.admit_write().is_ok() && tables::exists(&connection).unwrap_or(false) {
             // The call fails with the original error, which matters more.
-            let _ = progress::save_outcome(&connection, table, self.platform.clock.now(), Some(error));
+            let save = if phase == SyncPhase::Pushing { progress::save_pushed } else { progress::save_pulled };
+            let _ = save(&connection, table, self.platform.clock.now(), Some(error));
             host.committed(&[]);
         }
     }

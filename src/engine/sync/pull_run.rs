@@ -73,10 +73,10 @@ pub(super) fn merge_page(connection: &Connection, target: &mut ApplyTarget, page
 pub(super) fn note_outcomes(connection: &Connection, run: &PullRun, now: Timestamp) -> Result<()> {
     let names = run.targets.iter().map(|target| target.plan.name());
     for name in names.filter(|name| run.errors.iter().all(|(table, _)| table != name)) {
-        progress::save_outcome(connection, name, now, None)?;
+        progress::save_pulled(connection, name, now, None)?;
     }
     for (name, error) in &run.errors {
-        progress::save_outcome(connection, name, now, Some(error))?;
+        progress::save_pulled(connection, name, now, Some(error))?;
     }
     Ok(())
 }

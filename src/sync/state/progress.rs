@@ -140,23 +140,27 @@ pub fn save_structured(connection: &Connection, table: &str, columns: &[String])
 
 /// Stores how a table's push ended.
 pub fn save_pushed(connection: &Connection, table: &str, now: Timestamp, error: Option<&Error>) -> Result<()> {
-    save_end(connection, "pushed_at", table, now, error)
+    save_end(connection, ["pushed_at", "push_error"], table, now, error)
 }
 
 /// Stores how a table's pull ended.
-pub fn save_outcome(connection: &Connection, table: &str, now: Timestamp, error: Option<&Error>) -> Result<()> {
-    save_end(connection, "pulled_at", table, now, error)
+pub fn save_pulled(connection: &Connection, table: &str, now: Timestamp, error: Option<&Error>) -> Result<()> {
+    save_end(connection, ["pulled_at", "pull_error"], table, now, error)
 }
 
-/// Stores the time of a successful pull or push in `column`; after an error the earlier time stays.
-fn save_end(connection: &Connection, column: &str, table: &str, now: Timestamp, error: Option<&Error>) -> Result<()> {
-    let (at, error) = match error {
-        None => (Some(now.to_string()), None),
-        Some(error) => (None, Some(failure::encode(error, now))),
-    };
+/// Stores the time of a success in the first column, else the error in the second one; after an error the earlier time stays.
+fn save_end(
+    connection: &Connection,
+    [at, failed]: [&str; 2],
+    table: &str,
+    now: Timestamp,
+    error: Option<&Error>,
+) -> Result<()> {
+    let time = error.is_none().then(|| now.to_string());
+    let error = error.map(|error| failure::encode(error, now));
     connection.run(
-        &format!("UPDATE tidelock_tables SET {column} = coalesce(?2, {column}), last_error = ?3 WHERE tbl = ?1"),
-        &[Value::from(table), at.into(), error.into()],
+        &format!("UPDATE tidelock_tables SET {at} = coalesce(?2, {at}), {failed} = ?3 WHERE tbl = ?1"),
+        &[Value::from(table), time.into(), error.into()],
     )?;
     Ok(())
 }

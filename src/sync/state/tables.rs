@@ -39,7 +39,7 @@ CREATE TABLE IF NOT EXISTS tidelock_sync(name TEXT PRIMARY KEY, value TEXT) WITH
 CREATE TABLE IF NOT EXISTS tidelock_tables(
   tbl TEXT PRIMARY KEY COLLATE NOCASE, capture INTEGER NOT NULL, primary_key TEXT, columns TEXT,
   selected TEXT, missing TEXT, cursor TEXT, key TEXT, started TEXT, watermark TEXT,
-  pulled_at TEXT, last_error TEXT, pushed_at TEXT, structured TEXT, spans TEXT, listed_at TEXT,
+  pulled_at TEXT, pull_error TEXT, pushed_at TEXT, push_error TEXT, structured TEXT, spans TEXT, listed_at TEXT,
   filter TEXT, keyed_by TEXT, types TEXT) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS tidelock_outbox(
   id INTEGER PRIMARY KEY AUTOINCREMENT, tbl TEXT NOT NULL, key TEXT NOT NULL, op TEXT NOT NULL, base TEXT,

@@ -117,7 +117,7 @@ fn what_goes_out_in_confidence_is_kept_nowhere() {
     let error = fails(world.pull("{}"), ErrorCode::SyncRejected);
     assert_eq!(error.message, "The remote answered 400 for table items: got ***, ***, ***");
     let kept = |world: &World| {
-        let stored = "SELECT coalesce(group_concat(last_error), '') FROM tidelock_tables
+        let stored = "SELECT coalesce(group_concat(coalesce(pull_error, '') || coalesce(push_error, '')), '') FROM tidelock_tables
                       UNION ALL SELECT coalesce(group_concat(error), '') FROM tidelock_outbox";
         let event = world.host.events.borrow().iter().map(|event| serde_json::to_string(event).unwrap()).collect();
         [world.rows(stored), event, vec![serde_json::to_string(&world.sync.last_error()).unwrap()]].concat().join("\n")

@@ -122,6 +122,27 @@ fn the_other_tables_are_pulled() {
 }
 
 #[test]
+fn an_error_stays_until_a_call_of_its_kind_succeeds() {
+    let (_, _, begin, end) = TROUBLES[2];
+    let mut world = pulled();
+    let one = || vec!["one".to_owned()];
+    begin(&world.server);
+    fails(world.pull("{}"), ErrorCode::SyncSchemaMismatch);
+    world.exec("INSERT INTO one(id, name) VALUES (9, 'mine')");
+    world.push().unwrap();
+    assert_eq!(note_table_errors(&world), one(), "a push ends no error of a pull");
+    end(&world.server);
+    world.pull(r#"{"allowEmpty":true}"#).unwrap();
+    assert_eq!(note_table_errors(&world), [""; 0]);
+    world.exec("UPDATE one SET name = 'again' WHERE id = 9");
+    (0..50).for_each(|_| world.server.fault(Fault::Drop));
+    fails(world.push(), ErrorCode::SyncNetwork);
+    world.server.clear_faults();
+    world.pull(r#"{"tables":["one"]}"#).unwrap();
+    assert_eq!(note_table_errors(&world), one(), "a pull ends no error of a push");
+}
+
+#[test]
 fn the_changes_of_the_other_tables_are_pushed() {
     for (what, code, begin, end) in TROUBLES.into_iter().filter(|(what, ..)| *what != "a value doesn't fit") {
         let mut world = pulled();
