@@ -140,6 +140,7 @@ impl Sync {
             newest: unsent::newest(connection)?,
             skip: Set::new(),
             attempts: Map::default(),
+            retrying: false,
             refused: Vec::new(),
             blocked: Vec::new(),
             held: vec![Vec::new(); count],
@@ -163,6 +164,7 @@ impl Sync {
         run: &mut PushRun,
         on_progress: Option<&dyn Fn(PullProgress)>,
     ) -> Result<()> {
+        let mut retries = 0;
         loop {
             let before = run.advances;
             for Phase { kind, tables } in phases(run.targets.len()) {
@@ -173,6 +175,7 @@ impl Sync {
                 refused: !refused.is_empty(),
                 resend: std::mem::take(&mut run.resend),
                 progressed: run.advances > before,
+                retries,
                 tried_cycles: false,
                 joined: self.joined.get(),
             };
@@ -191,13 +194,29 @@ impl Sync {
                     run.newest = unsent::newest(&*host.connection()?)?;
                 }
                 NextStep::RetryRefused => {
+                    retries += 1;
+                    run.retrying = true;
                     let blocked = std::mem::take(&mut run.blocked);
                     run.skip.retain(|id| !blocked.contains(id) && refused.iter().all(|(job, _)| job.id != *id));
                     run.dependencies.try_again();
                 }
+                NextStep::Postpone => return Self::postpone_refused(host, run, &refused).await,
                 NextStep::BreakCycles | NextStep::Reject => return self.reject(host, run, refused).await,
             }
         }
+    }
+
+    /// Leaves refused changes to the next push.
+    async fn postpone_refused(host: &dyn SyncHost, run: &PushRun, refused: &[(Job, Error)]) -> Result<()> {
+        let _guard = host.lock_connection().await?;
+        let connection = host.connection()?;
+        connection.atomically(|connection| {
+            refused
+                .iter()
+                .try_for_each(|(job, error)| retry_next_time(connection, job.id, error, run.targets[job.table].now + 1))
+        })?;
+        host.committed(&[]);
+        Ok(())
     }
 
     /// Rejects refused changes, except those that are kept for another push.

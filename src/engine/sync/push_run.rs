@@ -6,6 +6,7 @@ use crate::{
     sqlite::Connection,
     sync::{
         jobs::{
+            cycle,
             dependencies::Dependencies,
             job::{Job, JobKind, JobOutcome},
             outcome::{PushTarget, Remainder},
@@ -35,6 +36,8 @@ pub(super) struct PushRun {
     pub(super) skip: Set<i64>,
     /// How often each change was sent in this push.
     pub(super) attempts: Map<i64, u32>,
+    /// Whether refused changes are sent again.
+    pub(super) retrying: bool,
     /// Refused changes that may succeed later in this push.
     pub(super) refused: Vec<(Job, Error)>,
     /// Changes that wait for others, which may be in `refused`.
@@ -108,6 +111,9 @@ impl PushRun {
         let batches = match (kind, tables) {
             (JobKind::Insert, [table]) => self.dependencies.levels(&self.targets[*table].plan, ready),
             _ if ready.is_empty() => Vec::new(),
+            (JobKind::Update, _) if self.retrying => {
+                cycle::levels(&self.targets.iter().map(|target| &target.plan).collect::<Vec<_>>(), ready)
+            }
             _ => vec![ready],
         };
         for job in batches.iter().flatten() {

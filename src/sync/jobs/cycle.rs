@@ -1,13 +1,14 @@
-//! Changes that wait for each other in a cycle: rows that exchange unique values, or deletions of rows that refer to
-//! each other. None of them can be sent as a whole before the others. One change of each cycle breaks it: the remote
-//! gets NULL where the next change waits for a value, and the whole change is sent later.
+//! Changes that wait for each other: rows that hand on unique values, or deletions of rows that refer to each other. In a
+//! chain, each is sent after the one that it waits for. In a cycle, none can be sent as a whole before the others. One
+//! change of each cycle breaks it: the remote gets NULL where the next change waits for a value, and the whole change is
+//! sent later.
 
 use super::{
-    dependencies::Dependencies,
+    dependencies::{Dependencies, divided, unique_text},
     job::{Job, JobKind},
 };
 use crate::{
-    collections::Set,
+    collections::{Map, Set},
     error::{Detail, Error, Result},
     sqlite::Connection,
     sync::{outbox::change::UNKNOWN, schema::plan::Plan, values::encode::decode_row},
@@ -44,6 +45,39 @@ pub fn wants_value_of_delayed(
         })
     };
     Ok(delayed.iter().any(holds))
+}
+
+/// Divides updates so that each takes a unique value after the one that releases it. Those in a cycle come first.
+pub fn levels(plans: &[&Plan], jobs: Vec<Job>) -> Vec<Vec<Job>> {
+    let unique = |job: &Job| -> Vec<usize> {
+        let plan = plans[job.table];
+        let is_unique = |at: &usize| {
+            plan.table.unique.iter().flatten().any(|known| known.eq_ignore_ascii_case(&plan.columns[*at].name))
+        };
+        job.columns.iter().copied().filter(is_unique).collect()
+    };
+    let mut released = Map::default();
+    for (index, job) in jobs.iter().enumerate() {
+        for at in unique(job) {
+            if let Some(value) = job.base.as_ref().and_then(|base| base[at].clone()) {
+                released.insert((job.table, at, unique_text(&[value])), index);
+            }
+        }
+    }
+    let waits_for = |(index, job): (usize, &Job)| {
+        let holder = |at: usize| released.get(&(job.table, at, unique_text(&[job.row[at].clone()]))).copied();
+        unique(job).into_iter().filter_map(holder).find(|holder| *holder != index)
+    };
+    let waits_for: Vec<Option<usize>> = jobs.iter().enumerate().map(waits_for).collect();
+    let depth = |index: usize| {
+        let (mut depth, mut next) = (0, waits_for[index]);
+        while let Some(holder) = next.filter(|_| depth <= jobs.len()) {
+            (depth, next) = (depth + 1, waits_for[holder]);
+        }
+        if next.is_some() { 0 } else { depth }
+    };
+    let depths: Vec<usize> = (0..jobs.len()).map(depth).collect();
+    divided(jobs, &depths)
 }
 
 /// One change that waits for what another one holds remotely.

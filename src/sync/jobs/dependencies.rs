@@ -276,18 +276,23 @@ impl Dependencies {
                 }
             }
         }
-        let mut batches: Vec<Vec<Job>> = Vec::new();
-        batches.resize_with(level.iter().max().map_or(0, |max| max + 1), Vec::new);
-        for (job, level) in jobs.into_iter().zip(level) {
-            batches[level].push(job);
-        }
-        batches.retain(|batch| !batch.is_empty());
-        batches
+        divided(jobs, &level)
     }
 }
 
+/// Divides jobs by their levels, the lowest first.
+pub(super) fn divided(jobs: Vec<Job>, levels: &[usize]) -> Vec<Vec<Job>> {
+    let mut batches: Vec<Vec<Job>> = Vec::new();
+    batches.resize_with(levels.iter().max().map_or(0, |max| max + 1), Vec::new);
+    for (job, level) in jobs.into_iter().zip(levels) {
+        batches[*level].push(job);
+    }
+    batches.retain(|batch| !batch.is_empty());
+    batches
+}
+
 /// Returns a text that is unique for these values.
-fn unique_text(values: &[Value]) -> String {
+pub(super) fn unique_text(values: &[Value]) -> String {
     let mut out = String::new();
     for value in values {
         let text = crate::sync::values::outgoing::filter_text(value);

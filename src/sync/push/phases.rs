@@ -34,6 +34,8 @@ pub struct PassResult {
     pub resend: bool,
     /// Whether an outcome made progress.
     pub progressed: bool,
+    /// How often refused changes were sent again in this push.
+    pub retries: u32,
     /// Whether breaking the cycles among the refused changes was tried.
     pub tried_cycles: bool,
     /// Whether another call has joined the push.
@@ -53,9 +55,15 @@ pub enum NextStep {
     RetryRefused,
     /// Break the cycles among the refused changes, then decide again.
     BreakCycles,
+    /// Leave the refused changes to the next push.
+    Postpone,
     /// Reject the refused changes: nothing that could help them is left.
     Reject,
 }
+
+/// How often refused changes are sent again in one push. Each time costs up to two requests a change, so a remote that
+/// accepts one of many each time would keep a push going for hours.
+const MOST_RETRIES: u32 = 20;
 
 impl PassResult {
     /// Returns what follows.
@@ -64,6 +72,7 @@ impl PassResult {
             Self { refused: false, resend: true, .. } => NextStep::Repeat,
             Self { refused: false, joined: true, .. } => NextStep::Extend,
             Self { refused: false, .. } => NextStep::Finish,
+            Self { progressed: true, retries: MOST_RETRIES.., .. } => NextStep::Postpone,
             Self { progressed: true, .. } => NextStep::RetryRefused,
             _ if !self.tried_cycles => NextStep::BreakCycles,
             _ => NextStep::Reject,
@@ -73,7 +82,7 @@ impl PassResult {
 
 #[cfg(test)]
 mod tests {
-    use super::{NextStep, PassResult, phases};
+    use super::{MOST_RETRIES, NextStep, PassResult, phases};
 
     #[test]
     fn parents_are_inserted_first_and_deleted_last() {
@@ -97,6 +106,7 @@ mod tests {
                 refused: is("refused"),
                 resend: is("resend"),
                 progressed: is("progressed"),
+                retries: if is("exhausted") { MOST_RETRIES } else { 0 },
                 tried_cycles: is("tried_cycles"),
                 joined: is("joined"),
             };
@@ -110,6 +120,9 @@ mod tests {
             ("resend joined", NextStep::Repeat),
             ("refused progressed", NextStep::RetryRefused),
             ("refused progressed resend joined", NextStep::RetryRefused),
+            ("refused progressed exhausted", NextStep::Postpone),
+            ("refused exhausted", NextStep::BreakCycles),
+            ("exhausted joined", NextStep::Extend),
             ("refused", NextStep::BreakCycles),
             ("refused resend", NextStep::BreakCycles),
             ("refused tried_cycles progressed", NextStep::RetryRefused),

@@ -1,6 +1,6 @@
 //! Pushing: every change is applied exactly once despite network faults, and nothing is lost on either side.
 
-use std::rc::Rc;
+use std::{cell::Cell, rc::Rc};
 
 use tidelock::{
     ErrorCode, Value,
@@ -304,6 +304,47 @@ fn a_refused_change_holds_back_only_its_row_and_what_depends_on_it() {
     world.pull("{}").unwrap();
     assert_eq!(world.rows("SELECT count(*), max(id) FROM parent WHERE id >= 200 AND id < 202"), ["1|201"]);
     assert_eq!(world.outbox(), Vec::<String>::new());
+}
+
+/// Creates rows with a unique name in the remote, each of which takes the next one's name. The last one is sent last.
+fn moving_on(local_index: &str) -> World {
+    let mut world = world(CURSOR, &(1..=150).collect::<Vec<_>>());
+    world.server.alter("items", |rules, rows| {
+        rules.unique = vec!["name".to_owned()];
+        for row in rows {
+            row.insert("name".to_owned(), format!("\"{}\"", row["id"]));
+        }
+    });
+    world.pull(r#"{"full":true}"#).unwrap();
+    world.server.take_requests();
+    world.exec(local_index);
+    world.exec("UPDATE items SET name = 'moving ' || id; UPDATE items SET name = CAST(id + 1 AS TEXT)");
+    world
+}
+
+#[test]
+fn a_chain_of_unique_values_moves_on_in_one_push() {
+    let mut world = moving_on("CREATE UNIQUE INDEX names ON items(name)");
+    world.push().unwrap();
+    assert!(world.server.take_requests().len() < 3 * 150);
+    in_step(&mut world);
+}
+
+#[test]
+fn a_remote_that_accepts_few_changes_at_a_time_ends_the_push_and_keeps_the_rest() {
+    let mut world = moving_on("");
+    for pushes in 1.. {
+        world.push().unwrap();
+        assert!(world.server.take_requests().len() < 20 * 150);
+        let rest = world.outbox();
+        assert!(rest.iter().all(|change| change.ends_with("(retrying)")), "{rest:?}");
+        if rest.is_empty() {
+            assert!(pushes > 1);
+            break;
+        }
+        world.sim.advance(10);
+    }
+    in_step(&mut world);
 }
 
 #[test]
