@@ -1,6 +1,6 @@
 //! Pushing: every change is applied exactly once despite network faults, and nothing is lost on either side.
 
-use std::{cell::Cell, rc::Rc};
+use std::rc::Rc;
 
 use tidelock::{
     ErrorCode, Value,
