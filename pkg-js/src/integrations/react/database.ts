@@ -10,7 +10,7 @@ import {
   useSyncExternalStore,
 } from 'react'
 import type { Database, OpenOptions } from '../../index.js'
-import { type DatabaseStore, databaseStore, noDatabase, outsideProvider } from '../shared/database-store.js'
+import { type DatabaseStore, databaseStore, isKnown, noDatabase, outsideProvider } from '../shared/database-store.js'
 import type { Store } from '../shared/external-store.js'
 import { suspendUntil } from './suspend.js'
 
@@ -62,13 +62,22 @@ export function DatabaseProvider(props: DatabaseProviderProps): ReactElement {
 /** @internal Returns the store of the provider's database. */
 export function useDatabases(hook: string): DatabaseStore {
   const databases = useContext(Databases)
-  if (databases === undefined) throw outsideProvider(hook, 'Render the component inside of <DatabaseProvider>')
-  return databases
+  if (databases) return databases
+  throw outsideProvider(hook, 'Render the component inside of <DatabaseProvider>')
 }
 
 /** @internal Returns the value of a store, and `initial` on a server and during the hydration. */
 export function useStore<T>(store: Store<T>, initial: T): T {
   return useSyncExternalStore(store.subscribe, store.get, () => initial)
+}
+
+/** @internal Returns the value of a store of something in the provider's database; see {@link useStore}. */
+export function useProvided<T>(hook: string, storeOf: (databases: DatabaseStore) => Store<T>, initial: T): T {
+  const databases = useDatabases(hook)
+  return useStore(
+    useMemo(() => storeOf(databases), [storeOf, databases]),
+    initial,
+  )
 }
 
 /**
@@ -83,9 +92,7 @@ export function useStore<T>(store: Store<T>, initial: T): T {
  * ```
  */
 export function useDatabase(): Database | undefined {
-  const { database, error } = useStore(useDatabases('useDatabase'), noDatabase)
-  if (error !== undefined) throw error
-  return database
+  return useOpening('useDatabase')[0]
 }
 
 /**
@@ -98,8 +105,14 @@ export function useSuspenseDatabase(): Database {
 
 /** @internal Returns the database, or suspends. */
 export function useOpenDatabase(hook: string): Database {
+  const [database, databases] = useOpening(hook)
+  return database ?? suspendUntil(databases, isKnown, hook)
+}
+
+/** Returns the database, undefined while it is being opened, and its store. Throws the error of a failed opening. */
+function useOpening(hook: string): [database: Database | undefined, databases: DatabaseStore] {
   const databases = useDatabases(hook)
   const { database, error } = useStore(databases, noDatabase)
-  if (error !== undefined) throw error
-  return database ?? suspendUntil(databases, (state) => state !== noDatabase, hook)
+  if (error) throw error
+  return [database, databases]
 }

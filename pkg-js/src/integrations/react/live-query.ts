@@ -52,7 +52,7 @@ export function useLiveQuery<T = Row>(
     [databases, statement?.key, timeoutMs, initial],
   )
   const result = useStore(results, loadingResult)
-  if (throwOnError && result.error !== undefined) throw result.error
+  if (throwOnError && result.error) throw result.error
   return useWithPrevious(result, keepPreviousRows, databases)
 }
 
@@ -83,7 +83,7 @@ export function useSuspenseLiveQuery<T = Row>(
     [database, statement?.key, timeoutMs],
   )
   const result = useStore<LiveResult<T>>(results, loadingResult)
-  if (result.error !== undefined) throw result.error
+  if (result.error) throw result.error
   return result.loading ? suspendUntilLoaded(results, 'useSuspenseLiveQuery') : result
 }
 

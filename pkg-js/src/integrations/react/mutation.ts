@@ -1,10 +1,10 @@
 import { useEffect, useMemo, useState } from 'react'
 import {
   idleMutation,
-  Mutation,
   type MutationCalls,
   type MutationState,
   type MutationWork,
+  mutationOf,
 } from '../shared/mutation.js'
 import { useDatabases, useStore } from './database.js'
 
@@ -27,12 +27,9 @@ export function useMutation<Input = void, Result = unknown>(
   work: MutationWork<Input, Result>,
 ): MutationResult<Input, Result> {
   const databases = useDatabases('useMutation')
-  const [mutation] = useState(() => new Mutation<Input, Result>(databases, work))
-  useEffect(() => {
-    mutation.databases = databases
-    mutation.work = work
-  })
+  const [source] = useState({ databases, work })
+  const [mutation] = useState(() => mutationOf<Input, Result>(source))
+  useEffect(() => void Object.assign(source, { databases, work }))
   const state = useStore<MutationState<Result>>(mutation, idleMutation)
-  const { mutate, mutateAsync, reset } = mutation
-  return useMemo(() => ({ ...state, mutate, mutateAsync, reset }), [state, mutate, mutateAsync, reset])
+  return useMemo(() => ({ ...state, ...mutation.calls }), [state, mutation])
 }

@@ -1,7 +1,6 @@
-import { useMemo } from 'react'
 import { type LockStatus, providedLock, waitingLock } from '../shared/lock-status.js'
 import { providedSync, type SyncOverview, unknownSync } from '../shared/sync-overview.js'
-import { useDatabases, useStore } from './database.js'
+import { useProvided } from './database.js'
 
 /**
  * Returns the state of the sync: what it does, what waits, what was refused, and why the last round failed. It is read again after each
@@ -14,9 +13,7 @@ import { useDatabases, useStore } from './database.js'
  * ```
  */
 export function useSyncStatus(): SyncOverview {
-  const databases = useDatabases('useSyncStatus')
-  const store = useMemo(() => providedSync(databases), [databases])
-  return useStore(store, unknownSync)
+  return useProvided('useSyncStatus', providedSync, unknownSync)
 }
 
 /**
@@ -30,7 +27,5 @@ export function useSyncStatus(): SyncOverview {
  * ```
  */
 export function useLock(): LockStatus {
-  const databases = useDatabases('useLock')
-  const store = useMemo(() => providedLock(databases), [databases])
-  return useStore(store, waitingLock)
+  return useProvided('useLock', providedLock, waitingLock)
 }

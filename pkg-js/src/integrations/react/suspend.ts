@@ -1,4 +1,4 @@
-import { TidelockError } from '../../index.js'
+import { failure } from '../shared/errors.js'
 import { type Store, whenTrue } from '../shared/external-store.js'
 import type { LiveResult } from '../shared/live-results.js'
 
@@ -22,14 +22,16 @@ export function suspendUntilLoaded<T>(results: Store<LiveResult<T>>, hook: strin
   requireBrowser(hook)
   const release = results.subscribe(() => {})
   throw whenTrue(results, ({ loading }) => !loading).then(({ error }) => {
-    setTimeout(release, error === undefined ? heldMs : heldAfterErrorMs)
+    setTimeout(release, error ? heldAfterErrorMs : heldMs)
   })
 }
 
 /** On a server no effect runs, so that nothing would ever end the suspension. */
 function requireBrowser(hook: string): void {
   if (typeof window !== 'undefined') return
-  throw new TidelockError('unsupported_environment', `${hook} waits for the browser, and this is a server`, {
-    hint: 'React shows the fallback of the nearest <Suspense> until the page has loaded; useLiveQuery renders on a server, too',
-  })
+  throw failure(
+    'unsupported_environment',
+    `${hook} waits for the browser, and this is a server`,
+    'React renders it in the browser; useLiveQuery renders on a server, too',
+  )
 }

@@ -1,5 +1,7 @@
-import { type Database, isTidelockError, type OpenOptions, open, TidelockError } from '../../index.js'
+import type { Database, OpenOptions, TidelockError } from '../../index.js'
+import { invalid } from './errors.js'
 import { constantStore, lazyStore, type Store, whenTrue } from './external-store.js'
+import { isTidelockError, open } from './package.js'
 
 /** The database of a provider, as far as it is known. */
 export interface DatabaseState {
@@ -30,8 +32,9 @@ const emptyStore = constantStore(noDatabase)
  */
 export function databaseStore(source: DatabaseSource): DatabaseStore {
   const { database, options } = source
+  if (options === undefined ? !('database' in source) : database !== undefined)
+    throw wrongSource('A provider of a database needs one of database and options')
   if (options !== undefined) {
-    if (database !== undefined) throw wrongSource('A provider of a database has both database and options')
     const store = lazyStore(noDatabase, (set) => {
       const opening = open(options)
       report(opening, set)
@@ -40,14 +43,18 @@ export function databaseStore(source: DatabaseSource): DatabaseStore {
     })
     return { ...store, options }
   }
-  if (!('database' in source)) throw wrongSource('A provider of a database has neither database nor options')
   if (database === undefined) return emptyStore
-  if (isDatabase(database)) return constantStore({ database, error: undefined })
-  if (typeof database?.then !== 'function') throw wrongSource('The database of a provider is something else')
+  if (isDatabase(database)) return constantStore({ ...noDatabase, database })
+  if (typeof database?.then !== 'function') throw notDatabase()
   return lazyStore(noDatabase, (set) => {
     report(database, set)
     return () => {}
   })
+}
+
+/** Whether there is a database, or an error of its opening. */
+export function isKnown(state: DatabaseState): boolean {
+  return state !== noDatabase
 }
 
 /**
@@ -58,10 +65,10 @@ export async function withDatabase<T>(
   store: Store<DatabaseState>,
   work: (database: Database) => T | PromiseLike<T>,
 ): Promise<T> {
-  if (store === emptyStore) throw wrongSource('The provider of the database has no database yet')
+  if (store === emptyStore) throw wrongSource('The provider of a database has no database yet')
   const release = store.subscribe(() => {})
   try {
-    const { database, error } = await whenTrue(store, (state) => state !== noDatabase)
+    const { database, error } = await whenTrue(store, isKnown)
     if (database === undefined) throw error
     return await work(database)
   } finally {
@@ -71,30 +78,28 @@ export async function withDatabase<T>(
 
 /** Returns the error for a hook that is used where no provider is. */
 export function outsideProvider(call: string, hint: string): TidelockError {
-  return new TidelockError('invalid_argument', `${call} is used outside of a provider of a database`, { hint })
+  return invalid(`${call} is used outside of a provider of a database`, hint)
 }
 
 function report(opening: PromiseLike<Database>, set: (state: DatabaseState) => void): void {
+  const fail = (error: TidelockError) => set({ ...noDatabase, error })
   opening.then(
-    (database) => {
-      const error = isDatabase(database)
-        ? undefined
-        : wrongSource('The promise of a database resolved with something else')
-      set(error === undefined ? { database, error } : { database: undefined, error })
-    },
-    (thrown: unknown) => set({ database: undefined, error: openingError(thrown) }),
+    (database) => (isDatabase(database) ? set({ ...noDatabase, database }) : fail(notDatabase())),
+    (thrown: unknown) =>
+      fail(
+        isTidelockError(thrown)
+          ? thrown
+          : invalid('The promise of a database was rejected', "Look at the error's cause", thrown),
+      ),
   )
 }
 
-function openingError(thrown: unknown): TidelockError {
-  if (isTidelockError(thrown)) return thrown
-  const hint = "Look at the error's cause: it is what the promise was rejected with"
-  return new TidelockError('invalid_argument', 'The promise of a database was rejected', { hint, cause: thrown })
+function notDatabase(): TidelockError {
+  return wrongSource('The database of a provider is something else')
 }
 
 function wrongSource(message: string): TidelockError {
-  const hint = 'Pass database: what open() returns, or a promise of it; or options: those of open()'
-  return new TidelockError('invalid_argument', message, { hint })
+  return invalid(message, 'Pass database, what open() returns or a promise of it, or options of open()')
 }
 
 function isDatabase(value: Database | PromiseLike<Database> | undefined | null): value is Database {

@@ -2,7 +2,7 @@
 export interface Store<T> {
   /** Returns the present value: the same object until it changes. */
   readonly get: () => T
-  /** Calls `listener` after each change. Returns a function that unsubscribes. */
+  /** Calls `listener`, a function that has not subscribed yet, after each change. Returns a function that unsubscribes. */
   readonly subscribe: (listener: () => void) => () => void
 }
 
@@ -18,7 +18,7 @@ export function lazyStore<T>(
   start: (set: (value: T) => void) => () => void,
   onStop: () => void = () => {},
 ): Store<T> {
-  const listeners = new Set<{ readonly listener: () => void }>()
+  const listeners = new Set<() => void>()
   let value = initial
   let stop: (() => void) | undefined
   let isScheduled = false
@@ -28,7 +28,7 @@ export function lazyStore<T>(
     const end = start((next) => {
       if (!isActive || next === value) return
       value = next
-      for (const { listener } of [...listeners]) listener()
+      for (const listener of [...listeners]) listener()
     })
     return () => {
       isActive = false
@@ -52,11 +52,10 @@ export function lazyStore<T>(
   return {
     get: () => value,
     subscribe(listener) {
-      const entry = { listener }
-      listeners.add(entry)
+      listeners.add(listener)
       schedule()
       return () => {
-        if (listeners.delete(entry)) schedule()
+        if (listeners.delete(listener)) schedule()
       }
     },
   }

@@ -1,4 +1,4 @@
-import { TidelockError } from '../../index.js'
+import { TidelockError } from './package.js'
 
 /** Throws `invalid_argument` for an option that a function doesn't have, as `open` does: a misspelt one would have no effect. */
 export function checkKnown(what: string, options: object, known: readonly string[]): void {

@@ -1,15 +1,10 @@
-import {
-  type Database,
-  type LiveOptions,
-  type LiveQuery,
-  lastRows,
-  type OpenOptions,
-  type Row,
-  TidelockError,
-} from '../../index.js'
+import type { Database, LiveOptions, LiveQuery, OpenOptions, Row, TidelockError } from '../../index.js'
 import type { DatabaseStore } from './database-store.js'
+import { failure, invalid } from './errors.js'
 import { constantStore, lazyStore, type Store } from './external-store.js'
 import { fromDatabase } from './from-database.js'
+import { listen } from './listen.js'
+import { lastRows } from './package.js'
 import type { QueryStatement } from './statement.js'
 
 /** The state of a live query. */
@@ -45,11 +40,11 @@ const noRows: readonly never[] = []
 export const loadingResult: LiveResult<never> = { rows: noRows, error: undefined, loading: true }
 
 /** The state where there is no query to run. */
-const skippedResult: LiveResult<never> = { rows: noRows, error: undefined, loading: false }
+const skippedResult: LiveResult<never> = { ...loadingResult, loading: false }
 
 /** The state of a query that can't run. */
 export function failedResult(error: TidelockError): LiveResult<never> {
-  return { rows: noRows, error, loading: false }
+  return { ...skippedResult, error }
 }
 
 /** The running queries of each database: components with the same query share one. */
@@ -94,12 +89,10 @@ export function providedResults<T>(
 ): Store<LiveResult<T>> {
   const opening = options.initial && databases.options
   const waiting = statement && opening ? lastResults(opening, statement) : constantStore(loadingResult)
-  return fromDatabase<LiveResult<T>>(
-    databases,
-    mapped(waiting, statement?.map) as Store<LiveResult<T>>,
-    failedResult,
-    (database) => liveResults(database, statement, options, waiting.get()),
-  )
+  return fromDatabase<LiveResult<T>>(databases, ({ database, error }) => {
+    if (database) return liveResults(database, statement, options, waiting.get())
+    return error ? constantStore(failedResult(error)) : (mapped(waiting, statement?.map) as Store<LiveResult<T>>)
+  })
 }
 
 /** Makes the store of the last known rows of a query in a database that is being opened. */
@@ -138,8 +131,8 @@ function mapped(store: Store<LiveResult<unknown>>, map: QueryStatement['map']): 
       try {
         to = result.rows === noRows ? result : { ...result, rows: map(result.rows) }
       } catch (cause) {
-        const hint = "Look at the error's cause; the query must be made with drizzle(), of a driver for SQLite"
-        to = failedResult(new TidelockError('invalid_argument', 'Drizzle did not map the rows', { hint, cause }))
+        const hint = "Look at the error's cause; make the query with drizzle() for SQLite"
+        to = failedResult(invalid('Drizzle did not map the rows', hint, cause))
       }
       return to
     },
@@ -156,8 +149,6 @@ function observe(
 ): () => void {
   let rows: readonly unknown[] = noRows
   const fail = (error: TidelockError) => set({ rows, error, loading: false })
-  // A live query ends silently with its database.
-  const onClose = () => fail(closedError(database))
   let live: LiveQuery<unknown>
   try {
     live = database.live(sql, params, { ...options, rowMode: rowModeOf(map) })
@@ -169,15 +160,19 @@ function observe(
     rows = next
     set({ rows, error: undefined, loading: live.stale })
   }, fail)
-  database.addEventListener('close', onClose)
+  // A live query ends silently with its database.
+  const unlisten = listen(database, {
+    close: () =>
+      fail(
+        failure(
+          'closed',
+          `The database '${database.name}' was closed while a live query used it`,
+          'Close it after the components that use it, or pass another one to the provider',
+        ),
+      ),
+  })
   return () => {
-    database.removeEventListener('close', onClose)
+    unlisten()
     live.close()
   }
-}
-
-function closedError(database: Database): TidelockError {
-  return new TidelockError('closed', `The database '${database.name}' was closed while a live query used it`, {
-    hint: 'Close it after the components that use it, or open it again and pass the new one to the provider',
-  })
 }

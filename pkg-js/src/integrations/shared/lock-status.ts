@@ -1,7 +1,9 @@
-import { type Database, isTidelockError, type TidelockError } from '../../index.js'
+import type { Database, TidelockError } from '../../index.js'
 import type { DatabaseState } from './database-store.js'
 import { constantStore, lazyStore, type Store } from './external-store.js'
 import { fromDatabase } from './from-database.js'
+import { listen } from './listen.js'
+import { isTidelockError } from './package.js'
 
 /** What this page is for the database, and whether the database still works here. */
 export interface LockStatus {
@@ -19,14 +21,11 @@ export interface LockStatus {
 /** The status as long as there is no database. */
 export const waitingLock: LockStatus = { role: undefined, state: 'waiting', error: undefined }
 
-/** The status when the database can't be opened. */
-function failedLock(error: TidelockError): LockStatus {
-  return { ...waitingLock, error }
-}
-
 /** Makes the store of the role and lock of a provider's database, which may arrive later. */
 export function providedLock(databases: Store<DatabaseState>): Store<LockStatus> {
-  return fromDatabase(databases, constantStore(waitingLock), failedLock, lockStatus)
+  return fromDatabase(databases, ({ database, error }) =>
+    database ? lockStatus(database) : constantStore({ ...waitingLock, error }),
+  )
 }
 
 /** Makes the store of a database's role and lock. */
@@ -43,18 +42,12 @@ function lockStatus(database: Database): Store<LockStatus> {
       isLost = true
       look()
     }
-    const onLock = ({ detail }: CustomEvent<{ readonly state: string }>) => detail.state === 'lost' && lose()
-    database.addEventListener('role', look)
-    database.addEventListener('close', look)
-    database.addEventListener('lock', onLock)
+    const lock = ({ detail }: CustomEvent<{ readonly state: string }>) => detail.state === 'lost' && lose()
+    const unlisten = listen(database, { role: look, close: look, lock })
     look()
     // An earlier event is missed, but calls still report it.
     if (!database.closed)
       database.get('SELECT 1').catch((error: unknown) => isTidelockError(error, 'lock_lost') && lose())
-    return () => {
-      database.removeEventListener('role', look)
-      database.removeEventListener('close', look)
-      database.removeEventListener('lock', onLock)
-    }
+    return unlisten
   })
 }

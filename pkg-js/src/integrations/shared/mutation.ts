@@ -27,60 +27,55 @@ export interface MutationCalls<Input, Result> {
 
 type InputOf<Input> = undefined extends Input ? [input?: Input] : [input: Input]
 
-/** Work with its calls and the store of its state. Calls may overlap: each runs, and the state is that of the latest. */
-export class Mutation<Input, Result> implements MutationCalls<Input, Result>, Store<MutationState<Result>> {
+/** What a mutation does, and where. A component may exchange both. */
+export interface MutationSource<Input, Result> {
   databases: Store<DatabaseState>
   work: MutationWork<Input, Result>
-  readonly #listeners = new Set<() => void>()
-  #state: MutationState<Result> = idleMutation
-  #running = 0
-  #latest = 0
+}
 
-  constructor(databases: Store<DatabaseState>, work: MutationWork<Input, Result>) {
-    this.databases = databases
-    this.work = work
+/** Makes the calls of a mutation, with the store of its state. Calls may overlap: each runs, and the state is that of the latest. */
+export function mutationOf<Input, Result>(
+  source: MutationSource<Input, Result>,
+): Store<MutationState<Result>> & { readonly calls: MutationCalls<Input, Result> } {
+  const listeners = new Set<() => void>()
+  let state: MutationState<Result> = idleMutation
+  let running = 0
+  let latest = 0
+  const set = ({ error, data }: Partial<MutationState<Result>>) => {
+    state = { pending: running > 0, error, data }
+    for (const listener of [...listeners]) listener()
   }
-
-  readonly get = (): MutationState<Result> => this.#state
-
-  readonly subscribe = (listener: () => void): (() => void) => {
-    const own = () => listener()
-    this.#listeners.add(own)
-    return () => this.#listeners.delete(own)
+  const end = (call: number, outcome: Partial<MutationState<Result>>) => {
+    running--
+    set(call === latest ? outcome : state)
   }
-
-  readonly mutate = (...input: InputOf<Input>): void => {
-    this.mutateAsync(...input).catch(() => {})
-  }
-
-  readonly mutateAsync = async (...[input]: InputOf<Input>): Promise<Result> => {
-    this.#running++
-    const call = ++this.#latest
-    this.#set({})
+  const mutateAsync = async (...[input]: InputOf<Input>): Promise<Result> => {
+    running++
+    const call = ++latest
+    set({})
     try {
-      const data = await withDatabase(this.databases, (database) => this.work(database, input as Input))
-      this.#end(call, { data })
+      const data = await withDatabase(source.databases, (database) => source.work(database, input as Input))
+      end(call, { data })
       return data
     } catch (thrown) {
-      const error = thrown instanceof Error ? thrown : new Error(String(thrown), { cause: thrown })
-      this.#end(call, { error })
+      end(call, { error: thrown instanceof Error ? thrown : new Error(String(thrown), { cause: thrown }) })
       throw thrown
     }
   }
-
-  readonly reset = (): void => {
-    this.#latest++
-    this.#set({})
-  }
-
-  #end(call: number, outcome: Partial<MutationState<Result>>): void {
-    this.#running--
-    this.#set(call === this.#latest ? outcome : this.#state)
-  }
-
-  #set({ error, data }: Partial<MutationState<Result>>): void {
-    this.#state = { pending: this.#running > 0, error, data }
-    for (const listener of [...this.#listeners]) listener()
+  return {
+    get: () => state,
+    subscribe(listener) {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
+    },
+    calls: {
+      mutate: (...input) => void mutateAsync(...input).catch(() => {}),
+      mutateAsync,
+      reset() {
+        latest++
+        set({})
+      },
+    },
   }
 }
 

@@ -1,4 +1,5 @@
-import { type SqlFragment, type SqlParams, type SqlValue, TidelockError } from '../../index.js'
+import type { SqlFragment, SqlParams, SqlValue } from '../../index.js'
+import { invalid } from './errors.js'
 
 /** A query of Kysely. */
 export interface CompilableQuery<T> {
@@ -83,9 +84,5 @@ function keyOf(sql: string, params: SqlParams | undefined): string {
 function textOf(value: SqlValue): string {
   if (typeof value !== 'object' || value === null) return `${typeof value} ${String(value)}`
   if ('byteLength' in value) return `bytes ${ArrayBuffer.isView(value) ? value : new Uint8Array(value)}`
-  return 'getTime' in value ? `date ${value.getTime()}` : 'unusable'
-}
-
-function invalid(message: string, hint: string): TidelockError {
-  return new TidelockError('invalid_argument', message, { hint })
+  return 'getTime' in value ? `date ${value.getTime()}` : ''
 }

@@ -1,14 +1,9 @@
-import {
-  type Database,
-  isTidelockError,
-  type SyncPhase,
-  type SyncStatus,
-  type TidelockError,
-  type TidelockErrorJson,
-} from '../../index.js'
+import type { Database, SyncPhase, SyncStatus, TidelockErrorJson } from '../../index.js'
 import type { DatabaseState } from './database-store.js'
 import { constantStore, lazyStore, type Store } from './external-store.js'
 import { fromDatabase } from './from-database.js'
+import { listen } from './listen.js'
+import { isTidelockError } from './package.js'
 
 /** The state of the sync. */
 export interface SyncOverview {
@@ -39,17 +34,14 @@ export const unknownSync: SyncOverview = {
   loading: true,
 }
 
-/** The state where there is no database to ask. */
-function failedSync(error: TidelockError): SyncOverview {
-  return { ...unknownSync, error: error.toJSON(), loading: false }
-}
-
 /** A commit makes the counts out of date; they are read at most this often, since they count the rows of all synced tables. */
 const refreshMs = 200
 
 /** Makes the store of the sync of a provider's database, which may arrive later. */
 export function providedSync(databases: Store<DatabaseState>): Store<SyncOverview> {
-  return fromDatabase(databases, constantStore(unknownSync), failedSync, syncOverview)
+  return fromDatabase(databases, ({ database, error }) =>
+    database ? syncOverview(database) : constantStore({ ...unknownSync, error: error?.toJSON(), loading: !error }),
+  )
 }
 
 /** Makes the store of a database's sync. */
@@ -68,9 +60,7 @@ function syncOverview(database: Database): Store<SyncOverview> {
       if (text !== shown) set(next)
       shown = text
     }
-    // Before the first reading there is nothing to show.
-    const onNetwork = () => shown && show()
-    const read = async () => {
+    const read = async (): Promise<void> => {
       clearTimeout(timer)
       timer = undefined
       const own = ++reads
@@ -83,27 +73,27 @@ function syncOverview(database: Database): Store<SyncOverview> {
         if (own === reads && isTidelockError(thrown)) show(thrown.toJSON())
       }
     }
-    const onSync = ({ detail }: CustomEvent<{ readonly phase: SyncPhase; readonly error?: TidelockErrorJson }>) => {
-      phase = detail.phase
-      if (phase === 'idle') error = detail.error
-      void read()
-    }
-    const onChange = () => {
-      timer ??= setTimeout(read, refreshMs)
-    }
-    const onClose = () => void read()
-    database.addEventListener('sync', onSync)
-    database.addEventListener('change', onChange)
-    database.addEventListener('close', onClose)
-    for (const type of ['online', 'offline']) globalThis.addEventListener?.(type, onNetwork)
+    // Before the first reading there is nothing to show.
+    const network = () => void (shown && show())
+    const unlisten = [
+      listen(database, {
+        sync({ detail }) {
+          phase = detail.phase
+          if (phase === 'idle') error = detail.error
+          void read()
+        },
+        change() {
+          timer ??= setTimeout(read, refreshMs)
+        },
+        close: read,
+      }),
+      listen(globalThis, { online: network, offline: network }),
+    ]
     void read()
     return () => {
       clearTimeout(timer)
       reads++
-      database.removeEventListener('sync', onSync)
-      database.removeEventListener('change', onChange)
-      database.removeEventListener('close', onClose)
-      for (const type of ['online', 'offline']) globalThis.removeEventListener?.(type, onNetwork)
+      for (const end of unlisten) end()
     }
   })
 }
@@ -122,7 +112,7 @@ function overviewOf(
     pending: sum(({ pending }) => pending),
     rejected: sum(({ rejected }) => rejected),
     lastPulledAt: pulled.includes(null) ? null : (pulled[0] ?? null),
-    error: error ?? tables.find(({ lastError }) => lastError !== null)?.lastError ?? undefined,
+    error: error ?? tables.find(({ lastError }) => lastError)?.lastError ?? undefined,
     loading: false,
   }
 }

@@ -1,4 +1,4 @@
-import { type Database, type Row, type SqlParams, TidelockError } from '../../index.js'
+import type { Database, Row, SqlParams } from '../../index.js'
 import { databaseStore } from '../shared/database-store.js'
 import { constantStore, lazyStore } from '../shared/external-store.js'
 import { checkKnown } from '../shared/known-options.js'
@@ -9,6 +9,7 @@ import {
   loadingResult,
   providedResults,
 } from '../shared/live-results.js'
+import { TidelockError } from '../shared/package.js'
 import { type MaybeLiveQuerySource, type QueryStatement, statementOf } from '../shared/statement.js'
 import { contextDatabases } from './database.js'
 import { follow, type Readable, type ReadableLike, readable } from './readable.js'

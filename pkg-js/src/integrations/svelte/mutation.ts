@@ -1,4 +1,4 @@
-import { Mutation, type MutationCalls, type MutationState, type MutationWork } from '../shared/mutation.js'
+import { type MutationCalls, type MutationState, type MutationWork, mutationOf } from '../shared/mutation.js'
 import { contextDatabases } from './database.js'
 import { type Readable, readable } from './readable.js'
 
@@ -20,7 +20,6 @@ export type MutationStore<Input, Result> = MutationCalls<Input, Result> & Readab
 export function mutation<Input = void, Result = unknown>(
   work: MutationWork<Input, Result>,
 ): MutationStore<Input, Result> {
-  const own = new Mutation<Input, Result>(contextDatabases('mutation'), work)
-  const { mutate, mutateAsync, reset } = own
-  return { ...readable<MutationState<Result>>(own), mutate, mutateAsync, reset }
+  const own = mutationOf<Input, Result>({ databases: contextDatabases('mutation'), work })
+  return { ...readable<MutationState<Result>>(own), ...own.calls }
 }

@@ -1,10 +1,10 @@
 import { type ComputedRef, computed } from 'vue'
 import {
   idleMutation,
-  Mutation,
   type MutationCalls,
   type MutationState,
   type MutationWork,
+  mutationOf,
 } from '../shared/mutation.js'
 import { useDatabases } from './database.js'
 import { useStore } from './use-store.js'
@@ -34,13 +34,10 @@ export interface MutationRefs<Input, Result> extends MutationCalls<Input, Result
 export function useMutation<Input = void, Result = unknown>(
   work: MutationWork<Input, Result>,
 ): MutationRefs<Input, Result> {
-  const mutation = new Mutation<Input, Result>(useDatabases('useMutation'), work)
+  const mutation = mutationOf<Input, Result>({ databases: useDatabases('useMutation'), work })
   const state = useStore<MutationState<Result>>(() => mutation, idleMutation)
-  const { mutate, mutateAsync, reset } = mutation
   return {
-    mutate,
-    mutateAsync,
-    reset,
+    ...mutation.calls,
     pending: computed(() => state.value.pending),
     error: computed(() => state.value.error),
     data: computed(() => state.value.data),
