@@ -9,17 +9,10 @@ import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
+import { compactGlue, replaceOnce } from './glue.mjs'
 
 const [gluePath, namesPath, outDir] = process.argv.slice(2)
 if (!outDir) throw new Error('usage: node scripts/instance.mjs GLUE.js NAMES.json OUT_DIR')
-
-/** Replaces the only match of a pattern. Throws for any other number of matches: another version of wasm-bindgen may write other glue. */
-function replaceOnce(text, pattern, replacement) {
-  const found = text.match(new RegExp(pattern, 'g'))?.length ?? 0
-  if (found !== 1)
-    throw new Error(`${gluePath}: expected ${pattern} once, found it ${found} times: adapt scripts/instance.mjs`)
-  return text.replace(pattern, replacement)
-}
 
 let glue = readFileSync(gluePath, 'utf8')
 glue = replaceOnce(glue, /wasm = instance\.exports;/, 'wasm = guard.exports(instance.exports);')
@@ -35,8 +28,7 @@ glue = replaceOnce(glue, /async function __wbg_load\([\s\S]*$/, `${start}\nretur
 glue = replaceOnce(glue, /export (?=class Core )/, '')
 glue = replaceOnce(glue, /"\.\/tidelock_bg\.js": import0/, 'js: guard.imports(import0)')
 const short = JSON.parse(readFileSync(namesPath, 'utf8'))
-for (const [long, name] of Object.entries(short.imports))
-  glue = replaceOnce(glue, new RegExp(`\\b${long}(?=: function\\()`), name)
+glue = compactGlue(glue, short.imports)
 glue = glue.replace(/\bwasm\.(\w+)/g, (found, long) => (short.exports[long] ? `wasm.${short.exports[long]}` : found))
 
 // A method in a part loads the part before it runs. Export names begin with the name of the glue's class.
@@ -49,6 +41,7 @@ const methods = names
 const entry = `
 import { createGuard, InstanceDeadError } from './guard.js'
 import { createParts } from './parts.js'
+import { word } from './split/names.mjs'
 export { InstanceDeadError }
 export function createInstance(onTrap, compilePart) {
   const guard = createGuard(onTrap)
@@ -60,6 +53,10 @@ export function createInstance(onTrap, compilePart) {
   ${methods.map(([part, list]) => `parts.before(glue.Core, '${part}', ${JSON.stringify(list)})`).join('\n  ')}
   const addFts5 = (connection) => guard.guarded().sqlite3Fts5Init(connection)
   return { init: glue.init, Core: glue.Core, dead: guard.dead, loadPart: parts.load, addFts5 }
+}
+/** Returns the imports by the short names of scripts/split.mjs. */
+function named(imports) {
+  return Object.fromEntries(imports.map((call, index) => [word(index), call]))
 }
 /**
  * A timer that lets Node end when it is a long one, as that of the next snapshot. Calls that wait keep Node running by themselves; what a

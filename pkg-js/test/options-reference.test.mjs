@@ -33,6 +33,44 @@ function optionsOf(type) {
   })
 }
 
+/** What an option may be, where its check tells more or less than a reader needs, or happens in another place. */
+const described = {
+  name: 'a text of 1 to 128 characters, without control characters',
+  migrations: 'an array of migrations',
+  storage: "'indexeddb', 'memory' or 'file'",
+  path: 'the path of a folder',
+  snapshots: 'an object, or false for none',
+  targets: 'an array of snapshot targets',
+  encryption: '{ passphrase } or { key }',
+  seed: 'a URL, bytes, a Blob or a function that gives bytes',
+  remote: 'an object',
+  functions: 'an object, or { module: URL }',
+  columnKey: 'a key or an array of keys',
+  audit: 'an array of tables, or an object',
+  expires: 'an object: the column for each table',
+  primaryKey: 'a column or an array of columns',
+  types:
+    "by column: 'text' or 'int8' or 'numeric' or 'float8' or 'bool' or 'json' or 'bytea' or 'array' or 'timestamptz'",
+  filter: 'an object of texts, or a function that returns one',
+  conflict: "'keep-local' or 'remote-wins' or 'last-write-wins' or a function",
+  tables: 'an array of table names and objects',
+  client: 'a client of @supabase/supabase-js',
+  url: 'an http(s) URL',
+  redact: 'an array of columns, or an object of such arrays',
+}
+
+/** Returns what an option may be, as the error for another value says it. */
+function valuesOf(type, name, { check }) {
+  const known = type === 'AuditOptions' && name === 'tables' ? undefined : described[name]
+  if (known !== undefined) return known
+  try {
+    check('option', Symbol('no value'))
+  } catch ({ message }) {
+    return message.replace(/^option must be /, '')
+  }
+  throw new Error(`${type}.${name} accepts anything: describe it`)
+}
+
 const cell = (text) => text.replaceAll('|', '\\|')
 
 function table([type, rules, written]) {
@@ -41,7 +79,7 @@ function table([type, rules, written]) {
     const holds = required
       ? 'required'
       : (byDefault ?? (hasOwnSection ? 'its options have defaults, see below' : 'none'))
-    return `| \`${name}\` | ${cell(rules[name].values)} | ${cell(holds)} | ${cell(meaning)} |`
+    return `| \`${name}\` | ${cell(valuesOf(type, name, rules[name]))} | ${cell(holds)} | ${cell(meaning)} |`
   })
   return [
     `## ${type}`,

@@ -7,7 +7,8 @@ const unattended =
 const kept = new Set(['memory'])
 
 const letters = 'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ'
-const word = (n) => (n < 52 ? letters[n] : word(Math.floor(n / 52) - 1) + letters[n % 52])
+/** Returns the nth of the shortest names. */
+export const word = (n) => (n < 52 ? letters[n] : word(Math.floor(n / 52) - 1) + letters[n % 52])
 
 /** Returns the short names by long name, of `imports` and `exports`; those of unattended exports begin with `_`, for scripts/guard.js. */
 export function shortNames(module) {

@@ -1,7 +1,8 @@
 import { checkFunction, checkObject } from '../base/check.js'
 import { invalid, isTidelockError, type TidelockError } from '../base/errors.js'
 import { callUser } from '../base/events.js'
-import { isEmpty, type KeyedRows, type LiveChanges, rowChanges } from './row-changes.js'
+import { loaded } from '../base/lazy-module.js'
+import type { KeyedRows, LiveChanges } from './row-changes.js'
 import type { RowsDifference } from './rows-difference.js'
 
 /** The name of a column of these rows; its number for rows that are arrays. */
@@ -46,32 +47,59 @@ export class LiveChangesReader<T> implements AsyncIterable<LiveChanges<T>> {
   ): () => void {
     checkFunction('The first argument of subscribe', onChanges)
     checkFunction('The second argument of subscribe', onError)
-    const next = this.#differences()
-    return this.#live.subscribe(
-      (rows) => {
-        try {
-          const changes = next(rows)
-          if (changes !== undefined) callUser(onChanges, changes)
-        } catch (error) {
-          if (!isTidelockError(error)) throw error
-          callUser(onError, error)
-        }
-      },
-      (error) => callUser(onError, error),
-    )
+    let next: ResultComparison<T> | undefined
+    let isLoading = false
+    let last: readonly T[] | undefined
+    let isEnded = false
+    const fail = (error: TidelockError) => {
+      if (!isEnded) callUser(onError, error)
+    }
+    const show = (rows: readonly T[]) => {
+      last = rows
+      if (next === undefined) {
+        void load()
+        return
+      }
+      try {
+        const changes = next(rows)
+        if (changes !== undefined) callUser(onChanges, changes)
+      } catch (error) {
+        if (!isTidelockError(error)) throw error
+        fail(error)
+      }
+    }
+    const load = async () => {
+      if (isLoading) return
+      isLoading = true
+      try {
+        next = await this.#differences()
+        if (last !== undefined && !isEnded) show(last)
+      } catch (error) {
+        // The next result loads the module again.
+        isLoading = false
+        fail(error as TidelockError)
+      }
+    }
+    const end = this.#live.subscribe(show, fail)
+    return () => {
+      isEnded = true
+      end()
+    }
   }
 
   /** Iterates over the differences. The loop throws the error of the query, and `invalid_argument` for a key that is missing or not unique. */
   async *[Symbol.asyncIterator](): AsyncGenerator<LiveChanges<T>, undefined, undefined> {
     const next = this.#differences()
+    next.catch(() => {})
     for await (const rows of this.#live) {
-      const changes = next(rows)
+      const changes = (await next)(rows)
       if (changes !== undefined) yield changes
     }
   }
 
-  /** Returns a function from each result to its difference from the one before; undefined: nothing differs. */
-  #differences(): (rows: readonly T[]) => LiveChanges<T> | undefined {
+  /** Loads what compares results. Rejects with `wasm_load_failed`. */
+  async #differences(): Promise<ResultComparison<T>> {
+    const { isEmpty, rowChanges } = await loaded('changes of live queries', import('./row-changes.js'))
     let before: KeyedRows<T> = { rows: [], keys: new Set() }
     let isFirst = true
     return (rows) => {
@@ -83,6 +111,9 @@ export class LiveChangesReader<T> implements AsyncIterable<LiveChanges<T>> {
     }
   }
 }
+
+/** Returns the difference of a result from the one before; undefined: nothing differs. */
+type ResultComparison<T> = (rows: readonly T[]) => LiveChanges<T> | undefined
 
 function checkKey(options: unknown): readonly (string | number)[] {
   if (options === undefined) throw noKey()

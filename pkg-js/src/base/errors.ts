@@ -189,14 +189,6 @@ export function invalid(message: string, options?: TidelockErrorOptions): Tidelo
   return new TidelockError('invalid_argument', message, options)
 }
 
-/** Returns `unsupported_environment` for a part of the contract that this build doesn't have. */
-export function unavailable(what: string, hint?: string): TidelockError {
-  return new TidelockError('unsupported_environment', `${what} is not available in this build`, {
-    hint,
-    details: { what },
-  })
-}
-
 /** Returns `unsupported_environment` for a feature that the browser lacks; `missing` names it in the details. */
 export function unsupported(missing: string, message: string, hint: string): TidelockError {
   return new TidelockError('unsupported_environment', message, { hint, details: { missing } })

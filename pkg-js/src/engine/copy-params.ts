@@ -11,15 +11,8 @@ function copied(params: unknown): unknown {
   return isPlain(params) ? { ...params } : params
 }
 
-/** Copies rows of parameters, as {@link copyParams} does. */
-export function copyRows(rows: readonly unknown[]): unknown[] {
-  return reading('The parameters', () =>
-    copyEach(rows, (row) => (Array.isArray(row) ? row.slice() : isPlain(row) ? { ...row } : row)),
-  )
-}
-
 /** Copies a list up to its first hole, which the packer refuses: an array may have billions of them. */
-function copyEach(list: readonly unknown[], copy: (one: unknown) => unknown): unknown[] {
+export function copyEach(list: readonly unknown[], copy: (one: unknown) => unknown): unknown[] {
   const copies: unknown[] = []
   for (const one of list) {
     copies.push(copy(one))

@@ -1,6 +1,6 @@
 import { errorWith, invalid, TidelockError } from '../base/errors.js'
 import type { RowMode } from '../base/values.js'
-import { type Op, op } from './core.js'
+import type { Op } from './core.js'
 
 /** One statement of a batch. */
 export interface StatementOf<P> {
@@ -9,7 +9,7 @@ export interface StatementOf<P> {
 }
 
 /**
- * What an engine can run under a permit, with parameters as P: packed or not. A new kind needs an entry here, and one below. These are
+ * What an engine can run under a permit, with parameters as P: packed or not. A new kind needs an entry here, and one in `packed-work.ts`. These are
  * arrays because each statement may be copied to another thread, and arrays are copied faster than objects.
  */
 export type Work<P = unknown> =
@@ -48,26 +48,6 @@ export interface WorkResult<R = unknown> {
   readonly value?: unknown
   /** Whether something was written that has to be stored before the call resolves. */
   readonly wrote?: boolean
-}
-
-/** Packs the parameters of the work. Throws `invalid_argument` naming the parameter. */
-export function packedWork<P, Q>(work: Work<P>, pack: (kind: Op, sql: string, params: P) => Q): Work<Q> {
-  switch (work[0]) {
-    case 'statement': {
-      const [type, kind, sql, params] = work
-      return [type, kind, sql, pack(kind, sql, params)]
-    }
-    case 'batch': {
-      const [type, statements] = work
-      return [type, eachStatement(statements, ({ sql, params }) => ({ sql, params: pack(op.query, sql, params as P) }))]
-    }
-    case 'live': {
-      const [type, query, params] = work
-      return [type, query, pack(op.query, query.sql, params)]
-    }
-    default:
-      return work
-  }
 }
 
 /** Applies `work` to each statement of a batch. An error names the statement, in its message and as `details.statement`. */

@@ -1,4 +1,4 @@
-import { TidelockError, unavailable } from '../base/errors.js'
+import { TidelockError } from '../base/errors.js'
 import { joined } from '../base/file-bytes.js'
 
 /** Compresses with gzip, off the calling thread. */
@@ -49,5 +49,12 @@ function tooLarge(maxBytes: number): TidelockError {
   return new TidelockError('database_too_large', 'The decompressed file exceeds maxBytes of the database', {
     hint: 'Open the database with a larger maxBytes',
     details: { maxBytes },
+  })
+}
+
+function unavailable(what: string, hint: string): TidelockError {
+  return new TidelockError('unsupported_environment', `${what} is not available in this build`, {
+    hint,
+    details: { what },
   })
 }

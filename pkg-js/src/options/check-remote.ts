@@ -28,12 +28,10 @@ export const tableRules = {
   table: required(text),
   remoteTable: text,
   primaryKey: {
-    values: 'a column or an array of columns',
     check: (option, value) => (typeof value === 'string' ? [checkString(option, value)] : checkStrings(option, value)),
   },
   columns: texts,
   types: {
-    values: `by column: ${remoteType.values}`,
     check: (option, value) => {
       const types = textsByName.check(option, value)
       for (const [column, type] of Object.entries(types)) remoteType.check(`${option}.${column}`, type)
@@ -41,7 +39,6 @@ export const tableRules = {
     },
   },
   filter: {
-    values: 'an object of texts, or a function that returns one',
     // A function stays in this thread: the engine calls it back by the name of the table.
     check: (option, value) => (typeof value === 'function' ? 'function' : textsByName.check(option, value)),
   },
@@ -49,7 +46,6 @@ export const tableRules = {
   overlapMs: integer(0),
   deleted: text,
   conflict: {
-    values: `${policy.values} or a function`,
     // A function stays in this thread: the engine calls it back by the name of the table.
     check: (option, value) => (typeof value === 'function' ? 'function' : policy.check(option, value)),
   },
@@ -57,7 +53,6 @@ export const tableRules = {
 } satisfies Rules<TableSync>
 
 const tables: Rule<readonly object[]> = {
-  values: 'an array of table names and objects',
   check: (option, value) =>
     checkEach(option, value, "an array of table names or { table: '...' }", (table, index) =>
       checkTable(`${option}[${index}]`, table),
@@ -73,13 +68,12 @@ function checkTable(option: string, table: unknown): object {
 
 export const remoteRules = {
   client: {
-    values: 'a client of @supabase/supabase-js',
     check: (_, value) => {
       accessOf(value)
       return value
     },
   },
-  url: { values: 'an http(s) URL', check: (_, value) => checkUrl(value) },
+  url: { check: (_, value) => checkUrl(value) },
   key: text,
   accessToken: callback,
   perUser: byDefault(false, boolean),

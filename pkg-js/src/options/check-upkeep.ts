@@ -10,7 +10,6 @@ import { byDefault, complete, days, type Rules, required, texts } from './rule.j
 export const auditRules = {
   tables: required(texts),
   redact: byDefault([], {
-    values: 'an array of columns, or an object of such arrays',
     check: (_, value) => checkRedact(value),
   }),
   retentionDays: days,

@@ -44,7 +44,7 @@ export const snapshotRules = {
   onHidden: byDefault(true, boolean),
   logRetentionMs: byDefault(7 * dayMs, integer(0)),
   logMaxBytes: integer(0),
-  targets: checkedElsewhere('an array of snapshot targets'),
+  targets: checkedElsewhere,
 } satisfies Rules<SnapshotOptions>
 
 const positive = numberIn('more than 0', (value) => value > 0)
@@ -59,7 +59,6 @@ export const healthRules = {
 /** What `isValid` holds of. */
 function such<T>(values: string, isValid: (value: unknown) => boolean): Rule<T> {
   return {
-    values,
     check: (option, value) => {
       if (isValid(value)) return value as T
       throw invalid(`${option} must be ${values}`, { details: { option } })
@@ -68,20 +67,19 @@ function such<T>(values: string, isValid: (value: unknown) => boolean): Rule<T> 
 }
 
 const name: Rule<string> = {
-  values: 'a text of 1 to 128 characters, without control characters',
   check: (option, value) => checkName(value, option),
 }
 
 export const openRules = {
   name: required(name),
-  migrations: { values: 'an array of migrations', check: (_, value) => checkMigrations(value) },
+  migrations: { check: (_, value) => checkMigrations(value) },
   migrate: byDefault(true, boolean),
   outOfOrder: byDefault('error', oneOf('error', 'apply')),
   dev: byDefault(false, boolean),
   baseline: text,
   durability: byDefault('relaxed', oneOf('strict', 'relaxed', 'deferred', 'snapshot')),
-  storage: checkedElsewhere("'indexeddb', 'memory' or 'file'"),
-  path: checkedElsewhere('the path of a folder'),
+  storage: checkedElsewhere,
+  path: checkedElsewhere,
   lock: byDefault(complete('lock', undefined, lockRules), objectOf(lockRules)),
   tabs: byDefault('exclusive', oneOf('exclusive', 'shared')),
   thread: byDefault('current', oneOf('current', 'worker')),
@@ -91,33 +89,31 @@ export const openRules = {
     (value) => isA(value, 'URL', 'Response', 'ArrayBuffer', 'WebAssembly.Module') || ArrayBuffer.isView(value),
   ),
   snapshots: {
-    values: 'an object, or false for none',
     check: (option, value) => {
       const given = complete(option, value === false ? undefined : value, snapshotRules)
       return { ...given, enabled: value !== false }
     },
     default: { ...complete('snapshots', undefined, snapshotRules), enabled: true },
   },
-  encryption: { values: '{ passphrase } or { key }', check: (_, value) => checkEncryption(value) },
+  encryption: { check: (_, value) => checkEncryption(value) },
   seed: {
-    values: 'a URL, bytes, a Blob or a function that gives bytes',
     check: (_, value) => {
       checkSeed(value)
       return value
     },
   },
-  remote: checkedElsewhere('an object'),
+  remote: checkedElsewhere,
   mode: byDefault('local', oneOf('local', 'cloud')),
   integers: byDefault('auto', oneOf('auto', 'bigint', 'number')),
-  functions: checkedElsewhere('an object, or { module: URL }'),
-  columnKey: checkedElsewhere('a key or an array of keys'),
+  functions: checkedElsewhere,
+  columnKey: checkedElsewhere,
   maxBytes: byDefault(gib, integer(64 * 1024)),
   migrationsTable: byDefault('schema_migrations', text),
-  signal: { values: 'an AbortSignal', check: checkSignal },
+  signal: { check: checkSignal },
   onWarning: callback,
-  audit: checkedElsewhere('an array of tables, or an object'),
+  audit: checkedElsewhere,
   auditTable: byDefault('audit_log', text),
-  expires: checkedElsewhere('an object: the column for each table'),
+  expires: checkedElsewhere,
   health: objectOf(healthRules),
 } satisfies Rules<OpenOptions>
 

@@ -12,12 +12,11 @@ import {
 } from '../base/check.js'
 import { invalid } from '../base/errors.js'
 
-// An option is declared once, as a rule: what it may be, and what holds without it. Checks, defaults and the reference of options follow.
+// An option is declared once, as a rule: what it may be, and what holds without it. Checks and defaults follow, and the reference of options,
+// which takes what an option may be from the error for another value.
 
 /** What one option may be. */
 export interface Rule<T = unknown> {
-  /** What it may be, for the reference of options. */
-  readonly values: string
   /** The value that the engine works with. Throws `invalid_argument` that names the option. */
   readonly check: (option: string, value: unknown) => T
   /** What holds without it. */
@@ -74,26 +73,22 @@ export function required<T>(rule: Rule<T>): Rule<T> & { readonly required: true 
 
 /** An object of options. */
 export function objectOf<R extends Rules>(rules: R): Rule<Completed<R>> {
-  return { values: 'an object', check: (option, value) => complete(option, value, rules) }
+  return { check: (option, value) => complete(option, value, rules) }
 }
 
 /** A whole number, at least `min`. */
 export function integer(min: number): Rule<number> {
-  return { values: `a whole number from ${min} on`, check: (option, value) => checkInteger(option, value, min) }
+  return { check: (option, value) => checkInteger(option, value, min) }
 }
 
 /** One of these texts. */
 export function oneOf<T extends string>(...texts: readonly T[]): Rule<T> {
-  return {
-    values: texts.map((text) => `'${text}'`).join(' or '),
-    check: (option, value) => checkOneOf(option, value, texts),
-  }
+  return { check: (option, value) => checkOneOf(option, value, texts) }
 }
 
 /** A number within a range. */
 export function numberIn(range: string, isIn: (value: number) => boolean): Rule<number> {
   return {
-    values: `a number ${range}`,
     check: (option, value) => {
       if (typeof value === 'number' && isIn(value)) return value
       throw invalid(`${option} must be a number ${range}`, { details: { option } })
@@ -101,20 +96,16 @@ export function numberIn(range: string, isIn: (value: number) => boolean): Rule<
   }
 }
 
-export const boolean: Rule<boolean> = { values: 'true or false', check: checkBoolean }
-export const text: Rule<string> = { values: 'a text', check: checkString }
-export const texts: Rule<readonly string[]> = { values: 'an array of texts', check: checkStrings }
-export const days: Rule<number> = { values: 'a number of days, more than 0', check: checkDays }
+export const boolean: Rule<boolean> = { check: checkBoolean }
+export const text: Rule<string> = { check: checkString }
+export const texts: Rule<readonly string[]> = { check: checkStrings }
+export const days: Rule<number> = { check: checkDays }
 
 /** A text for each name. */
-export const textsByName: Rule<Readonly<Record<string, string>>> = {
-  values: 'an object of texts',
-  check: checkTexts,
-}
+export const textsByName: Rule<Readonly<Record<string, string>>> = { check: checkTexts }
 
 /** A function, which stays in this thread. */
 export const callback: Rule = {
-  values: 'a function',
   check: (option, value) => {
     checkFunction(option, value)
     return value
@@ -122,4 +113,4 @@ export const callback: Rule = {
 }
 
 /** What is checked in another place: the engine, or a module that only some apps load. */
-export const checkedElsewhere = (values: string): Rule => ({ values, check: (_, value) => value })
+export const checkedElsewhere: Rule = { check: (_, value) => value }

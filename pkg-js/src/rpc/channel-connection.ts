@@ -11,9 +11,10 @@ import {
   type Permit,
   rejecting,
 } from '../engine/connection.js'
-import { copyRows } from '../engine/copy-params.js'
+import { copyRows } from '../engine/copy-rows.js'
 import { type Core, type Op, op } from '../engine/core.js'
-import { packedWork, type Work, type WorkResult } from '../engine/work.js'
+import { packedWork } from '../engine/packed-work.js'
+import type { Work, WorkResult } from '../engine/work.js'
 import { type AskOptions, Cancelled, type Channel } from './channel.js'
 import { CrashLimiter } from './crash-limiter.js'
 import { FlatCodec } from './flat-codec.js'

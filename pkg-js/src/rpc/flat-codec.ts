@@ -1,7 +1,7 @@
 import { invalid } from '../base/errors.js'
 import { fragmentParts, type SqlFragment } from '../base/sql.js'
 import type { SqlParams } from '../base/values.js'
-import { DetachedMemory, reused } from '../engine/codec/copy.js'
+import { DetachedMemory, reused } from '../engine/codec/detached-memory.js'
 import { Packer } from '../engine/codec/pack.js'
 import { type ResultMode, Results } from '../engine/codec/rows.js'
 import { runResult } from '../engine/codec/run-result.js'
