@@ -468,6 +468,15 @@ test('a newer app takes the lead, and the old tabs are told so', {
     assert.equal(failed.code, 'schema_too_new', JSON.stringify(failed))
     assert.ok(failed.hint)
   }
+  // A refused tab is no client any more: of the three, only the leader's lock is left.
+  await page.evaluate(
+    (given) =>
+      window.until(async () => {
+        const { held } = await navigator.locks.query()
+        return held.filter(({ name }) => name.startsWith(`tidelock/${given}/client/`)).length === 1
+      }),
+    name,
+  )
   const late = await context.page()
   const refused = await late.evaluate((given) => window.failure(() => window.open(given)), {
     name,

@@ -229,6 +229,8 @@ export class SharedTab {
     else if (this.#wasServed) {
       this.#stopFollowing()
       this.#calls.pendingCalls.refuse(error)
+      // The tab stays open until it is reloaded: others must not count it as a client until then.
+      this.#client?.release()
     } else this.#fail(error)
   }
 
