@@ -27,6 +27,11 @@ export class LiveQueries {
   lastResults(): Promise<LastResults> {
     this.#lastResults ??= loaded("initial: 'last'", import('./last-results.js')).then(
       ({ LastResults }) => new LastResults(this.#place, this.#mayStore),
+      (error) => {
+        // The next live query loads it again.
+        this.#lastResults = undefined
+        throw error
+      },
     )
     return this.#lastResults
   }
