@@ -1,9 +1,11 @@
+import { reading } from '../base/check.js'
+import { invalid } from '../base/errors.js'
 import type { Alert, Health, TidelockErrorJson } from '../base/generated-types.js'
 
 /**
  * Returns the health of a database or a group as an HTTP response, for a service worker or a Node route at `/health`. The status is 200, or
  * 503 when the health is `failed`. The route may be public, so errors are reduced to code and time, alerts to the part before a quote, and
- * slow statements to their times.
+ * slow statements to their times. Rejects with `invalid_argument` for a value without `health`.
  *
  * @example
  * ```ts
@@ -13,6 +15,8 @@ import type { Alert, Health, TidelockErrorJson } from '../base/generated-types.j
  * ```
  */
 export async function healthResponse(db: { health(): Promise<Pick<Health, 'status'>> }): Promise<Response> {
+  if (reading('The database', () => typeof db?.health) !== 'function')
+    throw invalid('healthResponse needs a database or a group')
   const health = await db.health()
   return new Response(JSON.stringify(health, inPublic), {
     status: health.status === 'failed' ? 503 : 200,

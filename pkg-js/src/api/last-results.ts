@@ -1,3 +1,4 @@
+import { reading } from '../base/check.js'
 import { TidelockError } from '../base/errors.js'
 import { openStored, resultOf } from '../base/indexeddb.js'
 import type { RowMode } from '../base/values.js'
@@ -144,13 +145,16 @@ export class LastResults {
 
 /** Returns the key of a query: queries that are written in the same way, with the same parameters, have one. */
 function keyOf({ sql, params, mode, window }: QueryIdentity): string {
-  return JSON.stringify([sql, params ?? [], mode, window?.limit, window?.offset], (_, value: unknown) => {
+  const plain = (_: string, value: unknown) => {
     if (typeof value === 'bigint') return { bigint: String(value) }
     if (value instanceof ArrayBuffer) return { bytes: [...new Uint8Array(value)] }
     return ArrayBuffer.isView(value)
       ? { bytes: [...new Uint8Array(value.buffer, value.byteOffset, value.byteLength)] }
       : value
-  })
+  }
+  return reading('The parameters', () =>
+    JSON.stringify([sql, params ?? [], mode, window?.limit, window?.offset], plain),
+  )
 }
 
 /** Runs `use` over the object store beside the database's own head, which it may read to see what the database is. */

@@ -1,4 +1,4 @@
-import { checkFunction, checkObject } from '../base/check.js'
+import { checkFunction, checkObject, reading } from '../base/check.js'
 import { invalid, isTidelockError, type TidelockError } from '../base/errors.js'
 import { callUser } from '../base/events.js'
 import { loaded } from '../base/lazy-module.js'
@@ -33,7 +33,7 @@ export class LiveChangesReader<T> implements AsyncIterable<LiveChanges<T>> {
   /** @internal */
   constructor(live: Source<T>, options: LiveChangesOptions<T>, warn: (error: TidelockError) => void) {
     this.#live = live
-    this.#key = checkKey(options)
+    this.#key = reading('The options of changes', () => checkKey(options))
     this.#warn = warn
   }
 

@@ -1,3 +1,4 @@
+import { reading } from '../base/check.js'
 import { invalid, TidelockError } from '../base/errors.js'
 import { lineOf, readScript, type ScriptText } from '../base/script-text.js'
 import { compareVersions, versionKey } from '../base/versions.js'
@@ -55,6 +56,10 @@ const rawText = "With import.meta.glob pass { query: '?raw', import: 'default', 
  * ```
  */
 export function migrationsFrom(files: Readonly<Record<string, unknown>>): Migration[] {
+  return reading('The files of migrationsFrom', () => migrationsOf(files))
+}
+
+function migrationsOf(files: Readonly<Record<string, unknown>>): Migration[] {
   // An array and a Map have no properties named by path: without this check they would count as no files.
   if (typeof files !== 'object' || files === null || Symbol.iterator in files)
     throw invalid('migrationsFrom needs an object of texts by path', { hint: rawText })

@@ -1,4 +1,4 @@
-import { checkBoolean, checkCall, checkInteger, checkOneOf, checkString, optional } from '../base/check.js'
+import { checkBoolean, checkCall, checkInteger, checkOneOf, checkString, optional, reading } from '../base/check.js'
 import { invalid } from '../base/errors.js'
 import type {
   Drift,
@@ -215,7 +215,7 @@ function checkRenames(renames: unknown): string[] {
   if (renames === undefined) return []
   if (typeof renames !== 'object' || renames === null || Array.isArray(renames))
     throw invalid('renames must be an object of new names by old ones', { details: { option: 'renames' } })
-  return Object.entries(renames).flatMap(([from, to]: [string, unknown]) => [
+  return reading('renames', () => Object.entries(renames)).flatMap(([from, to]: [string, unknown]) => [
     from,
     checkString(`renames['${from}']`, to),
   ])

@@ -10,12 +10,28 @@ interface Kinds {
   'WebAssembly.Module': WebAssembly.Module
 }
 
+/** What a value of a kind has: an object that only says that it is of this kind would fail where it is used. */
+const members: { readonly [Kind in keyof Kinds]?: keyof Kinds[Kind] } = {
+  Blob: 'arrayBuffer',
+  File: 'arrayBuffer',
+  Date: 'getTime',
+  Response: 'headers',
+  URL: 'href',
+}
+
 /**
  * Returns whether a value is of one of these built-in kinds. Compares the brand: `instanceof` is false for values of another realm, such
  * as an iframe, a window, an extension or a test driver's sandbox.
  */
 export function isA<Kind extends keyof Kinds>(value: unknown, ...kinds: readonly Kind[]): value is Kinds[Kind] {
-  return kinds.includes(Object.prototype.toString.call(value).slice(8, -1) as Kind)
+  try {
+    const kind = Object.prototype.toString.call(value).slice(8, -1) as Kind
+    const member = members[kind]
+    return kinds.includes(kind) && (member === undefined || member in (value as Kinds[Kind]))
+  } catch {
+    // A getter or a proxy threw.
+    return false
+  }
 }
 
 /** Returns whether a value is a buffer, or a view of one, that was transferred to another thread: it has no bytes any more. */

@@ -143,11 +143,14 @@ export function isTidelockError<Code extends ErrorCode = ErrorCode>(
   error: unknown,
   code?: Code,
 ): error is TidelockErrorOf<Code> {
-  if (!(error instanceof TidelockError)) {
-    if (!(error instanceof Error) || error.name !== 'TidelockError') return false
+  try {
+    if (!(error instanceof TidelockError || (error instanceof Error && error.name === 'TidelockError'))) return false
+    const found = (error as TidelockError).code
+    return code === undefined ? typeof found === 'string' : found === code
+  } catch {
+    // A proxy, which can't be read.
+    return false
   }
-  const found = (error as TidelockError).code
-  return code === undefined ? typeof found === 'string' : found === code
 }
 
 /** Returns a value as text. Some can't be converted: an error whose message is a symbol, an object without a prototype. */

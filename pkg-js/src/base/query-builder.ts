@@ -1,4 +1,5 @@
 import { isPlain } from './brand.js'
+import { reading } from './check.js'
 import { invalid } from './errors.js'
 import { SqlFragment } from './sql.js'
 import type { SqlValue } from './values.js'
@@ -42,6 +43,10 @@ interface Preparable {
 
 /** Returns the SQL and the parameters of a query builder's query; any other query as it is. Throws `invalid_argument`. */
 export function queryText(query: unknown): QueryText {
+  return reading('The query', () => textOf(query))
+}
+
+function textOf(query: unknown): QueryText {
   if (typeof query !== 'object' || query === null || query instanceof SqlFragment) return { query: query as string }
   const { compile, toSQL } = query as Partial<KyselyQuery<unknown> & DrizzleQuery<unknown>>
   if (typeof toSQL === 'function') {

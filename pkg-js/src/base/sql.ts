@@ -1,3 +1,4 @@
+import { reading } from './check.js'
 import { invalid } from './errors.js'
 import type { Row, SqlValue } from './values.js'
 
@@ -124,15 +125,22 @@ function concatenated(pieces: readonly (SqlValue | SqlFragment)[]): SqlFragment 
 
 /** Returns a template as a fragment. An empty array becomes SQLite's empty list, `IN ()`, in which nothing is. */
 function fragmentOf(strings: TemplateStringsArray, values: readonly SqlTemplateValue[]): SqlFragment {
-  const pieces: (SqlValue | SqlFragment)[] = [raw(strings?.[0] as string)]
-  for (const [index, value] of values.entries()) {
-    const piece = Array.isArray(value) ? join(value) : (value as SqlValue | SqlFragment)
-    pieces.push(piece, raw(strings[index + 1] as string))
-  }
-  return concatenated(pieces)
+  return reading('The template', () => {
+    const pieces: (SqlValue | SqlFragment)[] = [raw(strings?.[0] as string)]
+    for (const [index, value] of values.entries()) {
+      const piece = Array.isArray(value) ? join(value) : (value as SqlValue | SqlFragment)
+      pieces.push(piece, raw(strings[index + 1] as string))
+    }
+    return concatenated(pieces)
+  })
 }
 
-const helpers: SqlTagHelpers = { identifier, raw, join, values }
+const helpers: SqlTagHelpers = {
+  identifier,
+  raw,
+  join: (...given) => reading('The fragments to join', () => join(...given)),
+  values: (rows) => reading('The rows of sql.values', () => values(rows)),
+}
 
 /**
  * Makes a fragment of SQL. Values are always bound, never inserted into the text; fragments nest, and an array becomes a list.
@@ -150,9 +158,11 @@ export const sql: SqlTag = /* @__PURE__ */ Object.assign(
 
 /** Returns the text and the parameters of a fragment that was passed as the SQL. Throws `invalid_argument` for other values. */
 export function fragmentParts(sql: unknown, params: unknown): [string, unknown] {
-  if (!(sql instanceof SqlFragment)) throw invalid('The SQL must be a string or an sql`...` fragment')
+  if (!reading('The SQL', () => sql instanceof SqlFragment))
+    throw invalid('The SQL must be a string or an sql`...` fragment')
   if (params !== undefined) throw invalid('An sql`...` fragment brings its own parameters')
-  return [sql.sql, sql.params]
+  const { sql: text, params: own } = sql as SqlFragment
+  return [text, own]
 }
 
 /** The rows of a template query: a promise. Nested in another template it is a fragment and doesn't run. */

@@ -1,3 +1,4 @@
+import { reading } from '../base/check.js'
 import { errorWith, invalid, TidelockError } from '../base/errors.js'
 import type { RowMode } from '../base/values.js'
 import type { Op } from './core.js'
@@ -57,8 +58,14 @@ export function eachStatement<P, T>(
 ): T[] {
   if (!Array.isArray(statements)) throw invalid('The statements of a batch must be an array of { sql, params }')
   // Not `map`, which skips holes.
-  return Array.from(statements, (statement: StatementOf<P> | null | undefined, index) => {
-    if (typeof statement?.sql !== 'string') throw invalid(`Statement ${index + 1} of the batch must be { sql, params }`)
+  const given = reading('The statements of a batch', () =>
+    Array.from(statements, (statement: StatementOf<P> | null | undefined, index): StatementOf<P> => {
+      const { sql, params } = statement ?? {}
+      if (typeof sql === 'string') return params === undefined ? { sql } : { sql, params }
+      throw invalid(`Statement ${index + 1} of the batch must be { sql, params }`)
+    }),
+  )
+  return given.map((statement, index) => {
     try {
       return work(statement)
     } catch (error) {

@@ -1,4 +1,4 @@
-import { checkFunction, checkInteger, checkObject } from '../base/check.js'
+import { checkFunction, checkInteger, checkObject, reading } from '../base/check.js'
 import { invalid, TidelockError } from '../base/errors.js'
 import type { Fetch } from '../base/host-types.js'
 import { isOk, redirectError, request } from '../remote/request.js'
@@ -93,7 +93,8 @@ class DirectoryTarget extends SnapshotTarget {
     const { encrypt, keep } = checkObject('The options of directoryTarget', options, ['encrypt', 'keep'])
     super(encrypt)
     // instanceof is false for a handle of another frame.
-    if (directory?.kind !== 'directory' || typeof directory.getFileHandle !== 'function')
+    const isDirectory = () => directory?.kind === 'directory' && typeof directory.getFileHandle === 'function'
+    if (!reading('The directory', isDirectory))
       throw invalid('directoryTarget needs a FileSystemDirectoryHandle', {
         hint: 'await navigator.storage.getDirectory(), or await showDirectoryPicker()',
       })

@@ -1,4 +1,5 @@
 import type { Database } from '../api/database.js'
+import { reading } from '../base/check.js'
 import { errorWith, invalid, isTidelockError } from '../base/errors.js'
 import type { Health, MigrationStatus } from '../base/generated-types.js'
 import type { OpenOptions } from '../options/options.js'
@@ -60,7 +61,7 @@ const reserved: readonly string[] = ['health', 'migrations', 'close', 'then']
  */
 export async function openGroup<const Options extends GroupOptions>(options: Options): Promise<Group<Options>> {
   const opened: [string, Database][] = []
-  for (const [member, each] of inLockOrder(options)) {
+  for (const [member, each] of reading('The argument of openGroup', () => inLockOrder(options))) {
     try {
       opened.push([member, await open(each)])
     } catch (error) {

@@ -1,5 +1,5 @@
 import { checkWindow, type LiveWindow } from '../api/live-window.js'
-import { checkOneOf } from '../base/check.js'
+import { checkOneOf, checkStatement } from '../base/check.js'
 import { loaded } from '../base/lazy-module.js'
 import type { Row, RowMode, SqlParams } from '../base/values.js'
 import { checkOptions } from '../options/check-options.js'
@@ -30,6 +30,7 @@ export async function lastRows<T = Row>(
   options?: LastRowsOptions,
 ): Promise<T[] | undefined> {
   checkName(name)
+  checkStatement(sql)
   const { path, storage } = checkPlace('lastRows', options, ['rowMode', 'limit', 'offset'])
   const mode = checkOneOf('rowMode', options?.rowMode ?? 'object', ['object', 'array'])
   const window = checkWindow(options ?? {})

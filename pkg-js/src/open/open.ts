@@ -129,8 +129,11 @@ async function openFor(
 
 /** Resolves a client of the remote, and the user's own database, in a module that is loaded only for them. */
 async function resolved(options: OpenOptions): Promise<ResolvedOptions> {
-  const remote = options?.remote
-  if (remote?.client === undefined && remote?.perUser === undefined) return { options }
+  const remote = reading('remote', () => {
+    const given = options?.remote
+    return given?.client === undefined && given?.perUser === undefined ? undefined : given
+  })
+  if (remote === undefined) return { options }
   const { resolveRemote } = await loaded('remote', import('../options/lazy-options.js'))
   return resolveRemote({ ...options, remote })
 }

@@ -1,4 +1,4 @@
-import { checkObject, checkString, checkStrings } from '../base/check.js'
+import { checkObject, checkString, checkStrings, reading } from '../base/check.js'
 import { invalid } from '../base/errors.js'
 import type { CoreAudit, CoreExpiry } from '../engine/core-options.js'
 import { openRules } from './open-rules.js'
@@ -33,14 +33,19 @@ function checkRedact(redact: unknown): CoreAudit['redact'] {
       return dot < 0 ? { column: name } : { table: name.slice(0, dot), column: name.slice(dot + 1) }
     })
   }
-  const tables = checkObject('audit.redact', redact, Object.keys(redact ?? {}))
+  const tables = checkObject('audit.redact', redact, keysOf('audit.redact', redact))
   return Object.entries(tables).flatMap(([table, columns]) =>
     checkStrings(`audit.redact.${table}`, columns).map((column) => ({ table, column })),
   )
 }
 
+/** Returns the keys of an object in which each key is an option. */
+function keysOf(option: string, value: unknown): readonly string[] {
+  return reading(option, () => Object.keys(value ?? {}))
+}
+
 /** Checks the option `expires`; returns it in the form of the engine. */
 export function checkExpires(expires: unknown): readonly CoreExpiry[] {
-  const tables = checkObject('expires', expires, Object.keys(expires ?? {}))
+  const tables = checkObject('expires', expires, keysOf('expires', expires))
   return Object.entries(tables).map(([table, column]) => ({ table, column: checkString(`expires.${table}`, column) }))
 }

@@ -1,3 +1,4 @@
+import { reading } from '../base/check.js'
 import { invalid } from '../base/errors.js'
 import type { Warning } from '../base/events.js'
 import type { OpenOptions } from './options.js'
@@ -30,10 +31,11 @@ export function configFromEnv(
 ): EnvConfig {
   if (typeof env !== 'object' || env === null)
     throw invalid('configFromEnv needs an object of variables, such as import.meta.env or process.env')
-  const local = read(env, 'TIDELOCK_DATABASE')
-  const url = read(env, 'SUPABASE_URL')
-  const key = read(env, 'SUPABASE_PUBLISHABLE_KEY') ?? read(env, 'SUPABASE_ANON_KEY')
-  const interval = read(env, 'TIDELOCK_SNAPSHOT_INTERVAL_MS')
+  const read = (name: string) => reading('The variables', () => variable(env, name))
+  const local = read('TIDELOCK_DATABASE')
+  const url = read('SUPABASE_URL')
+  const key = read('SUPABASE_PUBLISHABLE_KEY') ?? read('SUPABASE_ANON_KEY')
+  const interval = read('TIDELOCK_SNAPSHOT_INTERVAL_MS')
   const snapshots = interval === undefined ? {} : { snapshots: { intervalMs: milliseconds(interval) } }
   const remote = url === undefined || key === undefined ? undefined : { url, key, tables: [] }
 
@@ -56,7 +58,7 @@ export function configFromEnv(
   })
 }
 
-function read(env: Readonly<Record<string, unknown>>, name: string): string | undefined {
+function variable(env: Readonly<Record<string, unknown>>, name: string): string | undefined {
   for (const prefix of prefixes) {
     const value = env[prefix + name]
     if (typeof value === 'string' && value.trim() !== '') return value.trim()

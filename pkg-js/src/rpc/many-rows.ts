@@ -1,3 +1,4 @@
+import { reading } from '../base/check.js'
 import { yieldToEventLoop } from '../base/event-loop.js'
 import type { Connection, Permit } from '../engine/connection.js'
 import { type Op, op } from '../engine/core.js'
@@ -15,7 +16,7 @@ export interface ManyRows {
 
 /** Whether a statement has so many rows of parameters that packing them at once would block the page noticeably. */
 export function isManyRows(kind: Op, params: unknown): params is readonly unknown[] {
-  return kind === op.runMany && Array.isArray(params) && params.length > 1000
+  return kind === op.runMany && Array.isArray(params) && reading('The parameters', () => params.length > 1000)
 }
 
 /**

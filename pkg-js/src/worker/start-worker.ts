@@ -9,7 +9,11 @@ interface TrustedTypes {
 /** Starts the worker of a database. Throws `wasm_load_failed`. */
 export function startWorker(worker: OpenOptions['worker']): Worker {
   try {
-    if (typeof worker === 'function') return worker()
+    if (typeof worker === 'function') {
+      const made: Worker | undefined = worker()
+      if (typeof made?.postMessage === 'function') return made
+      throw new TypeError('The function worker returned no Worker')
+    }
     return new Worker(trusted(sameOrigin(worker ?? workerUrl())), { type: 'module' })
   } catch (cause) {
     throw workerFailed(cause instanceof Error ? cause.message : undefined, cause)
