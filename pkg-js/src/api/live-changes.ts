@@ -38,8 +38,9 @@ export class LiveChangesReader<T> implements AsyncIterable<LiveChanges<T>> {
   }
 
   /**
-   * Calls `onChanges` with each difference. Returns a function that unsubscribes. A failed run, and a key that is missing or not unique, is
-   * passed to `onError`, or becomes a warning of the database without it; the next difference is to the last result that was passed.
+   * Calls `onChanges` with each difference. Returns a function that unsubscribes. A failed run, a key that is missing or not unique, and
+   * `wasm_load_failed` of the module that compares are passed to `onError`, or become a warning of the database without it; the next
+   * difference is to the last result that was passed.
    */
   subscribe(
     onChanges: (changes: LiveChanges<T>) => unknown,
@@ -87,7 +88,10 @@ export class LiveChangesReader<T> implements AsyncIterable<LiveChanges<T>> {
     }
   }
 
-  /** Iterates over the differences. The loop throws the error of the query, and `invalid_argument` for a key that is missing or not unique. */
+  /**
+   * Iterates over the differences. The loop throws the error of the query, `invalid_argument` for a key that is missing or not unique, and
+   * `wasm_load_failed` when the module that compares can't be loaded.
+   */
   async *[Symbol.asyncIterator](): AsyncGenerator<LiveChanges<T>, undefined, undefined> {
     const next = this.#differences()
     next.catch(() => {})

@@ -13,6 +13,7 @@ import type { CallsOptions, Connection } from '../engine/connection.js'
 import type { CoreEvent } from '../engine/core.js'
 import type { CoreOptions } from '../engine/core-options.js'
 import { SnapshotCopier } from '../files/snapshot-copier.js'
+import { lazyOptions } from '../options/load-lazy-options.js'
 import type { OpenOptions } from '../options/options.js'
 import { requests } from '../remote/load-requests.js'
 import type { HttpRequest, HttpResponse } from '../remote/request.js'
@@ -262,13 +263,13 @@ export class DatabaseClient implements EngineCallbacks, DatabaseOwner {
 
   async remoteFilter(table: string): Promise<string> {
     // As below.
-    const { remoteFilter } = await loaded('filter functions', import('../options/lazy-options.js'))
+    const { remoteFilter } = await lazyOptions()
     return remoteFilter(this.#options.remote, table)
   }
 
   async resolveConflict(conflict: Conflict): Promise<string | null> {
     // The opening has loaded this module, because of the option `remote`.
-    const { resolveConflict } = await loaded('conflict functions', import('../options/lazy-options.js'))
+    const { resolveConflict } = await lazyOptions()
     return resolveConflict(this.#options.remote, conflict)
   }
 

@@ -2,8 +2,8 @@ import { checkObject } from '../base/check.js'
 import { isTidelockError } from '../base/errors.js'
 import { resultOf } from '../base/indexeddb.js'
 import { isNode } from '../base/is-node.js'
-import { loaded } from '../base/lazy-module.js'
 import { loadModule } from '../instance/instance.js'
+import { lazyOptions } from '../options/load-lazy-options.js'
 import type { WasmSource } from '../options/options.js'
 import type { RemoteEndpoint, RemoteOptions } from '../remote/remote-options.js'
 import { getRest, tokenOf } from '../remote/rest.js'
@@ -55,7 +55,7 @@ export async function doctor(options?: DoctorOptions): Promise<DoctorReport> {
 }
 
 async function checkedEndpoint(remote: RemoteOptions): Promise<RemoteEndpoint> {
-  const { checkRemote, resolveClient } = await loaded('remote', import('../options/lazy-options.js'))
+  const { checkRemote, resolveClient } = await lazyOptions()
   const { watchUser: _, ...endpoint } = resolveClient(remote)
   checkRemote(endpoint, true)
   return endpoint

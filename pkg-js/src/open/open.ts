@@ -12,6 +12,7 @@ import { beginToLoad, startInstance } from '../instance/instance.js'
 import { nodeFiles } from '../node/load.js'
 import { checkOptions, type Surroundings } from '../options/check-options.js'
 import { onServer } from '../options/check-storage.js'
+import { lazyOptions } from '../options/load-lazy-options.js'
 import type { OpenOptions } from '../options/options.js'
 import type { ResolvedOptions } from '../options/resolve-remote.js'
 import type { OpenRequest } from '../rpc/protocol.js'
@@ -134,7 +135,7 @@ async function resolved(options: OpenOptions): Promise<ResolvedOptions> {
     return given?.client === undefined && given?.perUser === undefined ? undefined : given
   })
   if (remote === undefined) return { options }
-  const { resolveRemote } = await loaded('remote', import('../options/lazy-options.js'))
+  const { resolveRemote } = await lazyOptions()
   return resolveRemote({ ...options, remote })
 }
 
@@ -144,7 +145,7 @@ async function checkRare(
   { secrets }: Surroundings,
 ): Promise<Pick<CoreOptions, 'remote' | 'audit' | 'expires'>> {
   if (options.remote === undefined && options.audit === undefined && options.expires === undefined) return {}
-  const { checkLazyOptions } = await loaded('remote, audit and expires', import('../options/lazy-options.js'))
+  const { checkLazyOptions } = await lazyOptions()
   return checkLazyOptions(options, secrets)
 }
 

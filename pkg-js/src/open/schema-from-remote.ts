@@ -1,10 +1,10 @@
 import type { Migration } from '../api/migrations.js'
 import { checkObject, checkString, checkStrings } from '../base/check.js'
 import { callUser } from '../base/events.js'
-import { loaded } from '../base/lazy-module.js'
 import { bridgeAlone } from '../instance/bridge-alone.js'
 import { DatabaseClient } from '../instance/database-client.js'
 import { checkOptions } from '../options/check-options.js'
+import { lazyOptions } from '../options/load-lazy-options.js'
 import type { OpenOptions, WasmSource } from '../options/options.js'
 import type { RemoteOptions } from '../remote/remote-options.js'
 import { surroundings } from './open.js'
@@ -84,7 +84,7 @@ export async function schemaFromRemote(options: SchemaFromRemoteOptions): Promis
     name: checkString('name', name ?? 'remote_schema'),
   }
   const around = surroundings()
-  const { checkRemote, resolveClient } = await loaded('remote', import('../options/lazy-options.js'))
+  const { checkRemote, resolveClient } = await lazyOptions()
   const { watchUser: _, ...endpoint } = resolveClient({ ...remote, tables: wanted })
   const checked = checkRemote(endpoint, around.secrets)
   // No database is opened: the name is a placeholder.
