@@ -238,7 +238,7 @@ impl Unpushed {
     }
 
     /// Returns an encoded row as one value per column.
-    pub(super) fn align(&self, encoded: &str) -> Vec<Option<Value>> {
+    pub fn align(&self, encoded: &str) -> Vec<Option<Value>> {
         let mut row = decode_row(encoded);
         let mut find = |name: &String| {
             let at = row.iter().position(|(known, _)| known == name)?;

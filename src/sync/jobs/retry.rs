@@ -17,7 +17,7 @@ use crate::{
         },
         report::TableReport,
         schema::plan::{Plan, Rows},
-        values::encode::{decode_key, decode_row},
+        values::{encode::decode_key, meaning::same_meaning},
     },
     value::Value,
 };
@@ -112,41 +112,87 @@ fn without_unknown(mut row: Vec<Value>, local: Option<&[Value]>) -> Vec<Value> {
     row
 }
 
-/// Repeats the change of a restored image on the row as it is now.
+/// Repeats the change of a restored image on the row as it is now: the values that it changed are written, except into
+/// columns with a later change that isn't pushed. What is left to push follows from the row that the remote has by what
+/// is known here. Of a new row that nothing is known of, the remote may have what the image has.
 fn repeat(connection: &Connection, plan: &Plan, unpushed: &Unpushed, change: &FoundChange) -> Result<()> {
     let entry = unpushed.read_entry(&change.row, true);
-    let then = change.local.as_deref().map(decode_row).unwrap_or_default();
+    let then = change.local.as_deref().map(|row| unpushed.align(row)).unwrap_or_default();
+    let was = |at: usize| then.get(at).and_then(Option::as_ref);
     let now = unpushed.local(connection, &change.key)?;
-    let was = |at: usize| then.iter().find(|(name, _)| *name == plan.columns[at].name).map(|(_, value)| value);
-    // Rows follow the remote after a restore: one that differs from the image's row is the remote's.
-    let followed = match &now {
-        Some(now) => {
-            change.op == ChangeOp::Delete || (0..now.len()).any(|at| was(at).is_some_and(|was| *was != now[at]))
-        }
-        None => false,
-    };
+    let later = unpushed.entry(connection, &change.key)?;
+    let changed = Changed { entry: &entry, later: later.as_ref(), plan };
     let row = (change.op != ChangeOp::Delete && !then.is_empty()).then(|| {
         let mut row = now.clone().unwrap_or_else(|| unpushed.row_of(&change.key));
-        for at in 0..row.len() {
-            let before = entry.base.as_ref().and_then(|base| base[at].as_ref());
-            if let Some(value) = was(at).filter(|value| now.is_none() || before != Some(*value)) {
-                row[at] = value.clone();
+        for (at, value) in row.iter_mut().enumerate() {
+            if let Some(was) = was(at).filter(|was| now.is_none() || changed.writes(at, was, value)) {
+                value.clone_from(was);
             }
         }
         row
     });
-    let waiting = unpushed.entry(connection, &change.key)?.filter(|waiting| !waiting.rejected);
-    let remote = match (&waiting, change.op) {
-        (Some(waiting), _) => base(waiting, now.as_deref()),
-        (None, ChangeOp::Insert) => None,
-        (None, _) if followed => now.clone(),
-        (None, _) => base(&entry, now.as_deref()),
+    let is_image = |row: &[Value]| (0..row.len()).all(|at| was(at).is_none_or(|was| *was == row[at]));
+    let is_new = change.op == ChangeOp::Insert;
+    let mut remote = match &later {
+        Some(later) => base(later, now.as_deref()),
+        None if is_new || now.is_some() => now.clone(),
+        None => base(&entry, None),
     };
+    if is_new {
+        // A later change of the image's own row shows nothing about the remote.
+        remote = remote.filter(|remote| !is_image(remote));
+    } else if let (Some(remote), Some(now)) = (&mut remote, &now) {
+        // The change is here already, but perhaps not there.
+        for at in (0..now.len()).filter(|at| was(*at) == Some(&now[*at])) {
+            remote[at] = changed.before(at).unwrap_or_else(|| remote[at].clone());
+        }
+    }
+    let id = later.filter(|later| !later.rejected).map(|later| later.id);
+    let sent = "SELECT sent_op, sent FROM tidelock_outbox WHERE id = ?1 AND sent_op IS NOT NULL";
+    let mut sent = connection.rows(sent, &[id.into()])?.pop();
+    if is_new && remote.is_none() {
+        sent = sent.or_else(|| Some(vec![Value::from(change.op.as_str()), change.local.clone().into()]));
+    }
     capture::without_capture(connection, |connection| {
         unpushed.write_local(connection, &change.key, now.as_deref(), row.as_deref())?;
-        let id = waiting.map(|waiting| waiting.id);
-        unpushed.requeue(connection, id, &change.key, row.as_deref(), remote.as_deref())
+        unpushed.requeue(connection, id, &change.key, row.as_deref(), remote.as_deref())?;
+        let [table, key] = [change.row[6].clone(), change.row[7].clone()];
+        let Some([op, row]) = sent.and_then(|sent| <[Value; 2]>::try_from(sent).ok()) else { return Ok(()) };
+        let sql =
+            "UPDATE tidelock_outbox SET sent_op = ?3, sent = ?4 WHERE tbl = ?1 AND key = ?2 AND state = 'pending'";
+        connection.run(sql, &[table, key, op, row]).map(drop)
     })
+}
+
+/// What decides which values of a restored change are written into the row as it is now.
+struct Changed<'a> {
+    entry: &'a OutboxEntry,
+    /// An unpushed change of the row that was made since.
+    later: Option<&'a OutboxEntry>,
+    plan: &'a Plan,
+}
+
+impl Changed<'_> {
+    /// Returns a column's value before the change; `None` where it isn't known. A new row changed all columns that it
+    /// fills, except those that an earlier push sent alike.
+    fn before(&self, at: usize) -> Option<Value> {
+        match &self.entry.base {
+            Some(base) => base[at].clone(),
+            None => Some(self.entry.sent.as_ref().and_then(|sent| sent.row.get(at)?.clone()).unwrap_or_default()),
+        }
+    }
+
+    /// Returns whether `was`, the image's value of a column, is written over `now`.
+    fn writes(&self, at: usize, was: &Value, now: &Value) -> bool {
+        let is_later = self.later.is_some_and(|later| match &later.base {
+            Some(base) => base[at].as_ref().is_some_and(|base| base != now),
+            None => !now.is_null(),
+        });
+        self.before(at).is_some_and(|before| before != *was)
+            && !is_later
+            && self.plan.stored_cursor() != Some(at)
+            && !same_meaning(self.plan.columns[at].kind, was, now)
+    }
 }
 
 /// Discards a change, inside a transaction in which capture is silent. `remote` is the remote's row; `None` when it

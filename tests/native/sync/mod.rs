@@ -21,6 +21,7 @@ mod random;
 mod realtime;
 mod rekey;
 mod replace;
+mod restored;
 mod schedule;
 mod schema;
 mod simulation;
