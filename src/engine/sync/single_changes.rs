@@ -66,7 +66,7 @@ impl Sync {
 
     /// Discards a change: the local row becomes the remote's, or is deleted if the remote has none. If other rows
     /// prevent that, the remote's row waits like a pulled one. For a dropped table, only the change is
-    /// removed.
+    /// removed, as for a column that isn't synced any more.
     ///
     /// Fails with `invalid_argument` for an unknown id, and with `sync_*` if the remote can't be read. Then nothing
     /// changes.
@@ -80,19 +80,19 @@ impl Sync {
             let _guard = host.lock_connection().await?;
             let connection = host.connection()?;
             let change = retry::find(&connection, id)?;
-            if change.key.is_empty() || LocalTable::read(&connection, &change.table)?.is_none() {
+            let table = LocalTable::read(&connection, &change.table)?.filter(|_| !change.key.is_empty());
+            let plan = table.map(|table| self.push_plan(&connection, self.known(&change.table)?, table)).transpose()?;
+            if let Some(plan) = plan.filter(|plan| change.unlisted_column(plan).is_none()) {
+                let writer = RowWriter::new(&connection, &plan)?;
+                Some((change, plan, writer))
+            } else {
                 host.admit_write()?;
                 forget(&connection, change.id)?;
                 host.committed(&[]);
                 None
-            } else {
-                let config = self.known(&change.table)?;
-                let plan = self.push_plan(&connection, config, local_table(&connection, config)?)?;
-                let writer = RowWriter::new(&connection, &plan)?;
-                Some((change, plan, writer))
             }
         };
-        // The table was dropped, so there is no row to read.
+        // The table or its column isn't synced any more, so there is no row to read.
         let Some((change, mut plan, mut writer)) = found else { return host.stored().await };
         // A push-only table can't be read, so the row returns to its base.
         let remote = if plan.options.direction == SyncDirection::Push {

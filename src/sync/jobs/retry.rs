@@ -17,7 +17,10 @@ use crate::{
         },
         report::TableReport,
         schema::plan::{Plan, Rows},
-        values::{encode::decode_key, meaning::same_meaning},
+        values::{
+            encode::{decode_key, decode_row},
+            meaning::same_meaning,
+        },
     },
     value::Value,
 };
@@ -36,6 +39,18 @@ pub struct FoundChange {
     local: Option<String>,
     op: ChangeOp,
     row: Vec<Value>,
+}
+
+impl FoundChange {
+    /// Returns the column of a change that is only about one that isn't synced.
+    pub fn unlisted_column(&self, plan: &Plan) -> Option<String> {
+        let base = self.row[2].as_text().filter(|_| self.state == "restored").map(decode_row)?;
+        let synced = |name: &String| plan.columns.iter().any(|column| column.name == *name);
+        match &base[..] {
+            [(name, _)] if !synced(name) => Some(name.clone()),
+            _ => None,
+        }
+    }
 }
 
 /// Returns the error for an id that no change has.
@@ -60,8 +75,15 @@ pub fn find(connection: &Connection, id: i64) -> Result<FoundChange> {
     })
 }
 
-/// Makes a refused change pending again, inside a transaction.
+/// Makes a refused change pending again, inside a transaction. Fails with `invalid_argument` if its only column isn't
+/// synced.
 pub fn retry(connection: &Connection, plan: &Plan, change: &FoundChange) -> Result<()> {
+    if let Some(column) = change.unlisted_column(plan) {
+        return Err(Error::invalid(format!("Column {column} of table {} isn't synced", plan.name()))
+            .hint("List it in `columns`, and retry; or discard the change")
+            .detail("table", plan.name())
+            .detail("column", column));
+    }
     let unpushed = Unpushed::new(plan);
     release(connection)?;
     match &*change.state {
@@ -121,7 +143,7 @@ fn repeat(connection: &Connection, plan: &Plan, unpushed: &Unpushed, change: &Fo
     let was = |at: usize| then.get(at).and_then(Option::as_ref);
     let now = unpushed.local(connection, &change.key)?;
     let later = unpushed.entry(connection, &change.key)?;
-    let changed = Changed { entry: &entry, later: later.as_ref(), plan };
+    let changed = RestoredChange { entry: &entry, later: later.as_ref(), plan };
     let row = (change.op != ChangeOp::Delete && !then.is_empty()).then(|| {
         let mut row = now.clone().unwrap_or_else(|| unpushed.row_of(&change.key));
         for (at, value) in row.iter_mut().enumerate() {
@@ -165,14 +187,14 @@ fn repeat(connection: &Connection, plan: &Plan, unpushed: &Unpushed, change: &Fo
 }
 
 /// What decides which values of a restored change are written into the row as it is now.
-struct Changed<'a> {
+struct RestoredChange<'a> {
     entry: &'a OutboxEntry,
     /// An unpushed change of the row that was made since.
     later: Option<&'a OutboxEntry>,
     plan: &'a Plan,
 }
 
-impl Changed<'_> {
+impl RestoredChange<'_> {
     /// Returns a column's value before the change; `None` where it isn't known. A new row changed all columns that it
     /// fills, except those that an earlier push sent alike.
     fn before(&self, at: usize) -> Option<Value> {

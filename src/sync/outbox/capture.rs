@@ -43,7 +43,7 @@ pub fn resume(connection: &Connection) -> Result<()> {
     let mut sql = format!("{PRUNE};\n");
     for registered in captured {
         let Some(table) = LocalTable::read(connection, &registered.table)? else { continue };
-        let key = registered.primary_key.unwrap_or_else(|| table.primary_key.clone());
+        let key = registered.primary_key.as_ref().unwrap_or(&table.primary_key);
         let key: Vec<String> = key.iter().filter_map(|name| Some(table.column(name)?.name.clone())).collect();
         if key.is_empty() {
             continue;
@@ -57,6 +57,7 @@ pub fn resume(connection: &Connection) -> Result<()> {
         let present: Vec<String> = table.columns.iter().map(|column| column.name.clone()).collect();
         let columns: Vec<String> = present.iter().filter(|name| key.contains(name) || synced(name)).cloned().collect();
         rekey::adapt(connection, &registered.table, &table, &key)?;
+        rebase::begin_unlisted(connection, &registered, &present, &columns)?;
         rebase::finish(connection, &registered.table, (&table.name, &present), &key, &columns)?;
         sql += &triggers(&registered.table, &table.name, &key, &columns);
     }

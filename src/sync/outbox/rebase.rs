@@ -4,7 +4,8 @@
 //! An update changed the columns that differ from its base. A new column gets a base, too: what the migration put into
 //! it, so that a default doesn't count as a change. A renamed column keeps its base. The new value of a dropped column
 //! can't be sent any more: that change is rejected, and keeps the row as it was. (A new row is sent without the
-//! column.)
+//! column.) The new value of a column that the option `columns` doesn't list any more becomes a change of its own, which
+//! only the user lets be sent: the rest of the change doesn't wait for it.
 
 use super::{change::ChangeReason, entries::keep_rows, waiting::reject};
 use crate::{
@@ -13,7 +14,10 @@ use crate::{
     sync::{
         schema::table::key_condition,
         state::tables::Registered,
-        values::encode::{decode_key, decode_row, quote, row_sql},
+        values::{
+            encode::{decode_key, decode_row, literal, quote, row_sql},
+            json,
+        },
     },
     value::Value,
 };
@@ -27,6 +31,36 @@ pub fn begin(connection: &Connection, captured: &[Registered]) -> Result<()> {
         return Ok(());
     }
     captured.iter().try_for_each(|registered| keep_rows(connection, registered))
+}
+
+/// Keeps the present rows with the pending changes of a table, if any of them is about a column that isn't captured any
+/// more. `synced` are those that are.
+pub fn begin_unlisted(
+    connection: &Connection,
+    registered: &Registered,
+    present: &[String],
+    synced: &[String],
+) -> Result<()> {
+    let unlisted = present.iter().filter(|column| !synced.contains(column));
+    let bases: Vec<String> = unlisted.map(|column| format!("instr(base, {})", literal(&member(column)))).collect();
+    if bases.is_empty() {
+        return Ok(());
+    }
+    let sql = format!(
+        "SELECT 1 FROM tidelock_outbox WHERE tbl = ?1 AND state = 'pending' AND op = 'update' AND ({}) LIMIT 1",
+        bases.join(" OR ")
+    );
+    match connection.value(&sql, &[Value::from(&*registered.table)])? {
+        Some(_) => keep_rows(connection, registered),
+        None => Ok(()),
+    }
+}
+
+/// Returns the beginning of a column's member in an encoded row.
+fn member(column: &str) -> String {
+    let mut member = String::new();
+    json::push_string(&mut member, column);
+    member + ":"
 }
 
 /// Adapts the changes of a table to its present columns. `synced` are those that are captured.
@@ -54,39 +88,58 @@ pub fn finish(
             continue;
         }
         let Some(now) = connection.rows(&find, &decode_key(text(1)))?.into_iter().next() else { continue };
-        let moved = adapt(&base, &before, synced, now);
-        let is_dropped = |column: &String| !present.contains(column);
+        let moved = adapt(&base, &before, (synced, present), &now);
+        let id = row[0].as_integer().unwrap_or_default();
+        if let Some(column) = moved.lost.iter().find(|column| !present.contains(column)) {
+            let why = format!("The new value of {column} was never sent, and the column no longer exists");
+            reject(connection, id, ChangeReason::Schema, &why)?;
+            continue;
+        }
+        for column in &moved.lost {
+            let was = base.iter().find(|(name, _)| name == column).map(|(_, was)| was.clone());
+            quarantine_column(connection, id, column, was.unwrap_or_default())?;
+        }
+        if moved.base == now && !moved.lost.is_empty() {
+            let sql = "DELETE FROM tidelock_outbox WHERE id = ?1 AND sent_op IS NULL";
+            connection.run(sql, &[Value::Integer(id)])?;
+        }
         let mut parameters = vec![row[0].clone()];
         parameters.extend(moved.base);
-        match moved.lost.into_iter().find(is_dropped) {
-            Some(column) => {
-                let why = format!("The new value of {column} was never sent, and the column no longer exists");
-                reject(connection, row[0].as_integer().unwrap_or_default(), ChangeReason::Schema, &why)?;
-            }
-            None => connection.run(&save, &parameters).map(drop)?,
-        }
+        connection.run(&save, &parameters)?;
     }
     let done = "UPDATE tidelock_outbox SET local = NULL WHERE tbl = ?1 AND state = 'pending' AND local IS NOT NULL";
     connection.run(done, &[name]).map(drop)
 }
 
+/// Copies a pending change, as that of a single column: its state is that of a change of a restored image, which holds
+/// nothing back and is sent only when the user retries it. `was` is the column's value before the change.
+fn quarantine_column(connection: &Connection, id: i64, column: &str, was: Value) -> Result<()> {
+    let base = row_sql([(column, "?2")]);
+    let sql = format!(
+        "INSERT INTO tidelock_outbox(tbl, key, op, base, time, state, reason, error, local) \
+         SELECT tbl, key, op, {base}, time, 'restored', 'schema', ?3, local FROM tidelock_outbox WHERE id = ?1"
+    );
+    let why = format!("The new value of {column} was never sent, and `columns` no longer lists it");
+    connection.run(&sql, &[Value::Integer(id), was, Value::from(why)]).map(drop)
+}
+
 /// A base, adapted to the new columns.
 struct Moved {
     base: Vec<Value>,
-    /// The changed columns that no longer exist.
+    /// The changed columns that no longer exist, or are no longer synced.
     lost: Vec<String>,
 }
 
 /// Adapts a base. `base` and `before` are the row before its change and before the change of the schema; `now` is the
-/// row after that, one value for each of `columns`.
-fn adapt(base: &Named, before: &Named, columns: &[String], now: Vec<Value>) -> Moved {
+/// row after that, one value for each of the synced `columns`; `present` are all of the table.
+fn adapt(base: &Named, before: &Named, (columns, present): (&[String], &[String]), now: &[Value]) -> Moved {
     let value = |row: &Named, name: &str| row.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
     // A base has the columns that the remote lacks at its end; the row has all in the table's order.
     let places: Vec<&(String, Value)> = before.iter().filter(|(name, _)| value(base, name).is_some()).collect();
     // A renamed column has the same place and the same value.
     let renamed = |at: usize| {
         let (old, before) = places.get(at)?;
-        (!columns.contains(old) && *before == now[at]).then(|| (old.clone(), value(base, old).unwrap_or_default()))
+        (!present.contains(old) && *before == now[at]).then(|| (old.clone(), value(base, old).unwrap_or_default()))
     };
     let mut taken = Vec::new();
     let mut moved = Vec::with_capacity(columns.len());

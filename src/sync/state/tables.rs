@@ -22,7 +22,8 @@ use crate::{
 ///   NULL before its first sync; `keyed_by` and `types` are the columns of its key and the types of all its columns, to
 ///   which keys and rows in these tables are adapted.
 /// - `tidelock_outbox`: one row per changed key; `base` is the row before its first change that the remote doesn't
-///   know. `state` is `pending`, `rejected` (permanently) or `restored` (from an image; only the user lets it be sent).
+///   know. `state` is `pending`, `rejected` (permanently) or `restored` (from an image, or of a column that isn't synced
+///   any more: it holds nothing back, and only the user lets it be sent).
 ///   `reason` is why it was rejected, or why a pending change isn't sent now: `retrying` (the remote failed at
 ///   it `tries` times, and it isn't sent before `not_before`, in milliseconds since 1970), `remote_column_missing`, or
 ///   `held_back` (by another change). `local` is the row as it was in a restored image, or before a change of the

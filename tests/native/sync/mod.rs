@@ -1,6 +1,7 @@
 //! The sync, over a simulated network and a model of the remote.
 
 mod capture;
+mod columns;
 mod conflict;
 mod engine;
 mod filter;

@@ -1,0 +1,112 @@
+//! Waiting changes of columns that the option `columns` doesn't list any more.
+
+use tidelock::{ErrorCode, Result, sync::outbox::entries};
+
+use crate::{
+    sync::host::{World, fails},
+    sync::model_writes::Rules,
+};
+
+const ITEMS: &str = "CREATE TABLE items(id INTEGER PRIMARY KEY, name TEXT, note TEXT, price TEXT, updated_at TEXT)";
+
+/// Returns the option `remote` with these columns.
+fn remote(columns: &str) -> String {
+    format!(
+        r#"{{"url":"http://server","key":"k","tables":[{{"table":"items","cursor":"updated_at","overlapMs":0,"columns":[{columns}]}}]}}"#
+    )
+}
+
+fn wide() -> String {
+    remote(r#""id","name","note","price","updated_at""#)
+}
+
+fn narrow() -> String {
+    remote(r#""id","name","updated_at""#)
+}
+
+/// Creates a database with one item, pulled with all columns.
+fn world() -> World {
+    let mut world = World::with(ITEMS, &wide());
+    let rules = Rules { stamp: Some("updated_at".to_owned()), ..Rules::default() };
+    world.server.define("items", &["id", "name", "note", "price", "updated_at"], rules);
+    world.server.change("items", "1", &[("name", "\"first\""), ("note", "null"), ("price", "\"1\"")]);
+    world.pull("{}").unwrap();
+    world.sim.advance(600_000);
+    world
+}
+
+/// Returns name, note and price of the remote's row, as JSON.
+fn there(world: &World) -> String {
+    let row = &world.server.rows("items")[0];
+    format!("{}|{}|{}", row["name"], row["note"], row["price"])
+}
+
+fn try_retry(world: &mut World, id: i64) -> Result<()> {
+    let (sync, host) = (world.sync.clone(), world.host.clone());
+    world.sim.run(async move { sync.retry(&*host, id).await })
+}
+
+#[test]
+fn the_rest_of_the_change_is_sent_and_the_column_waits_for_a_decision() {
+    let mut world = world();
+    world.exec("UPDATE items SET name = 'mine', price = '2'");
+    for _ in 0..2 {
+        world.reopen(&narrow());
+        assert_eq!(world.outbox(), ["update items Integer(1) name", "update items Integer(1) price (schema)"]);
+    }
+    world.exec("UPDATE items SET name = 'newer'");
+    assert_eq!(world.pushed(), ["items 0/1/0/0/0"]);
+    world.pull("{}").unwrap();
+    assert_eq!(there(&world), r#""newer"|null|"1""#);
+    assert_eq!(world.outbox(), ["update items Integer(1) price (schema)"]);
+    let rejected = entries::rejected(&world.host.connection).unwrap();
+    assert!(rejected[0].error.as_deref().unwrap().contains("price"));
+    let error = fails(try_retry(&mut world, rejected[0].id), ErrorCode::InvalidArgument);
+    assert!(error.message.contains("price"), "{error}");
+    assert_eq!(world.outbox(), ["update items Integer(1) price (schema)"]);
+}
+
+#[test]
+fn a_retry_sends_it_once_the_column_is_listed_again() {
+    for pulled in [false, true] {
+        let mut world = world();
+        world.exec("UPDATE items SET price = '2', note = 'mine'");
+        world.reopen(&narrow());
+        assert_eq!(world.outbox(), ["update items Integer(1) note (schema)", "update items Integer(1) price (schema)"]);
+        world.push().unwrap();
+        if pulled {
+            world.pull("{}").unwrap();
+        }
+        world.reopen(&wide());
+        if pulled {
+            world.pull("{}").unwrap();
+            assert_eq!(world.rows("SELECT note, price FROM items"), ["∅|1"]);
+        }
+        let rejected = entries::rejected(&world.host.connection).unwrap();
+        rejected.iter().for_each(|change| world.retry(change.id));
+        assert_eq!(world.outbox(), ["update items Integer(1) note,price"]);
+        world.push().unwrap();
+        world.pull("{}").unwrap();
+        assert_eq!((there(&world).as_str(), world.outbox().len()), (r#""first"|"mine"|"2""#, 0), "{pulled}");
+        assert_eq!(world.rows("SELECT name, note, price FROM items"), ["first|mine|2"]);
+    }
+}
+
+#[test]
+fn a_discard_keeps_the_local_value_and_the_rows_other_changes() {
+    let mut world = world();
+    world.exec("UPDATE items SET name = 'mine', price = '2'");
+    world.reopen(&narrow());
+    let id = entries::rejected(&world.host.connection).unwrap()[0].id;
+    world.discard(id).unwrap();
+    assert_eq!(world.outbox(), ["update items Integer(1) name"]);
+    assert_eq!(world.rows("SELECT name, price FROM items"), ["mine|2"]);
+}
+
+#[test]
+fn another_column_in_its_place_is_not_changed() {
+    let mut world = world();
+    world.exec("UPDATE items SET price = NULL");
+    world.reopen(&remote(r#""id","name","note","updated_at""#));
+    assert_eq!(world.outbox(), ["update items Integer(1) price (schema)"]);
+}
