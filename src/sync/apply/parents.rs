@@ -1,6 +1,8 @@
 //! Foreign keys while remote rows are applied: a row waits for its parents, and a row with unpushed changes keeps its
 //! parents.
 
+use std::cell::OnceCell;
+
 use crate::{
     error::Result,
     sqlite::Connection,
@@ -33,6 +35,11 @@ pub struct Parents {
     /// SQL that finds a row that must stay and would change if the row of a key were deleted; `?1..` are the key's
     /// values.
     protected: Option<String>,
+    table: String,
+    key: Vec<String>,
+    /// The tables that refer to this one, each with SQL that finds such a row; `?1..` are the key's values. Read when a
+    /// row can't be deleted.
+    referring: OnceCell<Vec<(String, String)>>,
 }
 
 impl Parents {
@@ -61,7 +68,8 @@ impl Parents {
                 condition.join(" AND ")
             )
         });
-        Self { references, protected }
+        let (table, key) = (plan.table.name.clone(), plan.key_columns());
+        Self { references, protected, table, key, referring: OnceCell::new() }
     }
 
     /// Returns whether the table refers to any table.
@@ -93,6 +101,50 @@ impl Parents {
             Some(sql) => Ok(connection.value(sql, key)?.is_some()),
             None => Ok(false),
         }
+    }
+
+    /// Returns a message that names the first table with rows that refer to the row of a key; `None` when there are none.
+    /// Tables that aren't synced count, too.
+    pub fn referring(&self, connection: &Connection, key: &[Value]) -> Result<Option<String>> {
+        if self.referring.get().is_none() {
+            // Another call can't have set it meanwhile.
+            let _ = self.referring.set(self.read_referring(connection)?);
+        }
+        for (table, find) in self.referring.get().into_iter().flatten() {
+            if connection.value(find, key)?.is_some() {
+                return Ok(Some(format!("Rows of table {table} still refer to it")));
+            }
+        }
+        Ok(None)
+    }
+
+    fn read_referring(&self, connection: &Connection) -> Result<Vec<(String, String)>> {
+        let sql = "SELECT name FROM main.sqlite_schema WHERE type = 'table' AND sql LIKE '%references%'";
+        let mut referring = Vec::new();
+        for row in connection.rows(sql, &[])? {
+            let Some(child) = LocalTable::read(connection, row[0].as_text().unwrap_or_default())? else { continue };
+            let itself = child.name.eq_ignore_ascii_case(&self.table);
+            for key in child.foreign_keys.iter().filter(|key| key.parent.eq_ignore_ascii_case(&self.table)) {
+                let pairs = key.from.iter().zip(&key.to);
+                let mut conditions: Vec<String> =
+                    pairs.map(|(from, to)| format!("child.{} = parent.{}", quote(from), quote(to))).collect();
+                conditions.extend(
+                    self.key.iter().enumerate().map(|(at, name)| format!("parent.{} = ?{}", quote(name), at + 1)),
+                );
+                if itself {
+                    let same = self.key.iter().map(|name| format!("child.{0} = parent.{0}", quote(name)));
+                    conditions.push(format!("NOT ({})", same.collect::<Vec<_>>().join(" AND ")));
+                }
+                let find = format!(
+                    "SELECT 1 FROM main.{} AS parent, main.{} AS child WHERE {} LIMIT 1",
+                    quote(&self.table),
+                    quote(&child.name),
+                    conditions.join(" AND ")
+                );
+                referring.push((child.name.clone(), find));
+            }
+        }
+        Ok(referring)
     }
 }
 

@@ -27,6 +27,9 @@ use crate::{
     value::Value,
 };
 
+/// Why a row can't be deleted that a row with unpushed changes depends on, or one that the remote still has.
+const REFERRED: &str = "A row that must stay refers to it";
+
 /// Writes pulled rows into one table; built once per pull.
 pub struct RowWriter {
     sql: Rc<TableSql>,
@@ -265,8 +268,11 @@ impl RowWriter {
             Err(error) => {
                 self.unpushed.parked.replace(parked);
                 let held = held(error)?;
+                if pass.rows.deleted[at] {
+                    return self.name_referring(connection, &self.unpushed.key_of(row), held);
+                }
                 // SQLite names no table.
-                let missing = if pass.rows.deleted[at] { None } else { self.parents.missing(connection, row)? };
+                let missing = self.parents.missing(connection, row)?;
                 Ok(missing.map_or(held, WriteOutcome::Held))
             }
         }
@@ -337,7 +343,7 @@ impl RowWriter {
         report: &mut TableReport,
     ) -> Result<WriteOutcome> {
         if care != Care::Bare && self.parents.protected(connection, key)? {
-            return Ok(WriteOutcome::Held("A row that must stay refers to it".to_owned()));
+            return self.name_referring(connection, key, WriteOutcome::Held(REFERRED.to_owned()));
         }
         let deleted = with_parents(connection, || connection.run(&self.sql.delete, key));
         match deleted {
@@ -345,7 +351,18 @@ impl RowWriter {
                 *(if changes > 0 { &mut report.deleted } else { &mut report.unchanged }) += 1;
                 Ok(WriteOutcome::Applied)
             }
-            Err(error) => held(error),
+            Err(error) => self.name_referring(connection, key, held(error)?),
+        }
+    }
+
+    /// Adds the table that refers to a row that can't be deleted to the reason, if that is why.
+    fn name_referring(&self, connection: &Connection, key: &[Value], held: WriteOutcome) -> Result<WriteOutcome> {
+        match held {
+            WriteOutcome::Held(reason) if reason == REFERRED || reason.contains("FOREIGN KEY") => {
+                let named = self.parents.referring(connection, key)?;
+                Ok(WriteOutcome::Held(named.unwrap_or(reason)))
+            }
+            held => Ok(held),
         }
     }
 

@@ -26,5 +26,6 @@ mod restored;
 mod schedule;
 mod schema;
 mod simulation;
+mod soft_deleted;
 mod spans;
 mod trouble;

@@ -1,0 +1,109 @@
+//! Parents that the remote marks as deleted while local rows still refer to them.
+
+use tidelock::sync::outbox::entries;
+
+use crate::{sync::host::World, sync::model_writes::Rules};
+
+const TABLES: &str = r#"[{"table":"children","cursor":"updated_at","overlapMs":0,"deleted":"deleted_at"},
+    {"table":"parents","cursor":"updated_at","overlapMs":0,"deleted":"deleted_at"}]"#;
+
+/// Creates two parents with a child each, pulled; `action` is what the foreign key does on a deletion.
+fn world(action: &str, tables: &str) -> World {
+    let schema = format!(
+        "CREATE TABLE parents(id INTEGER PRIMARY KEY, updated_at TEXT);
+         CREATE TABLE children(id INTEGER PRIMARY KEY, parent INTEGER REFERENCES parents {action}, updated_at TEXT)"
+    );
+    let mut world = World::new(&schema, tables);
+    let rules = || Rules { stamp: Some("updated_at".to_owned()), ..Rules::default() };
+    world.server.define("parents", &["id", "deleted_at", "updated_at"], rules());
+    world.server.define("children", &["id", "parent", "deleted_at", "updated_at"], rules());
+    for id in ["1", "2"] {
+        world.server.change("parents", id, &[("deleted_at", "null")]);
+        world.server.change("children", id, &[("parent", id), ("deleted_at", "null")]);
+    }
+    world.pull("{}").unwrap();
+    world.sim.advance(600_000);
+    world
+}
+
+fn mark(world: &World, table: &str) {
+    world.server.change(table, "1", &[("deleted_at", "\"2026-01-01T00:00:00+00:00\"")]);
+}
+
+fn rows(world: &World) -> Vec<String> {
+    world.rows("SELECT 'parent ' || id FROM parents UNION ALL SELECT 'child ' || id || ' of ' || parent FROM children")
+}
+
+const ALL: [&str; 4] = ["parent 1", "parent 2", "child 1 of 1", "child 2 of 2"];
+const ACTIONS: [&str; 5] =
+    ["", "ON DELETE RESTRICT", "ON DELETE SET NULL", "ON DELETE CASCADE", "DEFERRABLE INITIALLY DEFERRED"];
+
+#[test]
+fn a_parent_stays_as_long_as_a_child_does() {
+    for action in ACTIONS {
+        for order in [["parents", "children"], ["children", "parents"]] {
+            let mut world = world(action, TABLES);
+            mark(&world, "parents");
+            for table in order {
+                world.pull(&format!(r#"{{"tables":["{table}"]}}"#)).unwrap();
+            }
+            for _ in 0..2 {
+                let report = world.pull("{}").unwrap();
+                let rejected: Vec<_> = report.tables.iter().map(|table| (&*table.table, table.rejected)).collect();
+                assert_eq!(rejected, [("parents", 1), ("children", 0)], "{action}");
+                assert_eq!(rows(&world), ALL, "{action}");
+                assert_eq!(world.outbox(), ["delete parents Integer(1)  (unapplied)"], "{action}");
+                let change = entries::rejected(&world.host.connection).unwrap().remove(0);
+                assert_eq!(change.error.as_deref(), Some("Rows of table children still refer to it"), "{action}");
+            }
+            // What else happens to the children, and to other parents, isn't stopped.
+            world.server.change("parents", "3", &[("deleted_at", "null")]);
+            world.server.change("children", "3", &[("parent", "3"), ("deleted_at", "null")]);
+            world.pull("{}").unwrap();
+            assert_eq!(rows(&world).len(), 6, "{action}");
+            mark(&world, "children");
+            for table in order {
+                world.pull(&format!(r#"{{"tables":["{table}"]}}"#)).unwrap();
+            }
+            world.pull("{}").unwrap();
+            assert_eq!(rows(&world), ["parent 2", "parent 3", "child 2 of 2", "child 3 of 3"], "{action}");
+            assert_eq!(world.outbox(), Vec::<String>::new(), "{action}");
+        }
+    }
+}
+
+#[test]
+fn a_parent_goes_when_its_child_moves_or_is_deleted_here() {
+    for action in ACTIONS {
+        for moves in [false, true] {
+            let mut world = world(action, TABLES);
+            mark(&world, "parents");
+            world.pull("{}").unwrap();
+            world.exec(match moves {
+                true => "UPDATE children SET parent = 2 WHERE id = 1",
+                false => "DELETE FROM children WHERE id = 1",
+            });
+            world.pull("{}").unwrap();
+            assert_eq!(world.rows("SELECT id FROM parents"), ["2"], "{action} {moves}");
+            assert_eq!(world.outbox().len(), 1, "{action} {moves}: {:?}", world.outbox());
+            world.push().unwrap();
+            world.pull("{}").unwrap();
+            assert_eq!(world.outbox(), Vec::<String>::new(), "{action} {moves}");
+        }
+    }
+}
+
+#[test]
+fn a_table_that_is_not_synced_is_named_too() {
+    let tables = r#"[{"table":"parents","cursor":"updated_at","overlapMs":0,"deleted":"deleted_at"}]"#;
+    let mut world = world("ON DELETE RESTRICT", tables);
+    world.exec("INSERT INTO children VALUES (7, 1, NULL)");
+    mark(&world, "parents");
+    world.pull("{}").unwrap();
+    let change = entries::rejected(&world.host.connection).unwrap().remove(0);
+    assert_eq!(change.error.as_deref(), Some("Rows of table children still refer to it"));
+    world.exec("DELETE FROM children");
+    world.pull("{}").unwrap();
+    assert_eq!(world.outbox(), Vec::<String>::new());
+    assert_eq!(world.rows("SELECT id FROM parents"), ["2"]);
+}
