@@ -1,5 +1,7 @@
 //! Columns that only the remote may write, but that the app writes, too.
 
+use tidelock::sync::outbox::entries;
+
 use crate::{
     sync::host::World,
     sync::model::{Fault, Row, values::Kind},
@@ -51,6 +53,9 @@ fn a_change_of_nothing_else_is_refused() {
     world.exec("UPDATE items SET made = 'mine'");
     assert_eq!(world.pushed(), ["items 0/0/0/0/1"]);
     assert_eq!(world.outbox(), ["update items Integer(1) made (refused)"]);
+    let refused = entries::rejected(&world.host.connection).unwrap();
+    let error = refused[0].error.as_deref().unwrap();
+    assert!(error.contains("Column made") && error.contains("`columns`"), "{error}");
 }
 
 #[test]
