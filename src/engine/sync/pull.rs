@@ -104,6 +104,9 @@ impl Sync {
             host.committed(&[]);
             begun
         };
+        if let Some(helpers) = helpers.filter(|_| !replacing) {
+            self.store_tombstones(host, &sources, &helpers, options.full).await?;
+        }
         let read_options = PullReadOptions {
             full: options.full || replacing,
             count: progress.is_some(),
@@ -194,9 +197,6 @@ impl Sync {
             targets.push(ApplyTarget { plan: plan.clone(), writer, report, listed: false, read: false });
             sources.push(PullSource { plan, progress, missing });
             stored_missing.push(stored);
-        }
-        if let Some(helpers) = helpers.filter(|_| !replacing) {
-            tombstones::begin(connection, &sources, helpers, options.full)?;
         }
         let count = sources.len();
         let run = PullRun {

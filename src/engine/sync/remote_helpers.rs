@@ -7,6 +7,7 @@
 
 use super::{driver::Sync, host::SyncHost};
 use crate::{
+    collections::Set,
     error::{Error, ErrorCode, Result},
     ports::{HttpResponse, Method},
     sqlite::Connection,
@@ -18,14 +19,24 @@ use crate::{
             request::Requester,
             response::NOT_POSTGREST,
         },
-        pull::helpers::{self, Helpers},
+        pull::{
+            helpers::{self, Helpers},
+            page::PullSource,
+            tombstones,
+        },
+        schema::plan::Plan,
         state::{progress, properties},
+        values::{encode::decode_key, outgoing::filter_text},
     },
     time::Timestamp,
+    value::Value,
 };
 
 /// Milliseconds before a project without helpers is asked again.
 const ASK_AGAIN_MS: i64 = 86_400_000;
+
+/// Number of tombstones that are stored without yielding to the event loop.
+const PIECE: usize = 2000;
 
 impl Sync {
     /// Returns the helpers' state, with all tombstones from transaction number `since` on, or `None` if the project has
@@ -93,16 +104,42 @@ impl Sync {
         connection.atomically(|connection| {
             capture::without_capture(connection, |connection| {
                 for (target, progress) in targets.iter_mut().zip(&progress) {
-                    let Some(keys) = helpers.deleted_keys_of(&target.plan, progress) else { continue };
+                    let sent = sent_inserts(connection, &target.plan)?;
+                    if sent.is_empty() {
+                        continue;
+                    }
+                    let Some(keys) = helpers.deleted_keys_of(&target.plan, progress, ..) else { continue };
                     let Ok(keys) = target.plan.read_keys(keys.as_bytes()) else { continue };
-                    for at in 0..keys.len() {
-                        target.quarantine_deleted(connection, keys.row(at))?;
+                    for key in (0..keys.len()).map(|at| keys.row(at)).filter(|key| sent.contains(&text(key))) {
+                        target.quarantine_deleted(connection, key)?;
                     }
                 }
                 Ok(())
             })
         })?;
         host.committed(&[]);
+        Ok(())
+    }
+
+    /// Stores the tombstones of these tables in pieces, and yields to the event loop between them. An interrupted pull
+    /// has stored some of them, and the next one gets all of them again.
+    pub(super) async fn store_tombstones(
+        &self,
+        host: &dyn SyncHost,
+        sources: &[PullSource],
+        helpers: &Helpers,
+        full: bool,
+    ) -> Result<()> {
+        for start in (0..helpers.tombstones.len()).step_by(PIECE) {
+            if start > 0 {
+                self.platform.clock.sleep(0).await;
+            }
+            let piece = start..helpers.tombstones.len().min(start + PIECE);
+            let _guard = host.lock_connection().await?;
+            host.admit_write()?;
+            tombstones::store(&*host.connection()?, sources, helpers, piece, full)?;
+            host.committed(&[]);
+        }
         Ok(())
     }
 
@@ -114,6 +151,17 @@ impl Sync {
         host.committed(&[]);
         Ok(())
     }
+}
+
+/// Returns the keys of new rows that were sent without an answer, each as the text of its values.
+fn sent_inserts(connection: &Connection, plan: &Plan) -> Result<Set<String>> {
+    let sql = "SELECT key FROM tidelock_outbox WHERE tbl = ?1 AND state = 'pending' AND sent_op = 'insert'";
+    let rows = connection.rows(sql, &[Value::from(plan.name())])?;
+    Ok(rows.iter().map(|row| text(&decode_key(row[0].as_text().unwrap_or_default()))).collect())
+}
+
+fn text(key: &[Value]) -> String {
+    key.iter().map(filter_text).collect::<Vec<_>>().join("\0")
 }
 
 /// Reads all pages. Together they are limited like one answer: they are held in memory, and a remote could go on for ever.

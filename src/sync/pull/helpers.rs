@@ -5,7 +5,7 @@
 //! one. The next pull begins there, so it can't miss a row that was committed late; at most it reads a row again. A
 //! ceiling is stored as `cluster/number`, since the numbers of another cluster mean nothing.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, slice::SliceIndex};
 
 use crate::sync::{
     postgrest::{query::percent, response::Unreadable},
@@ -143,8 +143,13 @@ impl Helpers {
     }
 
     /// Returns the keys deleted remotely since the table was last read, as a JSON array of objects. Returns `None` if
-    /// there are none, or without tombstones of the table.
-    pub fn deleted_keys_of(&self, plan: &Plan, progress: &TableProgress) -> Option<String> {
+    /// there are none, or without tombstones of the table. `piece` are the indexes of the tombstones.
+    pub fn deleted_keys_of(
+        &self,
+        plan: &Plan,
+        progress: &TableProgress,
+        piece: impl SliceIndex<[Tombstone], Output = [Tombstone]>,
+    ) -> Option<String> {
         let (cluster, since) = mark(progress)?;
         let remote = plan.options.remote();
         if cluster.is_some_and(|cluster| cluster != self.cluster)
@@ -153,7 +158,7 @@ impl Helpers {
             return None;
         }
         let of = |row: &&Tombstone| row.table == remote && row.xid >= since;
-        let keys: Vec<&str> = self.tombstones.iter().filter(of).map(|row| row.key.as_str()).collect();
+        let keys: Vec<&str> = self.tombstones[piece].iter().filter(of).map(|row| row.key.as_str()).collect();
         (!keys.is_empty()).then(|| format!("[{}]", keys.join(",")))
     }
 }
@@ -230,17 +235,21 @@ mod tests {
         let helpers = answer();
         let t = plan(r#"{"table":"t"}"#);
         let both = r#"[{"id": 9007199254740993},{"id": 2}]"#;
-        assert_eq!(helpers.deleted_keys_of(&t, &read("77/400")).as_deref(), Some(both));
-        assert_eq!(helpers.deleted_keys_of(&t, &read("77/401")).as_deref(), Some(r#"[{"id": 2}]"#));
-        assert_eq!(helpers.deleted_keys_of(&t, &read("77/421")), None);
-        assert_eq!(helpers.deleted_keys_of(&t, &read("78/400")), None, "another cluster's numbers");
-        assert_eq!(helpers.deleted_keys_of(&t, &read("2026-01-02T03:04:05Z")).as_deref(), Some(both), "read by a time");
+        assert_eq!(helpers.deleted_keys_of(&t, &read("77/400"), ..).as_deref(), Some(both));
+        assert_eq!(helpers.deleted_keys_of(&t, &read("77/401"), ..).as_deref(), Some(r#"[{"id": 2}]"#));
+        assert_eq!(helpers.deleted_keys_of(&t, &read("77/421"), ..), None);
+        assert_eq!(helpers.deleted_keys_of(&t, &read("78/400"), ..), None, "another cluster's numbers");
         assert_eq!(
-            helpers.deleted_keys_of(&t, &TableProgress { started: Some("77/300".into()), ..read("77/300") }),
+            helpers.deleted_keys_of(&t, &read("2026-01-02T03:04:05Z"), ..).as_deref(),
+            Some(both),
+            "read by a time"
+        );
+        assert_eq!(
+            helpers.deleted_keys_of(&t, &TableProgress { started: Some("77/300".into()), ..read("77/300") }, ..),
             None
         );
         assert_eq!(
-            helpers.deleted_keys_of(&plan(r#"{"table":"u"}"#), &read("77/400")),
+            helpers.deleted_keys_of(&plan(r#"{"table":"u"}"#), &read("77/400"), ..),
             None,
             "not for this user's eyes"
         );

@@ -5,6 +5,8 @@
 //! stored in the database, so that the next pull applies those of an interrupted one, although table positions have
 //! moved on.
 
+use std::ops::Range;
+
 use super::{helpers::Helpers, page::PullSource};
 use crate::{
     error::Result,
@@ -23,15 +25,21 @@ use crate::{
     value::Value,
 };
 
-/// Stores the tombstones of these tables.
+/// Stores a piece of the tombstones of these tables, by their indexes, in one transaction.
 ///
 /// `full` takes the tombstones of all times. They are safe only because all rows are read, by this pull or, if it is
 /// interrupted, by the next one: otherwise a row that was inserted again long ago would be deleted.
-pub fn begin(connection: &Connection, sources: &[PullSource], helpers: &Helpers, full: bool) -> Result<()> {
+pub fn store(
+    connection: &Connection,
+    sources: &[PullSource],
+    helpers: &Helpers,
+    piece: Range<usize>,
+    full: bool,
+) -> Result<()> {
     connection.atomically(|connection| {
         for source in sources {
             let progress = if full { &TableProgress::default() } else { &source.progress };
-            let Some(keys) = helpers.deleted_keys_of(&source.plan, progress) else { continue };
+            let Some(keys) = helpers.deleted_keys_of(&source.plan, progress, piece.clone()) else { continue };
             let keys = match source.plan.read_keys(keys.as_bytes()) {
                 Ok(keys) => keys,
                 // The user's key columns differ from the remote's primary key, which tombstones have.

@@ -457,3 +457,33 @@ fn a_parent_that_is_only_hidden_stays_with_children_that_have_no_tombstones() {
     assert_eq!(world.rows("SELECT id FROM parents"), ["2"]);
     assert_eq!(world.rows("SELECT id FROM children"), ["2"]);
 }
+
+#[test]
+fn tombstones_are_stored_in_pieces_and_an_interrupted_pull_loses_none() {
+    let mut world = World::with(ITEMS, REMOTE);
+    (1..=9_000).for_each(|id| put(&world, id, "old", 10));
+    world.server.set_helpers(Some(&state("c", 500, &[])));
+    world.pull("{}").unwrap();
+    (1..=8_000).for_each(|id: u64| world.server.remove("items", &id.to_string()));
+    let gone: Vec<String> = (1..=8_000).map(|id| format!(r#"["{id}","items",{{"id":{id}}},"505"]"#)).collect();
+    let gone: Vec<&str> = gone.iter().map(String::as_str).collect();
+    world.server.set_helpers_after(&state("c", 600, &gone), &state("c", 600, &[]));
+    let stored = "SELECT count(*) FROM tidelock_staged";
+    let (sync, host, clock) = (world.sync.clone(), world.host.clone(), world.sim.platform().clock);
+    world.sim.run(async move {
+        let options = tidelock::sync::report::PullOptions::default();
+        let pull = Box::pin(async { drop(sync.pull(&*host, options, None).await) });
+        let some = Box::pin(async {
+            while host.connection.value(stored, &[]).unwrap() == Some(tidelock::Value::Integer(0)) {
+                clock.sleep(0).await;
+            }
+        });
+        futures_util::future::select(pull, some).await;
+    });
+    let some: u32 = world.rows(stored)[0].parse().unwrap();
+    assert!((1..8_000).contains(&some), "{some}");
+    assert_eq!(world.rows("SELECT count(*) FROM items"), ["9000"]);
+    assert_eq!(only(&world.pull("{}").unwrap()), "0/0/8000/0/0/0/0");
+    assert_eq!(world.rows("SELECT count(*) FROM items"), ["1000"]);
+    assert_eq!(world.rows(stored), ["0"]);
+}
