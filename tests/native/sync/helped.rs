@@ -487,3 +487,14 @@ fn tombstones_are_stored_in_pieces_and_an_interrupted_pull_loses_none() {
     assert_eq!(world.rows("SELECT count(*) FROM items"), ["1000"]);
     assert_eq!(world.rows(stored), ["0"]);
 }
+
+#[test]
+fn a_row_that_becomes_visible_comes_with_compare_and_helpers() {
+    let remote = REMOTE.replace(r#""cursor""#, r#""deleted":"compare","cursor""#);
+    let mut world = World::with(ITEMS, &remote);
+    (1..=3).for_each(|id| put(&world, id, "old", 10 + id));
+    world.server.set_helpers(Some(&state("c", 500, &[])));
+    world.pull("{}").unwrap();
+    put(&world, 4, "hidden until now", 5);
+    assert_eq!(only(&world.pull("{}").unwrap()), "1/0/0/0/0/0/0");
+}
