@@ -1,5 +1,6 @@
 // The SQL that sqlHelpers gives, on the real PostgreSQL: what it makes, and that it may be run again.
 import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
 import { after, before, test } from 'node:test'
 import { build } from 'esbuild'
 import { startRemote } from './index.mjs'
@@ -345,4 +346,30 @@ test('what can not be helped with is said', async () => {
     { tables: ['a'], more: 1 },
   ])
     assert.throws(() => sqlHelpers(options), { code: 'invalid_argument' })
+})
+
+/** What the helpers make in the database, by kind and name. */
+const made = () =>
+  remote.sql(`
+    select 'schema' as kind, nspname as name from pg_namespace where nspname = 'tidelock'
+    union all select 'function', proname from pg_proc where proname like 'tidelock%'
+    union all select 'trigger', tgname from pg_trigger where tgname like '%tidelock%'
+    union all select 'index', relname from pg_class where relname like '%tidelock%'
+    union all select 'column', attrelid::regclass::text from pg_attribute where attname = '_xid' and not attisdropped`)
+
+test('the SQL of the documents removes all that the helpers made, and they can be created again', async () => {
+  const document = await readFile(new URL('../../docs/supabase.md', import.meta.url), 'utf8')
+  const sql = /### Removing the helpers[\s\S]*?```sql\n([\s\S]*?)```/.exec(document)[1]
+  assert.deepEqual(new Set((await made()).map(({ kind }) => kind)).size, 5)
+  await remote.sql('create table dropped (id int primary key)')
+  await remote.sql(sqlHelpers({ tables: ['dropped'] }))
+  await remote.sql('drop table dropped')
+  await remote.sql(sql)
+  assert.deepEqual(await made(), [])
+  await remote.sql(`insert into plain (id, name) values (500, 'a'); update plain set name = 'b' where id = 500;
+    delete from plain where id = 500; truncate parents cascade`)
+  const answer = await fetch(`${remote.url}/rest/v1/rpc/tidelock_state`, { headers: { apikey: remote.publishableKey } })
+  assert.equal(answer.status, 404, await answer.text())
+  await remote.sql(sqlHelpers({ tables: ['plain', 'parents'] }))
+  assert.deepEqual(Object.keys((await call('tidelock_state')).tables).sort(), ['parents', 'plain'])
 })

@@ -1,9 +1,10 @@
 //! Whether the project has tidelock's helpers, and their state.
 //!
 //! A project without them answers 404, which browsers print to the console. So this is requested once, and then once a
-//! day, or when all rows are read again. No other request shows it without an error: for a missing function
-//! PostgREST has 404, and for a missing column 400, whatever the method; a gateway answers `OPTIONS` whatever exists;
-//! and the root, which describes all functions, answers 401 to the clients of Supabase.
+//! day, or when all rows are read again. Helpers that are missing for a day count as removed. No other request shows it
+//! without an error: for a missing function PostgREST has 404, and for a missing column 400, whatever the method; a
+//! gateway answers `OPTIONS` whatever exists; and the root, which describes all functions, answers 401 to the clients of
+//! Supabase.
 
 use super::{driver::Sync, host::SyncHost};
 use crate::{
@@ -32,8 +33,14 @@ use crate::{
     value::Value,
 };
 
-/// Milliseconds before a project without helpers is asked again.
+/// Milliseconds before a project without helpers is asked again, and after which helpers that are missing are forgotten.
 const ASK_AGAIN_MS: i64 = 86_400_000;
+
+/// The value of the property `helpers` of a project that has them; else it is the time of the question.
+const PRESENT: &str = "present";
+
+/// The property with the time at which known helpers were first missing; empty when they are there.
+const MISSING: &str = "helpers_missing";
 
 /// Number of tombstones that are stored without yielding to the event loop.
 const PIECE: usize = 2000;
@@ -48,11 +55,12 @@ impl Sync {
         since: Option<u64>,
         anew: bool,
     ) -> Result<Option<Helpers>> {
-        let known = {
+        let (known, missing) = {
             let _guard = host.lock_connection().await?;
-            properties::value(&*host.connection()?, "helpers")?
+            let connection = host.connection()?;
+            (properties::value(&connection, "helpers")?, properties::value(&connection, MISSING)?)
         };
-        let present = known.as_deref() == Some("present");
+        let present = known.as_deref() == Some(PRESENT);
         let asked = known.as_deref().and_then(Timestamp::parse);
         let recently = |asked: Timestamp| (0..ASK_AGAIN_MS).contains(&self.platform.clock.now().since(asked));
         if !anew && asked.is_some_and(recently) {
@@ -71,9 +79,19 @@ impl Sync {
             }
             Err(refusal) => return Err(refusal.into_error()),
         };
-        // Known helpers stay remembered: after a schema change PostgREST doesn't know its functions for a while.
-        if !present {
-            self.remember_helpers(host, found.is_some()).await?;
+        let missing = missing.as_deref().and_then(Timestamp::parse);
+        let now = self.platform.clock.now();
+        match (present, &found, missing) {
+            (false, ..) => {
+                self.remember_property(host, "helpers", found.as_ref().map_or(&now.to_string(), |_| PRESENT)).await?
+            }
+            // After a schema change PostgREST doesn't know its functions for a while.
+            (true, None, None) => self.remember_property(host, MISSING, &now.to_string()).await?,
+            (true, None, Some(since)) if now.since(since) >= ASK_AGAIN_MS => {
+                self.remember_property(host, "helpers", &now.to_string()).await?;
+            }
+            (true, Some(_), Some(_)) => self.remember_property(host, MISSING, "").await?,
+            _ => {}
         }
         Ok(found)
     }
@@ -143,11 +161,9 @@ impl Sync {
         Ok(())
     }
 
-    async fn remember_helpers(&self, host: &dyn SyncHost, present: bool) -> Result<()> {
+    async fn remember_property(&self, host: &dyn SyncHost, name: &str, value: &str) -> Result<()> {
         let _guard = host.lock_connection().await?;
-        let connection: &Connection = &*host.connection()?;
-        let now = self.platform.clock.now().to_string();
-        properties::set_value(connection, "helpers", if present { "present" } else { &now })?;
+        properties::set_value(&*host.connection()?, name, value)?;
         host.committed(&[]);
         Ok(())
     }

@@ -498,3 +498,30 @@ fn a_row_that_becomes_visible_comes_with_compare_and_helpers() {
     put(&world, 4, "hidden until now", 5);
     assert_eq!(only(&world.pull("{}").unwrap()), "1/0/0/0/0/0/0");
 }
+
+#[test]
+fn helpers_that_are_missing_for_a_day_are_forgotten() {
+    let mut world = pulled();
+    let asks = |world: &mut World| {
+        world.pull("{}").unwrap();
+        world.server.take_helper_calls().len()
+    };
+    world.server.set_helpers(None);
+    assert_eq!(asks(&mut world), 1);
+    world.server.set_helpers(Some(&state("c", 500, &[])));
+    assert_eq!(asks(&mut world), 1);
+    world.sim.advance(90_000_000);
+    world.server.set_helpers(None);
+    assert_eq!(asks(&mut world), 1);
+    world.sim.advance(3_600_000);
+    assert_eq!(asks(&mut world), 1, "PostgREST may only have an old schema cache");
+    world.sim.advance(90_000_000);
+    assert_eq!((asks(&mut world), asks(&mut world)), (1, 0));
+    world.exec("UPDATE items SET name = 'mine' WHERE id < 3");
+    world.server.take_requests();
+    world.push().unwrap();
+    assert!(world.server.take_requests().iter().all(|request| !request.url.contains("/rpc/")));
+    world.server.set_helpers(Some(&state("c", 500, &[])));
+    world.sim.advance(90_000_000);
+    assert_eq!((asks(&mut world), asks(&mut world)), (1, 1));
+}
