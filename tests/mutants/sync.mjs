@@ -100,7 +100,7 @@ export const mutants = [
   {
     name: 'lost-inserts-come-back',
     file: 'src/engine/sync/remote_helpers.rs',
-    text: 'helpers.deleted_keys_of(&target.plan, progress)',
+    text: 'helpers.deleted_keys_of(&target.plan, progress, ..)',
     instead: 'None',
     breaks: 'a new row whose answer was lost comes back after another client has deleted it',
   },
