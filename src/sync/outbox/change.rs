@@ -61,7 +61,7 @@ pub enum ChangeReason {
     Refused,
     /// A conflict that a person has to decide.
     Conflict,
-    /// A column with an unsent value was dropped.
+    /// A column with an unsent value was dropped, or `columns` no longer lists it.
     Schema,
     /// It came with a snapshot that was restored.
     Restored,
@@ -126,7 +126,7 @@ pub struct Change {
     /// When the row last changed, ISO 8601.
     pub time: String,
     /// Of a rejected one: `refused` by the remote (or because its key is NULL), `conflict` that a person has to decide, `schema` (a column
-    /// with an unsent value was dropped), `restored` with a snapshot, or `unapplied`: a row of the remote that the local schema refuses.
+    /// with an unsent value was dropped, or left out of `columns`), `restored` with a snapshot, or `unapplied`: a row of the remote that the local schema refuses.
     /// Of one that waits for something: `held_back` by another one, `retrying`, or `remote_column_missing`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, ts(optional))]
