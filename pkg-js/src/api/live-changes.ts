@@ -50,14 +50,15 @@ export class LiveChangesReader<T> implements AsyncIterable<LiveChanges<T>> {
     checkFunction('The second argument of subscribe', onError)
     let next: ResultComparison<T> | undefined
     let isLoading = false
-    let last: readonly T[] | undefined
+    /** The results until what compares them is loaded: none is left out, as the last known one before the real one. */
+    const waiting: (readonly T[])[] = []
     let isEnded = false
     const fail = (error: TidelockError) => {
       if (!isEnded) callUser(onError, error)
     }
     const show = (rows: readonly T[]) => {
-      last = rows
       if (next === undefined) {
+        waiting.push(rows)
         void load()
         return
       }
@@ -74,12 +75,14 @@ export class LiveChangesReader<T> implements AsyncIterable<LiveChanges<T>> {
       isLoading = true
       try {
         next = await this.#differences()
-        if (last !== undefined && !isEnded) show(last)
       } catch (error) {
         // The next result loads the module again.
         isLoading = false
+        waiting.splice(0, waiting.length - 1)
         fail(error as TidelockError)
+        return
       }
+      for (const rows of waiting.splice(0)) if (!isEnded) show(rows)
     }
     const end = this.#live.subscribe(show, fail)
     return () => {
