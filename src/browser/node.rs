@@ -1,12 +1,14 @@
 //! Files and processes in Node, through the object of `pkg-js/src/node/files.ts`.
 
+use std::future::ready;
+
 use js_sys::{Array, JsString, Uint8Array};
 use wasm_bindgen::prelude::*;
 
 use super::{property, thrown_text};
 use crate::{
     error::{Error, ErrorCode, Result},
-    ports::{Files, Process, Processes},
+    ports::{Files, LocalFuture, LockFiles, Process, Processes},
     store::failure::not_plain,
 };
 
@@ -16,11 +18,11 @@ extern "C" {
     #[derive(Clone)]
     pub type NodeFiles;
 
-    #[wasm_bindgen(method, catch, js_name = list)]
-    fn js_list(this: &NodeFiles, folder: &str) -> Result<Array, JsValue>;
+    #[wasm_bindgen(method, catch, js_name = prepare)]
+    fn js_prepare(this: &NodeFiles, names: Vec<String>) -> Result<(), JsValue>;
 
-    #[wasm_bindgen(method, catch, js_name = makeFolder)]
-    fn js_make_folder(this: &NodeFiles, folder: &str) -> Result<(), JsValue>;
+    #[wasm_bindgen(method, catch, js_name = list)]
+    fn js_list(this: &NodeFiles) -> Result<Array, JsValue>;
 
     #[wasm_bindgen(method, catch, js_name = size)]
     fn js_size(this: &NodeFiles, name: &str) -> Result<Option<f64>, JsValue>;
@@ -37,14 +39,8 @@ extern "C" {
     #[wasm_bindgen(method, catch, js_name = sync)]
     fn js_sync(this: &NodeFiles, name: &str) -> Result<(), JsValue>;
 
-    #[wasm_bindgen(method, catch, js_name = syncFolder)]
-    fn js_sync_folder(this: &NodeFiles, folder: &str) -> Result<(), JsValue>;
-
-    #[wasm_bindgen(method, catch, js_name = rename)]
-    fn js_rename(this: &NodeFiles, from: &str, to: &str) -> Result<(), JsValue>;
-
-    #[wasm_bindgen(method, catch, js_name = link)]
-    fn js_link(this: &NodeFiles, from: &str, to: &str) -> Result<bool, JsValue>;
+    #[wasm_bindgen(method, catch, js_name = create)]
+    fn js_create(this: &NodeFiles, name: &str, bytes: &[u8]) -> Result<bool, JsValue>;
 
     #[wasm_bindgen(method, catch, js_name = remove)]
     fn js_remove(this: &NodeFiles, name: &str) -> Result<(), JsValue>;
@@ -77,13 +73,13 @@ fn failure(thrown: JsValue) -> Error {
 }
 
 impl Files for NodeFiles {
-    fn list(&self, folder: &str) -> Result<Vec<String>> {
-        let names = self.js_list(folder).map_err(failure)?;
-        Ok(names.iter().map(|name| String::from(name.unchecked_into::<JsString>())).collect())
+    fn prepare(&self, names: Vec<String>) -> LocalFuture<'static, Result<()>> {
+        Box::pin(ready(self.js_prepare(names).map_err(failure)))
     }
 
-    fn make_folder(&self, folder: &str) -> Result<()> {
-        self.js_make_folder(folder).map_err(failure)
+    fn list(&self) -> Result<Vec<String>> {
+        let names = self.js_list().map_err(failure)?;
+        Ok(names.iter().map(|name| String::from(name.unchecked_into::<JsString>())).collect())
     }
 
     fn size(&self, name: &str) -> Result<Option<u64>> {
@@ -107,24 +103,18 @@ impl Files for NodeFiles {
         self.js_sync(name).map_err(failure)
     }
 
-    fn sync_folder(&self, folder: &str) -> Result<()> {
-        self.js_sync_folder(folder).map_err(failure)
-    }
-
-    fn rename(&self, from: &str, to: &str) -> Result<()> {
-        self.js_rename(from, to).map_err(failure)
-    }
-
-    fn link(&self, from: &str, to: &str) -> Result<bool> {
-        self.js_link(from, to).map_err(failure)
-    }
-
     fn remove(&self, name: &str) -> Result<()> {
         self.js_remove(name).map_err(failure)
     }
 
     fn close(&self) {
         self.js_close();
+    }
+}
+
+impl LockFiles for NodeFiles {
+    fn create(&self, name: &str, bytes: &[u8]) -> Result<bool> {
+        self.js_create(name, bytes).map_err(failure)
     }
 }
 

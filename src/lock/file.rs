@@ -2,8 +2,8 @@
 //! owner is still alive.
 //!
 //! Lock files are numbered, and the highest number counts. To acquire, a process reads that file; if it is empty
-//! (released) or its owner is dead, the process creates the next number, complete with its own identity, by linking a
-//! finished file: one process wins. Then it lists the files again: if its number is no longer the highest, it was too
+//! (released) or its owner is dead, the process creates the next number, complete with its own identity: one process
+//! wins. Then it lists the files again: if its number is no longer the highest, it was too
 //! slow and another process holds the lock. Only the owner of a higher number removes lower ones, and the highest is
 //! never removed, so no number is used twice.
 
@@ -11,7 +11,7 @@ use std::rc::Rc;
 
 use crate::{
     error::{Error, ErrorCode, Result},
-    ports::{Acquire, Broadcast, Files, HeldLock, LocalFuture, Locks, Platform, Process, Processes},
+    ports::{Acquire, Broadcast, Files, HeldLock, LocalFuture, LockFiles, Locks, Platform, Process, Processes},
 };
 
 /// The pause between two checks of a taken lock, in milliseconds.
@@ -20,7 +20,7 @@ const POLL_MS: u64 = 50;
 /// The lock of the one database in a folder. Web Locks end with their tab; of a lock file the next process checks the
 /// owner.
 pub struct FileLocks {
-    files: Rc<dyn Files>,
+    files: Rc<dyn LockFiles>,
     processes: Rc<dyn Processes>,
     platform: Platform,
 }
@@ -62,19 +62,18 @@ type Newest = (u64, Option<Owner>);
 
 impl FileLocks {
     /// Creates the lock of the folder of these files.
-    pub fn new(files: Rc<dyn Files>, processes: Rc<dyn Processes>, platform: Platform) -> Self {
+    pub fn new(files: Rc<dyn LockFiles>, processes: Rc<dyn Processes>, platform: Platform) -> Self {
         Self { files, processes, platform }
     }
 
-    fn newest(files: &dyn Files) -> Result<Option<Newest>> {
-        let Some(number) = files.list("")?.iter().filter_map(|name| number_of(name)).max() else { return Ok(None) };
+    fn newest(files: &dyn LockFiles) -> Result<Option<Newest>> {
+        let Some(number) = files.list()?.iter().filter_map(|name| number_of(name)).max() else { return Ok(None) };
         let text = files.read(&file_name(number), 0, 4096)?;
         Ok(Some((number, text.and_then(|text| Owner::parse(&text)))))
     }
 
     /// Takes the lock if it is free.
-    fn try_take(files: &Rc<dyn Files>, processes: &dyn Processes, platform: &Platform) -> Result<Option<FileLock>> {
-        files.make_folder("")?;
+    fn try_take(files: &Rc<dyn LockFiles>, processes: &dyn Processes, platform: &Platform) -> Result<Option<FileLock>> {
         let newest = Self::newest(&**files)?;
         let me = processes.me();
         if let Some((_, Some(owner))) = &newest
@@ -92,16 +91,11 @@ impl FileLocks {
         platform.entropy.fill(&mut random);
         let id = format!("{}-{:016x}", me.pid, u64::from_le_bytes(random));
         let owner = Owner { id: id.clone(), process: me, since: platform.clock.now().to_string() };
-        // Not a lock's name: it doesn't end with a number.
-        let unfinished = format!("lock.{id}.tmp");
-        files.write(&unfinished, 0, owner.to_text().as_bytes())?;
-        let linked = files.link(&unfinished, &file_name(number));
-        let _ = files.remove(&unfinished);
-        if !linked? {
+        if !files.create(&file_name(number), owner.to_text().as_bytes())? {
             return Ok(None);
         }
         let mine = FileLock { files: files.clone(), name: file_name(number), id };
-        let names = files.list("")?;
+        let names = files.list()?;
         let numbers = names.iter().filter_map(|name| number_of(name));
         if numbers.clone().any(|other| other > number) {
             let _ = files.remove(&mine.name);
@@ -116,7 +110,7 @@ impl FileLocks {
 
 /// Removes the lock files of a folder after its database was deleted; called by the lock's owner.
 pub fn remove_locks(files: &dyn Files) -> Result<()> {
-    files.list("")?.iter().filter(|name| number_of(name).is_some()).try_for_each(|name| files.remove(name))
+    files.list()?.iter().filter(|name| number_of(name).is_some()).try_for_each(|name| files.remove(name))
 }
 
 /// Returns whether the process is alive. Processes of other hosts can't be checked and count as alive.
@@ -131,7 +125,7 @@ fn is_alive(process: &Process, me: &Process, processes: &dyn Processes) -> bool 
 }
 
 struct FileLock {
-    files: Rc<dyn Files>,
+    files: Rc<dyn LockFiles>,
     name: String,
     id: String,
 }

@@ -1,18 +1,23 @@
-//! The files of one folder: the synchronous operations that `node:fs` and `std::fs` have in common.
+//! The files of one folder: what `node:fs`, `std::fs` and the access handles of a browser's private file system have in
+//! common.
 
+use super::LocalFuture;
 use crate::error::Result;
 
-/// Raw operations on the files below one folder. Names are relative to it: `""` is the folder itself, `"journal.1"` a
-/// file in it, `"chunks/ab"` a file of a folder in it. Other names are refused, and symbolic links are not followed
-/// (`database_corrupt`), so that nothing outside of the folder can be named.
+/// Raw operations on the files of one folder. Names are plain, such as `"journal.1"`; others are refused, and symbolic
+/// links are not followed (`database_corrupt`), so that nothing outside of the folder can be named.
+///
+/// Browsers open files asynchronously, but read and write open ones at once: so a file is prepared first, and everything
+/// else is synchronous.
 ///
 /// Fails with `storage_quota_exceeded` when the disk is full, else `storage_unavailable`; a missing file is no failure.
 pub trait Files {
-    /// Returns the names in a folder; an empty list when there is no such folder.
-    fn list(&self, folder: &str) -> Result<Vec<String>>;
+    /// Creates those of these files that don't exist, empty, and their folder. Once this resolves, their names survive a
+    /// power cut.
+    fn prepare(&self, names: Vec<String>) -> LocalFuture<'static, Result<()>>;
 
-    /// Creates a folder and its parents, unless they exist.
-    fn make_folder(&self, folder: &str) -> Result<()>;
+    /// Returns the names in the folder; an empty list when it doesn't exist.
+    fn list(&self) -> Result<Vec<String>>;
 
     /// Returns the size of a file in bytes; `None` when it doesn't exist.
     fn size(&self, name: &str) -> Result<Option<u64>>;
@@ -20,7 +25,7 @@ pub trait Files {
     /// Returns `length` bytes from `at` on, or fewer at the end of the file. `None` when the file doesn't exist.
     fn read(&self, name: &str, at: u64, length: usize) -> Result<Option<Vec<u8>>>;
 
-    /// Writes all the bytes at `at`; creates the file if needed. They survive the end of the process, not a power cut.
+    /// Writes all the bytes at `at` of a prepared file. They survive the end of the process, not a power cut.
     fn write(&self, name: &str, at: u64, bytes: &[u8]) -> Result<()>;
 
     /// Truncates a file to that many bytes.
@@ -29,20 +34,17 @@ pub trait Files {
     /// Syncs a file: once this returns, everything written to it survives a power cut.
     fn sync(&self, name: &str) -> Result<()>;
 
-    /// Syncs a folder: once this returns, the names in it survive a power cut. `".."` is the parent of the root folder.
-    fn sync_folder(&self, folder: &str) -> Result<()>;
-
-    /// Renames a file atomically; an existing file of the new name is replaced.
-    fn rename(&self, from: &str, to: &str) -> Result<()>;
-
-    /// Gives a file a second name atomically. Returns `false` when the name is taken.
-    fn link(&self, from: &str, to: &str) -> Result<bool>;
-
-    /// Removes a file, if it exists.
+    /// Removes a file, if it exists. After a power cut it may be back.
     fn remove(&self, name: &str) -> Result<()>;
 
     /// Closes the file handles that are kept open between calls.
     fn close(&self);
+}
+
+/// The files of a folder on a disk, where processes exclude each other by lock files.
+pub trait LockFiles: Files {
+    /// Creates a file with this content, whole at once, and its folder. Returns `false` when the name is taken.
+    fn create(&self, name: &str, bytes: &[u8]) -> Result<bool>;
 }
 
 /// A process, identified so that a later one with the same number isn't mistaken for it.

@@ -3,7 +3,6 @@ import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import {
   chmodSync,
-  lstatSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -63,9 +62,8 @@ test('inspect, verify, types and snapshot list write nothing, even after a crash
   const dead = `tidelock\nid 4194305-ab\npid 4194305\nbegan never\nhost ${hostname()}\nsince then\n`
   for (const leftovers of [false, true]) {
     if (leftovers) {
-      writeFileSync(path.join(where, 'chunks', 'ab'.repeat(32)), 'a chunk that nothing names')
-      writeFileSync(path.join(where, 'chunks', `${'cd'.repeat(32)}.tmp`), 'half a chunk')
-      writeFileSync(path.join(where, 'journal.2.tmp'), 'half a segment')
+      writeFileSync(path.join(where, 'pack.7'), 'chunks that nothing names')
+      writeFileSync(path.join(where, 'journal.2'), 'tdlk half a segment')
       writeFileSync(path.join(where, 'journal.0'), 'an old segment')
       writeFileSync(path.join(where, 'lock.1000'), dead)
       const journal = path.join(where, 'journal.1')
@@ -82,17 +80,14 @@ test('inspect, verify, types and snapshot list write nothing, even after a crash
   const db = await open({ name: 'shop', storage: 'file', path: where, ...quiet })
   assert.deepEqual(await db.query('SELECT n FROM t'), [{ n: 1 }, { n: 2 }])
   await db.close()
-  assert.ok(!readdirSync(where).includes('journal.2.tmp'), 'opening it does tidy up')
+  assert.ok(!readdirSync(where).includes('pack.7'), 'opening it does tidy up')
 })
 
 test('a read-only folder can be read', async () => {
   const { around, where } = await made()
   const isRoot = process.getuid() === 0
-  for (const folder of [where, path.join(where, 'chunks')]) {
-    for (const name of readdirSync(folder))
-      if (lstatSync(path.join(folder, name)).isFile()) chmodSync(path.join(folder, name), 0o444)
-    chmodSync(folder, 0o555)
-  }
+  for (const name of readdirSync(where)) chmodSync(path.join(where, name), 0o444)
+  chmodSync(where, 0o555)
   chmodSync(base, 0o755)
   const before = listing(around)
   // Permissions don't apply to root.
@@ -103,7 +98,7 @@ test('a read-only folder can be read', async () => {
     assert.match(out, expected)
   }
   assert.deepEqual(listing(around), before)
-  for (const folder of [where, path.join(where, 'chunks')]) chmodSync(folder, 0o755)
+  chmodSync(where, 0o755)
 })
 
 test('reading a folder without a database creates none', async () => {
@@ -118,7 +113,7 @@ test('reading a folder without a database creates none', async () => {
 })
 
 test('a symbolic link in a folder is refused, and its target does not change', async () => {
-  for (const name of ['chunks', 'journal.1', 'lock.1', 'lock.7', 'journal.7']) {
+  for (const name of ['pack.1', 'journal.1', 'lock.1', 'lock.7', 'journal.7']) {
     const { around, where } = await made()
     const elsewhere = path.join(around, 'elsewhere')
     mkdirSync(elsewhere)
@@ -126,7 +121,6 @@ test('a symbolic link in a folder is refused, and its target does not change', a
     const target = path.join(elsewhere, 'target')
     if (name.endsWith('7')) writeFileSync(target, 'precious')
     else renameSync(path.join(where, name), target)
-    if (name === 'chunks') writeFileSync(path.join(target, 'bystander'), 'precious')
     symlinkSync(target, path.join(where, name))
     const before = listing(around)
     const error = await open({ name: 'shop', storage: 'file', path: where, ...quiet }).then(

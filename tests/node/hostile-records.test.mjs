@@ -6,7 +6,6 @@ import {
   linkSync,
   mkdirSync,
   mkdtempSync,
-  readdirSync,
   readFileSync,
   rmSync,
   truncateSync,
@@ -106,11 +105,25 @@ const chunksOf = (count, id) =>
     return changed
   })
 
-const chunk = (where) => path.join(where, 'chunks', readdirSync(path.join(where, 'chunks'))[0])
-const inChunk = (change) => (where) => {
-  const bytes = readFileSync(chunk(where))
-  writeFileSync(chunk(where), change(bytes) ?? bytes)
-}
+const pack = (where) => path.join(where, 'pack.1')
+/** Changes what the journal says of the first chunk: its pack, its place there, and its length. */
+const inExtent = (change) => (where) =>
+  changeFrames(where, (frames) => {
+    const { body } = frames.find((each) => each.kind === 5)
+    change(Buffer.from(body.buffer, body.byteOffset + 68, 20))
+    return frames
+  })
+/** Stores other bytes for the first chunk. */
+const inChunk = (change) => (where) =>
+  inExtent((extent) => {
+    const bytes = readFileSync(pack(where))
+    const [at, length] = [Number(extent.readBigUInt64LE(8)), extent.readUInt32LE(16)]
+    const found = Buffer.from(bytes.subarray(at, at + length))
+    const changed = Buffer.from(change(found) ?? found)
+    extent.writeBigUInt64LE(BigInt(bytes.length), 8)
+    extent.writeUInt32LE(changed.length, 16)
+    writeFileSync(pack(where), Buffer.concat([bytes, changed]))
+  })(where)
 const lock =
   (pid, host = hostname()) =>
   (where) =>
@@ -169,24 +182,26 @@ const tricks = {
   }),
   'a manifest of 3 GB without its chunks': chunksOf(45_000, 'ab'.repeat(32)),
   'a manifest of 100 MB of one chunk': chunksOf(1600),
-  'a chunk of 3 GB': (where) => truncateSync(chunk(where), 3 * 2 ** 30),
+  'a chunk of 3 GB': (where) => {
+    inExtent((extent) => extent.writeUInt32LE(3 * 2 ** 30, 16))(where)
+    truncateSync(pack(where), 4 * 2 ** 30)
+  },
+  'a chunk after all bytes': inExtent((extent) => extent.writeBigUInt64LE(2n ** 53n - 1n, 8)),
+  'a chunk in the last pack': inExtent((extent) => extent.writeBigUInt64LE(2n ** 53n - 1n)),
+  'a chunk at no place': inExtent((extent) => extent.writeBigUInt64LE(last, 8)),
   'a chunk of nothing': inChunk(() => ''),
   'a chunk that claims 4 GB': inChunk((bytes) => bytes.writeUInt32LE(0xffffffff, 1) && undefined),
   'a chunk of another codec': inChunk((bytes) => bytes.fill(9, 0, 1)),
   'a chunk of lz4 without an end': inChunk(() =>
     Buffer.concat([Buffer.from([1, 0, 0, 1, 0]), Buffer.alloc(1000, 255)]),
   ),
-  'a folder as chunk': replaced(chunk, mkdirSync),
-  'a pipe as chunk': replaced(chunk, fifo),
+  'a folder as pack': replaced(pack, mkdirSync),
+  'a pipe as pack': replaced(pack, fifo),
   'a pipe as journal': replaced(journal, fifo),
   'a folder as journal': replaced(journal, mkdirSync),
   'a pipe as lock': (where) => fifo(path.join(where, 'lock.9')),
   'a folder as lock': (where) => mkdirSync(path.join(where, 'lock.9')),
-  'a file as chunks': replaced(
-    (where) => path.join(where, 'chunks'),
-    (file) => writeFileSync(file, ''),
-  ),
-  'a chunk linked from outside': replaced(chunk, (file) => linkSync(path.join(file, '../../../precious'), file)),
+  'a pack linked from outside': replaced(pack, (file) => linkSync(path.join(file, '../../precious'), file)),
   'a journal linked from outside': replaced(journal, (file) => linkSync(path.join(file, '../../precious'), file)),
   'an empty journal': replaced(journal, (file) => writeFileSync(file, '')),
   'a journal with 64 MB of zeros behind it': (where) => truncateSync(journal(where), 64 * 2 ** 20),
@@ -196,8 +211,8 @@ const tricks = {
     changeFrames(where, (frames) => [...frames, ...Array(50_000).fill(frame(6, text('ab'.repeat(32)), 0))]),
   'a journal with zeros before its number': (where) => copyFileSync(journal(where), path.join(where, 'journal.007')),
   'a journal with a sign before its number': (where) => copyFileSync(journal(where), path.join(where, 'journal.+5')),
-  '20,000 files that are no chunks': (where) => {
-    for (let at = 0; at < 20_000; at++) writeFileSync(path.join(where, 'chunks', `${at}`.padStart(64, '0')), '')
+  '20,000 packs that nothing names': (where) => {
+    for (let at = 2; at < 20_000; at++) writeFileSync(path.join(where, `pack.${at}`), 'x')
   },
   'names with control characters': (where) => {
     for (const name of ['a\nb', '\x1b[31mred', 'ü\u202e', 'x'.repeat(255)]) writeFileSync(path.join(where, name), '')

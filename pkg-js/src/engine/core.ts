@@ -283,21 +283,20 @@ export interface CoreClass {
 
 /** What {@link CoreClass.openFolder} needs of Node: files below one folder, by relative names, and processes. What fails throws. */
 export interface NodeFiles {
-  /** The names in a folder; none where there is no such folder. */
-  list(folder: string): string[]
-  makeFolder(folder: string): void
+  /** Makes those of these files that don't exist, empty, and the folder; their names survive a power cut. */
+  prepare(names: string[]): void
+  /** The names in the folder; none where there is no such folder. */
+  list(): string[]
   /** Bytes of a file; undefined where there is none. */
   size(name: string): number | undefined
   /** Bytes from `at` on, `length` of them or fewer at the end of the file; undefined where there is none. */
   read(name: string, at: number, length: number): Uint8Array | undefined
-  /** Writes all the bytes, which lie in the wasm memory; makes the file if there is none. */
+  /** Writes all the bytes, which lie in the wasm memory. */
   write(name: string, at: number, bytes: Uint8Array): void
   truncate(name: string, bytes: number): void
   sync(name: string): void
-  syncFolder(folder: string): void
-  rename(from: string, to: string): void
-  /** Adds a second name to a file. Returns false when that name is taken. */
-  link(from: string, to: string): boolean
+  /** Makes a file with this content, whole at once, and the folder. Returns false when the name is taken. */
+  create(name: string, bytes: Uint8Array): boolean
   remove(name: string): void
   /** Closes the files that are kept open between calls. */
   close(): void

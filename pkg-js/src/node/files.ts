@@ -6,7 +6,7 @@ import { TidelockError } from '../base/errors.js'
 import type { NodeFiles } from '../engine/core.js'
 import { ReadOnlyFiles } from './read-only.js'
 
-export { databasesIn, holdsDatabase, removeFolders } from './folders.js'
+export { databasesIn, holdsDatabase, removeFolder } from './folders.js'
 export { readLastResults, writeLastResults } from './last-results.js'
 
 // A module of its own: only Node loads it, and only for `storage: 'file'`.
@@ -19,7 +19,7 @@ export function filesOf(folder: string, options: object): FolderFiles | ReadOnly
   return readOnly in options ? new ReadOnlyFiles(new FolderFiles(folder, 'r')) : new FolderFiles(folder)
 }
 
-/** The files below one folder and the processes of this machine, called by the wasm module. */
+/** The files of one folder and the processes of this machine, called by the wasm module. */
 export class FolderFiles implements NodeFiles {
   readonly #folder: string
   readonly #mode: 'r' | 'r+'
@@ -39,42 +39,60 @@ export class FolderFiles implements NodeFiles {
 
   /** Returns the path of a name. Throws for names outside of the folder and for symbolic links. */
   #path(name: string): string {
-    let path = this.#folder
-    if (name === '') return path
-    for (const part of name.split('/')) {
-      if (!/^\w[\w.-]*$/.test(part)) throw new Error('A file outside of the database folder was named')
-      path = join(path, part)
-      const about = fs.lstatSync(path, { throwIfNoEntry: false })
-      if (about !== undefined) mustBePlain(path, about)
-    }
+    if (!/^\w[\w.-]*$/.test(name)) throw new Error('A file outside of the database folder was named')
+    const path = join(this.#folder, name)
+    const about = fs.lstatSync(path, { throwIfNoEntry: false })
+    if (about !== undefined) mustBePlain(path, about)
     return path
   }
 
-  /** Opens a file, or creates it with `make`; returns undefined for a missing file without `make`. */
-  #file(name: string, make: boolean): number | undefined {
+  /** Opens a file; returns undefined for a missing one. */
+  #file(name: string): number | undefined {
     if (this.#open?.name === name) return this.#open.file
     this.close()
     try {
-      const file = fs.openSync(this.#path(name), make ? fs.constants.O_RDWR | fs.constants.O_CREAT : this.#mode)
+      const file = fs.openSync(this.#path(name), this.#mode)
       this.#open = { name, file }
       return file
     } catch (error) {
-      if (hasCode(error, 'ENOENT') && !make) return undefined
+      if (hasCode(error, 'ENOENT')) return undefined
       throw error
     }
   }
 
   #existing(name: string): number {
-    const file = this.#file(name, false)
+    const file = this.#file(name)
     if (file === undefined) throw new Error(`${this.#path(name)} is gone`)
     return file
   }
 
-  list(folder: string): string[] {
+  /** Throws ELOOP for a file that has another name, too, which may be outside of the folder. */
+  #changeable(name: string): number {
+    const file = this.#existing(name)
+    if (fs.fstatSync(file).nlink > 1) throw notPlain(this.#path(name))
+    return file
+  }
+
+  prepare(names: string[]): void {
+    fs.mkdirSync(this.#folder, { recursive: true })
+    const missing = names.filter((name) => this.size(name) === undefined)
+    for (const name of missing) fs.closeSync(fs.openSync(this.#path(name), 'a'))
+    // Windows can't open a folder; its file systems log changes of names.
+    if (missing.length === 0 || process.platform === 'win32') return
+    for (const folder of [this.#folder, join(this.#folder, '..')]) {
+      const opened = fs.openSync(folder, 'r')
+      try {
+        fs.fsyncSync(opened)
+      } finally {
+        fs.closeSync(opened)
+      }
+    }
+  }
+
+  list(): string[] {
     try {
-      const path = this.#path(folder)
-      return fs.readdirSync(path, { withFileTypes: true }).map((entry) => {
-        mustBePlain(join(path, entry.name), entry)
+      return fs.readdirSync(this.#folder, { withFileTypes: true }).map((entry) => {
+        mustBePlain(join(this.#folder, entry.name), entry)
         return entry.name
       })
     } catch (error) {
@@ -83,17 +101,13 @@ export class FolderFiles implements NodeFiles {
     }
   }
 
-  makeFolder(folder: string): void {
-    fs.mkdirSync(this.#path(folder), { recursive: true })
-  }
-
   size(name: string): number | undefined {
     // By name, because another process may have replaced the open file.
     return fs.lstatSync(this.#path(name), { throwIfNoEntry: false })?.size
   }
 
   read(name: string, at: number, length: number): Uint8Array | undefined {
-    const file = this.#file(name, false)
+    const file = this.#file(name)
     if (file === undefined) return undefined
     const bytes = new Uint8Array(Math.max(0, Math.min(length, fs.fstatSync(file).size - at)))
     let filled = 0
@@ -106,13 +120,13 @@ export class FolderFiles implements NodeFiles {
   }
 
   write(name: string, at: number, bytes: Uint8Array): void {
-    const file = this.#file(name, true) as number
+    const file = this.#changeable(name)
     for (let written = 0; written < bytes.length; )
       written += fs.writeSync(file, bytes, written, bytes.length - written, at + written)
   }
 
   truncate(name: string, bytes: number): void {
-    fs.ftruncateSync(this.#existing(name), bytes)
+    fs.ftruncateSync(this.#changeable(name), bytes)
     if (name === this.#lock) this.#lock = undefined
   }
 
@@ -120,30 +134,19 @@ export class FolderFiles implements NodeFiles {
     fs.fsyncSync(this.#existing(name))
   }
 
-  syncFolder(folder: string): void {
-    // Windows can't open a folder; its file systems log changes of names.
-    if (process.platform === 'win32') return
-    const opened = fs.openSync(folder === '..' ? join(this.#folder, folder) : this.#path(folder), 'r')
+  create(name: string, bytes: Uint8Array): boolean {
+    fs.mkdirSync(this.#folder, { recursive: true })
+    const unfinished = this.#path(`${name}.${this.pid}.tmp`)
+    fs.writeFileSync(unfinished, bytes)
     try {
-      fs.fsyncSync(opened)
-    } finally {
-      fs.closeSync(opened)
-    }
-  }
-
-  rename(from: string, to: string): void {
-    this.close()
-    fs.renameSync(this.#path(from), this.#path(to))
-  }
-
-  link(from: string, to: string): boolean {
-    try {
-      fs.linkSync(this.#path(from), this.#path(to))
+      fs.linkSync(unfinished, this.#path(name))
     } catch (error) {
       if (hasCode(error, 'EEXIST')) return false
       throw error
+    } finally {
+      fs.rmSync(unfinished, { force: true })
     }
-    this.#lock = to
+    this.#lock = name
     return true
   }
 
@@ -206,8 +209,11 @@ function machineName(): string {
 
 /** Throws ELOOP for symbolic links and special files. */
 function mustBePlain(path: string, about: fs.Kind): void {
-  if (!about.isFile() && !about.isDirectory())
-    throw Object.assign(new Error(`${path} is a symbolic link or a special file`), { code: 'ELOOP', path })
+  if (!about.isFile() && !about.isDirectory()) throw notPlain(path)
+}
+
+function notPlain(path: string): Error {
+  return Object.assign(new Error(`${path} is a link or a special file`), { code: 'ELOOP', path })
 }
 
 function procText(name: string): string | undefined {

@@ -28,14 +28,12 @@ export function holdsDatabase(folder: string): boolean {
   return entries(folder).some((entry) => entry.isFile() && /^journal\.\d+$/.test(entry.name))
 }
 
-/** Removes the folders of a deleted database, unless they contain other files. */
-export function removeFolders(folder: string): void {
-  for (const each of [join(folder, 'chunks'), resolve(folder)]) {
-    try {
-      fs.rmdirSync(each)
-    } catch {
-      // The folder contains files that aren't the database's.
-    }
+/** Removes the folder of a deleted database, unless it contains other files. */
+export function removeFolder(folder: string): void {
+  try {
+    fs.rmdirSync(resolve(folder))
+  } catch {
+    // The folder contains files that aren't the database's.
   }
 }
 

@@ -20,7 +20,7 @@ declare module 'node:fs' {
   ): (Kind & { readonly size: number; readonly uid: number }) | undefined
   export function openSync(path: string, flags: string | number): number
   export function closeSync(file: number): void
-  export function fstatSync(file: number): Kind & { readonly size: number }
+  export function fstatSync(file: number): Kind & { readonly size: number; readonly nlink: number }
   export function readSync(
     file: number,
     into: Uint8Array,
@@ -37,11 +37,9 @@ declare module 'node:fs' {
   export function rmSync(path: string, options: { force: true }): void
   export function readFileSync(path: string): Uint8Array
   export function readFileSync(path: string, encoding: 'utf8'): string
-  export function writeFileSync(path: string, bytes: Uint8Array, options: { readonly flag: 'wx' }): void
+  export function writeFileSync(path: string, bytes: Uint8Array, options?: { readonly flag: 'wx' }): void
   export const constants: {
     readonly O_RDONLY: number
-    readonly O_RDWR: number
-    readonly O_CREAT: number
     /** Missing on Windows. */
     readonly O_NONBLOCK?: number
   }

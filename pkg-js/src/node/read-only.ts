@@ -13,19 +13,18 @@ export class ReadOnlyFiles implements NodeFiles {
     this.#disk = disk
   }
 
-  list(folder: string): string[] {
-    const names = new Set(this.#disk.list(folder))
-    const prefix = folder === '' ? '' : `${folder}/`
+  prepare(names: string[]): void {
+    for (const name of names) if (this.size(name) === undefined) this.#changed.set(name, new Uint8Array(0))
+  }
+
+  list(): string[] {
+    const names = new Set(this.#disk.list())
     for (const [name, bytes] of this.#changed) {
-      const inside = name.startsWith(prefix) ? name.slice(prefix.length) : '/'
-      if (inside.includes('/')) continue
-      if (bytes === undefined) names.delete(inside)
-      else names.add(inside)
+      if (bytes === undefined) names.delete(name)
+      else names.add(name)
     }
     return [...names]
   }
-
-  makeFolder(): void {}
 
   size(name: string): number | undefined {
     return this.#changed.has(name) ? this.#changed.get(name)?.length : this.#disk.size(name)
@@ -49,16 +48,9 @@ export class ReadOnlyFiles implements NodeFiles {
 
   sync(): void {}
 
-  syncFolder(): void {}
-
-  rename(from: string, to: string): void {
-    this.#changed.set(to, this.#whole(from))
-    this.#changed.set(from, undefined)
-  }
-
-  link(from: string, to: string): boolean {
-    if (this.size(to) !== undefined) return false
-    this.#changed.set(to, this.#whole(from))
+  create(name: string, bytes: Uint8Array): boolean {
+    if (this.size(name) !== undefined) return false
+    this.#changed.set(name, bytes.slice())
     return true
   }
 

@@ -36,14 +36,14 @@ export async function deleteFolder(name: string, path: string | undefined, force
     ...(force ? { lock: { onBusy: 'steal' } } : {}),
   }
   const folder = checkOptions(options, surroundings()).path as string
-  const { filesOf, holdsDatabase, removeFolders, writeLastResults } = await nodeFiles()
+  const { filesOf, holdsDatabase, removeFolder, writeLastResults } = await nodeFiles()
   if (!holdsDatabase(folder)) return
   const [bridge, instance] = await alone(options)
   await bridge.deleteFolder(instance, filesOf(folder, {})).catch((error) => {
     throw withHolder(error, { storage: 'file', name, path: folder }, 'Close it there first')
   })
   writeLastResults(folder, undefined)
-  removeFolders(folder)
+  removeFolder(folder)
 }
 
 /** Returns the files of a folder. Rejects with `invalid_argument` when it has no database. */

@@ -2,47 +2,73 @@
 
 use std::{
     fs::{self, DirEntry, File, OpenOptions},
+    future::ready,
     io::{ErrorKind, Read, Seek, SeekFrom, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use crate::{
     error::{Error, ErrorCode, Result},
-    ports::{Files, Process, Processes},
+    ports::{Files, LocalFuture, LockFiles, Process, Processes},
     store::failure::not_plain,
 };
 
-/// The files below one folder of a disk.
+/// The files of one folder of a disk.
 pub struct Disk {
     folder: PathBuf,
 }
 
 impl Disk {
-    /// Creates access to the files below `folder`, which need not exist.
+    /// Creates access to the files of `folder`, which need not exist.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
         Self { folder: folder.into() }
     }
 
-    /// Returns the path of a name: always below the folder, and never behind a symbolic link.
+    /// Returns the path of a name: always in the folder, and never behind a symbolic link.
     fn path(&self, name: &str) -> Result<PathBuf> {
-        let mut path = self.folder.clone();
-        if name.is_empty() {
-            return Ok(path);
-        }
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
-        for part in name.split('/') {
-            if part.is_empty() || part.starts_with('.') || !part.bytes().all(plain) {
-                return Err(Error::internal("A file outside of the database's folder was named"));
-            }
-            path.push(part);
-            if let Some(about) = found(fs::symlink_metadata(&path))?
-                && !about.is_file()
-                && !about.is_dir()
-            {
-                return Err(not_plain(&path.to_string_lossy()));
+        if name.is_empty() || name.starts_with('.') || !name.bytes().all(plain) {
+            return Err(Error::internal("A file outside of the database's folder was named"));
+        }
+        let path = self.folder.join(name);
+        match found(fs::symlink_metadata(&path))? {
+            Some(about) if !about.is_file() => Err(not_plain(&path.to_string_lossy())),
+            _ => Ok(path),
+        }
+    }
+
+    /// Makes the names in the folder, and its own name, survive a power cut.
+    fn sync_names(&self) -> Result<()> {
+        // Only where folders can be opened as files.
+        if cfg!(unix) {
+            let sync = |path: &Path| File::open(path).and_then(|folder| folder.sync_all()).map_err(failure);
+            sync(&self.folder)?;
+            sync(&self.folder.join(".."))?;
+        }
+        Ok(())
+    }
+
+    fn make(&self, names: &[String]) -> Result<()> {
+        fs::create_dir_all(&self.folder).map_err(failure)?;
+        let mut made = false;
+        for name in names {
+            if self.size(name)?.is_none() {
+                File::create(self.path(name)?).map_err(failure)?;
+                made = true;
             }
         }
-        Ok(path)
+        if made { self.sync_names() } else { Ok(()) }
+    }
+
+    /// Opens a file for changes. One that has another name, too, is refused: that may be outside of the folder.
+    fn changeable(&self, name: &str) -> Result<File> {
+        let path = self.path(name)?;
+        let file = OpenOptions::new().write(true).open(&path).map_err(failure)?;
+        #[cfg(unix)]
+        if std::os::unix::fs::MetadataExt::nlink(&file.metadata().map_err(failure)?) > 1 {
+            return Err(not_plain(&path.to_string_lossy()));
+        }
+        Ok(file)
     }
 
     fn open(&self, name: &str) -> Result<Option<File>> {
@@ -69,8 +95,12 @@ fn found<T>(result: std::io::Result<T>) -> Result<Option<T>> {
 }
 
 impl Files for Disk {
-    fn list(&self, folder: &str) -> Result<Vec<String>> {
-        let Some(entries) = found(fs::read_dir(self.path(folder)?))? else { return Ok(Vec::new()) };
+    fn prepare(&self, names: Vec<String>) -> LocalFuture<'static, Result<()>> {
+        Box::pin(ready(self.make(&names)))
+    }
+
+    fn list(&self) -> Result<Vec<String>> {
+        let Some(entries) = found(fs::read_dir(&self.folder))? else { return Ok(Vec::new()) };
         let name = |entry: std::io::Result<DirEntry>| {
             let entry = entry.map_err(failure)?;
             let kind = entry.file_type().map_err(failure)?;
@@ -81,10 +111,6 @@ impl Files for Disk {
             }
         };
         entries.map(name).collect()
-    }
-
-    fn make_folder(&self, folder: &str) -> Result<()> {
-        fs::create_dir_all(self.path(folder)?).map_err(failure)
     }
 
     fn size(&self, name: &str) -> Result<Option<u64>> {
@@ -100,41 +126,16 @@ impl Files for Disk {
     }
 
     fn write(&self, name: &str, at: u64, bytes: &[u8]) -> Result<()> {
-        let opened = OpenOptions::new().write(true).create(true).truncate(false).open(self.path(name)?);
-        let mut file = opened.map_err(failure)?;
+        let mut file = self.changeable(name)?;
         file.seek(SeekFrom::Start(at)).and_then(|_| file.write_all(bytes)).map_err(failure)
     }
 
     fn truncate(&self, name: &str, bytes: u64) -> Result<()> {
-        let file = OpenOptions::new().write(true).open(self.path(name)?).map_err(failure)?;
-        file.set_len(bytes).map_err(failure)
+        self.changeable(name)?.set_len(bytes).map_err(failure)
     }
 
     fn sync(&self, name: &str) -> Result<()> {
-        let file = OpenOptions::new().write(true).open(self.path(name)?).map_err(failure)?;
-        file.sync_all().map_err(failure)
-    }
-
-    fn sync_folder(&self, folder: &str) -> Result<()> {
-        // Only where folders can be opened as files.
-        if cfg!(unix) {
-            let path = if folder == ".." { self.folder.join(folder) } else { self.path(folder)? };
-            File::open(path).and_then(|folder| folder.sync_all()).map_err(failure)
-        } else {
-            Ok(())
-        }
-    }
-
-    fn rename(&self, from: &str, to: &str) -> Result<()> {
-        fs::rename(self.path(from)?, self.path(to)?).map_err(failure)
-    }
-
-    fn link(&self, from: &str, to: &str) -> Result<bool> {
-        match fs::hard_link(self.path(from)?, self.path(to)?) {
-            Ok(()) => Ok(true),
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
-            Err(error) => Err(failure(error)),
-        }
+        self.changeable(name)?.sync_all().map_err(failure)
     }
 
     fn remove(&self, name: &str) -> Result<()> {
@@ -142,6 +143,21 @@ impl Files for Disk {
     }
 
     fn close(&self) {}
+}
+
+impl LockFiles for Disk {
+    fn create(&self, name: &str, bytes: &[u8]) -> Result<bool> {
+        fs::create_dir_all(&self.folder).map_err(failure)?;
+        let unfinished = self.path(&format!("{name}.{}.tmp", std::process::id()))?;
+        fs::write(&unfinished, bytes).map_err(failure)?;
+        let linked = fs::hard_link(&unfinished, self.path(name)?);
+        fs::remove_file(&unfinished).map_err(failure)?;
+        match linked {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
+            Err(error) => Err(failure(error)),
+        }
+    }
 }
 
 /// The processes that Linux lists under `/proc`; on other systems no process is ever reported as ended.

@@ -14,6 +14,8 @@ use crate::{
 };
 
 const MAGIC: u32 = u32::from_le_bytes(*b"tdlk");
+/// The length of the magic, with which each frame begins.
+pub const MAGIC_BYTES: usize = 4;
 const HEADER: usize = 36;
 /// How many bytes are read at a time.
 const WINDOW: usize = 1024 * 1024;
@@ -37,7 +39,7 @@ pub enum FrameKind {
     PutManifest,
     /// The generation of a deleted manifest.
     DeleteManifest,
-    /// The id of a chunk whose file was stored.
+    /// The id of a chunk, and where it is stored.
     PutChunk,
     /// The id of a deleted chunk.
     DeleteChunk,
@@ -134,6 +136,11 @@ impl<'a> Frames<'a> {
     /// Creates a reader that starts at `place`.
     pub fn from(files: &'a dyn Files, place: Place) -> Self {
         Self { files, name: segment_name(place.segment), place, window: Vec::new(), window_at: 0, wasted: 0 }
+    }
+
+    /// Returns whether these may be the first bytes of a segment that was never completely written.
+    pub fn may_begin_with(bytes: &[u8]) -> bool {
+        bytes.iter().zip(MAGIC.to_le_bytes()).all(|(found, byte)| *found == byte || *found == 0)
     }
 
     /// Returns the position after the last frame read.

@@ -3,12 +3,13 @@
 use std::rc::Rc;
 
 use super::{
-    frames::{Frame, FrameKind, Frames, Place, segment_name, segment_number},
+    frames::{Frame, FrameKind, Frames, MAGIC_BYTES, Place, segment_name, segment_number},
+    packs::pack_number,
     state::{State, bytes, get_key, put_key},
 };
 use crate::{
     collections::Map,
-    error::Result,
+    error::{Error, Result},
     format::{LayoutWriter, Reader},
     ports::{Files, LogKey, StoredRecord},
     store::failure::corrupt,
@@ -17,26 +18,10 @@ use crate::{
 /// A segment is sealed only when it has this many times the bytes of its first frame, which repeats the whole state
 /// except the log.
 const START_SHARE: u64 = 4;
+/// The number of the first segment.
+const FIRST_SEGMENT: u64 = 1;
 /// Frames are written in pieces of about this size.
 const PIECE_BYTES: usize = 8 * 1024 * 1024;
-
-/// The suffix of a file that is being written.
-pub const UNFINISHED: &str = ".tmp";
-
-fn unfinished(name: &str) -> String {
-    format!("{name}{UNFINISHED}")
-}
-
-/// Writes a file atomically: under its name it is complete or missing, also after a power cut. The name is durable once
-/// the folder is synced.
-pub fn write_whole(files: &dyn Files, name: &str, bytes: &[u8]) -> Result<()> {
-    let unfinished = unfinished(name);
-    // A longer file may remain from an earlier attempt.
-    files.remove(&unfinished)?;
-    files.write(&unfinished, 0, bytes)?;
-    files.sync(&unfinished)?;
-    files.rename(&unfinished, name)
-}
 
 /// One frame that a transaction adds to the journal.
 pub type JournalEntry = (FrameKind, Vec<u8>);
@@ -54,37 +39,59 @@ pub struct Journal {
     start_bytes: u64,
     /// The size of the segment's file when it was last read or written.
     seen: u64,
-    /// Whether the segment's name may not be synced yet.
-    unnamed: bool,
     /// Whether a transaction was appended since the journal was read or finished.
     appended: bool,
     pub state: State,
 }
 
+/// What a segment's file turns out to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Found {
+    /// The valid segment.
+    Newest,
+    /// A segment that has a successor.
+    Sealed,
+    /// No segment: its first transaction never became complete.
+    Unfinished,
+    /// A segment whose beginning was damaged.
+    Damaged,
+}
+
 impl Journal {
-    /// Reads the newest segment; `None` when there is no journal.
+    /// Reads the newest complete segment; `None` when there is no journal.
     ///
-    /// Fails with `database_corrupt` when its first frame is damaged, and as the files do.
+    /// Fails with `database_corrupt` when its beginning is damaged, and as the files do.
     pub fn load(files: Rc<dyn Files>, segment_bytes: u64) -> Result<Option<Self>> {
-        let Some(segment) = files.list("")?.iter().filter_map(|name| segment_number(name)).max() else {
-            return Ok(None);
-        };
-        let mut journal = Self::empty(files, segment_bytes, segment);
-        journal.read()?;
-        // A segment without a possible successor counts as damaged.
-        if journal.start_bytes == 0 || segment == u64::MAX {
-            return Err(corrupt("The beginning of the database's journal is damaged")
-                .hint("Restore the folder from a backup")
-                .detail("file", segment_name(segment)));
+        let names = files.list()?;
+        let mut segments: Vec<u64> = names.iter().filter_map(|name| segment_number(name)).collect();
+        segments.sort_unstable_by(|a, b| b.cmp(a));
+        for segment in &segments {
+            let mut journal = Self::empty(files.clone(), segment_bytes, *segment);
+            match journal.read()? {
+                Found::Unfinished => {}
+                // A segment without a possible successor counts as damaged.
+                Found::Newest if *segment < u64::MAX => return Ok(Some(journal)),
+                // The successor of a sealed segment was complete.
+                _ => return Err(damaged(segments[0])),
+            }
         }
-        Ok(Some(journal))
+        // The first segment may be what a killed process left; later ones, and chunks, are of a database.
+        match segments.iter().any(|segment| *segment > FIRST_SEGMENT) || has_chunks(&*files, &names)? {
+            true => Err(damaged(segments.first().copied().unwrap_or(FIRST_SEGMENT))),
+            false => Ok(None),
+        }
     }
 
-    /// Creates an empty journal.
+    /// Creates an empty journal. Its first segment must be prepared.
     pub fn create(files: Rc<dyn Files>, segment_bytes: u64) -> Result<Self> {
-        let mut journal = Self::empty(files, segment_bytes, 0);
-        journal.begin_segment()?;
+        let mut journal = Self::empty(files, segment_bytes, FIRST_SEGMENT - 1);
+        journal.begin_segment(State::default(), None)?;
         Ok(journal)
+    }
+
+    /// Returns the file of the next segment. It must be prepared before a segment begins.
+    pub fn next_segment(&self) -> String {
+        segment_name(self.place.segment + 1)
     }
 
     fn empty(files: Rc<dyn Files>, segment_bytes: u64, segment: u64) -> Self {
@@ -95,7 +102,6 @@ impl Journal {
             synced: 0,
             start_bytes: 0,
             seen: 0,
-            unnamed: false,
             appended: false,
             state: State::default(),
         }
@@ -107,42 +113,59 @@ impl Journal {
     }
 
     /// Applies the complete transactions of the segment.
-    fn read(&mut self) -> Result<()> {
+    fn read(&mut self) -> Result<Found> {
         let files = self.files.clone();
-        self.seen = files.size(&segment_name(self.place.segment))?.unwrap_or(0);
+        let name = segment_name(self.place.segment);
+        self.seen = files.size(&name)?.unwrap_or(0);
         let mut frames = Frames::from(&*files, self.place);
-        let mut transaction = Vec::new();
+        let (mut found, mut transaction) = (Found::Unfinished, Vec::new());
         while let Some(frame) = frames.next()? {
-            let is_first = self.start_bytes == 0;
-            if is_first != (frame.kind == FrameKind::Start) {
-                return Ok(());
+            let begins = self.start_bytes == 0;
+            if begins != (frame.kind == FrameKind::Start) {
+                return Ok(Found::Damaged);
             }
             let last = frame.last;
-            transaction.push(frame);
+            if begins {
+                self.start_bytes = frames.place().at;
+            }
+            if found == Found::Unfinished {
+                // It may hold the whole log, and counts for nothing until it is complete.
+                self.apply(&frame)?;
+            } else {
+                transaction.push(frame);
+            }
             if !last {
                 continue;
             }
+            found = Found::Newest;
             for frame in transaction.drain(..) {
-                if self.state.apply(&frame) {
-                    continue;
-                }
-                // Any other undecodable frame counts as damaged: readers that need its content notice.
-                match frame.kind {
-                    FrameKind::Start => return Ok(()),
-                    FrameKind::PutChunk | FrameKind::DeleteChunk => {
-                        return Err(corrupt("The database's journal has an invalid chunk id")
-                            .hint("Restore the folder from a backup")
-                            .detail("file", segment_name(self.place.segment)));
-                    }
-                    _ => {}
+                self.apply(&frame)?;
+                if frame.kind == FrameKind::Seal {
+                    found = Found::Sealed;
                 }
             }
             self.place = frames.place();
-            if is_first {
-                self.start_bytes = self.place.at;
-            }
         }
-        Ok(())
+        // What a killed process leaves begins like a segment, or was never written.
+        let begins = files.read(&name, 0, MAGIC_BYTES)?.unwrap_or_default();
+        let is_torn = Frames::may_begin_with(&begins);
+        Ok(if found == Found::Unfinished && !is_torn { Found::Damaged } else { found })
+    }
+
+    /// Applies a frame. Of those that can't be decoded, most count as damaged: readers that need their content notice.
+    fn apply(&mut self, frame: &Frame) -> Result<()> {
+        if self.state.apply(frame) {
+            return Ok(());
+        }
+        match frame.kind {
+            FrameKind::Start => Err(damaged(self.place.segment)),
+            FrameKind::PutChunk | FrameKind::DeleteChunk => {
+                Err(corrupt("The database's journal has an invalid chunk id")
+                    .hint("Restore the folder from a backup")
+                    .detail("file", segment_name(self.place.segment)))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Appends one transaction atomically. `sync`: it survives a power cut.
@@ -201,92 +224,97 @@ impl Journal {
         }
         if sync {
             self.files.sync(name)?;
-            self.sync_name()?;
         }
         Ok(place)
     }
 
-    /// Seals the segment and begins the next one, once it is long enough.
+    /// Returns whether the segment is long enough to be sealed.
+    pub fn is_long(&self) -> bool {
+        self.place.at >= self.segment_bytes.max(self.start_bytes * START_SHARE) && self.state.newest.is_some()
+    }
+
+    /// Seals the segment and begins the next one, whose file must be prepared.
     pub fn roll(&mut self) -> Result<()> {
-        if self.place.at < self.segment_bytes.max(self.start_bytes * START_SHARE) {
-            return Ok(());
-        }
         let old = self.place;
         let Some(newest) = self.state.newest else { return Ok(()) };
         // The end of a sealed segment is never searched, so all of it must be synced.
         self.files.sync(&segment_name(old.segment))?;
-        self.synced = old.at;
-        self.state.sealed.push((old.segment, newest));
-        if let Err(error) = self.begin_segment() {
-            self.state.sealed.pop();
-            return Err(error);
-        }
-        // Another process with this folder open notices the grown file, and looks for the next segment.
-        let mut seal = Vec::new();
-        old.put(&mut seal, FrameKind::Seal, true, old.at, &[]);
-        self.files.write(&segment_name(old.segment), old.at, &seal)
+        let mut state = self.state.clone();
+        state.sealed.push((old.segment, newest));
+        self.begin_segment(state, None)
     }
 
     /// Does the same as [`Journal::append`] and replaces records of the log: writes the whole log into one new segment,
-    /// which takes effect when it gets its name. No old record remains: a new key may have to protect them.
+    /// whose file must be prepared. No old record remains: a new key may have to protect them.
     pub fn rewrite(&mut self, entries: Vec<JournalEntry>, replaced: &Map<LogKey, Vec<u8>>) -> Result<()> {
-        let start = Place::start(self.place.segment + 1);
         let mut state = self.state.clone();
         for (kind, body) in entries {
             state.apply(&Frame { kind, last: true, body });
         }
+        state.cleaned = state.chunks.values().map(|extent| extent.pack).max().unwrap_or_default().max(state.cleaned);
         state.sealed.clear();
         for (key, record) in replaced.iter().filter(|((lsn, _), _)| *lsn <= state.cut) {
             state.spared.insert(*key, record.clone());
         }
-        let (name, unfinished) = (segment_name(start.segment), unfinished(&segment_name(start.segment)));
-        self.files.remove(&unfinished)?;
+        self.begin_segment(state, Some(replaced))
+    }
+
+    /// Writes the next segment's first transaction: the state, and with `replaced` the whole log, too. It takes effect
+    /// when it is complete, and the old segment is sealed then.
+    fn begin_segment(&mut self, state: State, replaced: Option<&Map<LogKey, Vec<u8>>>) -> Result<()> {
+        // After a failure the next call reads which segment counts.
+        self.seen = u64::MAX;
+        let (old, start) = (self.place, Place::start(self.place.segment + 1));
+        let name = segment_name(start.segment);
+        if self.files.size(&name)?.is_some_and(|bytes| bytes > 0) {
+            // A killed process left it, and its frames must not join with these.
+            self.files.truncate(&name, 0)?;
+            self.files.sync(&name)?;
+        }
         let mut piece = Vec::new();
-        let place = start.put(&mut piece, FrameKind::Start, true, 0, &state.encode());
-        self.files.write(&unfinished, 0, &piece)?;
-        let (mut end, mut key) = (place, (state.cut, u32::MAX));
+        let first = start.put(&mut piece, FrameKind::Start, replaced.is_none(), 0, &state.encode());
+        self.files.write(&name, 0, &piece)?;
+        let mut end = first;
+        if let Some(replaced) = replaced {
+            end = self.copy_log(&name, first, &state, replaced)?;
+        }
+        self.files.sync(&name)?;
+        if replaced.is_some() {
+            let mut head = LayoutWriter::default();
+            head.bytes(state.head.as_deref().unwrap_or_default());
+            piece.clear();
+            let at = end.at;
+            end = end.put(&mut piece, FrameKind::Head, true, 0, &head.0);
+            self.files.write(&name, at, &piece)?;
+            self.files.sync(&name)?;
+        }
+        (self.state, self.place) = (state, end);
+        (self.synced, self.start_bytes, self.seen) = (end.at, first.at, end.at);
+        if old.segment >= FIRST_SEGMENT {
+            // Another process with this folder open notices the grown file, and looks for the next segment.
+            let mut seal = Vec::new();
+            old.put(&mut seal, FrameKind::Seal, true, old.at, &[]);
+            let _ = self.files.write(&segment_name(old.segment), old.at, &seal);
+        }
+        Ok(())
+    }
+
+    /// Copies the log after the cut into a new segment. Returns the position after it.
+    fn copy_log(&self, name: &str, from: Place, state: &State, replaced: &Map<LogKey, Vec<u8>>) -> Result<Place> {
+        let (mut end, mut key) = (from, (state.cut, u32::MAX));
         loop {
             let records = self.log(key, PIECE_BYTES)?;
-            let Some((last, _)) = records.last() else { break };
-            (key, piece) = (*last, Vec::new());
-            let at = end.at;
+            let Some((last, _)) = records.last() else { return Ok(end) };
+            key = *last;
+            let (at, mut piece) = (end.at, Vec::new());
             for (key, record) in &records {
                 let mut body = LayoutWriter::default();
                 put_key(&mut body, *key);
                 body.bytes(replaced.get(key).unwrap_or(record));
-                end = end.put(&mut piece, FrameKind::Log, true, 0, &body.0);
+                end = end.put(&mut piece, FrameKind::Log, false, 0, &body.0);
             }
-            self.files.write(&unfinished, at, &piece)?;
+            self.files.write(name, at, &piece)?;
         }
-        self.files.sync(&unfinished)?;
-        self.files.rename(&unfinished, &name)?;
-        (self.state, self.place) = (state, end);
-        (self.synced, self.start_bytes, self.seen) = (end.at, place.at, end.at);
-        self.unnamed = true;
-        self.sync_name()
-    }
-
-    /// Writes the next segment's first frame. The file gets its name after it is synced, so a segment is never
-    /// incomplete.
-    fn begin_segment(&mut self) -> Result<()> {
-        let start = Place::start(self.place.segment + 1);
-        let (name, mut bytes) = (segment_name(start.segment), Vec::new());
-        let place = start.put(&mut bytes, FrameKind::Start, true, 0, &self.state.encode());
-        write_whole(&*self.files, &name, &bytes)?;
-        self.place = place;
-        (self.synced, self.start_bytes, self.seen) = (place.at, place.at, place.at);
-        self.unnamed = true;
-        // If this fails, the next transaction that must survive a power cut retries it.
-        let _ = self.sync_name();
-        Ok(())
-    }
-
-    fn sync_name(&mut self) -> Result<()> {
-        if self.unnamed {
-            self.files.sync_folder("")?;
-            self.unnamed = false;
-        }
-        Ok(())
     }
 
     /// Returns whether a file of the folder is a segment that is no longer needed.
@@ -354,4 +382,20 @@ impl Journal {
         }
         Ok(spared)
     }
+}
+
+fn damaged(segment: u64) -> Error {
+    corrupt("The beginning of the database's journal is damaged")
+        .hint("Restore the folder from a backup")
+        .detail("file", segment_name(segment))
+}
+
+/// Returns whether a pack among these files has bytes.
+fn has_chunks(files: &dyn Files, names: &[String]) -> Result<bool> {
+    for name in names.iter().filter(|name| pack_number(name).is_some()) {
+        if files.size(name)?.is_some_and(|bytes| bytes > 0) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }

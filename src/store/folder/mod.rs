@@ -2,27 +2,24 @@
 //!
 //! ```text
 //! shop.tidelock/
-//!   journal.7 journal.8   segments of the journal: log, manifests and the head, transaction by transaction
-//!   chunks/<id>           one file per chunk
+//!   journal.7 journal.8   segments of the journal: log, manifests, the head, and where each chunk is
+//!   pack.1 pack.2         the bytes of the chunks
 //!   lock.12               the lock (`lock::FileLocks`)
 //! ```
 //!
 //! A transaction is atomic, because it takes effect only when its last frame is complete in the journal:
 //!
-//! 1. Chunks first, each in its own file: written under another name, synced, renamed; then their folder is synced. No
-//!    reader uses them before the journal lists them, so a crash here only leaves unreferenced files.
+//! 1. Chunks first, added to a pack and synced. No reader uses them before the journal lists them, so a crash here only
+//!    leaves unused bytes.
 //! 2. Then the frames, appended in one go; the last one is marked. Each carries the checksum of the previous one, so
 //!    that a crash or a power cut can only shorten the journal: frames after a break are ignored, and truncated before
 //!    the next frame is written.
 //! 3. Then, if it must survive a power cut, the segment is synced. All transactions but batches of the log must.
 //! 4. Only then are the files removed that it made obsolete. The next claim removes those that a crash leaves.
 //!
-//! Changing the key writes the log into one new segment; it takes effect when it gets its name, and the old ones are
-//! removed.
-//!
-//! A long segment is sealed: the next one begins with the whole state except the log, gets its name when it is synced,
-//! and is from then on the valid one. Opening reads the newest segment only; the older ones hold the rest of the log,
-//! and are deleted with it.
+//! A long segment is sealed: the next one begins with the whole state except the log, and is the valid one from when
+//! that is complete and synced. Opening reads the newest complete segment only; the older ones hold the rest of the log,
+//! and are removed with it. Changing the key writes the log into one new segment, too, as one transaction.
 //!
 //! The folder's lock keeps other processes out. Should it fail, the fence works as in other stores: each call first
 //! checks whether another process has written, and a fenced-out holder's keys are taken.
@@ -31,6 +28,7 @@
 mod disk;
 mod frames;
 mod journal;
+mod packs;
 mod state;
 
 use std::{
@@ -46,24 +44,25 @@ use super::failure::{lock_lost, missing_chunk};
 use crate::{
     collections::Map,
     error::{Error, ErrorCode, Result},
-    format::{LayoutWriter, is_chunk_id},
+    format::LayoutWriter,
     ports::{
         ChunkId, Durability, Estimate, Files, Guard, Key, LocalFuture, LogKey, Store, StoredRecord, Stores,
         Transaction, Write,
     },
-    sqlite::CHUNK_SIZE,
 };
 use frames::{FrameKind, segment_name, segment_number};
-use journal::{Journal, JournalEntry, UNFINISHED, write_whole};
-use state::{State, put_key, put_records};
-
-const CHUNKS: &str = "chunks";
+use journal::{Journal, JournalEntry};
+use packs::{Packs, pack_name, pack_number};
+use state::{Extent, State, put_chunk, put_key, put_records};
 
 /// The size in bytes at which a segment is sealed.
 const SEGMENT_BYTES: u64 = 8 * 1024 * 1024;
 
-/// How much is read of a chunk's file: more than any chunk has, so that a longer file turns out to be damaged.
-const MOST_CHUNK_BYTES: usize = 2 * CHUNK_SIZE;
+/// The size in bytes at which a pack is full.
+const PACK_BYTES: u64 = 64 * 1024 * 1024;
+
+/// How many chunks move from one pack to another at a time: together they are held in memory.
+const MOVED_AT_ONCE: usize = 64;
 
 /// One database in a folder. A handle, cheap to clone.
 #[derive(Clone)]
@@ -72,6 +71,7 @@ pub struct FolderStore(Rc<FolderInner>);
 struct FolderInner {
     files: Rc<dyn Files>,
     segment_bytes: u64,
+    packs: Packs,
     journal: RefCell<Option<Journal>>,
     closed: Cell<bool>,
 }
@@ -79,34 +79,26 @@ struct FolderInner {
 impl FolderStore {
     /// Creates a store for the database in this folder, if there is one. Nothing is written before a claim.
     pub fn new(files: Rc<dyn Files>) -> Self {
-        Self::with_segments(files, SEGMENT_BYTES)
+        Self::with_sizes(files, SEGMENT_BYTES, PACK_BYTES)
     }
 
-    /// Creates a store with segments of another size. Opening reads one segment, and removal deletes whole ones.
-    pub fn with_segments(files: Rc<dyn Files>, segment_bytes: u64) -> Self {
-        let journal = RefCell::default();
-        Self(Rc::new(FolderInner { files, segment_bytes, journal, closed: Cell::new(false) }))
+    /// Creates a store with segments and packs of other sizes.
+    pub fn with_sizes(files: Rc<dyn Files>, segment_bytes: u64, pack_bytes: u64) -> Self {
+        let (journal, packs) = (RefCell::default(), Packs { files: files.clone(), pack_bytes });
+        Self(Rc::new(FolderInner { files, segment_bytes, packs, journal, closed: Cell::new(false) }))
     }
 }
 
-/// Removes the journal and the chunks of a folder: only files written by this module.
+/// Removes the journal and the packs of a folder: only files written by this module.
 ///
 /// Fails as [`Files`] does.
 pub fn remove(files: &dyn Files) -> Result<()> {
-    let names = files.list("")?;
+    let names = files.list()?;
     let mut segments: Vec<u64> = names.iter().filter_map(|name| segment_number(name)).collect();
     segments.sort_unstable();
     // The newest segment is removed last: without it an older state would open.
     segments.iter().try_for_each(|number| files.remove(&segment_name(*number)))?;
-    for name in names.iter().filter(|name| name.starts_with("journal.") && name.ends_with(UNFINISHED)) {
-        files.remove(name)?;
-    }
-    for name in files.list(CHUNKS)? {
-        let id = name.strip_suffix(UNFINISHED).unwrap_or(&name);
-        if is_chunk_id(id) {
-            files.remove(&chunk_name(&name))?;
-        }
-    }
+    names.iter().filter(|name| pack_number(name).is_some()).try_for_each(|name| files.remove(name))?;
     files.close();
     Ok(())
 }
@@ -135,37 +127,52 @@ impl FolderInner {
 
     /// Removes files left by crashes. A file that can't be removed now is removed another time.
     fn sweep(&self, journal: &Journal) {
-        let remove = |name: &str| {
-            let _ = self.files.remove(name);
-        };
-        for name in self.files.list("").unwrap_or_default() {
-            if journal.is_obsolete(&name) || name.starts_with("journal.") && name.ends_with(UNFINISHED) {
-                remove(&name);
+        for name in self.files.list().unwrap_or_default() {
+            if journal.is_obsolete(&name) {
+                let _ = self.files.remove(&name);
             }
         }
-        for name in self.files.list(CHUNKS).unwrap_or_default() {
-            if !journal.state.chunks.contains(&name) {
-                remove(&chunk_name(&name));
+        self.packs.remove_unused(&journal.state);
+    }
+
+    /// Returns the files to which a transaction writes first, if they must be prepared.
+    fn to_prepare(&self, transaction: &Transaction) -> Result<Vec<String>> {
+        let has = |wanted: fn(&Write) -> bool| transaction.writes.iter().any(wanted);
+        let mut names = self.with(|slot| {
+            let (mut names, nothing) = (Vec::new(), State::default());
+            match slot {
+                Some(journal) if has(|write| matches!(write, Write::Put(Key::Log(_), _))) => {
+                    names.push(journal.next_segment());
+                }
+                None if claims(transaction) => names.push(segment_name(1)),
+                _ => {}
             }
-        }
+            if has(|write| matches!(write, Write::Put(Key::Chunk(_), _))) {
+                let state = slot.as_ref().map_or(&nothing, |journal| &journal.state);
+                names.push(pack_name(self.packs.current(state)?));
+            }
+            Ok(names)
+        })?;
+        let mut missing = Ok(());
+        names.retain(|name| match self.files.size(name) {
+            Ok(size) => size.is_none(),
+            Err(error) => {
+                missing = Err(error);
+                false
+            }
+        });
+        missing.map(|()| names)
     }
 
     fn write(&self, transaction: &Transaction) -> Result<()> {
         self.with(|slot| {
             let nothing = State::default();
             check(slot.as_ref().map_or(&nothing, |journal| &journal.state), transaction)?;
-            let claims = transaction.writes.iter().any(|write| matches!(write, Write::PutHead(..)))
-                && transaction.writes.iter().any(|write| matches!(write, Write::Add(..)));
             let journal = match slot {
                 Some(journal) => journal,
                 // Only a claim may create the folder again after it was deleted.
-                None if !claims => return Err(lock_lost()),
-                None => {
-                    self.files.make_folder(CHUNKS)?;
-                    self.files.sync_folder("")?;
-                    self.files.sync_folder("..")?;
-                    slot.insert(Journal::create(self.files.clone(), self.segment_bytes)?)
-                }
+                None if !claims(transaction) => return Err(lock_lost()),
+                None => slot.insert(Journal::create(self.files.clone(), self.segment_bytes)?),
             };
             let PreparedWrites { entries, replaced, sync } = self.prepare(journal, transaction)?;
             // A transaction without changes may still promise that all before it survives a power cut.
@@ -178,23 +185,64 @@ impl FolderInner {
             } else {
                 journal.rewrite(entries, &replaced)?
             }
-            for write in &transaction.writes {
-                if let Write::Delete(Key::Chunk(id)) = write
-                    && !journal.state.chunks.contains(id)
-                {
-                    let _ = self.files.remove(&chunk_name(id));
-                }
-            }
-            if claims {
+            if claims(transaction) {
                 self.sweep(journal);
             }
             let left = journal.segments();
             for segment in segments.into_iter().filter(|segment| !left.contains(segment)) {
-                let _ = self.files.remove(&frames::segment_name(segment));
+                let _ = self.files.remove(&segment_name(segment));
             }
-            // The transaction is complete; a segment that can't be sealed now only grows longer.
-            let _ = journal.roll();
             Ok(())
+        })
+    }
+
+    /// Seals a long segment, and moves chunks out of packs with too many unused bytes. What fails here is done another
+    /// time: the transaction before it is complete.
+    async fn tidy(&self, deletes: bool) -> Result<()> {
+        let next =
+            self.with(|slot| Ok(slot.as_ref().filter(|journal| journal.is_long()).map(Journal::next_segment)))?;
+        if let Some(next) = next {
+            self.files.prepare(vec![next]).await?;
+            self.with(|slot| slot.as_mut().filter(|journal| journal.is_long()).map_or(Ok(()), Journal::roll))?;
+        }
+        while deletes && self.move_chunks().await? {}
+        Ok(())
+    }
+
+    /// Moves the chunks of one pack to another one, if it has too many unused bytes. Returns whether it did.
+    async fn move_chunks(&self) -> Result<bool> {
+        let target = self.with(|slot| {
+            let Some(journal) = slot else { return Ok(None) };
+            self.packs.remove_unused(&journal.state);
+            match self.packs.to_move(&journal.state)? {
+                Some((from, _)) => {
+                    let current = self.packs.current(&journal.state)?;
+                    Ok(Some(current + u64::from(current == from)))
+                }
+                None => Ok(None),
+            }
+        })?;
+        let Some(target) = target else { return Ok(false) };
+        self.files.prepare(vec![pack_name(target)]).await?;
+        self.with(|slot| {
+            let Some(journal) = slot else { return Ok(false) };
+            let Some((from, chunks)) = self.packs.to_move(&journal.state)?.filter(|(from, _)| *from != target) else {
+                return Ok(false);
+            };
+            for chunks in chunks.chunks(MOVED_AT_ONCE) {
+                let read = |(_, extent): &(ChunkId, Extent)| self.packs.read(*extent);
+                let bytes: Vec<Vec<u8>> =
+                    chunks.iter().map(|chunk| Ok(read(chunk)?.unwrap_or_default())).collect::<Result<_>>()?;
+                let extents = self.packs.add(target, bytes.iter().map(Vec::as_slice))?;
+                let entry = |((id, _), extent): (&(ChunkId, Extent), Extent)| {
+                    let mut body = LayoutWriter::default();
+                    put_chunk(&mut body, id, extent);
+                    (FrameKind::PutChunk, body.0)
+                };
+                journal.append(chunks.iter().zip(extents).map(entry).collect(), true)?;
+            }
+            self.packs.remove_unused(&journal.state);
+            Ok(journal.state.chunks.values().all(|extent| extent.pack != from))
         })
     }
 
@@ -202,7 +250,12 @@ impl FolderInner {
     fn prepare(&self, journal: &Journal, transaction: &Transaction) -> Result<PreparedWrites> {
         let mut sync = transaction.durability == Durability::Strict;
         let mut entries = Vec::with_capacity(transaction.writes.len());
-        let (mut replaced, mut wrote_chunks) = (Map::default(), false);
+        let mut replaced = Map::default();
+        let chunks = transaction.writes.iter().filter_map(|write| match write {
+            Write::Put(Key::Chunk(_), bytes) => Some(&bytes[..]),
+            _ => None,
+        });
+        let mut extents = self.packs.add(self.packs.current(&journal.state)?, chunks)?.into_iter();
         for write in &transaction.writes {
             sync |= !matches!(write, Write::Add(..));
             let mut body = LayoutWriter::default();
@@ -225,10 +278,9 @@ impl FolderInner {
                     body.bytes(bytes);
                     FrameKind::PutManifest
                 }
-                Write::Put(Key::Chunk(id), bytes) => {
-                    write_whole(&*self.files, &chunk_name(id), bytes)?;
-                    wrote_chunks = true;
-                    body.text(id);
+                Write::Put(Key::Chunk(id), _) => {
+                    let Some(extent) = extents.next() else { continue };
+                    put_chunk(&mut body, id, extent);
                     FrameKind::PutChunk
                 }
                 Write::Delete(Key::Manifest(generation)) => {
@@ -250,19 +302,17 @@ impl FolderInner {
             };
             entries.push((kind, body.0));
         }
-        if wrote_chunks {
-            self.files.sync_folder(CHUNKS)?;
-        }
         Ok(PreparedWrites { entries, replaced, sync })
     }
 
     fn get(&self, keys: &[Key]) -> Result<Vec<Option<Vec<u8>>>> {
         let get = |key: &Key| match key {
             Key::Manifest(generation) => self.read(|state| state.manifests.get(generation).cloned()),
-            Key::Chunk(id) if self.read(|state| state.chunks.contains(id))? => {
-                self.files.read(&chunk_name(id), 0, MOST_CHUNK_BYTES)
-            }
-            Key::Chunk(_) | Key::Log(_) => Ok(None),
+            Key::Chunk(id) => match self.read(|state| state.chunks.get(id).copied())? {
+                Some(extent) => self.packs.read(extent),
+                None => Ok(None),
+            },
+            Key::Log(_) => Ok(None),
         };
         keys.iter().map(get).collect()
     }
@@ -282,7 +332,7 @@ fn check(state: &State, transaction: &Transaction) -> Result<()> {
     if matches!(&transaction.guard, Guard::Head(head) if *head != state.head) {
         return Err(lock_lost());
     }
-    if let Some(id) = transaction.require.iter().find(|id| !state.chunks.contains(*id)) {
+    if let Some(id) = transaction.require.iter().find(|id| !state.chunks.contains_key(*id)) {
         return Err(missing_chunk(id));
     }
     let mut newest = state.newest;
@@ -297,13 +347,34 @@ fn check(state: &State, transaction: &Transaction) -> Result<()> {
     Ok(())
 }
 
-fn chunk_name(id: &str) -> String {
-    format!("{CHUNKS}/{id}")
+/// Returns whether a transaction takes the database for a holder.
+fn claims(transaction: &Transaction) -> bool {
+    let has = |wanted: fn(&Write) -> bool| transaction.writes.iter().any(wanted);
+    has(|write| matches!(write, Write::PutHead(..))) && has(|write| matches!(write, Write::Add(..)))
 }
 
 impl Store for FolderStore {
     fn write(&self, transaction: Transaction) -> LocalFuture<'static, Result<()>> {
-        Box::pin(ready(self.0.write(&transaction)))
+        let inner = self.0.clone();
+        let deletes =
+            transaction.writes.iter().any(|write| matches!(write, Write::Delete(_) | Write::Put(Key::Log(_), _)));
+        // Batches of the log never need a file, and are written at once.
+        let written = match inner.to_prepare(&transaction) {
+            Ok(names) if names.is_empty() => Ok(inner.write(&transaction)),
+            Ok(names) => Err(names),
+            Err(error) => Ok(Err(error)),
+        };
+        Box::pin(async move {
+            match written {
+                Ok(result) => result?,
+                Err(names) => {
+                    inner.files.prepare(names).await?;
+                    inner.write(&transaction)?;
+                }
+            }
+            let _ = inner.tidy(deletes).await;
+            Ok(())
+        })
     }
 
     fn head(&self) -> LocalFuture<'_, Result<Option<Vec<u8>>>> {
@@ -326,7 +397,7 @@ impl Store for FolderStore {
     }
 
     fn chunk_ids(&self) -> LocalFuture<'_, Result<Vec<ChunkId>>> {
-        Box::pin(ready(self.0.read(|state| state.chunks.to_vec())))
+        Box::pin(ready(self.0.read(|state| state.chunks.keys().cloned().collect())))
     }
 
     fn reopen(&self) -> LocalFuture<'_, Result<()>> {

@@ -2,13 +2,22 @@
 
 use super::frames::{Frame, FrameKind};
 use crate::{
-    collections::{Map, Set},
+    collections::Map,
     format::{LayoutWriter, Reader, is_chunk_id},
     ports::{ChunkId, LogKey},
 };
 
 /// The version of the journal's layout that this build writes and reads.
-const LAYOUT: u32 = 2;
+const LAYOUT: u32 = 3;
+
+/// Where a chunk is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extent {
+    /// The number of its pack.
+    pub pack: u64,
+    pub at: u64,
+    pub length: u32,
+}
 
 /// The combined content of the frames.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -21,7 +30,9 @@ pub struct State {
     pub spared: Map<LogKey, Vec<u8>>,
     /// The manifests by generation.
     pub manifests: Map<u64, Vec<u8>>,
-    pub chunks: Set<ChunkId>,
+    pub chunks: Map<ChunkId, Extent>,
+    /// In packs up to this number, no bytes may stay but those of chunks: a new key has to protect what they were.
+    pub cleaned: u64,
     /// The earlier segments that still hold parts of the log, with the newest key in each.
     pub sealed: Vec<(u64, LogKey)>,
 }
@@ -40,7 +51,9 @@ impl State {
             body.u64(*generation);
             body.bytes(bytes);
         });
-        body.list(self.chunks.iter(), |body, id| body.text(id));
+        let chunks: Vec<_> = self.chunks.iter().collect();
+        body.list(chunks.into_iter(), |body, (id, extent)| put_chunk(body, id, *extent));
+        body.u64(self.cleaned);
         body.list(self.sealed.iter(), |body, (segment, newest)| {
             body.u64(*segment);
             put_key(body, *newest);
@@ -60,7 +73,8 @@ impl State {
             cut: body.counter()?,
             spared: get_records(&mut body)?,
             manifests: body.list(|body| Some((body.counter()?, bytes(body)?)))?.into_iter().collect(),
-            chunks: body.list(chunk_id)?.into_iter().collect(),
+            chunks: body.list(get_chunk)?.into_iter().collect(),
+            cleaned: body.counter()?,
             sealed: body.list(|body| Some((body.u64()?, get_key(body)?)))?,
         })
     }
@@ -78,11 +92,11 @@ impl State {
             FrameKind::Head => self.head = Some(bytes(&mut body)?),
             FrameKind::PutManifest => _ = self.manifests.insert(body.counter()?, bytes(&mut body)?),
             FrameKind::DeleteManifest => _ = self.manifests.remove(&body.u64()?),
-            FrameKind::PutChunk => _ = self.chunks.insert(chunk_id(&mut body)?),
-            FrameKind::DeleteChunk => {
-                let id = chunk_id(&mut body)?;
-                self.chunks.retain(|known| *known != id);
+            FrameKind::PutChunk => {
+                let (id, extent) = get_chunk(&mut body)?;
+                self.chunks.insert(id, extent);
             }
+            FrameKind::DeleteChunk => _ = self.chunks.remove(&chunk_id(&mut body)?),
             FrameKind::CutLog => {
                 let through = body.counter()?;
                 self.spared = get_records(&mut body)?;
@@ -119,12 +133,23 @@ fn get_records(body: &mut Reader<'_>) -> Option<Map<LogKey, Vec<u8>>> {
     Some(body.list(|body| Some((get_key(body)?, bytes(body)?)))?.into_iter().collect())
 }
 
+/// Writes a chunk's id, and where it is stored.
+pub fn put_chunk(body: &mut LayoutWriter, id: &str, extent: Extent) {
+    body.text(id);
+    body.u64(extent.pack);
+    body.u64(extent.at);
+    body.u32(extent.length);
+}
+
+fn get_chunk(body: &mut Reader<'_>) -> Option<(ChunkId, Extent)> {
+    Some((chunk_id(body)?, Extent { pack: body.counter()?, at: body.counter()?, length: body.u32()? }))
+}
+
 /// Reads bytes, preceded by their count.
 pub fn bytes(body: &mut Reader<'_>) -> Option<Vec<u8>> {
     body.bytes().map(<[u8]>::to_vec)
 }
 
-/// Reads a chunk's id. It becomes a file name, so any other form is refused.
 fn chunk_id(body: &mut Reader<'_>) -> Option<ChunkId> {
     body.text().filter(|id| is_chunk_id(id))
 }

@@ -52,8 +52,9 @@ const oddNames = [
   'journal.x',
   'lock.1',
   'lock.99',
-  'chunks/x',
-  'chunks/a.tmp',
+  'pack.2',
+  'pack.18446744073709551615',
+  'pack.x',
   'odd',
 ]
 
@@ -146,7 +147,7 @@ async function run({ files }, { around, where }, encryption) {
   const outside = path.join(around, 'outside')
   mkdirSync(outside, { recursive: true })
   writeFileSync(path.join(outside, 'precious'), 'precious')
-  mkdirSync(path.join(where, 'chunks'), { recursive: true })
+  mkdirSync(where)
   for (const [file, contents] of Object.entries(files)) {
     const at = path.join(where, file)
     if (contents instanceof Uint8Array) writeFileSync(at, contents)

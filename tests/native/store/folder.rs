@@ -3,13 +3,14 @@
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
+    future::ready,
     path::PathBuf,
     rc::Rc,
 };
 
 use tidelock::{
     Error, ErrorCode, Result,
-    ports::{Durability, Files, Guard, HeadInfo, Key, Store, Transaction, Write, sim::Sim},
+    ports::{Durability, Files, Guard, HeadInfo, Key, LocalFuture, Store, Transaction, Write, sim::Sim},
     snapshot::Reason,
     store::{
         Contents, Rekeyed, chunk,
@@ -168,8 +169,8 @@ struct File {
 
 impl SimDisk {
     fn store(&self) -> Rc<dyn Store> {
-        // Small segments, so that a short workload seals some.
-        Rc::new(FolderStore::with_segments(Rc::new(self.clone()), 4000))
+        // Small segments and packs, so that a short workload fills some.
+        Rc::new(FolderStore::with_sizes(Rc::new(self.clone()), 4000, 3000))
     }
 
     /// Counts an operation that changes the disk. Fails if the disk has stopped.
@@ -221,6 +222,17 @@ impl SimDisk {
 }
 
 impl SimDisk {
+    fn make(&self, names: &[String]) -> Result<()> {
+        for name in names.iter().filter(|name| !self.0.names.borrow().contains_key(*name)).collect::<Vec<_>>() {
+            self.step()?;
+            self.0.names.borrow_mut().insert(name.clone(), self.0.files.borrow().len());
+            self.0.files.borrow_mut().push(File::default());
+        }
+        self.step()?;
+        self.0.synced_names.borrow_mut().clone_from(&self.0.names.borrow());
+        Ok(())
+    }
+
     fn with<T>(&self, name: &str, work: impl FnOnce(&mut File) -> T) -> Option<T> {
         let index = *self.0.names.borrow().get(name)?;
         Some(work(&mut self.0.files.borrow_mut()[index]))
@@ -228,15 +240,12 @@ impl SimDisk {
 }
 
 impl Files for SimDisk {
-    fn list(&self, folder: &str) -> Result<Vec<String>> {
-        let prefix = if folder.is_empty() { String::new() } else { format!("{folder}/") };
-        let names = self.0.names.borrow();
-        let inside = names.keys().filter_map(|name| name.strip_prefix(&prefix)).filter(|name| !name.contains('/'));
-        Ok(inside.map(str::to_owned).collect())
+    fn prepare(&self, names: Vec<String>) -> LocalFuture<'static, Result<()>> {
+        Box::pin(ready(self.make(&names)))
     }
 
-    fn make_folder(&self, _folder: &str) -> Result<()> {
-        self.step()
+    fn list(&self) -> Result<Vec<String>> {
+        Ok(self.0.names.borrow().keys().cloned().collect())
     }
 
     fn size(&self, name: &str) -> Result<Option<u64>> {
@@ -253,15 +262,12 @@ impl Files for SimDisk {
             Ok(()) => bytes.len(),
             Err(_) => bytes.len() * self.0.torn.get() as usize / 1000,
         };
-        if !self.0.names.borrow().contains_key(name) {
-            self.0.names.borrow_mut().insert(name.to_owned(), self.0.files.borrow().len());
-            self.0.files.borrow_mut().push(File::default());
-        }
         let end = at as usize + through;
-        self.with(name, |file| {
+        let write = |file: &mut File| {
             file.bytes.resize(file.bytes.len().max(end), 0);
             file.bytes[at as usize..end].copy_from_slice(&bytes[..through]);
-        });
+        };
+        self.with(name, write).expect("is prepared");
         result
     }
 
@@ -275,31 +281,6 @@ impl Files for SimDisk {
         self.step()?;
         self.with(name, |file| file.synced.clone_from(&file.bytes)).expect("is there");
         Ok(())
-    }
-
-    fn sync_folder(&self, folder: &str) -> Result<()> {
-        self.step()?;
-        let inside = |name: &str| name.rsplit_once('/').map_or("", |(of, _)| of) == folder;
-        let mut synced = self.0.synced_names.borrow_mut();
-        synced.retain(|name, _| !inside(name));
-        synced
-            .extend(self.0.names.borrow().iter().filter(|(name, _)| inside(name)).map(|(n, file)| (n.clone(), *file)));
-        Ok(())
-    }
-
-    fn rename(&self, from: &str, to: &str) -> Result<()> {
-        self.step()?;
-        let mut names = self.0.names.borrow_mut();
-        let file = names.remove(from).expect("is there");
-        names.insert(to.to_owned(), file);
-        Ok(())
-    }
-
-    fn link(&self, from: &str, to: &str) -> Result<bool> {
-        self.step()?;
-        let mut names = self.0.names.borrow_mut();
-        let file = names[from];
-        Ok(names.insert(to.to_owned(), file).is_none())
     }
 
     fn remove(&self, name: &str) -> Result<()> {
@@ -444,16 +425,16 @@ enum End {
     Failure,
 }
 
-/// Runs a workload that stops before operation `stop_at`. Returns `false` when it has fewer operations. `sealed` is the
-/// maximum number of segments so far.
-fn run(seed: u64, stop_at: u64, end: End, sealed: &Rc<Cell<u64>>) -> bool {
+/// Runs a workload that stops before operation `stop_at`. Returns `false` when it has fewer operations. `most` are the
+/// highest numbers of segments and packs so far.
+fn run(seed: u64, stop_at: u64, end: End, most: &Rc<[Cell<u64>; 2]>) -> bool {
     let disk = SimDisk::default();
     let mut chance = Chance(seed);
     let mut sim = Sim::new(seed);
     disk.0.torn.set(chance.below(1001));
     disk.0.stop_at.set(stop_at);
     disk.0.fail_once.set(end == End::Failure);
-    let (stopping, sealed) = (disk.clone(), sealed.clone());
+    let (stopping, most) = (disk.clone(), most.clone());
     let place = format!("seed {seed}, operation {stop_at}");
     sim.run(async move {
         let disk = stopping;
@@ -512,23 +493,31 @@ fn run(seed: u64, stop_at: u64, end: End, sealed: &Rc<Cell<u64>>) -> bool {
             model.apply(&step, log_end);
         }
         assert!(same(&everything(&*disk.store()).await, &model.contents), "{place}: what came after");
-        let segments =
-            disk.list("").unwrap().iter().filter_map(|name| name.strip_prefix("journal.")?.parse().ok()).max();
-        sealed.set(sealed.get().max(segments.unwrap_or(0)));
+        for (prefix, most) in ["journal.", "pack."].iter().zip(&*most) {
+            let names = disk.list().unwrap();
+            let numbers = names.iter().filter_map(|name| name.strip_prefix(prefix)?.parse().ok());
+            most.set(numbers.fold(most.get(), u64::max));
+        }
         was_stopped
     })
 }
 
 fn at_every_operation(end: End) {
-    let (mut runs, sealed) = (0, Rc::default());
+    let (mut runs, most) = (0, Rc::new([Cell::new(0), Cell::new(0)]));
     for seed in 1..=12 {
         let mut stop_at = 1;
-        while run(seed, stop_at, end, &sealed) {
+        while run(seed, stop_at, end, &most) {
             stop_at += 1;
             runs += 1;
         }
     }
-    assert!(runs > 500 && sealed.get() > 2, "{runs} runs, {} segments", sealed.get());
+    let [segments, packs] = &*most;
+    assert!(
+        runs > 500 && segments.get() > 2 && packs.get() > 4,
+        "{runs} runs, {} segments, {} packs",
+        segments.get(),
+        packs.get()
+    );
 }
 
 #[test]

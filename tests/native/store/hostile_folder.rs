@@ -97,9 +97,9 @@ pub fn add_frame(segment: &Path, number: u64, kind: u8, body: &[u8]) {
     fs::write(segment, bytes).unwrap();
 }
 
-/// Returns the body of the first frame of an empty store: the layout's version, then a number and six empty lists.
+/// Returns the body of the first frame of an empty store: the layout's version, then two numbers and six empty lists.
 pub fn empty_state() -> Vec<u8> {
-    [&[2, 0, 0, 0][..], &[0; 32]].concat()
+    [&[3, 0, 0, 0][..], &[0; 40]].concat()
 }
 
 #[test]
@@ -115,12 +115,16 @@ fn a_journal_with_a_path_for_a_chunk_id_is_corrupt() {
 }
 
 #[test]
-fn a_chunk_file_longer_than_any_chunk_is_damage_and_takes_no_memory() {
+fn a_chunk_longer_than_any_chunk_is_damage_and_takes_no_memory() {
     let mut scene = Scene::new("long-chunk");
-    for chunk in fs::read_dir(scene.folder().join("chunks")).unwrap() {
-        let file = fs::OpenOptions::new().write(true).open(chunk.unwrap().path()).unwrap();
-        file.set_len(3 << 30).unwrap();
-    }
+    let journal = fs::read(scene.journal()).unwrap();
+    // The chunk's frame: its id, then its pack, position and length.
+    let at = journal.windows(8).position(|bytes| bytes[..4] == *b"tdlk" && bytes[4] == PUT_CHUNK).unwrap();
+    let mut body = journal[at + HEADER..at + HEADER + 4 + 64 + 20].to_vec();
+    body[4 + 64 + 16..].copy_from_slice(&(3_u32 << 30).to_le_bytes());
+    add_frame(&scene.journal(), 1, PUT_CHUNK, &body);
+    let pack = fs::OpenOptions::new().write(true).open(scene.folder().join("pack.1")).unwrap();
+    pack.set_len(4 << 30).unwrap();
     let (store, platform) = (scene.store(), scene.sim.platform());
     scene.sim.run(async move {
         allow(32 << 20);
@@ -146,7 +150,7 @@ fn the_highest_segment_number_is_refused() {
 fn a_journal_of_an_older_layout_is_refused() {
     let mut scene = Scene::new("older");
     fs::write(scene.journal(), "").unwrap();
-    add_frame(&scene.journal(), 1, START_FRAME, &[&[1, 0, 0, 0][..], &[0; 24]].concat());
+    add_frame(&scene.journal(), 1, START_FRAME, &[&[2, 0, 0, 0][..], &[0; 32]].concat());
     let before = fs::read(scene.journal()).unwrap();
     scene.refused();
     assert_eq!(fs::read(scene.journal()).unwrap(), before, "nothing was written");
@@ -156,22 +160,34 @@ fn a_journal_of_an_older_layout_is_refused() {
 #[test]
 fn a_symbolic_link_in_a_folder_is_refused() {
     use std::os::unix::fs::symlink;
-    for name in ["chunks", "journal.1", "one chunk"] {
-        let mut scene = Scene::new(&name.replace(' ', "-"));
-        let of = match name {
-            "one chunk" => fs::read_dir(scene.folder().join("chunks")).unwrap().next().unwrap().unwrap().path(),
-            name => scene.folder().join(name),
-        };
+    for name in ["journal.1", "pack.1"] {
+        let mut scene = Scene::new(name);
+        let of = scene.folder().join(name);
         let moved = scene.around.join("elsewhere/moved");
         fs::rename(&of, &moved).unwrap();
-        if name == "chunks" {
-            fs::write(moved.join("bystander"), "precious").unwrap();
-        }
         symlink(&moved, &of).unwrap();
+        let before = fs::read(&moved).unwrap();
         let error = scene.refused();
         assert!(error.to_string().contains("symbolic link"), "{error}");
-        if name == "chunks" {
-            assert!(moved.join("bystander").exists());
-        }
+        assert_eq!(fs::read(&moved).unwrap(), before);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_with_another_name_elsewhere_is_not_written() {
+    for name in ["journal.1", "pack.1"] {
+        let mut scene = Scene::new(&format!("hard-{name}"));
+        let outside = scene.around.join("elsewhere/outside");
+        fs::hard_link(scene.folder().join(name), &outside).unwrap();
+        let before = fs::read(&outside).unwrap();
+        let (store, platform) = (scene.store(), scene.sim.platform());
+        let error = scene.sim.run(async move {
+            let page = Page::open(store.clone(), &platform).await?;
+            page.commit("INSERT INTO t VALUES (2)").await?;
+            page.snapshots.create(None, Reason::Manual).await.map(drop)
+        });
+        assert_eq!(error.unwrap_err().code, ErrorCode::DatabaseCorrupt, "{name}");
+        assert_eq!(fs::read(&outside).unwrap(), before, "{name}");
     }
 }
