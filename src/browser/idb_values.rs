@@ -3,7 +3,7 @@
 //! Bytes are ArrayBuffers of their own (never views over wasm memory). Only the head is an object: its bytes, and
 //! beside them what `databases()` shows without opening the database.
 
-use js_sys::{Array, ArrayBuffer, Uint8Array};
+use js_sys::{Array, ArrayBuffer, Object, Reflect, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};
 
 use super::{object, property};
@@ -24,6 +24,13 @@ pub fn bytes(value: &JsValue) -> Vec<u8> {
 
 /// Returns the value of a head.
 pub fn head(bytes: &[u8], info: &HeadInfo) -> JsValue {
+    let head = described(info);
+    let _ = Reflect::set(&head, &HEAD.into(), &buffer(bytes));
+    head.into()
+}
+
+/// Returns what can be shown of a database.
+pub fn described(info: &HeadInfo) -> Object {
     let holder = object(&[
         ("id", (&info.holder.id).into()),
         ("title", (&info.holder.title).into()),
@@ -31,7 +38,7 @@ pub fn head(bytes: &[u8], info: &HeadInfo) -> JsValue {
         ("since", JsValue::from_f64(info.holder.since.0 as f64)),
     ]);
     let features: Array = info.features.iter().map(JsValue::from).collect();
-    object(&[(HEAD, buffer(bytes)), ("holder", holder.into()), ("features", features.into())]).into()
+    object(&[("holder", holder.into()), ("features", features.into())])
 }
 
 /// Returns the bytes of a head's value, if there is one.

@@ -6,6 +6,7 @@ mod clock;
 mod crypto;
 mod entropy;
 mod fetch;
+mod files;
 mod host;
 mod idb_raw;
 mod idb_values;
@@ -13,7 +14,6 @@ mod idb_write;
 mod indexeddb;
 mod lifecycle;
 mod locks;
-mod node;
 mod parts;
 mod quota;
 mod socket;
@@ -23,11 +23,11 @@ pub use clock::{BrowserClock, BrowserSpawner};
 pub use crypto::{WebCrypto, user_key};
 pub use entropy::BrowserEntropy;
 pub use fetch::Fetch;
+pub use files::JsFiles;
 pub use host::Host;
 pub use indexeddb::{IndexedDb, IndexedDbs};
 pub use lifecycle::PageLifecycle;
 pub use locks::WebLocks;
-pub use node::NodeFiles;
 pub use parts::HostParts;
 pub use quota::{estimate, persist};
 pub use socket::WebSockets;
@@ -36,6 +36,8 @@ use std::rc::Rc;
 
 use js_sys::{Object, Reflect};
 use wasm_bindgen::{JsCast, JsValue};
+
+use files::PrivateFolder;
 
 use crate::{
     lock::FileLocks,
@@ -100,9 +102,12 @@ pub fn ports(host: &Host) -> Ports {
     }
 }
 
-/// Creates the ports over a folder in Node.
-pub fn folder_ports(host: &Host, files: NodeFiles) -> Ports {
+/// Creates the ports over a folder: of Node, or of the browser's private file system, where Web Locks are.
+pub fn folder_ports(host: &Host, files: JsFiles) -> Ports {
     let files = Rc::new(files);
+    if files.is_private() {
+        return Ports { stores: Rc::new(PrivateFolder { files }), ..ports(host) };
+    }
     let platform = platform(host);
     Ports {
         locks: Rc::new(FileLocks::new(files.clone(), files.clone(), platform.clone())),

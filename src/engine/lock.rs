@@ -28,6 +28,9 @@ pub async fn take(options: &OpenOptions, ports: &Ports) -> Result<Option<Box<dyn
         return Err(lock::unsupported());
     }
     let read_holder = async || {
+        if let Some(shown) = ports.stores.shown(&options.name) {
+            return shown.await.map(|info| info.holder);
+        }
         let store = ports.stores.open(&options.name).await.ok()?;
         let holder = Storage::holder(&*store).await;
         store.close();

@@ -165,7 +165,7 @@ impl Database {
 
 pub(super) async fn open_store(options: &OpenOptions, ports: &Ports) -> Result<Rc<dyn Store>> {
     match options.storage {
-        StorageKind::Indexeddb | StorageKind::File => ports.stores.open(&options.name).await,
+        StorageKind::Indexeddb | StorageKind::Opfs | StorageKind::File => ports.stores.open(&options.name).await,
         StorageKind::Memory => {
             ports.platform.parts.load(Part::Stores).await?;
             Ok(store::in_memory())

@@ -19,6 +19,8 @@ use crate::{
 pub enum StorageKind {
     /// IndexedDB.
     Indexeddb,
+    /// The browser's private file system.
+    Opfs,
     /// A folder.
     File,
     /// In memory only: lost with the page.

@@ -1,7 +1,7 @@
 //! The files of one folder: what `node:fs`, `std::fs` and the access handles of a browser's private file system have in
 //! common.
 
-use super::LocalFuture;
+use super::{HeadInfo, LocalFuture};
 use crate::error::Result;
 
 /// Raw operations on the files of one folder. Names are plain, such as `"journal.1"`; others are refused, and symbolic
@@ -13,7 +13,7 @@ use crate::error::Result;
 /// Fails with `storage_quota_exceeded` when the disk is full, else `storage_unavailable`; a missing file is no failure.
 pub trait Files {
     /// Creates those of these files that don't exist, empty, and their folder. Once this resolves, their names survive a
-    /// power cut.
+    /// power cut. Without names it only connects again, where a connection can break.
     fn prepare(&self, names: Vec<String>) -> LocalFuture<'static, Result<()>>;
 
     /// Returns the names in the folder; an empty list when it doesn't exist.
@@ -36,6 +36,10 @@ pub trait Files {
 
     /// Removes a file, if it exists. After a power cut it may be back.
     fn remove(&self, name: &str) -> Result<()>;
+
+    /// Stores what can be shown of the database without opening it, where that needs a file of its own. What fails is
+    /// not reported: nothing else depends on it.
+    fn describe(&self, _info: &HeadInfo) {}
 
     /// Closes the file handles that are kept open between calls.
     fn close(&self);

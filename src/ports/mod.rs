@@ -63,6 +63,12 @@ pub trait Stores {
     /// Fails with `storage_unavailable`, `storage_blocked`, or `snapshot_incompatible` for a newer format.
     fn open(&self, name: &str) -> LocalFuture<'static, Result<Rc<dyn Store>>>;
 
+    /// Returns what can be shown of a database while another holder has it open; `None` where opening its storage shows
+    /// that at any time.
+    fn shown(&self, _name: &str) -> Option<LocalFuture<'static, Option<HeadInfo>>> {
+        None
+    }
+
     /// Returns the platform's estimate of the space.
     fn estimate(&self) -> LocalFuture<'static, Estimate>;
 

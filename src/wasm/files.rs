@@ -11,7 +11,7 @@ use super::{
     promise::{answer, done, value},
 };
 use crate::{
-    browser::{self, Host, NodeFiles},
+    browser::{self, Host, JsFiles},
     engine,
     error::Result,
     memory::no_memory,
@@ -123,7 +123,7 @@ impl Core {
         options: &JsValue,
         from: Option<String>,
         host: Host,
-        files: NodeFiles,
+        files: JsFiles,
     ) -> Result<Promise, JsValue> {
         let options = options::read(options).thrown()?;
         Ok(answer(async move {
@@ -133,13 +133,13 @@ impl Core {
 
     /// Describes the database in a folder without opening it → `{ inUse, encrypted, openedAt }`.
     #[wasm_bindgen(js_name = storedInFolder)]
-    pub fn stored_in_folder(host: Host, files: NodeFiles) -> Promise {
+    pub fn stored_in_folder(host: Host, files: JsFiles) -> Promise {
         answer(async move { Ok(engine::stored("", &browser::folder_ports(&host, files)).await) })
     }
 
     /// Removes the files of a database from its folder. `options` as for `open`.
     #[wasm_bindgen(js_name = deleteFolder)]
-    pub fn delete_folder(options: &JsValue, host: Host, files: NodeFiles) -> Result<Promise, JsValue> {
+    pub fn delete_folder(options: &JsValue, host: Host, files: JsFiles) -> Result<Promise, JsValue> {
         let options = options::read(options).thrown()?;
         Ok(done(async move { engine::delete(options, browser::folder_ports(&host, files.clone()), &files).await }))
     }

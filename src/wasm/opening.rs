@@ -7,7 +7,7 @@ use wasm_bindgen::prelude::*;
 
 use super::{callbacks::HostCallbacks, convert::Thrown, encryption, handle::Core, options};
 use crate::{
-    browser::{self, Host, NodeFiles},
+    browser::{self, Host, JsFiles},
     engine::Database,
     ports::{LocalFuture, Ports},
 };
@@ -23,7 +23,7 @@ impl Core {
 
     /// Opens a database in a folder. A separate export, since pages don't need its code.
     #[wasm_bindgen(js_name = openFolder)]
-    pub async fn open_folder(options: JsValue, host: Host, files: NodeFiles) -> Result<Core, JsValue> {
+    pub async fn open_folder(options: JsValue, host: Host, files: JsFiles) -> Result<Core, JsValue> {
         let ports = browser::folder_ports(&host, files);
         Self::open_over(ports, options, host).await
     }

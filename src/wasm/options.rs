@@ -20,8 +20,8 @@ pub fn read(options: &JsValue) -> Result<OpenOptions> {
     let fields = Fields(options);
     Ok(OpenOptions {
         name: fields.text("name")?,
-        storage: [StorageKind::Indexeddb, StorageKind::File, StorageKind::Memory]
-            [fields.choice("storage", &["indexeddb", "file", "memory"])?],
+        storage: [StorageKind::Indexeddb, StorageKind::Opfs, StorageKind::File, StorageKind::Memory]
+            [fields.choice("storage", &["indexeddb", "opfs", "file", "memory"])?],
         durability: [
             DurabilityMode::Strict,
             DurabilityMode::Relaxed,

@@ -10,7 +10,8 @@ import { servePackage } from './package.mjs'
 
 /**
  * Serves the package to a browser while the tests of a file run → `open(thread)`, which opens a page under test, `load(page, thread)`, which
- * loads it anew, and `scenarios(thread, modules)`, which registers the scenarios of these modules as tests.
+ * loads it anew, and `scenarios(thread, modules, storage)`, which registers the scenarios of these modules as tests; stored databases are
+ * in that storage, if it is given.
  */
 export function pagesOf(browser) {
   let server
@@ -24,20 +25,20 @@ export function pagesOf(browser) {
     await server?.close()
   })
 
-  const load = async (page, thread) => {
-    await page.goto(`${server.url}/?thread=${thread}`)
+  const load = async (page, thread, storage) => {
+    await page.goto(`${server.url}/?thread=${thread}${storage ? `&storage=${storage}` : ''}`)
     await until(() => page.evaluate(() => window.ready === true))
   }
-  const open = async (thread) => {
+  const open = async (thread, storage) => {
     const page = await browser.page()
-    await load(page, thread)
+    await load(page, thread, storage)
     return page
   }
-  const scenarios = async (thread, modules) => {
+  const scenarios = async (thread, modules, storage) => {
     for (const { name, path, remote: synced } of modules) {
-      const found = scenariosOf(await import(pathToFileURL(path)), { host: 'page', thread })
+      const found = scenariosOf(await import(pathToFileURL(path)), { host: 'page', thread, storage })
       if (found.length === 0) continue
-      describe(`${name} (${thread})`, () => {
+      describe(`${name} (${storage ?? thread})`, () => {
         let page
         let running
         before(async () => {
@@ -45,7 +46,7 @@ export function pagesOf(browser) {
             running = await startRemote({ seed: 'shop', schemas: ['public', 'other'] })
             remote = control(running)
           }
-          page = await open(thread)
+          page = await open(thread, storage)
         })
         after(async () => {
           await page?.close()
@@ -55,7 +56,7 @@ export function pagesOf(browser) {
           test(title, async () => {
             if (synced) remote.fresh()
             // Each page counts its names from one, and all pages are of one profile.
-            const given = [name, title, `${thread}-${name.replace('/', '-')}`, synced ? remote.facts : undefined]
+            const given = [name, title, `${storage ?? thread}-${name.replace('/', '-')}`, synced ? remote.facts : undefined]
             const failed = await page.evaluate((all) => window.runScenario(...all), given)
             assert.equal(failed ?? undefined, undefined)
           })

@@ -10,7 +10,7 @@ import type { LiveWindow } from './live-window.js'
 
 /** Where a database is stored. */
 export interface ResultsPlace {
-  readonly storage: 'indexeddb' | 'file' | 'memory'
+  readonly storage: 'indexeddb' | 'opfs' | 'file' | 'memory'
   readonly name: string
   readonly path?: string | undefined
 }
@@ -63,7 +63,7 @@ export class LastResults {
 
   /** Takes note of a result, which is stored soon. */
   keep(query: QueryIdentity, result: LastResult): void {
-    if (this.#place.storage === 'memory' || this.#closed) return
+    if (!isKept(this.#place) || this.#closed) return
     this.#unsaved.set(keyOf(query), result)
     if (this.#timer !== undefined) return
     const timer = setTimeout(() => this.save(), pauseMs)
@@ -115,7 +115,7 @@ export class LastResults {
     const { storage, name, path } = this.#place
     try {
       if (storage === 'file') return resultsOf((await nodeFiles()).readLastResults(path as string))
-      if (storage === 'memory') return new Map()
+      if (!isKept(this.#place)) return new Map()
       return await withRecords(name, 'readonly', async (records) => {
         return (await resultsIn(records)) ?? new Map()
       })
@@ -126,7 +126,7 @@ export class LastResults {
 
   async #change(next: (stored: KeyedResults) => KeyedResults | undefined): Promise<void> {
     const { storage, name, path } = this.#place
-    if (storage === 'memory') return
+    if (!isKept(this.#place)) return
     if (storage === 'file') {
       const { readLastResults, writeLastResults } = await nodeFiles()
       // The module was loaded meanwhile.
@@ -141,6 +141,11 @@ export class LastResults {
       else records.put(results, 'last')
     })
   }
+}
+
+/** Returns whether results of databases in this storage are stored. */
+function isKept({ storage }: ResultsPlace): boolean {
+  return storage === 'indexeddb' || storage === 'file'
 }
 
 /** Returns the key of a query: queries that are written in the same way, with the same parameters, have one. */

@@ -670,7 +670,7 @@ export interface StorageHealth {
 }
 
 /** Where the data lives. */
-export type StorageKind = 'indexeddb' | 'file' | 'memory'
+export type StorageKind = 'indexeddb' | 'opfs' | 'file' | 'memory'
 
 /** The description of a stored database that isn't opened for it. */
 export interface StoredDatabase {

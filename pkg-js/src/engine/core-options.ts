@@ -15,7 +15,7 @@ export interface CoreMigration {
 /** The options of {@link import('./core.js').CoreClass.open}: plain data, complete with all defaults. */
 export interface CoreOptions {
   readonly name: string
-  readonly storage: 'indexeddb' | 'memory' | 'file'
+  readonly storage: 'indexeddb' | 'opfs' | 'memory' | 'file'
   /** The folder of `storage: 'file'`. */
   readonly path?: string
   readonly durability: 'strict' | 'relaxed' | 'deferred' | 'snapshot'

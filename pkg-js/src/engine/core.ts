@@ -270,21 +270,26 @@ export interface CoreClass {
   schemaFromRemote(remote: CoreRemoteOptions, host: Host): Promise<LocalSchema>
   open(options: Omit<CoreOptions, 'remote'>, host: Host): Promise<Core>
   /** The same over the files of a folder. */
-  openFolder(options: Omit<CoreOptions, 'remote'>, host: Host, files: NodeFiles): Promise<Core>
+  openFolder(options: Omit<CoreOptions, 'remote'>, host: Host, files: CoreFiles): Promise<Core>
   /** Sets a stored database, which isn't opened, to its last good state or to a snapshot. */
   recover(options: CoreOptions, from: string | undefined, host: Host): Promise<RecoveryReport>
   /** The same over the files of a folder. */
-  recoverFolder(options: CoreOptions, from: string | undefined, host: Host, files: NodeFiles): Promise<RecoveryReport>
+  recoverFolder(options: CoreOptions, from: string | undefined, host: Host, files: CoreFiles): Promise<RecoveryReport>
   /** Describes the database in a folder, which isn't opened. */
-  storedInFolder(host: Host, files: NodeFiles): Promise<StoredDatabase>
+  storedInFolder(host: Host, files: CoreFiles): Promise<StoredDatabase>
   /** Removes the files of a database from its folder. Rejects with `database_in_use`. */
   deleteFolder(options: CoreOptions, host: Host, files: NodeFiles): Promise<void>
 }
 
-/** What {@link CoreClass.openFolder} needs of Node: files below one folder, by relative names, and processes. What fails throws. */
-export interface NodeFiles {
-  /** Makes those of these files that don't exist, empty, and the folder; their names survive a power cut. */
-  prepare(names: string[]): void
+/** What {@link CoreClass.openFolder} needs: the files of one folder, by plain names. What fails throws. */
+export interface CoreFiles {
+  /** Whether they are in the browser's private file system; otherwise they are {@link NodeFiles}. */
+  readonly isPrivate: boolean
+  /**
+   * Makes those of these files that don't exist, empty, and the folder; their names survive a power cut. Without names it connects again,
+   * where a connection can break.
+   */
+  prepare(names: string[]): Promise<void> | void
   /** The names in the folder; none where there is no such folder. */
   list(): string[]
   /** Bytes of a file; undefined where there is none. */
@@ -295,11 +300,21 @@ export interface NodeFiles {
   write(name: string, at: number, bytes: Uint8Array): void
   truncate(name: string, bytes: number): void
   sync(name: string): void
-  /** Makes a file with this content, whole at once, and the folder. Returns false when the name is taken. */
-  create(name: string, bytes: Uint8Array): boolean
   remove(name: string): void
+  /** Stores what can be shown of the database without opening it, where that needs a file of its own. */
+  describe(info: object): void
+  /** What was described last, of a private folder. */
+  shown(): Promise<object | undefined>
   /** Closes the files that are kept open between calls. */
   close(): void
+  /** Lets others use the files after the instance trapped. */
+  abandon(): void
+}
+
+/** The files of a folder on a disk, and the processes that exclude each other there by lock files. */
+export interface NodeFiles extends CoreFiles {
+  /** Makes a file with this content, whole at once, and the folder. Returns false when the name is taken. */
+  create(name: string, bytes: Uint8Array): boolean
   readonly pid: number
   readonly host: string
   /** When a process of this machine began, '' when that isn't known; undefined when there is none of that number. */

@@ -5,12 +5,10 @@ import { loaded } from '../base/lazy-module.js'
 import { Waiting } from '../base/waiting.js'
 import { Statements } from '../engine/codec/statements.js'
 import type { CallsOptions } from '../engine/connection.js'
-import type { Core, Host } from '../engine/core.js'
+import type { Core, CoreFiles, Host, NodeFiles } from '../engine/core.js'
 import type { CoreOptions, CoreRemoteOptions } from '../engine/core-options.js'
 import { DirectConnection } from '../engine/direct-connection.js'
 import type { FunctionsSource, UserFunctions } from '../functions/functions.js'
-import type { FolderFiles } from '../node/files.js'
-import type { ReadOnlyFiles } from '../node/read-only.js'
 import type { OpenOptions } from '../options/options.js'
 import { requests } from '../remote/load-requests.js'
 import type { DatabaseClient, EngineCallbacks } from './database-client.js'
@@ -29,7 +27,7 @@ export async function openHere(
   checked: CoreOptions,
   client: DatabaseClient,
   instance: Instance,
-  folder?: FolderFiles | ReadOnlyFiles,
+  folder?: CoreFiles,
 ): Promise<void> {
   const connect = (core: Core, options: CallsOptions) => {
     const calls = new DirectConnection(core, new Statements(core, instance.memory, options.integers), options)
@@ -67,7 +65,7 @@ export class Bridge {
     instance: Instance,
     given: CallsOptions,
     connect: (core: Core, options: CallsOptions) => T,
-    folder?: FolderFiles | ReadOnlyFiles,
+    folder?: CoreFiles,
   ): Promise<T> {
     let options = given
     try {
@@ -121,7 +119,7 @@ export class Bridge {
   }
 
   /** Recovers a stored database, in the folder if one is given. Rejects with a {@link TidelockError}. */
-  recover(instance: Instance, from: string | undefined, folder?: FolderFiles | ReadOnlyFiles): Promise<RecoveryReport> {
+  recover(instance: Instance, from: string | undefined, folder?: CoreFiles): Promise<RecoveryReport> {
     return this.#converted(async () => {
       await this.#addFunctions(instance)
       const host = this.#host(instance)
@@ -133,12 +131,12 @@ export class Bridge {
   }
 
   /** Reads what is known of the database in a folder without opening it. Rejects with a {@link TidelockError}. */
-  storedIn(instance: Instance, folder: FolderFiles | ReadOnlyFiles): Promise<StoredDatabase> {
+  storedIn(instance: Instance, folder: CoreFiles): Promise<StoredDatabase> {
     return this.#converted(async () => this.#unlessTrapped(instance.Core.storedInFolder(this.#host(instance), folder)))
   }
 
   /** Deletes the database of a folder. Rejects with a {@link TidelockError}. */
-  deleteFolder(instance: Instance, folder: FolderFiles | ReadOnlyFiles): Promise<void> {
+  deleteFolder(instance: Instance, folder: NodeFiles): Promise<void> {
     this.#release = () => folder.abandon()
     return this.#converted(async () =>
       this.#unlessTrapped(instance.Core.deleteFolder(this.#checked, this.#host(instance), folder)),

@@ -21,6 +21,7 @@ export function filesOf(folder: string, options: object): FolderFiles | ReadOnly
 
 /** The files of one folder and the processes of this machine, called by the wasm module. */
 export class FolderFiles implements NodeFiles {
+  readonly isPrivate = false
   readonly #folder: string
   readonly #mode: 'r' | 'r+'
   /** The file of the last call stays open, because the next call mostly uses it again. */
@@ -74,6 +75,7 @@ export class FolderFiles implements NodeFiles {
   }
 
   prepare(names: string[]): void {
+    if (names.length === 0) return this.close()
     fs.mkdirSync(this.#folder, { recursive: true })
     const missing = names.filter((name) => this.size(name) === undefined)
     for (const name of missing) fs.closeSync(fs.openSync(this.#path(name), 'a'))
@@ -161,6 +163,10 @@ export class FolderFiles implements NodeFiles {
     fs.closeSync(this.#open.file)
     this.#open = undefined
   }
+
+  describe(): void {}
+
+  async shown(): Promise<undefined> {}
 
   /** Releases the lock of an instance that trapped: other processes can't while this process lives. */
   abandon(): void {

@@ -5,6 +5,7 @@ import type { NodeFiles } from '../engine/core.js'
  * change. The lock of another process is respected; other processes don't see this one's.
  */
 export class ReadOnlyFiles implements NodeFiles {
+  readonly isPrivate = false
   readonly #disk: NodeFiles
   /** The contents of changed files; undefined for removed ones. */
   readonly #changed = new Map<string, Uint8Array | undefined>()
@@ -61,6 +62,10 @@ export class ReadOnlyFiles implements NodeFiles {
   close(): void {
     this.#disk.close()
   }
+
+  describe(): void {}
+
+  async shown(): Promise<undefined> {}
 
   abandon(): void {
     this.close()

@@ -1,5 +1,6 @@
 import { unsupported } from '../base/errors.js'
 import { prefix } from '../base/indexeddb.js'
+import { privateNames } from '../base/private-folders.js'
 import { requireStorage } from './open.js'
 import type { DatabaseInfo } from './stored-info.js'
 import { checkPlace, readHeadInfo, type StoredPlace } from './stored-place.js'
@@ -13,9 +14,10 @@ import { checkPlace, readHeadInfo, type StoredPlace } from './stored-place.js'
  * Rejects with `storage_unavailable` or `unsupported_environment` where the browser can't list databases.
  */
 export async function databases(options?: StoredPlace): Promise<DatabaseInfo[]> {
-  const { path, inFolders } = checkPlace('databases', options)
+  const { storage, path, inFolders } = checkPlace('databases', options)
   if (inFolders !== undefined) return (await inFolders()).foldersIn(path)
-  const names = await storedNames()
+  const inIndexedDb = storage === 'opfs' ? [] : await storedNames()
+  const names = [...inIndexedDb, ...(storage === 'indexeddb' ? [] : await privateNames())].sort()
   const { held = [] } = await navigator.locks.query()
   const taken = new Set(held.map((lock) => lock.name))
   return Promise.all(
@@ -32,7 +34,7 @@ export async function databases(options?: StoredPlace): Promise<DatabaseInfo[]> 
   )
 }
 
-/** Returns the names of the stored databases, sorted. */
+/** Returns the names of the databases in IndexedDB. */
 export async function storedNames(): Promise<string[]> {
   requireStorage('indexeddb')
   if (typeof indexedDB.databases !== 'function') {
@@ -41,5 +43,5 @@ export async function storedNames(): Promise<string[]> {
   }
   const all = await indexedDB.databases()
   const names = all.map(({ name }) => name ?? '').filter((name) => name.startsWith(prefix))
-  return names.map((name) => name.slice(prefix.length)).sort()
+  return names.map((name) => name.slice(prefix.length))
 }

@@ -1,6 +1,7 @@
 import { checkBoolean } from '../base/check.js'
 import { isTidelockError, TidelockError } from '../base/errors.js'
 import { prefix, resultOf } from '../base/indexeddb.js'
+import { folderName, privateFolder, privateNames } from '../base/private-folders.js'
 import { until } from '../base/waiting.js'
 import { checkName } from '../options/open-rules.js'
 import { withHolder } from './in-use.js'
@@ -24,13 +25,15 @@ export async function deleteDatabase(
   options?: StoredPlace & { readonly force?: boolean | undefined },
 ): Promise<void> {
   checkName(name)
-  const { path, inFolders, force } = checkPlace('deleteDatabase', options, ['force'])
+  const { storage, path, inFolders, force } = checkPlace('deleteDatabase', options, ['force'])
   const steal = force !== undefined && checkBoolean('force', force)
   if (inFolders !== undefined) return (await inFolders()).deleteFolder(name, path, steal)
   requireStorage('indexeddb')
   const work = async (lock: Lock | null) => {
-    if (lock !== null) await remove(name)
-    return lock !== null
+    if (lock === null) return false
+    if (storage !== 'opfs') await remove(name)
+    if (storage !== 'indexeddb') await removePrivate(name)
+    return true
   }
   // Hold the lock until everything is deleted, so that no tab opens a partly deleted database.
   const deleted = await navigator.locks.request(prefix + name, steal ? { steal } : { ifAvailable: true }, work)
@@ -45,18 +48,39 @@ async function inUse(name: string): Promise<unknown> {
   return withHolder(error, { name, storage: 'indexeddb' }, hint)
 }
 
+/** Deletes the database in the browser's private file system, if there is one. A worker that ended keeps its files for a while. */
+async function removePrivate(name: string): Promise<void> {
+  if (!(await privateNames()).includes(name)) return
+  const all = await privateFolder(false)
+  for (const end = Date.now() + deleteTimeoutMs; ; await new Promise((resolve) => setTimeout(resolve, 100))) {
+    try {
+      await all?.removeEntry(folderName(name), { recursive: true })
+      return
+    } catch (cause) {
+      if ((cause as Error).name === 'NotFoundError') return
+      if ((cause as Error).name !== 'NoModificationAllowedError') throw refused(cause)
+      if (Date.now() > end) throw blocked()
+    }
+  }
+}
+
 async function remove(name: string): Promise<void> {
   try {
     await until(resultOf(indexedDB.deleteDatabase(prefix + name)), { timeoutMs: deleteTimeoutMs })
   } catch (cause) {
-    if (isTidelockError(cause, 'timeout')) {
-      throw new TidelockError('storage_blocked', 'A connection to the database is still open', {
-        hint: 'Close the other tabs of this page; then the database is deleted',
-      })
-    }
-    throw new TidelockError('storage_unavailable', 'The browser refused to delete the database', {
-      hint: 'Try again; cause is the error of the browser',
-      cause,
-    })
+    throw isTidelockError(cause, 'timeout') ? blocked() : refused(cause)
   }
+}
+
+function blocked(): TidelockError {
+  return new TidelockError('storage_blocked', 'A connection to the database is still open', {
+    hint: 'Close the other tabs of this page; then the database is deleted',
+  })
+}
+
+function refused(cause: unknown): TidelockError {
+  return new TidelockError('storage_unavailable', 'The browser refused to delete the database', {
+    hint: 'Try again; cause is the error of the browser',
+    cause,
+  })
 }

@@ -1,9 +1,12 @@
 import type { Database } from '../api/database.js'
 import { reading } from '../base/check.js'
-import { type ErrorCode, isTidelockError, TidelockError, unsupported } from '../base/errors.js'
+import { type ErrorCode, invalid, isTidelockError, TidelockError, unsupported } from '../base/errors.js'
+import { prefix } from '../base/indexeddb.js'
 import { isNode, mayHoldSecrets } from '../base/is-node.js'
 import { loaded } from '../base/lazy-module.js'
+import { folderName, privateFolder } from '../base/private-folders.js'
 import { until } from '../base/waiting.js'
+import type { CoreFiles } from '../engine/core.js'
 import type { CoreOptions } from '../engine/core-options.js'
 import type { FunctionsSource } from '../functions/functions.js'
 import { Bridge, openHere } from '../instance/bridge.js'
@@ -60,7 +63,10 @@ async function prepare(given: OpenOptions) {
   const { options, watchUser, owner } = await resolved(given)
   const common = checkOptions(options, around)
   options.signal?.throwIfAborted()
-  requireStorage(common.storage)
+  requireStorage(common.storage, options.thread)
+  const elsewhere = otherStorage(common)
+  // Awaited later, beside what is loaded.
+  elsewhere.catch(() => {})
   if (options.dev === true) (await development()).checkDevelopment()
   beginToLoad(options)
   const rare = await checkRare(options, around)
@@ -68,6 +74,7 @@ async function prepare(given: OpenOptions) {
   const functions = await checkedFunctions(options)
   const timetable = await loadTimetable(options)
   const opening = { encryption: options.encryption, functions, columnKeys: await checkedColumnKeys(options) }
+  await elsewhere
   return { options, checked, timetable, opening, watchUser }
 }
 
@@ -118,14 +125,47 @@ async function openFor(
   const bridge = new Bridge(checked, { ...opening, signal }, client)
   const opened = (async () => {
     const instance = await startInstance(wasm, (trap) => bridge.trapped(trap), signal)
-    const folder = checked.path === undefined ? undefined : (await nodeFiles()).filesOf(checked.path, options)
-    return openHere(bridge, checked, client, instance, folder)
+    return openHere(bridge, checked, client, instance, await filesOf(checked, options))
   })()
   return until(opened, { signal }).catch((error) => {
     // Close the database if it opens later; the caller has its error already.
     opened.then(() => client.close()).catch(() => {})
     throw error
   })
+}
+
+/** Returns the files of a database that is in a folder. */
+export async function filesOf({ name, path, storage }: CoreOptions, options: OpenOptions): Promise<CoreFiles | undefined> {
+  if (path !== undefined) return (await nodeFiles()).filesOf(path, options)
+  if (storage !== 'opfs') return undefined
+  const { PrivateFiles } = await loaded("storage 'opfs'", import('../worker/private-files.js'))
+  return new PrivateFiles(name)
+}
+
+/** Rejects when the database is in the browser's other storage: here, it would be opened as a new one. */
+async function otherStorage({ name, storage }: Pick<CoreOptions, 'name' | 'storage'>): Promise<void> {
+  if (storage !== 'indexeddb' && storage !== 'opfs') return
+  const other = storage === 'opfs' ? 'indexeddb' : 'opfs'
+  if (await (storage === 'opfs' ? isInIndexedDb(name) : isInPrivateFolder(name)))
+    throw invalid(`The database '${name}' is in storage '${other}'`, {
+      hint: `Open it with storage: '${other}'`,
+      details: { option: 'storage' },
+    })
+}
+
+async function isInIndexedDb(name: string): Promise<boolean> {
+  const all = (await indexedDB.databases?.().catch(() => undefined)) ?? []
+  return all.some((database) => database.name === prefix + name)
+}
+
+/** Resolves with false where there is no such folder, and where the browser refuses its private file system. */
+async function isInPrivateFolder(name: string): Promise<boolean> {
+  try {
+    const all = await privateFolder(false)
+    return (await all?.getDirectoryHandle(folderName(name))) !== undefined
+  } catch {
+    return false
+  }
 }
 
 /** Resolves a client of the remote, and the user's own database, in a module that is loaded only for them. */
@@ -189,7 +229,7 @@ function programName(): string {
 }
 
 /** Throws when the storage in the options is missing here: there is no silent fallback. */
-export function requireStorage(storage: CoreOptions['storage']): void {
+export function requireStorage(storage: CoreOptions['storage'], thread?: OpenOptions['thread']): void {
   if (typeof WebAssembly !== 'object') {
     const hint = 'Use a browser that has it, in a mode that allows it'
     throw unsupported('WebAssembly', 'WebAssembly is missing here', hint)
@@ -202,7 +242,8 @@ export function requireStorage(storage: CoreOptions['storage']): void {
     })
   }
   if (isServer()) throw onServer()
-  if (typeof indexedDB === 'undefined' || indexedDB === null) {
+  if (storage === 'opfs') requirePrivateFiles(thread)
+  else if (typeof indexedDB === 'undefined' || indexedDB === null) {
     throw new TidelockError('storage_unavailable', 'IndexedDB is missing here', {
       hint: "storage: 'memory' works everywhere, but stores nothing",
     })
@@ -211,4 +252,17 @@ export function requireStorage(storage: CoreOptions['storage']): void {
     const hint = 'Browsers have them on secure pages only: serve the page by https, or from localhost'
     throw unsupported('navigator.locks', 'Web Locks (navigator.locks) are missing here', hint)
   }
+}
+
+/** Throws when the browser's private file system can't be used here. */
+function requirePrivateFiles(thread: OpenOptions['thread']): void {
+  if (typeof navigator === 'undefined' || typeof navigator.storage?.getDirectory !== 'function')
+    throw new TidelockError('storage_unavailable', "The browser's private file system (OPFS) is missing here", {
+      hint: "Leave storage out, for 'indexeddb'; browsers have OPFS on secure pages only",
+    })
+  if (thread !== 'worker' && !('DedicatedWorkerGlobalScope' in globalThis))
+    throw new TidelockError('storage_unavailable', "storage 'opfs' needs a worker: a page can't write to files at once", {
+      details: { option: 'thread' },
+      hint: "Add thread: 'worker'",
+    })
 }

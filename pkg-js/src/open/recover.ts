@@ -3,6 +3,7 @@ import type { Encryption } from '../base/encryption.js'
 import { TidelockError } from '../base/errors.js'
 import type { RecoveryReport } from '../base/generated-types.js'
 import { loaded } from '../base/lazy-module.js'
+import { privateNames } from '../base/private-folders.js'
 import type { ColumnKey } from '../functions/column-key.js'
 import type { FunctionsModule, SqlFunctions } from '../functions/functions.js'
 import { bridgeAlone } from '../instance/bridge-alone.js'
@@ -11,7 +12,7 @@ import { checkOptions } from '../options/check-options.js'
 import type { OpenOptions, WasmSource } from '../options/options.js'
 import { storedNames } from './databases.js'
 import { withHolder } from './in-use.js'
-import { checkedColumnKeys, checkedFunctions, surroundings } from './open.js'
+import { checkedColumnKeys, checkedFunctions, filesOf, requireStorage, surroundings } from './open.js'
 
 /**
  * Resets a damaged database (`open` rejects with `database_corrupt`) to its last good state, or to the snapshot `from`. The damaged part is
@@ -33,8 +34,8 @@ import { checkedColumnKeys, checkedFunctions, surroundings } from './open.js'
 export async function recover(
   name: string,
   options?: {
-    /** `'file'`: the database is in a folder, in Node; otherwise it is in the browser's storage. */
-    readonly storage?: 'indexeddb' | 'file' | undefined
+    /** `'file'`: the database is in a folder, in Node. `'opfs'` needs to be called in a dedicated worker. */
+    readonly storage?: 'indexeddb' | 'opfs' | 'file' | undefined
     /**
      * The folder of `storage: 'file'`.
      * @default `./<name>.tidelock/`
@@ -61,8 +62,12 @@ export async function recover(
   const opening: OpenOptions = { name, storage, path, wasm, encryption, functions, columnKey }
   const checked = checkOptions(opening, surroundings())
   const needed = { functions: await checkedFunctions(opening), columnKeys: await checkedColumnKeys(opening) }
-  const folder = checked.path === undefined ? undefined : await filesOfDatabase(checked.path)
-  if (folder === undefined && !(await storedNames()).includes(name)) {
+  requireStorage(checked.storage)
+  const folder = checked.path === undefined ? await filesOf(checked, opening) : await filesOfDatabase(checked.path)
+  const isStored =
+    checked.storage === 'file' ||
+    (checked.storage === 'opfs' ? await privateNames() : await storedNames()).includes(name)
+  if (!isStored) {
     throw new TidelockError('invalid_argument', `There is no database '${name}'`, {
       hint: 'databases() lists the stored databases',
     })

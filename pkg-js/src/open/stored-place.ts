@@ -1,6 +1,7 @@
-import { checkObject, checkOneOf } from '../base/check.js'
+import { checkObject, checkOneOf, optional } from '../base/check.js'
 import { openStored, resultOf } from '../base/indexeddb.js'
 import { loaded } from '../base/lazy-module.js'
+import { shownOf } from '../base/private-folders.js'
 import { checkPath } from '../options/check-storage.js'
 import { requireStorage } from './open.js'
 
@@ -8,9 +9,9 @@ import { requireStorage } from './open.js'
 export interface StoredPlace {
   /**
    * The storage. `'file'`: folders, in Node.
-   * @default 'indexeddb'
+   * @default all storages of the browser
    */
-  readonly storage?: 'indexeddb' | 'file' | undefined
+  readonly storage?: 'indexeddb' | 'opfs' | 'file' | undefined
   /** The folder, with `storage: 'file'`. */
   readonly path?: string | undefined
 }
@@ -24,15 +25,21 @@ export interface HeadInfo {
 /** Checks the place; for folders it also returns a function that loads their module. */
 export function checkPlace(call: string, options: unknown, keys: readonly string[] = []) {
   const given = checkObject(`The options of ${call}`, options, ['storage', 'path', ...keys])
-  const storage = checkOneOf('storage', given.storage ?? 'indexeddb', ['indexeddb', 'file'])
-  const path = checkPath(given.path, storage)
-  if (storage === 'indexeddb') return { force: given.force, storage, path, inFolders: undefined }
+  const storage = optional<'indexeddb' | 'opfs' | 'file'>('storage', given.storage, (what, value) =>
+    checkOneOf(what, value, ['indexeddb', 'opfs', 'file']),
+  )
+  const path = checkPath(given.path, storage ?? 'indexeddb')
+  if (storage !== 'file') return { force: given.force, storage, path, inFolders: undefined }
   requireStorage(storage)
   return { force: given.force, storage, path, inFolders: () => loaded("storage 'file'", import('./stored-folders.js')) }
 }
 
-/** Reads what the head record shows of a stored database; returns undefined when the database is missing or unreadable. */
+/** Reads what a stored database shows of itself; returns undefined when the database is missing or unreadable. */
 export async function readHeadInfo(name: string): Promise<HeadInfo | undefined> {
+  return (await readFromIndexedDb(name)) ?? (await shownOf(name))
+}
+
+async function readFromIndexedDb(name: string): Promise<HeadInfo | undefined> {
   let database: IDBDatabase | undefined
   try {
     database = await openStored(name)

@@ -64,9 +64,9 @@ export function checkOptions(options: OpenOptions, around: Surroundings): CoreOp
 
 /** What tabs share lies in the browser, where the next one that leads finds it. */
 function checkShared(storage: CoreOptions['storage']): void {
-  if (storage === 'indexeddb') return
+  if (storage === 'indexeddb' || storage === 'opfs') return
   const details = { option: 'tabs' }
-  if (storage === 'memory') throw invalid("tabs 'shared' needs storage 'indexeddb'", { details })
+  if (storage === 'memory') throw invalid("tabs 'shared' needs storage 'indexeddb' or 'opfs'", { details })
   throw new TidelockError('unsupported_environment', "Processes can't share a folder as tabs share a database", {
     details,
     hint: "Leave tabs out, for 'exclusive'",

@@ -15,9 +15,9 @@ export interface StorageEnvironment {
  * for IndexedDB on a server.
  */
 export function checkStorage(storage: unknown, path: unknown, { server }: StorageEnvironment): CoreOptions['storage'] {
-  if (storage === 'opfs' || storage === 'best') throw unavailableOption(`storage: '${storage}'`, 'storage')
-  const given = checkOneOf('storage', storage ?? 'indexeddb', ['indexeddb', 'memory', 'file'])
-  if (given === 'indexeddb' && server) throw onServer(storage === undefined && path !== undefined)
+  if (storage === 'best') throw unavailableOption("storage: 'best'", 'storage')
+  const given = checkOneOf('storage', storage ?? 'indexeddb', ['indexeddb', 'opfs', 'memory', 'file'])
+  if ((given === 'indexeddb' || given === 'opfs') && server) throw onServer(storage === undefined && path !== undefined)
   checkPath(path, given)
   return given
 }

@@ -187,8 +187,10 @@ export interface OpenOptions {
    */
   readonly durability?: Durability | undefined
   /**
-   * Where the data lives. There is no fallback: `open` rejects with `storage_unavailable` where the storage is missing. `file` is a folder,
-   * in Node. A server has no default: without `file` or `memory` it is `unsupported_environment`.
+   * Where the data lives. There is no fallback: `open` rejects with `storage_unavailable` where the storage is missing. `opfs` is the
+   * browser's private file system, where an awaited commit takes a fraction of the time; it needs `thread: 'worker'`. `file` is a folder,
+   * in Node. A server has no default: without `file` or `memory` it is `unsupported_environment`. A database stays in its storage:
+   * opening it with another one is `invalid_argument`.
    * @default 'indexeddb'
    */
   readonly storage?: StorageKind | undefined
@@ -203,7 +205,7 @@ export interface OpenOptions {
   readonly lock?: LockOptions | undefined
   /**
    * `shared`: the first tab becomes the leader. Later tabs become followers, which send their calls to the leader. When the leader closes,
-   * crashes or freezes, a follower takes over. See {@link Database.role}. Needs `storage: 'indexeddb'`. `encryption` and `integers` must be
+   * crashes or freezes, a follower takes over. See {@link Database.role}. Needs `storage: 'indexeddb'` or `'opfs'`. `encryption` and `integers` must be
    * the same in all tabs; for other options the leader's values hold. A browser without BroadcastChannel is `unsupported_environment`.
    * @default 'exclusive'
    */

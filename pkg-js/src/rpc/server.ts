@@ -1,5 +1,5 @@
 import type { CallsOptions } from '../engine/connection.js'
-import type { CoreEvent } from '../engine/core.js'
+import type { Core, CoreEvent, CoreFiles } from '../engine/core.js'
 import { DirectConnection } from '../engine/direct-connection.js'
 import { Bridge } from '../instance/bridge.js'
 import type { createDatabaseInstance } from '../instance/instance.js'
@@ -20,6 +20,7 @@ interface Attached {
 export class Server implements SessionHost {
   readonly channel: Channel<PageMethods, WorkerMethods>
   readonly #createInstance: typeof createDatabaseInstance
+  readonly #filesOf: ((database: string) => CoreFiles) | undefined
   readonly #session: ClientSession
   readonly #attached = new Map<string, Attached>()
   calls: ServedCalls | undefined
@@ -32,11 +33,14 @@ export class Server implements SessionHost {
   #becomeOpen!: () => void
   readonly #opened: Promise<void>
 
+  /** `filesOf` returns the files of a database in the browser's private file system. */
   constructor(
     post: (message: Message, transfer: readonly Transferable[]) => void,
     createInstance: typeof createDatabaseInstance,
+    filesOf?: (database: string) => CoreFiles,
   ) {
     this.#createInstance = createInstance
+    this.#filesOf = filesOf
     this.#session = new ClientSession(this, '', false)
     this.channel = new Channel<PageMethods, WorkerMethods>(post, this.#handlers())
     this.#opened = new Promise((resolve) => {
@@ -113,11 +117,12 @@ export class Server implements SessionHost {
       refine: (error) => error,
       onDead: (error) => this.channel.tell('dead', [serializeError(error)]),
     }
-    await bridge.open(instance, options, (core, given) => {
+    const connect = (core: Core, given: CallsOptions) => {
       this.calls = new DirectConnection(core, new PackedStatements(core, instance.memory), given)
       if (eventTypes.includes('change')) this.calls.subscribe('change')
       return this.calls
-    })
+    }
+    await bridge.open(instance, options, connect, checked.storage === 'opfs' ? this.#filesOf?.(checked.name) : undefined)
     this.#open = true
     this.#becomeOpen()
   }

@@ -1,6 +1,7 @@
 import { createDatabaseInstance } from '../instance/instance.js'
 import type { Message } from '../rpc/channel.js'
 import { Server } from '../rpc/server.js'
+import { PrivateFiles } from './private-files.js'
 
 // The worker of one database: dist/worker.js.
 
@@ -8,7 +9,11 @@ const scope = self as unknown as {
   postMessage(message: Message, transfer: readonly Transferable[]): void
   onmessage: ((event: MessageEvent<Message>) => void) | null
 }
-const server = new Server((message, transfer) => scope.postMessage(message, transfer), createDatabaseInstance)
+const server = new Server(
+  (message, transfer) => scope.postMessage(message, transfer),
+  createDatabaseInstance,
+  (database) => new PrivateFiles(database),
+)
 scope.onmessage = (event) => server.channel.receive(event.data)
 
 const { locks } = navigator

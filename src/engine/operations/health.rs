@@ -27,6 +27,7 @@ impl Database {
         let storage = StorageHealth {
             kind: match inner.options.storage {
                 StorageKind::Indexeddb => "indexeddb",
+                StorageKind::Opfs => "opfs",
                 StorageKind::File => "file",
                 StorageKind::Memory => "memory",
             },

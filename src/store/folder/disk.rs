@@ -49,6 +49,9 @@ impl Disk {
     }
 
     fn make(&self, names: &[String]) -> Result<()> {
+        if names.is_empty() {
+            return Ok(());
+        }
         fs::create_dir_all(&self.folder).map_err(failure)?;
         let mut made = false;
         for name in names {

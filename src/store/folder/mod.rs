@@ -188,6 +188,11 @@ impl FolderInner {
             if claims(transaction) {
                 self.sweep(journal);
             }
+            for write in &transaction.writes {
+                if let Write::PutHead(_, info) = write {
+                    self.files.describe(info);
+                }
+            }
             let left = journal.segments();
             for segment in segments.into_iter().filter(|segment| !left.contains(segment)) {
                 let _ = self.files.remove(&segment_name(segment));
@@ -401,10 +406,12 @@ impl Store for FolderStore {
     }
 
     fn reopen(&self) -> LocalFuture<'_, Result<()>> {
-        self.0.files.close();
         self.0.journal.take();
-        let found = self.0.read(|state| state.head.is_some());
-        Box::pin(ready(found.and_then(|found| if found { Ok(()) } else { Err(lock_lost()) })))
+        Box::pin(async {
+            self.0.files.prepare(Vec::new()).await?;
+            let found = self.0.read(|state| state.head.is_some())?;
+            if found { Ok(()) } else { Err(lock_lost()) }
+        })
     }
 
     fn finish(&self) -> Result<()> {

@@ -5,6 +5,7 @@ import { remoteFacade } from '/scenarios/run/remote.mjs'
 
 /** Where databases of this page run their engine, unless a test says otherwise. */
 const thread = new URLSearchParams(location.search).get('thread') ?? 'current'
+const storage = new URLSearchParams(location.search).get('storage')
 
 // Workers run `rigged-worker.js`, which takes functions to run beside the engine.
 const before = []
@@ -94,7 +95,7 @@ Object.assign(window, {
         prefix,
         thread,
         host: 'page',
-        defaults: () => ({ thread }),
+        defaults: () => ({ thread, ...(storage === null ? {} : { storage }) }),
         engine: { inEngine, rigEngine },
       })
     } catch (error) {

@@ -223,6 +223,9 @@ impl SimDisk {
 
 impl SimDisk {
     fn make(&self, names: &[String]) -> Result<()> {
+        if names.is_empty() {
+            return Ok(());
+        }
         for name in names.iter().filter(|name| !self.0.names.borrow().contains_key(*name)).collect::<Vec<_>>() {
             self.step()?;
             self.0.names.borrow_mut().insert(name.clone(), self.0.files.borrow().len());

@@ -1,0 +1,50 @@
+// The folders of databases in the browser's private file system, which pages can see, too.
+
+/** The file that shows what a database is, to those that can't open its other files. */
+export const aboutFile = 'about'
+
+const ending = '.db'
+
+/** Returns the folder of all databases; undefined where there is none and `create` is false. */
+export async function privateFolder(create: boolean): Promise<FileSystemDirectoryHandle | undefined> {
+  const root = await navigator.storage.getDirectory()
+  return unlessMissing(root.getDirectoryHandle('tidelock', { create }))
+}
+
+/** Returns the name of a database's folder: one without the characters that file systems refuse. */
+export function folderName(database: string): string {
+  return encodeURIComponent(database).replaceAll('*', '%2A') + ending
+}
+
+/** Returns the names of the databases; none where the browser has no private file system, or refuses it. */
+export async function privateNames(): Promise<string[]> {
+  const names: string[] = []
+  try {
+    for await (const folder of (await privateFolder(false))?.keys() ?? [])
+      if (folder.endsWith(ending)) names.push(decodeURIComponent(folder.slice(0, -ending.length)))
+  } catch {
+    // Private windows of some browsers refuse it.
+  }
+  return names
+}
+
+/** Reads what a database shows without being opened; undefined when it is missing or unreadable. */
+export async function shownOf(name: string): Promise<object | undefined> {
+  try {
+    const folder = await (await privateFolder(false))?.getDirectoryHandle(folderName(name))
+    const file = await folder?.getFileHandle(aboutFile)
+    return file && JSON.parse(await (await file.getFile()).text())
+  } catch {
+    return undefined
+  }
+}
+
+/** Resolves with undefined when the entry is missing. */
+export async function unlessMissing<T>(found: Promise<T>): Promise<T | undefined> {
+  try {
+    return await found
+  } catch (error) {
+    if ((error as Error).name === 'NotFoundError') return undefined
+    throw error
+  }
+}

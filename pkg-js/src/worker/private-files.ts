@@ -1,0 +1,153 @@
+import { aboutFile, folderName, privateFolder, shownOf, unlessMissing } from '../base/private-folders.js'
+import type { CoreFiles } from '../engine/core.js'
+
+// The files of one database in the browser's private file system, for `storage: 'opfs'`. Only dedicated workers have these handles.
+
+/** How long another worker, which ended, may keep the handles of its files. */
+const blockedMs = 10_000
+
+/** The access handle of an open file. */
+interface AccessHandle {
+  getSize(): number
+  read(into: Uint8Array, options: { readonly at: number }): number
+  write(bytes: Uint8Array, options: { readonly at: number }): number
+  truncate(bytes: number): void
+  flush(): void
+  close(): void
+}
+
+/** The files of one database. */
+export class PrivateFiles implements CoreFiles {
+  readonly isPrivate = true
+  readonly #database: string
+  readonly #open = new Map<string, AccessHandle>()
+  /** Undefined until the folder was looked for, or made. */
+  #folder: FileSystemDirectoryHandle | undefined
+  #connected = false
+  /** The removals under way. */
+  #removed: Promise<unknown> = Promise.resolve()
+
+  constructor(database: string) {
+    this.#database = database
+  }
+
+  async prepare(names: string[]): Promise<void> {
+    await this.#removed
+    if (!this.#works()) await this.#connect()
+    if (names.length === 0) return
+    if (this.#folder === undefined) {
+      const all = (await privateFolder(true)) as FileSystemDirectoryHandle
+      this.#folder = await all.getDirectoryHandle(folderName(this.#database), { create: true })
+    }
+    for (const name of [...names, aboutFile]) await this.#openFile(this.#folder, name)
+  }
+
+  /** Opens all files of the folder. */
+  async #connect(): Promise<void> {
+    this.close()
+    this.#folder = undefined
+    const all = await privateFolder(false)
+    this.#folder = all && (await unlessMissing(all.getDirectoryHandle(folderName(this.#database))))
+    for await (const name of this.#folder?.keys() ?? []) await this.#openFile(this.#folder, name)
+    this.#connected = true
+  }
+
+  /** Opens a file, or makes it. The browser may hold the handle of a worker that ended for a while. */
+  async #openFile(folder: FileSystemDirectoryHandle | undefined, name: string): Promise<void> {
+    if (this.#open.has(name)) return
+    const file = (await folder?.getFileHandle(name, { create: true })) as unknown as {
+      createSyncAccessHandle(): Promise<AccessHandle>
+    }
+    for (let waited = 0, pause = 10; ; waited += pause, pause = Math.min(2 * pause, 500)) {
+      try {
+        this.#open.set(name, await file.createSyncAccessHandle())
+        return
+      } catch (error) {
+        if ((error as Error).name !== 'NoModificationAllowedError' || waited > blockedMs) throw error
+      }
+      await new Promise((resolve) => setTimeout(resolve, pause))
+    }
+  }
+
+  /** Returns whether the files are open, and their handles still work. */
+  #works(): boolean {
+    try {
+      for (const handle of this.#open.values()) handle.getSize()
+      return this.#connected
+    } catch {
+      return false
+    }
+  }
+
+  #handle(name: string): AccessHandle {
+    const handle = this.#open.get(name)
+    if (handle === undefined) throw new DOMException(`The file ${name} isn't open`, 'InvalidStateError')
+    return handle
+  }
+
+  list(): string[] {
+    if (!this.#connected) throw new DOMException('The files are closed', 'InvalidStateError')
+    return [...this.#open.keys()]
+  }
+
+  size(name: string): number | undefined {
+    return this.#open.get(name)?.getSize()
+  }
+
+  read(name: string, at: number, length: number): Uint8Array | undefined {
+    const handle = this.#open.get(name)
+    if (handle === undefined) return undefined
+    const bytes = new Uint8Array(Math.max(0, Math.min(length, handle.getSize() - at)))
+    return bytes.subarray(0, handle.read(bytes, { at }))
+  }
+
+  write(name: string, at: number, bytes: Uint8Array): void {
+    const handle = this.#handle(name)
+    for (let written = 0; written < bytes.length; ) {
+      const count = handle.write(written === 0 ? bytes : bytes.subarray(written), { at: at + written })
+      if (count === 0) throw new DOMException('The browser wrote no more bytes', 'QuotaExceededError')
+      written += count
+    }
+  }
+
+  truncate(name: string, bytes: number): void {
+    this.#handle(name).truncate(bytes)
+  }
+
+  sync(name: string): void {
+    this.#handle(name).flush()
+  }
+
+  remove(name: string): void {
+    const [handle, folder] = [this.#open.get(name), this.#folder]
+    if (handle === undefined) return
+    handle.close()
+    this.#open.delete(name)
+    // What can't be removed now is removed by the next holder.
+    this.#removed = this.#removed.then(() => folder?.removeEntry(name)).catch(() => {})
+  }
+
+  describe(info: object): void {
+    try {
+      const [bytes, handle] = [new TextEncoder().encode(JSON.stringify(info)), this.#handle(aboutFile)]
+      handle.truncate(0)
+      handle.write(bytes, { at: 0 })
+    } catch {
+      // Nothing depends on it.
+    }
+  }
+
+  async shown(): Promise<object | undefined> {
+    return shownOf(this.#database)
+  }
+
+  close(): void {
+    for (const handle of this.#open.values()) handle.close()
+    this.#open.clear()
+    this.#connected = false
+  }
+
+  abandon(): void {
+    this.close()
+  }
+}

@@ -1,0 +1,218 @@
+//! Files and processes, through an object of the package: `node/files.ts` in Node, `worker/private-files.ts` for a browser's
+//! private file system.
+
+use std::rc::Rc;
+
+use js_sys::{Array, JsString, Object, Promise, Uint8Array};
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::JsFuture;
+
+use super::{estimate, idb_values::described, persist, property, thrown_name, thrown_text};
+use crate::{
+    error::{Error, ErrorCode, Result},
+    ports::{Estimate, Files, HeadInfo, Holder, LocalFuture, LockFiles, Process, Processes, Store, Stores},
+    store::{failure::not_plain, folder::FolderStore},
+    time::Timestamp,
+};
+
+#[wasm_bindgen]
+extern "C" {
+    /// The interface `FolderFiles` of the package's `core.ts`.
+    #[derive(Clone)]
+    pub type JsFiles;
+
+    #[wasm_bindgen(method, catch, js_name = prepare)]
+    fn js_prepare(this: &JsFiles, names: Vec<String>) -> Result<JsValue, JsValue>;
+
+    #[wasm_bindgen(method, js_name = describe)]
+    fn js_describe(this: &JsFiles, info: &Object);
+
+    /// What was described last, or undefined.
+    #[wasm_bindgen(method, js_name = shown)]
+    fn js_shown(this: &JsFiles) -> Promise;
+
+    /// Whether they are in the browser's private file system.
+    #[wasm_bindgen(method, getter, js_name = isPrivate)]
+    pub fn is_private(this: &JsFiles) -> bool;
+
+    #[wasm_bindgen(method, catch, js_name = list)]
+    fn js_list(this: &JsFiles) -> Result<Array, JsValue>;
+
+    #[wasm_bindgen(method, catch, js_name = size)]
+    fn js_size(this: &JsFiles, name: &str) -> Result<Option<f64>, JsValue>;
+
+    #[wasm_bindgen(method, catch, js_name = read)]
+    fn js_read(this: &JsFiles, name: &str, at: f64, length: u32) -> Result<Option<Uint8Array>, JsValue>;
+
+    #[wasm_bindgen(method, catch, js_name = write)]
+    fn js_write(this: &JsFiles, name: &str, at: f64, bytes: &[u8]) -> Result<(), JsValue>;
+
+    #[wasm_bindgen(method, catch, js_name = truncate)]
+    fn js_truncate(this: &JsFiles, name: &str, bytes: f64) -> Result<(), JsValue>;
+
+    #[wasm_bindgen(method, catch, js_name = sync)]
+    fn js_sync(this: &JsFiles, name: &str) -> Result<(), JsValue>;
+
+    #[wasm_bindgen(method, catch, js_name = create)]
+    fn js_create(this: &JsFiles, name: &str, bytes: &[u8]) -> Result<bool, JsValue>;
+
+    #[wasm_bindgen(method, catch, js_name = remove)]
+    fn js_remove(this: &JsFiles, name: &str) -> Result<(), JsValue>;
+
+    #[wasm_bindgen(method, js_name = close)]
+    fn js_close(this: &JsFiles);
+
+    #[wasm_bindgen(method, getter)]
+    fn pid(this: &JsFiles) -> u32;
+
+    #[wasm_bindgen(method, getter)]
+    fn host(this: &JsFiles) -> String;
+
+    #[wasm_bindgen(method, js_name = began)]
+    fn js_began(this: &JsFiles, pid: u32) -> Option<String>;
+}
+
+fn failure(thrown: JsValue) -> Error {
+    // Node's errors have a text as code, the browser's a number.
+    let code = property(&thrown, "code").and_then(|code| code.as_string());
+    let kind = match code.as_deref() {
+        Some("ELOOP") => {
+            let path = property(&thrown, "path").and_then(|path| path.as_string());
+            return not_plain(&path.unwrap_or_default());
+        }
+        Some("ENOSPC" | "EDQUOT") => ErrorCode::StorageQuotaExceeded,
+        Some(_) => ErrorCode::StorageUnavailable,
+        None => match &*thrown_name(&thrown) {
+            "QuotaExceededError" => ErrorCode::StorageQuotaExceeded,
+            "NoModificationAllowedError" => ErrorCode::StorageBlocked,
+            _ => ErrorCode::StorageUnavailable,
+        },
+    };
+    let (message, hint) = match (code, kind) {
+        (Some(_), _) => (
+            "The database's folder can't be used",
+            "The cause says why: check the folder's path, its permissions, and the free disk space",
+        ),
+        (None, ErrorCode::StorageBlocked) => (
+            "The browser still holds the database's files for a page or worker that ended",
+            "Try again in a few seconds; if that doesn't help, close the other tabs of this page",
+        ),
+        (None, ErrorCode::StorageQuotaExceeded) => (
+            "The browser has no more space for the database's files",
+            "Delete data or old snapshots, or ask the user to free disk space",
+        ),
+        (None, _) => (
+            "The browser's private file system can't be used",
+            "The cause says why; private windows of some browsers don't have it",
+        ),
+    };
+    Error::new(kind, message).hint(hint).cause(thrown_text(&thrown))
+}
+
+impl Files for JsFiles {
+    fn prepare(&self, names: Vec<String>) -> LocalFuture<'static, Result<()>> {
+        let prepared = self.js_prepare(names);
+        Box::pin(async move {
+            // Only browsers open files asynchronously.
+            if let Ok(promise) = prepared.map_err(failure)?.dyn_into::<Promise>() {
+                JsFuture::from(promise).await.map_err(failure)?;
+            }
+            Ok(())
+        })
+    }
+
+    fn list(&self) -> Result<Vec<String>> {
+        let names = self.js_list().map_err(failure)?;
+        Ok(names.iter().map(|name| String::from(name.unchecked_into::<JsString>())).collect())
+    }
+
+    fn size(&self, name: &str) -> Result<Option<u64>> {
+        Ok(self.js_size(name).map_err(failure)?.map(|bytes| bytes as u64))
+    }
+
+    fn read(&self, name: &str, at: u64, length: usize) -> Result<Option<Vec<u8>>> {
+        let bytes = self.js_read(name, at as f64, length as u32).map_err(failure)?;
+        Ok(bytes.map(|bytes| bytes.to_vec()))
+    }
+
+    fn write(&self, name: &str, at: u64, bytes: &[u8]) -> Result<()> {
+        self.js_write(name, at as f64, bytes).map_err(failure)
+    }
+
+    fn truncate(&self, name: &str, bytes: u64) -> Result<()> {
+        self.js_truncate(name, bytes as f64).map_err(failure)
+    }
+
+    fn sync(&self, name: &str) -> Result<()> {
+        self.js_sync(name).map_err(failure)
+    }
+
+    fn remove(&self, name: &str) -> Result<()> {
+        self.js_remove(name).map_err(failure)
+    }
+
+    fn describe(&self, info: &HeadInfo) {
+        self.js_describe(&described(info));
+    }
+
+    fn close(&self) {
+        self.js_close();
+    }
+}
+
+impl LockFiles for JsFiles {
+    fn create(&self, name: &str, bytes: &[u8]) -> Result<bool> {
+        self.js_create(name, bytes).map_err(failure)
+    }
+}
+
+impl Processes for JsFiles {
+    fn me(&self) -> Process {
+        let pid = self.pid();
+        Process { pid, host: self.host(), began: self.js_began(pid).unwrap_or_default() }
+    }
+
+    fn began(&self, pid: u32) -> Option<String> {
+        self.js_began(pid)
+    }
+}
+
+/// The database in a folder of the browser's private file system.
+pub struct PrivateFolder {
+    /// Its files.
+    pub files: Rc<JsFiles>,
+}
+
+impl Stores for PrivateFolder {
+    fn open(&self, _name: &str) -> LocalFuture<'static, Result<Rc<dyn Store>>> {
+        let files = self.files.clone();
+        Box::pin(async move {
+            // Opens what is there. Nothing is created.
+            files.prepare(Vec::new()).await?;
+            Ok(Rc::new(FolderStore::new(files)) as Rc<dyn Store>)
+        })
+    }
+
+    fn shown(&self, _name: &str) -> Option<LocalFuture<'static, Option<HeadInfo>>> {
+        let shown = self.files.js_shown();
+        Some(Box::pin(async move { info_of(&JsFuture::from(shown).await.ok()?) }))
+    }
+
+    fn estimate(&self) -> LocalFuture<'static, Estimate> {
+        Box::pin(estimate())
+    }
+
+    fn persist(&self) -> LocalFuture<'static, bool> {
+        Box::pin(persist())
+    }
+}
+
+/// Reads what [`described`] has made.
+fn info_of(shown: &JsValue) -> Option<HeadInfo> {
+    let holder = property(shown, "holder")?;
+    let text = |name: &str| property(&holder, name).and_then(|text| text.as_string());
+    let since = Timestamp(property(&holder, "since")?.as_f64()? as i64);
+    let holder = Holder { id: text("id")?, title: text("title")?, url: text("url")?, since };
+    let features = property(shown, "features")?.dyn_into::<Array>().ok()?;
+    Some(HeadInfo { holder, features: features.iter().filter_map(|name| name.as_string()).collect() })
+}
