@@ -305,7 +305,6 @@ test('on a server storage must be given', () => {
 
 test('options that this build lacks are told apart from unknown ones', () => {
   const lacking = [
-    [() => check({ storage: 'opfs' }), 'storage'],
     [() => check({ storage: 'best' }), 'storage'],
     [() => check({ cacheBytes: 1 }), 'cacheBytes'],
   ]

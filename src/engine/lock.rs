@@ -147,6 +147,7 @@ impl Inner {
         self.mutex.close(error.clone());
         self.flusher.lose(error);
         self.snapshots.halt();
+        self.storage.yield_to_holder();
         self.events.emit(Event::Lock(LockEvent { state: LockChange::Lost }));
     }
 }

@@ -154,7 +154,7 @@ fn alerts(inputs: &HealthInputs, thresholds: &Thresholds, now: Timestamp) -> Vec
         let message = "The last complete sync is too long ago";
         warn(AlertCode::SyncLag, because(message, sync.last_error.as_ref()));
     }
-    if storage.kind == "indexeddb" && storage.persisted == Some(false) && !inputs.closed {
+    if matches!(storage.kind, "indexeddb" | "opfs") && storage.persisted == Some(false) && !inputs.closed {
         alerts.push(Alert {
             code: AlertCode::StorageNotPersisted,
             severity: Severity::Info,

@@ -155,6 +155,9 @@ pub trait Store {
         Ok(())
     }
 
+    /// Lets the new holder have what only one can have open, after the lock was lost. Later calls may fail.
+    fn yield_to_holder(&self) {}
+
     /// Closes the connection. Later calls fail with `storage_unavailable`.
     fn close(&self);
 

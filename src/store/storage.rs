@@ -321,6 +321,11 @@ impl Storage {
         self.0.store().finish()
     }
 
+    /// Lets the new holder open what only one can have open, after the lock was lost.
+    pub fn yield_to_holder(&self) {
+        self.0.store().yield_to_holder();
+    }
+
     /// Closes the store.
     pub fn close(&self) {
         self.0.store().close();

@@ -1,8 +1,8 @@
 // Ending a browser in the middle of work, and looking at what is left.
 import assert from 'node:assert/strict'
 
-/** Opens the database in a fresh tab and gives what `work(db, argument)` returns. */
-export async function reopened(context, name, work, argument) {
+/** Opens the database in a fresh tab, with these options, and gives what `work(db, argument)` returns. */
+export async function reopened(context, name, work, argument, options = {}) {
   const page = await context.page()
   try {
     return await page.evaluate(
@@ -19,7 +19,7 @@ export async function reopened(context, name, work, argument) {
           await db.close()
         }
       },
-      [work.toString(), { name }, argument],
+      [work.toString(), { name, ...options }, argument],
     )
   } finally {
     await page.close()

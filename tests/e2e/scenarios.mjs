@@ -56,7 +56,12 @@ export function pagesOf(browser) {
           test(title, async () => {
             if (synced) remote.fresh()
             // Each page counts its names from one, and all pages are of one profile.
-            const given = [name, title, `${storage ?? thread}-${name.replace('/', '-')}`, synced ? remote.facts : undefined]
+            const given = [
+              name,
+              title,
+              `${storage ?? thread}-${name.replace('/', '-')}`,
+              synced ? remote.facts : undefined,
+            ]
             const failed = await page.evaluate((all) => window.runScenario(...all), given)
             assert.equal(failed ?? undefined, undefined)
           })

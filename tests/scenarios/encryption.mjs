@@ -2,7 +2,11 @@
 import assert from 'node:assert/strict'
 import { change, everything, result } from './run/indexeddb.mjs'
 
-const inIndexedDb = { only: ['page', 'worker'], because: 'it looks into IndexedDB; tests/node looks into folders' }
+const inIndexedDb = {
+  only: ['page', 'worker'],
+  not: ['opfs'],
+  because: 'it looks into IndexedDB; tests/node looks into folders, which OPFS has, too',
+}
 const generated = (name, usages) => crypto.subtle.generateKey({ name, length: 256 }, false, usages)
 
 export default {

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict'
 const knowsQuota = globalThis.navigator?.storage !== undefined
 
 export default {
-  'health reports everything, correctly, and never rejects': async ({ open, failure, host }) => {
+  'health reports everything, correctly, and never rejects': async ({ open, failure, host, storage: place }) => {
     const migrations = [
       { version: '1', name: 'a', up: 'CREATE TABLE t (n, filler)' },
       { version: '2', name: 'b', up: 'CREATE TABLE u (n)' },
@@ -34,7 +34,7 @@ export default {
     assert.deepEqual([snapshot.lastError, snapshot.consecutiveFailures], [null, 0])
     assert.ok(snapshot.count >= 1 && snapshot.bytes > 0 && snapshot.nextAt)
     assert.deepEqual([relaxed.durability, storage.durability, storage.lastError], ['relaxed', 'strict', null])
-    assert.equal(storage.kind, host === 'page' ? 'indexeddb' : 'file')
+    assert.equal(storage.kind, place ?? (host === 'page' ? 'indexeddb' : 'file'))
     assert.equal(storage.bytes, (await db.export()).length)
     if (knowsQuota) assert.ok(storage.usage > 0 && storage.quota > storage.usage)
     assert.equal(typeof storage.persisted, 'boolean')

@@ -241,6 +241,7 @@ export default {
 
   'a damaged newest manifest is skipped with a warning, and nothing is lost': {
     only: ['page', 'worker'],
+    not: ['opfs'],
     because: 'it changes what is in IndexedDB; tests/native/store damages what every storage has',
     run: async ({ open, warnings, freshName }) => {
       const name = freshName()

@@ -11,9 +11,10 @@ export async function privateFolder(create: boolean): Promise<FileSystemDirector
   return unlessMissing(root.getDirectoryHandle('tidelock', { create }))
 }
 
-/** Returns the name of a database's folder: one without the characters that file systems refuse. */
+/** Returns the name of a database's folder: characters that file systems refuse are escaped as in URLs. */
 export function folderName(database: string): string {
-  return encodeURIComponent(database).replaceAll('*', '%2A') + ending
+  const escaped = (char: string) => `%${char.charCodeAt(0).toString(16).padStart(2, '0')}`
+  return database.replace(/[%/\\:*?"<>|.]/g, escaped) + ending
 }
 
 /** Returns the names of the databases; none where the browser has no private file system, or refuses it. */

@@ -75,7 +75,10 @@ export class FolderFiles implements NodeFiles {
   }
 
   prepare(names: string[]): void {
-    if (names.length === 0) return this.close()
+    if (names.length === 0) {
+      this.close()
+      return
+    }
     fs.mkdirSync(this.#folder, { recursive: true })
     const missing = names.filter((name) => this.size(name) === undefined)
     for (const name of missing) fs.closeSync(fs.openSync(this.#path(name), 'a'))

@@ -135,7 +135,10 @@ async function openFor(
 }
 
 /** Returns the files of a database that is in a folder. */
-export async function filesOf({ name, path, storage }: CoreOptions, options: OpenOptions): Promise<CoreFiles | undefined> {
+export async function filesOf(
+  { name, path, storage }: CoreOptions,
+  options: OpenOptions,
+): Promise<CoreFiles | undefined> {
   if (path !== undefined) return (await nodeFiles()).filesOf(path, options)
   if (storage !== 'opfs') return undefined
   const { PrivateFiles } = await loaded("storage 'opfs'", import('../worker/private-files.js'))
@@ -261,8 +264,12 @@ function requirePrivateFiles(thread: OpenOptions['thread']): void {
       hint: "Leave storage out, for 'indexeddb'; browsers have OPFS on secure pages only",
     })
   if (thread !== 'worker' && !('DedicatedWorkerGlobalScope' in globalThis))
-    throw new TidelockError('storage_unavailable', "storage 'opfs' needs a worker: a page can't write to files at once", {
-      details: { option: 'thread' },
-      hint: "Add thread: 'worker'",
-    })
+    throw new TidelockError(
+      'storage_unavailable',
+      "storage 'opfs' needs a worker: a page can't write to files at once",
+      {
+        details: { option: 'thread' },
+        hint: "Add thread: 'worker'",
+      },
+    )
 }

@@ -122,7 +122,12 @@ export class Server implements SessionHost {
       if (eventTypes.includes('change')) this.calls.subscribe('change')
       return this.calls
     }
-    await bridge.open(instance, options, connect, checked.storage === 'opfs' ? this.#filesOf?.(checked.name) : undefined)
+    await bridge.open(
+      instance,
+      options,
+      connect,
+      checked.storage === 'opfs' ? this.#filesOf?.(checked.name) : undefined,
+    )
     this.#open = true
     this.#becomeOpen()
   }

@@ -418,6 +418,11 @@ impl Store for FolderStore {
         self.0.journal.borrow_mut().as_mut().map_or(Ok(()), Journal::finish)
     }
 
+    fn yield_to_holder(&self) {
+        self.0.journal.take();
+        self.0.files.close();
+    }
+
     fn close(&self) {
         self.0.closed.set(true);
         // All promised data is written; this only helps to recognise later damage.

@@ -249,6 +249,10 @@ impl Store for SealedStore {
         self.0.store.finish()
     }
 
+    fn yield_to_holder(&self) {
+        self.0.store.yield_to_holder();
+    }
+
     fn close(&self) {
         self.0.store.close();
     }

@@ -85,7 +85,11 @@ Object.assign(window, {
   },
   /** Runs one scenario of a module → undefined, or how it failed. `facts`: of the remote, if it has one. */
   async runScenario(module, title, prefix, facts) {
-    const scenarios = scenariosOf(await import(`/scenarios/${module}.mjs`), { host: 'page', thread })
+    const scenarios = scenariosOf(await import(`/scenarios/${module}.mjs`), {
+      host: 'page',
+      thread,
+      storage: storage ?? undefined,
+    })
     const [, work] = scenarios.find(([each]) => each === title)
     const remote = facts && remoteFacade(facts, callRemote)
     try {
@@ -94,6 +98,7 @@ Object.assign(window, {
         remote,
         prefix,
         thread,
+        storage: storage ?? undefined,
         host: 'page',
         defaults: () => ({ thread, ...(storage === null ? {} : { storage }) }),
         engine: { inEngine, rigEngine },

@@ -30,18 +30,20 @@ export async function until(check, timeoutMs = 10_000) {
 /**
  * Runs one scenario, and closes what it left open. The environment has:
  * - `tidelock`, the package's exports; `host`: `'node'` or `'page'`; `thread`: `'current'` or `'worker'`;
+ * - `storage`: that of the databases, if it isn't the default;
  * - `prefix` of the names of databases; `defaults(name)`: options of `open` for a database that is stored;
  * - `remote`: a facade of a real PostgreSQL and PostgREST (remote.mjs), for the modules under sync/;
  * - `record(error)`: called with each TidelockError that the scenario asserts on;
  * - `engine`: `inEngine` and `rigEngine`, in pages.
  */
 export async function runScenario(work, environment) {
-  const { tidelock, host, thread, prefix, defaults, remote, record, engine = {} } = environment
+  const { tidelock, host, thread, storage, prefix, defaults, remote, record, engine = {} } = environment
   const opened = []
   const t = {
     tidelock,
     host,
     thread,
+    storage,
     remote,
     ...engine,
     /** The warnings, in order, as `{ code, message }`. */
@@ -72,13 +74,17 @@ export async function runScenario(work, environment) {
   }
 }
 
-/** Returns the scenarios of a module that run here: `[title, work]` each. A scenario for some environments names them, and the reason. */
-export function scenariosOf(module, { host, thread }) {
+/**
+ * Returns the scenarios of a module that run here: `[title, work]` each. A scenario for some environments names those `only`, or the storages
+ * that it is `not` for, and the reason.
+ */
+export function scenariosOf(module, { host, thread, storage }) {
   const here = host === 'node' ? 'node' : thread === 'worker' ? 'worker' : 'page'
   return Object.entries(module.default).flatMap(([title, given]) => {
     if (typeof given === 'function') return [[title, given]]
-    const { only, because, run } = given
-    if (!Array.isArray(only) || !because) throw new Error(`'${title}' says neither where it runs only, nor why`)
-    return only.includes(here) ? [[title, run]] : []
+    const { only, not = [], because, run } = given
+    if ((!Array.isArray(only) && not.length === 0) || !because)
+      throw new Error(`'${title}' says neither where it runs only, nor why`)
+    return (only ?? [here]).includes(here) && !not.includes(storage) ? [[title, run]] : []
   })
 }

@@ -1,0 +1,198 @@
+// Databases in the browser's private file system: what is special about files with exclusive handles.
+import assert from 'node:assert/strict'
+import { freshName, suite, test, until } from './harness.mjs'
+import { killDuring, reopened } from './killing.mjs'
+
+const context = suite()
+const inWorker = { only: 'worker', because: 'only workers have the handles of these files' }
+const opfs = { storage: 'opfs' }
+
+/** In the page: opens a database with one row, and leaves it open as `window.db`. */
+async function opened(page, name, options = {}) {
+  await page.evaluate(
+    async (given) => {
+      window.db = await window.open(given)
+      await window.db.exec('CREATE TABLE IF NOT EXISTS t (n INTEGER); INSERT INTO t VALUES (1)')
+    },
+    { name, ...opfs, ...options },
+  )
+}
+
+const failing = (page, options) => page.evaluate((given) => window.failure(() => window.open(given)), options)
+const count = (page) => page.evaluate(async () => (await window.db.get('SELECT count(*) AS n FROM t')).n)
+
+for (const durability of ['relaxed', 'strict', 'deferred'])
+  test(
+    `kill -9 in the middle of ${durability} writes loses nothing promised, and halves no transaction`,
+    inWorker,
+    async () => {
+      const name = freshName()
+      for (const round of [1, 2]) {
+        const promised = await killDuring(
+          context,
+          name,
+          { durability, ...opfs },
+          'CREATE TABLE IF NOT EXISTS debit (n INTEGER, round INTEGER); CREATE TABLE IF NOT EXISTS credit (n INTEGER, round INTEGER)',
+          async (db, acknowledged) => {
+            const { round: last } = await db.get('SELECT coalesce(max(round), 0) AS round FROM debit')
+            for (let i = 1; ; i++) {
+              await db.transaction(async (tx) => {
+                await tx.run('INSERT INTO debit VALUES (?, ?)', [i, last + 1])
+                await tx.run('INSERT INTO credit VALUES (?, ?)', [i, last + 1])
+              })
+              if (i % 100 === 0) await db.snapshots.create()
+              acknowledged(i)
+            }
+          },
+          150 + Math.floor(Math.random() * 100),
+          durability === 'deferred' ? 500 : 0,
+        )
+        const found = await reopened(
+          context,
+          name,
+          async (db, given) => ({
+            debit: (await db.query('SELECT n FROM debit WHERE round = ? ORDER BY n', [given])).map((row) => row.n),
+            credit: (await db.query('SELECT n FROM credit WHERE round = ? ORDER BY n', [given])).map((row) => row.n),
+            integrity: await db.query('PRAGMA integrity_check'),
+          }),
+          round,
+          opfs,
+        )
+        assert.ok(found.debit.length >= promised, `${promised} were promised, ${found.debit.length} are there`)
+        assert.deepEqual(
+          found.debit,
+          Array.from({ length: found.debit.length }, (_, i) => i + 1),
+        )
+        assert.deepEqual(found.credit, found.debit)
+        assert.deepEqual(found.integrity, [{ integrity_check: 'ok' }])
+      }
+    },
+  )
+
+test('a page that is reloaded ten times opens its database each time, and finds every commit', inWorker, async () => {
+  const [page, name] = [await context.page(), freshName()]
+  for (let round = 1; round <= 10; round++) {
+    await opened(page, name)
+    assert.equal(await count(page), round)
+    await context.load(page)
+  }
+  await page.close()
+})
+
+test('another tab learns at once who has the database, waits for it, and can steal it', inWorker, async () => {
+  const name = freshName()
+  const [first, second] = [await context.page(), await context.page()]
+  await opened(first, name)
+  const refused = await failing(second, { name, ...opfs })
+  assert.equal(refused.code, 'database_in_use')
+  assert.equal(refused.details.holder.title, 'A page under test')
+
+  const waiting = opened(second, name, { lock: { onBusy: 'wait' } })
+  await first.evaluate(() => window.db.close())
+  await waiting
+  assert.equal(await count(second), 2)
+
+  await opened(first, name, { lock: { onBusy: 'steal' } })
+  assert.equal(await count(first), 3)
+  const late = await second.evaluate(() => window.failure(() => window.db.run('INSERT INTO t VALUES (9)')))
+  assert.ok(['lock_lost', 'closed'].includes(late.code), JSON.stringify(late))
+  assert.equal(await count(first), 3)
+  await first.evaluate(() => window.db.close())
+  await Promise.all([first.close(), second.close()])
+})
+
+test('shared tabs: the next one leads when the leader closes, and nothing is lost', inWorker, async () => {
+  const name = freshName()
+  const pages = [await context.page(), await context.page(), await context.page()]
+  for (const page of pages) await opened(page, name, { tabs: 'shared' })
+  for (const [at, page] of pages.entries()) {
+    await page.evaluate(() => window.db.run('INSERT INTO t VALUES (2)'))
+    assert.equal(await count(page), 4 + at)
+    await page.close()
+  }
+  const found = await reopened(context, name, (db) => db.get('SELECT count(*) AS n FROM t'), undefined, opfs)
+  assert.deepEqual(found, { n: 6 })
+})
+
+test('a database is listed, is opened in its own storage only, and is deleted with its files', inWorker, async () => {
+  const page = await context.page()
+  for (const name of [freshName(), `../${freshName()}`, `${freshName()} ☂/*?:"<>|%.`]) {
+    await opened(page, name)
+    const listed = () =>
+      page.evaluate(async (given) => (await window.tidelock.databases()).find(({ name }) => name === given), name)
+    assert.deepEqual({ ...(await listed()), openedAt: null }, { name, inUse: true, encrypted: false, openedAt: null })
+    const inUse = await page.evaluate((given) => window.failure(() => window.tidelock.deleteDatabase(given)), name)
+    assert.equal(inUse.code, 'database_in_use')
+    await page.evaluate(() => window.db.close())
+    const elsewhere = await failing(page, { name })
+    assert.deepEqual([elsewhere.code, elsewhere.details.option], ['invalid_argument', 'storage'])
+    assert.match(elsewhere.hint, /storage: 'opfs'/)
+    await page.evaluate((given) => window.tidelock.deleteDatabase(given), name)
+    assert.equal(await listed(), undefined)
+    await opened(page, name)
+    assert.equal(await count(page), 1)
+    await page.evaluate(() => window.db.close())
+  }
+  const name = freshName()
+  await page.evaluate(async (given) => (await window.open({ name: given })).close(), name)
+  const elsewhere = await failing(page, { name, ...opfs })
+  assert.deepEqual([elsewhere.code, elsewhere.details.option], ['invalid_argument', 'storage'])
+  await page.close()
+})
+
+test('a page without a worker is refused, and says what to do', {
+  only: 'current',
+  because: 'a worker has them',
+}, async () => {
+  const page = await context.page()
+  const refused = await failing(page, { name: freshName(), ...opfs })
+  assert.equal(refused.code, 'storage_unavailable')
+  assert.match(refused.hint, /thread: 'worker'/)
+  await page.close()
+})
+
+test('another secret leaves nothing readable in the files, and opens them', inWorker, async () => {
+  const [page, name] = [await context.page(), freshName()]
+  const found = await page.evaluate(async (given) => {
+    const files = async () => {
+      const root = await navigator.storage.getDirectory()
+      const folder = await (await root.getDirectoryHandle('tidelock')).getDirectoryHandle(`${given}.db`)
+      let all = ''
+      for await (const [, file] of folder.entries()) all += await (await file.getFile()).text()
+      return all
+    }
+    const options = { name: given, storage: 'opfs', snapshots: { compress: false } }
+    const db = await window.open(options)
+    await db.exec("CREATE TABLE t (s); INSERT INTO t VALUES ('a readable marker')")
+    await db.snapshots.create()
+    await db.run("INSERT INTO t VALUES ('a readable marker')")
+    const before = (await files()).includes('a readable marker')
+    await db.rekey({ passphrase: 'secret' })
+    await window.until(async () => !(await files()).includes('a readable marker'))
+    await db.close()
+    const wrong = await window.failure(() => window.open({ ...options, encryption: { passphrase: 'other' } }))
+    const again = await window.open({ ...options, encryption: { passphrase: 'secret' } })
+    const rows = await again.query('SELECT s FROM t')
+    const snapshots = await again.snapshots.list()
+    for (const { id } of snapshots) await again.snapshots.verify(id)
+    await again.close()
+    return { before, wrong: wrong.code, rows: rows.length, snapshots: snapshots.length > 0 }
+  }, name)
+  assert.deepEqual(found, { before: true, wrong: 'decryption_failed', rows: 2, snapshots: true })
+  await page.close()
+})
+
+test('a worker that dies is replaced, and the files are opened again', inWorker, async () => {
+  const [page, name] = [await context.page(), freshName()]
+  await opened(page, name)
+  await page.evaluate(() => window.workers.at(-1).terminate())
+  await until(() =>
+    page.evaluate(async () => {
+      const result = await window.failure(() => window.db.run('INSERT INTO t VALUES (2)'))
+      return result.resolved !== undefined
+    }),
+  )
+  assert.ok((await count(page)) >= 2)
+  await page.evaluate(() => window.db.close())
+  await page.close()
+})
