@@ -5,14 +5,18 @@ import { Firefox } from './drivers.mjs'
 import { suite } from './suite.mjs'
 
 const firefox = new Firefox()
-const { open } = await suite(firefox)
+const { open } = await suite(firefox, { inOpfs: ['files', 'snapshots', 'transactions', 'encryption'] })
 
-for (const thread of ['current', 'worker'])
-  test(`killed in the midst of writes, it loses nothing that was acknowledged (${thread})`, async () => {
-    const name = `killed-${thread}`
+for (const [thread, storage] of [
+  ['current', 'indexeddb'],
+  ['worker', 'indexeddb'],
+  ['worker', 'opfs'],
+])
+  test(`killed in the midst of writes, it loses nothing that was acknowledged (${thread}, ${storage})`, async () => {
+    const options = { name: `killed-${thread}-${storage}`, storage }
     const page = await open(thread)
-    const acknowledged = await page.evaluate(async (name) => {
-      const db = await window.open({ name })
+    const acknowledged = await page.evaluate(async (options) => {
+      const db = await window.open(options)
       await db.exec('CREATE TABLE t (a INTEGER)')
       let acknowledged = 0
       const write = async () => {
@@ -24,16 +28,16 @@ for (const thread of ['current', 'worker'])
       write().catch(() => {}) // ends with the browser
       await window.until(() => acknowledged >= 200)
       return acknowledged
-    }, name)
+    }, options)
     await firefox.kill()
     await firefox.start()
     const again = await open(thread)
-    const found = await again.evaluate(async (name) => {
-      const db = await window.open({ name })
+    const found = await again.evaluate(async (options) => {
+      const db = await window.open(options)
       const { n, most } = await db.get('SELECT count(*) AS n, max(a) AS most FROM t')
       await db.close()
       return { n, most, warnings: window.warnings }
-    }, name)
+    }, options)
     assert.ok(found.n >= acknowledged, `${acknowledged} writes were acknowledged, ${found.n} are there`)
     assert.deepEqual(found, { n: found.n, most: found.n, warnings: [] })
     await again.close()

@@ -23,10 +23,12 @@ function modulesIn(thread, without) {
 
 /**
  * Registers all of it as tests, in that browser → `{ open(thread) }`, which opens a page under test. `without`: modules that run there with
- * TIDELOCK_ALL only.
+ * TIDELOCK_ALL only. `inOpfs`: modules that also run over databases in the browser's private file system.
  */
-export async function suite(browser, { without = [] } = {}) {
+export async function suite(browser, { without = [], inOpfs = [] } = {}) {
   const { open, load, scenarios } = pagesOf(browser)
+  const chosen = local.filter(({ name }) => inOpfs.includes(name))
+  await scenarios('worker', chosen, 'opfs')
   for (const thread of ['current', 'worker']) {
     await scenarios(thread, modulesIn(thread, without))
 
