@@ -219,25 +219,20 @@ impl FolderInner {
         let target = self.with(|slot| {
             let Some(journal) = slot else { return Ok(None) };
             self.packs.remove_unused(&journal.state);
-            match self.packs.to_move(&journal.state)? {
-                Some((from, _)) => {
-                    let current = self.packs.current(&journal.state)?;
-                    Ok(Some(current + u64::from(current == from)))
-                }
-                None => Ok(None),
-            }
+            let current = self.packs.current(&journal.state)?;
+            let sparse = self.packs.sparse(&journal.state)?;
+            Ok(sparse.map(|pack| current + u64::from(current == pack.number)))
         })?;
         let Some(target) = target else { return Ok(false) };
         self.files.prepare(vec![pack_name(target)]).await?;
         self.with(|slot| {
             let Some(journal) = slot else { return Ok(false) };
-            let Some((from, chunks)) = self.packs.to_move(&journal.state)?.filter(|(from, _)| *from != target) else {
-                return Ok(false);
-            };
-            for chunks in chunks.chunks(MOVED_AT_ONCE) {
-                let read = |(_, extent): &(ChunkId, Extent)| self.packs.read(*extent);
-                let bytes: Vec<Vec<u8>> =
-                    chunks.iter().map(|chunk| Ok(read(chunk)?.unwrap_or_default())).collect::<Result<_>>()?;
+            // Another transaction may have come before.
+            let sparse = self.packs.sparse(&journal.state)?.filter(|pack| pack.number != target);
+            let Some(sparse) = sparse else { return Ok(false) };
+            for chunks in sparse.chunks.chunks(MOVED_AT_ONCE) {
+                let read = |(_, extent): &(ChunkId, Extent)| Ok(self.packs.read(*extent)?.unwrap_or_default());
+                let bytes: Vec<Vec<u8>> = chunks.iter().map(read).collect::<Result<_>>()?;
                 let extents = self.packs.add(target, bytes.iter().map(Vec::as_slice))?;
                 let entry = |((id, _), extent): (&(ChunkId, Extent), Extent)| {
                     let mut body = LayoutWriter::default();
@@ -247,7 +242,7 @@ impl FolderInner {
                 journal.append(chunks.iter().zip(extents).map(entry).collect(), true)?;
             }
             self.packs.remove_unused(&journal.state);
-            Ok(journal.state.chunks.values().all(|extent| extent.pack != from))
+            Ok(true)
         })
     }
 

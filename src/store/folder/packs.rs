@@ -28,6 +28,13 @@ pub fn pack_number(name: &str) -> Option<u64> {
     name.strip_prefix("pack.")?.parse().ok()
 }
 
+/// A pack with too many unused bytes.
+pub struct SparsePack {
+    pub number: u64,
+    /// What is in use of it.
+    pub chunks: Vec<(ChunkId, Extent)>,
+}
+
 /// The packs of a folder.
 pub struct Packs {
     pub files: Rc<dyn Files>,
@@ -88,15 +95,16 @@ impl Packs {
         }
     }
 
-    /// Returns a pack whose chunks should move to another one, and these chunks.
-    pub fn to_move(&self, state: &State) -> Result<Option<(u64, Vec<(ChunkId, Extent)>)>> {
+    /// Returns a pack whose chunks should move to another one.
+    pub fn sparse(&self, state: &State) -> Result<Option<SparsePack>> {
         let is_sparse = |(pack, (used, size)): &(&u64, &(u64, u64))| {
             let unused = size.saturating_sub(*used);
             *used > 0 && unused > 0 && (unused > size / UNUSED_SHARE || **pack <= state.cleaned)
         };
         let usage = self.usage(state)?;
-        let Some((pack, _)) = usage.iter().find(is_sparse) else { return Ok(None) };
-        let chunks = state.chunks.iter().filter(|(_, extent)| extent.pack == *pack);
-        Ok(Some((*pack, chunks.map(|(id, extent)| (id.clone(), *extent)).collect())))
+        let Some((number, _)) = usage.iter().find(is_sparse) else { return Ok(None) };
+        let chunks = state.chunks.iter().filter(|(_, extent)| extent.pack == *number);
+        let chunks = chunks.map(|(id, extent)| (id.clone(), *extent)).collect();
+        Ok(Some(SparsePack { number: *number, chunks }))
     }
 }
