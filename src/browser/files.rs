@@ -94,8 +94,8 @@ fn failure(thrown: JsValue) -> Error {
             "The cause says why: check the folder's path, its permissions, and the free disk space",
         ),
         (None, ErrorCode::StorageBlocked) => (
-            "The browser still holds the database's files for a page or worker that ended",
-            "Try again in a few seconds; if that doesn't help, close the other tabs of this page",
+            "Another page or worker still has the database's files open",
+            "It ended a short time ago, or is frozen: try again in a few seconds, or close the other tabs of this page",
         ),
         (None, ErrorCode::StorageQuotaExceeded) => (
             "The browser has no more space for the database's files",

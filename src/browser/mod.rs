@@ -23,7 +23,7 @@ pub use clock::{BrowserClock, BrowserSpawner};
 pub use crypto::{WebCrypto, user_key};
 pub use entropy::BrowserEntropy;
 pub use fetch::Fetch;
-pub use files::JsFiles;
+pub use files::{JsFiles, PrivateFolder};
 pub use host::Host;
 pub use indexeddb::{IndexedDb, IndexedDbs};
 pub use lifecycle::PageLifecycle;
@@ -36,8 +36,6 @@ use std::rc::Rc;
 
 use js_sys::{Object, Reflect};
 use wasm_bindgen::{JsCast, JsValue};
-
-use files::PrivateFolder;
 
 use crate::{
     lock::FileLocks,

@@ -146,7 +146,7 @@ test('a page without a worker is refused, and says what to do', {
 }, async () => {
   const page = await context.page()
   const refused = await failing(page, { name: freshName(), ...opfs })
-  assert.equal(refused.code, 'storage_unavailable')
+  assert.equal(refused.code, 'unsupported_environment')
   assert.match(refused.hint, /thread: 'worker'/)
   await page.close()
 })
@@ -194,5 +194,32 @@ test('a worker that dies is replaced, and the files are opened again', inWorker,
   )
   assert.ok((await count(page)) >= 2)
   await page.evaluate(() => window.db.close())
+  await page.close()
+})
+
+test('after a full disk, deleted snapshots make space', inWorker, async () => {
+  const [page, name] = [await context.page(), freshName()]
+  const sizes = await page.evaluate(async (given) => {
+    const bytes = async () => {
+      const root = await navigator.storage.getDirectory()
+      const folder = await (await root.getDirectoryHandle('tidelock')).getDirectoryHandle(`${given}.db`)
+      let all = 0
+      for await (const [, file] of folder.entries()) all += (await file.getFile()).size
+      return all
+    }
+    const db = await window.open({ name: given, storage: 'opfs', snapshots: { compress: false, logMaxBytes: 1 } })
+    await db.exec('CREATE TABLE t (b)')
+    for (let round = 0; round < 3; round++) {
+      await db.exec('DELETE FROM t')
+      await db.runMany('INSERT INTO t VALUES (randomblob(100000))', Array(100).fill([]))
+      await db.snapshots.create({ label: `${round}` })
+    }
+    const before = await bytes()
+    for (const { id } of (await db.snapshots.list()).slice(1)) await db.snapshots.delete(id)
+    const after = await bytes()
+    await db.close()
+    return { before, after }
+  }, name)
+  assert.ok(sizes.after < sizes.before - 15_000_000, JSON.stringify(sizes))
   await page.close()
 })

@@ -59,7 +59,10 @@ async function removePrivate(name: string): Promise<void> {
     } catch (cause) {
       if ((cause as Error).name === 'NotFoundError') return
       if ((cause as Error).name !== 'NoModificationAllowedError') throw refused(cause)
-      if (Date.now() > end) throw blocked()
+      if (Date.now() > end)
+        throw new TidelockError('storage_blocked', "Another page or worker still has the database's files open", {
+          hint: 'Close the other tabs of this page, and delete it again',
+        })
     }
   }
 }
@@ -68,11 +71,11 @@ async function remove(name: string): Promise<void> {
   try {
     await until(resultOf(indexedDB.deleteDatabase(prefix + name)), { timeoutMs: deleteTimeoutMs })
   } catch (cause) {
-    throw isTidelockError(cause, 'timeout') ? blocked() : refused(cause)
+    throw isTidelockError(cause, 'timeout') ? connected() : refused(cause)
   }
 }
 
-function blocked(): TidelockError {
+function connected(): TidelockError {
   return new TidelockError('storage_blocked', 'A connection to the database is still open', {
     hint: 'Close the other tabs of this page; then the database is deleted',
   })

@@ -264,12 +264,8 @@ function requirePrivateFiles(thread: OpenOptions['thread']): void {
       hint: "Leave storage out, for 'indexeddb'; browsers have OPFS on secure pages only",
     })
   if (thread !== 'worker' && !('DedicatedWorkerGlobalScope' in globalThis))
-    throw new TidelockError(
-      'storage_unavailable',
-      "storage 'opfs' needs a worker: a page can't write to files at once",
-      {
-        details: { option: 'thread' },
-        hint: "Add thread: 'worker'",
-      },
-    )
+    throw new TidelockError('unsupported_environment', "storage 'opfs' needs a worker in this build", {
+      details: { option: 'thread' },
+      hint: "Add thread: 'worker'",
+    })
 }

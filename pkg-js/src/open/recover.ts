@@ -58,7 +58,8 @@ export async function recover(
 ): Promise<RecoveryReport> {
   const given = checkObject('The options of recover', options, known)
   const from = given.from === undefined ? undefined : checkString('from', given.from)
-  const { storage, path, wasm, encryption, functions, columnKey } = options ?? {}
+  const { path, wasm, encryption, functions, columnKey } = options ?? {}
+  const storage = options?.storage ?? ((await privateNames()).includes(name) ? 'opfs' : undefined)
   const opening: OpenOptions = { name, storage, path, wasm, encryption, functions, columnKey }
   const checked = checkOptions(opening, surroundings())
   const needed = { functions: await checkedFunctions(opening), columnKeys: await checkedColumnKeys(opening) }

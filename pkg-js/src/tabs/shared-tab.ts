@@ -29,6 +29,9 @@ interface LeaderState {
   readonly opening: AbortController
 }
 
+/** The codes of an opening that may succeed later. */
+const busyCodes = ['lock_timeout', 'database_in_use', 'storage_blocked'] as const
+
 /**
  * One tab of a shared database, between the page and the serving engine. To the page it behaves like a worker, with the same messages. It
  * leads or follows, and changes from one role to the other.
@@ -307,10 +310,10 @@ export class SharedTab {
     }
   }
 
-  /** Handles a failed opening. A tab that was served before retries while another tab has the database in exclusive mode. */
+  /** Handles a failed opening. A tab that was served before retries while another tab has the database, or a frozen one its files. */
   async #notOpened(lock: HeldLock, error: unknown): Promise<void> {
     await this.#dropEngine()
-    const busy = isTidelockError(error, 'lock_timeout') || isTidelockError(error, 'database_in_use')
+    const busy = busyCodes.some((code) => isTidelockError(error, code))
     if (this.#wasServed && busy && !this.#ended) return this.#lead(lock, 'wait')
     this.#fail(error)
   }

@@ -49,6 +49,8 @@ export class PrivateFiles implements CoreFiles {
     const all = await privateFolder(false)
     this.#folder = all && (await unlessMissing(all.getDirectoryHandle(folderName(this.#database))))
     for await (const name of this.#folder?.keys() ?? []) await this.#openFile(this.#folder, name)
+    // An opening that was aborted may have left none.
+    if (this.#open.size > 0) await this.#openFile(this.#folder, aboutFile)
     this.#connected = true
   }
 

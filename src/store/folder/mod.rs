@@ -59,7 +59,7 @@ use state::{Extent, State, put_chunk, put_key, put_records};
 const SEGMENT_BYTES: u64 = 8 * 1024 * 1024;
 
 /// The size in bytes at which a pack is full.
-const PACK_BYTES: u64 = 64 * 1024 * 1024;
+const PACK_BYTES: u64 = 8 * 1024 * 1024;
 
 /// How many chunks move from one pack to another at a time: together they are held in memory.
 const MOVED_AT_ONCE: usize = 64;

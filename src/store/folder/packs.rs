@@ -28,6 +28,16 @@ pub fn pack_number(name: &str) -> Option<u64> {
     name.strip_prefix("pack.")?.parse().ok()
 }
 
+/// How a pack is used.
+struct Usage {
+    /// The bytes of its chunks.
+    used: u64,
+    /// Where its last chunk ends.
+    end: u64,
+    /// The size of its file.
+    size: u64,
+}
+
 /// A pack with too many unused bytes.
 pub struct SparsePack {
     pub number: u64,
@@ -38,16 +48,24 @@ pub struct SparsePack {
 /// The packs of a folder.
 pub struct Packs {
     pub files: Rc<dyn Files>,
-    /// The size at which a pack is full.
+    /// The size at which a pack is full, unless there are many.
     pub pack_bytes: u64,
 }
+
+/// About how many packs there are at most: each is a file that stays open, and the smaller they are, the more of them a
+/// deletion frees.
+const MOST_PACKS: u64 = 32;
 
 impl Packs {
     /// Returns the pack to which chunks are added.
     pub fn current(&self, state: &State) -> Result<u64> {
-        let newest = state.chunks.values().map(|extent| extent.pack).max().unwrap_or_default();
-        let newest = newest.max(state.cleaned + 1);
-        let is_full = self.files.size(&pack_name(newest))?.is_some_and(|bytes| bytes >= self.pack_bytes);
+        let (mut newest, mut total) = (state.cleaned + 1, 0);
+        for extent in state.chunks.values() {
+            newest = newest.max(extent.pack);
+            total += u64::from(extent.length);
+        }
+        let full = self.pack_bytes.max(total / MOST_PACKS);
+        let is_full = self.files.size(&pack_name(newest))?.is_some_and(|bytes| bytes >= full);
         Ok(newest + u64::from(is_full))
     }
 
@@ -72,32 +90,38 @@ impl Packs {
         self.files.read(&pack_name(extent.pack), extent.at, extent.length.min(MOST_CHUNK_BYTES) as usize)
     }
 
-    /// Returns the packs in the folder with the bytes of their chunks, and their sizes.
-    fn usage(&self, state: &State) -> Result<Map<u64, (u64, u64)>> {
+    /// Returns the usage of the packs in the folder.
+    fn usage(&self, state: &State) -> Result<Map<u64, Usage>> {
         let mut packs = Map::default();
         for number in self.files.list()?.iter().filter_map(|name| pack_number(name)) {
-            packs.insert(number, (0, self.files.size(&pack_name(number))?.unwrap_or_default()));
+            let size = self.files.size(&pack_name(number))?.unwrap_or_default();
+            packs.insert(number, Usage { used: 0, end: 0, size });
         }
         for extent in state.chunks.values() {
-            if let Some((used, _)) = packs.get_mut(&extent.pack) {
-                *used += u64::from(extent.length);
+            if let Some(usage) = packs.get_mut(&extent.pack) {
+                usage.used += u64::from(extent.length);
+                usage.end = usage.end.max(extent.at.saturating_add(extent.length.into()));
             }
         }
         Ok(packs)
     }
 
-    /// Removes the packs without chunks, as far as they can be removed now. An empty one is prepared for what comes.
+    /// Removes the packs without chunks, and what is behind the last chunk of the others, as far as that can be done now: it
+    /// needs no space. An empty pack is prepared for what comes.
     pub fn remove_unused(&self, state: &State) {
-        for (number, (used, size)) in self.usage(state).unwrap_or_default().iter() {
+        for (number, Usage { used, end, size }) in self.usage(state).unwrap_or_default().iter() {
+            let name = pack_name(*number);
             if *used == 0 && *size > 0 {
-                let _ = self.files.remove(&pack_name(*number));
+                let _ = self.files.remove(&name);
+            } else if *used > 0 && size > end {
+                let _ = self.files.truncate(&name, *end);
             }
         }
     }
 
     /// Returns a pack whose chunks should move to another one.
     pub fn sparse(&self, state: &State) -> Result<Option<SparsePack>> {
-        let is_sparse = |(pack, (used, size)): &(&u64, &(u64, u64))| {
+        let is_sparse = |(pack, Usage { used, size, .. }): &(&u64, &Usage)| {
             let unused = size.saturating_sub(*used);
             *used > 0 && unused > 0 && (unused > size / UNUSED_SHARE || **pack <= state.cleaned)
         };
