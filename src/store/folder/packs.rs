@@ -29,7 +29,7 @@ pub fn pack_number(name: &str) -> Option<u64> {
 }
 
 /// How a pack is used.
-struct Usage {
+struct PackUsage {
     /// The bytes of its chunks.
     used: u64,
     /// Where its last chunk ends.
@@ -91,11 +91,11 @@ impl Packs {
     }
 
     /// Returns the usage of the packs in the folder.
-    fn usage(&self, state: &State) -> Result<Map<u64, Usage>> {
+    fn usage(&self, state: &State) -> Result<Map<u64, PackUsage>> {
         let mut packs = Map::default();
         for number in self.files.list()?.iter().filter_map(|name| pack_number(name)) {
             let size = self.files.size(&pack_name(number))?.unwrap_or_default();
-            packs.insert(number, Usage { used: 0, end: 0, size });
+            packs.insert(number, PackUsage { used: 0, end: 0, size });
         }
         for extent in state.chunks.values() {
             if let Some(usage) = packs.get_mut(&extent.pack) {
@@ -109,7 +109,7 @@ impl Packs {
     /// Removes the packs without chunks, and what is behind the last chunk of the others, as far as that can be done now: it
     /// needs no space. An empty pack is prepared for what comes.
     pub fn remove_unused(&self, state: &State) {
-        for (number, Usage { used, end, size }) in self.usage(state).unwrap_or_default().iter() {
+        for (number, PackUsage { used, end, size }) in self.usage(state).unwrap_or_default().iter() {
             let name = pack_name(*number);
             if *used == 0 && *size > 0 {
                 let _ = self.files.remove(&name);
@@ -121,7 +121,7 @@ impl Packs {
 
     /// Returns a pack whose chunks should move to another one.
     pub fn sparse(&self, state: &State) -> Result<Option<SparsePack>> {
-        let is_sparse = |(pack, Usage { used, size, .. }): &(&u64, &Usage)| {
+        let is_sparse = |(pack, PackUsage { used, size, .. }): &(&u64, &PackUsage)| {
             let unused = size.saturating_sub(*used);
             *used > 0 && unused > 0 && (unused > size / UNUSED_SHARE || **pack <= state.cleaned)
         };
