@@ -13,7 +13,8 @@ const golden = readdirSync(folder, { recursive: true })
       .map((entry) => {
         // A message of SQLite may have several lines: the first one is enough.
         const [, code, message] = /^(?:# .*\n)?(\w+): (.*)/.exec(entry)
-        return { file, code, message, hint: /\n {2}hint: (.*)/.exec(entry)?.[1] }
+        const details = /\n {2}details: (.*)/.exec(entry)?.[1] ?? ''
+        return { file, code, message, details, hint: /\n {2}hint: (.*)/.exec(entry)?.[1] }
       }),
   )
 
@@ -73,4 +74,22 @@ test('each golden file of scenarios has its module', () => {
   const files = new Set(golden.map(({ file }) => file).filter((file) => file.startsWith('scenarios/')))
   const gone = [...files].filter((file) => !existsSync(new URL(`../${file.replace(/txt$/, 'mjs')}`, import.meta.url)))
   assert.deepEqual(gone, [])
+})
+
+test('the types know each key of the details of errors, by their code', () => {
+  const types = readFileSync(new URL('../../pkg-js/src/base/error-details.ts', import.meta.url), 'utf8')
+  const keysIn = (text) => [...text.matchAll(/readonly (\w+)\??:/g)].map(([, key]) => key)
+  const shared = new Map([...types.matchAll(/interface (\w+) \{([\s\S]*?)\n\}/g)].map(([, name, body]) => [name, body]))
+  const known = new Map()
+  const byCode = shared.get('KnownErrorDetails')
+  for (const [, code, type] of byCode.matchAll(/\n {2}readonly (\w+):([\s\S]*?)(?=\n {2}readonly \w+:|$)/g)) {
+    const names = type.match(/\bAbout\w+/g) ?? []
+    known.set(code, new Set([...keysIn(type), ...names.flatMap((name) => keysIn(shared.get(name)))]))
+  }
+  // Of a nested object only its own name is looked for.
+  const given = (details) => details.replace(/ \{.*?\}/g, '').split(', ').filter(Boolean)
+  const unknown = golden.flatMap(({ code, details }) =>
+    given(details).flatMap((key) => (known.get(code)?.has(key) ? [] : `${code}: ${key}`)),
+  )
+  assert.deepEqual([...new Set(unknown)].sort(), [])
 })

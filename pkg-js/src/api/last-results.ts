@@ -1,5 +1,6 @@
 import { reading } from '../base/check.js'
 import { TidelockError } from '../base/errors.js'
+import type { StorageKind } from '../base/generated-types.js'
 import { openStored, resultOf } from '../base/indexeddb.js'
 import type { RowMode } from '../base/values.js'
 import { nodeFiles } from '../node/load.js'
@@ -10,7 +11,7 @@ import type { LiveWindow } from './live-window.js'
 
 /** Where a database is stored. */
 export interface ResultsPlace {
-  readonly storage: 'indexeddb' | 'opfs' | 'file' | 'memory'
+  readonly storage: StorageKind
   readonly name: string
   readonly path?: string | undefined
 }

@@ -27,6 +27,11 @@ interface AboutStatement {
   readonly statement?: number
 }
 
+interface AboutFunction {
+  /** The SQL function that failed. */
+  readonly function?: string
+}
+
 interface AboutWrite {
   /** Whether the write is visible, and is stored when possible: then don't repeat it. */
   readonly applied?: boolean
@@ -54,39 +59,119 @@ export interface KnownErrorDetails {
     readonly parameter?: string | number
     /** The row of `runMany`, from 1. */
     readonly row?: number
+    /** The number of values that were given. */
+    readonly given?: number
+    /** What a file was given as. */
+    readonly argument?: string
+    /** The options that differ from those of the first `open`. */
+    readonly options?: readonly string[]
+    readonly table?: string
+    readonly column?: string
+    /** The name that is unknown. */
+    readonly name?: string
+    /** The key that isn't unique. */
+    readonly key?: unknown
+    /** The database of a group. */
+    readonly database?: string
+    readonly file?: string
+    /** The line in a script, from 1. */
+    readonly line?: number
+    readonly offset?: number
+    readonly statement?: number
+    /** The version of the migration. */
+    readonly version?: string
+    /** The versions that were supplied. */
+    readonly supplied?: readonly string[]
   }
-  readonly timeout: { readonly timeoutMs?: number }
-  readonly unsupported_environment: { readonly missing?: string; readonly option?: string }
-  readonly sqlite_error: AboutStatement
-  readonly sqlite_constraint: AboutStatement
+  readonly closed: AboutWrite
+  readonly timeout: { readonly timeoutMs?: number; readonly sqliteCode?: string }
+  readonly internal: {
+    /** Where the engine stopped, and why. */
+    readonly panic?: { readonly location: string; readonly message: string }
+  }
+  readonly unsupported_environment: { readonly missing?: string; readonly option?: string; readonly what?: string }
+  readonly out_of_memory: { readonly bytes?: number; readonly sqliteCode?: string }
+  readonly sqlite_error: AboutStatement & AboutFunction & { readonly line?: number }
+  readonly sqlite_constraint: AboutStatement & { readonly table?: string; readonly parent?: string }
   readonly sqlite_busy: AboutStatement
   readonly database_corrupt: {
     readonly snapshotId?: string
     /** ISO 8601, UTC. */
     readonly lastGoodAt?: string
     readonly lostBatches?: number
+    /** The damaged file of a folder. */
+    readonly file?: string
+    /** The path of a file that isn't a plain one. */
+    readonly path?: string
   }
-  readonly database_too_large: { readonly bytes?: number; readonly maxBytes?: number }
+  readonly database_too_large: {
+    readonly bytes?: number
+    readonly maxBytes?: number
+    readonly line?: number
+    readonly sqliteCode?: string
+  }
   readonly integer_out_of_range: { readonly column?: string }
-  readonly migration_invalid: AboutVersion & { readonly line?: number }
+  readonly migration_invalid: AboutVersion & {
+    readonly file?: string
+    readonly line?: number
+    readonly table?: string
+    /** The position among the given migrations, from 0. */
+    readonly index?: number
+  }
   readonly migration_checksum_mismatch: AboutVersion & { readonly applied?: string; readonly supplied?: string }
   readonly migration_missing: AboutVersion
   readonly migration_out_of_order: AboutVersion & { readonly newest?: string }
-  readonly migration_failed: AboutVersion & AboutStatement & { readonly line?: number }
+  readonly migration_failed: AboutVersion &
+    AboutStatement &
+    AboutFunction & {
+      readonly line?: number
+      readonly name?: string
+      readonly direction?: 'up' | 'down'
+      /** The first rows that refer to missing ones. */
+      readonly violations?: unknown
+      /** The script ran in a scratch database. */
+      readonly scratch?: boolean
+      /** The database of a group. */
+      readonly database?: string
+    }
   readonly migration_irreversible: AboutVersion
   readonly schema_too_new: AboutVersion
   readonly database_in_use: { readonly holder?: LockHolder }
-  readonly lock_timeout: { readonly holder?: LockHolder }
+  readonly lock_timeout: { readonly holder?: LockHolder; readonly timeoutMs?: number }
   readonly lock_lost: AboutWrite
-  readonly storage_unavailable: AboutWrite
+  readonly storage_unavailable: AboutWrite & { readonly time?: string }
   readonly storage_quota_exceeded: AboutWrite
   readonly snapshot_not_found: { readonly snapshotId?: string; readonly oldest?: string }
-  readonly snapshot_corrupt: { readonly snapshotId?: string }
-  readonly snapshot_incompatible: { readonly snapshotId?: string }
-  readonly decryption_failed: { readonly reason?: 'not_encrypted' | 'other_key' | 'damaged' }
-  readonly sync_network: AboutRemote & { readonly attempts?: number }
-  readonly sync_unauthorized: AboutRemote & AboutUser
-  readonly sync_rejected: AboutRemote
+  readonly snapshot_corrupt: {
+    readonly snapshotId?: string
+    readonly lastGoodAt?: string
+    readonly chunk?: string
+    readonly line?: number
+    readonly offset?: number
+    readonly sqliteCode?: string
+  }
+  readonly snapshot_incompatible: {
+    readonly snapshotId?: string
+    /** The version of the storage format, and the features that this build lacks. */
+    readonly format?: number
+    readonly features?: readonly string[]
+  }
+  readonly decryption_failed: {
+    readonly reason?: 'not_encrypted' | 'other_key' | 'damaged'
+    readonly option?: string
+    /** The id of the key of an encrypted column. */
+    readonly keyId?: string
+  }
+  readonly sync_network: AboutRemote & { readonly attempts?: number; readonly url?: string }
+  readonly sync_unauthorized: AboutRemote & AboutUser & { readonly option?: string }
+  readonly sync_rejected: AboutRemote & { readonly body?: string }
+  readonly sync_protocol: AboutRemote & {
+    /** The address of a redirect. */
+    readonly location?: string
+    /** The largest number of bytes. */
+    readonly limit?: number
+    readonly offset?: number
+  }
   readonly sync_server: AboutRemote & { readonly attempts?: number; readonly retryAfterMs?: number }
   readonly sync_schema_mismatch: AboutRemote & { readonly column?: string }
   readonly sync_user_mismatch: AboutUser

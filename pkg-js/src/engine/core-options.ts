@@ -1,3 +1,5 @@
+import type { Durability, StorageKind } from '../base/generated-types.js'
+
 // The options as the wasm module takes them: plain data. Nothing here is public.
 
 /** A migration as the wasm module takes it: functions stay here and are called back by version. */
@@ -15,10 +17,10 @@ export interface CoreMigration {
 /** The options of {@link import('./core.js').CoreClass.open}: plain data, complete with all defaults. */
 export interface CoreOptions {
   readonly name: string
-  readonly storage: 'indexeddb' | 'opfs' | 'memory' | 'file'
+  readonly storage: StorageKind
   /** The folder of `storage: 'file'`. */
   readonly path?: string
-  readonly durability: 'strict' | 'relaxed' | 'deferred' | 'snapshot'
+  readonly durability: Durability
   readonly integers: 'auto' | 'bigint' | 'number'
   readonly maxBytes: number
   readonly onBusy: 'fail' | 'wait' | 'takeover' | 'steal'

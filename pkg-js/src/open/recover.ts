@@ -13,6 +13,7 @@ import type { OpenOptions, WasmSource } from '../options/options.js'
 import { storedNames } from './databases.js'
 import { withHolder } from './in-use.js'
 import { checkedColumnKeys, checkedFunctions, filesOf, requireStorage, surroundings } from './open.js'
+import type { LastingStorage } from './stored-place.js'
 
 /**
  * Resets a damaged database (`open` rejects with `database_corrupt`) to its last good state, or to the snapshot `from`. The damaged part is
@@ -35,7 +36,7 @@ export async function recover(
   name: string,
   options?: {
     /** `'file'`: the database is in a folder, in Node. `'opfs'` needs to be called in a dedicated worker. */
-    readonly storage?: 'indexeddb' | 'opfs' | 'file' | undefined
+    readonly storage?: LastingStorage | undefined
     /**
      * The folder of `storage: 'file'`.
      * @default `./<name>.tidelock/`

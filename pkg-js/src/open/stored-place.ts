@@ -1,9 +1,13 @@
 import { checkObject, checkOneOf, optional } from '../base/check.js'
+import type { StorageKind } from '../base/generated-types.js'
 import { openStored, resultOf } from '../base/indexeddb.js'
 import { loaded } from '../base/lazy-module.js'
 import { shownOf } from '../base/private-folders.js'
 import { checkPath } from '../options/check-storage.js'
 import { requireStorage } from './open.js'
+
+/** A storage that outlives its page or process. */
+export type LastingStorage = Exclude<StorageKind, 'memory'>
 
 /** The place of stored databases. */
 export interface StoredPlace {
@@ -11,7 +15,7 @@ export interface StoredPlace {
    * The storage. `'file'`: folders, in Node.
    * @default all storages of the browser
    */
-  readonly storage?: 'indexeddb' | 'opfs' | 'file' | undefined
+  readonly storage?: LastingStorage | undefined
   /** The folder, with `storage: 'file'`. */
   readonly path?: string | undefined
 }
@@ -25,7 +29,7 @@ export interface HeadInfo {
 /** Checks the place; for folders it also returns a function that loads their module. */
 export function checkPlace(call: string, options: unknown, keys: readonly string[] = []) {
   const given = checkObject(`The options of ${call}`, options, ['storage', 'path', ...keys])
-  const storage = optional<'indexeddb' | 'opfs' | 'file'>('storage', given.storage, (what, value) =>
+  const storage = optional<LastingStorage>('storage', given.storage, (what, value) =>
     checkOneOf(what, value, ['indexeddb', 'opfs', 'file']),
   )
   const path = checkPath(given.path, storage ?? 'indexeddb')
