@@ -20,6 +20,7 @@ test('a browser that has everything', once, async () => {
     'compression',
     'crypto',
     'indexeddb',
+    'opfs',
     'persistence',
     'storage',
     'wasm',

@@ -92,6 +92,7 @@ function local(wasm: WasmSource | undefined): Probe[] {
     loads,
     ['indexeddb', indexedDb],
     ['web-locks', webLocks],
+    ['opfs', privateFiles],
     ['storage', quotaUsage],
     ['persistence', persistence],
     [
@@ -120,6 +121,19 @@ function local(wasm: WasmSource | undefined): Probe[] {
 
 /** Returns a unique name, so that concurrent runs don't collide. */
 const scratchName = () => `tidelock-doctor-${Date.now()}-${Math.random().toString(36).slice(2)}`
+
+/** No browser needs it: only `storage: 'opfs'` does. */
+async function privateFiles(): Promise<Finding> {
+  const hint = "Leave storage at 'indexeddb'"
+  if (typeof navigator.storage?.getDirectory !== 'function')
+    return { message: "The private file system (OPFS) is missing here: storage 'opfs' can't be used", hint }
+  try {
+    await navigator.storage.getDirectory()
+    return { message: "storage: 'opfs' can be used with thread: 'worker'" }
+  } catch (error) {
+    return { message: `The browser refuses its private file system (OPFS): ${String(error)}`, hint }
+  }
+}
 
 /** Writes, reads and deletes: in some browsers opening works and writing fails. */
 async function indexedDb(): Promise<Finding> {
