@@ -159,3 +159,20 @@ test('a forged leader that a follower obeys frees the connection at the true one
   await write(leader)
   await close([leader, follower, forger])
 })
+
+test('a tab in whose name another version was forged is served again', async () => {
+  const { leader, follower, forger } = await withForger()
+  for (let round = 0; round < 30; round++) {
+    await forger.evaluate(() => {
+      const { all, own, send, followerId } = window.forger
+      // The follower attaches again, and meets the refusal of what looks like a tab of another version.
+      send({ id: 77, method: 'acquire', args: [undefined] })
+      all.postMessage({ v: 99, hello: followerId, nonce: 'x', info: {} })
+      own.postMessage({ v: 99, term: 'another', refused: {} })
+    })
+    await write(follower)
+  }
+  assert.equal(await follower.evaluate(() => window.db.role), 'follower')
+  await write(leader)
+  await close([leader, follower, forger])
+})

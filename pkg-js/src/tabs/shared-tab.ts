@@ -157,7 +157,8 @@ export class SharedTab {
 
   // Following.
 
-  #follow(): void {
+  /** Attaches to the leader; `again` to the one that served this tab before, which is of this version. */
+  #follow(again = false): void {
     const { name, lockTimeoutMs } = this.#request.checked
     const names = namesOf(name)
     const queue = new AbortController()
@@ -173,6 +174,9 @@ export class SharedTab {
         welcomed: (serving) => this.#welcomed(serving),
         leaving: () => this.#calls.pendingCalls.pause(),
         refused: (error) => this.#refuse(error),
+        otherVersion: (error) => {
+          if (!again) this.#refuse(error)
+        },
         unreachable: () => {
           if (this.#wasServed) this.#calls.pendingCalls.failUnreachable()
           else this.#fail(unreachable())
@@ -180,7 +184,7 @@ export class SharedTab {
         impersonated: () => {
           this.#calls.pendingCalls.pause()
           this.#stopFollowing()
-          this.#follow()
+          this.#follow(true)
         },
         frozen: () => {
           this.#stopFollowing()
