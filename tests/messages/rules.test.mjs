@@ -87,7 +87,11 @@ test('the types know each key of the details of errors, by their code', () => {
     known.set(code, new Set([...keysIn(type), ...names.flatMap((name) => keysIn(shared.get(name)))]))
   }
   // Of a nested object only its own name is looked for.
-  const given = (details) => details.replace(/ \{.*?\}/g, '').split(', ').filter(Boolean)
+  const given = (details) =>
+    details
+      .replace(/ \{.*?\}/g, '')
+      .split(', ')
+      .filter(Boolean)
   const unknown = golden.flatMap(({ code, details }) =>
     given(details).flatMap((key) => (known.get(code)?.has(key) ? [] : `${code}: ${key}`)),
   )
