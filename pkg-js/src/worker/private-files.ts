@@ -56,11 +56,12 @@ export class PrivateFiles implements CoreFiles {
 
   /** Opens a file, or makes it. The browser may hold the handle of a worker that ended for a while. */
   async #openFile(folder: FileSystemDirectoryHandle | undefined, name: string): Promise<void> {
-    if (this.#open.has(name)) return
     const file = (await folder?.getFileHandle(name, { create: true })) as unknown as {
       createSyncAccessHandle(): Promise<AccessHandle>
     }
     for (let waited = 0, pause = 10; ; waited += pause, pause = Math.min(2 * pause, 500)) {
+      // Another call may open it at the same time.
+      if (this.#open.has(name)) return
       try {
         this.#open.set(name, await file.createSyncAccessHandle())
         return
