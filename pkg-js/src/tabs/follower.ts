@@ -28,8 +28,6 @@ export interface FollowerEvents {
   leaving(): void
   /** The leader refuses this tab. */
   refused(error: unknown): void
-  /** A message of another version, which is a refusal if it is the leader's. */
-  otherVersion(error: unknown): void
   /** Another page sends messages with this tab's id: what the leader does for this tab's session may not be what this tab has asked for. */
   impersonated(): void
   /** The leader doesn't answer, and this tab is visible. */
@@ -100,7 +98,7 @@ export class Follower {
       else if (this.#term !== undefined && parseTabMessage(data)?.term === this.#term) this.#impersonated()
       // A leader of another version refuses this tab. Once a leader serves this tab, it is of this version, and such messages are ignored.
       else if (this.#term === undefined && versionMismatch(data) !== undefined)
-        this.#events.otherVersion(versionMismatch(data))
+        this.#events.refused(versionMismatch(data))
     }
     this.#hello()
     this.#tick()

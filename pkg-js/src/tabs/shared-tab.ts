@@ -173,9 +173,9 @@ export class SharedTab {
       {
         welcomed: (serving) => this.#welcomed(serving),
         leaving: () => this.#calls.pendingCalls.pause(),
-        refused: (error) => this.#refuse(error),
-        otherVersion: (error) => {
-          if (!again) this.#refuse(error)
+        refused: (error) => {
+          // Of another version: the refused one was forged, or is of a page that forged this tab's name.
+          if (!again || !isTidelockError(error, 'database_in_use')) this.#refuse(error)
         },
         unreachable: () => {
           if (this.#wasServed) this.#calls.pendingCalls.failUnreachable()
