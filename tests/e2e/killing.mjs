@@ -26,6 +26,32 @@ export async function reopened(context, name, work, argument, options = {}) {
   }
 }
 
+/** The tables of pairs: a transaction writes one row into each. */
+export const pairTables =
+  'CREATE TABLE IF NOT EXISTS debit (n INTEGER, round INTEGER); CREATE TABLE IF NOT EXISTS credit (n INTEGER, round INTEGER)'
+
+/** Checks that the pairs of a round that were promised are there, and nothing but whole ones, without a gap. */
+export async function wholePairs(context, name, round, promised, options) {
+  const found = await reopened(
+    context,
+    name,
+    async (db, given) => ({
+      debit: (await db.query('SELECT n FROM debit WHERE round = ? ORDER BY n', [given])).map((row) => row.n),
+      credit: (await db.query('SELECT n FROM credit WHERE round = ? ORDER BY n', [given])).map((row) => row.n),
+      integrity: await db.query('PRAGMA integrity_check'),
+    }),
+    round,
+    options,
+  )
+  assert.ok(found.debit.length >= promised, `${promised} were promised, ${found.debit.length} are there`)
+  assert.deepEqual(
+    found.debit,
+    Array.from({ length: found.debit.length }, (_, i) => i + 1),
+  )
+  assert.deepEqual(found.credit, found.debit)
+  assert.deepEqual(found.integrity, [{ integrity_check: 'ok' }])
+}
+
 /**
  * Starts `write(db, acknowledged)` in a tab, kills the browser once `enough` writes were acknowledged, and starts it again
  * → how many were acknowledged `settleMs` before.

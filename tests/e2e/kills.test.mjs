@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { existsSync, readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { freshName, suite, test, until } from './harness.mjs'
-import { killDuring, reopened } from './killing.mjs'
+import { killDuring, pairTables, reopened, wholePairs } from './killing.mjs'
 
 const context = suite()
 
@@ -78,29 +78,13 @@ for (const [durability, enough, threads] of [
         context,
         name,
         { durability },
-        'CREATE TABLE IF NOT EXISTS debit (n INTEGER, round INTEGER); CREATE TABLE IF NOT EXISTS credit (n INTEGER, round INTEGER)',
+        pairTables,
         writePairs,
         enough + Math.floor(Math.random() * enough),
         // Deferred writes are safe a moment later; the machine may be slow to tell of it.
         durability === 'deferred' ? 500 : 0,
       )
-      const found = await reopened(
-        context,
-        name,
-        async (db, given) => ({
-          debit: (await db.query('SELECT n FROM debit WHERE round = ? ORDER BY n', [given])).map((row) => row.n),
-          credit: (await db.query('SELECT n FROM credit WHERE round = ? ORDER BY n', [given])).map((row) => row.n),
-          integrity: await db.query('PRAGMA integrity_check'),
-        }),
-        round,
-      )
-      assert.ok(found.debit.length >= promised, `${promised} were promised, ${found.debit.length} are there`)
-      assert.deepEqual(
-        found.debit,
-        Array.from({ length: found.debit.length }, (_, i) => i + 1),
-      )
-      assert.deepEqual(found.credit, found.debit)
-      assert.deepEqual(found.integrity, [{ integrity_check: 'ok' }])
+      await wholePairs(context, name, round, promised)
     }
   })
 }

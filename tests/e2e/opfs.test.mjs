@@ -1,7 +1,7 @@
 // Databases in the browser's private file system: what is special about files with exclusive handles.
 import assert from 'node:assert/strict'
 import { freshName, suite, test, until } from './harness.mjs'
-import { killDuring, reopened } from './killing.mjs'
+import { killDuring, pairTables, reopened, wholePairs } from './killing.mjs'
 
 const context = suite()
 const inWorker = { only: 'worker', because: 'only workers have the handles of these files' }
@@ -32,7 +32,7 @@ for (const durability of ['relaxed', 'strict', 'deferred'])
           context,
           name,
           { durability, ...opfs },
-          'CREATE TABLE IF NOT EXISTS debit (n INTEGER, round INTEGER); CREATE TABLE IF NOT EXISTS credit (n INTEGER, round INTEGER)',
+          pairTables,
           async (db, acknowledged) => {
             const { round: last } = await db.get('SELECT coalesce(max(round), 0) AS round FROM debit')
             for (let i = 1; ; i++) {
@@ -47,24 +47,7 @@ for (const durability of ['relaxed', 'strict', 'deferred'])
           150 + Math.floor(Math.random() * 100),
           durability === 'deferred' ? 500 : 0,
         )
-        const found = await reopened(
-          context,
-          name,
-          async (db, given) => ({
-            debit: (await db.query('SELECT n FROM debit WHERE round = ? ORDER BY n', [given])).map((row) => row.n),
-            credit: (await db.query('SELECT n FROM credit WHERE round = ? ORDER BY n', [given])).map((row) => row.n),
-            integrity: await db.query('PRAGMA integrity_check'),
-          }),
-          round,
-          opfs,
-        )
-        assert.ok(found.debit.length >= promised, `${promised} were promised, ${found.debit.length} are there`)
-        assert.deepEqual(
-          found.debit,
-          Array.from({ length: found.debit.length }, (_, i) => i + 1),
-        )
-        assert.deepEqual(found.credit, found.debit)
-        assert.deepEqual(found.integrity, [{ integrity_check: 'ok' }])
+        await wholePairs(context, name, round, promised, opfs)
       }
     },
   )

@@ -29,6 +29,16 @@ export async function privateNames(): Promise<string[]> {
   return names
 }
 
+/** Returns whether there is a database of that name; false where the browser has no private file system, or refuses it. */
+export async function isPrivate(name: string): Promise<boolean> {
+  try {
+    const all = await privateFolder(false)
+    return (await all?.getDirectoryHandle(folderName(name))) !== undefined
+  } catch {
+    return false
+  }
+}
+
 /** Reads what a database shows without being opened; undefined when it is missing or unreadable. */
 export async function shownOf(name: string): Promise<object | undefined> {
   try {

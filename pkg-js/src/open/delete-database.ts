@@ -1,7 +1,7 @@
 import { checkBoolean } from '../base/check.js'
 import { isTidelockError, TidelockError } from '../base/errors.js'
 import { prefix, resultOf } from '../base/indexeddb.js'
-import { folderName, privateFolder, privateNames } from '../base/private-folders.js'
+import { folderName, isPrivate, privateFolder } from '../base/private-folders.js'
 import { until } from '../base/waiting.js'
 import { checkName } from '../options/open-rules.js'
 import { withHolder } from './in-use.js'
@@ -50,7 +50,7 @@ async function inUse(name: string): Promise<unknown> {
 
 /** Deletes the database in the browser's private file system, if there is one. A worker that ended keeps its files for a while. */
 async function removePrivate(name: string): Promise<void> {
-  if (!(await privateNames()).includes(name)) return
+  if (!(await isPrivate(name))) return
   const all = await privateFolder(false)
   for (const end = Date.now() + deleteTimeoutMs; ; await new Promise((resolve) => setTimeout(resolve, 100))) {
     try {

@@ -4,7 +4,7 @@ import { type ErrorCode, invalid, isTidelockError, TidelockError, unsupported } 
 import { prefix } from '../base/indexeddb.js'
 import { isNode, mayHoldSecrets } from '../base/is-node.js'
 import { loaded } from '../base/lazy-module.js'
-import { folderName, privateFolder } from '../base/private-folders.js'
+import { isPrivate } from '../base/private-folders.js'
 import { until } from '../base/waiting.js'
 import type { CoreFiles } from '../engine/core.js'
 import type { CoreOptions } from '../engine/core-options.js'
@@ -149,7 +149,7 @@ export async function filesOf(
 async function otherStorage({ name, storage }: Pick<CoreOptions, 'name' | 'storage'>): Promise<void> {
   if (storage !== 'indexeddb' && storage !== 'opfs') return
   const other = storage === 'opfs' ? 'indexeddb' : 'opfs'
-  if (await (storage === 'opfs' ? isInIndexedDb(name) : isInPrivateFolder(name)))
+  if (await (storage === 'opfs' ? isInIndexedDb(name) : isPrivate(name)))
     throw invalid(`The database '${name}' is in storage '${other}'`, {
       hint: `Open it with storage: '${other}'`,
       details: { option: 'storage' },
@@ -159,16 +159,6 @@ async function otherStorage({ name, storage }: Pick<CoreOptions, 'name' | 'stora
 async function isInIndexedDb(name: string): Promise<boolean> {
   const all = (await indexedDB.databases?.().catch(() => undefined)) ?? []
   return all.some((database) => database.name === prefix + name)
-}
-
-/** Resolves with false where there is no such folder, and where the browser refuses its private file system. */
-async function isInPrivateFolder(name: string): Promise<boolean> {
-  try {
-    const all = await privateFolder(false)
-    return (await all?.getDirectoryHandle(folderName(name))) !== undefined
-  } catch {
-    return false
-  }
 }
 
 /** Resolves a client of the remote, and the user's own database, in a module that is loaded only for them. */

@@ -3,7 +3,7 @@ import type { Encryption } from '../base/encryption.js'
 import { TidelockError } from '../base/errors.js'
 import type { RecoveryReport } from '../base/generated-types.js'
 import { loaded } from '../base/lazy-module.js'
-import { privateNames } from '../base/private-folders.js'
+import { isPrivate } from '../base/private-folders.js'
 import type { ColumnKey } from '../functions/column-key.js'
 import type { FunctionsModule, SqlFunctions } from '../functions/functions.js'
 import { bridgeAlone } from '../instance/bridge-alone.js'
@@ -60,7 +60,7 @@ export async function recover(
   const given = checkObject('The options of recover', options, known)
   const from = given.from === undefined ? undefined : checkString('from', given.from)
   const { path, wasm, encryption, functions, columnKey } = options ?? {}
-  const storage = options?.storage ?? ((await privateNames()).includes(name) ? 'opfs' : undefined)
+  const storage = options?.storage ?? ((await isPrivate(name)) ? 'opfs' : undefined)
   const opening: OpenOptions = { name, storage, path, wasm, encryption, functions, columnKey }
   const checked = checkOptions(opening, surroundings())
   const needed = { functions: await checkedFunctions(opening), columnKeys: await checkedColumnKeys(opening) }
@@ -68,7 +68,7 @@ export async function recover(
   const folder = checked.path === undefined ? await filesOf(checked, opening) : await filesOfDatabase(checked.path)
   const isStored =
     checked.storage === 'file' ||
-    (checked.storage === 'opfs' ? await privateNames() : await storedNames()).includes(name)
+    (checked.storage === 'opfs' ? await isPrivate(name) : (await storedNames()).includes(name))
   if (!isStored) {
     throw new TidelockError('invalid_argument', `There is no database '${name}'`, {
       hint: 'databases() lists the stored databases',

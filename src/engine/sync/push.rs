@@ -140,7 +140,7 @@ impl Sync {
             newest: unsent::newest(connection)?,
             skip: Set::new(),
             attempts: Map::default(),
-            retrying: false,
+            retries: 0,
             refused: Vec::new(),
             blocked: Vec::new(),
             held: vec![Vec::new(); count],
@@ -164,7 +164,6 @@ impl Sync {
         run: &mut PushRun,
         on_progress: Option<&dyn Fn(PullProgress)>,
     ) -> Result<()> {
-        let mut retries = 0;
         loop {
             let before = run.advances;
             for Phase { kind, tables } in phases(run.targets.len()) {
@@ -175,7 +174,7 @@ impl Sync {
                 refused: !refused.is_empty(),
                 resend: std::mem::take(&mut run.resend),
                 progressed: run.advances > before,
-                retries,
+                retries: run.retries,
                 tried_cycles: false,
                 joined: self.joined.get(),
             };
@@ -194,8 +193,7 @@ impl Sync {
                     run.newest = unsent::newest(&*host.connection()?)?;
                 }
                 NextStep::RetryRefused => {
-                    retries += 1;
-                    run.retrying = true;
+                    run.retries += 1;
                     let blocked = std::mem::take(&mut run.blocked);
                     run.skip.retain(|id| !blocked.contains(id) && refused.iter().all(|(job, _)| job.id != *id));
                     run.dependencies.try_again();

@@ -36,8 +36,8 @@ pub(super) struct PushRun {
     pub(super) skip: Set<i64>,
     /// How often each change was sent in this push.
     pub(super) attempts: Map<i64, u32>,
-    /// Whether refused changes are sent again.
-    pub(super) retrying: bool,
+    /// How often refused changes were sent again.
+    pub(super) retries: u32,
     /// Refused changes that may succeed later in this push.
     pub(super) refused: Vec<(Job, Error)>,
     /// Changes that wait for others, which may be in `refused`.
@@ -111,7 +111,7 @@ impl PushRun {
         let batches = match (kind, tables) {
             (JobKind::Insert, [table]) => self.dependencies.levels(&self.targets[*table].plan, ready),
             _ if ready.is_empty() => Vec::new(),
-            (JobKind::Update, _) if self.retrying => {
+            (JobKind::Update, _) if self.retries > 0 => {
                 cycle::levels(&self.targets.iter().map(|target| &target.plan).collect::<Vec<_>>(), ready)
             }
             _ => vec![ready],

@@ -137,17 +137,20 @@ impl FolderInner {
 
     /// Returns the files to which a transaction writes first, if they must be prepared.
     fn to_prepare(&self, transaction: &Transaction) -> Result<Vec<String>> {
-        let has = |wanted: fn(&Write) -> bool| transaction.writes.iter().any(wanted);
+        // Each commit is such a batch, which needs none.
+        if transaction.writes.iter().all(|write| matches!(write, Write::Add(..))) {
+            return Ok(Vec::new());
+        }
         let mut names = self.with(|slot| {
             let (mut names, nothing) = (Vec::new(), State::default());
             match slot {
-                Some(journal) if has(|write| matches!(write, Write::Put(Key::Log(_), _))) => {
+                Some(journal) if has(transaction, |write| matches!(write, Write::Put(Key::Log(_), _))) => {
                     names.push(journal.next_segment());
                 }
                 None if claims(transaction) => names.push(segment_name(1)),
                 _ => {}
             }
-            if has(|write| matches!(write, Write::Put(Key::Chunk(_), _))) {
+            if has(transaction, is_chunk) {
                 let state = slot.as_ref().map_or(&nothing, |journal| &journal.state);
                 names.push(pack_name(self.packs.current(state)?));
             }
@@ -204,8 +207,7 @@ impl FolderInner {
     /// Seals a long segment, and moves chunks out of packs with too many unused bytes. What fails here is done another
     /// time: the transaction before it is complete.
     async fn tidy(&self, deletes: bool) -> Result<()> {
-        let next =
-            self.with(|slot| Ok(slot.as_ref().filter(|journal| journal.is_long()).map(Journal::next_segment)))?;
+        let next = self.journal.borrow().as_ref().filter(|journal| journal.is_long()).map(Journal::next_segment);
         if let Some(next) = next {
             self.files.prepare(vec![next]).await?;
             self.with(|slot| slot.as_mut().filter(|journal| journal.is_long()).map_or(Ok(()), Journal::roll))?;
@@ -255,7 +257,12 @@ impl FolderInner {
             Write::Put(Key::Chunk(_), bytes) => Some(&bytes[..]),
             _ => None,
         });
-        let mut extents = self.packs.add(self.packs.current(&journal.state)?, chunks)?.into_iter();
+        // Finding the pack looks at all chunks, so only where it is needed.
+        let mut extents = match has(transaction, is_chunk) {
+            true => self.packs.add(self.packs.current(&journal.state)?, chunks)?,
+            false => Vec::new(),
+        }
+        .into_iter();
         for write in &transaction.writes {
             sync |= !matches!(write, Write::Add(..));
             let mut body = LayoutWriter::default();
@@ -349,15 +356,22 @@ fn check(state: &State, transaction: &Transaction) -> Result<()> {
 
 /// Returns whether a transaction takes the database for a holder.
 fn claims(transaction: &Transaction) -> bool {
-    let has = |wanted: fn(&Write) -> bool| transaction.writes.iter().any(wanted);
-    has(|write| matches!(write, Write::PutHead(..))) && has(|write| matches!(write, Write::Add(..)))
+    has(transaction, |write| matches!(write, Write::PutHead(..)))
+        && has(transaction, |write| matches!(write, Write::Add(..)))
+}
+
+fn has(transaction: &Transaction, wanted: fn(&Write) -> bool) -> bool {
+    transaction.writes.iter().any(wanted)
+}
+
+fn is_chunk(write: &Write) -> bool {
+    matches!(write, Write::Put(Key::Chunk(_), _))
 }
 
 impl Store for FolderStore {
     fn write(&self, transaction: Transaction) -> LocalFuture<'static, Result<()>> {
         let inner = self.0.clone();
-        let deletes =
-            transaction.writes.iter().any(|write| matches!(write, Write::Delete(_) | Write::Put(Key::Log(_), _)));
+        let deletes = has(&transaction, |write| matches!(write, Write::Delete(_) | Write::Put(Key::Log(_), _)));
         // Batches of the log never need a file, and are written at once.
         let written = match inner.to_prepare(&transaction) {
             Ok(names) if names.is_empty() => Ok(inner.write(&transaction)),
