@@ -138,6 +138,7 @@ fn maintenance_checks_and_cleans_everything() -> Result<()> {
         assert_eq!((report.foreign_keys[0].table.as_str(), report.foreign_keys.len()), ("kept", 1));
         let alerts = |health: &tidelock::health::Health| serde_json::to_string(&health.alerts).unwrap();
         assert!(alerts(&db.health().await).contains("foreign_keys_violated"));
+        assert!(alerts(&db.health().await).contains("1 foreign key violation, the first one in the table kept"));
         run(&db, "DELETE FROM kept").await;
         assert!(db.maintain(MaintainOptions::default()).await?.ok);
         assert!(!alerts(&db.health().await).contains("foreign_keys_violated"));

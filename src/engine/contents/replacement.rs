@@ -22,12 +22,15 @@ impl Inner {
     /// hint.
     pub(in crate::engine) fn check_unpushed(&self, connection: &Connection, force: bool, verb: &str) -> Result<()> {
         let (pending, _) = entries::counts(connection, None)?;
-        if pending == 0 || force {
-            return Ok(());
-        }
-        Err(Error::new(ErrorCode::UnpushedChanges, format!("{pending} local changes were not pushed yet"))
+        let message = match pending {
+            _ if force => return Ok(()),
+            0 => return Ok(()),
+            1 => "1 local change was not pushed yet".to_owned(),
+            count => format!("{count} local changes were not pushed yet"),
+        };
+        Err(Error::new(ErrorCode::UnpushedChanges, message)
             .hint(format!(
-                "Push them first, or {verb} with {{ force: true }}: they then are only in the safety snapshot"
+                "Push first, or {verb} with {{ force: true }}: what was not pushed is then only in the safety snapshot"
             ))
             .detail("pending", pending))
     }

@@ -198,7 +198,8 @@ impl Inner {
         }
         if let Some(first) = report.foreign_keys.first() {
             let count = report.foreign_keys.len();
-            let message = format!("{count} rows lack their parent, the first one in the table {}.", first.table);
+            let violations = if count == 1 { "violation" } else { "violations" };
+            let message = format!("{count} foreign key {violations}, the first one in the table {}", first.table);
             findings.push((AlertCode::ForeignKeysViolated, WarningCode::ForeignKeysViolated, message));
         }
         for (_, code, message) in &findings {
