@@ -13,7 +13,7 @@
 //! | L1 | [`sqlite`] | connection, statements, row codec, page-tracking VFS; the only `unsafe` |
 //! | L2 | [`ports`] | the platform services that the concepts need, as small traits |
 //! | L2 | [`format`](mod@format) | the stored records and their bytes |
-//! | L2 | [`store`], [`migrate`], [`schema`], [`snapshot`], [`lock`], [`sync`], [`live`], [`health`], [`audit`], [`upkeep`], [`tabs`] | a folder per concept |
+//! | L2 | [`store`], [`migrate`], [`schema`], [`snapshot`], [`lock`], [`sync`], [`live`], [`health`], [`audit`], [`maintain`], [`tabs`] | a folder per concept |
 //! | | [`engine`] | joins the concepts into a database |
 //! | L3 | `browser` (wasm only) | one thin file per browser capability |
 //! | L4 | `wasm` (wasm only) | the wasm-bindgen classes: convert, decide nothing |
@@ -35,13 +35,13 @@ pub mod audit;
 pub mod health;
 pub mod live;
 pub mod lock;
+pub mod maintain;
 pub mod migrate;
 pub mod schema;
 pub mod snapshot;
 pub mod store;
 pub mod sync;
 pub mod tabs;
-pub mod upkeep;
 
 pub mod engine;
 

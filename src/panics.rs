@@ -26,7 +26,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_could_not_be_sliced_is_not_told() {
+    fn a_text_that_could_not_be_sliced_is_not_shown() {
         let text = black_box("sécret");
         for message in [
             shown(|| text[20..].len()),
@@ -42,7 +42,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_data_is_told() {
+    fn what_is_no_data_is_shown() {
         assert_eq!(shown(|| black_box(None::<i32>).unwrap()), "called `Option::unwrap()` on a `None` value");
         assert_eq!(shown(|| black_box(None::<i32>).expect("a table")), "a table");
         assert_eq!(shown(|| assert_eq!("a", black_box("b"))), "assertion `left == right` failed");

@@ -134,7 +134,7 @@ mod tests {
     use super::Timestamp;
 
     #[test]
-    fn shows_and_reads_the_same_moment() {
+    fn shows_and_reads_the_same_time() {
         for ms in [0, 1, -1, 951_782_400_000, 1_795_159_197_123, -62_135_596_800_000, 253_402_300_799_999] {
             let shown = Timestamp(ms).to_string();
             assert_eq!(Timestamp::parse(&shown), Some(Timestamp(ms)), "{shown}");
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_no_moment() {
+    fn refuses_what_is_no_time() {
         for text in
             ["", "infinity", "2026-01-02", "2026-13-02T03:04:05Z", "2026-01-02T03:04:05", "2026-01-02T03:04:05.Z"]
         {

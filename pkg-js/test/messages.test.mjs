@@ -106,7 +106,7 @@ async function served(answers) {
     throw new EngineLost()
   }
   forwarding.serve(
-    new ServingEngine({ ask, tell() {} }, forwarding.ids, { recordsWrites: false, isOwn: false }),
+    new ServingEngine({ ask, notify() {} }, forwarding.ids, { recordsWrites: false, isOwn: false }),
     () => {},
   )
   await settle()

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { remoteRules, tableRules } from '../src/options/check-remote.ts'
-import { auditRules } from '../src/options/check-upkeep.ts'
+import { auditRules } from '../src/options/check-audit.ts'
 import { healthRules, lockRules, openRules, snapshotRules } from '../src/options/open-rules.ts'
 
 const source = (path) => readFileSync(new URL(`../src/${path}`, TESTS), 'utf8')

@@ -25,7 +25,7 @@ test('a target that never answers fails each attempt after a time by the size, a
       backoffMs: 1000,
       encryption: () => undefined,
       export: async () => new Blob([new Uint8Array(32_768)]),
-      tell: (event) => events.push(event),
+      report: (event) => events.push(event),
     }
     const target = new SilentTarget(undefined)
     const copies = new SnapshotCopies(target, source)

@@ -17,7 +17,7 @@ const PREFIX: &str = "tidelock_audit_";
 /// The placeholder for a redacted value.
 const HIDDEN: &str = "'[redacted]'";
 
-/// Creates the triggers of all existing tables, and the log with the first of them. An entry of the part `upkeep`:
+/// Creates the triggers of all existing tables, and the log with the first of them. An entry of the part `tools`:
 /// never inlined, so that the part can be split off here.
 ///
 /// Fails with `migration_invalid` when something else has the log's name, `invalid_argument` for anything but an
@@ -37,7 +37,7 @@ pub fn resume(connection: &Connection, options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Drops the triggers. Also an entry of the part `upkeep`.
+/// Drops the triggers. Also an entry of the part `tools`.
 #[inline(never)]
 pub fn suspend(connection: &Connection) -> Result<()> {
     connection.drop_temp_triggers(PREFIX)

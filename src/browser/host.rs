@@ -26,9 +26,9 @@ extern "C" {
     #[wasm_bindgen(method)]
     pub fn locked(this: &Host, release: &Function);
 
-    /// Runs a migration that is a function, in a transaction that was begun under `ticket`.
+    /// Runs a migration that is a function, in a transaction that was begun under `permit`.
     #[wasm_bindgen(method, catch)]
-    pub fn migrate(this: &Host, version: &str, direction: &str, ticket: u32) -> Result<Promise, JsValue>;
+    pub fn migrate(this: &Host, version: &str, direction: &str, permit: u32) -> Result<Promise, JsValue>;
 
     /// Sends an `Asking` with the user's `fetch`, or the platform's → an `Answer`; both types are in the package's
     /// `request.ts`.

@@ -223,8 +223,8 @@ impl Inner {
     /// Handles any commit in memory: schedules its flush, and notifies live queries.
     pub fn publish_commit(&self, changed: &Changed) {
         self.flusher.committed();
-        let telling = self.emits_changes.get();
-        if !telling && self.live.borrow().is_empty() || !changed.everything && changed.tables.is_empty() {
+        let emits = self.emits_changes.get();
+        if !emits && self.live.borrow().is_empty() || !changed.everything && changed.tables.is_empty() {
             return;
         }
         let ids = match &*self.connection.borrow() {
@@ -235,7 +235,7 @@ impl Inner {
         if !ids.is_empty() {
             self.events.emit(Event::Live(LiveEvent { ids }));
         }
-        if telling {
+        if emits {
             let tables = changed.tables.iter().map(|table| table.to_string()).collect();
             self.events.emit(Event::Change(ChangeEvent { tables, all: changed.everything }));
         }
@@ -260,8 +260,8 @@ impl Database {
 
     /// Sets whether each commit emits an [`Event::Change`], which is the default. The event can cost more than a small
     /// commit itself.
-    pub fn emit_changes(&self, tell: bool) {
-        self.inner.emits_changes.set(tell);
+    pub fn emit_changes(&self, emit: bool) {
+        self.inner.emits_changes.set(emit);
     }
 
     /// Returns the database's snapshots.

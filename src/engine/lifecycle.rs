@@ -11,17 +11,17 @@ impl Inner {
         let lifecycle = self.ports.lifecycle.clone();
         self.flusher.set_prompt(!lifecycle.visible());
         let inner = Rc::downgrade(self);
-        let watch = lifecycle.watch(Rc::new(move |moment| {
+        let watch = lifecycle.watch(Rc::new(move |event| {
             if let Some(inner) = inner.upgrade() {
-                inner.handle_lifecycle_event(moment);
+                inner.handle_lifecycle_event(event);
             }
         }));
         self.lifecycle_subscription.replace(Some(watch));
     }
 
-    fn handle_lifecycle_event(&self, moment: LifecycleEvent) {
-        self.notify_automatic_sync(SyncTrigger::Page(moment));
-        match moment {
+    fn handle_lifecycle_event(&self, event: LifecycleEvent) {
+        self.notify_automatic_sync(SyncTrigger::Page(event));
+        match event {
             LifecycleEvent::Online | LifecycleEvent::Offline => {}
             LifecycleEvent::Shown => {
                 self.page_leaving.set(false);

@@ -17,7 +17,7 @@
 //! | `contents` | replacing the contents: import, restore, reset |
 //! | `operations` | maintenance, health, audit, schema, rekeying |
 //! | `open` | opening and closing |
-//! | `rescue` | recovery of a database that no longer opens |
+//! | `recover` | recovery of a database that no longer opens |
 //! | `folders` | describing and deleting databases that are not open |
 //! | `typescript` | in tests: generates the TypeScript types of serialized values |
 
@@ -34,7 +34,7 @@ pub mod migrations;
 mod open;
 mod operations;
 mod options;
-mod rescue;
+mod recover;
 mod statements;
 pub mod storage;
 pub mod sync;
@@ -48,5 +48,5 @@ pub use event::{ChangeEvent, CloseEvent, CloseReason, Event, LiveEvent, LockChan
 pub use folders::{Stored, delete, stored};
 pub use operations::maintain::MaintainOptions;
 pub use options::*;
-pub use rescue::recover;
+pub use recover::recover;
 pub use statements::run::Call;

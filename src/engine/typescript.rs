@@ -13,7 +13,7 @@ use crate::{
     engine::event::Event,
     error::{Details, Error, ErrorJson},
     health::{AlertCode, Health},
-    migrate, schema,
+    maintain, migrate, schema,
     snapshot::{SnapshotInfo, Verification},
     sqlite::PlanRow,
     store,
@@ -24,7 +24,6 @@ use crate::{
         status::TableStatus,
     },
     time::Timestamp,
-    upkeep,
 };
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/pkg-js/src/base/generated-types.ts");
@@ -61,7 +60,7 @@ fn declarations() -> String {
     declarations.visit::<Health>();
     declarations.visit::<(PullReport, PushReport, PullProgress, TableStatus)>();
     declarations.visit::<(Change, Conflict, Conflicting, LocalSchema)>();
-    declarations.visit::<(SnapshotInfo, Verification, upkeep::MaintenanceReport, store::RescueReport, Stored)>();
+    declarations.visit::<(SnapshotInfo, Verification, maintain::MaintenanceReport, store::RecoveryReport, Stored)>();
     declarations.visit::<(migrate::MigrationReport, migrate::StatusRow, migrate::Lint)>();
     declarations.visit::<(schema::Drift, schema::Generated, schema::script::Script)>();
     declarations.visit::<(PlanRow, ErrorJson<'static>)>();

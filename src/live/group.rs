@@ -98,7 +98,7 @@ impl Group {
 
 /// Returns the tables and views that a query reads; `None` when it doesn't fit the schema.
 fn tables_of(connection: &Connection, sql: &str) -> Result<Option<Vec<Rc<str>>>> {
-    let statement = match connection.statement_anew(sql, Authority::User) {
+    let statement = match connection.statement_uncached(sql, Authority::User) {
         Err(error) if error.is(ErrorCode::SqliteError) => return Ok(None),
         statement => statement?,
     };

@@ -23,7 +23,7 @@ enum TableChange<'a> {
     Rebuild(&'a Definition, &'a Definition),
     /// Drops and creates a virtual table, which can't be altered.
     Replace,
-    Gone,
+    Dropped,
 }
 
 impl TableChange<'_> {
@@ -38,7 +38,7 @@ impl TableChange<'_> {
 
     /// Returns whether the change drops the table's indexes, too.
     fn takes_indexes(&self) -> bool {
-        matches!(self, TableChange::Rebuild(..) | TableChange::Replace | TableChange::Gone)
+        matches!(self, TableChange::Rebuild(..) | TableChange::Replace | TableChange::Dropped)
     }
 }
 
@@ -66,7 +66,7 @@ pub fn change(from: &Schema, to: &Schema) -> Script {
     }
     for (table, way) in &ways {
         match way {
-            TableChange::Gone => script.destructive(format!("the table {} is dropped, with its rows", table.name)),
+            TableChange::Dropped => script.destructive(format!("the table {} is dropped, with its rows", table.name)),
             TableChange::Replace => {
                 script.destructive(format!("the table {} is created again, without its rows", table.name))
             }
@@ -103,7 +103,7 @@ pub fn change(from: &Schema, to: &Schema) -> Script {
 /// Returns the views and triggers to drop before tables change: those that change themselves, and those that name a
 /// table whose change affects them, or a dropped view.
 fn in_the_way<'a>(from: &'a Schema, to: &Schema, ways: &[(&Table, TableChange<'_>)]) -> Vec<&'a Object> {
-    let mut gone: Vec<String> =
+    let mut affected: Vec<String> =
         ways.iter().filter(|(_, way)| way.affects_views()).map(|(table, _)| table.name.clone()).collect();
     let mut left: Vec<(&Object, Vec<String>)> = Vec::new();
     let mut found = Vec::new();
@@ -113,23 +113,24 @@ fn in_the_way<'a>(from: &'a Schema, to: &Schema, ways: &[(&Table, TableChange<'_
             left.push((object, names));
         } else {
             found.push(object);
-            gone.extend((object.kind == ObjectKind::View).then(|| object.name.clone()));
+            affected.extend((object.kind == ObjectKind::View).then(|| object.name.clone()));
         }
     }
     loop {
-        let names_gone = |names: &[String]| names.iter().any(|name| gone.iter().any(|one| same(one, name)));
-        let (mut felt, rest): (Vec<_>, Vec<_>) = left.into_iter().partition(|(_, names)| names_gone(names));
-        if felt.is_empty() {
+        let names_affected = |names: &[String]| names.iter().any(|name| affected.iter().any(|one| same(one, name)));
+        let (mut dependent, rest): (Vec<_>, Vec<_>) = left.into_iter().partition(|(_, names)| names_affected(names));
+        if dependent.is_empty() {
             return found;
         }
         left = rest;
-        gone.extend(felt.iter().filter(|(one, _)| one.kind == ObjectKind::View).map(|(one, _)| one.name.clone()));
-        found.extend(felt.drain(..).map(|(one, _)| one));
+        affected
+            .extend(dependent.iter().filter(|(one, _)| one.kind == ObjectKind::View).map(|(one, _)| one.name.clone()));
+        found.extend(dependent.drain(..).map(|(one, _)| one));
     }
 }
 
 fn way<'a>(table: &'a Table, to: &'a Schema) -> TableChange<'a> {
-    let Some(target) = to.table(&table.name) else { return TableChange::Gone };
+    let Some(target) = to.table(&table.name) else { return TableChange::Dropped };
     if table.normal == target.normal {
         return TableChange::Same;
     }

@@ -144,8 +144,8 @@ impl Connection {
 
     /// Returns the error of the call that just failed.
     pub(super) fn failure(&self, code: c_int) -> Error {
-        let told = self.watcher.take_refusal().or_else(user_functions::take_failure);
-        let error = told.unwrap_or_else(|| failure::last(self.db, code));
+        let reported = self.watcher.take_refusal().or_else(user_functions::take_failure);
+        let error = reported.unwrap_or_else(|| failure::last(self.db, code));
         match self.max_bytes.get() {
             u64::MAX => error,
             limit if error.is(ErrorCode::DatabaseTooLarge) => {
@@ -162,11 +162,11 @@ impl Connection {
         if let Some(prepared) = self.cache.borrow_mut().take(sql, authority) {
             return Ok(prepared);
         }
-        self.prepare_anew(sql, authority)
+        self.prepare_uncached(sql, authority)
     }
 
     /// Compiles a statement, and replaces a cached one. The caller owns it until it releases it.
-    pub(super) fn prepare_anew(&self, sql: &str, authority: Authority) -> Result<Rc<Prepared>> {
+    pub(super) fn prepare_uncached(&self, sql: &str, authority: Authority) -> Result<Rc<Prepared>> {
         // SQLite runs a pragma when it compiles it, so trailing text must be refused before that.
         if first_word(sql).eq_ignore_ascii_case("PRAGMA") && statements(sql).nth(1).is_some() {
             return Err(several());

@@ -66,7 +66,7 @@ impl Dump<'_, '_> {
         let tables = self.connection.rows(sql, &[])?;
         let text = |row: &Vec<Value>, at: usize| row[at].as_text().unwrap_or_default().to_owned();
         let counts = tables.iter().any(|row| text(row, 1).to_ascii_uppercase().contains("AUTOINCREMENT"));
-        let mut by_hand = false;
+        let mut writes_schema = false;
         for row in &tables {
             let (name, sql) = (text(row, 0), text(row, 1));
             match name.as_str() {
@@ -75,7 +75,7 @@ impl Dump<'_, '_> {
                 "sqlite_stat1" => self.put("ANALYZE sqlite_schema;\n")?,
                 _ if name.starts_with("sqlite_") => continue,
                 _ if sql.to_ascii_uppercase().starts_with("CREATE VIRTUAL TABLE") => {
-                    if !std::mem::replace(&mut by_hand, true) {
+                    if !std::mem::replace(&mut writes_schema, true) {
                         self.put("PRAGMA writable_schema=ON;\n")?;
                     }
                     self.virtual_table(&name, &sql)?;
@@ -90,7 +90,7 @@ impl Dump<'_, '_> {
         for row in self.connection.rows(sql, &[])? {
             self.statement(&text(&row, 0))?;
         }
-        if by_hand {
+        if writes_schema {
             self.put("PRAGMA writable_schema=OFF;\n")?;
         }
         // ExternalFile keys are always on in tidelock, and in SQLite's shell nothing follows that this could affect.

@@ -65,8 +65,8 @@ impl Connection {
     }
 
     /// Returns a statement whose effects are those in the present schema: one in the cache may be from before a change of it.
-    pub fn statement_anew(&self, sql: &str, authority: Authority) -> Result<Statement<'_>> {
-        self.prepare_anew(sql, authority).map(|prepared| Statement::new(self, prepared))
+    pub fn statement_uncached(&self, sql: &str, authority: Authority) -> Result<Statement<'_>> {
+        self.prepare_uncached(sql, authority).map(|prepared| Statement::new(self, prepared))
     }
 
     /// Returns the cached statement with this [id](super::Outcome::statement); `None` if it was evicted or is in use.

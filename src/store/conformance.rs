@@ -194,13 +194,13 @@ async fn all_parts_or_none(h: Handles) {
 
 async fn manifest_needs_its_chunks(h: Handles) {
     let head = made(&*h.a).await;
-    let ((here, stored), (gone, _)) = (chunk_of(3), chunk_of(4));
+    let ((here, stored), (missing, _)) = (chunk_of(3), chunk_of(4));
     h.a.write(over(Some(&head), vec![Write::Put(key_of(&*h.a, &here), stored)])).await.expect("stores");
     let put = |ids: &[&ChunkId]| {
         let require = ids.iter().map(|id| h.a.stored_id(id)).collect();
         Transaction { require, ..over(Some(&head), vec![Write::Put(Key::Manifest(1), vec![1])]) }
     };
-    assert_eq!(failed(h.a.write(put(&[&here, &gone])).await), ErrorCode::SnapshotCorrupt);
+    assert_eq!(failed(h.a.write(put(&[&here, &missing])).await), ErrorCode::SnapshotCorrupt);
     assert_eq!(h.a.generations().await, Ok(Vec::new()));
     h.a.write(put(&[&here])).await.expect("every chunk is there");
     assert_eq!(h.a.generations().await, Ok(vec![1]));

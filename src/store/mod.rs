@@ -27,16 +27,16 @@ mod log;
 mod manifests;
 mod memory;
 mod records;
+mod recover;
 mod recovery;
 mod rekey;
 mod removal;
-mod rescue;
 pub mod sealed;
 mod storage;
 
 pub use generations::{ChunkSource, Staged, Tag};
 pub use log::{PART_BYTES, Position, SMALL_PART_BYTES, batch_records, epoch_record};
 pub use memory::{Contents, MemoryStore, in_memory};
+pub use recover::{LogRange, RecoveryReport};
 pub use rekey::Rekeyed;
-pub use rescue::{Quarantined, RescueReport};
 pub use storage::{Opened, Storage, Usage, stored_bytes};

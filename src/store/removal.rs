@@ -89,8 +89,8 @@ impl Storage {
 /// Returns the chunks that only the deleted manifests reference.
 fn only_in<'a>(deleted: &[Manifest], kept: impl Iterator<Item = &'a Manifest>) -> Vec<ChunkId> {
     let named: Set<&ChunkId> = kept.flat_map(|manifest| manifest.chunks.iter()).map(|chunk| &chunk.id).collect();
-    let gone = deleted.iter().flat_map(|manifest| manifest.chunks.iter()).map(|chunk| &chunk.id);
-    let orphans: Set<&ChunkId> = gone.filter(|id| !named.contains(id)).collect();
+    let unnamed = deleted.iter().flat_map(|manifest| manifest.chunks.iter()).map(|chunk| &chunk.id);
+    let orphans: Set<&ChunkId> = unnamed.filter(|id| !named.contains(id)).collect();
     orphans.into_iter().cloned().collect()
 }
 

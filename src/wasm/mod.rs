@@ -11,6 +11,7 @@ mod encryption;
 mod files;
 mod functions;
 mod handle;
+mod maintain;
 mod opening;
 mod operations;
 mod options;
@@ -21,6 +22,5 @@ mod schema;
 mod statements;
 mod sync;
 mod tabs;
-mod upkeep;
 
 pub use handle::Core;

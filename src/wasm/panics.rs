@@ -16,7 +16,7 @@ extern "C" {
 
 /// Runs when the module is instantiated.
 #[wasm_bindgen(start, private)]
-fn tell_panics() {
+fn report_panics() {
     panic::set_hook(Box::new(|info| {
         let location = info.location().map(|place| format!("{}:{}", place.file(), place.line()));
         panicked(message(info.payload()), &location.unwrap_or_default());

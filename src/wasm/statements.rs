@@ -90,7 +90,7 @@ impl Core {
             return BUSY;
         };
         let buffers = &mut *self.buffers.borrow_mut();
-        let told = match self.run_again(own, op, statement, bytes, buffers) {
+        let status = match self.run_again(own, op, statement, bytes, buffers) {
             Ok(true) => DONE,
             Ok(false) => UNKNOWN,
             Err(error) => {
@@ -101,7 +101,7 @@ impl Core {
         if permit == 0 {
             mutex.release(own);
         }
-        told
+        status
     }
 
     /// Returns the error of a failed [`again`](Self::again), as `execute` would throw it.

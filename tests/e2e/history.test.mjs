@@ -82,7 +82,7 @@ test('without a head that can be read, everything is recovered', async () => {
     return { refused, report, found }
   }, name)
   assert.equal(refused.code, 'database_corrupt')
-  assert.deepEqual([report.lostBatches, report.keptAside, report.changed], [0, null, true])
+  assert.deepEqual([report.lostBatches, report.quarantined, report.changed], [0, null, true])
   const { rows, sum } = file.expected
   assert.deepEqual(found, { rows, sum })
   await page.close()

@@ -178,9 +178,9 @@ test('a database that no longer opens is recovered to its last good state; a sou
     },
     [name, snapshot],
   )
-  const { recoveredTo, bytes, keptAside, ...report } = result.report
+  const { recoveredTo, bytes, quarantined, ...report } = result.report
   assert.deepEqual(report, { snapshotId: snapshot, lostBatches: 2, problems: [], changed: true })
-  assert.ok(recoveredTo.endsWith('Z') && bytes > 0 && keptAside.to > keptAside.from)
+  assert.ok(recoveredTo.endsWith('Z') && bytes > 0 && quarantined.to > quarantined.from)
   assert.deepEqual(result.codes, ['database_corrupt', 'invalid_argument', 'snapshot_not_found', 'database_in_use'])
   assert.deepEqual(result.rows, [{ n: 1 }, { n: 2 }, { n: 3 }])
   assert.deepEqual(result.from, [true, snapshot])

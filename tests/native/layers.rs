@@ -21,7 +21,7 @@ const LAYERS: [&[&str]; 8] = [
 
 /// One folder per concept: concepts don't use each other.
 const CONCEPTS: &[&str] =
-    &["store", "migrate", "schema", "snapshot", "lock", "sync", "live", "health", "audit", "upkeep", "tabs"];
+    &["store", "migrate", "schema", "snapshot", "lock", "sync", "live", "health", "audit", "maintain", "tabs"];
 
 /// The aliases that `src/lib.rs` defines.
 const ALIASES: [(&str, &str); 5] =

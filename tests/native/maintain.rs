@@ -3,8 +3,8 @@
 use tidelock::{
     Result, Timestamp, Value,
     engine::MaintainOptions,
+    maintain::{Expiry, MaintenanceStep, Sweep},
     sqlite::{Connection, PageFile},
-    upkeep::{Expiry, MaintenanceStep, Sweep},
 };
 
 use crate::world::{World, run, text};

@@ -46,7 +46,7 @@ const ROOMS: [(&str, &[&str]); 2] = [
             "contents",
             "operations",
             "open",
-            "rescue",
+            "recover",
             "folders",
             "typescript",
         ],

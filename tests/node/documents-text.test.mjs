@@ -3,7 +3,13 @@ import assert from 'node:assert/strict'
 import { existsSync, readdirSync } from 'node:fs'
 import { test } from 'node:test'
 import { textOf, urlOf } from './documents/blocks.mjs'
-import { linesTooLong, problemsOfComments, problemsOfDocument, wordsToReplace } from './documents/language.mjs'
+import {
+  linesTooLong,
+  problemsOfComments,
+  problemsOfDocument,
+  problemsOfNames,
+  wordsToReplace,
+} from './documents/language.mjs'
 
 /** The documents of the repository. Those of the package are copies. */
 const documents = [
@@ -69,15 +75,38 @@ test('words are found in comments, and only there', () => {
   ])
 })
 
+test('words are found in names, however they are joined, and only there', () => {
+  const rust = ["fn prepare_anew<'a>(kept: &'a str) {} // nobody", 'let keep = r#"it is "gone""#;', "let told = '\"';"]
+  assert.deepEqual(problemsOfNames('a.rs', rust.join('\n')), [
+    "a.rs:1: 'anew': say again",
+    "a.rs:3: 'told': say report, show, inform, distinguish",
+  ])
+  const typescript = ['const keptAside = `gone', "gone`, keep = 'gone'", '/* a moment', 'gone */ function giveUp() {}']
+  assert.deepEqual(problemsOfNames('a.ts', typescript.join('\n')), [
+    "a.ts:1: 'Aside': say quarantined",
+    "a.ts:4: 'give Up': say cancel, or stop trying",
+  ])
+})
+
 test('the comments of the sources use the words of the glossary', () => {
-  const folders = ['src', 'crates', 'pkg-js/src', 'tests/native']
-  const sources = folders.flatMap((folder) => filesIn(folder, /\.(rs|ts)$/))
-  assert.ok(sources.length > 300, `only ${sources.length} sources were found`)
   assert.deepEqual(
-    sources.flatMap((file) => problemsOfComments(file, textOf(file))),
+    sourcesIn(['src', 'crates', 'pkg-js/src', 'tests/native']).flatMap((file) => problemsOfComments(file, textOf(file))),
     [],
   )
 })
+
+test('the names of the sources use the words of the glossary', () => {
+  assert.deepEqual(
+    sourcesIn(['src', 'crates', 'pkg-js/src']).flatMap((file) => problemsOfNames(file, textOf(file))),
+    [],
+  )
+})
+
+function sourcesIn(folders) {
+  const sources = folders.flatMap((folder) => filesIn(folder, /\.(rs|ts)$/))
+  assert.ok(sources.length > 300, `only ${sources.length} sources were found`)
+  return sources
+}
 
 test('ARCHITECTURE.md is an overview of at most 250 lines', () => {
   assert.ok(textOf('ARCHITECTURE.md').split('\n').length <= 251)

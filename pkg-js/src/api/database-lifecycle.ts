@@ -54,12 +54,12 @@ export class DatabaseLifecycle {
   #sendActor(): void {
     if (!this.#isAudited) return
     const actor = this.#actor
-    const telling = this.#calls.withPermit(undefined, async () => {
+    const sending = this.#calls.withPermit(undefined, async () => {
       await this.#calls.core.setActor(actor)
       return [undefined, false] as const
     })
     // It fails only when the database is closed, or when the engine restarts, which sets the actor again.
-    telling.catch(() => {})
+    sending.catch(() => {})
   }
 
   /** Prepares for a listener of events of this type. `health` reads what those of `health` report. */

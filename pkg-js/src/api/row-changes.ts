@@ -57,10 +57,10 @@ export function rowChanges<T>(
   const columns = commonColumns(old[0], rows[0])
   const sameRow = (one: unknown, other: unknown) =>
     one === other || columns?.every((column) => sameValue((one as Cells)[column], (other as Cells)[column])) === true
-  const { removed: gone, inserted } = difference ?? between(old, rows, sameRow)
-  /** The rows at `gone`: their positions, and how many rows before them stay. */
+  const { removed: deleted, inserted } = difference ?? between(old, rows, sameRow)
+  /** The rows at `deleted`: their positions, and how many rows before them stay. */
   const places = new Map<unknown, { readonly from: number; readonly after: number }>()
-  gone.forEach((from, at) => {
+  deleted.forEach((from, at) => {
     places.set(keyOf(old[from], key), { from, after: from - at })
   })
   const added: PlacedRow<T>[] = []

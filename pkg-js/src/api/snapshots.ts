@@ -1,4 +1,4 @@
-import { checkBoolean, checkCall, checkMoment, checkObject, checkOneOf, checkString, optional } from '../base/check.js'
+import { checkBoolean, checkCall, checkTime, checkObject, checkOneOf, checkString, optional } from '../base/check.js'
 import { invalid } from '../base/errors.js'
 import type { SnapshotInfo, SnapshotVerification } from '../base/generated-types.js'
 import { loaded } from '../base/lazy-module.js'
@@ -69,15 +69,15 @@ export class Snapshots {
     id: string | { readonly at: string | Date },
     options?: CallOptions & { readonly force?: boolean | undefined },
   ): Promise<void> {
-    const moment = typeof id === 'object' && id !== null
-    if (!moment && (typeof id !== 'string' || id === ''))
+    const byTime = typeof id === 'object' && id !== null
+    if (!byTime && (typeof id !== 'string' || id === ''))
       throw invalid('snapshots.restore needs the id of a snapshot, or { at }')
-    const at = moment ? checkMoment('at', checkObject('The argument of snapshots.restore', id, ['at']).at) : 0
+    const at = byTime ? checkTime('at', checkObject('The argument of snapshots.restore', id, ['at']).at) : 0
     const { force } = checkCall('snapshots.restore', options, ['force'])
     const wanted = { force: checkBoolean('force', force ?? false) }
     await this.#calls.cancellable(options, (core, cancel) => {
       const given = withCancel(wanted, cancel)
-      return moment ? core.snapshotsRestoreAt(at, given) : core.snapshotsRestore(id as string, given)
+      return byTime ? core.snapshotsRestoreAt(at, given) : core.snapshotsRestore(id as string, given)
     })
   }
 

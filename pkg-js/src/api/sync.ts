@@ -176,8 +176,8 @@ export class Sync {
     const { onProgress } = checkCall('sync.push', options, ['onProgress'])
     if (onProgress !== undefined) checkFunction('onProgress', onProgress)
     this.#needRemote('sync.push')
-    const tell = options?.onProgress
-    const progress = tell && ((step: PullProgress) => callUser(tell, step))
+    const listener = options?.onProgress
+    const progress = listener && ((step: PullProgress) => callUser(listener, step))
     return this.#calls.cancellable(options, (core, cancel) => core.syncPush(progress, cancel))
   }
 
@@ -241,9 +241,9 @@ export class Sync {
   }
 
   /** Ignores `closed`, and `worker_crashed`: a restarted engine gets the call again in `renewed`. */
-  async #unlessOver(told: Promise<unknown>): Promise<void> {
+  async #unlessOver(call: Promise<unknown>): Promise<void> {
     try {
-      await told
+      await call
     } catch (error) {
       if (!isTidelockError(error, 'closed') && !isTidelockError(error, 'worker_crashed')) throw error
     }

@@ -145,7 +145,7 @@ export function checkTexts(what: string, value: unknown): Readonly<Record<string
 }
 
 /** Checks a point in time, a Date or an ISO 8601 text with a time zone; returns milliseconds since 1970. */
-export function checkMoment(what: string, value: unknown): number {
+export function checkTime(what: string, value: unknown): number {
   const zoned = typeof value === 'string' && /^\d{4}-\d\d-\d\dT.*(Z|[+-]\d\d:?\d\d)$/i.test(value)
   const ms = isA(value, 'Date') ? value.getTime() : zoned ? Date.parse(value as string) : Number.NaN
   if (Number.isNaN(ms)) throw wrong(what, "a Date or an ISO 8601 text such as '2026-11-20T10:00:00Z'")

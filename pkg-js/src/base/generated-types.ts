@@ -560,7 +560,7 @@ export interface RecoveryReport {
   /** The number of stored batches of commits that could not be applied. */
   readonly lostBatches: number
   /** The quarantined range of the log, which is kept for seven days; `null`: nothing was lost. */
-  readonly keptAside: LogRange | null
+  readonly quarantined: LogRange | null
   /** The size of the recovered database in bytes. */
   readonly bytes: number
   /** Descriptions of damaged snapshots, and the findings of SQLite's `quick_check` on the recovered state. */

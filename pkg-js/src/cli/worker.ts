@@ -5,19 +5,19 @@ import type { FromCommand, ToCommand } from './main.js'
 // The thread that runs a command line. Its SQL may block it for long; meanwhile the main thread can still react to Ctrl-C.
 
 const { args, terminal } = workerData
-const tell = (message: FromCommand) => parentPort.postMessage(message)
+const post = (message: FromCommand) => parentPort.postMessage(message)
 const abort = new AbortController()
 parentPort.on('message', (_: ToCommand) => {
-  tell({ cancelling: true })
+  post({ cancelling: true })
   abort.abort(interrupted())
 })
 // The thread ends when the command has nothing more to do.
 parentPort.unref()
 
 const code = await runCommandLine(args, {
-  out: { write: (out) => tell({ out }) },
-  err: { write: (err) => tell({ err }), ...terminal },
+  out: { write: (out) => post({ out }) },
+  err: { write: (err) => post({ err }), ...terminal },
   env: process.env,
   signal: abort.signal,
 })
-tell({ code })
+post({ code })

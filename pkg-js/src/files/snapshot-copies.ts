@@ -21,7 +21,7 @@ export interface SnapshotSource {
   encryption(): FileEncryption | undefined
   export(id: string, options: SnapshotExportOptions): Promise<Blob>
   /** Reports a copy, or a failure after the last retry. */
-  tell(event: SnapshotCopied | SnapshotCopyFailed): void
+  report(event: SnapshotCopied | SnapshotCopyFailed): void
 }
 
 /** The detail of a `snapshot` event: a snapshot was copied to a target. */
@@ -112,7 +112,7 @@ export class SnapshotCopies {
     try {
       const file = await this.#write(snapshot)
       this.#status = { lastAttempt, lastSuccess: new Date().toISOString(), lastError: null, consecutiveFailures: 0 }
-      this.#source.tell({ state: 'copied', target: this.#target.kind, snapshot: file })
+      this.#source.report({ state: 'copied', target: this.#target.kind, snapshot: file })
     } catch (thrown) {
       if (signal.aborted) return
       const error = asError(thrown, this.#target.kind).toJSON()
@@ -120,7 +120,7 @@ export class SnapshotCopies {
       const lastError = { ...error, details: { ...error.details, time: new Date().toISOString() } }
       this.#status = { ...this.#status, lastAttempt, lastError, consecutiveFailures }
       if (failures < this.#source.retries) this.#scheduleRetry(snapshot, failures)
-      else this.#source.tell({ state: 'not_copied', target: this.#target.kind, snapshot, error })
+      else this.#source.report({ state: 'not_copied', target: this.#target.kind, snapshot, error })
     }
   }
 

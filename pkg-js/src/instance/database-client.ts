@@ -150,7 +150,7 @@ export class DatabaseClient implements EngineCallbacks, DatabaseOwner {
       backoffMs,
       encryption: () => this.#encryption,
       export: (id, options) => own.export(id, options),
-      tell: (detail) => this.#emit({ type: 'snapshot', detail }),
+      report: (detail) => this.#emit({ type: 'snapshot', detail }),
     })
   }
 

@@ -25,8 +25,8 @@ export function withHolder(error: unknown, place: StorageLocation, hint?: string
 }
 
 /** The time of day, with the date when it isn't today. */
-function localTime(moment: string): string {
+function localTime(time: string): string {
   const local = (date: Date) => new Date(date.getTime() - date.getTimezoneOffset() * 60_000).toISOString()
-  const [then, now] = [local(new Date(moment)), local(new Date())]
+  const [then, now] = [local(new Date(time)), local(new Date())]
   return then.slice(0, 10) === now.slice(0, 10) ? then.slice(11, 16) : then.slice(0, 16).replace('T', ' ')
 }

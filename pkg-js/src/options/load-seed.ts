@@ -11,14 +11,14 @@ type Seed = NonNullable<OpenOptions['seed']>
 
 /**
  * Loads the bytes of a seed, from a URL at most `maxBytes`. Rejects with `database_too_large` for more bytes, with `sync_network` when they
- * can't be fetched or arrive more slowly than `pace`, with `sync_protocol` for a redirect, and with `invalid_argument` when the function
+ * can't be fetched or arrive more slowly than `rate`, with `sync_protocol` for a redirect, and with `invalid_argument` when the function
  * fails or returns other values.
  */
 export async function loadSeed(
   seed: Seed,
   signal: AbortSignal | undefined,
   maxBytes = 2 ** 30,
-  pace = slowest,
+  rate = slowest,
 ): Promise<Uint8Array<ArrayBuffer>> {
   if (typeof seed === 'function') {
     let bytes: unknown
@@ -35,7 +35,7 @@ export async function loadSeed(
   }
   if (typeof seed !== 'string' && !isA(seed, 'URL'))
     return isBlob(seed) ? fileBytes('seed', seed) : viewOf('seed', seed)
-  return fetchSeed(seed, { signal, maxBytes, pace })
+  return fetchSeed(seed, { signal, maxBytes, rate })
 }
 
 async function fetchSeed(url: string | URL, init: HttpRequest): Promise<Uint8Array<ArrayBuffer>> {

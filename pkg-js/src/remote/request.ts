@@ -14,7 +14,7 @@ export interface HttpRequest {
   /** The largest body that is read, in bytes. */
   readonly maxBytes: number
   /** Cancels a request of which fewer than `bytes` bytes arrive in `ms` milliseconds, the wait for the response included. */
-  readonly pace?: { readonly bytes: number; readonly ms: number }
+  readonly rate?: { readonly bytes: number; readonly ms: number }
 }
 
 /** A complete response as plain data, which can be posted to other threads. */
@@ -36,9 +36,9 @@ const maxErrorBytes = 1_048_576
  * Rejects with the error of `fetch`, with credentials masked, and with `invalid_argument` for an invalid header.
  */
 export async function request(url: string | URL, asking: HttpRequest, own?: Fetch): Promise<HttpResponse> {
-  const { maxBytes, headers = {}, signal, pace, ...init } = asking
+  const { maxBytes, headers = {}, signal, rate, ...init } = asking
   checkHeaders('headers', headers)
-  const watch = pace === undefined ? undefined : new PaceWatch(pace, signal)
+  const watch = rate === undefined ? undefined : new RateWatch(rate, signal)
   const ended = watch?.signal ?? signal
   const all: RequestInit = { ...init, headers, redirect: 'manual', ...(ended === undefined ? {} : { signal: ended }) }
   try {
@@ -61,13 +61,13 @@ export async function request(url: string | URL, asking: HttpRequest, own?: Fetc
 }
 
 /** Cancels a request whose response arrives too slowly. */
-class PaceWatch {
+class RateWatch {
   readonly #abort = new AbortController()
   readonly #timer: ReturnType<typeof setInterval>
   readonly #outer: AbortSignal | undefined
   #received = 0
 
-  constructor({ bytes, ms }: NonNullable<HttpRequest['pace']>, outer: AbortSignal | undefined) {
+  constructor({ bytes, ms }: NonNullable<HttpRequest['rate']>, outer: AbortSignal | undefined) {
     this.#outer = outer
     outer?.addEventListener('abort', this.#follow)
     if (outer?.aborted) this.#follow()

@@ -34,7 +34,7 @@ const permitIdsPerSession = 2 ** 32
 
 /** A session with an engine: of a worker, or of a shared tab, from its beginning to its end. */
 export interface EngineSession {
-  readonly channel: Pick<Channel<WorkerMethods, PageMethods>, 'ask' | 'tell'>
+  readonly channel: Pick<Channel<WorkerMethods, PageMethods>, 'ask' | 'notify'>
   /** Resolves after {@link EngineSession.end}, when all locks are released. */
   readonly released: Promise<void>
   /** Ends the session: pending calls reject with that error. */
@@ -95,7 +95,7 @@ export class ChannelConnection extends Connection {
       throw signal?.aborted && error === signal.reason ? error : failure
     }
     this.#isOpen = true
-    this.#unwatchPage = watchPage((event) => this.#session.channel.tell('page', [event]))
+    this.#unwatchPage = watchPage((event) => this.#session.channel.notify('page', [event]))
   }
 
   #start(): Promise<void> {
@@ -282,11 +282,11 @@ export class ChannelConnection extends Connection {
   }
 
   rollback(permitId: number, depth: number): void {
-    if (this.#isCurrent(permitId)) this.#session.channel.tell('rollback', [this.#engineId(permitId), depth])
+    if (this.#isCurrent(permitId)) this.#session.channel.notify('rollback', [this.#engineId(permitId), depth])
   }
 
   release(permitId: number): void {
-    if (this.#isCurrent(permitId)) this.#session.channel.tell('release', [this.#engineId(permitId)])
+    if (this.#isCurrent(permitId)) this.#session.channel.notify('release', [this.#engineId(permitId)])
   }
 
   /** The worker has loaded missing parts already. */
@@ -300,12 +300,12 @@ export class ChannelConnection extends Connection {
   }
 
   unwatch(id: number): void {
-    if (!this.closed) this.#session.channel.tell('unwatch', [id])
+    if (!this.closed) this.#session.channel.notify('unwatch', [id])
   }
 
   subscribe(type: string): void {
     this.#eventTypes.add(type)
-    this.#session.channel.tell('subscribe', [type])
+    this.#session.channel.notify('subscribe', [type])
   }
 
   /** Resolves when the worker has ended and its locks are released. */
@@ -379,7 +379,7 @@ export class ChannelConnection extends Connection {
         return this.#persist()
       case 'cancel':
       case 'dropCancel':
-        return this.#session.channel.tell('core', [method, ...args])
+        return this.#session.channel.notify('core', [method, ...args])
       default: {
         const transfer: ArrayBuffer[] = []
         const given = args.map((one) => (one instanceof Uint8Array ? copied(one, transfer) : one))

@@ -131,7 +131,7 @@ export class Channel<Remote extends MethodMap<Remote>, Local extends MethodMap<L
   }
 
   /** Calls a method of the other side without an answer. */
-  tell<K extends keyof Remote & string>(method: K, args: Parameters<Remote[K]>): void {
+  notify<K extends keyof Remote & string>(method: K, args: Parameters<Remote[K]>): void {
     if (this.#ended === undefined) this.#post({ id: 0, method, args }, [])
   }
 
@@ -212,7 +212,7 @@ export class Channel<Remote extends MethodMap<Remote>, Local extends MethodMap<L
   #refuse(id: number, error: unknown, signal: AbortSignal | undefined): void {
     this.#cancellable.delete(id)
     if (this.#ended !== undefined) return
-    // No caller waits. What `tell` sends may fail, like the release of a permit whose engine has ended.
+    // No caller waits. What `notify` sends may fail, like the release of a permit whose engine has ended.
     if (id === 0) return
     if (signal?.aborted && (error === signal.reason || error instanceof Cancelled))
       this.#post({ answer: id, cancelled: true }, [])

@@ -2,15 +2,15 @@
 export type LifecycleEvent = 'visibilitychange' | 'pagehide' | 'pageshow' | 'online' | 'offline'
 
 /**
- * Calls `tell` when the page is hidden, shown or unloaded, and when the network comes or goes. These are hints: a message of an unloading
+ * Calls `report` when the page is hidden, shown or unloaded, and when the network comes or goes. These are hints: a message of an unloading
  * page may not arrive. Returns the function that stops watching.
  */
-export function watchPage(tell: (event: LifecycleEvent) => void): () => void {
+export function watchPage(report: (event: LifecycleEvent) => void): () => void {
   if (typeof document === 'undefined') return () => {}
   const listen = (event: Event) => {
-    if (event.type === 'online' || event.type === 'offline') tell(event.type)
-    else if (event.type === 'pagehide' || event.type === 'freeze') tell('pagehide')
-    else tell(document.visibilityState === 'hidden' ? 'visibilitychange' : 'pageshow')
+    if (event.type === 'online' || event.type === 'offline') report(event.type)
+    else if (event.type === 'pagehide' || event.type === 'freeze') report('pagehide')
+    else report(document.visibilityState === 'hidden' ? 'visibilitychange' : 'pageshow')
   }
   const watched: [EventTarget, string][] = [
     ...['pagehide', 'pageshow', 'online', 'offline'].map((type): [EventTarget, string] => [

@@ -28,7 +28,7 @@ export class Server implements SessionHost {
   /** In a shared database: the tabs that may still ask for the results of their writes. */
   readonly #liveClients = new Set<string>()
   /** Whether the engine has the current list. */
-  #liveClientsTold = true
+  #liveClientsReported = true
   #open = false
   #becomeOpen!: () => void
   readonly #opened: Promise<void>
@@ -67,14 +67,14 @@ export class Server implements SessionHost {
     if (attached === undefined) return
     this.#attached.delete(client)
     this.#liveClients.delete(client)
-    this.#liveClientsTold = false
+    this.#liveClientsReported = false
     attached.channel.end(new Error('The tab is gone'))
     attached.session.end()
   }
 
   takeLiveClients(): readonly string[] {
-    if (this.#liveClientsTold) return []
-    this.#liveClientsTold = true
+    if (this.#liveClientsReported) return []
+    this.#liveClientsReported = true
     return [...this.#liveClients]
   }
 
@@ -102,7 +102,7 @@ export class Server implements SessionHost {
     if (tabs !== undefined) {
       this.#session.client = tabs.own
       for (const client of tabs.alive) this.#liveClients.add(client)
-      this.#liveClientsTold = false
+      this.#liveClientsReported = false
     }
     for (const type of eventTypes) this.#session.subscribe(type)
     const bridge = new Bridge(checked, { encryption, functions, columnKeys, signal }, callbacks)
@@ -115,7 +115,7 @@ export class Server implements SessionHost {
       integers: checked.integers,
       warn: (detail) => callbacks.handle({ type: 'warning', detail }),
       refine: (error) => error,
-      onDead: (error) => this.channel.tell('dead', [serializeError(error)]),
+      onDead: (error) => this.channel.notify('dead', [serializeError(error)]),
     }
     const connect = (core: Core, given: CallsOptions) => {
       this.calls = new DirectConnection(core, new PackedStatements(core, instance.memory), given)
@@ -135,11 +135,11 @@ export class Server implements SessionHost {
   /** Sends an event to all clients. The lock, and closing because of it, concern only the page that has the engine. */
   #emit(event: CoreEvent): void {
     const own = this.#session.eventFor(event)
-    if (own !== undefined) this.channel.tell('event', [own])
+    if (own !== undefined) this.channel.notify('event', [own])
     if (event.type === 'lock' || event.type === 'close') return
     for (const { session, channel } of this.#attached.values()) {
       const theirs = session.eventFor(event)
-      if (theirs !== undefined) channel.tell('event', [theirs])
+      if (theirs !== undefined) channel.notify('event', [theirs])
     }
   }
 

@@ -43,7 +43,7 @@ export function engineHere(handlers: EngineHandlers): Engine {
     },
     end: async (error) => {
       // There is no worker to terminate, so the engine has to be closed.
-      channel.tell('close', [])
+      channel.notify('close', [])
       channel.end(error)
     },
   }
@@ -66,7 +66,7 @@ export function engineInWorker(
       return {
         post: (message) => port1.postMessage(message),
         end: () => {
-          session.channel.tell('detach', [client])
+          session.channel.notify('detach', [client])
           port1.close()
         },
       }

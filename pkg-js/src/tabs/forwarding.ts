@@ -41,7 +41,7 @@ export class Forwarding {
   serve(serving: ServingEngine, first: () => void): void {
     void this.pendingCalls.serve(serving, () => {
       if (this.#actor !== undefined) serving.channel.ask('actor', [this.#actor]).catch(() => {})
-      if (!serving.isOwn) for (const type of this.eventTypes) serving.channel.tell('subscribe', [type])
+      if (!serving.isOwn) for (const type of this.eventTypes) serving.channel.notify('subscribe', [type])
       first()
     })
   }
@@ -62,7 +62,7 @@ export class Forwarding {
     return {
       subscribe: (_, type) => {
         this.eventTypes.add(type)
-        this.pendingCalls.tell(({ channel }) => channel.tell('subscribe', [type]))
+        this.pendingCalls.notify(({ channel }) => channel.notify('subscribe', [type]))
       },
       run: (signal, work, permitId, limit) =>
         permitId === 0
@@ -74,7 +74,7 @@ export class Forwarding {
       release: (_, permitId) => {
         const held = this.#permits.get(permitId)
         if (held === undefined) return
-        if (!held.serving.ended) held.serving.channel.tell('release', [held.engineId])
+        if (!held.serving.ended) held.serving.channel.notify('release', [held.engineId])
         this.#permits.delete(permitId)
       },
       begin: (_, permitId, immediate) =>
@@ -82,7 +82,7 @@ export class Forwarding {
       commit: (_, permitId, depth) => this.#commit(permitId, depth),
       rollback: (_, permitId, depth) => {
         const held = this.#permits.get(permitId)
-        if (held !== undefined && !held.serving.ended) held.serving.channel.tell('rollback', [held.engineId, depth])
+        if (held !== undefined && !held.serving.ended) held.serving.channel.notify('rollback', [held.engineId, depth])
       },
       stored: (_, permitId) => this.#stored(permitId),
       watch: (_, sql, areas) =>
@@ -93,11 +93,11 @@ export class Forwarding {
           return localId
         }),
       unwatch: (_, id) =>
-        this.pendingCalls.tell((serving) => {
+        this.pendingCalls.notify((serving) => {
           const engineId = serving.watchedAs(id)
           if (engineId === undefined) return
           serving.watched.delete(engineId)
-          serving.channel.tell('unwatch', [engineId])
+          serving.channel.notify('unwatch', [engineId])
         }),
       core: (_, method, ...args) => this.#core(method, args),
       applied: (_, writeId) => this.#wasApplied(writeId),
@@ -140,7 +140,7 @@ export class Forwarding {
       return this.addPermit(serving, await serving.channel.ask('acquire', [limit], { signal }))
     }
     const late = (localId: number, { channel }: ServingEngine) => {
-      channel.tell('release', [this.#permits.get(localId)?.engineId as number])
+      channel.notify('release', [this.#permits.get(localId)?.engineId as number])
       this.#permits.delete(localId)
     }
     return this.#repeatable({ signal, limit, late }, take)
@@ -206,7 +206,7 @@ export class Forwarding {
     switch (method) {
       case 'cancel':
       case 'dropCancel':
-        return this.pendingCalls.tell(({ channel }) => channel.tell('core', [method, ...args]))
+        return this.pendingCalls.notify(({ channel }) => channel.notify('core', [method, ...args]))
       case 'setActor':
         this.#actor = args[0] as string | undefined
         return this.#repeatable({}, ({ channel }) => channel.ask('actor', [this.#actor]))

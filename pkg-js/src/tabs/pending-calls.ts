@@ -82,7 +82,7 @@ export class PendingCalls {
   }
 
   /** Runs `work` with the serving engine, if there is one: for messages without an answer that concern only this engine. */
-  tell(work: (serving: ServingEngine) => void): void {
+  notify(work: (serving: ServingEngine) => void): void {
     if (this.#serving !== undefined) work(this.#serving)
   }
 

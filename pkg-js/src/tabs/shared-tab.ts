@@ -96,7 +96,7 @@ export class SharedTab {
       open: (_, request) => this.#open(request),
       close: () => this.#close(),
       page: (_, event: LifecycleEvent) => {
-        if (this.#leaderState?.engine.mayDie) this.#leaderState.engine.channel.tell('page', [event])
+        if (this.#leaderState?.engine.mayDie) this.#leaderState.engine.channel.notify('page', [event])
       },
       attach: () => {},
       detach: () => {},
@@ -151,7 +151,7 @@ export class SharedTab {
     const opened = this.#opened
     this.#opened = undefined
     if (!this.#wasServed && opened !== undefined) opened.reject(error)
-    else this.channel.tell('dead', [serializeError(error)])
+    else this.channel.notify('dead', [serializeError(error)])
     this.end()
   }
 
@@ -392,7 +392,7 @@ export class SharedTab {
     await this.#dropEngine()
     if (this.#ended) return
     const message = 'The worker of this database crashed; another one replaces it'
-    this.channel.tell('event', [{ type: 'warning', detail: { code: 'worker_crashed', message } }])
+    this.channel.notify('event', [{ type: 'warning', detail: { code: 'worker_crashed', message } }])
     this.#lead(lock, 'wait')
   }
 
@@ -414,7 +414,7 @@ export class SharedTab {
     const { type, detail } = event
     if (type === 'live') {
       const ids = detail.ids.flatMap((engineId) => serving.watched.get(engineId) ?? [])
-      if (ids.length > 0) this.channel.tell('event', [{ type, detail: { ids } }])
+      if (ids.length > 0) this.channel.notify('event', [{ type, detail: { ids } }])
       return
     }
     // A stolen lock doesn't close the database: this tab follows the new leader.
@@ -424,7 +424,7 @@ export class SharedTab {
     }
     // An engine that this tab closes, or that belongs to another tab, doesn't close the database.
     if (type === 'close' && (serving.isLeaving || !serving.isOwn)) return
-    this.channel.tell('event', [event])
+    this.channel.notify('event', [event])
   }
 
   /** Sets the engine that serves this tab. */
@@ -432,8 +432,8 @@ export class SharedTab {
     const renewed = this.#wasServed
     this.#wasServed = true
     this.#calls.serve(serving, () => {
-      this.channel.tell('role', [role])
-      if (renewed) this.channel.tell('renewed', [])
+      this.channel.notify('role', [role])
+      if (renewed) this.channel.notify('renewed', [])
       this.#opened?.resolve()
       this.#opened = undefined
     })

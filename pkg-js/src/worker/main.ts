@@ -17,12 +17,12 @@ const server = new Server(
 scope.onmessage = (event) => server.channel.receive(event.data)
 
 const { locks } = navigator
-if (locks === undefined) server.channel.tell('hello', [undefined])
+if (locks === undefined) server.channel.notify('hello', [undefined])
 else {
   const name = `tidelock-worker/${crypto.randomUUID()}`
   // Held as long as this worker lives: the page notices its death by acquiring this lock.
   locks.request(name, () => {
-    server.channel.tell('hello', [name])
+    server.channel.notify('hello', [name])
     return new Promise(() => {})
   })
 }

@@ -10,9 +10,9 @@ use crate::{
     },
     error::{Result, Warning, WarningCode},
     health::AlertCode,
+    maintain::{self, Expired, Expiry, Failed, MaintenanceReport, MaintenanceStep, Sweep},
     sqlite::Connection,
     time::{DAY_MS, Timestamp},
-    upkeep::{self, Expired, Expiry, Failed, MaintenanceReport, MaintenanceStep, Sweep},
     value::Value,
 };
 
@@ -69,7 +69,7 @@ impl Database {
             if let Err(error) = inner.vacuum(&mut report).await {
                 report.failed(MaintenanceStep::Vacuum, None, error);
             }
-            match inner.write_slice(|_, connection| upkeep::analyze(connection)).await {
+            match inner.write_slice(|_, connection| maintain::analyze(connection)).await {
                 Ok(()) => report.analyzed = true,
                 Err(error) => report.failed(MaintenanceStep::Analyze, None, error),
             }
@@ -171,11 +171,11 @@ impl Inner {
     }
 
     async fn vacuum(&self, report: &mut MaintenanceReport) -> Result<()> {
-        let (mut left, size) = upkeep::free_pages(&*self.connection()?)?;
+        let (mut left, size) = maintain::free_pages(&*self.connection()?)?;
         while left > 0 {
             let slice = self.write_slice(|_, connection| {
-                upkeep::give_back(connection, SLICE_PAGES)?;
-                upkeep::free_pages(connection)
+                maintain::give_back(connection, SLICE_PAGES)?;
+                maintain::free_pages(connection)
             });
             let (now_left, _) = slice.await?;
             let freed = left.saturating_sub(now_left);

@@ -145,7 +145,7 @@ impl Sync {
         // What the options name now may have come since: a request shows whether it did.
         missing.retain(|column| !config.requires(column));
         let mut plan = Plan::new(config, table, &missing)?;
-        plan.know_structured(&progress::structured(connection, &config.table)?);
+        plan.set_structured(&progress::structured(connection, &config.table)?);
         Ok(plan)
     }
 }

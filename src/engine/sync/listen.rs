@@ -50,7 +50,7 @@ struct Control {
 
 impl Listener {
     /// Starts to connect in the background, and reconnects whenever the connection is lost.
-    pub fn begin(config: &Config, ports: &Ports, tell: Box<dyn Fn(RealtimeEvent)>) -> Self {
+    pub fn begin(config: &Config, ports: &Ports, report: Box<dyn Fn(RealtimeEvent)>) -> Self {
         let control = Rc::new(Control::default());
         let subscription = Subscription {
             platform: ports.platform.clone(),
@@ -59,7 +59,7 @@ impl Listener {
             secrets: Secrets::new(&config.options),
             control: control.clone(),
             failures: Cell::default(),
-            tell,
+            report,
         };
         ports.platform.spawner.spawn(Box::pin(async move {
             select(pin!(subscription.control.over.notified()), pin!(subscription.keep())).await;
@@ -107,7 +107,7 @@ struct Subscription {
     control: Rc<Control>,
     /// Number of consecutive sessions that ended before the server subscribed to the tables or answered a heartbeat.
     failures: Cell<u32>,
-    tell: Box<dyn Fn(RealtimeEvent)>,
+    report: Box<dyn Fn(RealtimeEvent)>,
 }
 
 impl Subscription {
@@ -119,7 +119,7 @@ impl Subscription {
                 let never = error.is(ErrorCode::UnsupportedEnvironment);
                 let mut secrets = self.secrets.clone();
                 self.control.token.borrow().iter().for_each(|token| secrets.add(token));
-                (self.tell)(RealtimeEvent::Unavailable(secrets.mask_error(error)));
+                (self.report)(RealtimeEvent::Unavailable(secrets.mask_error(error)));
                 if never {
                     return;
                 }
@@ -168,7 +168,7 @@ impl Subscription {
                     self.failures.set(0);
                     unanswered = None;
                 }
-                Next::Message(Message::Changed(table)) => (self.tell)(RealtimeEvent::Stale(vec![table])),
+                Next::Message(Message::Changed(table)) => (self.report)(RealtimeEvent::Stale(vec![table])),
                 Next::Message(_) => {}
                 Next::Token(token) => {
                     if let Some(text) = self.channel.access_token(token.as_deref(), number + 1) {
@@ -223,7 +223,7 @@ impl Subscription {
     }
 
     fn report_all_stale(&self) {
-        (self.tell)(RealtimeEvent::Stale(Vec::new()));
+        (self.report)(RealtimeEvent::Stale(Vec::new()));
     }
 }
 

@@ -181,7 +181,7 @@ impl Sync {
                 }
                 plan => plan?,
             };
-            plan.know_structured(&progress::structured(connection, &config.table)?);
+            plan.set_structured(&progress::structured(connection, &config.table)?);
             if let Some(helpers) = helpers {
                 helpers.apply(&mut plan);
             }
@@ -246,9 +246,9 @@ impl Sync {
         if !page.rows.keys_only {
             run.rows[at] += page.rows.len() as u64;
         }
-        if let (Some(tell), false) = (progress, page.rows.keys_only || page.rows.is_empty()) {
+        if let (Some(notify), false) = (progress, page.rows.keys_only || page.rows.is_empty()) {
             let (table, rows, bytes) = (report.table.clone(), run.rows[at], report.bytes);
-            tell(PullProgress { table, rows, total: page.total, bytes });
+            notify(PullProgress { table, rows, total: page.total, bytes });
         }
         {
             let _guard = host.lock_connection().await?;

@@ -47,13 +47,13 @@ const PIECE: usize = 2000;
 
 impl Sync {
     /// Returns the helpers' state, with all tombstones from transaction number `since` on, or `None` if the project has
-    /// no helpers. `anew` asks again even if that was the answer lately.
+    /// no helpers. `again` asks again even if that was the answer lately.
     pub(super) async fn request_helpers(
         &self,
         host: &dyn SyncHost,
         remote: &Remote<'_>,
         since: Option<u64>,
-        anew: bool,
+        again: bool,
     ) -> Result<Option<Helpers>> {
         let (known, missing) = {
             let _guard = host.lock_connection().await?;
@@ -63,7 +63,7 @@ impl Sync {
         let present = known.as_deref() == Some(PRESENT);
         let asked = known.as_deref().and_then(Timestamp::parse);
         let recently = |asked: Timestamp| (0..ASK_AGAIN_MS).contains(&self.platform.clock.now().since(asked));
-        if !anew && asked.is_some_and(recently) {
+        if !again && asked.is_some_and(recently) {
             return Ok(None);
         }
         let found = match all_pages(remote, since).await {

@@ -20,14 +20,14 @@ use crate::{
 };
 
 /// The source of access tokens.
-pub type GivenToken<'a> = &'a dyn Fn() -> LocalFuture<'a, Result<Option<String>>>;
+pub type TokenSource<'a> = &'a dyn Fn() -> LocalFuture<'a, Result<Option<String>>>;
 
-struct Asked<'a> {
-    ask: GivenToken<'a>,
+struct CheckedTokens<'a> {
+    ask: TokenSource<'a>,
     secrets_allowed: bool,
 }
 
-impl remote::Tokens for Asked<'_> {
+impl remote::Tokens for CheckedTokens<'_> {
     fn fresh(&self) -> LocalFuture<'_, Result<Option<String>>> {
         Box::pin(async { check_token((self.ask)().await?, self.secrets_allowed) })
     }
@@ -46,26 +46,26 @@ pub async fn schema_from_remote<'a>(
     remote: RemoteOptions,
     http: Rc<dyn Http>,
     platform: &'a Platform,
-    tokens: GivenToken<'a>,
+    tokens: TokenSource<'a>,
 ) -> Result<LocalSchema> {
     let named: Vec<String> = remote.tables.iter().map(|table| table.remote().to_owned()).collect();
     let wanted = (!named.is_empty()).then_some(&named[..]);
     let config = Config::without_tables(remote)?;
-    let tokens = Asked { ask: tokens, secrets_allowed: config.options.secrets_allowed };
+    let tokens = CheckedTokens { ask: tokens, secrets_allowed: config.options.secrets_allowed };
     let token = if config.options.has_access_token { tokens.fresh().await? } else { None };
     let known = Known::default();
     let remote = Remote::new(&config, &*http, platform, &known, token, Box::new(tokens));
-    let mut told = match get(&remote, "/rpc/tidelock_schema").await {
+    let mut described = match get(&remote, "/rpc/tidelock_schema").await {
         Ok(body) => from_function(&body),
         Err(refusal) => {
             fatal(refusal)?;
             None
         }
     };
-    let complete = |told: &Vec<RemoteTable>| {
-        wanted.is_some_and(|wanted| wanted.iter().all(|name| told.iter().any(|table| table.name == *name)))
+    let complete = |described: &Vec<RemoteTable>| {
+        wanted.is_some_and(|wanted| wanted.iter().all(|name| described.iter().any(|table| table.name == *name)))
     };
-    if !told.as_ref().is_some_and(complete) {
+    if !described.as_ref().is_some_and(complete) {
         let found = match get(&remote, "/").await {
             Ok(body) => from_openapi(&body).ok_or_else(|| {
                 Error::new(ErrorCode::SyncProtocol, "The remote's root returned no OpenAPI document")
@@ -73,22 +73,22 @@ pub async fn schema_from_remote<'a>(
             }),
             Err(refusal) => Err(fatal(refusal)?),
         };
-        told = match (told, found) {
-            (Some(mut told), Ok(found)) => {
+        described = match (described, found) {
+            (Some(mut described), Ok(found)) => {
                 // The function's description of a table has more details, so it wins.
-                told.extend(
+                described.extend(
                     found
                         .into_iter()
-                        .filter(|table| !told.iter().any(|known| known.name == table.name))
+                        .filter(|table| !described.iter().any(|known| known.name == table.name))
                         .collect::<Vec<_>>(),
                 );
-                Some(told)
+                Some(described)
             }
-            (Some(told), Err(_)) => Some(told),
+            (Some(described), Err(_)) => Some(described),
             (None, found) => Some(found?),
         };
     }
-    local_schema(told.unwrap_or_default(), wanted)
+    local_schema(described.unwrap_or_default(), wanted)
 }
 
 fn no_schema(code: ErrorCode) -> Error {

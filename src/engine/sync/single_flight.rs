@@ -50,13 +50,13 @@ impl<K: PartialEq, T: Clone> SingleFlight<K, T> {
             return work;
         }
         let listeners: Rc<Listeners> = Rc::default();
-        let heard = Rc::downgrade(&listeners);
-        let tell = progress.map(|first| -> OnProgress {
+        let weak = Rc::downgrade(&listeners);
+        let notify = progress.map(|first| -> OnProgress {
             listeners.borrow_mut().push(first);
             Box::new(move |step| listeners.borrow().iter().for_each(|listener| listener(step.clone())))
         });
-        let work = start(tell).shared();
-        *present = work.downgrade().map(|work| (key, work, heard));
+        let work = start(notify).shared();
+        *present = work.downgrade().map(|work| (key, work, weak));
         work
     }
 }

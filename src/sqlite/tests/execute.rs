@@ -280,19 +280,19 @@ fn errors_have_codes_and_positions_but_no_values() {
     let (_file, db) = fresh();
     db.exec("CREATE TABLE t(a UNIQUE, b CHECK (b > 0)); INSERT INTO t VALUES ('secret', 1); CREATE VIRTUAL TABLE f USING fts5(a)")
         .unwrap();
-    let facts = |error: Error| (error.code, error.details["sqliteCode"].clone());
+    let effects = |error: Error| (error.code, error.details["sqliteCode"].clone());
     let (constraint, plain) = (ErrorCode::SqliteConstraint, ErrorCode::SqliteError);
     let insert = "INSERT INTO t VALUES (?, ?)";
     let error = query(&db, insert, &["secret".into(), 1.into()]).unwrap_err();
     assert!(!error.message.contains("secret"));
-    assert_eq!(facts(error), (constraint, "SQLITE_CONSTRAINT_UNIQUE".into()));
+    assert_eq!(effects(error), (constraint, "SQLITE_CONSTRAINT_UNIQUE".into()));
     let error = query(&db, insert, &["other".into(), 0.into()]).unwrap_err();
-    assert_eq!(facts(error), (constraint, "SQLITE_CONSTRAINT_CHECK".into()));
+    assert_eq!(effects(error), (constraint, "SQLITE_CONSTRAINT_CHECK".into()));
     let error = query(&db, insert, &["secret".into(), "t.a".into()]).unwrap_err();
     assert!(error.message.ends_with("t.a"), "{error}");
     let error = query(&db, "SELECT é, nope FROM t", &[]).unwrap_err();
     assert_eq!(error.details["offset"], Detail::Int(7));
-    assert_eq!(facts(error), (plain, "SQLITE_ERROR".into()));
+    assert_eq!(effects(error), (plain, "SQLITE_ERROR".into()));
     for (sql, value) in [
         ("SELECT * FROM f WHERE f MATCH ?", "hush \"hush"),
         ("SELECT * FROM f WHERE f MATCH ?", "hush:x"),

@@ -1,4 +1,4 @@
-//! The [`Store`] over files: `storage: 'file'` in Node, and native programs.
+//! The [`Store`] over files: `storage: 'file'` in Node, `storage: 'opfs'` in a browser's worker, and native programs.
 //!
 //! ```text
 //! shop.tidelock/

@@ -59,14 +59,15 @@ impl RowWriter {
 
 /// SQL for the rows of the table `?1` that were tried before; [`crate::sync::pull::tombstones`] handles tombstones that are
 /// only noted.
-const TRIED: &str = "FROM tidelock_staged WHERE tbl = ?1 AND error <> ''";
+const FAILED: &str = "FROM tidelock_staged WHERE tbl = ?1 AND error <> ''";
 
 /// Applies all staged rows that fit now, in one transaction.
 pub fn resolve(connection: &Connection, targets: &mut [ApplyTarget]) -> Result<()> {
     if !any(connection)? {
         return Ok(());
     }
-    connection.atomically(|connection| capture::without_capture(connection, |connection| settle(connection, targets)))
+    connection
+        .atomically(|connection| capture::without_capture(connection, |connection| apply_fitting(connection, targets)))
 }
 
 /// Counts the rows that are still staged at the end of a pull as rejected.
@@ -100,7 +101,7 @@ pub fn delete_together<'k>(
         let rows = Rows { width: values.len(), values, deleted: vec![true], ..Rows::default() };
         writer.stage(connection, &rows, &[HeldRow { row: 0, error: "It was deleted".to_owned() }])?;
     }
-    settle(connection, targets)?;
+    apply_fitting(connection, targets)?;
     let mut kept = Vec::new();
     for (at, key) in deletions {
         let target = &targets[at];
@@ -113,7 +114,7 @@ pub fn delete_together<'k>(
 }
 
 /// Applies the staged rows that fit now. Requires a transaction in which capture is silent.
-fn settle(connection: &Connection, targets: &mut [ApplyTarget]) -> Result<()> {
+fn apply_fitting(connection: &Connection, targets: &mut [ApplyTarget]) -> Result<()> {
     while pass(connection, targets)? {}
     cycles(connection, targets)
 }
@@ -208,7 +209,7 @@ fn without(rows: &Rows, out: &[bool]) -> Rows {
 }
 
 fn count(connection: &Connection, plan: &Plan) -> Result<u64> {
-    let count = connection.value(&format!("SELECT count(*) {TRIED}"), &[Value::from(plan.name())])?;
+    let count = connection.value(&format!("SELECT count(*) {FAILED}"), &[Value::from(plan.name())])?;
     Ok(count.and_then(|count| count.as_integer()).unwrap_or_default() as u64)
 }
 
@@ -216,7 +217,7 @@ fn count(connection: &Connection, plan: &Plan) -> Result<u64> {
 fn take(connection: &Connection, plan: &Plan) -> Result<Rows> {
     let (rows, keys) = peek(connection, plan)?;
     for key in keys {
-        connection.run(&format!("DELETE {TRIED} AND key = ?2"), &[Value::from(plan.name()), key])?;
+        connection.run(&format!("DELETE {FAILED} AND key = ?2"), &[Value::from(plan.name()), key])?;
     }
     Ok(rows)
 }
@@ -224,7 +225,7 @@ fn take(connection: &Connection, plan: &Plan) -> Result<Rows> {
 /// Returns the staged rows of a table, and their encoded keys. Leaves out rows without a column of the plan: it came since,
 /// and then the table is read again from the beginning; or a new session doesn't know yet that the remote lacks it.
 fn peek(connection: &Connection, plan: &Plan) -> Result<(Rows, Vec<Value>)> {
-    let stored = connection.rows(&format!("SELECT key, row {TRIED} ORDER BY key"), &[Value::from(plan.name())])?;
+    let stored = connection.rows(&format!("SELECT key, row {FAILED} ORDER BY key"), &[Value::from(plan.name())])?;
     let mut rows = Rows { width: plan.columns.len(), ..Rows::default() };
     let mut keys = Vec::with_capacity(stored.len());
     for mut entry in stored {

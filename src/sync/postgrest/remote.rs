@@ -360,7 +360,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn refusals_of_one_table_are_told_from_those_of_all() {
+    fn refusals_of_one_table_are_distinguished_from_those_of_all() {
         let error = |code, status: i64, remote_code: &str| {
             let error = Error::new(code, "no").detail("status", status);
             if remote_code.is_empty() { error } else { error.detail("remoteCode", remote_code) }

@@ -100,8 +100,8 @@ mod tests {
 
     #[test]
     fn a_pass_is_followed_by_what_may_still_succeed() {
-        let next = |facts: &str| {
-            let is = |name| facts.split(' ').any(|fact| fact == name);
+        let next = |flags: &str| {
+            let is = |name| flags.split(' ').any(|flag| flag == name);
             let result = PassResult {
                 refused: is("refused"),
                 resend: is("resend"),
@@ -112,7 +112,7 @@ mod tests {
             };
             result.next()
         };
-        for (facts, expected) in [
+        for (flags, expected) in [
             ("", NextStep::Finish),
             ("progressed", NextStep::Finish),
             ("joined", NextStep::Extend),
@@ -129,7 +129,7 @@ mod tests {
             ("refused tried_cycles", NextStep::Reject),
             ("refused tried_cycles joined", NextStep::Reject),
         ] {
-            assert_eq!(next(facts), expected, "{facts}");
+            assert_eq!(next(flags), expected, "{flags}");
         }
     }
 }

@@ -260,8 +260,8 @@ impl<'p> PushBatch<'p> {
         request
     }
 
-    pub(super) fn with<T>(&self, table: usize, look: impl FnOnce(&WriteTarget) -> T) -> T {
-        look(&self.push.targets.borrow()[table])
+    pub(super) fn with<T>(&self, table: usize, read: impl FnOnce(&WriteTarget) -> T) -> T {
+        read(&self.push.targets.borrow()[table])
     }
 
     pub(super) fn change<T>(&self, table: usize, change: impl FnOnce(&mut WriteTarget) -> T) -> T {

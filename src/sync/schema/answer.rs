@@ -20,7 +20,7 @@ impl Plan {
     pub fn read(&self, body: &[u8]) -> Result<Rows, Unreadable> {
         let mut rows = Rows { width: self.columns.len(), ..Rows::default() };
         let mut last: Vec<&str> = Vec::new();
-        let told_by_cursor = self.options.conflict() == ConflictPolicy::LastWriteWins;
+        let compares_cursors = self.options.conflict() == ConflictPolicy::LastWriteWins;
         json::rows(utf8(body)?, &self.selection.columns, &mut |raw| {
             for (at, raw) in raw.iter().take(self.columns.len()).enumerate() {
                 rows.values.push(self.convert(at, raw)?);
@@ -32,7 +32,7 @@ impl Plan {
                     rows.structured.push(at);
                 }
             }
-            if told_by_cursor {
+            if compares_cursors {
                 rows.cursors.push(self.cursor.and_then(|at| wire_text(raw[at])));
             }
             // The mark is a time or a flag, also one of an integer column.

@@ -253,13 +253,13 @@ impl Plan {
 
     /// Notes which text columns hold objects or arrays. Returns whether any of them is new.
     pub fn learn_structured(&mut self, columns: &[usize]) -> bool {
-        let news = columns.iter().any(|at| !self.columns[*at].structured);
+        let any_new = columns.iter().any(|at| !self.columns[*at].structured);
         columns.iter().for_each(|at| self.columns[*at].structured = true);
-        news
+        any_new
     }
 
     /// Sets which text columns hold objects or arrays, by their names.
-    pub fn know_structured(&mut self, names: &[String]) {
+    pub fn set_structured(&mut self, names: &[String]) {
         self.columns.iter_mut().for_each(|column| column.structured = names.contains(&column.name));
     }
 

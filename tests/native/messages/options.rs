@@ -3,10 +3,10 @@
 use tidelock::{
     Timestamp, audit,
     lock::check_name,
+    maintain::{Expiry, Sweep},
     snapshot::SnapshotOptions,
     sqlite::{Connection, PageFile},
     sync::config::checked::Config,
-    upkeep::{Expiry, Sweep},
 };
 
 use super::Shown;

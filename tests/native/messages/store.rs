@@ -12,7 +12,7 @@ use tidelock::{
     },
     snapshot::{Reason, SnapshotInfo},
     store::{
-        Rekeyed, RescueReport, Storage, Tag,
+        RecoveryReport, Rekeyed, Storage, Tag,
         faulty::{Crash, Faults},
         folder::{Disk, FolderStore},
         sealed::Secret,
@@ -43,7 +43,7 @@ fn made(mut machine: Machine) -> (Machine, Page) {
     (machine, page)
 }
 
-fn recover(machine: &mut Machine, from: Option<&str>) -> Result<RescueReport> {
+fn recover(machine: &mut Machine, from: Option<&str>) -> Result<RecoveryReport> {
     let (store, platform, from) = (machine.store(), machine.platform(), from.map(str::to_owned));
     machine.sim.run(async move { Storage::recover(store, &platform, Holder::default(), from.as_deref()).await })
 }

@@ -104,3 +104,17 @@ export function problemsOfComments(path, text) {
   })
   return wordsToReplace(path, comments)
 }
+
+/** What is no name in a source file: comments and quoted texts. A quotation mark in Rust may also begin a lifetime. */
+const NOT_CODE = {
+  rs: /\/\/.*|\/\*[\s\S]*?\*\/|r(#*)"[\s\S]*?"\1|"(?:[^"\\]|\\[\s\S])*"|'(?:[^'\\\n]|\\[^'\n]+)'/g,
+  ts: /\/\/.*|\/\*[\s\S]*?\*\/|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`(?:[^`\\]|\\[\s\S])*`/g,
+}
+
+/** The words to replace in the names of a source file in Rust or TypeScript: `keptAside` and `kept_aside` are read as two words. */
+export function problemsOfNames(path, text) {
+  const code = text.replace(NOT_CODE[path.slice(-2)], (other) => other.replace(/[^\n]+/g, ' '))
+  const words = (name) => name.replace(/([a-z\d])([A-Z])/g, '$1 $2').replaceAll('_', ' ')
+  const names = code.split('\n').map((line) => (line.match(/[A-Za-z_]\w*/g) ?? []).map((name) => `${words(name)},`).join(' '))
+  return wordsToReplace(path, names)
+}

@@ -7,7 +7,7 @@ use tidelock::{
     ports::Holder,
     sqlite::functions::{self, Arguments, CallPhase, FunctionDefinition, FunctionKind, Functions},
     store::{
-        RescueReport, Storage,
+        RecoveryReport, Storage,
         faulty::{Crash, Faults},
     },
 };
@@ -17,7 +17,7 @@ use super::{
     stored,
 };
 
-fn recover(machine: &mut Machine, from: Option<&str>) -> Result<RescueReport, Error> {
+fn recover(machine: &mut Machine, from: Option<&str>) -> Result<RecoveryReport, Error> {
     let (store, platform, from) = (machine.store(), machine.platform(), from.map(str::to_owned));
     machine.sim.run(async move { Storage::recover(store, &platform, Holder::default(), from.as_deref()).await })
 }
@@ -48,7 +48,7 @@ fn the_last_good_state_opens_again_and_the_damaged_part_stays() {
     let report = recover(&mut machine, None).unwrap();
     assert_eq!((report.changed, report.lost_batches, report.snapshot_id.as_deref()), (true, 3, Some("1")));
     assert_eq!(Some(&report.recovered_to.unwrap().to_string().into()), error.details.get("lastGoodAt"));
-    assert_eq!(report.kept_aside.map(|aside| (aside.from, aside.to)), Some((6, 8)));
+    assert_eq!(report.quarantined.map(|aside| (aside.from, aside.to)), Some((6, 8)));
     assert_eq!(report.problems, Vec::<String>::new());
     let page = machine.open().unwrap();
     assert_eq!((sum(&page), page.warnings.len()), (11, 0));
@@ -86,7 +86,7 @@ fn an_intact_database_is_not_changed() {
     insert(&mut machine, &page, 1);
     let before = format!("{:?}", machine.contents());
     let report = recover(&mut machine, None).unwrap();
-    assert_eq!((report.changed, report.lost_batches, report.kept_aside), (false, 0, None));
+    assert_eq!((report.changed, report.lost_batches, report.quarantined), (false, 0, None));
     assert!(format!("{:?}", machine.contents()) == before);
     insert(&mut machine, &page, 2);
     assert_eq!(sum(&page), 3, "its holder wasn't fenced out");
@@ -100,7 +100,7 @@ fn a_snapshot_may_be_named() {
     }
     let report = recover(&mut machine, Some("1")).unwrap();
     assert_eq!((report.lost_batches, report.snapshot_id.as_deref()), (4, Some("1")));
-    assert_eq!(report.kept_aside.map(|aside| aside.from), Some(5));
+    assert_eq!(report.quarantined.map(|aside| aside.from), Some(5));
     assert_eq!(sum(&machine.open().unwrap()), 1);
     // `from` applies to an intact database, too.
     assert_eq!(recover(&mut machine, Some("1")).unwrap().lost_batches, 4, "those that it leaves out again");
@@ -123,7 +123,7 @@ fn a_missing_head_is_rebuilt() {
     machine.damage(|contents| contents.head = None);
     assert_eq!(machine.refused().code, ErrorCode::DatabaseCorrupt);
     let report = recover(&mut machine, None).unwrap();
-    assert_eq!((report.changed, report.lost_batches, report.kept_aside), (true, 0, None));
+    assert_eq!((report.changed, report.lost_batches, report.quarantined), (true, 0, None));
     let head = stored::head(&machine.contents());
     assert_ne!(head.database_id, id);
     assert_eq!((head.epoch, &head.epochs[..]), (3, &[1, 4, 7][..]));

@@ -9,7 +9,7 @@ use crate::{
     error::Result,
     lock,
     ports::{Part, Ports},
-    store::{RescueReport, Storage},
+    store::{RecoveryReport, Storage},
 };
 
 /// Sets a stored database to its last intact state, or to exactly the snapshot `from`, and closes it; see
@@ -17,7 +17,7 @@ use crate::{
 ///
 /// Fails with `database_in_use` when the database is open, `invalid_argument` for an invalid name, and as
 /// [`Storage::recover`] does.
-pub async fn recover(options: OpenOptions, ports: Ports, from: Option<String>) -> Result<RescueReport> {
+pub async fn recover(options: OpenOptions, ports: Ports, from: Option<String>) -> Result<RecoveryReport> {
     lock::check_name(&options.name)?;
     let held_lock = take(&options, &ports).await?;
     let report = while_held(held_lock.as_deref(), recover_locked(&options, &ports, from.as_deref())).await;
@@ -25,7 +25,7 @@ pub async fn recover(options: OpenOptions, ports: Ports, from: Option<String>) -
     report
 }
 
-async fn recover_locked(options: &OpenOptions, ports: &Ports, from: Option<&str>) -> Result<RescueReport> {
+async fn recover_locked(options: &OpenOptions, ports: &Ports, from: Option<&str>) -> Result<RecoveryReport> {
     // The recovered schema, unknown before, may need FTS5. If it can't be loaded, the check of the state reports that.
     let _ = ports.platform.parts.load(Part::Fts5).await;
     let store = open_store(options, ports).await?;

@@ -26,8 +26,8 @@ use crate::{
 /// The result of recovering a database.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "RecoveryReport"))]
-pub struct RescueReport {
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct RecoveryReport {
     /// The snapshot (or internal checkpoint) on which the recovered state is based; `null`: the log alone.
     pub snapshot_id: Option<String>,
     /// The time of the last commit in the recovered state; `null` for a snapshot without a commit.
@@ -35,7 +35,7 @@ pub struct RescueReport {
     /// The number of stored batches of commits that could not be applied.
     pub lost_batches: u64,
     /// The quarantined range of the log, which is kept for seven days; `null`: nothing was lost.
-    pub kept_aside: Option<Quarantined>,
+    pub quarantined: Option<LogRange>,
     /// The size of the recovered database in bytes.
     pub bytes: u64,
     /// Descriptions of damaged snapshots, and the findings of SQLite's `quick_check` on the recovered state.
@@ -46,8 +46,8 @@ pub struct RescueReport {
 
 /// A range of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "LogRange"))]
-pub struct Quarantined {
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct LogRange {
     /// Its first lsn.
     pub from: u64,
     /// Its last lsn.
@@ -68,7 +68,7 @@ impl Storage {
         platform: &Platform,
         holder: Holder,
         from: Option<&str>,
-    ) -> Result<RescueReport> {
+    ) -> Result<RecoveryReport> {
         let from = from.map(|id| id.parse().map_err(|_| unknown(id))).transpose()?;
         for _ in 0..CLAIM_ATTEMPTS {
             let stored = store.head().await?;
@@ -110,16 +110,16 @@ fn unknown(id: &str) -> Error {
         .detail("snapshotId", id)
 }
 
-fn report_of(found: &Recovered, exact: bool) -> RescueReport {
+fn report_of(found: &Recovered, exact: bool) -> RecoveryReport {
     let broken = found.state.broken.map_or(0, |broken| broken.lost);
     let last = found.state.broken.map_or(found.state.end.lsn, |broken| broken.lsn);
     let good = if exact { found.state.base.as_ref().map_or(0, |base| base.lsn) } else { found.state.end.lsn };
     let time = if exact { found.state.base.as_ref().map(|base| base.time) } else { Some(found.state.end.time) };
-    RescueReport {
+    RecoveryReport {
         snapshot_id: found.state.base.as_ref().map(|base| base.generation.to_string()),
         recovered_to: time.filter(|_| good > 0),
         lost_batches: broken + found.state.skipped,
-        kept_aside: (broken + found.state.skipped > 0).then_some(Quarantined { from: good + 1, to: last }),
+        quarantined: (broken + found.state.skipped > 0).then_some(LogRange { from: good + 1, to: last }),
         bytes: found.state.image.len(),
         problems: found.warnings.iter().map(|warning| warning.message.clone()).collect(),
         changed: false,

@@ -13,7 +13,7 @@ use crate::{
     audit::{self, Redacted},
     browser::property,
     engine::MaintainOptions,
-    upkeep::Expiry,
+    maintain::Expiry,
 };
 
 #[wasm_bindgen]
