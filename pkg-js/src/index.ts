@@ -8,7 +8,7 @@
 import './base/host-types.js'
 
 export type { Database } from './api/database.js'
-export type { CloseEvent, DatabaseEventMap, HealthEvent, RoleEvent, SnapshotEvent } from './api/events.js'
+export type { DatabaseCloseEvent, DatabaseEventMap, HealthEvent, RoleEvent, SnapshotEvent } from './api/events.js'
 export { healthResponse } from './api/health-response.js'
 export type { LiveOptions, LiveQuery } from './api/live.js'
 export type { ColumnOf, LiveChangesOptions, LiveChangesReader } from './api/live-changes.js'
@@ -39,6 +39,7 @@ export type {
   Drift,
   DriftEntry,
   ErrorCode,
+  FlushEvent,
   GeneratedMigration,
   Health,
   LintFinding,
@@ -59,7 +60,6 @@ export type {
   SlowQuery,
   SnapshotInfo,
   SnapshotVerification,
-  StorageEvent,
   SyncEvent,
   SyncPhase,
   SyncStatus,

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { test } from 'node:test'
-import { remoteRules, tableRules } from '../src/options/check-remote.ts'
 import { auditRules } from '../src/options/check-audit.ts'
+import { remoteRules, tableRules } from '../src/options/check-remote.ts'
 import { healthRules, lockRules, openRules, snapshotRules } from '../src/options/open-rules.ts'
 
 const source = (path) => readFileSync(new URL(`../src/${path}`, TESTS), 'utf8')

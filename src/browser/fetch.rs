@@ -55,7 +55,7 @@ async fn exchange(
     if let Some(body) = &request.body {
         js_sys::Reflect::set(&asking, &"body".into(), &Uint8Array::from(body.as_slice()))?;
     }
-    let answer: Answer = JsFuture::from(host.fetch(&request.url, &asking)?).await?.unchecked_into();
+    let answer: JsAnswer = JsFuture::from(host.fetch(&request.url, &asking)?).await?.unchecked_into();
     // The answer of an app's own fetch.
     let text = |value: JsValue| value.as_string().unwrap_or_default();
     let headers = answer.headers();
@@ -72,16 +72,16 @@ async fn exchange(
 #[wasm_bindgen]
 extern "C" {
     /// The result of the host's `fetch`.
-    type Answer;
+    type JsAnswer;
 
     #[wasm_bindgen(method, getter)]
-    fn status(this: &Answer) -> u16;
+    fn status(this: &JsAnswer) -> u16;
 
     #[wasm_bindgen(method, getter)]
-    fn headers(this: &Answer) -> Array;
+    fn headers(this: &JsAnswer) -> Array;
 
     #[wasm_bindgen(method, getter)]
-    fn body(this: &Answer) -> Option<Uint8Array>;
+    fn body(this: &JsAnswer) -> Option<Uint8Array>;
 }
 
 fn failure(thrown: &JsValue) -> HttpFailure {

@@ -18,93 +18,94 @@ extern "C" {
     type Factory;
 
     #[wasm_bindgen(method, catch)]
-    fn open(this: &Factory, name: &str) -> Result<Request, JsValue>;
+    fn open(this: &Factory, name: &str) -> Result<IdbRequest, JsValue>;
 
     #[wasm_bindgen(method, catch, js_name = deleteDatabase)]
-    fn delete_database(this: &Factory, name: &str) -> Result<Request, JsValue>;
+    fn delete_database(this: &Factory, name: &str) -> Result<IdbRequest, JsValue>;
 
     /// An `IDBDatabase`.
     #[derive(Clone)]
-    pub type Database;
+    pub type IdbDatabase;
 
     #[wasm_bindgen(method, catch)]
-    fn transaction(this: &Database, stores: &Array, mode: &str, options: &Object) -> Result<Transaction, JsValue>;
+    fn transaction(this: &IdbDatabase, stores: &Array, mode: &str, options: &Object)
+    -> Result<IdbTransaction, JsValue>;
 
     /// Returns the version of the object stores.
     #[wasm_bindgen(method, getter)]
-    pub fn version(this: &Database) -> f64;
+    pub fn version(this: &IdbDatabase) -> f64;
 
     #[wasm_bindgen(method)]
-    fn close(this: &Database);
+    fn close(this: &IdbDatabase);
 
     #[wasm_bindgen(method, setter)]
-    fn set_onversionchange(this: &Database, handler: &Function);
+    fn set_onversionchange(this: &IdbDatabase, handler: &Function);
 
     /// An `IDBTransaction`.
     #[derive(Clone)]
-    pub type Transaction;
+    pub type IdbTransaction;
 
     #[wasm_bindgen(method, catch, js_name = objectStore)]
-    fn object_store(this: &Transaction, name: &str) -> Result<ObjectStore, JsValue>;
+    fn object_store(this: &IdbTransaction, name: &str) -> Result<ObjectStore, JsValue>;
 
     #[wasm_bindgen(method, catch, js_name = commit)]
-    fn commit_now(this: &Transaction) -> Result<(), JsValue>;
+    fn commit_now(this: &IdbTransaction) -> Result<(), JsValue>;
 
     #[wasm_bindgen(method, catch, js_name = abort)]
-    fn abort_now(this: &Transaction) -> Result<(), JsValue>;
+    fn abort_now(this: &IdbTransaction) -> Result<(), JsValue>;
 
     #[wasm_bindgen(method, getter)]
-    fn error(this: &Transaction) -> JsValue;
+    fn error(this: &IdbTransaction) -> JsValue;
 
     #[wasm_bindgen(method, setter)]
-    fn set_oncomplete(this: &Transaction, handler: &Function);
+    fn set_oncomplete(this: &IdbTransaction, handler: &Function);
 
     #[wasm_bindgen(method, setter)]
-    fn set_onabort(this: &Transaction, handler: &Function);
+    fn set_onabort(this: &IdbTransaction, handler: &Function);
 
     type ObjectStore;
 
     #[wasm_bindgen(method, catch)]
-    fn get(this: &ObjectStore, key: &JsValue) -> Result<Request, JsValue>;
+    fn get(this: &ObjectStore, key: &JsValue) -> Result<IdbRequest, JsValue>;
 
     #[wasm_bindgen(method, catch, js_name = getAll)]
-    fn get_all(this: &ObjectStore, range: &JsValue, count: u32) -> Result<Request, JsValue>;
+    fn get_all(this: &ObjectStore, range: &JsValue, count: u32) -> Result<IdbRequest, JsValue>;
 
     #[wasm_bindgen(method, catch, js_name = getAllKeys)]
-    fn get_all_keys(this: &ObjectStore, range: &JsValue, count: u32) -> Result<Request, JsValue>;
+    fn get_all_keys(this: &ObjectStore, range: &JsValue, count: u32) -> Result<IdbRequest, JsValue>;
 
     #[wasm_bindgen(method, catch, js_name = openKeyCursor)]
-    fn open_key_cursor(this: &ObjectStore, range: &JsValue, direction: &str) -> Result<Request, JsValue>;
+    fn open_key_cursor(this: &ObjectStore, range: &JsValue, direction: &str) -> Result<IdbRequest, JsValue>;
 
     #[wasm_bindgen(method, catch)]
-    fn add(this: &ObjectStore, value: &JsValue, key: &JsValue) -> Result<Request, JsValue>;
+    fn add(this: &ObjectStore, value: &JsValue, key: &JsValue) -> Result<IdbRequest, JsValue>;
 
     #[wasm_bindgen(method, catch)]
-    fn put(this: &ObjectStore, value: &JsValue, key: &JsValue) -> Result<Request, JsValue>;
+    fn put(this: &ObjectStore, value: &JsValue, key: &JsValue) -> Result<IdbRequest, JsValue>;
 
     #[wasm_bindgen(method, catch)]
-    fn delete(this: &ObjectStore, key: &JsValue) -> Result<Request, JsValue>;
+    fn delete(this: &ObjectStore, key: &JsValue) -> Result<IdbRequest, JsValue>;
 
     #[derive(Clone)]
-    type Request;
+    type IdbRequest;
 
     #[wasm_bindgen(method, getter, catch)]
-    fn result(this: &Request) -> Result<JsValue, JsValue>;
+    fn result(this: &IdbRequest) -> Result<JsValue, JsValue>;
 
     #[wasm_bindgen(method, getter, js_name = error, catch)]
-    fn failure(this: &Request) -> Result<JsValue, JsValue>;
+    fn failure(this: &IdbRequest) -> Result<JsValue, JsValue>;
 
     #[wasm_bindgen(method, getter, js_name = transaction)]
-    fn upgrade(this: &Request) -> Option<Transaction>;
+    fn upgrade(this: &IdbRequest) -> Option<IdbTransaction>;
 
     #[wasm_bindgen(method, setter)]
-    fn set_onsuccess(this: &Request, handler: &Function);
+    fn set_onsuccess(this: &IdbRequest, handler: &Function);
 
     #[wasm_bindgen(method, setter)]
-    fn set_onerror(this: &Request, handler: &Function);
+    fn set_onerror(this: &IdbRequest, handler: &Function);
 
     #[wasm_bindgen(method, setter)]
-    fn set_onupgradeneeded(this: &Request, handler: &Function);
+    fn set_onupgradeneeded(this: &IdbRequest, handler: &Function);
 
     #[wasm_bindgen(js_namespace = IDBKeyRange, js_name = lowerBound, catch)]
     fn lower_bound(lower: &JsValue, open: bool) -> Result<JsValue, JsValue>;
@@ -146,17 +147,17 @@ fn factory() -> Result<Factory> {
 /// start, can't read that file at the start after, and then deletes all databases of the site.
 pub async fn renew(name: &str) -> Result<()> {
     let factory = factory()?;
-    let made: Database = RawAnswer::to(factory.open(name)).value().await?.unchecked_into();
+    let made: IdbDatabase = RawAnswer::to(factory.open(name)).value().await?.unchecked_into();
     made.disconnect();
     RawAnswer::to(factory.delete_database(name)).value().await.map(drop)
 }
 
 /// The pending result of a request. A request that throws at once counts as failed.
-pub struct RawAnswer(Result<(Request, oneshot::Receiver<()>)>);
+pub struct RawAnswer(Result<(IdbRequest, oneshot::Receiver<()>)>);
 
 impl RawAnswer {
     /// Listens for the result; to be called in the same event loop task as the request.
-    fn to(request: Result<Request, JsValue>) -> Self {
+    fn to(request: Result<IdbRequest, JsValue>) -> Self {
         let request = match request {
             Ok(request) => request,
             Err(error) => return Self(Err(failure(&error))),
@@ -187,10 +188,10 @@ impl RawAnswer {
     }
 }
 
-impl Database {
+impl IdbDatabase {
     /// Connects to an existing database; returns `None`, and creates nothing, when it doesn't exist. When the browser
     /// deleted the database because its storage was damaged, also returns the browser's message (Chromium only).
-    pub async fn connect(name: &str) -> Result<(Option<Database>, Option<String>)> {
+    pub async fn connect(name: &str) -> Result<(Option<IdbDatabase>, Option<String>)> {
         let request = factory()?.open(name).map_err(|error| failure(&error))?;
         let open = request.clone();
         let lost = Rc::new(RefCell::new(None));
@@ -206,7 +207,7 @@ impl Database {
         request.set_onupgradeneeded(refuse.as_ref().unchecked_ref());
         match RawAnswer::to(Ok(request)).value().await {
             Ok(database) => {
-                let database: Database = database.unchecked_into();
+                let database: IdbDatabase = database.unchecked_into();
                 // Another tab deletes or upgrades the database: close, so that this tab doesn't block it; the next
                 // write fails.
                 let closing = database.clone();
@@ -253,13 +254,13 @@ fn behind(key: &JsValue) -> Result<JsValue, JsValue> {
 }
 
 /// Discards the request's result: the end of the transaction reports its failure.
-fn done(request: Result<Request, JsValue>) -> Result<()> {
+fn done(request: Result<IdbRequest, JsValue>) -> Result<()> {
     request.map(drop).map_err(|error| failure(&error))
 }
 
 /// A transaction under way.
 pub struct Begun {
-    transaction: Transaction,
+    transaction: IdbTransaction,
     ended: oneshot::Receiver<bool>,
 }
 

@@ -12,7 +12,7 @@ use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::spawn_local;
 
 use super::{
-    idb_raw::{self, Begun, Database, RawAnswer},
+    idb_raw::{self, Begun, IdbDatabase, RawAnswer},
     idb_values::{HEAD, bytes, head_bytes, id_of, log_key, read_log_key},
     idb_write::{CHUNKS, LOG, META, SNAPSHOTS, finish, issue, store_of, write_error, written_store},
 };
@@ -37,7 +37,7 @@ pub struct IndexedDb(Rc<IndexedDbInner>);
 struct IndexedDbInner {
     /// The name in IndexedDB.
     name: String,
-    connection: RefCell<Option<Database>>,
+    connection: RefCell<Option<IdbDatabase>>,
     /// The browser's message about an earlier database that it lost.
     lost: RefCell<Option<String>>,
 }
@@ -106,8 +106,8 @@ fn disconnected() -> Error {
 
 impl IndexedDbInner {
     /// Connects to the object stores if they exist.
-    async fn connect(&self) -> Result<Option<Database>> {
-        let (database, lost) = in_time(Box::pin(Database::connect(&self.name))).await?;
+    async fn connect(&self) -> Result<Option<IdbDatabase>> {
+        let (database, lost) = in_time(Box::pin(IdbDatabase::connect(&self.name))).await?;
         if lost.is_some() {
             *self.lost.borrow_mut() = lost;
         }
@@ -124,7 +124,7 @@ impl IndexedDbInner {
         Ok(database)
     }
 
-    fn connection(&self) -> Result<Database> {
+    fn connection(&self) -> Result<IdbDatabase> {
         self.connection.borrow().clone().ok_or_else(disconnected)
     }
 

@@ -23,7 +23,7 @@ use crate::{
     ports::{Broadcast, HeldLock, LifecycleEvent, LocalFuture, Ports},
     sqlite::{Connection, PageFile, Pin, functions},
     store::Storage,
-    sync::report::{Cells, Conflicting},
+    sync::report::{Cells, Conflict},
     time::Timestamp,
 };
 
@@ -45,7 +45,7 @@ pub trait Callbacks {
     fn filter(&self, table: &str) -> LocalFuture<'static, Result<Map<String, String>>>;
 
     /// Returns the row with which the user's function resolves a conflict: its columns, or `None` to delete it.
-    fn resolve_conflict(&self, conflict: Conflicting) -> LocalFuture<'static, Result<Option<Cells>>>;
+    fn resolve_conflict(&self, conflict: Conflict) -> LocalFuture<'static, Result<Option<Cells>>>;
 }
 
 /// An open database. A handle, cheap to clone.

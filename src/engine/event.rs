@@ -25,9 +25,9 @@ pub enum Event {
     /// A migration is about to run.
     Migration(MigrationProgress),
     /// Commits can't be stored, or can be stored again.
-    Health(StorageEvent),
+    Health(FlushEvent),
     /// The database was closed.
-    Close(CloseEvent),
+    Close(EngineCloseEvent),
 }
 
 /// The detail of a `change` event: the changes of a commit.
@@ -71,15 +71,15 @@ pub enum LockChange {
 /// The detail of a `health` event: whether commits can be stored.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
-pub struct StorageEvent {
+pub struct FlushEvent {
     /// Why commits can't be stored; null when they can be stored again.
     pub error: Option<Error>,
 }
 
 /// The detail of a `close` event.
 #[derive(Clone, Debug, Serialize)]
-#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "EngineCloseEvent"))]
-pub struct CloseEvent {
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct EngineCloseEvent {
     /// Why the database was closed.
     pub reason: CloseReason,
 }

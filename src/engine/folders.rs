@@ -17,8 +17,8 @@ use crate::{
 /// The description of a stored database that isn't opened for it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "StoredDatabase"))]
-pub struct Stored {
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct StoredDatabase {
     /// Whether it is open, in a tab of this origin or in a process.
     pub in_use: bool,
     /// Whether it is encrypted; `None` where its head can't be read.
@@ -28,7 +28,7 @@ pub struct Stored {
 }
 
 /// Describes a stored database. Writes nothing and takes no lock.
-pub async fn stored(name: &str, ports: &Ports) -> Stored {
+pub async fn stored(name: &str, ports: &Ports) -> StoredDatabase {
     let in_use = ports.locks.holder(&lock_name(name)).await.is_some();
     let label = match ports.stores.open(name).await {
         Ok(store) => {
@@ -38,7 +38,7 @@ pub async fn stored(name: &str, ports: &Ports) -> Stored {
         }
         Err(_) => None,
     };
-    Stored {
+    StoredDatabase {
         in_use,
         encrypted: label.as_ref().map(|(encrypted, _)| *encrypted),
         opened_at: label.map(|(_, holder)| holder.since),

@@ -8,7 +8,7 @@ use super::{
     Database, Event,
     connection::mutex::closed,
     database::{Inner, SyncTrigger},
-    event::{CloseEvent, CloseReason, LockChange, LockEvent},
+    event::{CloseReason, EngineCloseEvent, LockChange, LockEvent},
     options::{OpenOptions, StorageKind},
 };
 use crate::{
@@ -120,7 +120,7 @@ impl Inner {
                 self.mutex.close(closed());
                 self.release_resources().await;
                 self.events.emit(Event::Lock(LockEvent { state: LockChange::Released }));
-                self.events.emit(Event::Close(CloseEvent { reason: CloseReason::Released }));
+                self.events.emit(Event::Close(EngineCloseEvent { reason: CloseReason::Released }));
             }
             drop(guard);
         }

@@ -10,7 +10,7 @@ use super::{
     connection::{fts5, mutex::closed},
     database::{Events, Inner, OpenTransaction, SyncTrigger},
     drivers::scheduler,
-    event::{CloseEvent, CloseReason, StorageEvent},
+    event::{CloseReason, EngineCloseEvent, FlushEvent},
     lock,
     migrations::driver::Migrations,
     options::{Mode, OpenOptions, StorageKind},
@@ -158,7 +158,7 @@ impl Database {
         let stored = inner.flusher.flush().await.and_then(|()| inner.storage.finish());
         inner.release_resources().await;
         drop(guard);
-        inner.events.emit(Event::Close(CloseEvent { reason: CloseReason::Closed }));
+        inner.events.emit(Event::Close(EngineCloseEvent { reason: CloseReason::Closed }));
         if inner.lost.borrow().is_some() { Ok(()) } else { stored }
     }
 }
@@ -216,7 +216,7 @@ fn assemble(
     let events = Events::new(&callbacks, &ports);
     {
         let events = events.clone();
-        flusher.on_failure(Rc::new(move |error| events.emit(Event::Health(StorageEvent { error: error.cloned() }))));
+        flusher.on_failure(Rc::new(move |error| events.emit(Event::Health(FlushEvent { error: error.cloned() }))));
     }
     for warning in warnings {
         events.emit(Event::Warning(warning));

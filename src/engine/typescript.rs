@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 use ts_rs::{Config, TS, TypeVisitor};
 
 use super::{
-    folders::Stored,
+    folders::StoredDatabase,
     options::{DurabilityMode, Mode, StorageKind},
 };
 use crate::{
@@ -19,7 +19,7 @@ use crate::{
     store,
     sync::{
         outbox::change::Change,
-        report::{Cells, Conflict, Conflicting, PullProgress, PullReport, PushReport},
+        report::{Cells, Conflict, ConflictEntry, PullProgress, PullReport, PushReport},
         schema::local_schema::LocalSchema,
         status::TableStatus,
     },
@@ -59,8 +59,9 @@ fn declarations() -> String {
     declarations.visit::<Event>();
     declarations.visit::<Health>();
     declarations.visit::<(PullReport, PushReport, PullProgress, TableStatus)>();
-    declarations.visit::<(Change, Conflict, Conflicting, LocalSchema)>();
-    declarations.visit::<(SnapshotInfo, Verification, maintain::MaintenanceReport, store::RecoveryReport, Stored)>();
+    declarations.visit::<(Change, ConflictEntry, Conflict, LocalSchema)>();
+    declarations
+        .visit::<(SnapshotInfo, Verification, maintain::MaintenanceReport, store::RecoveryReport, StoredDatabase)>();
     declarations.visit::<(migrate::MigrationReport, migrate::StatusRow, migrate::Lint)>();
     declarations.visit::<(schema::Drift, schema::Generated, schema::script::Script)>();
     declarations.visit::<(PlanRow, ErrorJson<'static>)>();

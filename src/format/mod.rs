@@ -99,12 +99,12 @@ mod tests {
         }
     }
 
-    type Readable = fn(Vec<u8>) -> bool;
+    type Reads = fn(Vec<u8>) -> bool;
 
     #[test]
     fn any_damage_is_noticed_and_never_panics() {
         let LogRecord { header, pages, bytes, .. } = record();
-        let readable: [(Vec<u8>, Readable); 3] = [
+        let readable: [(Vec<u8>, Reads); 3] = [
             (head().encode(), |bytes| Head::decode(&bytes).is_some()),
             (manifest().encode(), |bytes| Manifest::decode(2, &bytes).is_some()),
             (header.encode(&pages, &bytes), |bytes| LogRecord::decode((4, 1), bytes).is_some()),

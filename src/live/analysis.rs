@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::{
     comparison::compare,
     difference::{Difference, LiveRead},
-    group::{Group, LastRead, Watch},
+    group::{LastRead, QueryGroup, Watch},
     query::Query,
     trial::Trial,
 };
@@ -26,22 +26,22 @@ pub(super) fn begin() -> Box<dyn Analysis> {
 /// The analysis of queries and changed rows.
 pub(super) trait Analysis {
     /// Reads the queries that it hasn't read since the last change of the schema, and has the rows of all their tables recorded.
-    fn read(&mut self, connection: &Connection, groups: &mut [Group]);
+    fn read(&mut self, connection: &Connection, groups: &mut [QueryGroup]);
 
     /// Takes in that a group has got another watch, its last.
-    fn added(&self, group: &mut Group);
+    fn added(&self, group: &mut QueryGroup);
 
     /// Takes in that a group has lost a watch.
-    fn removed(&self, group: &mut Group, id: u32);
+    fn removed(&self, group: &mut QueryGroup, id: u32);
 
     /// Marks the queries whose result a commit can have changed, which changed rows of these tables.
-    fn mark(&mut self, connection: &Connection, tables: &Set<Rc<str>>, groups: &mut [Group]);
+    fn mark(&mut self, connection: &Connection, tables: &Set<Rc<str>>, groups: &mut [QueryGroup]);
 
     /// See [`Registry::read_difference`](super::Registry::read_difference): of the watch at this place of its group.
     fn difference(
         &self,
         connection: &Connection,
-        group: &mut Group,
+        group: &mut QueryGroup,
         at: usize,
         read: LiveRead,
         integers: Integers,
@@ -58,7 +58,7 @@ struct RowAnalysis {
 }
 
 impl Analysis for RowAnalysis {
-    fn read(&mut self, connection: &Connection, groups: &mut [Group]) {
+    fn read(&mut self, connection: &Connection, groups: &mut [QueryGroup]) {
         for group in groups.iter_mut().filter(|group| group.query.is_none() && group.tables.is_some()) {
             // What can't be read more closely is concerned by all changes of its tables.
             let mut query = Query::read(connection, &group.sql).unwrap_or_default();
@@ -69,19 +69,19 @@ impl Analysis for RowAnalysis {
         self.record(connection, groups);
     }
 
-    fn added(&self, group: &mut Group) {
+    fn added(&self, group: &mut QueryGroup) {
         if let (Some(query), Some(watch)) = (&mut group.query, group.watches.last()) {
             query.index(watch.id, watch.params.as_deref());
         }
     }
 
-    fn removed(&self, group: &mut Group, id: u32) {
+    fn removed(&self, group: &mut QueryGroup, id: u32) {
         if let Some(query) = &mut group.query {
             query.lookup.remove(id);
         }
     }
 
-    fn mark(&mut self, connection: &Connection, tables: &Set<Rc<str>>, groups: &mut [Group]) {
+    fn mark(&mut self, connection: &Connection, tables: &Set<Rc<str>>, groups: &mut [QueryGroup]) {
         let changes = connection.take_row_changes();
         let same = |one: &str, other: &str| one.eq_ignore_ascii_case(other);
         let is_recorded = |name: &str| self.recorded.iter().any(|table| same(&table.name, name));
@@ -103,13 +103,13 @@ impl Analysis for RowAnalysis {
     fn difference(
         &self,
         connection: &Connection,
-        group: &mut Group,
+        group: &mut QueryGroup,
         at: usize,
         read: LiveRead,
         integers: Integers,
         out: &mut FlatRows,
     ) -> Option<Difference> {
-        let Group { sql, query, watches, .. } = group;
+        let QueryGroup { sql, query, watches, .. } = group;
         let Watch { params, last, .. } = &mut watches[at];
         let LiveRead { reads, rows, window } = read;
         let next = LastRead { reads: reads + 1, changed: Some(Vec::new()), rowids: None, hashes: None, window };
@@ -159,7 +159,7 @@ fn is_few(changed: usize, rows: usize) -> bool {
 
 impl RowAnalysis {
     /// Has the rows of all tables recorded that queries read.
-    fn record(&mut self, connection: &Connection, groups: &[Group]) {
+    fn record(&mut self, connection: &Connection, groups: &[QueryGroup]) {
         let mut tables: Vec<RecordedTable> = Vec::new();
         for read in groups.iter().filter_map(|group| group.query.as_ref()).flat_map(|query| &query.reads) {
             if !tables.contains(&read.table) {
@@ -173,17 +173,17 @@ impl RowAnalysis {
     }
 
     /// Marks the queries that this change of a row concerns.
-    fn mark_concerned(&mut self, connection: &Connection, change: &RowChange, groups: &mut [Group]) {
+    fn mark_concerned(&mut self, connection: &Connection, change: &RowChange, groups: &mut [QueryGroup]) {
         let Self { recorded, trial } = self;
         let Some(table) = recorded.get(change.table) else { return };
-        let is_concerned = |group: &&mut Group| {
+        let is_concerned = |group: &&mut QueryGroup| {
             let mut reads = group.query.iter().flat_map(|query| &query.reads);
             reads.find(|read| read.table == *table).is_some_and(|read| match (&change.old, &change.new) {
                 (Some(old), Some(new)) => change.is_moved() || read.sees(old, new),
                 _ => true,
             })
         };
-        let mut groups: Vec<&mut Group> = groups.iter_mut().filter(is_concerned).collect();
+        let mut groups: Vec<&mut QueryGroup> = groups.iter_mut().filter(is_concerned).collect();
         for row in [&change.old, &change.new].into_iter().flatten() {
             let rowids = change.rowids;
             let mut row = CandidateRow { connection, trial, table: &table.name, row, rowids, is_placed: false };
@@ -205,7 +205,7 @@ struct CandidateRow<'r> {
 
 impl CandidateRow<'_> {
     /// Marks the queries whose WHERE the row meets.
-    fn mark(&mut self, group: &mut Group) {
+    fn mark(&mut self, group: &mut QueryGroup) {
         let rowids = self.rowids;
         let Some(Query { condition: Some(condition), key, lookup, .. }) = &group.query else {
             group.watches.iter_mut().for_each(|watch| watch.row_changed(rowids));

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// The live queries of one text.
-pub(super) struct Group {
+pub(super) struct QueryGroup {
     pub sql: Box<str>,
     /// The tables and views that the query reads; `None`: it can't be read, because it doesn't fit the schema.
     pub tables: Option<Vec<Rc<str>>>,
@@ -61,7 +61,7 @@ impl Watch {
     }
 }
 
-impl Group {
+impl QueryGroup {
     /// Reads which tables a query reads. Fails with `invalid_argument` for a query that writes, and for other refused ones.
     pub fn of(connection: &Connection, sql: &str) -> Result<Self> {
         Ok(Self { sql: sql.into(), tables: tables_of(connection, sql)?, query: None, watches: Vec::new() })

@@ -35,7 +35,7 @@ use crate::{
 };
 
 use analysis::Analysis;
-use group::{Group, LastRead, Watch};
+use group::{LastRead, QueryGroup, Watch};
 
 pub use difference::{Difference, LiveRead, Window};
 
@@ -43,7 +43,7 @@ pub use difference::{Difference, LiveRead, Window};
 #[derive(Default)]
 pub struct Registry {
     /// The queries by their text.
-    groups: Vec<Group>,
+    groups: Vec<QueryGroup>,
     /// `None` before [`refine`](Self::refine).
     analysis: Option<Box<dyn Analysis>>,
     last_id: u32,
@@ -64,7 +64,7 @@ impl Registry {
         let at = match known {
             Some(at) => at,
             None => {
-                self.groups.push(Group::of(connection, sql)?);
+                self.groups.push(QueryGroup::of(connection, sql)?);
                 self.groups.len() - 1
             }
         };
@@ -133,7 +133,7 @@ impl Registry {
     pub fn committed(&mut self, connection: &Connection, tables: &Set<Rc<str>>) -> Vec<u32> {
         match &mut self.analysis {
             Some(analysis) => analysis.mark(connection, tables, &mut self.groups),
-            None => self.groups.iter_mut().filter(|group| group.reads_any(tables)).for_each(Group::all_due),
+            None => self.groups.iter_mut().filter(|group| group.reads_any(tables)).for_each(QueryGroup::all_due),
         }
         let mut reads_more = false;
         for group in self.groups.iter_mut().filter(|group| group.tables.is_none()) {

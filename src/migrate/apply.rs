@@ -4,8 +4,8 @@
 //! An attempt that is dropped before that is undone. In between foreign keys are off, because only then can a table be
 //! rebuilt; they are checked at the end.
 //!
-//! Triggers that capture changes are not handled here: the caller that runs the statements (see [`Run`]) suspends them
-//! during schema changes, as for any script of a user.
+//! Triggers that capture changes are not handled here: the caller that runs the statements (see [`RunStatement`])
+//! suspends them during schema changes, as for any script of a user.
 
 use super::{
     foreign_keys::{self, Violation},
@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Runs one statement of a script to its end.
-pub type Run<'a> = &'a mut dyn FnMut(&mut Statement<'_>) -> Result<()>;
+pub type RunStatement<'a> = &'a mut dyn FnMut(&mut Statement<'_>) -> Result<()>;
 
 /// How much of a failing statement its error shows, in characters.
 const SHOWN: usize = 200;
@@ -125,7 +125,7 @@ impl<'c> Attempt<'c> {
     /// Runs the body if it is a script. The caller runs a function.
     ///
     /// Fails with `migration_failed` when a statement fails, or when one begins or ends a transaction inside this one.
-    pub fn script(&self, run: Run<'_>) -> Result<()> {
+    pub fn script(&self, run: RunStatement<'_>) -> Result<()> {
         let Some(Body::Sql(sql)) = self.migration.body(self.direction) else { return Ok(()) };
         let authority = if self.migration.transaction { Authority::Migration } else { Authority::Script };
         let (mut under_way, mut done) = (None, 0);

@@ -24,7 +24,7 @@ pub mod report;
 pub mod status;
 pub mod version;
 
-pub use apply::{Attempt, Run};
+pub use apply::{Attempt, RunStatement};
 pub use history::{Applied, History};
 pub use lint::{Lint, LintCode, lint};
 pub use migration::{Body, Direction, Migration, MigrationSource, Supplied};

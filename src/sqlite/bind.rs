@@ -6,7 +6,7 @@ use rusqlite::ffi;
 
 use super::{
     codec::{FlatParams, Param, ParamReader, malformed},
-    prepared::{Places, Prepared},
+    prepared::{Places, PreparedStatement},
 };
 use crate::error::{Error, ErrorCode, Result};
 
@@ -14,7 +14,7 @@ impl Places {
     /// Matches the given values with the statement's parameters. `names` is empty for positional parameters, else the columns'
     /// names joined by NUL, without prefix. Fails with `invalid_argument`, naming the first missing or
     /// unexpected parameter.
-    pub fn find(prepared: &Prepared, columns: usize, names: &str) -> Result<Self> {
+    pub fn find(prepared: &PreparedStatement, columns: usize, names: &str) -> Result<Self> {
         if names.is_empty() {
             check_count(columns, prepared.parameter_count())?;
             return Ok(Self::Positional);
@@ -48,7 +48,7 @@ impl Places {
     }
 
     /// Returns whether values with this number of columns fit the same places. Fails like [`find`](Self::find).
-    pub fn check(&self, prepared: &Prepared, columns: usize) -> Result<()> {
+    pub fn check(&self, prepared: &PreparedStatement, columns: usize) -> Result<()> {
         match self {
             Self::Positional => check_count(columns, prepared.parameter_count()),
             Self::Named(known, _) if *known == columns => Ok(()),
@@ -60,7 +60,12 @@ impl Places {
     ///
     /// # Safety
     /// The buffer must outlive the bindings, which point into it until they are replaced or cleared.
-    pub unsafe fn bind(&self, prepared: &Prepared, columns: usize, values: &mut ParamReader<'_>) -> Result<()> {
+    pub unsafe fn bind(
+        &self,
+        prepared: &PreparedStatement,
+        columns: usize,
+        values: &mut ParamReader<'_>,
+    ) -> Result<()> {
         match self {
             Self::Positional => {
                 for index in 1..=columns as c_int {
@@ -85,7 +90,7 @@ impl Places {
 
 /// SAFETY: the value must outlive the binding.
 #[inline(always)]
-unsafe fn bind(prepared: &Prepared, index: c_int, value: Param<'_>) -> Result<()> {
+unsafe fn bind(prepared: &PreparedStatement, index: c_int, value: Param<'_>) -> Result<()> {
     let raw = prepared.raw;
     // SAFETY: the statement is alive; without a destructor SQLite uses the bytes where they are, and the caller promises
     // that they stay there.

@@ -4,7 +4,7 @@ use std::{ffi::c_uint, rc::Rc};
 
 use rusqlite::ffi;
 
-use super::{Authority, prepared::Prepared};
+use super::{Authority, prepared::PreparedStatement};
 use crate::collections::Map;
 
 /// The limit of cached statements.
@@ -16,7 +16,7 @@ pub(super) const PERSISTENT: c_uint = ffi::SQLITE_PREPARE_PERSISTENT as c_uint;
 /// The most recently used compiled statements, by text and authority, and by the id that each got when it was cached.
 #[derive(Default)]
 pub(super) struct Cache {
-    slots: Vec<Rc<Prepared>>,
+    slots: Vec<Rc<PreparedStatement>>,
     /// The slots by text and authority.
     by_text: Map<u64, usize>,
     clock: u64,
@@ -26,7 +26,7 @@ pub(super) struct Cache {
 
 impl Cache {
     /// Returns a cached statement that is not in use; the caller owns it until it is released.
-    pub fn take(&mut self, sql: &str, authority: Authority) -> Option<Rc<Prepared>> {
+    pub fn take(&mut self, sql: &str, authority: Authority) -> Option<Rc<PreparedStatement>> {
         let slot = *self.by_text.get(&key(sql, authority))?;
         let found = &self.slots[slot];
         if found.authority != authority || *found.sql != *sql {
@@ -36,7 +36,7 @@ impl Cache {
     }
 
     /// Returns a cached statement by its id; `None` when it was evicted or is in use.
-    pub fn take_known(&mut self, id: u32, authority: Authority) -> Option<Rc<Prepared>> {
+    pub fn take_known(&mut self, id: u32, authority: Authority) -> Option<Rc<PreparedStatement>> {
         let slot = id as usize % CAPACITY;
         let found = self.slots.get(slot)?;
         if found.id.get() != id || found.authority != authority {
@@ -45,7 +45,7 @@ impl Cache {
         self.lend(slot)
     }
 
-    fn lend(&mut self, slot: usize) -> Option<Rc<Prepared>> {
+    fn lend(&mut self, slot: usize) -> Option<Rc<PreparedStatement>> {
         let found = &self.slots[slot];
         if found.in_use.get() {
             return None;
@@ -57,7 +57,7 @@ impl Cache {
     }
 
     /// Caches a statement that is in use, for reuse after its release.
-    pub fn keep(&mut self, statement: &Rc<Prepared>) {
+    pub fn keep(&mut self, statement: &Rc<PreparedStatement>) {
         let key = key(&statement.sql, statement.authority);
         let slot = match self.by_text.get(&key) {
             Some(slot) => *slot,

@@ -14,7 +14,7 @@ use super::{
     deadline::{Countdown, Deadline},
     failure,
     functions::user_functions,
-    prepared::Prepared,
+    prepared::PreparedStatement,
     row_changes::RowRecorder,
     shapes::Shapes,
     table_expressions,
@@ -104,7 +104,7 @@ impl Connection {
     }
 
     /// Returns the shape id of a statement's column names.
-    pub(super) fn shape_of(&self, prepared: &Prepared) -> u32 {
+    pub(super) fn shape_of(&self, prepared: &PreparedStatement) -> u32 {
         if let Some(shape) = prepared.shape.get() {
             return shape;
         }
@@ -158,7 +158,7 @@ impl Connection {
     }
 
     /// Returns a statement from the cache, or compiles it. The caller owns it until it releases it.
-    pub(super) fn prepare(&self, sql: &str, authority: Authority) -> Result<Rc<Prepared>> {
+    pub(super) fn prepare(&self, sql: &str, authority: Authority) -> Result<Rc<PreparedStatement>> {
         if let Some(prepared) = self.cache.borrow_mut().take(sql, authority) {
             return Ok(prepared);
         }
@@ -166,7 +166,7 @@ impl Connection {
     }
 
     /// Compiles a statement, and replaces a cached one. The caller owns it until it releases it.
-    pub(super) fn prepare_uncached(&self, sql: &str, authority: Authority) -> Result<Rc<Prepared>> {
+    pub(super) fn prepare_uncached(&self, sql: &str, authority: Authority) -> Result<Rc<PreparedStatement>> {
         // SQLite runs a pragma when it compiles it, so trailing text must be refused before that.
         if first_word(sql).eq_ignore_ascii_case("PRAGMA") && statements(sql).nth(1).is_some() {
             return Err(several());
@@ -181,7 +181,7 @@ impl Connection {
         // and changes of the schema and very long texts, which rarely run twice.
         let explains = first_word(sql).eq_ignore_ascii_case("EXPLAIN");
         let keep = !(effects.pragma || effects.schema || effects.temp_schema || explains) && sql.len() <= LONGEST_KEPT;
-        let prepared = Rc::new(Prepared::new(raw, sql, authority, effects));
+        let prepared = Rc::new(PreparedStatement::new(raw, sql, authority, effects));
         if !skip_blank(&sql[length..]).is_empty() {
             return Err(several().detail("offset", length));
         }
@@ -214,7 +214,7 @@ impl Connection {
     }
 
     /// Returns the number of rows that the statement that just ended changed itself.
-    pub(super) fn changes_of(&self, prepared: &Prepared) -> u64 {
+    pub(super) fn changes_of(&self, prepared: &PreparedStatement) -> u64 {
         if !prepared.counts_changes() {
             return 0;
         }

@@ -6,7 +6,7 @@ use super::{
     Authority, Connection, Statement, StatementEffects, Step,
     bind::without_values,
     codec::{FlatParams, FlatRows, Integers, malformed},
-    prepared::{Places, Prepared},
+    prepared::{Places, PreparedStatement},
 };
 use crate::error::Result;
 
@@ -125,7 +125,7 @@ impl Connection {
     fn run_for_rows(
         &self,
         op: Op,
-        prepared: &Prepared,
+        prepared: &PreparedStatement,
         params: Option<&FlatParams<'_>>,
         places: &Places,
         integers: Integers,
@@ -159,7 +159,12 @@ impl Connection {
         Ok(self.changes_of(prepared))
     }
 
-    fn run_for_changes(&self, prepared: &Prepared, params: Option<&FlatParams<'_>>, places: &Places) -> Result<u64> {
+    fn run_for_changes(
+        &self,
+        prepared: &PreparedStatement,
+        params: Option<&FlatParams<'_>>,
+        places: &Places,
+    ) -> Result<u64> {
         let Some(params) = params else {
             while self.step(prepared)? == Step::Row {}
             return Ok(self.changes_of(prepared));

@@ -22,7 +22,7 @@ pub(super) enum Places {
 }
 
 /// A compiled statement with its properties.
-pub(super) struct Prepared {
+pub(super) struct PreparedStatement {
     /// Null only between two statements of a script.
     pub raw: *mut ffi::sqlite3_stmt,
     pub sql: Box<str>,
@@ -42,7 +42,7 @@ pub(super) struct Prepared {
     pub taken: Cell<u64>,
 }
 
-impl Prepared {
+impl PreparedStatement {
     /// Wraps a statement that SQLite just compiled.
     pub fn new(raw: *mut ffi::sqlite3_stmt, sql: &str, authority: Authority, effects: Rc<StatementEffects>) -> Self {
         Self {
@@ -164,7 +164,7 @@ impl Prepared {
     }
 }
 
-impl Drop for Prepared {
+impl Drop for PreparedStatement {
     fn drop(&mut self) {
         self.finalize();
     }

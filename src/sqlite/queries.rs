@@ -3,7 +3,8 @@
 use rusqlite::ffi;
 
 use super::{
-    Authority, Connection, Statement, Step, functions, functions::user_functions, prepared::Prepared, tables::TableInfo,
+    Authority, Connection, Statement, Step, functions, functions::user_functions, prepared::PreparedStatement,
+    tables::TableInfo,
 };
 use crate::{error::Result, value::Value};
 
@@ -76,7 +77,7 @@ impl Connection {
     }
 
     /// Steps a statement, and reads its effects again if SQLite recompiled it.
-    pub(super) fn step(&self, prepared: &Prepared) -> Result<Step> {
+    pub(super) fn step(&self, prepared: &PreparedStatement) -> Result<Step> {
         self.watcher.begin(prepared.authority);
         // SAFETY: the statement is alive and belongs to this connection.
         let code = unsafe { ffi::sqlite3_step(prepared.raw) };

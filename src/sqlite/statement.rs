@@ -4,7 +4,7 @@ use std::{ffi::c_int, rc::Rc};
 
 use rusqlite::ffi;
 
-use super::{Authority, Connection, authority::StatementEffects, prepared::Prepared};
+use super::{Authority, Connection, authority::StatementEffects, prepared::PreparedStatement};
 use crate::{
     error::{Error, Result},
     value::Value,
@@ -22,11 +22,11 @@ pub enum Step {
 /// A prepared statement, borrowed from the connection's cache.
 pub struct Statement<'c> {
     connection: &'c Connection,
-    pub(super) prepared: Rc<Prepared>,
+    pub(super) prepared: Rc<PreparedStatement>,
 }
 
 impl<'c> Statement<'c> {
-    pub(super) fn new(connection: &'c Connection, prepared: Rc<Prepared>) -> Self {
+    pub(super) fn new(connection: &'c Connection, prepared: Rc<PreparedStatement>) -> Self {
         Self { connection, prepared }
     }
 
@@ -37,7 +37,7 @@ impl<'c> Statement<'c> {
     /// Creates a handle for the statements of a script in turn, each from [`begin`](Self::begin) to [`end`](Self::end): they share
     /// its memory.
     pub(super) fn of_script(connection: &'c Connection, authority: Authority) -> Self {
-        Self::new(connection, Rc::new(Prepared::new(std::ptr::null_mut(), "", authority, Rc::default())))
+        Self::new(connection, Rc::new(PreparedStatement::new(std::ptr::null_mut(), "", authority, Rc::default())))
     }
 
     /// Wraps a statement that SQLite just compiled.
@@ -47,7 +47,7 @@ impl<'c> Statement<'c> {
             Some(prepared) => prepared.take_over(raw, watcher),
             None => {
                 let effects = watcher.take_effects();
-                self.prepared = Rc::new(Prepared::new(raw, "", self.prepared.authority, effects));
+                self.prepared = Rc::new(PreparedStatement::new(raw, "", self.prepared.authority, effects));
             }
         }
     }

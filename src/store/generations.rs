@@ -5,7 +5,7 @@ use super::{
     log::chunk_length,
     manifests::part,
     records,
-    recovery::{self, Check},
+    recovery::{self, ChunkCheck},
 };
 use crate::{
     collections::{Bits, Set},
@@ -214,7 +214,8 @@ impl Storage {
 
     /// Reads staged chunks back as an image and hashes each one: for a `quick_check` before the manifest is written.
     pub async fn assemble(&self, staged: &Staged) -> Result<Image> {
-        let image = recovery::load(&*self.0.store(), &self.manifest_of(staged, Tag::checkpoint()), Check::Full).await;
+        let image =
+            recovery::load(&*self.0.store(), &self.manifest_of(staged, Tag::checkpoint()), ChunkCheck::Full).await;
         if image.as_ref().is_err_and(|error| error.is(ErrorCode::SnapshotCorrupt)) {
             // A reused chunk may be the damaged one, so the next attempt stores all of them.
             *self.0.base.borrow_mut() = None;
@@ -293,7 +294,7 @@ impl Storage {
     /// errors.
     pub async fn load(&self, generation: u64) -> Result<Image> {
         let manifest = self.stored_manifest(generation).await?;
-        let image = recovery::load(&*self.0.store(), &manifest, Check::Full).await;
+        let image = recovery::load(&*self.0.store(), &manifest, ChunkCheck::Full).await;
         self.note_damage(generation, image.as_ref().is_err_and(|error| error.is(ErrorCode::SnapshotCorrupt)));
         image
     }
@@ -309,7 +310,7 @@ impl Storage {
             manifest => manifest?,
         };
         let mut damage = Vec::new();
-        let image = recovery::read(&*self.0.store(), &manifest, Check::Full, &mut damage).await?;
+        let image = recovery::read(&*self.0.store(), &manifest, ChunkCheck::Full, &mut damage).await?;
         self.note_damage(generation, !damage.is_empty());
         Ok((image, damage))
     }

@@ -218,7 +218,7 @@ pub(super) async fn rebuild(
     // A replay never crosses a barrier.
     let mut barrier = u64::MAX;
     for manifest in bases {
-        match load(store, manifest, if exact { Check::Full } else { Check::Quick }).await {
+        match load(store, manifest, if exact { ChunkCheck::Full } else { ChunkCheck::Quick }).await {
             Ok(loaded) => {
                 (base, image) = (Some(manifest.clone()), loaded);
                 break;
@@ -268,7 +268,7 @@ pub(super) async fn rebuild(
 
 /// How thoroughly chunks are checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Check {
+pub(super) enum ChunkCheck {
     /// By xxh3, like an opening.
     Quick,
     /// Also by SHA-256.
@@ -276,7 +276,7 @@ pub(super) enum Check {
 }
 
 /// Reads a manifest's chunks into an image. Fails with `snapshot_corrupt` if the manifest or a chunk is damaged.
-pub(super) async fn load(store: &dyn Store, manifest: &Manifest, check: Check) -> Result<Image> {
+pub(super) async fn load(store: &dyn Store, manifest: &Manifest, check: ChunkCheck) -> Result<Image> {
     let mut damage = Vec::new();
     let image = read(store, manifest, check, &mut damage).await?;
     match damage.into_iter().next() {
@@ -291,7 +291,7 @@ pub(super) async fn load(store: &dyn Store, manifest: &Manifest, check: Check) -
 pub(super) async fn read(
     store: &dyn Store,
     manifest: &Manifest,
-    check: Check,
+    check: ChunkCheck,
     damage: &mut Vec<String>,
 ) -> Result<Image> {
     let mut image = Image { page_size: manifest.page_size, chunks: Vec::with_capacity(manifest.chunks.len()) };
@@ -309,7 +309,7 @@ pub(super) async fn read(
             let plain =
                 stored.as_deref().and_then(|stored| chunk::decode(stored, chunk_length(manifest.db_bytes, index)));
             let good = plain.filter(|plain| {
-                checksum(plain) == expected.check && (check == Check::Quick || chunk::id(plain) == expected.id)
+                checksum(plain) == expected.check && (check == ChunkCheck::Quick || chunk::id(plain) == expected.id)
             });
             match (good, stored) {
                 (Some(plain), _) => image.chunks.push(plain.into_boxed_slice()),
@@ -317,11 +317,11 @@ pub(super) async fn read(
                 (None, Some(_)) => damage.push(format!("Chunk {index} of snapshot {} is damaged", manifest.generation)),
             }
         }
-        if check == Check::Quick && !damage.is_empty() {
+        if check == ChunkCheck::Quick && !damage.is_empty() {
             break;
         }
     }
-    if check == Check::Full && chunk::digest(&manifest.chunks) != manifest.sha256 {
+    if check == ChunkCheck::Full && chunk::digest(&manifest.chunks) != manifest.sha256 {
         damage.push(format!("The SHA-256 of snapshot {} doesn't match its chunks", manifest.generation));
     }
     Ok(image)

@@ -152,8 +152,8 @@ impl Serialize for Cell<'_> {
 
 /// A row that changed on both sides; null where it isn't there.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "Conflict"))]
-pub struct Conflicting {
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct Conflict {
     /// The local table.
     pub table: String,
     /// Its key.
@@ -168,8 +168,8 @@ pub struct Conflicting {
 
 /// A conflict that was met, and the local row afterwards.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "ConflictEntry"))]
-pub struct Conflict {
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct ConflictEntry {
     /// When, ISO 8601.
     pub time: String,
     /// The local table.

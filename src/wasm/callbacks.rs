@@ -10,7 +10,7 @@ use crate::{
     error::{Error, ErrorCode, Result},
     ports::{LocalFuture, entered},
     sync::{
-        report::{Cells, Conflicting},
+        report::{Cells, Conflict},
         values::{encode::decode_row, json::parse_string_array},
     },
     time::Timestamp,
@@ -64,7 +64,7 @@ impl Callbacks for HostCallbacks {
         filter(self.host.clone(), table.to_owned())
     }
 
-    fn resolve_conflict(&self, conflict: Conflicting) -> LocalFuture<'static, Result<Option<Cells>>> {
+    fn resolve_conflict(&self, conflict: Conflict) -> LocalFuture<'static, Result<Option<Cells>>> {
         resolve(self.host.clone(), conflict)
     }
 }
@@ -89,7 +89,7 @@ fn filter(host: Host, table: String) -> LocalFuture<'static, Result<Map<String, 
 
 /// An entry of the part `sync`, the only caller: never inlined, so that the part can be split off here.
 #[inline(never)]
-fn resolve(host: Host, conflict: Conflicting) -> LocalFuture<'static, Result<Option<Cells>>> {
+fn resolve(host: Host, conflict: Conflict) -> LocalFuture<'static, Result<Option<Cells>>> {
     entered(async move {
         let failed = |error: JsValue| {
             let text = format!("The conflict function of table {} failed", conflict.table);

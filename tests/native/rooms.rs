@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use proc_macro2::TokenTree;
+use proc_macro2::{Delimiter, TokenTree};
 
 use crate::source::{self, Module, Names, module_of, tokens, without_tests};
 
@@ -64,18 +64,31 @@ struct File {
 impl File {
     fn of(module: &[String], text: &str) -> Self {
         let tokens = without_tests(tokens(text.parse().expect("tokens of Rust")));
-        let (mut defined, mut types) = (BTreeSet::new(), Vec::new());
+        let mut file = Self { names: Names::of(module, &tokens), defined: BTreeSet::new(), types: Vec::new() };
+        file.define(&tokens);
+        file
+    }
+
+    /// Takes in the definitions, also those of foreign types and functions: `extern "C" { type Host; }`.
+    fn define(&mut self, tokens: &[TokenTree]) {
         for pair in tokens.windows(2) {
             let [TokenTree::Ident(keyword), TokenTree::Ident(name)] = pair else { continue };
             let (keyword, name) = (keyword.to_string(), name.to_string());
             if ["struct", "enum", "trait", "type", "union"].contains(&&*keyword) {
-                types.push(name.clone());
+                self.types.push(name.clone());
             }
             if ["struct", "enum", "trait", "type", "union", "fn", "const", "static"].contains(&&*keyword) {
-                defined.insert(name);
+                self.defined.insert(name);
             }
         }
-        Self { names: Names::of(module, &tokens), defined, types }
+        for three in tokens.windows(3) {
+            if let [TokenTree::Ident(keyword), TokenTree::Literal(_), TokenTree::Group(block)] = three
+                && keyword == "extern"
+                && block.delimiter() == Delimiter::Brace
+            {
+                self.define(&source::tokens(block.stream()));
+            }
+        }
     }
 }
 
@@ -238,6 +251,8 @@ fn each_kind_of_disorder_is_seen() {
 
     let shared = |files: &[(&'static str, &'static str)]| Crate::of(files.iter().copied()).shared_names().len();
     assert_eq!(shared(&[("a.rs", "struct Held(u8);"), ("b.rs", "pub(super) enum Held {}")]), 1);
+    assert_eq!(shared(&[("a.rs", "struct Held(u8);"), ("b.rs", "extern \"C\" { pub type Held; }")]), 1);
+    assert_eq!(shared(&[("a.rs", "struct Held(u8);"), ("b.rs", "extern \"C\" fn f(held: Held) {}")]), 0);
     assert_eq!(
         shared(&[
             ("a.rs", "struct A; impl X for A { type Output = u8; }"),

@@ -19,7 +19,7 @@ use tidelock::{
     },
     sqlite::{FlatRows, Op},
     store::MemoryStore,
-    sync::report::{Cells, Conflicting},
+    sync::report::{Cells, Conflict},
     time::Timestamp,
 };
 
@@ -137,7 +137,7 @@ impl Callbacks for TestCallbacks {
         Box::pin(ready(Ok(Map::default())))
     }
 
-    fn resolve_conflict(&self, _conflict: Conflicting) -> LocalFuture<'static, Result<Option<Cells>>> {
+    fn resolve_conflict(&self, _conflict: Conflict) -> LocalFuture<'static, Result<Option<Cells>>> {
         Box::pin(ready(Ok(None)))
     }
 }

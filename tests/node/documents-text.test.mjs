@@ -90,7 +90,9 @@ test('words are found in names, however they are joined, and only there', () => 
 
 test('the comments of the sources use the words of the glossary', () => {
   assert.deepEqual(
-    sourcesIn(['src', 'crates', 'pkg-js/src', 'tests/native']).flatMap((file) => problemsOfComments(file, textOf(file))),
+    sourcesIn(['src', 'crates', 'pkg-js/src', 'tests/native']).flatMap((file) =>
+      problemsOfComments(file, textOf(file)),
+    ),
     [],
   )
 })

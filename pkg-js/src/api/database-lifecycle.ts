@@ -3,7 +3,7 @@ import type { Health } from '../base/generated-types.js'
 import { allowManyListeners } from '../base/is-node.js'
 import type { Connection } from '../engine/connection.js'
 import type { CoreOptions } from '../engine/core-options.js'
-import type { CloseEvent, DatabaseEvent, RoleEvent } from './events.js'
+import type { DatabaseCloseEvent, DatabaseEvent, RoleEvent } from './events.js'
 import { HealthWatch } from './health-watch.js'
 import { LiveQueries } from './live-queries.js'
 import type { Sync } from './sync.js'
@@ -120,7 +120,7 @@ export class DatabaseLifecycle {
     }
   }
 
-  #end(detail: CloseEvent): void {
+  #end(detail: DatabaseCloseEvent): void {
     this.live.close()
     if (this.#closeFired) return
     this.#closeFired = true

@@ -35,7 +35,7 @@ import type {
   Statement,
   TransactionOptions,
 } from '../base/values.js'
-import type { Rows } from '../engine/codec/rows.js'
+import type { ResultRows } from '../engine/codec/rows.js'
 import { type Connection, rejecting } from '../engine/connection.js'
 import { copyParams } from '../engine/copy-params.js'
 import { type Op, op } from '../engine/core.js'
@@ -53,7 +53,7 @@ import { Snapshots } from './snapshots.js'
 import { Sync } from './sync.js'
 import { inTransaction, type ManualTransaction, type Tx } from './transaction.js'
 
-type Options = Pick<
+type KnownOptions = Pick<
   CoreOptions,
   'maxBytes' | 'name' | 'path' | 'mode' | 'storage' | 'durability' | 'remote' | 'audit' | 'expires' | 'health'
 >
@@ -99,7 +99,7 @@ export class Database extends Events implements AsyncDisposable {
   readonly sql: SqlQueryTag
   /** `await using db = await open(...)`: the same as {@link Database.close}. */
   declare readonly [Symbol.asyncDispose]: () => Promise<void>
-  readonly #options: Options
+  readonly #options: KnownOptions
   readonly #calls: Connection
   readonly #owner: DatabaseOwner
   readonly #begun: ManualTransactions
@@ -122,7 +122,7 @@ export class Database extends Events implements AsyncDisposable {
   }
 
   /** @internal */
-  constructor(options: Options, calls: Connection, owner: DatabaseOwner) {
+  constructor(options: KnownOptions, calls: Connection, owner: DatabaseOwner) {
     super()
     this.#options = options
     this.#calls = calls
@@ -214,7 +214,10 @@ export class Database extends Events implements AsyncDisposable {
     const bound = copyParams(params)
     return {
       [Symbol.asyncIterator]: () =>
-        new Iteration<T>(() => this.#calls.statement(op.query, sql, bound, options, 'cursor') as Promise<Rows>, signal),
+        new Iteration<T>(
+          () => this.#calls.statement(op.query, sql, bound, options, 'cursor') as Promise<ResultRows>,
+          signal,
+        ),
     }
   }
 

@@ -4,10 +4,10 @@ import type {
   CloseReason,
   EngineSnapshotEvent,
   ErrorCode,
+  FlushEvent,
   Health,
   LockEvent,
   MigrationEvent,
-  StorageEvent,
   SyncEvent,
 } from '../base/generated-types.js'
 import type { SnapshotCopied, SnapshotCopyFailed } from '../files/snapshot-copies.js'
@@ -24,10 +24,10 @@ export type SnapshotEvent = EngineSnapshotEvent | SnapshotCopied | SnapshotCopyF
  * The detail of a `health` event: `{ error }` when commits can't be stored (null once they can), and the whole report of
  * {@link Database.health} when its status or alerts have changed.
  */
-export type HealthEvent = StorageEvent | Health
+export type HealthEvent = FlushEvent | Health
 
 /** The detail of the `close` event: after it every call rejects. */
-export interface CloseEvent {
+export interface DatabaseCloseEvent {
   /** `closed` by a call; `released` when another tab took over; else the code of the error that ended the engine of this database. */
   readonly reason: CloseReason | ErrorCode
   /** What that error says. */
@@ -44,7 +44,7 @@ export interface DatabaseEventMap {
   readonly health: CustomEvent<HealthEvent>
   readonly migration: CustomEvent<MigrationEvent>
   readonly warning: CustomEvent<Warning>
-  readonly close: CustomEvent<CloseEvent>
+  readonly close: CustomEvent<DatabaseCloseEvent>
 }
 
 /** One of them, before it is dispatched. */

@@ -5,12 +5,12 @@ import type { CoreOptions } from '../engine/core-options.js'
 import type { SnapshotCopier } from '../files/snapshot-copier.js'
 import type { TargetStatus } from '../files/snapshot-info.js'
 
-type Known = Pick<CoreOptions, 'name' | 'mode' | 'storage' | 'durability' | 'health'>
+type KnownOptions = Pick<CoreOptions, 'name' | 'mode' | 'storage' | 'durability' | 'health'>
 
 /** Returns the health that the engine reports; where it can't, what this thread knows. `death` is the error that ended the engine. */
 export async function healthOf(
   calls: Connection,
-  known: Known,
+  known: KnownOptions,
   copier: SnapshotCopier | undefined,
   death: TidelockError | undefined,
 ): Promise<Health> {
@@ -42,7 +42,7 @@ function withTargets(health: Health, targets: readonly TargetStatus[]): Health {
 }
 
 /** Returns the health of a database whose engine has ended or can't report it: only what this thread knows. */
-function fallbackHealth(known: Known, why: Alert | undefined, status: 'degraded' | 'failed'): Health {
+function fallbackHealth(known: KnownOptions, why: Alert | undefined, status: 'degraded' | 'failed'): Health {
   return {
     status,
     database: known.mode,

@@ -5,7 +5,7 @@ import { compareVersions, versionKey } from '../base/versions.js'
 import type { Migration } from './migrations.js'
 
 /** The part of a migration that one file has: `up`, `down` or both. */
-interface Part {
+interface FilePart {
   readonly file: string
   readonly version: string
   readonly name: string
@@ -63,7 +63,7 @@ function migrationsOf(files: Readonly<Record<string, unknown>>): Migration[] {
   // An array and a Map have no properties named by path: without this check they would count as no files.
   if (typeof files !== 'object' || files === null || Symbol.iterator in files)
     throw invalid('migrationsFrom needs an object of texts by path', { hint: rawText })
-  const versions = new Map<string, { up?: Part; down?: Part }>()
+  const versions = new Map<string, { up?: FilePart; down?: FilePart }>()
   for (const [file, text] of Object.entries(files)) {
     if (!/\.sql$/i.test(file)) continue
     const part = partOf(file, textOf(file, text))
@@ -96,9 +96,9 @@ function textOf(file: string, given: unknown): string {
   return text
 }
 
-function join({ up, down }: { up?: Part; down?: Part }): Migration {
+function join({ up, down }: { up?: FilePart; down?: FilePart }): Migration {
   if (up === undefined) {
-    const { file } = down as Part
+    const { file } = down as FilePart
     const missing = file
       .replace(/\.down(\.sql)$/i, '.up$1')
       .replace(/(^|[\\/])down(\.sql)$/i, '$1migration$2')
@@ -114,7 +114,7 @@ function join({ up, down }: { up?: Part; down?: Part }): Migration {
   }
 }
 
-function partOf(file: string, text: string): Part {
+function partOf(file: string, text: string): FilePart {
   const path = file.replaceAll('\\', '/').split('/')
   const base = (path.pop() as string).replace(/\.sql$/i, '')
   const inFolder = stem.exec(path.pop() ?? '')
@@ -153,7 +153,7 @@ function byName(
   identity: { file: string; version: string; name: string },
   direction: 'up' | 'down',
   text: string,
-): Part {
+): FilePart {
   const { file, version, name } = identity
   const other = marksOf(file, text).marks.find((mark) => directionOf(mark) !== direction)
   if (other !== undefined) {

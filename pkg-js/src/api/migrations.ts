@@ -63,7 +63,7 @@ export interface ForceOptions extends CallOptions {
  * Runs the applied migrations of a history in an empty database when one of them is a function, and returns its file; returns undefined when
  * none is: then the engine runs them.
  */
-export type Replay = (
+export type ReplayHistory = (
   history: readonly MigrationStatus[],
   signal: AbortSignal | undefined,
 ) => Promise<Uint8Array | undefined>
@@ -71,7 +71,7 @@ export type Replay = (
 /** The migrations of the schema: `db.migrations`. */
 export class Migrations {
   readonly #calls: Connection
-  #replay: Replay | undefined
+  #replay: ReplayHistory | undefined
 
   /** @internal */
   constructor(calls: Connection) {
@@ -84,7 +84,7 @@ export class Migrations {
   }
 
   /** @internal Sets the function that runs migrations in scratch databases. */
-  replayBy(replay: Replay): void {
+  replayBy(replay: ReplayHistory): void {
     this.#replay = replay
   }
 

@@ -40,7 +40,7 @@ export interface KeyedRows<T> {
   readonly keys: Set<unknown>
 }
 
-type Cells = Readonly<Record<string | number, unknown>>
+type RowCells = Readonly<Record<string | number, unknown>>
 
 /**
  * Returns the difference between two results, and takes the keys of `before` over to the next comparison. `difference`: the positions of all
@@ -56,7 +56,8 @@ export function rowChanges<T>(
   const old = before.rows
   const columns = commonColumns(old[0], rows[0])
   const sameRow = (one: unknown, other: unknown) =>
-    one === other || columns?.every((column) => sameValue((one as Cells)[column], (other as Cells)[column])) === true
+    one === other ||
+    columns?.every((column) => sameValue((one as RowCells)[column], (other as RowCells)[column])) === true
   const { removed: deleted, inserted } = difference ?? between(old, rows, sameRow)
   /** The rows at `deleted`: their positions, and how many rows before them stay. */
   const places = new Map<unknown, { readonly from: number; readonly after: number }>()
@@ -127,8 +128,8 @@ export function isEmpty({ added, updated, removed, moved }: LiveChanges<unknown>
 /** Returns the columns of two results, of which these are the first rows; undefined when the columns have changed with the schema. */
 function commonColumns(one: unknown, other: unknown): readonly string[] | undefined {
   if (one === undefined || other === undefined) return undefined
-  const columns = Object.keys(one as Cells)
-  return columns.join('\0') === Object.keys(other as Cells).join('\0') ? columns : undefined
+  const columns = Object.keys(one as RowCells)
+  return columns.join('\0') === Object.keys(other as RowCells).join('\0') ? columns : undefined
 }
 
 function sameValue(one: unknown, other: unknown): boolean {
@@ -139,9 +140,9 @@ function sameValue(one: unknown, other: unknown): boolean {
 
 /** Returns a value that is the same for equal keys only. */
 function keyOf(row: unknown, key: readonly (string | number)[]): unknown {
-  for (const column of key) if ((row as Cells)[column] === undefined) throw missing(column)
-  if (key.length !== 1) return key.map((column) => text((row as Cells)[column])).join('')
-  const value = (row as Cells)[key[0] as string]
+  for (const column of key) if ((row as RowCells)[column] === undefined) throw missing(column)
+  if (key.length !== 1) return key.map((column) => text((row as RowCells)[column])).join('')
+  const value = (row as RowCells)[key[0] as string]
   // A text that begins with NUL could be that of another value.
   return value instanceof Uint8Array || (typeof value === 'string' && value.startsWith('\0')) ? text(value) : value
 }

@@ -1,4 +1,4 @@
-import { checkBoolean, checkCall, checkTime, checkObject, checkOneOf, checkString, optional } from '../base/check.js'
+import { checkBoolean, checkCall, checkObject, checkOneOf, checkString, checkTime, optional } from '../base/check.js'
 import { invalid } from '../base/errors.js'
 import type { SnapshotInfo, SnapshotVerification } from '../base/generated-types.js'
 import { loaded } from '../base/lazy-module.js'

@@ -138,7 +138,7 @@ export type EngineEvent =
   | { readonly type: 'snapshot'; readonly detail: EngineSnapshotEvent }
   | { readonly type: 'sync'; readonly detail: SyncEvent }
   | { readonly type: 'migration'; readonly detail: MigrationEvent }
-  | { readonly type: 'health'; readonly detail: StorageEvent }
+  | { readonly type: 'health'; readonly detail: FlushEvent }
   | { readonly type: 'close'; readonly detail: EngineCloseEvent }
 
 /** The detail of a `snapshot` event. */
@@ -224,6 +224,12 @@ export interface ExpiredRows {
   readonly table: string
   /** The number of deleted rows. */
   readonly deleted: number
+}
+
+/** The detail of a `health` event: whether commits can be stored. */
+export interface FlushEvent {
+  /** Why commits can't be stored; null when they can be stored again. */
+  readonly error: TidelockErrorJson | null
 }
 
 /** A row whose parent is missing. */
@@ -641,12 +647,6 @@ export interface SnapshotVerification {
   readonly ok: boolean
   /** Descriptions of the errors. */
   readonly errors: readonly string[]
-}
-
-/** The detail of a `health` event: whether commits can be stored. */
-export interface StorageEvent {
-  /** Why commits can't be stored; null when they can be stored again. */
-  readonly error: TidelockErrorJson | null
 }
 
 /** The storage. */

@@ -7,13 +7,13 @@ import { type Database, type Migration, type OpenOptions, open } from './package
 import { readBytes } from './read.js'
 
 /** A database on this machine: a `.sqlite` file, or the folder of `storage: 'file'`. */
-export interface Stored {
+export interface LocalDatabase {
   readonly path: string
   readonly kind: 'file' | 'folder'
 }
 
 /** Returns the database in the arguments: the path `given` as an operand, or the option --db. Throws `invalid_argument`. */
-export function databaseIn(given: Invocation, operand: string | undefined, command: string): Stored {
+export function databaseIn(given: Invocation, operand: string | undefined, command: string): LocalDatabase {
   const option = given.value('db')
   if (operand !== undefined && option !== undefined)
     throw usageError('The database is given twice', `Pass either ${operand} or --db ${option}`)
@@ -27,7 +27,7 @@ export function databaseIn(given: Invocation, operand: string | undefined, comma
 }
 
 /** Returns the kind of a database. Throws `invalid_argument` when neither a file nor a folder exists there. */
-export function stored(where: string): Stored {
+export function stored(where: string): LocalDatabase {
   const found = statSync(where, { throwIfNoEntry: false })
   if (found === undefined) throw unusable(`${where} does not exist`)
   if (!found.isDirectory() && !found.isFile()) throw unusable(`${where} is neither a file nor a folder`)
@@ -49,7 +49,7 @@ const readOnly = { [Symbol.for('tidelock.readOnly')]: true }
  * file is opened in memory, and written back, whole or not at all, when `work` succeeded.
  */
 export async function withDatabase<T>(
-  { path: where, kind }: Stored,
+  { path: where, kind }: LocalDatabase,
   given: Invocation,
   extra: Extra & { readonly write?: boolean },
   work: (db: Database) => Promise<T>,

@@ -1,4 +1,4 @@
-import type { Rows } from './codec/rows.js'
+import type { ResultRows } from './codec/rows.js'
 
 /** Rows decoded at a time: few enough not to block a page noticeably, and to be collected while they are young. */
 const sliceRows = 256
@@ -9,13 +9,13 @@ const sliceRows = 256
  */
 export class Iteration<T> implements AsyncIterator<T, undefined, undefined> {
   readonly #signal: AbortSignal | undefined
-  #begin: (() => Promise<Rows>) | undefined
+  #begin: (() => Promise<ResultRows>) | undefined
   #beginning: Promise<void> | undefined
-  #rows: Rows | undefined
+  #rows: ResultRows | undefined
   #slice: T[] = []
   #at = 0
 
-  constructor(begin: () => Promise<Rows>, signal: AbortSignal | undefined) {
+  constructor(begin: () => Promise<ResultRows>, signal: AbortSignal | undefined) {
     this.#begin = begin
     this.#signal = signal
   }
@@ -30,7 +30,7 @@ export class Iteration<T> implements AsyncIterator<T, undefined, undefined> {
     return { done: true, value: undefined }
   }
 
-  async #run(begin: () => Promise<Rows>): Promise<void> {
+  async #run(begin: () => Promise<ResultRows>): Promise<void> {
     this.#begin = undefined
     try {
       const rows = await begin()
@@ -46,7 +46,7 @@ export class Iteration<T> implements AsyncIterator<T, undefined, undefined> {
       if (this.#signal?.aborted && this.#rows !== undefined) throw this.#signal.reason
       if (this.#at === this.#slice.length) {
         const count = Math.min(sliceRows, this.#rows?.remaining ?? 0)
-        this.#slice = count === 0 ? [] : ((this.#rows as Rows).objects(count) as T[])
+        this.#slice = count === 0 ? [] : ((this.#rows as ResultRows).objects(count) as T[])
         this.#at = 0
       }
     } catch (error) {

@@ -1,6 +1,6 @@
 import type { CoreOptions } from '../engine/core-options.js'
-import { checkRemote } from './check-remote.js'
 import { checkAudit, checkExpires } from './check-audit.js'
+import { checkRemote } from './check-remote.js'
 import type { OpenOptions } from './options.js'
 
 // A module of its own, which only apps with a remote, an audit or expiring rows load.

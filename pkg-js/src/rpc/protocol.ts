@@ -1,6 +1,6 @@
 import type { Part } from '../../generated/instance.js'
 import type { Encryption } from '../base/encryption.js'
-import type { Texts } from '../engine/codec/rows.js'
+import type { ResultTexts } from '../engine/codec/rows.js'
 import type { CoreEvent } from '../engine/core.js'
 import type { CoreOptions } from '../engine/core-options.js'
 import type { DirectConnection } from '../engine/direct-connection.js'
@@ -28,7 +28,7 @@ export interface PackedResult {
   /** The column names, in the first result of the shape. */
   readonly columns?: readonly string[]
   /** The texts, when the buffer leaves them out. */
-  readonly texts?: Texts
+  readonly texts?: ResultTexts
   /** The total changes of several executions; the header has only those of the last. */
   readonly changes?: number
 }

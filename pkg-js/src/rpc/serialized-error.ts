@@ -41,6 +41,9 @@ export function deserializeError(thrown: SerializedError): unknown {
 
 /** Converts functions in details to text, because they can't be copied to another thread. */
 function plain(details: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  const entries = Object.entries(details).map(([name, detail]) => [name, typeof detail === 'function' ? String(detail) : detail])
+  const entries = Object.entries(details).map(([name, detail]) => [
+    name,
+    typeof detail === 'function' ? String(detail) : detail,
+  ])
   return Object.fromEntries(entries)
 }

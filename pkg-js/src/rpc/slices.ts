@@ -1,5 +1,5 @@
 import { yieldToEventLoop } from '../base/event-loop.js'
-import type { Rows } from '../engine/codec/rows.js'
+import type { ResultRows } from '../engine/codec/rows.js'
 
 /** Blocking a page for this long is not noticeable. */
 export const sliceMs = 2
@@ -7,7 +7,7 @@ export const sliceMs = 2
 const sliceCells = 4096
 
 /** Decodes all rows of a result, in slices between which it yields to the event loop of the page. */
-export async function decodeInSlices(rows: Rows, mode: 'object' | 'array'): Promise<unknown[]> {
+export async function decodeInSlices(rows: ResultRows, mode: 'object' | 'array'): Promise<unknown[]> {
   const count = Math.max(1, Math.floor(sliceCells / rows.width))
   const all = new Array(rows.remaining)
   let at = 0

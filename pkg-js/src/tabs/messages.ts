@@ -10,7 +10,7 @@ import * as messages from './message-validators.js'
 const version = 2
 
 /** A message to all tabs of the database. */
-export type Broadcast =
+export type BroadcastMessage =
   /** A tab wants to follow; each {@link import('./follower.js').Follower} has a nonce of its own. */
   | { readonly hello: string; readonly nonce: string; readonly info: TabInfo }
   /** A tab leads, or is about to. */
@@ -37,13 +37,13 @@ export type TabMessage =
   | { readonly term: string; readonly message: Message }
 
 /** Sends a message to other tabs. */
-export function post(channel: BroadcastChannel, message: Broadcast | LeaderMessage | TabMessage): void {
+export function post(channel: BroadcastChannel, message: BroadcastMessage | LeaderMessage | TabMessage): void {
   channel.postMessage({ v: version, ...message })
 }
 
 /** Parses a message to all tabs; returns undefined when it is malformed or of another version. */
-export function parseBroadcast(data: unknown): Broadcast | undefined {
-  return versionOf(data) === version && messages.broadcast(data) ? (data as Broadcast) : undefined
+export function parseBroadcast(data: unknown): BroadcastMessage | undefined {
+  return versionOf(data) === version && messages.broadcast(data) ? (data as BroadcastMessage) : undefined
 }
 
 /** Parses a message of a leader; returns undefined when it is malformed or of another version. */

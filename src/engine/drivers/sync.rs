@@ -20,7 +20,7 @@ use crate::{
     ports::LocalFuture,
     sync::{
         outbox::{change::Change, entries},
-        report::{Cells, Conflict, Conflicting, PullOptions, PullReport, PushReport},
+        report::{Cells, Conflict, ConflictEntry, PullOptions, PullReport, PushReport},
         status::TableStatus,
     },
 };
@@ -56,7 +56,7 @@ impl SyncHost for Inner {
         self.callbacks.filter(table)
     }
 
-    fn resolve(&self, conflict: Conflicting) -> LocalFuture<'_, Result<Option<Cells>>> {
+    fn resolve(&self, conflict: Conflict) -> LocalFuture<'_, Result<Option<Cells>>> {
         self.callbacks.resolve_conflict(conflict)
     }
 
@@ -134,7 +134,7 @@ impl Database {
     }
 
     /// Returns the latest conflicts, newest first.
-    pub async fn sync_conflicts(&self, limit: u32) -> Result<Vec<Conflict>> {
+    pub async fn sync_conflicts(&self, limit: u32) -> Result<Vec<ConflictEntry>> {
         let _guard = self.inner.acquire().await?;
         entries::conflicts(&*self.inner.connection()?, limit)
     }

@@ -3,7 +3,7 @@
 use crate::{
     engine::{
         Database, Event,
-        event::{CloseEvent, CloseReason},
+        event::{CloseReason, EngineCloseEvent},
         options::StorageKind,
     },
     error::Result,
@@ -35,7 +35,7 @@ impl Database {
                 inner.closing.set(true);
                 inner.release_resources().await;
                 drop(guard);
-                inner.events.emit(Event::Close(CloseEvent { reason: CloseReason::Closed }));
+                inner.events.emit(Event::Close(EngineCloseEvent { reason: CloseReason::Closed }));
                 Err(error.hint("Open the database again, with the old or the new secret: one of them fits"))
             }
         }

@@ -8,7 +8,7 @@ use crate::{
     error::{Error, Result},
     ports::LocalFuture,
     sync::{
-        report::{Cells, Conflicting},
+        report::{Cells, Conflict},
         status::SyncPhase,
     },
 };
@@ -28,7 +28,7 @@ pub trait SyncHost: Environment {
     fn filter(&self, table: &str) -> LocalFuture<'_, Result<Map<String, String>>>;
 
     /// Asks the user's function what becomes of a row that changed on both sides: its columns, or `None` to delete it.
-    fn resolve(&self, conflict: Conflicting) -> LocalFuture<'_, Result<Option<Cells>>>;
+    fn resolve(&self, conflict: Conflict) -> LocalFuture<'_, Result<Option<Cells>>>;
 
     /// Emits a `sync` event.
     fn emit(&self, event: SyncEvent);

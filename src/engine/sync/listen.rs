@@ -17,7 +17,7 @@ use crate::{
         config::{checked::Config, credentials::Secrets},
         postgrest::queue::Queue,
         schedule::{
-            realtime::{JOIN, Message, RealtimeChannel, heartbeat},
+            realtime::{JOIN, RealtimeChannel, RealtimeMessage, heartbeat},
             rounds::{backoff_ms, return_ms},
         },
     },
@@ -94,7 +94,7 @@ type Ended = Option<Error>;
 
 /// The next event of a session.
 enum Next {
-    Message(Message),
+    RealtimeMessage(RealtimeMessage),
     Token(Option<String>),
     HeartbeatDue,
 }
@@ -148,7 +148,7 @@ impl Subscription {
         self.control.token_changed.clear_notification();
         socket.send(&self.channel.join(self.control.token.borrow().as_deref()));
         self.in_time(async {
-            while self.message(&incoming).await? != Message::Joined {}
+            while self.message(&incoming).await? != RealtimeMessage::Joined {}
             Ok(())
         })
         .await?;
@@ -160,16 +160,18 @@ impl Subscription {
         loop {
             match self.next(&incoming, &mut heartbeat_due).await? {
                 // The server joins the channel before it subscribes to the tables, so changes in between are missed.
-                Next::Message(Message::Following) => {
+                Next::RealtimeMessage(RealtimeMessage::Following) => {
                     self.failures.set(0);
                     self.report_all_stale();
                 }
-                Next::Message(Message::Answered(answered)) if unanswered == Some(answered) => {
+                Next::RealtimeMessage(RealtimeMessage::Answered(answered)) if unanswered == Some(answered) => {
                     self.failures.set(0);
                     unanswered = None;
                 }
-                Next::Message(Message::Changed(table)) => (self.report)(RealtimeEvent::Stale(vec![table])),
-                Next::Message(_) => {}
+                Next::RealtimeMessage(RealtimeMessage::Changed(table)) => {
+                    (self.report)(RealtimeEvent::Stale(vec![table]))
+                }
+                Next::RealtimeMessage(_) => {}
                 Next::Token(token) => {
                     if let Some(text) = self.channel.access_token(token.as_deref(), number + 1) {
                         number += 1;
@@ -191,20 +193,20 @@ impl Subscription {
     async fn next(&self, incoming: &Incoming, heartbeat_due: &mut LocalFuture<'static, ()>) -> Result<Next, Ended> {
         let token_changed = pin!(self.control.token_changed.notified());
         match select(pin!(self.message(incoming)), select(token_changed, heartbeat_due)).await {
-            Either::Left((message, _)) => message.map(Next::Message),
+            Either::Left((message, _)) => message.map(Next::RealtimeMessage),
             Either::Right((Either::Left(_), _)) => Ok(Next::Token(self.control.token.borrow().clone())),
             Either::Right((Either::Right(_), _)) => Ok(Next::HeartbeatDue),
         }
     }
 
     /// Returns the next message of the server that doesn't end the session.
-    async fn message(&self, incoming: &Incoming) -> Result<Message, Ended> {
+    async fn message(&self, incoming: &Incoming) -> Result<RealtimeMessage, Ended> {
         loop {
             let SocketEvent::Said(text) = next_event(incoming).await? else { continue };
             match self.channel.parse(&text) {
                 None => {}
-                Some(Message::Closed) => return Err(None),
-                Some(Message::Refused(why)) => {
+                Some(RealtimeMessage::Closed) => return Err(None),
+                Some(RealtimeMessage::Refused(why)) => {
                     let text = format!("The remote's realtime service refused the subscription: {why}");
                     let error = Error::new(ErrorCode::SyncRejected, text)
                         .hint("Add the tables to the publication supabase_realtime");

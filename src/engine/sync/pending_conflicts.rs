@@ -16,7 +16,7 @@ use crate::{
             capture,
             waiting::{make_pending, retry_next_time},
         },
-        report::{Cells, Conflicting, TableReport},
+        report::{Cells, Conflict, TableReport},
         schema::plan::Plan,
     },
     value::Value,
@@ -58,7 +58,7 @@ impl Sync {
                     .as_ref()
                     .map(|base| base.iter().map(|value| value.clone().unwrap_or_default()).collect());
                 let base: Option<Vec<Value>> = base;
-                let case = Conflicting {
+                let case = Conflict {
                     table: plan.name().to_owned(),
                     key: Cells(plan.key_columns().into_iter().zip(conflict.key.iter().cloned()).collect()),
                     base: cells(plan, base.as_deref()),

@@ -8,7 +8,7 @@ use crate::{
     error::Result,
     sqlite::Connection,
     sync::{
-        report::{Cells, Conflict},
+        report::{Cells, ConflictEntry},
         schema::table::LocalTable,
         state::{progress, tables},
         values::encode::{decode_key, decode_row, key_sql, quote, row_sql},
@@ -133,7 +133,7 @@ fn list(connection: &Connection, which: &str) -> Result<Vec<Change>> {
 }
 
 /// Returns the newest conflicts, newest first, at most `limit`.
-pub fn conflicts(connection: &Connection, limit: u32) -> Result<Vec<Conflict>> {
+pub fn conflicts(connection: &Connection, limit: u32) -> Result<Vec<ConflictEntry>> {
     let log = "SELECT 1 FROM main.sqlite_schema WHERE name = 'tidelock_conflicts'";
     if connection.value(log, &[])?.is_none() {
         return Ok(Vec::new());
@@ -153,7 +153,7 @@ pub fn conflicts(connection: &Connection, limit: u32) -> Result<Vec<Conflict>> {
             Some(columns) => columns,
             None => LocalTable::read(connection, &table)?.map(|table| table.primary_key).unwrap_or_default(),
         };
-        conflicts.push(Conflict {
+        conflicts.push(ConflictEntry {
             time: text(0),
             key: Cells(columns.into_iter().zip(decode_key(&text(2))).collect()),
             base: cells(3),

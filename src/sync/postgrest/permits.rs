@@ -15,12 +15,12 @@ pub struct Permits(Rc<Semaphore>);
 #[derive(Debug)]
 struct Semaphore {
     free: Cell<usize>,
-    waiting: RefCell<VecDeque<oneshot::Sender<Permit>>>,
+    waiting: RefCell<VecDeque<oneshot::Sender<RequestPermit>>>,
 }
 
 /// Returns to the semaphore when it is dropped.
 #[derive(Debug)]
-pub struct Permit(Option<Rc<Semaphore>>);
+pub struct RequestPermit(Option<Rc<Semaphore>>);
 
 impl Permits {
     /// Creates a semaphore with `count` permits.
@@ -29,26 +29,26 @@ impl Permits {
     }
 
     /// Waits for a permit. Dropping the future leaves the queue.
-    pub async fn acquire(&self) -> Permit {
+    pub async fn acquire(&self) -> RequestPermit {
         let semaphore = &self.0;
         if semaphore.free.get() > 0 {
             semaphore.free.set(semaphore.free.get() - 1);
-            return Permit(Some(semaphore.clone()));
+            return RequestPermit(Some(semaphore.clone()));
         }
         let (grant, granted) = oneshot::channel();
         semaphore.waiting.borrow_mut().push_back(grant);
         // The semaphore outlives its waiting futures, so the sender isn't dropped unused.
-        granted.await.unwrap_or(Permit(None))
+        granted.await.unwrap_or(RequestPermit(None))
     }
 }
 
-impl Drop for Permit {
+impl Drop for RequestPermit {
     fn drop(&mut self) {
         let Some(semaphore) = self.0.take() else { return };
         loop {
             let next = semaphore.waiting.borrow_mut().pop_front();
             let Some(next) = next else { break };
-            match next.send(Permit(Some(semaphore.clone()))) {
+            match next.send(RequestPermit(Some(semaphore.clone()))) {
                 Ok(()) => return,
                 // The waiting future was dropped.
                 Err(mut permit) => permit.0 = None,

@@ -6,7 +6,7 @@
 use std::cell::{Cell, RefCell};
 
 use super::{
-    permits::{Permit, Permits},
+    permits::{Permits, RequestPermit},
     request::Requester,
     response::{CUT, Unreadable, Verdict, has_own_status, interpret, moved, remote_code},
     retry_delay::{backoff_ms, http_date},
@@ -106,7 +106,7 @@ pub struct Answer {
     /// The latest time, on the server's clock, at which the server began to answer. `None` without a `Date` header.
     pub server_time: Option<Timestamp>,
     /// Counts as a concurrent request until it is dropped.
-    pub permit: Permit,
+    pub permit: RequestPermit,
 }
 
 /// What is known of the remote from call to call.

@@ -1,7 +1,7 @@
 //! The source of a pull, and the pages that it forwards to be applied.
 
 use crate::sync::{
-    postgrest::permits::Permit,
+    postgrest::permits::RequestPermit,
     schema::plan::{Plan, Rows},
     state::progress::TableProgress,
 };
@@ -30,7 +30,7 @@ pub struct Page {
     /// Number of rows of the whole pass, if the remote counted them.
     pub total: Option<u64>,
     /// The permit of the page's request, held until the page is applied. This limits the pages in memory.
-    pub permit: Option<Permit>,
+    pub permit: Option<RequestPermit>,
 }
 
 /// One table of a pull.

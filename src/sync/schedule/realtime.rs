@@ -19,7 +19,7 @@ pub const JOIN: u64 = 1;
 
 /// A message of the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Message {
+pub enum RealtimeMessage {
     /// The channel is joined.
     Joined,
     /// The server reports changes of the tables from now on.
@@ -92,26 +92,27 @@ impl RealtimeChannel {
     }
 
     /// Parses a text of the server. Returns `None` for messages without a meaning here.
-    pub fn parse(&self, text: &str) -> Option<Message> {
+    pub fn parse(&self, text: &str) -> Option<RealtimeMessage> {
         let message = json::members(text).ok()?;
         let payload = member(&message, "payload").and_then(|raw| json::members(raw).ok()).unwrap_or_default();
         let ours = word(&message, "topic").as_deref() == Some(TOPIC);
         let ok = word(&payload, "status").as_deref() == Some("ok");
-        let refused = |why: Option<String>| Message::Refused(why.unwrap_or_else(|| "it gave no reason".to_owned()));
+        let refused =
+            |why: Option<String>| RealtimeMessage::Refused(why.unwrap_or_else(|| "it gave no reason".to_owned()));
         match &*word(&message, "event")? {
             "phx_reply" => match word(&message, "ref")?.parse().ok()? {
-                JOIN if ok => Some(Message::Joined),
+                JOIN if ok => Some(RealtimeMessage::Joined),
                 JOIN => Some(refused(member(&payload, "response").and_then(reason))),
-                number => Some(Message::Answered(number)),
+                number => Some(RealtimeMessage::Answered(number)),
             },
-            "system" if ours && ok => Some(Message::Following),
+            "system" if ours && ok => Some(RealtimeMessage::Following),
             "system" if ours => Some(refused(word(&payload, "message").map(Cow::into_owned))),
-            "phx_error" | "phx_close" if ours => Some(Message::Closed),
+            "phx_error" | "phx_close" if ours => Some(RealtimeMessage::Closed),
             "postgres_changes" if ours => {
                 let data = json::members(member(&payload, "data")?).ok()?;
                 let table = word(&data, "table")?;
                 let watched = self.tables.iter().find(|watched| watched.remote == table)?;
-                Some(Message::Changed(watched.local.clone()))
+                Some(RealtimeMessage::Changed(watched.local.clone()))
             }
             _ => None,
         }
@@ -168,7 +169,7 @@ fn string(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Config, Message, RealtimeChannel, heartbeat};
+    use super::{Config, RealtimeChannel, RealtimeMessage, heartbeat};
 
     const JOINED: &str = r#"{"ref":"1","event":"phx_reply","payload":{"status":"ok","response":{"postgres_changes":[{"id":1}]}},"topic":"realtime:tidelock"}"#;
     const FOLLOWS: &str = r#"{"ref":null,"event":"system","payload":{"message":"Subscribed to PostgreSQL","status":"ok","extension":"postgres_changes","channel":"tidelock"},"topic":"realtime:tidelock"}"#;
@@ -215,21 +216,21 @@ mod tests {
     #[test]
     fn messages_of_the_server_are_parsed() {
         let parse = |text: &str| channel().parse(text);
-        assert_eq!(parse(JOINED), Some(Message::Joined));
-        assert_eq!(parse(FOLLOWS), Some(Message::Following));
+        assert_eq!(parse(JOINED), Some(RealtimeMessage::Joined));
+        assert_eq!(parse(FOLLOWS), Some(RealtimeMessage::Following));
         let alive = r#"{"ref":"2","event":"phx_reply","payload":{"status":"ok","response":{}},"topic":"phoenix"}"#;
-        assert_eq!(parse(alive), Some(Message::Answered(2)));
+        assert_eq!(parse(alive), Some(RealtimeMessage::Answered(2)));
         let change = |table: &str| {
             format!(
                 r#"{{"ref":null,"event":"postgres_changes","payload":{{"data":{{"table":"{table}","type":"INSERT","record":{{"id":1,"table":"x"}},"schema":"public"}},"ids":[1]}},"topic":"realtime:tidelock"}}"#
             )
         };
-        assert_eq!(parse(&change("things")), Some(Message::Changed("items".to_owned())));
+        assert_eq!(parse(&change("things")), Some(RealtimeMessage::Changed("items".to_owned())));
         assert_eq!(parse(&change("out")), None, "it isn't pulled");
         assert_eq!(parse(&change("things").replace("realtime:tidelock", "realtime:other")), None);
         for event in ["phx_close", "phx_error"] {
             let text = format!(r#"{{"ref":null,"event":"{event}","payload":{{}},"topic":"realtime:tidelock"}}"#);
-            assert_eq!(parse(&text), Some(Message::Closed));
+            assert_eq!(parse(&text), Some(RealtimeMessage::Closed));
         }
         for nonsense in [
             "",
@@ -246,7 +247,7 @@ mod tests {
 
     #[test]
     fn refusals_have_their_reason() {
-        let refused = |why: &str| Some(Message::Refused(why.to_owned()));
+        let refused = |why: &str| Some(RealtimeMessage::Refused(why.to_owned()));
         for (reply, why) in
             [(r#"{"reason":"Unauthorized: no"}"#, "Unauthorized: no"), (r#""bad""#, "bad"), ("{}", "it gave no reason")]
         {

@@ -13,7 +13,7 @@ use tidelock::{
     engine::{Callbacks, Database, Event, connection::mutex::MutexPermit},
     ports::{Clock, LocalFuture, Part, Parts, Socket, SocketEvent, Sockets},
     snapshot::Reason,
-    sync::report::{Cells, Conflicting},
+    sync::report::{Cells, Conflict},
     time::Timestamp,
 };
 
@@ -72,7 +72,7 @@ impl Callbacks for Silent {
         Box::pin(ready(Ok(Map::default())))
     }
 
-    fn resolve_conflict(&self, _: Conflicting) -> LocalFuture<'static, Result<Option<Cells>>> {
+    fn resolve_conflict(&self, _: Conflict) -> LocalFuture<'static, Result<Option<Cells>>> {
         Box::pin(ready(Ok(None)))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{cell::Cell, rc::Rc};
 
-use tidelock::sync::{outbox::entries, report::Conflicting};
+use tidelock::sync::{outbox::entries, report::Conflict};
 
 use crate::{
     sync::host::{Decide, World},
@@ -37,7 +37,7 @@ fn lists(cursor: bool, policy: &str) -> World {
 /// Sets a conflict function, and counts its calls.
 fn decides(
     world: &World,
-    decide: impl Fn(Conflicting) -> Option<tidelock::sync::report::Cells> + 'static,
+    decide: impl Fn(Conflict) -> Option<tidelock::sync::report::Cells> + 'static,
 ) -> Rc<Cell<u32>> {
     let asked = Rc::new(Cell::new(0));
     let count = asked.clone();

@@ -8,7 +8,7 @@ use tidelock::{
     ports::Method,
     sync::{
         outbox::entries,
-        report::{Cells, Conflicting},
+        report::{Cells, Conflict},
     },
 };
 
@@ -42,7 +42,7 @@ fn mark(world: &World, id: &str, flag: bool) {
 }
 
 /// Sets the conflict function. Returns the keys of its calls.
-fn decides(world: &World, decide: impl Fn(Conflicting) -> Option<Cells> + 'static) -> Rc<RefCell<Vec<String>>> {
+fn decides(world: &World, decide: impl Fn(Conflict) -> Option<Cells> + 'static) -> Rc<RefCell<Vec<String>>> {
     let asked = Rc::new(RefCell::new(Vec::new()));
     let noted = asked.clone();
     let decide: Decide = Rc::new(move |conflict| {

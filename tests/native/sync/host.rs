@@ -23,7 +23,7 @@ use tidelock::{
     sync::{
         config::checked::Config,
         outbox::{capture, entries},
-        report::{Cells, Conflicting, PullOptions, PullReport, PushReport, TablePushed, TableReport},
+        report::{Cells, Conflict, PullOptions, PullReport, PushReport, TablePushed, TableReport},
         state::tables,
     },
 };
@@ -54,7 +54,7 @@ pub enum Undecided {
 }
 
 /// The conflict function of a test.
-pub type Decide = Rc<dyn Fn(Conflicting) -> Option<Cells>>;
+pub type Decide = Rc<dyn Fn(Conflict) -> Option<Cells>>;
 
 impl TestHost {
     pub fn new(schema: &str) -> Self {
@@ -118,7 +118,7 @@ impl SyncHost for TestHost {
         Box::pin(std::future::ready(filter))
     }
 
-    fn resolve(&self, conflict: Conflicting) -> LocalFuture<'_, Result<Option<Cells>>> {
+    fn resolve(&self, conflict: Conflict) -> LocalFuture<'_, Result<Option<Cells>>> {
         let decide = self.decide.borrow().clone();
         let undecided = self.undecided.get();
         Box::pin(async move {

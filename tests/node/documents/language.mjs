@@ -115,6 +115,8 @@ const NOT_CODE = {
 export function problemsOfNames(path, text) {
   const code = text.replace(NOT_CODE[path.slice(-2)], (other) => other.replace(/[^\n]+/g, ' '))
   const words = (name) => name.replace(/([a-z\d])([A-Z])/g, '$1 $2').replaceAll('_', ' ')
-  const names = code.split('\n').map((line) => (line.match(/[A-Za-z_]\w*/g) ?? []).map((name) => `${words(name)},`).join(' '))
+  const names = code
+    .split('\n')
+    .map((line) => (line.match(/[A-Za-z_]\w*/g) ?? []).map((name) => `${words(name)},`).join(' '))
   return wordsToReplace(path, names)
 }

@@ -25,7 +25,7 @@ ${envPrefix}SUPABASE_PUBLISHABLE_KEY=
 }
 
 /** What the module that opens the database depends on. */
-interface Opened {
+interface OpeningModule {
   readonly framework: Framework
   /** The path of the module. */
   readonly module: string
@@ -37,7 +37,7 @@ interface Opened {
 }
 
 /** Returns the module that opens the database. */
-export function databaseModule(opened: Opened): string {
+export function databaseModule(opened: OpeningModule): string {
   const { framework, database, typescript } = opened
   const name = quoted(database)
   const type = (text: string) => (typescript ? text : '')
@@ -64,7 +64,7 @@ ${remote(framework)}  })
 }
 
 /** Returns the code that reads the migrations. */
-function loading({ framework, module, migrations, files, typescript }: Opened) {
+function loading({ framework, module, migrations, files, typescript }: OpeningModule) {
   const folder = relative(module, migrations)
   switch (framework.loading) {
     case 'glob':

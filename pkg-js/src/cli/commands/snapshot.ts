@@ -1,5 +1,5 @@
 import { type Command, type Invocation, type OptionSpec, usageError } from '../command.js'
-import { databaseIn, type Stored, withDatabase } from '../local-database.js'
+import { databaseIn, type LocalDatabase, withDatabase } from '../local-database.js'
 import type { Output } from '../output.js'
 import type { SnapshotInfo } from '../package.js'
 
@@ -74,7 +74,7 @@ const restore: Command = {
 export const snapshot: readonly Command[] = [create, list, restore]
 
 /** Returns the folder in the arguments. */
-function folderIn(given: Invocation, operand: string | undefined, command: string): Stored {
+function folderIn(given: Invocation, operand: string | undefined, command: string): LocalDatabase {
   const where = databaseIn(given, operand, command)
   if (where.kind === 'file')
     throw usageError(`${where.path} is a single file, which has no snapshots`, "Pass a folder of storage: 'file'")

@@ -36,7 +36,7 @@ export function shapeOf(names: readonly string[]): RowShape {
   return { names, template }
 }
 
-/** The form of a query's rows; `cursor`: a copied buffer that is decoded on demand, as {@link Rows}. */
+/** The form of a query's rows; `cursor`: a copied buffer that is decoded on demand, as {@link ResultRows}. */
 export type ResultMode = RowMode | 'cursor'
 
 /** Reads the result of the last {@link Core.execute}. Its methods are only valid until the next call into wasm. */
@@ -46,9 +46,9 @@ export class Results {
   readonly #header: number
   readonly #shapes = new Map<number, RowShape>()
   /** Reused for every result that is decoded at once. */
-  #reader: Rows | undefined
+  #reader: ResultRows | undefined
   /** The texts of the result, when the other thread has decoded them. */
-  texts: Texts | undefined
+  texts: ResultTexts | undefined
 
   constructor(source: MemorySource, core: Pick<Core, 'columns' | 'header'>) {
     this.#source = source
@@ -90,15 +90,15 @@ export class Results {
   }
 
   /** Returns a cursor over the rows, for a memory that the next result doesn't overwrite. */
-  cursor(): Rows {
+  cursor(): ResultRows {
     const shape = this.shape()
-    return new Rows(this.#source.refresh(), this.#header, shape, this.texts)
+    return new ResultRows(this.#source.refresh(), this.#header, shape, this.texts)
   }
 
-  #read(): Rows {
+  #read(): ResultRows {
     const shape = this.shape()
     const areas = this.#source.refresh()
-    this.#reader ??= new Rows(areas, this.#header, shape)
+    this.#reader ??= new ResultRows(areas, this.#header, shape)
     return this.#reader.reset(areas, this.#header, shape, this.texts)
   }
 
@@ -106,7 +106,7 @@ export class Results {
    * Decodes the texts, to send them to another thread as strings: copying them takes that thread a fraction of the time of decoding.
    * Undefined when they are too short to be worth it, or may exceed the longest string.
    */
-  decodedTexts(): Texts | undefined {
+  decodedTexts(): ResultTexts | undefined {
     const length = this.#word(textBytesAt)
     const wideLength = this.#word(wideBytesAt)
     if (length + wideLength < leastDecoded || length + wideLength > mostDecoded) return undefined
@@ -136,7 +136,7 @@ export class Results {
 const [leastDecoded, mostDecoded] = [2048, 2 ** 26]
 
 /** All texts of a result, joined: the ASCII ones, and the others. */
-export type Texts = readonly [string, string]
+export type ResultTexts = readonly [string, string]
 
 /** The word indexes that {@link copyResult} needs, and the bytes of a header. */
 export const layout = {
@@ -155,7 +155,7 @@ export const layout = {
 } as const
 
 /** Decodes the rows of a result, slice by slice or all at once. Over wasm memory, it is valid until the next call into wasm. */
-export class Rows {
+export class ResultRows {
   #areas: MemoryViews
   #shape: RowShape
   #columns = 0
@@ -169,20 +169,20 @@ export class Rows {
   #wideEnd = 0
   #blob = 0
   /** All texts, once they are decoded together, and the position of the next row in them. */
-  #joined: Texts | undefined
+  #joined: ResultTexts | undefined
   #at = 0
   #wideAt = 0
   /** The texts that later cells refer to by number. */
   #known: string[] = []
 
-  constructor(areas: MemoryViews, header: number, shape: RowShape, texts?: Texts) {
+  constructor(areas: MemoryViews, header: number, shape: RowShape, texts?: ResultTexts) {
     this.#areas = areas
     this.#shape = shape
     this.reset(areas, header, shape, texts)
   }
 
   /** Starts at the first row of another result, whose texts may be decoded already. */
-  reset(areas: MemoryViews, header: number, shape: RowShape, texts?: Texts): this {
+  reset(areas: MemoryViews, header: number, shape: RowShape, texts?: ResultTexts): this {
     const { words } = areas
     const at = header / 4
     this.#areas = areas
@@ -361,7 +361,7 @@ export class Rows {
   }
 
   /** Decodes the texts of the next rows, joined. */
-  #texts(count: number): Texts {
+  #texts(count: number): ResultTexts {
     const { bytes } = this.#areas
     let textEnd = this.#textEnd
     let wideEnd = this.#wideEnd

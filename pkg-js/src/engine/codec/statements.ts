@@ -6,7 +6,7 @@ import { copyResult } from './copy.js'
 import { Executor } from './executor.js'
 import { viewsOf } from './memory.js'
 import { type Packed, Packer } from './pack.js'
-import { type ResultMode, Rows } from './rows.js'
+import { type ResultMode, ResultRows } from './rows.js'
 import { runResult } from './run-result.js'
 
 /** Runs statements with parameters as P and results as R. Throws what the wasm module throws, unconverted but for `withStatement`. */
@@ -86,7 +86,7 @@ export class Statements implements StatementRunner<unknown, unknown> {
     const { results, views } = this.executor
     if (mode === 'cursor') {
       const shape = results.shape()
-      return new Rows(viewsOf(copyResult(views, this.#core.header())), 0, shape)
+      return new ResultRows(viewsOf(copyResult(views, this.#core.header())), 0, shape)
     }
     if (kind === op.run) return runResult(results, this.#integers)
     return kind === op.get ? results.first() : results.rows(mode)

@@ -14,7 +14,7 @@ const { mapResultRow } = utils as unknown as {
 }
 
 /** Makes one call on the database or the transaction of a session, and logs its SQL. */
-export type Call = <T>(
+export type LoggedCall = <T>(
   sql: string,
   params: SqlParams,
   call: (on: Database | Tx, params: SqlParams, options: CallOptions | undefined) => Promise<T>,
@@ -37,13 +37,13 @@ export class TidelockPreparedQuery<
   static override readonly [entityKind]: string = 'TidelockPreparedQuery'
   /** Set by Drizzle's query builders: which tables of an outer join have a row. */
   declare joinsNotNullableMap: Record<string, boolean> | undefined
-  readonly #call: Call
+  readonly #call: LoggedCall
   readonly #fields: SelectedFieldsOrdered | undefined
   readonly #method: SQLiteExecuteMethod
   readonly #relational: RelationalMapper | undefined
 
   constructor(
-    call: Call,
+    call: LoggedCall,
     query: Query,
     fields: SelectedFieldsOrdered | undefined,
     method: SQLiteExecuteMethod,
@@ -57,7 +57,7 @@ export class TidelockPreparedQuery<
   }
 
   /** Returns the same query, run by another call. */
-  with(call: Call): TidelockPreparedQuery<Config> {
+  with(call: LoggedCall): TidelockPreparedQuery<Config> {
     const other = new TidelockPreparedQuery<Config>(call, this.query, this.#fields, this.#method, this.#relational)
     other.joinsNotNullableMap = this.joinsNotNullableMap
     return other

@@ -16,7 +16,7 @@ import {
 } from 'drizzle-orm/sqlite-core'
 import type { Database, RunResult, Tx } from '../../index.js'
 import type { TransactionWatch } from '../shared/transaction-watch.js'
-import { type Call, type RelationalMapper, TidelockPreparedQuery } from './prepared-query.js'
+import { type LoggedCall, type RelationalMapper, TidelockPreparedQuery } from './prepared-query.js'
 
 /** What all sessions of one Drizzle database share. */
 export interface Shared<Schema extends TablesRelationalConfig> {
@@ -50,7 +50,7 @@ export class TidelockSession<
     this.#depth = depth
   }
 
-  readonly #call: Call = (sql, params, call) => {
+  readonly #call: LoggedCall = (sql, params, call) => {
     const { logger, watch } = this.#shared
     logger.logQuery(sql, params as unknown[])
     const tx = this.#tx

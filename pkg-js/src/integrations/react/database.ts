@@ -11,7 +11,7 @@ import {
 } from 'react'
 import type { Database, OpenOptions } from '../../index.js'
 import { type DatabaseStore, databaseStore, isKnown, noDatabase, outsideProvider } from '../shared/database-store.js'
-import type { Store } from '../shared/external-store.js'
+import type { ExternalStore } from '../shared/external-store.js'
 import { suspendUntil } from './suspend.js'
 
 /** The props of {@link DatabaseProvider}: one of `database` and `options`. */
@@ -67,12 +67,12 @@ export function useDatabases(hook: string): DatabaseStore {
 }
 
 /** @internal Returns the value of a store, and `initial` on a server and during the hydration. */
-export function useStore<T>(store: Store<T>, initial: T): T {
+export function useStore<T>(store: ExternalStore<T>, initial: T): T {
   return useSyncExternalStore(store.subscribe, store.get, () => initial)
 }
 
 /** @internal Returns the value of a store of something in the provider's database; see {@link useStore}. */
-export function useProvided<T>(hook: string, storeOf: (databases: DatabaseStore) => Store<T>, initial: T): T {
+export function useProvided<T>(hook: string, storeOf: (databases: DatabaseStore) => ExternalStore<T>, initial: T): T {
   const databases = useDatabases(hook)
   return useStore(
     useMemo(() => storeOf(databases), [storeOf, databases]),

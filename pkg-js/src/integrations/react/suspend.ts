@@ -1,5 +1,5 @@
 import { failure } from '../shared/errors.js'
-import { type Store, whenTrue } from '../shared/external-store.js'
+import { type ExternalStore, whenTrue } from '../shared/external-store.js'
 import type { LiveResult } from '../shared/live-results.js'
 
 /**
@@ -12,13 +12,13 @@ const heldMs = 5_000
 const heldAfterErrorMs = 1_000
 
 /** Suspends the render until the value of a store fulfils a condition. Throws `unsupported_environment` on a server. */
-export function suspendUntil<T>(store: Store<T>, condition: (value: T) => boolean, hook: string): never {
+export function suspendUntil<T>(store: ExternalStore<T>, condition: (value: T) => boolean, hook: string): never {
   requireBrowser(hook)
   throw whenTrue(store, condition)
 }
 
 /** Suspends the render until a query has a result, and keeps that result until the component has mounted. Throws as {@link suspendUntil}. */
-export function suspendUntilLoaded<T>(results: Store<LiveResult<T>>, hook: string): never {
+export function suspendUntilLoaded<T>(results: ExternalStore<LiveResult<T>>, hook: string): never {
   requireBrowser(hook)
   const release = results.subscribe(() => {})
   throw whenTrue(results, ({ loading }) => !loading).then(({ error }) => {

@@ -1,6 +1,6 @@
 import type { Database, OpenOptions, TidelockError } from '../../index.js'
 import { invalid } from './errors.js'
-import { constantStore, lazyStore, type Store, whenTrue } from './external-store.js'
+import { constantStore, type ExternalStore, lazyStore, whenTrue } from './external-store.js'
 import { isTidelockError, open } from './package.js'
 
 /** The database of a provider, as far as it is known. */
@@ -17,7 +17,7 @@ export type DatabaseSource =
   | { readonly options: OpenOptions; readonly database?: undefined }
 
 /** The store of a provider's database. */
-export interface DatabaseStore extends Store<DatabaseState> {
+export interface DatabaseStore extends ExternalStore<DatabaseState> {
   /** The options with which the provider opens it. */
   readonly options?: OpenOptions | undefined
 }
@@ -62,7 +62,7 @@ export function isKnown(state: DatabaseState): boolean {
  * opening, and with `invalid_argument` when the provider has no database yet.
  */
 export async function withDatabase<T>(
-  store: Store<DatabaseState>,
+  store: ExternalStore<DatabaseState>,
   work: (database: Database) => T | PromiseLike<T>,
 ): Promise<T> {
   if (store === emptyStore) throw wrongSource('The provider of a database has no database yet')

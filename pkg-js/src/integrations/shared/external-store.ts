@@ -1,5 +1,5 @@
 /** A value that changes, in the form that every framework can observe. */
-export interface Store<T> {
+export interface ExternalStore<T> {
   /** Returns the present value: the same object until it changes. */
   readonly get: () => T
   /** Calls `listener`, a function that has not subscribed yet, after each change. Returns a function that unsubscribes. */
@@ -17,7 +17,7 @@ export function lazyStore<T>(
   initial: T,
   start: (set: (value: T) => void) => () => void,
   onStop: () => void = () => {},
-): Store<T> {
+): ExternalStore<T> {
   const listeners = new Set<() => void>()
   let value = initial
   let stop: (() => void) | undefined
@@ -62,12 +62,12 @@ export function lazyStore<T>(
 }
 
 /** A store whose value never changes. */
-export function constantStore<T>(value: T): Store<T> {
+export function constantStore<T>(value: T): ExternalStore<T> {
   return { get: () => value, subscribe: () => () => {} }
 }
 
 /** Resolves when the value of a store fulfils a condition, which keeps the store working until then. */
-export function whenTrue<T>(store: Store<T>, condition: (value: T) => boolean): Promise<T> {
+export function whenTrue<T>(store: ExternalStore<T>, condition: (value: T) => boolean): Promise<T> {
   return new Promise((resolve) => {
     const look = () => {
       const value = store.get()

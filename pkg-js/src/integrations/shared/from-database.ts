@@ -1,14 +1,14 @@
 import type { DatabaseState } from './database-store.js'
-import type { Store } from './external-store.js'
+import type { ExternalStore } from './external-store.js'
 
 /** Makes a store of something in a provider's database, which may arrive or change later: `storeOf` gets each of its states. */
 export function fromDatabase<T>(
-  databases: Store<DatabaseState>,
-  storeOf: (state: DatabaseState) => Store<T>,
-): Store<T> {
+  databases: ExternalStore<DatabaseState>,
+  storeOf: (state: DatabaseState) => ExternalStore<T>,
+): ExternalStore<T> {
   let state: DatabaseState | undefined
-  let inner: Store<T>
-  const present = (): Store<T> => {
+  let inner: ExternalStore<T>
+  const present = (): ExternalStore<T> => {
     const next = databases.get()
     if (next !== state) {
       state = next
@@ -19,7 +19,7 @@ export function fromDatabase<T>(
   return {
     get: () => present().get(),
     subscribe(listener) {
-      let followed: Store<T> | undefined
+      let followed: ExternalStore<T> | undefined
       let stop: (() => void) | undefined
       const follow = () => {
         const next = present()

@@ -1,7 +1,7 @@
 import type { Database, LiveOptions, LiveQuery, OpenOptions, Row, TidelockError } from '../../index.js'
 import type { DatabaseStore } from './database-store.js'
 import { failure, invalid } from './errors.js'
-import { constantStore, lazyStore, type Store } from './external-store.js'
+import { constantStore, type ExternalStore, lazyStore } from './external-store.js'
 import { fromDatabase } from './from-database.js'
 import { listen } from './listen.js'
 import { lastRows } from './package.js'
@@ -18,7 +18,7 @@ export interface LiveResult<T = Row> {
 }
 
 /** The options of a component's live query that belong to the run, which components share. */
-type RunOptions = Pick<LiveOptions, 'timeoutMs' | 'initial'>
+type SharedRunOptions = Pick<LiveOptions, 'timeoutMs' | 'initial'>
 
 /** Options of a live query in a component. */
 export interface LiveQueryOptions extends Pick<LiveOptions, 'timeoutMs'> {
@@ -48,7 +48,7 @@ export function failedResult(error: TidelockError): LiveResult<never> {
 }
 
 /** The running queries of each database: components with the same query share one. */
-const running = new WeakMap<Database, Map<string, Store<LiveResult<unknown>>>>()
+const running = new WeakMap<Database, Map<string, ExternalStore<LiveResult<unknown>>>>()
 
 /**
  * Makes the store of a query's results; without a statement nothing runs. The query runs while the store has subscribers. `before` is its
@@ -57,11 +57,11 @@ const running = new WeakMap<Database, Map<string, Store<LiveResult<unknown>>>>()
 export function liveResults<T>(
   database: Database,
   statement: QueryStatement | undefined,
-  options: RunOptions,
+  options: SharedRunOptions,
   before: LiveResult<unknown> = loadingResult,
-): Store<LiveResult<T>> {
+): ExternalStore<LiveResult<T>> {
   if (statement === undefined) return constantStore(skippedResult)
-  const stores = running.get(database) ?? new Map<string, Store<LiveResult<unknown>>>()
+  const stores = running.get(database) ?? new Map<string, ExternalStore<LiveResult<unknown>>>()
   running.set(database, stores)
   const { key, map } = statement
   const id = `${map === undefined} ${options.timeoutMs} ${options.initial} ${key}`
@@ -74,24 +74,26 @@ export function liveResults<T>(
     stores.set(id, store)
     return store
   }
-  const store: Store<LiveResult<unknown>> = {
+  const store: ExternalStore<LiveResult<unknown>> = {
     get: () => stores.get(id)?.get() ?? before,
     subscribe: (listener) => (stores.get(id) ?? begin()).subscribe(listener),
   }
-  return mapped(store, map) as Store<LiveResult<T>>
+  return mapped(store, map) as ExternalStore<LiveResult<T>>
 }
 
 /** Makes the store of a query's results in the database of a provider, which may arrive later. */
 export function providedResults<T>(
   databases: DatabaseStore,
   statement: QueryStatement | undefined,
-  options: RunOptions,
-): Store<LiveResult<T>> {
+  options: SharedRunOptions,
+): ExternalStore<LiveResult<T>> {
   const opening = options.initial && databases.options
   const waiting = statement && opening ? lastResults(opening, statement) : constantStore(loadingResult)
   return fromDatabase<LiveResult<T>>(databases, ({ database, error }) => {
     if (database) return liveResults(database, statement, options, waiting.get())
-    return error ? constantStore(failedResult(error)) : (mapped(waiting, statement?.map) as Store<LiveResult<T>>)
+    return error
+      ? constantStore(failedResult(error))
+      : (mapped(waiting, statement?.map) as ExternalStore<LiveResult<T>>)
   })
 }
 
@@ -99,7 +101,7 @@ export function providedResults<T>(
 function lastResults(
   { name, path, storage, remote }: OpenOptions,
   { sql, params, map }: QueryStatement,
-): Store<LiveResult<unknown>> {
+): ExternalStore<LiveResult<unknown>> {
   return lazyStore<LiveResult<unknown>>(loadingResult, (set) => {
     // The name of a user's own database is known after the sign-in only.
     if (!remote?.perUser && storage !== 'memory')
@@ -118,7 +120,10 @@ function rowModeOf(map: QueryStatement['map']) {
 }
 
 /** Makes the store of the same results with mapped rows, if they are to be mapped. */
-function mapped(store: Store<LiveResult<unknown>>, map: QueryStatement['map']): Store<LiveResult<unknown>> {
+function mapped(
+  store: ExternalStore<LiveResult<unknown>>,
+  map: QueryStatement['map'],
+): ExternalStore<LiveResult<unknown>> {
   if (map === undefined) return store
   const { get, subscribe } = store
   let from: LiveResult<unknown> | undefined
@@ -144,7 +149,7 @@ function mapped(store: Store<LiveResult<unknown>>, map: QueryStatement['map']): 
 function observe(
   database: Database,
   { sql, params, map }: QueryStatement,
-  options: RunOptions,
+  options: SharedRunOptions,
   set: (result: LiveResult<unknown>) => void,
 ): () => void {
   let rows: readonly unknown[] = noRows

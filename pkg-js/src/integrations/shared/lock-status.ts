@@ -1,6 +1,6 @@
 import type { Database, TidelockError } from '../../index.js'
 import type { DatabaseState } from './database-store.js'
-import { constantStore, lazyStore, type Store } from './external-store.js'
+import { constantStore, type ExternalStore, lazyStore } from './external-store.js'
 import { fromDatabase } from './from-database.js'
 import { listen } from './listen.js'
 import { isTidelockError } from './package.js'
@@ -22,14 +22,14 @@ export interface LockStatus {
 export const waitingLock: LockStatus = { role: undefined, state: 'waiting', error: undefined }
 
 /** Makes the store of the role and lock of a provider's database, which may arrive later. */
-export function providedLock(databases: Store<DatabaseState>): Store<LockStatus> {
+export function providedLock(databases: ExternalStore<DatabaseState>): ExternalStore<LockStatus> {
   return fromDatabase(databases, ({ database, error }) =>
     database ? lockStatus(database) : constantStore({ ...waitingLock, error }),
   )
 }
 
 /** Makes the store of a database's role and lock. */
-function lockStatus(database: Database): Store<LockStatus> {
+function lockStatus(database: Database): ExternalStore<LockStatus> {
   let isLost = false
   const present = (): LockStatus => ({
     role: database.role,

@@ -1,6 +1,6 @@
 import type { Database } from '../../index.js'
 import { type DatabaseState, withDatabase } from './database-store.js'
-import type { Store } from './external-store.js'
+import type { ExternalStore } from './external-store.js'
 
 /** The state of a mutation: of its latest call. */
 export interface MutationState<Result> {
@@ -29,14 +29,14 @@ type InputOf<Input> = undefined extends Input ? [input?: Input] : [input: Input]
 
 /** What a mutation does, and where. A component may exchange both. */
 export interface MutationSource<Input, Result> {
-  databases: Store<DatabaseState>
+  databases: ExternalStore<DatabaseState>
   work: MutationWork<Input, Result>
 }
 
 /** Makes the calls of a mutation, with the store of its state. Calls may overlap: each runs, and the state is that of the latest. */
 export function mutationOf<Input, Result>(
   source: MutationSource<Input, Result>,
-): Store<MutationState<Result>> & { readonly calls: MutationCalls<Input, Result> } {
+): ExternalStore<MutationState<Result>> & { readonly calls: MutationCalls<Input, Result> } {
   const listeners = new Set<() => void>()
   let state: MutationState<Result> = idleMutation
   let running = 0

@@ -1,6 +1,6 @@
 import type { Database, SyncPhase, SyncStatus, TidelockErrorJson } from '../../index.js'
 import type { DatabaseState } from './database-store.js'
-import { constantStore, lazyStore, type Store } from './external-store.js'
+import { constantStore, type ExternalStore, lazyStore } from './external-store.js'
 import { fromDatabase } from './from-database.js'
 import { listen } from './listen.js'
 import { isTidelockError } from './package.js'
@@ -38,14 +38,14 @@ export const unknownSync: SyncOverview = {
 const refreshMs = 200
 
 /** Makes the store of the sync of a provider's database, which may arrive later. */
-export function providedSync(databases: Store<DatabaseState>): Store<SyncOverview> {
+export function providedSync(databases: ExternalStore<DatabaseState>): ExternalStore<SyncOverview> {
   return fromDatabase(databases, ({ database, error }) =>
     database ? syncOverview(database) : constantStore({ ...unknownSync, error: error?.toJSON(), loading: !error }),
   )
 }
 
 /** Makes the store of a database's sync. */
-function syncOverview(database: Database): Store<SyncOverview> {
+function syncOverview(database: Database): ExternalStore<SyncOverview> {
   return lazyStore(unknownSync, (set) => {
     let phase: SyncPhase = 'idle'
     let error: TidelockErrorJson | undefined

@@ -1,4 +1,4 @@
-import type { Store } from '../shared/external-store.js'
+import type { ExternalStore } from '../shared/external-store.js'
 
 /** A store by Svelte's contract: `subscribe` calls `run` at once, and after each change. */
 export interface Readable<T> {
@@ -9,7 +9,7 @@ export interface Readable<T> {
 export type ReadableLike<T> = T | Readable<T>
 
 /** Makes a store by Svelte's contract. */
-export function readable<T>({ get, subscribe }: Store<T>): Readable<T> {
+export function readable<T>({ get, subscribe }: ExternalStore<T>): Readable<T> {
   return {
     subscribe(run) {
       run(get())

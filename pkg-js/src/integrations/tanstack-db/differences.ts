@@ -1,20 +1,20 @@
 import { type Row, TidelockError } from '../../index.js'
-import type { Key } from './table.js'
+import type { CollectionKey } from './table.js'
 
 /** What changed from one result to the next. */
 export interface Differences {
   readonly added: readonly Row[]
   readonly updated: readonly { readonly before: Row; readonly after: Row }[]
-  readonly removed: readonly Key[]
+  readonly removed: readonly CollectionKey[]
 }
 
 /** The rows of the newest result by their key. */
 export class KnownRows {
-  #rows: ReadonlyMap<Key, Row> = new Map()
+  #rows: ReadonlyMap<CollectionKey, Row> = new Map()
 
   /** Takes the next result and returns how it differs from the one before. Throws `invalid_argument` for two rows with one key. */
-  next(result: readonly Row[], keyOf: (row: Row) => Key): Differences {
-    const [before, rows] = [this.#rows, new Map<Key, Row>()]
+  next(result: readonly Row[], keyOf: (row: Row) => CollectionKey): Differences {
+    const [before, rows] = [this.#rows, new Map<CollectionKey, Row>()]
     const added: Row[] = []
     const updated: { before: Row; after: Row }[] = []
     for (const row of result) {
@@ -31,7 +31,7 @@ export class KnownRows {
   }
 
   /** Returns whether the newest result has exactly this row under the key; undefined: no row. */
-  has(key: Key, row: Row | undefined): boolean {
+  has(key: CollectionKey, row: Row | undefined): boolean {
     const known = this.#rows.get(key)
     return known === undefined || row === undefined ? known === row : sameRow(known, row)
   }

@@ -9,7 +9,7 @@ import {
   TidelockError,
 } from '../../index.js'
 import { KnownRows } from './differences.js'
-import type { Key, Written } from './table.js'
+import type { CollectionKey, Written } from './table.js'
 
 /** The query that feeds a collection. */
 export interface FeedSource {
@@ -19,12 +19,12 @@ export interface FeedSource {
   readonly onError: (error: TidelockError) => void
   /** Checks what the query reads before it runs. */
   load?(database: Database): Promise<void>
-  keyOf(row: Row): Key
+  keyOf(row: Row): CollectionKey
   /** Returns the row of the collection for a stored row. */
   parsed(row: Row): object
 }
 
-type SyncParams = Parameters<SyncConfig<object, Key>['sync']>[0]
+type SyncParams = Parameters<SyncConfig<object, CollectionKey>['sync']>[0]
 
 /** Feeds a collection with the results of a live query. */
 export class Feed {
@@ -37,7 +37,7 @@ export class Feed {
     this.#source = source
   }
 
-  readonly sync: SyncConfig<object, Key> = {
+  readonly sync: SyncConfig<object, CollectionKey> = {
     rowUpdateMode: 'full',
     sync: (params) => {
       const stop = new AbortController()

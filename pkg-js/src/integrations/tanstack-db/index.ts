@@ -8,20 +8,20 @@ import type { BaseCollectionConfig, CollectionConfig, InferSchemaOutput, Standar
 import { type Database, type Row, type SqlFragment, type SqlParams, type SqlValue, TidelockError } from '../../index.js'
 import { Feed, type FeedSource } from './feed.js'
 import { addTarget, type PersistableTransaction, persistMutations } from './persist.js'
-import { type Conversions, type Key, parsedRow, Table } from './table.js'
+import { type CollectionKey, CollectionTable, type Conversions, parsedRow } from './table.js'
 
 export { type PersistableTransaction, persistMutations }
 
 type HandlerNames = 'onInsert' | 'onUpdate' | 'onDelete'
-type Schema = StandardSchema<unknown>
+type AnySchema = StandardSchema<unknown>
 
 /** What the options of both kinds of collections share. TanStack's own options (`id`, `schema`, `compare`, `gcTime`...) are passed on. */
-export interface TidelockCollectionBase<T extends object, TKey extends Key, TSchema extends Schema = never>
+export interface TidelockCollectionBase<T extends object, TKey extends CollectionKey, TSchema extends AnySchema = never>
   extends Omit<BaseCollectionConfig<T, TKey, TSchema, TidelockCollectionUtils>, 'getKey' | 'syncMode' | HandlerNames> {
   /** The open database, or the promise of it. */
   readonly database: Database | PromiseLike<Database>
   /** By column, what makes the collection's value of a stored one: `{ done: (stored: number) => stored === 1 }`. NULL stays null. */
-  readonly parse?: { readonly [Column in keyof T]?: (stored: never) => T[Column] } | undefined
+  readonly parse?: { readonly [CollectionColumn in keyof T]?: (stored: never) => T[CollectionColumn] } | undefined
   /**
    * Called when the query fails after its first result, or when two rows share a key. The collection keeps its last rows.
    * @default console.warn
@@ -30,7 +30,7 @@ export interface TidelockCollectionBase<T extends object, TKey extends Key, TSch
 }
 
 /** Options of a collection over a table, which reads and writes. */
-export interface TidelockTableConfig<T extends object, TKey extends Key, TSchema extends Schema = never>
+export interface TidelockTableConfig<T extends object, TKey extends CollectionKey, TSchema extends AnySchema = never>
   extends TidelockCollectionBase<T, TKey, TSchema> {
   /** The name of the table. It needs a primary key. */
   readonly table: string
@@ -40,11 +40,11 @@ export interface TidelockTableConfig<T extends object, TKey extends Key, TSchema
    */
   readonly getKey?: ((row: T) => TKey) | undefined
   /** By column, what makes the stored value of the collection's: the reverse of `parse`. Booleans and dates need none. */
-  readonly serialize?: { readonly [Column in keyof T]?: (value: never) => SqlValue } | undefined
+  readonly serialize?: { readonly [CollectionColumn in keyof T]?: (value: never) => SqlValue } | undefined
 }
 
 /** Options of a collection over a query. Without handlers of your own it is read-only. */
-export interface TidelockQueryConfig<T extends object, TKey extends Key, TSchema extends Schema = never>
+export interface TidelockQueryConfig<T extends object, TKey extends CollectionKey, TSchema extends AnySchema = never>
   extends TidelockCollectionBase<T, TKey, TSchema>,
     Pick<BaseCollectionConfig<T, TKey, TSchema, TidelockCollectionUtils>, HandlerNames> {
   /** The query. */
@@ -63,7 +63,7 @@ export interface TidelockCollectionUtils {
   refresh(): Promise<void>
 }
 
-type CollectionOptions<T extends object, TKey extends Key, TSchema extends Schema> = Omit<
+type CollectionOptions<T extends object, TKey extends CollectionKey, TSchema extends AnySchema> = Omit<
   CollectionConfig<T, TKey, TSchema, TidelockCollectionUtils>,
   'utils'
 > & { utils: TidelockCollectionUtils }
@@ -91,16 +91,18 @@ type CollectionOptions<T extends object, TKey extends Key, TSchema extends Schem
  * )
  * ```
  */
-export function tidelockCollectionOptions<TSchema extends Schema, TKey extends Key = Key>(
+export function tidelockCollectionOptions<TSchema extends AnySchema, TKey extends CollectionKey = CollectionKey>(
   config: (
     | TidelockTableConfig<InferSchemaOutput<TSchema>, TKey, TSchema>
     | TidelockQueryConfig<InferSchemaOutput<TSchema>, TKey, TSchema>
   ) & { schema: TSchema },
 ): CollectionOptions<InferSchemaOutput<TSchema>, TKey, TSchema> & { schema: TSchema }
-export function tidelockCollectionOptions<T extends object = Row, TKey extends Key = Key>(
+export function tidelockCollectionOptions<T extends object = Row, TKey extends CollectionKey = CollectionKey>(
   config: (TidelockTableConfig<T, TKey> | TidelockQueryConfig<T, TKey>) & { schema?: never },
 ): CollectionOptions<T, TKey, never> & { schema?: never }
-export function tidelockCollectionOptions(config: TableConfig | QueryConfig): CollectionOptions<object, Key, never> {
+export function tidelockCollectionOptions(
+  config: TableConfig | QueryConfig,
+): CollectionOptions<object, CollectionKey, never> {
   const [overTable, overQuery] = ['table' in config, 'sql' in config]
   if (overTable && !overQuery) return tableOptions(config as TableConfig)
   if (overQuery && !overTable) return queryOptions(config as QueryConfig)
@@ -109,14 +111,14 @@ export function tidelockCollectionOptions(config: TableConfig | QueryConfig): Co
   })
 }
 
-type TableConfig = TidelockTableConfig<object, Key>
-type QueryConfig = TidelockQueryConfig<object, Key>
+type TableConfig = TidelockTableConfig<object, CollectionKey>
+type QueryConfig = TidelockQueryConfig<object, CollectionKey>
 
 const warn = (error: TidelockError) => console.warn(error)
 
-function tableOptions(config: TableConfig): CollectionOptions<object, Key, never> {
+function tableOptions(config: TableConfig): CollectionOptions<object, CollectionKey, never> {
   const { database, table: name, parse, serialize, getKey, onError = warn, ...passed } = config
-  const table = new Table(name, { parse, serialize } as Conversions)
+  const table = new CollectionTable(name, { parse, serialize } as Conversions)
   const keyOf = getKey ?? ((item: object) => table.keyOf(item))
   const feed = new Feed({
     database,
@@ -132,7 +134,7 @@ function tableOptions(config: TableConfig): CollectionOptions<object, Key, never
   return { ...passed, getKey: keyOf, sync: feed.sync, utils, onInsert: write, onUpdate: write, onDelete: write }
 }
 
-function queryOptions(config: QueryConfig): CollectionOptions<object, Key, never> {
+function queryOptions(config: QueryConfig): CollectionOptions<object, CollectionKey, never> {
   const { database, sql, params, parse, getKey, onError = warn, onInsert, onUpdate, onDelete, ...passed } = config
   if (typeof getKey !== 'function') {
     throw new TidelockError('invalid_argument', 'A collection over a query needs the option getKey', {

@@ -1,22 +1,22 @@
 import type { PendingMutation } from '@tanstack/db'
 import { type Database, TidelockError } from '../../index.js'
 import type { Feed } from './feed.js'
-import type { Key, RowChange, Table, Written } from './table.js'
+import type { CollectionKey, CollectionTable, RowMutation, Written } from './table.js'
 
 /** What writes need to know of a collection over a table. */
-export interface Target {
+export interface CollectionTarget {
   readonly database: Database | PromiseLike<Database>
-  readonly table: Table
+  readonly table: CollectionTable
   readonly feed: Feed
   /** The option of the collection. */
-  readonly keyOf: (item: object) => Key
+  readonly keyOf: (item: object) => CollectionKey
 }
 
 /** The tables behind collections, by the `utils` of each. */
-const targets = new WeakMap<object, Target>()
+const targets = new WeakMap<object, CollectionTarget>()
 
 /** Registers the table behind the collection that has these `utils`. */
-export function addTarget(utils: object, target: Target): void {
+export function addTarget(utils: object, target: CollectionTarget): void {
   targets.set(utils, target)
 }
 
@@ -48,7 +48,7 @@ export async function persistMutations({ mutations }: PersistableTransaction): P
     mutations.map(async (mutation) => {
       const target = targets.get(mutation.collection.utils)
       if (target === undefined) throw unknownCollection()
-      return { target, change: mutation as RowChange, database: await target.database }
+      return { target, change: mutation as RowMutation, database: await target.database }
     }),
   )
   const database = changes[0]?.database
@@ -75,6 +75,6 @@ function unknownCollection(): TidelockError {
 
 function severalDatabases(): TidelockError {
   return new TidelockError('invalid_argument', 'The mutations belong to collections of several databases', {
-    hint: 'Store each database on its own: filter transaction.mutations by collection',
+    hint: 'ExternalStore each database on its own: filter transaction.mutations by collection',
   })
 }

@@ -1,7 +1,7 @@
 import { type Database, type Row, type SqlValue, TidelockError, type Tx } from '../../index.js'
 
 /** The key of a row in a collection. */
-export type Key = string | number
+export type CollectionKey = string | number
 
 /** Functions by column: `parse` makes the collection's value of a stored one, `serialize` the reverse. NULL stays null without a call. */
 export interface Conversions {
@@ -10,7 +10,7 @@ export interface Conversions {
 }
 
 /** One change of a row, as a mutation of a collection has it. */
-export interface RowChange {
+export interface RowMutation {
   readonly type: 'insert' | 'update' | 'delete'
   readonly original: object
   readonly modified: object
@@ -19,11 +19,11 @@ export interface RowChange {
 
 /** A row as a write left it; undefined: deleted. */
 export interface Written {
-  readonly key: Key
+  readonly key: CollectionKey
   readonly row: Row | undefined
 }
 
-interface Column {
+interface CollectionColumn {
   readonly name: string
   /** The position in the primary key, from 1; 0: no part of it. */
   readonly pk: number
@@ -34,9 +34,9 @@ interface Column {
 const quoted = (name: string) => `"${name.replaceAll('"', '""')}"`
 
 /** A table that a collection shows: its columns, the keys of its rows, and the statements that change it. */
-export class Table {
+export class CollectionTable {
   readonly #conversions: Conversions
-  #columns: ReadonlyMap<string, Column> | undefined
+  #columns: ReadonlyMap<string, CollectionColumn> | undefined
   #key: readonly string[] | undefined
 
   constructor(
@@ -56,7 +56,7 @@ export class Table {
 
   /** Reads the columns. Rejects with `invalid_argument` for a table that doesn't exist or has no primary key. */
   async load(database: Database): Promise<void> {
-    const columns = await database.query<Column & Row>('SELECT name, pk, hidden FROM pragma_table_xinfo(?)', [
+    const columns = await database.query<CollectionColumn & Row>('SELECT name, pk, hidden FROM pragma_table_xinfo(?)', [
       this.name,
     ])
     if (columns.length === 0) {
@@ -77,16 +77,16 @@ export class Table {
   }
 
   /** Returns the key of a row of the collection. */
-  keyOf(item: object): Key {
+  keyOf(item: object): CollectionKey {
     return this.#keyOf((column) => this.#stored(item, column))
   }
 
   /** Returns the key of a stored row. */
-  keyOfStored(row: Row): Key {
+  keyOfStored(row: Row): CollectionKey {
     return this.#keyOf((column) => row[column])
   }
 
-  #keyOf(value: (column: string) => SqlValue | undefined): Key {
+  #keyOf(value: (column: string) => SqlValue | undefined): CollectionKey {
     if (this.#key === undefined) {
       throw new TidelockError('invalid_argument', `The primary key of ${quoted(this.name)} isn't known yet`, {
         hint: 'Wait for collection.preload() before the first write, or give the option getKey',
@@ -104,7 +104,7 @@ export class Table {
         },
       )
     })
-    return parts.length === 1 ? (parts[0] as Key) : JSON.stringify(parts)
+    return parts.length === 1 ? (parts[0] as CollectionKey) : JSON.stringify(parts)
   }
 
   /** Returns the row of the collection for a stored row. */
@@ -122,13 +122,13 @@ export class Table {
 
   /** Returns the columns that a statement may set, with their values. Generated columns and TanStack's `$` properties are left out. */
   #values(item: object): [string, SqlValue | undefined][] {
-    const known = this.#columns as ReadonlyMap<string, Column>
+    const known = this.#columns as ReadonlyMap<string, CollectionColumn>
     const names = Object.keys(item).filter((name) => (known.get(name)?.hidden ?? (name.startsWith('$') ? 2 : 0)) < 2)
     return names.map((name) => [name, this.#stored(item, name)])
   }
 
   /** Makes one change in a transaction. Returns the row as it is stored then. */
-  async write(tx: Tx, { type, original, modified, changes }: RowChange): Promise<Row | undefined> {
+  async write(tx: Tx, { type, original, modified, changes }: RowMutation): Promise<Row | undefined> {
     const table = quoted(this.name)
     const key = this.#key as readonly string[]
     const where = `WHERE ${key.map((column) => `${quoted(column)} = ?`).join(' AND ')}`
@@ -172,7 +172,7 @@ export function parsedRow(row: Row, parse: Conversions['parse']): object {
 }
 
 /** Returns a value of a key column as text or number, the same for an item and for what is stored of it; undefined: there is none. */
-function keyPart(value: SqlValue | undefined): Key | undefined {
+function keyPart(value: SqlValue | undefined): CollectionKey | undefined {
   if (value === null || value === undefined) return undefined
   if (typeof value === 'string' || typeof value === 'number') return value
   if (typeof value === 'boolean') return Number(value)

@@ -15,7 +15,7 @@ export class Refusal extends Error {
 /** The columns of a table that are known, with their types. */
 export type Columns = ReadonlyMap<string, ColumnType | undefined>
 
-type Condition = (row: JsonRow) => boolean | null
+type FilterCondition = (row: JsonRow) => boolean | null
 
 /** What the query string of a URL asks for. */
 export interface RemoteQuery {
@@ -32,14 +32,14 @@ export interface RemoteQuery {
 
 /** Reads a query string as PostgREST does. Throws a {@link Refusal} for what it doesn't understand. */
 export function readQuery(query: URLSearchParams, columns: Columns): RemoteQuery {
-  const conditions: Condition[] = []
+  const conditions: FilterCondition[] = []
   const known = (name: string) => {
     if (columns.size > 0 && !columns.has(name)) throw new Refusal(400, '42703', `column ${name} does not exist`)
     return name
   }
   for (const [name, value] of query) {
     if (['select', 'columns', 'on_conflict', 'limit', 'offset', 'order'].includes(name)) continue
-    const tokens = new Tokens(/^(not\.)?(and|or)$/.test(name) ? `${name}${value}` : value)
+    const tokens = new FilterText(/^(not\.)?(and|or)$/.test(name) ? `${name}${value}` : value)
     const condition = (column: string) => operation(tokens, known(column), columns.get(column), true)
     conditions.push(/^(not\.)?(and|or)$/.test(name) ? tree(tokens, columns, known) : condition(unquoted(name)))
     if (tokens.rest !== '') throw unclear()
@@ -79,7 +79,7 @@ const unclear = () =>
   )
 
 /** The characters of a condition that aren't read yet. */
-class Tokens {
+class FilterText {
   constructor(public rest: string) {}
 
   take(text: string): boolean {
@@ -111,7 +111,7 @@ const list = (text: string | null) => text?.match(/(?:"(?:[^"\\]|\\.)*"|[^,"])+/
 const unquoted = (name: string) => (name.startsWith('"') ? name.slice(1, -1).replace(/\\(.)/g, '$1') : name)
 
 /** `or(a.gt.5,and(a.eq.5,b.gt.x))` */
-function tree(tokens: Tokens, columns: Columns, known: (name: string) => string): Condition {
+function tree(tokens: FilterText, columns: Columns, known: (name: string) => string): FilterCondition {
   if (tokens.take('not.')) return negated(tree(tokens, columns, known))
   const every = tokens.take('and(')
   if (!every && !tokens.take('or(')) {
@@ -119,7 +119,7 @@ function tree(tokens: Tokens, columns: Columns, known: (name: string) => string)
     if (!tokens.take('.')) throw unclear()
     return operation(tokens, column, columns.get(column), false)
   }
-  const parts: Condition[] = []
+  const parts: FilterCondition[] = []
   do parts.push(tree(tokens, columns, known))
   while (tokens.take(','))
   if (!tokens.take(')')) throw unclear()
@@ -131,14 +131,14 @@ function tree(tokens: Tokens, columns: Columns, known: (name: string) => string)
 }
 
 const negated =
-  (condition: Condition): Condition =>
+  (condition: FilterCondition): FilterCondition =>
   (row) => {
     const result = condition(row)
     return result === null ? null : !result
   }
 
 /** `eq.5`, `not.is.null`, `in.(1,2)`. At the top a value goes to the end, in a tree to the next comma. */
-function operation(tokens: Tokens, column: string, type: ColumnType | undefined, top: boolean): Condition {
+function operation(tokens: FilterText, column: string, type: ColumnType | undefined, top: boolean): FilterCondition {
   if (tokens.take('not.')) return negated(operation(tokens, column, type, top))
   const name = tokens.word(/^[a-z]+/)
   if (!tokens.take('.')) throw unclear()
@@ -148,13 +148,13 @@ function operation(tokens: Tokens, column: string, type: ColumnType | undefined,
     return value
   }
   /** A comparison with NULL is neither true nor false. */
-  const compared = (text: string, holds: (order: number) => boolean): Condition => {
+  const compared = (text: string, holds: (order: number) => boolean): FilterCondition => {
     const value = typed(text)
     return (row) => (isNull(row[column]) ? null : holds(compareValues(row[column], value)))
   }
   if (name === 'in') {
     if (!tokens.take('(')) throw unclear()
-    const values: Condition[] = []
+    const values: FilterCondition[] = []
     do values.push(compared(tokens.word(/^[^,)]*/), (order) => order === 0))
     while (tokens.take(','))
     if (!tokens.take(')')) throw unclear()

@@ -39,7 +39,7 @@ export interface FakeTable {
 }
 
 /** A table with its rows. A statement that a constraint refuses throws a {@link Refusal} and leaves nothing. */
-export class RemoteTable {
+export class FakeRemoteTable {
   readonly key: readonly string[]
   readonly #given: FakeTable
   readonly #types: ReadonlyMap<string, ColumnType | undefined>
@@ -49,7 +49,7 @@ export class RemoteTable {
   constructor(
     readonly name: string,
     given: FakeTable,
-    readonly tables: ReadonlyMap<string, RemoteTable>,
+    readonly tables: ReadonlyMap<string, FakeRemoteTable>,
     time: () => string,
   ) {
     const { columns = [], primaryKey = 'id', rows = [] } = given

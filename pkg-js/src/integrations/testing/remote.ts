@@ -2,7 +2,7 @@ import { TidelockError } from '../../index.js'
 import { compareValues } from './column-types.js'
 import { type JsonRow, parseExact, printExact } from './exact-json.js'
 import { Refusal, type RemoteQuery, readQuery } from './remote-query.js'
-import { type FakeTable, fromTest, type RemoteRow, RemoteTable } from './remote-table.js'
+import { FakeRemoteTable, type FakeTable, fromTest, type RemoteRow } from './remote-table.js'
 
 /** Options of {@link fakeRemote}. */
 export interface FakeRemoteOptions {
@@ -64,7 +64,7 @@ export class FakeRemote {
   offline = false
   /** How long each answer takes, in milliseconds. */
   latencyMs = 0
-  readonly #tables = new Map<string, RemoteTable>()
+  readonly #tables = new Map<string, FakeRemoteTable>()
   readonly #maxRows: number
   #failures: { failure: FakeFailure; left: number }[] = []
   /** The last time that a write got, in microseconds. */
@@ -75,7 +75,7 @@ export class FakeRemote {
     this.#maxRows = maxRows
     for (const [name, given] of Object.entries(tables)) {
       const table: FakeTable = Array.isArray(given) ? { rows: given } : (given as FakeTable)
-      this.#tables.set(name, new RemoteTable(name, table, this.#tables, () => this.#now()))
+      this.#tables.set(name, new FakeRemoteTable(name, table, this.#tables, () => this.#now()))
     }
   }
 
@@ -136,7 +136,7 @@ export class FakeRemote {
     this.offline = false
   }
 
-  #table(name: string): RemoteTable {
+  #table(name: string): FakeRemoteTable {
     const table = this.#tables.get(name)
     if (table !== undefined) return table
     throw new TidelockError('invalid_argument', `The fake remote has no table "${name}"`, {
@@ -193,7 +193,7 @@ export class FakeRemote {
     }
   }
 
-  #read(table: RemoteTable, query: RemoteQuery, method: string, prefer: string): Response {
+  #read(table: FakeRemoteTable, query: RemoteQuery, method: string, prefer: string): Response {
     const { rows, total } = table.select(query, this.#maxRows)
     const counted = prefer.includes('count=exact') ? String(total) : '*'
     const range = rows.length === 0 ? '*' : `${query.offset}-${query.offset + rows.length - 1}`
@@ -219,7 +219,7 @@ export function fakeRemote(options: FakeRemoteOptions): FakeRemote {
   return new FakeRemote(options)
 }
 
-function write(table: RemoteTable, query: RemoteQuery, method: string, prefer: string, sent: unknown): Response {
+function write(table: FakeRemoteTable, query: RemoteQuery, method: string, prefer: string, sent: unknown): Response {
   const minimal = !prefer.includes('return=representation')
   if (method === 'DELETE')
     return written(

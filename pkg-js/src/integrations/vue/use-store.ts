@@ -1,5 +1,5 @@
 import { getCurrentInstance, getCurrentScope, onMounted, onScopeDispose, type ShallowRef, shallowRef, watch } from 'vue'
-import type { Store } from '../shared/external-store.js'
+import type { ExternalStore } from '../shared/external-store.js'
 
 /**
  * Runs `start` when the component has mounted, so that nothing starts on a server and a hydration finds what the server rendered. Outside
@@ -16,7 +16,7 @@ export function whenMounted(start: (onStop: (stop: () => void) => void) => void)
 }
 
 /** Returns a ref of the value of a store: `initial` until the component has mounted. `storeOf` is called again when its refs change. */
-export function useStore<T>(storeOf: () => Store<T>, initial: T): ShallowRef<T> {
+export function useStore<T>(storeOf: () => ExternalStore<T>, initial: T): ShallowRef<T> {
   const value = shallowRef(initial) as ShallowRef<T>
   whenMounted(() => {
     watch(

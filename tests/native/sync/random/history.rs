@@ -9,7 +9,7 @@ use tidelock::{
     ports::sim::Sim,
     sync::{
         outbox::entries,
-        report::{Cells, Conflicting},
+        report::{Cells, Conflict},
     },
 };
 
@@ -70,7 +70,7 @@ impl Drop for Scene {
 }
 
 /// A function of the app that decides conflicts by their keys: for the local row, for the remote's, for the one that is there.
-fn decide(Conflicting { key, local, remote, .. }: Conflicting) -> Option<Cells> {
+fn decide(Conflict { key, local, remote, .. }: Conflict) -> Option<Cells> {
     match format!("{key:?}").bytes().map(usize::from).sum::<usize>() % 3 {
         0 => local,
         1 => remote,

@@ -1,0 +1,95 @@
+// What holds the sources of the crate and the package together: names of types, and imports that the linter doesn't see.
+import assert from 'node:assert/strict'
+import { readdirSync } from 'node:fs'
+import path from 'node:path'
+import { test } from 'node:test'
+import { textOf, urlOf } from './documents/blocks.mjs'
+
+/** The files of a folder and its folders with that ending, by their paths in it. */
+function filesIn(folder, ending) {
+  return readdirSync(urlOf(`${folder}/`), { recursive: true }).filter((name) => name.endsWith(ending))
+}
+
+const withoutComments = (text) => text.replace(/\/\*[\s\S]*?\*\//g, '').replace(/(^|\s)\/\/.*$/gm, '')
+
+/** Types that both languages define, and that mean the same in both: the two sides of the wasm boundary, or one term of the field. */
+const SHARED = new Set(
+  `Bytes Cancelled ColumnInfo ConflictPolicy Connection Core Database Fetch HeadInfo HeldLock Host HttpRequest HttpResponse LifecycleEvent
+  LiveRead Migration Migrations Op OpenOptions OpenTransaction PullOptions Refusal RemoteOptions RemoteRow Secrets SnapshotEvent
+  SnapshotOptions Snapshots Statement Sync TableSync Timer Timetable UserFunctions Warning WarningCode`.split(/\s+/),
+)
+
+test('the name of a type means one thing in Rust and TypeScript', () => {
+  const rust = filesIn('src', '.rs').filter((name) => !/(^|[/])tests[./]/.test(name))
+  const inRust = new Map()
+  for (const name of rust) {
+    const text = withoutComments(textOf(`src/${name}`)).replace(/^ *#\[cfg\(test\)\]\n *mod \w+ \{[\s\S]*/m, '')
+    // Types of a module, or of an `extern` block in it. Those of a `trait` or an `impl` are members.
+    const member = /^(impl|(?:pub(?:\([\w ]+\))? )?trait \w+).*?(?:\}$|\n[\s\S]*?^\})/gm
+    const blocks = text.replace(member, (_, begin) => (begin === 'impl' ? '' : begin))
+    for (const [, type] of blocks.matchAll(
+      /^(?: {4})?(?:pub(?:\([\w: ]+\))? )?(?:struct|enum|trait|type|union) (\w+)/gm,
+    ))
+      inRust.set(type, `src/${name}`)
+  }
+  assert.ok(inRust.size > 300, `only ${inRust.size} types of Rust were found`)
+  const both = new Map()
+  for (const name of filesIn('pkg-js/src', '.ts').filter((name) => name !== 'base/generated-types.ts')) {
+    const types = /^(?:export )?(?:declare )?(?:abstract )?(?:interface|type|class) (\w+)/gm
+    for (const [, type] of withoutComments(textOf(`pkg-js/src/${name}`)).matchAll(types))
+      if (inRust.has(type)) both.set(type, `${type}: ${inRust.get(type)}, pkg-js/src/${name}`)
+  }
+  assert.deepEqual(
+    [...both].filter(([type]) => !SHARED.has(type)).map(([, where]) => where),
+    [],
+  )
+  assert.deepEqual(
+    [...SHARED].filter((type) => !both.has(type)),
+    [],
+    'only one of the languages has these',
+  )
+})
+
+/** The rules of the linter for imports: the folder of the importing file, and a test of what it names. */
+function importRules() {
+  const { overrides } = JSON.parse(textOf('pkg-js/src/biome.jsonc').replace(/^\s*\/\/.*$/gm, ''))
+  return overrides.flatMap(({ includes, linter }) => {
+    const patterns = linter?.rules.style.noRestrictedImports.options.patterns.flatMap(({ group }) => group) ?? []
+    if (patterns.length === 0) return []
+    const named = (pattern) => new RegExp(`^${pattern.replaceAll('.', '\\.').replaceAll('**', '.+')}$`)
+    const [allowed, refused] = [true, false].map((not) =>
+      patterns.filter((one) => one.startsWith('!') === not).map((one) => named(one.replace('!', ''))),
+    )
+    const is = (list, module) => list.some((pattern) => pattern.test(module))
+    return [{ folder: includes[0].replace('**', ''), refuses: (module) => is(refused, module) && !is(allowed, module) }]
+  })
+}
+
+/** The modules whose types a text names by `import('…').Type` or `typeof import('…')`. */
+function inlineTypes(text) {
+  return [...withoutComments(text).matchAll(/\btypeof import\(\s*'([^']+)'|\bimport\(\s*'([^']+)'\s*\)\.[A-Z]/g)].map(
+    ([, whole, one]) => whole ?? one,
+  )
+}
+
+test('types that are named by an inline import keep the order of the rooms', () => {
+  const rules = importRules()
+  assert.ok(rules.length >= 15, `only ${rules.length} rooms have rules`)
+  const wrong = (name, text) => {
+    const rule = rules.find(({ folder }) => name.startsWith(folder))
+    return inlineTypes(text).filter((module) => rule?.refuses(module))
+  }
+  assert.deepEqual(wrong('base/a.ts', "let a: import('../engine/core.js').Core"), ['../engine/core.js'])
+  assert.deepEqual(wrong('base/a.ts', "as typeof import('../open/open.js')"), ['../open/open.js'])
+  assert.deepEqual(wrong('open/a.ts', "let a: import('../engine/core.js').Core // import('../cli/a.js').A"), [])
+  assert.deepEqual(wrong('cli/a.ts', "let a: import('../base/closest.js').A | import('../base/check.js').B"), [
+    '../base/check.js',
+  ])
+  const files = filesIn('pkg-js/src', '.ts')
+  const found = files.map((name) => [name, textOf(`pkg-js/src/${name}`)])
+  assert.ok(found.some(([, text]) => inlineTypes(text).length > 0))
+  assert.deepEqual(
+    found.flatMap(([name, text]) => wrong(name.split(path.sep).join('/'), text).map((module) => `${name}: ${module}`)),
+    [],
+  )
+})
