@@ -73,7 +73,15 @@ struct FolderInner {
     segment_bytes: u64,
     packs: Packs,
     journal: RefCell<Option<Journal>>,
-    closed: Cell<bool>,
+    ended: Cell<Option<Ended>>,
+}
+
+/// Why a store accepts no more calls.
+#[derive(Clone, Copy)]
+enum Ended {
+    /// The lock was lost, and the files are the new holder's.
+    Yielded,
+    Closed,
 }
 
 impl FolderStore {
@@ -85,7 +93,7 @@ impl FolderStore {
     /// Creates a store with segments and packs of other sizes.
     pub fn with_sizes(files: Rc<dyn Files>, segment_bytes: u64, pack_bytes: u64) -> Self {
         let (journal, packs) = (RefCell::default(), Packs { files: files.clone(), pack_bytes });
-        Self(Rc::new(FolderInner { files, segment_bytes, packs, journal, closed: Cell::new(false) }))
+        Self(Rc::new(FolderInner { files, segment_bytes, packs, journal, ended: Cell::default() }))
     }
 }
 
@@ -104,12 +112,34 @@ pub fn remove(files: &dyn Files) -> Result<()> {
 }
 
 impl FolderInner {
+    fn check_open(&self) -> Result<()> {
+        match self.ended.get() {
+            None => Ok(()),
+            Some(Ended::Yielded) => Err(lock_lost()),
+            Some(Ended::Closed) => Err(Error::new(ErrorCode::StorageUnavailable, "The database's folder is closed")
+                .hint("Open the database again")),
+        }
+    }
+
+    /// Ends the store and closes its files.
+    fn end(&self, ended: Ended) {
+        self.ended.set(Some(ended));
+        self.journal.take();
+        self.files.close();
+    }
+
+    /// Prepares files. A store that has ended opens none: in a browser only one holder can have them open.
+    async fn prepare_files(&self, names: Vec<String>) -> Result<()> {
+        self.check_open()?;
+        let prepared = self.files.prepare(names).await;
+        // The store may have ended meanwhile.
+        self.check_open().inspect_err(|_| self.files.close())?;
+        prepared
+    }
+
     /// Reloads the journal if another process wrote to it, and runs `work` on it.
     fn with<T>(&self, work: impl FnOnce(&mut Option<Journal>) -> Result<T>) -> Result<T> {
-        if self.closed.get() {
-            return Err(Error::new(ErrorCode::StorageUnavailable, "The database's folder is closed")
-                .hint("Open the database again"));
-        }
+        self.check_open()?;
         let mut journal = self.journal.borrow_mut();
         let is_known = match &*journal {
             Some(journal) => !journal.has_changed()?,
@@ -209,7 +239,7 @@ impl FolderInner {
     async fn tidy(&self, deletes: bool) -> Result<()> {
         let next = self.journal.borrow().as_ref().filter(|journal| journal.is_long()).map(Journal::next_segment);
         if let Some(next) = next {
-            self.files.prepare(vec![next]).await?;
+            self.prepare_files(vec![next]).await?;
             self.with(|slot| slot.as_mut().filter(|journal| journal.is_long()).map_or(Ok(()), Journal::roll))?;
         }
         while deletes && self.move_chunks().await? {}
@@ -226,7 +256,7 @@ impl FolderInner {
             Ok(sparse.map(|pack| current + u64::from(current == pack.number)))
         })?;
         let Some(target) = target else { return Ok(false) };
-        self.files.prepare(vec![pack_name(target)]).await?;
+        self.prepare_files(vec![pack_name(target)]).await?;
         self.with(|slot| {
             let Some(journal) = slot else { return Ok(false) };
             // Another transaction may have come before.
@@ -382,7 +412,7 @@ impl Store for FolderStore {
             match written {
                 Ok(result) => result?,
                 Err(names) => {
-                    inner.files.prepare(names).await?;
+                    inner.prepare_files(names).await?;
                     inner.write(&transaction)?;
                 }
             }
@@ -417,7 +447,7 @@ impl Store for FolderStore {
     fn reopen(&self) -> LocalFuture<'_, Result<()>> {
         self.0.journal.take();
         Box::pin(async {
-            self.0.files.prepare(Vec::new()).await?;
+            self.0.prepare_files(Vec::new()).await?;
             let found = self.0.read(|state| state.head.is_some())?;
             if found { Ok(()) } else { Err(lock_lost()) }
         })
@@ -428,16 +458,13 @@ impl Store for FolderStore {
     }
 
     fn yield_to_holder(&self) {
-        self.0.journal.take();
-        self.0.files.close();
+        self.0.end(Ended::Yielded);
     }
 
     fn close(&self) {
-        self.0.closed.set(true);
         // All promised data is written; this only helps to recognise later damage.
         let _ = self.finish();
-        self.0.journal.take();
-        self.0.files.close();
+        self.0.end(Ended::Closed);
     }
 }
 

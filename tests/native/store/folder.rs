@@ -3,11 +3,14 @@
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
-    future::ready,
+    future::poll_fn,
+    mem::replace,
     path::PathBuf,
     rc::Rc,
+    task::Poll,
 };
 
+use futures_util::future::join;
 use tidelock::{
     Error, ErrorCode, Result,
     ports::{Durability, Files, Guard, HeadInfo, Key, LocalFuture, Store, Transaction, Write, sim::Sim},
@@ -141,6 +144,35 @@ fn the_simulated_disk_conforms() {
     }
 }
 
+#[test]
+fn a_fenced_out_holder_opens_no_file_again() {
+    let disk = SimDisk::default();
+    Sim::new(1).run(async move {
+        let (store, mut chance, mut model) = (disk.store(), Chance(1), Model::default());
+        let (claim, lsn) = model.step(&mut chance);
+        store.write(claim.clone()).await.unwrap();
+        model.apply(&claim, lsn);
+        let chunk = |chance: &mut Chance| Transaction {
+            guard: Guard::Head(model.contents.head.clone()),
+            require: vec![],
+            writes: vec![a_chunk(chance)],
+            durability: Durability::Strict,
+        };
+        assert!(disk.0.open.get());
+        // The lock is lost while a file is opened.
+        let (written, ()) = join(store.write(chunk(&mut chance)), async { store.yield_to_holder() }).await;
+        let later = [store.reopen().await, store.write(chunk(&mut chance)).await, store.head().await.map(drop)];
+        for result in later.into_iter().chain([written]) {
+            assert_eq!(result.unwrap_err().code, ErrorCode::LockLost);
+        }
+        assert!(!disk.0.open.get());
+        // The new holder is not disturbed.
+        let other = disk.store();
+        other.write(chunk(&mut chance)).await.unwrap();
+        assert_eq!(other.chunk_ids().await.unwrap().len(), 1);
+    });
+}
+
 /// A simulated disk that records which data is synced, and can stop before any operation.
 #[derive(Clone, Default)]
 struct SimDisk(Rc<DiskState>);
@@ -158,6 +190,8 @@ struct DiskState {
     torn: Cell<u64>,
     /// Fails only that operation instead of stopping.
     fail_once: Cell<bool>,
+    /// Whether files are open, which keeps others from opening them in a browser.
+    open: Cell<bool>,
 }
 
 #[derive(Clone, Default)]
@@ -244,7 +278,18 @@ impl SimDisk {
 
 impl Files for SimDisk {
     fn prepare(&self, names: Vec<String>) -> LocalFuture<'static, Result<()>> {
-        Box::pin(ready(self.make(&names)))
+        let (disk, made) = (self.clone(), self.make(&names));
+        Box::pin(async move {
+            // As in a browser, files are opened asynchronously.
+            let mut waited = false;
+            poll_fn(|context| {
+                context.waker().wake_by_ref();
+                if replace(&mut waited, true) { Poll::Ready(()) } else { Poll::Pending }
+            })
+            .await;
+            disk.0.open.set(true);
+            made
+        })
     }
 
     fn list(&self) -> Result<Vec<String>> {
@@ -292,7 +337,9 @@ impl Files for SimDisk {
         Ok(())
     }
 
-    fn close(&self) {}
+    fn close(&self) {
+        self.0.open.set(false);
+    }
 }
 
 /// A small generator (splitmix64).
