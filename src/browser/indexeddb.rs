@@ -3,7 +3,7 @@
 //! rexie creates the object stores; everything else goes through [`super::idb_raw`], which offers durability, explicit
 //! commits and error names.
 
-use std::{cell::RefCell, error::Error as _, rc::Rc};
+use std::{cell::RefCell, error::Error as _, future::ready, rc::Rc};
 
 use futures_util::future::{Either, select};
 use gloo_timers::future::TimeoutFuture;
@@ -303,8 +303,9 @@ impl Store for IndexedDb {
         })
     }
 
-    fn close(&self) {
+    fn close(&self) -> LocalFuture<'_, Result<()>> {
         self.0.disconnect();
+        Box::pin(ready(Ok(())))
     }
 }
 

@@ -33,7 +33,7 @@ pub async fn stored(name: &str, ports: &Ports) -> StoredDatabase {
     let label = match ports.stores.open(name).await {
         Ok(store) => {
             let label = Storage::label(&*store).await;
-            store.close();
+            let _ = store.close().await;
             label.ok().flatten()
         }
         Err(_) => None,

@@ -33,7 +33,7 @@ pub async fn take(options: &OpenOptions, ports: &Ports) -> Result<Option<Box<dyn
         }
         let store = ports.stores.open(&options.name).await.ok()?;
         let holder = Storage::holder(&*store).await;
-        store.close();
+        let _ = store.close().await;
         holder.ok().flatten()
     };
     let (locks, clock) = (&*ports.locks, &*ports.platform.clock);
@@ -118,7 +118,7 @@ impl Inner {
                 self.closing.set(true);
                 let _closing = self.close_mutex.acquire().await;
                 self.mutex.close(closed());
-                self.release_resources().await;
+                let _ = self.release_resources().await;
                 self.events.emit(Event::Lock(LockEvent { state: LockChange::Released }));
                 self.events.emit(Event::Close(EngineCloseEvent { reason: CloseReason::Released }));
             }

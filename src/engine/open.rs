@@ -155,8 +155,8 @@ impl Database {
         }
         let guard = inner.acquire().await;
         inner.mutex.close(closed());
-        let stored = inner.flusher.flush().await.and_then(|()| inner.storage.finish());
-        inner.release_resources().await;
+        let stored = inner.flusher.flush().await;
+        let stored = stored.and(inner.release_resources().await);
         drop(guard);
         inner.events.emit(Event::Close(EngineCloseEvent { reason: CloseReason::Closed }));
         if inner.lost.borrow().is_some() { Ok(()) } else { stored }
@@ -186,7 +186,7 @@ async fn recover(
     let database = opened.and_then(|opened| assemble(options, ports, callbacks, opened, migrations));
     if database.is_err() {
         store.settled().await;
-        store.close();
+        let _ = store.close().await;
     }
     database
 }
@@ -287,11 +287,11 @@ impl Inner {
     /// Releases the resources of a database that could not be opened.
     pub(super) async fn close_after_failure(&self) {
         self.closing.set(true);
-        self.release_resources().await;
+        let _ = self.release_resources().await;
     }
 
-    /// Releases timers, connection, storage and lock.
-    pub(super) async fn release_resources(&self) {
+    /// Releases timers, connection, storage and lock. Fails if the storage may have lost what it stored.
+    pub(super) async fn release_resources(&self) -> Result<()> {
         self.notify_automatic_sync(SyncTrigger::Stop);
         self.broadcast.take();
         self.lifecycle_subscription.take();
@@ -300,9 +300,10 @@ impl Inner {
         self.flusher.stop();
         self.connection.take();
         self.storage.settled().await;
-        self.storage.close();
+        let closed = self.storage.close().await;
         // The lock is released last, so the next holder finds everything stored.
         let held_lock = self.held_lock.take();
         lock::release(held_lock).await;
+        closed
     }
 }

@@ -31,6 +31,6 @@ async fn recover_locked(options: &OpenOptions, ports: &Ports, from: Option<&str>
     let store = open_store(options, ports).await?;
     let holder = holder(options, ports).await;
     let report = Storage::recover(store.clone(), &ports.platform, holder, from).await;
-    store.close();
+    let _ = store.close().await;
     report
 }

@@ -150,16 +150,14 @@ pub trait Store {
         Box::pin(ready(()))
     }
 
-    /// Makes what was stored survive a power cut, before [`Store::close`]. Fails if the storage may have lost some of it.
-    fn finish(&self) -> Result<()> {
-        Ok(())
-    }
-
     /// Lets the new holder have what only one can have open, after the lock was lost. Later calls may fail.
     fn yield_to_holder(&self) {}
 
-    /// Closes the connection. Later calls fail with `storage_unavailable`.
-    fn close(&self);
+    /// Makes what was stored survive a power cut, and closes the connection. Later calls fail with
+    /// `storage_unavailable`. Fails if the storage may have lost some of what was stored; it is closed all the same.
+    fn close(&self) -> LocalFuture<'_, Result<()>> {
+        Box::pin(ready(Ok(())))
+    }
 
     /// Returns the store beneath a store that encrypts; `None` for all others.
     fn inner_store(&self) -> Option<InnerStore> {

@@ -304,6 +304,4 @@ impl Store for FaultyStore {
         self.0.state.borrow_mut().broken = false;
         Box::pin(self.readable())
     }
-
-    fn close(&self) {}
 }

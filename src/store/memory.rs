@@ -127,6 +127,4 @@ impl Store for MemoryStore {
     fn reopen(&self) -> LocalFuture<'_, Result<()>> {
         Box::pin(ready(Ok(())))
     }
-
-    fn close(&self) {}
 }

@@ -316,19 +316,14 @@ impl Storage {
         self.0.store().settled().await;
     }
 
-    /// Makes everything stored survive a power cut, before [`close`](Self::close). Fails as the store does.
-    pub fn finish(&self) -> Result<()> {
-        self.0.store().finish()
-    }
-
     /// Lets the new holder open what only one can have open, after the lock was lost.
     pub fn yield_to_holder(&self) {
         self.0.store().yield_to_holder();
     }
 
-    /// Closes the store.
-    pub fn close(&self) {
-        self.0.store().close();
+    /// Makes everything stored survive a power cut, and closes the store. Fails as [`Store::close`] does.
+    pub async fn close(&self) -> Result<()> {
+        self.0.store().close().await
     }
 }
 

@@ -46,7 +46,7 @@ async fn an_encrypted_indexeddb_conforms() {
         let store = Rc::new(IndexedDb::open(&database).await.unwrap());
         let sealed = SealedStore::open(store, &vault).await.unwrap();
         case(Handles { a: Rc::new(sealed.clone()), b: Rc::new(sealed.clone()) }).await;
-        tidelock::ports::Store::close(&sealed);
+        tidelock::ports::Store::close(&sealed).await.expect("closes");
         delete(&database).await;
     }
 }

@@ -83,8 +83,8 @@ async fn indexeddb_conforms() {
         delete(&database).await;
         let (a, b) = (store(&database).await, store(&database).await);
         case(Handles { a: a.clone(), b: b.clone() }).await;
-        a.close();
-        b.close();
+        a.close().await.expect("closes");
+        b.close().await.expect("closes");
         delete(&database).await;
     }
 }
@@ -97,12 +97,12 @@ async fn a_batch_of_many_megabytes_goes_in_parts() {
     let bytes: Vec<u8> = pages.iter().flat_map(|page| [(*page % 251) as u8; 4096]).collect();
     let batch = Batch { page_size: 4096, db_pages: 5000, pages, bytes: bytes.clone() };
     opened.storage.append(&batch, Durability::Relaxed).await.expect("appends");
-    opened.storage.close();
+    opened.storage.close().await.expect("closes");
     let parts = js("large", "const db = await connect(); const keys = await done(db.transaction('log').objectStore('log').getAllKeys()); db.close(); return JSON.stringify(keys)").await;
     assert_eq!(parts.as_string().unwrap(), "[[1,0],[2,0],[2,1],[2,2]]");
     let again = open("large").await;
     assert!(again.image.to_bytes() == bytes);
-    again.storage.close();
+    again.storage.close().await.expect("closes");
     delete("large").await;
 }
 
@@ -118,7 +118,7 @@ async fn what_the_browser_cannot_read_any_more_is_damage_and_no_outage() {
         let staged = storage.stage(&frozen.pin, &frozen.touched, frozen.at, true, true).await.unwrap();
         storage.publish(staged, Tag::checkpoint()).await.unwrap();
     }
-    storage.close();
+    storage.close().await.expect("closes");
     js("unreadable", "const { get, getAll } = IDBObjectStore.prototype; globalThis.sound = { get, getAll }").await;
     // As when a browser has lost the file of a large value.
     let id = &storage.manifests()[1].chunks[0].id;
@@ -133,7 +133,7 @@ async fn what_the_browser_cannot_read_any_more_is_damage_and_no_outage() {
     let again = open("unreadable").await;
     assert_eq!(again.warnings.iter().map(|warning| warning.code).collect::<Vec<_>>(), [WarningCode::SnapshotCorrupt]);
     assert!(again.image == page.flusher.file().image(), "the one before and the log give the same data");
-    again.storage.close();
+    again.storage.close().await.expect("closes");
 
     js("unreadable", "const lost = () => { throw new DOMException('Failed to read large IndexedDB value', 'DataError') };
         const get = IDBObjectStore.prototype.get, getAll = IDBObjectStore.prototype.getAll;

@@ -33,7 +33,7 @@ impl Database {
             Rekeyed::Unchanged(error) => Err(error),
             Rekeyed::Unknown(error) => {
                 inner.closing.set(true);
-                inner.release_resources().await;
+                let _ = inner.release_resources().await;
                 drop(guard);
                 inner.events.emit(Event::Close(EngineCloseEvent { reason: CloseReason::Closed }));
                 Err(error.hint("Open the database again, with the old or the new secret: one of them fits"))

@@ -453,18 +453,15 @@ impl Store for FolderStore {
         })
     }
 
-    fn finish(&self) -> Result<()> {
-        self.0.journal.borrow_mut().as_mut().map_or(Ok(()), Journal::finish)
-    }
-
     fn yield_to_holder(&self) {
         self.0.end(Ended::Yielded);
     }
 
-    fn close(&self) {
-        // All promised data is written; this only helps to recognise later damage.
-        let _ = self.finish();
+    fn close(&self) -> LocalFuture<'_, Result<()>> {
+        // All promised data is written; the journal's end only helps to recognise later damage.
+        let finished = self.0.journal.borrow_mut().as_mut().map_or(Ok(()), Journal::finish);
         self.0.end(Ended::Closed);
+        Box::pin(ready(finished))
     }
 }
 

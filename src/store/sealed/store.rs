@@ -245,16 +245,12 @@ impl Store for SealedStore {
         self.0.store.settled()
     }
 
-    fn finish(&self) -> Result<()> {
-        self.0.store.finish()
-    }
-
     fn yield_to_holder(&self) {
         self.0.store.yield_to_holder();
     }
 
-    fn close(&self) {
-        self.0.store.close();
+    fn close(&self) -> LocalFuture<'_, Result<()>> {
+        self.0.store.close()
     }
 
     fn inner_store(&self) -> Option<InnerStore> {
@@ -279,7 +275,7 @@ impl Stores for SealedStores {
                 Ok(sealed) => Ok(Rc::new(sealed) as Rc<dyn Store>),
                 Err(error) => {
                     store.settled().await;
-                    store.close();
+                    let _ = store.close().await;
                     Err(error)
                 }
             }

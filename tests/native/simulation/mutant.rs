@@ -201,8 +201,6 @@ impl Store for Mutant {
     fn reopen(&self) -> LocalFuture<'_, Result<()>> {
         self.store.reopen()
     }
-
-    fn close(&self) {}
 }
 
 /// Repairs the chain so that each record follows the previous one. Leaves unreadable records out.

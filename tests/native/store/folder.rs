@@ -89,7 +89,7 @@ fn a_folder_whose_key_changes_keeps_nothing_of_the_old_form() {
         assert_eq!(on.storage.rekey(Some(&secret)).await, Rekeyed::Done);
         on.commit(&format!("INSERT INTO t VALUES ('{MARKER}')")).await.unwrap();
     });
-    store.close();
+    sim.run(async move { store.close().await }).unwrap();
     let mut folders = vec![scratch.0.clone()];
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).unwrap() {
@@ -123,7 +123,7 @@ fn damage_among_closed_commits_is_reported() {
             page.commit(&format!("INSERT INTO t VALUES ('commit {number}')")).await.unwrap();
         }
     });
-    store.close();
+    sim.run(async move { store.close().await }).unwrap();
     let journal = scratch.0.join("journal.1");
     let mut bytes = std::fs::read(&journal).unwrap();
     let at = bytes.windows(8).position(|window| window == b"commit 2").unwrap();

@@ -39,7 +39,7 @@ impl Scene {
             let page = Page::open(store.clone(), &platform).await.unwrap();
             page.commit("CREATE TABLE t(v); INSERT INTO t VALUES (1)").await.unwrap();
             page.snapshots.create(None, Reason::Manual).await.unwrap();
-            store.close();
+            store.close().await.unwrap();
         });
         scene
     }
@@ -133,7 +133,7 @@ fn a_chunk_longer_than_any_chunk_is_damage_and_takes_no_memory() {
         let page = page.unwrap();
         assert_eq!(page.number("SELECT v FROM t"), 1, "the log has it all");
         assert_eq!(page.warnings.len(), 1);
-        store.close();
+        store.close().await.unwrap();
     });
 }
 
