@@ -14,6 +14,7 @@ mod parts;
 pub mod sim;
 mod socket;
 mod store;
+mod store_connection;
 
 use std::{future::Future, pin::Pin, rc::Rc};
 
@@ -26,6 +27,7 @@ pub use locks::{Acquire, Broadcast, HeldLock, Locks};
 pub use parts::{Part, Parts, Whole, entered};
 pub use socket::{Socket, SocketEvent, Sockets};
 pub use store::*;
+pub use store_connection::StoreConnection;
 
 use crate::error::Result;
 

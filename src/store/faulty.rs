@@ -125,13 +125,7 @@ impl FaultyStore {
     /// # Panics
     /// At a power cut without [`FaultyStore::new_powerless`].
     pub fn crash(&self, crash: Crash) {
-        let in_flight = std::mem::take(&mut self.0.state.borrow_mut().in_flight);
-        for (_, transaction) in in_flight {
-            if self.chance(500) {
-                break;
-            }
-            let _ = self.commit(transaction);
-        }
+        self.end_in_flight();
         let mut state = self.0.state.borrow_mut();
         if crash == Crash::Power {
             let kept = self.below(state.relaxed.len() as u64 + 1) as usize;
@@ -144,6 +138,17 @@ impl FaultyStore {
         }
         let safe = state.safe.is_some().then(|| self.0.disk.contents().borrow().clone());
         *state = FaultyState { safe, ..FaultyState::default() };
+    }
+
+    /// Ends what runs the transactions in flight: each is committed or lost, in order.
+    pub fn end_in_flight(&self) {
+        let in_flight = std::mem::take(&mut self.0.state.borrow_mut().in_flight);
+        for (_, transaction) in in_flight {
+            if self.chance(500) {
+                break;
+            }
+            let _ = self.commit(transaction);
+        }
     }
 
     fn below(&self, limit: u64) -> u64 {

@@ -227,7 +227,8 @@ fn folders() {
     shown.fails("a file in the place of the folder", found(store(&folder.join("inner"))));
     std::fs::remove_file(&folder).unwrap();
     let closed = store(&folder);
-    futures_executor::block_on(closed.close()).unwrap();
+    let closing = closed.clone();
+    Sim::new(1).run(async move { closing.close().await }).unwrap();
     shown.fails("a folder that was closed", write(&closed));
     let _ = std::fs::remove_dir_all(&folder);
     shown.add("the lock of a folder, taken over", &lock::unsupported());

@@ -80,6 +80,10 @@ async fn open(
             Err(error) => passing(&error, shared),
         }
         platform.clock.sleep(5).await;
+        // Reconnects, where the connection may have ended.
+        if let Err(error) = store.reopen().await {
+            passing(&error, shared);
+        }
     }
     None
 }

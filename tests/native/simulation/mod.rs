@@ -23,7 +23,10 @@ use std::{
 use tidelock::{
     ports::{Durability, Platform, Store, sim::Sim},
     snapshot::{SnapshotOptions, VerifyMode},
-    store::faulty::{Crash, Faults, FaultyStore},
+    store::{
+        faulty::{Crash, Faults, FaultyStore},
+        proxy::ProxyStore,
+    },
 };
 
 use self::{
@@ -31,6 +34,7 @@ use self::{
     mutant::Mutation,
     work::Chance,
 };
+use crate::store::serving::Serving;
 
 const DEFAULT_SEEDS: u64 = 300;
 /// The number of seeds after which every kind of event must have happened.
@@ -72,6 +76,8 @@ struct Plan {
     /// Whether every page's lock is stolen while all pages take and remove snapshots, so that only the fence separates
     /// them.
     contested: bool,
+    /// Whether the store is served over a connection, by a server that may die.
+    served: bool,
 }
 
 impl Plan {
@@ -101,6 +107,7 @@ impl Plan {
             pad: if large { 400_000 } else { 3_000 },
             page_size: 512 << chance.below(4),
             contested,
+            served: seed % 3 == 1,
         }
     }
 
@@ -138,7 +145,12 @@ fn run(seed: u64, mutation: Option<Mutation>) -> Met {
     for number in 1..=lives {
         let last = number == lives;
         faulty.set(plan.faults(&chance, shared.crowded, last));
-        let store = store_of(&faulty, &sim.platform(), mutation);
+        let store = if plan.served && mutation.is_none() {
+            let deadly = if chance.one_in(2) && !last { 1 + chance.below(60) } else { 0 };
+            served(&mut sim, &faulty, &shared, deadly)
+        } else {
+            store_of(&faulty, &sim.platform(), mutation)
+        };
         let alive = Rc::new(Cell::new(true));
         let live = life::live(store, sim.platform(), shared.clone(), plan.clone(), number);
         let (ended, stop) = (alive.clone(), sim.platform().clock);
@@ -169,6 +181,21 @@ fn run(seed: u64, mutation: Option<Mutation>) -> Met {
         }
     }
     shared.model.borrow().met
+}
+
+/// Returns the store behind a connection, whose server dies of that many of 1000 requests.
+fn served(sim: &mut Sim, faulty: &FaultyStore, shared: &Rc<Shared>, deadly: u64) -> Rc<dyn Store> {
+    let disk = faulty.clone();
+    let connection = Serving::new(&sim.platform(), move || Rc::new(disk.clone()));
+    let (disk, met) = (faulty.clone(), shared.clone());
+    *connection.on_death.borrow_mut() = Box::new(move || {
+        disk.end_in_flight();
+        met.model().met.deaths += 1;
+    });
+    let opening = connection.clone();
+    let store = sim.run(async move { ProxyStore::open(opening).await }).expect("opens");
+    connection.deadly.set(deadly);
+    Rc::new(store)
 }
 
 fn store_of(faulty: &FaultyStore, platform: &Platform, mutation: Option<Mutation>) -> Rc<dyn Store> {

@@ -79,10 +79,11 @@ pub struct Met {
     pub passed_over: u64,
     pub refused: u64,
     pub recoveries: u64,
+    pub deaths: u64,
 }
 
 impl Met {
-    pub fn each(&self) -> [(&'static str, u64); 17] {
+    pub fn each(&self) -> [(&'static str, u64); 18] {
         [
             ("commits", self.commits),
             ("acknowledged", self.acknowledged),
@@ -101,13 +102,14 @@ impl Met {
             ("damages passed over", self.passed_over),
             ("damages that refuse opening", self.refused),
             ("recoveries", self.recoveries),
+            ("deaths of what serves a store", self.deaths),
         ]
     }
 
     pub fn add(&mut self, other: &Met) {
         let Met { commits, acknowledged, lost, flush_failures, steals, fenced_out_writes, snapshots, .. } = other;
         let Met { snapshot_failures, restores, moments, unreachable, checkpoints, truncations, .. } = other;
-        let Met { damages, passed_over, refused, recoveries, .. } = other;
+        let Met { damages, passed_over, refused, recoveries, deaths, .. } = other;
         self.commits += commits;
         self.acknowledged += acknowledged;
         self.lost += lost;
@@ -125,6 +127,7 @@ impl Met {
         self.passed_over += passed_over;
         self.refused += refused;
         self.recoveries += recoveries;
+        self.deaths += deaths;
     }
 }
 

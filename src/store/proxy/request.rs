@@ -1,0 +1,95 @@
+//! The requests of a proxy.
+
+use super::wire::Wire;
+use crate::{
+    format::{LayoutWriter, Reader},
+    ports::{Key, LogKey, Transaction, Write},
+};
+
+/// What the bytes of a request take besides the values in it, at least.
+const FRAME_BYTES: usize = 256;
+
+/// A call of a store.
+pub enum Request {
+    /// Opens the store, unless it is open.
+    Open,
+    /// [`Store::write`](crate::ports::Store::write).
+    Write(Transaction),
+    /// Reads.
+    Read(Read),
+    /// [`Store::reopen`](crate::ports::Store::reopen).
+    Reopen,
+    /// [`Store::close`](crate::ports::Store::close).
+    Close,
+}
+
+/// A call that reads; its reply has a value.
+pub enum Read {
+    /// The head: bytes, or none.
+    Head,
+    /// These values: a list of bytes, or none.
+    Get(Vec<Key>),
+    /// The log after a key, about so many bytes: a list of records.
+    Log(LogKey, u64),
+    /// The generations of all manifests: a list of numbers.
+    Generations,
+    /// The ids of all chunks: a list of texts.
+    ChunkIds,
+}
+
+impl Request {
+    /// Encodes the request.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = LayoutWriter::with_capacity(FRAME_BYTES + self.payload());
+        match self {
+            Self::Open => out.u32(0),
+            Self::Write(transaction) => {
+                out.u32(1);
+                transaction.put(&mut out);
+            }
+            Self::Read(Read::Head) => out.u32(2),
+            Self::Read(Read::Get(keys)) => {
+                out.u32(3);
+                keys.put(&mut out);
+            }
+            Self::Read(Read::Log(after, max_bytes)) => {
+                out.u32(4);
+                after.put(&mut out);
+                out.u64(*max_bytes);
+            }
+            Self::Read(Read::Generations) => out.u32(5),
+            Self::Read(Read::ChunkIds) => out.u32(6),
+            Self::Reopen => out.u32(7),
+            Self::Close => out.u32(8),
+        }
+        out.0
+    }
+
+    /// Decodes what [`Request::encode`] wrote; `None` where it is none.
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut from = Reader(bytes);
+        let request = match from.u32()? {
+            0 => Self::Open,
+            1 => Self::Write(Wire::get(&mut from)?),
+            2 => Self::Read(Read::Head),
+            3 => Self::Read(Read::Get(Wire::get(&mut from)?)),
+            4 => Self::Read(Read::Log(Wire::get(&mut from)?, from.u64()?)),
+            5 => Self::Read(Read::Generations),
+            6 => Self::Read(Read::ChunkIds),
+            7 => Self::Reopen,
+            8 => Self::Close,
+            _ => return None,
+        };
+        from.0.is_empty().then_some(request)
+    }
+
+    /// Returns about how many bytes the values take: a batch of many megabytes must not be copied while it grows.
+    fn payload(&self) -> usize {
+        let Self::Write(transaction) = self else { return 0 };
+        let bytes = |write: &Write| match write {
+            Write::Add(_, bytes) | Write::Put(_, bytes) | Write::PutHead(bytes, _) => bytes.len() + FRAME_BYTES,
+            _ => FRAME_BYTES,
+        };
+        transaction.writes.iter().map(bytes).sum()
+    }
+}
