@@ -17,7 +17,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     ports::{
-        AeadInput, ChunkId, Cipher, DataKey, Entropy, Estimate, Guard, InnerStore, Key, LocalFuture, LogKey,
+        AeadInput, ChunkId, Cipher, DataKey, Entropy, Estimate, Guard, HeadInfo, InnerStore, Key, LocalFuture, LogKey,
         NONCE_BYTES, Store, StoredRecord, Stores, Transaction, Write,
     },
     value::hex,
@@ -280,6 +280,10 @@ impl Stores for SealedStores {
                 }
             }
         })
+    }
+
+    fn shown(&self, name: &str) -> Option<LocalFuture<'static, Option<HeadInfo>>> {
+        self.stores.shown(name)
     }
 
     fn estimate(&self) -> LocalFuture<'static, Estimate> {
