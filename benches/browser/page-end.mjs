@@ -1,4 +1,4 @@
-// node benches/browser/page-end.mjs [--rounds N]
+// node benches/browser/page-end.mjs [--rounds N] [--storage opfs]
 //
 // What a page that goes away loses of writes that were done in memory only (durability 'deferred'): one write and then a navigation,
 // a reload or the end of its tab; the same while writes never pause; and writes of several sizes. For docs/durability.md.
@@ -8,7 +8,9 @@ import { parseArgs } from 'node:util'
 import { Browser } from '../../tests/e2e/browser.mjs'
 import { serve } from '../../tests/e2e/serve.mjs'
 
-const { values: options } = parseArgs({ options: { rounds: { type: 'string', default: '50' } } })
+const { values: options } = parseArgs({
+  options: { rounds: { type: 'string', default: '50' }, storage: { type: 'string', default: 'indexeddb' } },
+})
 const rounds = Number(options.rounds)
 if (!(rounds >= 1)) throw new Error('--rounds wants a number of at least 1')
 
@@ -22,7 +24,7 @@ const blank = `<!doctype html><meta charset="utf-8"><title>Leaving</title>
   window.openDatabase = async (name) => {
     for (;;) {
       try {
-        return await open({ name, durability: 'deferred', onWarning() {} })
+        return await open({ name, storage: '${options.storage}', durability: 'deferred', onWarning() {} })
       } catch (error) {
         if (error.code !== 'database_in_use') throw error
         await new Promise((resolve) => setTimeout(resolve, 10))

@@ -1,5 +1,5 @@
 //! Files and processes, through an object of the package: `node/files.ts` in Node, `worker/private-files.ts` for a browser's
-//! private file system.
+//! private file system, or `worker/storage-worker.ts` for a worker that has those files.
 
 use std::rc::Rc;
 
@@ -10,8 +10,10 @@ use wasm_bindgen_futures::JsFuture;
 use super::{estimate, idb_values::described, persist, property, thrown_name, thrown_text};
 use crate::{
     error::{Error, ErrorCode, Result},
-    ports::{Estimate, Files, HeadInfo, Holder, LocalFuture, LockFiles, Process, Processes, Store, Stores},
-    store::{failure::not_plain, folder::FolderStore},
+    ports::{
+        Estimate, Files, HeadInfo, Holder, LocalFuture, LockFiles, Process, Processes, Store, StoreConnection, Stores,
+    },
+    store::{failure::not_plain, folder::FolderStore, proxy::ProxyStore},
     time::Timestamp,
 };
 
@@ -62,6 +64,10 @@ extern "C" {
     #[wasm_bindgen(method, js_name = close)]
     fn js_close(this: &JsFiles);
 
+    /// A worker that has the files: sends it a request at once → a promise of the reply.
+    #[wasm_bindgen(method, catch, js_name = ask)]
+    fn js_ask(this: &JsFiles, request: &[u8]) -> Result<Promise, JsValue>;
+
     #[wasm_bindgen(method, getter)]
     fn pid(this: &JsFiles) -> u32;
 
@@ -73,8 +79,11 @@ extern "C" {
 }
 
 fn failure(thrown: JsValue) -> Error {
-    // Node's errors have a text as code, the browser's a number.
+    // Node's errors and the package's have a text as code, the browser's a number.
     let code = property(&thrown, "code").and_then(|code| code.as_string());
+    if let Some(code) = code.as_deref().and_then(ErrorCode::from_name) {
+        return passed_on(code, &thrown);
+    }
     let kind = match code.as_deref() {
         Some("ELOOP") => {
             let path = property(&thrown, "path").and_then(|path| path.as_string());
@@ -107,6 +116,15 @@ fn failure(thrown: JsValue) -> Error {
         ),
     };
     Error::new(kind, message).hint(hint).cause(thrown_text(&thrown))
+}
+
+/// Returns an error of the package, from a worker or about it.
+fn passed_on(code: ErrorCode, thrown: &JsValue) -> Error {
+    let text = |name: &str| property(thrown, name).and_then(|text| text.as_string());
+    let mut error = Error::new(code, text("message").unwrap_or_default());
+    error.hint = text("hint");
+    error.cause = property(thrown, "cause").map(|cause| thrown_text(&cause));
+    error
 }
 
 impl Files for JsFiles {
@@ -177,9 +195,28 @@ impl Processes for JsFiles {
     }
 }
 
+/// A worker that has the files, for a page's thread: `worker/storage-worker.ts`.
+impl StoreConnection for JsFiles {
+    fn connect(&self) -> LocalFuture<'static, Result<()>> {
+        self.prepare(Vec::new())
+    }
+
+    fn ask(&self, request: &[u8]) -> LocalFuture<'static, Result<Vec<u8>>> {
+        let asked = self.js_ask(request);
+        Box::pin(async move {
+            let reply = JsFuture::from(asked.map_err(failure)?).await.map_err(failure)?;
+            Ok(reply.unchecked_into::<Uint8Array>().to_vec())
+        })
+    }
+
+    fn end(&self) {
+        self.js_close();
+    }
+}
+
 /// The database in a folder of the browser's private file system.
 pub struct PrivateFolder {
-    /// Its files.
+    /// Its files, or the worker that has them.
     pub files: Rc<JsFiles>,
 }
 
@@ -187,6 +224,9 @@ impl Stores for PrivateFolder {
     fn open(&self, _name: &str) -> LocalFuture<'static, Result<Rc<dyn Store>>> {
         let files = self.files.clone();
         Box::pin(async move {
+            if property(&files, "ask").is_some() {
+                return Ok(Rc::new(ProxyStore::open(files).await?) as Rc<dyn Store>);
+            }
             // Opens what is there. Nothing is created.
             files.prepare(Vec::new()).await?;
             Ok(Rc::new(FolderStore::new(files)) as Rc<dyn Store>)

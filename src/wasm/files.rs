@@ -1,5 +1,7 @@
 //! Whole databases as files, passed in pieces, so that wasm memory never holds a file twice.
 
+use std::rc::Rc;
+
 use js_sys::{Array, Promise, Uint8Array};
 use wasm_bindgen::prelude::*;
 
@@ -11,11 +13,12 @@ use super::{
     promise::{answer, done, value},
 };
 use crate::{
-    browser::{self, Host, JsFiles},
+    browser::{self, Host, JsFiles, PrivateFolder},
     engine,
     error::Result,
     memory::no_memory,
     sqlite::Image,
+    store::proxy::StoreServer,
 };
 
 #[wasm_bindgen]
@@ -135,6 +138,19 @@ impl Core {
     #[wasm_bindgen(js_name = storedInFolder)]
     pub fn stored_in_folder(host: Host, files: JsFiles) -> Promise {
         answer(async move { Ok(engine::stored("", &browser::folder_ports(&host, files)).await) })
+    }
+
+    /// Serves the database in a folder to another thread → a function: takes the bytes of a request, returns a promise
+    /// of those of the reply.
+    #[wasm_bindgen(js_name = serveFolder)]
+    pub fn serve_folder(files: JsFiles) -> JsValue {
+        // A folder has one database, under any name.
+        let server = StoreServer::new(Rc::new(PrivateFolder { files: Rc::new(files) }), "");
+        let answer = Closure::<dyn Fn(Uint8Array) -> Promise>::new(move |request: Uint8Array| {
+            let answering = server.answer(&request.to_vec());
+            value(async move { copied(&answering.await).map(JsValue::from) })
+        });
+        answer.into_js_value()
     }
 
     /// Removes the files of a database from its folder. `options` as for `open`.

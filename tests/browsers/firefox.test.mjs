@@ -11,6 +11,7 @@ for (const [thread, storage] of [
   ['current', 'indexeddb'],
   ['worker', 'indexeddb'],
   ['worker', 'opfs'],
+  ['current', 'opfs'],
 ])
   test(`killed in the midst of writes, it loses nothing that was acknowledged (${thread}, ${storage})`, async () => {
     const options = { name: `killed-${thread}-${storage}`, storage }

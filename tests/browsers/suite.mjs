@@ -29,6 +29,11 @@ export async function suite(browser, { without = [], inOpfs = [] } = {}) {
   const { open, load, scenarios } = pagesOf(browser)
   const chosen = local.filter(({ name }) => inOpfs.includes(name))
   await scenarios('worker', chosen, 'opfs')
+  await scenarios(
+    'current',
+    chosen.filter(({ name }) => name === 'snapshots'),
+    'opfs',
+  )
   for (const thread of ['current', 'worker']) {
     await scenarios(thread, modulesIn(thread, without))
 

@@ -1,10 +1,12 @@
-// Databases in the browser's private file system: what is special about files with exclusive handles.
+// Databases in the browser's private file system: what is special about files with exclusive handles. An engine on the page's thread has
+// them in a worker.
 import assert from 'node:assert/strict'
 import { freshName, suite, test, until } from './harness.mjs'
 import { killDuring, pairTables, reopened, wholePairs } from './killing.mjs'
 
 const context = suite()
-const inWorker = { only: 'worker', because: 'only workers have the handles of these files' }
+const inWorker = { only: 'worker', because: 'the files are the same for an engine in the page' }
+const inPage = { only: 'current', because: 'it is about the worker that has the files of an engine in the page' }
 const opfs = { storage: 'opfs' }
 
 /** In the page: opens a database with one row, and leaves it open as `window.db`. */
@@ -24,7 +26,7 @@ const count = (page) => page.evaluate(async () => (await window.db.get('SELECT c
 for (const durability of ['relaxed', 'strict', 'deferred'])
   test(
     `kill -9 in the middle of ${durability} writes loses nothing promised, and halves no transaction`,
-    inWorker,
+    durability === 'strict' ? inWorker : {},
     async () => {
       const name = freshName()
       for (const round of [1, 2]) {
@@ -52,7 +54,7 @@ for (const durability of ['relaxed', 'strict', 'deferred'])
     },
   )
 
-test('a page that is reloaded ten times opens its database each time, and finds every commit', inWorker, async () => {
+test('a page that is reloaded ten times opens its database each time, and finds every commit', async () => {
   const [page, name] = [await context.page(), freshName()]
   for (let round = 1; round <= 10; round++) {
     await opened(page, name)
@@ -62,7 +64,7 @@ test('a page that is reloaded ten times opens its database each time, and finds 
   await page.close()
 })
 
-test('another tab learns at once who has the database, waits for it, and can steal it', inWorker, async () => {
+test('another tab learns at once who has the database, waits for it, can steal it, and can take it over', async () => {
   const name = freshName()
   const [first, second] = [await context.page(), await context.page()]
   await opened(first, name)
@@ -80,11 +82,26 @@ test('another tab learns at once who has the database, waits for it, and can ste
   const late = await second.evaluate(() => window.failure(() => window.db.run('INSERT INTO t VALUES (9)')))
   assert.ok(['lock_lost', 'closed'].includes(late.code), JSON.stringify(late))
   assert.equal(await count(first), 3)
+
+  const third = await context.page()
+  await opened(third, name, { lock: { onBusy: 'takeover' } })
+  assert.equal(await count(third), 4)
+  await third.evaluate(() => window.db.close())
+  await Promise.all([first.close(), second.close(), third.close()])
+})
+
+test('another tab learns at once who has an encrypted database', async () => {
+  const [name, encryption] = [freshName(), { passphrase: 'secret' }]
+  const [first, second] = [await context.page(), await context.page()]
+  await opened(first, name, { encryption })
+  const refused = await failing(second, { name, ...opfs, encryption })
+  assert.equal(refused.code, 'database_in_use')
+  assert.equal(refused.details.holder?.title, 'A page under test')
   await first.evaluate(() => window.db.close())
   await Promise.all([first.close(), second.close()])
 })
 
-test('shared tabs: the next one leads when the leader closes, and nothing is lost', inWorker, async () => {
+test('shared tabs: the next one leads when the leader closes, and nothing is lost', async () => {
   const name = freshName()
   const pages = [await context.page(), await context.page(), await context.page()]
   for (const page of pages) await opened(page, name, { tabs: 'shared' })
@@ -97,7 +114,7 @@ test('shared tabs: the next one leads when the leader closes, and nothing is los
   assert.deepEqual(found, { n: 6 })
 })
 
-test('a database is listed, is opened in its own storage only, and is deleted with its files', inWorker, async () => {
+test('a database is listed, is opened in its own storage only, and is deleted with its files', async () => {
   const page = await context.page()
   for (const name of [freshName(), `../${freshName()}`, `${freshName()} ☂/*?:"<>|%.`]) {
     await opened(page, name)
@@ -123,18 +140,104 @@ test('a database is listed, is opened in its own storage only, and is deleted wi
   await page.close()
 })
 
-test('a page without a worker is refused, and says what to do', {
-  only: 'current',
-  because: 'a worker has them',
-}, async () => {
+test('where there are no workers, a page is refused, and learns what is missing', inPage, async () => {
   const page = await context.page()
+  await page.evaluate(() => {
+    window.Worker = undefined
+  })
   const refused = await failing(page, { name: freshName(), ...opfs })
-  assert.equal(refused.code, 'unsupported_environment')
-  assert.match(refused.hint, /thread: 'worker'/)
+  assert.deepEqual([refused.code, refused.details.missing], ['unsupported_environment', 'Worker'])
+  assert.match(refused.hint, /indexeddb/)
   await page.close()
 })
 
-test('another secret leaves nothing readable in the files, and opens them', inWorker, async () => {
+test('a worker that can not be loaded is an error, and leaves nothing behind', inPage, async () => {
+  const [page, name] = [await context.page(), freshName()]
+  const refused = await page.evaluate(
+    (given) =>
+      window.failure(() => window.open({ name: given, storage: 'opfs', worker: new URL('/none.js', location) })),
+    name,
+  )
+  assert.equal(refused.code, 'wasm_load_failed')
+  assert.equal(await page.evaluate(() => window.workers.length), 0)
+  await opened(page, name)
+  assert.equal(await count(page), 1)
+  await page.close()
+})
+
+test('closing and a cancelled opening end the worker, and free the files', inPage, async () => {
+  const [page, name] = [await context.page(), freshName()]
+  for (let round = 1; round <= 3; round++) {
+    await opened(page, name)
+    assert.equal(await count(page), round)
+    await page.evaluate(() => window.db.close())
+    await until(() => page.evaluate(() => window.workers.length === 0))
+    for (const wait of [0, 5, 10, 20, 40]) {
+      const late = await page.evaluate(
+        async ([given, ms]) => {
+          const cancel = new AbortController()
+          const opening = window.open({ name: given, storage: 'opfs', signal: cancel.signal })
+          setTimeout(() => cancel.abort(new Error('cancelled')), ms)
+          return opening.then(
+            (db) => db.close(),
+            (error) => error.message,
+          )
+        },
+        [name, wait],
+      )
+      assert.ok([undefined, 'cancelled'].includes(late ?? undefined), late)
+    }
+    await until(() => page.evaluate(() => window.workers.length === 0))
+  }
+  await page.close()
+})
+
+test('the worker with the files may be killed at any time, and no acknowledged write is lost', inPage, async () => {
+  const [page, name] = [await context.page(), freshName()]
+  await opened(page, name)
+  const found = await page.evaluate(async () => {
+    const acknowledged = []
+    const failures = new Set()
+    for (let n = 2; n <= 300; n++) {
+      const writing = window.db.run('INSERT INTO t VALUES (?)', [n])
+      if (n % 30 === 0) window.workers.at(-1)?.terminate()
+      if (n % 70 === 0) window.db.snapshots.create().catch((error) => failures.add(error.code))
+      await writing.then(
+        () => acknowledged.push(n),
+        (error) => failures.add(error.code),
+      )
+    }
+    await window.until(() =>
+      window.db.flush().then(
+        () => true,
+        () => false,
+      ),
+    )
+    return { acknowledged, failures: [...failures] }
+  })
+  for (const code of found.failures) assert.equal(code, 'storage_unavailable')
+  assert.ok(found.acknowledged.length > 200, `${found.acknowledged.length} were acknowledged`)
+  await context.load(page)
+  await opened(page, name)
+  const stored = await page.evaluate(async () => (await window.db.query('SELECT n FROM t')).map(({ n }) => n))
+  // A write that failed stays applied, and is stored later.
+  assert.deepEqual(stored, [...Array.from({ length: 300 }, (_, i) => i + 1), 1])
+  await page.close()
+})
+
+test('a database is recovered in the page', inPage, async () => {
+  const [page, name] = [await context.page(), freshName()]
+  await opened(page, name)
+  await page.evaluate(() => window.db.close())
+  await until(() => page.evaluate(() => window.workers.length === 0))
+  const report = await page.evaluate((given) => window.failure(() => window.tidelock.recover(given)), name)
+  assert.equal(report.resolved?.changed, false, JSON.stringify(report))
+  await opened(page, name)
+  assert.equal(await count(page), 2)
+  await page.close()
+})
+
+test('another secret leaves nothing readable in the files, and opens them', async () => {
   const [page, name] = [await context.page(), freshName()]
   const found = await page.evaluate(async (given) => {
     const files = async () => {
@@ -165,7 +268,7 @@ test('another secret leaves nothing readable in the files, and opens them', inWo
   await page.close()
 })
 
-test('a worker that dies is replaced, and the files are opened again', inWorker, async () => {
+test('a worker that dies is replaced, and the files are opened again', async () => {
   const [page, name] = [await context.page(), freshName()]
   await opened(page, name)
   await page.evaluate(() => window.workers.at(-1).terminate())

@@ -1,6 +1,14 @@
-// The scenarios that need no remote, with the engine in a worker and the databases in the browser's private file system.
+// The scenarios that need no remote over databases in the browser's private file system: all with the engine in a worker, and with the engine
+// on the page's thread those that store much and in many ways.
 import { local } from '../scenarios/run/modules.mjs'
 import { Browser } from './browser.mjs'
 import { pagesOf } from './scenarios.mjs'
 
-await pagesOf(new Browser()).scenarios('worker', local, 'opfs')
+const stored = ['encryption', 'files', 'snapshots', 'transactions']
+const pages = pagesOf(new Browser())
+await pages.scenarios('worker', local, 'opfs')
+await pages.scenarios(
+  'current',
+  local.filter(({ name }) => stored.includes(name)),
+  'opfs',
+)

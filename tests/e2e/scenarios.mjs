@@ -38,7 +38,8 @@ export function pagesOf(browser) {
     for (const { name, path, remote: synced } of modules) {
       const found = scenariosOf(await import(pathToFileURL(path)), { host: 'page', thread, storage })
       if (found.length === 0) continue
-      describe(`${name} (${storage ?? thread})`, () => {
+      const place = storage ? `${thread}-${storage}` : thread
+      describe(`${name} (${place})`, () => {
         let page
         let running
         before(async () => {
@@ -56,12 +57,7 @@ export function pagesOf(browser) {
           test(title, async () => {
             if (synced) remote.fresh()
             // Each page counts its names from one, and all pages are of one profile.
-            const given = [
-              name,
-              title,
-              `${storage ?? thread}-${name.replace('/', '-')}`,
-              synced ? remote.facts : undefined,
-            ]
+            const given = [name, title, `${place}-${name.replace('/', '-')}`, synced ? remote.facts : undefined]
             const failed = await page.evaluate((all) => window.runScenario(...all), given)
             assert.equal(failed ?? undefined, undefined)
           })

@@ -270,18 +270,34 @@ export interface CoreClass {
   schemaFromRemote(remote: CoreRemoteOptions, host: Host): Promise<LocalSchema>
   open(options: Omit<CoreOptions, 'remote'>, host: Host): Promise<Core>
   /** The same over the files of a folder. */
-  openFolder(options: Omit<CoreOptions, 'remote'>, host: Host, files: CoreFiles): Promise<Core>
+  openFolder(options: Omit<CoreOptions, 'remote'>, host: Host, folder: CoreFolder): Promise<Core>
   /** Sets a stored database, which isn't opened, to its last good state or to a snapshot. */
   recover(options: CoreOptions, from: string | undefined, host: Host): Promise<RecoveryReport>
   /** The same over the files of a folder. */
-  recoverFolder(options: CoreOptions, from: string | undefined, host: Host, files: CoreFiles): Promise<RecoveryReport>
+  recoverFolder(options: CoreOptions, from: string | undefined, host: Host, folder: CoreFolder): Promise<RecoveryReport>
   /** Describes the database in a folder, which isn't opened. */
   storedInFolder(host: Host, files: CoreFiles): Promise<StoredDatabase>
+  /** Serves the database of a folder to an instance in another thread: each call takes a request and resolves with the reply. */
+  serveFolder(files: CoreFiles): Promise<(request: Uint8Array) => Promise<Bytes>>
   /** Removes the files of a database from its folder. Rejects with `database_in_use`. */
   deleteFolder(options: CoreOptions, host: Host, files: NodeFiles): Promise<void>
 }
 
-/** What {@link CoreClass.openFolder} needs: the files of one folder, by plain names. What fails throws. */
+/** What {@link CoreClass.openFolder} needs: the files of one folder, or the worker that has them. */
+export type CoreFolder = CoreFiles | CoreStorageWorker
+
+/** A worker that has the files of one folder, where this thread can't. */
+export interface CoreStorageWorker extends Pick<CoreFiles, 'shown' | 'abandon'> {
+  readonly isPrivate: true
+  /** Starts the worker, unless it runs. */
+  prepare(): Promise<void>
+  /** Sends the request, which lies in the wasm memory, before it returns, and resolves with the reply of {@link CoreClass.serveFolder}. */
+  ask(request: Uint8Array): Promise<Uint8Array>
+  /** Ends the worker. */
+  close(): void
+}
+
+/** The files of one folder, by plain names. What fails throws. */
 export interface CoreFiles {
   /** Whether they are in the browser's private file system; otherwise they are {@link NodeFiles}. */
   readonly isPrivate: boolean

@@ -5,7 +5,7 @@ import { loaded } from '../base/lazy-module.js'
 import { Waiting } from '../base/waiting.js'
 import { Statements } from '../engine/codec/statements.js'
 import type { CallsOptions } from '../engine/connection.js'
-import type { Core, CoreFiles, Host, NodeFiles } from '../engine/core.js'
+import type { Core, CoreFiles, CoreFolder, Host, NodeFiles } from '../engine/core.js'
 import type { CoreOptions, CoreRemoteOptions } from '../engine/core-options.js'
 import { DirectConnection } from '../engine/direct-connection.js'
 import type { FunctionsSource, UserFunctions } from '../functions/functions.js'
@@ -27,7 +27,7 @@ export async function openHere(
   checked: CoreOptions,
   client: DatabaseClient,
   instance: Instance,
-  folder?: CoreFiles,
+  folder?: CoreFolder,
 ): Promise<void> {
   const connect = (core: Core, options: CallsOptions) => {
     const calls = new DirectConnection(core, new Statements(core, instance.memory, options.integers), options)
@@ -65,7 +65,7 @@ export class Bridge {
     instance: Instance,
     given: CallsOptions,
     connect: (core: Core, options: CallsOptions) => T,
-    folder?: CoreFiles,
+    folder?: CoreFolder,
   ): Promise<T> {
     let options = given
     try {
@@ -98,6 +98,8 @@ export class Bridge {
       }
       return calls
     } catch (error) {
+      // An aborted opening leaves its files open.
+      if (folder?.isPrivate) folder.abandon()
       throw options.refine(this.#trap ?? toTidelockError(error))
     }
   }
@@ -119,7 +121,7 @@ export class Bridge {
   }
 
   /** Recovers a stored database, in the folder if one is given. Rejects with a {@link TidelockError}. */
-  recover(instance: Instance, from: string | undefined, folder?: CoreFiles): Promise<RecoveryReport> {
+  recover(instance: Instance, from: string | undefined, folder?: CoreFolder): Promise<RecoveryReport> {
     return this.#converted(async () => {
       await this.#addFunctions(instance)
       const host = this.#host(instance)
@@ -194,7 +196,11 @@ export class Bridge {
       // In a microtask: a listener may call the database, which must not re-enter the wasm instance.
       emit: (event) => queueMicrotask(() => callbacks.handle(event)),
       locked: (release) => {
-        this.#release = release
+        const abandon = this.#release
+        this.#release = () => {
+          release()
+          abandon?.()
+        }
       },
       loadPart: (part) => instance.loadPart(part),
       addFts5: (connection) => instance.addFts5(connection),

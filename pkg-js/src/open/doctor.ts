@@ -9,6 +9,7 @@ import type { RemoteEndpoint, RemoteOptions } from '../remote/remote-options.js'
 import { getRest, tokenOf } from '../remote/rest.js'
 import { claimsOf } from '../remote/secrets.js'
 import { type Finding, remoteName, TableProbes } from './doctor-tables.js'
+import { isDedicatedWorker } from './files-of.js'
 
 /** One thing that {@link doctor} looked at. */
 export interface Check {
@@ -129,7 +130,9 @@ async function privateFiles(): Promise<Finding> {
     return { message: "The private file system (OPFS) is missing here: storage 'opfs' can't be used", hint }
   try {
     await navigator.storage.getDirectory()
-    return { message: "storage: 'opfs' can be used with thread: 'worker'" }
+    if (!isDedicatedWorker() && typeof Worker !== 'function')
+      return { message: "Workers are missing here: storage 'opfs' can't be used", hint }
+    return { message: "storage: 'opfs' can be used" }
   } catch (error) {
     return { message: `The browser refuses its private file system (OPFS): ${String(error)}`, hint }
   }

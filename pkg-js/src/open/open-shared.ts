@@ -7,8 +7,10 @@ import { Channel } from '../rpc/channel.js'
 import { type BeginSession, ChannelConnection } from '../rpc/channel-connection.js'
 import { pageHandlers } from '../rpc/page-handlers.js'
 import type { OpenRequest, PageMethods, WorkerMethods } from '../rpc/protocol.js'
+import { engineHere, engineInWorker } from '../tabs/engine.js'
 import { SharedTab } from '../tabs/shared-tab.js'
 import { startWorker } from '../worker/start-worker.js'
+import { filesOf } from './files-of.js'
 
 /**
  * Opens a database that several tabs share. The link to the leader does for a tab what a worker does for its page. Rejects as `open` does,
@@ -29,7 +31,10 @@ export async function openShared(
   const begin: BeginSession = (connection, number, eventTypes) => {
     const tab = new SharedTab(
       (message) => queueMicrotask(() => channel.receive(message)),
-      options.thread === 'worker' ? () => startWorker(options.worker) : undefined,
+      (handlers, events) =>
+        options.thread === 'worker'
+          ? engineInWorker(startWorker(options.worker), handlers, events)
+          : engineHere(handlers, (opening) => filesOf(opening, options)),
     )
     const channel: Channel<WorkerMethods, PageMethods> = new Channel<WorkerMethods, PageMethods>(
       (message) => queueMicrotask(() => tab.channel.receive(message)),

@@ -6,19 +6,18 @@ import { isNode, mayHoldSecrets } from '../base/is-node.js'
 import { loaded } from '../base/lazy-module.js'
 import { isPrivate } from '../base/private-folders.js'
 import { until } from '../base/waiting.js'
-import type { CoreFiles } from '../engine/core.js'
 import type { CoreOptions } from '../engine/core-options.js'
 import type { FunctionsSource } from '../functions/functions.js'
 import { Bridge, openHere } from '../instance/bridge.js'
 import { DatabaseClient, loadTimetable } from '../instance/database-client.js'
 import { beginToLoad, startInstance } from '../instance/instance.js'
-import { nodeFiles } from '../node/load.js'
 import { checkOptions, type Surroundings } from '../options/check-options.js'
 import { onServer } from '../options/check-storage.js'
 import { lazyOptions } from '../options/load-lazy-options.js'
 import type { OpenOptions } from '../options/options.js'
 import type { ResolvedOptions } from '../options/resolve-remote.js'
 import type { OpenRequest } from '../rpc/protocol.js'
+import { filesOf, isDedicatedWorker } from './files-of.js'
 import { withHolder } from './in-use.js'
 import { openInPage } from './page-engines.js'
 
@@ -63,7 +62,7 @@ async function prepare(given: OpenOptions) {
   const { options, watchUser, owner } = await resolved(given)
   const common = checkOptions(options, around)
   options.signal?.throwIfAborted()
-  requireStorage(common.storage, options.thread)
+  requireStorage(common.storage)
   const elsewhere = otherStorage(common)
   // Awaited later, beside what is loaded.
   elsewhere.catch(() => {})
@@ -132,17 +131,6 @@ async function openFor(
     opened.then(() => client.close()).catch(() => {})
     throw error
   })
-}
-
-/** Returns the files of a database that is in a folder. */
-export async function filesOf(
-  { name, path, storage }: CoreOptions,
-  options: OpenOptions,
-): Promise<CoreFiles | undefined> {
-  if (path !== undefined) return (await nodeFiles()).filesOf(path, options)
-  if (storage !== 'opfs') return undefined
-  const { PrivateFiles } = await loaded("storage 'opfs'", import('../worker/private-files.js'))
-  return new PrivateFiles(name)
 }
 
 /** Rejects when the database is in the browser's other storage: here, it would be opened as a new one. */
@@ -222,7 +210,7 @@ function programName(): string {
 }
 
 /** Throws when the storage in the options is missing here: there is no silent fallback. */
-export function requireStorage(storage: CoreOptions['storage'], thread?: OpenOptions['thread']): void {
+export function requireStorage(storage: CoreOptions['storage']): void {
   if (typeof WebAssembly !== 'object') {
     const hint = 'Use a browser that has it, in a mode that allows it'
     throw unsupported('WebAssembly', 'WebAssembly is missing here', hint)
@@ -235,7 +223,7 @@ export function requireStorage(storage: CoreOptions['storage'], thread?: OpenOpt
     })
   }
   if (isServer()) throw onServer()
-  if (storage === 'opfs') requirePrivateFiles(thread)
+  if (storage === 'opfs') requirePrivateFiles()
   else if (typeof indexedDB === 'undefined' || indexedDB === null) {
     throw new TidelockError('storage_unavailable', 'IndexedDB is missing here', {
       hint: "storage: 'memory' works everywhere, but stores nothing",
@@ -248,14 +236,15 @@ export function requireStorage(storage: CoreOptions['storage'], thread?: OpenOpt
 }
 
 /** Throws when the browser's private file system can't be used here. */
-function requirePrivateFiles(thread: OpenOptions['thread']): void {
+function requirePrivateFiles(): void {
   if (typeof navigator === 'undefined' || typeof navigator.storage?.getDirectory !== 'function')
     throw new TidelockError('storage_unavailable', "The browser's private file system (OPFS) is missing here", {
       hint: "Leave storage out, for 'indexeddb'; browsers have OPFS on secure pages only",
     })
-  if (thread !== 'worker' && !('DedicatedWorkerGlobalScope' in globalThis))
-    throw new TidelockError('unsupported_environment', "storage 'opfs' needs a worker in this build", {
-      details: { option: 'thread' },
-      hint: "Add thread: 'worker'",
-    })
+  if (!isDedicatedWorker() && typeof Worker !== 'function')
+    throw unsupported(
+      'Worker',
+      "storage 'opfs' needs a Worker, which is missing here",
+      "Leave storage out, for 'indexeddb'",
+    )
 }

@@ -11,8 +11,9 @@ import { DatabaseClient } from '../instance/database-client.js'
 import { checkOptions } from '../options/check-options.js'
 import type { OpenOptions, WasmSource } from '../options/options.js'
 import { storedNames } from './databases.js'
+import { filesOf } from './files-of.js'
 import { withHolder } from './in-use.js'
-import { checkedColumnKeys, checkedFunctions, filesOf, requireStorage, surroundings } from './open.js'
+import { checkedColumnKeys, checkedFunctions, requireStorage, surroundings } from './open.js'
 import type { LastingStorage } from './stored-place.js'
 
 /**
@@ -35,7 +36,10 @@ import type { LastingStorage } from './stored-place.js'
 export async function recover(
   name: string,
   options?: {
-    /** `'file'`: the database is in a folder, in Node. `'opfs'` needs to be called in a dedicated worker. */
+    /**
+     * `'file'`: the database is in a folder, in Node.
+     * @default the browser's storage that has the database
+     */
     readonly storage?: LastingStorage | undefined
     /**
      * The folder of `storage: 'file'`.
@@ -55,13 +59,15 @@ export async function recover(
     readonly columnKey?: ColumnKey | readonly ColumnKey[] | undefined
     /** Where the wasm module comes from, as for `open`. */
     readonly wasm?: WasmSource | undefined
+    /** Where the worker of `storage: 'opfs'` comes from, as for `open`. */
+    readonly worker?: OpenOptions['worker']
   },
 ): Promise<RecoveryReport> {
   const given = checkObject('The options of recover', options, known)
   const from = given.from === undefined ? undefined : checkString('from', given.from)
-  const { path, wasm, encryption, functions, columnKey } = options ?? {}
+  const { path, wasm, worker, encryption, functions, columnKey } = options ?? {}
   const storage = options?.storage ?? ((await isPrivate(name)) ? 'opfs' : undefined)
-  const opening: OpenOptions = { name, storage, path, wasm, encryption, functions, columnKey }
+  const opening: OpenOptions = { name, storage, path, wasm, worker, encryption, functions, columnKey }
   const checked = checkOptions(opening, surroundings())
   const needed = { functions: await checkedFunctions(opening), columnKeys: await checkedColumnKeys(opening) }
   requireStorage(checked.storage)
@@ -83,7 +89,7 @@ export async function recover(
   }
 }
 
-const known = ['storage', 'path', 'from', 'encryption', 'functions', 'columnKey', 'wasm']
+const known = ['storage', 'path', 'from', 'encryption', 'functions', 'columnKey', 'wasm', 'worker']
 
 /** Returns the files of a folder's database, by a module that is loaded only for folders. */
 async function filesOfDatabase(folder: string) {

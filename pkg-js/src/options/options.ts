@@ -188,9 +188,9 @@ export interface OpenOptions {
   readonly durability?: Durability | undefined
   /**
    * Where the data lives. There is no fallback: `open` rejects with `storage_unavailable` where the storage is missing. `opfs` is the
-   * browser's private file system, where an awaited commit takes a fraction of the time; it needs `thread: 'worker'`. `file` is a folder,
-   * in Node. A server has no default: without `file` or `memory` it is `unsupported_environment`. A database stays in its storage:
-   * opening it with another one is `invalid_argument`.
+   * browser's private file system, where an awaited commit takes a fraction of the time; it needs Workers. `file` is a folder, in Node. A
+   * server has no default: without `file` or `memory` it is `unsupported_environment`. A database stays in its storage: opening it with
+   * another one is `invalid_argument`.
    * @default 'indexeddb'
    */
   readonly storage?: StorageKind | undefined
@@ -219,7 +219,7 @@ export interface OpenOptions {
    */
   readonly thread?: 'current' | 'worker' | undefined
   /**
-   * The worker of `thread: 'worker'`: the URL of the package's `dist/worker.js`, or a function that makes a new worker from it with each
+   * The worker of `thread: 'worker'` and of `storage: 'opfs'`: the URL of the package's `dist/worker.js`, or a function that makes a new worker from it with each
    * call. A worker that can't be loaded is `wasm_load_failed`.
    * @default found by the bundler
    */

@@ -135,6 +135,19 @@ export interface PageMethods extends Pick<EngineCallbacks, 'migrate' | (typeof f
   renewed(): void
 }
 
+/** The methods of a worker that has the files of a database, while its engine is in the page. */
+export interface StorageMethods {
+  /** Serves the database of that name; sent before all else. */
+  serve(name: string, module: WebAssembly.Module): void
+  /** Carries out a request of {@link import('../engine/core.js').CoreStorageWorker}. */
+  ask(request: Uint8Array): Uint8Array
+  /** Closes the files. */
+  close(): void
+}
+
+/** The methods of a page that the worker with its files calls. */
+export type StorageClientMethods = Pick<PageMethods, 'hello' | 'dead' | 'part'>
+
 /** Returns how many milliseconds of the limit remain, at least 0. */
 export function remainingMs({ timeoutMs, since }: TimeLimit): number {
   // By the wall clock, although it may be set: the monotonic clocks of two threads drift apart while a computer sleeps.

@@ -1,5 +1,6 @@
-import type { CallsOptions } from '../engine/connection.js'
-import type { Core, CoreEvent, CoreFiles } from '../engine/core.js'
+import type { CallsOptions, MaybePromise } from '../engine/connection.js'
+import type { Core, CoreEvent, CoreFolder } from '../engine/core.js'
+import type { CoreOptions } from '../engine/core-options.js'
 import { DirectConnection } from '../engine/direct-connection.js'
 import { Bridge } from '../instance/bridge.js'
 import type { createDatabaseInstance } from '../instance/instance.js'
@@ -9,6 +10,9 @@ import { ClientSession, type SessionHost } from './client-session.js'
 import { PackedStatements } from './packed-statements.js'
 import type { OpenRequest, PageMethods, ServedCalls, WorkerMethods } from './protocol.js'
 import { serializeError } from './serialized-error.js'
+
+/** Returns the folder of a database that is in one. */
+export type FolderOf = (checked: CoreOptions) => MaybePromise<CoreFolder | undefined>
 
 /** A tab that this server serves. */
 interface Attached {
@@ -20,7 +24,7 @@ interface Attached {
 export class Server implements SessionHost {
   readonly channel: Channel<PageMethods, WorkerMethods>
   readonly #createInstance: typeof createDatabaseInstance
-  readonly #filesOf: ((database: string) => CoreFiles) | undefined
+  readonly #folderOf: FolderOf | undefined
   readonly #session: ClientSession
   readonly #attached = new Map<string, Attached>()
   calls: ServedCalls | undefined
@@ -33,14 +37,14 @@ export class Server implements SessionHost {
   #becomeOpen!: () => void
   readonly #opened: Promise<void>
 
-  /** `filesOf` returns the files of a database in the browser's private file system. */
+  /** `folderOf` returns the folder of a database that is in one. */
   constructor(
     post: (message: Message, transfer: readonly Transferable[]) => void,
     createInstance: typeof createDatabaseInstance,
-    filesOf?: (database: string) => CoreFiles,
+    folderOf?: FolderOf,
   ) {
     this.#createInstance = createInstance
-    this.#filesOf = filesOf
+    this.#folderOf = folderOf
     this.#session = new ClientSession(this, '', false)
     this.channel = new Channel<PageMethods, WorkerMethods>(post, this.#handlers())
     this.#opened = new Promise((resolve) => {
@@ -122,12 +126,7 @@ export class Server implements SessionHost {
       if (eventTypes.includes('change')) this.calls.subscribe('change')
       return this.calls
     }
-    await bridge.open(
-      instance,
-      options,
-      connect,
-      checked.storage === 'opfs' ? this.#filesOf?.(checked.name) : undefined,
-    )
+    await bridge.open(instance, options, connect, await this.#folderOf?.(checked))
     this.#open = true
     this.#becomeOpen()
   }

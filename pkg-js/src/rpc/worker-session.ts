@@ -1,5 +1,5 @@
 import { TidelockError } from '../base/errors.js'
-import { Channel, type Handlers, type Message } from './channel.js'
+import { Channel, type Handlers, type Message, type MethodMap } from './channel.js'
 import type { PageMethods, WorkerMethods } from './protocol.js'
 
 /** A worker that hasn't sent `hello` by then has failed to start. */
@@ -14,8 +14,11 @@ export interface SessionEvents {
 }
 
 /** One worker from its start to its end, and the channel to it. */
-export class WorkerSession {
-  readonly channel: Channel<WorkerMethods, PageMethods>
+export class WorkerSession<
+  Served extends MethodMap<Served> = WorkerMethods,
+  Own extends MethodMap<Own> & Pick<PageMethods, 'hello'> = PageMethods,
+> {
+  readonly channel: Channel<Served, Own>
   /** Resolves after {@link end}, when the worker has ended and its locks are released; without Web Locks, at once. */
   readonly released: Promise<void>
   readonly #worker: Worker
@@ -27,15 +30,16 @@ export class WorkerSession {
   #ended = false
 
   /** Starts listening to the worker at once. */
-  constructor(worker: Worker, handlers: Omit<Handlers<PageMethods>, 'hello'>, events: SessionEvents) {
+  constructor(worker: Worker, handlers: Omit<Handlers<Own>, 'hello'>, events: SessionEvents) {
     this.#worker = worker
     this.#events = events
     this.released = new Promise((resolve) => {
       this.#markReleased = resolve
     })
-    this.channel = new Channel<WorkerMethods, PageMethods>(
+    const hello: Handlers<Pick<PageMethods, 'hello'>> = { hello: (_, lock) => this.#hello(lock) }
+    this.channel = new Channel<Served, Own>(
       (message, transfer) => worker.postMessage(message, transfer as Transferable[]),
-      { ...handlers, hello: (_, lock) => this.#hello(lock) },
+      { ...handlers, ...hello } as Handlers<Own>,
     )
     worker.onmessage = (event: MessageEvent<Message>) => this.channel.receive(event.data)
     worker.onmessageerror = () => this.#broken('A message of the worker could not be read')

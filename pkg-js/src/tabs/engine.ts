@@ -1,7 +1,7 @@
 import { createDatabaseInstance } from '../instance/instance.js'
 import { Channel, type Handlers, type Message } from '../rpc/channel.js'
 import type { PageMethods, WorkerMethods } from '../rpc/protocol.js'
-import { Server } from '../rpc/server.js'
+import { type FolderOf, Server } from '../rpc/server.js'
 import { WorkerSession } from '../rpc/worker-session.js'
 
 /** A tab whose session an engine serves. */
@@ -21,15 +21,26 @@ export interface Engine {
   end(error: unknown): Promise<void>
 }
 
+/** What becomes of an engine in a worker. */
+export interface EngineEvents {
+  /** The worker could not be loaded. */
+  failed(error: unknown): void
+  crashed(cause: unknown): void
+}
+
 /** The handlers by which a page serves its engine. */
 export type EngineHandlers = Omit<Handlers<PageMethods>, 'hello' | 'role' | 'renewed'>
 
 /** An engine never calls these: only a {@link import('./shared-tab.js').SharedTab} does. */
 const never = { role: () => {}, renewed: () => {} }
 
-/** Creates an engine in this thread. Messages arrive in microtasks of their own, in the order of another thread's, and aren't copied. */
-export function engineHere(handlers: EngineHandlers): Engine {
-  const server: Server = new Server((message) => queueMicrotask(() => channel.receive(message)), createDatabaseInstance)
+/** Creates an engine in this thread; `folderOf` returns the folder of a database that is in one. Messages arrive in microtasks of their own, in the order of another thread's, and aren't copied. */
+export function engineHere(handlers: EngineHandlers, folderOf: FolderOf): Engine {
+  const server: Server = new Server(
+    (message) => queueMicrotask(() => channel.receive(message)),
+    createDatabaseInstance,
+    folderOf,
+  )
   const channel: Channel<WorkerMethods, PageMethods> = new Channel<WorkerMethods, PageMethods>(
     (message) => queueMicrotask(() => server.channel.receive(message)),
     { ...handlers, ...never, hello: () => {} },
@@ -50,11 +61,7 @@ export function engineHere(handlers: EngineHandlers): Engine {
 }
 
 /** Creates an engine in a worker. `crashed` is called when the worker dies. */
-export function engineInWorker(
-  worker: Worker,
-  handlers: EngineHandlers,
-  events: { failed(error: unknown): void; crashed(cause: unknown): void },
-): Engine {
+export function engineInWorker(worker: Worker, handlers: EngineHandlers, events: EngineEvents): Engine {
   const session = new WorkerSession(worker, { ...handlers, ...never }, events)
   return {
     channel: session.channel,

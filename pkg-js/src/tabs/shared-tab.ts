@@ -7,7 +7,7 @@ import type { LifecycleEvent } from '../rpc/page-lifecycle.js'
 import { forwardedCallbacks, type OpenRequest, type PageMethods, type WorkerMethods } from '../rpc/protocol.js'
 import { deserializeError, serializeError } from '../rpc/serialized-error.js'
 import { rekeyed, type TabInfo, tabInfoOf } from './compatibility.js'
-import { type Engine, type EngineHandlers, engineHere, engineInWorker } from './engine.js'
+import type { Engine, EngineEvents, EngineHandlers } from './engine.js'
 import { Follower } from './follower.js'
 import { Forwarding } from './forwarding.js'
 import { Leader } from './leader.js'
@@ -19,6 +19,9 @@ import { EngineLost, ServingEngine } from './serving-engine.js'
 
 /** How long a leader that closes waits for the transactions of other tabs. */
 const closeWithinMs = 1000
+
+/** Makes the engine of a tab that leads. */
+export type StartEngine = (handlers: EngineHandlers, events: EngineEvents) => Engine
 
 /** The state of a tab while it leads. */
 interface LeaderState {
@@ -41,7 +44,7 @@ export class SharedTab {
   /** Resolves after {@link end}, when all locks are released. */
   readonly released: Promise<void>
   #markReleased!: () => void
-  readonly #startWorker: (() => Worker) | undefined
+  readonly #startEngine: StartEngine
   readonly #id = crypto.randomUUID()
   #request!: OpenRequest
   #info!: TabInfo
@@ -63,10 +66,10 @@ export class SharedTab {
   #ended = false
   readonly #crashes = new CrashLimiter()
 
-  /** `post` sends messages to the page; with `startWorker` engines run in workers. */
-  constructor(post: (message: Message) => void, startWorker: (() => Worker) | undefined) {
+  /** `post` sends messages to the page; `startEngine` makes the engine of this tab when it leads. */
+  constructor(post: (message: Message) => void, startEngine: StartEngine) {
     this.channel = new Channel<PageMethods, WorkerMethods>(post, this.#handlers())
-    this.#startWorker = startWorker
+    this.#startEngine = startEngine
     this.released = new Promise((resolve) => {
       this.#markReleased = resolve
     })
@@ -262,8 +265,7 @@ export class SharedTab {
       fail = reject
     })
     const handlers = this.#engineHandlers(() => leaderState.serving)
-    const engine =
-      this.#startWorker === undefined ? engineHere(handlers) : engineInWorker(this.#startWorker(), handlers, events)
+    const engine = this.#startEngine(handlers, events)
     const leaderState = {
       engine,
       leader: new Leader(

@@ -2,19 +2,24 @@ import { createDatabaseInstance } from '../instance/instance.js'
 import type { Message } from '../rpc/channel.js'
 import { Server } from '../rpc/server.js'
 import { PrivateFiles } from './private-files.js'
+import { StorageServer } from './storage-server.js'
 
-// The worker of one database: dist/worker.js.
+// The worker of one database: dist/worker.js. It has the whole engine, or only the files.
 
 const scope = self as unknown as {
   postMessage(message: Message, transfer: readonly Transferable[]): void
   onmessage: ((event: MessageEvent<Message>) => void) | null
 }
-const server = new Server(
-  (message, transfer) => scope.postMessage(message, transfer),
-  createDatabaseInstance,
-  (database) => new PrivateFiles(database),
+const post = (message: Message, transfer: readonly Transferable[]) => scope.postMessage(message, transfer)
+const server = new Server(post, createDatabaseInstance, ({ name, storage }) =>
+  storage === 'opfs' ? new PrivateFiles(name) : undefined,
 )
-scope.onmessage = (event) => server.channel.receive(event.data)
+let files: StorageServer | undefined
+scope.onmessage = ({ data }) => {
+  // The first message says what this worker is for: an engine, or the files of one in the page.
+  if ('method' in data && data.method === 'serve') files = new StorageServer(post)
+  ;(files ?? server).channel.receive(data)
+}
 
 const { locks } = navigator
 if (locks === undefined) server.channel.notify('hello', [undefined])

@@ -1,0 +1,39 @@
+import { createDatabaseInstance } from '../instance/instance.js'
+import { Channel, type Message, Transferred } from '../rpc/channel.js'
+import type { StorageClientMethods, StorageMethods } from '../rpc/protocol.js'
+import { serializeError } from '../rpc/serialized-error.js'
+import { PrivateFiles } from './private-files.js'
+
+type Answer = (request: Uint8Array) => Promise<Uint8Array<ArrayBuffer>>
+
+/** Serves the files of a database to the engine in the page: the worker's side of {@link import('./storage-worker.js').StorageWorker}. */
+export class StorageServer {
+  readonly channel: Channel<StorageClientMethods, StorageMethods>
+  #files: PrivateFiles | undefined
+  #answer: Promise<Answer> | undefined
+
+  constructor(post: (message: Message, transfer: readonly Transferable[]) => void) {
+    this.channel = new Channel<StorageClientMethods, StorageMethods>(post, {
+      serve: async (_, name, module) => {
+        this.#answer = this.#serve(name, module)
+        await this.#answer
+      },
+      ask: async (_, request) => {
+        const answer = (await this.#answer) as Answer
+        const reply = await answer(request)
+        return new Transferred(reply, [reply.buffer])
+      },
+      close: () => this.#files?.close(),
+    })
+  }
+
+  async #serve(name: string, module: WebAssembly.Module): Promise<Answer> {
+    const { Core } = await createDatabaseInstance(
+      module,
+      (part) => this.channel.ask('part', [part]),
+      (trap) => this.channel.tell('dead', [serializeError(trap)]),
+    )
+    this.#files = new PrivateFiles(name)
+    return Core.serveFolder(this.#files)
+  }
+}
