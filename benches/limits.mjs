@@ -32,41 +32,50 @@ function expect(found, expected) {
   if (found !== expected) throw new Error(`${found} instead of ${expected}`)
 }
 
-/** A gigabyte in rows of 1,000 random bytes; then on to maxBytes. */
-async function gigabyte({ opened, timed }) {
+const insert = `${thousandRows} INSERT INTO big (kind, body) SELECT i % 97, randomblob(1000) FROM n`
+
+/** Gigabytes in rows of 1,000 random bytes. */
+async function gigabytes(count, { opened, timed }) {
   const db = await opened()
-  await db.exec('CREATE TABLE big (id INTEGER PRIMARY KEY, body BLOB NOT NULL)')
-  const insert = `${thousandRows} INSERT INTO big (body) SELECT randomblob(1000) FROM n`
-  await timed('write 1,000,000 rows of 1,000 bytes, a thousand in a transaction', () =>
-    times(1000, () => db.run(insert)),
+  await db.exec('CREATE TABLE big (id INTEGER PRIMARY KEY, kind INTEGER, body BLOB NOT NULL)')
+  await timed(`write ${count},000,000 rows of 1,000 bytes, a thousand in a transaction`, () =>
+    times(count * 1000, () => db.run(insert)),
   )
   await timed('read 1,000 of them by their keys', () =>
-    times(1000, (at) => db.get('SELECT body FROM big WHERE id = ?', [1 + at * 997])),
+    times(1000, (at) => db.get('SELECT body FROM big WHERE id = ?', [1 + at * count * 997])),
   )
   await timed('read all of them', async () =>
-    expect((await db.get('SELECT sum(length(body)) AS bytes FROM big')).bytes, 1e9),
+    expect((await db.get('SELECT sum(length(body)) AS bytes FROM big')).bytes, count * 1e9),
   )
-  const error = await timed('go on to `maxBytes` (1 GiB)', () => errorOf(() => times(100, () => db.run(insert))))
-  await timed('close', () => db.close())
-  return { error }
+  return db
 }
 
 /** Each case: its title, and what it does. */
 const cases = {
   file: {
-    title: "1 GB, `storage: 'file'`",
+    title: "2 GB, `storage: 'file'`",
     async run(tools) {
-      const told = await gigabyte(tools)
-      const again = await tools.timed('open it again', tools.opened)
-      expect((await again.get('SELECT count(*) >= 1000000 AS all_rows FROM big')).all_rows, 1)
-      await tools.timed('a snapshot of it', () => again.snapshots.create())
+      const db = await gigabytes(2, tools)
+      await tools.timed('an index over them', () => db.exec('CREATE INDEX by_kind ON big (kind)'))
+      const { id } = await tools.timed('a snapshot of it', () => db.snapshots.create())
+      await tools.timed('verify the snapshot', async () => expect((await db.snapshots.verify(id)).ok, true))
+      await tools.timed('close', () => db.close())
+      const again = await tools.timed('open it again, with a row by its key', async () => {
+        const again = await tools.opened()
+        expect((await again.get('SELECT length(body) AS bytes FROM big WHERE id = 1000000')).bytes, 1000)
+        return again
+      })
       await again.close()
-      return told
     },
   },
   memory: {
     title: "1 GB, `storage: 'memory'`",
-    run: (tools) => gigabyte({ ...tools, opened: () => tools.opened({ storage: 'memory' }) }),
+    async run({ opened, timed }) {
+      const db = await gigabytes(1, { opened: () => opened({ storage: 'memory' }), timed })
+      const error = await timed('go on to `maxBytes` (1 GiB)', () => errorOf(() => times(100, () => db.run(insert))))
+      await timed('close', () => db.close())
+      return { error }
+    },
   },
   tables: {
     title: '10,000 tables',

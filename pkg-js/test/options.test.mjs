@@ -306,13 +306,11 @@ test('on a server storage must be given', () => {
 test('options that this build lacks are told apart from unknown ones', () => {
   const lacking = [
     [() => check({ storage: 'best' }), 'storage'],
-    [() => check({ cacheBytes: 1 }), 'cacheBytes'],
   ]
   for (const [call, option] of lacking)
     assert.throws(call, (error) => error.code === 'unsupported_environment' && error.details.option === option)
   assert.throws(() => check({ storage: 'floppy' }), { code: 'invalid_argument' })
   assert.throws(() => check({ cacheByte: 1 }), { code: 'invalid_argument' })
-  check({ cacheBytes: undefined })
 })
 
 test('migrations are passed to the engine as data, functions stay in this thread', () => {

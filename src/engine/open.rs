@@ -27,7 +27,7 @@ use crate::{
     lock::check_name,
     migrate,
     ports::{Part, Ports, Store},
-    sqlite::{Connection, PageFile},
+    sqlite::Connection,
     store::{self, Opened, Storage},
     sync::{
         config::{
@@ -37,6 +37,9 @@ use crate::{
         state::tables,
     },
 };
+
+/// The limit in bytes of a database that is in memory, unless the option sets it.
+const MOST_IN_MEMORY: u64 = 1024 * 1024 * 1024;
 
 impl Database {
     /// Opens a database: [`acquire`](Self::acquire), with a remote [`connect`](Self::connect), then
@@ -182,7 +185,7 @@ async fn recover(
 ) -> Result<Database> {
     let store = open_store(&options, &ports).await?;
     let holder = lock::holder(&options, &ports).await;
-    let opened = Storage::open(store.clone(), &ports.platform, holder).await;
+    let opened = Storage::open_paged(store.clone(), &ports.platform, holder, options.cache_bytes).await;
     let database = opened.and_then(|opened| assemble(options, ports, callbacks, opened, migrations));
     if database.is_err() {
         store.settled().await;
@@ -198,16 +201,16 @@ fn assemble(
     opened: Opened,
     migrations: Migrations,
 ) -> Result<Database> {
-    let Opened { storage, image, warnings, .. } = opened;
-    if image.len() > options.max_bytes {
-        let message = format!("The database has {} bytes, more than maxBytes allows", image.len());
+    let Opened { storage, file, warnings, .. } = opened;
+    let max_bytes = options.max_bytes.unwrap_or(if file.is_paged() { u64::MAX } else { MOST_IN_MEMORY });
+    if file.bytes() > max_bytes {
+        let message = format!("The database has {} bytes, more than maxBytes allows", file.bytes());
         return Err(Error::new(ErrorCode::DatabaseTooLarge, message)
             .hint("Open it with a larger maxBytes")
-            .detail("bytes", image.len())
-            .detail("maxBytes", options.max_bytes));
+            .detail("bytes", file.bytes())
+            .detail("maxBytes", max_bytes));
     }
-    let file = PageFile::new(image);
-    file.set_max_bytes(options.max_bytes);
+    file.set_max_bytes(max_bytes);
     let connection = Rc::new(Connection::open(&file)?);
     let platform = &ports.platform;
     let policy =

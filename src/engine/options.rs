@@ -108,8 +108,12 @@ pub struct OpenOptions {
     pub durability: DurabilityMode,
     /// The JavaScript type of integers in results.
     pub integers: IntegerMode,
-    /// The maximum size of the database in bytes.
-    pub max_bytes: u64,
+    /// The maximum size of the database in bytes; `None`: what memory allows, or the storage where it is read page by page.
+    #[serde(default)]
+    pub max_bytes: Option<u64>,
+    /// The limit of the page cache in bytes, where a database is read page by page; `None`: all of it is in memory.
+    #[serde(default)]
+    pub cache_bytes: Option<u64>,
     /// What to do when another tab holds the lock.
     pub on_busy: OnBusy,
     /// The timeout of [`OnBusy::Wait`] and [`OnBusy::Takeover`] in milliseconds.

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::{error::Error, time::Timestamp};
+use crate::{error::Error, sqlite::CacheUsage, time::Timestamp};
 
 /// The overall status. `degraded`: there is a warning; `failed`: closed, lock lost, or writes are refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -182,6 +182,8 @@ pub struct StorageHealth {
     pub quota: Option<u64>,
     /// Whether the browser agreed not to evict the data; `null` if unknown.
     pub persisted: Option<bool>,
+    /// The use of the page cache; `null` if all of the database is in memory.
+    pub cache: Option<CacheUsage>,
     /// Why commits can't be stored; `null` if they can.
     pub last_error: Option<Error>,
 }

@@ -6,7 +6,10 @@
 use std::{future::ready, rc::Rc};
 
 use super::{DataKey, LocalFuture};
-use crate::{error::Result, time::Timestamp};
+use crate::{
+    error::{Error, Result},
+    time::Timestamp,
+};
 
 /// The tab that holds the database: shown to a tab that finds it in use.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -132,6 +135,16 @@ pub trait Store {
     /// Returns the id under which a chunk with that SHA-256 is stored.
     fn stored_id(&self, id: &ChunkId) -> ChunkId {
         id.clone()
+    }
+
+    /// Returns whether [`Store::chunk_now`] works: where reading needs no event loop, as with files.
+    fn reads_now(&self) -> bool {
+        false
+    }
+
+    /// Returns what is stored under the id of a chunk, at once, so that SQLite can wait for it; `None` for a missing one.
+    fn chunk_now(&self, id: &ChunkId) -> Result<Option<Vec<u8>>> {
+        Err(Error::internal("This storage can't be read at once").detail("chunk", &**id))
     }
 
     /// Reconnects, where a connection can break; never creates the database again (`lock_lost` when it was deleted).

@@ -1,6 +1,9 @@
 //! SQLite's result codes as tidelock's errors.
 
-use std::ffi::{CStr, c_int};
+use std::{
+    cell::RefCell,
+    ffi::{CStr, c_int},
+};
 
 use rusqlite::ffi;
 
@@ -24,8 +27,23 @@ pub(super) fn last(db: *mut ffi::sqlite3, code: c_int) -> Error {
 const TOO_MANY_PHRASES: &str = "fts5 expression tree is too large (maximum depth 0)";
 const TOO_MANY_PHRASES_SHOWN: &str = "fts5: the query has too many phrases";
 
+thread_local! {
+    /// Why a page couldn't be read: SQLite reports only that.
+    static UNREADABLE: RefCell<Option<Error>> = const { RefCell::new(None) };
+}
+
+/// Remembers why the file system fails with `SQLITE_IOERR_READ`, for the error of the statement.
+pub(super) fn remember_unreadable(error: Error) {
+    UNREADABLE.set(Some(error));
+}
+
 /// Creates an error from a result code.
 pub(super) fn from_code(code: c_int, message: &str) -> Error {
+    if code == ffi::SQLITE_IOERR_READ
+        && let Some(error) = UNREADABLE.take()
+    {
+        return error;
+    }
     let mut kind = classify(code);
     if kind == ErrorCode::DatabaseCorrupt && needs_more(message) {
         // A valid schema that calls a function no longer available to it.

@@ -1,7 +1,7 @@
 //! SQLite: connection, statements, row codec and the page-tracking file system. The only `unsafe` of the crate.
 //!
-//! From below: `pages` holds the bytes of a file, `vfs` presents them to SQLite, `page_file` to the store, as an
-//! `image`, a batch or a pin. A `connection` (`opening`, with its `pragmas`) consults its `authority`, and compiles statements
+//! From below: `pages` holds the bytes of a file (`paged` those of one that is larger than memory), `vfs` presents them to SQLite,
+//! `page_file` to the store, as `contents`, an `image`, a batch or a pin. A `connection` (`opening`, with its `pragmas`) consults its `authority`, and compiles statements
 //! (`prepared`, stored in a `cache`; `queries`). On top of that: `statement` for the engine's own code, `execute` with the flat `codec`
 //! and `bind` for JavaScript, `script` for texts of several statements, `tokens` for comparing texts, and `copy`, `explain` and
 //! `deadline`. `query_analysis`, `query_reads` and `row_changes` are for live queries: what a query reads, and which rows a transaction changes. External files come in through `external_file`, and databases go out as text through `dump`; `scratch` runs text from outside. `functions` are the users' SQL functions.
@@ -11,6 +11,7 @@ mod bind;
 mod cache;
 mod codec;
 mod connection;
+mod contents;
 mod copy;
 mod deadline;
 mod dump;
@@ -24,6 +25,7 @@ mod mem;
 mod modules;
 mod opening;
 mod page_file;
+mod paged;
 mod pages;
 mod pragmas;
 mod prepared;
@@ -51,6 +53,7 @@ pub use authority::{Authority, FIXED_PRAGMAS, StatementEffects};
 pub(crate) use codec::Param;
 pub use codec::{FlatParams, FlatRows, Integers, MAX_SAFE_INTEGER, tag};
 pub use connection::Connection;
+pub use contents::FileContents;
 pub use copy::FkViolation;
 pub use deadline::Deadline;
 pub use dump::{Sink, plain_or_quoted};
@@ -60,6 +63,7 @@ pub use external_file::ExternalFile;
 pub use failure::needs_more;
 pub use image::{CHUNK_SIZE, Image};
 pub use page_file::{Batch, PageFile, Pin};
+pub use paged::{CacheUsage, PagedBytes, StoredPages, paged};
 pub use query_reads::{QueryReads, TableReads};
 pub use row_changes::{RecordedTable, RowChange, RowChanges};
 pub use script::{ScriptOutline, TransactionMode};

@@ -1,15 +1,18 @@
-//! A database file in memory, as the store sees it: batches of committed pages, touched chunks, frozen views.
+//! A database file as the store sees it: batches of committed pages, touched chunks, frozen views.
 
 use std::{
     cell::{RefCell, RefMut},
+    fmt,
     rc::Rc,
 };
 
 use super::{
+    contents::FileContents,
     image::{CHUNK_SIZE, Image},
+    paged::{CacheUsage, PinnedBytes, StoredPages},
     pages::{Chunk, Pages},
 };
-use crate::collections::Bits;
+use crate::{collections::Bits, error::Result};
 
 /// The pages of one or more whole commits, as they are logged.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,17 +27,23 @@ pub struct Batch {
     pub bytes: Vec<u8>,
 }
 
-/// A database file in memory that records which pages were committed since they were last taken. A handle, cheap to clone.
+/// A database file, all or a part of it in memory, that records which pages were committed since they were last taken. A handle, cheap to clone.
 ///
 /// Its content is always that of the last commit, even while a transaction is open: SQLite buffers an open
 /// transaction's pages and writes them when it commits.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct PageFile(Rc<RefCell<Pages>>);
+
+impl fmt::Debug for PageFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PageFile").field("bytes", &self.bytes()).finish_non_exhaustive()
+    }
+}
 
 impl PageFile {
     /// Creates a file with this content; no pages are ready, no chunks touched.
-    pub fn new(image: Image) -> Self {
-        Self(Rc::new(RefCell::new(Pages::new(image))))
+    pub fn new(contents: impl Into<FileContents>) -> Self {
+        Self(Rc::new(RefCell::new(Pages::new(contents.into()))))
     }
 
     /// Returns how many commits have changed pages.
@@ -64,19 +73,21 @@ impl PageFile {
         self.0.borrow().max_bytes
     }
 
-    /// Takes the committed pages that were not taken yet; `None` when there are none.
-    pub fn take_ready(&self) -> Option<Batch> {
+    /// Takes the committed pages that were not taken yet; `None` when there are none. Fails, and takes none, if one can't be
+    /// read.
+    pub fn take_ready(&self) -> Result<Option<Batch>> {
         let mut file = self.0.borrow_mut();
         if file.ready.is_empty() {
-            return None;
+            return Ok(None);
         }
-        let pages: Vec<u32> = std::mem::take(&mut file.ready).to_vec();
+        let pages: Vec<u32> = file.ready.to_vec();
         let page_size = file.page_size as usize;
         let mut bytes = vec![0; pages.len() * page_size];
         for (page, bytes) in pages.iter().zip(bytes.chunks_exact_mut(page_size)) {
-            file.read(bytes, u64::from(*page) * page_size as u64);
+            file.read(bytes, u64::from(*page) * page_size as u64)?;
         }
-        Some(Batch { page_size: file.page_size, db_pages: file.page_count(), pages, bytes })
+        file.ready.clear();
+        Ok(Some(Batch { page_size: file.page_size, db_pages: file.page_count(), pages, bytes }))
     }
 
     /// Returns how many bytes [`take_ready`](Self::take_ready) would return.
@@ -109,7 +120,7 @@ impl PageFile {
     /// Marks chunks as touched again, because the snapshot that took them failed.
     pub fn touch(&self, chunks: &Bits) {
         let mut file = self.0.borrow_mut();
-        let count = file.chunks.len() as u32;
+        let count = file.chunk_count();
         file.touched.add(chunks);
         file.touched.truncate(count);
     }
@@ -117,14 +128,40 @@ impl PageFile {
     /// Freezes the committed content: a later commit copies a chunk before it first changes it.
     pub fn pin(&self) -> Pin {
         let file = self.0.borrow();
-        Pin { chunks: file.chunks.clone(), size: file.size, page_size: file.page_size }
+        let chunks = match &file.paged {
+            Some(paged) => PinnedChunks::Paged(paged.pin()),
+            None => PinnedChunks::Whole(file.chunks.clone()),
+        };
+        Pin { chunks, size: file.size, page_size: file.page_size }
     }
 
-    /// Returns a copy of the committed content.
-    pub fn image(&self) -> Image {
+    /// Returns a copy of the committed content. Fails only if it can't be read.
+    pub fn image(&self) -> Result<Image> {
         let pin = self.pin();
-        let chunks = (0..pin.chunk_count()).map(|index| pin.chunk(index).into_boxed_slice()).collect();
-        Image { page_size: pin.page_size, chunks }
+        let chunks = (0..pin.chunk_count()).map(|index| Ok(pin.chunk(index)?.into_boxed_slice()));
+        Ok(Image { page_size: pin.page_size, chunks: chunks.collect::<Result<_>>()? })
+    }
+
+    /// Continues over a stored state, that of the pin, if only a part of the file is in memory.
+    pub fn rebase(&self, pin: &Pin, stored: impl FnOnce() -> Rc<dyn StoredPages>) {
+        if let (Some(paged), PinnedChunks::Paged(pin)) = (&mut self.0.borrow_mut().paged, &pin.chunks) {
+            paged.rebase(stored(), &**pin);
+        }
+    }
+
+    /// Returns whether only a part of the file is in memory.
+    pub fn is_paged(&self) -> bool {
+        self.0.borrow().paged.is_some()
+    }
+
+    /// Returns how many bytes stay in memory because the stored state doesn't have them; `None` if all of the file does.
+    pub fn changed_bytes(&self) -> Option<u64> {
+        self.0.borrow().paged.as_ref().map(|paged| paged.changed_bytes())
+    }
+
+    /// Returns how the page cache was used; `None` if all of the file is in memory.
+    pub fn cache_usage(&self) -> Option<CacheUsage> {
+        self.0.borrow().paged.as_ref().map(|paged| paged.usage())
     }
 
     /// Returns the bytes themselves, for the VFS. Borrowed only within one of its calls.
@@ -134,11 +171,15 @@ impl PageFile {
 }
 
 /// A frozen view of a [`PageFile`]; dropping it frees the copies.
-#[derive(Debug)]
 pub struct Pin {
-    chunks: Vec<Chunk>,
+    chunks: PinnedChunks,
     size: u64,
     page_size: u32,
+}
+
+enum PinnedChunks {
+    Whole(Vec<Chunk>),
+    Paged(Box<dyn PinnedBytes>),
 }
 
 impl Pin {
@@ -152,20 +193,30 @@ impl Pin {
         self.page_size
     }
 
+    /// Returns whether only a part of the file is in memory.
+    pub fn is_paged(&self) -> bool {
+        matches!(self.chunks, PinnedChunks::Paged(_))
+    }
+
     /// Returns the number of chunks.
     pub fn chunk_count(&self) -> u32 {
-        self.chunks.len() as u32
+        self.size.div_ceil(CHUNK_SIZE as u64) as u32
     }
 
     /// Returns a copy of a chunk as it was when pinned: [`CHUNK_SIZE`] bytes, except for the last. Panics beyond the last.
-    pub fn chunk(&self, index: u32) -> Vec<u8> {
-        self.chunk_bytes(index).to_vec()
+    /// Fails only if it can't be read.
+    pub fn chunk(&self, index: u32) -> Result<Vec<u8>> {
+        self.with_chunk(index, |bytes| bytes.to_vec())
     }
 
-    /// Returns a chunk as it was when pinned, without a copy. Panics beyond the last.
-    pub fn chunk_bytes(&self, index: u32) -> &[u8] {
+    /// Passes a chunk as it was when pinned to `take`, if possible without a copy. Panics beyond the last. Fails only if it
+    /// can't be read.
+    pub fn with_chunk<T>(&self, index: u32, take: impl FnOnce(&[u8]) -> T) -> Result<T> {
         let start = u64::from(index) * CHUNK_SIZE as u64;
         let length = (self.size - start).min(CHUNK_SIZE as u64) as usize;
-        &self.chunks[index as usize][..length]
+        match &self.chunks {
+            PinnedChunks::Whole(chunks) => Ok(take(&chunks[index as usize][..length])),
+            PinnedChunks::Paged(paged) => paged.chunk(index, length).map(|bytes| take(&bytes)),
+        }
     }
 }

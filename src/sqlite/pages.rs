@@ -2,27 +2,44 @@
 
 use std::rc::Rc;
 
-use super::image::{CHUNK_SIZE, Image, page_size_of};
-use crate::collections::Bits;
+use super::{
+    contents::FileContents,
+    image::{CHUNK_SIZE, page_size_of},
+    paged::PagedBytes,
+};
+use crate::{
+    collections::Bits,
+    error::{Error, ErrorCode, Result},
+};
 
 /// Why a write to the file was refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum Refused {
     /// The file would exceed its size limit.
     TooLarge,
     /// Memory ran out.
     NoMemory,
+    /// The stored state can't be read.
+    Unreadable(Error),
 }
 
-/// A chunk, always [`CHUNK_SIZE`] long, zero behind the end of the file. Shared with pins: copied before the first
-/// write after a pin.
+impl From<Error> for Refused {
+    fn from(error: Error) -> Self {
+        if error.is(ErrorCode::OutOfMemory) { Self::NoMemory } else { Self::Unreadable(error) }
+    }
+}
+
+/// A chunk, always [`CHUNK_SIZE`] long, zero behind the end of the file, or a part of one. Shared with pins: copied before
+/// the first write after a pin.
 pub(super) type Chunk = Rc<Box<[u8]>>;
 
 /// The file. SQLite writes to it only while it commits (`cache_spill=OFF`) or rolls back a failed commit, so that between
 /// two calls of SQLite its bytes are always those of the last commit.
-#[derive(Debug)]
 pub(super) struct Pages {
+    /// Its bytes, unless it is `paged`.
     pub chunks: Vec<Chunk>,
+    /// Its bytes, if only a part of it is in memory.
+    pub paged: Option<Box<dyn PagedBytes>>,
     /// The size of the file in bytes.
     pub size: u64,
     /// The page size that `dirty` and `ready` count in; 0 while the file is empty.
@@ -43,29 +60,22 @@ pub(super) struct Pages {
 
 impl Default for Pages {
     fn default() -> Self {
-        Self::new(Image::default())
+        Self::new(FileContents::default())
     }
 }
 
 impl Pages {
-    pub fn new(image: Image) -> Self {
-        let size = image.len();
-        let mut chunks: Vec<Chunk> = Vec::with_capacity(image.chunks.len());
-        for chunk in image.chunks {
-            let chunk = if chunk.len() == CHUNK_SIZE {
-                chunk
-            } else {
-                let mut whole = chunk.into_vec();
-                whole.resize(CHUNK_SIZE, 0);
-                whole.into_boxed_slice()
-            };
-            chunks.push(Rc::new(chunk));
-        }
-        let header_page_size = chunks.first().and_then(|chunk| page_size_of(chunk));
-        Self {
+    pub fn new(contents: FileContents) -> Self {
+        let (size, page_size) = (contents.len(), contents.page_size());
+        let (chunks, paged) = match contents {
+            FileContents::Whole(image) => (image.chunks.into_iter().map(whole_chunk).collect(), None),
+            FileContents::Paged(paged) => (Vec::new(), Some(paged)),
+        };
+        let mut pages = Self {
             chunks,
+            paged,
             size,
-            page_size: header_page_size.unwrap_or(image.page_size),
+            page_size,
             dirty: Bits::new(),
             ready: Bits::new(),
             touched: Bits::new(),
@@ -73,7 +83,21 @@ impl Pages {
             commits: 0,
             max_bytes: u64::MAX,
             open: false,
-        }
+        };
+        pages.page_size = pages.header_page_size().unwrap_or(page_size);
+        pages
+    }
+
+    /// Returns the page size in the file's header, if it can be read.
+    fn header_page_size(&mut self) -> Option<u32> {
+        let mut header = [0; 100];
+        let length = self.read(&mut header, 0).unwrap_or_default();
+        page_size_of(&header[..length])
+    }
+
+    /// Returns the number of chunks.
+    pub fn chunk_count(&self) -> u32 {
+        self.size.div_ceil(CHUNK_SIZE as u64) as u32
     }
 
     /// Returns the number of pages.
@@ -81,8 +105,11 @@ impl Pages {
         if self.page_size == 0 { 0 } else { (self.size / u64::from(self.page_size)) as u32 }
     }
 
-    /// Reads up to the end of the file; returns the number of bytes read.
-    pub fn read(&self, buffer: &mut [u8], offset: u64) -> usize {
+    /// Reads up to the end of the file; returns the number of bytes read. Fails only if it is paged.
+    pub fn read(&mut self, buffer: &mut [u8], offset: u64) -> Result<usize> {
+        if let Some(paged) = &mut self.paged {
+            return paged.read(buffer, offset);
+        }
         let length = (buffer.len() as u64).min(self.size.saturating_sub(offset)) as usize;
         let mut done = 0;
         while done < length {
@@ -92,12 +119,12 @@ impl Pages {
             buffer[done..done + part].copy_from_slice(&self.chunks[at / CHUNK_SIZE][inside..inside + part]);
             done += part;
         }
-        length
+        Ok(length)
     }
 
     pub fn write(&mut self, bytes: &[u8], offset: u64) -> Result<(), Refused> {
         let end = offset + bytes.len() as u64;
-        if end > self.size && end > self.max_bytes || usize::try_from(end).is_err() {
+        if end > self.size && end > self.max_bytes || self.paged.is_none() && usize::try_from(end).is_err() {
             return Err(Refused::TooLarge);
         }
         if self.page_size == 0 {
@@ -105,10 +132,21 @@ impl Pages {
             let whole = bytes.len().is_power_of_two() && (512..=CHUNK_SIZE).contains(&bytes.len());
             self.page_size = if whole { bytes.len() as u32 } else { 4096 };
         }
+        match &mut self.paged {
+            Some(paged) => paged.write(bytes, offset)?,
+            None => self.write_in_memory(bytes, offset, end)?,
+        }
+        // Skipped bytes are new zeros, which belong to this write.
+        self.mark(offset.min(self.size), end);
+        self.size = self.size.max(end);
+        Ok(())
+    }
+
+    fn write_in_memory(&mut self, bytes: &[u8], offset: u64, end: u64) -> Result<(), Refused> {
         let needed = (end as usize).div_ceil(CHUNK_SIZE);
         while self.chunks.len() < needed {
             self.chunks.try_reserve(1).map_err(|_| Refused::NoMemory)?;
-            self.chunks.push(Rc::new(zeros()?));
+            self.chunks.push(Rc::new(zeros(CHUNK_SIZE)?));
         }
         let mut done = 0;
         while done < bytes.len() {
@@ -119,9 +157,6 @@ impl Pages {
             chunk[inside..inside + part].copy_from_slice(&bytes[done..done + part]);
             done += part;
         }
-        // Skipped bytes are new zeros, which belong to this write.
-        self.mark(offset.min(self.size), end);
-        self.size = self.size.max(end);
         Ok(())
     }
 
@@ -130,17 +165,21 @@ impl Pages {
         if size >= self.size {
             return Ok(());
         }
-        let inside = size as usize % CHUNK_SIZE;
-        if inside != 0 {
-            // Growing the file again must find zeros behind the cut.
-            own(&mut self.chunks[size as usize / CHUNK_SIZE])?[inside..].fill(0);
+        let inside = (size % CHUNK_SIZE as u64) as usize;
+        let chunks = size.div_ceil(CHUNK_SIZE as u64) as u32;
+        if let Some(paged) = &mut self.paged {
+            paged.truncate(size)?;
+        } else {
+            if inside != 0 {
+                // Growing the file again must find zeros behind the cut.
+                own(&mut self.chunks[chunks as usize - 1])?[inside..].fill(0);
+            }
+            self.chunks.truncate(chunks as usize);
         }
-        let chunks = (size as usize).div_ceil(CHUNK_SIZE);
-        self.chunks.truncate(chunks);
         self.size = size;
-        self.touched.truncate(chunks as u32);
+        self.touched.truncate(chunks);
         if inside != 0 {
-            self.touched.insert(chunks as u32 - 1);
+            self.touched.insert(chunks - 1);
         }
         if self.page_size > 0 {
             let pages = size.div_ceil(u64::from(self.page_size)) as u32;
@@ -153,8 +192,9 @@ impl Pages {
     /// Clears the mark of WAL mode in a file's header, as a commit: the wasm build of SQLite refuses such files, and the WAL
     /// file itself can't be here, so clearing the mark is enough.
     pub fn leave_wal(&mut self) -> Result<(), Refused> {
-        let marked = |header: &Chunk| page_size_of(header).is_some() && header[18..20] == [2, 2];
-        if self.chunks.first().is_some_and(marked) {
+        let mut header = [0; 100];
+        let length = self.read(&mut header, 0)?;
+        if page_size_of(&header[..length]).is_some() && header[18..20] == [2, 2] {
             self.write(&[1, 1], 18)?;
             self.boundary();
         }
@@ -166,12 +206,13 @@ impl Pages {
         if self.dirty.is_empty() && self.size == self.committed {
             return;
         }
-        let header_page_size = self.chunks.first().and_then(|chunk| page_size_of(chunk));
+        // The header is read where it is in memory: in what was just written.
+        let header_page_size = if self.dirty.contains(0) { self.header_page_size() } else { None };
         match header_page_size {
             Some(page_size) if page_size != self.page_size => {
                 // VACUUM or a restore changed the page size, so earlier page numbers mean other pages.
                 self.page_size = page_size;
-                self.touched = Bits::below(self.chunks.len() as u32);
+                self.touched = Bits::below(self.chunk_count());
                 self.make_all_ready();
             }
             _ => {
@@ -206,11 +247,22 @@ impl Pages {
     }
 }
 
-fn zeros() -> Result<Box<[u8]>, Refused> {
+/// Returns zeros, or fails when memory runs out.
+pub(super) fn zeros(length: usize) -> Result<Box<[u8]>, Refused> {
     let mut bytes = Vec::new();
-    bytes.try_reserve_exact(CHUNK_SIZE).map_err(|_| Refused::NoMemory)?;
-    bytes.resize(CHUNK_SIZE, 0);
+    bytes.try_reserve_exact(length).map_err(|_| Refused::NoMemory)?;
+    bytes.resize(length, 0);
     Ok(bytes.into_boxed_slice())
+}
+
+/// Returns the chunk of an image with zeros behind its end.
+fn whole_chunk(chunk: Box<[u8]>) -> Chunk {
+    if chunk.len() == CHUNK_SIZE {
+        return Rc::new(chunk);
+    }
+    let mut whole = chunk.into_vec();
+    whole.resize(CHUNK_SIZE, 0);
+    Rc::new(whole.into_boxed_slice())
 }
 
 /// Returns the chunk for writing; copies it first if a pin shares it.
@@ -239,11 +291,11 @@ mod tests {
         pages.truncate(50).unwrap();
         pages.write(&[8; 4096], last).unwrap();
         let mut bytes = vec![9; last as usize + 5000];
-        assert_eq!(pages.read(&mut bytes, 0), last as usize + 4096);
+        assert_eq!(pages.read(&mut bytes, 0).unwrap(), last as usize + 4096);
         assert!(bytes[..50] == [7; 50] && bytes[50..last as usize].iter().all(|byte| *byte == 0));
         // The skipped pages are new, so they are in the batch.
         pages.boundary();
         assert_eq!(pages.ready.len(), pages.page_count() as usize);
-        assert_eq!(pages.read(&mut bytes, last + 4096), 0);
+        assert_eq!(pages.read(&mut bytes, last + 4096).unwrap(), 0);
     }
 }

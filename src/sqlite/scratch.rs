@@ -37,7 +37,7 @@ pub(super) fn run_in_scratch(script: &str, max_bytes: u64, deadline: Option<Dead
         return Err(Error::invalid("The SQL text leaves a transaction open").hint("The text may be truncated"));
     }
     drop(connection);
-    Ok(file.image())
+    file.image()
 }
 
 /// Returns the error of a file or SQL text whose check exceeded its deadline.

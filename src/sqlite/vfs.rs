@@ -50,7 +50,10 @@ pub(super) fn open(file: &PageFile) -> Result<*mut ffi::sqlite3> {
     if file.pages().open {
         return Err(Error::internal("This database file already has a connection"));
     }
-    file.pages().leave_wal().map_err(|_| crate::memory::no_memory("for the database file"))?;
+    file.pages().leave_wal().map_err(|why| match why {
+        Refused::Unreadable(error) => error,
+        _ => crate::memory::no_memory("for the database file"),
+    })?;
     file.pages().open = true;
     HANDOVER.set(Some(file.clone()));
     let mut db = std::ptr::null_mut();
@@ -80,13 +83,17 @@ fn refused(why: Refused) -> VfsError {
     match why {
         Refused::TooLarge => VfsError::new(VfsErrorCode::Full, "the database reached its size limit".into()),
         Refused::NoMemory => VfsError::new(VfsErrorCode::NoMemory, "no memory for the database file".into()),
+        Refused::Unreadable(error) => {
+            super::failure::remember_unreadable(error);
+            VfsError::new(VfsErrorCode::IoRead, "the stored database can't be read".into())
+        }
     }
 }
 
 impl VfsFile for File {
     fn read(&mut self, buffer: &mut [u8], offset: u64) -> VfsResult<usize> {
         match self {
-            File::Main(file) => Ok(file.pages().read(buffer, offset)),
+            File::Main(file) => file.pages().read(buffer, offset).map_err(|error| refused(error.into())),
             File::Memory(file) => file.read(buffer, offset),
         }
     }

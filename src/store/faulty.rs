@@ -305,6 +305,14 @@ impl Store for FaultyStore {
         })
     }
 
+    fn reads_now(&self) -> bool {
+        true
+    }
+
+    fn chunk_now(&self, id: &ChunkId) -> Result<Option<Vec<u8>>> {
+        self.0.disk.chunk_now(id)
+    }
+
     fn reopen(&self) -> LocalFuture<'_, Result<()>> {
         self.0.state.borrow_mut().broken = false;
         Box::pin(self.readable())

@@ -13,7 +13,7 @@ use crate::{
     format::{ChunkRef, FORMAT, Head, Manifest, ManifestKind, checksum},
     memory::room_for,
     ports::{ChunkId, Write},
-    sqlite::{CHUNK_SIZE, Image, Pin},
+    sqlite::{CHUNK_SIZE, Image, PageFile, Pin},
 };
 
 /// How many plain bytes one transaction stores; between two, the page's event loop runs.
@@ -25,8 +25,8 @@ pub trait ChunkSource {
     fn page_size(&self) -> u32;
     /// Returns the file's length in bytes.
     fn bytes(&self) -> u64;
-    /// Returns a copy of one chunk.
-    fn chunk(&self, index: u32) -> Vec<u8>;
+    /// Returns a copy of one chunk. Fails if it can't be read.
+    fn chunk(&self, index: u32) -> Result<Vec<u8>>;
 }
 
 impl ChunkSource for Pin {
@@ -38,7 +38,7 @@ impl ChunkSource for Pin {
         self.bytes()
     }
 
-    fn chunk(&self, index: u32) -> Vec<u8> {
+    fn chunk(&self, index: u32) -> Result<Vec<u8>> {
         self.chunk(index)
     }
 }
@@ -52,8 +52,8 @@ impl ChunkSource for Image {
         self.len()
     }
 
-    fn chunk(&self, index: u32) -> Vec<u8> {
-        self.chunks[index as usize].to_vec()
+    fn chunk(&self, index: u32) -> Result<Vec<u8>> {
+        Ok(self.chunks[index as usize].to_vec())
     }
 }
 
@@ -92,9 +92,9 @@ pub struct Staged {
 }
 
 impl Storage {
-    /// Stores a checkpoint of the image read at open that no replay from an older manifest crosses.
-    pub(super) async fn put_barrier(&self, image: &Image, at: Position) -> Result<()> {
-        let staged = self.stage(image, &Bits::new(), at, true, true).await?;
+    /// Stores a checkpoint of the contents read at open that no replay from an older manifest crosses.
+    pub(super) async fn put_barrier(&self, contents: &Pin, at: Position) -> Result<()> {
+        let staged = self.stage(contents, &Bits::new(), at, true, true).await?;
         self.publish(staged, Tag { barrier: true, ..Tag::checkpoint() }).await.map(drop)
     }
 
@@ -159,7 +159,7 @@ impl Storage {
                 staged.chunks.push(unchanged.clone());
                 continue;
             }
-            let plain = source.chunk(index as u32);
+            let plain = source.chunk(index as u32)?;
             let (id, check) = (chunk::id(&plain), checksum(&plain));
             if !known.contains(&id)
                 && !in_base.contains(&id)
@@ -212,15 +212,15 @@ impl Storage {
         if stored.iter().zip(&checks).all(same) { Ok(()) } else { Err(unverified()) }
     }
 
-    /// Reads staged chunks back as an image and hashes each one: for a `quick_check` before the manifest is written.
-    pub async fn assemble(&self, staged: &Staged) -> Result<Image> {
-        let image =
-            recovery::load(&*self.0.store(), &self.manifest_of(staged, Tag::checkpoint()), ChunkCheck::Full).await;
-        if image.as_ref().is_err_and(|error| error.is(ErrorCode::SnapshotCorrupt)) {
+    /// Reads staged chunks back and hashes each one: for a `quick_check` before the manifest is written.
+    pub async fn assemble(&self, staged: &Staged) -> Result<PageFile> {
+        let contents =
+            recovery::load(&self.0.paging, &self.manifest_of(staged, Tag::checkpoint()), ChunkCheck::Full).await;
+        if contents.as_ref().is_err_and(|error| error.is(ErrorCode::SnapshotCorrupt)) {
             // A reused chunk may be the damaged one, so the next attempt stores all of them.
             *self.0.base.borrow_mut() = None;
         }
-        image
+        contents.map(PageFile::new)
     }
 
     /// Writes the manifest of staged chunks; its transaction checks that all of them are stored.
@@ -292,27 +292,27 @@ impl Storage {
 
     /// Reads one generation and hashes each chunk. Fails with `snapshot_not_found`, `snapshot_corrupt`, and the store's
     /// errors.
-    pub async fn load(&self, generation: u64) -> Result<Image> {
+    pub async fn load(&self, generation: u64) -> Result<PageFile> {
         let manifest = self.stored_manifest(generation).await?;
-        let image = recovery::load(&*self.0.store(), &manifest, ChunkCheck::Full).await;
-        self.note_damage(generation, image.as_ref().is_err_and(|error| error.is(ErrorCode::SnapshotCorrupt)));
-        image
+        let contents = recovery::load(&self.0.paging, &manifest, ChunkCheck::Full).await;
+        self.note_damage(generation, contents.as_ref().is_err_and(|error| error.is(ErrorCode::SnapshotCorrupt)));
+        contents.map(PageFile::new)
     }
 
-    /// Reads one generation and returns its image with all defects found; none for an intact one.
+    /// Reads one generation and returns its contents with all defects found; none for an intact one.
     /// Fails with `snapshot_not_found`, and the store's errors.
-    pub async fn verify(&self, generation: u64) -> Result<(Image, Vec<String>)> {
+    pub async fn verify(&self, generation: u64) -> Result<(PageFile, Vec<String>)> {
         let manifest = match self.stored_manifest(generation).await {
             Err(error) if error.is(ErrorCode::SnapshotCorrupt) => {
                 self.note_damage(generation, true);
-                return Ok((Image::default(), vec![error.into_parts().message]));
+                return Ok((PageFile::default(), vec![error.into_parts().message]));
             }
             manifest => manifest?,
         };
         let mut damage = Vec::new();
-        let image = recovery::read(&*self.0.store(), &manifest, ChunkCheck::Full, &mut damage).await?;
+        let contents = recovery::read(&self.0.paging, &manifest, ChunkCheck::Full, &mut damage).await?;
         self.note_damage(generation, !damage.is_empty());
-        Ok((image, damage))
+        Ok((PageFile::new(contents), damage))
     }
 
     async fn stored_manifest(&self, generation: u64) -> Result<Manifest> {

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     error::{Error, ErrorCode, Result},
     format::{LogKind, LogRecord, Manifest},
-    sqlite::Image,
+    sqlite::PageFile,
     time::Timestamp,
 };
 
@@ -20,7 +20,7 @@ impl Storage {
     /// Fails with `snapshot_not_found` for a time before `not_before` or before the reach of the log (details `oldest`:
     /// the first time that can be restored, where there is one), with `snapshot_corrupt` when the log is damaged on the
     /// way, `lock_lost`, and the store's errors.
-    pub async fn load_at(&self, at: Timestamp, not_before: Timestamp) -> Result<Image> {
+    pub async fn load_at(&self, at: Timestamp, not_before: Timestamp) -> Result<PageFile> {
         if at < not_before {
             return Err(self.unreachable(at, not_before).await?);
         }
@@ -30,16 +30,16 @@ impl Storage {
         let mut before =
             manifests.iter().rev().filter(|manifest| self.reaches(manifest) && commit_time(manifest) <= at);
         let least = Broken { lsn: self.position().lsn, ..Broken::default() };
-        let state = rebuild(&*self.0.store(), &mut before, Until::Time(at), least, u64::MAX).await?;
+        let state = rebuild(&self.0.paging, &mut before, Until::Time(at), least, u64::MAX).await?;
         for generation in state.damaged {
             self.note_damage(generation, true);
         }
         // The time that this error reports must itself be restorable.
         let broken = state.broken.is_some() && state.end.time != at;
-        if state.base.is_none() && (!whole || !broken && state.image.is_empty()) {
+        if state.base.is_none() && (!whole || !broken && state.file.bytes() == 0) {
             return Err(self.unreachable(at, not_before).await?);
         }
-        if broken { Err(damaged(at, state.end.time)) } else { Ok(state.image) }
+        if broken { Err(damaged(at, state.end.time)) } else { Ok(state.file) }
     }
 
     /// Returns whether the log continues from the manifest.

@@ -1,4 +1,4 @@
-//! The page log: batches to records, and records back to a database image.
+//! The page log: batches to records, and records back to a database's contents.
 
 use crate::{
     collections::Bits,
@@ -6,7 +6,7 @@ use crate::{
     format::{LogHeader, LogKind, LogRecord, checksum_of},
     memory::room_for,
     ports::StoredRecord,
-    sqlite::{Batch, CHUNK_SIZE, Image},
+    sqlite::{Batch, CHUNK_SIZE, FileContents, Image},
     time::Timestamp,
 };
 
@@ -90,10 +90,9 @@ pub fn batch_records(
     (records, Position { lsn: header.lsn, chain: header.prev, time: header.time, logged: header.logged })
 }
 
-/// Applies the log to an image, record by record, and refuses any record but the next one.
-#[derive(Debug)]
+/// Applies the log to contents, record by record, and refuses any record but the next one.
 pub struct Replay {
-    image: Image,
+    contents: FileContents,
     touched: Bits,
     end: Position,
     apply_through: u64,
@@ -102,9 +101,9 @@ pub struct Replay {
 }
 
 impl Replay {
-    /// Starts from an image with the state of the position `from`. Batches after `apply_through` are checked but not applied.
-    pub fn new(image: Image, from: Position, apply_through: u64) -> Self {
-        Self { image, touched: Bits::new(), end: from, apply_through, skipped: 0, parts: Vec::new() }
+    /// Starts from contents with the state of the position `from`. Batches after `apply_through` are checked but not applied.
+    pub fn new(contents: FileContents, from: Position, apply_through: u64) -> Self {
+        Self { contents, touched: Bits::new(), end: from, apply_through, skipped: 0, parts: Vec::new() }
     }
 
     /// Returns the position after the last complete batch.
@@ -117,15 +116,15 @@ impl Replay {
         self.parts.is_empty()
     }
 
-    /// Returns the image, the chunks that replay changed, and how many batches of pages were not applied.
-    pub fn finish(self) -> (Image, Bits, u64) {
-        (self.image, self.touched, self.skipped)
+    /// Returns the contents, the chunks that replay changed, and how many batches of pages were not applied.
+    pub fn finish(self) -> (FileContents, Bits, u64) {
+        (self.contents, self.touched, self.skipped)
     }
 
     /// Takes the next record of the log, `None` for an unreadable one. Returns `false` when the chain breaks there; no
     /// part of that batch is applied.
     ///
-    /// Fails with `out_of_memory` when the record would make the image larger than memory allows.
+    /// Fails with `out_of_memory` when the record would make them larger than memory allows.
     pub fn take(&mut self, record: Option<LogRecord>) -> Result<bool> {
         let Some(record) = record else { return Ok(false) };
         let header = record.header;
@@ -148,8 +147,8 @@ impl Replay {
         if first.kind == LogKind::Commit {
             if first.lsn > self.apply_through {
                 self.skipped += 1;
-            } else if is_sound(&self.image, &parts) {
-                apply_pages(&mut self.image, &mut self.touched, &parts)?;
+            } else if is_sound(&self.contents, &parts) {
+                apply_pages(&mut self.contents, &mut self.touched, &parts)?;
             } else {
                 return Ok(false);
             }
@@ -160,15 +159,15 @@ impl Replay {
     }
 }
 
-/// Returns whether a batch fits an image: it has the bytes of its pages, and every page by which the file grows, so that no size
+/// Returns whether a batch fits the contents: it has the bytes of its pages, and every page by which the file grows, so that no size
 /// is believed without its bytes.
-fn is_sound(image: &Image, parts: &[LogRecord]) -> bool {
+fn is_sound(contents: &FileContents, parts: &[LogRecord]) -> bool {
     let LogHeader { page_size, db_pages, .. } = parts[0].header;
     if !(page_size.is_power_of_two() && (512..=65536).contains(&page_size)) {
         return false;
     }
     // Pages of different sizes can't be mixed: such a batch holds the whole file.
-    let known = if image.page_size == page_size { image.len() / u64::from(page_size) } else { 0 };
+    let known = if contents.page_size() == page_size { contents.len() / u64::from(page_size) } else { 0 };
     let whole = |part: &LogRecord| part.bytes.len() == part.pages.len() * page_size as usize;
     let pages = || parts.iter().flat_map(|part| part.pages.iter().copied());
     let ascending = pages().zip(pages().skip(1)).all(|(page, next)| page < next);
@@ -179,24 +178,40 @@ fn is_sound(image: &Image, parts: &[LogRecord]) -> bool {
         && added == u64::from(db_pages).saturating_sub(known)
 }
 
-/// Applies a sound batch. Fails with `out_of_memory`.
-fn apply_pages(image: &mut Image, touched: &mut Bits, parts: &[LogRecord]) -> Result<()> {
+/// Applies a sound batch. Fails with `out_of_memory`, and if a part of the contents can't be read.
+fn apply_pages(contents: &mut FileContents, touched: &mut Bits, parts: &[LogRecord]) -> Result<()> {
     let LogHeader { page_size, db_pages, .. } = parts[0].header;
-    if image.page_size != page_size {
-        *image = Image { page_size, chunks: Vec::new() };
-    }
+    let is_new = contents.page_size() != page_size;
     let bytes = u64::from(db_pages) * u64::from(page_size);
-    let more = bytes.saturating_sub(image.len());
-    if more > 0 {
-        room_for(more)?;
+    match contents {
+        FileContents::Whole(image) => {
+            if is_new {
+                *image = Image { page_size, chunks: Vec::new() };
+            }
+            let more = bytes.saturating_sub(image.len());
+            if more > 0 {
+                room_for(more)?;
+            }
+            resize(image, bytes);
+        }
+        FileContents::Paged(paged) => {
+            if is_new {
+                paged.restart(page_size)?;
+            }
+            paged.truncate(bytes)?;
+        }
     }
-    resize(image, bytes);
-    let size = page_size as usize;
     for part in parts {
-        for (page, bytes) in part.pages.iter().zip(part.bytes.chunks_exact(size)) {
-            let at = *page as usize * size;
-            image.chunks[at / CHUNK_SIZE][at % CHUNK_SIZE..][..size].copy_from_slice(bytes);
-            touched.insert((at / CHUNK_SIZE) as u32);
+        for (page, bytes) in part.pages.iter().zip(part.bytes.chunks_exact(page_size as usize)) {
+            let at = u64::from(*page) * u64::from(page_size);
+            match contents {
+                FileContents::Whole(image) => {
+                    let at = at as usize;
+                    image.chunks[at / CHUNK_SIZE][at % CHUNK_SIZE..][..bytes.len()].copy_from_slice(bytes);
+                }
+                FileContents::Paged(paged) => paged.write(bytes, at)?,
+            }
+            touched.insert((at / CHUNK_SIZE as u64) as u32);
         }
     }
     Ok(())

@@ -124,6 +124,14 @@ impl Store for MemoryStore {
         Box::pin(ready(Ok(self.0.borrow().chunks.keys().cloned().collect())))
     }
 
+    fn reads_now(&self) -> bool {
+        true
+    }
+
+    fn chunk_now(&self, id: &ChunkId) -> Result<Option<Vec<u8>>> {
+        Ok(self.0.borrow().chunks.get(id).cloned())
+    }
+
     fn reopen(&self) -> LocalFuture<'_, Result<()>> {
         Box::pin(ready(Ok(())))
     }

@@ -26,6 +26,7 @@ mod imported;
 mod log;
 mod manifests;
 mod memory;
+mod paging;
 pub mod proxy;
 mod records;
 mod recover;

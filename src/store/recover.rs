@@ -10,6 +10,7 @@ use super::{
     failure::{corrupt, lock_lost},
     generations::Tag,
     log::Position,
+    paging::Paging,
     records,
     recovery::{self, Recovered},
     storage::{CLAIM_ATTEMPTS, claim, new_head, next_head},
@@ -19,7 +20,7 @@ use crate::{
     error::{Error, ErrorCode, Result},
     format::{Head, LogKind, LogRecord, RECOVERY, Truncation},
     ports::{Holder, Platform, Store},
-    sqlite::{Connection, PageFile, needs_more},
+    sqlite::{Connection, needs_more},
     time::Timestamp,
 };
 
@@ -70,13 +71,14 @@ impl Storage {
         from: Option<&str>,
     ) -> Result<RecoveryReport> {
         let from = from.map(|id| id.parse().map_err(|_| unknown(id))).transpose()?;
+        let paging = Paging::verifying(store.clone());
         for _ in 0..CLAIM_ATTEMPTS {
             let stored = store.head().await?;
             let head = stored.as_deref().and_then(Head::decode);
-            let mut found = recovery::read_valid(&*store, stored, head, from).await?;
+            let mut found = recovery::read_valid(&paging, stored, head, from).await?;
             let mut report = report_of(&found, from.is_some());
             let sound = found.head.is_some() && found.state.broken.is_none() && from.is_none();
-            if !sound || !found.state.image.is_empty() {
+            if !sound || found.state.file.bytes() > 0 {
                 report.problems.extend(check(&found)?);
             }
             if sound {
@@ -91,9 +93,9 @@ impl Storage {
             let head = next_head(&found, epoch, end.lsn, holder.clone(), platform);
             if claim(&*store, found.stored.clone(), &head, record).await? {
                 found.needs_barrier = false;
-                let opened = Storage::opened(store, platform, found, head, end).await?;
+                let opened = Storage::opened(paging, platform, found, head, end).await?;
                 let storage = opened.storage;
-                let staged = storage.stage(&opened.image, &Bits::new(), end, true, true).await?;
+                let staged = storage.stage(&opened.file.pin(), &Bits::new(), end, true, true).await?;
                 let tag = Tag { reason: RECOVERY, ..Tag::checkpoint() };
                 storage.publish(staged, tag).await?;
                 report.changed = true;
@@ -120,7 +122,7 @@ fn report_of(found: &Recovered, exact: bool) -> RecoveryReport {
         recovered_to: time.filter(|_| good > 0),
         lost_batches: broken + found.state.skipped,
         quarantined: (broken + found.state.skipped > 0).then_some(LogRange { from: good + 1, to: last }),
-        bytes: found.state.image.len(),
+        bytes: found.state.file.bytes(),
         problems: found.warnings.iter().map(|warning| warning.message.clone()).collect(),
         changed: false,
     }
@@ -129,11 +131,11 @@ fn report_of(found: &Recovered, exact: bool) -> RecoveryReport {
 /// Runs SQLite's check on the recovered state and returns its findings. Fails with `database_corrupt` when it can't be
 /// opened.
 fn check(found: &Recovered) -> Result<Vec<String>> {
-    if found.state.image.is_empty() {
+    if found.state.file.bytes() == 0 {
         return Err(corrupt("No snapshot and no part of the page log can be used; nothing was changed")
             .hint("deleteDatabase(name) allows a new one; an exported file or the remote may still have the data"));
     }
-    let opened = Connection::open(&PageFile::new(found.state.image.clone()));
+    let opened = Connection::open(&found.state.file);
     match opened.and_then(|scratch| scratch.quick_check()) {
         // A function, collation or module that isn't loaded is no defect of the file.
         Err(error) if needs_more(&error.message) => {

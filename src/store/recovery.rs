@@ -7,6 +7,7 @@ use super::{
     failure::{corrupt, refused},
     log::{Position, Replay, chunk_length},
     manifests::part,
+    paging::{Paging, first_missing},
     records,
     sealed::ENCRYPTION,
 };
@@ -16,7 +17,7 @@ use crate::{
     format::{FORMAT, Head, LogKind, LogRecord, Manifest, checksum},
     memory::room_for,
     ports::{ChunkId, LogKey, Store},
-    sqlite::{CHUNK_SIZE, Image},
+    sqlite::{CHUNK_SIZE, FileContents, Image, PageFile},
     time::Timestamp,
 };
 
@@ -36,7 +37,7 @@ pub(super) struct Recovered {
     pub imported: Vec<Manifest>,
     /// The generations whose manifests are unusable.
     pub damaged: Set<u64>,
-    /// Whether the image differs from the log, so that the next manifest must be a barrier and is needed at once.
+    /// Whether the contents differ from the log, so that the next manifest must be a barrier and is needed at once.
     pub needs_barrier: bool,
     pub warnings: Vec<Warning>,
 }
@@ -54,20 +55,20 @@ pub(super) enum Until {
 
 /// A state of the database, rebuilt from a manifest and the log after it.
 pub(super) struct Rebuilt {
-    /// The manifest that the image is based on; `None` if it is built from the log alone.
+    /// The manifest that the contents are based on; `None` if it is built from the log alone.
     pub base: Option<Manifest>,
-    pub image: Image,
-    /// Chunks of the image that differ from the base.
+    pub file: PageFile,
+    /// Chunks of the file that differ from the base.
     pub stale: Bits,
     /// The end of the log, or the position before the batch where the replay stopped.
     pub end: Position,
     /// The generations of newer manifests that are damaged and could not serve as the base.
     pub damaged: Vec<u64>,
-    /// Whether one of the damaged manifests was a barrier, so that the image lacks the batches after it.
+    /// Whether one of the damaged manifests was a barrier, so that the contents lack the batches after it.
     pub lacks: bool,
-    /// The number of valid batches that the image lacks.
+    /// The number of valid batches that the contents lack.
     pub skipped: u64,
-    /// Where the log is damaged; the image is the state before it.
+    /// Where the log is damaged; the contents are the state before it.
     pub broken: Option<Broken>,
 }
 
@@ -86,11 +87,12 @@ pub(super) struct Broken {
 ///
 /// Fails with `database_corrupt` if the log is damaged after the newest usable manifest, with `snapshot_incompatible`
 /// for a newer format, and with the errors of the store.
-pub(super) async fn recover(store: &dyn Store) -> Result<Recovered> {
+pub(super) async fn recover(paging: &Paging) -> Result<Recovered> {
+    let store = &*paging.store();
     let stored = store.head().await?;
     let head = records::head_of(stored.as_deref())?;
     let headless = head.is_none();
-    let found = read_valid(store, stored, head, None).await?;
+    let found = read_valid(paging, stored, head, None).await?;
     let Recovered { state, stored, .. } = &found;
     let in_log = state.end.lsn > 0 || state.broken.is_some();
     let missing = headless && (in_log || !found.manifests.is_empty() || !found.damaged.is_empty());
@@ -121,7 +123,7 @@ pub(super) async fn recover(store: &dyn Store) -> Result<Recovered> {
 /// Fails with `snapshot_incompatible` for a newer format, with `snapshot_not_found` and `snapshot_corrupt` for `from`,
 /// and with the errors of the store.
 pub(super) async fn read_valid(
-    store: &dyn Store,
+    paging: &Paging,
     stored: Option<Vec<u8>>,
     head: Option<Head>,
     from: Option<u64>,
@@ -129,7 +131,7 @@ pub(super) async fn read_valid(
     if let Some(head) = &head {
         check_format(head)?;
     }
-    let (manifests, unreadable) = records::manifests(store).await?;
+    let (manifests, unreadable) = records::manifests(&*paging.store()).await?;
     let (manifests, imported) = part(manifests);
     let mut damaged: Set<u64> = unreadable.into_iter().collect();
     if let Some(from) = from.filter(|from| manifests.iter().all(|manifest| manifest.generation != *from)) {
@@ -149,7 +151,7 @@ pub(super) async fn read_valid(
     }
     let until = if from.is_some() { Until::Manifest } else { Until::End };
     let mut bases = manifests.iter().rev().filter(|manifest| from.is_none_or(|from| manifest.generation == from));
-    let state = rebuild(store, &mut bases, until, least, head_epoch).await?;
+    let state = rebuild(paging, &mut bases, until, least, head_epoch).await?;
     damaged.extend(state.damaged.iter().copied());
     let used = state.base.as_ref().map_or(0, |base| base.generation);
     let newer = damaged.iter().filter(|generation| **generation > used && from.is_none());
@@ -206,21 +208,21 @@ pub(super) fn at(manifest: &Manifest) -> Position {
 ///
 /// Fails with `out_of_memory`, with the errors of the store, and for [`Until::Manifest`] with `snapshot_corrupt`.
 pub(super) async fn rebuild(
-    store: &dyn Store,
+    paging: &Paging,
     bases: &mut dyn Iterator<Item = &Manifest>,
     until: Until,
     least: Broken,
     head_epoch: u64,
 ) -> Result<Rebuilt> {
     let exact = matches!(until, Until::Manifest);
-    let (mut base, mut image) = (None, Image::default());
+    let (mut base, mut contents) = (None, paging.empty());
     let mut damaged = Vec::new();
     // A replay never crosses a barrier.
     let mut barrier = u64::MAX;
     for manifest in bases {
-        match load(store, manifest, if exact { ChunkCheck::Full } else { ChunkCheck::Quick }).await {
+        match load(paging, manifest, if exact { ChunkCheck::Full } else { ChunkCheck::Quick }).await {
             Ok(loaded) => {
-                (base, image) = (Some(manifest.clone()), loaded);
+                (base, contents) = (Some(manifest.clone()), loaded);
                 break;
             }
             Err(error) if error.is(ErrorCode::SnapshotCorrupt) && !exact => {
@@ -236,7 +238,7 @@ pub(super) async fn rebuild(
         Until::Time(time) => (u64::MAX, barrier, time),
         Until::Manifest => (from.lsn, u64::MAX, Timestamp(i64::MAX)),
     };
-    let mut replay = Replay::new(image, from, apply_through);
+    let mut replay = Replay::new(contents, from, apply_through);
     let (mut breaks, mut seen, mut epochs) = (false, least, 0);
     let mut take = |key: LogKey, bytes| {
         let record = LogRecord::decode(key, bytes);
@@ -257,13 +259,22 @@ pub(super) async fn rebuild(
         epochs += u64::from(breaks && header.is_some_and(|header| header.kind == LogKind::Epoch));
         Ok(ControlFlow::Continue(()))
     };
-    let reached = records::each_of_log(store, (from.lsn, u32::MAX), &mut take).await?;
+    let reached = records::each_of_log(&*paging.store(), (from.lsn, u32::MAX), &mut take).await?;
     let end = replay.end();
     let sound = reached || !breaks && replay.is_whole() && end.lsn >= least.lsn;
     seen.lost = seen.lsn.saturating_sub(end.lsn).saturating_sub(epochs).max(1);
-    let (image, stale, skipped) = replay.finish();
+    let (contents, stale, skipped) = replay.finish();
     let broken = (!sound).then_some(seen);
-    Ok(Rebuilt { base, image, stale, end, damaged, lacks: barrier != u64::MAX, skipped, broken })
+    Ok(Rebuilt {
+        base,
+        file: PageFile::new(contents),
+        stale,
+        end,
+        damaged,
+        lacks: barrier != u64::MAX,
+        skipped,
+        broken,
+    })
 }
 
 /// How thoroughly chunks are checked.
@@ -275,31 +286,61 @@ pub(super) enum ChunkCheck {
     Full,
 }
 
-/// Reads a manifest's chunks into an image. Fails with `snapshot_corrupt` if the manifest or a chunk is damaged.
-pub(super) async fn load(store: &dyn Store, manifest: &Manifest, check: ChunkCheck) -> Result<Image> {
+/// Returns a manifest's contents. Those that are larger than the cache are read when they are needed: only
+/// [`ChunkCheck::Full`] reads all of it now. Fails with `snapshot_corrupt` if the manifest or a chunk is damaged.
+pub(super) async fn load(paging: &Paging, manifest: &Manifest, check: ChunkCheck) -> Result<FileContents> {
     let mut damage = Vec::new();
-    let image = read(store, manifest, check, &mut damage).await?;
+    let contents = read(paging, manifest, check, &mut damage).await?;
     match damage.into_iter().next() {
-        None => Ok(image),
+        None => Ok(contents),
         Some(first) => Err(Error::new(ErrorCode::SnapshotCorrupt, first)
             .detail("snapshotId", manifest.generation.to_string())
             .hint("Restore another snapshot")),
     }
 }
 
-/// Reads a manifest's chunks, and reports every defect.
+/// Returns a manifest's contents, and reports every defect.
 pub(super) async fn read(
+    paging: &Paging,
+    manifest: &Manifest,
+    check: ChunkCheck,
+    damage: &mut Vec<String>,
+) -> Result<FileContents> {
+    let count = manifest.db_bytes.div_ceil(CHUNK_SIZE as u64);
+    if manifest.format > FORMAT || manifest.chunk_size as usize != CHUNK_SIZE || manifest.chunks.len() as u64 != count {
+        damage.push(format!("The manifest of snapshot {} is damaged", manifest.generation));
+        return Ok(FileContents::default());
+    }
+    let Some(cache_bytes) = paging.cache_bytes().filter(|cache_bytes| manifest.db_bytes > *cache_bytes) else {
+        let mut image = Image { page_size: manifest.page_size, chunks: Vec::with_capacity(manifest.chunks.len()) };
+        check_chunks(&*paging.store(), manifest, check, damage, &mut |chunk| image.chunks.push(chunk)).await?;
+        return Ok(paging.preloaded(manifest, image));
+    };
+    match check {
+        _ if paging.verifies() => check_chunks(&*paging.store(), manifest, ChunkCheck::Full, damage, &mut drop).await?,
+        ChunkCheck::Full => check_chunks(&*paging.store(), manifest, check, damage, &mut drop).await?,
+        ChunkCheck::Quick => {
+            let store = paging.store();
+            damage.extend(first_missing(&*store, manifest, store.chunk_ids().await?));
+        }
+    }
+    Ok(FileContents::Paged(paging.contents(manifest, cache_bytes)))
+}
+
+/// Describes a chunk that is missing or damaged.
+pub(super) fn chunk_damage(manifest: &Manifest, index: usize, is_missing: bool) -> String {
+    let what = if is_missing { "missing" } else { "damaged" };
+    format!("Chunk {index} of snapshot {} is {what}", manifest.generation)
+}
+
+/// Reads all chunks of a manifest, and passes the intact ones to `take`. [`ChunkCheck::Quick`] stops after some with a defect.
+async fn check_chunks(
     store: &dyn Store,
     manifest: &Manifest,
     check: ChunkCheck,
     damage: &mut Vec<String>,
-) -> Result<Image> {
-    let mut image = Image { page_size: manifest.page_size, chunks: Vec::with_capacity(manifest.chunks.len()) };
-    let count = manifest.db_bytes.div_ceil(CHUNK_SIZE as u64);
-    if manifest.format > FORMAT || manifest.chunk_size as usize != CHUNK_SIZE || manifest.chunks.len() as u64 != count {
-        damage.push(format!("The manifest of snapshot {} is damaged", manifest.generation));
-        return Ok(image);
-    }
+    take: &mut dyn FnMut(Box<[u8]>),
+) -> Result<()> {
     for (slice, refs) in manifest.chunks.chunks(CHUNK_SLICE).enumerate() {
         // Slice by slice: the manifest's size counts only as far as its chunks exist.
         room_for(2 * (refs.len() * CHUNK_SIZE) as u64)?;
@@ -311,10 +352,9 @@ pub(super) async fn read(
             let good = plain.filter(|plain| {
                 checksum(plain) == expected.check && (check == ChunkCheck::Quick || chunk::id(plain) == expected.id)
             });
-            match (good, stored) {
-                (Some(plain), _) => image.chunks.push(plain.into_boxed_slice()),
-                (None, None) => damage.push(format!("Chunk {index} of snapshot {} is missing", manifest.generation)),
-                (None, Some(_)) => damage.push(format!("Chunk {index} of snapshot {} is damaged", manifest.generation)),
+            match good {
+                Some(plain) => take(plain.into_boxed_slice()),
+                None => damage.push(chunk_damage(manifest, index, stored.is_none())),
             }
         }
         if check == ChunkCheck::Quick && !damage.is_empty() {
@@ -324,5 +364,5 @@ pub(super) async fn read(
     if check == ChunkCheck::Full && chunk::digest(&manifest.chunks) != manifest.sha256 {
         damage.push(format!("The SHA-256 of snapshot {} doesn't match its chunks", manifest.generation));
     }
-    Ok(image)
+    Ok(())
 }

@@ -62,7 +62,7 @@ impl Storage {
                 Err(_) => return Rekeyed::Unknown(error),
             }
         }
-        *self.0.store.borrow_mut() = change.new;
+        self.0.paging.set_store(change.new);
         self.0.damaged.borrow_mut().retain(|generation| !decisive.unreadable.contains(generation));
         // Old chunks that remain are swept when the database is opened next.
         let _ = self.sweep().await;

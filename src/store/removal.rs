@@ -32,6 +32,8 @@ impl Storage {
             *imported = kept;
             deleted.extend(more);
             orphans = only_in(&deleted, manifests.iter().chain(imported.iter()));
+            let in_use = inner.paging.chunks_in_use();
+            orphans.retain(|id| !in_use.contains(id));
             for manifest in manifests.iter_mut() {
                 if let Some(demoted) = demoted.iter().find(|demoted| demoted.generation == manifest.generation) {
                     *manifest = demoted.clone();
@@ -76,8 +78,9 @@ impl Storage {
         let mut manifests = self.manifests();
         manifests.append(&mut self.imported());
         let store = self.0.store();
-        let named: Set<ChunkId> =
-            manifests.iter().flat_map(|m| m.chunks.iter()).map(|chunk| store.stored_id(&chunk.id)).collect();
+        let in_use = self.0.paging.chunks_in_use();
+        let named = manifests.iter().flat_map(|m| m.chunks.iter()).map(|chunk| &chunk.id).chain(in_use.iter());
+        let named: Set<ChunkId> = named.map(|id| store.stored_id(id)).collect();
         let mut orphans = store.chunk_ids().await?;
         orphans.retain(|id| !named.contains(id));
         let count = orphans.len();

@@ -8,6 +8,7 @@ use std::{
 use super::{
     PART_BYTES, Position, batch_records, epoch_record,
     failure::lock_lost,
+    paging::Paging,
     records,
     recovery::{self, Recovered},
     sealed::ENCRYPTION,
@@ -17,7 +18,7 @@ use crate::{
     error::{ErrorCode, Result, Warning, WarningCode},
     format::{FORMAT, Head, LogRecord, Manifest, Truncation, checksum_of},
     ports::{ChunkId, Durability, Guard, Holder, LocalFuture, Platform, Store, StoredRecord, Transaction, Write},
-    sqlite::{Batch, Image},
+    sqlite::{Batch, PageFile, Pin},
     value::hex,
 };
 
@@ -29,13 +30,15 @@ const KEPT_EPOCHS: usize = 256;
 const MIN_COMPACTION_BYTES: u64 = 4 * 1024 * 1024;
 /// Below this many bytes it isn't compacted even when it exceeds its limit.
 const MIN_SURPLUS_BYTES: u64 = 1024 * 1024;
+/// Which share of the page cache's size changes may take in memory beside it, as a divisor.
+const CHANGED_SHARE: u64 = 2;
 
 /// The result of [`Storage::open`].
 pub struct Opened {
     /// The storage, fenced for this holder.
     pub storage: Storage,
     /// The database's content.
-    pub image: Image,
+    pub file: PageFile,
     /// Problems that were handled, but that the user should know.
     pub warnings: Vec<Warning>,
     /// Whether the database was just created.
@@ -60,8 +63,8 @@ pub struct Usage {
 pub struct Storage(pub(super) Rc<StorageInner>);
 
 pub(super) struct StorageInner {
-    /// Replaced when the key changes.
-    pub store: RefCell<Rc<dyn Store>>,
+    /// The store, and how contents are read from it.
+    pub paging: Paging,
     pub platform: Platform,
     pub database_id: String,
     pub epoch: u64,
@@ -89,7 +92,7 @@ pub(super) struct StorageInner {
 
 impl StorageInner {
     pub fn store(&self) -> Rc<dyn Store> {
-        self.store.borrow().clone()
+        self.paging.store()
     }
 }
 
@@ -100,14 +103,26 @@ impl Storage {
     /// `lastGoodAt`, `lostBatches`) when the log is damaged after the newest usable manifest, `snapshot_incompatible`
     /// when a newer version wrote it, `lock_lost` when another holder keeps writing, and the store's errors.
     pub async fn open(store: Rc<dyn Store>, platform: &Platform, holder: Holder) -> Result<Opened> {
+        Self::open_paged(store, platform, holder, None).await
+    }
+
+    /// Does the same as [`open`](Self::open). A database of more than `cache_bytes` is not read into memory, but page by page
+    /// when it is needed, if the store allows that: damage of a chunk is then found only when it is read.
+    pub async fn open_paged(
+        store: Rc<dyn Store>,
+        platform: &Platform,
+        holder: Holder,
+        cache_bytes: Option<u64>,
+    ) -> Result<Opened> {
+        let paging = Paging::new(store.clone(), cache_bytes);
         for _ in 0..CLAIM_ATTEMPTS {
-            let found = recovery::recover(&*store).await?;
+            let found = recovery::recover(&paging).await?;
             let now = platform.clock.now();
             let epoch = found.head.as_ref().map_or(0, |head| head.epoch) + 1;
             let (record, end) = epoch_record(found.state.end, epoch, now);
             let head = next_head(&found, epoch, end.lsn, holder.clone(), platform);
             if claim(&*store, found.stored.clone(), &head, record).await? {
-                return Self::opened(store, platform, found, head, end).await;
+                return Self::opened(paging, platform, found, head, end).await;
             }
         }
         Err(lock_lost())
@@ -127,14 +142,14 @@ impl Storage {
     }
 
     pub(super) async fn opened(
-        store: Rc<dyn Store>,
+        paging: Paging,
         platform: &Platform,
         found: Recovered,
         head: Head,
         end: Position,
     ) -> Result<Opened> {
         let storage = Self(Rc::new(StorageInner {
-            store: RefCell::new(store),
+            paging,
             platform: platform.clone(),
             database_id: head.database_id.clone(),
             epoch: head.epoch,
@@ -152,7 +167,7 @@ impl Storage {
             stale: RefCell::new(found.state.stale),
         }));
         if found.needs_barrier {
-            storage.put_barrier(&found.state.image, end).await?;
+            storage.put_barrier(&found.state.file.pin(), end).await?;
         }
         let created = found.head.is_none();
         let mut warnings = found.warnings;
@@ -160,7 +175,7 @@ impl Storage {
             code: WarningCode::StorageLost,
             message: format!("the browser found its storage damaged and deleted it, with this database: {why}"),
         }));
-        Ok(Opened { storage, image: found.state.image, warnings, created })
+        Ok(Opened { storage, file: found.state.file, warnings, created })
     }
 
     /// Returns the epoch of this holder.
@@ -304,11 +319,26 @@ impl Storage {
 
     /// Returns whether a checkpoint is due: when the log since the newest usable manifest is long, because opening
     /// reads it all; or when the whole log exceeds `log_limit`, because only a newer manifest allows to truncate it.
-    pub fn wants_checkpoint(&self, db_bytes: u64, log_limit: u64) -> bool {
+    pub fn wants_checkpoint(&self, file: &PageFile, log_limit: u64) -> bool {
+        let db_bytes = file.bytes();
         let end = self.0.end.get().logged;
         let since = end - self.0.base.borrow().as_ref().map_or(0, |base| base.logged);
         let surplus = end - self.truncated().logged > log_limit;
-        since > MIN_COMPACTION_BYTES.max(db_bytes / 2) || surplus && since > MIN_SURPLUS_BYTES.max(log_limit / 4)
+        // A checkpoint lets changes leave the memory.
+        let fills_memory = self
+            .0
+            .paging
+            .cache_bytes()
+            .zip(file.changed_bytes())
+            .is_some_and(|(cache_bytes, changed)| changed > MIN_COMPACTION_BYTES.max(cache_bytes / CHANGED_SHARE));
+        fills_memory
+            || since > MIN_COMPACTION_BYTES.max(db_bytes / 2)
+            || surplus && since > MIN_SURPLUS_BYTES.max(log_limit / 4)
+    }
+
+    /// Lets a file continue over a manifest, that of the pinned contents, so that what it has stored needn't stay in memory.
+    pub fn rebase(&self, file: &PageFile, pin: &Pin, manifest: &Manifest) {
+        file.rebase(pin, || self.0.paging.stored_pages(manifest));
     }
 
     /// Resolves once no request of the store is under way.

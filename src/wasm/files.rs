@@ -62,10 +62,11 @@ impl Core {
             let bytes = array(contents.bytes() as usize)?;
             let mut at = 0;
             for index in 0..contents.chunk_count() {
-                let chunk = contents.chunk_bytes(index);
-                let end = at + chunk.len() as u32;
-                bytes.subarray(at, end).copy_from(chunk);
-                at = end;
+                at = contents.with_chunk(index, |chunk| {
+                    let end = at + chunk.len() as u32;
+                    bytes.subarray(at, end).copy_from(chunk);
+                    end
+                })?;
             }
             Ok(bytes)
         };

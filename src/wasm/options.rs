@@ -30,7 +30,8 @@ pub fn read(options: &JsValue) -> Result<OpenOptions> {
         ][fields.choice("durability", &["strict", "relaxed", "deferred", "snapshot"])?],
         integers: [IntegerMode::Auto, IntegerMode::Bigint, IntegerMode::Number]
             [fields.choice("integers", &["auto", "bigint", "number"])?],
-        max_bytes: fields.number("maxBytes")? as u64,
+        max_bytes: fields.any_number("maxBytes").map(|bytes| bytes as u64),
+        cache_bytes: fields.any_number("cacheBytes").map(|bytes| bytes as u64),
         on_busy: [OnBusy::Fail, OnBusy::Wait, OnBusy::Takeover, OnBusy::Steal]
             [fields.choice("onBusy", &["fail", "wait", "takeover", "steal"])?],
         lock_timeout_ms: fields.number("lockTimeoutMs")? as u64,

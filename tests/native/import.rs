@@ -69,7 +69,7 @@ fn files_of_every_page_size_encoding_and_journal_mode_are_accepted() {
             assert_eq!(text(&database, ALL).await, "für 💡 after", "{pragma}");
             assert_eq!(text(&database, "SELECT group_concat(a) FROM f WHERE f MATCH 'find'").await, "find me,find it");
             let exported = database.export().unwrap();
-            let bytes: Vec<u8> = (0..exported.chunk_count()).flat_map(|index| exported.chunk(index)).collect();
+            let bytes: Vec<u8> = (0..exported.chunk_count()).flat_map(|index| exported.chunk(index).unwrap()).collect();
             assert_eq!(rows_of(&bytes, "PRAGMA integrity_check"), ["ok"], "{pragma}");
             database.close().await.unwrap();
         });
@@ -427,7 +427,7 @@ fn unpushed_changes_stop_an_import_and_those_of_the_file_are_dropped() {
         let database = tab.open(REMOTE).await.unwrap();
         run(&database, "CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT); INSERT INTO t VALUES (1, 'local')").await;
         let exported = database.export().unwrap();
-        let file: Vec<u8> = (0..exported.chunk_count()).flat_map(|index| exported.chunk(index)).collect();
+        let file: Vec<u8> = (0..exported.chunk_count()).flat_map(|index| exported.chunk(index).unwrap()).collect();
         let error = database.import(image(&file), ImportOptions::default()).await.unwrap_err();
         assert_eq!(error.code, ErrorCode::UnpushedChanges);
         let force = ImportOptions { force: true, ..ImportOptions::default() };

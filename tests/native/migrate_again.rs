@@ -247,7 +247,7 @@ fn drift_compares_the_schema_with_the_migrations() {
         let file = PageFile::default();
         let made = Connection::open(&file).unwrap();
         made.exec("CREATE TABLE a(x); CREATE INDEX i ON a(x); CREATE TABLE b(y); CREATE TABLE c(z)").unwrap();
-        let drift = database.migrations_drift(Some(file.image())).await.unwrap();
+        let drift = database.migrations_drift(Some(file.image().unwrap())).await.unwrap();
         let names = |list: &[DriftEntry]| list.iter().map(|entry| entry.name.clone()).collect::<Vec<_>>();
         assert_eq!((names(&drift.added), names(&drift.removed)), (vec![], vec!["c".to_owned(), "i".to_owned()]));
         assert!(drift.changed.is_empty() && drift.skipped.is_empty(), "{drift:?}");

@@ -58,7 +58,7 @@ struct Page {
 
 async fn page(name: &str, durability: Durability) -> Page {
     let opened = open(name).await;
-    let file = PageFile::new(opened.image.clone());
+    let file = opened.file.clone();
     let connection = Connection::open(&file).expect("opens");
     let flusher = Flusher::new(file, opened.storage.clone(), &platform(), durability);
     Page { connection, flusher, opened }
@@ -132,7 +132,10 @@ async fn what_the_browser_cannot_read_any_more_is_damage_and_no_outage() {
     .await;
     let again = open("unreadable").await;
     assert_eq!(again.warnings.iter().map(|warning| warning.code).collect::<Vec<_>>(), [WarningCode::SnapshotCorrupt]);
-    assert!(again.image == page.flusher.file().image(), "the one before and the log give the same data");
+    assert!(
+        again.file.image().unwrap() == page.flusher.file().image().unwrap(),
+        "the one before and the log give the same data"
+    );
     again.storage.close().await.expect("closes");
 
     js("unreadable", "const lost = () => { throw new DOMException('Failed to read large IndexedDB value', 'DataError') };

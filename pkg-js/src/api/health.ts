@@ -67,6 +67,7 @@ function fallbackHealth(known: KnownOptions, why: Alert | undefined, status: 'de
       usage: null,
       quota: null,
       persisted: null,
+      cache: null,
       lastError: null,
     },
     sync: { phase: 'off', pending: 0, rejected: 0, lagMs: null, lastError: null },

@@ -11,6 +11,9 @@ import type { SnapshotExportOptions, SnapshotStatus } from '../files/snapshot-in
 /** Loads what makes and reads files: few apps do it. */
 const files = () => loaded('files of snapshots', import('../files/snapshot-file.js'))
 
+/** The limit of a file that is imported, unless `maxBytes` sets it: it is in memory meanwhile. */
+const largestFile = 2 ** 30
+
 /** The snapshots of a database: `db.snapshots`. */
 export class Snapshots {
   readonly #calls: Connection
@@ -18,7 +21,7 @@ export class Snapshots {
   readonly #copier: SnapshotCopier | undefined
 
   /** @internal */
-  constructor(calls: Connection, maxBytes: number, copier?: SnapshotCopier) {
+  constructor(calls: Connection, maxBytes = largestFile, copier?: SnapshotCopier) {
     this.#calls = calls
     this.#maxBytes = maxBytes
     this.#copier = copier

@@ -31,6 +31,20 @@ export type AlertCode =
 /** The severity of an alert. */
 export type AlertSeverity = 'info' | 'warning'
 
+/** How the page cache was used since the database was opened. */
+export interface CacheHealth {
+  /** The bytes in memory: the cache, and what was changed. */
+  readonly bytes: number
+  /** The limit of the cache in bytes. */
+  readonly limit: number
+  /** Reads of a chunk that was in the cache. */
+  readonly hits: number
+  /** Reads of a chunk that was not. */
+  readonly misses: number
+  /** Chunks that left the cache for others. */
+  readonly evictions: number
+}
+
 /** The detail of a `change` event: the changes of a commit. */
 export interface ChangeEvent {
   /** The tables whose rows changed, spelled as in the schema. */
@@ -665,6 +679,8 @@ export interface StorageHealth {
   readonly quota: number | null
   /** Whether the browser agreed not to evict the data; `null` if unknown. */
   readonly persisted: boolean | null
+  /** The use of the page cache; `null` if all of the database is in memory. */
+  readonly cache: CacheHealth | null
   /** Why commits can't be stored; `null` if they can. */
   readonly lastError: TidelockErrorJson | null
 }

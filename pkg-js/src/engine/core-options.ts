@@ -22,7 +22,9 @@ export interface CoreOptions {
   readonly path?: string
   readonly durability: Durability
   readonly integers: 'auto' | 'bigint' | 'number'
-  readonly maxBytes: number
+  /** Undefined: what memory allows, or the storage where the database is read page by page. */
+  readonly maxBytes: number | undefined
+  readonly cacheBytes: number
   readonly onBusy: 'fail' | 'wait' | 'takeover' | 'steal'
   readonly lockTimeoutMs: number
   readonly holder: { readonly title: string; readonly url: string }

@@ -22,7 +22,7 @@ export interface Surroundings extends StorageEnvironment {
  */
 export function checkOptions(options: OpenOptions, around: Surroundings): CoreOptions {
   if (options === undefined) throw invalid("open needs options, at least { name: '...' }")
-  const given = complete('', options, openRules, ['cacheBytes'])
+  const given = complete('', options, openRules)
   const { name, durability, lock, mode, migrations, baseline, health } = given
   checkTimetable(options)
   checkTargets(options)
@@ -48,6 +48,7 @@ export function checkOptions(options: OpenOptions, around: Surroundings): CoreOp
     durability,
     integers: given.integers,
     maxBytes: given.maxBytes,
+    cacheBytes: given.cacheBytes,
     onBusy: lock.onBusy,
     lockTimeoutMs: lock.timeoutMs,
     holder: { title: around.title, url: around.url },

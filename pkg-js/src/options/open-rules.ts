@@ -25,7 +25,7 @@ import { checkSeed } from './seed.js'
 // The options of `open`: what each may be, and its default.
 
 const dayMs = 86_400_000
-const gib = 1024 ** 3
+const mib = 1024 ** 2
 
 export const lockRules = {
   onBusy: byDefault('fail', oneOf('fail', 'wait', 'takeover', 'steal')),
@@ -107,7 +107,8 @@ export const openRules = {
   integers: byDefault('auto', oneOf('auto', 'bigint', 'number')),
   functions: checkedElsewhere,
   columnKey: checkedElsewhere,
-  maxBytes: byDefault(gib, integer(64 * 1024)),
+  maxBytes: integer(64 * 1024),
+  cacheBytes: byDefault(32 * mib, integer(mib)),
   migrationsTable: byDefault('schema_migrations', text),
   signal: { check: checkSignal },
   onWarning: callback,

@@ -291,9 +291,16 @@ export interface OpenOptions {
   readonly health?: HealthThresholds | undefined
   /**
    * The largest size of the database, in bytes; temporary tables may together be as large. Beyond it writes reject with `database_too_large`.
+   * Databases that are read page by page (see `cacheBytes`) have no limit by default but that of the storage.
    * @default 1073741824
    */
   readonly maxBytes?: number | undefined
+  /**
+   * The size of the page cache, in bytes, at least 1 MiB: with `storage: 'file'`, and with `'opfs'` in a worker, a database is read page by
+   * page, so that it may be larger than memory. The changes of a transaction, and those since the last checkpoint, are in memory, too.
+   * @default 33554432
+   */
+  readonly cacheBytes?: number | undefined
   /**
    * The table in which applied migrations are tracked.
    * @default 'schema_migrations'

@@ -104,7 +104,7 @@ impl Database {
 impl Inner {
     /// Opens a file in a scratch database, checks it, and prepares it to replace this database's contents.
     async fn open_file(&self, image: Image, baseline: Option<&str>) -> Result<Connection> {
-        check_size(&image, self.options.max_bytes)?;
+        check_size(&image, self.file.max_bytes())?;
         let (scratch, _) = self.check_file(Connection::open_external(image)?).await?;
         let audited = self.audit.get().map(|options| options.table.as_str());
         let kept: Vec<&str> = audited.into_iter().chain([self.migrations.tracking_table()]).collect();

@@ -88,7 +88,7 @@ impl Inner {
         self.drop_triggers(connection)?;
         connection.restore_from(source)?;
         // The new contents may have another page size.
-        connection.limit_size(self.options.max_bytes)?;
+        connection.limit_size(self.file.max_bytes())?;
         fts5::load_if_used(&self.ports.platform, connection).await?;
         self.start_capture(connection).await?;
         MigrationsHost::committed(self);
@@ -97,7 +97,7 @@ impl Inner {
 
     async fn restore_previous(&self, connection: &Connection, before: Option<&str>) -> Result<()> {
         let file = match before {
-            Some(snapshot) => PageFile::new(self.snapshots.load(snapshot).await?),
+            Some(snapshot) => self.snapshots.load(snapshot).await?,
             None => PageFile::default(),
         };
         self.install(connection, &Connection::open(&file)?).await?;

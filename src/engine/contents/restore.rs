@@ -5,7 +5,7 @@ use std::fmt;
 use crate::{
     engine::{Database, connection::fts5},
     error::{Error, ErrorCode, Result},
-    sqlite::{Connection, Image, PageFile},
+    sqlite::{Connection, PageFile},
     sync::{outbox::entries, state::tables},
     time::Timestamp,
 };
@@ -18,8 +18,8 @@ impl Database {
     /// migrations), `migration_invalid` (another object has the audit log's name), `unpushed_changes` unless `force`,
     /// and as its pending migrations do. The contents are unchanged after a failure.
     pub async fn restore(&self, id: &str, force: bool) -> Result<()> {
-        let image = self.inner.snapshots.load(id).await?;
-        self.restore_image(image, force, RestorePoint::Snapshot(id)).await
+        let file = self.inner.snapshots.load(id).await?;
+        self.restore_file(&file, force, RestorePoint::Snapshot(id)).await
     }
 
     /// Restores the state after the newest stored commit that is not later than `at`, like [`restore`](Self::restore).
@@ -29,17 +29,17 @@ impl Database {
     /// restorable time), `snapshot_corrupt` when the log before that time is damaged, and as `restore` does.
     pub async fn restore_at(&self, at: Timestamp, force: bool) -> Result<()> {
         self.flush().await?;
-        let image = self.inner.snapshots.load_at(at).await?;
-        self.restore_image(image, force, RestorePoint::Time(at)).await
+        let file = self.inner.snapshots.load_at(at).await?;
+        self.restore_file(&file, force, RestorePoint::Time(at)).await
     }
 
-    async fn restore_image(&self, image: Image, force: bool, wanted: RestorePoint<'_>) -> Result<()> {
+    async fn restore_file(&self, file: &PageFile, force: bool, wanted: RestorePoint<'_>) -> Result<()> {
         let inner = &*self.inner;
         let guard = inner.acquire().await?;
         let connection = inner.connection()?;
         inner.flusher.admit_write()?;
         inner.check_unpushed(&connection, force, "restore")?;
-        let scratch = Connection::open(&PageFile::new(image)).map_err(|error| {
+        let scratch = Connection::open(file).map_err(|error| {
             if error.is(ErrorCode::DatabaseCorrupt) { wanted.corrupt(&error.message) } else { error }
         })?;
         fts5::load_if_used(&inner.ports.platform, &scratch).await?;

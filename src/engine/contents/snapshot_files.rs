@@ -6,7 +6,7 @@ use crate::{
     error::{Error, ErrorCode, Result},
     memory::no_memory,
     snapshot::SnapshotInfo,
-    sqlite::{Connection, Image, PageFile, Sink},
+    sqlite::{Connection, Image, Sink},
 };
 
 /// The label of snapshots that are imported without one.
@@ -19,13 +19,14 @@ impl Database {
     /// Fails with `snapshot_not_found`, `snapshot_corrupt`, `out_of_memory`, and the storage's errors.
     pub async fn snapshot_export(&self, id: &str, sql: bool, sink: &mut Sink<'_>) -> Result<SnapshotInfo> {
         let snapshots = &self.inner.snapshots;
-        let image = snapshots.load(id).await?;
+        let file = snapshots.load(id).await?;
         if sql {
-            let scratch = Connection::open(&PageFile::new(image))?;
+            let scratch = Connection::open(&file)?;
             fts5::load_if_used(&self.inner.ports.platform, &scratch).await?;
             scratch.dump(sink)?;
         } else {
-            image.chunks.iter().try_for_each(|chunk| sink(chunk))?;
+            let contents = file.pin();
+            (0..contents.chunk_count()).try_for_each(|index| contents.with_chunk(index, &mut *sink)?)?;
         }
         let info = snapshots.list().into_iter().find(|snapshot| snapshot.id == id);
         info.ok_or_else(|| {
@@ -44,7 +45,7 @@ impl Database {
     pub async fn snapshot_import(&self, image: Image, label: Option<String>) -> Result<SnapshotInfo> {
         let inner = &*self.inner;
         inner.connection()?;
-        let limit = inner.options.max_bytes;
+        let limit = inner.file.max_bytes();
         let platform = &inner.ports.platform;
         let foreign = if image.page_size > 0 {
             check_size(&image, limit)?;

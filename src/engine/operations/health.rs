@@ -37,6 +37,7 @@ impl Database {
             usage: estimate.usage,
             quota: estimate.quota,
             persisted: Some(estimate.persisted),
+            cache: inner.file.cache_usage(),
             last_error: inner.flusher.last_error(),
         };
         let inputs = HealthInputs {

@@ -23,7 +23,7 @@ use crate::{
     snapshot::{
         Reason, RetentionPlan, SnapshotInfo, SnapshotOptions, StoredState, Verification, VerifyMode, first_due,
     },
-    sqlite::{Connection, Image, PageFile, Pin},
+    sqlite::{Connection, PageFile, Pin},
     store::{Storage, Tag, stored_bytes},
     time::Timestamp,
 };
@@ -161,16 +161,16 @@ impl Snapshots {
         let _guard = self.0.mutex.acquire().await?;
         let generation = self.0.generation(id)?;
         let storage = &self.0.storage;
-        let (image, mut errors) = storage.reconnecting(async || storage.verify(generation).await).await?;
+        let (file, mut errors) = storage.reconnecting(async || storage.verify(generation).await).await?;
         if errors.is_empty() {
-            errors = quick_check(&self.0.platform, image).await;
+            errors = quick_check(&self.0.platform, &file).await;
         }
         Ok(Verification { ok: errors.is_empty(), errors })
     }
 
     /// Returns the contents of a snapshot, with the hash of every chunk verified. Fails with `snapshot_not_found` and
     /// `snapshot_corrupt`.
-    pub async fn load(&self, id: &str) -> Result<Image> {
+    pub async fn load(&self, id: &str) -> Result<PageFile> {
         // A prune during the read would look like damage.
         let _guard = self.0.mutex.acquire().await?;
         let generation = self.0.generation(id)?;
@@ -181,7 +181,7 @@ impl Snapshots {
     /// Returns the contents after the newest stored commit that is not later than `at`. Fails with `snapshot_not_found`
     /// (details `oldest`) for a time that can't be restored any more, and `snapshot_corrupt` when the log before that
     /// time is damaged.
-    pub async fn load_at(&self, at: Timestamp) -> Result<Image> {
+    pub async fn load_at(&self, at: Timestamp) -> Result<PageFile> {
         let _guard = self.0.mutex.acquire().await?;
         let not_before = self.0.with_stored_state(|state| state.reach(&self.0.options, self.0.now()));
         let storage = &self.0.storage;
@@ -324,15 +324,20 @@ impl SnapshotsInner {
         let frozen = self.flusher.freeze().await?;
         let (compress, read_back) = (self.options.compress, verify != VerifyMode::None);
         let staged = self.storage.stage(&frozen.pin, &frozen.touched, frozen.at, compress, read_back).await?;
-        drop(frozen.pin);
+        // In memory, a pin would cost each later commit a copy of what it changes.
+        let pin = Some(frozen.pin).filter(Pin::is_paged);
         if verify == VerifyMode::Full {
-            let errors = quick_check(&self.platform, self.storage.assemble(&staged).await?).await;
+            let errors = quick_check(&self.platform, &self.storage.assemble(&staged).await?).await;
             if let Some(first) = errors.into_iter().next() {
                 return Err(Error::new(ErrorCode::SnapshotCorrupt, first)
                     .hint("Keep what is there: export it, then restore a snapshot from before"));
             }
         }
-        Ok((self.storage.publish(staged, tag).await?, frozen.commits))
+        let manifest = self.storage.publish(staged, tag).await?;
+        if let Some(pin) = pin {
+            self.storage.rebase(self.flusher.file(), &pin, &manifest);
+        }
+        Ok((manifest, frozen.commits))
     }
 
     /// Deletes the snapshots that the options don't keep.
@@ -367,13 +372,13 @@ impl SnapshotsInner {
     }
 }
 
-/// Runs `quick_check` on an image in a scratch database. Returns its findings.
-async fn quick_check(platform: &Platform, image: Image) -> Vec<String> {
-    if image.is_empty() {
+/// Runs `quick_check` on a file in a scratch database. Returns its findings.
+async fn quick_check(platform: &Platform, file: &PageFile) -> Vec<String> {
+    if file.bytes() == 0 {
         return Vec::new();
     }
     let checked = async {
-        let scratch = Connection::open(&PageFile::new(image))?;
+        let scratch = Connection::open(file)?;
         fts5::load_if_used(platform, &scratch).await?;
         scratch.quick_check()
     };

@@ -98,15 +98,15 @@ fn a_restore_is_one_whole_commit() {
     assert_eq!(source_file.page_size(), 1024);
     let (file, db) = fresh();
     db.exec("CREATE TABLE t(a); INSERT INTO t VALUES (1)").unwrap();
-    file.take_ready();
+    file.take_ready().unwrap();
     let commits = file.commits();
     db.restore_from(&source).unwrap();
     assert_eq!(file.commits(), commits + 1);
     assert_eq!(db.value("SELECT length(a) FROM s", &[]).unwrap(), Some(Value::Integer(100_000)));
     assert!(db.quick_check().unwrap().is_empty());
-    let batch = file.take_ready().unwrap();
+    let batch = file.take_ready().unwrap().unwrap();
     assert_eq!((batch.page_size, batch.db_pages as usize), (1024, batch.pages.len()));
-    assert_eq!(file.image().chunks, Image::from_bytes(&batch.bytes).chunks);
+    assert_eq!(file.image().unwrap().chunks, Image::from_bytes(&batch.bytes).chunks);
 }
 
 #[test]
@@ -142,15 +142,15 @@ fn a_statement_is_compiled_once_and_never_shared() {
 fn a_file_from_wal_mode_opens_and_leaves_it() {
     let (file, db) = fresh();
     db.exec("CREATE TABLE t(a); INSERT INTO t VALUES (1)").unwrap();
-    let mut bytes = file.image().to_bytes();
+    let mut bytes = file.image().unwrap().to_bytes();
     bytes[18..20].copy_from_slice(&[2, 2]);
     let copy = PageFile::new(Image::from_bytes(&bytes));
     let db = Connection::open(&copy).unwrap();
     assert_eq!(db.value("SELECT a FROM t", &[]).unwrap(), Some(Value::Integer(1)));
     assert_eq!(db.value("PRAGMA journal_mode", &[]).unwrap(), Some("memory".into()));
     db.exec("INSERT INTO t VALUES (2)").unwrap();
-    let image = copy.image();
+    let image = copy.image().unwrap();
     assert_eq!(image.chunks[0][18..20], [1, 1]);
     // The change of the header is a commit, too.
-    assert!(copy.take_ready().is_some_and(|batch| batch.pages[0] == 0 && batch.bytes[18..20] == [1, 1]));
+    assert!(copy.take_ready().unwrap().is_some_and(|batch| batch.pages[0] == 0 && batch.bytes[18..20] == [1, 1]));
 }

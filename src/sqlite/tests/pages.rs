@@ -2,13 +2,42 @@
 
 use proptest::prelude::*;
 
+use std::rc::Rc;
+
 use super::fresh;
 use crate::{
     Result, Value,
     collections::Bits,
     error::ErrorCode,
-    sqlite::{Batch, CHUNK_SIZE, Connection, Image, PageFile},
+    sqlite::{Batch, CHUNK_SIZE, Connection, FileContents, Image, PageFile, Pin, StoredPages, paged},
 };
+
+/// Stored pages that are in memory.
+struct Stored(Vec<Vec<u8>>);
+
+impl Stored {
+    fn of(pin: &Pin) -> Rc<Self> {
+        Rc::new(Self((0..pin.chunk_count()).map(|index| pin.chunk(index).unwrap()).collect()))
+    }
+}
+
+impl StoredPages for Stored {
+    fn chunk_count(&self) -> u32 {
+        self.0.len() as u32
+    }
+
+    fn chunk(&self, index: u32) -> Result<Vec<u8>> {
+        Ok(self.0[index as usize].clone())
+    }
+}
+
+/// Returns an empty file with a cache of two chunks.
+fn fresh_paged() -> (PageFile, Connection) {
+    let paged = paged(Rc::new(Stored(Vec::new())), 0, 0, 2 * CHUNK_SIZE as u64);
+    let file = PageFile::new(FileContents::Paged(paged));
+    let connection = Connection::open(&file).unwrap();
+    (file, connection)
+}
 
 /// The state that the log would give back: batches applied to a plain file, and chunks copied as a snapshot copies them.
 #[derive(Default)]
@@ -28,18 +57,18 @@ impl Shadow {
     }
 
     fn follow(&mut self, file: &PageFile) {
-        if let Some(batch) = file.take_ready() {
+        if let Some(batch) = file.take_ready().unwrap() {
             self.apply(&batch);
         }
         let (pin, touched) = (file.pin(), file.take_touched());
         self.chunks.resize(pin.chunk_count() as usize, Vec::new());
         for index in touched.to_vec() {
-            self.chunks[index as usize] = pin.chunk(index);
+            self.chunks[index as usize] = pin.chunk(index).unwrap();
         }
     }
 
     fn check(&self, file: &PageFile) {
-        let bytes = file.image().to_bytes();
+        let bytes = file.image().unwrap().to_bytes();
         assert!(self.log == bytes, "the log restores another file");
         assert!(self.chunks.concat() == bytes, "the snapshot restores another file");
         if !bytes.is_empty() {
@@ -73,6 +102,10 @@ enum Action {
     /// Takes a batch that can't be stored, and continues.
     FailToStore,
     Pin,
+    /// Stores the content, if none is being stored.
+    Store,
+    /// Finishes the storing: a file that is paged reads from there from now on.
+    Stored,
 }
 
 fn any_step() -> impl Strategy<Value = Step> {
@@ -95,6 +128,8 @@ fn any_action() -> impl Strategy<Value = Action> {
         1 => Just(Action::Restore),
         2 => Just(Action::FailToStore),
         2 => Just(Action::Pin),
+        2 => Just(Action::Store),
+        2 => Just(Action::Stored),
     ]
 }
 
@@ -125,8 +160,9 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn batches_are_whole_commits_only(actions in prop::collection::vec(any_action(), 1..14)) {
-        let (file, db) = fresh();
+    fn batches_are_whole_commits_only(actions in prop::collection::vec(any_action(), 1..14), paged in any::<bool>()) {
+        let (file, db) = if paged { fresh_paged() } else { fresh() };
+        let mut storing: Option<Pin> = None;
         let (_other_file, other) = fresh();
         other.exec("PRAGMA page_size = 8192; VACUUM; CREATE TABLE t(id INTEGER PRIMARY KEY, b); INSERT INTO t(b) VALUES (randomblob(70000))").unwrap();
         db.exec("CREATE TABLE t(id INTEGER PRIMARY KEY, b)").unwrap();
@@ -137,7 +173,7 @@ proptest! {
         for action in &actions {
             match action {
                 Action::Transaction { steps, commit } => {
-                    let before = file.image();
+                    let before = file.image().unwrap();
                     db.exec("BEGIN").unwrap();
                     for (step, undone) in steps {
                         if *undone {
@@ -148,33 +184,92 @@ proptest! {
                             db.exec("ROLLBACK TO s; RELEASE s").unwrap();
                         }
                         // Nothing of an open transaction is visible.
-                        prop_assert!(!file.has_ready() && file.image() == before);
+                        prop_assert!(!file.has_ready() && file.image().unwrap() == before);
                     }
                     db.exec(if *commit { "COMMIT" } else { "ROLLBACK" }).unwrap();
-                    prop_assert!(*commit || file.image() == before);
+                    prop_assert!(*commit || file.image().unwrap() == before);
                 }
                 Action::Vacuum => db.exec("VACUUM").unwrap(),
                 Action::PageSize(bytes) => db.exec(&format!("PRAGMA page_size = {bytes}; VACUUM")).unwrap(),
                 Action::Restore => db.restore_from(&other).unwrap(),
                 Action::FailToStore => {
                     perform(&db, &Step::Insert { rows: 3, bytes: 5000 }).unwrap();
-                    let (batch, touched) = (file.take_ready().unwrap(), file.take_touched());
+                    let (batch, touched) = (file.take_ready().unwrap().unwrap(), file.take_touched());
                     perform(&db, &Step::Delete { from: 0, rows: 50 }).unwrap();
                     db.exec("VACUUM").unwrap();
                     file.give_back(&batch);
                     file.touch(&touched);
                 }
-                Action::Pin => pins.push((file.pin(), file.image())),
+                Action::Pin => pins.push((file.pin(), file.image().unwrap())),
+                Action::Store => storing = storing.or_else(|| Some(file.pin())),
+                Action::Stored => if let Some(pin) = storing.take() {
+                    file.rebase(&pin, || Stored::of(&pin));
+                    prop_assert_eq!(file.changed_bytes().is_some(), paged);
+                },
             }
             shadow.follow(&file);
             shadow.check(&file);
         }
         for (pin, image) in pins {
-            let chunks: Vec<_> = (0..pin.chunk_count()).map(|index| pin.chunk(index).into_boxed_slice()).collect();
+            let chunks: Vec<_> = (0..pin.chunk_count()).map(|index| pin.chunk(index).unwrap().into_boxed_slice()).collect();
             prop_assert!(chunks == image.chunks);
             prop_assert_eq!((pin.bytes(), pin.page_size()), (image.len(), image.page_size));
         }
     }
+}
+
+#[test]
+fn what_is_stored_leaves_the_memory() {
+    let (file, db) = fresh_paged();
+    db.exec("CREATE TABLE t(id INTEGER PRIMARY KEY, b); WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 500) INSERT INTO t SELECT i, randomblob(1000) FROM n")
+        .unwrap();
+    assert_eq!(file.changed_bytes(), Some(file.bytes()));
+    let sum = |db: &Connection| db.value("SELECT sum(length(b)) FROM t", &[]).unwrap();
+    let (pin, before) = (file.pin(), sum(&db));
+    db.exec("UPDATE t SET b = randomblob(1000) WHERE id = 250").unwrap();
+    file.rebase(&pin, || Stored::of(&pin));
+    let changed = file.changed_bytes().unwrap();
+    assert!((4096..=3 * 4096).contains(&changed), "only what the update wrote: {changed}");
+    // SQLite's own cache would hide the file's.
+    db.exec("PRAGMA shrink_memory").unwrap();
+    assert_eq!(sum(&db), before);
+    let usage = file.cache_usage().unwrap();
+    assert!(usage.bytes <= 2 * CHUNK_SIZE as u64 + changed && usage.limit == 2 * CHUNK_SIZE as u64, "{usage:?}");
+    assert!(usage.misses > 2 && usage.evictions >= usage.misses - 2, "{usage:?}");
+}
+
+#[test]
+fn a_page_that_cannot_be_read_fails_the_statement_only() {
+    struct Broken(std::cell::Cell<bool>, Vec<Vec<u8>>);
+    impl StoredPages for Broken {
+        fn chunk_count(&self) -> u32 {
+            self.1.len() as u32
+        }
+        fn chunk(&self, index: u32) -> Result<Vec<u8>> {
+            if self.0.get() && index > 0 {
+                return Err(crate::Error::new(ErrorCode::DatabaseCorrupt, "Chunk 3 is damaged"));
+            }
+            Ok(self.1[index as usize].clone())
+        }
+    }
+    let (source, db) = fresh();
+    db.exec("CREATE TABLE t(id INTEGER PRIMARY KEY, b); WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 500) INSERT INTO t SELECT i, randomblob(1000) FROM n")
+        .unwrap();
+    let stored = Rc::new(Broken(false.into(), Stored::of(&source.pin()).0.clone()));
+    let file = PageFile::new(FileContents::Paged(paged(stored.clone(), source.bytes(), 4096, 0)));
+    let db = Connection::open(&file).unwrap();
+    stored.0.set(true);
+    db.exec("BEGIN; UPDATE t SET b = 'kept' WHERE id = 1").unwrap();
+    for sql in ["SELECT sum(length(b)) FROM t", "UPDATE t SET b = NULL WHERE id = 400", "DELETE FROM t"] {
+        let error = db.run(sql, &[]).unwrap_err();
+        assert_eq!((error.code, &*error.message), (ErrorCode::DatabaseCorrupt, "Chunk 3 is damaged"), "{sql}");
+    }
+    stored.0.set(false);
+    if db.in_transaction() {
+        db.exec("ROLLBACK").unwrap();
+    }
+    assert_eq!(db.value("SELECT count(*) FROM t WHERE length(b) = 1000", &[]).unwrap(), Some(500.into()));
+    assert!(db.quick_check().unwrap().is_empty());
 }
 
 #[test]
@@ -183,13 +278,13 @@ fn batches_hold_only_what_changed() {
     db.exec("CREATE TABLE t(id INTEGER PRIMARY KEY, b); WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 500) INSERT INTO t SELECT i, randomblob(1000) FROM n")
         .unwrap();
     let commits = file.commits();
-    file.take_ready();
+    file.take_ready().unwrap();
     file.take_touched();
-    assert!(file.take_ready().is_none());
+    assert!(file.take_ready().unwrap().is_none());
     db.exec("SELECT count(*) FROM t; BEGIN; COMMIT; BEGIN; DELETE FROM t; ROLLBACK").unwrap();
-    assert_eq!((file.commits(), file.take_ready()), (commits, None));
+    assert_eq!((file.commits(), file.take_ready().unwrap()), (commits, None));
     db.exec("UPDATE t SET b = randomblob(1000) WHERE id = 400").unwrap();
-    assert_eq!((file.commits(), file.take_ready().unwrap().pages.len()), (commits + 1, 2));
+    assert_eq!((file.commits(), file.take_ready().unwrap().unwrap().pages.len()), (commits + 1, 2));
     let touched = file.take_touched();
     assert!(touched.len() == 2 && touched.contains(0), "{touched:?}");
 }
@@ -198,13 +293,13 @@ fn batches_hold_only_what_changed() {
 fn a_transaction_larger_than_the_cache_stays_out_of_the_file() {
     let (file, db) = fresh();
     db.exec("CREATE TABLE t(b)").unwrap();
-    let before = file.image();
-    file.take_ready();
+    let before = file.image().unwrap();
+    file.take_ready().unwrap();
     db.exec("BEGIN; WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 400) INSERT INTO t SELECT zeroblob(100000) FROM n")
         .unwrap();
-    assert!(file.image() == before && !file.has_ready());
+    assert!(file.image().unwrap() == before && !file.has_ready());
     db.exec("ROLLBACK").unwrap();
-    assert!(file.image() == before && !file.has_ready());
+    assert!(file.image().unwrap() == before && !file.has_ready());
 }
 
 #[test]
@@ -216,7 +311,7 @@ fn several_pins_live_at_once() {
     let second = file.pin();
     db.exec("DROP TABLE t; VACUUM").unwrap();
     let value = |pin: &crate::sqlite::Pin| {
-        let bytes: Vec<u8> = (0..pin.chunk_count()).flat_map(|index| pin.chunk(index)).collect();
+        let bytes: Vec<u8> = (0..pin.chunk_count()).flat_map(|index| pin.chunk(index).unwrap()).collect();
         let copy = PageFile::new(Image::from_bytes(&bytes));
         Connection::open(&copy).unwrap().value("SELECT a FROM t", &[]).unwrap()
     };
@@ -231,7 +326,7 @@ fn a_full_database_refuses_and_goes_on() {
         file.set_max_bytes(1 << 20);
         let db = Connection::open(&file).unwrap();
         db.exec("CREATE TABLE t(id INTEGER PRIMARY KEY, b); INSERT INTO t(b) VALUES (zeroblob(500000))").unwrap();
-        let before = file.image();
+        let before = file.image().unwrap();
         if inside {
             db.exec("BEGIN; INSERT INTO t(b) VALUES (1)").unwrap();
         }
@@ -244,7 +339,7 @@ fn a_full_database_refuses_and_goes_on() {
         if db.in_transaction() {
             db.exec("ROLLBACK").unwrap();
         }
-        assert!(file.image() == before);
+        assert!(file.image().unwrap() == before);
         db.exec("INSERT INTO t(b) VALUES (zeroblob(1000)); DELETE FROM t WHERE id = 1; INSERT INTO t(b) VALUES (zeroblob(600000))").unwrap();
         assert!(db.quick_check().unwrap().is_empty() && file.bytes() <= 1 << 20);
     }
@@ -269,7 +364,7 @@ fn a_commit_that_the_file_refuses_is_undone() {
     db.exec("CREATE TABLE t(b); INSERT INTO t VALUES (zeroblob(300000))").unwrap();
     let mut shadow = Shadow::default();
     shadow.follow(&file);
-    let before = file.image();
+    let before = file.image().unwrap();
     file.set_max_bytes(file.bytes() + 100_000);
     let failed: Result<()> = db.atomically(|db| {
         db.run("UPDATE t SET b = randomblob(300000)", &[])?;
@@ -277,7 +372,7 @@ fn a_commit_that_the_file_refuses_is_undone() {
         Ok(())
     });
     assert_eq!(failed.unwrap_err().code, ErrorCode::DatabaseTooLarge);
-    assert!(!db.in_transaction() && file.image() == before);
+    assert!(!db.in_transaction() && file.image().unwrap() == before);
     shadow.follow(&file);
     shadow.check(&file);
     db.exec("INSERT INTO t VALUES (zeroblob(50000))").unwrap();
@@ -298,9 +393,9 @@ fn a_restore_that_does_not_fit_changes_nothing() {
     file.set_max_bytes(300_000);
     let db = Connection::open(&file).unwrap();
     db.exec("CREATE TABLE t(b); INSERT INTO t VALUES (zeroblob(100000))").unwrap();
-    let before = file.image();
+    let before = file.image().unwrap();
     assert_eq!(db.restore_from(&source).unwrap_err().code, ErrorCode::DatabaseTooLarge);
-    assert!(file.image() == before && db.quick_check().unwrap().is_empty());
+    assert!(file.image().unwrap() == before && db.quick_check().unwrap().is_empty());
     db.exec("BEGIN; INSERT INTO t VALUES (1)").unwrap();
     assert_eq!(db.restore_from(&source).unwrap_err().code, ErrorCode::SqliteBusy);
     db.exec("COMMIT").unwrap();
@@ -336,14 +431,14 @@ fn many_databases_in_many_threads() {
 fn an_image_survives_conversion_to_bytes() {
     let (file, db) = fresh();
     db.exec("CREATE TABLE t(b); INSERT INTO t VALUES (randomblob(200001))").unwrap();
-    let image = file.image();
+    let image = file.image().unwrap();
     assert_eq!((image.len(), image.page_size), (file.bytes(), 4096));
     assert!(
         image.chunks.len() > 3 && image.chunks[..image.chunks.len() - 1].iter().all(|chunk| chunk.len() == CHUNK_SIZE)
     );
     assert_eq!(Image::from_bytes(&image.to_bytes()), image);
-    assert_eq!(PageFile::new(image.clone()).image(), image);
-    assert!(Image::default().is_empty() && PageFile::default().image() == Image::default());
+    assert_eq!(PageFile::new(image.clone()).image().unwrap(), image);
+    assert!(Image::default().is_empty() && PageFile::default().image().unwrap() == Image::default());
     let copy = PageFile::new(image);
     let reopened = Connection::open(&copy).unwrap();
     let blob = |db: &Connection| db.value("SELECT b FROM t", &[]).unwrap();

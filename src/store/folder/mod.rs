@@ -345,13 +345,17 @@ impl FolderInner {
     fn get(&self, keys: &[Key]) -> Result<Vec<Option<Vec<u8>>>> {
         let get = |key: &Key| match key {
             Key::Manifest(generation) => self.read(|state| state.manifests.get(generation).cloned()),
-            Key::Chunk(id) => match self.read(|state| state.chunks.get(id).copied())? {
-                Some(extent) => self.packs.read(extent),
-                None => Ok(None),
-            },
+            Key::Chunk(id) => self.chunk(id),
             Key::Log(_) => Ok(None),
         };
         keys.iter().map(get).collect()
+    }
+
+    fn chunk(&self, id: &ChunkId) -> Result<Option<Vec<u8>>> {
+        match self.read(|state| state.chunks.get(id).copied())? {
+            Some(extent) => self.packs.read(extent),
+            None => Ok(None),
+        }
     }
 }
 
@@ -442,6 +446,14 @@ impl Store for FolderStore {
 
     fn chunk_ids(&self) -> LocalFuture<'_, Result<Vec<ChunkId>>> {
         Box::pin(ready(self.0.read(|state| state.chunks.keys().cloned().collect())))
+    }
+
+    fn reads_now(&self) -> bool {
+        true
+    }
+
+    fn chunk_now(&self, id: &ChunkId) -> Result<Option<Vec<u8>>> {
+        self.0.chunk(id)
     }
 
     fn reopen(&self) -> LocalFuture<'_, Result<()>> {

@@ -127,6 +127,19 @@ impl SealedStore {
         sealed
     }
 
+    /// Decrypts synchronously; `None` when it doesn't decrypt.
+    fn open_now(&self, key: &Key, mut sealed: Vec<u8>) -> Option<Vec<u8>> {
+        let (_, tag) = sealed.split_last_chunk::<TAG_BYTES>()?;
+        let tag = *tag;
+        let (nonce, _) = sealed.split_first_chunk::<NONCE_BYTES>()?;
+        let nonce = *nonce;
+        let end = sealed.len().checked_sub(TAG_BYTES).filter(|end| *end >= NONCE_BYTES)?;
+        sealed.truncate(end);
+        let opened = self.0.now.open(&nonce, &associated(key), &mut sealed[NONCE_BYTES..], &tag);
+        sealed.drain(..NONCE_BYTES);
+        opened.then_some(sealed)
+    }
+
     /// Encrypts the content of writes, asynchronously on the platform.
     pub(in super::super) fn seal(&self, mut writes: Vec<Write>) -> LocalFuture<'static, Result<Vec<Write>>> {
         let mut pieces = Vec::new();
@@ -227,6 +240,15 @@ impl Store for SealedStore {
 
     fn chunk_ids(&self) -> LocalFuture<'_, Result<Vec<ChunkId>>> {
         self.0.store.chunk_ids()
+    }
+
+    fn reads_now(&self) -> bool {
+        self.0.store.reads_now()
+    }
+
+    fn chunk_now(&self, id: &ChunkId) -> Result<Option<Vec<u8>>> {
+        let stored = self.0.store.chunk_now(id)?;
+        Ok(stored.map(|stored| self.open_now(&Key::Chunk(id.clone()), stored).unwrap_or_default()))
     }
 
     fn stored_id(&self, id: &ChunkId) -> ChunkId {

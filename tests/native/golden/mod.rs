@@ -173,13 +173,13 @@ fn scratch(image: Image) -> Connection {
 
 fn load(machine: &mut Machine, page: &Page, id: &str) -> Image {
     let (snapshots, id) = (page.snapshots.clone(), id.to_owned());
-    machine.sim.run(async move { snapshots.load(&id).await }).expect("reads")
+    machine.sim.run(async move { snapshots.load(&id).await.and_then(|file| file.image()) }).expect("reads")
 }
 
 fn load_at(machine: &mut Machine, page: &Page, at: Timestamp) -> Option<Image> {
     let storage = page.storage.clone();
     match machine.sim.run(async move { storage.load_at(at, Timestamp(0)).await }) {
-        Ok(image) => Some(image),
+        Ok(file) => Some(file.image().expect("reads")),
         Err(error) if error.is(ErrorCode::SnapshotNotFound) => None,
         Err(error) => panic!("{error}"),
     }

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use tidelock::{
     Error, ErrorCode,
+    engine::storage::flush::FlushPolicy,
     format::ManifestKind,
     ports::{Holder, Platform, Store},
     store::Storage,
@@ -60,7 +61,8 @@ async fn open(
     number: u64,
 ) -> Option<Page> {
     for _ in 0..ATTEMPTS {
-        match Page::open_with(store.clone(), platform, plan.durability, plan.options.clone()).await {
+        let policy = FlushPolicy::Immediate(plan.durability);
+        match Page::open_paged(store.clone(), platform, policy, plan.options.clone(), plan.cache_bytes).await {
             Ok(page) => {
                 found(&page, platform, shared, number);
                 return Some(page);

@@ -78,6 +78,8 @@ struct Plan {
     contested: bool,
     /// Whether the store is served over a connection, by a server that may die.
     served: bool,
+    /// The page cache, of databases that are read page by page. Damage is then found when it is read, so none is made.
+    cache_bytes: Option<u64>,
 }
 
 impl Plan {
@@ -87,9 +89,10 @@ impl Plan {
         let powerless = chance.one_in(3);
         // Some pages write so much, and snapshot so rarely, that the log is compacted.
         let large = chance.one_in(40);
+        let damaging = chance.one_in(3);
         Self {
             powerless,
-            damaging: chance.one_in(3),
+            damaging,
             durability: if powerless { Durability::Strict } else { Durability::Relaxed },
             options: SnapshotOptions {
                 interval_ms: if large { 100_000 } else { 60 + chance.below(400) },
@@ -108,6 +111,7 @@ impl Plan {
             page_size: 512 << chance.below(4),
             contested,
             served: seed % 3 == 1,
+            cache_bytes: (!damaging && chance.one_in(2)).then_some(1),
         }
     }
 

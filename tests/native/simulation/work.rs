@@ -195,7 +195,7 @@ impl Worker {
         let info = &list[self.chance.below(list.len() as u64) as usize];
         match self.page.snapshots.load(&info.id).await {
             Ok(image) => {
-                let scratch = open_sound(image);
+                let scratch = open_sound(image.image().unwrap());
                 if self.shared.model().holds(self.number) {
                     self.shared.model().read_back(&key(info), state_of(&scratch));
                 }
@@ -216,7 +216,7 @@ impl Worker {
         }
         match found {
             Ok(image) => {
-                let scratch = open_sound(image);
+                let scratch = open_sound(image.image().unwrap());
                 self.shared.model().moment(at, state_of(&scratch));
                 if self.chance.one_in(2) {
                     self.replace(&scratch).await;

@@ -4,7 +4,7 @@ use tidelock::{
     ErrorCode, Timestamp,
     engine::storage::flush::Flusher,
     format::{LogHeader, LogKind, LogRecord, ManifestKind},
-    sqlite::{Batch, Connection, PageFile},
+    sqlite::{Batch, Connection},
     store::{Contents, PART_BYTES, Position, Tag, batch_records, faulty::Crash},
 };
 
@@ -150,7 +150,7 @@ fn everything_in_the_chain_a_restore_and_a_vacuum_are_batches() {
     insert(&mut machine, &page, 2);
     let snapshots = page.snapshots.clone();
     let image = machine.sim.run(async move { snapshots.load(&info.id).await }).unwrap();
-    let scratch = Connection::open(&PageFile::new(image)).unwrap();
+    let scratch = Connection::open(&image).unwrap();
     page.connection.restore_from(&scratch).unwrap();
     page.flusher.committed();
     page.connection.exec("VACUUM").unwrap();
@@ -181,7 +181,7 @@ fn everything_in_the_chain_replay_never_crosses_a_barrier() {
             .await
     });
     let barrier = barrier.unwrap().generation;
-    page.flusher.file().take_ready();
+    page.flusher.file().take_ready().unwrap();
     insert(&mut machine, &page, 100);
     machine.kill(Crash::Process);
     assert_eq!(sum(&machine.open().unwrap()), 111, "with the barrier, all is there");

@@ -29,7 +29,7 @@ fn fencing_snapshots_prunes_and_sweeps_of_a_fenced_out_holder_fail() {
     let before = format!("{:?}", machine.contents());
     // Writes directly to the storage, since the flusher would refuse.
     fenced_out.connection.exec("INSERT INTO t(v) VALUES (1)").unwrap();
-    let (storage, image) = (fenced_out.storage.clone(), fenced_out.flusher.file().image());
+    let (storage, image) = (fenced_out.storage.clone(), fenced_out.flusher.file().image().unwrap());
     let lost = machine.sim.run(async move {
         let all = Bits::below(100);
         [

@@ -6,7 +6,7 @@ use tidelock::{
     ErrorCode,
     error::WarningCode,
     snapshot::Reason,
-    sqlite::{Connection, PageFile},
+    sqlite::Connection,
     store::{
         Tag,
         faulty::{Crash, Faults},
@@ -284,7 +284,7 @@ fn nothing_good_is_overwritten_by_a_chunk_of_the_same_contents() {
     // The next snapshot has the first one's content, while all written data is damaged.
     let (snapshots, id) = (page.snapshots.clone(), first.id.clone());
     let image = machine.sim.run(async move { snapshots.load(&id).await }).unwrap();
-    let scratch = Connection::open(&PageFile::new(image)).unwrap();
+    let scratch = Connection::open(&image).unwrap();
     page.connection.restore_from(&scratch).unwrap();
     page.flusher.committed();
     machine.faults(Faults { rot: 1000, ..Faults::default() });
@@ -326,7 +326,7 @@ fn snapshots_cost_what_changed_also_across_an_opening() {
     assert!(second.stored_bytes > 0 && second.stored_bytes < 200_000, "{}", second.stored_bytes);
     let snapshots = page.snapshots.clone();
     let image = machine.sim.run(async move { snapshots.load("2").await }).unwrap();
-    assert!(image == page.flusher.file().image(), "what the log changed is in it");
+    assert!(image.image().unwrap() == page.flusher.file().image().unwrap(), "what the log changed is in it");
 }
 
 /// Returns the stored chunks that no manifest references.
@@ -377,20 +377,20 @@ fn snapshots_never_contain_a_later_commit() {
     machine.commit(&page, ROWS).unwrap();
     machine.faults(Faults { delay_ms: 20, ..Faults::default() });
     let (snapshots, writer) = (page.snapshots.clone(), page.clone());
-    let states = std::rc::Rc::new(std::cell::RefCell::new(vec![page.flusher.file().image()]));
+    let states = std::rc::Rc::new(std::cell::RefCell::new(vec![page.flusher.file().image().unwrap()]));
     let seen = states.clone();
     let info = machine.sim.run(async move {
         let write = async {
             for value in 0..30 {
                 writer.commit(&format!("UPDATE t SET v = {value} WHERE id % 30 = {value}")).await.unwrap();
-                seen.borrow_mut().push(writer.flusher.file().image());
+                seen.borrow_mut().push(writer.flusher.file().image().unwrap());
             }
         };
         futures_util::future::join(snapshots.create(None, Reason::Manual), write).await.0
     });
     let (snapshots, id) = (page.snapshots.clone(), info.unwrap().id);
     let image = machine.sim.run(async move { snapshots.load(&id).await }).unwrap();
-    let found = states.borrow().iter().position(|state| *state == image);
+    let found = states.borrow().iter().position(|state| *state == image.image().unwrap());
     assert!(found.is_some_and(|commits| commits <= 2), "the state of one moment, near its beginning: {found:?}");
     machine.kill(Crash::Process);
     assert_eq!(machine.open().unwrap().number("SELECT count(*) FROM t WHERE typeof(v) = 'integer'"), 2000);

@@ -27,7 +27,7 @@ fn take(machine: &mut Machine, page: &Page, label: Option<&str>, reason: Reason)
 
 fn load_at(machine: &mut Machine, page: &Page, at: Timestamp) -> Result<Image, Error> {
     let snapshots = page.snapshots.clone();
-    machine.sim.run(async move { snapshots.load_at(at).await })
+    machine.sim.run(async move { snapshots.load_at(at).await.and_then(|file| file.image()) })
 }
 
 fn sum_of(image: Image) -> i64 {
@@ -91,7 +91,7 @@ fn a_broken_connection_is_restored_by_any_read_or_snapshot() {
     let id = page.snapshots.list()[0].id.clone();
     broken(&machine);
     let (snapshots, of) = (page.snapshots.clone(), id.clone());
-    assert_eq!(sum_of(machine.sim.run(async move { snapshots.load(&of).await }).unwrap()), 7);
+    assert_eq!(sum_of(machine.sim.run(async move { snapshots.load(&of).await.unwrap().image() }).unwrap()), 7);
     broken(&machine);
     let snapshots = page.snapshots.clone();
     assert!(machine.sim.run(async move { snapshots.verify(&id).await }).unwrap().ok);

@@ -11,7 +11,7 @@ use tidelock::{
     error::Warning,
     ports::{Durability, Holder, Platform, Store},
     snapshot::SnapshotOptions,
-    sqlite::{Connection, PageFile},
+    sqlite::Connection,
     store::Storage,
 };
 
@@ -48,8 +48,19 @@ impl Page {
         policy: FlushPolicy,
         options: SnapshotOptions,
     ) -> Result<Page> {
-        let opened = Storage::open(store, platform, Holder::default()).await?;
-        let file = PageFile::new(opened.image);
+        Self::open_paged(store, platform, policy, options, None).await
+    }
+
+    /// Opens with a page cache of that many bytes, unless all is to be in memory.
+    pub async fn open_paged(
+        store: Rc<dyn Store>,
+        platform: &Platform,
+        policy: FlushPolicy,
+        options: SnapshotOptions,
+        cache_bytes: Option<u64>,
+    ) -> Result<Page> {
+        let opened = Storage::open_paged(store, platform, Holder::default(), cache_bytes).await?;
+        let file = opened.file;
         let connection = Rc::new(Connection::open(&file)?);
         let flusher = Flusher::with_policy(file, opened.storage.clone(), platform, policy);
         let events: Rc<RefCell<Vec<SnapshotEvent>>> = Rc::default();

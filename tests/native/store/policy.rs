@@ -10,7 +10,7 @@ use tidelock::{
     },
     ports::{Durability, Holder, sim::Sim},
     snapshot::{Reason, SnapshotInfo, SnapshotOptions, VerifyMode},
-    sqlite::{Connection, PageFile},
+    sqlite::Connection,
     store::{
         MemoryStore, Storage,
         faulty::{Crash, Faults},
@@ -228,7 +228,7 @@ fn a_database_in_memory_has_snapshots_too_and_no_log() {
     let store = MemoryStore::new();
     let (opened, ports) = (Rc::new(store.clone()), platform.clone());
     let opened = sim.run(async move { Storage::open(opened, &ports, Holder::default()).await }).unwrap();
-    let file = PageFile::new(opened.image);
+    let file = opened.file;
     let connection = Connection::open(&file).unwrap();
     let flusher = Flusher::unlogged(file, opened.storage.clone(), &platform);
     let (version, emit) = (Rc::new(|| None), Rc::new(|_| ()));
@@ -245,7 +245,7 @@ fn a_database_in_memory_has_snapshots_too_and_no_log() {
     let info = sim.run(async move { taken.create(None, Reason::Manual).await }).unwrap();
     let (loaded, id) = (snapshots.clone(), info.id.clone());
     let image = sim.run(async move { loaded.load(&id).await }).unwrap();
-    assert!(image == flusher.file().image());
+    assert!(image.image().unwrap() == flusher.file().image().unwrap());
     let verified = snapshots.clone();
     assert!(sim.run(async move { verified.verify(&info.id).await }).unwrap().ok);
     assert_eq!(store.contents().borrow().log.len(), 1, "the epoch record");

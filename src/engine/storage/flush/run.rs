@@ -233,13 +233,14 @@ impl FlusherInner {
         };
         let commits = self.file.commits();
         // Memory for the batch, and for its records.
-        let room = room_for(2 * self.file.ready_bytes());
-        let batch = if room.is_ok() { self.file.take_ready() } else { None };
-        let stored = match &batch {
-            Some(batch) => self.storage.append_in_parts(batch, durability, part_bytes),
-            None => Box::pin(ready(room)),
-        };
-        IssuedBatch { commits, batch, stored }
+        let taken = room_for(2 * self.file.ready_bytes()).and_then(|()| self.file.take_ready());
+        match taken {
+            Ok(Some(batch)) => {
+                let stored = self.storage.append_in_parts(&batch, durability, part_bytes);
+                IssuedBatch { commits, batch: Some(batch), stored }
+            }
+            taken => IssuedBatch { commits, batch: None, stored: Box::pin(ready(taken.map(drop))) },
+        }
     }
 
     pub(super) fn freeze(&self) -> Frozen {

@@ -84,8 +84,8 @@ impl SnapshotsInner {
     }
 
     fn wants_checkpoint(&self) -> bool {
-        let bytes = self.flusher.file().bytes();
-        self.storage.wants_checkpoint(bytes, self.options.log_limit(bytes))
+        let file = self.flusher.file();
+        self.storage.wants_checkpoint(file, self.options.log_limit(file.bytes()))
     }
 
     fn compact_if_wanted(this: &Rc<Self>) {

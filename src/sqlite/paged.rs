@@ -1,0 +1,384 @@
+//! A database file of which only a part is in memory: what is stored is read when SQLite asks for it, and kept in a bounded
+//! cache. What was changed stays in memory until it is stored, too.
+
+use std::rc::Rc;
+
+use serde::Serialize;
+
+use super::{
+    image::CHUNK_SIZE,
+    pages::{Chunk, Refused},
+};
+use crate::{error::Result, memory::room_for};
+
+/// The unit in which changes are kept: a usual page, so that a small change keeps no whole chunk in memory.
+const BLOCK_SIZE: usize = 4096;
+const BLOCKS: usize = CHUNK_SIZE / BLOCK_SIZE;
+
+/// The stored state of a file.
+pub trait StoredPages {
+    /// Returns the number of chunks.
+    fn chunk_count(&self) -> u32;
+
+    /// Reads a chunk: [`CHUNK_SIZE`] bytes, except for the last. Fails with `database_corrupt` if it is missing or damaged, and
+    /// as the storage does.
+    fn chunk(&self, index: u32) -> Result<Vec<u8>>;
+}
+
+/// How the page cache was used since the database was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "CacheHealth"))]
+pub struct CacheUsage {
+    /// The bytes in memory: the cache, and what was changed.
+    pub bytes: u64,
+    /// The limit of the cache in bytes.
+    pub limit: u64,
+    /// Reads of a chunk that was in the cache.
+    pub hits: u64,
+    /// Reads of a chunk that was not.
+    pub misses: u64,
+    /// Chunks that left the cache for others.
+    pub evictions: u64,
+}
+
+/// The bytes of a file of which only a part is in memory.
+pub trait PagedBytes {
+    /// Returns the file's length in bytes.
+    fn size(&self) -> u64;
+
+    /// Returns the page size of the content that it was made with.
+    fn page_size(&self) -> u32;
+
+    /// Reads up to the end of the file; returns the number of bytes read. Fails as [`StoredPages::chunk`] does.
+    fn read(&mut self, buffer: &mut [u8], offset: u64) -> Result<usize>;
+
+    /// Writes, and grows the file where needed; bytes that are skipped become zeros. Fails as [`read`](Self::read) does, and
+    /// with `out_of_memory`.
+    fn write(&mut self, bytes: &[u8], offset: u64) -> Result<()>;
+
+    /// Truncates the file. Never grows it. Fails as [`write`](Self::write) does.
+    fn truncate(&mut self, size: u64) -> Result<()>;
+
+    /// Empties the file, whose next content has pages of another size.
+    fn restart(&mut self, page_size: u32) -> Result<()>;
+
+    /// Puts a stored chunk that was read for another reason into the cache, while there is room.
+    fn preload(&mut self, index: u32, bytes: Vec<u8>);
+
+    /// Freezes the content.
+    fn pin(&self) -> Box<dyn PinnedBytes>;
+
+    /// Continues over a newer stored state: the content that was pinned. What hasn't changed since then need not stay in
+    /// memory.
+    fn rebase(&mut self, stored: Rc<dyn StoredPages>, pin: &dyn PinnedBytes);
+
+    /// Returns how many bytes differ from the stored state, in whole blocks.
+    fn changed_bytes(&self) -> u64;
+
+    /// Returns how the cache was used.
+    fn usage(&self) -> CacheUsage;
+}
+
+/// A frozen view of [`PagedBytes`].
+pub trait PinnedBytes {
+    /// Returns the first `length` bytes of a chunk as it was when pinned. Fails as [`StoredPages::chunk`] does.
+    fn chunk(&self, index: u32, length: usize) -> Result<Vec<u8>>;
+
+    /// Returns the blocks of each chunk that differ from the stored state.
+    fn changed(&self) -> &[Option<Changed>];
+}
+
+/// Creates a file with the stored content; `cache_bytes` limits the cache. An entry of the part `stores`: never inlined, and the
+/// optimizer must not know the type, so that the part can be split off here.
+#[inline(never)]
+pub fn paged(stored: Rc<dyn StoredPages>, size: u64, page_size: u32, cache_bytes: u64) -> Box<dyn PagedBytes> {
+    std::hint::black_box(Box::new(Paged::new(stored, size, page_size, cache_bytes)))
+}
+
+/// The blocks of a chunk that differ from the stored state.
+pub type Changed = Rc<[Option<Chunk>; BLOCKS]>;
+
+#[derive(Clone, Default)]
+struct Slot {
+    /// The stored chunk, [`CHUNK_SIZE`] bytes, if it is in the cache.
+    cached: Option<Chunk>,
+    /// Whether the cached chunk was used since the clock's hand passed it.
+    used: bool,
+    changed: Option<Changed>,
+}
+
+/// The only kind of [`PagedBytes`].
+struct Paged {
+    stored: Rc<dyn StoredPages>,
+    slots: Vec<Slot>,
+    size: u64,
+    page_size: u32,
+    /// The chunks in the cache, in no order, and where the search for one to evict continues (the clock algorithm).
+    cached: Vec<u32>,
+    hand: usize,
+    most_cached: usize,
+    changed_blocks: usize,
+    usage: CacheUsage,
+}
+
+impl Paged {
+    fn new(stored: Rc<dyn StoredPages>, size: u64, page_size: u32, cache_bytes: u64) -> Self {
+        let most_cached = (cache_bytes / CHUNK_SIZE as u64).max(1);
+        let most_cached = usize::try_from(most_cached).unwrap_or(usize::MAX);
+        Self {
+            stored,
+            slots: vec![Slot::default(); size.div_ceil(CHUNK_SIZE as u64) as usize],
+            size,
+            page_size,
+            cached: Vec::new(),
+            hand: 0,
+            most_cached,
+            changed_blocks: 0,
+            usage: CacheUsage { limit: most_cached as u64 * CHUNK_SIZE as u64, ..CacheUsage::default() },
+        }
+    }
+
+    fn write_blocks(&mut self, bytes: &[u8], offset: u64) -> Result<()> {
+        let end = offset + bytes.len() as u64;
+        let old_size = self.size;
+        if end > old_size {
+            self.slots.resize_with(end.div_ceil(CHUNK_SIZE as u64) as usize, Slot::default);
+            self.size = end;
+            // The stored state may have other bytes there, from before the file was truncated.
+            let mut at = old_size.next_multiple_of(BLOCK_SIZE as u64);
+            while at < offset {
+                self.put_block(at, block()?);
+                at += BLOCK_SIZE as u64;
+            }
+        }
+        let mut done = 0;
+        while done < bytes.len() {
+            let at = offset + done as u64;
+            let inside = (at % BLOCK_SIZE as u64) as usize;
+            let part = (BLOCK_SIZE - inside).min(bytes.len() - done);
+            let start = at - inside as u64;
+            let mut changed = block()?;
+            if part < BLOCK_SIZE && start < old_size {
+                let known = (old_size - start).min(BLOCK_SIZE as u64) as usize;
+                self.read(&mut changed[..known], start)?;
+            }
+            changed[inside..inside + part].copy_from_slice(&bytes[done..done + part]);
+            self.put_block(start, changed);
+            done += part;
+        }
+        Ok(())
+    }
+
+    fn put_block(&mut self, offset: u64, bytes: Box<[u8]>) {
+        let (index, inside) = place(offset);
+        let slot = &mut self.slots[index];
+        let changed = Rc::make_mut(slot.changed.get_or_insert_with(Rc::default));
+        let before = changed[inside / BLOCK_SIZE].replace(Rc::new(bytes));
+        self.changed_blocks += usize::from(before.is_none());
+    }
+
+    /// Returns a chunk of the stored state, with zeros behind its end.
+    fn stored_chunk(&mut self, index: u32) -> Result<&[u8]> {
+        let at = index as usize;
+        if self.slots[at].cached.is_some() {
+            self.usage.hits += 1;
+        } else {
+            self.usage.misses += 1;
+            // For its stored form, and its plain one.
+            room_for(4 * CHUNK_SIZE as u64)?;
+            let mut bytes = if index < self.stored.chunk_count() { self.stored.chunk(index)? } else { Vec::new() };
+            bytes.resize(CHUNK_SIZE, 0);
+            if self.cached.len() >= self.most_cached {
+                self.evict();
+            }
+            self.keep(index, Rc::new(bytes.into_boxed_slice()));
+        }
+        let slot = &mut self.slots[at];
+        slot.used = true;
+        Ok(slot.cached.as_ref().map_or(&[], |chunk| &chunk[..]))
+    }
+
+    fn keep(&mut self, index: u32, chunk: Chunk) {
+        self.slots[index as usize].cached = Some(chunk);
+        self.cached.push(index);
+    }
+
+    /// Removes the next chunk from the cache that wasn't used since the hand passed it last.
+    fn evict(&mut self) {
+        while !self.cached.is_empty() {
+            self.hand %= self.cached.len();
+            let slot = &mut self.slots[self.cached[self.hand] as usize];
+            if !std::mem::take(&mut slot.used) {
+                slot.cached = None;
+                self.cached.swap_remove(self.hand);
+                self.usage.evictions += 1;
+                return;
+            }
+            self.hand += 1;
+        }
+    }
+}
+
+impl PagedBytes for Paged {
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    fn page_size(&self) -> u32 {
+        self.page_size
+    }
+
+    fn usage(&self) -> CacheUsage {
+        CacheUsage { bytes: (self.cached.len() * CHUNK_SIZE) as u64 + self.changed_bytes(), ..self.usage }
+    }
+
+    fn changed_bytes(&self) -> u64 {
+        (self.changed_blocks * BLOCK_SIZE) as u64
+    }
+
+    fn preload(&mut self, index: u32, mut bytes: Vec<u8>) {
+        if self.cached.len() < self.most_cached
+            && self.slots.get(index as usize).is_some_and(|slot| slot.cached.is_none())
+        {
+            bytes.resize(CHUNK_SIZE, 0);
+            self.keep(index, Rc::new(bytes.into_boxed_slice()));
+        }
+    }
+
+    fn read(&mut self, buffer: &mut [u8], offset: u64) -> Result<usize> {
+        let length = (buffer.len() as u64).min(self.size.saturating_sub(offset)) as usize;
+        let mut done = 0;
+        while done < length {
+            let (index, inside) = place(offset + done as u64);
+            let slot = &self.slots[index];
+            let part = match &slot.changed {
+                Some(_) => (BLOCK_SIZE - inside % BLOCK_SIZE).min(length - done),
+                None => (CHUNK_SIZE - inside).min(length - done),
+            };
+            let into = &mut buffer[done..done + part];
+            match slot.block(inside / BLOCK_SIZE) {
+                Some(block) => into.copy_from_slice(&block[inside % BLOCK_SIZE..][..part]),
+                None => into.copy_from_slice(&self.stored_chunk(index as u32)?[inside..inside + part]),
+            }
+            done += part;
+        }
+        Ok(length)
+    }
+
+    fn write(&mut self, bytes: &[u8], offset: u64) -> Result<()> {
+        let old_size = self.size;
+        self.write_blocks(bytes, offset).inspect_err(|_| drop(self.truncate(old_size)))
+    }
+
+    fn truncate(&mut self, size: u64) -> Result<()> {
+        if size >= self.size {
+            return Ok(());
+        }
+        let inside = (size % BLOCK_SIZE as u64) as usize;
+        if inside != 0 {
+            // Growing the file again must find zeros behind the cut.
+            let start = size - inside as u64;
+            let mut cut = block()?;
+            self.read(&mut cut[..inside], start)?;
+            self.put_block(start, cut);
+        }
+        let count = size.div_ceil(CHUNK_SIZE as u64) as usize;
+        for slot in self.slots.drain(count..) {
+            self.changed_blocks -= slot.changed_count();
+        }
+        self.cached.retain(|index| (*index as usize) < count);
+        let (last, first_cut) = place(size.next_multiple_of(BLOCK_SIZE as u64));
+        if let Some(slot) = self.slots.get_mut(last) {
+            self.changed_blocks -= slot.changed_count();
+            slot.forget(|block, _| block >= first_cut / BLOCK_SIZE);
+            self.changed_blocks += slot.changed_count();
+        }
+        self.size = size;
+        Ok(())
+    }
+
+    fn restart(&mut self, page_size: u32) -> Result<()> {
+        self.page_size = page_size;
+        self.truncate(0)
+    }
+
+    fn pin(&self) -> Box<dyn PinnedBytes> {
+        let changed = self.slots.iter().map(|slot| slot.changed.clone()).collect();
+        Box::new(PagedPin { stored: self.stored.clone(), changed })
+    }
+
+    fn rebase(&mut self, stored: Rc<dyn StoredPages>, pin: &dyn PinnedBytes) {
+        self.stored = stored;
+        for (slot, pinned) in self.slots.iter_mut().zip(pin.changed()) {
+            let Some(pinned) = pinned else { continue };
+            slot.cached = None;
+            self.changed_blocks -= slot.changed_count();
+            slot.forget(|block, bytes| pinned[block].as_ref().is_some_and(|pinned| Rc::ptr_eq(pinned, bytes)));
+            self.changed_blocks += slot.changed_count();
+        }
+        let slots = &self.slots;
+        self.cached.retain(|index| slots[*index as usize].cached.is_some());
+    }
+}
+
+impl Slot {
+    fn block(&self, block: usize) -> Option<&Chunk> {
+        self.changed.as_ref().and_then(|changed| changed[block].as_ref())
+    }
+
+    fn changed_count(&self) -> usize {
+        self.changed.as_ref().map_or(0, |changed| changed.iter().flatten().count())
+    }
+
+    /// Forgets the changed blocks for which `is_unneeded` returns `true`.
+    fn forget(&mut self, is_unneeded: impl Fn(usize, &Chunk) -> bool) {
+        let Some(changed) = &mut self.changed else { return };
+        for (block, slot) in Rc::make_mut(changed).iter_mut().enumerate() {
+            if slot.as_ref().is_some_and(|bytes| is_unneeded(block, bytes)) {
+                *slot = None;
+            }
+        }
+        if changed.iter().all(Option::is_none) {
+            self.changed = None;
+        }
+    }
+}
+
+/// The only kind of [`PinnedBytes`].
+struct PagedPin {
+    stored: Rc<dyn StoredPages>,
+    changed: Vec<Option<Changed>>,
+}
+
+impl PinnedBytes for PagedPin {
+    fn changed(&self) -> &[Option<Changed>] {
+        &self.changed
+    }
+
+    fn chunk(&self, index: u32, length: usize) -> Result<Vec<u8>> {
+        let changed = &self.changed[index as usize];
+        let blocks = length.div_ceil(BLOCK_SIZE);
+        let is_new = changed.as_ref().is_some_and(|changed| changed[..blocks].iter().all(Option::is_some));
+        room_for(4 * CHUNK_SIZE as u64)?;
+        let mut bytes =
+            if is_new || index >= self.stored.chunk_count() { Vec::new() } else { self.stored.chunk(index)? };
+        bytes.resize(CHUNK_SIZE, 0);
+        for (block, changed) in changed.iter().flat_map(|changed| changed.iter()).enumerate() {
+            if let Some(changed) = changed {
+                bytes[block * BLOCK_SIZE..][..BLOCK_SIZE].copy_from_slice(changed);
+            }
+        }
+        bytes.truncate(length);
+        Ok(bytes)
+    }
+}
+
+/// Returns the chunk of an offset, and where it is in the chunk.
+fn place(offset: u64) -> (usize, usize) {
+    ((offset / CHUNK_SIZE as u64) as usize, (offset % CHUNK_SIZE as u64) as usize)
+}
+
+fn block() -> Result<Box<[u8]>> {
+    super::pages::zeros(BLOCK_SIZE).map_err(|_: Refused| crate::memory::no_memory("for the database file"))
+}
