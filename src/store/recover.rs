@@ -77,7 +77,8 @@ impl Storage {
             let head = stored.as_deref().and_then(Head::decode);
             let mut found = recovery::read_valid(&paging, stored, head, from).await?;
             let mut report = report_of(&found, from.is_some());
-            let sound = found.head.is_some() && found.state.broken.is_none() && from.is_none();
+            let intact = found.state.broken.is_none() && found.state.damaged.is_empty();
+            let sound = found.head.is_some() && intact && from.is_none();
             if !sound || found.state.file.bytes() > 0 {
                 report.problems.extend(check(&found)?);
             }

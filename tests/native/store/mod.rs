@@ -11,6 +11,7 @@ mod generations;
 mod history;
 pub mod hostile_folder;
 pub mod page;
+mod paging;
 mod policy;
 mod proxy;
 mod recover;

@@ -1,0 +1,138 @@
+//! Databases that are larger than their page cache: what is read when, what stays stored for that, and damage.
+
+use tidelock::{
+    Error, ErrorCode,
+    engine::storage::flush::FlushPolicy,
+    ports::{Durability, Holder},
+    snapshot::SnapshotOptions,
+    store::{Storage, faulty::Crash},
+};
+
+use super::{
+    bench::{Machine, snapshot},
+    page::{Page, by_call_only},
+};
+
+/// Opens with a cache of one chunk.
+fn open(machine: &mut Machine) -> Result<Page, Error> {
+    let (store, platform) = (machine.store(), machine.platform());
+    let policy = FlushPolicy::Immediate(Durability::Relaxed);
+    let options = SnapshotOptions { keep: 2, ..by_call_only() };
+    machine.sim.run(async move { Page::open_paged(store, &platform, policy, options, Some(1)).await })
+}
+
+fn commit(machine: &mut Machine, page: &Page, script: &str) {
+    let (page, script) = (page.clone(), script.to_owned());
+    machine.sim.run(async move { page.commit(&script).await }).expect("stored");
+}
+
+/// Makes a database of 2 MB with a snapshot.
+fn large(machine: &mut Machine) -> Page {
+    let page = open(machine).unwrap();
+    let script = "CREATE TABLE t(id INTEGER PRIMARY KEY, v INTEGER, b);
+        WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500)
+        INSERT INTO t SELECT i, 1, randomblob(4000) FROM n";
+    commit(machine, &page, script);
+    snapshot(machine, &page).unwrap();
+    page
+}
+
+#[test]
+fn opening_reads_no_chunk_but_those_that_sqlite_needs() {
+    let mut machine = Machine::new();
+    large(&mut machine);
+    machine.kill(Crash::Process);
+    let page = open(&mut machine).unwrap();
+    let usage = page.flusher.file().cache_usage().unwrap();
+    assert!(usage.misses <= 3 && usage.bytes <= 65536, "{usage:?}");
+    assert_eq!(page.number("SELECT v FROM t WHERE id = 300"), 1);
+    assert!(page.flusher.file().cache_usage().unwrap().misses < 8);
+    page.assert_whole();
+    assert!(page.flusher.file().cache_usage().unwrap().misses > 30);
+}
+
+#[test]
+fn chunks_stay_stored_as_long_as_something_reads_from_them() {
+    let mut machine = Machine::new();
+    let page = large(&mut machine);
+    let (export, before) = (page.flusher.file().pin(), page.flusher.file().image().unwrap());
+    for round in 0..4 {
+        commit(&mut machine, &page, &format!("UPDATE t SET v = {round}, b = randomblob(4000)"));
+        snapshot(&mut machine, &page).unwrap();
+    }
+    let storage = page.storage.clone();
+    assert_eq!(machine.sim.run(async move { storage.sweep().await }), Ok(0));
+    for (index, expected) in before.chunks.iter().enumerate() {
+        assert!(export.chunk(index as u32).unwrap() == expected[..], "chunk {index}");
+    }
+    drop(export);
+    let storage = page.storage.clone();
+    assert!(machine.sim.run(async move { storage.sweep().await }).unwrap() > 20);
+    page.assert_whole();
+    machine.kill(Crash::Process);
+    assert_eq!(open(&mut machine).unwrap().number("SELECT sum(v) FROM t"), 1500);
+}
+
+#[test]
+fn damage_fails_the_statement_that_reads_it_and_recover_goes_back() {
+    let mut machine = Machine::new();
+    let page = large(&mut machine);
+    commit(&mut machine, &page, "UPDATE t SET v = 2, b = randomblob(4000) WHERE id BETWEEN 300 AND 320");
+    snapshot(&mut machine, &page).unwrap();
+    let newest = page.storage.manifests().pop().unwrap();
+    let older = page.storage.manifests().remove(0);
+    let own =
+        newest.chunks.iter().find(|chunk| !older.chunks.iter().any(|old| old.id == chunk.id) && chunk.stored > 60_000);
+    let id = own.expect("a chunk of its own").id.clone();
+    machine.kill(Crash::Process);
+    machine.damage(|contents| contents.chunks.get_mut(&id).unwrap()[30_000] ^= 1);
+
+    let page = open(&mut machine).unwrap();
+    let error = page.connection.value("SELECT sum(length(b)) FROM t", &[]).unwrap_err();
+    assert_eq!(error.code, ErrorCode::DatabaseCorrupt, "{error}");
+    assert!(
+        error.message.contains("of snapshot 2 is damaged") && error.hint.as_deref().unwrap().contains("recover(name)")
+    );
+    assert_eq!(page.number("SELECT v FROM t WHERE id = 1"), 1, "the rest can be read");
+    commit(&mut machine, &page, "UPDATE t SET v = 7 WHERE id = 1");
+    machine.kill(Crash::Process);
+
+    let (store, platform) = (machine.store(), machine.platform());
+    let report = machine.sim.run(async move { Storage::recover(store, &platform, Holder::default(), None).await });
+    let report = report.unwrap();
+    assert!(report.changed && report.problems[0].contains("snapshot 2 is damaged"), "{report:?}");
+    let page = open(&mut machine).unwrap();
+    page.assert_whole();
+    // The log since the older snapshot has everything.
+    assert_eq!(page.number("SELECT sum(v) FROM t"), 500 + 21 + 6);
+}
+
+#[test]
+fn a_chunk_that_is_missing_when_it_is_opened_makes_the_older_snapshot_count() {
+    let mut machine = Machine::new();
+    let page = large(&mut machine);
+    commit(&mut machine, &page, "UPDATE t SET v = 2, b = randomblob(4000) WHERE id BETWEEN 300 AND 320");
+    snapshot(&mut machine, &page).unwrap();
+    let newest = page.storage.manifests().pop().unwrap();
+    let older = page.storage.manifests().remove(0);
+    let own = newest.chunks.iter().find(|chunk| !older.chunks.iter().any(|old| old.id == chunk.id)).unwrap();
+    machine.kill(Crash::Process);
+    machine.damage(|contents| drop(contents.chunks.remove(&own.id)));
+    let page = open(&mut machine).unwrap();
+    assert_eq!((page.warnings.len(), page.number("SELECT sum(v) FROM t")), (1, 521));
+    page.assert_whole();
+}
+
+#[test]
+fn a_checkpoint_is_taken_when_changes_fill_the_memory() {
+    let mut machine = Machine::new();
+    let page = large(&mut machine);
+    let checkpoints = |page: &Page| page.storage.manifests().len();
+    let before = checkpoints(&page);
+    for round in 0..4 {
+        commit(&mut machine, &page, &format!("UPDATE t SET v = {round}, b = randomblob(4000)"));
+    }
+    machine.sim.advance(1000);
+    assert!(checkpoints(&page) > before);
+    assert!(page.flusher.file().changed_bytes().unwrap() < 5 << 20, "{:?}", page.flusher.file().changed_bytes());
+}
