@@ -31,7 +31,7 @@ export class StorageServer {
     const { Core } = await createDatabaseInstance(
       module,
       (part) => this.channel.ask('part', [part]),
-      (trap) => this.channel.tell('dead', [serializeError(trap)]),
+      (trap) => this.channel.notify('dead', [serializeError(trap)]),
     )
     this.#files = new PrivateFiles(name)
     return Core.serveFolder(this.#files)

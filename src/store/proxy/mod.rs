@@ -3,7 +3,7 @@
 //! In browsers, only dedicated workers can open the files of the private file system: an engine on a page's thread
 //! reaches them through a worker that serves a folder's store.
 
-mod request;
+mod call;
 mod server;
 mod wire;
 
@@ -16,7 +16,7 @@ use crate::{
     format::Reader,
     ports::{ChunkId, Durability, Guard, Key, LocalFuture, LogKey, Store, StoreConnection, StoredRecord, Transaction},
 };
-use request::{Read, Request};
+use call::{ReadCall, StoreCall};
 pub use server::StoreServer;
 use wire::Wire;
 
@@ -40,18 +40,18 @@ impl ProxyStore {
 
     async fn connect(&self) -> Result<()> {
         self.connection.connect().await?;
-        self.call(&Request::Open).await
+        self.call(&StoreCall::Open).await
     }
 
     /// Sends a request; resolves with the bytes of its reply.
-    fn send(&self, request: &Request) -> LocalFuture<'static, Result<Vec<u8>>> {
+    fn send(&self, request: &StoreCall) -> LocalFuture<'static, Result<Vec<u8>>> {
         match self.closed.get() {
             true => Box::pin(ready(Err(closed()))),
             false => self.connection.ask(&request.encode()),
         }
     }
 
-    fn call<T: Wire + 'static>(&self, request: &Request) -> LocalFuture<'static, Result<T>> {
+    fn call<T: Wire + 'static>(&self, request: &StoreCall) -> LocalFuture<'static, Result<T>> {
         let (sent, connection) = (self.send(request), self.connection.clone());
         Box::pin(sent.map(move |reply| {
             let reply = reply?;
@@ -69,7 +69,7 @@ impl ProxyStore {
         self.reopen().await?;
         let (guard, durability) = (Guard::Nothing, Durability::Strict);
         self.write(Transaction { guard, require: Vec::new(), writes: Vec::new(), durability }).await?;
-        self.call(&Request::Close).await
+        self.call(&StoreCall::Close).await
     }
 }
 
@@ -84,27 +84,27 @@ fn unreadable() -> Error {
 
 impl Store for ProxyStore {
     fn write(&self, transaction: Transaction) -> LocalFuture<'static, Result<()>> {
-        self.call(&Request::Write(transaction))
+        self.call(&StoreCall::Write(transaction))
     }
 
     fn head(&self) -> LocalFuture<'_, Result<Option<Vec<u8>>>> {
-        self.call(&Request::Read(Read::Head))
+        self.call(&StoreCall::Read(ReadCall::Head))
     }
 
     fn get(&self, keys: Vec<Key>) -> LocalFuture<'_, Result<Vec<Option<Vec<u8>>>>> {
-        self.call(&Request::Read(Read::Get(keys)))
+        self.call(&StoreCall::Read(ReadCall::Get(keys)))
     }
 
     fn log(&self, after: LogKey, max_bytes: usize) -> LocalFuture<'_, Result<Vec<StoredRecord>>> {
-        self.call(&Request::Read(Read::Log(after, max_bytes as u64)))
+        self.call(&StoreCall::Read(ReadCall::Log(after, max_bytes as u64)))
     }
 
     fn generations(&self) -> LocalFuture<'_, Result<Vec<u64>>> {
-        self.call(&Request::Read(Read::Generations))
+        self.call(&StoreCall::Read(ReadCall::Generations))
     }
 
     fn chunk_ids(&self) -> LocalFuture<'_, Result<Vec<ChunkId>>> {
-        self.call(&Request::Read(Read::ChunkIds))
+        self.call(&StoreCall::Read(ReadCall::ChunkIds))
     }
 
     fn reopen(&self) -> LocalFuture<'_, Result<()>> {
@@ -113,7 +113,7 @@ impl Store for ProxyStore {
                 return Err(closed());
             }
             self.connect().await?;
-            self.call(&Request::Reopen).await
+            self.call(&StoreCall::Reopen).await
         })
     }
 
@@ -127,7 +127,7 @@ impl Store for ProxyStore {
             if self.closed.get() {
                 return Ok(());
             }
-            let mut finished = self.call(&Request::Close).await;
+            let mut finished = self.call(&StoreCall::Close).await;
             if matches!(&finished, Err(error) if error.is(ErrorCode::StorageUnavailable)) {
                 finished = self.finish_anew().await;
             }

@@ -3,8 +3,8 @@
 use std::{cell::RefCell, future::ready, rc::Rc};
 
 use super::{
+    call::{ReadCall, StoreCall},
     closed,
-    request::{Read, Request},
     wire::Wire,
 };
 use crate::{
@@ -29,15 +29,15 @@ impl StoreServer {
     /// Carries out a request: a write begins before this returns. Resolves with the reply.
     pub fn answer(self: &Rc<Self>, request: &[u8]) -> LocalFuture<'static, Vec<u8>> {
         let store = self.store.borrow().clone();
-        let done: LocalFuture<'static, Result<()>> = match (Request::decode(request), store) {
+        let done: LocalFuture<'static, Result<()>> = match (StoreCall::decode(request), store) {
             (None, _) => Box::pin(ready(Err(Error::internal("A request for the storage can't be read")))),
-            (Some(Request::Open), None) => Box::pin(self.clone().open()),
-            (Some(Request::Open), Some(_)) => Box::pin(ready(Ok(()))),
+            (Some(StoreCall::Open), None) => Box::pin(self.clone().open()),
+            (Some(StoreCall::Open), Some(_)) => Box::pin(ready(Ok(()))),
             (Some(_), None) => Box::pin(ready(Err(closed()))),
-            (Some(Request::Write(transaction)), Some(store)) => store.write(transaction),
-            (Some(Request::Read(read)), Some(store)) => return Box::pin(value_of(store, read)),
-            (Some(Request::Reopen), Some(store)) => Box::pin(async move { store.reopen().await }),
-            (Some(Request::Close), Some(store)) => {
+            (Some(StoreCall::Write(transaction)), Some(store)) => store.write(transaction),
+            (Some(StoreCall::Read(read)), Some(store)) => return Box::pin(value_of(store, read)),
+            (Some(StoreCall::Reopen), Some(store)) => Box::pin(async move { store.reopen().await }),
+            (Some(StoreCall::Close), Some(store)) => {
                 self.store.take();
                 Box::pin(async move {
                     store.settled().await;
@@ -55,16 +55,16 @@ impl StoreServer {
     }
 }
 
-async fn value_of(store: Rc<dyn Store>, read: Read) -> Vec<u8> {
+async fn value_of(store: Rc<dyn Store>, read: ReadCall) -> Vec<u8> {
     match read {
-        Read::Head => reply(&store.head().await),
-        Read::Get(keys) => reply(&store.get(keys).await),
-        Read::Log(after, max_bytes) => {
+        ReadCall::Head => reply(&store.head().await),
+        ReadCall::Get(keys) => reply(&store.get(keys).await),
+        ReadCall::Log(after, max_bytes) => {
             let max_bytes = usize::try_from(max_bytes).unwrap_or(usize::MAX);
             reply(&store.log(after, max_bytes).await)
         }
-        Read::Generations => reply(&store.generations().await),
-        Read::ChunkIds => reply(&store.chunk_ids().await),
+        ReadCall::Generations => reply(&store.generations().await),
+        ReadCall::ChunkIds => reply(&store.chunk_ids().await),
     }
 }
 

@@ -10,13 +10,13 @@ use crate::{
 const FRAME_BYTES: usize = 256;
 
 /// A call of a store.
-pub enum Request {
+pub enum StoreCall {
     /// Opens the store, unless it is open.
     Open,
     /// [`Store::write`](crate::ports::Store::write).
     Write(Transaction),
     /// Reads.
-    Read(Read),
+    Read(ReadCall),
     /// [`Store::reopen`](crate::ports::Store::reopen).
     Reopen,
     /// [`Store::close`](crate::ports::Store::close).
@@ -24,7 +24,7 @@ pub enum Request {
 }
 
 /// A call that reads; its reply has a value.
-pub enum Read {
+pub enum ReadCall {
     /// The head: bytes, or none.
     Head,
     /// These values: a list of bytes, or none.
@@ -37,7 +37,7 @@ pub enum Read {
     ChunkIds,
 }
 
-impl Request {
+impl StoreCall {
     /// Encodes the request.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = LayoutWriter::with_capacity(FRAME_BYTES + self.payload());
@@ -47,35 +47,35 @@ impl Request {
                 out.u32(1);
                 transaction.put(&mut out);
             }
-            Self::Read(Read::Head) => out.u32(2),
-            Self::Read(Read::Get(keys)) => {
+            Self::Read(ReadCall::Head) => out.u32(2),
+            Self::Read(ReadCall::Get(keys)) => {
                 out.u32(3);
                 keys.put(&mut out);
             }
-            Self::Read(Read::Log(after, max_bytes)) => {
+            Self::Read(ReadCall::Log(after, max_bytes)) => {
                 out.u32(4);
                 after.put(&mut out);
                 out.u64(*max_bytes);
             }
-            Self::Read(Read::Generations) => out.u32(5),
-            Self::Read(Read::ChunkIds) => out.u32(6),
+            Self::Read(ReadCall::Generations) => out.u32(5),
+            Self::Read(ReadCall::ChunkIds) => out.u32(6),
             Self::Reopen => out.u32(7),
             Self::Close => out.u32(8),
         }
         out.0
     }
 
-    /// Decodes what [`Request::encode`] wrote; `None` where it is none.
+    /// Decodes what [`StoreCall::encode`] wrote; `None` where it is none.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let mut from = Reader(bytes);
         let request = match from.u32()? {
             0 => Self::Open,
             1 => Self::Write(Wire::get(&mut from)?),
-            2 => Self::Read(Read::Head),
-            3 => Self::Read(Read::Get(Wire::get(&mut from)?)),
-            4 => Self::Read(Read::Log(Wire::get(&mut from)?, from.u64()?)),
-            5 => Self::Read(Read::Generations),
-            6 => Self::Read(Read::ChunkIds),
+            2 => Self::Read(ReadCall::Head),
+            3 => Self::Read(ReadCall::Get(Wire::get(&mut from)?)),
+            4 => Self::Read(ReadCall::Log(Wire::get(&mut from)?, from.u64()?)),
+            5 => Self::Read(ReadCall::Generations),
+            6 => Self::Read(ReadCall::ChunkIds),
             7 => Self::Reopen,
             8 => Self::Close,
             _ => return None,
