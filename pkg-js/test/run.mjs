@@ -9,9 +9,14 @@ import { build } from 'esbuild'
 
 const here = dirname(fileURLToPath(import.meta.url))
 const wanted = process.env.TIDELOCK_TESTS?.split(',')
-const tests = readdirSync(here).filter(
-  (name) => name.endsWith('.test.mjs') && (wanted?.includes(name.slice(0, -'.test.mjs'.length)) ?? true),
-)
+const all = readdirSync(here).filter((name) => name.endsWith('.test.mjs'))
+const names = all.map((name) => name.slice(0, -'.test.mjs'.length))
+const unknown = wanted?.filter((name) => !names.includes(name)) ?? []
+if (unknown.length > 0) {
+  console.error(`TIDELOCK_TESTS names ${unknown.map((name) => `'${name}'`).join(', ')}; there are ${names.join(', ')}`)
+  process.exit(1)
+}
+const tests = all.filter((_, at) => wanted?.includes(names[at]) ?? true)
 const out = mkdtempSync(join(tmpdir(), 'tidelock-unit-'))
 let status = 1
 try {

@@ -26,7 +26,8 @@ function modulesIn(thread, without) {
  * TIDELOCK_ALL only. `inOpfs`: modules that also run over databases in the browser's private file system.
  */
 export async function suite(browser, { without = [], inOpfs = [] } = {}) {
-  const { open, load, scenarios } = pagesOf(browser)
+  const { begin, open, load, scenarios } = pagesOf(browser)
+  begin()
   const chosen = local.filter(({ name }) => inOpfs.includes(name))
   await scenarios('worker', chosen, 'opfs')
   await scenarios(

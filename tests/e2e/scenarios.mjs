@@ -11,19 +11,25 @@ import { servePackage } from './package.mjs'
 /**
  * Serves the package to a browser while the tests of a file run → `open(thread)`, which opens a page under test, `load(page, thread)`, which
  * loads it anew, and `scenarios(thread, modules, storage)`, which registers the scenarios of these modules as tests; stored databases are
- * in that storage, if it is given.
+ * in that storage, if it is given. A file with other tests, too, calls `begin()` before it registers them.
  */
 export function pagesOf(browser) {
   let server
   let remote
-  before(async () => {
-    server = await servePackage({ callRemote: (...call) => remote.call(...call) })
-    await browser.start()
-  })
-  after(async () => {
-    await browser.dispose()
-    await server?.close()
-  })
+  let begun = false
+  /** Not without a test: then Node's test runner would start all this, and never end it. */
+  const begin = () => {
+    if (begun) return
+    begun = true
+    before(async () => {
+      server = await servePackage({ callRemote: (...call) => remote.call(...call) })
+      await browser.start()
+    })
+    after(async () => {
+      await browser.dispose()
+      await server?.close()
+    })
+  }
 
   const load = async (page, thread, storage) => {
     await page.goto(`${server.url}/?thread=${thread}${storage ? `&storage=${storage}` : ''}`)
@@ -38,6 +44,7 @@ export function pagesOf(browser) {
     for (const { name, path, remote: synced } of modules) {
       const found = scenariosOf(await import(pathToFileURL(path)), { host: 'page', thread, storage })
       if (found.length === 0) continue
+      begin()
       const place = storage ? `${thread}-${storage}` : thread
       describe(`${name} (${place})`, () => {
         let page
@@ -64,5 +71,5 @@ export function pagesOf(browser) {
       })
     }
   }
-  return { open, load, scenarios }
+  return { begin, open, load, scenarios }
 }
