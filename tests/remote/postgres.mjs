@@ -10,11 +10,13 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
   statSync,
   symlinkSync,
+  utimesSync,
 } from 'node:fs'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -72,9 +74,23 @@ function copyFolder(from, to) {
   execFileSync('cp', ['-a', from, to])
 }
 
+/** A kept cluster that was not used for a day belongs to scripts that have changed. */
+const UNUSED_MS = 86_400_000
+
+/** Removes the kept clusters of earlier scripts, of which each has tens of megabytes. */
+function removeUnused() {
+  for (const name of readdirSync(CACHE).filter((entry) => entry.startsWith('cluster-'))) {
+    const cluster = path.join(CACHE, name)
+    // Another start may remove it at the same time.
+    const used = statSync(cluster, { throwIfNoEntry: false })?.mtimeMs ?? Number.POSITIVE_INFINITY
+    if (Date.now() - used > UNUSED_MS) rmSync(cluster, { recursive: true, force: true })
+  }
+}
+
 /** Keeps a copy of a cluster that doesn't run. */
 function keep(data, kept) {
   mkdirSync(CACHE, { recursive: true })
+  removeUnused()
   const made = mkdtempSync(path.join(CACHE, 'cluster-'))
   try {
     copyFolder(data, path.join(made, 'data'))
@@ -98,8 +114,10 @@ export async function startPostgres(processes, scripts) {
 
   const data = path.join(processes.folder, 'data')
   const kept = keptCluster(root, processes.identity, scripts)
-  if (existsSync(kept)) copyFolder(kept, data)
-  else {
+  if (existsSync(kept)) {
+    utimesSync(kept, new Date(), new Date())
+    copyFolder(kept, data)
+  } else {
     await processes.run(path.join(native, 'bin/initdb'), [
       ...['-D', data, '-U', 'postgres', '--auth=trust', '--no-sync', '-E', 'UTF8', '--locale=C'],
       // Supabase sorts text by ICU; so must we, or cursors over text are tested against the wrong order
