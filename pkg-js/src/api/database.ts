@@ -53,7 +53,7 @@ import { Snapshots } from './snapshots.js'
 import { Sync } from './sync.js'
 import { inTransaction, type ManualTransaction, type Tx } from './transaction.js'
 
-type KnownOptions = Pick<
+type DatabaseOptions = Pick<
   CoreOptions,
   'maxBytes' | 'name' | 'path' | 'mode' | 'storage' | 'durability' | 'remote' | 'audit' | 'expires' | 'health'
 >
@@ -99,7 +99,7 @@ export class Database extends Events implements AsyncDisposable {
   readonly sql: SqlQueryTag
   /** `await using db = await open(...)`: the same as {@link Database.close}. */
   declare readonly [Symbol.asyncDispose]: () => Promise<void>
-  readonly #options: KnownOptions
+  readonly #options: DatabaseOptions
   readonly #calls: Connection
   readonly #owner: DatabaseOwner
   readonly #begun: ManualTransactions
@@ -122,7 +122,7 @@ export class Database extends Events implements AsyncDisposable {
   }
 
   /** @internal */
-  constructor(options: KnownOptions, calls: Connection, owner: DatabaseOwner) {
+  constructor(options: DatabaseOptions, calls: Connection, owner: DatabaseOwner) {
     super()
     this.#options = options
     this.#calls = calls
