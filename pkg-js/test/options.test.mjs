@@ -110,7 +110,7 @@ const wrong = {
     { passphrase: 'x', key: {} },
     { salt: 'x' },
   ],
-  name: ['', undefined, 5, 'a'.repeat(129), 'a\nb', 'a\u0085b'],
+  name: ['', undefined, 5, 'a'.repeat(129), 'a\nb', 'a\u0085b', 'a\ud800', '\udc00\ud800'],
   migrations: ['x', {}],
   migrate: ['yes', 1],
   outOfOrder: ['ignore'],

@@ -13,7 +13,7 @@ const withTable = (...changes) => withRemote(...changes.map((change) => ({ table
 
 /** Wrong values by option. */
 const wrong = {
-  name: ['', undefined, 5, 'a'.repeat(129), 'a\nb', 'a\u0085b'],
+  name: ['', undefined, 5, 'a'.repeat(129), 'a\nb', 'a\u0085b', 'a\ud800'],
   nmae: ['a typo'],
   storage: ['floppy', null],
   durability: ['full', true, null],

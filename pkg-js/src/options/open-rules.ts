@@ -125,5 +125,12 @@ export function checkName(name: unknown, option = 'name'): string {
   if (checked.length > 128 || /[\u0000-\u001f\u007f-\u009f]/.test(checked)) {
     throw invalid('name must have 1 to 128 characters and no control characters', { details: { option } })
   }
+  // The names of locks and files replace each lone surrogate by the same character: two databases would share one place.
+  if (/\p{Surrogate}/u.test(checked)) {
+    throw invalid('name has half of a surrogate pair', {
+      details: { option },
+      hint: 'Give it whole characters: Array.from(text) splits a text between them',
+    })
+  }
   return checked
 }

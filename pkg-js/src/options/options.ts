@@ -150,7 +150,7 @@ export interface HealthThresholds {
 
 /** The options of {@link open}. */
 export interface OpenOptions {
-  /** The name of the database, of its lock and of its IndexedDB database: 1 to 128 characters, no control characters. */
+  /** The name of the database, of its lock and of its IndexedDB database: 1 to 128 whole characters, no control characters. */
   readonly name: string
   /** The history of the schema. Without this option nothing is run or checked. See {@link migrationsFrom}. */
   readonly migrations?: readonly Migration[] | undefined
