@@ -217,10 +217,17 @@ export function requireStorage(storage: CoreOptions['storage']): void {
   }
   if (storage === 'memory') return
   if (storage === 'file') {
-    if (isNode()) return
-    throw new TidelockError('storage_unavailable', "storage 'file' is for Node: there are no files here", {
-      hint: "Leave storage out, for 'indexeddb'",
-    })
+    if (!isNode())
+      throw new TidelockError('storage_unavailable', "storage 'file' is for Node: there are no files here", {
+        hint: "Leave storage out, for 'indexeddb'",
+      })
+    // Deno and Bun have Workers.
+    if (thread === 'worker')
+      throw new TidelockError('unsupported_environment', "storage 'file' needs the thread that calls open", {
+        details: { option: 'thread' },
+        hint: "Leave thread out, for 'current'",
+      })
+    return
   }
   if (isServer()) throw onServer()
   if (storage === 'opfs') requirePrivateFiles()
