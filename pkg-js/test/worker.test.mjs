@@ -114,6 +114,28 @@ test('while a worker replaces a crashed one, calls wait for it in their order; i
   await db.close()
 })
 
+test('a database whose workers crash again and again closes, and says so', async () => {
+  const { db, workers } = await openElsewhere({ migrations })
+  const closed = new Promise((resolve) => db.addEventListener('close', ({ detail }) => resolve(detail)))
+  let waiting
+  for (let crash = 0; crash < 6; crash++) {
+    while (workers.length <= crash) await settle()
+    assert.equal(db.closed, false, `after ${crash} crashes`)
+    waiting = db.query('SELECT 1')
+    waiting.catch(() => {})
+    workers[crash].die()
+  }
+  const message = 'More than 5 workers of this database crashed within 60 s'
+  await assert.rejects(waiting, ({ code, hint }) => code === 'worker_crashed' && /open it again/.test(hint))
+  assert.deepEqual(await closed, { reason: 'worker_crashed', message })
+  await assert.rejects(db.query('SELECT 1'), {
+    code: 'closed',
+    message: `The database was closed by an error: ${message}`,
+  })
+  assert.equal(workers.length, 6)
+  await db.close()
+})
+
 test('a permit of a dead engine is never used on the next one', async () => {
   const { db, connection, workers } = await openElsewhere({ migrations })
   let first

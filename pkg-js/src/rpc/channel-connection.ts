@@ -16,7 +16,7 @@ import { type Core, type Op, op } from '../engine/core.js'
 import { packedWork } from '../engine/packed-work.js'
 import type { Work, WorkResult } from '../engine/work.js'
 import { type AskOptions, Cancelled, type Channel } from './channel.js'
-import { CrashLimiter } from './crash-limiter.js'
+import { CrashLimiter, tooManyCrashes } from './crash-limiter.js'
 import { FlatCodec } from './flat-codec.js'
 import { isManyRows, runManyRows } from './many-rows.js'
 import { watchPage } from './page-lifecycle.js'
@@ -124,7 +124,7 @@ export class ChannelConnection extends Connection {
       return
     }
     if (!this.#traits.lasting || isOneTooMany) {
-      this.die(error)
+      this.die(this.#traits.lasting ? tooManyCrashes(cause) : error)
       return
     }
     this.#restart()

@@ -2,7 +2,7 @@ import type { Encryption } from '../base/encryption.js'
 import { isTidelockError, TidelockError } from '../base/errors.js'
 import type { CoreEvent } from '../engine/core.js'
 import { Channel, type Handlers, type Message } from '../rpc/channel.js'
-import { CrashLimiter } from '../rpc/crash-limiter.js'
+import { CrashLimiter, tooManyCrashes } from '../rpc/crash-limiter.js'
 import type { LifecycleEvent } from '../rpc/page-lifecycle.js'
 import { forwardedCallbacks, type OpenRequest, type PageMethods, type WorkerMethods } from '../rpc/protocol.js'
 import { deserializeError, serializeError } from '../rpc/serialized-error.js'
@@ -385,11 +385,11 @@ export class SharedTab {
   /** Handles a crash of the engine's worker: another worker opens the database. */
   async #crashed(lock: HeldLock, cause: unknown): Promise<void> {
     const isOneTooMany = this.#crashes.record()
-    const error = new TidelockError('worker_crashed', 'The worker of this database crashed', {
-      details: { applied: null },
-      cause,
-    })
-    if (!this.#wasServed || isOneTooMany) return this.#fail(error)
+    if (isOneTooMany) return this.#fail(tooManyCrashes(cause))
+    if (!this.#wasServed) {
+      const details = { applied: null }
+      return this.#fail(new TidelockError('worker_crashed', 'The worker of this database crashed', { details, cause }))
+    }
     this.#calls.pendingCalls.pause()
     await this.#dropEngine()
     if (this.#ended) return
