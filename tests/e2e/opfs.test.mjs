@@ -101,6 +101,36 @@ test('another tab learns at once who has an encrypted database', async () => {
   await Promise.all([first.close(), second.close()])
 })
 
+test('files that a frozen tab has open block a steal for the timeout of the lock, not longer', async () => {
+  const [name, page] = [freshName(), await context.page()]
+  await opened(page, name)
+  const began = await page.evaluate(async (folder) => {
+    await window.db.close()
+    // Stands for the worker of a frozen tab, which doesn't learn that its lock was stolen.
+    const source = `onmessage = async ({ data }) => {
+      if (typeof data !== 'string') return // of the page under test
+      let folder = await navigator.storage.getDirectory()
+      for (const name of ['tidelock', data]) folder = await folder.getDirectoryHandle(name)
+      for await (const file of folder.values()) await file.createSyncAccessHandle()
+      postMessage('open')
+    }`
+    window.frozen = new Worker(URL.createObjectURL(new Blob([source], { type: 'text/javascript' })))
+    const open = new Promise((resolve) => (window.frozen.onmessage = resolve))
+    window.frozen.postMessage(folder)
+    await open
+    return performance.now()
+  }, `${name}.db`)
+  const refused = await failing(page, { name, ...opfs, lock: { onBusy: 'steal', timeoutMs: 200 } })
+  assert.deepEqual([refused.code, refused.retryable], ['storage_blocked', true])
+  const ms = (await page.evaluate(() => performance.now())) - began
+  // Without the option it would be 10 s.
+  assert.ok(ms < 7000, `${ms} ms`)
+  await page.evaluate(() => window.frozen.terminate())
+  await opened(page, name, { lock: { onBusy: 'steal' } })
+  assert.equal(await count(page), 2)
+  await page.close()
+})
+
 test('shared tabs: the next one leads when the leader closes, and nothing is lost', async () => {
   const name = freshName()
   const pages = [await context.page(), await context.page(), await context.page()]

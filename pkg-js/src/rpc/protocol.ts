@@ -138,7 +138,7 @@ export interface PageMethods extends Pick<EngineCallbacks, 'migrate' | (typeof f
 /** The methods of a worker that has the files of a database, while its engine is in the page. */
 export interface StorageMethods {
   /** Serves the database of that name; sent before all else. */
-  serve(name: string, module: WebAssembly.Module): void
+  serve(name: string, waitMs: number, module: WebAssembly.Module): void
   /** Carries out a request of {@link import('../engine/core.js').CoreStorageWorker}. */
   ask(request: Uint8Array): Uint8Array
   /** Closes the files. */

@@ -1,4 +1,5 @@
 import { createDatabaseInstance } from '../instance/instance.js'
+import { fileWaitMs } from '../options/file-wait.js'
 import type { Message } from '../rpc/channel.js'
 import { Server } from '../rpc/server.js'
 import { PrivateFiles } from './private-files.js'
@@ -11,8 +12,8 @@ const scope = self as unknown as {
   onmessage: ((event: MessageEvent<Message>) => void) | null
 }
 const post = (message: Message, transfer: readonly Transferable[]) => scope.postMessage(message, transfer)
-const server = new Server(post, createDatabaseInstance, ({ name, storage }) =>
-  storage === 'opfs' ? new PrivateFiles(name) : undefined,
+const server = new Server(post, createDatabaseInstance, (checked) =>
+  checked.storage === 'opfs' ? new PrivateFiles(checked.name, fileWaitMs(checked)) : undefined,
 )
 let files: StorageServer | undefined
 scope.onmessage = ({ data }) => {

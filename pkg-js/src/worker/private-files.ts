@@ -1,10 +1,8 @@
 import { aboutFile, folderName, privateFolder, shownOf, unlessMissing } from '../base/private-folders.js'
 import type { CoreFiles } from '../engine/core.js'
+import type { CoreOptions } from '../engine/core-options.js'
 
 // The files of one database in the browser's private file system, for `storage: 'opfs'`. Only dedicated workers have these handles.
-
-/** How long another worker, which ended, may keep the handles of its files. */
-const blockedMs = 10_000
 
 /** The access handle of an open file. */
 interface AccessHandle {
@@ -20,6 +18,7 @@ interface AccessHandle {
 export class PrivateFiles implements CoreFiles {
   readonly isPrivate = true
   readonly #database: string
+  readonly #waitMs: number
   readonly #open = new Map<string, AccessHandle>()
   /** Undefined until the folder was looked for, or made. */
   #folder: FileSystemDirectoryHandle | undefined
@@ -27,8 +26,10 @@ export class PrivateFiles implements CoreFiles {
   /** The removals under way. */
   #removed: Promise<unknown> = Promise.resolve()
 
-  constructor(database: string) {
+  /** `waitMs`: how long to wait for a file that another worker has open. */
+  constructor(database: string, waitMs = blockedMs) {
     this.#database = database
+    this.#waitMs = waitMs
   }
 
   async prepare(names: string[]): Promise<void> {
@@ -66,7 +67,7 @@ export class PrivateFiles implements CoreFiles {
         this.#open.set(name, await file.createSyncAccessHandle())
         return
       } catch (error) {
-        if ((error as Error).name !== 'NoModificationAllowedError' || waited > blockedMs) throw error
+        if ((error as Error).name !== 'NoModificationAllowedError' || waited > this.#waitMs) throw error
       }
       await new Promise((resolve) => setTimeout(resolve, pause))
     }

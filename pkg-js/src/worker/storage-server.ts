@@ -14,8 +14,8 @@ export class StorageServer {
 
   constructor(post: (message: Message, transfer: readonly Transferable[]) => void) {
     this.channel = new Channel<StorageClientMethods, StorageMethods>(post, {
-      serve: async (_, name, module) => {
-        this.#answer = this.#serve(name, module)
+      serve: async (_, name, waitMs, module) => {
+        this.#answer = this.#serve(new PrivateFiles(name, waitMs), module)
         await this.#answer
       },
       ask: async (_, request) => {
@@ -27,13 +27,13 @@ export class StorageServer {
     })
   }
 
-  async #serve(name: string, module: WebAssembly.Module): Promise<Answer> {
+  async #serve(files: PrivateFiles, module: WebAssembly.Module): Promise<Answer> {
     const { Core } = await createDatabaseInstance(
       module,
       (part) => this.channel.ask('part', [part]),
       (trap) => this.channel.notify('dead', [serializeError(trap)]),
     )
-    this.#files = new PrivateFiles(name)
-    return Core.serveFolder(this.#files)
+    this.#files = files
+    return Core.serveFolder(files)
   }
 }

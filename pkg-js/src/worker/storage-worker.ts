@@ -27,11 +27,14 @@ interface Running {
 export class StorageWorker implements CoreStorageWorker {
   readonly isPrivate = true
   readonly #database: string
+  readonly #waitMs: number
   readonly #options: Pick<OpenOptions, 'worker' | 'wasm'>
   #running: Running | undefined
 
-  constructor(database: string, options: Pick<OpenOptions, 'worker' | 'wasm'>) {
+  /** `waitMs`: how long it waits for files that another worker has open. */
+  constructor(database: string, waitMs: number, options: Pick<OpenOptions, 'worker' | 'wasm'>) {
     this.#database = database
+    this.#waitMs = waitMs
     this.#options = options
   }
 
@@ -55,7 +58,7 @@ export class StorageWorker implements CoreStorageWorker {
     )
     const begin = async () => {
       try {
-        await session.channel.ask('serve', [this.#database, await loadModule(wasm)])
+        await session.channel.ask('serve', [this.#database, this.#waitMs, await loadModule(wasm)])
         running.isReady = true
       } catch (error) {
         this.#end(running, error)
