@@ -304,9 +304,7 @@ test('on a server storage must be given', () => {
 })
 
 test('options that this build lacks are told apart from unknown ones', () => {
-  const lacking = [
-    [() => check({ storage: 'best' }), 'storage'],
-  ]
+  const lacking = [[() => check({ storage: 'best' }), 'storage']]
   for (const [call, option] of lacking)
     assert.throws(call, (error) => error.code === 'unsupported_environment' && error.details.option === option)
   assert.throws(() => check({ storage: 'floppy' }), { code: 'invalid_argument' })

@@ -72,7 +72,11 @@ export default {
       const chosen = [...model.keys()].filter((id) => id >= from && id < from + 40)
       const what = below(10)
       if (what < 4) {
-        await db.run('UPDATE pages SET kind = ?, bytes = randomblob(4000) WHERE id >= ? AND id < ?', [kind, from, from + 40])
+        await db.run('UPDATE pages SET kind = ?, bytes = randomblob(4000) WHERE id >= ? AND id < ?', [
+          kind,
+          from,
+          from + 40,
+        ])
         for (const id of chosen) model.set(id, kind)
       } else if (what < 6) {
         await db.run('DELETE FROM pages WHERE id >= ? AND id < ?', [from, from + 40])

@@ -62,7 +62,7 @@ async function prepare(given: OpenOptions) {
   const { options, watchUser, owner } = await resolved(given)
   const common = checkOptions(options, around)
   options.signal?.throwIfAborted()
-  requireStorage(common.storage)
+  requireStorage(common.storage, options.thread)
   const elsewhere = otherStorage(common)
   // Awaited later, beside what is loaded.
   elsewhere.catch(() => {})
@@ -210,7 +210,7 @@ function programName(): string {
 }
 
 /** Throws when the storage in the options is missing here: there is no silent fallback. */
-export function requireStorage(storage: CoreOptions['storage']): void {
+export function requireStorage(storage: CoreOptions['storage'], thread?: OpenOptions['thread']): void {
   if (typeof WebAssembly !== 'object') {
     const hint = 'Use a browser that has it, in a mode that allows it'
     throw unsupported('WebAssembly', 'WebAssembly is missing here', hint)

@@ -1,6 +1,5 @@
 import { aboutFile, folderName, privateFolder, shownOf, unlessMissing } from '../base/private-folders.js'
 import type { CoreFiles } from '../engine/core.js'
-import type { CoreOptions } from '../engine/core-options.js'
 
 // The files of one database in the browser's private file system, for `storage: 'opfs'`. Only dedicated workers have these handles.
 
@@ -27,7 +26,7 @@ export class PrivateFiles implements CoreFiles {
   #removed: Promise<unknown> = Promise.resolve()
 
   /** `waitMs`: how long to wait for a file that another worker has open. */
-  constructor(database: string, waitMs = blockedMs) {
+  constructor(database: string, waitMs: number) {
     this.#database = database
     this.#waitMs = waitMs
   }
