@@ -2,6 +2,16 @@
 
 use crate::error::{Error, ErrorCode};
 
+/// The feature of a head that means: the database is in another storage. Readers that don't know it refuse the head.
+pub const ELSEWHERE: &str = "elsewhere";
+
+/// Returns the error of a storage that doesn't have the database, because another one has it.
+pub fn elsewhere() -> Error {
+    Error::invalid("The database is in another storage of this browser")
+        .hint("databases() shows in which one; moveStorage moves it")
+        .detail("option", "storage")
+}
+
 /// Returns the error of a fenced-out holder.
 pub fn lock_lost() -> Error {
     Error::new(ErrorCode::LockLost, "Another holder took this database: this one can't write any more")

@@ -26,6 +26,7 @@ mod imported;
 mod log;
 mod manifests;
 mod memory;
+pub mod moving;
 mod paging;
 pub mod proxy;
 mod records;

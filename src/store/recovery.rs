@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use super::{
     chunk,
-    failure::{corrupt, refused},
+    failure::{ELSEWHERE, corrupt, elsewhere, refused},
     log::{Position, Replay, chunk_length},
     manifests::part,
     paging::{Paging, first_missing},
@@ -168,9 +168,13 @@ pub(super) async fn read_valid(
     Ok(Recovered { stored, head, state, manifests, imported, damaged, needs_barrier, warnings })
 }
 
-/// Checks that this build can read a head. Fails with `snapshot_incompatible` for a newer format, and
-/// `decryption_failed` for the head of an encrypted database: with a known key, it is decrypted before this check.
+/// Checks that this build can read a head. Fails with `snapshot_incompatible` for a newer format, `invalid_argument`
+/// when the database is in another storage, and `decryption_failed` for the head of an encrypted database: with a known
+/// key, it is decrypted before this check.
 pub(super) fn check_format(head: &Head) -> Result<()> {
+    if head.features.iter().any(|feature| feature == ELSEWHERE) {
+        return Err(elsewhere());
+    }
     let encrypted = head.features.iter().any(|feature| feature == ENCRYPTION);
     if head.format <= FORMAT && head.features.len() == usize::from(encrypted) {
         return if encrypted { Err(refused("The database is encrypted, and no key was given")) } else { Ok(()) };

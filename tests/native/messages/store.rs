@@ -12,9 +12,10 @@ use tidelock::{
     },
     snapshot::{Reason, SnapshotInfo},
     store::{
-        RecoveryReport, Rekeyed, Storage, Tag,
+        Contents, MemoryStore, RecoveryReport, Rekeyed, Storage, Tag,
         faulty::{Crash, Faults},
         folder::{Disk, FolderStore},
+        moving::move_database,
         sealed::Secret,
     },
 };
@@ -232,5 +233,40 @@ fn folders() {
     shown.fails("a folder that was closed", write(&closed));
     let _ = std::fs::remove_dir_all(&folder);
     shown.add("the lock of a folder, taken over", &lock::unsupported());
+    shown.check();
+}
+
+#[test]
+fn moving() {
+    let mut shown = Shown::of("moving");
+    let moved = |to: Faults, change: fn(&mut Contents)| {
+        let (mut machine, _page) = machine();
+        machine.kill(Crash::Process);
+        machine.damage(change);
+        let (from, faulty) = (MemoryStore::new(), machine.store());
+        *from.contents().borrow_mut() = machine.contents();
+        machine.damage(|contents| *contents = Contents::default());
+        machine.faults(to);
+        let copied = from.clone();
+        let result = machine.sim.run(async move { move_database(&copied, &*faulty).await });
+        (machine, from, result)
+    };
+    let refused = |to: Faults, change: fn(&mut Contents)| moved(to, change).2;
+    shown.fails("no database", refused(Faults::default(), |contents| contents.head = None));
+    shown.fails(
+        "a value that can't be read",
+        refused(Faults::default(), |contents| {
+            let newest = *contents.log.keys().next_back().unwrap();
+            contents.log.insert(newest, vec![]);
+        }),
+    );
+    shown.fails("no log", refused(Faults::default(), |contents| contents.log.retain(|_, _| false)));
+    shown.fails("a newer format", refused(Faults::default(), |contents| change_head(contents, |head| head.format = 3)));
+    shown.fails("a copy with other bytes", refused(Faults { rot: 1000, ..Faults::default() }, |_| {}));
+    let (mut machine, from, result) = moved(Faults::default(), |_| {});
+    result.unwrap();
+    let platform = machine.platform();
+    let original = machine.sim.run(async move { Page::open(Rc::new(from), &platform).await.map(drop) });
+    shown.fails("the original, afterwards", original);
     shown.check();
 }

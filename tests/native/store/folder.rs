@@ -175,7 +175,7 @@ fn a_fenced_out_holder_opens_no_file_again() {
 
 /// A simulated disk that records which data is synced, and can stop before any operation.
 #[derive(Clone, Default)]
-struct SimDisk(Rc<DiskState>);
+pub struct SimDisk(Rc<DiskState>);
 
 #[derive(Default)]
 struct DiskState {
@@ -202,7 +202,7 @@ struct File {
 }
 
 impl SimDisk {
-    fn store(&self) -> Rc<dyn Store> {
+    pub fn store(&self) -> Rc<dyn Store> {
         // Small segments and packs, so that a short workload fills some.
         Rc::new(FolderStore::with_sizes(Rc::new(self.clone()), 4000, 3000))
     }
@@ -218,8 +218,25 @@ impl SimDisk {
         Err(Error::new(ErrorCode::StorageQuotaExceeded, "the simulated disk has stopped"))
     }
 
+    /// Stops before that operation, and tears it if it is a write: that many thousandths of it are stored.
+    pub fn stop_at(&self, operation: u64, torn: u64) {
+        self.0.stop_at.set(operation);
+        self.0.torn.set(torn);
+    }
+
+    /// Returns how many operations there were.
+    pub fn operations(&self) -> u64 {
+        self.0.operations.get()
+    }
+
+    /// Removes all files.
+    pub fn clear(&self) {
+        self.0.names.borrow_mut().clear();
+        self.0.synced_names.borrow_mut().clear();
+    }
+
     /// Cuts the power: synced data stays. `chance` selects which other data stays: none, all, or parts.
-    fn cut_power(&self, chance: &mut dyn FnMut(u64) -> u64) {
+    pub fn cut_power(&self, chance: &mut dyn FnMut(u64) -> u64) {
         for file in self.0.files.borrow_mut().iter_mut() {
             let synced = file.synced.len();
             match chance(3) {
@@ -250,7 +267,7 @@ impl SimDisk {
     }
 
     /// Restarts the machine.
-    fn restart(&self) {
+    pub fn restart(&self) {
         self.0.stop_at.set(0);
     }
 }
@@ -343,10 +360,10 @@ impl Files for SimDisk {
 }
 
 /// A small generator (splitmix64).
-struct Chance(u64);
+pub struct Chance(pub u64);
 
 impl Chance {
-    fn below(&mut self, limit: u64) -> u64 {
+    pub fn below(&mut self, limit: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -433,7 +450,7 @@ fn a_chunk(chance: &mut Chance) -> Write {
 }
 
 /// Returns everything that a store holds, in the memory store's form.
-async fn everything(store: &dyn Store) -> Contents {
+pub async fn everything(store: &dyn Store) -> Contents {
     let mut contents = Contents { head: store.head().await.unwrap(), ..Contents::default() };
     let mut key = (0, u32::MAX);
     loop {

@@ -10,6 +10,7 @@ mod folder;
 mod generations;
 mod history;
 pub mod hostile_folder;
+mod moving;
 pub mod page;
 mod paging;
 mod policy;
