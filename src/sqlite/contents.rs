@@ -32,7 +32,7 @@ impl FileContents {
     }
 
     /// Returns the file's length in bytes.
-    pub fn len(&self) -> u64 {
+    pub fn bytes(&self) -> u64 {
         match self {
             Self::Whole(image) => image.len(),
             Self::Paged(paged) => paged.size(),

@@ -66,7 +66,7 @@ impl Default for Pages {
 
 impl Pages {
     pub fn new(contents: FileContents) -> Self {
-        let (size, page_size) = (contents.len(), contents.page_size());
+        let (size, page_size) = (contents.bytes(), contents.page_size());
         let (chunks, paged) = match contents {
             FileContents::Whole(image) => (image.chunks.into_iter().map(whole_chunk).collect(), None),
             FileContents::Paged(paged) => (Vec::new(), Some(paged)),

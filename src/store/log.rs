@@ -167,7 +167,7 @@ fn is_sound(contents: &FileContents, parts: &[LogRecord]) -> bool {
         return false;
     }
     // Pages of different sizes can't be mixed: such a batch holds the whole file.
-    let known = if contents.page_size() == page_size { contents.len() / u64::from(page_size) } else { 0 };
+    let known = if contents.page_size() == page_size { contents.bytes() / u64::from(page_size) } else { 0 };
     let whole = |part: &LogRecord| part.bytes.len() == part.pages.len() * page_size as usize;
     let pages = || parts.iter().flat_map(|part| part.pages.iter().copied());
     let ascending = pages().zip(pages().skip(1)).all(|(page, next)| page < next);

@@ -14,8 +14,11 @@
 //! unless its head is missing or says elsewhere ([`decides`]). Each step changes at most one head, so that at any time
 //! exactly one of the two stores has the database.
 
+use std::rc::Rc;
+
 use super::{
     failure::{ELSEWHERE, corrupt, lock_lost},
+    paging::Paging,
     records, recovery,
     sealed::ENCRYPTION,
 };
@@ -38,8 +41,8 @@ pub fn decides(head: Option<&[u8]>) -> bool {
 /// Checks that a database can be opened, before it is moved: a damaged one stays where it is. Writes nothing.
 ///
 /// Fails as an opening does.
-pub async fn check(store: &dyn Store) -> Result<()> {
-    recovery::recover(store).await.map(drop)
+pub async fn check(store: Rc<dyn Store>) -> Result<()> {
+    recovery::recover(&Paging::verifying(store)).await.map(drop)
 }
 
 /// Returns whether the database of a store is encrypted. Fails with `invalid_argument` when there is none, with

@@ -76,9 +76,7 @@ impl Browser {
         self.sim.run(async move {
             let page = Page::open(opened(store.clone(), &platform, secret).await?, &platform).await?;
             work(page).await?;
-            store.finish()?;
-            store.close();
-            Ok(())
+            store.close().await
         })
     }
 
@@ -262,7 +260,7 @@ fn a_damaged_or_missing_database_isnt_moved() {
     let mut browser = Browser::with_database(Deciding, None);
     let (empty, full) = (browser.store(Folder), browser.store(Deciding));
     let missing = browser.sim.run(async move {
-        (is_encrypted(&*empty).await.unwrap_err().code, is_encrypted(&*full).await, check(&*full).await)
+        (is_encrypted(&*empty).await.unwrap_err().code, is_encrypted(&*full).await, check(full.clone()).await)
     });
     assert_eq!(missing, (ErrorCode::InvalidArgument, Ok(false), Ok(())));
 
@@ -271,6 +269,6 @@ fn a_damaged_or_missing_database_isnt_moved() {
     assert_eq!(refusal(browser.move_from(Deciding)).code, ErrorCode::DatabaseCorrupt);
     assert_eq!(browser.place(), Deciding);
     let damaged = browser.store(Deciding);
-    let error = browser.sim.run(async move { check(&*damaged).await.unwrap_err() });
+    let error = browser.sim.run(async move { check(damaged).await.unwrap_err() });
     assert_eq!(error.code, ErrorCode::DatabaseCorrupt);
 }
