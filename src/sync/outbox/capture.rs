@@ -58,6 +58,7 @@ pub fn resume(connection: &Connection) -> Result<()> {
         let columns: Vec<String> = present.iter().filter(|name| key.contains(name) || synced(name)).cloned().collect();
         rekey::adapt(connection, &registered.table, &table, &key)?;
         rebase::begin_unlisted(connection, &registered, &present, &columns)?;
+        rebase::split_unlisted(connection, &registered.table, (&table.name, &present), &key, &columns)?;
         rebase::finish(connection, &registered.table, (&table.name, &present), &key, &columns)?;
         sql += &triggers(&registered.table, &table.name, &key, &columns);
     }

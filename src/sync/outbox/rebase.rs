@@ -5,7 +5,8 @@
 //! it, so that a default doesn't count as a change. A renamed column keeps its base. The new value of a dropped column
 //! can't be sent any more: that change is rejected, and keeps the row as it was. (A new row is sent without the
 //! column.) The new value of a column that the option `columns` doesn't list any more becomes a change of its own, which
-//! only the user lets be sent: the rest of the change doesn't wait for it.
+//! only the user lets be sent: the rest of the change doesn't wait for it. The same is true of changes that were refused
+//! or restored: a retry sends the rest.
 
 use super::{change::ChangeReason, entries::keep_rows, waiting::reject};
 use crate::{
@@ -41,19 +42,76 @@ pub fn begin_unlisted(
     present: &[String],
     synced: &[String],
 ) -> Result<()> {
-    let unlisted = present.iter().filter(|column| !synced.contains(column));
-    let bases: Vec<String> = unlisted.map(|column| format!("instr(base, {})", literal(&member(column)))).collect();
-    if bases.is_empty() {
-        return Ok(());
-    }
+    let Some(unlisted) = has_unlisted(present, synced) else { return Ok(()) };
     let sql = format!(
-        "SELECT 1 FROM tidelock_outbox WHERE tbl = ?1 AND state = 'pending' AND op = 'update' AND ({}) LIMIT 1",
-        bases.join(" OR ")
+        "SELECT 1 FROM tidelock_outbox WHERE tbl = ?1 AND state = 'pending' AND op = 'update' AND {unlisted} LIMIT 1"
     );
     match connection.value(&sql, &[Value::from(&*registered.table)])? {
         Some(_) => keep_rows(connection, registered),
         None => Ok(()),
     }
+}
+
+/// Takes the columns that aren't captured any more out of the refused and restored changes of a table. New values of
+/// theirs become changes of their own, since a retry is only about what is synced.
+pub fn split_unlisted(
+    connection: &Connection,
+    registered: &str,
+    (table, present): (&str, &[String]),
+    key: &[String],
+    synced: &[String],
+) -> Result<()> {
+    let Some(unlisted) = has_unlisted(present, synced) else { return Ok(()) };
+    let sql = format!(
+        "SELECT id, key, base, local FROM tidelock_outbox \
+         WHERE tbl = ?1 AND state <> 'pending' AND op = 'update' AND {unlisted}"
+    );
+    let now = row_sql(present.iter().map(|column| (column.as_str(), quote(column))));
+    let find = format!("SELECT {now} FROM main.{} WHERE {}", quote(table), key_condition(key, 1));
+    for row in connection.rows(&sql, &[Value::from(registered)])? {
+        let base = decode_row(row[2].as_text().unwrap_or_default());
+        // A change of a single column is one that was split off before.
+        if base.len() == 1 {
+            continue;
+        }
+        // A restored change has the row of its image.
+        let local = match row[3].as_text() {
+            Some(image) => Some(Value::from(image)),
+            None => connection.value(&find, &decode_key(row[1].as_text().unwrap_or_default()))?,
+        };
+        let Some(local) = local else { continue };
+        let now = decode_row(local.as_text().unwrap_or_default());
+        let is_changed = |(name, was): &(String, Value)| now.iter().any(|(known, now)| known == name && now != was);
+        let (rest, dropped): (Named, Named) =
+            base.into_iter().partition(|(name, _)| synced.contains(name) || !present.contains(name));
+        let id = row[0].as_integer().unwrap_or_default();
+        for (column, was) in dropped.into_iter().filter(is_changed) {
+            quarantine_column(connection, id, &column, was, &local)?;
+        }
+        let members = rest.iter().enumerate().map(|(at, (name, _))| (name.as_str(), format!("?{}", at + 2)));
+        let save = format!("UPDATE tidelock_outbox SET base = {} WHERE id = ?1", row_sql(members));
+        let is_done = !rest.iter().any(is_changed);
+        let parameters: Vec<Value> =
+            [Value::Integer(id)].into_iter().chain(rest.into_iter().map(|(_, was)| was)).collect();
+        connection.run(&save, &parameters)?;
+        if is_done {
+            forget_unsent(connection, id)?;
+        }
+    }
+    Ok(())
+}
+
+/// Returns the condition that the base of a change has a column that isn't captured; `None` if all are.
+fn has_unlisted(present: &[String], synced: &[String]) -> Option<String> {
+    let unlisted = present.iter().filter(|column| !synced.contains(column));
+    let bases: Vec<String> = unlisted.map(|column| format!("instr(base, {})", literal(&member(column)))).collect();
+    (!bases.is_empty()).then(|| format!("({})", bases.join(" OR ")))
+}
+
+/// Deletes a change that is about nothing any more, unless it was sent.
+fn forget_unsent(connection: &Connection, id: i64) -> Result<()> {
+    let sql = "DELETE FROM tidelock_outbox WHERE id = ?1 AND sent_op IS NULL";
+    connection.run(sql, &[Value::Integer(id)]).map(drop)
 }
 
 /// Returns the beginning of a column's member in an encoded row.
@@ -97,11 +155,10 @@ pub fn finish(
         }
         for column in &moved.lost {
             let was = base.iter().find(|(name, _)| name == column).map(|(_, was)| was.clone());
-            quarantine_column(connection, id, column, was.unwrap_or_default())?;
+            quarantine_column(connection, id, column, was.unwrap_or_default(), &row[3])?;
         }
         if moved.base == now && !moved.lost.is_empty() {
-            let sql = "DELETE FROM tidelock_outbox WHERE id = ?1 AND sent_op IS NULL";
-            connection.run(sql, &[Value::Integer(id)])?;
+            forget_unsent(connection, id)?;
         }
         let mut parameters = vec![row[0].clone()];
         parameters.extend(moved.base);
@@ -111,16 +168,17 @@ pub fn finish(
     connection.run(done, &[name]).map(drop)
 }
 
-/// Copies a pending change, as that of a single column: its state is that of a change of a restored image, which holds
-/// nothing back and is sent only when the user retries it. `was` is the column's value before the change.
-fn quarantine_column(connection: &Connection, id: i64, column: &str, was: Value) -> Result<()> {
+/// Copies a change, as that of a single column: its state is that of a change of a restored image, which holds nothing
+/// back and is sent only when the user retries it. `was` is the column's value before the change, `local` the row after
+/// it.
+fn quarantine_column(connection: &Connection, id: i64, column: &str, was: Value, local: &Value) -> Result<()> {
     let base = row_sql([(column, "?2")]);
     let sql = format!(
         "INSERT INTO tidelock_outbox(tbl, key, op, base, time, state, reason, error, local) \
-         SELECT tbl, key, op, {base}, time, 'restored', 'schema', ?3, local FROM tidelock_outbox WHERE id = ?1"
+         SELECT tbl, key, op, {base}, time, 'restored', 'schema', ?3, ?4 FROM tidelock_outbox WHERE id = ?1"
     );
     let why = format!("The new value of {column} was never sent, and `columns` no longer lists it");
-    connection.run(&sql, &[Value::Integer(id), was, Value::from(why)]).map(drop)
+    connection.run(&sql, &[Value::Integer(id), was, Value::from(why), local.clone()]).map(drop)
 }
 
 /// A base, adapted to the new columns.
