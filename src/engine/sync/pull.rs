@@ -23,7 +23,6 @@ use crate::{
             page::{Page, PullReadOptions, PullSource},
             reader::Pull,
             replace::{self, Limits},
-            tombstones,
         },
         report::{PullMode, PullOptions, PullProgress, PullReport, TableReport},
         schema::{
@@ -311,6 +310,9 @@ impl Sync {
         run: &mut PullRun,
         options: &PullOptions,
     ) -> Result<()> {
+        if run.mode == PullMode::Merge {
+            self.apply_tombstones(host, &mut run.targets).await?;
+        }
         let _guard = host.lock_connection().await?;
         let connection = host.connection()?;
         host.admit_write()?;
@@ -318,7 +320,6 @@ impl Sync {
         let now = self.platform.clock.now();
         match run.mode {
             PullMode::Merge => {
-                tombstones::apply(&connection, &mut run.targets)?;
                 staged::resolve(&connection, &mut run.targets)?;
                 let refused = connection.atomically(|connection| {
                     capture::without_capture(connection, |connection| {

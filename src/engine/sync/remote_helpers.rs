@@ -13,6 +13,7 @@ use crate::{
     ports::{HttpResponse, Method},
     sqlite::Connection,
     sync::{
+        apply::staged::ApplyTarget,
         jobs::outcome::PushTarget,
         outbox::capture,
         postgrest::{
@@ -42,7 +43,7 @@ const PRESENT: &str = "present";
 /// The property with the time at which known helpers were first missing; empty when they are there.
 const MISSING: &str = "helpers_missing";
 
-/// Number of tombstones that are stored without yielding to the event loop.
+/// Number of tombstones that are stored or applied without yielding to the event loop.
 const PIECE: usize = 2000;
 
 impl Sync {
@@ -157,6 +158,34 @@ impl Sync {
             host.admit_write()?;
             tombstones::store(&*host.connection()?, sources, helpers, piece, full)?;
             host.committed(&[]);
+        }
+        Ok(())
+    }
+
+    /// Applies the stored tombstones of the tables that were read to their end, children first, in pieces like those of
+    /// [`store_tombstones`](Self::store_tombstones).
+    pub(super) async fn apply_tombstones(&self, host: &dyn SyncHost, targets: &mut [ApplyTarget]) -> Result<()> {
+        {
+            let _guard = host.lock_connection().await?;
+            if !tombstones::any(&*host.connection()?)? {
+                return Ok(());
+            }
+        }
+        for target in targets.iter_mut().rev().filter(|target| target.read) {
+            let mut applied = Some(0);
+            while let Some(after) = applied {
+                if after > 0 {
+                    self.platform.clock.sleep(0).await;
+                }
+                let _guard = host.lock_connection().await?;
+                host.admit_write()?;
+                applied = tombstones::apply(&*host.connection()?, target, after, PIECE)?;
+                if applied.is_some() {
+                    let mut changed = target.writer.unpushed.take_restored();
+                    changed.push(target.plan.table.name.clone());
+                    host.committed(&changed.iter().map(String::as_str).collect::<Vec<_>>());
+                }
+            }
         }
         Ok(())
     }

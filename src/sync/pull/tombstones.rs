@@ -3,7 +3,8 @@
 //! Tombstones are stored among the staged rows before anything is read, and applied after everything was read, children
 //! first. A row that the pull reads exists again, and by then children have moved away from deleted parents. They are
 //! stored in the database, so that the next pull applies those of an interrupted one, although table positions have
-//! moved on.
+//! moved on. That also holds for one that is interrupted between two pieces: it saves no position, so that the next pull
+//! reads the same rows again.
 
 use std::ops::Range;
 
@@ -75,37 +76,44 @@ fn tombstone_sql(plan: &Plan) -> String {
     )
 }
 
-/// Applies the tombstones of the tables that were read to their end, each like a pulled row that is marked as deleted.
-pub fn apply(connection: &Connection, targets: &mut [ApplyTarget]) -> Result<()> {
+/// Returns whether any tombstone waits to be applied.
+pub fn any(connection: &Connection) -> Result<bool> {
     let any = "SELECT 1 FROM tidelock_staged WHERE row IS NULL AND error = '' LIMIT 1";
-    if connection.value(any, &[])?.is_none() {
-        return Ok(());
-    }
-    connection.atomically(|connection| {
-        capture::without_capture(connection, |connection| {
-            for target in targets.iter_mut().rev().filter(|target| target.read) {
-                let rows = tombstones(connection, &target.plan)?;
-                let unchanged = target.report.unchanged;
-                target.writer.merge(connection, &rows, &mut target.report)?;
-                // A tombstone without a local row isn't reported.
-                target.report.unchanged = unchanged;
-            }
-            Ok(())
-        })
-    })
+    Ok(connection.value(any, &[])?.is_some())
 }
 
-/// Returns the stored tombstones of a table, as deleted rows.
-fn tombstones(connection: &Connection, plan: &Plan) -> Result<Rows> {
-    let sql = "SELECT key FROM tidelock_staged WHERE tbl = ?1 AND row IS NULL AND error = ''";
+/// Applies at most `most` tombstones of a table in one transaction, each like a pulled row that is marked as deleted.
+/// `after` is the position of the last one that was applied before, 0 at first. Returns the new position, or `None` when
+/// no more are stored.
+///
+/// They are applied in the order of the remote's deletions: children before parents in the same table.
+pub fn apply(connection: &Connection, target: &mut ApplyTarget, after: i64, most: usize) -> Result<Option<i64>> {
+    // Without the index of the key, each piece would be sorted.
+    let sql = format!(
+        "SELECT rowid, key FROM tidelock_staged \
+         WHERE +tbl = ?1 AND rowid > ?2 AND row IS NULL AND error = '' ORDER BY rowid LIMIT {most}"
+    );
+    let stored = connection.rows(&sql, &[Value::from(target.plan.name()), Value::Integer(after)])?;
+    let Some(last) = stored.last().and_then(|row| row[0].as_integer()) else { return Ok(None) };
+    let rows = deleted_rows(&target.plan, stored.iter().map(|row| row[1].as_text().unwrap_or_default()));
+    let unchanged = target.report.unchanged;
+    connection.atomically(|connection| {
+        capture::without_capture(connection, |connection| target.writer.merge(connection, &rows, &mut target.report))
+    })?;
+    // A tombstone without a local row isn't reported.
+    target.report.unchanged = unchanged;
+    Ok(Some(last))
+}
+
+/// Returns the rows of these encoded keys, as deleted rows.
+fn deleted_rows<'k>(plan: &Plan, keys: impl Iterator<Item = &'k str>) -> Rows {
     let mut rows = Rows { width: plan.columns.len(), ..Rows::default() };
-    for key in connection.rows(sql, &[Value::from(plan.name())])? {
+    for key in keys {
         let mut row = vec![Value::Null; rows.width];
-        let values = decode_key(key[0].as_text().unwrap_or_default());
-        plan.key.iter().zip(values).for_each(|(at, value)| row[*at] = value);
+        plan.key.iter().zip(decode_key(key)).for_each(|(at, value)| row[*at] = value);
         rows.values.extend(row);
         rows.deleted.push(true);
         rows.cursors.push(None);
     }
-    Ok(rows)
+    rows
 }
