@@ -130,6 +130,7 @@ export {
   openGroup,
 } from './open/group.js'
 export { type LastRowsOptions, lastRows } from './open/last-rows.js'
+export { type MoveStorageOptions, moveStorage } from './open/move-storage.js'
 export { open } from './open/open.js'
 export { recover } from './open/recover.js'
 export { type SchemaFromRemoteOptions, type SchemaMigration, schemaFromRemote } from './open/schema-from-remote.js'

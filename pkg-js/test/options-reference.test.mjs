@@ -37,7 +37,7 @@ function optionsOf(type) {
 const described = {
   name: 'a text of 1 to 128 characters, without control characters',
   migrations: 'an array of migrations',
-  storage: "'indexeddb', 'opfs', 'memory' or 'file'",
+  storage: "'indexeddb', 'opfs', 'best', 'memory' or 'file'",
   path: 'the path of a folder',
   snapshots: 'an object, or false for none',
   targets: 'an array of snapshot targets',

@@ -13,7 +13,11 @@ use crate::{
     ports::{
         Estimate, Files, HeadInfo, Holder, LocalFuture, LockFiles, Process, Processes, Store, StoreConnection, Stores,
     },
-    store::{failure::not_plain, folder::FolderStore, proxy::ProxyStore},
+    store::{
+        failure::{elsewhere, not_plain},
+        folder::FolderStore,
+        proxy::ProxyStore,
+    },
     time::Timestamp,
 };
 
@@ -89,6 +93,7 @@ fn failure(thrown: JsValue) -> Error {
             let path = property(&thrown, "path").and_then(|path| path.as_string());
             return not_plain(&path.unwrap_or_default());
         }
+        Some("ELSEWHERE") => return elsewhere(),
         Some("ENOSPC" | "EDQUOT") => ErrorCode::StorageQuotaExceeded,
         Some(_) => ErrorCode::StorageUnavailable,
         None => match &*thrown_name(&thrown) {

@@ -26,6 +26,10 @@ extern "C" {
     #[wasm_bindgen(method)]
     pub fn locked(this: &Host, release: &Function);
 
+    /// Rejects when the browser's private file system has the database.
+    #[wasm_bindgen(method, js_name = requireHere)]
+    pub fn require_here(this: &Host) -> Promise;
+
     /// Runs a migration that is a function, in a transaction that was begun under `permit`.
     #[wasm_bindgen(method, catch)]
     pub fn migrate(this: &Host, version: &str, direction: &str, permit: u32) -> Result<Promise, JsValue>;

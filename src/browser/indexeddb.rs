@@ -9,9 +9,10 @@ use futures_util::future::{Either, select};
 use gloo_timers::future::TimeoutFuture;
 use rexie::{ObjectStore, Rexie};
 use wasm_bindgen::JsValue;
-use wasm_bindgen_futures::spawn_local;
+use wasm_bindgen_futures::{JsFuture, spawn_local};
 
 use super::{
+    Host,
     idb_raw::{self, Begun, IdbDatabase, RawAnswer},
     idb_values::{HEAD, bytes, head_bytes, id_of, log_key, read_log_key},
     idb_write::{CHUNKS, LOG, META, SNAPSHOTS, finish, issue, store_of, write_error, written_store},
@@ -19,7 +20,7 @@ use super::{
 use crate::{
     error::{Error, ErrorCode, Result},
     ports::{ChunkId, Durability, Estimate, Guard, Key, LocalFuture, LogKey, Store, StoredRecord, Stores, Transaction},
-    store::failure::lock_lost,
+    store::failure::{self, lock_lost},
 };
 
 /// The version of the object stores; that of their content is in the head.
@@ -47,7 +48,10 @@ impl IndexedDb {
     ///
     /// Fails with `storage_unavailable` where IndexedDB is missing or refuses, `storage_blocked` when another tab
     /// blocks the connection for 10 s, `snapshot_incompatible` when a newer version created the object stores.
-    pub async fn open(name: &str) -> Result<Self> {
+    ///
+    /// The host knows whether another storage has the database: then fails with `invalid_argument` instead of creating
+    /// it. `None`: that doesn't matter.
+    pub async fn open(name: &str, host: Option<Host>) -> Result<Self> {
         idb_raw::available()?;
         let inner = IndexedDbInner {
             name: format!("tidelock/{name}"),
@@ -56,6 +60,9 @@ impl IndexedDb {
         };
         let mut database = inner.connect().await?;
         if database.is_none() {
+            if let Some(host) = host {
+                JsFuture::from(host.require_here()).await.map_err(|_| failure::elsewhere())?;
+            }
             in_time(make(&inner.name)).await?;
             database = inner.connect().await?;
         }
@@ -310,12 +317,15 @@ impl Store for IndexedDb {
 }
 
 /// All databases of the origin.
-pub struct IndexedDbs;
+pub struct IndexedDbs {
+    /// See [`IndexedDb::open`].
+    pub host: Option<Host>,
+}
 
 impl Stores for IndexedDbs {
     fn open(&self, name: &str) -> LocalFuture<'static, Result<Rc<dyn Store>>> {
-        let name = name.to_owned();
-        Box::pin(async move { IndexedDb::open(&name).await.map(|store| Rc::new(store) as Rc<dyn Store>) })
+        let (name, host) = (name.to_owned(), self.host.clone());
+        Box::pin(async move { IndexedDb::open(&name, host).await.map(|store| Rc::new(store) as Rc<dyn Store>) })
     }
 
     fn estimate(&self) -> LocalFuture<'static, Estimate> {

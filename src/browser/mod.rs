@@ -95,12 +95,14 @@ pub fn ports(host: &Host) -> Ports {
         locks: Rc::new(WebLocks { host: host.clone() }),
         http: Rc::new(Fetch { host: host.clone() }),
         sockets: Rc::new(WebSockets),
-        stores: Rc::new(IndexedDbs),
+        stores: Rc::new(IndexedDbs { host: Some(host.clone()) }),
         lifecycle: Rc::new(PageLifecycle),
     }
 }
 
-/// Creates the ports over a folder: of Node, or of the browser's private file system, where Web Locks are.
+/// Creates the ports over a folder: of Node, or of the browser's private file system, where Web Locks are. An entry of
+/// the part `stores`, for other parts: never inlined.
+#[inline(never)]
 pub fn folder_ports(host: &Host, files: JsFiles) -> Ports {
     let files = Rc::new(files);
     if files.is_private() {

@@ -19,6 +19,7 @@
 //! | `open` | opening and closing |
 //! | `recover` | recovery of a database that no longer opens |
 //! | `folders` | describing and deleting databases that are not open |
+//! | `moving` | moving a database that isn't open to another storage |
 //! | `typescript` | in tests: generates the TypeScript types of serialized values |
 
 pub mod connection;
@@ -31,6 +32,7 @@ mod folders;
 mod lifecycle;
 mod lock;
 pub mod migrations;
+mod moving;
 mod open;
 mod operations;
 mod options;
@@ -46,6 +48,7 @@ pub use database::{Callbacks, Database};
 pub use environment::Environment;
 pub use event::{ChangeEvent, CloseReason, EngineCloseEvent, Event, FlushEvent, LiveEvent, LockChange, LockEvent};
 pub use folders::{StoredDatabase, delete, stored};
+pub use moving::move_storage;
 pub use operations::maintain::MaintainOptions;
 pub use options::*;
 pub use recover::recover;

@@ -12,6 +12,7 @@ mod files;
 mod functions;
 mod handle;
 mod maintain;
+mod moving;
 mod opening;
 mod operations;
 mod options;

@@ -55,10 +55,74 @@ async function openTwice(name, options) {
   return { failed, db: await window.open({ name, lock: { onBusy: 'wait' } }) }
 }
 
+/** Makes files like those of a database in the browser's private file system. */
+async function withFiles(name) {
+  const root = await navigator.storage.getDirectory()
+  const folder = await (await root.getDirectoryHandle('tidelock', { create: true })).getDirectoryHandle(`${name}.db`, {
+    create: true,
+  })
+  const file = await (await folder.getFileHandle('journal.1', { create: true })).createWritable()
+  await file.write('nonsense')
+  await file.close()
+}
+
 const acts = {
   'invalid_argument: a database to recover that is not there': async (name) => ({
     failed: await window.failure(tidelock.recover(name)),
   }),
+  'invalid_argument: a database to move that is not there': async (name) => ({
+    failed: await window.failure(tidelock.moveStorage(name, { to: 'opfs' })),
+  }),
+  'invalid_argument: a database to move that is there twice': [
+    async (name, files) => {
+      const db = await window.open({ name })
+      await db.close()
+      await new Function(`return (${files})`)()(name)
+      return {
+        failed: await window.failure(tidelock.moveStorage(name, { to: 'opfs' })),
+        db: await window.open({ name }),
+      }
+    },
+    withFiles.toString(),
+  ],
+  'invalid_argument: another storage than that of the database': async (name) => {
+    const db = await window.open({ name })
+    await db.close()
+    const failed = await window.failure(window.open({ name, storage: 'opfs', thread: 'worker' }))
+    return { failed, db: await window.open({ name }) }
+  },
+  'invalid_argument: another storage than that of the database, made while its lock was awaited': [
+    async (name, files) => {
+      let release
+      await new Promise((held) => {
+        const released = new Promise((resolve) => {
+          release = resolve
+        })
+        navigator.locks.request(`tidelock/${name}`, () => {
+          held()
+          return released
+        })
+      })
+      const opening = window.failure(window.open({ name, lock: { onBusy: 'wait' } }))
+      await window.until(async () => (await navigator.locks.query()).pending.some((one) => one.name.includes(name)))
+      await new Function(`return (${files})`)()(name)
+      release()
+      return { failed: await opening }
+    },
+    withFiles.toString(),
+  ],
+  'database_in_use: moved while it is open': async (name) => {
+    const db = await window.open({ name })
+    return { failed: await window.failure(tidelock.moveStorage(name, { to: 'opfs' })), db }
+  },
+  'worker_crashed: a worker that dies while it moves a database': async (name) => {
+    await (await window.open({ name })).close()
+    const moving = window.failure(tidelock.moveStorage(name, { to: 'opfs' }))
+    const started = (one) => one.name.startsWith('tidelock-worker/')
+    await window.until(async () => (await navigator.locks.query()).held.some(started))
+    window.workers.at(-1).terminate()
+    return { failed: await moving, db: await window.open({ name }) }
+  },
   'unsupported_environment: functions of its own in a tab that follows': async (name) => {
     const functions = { scalar: { one: () => 1 } }
     const other = await window.otherPage()

@@ -40,6 +40,14 @@ const calls = {
   'last-results': {
     lastRows: async (db) => void (await (await import('tidelock')).lastRows(db.name, 'SELECT x FROM t')),
   },
+  'move-in-worker': {
+    moveStorage: async (db) => {
+      const { moveStorage, open } = await import('tidelock')
+      const name = `${db.name}-moved`
+      await (await open({ name })).close()
+      await moveStorage(name, { to: 'opfs' })
+    },
+  },
   replay: { drift: (db) => db.migrations.drift() },
   // As an unreachable remote, after its retries.
   request: {
@@ -59,6 +67,7 @@ const options = {
   'load-seed': { seed: '/none.sqlite' },
   'open-shared': { tabs: 'shared' },
   'open-in-worker': { thread: 'worker' },
+  location: { storage: 'best' },
 }
 const served = (name) => new RegExp(`/dist/${name}\\.js$`)
 /** How a module doesn't come. */

@@ -48,6 +48,7 @@ const ROOMS: [(&str, &[&str]); 2] = [
             "open",
             "recover",
             "folders",
+            "moving",
             "typescript",
         ],
     ),

@@ -5,7 +5,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync,
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { after, test } from 'node:test'
-import { databases, deleteDatabase, open, recover } from '../../pkg-js/dist/index.js'
+import { databases, deleteDatabase, moveStorage, open, recover } from '../../pkg-js/dist/index.js'
 import { listing } from './listing.mjs'
 
 const base = mkdtempSync(path.join(tmpdir(), 'tidelock-stored-'))
@@ -31,6 +31,12 @@ const code = (call) =>
     (error) => error.code,
   )
 
+test('a folder is no storage that databases move to', async () => {
+  assert.equal(await code(moveStorage('shop', { to: 'opfs' })), 'unsupported_environment')
+  assert.equal(await code(moveStorage('shop', { to: 'file' })), 'invalid_argument')
+  assert.equal(await code(open({ name: 'shop', storage: 'best' })), 'unsupported_environment')
+})
+
 test('databases in folders are listed without being opened', async () => {
   const around = await folderOf('b.tidelock', 'a%2fb.tidelock', 'plain')
   const key = await crypto.subtle.importKey('raw', new Uint8Array(32), 'AES-GCM', false, ['encrypt', 'decrypt'])
@@ -41,6 +47,7 @@ test('databases in folders are listed without being opened', async () => {
   const before = listing(around)
   const found = await databases({ storage: 'file', path: around })
   assert.deepEqual(listing(around), before)
+  assert.ok(found.every(({ storage }) => storage === 'file'))
   const seen = found.map(({ name, path: where, inUse, encrypted, openedAt }) => {
     assert.ok(Math.abs(Date.parse(openedAt) - Date.now()) < 600_000)
     return [name, path.relative(around, where), inUse, encrypted]

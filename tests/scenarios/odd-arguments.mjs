@@ -278,6 +278,12 @@ function functionsOf(tidelock, options) {
         (name) => (x) => tidelock[call](options().name, { [name]: x }),
       ),
     ]),
+    (x) => tidelock.moveStorage(x, { to: 'opfs' }),
+    (x) => tidelock.moveStorage(options().name, x),
+    (x) => tidelock.moveStorage(options().name, { to: x }),
+    ...['encryption', 'worker', 'wasm'].map(
+      (name) => (x) => tidelock.moveStorage(options().name, { to: 'opfs', [name]: x }),
+    ),
     (x) => tidelock.lastRows(x, 'SELECT 1'),
     (x) => tidelock.lastRows('n', x),
     (x) => tidelock.lastRows('n', 'SELECT 1', x),

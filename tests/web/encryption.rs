@@ -43,7 +43,7 @@ async fn an_encrypted_indexeddb_conforms() {
         let database = format!("sealed-conformance-{number}");
         delete(&database).await;
         // The key of a database is made with it: two handles to one that isn't there yet would each make their own.
-        let store = Rc::new(IndexedDb::open(&database).await.unwrap());
+        let store = Rc::new(IndexedDb::open(&database, None).await.unwrap());
         let sealed = SealedStore::open(store, &vault).await.unwrap();
         case(Handles { a: Rc::new(sealed.clone()), b: Rc::new(sealed.clone()) }).await;
         tidelock::ports::Store::close(&sealed).await.expect("closes");

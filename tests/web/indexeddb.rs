@@ -43,7 +43,7 @@ pub async fn delete(name: &str) {
 }
 
 async fn store(name: &str) -> Rc<dyn Store> {
-    Rc::new(IndexedDb::open(name).await.expect("opens"))
+    Rc::new(IndexedDb::open(name, None).await.expect("opens"))
 }
 
 async fn open(name: &str) -> Opened {

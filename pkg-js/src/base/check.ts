@@ -8,15 +8,13 @@ import type { CallOptions, RowMode } from './values.js'
 export const maxTimeoutMs = 2 ** 31 - 1
 
 /**
- * Checks that a value is an object with these keys only; returns an empty object for `undefined`. The keys in `planned` are
- * `unsupported_environment`: the contract has them and this build doesn't. Returns a copy, because a getter may give another value next
- * time.
+ * Checks that a value is an object with these keys only; returns an empty object for `undefined`. Returns a copy, because a getter may give
+ * another value next time.
  */
 export function checkObject(
   what: string,
   value: unknown,
   keys: readonly string[],
-  planned: readonly string[] = [],
 ): Readonly<Record<string, unknown>> {
   if (value === undefined) return {}
   const given = reading(what, () => {
@@ -26,8 +24,7 @@ export function checkObject(
     return { ...value, ...Object.fromEntries(known) } as Readonly<Record<string, unknown>>
   })
   for (const [key, one] of Object.entries(given)) {
-    if (planned.includes(key) && one !== undefined) throw unavailableOption(key)
-    if (!keys.includes(key) && !planned.includes(key)) {
+    if (!keys.includes(key)) {
       throw invalid(`${what} has no option '${key}'`, {
         details: { option: key },
         hint: `Known are: ${keys.join(', ')}`,
@@ -55,14 +52,6 @@ export function reading<T>(what: string, work: () => T): T {
           hint: 'Pass plain values: cause is what a getter or a proxy threw',
         })
   }
-}
-
-/** Returns `unsupported_environment` for an option, or a value of one, that this build doesn't have. */
-export function unavailableOption(what: string, option = what): TidelockError {
-  return new TidelockError('unsupported_environment', `This build doesn't have ${what} yet`, {
-    details: { option },
-    hint: 'Leave it out, or use a version of tidelock that has it',
-  })
 }
 
 export function checkString(what: string, value: unknown): string {

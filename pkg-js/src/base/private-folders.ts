@@ -32,11 +32,16 @@ export async function privateNames(): Promise<string[]> {
 /** Returns whether there is a database of that name; false where the browser has no private file system, or refuses it. */
 export async function isPrivate(name: string): Promise<boolean> {
   try {
-    const all = await privateFolder(false)
-    return (await all?.getDirectoryHandle(folderName(name))) !== undefined
+    const folder = await (await privateFolder(false))?.getDirectoryHandle(folderName(name))
+    for await (const [file, handle] of folder?.entries() ?? []) {
+      // Empty files are what a worker leaves that ends while it makes a database. Others may be removed meanwhile.
+      const read = (handle as FileSystemFileHandle).getFile().catch(() => undefined)
+      if (file !== aboutFile && (await read)?.size !== 0) return true
+    }
   } catch {
-    return false
+    // There is none.
   }
+  return false
 }
 
 /** Reads what a database shows without being opened; undefined when it is missing or unreadable. */

@@ -281,6 +281,11 @@ export interface CoreClass {
   serveFolder(files: CoreFiles): Promise<(request: Uint8Array) => Promise<Bytes>>
   /** Removes the files of a database from its folder. Rejects with `database_in_use`. */
   deleteFolder(options: CoreOptions, host: Host, files: NodeFiles): Promise<void>
+  /**
+   * Moves a database, which isn't opened, from IndexedDB to these files, or with `back` from there to IndexedDB. What is left of it is for
+   * the caller to remove.
+   */
+  moveStorage(name: string, back: boolean, host: Host, files: CoreFiles): Promise<void>
 }
 
 /** What {@link CoreClass.openFolder} needs: the files of one folder, or the worker that has them. */
@@ -351,6 +356,8 @@ export interface Host {
   emit(event: CoreEvent): void
   /** Called when the Web Lock is held. `release` releases it when the instance traps. */
   locked(release: () => void): void
+  /** Rejects when the browser's private file system has the database. Called before it is made in IndexedDB, under its lock. */
+  requireHere(): Promise<void>
   /** Runs a migration that is a function, on that permit; where it is one transaction, that has begun. */
   migrate(version: string, direction: 'up' | 'down', permit: number): Promise<void>
   /** Loads a part of the wasm. */

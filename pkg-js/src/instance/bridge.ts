@@ -2,6 +2,7 @@ import { type TidelockError, toTidelockError } from '../base/errors.js'
 import { callUser } from '../base/events.js'
 import type { LocalSchema, RecoveryReport, StoredDatabase } from '../base/generated-types.js'
 import { loaded } from '../base/lazy-module.js'
+import { isPrivate } from '../base/private-folders.js'
 import { Waiting } from '../base/waiting.js'
 import { Statements } from '../engine/codec/statements.js'
 import type { CallsOptions } from '../engine/connection.js'
@@ -145,6 +146,15 @@ export class Bridge {
     )
   }
 
+  /** Moves the database to another storage, from or to the files. Rejects with a {@link TidelockError}. */
+  moveStorage(instance: Instance, files: CoreFiles): Promise<void> {
+    this.#release = () => files.abandon()
+    const { name, storage } = this.#checked
+    return this.#converted(async () =>
+      this.#unlessTrapped(instance.Core.moveStorage(name, storage === 'indexeddb', this.#host(instance), files)),
+    )
+  }
+
   /** Reads the tables of a remote. Rejects with a {@link TidelockError}. */
   schemaFromRemote(instance: Instance, remote: CoreRemoteOptions): Promise<LocalSchema> {
     return this.#converted(async () =>
@@ -201,6 +211,9 @@ export class Bridge {
           release()
           abandon?.()
         }
+      },
+      requireHere: async () => {
+        if (await isPrivate(this.#checked.name)) throw undefined
       },
       loadPart: (part) => instance.loadPart(part),
       addFts5: (connection) => instance.addFts5(connection),

@@ -1,12 +1,13 @@
 import { unsupported } from '../base/errors.js'
 import { prefix } from '../base/indexeddb.js'
 import { privateNames } from '../base/private-folders.js'
+import { storagesOf } from './location.js'
 import { requireStorage } from './open.js'
 import type { DatabaseInfo } from './stored-info.js'
 import { checkPlace, readHeadInfo, type StoredPlace } from './stored-place.js'
 
 /**
- * Lists the databases that are stored for this origin, sorted by name. Opens no database and takes no lock.
+ * Lists the databases that are stored for this origin, each with its storage, sorted by name. Opens no database and takes no lock.
  *
  * With `storage: 'file'` it lists the database in the folder `path`, or else those in its direct subfolders. The default of `path` is the
  * working directory.
@@ -16,16 +17,25 @@ import { checkPlace, readHeadInfo, type StoredPlace } from './stored-place.js'
 export async function databases(options?: StoredPlace): Promise<DatabaseInfo[]> {
   const { storage, path, inFolders } = checkPlace('databases', options)
   if (inFolders !== undefined) return (await inFolders()).foldersIn(path)
-  const inIndexedDb = storage === 'opfs' ? [] : await storedNames()
-  const names = [...inIndexedDb, ...(storage === 'indexeddb' ? [] : await privateNames())].sort()
+  const records = storage === 'opfs' ? [] : await storedNames()
+  const files = await privateNames()
+  const places = await Promise.all(
+    [...new Set([...records, ...files])].sort().map(async (name) => {
+      // While a database is moved, both storages have data of it.
+      const storages = files.includes(name) ? await storagesOf(name) : (['indexeddb'] as const)
+      return storages.map((storage) => ({ name, storage }))
+    }),
+  )
   const { held = [] } = await navigator.locks.query()
   const taken = new Set(held.map((lock) => lock.name))
+  const wanted = places.flat().filter((place) => storage === undefined || place.storage === storage)
   return Promise.all(
-    names.map(async (name) => {
-      const head = await readHeadInfo(name)
+    wanted.map(async ({ name, storage }) => {
+      const head = await readHeadInfo(name, storage)
       const since = head?.holder?.since
       return {
         name,
+        storage,
         inUse: taken.has(prefix + name),
         encrypted: head === undefined ? null : (head.features ?? []).includes('encryption'),
         openedAt: typeof since === 'number' ? new Date(since).toISOString() : null,

@@ -12,7 +12,7 @@ export async function filesOf(checked: CoreOptions, options: OpenOptions): Promi
   if (storage !== 'opfs') return undefined
   if (isDedicatedWorker()) {
     const { PrivateFiles } = await loaded("storage 'opfs'", import('../worker/private-files.js'))
-    return new PrivateFiles(name, fileWaitMs(checked))
+    return new PrivateFiles(name, { waitMs: fileWaitMs(checked) })
   }
   const { StorageWorker } = await loaded("storage 'opfs'", import('../worker/storage-worker.js'))
   return new StorageWorker(name, fileWaitMs(checked), options)

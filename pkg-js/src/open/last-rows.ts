@@ -8,7 +8,12 @@ import { surroundings } from './open.js'
 import { checkPlace, type StoredPlace } from './stored-place.js'
 
 /** Options of {@link lastRows}: where the database is stored, and what belongs to the live query. */
-export interface LastRowsOptions extends StoredPlace, LiveWindow {
+export interface LastRowsOptions extends Omit<StoredPlace, 'storage'>, LiveWindow {
+  /**
+   * The storage. `'file'`: a folder, in Node.
+   * @default `'best'`: that of the browser which has the database
+   */
+  readonly storage?: StoredPlace['storage'] | 'best'
   /** The form of the live query's rows. */
   readonly rowMode?: RowMode | undefined
 }
@@ -31,12 +36,15 @@ export async function lastRows<T = Row>(
 ): Promise<T[] | undefined> {
   checkName(name)
   checkStatement(sql)
-  const { path, storage } = checkPlace('lastRows', options, ['rowMode', 'limit', 'offset'])
+  const asked = options?.storage === 'best' ? { ...options, storage: undefined } : options
+  const { path, storage } = checkPlace('lastRows', asked, ['rowMode', 'limit', 'offset'])
   const mode = checkOneOf('rowMode', options?.rowMode ?? 'object', ['object', 'array'])
   const window = checkWindow(options ?? {})
   // The default folder of a name is that of `open`.
   const place = checkOptions({ name, storage, ...(path === undefined ? {} : { path }) }, surroundings())
   const { LastResults } = await loaded("initial: 'last'", import('../api/last-results.js'))
-  const last = await new LastResults(place, () => false).find({ sql, params, mode, window })
-  return last?.rows as T[] | undefined
+  const places = storage === undefined ? [place, { ...place, storage: 'opfs' as const }] : [place]
+  const query = { sql, params, mode, window }
+  const found = await Promise.all(places.map((place) => new LastResults(place, () => false).find(query)))
+  return found.find((last) => last !== undefined)?.rows as T[] | undefined
 }

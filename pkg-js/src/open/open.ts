@@ -1,6 +1,6 @@
 import type { Database } from '../api/database.js'
 import { reading } from '../base/check.js'
-import { type ErrorCode, invalid, isTidelockError, TidelockError, unsupported } from '../base/errors.js'
+import { type ErrorCode, isTidelockError, TidelockError, unsupported } from '../base/errors.js'
 import { prefix } from '../base/indexeddb.js'
 import { isNode, mayHoldSecrets } from '../base/is-node.js'
 import { loaded } from '../base/lazy-module.js'
@@ -44,6 +44,8 @@ export async function open(options: OpenOptions): Promise<Database> {
   try {
     return await openInPage(checked, prepared.options, (signal) => begin(prepared, signal))
   } catch (error) {
+    // The holder may have made it meanwhile in another storage.
+    if (isTidelockError(error, 'database_in_use')) await otherStorage(checked)
     throw withHolder(error, checked)
   }
 }
@@ -59,7 +61,8 @@ type Prepared = Awaited<ReturnType<typeof prepare>>
 /** What an opening needs, checked. */
 async function prepare(given: OpenOptions) {
   const around = surroundings()
-  const { options, watchUser, owner } = await resolved(given)
+  const { watchUser, owner, ...named } = await resolved(given)
+  const options = await placed(named.options)
   const common = checkOptions(options, around)
   options.signal?.throwIfAborted()
   requireStorage(common.storage, options.thread)
@@ -136,17 +139,26 @@ async function openFor(
 /** Rejects when the database is in the browser's other storage: here, it would be opened as a new one. */
 async function otherStorage({ name, storage }: Pick<CoreOptions, 'name' | 'storage'>): Promise<void> {
   if (storage !== 'indexeddb' && storage !== 'opfs') return
-  const other = storage === 'opfs' ? 'indexeddb' : 'opfs'
-  if (await (storage === 'opfs' ? isInIndexedDb(name) : isPrivate(name)))
-    throw invalid(`The database '${name}' is in storage '${other}'`, {
-      hint: `Open it with storage: '${other}'`,
-      details: { option: 'storage' },
-    })
+  if (!(await (storage === 'opfs' ? mayBeInIndexedDb(name) : isPrivate(name)))) return
+  const { requireHere } = await places()
+  await requireHere(name, storage)
 }
 
-async function isInIndexedDb(name: string): Promise<boolean> {
-  const all = (await indexedDB.databases?.().catch(() => undefined)) ?? []
-  return all.some((database) => database.name === prefix + name)
+async function mayBeInIndexedDb(name: string): Promise<boolean> {
+  const all = await indexedDB.databases?.().catch(() => undefined)
+  return all?.some((database) => database.name === prefix + name) ?? true
+}
+
+/** Decides `storage: 'best'`. */
+async function placed(options: OpenOptions): Promise<OpenOptions> {
+  if (options?.storage !== 'best') return options
+  const { bestStorage } = await places()
+  return { ...options, storage: await bestStorage(options) }
+}
+
+/** Loads what is needed where two storages may have a database. */
+function places() {
+  return loaded('storage', import('./location.js'))
 }
 
 /** Resolves a client of the remote, and the user's own database, in a module that is loaded only for them. */

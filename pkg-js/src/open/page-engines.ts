@@ -50,8 +50,9 @@ export function isHeldHere(place: StorageLocation, since: string): boolean {
   return engine !== undefined && engine.began <= Date.parse(since) && engine.isJoinable
 }
 
-function keyOf({ storage, name, path = name }: StorageLocation): string {
-  return `${storage}:${path}`
+function keyOf({ name, path }: StorageLocation): string {
+  // Of a name the browser has one database, in whichever storage.
+  return path === undefined ? `name:${name}` : `path:${path}`
 }
 
 /** An engine of this page, with the calls of `open` that wait for it. */

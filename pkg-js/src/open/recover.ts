@@ -3,18 +3,17 @@ import type { Encryption } from '../base/encryption.js'
 import { TidelockError } from '../base/errors.js'
 import type { RecoveryReport } from '../base/generated-types.js'
 import { loaded } from '../base/lazy-module.js'
-import { isPrivate } from '../base/private-folders.js'
 import type { ColumnKey } from '../functions/column-key.js'
 import type { FunctionsModule, SqlFunctions } from '../functions/functions.js'
 import { bridgeAlone } from '../instance/bridge-alone.js'
 import { DatabaseClient } from '../instance/database-client.js'
 import { checkOptions } from '../options/check-options.js'
 import type { OpenOptions, WasmSource } from '../options/options.js'
-import { storedNames } from './databases.js'
 import { filesOf } from './files-of.js'
 import { withHolder } from './in-use.js'
+import { storagesOf } from './location.js'
 import { checkedColumnKeys, checkedFunctions, requireStorage, surroundings } from './open.js'
-import type { LastingStorage } from './stored-place.js'
+import type { LastingStorage } from './stored-info.js'
 
 /**
  * Resets a damaged database (`open` rejects with `database_corrupt`) to its last good state, or to the snapshot `from`. The damaged part is
@@ -66,16 +65,14 @@ export async function recover(
   const given = checkObject('The options of recover', options, known)
   const from = given.from === undefined ? undefined : checkString('from', given.from)
   const { path, wasm, worker, encryption, functions, columnKey } = options ?? {}
-  const storage = options?.storage ?? ((await isPrivate(name)) ? 'opfs' : undefined)
+  const places = await storagesOf(name)
+  const storage = options?.storage ?? places[0]
   const opening: OpenOptions = { name, storage, path, wasm, worker, encryption, functions, columnKey }
   const checked = checkOptions(opening, surroundings())
   const needed = { functions: await checkedFunctions(opening), columnKeys: await checkedColumnKeys(opening) }
   requireStorage(checked.storage)
   const folder = checked.path === undefined ? await filesOf(checked, opening) : await filesOfDatabase(checked.path)
-  const isStored =
-    checked.storage === 'file' ||
-    (checked.storage === 'opfs' ? await isPrivate(name) : (await storedNames()).includes(name))
-  if (!isStored) {
+  if (checked.storage !== 'file' && !places.some((place) => place === checked.storage)) {
     throw new TidelockError('invalid_argument', `There is no database '${name}'`, {
       hint: 'databases() lists the stored databases',
     })

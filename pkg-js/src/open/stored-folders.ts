@@ -21,7 +21,7 @@ export async function foldersIn(path = '.'): Promise<DatabaseInfo[]> {
   const infos: DatabaseInfo[] = []
   for (const { name, path } of found) {
     const files = filesOf(path, { [Symbol.for('tidelock.readOnly')]: true })
-    infos.push({ name, path, ...(await bridge.storedIn(instance, files)) })
+    infos.push({ name, storage: 'file', path, ...(await bridge.storedIn(instance, files)) })
   }
   return infos
 }

@@ -1,13 +1,10 @@
 import { checkObject, checkOneOf, optional } from '../base/check.js'
-import type { StorageKind } from '../base/generated-types.js'
 import { openStored, resultOf } from '../base/indexeddb.js'
 import { loaded } from '../base/lazy-module.js'
 import { shownOf } from '../base/private-folders.js'
 import { checkPath } from '../options/check-storage.js'
 import { requireStorage } from './open.js'
-
-/** A storage that outlives its page or process. */
-export type LastingStorage = Exclude<StorageKind, 'memory'>
+import type { LastingStorage } from './stored-info.js'
 
 /** The place of stored databases. */
 export interface StoredPlace {
@@ -38,9 +35,13 @@ export function checkPlace(call: string, options: unknown, keys: readonly string
   return { force: given.force, storage, path, inFolders: () => loaded("storage 'file'", import('./stored-folders.js')) }
 }
 
-/** Reads what a stored database shows of itself; returns undefined when the database is missing or unreadable. */
-export async function readHeadInfo(name: string): Promise<HeadInfo | undefined> {
-  return (await readFromIndexedDb(name)) ?? (await shownOf(name))
+/**
+ * Reads what a stored database shows of itself; returns undefined when the database is missing or unreadable. Without a storage, it is that
+ * of a database of this name in either.
+ */
+export async function readHeadInfo(name: string, storage?: LastingStorage): Promise<HeadInfo | undefined> {
+  const found = storage === 'opfs' ? undefined : await readFromIndexedDb(name)
+  return found ?? (storage === 'indexeddb' ? undefined : shownOf(name))
 }
 
 async function readFromIndexedDb(name: string): Promise<HeadInfo | undefined> {

@@ -1,4 +1,4 @@
-import { checkOneOf, checkString, unavailableOption } from '../base/check.js'
+import { checkOneOf, checkString } from '../base/check.js'
 import { invalid, TidelockError } from '../base/errors.js'
 import type { CoreOptions } from '../engine/core-options.js'
 
@@ -10,16 +10,13 @@ export interface StorageEnvironment {
   readonly server: boolean
 }
 
-/**
- * Checks the options `storage` and `path`. Throws `invalid_argument`, or `unsupported_environment` for a storage that this build lacks, and
- * for IndexedDB on a server.
- */
+/** Checks the options `storage` and `path`. Throws `invalid_argument`, or `unsupported_environment` for storages of browsers on a server. */
 export function checkStorage(storage: unknown, path: unknown, { server }: StorageEnvironment): CoreOptions['storage'] {
-  if (storage === 'best') throw unavailableOption("storage: 'best'", 'storage')
-  const given = checkOneOf('storage', storage ?? 'indexeddb', ['indexeddb', 'opfs', 'memory', 'file'])
-  if ((given === 'indexeddb' || given === 'opfs') && server) throw onServer(storage === undefined && path !== undefined)
+  const given = checkOneOf('storage', storage ?? 'indexeddb', ['indexeddb', 'opfs', 'memory', 'file', 'best'])
+  if (given !== 'memory' && given !== 'file' && server) throw onServer(storage === undefined && path !== undefined)
   checkPath(path, given)
-  return given
+  // `open` has decided before what is best.
+  return given === 'best' ? 'indexeddb' : given
 }
 
 /** Checks the option `path`, which needs `storage: 'file'`. Throws `invalid_argument`. */

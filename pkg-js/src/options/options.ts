@@ -190,10 +190,11 @@ export interface OpenOptions {
    * Where the data lives. There is no fallback: `open` rejects with `storage_unavailable` where the storage is missing. `opfs` is the
    * browser's private file system, where an awaited commit takes a fraction of the time; it needs Workers. `file` is a folder, in Node. A
    * server has no default: without `file` or `memory` it is `unsupported_environment`. A database stays in its storage: opening it with
-   * another one is `invalid_argument`.
+   * another one is `invalid_argument`, and `moveStorage` moves it. `best` opens a database where it is; a new one is made in `opfs` where
+   * the browser can, else in `indexeddb`. `health().storage.kind` is what was chosen.
    * @default 'indexeddb'
    */
-  readonly storage?: StorageKind | undefined
+  readonly storage?: StorageKind | 'best' | undefined
   /**
    * The folder of `storage: 'file'`, in Node. It holds a lock file with the id of the process, so that only one process can open the
    * database. The lock of a process that has ended is replaced. A lock from another machine is respected, since that process can't be

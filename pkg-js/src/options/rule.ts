@@ -41,16 +41,10 @@ type Checked<R> = R extends Rule<infer T> ? T : never
 
 /**
  * Checks an object of options and completes it with the defaults; one that isn't given and has none is left out. `path` is the option that
- * has the object, empty for the options of `open` themselves. Throws `invalid_argument`, and `unsupported_environment` for an option of
- * `planned`.
+ * has the object, empty for the options of `open` themselves. Throws `invalid_argument`.
  */
-export function complete<R extends Rules>(
-  path: string,
-  options: unknown,
-  rules: R,
-  planned?: readonly string[],
-): Completed<R> {
-  const given = checkObject(path === '' ? 'The argument of open' : path, options, Object.keys(rules), planned)
+export function complete<R extends Rules>(path: string, options: unknown, rules: R): Completed<R> {
+  const given = checkObject(path === '' ? 'The argument of open' : path, options, Object.keys(rules))
   const completed: Record<string, unknown> = {}
   for (const [name, rule] of Object.entries(rules)) {
     const isLeftOut = given[name] === undefined && !rule.required

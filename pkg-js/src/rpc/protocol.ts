@@ -69,8 +69,13 @@ export interface OpenRequest {
   readonly tabs?: { readonly own: string; readonly alive: readonly string[] }
 }
 
+/** The arguments with which a worker moves a database. */
+export type MoveRequest = Pick<OpenRequest, 'checked' | 'module' | 'encryption'>
+
 /** The methods of a worker that its page calls. */
 export interface WorkerMethods {
+  /** Moves a database to the storage of the options; instead of `open`. */
+  move(request: MoveRequest): void
   open(opening: OpenRequest): void
   /** Runs work under a permit; with `permitId` 0 under a permit of its own, until its writes are stored. */
   run(
@@ -109,7 +114,7 @@ export interface WorkerMethods {
 }
 
 /** The methods of {@link WorkerMethods} that each client of an engine may call. */
-export type ClientMethods = Omit<WorkerMethods, 'open' | 'close' | 'page' | 'attach' | 'detach'>
+export type ClientMethods = Omit<WorkerMethods, 'open' | 'move' | 'close' | 'page' | 'attach' | 'detach'>
 
 /** The methods of {@link EngineCallbacks} that are forwarded unchanged between threads and tabs. */
 export const forwardedCallbacks = [

@@ -8,17 +8,19 @@ import { Channel, type Handlers, type Message } from './channel.js'
 import { channelCallbacks } from './channel-callbacks.js'
 import { ClientSession, type SessionHost } from './client-session.js'
 import { PackedStatements } from './packed-statements.js'
-import type { OpenRequest, PageMethods, ServedCalls, WorkerMethods } from './protocol.js'
+import type { MoveRequest, OpenRequest, PageMethods, ServedCalls, WorkerMethods } from './protocol.js'
 import { serializeError } from './serialized-error.js'
 
-/** Returns the folder of a database that is in one. */
-export type FolderOf = (checked: CoreOptions) => MaybePromise<CoreFolder | undefined>
+/** Returns the folder of a database that is in one, or that is `moving`. */
+export type FolderOf = (checked: CoreOptions, moving?: boolean) => MaybePromise<CoreFolder | undefined>
 
 /** A tab that this server serves. */
 interface Attached {
   readonly session: ClientSession
   readonly channel: Channel<PageMethods, WorkerMethods>
 }
+
+type FilesOf = (database: string, options?: { readonly moving: boolean }) => CoreFiles
 
 /** Serves one database to the page that has created the engine, and to other tabs. */
 export class Server implements SessionHost {
@@ -86,6 +88,7 @@ export class Server implements SessionHost {
     return {
       ...this.#session.handlers,
       open: (signal, opening) => this.#openDatabase(opening, signal),
+      move: (_, request) => this.#moveDatabase(request),
       attach: (_, client, port) => {
         const receive = this.attach(client, (message, transfer) =>
           port.postMessage(message, transfer as Transferable[]),
@@ -129,6 +132,18 @@ export class Server implements SessionHost {
     await bridge.open(instance, options, connect, await this.#folderOf?.(checked))
     this.#open = true
     this.#becomeOpen()
+  }
+
+  async #moveDatabase({ checked, module, encryption }: MoveRequest): Promise<void> {
+    const callbacks = channelCallbacks(this.channel, () => {}, { seed: false, fetch: false })
+    const bridge = new Bridge(checked, { encryption }, callbacks)
+    const instance = await this.#createInstance(
+      module,
+      (part) => this.channel.ask('part', [part]),
+      (trap) => bridge.trapped(trap),
+    )
+    // Only a worker of the package is asked to, which has the files.
+    await bridge.moveStorage(instance, (await this.#folderOf?.(checked, true)) as CoreFiles)
   }
 
   /** Sends an event to all clients. The lock, and closing because of it, concern only the page that has the engine. */

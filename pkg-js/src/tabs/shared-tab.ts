@@ -103,6 +103,7 @@ export class SharedTab {
       },
       attach: () => {},
       detach: () => {},
+      move: () => {},
     }
   }
 

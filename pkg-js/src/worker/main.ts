@@ -12,8 +12,10 @@ const scope = self as unknown as {
   onmessage: ((event: MessageEvent<Message>) => void) | null
 }
 const post = (message: Message, transfer: readonly Transferable[]) => scope.postMessage(message, transfer)
-const server = new Server(post, createDatabaseInstance, (checked) =>
-  checked.storage === 'opfs' ? new PrivateFiles(checked.name, fileWaitMs(checked)) : undefined,
+const server = new Server(post, createDatabaseInstance, (checked, moving) =>
+  moving || checked.storage === 'opfs'
+    ? new PrivateFiles(checked.name, { waitMs: fileWaitMs(checked), moving })
+    : undefined,
 )
 let files: StorageServer | undefined
 scope.onmessage = ({ data }) => {

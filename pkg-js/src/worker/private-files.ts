@@ -1,3 +1,4 @@
+import { foundInIndexedDb, isMoving } from '../base/found-data.js'
 import { aboutFile, folderName, privateFolder, shownOf, unlessMissing } from '../base/private-folders.js'
 import type { CoreFiles } from '../engine/core.js'
 
@@ -18,6 +19,7 @@ export class PrivateFiles implements CoreFiles {
   readonly isPrivate = true
   readonly #database: string
   readonly #waitMs: number
+  readonly #moving: boolean
   readonly #open = new Map<string, AccessHandle>()
   /** Undefined until the folder was looked for, or made. */
   #folder: FileSystemDirectoryHandle | undefined
@@ -25,10 +27,14 @@ export class PrivateFiles implements CoreFiles {
   /** The removals under way. */
   #removed: Promise<unknown> = Promise.resolve()
 
-  /** `waitMs`: how long to wait for a file that another worker has open. */
-  constructor(database: string, waitMs: number) {
+  /**
+   * `waitMs`: how long to wait for a file that another worker has open. `moving`: the database is moved from or to these files, so that it
+   * doesn't matter what IndexedDB has of it.
+   */
+  constructor(database: string, { waitMs, moving }: { readonly waitMs: number; readonly moving?: boolean | undefined }) {
     this.#database = database
     this.#waitMs = waitMs
+    this.#moving = moving === true
   }
 
   async prepare(names: string[]): Promise<void> {
@@ -51,7 +57,19 @@ export class PrivateFiles implements CoreFiles {
     for await (const name of this.#folder?.keys() ?? []) await this.#openFile(this.#folder, name)
     // An opening that was aborted may have left none.
     if (this.#open.size > 0) await this.#openFile(this.#folder, aboutFile)
+    if (!this.#moving) await this.#checkPlace()
     this.#connected = true
+  }
+
+  /** Rejects when IndexedDB has the database: these files would be another one, or are what a move has left. */
+  async #checkPlace(): Promise<void> {
+    const isNew = this.#open.size === 0
+    if (!isNew && !(await isMoving(this.#database))) return
+    const found = await foundInIndexedDb(this.#database)
+    if (found !== 'whole' && !(isNew && found === 'headless')) return
+    this.close()
+    // The code is known to src/browser/files.rs.
+    throw Object.assign(new Error('The database is in IndexedDB'), { code: 'ELSEWHERE' })
   }
 
   /** Opens a file, or makes it. The browser may hold the handle of a worker that ended for a while. */

@@ -15,7 +15,7 @@ export class StorageServer {
   constructor(post: (message: Message, transfer: readonly Transferable[]) => void) {
     this.channel = new Channel<StorageClientMethods, StorageMethods>(post, {
       serve: async (_, name, waitMs, module) => {
-        this.#answer = this.#serve(new PrivateFiles(name, waitMs), module)
+        this.#answer = this.#serve(new PrivateFiles(name, { waitMs }), module)
         await this.#answer
       },
       ask: async (_, request) => {

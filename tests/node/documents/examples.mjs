@@ -342,6 +342,11 @@ export const examples = {
     })
   },
 
+  'docs/durability.md: Move a database to another storage': {
+    elsewhere: 'tests/e2e/moving.test.mjs',
+    because: 'only browsers have two storages',
+  },
+
   async 'docs/errors.md: Errors'({ run, open }) {
     const db = await open({ name: 'shop' })
     await db.exec('CREATE TABLE orders (id INTEGER PRIMARY KEY, item TEXT)')

@@ -1,0 +1,79 @@
+import { invalid } from '../base/errors.js'
+import { foundInIndexedDb, isMoving, movingName } from '../base/found-data.js'
+import { prefix } from '../base/indexeddb.js'
+import { isPrivate, privateFolder } from '../base/private-folders.js'
+import { checkName } from '../options/open-rules.js'
+import type { OpenOptions } from '../options/options.js'
+import { isDedicatedWorker } from './files-of.js'
+import { removalTimeoutMs, removeEntry, removeFiles, removeRecords } from './removal.js'
+
+// Which of the browser's storages has a database. While it is moved, both have data of it, and a file says so (`movingName`). Then the head
+// in IndexedDB decides, whichever way it moves: see src/store/moving.rs.
+
+/** A storage of the browser. */
+export type BrowserStorage = 'indexeddb' | 'opfs'
+
+/** Returns the storages that have a database of that name: none, one, or both when there are two databases. */
+export async function storagesOf(name: string): Promise<BrowserStorage[]> {
+  const [found, isInFiles] = await Promise.all([foundInIndexedDb(name), isPrivate(name)])
+  const isInRecords = found === 'whole' || found === 'headless'
+  if (!isInRecords || !isInFiles) return isInRecords ? ['indexeddb'] : isInFiles ? ['opfs'] : []
+  if (!(await isMoving(name))) return ['indexeddb', 'opfs']
+  return [found === 'whole' ? 'indexeddb' : 'opfs']
+}
+
+/** Marks a database as one that is moved. The caller holds its lock. */
+export async function beginMove(name: string): Promise<void> {
+  await (await privateFolder(true))?.getFileHandle(movingName(name), { create: true })
+}
+
+/**
+ * Removes what a move has left, finished or not: all but the database. The caller holds its lock. Rejects with `storage_blocked` and
+ * `storage_unavailable`.
+ */
+export async function endMove(name: string, timeoutMs = removalTimeoutMs): Promise<void> {
+  if (!(await isMoving(name))) return
+  const [place] = await storagesOf(name)
+  if (place === 'indexeddb') await removeFiles(name, timeoutMs)
+  if (place === 'opfs') await removeRecords(name, timeoutMs)
+  await removeEntry(movingName(name), timeoutMs)
+}
+
+/** Does the same where the lock is free. What can't be removed is left to a later call: the rule holds meanwhile. */
+async function endMoveIfFree(name: string): Promise<void> {
+  if (!(await isMoving(name))) return
+  const work = (lock: Lock | null) => (lock === null ? undefined : endMove(name, 1000).catch(() => {}))
+  await navigator.locks.request(prefix + name, { ifAvailable: true }, work)
+}
+
+/** Rejects with `invalid_argument` when another storage of the browser has the database: here it would be opened as a new one. */
+export async function requireHere(name: string, storage: BrowserStorage): Promise<void> {
+  await endMoveIfFree(name)
+  const places = await storagesOf(name)
+  const [place] = places
+  if (place === undefined || places.includes(storage)) return
+  throw invalid(`The database '${name}' is in storage '${place}'`, {
+    hint: `Open it with storage: '${place}', or move it with moveStorage('${name}', { to: '${storage}' })`,
+    details: { option: 'storage' },
+  })
+}
+
+/** Returns the storage of `storage: 'best'`: the one that has the database, or the one that suits a new one. */
+export async function bestStorage({ name }: Pick<OpenOptions, 'name'>): Promise<BrowserStorage> {
+  // Where one of them is missing, `open` says so.
+  if (typeof indexedDB === 'undefined' || navigator.locks === undefined) return 'indexeddb'
+  checkName(name)
+  await endMoveIfFree(name)
+  const [place] = await storagesOf(name)
+  return place ?? ((await suitsFiles()) ? 'opfs' : 'indexeddb')
+}
+
+/** Returns whether a new database is to be in the private file system: where a worker can have its files, and the browser doesn't refuse it. */
+async function suitsFiles(): Promise<boolean> {
+  if (typeof Worker === 'undefined' && !isDedicatedWorker()) return false
+  try {
+    return (await navigator.storage.getDirectory()) !== undefined
+  } catch {
+    return false
+  }
+}

@@ -1,0 +1,58 @@
+import { isTidelockError, TidelockError } from '../base/errors.js'
+import { prefix, resultOf } from '../base/indexeddb.js'
+import { folderName, privateFolder } from '../base/private-folders.js'
+import { until } from '../base/waiting.js'
+
+// Removing what a storage of the browser has of a database. The caller holds the lock of the database.
+
+/** How long removing waits for open connections and files to close. */
+export const removalTimeoutMs = 10_000
+
+/** Removes a database from IndexedDB. Rejects with `storage_blocked` when a connection stays open, and with `storage_unavailable`. */
+export async function removeRecords(name: string, timeoutMs = removalTimeoutMs): Promise<void> {
+  try {
+    await until(resultOf(indexedDB.deleteDatabase(prefix + name)), { timeoutMs })
+  } catch (cause) {
+    throw isTidelockError(cause, 'timeout') ? connected() : refused(cause)
+  }
+}
+
+/**
+ * Removes a database from the browser's private file system; a missing one is no error. A worker that ended keeps its files for a while:
+ * rejects with `storage_blocked` when it takes longer, and with `storage_unavailable`.
+ */
+export async function removeFiles(name: string, timeoutMs = removalTimeoutMs): Promise<void> {
+  await removeEntry(folderName(name), timeoutMs)
+}
+
+/** Removes an entry of the folder of all databases, as {@link removeFiles} does. */
+export async function removeEntry(entry: string, timeoutMs = removalTimeoutMs): Promise<void> {
+  // Browsers without a private file system, or that refuse it, have nothing there.
+  const all = await privateFolder(false).catch(() => undefined)
+  for (const end = Date.now() + timeoutMs; ; await new Promise((resolve) => setTimeout(resolve, 100))) {
+    try {
+      await all?.removeEntry(entry, { recursive: true })
+      return
+    } catch (cause) {
+      if ((cause as Error).name === 'NotFoundError') return
+      if ((cause as Error).name !== 'NoModificationAllowedError') throw refused(cause)
+      if (Date.now() > end)
+        throw new TidelockError('storage_blocked', "Another page or worker still has the database's files open", {
+          hint: 'Close the other tabs of this page, and try again',
+        })
+    }
+  }
+}
+
+function connected(): TidelockError {
+  return new TidelockError('storage_blocked', 'A connection to the database is still open', {
+    hint: 'Close the other tabs of this page; then the database is deleted',
+  })
+}
+
+function refused(cause: unknown): TidelockError {
+  return new TidelockError('storage_unavailable', 'The browser refused to delete the database', {
+    hint: 'Try again; cause is the error of the browser',
+    cause,
+  })
+}

@@ -1,0 +1,38 @@
+import { TidelockError } from '../base/errors.js'
+import { prefix } from '../base/indexeddb.js'
+import { withHolder } from './in-use.js'
+import { readHeadInfo } from './stored-place.js'
+
+/**
+ * Runs `work` under the lock of a database of the browser, which isn't open meanwhile. Rejects with `database_in_use` and that hint, unless
+ * `steal`, and with `lock_lost` when the lock is stolen; the signal aborts then.
+ */
+export async function whileClosed(
+  name: string,
+  { hint, steal = false }: { readonly hint: string; readonly steal?: boolean },
+  work: (stolen: AbortSignal) => Promise<void>,
+): Promise<void> {
+  const stolen = new AbortController()
+  let isHeld = false
+  const run = async (lock: Lock | null) => {
+    isHeld = lock !== null
+    if (isHeld) await work(stolen.signal)
+    return isHeld
+  }
+  const asked = navigator.locks.request(prefix + name, steal ? { steal } : { ifAvailable: true }, run)
+  // Only the browser rejects so: what `work` throws is an error of this package.
+  const done = await asked.catch((error: Error) => {
+    if (!isHeld || error.name !== 'AbortError') throw error
+    const lost = new TidelockError('lock_lost', 'Another holder took this database meanwhile', { hint: 'Try again' })
+    stolen.abort(lost)
+    throw lost
+  })
+  if (!done) throw await inUse(name, hint)
+}
+
+async function inUse(name: string, hint: string): Promise<unknown> {
+  const holder = (await readHeadInfo(name))?.holder
+  const details = holder === undefined ? {} : { holder: { ...holder, since: new Date(holder.since).toISOString() } }
+  const error = new TidelockError('database_in_use', 'Database already in use', { hint, details })
+  return withHolder(error, { name, storage: 'indexeddb' }, hint)
+}

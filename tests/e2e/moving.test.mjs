@@ -1,0 +1,372 @@
+// Databases that move between IndexedDB and the browser's private file system, and what an opening decides when both have data of them.
+import assert from 'node:assert/strict'
+import { freshName, suite, test, until } from './harness.mjs'
+
+const context = suite()
+const onPage = { only: 'current', because: 'the database is opened in a worker where that matters' }
+const storages = ['indexeddb', 'opfs']
+const other = (storage) => storages.find((one) => one !== storage)
+/** OPFS needs a worker. */
+const optionsFor = (name, storage) => ({ name, storage, thread: 'worker' })
+
+/** In the page: makes a database with rows, snapshots of two kinds, and log before and after them. */
+async function made(page, name, storage, { encryption, bytes = 200_000 } = {}) {
+  return page.evaluate(
+    async ([options, bytes]) => {
+      const db = await window.open(options)
+      await db.exec('CREATE TABLE t (id INTEGER PRIMARY KEY, s TEXT, b BLOB)')
+      await db.run('INSERT INTO t (s, b) VALUES (?, randomblob(?))', ['first', bytes])
+      await db.snapshots.create({ label: 'kept' })
+      await db.snapshots.import(await db.export())
+      await db.run('INSERT INTO t (s, b) VALUES (?, randomblob(?))', ['second', bytes])
+      // The time of a commit is in whole milliseconds.
+      const at = new Date(Date.now() + 1).toISOString()
+      await window.until(() => Date.now() > Date.parse(at))
+      await db.run("INSERT INTO t (s) VALUES ('third')")
+      await db.close()
+      return at
+    },
+    [{ ...optionsFor(name, storage), encryption }, bytes],
+  )
+}
+
+const move = (page, name, options) =>
+  page.evaluate(([name, options]) => window.failure(() => window.tidelock.moveStorage(name, options)), [name, options])
+
+const refused = (page, options) => page.evaluate((given) => window.failure(() => window.open(given)), options)
+
+/** What the browser has of the name: the names in IndexedDB and in the folder of all databases, and the list of databases. */
+const found = (page, name) =>
+  page.evaluate(async (name) => {
+    const root = await navigator.storage.getDirectory()
+    const folder = await root.getDirectoryHandle('tidelock', { create: true })
+    const names = (await indexedDB.databases()).map(({ name }) => name)
+    for await (const entry of folder.keys()) names.push(entry)
+    const listed = (await window.tidelock.databases()).filter((one) => one.name === name)
+    return { names: names.filter((one) => one.includes(name)).sort(), storages: listed.map(({ storage }) => storage) }
+  }, name)
+
+/** Checks the whole content: rows, snapshots, and a moment in the log. */
+async function checkContent(page, name, storage, at, { encryption } = {}) {
+  const content = await page.evaluate(
+    async ([options, at]) => {
+      const db = await window.open(options)
+      const snapshots = await db.snapshots.list()
+      const verified = []
+      for (const { id } of snapshots) verified.push((await db.snapshots.verify(id)).ok)
+      const rows = () => db.query('SELECT s FROM t ORDER BY id').then((rows) => rows.map(({ s }) => s))
+      const all = await rows()
+      await db.snapshots.restore({ at })
+      const before = await rows()
+      await db.snapshots.restore((await db.snapshots.list())[0].id)
+      const kind = (await db.health()).storage.kind
+      const check = await db.query('PRAGMA integrity_check')
+      await db.close()
+      return { verified, all, before, again: all.length, kind, check, labels: snapshots.map(({ label }) => label) }
+    },
+    [{ ...optionsFor(name, storage), encryption }, at],
+  )
+  assert.deepEqual(content.all, ['first', 'second', 'third'])
+  assert.deepEqual(content.before, ['first', 'second'])
+  assert.ok(content.labels.includes('kept') && content.verified.length >= 2, JSON.stringify(content))
+  assert.ok(content.verified.every(Boolean))
+  assert.equal(content.kind, storage)
+  assert.deepEqual(content.check, [{ integrity_check: 'ok' }])
+}
+
+for (const encryption of [undefined, { passphrase: 'secret' }])
+  test(
+    `a database moves there and back with its snapshots and its log${encryption ? ', encrypted' : ''}`,
+    onPage,
+    async () => {
+      const page = await context.page()
+      for (const [from, key] of [
+        ['indexeddb', undefined],
+        ['opfs', encryption],
+      ]) {
+        const [name, to] = [`${freshName()} ☂/*?:"<>|%.`, other(from)]
+        const at = await made(page, name, from, { encryption })
+        assert.deepEqual(await move(page, name, { to, encryption: key }), { resolved: undefined })
+        const { names, storages } = await found(page, name.slice(0, 10))
+        assert.equal(names.length, 1, names.join())
+        assert.deepEqual((await found(page, name)).storages, [to])
+        assert.deepEqual(storages, [])
+        const elsewhere = await refused(page, { ...optionsFor(name, from), encryption })
+        assert.deepEqual([elsewhere.code, elsewhere.details.option], ['invalid_argument', 'storage'])
+        assert.match(elsewhere.hint, /moveStorage\(/)
+        await checkContent(page, name, to, at, { encryption })
+        // A database that is there already stays.
+        assert.deepEqual(await move(page, name, { to }), { resolved: undefined })
+        assert.deepEqual(await move(page, name, { to: from }), { resolved: undefined })
+        assert.deepEqual((await found(page, name)).storages, [from])
+        await page.evaluate((name) => window.tidelock.deleteDatabase(name), name)
+        assert.deepEqual((await found(page, name.slice(0, 10))).names, [])
+      }
+      await page.close()
+    },
+  )
+
+test('what cannot be moved stays where it is, and the error says why', onPage, async () => {
+  const [page, second, name] = [await context.page(), await context.page(), freshName()]
+  const at = await made(page, name, 'indexeddb', { encryption: { passphrase: 'secret' } })
+  const codes = async (name, options) => {
+    const { code, details } = await move(page, name, options)
+    return [code, details?.option]
+  }
+  assert.deepEqual(await codes(name, { to: 'opfs', encryption: { passphrase: 'other' } }), [
+    'decryption_failed',
+    undefined,
+  ])
+  assert.deepEqual(await codes(name, { to: 'memory' }), ['invalid_argument', 'to'])
+  assert.deepEqual(await codes(name, {}), ['invalid_argument', 'to'])
+  assert.deepEqual(await codes(name, { to: 'opfs', force: true }), ['invalid_argument', 'force'])
+  assert.deepEqual(await codes(freshName(), { to: 'opfs' }), ['invalid_argument', undefined])
+  assert.deepEqual(await codes('', { to: 'opfs' }), ['invalid_argument', 'name'])
+
+  const key = { passphrase: 'secret' }
+  await second.evaluate(
+    async (given) => {
+      window.db = await window.open(given)
+    },
+    { name, encryption: key },
+  )
+  const inUse = await move(page, name, { to: 'opfs' })
+  assert.equal(inUse.code, 'database_in_use')
+  assert.match(inUse.message, /already in use by tab "A page under test"/)
+  await second.evaluate(() => window.db.close())
+  assert.deepEqual((await found(page, name)).storages, ['indexeddb'])
+  assert.equal((await found(page, name)).names.length, 1)
+  await checkContent(page, name, 'indexeddb', at, { encryption: key })
+
+  // A damaged database is recovered first.
+  const damaged = freshName()
+  await made(page, damaged, 'indexeddb')
+  await page.evaluate(async (name) => {
+    const opening = indexedDB.open(`tidelock/${name}`)
+    const database = await new Promise((resolve) => {
+      opening.onsuccess = () => resolve(opening.result)
+    })
+    const transaction = database.transaction('log', 'readwrite')
+    const store = transaction.objectStore('log')
+    const keys = store.getAllKeys()
+    keys.onsuccess = () => store.put(new ArrayBuffer(10), keys.result.at(-1))
+    await new Promise((resolve) => {
+      transaction.oncomplete = resolve
+    })
+    database.close()
+  }, damaged)
+  assert.deepEqual(await codes(damaged, { to: 'opfs' }), ['database_corrupt', undefined])
+  assert.deepEqual(await found(page, damaged), { names: [`tidelock/${damaged}`], storages: ['indexeddb'] })
+  await Promise.all([page.close(), second.close()])
+})
+
+test('kill -9 of the browser during a move leaves one good database', onPage, async (t) => {
+  const name = freshName()
+  let page = await context.page()
+  await made(page, name, 'indexeddb', { bytes: 8_000_000 })
+  const between = []
+  for (let round = 1; round <= 10; round++) {
+    const started = performance.now()
+    if (round === 1) {
+      // How long a move takes here.
+      assert.deepEqual(await move(page, name, { to: 'opfs' }), { resolved: undefined })
+      assert.deepEqual(await move(page, name, { to: 'indexeddb' }), { resolved: undefined })
+      between.push((performance.now() - started) / 2)
+    }
+    const [from] = (await found(page, name)).storages
+    let isOver = false
+    const moving = page.evaluate(([name, to]) => window.tidelock.moveStorage(name, { to }), [name, other(from)])
+    moving.then(
+      () => {
+        isOver = true
+      },
+      () => {},
+    )
+    const wait = Math.random() * between[0] * 1.1
+    const deadline = performance.now() + wait
+    while (!isOver && performance.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 1))
+    await context.browser.kill()
+    await context.browser.start()
+    page = await context.page()
+    const left = await found(page, name)
+    t.diagnostic(`round ${round}: from ${from}, ${isOver ? 'over' : `after ${wait.toFixed()} ms`}, left ${left.names}`)
+    assert.equal(left.storages.length, 1, `${left.storages}`)
+    const [storage] = left.storages
+    assert.ok(storage === other(from) || !isOver, 'a completed move is one')
+    const elsewhere = await refused(page, optionsFor(name, other(storage)))
+    assert.deepEqual([elsewhere.code, elsewhere.details?.option], ['invalid_argument', 'storage'])
+    const rows = await page.evaluate(
+      async ([options, round]) => {
+        const db = await window.open(options)
+        await db.run('INSERT INTO t (s) VALUES (?)', [`round ${round}`])
+        const rows = await db.query('SELECT s FROM t ORDER BY id')
+        const snapshots = await db.snapshots.list()
+        for (const { id } of snapshots)
+          if (!(await db.snapshots.verify(id)).ok) throw new Error(`snapshot ${id} is damaged`)
+        const check = await db.get('PRAGMA integrity_check')
+        await db.close()
+        return { count: rows.length, snapshots: snapshots.length, check: check.integrity_check }
+      },
+      [optionsFor(name, storage), round],
+    )
+    assert.deepEqual(rows, { count: 3 + round, snapshots: 2, check: 'ok' })
+    // What was left is removed.
+    assert.equal((await found(page, name)).names.length, 1)
+  }
+  await page.close()
+})
+
+test('a worker that dies during a move leaves one good database', onPage, async () => {
+  const [page, name] = [await context.page(), freshName()]
+  await made(page, name, 'indexeddb', { bytes: 2_000_000 })
+  const failed = await page.evaluate(async (name) => {
+    const moving = window.failure(() => window.tidelock.moveStorage(name, { to: 'opfs' }))
+    // From when it runs, its death is noticed at once.
+    await window.until(async () =>
+      (await navigator.locks.query()).held.some((lock) => lock.name.startsWith('tidelock-worker/')),
+    )
+    window.workers.at(-1).terminate()
+    return moving
+  }, name)
+  assert.equal(failed.code, 'worker_crashed', JSON.stringify(failed))
+  assert.deepEqual(await found(page, name), { names: [`tidelock/${name}`], storages: ['indexeddb'] })
+  await page.close()
+})
+
+test('who waits for a database that moves gets the right error, and who steals it all of it', onPage, async () => {
+  const [mover, second] = [await context.page(), await context.page()]
+  for (const from of storages)
+    for (const onBusy of ['wait', 'steal', 'steal', 'steal']) {
+      const name = freshName()
+      await made(mover, name, from, { bytes: 1_000_000 })
+      const moved = move(mover, name, { to: other(from) })
+      await until(() =>
+        second.evaluate(async (name) => {
+          const { held } = await navigator.locks.query()
+          return held.some((lock) => lock.name === `tidelock/${name}`)
+        }, name),
+      )
+      const opened = await second.evaluate(
+        async ([options, more]) => {
+          await new Promise((resolve) => setTimeout(resolve, more))
+          return window.failure(async () => {
+            const db = await window.open(options)
+            await db.run("INSERT INTO t (s) VALUES ('of the thief')")
+            const { n } = await db.get('SELECT count(*) AS n FROM t')
+            await db.close()
+            return n
+          })
+        },
+        [{ ...optionsFor(name, from), lock: { onBusy } }, Math.random() * 200],
+      )
+      const outcome = await moved
+      const context = JSON.stringify({ from, onBusy, opened, outcome })
+      const { storages: places } = await found(second, name)
+      assert.equal(places.length, 1, context)
+      if (onBusy === 'wait') assert.deepEqual(outcome, { resolved: undefined }, context)
+      if (places[0] === from) assert.deepEqual([opened.resolved, outcome.code], [4, 'lock_lost'], context)
+      else assert.equal(opened.code, 'invalid_argument', context)
+      const count = await second.evaluate(
+        async (options) => {
+          const db = await window.open(options)
+          const { n } = await db.get('SELECT count(*) AS n FROM t')
+          await db.close()
+          return n
+        },
+        optionsFor(name, places[0]),
+      )
+      assert.equal(count, places[0] === from ? 4 : 3, context)
+    }
+  await Promise.all([mover.close(), second.close()])
+})
+
+test('a database moves in a worker, too', onPage, async () => {
+  const [page, name] = [await context.page(), freshName()]
+  const at = await made(page, name, 'indexeddb')
+  for (const to of ['opfs', 'indexeddb']) {
+    const result = await page.evaluate(
+      async ([name, to]) => {
+        const code = `import { moveStorage } from '${location.origin}/tidelock/dist/index.js'
+          moveStorage(${JSON.stringify(name)}, { to: '${to}' }).then(() => postMessage('moved'), (error) => postMessage(String(error)))`
+        const worker = new Worker(URL.createObjectURL(new Blob([code], { type: 'text/javascript' })), {
+          type: 'module',
+        })
+        const result = await new Promise((resolve) => {
+          worker.onmessage = ({ data }) => resolve(data)
+        })
+        worker.terminate()
+        return result
+      },
+      [name, to],
+    )
+    assert.equal(result, 'moved')
+    assert.deepEqual((await found(page, name)).storages, [to])
+  }
+  await checkContent(page, name, 'indexeddb', at)
+  await page.close()
+})
+
+test("storage 'best' opens a database where it is, and makes a new one where it fits", async (_, thread) => {
+  const page = await context.page()
+  const kind = (name) =>
+    page.evaluate(async (name) => {
+      const db = await window.open({ name, storage: 'best' })
+      const { storage } = await db.health()
+      await db.close()
+      return storage.kind
+    }, name)
+  const name = freshName()
+  const suiting = thread === 'worker' ? 'opfs' : 'indexeddb'
+  assert.equal(await kind(name), suiting)
+  assert.deepEqual((await found(page, name)).storages, [suiting])
+  const old = freshName()
+  await made(page, old, 'indexeddb')
+  assert.equal(await kind(old), 'indexeddb')
+  if (thread === 'worker') {
+    await move(page, old, { to: 'opfs' })
+    assert.equal(await kind(old), 'opfs')
+    // The same as naming it.
+    const both = await page.evaluate(async (name) => {
+      const [one, two] = await Promise.all([
+        window.open({ name, storage: 'best' }),
+        window.open({ name, storage: 'opfs' }),
+      ])
+      await Promise.all([one.close(), two.close()])
+      return 'shared'
+    }, old)
+    assert.equal(both, 'shared')
+  }
+  const refusing = await page.evaluate(async (name) => {
+    navigator.storage.getDirectory = () => Promise.reject(new DOMException('Not in private windows', 'SecurityError'))
+    const db = await window.open({ name, storage: 'best' })
+    const { storage } = await db.health()
+    await db.close()
+    return storage.kind
+  }, freshName())
+  assert.equal(refusing, 'indexeddb')
+  await page.close()
+})
+
+test('of two openings with different storages, in a page or in two tabs, one makes the database', onPage, async () => {
+  const pages = [await context.page(), await context.page()]
+  for (const page of [pages[0], pages[0], pages[1], pages[1]]) {
+    const name = freshName()
+    const opening = (page, storage) =>
+      page.evaluate(
+        (given) =>
+          window.failure(async () => {
+            window.db = await window.open(given)
+          }),
+        { ...optionsFor(name, storage), lock: { onBusy: 'wait' } },
+      )
+    const results = [opening(pages[0], 'indexeddb'), opening(page, 'opfs')]
+    // The one that waits gets the lock when the other closes.
+    await Promise.race(results)
+    for (const page of pages) await page.evaluate(() => window.db?.close())
+    const codes = (await Promise.all(results)).map(({ code }) => code)
+    for (const page of pages) await page.evaluate(() => window.db?.close())
+    assert.deepEqual(codes.filter(Boolean), ['invalid_argument'], `${codes}`)
+    assert.equal((await found(pages[0], name)).storages.length, 1)
+  }
+  await Promise.all(pages.map((page) => page.close()))
+})
