@@ -1,9 +1,9 @@
 import { reading } from '../base/check.js'
 import { TidelockError } from '../base/errors.js'
 import type { StorageKind } from '../base/generated-types.js'
-import { openStored, resultOf } from '../base/indexeddb.js'
 import type { RowMode } from '../base/values.js'
 import { nodeFiles } from '../node/load.js'
+import { changeRecord, readRecord } from './last-records.js'
 import type { LiveWindow } from './live-window.js'
 
 // The results with which live queries begin under the option `initial`. They are stored with their database, but not in it: where the page
@@ -113,40 +113,29 @@ export class LastResults {
   }
 
   async #read(): Promise<KeyedResults> {
-    const { storage, name, path } = this.#place
+    const { storage, path } = this.#place
     try {
       if (storage === 'file') return resultsOf((await nodeFiles()).readLastResults(path as string))
-      if (!isKept(this.#place)) return new Map()
-      return await withRecords(name, 'readonly', async (records) => {
-        return (await resultsIn(records)) ?? new Map()
-      })
+      return isKept(this.#place) ? resultsOf(await readRecord(this.#place)) : new Map()
     } catch {
       return new Map()
     }
   }
 
   async #change(next: (stored: KeyedResults) => KeyedResults | undefined): Promise<void> {
-    const { storage, name, path } = this.#place
+    const { storage, path } = this.#place
     if (!isKept(this.#place)) return
-    if (storage === 'file') {
-      const { readLastResults, writeLastResults } = await nodeFiles()
-      // The module was loaded meanwhile.
-      const results = next(resultsOf(readLastResults(path as string)))
-      return writeLastResults(path as string, this.#mayStore() ? results : undefined)
-    }
-    await withRecords(name, 'readwrite', async (records) => {
-      // In the transaction of the write: another tab may have encrypted the database.
-      const stored = await resultsIn(records)
-      const results = stored && next(stored)
-      if (results === undefined) records.delete('last')
-      else records.put(results, 'last')
-    })
+    if (storage !== 'file') return changeRecord(this.#place, (stored) => next(resultsOf(stored)))
+    const { readLastResults, writeLastResults } = await nodeFiles()
+    // The module was loaded meanwhile.
+    const results = next(resultsOf(readLastResults(path as string)))
+    writeLastResults(path as string, this.#mayStore() ? results : undefined)
   }
 }
 
 /** Returns whether results of databases in this storage are stored. */
 function isKept({ storage }: ResultsPlace): boolean {
-  return storage === 'indexeddb' || storage === 'file'
+  return storage !== 'memory'
 }
 
 /** Returns the key of a query: queries that are written in the same way, with the same parameters, have one. */
@@ -161,39 +150,6 @@ function keyOf({ sql, params, mode, window }: QueryIdentity): string {
   return reading('The parameters', () =>
     JSON.stringify([sql, params ?? [], mode, window?.limit, window?.offset], plain),
   )
-}
-
-/** Runs `use` over the object store beside the database's own head, which it may read to see what the database is. */
-async function withRecords<T>(
-  name: string,
-  mode: IDBTransactionMode,
-  use: (records: IDBObjectStore) => Promise<T>,
-): Promise<T> {
-  const database = await openStored(name)
-  try {
-    const transaction = database.transaction('meta', mode, { durability: 'relaxed' })
-    const ended = new Promise<void>((resolve, reject) => {
-      transaction.oncomplete = () => resolve()
-      transaction.onabort = () => reject(transaction.error)
-    })
-    // Together, so that a failure of both is handled once.
-    const [result] = await Promise.all([use(transaction.objectStore('meta')), ended])
-    return result
-  } finally {
-    database.close()
-  }
-}
-
-/** Returns the stored results; undefined for an encrypted database. */
-async function resultsIn(records: IDBObjectStore): Promise<KeyedResults | undefined> {
-  const [head, stored] = await Promise.all([resultOf(records.get('head')), resultOf(records.get('last'))])
-  return isEncrypted(head) ? undefined : resultsOf(stored)
-}
-
-function isEncrypted(head: unknown): boolean {
-  const { features } = (head ?? {}) as { readonly features?: unknown }
-  // Of a database that isn't known to be plain, nothing is shown or stored.
-  return !Array.isArray(features) || features.includes('encryption')
 }
 
 /** Returns stored results; those that don't have their form are left out. */

@@ -1,3 +1,4 @@
+import { removeRecord } from '../api/last-records.js'
 import { isTidelockError, TidelockError } from '../base/errors.js'
 import { prefix, resultOf } from '../base/indexeddb.js'
 import { folderName, privateFolder } from '../base/private-folders.js'
@@ -22,6 +23,9 @@ export async function removeRecords(name: string, timeoutMs = removalTimeoutMs):
  * rejects with `storage_blocked` when it takes longer, and with `storage_unavailable`.
  */
 export async function removeFiles(name: string, timeoutMs = removalTimeoutMs): Promise<void> {
+  await removeRecord(name).catch((cause) => {
+    throw refused(cause)
+  })
   await removeEntry(folderName(name), timeoutMs)
 }
 
