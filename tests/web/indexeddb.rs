@@ -13,7 +13,7 @@ use tidelock::{
     engine::storage::flush::Flusher,
     error::WarningCode,
     ports::{Durability, Holder, Platform, Store, Whole},
-    sqlite::{Batch, Connection, PageFile},
+    sqlite::{Batch, Connection},
     store::{
         Opened, Storage, Tag,
         conformance::{CASES, Handles},
@@ -101,7 +101,7 @@ async fn a_batch_of_many_megabytes_goes_in_parts() {
     let parts = js("large", "const db = await connect(); const keys = await done(db.transaction('log').objectStore('log').getAllKeys()); db.close(); return JSON.stringify(keys)").await;
     assert_eq!(parts.as_string().unwrap(), "[[1,0],[2,0],[2,1],[2,2]]");
     let again = open("large").await;
-    assert!(again.image.to_bytes() == bytes);
+    assert!(again.file.image().unwrap().to_bytes() == bytes);
     again.storage.close().await.expect("closes");
     delete("large").await;
 }

@@ -11,11 +11,7 @@ export const maxTimeoutMs = 2 ** 31 - 1
  * Checks that a value is an object with these keys only; returns an empty object for `undefined`. Returns a copy, because a getter may give
  * another value next time.
  */
-export function checkObject(
-  what: string,
-  value: unknown,
-  keys: readonly string[],
-): Readonly<Record<string, unknown>> {
+export function checkObject(what: string, value: unknown, keys: readonly string[]): Readonly<Record<string, unknown>> {
   if (value === undefined) return {}
   const given = reading(what, () => {
     if (typeof value !== 'object' || value === null || Array.isArray(value)) throw wrong(what, 'an object')

@@ -31,7 +31,10 @@ export class PrivateFiles implements CoreFiles {
    * `waitMs`: how long to wait for a file that another worker has open. `moving`: the database is moved from or to these files, so that it
    * doesn't matter what IndexedDB has of it.
    */
-  constructor(database: string, { waitMs, moving }: { readonly waitMs: number; readonly moving?: boolean | undefined }) {
+  constructor(
+    database: string,
+    { waitMs, moving }: { readonly waitMs: number; readonly moving?: boolean | undefined },
+  ) {
     this.#database = database
     this.#waitMs = waitMs
     this.#moving = moving === true
