@@ -160,7 +160,6 @@ export function checkCall(
   call: string,
   options: unknown,
   keys: readonly string[] = [],
-  planned: readonly string[] = [],
 ): CallOptions & Readonly<Record<string, unknown>> {
   if (options === undefined) return none
   if ((typeof options !== 'object' || options === null) && withParameters.includes(call)) {
@@ -168,20 +167,15 @@ export function checkCall(
       hint: 'Pass the parameters as one array: [a, b]',
     })
   }
-  const checked = checkObject(`The options of ${call}`, options, [...keys, ...callKeys], planned)
+  const checked = checkObject(`The options of ${call}`, options, [...keys, ...callKeys])
   if (checked.signal !== undefined) reading('signal', () => checkSignal('signal', checked.signal))
   if (checked.timeoutMs !== undefined) checkInteger('timeoutMs', checked.timeoutMs, 1)
   return checked
 }
 
 /** Checks the options of a query; returns the form of its rows. */
-export function checkQuery(
-  call: string,
-  options: unknown,
-  keys: readonly string[] = [],
-  planned: readonly string[] = [],
-): RowMode {
-  const { rowMode } = checkCall(call, options, ['rowMode', ...keys], planned)
+export function checkQuery(call: string, options: unknown, keys: readonly string[] = []): RowMode {
+  const { rowMode } = checkCall(call, options, ['rowMode', ...keys])
   return rowMode === undefined ? 'object' : checkOneOf('rowMode', rowMode, ['object', 'array'])
 }
 

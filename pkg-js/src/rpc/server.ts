@@ -1,5 +1,5 @@
 import type { CallsOptions, MaybePromise } from '../engine/connection.js'
-import type { Core, CoreEvent, CoreFolder } from '../engine/core.js'
+import type { Core, CoreEvent, CoreFiles, CoreFolder } from '../engine/core.js'
 import type { CoreOptions } from '../engine/core-options.js'
 import { DirectConnection } from '../engine/direct-connection.js'
 import { Bridge } from '../instance/bridge.js'
@@ -19,8 +19,6 @@ interface Attached {
   readonly session: ClientSession
   readonly channel: Channel<PageMethods, WorkerMethods>
 }
-
-type FilesOf = (database: string, options?: { readonly moving: boolean }) => CoreFiles
 
 /** Serves one database to the page that has created the engine, and to other tabs. */
 export class Server implements SessionHost {
