@@ -1,7 +1,10 @@
 //! The properties of tables: the one place that reads SQLite's pragmas for columns, keys and references.
 
-use super::{Connection, Step};
-use crate::{error::Result, value::Value};
+use crate::{
+    error::Result,
+    sqlite::{Connection, Step},
+    value::Value,
+};
 
 /// The names of a rowid, unless columns have them.
 pub(crate) const ROWID_NAMES: [&str; 3] = ["rowid", "_rowid_", "oid"];

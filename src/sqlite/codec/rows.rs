@@ -6,13 +6,15 @@ use rusqlite::ffi;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::{
-    super::mem::{self, PlainMem},
     Integers, MAX_SAFE_INTEGER,
     repeats::{FROM_ROWS, FoundText, Repeats},
     tag, utf16_length,
     words::append_ascii,
 };
-use crate::error::{Error, ErrorCode, Result};
+use crate::{
+    error::{Error, ErrorCode, Result},
+    sqlite::statement::mem::{self, PlainMem},
+};
 
 /// Larger areas, in bytes, are freed before the next result instead of being reused.
 const KEEP_BYTES: usize = 16 << 20;

@@ -23,8 +23,10 @@ pub use user_functions::{
 
 use user_functions::{COLUMN_KEYS, GIVEN, Given, take_failure};
 
-use super::Connection;
-use crate::error::{Error, ErrorCode, Result};
+use crate::{
+    error::{Error, ErrorCode, Result},
+    sqlite::Connection,
+};
 
 /// Registers functions on a connection.
 type Register = fn(&Connection) -> Result<()>;

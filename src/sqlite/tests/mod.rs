@@ -6,7 +6,7 @@ mod execute;
 mod flat;
 mod pages;
 
-use super::{Connection, PageFile};
+use crate::sqlite::{Connection, PageFile};
 
 /// Opens a new database.
 fn fresh() -> (PageFile, Connection) {

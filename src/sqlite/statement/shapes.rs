@@ -6,7 +6,7 @@ use crate::collections::Map;
 
 /// The lists of column names seen so far. Ids count from 1 and are never reused.
 #[derive(Default)]
-pub(super) struct Shapes {
+pub(in crate::sqlite) struct Shapes {
     lists: Vec<Rc<[String]>>,
     numbers: Map<Rc<[String]>, u32>,
 }

@@ -1,6 +1,6 @@
 //! SQL text as tokens: enough to compare two definitions without a parser.
 
-use super::literal;
+use crate::sqlite::literal;
 
 /// The kind of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

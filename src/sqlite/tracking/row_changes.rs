@@ -59,7 +59,7 @@ pub struct RowChanges {
 
 /// The state of the hook. Its address must not change while it is installed.
 #[derive(Default)]
-pub(super) struct RowRecorder {
+pub(in crate::sqlite) struct RowRecorder {
     tables: RefCell<Vec<RecordedTable>>,
     changes: RefCell<RowChanges>,
     installed: Cell<bool>,

@@ -4,18 +4,20 @@ use std::{ffi::c_uint, rc::Rc};
 
 use rusqlite::ffi;
 
-use super::{Authority, prepared::PreparedStatement};
-use crate::collections::Map;
+use crate::{
+    collections::Map,
+    sqlite::{Authority, statement::prepared::PreparedStatement},
+};
 
 /// The limit of cached statements.
 const CAPACITY: usize = 128;
 
 /// The flag for compiling a statement that will be cached.
-pub(super) const PERSISTENT: c_uint = ffi::SQLITE_PREPARE_PERSISTENT as c_uint;
+pub(in crate::sqlite) const PERSISTENT: c_uint = ffi::SQLITE_PREPARE_PERSISTENT as c_uint;
 
 /// The most recently used compiled statements, by text and authority, and by the id that each got when it was cached.
 #[derive(Default)]
-pub(super) struct Cache {
+pub(in crate::sqlite) struct Cache {
     slots: Vec<Rc<PreparedStatement>>,
     /// The slots by text and authority.
     by_text: Map<u64, usize>,

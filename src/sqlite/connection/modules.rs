@@ -1,7 +1,6 @@
 //! FTS5, which may be loaded after a connection was opened.
 
-use super::Connection;
-use crate::error::Result;
+use crate::{error::Result, sqlite::Connection};
 
 impl Connection {
     /// Returns whether the schema has FTS5 tables.

@@ -4,9 +4,9 @@ use std::ffi::c_int;
 
 use rusqlite::ffi;
 
-use super::{Connection, PageFile};
 use crate::{
     error::{Error, Result},
+    sqlite::{Connection, PageFile},
     value::Value,
 };
 
@@ -32,7 +32,7 @@ const LONGEST_PATTERN: c_int = 1000;
 const SHORTEST_LIMIT: c_int = 100_000;
 
 /// The longest statement in the schema of an external file, in bytes: its time may grow with the square of that.
-pub(super) const LONGEST_DEFINITION: u64 = 100_000;
+pub(in crate::sqlite) const LONGEST_DEFINITION: u64 = 100_000;
 
 /// The most instructions of a statement while an external file is checked: generated columns that double each other have 2 to the power
 /// of their number.
@@ -42,7 +42,7 @@ const LONGEST_PROGRAM: c_int = 1_000_000;
 const NEW: &str = "PRAGMA page_size = 4096; PRAGMA auto_vacuum = INCREMENTAL;";
 
 /// Applies all settings. Fails with `database_corrupt` when the file is not a database.
-pub(super) fn apply(connection: &Connection, file: &PageFile) -> Result<()> {
+pub(in crate::sqlite) fn apply(connection: &Connection, file: &PageFile) -> Result<()> {
     let db = connection.raw();
     // SAFETY: `db` is open; the call only sets a flag.
     unsafe { ffi::sqlite3_extended_result_codes(db, 1) };
@@ -65,7 +65,7 @@ pub(super) fn apply(connection: &Connection, file: &PageFile) -> Result<()> {
 
 impl Connection {
     /// Sets whether the schema and shadow tables are protected from direct writes; initially they are.
-    pub(super) fn set_defensive(&self, yes: bool) {
+    pub(in crate::sqlite) fn set_defensive(&self, yes: bool) {
         let no_result = std::ptr::null_mut::<c_int>();
         // SAFETY: the connection is open. DEFENSIVE takes an int and a pointer for the result, here null.
         unsafe { ffi::sqlite3_db_config(self.raw(), ffi::SQLITE_DBCONFIG_DEFENSIVE, c_int::from(yes), no_result) };
@@ -83,14 +83,14 @@ impl Connection {
 
     /// Makes values longer than a whole external file an error: the file contains none, and one function call with such a value
     /// may take minutes without checking the deadline.
-    pub(super) fn limit_values(&self, bytes: u64) {
+    pub(in crate::sqlite) fn limit_values(&self, bytes: u64) {
         let longest = c_int::try_from(bytes).unwrap_or(c_int::MAX).max(SHORTEST_LIMIT);
         // SAFETY: the connection is open; SQLite caps the value at its own limit.
         unsafe { ffi::sqlite3_limit(self.raw(), ffi::SQLITE_LIMIT_LENGTH, longest) };
     }
 
     /// Sets the limits of a connection to an external file, before its schema is read.
-    pub(super) fn limit_external(&self) {
+    pub(in crate::sqlite) fn limit_external(&self) {
         self.limit_values(LONGEST_DEFINITION);
         // SAFETY: the connection is open.
         unsafe { ffi::sqlite3_limit(self.raw(), ffi::SQLITE_LIMIT_VDBE_OP, LONGEST_PROGRAM) };

@@ -15,7 +15,7 @@ const INTERVALS: std::ops::RangeInclusive<c_int> = 16..=4096;
 const OFTEN_MS: f64 = 1.0;
 
 /// A deadline, and how often SQLite calls it.
-pub(super) struct Countdown {
+pub(in crate::sqlite) struct Countdown {
     deadline: Deadline,
     /// Milliseconds that were left at the last call.
     left: f64,
@@ -25,7 +25,7 @@ pub(super) struct Countdown {
 
 impl Countdown {
     /// Installs the deadline on a connection. The box must live until the connection has another deadline, or is closed.
-    pub(super) fn begin(db: *mut ffi::sqlite3, mut deadline: Deadline) -> Box<Self> {
+    pub(in crate::sqlite) fn begin(db: *mut ffi::sqlite3, mut deadline: Deadline) -> Box<Self> {
         let left = deadline();
         let mut countdown = Box::new(Self { deadline, left, interval: *INTERVALS.start(), db });
         countdown.register();
@@ -33,14 +33,14 @@ impl Countdown {
     }
 
     /// Removes the deadline from the connection, and returns it.
-    pub(super) fn end(self) -> Deadline {
+    pub(in crate::sqlite) fn end(self) -> Deadline {
         // SAFETY: the connection is open.
         unsafe { ffi::sqlite3_progress_handler(self.db, 0, None, std::ptr::null_mut()) };
         self.deadline
     }
 
     /// Returns whether the deadline has passed, and adapts the interval to the time since the last call.
-    pub(super) fn is_over(&mut self) -> bool {
+    pub(in crate::sqlite) fn is_over(&mut self) -> bool {
         let left = (self.deadline)();
         let fast = self.left - left < OFTEN_MS;
         self.left = left;

@@ -1,7 +1,9 @@
 //! The limits of table expressions (WITH), named windows (WINDOW) and window functions (OVER) in a statement.
 
-use super::{text::mentions, tokens::each_token};
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    sqlite::sql::{text::mentions, tokens::each_token},
+};
 
 /// The limit of a statement: SQLite compares the name of each with all before it, without checking the deadline.
 const MOST: usize = 5_000;
@@ -13,12 +15,12 @@ const MOST_FUNCTIONS: usize = 1_000;
 const SHORTEST: usize = 6;
 
 /// Returns whether a text may have a statement beyond the limit. Quick, for texts of many statements.
-pub(super) fn may_exceed(sql: &str) -> bool {
+pub(in crate::sqlite) fn may_exceed(sql: &str) -> bool {
     sql.len() > MOST_FUNCTIONS * SHORTEST && ["with", "window", "over"].iter().any(|word| mentions(sql, word))
 }
 
 /// Fails with `invalid_argument` if a statement has too many table expressions, windows or window functions.
-pub(super) fn check(statement: &str) -> Result<()> {
+pub(in crate::sqlite) fn check(statement: &str) -> Result<()> {
     if !may_exceed(statement) {
         return Ok(());
     }

@@ -1,4 +1,21 @@
 //! A connection: SQLite over a page file, with its statement cache.
+//!
+//! | file | what |
+//! |---|---|
+//! | `opening`, `pragmas`, `modules` | opening with all settings; FTS5, which may come later |
+//! | `authority` | what a statement may do, and what it reads and writes |
+//! | `queries`, `cache` | statements: found in the cache or compiled, and run |
+//! | `deadline` | the end of statements that take too long |
+//! | `triggers` | helpers for temporary triggers |
+
+pub(super) mod authority;
+pub(super) mod cache;
+pub(super) mod deadline;
+pub(super) mod modules;
+pub(super) mod opening;
+pub(super) mod pragmas;
+pub(super) mod queries;
+pub(super) mod triggers;
 
 use std::{
     cell::{Cell, RefCell},
@@ -8,35 +25,40 @@ use std::{
 
 use rusqlite::ffi;
 
-use super::{
-    authority::{Authority, Watcher},
-    cache::{Cache, PERSISTENT},
-    deadline::{Countdown, Deadline},
-    failure,
-    functions::user_functions,
-    prepared::PreparedStatement,
-    row_changes::RowRecorder,
-    shapes::Shapes,
-    table_expressions,
-    text::{first_word, skip_blank, statements},
+use crate::{
+    error::{Error, ErrorCode, Result},
+    sqlite::{
+        connection::{
+            authority::{Authority, Watcher},
+            cache::{Cache, PERSISTENT},
+            deadline::{Countdown, Deadline},
+        },
+        failure,
+        functions::user_functions,
+        sql::{
+            table_expressions,
+            text::{first_word, skip_blank, statements},
+        },
+        statement::{prepared::PreparedStatement, shapes::Shapes},
+        tracking::row_changes::RowRecorder,
+    },
 };
-use crate::error::{Error, ErrorCode, Result};
 
 /// The longest statement in bytes that is cached.
 const LONGEST_KEPT: usize = 32 * 1024;
 
 /// One connection to one database. It stays on the thread that opened it.
 pub struct Connection {
-    pub(super) db: *mut ffi::sqlite3,
-    pub(super) watcher: Box<Watcher>,
-    pub(super) recorder: Box<RowRecorder>,
-    pub(super) cache: RefCell<Cache>,
-    pub(super) shapes: RefCell<Shapes>,
-    pub(super) deadline: RefCell<Option<Box<Countdown>>>,
+    pub(in crate::sqlite) db: *mut ffi::sqlite3,
+    pub(in crate::sqlite) watcher: Box<Watcher>,
+    pub(in crate::sqlite) recorder: Box<RowRecorder>,
+    pub(in crate::sqlite) cache: RefCell<Cache>,
+    pub(in crate::sqlite) shapes: RefCell<Shapes>,
+    pub(in crate::sqlite) deadline: RefCell<Option<Box<Countdown>>>,
     /// The size limit of the file in bytes, for the error of a statement that would exceed it.
-    pub(super) max_bytes: Cell<u64>,
+    pub(in crate::sqlite) max_bytes: Cell<u64>,
     /// Whether values can be read from SQLite's memory.
-    pub(super) reads_values: bool,
+    pub(in crate::sqlite) reads_values: bool,
 }
 
 impl Connection {
@@ -104,7 +126,7 @@ impl Connection {
     }
 
     /// Returns the shape id of a statement's column names.
-    pub(super) fn shape_of(&self, prepared: &PreparedStatement) -> u32 {
+    pub(in crate::sqlite) fn shape_of(&self, prepared: &PreparedStatement) -> u32 {
         if let Some(shape) = prepared.shape.get() {
             return shape;
         }
@@ -114,7 +136,7 @@ impl Connection {
         shape
     }
 
-    pub(super) fn reads_values(&self) -> bool {
+    pub(in crate::sqlite) fn reads_values(&self) -> bool {
         self.reads_values
     }
 
@@ -130,20 +152,20 @@ impl Connection {
     }
 
     /// Checks the deadline between two statements.
-    pub(super) fn is_past_deadline(&self) -> bool {
+    pub(in crate::sqlite) fn is_past_deadline(&self) -> bool {
         self.deadline.borrow_mut().as_mut().is_some_and(|countdown| countdown.is_over())
     }
 
-    pub(super) fn raw(&self) -> *mut ffi::sqlite3 {
+    pub(in crate::sqlite) fn raw(&self) -> *mut ffi::sqlite3 {
         self.db
     }
 
-    pub(super) fn watcher(&self) -> &Watcher {
+    pub(in crate::sqlite) fn watcher(&self) -> &Watcher {
         &self.watcher
     }
 
     /// Returns the error of the call that just failed.
-    pub(super) fn failure(&self, code: c_int) -> Error {
+    pub(in crate::sqlite) fn failure(&self, code: c_int) -> Error {
         let reported = self.watcher.take_refusal().or_else(user_functions::take_failure);
         let error = reported.unwrap_or_else(|| failure::last(self.db, code));
         match self.max_bytes.get() {
@@ -158,7 +180,7 @@ impl Connection {
     }
 
     /// Returns a statement from the cache, or compiles it. The caller owns it until it releases it.
-    pub(super) fn prepare(&self, sql: &str, authority: Authority) -> Result<Rc<PreparedStatement>> {
+    pub(in crate::sqlite) fn prepare(&self, sql: &str, authority: Authority) -> Result<Rc<PreparedStatement>> {
         if let Some(prepared) = self.cache.borrow_mut().take(sql, authority) {
             return Ok(prepared);
         }
@@ -166,7 +188,7 @@ impl Connection {
     }
 
     /// Compiles a statement, and replaces a cached one. The caller owns it until it releases it.
-    pub(super) fn prepare_uncached(&self, sql: &str, authority: Authority) -> Result<Rc<PreparedStatement>> {
+    pub(in crate::sqlite) fn prepare_uncached(&self, sql: &str, authority: Authority) -> Result<Rc<PreparedStatement>> {
         // SQLite runs a pragma when it compiles it, so trailing text must be refused before that.
         if first_word(sql).eq_ignore_ascii_case("PRAGMA") && statements(sql).nth(1).is_some() {
             return Err(several());
@@ -193,7 +215,7 @@ impl Connection {
 
     /// Compiles the first statement of a text; `None` if the text has only white space and comments. Also returns the number of
     /// bytes read from the text. The watcher then has the statement's effects.
-    pub(super) fn compile(
+    pub(in crate::sqlite) fn compile(
         &self,
         sql: &str,
         authority: Authority,
@@ -214,7 +236,7 @@ impl Connection {
     }
 
     /// Returns the number of rows that the statement that just ended changed itself.
-    pub(super) fn changes_of(&self, prepared: &PreparedStatement) -> u64 {
+    pub(in crate::sqlite) fn changes_of(&self, prepared: &PreparedStatement) -> u64 {
         if !prepared.counts_changes() {
             return 0;
         }

@@ -3,9 +3,9 @@
 use rusqlite::ffi;
 use serde::Serialize;
 
-use super::Connection;
 use crate::{
     error::{Error, ErrorCode, Result},
+    sqlite::Connection,
     value::Value,
 };
 
@@ -56,7 +56,7 @@ impl Connection {
             return Err(self.failure(code));
         }
         if step != ffi::SQLITE_DONE {
-            return Err(super::failure::from_code(step, "the database to copy is in use"));
+            return Err(crate::sqlite::failure::from_code(step, "the database to copy is in use"));
         }
         Ok(())
     }
@@ -88,7 +88,7 @@ impl Connection {
     pub fn foreign_key_check(&self, limit: usize) -> Result<Vec<FkViolation>> {
         let mut statement = self.statement("PRAGMA foreign_key_check")?;
         let mut violations = Vec::new();
-        while violations.len() < limit && statement.step()? == super::Step::Row {
+        while violations.len() < limit && statement.step()? == crate::sqlite::Step::Row {
             violations.push(FkViolation {
                 table: statement.column_text(0).unwrap_or_default().to_owned(),
                 rowid: statement.column(1).as_integer(),

@@ -4,8 +4,16 @@ use std::cell::{Cell, RefCell};
 
 use rusqlite::ffi;
 
-use super::{Connection, PageFile, authority::Watcher, functions, mem, pragmas, vfs};
-use crate::error::Result;
+use crate::{
+    error::Result,
+    sqlite::{
+        Connection, PageFile,
+        connection::{authority::Watcher, pragmas},
+        functions,
+        statement::mem,
+        vfs,
+    },
+};
 
 impl Connection {
     /// Opens SQLite over the file and sets every pragma that tidelock relies on.
@@ -17,7 +25,7 @@ impl Connection {
 
     /// Opens an external file like [`open`](Self::open). Also fails with `sqlite_error` (`SQLITE_TOOBIG`) if a statement of its schema is longer than
     /// [`LONGEST_DEFINITION`](pragmas::LONGEST_DEFINITION). SQLite doesn't check the deadline while it reads the schema.
-    pub(super) fn open_outside(file: &PageFile) -> Result<Self> {
+    pub(in crate::sqlite) fn open_outside(file: &PageFile) -> Result<Self> {
         Self::open_by(file, Self::limit_external)
     }
 

@@ -1,14 +1,19 @@
 //! Information for live queries: what a query reads, the values of its parameters, and the changed rows.
 
-use super::{
-    Authority, Connection, Statement,
-    codec::{FlatParams, Param},
-    prepared::Places,
-    query_reads::QueryReads,
-    row_changes::{RecordedTable, RowChanges},
-    table_expressions,
+use crate::{
+    error::Result,
+    sqlite::{
+        Authority, Connection, Statement,
+        codec::{FlatParams, Param},
+        sql::table_expressions,
+        statement::prepared::Places,
+        tracking::{
+            query_reads::QueryReads,
+            row_changes::{RecordedTable, RowChanges},
+        },
+    },
+    value::Value,
 };
-use crate::{error::Result, value::Value};
 
 impl Connection {
     /// Returns what a user's statement reads. Fails as compiling it does.

@@ -2,13 +2,17 @@
 
 use std::rc::Rc;
 
-use super::{
-    Authority, Connection, Statement, StatementEffects, Step,
-    bind::without_values,
-    codec::{FlatParams, FlatRows, Integers, malformed},
-    prepared::{Places, PreparedStatement},
+use crate::{
+    error::Result,
+    sqlite::{
+        Authority, Connection, Statement, StatementEffects, Step,
+        codec::{FlatParams, FlatRows, Integers, malformed},
+        statement::{
+            bind::without_values,
+            prepared::{Places, PreparedStatement},
+        },
+    },
 };
-use crate::error::Result;
 
 /// The result that the caller wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,11 +8,11 @@ use std::{
 
 use rusqlite::ffi;
 
-use super::authority::{Authority, StatementEffects, Watcher};
+use crate::sqlite::connection::authority::{Authority, StatementEffects, Watcher};
 
 /// Where the columns of a parameter buffer go.
 #[derive(Default)]
-pub(super) enum Places {
+pub(in crate::sqlite) enum Places {
     /// Column 0 is parameter 1, and so on.
     #[default]
     Positional,
@@ -22,7 +22,7 @@ pub(super) enum Places {
 }
 
 /// A compiled statement with its properties.
-pub(super) struct PreparedStatement {
+pub(in crate::sqlite) struct PreparedStatement {
     /// Null only between two statements of a script.
     pub raw: *mut ffi::sqlite3_stmt,
     pub sql: Box<str>,

@@ -4,11 +4,13 @@ use std::ffi::c_int;
 
 use rusqlite::ffi;
 
-use super::{
-    codec::{FlatParams, Param, ParamReader, malformed},
-    prepared::{Places, PreparedStatement},
+use crate::{
+    error::{Error, ErrorCode, Result},
+    sqlite::{
+        codec::{FlatParams, Param, ParamReader, malformed},
+        statement::prepared::{Places, PreparedStatement},
+    },
 };
-use crate::error::{Error, ErrorCode, Result};
 
 impl Places {
     /// Matches the given values with the statement's parameters. `names` is empty for positional parameters, else the columns'
@@ -113,11 +115,11 @@ unsafe fn bind(prepared: &PreparedStatement, index: c_int, value: Param<'_>) -> 
     if code == ffi::SQLITE_OK {
         return Ok(());
     }
-    Err(super::failure::from_code(code, "a parameter can't be bound").detail("parameter", i64::from(index)))
+    Err(crate::sqlite::failure::from_code(code, "a parameter can't be bound").detail("parameter", i64::from(index)))
 }
 
 /// Fails with `invalid_argument` if the numbers of values and parameters differ.
-pub(super) fn check_count(values: usize, parameters: usize) -> Result<()> {
+pub(in crate::sqlite) fn check_count(values: usize, parameters: usize) -> Result<()> {
     if values < parameters {
         let missing = values + 1;
         return Err(Error::invalid(format!("Parameter {missing} is missing: the statement takes {parameters}"))
@@ -135,7 +137,7 @@ pub(super) fn check_count(values: usize, parameters: usize) -> Result<()> {
 
 /// Removes bound values from an error's message: some functions of SQLite quote values that they can't parse (full-text
 /// queries, JSON paths).
-pub(super) fn without_values(mut error: Error, params: Option<&FlatParams<'_>>) -> Error {
+pub(in crate::sqlite) fn without_values(mut error: Error, params: Option<&FlatParams<'_>>) -> Error {
     let Some(params) = params.filter(|_| error.is(ErrorCode::SqliteError)) else { return error };
     let mut values = params.values();
     for _ in 0..params.rows() * params.columns() {

@@ -12,8 +12,10 @@ use std::{
 
 use rusqlite::ffi;
 
-use super::{functions::user_functions, query_reads::QueryReads};
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    sqlite::{functions::user_functions, tracking::query_reads::QueryReads},
+};
 
 /// On whose behalf a statement is prepared: decides what the authorizer refuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -102,7 +104,7 @@ const OWN_TABLES: [&[u8]; 4] = [b"sqlite_master", b"sqlite_temp_master", b"sqlit
 const NAMES_KEPT: usize = 64;
 
 /// The authorizer's state. Its address must not change while it is installed.
-pub(super) struct Watcher {
+pub(in crate::sqlite) struct Watcher {
     db: Cell<*mut ffi::sqlite3>,
     mode: Cell<Authority>,
     /// Whether a user's VACUUM is running, which attaches a temporary database.
@@ -141,7 +143,7 @@ impl Watcher {
         // SAFETY: the box lives as long as the connection, which holds it and closes SQLite before dropping it; the
         // callback only takes shared references to it.
         let code = unsafe { ffi::sqlite3_set_authorizer(db, Some(authorize), context) };
-        if code == ffi::SQLITE_OK { Ok(watcher) } else { Err(super::failure::last(db, code)) }
+        if code == ffi::SQLITE_OK { Ok(watcher) } else { Err(crate::sqlite::failure::last(db, code)) }
     }
 
     /// Sets the mode; to be called before SQLite compiles or runs a statement.

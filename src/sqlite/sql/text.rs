@@ -12,7 +12,7 @@ pub fn mentions(text: &str, word: &str) -> bool {
 }
 
 /// Returns the text after leading white space, semicolons and comments.
-pub(super) fn skip_blank(sql: &str) -> &str {
+pub(in crate::sqlite) fn skip_blank(sql: &str) -> &str {
     let bytes = sql.as_bytes();
     let mut at = 0;
     while let Some(byte) = bytes.get(at) {
@@ -61,16 +61,16 @@ pub fn line_of(text: &str, offset: usize) -> usize {
 }
 
 /// Returns the first word of a statement, after white space and comments; empty when it begins with something else.
-pub(super) fn first_word(sql: &str) -> &str {
+pub(in crate::sqlite) fn first_word(sql: &str) -> &str {
     let sql = skip_blank(sql);
     &sql[..sql.bytes().take_while(u8::is_ascii_alphabetic).count()]
 }
 
-pub(super) fn is_vacuum(sql: &str) -> bool {
+pub(in crate::sqlite) fn is_vacuum(sql: &str) -> bool {
     first_word(sql).eq_ignore_ascii_case("VACUUM")
 }
 
-pub(super) fn is_begin(sql: &str) -> bool {
+pub(in crate::sqlite) fn is_begin(sql: &str) -> bool {
     first_word(sql).eq_ignore_ascii_case("BEGIN")
 }
 
@@ -99,7 +99,7 @@ pub fn first_statement(sql: &str) -> &str {
 }
 
 /// Returns the length of the first statement, which begins at the text's first byte.
-pub(super) fn statement_length(sql: &str) -> usize {
+pub(in crate::sqlite) fn statement_length(sql: &str) -> usize {
     let bytes = sql.as_bytes();
     let mut at = 0;
     // Counts words until they identify a trigger: CREATE [TEMP|TEMPORARY] TRIGGER.

@@ -8,13 +8,17 @@
 
 use rusqlite::ffi;
 
-use super::{
-    Connection, Deadline, ExternalFile, Statement, Step,
-    scratch::run_in_scratch,
-    tables::TableInfo,
-    text::{quote, statement_end},
+use crate::{
+    error::Result,
+    memory::no_memory,
+    sqlite::{
+        Connection, Deadline, ExternalFile, Statement, Step,
+        database::scratch::run_in_scratch,
+        sql::text::{quote, statement_end},
+        tables::TableInfo,
+    },
+    value::Value,
 };
-use crate::{error::Result, memory::no_memory, value::Value};
 
 /// The size in bytes at which a piece of the text is passed to the sink.
 const SLICE: usize = 1 << 20;

@@ -3,19 +3,21 @@
 //! Such a file may be truncated, damaged, of another format, or malicious: inconsistent pages, a schema that was edited
 //! directly, or views and triggers that call missing or forbidden functions.
 
-use super::{
-    Connection, Image, PageFile,
-    failure::needs_more,
-    image::page_size_of,
-    pragmas::LONGEST_DEFINITION,
-    scratch::{run_in_scratch, too_slow},
-    text::quote,
-    tokens::{Token, tokens},
-};
 use crate::{
     collections::Set,
     error::{Detail, Error, ErrorCode, Result},
     memory::no_memory,
+    sqlite::{
+        Connection, Image, PageFile,
+        connection::pragmas::LONGEST_DEFINITION,
+        database::scratch::{run_in_scratch, too_slow},
+        failure::needs_more,
+        image::page_size_of,
+        sql::{
+            text::quote,
+            tokens::{Token, tokens},
+        },
+    },
     value::Value,
 };
 

@@ -1,12 +1,26 @@
 //! A statement to bind, step and read, borrowed from a connection's cache.
+//!
+//! | file | what |
+//! |---|---|
+//! | `prepared` | a compiled statement |
+//! | `execute`, `bind` | one statement of JavaScript: from its parameters to encoded rows |
+//! | `mem`, `shapes` | values in SQLite's memory; the names of columns by an id |
+//! | `explain` | query plans |
+
+pub(super) mod bind;
+pub(super) mod execute;
+pub(super) mod explain;
+pub(super) mod mem;
+pub(super) mod prepared;
+pub(super) mod shapes;
 
 use std::{ffi::c_int, rc::Rc};
 
 use rusqlite::ffi;
 
-use super::{Authority, Connection, authority::StatementEffects, prepared::PreparedStatement};
 use crate::{
     error::{Error, Result},
+    sqlite::{Authority, Connection, connection::authority::StatementEffects, statement::prepared::PreparedStatement},
     value::Value,
 };
 
@@ -22,26 +36,26 @@ pub enum Step {
 /// A prepared statement, borrowed from the connection's cache.
 pub struct Statement<'c> {
     connection: &'c Connection,
-    pub(super) prepared: Rc<PreparedStatement>,
+    pub(in crate::sqlite) prepared: Rc<PreparedStatement>,
 }
 
 impl<'c> Statement<'c> {
-    pub(super) fn new(connection: &'c Connection, prepared: Rc<PreparedStatement>) -> Self {
+    pub(in crate::sqlite) fn new(connection: &'c Connection, prepared: Rc<PreparedStatement>) -> Self {
         Self { connection, prepared }
     }
 
-    pub(super) fn connection(&self) -> &'c Connection {
+    pub(in crate::sqlite) fn connection(&self) -> &'c Connection {
         self.connection
     }
 
     /// Creates a handle for the statements of a script in turn, each from [`begin`](Self::begin) to [`end`](Self::end): they share
     /// its memory.
-    pub(super) fn of_script(connection: &'c Connection, authority: Authority) -> Self {
+    pub(in crate::sqlite) fn of_script(connection: &'c Connection, authority: Authority) -> Self {
         Self::new(connection, Rc::new(PreparedStatement::new(std::ptr::null_mut(), "", authority, Rc::default())))
     }
 
     /// Wraps a statement that SQLite just compiled.
-    pub(super) fn begin(&mut self, raw: *mut ffi::sqlite3_stmt) {
+    pub(in crate::sqlite) fn begin(&mut self, raw: *mut ffi::sqlite3_stmt) {
         let watcher = self.connection.watcher();
         match Rc::get_mut(&mut self.prepared) {
             Some(prepared) => prepared.take_over(raw, watcher),
@@ -53,7 +67,7 @@ impl<'c> Statement<'c> {
     }
 
     /// Frees the statement.
-    pub(super) fn end(&mut self) {
+    pub(in crate::sqlite) fn end(&mut self) {
         if let Some(prepared) = Rc::get_mut(&mut self.prepared) {
             prepared.finalize();
         }
@@ -112,7 +126,7 @@ impl<'c> Statement<'c> {
 
     /// Binds all parameters. Fails with `invalid_argument` when there are too few or too many.
     pub fn bind_all(&mut self, values: &[Value]) -> Result<()> {
-        super::bind::check_count(values.len(), self.parameter_count())?;
+        crate::sqlite::statement::bind::check_count(values.len(), self.parameter_count())?;
         for (index, value) in values.iter().enumerate() {
             self.bind(index + 1, value)?;
         }
@@ -201,7 +215,7 @@ impl<'c> Statement<'c> {
     }
 
     /// Returns SQLite's number of the type of a column in the current row.
-    pub(super) fn kind(&self, index: usize) -> c_int {
+    pub(in crate::sqlite) fn kind(&self, index: usize) -> c_int {
         // SAFETY: the statement is alive.
         unsafe { ffi::sqlite3_column_type(self.prepared.raw, index as c_int) }
     }

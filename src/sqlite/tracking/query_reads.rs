@@ -21,7 +21,7 @@ pub struct TableReads {
 }
 
 impl QueryReads {
-    pub(super) fn note_column(&mut self, table: &str, column: &str) {
+    pub(in crate::sqlite) fn note_column(&mut self, table: &str, column: &str) {
         let known = self.tables.iter().position(|known| known.name == table);
         let at = known.unwrap_or_else(|| {
             self.tables.push(TableReads { name: table.to_owned(), columns: Vec::new() });

@@ -2,11 +2,14 @@
 
 use rusqlite::ffi;
 
-use super::{
-    Authority, Connection, Statement, Step, functions, functions::user_functions, prepared::PreparedStatement,
-    tables::TableInfo,
+use crate::{
+    error::Result,
+    sqlite::{
+        Authority, Connection, Statement, Step, functions, functions::user_functions,
+        statement::prepared::PreparedStatement, tables::TableInfo,
+    },
+    value::Value,
 };
-use crate::{error::Result, value::Value};
 
 impl Connection {
     /// Runs one statement to its end. Returns the number of rows that it changed itself, without those of triggers.
@@ -70,14 +73,14 @@ impl Connection {
         self.prepare_uncached(sql, authority).map(|prepared| Statement::new(self, prepared))
     }
 
-    /// Returns the cached statement with this [id](super::Outcome::statement); `None` if it was evicted or is in use.
+    /// Returns the cached statement with this [id](crate::sqlite::Outcome::statement); `None` if it was evicted or is in use.
     pub fn statement_known(&self, id: u32, authority: Authority) -> Option<Statement<'_>> {
         let prepared = self.cache.borrow_mut().take_known(id, authority)?;
         Some(Statement::new(self, prepared))
     }
 
     /// Steps a statement, and reads its effects again if SQLite recompiled it.
-    pub(super) fn step(&self, prepared: &PreparedStatement) -> Result<Step> {
+    pub(in crate::sqlite) fn step(&self, prepared: &PreparedStatement) -> Result<Step> {
         self.watcher.begin(prepared.authority);
         // SAFETY: the statement is alive and belongs to this connection.
         let code = unsafe { ffi::sqlite3_step(prepared.raw) };

@@ -2,13 +2,16 @@
 
 use std::ops::Range;
 
-use super::{
-    Authority, Connection, Statement, table_expressions,
-    text::{first_word, is_begin, is_vacuum, line_of, mentions, skip_blank, statement_length, statements},
-};
 use crate::{
     error::{Detail, Error, Result},
     memory::no_memory,
+    sqlite::{
+        Authority, Connection, Statement,
+        sql::{
+            table_expressions,
+            text::{first_word, is_begin, is_vacuum, line_of, mentions, skip_blank, statement_length, statements},
+        },
+    },
 };
 
 /// Called with each statement of a script.

@@ -11,7 +11,7 @@ use rusqlite::ffi;
 
 /// SQLite's `struct sqlite3_value`.
 #[repr(C)]
-pub(super) struct Mem {
+pub(in crate::sqlite) struct Mem {
     /// An integer, or the bits of a double.
     number: i64,
     start: *const u8,
@@ -27,7 +27,7 @@ pub(super) struct Mem {
 }
 
 /// A value that needs no conversion.
-pub(super) enum PlainMem {
+pub(in crate::sqlite) enum PlainMem {
     Null,
     Integer(i64),
     Real(f64),
@@ -67,13 +67,13 @@ impl Mem {
 /// # Safety
 /// The statement must be alive, have a current row, and have a column.
 #[inline(always)]
-pub(super) unsafe fn row(raw: *mut ffi::sqlite3_stmt) -> *const Mem {
+pub(in crate::sqlite) unsafe fn row(raw: *mut ffi::sqlite3_stmt) -> *const Mem {
     // SAFETY: guaranteed by the caller. Values being "unprotected" concerns other threads, and there are none.
     unsafe { ffi::sqlite3_column_value(raw, 0).cast() }
 }
 
 /// Returns whether values have the expected layout, tested with one of each type.
-pub(super) fn looks_as_expected(db: *mut ffi::sqlite3) -> bool {
+pub(in crate::sqlite) fn looks_as_expected(db: *mut ffi::sqlite3) -> bool {
     let mut raw = std::ptr::null_mut();
     // SAFETY: the connection is open and the text ends with NUL. Values are read only while the statement has its current row;
     // a start pointer is only compared.

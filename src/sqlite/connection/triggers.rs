@@ -1,7 +1,10 @@
 //! Helpers for the temporary triggers that watch the user's tables.
 
-use super::{Connection, quote};
-use crate::{error::Result, value::Value};
+use crate::{
+    error::Result,
+    sqlite::{Connection, quote},
+    value::Value,
+};
 
 /// A temporary table: a row in it means that the current changes come from the remote.
 pub const CAPTURE_SUSPENDED: &str = "tidelock_silent";

@@ -2,8 +2,10 @@
 
 use serde::Serialize;
 
-use super::{Authority, Connection, Step, text::first_word};
-use crate::error::{Detail, Result};
+use crate::{
+    error::{Detail, Result},
+    sqlite::{Authority, Connection, Step, sql::text::first_word},
+};
 
 /// One step of a query plan.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

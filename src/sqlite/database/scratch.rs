@@ -1,15 +1,19 @@
 //! Runs external SQL text in a scratch database.
 
-use super::{
-    Authority, Connection, Deadline, Image, PageFile,
-    pragmas::LONGEST_DEFINITION,
-    text::{first_statement, line_of, statements},
-    tokens::each_token,
+use crate::{
+    error::{Error, ErrorCode, Result},
+    sqlite::{
+        Authority, Connection, Deadline, Image, PageFile,
+        connection::pragmas::LONGEST_DEFINITION,
+        sql::{
+            text::{first_statement, line_of, statements},
+            tokens::each_token,
+        },
+    },
 };
-use crate::error::{Error, ErrorCode, Result};
 
 /// Runs an SQL text in an empty scratch database, and returns the resulting file.
-pub(super) fn run_in_scratch(script: &str, max_bytes: u64, deadline: Option<Deadline>) -> Result<Image> {
+pub(in crate::sqlite) fn run_in_scratch(script: &str, max_bytes: u64, deadline: Option<Deadline>) -> Result<Image> {
     if first_statement(script).is_empty() {
         return Err(Error::invalid("There is no SQL statement in this text").hint("It is empty, or a comment"));
     }
@@ -41,7 +45,7 @@ pub(super) fn run_in_scratch(script: &str, max_bytes: u64, deadline: Option<Dead
 }
 
 /// Returns the error of a file or SQL text whose check exceeded its deadline.
-pub(super) fn too_slow() -> Error {
+pub(in crate::sqlite) fn too_slow() -> Error {
     Error::new(ErrorCode::Timeout, "The file takes too long to check")
         .hint("Check where it comes from; nothing has changed")
 }

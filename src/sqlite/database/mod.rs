@@ -1,0 +1,13 @@
+//! Whole databases.
+//!
+//! | file | what |
+//! |---|---|
+//! | `copy` | copies of a database, and checks of it |
+//! | `external_file` | an external file, checked before its content is used |
+//! | `dump` | a database as SQL text |
+//! | `scratch` | external SQL text, run in a scratch database |
+
+pub(super) mod copy;
+pub(super) mod dump;
+pub(super) mod external_file;
+pub(super) mod scratch;
