@@ -11,7 +11,17 @@ import { local, withRemote } from '../scenarios/run/modules.mjs'
 /** What another engine may do in another way, divided between the threads; twice what depends on the thread. */
 const MODULES = {
   current: ['values', 'iterate', 'files', 'encryption', 'columns', 'functions', 'sync/first-example', 'sync/push'],
-  worker: ['rows', 'transactions', 'live', 'snapshots', 'files', 'encryption', 'sync/first-example', 'sync/pull'],
+  worker: [
+    'rows',
+    'transactions',
+    'live',
+    'snapshots',
+    'files',
+    'encryption',
+    'moving',
+    'sync/first-example',
+    'sync/pull',
+  ],
 }
 
 /** The modules that run with the engine there: with `TIDELOCK_ALL=1` all, with `TIDELOCK_SCENARIOS` those that it names. */

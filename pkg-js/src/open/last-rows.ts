@@ -8,12 +8,7 @@ import { surroundings } from './open.js'
 import { checkPlace, type StoredPlace } from './stored-place.js'
 
 /** Options of {@link lastRows}: where the database is stored, and what belongs to the live query. */
-export interface LastRowsOptions extends Omit<StoredPlace, 'storage'>, LiveWindow {
-  /**
-   * The storage. `'file'`: a folder, in Node.
-   * @default `'best'`: that of the browser which has the database
-   */
-  readonly storage?: StoredPlace['storage'] | 'best'
+export interface LastRowsOptions extends StoredPlace, LiveWindow {
   /** The form of the live query's rows. */
   readonly rowMode?: RowMode | undefined
 }
@@ -36,8 +31,7 @@ export async function lastRows<T = Row>(
 ): Promise<T[] | undefined> {
   checkName(name)
   checkStatement(sql)
-  const asked = options?.storage === 'best' ? { ...options, storage: undefined } : options
-  const { path, storage } = checkPlace('lastRows', asked, ['rowMode', 'limit', 'offset'])
+  const { path, storage } = checkPlace('lastRows', options, ['rowMode', 'limit', 'offset'])
   const mode = checkOneOf('rowMode', options?.rowMode ?? 'object', ['object', 'array'])
   const window = checkWindow(options ?? {})
   // The default folder of a name is that of `open`.

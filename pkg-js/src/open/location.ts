@@ -1,3 +1,4 @@
+import { reading } from '../base/check.js'
 import { invalid } from '../base/errors.js'
 import { foundInIndexedDb, isMoving, movingName } from '../base/found-data.js'
 import { prefix } from '../base/indexeddb.js'
@@ -59,10 +60,10 @@ export async function requireHere(name: string, storage: BrowserStorage): Promis
 }
 
 /** Returns the storage of `storage: 'best'`: the one that has the database, or the one that suits a new one. */
-export async function bestStorage({ name }: Pick<OpenOptions, 'name'>): Promise<BrowserStorage> {
+export async function bestStorage(options: OpenOptions): Promise<BrowserStorage> {
   // Where one of them is missing, `open` says so.
   if (typeof indexedDB === 'undefined' || navigator.locks === undefined) return 'indexeddb'
-  checkName(name)
+  const name = reading('name', () => checkName(options.name))
   await endMoveIfFree(name)
   const [place] = await storagesOf(name)
   return place ?? ((await suitsFiles()) ? 'opfs' : 'indexeddb')

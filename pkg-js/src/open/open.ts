@@ -151,7 +151,7 @@ async function mayBeInIndexedDb(name: string): Promise<boolean> {
 
 /** Decides `storage: 'best'`. */
 async function placed(options: OpenOptions): Promise<OpenOptions> {
-  if (options?.storage !== 'best') return options
+  if (reading('storage', () => options?.storage) !== 'best') return options
   const { bestStorage } = await places()
   return { ...options, storage: await bestStorage(options) }
 }

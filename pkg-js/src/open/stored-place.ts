@@ -1,4 +1,4 @@
-import { checkObject, checkOneOf, optional } from '../base/check.js'
+import { checkObject, checkOneOf } from '../base/check.js'
 import { openStored, resultOf } from '../base/indexeddb.js'
 import { loaded } from '../base/lazy-module.js'
 import { shownOf } from '../base/private-folders.js'
@@ -9,10 +9,10 @@ import type { LastingStorage } from './stored-info.js'
 /** The place of stored databases. */
 export interface StoredPlace {
   /**
-   * The storage. `'file'`: folders, in Node.
-   * @default all storages of the browser
+   * The storage. `'best'`: all storages of the browser. `'file'`: folders, in Node.
+   * @default 'best'
    */
-  readonly storage?: LastingStorage | undefined
+  readonly storage?: LastingStorage | 'best' | undefined
   /** The folder, with `storage: 'file'`. */
   readonly path?: string | undefined
 }
@@ -26,9 +26,9 @@ export interface HeadInfo {
 /** Checks the place; for folders it also returns a function that loads their module. */
 export function checkPlace(call: string, options: unknown, keys: readonly string[] = []) {
   const given = checkObject(`The options of ${call}`, options, ['storage', 'path', ...keys])
-  const storage = optional<LastingStorage>('storage', given.storage, (what, value) =>
-    checkOneOf(what, value, ['indexeddb', 'opfs', 'file']),
-  )
+  const all = ['indexeddb', 'opfs', 'file', 'best'] as const
+  const asked = checkOneOf('storage', given.storage ?? 'best', all)
+  const storage = asked === 'best' ? undefined : asked
   const path = checkPath(given.path, storage ?? 'indexeddb')
   if (storage !== 'file') return { force: given.force, storage, path, inFolders: undefined }
   requireStorage(storage)
