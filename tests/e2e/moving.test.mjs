@@ -306,7 +306,7 @@ test('a database moves in a worker, too', onPage, async () => {
   await page.close()
 })
 
-test("storage 'best' opens a database where it is, and makes a new one where it fits", async (_, thread) => {
+test("storage 'best' opens a database where it is, and makes a new one where it fits", async () => {
   const page = await context.page()
   const kind = (name) =>
     page.evaluate(async (name) => {
@@ -316,26 +316,23 @@ test("storage 'best' opens a database where it is, and makes a new one where it 
       return storage.kind
     }, name)
   const name = freshName()
-  const suiting = thread === 'worker' ? 'opfs' : 'indexeddb'
-  assert.equal(await kind(name), suiting)
-  assert.deepEqual((await found(page, name)).storages, [suiting])
+  assert.equal(await kind(name), 'opfs')
+  assert.deepEqual((await found(page, name)).storages, ['opfs'])
   const old = freshName()
   await made(page, old, 'indexeddb')
   assert.equal(await kind(old), 'indexeddb')
-  if (thread === 'worker') {
-    await move(page, old, { to: 'opfs' })
-    assert.equal(await kind(old), 'opfs')
-    // The same as naming it.
-    const both = await page.evaluate(async (name) => {
-      const [one, two] = await Promise.all([
-        window.open({ name, storage: 'best' }),
-        window.open({ name, storage: 'opfs' }),
-      ])
-      await Promise.all([one.close(), two.close()])
-      return 'shared'
-    }, old)
-    assert.equal(both, 'shared')
-  }
+  await move(page, old, { to: 'opfs' })
+  assert.equal(await kind(old), 'opfs')
+  // The same as naming it.
+  const both = await page.evaluate(async (name) => {
+    const [one, two] = await Promise.all([
+      window.open({ name, storage: 'best' }),
+      window.open({ name, storage: 'opfs' }),
+    ])
+    await Promise.all([one.close(), two.close()])
+    return 'shared'
+  }, old)
+  assert.equal(both, 'shared')
   const refusing = await page.evaluate(async (name) => {
     navigator.storage.getDirectory = () => Promise.reject(new DOMException('Not in private windows', 'SecurityError'))
     const db = await window.open({ name, storage: 'best' })
