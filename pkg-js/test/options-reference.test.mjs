@@ -114,6 +114,7 @@ test('each option has a rule and a comment, with the same default', () => {
 /** Options whose defaults depend on other options, or are set by the engine. */
 const elsewhere = new Set([
   'storage',
+  'maxBytes',
   'overlapMs',
   'conflict',
   'direction',
