@@ -44,7 +44,6 @@ test('the defaults are those of the contract', () => {
     storage: 'indexeddb',
     durability: 'relaxed',
     integers: 'auto',
-    maxBytes: undefined,
     cacheBytes: 32 * 2 ** 20,
     onBusy: 'fail',
     lockTimeoutMs: 10_000,

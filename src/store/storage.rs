@@ -336,7 +336,7 @@ impl Storage {
             || surplus && since > MIN_SURPLUS_BYTES.max(log_limit / 4)
     }
 
-    /// Lets a file continue over a manifest, that of the pinned contents, so that what it has stored needn't stay in memory.
+    /// Lets a file continue over a manifest, that of the pinned contents, so that the stored part needn't stay in memory.
     pub fn rebase(&self, file: &PageFile, pin: &Pin, manifest: &Manifest) {
         file.rebase(pin, || self.0.paging.stored_pages(manifest));
     }

@@ -65,7 +65,7 @@ impl ProxyStore {
     }
 
     /// Makes what an ended server wrote survive a power cut, by another one.
-    async fn finish_anew(&self) -> Result<()> {
+    async fn finish_again(&self) -> Result<()> {
         self.reopen().await?;
         let (guard, durability) = (Guard::Nothing, Durability::Strict);
         self.write(Transaction { guard, require: Vec::new(), writes: Vec::new(), durability }).await?;
@@ -79,7 +79,7 @@ fn closed() -> Error {
 
 fn unreadable() -> Error {
     Error::new(ErrorCode::StorageUnavailable, "A reply of the storage can't be read")
-        .hint("Try again: the connection to the storage is made anew")
+        .hint("Try again: the connection to the storage is made again")
 }
 
 impl Store for ProxyStore {
@@ -129,7 +129,7 @@ impl Store for ProxyStore {
             }
             let mut finished = self.call(&StoreCall::Close).await;
             if matches!(&finished, Err(error) if error.is(ErrorCode::StorageUnavailable)) {
-                finished = self.finish_anew().await;
+                finished = self.finish_again().await;
             }
             self.closed.set(true);
             self.connection.end();
