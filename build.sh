@@ -12,7 +12,8 @@ usage: ./build.sh [verb]
                 --changed [commit]: what the changes since that commit (HEAD) can affect; --all: each scenario in each browser and thread, and
                 the part bundlers: all bundlers and runtimes, which otherwise runs only when it is named
   simulate     random workloads over a store that misbehaves: --seeds N (10000 by default), or --seed S for that one;
-                `simulate sync`: random configurations and histories of the sync (100000 by default)
+                `simulate sync`: random configurations and histories of the sync (100000 by default);
+                `simulate kills`: browsers and workers are killed in the middle of their work, --rounds N times in each test (60)
   mutants part [names] breaks the code on purpose, in the ways that tests/mutants/<part>.mjs lists, and tells which the tests don't notice
   fuzz         random input of every kind that comes from outside, given to the built package: --seconds N (600 by default), --target T,
                 --seed S for that one case, --from S for the same cases each time; what ever failed is in tests/fuzz/corpus

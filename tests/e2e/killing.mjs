@@ -26,6 +26,10 @@ export async function reopened(context, name, work, argument, options = {}) {
   }
 }
 
+/** The numbers of the rounds with a kill: as many as usual, or as `./build.sh simulate kills` wants. */
+export const rounds = (usual) =>
+  Array.from({ length: Number(process.env.TIDELOCK_KILLS ?? usual) }, (_, index) => index + 1)
+
 /** The tables of pairs: a transaction writes one row into each. */
 export const pairTables =
   'CREATE TABLE IF NOT EXISTS debit (n INTEGER, round INTEGER); CREATE TABLE IF NOT EXISTS credit (n INTEGER, round INTEGER)'

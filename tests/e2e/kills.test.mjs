@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { existsSync, readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { freshName, suite, test, until } from './harness.mjs'
-import { killDuring, pairTables, reopened, wholePairs } from './killing.mjs'
+import { killDuring, pairTables, reopened, rounds, wholePairs } from './killing.mjs'
 
 const context = suite()
 
@@ -63,7 +63,7 @@ async function writePairs(db, acknowledged) {
 const inPage = { only: 'current', because: 'what the browser has stored is the same for a worker' }
 const inWorker = { only: 'worker', because: 'what the browser has stored is the same for a page' }
 
-// Three rounds a mode, on one database each: what one round leaves is where the next one begins.
+// Several rounds a mode, on one database each: what one round leaves is where the next one begins.
 for (const [durability, enough, threads] of [
   ['relaxed', 60, inWorker],
   ['strict', 40, inPage],
@@ -73,7 +73,7 @@ for (const [durability, enough, threads] of [
   const title = `kill -9 in the middle of ${durability} writes loses nothing promised, and halves no transaction`
   test(title, threads, async () => {
     const name = freshName()
-    for (const round of [1, 2, 3]) {
+    for (const round of rounds(3)) {
       const promised = await killDuring(
         context,
         name,

@@ -1,6 +1,7 @@
 // Databases that move between IndexedDB and the browser's private file system, and what an opening decides when both have data of them.
 import assert from 'node:assert/strict'
 import { freshName, suite, test, until } from './harness.mjs'
+import { rounds } from './killing.mjs'
 
 const context = suite()
 const onPage = { only: 'current', because: 'the database is opened in a worker where that matters' }
@@ -165,7 +166,7 @@ test('kill -9 of the browser during a move leaves one good database', onPage, as
   let page = await context.page()
   await made(page, name, 'indexeddb', { bytes: 8_000_000 })
   const between = []
-  for (let round = 1; round <= 10; round++) {
+  for (const round of rounds(10)) {
     const started = performance.now()
     if (round === 1) {
       // How long a move takes here.

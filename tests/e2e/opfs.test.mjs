@@ -2,7 +2,7 @@
 // them in a worker.
 import assert from 'node:assert/strict'
 import { freshName, suite, test, until } from './harness.mjs'
-import { killDuring, pairTables, reopened, wholePairs } from './killing.mjs'
+import { killDuring, pairTables, reopened, rounds, wholePairs } from './killing.mjs'
 
 const context = suite()
 const inWorker = { only: 'worker', because: 'the files are the same for an engine in the page' }
@@ -29,7 +29,7 @@ for (const durability of ['relaxed', 'strict', 'deferred'])
     durability === 'strict' ? inWorker : {},
     async () => {
       const name = freshName()
-      for (const round of [1, 2]) {
+      for (const round of rounds(2)) {
         const promised = await killDuring(
           context,
           name,
@@ -53,6 +53,51 @@ for (const durability of ['relaxed', 'strict', 'deferred'])
       }
     },
   )
+
+test('kill -9 while a database larger than its cache is written to leaves whole transactions', inWorker, async () => {
+  const name = freshName()
+  const options = { ...opfs, cacheBytes: 2 ** 20 }
+  let newest = 0
+  for (const _ of rounds(2)) {
+    const promised = await killDuring(
+      context,
+      name,
+      options,
+      'CREATE TABLE IF NOT EXISTS pages (id INTEGER PRIMARY KEY, n INTEGER, bytes BLOB)',
+      async (db, acknowledged) => {
+        const { rows, last } = await db.get('SELECT count(*) AS rows, coalesce(max(n), 0) AS last FROM pages')
+        if (rows === 0)
+          await db.exec(`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000)
+            INSERT INTO pages SELECT i, 0, randomblob(4000) FROM n`)
+        // About five of them fill the memory, and a checkpoint of all chunks follows.
+        for (let n = last + 1; ; n++) {
+          await db.run('UPDATE pages SET n = ?, bytes = randomblob(4000) WHERE id % 10 = ?', [n, n % 10])
+          acknowledged(n)
+        }
+      },
+      newest + 15 + Math.floor(Math.random() * 15),
+    )
+    const found = await reopened(
+      context,
+      name,
+      async (db) => ({
+        groups: await db.query('SELECT max(n) AS n, count(DISTINCT n) AS kinds FROM pages GROUP BY id % 10 ORDER BY 1'),
+        integrity: await db.query('PRAGMA integrity_check'),
+        cache: (await db.health()).storage.cache,
+      }),
+      undefined,
+      options,
+    )
+    newest = found.groups.at(-1).n
+    assert.ok(newest >= promised, `${promised} were promised, ${newest} are there`)
+    assert.deepEqual(
+      found.groups,
+      Array.from({ length: 10 }, (_, i) => ({ n: newest - 9 + i, kinds: 1 })),
+    )
+    assert.deepEqual(found.integrity, [{ integrity_check: 'ok' }])
+    assert.ok(found.cache.evictions > 0, JSON.stringify(found.cache))
+  }
+})
 
 test('a page that is reloaded ten times opens its database each time, and finds every commit', async () => {
   const [page, name] = [await context.page(), freshName()]
