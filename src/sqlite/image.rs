@@ -1,9 +1,15 @@
 //! A whole database file in memory, split into chunks.
 
+use std::rc::Rc;
+
 use crate::{error::Result, memory::no_memory};
 
 /// The size of a chunk in bytes: a multiple of every SQLite page size, so that no page spans two chunks.
 pub const CHUNK_SIZE: usize = 64 * 1024;
+
+/// A chunk in memory, always [`CHUNK_SIZE`] long, zero behind the end of the file, or a part of one. Shared with pins: copied
+/// before the first write after a pin.
+pub(super) type Chunk = Rc<Box<[u8]>>;
 
 /// The bytes of a database file. All chunks have [`CHUNK_SIZE`] bytes, except the last one, which may be shorter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -69,4 +75,12 @@ pub(super) fn page_size_of(header: &[u8]) -> Option<u32> {
         size => u32::from(size),
     };
     (size >= 512 && size.is_power_of_two()).then_some(size)
+}
+
+/// Returns zeros. Fails with `out_of_memory`.
+pub(super) fn zeros(length: usize) -> Result<Box<[u8]>> {
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(length).map_err(|_| no_memory("for the database file"))?;
+    bytes.resize(length, 0);
+    Ok(bytes.into_boxed_slice())
 }

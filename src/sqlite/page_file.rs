@@ -8,9 +8,9 @@ use std::{
 
 use super::{
     contents::FileContents,
-    image::{CHUNK_SIZE, Image},
+    image::{CHUNK_SIZE, Chunk, Image},
     paged::{CacheUsage, PinnedBytes, StoredPages},
-    pages::{Chunk, Pages},
+    pages::Pages,
 };
 use crate::{collections::Bits, error::Result};
 

@@ -5,10 +5,7 @@ use std::rc::Rc;
 
 use serde::Serialize;
 
-use super::{
-    image::CHUNK_SIZE,
-    pages::{Chunk, Refused},
-};
+use super::image::{CHUNK_SIZE, Chunk, zeros};
 use crate::{error::Result, memory::room_for};
 
 /// The unit in which changes are kept: a usual page, so that a small change keeps no whole chunk in memory.
@@ -86,7 +83,7 @@ pub trait PinnedBytes {
     fn chunk(&self, index: u32, length: usize) -> Result<Vec<u8>>;
 
     /// Returns the blocks of each chunk that differ from the stored state.
-    fn changed(&self) -> &[Option<Changed>];
+    fn changed(&self) -> &[Option<ChangedBlocks>];
 }
 
 /// Creates a file with the stored content; `cache_bytes` limits the cache. An entry of the part `stores`: never inlined, and the
@@ -97,7 +94,7 @@ pub fn paged(stored: Rc<dyn StoredPages>, size: u64, page_size: u32, cache_bytes
 }
 
 /// The blocks of a chunk that differ from the stored state.
-pub type Changed = Rc<[Option<Chunk>; BLOCKS]>;
+pub type ChangedBlocks = Rc<[Option<Chunk>; BLOCKS]>;
 
 #[derive(Clone, Default)]
 struct Slot {
@@ -105,7 +102,7 @@ struct Slot {
     cached: Option<Chunk>,
     /// Whether the cached chunk was used since the clock's hand passed it.
     used: bool,
-    changed: Option<Changed>,
+    changed: Option<ChangedBlocks>,
 }
 
 /// The only kind of [`PagedBytes`].
@@ -348,11 +345,11 @@ impl Slot {
 /// The only kind of [`PinnedBytes`].
 struct PagedPin {
     stored: Rc<dyn StoredPages>,
-    changed: Vec<Option<Changed>>,
+    changed: Vec<Option<ChangedBlocks>>,
 }
 
 impl PinnedBytes for PagedPin {
-    fn changed(&self) -> &[Option<Changed>] {
+    fn changed(&self) -> &[Option<ChangedBlocks>] {
         &self.changed
     }
 
@@ -380,5 +377,5 @@ fn place(offset: u64) -> (usize, usize) {
 }
 
 fn block() -> Result<Box<[u8]>> {
-    super::pages::zeros(BLOCK_SIZE).map_err(|_: Refused| crate::memory::no_memory("for the database file"))
+    zeros(BLOCK_SIZE)
 }

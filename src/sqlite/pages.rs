@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::{
     contents::FileContents,
-    image::{CHUNK_SIZE, page_size_of},
+    image::{CHUNK_SIZE, Chunk, page_size_of, zeros},
     paged::PagedBytes,
 };
 use crate::{
@@ -28,10 +28,6 @@ impl From<Error> for Refused {
         if error.is(ErrorCode::OutOfMemory) { Self::NoMemory } else { Self::Unreadable(error) }
     }
 }
-
-/// A chunk, always [`CHUNK_SIZE`] long, zero behind the end of the file, or a part of one. Shared with pins: copied before
-/// the first write after a pin.
-pub(super) type Chunk = Rc<Box<[u8]>>;
 
 /// The file. SQLite writes to it only while it commits (`cache_spill=OFF`) or rolls back a failed commit, so that between
 /// two calls of SQLite its bytes are always those of the last commit.
@@ -245,14 +241,6 @@ impl Pages {
             self.dirty.insert(page as u32);
         }
     }
-}
-
-/// Returns zeros, or fails when memory runs out.
-pub(super) fn zeros(length: usize) -> Result<Box<[u8]>, Refused> {
-    let mut bytes = Vec::new();
-    bytes.try_reserve_exact(length).map_err(|_| Refused::NoMemory)?;
-    bytes.resize(length, 0);
-    Ok(bytes.into_boxed_slice())
 }
 
 /// Returns the chunk of an image with zeros behind its end.

@@ -6,7 +6,7 @@ use std::{
     rc::{Rc, Weak},
 };
 
-use super::{chunk, log::chunk_length, recovery::chunk_damage};
+use super::{chunk, log::chunk_length};
 use crate::{
     collections::Set,
     error::{Error, ErrorCode, Result},
@@ -130,6 +130,12 @@ pub(super) fn first_missing(store: &dyn Store, manifest: &Manifest, stored: Vec<
     let stored: Set<ChunkId> = stored.into_iter().collect();
     let missing = manifest.chunks.iter().position(|chunk| !stored.contains(&store.stored_id(&chunk.id)));
     black_box(missing.map(|index| chunk_damage(manifest, index, true)))
+}
+
+/// Describes a chunk that is missing or damaged.
+pub(super) fn chunk_damage(manifest: &Manifest, index: usize, is_missing: bool) -> String {
+    let what = if is_missing { "missing" } else { "damaged" };
+    format!("Chunk {index} of snapshot {} is {what}", manifest.generation)
 }
 
 /// The state of a manifest.

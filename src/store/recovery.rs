@@ -7,7 +7,7 @@ use super::{
     failure::{ELSEWHERE, corrupt, elsewhere, refused},
     log::{Position, Replay, chunk_length},
     manifests::part,
-    paging::{Paging, first_missing},
+    paging::{Paging, chunk_damage, first_missing},
     records,
     sealed::ENCRYPTION,
 };
@@ -329,12 +329,6 @@ pub(super) async fn read(
         }
     }
     Ok(FileContents::Paged(paging.contents(manifest, cache_bytes)))
-}
-
-/// Describes a chunk that is missing or damaged.
-pub(super) fn chunk_damage(manifest: &Manifest, index: usize, is_missing: bool) -> String {
-    let what = if is_missing { "missing" } else { "damaged" };
-    format!("Chunk {index} of snapshot {} is {what}", manifest.generation)
 }
 
 /// Reads all chunks of a manifest, and passes the intact ones to `take`. [`ChunkCheck::Quick`] stops after some with a defect.

@@ -119,7 +119,7 @@ const acts = {
     await (await window.open({ name })).close()
     const moving = window.failure(tidelock.moveStorage(name, { to: 'opfs' }))
     const started = (one) => one.name.startsWith('tidelock-worker/')
-    await window.until(async () => (await navigator.locks.query()).held.some(started))
+    await window.until(async () => (await navigator.locks.query()).pending.some(started))
     window.workers.at(-1).terminate()
     return { failed: await moving, db: await window.open({ name }) }
   },

@@ -1,5 +1,5 @@
-// The examples that a browser shows: the README's, whose comments promise what the page prints, and that of docs/tabs.md, which needs
-// what only a browser stores. tests/node/documents.test.mjs runs the others.
+// The examples that a browser shows: the README's, whose comments promise what the page prints, and those that need what only a
+// browser stores. tests/node/documents.test.mjs runs the others.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { blocksOfDocuments } from '../node/documents/blocks.mjs'
@@ -67,4 +67,32 @@ test('the example of docs/tabs.md, in two tabs, twice', async () => {
     await second.evaluate(() => window.db.close())
     await second.close()
   }
+})
+
+test('the example of docs/durability.md that moves a database, twice', async () => {
+  const code = blocks.get('docs/durability.md: Move a database to another storage')
+  const [page, name] = [await context.page(), freshName()]
+  await page.evaluate(async (name) => {
+    const db = await window.open({ name })
+    await db.exec('CREATE TABLE notes (id INTEGER PRIMARY KEY); INSERT INTO notes DEFAULT VALUES')
+    await db.close()
+  }, name)
+  for (let time = 1; time <= 2; time++) {
+    const rows = await page.evaluate(
+      async ([code, name]) => {
+        const scope = {
+          open: (options) => window.open({ ...options, name }),
+          moveStorage: (_, options) => window.tidelock.moveStorage(name, options),
+        }
+        const AsyncFunction = (async () => {}).constructor
+        const db = await new AsyncFunction(...Object.keys(scope), `${code}\nreturn db`)(...Object.values(scope))
+        const rows = await db.query('SELECT id FROM notes')
+        await db.close()
+        return rows.length
+      },
+      [code, name],
+    )
+    assert.equal(rows, 1)
+  }
+  await page.close()
 })

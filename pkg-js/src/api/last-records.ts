@@ -5,7 +5,7 @@ import { shownOf } from '../base/private-folders.js'
 // The record of the last results of a database in a browser, where the page can read it without an engine: for a database in IndexedDB
 // beside its head, for one in OPFS in a database of their own, under the name. Of an encrypted database there is none.
 
-interface Place {
+interface RecordPlace {
   readonly storage: StorageKind
   readonly name: string
 }
@@ -14,7 +14,7 @@ interface Place {
 const recordsName = 'tidelock.last'
 
 /** Returns the record; undefined when there is none. Rejects when it can't be read. */
-export async function readRecord({ storage, name }: Place): Promise<unknown> {
+export async function readRecord({ storage, name }: RecordPlace): Promise<unknown> {
   if (storage === 'indexeddb') return inRecords(await openStored(name), 'meta', 'readonly', storedBesideHead)
   if (!(await isKnownAsPlain(name))) return undefined
   const database = await openRecords(false)
@@ -22,7 +22,7 @@ export async function readRecord({ storage, name }: Place): Promise<unknown> {
 }
 
 /** Stores what `next` makes of the record, or removes the record. */
-export async function changeRecord({ storage, name }: Place, next: (stored: unknown) => unknown): Promise<void> {
+export async function changeRecord({ storage, name }: RecordPlace, next: (stored: unknown) => unknown): Promise<void> {
   if (storage === 'indexeddb')
     return inRecords(await openStored(name), 'meta', 'readwrite', async (records) => {
       // In the transaction of the write: another tab may have encrypted the database.

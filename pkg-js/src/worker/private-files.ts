@@ -57,9 +57,17 @@ export class PrivateFiles implements CoreFiles {
     this.#folder = undefined
     const all = await privateFolder(false)
     this.#folder = all && (await unlessMissing(all.getDirectoryHandle(folderName(this.#database))))
-    for await (const name of this.#folder?.keys() ?? []) await this.#openFile(this.#folder, name)
-    // An opening that was aborted may have left none.
-    if (this.#open.size > 0) await this.#openFile(this.#folder, aboutFile)
+    try {
+      for await (const name of this.#folder?.keys() ?? []) await this.#openFile(this.#folder, name)
+      // An opening that was aborted may have left none.
+      if (this.#open.size > 0) await this.#openFile(this.#folder, aboutFile)
+    } catch (error) {
+      if ((error as Error).name !== 'NotFoundError' || this.#moving) throw error
+      // A move whose lock was stolen may remove them meanwhile.
+      this.close()
+      await this.#checkPlace()
+      throw error
+    }
     if (!this.#moving) await this.#checkPlace()
     this.#connected = true
   }

@@ -4,13 +4,13 @@ import type { StorageClientMethods, StorageMethods } from '../rpc/protocol.js'
 import { serializeError } from '../rpc/serialized-error.js'
 import { PrivateFiles } from './private-files.js'
 
-type Answer = (request: Uint8Array) => Promise<Uint8Array<ArrayBuffer>>
+type AnswerRequest = (request: Uint8Array) => Promise<Uint8Array<ArrayBuffer>>
 
 /** Serves the files of a database to the engine in the page: the worker's side of {@link import('./storage-worker.js').StorageWorker}. */
 export class StorageServer {
   readonly channel: Channel<StorageClientMethods, StorageMethods>
   #files: PrivateFiles | undefined
-  #answer: Promise<Answer> | undefined
+  #answer: Promise<AnswerRequest> | undefined
 
   constructor(post: (message: Message, transfer: readonly Transferable[]) => void) {
     this.channel = new Channel<StorageClientMethods, StorageMethods>(post, {
@@ -19,7 +19,7 @@ export class StorageServer {
         await this.#answer
       },
       ask: async (_, request) => {
-        const answer = (await this.#answer) as Answer
+        const answer = (await this.#answer) as AnswerRequest
         const reply = await answer(request)
         return new Transferred(reply, [reply.buffer])
       },
@@ -27,7 +27,7 @@ export class StorageServer {
     })
   }
 
-  async #serve(files: PrivateFiles, module: WebAssembly.Module): Promise<Answer> {
+  async #serve(files: PrivateFiles, module: WebAssembly.Module): Promise<AnswerRequest> {
     const { Core } = await createDatabaseInstance(
       module,
       (part) => this.channel.ask('part', [part]),

@@ -73,12 +73,12 @@ struct FolderInner {
     segment_bytes: u64,
     packs: Packs,
     journal: RefCell<Option<Journal>>,
-    ended: Cell<Option<Ended>>,
+    ended: Cell<Option<StoreEnd>>,
 }
 
 /// Why a store accepts no more calls.
 #[derive(Clone, Copy)]
-enum Ended {
+enum StoreEnd {
     /// The lock was lost, and the files are the new holder's.
     Yielded,
     Closed,
@@ -115,14 +115,14 @@ impl FolderInner {
     fn check_open(&self) -> Result<()> {
         match self.ended.get() {
             None => Ok(()),
-            Some(Ended::Yielded) => Err(lock_lost()),
-            Some(Ended::Closed) => Err(Error::new(ErrorCode::StorageUnavailable, "The database's folder is closed")
+            Some(StoreEnd::Yielded) => Err(lock_lost()),
+            Some(StoreEnd::Closed) => Err(Error::new(ErrorCode::StorageUnavailable, "The database's folder is closed")
                 .hint("Open the database again")),
         }
     }
 
     /// Ends the store and closes its files.
-    fn end(&self, ended: Ended) {
+    fn end(&self, ended: StoreEnd) {
         self.ended.set(Some(ended));
         self.journal.take();
         self.files.close();
@@ -466,13 +466,13 @@ impl Store for FolderStore {
     }
 
     fn yield_to_holder(&self) {
-        self.0.end(Ended::Yielded);
+        self.0.end(StoreEnd::Yielded);
     }
 
     fn close(&self) -> LocalFuture<'_, Result<()>> {
         // All promised data is written; the journal's end only helps to recognise later damage.
         let finished = self.0.journal.borrow_mut().as_mut().map_or(Ok(()), Journal::finish);
-        self.0.end(Ended::Closed);
+        self.0.end(StoreEnd::Closed);
         Box::pin(ready(finished))
     }
 }

@@ -78,7 +78,8 @@ struct Plan {
     contested: bool,
     /// Whether the store is served over a connection, by a server that may die.
     served: bool,
-    /// The page cache, of databases that are read page by page. Damage is then found when it is read, so none is made.
+    /// The page cache, of databases that are read page by page. Damage, and chunks that a thief has removed, are then found
+    /// when they are read, so there is neither.
     cache_bytes: Option<u64>,
 }
 
@@ -111,7 +112,7 @@ impl Plan {
             page_size: 512 << chance.below(4),
             contested,
             served: seed % 3 == 1,
-            cache_bytes: (!damaging && chance.one_in(2)).then_some(1),
+            cache_bytes: (!damaging && !contested && chance.one_in(2)).then_some(1),
         }
     }
 
@@ -172,7 +173,7 @@ fn run(seed: u64, mutation: Option<Mutation>) -> Met {
             }
         });
         // Some pages aren't killed: their lock is stolen, and they continue.
-        if !last && (plan.contested || chance.one_in(3)) {
+        if !last && plan.cache_bytes.is_none() && (plan.contested || chance.one_in(3)) {
             shared.model().met.steals += 1;
             continue;
         }

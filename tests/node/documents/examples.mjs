@@ -343,7 +343,7 @@ export const examples = {
   },
 
   'docs/durability.md: Move a database to another storage': {
-    elsewhere: 'tests/e2e/moving.test.mjs',
+    elsewhere: 'tests/e2e/readme.test.mjs',
     because: 'only browsers have two storages',
   },
 
