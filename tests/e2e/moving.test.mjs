@@ -282,6 +282,30 @@ test('who waits for a database that moves gets the right error, and who steals i
   await Promise.all([mover.close(), second.close()])
 })
 
+test("storage 'best' waits for a database that moves, and opens it where it is then", onPage, async () => {
+  const [mover, second] = [await context.page(), await context.page()]
+  for (const from of storages) {
+    const name = freshName()
+    await made(mover, name, from, { bytes: 1_000_000 })
+    const moved = move(mover, name, { to: other(from) })
+    await until(() =>
+      second.evaluate(async (name) => {
+        const { held } = await navigator.locks.query()
+        return held.some((lock) => lock.name === `tidelock/${name}`)
+      }, name),
+    )
+    const opened = await second.evaluate(async (name) => {
+      const db = await window.open({ name, storage: 'best', thread: 'worker', lock: { onBusy: 'wait' } })
+      const [{ storage }, { n }] = [await db.health(), await db.get('SELECT count(*) AS n FROM t')]
+      await db.close()
+      return [storage.kind, n]
+    }, name)
+    assert.deepEqual(await moved, { resolved: undefined })
+    assert.deepEqual(opened, [other(from), 3])
+  }
+  await Promise.all([mover.close(), second.close()])
+})
+
 test('a database moves in a worker, too', onPage, async () => {
   const [page, name] = [await context.page(), freshName()]
   const at = await made(page, name, 'indexeddb')

@@ -37,6 +37,17 @@ import { openInPage } from './page-engines.js'
  * ```
  */
 export async function open(options: OpenOptions): Promise<Database> {
+  try {
+    return await openOnce(options)
+  } catch (error) {
+    const isElsewhere = isTidelockError(error, 'invalid_argument') && error.details.option === 'storage'
+    if (!isElsewhere || options?.storage !== 'best') throw error
+    // It was moved while this call waited for it.
+    return openOnce(options)
+  }
+}
+
+async function openOnce(options: OpenOptions): Promise<Database> {
   const prepared = await prepare(options)
   const { checked } = prepared
   // A database in memory can't be found by its name: each is of the call that opened it.
