@@ -185,7 +185,9 @@ async fn recover(
 ) -> Result<Database> {
     let store = open_store(&options, &ports).await?;
     let holder = lock::holder(&options, &ports).await;
-    let opened = Storage::open_paged(store.clone(), &ports.platform, holder, options.cache_bytes).await;
+    // What isn't stored can't leave the memory.
+    let cache_bytes = options.cache_bytes.filter(|_| options.storage != StorageKind::Memory);
+    let opened = Storage::open_paged(store.clone(), &ports.platform, holder, cache_bytes).await;
     let database = opened.and_then(|opened| assemble(options, ports, callbacks, opened, migrations));
     if database.is_err() {
         store.settled().await;

@@ -144,6 +144,14 @@ export default {
     assert.deepEqual(await again.query('PRAGMA quick_check'), [{ quick_check: 'ok' }])
   },
 
+  "storage 'memory' has no page cache": async ({ open }) => {
+    const db = await open({ storage: 'memory', path: undefined, cacheBytes: mib })
+    await db.exec('CREATE TABLE pages (id INTEGER PRIMARY KEY, kind INTEGER, bytes BLOB)')
+    await db.exec(fill(500))
+    assert.equal(await cacheOf(db), null)
+    assert.equal((await sums(db))[0].rows, 500)
+  },
+
   'maxBytes limits it where it is given': async ({ open }) => {
     const db = await open({ cacheBytes: mib, maxBytes: 2 * mib })
     await db.exec('CREATE TABLE pages (id INTEGER PRIMARY KEY, kind INTEGER, bytes BLOB)')
