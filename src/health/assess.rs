@@ -357,7 +357,7 @@ mod tests {
             r#""lock":{"state":"held","since":"2026-01-01T00:00:00.000Z","epoch":4},"#,
             r#""migrations":{"current":"0003","pending":0,"modified":0},"#,
             r#""storage":{"kind":"indexeddb","durability":"relaxed","bytes":8000000,"logBytes":0,"usage":80,"quota":100,"#,
-            r#""persisted":true,"lastError":null},"#,
+            r#""persisted":true,"cache":null,"lastError":null},"#,
             r#""sync":{"phase":"idle","pending":0,"rejected":2,"lagMs":null,"lastError":null},"#,
             r#""queries":{"count":0,"errors":0,"p50Ms":0.0,"p95Ms":0.0,"slow":[]},"#,
             r#""alerts":[{"code":"rejected_changes","severity":"warning","#,
