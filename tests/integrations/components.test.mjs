@@ -230,18 +230,18 @@ for (const { framework, title, more } of ways)
 
     inPage('a failed opening is told', async () => {
       await page.evaluate(() => {
-        source = { options: optionsOf(window.name, { storage: 'opfs' }) }
+        source = { options: optionsOf(window.name, { storage: 'file' }) }
       })
       await mount()
       if (framework === 'react') {
         // useDatabase throws it.
-        await until(async () => (await page.texts('.boundary'))[0]?.startsWith('unsupported_environment: '))
+        await until(async () => (await page.texts('.boundary'))[0]?.startsWith('storage_unavailable: '))
       } else {
-        await page.shows('.state', 'unsupported_environment')
-        await page.shows('.lock', 'none unsupported_environment')
-        await page.shows('.sync', 'idle 0 unsupported_environment')
+        await page.shows('.state', 'storage_unavailable')
+        await page.shows('.lock', 'none storage_unavailable')
+        await page.shows('.sync', 'idle 0 storage_unavailable')
         await page.click('.add')
-        await page.shows('.mutation', 'unsupported_environment')
+        await page.shows('.mutation', 'storage_unavailable')
       }
       await page.unmount()
       page.takeProblems()
