@@ -10,30 +10,22 @@ import { local, withRemote } from '../scenarios/run/modules.mjs'
 
 /** What another engine may do in another way, divided between the threads; twice what depends on the thread. */
 const MODULES = {
-  current: ['values', 'iterate', 'files', 'encryption', 'columns', 'functions', 'sync/first-example', 'sync/push'],
-  worker: [
-    'rows',
-    'transactions',
-    'live',
-    'snapshots',
-    'files',
-    'encryption',
-    'moving',
-    'sync/first-example',
-    'sync/pull',
-  ],
+  current: ['values', 'iterate', 'files', 'columns', 'functions', 'sync/first-example', 'sync/push'],
+  worker: ['rows', 'transactions', 'live', 'snapshots', 'encryption', 'moving', 'sync/first-example', 'sync/pull'],
 }
 
 /** The modules that run with the engine there: with `TIDELOCK_ALL=1` all, with `TIDELOCK_SCENARIOS` those that it names. */
-function modulesIn(thread, without) {
+function modulesIn(thread, without, inOpfs) {
   const { TIDELOCK_ALL, TIDELOCK_SCENARIOS } = process.env
-  const usual = MODULES[thread].filter((name) => !without.includes(name))
+  const usual = MODULES[thread].filter(
+    (name) => !without.includes(name) && !(thread === 'worker' && inOpfs.includes(name)),
+  )
   return [...local, ...withRemote].filter(({ name }) => TIDELOCK_ALL || TIDELOCK_SCENARIOS || usual.includes(name))
 }
 
 /**
  * Registers all of it as tests, in that browser → `{ open(thread) }`, which opens a page under test. `without`: modules that run there with
- * TIDELOCK_ALL only. `inOpfs`: modules that also run over databases in the browser's private file system.
+ * TIDELOCK_ALL only. `inOpfs`: modules that run over databases in the browser's private file system, in a worker instead of IndexedDB.
  */
 export async function suite(browser, { without = [], inOpfs = [] } = {}) {
   const { begin, open, load, scenarios } = pagesOf(browser)
@@ -46,7 +38,7 @@ export async function suite(browser, { without = [], inOpfs = [] } = {}) {
     'opfs',
   )
   for (const thread of ['current', 'worker']) {
-    await scenarios(thread, modulesIn(thread, without))
+    await scenarios(thread, modulesIn(thread, without, inOpfs))
 
     test(`what was written is there after a reload (${thread})`, async () => {
       const page = await open(thread)

@@ -2,13 +2,12 @@
 // on the page's thread those that store much and in many ways.
 import { local } from '../scenarios/run/modules.mjs'
 import { Browser } from './browser.mjs'
-import { pagesOf } from './scenarios.mjs'
+import { pagesOf, storing } from './scenarios.mjs'
 
-const stored = ['encryption', 'files', 'snapshots', 'transactions']
 const pages = pagesOf(new Browser())
 await pages.scenarios('worker', local, 'opfs')
 await pages.scenarios(
   'current',
-  local.filter(({ name }) => stored.includes(name)),
+  local.filter(({ name }) => storing.includes(name)),
   'opfs',
 )

@@ -8,6 +8,9 @@ import { startRemote } from '../remote/index.mjs'
 import { scenariosOf, until } from '../scenarios/run/context.mjs'
 import { servePackage } from './package.mjs'
 
+/** The modules of scenarios that store much, and in many ways. */
+export const storing = ['encryption', 'files', 'live-initial', 'moving', 'snapshots', 'transactions']
+
 /**
  * Serves the package to a browser while the tests of a file run → `open(thread)`, which opens a page under test, `load(page, thread)`, which
  * loads it anew, and `scenarios(thread, modules, storage)`, which registers the scenarios of these modules as tests; stored databases are

@@ -1,5 +1,5 @@
 // Databases that are larger than their page cache: with `storage: 'file'`, and with `'opfs'` in a worker. Elsewhere all of a database
-// is in memory, and the same must work.
+// is in memory, and the same must work, which other scenarios show.
 import assert from 'node:assert/strict'
 
 const mib = 2 ** 20
@@ -17,6 +17,7 @@ async function large(open, options = {}) {
   return open({ name: db.name, cacheBytes: mib, ...options })
 }
 
+const paged = (run) => ({ only: ['node', 'worker'], because: 'elsewhere all of a database is in memory', run })
 const cacheOf = async (db) => (await db.health()).storage.cache
 const sums = (db) => db.query('SELECT count(*) AS rows, sum(length(bytes)) AS bytes, sum(id) AS ids FROM pages')
 const digest = (db) => db.query('SELECT id, hex(substr(bytes, 1, 8)) AS start FROM pages ORDER BY id')
@@ -36,7 +37,7 @@ export default {
     assert.ok(all.bytes <= mib && all.misses > 80 && all.evictions > 60 && all.hits > 0, JSON.stringify(all))
   },
 
-  'changes leave the memory once they are stored': async ({ open, until }) => {
+  'changes leave the memory once they are stored': paged(async ({ open, until }) => {
     const db = await large(open)
     for (let round = 0; round < 6; round++) {
       await db.run('UPDATE pages SET bytes = randomblob(4000) WHERE id % 6 = ?', [round])
@@ -57,9 +58,9 @@ export default {
     assert.deepEqual(await digest(db), after)
     await db.close()
     assert.deepEqual(await digest(await open({ name: db.name, cacheBytes: mib })), after)
-  },
+  }),
 
-  'a model of random writes, failures, snapshots and openings holds': async ({ open }) => {
+  'a model of random writes, failures, snapshots and openings holds': paged(async ({ open }) => {
     let db = await large(open)
     const model = new Map((await db.query('SELECT id, kind FROM pages')).map(({ id, kind }) => [id, kind]))
     let seed = 7
@@ -103,9 +104,9 @@ export default {
         assert.deepEqual(await db.query('PRAGMA integrity_check'), [{ integrity_check: 'ok' }])
       }
     }
-  },
+  }),
 
-  'snapshots, points in time, maintenance and files of it': async ({ open }) => {
+  'snapshots, points in time, maintenance and files of it': paged(async ({ open }) => {
     const db = await large(open)
     const [before] = await db.snapshots.list()
     const rows = await digest(db)
@@ -128,9 +129,9 @@ export default {
     await db.exec('PRAGMA incremental_vacuum')
     await db.exec('VACUUM')
     assert.deepEqual(await digest(db), rows)
-  },
+  }),
 
-  'an encrypted one, and a new key for it': async ({ open }) => {
+  'an encrypted one, and a new key for it': paged(async ({ open }) => {
     const db = await large(open, { encryption: { passphrase: 'first' } })
     const rows = await digest(db)
     await db.rekey({ passphrase: 'second' })
@@ -142,7 +143,7 @@ export default {
     const again = await open({ name: db.name, cacheBytes: mib })
     assert.deepEqual(await digest(again), rows)
     assert.deepEqual(await again.query('PRAGMA quick_check'), [{ quick_check: 'ok' }])
-  },
+  }),
 
   "storage 'memory' has no page cache": async ({ open }) => {
     const db = await open({ storage: 'memory', path: undefined, cacheBytes: mib })
