@@ -116,7 +116,7 @@ impl<'c> Attempt<'c> {
             connection.exec("BEGIN IMMEDIATE")?;
         } else {
             let copy = Connection::open(&PageFile::default())?;
-            copy.restore_from(connection)?;
+            copy.replace_with(&connection.pin())?;
             attempt.copy = Some(copy);
         }
         Ok(attempt)
@@ -257,7 +257,7 @@ impl<'c> Attempt<'c> {
             })?;
         }
         match self.copy.take() {
-            Some(copy) => self.connection.restore_from(&copy),
+            Some(copy) => self.connection.replace_with(&copy.pin()),
             None => Ok(()),
         }
     }

@@ -7,8 +7,11 @@ use std::{
 
 use rusqlite::ffi;
 
-use super::functions::user_functions;
-use crate::error::{Error, ErrorCode};
+use super::{functions::user_functions, pages::Refused};
+use crate::{
+    error::{Error, ErrorCode},
+    memory::no_memory,
+};
 
 /// Returns the error of the call that just failed on this connection: SQLite's message, with the extended code's name as
 /// `details.sqliteCode` and, where known, the byte offset in the statement as `details.offset`.
@@ -35,6 +38,15 @@ thread_local! {
 /// Remembers why the file system fails with `SQLITE_IOERR_READ`, for the error of the statement.
 pub(super) fn remember_unreadable(error: Error) {
     UNREADABLE.set(Some(error));
+}
+
+/// Returns the error of a write to the file that was refused outside a call of SQLite.
+pub(super) fn of_write(why: Refused) -> Error {
+    match why {
+        Refused::TooLarge => from_code(ffi::SQLITE_FULL, "database or disk is full"),
+        Refused::NoMemory => no_memory("for the database file"),
+        Refused::Unreadable(error) => error,
+    }
 }
 
 /// Creates an error from a result code.

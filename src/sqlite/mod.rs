@@ -5,8 +5,8 @@
 //! | room or file | what |
 //! |---|---|
 //! | `image`, `paged`, `contents` | the bytes of a database file: in memory, partly in memory, either |
-//! | `pages` | those bytes, and which of the pages are committed |
-//! | `page_file` | that file as the store sees it: batches, touched chunks, pins |
+//! | `pin`, `pages` | those bytes frozen; those bytes, and which of the pages are committed |
+//! | `page_file`, `replacing` | that file as the store sees it: batches, touched chunks, pins; another content |
 //! | `system`, `vfs` | that file as SQLite sees it |
 //! | `failure` | SQLite's result codes as errors |
 //! | `sql` | SQL text, as far as it is read here |
@@ -26,6 +26,8 @@ mod image;
 mod page_file;
 mod paged;
 mod pages;
+mod pin;
+mod replacing;
 mod sql;
 mod statement;
 mod system;
@@ -49,8 +51,9 @@ pub use database::dump::{Sink, plain_or_quoted};
 pub use database::external_file::ExternalFile;
 pub use failure::needs_more;
 pub use image::{CHUNK_SIZE, Image};
-pub use page_file::{Batch, PageFile, Pin};
+pub use page_file::{Batch, PageFile};
 pub use paged::{CacheUsage, PagedBytes, StoredPages, paged};
+pub use pin::Pin;
 pub use sql::script::{ScriptOutline, TransactionMode};
 pub use sql::text::{first_statement, is_reserved, line_of, literal, mentions, quote, statement_end, statements};
 pub use sql::tokens::{Token, TokenKind, default_value, normal, tokens};

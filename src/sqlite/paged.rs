@@ -66,6 +66,9 @@ pub trait PagedBytes {
     /// Freezes the content.
     fn pin(&self) -> Box<dyn PinnedBytes>;
 
+    /// Sets the content to the pinned one, of this size. Only for a file that has grown since, or has the same size.
+    fn revert(&mut self, size: u64, pin: &dyn PinnedBytes);
+
     /// Continues over a newer stored state: the content that was pinned. What hasn't changed since then need not stay in
     /// memory.
     fn rebase(&mut self, stored: Rc<dyn StoredPages>, pin: &dyn PinnedBytes);
@@ -303,6 +306,17 @@ impl PagedBytes for Paged {
     fn pin(&self) -> Box<dyn PinnedBytes> {
         let changed = self.slots.iter().map(|slot| slot.changed.clone()).collect();
         Box::new(PagedPin { stored: self.stored.clone(), changed })
+    }
+
+    fn revert(&mut self, size: u64, pin: &dyn PinnedBytes) {
+        let count = pin.changed().len();
+        self.slots.truncate(count);
+        self.cached.retain(|index| (*index as usize) < count);
+        for (slot, changed) in self.slots.iter_mut().zip(pin.changed()) {
+            slot.changed.clone_from(changed);
+        }
+        self.changed_blocks = self.slots.iter().map(Slot::changed_count).sum();
+        self.size = size;
     }
 
     fn rebase(&mut self, stored: Rc<dyn StoredPages>, pin: &dyn PinnedBytes) {

@@ -6,6 +6,7 @@ use super::{
     contents::FileContents,
     image::{CHUNK_SIZE, Chunk, page_size_of, zeros},
     paged::PagedBytes,
+    pin::{Pin, PinnedChunks},
 };
 use crate::{
     collections::Bits,
@@ -52,6 +53,8 @@ pub(super) struct Pages {
     pub max_bytes: u64,
     /// Whether the file has a connection.
     pub open: bool,
+    /// Whether SQLite holds its lock on the file, and relies on what it has read.
+    pub locked: bool,
 }
 
 impl Default for Pages {
@@ -79,6 +82,7 @@ impl Pages {
             commits: 0,
             max_bytes: u64::MAX,
             open: false,
+            locked: false,
         };
         pages.page_size = pages.header_page_size().unwrap_or(page_size);
         pages
@@ -229,6 +233,18 @@ impl Pages {
         self.dirty.clear();
         self.committed = self.size;
         self.commits += 1;
+    }
+
+    /// Undoes what was written since the last boundary, when the file had this content.
+    pub fn revert(&mut self, before: &Pin) {
+        match (&mut self.paged, &before.chunks) {
+            (Some(paged), PinnedChunks::Paged(pin)) => paged.revert(before.size, &**pin),
+            (_, PinnedChunks::Whole(chunks)) => self.chunks.clone_from(chunks),
+            (None, PinnedChunks::Paged(_)) => {}
+        }
+        self.size = before.size;
+        self.page_size = before.page_size;
+        self.dirty.clear();
     }
 
     pub fn make_all_ready(&mut self) {

@@ -50,10 +50,7 @@ pub(super) fn open(file: &PageFile) -> Result<*mut ffi::sqlite3> {
     if file.pages().open {
         return Err(Error::internal("This database file already has a connection"));
     }
-    file.pages().leave_wal().map_err(|why| match why {
-        Refused::Unreadable(error) => error,
-        _ => crate::memory::no_memory("for the database file"),
-    })?;
+    file.pages().leave_wal().map_err(super::failure::of_write)?;
     file.pages().open = true;
     HANDOVER.set(Some(file.clone()));
     let mut db = std::ptr::null_mut();
@@ -125,10 +122,16 @@ impl VfsFile for File {
 
     // The file has a single connection, so there is nothing to lock out.
     fn lock(&mut self, _level: LockLevel) -> VfsResult<()> {
+        if let File::Main(file) = self {
+            file.pages().locked = true;
+        }
         Ok(())
     }
 
-    fn unlock(&mut self, _level: LockLevel) -> VfsResult<()> {
+    fn unlock(&mut self, level: LockLevel) -> VfsResult<()> {
+        if let File::Main(file) = self {
+            file.pages().locked = level != LockLevel::None;
+        }
         Ok(())
     }
 

@@ -130,7 +130,7 @@ fn the_schema_may_use_them_and_every_connection_has_them() {
     assert!(error.message.contains("non-deterministic"), "{}", error.message);
 
     let copy = Connection::open(&PageFile::default()).unwrap();
-    copy.restore_from(&connection).unwrap();
+    copy.replace_with(&connection.pin()).unwrap();
     assert_eq!(copy.quick_check().unwrap(), Vec::<String>::new());
     assert_eq!(value(&copy, "SELECT max(c) FROM v"), Value::from("zzzz"));
 }
@@ -195,7 +195,7 @@ fn a_database_without_its_functions_reports_them() {
     connection.exec("CREATE TABLE t(a); CREATE INDEX i ON t(twice(a)); INSERT INTO t VALUES (1)").unwrap();
     let pin = PageFile::default();
     let copy = Connection::open(&pin).unwrap();
-    copy.restore_from(&connection).unwrap();
+    copy.replace_with(&connection.pin()).unwrap();
     drop((connection, copy));
     functions::add(Vec::new(), Rc::new(Mine::default())).unwrap();
     let without = Connection::open(&pin).unwrap();

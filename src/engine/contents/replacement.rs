@@ -86,7 +86,7 @@ impl Inner {
     async fn install(&self, connection: &Connection, source: &Connection) -> Result<()> {
         // Without their tables, SQLite can no longer drop the triggers.
         self.drop_triggers(connection)?;
-        connection.restore_from(source)?;
+        connection.replace_with(&source.pin())?;
         // The new contents may have another page size.
         connection.limit_size(self.file.max_bytes())?;
         fts5::load_if_used(&self.ports.platform, connection).await?;

@@ -28,6 +28,7 @@ use rusqlite::ffi;
 use crate::{
     error::{Error, ErrorCode, Result},
     sqlite::{
+        PageFile,
         connection::{
             authority::{Authority, Watcher},
             cache::{Cache, PERSISTENT},
@@ -50,6 +51,7 @@ const LONGEST_KEPT: usize = 32 * 1024;
 /// One connection to one database. It stays on the thread that opened it.
 pub struct Connection {
     pub(in crate::sqlite) db: *mut ffi::sqlite3,
+    pub(in crate::sqlite) file: PageFile,
     pub(in crate::sqlite) watcher: Box<Watcher>,
     pub(in crate::sqlite) recorder: Box<RowRecorder>,
     pub(in crate::sqlite) cache: RefCell<Cache>,
@@ -167,7 +169,11 @@ impl Connection {
     /// Returns the error of the call that just failed.
     pub(in crate::sqlite) fn failure(&self, code: c_int) -> Error {
         let reported = self.watcher.take_refusal().or_else(user_functions::take_failure);
-        let error = reported.unwrap_or_else(|| failure::last(self.db, code));
+        self.with_limit(reported.unwrap_or_else(|| failure::last(self.db, code)))
+    }
+
+    /// Adds the size limit to the error of exceeding it.
+    pub(in crate::sqlite) fn with_limit(&self, error: Error) -> Error {
         match self.max_bytes.get() {
             u64::MAX => error,
             limit if error.is(ErrorCode::DatabaseTooLarge) => {

@@ -38,6 +38,7 @@ impl Connection {
         })?;
         let mut connection = Self {
             db,
+            file: file.clone(),
             watcher,
             recorder: Box::default(),
             cache: RefCell::default(),

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::{
     error::{Error, ErrorCode, Result},
-    sqlite::Connection,
+    sqlite::{Connection, PageFile, Pin, failure},
     value::Value,
 };
 
@@ -25,40 +25,43 @@ pub struct FkViolation {
 }
 
 impl Connection {
-    /// Replaces the content of this database with that of another database, as one commit (SQLite's backup API). Statements are
-    /// recompiled automatically; the page size becomes the source's.
+    /// Freezes the committed content.
+    pub fn pin(&self) -> Pin {
+        self.file.pin()
+    }
+
+    /// Replaces the content of this database, as one commit. Only what differs is written. Statements are recompiled
+    /// automatically; the page size becomes the content's.
     ///
-    /// Fails with `invalid_argument` if the text encodings differ, with `sqlite_busy` while a transaction is open, and with
-    /// `database_too_large` beyond the size limit. The database is then unchanged.
-    pub fn restore_from(&self, source: &Connection) -> Result<()> {
-        if self.in_transaction() {
+    /// Fails with `invalid_argument` if the text encodings differ, with `sqlite_busy` while a transaction is open, with
+    /// `database_too_large` beyond the size limit, with `out_of_memory`, and if a part of one of the contents can't be read. The
+    /// database is then unchanged.
+    pub fn replace_with(&self, content: &Pin) -> Result<()> {
+        let main = c"main".as_ptr();
+        // SAFETY: the connection is open; the name is NUL-terminated.
+        if self.in_transaction() || unsafe { ffi::sqlite3_txn_state(self.raw(), main) } != ffi::SQLITE_TXN_NONE {
             return Err(Error::new(ErrorCode::SqliteBusy, "A transaction is open in the database to replace")
                 .hint("Try again after it ends"));
         }
-        let encoding = |connection: &Connection| connection.value("PRAGMA encoding", &[]);
+        let Some(encoding) = content.encoding()? else {
+            let empty = Self::open(&PageFile::default())?;
+            // Any write makes it a database of one page, with the settings of a new one.
+            empty.exec("PRAGMA user_version = 0")?;
+            return self.replace_with(&empty.pin());
+        };
         // If this database's encoding can't be read, the content may be replaced.
-        if encoding(self).is_ok_and(|own| Ok(own) != encoding(source)) {
+        if self.value("PRAGMA encoding", &[]).is_ok_and(|own| own != Some(encoding.into())) {
             return Err(Error::invalid("The two databases have different text encodings").hint(
                 "tidelock's databases are in UTF-8, unless PRAGMA encoding chose another encoding before the first table",
             ));
         }
-        let name = c"main".as_ptr();
-        // SAFETY: both connections are open; the name is NUL-terminated.
-        let backup = unsafe { ffi::sqlite3_backup_init(self.raw(), name, source.raw(), name) };
-        if backup.is_null() {
-            // SAFETY: the connection is open.
-            return Err(self.failure(unsafe { ffi::sqlite3_errcode(self.raw()) }));
-        }
-        // SAFETY: the backup was just created and is finished once, whatever the step returns. finish() repeats every error but a
-        // busy one, with its text on this connection.
-        let (step, code) = unsafe { (ffi::sqlite3_backup_step(backup, -1), ffi::sqlite3_backup_finish(backup)) };
-        if code != ffi::SQLITE_OK {
-            return Err(self.failure(code));
-        }
-        if step != ffi::SQLITE_DONE {
-            return Err(crate::sqlite::failure::from_code(step, "the database to copy is in use"));
-        }
-        Ok(())
+        // SQLite relies on what it has read while it holds the lock on the file. It gives the lock back after the next read, even
+        // if that fails, and then compares the file's header with what it knows.
+        self.exec("PRAGMA locking_mode = NORMAL")?;
+        let _ = self.value("SELECT count(*) FROM sqlite_schema", &[]);
+        let replaced = self.file.replace(content);
+        self.exec("PRAGMA locking_mode = EXCLUSIVE")?;
+        replaced.map_err(|why| self.with_limit(failure::of_write(why)))
     }
 
     /// Runs SQLite's `quick_check`. Returns its findings; empty for a valid file.

@@ -100,7 +100,7 @@ fn a_restore_is_one_whole_commit() {
     db.exec("CREATE TABLE t(a); INSERT INTO t VALUES (1)").unwrap();
     file.take_ready().unwrap();
     let commits = file.commits();
-    db.restore_from(&source).unwrap();
+    db.replace_with(&source.pin()).unwrap();
     assert_eq!(file.commits(), commits + 1);
     assert_eq!(db.value("SELECT length(a) FROM s", &[]).unwrap(), Some(Value::Integer(100_000)));
     assert!(db.quick_check().unwrap().is_empty());

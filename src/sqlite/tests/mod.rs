@@ -5,6 +5,7 @@ mod basics;
 mod execute;
 mod flat;
 mod pages;
+mod replacing;
 
 use crate::sqlite::{Connection, PageFile};
 

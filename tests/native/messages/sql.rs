@@ -69,7 +69,7 @@ fn statements() {
     run("an integer too large for a number", "SELECT 9007199254740993 AS large");
     open.exec("BEGIN").unwrap();
     run("foreign keys inside a transaction", "PRAGMA foreign_keys = OFF");
-    shown.fails("replacing a database in a transaction", open.restore_from(&connection("")));
+    shown.fails("replacing a database in a transaction", open.replace_with(&connection("").pin()));
     open.exec("ROLLBACK").unwrap();
 
     let mut bound = |done: &str, sql: &str, values: &[&str], names: &str| {
@@ -125,7 +125,7 @@ fn statements() {
     shown.fails("a second connection to a database", Connection::open(&limited));
     shown.fails("a script that fails in its third line", open.exec("SELECT 1;\n\nSELECT wrong;"));
     let wide = connection("PRAGMA encoding = 'UTF-16'; CREATE TABLE t(a)");
-    shown.fails("a copy between two encodings", wide.restore_from(&open));
+    shown.fails("a copy between two encodings", wide.replace_with(&open.pin()));
     shown.check();
 }
 

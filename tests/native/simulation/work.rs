@@ -258,7 +258,7 @@ impl Worker {
         if self.page.flusher.admit_write().is_err() {
             return;
         }
-        self.page.connection.restore_from(scratch).expect("restores");
+        self.page.connection.replace_with(&scratch.pin()).expect("restores");
         self.shared.model().met.restores += 1;
         self.committed().await;
     }

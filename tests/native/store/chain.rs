@@ -151,7 +151,7 @@ fn everything_in_the_chain_a_restore_and_a_vacuum_are_batches() {
     let snapshots = page.snapshots.clone();
     let image = machine.sim.run(async move { snapshots.load(&info.id).await }).unwrap();
     let scratch = Connection::open(&image).unwrap();
-    page.connection.restore_from(&scratch).unwrap();
+    page.connection.replace_with(&scratch.pin()).unwrap();
     page.flusher.committed();
     page.connection.exec("VACUUM").unwrap();
     page.flusher.committed();

@@ -285,7 +285,7 @@ fn nothing_good_is_overwritten_by_a_chunk_of_the_same_contents() {
     let (snapshots, id) = (page.snapshots.clone(), first.id.clone());
     let image = machine.sim.run(async move { snapshots.load(&id).await }).unwrap();
     let scratch = Connection::open(&image).unwrap();
-    page.connection.restore_from(&scratch).unwrap();
+    page.connection.replace_with(&scratch.pin()).unwrap();
     page.flusher.committed();
     machine.faults(Faults { rot: 1000, ..Faults::default() });
     let _ = snapshot(&mut machine, &page);
