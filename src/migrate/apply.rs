@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     error::{Detail, Error, ErrorCode, Result},
-    sqlite::{Authority, Connection, PageFile, ScriptOutline, Statement, first_statement},
+    sqlite::{Authority, Connection, Pin, ScriptOutline, Statement, first_statement},
     time::Timestamp,
 };
 
@@ -39,8 +39,8 @@ pub struct Attempt<'c> {
     enforced: bool,
     /// The foreign key violations before; `None` when SQLite couldn't check them.
     before: Option<Vec<Violation>>,
-    /// For a migration outside a transaction: a copy of the database before it.
-    copy: Option<Connection>,
+    /// For a migration outside a transaction: the contents before it.
+    contents: Option<Pin>,
     ended: bool,
 }
 
@@ -82,7 +82,7 @@ impl<'c> Attempt<'c> {
             nested: true,
             enforced: false,
             before,
-            copy: None,
+            contents: None,
             ended: false,
         })
     }
@@ -105,7 +105,7 @@ impl<'c> Attempt<'c> {
             nested: false,
             enforced,
             before: None,
-            copy: None,
+            contents: None,
             ended: false,
         };
         // The pragma has no effect inside a transaction, so it comes first.
@@ -115,9 +115,7 @@ impl<'c> Attempt<'c> {
         if migration.transaction {
             connection.exec("BEGIN IMMEDIATE")?;
         } else {
-            let copy = Connection::open(&PageFile::default())?;
-            copy.replace_with(&connection.pin())?;
-            attempt.copy = Some(copy);
+            attempt.contents = Some(connection.pin());
         }
         Ok(attempt)
     }
@@ -256,8 +254,8 @@ impl<'c> Attempt<'c> {
                 "ROLLBACK"
             })?;
         }
-        match self.copy.take() {
-            Some(copy) => self.connection.replace_with(&copy.pin()),
+        match self.contents.take() {
+            Some(contents) => self.connection.replace_with(&contents),
             None => Ok(()),
         }
     }

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use crate::{
     engine::{Database, connection::mutex::MutexGuard, database::Inner, migrations::driver::has_data},
     error::{Error, ErrorCode, Result},
-    sqlite::{Connection, Image, Sink},
+    sqlite::{Connection, Image, Pin, Sink},
     sync::{
         outbox::{capture, entries},
         state::tables,
@@ -22,11 +22,10 @@ pub struct ImportOptions {
     pub force: bool,
 }
 
-/// A checked file, the lock on the connection, and the snapshot of the contents before the import.
+/// The contents of a checked file, and the lock on the connection.
 pub struct PreparedImport {
-    scratch: Connection,
+    contents: Pin,
     guard: MutexGuard,
-    before: String,
 }
 
 impl Database {
@@ -51,8 +50,8 @@ impl Database {
         let connection = inner.connection()?;
         inner.flusher.admit_write()?;
         inner.check_unpushed(&connection, options.force, "import")?;
-        let before = inner.snapshots.safety().await?.id;
-        Ok(PreparedImport { scratch, guard, before })
+        inner.snapshots.safety().await?;
+        Ok(PreparedImport { contents: scratch.pin(), guard })
     }
 
     /// Replaces the contents with those of the file, as one commit, and runs the migrations that the file lacks. If one
@@ -61,11 +60,11 @@ impl Database {
     /// Fails with `out_of_memory`, as a migration does, and as storing does.
     pub async fn finish_import(&self, prepared: PreparedImport) -> Result<()> {
         let inner = &*self.inner;
-        let PreparedImport { scratch, guard, before } = prepared;
+        let PreparedImport { contents, guard } = prepared;
         let connection = inner.connection()?;
         let result = {
             let finish = Box::pin(inner.run_missing_migrations(&connection, guard.permit()));
-            inner.replace(&connection, scratch, Some(&before), finish).await
+            inner.replace(&connection, contents, finish).await
         };
         drop(guard);
         let stored = inner.flusher.flush().await;
@@ -96,7 +95,7 @@ impl Database {
             return Ok(false);
         }
         let scratch = inner.open_file(image, None).await?;
-        inner.replace(&connection, scratch, None, Box::pin(async { Ok(()) })).await?;
+        inner.replace(&connection, scratch.pin(), Box::pin(async { Ok(()) })).await?;
         Ok(true)
     }
 }

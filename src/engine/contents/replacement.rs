@@ -8,7 +8,7 @@ use crate::{
     },
     error::{Error, ErrorCode, Result},
     ports::{LocalFuture, Part},
-    sqlite::{Connection, Deadline, ExternalFile, PageFile},
+    sqlite::{Connection, Deadline, ExternalFile, PageFile, Pin},
     sync::{outbox::entries, state::tables},
 };
 
@@ -62,46 +62,37 @@ impl Inner {
         tables::remake(scratch)
     }
 
-    /// Replaces the contents with those of `source`, as one commit, and awaits `finish`. If either fails, the contents
-    /// of the snapshot `before` are restored; without one, the database is emptied.
+    /// Replaces the contents, as one commit, and awaits `finish`. If either fails, the contents are again what they were.
     pub(in crate::engine) async fn replace(
         &self,
         connection: &Connection,
-        source: Connection,
-        before: Option<&str>,
+        contents: Pin,
         finish: LocalFuture<'_, Result<()>>,
     ) -> Result<()> {
-        let mut result = self.install(connection, &source).await;
-        drop(source);
+        let before = self.file.pin();
+        let mut result = self.install(connection, &contents).await;
+        drop(contents);
         if result.is_ok() {
             result = finish.await;
         }
-        let Err(error) = result else { return Ok(()) };
-        match (self.restore_previous(connection, before).await, before) {
-            (Err(_), Some(before)) => Err(error.detail("snapshotId", before)),
-            _ => Err(error),
+        if result.is_err() {
+            // The first error is more useful.
+            let restored = self.install(connection, &before).await;
+            let _ = restored.and_then(|()| self.migrations.refresh(connection));
         }
+        result
     }
 
-    async fn install(&self, connection: &Connection, source: &Connection) -> Result<()> {
+    async fn install(&self, connection: &Connection, contents: &Pin) -> Result<()> {
         // Without their tables, SQLite can no longer drop the triggers.
         self.drop_triggers(connection)?;
-        connection.replace_with(&source.pin())?;
+        connection.replace_with(contents)?;
         // The new contents may have another page size.
         connection.limit_size(self.file.max_bytes())?;
         fts5::load_if_used(&self.ports.platform, connection).await?;
         self.start_capture(connection).await?;
         MigrationsHost::committed(self);
         Ok(())
-    }
-
-    async fn restore_previous(&self, connection: &Connection, before: Option<&str>) -> Result<()> {
-        let file = match before {
-            Some(snapshot) => self.snapshots.load(snapshot).await?,
-            None => PageFile::default(),
-        };
-        self.install(connection, &Connection::open(&file)?).await?;
-        self.migrations.refresh(connection)
     }
 
     /// Runs the migrations that the new contents lack, as opening does.

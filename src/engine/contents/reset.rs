@@ -5,7 +5,7 @@ use crate::{
     error::Result,
     migrate::MigrationReport,
     ports::LocalFuture,
-    sqlite::{Connection, PageFile},
+    sqlite::PageFile,
 };
 
 impl Database {
@@ -47,7 +47,7 @@ impl Inner {
     async fn empty(&self, finish: LocalFuture<'_, Result<()>>) -> Result<()> {
         let connection = self.connection()?;
         self.flusher.admit_write()?;
-        let before = self.snapshots.safety().await?.id;
-        self.replace(&connection, Connection::open(&PageFile::default())?, Some(&before), finish).await
+        self.snapshots.safety().await?;
+        self.replace(&connection, PageFile::default().pin(), finish).await
     }
 }

@@ -54,10 +54,12 @@ impl Database {
         if tables::exists(&scratch)? {
             entries::quarantine_restored(&scratch)?;
         }
-        let before = inner.snapshots.safety().await?.id;
+        inner.snapshots.safety().await?;
+        let contents = scratch.pin();
+        drop(scratch);
         let result = {
             let finish = Box::pin(inner.run_missing_migrations(&connection, guard.permit()));
-            inner.replace(&connection, scratch, Some(&before), finish).await
+            inner.replace(&connection, contents, finish).await
         };
         drop(guard);
         let stored = inner.flusher.flush().await;
