@@ -18,7 +18,7 @@ import { Cancelled, Channel } from '../src/rpc/channel.ts'
 import { ChannelConnection } from '../src/rpc/channel-connection.ts'
 import { deserializeError, serializeError } from '../src/rpc/serialized-error.ts'
 import { Server } from '../src/rpc/server.ts'
-import { createEngine, optionsOf, settle } from './engine.mjs'
+import { createEngine, optionsOf, settle, trap } from './engine.mjs'
 
 /** Returns a `post` to a channel: messages are copied or transferred, and arrive later, in order. */
 const to = (other) => (message, transfer) => {
@@ -34,6 +34,7 @@ async function openElsewhere(given, opening = async () => {}) {
   const workers = []
   const beginSession = (connection, number, eventTypes) => {
     let dead = false
+    let engine
     const replaced = () => ({})
     replaced.open = async (open) => {
       await opening(number)
@@ -41,7 +42,10 @@ async function openElsewhere(given, opening = async () => {}) {
     }
     const server = new Server(
       to(() => (dead ? undefined : channel)),
-      (_module, _part, onTrap) => createEngine(onTrap, replaced),
+      async (_module, _part, onTrap) => {
+        engine = await createEngine(onTrap, replaced)
+        return engine
+      },
     )
     const channel = new Channel(
       to(() => (dead ? undefined : server.channel)),
@@ -55,6 +59,8 @@ async function openElsewhere(given, opening = async () => {}) {
     workers.push({
       die() {
         dead = true
+        // Otherwise calls that wait in it would keep Node alive.
+        if (engine !== undefined) trap(engine)
         connection.crashed(number, new Error('killed'))
       },
     })
@@ -111,6 +117,58 @@ test('while a worker replaces a crashed one, calls wait for it in their order; i
     warnings.map(({ code }) => code),
     ['worker_crashed'],
   )
+  await db.close()
+})
+
+test('a crash before the commit is requested applies nothing of a transaction; after it that is unknown', async () => {
+  const { db, connection, workers } = await openElsewhere({ migrations })
+  const crash = async () => {
+    const count = workers.length
+    workers.at(-1).die()
+    while (workers.length === count) await settle()
+  }
+  const appliedOf = (call) =>
+    call.then(
+      () => 'done',
+      ({ code, details }) => `${code} ${details.applied}`,
+    )
+  // It waits for the mutex, for its statement, or for its own function.
+  let step
+  let wake
+  const first = db.transaction(async (tx) => {
+    step = appliedOf(write(tx, 'in the worker'))
+    await new Promise((resolve) => (wake = resolve))
+  })
+  const waiting = db.transaction((tx) => write(tx, 'never begun'))
+  const outcomes = [appliedOf(first), appliedOf(waiting)]
+  while (wake === undefined) await settle()
+  await crash()
+  assert.deepEqual(await Promise.all([...outcomes, step]), Array(3).fill('worker_crashed false'))
+  wake()
+  // The statement of a nested transaction.
+  const inNested = (tx) => {
+    wake = 0
+    return write(tx, 'nested')
+  }
+  const nested = appliedOf(db.transaction((tx) => tx.transaction(inNested)))
+  while (wake !== 0) await settle()
+  await crash()
+  assert.equal(await nested, 'worker_crashed false')
+  // The commit is on its way.
+  const tx = await db.begin()
+  await write(tx, 'committed')
+  const { commit } = connection
+  const requested = new Promise((resolve) => {
+    connection.commit = (...args) => {
+      resolve()
+      return commit.apply(connection, args)
+    }
+  })
+  const committing = appliedOf(tx.commit())
+  await requested
+  await crash()
+  assert.equal(await committing, 'worker_crashed null')
+  assert.deepEqual(await written(db), [])
   await db.close()
 })
 

@@ -1,4 +1,4 @@
-import { TidelockError } from '../base/errors.js'
+import { beforeCommit, TidelockError } from '../base/errors.js'
 import type { CallOptions } from '../base/values.js'
 import { andThen, type Connection, type MaybePromise } from '../engine/connection.js'
 
@@ -47,6 +47,8 @@ export class Steps {
         result = this.#calls.retry(error, work)
       }
       return result instanceof Promise ? await result : result
+    } catch (error) {
+      throw beforeCommit(error)
     } finally {
       this.#next()
     }
@@ -181,8 +183,11 @@ export class OpenTransaction {
       const wrote = this.#calls.commit(this.#permitId, this.#depth)
       return [value, wrote instanceof Promise ? await wrote : wrote]
     } catch (error) {
-      if (committing) this.#calls.rollback(this.#permitId, this.#depth)
-      else this.rollback()
+      if (!committing) {
+        this.rollback()
+        throw beforeCommit(error)
+      }
+      this.#calls.rollback(this.#permitId, this.#depth)
       throw error
     }
   }

@@ -187,6 +187,14 @@ export function errorWith(
   })
 }
 
+/**
+ * Returns the error of a call that had not asked for a commit when it failed. A crash of the worker rolls such a call back, so that
+ * `details.applied` is false; other errors are returned as they are.
+ */
+export function beforeCommit(error: unknown): unknown {
+  return isTidelockError(error, 'worker_crashed') ? errorWith(error, { details: { applied: false } }) : error
+}
+
 /** Returns an error with the code `invalid_argument`. */
 export function invalid(message: string, options?: TidelockErrorOptions): TidelockError {
   return new TidelockError('invalid_argument', message, options)

@@ -1,4 +1,4 @@
-import { isTidelockError, TidelockError } from '../base/errors.js'
+import { beforeCommit, isTidelockError, TidelockError } from '../base/errors.js'
 import type { SqlFragment } from '../base/sql.js'
 import type { CallOptions, SqlParams } from '../base/values.js'
 import { until } from '../base/waiting.js'
@@ -112,7 +112,7 @@ export class ChannelConnection extends Connection {
     const old = this.#session
     const error = new TidelockError('worker_crashed', 'The worker of this database crashed', {
       hint: this.#traits.lasting
-        ? 'The database reopens by itself with all acknowledged writes. Check whether this call was applied before you repeat it'
+        ? 'The database reopens by itself with all acknowledged writes. If details.applied is null, check whether this call was applied before you repeat it'
         : 'The data of a database in memory is lost with its worker: open the database again',
       details: { applied: null },
       cause,
@@ -182,7 +182,7 @@ export class ChannelConnection extends Connection {
         (late) => this.release(this.#localId(late)),
         () => {},
       )
-      throw error
+      throw beforeCommit(error)
     }
   }
 
@@ -274,7 +274,11 @@ export class ChannelConnection extends Connection {
   }
 
   async begin(permitId: number, immediate: boolean): Promise<number> {
-    return this.#ask('begin', [this.#engineId(permitId), immediate])
+    try {
+      return await this.#ask('begin', [this.#engineId(permitId), immediate])
+    } catch (error) {
+      throw beforeCommit(error)
+    }
   }
 
   async commit(permitId: number, depth: number): Promise<boolean> {
