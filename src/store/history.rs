@@ -56,7 +56,7 @@ impl Storage {
         let Some(first) = first else { return Ok(error.hint("Nothing has been stored yet")) };
         let oldest = first.max(not_before).to_string();
         Ok(error
-            .hint(format!("Moments from {oldest} on can be restored; snapshots.list() shows older ones"))
+            .hint(format!("Points in time from {oldest} on can be restored; snapshots.list() shows older ones"))
             .detail("oldest", oldest))
     }
 

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { test } from 'node:test'
+import { wordsToReplace } from '../node/documents/language.mjs'
 
 const folder = new URL('./golden/', import.meta.url)
 const golden = readdirSync(folder, { recursive: true })
@@ -53,6 +54,18 @@ test('messages and hints are sentences without a full stop, and nearly all say w
     [],
     'these are gone, or have a hint',
   )
+})
+
+test('messages and hints use the words of the glossary', () => {
+  const refused = (file, text) => wordsToReplace(file, [withoutNames(text)])
+  // Names between quotation marks, and what stands behind a colon, may be another's words.
+  const withoutNames = (text) => text.replace(/'[^']*'|"[^"]*"|`[^`]*`/g, '').replace(/:.*/, '')
+  assert.deepEqual(refused('a.txt', "Nobody has 'gone' to it: gone"), [
+    "a.txt:1: 'Nobody': say the name of the subject",
+  ])
+  const found = golden.flatMap(({ file, message, hint = '' }) => [message, hint].flatMap((text) => refused(file, text)))
+  // The name of a table.
+  assert.deepEqual(found, ["scenarios/migrations-schema.txt:1: 'nobody': say the name of the subject"])
 })
 
 /** Codes that no act with the package can bring about at will, and where they are shown. */
