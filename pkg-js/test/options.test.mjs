@@ -285,6 +285,29 @@ test("files are in a folder of the database's name, unless path names another on
   assert.throws(() => check({ path: '/data' }), { code: 'invalid_argument' })
 })
 
+test('details.option is the whole name of an option, and no other words', () => {
+  const optionOf = (work) => {
+    try {
+      work()
+    } catch (error) {
+      assert.equal(error.code, 'invalid_argument')
+      return error.details.option
+    }
+  }
+  const tables = (table) => ({ remote: { url: 'https://a.test', key: 'k', tables: [table] } })
+  const refused = [
+    [undefined, () => checkOptions(null, page)],
+    ['nonsense', () => check({ nonsense: 1 })],
+    ['durability', () => check({ durability: null })],
+    ['snapshots', () => check({ snapshots: 5 })],
+    ['snapshots.keep', () => check({ snapshots: { keep: null } })],
+    ['snapshots.nonsense', () => check({ snapshots: { nonsense: 1 } })],
+    ['remote.tables[0]', () => check(tables(5))],
+    ['remote.tables[0].cursor', () => check(tables({ table: 't', cursor: null }))],
+  ]
+  for (const [option, work] of refused) assert.equal(optionOf(work), option)
+})
+
 test('on a server storage must be given', () => {
   const refusal = (options) => {
     try {

@@ -1,4 +1,4 @@
-import { checkFunction, checkObject, reading } from '../base/check.js'
+import { checkFunction, checkOptionsOf, reading } from '../base/check.js'
 import { invalid, isTidelockError, type TidelockError } from '../base/errors.js'
 import { callUser } from '../base/events.js'
 import { loaded } from '../base/lazy-module.js'
@@ -124,7 +124,7 @@ type ResultComparison<T> = (rows: readonly T[]) => LiveChanges<T> | undefined
 
 function checkKey(options: unknown): readonly (string | number)[] {
   if (options === undefined) throw noKey()
-  const { key } = checkObject('The options of changes', options, ['key'])
+  const { key } = checkOptionsOf('changes', options, ['key'])
   const columns: readonly unknown[] = Array.isArray(key) ? key : [key]
   const isColumn = (column: unknown) => typeof column === 'string' || Number.isInteger(column)
   if (columns.length === 0) throw noKey()

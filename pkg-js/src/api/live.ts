@@ -1,4 +1,4 @@
-import { checkFunction, checkObject } from '../base/check.js'
+import { checkFunction, checkOptionsOf } from '../base/check.js'
 import { isTidelockError, type TidelockError } from '../base/errors.js'
 import { yieldToEventLoop } from '../base/event-loop.js'
 import { callUser } from '../base/events.js'
@@ -216,7 +216,7 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
    */
   async setWindow(window: LiveWindow): Promise<T[]> {
     if (this.#window === undefined) throw noWindow()
-    const { limit = this.#window.limit, offset = this.#window.offset } = checkObject('The window', window, [
+    const { limit = this.#window.limit, offset = this.#window.offset } = checkOptionsOf('setWindow', window, [
       'limit',
       'offset',
     ]) as LiveWindow

@@ -1,4 +1,4 @@
-import { checkBoolean, checkCall, checkObject, checkOneOf, checkString, checkTime, optional } from '../base/check.js'
+import { checkBoolean, checkCall, checkOneOf, checkOptionsOf, checkString, checkTime, optional } from '../base/check.js'
 import { invalid } from '../base/errors.js'
 import type { SnapshotInfo, SnapshotVerification } from '../base/generated-types.js'
 import { loaded } from '../base/lazy-module.js'
@@ -75,7 +75,7 @@ export class Snapshots {
     const byTime = typeof id === 'object' && id !== null
     if (!byTime && (typeof id !== 'string' || id === ''))
       throw invalid('snapshots.restore needs the id of a snapshot, or { at }')
-    const at = byTime ? checkTime('at', checkObject('The argument of snapshots.restore', id, ['at']).at) : 0
+    const at = byTime ? checkTime('at', checkOptionsOf('snapshots.restore', id, ['at']).at) : 0
     const { force } = checkCall('snapshots.restore', options, ['force'])
     const wanted = { force: checkBoolean('force', force ?? false) }
     await this.#calls.cancellable(options, (core, cancel) => {

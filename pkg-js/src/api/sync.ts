@@ -3,8 +3,8 @@ import {
   checkCall,
   checkFunction,
   checkInteger,
-  checkObject,
   checkOneOf,
+  checkOptionsOf,
   checkString,
   checkStrings,
   optional,
@@ -213,7 +213,7 @@ export class Sync {
    * ```
    */
   async start(options?: StartOptions): Promise<void> {
-    const { intervalMs } = checkObject('The argument of sync.start', options, ['intervalMs'])
+    const { intervalMs } = checkOptionsOf('sync.start', options, ['intervalMs'])
     const interval = checkInteger('intervalMs', intervalMs ?? defaultIntervalMs, 1)
     this.#needRemote('sync.start')
     this.#calls.check()

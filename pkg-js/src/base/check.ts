@@ -7,30 +7,37 @@ import type { CallOptions, RowMode } from './values.js'
 /** The longest delay of JavaScript timers, in milliseconds: a longer one fires at once. */
 export const maxTimeoutMs = 2 ** 31 - 1
 
+/** An object whose keys are checked. */
+type CheckedKeys = Readonly<Record<string, unknown>>
+
 /**
- * Checks that a value is an object with these keys only; returns an empty object for `undefined`. Returns a copy, because a getter may give
- * another value next time.
+ * Checks that the value of an option is an object with these keys only; returns an empty object for `undefined`. Returns a copy, because a
+ * getter may give another value next time.
  */
-export function checkObject(what: string, value: unknown, keys: readonly string[]): Readonly<Record<string, unknown>> {
+export function checkObject(option: string, value: unknown, keys: readonly string[]): CheckedKeys {
+  return checkKeys(option, option, `${option}.`, value, keys)
+}
+
+/** Checks the options of a call as {@link checkObject} does. */
+export function checkOptionsOf(call: string, options: unknown, keys: readonly string[]): CheckedKeys {
+  return checkKeys(call, `The options of ${call}`, '', options, keys)
+}
+
+/** `prefix`: what stands before the name of a key in the name of its option; empty for the options of a call. */
+function checkKeys(owner: string, what: string, prefix: string, value: unknown, keys: readonly string[]): CheckedKeys {
   if (value === undefined) return {}
   const given = reading(what, () => {
     if (typeof value !== 'object' || value === null || Array.isArray(value)) throw wrong(what, 'an object')
     // Also those that the object inherits.
-    const known = keys.filter((key) => key in value).map((key) => [key, (value as Record<string, unknown>)[key]])
-    return { ...value, ...Object.fromEntries(known) } as Readonly<Record<string, unknown>>
+    const known = keys.filter((key) => key in value).map((key) => [key, (value as CheckedKeys)[key]])
+    return { ...value, ...Object.fromEntries(known) } as CheckedKeys
   })
   for (const [key, one] of Object.entries(given)) {
-    if (!keys.includes(key)) {
-      throw invalid(`${what} has no option '${key}'`, {
-        details: { option: key },
-        hint: `Known are: ${keys.join(', ')}`,
-      })
-    }
+    const option = prefix + key
+    if (!keys.includes(key))
+      throw invalid(`${owner} has no option '${key}'`, { details: { option }, hint: `Known are: ${keys.join(', ')}` })
     if (one === null)
-      throw invalid(`The option '${key}' must not be null`, {
-        details: { option: key },
-        hint: 'Leave it out for its default',
-      })
+      throw invalid(`${option} must not be null`, { details: { option }, hint: 'Leave it out for its default' })
   }
   return given
 }
@@ -44,7 +51,7 @@ export function reading<T>(what: string, work: () => T): T {
       ? cause
       : invalid(`${what} can't be read`, {
           cause,
-          details: { option: what },
+          details: optionIn(what),
           hint: 'Pass plain values: cause is what a getter or a proxy threw',
         })
   }
@@ -167,7 +174,7 @@ export function checkCall(
       hint: 'Pass the parameters as one array: [a, b]',
     })
   }
-  const checked = checkObject(`The options of ${call}`, options, [...keys, ...callKeys])
+  const checked = checkOptionsOf(call, options, [...keys, ...callKeys])
   if (checked.signal !== undefined) reading('signal', () => checkSignal('signal', checked.signal))
   if (checked.timeoutMs !== undefined) checkInteger('timeoutMs', checked.timeoutMs, 1)
   return checked
@@ -180,5 +187,10 @@ export function checkQuery(call: string, options: unknown, keys: readonly string
 }
 
 function wrong(what: string, want: string): Error {
-  return invalid(`${what} must be ${want}`, { details: { option: what } })
+  return invalid(`${what} must be ${want}`, { details: optionIn(what) })
+}
+
+/** The details that name an option. Words for another argument begin with 'The'. */
+function optionIn(what: string): { readonly option?: string } {
+  return what.startsWith('The ') ? {} : { option: what }
 }

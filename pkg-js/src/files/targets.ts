@@ -1,4 +1,4 @@
-import { checkFunction, checkInteger, checkObject, reading } from '../base/check.js'
+import { checkFunction, checkInteger, checkOptionsOf, reading } from '../base/check.js'
 import { invalid, TidelockError } from '../base/errors.js'
 import type { Fetch } from '../base/host-types.js'
 import { isOk, redirectError, request } from '../remote/request.js'
@@ -90,7 +90,7 @@ class DirectoryTarget extends SnapshotTarget {
   readonly #keep: number | undefined
 
   constructor(directory: FileSystemDirectoryHandle, options?: DirectoryTargetOptions) {
-    const { encrypt, keep } = checkObject('The options of directoryTarget', options, ['encrypt', 'keep'])
+    const { encrypt, keep } = checkOptionsOf('directoryTarget', options, ['encrypt', 'keep'])
     super(encrypt)
     // instanceof is false for a handle of another frame.
     const isDirectory = () => directory?.kind === 'directory' && typeof directory.getFileHandle === 'function'
@@ -126,7 +126,7 @@ class UploadTarget extends SnapshotTarget {
   readonly #fetch: typeof fetch | undefined
 
   constructor(options: UploadTargetOptions) {
-    const given = checkObject('The options of uploadTarget', options, ['url', 'headers', 'fetch', 'encrypt'])
+    const given = checkOptionsOf('uploadTarget', options, ['url', 'headers', 'fetch', 'encrypt'])
     super(given.encrypt)
     checkFunction('url', given.url)
     if (given.fetch !== undefined) checkFunction('fetch', given.fetch)

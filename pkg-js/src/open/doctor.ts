@@ -1,4 +1,4 @@
-import { checkObject } from '../base/check.js'
+import { checkOptionsOf } from '../base/check.js'
 import { isTidelockError } from '../base/errors.js'
 import { resultOf } from '../base/indexeddb.js'
 import { isNode } from '../base/is-node.js'
@@ -49,7 +49,7 @@ export interface DoctorOptions {
  * ```
  */
 export async function doctor(options?: DoctorOptions): Promise<DoctorReport> {
-  const { remote, wasm } = checkObject('The options of doctor', options, ['remote', 'wasm']) as DoctorOptions
+  const { remote, wasm } = checkOptionsOf('doctor', options, ['remote', 'wasm']) as DoctorOptions
   const probes = [...local(wasm), ...(remote === undefined ? [] : remoteProbes(await checkedEndpoint(remote)))]
   const checks = await Promise.all(probes.map(([name, probe]) => run(name, probe)))
   return { ok: checks.every((check) => check.ok), checks }

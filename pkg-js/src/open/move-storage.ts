@@ -1,4 +1,4 @@
-import { checkObject, checkOneOf } from '../base/check.js'
+import { checkOneOf, checkOptionsOf } from '../base/check.js'
 import type { Encryption } from '../base/encryption.js'
 import { invalid } from '../base/errors.js'
 import { loaded } from '../base/lazy-module.js'
@@ -44,7 +44,7 @@ export interface MoveStorageOptions {
  * ```
  */
 export async function moveStorage(name: string, options: MoveStorageOptions): Promise<void> {
-  const given = checkObject('The options of moveStorage', options, ['to', 'encryption', 'worker', 'wasm'])
+  const given = checkOptionsOf('moveStorage', options, ['to', 'encryption', 'worker', 'wasm'])
   const to = checkOneOf<MoveStorageOptions['to']>('to', given.to, ['indexeddb', 'opfs'])
   const { encryption, worker, wasm } = options
   const opening: OpenOptions = { name, storage: to, encryption, worker, wasm }

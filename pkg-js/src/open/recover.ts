@@ -1,4 +1,4 @@
-import { checkObject, checkString } from '../base/check.js'
+import { checkOptionsOf, checkString } from '../base/check.js'
 import type { Encryption } from '../base/encryption.js'
 import { TidelockError } from '../base/errors.js'
 import type { RecoveryReport } from '../base/generated-types.js'
@@ -62,7 +62,7 @@ export async function recover(
     readonly worker?: OpenOptions['worker']
   },
 ): Promise<RecoveryReport> {
-  const given = checkObject('The options of recover', options, known)
+  const given = checkOptionsOf('recover', options, known)
   const from = given.from === undefined ? undefined : checkString('from', given.from)
   const { path, wasm, worker, encryption, functions, columnKey } = options ?? {}
   const places = await storagesOf(name)

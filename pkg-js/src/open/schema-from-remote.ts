@@ -1,5 +1,5 @@
 import type { Migration } from '../api/migrations.js'
-import { checkObject, checkString, checkStrings } from '../base/check.js'
+import { checkOptionsOf, checkString, checkStrings } from '../base/check.js'
 import { callUser } from '../base/events.js'
 import { bridgeAlone } from '../instance/bridge-alone.js'
 import { DatabaseClient } from '../instance/database-client.js'
@@ -73,8 +73,8 @@ export interface SchemaMigration extends Migration {
  * ```
  */
 export async function schemaFromRemote(options: SchemaFromRemoteOptions): Promise<SchemaMigration> {
-  const { tables, version, name, wasm, onWarning, ...remote } = checkObject(
-    'The options of schemaFromRemote',
+  const { tables, version, name, wasm, onWarning, ...remote } = checkOptionsOf(
+    'schemaFromRemote',
     options,
     keys,
   ) as Partial<SchemaFromRemoteOptions>

@@ -1,4 +1,4 @@
-import { checkObject, checkOneOf } from '../base/check.js'
+import { checkOneOf, checkOptionsOf } from '../base/check.js'
 import { openStored, resultOf } from '../base/indexeddb.js'
 import { loaded } from '../base/lazy-module.js'
 import { shownOf } from '../base/private-folders.js'
@@ -25,7 +25,7 @@ export interface HeadInfo {
 
 /** Checks the place; for folders it also returns a function that loads their module. */
 export function checkPlace(call: string, options: unknown, keys: readonly string[] = []) {
-  const given = checkObject(`The options of ${call}`, options, ['storage', 'path', ...keys])
+  const given = checkOptionsOf(call, options, ['storage', 'path', ...keys])
   const all = ['indexeddb', 'opfs', 'file', 'best'] as const
   const asked = checkOneOf('storage', given.storage ?? 'best', all)
   const storage = asked === 'best' ? undefined : asked

@@ -299,6 +299,7 @@ export interface OpenOptions {
   /**
    * The size of the page cache, in bytes, at least 1 MiB: with `storage: 'file'`, and with `'opfs'` in a worker, a database is read page by
    * page, so that it may be larger than memory. The changes of a transaction, and those since the last checkpoint, are in memory, too.
+   * Otherwise the whole database is in memory, and this option has no effect.
    * @default 33554432
    */
   readonly cacheBytes?: number | undefined

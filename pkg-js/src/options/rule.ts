@@ -5,6 +5,7 @@ import {
   checkInteger,
   checkObject,
   checkOneOf,
+  checkOptionsOf,
   checkString,
   checkStrings,
   checkTexts,
@@ -44,7 +45,8 @@ type Checked<R> = R extends Rule<infer T> ? T : never
  * has the object, empty for the options of `open` themselves. Throws `invalid_argument`.
  */
 export function complete<R extends Rules>(path: string, options: unknown, rules: R): Completed<R> {
-  const given = checkObject(path === '' ? 'The argument of open' : path, options, Object.keys(rules))
+  const given =
+    path === '' ? checkOptionsOf('open', options, Object.keys(rules)) : checkObject(path, options, Object.keys(rules))
   const completed: Record<string, unknown> = {}
   for (const [name, rule] of Object.entries(rules)) {
     const isLeftOut = given[name] === undefined && !rule.required

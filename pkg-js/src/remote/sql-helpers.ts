@@ -1,4 +1,4 @@
-import { checkObject, checkString, checkStrings } from '../base/check.js'
+import { checkOptionsOf, checkString, checkStrings } from '../base/check.js'
 import { invalid } from '../base/errors.js'
 import { functionsSql, privateSql, pushSql, stampSql, tablesSql } from './sql-helpers-text.js'
 
@@ -44,7 +44,7 @@ export interface SqlHelpersOptions {
  * ```
  */
 export function sqlHelpers(options: SqlHelpersOptions): string {
-  const given = checkObject('The options of sqlHelpers', options, ['tables', 'schema', 'updatedAt', 'owner'])
+  const given = checkOptionsOf('sqlHelpers', options, ['tables', 'schema', 'updatedAt', 'owner'])
   const tables = checkStrings('tables', given.tables)
   if (tables.length === 0)
     throw invalid('tables is empty', {
