@@ -60,7 +60,7 @@ function tanstack(rows) {
   return { collection, update }
 }
 
-/** Each task's contenders: a function that does the round's change, and waits for what it has to cause. */
+/** Each task's contenders: a function that does the round's change, and waits for its effect. */
 const tasks = {
   'one row of 100,000, sorted': async () => {
     const contenders = {}

@@ -1,6 +1,6 @@
 // node benches/browser/page-end.mjs [--rounds N] [--storage opfs]
 //
-// What a page that goes away loses of writes that were done in memory only (durability 'deferred'): one write and then a navigation,
+// What a page that ends loses of writes that were done in memory only (durability 'deferred'): one write and then a navigation,
 // a reload or the end of its tab; the same while writes never pause; and writes of several sizes. For docs/durability.md.
 
 import { fileURLToPath } from 'node:url'
@@ -17,7 +17,7 @@ if (!(rounds >= 1)) throw new Error('--rounds wants a number of at least 1')
 const blank = `<!doctype html><meta charset="utf-8"><title>Leaving</title>
 <script type="module">
   import { open } from '/tidelock/index.js'
-  // Before the database listens: what was written by the time the page learns that it goes away.
+  // Before the database listens: what was written by the time the page learns that it ends.
   addEventListener('pagehide', () => {
     if (window.written !== undefined) localStorage.written = window.written
   })
@@ -47,14 +47,14 @@ async function tab() {
   return page
 }
 
-/** How the page goes away. `leave` runs in it, right after the last write; `from outside` when it can't do so itself. */
+/** How the page ends. `leave` runs in it, right after the last write; `from outside` when it can't do so itself. */
 const ways = {
   navigation: { leave: () => location.assign('/elsewhere.html') },
   reload: { leave: () => location.reload() },
   'end of the tab': { leave: () => {}, outside: (page) => page.close({ runBeforeUnload: true }) },
 }
 
-/** One page that writes `bytes` a row, once or without a pause, and goes away; how many rows are missing afterwards. */
+/** One page that writes `bytes` a row, once or without a pause, and ends; how many rows are missing afterwards. */
 async function lost(name, { leave, outside }, bytes, busy) {
   const page = await tab()
   const gone = new Promise((resolve) => (outside ? page.once('close', resolve) : page.once('load', resolve)))
@@ -78,7 +78,7 @@ async function lost(name, { leave, outside }, bytes, busy) {
     },
     [name, bytes, busy, leave.toString()],
   )
-  // It may be gone before it has answered.
+  // It may have ended before it has answered.
   await working.catch((error) => {
     if (!/context was destroyed|closed/.test(error.message)) throw error
   })
@@ -96,7 +96,7 @@ async function lost(name, { leave, outside }, bytes, busy) {
     return [Number(localStorage.written), n]
   }, name)
   await after.close()
-  // A dying page may go on writing after it was told; what it wrote then doesn't count.
+  // A dying page may go on writing after the request; what it wrote then doesn't count.
   return Math.max(0, written - found)
 }
 

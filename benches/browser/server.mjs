@@ -50,7 +50,7 @@ async function fingerprint(folders) {
   return hash.digest('hex')
 }
 
-/** Serves a folder → `{ url, close() }`. `onServe(name)` hears of each file; each is there `delay` ms later. */
+/** Serves a folder → `{ url, close() }`. `onServe(name)` is called for each file; each is there `delay` ms later. */
 export function serve(folder, { port = 0, delay = 0, onServe } = {}) {
   const headersOf = (name) => {
     const isolated = name.startsWith('/isolated/')

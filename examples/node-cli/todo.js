@@ -31,7 +31,7 @@ class Usage extends Error {}
 
 async function main([name = 'list', ...words]) {
   if (!Object.hasOwn(commands, name)) throw new Usage(`Commands are: ${Object.keys(commands).join(', ')}`)
-  // Another process may be writing at this moment.
+  // Another process may be writing now.
   const db = await open({ name: 'todo', storage: 'file', migrations, lock: { onBusy: 'wait' } })
   try {
     await commands[name](db, ...words)

@@ -33,7 +33,7 @@ function optionsOf(type) {
   })
 }
 
-/** What an option may be, where its check tells more or less than a reader needs, or happens in another place. */
+/** What an option may be, where its check says more or less than a reader needs, or happens in another place. */
 const described = {
   name: 'a text of 1 to 128 characters, without control characters',
   migrations: 'an array of migrations',

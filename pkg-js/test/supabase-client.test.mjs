@@ -123,7 +123,7 @@ test('a real client tells when its user signs out', async () => {
   const client = clientWith(sessionOf('user-a'), { global: { fetch } })
   const told = []
   const end = accessOf(client).watchUser((signedIn) => told.push(signedIn))
-  // Listeners hear of the first session in turn.
+  // Listeners receive the first session in turn.
   await new Promise((resolve) => void client.auth.onAuthStateChange(resolve))
   assert.deepEqual(told, [])
   await client.auth.signOut({ scope: 'local' })

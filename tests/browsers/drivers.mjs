@@ -30,7 +30,7 @@ export class Firefox {
     return this.#browser.newPage()
   }
 
-  /** `kill -9` of all its processes; resolves when Firefox is gone, and Puppeteer has put the profile's preferences back. */
+  /** `kill -9` of all its processes; resolves when Firefox has ended, and Puppeteer has put the profile's preferences back. */
   async kill() {
     process.kill(-this.#browser.process().pid, 'SIGKILL') // Puppeteer gives it a process group of its own
     await this.#browser.close().catch(() => {})
@@ -109,7 +109,7 @@ class WebKitPage {
     return this.#command('POST', 'url', { url })
   }
 
-  /** Runs a function in the page: its arguments and result are what JSON can tell. */
+  /** Runs a function in the page: its arguments and result are JSON. */
   async evaluate(work, ...args) {
     const script = `const done = arguments[1]
       Promise.resolve(arguments[0]).then((args) => (${work})(...args)).then((value) => done({ value }), (error) => done({ error: error + '\\n' + error?.stack }))`

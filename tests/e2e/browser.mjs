@@ -87,7 +87,7 @@ export class Browser {
     })
   }
 
-  /** `kill -9`, as a crash or the system's memory killer would do it; resolves when all of it is gone. */
+  /** `kill -9`, as a crash or the system's memory killer would do it; resolves when all of it has ended. */
   async kill() {
     const closed = new Promise((resolve) => this.#context.once('close', resolve))
     await this.#end()

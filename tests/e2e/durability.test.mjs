@@ -19,7 +19,7 @@ test('a reload keeps what was written, in each durability', async () => {
       },
       [name, durability],
     )
-    await context.load(page) // no close(): the tab just goes away
+    await context.load(page) // no close(): the tab just ends
     const rows = await page.evaluate(async (given) => {
       const db = await window.until(() =>
         window
@@ -239,7 +239,7 @@ test("'deferred' writes of a page that navigates away in the same task are store
       void window.db.run('INSERT INTO t VALUES (1)')
       location.assign('/elsewhere')
     })
-    // The page may be gone before it has answered.
+    // The page may have ended before it has answered.
     await leave.catch((error) => assert.match(error.message, /context was destroyed|navigation/))
     await gone
     await page.close()

@@ -17,7 +17,7 @@ test('a tab that is killed while it encrypts leaves the old or the new key, and 
       // Without waiting for it.
       window.changing = db.rekey({ passphrase: 'new' }).catch(() => {})
     }, name)
-    // Pause: each round kills at another moment; tests/native/store/rekey.rs has them all.
+    // Pause: each round kills at another point; tests/native/store/rekey.rs has them all.
     await new Promise((resolve) => setTimeout(resolve, round * 40))
     await page.close()
     const next = await context.page()

@@ -1,4 +1,4 @@
-// When the storage fails: what was written stays, is told, tried again and at last stored; reads never stop.
+// When the storage fails: what was written stays, is reported, tried again and at last stored; reads never stop.
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
@@ -24,7 +24,7 @@ async function openedBeside(script = 'CREATE TABLE t (n INTEGER)') {
   return { name, page, other: await context.page() }
 }
 
-/** Breaks the storage of a page in one way; `shatter` runs in it, and returns what mends it. */
+/** Breaks the storage of a page in one way; `shatter` runs in it, and returns what repairs it. */
 const breakages = {
   'a full disk': {
     code: 'storage_quota_exceeded',

@@ -42,7 +42,7 @@ async function fifty(name) {
 
 const rows = (db) => db.get('SELECT count(*) AS n FROM t')
 
-/** Writes pairs of rows for ever; `acknowledged` hears of each that is safe as the mode promises. */
+/** Writes pairs of rows for ever; `acknowledged` is called for each that is safe as the mode promises. */
 async function writePairs(db, acknowledged) {
   const { round: last } = await db.get('SELECT coalesce(max(round), 0) AS round FROM debit')
   const { durability } = (await db.health()).storage
@@ -67,7 +67,7 @@ const inWorker = { only: 'worker', because: 'what the browser has stored is the 
 for (const [durability, enough, threads] of [
   ['relaxed', 60, inWorker],
   ['strict', 40, inPage],
-  ['deferred', 150, {}], // a worker stores at another pace
+  ['deferred', 150, {}], // a worker stores at other times
   ['snapshot', 60, inPage],
 ]) {
   const title = `kill -9 in the middle of ${durability} writes loses nothing promised, and halves no transaction`
@@ -81,7 +81,7 @@ for (const [durability, enough, threads] of [
         pairTables,
         writePairs,
         enough + Math.floor(Math.random() * enough),
-        // Deferred writes are safe a moment later; the machine may be slow to tell of it.
+        // Deferred writes are safe a little later; the machine may be slow to report it.
         durability === 'deferred' ? 500 : 0,
       )
       await wholePairs(context, name, round, promised)

@@ -1,4 +1,4 @@
-// Too much: more than maxBytes, more than the wasm memory, more than JavaScript holds. Each is told, and the database goes on.
+// Too much: more than maxBytes, more than the wasm memory, more than JavaScript holds. Each is a typed error, and the database goes on.
 import assert from 'node:assert/strict'
 import { freshName, suite, test } from './harness.mjs'
 import { limitedWasm } from './rigs.mjs'

@@ -1,4 +1,4 @@
-// One tab at a time: who gets in, what the others are told, and that no failure keeps the lock.
+// One tab at a time: who gets in, what the others see, and that no failure keeps the lock.
 import assert from 'node:assert/strict'
 import { freshName, suite, test } from './harness.mjs'
 

@@ -158,7 +158,7 @@ test('a live query with its last result runs without the module, and a later one
   await page.unroute(served('last-results'))
   const before = loads.length
   await until(async () => {
-    // The page may hear of the failure later than the test, and a query until then doesn't load it again.
+    // The page may detect the failure later than the test, and a query until then doesn't load it again.
     assert.deepEqual(await first(), [{ x: 1 }])
     return loads.length > before
   })

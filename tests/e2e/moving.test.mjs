@@ -47,7 +47,7 @@ const found = (page, name) =>
     return { names: names.filter((one) => one.includes(name)).sort(), storages: listed.map(({ storage }) => storage) }
   }, name)
 
-/** Checks the whole content: rows, snapshots, and a moment in the log. */
+/** Checks the whole content: rows, snapshots, and a point in time in the log. */
 async function checkContent(page, name, storage, at, { encryption } = {}) {
   const content = await page.evaluate(
     async ([options, at]) => {

@@ -185,7 +185,7 @@ test('live queries follow their tables without the part that analyses them, and 
     return runs
   })
   assert.deepEqual(without, { one: [1, 2, 2], u: [0, 1] })
-  // The page is told once, whatever else asks for the part.
+  // The page gets one warning, whatever else asks for the part.
   await until(() => warnings.length > 0)
   await page.evaluate(async (name) => {
     const other = await open({ name })

@@ -70,7 +70,7 @@ test('back up, and restore: a moment, a snapshot, a file', once, async () => {
       const { file } = await run(0, { db, passphrase, download: (...given) => downloads.push(given[1]) }, ['file'])
       const count = async (from = db) => (await from.get('SELECT count(*) AS n FROM t')).n
       await db.run('INSERT INTO t VALUES (2)')
-      // A moment of its own, between two commits.
+      // A point in time of its own, between two commits.
       const written = Date.now()
       await window.until(() => Date.now() > written)
       const justBeforeTheMistake = new Date()
@@ -200,7 +200,7 @@ test('the database is corrupt', once, async () => {
       await db.snapshots.create()
       for (let n = 0; n < 10; n++) await db.run('INSERT INTO t VALUES (?)', [n])
       await db.close()
-      // One of the last commits is gone.
+      // One of the last commits is lost.
       const request = indexedDB.open(`tidelock/${name}`)
       const stored = await new Promise((resolve) => {
         request.onsuccess = () => resolve(request.result)

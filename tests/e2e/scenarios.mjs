@@ -13,7 +13,7 @@ export const storing = ['encryption', 'files', 'live-initial', 'moving', 'snapsh
 
 /**
  * Serves the package to a browser while the tests of a file run → `open(thread)`, which opens a page under test, `load(page, thread)`, which
- * loads it anew, and `scenarios(thread, modules, storage)`, which registers the scenarios of these modules as tests; stored databases are
+ * loads it again, and `scenarios(thread, modules, storage)`, which registers the scenarios of these modules as tests; stored databases are
  * in that storage, if it is given. A file with other tests, too, calls `begin()` before it registers them.
  */
 export function pagesOf(browser) {

@@ -1,4 +1,4 @@
-// Databases from outside: listed, deleted, mended, without opening them.
+// Databases from outside: listed, deleted, recovered, without opening them.
 import assert from 'node:assert/strict'
 import { freshName, suite, test } from './harness.mjs'
 
@@ -22,7 +22,7 @@ test('databases() tells names, who is open and when; nothing is made by looking'
     const db = await window.open({ name })
     await db.close()
   }, two)
-  // The lock goes a moment after its database has closed; so does what an opening made beside it.
+  // The lock is released a little after its database has closed; so does what an opening made beside it.
   const list = await second.evaluate(
     (closed) =>
       window.until(async () => {
@@ -91,7 +91,7 @@ test('deleted by force, the one who had it open gets lock_lost, and nothing of i
     await window.db.exec('CREATE TABLE fresh (n)')
   }, name)
   const late = await holder.evaluate(async () => {
-    // Its connection goes first; whoever looks then finds the lock gone, too.
+    // Its connection closes first; the lock is free then, too.
     const write = () => window.failure(() => window.db.run("INSERT INTO t VALUES ('too late')"))
     const first = await write()
     await window.until(async () => (await write()).code === 'lock_lost')

@@ -58,7 +58,7 @@ export async function withDatabase({ schema, remote, options = {}, name = freshN
   }
 }
 
-/** Makes a table on the remote: `(name, columns, rows as SQL)`, open to everybody. */
+/** Makes a table on the remote: `(name, columns, rows as SQL)`, open to all users. */
 export async function remoteTable(name, columns, values = '') {
   await context.remote.sql(
     `drop table if exists ${name} cascade; create table ${name} (${columns}); ${values ? `insert into ${name} values ${values}` : ''}`,

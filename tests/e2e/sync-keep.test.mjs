@@ -109,7 +109,7 @@ test('ready is at once when everything was pulled in an earlier session, and by 
       const after = ready
       const again = await reopen({})
       await again.sync.ready
-      // Nobody waits for this one: closing must not make it an uncaught rejection.
+      // No call waits for this one: closing must not make it an uncaught rejection.
       return { before, after }
     },
   )
@@ -236,7 +236,7 @@ test('realtime: hints are followed, tokens are told, gaps are pulled', async () 
   await page.evaluate(() => window.until(() => window.told.length > 0))
   await until(() => realtime.tokens.length > 0)
   assert.deepEqual(realtime.tokens, [second])
-  // The connection breaks, and something is written meanwhile that nobody tells.
+  // The connection breaks, and something is written meanwhile without a message.
   realtime.kill()
   await context.remote.sql(`update ${table} set name = 'missed' where id = 2`)
   await untilHere(page, table, ['1 remote', '2 missed'], backWithinMs)

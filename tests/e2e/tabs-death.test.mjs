@@ -14,7 +14,7 @@ async function crash(page) {
   await crashed
 }
 
-/** Counts in a tab, in several ways, until it is told to stop; what it has counted then. */
+/** Counts in a tab, in several ways, until it is asked to stop; returns the counts then. */
 function count(page, who) {
   return page.evaluate(async (tab) => {
     window.counted = 0
@@ -104,7 +104,7 @@ for (const [how, end, thread] of [
     assert.ok(counted > 20, `${counted}`)
     assert.ok(rows.every(({ n }) => n > 0))
     assert.deepEqual(await last.evaluate(() => window.db.query('PRAGMA integrity_check')), [{ integrity_check: 'ok' }])
-    // Of the tabs that are gone nothing is kept for ever.
+    // Of the tabs that have ended nothing is kept for ever.
     await last.evaluate(() => window.db.close())
     await close(left)
   })
@@ -238,7 +238,7 @@ test('a write whose answer was lost with its leader is answered by the next one,
   const pages = await tabs(2)
   await begin(pages)
   await pages[1].evaluate(() => window.db.query('SELECT 1'))
-  // From now on nobody hears the leader.
+  // From now on no tab receives messages of the leader.
   await pages[0].evaluate(() => {
     BroadcastChannel.prototype.postMessage = () => {}
   })
@@ -309,7 +309,7 @@ test('a commit whose answer was lost with its leader is known to the next one', 
   await pages[1].evaluate(() => {
     window.committed = window.failure(window.tx.commit())
   })
-  // The connection is still the transaction's: nobody else can read what it wrote.
+  // The connection is still the transaction's: no other call can read what it wrote.
   await pages[0].evaluate(() => window.until(() => window.changed))
   await pages[0].evaluate(() => window.db.flush())
   await crash(pages[0])

@@ -41,7 +41,7 @@ export async function leaderOf(pages) {
 }
 
 /**
- * Hangs a tab: a synchronous request, which nobody answers yet, keeps all of its JavaScript. Resolves when it hangs, with what lets it
+ * Hangs a tab: a synchronous request, which gets no answer yet, keeps all of its JavaScript. Resolves when it hangs, with what lets it
  * go on: → what `work(hang)` gave, which runs there and calls `hang()` once.
  */
 export async function hang(page, work = (stop) => stop()) {

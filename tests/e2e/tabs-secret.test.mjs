@@ -1,4 +1,4 @@
-// What tabs that share a database say where every page of the origin can listen, and what they make of what anybody says there.
+// What tabs that share a database say where every page of the origin can listen, and what they make of any message there.
 import assert from 'node:assert/strict'
 import { freshName, suite, test, until } from './harness.mjs'
 import { close, haveRoles, leaderOf, opened } from './tabs-harness.mjs'
@@ -127,7 +127,7 @@ test('a page without the secret is not served, whatever it repeats of what it ha
   const name = freshName()
   const page = await context.page()
   const mallory = await context.page()
-  // What another tab proves is heard by everybody.
+  // What another tab proves is received by all.
   await mallory.evaluate(async (name) => {
     window.heard = []
     const listen = (on) => {
@@ -197,7 +197,7 @@ test('messages of another form or version end nothing: they are ignored, or answ
     const channels = [`tidelock/${name}/tabs`, `tidelock/${name}`, ...tabs].map((name) => new BroadcastChannel(name))
     const answers = []
     for (const channel of channels) channel.addEventListener('message', ({ data }) => answers.push(data))
-    // The follower's questions tell the term.
+    // The follower's questions show the term.
     const { term } = await window.until(() => answers.find((data) => data?.say === 'ping'))
     const circle = {}
     circle.cause = circle

@@ -1,4 +1,4 @@
-// Sync where tabs share a database: any tab may ask for it, and all hear of it.
+// Sync where tabs share a database: any tab may ask for it, and all get its events.
 import assert from 'node:assert/strict'
 import { until } from '../scenarios/run/context.mjs'
 import { context, freshName, remoteOptions, remoteTable, tableName, test } from './sync-harness.mjs'

@@ -404,7 +404,7 @@ test('secrets and integers are those of all tabs, also after a change of the sec
   for (const wrong of [{ encryption: { passphrase: 'wrong' } }, {}])
     assert.equal((await open(wrong)).code, 'decryption_failed', JSON.stringify(wrong))
   assert.equal((await open({ ...right, integers: 'auto' })).code, 'invalid_argument')
-  // Who changes the secret leads from then on, and has to: nobody else knows it (tabs-secret.test.mjs has what becomes of the others).
+  // The tab that changes the secret leads from then on, and has to: no other tab knows it (tabs-secret.test.mjs has what becomes of the others).
   const [third] = await tabs(1, { name, integers: 'bigint', ...right })
   await page.evaluate(
     async (given) => {

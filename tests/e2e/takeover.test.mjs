@@ -51,7 +51,7 @@ test('takeover: the holder finishes its transaction, stores, closes and says so'
   await first.evaluate(begun)
   const taking = openIn(second, name, { onBusy: 'takeover' })
   await first.evaluate(wanted, name)
-  // What is called while somebody asks is answered, and the transaction still runs.
+  // What is called while another tab asks is answered, and the transaction still runs.
   assert.equal((await first.evaluate(() => window.db.health())).lock.state, 'held')
   await first.evaluate(() => window.finish())
   await taking
@@ -328,7 +328,7 @@ test('a tab whose lock was stolen while it was frozen stores nothing when it com
   await first.evaluate(() => window.until(() => window.acknowledged.length >= 10))
   // A page that Playwright drives is never hidden, and so can't be frozen by its lifecycle: a hang between two tasks stops all of its
   // JavaScript in the same way, with the lock in its hands. (A pause of the debugger may come within a task, in the midst of an
-  // IndexedDB transaction, for which every other tab waits: a browser freezes nobody there.)
+  // IndexedDB transaction, for which every other tab waits: a browser freezes no tab there.)
   const thaw = await hang(first)
   const takeover = await second.evaluate(
     (given) => window.failure(() => window.open({ name: given, lock: { onBusy: 'takeover', timeoutMs: 300 } })),

@@ -85,7 +85,7 @@ test('a real client syncs as its user, stops when the user signs out, and goes o
   }
 })
 
-/** Stores a session and tells of it, as the client does after an answer of Supabase Auth. */
+/** Stores a session and calls the listeners, as the client does after an answer of Supabase Auth. */
 async function signIn({ auth }, session) {
   await auth._saveSession(session)
   await auth._notifyAllSubscribers('SIGNED_IN', session)

@@ -7,7 +7,7 @@ export { having } from '../scenarios/run/having.mjs'
 
 const folder = new URL('./golden/', import.meta.url)
 
-/** The names of an object's facts, those of inner ones behind their name: `at, holder { id, url }`. */
+/** The names of an object's details, those of inner ones behind their name: `at, holder { id, url }`. */
 function keys(facts) {
   return Object.entries(facts)
     .filter(([, fact]) => fact !== undefined)

@@ -3,7 +3,7 @@
 const run = 'cargo test --locked --test native'
 
 export const build = `${run} --no-run`
-/** In this order, until one fails. Single random draws that fail are the first to be told of. */
+/** In this order, until one fails. Single random draws that fail are the first to be reported. */
 export const tests = {
   'random draws': `TIDELOCK_DRAWS=2000 ${run} -- sync::random`,
   'readable tests': `${run} -- sync:: --skip sync::random`,

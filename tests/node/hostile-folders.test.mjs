@@ -1,4 +1,4 @@
-// Folders from elsewhere: files outside of them are left alone, and reading them changes nothing.
+// Imported folders: files outside of them are left alone, and reading them changes nothing.
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import {

@@ -1,5 +1,5 @@
 // Supabase Realtime, played in plain Node as far as tests need it: Phoenix's protocol (version 1, JSON) over WebSockets, one channel at a
-// time on each, which is told of changes in the tables that it asked for. What changed, a test says.
+// time on each, which gets the changes in the tables that it asked for. What changed, a test says.
 import { createHash } from 'node:crypto'
 
 const PATH = '/realtime/v1/websocket'
@@ -36,7 +36,7 @@ export class Realtime {
     this.heartbeats = 0
   }
 
-  /** Tells all channels that asked for this table. */
+  /** Sends it to all channels that asked for this table. */
   changed(table, { schema = 'public', type = 'UPDATE', record = {} } = {}) {
     const data = {
       schema,

@@ -174,7 +174,7 @@ test('with row security a tombstone is seen by whose row it was, and by nobody e
   assert.deepEqual(await seen(remote.jwtFor(alice)), [{ b: '\\x00ff', 'The key': 'k' }], "it became another one's")
   assert.deepEqual(await seen(remote.jwtFor(bob)), [{ b: '\\x01', 'The key': 'l' }])
   assert.equal((await seen(undefined, remote.secretKey)).length, 2)
-  // A policy that shows some rows to some: without an owner's column nobody is told.
+  // A policy that shows some rows to some: without an owner's column no client is informed.
   await remote.sql(`create table secret (id int primary key, team int); alter table secret enable row level security;
     create policy team on secret using (team = 1); insert into secret values (1, 1)`)
   await remote.sql(sqlHelpers({ tables: ['secret'] }))

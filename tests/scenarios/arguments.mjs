@@ -4,7 +4,7 @@ import { having } from './run/having.mjs'
 
 const gzip = new Uint8Array([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3])
 
-/** Returns bytes whose buffer has gone to another thread. */
+/** Returns bytes whose buffer was transferred to another thread. */
 function detached() {
   const bytes = new Uint8Array(8)
   structuredClone(bytes, { transfer: [bytes.buffer] })

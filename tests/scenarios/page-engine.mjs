@@ -70,7 +70,7 @@ export default {
 
   'an effect that runs twice, as in StrictMode, opens, closes and opens again': async ({ options, tidelock }) => {
     const given = options({ migrations: [{ version: '1', name: 'a', up: async (tx) => tx.exec(table) }] })
-    // Each run of a component makes the functions of its options anew.
+    // Each run of a component makes the functions of its options again.
     const effect = () => {
       const opening = tidelock.open({
         ...given,

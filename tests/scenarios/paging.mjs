@@ -7,7 +7,7 @@ const mib = 2 ** 20
 const fill = (rows) => `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${rows})
   INSERT INTO pages SELECT i, i % 7, randomblob(4000) FROM n`
 
-/** A database of 6 MB in a cache of 1 MiB, opened anew after it was filled. */
+/** A database of 6 MB in a cache of 1 MiB, opened again after it was filled. */
 async function large(open, options = {}) {
   const db = await open({ cacheBytes: mib, ...options })
   await db.exec('CREATE TABLE pages (id INTEGER PRIMARY KEY, kind INTEGER, bytes BLOB)')

@@ -178,7 +178,7 @@ export default {
     only: ['node', 'page'],
     because: 'a worker queues the calls',
     run: async (t) => {
-      // V8 tells who awaits what. In other engines the call would wait for ever.
+      // V8 shows what awaits what. In other engines the call would wait for ever.
       if (!new Error('V8').stack.startsWith('Error: V8')) return
       await refusedLater(t)
     },
@@ -198,7 +198,7 @@ export default {
     let unawaited
     await db.transaction(async (tx) => {
       await tx.run('INSERT INTO t VALUES (1)')
-      // A listener that runs inside the function; another component that goes on; a timer; a call that nobody awaits in here.
+      // A listener that runs inside the function; another component that goes on; a timer; a call that isn't awaited in here.
       component.dispatchEvent(new Event('change'))
       goOn()
       setTimeout(look)

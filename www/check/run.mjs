@@ -60,7 +60,7 @@ export class Run {
     return this.page.evaluate(([text, values]) => window.db.query(text, values), [sql, params])
   }
 
-  /** The rows of a query that gives text only: as JSON, tens of thousands of them take a moment instead of seconds. */
+  /** The rows of a query that gives text only: as JSON, tens of thousands of them take milliseconds instead of seconds. */
   async texts(sql) {
     return JSON.parse(await this.page.evaluate(async (text) => JSON.stringify(await window.db.query(text)), sql))
   }

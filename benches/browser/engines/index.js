@@ -94,7 +94,7 @@ export async function load(id) {
   await adapter.load?.(options)
 }
 
-/** A database of an engine, on this thread: the adapter's. `name` tells stored ones apart. */
+/** A database of an engine, on this thread: the adapter's. `name` distinguishes stored ones. */
 export async function openHere(id, name) {
   const { module, options = {} } = engines[id]
   const { open } = await modules[module]()

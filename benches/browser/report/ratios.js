@@ -86,7 +86,7 @@ export function allRatios(report) {
 
 /**
  * What got worse than a baseline says (`{ 'suite/contest/step': ratio }`) by more than `tolerance`: `{ name, was, is }[]`. Medians and
- * minima must agree, so that one slow moment of the machine is no alarm.
+ * minima must agree, so that a short slowness of the machine is no alarm.
  */
 export function worse(report, baseline, tolerance = 0.15) {
   return Object.entries(allRatios(report))

@@ -1,4 +1,4 @@
-// SQL scripts after the main test set of SQLite's speedtest1 (its cases, numbers and proportions; written anew, since the original is
+// SQL scripts after the main test set of SQLite's speedtest1 (its cases, numbers and proportions; written again, since the original is
 // a C program): every engine executes the same list of scripts, in memory.
 
 import { cases } from './speedtest-cases.js'

@@ -82,7 +82,7 @@ async function ours(bench) {
   await pushed(bench)
 }
 
-/** tidelock on the remote's table; `count()` tells how many requests there were since the last time. */
+/** tidelock on the remote's table; `count()` returns how many requests there were since the last time. */
 async function opened(server, place, table) {
   const { open } = await import('tidelock')
   let requests = []

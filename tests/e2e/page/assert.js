@@ -11,7 +11,7 @@ export default {
   doesNotMatch: assert.notMatch,
   throws: assert.throws,
   fail: assert.fail,
-  /** `expected`: a function that tells whether it is the right error. */
+  /** `expected`: a function that returns whether it is the right error. */
   async rejects(work, expected = () => true) {
     try {
       await (typeof work === 'function' ? work() : work)

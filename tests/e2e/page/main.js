@@ -52,7 +52,7 @@ async function rigEngine(work, ...args) {
   }
 }
 
-/** `[name, old version, loss, message]` of each database that the browser made anew: it may say why it lost what was there. */
+/** `[name, old version, loss, message]` of each database that the browser made again: it may say why it lost what was there. */
 const madeAnew = []
 const openDatabase = IDBFactory.prototype.open
 IDBFactory.prototype.open = function (...given) {

@@ -48,7 +48,7 @@ const never = (value: never): never => {
   throw new Error(`Unexpected ${JSON.stringify(value)}`)
 }
 
-/** Wherever it is told why something failed last, it is told in one shape. */
+/** Wherever the last failure is shown, it has one shape. */
 export async function lastErrors(db: Database): Promise<(TidelockErrorJson | null)[]> {
   const { snapshot, storage, sync } = await db.health()
   const fromHealth: TidelockErrorJson | null = sync.lastError
@@ -80,7 +80,7 @@ export function listen(db: Database): void {
         detail.alerts.map(({ code }) => code),
       )
   })
-  // @ts-expect-error: of such a change nothing is told
+  // @ts-expect-error: a change event has no rows
   db.addEventListener('change', ({ detail }) => console.log(detail.rows))
   // @ts-expect-error: a lock is lost or released
   db.addEventListener('lock', ({ detail }) => console.log(detail.state === 'stolen'))
