@@ -65,6 +65,24 @@ function importRules() {
   })
 }
 
+test('each folder of the package is a room, whose rule refuses all rooms below it', () => {
+  const rules = importRules()
+  const rooms = rules.map(({ folder }) => folder.replace('/', ''))
+  const entries = readdirSync(urlOf('pkg-js/src/'), { withFileTypes: true })
+  const namesOf = (wanted) => entries.filter(wanted).map(({ name }) => name)
+  assert.deepEqual(namesOf((entry) => entry.isDirectory()).toSorted(), rooms.toSorted())
+  assert.deepEqual(
+    namesOf((entry) => entry.isFile()),
+    ['biome.jsonc', 'index.ts'],
+  )
+  // The last two use what apps use.
+  for (const [at, { folder, refuses }] of rules.slice(0, -2).entries()) {
+    const open = rooms.filter((room) => !refuses(`../${room}/a.js`))
+    assert.deepEqual(open, rooms.slice(0, at + 1), folder)
+    assert.ok(refuses('../index.js'), folder)
+  }
+})
+
 /** The modules whose types a text names by `import('…').Type` or `typeof import('…')`. */
 function inlineTypes(text) {
   return [...withoutComments(text).matchAll(/\btypeof import\(\s*'([^']+)'|\bimport\(\s*'([^']+)'\s*\)\.[A-Z]/g)].map(
