@@ -39,7 +39,7 @@ use crate::{
 };
 
 /// The limit in bytes of a database that is in memory, unless the option sets it.
-const MOST_IN_MEMORY: u64 = 1024 * 1024 * 1024;
+pub(super) const MOST_IN_MEMORY: u64 = 1024 * 1024 * 1024;
 
 impl Database {
     /// Opens a database: [`acquire`](Self::acquire), with a remote [`connect`](Self::connect), then

@@ -38,11 +38,23 @@ pub fn decides(head: Option<&[u8]>) -> bool {
     head.is_some_and(|head| start_of(head).is_none_or(|head| !head.features.iter().any(|name| name == ELSEWHERE)))
 }
 
-/// Checks that a database can be opened, before it is moved: a damaged one stays where it is. Writes nothing.
+/// Checks that a database can be opened where it is, and with `limit` bytes at most where it is moved to: otherwise it
+/// stays. Writes nothing.
 ///
-/// Fails as an opening does.
-pub async fn check(store: Rc<dyn Store>) -> Result<()> {
-    recovery::recover(&Paging::verifying(store)).await.map(drop)
+/// Fails as an opening does, and with `database_too_large`.
+pub async fn check(store: Rc<dyn Store>, limit: Option<u64>) -> Result<()> {
+    let bytes = recovery::recover(&Paging::verifying(store)).await?.state.file.bytes();
+    match limit {
+        Some(limit) if bytes > limit => {
+            let message =
+                format!("The database has {bytes} bytes, and storage 'indexeddb' opens at most {limit} bytes");
+            Err(Error::new(ErrorCode::DatabaseTooLarge, message)
+                .hint("Leave it in 'opfs', where a worker reads it page by page; or delete rows, run VACUUM, and move it then")
+                .detail("bytes", bytes)
+                .detail("maxBytes", limit))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Returns whether the database of a store is encrypted. Fails with `invalid_argument` when there is none, with

@@ -26,7 +26,7 @@ impl Core {
             let (from, to) = if back { (folder, records) } else { (records, folder) };
             let decrypted = encryption::sealed(from.clone(), &host).await?;
             let decrypted = (!host.encryption().is_undefined()).then_some(&*decrypted.stores);
-            engine::move_storage(&name, &*from.stores, &*to.stores, decrypted).await
+            engine::move_storage(&name, &*from.stores, &*to.stores, decrypted, back).await
         })
     }
 }

@@ -33,9 +33,10 @@ export interface MoveStorageOptions {
  * storages, and what remains in the other is removed by the next call. A database that is there already stays as it is.
  *
  * Rejects with `invalid_argument` when there is no such database, or a second one of that name in the other storage; `database_in_use`;
- * `database_corrupt` for a damaged database, which stays where it is; `decryption_failed`; `storage_unavailable`,
- * `storage_quota_exceeded` (for a while both copies need space) and `storage_blocked`; `lock_lost` when another tab steals the lock
- * meanwhile; `unsupported_environment` outside of browsers; `wasm_load_failed`.
+ * `database_corrupt` for a damaged database, and `database_too_large` for one of more than 1 GiB that would move to `'indexeddb'`, which both
+ * stay where they are; `decryption_failed`; `storage_unavailable`, `storage_quota_exceeded` (for a while both copies need space) and
+ * `storage_blocked`; `lock_lost` when another tab steals the lock meanwhile; `unsupported_environment` outside of browsers;
+ * `wasm_load_failed`.
  *
  * @example
  * ```ts

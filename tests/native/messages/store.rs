@@ -15,7 +15,7 @@ use tidelock::{
         Contents, MemoryStore, RecoveryReport, Rekeyed, Storage, Tag,
         faulty::{Crash, Faults},
         folder::{Disk, FolderStore},
-        moving::move_database,
+        moving::{check, move_database},
         sealed::Secret,
     },
 };
@@ -262,6 +262,14 @@ fn moving() {
     );
     shown.fails("no log", refused(Faults::default(), |contents| contents.log.retain(|_, _| false)));
     shown.fails("a newer format", refused(Faults::default(), |contents| change_head(contents, |head| head.format = 3)));
+    let large: Rc<dyn Store> = Rc::new(MemoryStore::new());
+    let mut sim = Sim::new(1);
+    let platform = sim.platform();
+    let checked = sim.run(async move {
+        Page::open(large.clone(), &platform).await?.commit("CREATE TABLE t(a)").await?;
+        check(large, Some(100)).await
+    });
+    shown.fails("a database that is too large for the other storage", checked);
     shown.fails("a copy with other bytes", refused(Faults { rot: 1000, ..Faults::default() }, |_| {}));
     let (mut machine, from, result) = moved(Faults::default(), |_| {});
     result.unwrap();

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use futures_util::future::{Either, join, select};
 use tidelock::{
     Error, ErrorCode, Result,
+    error::Detail,
     ports::{Platform, Store, sim::Sim},
     snapshot::Reason,
     store::{
@@ -256,11 +257,24 @@ fn a_holder_that_took_the_database_meanwhile_keeps_it() {
 }
 
 #[test]
+fn a_database_that_the_other_storage_could_not_open_isnt_moved() {
+    let mut browser = Browser::with_database(Folder, None);
+    let store = browser.store(Folder);
+    let (error, fits) = browser.sim.run(async move {
+        let error = check(store.clone(), Some(1000)).await.unwrap_err();
+        let Detail::Int(bytes) = error.details["bytes"] else { panic!("no bytes: {error:?}") };
+        (error, check(store, Some(bytes.cast_unsigned())).await)
+    });
+    assert_eq!((error.code, &error.details["maxBytes"]), (ErrorCode::DatabaseTooLarge, &Detail::Int(1000)));
+    assert_eq!(fits, Ok(()));
+}
+
+#[test]
 fn a_damaged_or_missing_database_isnt_moved() {
     let mut browser = Browser::with_database(Deciding, None);
     let (empty, full) = (browser.store(Folder), browser.store(Deciding));
     let missing = browser.sim.run(async move {
-        (is_encrypted(&*empty).await.unwrap_err().code, is_encrypted(&*full).await, check(full.clone()).await)
+        (is_encrypted(&*empty).await.unwrap_err().code, is_encrypted(&*full).await, check(full.clone(), None).await)
     });
     assert_eq!(missing, (ErrorCode::InvalidArgument, Ok(false), Ok(())));
 
@@ -269,6 +283,6 @@ fn a_damaged_or_missing_database_isnt_moved() {
     assert_eq!(refusal(browser.move_from(Deciding)).code, ErrorCode::DatabaseCorrupt);
     assert_eq!(browser.place(), Deciding);
     let damaged = browser.store(Deciding);
-    let error = browser.sim.run(async move { check(damaged).await.unwrap_err() });
+    let error = browser.sim.run(async move { check(damaged, None).await.unwrap_err() });
     assert_eq!(error.code, ErrorCode::DatabaseCorrupt);
 }
