@@ -26,7 +26,7 @@ export type { Snapshots } from './api/snapshots.js'
 export type { PullOptions, PushOptions, RunReport, StartOptions, Sync } from './api/sync.js'
 export type { ManualTransaction, Tx } from './api/transaction.js'
 export type { Encryption } from './base/encryption.js'
-export type { ErrorDetails, KnownErrorDetails, LockHolder } from './base/error-details.js'
+export type { ErrorDetails, KnownErrorDetails, LockHolder, SqliteCode } from './base/error-details.js'
 export { isTidelockError, TidelockError, type TidelockErrorOf, type TidelockErrorOptions } from './base/errors.js'
 export type { Warning, WarningCode } from './base/events.js'
 export type {

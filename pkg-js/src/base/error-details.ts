@@ -1,13 +1,17 @@
 import type { ErrorCode } from './generated-types.js'
 
+/** SQLite's name of an error, as `SQLITE_CONSTRAINT_UNIQUE`. */
+export type SqliteCode = `SQLITE_${string}`
+
 /** Who holds the lock of a database. */
 export interface LockHolder {
+  /** Its id: in a browser that of its page or worker in `navigator.locks.query()`. */
   readonly id: string
   /** The title of the page; in Node the script. */
   readonly title: string
   /** The address of the page, without query and fragment; empty in Node. */
   readonly url: string
-  /** ISO 8601, UTC. */
+  /** When it acquired the lock: ISO 8601, UTC. */
   readonly since: string
 }
 
@@ -18,7 +22,7 @@ interface AboutVersion {
 
 interface AboutStatement {
   /** SQLite's name of the error, as `SQLITE_CONSTRAINT_UNIQUE`. */
-  readonly sqliteCode?: string
+  readonly sqliteCode?: SqliteCode
   /** The position in the statement, in bytes of UTF-8. */
   readonly offset?: number
   /** The text of the statement, with `?` and names for what is bound; cut after 1000 characters. */
@@ -35,6 +39,11 @@ interface AboutFunction {
 interface AboutWrite {
   /** Whether the write is visible, and is stored when possible: then don't repeat it. */
   readonly applied?: boolean
+}
+
+interface AboutLostCall {
+  /** Whether the call was applied. null: this is unknown, so check before you repeat it; false: repeat it. */
+  readonly applied?: boolean | null
 }
 
 interface AboutRemote {
@@ -83,14 +92,14 @@ export interface KnownErrorDetails {
     /** The versions that were supplied. */
     readonly supplied?: readonly string[]
   }
-  readonly closed: AboutWrite
-  readonly timeout: { readonly timeoutMs?: number; readonly sqliteCode?: string }
+  readonly closed: AboutLostCall
+  readonly timeout: { readonly timeoutMs?: number; readonly sqliteCode?: SqliteCode }
   readonly internal: {
     /** Where the engine stopped, and why. */
     readonly panic?: { readonly location: string; readonly message: string }
   }
   readonly unsupported_environment: { readonly missing?: string; readonly option?: string; readonly what?: string }
-  readonly out_of_memory: { readonly bytes?: number; readonly sqliteCode?: string }
+  readonly out_of_memory: { readonly bytes?: number; readonly sqliteCode?: SqliteCode }
   readonly sqlite_error: AboutStatement & AboutFunction & { readonly line?: number }
   readonly sqlite_constraint: AboutStatement & { readonly table?: string; readonly parent?: string }
   readonly sqlite_busy: AboutStatement
@@ -108,7 +117,7 @@ export interface KnownErrorDetails {
     readonly bytes?: number
     readonly maxBytes?: number
     readonly line?: number
-    readonly sqliteCode?: string
+    readonly sqliteCode?: SqliteCode
   }
   readonly integer_out_of_range: { readonly column?: string }
   readonly migration_invalid: AboutVersion & {
@@ -127,8 +136,8 @@ export interface KnownErrorDetails {
       readonly line?: number
       readonly name?: string
       readonly direction?: 'up' | 'down'
-      /** The first rows that refer to missing ones. */
-      readonly violations?: unknown
+      /** The first rows that refer to missing ones of the table `parent`; without `rowid` in a table that has none. */
+      readonly violations?: readonly { readonly table: string; readonly parent: string; readonly rowid?: number }[]
       /** The script ran in a scratch database. */
       readonly scratch?: boolean
       /** The database of a group. */
@@ -148,7 +157,7 @@ export interface KnownErrorDetails {
     readonly chunk?: string
     readonly line?: number
     readonly offset?: number
-    readonly sqliteCode?: string
+    readonly sqliteCode?: SqliteCode
   }
   readonly snapshot_incompatible: {
     readonly snapshotId?: string
@@ -177,9 +186,9 @@ export interface KnownErrorDetails {
   readonly sync_user_mismatch: AboutUser
   readonly unpushed_changes: { readonly table?: string; readonly pending?: number; readonly rejected?: number }
   readonly remote_empty: { readonly table?: string; readonly rows?: number; readonly deleted?: number }
-  readonly leader_changed: AboutWrite
-  readonly leader_unreachable: AboutWrite
-  readonly worker_crashed: AboutWrite
+  readonly leader_changed: AboutLostCall
+  readonly leader_unreachable: AboutLostCall
+  readonly worker_crashed: AboutLostCall
 }
 
 /** The details of an error of that code. */
