@@ -101,7 +101,7 @@ pub struct Health {
     pub alerts: Vec<Alert>,
 }
 
-/// The status of the snapshots.
+/// The status of the periodic snapshots.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(test, derive(ts_rs::TS))]

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use super::config::options::Names;
 use crate::value::Value;
 
-/// How pulled rows meet local ones.
+/// How pulled rows are combined with local ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[cfg_attr(test, derive(ts_rs::TS))]
@@ -44,7 +44,7 @@ pub struct TableReport {
     pub inserted: u64,
     /// Rows that changed.
     pub updated: u64,
-    /// Rows that went.
+    /// Rows that were deleted.
     pub deleted: u64,
     /// Rows that were the same already.
     pub unchanged: u64,
@@ -60,7 +60,7 @@ pub struct TableReport {
     pub bytes: u64,
     /// Milliseconds from the table's first request to its last row.
     pub ms: f64,
-    /// Whether it went on where an earlier pull was cut.
+    /// Whether it continued where an earlier pull was interrupted.
     pub resumed: bool,
 }
 
@@ -76,7 +76,7 @@ pub struct PullReport {
     pub ms: f64,
 }
 
-/// How far a pull is.
+/// The progress of a pull or a push.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct PullProgress {
@@ -100,9 +100,9 @@ pub struct TablePushed {
     pub inserted: u64,
     /// Rows that the remote changed.
     pub updated: u64,
-    /// Rows that the remote has no more.
+    /// Rows that the remote deleted.
     pub deleted: u64,
-    /// Changes that met another change of the same row.
+    /// Changes that conflicted with a remote change of the same row.
     pub conflicts: u64,
     /// Changes that moved to `rejected()`.
     pub rejected: u64,
@@ -150,7 +150,7 @@ impl Serialize for Cell<'_> {
     }
 }
 
-/// A row that changed on both sides; null where it isn't there.
+/// A row that changed on both sides.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Conflict {
@@ -166,7 +166,7 @@ pub struct Conflict {
     pub remote: Option<Cells>,
 }
 
-/// A conflict that was met, and the local row afterwards.
+/// A recorded conflict, and the local row after its resolution.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct ConflictEntry {

@@ -44,14 +44,14 @@ impl SyncPhase {
     }
 }
 
-/// How one synced table stands.
+/// The sync status of one table.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(test, derive(ts_rs::TS), ts(rename = "SyncStatus"))]
 pub struct TableStatus {
     /// The local table.
     pub table: String,
-    /// What is done with it now.
+    /// What sync is doing with it.
     pub phase: SyncPhase,
     /// When its last complete pull ended, ISO 8601.
     pub last_pulled_at: Option<String>,

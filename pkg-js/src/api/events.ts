@@ -14,6 +14,7 @@ import type { SnapshotCopied, SnapshotCopyFailed } from '../files/snapshot-copie
 
 /** The detail of a `role` event: what this tab is from now on, see {@link Database.role}. */
 export interface RoleEvent {
+  /** The new role. */
   readonly role: 'leader' | 'follower'
 }
 

@@ -54,8 +54,9 @@ export interface GenerateOptions extends CallOptions {
   readonly renames?: Readonly<Record<string, string>> | undefined
 }
 
-/** Options of what drops everything. */
+/** Options of calls that drop all data. */
 export interface ForceOptions extends CallOptions {
+  /** Confirms that all data is dropped. */
   readonly force: true
 }
 

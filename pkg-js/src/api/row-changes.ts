@@ -4,6 +4,7 @@ import type { RowsDifference } from './rows-difference.js'
 /** A row, and its position in the newer result, or for a removed row in the older one. */
 export interface PlacedRow<T> {
   readonly row: T
+  /** Its position, from 0. */
   readonly index: number
 }
 
@@ -27,9 +28,13 @@ export interface MovedRow<T> extends PlacedRow<T> {
  * is `added` and `moved` by `index`, from the first to the last; replace what is `updated`.
  */
 export interface LiveChanges<T> {
+  /** Rows whose keys are new, in the order of the newer result. */
   readonly added: readonly PlacedRow<T>[]
+  /** Rows with other values than before. */
   readonly updated: readonly UpdatedRow<T>[]
+  /** Rows of the older result that the newer one doesn't have. */
   readonly removed: readonly PlacedRow<T>[]
+  /** Rows whose order has changed. */
   readonly moved: readonly MovedRow<T>[]
 }
 

@@ -50,7 +50,9 @@ export interface PushOptions extends CallOptions {
 
 /** What {@link Sync.run} did. */
 export interface RunReport {
+  /** What the push did, which came first. */
   readonly push: PushReport
+  /** What the pull did. */
   readonly pull: PullReport
 }
 

@@ -11,6 +11,7 @@ export type WarningCode =
 
 /** The detail of a `warning` event, and what `onWarning` gets. */
 export interface Warning {
+  /** The cause, for programs. */
   readonly code: WarningCode
   /** One sentence for people. */
   readonly message: string

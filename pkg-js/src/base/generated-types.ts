@@ -70,7 +70,7 @@ export type ChangeReason =
 /** Why a database was closed. */
 export type CloseReason = 'closed' | 'released'
 
-/** A row that changed on both sides; null where it isn't there. */
+/** A row that changed on both sides. */
 export interface Conflict {
   /** The local table. */
   readonly table: string
@@ -84,7 +84,7 @@ export interface Conflict {
   readonly remote: Readonly<Record<string, SqlResultValue>> | null
 }
 
-/** A conflict that was met, and the local row afterwards. */
+/** A recorded conflict, and the local row after its resolution. */
 export interface ConflictEntry {
   /** When, ISO 8601. */
   readonly time: string
@@ -524,10 +524,10 @@ export interface PlannedMigration {
   readonly sql?: string | null
 }
 
-/** How pulled rows meet local ones. */
+/** How pulled rows are combined with local ones. */
 export type PullMode = 'merge' | 'replace'
 
-/** How far a pull is. */
+/** The progress of a pull or a push. */
 export interface PullProgress {
   /** The table being read. */
   readonly table: string
@@ -612,7 +612,7 @@ export interface SlowQuery {
   readonly plan: readonly string[]
 }
 
-/** The status of the snapshots. */
+/** The status of the periodic snapshots. */
 export interface SnapshotHealth {
   /** The time of the last attempt. */
   readonly lastAttempt: string | null
@@ -723,11 +723,11 @@ export interface SyncHealth {
 /** What sync is doing. */
 export type SyncPhase = 'idle' | 'pulling' | 'pushing'
 
-/** How one synced table stands. */
+/** The sync status of one table. */
 export interface SyncStatus {
   /** The local table. */
   readonly table: string
-  /** What is done with it now. */
+  /** What sync is doing with it. */
   readonly phase: SyncPhase
   /** When its last complete pull ended, ISO 8601. */
   readonly lastPulledAt: string | null
@@ -753,7 +753,7 @@ export interface TablePullReport {
   readonly inserted: number
   /** Rows that changed. */
   readonly updated: number
-  /** Rows that went. */
+  /** Rows that were deleted. */
   readonly deleted: number
   /** Rows that were the same already. */
   readonly unchanged: number
@@ -769,7 +769,7 @@ export interface TablePullReport {
   readonly bytes: number
   /** Milliseconds from the table's first request to its last row. */
   readonly ms: number
-  /** Whether it went on where an earlier pull was cut. */
+  /** Whether it continued where an earlier pull was interrupted. */
   readonly resumed: boolean
 }
 
@@ -781,9 +781,9 @@ export interface TablePushReport {
   readonly inserted: number
   /** Rows that the remote changed. */
   readonly updated: number
-  /** Rows that the remote has no more. */
+  /** Rows that the remote deleted. */
   readonly deleted: number
-  /** Changes that met another change of the same row. */
+  /** Changes that conflicted with a remote change of the same row. */
   readonly conflicts: number
   /** Changes that moved to `rejected()`. */
   readonly rejected: number

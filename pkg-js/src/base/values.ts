@@ -64,5 +64,6 @@ export interface TransactionOptions extends CallOptions {
 /** One statement of a batch. */
 export interface Statement {
   readonly sql: string
+  /** The values of its parameters, if it has any. */
   readonly params?: SqlParams | undefined
 }

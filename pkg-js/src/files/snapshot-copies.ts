@@ -27,15 +27,19 @@ export interface SnapshotSource {
 /** The detail of a `snapshot` event: a snapshot was copied to a target. */
 export interface SnapshotCopied {
   readonly state: 'copied'
+  /** The kind of the target. */
   readonly target: TargetStatus['kind']
+  /** The snapshot, and its file. */
   readonly snapshot: SnapshotFile
 }
 
 /** The detail of a `snapshot` event: a snapshot could not be copied to a target, after all retries. */
 export interface SnapshotCopyFailed {
   readonly state: 'not_copied'
+  /** The kind of the target. */
   readonly target: TargetStatus['kind']
   readonly snapshot: SnapshotInfo
+  /** Why the last attempt failed. */
   readonly error: TidelockErrorJson
 }
 

@@ -5,7 +5,7 @@ import type { FileEncryption } from './file-encryption.js'
 export interface SnapshotFile extends SnapshotInfo {
   /** `backup-<ISO time>-<id>.sqlite[.gz][.enc]` */
   readonly name: string
-  /** Of the file, in bytes. */
+  /** The size of the file in bytes. */
   readonly size: number
   /** The media type of the file. */
   readonly type: string
@@ -13,16 +13,21 @@ export interface SnapshotFile extends SnapshotInfo {
 
 /** The state of the periodic snapshots. */
 export interface SnapshotStatus extends SnapshotHealth {
-  /** How the copies outside of the browser's storage are doing, in the order of `snapshots.targets`; absent without any. */
+  /** The status of the copies outside of the browser's storage, in the order of `snapshots.targets`; absent without any. */
   readonly targets?: readonly TargetStatus[]
 }
 
-/** How the copies to a target are doing. */
+/** The status of the copies to a target. */
 export interface TargetStatus {
+  /** `directory`: {@link directoryTarget}; `upload`: {@link uploadTarget}. */
   readonly kind: 'directory' | 'upload'
+  /** When a copy was last attempted, ISO 8601. */
   readonly lastAttempt: string | null
+  /** When a copy last succeeded, ISO 8601. */
   readonly lastSuccess: string | null
+  /** The error of the last attempt; null if it succeeded. */
   readonly lastError: TidelockErrorJson | null
+  /** The number of failed attempts since the last success. */
   readonly consecutiveFailures: number
 }
 
@@ -31,10 +36,10 @@ export interface SnapshotExportOptions {
   /** @default 'sqlite' */
   readonly format?: 'sqlite' | 'sql' | undefined
   /**
-   * Compressed with gzip.
+   * Whether the file is compressed with gzip.
    * @default false
    */
   readonly compress?: boolean | undefined
-  /** Encrypted, with AES-256-GCM; a passphrase goes through 600,000 rounds of PBKDF2. */
+  /** The secret to encrypt the file with, by AES-256-GCM; a passphrase goes through 600,000 rounds of PBKDF2. */
   readonly encrypt?: FileEncryption | undefined
 }

@@ -65,8 +65,11 @@ export type Collation = (one: string, other: string) => number
  * ```
  */
 export interface SqlFunctions {
+  /** Functions of one row, by their names in SQL. */
   readonly scalar?: Readonly<Record<string, ScalarFunction | (FunctionOptions & { readonly fn: ScalarFunction })>>
+  /** Aggregate functions, by their names; with `inverse` also window functions. */
   readonly aggregate?: Readonly<Record<string, AggregateFunction>>
+  /** Collations, by their names. */
   readonly collation?: Readonly<Record<string, Collation>>
 }
 
@@ -75,6 +78,7 @@ export interface SqlFunctions {
  * SQLite.
  */
 export interface FunctionsModule {
+  /** Its URL: `new URL('./functions.js', import.meta.url)`. */
   readonly module: URL
 }
 

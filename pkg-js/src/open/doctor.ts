@@ -15,6 +15,7 @@ import { isDedicatedWorker } from './files-of.js'
 export interface Check {
   /** What: `indexeddb`, `web-locks`, `remote`, `table orders` and the like. */
   readonly name: string
+  /** Whether it found no problem. */
   readonly ok: boolean
   /** What was seen. */
   readonly message: string
@@ -22,10 +23,11 @@ export interface Check {
   readonly hint: string | null
 }
 
-/** What {@link doctor} gives. */
+/** The result of {@link doctor}. */
 export interface DoctorReport {
-  /** Whether every check is. */
+  /** Whether every check found no problem. */
   readonly ok: boolean
+  /** The checks, in their order. */
   readonly checks: readonly Check[]
 }
 

@@ -15,6 +15,7 @@ export type GroupMemberState = 'connected' | 'failed'
 export interface GroupHealth<Name extends string = string> {
   /** The worst status of the databases. */
   readonly status: Health['status']
+  /** The state of each database. */
   readonly databases: Readonly<Record<Name, GroupMemberState>>
   /** The time of the report: ISO 8601, UTC. */
   readonly timestamp: string
