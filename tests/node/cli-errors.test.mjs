@@ -226,7 +226,7 @@ test('Ctrl-C ends a command at once while SQL runs, with 130 and the database as
     signal: async (child) => {
       // The endless migration keeps one core busy; nothing outside shows that it began but the time that the process has used.
       const ticks = () => Number(readFileSync(`/proc/${child.pid}/stat`, 'utf8').split(') ')[1].split(' ')[11])
-      await until(() => ticks() > 150)
+      await until(() => ticks() > 150, 40_000)
       pressed = Date.now()
       child.kill('SIGINT')
     },
@@ -256,7 +256,7 @@ test('Ctrl-C leaves a file as it was', { timeout: 60_000 }, async () => {
   const { code, err } = await run(cwd, ['migrate', 'run', 'app.sqlite'], {
     signal: async (child) => {
       const ticks = () => Number(readFileSync(`/proc/${child.pid}/stat`, 'utf8').split(') ')[1].split(' ')[11])
-      await until(() => ticks() > 150)
+      await until(() => ticks() > 150, 40_000)
       child.kill('SIGINT')
     },
   })
