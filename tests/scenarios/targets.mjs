@@ -1,10 +1,15 @@
 // Copies of snapshots outside of the database's storage, and importing them.
 import assert from 'node:assert/strict'
 
-/** A folder in memory for `directoryTarget`; `files` maps names to blobs. A file exists once it was closed. */
+/**
+ * A folder in memory for `directoryTarget`; `files` maps names to blobs, `folders` has the names of folders that aren't empty. A file
+ * exists once it was closed.
+ */
 function folder() {
   const files = new Map()
+  const folders = new Set()
   const handle = (name) => ({
+    name,
     async createWritable() {
       const parts = []
       return new WritableStream({
@@ -16,11 +21,16 @@ function folder() {
   return {
     kind: 'directory',
     files,
+    folders,
     getFileHandle: async (name) => handle(name),
-    async *keys() {
-      yield* [...files.keys()]
+    async *entries() {
+      for (const name of folders) yield [name, { kind: 'directory' }]
+      for (const name of [...files.keys()]) yield [name, { kind: 'file' }]
     },
-    removeEntry: async (name) => void files.delete(name),
+    async removeEntry(name) {
+      if (folders.has(name)) throw new DOMException('The folder is not empty', 'InvalidModificationError')
+      files.delete(name)
+    },
   }
 }
 
@@ -67,6 +77,28 @@ export default {
     assert.ok(status.lastSuccess >= status.lastAttempt)
     assert.ok(!(await db.health()).alerts.some(({ code }) => code === 'snapshot_failing'))
     assert.deepEqual(await rowsIn(directory.files.get(names[1]), t), [{ n: 1 }, { n: 2 }, { n: 3 }])
+  },
+
+  'what else is in a folder, under names of backups, costs no copy': async (t) => {
+    const directory = folder()
+    const others = ['backup-0000-x.sqlite', 'backup-9999-12-31T00-00-00.000Z-1.sqlite']
+    directory.folders.add(others[0])
+    directory.files.set(others[1], new Blob())
+    const db = await t.open({ snapshots: { targets: [t.tidelock.directoryTarget(directory, { keep: 1 })] } })
+    const events = eventsOf(db)
+    await db.exec('CREATE TABLE t (n)')
+    for (let n = 1; n <= 2; n++) {
+      await db.run('INSERT INTO t VALUES (?)', [n])
+      await db.snapshots.create()
+    }
+    await t.until(() => events.length === 2)
+    assert.deepEqual(
+      events.map(({ state }) => state),
+      ['copied', 'copied'],
+    )
+    const names = [...directory.files.keys()].filter((name) => name !== others[1])
+    assert.deepEqual(names, [events[1].snapshot.name.replaceAll(':', '-')], 'the newest copy, and only that')
+    assert.deepEqual(await rowsIn(directory.files.get(names[0]), t), [{ n: 1 }, { n: 2 }])
   },
 
   'scheduled snapshots are copied, too': async ({ open, until, tidelock }) => {

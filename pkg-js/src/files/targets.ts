@@ -19,7 +19,8 @@ export interface TargetOptions {
 /** Options of {@link directoryTarget}. */
 export interface DirectoryTargetOptions extends TargetOptions {
   /**
-   * How many files the folder keeps. Older files named `backup-…` are deleted after each copy, so use one folder for each database.
+   * How many files the folder keeps. Older files named `backup-…` are deleted after each copy, so use one folder for each database. Files
+   * with later times in their names stay.
    * @default all
    */
   readonly keep?: number | undefined
@@ -107,15 +108,18 @@ class DirectoryTarget extends SnapshotTarget {
     // The browser writes to a temporary file until close: a page that dies leaves no partial copy.
     const writable = await handle.createWritable()
     await bytes.stream().pipeTo(writable, { signal })
-    await this.#prune()
+    await this.#prune(handle.name)
   }
 
-  async #prune(): Promise<void> {
+  /** Deletes the oldest files but `keep`. One of a later time than the `newest` stays: another program wrote it, or the clock was set back. */
+  async #prune(newest: string): Promise<void> {
     if (this.#keep === undefined) return
-    const names: string[] = []
-    for await (const name of this.#directory.keys()) if (backupName.test(name)) names.push(name)
+    const older: string[] = []
+    for await (const [name, { kind }] of this.#directory.entries())
+      if (kind === 'file' && backupName.test(name) && name < newest) older.push(name)
     // Names begin with the time, so their order is the order of the times.
-    for (const name of names.sort().slice(0, -this.#keep)) await this.#directory.removeEntry(name)
+    const surplus = Math.max(0, older.length + 1 - this.#keep)
+    for (const name of older.sort().slice(0, surplus)) await this.#directory.removeEntry(name)
   }
 }
 
