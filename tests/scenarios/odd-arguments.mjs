@@ -14,6 +14,12 @@ function hostile(target) {
   return new Proxy(target, Object.fromEntries(throwing))
 }
 
+/** Bytes with such getters for what describes them. */
+function lying(get) {
+  const names = ['length', 'byteLength', 'byteOffset']
+  return Object.defineProperties(new Uint8Array(4), Object.fromEntries(names.map((name) => [name, { get }])))
+}
+
 const tags = [
   'Blob',
   'File',
@@ -35,6 +41,8 @@ const odd = {
       throw new Error('a getter')
     },
   }),
+  'bytes whose getters throw': () => lying(() => assert.fail('a getter')),
+  'bytes that lie about their length': () => lying(() => 2 ** 40),
   ...Object.fromEntries(
     tags.map((tag) => [`an object that says it is a ${tag}`, () => ({ [Symbol.toStringTag]: tag })]),
   ),

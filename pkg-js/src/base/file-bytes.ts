@@ -1,4 +1,5 @@
 import { isA, isDetached } from './brand.js'
+import { reading } from './check.js'
 import { invalid, TidelockError } from './errors.js'
 
 /** Returns the bytes of a user's file: read from a Blob, or a view over an ArrayBuffer or typed array. */
@@ -20,7 +21,8 @@ export function viewOf(what: string, bytes: unknown): Uint8Array<ArrayBuffer> {
       hint: 'Pass a copy of the bytes, made before the transfer',
     })
   if (isA(bytes, 'ArrayBuffer')) return new Uint8Array(bytes)
-  if (ArrayBuffer.isView(bytes)) return new Uint8Array(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.byteLength)
+  if (ArrayBuffer.isView(bytes))
+    return reading(what, () => new Uint8Array(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.byteLength))
   throw invalid(`${what} must be an ArrayBuffer, a typed array or a Blob`, { details: { argument: what } })
 }
 

@@ -11,10 +11,12 @@ function copied(params: unknown): unknown {
   return isPlain(params) ? { ...params } : params
 }
 
-/** Copies a list up to its first hole, which the packer refuses: an array may have billions of them. */
+/** Copies a list up to its first hole, which the packer refuses: an array may have billions of them. By index: an iterator may never end. */
 export function copyEach(list: readonly unknown[], copy: (one: unknown) => unknown): unknown[] {
   const copies: unknown[] = []
-  for (const one of list) {
+  const { length } = list
+  for (let at = 0; at < length; at++) {
+    const one = list[at]
     copies.push(copy(one))
     if (one === undefined) break
   }

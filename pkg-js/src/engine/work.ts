@@ -56,15 +56,16 @@ export function eachStatement<P, T>(
   statements: readonly StatementOf<P>[],
   work: (statement: StatementOf<P>) => T,
 ): T[] {
-  if (!Array.isArray(statements)) throw invalid('The statements of a batch must be an array of { sql, params }')
-  // Not `map`, which skips holes.
-  const given = reading('The statements of a batch', () =>
-    Array.from(statements, (statement: StatementOf<P> | null | undefined, index): StatementOf<P> => {
-      const { sql, params } = statement ?? {}
+  const given = reading('The statements of a batch', () => {
+    if (!Array.isArray(statements)) throw invalid('The statements of a batch must be an array of { sql, params }')
+    // Neither `map`, which skips holes, nor `from`, which iterates: that may never end.
+    const { length } = statements
+    return Array.from({ length }, (_, index): StatementOf<P> => {
+      const { sql, params } = (statements[index] as StatementOf<P> | null | undefined) ?? {}
       if (typeof sql === 'string') return params === undefined ? { sql } : { sql, params }
       throw invalid(`Statement ${index + 1} of the batch must be { sql, params }`)
-    }),
-  )
+    })
+  })
   return given.map((statement, index) => {
     try {
       return work(statement)
