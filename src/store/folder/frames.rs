@@ -130,12 +130,22 @@ pub struct Frames<'a> {
     window_at: u64,
     /// Bytes that were read for frames that turned out to be none.
     wasted: u64,
+    /// How much was synced, by all intact frames after the first break.
+    synced: Option<u64>,
 }
 
 impl<'a> Frames<'a> {
     /// Creates a reader that starts at `place`.
     pub fn from(files: &'a dyn Files, place: Place) -> Self {
-        Self { files, name: segment_name(place.segment), place, window: Vec::new(), window_at: 0, wasted: 0 }
+        Self {
+            files,
+            name: segment_name(place.segment),
+            place,
+            window: Vec::new(),
+            window_at: 0,
+            wasted: 0,
+            synced: None,
+        }
     }
 
     /// Returns whether these may be the first bytes of a segment that was never completely written.
@@ -162,19 +172,39 @@ impl<'a> Frames<'a> {
             return Ok(Some(frame));
         }
         let broken = self.place.at;
-        let (mut at, mut first) = (broken + 1, None);
-        while let Some(found) = self.find_magic(at)? {
-            let Some((frame, place, synced)) = self.frame_at(found, None)? else {
-                at = found + 1;
-                continue;
-            };
-            if synced > broken {
-                let (frame, place) = first.unwrap_or((frame, place));
-                self.place = place;
-                return Ok(Some(frame));
-            }
+        let synced = match self.synced {
+            Some(synced) => synced,
+            None => self.synced_after(broken)?,
+        };
+        if synced <= broken {
+            return Ok(None);
+        }
+        let Some((frame, place, _)) = self.find_frame(broken + 1)? else { return Ok(None) };
+        self.place = place;
+        Ok(Some(frame))
+    }
+
+    /// Returns how much of the segment was synced, by the intact frames after a break. They are searched once: each of a
+    /// forged journal's frames may be a break.
+    fn synced_after(&mut self, broken: u64) -> Result<u64> {
+        let (mut at, mut most) = (broken + 1, 0);
+        while let Some((_, place, synced)) = self.find_frame(at)? {
             at = place.at;
-            first.get_or_insert((frame, place));
+            most = most.max(synced);
+        }
+        self.synced = Some(most);
+        Ok(most)
+    }
+
+    /// Returns the first intact frame from `at` on, wherever it begins, with the position after it and how much was synced
+    /// before it.
+    fn find_frame(&mut self, mut at: u64) -> Result<Option<(Frame, Place, u64)>> {
+        while let Some(found) = self.find_magic(at)? {
+            let frame = self.frame_at(found, None)?;
+            if frame.is_some() {
+                return Ok(frame);
+            }
+            at = found + 1;
         }
         Ok(None)
     }
@@ -216,12 +246,12 @@ impl<'a> Frames<'a> {
     fn find_magic(&mut self, from: u64) -> Result<Option<u64>> {
         let mut at = from;
         loop {
-            let Some(bytes) = self.bytes_up_to(at, WINDOW)? else { return Ok(None) };
-            let found = bytes.windows(4).position(|four| four == MAGIC.to_le_bytes());
+            let Some(bytes) = self.bytes_up_to(at, MAGIC_BYTES)? else { return Ok(None) };
+            let found = bytes.windows(MAGIC_BYTES).position(|four| four == MAGIC.to_le_bytes());
             match found {
                 Some(offset) => return Ok(Some(at + offset as u64)),
-                None if bytes.len() < 4 => return Ok(None),
-                None => at += bytes.len() as u64 - 3,
+                None if bytes.len() < MAGIC_BYTES => return Ok(None),
+                None => at += (bytes.len() - MAGIC_BYTES + 1) as u64,
             }
         }
     }

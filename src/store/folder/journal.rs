@@ -1,14 +1,14 @@
 //! The journal of a folder: segments of frames; new frames go to the newest segment.
 
-use std::rc::Rc;
+use std::{ops::Bound, rc::Rc};
 
 use super::{
     frames::{Frame, FrameKind, Frames, MAGIC_BYTES, Place, segment_name, segment_number},
     packs::pack_number,
-    state::{State, bytes, get_key, put_key},
+    state::{Records, State, bytes, get_key, put_key},
 };
 use crate::{
-    collections::Map,
+    collections::{Map, Set},
     error::{Error, Result},
     format::{LayoutWriter, Reader},
     ports::{Files, LogKey, StoredRecord},
@@ -131,6 +131,10 @@ impl Journal {
             if found == Found::Unfinished {
                 // It may hold the whole log, and counts for nothing until it is complete.
                 self.apply(&frame)?;
+                // A segment that is named twice would be read twice.
+                if begins && !self.segments().is_sorted_by(|segment, next| segment < next) {
+                    return Err(damaged(self.place.segment));
+                }
             } else {
                 transaction.push(frame);
             }
@@ -332,15 +336,22 @@ impl Journal {
 
     /// Returns the records of the log after `after`: about `max_bytes` of them and at least one.
     pub fn log(&self, after: LogKey, max_bytes: usize) -> Result<Vec<StoredRecord>> {
-        let (mut records, mut length) = (Vec::new(), 0);
+        let (mut newest, mut records, mut length) = (after, Vec::new(), 0);
         let mut add = |key: LogKey, record: Vec<u8>| {
+            // Readers continue after the last record, and would read the others before it again.
+            if key <= newest {
+                return Err(
+                    corrupt("The database's journal has records out of order").hint("Restore the folder from a backup")
+                );
+            }
+            newest = key;
             length += record.len().max(1);
             records.push((key, record));
-            length < max_bytes
+            Ok(length < max_bytes)
         };
         // The records after these are in the segments.
-        for (key, record) in self.state.spared.from(&after) {
-            if *key > after && !add(*key, record.clone()) {
+        for (key, record) in self.state.spared.range((Bound::Excluded(after), Bound::Unbounded)) {
+            if !add(*key, record.clone())? {
                 return Ok(records);
             }
         }
@@ -361,7 +372,7 @@ impl Journal {
                     continue;
                 };
                 let Some(record) = bytes(&mut body) else { continue };
-                if !add(key, record) {
+                if !add(key, record)? {
                     return Ok(records);
                 }
             }
@@ -370,15 +381,19 @@ impl Journal {
     }
 
     /// Returns the records that remain of the log's front after a cut through `through` that spares `lsns`.
-    pub fn spared_records(&self, through: u64, lsns: &[u64]) -> Result<Map<LogKey, Vec<u8>>> {
+    pub fn spared_records(&self, through: u64, lsns: &[u64]) -> Result<Records> {
+        let lsns: Set<u64> = lsns.iter().copied().collect();
         let mut spared = self.state.spared.clone();
         spared.retain(|(lsn, _), _| *lsn > through || lsns.contains(lsn));
-        for lsn in lsns.iter().copied().filter(|lsn| (self.state.cut + 1..=through).contains(lsn)) {
-            let mut key = (lsn - 1, u32::MAX);
-            while let Some((found, record)) = self.log(key, 1)?.pop().filter(|((found, _), _)| *found == lsn) {
-                key = found;
-                spared.insert(found, record);
-            }
+        let mut left = lsns.iter().copied().filter(|lsn| (self.state.cut + 1..=through).contains(lsn));
+        let Some(first) = left.next() else { return Ok(spared) };
+        let (mut key, last) = ((first - 1, u32::MAX), left.next_back().unwrap_or(first));
+        // One pass, however many there are.
+        while key.0 <= last {
+            let records = self.log(key, PIECE_BYTES)?;
+            let Some((found, _)) = records.last() else { break };
+            key = *found;
+            spared.extend(records.into_iter().filter(|((lsn, _), _)| *lsn <= last && lsns.contains(lsn)));
         }
         Ok(spared)
     }

@@ -1,8 +1,9 @@
 //! The journal's state in memory: everything except the log and the bytes of chunks.
 
+use std::collections::BTreeMap;
+
 use super::frames::{Frame, FrameKind};
 use crate::{
-    collections::Map,
     format::{LayoutWriter, Reader, is_chunk_id},
     ports::{ChunkId, LogKey},
 };
@@ -19,7 +20,10 @@ pub struct Extent {
     pub length: u32,
 }
 
-/// The combined content of the frames.
+/// Records of the log.
+pub type Records = BTreeMap<LogKey, Vec<u8>>;
+
+/// The combined content of the frames. In trees, because a journal may add many thousands of each, in any order.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct State {
     pub head: Option<Vec<u8>>,
@@ -27,10 +31,10 @@ pub struct State {
     pub newest: Option<LogKey>,
     /// The log up to this lsn is deleted, except the `spared` records, which outlive their segments.
     pub cut: u64,
-    pub spared: Map<LogKey, Vec<u8>>,
+    pub spared: Records,
     /// The manifests by generation.
-    pub manifests: Map<u64, Vec<u8>>,
-    pub chunks: Map<ChunkId, Extent>,
+    pub manifests: BTreeMap<u64, Vec<u8>>,
+    pub chunks: BTreeMap<ChunkId, Extent>,
     /// In packs up to this number, no bytes may stay but those of chunks: a new key has to protect what they were.
     pub cleaned: u64,
     /// The earlier segments that still hold parts of the log, with the newest key in each.
@@ -121,7 +125,7 @@ pub fn get_key(body: &mut Reader<'_>) -> Option<LogKey> {
 }
 
 /// Writes records of the log.
-pub fn put_records(body: &mut LayoutWriter, records: &Map<LogKey, Vec<u8>>) {
+pub fn put_records(body: &mut LayoutWriter, records: &Records) {
     let records: Vec<_> = records.iter().collect();
     body.list(records.into_iter(), |body, (key, bytes)| {
         put_key(body, *key);
@@ -129,7 +133,7 @@ pub fn put_records(body: &mut LayoutWriter, records: &Map<LogKey, Vec<u8>>) {
     });
 }
 
-fn get_records(body: &mut Reader<'_>) -> Option<Map<LogKey, Vec<u8>>> {
+fn get_records(body: &mut Reader<'_>) -> Option<Records> {
     Some(body.list(|body| Some((get_key(body)?, bytes(body)?)))?.into_iter().collect())
 }
 

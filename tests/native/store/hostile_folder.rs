@@ -17,7 +17,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::page::Page;
 use crate::memory::allow;
 
-const HEADER: usize = 36;
+pub const HEADER: usize = 36;
 pub const START_FRAME: u8 = 0;
 pub const PUT_CHUNK: u8 = 5;
 

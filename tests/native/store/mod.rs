@@ -10,6 +10,7 @@ mod folder;
 mod generations;
 mod history;
 pub mod hostile_folder;
+mod hostile_journal;
 mod last_good;
 mod moving;
 pub mod page;
