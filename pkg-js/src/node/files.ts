@@ -142,7 +142,9 @@ export class FolderFiles implements NodeFiles {
   create(name: string, bytes: Uint8Array): boolean {
     fs.mkdirSync(this.#folder, { recursive: true })
     const unfinished = this.#path(`${name}.${this.pid}.tmp`)
-    fs.writeFileSync(unfinished, bytes)
+    // A file of that name may have another one outside of the folder.
+    fs.rmSync(unfinished, { force: true })
+    fs.writeFileSync(unfinished, bytes, { flag: 'wx' })
     try {
       fs.linkSync(unfinished, this.#path(name))
     } catch (error) {

@@ -152,7 +152,10 @@ impl LockFiles for Disk {
     fn create(&self, name: &str, bytes: &[u8]) -> Result<bool> {
         fs::create_dir_all(&self.folder).map_err(failure)?;
         let unfinished = self.path(&format!("{name}.{}.tmp", std::process::id()))?;
-        fs::write(&unfinished, bytes).map_err(failure)?;
+        // A file of that name may have another one outside of the folder.
+        found(fs::remove_file(&unfinished))?;
+        let made = OpenOptions::new().write(true).create_new(true).open(&unfinished);
+        made.and_then(|mut file| file.write_all(bytes)).map_err(failure)?;
         let linked = fs::hard_link(&unfinished, self.path(name)?);
         fs::remove_file(&unfinished).map_err(failure)?;
         match linked {

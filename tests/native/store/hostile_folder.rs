@@ -8,7 +8,7 @@ use std::{
 
 use tidelock::{
     Error, ErrorCode,
-    ports::{Store, sim::Sim},
+    ports::{LockFiles, Store, sim::Sim},
     snapshot::Reason,
     store::folder::{Disk, FolderStore},
 };
@@ -190,4 +190,15 @@ fn a_file_with_another_name_elsewhere_is_not_written() {
         assert_eq!(error.unwrap_err().code, ErrorCode::DatabaseCorrupt, "{name}");
         assert_eq!(fs::read(&outside).unwrap(), before, "{name}");
     }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_that_the_lock_needs_is_not_written_under_another_name() {
+    let scene = Scene::new("lock");
+    let unfinished = scene.folder().join(format!("lock.7.{}.tmp", std::process::id()));
+    fs::hard_link(scene.around.join("elsewhere/victim"), &unfinished).unwrap();
+    assert!(Disk::new(scene.folder()).create("lock.7", b"lock").unwrap());
+    assert_eq!(fs::read(scene.folder().join("lock.7")).unwrap(), b"lock");
+    assert_eq!(fs::read_to_string(scene.around.join("elsewhere/victim")).unwrap(), "precious");
 }
