@@ -213,6 +213,8 @@ fn texts_that_give_no_valid_database_are_refused() {
         ("CREATE TABLE a(x); ATTACH 'other.sqlite' AS other", ErrorCode::InvalidArgument),
         ("CREATE TABLE a(x); ATTACH '' AS other", ErrorCode::InvalidArgument),
         ("CREATE TABLE a(x); VACUUM INTO 'other.sqlite'", ErrorCode::InvalidArgument),
+        ("CREATE TABLE a(x); PRAGMA hard_heap_limit = 1000000000", ErrorCode::InvalidArgument),
+        ("CREATE TABLE a(x); PRAGMA main.Soft_Heap_Limit(1000000000)", ErrorCode::InvalidArgument),
         ("CREATE TABLE a(x); SELECT load_extension('x')", ErrorCode::SqliteError),
         ("CREATE TABLE a(x); CREATE VIEW v AS SELECT readfile('x')", ErrorCode::InvalidArgument),
         (

@@ -30,7 +30,7 @@ pub enum Authority {
     /// transaction, and tools that generate migrations write it.
     Migration,
     /// A statement of an external SQL text, in a database of its own: ATTACH is refused, and so are the functions that an external
-    /// file's schema may not call.
+    /// file's schema may not call, and pragmas that also hold for other databases.
     File,
 }
 
@@ -92,6 +92,14 @@ static DIRECT_ONLY: Denial = Denial {
     message: "A file can't call decrypt(), nor functions with directOnly",
     hint: "Drop the call, with the program that created the file",
 };
+
+static HEAP_LIMIT: Denial = Denial {
+    message: "A file can't limit the memory of SQLite",
+    hint: "Remove the pragma from the SQL text: it holds for all open databases",
+};
+
+/// Pragmas of SQLite as a whole, not of one connection. The limits can only be lowered.
+const HEAP_LIMITS: [&[u8]; 2] = [b"hard_heap_limit", b"soft_heap_limit"];
 
 /// Pragmas that a user may read but not set.
 pub const FIXED_PRAGMAS: [&str; 6] =
@@ -233,6 +241,10 @@ impl Watcher {
             ffi::SQLITE_ATTACH | ffi::SQLITE_DETACH if mode == Authority::File => Some(&ATTACH),
             ffi::SQLITE_FUNCTION if mode == Authority::File => {
                 second.get().is_some_and(user_functions::is_direct_only).then_some(&DIRECT_ONLY)
+            }
+            ffi::SQLITE_PRAGMA if mode == Authority::File => {
+                let name = first.get().unwrap_or_default();
+                HEAP_LIMITS.iter().any(|limit| name.eq_ignore_ascii_case(limit)).then_some(&HEAP_LIMIT)
             }
             _ if mode == Authority::File => None,
             ffi::SQLITE_TRANSACTION | ffi::SQLITE_SAVEPOINT => (mode != Authority::Script).then_some(&TRANSACTION),
