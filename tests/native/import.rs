@@ -85,7 +85,7 @@ fn nested_views(count: usize, select: &str) -> String {
 
 /// Returns files with a single defect each, and the code that they are refused with.
 fn hostile_files() -> Vec<(&'static str, Vec<u8>, ErrorCode)> {
-    use ErrorCode::{DatabaseCorrupt, DatabaseTooLarge, InvalidArgument, OutOfMemory, SnapshotIncompatible};
+    use ErrorCode::{DatabaseCorrupt, DatabaseTooLarge, InvalidArgument, SnapshotIncompatible};
     let sound = made_by(
         "CREATE TABLE t(a TEXT, b); CREATE INDEX i ON t(b);
          WITH n(x) AS (VALUES (1) UNION ALL SELECT x + 1 FROM n WHERE x < 500) INSERT INTO t SELECT 'text ' || x, x FROM n;",
@@ -198,7 +198,7 @@ fn hostile_files() -> Vec<(&'static str, Vec<u8>, ErrorCode)> {
             (0..100_000).map(|at| format!("c{at} AS(VALUES(1))")).collect::<Vec<_>>().join(","))), InvalidArgument),
         ("generated columns that double each other", written(&format!(
             "UPDATE sqlite_schema SET sql = 'CREATE TABLE t(a TEXT, g0 AS (a), {})' WHERE name = 't'",
-            (1..40).map(|at| format!("g{at} AS (g{0} + g{0})", at - 1)).collect::<Vec<_>>().join(", "))), OutOfMemory),
+            (1..40).map(|at| format!("g{at} AS (g{0} + g{0})", at - 1)).collect::<Vec<_>>().join(", "))), InvalidArgument),
         ("more than maxBytes", made_by("CREATE TABLE t(a); INSERT INTO t VALUES (zeroblob(3000000));"), DatabaseTooLarge),
     ]
 }

@@ -36,7 +36,7 @@ pub(in crate::sqlite) const LONGEST_DEFINITION: u64 = 100_000;
 
 /// The most instructions of a statement while an external file is checked: generated columns that double each other have 2 to the power
 /// of their number.
-const LONGEST_PROGRAM: c_int = 1_000_000;
+pub(in crate::sqlite) const LONGEST_PROGRAM: c_int = 1_000_000;
 
 /// Settings that only a database without pages accepts.
 const NEW: &str = "PRAGMA page_size = 4096; PRAGMA auto_vacuum = INCREMENTAL;";

@@ -6,10 +6,10 @@
 use crate::{
     collections::Set,
     error::{Detail, Error, ErrorCode, Result},
-    memory::no_memory,
+    memory::{no_memory, room_for},
     sqlite::{
         Connection, Image, PageFile,
-        connection::pragmas::LONGEST_DEFINITION,
+        connection::pragmas::{LONGEST_DEFINITION, LONGEST_PROGRAM},
         database::scratch::{run_in_scratch, too_slow},
         failure::needs_more,
         image::page_size_of,
@@ -25,6 +25,9 @@ use crate::{
 /// named, without checking the deadline.
 const MOST_SELECTS: u64 = 10_000;
 const DEEPEST: usize = 100;
+
+/// The memory that a program of [`LONGEST_PROGRAM`] instructions needs while it grows, in bytes.
+const PROGRAM_BYTES: u64 = 64 << 20;
 
 /// An external file that is not checked yet.
 pub struct ExternalFile {
@@ -70,6 +73,8 @@ impl Connection {
 
     fn check_foreign(self, file: PageFile, utf16: bool) -> Result<(Connection, PageFile)> {
         let scratch = self;
+        // It checks all tables by one program.
+        scratch.statement("PRAGMA quick_check").map_err(|error| uncompiled(error, "quick_check"))?;
         let damage = scratch.quick_check().map_err(refused)?;
         if let Some(first) = damage.into_iter().next() {
             return Err(corrupt(&first));
@@ -180,7 +185,9 @@ impl Connection {
             Err(error) if error.is(ErrorCode::DatabaseCorrupt) || needs_more(&error.message) => {
                 Err(refused(error).detail("name", name))
             }
-            Err(error) if error.is(ErrorCode::OutOfMemory) || error.is(ErrorCode::Timeout) => Err(refused(error)),
+            Err(error) if error.is(ErrorCode::OutOfMemory) || error.is(ErrorCode::Timeout) => {
+                Err(uncompiled(error, name))
+            }
             _ => Ok(()),
         }
     }
@@ -260,6 +267,18 @@ fn refused(error: Error) -> Error {
         ErrorCode::Timeout => too_slow(),
         _ => error,
     }
+}
+
+/// Converts the error of a statement that SQLite couldn't compile. It reports a program that is too long as a lack of memory.
+fn uncompiled(error: Error, name: &str) -> Error {
+    if !error.is(ErrorCode::OutOfMemory) || room_for(PROGRAM_BYTES).is_err() {
+        return refused(error);
+    }
+    Error::invalid(format!(
+        "The file's schema can't be used here: {name} needs more than {LONGEST_PROGRAM} instructions of SQLite"
+    ))
+    .hint("Drop generated columns and views that name each other many times, with the program that created the file")
+    .detail("name", name)
 }
 
 fn corrupt(what: &str) -> Error {
