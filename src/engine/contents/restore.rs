@@ -15,8 +15,8 @@ impl Database {
     /// that it lacks.
     ///
     /// Fails with `snapshot_not_found`, `snapshot_corrupt`, `snapshot_incompatible` (a state newer than the supplied
-    /// migrations), `migration_invalid` (another object has the audit log's name), `unpushed_changes` unless `force`,
-    /// and as its pending migrations do. The contents are unchanged after a failure.
+    /// migrations), `timeout` (checking it takes too long), `migration_invalid` (another object has the audit log's name),
+    /// `unpushed_changes` unless `force`, and as its pending migrations do. The contents are unchanged after a failure.
     pub async fn restore(&self, id: &str, force: bool) -> Result<()> {
         let file = self.inner.snapshots.load(id).await?;
         self.restore_file(&file, force, RestorePoint::Snapshot(id)).await
@@ -43,7 +43,10 @@ impl Database {
             if error.is(ErrorCode::DatabaseCorrupt) { wanted.corrupt(&error.message) } else { error }
         })?;
         fts5::load_if_used(&inner.ports.platform, &scratch).await?;
-        if let Some(damage) = scratch.quick_check()?.into_iter().next() {
+        scratch.set_deadline(Some(inner.check_deadline(file.bytes())));
+        let damage = scratch.quick_check().map_err(|error| wanted.unchecked(error))?;
+        scratch.set_deadline(None);
+        if let Some(damage) = damage.into_iter().next() {
             return Err(wanted.corrupt(&damage));
         }
         scratch.check_reserved_names()?;
@@ -76,6 +79,14 @@ enum RestorePoint<'a> {
 impl RestorePoint<'_> {
     fn corrupt(&self, what: &str) -> Error {
         self.about(Error::new(ErrorCode::SnapshotCorrupt, format!("{self} is damaged: {what}")))
+            .hint("Restore another one; nothing has changed")
+    }
+
+    fn unchecked(&self, error: Error) -> Error {
+        if !error.is(ErrorCode::Timeout) {
+            return error;
+        }
+        self.about(Error::new(ErrorCode::Timeout, format!("{self} takes too long to check")))
             .hint("Restore another one; nothing has changed")
     }
 
