@@ -66,7 +66,7 @@ export class Snapshots {
    * times before and after it can be restored later.
    *
    * Rejects with `snapshot_not_found` (for a time before the page log begins, `details.oldest` is its first time), `snapshot_corrupt`,
-   * `snapshot_incompatible`, and with `unpushed_changes` unless `force` is true.
+   * `snapshot_incompatible`, `timeout` when its check takes too long, and with `unpushed_changes` unless `force` is true.
    */
   async restore(
     id: string | { readonly at: string | Date },
