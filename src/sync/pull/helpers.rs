@@ -67,11 +67,13 @@ pub fn since(tables: &[TableProgress]) -> Option<u64> {
 }
 
 /// Returns cluster and number of the last complete pull. Without one by numbers it returns no cluster and 0: rows may
-/// have been pushed, or pulled by a time, and deleted since. Returns `None` after an interrupted pull, which may have
-/// read rows that were inserted again.
+/// have been pushed, or pulled by a time, and deleted since. Returns `None` after an interrupted pull by numbers, which may
+/// have read rows that were inserted again; one by a time begins again by numbers, and reads all rows.
 fn mark(progress: &TableProgress) -> Option<(Option<&str>, u64)> {
-    if progress.started.is_some() {
-        return None;
+    match &progress.started {
+        Some(started) if split(started).is_some() => return None,
+        Some(_) => return Some((None, 0)),
+        None => {}
     }
     let numbered = progress.watermark.as_deref().and_then(split);
     Some(numbered.map_or((None, 0), |(cluster, number)| (Some(cluster), number)))
@@ -150,6 +152,7 @@ impl Helpers {
         let (cluster, since) = mark(progress)?;
         let remote = plan.options.remote();
         if cluster.is_some_and(|cluster| cluster != self.cluster)
+            || progress.started.is_some() && plan.ceiling.is_none()
             || !self.tables.iter().any(|helped| helped.name == remote && helped.tombstones)
         {
             return None;

@@ -376,6 +376,29 @@ fn what_goes_after_a_cut_is_found_by_a_pull_that_has_to_begin_anew() {
 }
 
 #[test]
+fn what_goes_after_a_cut_is_found_by_the_first_pull_that_knows_the_helpers() {
+    let with_cursor = REMOTE.replace(r#""pageSize""#, r#""retries":0,"pageSize""#);
+    let without = with_cursor.replace(r#","cursor":"updated_at""#, "");
+    for (remote, requests) in [&with_cursor, &without].into_iter().flat_map(|remote| (0..6).map(move |n| (remote, n))) {
+        let mut world = World::with(ITEMS, remote);
+        (1..=250).for_each(|id| put(&world, id, "old", id));
+        world.pull("{}").unwrap();
+        world.sim.advance(600_000);
+        (0..requests).for_each(|_| world.server.fault(Fault::None));
+        (0..100).for_each(|_| world.server.fault(Fault::Drop));
+        let cut = world.pull("{}");
+        world.server.clear_faults();
+        world.server.remove("items", "5");
+        world.server.set_helpers(Some(&state("c", 300, &[r#"["1","items",{"id":5},"290"]"#])));
+        world.sim.advance(86_400_000);
+        world.pull("{}").unwrap();
+        world.pull("{}").unwrap();
+        let found = world.rows("SELECT count(*) FROM items");
+        assert_eq!(found, ["249"], "{requests} requests: {cut:?} {remote}");
+    }
+}
+
+#[test]
 fn a_full_pull_finds_what_went_long_ago() {
     let mut world = pulled();
     world.server.remove("items", "3");
