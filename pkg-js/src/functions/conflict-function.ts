@@ -17,10 +17,11 @@ export async function resolveConflict(remote: RemoteOptions | undefined, conflic
     })
   const row: unknown = await decide(conflict)
   if (row === null) return null
-  if (typeof row !== 'object' || Array.isArray(row)) {
+  // A `Map` or another object without columns would leave the remote's values.
+  if (Object.prototype.toString.call(row) !== '[object Object]') {
     throw invalid(`The conflict function of table ${conflict.table} must return a row or null`)
   }
-  const cells = Object.entries(row).filter(([, value]) => value !== undefined)
+  const cells = Object.entries(row as object).filter(([, value]) => value !== undefined)
   return `{${cells.map(([column, value]) => `${JSON.stringify(column)}:${encode(column, value)}`).join(',')}}`
 }
 

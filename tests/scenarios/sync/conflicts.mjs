@@ -125,6 +125,8 @@ export default {
       },
       () => 'not a row',
       () => ({ name: { not: 'a value' } }),
+      () => ['a', 'list'],
+      () => new Map([['name', 'mine']]),
     ]
     let decide
     const { db, table, left } = await pulled(t, [1], { conflict: (met) => decide(met) })
