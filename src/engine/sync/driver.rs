@@ -15,7 +15,7 @@ use super::{
     single_flight::{OnProgress, SingleFlight},
 };
 use crate::{
-    collections::Set,
+    collections::Map,
     engine::connection::{
         mutex::{Mutex, closed},
         signal::Signal,
@@ -51,8 +51,9 @@ pub struct Sync {
     pub(super) flight: Rc<Mutex>,
     /// What is known of the remote from call to call.
     pub(super) known: Known,
-    /// The tables whose full list of columns was tried since opening: a column that the remote lacked may be there by now.
-    pub(super) tried: RefCell<Set<String>>,
+    /// The tables whose full list of columns was tried, with the time on the monotonic clock: a column that the remote lacked
+    /// may be there by now.
+    pub(super) tried: RefCell<Map<String, f64>>,
     pub(in crate::engine) pulls: SingleFlight<PullOptions, PullReport>,
     pub(in crate::engine) pushes: SingleFlight<(), PushReport>,
     /// A push is under way that still takes up what is changed.

@@ -39,6 +39,10 @@ use crate::{
     },
 };
 
+/// Milliseconds after which columns that the remote lacks are read again, since it may have them by now. A pull that changes
+/// rows lets the next one read them at once.
+const TRY_COLUMNS_AGAIN_MS: f64 = 600_000.0;
+
 /// The tables of a pull with their local schema, and the errors of tables without one.
 type Local<'a> = (Vec<(&'a TableSync, LocalTable)>, Vec<(String, Error)>);
 
@@ -167,12 +171,14 @@ impl Sync {
         let order = parents_first(&tables.iter().map(|(_, table)| table).collect::<Vec<_>>());
         let replacing = options.mode == PullMode::Replace;
         let synced = Synced::all(connection)?;
-        let (mut sources, mut targets, mut stored_missing) = (Vec::new(), Vec::new(), Vec::new());
+        let now = self.platform.clock.monotonic_ms();
+        let (mut sources, mut targets) = (Vec::new(), Vec::new());
+        let (mut stored_missing, mut left_out) = (Vec::new(), Vec::new());
         for at in order {
             let (config, table) = &tables[at];
             let stored = progress::missing(connection, &config.table)?;
-            let tried = self.tried.borrow().contains(&config.table) && !options.full;
-            let missing = if tried { stored.clone() } else { Vec::new() };
+            let tried = self.tried.borrow().get(&config.table).is_some_and(|at| now - at < TRY_COLUMNS_AGAIN_MS);
+            let missing = if tried && !options.full { stored.clone() } else { Vec::new() };
             let mut plan = match Plan::new(config, table.clone(), &missing) {
                 Err(error) if !replacing => {
                     errors.push((config.table.clone(), error));
@@ -194,6 +200,7 @@ impl Sync {
             let writer = RowWriter::among(connection, &plan, &synced)?;
             let report = TableReport { table: config.table.clone(), ..TableReport::default() };
             targets.push(ApplyTarget { plan: plan.clone(), writer, report, listed: false, read: false });
+            left_out.push(!missing.is_empty());
             sources.push(PullSource { plan, progress, missing });
             stored_missing.push(stored);
         }
@@ -203,6 +210,7 @@ impl Sync {
             mode: options.mode,
             gathered: vec![Vec::new(); count],
             stored_missing,
+            left_out,
             began: vec![None; count],
             rows: vec![0; count],
             errors,
@@ -293,7 +301,9 @@ impl Sync {
 
     fn save_missing(&self, connection: &Connection, run: &mut PullRun, at: usize, missing: &[String]) -> Result<()> {
         let table = run.targets[at].plan.name();
-        self.tried.borrow_mut().insert(table.to_owned());
+        if !run.left_out[at] {
+            self.tried.borrow_mut().insert(table.to_owned(), self.platform.clock.monotonic_ms());
+        }
         if run.stored_missing[at] == missing {
             return Ok(());
         }
@@ -349,6 +359,12 @@ impl Sync {
             let report = &target.report;
             report.inserted + report.updated + report.deleted > 0
         };
+        for (target, _) in
+            run.targets.iter().zip(&run.left_out).filter(|(target, left_out)| **left_out && changed(target))
+        {
+            // Another client may have written a column that the remote has by now.
+            self.tried.borrow_mut().remove(target.plan.name());
+        }
         let tables: Vec<&str> = run.targets.iter().filter(changed).map(|target| &*target.plan.table.name).collect();
         host.committed(&tables);
         Ok(())

@@ -21,6 +21,8 @@ pub(super) struct PullRun {
     /// All rows by table, in a replace.
     pub(super) gathered: Vec<Vec<Rows>>,
     pub(super) stored_missing: Vec<Vec<String>>,
+    /// Whether columns that the remote lacked before are left out, unasked.
+    pub(super) left_out: Vec<bool>,
     pub(super) began: Vec<Option<f64>>,
     pub(super) rows: Vec<u64>,
     /// The tables that can't be pulled, while others can, each with its error.

@@ -504,6 +504,33 @@ fn columns_that_only_one_side_has_are_left_alone() {
 }
 
 #[test]
+fn a_column_that_the_remote_gets_later_is_read_once_rows_change_or_after_ten_minutes() {
+    let schema = "CREATE TABLE items(id INTEGER PRIMARY KEY, name TEXT, updated_at TEXT, note TEXT)";
+    for changes in [true, false] {
+        let mut world = World::new(schema, CURSOR);
+        (1..=3).for_each(|id| put(&world, id, "a", &stamp(id)));
+        world.pull("{}").unwrap();
+        world.sim.advance(120_000);
+        let migrated = |id: u64, name: &str, at: &str| {
+            let (id, name, at) = (id.to_string(), format!("\"{name}\""), format!("\"{at}\""));
+            world.server.put("items", &[("id", &id), ("name", &name), ("updated_at", &at), ("note", "\"new\"")]);
+        };
+        (1..=3).for_each(|id| migrated(id, "a", &stamp(id)));
+        if changes {
+            migrated(2, "b", &world.server.now().to_string());
+            assert_eq!(only(&world.pull("{}").unwrap()), "0/1/0/0/0/0/0");
+        } else {
+            world.server.take_requests();
+            world.pull("{}").unwrap();
+            assert_eq!(world.server.take_requests().len(), 1, "the columns are not asked for again");
+            world.sim.advance(600_000);
+        }
+        world.pull("{}").unwrap();
+        assert_eq!(world.rows("SELECT note FROM items"), ["new", "new", "new"]);
+    }
+}
+
+#[test]
 fn what_only_this_side_has_makes_no_opening_read_all_rows() {
     let schema = "CREATE TABLE items(id INTEGER PRIMARY KEY, name TEXT, updated_at TEXT, note TEXT)";
     let mut world = World::new(schema, CURSOR);

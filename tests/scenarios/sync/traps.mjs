@@ -160,6 +160,30 @@ export default {
     assert.deepEqual(await here(db, `SELECT DISTINCT only_there FROM ${table}`), [['there']])
   },
 
+  'a column that the remote gets later is read without another opening, once rows change': async (t) => {
+    const { remote } = t
+    const table = remote.tableName()
+    await remote.table(table, `id int primary key, a text, ${stamped}`, "(1, 'a'), (2, 'b')")
+    await remote.sql(`create function stamp_${table}() returns trigger language plpgsql as
+        $$ begin new.updated_at := clock_timestamp(); return new; end $$;
+      create trigger stamp before insert or update on ${table} for each row execute function stamp_${table}()`)
+    const schema = `CREATE TABLE ${table} (id INTEGER PRIMARY KEY, a TEXT, later TEXT, updated_at TEXT)`
+    const options = [{ table, cursor: 'updated_at' }]
+    const writer = await synced(t, schema, options)
+    const reader = await synced(t, schema, options)
+    for (const db of [writer, reader]) await db.sync.run()
+    await writer.run(`UPDATE ${table} SET later = 'here' WHERE id = 1`)
+    await writer.sync.run()
+    await remote.sql(`alter table ${table} add column later text default 'there'`)
+    for (let round = 0; round < 2; round++) for (const db of [writer, reader]) await db.sync.run()
+    const expected = [
+      [1, 'here'],
+      [2, 'there'],
+    ]
+    assert.deepEqual(await here(reader, `SELECT id, later FROM ${table} ORDER BY id`), expected)
+    assert.deepEqual(await here(writer, `SELECT id, later FROM ${table} ORDER BY id`), expected)
+  },
+
   'a named column that the remote lacks is reported, and a required one that is missing rejects the row': async (t) => {
     const { remote, failure } = t
     const table = remote.tableName()
