@@ -191,7 +191,7 @@ impl Sync {
                 helpers.apply(&mut plan);
             }
             rekey::adapt(connection, &config.table, &plan.table, &plan.key_columns())?;
-            filter::change(connection, config)?;
+            filter::change(connection, config, &self.config.source(config))?;
             let progress = progress::progress(connection, &config.table)?;
             if !replacing && (options.full || config.cursor.is_none() && progress.started.is_none()) {
                 // The pull reads all rows again, the staged ones too.

@@ -93,7 +93,7 @@ impl Sync {
         for config in self.config.options.tables.iter().filter(|table| table.direction != SyncDirection::Pull) {
             if !config.compares() {
                 // Pushed keys aren't known from now on, so a filter that comes later needs them listed.
-                filter::change(connection, config)?;
+                filter::change(connection, config, &self.config.source(config))?;
             }
             let plan = match LocalTable::read(connection, &config.table)? {
                 Some(table) => self.push_plan(connection, config, table),

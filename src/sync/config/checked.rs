@@ -8,7 +8,7 @@ use crate::{
     collections::Set,
     error::{Error, Result},
     sqlite::is_reserved,
-    sync::values::types::WireKind,
+    sync::values::{json, types::WireKind},
 };
 
 /// The checked `remote` option.
@@ -53,6 +53,11 @@ impl Config {
         }
         let (root, other_root) = roots(&options.url)?;
         Ok(Self { options, root, other_root })
+    }
+
+    /// Returns where the rows of a table come from: the URL, the schema and the table, as JSON.
+    pub fn source(&self, table: &TableSync) -> String {
+        json::string_array([&*self.root, &*self.options.schema, table.remote()].into_iter())
     }
 
     /// Checks the option for calls that need no tables. Fails with `invalid_argument`.

@@ -1,4 +1,5 @@
-//! The filter with which a table is synced, and what its change means for the keys that are known.
+//! The filter with which a table is synced, and the remote table; what a change of them means for the keys that are
+//! known.
 
 use crate::{
     error::Result,
@@ -20,9 +21,9 @@ pub fn is_new(connection: &Connection, table: &TableSync) -> Result<bool> {
     Ok(!table.filter.is_empty() && connection.value(sql, &parameters)?.is_some())
 }
 
-/// Stores the filter with which a table is synced from now on. After another one, the next pull reads all rows, and
-/// compares all keys: those known until now are outside of this filter until a pull shows them.
-pub fn change(connection: &Connection, table: &TableSync) -> Result<()> {
+/// Stores the filter and the remote table with which a table is synced from now on. After others, the next pull reads all
+/// rows, and compares all keys: those known until now are outside until a pull shows them.
+pub fn change(connection: &Connection, table: &TableSync, source: &str) -> Result<()> {
     let pairs = table.filter.iter().flat_map(|(column, filter)| [column.as_str(), filter.as_str()]);
     let filter = json::string_array(pairs);
     let name = Value::from(&*table.table);
@@ -31,18 +32,20 @@ pub fn change(connection: &Connection, table: &TableSync) -> Result<()> {
         let sql = "UPDATE tidelock_tables SET listed_at = NULL WHERE tbl = ?1 AND listed_at IS NOT NULL";
         connection.run(sql, std::slice::from_ref(&name))?;
     }
-    let stored = connection.value("SELECT filter FROM tidelock_tables WHERE tbl = ?1", std::slice::from_ref(&name))?;
-    let stored = stored.as_ref().and_then(Value::as_text);
-    if stored == Some(&filter) {
+    let sql = "SELECT filter, source FROM tidelock_tables WHERE tbl = ?1";
+    let stored = connection.rows(sql, std::slice::from_ref(&name))?.into_iter().next();
+    let text = |at: usize| stored.as_ref().and_then(|row| row[at].as_text());
+    let (old_filter, old_source) = (text(0), text(1));
+    if old_filter == Some(&filter) && old_source == Some(source) {
         return Ok(());
     }
     connection.atomically(|connection| {
-        if stored.unwrap_or(NO_FILTER) != filter {
+        if old_filter.unwrap_or(NO_FILTER) != filter || old_source.is_some_and(|old| old != source) {
             connection.run("UPDATE tidelock_known SET outside = 1 WHERE tbl = ?1", std::slice::from_ref(&name))?;
             let sql = "UPDATE tidelock_tables SET selected = NULL, started = NULL, listed_at = NULL WHERE tbl = ?1";
             connection.run(sql, std::slice::from_ref(&name))?;
         }
-        let sql = "UPDATE tidelock_tables SET filter = ?2 WHERE tbl = ?1";
-        connection.run(sql, &[name, filter.into()]).map(drop)
+        let sql = "UPDATE tidelock_tables SET filter = ?2, source = ?3 WHERE tbl = ?1";
+        connection.run(sql, &[name, filter.into(), source.into()]).map(drop)
     })
 }

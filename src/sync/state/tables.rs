@@ -19,7 +19,7 @@ use crate::{
 ///   values in the server's own text; `started` is set during a pull, and `spans` while the pull reads all rows;
 ///   `listed_at` is when all its keys were last compared; `structured` are the text columns in which the remote was
 ///   seen to store objects or arrays; `filter` is the filter with which it is synced, as columns and their filters;
-///   NULL before its first sync; `keyed_by` and `types` are the columns of its key and the types of all its columns, to
+///   NULL before its first sync; `source` is the URL, the schema and the table of the remote; `keyed_by` and `types` are the columns of its key and the types of all its columns, to
 ///   which keys and rows in these tables are adapted.
 /// - `tidelock_outbox`: one row per changed key; `base` is the row before its first change that the remote doesn't
 ///   know. `state` is `pending`, `rejected` (permanently) or `restored` (from an image, or of a column that isn't synced
@@ -41,7 +41,7 @@ CREATE TABLE IF NOT EXISTS tidelock_tables(
   tbl TEXT PRIMARY KEY COLLATE NOCASE, capture INTEGER NOT NULL, primary_key TEXT, columns TEXT,
   selected TEXT, missing TEXT, cursor TEXT, key TEXT, started TEXT, watermark TEXT,
   pulled_at TEXT, pull_error TEXT, pushed_at TEXT, push_error TEXT, structured TEXT, spans TEXT, listed_at TEXT,
-  filter TEXT, keyed_by TEXT, types TEXT) WITHOUT ROWID;
+  filter TEXT, source TEXT, keyed_by TEXT, types TEXT) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS tidelock_outbox(
   id INTEGER PRIMARY KEY AUTOINCREMENT, tbl TEXT NOT NULL, key TEXT NOT NULL, op TEXT NOT NULL, base TEXT,
   time TEXT NOT NULL, state TEXT NOT NULL DEFAULT 'pending', reason TEXT, error TEXT, local TEXT, sent_op TEXT, sent TEXT,

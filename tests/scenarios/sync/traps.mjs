@@ -390,6 +390,35 @@ export default {
     }
   },
 
+  'a table that follows another remote table, or one of another schema, is read completely': async (t) => {
+    const { remote } = t
+    const table = remote.tableName()
+    const columns = `(id int primary key, a text, ${stamped})`
+    await remote.sql(
+      `create table ${table} ${columns}; create table ${table}_2 ${columns}; create table other.${table} ${columns};
+       insert into ${table} values (1, 'first', now()), (2, 'first', now());
+       insert into ${table}_2 values (1, 'second', '2020-01-01'), (3, 'second', '2020-01-01');
+       insert into other.${table} values (1, 'third', '2019-01-01')`,
+    )
+    const name = t.freshName()
+    const opening = (option, more) => ({
+      name,
+      ...withSchema(`CREATE TABLE ${table} (id INTEGER PRIMARY KEY, a TEXT, updated_at TEXT)`),
+      remote: remote.options([{ table, cursor: 'updated_at', deleted: 'compare', ...option }], more),
+    })
+    for (const [option, more, expected] of [
+      [{}, {}, ['1 first', '2 first']],
+      [{ remoteTable: `${table}_2` }, {}, ['1 second', '3 second']],
+      [{}, { schema: 'other' }, ['1 third']],
+    ]) {
+      const db = await t.open(opening(option, more))
+      await db.sync.run()
+      const rows = await here(db, `SELECT id || ' ' || a FROM ${table} ORDER BY id`)
+      assert.deepEqual(rows.flat(), expected)
+      await db.close()
+    }
+  },
+
   'a row that the local schema refuses is in rejected() with its reason, and stops nothing': async (t) => {
     const { remote, failure } = t
     const table = remote.tableName()
