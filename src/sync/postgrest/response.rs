@@ -69,6 +69,11 @@ pub fn interpret(
         Err(failure) => return interpret_failure(table, failure, secrets),
     };
     let is_success = matches!(response.status, 200 | 201 | 204 | 206);
+    if is_success && !is_json(&response.body) {
+        // As a sign-in page of the network: it confirms nothing, nor is PostgREST at this URL.
+        let text = format!("The remote's answer for table {table} is not JSON");
+        return Verdict::Fail(Error::new(ErrorCode::SyncProtocol, text).hint(NOT_POSTGREST).detail("table", table));
+    }
     if is_success && !response.body.starts_with(b"{") {
         return Verdict::Body;
     }
@@ -183,6 +188,12 @@ pub fn moved(table: &str, location: Option<&str>, root: Option<&str>) -> Error {
     let error = Error::new(ErrorCode::SyncProtocol, format!("The remote redirects to {to}"));
     let error = error.hint(hint).detail("table", table);
     location.into_iter().fold(error, |error, location| error.detail("location", location))
+}
+
+/// Returns whether a body is empty, or begins as JSON does.
+fn is_json(body: &[u8]) -> bool {
+    let first = body.iter().find(|byte| !byte.is_ascii_whitespace());
+    first.is_none_or(|byte| matches!(byte, b'[' | b'{' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n'))
 }
 
 fn interpret_failure(table: &str, failure: &HttpFailure, secrets: &Secrets) -> Verdict {
@@ -319,6 +330,10 @@ mod tests {
         for (status, body, expected) in [
             (200, "[]", "body"),
             (206, "[]", "body"),
+            (200, "", "body"),
+            (200, " \n7", "body"),
+            (200, "<!doctype html>", "fail sync_protocol"),
+            (201, "OK", "fail sync_protocol"),
             (401, r#"{"code":"PGRST301","message":"JWT expired"}"#, "unauthorized sync_unauthorized"),
             (401, r#"{"code":"PGRST303"}"#, "unauthorized sync_unauthorized"),
             (401, r#"{"message":"No API key found in request"}"#, "unauthorized sync_unauthorized"),

@@ -30,7 +30,7 @@ use crate::{
             response::Unreadable,
         },
         schema::plan::{Plan, Rows},
-        values::types::WireKind,
+        values::{json::JsonError, types::WireKind},
     },
     value::Value,
 };
@@ -199,7 +199,11 @@ impl<'p> PushBatch<'p> {
         let make = |requester: &Requester| self.count_bytes(self.make(requester, task, mark));
         let parse = |response: &HttpResponse| -> Result<Rows, Unreadable> {
             self.with(task.table, |target| match task.act {
-                Act::Insert | Act::Update(_) | Act::Delete(_) if target.blind => Ok(Rows::default()),
+                Act::Insert | Act::Update(_) | Act::Delete(_) if target.blind => match response.body.is_empty() {
+                    true => Ok(Rows::default()),
+                    // With `return=minimal` PostgREST's answer has no body.
+                    false => Err(JsonError::NotRows.into()),
+                },
                 Act::Delete(_) => target.plan.read_keys(&response.body),
                 _ => target.plan.read(&response.body),
             })
