@@ -238,11 +238,13 @@ impl<'a> Remote<'a> {
                         let error = error.detail("attempts", tries.used + 1);
                         let error = after_ms.into_iter().fold(error, |error, ms| error.detail("retryAfterMs", ms));
                         // Other statuses come from gateways and concern all requests; these may concern the sent rows
-                        // alone, and so may one that SQL of the project chose, and a connection that a statement lost
-                        // (class 08), which is one of a foreign data wrapper: PostgREST's own have no SQLSTATE.
+                        // alone, and so may one that SQL of the project chose, a connection that a statement lost (class
+                        // 08), which is one of a foreign data wrapper: PostgREST's own have no SQLSTATE; and a
+                        // statement that needs more memory or disk than there is (class 53).
                         let code = remote_code(&error);
                         let about_rows = has_own_status(code)
                             || code.starts_with("08")
+                            || code.starts_with("53")
                             || answer.is_ok_and(|response| matches!(response.status, 413 | 500 | 501));
                         return Err(if about_rows { Refusal::Trouble(error) } else { Refusal::Failed(error) });
                     }

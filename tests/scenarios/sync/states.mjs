@@ -58,6 +58,9 @@ export default {
       ['PT503', 'retrying'],
       // A foreign data wrapper can't reach its server.
       ['08001', 'retrying'],
+      // The row takes more memory or temporary space than a statement may use.
+      ['53200', 'retrying'],
+      ['53400', 'retrying'],
     ]) {
       const { table, db } = await synced(t, { remote: { retries: 0 } })
       await t.remote.sql(`create or replace function fail_${table}() returns trigger language plpgsql as
