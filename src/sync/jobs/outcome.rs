@@ -221,8 +221,13 @@ impl PushTarget {
         match with_parents(connection, write) {
             Ok(()) => unpushed.requeue(connection, Some(entry.id), &job.key, row.as_deref(), Some(&remote))?,
             Err(error) if error.is(ErrorCode::SqliteConstraint) => {
-                // The remote altered the row so that it doesn't fit here: it is staged like a pulled one.
-                unpushed.requeue(connection, Some(entry.id), &job.key, Some(&remote), Some(&remote))?;
+                // The remote altered the row so that it doesn't fit here: it is staged like a pulled one. Values that it has and
+                // this row lacks are no changes: what was edited since it was sent is all that is left to send.
+                let (local, row) = (local.clone().unwrap_or_default(), row.clone().unwrap_or_default());
+                let differs = |at: &usize| row[*at] != remote[*at];
+                let base: Vec<Value> =
+                    (0..row.len()).map(|at| if differs(&at) { &remote[at] } else { &local[at] }).cloned().collect();
+                unpushed.requeue(connection, Some(entry.id), &job.key, Some(&local), Some(&base))?;
                 let rows = Rows::one(remote.clone(), false, None);
                 self.writer.merge(connection, &rows, &mut TableReport::default())?;
             }

@@ -230,6 +230,30 @@ fn a_row_that_wins_remotely_brings_its_deleted_parents_back() {
 }
 
 #[test]
+fn a_change_that_waits_for_a_column_takes_back_nothing_that_does_not_fit_here() {
+    for (policy, cursor) in
+        ["keep-local", "remote-wins"].into_iter().flat_map(|policy| [(policy, true), (policy, false)])
+    {
+        let mut world = lists(cursor, policy);
+        world.exec("ALTER TABLE todos ADD COLUMN lacking TEXT");
+        world.pull("{}").unwrap();
+        world.exec("UPDATE todos SET text = 'mine', lacking = 'mine' WHERE id = 10");
+        world.server.change("todos", "10", &[("list", "9")]);
+        for _ in 0..3 {
+            world.push().unwrap();
+            let todo = world.server.rows("todos").remove(0);
+            assert_eq!((&*todo["list"], &*todo["text"]), ("9", "\"mine\""), "{policy}, cursor: {cursor}");
+            world.pull("{}").unwrap();
+        }
+        world.server.change("lists", "9", &[("name", "\"list\"")]);
+        world.pull("{}").unwrap();
+        let row = world.rows("SELECT list, text, lacking FROM todos WHERE id = 10");
+        assert_eq!(row, ["9|mine|mine"], "{policy}, cursor: {cursor}");
+        assert_eq!(world.outbox().len(), 1, "{:?}", world.outbox());
+    }
+}
+
+#[test]
 fn a_change_is_sent_although_the_remotes_row_lacks_its_parent_here() {
     // What the remote has in the end, and what is here until the parent is.
     for (policy, text, sent, here) in [
