@@ -19,7 +19,7 @@ use crate::{
         postgrest::{
             remote::{Refusal, Remote},
             request::Requester,
-            response::NOT_POSTGREST,
+            response::{NOT_POSTGREST, remote_code},
         },
         pull::{
             helpers::{self, Helpers},
@@ -69,6 +69,11 @@ impl Sync {
         }
         let found = match all_pages(remote, since).await {
             Ok(found) => found,
+            // PostgREST's answer about a function has a code; this one is a gateway's, or about another root, and says nothing
+            // about the project.
+            Err(Refusal::Mismatch(error)) if !present && matches!(remote_code(&error), "" | "PGRST125") => {
+                return Ok(None);
+            }
             // All of these mean that this user can't call the function.
             Err(Refusal::Mismatch(_) | Refusal::Rejected(_) | Refusal::UnknownColumn(_)) => None,
             // A gateway may block this request alone. If more is wrong, the requests of the tables fail with the

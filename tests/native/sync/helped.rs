@@ -246,6 +246,21 @@ fn an_answer_about_the_helpers_that_was_cut_does_not_mean_that_there_are_none() 
 }
 
 #[test]
+fn an_answer_of_a_gateway_does_not_mean_that_there_are_no_helpers() {
+    for (status, body) in [(404, "<html>not found</html>"), (404, "{}"), (403, "<html>blocked</html>")] {
+        let mut world = World::with(ITEMS, REMOTE);
+        put(&world, 1, "a", 1);
+        world.server.set_helpers(Some(&state("c", 10, &[])));
+        world.server.helpers_may_fail();
+        world.server.fault(Fault::Status(status, vec![], body.to_owned()));
+        world.pull("{}").unwrap();
+        world.server.take_helper_calls();
+        world.pull("{}").unwrap();
+        assert_eq!(world.server.take_helper_calls().len(), 1, "{status} {body}");
+    }
+}
+
+#[test]
 fn a_pull_that_was_cut_loses_no_tombstone_and_goes_on() {
     let mut world = pulled();
     (1..=250).for_each(|id| put(&world, id, "new", 600 + id));
