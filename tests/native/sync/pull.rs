@@ -710,6 +710,19 @@ fn a_bare_postgrest_is_found_where_a_project_is_not() {
 }
 
 #[test]
+fn a_sign_in_page_of_the_network_does_not_hide_where_postgrest_is() {
+    let sim = Sim::new(1);
+    let server = Server::under(sim.platform().clock, "/");
+    let remote = format!(r#"{{"url":"http://server:3000","key":"k","tables":{FULL}}}"#);
+    let mut world = World::on(sim, server, ITEMS, &remote);
+    put(&world, 1, "a", &stamp(1));
+    world.server.helpers_may_fail();
+    world.server.fault(Fault::Status(200, vec![], "<!doctype html><title>Sign in</title>".to_owned()));
+    fails(world.pull("{}"), ErrorCode::SyncProtocol);
+    assert_eq!(only(&world.pull("{}").unwrap()), "1/0/0/0/0/0/0");
+}
+
+#[test]
 fn progress_tells_rows_total_and_bytes() {
     let mut world = World::new(ITEMS, CURSOR);
     (0..2_500).for_each(|n| put(&world, n, "x", &stamp(n)));

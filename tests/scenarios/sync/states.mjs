@@ -163,21 +163,6 @@ export default {
     assert.equal((await t.remote.sql(`select from ${table}`)).length, 3)
   },
 
-  'a sign-in page of the network does not hide where PostgREST is': async (t) => {
-    const table = t.remote.tableName()
-    await t.remote.table(table, 'id int primary key, a text', "(1, 'one')")
-    const db = await t.memory({
-      ...withSchema(`CREATE TABLE ${table} (id INTEGER PRIMARY KEY, a TEXT)`),
-      remote: t.remote.options([table], { url: await t.remote.another({ prefix: '' }) }),
-    })
-    const body = '<!doctype html><title>Sign in to the network</title>'
-    const portal = await t.remote.fault({ status: 200, body, times: 100 })
-    assert.equal((await t.failure(db.sync.pull())).code, 'sync_protocol')
-    await portal.remove()
-    await db.sync.pull()
-    assert.deepEqual(await db.query(`SELECT * FROM ${table}`), [{ id: 1, a: 'one' }])
-  },
-
   'a row that leaves the filter is deleted, and a cursor in the future hides no other row': async (t) => {
     const { table, db } = await synced(t, {
       columns: 'id int primary key, a text, at timestamptz not null default clock_timestamp()',
