@@ -53,7 +53,7 @@ pub(super) struct Pages {
     pub max_bytes: u64,
     /// Whether the file has a connection.
     pub open: bool,
-    /// Whether SQLite holds its lock on the file, and relies on what it has read.
+    /// Whether SQLite holds its lock on the file, and trusts its cached pages.
     pub locked: bool,
 }
 

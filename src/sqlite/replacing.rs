@@ -60,8 +60,7 @@ fn write(file: &mut Pages, content: &Pin) -> Result<(), Refused> {
     file.truncate(content.bytes())
 }
 
-/// Makes a header that of a later version of the file with the old header: SQLite then knows that it must read pages and
-/// schema again.
+/// Makes it the header of a later version of the file than `old`: SQLite then reads pages and schema again.
 fn follow(header: &mut [u8], old: &[u8]) {
     let number =
         |header: &[u8], at: usize| u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);

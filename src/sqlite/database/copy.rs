@@ -55,8 +55,8 @@ impl Connection {
                 "tidelock's databases are in UTF-8, unless PRAGMA encoding chose another encoding before the first table",
             ));
         }
-        // SQLite relies on what it has read while it holds the lock on the file. It gives the lock back after the next read, even
-        // if that fails, and then compares the file's header with what it knows.
+        // SQLite trusts its cached pages while it holds the lock on the file. In this mode it releases the lock after a read, even
+        // after one that fails. When it locks the file again, it compares the header with that of its cache.
         self.exec("PRAGMA locking_mode = NORMAL")?;
         let _ = self.value("SELECT count(*) FROM sqlite_schema", &[]);
         let replaced = self.file.replace(content);
