@@ -57,7 +57,7 @@ impl Config {
 
     /// Returns where the rows of a table come from: the URL, the schema and the table, as JSON.
     pub fn source(&self, table: &TableSync) -> String {
-        json::string_array([&*self.root, &*self.options.schema, table.remote()].into_iter())
+        json::string_array([&*self.root, &*self.options.schema, table.remote()])
     }
 
     /// Checks the option for calls that need no tables. Fails with `invalid_argument`.
