@@ -214,10 +214,12 @@ export class Packer {
   }
 
   #blob(cell: number, value: Uint8Array): boolean {
+    if (!ArrayBuffer.isView(value)) return false
+    const bytes = byteLengthOf.call(value)
     this.#tags[cell] = tag.blob
-    this.#slots[cell] = value.byteLength
+    this.#slots[cell] = bytes
     this.#blobs.push(value)
-    this.#blobBytes += value.byteLength
+    this.#blobBytes += bytes
     return true
   }
 
@@ -249,13 +251,17 @@ export class Packer {
     words[word + 3] = this.#blobBytes
     for (const blob of this.#blobs) {
       bytes.set(blob, end)
-      end += blob.byteLength
+      end += byteLengthOf.call(blob)
     }
     this.#texts.length = 0
     this.#blobs.length = 0
     return end - address
   }
 }
+
+/** Returns a typed array's true length in bytes: a property of the object may say another one. */
+const byteLengthOf = Object.getOwnPropertyDescriptor(Object.getPrototypeOf(Uint8Array.prototype), 'byteLength')
+  ?.get as (this: Uint8Array) => number
 
 /** The largest number of parameters of a statement, by SQLite's default. */
 const maxParameters = 32_766
