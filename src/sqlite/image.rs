@@ -7,6 +7,9 @@ use crate::{error::Result, memory::no_memory};
 /// The size of a chunk in bytes: a multiple of every SQLite page size, so that no page spans two chunks.
 pub const CHUNK_SIZE: usize = 64 * 1024;
 
+/// The size in bytes of the parts of a chunk that change on their own: a usual page.
+pub(super) const BLOCK_SIZE: usize = 4096;
+
 /// A chunk in memory, always [`CHUNK_SIZE`] long, zero behind the end of the file, or a part of one. Shared with pins: copied
 /// before the first write after a pin.
 pub(super) type Chunk = Rc<Box<[u8]>>;

@@ -5,11 +5,10 @@ use std::rc::Rc;
 
 use serde::Serialize;
 
-use super::image::{CHUNK_SIZE, Chunk, zeros};
+use super::image::{BLOCK_SIZE, CHUNK_SIZE, Chunk, zeros};
 use crate::{error::Result, memory::room_for};
 
-/// The unit in which changes are kept: a usual page, so that a small change keeps no whole chunk in memory.
-const BLOCK_SIZE: usize = 4096;
+/// Changes are kept in blocks, so that a small one keeps no whole chunk in memory.
 const BLOCKS: usize = CHUNK_SIZE / BLOCK_SIZE;
 
 /// The stored state of a file.

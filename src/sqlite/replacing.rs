@@ -2,14 +2,11 @@
 
 use super::{
     PageFile,
-    image::CHUNK_SIZE,
+    image::{BLOCK_SIZE, CHUNK_SIZE, zeros},
     pages::{Pages, Refused},
     pin::Pin,
 };
 use crate::error::Error;
-
-/// The unit in which contents are compared.
-const BLOCK_SIZE: usize = 4096;
 
 /// Places in the header, each of four bytes, big-endian: https://sqlite.org/fileformat.html#the_database_header
 const CHANGE_COUNTER: usize = 24;
@@ -40,7 +37,7 @@ impl PageFile {
 }
 
 fn write(file: &mut Pages, content: &Pin) -> Result<(), Refused> {
-    let mut old = super::image::zeros(CHUNK_SIZE)?;
+    let mut old = zeros(CHUNK_SIZE)?;
     let known = file.read(&mut old[..HEADER_SIZE], 0)?;
     let old_header = if known == HEADER_SIZE { old[..HEADER_SIZE].to_vec() } else { vec![0; HEADER_SIZE] };
     for index in 0..content.chunk_count() {

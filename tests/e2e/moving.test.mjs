@@ -235,6 +235,15 @@ test('a worker that dies during a move leaves one good database', onPage, async 
   await page.close()
 })
 
+/** Waits until a tab holds the database's lock. */
+const locked = (page, name) =>
+  until(() =>
+    page.evaluate(async (name) => {
+      const { held } = await navigator.locks.query()
+      return held.some((lock) => lock.name === `tidelock/${name}`)
+    }, name),
+  )
+
 test('who waits for a database that moves gets the right error, and who steals it all of it', onPage, async () => {
   const [mover, second] = [await context.page(), await context.page()]
   for (const from of storages)
@@ -242,12 +251,7 @@ test('who waits for a database that moves gets the right error, and who steals i
       const name = freshName()
       await made(mover, name, from, { bytes: 1_000_000 })
       const moved = move(mover, name, { to: other(from) })
-      await until(() =>
-        second.evaluate(async (name) => {
-          const { held } = await navigator.locks.query()
-          return held.some((lock) => lock.name === `tidelock/${name}`)
-        }, name),
-      )
+      await locked(second, name)
       const opened = await second.evaluate(
         async ([options, more]) => {
           await new Promise((resolve) => setTimeout(resolve, more))
@@ -288,12 +292,7 @@ test("storage 'best' waits for a database that moves, and opens it where it is t
     const name = freshName()
     await made(mover, name, from, { bytes: 1_000_000 })
     const moved = move(mover, name, { to: other(from) })
-    await until(() =>
-      second.evaluate(async (name) => {
-        const { held } = await navigator.locks.query()
-        return held.some((lock) => lock.name === `tidelock/${name}`)
-      }, name),
-    )
+    await locked(second, name)
     const opened = await second.evaluate(async (name) => {
       const db = await window.open({ name, storage: 'best', thread: 'worker', lock: { onBusy: 'wait' } })
       const [{ storage }, { n }] = [await db.health(), await db.get('SELECT count(*) AS n FROM t')]

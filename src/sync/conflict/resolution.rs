@@ -167,6 +167,12 @@ pub fn after_own_write(sent: &Sent, local: &[Value], remote: &[Value]) -> Vec<Va
     (0..local.len()).map(|at| if since(at) { &local[at] } else { &remote[at] }).cloned().collect()
 }
 
+/// Returns a base for a local row that lacks the remote's values: only the columns that are `kept`, as decided, may differ
+/// from it, so the missing values are no changes.
+pub fn base_without(local: &[Value], remote: &[Value], kept: impl Fn(usize) -> bool) -> Vec<Value> {
+    (0..local.len()).map(|at| if kept(at) { &remote[at] } else { &local[at] }).cloned().collect()
+}
+
 /// Returns whether the row differs from the base in a column that both have, in more than the way in which it is written.
 pub fn differs(base: &[Option<Value>], row: &[Value], kinds: &[WireKind]) -> bool {
     let mut columns = base.iter().zip(row).zip(kinds);

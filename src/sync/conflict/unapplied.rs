@@ -3,6 +3,7 @@
 
 use super::{
     reconcile::{Decision, Seen},
+    resolution::base_without,
     unpushed::{OutboxEntry, Unpushed},
 };
 use crate::{
@@ -38,10 +39,7 @@ impl Unpushed {
             let row = self.undo(connection, entry, key, local)?;
             return self.requeue(connection, Some(entry.id), key, row.as_deref(), row.as_deref());
         };
-        // The base is such that the values that the decision keeps are all that differs from it.
-        let known = |at: usize| result[at] != remote[at] || self.cursor == Some(at);
-        let base: Vec<Value> =
-            (0..local.len()).map(|at| if known(at) { &remote[at] } else { &local[at] }).cloned().collect();
+        let base = base_without(local, remote, |at| result[at] != remote[at] || self.cursor == Some(at));
         self.requeue(connection, Some(entry.id), key, Some(local), Some(&base))
     }
 

@@ -14,7 +14,7 @@ use crate::{
         },
         conflict::{
             reconcile::{Decision, Seen},
-            resolution::{Sent, after_own_write},
+            resolution::{Sent, after_own_write, base_without},
             unpushed::OutboxEntry,
         },
         outbox::{
@@ -224,9 +224,7 @@ impl PushTarget {
                 // The remote altered the row so that it doesn't fit here: it is staged like a pulled one. Values that it has and
                 // this row lacks are no changes: what was edited since it was sent is all that is left to send.
                 let (local, row) = (local.clone().unwrap_or_default(), row.clone().unwrap_or_default());
-                let differs = |at: &usize| row[*at] != remote[*at];
-                let base: Vec<Value> =
-                    (0..row.len()).map(|at| if differs(&at) { &remote[at] } else { &local[at] }).cloned().collect();
+                let base = base_without(&local, &remote, |at| row[at] != remote[at]);
                 unpushed.requeue(connection, Some(entry.id), &job.key, Some(&local), Some(&base))?;
                 let rows = Rows::one(remote.clone(), false, None);
                 self.writer.merge(connection, &rows, &mut TableReport::default())?;

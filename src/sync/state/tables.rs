@@ -19,8 +19,8 @@ use crate::{
 ///   values in the server's own text; `started` is set during a pull, and `spans` while the pull reads all rows;
 ///   `listed_at` is when all its keys were last compared; `structured` are the text columns in which the remote was
 ///   seen to store objects or arrays; `filter` is the filter with which it is synced, as columns and their filters;
-///   NULL before its first sync; `source` is the URL, the schema and the table of the remote; `keyed_by` and `types` are the columns of its key and the types of all its columns, to
-///   which keys and rows in these tables are adapted.
+///   NULL before its first sync; `source` is the URL, the schema and the table of the remote; `keyed_by` and `types` are
+///   the columns of its key and the types of all its columns, to which keys and rows in these tables are adapted.
 /// - `tidelock_outbox`: one row per changed key; `base` is the row before its first change that the remote doesn't
 ///   know. `state` is `pending`, `rejected` (permanently) or `restored` (from an image, or of a column that isn't synced
 ///   any more: it holds nothing back, and only the user lets it be sent).

@@ -694,13 +694,19 @@ fn the_database_belongs_to_one_user() {
     fails(world.pull("{}"), ErrorCode::SyncUserMismatch);
 }
 
-#[test]
-fn a_bare_postgrest_is_found_where_a_project_is_not() {
+/// A world whose remote is PostgREST without a project's path before it, with one row.
+fn over_bare_root() -> World {
     let sim = Sim::new(1);
     let server = Server::under(sim.platform().clock, "/");
     let remote = format!(r#"{{"url":"http://server:3000","key":"k","tables":{FULL}}}"#);
-    let mut world = World::on(sim, server, ITEMS, &remote);
+    let world = World::on(sim, server, ITEMS, &remote);
     put(&world, 1, "a", &stamp(1));
+    world
+}
+
+#[test]
+fn a_bare_postgrest_is_found_where_a_project_is_not() {
+    let mut world = over_bare_root();
     assert_eq!(only(&world.pull("{}").unwrap()), "1/0/0/0/0/0/0");
     let paths: Vec<bool> =
         world.server.take_requests().iter().map(|request| request.url.contains("/rest/v1/")).collect();
@@ -711,11 +717,7 @@ fn a_bare_postgrest_is_found_where_a_project_is_not() {
 
 #[test]
 fn a_sign_in_page_of_the_network_does_not_hide_where_postgrest_is() {
-    let sim = Sim::new(1);
-    let server = Server::under(sim.platform().clock, "/");
-    let remote = format!(r#"{{"url":"http://server:3000","key":"k","tables":{FULL}}}"#);
-    let mut world = World::on(sim, server, ITEMS, &remote);
-    put(&world, 1, "a", &stamp(1));
+    let mut world = over_bare_root();
     world.server.helpers_may_fail();
     world.server.fault(Fault::Status(200, vec![], "<!doctype html><title>Sign in</title>".to_owned()));
     fails(world.pull("{}"), ErrorCode::SyncProtocol);
