@@ -76,6 +76,11 @@ fn restore(
                  SELECT tbl, key, strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), base, base, base FROM tidelock_outbox WHERE id = ?1",
                 &entry[..1],
             )?;
+            // A list of keys that came while the row was deleted here forgot it; the next one decides whether it stays.
+            connection.run(
+                "INSERT OR IGNORE INTO tidelock_known(tbl, key, outside) SELECT tbl, key, 1 FROM tidelock_outbox WHERE id = ?1",
+                &entry[..1],
+            )?;
             forget(connection, entry[0].as_integer().unwrap_or_default())
         });
         match done {

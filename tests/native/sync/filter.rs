@@ -207,6 +207,34 @@ fn a_row_that_comes_marked_as_deleted_hides_no_row_that_leaves() {
 }
 
 #[test]
+fn a_parent_that_comes_back_with_its_child_leaves_again_without_it() {
+    let schema = format!(
+        "{TASKS}; CREATE TABLE notes(id INTEGER PRIMARY KEY, task INTEGER REFERENCES tasks, text TEXT, updated_at TEXT)"
+    );
+    let remote = r#"{"url":"http://server","key":"k","tables":[
+        {"table":"tasks","cursor":"updated_at","filter":{"project":"eq.1"}},
+        {"table":"notes","cursor":"updated_at","conflict":"remote-wins"}]}"#;
+    let mut world = World::with(&schema, remote);
+    define(&world);
+    let rules = Rules { stamp: Some("updated_at".to_owned()), ..Rules::default() };
+    world.server.define("notes", &["id", "task", "text", "updated_at"], rules);
+    ["1", "2"].iter().for_each(|id| world.server.change("tasks", id, &[("project", "1")]));
+    world.server.change("notes", "1", &[("task", "1")]);
+    world.pull("{}").unwrap();
+    world.exec("DELETE FROM notes; DELETE FROM tasks WHERE id = 1");
+    world.server.change("tasks", "1", &[("project", "2")]);
+    world.pull("{}").unwrap();
+    world.server.change("notes", "1", &[("text", "\"theirs\"")]);
+    world.push().unwrap();
+    let rows = |world: &World| world.rows("SELECT id, 'task' FROM tasks UNION ALL SELECT id, text FROM notes");
+    assert_eq!(rows(&world), ["1|task", "2|task", "1|theirs"], "the note of the remote wins, and needs its task");
+    world.server.change("notes", "1", &[("task", "null")]);
+    world.pull("{}").unwrap();
+    assert_eq!(rows(&world), ["2|task", "1|theirs"]);
+    assert_eq!(world.server.rows("tasks").len(), 2);
+}
+
+#[test]
 fn an_empty_remote_is_still_refused_under_the_new_filter() {
     let mut world = World::new(TASKS, FUNCTION);
     two_projects(&world);

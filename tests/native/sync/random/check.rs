@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{
     configuration::{Column, Deleted, Holds, Table},
     history::{Call, Scene},
-    ledger::{Cells, Key, Rows, Side, is_synced, is_wanted, key_of, local_keys, local_rows, remote_rows},
+    ledger::{Cells, Key, Rows, Side, is_synced, is_wanted, key_of, local_keys, local_rows, read_local, remote_rows},
 };
 use crate::sync::model::Row;
 use tidelock::{
@@ -182,17 +182,16 @@ impl Scene {
         }
     }
 
-    /// Whether a local row refers to this one.
+    /// Whether a local row refers to this one; of two rows that are one to the server, either may.
     pub fn is_parent(&self, at: usize, key: &Key) -> bool {
-        let refers = |(child, rows): (usize, &Rows)| {
-            let columns = &self.configuration.tables[child].columns;
-            let mut parents =
-                columns.iter().filter(|one| matches!(one.holds, Holds::Parent(parent, _) if parent == at));
-            parents.any(|column| {
-                rows.values().any(|cells| cells.get(&column.name).is_some_and(|cell| cell.as_ref() == Some(key)))
-            })
-        };
-        self.local().iter().enumerate().any(refers)
+        self.configuration.tables.iter().any(|child| {
+            let refers = |column: &&Column| matches!(column.holds, Holds::Parent(parent, _) if parent == at);
+            let columns: Vec<&Column> = child.columns.iter().filter(refers).collect();
+            let holds = |cells: &Cells| {
+                columns.iter().any(|column| cells.get(&column.name).is_some_and(|cell| cell.as_ref() == Some(key)))
+            };
+            !columns.is_empty() && read_local(&self.world, child).iter().any(|(_, cells)| holds(cells))
+        })
     }
 
     /// Checks that only errors of the database reject rows.

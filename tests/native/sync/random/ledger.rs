@@ -64,7 +64,8 @@ pub fn local_keys(world: &World, table: &Table) -> Vec<Key> {
     read_local(world, table).into_iter().map(|(key, _)| key).collect()
 }
 
-fn read_local(world: &World, table: &Table) -> Vec<(Key, Cells)> {
+/// Returns the local rows in their order, also two whose keys are one to the server.
+pub fn read_local(world: &World, table: &Table) -> Vec<(Key, Cells)> {
     let columns =
         world.host.connection.rows(&format!("SELECT name FROM pragma_table_xinfo('{}')", table.name), &[]).unwrap();
     let columns: Vec<&str> = columns.iter().map(|row| row[0].as_text().unwrap()).collect();
