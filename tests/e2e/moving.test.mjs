@@ -369,6 +369,31 @@ test("storage 'best' opens a database where it is, and makes a new one where it 
   await page.close()
 })
 
+test('what cannot be read in IndexedDB removes no files, whatever a move has left', onPage, async () => {
+  const page = await context.page()
+  const name = freshName()
+  const at = await made(page, name, 'opfs')
+  const errors = await page.evaluate(async (name) => {
+    const all = await (await navigator.storage.getDirectory()).getDirectoryHandle('tidelock')
+    await all.getFileHandle(`${name}.db.moving`, { create: true })
+    const database = await new Promise((resolve) => {
+      const opening = indexedDB.open(`tidelock/${name}`, 1)
+      opening.onsuccess = () => resolve(opening.result)
+    })
+    database.close()
+    const errors = []
+    for (const storage of ['best', 'indexeddb', 'opfs'])
+      errors.push((await window.failure(() => window.open({ name, storage, thread: 'worker' }))).code)
+    await new Promise((resolve) => {
+      indexedDB.deleteDatabase(`tidelock/${name}`).onsuccess = resolve
+    })
+    return errors
+  }, name)
+  assert.deepEqual(errors, ['storage_unavailable', 'storage_unavailable', 'invalid_argument'])
+  await checkContent(page, name, 'opfs', at)
+  await page.close()
+})
+
 test('of two openings with different storages, in a page or in two tabs, one makes the database', onPage, async () => {
   const pages = [await context.page(), await context.page()]
   for (const page of [pages[0], pages[0], pages[1], pages[1]]) {

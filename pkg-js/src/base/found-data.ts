@@ -19,9 +19,11 @@ export async function isMoving(name: string): Promise<boolean> {
 
 /**
  * What IndexedDB has of a database: `whole`; `headless`: data without the head, a damaged database or a part of a copy; `elsewhere`: what a
- * move has left (src/store/moving.rs); undefined: nothing, or object stores without data. What can't be read counts as whole.
+ * move has left (src/store/moving.rs); `unreadable`: what can be any of these; undefined: nothing, or object stores without data.
  */
-export async function foundInIndexedDb(name: string): Promise<'whole' | 'headless' | 'elsewhere' | undefined> {
+export async function foundInIndexedDb(
+  name: string,
+): Promise<'whole' | 'headless' | 'elsewhere' | 'unreadable' | undefined> {
   if (typeof indexedDB === 'undefined' || indexedDB === null) return undefined
   let database: IDBDatabase | undefined
   try {
@@ -35,7 +37,7 @@ export async function foundInIndexedDb(name: string): Promise<'whole' | 'headles
     return Array.isArray(head.features) && head.features.includes('elsewhere') ? 'elsewhere' : 'whole'
   } catch (error) {
     // A missing one isn't created.
-    return database === undefined && (error as Error).name === 'AbortError' ? undefined : 'whole'
+    return database === undefined && (error as Error).name === 'AbortError' ? undefined : 'unreadable'
   } finally {
     database?.close()
   }

@@ -17,10 +17,10 @@ export type BrowserStorage = 'indexeddb' | 'opfs'
 /** Returns the storages that have a database of that name: none, one, or both when there are two databases. */
 export async function storagesOf(name: string): Promise<BrowserStorage[]> {
   const [found, isInFiles] = await Promise.all([foundInIndexedDb(name), isPrivate(name)])
-  const isInRecords = found === 'whole' || found === 'headless'
+  const isInRecords = found !== undefined && found !== 'elsewhere'
   if (!isInRecords || !isInFiles) return isInRecords ? ['indexeddb'] : isInFiles ? ['opfs'] : []
   if (!(await isMoving(name))) return ['indexeddb', 'opfs']
-  return [found === 'whole' ? 'indexeddb' : 'opfs']
+  return [found === 'headless' ? 'opfs' : 'indexeddb']
 }
 
 /** Marks a database as one that is moved. The caller holds its lock. */
@@ -34,6 +34,8 @@ export async function beginMove(name: string): Promise<void> {
  */
 export async function endMove(name: string, timeoutMs = removalTimeoutMs): Promise<void> {
   if (!(await isMoving(name))) return
+  // Then the files may be the only whole copy.
+  if ((await foundInIndexedDb(name)) === 'unreadable') return
   const [place] = await storagesOf(name)
   if (place === 'indexeddb') await removeFiles(name, timeoutMs)
   if (place === 'opfs') await removeRecords(name, timeoutMs)

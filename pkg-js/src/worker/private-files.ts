@@ -77,7 +77,7 @@ export class PrivateFiles implements CoreFiles {
     const isNew = this.#open.size === 0
     if (!isNew && !(await isMoving(this.#database))) return
     const found = await foundInIndexedDb(this.#database)
-    if (found !== 'whole' && !(isNew && found === 'headless')) return
+    if (found === undefined || found === 'elsewhere' || (found === 'headless' && !isNew)) return
     this.close()
     // The code is known to src/browser/files.rs.
     throw Object.assign(new Error('The database is in IndexedDB'), { code: 'ELSEWHERE' })
