@@ -394,6 +394,28 @@ test('what cannot be read in IndexedDB removes no files, whatever a move has lef
   await page.close()
 })
 
+test('entries of others in the private file system hide no database', onPage, async () => {
+  const page = await context.page()
+  const name = freshName()
+  const at = await made(page, name, 'opfs')
+  const listed = await page.evaluate(async (name) => {
+    const all = await (await navigator.storage.getDirectory()).getDirectoryHandle('tidelock')
+    const junk = ['%zz.db', '%E0%A4%A.db', '%.db']
+    for (const folder of junk) await all.getDirectoryHandle(folder, { create: true })
+    const own = await all.getDirectoryHandle(`${name}.db`)
+    await own.getDirectoryHandle('junk', { create: true })
+    const about = await (await own.getFileHandle('about', { create: true })).createWritable()
+    await about.write('{"features":5,"holder":{"since":1e300}}')
+    await about.close()
+    const listed = await window.tidelock.databases()
+    for (const folder of junk) await all.removeEntry(folder)
+    return listed.filter((database) => database.name === name)
+  }, name)
+  assert.deepEqual(listed, [{ name, storage: 'opfs', inUse: false, encrypted: null, openedAt: null }])
+  await checkContent(page, name, 'opfs', at)
+  await page.close()
+})
+
 test('of two openings with different storages, in a page or in two tabs, one makes the database', onPage, async () => {
   const pages = [await context.page(), await context.page()]
   for (const page of [pages[0], pages[0], pages[1], pages[1]]) {

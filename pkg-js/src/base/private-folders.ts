@@ -17,12 +17,18 @@ export function folderName(database: string): string {
   return database.replace(/[%/\\:*?"<>|.]/g, escaped) + ending
 }
 
+/** Returns the database of a folder. Never throws: another program may make folders of any name. */
+function databaseOf(folder: string): string {
+  const escaped = folder.slice(0, -ending.length)
+  return escaped.replace(/%([0-9a-f]{2})/g, (_, code) => String.fromCharCode(Number.parseInt(code, 16)))
+}
+
 /** Returns the names of the databases; none where the browser has no private file system, or refuses it. */
 export async function privateNames(): Promise<string[]> {
   const names: string[] = []
   try {
     for await (const folder of (await privateFolder(false))?.keys() ?? [])
-      if (folder.endsWith(ending)) names.push(decodeURIComponent(folder.slice(0, -ending.length)))
+      if (folder.endsWith(ending)) names.push(databaseOf(folder))
   } catch {
     // Private windows of some browsers refuse it.
   }
@@ -34,6 +40,7 @@ export async function isPrivate(name: string): Promise<boolean> {
   try {
     const folder = await (await privateFolder(false))?.getDirectoryHandle(folderName(name))
     for await (const [file, handle] of folder?.entries() ?? []) {
+      if (handle.kind !== 'file') continue
       // Empty files are what a worker leaves that ends while it makes a database. Others may be removed meanwhile.
       const read = (handle as FileSystemFileHandle).getFile().catch(() => undefined)
       if (file !== aboutFile && (await read)?.size !== 0) return true

@@ -33,12 +33,13 @@ export async function databases(options?: StoredPlace): Promise<DatabaseInfo[]> 
     wanted.map(async ({ name, storage }) => {
       const head = await readHeadInfo(name, storage)
       const since = head?.holder?.since
+      const isTime = typeof since === 'number' && Math.abs(since) <= 8.64e15
       return {
         name,
         storage,
         inUse: taken.has(prefix + name),
         encrypted: head === undefined ? null : (head.features ?? []).includes('encryption'),
-        openedAt: typeof since === 'number' ? new Date(since).toISOString() : null,
+        openedAt: isTime ? new Date(since).toISOString() : null,
       }
     }),
   )

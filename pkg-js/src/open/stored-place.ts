@@ -41,7 +41,9 @@ export function checkPlace(call: string, options: unknown, keys: readonly string
  */
 export async function readHeadInfo(name: string, storage?: LastingStorage): Promise<HeadInfo | undefined> {
   const found = storage === 'opfs' ? undefined : await readFromIndexedDb(name)
-  return found ?? (storage === 'indexeddb' ? undefined : shownOf(name))
+  const head: HeadInfo | null | undefined = found ?? (storage === 'indexeddb' ? undefined : await shownOf(name))
+  // Another program may have written something else there.
+  return Array.isArray(head?.features ?? []) ? (head ?? undefined) : undefined
 }
 
 async function readFromIndexedDb(name: string): Promise<HeadInfo | undefined> {

@@ -58,7 +58,8 @@ export class PrivateFiles implements CoreFiles {
     const all = await privateFolder(false)
     this.#folder = all && (await unlessMissing(all.getDirectoryHandle(folderName(this.#database))))
     try {
-      for await (const name of this.#folder?.keys() ?? []) await this.#openFile(this.#folder, name)
+      for await (const [name, { kind }] of this.#folder?.entries() ?? [])
+        if (kind === 'file') await this.#openFile(this.#folder, name)
       // An opening that was aborted may have left none.
       if (this.#open.size > 0) await this.#openFile(this.#folder, aboutFile)
     } catch (error) {
