@@ -100,6 +100,12 @@ fn hostile_files() -> Vec<(&'static str, Vec<u8>, ErrorCode)> {
             "CREATE TABLE t(a TEXT); PRAGMA writable_schema = ON; {script}; PRAGMA writable_schema = OFF;"
         ))
     };
+    let unplain = |change: &str| {
+        written(&format!(
+            "CREATE TRIGGER g AFTER INSERT ON t BEGIN INSERT INTO tidelock_outbox VALUES (1); END;
+             UPDATE sqlite_schema SET {change} WHERE name = 'g'"
+        ))
+    };
     vec![
         ("nothing", Vec::new(), DatabaseCorrupt),
         ("text", b"id,name\n1,tea\n".repeat(50), DatabaseCorrupt),
@@ -178,6 +184,15 @@ fn hostile_files() -> Vec<(&'static str, Vec<u8>, ErrorCode)> {
         ("views that seem to be in a circle and stand for too much", made_by(&nested_views(40,
             "SELECT x.a FROM {} x, {} y, (WITH v39 AS (SELECT 1) SELECT * FROM v39)")), InvalidArgument),
         ("views too deep in others", made_by(&nested_views(200, "SELECT a FROM {}")), InvalidArgument),
+        ("a trigger whose text is a blob", unplain("sql = CAST(sql AS BLOB)"), InvalidArgument),
+        ("a trigger whose type is a blob", unplain("type = CAST(type AS BLOB)"), InvalidArgument),
+        ("a trigger whose type is in capitals", unplain("type = 'TRIGGER'"), InvalidArgument),
+        ("a trigger whose name is a blob", unplain("name = CAST(name AS BLOB)"), InvalidArgument),
+        ("a trigger whose table is followed by a NUL", unplain("tbl_name = 't' || char(0)"), InvalidArgument),
+        ("a temporary trigger", unplain("sql = replace(sql, 'CREATE', 'CREATE TEMP')"), InvalidArgument),
+        ("an own table that seems to belong to another one", written(
+            "CREATE TABLE tidelock_outbox(id CHECK (id > 0)); UPDATE sqlite_schema SET tbl_name = 'TIDELOCK_OUTBOX'
+             WHERE name = 'tidelock_outbox'"), InvalidArgument),
         ("a trigger that is called a table", written(
             "INSERT INTO sqlite_schema VALUES ('table', 'g', 't', 0,
                'CREATE TRIGGER g AFTER INSERT ON t BEGIN INSERT INTO tidelock_outbox VALUES (1); END')"), DatabaseCorrupt),

@@ -15,7 +15,7 @@ use crate::{
         image::page_size_of,
         sql::{
             text::quote,
-            tokens::{Token, tokens},
+            tokens::{Token, each_token, tokens},
         },
     },
     value::Value,
@@ -105,8 +105,9 @@ impl Connection {
     }
 
     /// Fails with `invalid_argument` if a view, a trigger or a foreign key of a file or snapshot names a table of tidelock: rows that it
-    /// writes there would be pushed with the user's permissions.
+    /// writes there would be pushed with the user's permissions. Also if an entry of the schema isn't as SQLite writes it.
     pub fn check_reserved_names(&self) -> Result<()> {
+        self.check_entries()?;
         let is_own = |name: &str| name.get(..9).is_some_and(|start| start.eq_ignore_ascii_case("tidelock_"));
         let mut found = self.naming(&["view", "trigger"], &is_own)?.map(|(name, _)| name);
         if found.is_none() {
@@ -118,6 +119,22 @@ impl Connection {
         Err(Error::invalid(format!("The file's schema can't be used here: {name} uses tidelock's own tables"))
             .hint("Drop it, with the program that created the file")
             .detail("name", name))
+    }
+
+    /// Fails with `invalid_argument` if an entry of the schema isn't as SQLite writes it: SQLite also reads blobs, types in capitals, and
+    /// texts up to a NUL, so such an entry would be used but not found by its type or name.
+    fn check_entries(&self) -> Result<()> {
+        for row in self.rows("SELECT type, name, tbl_name, sql FROM main.sqlite_schema", &[]).map_err(refused)? {
+            if !is_plain(&row) {
+                let name = row[1].as_text().unwrap_or_default();
+                return Err(Error::invalid(format!(
+                    "The file's schema can't be used here: its entry {name} isn't as SQLite writes it"
+                ))
+                .hint("Make the file again, with SQLite's .dump")
+                .detail("name", name));
+            }
+        }
+        Ok(())
     }
 
     /// Fails with `invalid_argument` if a trigger of a file names one of these tables: the trigger could prevent writes to them.
@@ -227,6 +244,24 @@ impl Connection {
         .hint("Drop such views, with the program that created the file")
         .detail("name", name))
     }
+}
+
+/// Returns whether a type, a name, the table's name and an SQL text are such as SQLite writes them into a schema.
+fn is_plain(entry: &[Value]) -> bool {
+    let text = |at: usize| entry[at].as_text().filter(|text| !text.contains('\0'));
+    let (Some(kind), Some(name), Some(table)) = (text(0), text(1), text(2)) else { return false };
+    match kind {
+        // The index of a constraint.
+        "index" if entry[3] == Value::Null => true,
+        "index" | "trigger" => text(3).is_some_and(is_permanent),
+        "table" | "view" => name == table && text(3).is_some_and(is_permanent),
+        _ => false,
+    }
+}
+
+/// Returns whether a CREATE statement isn't about a temporary object.
+fn is_permanent(sql: &str) -> bool {
+    !each_token(sql).nth(1).is_some_and(|word| word.is("temp") || word.is("temporary"))
 }
 
 fn check_header(image: &mut Image) -> Result<()> {

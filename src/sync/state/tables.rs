@@ -69,7 +69,8 @@ const NAMES: &str = "('tidelock_sync', 'tidelock_tables', 'tidelock_outbox', 'ti
 #[inline(never)]
 pub fn remake(connection: &Connection) -> Result<()> {
     let sql = format!(
-        "SELECT name, sql, type = 'table' FROM main.sqlite_schema WHERE sql IS NOT NULL AND tbl_name IN {NAMES}"
+        "SELECT name, sql, type = 'table' FROM main.sqlite_schema \
+         WHERE sql IS NOT NULL AND tbl_name COLLATE NOCASE IN {NAMES}"
     );
     let text = |value: &Value| value.as_text().unwrap_or_default().to_owned();
     let found = connection.rows(&sql, &[])?;
@@ -133,7 +134,7 @@ pub fn drop_others(connection: &Connection) -> Result<bool> {
         let name = quote(row[0].as_text().unwrap_or_default());
         connection.exec(&format!("DROP TABLE IF EXISTS main.{name}"))?;
     }
-    let sql = format!("SELECT 1 FROM main.sqlite_schema WHERE tbl_name IN {NAMES} LIMIT 1");
+    let sql = format!("SELECT 1 FROM main.sqlite_schema WHERE tbl_name COLLATE NOCASE IN {NAMES} LIMIT 1");
     Ok(connection.value(&sql, &[])?.is_some())
 }
 
