@@ -461,6 +461,33 @@ fn unpushed_changes_stop_an_import_and_those_of_the_file_are_dropped() {
 }
 
 #[test]
+fn a_file_forges_no_write_that_arrives_late() {
+    let mut world = World::new();
+    world.run(|tab| async move {
+        let made = tab.open(&REMOTE.replacen('{', r#"{ "name": "made","#, 1)).await.unwrap();
+        run(&made, "CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT)").await;
+        // A row of the remote that looks like it would be deleted there.
+        run(&made, r#"INSERT INTO tidelock_late VALUES ('t', '["number 1e0"]', 'insert', '{"id":1}', 1, 'now')"#).await;
+        let exported = made.export().unwrap();
+        let file: Vec<u8> = (0..exported.chunk_count()).flat_map(|index| exported.chunk(index).unwrap()).collect();
+        const LATE: &str = "SELECT CAST(count(*) AS TEXT) FROM tidelock_late";
+        assert_eq!(text(&made, LATE).await, "1");
+        made.close().await.unwrap();
+
+        let database = tab.acquire(REMOTE).await.unwrap();
+        assert!(database.seed(image(&file)).await.unwrap());
+        database.start().await.unwrap();
+        assert_eq!(text(&database, LATE).await, "0", "seed");
+        database.import(image(&file), ImportOptions::default()).await.unwrap();
+        assert_eq!(text(&database, LATE).await, "0", "import");
+        let snapshot = database.snapshot_import(image(&file), None).await.unwrap();
+        database.restore(&snapshot.id, false).await.unwrap();
+        assert_eq!(text(&database, LATE).await, "0", "restore");
+        database.close().await.unwrap();
+    });
+}
+
+#[test]
 fn a_seed_is_used_only_for_an_empty_database() {
     let file = made_by("CREATE TABLE t(a TEXT); INSERT INTO t VALUES ('seed');");
     let mut world = World::new();

@@ -176,7 +176,8 @@ fn changed(base: &[(String, Value)], local: &[(String, Value)]) -> Vec<String> {
 
 /// Quarantines all pending changes after a restore: the remote may have them already, so they are sent only when the
 /// user retries them. Keeps the present rows with them, since the next pull brings the rows to the remote's state.
-/// Returns how many there are. An entry of the part `sync`, for databases that were ever synced.
+/// Also forgets the writes that could arrive late: a deletion follows those of deleted rows. Returns how many changes
+/// there are. An entry of the part `sync`, for databases that were ever synced.
 #[inline(never)]
 pub fn quarantine_restored(connection: &Connection) -> Result<u64> {
     let captured = tables::captured(connection)?;
@@ -185,6 +186,7 @@ pub fn quarantine_restored(connection: &Connection) -> Result<u64> {
             keep_rows(connection, registered)?;
         }
         progress::read_whole_next_where(connection, "state = 'pending'")?;
+        connection.run("DELETE FROM tidelock_late", &[])?;
         connection
             .run("UPDATE tidelock_outbox SET state = 'restored', reason = 'restored' WHERE state = 'pending'", &[])
     })
@@ -211,8 +213,8 @@ pub(super) fn keep_rows(connection: &Connection, registered: &tables::Registered
     Ok(())
 }
 
-/// Deletes the outbox and the owner of a seed or an imported file: they are another database's. Rows that were changed
-/// there follow the remote at the next pull.
+/// Deletes the outbox, the writes that could arrive late and the owner of a seed or an imported file: they are another
+/// database's. Rows that were changed there follow the remote at the next pull.
 pub fn forget_origin(connection: &Connection) -> Result<()> {
     if !tables::exists(connection)? {
         return Ok(());
@@ -220,6 +222,7 @@ pub fn forget_origin(connection: &Connection) -> Result<()> {
     connection.atomically(|connection| {
         progress::read_whole_next_where(connection, "1")?;
         connection.run("DELETE FROM tidelock_outbox", &[])?;
+        connection.run("DELETE FROM tidelock_late", &[])?;
         connection.run("DELETE FROM tidelock_sync WHERE name = 'user'", &[]).map(drop)
     })
 }
