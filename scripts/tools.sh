@@ -13,7 +13,7 @@ have() { command -v "$1" >/dev/null 2>&1; }
 # The only list of needs: a verb or a part of the tests → tools, and other verbs or parts whose needs it includes.
 needs_of() {
   case $1 in
-    build) echo rust clang wasm_bindgen sqlite_sources npm npm:scripts/types ;;
+    build) echo rust clang sqlite_sources npm npm:scripts/types ;; # and wasm_bindgen, which scripts/wasm.sh installs meanwhile
     demo) echo build npm:tests/remote ;;
     check) echo demo chromium ;;
     native | simulate | mutants) echo rust clang sqlite_sources ;;

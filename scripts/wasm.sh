@@ -27,6 +27,9 @@ need build
 #
 # Built as a cdylib only: when the crate is a Rust library, too, cargo silently skips the profile's link-time optimization.
 cargo fetch --quiet --locked
+# Compiled beside the crate, whose link occupies one core only.
+need wasm_bindgen &
+installing=$!
 remap="--remap-path-prefix=$(rustc --print sysroot)/lib/rustlib/src/rust/library/="
 for folder in "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*/; do remap+=" --remap-path-prefix=$folder="; done
 say 'wasm: cargo build'
@@ -34,6 +37,8 @@ RUSTC_BOOTSTRAP=1 RUSTFLAGS="-Zunstable-options -Cpanic=abort -Zlocation-detail=
   -Cllvm-args=-disable-lsr -Cllvm-args=-enable-pre=false -Clink-arg=--emit-relocs --cfg=sha2_backend_soft=\"compact\" $remap" \
   cargo rustc --release --lib --crate-type cdylib --target wasm32-unknown-unknown --locked --target-dir "$target" \
   -Z build-std=std,panic_abort -Z build-std-features=optimize_for_size
+wait $installing
+need wasm_bindgen # into PATH
 
 # small FILE.wat: optimises a module into dist with wasm-opt, with its functions in an order that compresses well. Without --converge, whose
 # raw savings cost more in gzip, as does local-cse; scripts/split/data.mjs has packed the memory. The lowest 1024 bytes of memory are the far
