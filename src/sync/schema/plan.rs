@@ -205,11 +205,17 @@ impl Plan {
         self.selection.cursor = Some(STAMP.to_owned());
     }
 
-    /// Returns the column that an error of the remote is about: the only one whose name is a word of its message, in
-    /// any language.
+    /// Returns the column that an error of the remote is about: the only one whose name is quoted in its message, else
+    /// the only one whose name is a word of it, in any language.
     pub fn column_in(&self, error: &Error) -> Option<&str> {
-        let mut found = self.selection.columns.iter().filter(|name| has_word(&error.message, name));
-        found.next().filter(|_| found.next().is_none()).map(String::as_str)
+        let message = &error.message;
+        let only = |is_named: &dyn Fn(&str) -> bool| {
+            let mut found = self.selection.columns.iter().filter(|name| is_named(name));
+            found.next().filter(|_| found.next().is_none()).map(String::as_str)
+        };
+        // A quoted name first: a column may be called "a" or "value", which are words of the message, too.
+        let is_quoted = |name: &str| ['"', '\''].iter().any(|quote| message.contains(&format!("{quote}{name}{quote}")));
+        only(&is_quoted).or_else(|| only(&|name| has_word(message, name)))
     }
 
     /// Returns whether the message of an error has the name of a column that is selected.
@@ -340,5 +346,6 @@ mod tests {
         assert_eq!(column("Could not find the 'n' column of 't'"), Some("n".into()));
         assert_eq!(column("column t.localized does not exist"), None);
         assert_eq!(column("n or local"), None);
+        assert_eq!(column("cannot insert a local value into column \"b\""), Some("b".into()));
     }
 }

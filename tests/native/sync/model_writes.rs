@@ -408,7 +408,9 @@ impl Statement<'_> {
             panic!("{column} was sent");
         }
         if let Some((column, _)) = self.rules.generated.iter().find(|(column, _)| object.contains_key(column)) {
-            return Err(refusal(400, "428C9", &format!("column \"{column}\" can only be updated to DEFAULT")));
+            // What PostgreSQL says of an INSERT has the word "a", which may be a column, too.
+            let message = format!("cannot insert a non-DEFAULT value into column \"{column}\"");
+            return Err(refusal(400, "428C9", &message));
         }
         if let Some(flag) = &self.rules.flag
             && object.get(flag).is_some_and(|value| !matches!(value.get(), "true" | "false"))
