@@ -87,6 +87,7 @@ export async function startRemote({ seed = '', maxRows = 1000, schemas = ['publi
         else
           await postgrest.reload(async () => {
             await run()
+            await listening(client)
             await client.query("notify pgrst, 'reload schema'")
           })
         return (Array.isArray(result) ? result.at(-1) : result).rows
@@ -106,6 +107,17 @@ export async function startRemote({ seed = '', maxRows = 1000, schemas = ['publi
   } catch (error) {
     await processes.stop()
     throw error
+  }
+}
+
+/** Resolves when PostgREST listens: a notification before that, at its start or after a broken connection, is lost. */
+async function listening(client) {
+  const sql =
+    "select 1 from pg_stat_activity where usename = 'authenticator' and state = 'idle' and query ilike 'listen %'"
+  const deadline = Date.now() + 15_000
+  while ((await client.query(sql)).rows.length === 0) {
+    if (Date.now() > deadline) throw new Error('PostgREST does not listen for notifications')
+    await new Promise((resolve) => setTimeout(resolve, 20))
   }
 }
 

@@ -20,6 +20,7 @@ export async function startPostgrest(processes, { socket, jwtSecret, schemas, ma
 
   const socketPath = path.join(processes.folder, 'postgrest.sock')
   let loads = 0
+  let begun = ''
   let waiting = []
   const server = processes.start(within(processes, program), [], {
     env: {
@@ -31,7 +32,10 @@ export async function startPostgrest(processes, { socket, jwtSecret, schemas, ma
       PGRST_SERVER_UNIX_SOCKET: socketPath,
     },
     onOutput(text) {
-      loads += text.split('Schema cache loaded').length - 1
+      // A line may come in pieces.
+      const lines = (begun + text).split('\n')
+      begun = lines.pop()
+      loads += lines.filter((line) => line.includes('Schema cache loaded')).length
       const due = waiting.filter(({ until }) => loads >= until)
       waiting = waiting.filter(({ until }) => loads < until)
       for (const { resolve, timer } of due) {
