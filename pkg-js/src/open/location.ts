@@ -16,11 +16,17 @@ export type BrowserStorage = 'indexeddb' | 'opfs'
 
 /** Returns the storages that have a database of that name: none, one, or both when there are two databases. */
 export async function storagesOf(name: string): Promise<BrowserStorage[]> {
+  return (await lookUp(name)).storages
+}
+
+/** Returns these storages, and what IndexedDB has. */
+async function lookUp(name: string) {
   const [found, isInFiles] = await Promise.all([foundInIndexedDb(name), isPrivate(name)])
   const isInRecords = found !== undefined && found !== 'elsewhere'
-  if (!isInRecords || !isInFiles) return isInRecords ? ['indexeddb'] : isInFiles ? ['opfs'] : []
-  if (!(await isMoving(name))) return ['indexeddb', 'opfs']
-  return [found === 'headless' ? 'opfs' : 'indexeddb']
+  let storages: BrowserStorage[] = isInRecords ? ['indexeddb'] : isInFiles ? ['opfs'] : []
+  if (isInRecords && isInFiles)
+    storages = !(await isMoving(name)) ? ['indexeddb', 'opfs'] : [found === 'headless' ? 'opfs' : 'indexeddb']
+  return { found, storages }
 }
 
 /** Marks a database as one that is moved. The caller holds its lock. */
@@ -34,9 +40,10 @@ export async function beginMove(name: string): Promise<void> {
  */
 export async function endMove(name: string, timeoutMs = removalTimeoutMs): Promise<void> {
   if (!(await isMoving(name))) return
+  const { found, storages } = await lookUp(name)
   // Then the files may be the only whole copy.
-  if ((await foundInIndexedDb(name)) === 'unreadable') return
-  const [place] = await storagesOf(name)
+  if (found === 'unreadable') return
+  const [place] = storages
   if (place === 'indexeddb') await removeFiles(name, timeoutMs)
   if (place === 'opfs') await removeRecords(name, timeoutMs)
   await removeEntry(movingName(name), timeoutMs)
