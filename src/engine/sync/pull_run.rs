@@ -6,12 +6,14 @@ use crate::{
     sync::{
         apply::{key_lists::KeyList, staged::ApplyTarget},
         outbox::capture,
+        postgrest::response::{is_data_exception, remote_code},
         pull::page::Page,
         report::PullMode,
         schema::plan::Rows,
         state::progress,
     },
     time::Timestamp,
+    value::Value,
 };
 
 /// The state of a running pull.
@@ -79,6 +81,10 @@ pub(super) fn note_outcomes(connection: &Connection, run: &PullRun, now: Timesta
     }
     for (name, error) in &run.errors {
         progress::save_pulled(connection, name, now, Some(error))?;
+        // The position may not fit a cursor column whose type has changed there.
+        if is_data_exception(remote_code(error)) {
+            progress::read_whole_next(connection, &Value::from(name.as_str()))?;
+        }
     }
     Ok(())
 }

@@ -97,6 +97,8 @@ pub fn resolve(input: &ConflictInput<'_>, policy: ConflictPolicy, later: impl Fn
             _ => Resolution::Reject("The remote shows no such row: it was deleted there, or row security hides it"),
         },
         (Some(base), _, Some(remote)) if !differs(base, remote, input.kinds) => Resolution::Unchanged,
+        // Only the cursor grew: nothing was changed there that the deletion would lose.
+        (Some(base), None, Some(remote)) if !input.differs_beside_cursor(base, remote) => resolved(None),
         (Some(_), None, Some(remote)) => match policy {
             ConflictPolicy::RemoteWins => decided(owned(remote)),
             ConflictPolicy::Function => Resolution::Ask,
@@ -139,6 +141,14 @@ impl ConflictInput<'_> {
                 Some(self.local.map(|local| after_own_write(sent, local, remote)))
             }
             _ => None,
+        })
+    }
+
+    /// Returns whether the remote's row differs from the base in another column than the cursor.
+    fn differs_beside_cursor(&self, base: &[Option<Value>], remote: &[Value]) -> bool {
+        (0..base.len()).any(|at| {
+            self.cursor != Some(at)
+                && base[at].as_ref().is_some_and(|base| !same_meaning(self.kinds[at], base, &remote[at]))
         })
     }
 
@@ -279,6 +289,8 @@ mod tests {
             ("a 1 t1", "-", "a 2 t2", ["reject", "conflict a 2 t2", "reject", "reject", "ask"]),
             ("a 1 t1", "-", "-", ["-"; 5]),
             ("a 1 t1", "-", "a 1 t1", ["unchanged"; 5]),
+            // Only the cursor grew there.
+            ("a 1 t1", "-", "a 1 t2", ["-"; 5]),
             // A new key on both sides; NULL is what the server may fill.
             ("-", "a 1 0", "b 1 t1", ["reject", "conflict b 1 t1", "reject", "reject", "ask"]),
             ("-", "a 1 0", "a 1 t1", ["a 1 t1"; 5]),

@@ -77,10 +77,10 @@ pub fn interpret(
     if is_success && !response.body.starts_with(b"{") {
         return Verdict::Body;
     }
-    if matches!(response.status, 300..=303 | 305..=399) {
+    let mut problem = Problem::read(response);
+    if matches!(response.status, 300..=303 | 305..=399) && !has_own_status(&problem.code) {
         return Verdict::Moved(response.header("location").map(|location| secrets.mask(location)));
     }
-    let mut problem = Problem::read(response);
     if is_success && !has_own_status(&problem.code) {
         return Verdict::Body;
     }
@@ -96,9 +96,13 @@ pub fn interpret(
     };
     match (response.status, problem.code.as_str()) {
         // These say nothing of the URL then, nor of success.
-        (200..300 | 404, code) if has_own_status(code) => {
+        (200..400 | 404, code) if has_own_status(code) => {
             Verdict::Rejected(error(ErrorCode::SyncRejected).hint(OWN_STATUS))
         }
+        (401, "42501") => Verdict::Unauthorized(
+            error(ErrorCode::SyncUnauthorized)
+                .hint("Without a signed-in user the role is anon: sign in, or grant it the right and give it a policy"),
+        ),
         (401, _) => Verdict::Unauthorized(
             error(ErrorCode::SyncUnauthorized).hint("Check remote.key and what accessToken returns, and sign in again"),
         ),
@@ -155,6 +159,11 @@ pub fn remote_code(error: &Error) -> &str {
 /// at once when it is sent again, and no row is at fault.
 pub fn lost_to_another(code: &str) -> bool {
     matches!(code, "40001" | "40P01")
+}
+
+/// Returns whether PostgreSQL couldn't compare or convert a value: class 22, or 42883 for a missing operator.
+pub fn is_data_exception(code: &str) -> bool {
+    code.starts_with("22") || code == "42883"
 }
 
 /// Returns whether SQL of the project raised `SQLSTATE 'PTxyz'`, which makes PostgREST answer with the status xyz:
@@ -357,6 +366,7 @@ mod tests {
             (429, r#"{"code":"PT429"}"#, "retry None false sync_server"),
             (503, r#"{"code":"PT503"}"#, "retry None false sync_server"),
             (200, r#"{"code":"PT200","message":"no"}"#, "rejected sync_rejected"),
+            (301, r#"{"code":"PT301"}"#, "rejected sync_rejected"),
             (200, r#"{"code":"PTA00"}"#, "body"),
             (429, "slow down", "retry None false sync_server"),
             (413, "", "retry None true sync_server"),

@@ -30,7 +30,7 @@ impl PushBatch<'_> {
     pub(super) fn handle_rows(&self, task: &Task, rows: &Rows) {
         let blind = self.with(task.table, |target| target.blind);
         if !matches!(task.act, Act::Read(_)) {
-            self.change(task.table, |target| target.failing = 0);
+            self.change(task.table, |target| (target.failing, target.passed) = (0, true));
         }
         match &task.act {
             Act::Insert | Act::Update(_) if blind => self.put_outcome(task, &JobOutcome::Taken),
@@ -124,7 +124,10 @@ impl PushBatch<'_> {
         let name = self.name(table);
         let text = format!("The remote answered with a row of table {name} whose key differs from the one sent");
         let error = Error::new(ErrorCode::SyncRejected, text)
-            .hint("A trigger or the column's type changes the key: use keys that the remote stores unchanged")
+            .hint(
+                "A trigger or the column's type changes the key: use keys that the remote stores unchanged. If it was a new row, \
+                 the remote has stored it: discard this change, and the next pull brings the row",
+            )
             .detail("table", name);
         self.put_outcomes(jobs.into_iter().map(|job| (job, refused(&error))).collect());
     }

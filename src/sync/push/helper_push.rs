@@ -2,6 +2,7 @@
 //! all of them in one transaction, or none.
 
 use super::{
+    refusals::is_of_a_firewall,
     sender::PushBatch,
     task::{Act, Task},
     write,
@@ -82,7 +83,10 @@ impl PushBatch<'_> {
                 self.halve_or_repeat(&task);
             }
             Err(Refusal::TooLarge(_)) if task.jobs.len() > 1 => self.halve_or_repeat(&task),
-            Err(Refusal::Failed(error)) => return Err(Refusal::Failed(error)),
+            Err(Refusal::Failed(error)) if is_of_a_firewall(&error) && task.jobs.len() > 1 => {
+                self.halve_or_repeat(&task)
+            }
+            Err(Refusal::Failed(error)) if !is_of_a_firewall(&error) => return Err(Refusal::Failed(error)),
             // No row was written: requests of single rows show the reason.
             answer => {
                 if !matches!(answer, Ok((TogetherAnswer::Failed(_), _))) {

@@ -19,6 +19,13 @@ use crate::{
 /// Number of consecutive failing rows after which the failure counts as one of the table.
 const FAILING: u32 = 20;
 
+/// Number of rows that a firewall may refuse before one passes.
+const UNPROVEN: u32 = 3;
+
+/// The hint about a row that a firewall refuses.
+const OF_A_FIREWALL: &str = "Other rows of the table pass, so a firewall before the project refuses the text of this one: correct \
+                             the firewall's rules, or change the row";
+
 /// The hint about a row of a table that can be read.
 const OF_A_TRIGGER: &str =
     "The table can be read, so a trigger or a policy of it refers to what the message names: correct it there";
@@ -52,6 +59,9 @@ impl PushBatch<'_> {
                 }
             }
             Refusal::Trouble(_) => return self.handle_failure(task, refusal).await,
+            Refusal::Failed(error) if is_of_a_firewall(&error) && !matches!(task.act, Act::Read(_)) => {
+                return self.handle_firewall(task, error).await;
+            }
             Refusal::Failed(_) => return Err(refusal),
         }
         Ok(())
@@ -158,10 +168,7 @@ impl PushBatch<'_> {
             return Ok(());
         }
         if !task.suspect {
-            let blind = self.with(task.table, |target| target.blind);
-            let probe =
-                Task::new(task.table, Act::Read(ReadPurpose::Reconcile), task.jobs.iter().take(1).copied().collect());
-            if !blind && self.request(&probe, &mut self.push.remote.tries().at_most(1), 0).await.is_err() {
+            if !self.is_readable(&task).await {
                 return self.hold_or_fail(&task, error, about_one_table);
             }
             task.suspect = true;
@@ -183,6 +190,42 @@ impl PushBatch<'_> {
             self.put_outcome(&task, &JobOutcome::Failing(error));
         }
         Ok(())
+    }
+
+    /// Handles a refusal by a firewall before the project. It concerns a row, for the text in it, if other rows of the table
+    /// pass; else the table, or all requests if not even reading passes.
+    async fn handle_firewall(&self, mut task: Task, error: Error) -> Result<(), Refusal> {
+        let passed = self.with(task.table, |target| target.passed);
+        if task.jobs.len() > 1 {
+            // A single row shows with the fewest requests whether any passes.
+            let (first, second) = task.jobs.split_at(if passed { task.jobs.len() / 2 } else { 1 });
+            [second, first].into_iter().for_each(|part| self.queue_first(task.part(part)));
+            return Ok(());
+        }
+        let failing = self.change(task.table, |target| {
+            target.failing += 1;
+            target.failing
+        });
+        if passed && failing <= FAILING {
+            self.put_outcome(&task, &JobOutcome::Failing(error.hint(OF_A_FIREWALL)));
+        } else if !passed && !task.suspect && failing <= UNPROVEN {
+            // Whether others pass shows in the rest of the batch.
+            task.suspect = true;
+            self.queue_last(vec![task]);
+        } else if self.is_readable(&task).await {
+            self.hold(&task, error);
+        } else {
+            return Err(Refusal::Failed(error));
+        }
+        Ok(())
+    }
+
+    /// Returns whether the rows of a table can be read now; one that is never read counts as readable.
+    async fn is_readable(&self, task: &Task) -> bool {
+        let jobs = task.jobs.iter().take(1).copied().collect();
+        let probe = Task::new(task.table, Act::Read(ReadPurpose::Reconcile), jobs);
+        self.with(task.table, |target| target.blind)
+            || self.request(&probe, &mut self.push.remote.tries().at_most(1), 0).await.is_ok()
     }
 
     /// Holds the table if the failure concerns it alone, else fails.
@@ -209,6 +252,13 @@ impl PushBatch<'_> {
         });
         self.hold(task, error);
     }
+}
+
+/// Returns whether a firewall before the project may have refused the request for its text: they answer with 403, and
+/// ModSecurity also with 406.
+pub(super) fn is_of_a_firewall(error: &Error) -> bool {
+    let status = error.details.get("status");
+    error.is(ErrorCode::SyncServer) && remote_code(error).is_empty() && matches!(status, Some(Detail::Int(403 | 406)))
 }
 
 /// Returns the refusal of a value that the remote generates, with a hint that names the column.

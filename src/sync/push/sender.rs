@@ -50,6 +50,8 @@ pub(super) struct WriteTarget {
     pub(super) mark: usize,
     /// Number of consecutive rows at which the remote failed.
     pub(super) failing: u32,
+    /// The remote took a write to the table during this push.
+    pub(super) passed: bool,
 }
 
 /// A push to some tables, batch by batch.
@@ -83,6 +85,7 @@ impl<'a> Push<'a> {
             remotes: Vec::new(),
             mark: 0,
             failing: 0,
+            passed: false,
         };
         let targets = RefCell::new(plans.into_iter().map(target).collect());
         Self { remote, targets, together: Cell::new(helped), sent_bytes: Cell::default() }

@@ -55,6 +55,8 @@ pub struct Rules {
     pub refuses: Vec<Method>,
     /// Rows whose writes fail in a trigger.
     pub breaks: Option<Predicate>,
+    /// Rows whose text a firewall before the server refuses.
+    pub blocks: Option<Predicate>,
     /// Columns that no tested client may send.
     pub never_sent: Vec<String>,
 }
@@ -519,6 +521,10 @@ fn duplicate(table: &str, constraint: &str) -> HttpResponse {
 fn check(state: &State, table: &str, rules: &Rules, touched: &[Row], method: Method) -> Result<(), HttpResponse> {
     if rules.breaks.as_ref().is_some_and(|breaks| touched.iter().any(|row| breaks(row))) {
         return Err(refusal(500, "XX000", "a trigger broke"));
+    }
+    if rules.blocks.as_ref().is_some_and(|blocks| touched.iter().any(|row| blocks(row))) {
+        let body = b"<html>Sorry, you have been blocked</html>".to_vec();
+        return Err(HttpResponse { status: 403, headers: vec![], body });
     }
     let key_of = |parent: &str| state.rules.get(parent).map_or("id".to_owned(), |rules| rules.key()[0].clone());
     if method == Method::Delete {

@@ -1,6 +1,8 @@
 //! Errors of one table: the other tables are still pulled and pushed, and each reports its own status.
 
-use tidelock::{ErrorCode, error::Detail, ports::Method};
+use std::rc::Rc;
+
+use tidelock::{ErrorCode, error::Detail, ports::Method, sync::outbox::entries};
 
 use crate::{
     sync::host::{World, fails},
@@ -253,4 +255,58 @@ fn a_chain_of_rows_that_lacks_its_end_takes_no_longer_than_others() {
     let report = world.pull("{}").unwrap();
     assert_eq!(report.tables[0].rejected, 4000);
     assert_eq!(world.rows("SELECT count(*) FROM notes"), ["0"]);
+}
+
+#[test]
+fn a_row_that_a_firewall_refuses_stops_no_other() {
+    for first in [true, false] {
+        let mut world = pulled();
+        world.server.alter("one", |rules, _| rules.blocks = Some(Rc::new(|row| row["name"].contains("<script>"))));
+        let (bad, good) = if first { (4, 5) } else { (5, 4) };
+        world.exec(&format!("INSERT INTO one(id, name) VALUES ({bad}, 'how to escape <script>'), ({good}, 'fine')"));
+        world.exec("UPDATE two SET name = 'mine' WHERE id = 1");
+        world.push().unwrap();
+        assert_eq!(there(&world, "one"), format!("1 2 3 {good}"));
+        assert_eq!(world.outbox(), [format!("insert one Integer({bad}) id,name,size,updated_at (retrying)")]);
+        assert_eq!(world.server.rows("two")[0]["name"], "\"mine\"");
+        // Alone in its table, it stops only that one.
+        let change = entries::pending(&world.host.connection).unwrap().remove(0);
+        world.retry(change.id);
+        world.exec("UPDATE three SET name = 'mine' WHERE id = 1");
+        let error = fails(world.push(), ErrorCode::SyncServer);
+        assert_eq!(error.details["table"], Detail::from("one"));
+        assert_eq!(world.server.rows("three")[0]["name"], "\"mine\"");
+        world.server.alter("one", |rules, _| rules.blocks = None);
+        world.push().unwrap();
+        assert_eq!((there(&world, "one").as_str(), world.outbox()), ("1 2 3 4 5", vec![]));
+    }
+}
+
+#[test]
+fn a_gateway_that_refuses_all_writes_is_asked_a_few_times_only() {
+    let mut world = pulled();
+    world.server.alter("one", |rules, _| rules.blocks = Some(Rc::new(|_| true)));
+    (4..304).for_each(|id| world.exec(&format!("INSERT INTO one(id, name) VALUES ({id}, 'mine')")));
+    world.server.take_requests();
+    fails(world.push(), ErrorCode::SyncServer);
+    let requests = world.server.take_requests().len();
+    assert!(requests <= 20, "{requests} requests");
+    assert_eq!(world.outbox().len(), 300);
+    assert!(world.outbox().iter().all(|change| !change.contains("retrying")), "all changes just wait");
+}
+
+#[test]
+fn a_cursor_column_whose_type_changed_there_is_read_completely_by_the_next_pull() {
+    let mut world = pulled();
+    let refused = r#"{"code":"22P02","message":"invalid input syntax for type bigint: \"2026-01-01\""}"#;
+    world.server.trouble("one", Some(Fault::Status(400, vec![], refused.to_owned())));
+    fails(world.pull("{}"), ErrorCode::SyncRejected);
+    world.server.trouble("one", None);
+    put(&mut world, "two", 4, "1.5");
+    // Without a cursor that grew.
+    world
+        .server
+        .put("one", &[("id", "4"), ("name", "\"n\""), ("size", "1.5"), ("updated_at", "\"2020-01-01T00:00:00Z\"")]);
+    world.pull("{}").unwrap();
+    assert_eq!((ids(&world, "one").as_str(), ids(&world, "two").as_str()), ("1 2 3 4", "1 2 3 4"));
 }

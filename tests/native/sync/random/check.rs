@@ -72,7 +72,9 @@ impl Scene {
             let cells = local[at].get(&key);
             // The remote's row may wait, since it refers to a different parent than the local row.
             let there = remote[at].get(&key);
-            let broken = cells.and_then(|cells| cells["a"].as_deref()).is_some_and(|a| a.contains("break"));
+            let broken = cells
+                .and_then(|cells| cells["a"].as_deref())
+                .is_some_and(|a| ["break", "block"].iter().any(|word| a.contains(word)));
             let waits = |parent: usize, key: &Option<Key>| {
                 key.as_ref().is_some_and(|key| entries.contains(&(parent, key.clone())))
             };

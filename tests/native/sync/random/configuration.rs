@@ -110,7 +110,8 @@ pub struct Configuration {
     pub retries: usize,
     pub bare_root: bool,
     pub helped: bool,
-    /// Rows on which a trigger of the server breaks, by their value of `a`, until they are repaired.
+    /// Rows on which a trigger of the server breaks, and others that a firewall blocks, by their value of `a`, until both are
+    /// repaired.
     pub breaking: bool,
 }
 
@@ -517,6 +518,7 @@ impl Table {
         };
         if breaking {
             rules.breaks = Some(Rc::new(|row| row.get("a").is_some_and(|a| a.contains("break"))));
+            rules.blocks = Some(Rc::new(|row| row.get("a").is_some_and(|a| a.contains("block"))));
         }
         rules
     }

@@ -134,11 +134,11 @@ impl Scene {
         }
     }
 
-    /// The trigger that broke is repaired.
+    /// The trigger that broke and the firewall are repaired.
     pub fn mend(&mut self) {
-        self.log.push("the trigger is mended".to_owned());
+        self.log.push("the trigger and the firewall are mended".to_owned());
         for table in &self.configuration.tables {
-            self.world.server.alter(&table.remote, |rules, _| rules.breaks = None);
+            self.world.server.alter(&table.remote, |rules, _| (rules.breaks, rules.blocks) = (None, None));
         }
     }
 
@@ -154,7 +154,10 @@ impl Scene {
             Holds::State if self.features.has("changing_filter") && self.chance.one_in(4) => "done".to_owned(),
             Holds::State => "open".to_owned(),
             Holds::Visible => "true".to_owned(),
-            Holds::Text if self.configuration.breaking && self.chance.one_in(12) => format!("break{number}"),
+            Holds::Text if self.configuration.breaking && self.chance.one_in(12) => {
+                let what = if number.is_multiple_of(2) { "break" } else { "block" };
+                format!("{what}{number}")
+            }
             _ => format!("v{number}"),
         })
     }
