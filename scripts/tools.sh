@@ -32,7 +32,7 @@ needs_of() {
   esac
 }
 
-# need VERB...: installs all missing tools; Debian packages at once and first, because compiling and unpacking needs them.
+# need VERB...: installs all missing tools; Debian packages at once, beside what needs none of them: compiling and unpacking does.
 need() {
   local tool tools=() later=() debian=() brew=() optional=()
   collect "$@"
@@ -47,10 +47,18 @@ need() {
       *) later+=("$tool") ;;
     esac
   done
-  install_packages
+  install_packages &
+  local packages=$!
   for tool in "${later[@]}"; do
     case $tool in
       npm:*) need_npm "${tool#npm:}" ;;
+      npm | rust) "need_$tool" ;;
+    esac
+  done
+  wait $packages
+  for tool in "${later[@]}"; do
+    case $tool in
+      npm* | rust) ;;
       *) "need_$tool" ;;
     esac
   done
