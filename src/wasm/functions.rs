@@ -74,7 +74,7 @@ impl Core {
     }
 
     /// Registers `encrypt` and `decrypt` for every connection of this instance: `Uint8Array[]` of 32 bytes each; the
-    /// first key encrypts. Call this before `open`, and after the part `cipher` was loaded.
+    /// first key encrypts. Call this before `open`, and after the part `encryption` was loaded.
     #[wasm_bindgen(js_name = addColumnKeys)]
     pub fn add_column_keys(keys: &Array) -> std::result::Result<(), JsValue> {
         let copy = |key: JsValue| {

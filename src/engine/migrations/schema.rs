@@ -1,4 +1,4 @@
-//! Drift, generated migrations and lint: the wasm part `schema`.
+//! Drift, generated migrations and lint: in the wasm part `migrations`.
 
 use super::{
     driver::{Migrations, has_data},

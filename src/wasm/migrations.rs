@@ -1,4 +1,4 @@
-//! Manual migrations, drift and generated migrations: the part `schema`.
+//! Migrations, and the comparison of schemas: the part `migrations`.
 
 use js_sys::{Array, Promise, Uint8Array};
 use wasm_bindgen::prelude::*;
@@ -6,11 +6,38 @@ use wasm_bindgen::prelude::*;
 use super::{
     files::image_of,
     handle::Core,
+    options::{self, Fields},
     promise::{answer, done},
 };
 
 #[wasm_bindgen]
 impl Core {
+    /// Returns one row per version.
+    #[wasm_bindgen(js_name = migrationsStatus)]
+    pub fn migrations_status(&self) -> Promise {
+        let database = self.database.clone();
+        answer(async move { database.migrations_status().await })
+    }
+
+    /// Applies pending migrations: `{ to?, steps?, dryRun? }`.
+    #[wasm_bindgen(js_name = migrationsRun)]
+    pub fn migrations_run(&self, options: &JsValue) -> Promise {
+        self.migrate(options, false)
+    }
+
+    /// Reverts applied migrations: `{ to?, steps?, dryRun? }`.
+    #[wasm_bindgen(js_name = migrationsRevert)]
+    pub fn migrations_revert(&self, options: &JsValue) -> Promise {
+        self.migrate(options, true)
+    }
+
+    /// Marks migrations as applied up to a version.
+    #[wasm_bindgen(js_name = migrationsBaseline)]
+    pub fn migrations_baseline(&self, version: String) -> Promise {
+        let database = self.database.clone();
+        answer(async move { database.migrations_baseline(&version).await })
+    }
+
     /// Reverts the newest migration and applies it again → the report.
     #[wasm_bindgen(js_name = migrationsRedo)]
     pub fn migrations_redo(&self) -> Promise {
@@ -69,5 +96,16 @@ impl Core {
     pub fn migrations_lint(&self) -> Promise {
         let database = self.database.clone();
         answer(async move { database.migrations_lint() })
+    }
+}
+
+impl Core {
+    fn migrate(&self, options: &JsValue, revert: bool) -> Promise {
+        let (run, cancel) = (options::run(options), Fields(options).cancel());
+        let (database, cancels) = (self.database.clone(), self.cancels.clone());
+        let running = async move {
+            if revert { database.migrations_revert(run).await } else { database.migrations_run(run).await }
+        };
+        answer(async move { cancels.watch(cancel, running).await })
     }
 }
