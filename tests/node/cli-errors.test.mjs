@@ -1,16 +1,16 @@
 // What the command line says and does when a command fails: exit codes, suggestions, the words of the remote, hints, and Ctrl-C.
 import assert from 'node:assert/strict'
-import { execFile, execFileSync } from 'node:child_process'
+import { execFileSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { after, before, test } from 'node:test'
-import { fileURLToPath, pathToFileURL } from 'node:url'
+import { pathToFileURL } from 'node:url'
 import { open } from '../../pkg-js/dist/index.js'
 import { until } from '../scenarios/run/context.mjs'
+import { runCommand } from './command-line.mjs'
 
-const cli = fileURLToPath(new URL('../../pkg-js/dist/cli/main.js', import.meta.url))
 const base = mkdtempSync(path.join(tmpdir(), 'tidelock-cli-errors-'))
 const key = 'the-key-of-this-project'
 /** An error as PostgREST answers it, which repeats the key that it got. */
@@ -44,18 +44,7 @@ function folder() {
 }
 
 /** Runs a command in a folder → { code, out, err }. Never rejects. */
-function run(cwd, args, { signal, env = {} } = {}) {
-  const { PATH, HOME } = process.env
-  return new Promise((resolve) => {
-    const child = execFile(
-      process.execPath,
-      [cli, ...args],
-      { cwd, env: { PATH, HOME, ...env }, timeout: 60_000, killSignal: 'SIGKILL' },
-      (error, out, err) => resolve({ code: error === null ? 0 : (error.code ?? error.signal), out, err }),
-    )
-    signal?.(child)
-  })
-}
+const run = (cwd, args, options) => runCommand(args, { cwd, ...options })
 
 const notesSql = 'CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT);'
 const endlessSql =

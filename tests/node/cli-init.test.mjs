@@ -1,6 +1,6 @@
 // `npx tidelock init` in the folders of apps of each framework: what it writes, that it compiles and runs, and that it overwrites nothing.
 import assert from 'node:assert/strict'
-import { execFile, execFileSync } from 'node:child_process'
+import { execFileSync } from 'node:child_process'
 import {
   existsSync,
   mkdirSync,
@@ -16,9 +16,9 @@ import path from 'node:path'
 import { after, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { build } from 'vite'
+import { runCommand } from './command-line.mjs'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
-const cli = path.join(root, 'pkg-js/dist/cli/main.js')
 const base = mkdtempSync(path.join(tmpdir(), 'tidelock-init-'))
 after(() => rmSync(base, { recursive: true, force: true }))
 
@@ -38,14 +38,7 @@ function app(manifest, files = {}) {
 }
 
 /** Runs a command in a folder → { code, out, err }. */
-function run(cwd, ...args) {
-  return new Promise((resolve) => {
-    const env = { PATH: process.env.PATH, HOME: base }
-    execFile(process.execPath, [cli, ...args], { cwd, env, timeout: 60_000 }, (error, out, err) =>
-      resolve({ code: error === null ? 0 : (error.code ?? error.signal), out, err }),
-    )
-  })
-}
+const run = (cwd, ...args) => runCommand(args, { cwd, env: { HOME: base } })
 
 async function init(cwd, ...args) {
   const { code, out, err } = await run(cwd, 'init', '--json', ...args)

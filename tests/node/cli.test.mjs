@@ -1,6 +1,6 @@
 // The command line as a user runs it: the built file in its own process, against a real remote.
 import assert from 'node:assert/strict'
-import { execFile, execFileSync, spawn } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -9,8 +9,8 @@ import { after, before, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { open } from '../../pkg-js/dist/index.js'
 import { startRemote } from '../remote/index.mjs'
+import { cli, runCommand } from './command-line.mjs'
 
-const cli = fileURLToPath(new URL('../../pkg-js/dist/cli/main.js', import.meta.url))
 const base = mkdtempSync(path.join(tmpdir(), 'tidelock-cli-'))
 let remote
 before(async () => {
@@ -29,18 +29,7 @@ function folder() {
 }
 
 /** Runs a command in a folder → { code, out, err }. Never rejects. */
-function run(cwd, args, env = {}, { signal } = {}) {
-  const { PATH, HOME } = process.env
-  return new Promise((resolve) => {
-    const child = execFile(
-      process.execPath,
-      [cli, ...args],
-      { cwd, env: { PATH, HOME, ...env }, maxBuffer: 1e8 },
-      (error, out, err) => resolve({ code: error === null ? 0 : (error.code ?? error.signal), out, err }),
-    )
-    signal?.(child)
-  })
-}
+const run = (cwd, args, env, options) => runCommand(args, { cwd, env, ...options })
 
 /** Runs a command with `--json` that must succeed → its result. */
 async function json(cwd, args, env) {

@@ -14,25 +14,16 @@ import {
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { after, test } from 'node:test'
-import { fileURLToPath } from 'node:url'
+import { cli, runCommand } from './command-line.mjs'
 
-const cli = fileURLToPath(new URL('../../pkg-js/dist/cli/main.js', import.meta.url))
 const base = mkdtempSync(path.join(tmpdir(), 'tidelock-hostile-cli-'))
 after(() => rmSync(base, { recursive: true, force: true }))
 
 /** Runs the command line, for a minute at most → `{ code, out }`. */
-function tidelock(...args) {
-  const env = {
-    PATH: process.env.PATH,
-    SUPABASE_URL: 'http://127.0.0.1:1',
-    SUPABASE_SECRET_KEY: 'the-key-of-this-project',
-  }
-  return new Promise((resolve) => {
-    const options = { cwd: base, env, timeout: 60_000, killSignal: 'SIGKILL' }
-    execFile(process.execPath, [cli, ...args], options, (error, stdout, stderr) => {
-      resolve({ code: error === null ? 0 : (error.code ?? error.signal), out: stdout + stderr })
-    })
-  })
+async function tidelock(...args) {
+  const env = { SUPABASE_URL: 'http://127.0.0.1:1', SUPABASE_SECRET_KEY: 'the-key-of-this-project' }
+  const { code, out, err } = await runCommand(args, { cwd: base, env, timeout: 60_000 })
+  return { code, out: out + err }
 }
 
 const endless = 'WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n'

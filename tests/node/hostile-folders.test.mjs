@@ -1,6 +1,5 @@
 // Imported folders: files outside of them are left alone, and reading them changes nothing.
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
 import {
   chmodSync,
   mkdirSync,
@@ -15,11 +14,10 @@ import {
 import { hostname, tmpdir } from 'node:os'
 import path from 'node:path'
 import { after, test } from 'node:test'
-import { fileURLToPath } from 'node:url'
 import { isTidelockError, open } from '../../pkg-js/dist/index.js'
+import { runCommand } from './command-line.mjs'
 import { listing } from './listing.mjs'
 
-const cli = fileURLToPath(new URL('../../pkg-js/dist/cli/main.js', import.meta.url))
 const base = mkdtempSync(path.join(tmpdir(), 'tidelock-hostile-'))
 after(() => rmSync(base, { recursive: true, force: true }))
 const quiet = { onWarning: () => {} }
@@ -40,13 +38,7 @@ async function made() {
 }
 
 /** Runs the command line → { code, out, err }. */
-function run(args, options = {}) {
-  return new Promise((resolve) => {
-    execFile(process.execPath, [cli, ...args], { cwd: base, ...options }, (error, out, err) =>
-      resolve({ code: error === null ? 0 : (error.code ?? error.signal), out, err }),
-    )
-  })
-}
+const run = (args, options) => runCommand(args, { cwd: base, ...options })
 
 /** The commands that only read a folder, and their output for an intact one. */
 const looks = [

@@ -1,17 +1,15 @@
 // Remotes, storages and seeds that redirect, respond without end, or echo credentials.
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { after, afterEach, test } from 'node:test'
-import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
 import { doctor, healthResponse, open, schemaFromRemote, uploadTarget } from '../../pkg-js/dist/index.js'
+import { runCommand } from './command-line.mjs'
 
-const cli = fileURLToPath(new URL('../../pkg-js/dist/cli/main.js', import.meta.url))
 const base = mkdtempSync(path.join(tmpdir(), 'tidelock-hostile-'))
 after(() => rmSync(base, { recursive: true, force: true }))
 
@@ -62,14 +60,7 @@ async function failure(call) {
 }
 
 /** Runs a command line → its output. */
-const run = (args, env) =>
-  new Promise((resolve) => {
-    const { PATH, HOME } = process.env
-    const options = { cwd: mkdtempSync(path.join(base, 'work-')), env: { PATH, HOME, ...env } }
-    execFile(process.execPath, [cli, ...args], options, (error, out, err) =>
-      resolve({ code: error?.code ?? 0, out, err }),
-    )
-  })
+const run = (args, env) => runCommand(args, { cwd: mkdtempSync(path.join(base, 'work-')), env })
 
 test('no request follows a redirect: the error names the target', async () => {
   const rows = [{ id: 1, text: 'from the other host' }]

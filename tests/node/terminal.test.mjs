@@ -1,14 +1,13 @@
 // The output and the files of the command line, when names and responses are hostile.
 import assert from 'node:assert/strict'
-import { execFile, execFileSync } from 'node:child_process'
+import { execFileSync } from 'node:child_process'
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { after, before, test } from 'node:test'
-import { fileURLToPath } from 'node:url'
+import { runCommand } from './command-line.mjs'
 
-const cli = fileURLToPath(new URL('../../pkg-js/dist/cli/main.js', import.meta.url))
 const base = mkdtempSync(path.join(tmpdir(), 'tidelock-terminal-'))
 /** Sequences that clear the screen, set the title, begin a line, or change the direction of writing: in 7 bits, in 8 bits, and as marks. */
 const harm = 'a\x1b[2J\x1b]0;owned\x07\nok, all is well\r\x9b31m\u202etxt\u2028x'
@@ -31,14 +30,7 @@ after(() => {
 })
 
 /** Runs the command line → { code, out, err }. */
-function run(args, env = {}) {
-  return new Promise((resolve) => {
-    const { PATH, HOME } = process.env
-    execFile(process.execPath, [cli, ...args], { cwd: base, env: { PATH, HOME, ...env } }, (error, out, err) =>
-      resolve({ code: error === null ? 0 : (error.code ?? error.signal), out, err }),
-    )
-  })
-}
+const run = (args, env) => runCommand(args, { cwd: base, env })
 
 /** Asserts that there are only printable characters and line ends. */
 const isPlain = (text) => !/[^\P{Cc}\n\t]|[\u2028\u2029\p{Bidi_Control}]/u.test(text)
