@@ -74,9 +74,6 @@ extern "C" {
     #[wasm_bindgen(method, catch, js_name = getAllKeys)]
     fn get_all_keys(this: &ObjectStore, range: &JsValue, count: u32) -> Result<IdbRequest, JsValue>;
 
-    #[wasm_bindgen(method, catch, js_name = openKeyCursor)]
-    fn open_key_cursor(this: &ObjectStore, range: &JsValue, direction: &str) -> Result<IdbRequest, JsValue>;
-
     #[wasm_bindgen(method, catch)]
     fn add(this: &ObjectStore, value: &JsValue, key: &JsValue) -> Result<IdbRequest, JsValue>;
 
@@ -283,11 +280,6 @@ impl Begun {
     /// Requests the keys of those values.
     pub fn keys(&self, store: &str, after: &JsValue, count: u32) -> RawAnswer {
         RawAnswer::to(self.store(store).and_then(|store| store.get_all_keys(&behind(after)?, count)))
-    }
-
-    /// Requests a cursor at the last key, or null.
-    pub fn last_key(&self, store: &str) -> RawAnswer {
-        RawAnswer::to(self.store(store).and_then(|store| store.open_key_cursor(&JsValue::NULL, "prev")))
     }
 
     /// Adds a value; an existing key aborts the transaction.

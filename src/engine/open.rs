@@ -217,7 +217,7 @@ fn assemble(
     let platform = &ports.platform;
     let policy =
         if options.storage == StorageKind::Memory { FlushPolicy::Never } else { options.durability.flush_policy() };
-    let flusher = Flusher::with_policy(file.clone(), storage.clone(), platform, policy);
+    let flusher = Flusher::new(file.clone(), storage.clone(), platform, policy);
     let events = Events::new(&callbacks, &ports);
     {
         let events = events.clone();

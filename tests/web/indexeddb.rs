@@ -10,7 +10,7 @@ use wasm_bindgen_test::{console_log, wasm_bindgen_test};
 use tidelock::{
     ErrorCode,
     browser::{BrowserClock, BrowserEntropy, BrowserSpawner, IndexedDb},
-    engine::storage::flush::Flusher,
+    engine::storage::flush::{FlushPolicy, Flusher},
     error::WarningCode,
     ports::{Durability, Holder, Platform, Store, Whole},
     sqlite::{Batch, Connection},
@@ -60,7 +60,7 @@ async fn page(name: &str, durability: Durability) -> Page {
     let opened = open(name).await;
     let file = opened.file.clone();
     let connection = Connection::open(&file).expect("opens");
-    let flusher = Flusher::new(file, opened.storage.clone(), &platform(), durability);
+    let flusher = Flusher::new(file, opened.storage.clone(), &platform(), FlushPolicy::Immediate(durability));
     Page { connection, flusher, opened }
 }
 

@@ -111,18 +111,8 @@ struct FlusherState {
 }
 
 impl Flusher {
-    /// Creates a flusher that stores each commit at once. Writes wait until their commit has this durability.
-    pub fn new(file: PageFile, storage: Storage, platform: &Platform, durability: Durability) -> Self {
-        Self::with_policy(file, storage, platform, FlushPolicy::Immediate(durability))
-    }
-
-    /// Creates a flusher for `storage: 'memory'`, which stores no commits. `storage` has snapshots only.
-    pub fn unlogged(file: PageFile, storage: Storage, platform: &Platform) -> Self {
-        Self::with_policy(file, storage, platform, FlushPolicy::Never)
-    }
-
     /// Creates a flusher with this policy.
-    pub fn with_policy(file: PageFile, storage: Storage, platform: &Platform, policy: FlushPolicy) -> Self {
+    pub fn new(file: PageFile, storage: Storage, platform: &Platform, policy: FlushPolicy) -> Self {
         Self(Rc::new(FlusherInner {
             file,
             storage,

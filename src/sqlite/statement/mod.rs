@@ -220,12 +220,6 @@ impl<'c> Statement<'c> {
         unsafe { ffi::sqlite3_column_type(self.prepared.raw, index as c_int) }
     }
 
-    /// Returns whether a column of the current row is NULL.
-    pub fn column_is_null(&self, index: usize) -> bool {
-        // SAFETY: the statement is alive.
-        unsafe { ffi::sqlite3_column_type(self.prepared.raw, index as c_int) == ffi::SQLITE_NULL }
-    }
-
     /// Returns a column of the current row as an integer, converted as SQLite's CAST does; 0 for NULL.
     pub fn column_i64(&self, index: usize) -> i64 {
         // SAFETY: the statement is alive.

@@ -2,7 +2,7 @@
 
 use tidelock::{
     ErrorCode, Timestamp,
-    engine::storage::flush::Flusher,
+    engine::storage::flush::{FlushPolicy, Flusher},
     format::{LogHeader, LogKind, LogRecord, ManifestKind},
     sqlite::{Batch, Connection},
     store::{Contents, PART_BYTES, Position, Tag, batch_records, faulty::Crash},
@@ -172,7 +172,7 @@ fn everything_in_the_chain_replay_never_crosses_a_barrier() {
     // Changes that aren't logged, as with `durability: 'snapshot'`, and the barrier after them.
     page.connection.exec("INSERT INTO t(v) VALUES (10)").unwrap();
     let storage = page.storage.clone();
-    let frozen = Flusher::unlogged(page.flusher.file().clone(), storage.clone(), &machine.platform());
+    let frozen = Flusher::new(page.flusher.file().clone(), storage.clone(), &machine.platform(), FlushPolicy::Never);
     let barrier = machine.sim.run(async move {
         let frozen = frozen.freeze().await?;
         let staged = storage.stage(&frozen.pin, &frozen.touched, frozen.at, true, true).await?;

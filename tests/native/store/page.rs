@@ -62,7 +62,7 @@ impl Page {
         let opened = Storage::open_paged(store, platform, Holder::default(), cache_bytes).await?;
         let file = opened.file;
         let connection = Rc::new(Connection::open(&file)?);
-        let flusher = Flusher::with_policy(file, opened.storage.clone(), platform, policy);
+        let flusher = Flusher::new(file, opened.storage.clone(), platform, policy);
         let events: Rc<RefCell<Vec<SnapshotEvent>>> = Rc::default();
         let (heard, version) = (events.clone(), Rc::new(|| Some("0001".to_owned())));
         let emit = Rc::new(move |event| heard.borrow_mut().push(event));

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use tidelock::{
     ErrorCode,
     engine::storage::{
-        flush::Flusher,
+        flush::{FlushPolicy, Flusher},
         snapshots::{SnapshotEvent, Snapshots},
     },
     ports::{Durability, Holder, sim::Sim},
@@ -230,7 +230,7 @@ fn a_database_in_memory_has_snapshots_too_and_no_log() {
     let opened = sim.run(async move { Storage::open(opened, &ports, Holder::default()).await }).unwrap();
     let file = opened.file;
     let connection = Connection::open(&file).unwrap();
-    let flusher = Flusher::unlogged(file, opened.storage.clone(), &platform);
+    let flusher = Flusher::new(file, opened.storage.clone(), &platform, FlushPolicy::Never);
     let (version, emit) = (Rc::new(|| None), Rc::new(|_| ()));
     let snapshots = Snapshots::new(&flusher, &opened.storage, &platform, every(1000), version, emit);
     snapshots.start();
