@@ -98,8 +98,8 @@ impl Crypto for WebCrypto {
         Box::pin(async move {
             let subtle = subtle()?;
             let bits = async {
-                let words = passphrase.as_bytes();
-                let key = settled(subtle.import_key("raw", words, "PBKDF2", false, &usages(&["deriveBits"]))).await?;
+                let secret = passphrase.as_bytes();
+                let key = settled(subtle.import_key("raw", secret, "PBKDF2", false, &usages(&["deriveBits"]))).await?;
                 let algorithm = object(&[
                     ("name", "PBKDF2".into()),
                     ("hash", "SHA-256".into()),
@@ -229,8 +229,8 @@ impl Cipher for Wrapping {
             let mut answers = Vec::new();
             for piece in pieces {
                 let plain = async {
-                    let (how, usages) = (parameters(algorithm, &piece), usages(&["encrypt"]));
-                    let unwrap = subtle.unwrap_key("raw", &piece.bytes, &wrapping, &how, GCM, true, &usages);
+                    let (parameters, usages) = (parameters(algorithm, &piece), usages(&["encrypt"]));
+                    let unwrap = subtle.unwrap_key("raw", &piece.bytes, &wrapping, &parameters, GCM, true, &usages);
                     settled(subtle.export_key("raw", &settled(unwrap).await?)).await
                 };
                 answers.push(plain.await);

@@ -9,7 +9,7 @@ use crate::panics::message;
 
 #[wasm_bindgen]
 extern "C" {
-    /// Stores the message for the error that the trap becomes, in scripts/guard.js, which the glue has as a variable.
+    /// Stores the message for the error that the trap becomes. `guard` is a variable of the glue: scripts/guard.js.
     #[wasm_bindgen(js_namespace = guard)]
     fn panicked(message: &str, location: &str);
 }

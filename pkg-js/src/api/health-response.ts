@@ -18,14 +18,14 @@ export async function healthResponse(db: { health(): Promise<Pick<Health, 'statu
   if (reading('The database', () => typeof db?.health) !== 'function')
     throw invalid('healthResponse needs a database or a group')
   const health = await db.health()
-  return new Response(JSON.stringify(health, inPublic), {
+  return new Response(JSON.stringify(health, withoutSecrets), {
     status: health.status === 'failed' ? 503 : 200,
     headers: { 'content-type': 'application/json', 'cache-control': 'no-store' },
   })
 }
 
-/** The replacer of JSON.stringify. */
-function inPublic(key: string, value: unknown): unknown {
+/** Removes what a public route may not show. For JSON.stringify, which calls it with each property. */
+function withoutSecrets(key: string, value: unknown): unknown {
   if (key === 'lastError' && value !== null) {
     const { code, details } = value as TidelockErrorJson
     return { code, time: details.time ?? null }

@@ -2,8 +2,9 @@ import type { StorageKind } from '../base/generated-types.js'
 import { openStored, resultOf } from '../base/indexeddb.js'
 import { shownOf } from '../base/private-folders.js'
 
-// The record of the last results of a database in a browser, where the page can read it without an engine: for a database in IndexedDB
-// beside its head, for one in OPFS in a database of their own, under the name. Of an encrypted database there is none.
+// Stores the last results of a database in one record, which the page can read without an engine. For a database in IndexedDB, the record
+// is beside its head. The records of databases in OPFS are in an IndexedDB database of their own, each under the name of its database. An
+// encrypted database has no record.
 
 interface RecordPlace {
   readonly storage: StorageKind
@@ -21,7 +22,7 @@ export async function readRecord({ storage, name }: RecordPlace): Promise<unknow
   return database && inRecords(database, recordsName, 'readonly', (records) => resultOf(records.get(name)))
 }
 
-/** Stores what `next` makes of the record, or removes the record. */
+/** Replaces the record by what `next` returns for it; removes it when that is undefined. */
 export async function changeRecord({ storage, name }: RecordPlace, next: (stored: unknown) => unknown): Promise<void> {
   if (storage === 'indexeddb')
     return inRecords(await openStored(name), 'meta', 'readwrite', async (records) => {
@@ -56,7 +57,7 @@ async function storedBesideHead(records: IDBObjectStore): Promise<unknown> {
   return isPlainHead(head) ? stored : undefined
 }
 
-/** Returns whether a database in OPFS is known not to be encrypted: of others, nothing is shown or stored. */
+/** Returns whether a database in OPFS is known not to be encrypted. Without that knowledge, no result is read or stored. */
 async function isKnownAsPlain(name: string): Promise<boolean> {
   return isPlainHead(await shownOf(name))
 }
@@ -79,7 +80,7 @@ async function openRecords(create: boolean): Promise<IDBDatabase | undefined> {
   })
 }
 
-/** Runs `use` over an object store of a database, which is closed then. */
+/** Runs `use` in a transaction on an object store, then closes the database. */
 async function inRecords<T>(
   database: IDBDatabase,
   store: string,

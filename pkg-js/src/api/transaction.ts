@@ -145,11 +145,11 @@ export function inTransaction<T>(
   return calls.withPermit(options, async ({ permitId, timeoutMs }) => {
     const idle = new IdleWatch(calls, permitId)
     try {
-      const left = { signal: options?.signal, timeoutMs: timeoutMs === 0 ? undefined : timeoutMs }
+      const remaining = { signal: options?.signal, timeoutMs: timeoutMs === 0 ? undefined : timeoutMs }
       const beginning = beginTransaction(calls, permitId, immediate, idle)
       return await (beginning instanceof Promise ? await beginning : beginning).run(
         (steps) => work(new Tx(calls, permitId, steps)),
-        left,
+        remaining,
       )
     } finally {
       idle.stop()
@@ -166,14 +166,14 @@ export interface Ending {
 
 /** A transaction that the caller ends, the result of {@link Database.begin}. */
 export class ManualTransaction extends Tx {
-  readonly #own: Steps
+  readonly #ownSteps: Steps
   #ending: Ending | undefined
   #failed = false
 
   /** @internal */
   constructor(calls: Connection, permitId: number, steps: Steps, ending: Ending) {
     super(calls, permitId, steps)
-    this.#own = steps
+    this.#ownSteps = steps
     this.#ending = ending
   }
 
@@ -200,7 +200,7 @@ export class ManualTransaction extends Tx {
     const ending = this.#ending
     if (ending === undefined) throw hasEnded()
     this.#ending = undefined
-    this.#own.seal()
+    this.#ownSteps.seal()
     return ending
   }
 }

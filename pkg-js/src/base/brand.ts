@@ -10,7 +10,7 @@ interface Kinds {
   'WebAssembly.Module': WebAssembly.Module
 }
 
-/** What a value of a kind has: an object that only says that it is of this kind would fail where it is used. */
+/** A member of each kind. An object with a forged brand lacks it, and would fail where it is used. */
 const members: { readonly [Kind in keyof Kinds]?: keyof Kinds[Kind] } = {
   Blob: 'arrayBuffer',
   File: 'arrayBuffer',

@@ -1,4 +1,4 @@
-/** The databases of this package in IndexedDB are named by this and their own name. */
+/** The prefix of a database's name in IndexedDB. */
 export const prefix = 'tidelock/'
 
 /** Resolves with the result of an IndexedDB request. */

@@ -29,7 +29,7 @@ export type DrizzleRow<T> = T extends readonly (infer Row)[] ? Row : Exclude<T, 
 /** Maps rows of values, in the order of the columns, to the rows of a query builder. */
 export type MapRows = (rows: readonly unknown[][]) => unknown[]
 
-/** What a query builder's query is made of. */
+/** The SQL of a query builder's query, with its parameters, and the mapping of its rows. */
 export interface QueryText {
   readonly query: string | SqlFragment
   /** Set when the rows of the query aren't those of SQLite. */

@@ -60,7 +60,7 @@ export interface SqlQueryTag extends SqlTagHelpers {
   <T = Row>(strings: TemplateStringsArray, ...values: readonly SqlTemplateValue[]): SqlQuery<T>
 }
 
-/** Runs a function later, but before the next call begins. */
+/** Defers functions until just before the next call begins. */
 interface Starter {
   later(start: () => void): void
 }
@@ -123,7 +123,7 @@ function concatenated(pieces: readonly (SqlValue | SqlFragment)[]): SqlFragment 
   return new SqlFragment(text, params)
 }
 
-/** Returns a template as a fragment. An empty array becomes SQLite's empty list, `IN ()`, in which nothing is. */
+/** Returns a template as a fragment. An empty array becomes SQLite's empty list, `IN ()`, which contains no value. */
 function fragmentOf(strings: TemplateStringsArray, values: readonly SqlTemplateValue[]): SqlFragment {
   return reading('The template', () => {
     const pieces: (SqlValue | SqlFragment)[] = [raw(strings?.[0] as string)]
@@ -176,7 +176,7 @@ export class SqlQuery<T> extends SqlFragment implements Promise<T[]> {
   constructor(fragment: SqlFragment, calls: Starter, run: (fragment: SqlFragment) => Promise<T[]>) {
     super(fragment.sql, fragment.params)
     this.#run = run
-    // Start later: only after an enclosing template was read is it clear that this query isn't nested.
+    // Starts later, because an enclosing template may still nest this query.
     calls.later(() => {
       if (!this.#settled) this.#start()
     })

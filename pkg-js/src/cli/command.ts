@@ -58,7 +58,7 @@ export const common: Readonly<Record<string, OptionSpec>> = {
 export function invocation(
   command: Command,
   args: readonly string[],
-  around: Pick<Invocation, 'output' | 'env' | 'remote' | 'signal'>,
+  environment: Pick<Invocation, 'output' | 'env' | 'remote' | 'signal'>,
 ): Invocation {
   const options = { ...common, ...command.options }
   const { values, positionals } = parse(command, args, options)
@@ -73,7 +73,7 @@ export function invocation(
     )
   const value = (name: string) => values[name] as string | undefined
   return {
-    ...around,
+    ...environment,
     positionals,
     flag: (name) => values[name] === true,
     value,

@@ -71,7 +71,7 @@ export function inCommands(hint: string): string {
 }
 
 /** Returns what to do on the command line about an error of the package; undefined when there is nothing to do there. */
-export function commandHint({ code, hint }: Pick<TidelockError, 'code' | 'hint'>): string | undefined {
+function commandHint({ code, hint }: Pick<TidelockError, 'code' | 'hint'>): string | undefined {
   const translated = hint === undefined ? undefined : inCommands(hint)
   const isForPrograms = translated !== undefined && forPrograms.test(translated)
   return isForPrograms || always.includes(code) ? byCode[code] : translated

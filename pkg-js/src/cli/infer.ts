@@ -24,7 +24,7 @@ export async function inferSchema(
 }
 
 /** Returns the CREATE TABLE for rows. Fractional numbers become text, which keeps every digit; whole numbers need no type for that. */
-export function createTable(table: string, key: readonly string[], rows: readonly Record<string, unknown>[]): string {
+function createTable(table: string, key: readonly string[], rows: readonly Record<string, unknown>[]): string {
   const columns = new Map<string, Set<string>>()
   for (const row of rows) {
     for (const [column, value] of Object.entries(row)) {

@@ -136,7 +136,7 @@ export function visible(text: string, kept?: RegExp): string {
 }
 
 /** Formats a progress line: `orders  [#####.....]  5,000 / 10,000`. */
-export function bar(what: string, done: number, total: number | null, columns: number): string {
+function bar(what: string, done: number, total: number | null, columns: number): string {
   const count = done.toLocaleString('en-US')
   if (total === null || total === 0) return `${what}  ${count} rows`
   const text = `  ${count} / ${total.toLocaleString('en-US')}`

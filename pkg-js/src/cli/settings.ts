@@ -20,7 +20,7 @@ export interface Endpoint {
   readonly url: string
   readonly key: string
   readonly schema: string
-  readonly accessToken?: () => Promise<string>
+  readonly accessToken?: (() => Promise<string>) | undefined
   readonly fetch: typeof fetch
 }
 
@@ -61,7 +61,7 @@ export function endpoint(given: Invocation): Endpoint {
     key,
     schema: given.value('remote-schema') ?? 'public',
     fetch: given.remote.fetch,
-    ...(token === undefined ? {} : { accessToken: async () => token }),
+    accessToken: token === undefined ? undefined : async () => token,
   }
 }
 

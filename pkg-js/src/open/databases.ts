@@ -46,7 +46,7 @@ export async function databases(options?: StoredPlace): Promise<DatabaseInfo[]> 
 }
 
 /** Returns the names of the databases in IndexedDB. */
-export async function storedNames(): Promise<string[]> {
+async function storedNames(): Promise<string[]> {
   requireStorage('indexeddb')
   if (typeof indexedDB.databases !== 'function') {
     const hint = 'Keep a list of the names yourself, or use a newer browser'

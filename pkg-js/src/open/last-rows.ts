@@ -35,7 +35,7 @@ export async function lastRows<T = Row>(
   const mode = checkOneOf('rowMode', options?.rowMode ?? 'object', ['object', 'array'])
   const window = checkWindow(options ?? {})
   // The default folder of a name is that of `open`.
-  const place = checkOptions({ name, storage, ...(path === undefined ? {} : { path }) }, surroundings())
+  const place = checkOptions({ name, storage, path }, surroundings())
   const { LastResults } = await loaded("initial: 'last'", import('../api/last-results.js'))
   const places = storage === undefined ? [place, { ...place, storage: 'opfs' as const }] : [place]
   const query = { sql, params, mode, window }

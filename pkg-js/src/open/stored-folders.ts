@@ -31,7 +31,7 @@ export async function deleteFolder(name: string, path: string | undefined, force
   const options: OpenOptions = {
     name,
     storage: 'file',
-    ...(path === undefined ? {} : { path }),
+    path,
     // When another process has the database open, the error says that its lock can't be stolen.
     ...(force ? { lock: { onBusy: 'steal' } } : {}),
   }

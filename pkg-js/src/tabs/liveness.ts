@@ -1,5 +1,5 @@
 /** A leader that is silent for this long counts as frozen. */
-export const frozenMs = 3000
+const frozenMs = 3000
 
 /**
  * Decides when a leader that doesn't answer counts as frozen or unreachable. It counts unanswered pings as well as time: a follower that was

@@ -5,7 +5,7 @@ import { Server } from '../rpc/server.js'
 import { PrivateFiles } from './private-files.js'
 import { StorageServer } from './storage-server.js'
 
-// The worker of one database: dist/worker.js. It has the whole engine, or only the files.
+// The worker of one database: dist/worker.js. It runs the whole engine, or only the store over files for an engine in the page.
 
 const scope = self as unknown as {
   postMessage(message: Message, transfer: readonly Transferable[]): void
@@ -19,7 +19,7 @@ const server = new Server(post, createDatabaseInstance, (checked, moving) =>
 )
 let files: StorageServer | undefined
 scope.onmessage = ({ data }) => {
-  // The first message says what this worker is for: an engine, or the files of one in the page.
+  // The first message of the page chooses one of the two.
   if ('method' in data && data.method === 'serve') files = new StorageServer(post)
   ;(files ?? server).channel.receive(data)
 }

@@ -1,4 +1,5 @@
-//! Implements the host of the migrations driver for a database, and the migration methods of [`Database`].
+//! Connects migrations with an open database: implements [`Environment`] and the host of their driver for it, and the
+//! migration methods of [`Database`].
 
 use std::{future::ready, rc::Rc};
 

@@ -1,4 +1,4 @@
-//! Connects sync with an open database: [`Host`] for the database, and the sync methods of [`Database`].
+//! Connects sync with an open database: implements [`SyncHost`] for it, and the sync methods of [`Database`].
 
 use std::rc::Rc;
 

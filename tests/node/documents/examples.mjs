@@ -336,7 +336,7 @@ export const examples = {
     await twice(async () => {
       const [made, , planned, inspected, verified, types] = await runCommands()
       assert.match(made, /_add_notes\.up\.sql/)
-      assert.match(planned, /add_notes {2}would go up/)
+      assert.match(planned, /add_notes {2}would be applied/)
       assert.match(inspected, /orders: 0 rows/)
       assert.deepEqual([verified, types], ['ok\n', 'tables.ts\n'])
     })

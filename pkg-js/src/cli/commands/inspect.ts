@@ -38,7 +38,7 @@ export const inspect: Command = {
       const size = await db.get<{ bytes: number }>(
         'SELECT page_count * page_size AS bytes FROM pragma_page_count, pragma_page_size',
       )
-      const made = (type: string) =>
+      const withSql = (type: string) =>
         db.query<{ name: string; table: string }>(
           `SELECT name, tbl_name AS "table" FROM sqlite_schema WHERE type = ? AND sql IS NOT NULL
            AND tbl_name NOT LIKE 'tidelock\\_%' ESCAPE '\\' ORDER BY name`,
@@ -49,8 +49,8 @@ export const inspect: Command = {
         bytes: size?.bytes ?? 0,
         tables,
         views: await tableNames(db, 'view'),
-        indexes: await made('index'),
-        triggers: await made('trigger'),
+        indexes: await withSql('index'),
+        triggers: await withSql('trigger'),
         migration: migrations.current,
         sync: { pending: (await db.sync.pending()).length, rejected: (await db.sync.rejected()).length },
       }

@@ -1,7 +1,7 @@
 import { type Command, type Invocation, type OptionSpec, table, usageError } from '../command.js'
 import { databaseIn, withDatabase, withScratch } from '../local-database.js'
 import type { Output } from '../output.js'
-import type { GeneratedMigration, MigrationReport, MigrationStatus } from '../package.js'
+import type { GeneratedMigration, MigrationReport, MigrationRunOptions, MigrationStatus } from '../package.js'
 import { readText } from '../read.js'
 import { byTable } from '../settings.js'
 import { folderOption, readMigrations, writeMigration } from './migrate-files.js'
@@ -129,13 +129,12 @@ function withHistory<T>(
   return withDatabase(where, given, { migrations, migrate: false, write: write && !given.flag('dry-run') }, work)
 }
 
-function limitsOf(given: Invocation): { to?: string; steps?: number; dryRun: boolean; signal: AbortSignal } {
-  const to = given.value('to')
+function limitsOf(given: Invocation): MigrationRunOptions {
   const steps = given.value('steps')
   if (steps !== undefined && !/^\d+$/.test(steps)) throw usageError('--steps needs a whole number')
   return {
-    ...(to === undefined ? {} : { to }),
-    ...(steps === undefined ? {} : { steps: Number(steps) }),
+    to: given.value('to'),
+    steps: steps === undefined ? undefined : Number(steps),
     dryRun: given.flag('dry-run'),
     signal: given.signal,
   }
@@ -144,7 +143,10 @@ function limitsOf(given: Invocation): { to?: string; steps?: number; dryRun: boo
 function printReport({ planned, applied, reverted }: MigrationReport, output: Output): void {
   const done = [...applied, ...reverted]
   const rows = done.map(({ version, name, executionMs }) => [version, `${name}  ${executionMs} ms`] as const)
-  const plans = planned.map(({ version, name, direction }) => [version, `${name}  would go ${direction}`] as const)
+  const plans = planned.map(
+    ({ version, name, direction }) =>
+      [version, `${name}  would be ${direction === 'up' ? 'applied' : 'reverted'}`] as const,
+  )
   for (const line of table(done.length > 0 ? rows : plans)) output.line(line.trimStart())
   if (done.length === 0 && planned.length === 0) output.line('There is nothing to do.')
 }

@@ -56,7 +56,7 @@ export const pull: Command = {
     const tables = made.map((table): TableSync => {
       const [cursor] = cursors.get(table) ?? []
       const [mark] = deleted.get(table) ?? []
-      return { table, ...(cursor === undefined ? {} : { cursor }), ...(mark === undefined ? {} : { deleted: mark }) }
+      return { table, cursor, deleted: mark }
     })
     const db = await openWork(work, file, given, { ...remote, tables })
     const progress = given.output.progress()
@@ -127,8 +127,8 @@ async function openWork(work: string, file: string, given: Invocation, remote?: 
     path: work,
     snapshots: false,
     onWarning: ({ message }) => given.output.warn(message),
-    ...(seed === undefined ? {} : { seed }),
-    ...(remote === undefined ? {} : { remote }),
+    seed,
+    remote,
   })
   writeWhole(begun, new TextEncoder().encode(fileState(file)))
   return db
@@ -187,7 +187,6 @@ async function schemaFor(
     given.output.warn('The types of columns are guessed from some rows; use --schema FILE for exact ones')
     return inferSchema(remote, tables, keys)
   }
-  const known = tables === undefined ? {} : { tables }
-  const migration = await schemaFromRemote({ ...remote, ...known, ...warning(given) })
+  const migration = await schemaFromRemote({ ...remote, tables, ...warning(given) })
   return migration.up as string
 }

@@ -14,12 +14,10 @@ const create: Command = {
   operands,
   options: { ...folder, label: { value: 'TEXT', about: 'a label, which keeps the snapshot until it is deleted' } },
   examples: ['npx tidelock snapshot create ./shop.tidelock --label "before the import"'],
-  run: (given) => {
-    const label = given.value('label')
-    return withDatabase(folderIn(given, given.positionals[0], 'snapshot create'), given, { write: true }, (db) =>
-      db.snapshots.create(label === undefined ? {} : { label }),
-    )
-  },
+  run: (given) =>
+    withDatabase(folderIn(given, given.positionals[0], 'snapshot create'), given, { write: true }, (db) =>
+      db.snapshots.create({ label: given.value('label') }),
+    ),
   print: (snapshot: SnapshotInfo, output: Output) => printSnapshot(snapshot, output),
 }
 

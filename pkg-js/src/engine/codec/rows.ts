@@ -30,7 +30,7 @@ export interface RowShape {
 }
 
 /** Creates the shape of rows with these columns. */
-export function shapeOf(names: readonly string[]): RowShape {
+function shapeOf(names: readonly string[]): RowShape {
   // A parsed object has exactly the room for its properties, one called __proto__ included; a copy by spread has it, too.
   const template: Row = JSON.parse(`{${names.map((name) => `${JSON.stringify(name)}:null`).join()}}`)
   return { names, template }

@@ -46,7 +46,7 @@ export function useLiveQuery<T = Row>(
   const { timeoutMs, initial, keepPreviousRows = false, throwOnError = false } = options
   const databases = useDatabases('useLiveQuery')
   const statement = statementOf(query, params)
-  // biome-ignore lint/correctness/useExhaustiveDependencies: the key stands for the statement
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the key identifies the statement
   const results = useMemo(
     () => providedResults<T>(databases, statement, { timeoutMs, initial }),
     [databases, statement?.key, timeoutMs, initial],
@@ -57,9 +57,9 @@ export function useLiveQuery<T = Row>(
 }
 
 /**
- * As {@link useLiveQuery}, but suspends until the rows are there, and throws errors in the render, for the nearest error boundary. The boundary
- * is a `<Suspense>` inside of the provider, else the `fallback` of the provider. A change of the parameters suspends again, unless it is
- * made in `startTransition`.
+ * As {@link useLiveQuery}, but suspends until the rows have loaded, and throws errors in the render, for the nearest error boundary. While it
+ * is suspended, React shows the `<Suspense>` inside of the provider, else the `fallback` of the provider. A change of the parameters suspends
+ * again, unless it is made in `startTransition`.
  *
  * On a server it throws `unsupported_environment`: React sends the fallback, and renders the component in the browser.
  *
@@ -77,7 +77,7 @@ export function useSuspenseLiveQuery<T = Row>(
   const { timeoutMs } = options
   const database = useOpenDatabase('useSuspenseLiveQuery')
   const statement = statementOf(query, params)
-  // biome-ignore lint/correctness/useExhaustiveDependencies: the key stands for the statement
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the key identifies the statement
   const results = useMemo(
     () => liveResults<T>(database, statement, { timeoutMs }),
     [database, statement?.key, timeoutMs],
@@ -87,7 +87,7 @@ export function useSuspenseLiveQuery<T = Row>(
   return result.loading ? suspendUntilLoaded(results, 'useSuspenseLiveQuery') : result
 }
 
-/** Returns the result, while it is loading without rows with those of the previous one, if those are to be kept. */
+/** Returns the result; with `keep`, while it is loading and has no rows, with the rows of the previous result. */
 function useWithPrevious<T>(result: LiveResult<T>, keep: boolean, databases: DatabaseStore): LiveResult<T> {
   // biome-ignore lint/correctness/useExhaustiveDependencies: rows of another database are never previous ones
   const previous = useMemo<{ rows: readonly T[] }>(() => ({ rows: [] }), [databases])
