@@ -12,7 +12,7 @@ import {
   rejecting,
 } from '../engine/connection.js'
 import { copyRows } from '../engine/copy-rows.js'
-import { type Core, type Op, op } from '../engine/core.js'
+import { type Op, op } from '../engine/core.js'
 import { packedWork } from '../engine/packed-work.js'
 import type { Work, WorkResult } from '../engine/work.js'
 import { type AskOptions, Cancelled, type Channel } from './channel.js'
@@ -28,6 +28,7 @@ import {
   type TimeLimit,
   type WorkerMethods,
 } from './protocol.js'
+import { type RemoteTraits, remoteCore } from './remote-core.js'
 
 /** Permit ids here are the session's number times this, plus the engine's id, so that those of different sessions differ. */
 const permitIdsPerSession = 2 ** 32
@@ -48,14 +49,6 @@ export type BeginSession = (
   eventTypes: readonly string[],
 ) => { readonly session: EngineSession; readonly opened: Promise<void> }
 
-/** Properties of the other side. */
-export interface RemoteTraits {
-  /** Whether the data outlives the engine, in storage. */
-  readonly lasting: boolean
-  /** Whether several tabs share it: the serving engine may change at any time, and pending calls are then sent again. */
-  readonly shared?: boolean
-}
-
 /**
  * Calls into an engine in another thread. Parameters are packed and results decoded here, as for an engine in this thread. When the other
  * thread crashes, pending calls reject with `worker_crashed`, another one takes its place, and calls made meanwhile wait for it.
@@ -74,7 +67,14 @@ export class ChannelConnection extends Connection {
 
   constructor(options: CallsOptions, beginSession: BeginSession, traits: RemoteTraits, onRenewed: () => void) {
     super(
-      remoteCore((method, args) => this.#core(method, args), traits),
+      remoteCore(
+        {
+          ask: (call, options) => this.#ask('core', call, options),
+          notify: (call) => this.#session.channel.notify('core', call),
+          close: () => this.#ask('close', []),
+        },
+        traits,
+      ),
       options,
     )
     this.#beginSession = beginSession
@@ -367,46 +367,6 @@ export class ChannelConnection extends Connection {
   #refined(error: unknown): TidelockError {
     return isTidelockError(error) ? this.options.refine(error) : this.failure(error)
   }
-
-  /** Asks the engine first, then the browser, since only a page can request persistent storage. */
-  async #persist(): Promise<boolean> {
-    const promised = await this.#ask('core', ['persist'])
-    return promised === true || (this.#traits.lasting && ((await navigator.storage?.persist?.()) ?? false))
-  }
-
-  /** Calls a method of the engine by name. */
-  #core(method: string, args: readonly unknown[]): unknown {
-    switch (method) {
-      case 'close':
-        return this.#ask('close', [])
-      case 'persist':
-        return this.#persist()
-      case 'cancel':
-      case 'dropCancel':
-        return this.#session.channel.notify('core', [method, ...args])
-      default: {
-        const transfer: ArrayBuffer[] = []
-        const given = args.map((one) => (one instanceof Uint8Array ? copied(one, transfer) : one))
-        return this.#ask('core', [method, ...given], { transfer })
-      }
-    }
-  }
-}
-
-/** Returns a `Core` whose methods call the engine by name and return promises, except for `newCancel`, whose ids are made here. */
-function remoteCore(call: (method: string, args: readonly unknown[]) => unknown, { shared }: RemoteTraits): Core {
-  // Clients of one engine must not use the same ids.
-  let cancels = shared === true ? Math.floor(Math.random() * 2 ** 31) : 0
-  const get = (_: object, method: string) =>
-    method === 'newCancel' ? () => ++cancels : (...args: unknown[]) => call(method, args)
-  return new Proxy({}, { get }) as Core
-}
-
-/** Copies bytes for transfer, since the caller may go on using its own. */
-function copied(bytes: Uint8Array, transfer: ArrayBuffer[]): Uint8Array {
-  const copy = bytes.slice()
-  transfer.push(copy.buffer)
-  return copy
 }
 
 function limitOf(timeoutMs: number | undefined): TimeLimit | undefined {
