@@ -2,7 +2,7 @@ use super::fresh;
 use crate::{
     Value,
     error::ErrorCode,
-    sqlite::{Connection, Image, PageFile},
+    sqlite::{CHUNK_SIZE, Connection, Image, PageFile},
 };
 
 #[test]
@@ -153,4 +153,53 @@ fn a_file_from_wal_mode_opens_and_leaves_it() {
     assert_eq!(image.chunks[0][18..20], [1, 1]);
     // The change of the header is a commit, too.
     assert!(copy.take_ready().unwrap().is_some_and(|batch| batch.pages[0] == 0 && batch.bytes[18..20] == [1, 1]));
+}
+
+#[test]
+fn many_databases_in_many_threads() {
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            scope.spawn(move || {
+                let files: Vec<_> = (0..3).map(|_| fresh()).collect();
+                for (index, (_, db)) in files.iter().enumerate() {
+                    db.exec("CREATE TABLE t(a)").unwrap();
+                    db.run("INSERT INTO t VALUES (?)", &[(thread * 10 + index as i64).into()]).unwrap();
+                }
+                for (index, (_, db)) in files.iter().enumerate() {
+                    assert_eq!(db.value("SELECT a FROM t", &[]).unwrap(), Some((thread * 10 + index as i64).into()));
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn an_image_survives_conversion_to_bytes() {
+    let (file, db) = fresh();
+    db.exec("CREATE TABLE t(b); INSERT INTO t VALUES (randomblob(200001))").unwrap();
+    let image = file.image().unwrap();
+    assert_eq!((image.len(), image.page_size), (file.bytes(), 4096));
+    assert!(
+        image.chunks.len() > 3 && image.chunks[..image.chunks.len() - 1].iter().all(|chunk| chunk.len() == CHUNK_SIZE)
+    );
+    assert_eq!(Image::from_bytes(&image.to_bytes()), image);
+    assert_eq!(PageFile::new(image.clone()).image().unwrap(), image);
+    assert!(Image::default().is_empty() && PageFile::default().image().unwrap() == Image::default());
+    let copy = PageFile::new(image);
+    let reopened = Connection::open(&copy).unwrap();
+    let blob = |db: &Connection| db.value("SELECT b FROM t", &[]).unwrap();
+    assert_eq!(blob(&reopened), blob(&db));
+    assert!(!copy.has_ready() && copy.take_touched().is_empty());
+}
+
+#[test]
+fn foreign_keys_are_checked() {
+    let (_file, db) = fresh();
+    db.exec("CREATE TABLE p(id INTEGER PRIMARY KEY); CREATE TABLE c(p REFERENCES p); PRAGMA foreign_keys = OFF; INSERT INTO c VALUES (5)")
+        .unwrap();
+    let violations = db.foreign_key_check(usize::MAX).unwrap();
+    assert_eq!(
+        (violations.len(), &*violations[0].table, violations[0].rowid, &*violations[0].parent),
+        (1, "c", Some(1), "p")
+    );
 }

@@ -4,6 +4,7 @@ mod authority;
 mod basics;
 mod execute;
 mod flat;
+mod limits;
 mod pages;
 mod replacing;
 

@@ -347,44 +347,6 @@ fn several_pins_live_at_once() {
 }
 
 #[test]
-fn a_full_database_refuses_and_goes_on() {
-    for inside in [false, true] {
-        let file = PageFile::default();
-        file.set_max_bytes(1 << 20);
-        let db = Connection::open(&file).unwrap();
-        db.exec("CREATE TABLE t(id INTEGER PRIMARY KEY, b); INSERT INTO t(b) VALUES (zeroblob(500000))").unwrap();
-        let before = file.image().unwrap();
-        if inside {
-            db.exec("BEGIN; INSERT INTO t(b) VALUES (1)").unwrap();
-        }
-        let error = db.run("INSERT INTO t(b) VALUES (zeroblob(900000))", &[]).unwrap_err();
-        assert_eq!(
-            (error.code, error.details["sqliteCode"].clone()),
-            (ErrorCode::DatabaseTooLarge, "SQLITE_FULL".into())
-        );
-        assert_eq!(error.details["maxBytes"], (1_u64 << 20).into());
-        if db.in_transaction() {
-            db.exec("ROLLBACK").unwrap();
-        }
-        assert!(file.image().unwrap() == before);
-        db.exec("INSERT INTO t(b) VALUES (zeroblob(1000)); DELETE FROM t WHERE id = 1; INSERT INTO t(b) VALUES (zeroblob(600000))").unwrap();
-        assert!(db.quick_check().unwrap().is_empty() && file.bytes() <= 1 << 20);
-    }
-}
-
-#[test]
-fn temporary_tables_have_the_same_limit() {
-    let file = PageFile::default();
-    file.set_max_bytes(1 << 20);
-    let db = Connection::open(&file).unwrap();
-    db.exec("CREATE TABLE t(b); CREATE TEMP TABLE large(b); INSERT INTO large VALUES (zeroblob(500000))").unwrap();
-    let error = db.run("INSERT INTO large VALUES (zeroblob(900000))", &[]).unwrap_err();
-    assert_eq!(error.code, ErrorCode::DatabaseTooLarge);
-    db.exec("INSERT INTO t VALUES (zeroblob(900000)); DROP TABLE large").unwrap();
-    db.exec("CREATE TEMP TABLE again(b); INSERT INTO again VALUES (zeroblob(900000))").unwrap();
-}
-
-#[test]
 fn a_commit_that_the_file_refuses_is_undone() {
     // The limit shrinks without SQLite knowing: only the file refuses, when the commit writes to it.
     let (file, db) = fresh();
@@ -410,53 +372,4 @@ fn a_commit_that_the_file_refuses_is_undone() {
     db.exec("DELETE FROM t; INSERT INTO t VALUES (zeroblob(100000))").unwrap();
     assert!(db.run("INSERT INTO t VALUES (zeroblob(1000000))", &[]).is_err());
     assert!(db.quick_check().unwrap().is_empty());
-}
-
-#[test]
-fn many_databases_in_many_threads() {
-    std::thread::scope(|scope| {
-        for thread in 0..4 {
-            scope.spawn(move || {
-                let files: Vec<_> = (0..3).map(|_| fresh()).collect();
-                for (index, (_, db)) in files.iter().enumerate() {
-                    db.exec("CREATE TABLE t(a)").unwrap();
-                    db.run("INSERT INTO t VALUES (?)", &[(thread * 10 + index as i64).into()]).unwrap();
-                }
-                for (index, (_, db)) in files.iter().enumerate() {
-                    assert_eq!(db.value("SELECT a FROM t", &[]).unwrap(), Some((thread * 10 + index as i64).into()));
-                }
-            });
-        }
-    });
-}
-
-#[test]
-fn an_image_survives_conversion_to_bytes() {
-    let (file, db) = fresh();
-    db.exec("CREATE TABLE t(b); INSERT INTO t VALUES (randomblob(200001))").unwrap();
-    let image = file.image().unwrap();
-    assert_eq!((image.len(), image.page_size), (file.bytes(), 4096));
-    assert!(
-        image.chunks.len() > 3 && image.chunks[..image.chunks.len() - 1].iter().all(|chunk| chunk.len() == CHUNK_SIZE)
-    );
-    assert_eq!(Image::from_bytes(&image.to_bytes()), image);
-    assert_eq!(PageFile::new(image.clone()).image().unwrap(), image);
-    assert!(Image::default().is_empty() && PageFile::default().image().unwrap() == Image::default());
-    let copy = PageFile::new(image);
-    let reopened = Connection::open(&copy).unwrap();
-    let blob = |db: &Connection| db.value("SELECT b FROM t", &[]).unwrap();
-    assert_eq!(blob(&reopened), blob(&db));
-    assert!(!copy.has_ready() && copy.take_touched().is_empty());
-}
-
-#[test]
-fn foreign_keys_are_checked() {
-    let (_file, db) = fresh();
-    db.exec("CREATE TABLE p(id INTEGER PRIMARY KEY); CREATE TABLE c(p REFERENCES p); PRAGMA foreign_keys = OFF; INSERT INTO c VALUES (5)")
-        .unwrap();
-    let violations = db.foreign_key_check(usize::MAX).unwrap();
-    assert_eq!(
-        (violations.len(), &*violations[0].table, violations[0].rowid, &*violations[0].parent),
-        (1, "c", Some(1), "p")
-    );
 }
