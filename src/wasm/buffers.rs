@@ -17,7 +17,7 @@ pub(super) struct Buffers {
     pub(super) failure: Option<Error>,
 }
 
-/// Read by `pkg-js/src/engine/codec/rows.ts`; 72 bytes.
+/// Read by `pkg-js/src/engine/codec/layout.ts`; 72 bytes.
 #[repr(C)]
 #[derive(Default)]
 pub(super) struct Header {

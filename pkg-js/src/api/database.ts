@@ -35,7 +35,7 @@ import type {
   Statement,
   TransactionOptions,
 } from '../base/values.js'
-import type { ResultRows } from '../engine/codec/rows.js'
+import type { ResultRows } from '../engine/codec/result-rows.js'
 import { type Connection, rejecting } from '../engine/connection.js'
 import { copyParams } from '../engine/copy-params.js'
 import { type Op, op } from '../engine/core.js'

@@ -1,7 +1,7 @@
 import type { TidelockError } from '../base/errors.js'
 import type { SqlFragment } from '../base/sql.js'
 import type { CallOptions } from '../base/values.js'
-import type { ResultMode } from './codec/rows.js'
+import type { ResultMode } from './codec/results.js'
 import { Connection, type MaybePromise, type Permit } from './connection.js'
 import type { Core, Op } from './core.js'
 import type { Work, WorkResult } from './work.js'

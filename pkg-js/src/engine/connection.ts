@@ -4,7 +4,7 @@ import type { SqlFragment } from '../base/sql.js'
 import type { CallOptions } from '../base/values.js'
 import { beforeTimeout, onStop, Waiting, withLimit } from '../base/waiting.js'
 import { Callers } from './callers.js'
-import type { ResultMode } from './codec/rows.js'
+import type { ResultMode } from './codec/results.js'
 import type { Core, Op } from './core.js'
 import type { Work, WorkResult } from './work.js'
 

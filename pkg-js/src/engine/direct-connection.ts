@@ -1,7 +1,7 @@
 import { invalid, TidelockError } from '../base/errors.js'
 import { fragmentParts, type SqlFragment } from '../base/sql.js'
 import type { CallOptions } from '../base/values.js'
-import type { ResultMode } from './codec/rows.js'
+import type { ResultMode } from './codec/results.js'
 import { withStatement } from './codec/statement-errors.js'
 import type { StatementRunner } from './codec/statements.js'
 import { andThen, type CallsOptions, Connection, type MaybePromise, noFastPath, type Permit } from './connection.js'

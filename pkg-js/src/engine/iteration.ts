@@ -1,4 +1,4 @@
-import type { ResultRows } from './codec/rows.js'
+import type { ResultRows } from './codec/result-rows.js'
 
 /** Rows decoded at a time: few enough not to block a page noticeably, and to be collected while they are young. */
 const sliceRows = 256

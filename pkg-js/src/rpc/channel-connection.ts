@@ -2,7 +2,7 @@ import { beforeCommit, isTidelockError, TidelockError } from '../base/errors.js'
 import type { SqlFragment } from '../base/sql.js'
 import type { CallOptions, SqlParams } from '../base/values.js'
 import { until } from '../base/waiting.js'
-import type { ResultMode } from '../engine/codec/rows.js'
+import type { ResultMode } from '../engine/codec/results.js'
 import {
   type CallsOptions,
   Connection,

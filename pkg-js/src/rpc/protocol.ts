@@ -1,6 +1,6 @@
 import type { Part } from '../../generated/instance.js'
 import type { Encryption } from '../base/encryption.js'
-import type { ResultTexts } from '../engine/codec/rows.js'
+import type { ResultTexts } from '../engine/codec/result-rows.js'
 import type { CoreEvent } from '../engine/core.js'
 import type { CoreOptions } from '../engine/core-options.js'
 import type { DirectConnection } from '../engine/direct-connection.js'

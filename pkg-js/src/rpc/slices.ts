@@ -1,5 +1,5 @@
 import { yieldToEventLoop } from '../base/event-loop.js'
-import type { ResultRows } from '../engine/codec/rows.js'
+import type { ResultRows } from '../engine/codec/result-rows.js'
 
 /** Blocking a page for this long is not noticeable. */
 export const sliceMs = 2

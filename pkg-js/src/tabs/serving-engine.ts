@@ -1,5 +1,5 @@
 import { isTidelockError, TidelockError } from '../base/errors.js'
-import { layout } from '../engine/codec/rows.js'
+import { layout } from '../engine/codec/layout.js'
 import type { WorkResult } from '../engine/work.js'
 import type { Channel } from '../rpc/channel.js'
 import type { PackedResult, PageMethods, WorkerMethods } from '../rpc/protocol.js'

@@ -1,5 +1,5 @@
+import { layout } from './layout.js'
 import type { MemorySource } from './memory.js'
-import { layout } from './rows.js'
 
 // Buffers that go to another thread or are decoded later: parameters before they are in wasm memory, results after they have left it. For
 // packing and decoding, such a buffer takes the place of the wasm memory (`DetachedMemory`).

@@ -1,5 +1,5 @@
+import { layout } from './layout.js'
 import { type MemorySource, type MemoryViews, viewsOf } from './memory.js'
-import { layout } from './rows.js'
 
 /** A memory made of one buffer after another, outside of wasm. */
 export class DetachedMemory implements MemorySource {

@@ -1,7 +1,7 @@
 import { type Core, type Op, op, repeatStatus } from '../core.js'
 import { WasmMemory } from './memory.js'
 import type { Packed } from './pack.js'
-import { Results } from './rows.js'
+import { Results } from './results.js'
 import { withStatement } from './statement-errors.js'
 
 /** How many statements the wasm module keeps compiled; statement number modulo this is its place. */

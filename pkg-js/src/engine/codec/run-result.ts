@@ -1,5 +1,5 @@
 import type { RunResult } from '../../base/values.js'
-import type { Results } from './rows.js'
+import type { Results } from './results.js'
 
 /** Reads the {@link RunResult} of the last statement. */
 export function runResult(results: Results, integers: 'auto' | 'bigint' | 'number'): RunResult {

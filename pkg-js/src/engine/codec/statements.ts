@@ -6,7 +6,8 @@ import { copyResult } from './copy.js'
 import { Executor } from './executor.js'
 import { viewsOf } from './memory.js'
 import { type Packed, Packer } from './pack.js'
-import { type ResultMode, ResultRows } from './rows.js'
+import { ResultRows } from './result-rows.js'
+import type { ResultMode } from './results.js'
 import { runResult } from './run-result.js'
 
 /** Runs statements with parameters as P and results as R. Throws what the wasm module throws, unconverted but for `withStatement`. */

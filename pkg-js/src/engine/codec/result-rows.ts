@@ -1,27 +1,8 @@
 import type { Row, RowMode, SqlResultValue } from '../../base/values.js'
-import { type Core, tag } from '../core.js'
-import type { MemorySource, MemoryViews } from './memory.js'
+import { tag } from '../core.js'
+import { blobAt, columnsAt, rowsAt, slotsAt, tagsAt, textAt, textBytesAt, wideAt, wideBytesAt } from './layout.js'
+import type { MemoryViews } from './memory.js'
 import { decodeText } from './text.js'
-
-// Word indexes in the header of a result; addresses are in bytes.
-const rowsAt = 0
-const columnsAt = 1
-const shapeAt = 2
-const tagsAt = 3
-const slotsAt = 4
-const textAt = 5
-const textBytesAt = 6
-const wideAt = 7
-const wideBytesAt = 8
-const blobAt = 9
-const blobBytesAt = 10
-const flagsAt = 11
-const statementAt = 12
-const changesAt = 56
-const rowidAt = 64
-const headerBytes = 72
-
-const wroteFlag = 1
 
 /** The column names of a result, and an object with these properties to copy for each row. */
 export interface RowShape {
@@ -29,130 +10,8 @@ export interface RowShape {
   readonly template: Row
 }
 
-/** Creates the shape of rows with these columns. */
-function shapeOf(names: readonly string[]): RowShape {
-  // A parsed object has exactly the room for its properties, one called __proto__ included; a copy by spread has it, too.
-  const template: Row = JSON.parse(`{${names.map((name) => `${JSON.stringify(name)}:null`).join()}}`)
-  return { names, template }
-}
-
-/** The form of a query's rows; `cursor`: a copied buffer that is decoded on demand, as {@link ResultRows}. */
-export type ResultMode = RowMode | 'cursor'
-
-/** Reads the result of the last {@link Core.execute}. Its methods are only valid until the next call into wasm. */
-export class Results {
-  readonly #source: MemorySource
-  readonly #core: Pick<Core, 'columns'>
-  readonly #header: number
-  readonly #shapes = new Map<number, RowShape>()
-  /** Reused for every result that is decoded at once. */
-  #reader: ResultRows | undefined
-  /** The texts of the result, when the other thread has decoded them. */
-  texts: ResultTexts | undefined
-
-  constructor(source: MemorySource, core: Pick<Core, 'columns' | 'header'>) {
-    this.#source = source
-    this.#core = core
-    this.#header = core.header()
-  }
-
-  /** Whether the statement wrote something that has to be stored before its promise resolves. */
-  wrote(): boolean {
-    return (this.#word(flagsAt) & wroteFlag) !== 0
-  }
-
-  changes(): number {
-    return this.#source.refresh().doubles[(this.#header + changesAt) / 8] as number
-  }
-
-  lastInsertRowid(): bigint {
-    return this.#source.refresh().longs[(this.#header + rowidAt) / 8] as bigint
-  }
-
-  /** The number by which the statement can be run again; 0: none. */
-  statement(): number {
-    return this.#word(statementAt)
-  }
-
-  /** The id of the list of column names; meaningless without rows. */
-  shapeId(): number {
-    return this.#word(shapeAt)
-  }
-
-  /** The first row as an object. */
-  first(): Row | undefined {
-    return this.#word(rowsAt) === 0 ? undefined : this.#read().objects(1)[0]
-  }
-
-  /** All rows. */
-  rows(mode: RowMode): unknown[] {
-    return this.#word(rowsAt) === 0 ? [] : this.#read().all(mode)
-  }
-
-  /** Returns a cursor over the rows, for a memory that the next result doesn't overwrite. */
-  cursor(): ResultRows {
-    const shape = this.shape()
-    return new ResultRows(this.#source.refresh(), this.#header, shape, this.texts)
-  }
-
-  #read(): ResultRows {
-    const shape = this.shape()
-    const areas = this.#source.refresh()
-    this.#reader ??= new ResultRows(areas, this.#header, shape)
-    return this.#reader.reset(areas, this.#header, shape, this.texts)
-  }
-
-  /**
-   * Decodes the texts, to send them to another thread as strings: copying them takes that thread a fraction of the time of decoding.
-   * Undefined when they are too short to be worth it, or may exceed the longest string.
-   */
-  decodedTexts(): ResultTexts | undefined {
-    const length = this.#word(textBytesAt)
-    const wideLength = this.#word(wideBytesAt)
-    if (length + wideLength < leastDecoded || length + wideLength > mostDecoded) return undefined
-    const { bytes } = this.#source.refresh()
-    const at = this.#word(textAt)
-    const wideStart = this.#word(wideAt)
-    return [decodeText(bytes, at, at + length), decodeText(bytes, wideStart, wideStart + wideLength)]
-  }
-
-  /** Returns the shape of the rows. May call into wasm. */
-  shape(): RowShape {
-    const id = this.shapeId()
-    let shape = this.#shapes.get(id)
-    if (shape === undefined) {
-      shape = shapeOf(this.#core.columns(id))
-      this.#shapes.set(id, shape)
-    }
-    return shape
-  }
-
-  #word(index: number): number {
-    return this.#source.refresh().words[this.#header / 4 + index] as number
-  }
-}
-
-/** Bytes of text from which a message carries strings of their own, and up to which strings can hold them in every browser. */
-const [leastDecoded, mostDecoded] = [2048, 2 ** 26]
-
 /** All texts of a result, joined: the ASCII ones, and the others. */
 export type ResultTexts = readonly [string, string]
-
-/** The word indexes that {@link copyResult} needs, and the bytes of a header. */
-export const layout = {
-  rowsAt,
-  shapeAt,
-  columnsAt,
-  tagsAt,
-  slotsAt,
-  textAt,
-  textBytesAt,
-  wideAt,
-  wideBytesAt,
-  blobAt,
-  blobBytesAt,
-  headerBytes,
-} as const
 
 /** Decodes the rows of a result, slice by slice or all at once. Over wasm memory, it is valid until the next call into wasm. */
 export class ResultRows {
@@ -366,7 +225,7 @@ export class ResultRows {
     let textEnd = this.#textEnd
     let wideEnd = this.#wideEnd
     if (count < this.remaining) {
-      const [units, wideUnits] = this.#writeIds(count)
+      const [units, wideUnits] = this.#textUnits(count)
       textEnd = this.#text + units
       wideEnd = endOf(bytes, this.#wide, wideUnits)
     }
@@ -378,7 +237,7 @@ export class ResultRows {
   }
 
   /** Returns the lengths of the texts of the next rows, in UTF-16 units. */
-  #writeIds(count: number): [number, number] {
+  #textUnits(count: number): [number, number] {
     const { bytes, doubles } = this.#areas
     let text = 0
     let wide = 0
