@@ -12,6 +12,24 @@
 //! 6. **Manifest last.** Its transaction checks that every chunk exists; chunks without a manifest are swept.
 //! 7. **Nothing good is deleted before its successor is verified.**
 //! 8. **Snapshots cost what changed.**
+//!
+//! | implementation of `Store` | subject |
+//! |---|---|
+//! | `memory` | `storage: 'memory'`, and native tests |
+//! | `folder` | files: a journal, and packs of chunks. The one over IndexedDB is in `browser` |
+//! | `sealed` | encryption, over another store |
+//! | `proxy` | a store in another thread |
+//! | `conformance`, `faulty` | for tests: the suite of every store, and a store that fails at random |
+//!
+//! | file | subject |
+//! |---|---|
+//! | `records`, `chunk`, `log`, `manifests` | the stored form of records, chunks and batches; which manifests belong to the log |
+//! | `recovery`, `last_good`, `history` | reading a database: at its opening, after damage, at an earlier time |
+//! | `storage` | the open database: its fence, and the end of its log |
+//! | `generations`, `imported`, `removal` | writing, importing and deleting snapshots and checkpoints |
+//! | `paging` | databases larger than memory |
+//! | `rekey`, `moving` | changing the key; moving to another store |
+//! | `failure` | the errors that all stores share |
 
 pub mod chunk;
 #[cfg(feature = "testing")]
