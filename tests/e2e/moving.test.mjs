@@ -41,7 +41,10 @@ const found = (page, name) =>
   page.evaluate(async (name) => {
     const root = await navigator.storage.getDirectory()
     const folder = await root.getDirectoryHandle('tidelock', { create: true })
-    const names = (await indexedDB.databases()).map(({ name }) => name)
+    // An opening in IndexedDB makes and deletes an empty one for a time: a kill may leave it, until the next such opening.
+    const names = (await indexedDB.databases())
+      .map(({ name }) => name)
+      .filter((one) => !one.startsWith('tidelock.renew/'))
     for await (const entry of folder.keys()) names.push(entry)
     const listed = (await window.tidelock.databases()).filter((one) => one.name === name)
     return { names: names.filter((one) => one.includes(name)).sort(), storages: listed.map(({ storage }) => storage) }
