@@ -35,8 +35,18 @@ export async function privateNames(): Promise<string[]> {
   return names
 }
 
-/** Returns whether there is a database of that name; false where the browser has no private file system, or refuses it. */
-export async function isPrivate(name: string): Promise<boolean> {
+/** The errors by which browsers say that there is no such entry, or no private file system here. WebKit has the last one in private windows. */
+const missing = [
+  'NotFoundError',
+  'TypeMismatchError',
+  'TypeError',
+  'SecurityError',
+  'NotSupportedError',
+  'UnknownError',
+]
+
+/** Returns whether there is a database of that name; `unreadable` where the browser has a private file system that fails. */
+export async function isPrivate(name: string): Promise<boolean | 'unreadable'> {
   try {
     const folder = await (await privateFolder(false))?.getDirectoryHandle(folderName(name))
     for await (const [file, handle] of folder?.entries() ?? []) {
@@ -45,8 +55,8 @@ export async function isPrivate(name: string): Promise<boolean> {
       const read = (handle as FileSystemFileHandle).getFile().catch(() => undefined)
       if (file !== aboutFile && (await read)?.size !== 0) return true
     }
-  } catch {
-    // There is none.
+  } catch (error) {
+    if (!missing.includes((error as Error).name)) return 'unreadable'
   }
   return false
 }

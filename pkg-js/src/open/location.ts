@@ -1,5 +1,5 @@
 import { reading } from '../base/check.js'
-import { invalid } from '../base/errors.js'
+import { invalid, TidelockError } from '../base/errors.js'
 import { foundInIndexedDb, isMoving, movingName } from '../base/found-data.js'
 import { prefix } from '../base/indexeddb.js'
 import { isPrivate, privateFolder } from '../base/private-folders.js'
@@ -16,22 +16,25 @@ export type BrowserStorage = 'indexeddb' | 'opfs'
 
 /** Returns the storages that have a database of that name: none, one, or both when there are two databases. */
 export async function storagesOf(name: string): Promise<BrowserStorage[]> {
-  return (await lookUp(name)).storages
+  const [found, files] = await looks(name)
+  const [isInRecords, isInFiles] = [found !== undefined && found !== 'elsewhere', files === true]
+  if (!isInRecords || !isInFiles) return isInRecords ? ['indexeddb'] : isInFiles ? ['opfs'] : []
+  if (!(await isMoving(name))) return ['indexeddb', 'opfs']
+  return [found === 'headless' ? 'opfs' : 'indexeddb']
 }
 
-/** Returns these storages, and what IndexedDB has. */
-async function lookUp(name: string) {
-  const [found, isInFiles] = await Promise.all([foundInIndexedDb(name), isPrivate(name)])
-  const isInRecords = found !== undefined && found !== 'elsewhere'
-  let storages: BrowserStorage[] = isInRecords ? ['indexeddb'] : isInFiles ? ['opfs'] : []
-  if (isInRecords && isInFiles)
-    storages = !(await isMoving(name)) ? ['indexeddb', 'opfs'] : [found === 'headless' ? 'opfs' : 'indexeddb']
-  return { found, storages }
-}
+const looks = (name: string) => Promise.all([foundInIndexedDb(name), isPrivate(name)])
 
-/** Marks a database as one that is moved. The caller holds its lock. */
+/** Marks a database as one that is moved. The caller holds its lock. Rejects with `storage_unavailable`. */
 export async function beginMove(name: string): Promise<void> {
-  await (await privateFolder(true))?.getFileHandle(movingName(name), { create: true })
+  try {
+    await (await privateFolder(true))?.getFileHandle(movingName(name), { create: true })
+  } catch (cause) {
+    throw new TidelockError('storage_unavailable', `The browser refused to create the file ${movingName(name)}`, {
+      hint: 'The database is where it was. Try again; cause is the error of the browser',
+      cause,
+    })
+  }
 }
 
 /**
@@ -40,12 +43,11 @@ export async function beginMove(name: string): Promise<void> {
  */
 export async function endMove(name: string, timeoutMs = removalTimeoutMs): Promise<void> {
   if (!(await isMoving(name))) return
-  const { found, storages } = await lookUp(name)
-  // Then the files may be the only whole copy.
-  if (found === 'unreadable') return
-  const [place] = storages
-  if (place === 'indexeddb') await removeFiles(name, timeoutMs)
-  if (place === 'opfs') await removeRecords(name, timeoutMs)
+  // Each looked at once: a second answer could be another one, and remove the only whole copy.
+  const [found, files] = await looks(name)
+  if (found === 'unreadable' || files === 'unreadable') return
+  if (found === 'whole') await removeFiles(name, timeoutMs)
+  else if (files) await removeRecords(name, timeoutMs)
   await removeEntry(movingName(name), timeoutMs)
 }
 
@@ -75,7 +77,13 @@ export async function bestStorage(options: OpenOptions): Promise<BrowserStorage>
   const name = reading('name', () => checkName(options.name))
   await endMoveIfFree(name)
   const [place] = await storagesOf(name)
-  return place ?? ((await suitsFiles()) ? 'opfs' : 'indexeddb')
+  if (place !== undefined) return place
+  const files = await isPrivate(name)
+  if (files !== 'unreadable') return files || (await suitsFiles()) ? 'opfs' : 'indexeddb'
+  // A new database in IndexedDB would hide the one that may be there.
+  throw new TidelockError('storage_unavailable', "The browser's private file system (OPFS) can't be read", {
+    hint: 'Try again, or reload the page',
+  })
 }
 
 /** Returns whether a new database is to be in the private file system: where a worker can have its files, and the browser doesn't refuse it. */
