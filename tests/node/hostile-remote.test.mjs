@@ -65,7 +65,7 @@ const run = (args, env) => runCommand(args, { cwd: mkdtempSync(path.join(base, '
 test('no request follows a redirect: the error names the target', async () => {
   const rows = [{ id: 1, text: 'from the other host' }]
   const other = await serve((_, response) => json(response, rows))
-  for (const status of [300, 301, 307]) {
+  for (const status of [300, 301, 303, 308]) {
     const there = await serve((request, response) =>
       response
         .writeHead(status, {
@@ -96,7 +96,9 @@ test('no request follows a redirect: the error names the target', async () => {
     other.requests.length = 0
 
     const { tables: _, ...asked } = remote(there.url)
-    assert.match((await failure(schemaFromRemote(asked))).error.message, new RegExp(`redirects to ${other.url}/`))
+    const ofSchema = (await failure(schemaFromRemote(asked))).error
+    assert.match(ofSchema.message, new RegExp(`redirects to ${other.url}/`))
+    assert.match(ofSchema.hint, new RegExp(`^Set remote.url to ${other.url}: `))
     const { checks } = await doctor({ remote: remote(there.url) })
     const looked = checks.filter(({ name }) => /^(remote|table notes)$/.test(name))
     assert.deepEqual(
@@ -126,6 +128,7 @@ test('no request follows a redirect: the error names the target', async () => {
       const { code, out, err } = await run(args, env)
       assert.equal(code, 1, args.join(' '))
       assert.match(out + err, new RegExp(`redirects to ${other.url}/`), args.join(' '))
+      assert.match(out + err, new RegExp(`Pass --url ${other.url}:`), args.join(' '))
     }
     assert.deepEqual(other.requests, [], 'nothing went to the other host')
   }

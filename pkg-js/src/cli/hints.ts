@@ -13,6 +13,7 @@ const commandsOf: readonly (readonly [RegExp, string])[] = [
   [/\bpull with allowEmpty\b/g, 'pass --allow-empty'],
   [/\brestore with \{ force: true \}/g, 'pass --force'],
   [/\bthe option schema\b/g, '--remote-schema'],
+  [/\bSet remote\.url to\b/g, 'Pass --url'],
   [/; [^;]*direction: 'push'[^;.]*/g, ''],
   [/; for a view, write the local table with its key yourself$/, ', or name its key: --pk NAME=COLUMN'],
   [/^Return .*\b(?:accessToken|access_token)$/, 'Set TIDELOCK_ACCESS_TOKEN to the token of a session'],
@@ -73,7 +74,8 @@ export function inCommands(hint: string): string {
 /** Returns what to do on the command line about an error of the package; undefined when there is nothing to do there. */
 function commandHint({ code, hint }: Pick<TidelockError, 'code' | 'hint'>): string | undefined {
   const translated = hint === undefined ? undefined : inCommands(hint)
-  const isForPrograms = translated !== undefined && forPrograms.test(translated)
+  // The words of a URL aren't those of the hint.
+  const isForPrograms = translated !== undefined && forPrograms.test(translated.replace(/https?:\S+/g, ''))
   return isForPrograms || always.includes(code) ? byCode[code] : translated
 }
 

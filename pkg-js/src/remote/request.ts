@@ -157,15 +157,24 @@ export function isOk({ status }: HttpResponse): boolean {
   return status >= 200 && status < 300
 }
 
-/** Returns `sync_protocol` for a redirect, undefined for other responses. `option` names the URL of `what`. */
-export function redirectError(what: string, option: string, answer: HttpResponse): TidelockError | undefined {
+/**
+ * Returns `sync_protocol` for a redirect, undefined for other responses. `option` names the URL of `what`. `optionOf` returns the value of the
+ * option that would lead to the target at once; undefined: no value would.
+ */
+export function redirectError(
+  what: string,
+  option: string,
+  answer: HttpResponse,
+  optionOf: (location: string) => string | undefined = (location) => location,
+): TidelockError | undefined {
   if (answer.status < 300 || answer.status >= 400) return undefined
   const [, location] = answer.headers.find(([name]) => name === 'location') ?? []
+  const instead = location && optionOf(location)
   return new TidelockError('sync_protocol', `${what} redirects to ${location ?? 'another address'}`, {
     hint:
-      location === undefined
+      instead === undefined
         ? `Open ${option} in a browser to see its target, such as https instead of http, or another host: redirects are not followed`
-        : `Use that URL as ${option}: redirects are not followed, because another host would get the credentials`,
+        : `Set ${option} to ${instead}: redirects are not followed, because another host would get the credentials`,
     details: { status: answer.status, ...(location === undefined ? {} : { location }) },
   })
 }

@@ -91,6 +91,15 @@ export async function tokenOf({ accessToken }: Pick<RemoteEndpoint, 'accessToken
   return token
 }
 
+/** Returns the `remote.url` for the target of a redirect of `root/path`; undefined for a target of another path. `isTried`: the root was one of two. */
+function rootOf(location: string, root: string, path: string, isTried: boolean): string | undefined {
+  const [requested, from] = [new URL(`${root}/${path}`).pathname, new URL(root).pathname]
+  const end = requested.slice(from.replace(/\/$/, '').length)
+  if (!location.endsWith(end)) return undefined
+  const found = location.slice(0, location.length - end.length)
+  return isTried ? found.replace(/\/rest\/v1$/, '') : found
+}
+
 /**
  * Sends a single `GET` outside of the sync. A URL without a path is tried as a Supabase project first, then as a PostgREST root, as a pull
  * does. Resolves with a response of any status. Rejects with `sync_network`, with `sync_protocol` for a redirect or a body larger than
@@ -122,7 +131,9 @@ export async function getRest(remote: RestEndpoint, path: string): Promise<RestA
         hint: 'Is the URL right, is there a network, and does the server allow requests from this page (CORS)?',
       })
     }
-    const moved = redirectError(url.host, 'remote.url', answer)
+    const moved = redirectError(url.host, 'remote.url', answer, (location) =>
+      rootOf(location, each, path, roots.length > 1),
+    )
     if (moved !== undefined) throw moved
     if (answer.body === null) {
       throw new TidelockError(
