@@ -51,7 +51,6 @@ use frames::{segment_name, segment_number};
 use journal::Journal;
 use packs::{Packs, pack_number};
 use state::State;
-use transaction::has;
 
 /// The size in bytes at which a segment is sealed.
 const SEGMENT_BYTES: u64 = 8 * 1024 * 1024;
@@ -170,7 +169,8 @@ impl FolderInner {
 impl Store for FolderStore {
     fn write(&self, transaction: Transaction) -> LocalFuture<'static, Result<()>> {
         let inner = self.0.clone();
-        let deletes = has(&transaction, |write| matches!(write, Write::Delete(_) | Write::Put(Key::Log(_), _)));
+        let frees = |write: &Write| matches!(write, Write::Delete(_) | Write::Put(Key::Log(_), _));
+        let deletes = transaction.writes.iter().any(frees);
         // Batches of the log never need a file, and are written at once.
         let written = match inner.to_prepare(&transaction) {
             Ok(names) if names.is_empty() => Ok(inner.write(&transaction)),

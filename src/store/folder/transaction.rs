@@ -186,7 +186,7 @@ fn claims(transaction: &Transaction) -> bool {
         && has(transaction, |write| matches!(write, Write::Add(..)))
 }
 
-pub(super) fn has(transaction: &Transaction, wanted: fn(&Write) -> bool) -> bool {
+fn has(transaction: &Transaction, wanted: fn(&Write) -> bool) -> bool {
     transaction.writes.iter().any(wanted)
 }
 
