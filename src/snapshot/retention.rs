@@ -21,6 +21,8 @@ pub struct StoredState<'a> {
     pub truncated: Truncation,
     /// Bytes of pages logged up to its end.
     pub logged: u64,
+    /// Whether the options ask for no verification: then unverified generations replace older ones, too.
+    pub accepts_unverified: bool,
 }
 
 /// The steps to free space, in that order.
@@ -43,6 +45,11 @@ impl StoredState<'_> {
         self.usable().filter(|manifest| manifest.verified)
     }
 
+    /// The generations that may replace older ones.
+    fn good(&self) -> impl DoubleEndedIterator<Item = &Manifest> {
+        self.usable().filter(|manifest| manifest.verified || self.accepts_unverified)
+    }
+
     /// Returns the generations that could replace a damaged newest one: the newest two usable ones, and the newest
     /// verified one. No option deletes them.
     pub fn still_needed(&self) -> Set<u64> {
@@ -52,7 +59,7 @@ impl StoredState<'_> {
 
     /// Returns what the options allow to delete after a successful snapshot.
     pub fn prune(&self, options: &SnapshotOptions, now: Timestamp) -> RetentionPlan {
-        let Some(newest_good) = self.verified().next_back() else { return RetentionPlan::default() };
+        let Some(newest_good) = self.good().next_back() else { return RetentionPlan::default() };
         let needed = self.still_needed();
         let stays = self.staying(options, now);
         let (mut delete, mut demote) = (Vec::new(), Vec::new());
@@ -106,8 +113,8 @@ impl StoredState<'_> {
         demote: &[u64],
         now: Timestamp,
     ) -> Option<Truncation> {
-        // Two verified generations: the log from the older one can replace the newer one.
-        let fallback = self.verified().nth_back(1)?;
+        // Two good generations: the log from the older one can replace the newer one.
+        let fallback = self.good().nth_back(1)?;
         let place = |manifest: &Manifest| Truncation { lsn: manifest.lsn, logged: manifest.logged };
         let there = |manifest: &&Manifest| !delete.contains(&manifest.generation);
         let counted: Vec<&Manifest> = self
@@ -158,10 +165,10 @@ impl StoredState<'_> {
     }
 
     /// Returns what to delete when the disk is full: first the unlabelled snapshots but one, then the log before the
-    /// newest verified generation and the manifests that needed it. Call it again while it returns something and the
+    /// newest good generation and the manifests that needed it. Call it again while it returns something and the
     /// disk is still full.
     pub fn plan_for_space(&self) -> RetentionPlan {
-        let Some(newest_good) = self.verified().next_back() else { return RetentionPlan::default() };
+        let Some(newest_good) = self.good().next_back() else { return RetentionPlan::default() };
         let needed = self.still_needed();
         let unlabelled = |m: &&Manifest| m.kind == ManifestKind::Snapshot && m.label.is_none() && m.reason != "safety";
         let newest = self.manifests.iter().rfind(unlabelled).map(|manifest| manifest.generation);

@@ -74,7 +74,7 @@ export interface SnapshotOptions {
   readonly compress?: boolean | undefined
   /**
    * How a new snapshot is verified. `quick` reads the chunks that were written back; `full` reads all chunks and runs SQLite's
-   * `quick_check`; `none` does neither.
+   * `quick_check`; `none` does neither, and the newest verified one stays.
    * @default 'quick'
    */
   readonly verify?: 'quick' | 'full' | 'none' | undefined

@@ -359,7 +359,8 @@ impl SnapshotsInner {
     fn with_stored_state<T>(&self, ask: impl FnOnce(&StoredState<'_>) -> T) -> T {
         let (manifests, damaged) = (self.storage.manifests(), self.storage.damaged());
         let (truncated, logged) = (self.storage.truncated(), self.storage.position().logged);
-        ask(&StoredState { manifests: &manifests, damaged: &damaged, truncated, logged })
+        let accepts_unverified = self.options.verify == VerifyMode::None;
+        ask(&StoredState { manifests: &manifests, damaged: &damaged, truncated, logged, accepts_unverified })
     }
 
     async fn apply_retention(&self, plan: RetentionPlan) -> Result<()> {

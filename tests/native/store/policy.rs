@@ -210,15 +210,19 @@ fn a_full_verification_reads_everything_back() {
 }
 
 #[test]
-fn an_unverified_snapshot_lets_nothing_be_deleted() {
+fn unverified_snapshots_replace_each_other_but_not_the_newest_verified_one() {
     let mut machine = Machine::new();
-    let options = SnapshotOptions { keep: 1, verify: VerifyMode::None, ..super::page::by_call_only() };
-    let page = open(&mut machine, options);
+    let options = SnapshotOptions { keep: 1, ..super::page::by_call_only() };
+    let page = open(&mut machine, options.clone());
+    assert!(take(&mut machine, &page, None, Reason::Manual).verified);
+    machine.kill(Crash::Process);
+    let page = open(&mut machine, SnapshotOptions { verify: VerifyMode::None, ..options });
     for _ in 0..4 {
         assert!(!take(&mut machine, &page, None, Reason::Manual).verified);
     }
-    assert_eq!(ids(&page).len(), 4);
-    assert_eq!(page.storage.truncated().lsn, 0);
+    assert_eq!(ids(&page), ["5"]);
+    assert!(page.storage.truncated().lsn > 0);
+    assert_eq!(machine.contents().snapshots.keys().copied().collect::<Vec<_>>(), [1, 4, 5]);
 }
 
 #[test]
