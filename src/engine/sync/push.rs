@@ -80,7 +80,8 @@ impl Sync {
             self.note_attempt(&self.unwritten, target.plan.name(), error.as_ref());
         }
         let absent = run.absent.into_iter().map(|(_, error)| error);
-        if let Some(error) = run.errors.into_iter().flatten().chain(absent).chain(run.undecided).next() {
+        let errors = run.errors.into_iter().flatten().chain(absent).chain(run.undecided);
+        if let Some(error) = errors.chain(push.unproven_error()).next() {
             return Err(self.note_partial_failure(error));
         }
         let tables = run.targets.into_iter().map(|target| target.report).collect();

@@ -30,7 +30,7 @@ impl PushBatch<'_> {
     pub(super) fn handle_rows(&self, task: &Task, rows: &Rows) {
         let blind = self.with(task.table, |target| target.blind);
         if !matches!(task.act, Act::Read(_)) {
-            self.change(task.table, |target| (target.failing, target.passed) = (0, true));
+            self.change(task.table, |target| (target.failing, target.passed, target.unproven) = (0, true, None));
         }
         match &task.act {
             Act::Insert | Act::Update(_) if blind => self.put_outcome(task, &JobOutcome::Taken),

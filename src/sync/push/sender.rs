@@ -52,6 +52,8 @@ pub(super) struct WriteTarget {
     pub(super) failing: u32,
     /// The remote took a write to the table during this push.
     pub(super) passed: bool,
+    /// A firewall refused rows, and no other row has passed.
+    pub(super) unproven: Option<Error>,
 }
 
 /// A push to some tables, batch by batch.
@@ -86,6 +88,7 @@ impl<'a> Push<'a> {
             mark: 0,
             failing: 0,
             passed: false,
+            unproven: None,
         };
         let targets = RefCell::new(plans.into_iter().map(target).collect());
         Self { remote, targets, together: Cell::new(helped), sent_bytes: Cell::default() }
@@ -94,6 +97,11 @@ impl<'a> Push<'a> {
     /// Returns whether the remote turned out to lack a column of the table since the last call.
     pub fn take_unknown_column(&self, table: usize) -> bool {
         std::mem::take(&mut self.targets.borrow_mut()[table].unknown_column)
+    }
+
+    /// Returns the error of a firewall that let no row of some table pass.
+    pub fn unproven_error(&self) -> Option<Error> {
+        self.targets.borrow().iter().find_map(|target| target.unproven.clone())
     }
 
     /// Replaces the plan of a table, which can then be written again.
