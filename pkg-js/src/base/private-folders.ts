@@ -35,28 +35,19 @@ export async function privateNames(): Promise<string[]> {
   return names
 }
 
-/** The errors by which browsers say that there is no such entry, or no private file system here. WebKit has the last one in private windows. */
-const missing = [
-  'NotFoundError',
-  'TypeMismatchError',
-  'TypeError',
-  'SecurityError',
-  'NotSupportedError',
-  'UnknownError',
-]
+/** Returns whether there is a database of that name; false where the browser has no private file system, or refuses it. */
+export function isPrivate(name: string): Promise<boolean> {
+  return hasFiles(name).catch(() => false)
+}
 
-/** Returns whether there is a database of that name; `unreadable` where the browser has a private file system that fails. */
-export async function isPrivate(name: string): Promise<boolean | 'unreadable'> {
-  try {
-    const folder = await (await privateFolder(false))?.getDirectoryHandle(folderName(name))
-    for await (const [file, handle] of folder?.entries() ?? []) {
-      if (handle.kind !== 'file') continue
-      // Empty files are what a worker leaves that ends while it makes a database. Others may be removed meanwhile.
-      const read = (handle as FileSystemFileHandle).getFile().catch(() => undefined)
-      if (file !== aboutFile && (await read)?.size !== 0) return true
-    }
-  } catch (error) {
-    if (!missing.includes((error as Error).name)) return 'unreadable'
+/** Does the same, but rejects with the browser's error: also where there is no folder of that name. */
+export async function hasFiles(name: string): Promise<boolean> {
+  const folder = await (await privateFolder(false))?.getDirectoryHandle(folderName(name))
+  for await (const [file, handle] of folder?.entries() ?? []) {
+    if (handle.kind !== 'file') continue
+    // Empty files are what a worker leaves that ends while it makes a database. Others may be removed meanwhile.
+    const read = (handle as FileSystemFileHandle).getFile().catch(() => undefined)
+    if (file !== aboutFile && (await read)?.size !== 0) return true
   }
   return false
 }

@@ -213,7 +213,7 @@ export class Bridge {
         }
       },
       requireHere: async () => {
-        if ((await isPrivate(this.#checked.name)) === true) throw undefined
+        if (await isPrivate(this.#checked.name)) throw undefined
       },
       loadPart: (part) => instance.loadPart(part),
       addFts5: (connection) => instance.addFts5(connection),

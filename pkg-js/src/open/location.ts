@@ -2,7 +2,7 @@ import { reading } from '../base/check.js'
 import { invalid, TidelockError } from '../base/errors.js'
 import { foundInIndexedDb, isMoving, movingName } from '../base/found-data.js'
 import { prefix } from '../base/indexeddb.js'
-import { isPrivate, privateFolder } from '../base/private-folders.js'
+import { hasFiles, privateFolder } from '../base/private-folders.js'
 import { checkName } from '../options/open-rules.js'
 import type { OpenOptions } from '../options/options.js'
 import { isDedicatedWorker } from './files-of.js'
@@ -23,7 +23,26 @@ export async function storagesOf(name: string): Promise<BrowserStorage[]> {
   return [found === 'headless' ? 'opfs' : 'indexeddb']
 }
 
-const looks = (name: string) => Promise.all([foundInIndexedDb(name), isPrivate(name)])
+const looks = (name: string) => Promise.all([foundInIndexedDb(name), foundInFiles(name)])
+
+/** The errors by which browsers say that there is no such folder, or no private file system here. WebKit has the last one in private windows. */
+const missing = [
+  'NotFoundError',
+  'TypeMismatchError',
+  'TypeError',
+  'SecurityError',
+  'NotSupportedError',
+  'UnknownError',
+]
+
+/** Returns whether the private file system has the database; `unreadable` where it exists, but fails. */
+async function foundInFiles(name: string): Promise<boolean | 'unreadable'> {
+  try {
+    return await hasFiles(name)
+  } catch (error) {
+    return !missing.includes((error as Error).name) && 'unreadable'
+  }
+}
 
 /** Marks a database as one that is moved. The caller holds its lock. Rejects with `storage_unavailable`. */
 export async function beginMove(name: string): Promise<void> {
@@ -78,7 +97,7 @@ export async function bestStorage(options: OpenOptions): Promise<BrowserStorage>
   await endMoveIfFree(name)
   const [place] = await storagesOf(name)
   if (place !== undefined) return place
-  const files = await isPrivate(name)
+  const files = await foundInFiles(name)
   if (files !== 'unreadable') return files || (await suitsFiles()) ? 'opfs' : 'indexeddb'
   // A new database in IndexedDB would hide the one that may be there.
   throw new TidelockError('storage_unavailable', "The browser's private file system (OPFS) can't be read", {
