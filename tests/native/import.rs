@@ -117,6 +117,8 @@ fn hostile_files() -> Vec<(&'static str, Vec<u8>, ErrorCode)> {
         ("a page size that is none", changed(16, &[0x12, 0x34]), DatabaseCorrupt),
         ("a newer format", changed(18, &[3, 3]), SnapshotIncompatible),
         ("a newer schema format", changed(44, &[0, 0, 0, 9]), DatabaseCorrupt),
+        ("a text encoding that is none", changed(56, &[0, 0, 0, 4]), DatabaseCorrupt),
+        ("UTF-16 by a number that is no encoding", changed(56, &[0, 0, 0, 6]), DatabaseCorrupt),
         ("two tables on one page", written(
             "CREATE TABLE u(a); UPDATE sqlite_schema SET rootpage = (SELECT rootpage FROM sqlite_schema WHERE name = 't')
              WHERE name = 'u'"), DatabaseCorrupt),

@@ -276,6 +276,10 @@ fn check_header(image: &mut Image) -> Result<()> {
     }
     // The mark of WAL mode. The WAL file isn't part of an import, so clearing the mark is enough.
     versions.fill(1);
+    // SQLite reads only two bits of it when it opens a file, but compares the number when the contents are replaced.
+    if !matches!(header[56..60], [0, 0, 0, 0..=3]) {
+        return Err(corrupt("its text encoding is unknown"));
+    }
     Ok(())
 }
 
