@@ -1,10 +1,14 @@
 //! Imports of files: accepted and refused files. A refusal changes nothing.
 
+use std::{cell::Cell, rc::Rc};
+
 use tidelock::{
     ErrorCode,
     engine::ImportOptions,
+    ports::{Clock, LocalFuture},
     snapshot::Reason,
     sqlite::functions::{self, ColumnKeys},
+    time::Timestamp,
 };
 
 use crate::{
@@ -340,6 +344,62 @@ fn a_restored_file_of_another_page_size_may_grow_to_the_limit() {
         let snapshot = database.snapshot_import(image(&file), None).await.unwrap();
         database.restore(&snapshot.id, false).await.unwrap();
         run(&database, "INSERT INTO t VALUES (zeroblob(1500000))").await;
+        database.close().await.unwrap();
+    });
+}
+
+/// A clock on which each look takes some time.
+struct Jumping {
+    clock: Rc<dyn Clock>,
+    look_ms: Rc<Cell<f64>>,
+    jumped_ms: Cell<f64>,
+}
+
+impl Clock for Jumping {
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    fn monotonic_ms(&self) -> f64 {
+        self.jumped_ms.set(self.jumped_ms.get() + self.look_ms.get());
+        self.clock.monotonic_ms() + self.jumped_ms.get()
+    }
+
+    fn sleep(&self, ms: u64) -> LocalFuture<'static, ()> {
+        self.clock.sleep(ms)
+    }
+}
+
+#[test]
+fn a_restore_that_takes_too_long_to_check_changes_nothing() {
+    let mut world = World::new();
+    world.run(|mut tab| async move {
+        let look_ms = Rc::new(Cell::new(0.0));
+        let clock = tab.ports.platform.clock.clone();
+        tab.ports.platform.clock = Rc::new(Jumping { clock, look_ms: look_ms.clone(), jumped_ms: Cell::default() });
+        let database = tab.open("{}").await.unwrap();
+        run(&database, "CREATE TABLE t(a TEXT); CREATE INDEX i ON t(a)").await;
+        run(
+            &database,
+            "WITH n(x) AS (VALUES (1) UNION ALL SELECT x + 1 FROM n WHERE x < 5000) INSERT INTO t SELECT x FROM n",
+        )
+        .await;
+        let before = database.snapshots().create(None, Reason::Manual).await.unwrap();
+        run(&database, "DELETE FROM t; INSERT INTO t VALUES ('mine')").await;
+        let at = tab.ports.platform.clock.now();
+        look_ms.set(4_000.0);
+        for (what, error) in [
+            (format!("Snapshot {}", before.id), database.restore(&before.id, false).await.unwrap_err()),
+            (format!("The state of {at}"), database.restore_at(at, false).await.unwrap_err()),
+        ] {
+            assert_eq!(error.code, ErrorCode::Timeout, "{error}");
+            assert_eq!(error.message, format!("{what} takes too long to check"));
+        }
+        look_ms.set(0.0);
+        assert_eq!(text(&database, ALL).await, "mine");
+        assert_eq!(database.snapshots().list().len(), 1, "no safety snapshot of a refused restore");
+        database.restore(&before.id, false).await.unwrap();
+        assert_eq!(text(&database, "SELECT CAST(count(*) AS TEXT) FROM t").await, "5000");
         database.close().await.unwrap();
     });
 }
