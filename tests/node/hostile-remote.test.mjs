@@ -211,6 +211,23 @@ test('a page that is too large is requested again with fewer rows', async () => 
   await db.close()
 })
 
+test('a warning names only some of very many tables', async () => {
+  const table = { properties: { id: { type: 'integer', format: 'bigint' } } }
+  const definitions = Object.fromEntries(Array.from({ length: 20_000 }, (_, at) => [`table_${at}`, table]))
+  const { url } = await serve((request, response) =>
+    request.url.includes('tidelock_')
+      ? json(response, { code: 'PGRST202', message: 'No' }, 404)
+      : json(response, { swagger: '2.0', definitions, paths: {} }),
+  )
+  const warnings = []
+  const { tables: _, ...asked } = remote(url)
+  await schemaFromRemote({ ...asked, onWarning: (warning) => warnings.push(warning) })
+  assert.deepEqual(
+    warnings.map(({ code, message }) => [code, message.length < 2100, /table_0, .*… \(20000 tables\)$/.test(message)]),
+    [['table_without_key', true, true]],
+  )
+})
+
 test('an error response with an endless body is still an error response', async () => {
   const there = await serve((_, response) => {
     response.writeHead(403, { 'content-type': 'text/html' })

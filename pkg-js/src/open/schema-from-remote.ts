@@ -94,7 +94,9 @@ export async function schemaFromRemote(options: SchemaFromRemoteOptions): Promis
   const [bridge, instance] = await bridgeAlone(nothing, {}, user, wasm)
   const { up, down, leftOut } = await bridge.schemaFromRemote(instance, checked)
   if (leftOut.length > 0) {
-    const message = `Tables without a primary key, or with the name of an internal table, are left out: ${leftOut.join(', ')}`
+    const all = `Tables without a primary key, or with the name of an internal table, are left out: ${leftOut.join(', ')}`
+    // As the messages of errors are.
+    const message = all.length > 2000 ? `${all.slice(0, 2000)}… (${leftOut.length} tables)` : all
     if (onWarning === undefined) console.warn(`tidelock: ${message}`)
     else callUser(onWarning, { code: 'table_without_key', message })
   }
