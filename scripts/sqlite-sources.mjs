@@ -6,6 +6,9 @@
 // (instr, replace, trim, unhex, LIKE, GLOB, json_patch) call the handler, too, and so do the parts of the compiler whose time may grow with
 // the square or the power of a statement's length. Nested triggers and generated columns are limited, since SQLite compiles each by a nested
 // call: 900 overflow the stack of a page, which ends the engine.
+//
+// What no database of tidelock reaches is left out, 3 KB of gzip: SQLite's error log, which has no reader; file names that are URIs; and
+// journals on a disk, with commits in several files.
 import { existsSync, lstatSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 
@@ -197,6 +200,25 @@ const changes = [
       '  if( pPhrase && pPhrase->nTerm>0 && (tflags & FTS5_TOKEN_COLOCATED) ){\n',
   ],
   ['  if( rc || (rc = sCtx.rc) ){\n', `  if( rc || (rc = sCtx.rc) ){\n    if( rc==SQLITE_TOOBIG ) ${tooMany}\n`],
+  // The error log, with the line of SQLite's source where an error begins.
+  ...['CORRUPT', 'MISUSE', 'CANTOPEN'].map((code) => [
+    `#define SQLITE_${code}_BKPT sqlite3${code[0]}${code.slice(1).toLowerCase()}Error(__LINE__)\n`,
+    `#define SQLITE_${code}_BKPT SQLITE_${code}\n`,
+  ]),
+  [
+    '# define SQLITE_CORRUPT_PGNO(P) sqlite3CorruptError(__LINE__)\n#endif\n',
+    '# define SQLITE_CORRUPT_PGNO(P) SQLITE_CORRUPT\n#endif\n#define sqlite3_log(...) ((void)0)\n',
+  ],
+  [
+    'SQLITE_API void sqlite3_log(int iErrCode, const char *zFormat, ...){',
+    'SQLITE_API void (sqlite3_log)(int iErrCode, const char *zFormat, ...){',
+  ],
+  // Names of files.
+  ['   && nUri>=5 && memcmp(zUri, "file:", 5)==0         /* IMP: R-57884-37496 */\n', '   && 0\n'],
+  // Journals: no file has one, and no commit concerns several files.
+  ['      rc = hasHotJournal(pPager, &bHotJournal);\n', '      bHotJournal = 0;\n'],
+  ['   || nTrans<=1\n', '   || 1\n'],
+  ['    rc = pager_delsuper(pPager, zSuper);\n', ''],
 ]
 
 const [from, to] = process.argv.slice(2)
