@@ -107,7 +107,7 @@ impl TableInfo {
     /// Returns the columns of the primary key, in its order; empty when none is declared.
     pub fn primary_key(&self) -> Vec<String> {
         let mut key: Vec<&ColumnInfo> = self.columns.iter().filter(|column| column.key > 0).collect();
-        key.sort_by_key(|column| column.key);
+        key.sort_unstable_by_key(|column| column.key);
         key.into_iter().map(|column| column.name.clone()).collect()
     }
 

@@ -44,6 +44,12 @@ fn copied(bytes: &[u8]) -> Result<Uint8Array> {
     Ok(array)
 }
 
+/// Adds a copy of the bytes to a JavaScript array of pieces. Fails with `out_of_memory`.
+fn add_copy(pieces: &Array, piece: &[u8]) -> Result<()> {
+    pieces.push(&copied(piece)?.into());
+    Ok(())
+}
+
 /// Copies a JavaScript array to an image.
 pub(super) fn image_of(bytes: &Uint8Array) -> Result<Image> {
     Image::read(u64::from(bytes.length()), |at, chunk| {
@@ -79,11 +85,7 @@ impl Core {
         let database = self.database.clone();
         value(async move {
             let pieces = Array::new();
-            let mut sink = |piece: &[u8]| {
-                pieces.push(&copied(piece)?.into());
-                Ok(())
-            };
-            database.export_sql(&mut sink).await?;
+            database.export_sql(&mut |piece| add_copy(&pieces, piece)).await?;
             Ok(pieces.into())
         })
     }
@@ -95,11 +97,7 @@ impl Core {
         let database = self.database.clone();
         value(async move {
             let pieces = Array::new();
-            let mut sink = |piece: &[u8]| {
-                pieces.push(&copied(piece)?.into());
-                Ok(())
-            };
-            let snapshot = database.snapshot_export(&id, sql, &mut sink).await?;
+            let snapshot = database.snapshot_export(&id, sql, &mut |piece| add_copy(&pieces, piece)).await?;
             Ok(browser::object(&[("snapshot", to_js(&snapshot)), ("pieces", pieces.into())]).into())
         })
     }

@@ -151,7 +151,7 @@ impl Snapshots {
     /// Returns all snapshots, newest first.
     pub fn list(&self) -> Vec<SnapshotInfo> {
         let mut shown = self.0.shown();
-        shown.sort_by_key(|manifest| std::cmp::Reverse(manifest.generation));
+        shown.sort_unstable_by_key(|manifest| std::cmp::Reverse(manifest.generation));
         shown.iter().filter_map(SnapshotInfo::of).collect()
     }
 

@@ -14,7 +14,7 @@ use crate::{
     sqlite::{
         Connection, Deadline, ExternalFile, Statement, Step,
         database::scratch::run_in_scratch,
-        sql::text::{quote, statement_end},
+        sql::text::{mentions, quote, statement_end},
         tables::TableInfo,
     },
     value::Value,
@@ -69,7 +69,7 @@ impl Dump<'_, '_> {
                    ORDER BY name = 'sqlite_sequence', rowid";
         let tables = self.connection.rows(sql, &[])?;
         let text = |row: &Vec<Value>, at: usize| row[at].as_text().unwrap_or_default().to_owned();
-        let counts = tables.iter().any(|row| text(row, 1).to_ascii_uppercase().contains("AUTOINCREMENT"));
+        let counts = tables.iter().any(|row| mentions(&text(row, 1), "AUTOINCREMENT"));
         let mut writes_schema = false;
         for row in &tables {
             let (name, sql) = (text(row, 0), text(row, 1));
