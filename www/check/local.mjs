@@ -115,6 +115,7 @@ async function portraits(run) {
   await run.shot('lock')
   await page.emulateMedia({ colorScheme: 'dark' })
   await run.view('table/orders')
+  await page.waitForSelector('[data-table=orders] tbody tr')
   await run.shot('dark')
   await page.setViewportSize({ width: 420, height: 860 })
   await run.shot('phone')
