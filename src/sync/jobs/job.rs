@@ -122,6 +122,8 @@ pub enum JobOutcome {
     },
     /// The table can't be written now: the change waits.
     Held(Error),
+    /// A firewall refused it, and perhaps all requests: the next push sends it again.
+    Blocked(Error),
     /// The remote fails at this one: it is tried again at growing intervals, while others go on.
     Failing(Error),
 }

@@ -20,7 +20,7 @@ use crate::{
         outbox::{
             change::{ChangeOp, ChangeReason},
             late,
-            waiting::{hold_back, refuse, reject, retry_later},
+            waiting::{hold_back, refuse, reject, retry_later, retry_next_time},
         },
         report::{TablePushed, TableReport},
         schema::plan::{Plan, Rows},
@@ -195,6 +195,10 @@ impl PushTarget {
             JobOutcome::Refused { error, later } => self.store_refused(connection, job, &entry, error, later),
             JobOutcome::LeftOut => Ok(Remainder::Again),
             JobOutcome::Held(error) => Ok(Remainder::Held(error)),
+            JobOutcome::Blocked(error) => {
+                retry_next_time(connection, entry.id, &error, self.now + 1)?;
+                Ok(Remainder::Waiting)
+            }
             // An earlier attempt may have arrived, so what was sent stays noted.
             JobOutcome::Failing(error) => {
                 retry_later(connection, entry.id, &error, self.now)?;

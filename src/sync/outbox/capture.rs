@@ -38,10 +38,12 @@ pub fn resume(connection: &Connection) -> Result<()> {
     if captured.is_empty() {
         return Ok(());
     }
+    // Changes of a table that isn't pushed at present wait until it is.
+    let synced = tables::synced(connection)?;
     connection.create_suspend_table()?;
     // All at once in the end: each CREATE TRIGGER makes SQLite compile its statements again, those that read a table, too.
     let mut sql = format!("{PRUNE};\n");
-    for registered in captured {
+    for registered in synced {
         let Some(table) = LocalTable::read(connection, &registered.table)? else { continue };
         let key = registered.primary_key.as_ref().unwrap_or(&table.primary_key);
         let key: Vec<String> = key.iter().filter_map(|name| Some(table.column(name)?.name.clone())).collect();
@@ -60,7 +62,9 @@ pub fn resume(connection: &Connection) -> Result<()> {
         rebase::begin_unlisted(connection, &registered, &present, &columns)?;
         rebase::split_unlisted(connection, &registered.table, (&table.name, &present), &key, &columns)?;
         rebase::finish(connection, &registered.table, (&table.name, &present), &key, &columns)?;
-        sql += &triggers(&registered.table, &table.name, &key, &columns);
+        if captured.contains(&registered) {
+            sql += &triggers(&registered.table, &table.name, &key, &columns);
+        }
     }
     connection.exec(&sql)
 }
@@ -69,7 +73,7 @@ pub fn resume(connection: &Connection) -> Result<()> {
 #[inline(never)]
 pub fn suspend(connection: &Connection) -> Result<()> {
     connection.drop_temp_triggers(TRIGGERS)?;
-    rebase::begin(connection, &tables::captured(connection)?)
+    rebase::begin(connection, &tables::synced(connection)?)
 }
 
 /// Runs `work` without capturing its changes. Requires a transaction, since a rollback must also end the silence.

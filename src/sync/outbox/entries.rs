@@ -183,7 +183,7 @@ pub fn quarantine_restored(connection: &Connection) -> Result<u64> {
     let captured = tables::captured(connection)?;
     connection.atomically(|connection| {
         for registered in &captured {
-            keep_rows(connection, registered)?;
+            keep_rows(connection, registered, "state = 'pending'")?;
         }
         progress::read_whole_next_where(connection, "state = 'pending'")?;
         connection.run("DELETE FROM tidelock_late", &[])?;
@@ -192,9 +192,9 @@ pub fn quarantine_restored(connection: &Connection) -> Result<u64> {
     })
 }
 
-/// Keeps the present rows with the pending changes of a table. For a table that doesn't exist (any more), the kept rows
-/// stay.
-pub(super) fn keep_rows(connection: &Connection, registered: &tables::Registered) -> Result<()> {
+/// Keeps the present rows with those changes of a table for which `which` (SQL) is true. For a table that doesn't exist
+/// (any more), the kept rows stay.
+pub(super) fn keep_rows(connection: &Connection, registered: &tables::Registered, which: &str) -> Result<()> {
     let Some(table) = LocalTable::read(connection, &registered.table)? else { return Ok(()) };
     let key = registered.primary_key.as_ref().unwrap_or(&table.primary_key);
     if key.is_empty() {
@@ -205,7 +205,7 @@ pub(super) fn keep_rows(connection: &Connection, registered: &tables::Registered
     connection.run(
         &format!(
             "UPDATE tidelock_outbox SET local = (SELECT {row} FROM main.{} t WHERE {own_key} = tidelock_outbox.key) \
-             WHERE tbl = ?1 AND state = 'pending'",
+             WHERE tbl = ?1 AND {which}",
             quote(&table.name)
         ),
         &[Value::from(&*registered.table)],

@@ -25,13 +25,17 @@ use crate::{
 
 type Named = Vec<(String, Value)>;
 
-/// Keeps the present rows with the pending updates, before the schema changes.
-pub fn begin(connection: &Connection, captured: &[Registered]) -> Result<()> {
-    let waits = "SELECT 1 FROM tidelock_outbox WHERE state = 'pending' AND op = 'update' LIMIT 1";
-    if connection.value(waits, &[])?.is_none() {
+/// The changes that follow the columns of their rows. A refused one does, too, since a retry sends it; but not one whose
+/// column is lost, which keeps the row as it was.
+const FOLLOWS: &str = "(state = 'pending' OR state = 'rejected' AND reason IS NOT 'schema')";
+
+/// Keeps the present rows with the updates that wait, before the schema changes.
+pub fn begin(connection: &Connection, synced: &[Registered]) -> Result<()> {
+    let waits = format!("SELECT 1 FROM tidelock_outbox WHERE {FOLLOWS} AND op = 'update' LIMIT 1");
+    if connection.value(&waits, &[])?.is_none() {
         return Ok(());
     }
-    captured.iter().try_for_each(|registered| keep_rows(connection, registered))
+    synced.iter().try_for_each(|registered| keep_rows(connection, registered, FOLLOWS))
 }
 
 /// Keeps the present rows with the pending changes of a table, if any of them is about a column that isn't captured any
@@ -47,7 +51,7 @@ pub fn begin_unlisted(
         "SELECT 1 FROM tidelock_outbox WHERE tbl = ?1 AND state = 'pending' AND op = 'update' AND {unlisted} LIMIT 1"
     );
     match connection.value(&sql, &[Value::from(&*registered.table)])? {
-        Some(_) => keep_rows(connection, registered),
+        Some(_) => keep_rows(connection, registered, "state = 'pending'"),
         None => Ok(()),
     }
 }
@@ -130,11 +134,11 @@ pub fn finish(
     synced: &[String],
 ) -> Result<()> {
     let name = Value::from(registered);
-    let kept = connection.rows(
-        "SELECT id, key, base, local FROM tidelock_outbox \
-         WHERE tbl = ?1 AND state = 'pending' AND op = 'update' AND base IS NOT NULL AND local IS NOT NULL",
-        std::slice::from_ref(&name),
-    )?;
+    let kept = format!(
+        "SELECT id, key, base, local, state = 'pending' FROM tidelock_outbox \
+         WHERE tbl = ?1 AND {FOLLOWS} AND op = 'update' AND base IS NOT NULL AND local IS NOT NULL"
+    );
+    let kept = connection.rows(&kept, std::slice::from_ref(&name))?;
     let columns: Vec<String> = synced.iter().map(|column| quote(column)).collect();
     let find = format!("SELECT {} FROM main.{} WHERE {}", columns.join(", "), quote(table), key_condition(key, 1));
     let members = synced.iter().enumerate().map(|(at, column)| (column.as_str(), format!("?{}", at + 2)));
@@ -148,24 +152,26 @@ pub fn finish(
         let Some(now) = connection.rows(&find, &decode_key(text(1)))?.into_iter().next() else { continue };
         let moved = adapt(&base, &before, (synced, present), &now);
         let id = row[0].as_integer().unwrap_or_default();
-        if let Some(column) = moved.lost.iter().find(|column| !present.contains(column)) {
+        // A refused change is decided about by the user already: a retry sends the rest.
+        let pending = row[4] == Value::Integer(1);
+        if let Some(column) = moved.lost.iter().find(|column| pending && !present.contains(column)) {
             let why = format!("The new value of {column} was never sent, and the column no longer exists");
             reject(connection, id, ChangeReason::Schema, &why)?;
             continue;
         }
-        for column in &moved.lost {
+        for column in moved.lost.iter().filter(|_| pending) {
             let was = base.iter().find(|(name, _)| name == column).map(|(_, was)| was.clone());
             quarantine_column(connection, id, column, was.unwrap_or_default(), &row[3])?;
         }
-        if moved.base == now && !moved.lost.is_empty() {
+        if pending && moved.base == now && !moved.lost.is_empty() {
             forget_unsent(connection, id)?;
         }
         let mut parameters = vec![row[0].clone()];
         parameters.extend(moved.base);
         connection.run(&save, &parameters)?;
     }
-    let done = "UPDATE tidelock_outbox SET local = NULL WHERE tbl = ?1 AND state = 'pending' AND local IS NOT NULL";
-    connection.run(done, &[name]).map(drop)
+    let done = format!("UPDATE tidelock_outbox SET local = NULL WHERE tbl = ?1 AND {FOLLOWS} AND local IS NOT NULL");
+    connection.run(&done, &[name]).map(drop)
 }
 
 /// Copies a change, as that of a single column: its state is that of a change of a restored image, which holds nothing

@@ -23,8 +23,8 @@ const FAILING: u32 = 20;
 const UNPROVEN: u32 = 3;
 
 /// The hint about a row that a firewall refuses.
-const OF_A_FIREWALL: &str = "The table can be read, so a firewall before the project may refuse the text of this row: correct its \
-                             rules, or change the row";
+const OF_A_FIREWALL: &str = "Other rows of the table pass, so a firewall before the project refuses the text of this one: correct \
+                             its rules, or change the row";
 
 /// The hint about a row of a table that can be read.
 const OF_A_TRIGGER: &str =
@@ -195,27 +195,27 @@ impl PushBatch<'_> {
     /// Handles a refusal by a firewall before the project. While the table can be read, it concerns single rows, for the
     /// text in them; but if none passes, the push fails at its end.
     async fn handle_firewall(&self, task: Task, error: Error) -> Result<(), Refusal> {
-        let passed = self.with(task.table, |target| target.passed);
+        let passed = || self.with(task.table, |target| target.passed);
         if task.jobs.len() > 1 {
             // A single row shows with the fewest requests whether any passes.
-            let (first, second) = task.jobs.split_at(if passed { task.jobs.len() / 2 } else { 1 });
+            let (first, second) = task.jobs.split_at(if passed() { task.jobs.len() / 2 } else { 1 });
             [second, first].into_iter().for_each(|part| self.queue_first(task.part(part)));
             return Ok(());
         }
-        if !passed && !self.is_readable(&task).await {
+        if !passed() && !self.is_readable(&task).await {
             return Err(Refusal::Failed(error));
         }
-        let few = self.change(task.table, |target| {
+        let failing = self.change(task.table, |target| {
             target.failing += 1;
-            if !target.passed {
-                target.unproven = Some(error.clone());
-            }
-            target.failing <= if target.passed { FAILING } else { UNPROVEN }
+            target.failing
         });
-        if few {
+        if failing > if passed() { FAILING } else { UNPROVEN } {
+            self.hold(&task, error);
+        } else if passed() {
             self.put_outcome(&task, &JobOutcome::Failing(error.hint(OF_A_FIREWALL)));
         } else {
-            self.hold(&task, error);
+            self.put_outcome(&task, &JobOutcome::Blocked(error.clone()));
+            self.change(task.table, |target| target.unproven = Some(error));
         }
         Ok(())
     }

@@ -1,8 +1,17 @@
 //! Changes that wait while the schema changes: they move to the new columns, or are quarantined; none is lost silently.
 
-use tidelock::{Result, sqlite::Connection, sync::outbox::capture};
+use std::rc::Rc;
 
-use crate::{sync::host::World, sync::model_writes::Rules};
+use tidelock::{
+    Result,
+    sqlite::Connection,
+    sync::outbox::{capture, entries},
+};
+
+use crate::{
+    sync::host::World,
+    sync::{model::Row, model_writes::Rules},
+};
 
 const ITEMS: &str = "CREATE TABLE items(id INTEGER PRIMARY KEY, name TEXT, price TEXT, updated_at TEXT)";
 const TABLES: &str = r#"[{"table":"items"}]"#;
@@ -44,6 +53,53 @@ fn a_renamed_column_takes_its_change_along() {
     world.server.change("items", "2", &[("cost", "\"9\"")]);
     world.push().unwrap();
     assert_eq!(remote(&world, &["name", "cost"]), ["remote|5", "mine|9"], "only what was changed is sent");
+}
+
+#[test]
+fn a_refused_change_follows_its_column_and_those_that_are_set_later() {
+    let mut world = world(&["id", "name", "price", "updated_at"]);
+    let check: Rc<dyn Fn(&Row) -> bool> = Rc::new(|row| row["price"] != "\"5\"");
+    world.server.alter("items", |rules, _| rules.check = Some(check));
+    world.exec("UPDATE items SET price = '5' WHERE id = 1");
+    world.push().unwrap();
+    assert_eq!(world.outbox(), ["update items Integer(1) price (refused)"]);
+    migrate(
+        &world,
+        "ALTER TABLE items RENAME COLUMN price TO cost; ALTER TABLE items ADD COLUMN size TEXT DEFAULT 'M'",
+    );
+    world.server.alter("items", |rules, rows| {
+        *rules = Rules {
+            columns: ["id", "name", "cost", "updated_at", "size"].map(str::to_owned).to_vec(),
+            ..Rules::default()
+        };
+        for row in rows {
+            let cost = row["price"].clone();
+            row.extend([("cost".to_owned(), cost), ("size".to_owned(), "\"M\"".to_owned())]);
+        }
+    });
+    assert_eq!(world.outbox(), ["update items Integer(1) cost (refused)"]);
+    world.exec("UPDATE items SET cost = '6', size = 'XL' WHERE id = 1");
+    world.pull("{}").unwrap();
+    let id = entries::rejected(&world.host.connection).unwrap()[0].id;
+    world.retry(id);
+    world.push().unwrap();
+    world.pull("{}").unwrap();
+    assert_eq!(remote(&world, &["id", "cost", "size"])[0], "1|6|XL");
+    assert_eq!(world.rows("SELECT cost || size FROM items WHERE id = 1"), ["6XL"]);
+    assert_eq!(world.outbox(), [""; 0]);
+}
+
+#[test]
+fn a_change_waits_through_renames_while_its_table_is_not_pushed() {
+    let mut world = world(&["id", "name", "price", "updated_at"]);
+    world.exec("UPDATE items SET price = '5' WHERE id = 1");
+    let options =
+        |table: &str| format!(r#"{{"url":"http://server","key":"k","tables":[{table},{{"table":"others"}}]}}"#);
+    world.reopen(&options(r#"{"table":"items","direction":"pull"}"#));
+    migrate(&world, "ALTER TABLE items RENAME COLUMN price TO cost");
+    world.reopen(&options(r#"{"table":"items"}"#));
+    migrate(&world, "ALTER TABLE items ADD COLUMN size TEXT");
+    assert_eq!(world.outbox(), ["update items Integer(1) cost"]);
 }
 
 #[test]

@@ -299,6 +299,9 @@ fn a_gateway_that_refuses_all_writes_is_asked_a_few_times_only() {
     assert_eq!(world.outbox().len(), 300);
     let retrying = world.outbox().iter().filter(|change| change.contains("retrying")).count();
     assert_eq!(retrying, 3, "all others just wait");
+    world.server.alter("one", |rules, _| rules.blocks = None);
+    world.push().unwrap();
+    assert_eq!(world.outbox(), [""; 0]);
 }
 
 #[test]
