@@ -10,12 +10,12 @@ export interface RemoteTraits {
   readonly shared?: boolean
 }
 
-type CoreCall = Parameters<WorkerMethods['core']>
+type CallByName = Parameters<WorkerMethods['core']>
 
 /** The messages by which a {@link Core} in another thread is called. */
 export interface CoreMessages {
-  ask(call: CoreCall, options?: AskOptions): Promise<unknown>
-  notify(call: CoreCall): void
+  ask(call: CallByName, options?: AskOptions): Promise<unknown>
+  notify(call: CallByName): void
   close(): Promise<void>
 }
 

@@ -34,12 +34,11 @@ const NOW: &str = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')";
 #[inline(never)]
 pub fn resume(connection: &Connection) -> Result<()> {
     connection.drop_temp_triggers(TRIGGERS)?;
-    let captured = tables::captured(connection)?;
-    if captured.is_empty() {
+    if !tables::captures(connection)? {
         return Ok(());
     }
-    // Changes of a table that isn't pushed at present wait until it is.
-    let synced = tables::synced(connection)?;
+    // Changes of a table that isn't pushed now wait until it is.
+    let (captured, synced) = (tables::captured(connection)?, tables::synced(connection)?);
     connection.create_suspend_table()?;
     // All at once in the end: each CREATE TRIGGER makes SQLite compile its statements again, those that read a table, too.
     let mut sql = format!("{PRUNE};\n");

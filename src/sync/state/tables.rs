@@ -213,10 +213,11 @@ pub struct Registered {
     pub columns: Option<Vec<String>>,
 }
 
-/// Returns whether changes of any table are captured.
+/// Returns whether changes of any table are captured, or wait: these follow changes of the schema, also those of a table
+/// that isn't pushed now.
 pub fn captures(connection: &Connection) -> Result<bool> {
-    Ok(exists(connection)?
-        && connection.value("SELECT 1 FROM tidelock_tables WHERE capture = 1 LIMIT 1", &[])?.is_some())
+    let any = "SELECT 1 FROM tidelock_tables WHERE capture = 1 UNION ALL SELECT 1 FROM tidelock_outbox LIMIT 1";
+    Ok(exists(connection)? && connection.value(any, &[])?.is_some())
 }
 
 /// Returns the tables whose changes are captured.
