@@ -98,7 +98,7 @@ pub fn resolve(input: &ConflictInput<'_>, policy: ConflictPolicy, later: impl Fn
         },
         (Some(base), _, Some(remote)) if !differs(base, remote, input.kinds) => Resolution::Unchanged,
         // Only the cursor grew: nothing was changed there that the deletion would lose.
-        (Some(base), None, Some(remote)) if !input.differs_beside_cursor(base, remote) => resolved(None),
+        (Some(base), None, Some(remote)) if !differs_beside(base, remote, input.kinds, input.cursor) => resolved(None),
         (Some(_), None, Some(remote)) => match policy {
             ConflictPolicy::RemoteWins => decided(owned(remote)),
             ConflictPolicy::Function => Resolution::Ask,
@@ -144,14 +144,6 @@ impl ConflictInput<'_> {
         })
     }
 
-    /// Returns whether the remote's row differs from the base in another column than the cursor.
-    fn differs_beside_cursor(&self, base: &[Option<Value>], remote: &[Value]) -> bool {
-        (0..base.len()).any(|at| {
-            self.cursor != Some(at)
-                && base[at].as_ref().is_some_and(|base| !same_meaning(self.kinds[at], base, &remote[at]))
-        })
-    }
-
     /// Returns whether a remote row has what was sent.
     fn shows(&self, sent: &Sent, remote: &[Value]) -> bool {
         let mut any = false;
@@ -185,8 +177,14 @@ pub fn base_without(local: &[Value], remote: &[Value], kept: impl Fn(usize) -> b
 
 /// Returns whether the row differs from the base in a column that both have, in more than the way in which it is written.
 pub fn differs(base: &[Option<Value>], row: &[Value], kinds: &[WireKind]) -> bool {
-    let mut columns = base.iter().zip(row).zip(kinds);
-    columns.any(|((base, value), kind)| base.as_ref().is_some_and(|base| !same_meaning(*kind, base, value)))
+    differs_beside(base, row, kinds, None)
+}
+
+/// The same for all columns but one.
+fn differs_beside(base: &[Option<Value>], row: &[Value], kinds: &[WireKind], but: Option<usize>) -> bool {
+    let columns = base.iter().zip(row).zip(kinds).enumerate();
+    let mut columns = columns.filter(|(at, _)| but != Some(*at));
+    columns.any(|(_, ((base, value), kind))| base.as_ref().is_some_and(|base| !same_meaning(*kind, base, value)))
 }
 
 /// Returns what is left to push when the remote has one row and the local table the other; `None` for nothing.

@@ -83,10 +83,8 @@ impl PushBatch<'_> {
                 self.halve_or_repeat(&task);
             }
             Err(Refusal::TooLarge(_)) if task.jobs.len() > 1 => self.halve_or_repeat(&task),
-            Err(Refusal::Failed(error)) if is_of_a_firewall(&error) && task.jobs.len() > 1 => {
-                self.halve_or_repeat(&task)
-            }
             Err(Refusal::Failed(error)) if !is_of_a_firewall(&error) => return Err(Refusal::Failed(error)),
+            Err(Refusal::Failed(_)) if task.jobs.len() > 1 => self.halve_or_repeat(&task),
             // No row was written: requests of single rows show the reason.
             answer => {
                 if !matches!(answer, Ok((TogetherAnswer::Failed(_), _))) {

@@ -81,8 +81,21 @@ impl PushBatch<'_> {
         if task.jobs.len() < 2 {
             return self.queue_first(task.clone());
         }
-        let (first, second) = task.jobs.split_at(task.jobs.len() / 2);
-        [second, first].into_iter().for_each(|half| self.queue_first(task.part(half)));
+        self.split(task, task.jobs.len() / 2);
+    }
+
+    /// Queues a request as two: one of the jobs before this index, and one of the others.
+    fn split(&self, task: &Task, at: usize) {
+        let (first, second) = task.jobs.split_at(at);
+        [second, first].into_iter().for_each(|part| self.queue_first(task.part(part)));
+    }
+
+    /// Counts a failing row of a table; returns how many in a row that makes.
+    fn count_failing(&self, table: usize) -> u32 {
+        self.change(table, |target| {
+            target.failing += 1;
+            target.failing
+        })
     }
 
     fn rejected(&self, task: Task, error: Error, mark: usize) {
@@ -178,11 +191,7 @@ impl PushBatch<'_> {
             self.halve_or_repeat(&task);
             return Ok(());
         }
-        let failing = self.change(task.table, |target| {
-            target.failing += 1;
-            target.failing
-        });
-        if failing > FAILING {
+        if self.count_failing(task.table) > FAILING {
             self.hold(&task, error);
         } else {
             let is_missing = error.is(ErrorCode::SyncSchemaMismatch);
@@ -198,17 +207,13 @@ impl PushBatch<'_> {
         let passed = || self.with(task.table, |target| target.passed);
         if task.jobs.len() > 1 {
             // A single row shows with the fewest requests whether any passes.
-            let (first, second) = task.jobs.split_at(if passed() { task.jobs.len() / 2 } else { 1 });
-            [second, first].into_iter().for_each(|part| self.queue_first(task.part(part)));
+            self.split(&task, if passed() { task.jobs.len() / 2 } else { 1 });
             return Ok(());
         }
         if !passed() && !self.is_readable(&task).await {
             return Err(Refusal::Failed(error));
         }
-        let failing = self.change(task.table, |target| {
-            target.failing += 1;
-            target.failing
-        });
+        let failing = self.count_failing(task.table);
         if failing > if passed() { FAILING } else { UNPROVEN } {
             self.hold(&task, error);
         } else if passed() {
