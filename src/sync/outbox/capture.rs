@@ -37,12 +37,11 @@ pub fn resume(connection: &Connection) -> Result<()> {
     if !tables::captures(connection)? {
         return Ok(());
     }
-    // Changes of a table that isn't pushed now wait until it is.
-    let (captured, synced) = (tables::captured(connection)?, tables::synced(connection)?);
     connection.create_suspend_table()?;
     // All at once in the end: each CREATE TRIGGER makes SQLite compile its statements again, those that read a table, too.
     let mut sql = format!("{PRUNE};\n");
-    for registered in synced {
+    // Changes of a table that isn't pushed now wait until it is.
+    for registered in tables::synced(connection)? {
         let Some(table) = LocalTable::read(connection, &registered.table)? else { continue };
         let key = registered.primary_key.as_ref().unwrap_or(&table.primary_key);
         let key: Vec<String> = key.iter().filter_map(|name| Some(table.column(name)?.name.clone())).collect();
@@ -61,7 +60,7 @@ pub fn resume(connection: &Connection) -> Result<()> {
         rebase::begin_unlisted(connection, &registered, &present, &columns)?;
         rebase::split_unlisted(connection, &registered.table, (&table.name, &present), &key, &columns)?;
         rebase::finish(connection, &registered.table, (&table.name, &present), &key, &columns)?;
-        if captured.contains(&registered) {
+        if registered.captured {
             sql += &triggers(&registered.table, &table.name, &key, &columns);
         }
     }

@@ -202,7 +202,7 @@ fn registration(table: &TableSync) -> [Value; 4] {
     ]
 }
 
-/// A captured table, as it was registered.
+/// A synced table, as it was registered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Registered {
     /// The local table.
@@ -211,6 +211,8 @@ pub struct Registered {
     pub primary_key: Option<Vec<String>>,
     /// The synced columns, where the user named them.
     pub columns: Option<Vec<String>>,
+    /// Whether its changes are captured.
+    pub captured: bool,
 }
 
 /// Returns whether changes of any table are captured, or wait: these follow changes of the schema, also those of a table
@@ -222,22 +224,22 @@ pub fn captures(connection: &Connection) -> Result<bool> {
 
 /// Returns the tables whose changes are captured.
 pub fn captured(connection: &Connection) -> Result<Vec<Registered>> {
-    if exists(connection)? { tables(connection, "capture = 1") } else { Ok(Vec::new()) }
+    Ok(synced(connection)?.into_iter().filter(|registered| registered.captured).collect())
 }
 
 /// Returns all tables that were ever synced.
 pub fn synced(connection: &Connection) -> Result<Vec<Registered>> {
-    tables(connection, "1")
-}
-
-fn tables(connection: &Connection, condition: &str) -> Result<Vec<Registered>> {
-    let sql = format!("SELECT tbl, primary_key, columns FROM tidelock_tables WHERE {condition} ORDER BY tbl");
-    let rows = connection.rows(&sql, &[])?;
+    if !exists(connection)? {
+        return Ok(Vec::new());
+    }
+    let sql = "SELECT tbl, primary_key, columns, capture FROM tidelock_tables ORDER BY tbl";
+    let rows = connection.rows(sql, &[])?;
     let list = |value: &Value| value.as_text().and_then(json::parse_string_array);
     let registered = |row: Vec<Value>| Registered {
         table: row[0].as_text().unwrap_or_default().to_owned(),
         primary_key: list(&row[1]),
         columns: list(&row[2]),
+        captured: row[3] == Value::Integer(1),
     };
     Ok(rows.into_iter().map(registered).collect())
 }
