@@ -16,7 +16,11 @@ export type BrowserStorage = 'indexeddb' | 'opfs'
 
 /** Returns the storages that have a database of that name: none, one, or both when there are two databases. */
 export async function storagesOf(name: string): Promise<BrowserStorage[]> {
-  const [found, files] = await looks(name)
+  return storagesIn(name, await looks(name))
+}
+
+/** Does the same with what each storage was found to have. */
+async function storagesIn(name: string, [found, files]: Awaited<ReturnType<typeof looks>>): Promise<BrowserStorage[]> {
   const [isInRecords, isInFiles] = [found !== undefined && found !== 'elsewhere', files === true]
   if (!isInRecords || !isInFiles) return isInRecords ? ['indexeddb'] : isInFiles ? ['opfs'] : []
   if (!(await isMoving(name))) return ['indexeddb', 'opfs']
@@ -95,10 +99,10 @@ export async function bestStorage(options: OpenOptions): Promise<BrowserStorage>
   if (typeof indexedDB === 'undefined' || navigator.locks === undefined) return 'indexeddb'
   const name = reading('name', () => checkName(options.name))
   await endMoveIfFree(name)
-  const [place] = await storagesOf(name)
+  const found = await looks(name)
+  const [place] = await storagesIn(name, found)
   if (place !== undefined) return place
-  const files = await foundInFiles(name)
-  if (files !== 'unreadable') return files || (await suitsFiles()) ? 'opfs' : 'indexeddb'
+  if (found[1] !== 'unreadable') return (await suitsFiles()) ? 'opfs' : 'indexeddb'
   // A new database in IndexedDB would hide the one that may be there.
   throw new TidelockError('storage_unavailable', "The browser's private file system (OPFS) can't be read", {
     hint: 'Try again, or reload the page',
