@@ -135,8 +135,8 @@ impl Scene {
     }
 
     /// The trigger that broke and the firewall are repaired.
-    pub fn mend(&mut self) {
-        self.log.push("the trigger and the firewall are mended".to_owned());
+    pub fn repair(&mut self) {
+        self.log.push("the trigger and the firewall are repaired".to_owned());
         for table in &self.configuration.tables {
             self.world.server.alter(&table.remote, |rules, _| (rules.breaks, rules.blocks) = (None, None));
         }

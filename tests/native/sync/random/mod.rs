@@ -26,7 +26,7 @@ fn run(seed: u64, features: &Features) {
     if scene.configuration.breaking {
         scene.come_to_rest(true);
         scene.only_broken_rows_wait();
-        scene.mend();
+        scene.repair();
     }
     scene.come_to_rest(false);
     scene.check();
