@@ -57,9 +57,13 @@ pub fn resume(connection: &Connection) -> Result<()> {
         let present: Vec<String> = table.columns.iter().map(|column| column.name.clone()).collect();
         let columns: Vec<String> = present.iter().filter(|name| key.contains(name) || synced(name)).cloned().collect();
         rekey::adapt(connection, &registered.table, &table, &key)?;
-        rebase::begin_unlisted(connection, &registered, &present, &columns)?;
-        rebase::split_unlisted(connection, &registered.table, (&table.name, &present), &key, &columns)?;
-        rebase::finish(connection, &registered.table, (&table.name, &present), &key, &columns)?;
+        // Listed columns that are missing come with a migration, and may be renamed ones: changes wait for it.
+        let lacks = |list: &Vec<String>| list.iter().any(|name| table.column(name).is_none());
+        if registered.columns.as_ref().is_none_or(|list| !lacks(list)) {
+            rebase::begin_unlisted(connection, &registered, &present, &columns)?;
+            rebase::split_unlisted(connection, &registered.table, (&table.name, &present), &key, &columns)?;
+            rebase::finish(connection, &registered.table, (&table.name, &present), &key, &columns)?;
+        }
         if registered.captured {
             sql += &triggers(&registered.table, &table.name, &key, &columns);
         }

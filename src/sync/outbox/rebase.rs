@@ -35,7 +35,9 @@ pub fn begin(connection: &Connection, synced: &[Registered]) -> Result<()> {
     if connection.value(&waits, &[])?.is_none() {
         return Ok(());
     }
-    synced.iter().try_for_each(|registered| keep_rows(connection, registered, FOLLOWS))
+    // Rows that are kept already wait for the columns that the options list.
+    let which = format!("{FOLLOWS} AND local IS NULL");
+    synced.iter().try_for_each(|registered| keep_rows(connection, registered, &which))
 }
 
 /// Keeps the present rows with the pending changes of a table, if any of them is about a column that isn't captured any
@@ -51,7 +53,7 @@ pub fn begin_unlisted(
         "SELECT 1 FROM tidelock_outbox WHERE tbl = ?1 AND state = 'pending' AND op = 'update' AND {unlisted} LIMIT 1"
     );
     match connection.value(&sql, &[Value::from(&*registered.table)])? {
-        Some(_) => keep_rows(connection, registered, "state = 'pending'"),
+        Some(_) => keep_rows(connection, registered, "state = 'pending' AND local IS NULL"),
         None => Ok(()),
     }
 }
@@ -200,10 +202,12 @@ fn adapt(base: &Named, before: &Named, (columns, present): (&[String], &[String]
     let value = |row: &Named, name: &str| row.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
     // A base has the columns that the remote lacks at its end; the row has all in the table's order.
     let places: Vec<&(String, Value)> = before.iter().filter(|(name, _)| value(base, name).is_some()).collect();
-    // A renamed column has the same place and the same value.
+    // A renamed column has the same place, in the table or among the synced columns, and the same value.
     let renamed = |at: usize| {
-        let (old, before) = places.get(at)?;
-        (!present.contains(old) && *before == now[at]).then(|| (old.clone(), value(base, old).unwrap_or_default()))
+        let in_table = present.iter().position(|name| *name == columns[at]).and_then(|place| before.get(place));
+        let candidates = in_table.into_iter().chain(places.get(at).copied());
+        let mut renamed = candidates.filter(|(old, before)| !present.contains(old) && *before == now[at]);
+        renamed.find_map(|(old, _)| Some((old.clone(), value(base, old)?)))
     };
     let mut taken = Vec::new();
     let mut moved = Vec::with_capacity(columns.len());

@@ -90,8 +90,19 @@ impl Adapted<'_> {
     /// Gives each change the present key of its row. A change whose row has none that is known is rejected.
     fn changes(&self) -> Result<()> {
         let mut keys = Vec::new();
-        for entry in self.rows("SELECT id, key, base FROM tidelock_outbox WHERE tbl = ?1 ORDER BY id")? {
-            keys.push((entry[0].clone(), self.key_of(&entry[1], entry[2].as_text())?));
+        // A row that was deleted here since isn't missing.
+        let sql = "SELECT id, key, base, op <> 'delete' AND state <> 'restored' AND NOT EXISTS (\
+                SELECT 1 FROM tidelock_outbox d WHERE d.tbl = o.tbl AND d.key = o.key AND d.op = 'delete') \
+            FROM tidelock_outbox o WHERE tbl = ?1 ORDER BY id";
+        for entry in self.rows(sql)? {
+            let mut key = self.key_of(&entry[1], entry[2].as_text())?;
+            // The migration may have given the rows other keys.
+            if let Some(found) = key.as_ref().filter(|_| entry[3] == Value::Integer(1))
+                && !self.is_here(found)?
+            {
+                key = None;
+            }
+            keys.push((entry[0].clone(), key));
         }
         // Rows may have exchanged their keys.
         let name = Value::from(self.registered);
@@ -105,12 +116,15 @@ impl Adapted<'_> {
                 self.connection.run(&sql, &[std::slice::from_ref(&id), &key[..]].concat())
             });
             if moved.transpose()?.is_none_or(|moved| moved == 0) {
-                let why = format!(
-                    "The key of table {} was {} and is {} now, which isn't known of this row",
-                    self.registered,
-                    self.before.join(", "),
-                    self.key.join(", ")
-                );
+                let (table, was, is) = (self.registered, self.before.join(", "), self.key.join(", "));
+                let why = match was == is {
+                    true => {
+                        format!("The rows of table {table} have other values of {is} now, and this row's isn't known")
+                    }
+                    false => {
+                        format!("The key of table {table} was {was} and is {is} now, which isn't known of this row")
+                    }
+                };
                 reject(self.connection, id.as_integer().unwrap_or_default(), ChangeReason::Schema, &why)?;
                 let sql = "UPDATE tidelock_outbox SET key = ?2 WHERE id = ?1";
                 self.connection.run(sql, &[id, Value::from(UNKNOWN_KEY)])?;
@@ -151,6 +165,12 @@ impl Adapted<'_> {
         let (columns, table) = (columns.join(", "), quote(&self.table.name));
         let sql = format!("SELECT {columns} FROM main.{table} WHERE {}", key_condition(self.before, 1));
         Ok(self.connection.rows(&sql, old)?.into_iter().next())
+    }
+
+    /// Returns whether a row has this key.
+    fn is_here(&self, key: &[Value]) -> Result<bool> {
+        let sql = format!("SELECT 1 FROM main.{} WHERE {}", quote(&self.table.name), key_condition(self.key, 1));
+        Ok(self.connection.value(&sql, key)?.is_some())
     }
 
     /// Gives the keys in a table of the sync their present form. Its columns are `tbl`, `key`, and others.

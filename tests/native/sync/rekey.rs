@@ -1,5 +1,7 @@
 //! Migrations that change the key of a table or the types of its columns while changes wait.
 
+use std::rc::Rc;
+
 use tidelock::{
     ErrorCode,
     sync::outbox::{capture, entries},
@@ -134,6 +136,29 @@ fn changes_follow_their_rows_to_another_key() {
         world.discard(rejected[0].id).unwrap();
         assert_eq!(world.outbox(), Vec::<String>::new());
     }
+}
+
+#[test]
+fn changes_of_rows_whose_keys_have_other_values_wait_for_a_decision() {
+    let schema = "CREATE TABLE a(id INTEGER PRIMARY KEY, pos INTEGER, v TEXT); CREATE TABLE b(id INTEGER PRIMARY KEY, a INTEGER)";
+    let mut world = world(schema, FULL, false);
+    world.server.alter("a", |rules, _| rules.check = Some(Rc::new(|row| row["v"] != "\"bad\"")));
+    world.exec("UPDATE a SET v = 'bad' WHERE id = 2");
+    world.push().unwrap();
+    world.exec("UPDATE a SET v = 'mine' WHERE id = 1");
+    migrate(
+        &world,
+        "CREATE TABLE n(id TEXT PRIMARY KEY, pos INTEGER, v TEXT); INSERT INTO n SELECT 'uuid-' || id, pos, v FROM a;
+         DROP TABLE a; ALTER TABLE n RENAME TO a",
+    );
+    let outbox = world.outbox();
+    assert_eq!(outbox.len(), 2, "{outbox:?}");
+    assert!(outbox.iter().all(|change| change.starts_with("update a ") && change.ends_with(" (schema)")), "{outbox:?}");
+    let rejected = entries::rejected(&world.host.connection).unwrap();
+    assert_eq!(
+        rejected[1].error.as_deref(),
+        Some("The rows of table a have other values of id now, and this row's isn't known")
+    );
 }
 
 #[test]

@@ -90,6 +90,23 @@ fn a_refused_change_follows_its_column_and_those_that_are_set_later() {
 }
 
 #[test]
+fn a_version_that_renames_a_column_and_lists_it_keeps_its_changes() {
+    for listed in [r#","columns":["id","name","price"]"#, ""] {
+        let options =
+            |columns: &str| format!(r#"{{"url":"http://server","key":"k","tables":[{{"table":"items"{columns}}}]}}"#);
+        let mut world = World::with(ITEMS, &options(listed));
+        world.server.define("items", &["id", "name", "price", "updated_at"], Rules::default());
+        world.server.change("items", "1", &[("name", "\"remote\""), ("price", "\"1\"")]);
+        world.pull("{}").unwrap();
+        world.exec("UPDATE items SET price = '5' WHERE id = 1");
+        // An opening captures by its options, and runs its migrations then.
+        world.reopen(&options(r#","columns":["id","cost"]"#));
+        migrate(&world, "ALTER TABLE items RENAME COLUMN price TO cost");
+        assert_eq!(world.outbox(), ["update items Integer(1) cost"], "{listed}");
+    }
+}
+
+#[test]
 fn a_change_waits_through_renames_while_its_table_is_not_pushed() {
     let mut world = world(&["id", "name", "price", "updated_at"]);
     world.exec("UPDATE items SET price = '5' WHERE id = 1");
