@@ -57,8 +57,8 @@ export interface TableSync {
   /**
    * How a row is merged that changed on both sides. `keep-local`: push the columns that changed here, and take the others from the remote.
    * `remote-wins`: take the remote's row. `last-write-wins` (needs `cursor`): the later write wins. A function returns the merged row, or null
-   * to delete it; columns that it leaves out keep the remote's value. Where both sides changed different columns, every policy merges them
-   * without a conflict; a function is called even then.
+   * to delete it; columns that it leaves out keep the remote's value. Where both sides changed different columns, all policies merge them, but
+   * a function is called.
    * @default 'keep-local' ('remote-wins' with `mode: 'cloud'`)
    */
   readonly conflict?: ConflictPolicy | ConflictFunction | undefined
