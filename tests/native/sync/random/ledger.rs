@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tidelock::Value;
 
-use super::configuration::{CURSOR, Column, Configuration, Holds, MARK, STATE, Table};
+use super::configuration::{Access, CURSOR, Column, Configuration, Holds, MARK, STATE, Table};
 use crate::{
     sync::host::World,
     sync::model::{
@@ -224,6 +224,11 @@ impl Ledger {
             if made.is_some_and(altered) {
                 continue;
             }
+            // A pull took the row away, since it left the filter, and the app made another one under its key.
+            let mut own = whole.iter().filter(|one| one.side == Side::App && one.at < last.at).rev();
+            if own.next().is_some_and(|one| one.inserted) && own.next().is_some_and(|one| one.inserted) {
+                continue;
+            }
             let made = if made.is_some() { 0 } else { last.at };
             let later = self.wrote_since(Side::Other, *at, key, made) || self.wrote_since(Side::App, *at, key, last.at);
             if later || self.gave_up_since(*at, key, last.at) || accounted(*at, key) {
@@ -242,13 +247,14 @@ impl Ledger {
             let gone = row.iter().rfind(|one| one.side == Side::App);
             let gone = gone.is_some_and(|whole| !whole.inserted && whole.at >= last.at);
             // In a push-only table, "there is a row with this key" may refer to the new row, whose answer was lost, or to the row
-            // that was marked as deleted before.
-            let marked = table.soft() && row.iter().any(|one| one.side == Side::App && !one.inserted);
-            let marked = marked && table.direction == "push";
+            // that was marked as deleted before, or whose deletion the remote refused.
+            let stayed = table.soft() || table.access == Access::InsertOnly;
+            let stayed = stayed && row.iter().any(|one| one.side == Side::App && !one.inserted);
+            let stayed = stayed && table.direction == "push";
             let redeployed = self.deployed.get(&(*at, name.clone())).is_some_and(|deployed| *deployed > last.at);
             let given_up = self.gave_up_since(*at, key, last.at) || accounted(*at, key);
             if gone
-                || marked
+                || stayed
                 || redeployed
                 || given_up
                 || last.value.is_none()
