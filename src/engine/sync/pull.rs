@@ -16,7 +16,7 @@ use crate::{
             writer::RowWriter,
         },
         config::options::{Names, SyncDirection, TableSync},
-        outbox::{capture, rekey},
+        outbox::{capture, rekey, unread},
         pull::{
             compare,
             helpers::{self, Helpers},
@@ -192,6 +192,7 @@ impl Sync {
             }
             rekey::adapt(connection, &config.table, &plan.table, &plan.key_columns())?;
             filter::change(connection, config, &self.config.source(config))?;
+            unread::leave_out(connection, &plan)?;
             let progress = progress::progress(connection, &config.table)?;
             if !replacing && (options.full || config.cursor.is_none() && progress.started.is_none()) {
                 // The pull reads all rows again, the staged ones too.

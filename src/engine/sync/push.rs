@@ -23,7 +23,7 @@ use crate::{
             unsent,
         },
         outbox::{
-            capture, entries, late,
+            capture, entries, late, unread,
             waiting::{refuse, retry_later, retry_next_time},
         },
         postgrest::{
@@ -115,6 +115,7 @@ impl Sync {
         for at in order {
             let plan = plans[at].clone();
             let writer = RowWriter::among(connection, &plan, &synced)?;
+            unread::leave_out(connection, &plan)?;
             unsent::forget_deleted(connection, &plan, &writer.unpushed)?;
             unsent::insert_discarded(connection, &plan)?;
             let (total, _) = entries::counts(connection, Some(plan.name()))?;

@@ -9,6 +9,7 @@
 //! | `entries` | pending and refused changes, as users see them |
 //! | `rebase` | adapts pending changes to a changed schema |
 //! | `rekey` | adapts keys and values to another key or other types |
+//! | `unread` | deletions of rows with columns that were never read |
 //! | `capture` | the triggers that capture local changes |
 
 pub mod capture;
@@ -18,4 +19,5 @@ pub mod late;
 mod rebase;
 pub mod rekey;
 pub mod unapplied;
+pub mod unread;
 pub mod waiting;

@@ -247,3 +247,41 @@ fn a_table_that_was_dropped_and_created_again_gets_all_rows() {
         assert!(world.pull("{}").unwrap().tables[0].unchanged < 3);
     }
 }
+
+#[test]
+fn the_remote_s_values_in_a_column_that_was_never_read_are_no_conflict_of_a_deletion() {
+    let conflicts = |world: &World| world.rows("SELECT count(*) FROM tidelock_conflicts");
+    for policy in ["keep-local", "remote-wins"] {
+        for (cursor, deletes_first) in [("", true), ("", false), (r#","cursor":"updated_at""#, true)] {
+            let tables = |columns: &str| format!(r#"[{{"table":"items","conflict":"{policy}"{cursor}{columns}}}]"#);
+            let options =
+                |columns: &str| format!(r#"{{"url":"http://server","key":"k","tables":{}}}"#, tables(columns));
+            let mut world = World::new(ITEMS, &tables(r#","columns":["name"]"#));
+            world.server.define("items", &["id", "name", "price", "updated_at", "size"], Rules::default());
+            for id in ["1", "2", "3"] {
+                world.server.change("items", id, &[("name", "\"r\""), ("price", "\"1\""), ("size", "\"M\"")]);
+            }
+            world.pull("{}").unwrap();
+            let delete = "DELETE FROM items WHERE id < 3";
+            if deletes_first {
+                world.exec(delete);
+            }
+            world.reopen(&options(""));
+            migrate(&world, "ALTER TABLE items ADD COLUMN size TEXT");
+            if !deletes_first {
+                world.exec(delete);
+            }
+            world.server.change("items", "2", &[("name", "\"other\"")]);
+            world.push().unwrap();
+            world.pull("{}").unwrap();
+            world.push().unwrap();
+            let left = remote(&world, &["id", "name", "size"]);
+            assert_eq!(
+                left,
+                ["2|other|M", "3|r|M"],
+                "{policy} {cursor} {deletes_first}: only the row that changed there stays"
+            );
+            assert_eq!(conflicts(&world), ["1"], "{policy} {cursor} {deletes_first}");
+        }
+    }
+}
