@@ -1,5 +1,5 @@
 //! Deletions of rows with a column that no pull has read yet: one that a migration added and the remote has had all
-//! along, or one that the options list now.
+//! along, one that the options list now, or any column of a table that was only pushed.
 
 use crate::{
     error::Result,
@@ -11,7 +11,7 @@ use crate::{
 /// Takes such columns out of the bases of a table's deletions: the remote's values are no changes of another client.
 /// Those that have a value were written here, and stay.
 pub fn leave_out(connection: &Connection, plan: &Plan) -> Result<()> {
-    let Some(read) = progress::progress(connection, plan.name())?.selected else { return Ok(()) };
+    let Some(read) = progress::read_columns(connection, plan.name())? else { return Ok(()) };
     let is_read = |name: &str| read.iter().any(|column| column.eq_ignore_ascii_case(name));
     if plan.columns.iter().all(|column| is_read(&column.name)) {
         return Ok(());

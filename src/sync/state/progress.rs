@@ -107,6 +107,13 @@ pub fn save_listed(connection: &Connection, table: &str, at: Timestamp) -> Resul
     connection.run(sql, &[Value::from(table), Value::from(at.to_string())]).map(drop)
 }
 
+/// Returns the columns that pulls have read of a table, none if there was no pull; `None` where that is forgotten.
+pub fn read_columns(connection: &Connection, table: &str) -> Result<Option<Vec<String>>> {
+    let sql = "SELECT iif(pulled_at IS NULL, coalesce(selected, '[]'), selected) FROM tidelock_tables WHERE tbl = ?1";
+    let value = connection.value(sql, &[Value::from(table)])?;
+    Ok(value.as_ref().and_then(Value::as_text).and_then(json::parse_string_array))
+}
+
 /// Returns the columns that the remote was found to lack.
 pub fn missing(connection: &Connection, table: &str) -> Result<Vec<String>> {
     let value = connection.value("SELECT missing FROM tidelock_tables WHERE tbl = ?1", &[Value::from(table)])?;

@@ -285,3 +285,25 @@ fn the_remote_s_values_in_a_column_that_was_never_read_are_no_conflict_of_a_dele
         }
     }
 }
+
+#[test]
+fn a_deletion_is_no_conflict_because_of_values_of_a_table_that_was_only_pushed() {
+    for conflict in ["keep-local", "remote-wins"] {
+        let options = |direction: &str| {
+            format!(r#"[{{"table":"items","conflict":"{conflict}","direction":"{direction}","cursor":"updated_at"}}]"#)
+        };
+        let mut world = World::new(ITEMS, &options("push"));
+        world.server.define("items", &["id", "name", "price", "updated_at"], Rules::default());
+        world.exec("INSERT INTO items(id, name) VALUES (1, 'mine'), (2, 'mine')");
+        world.push().unwrap();
+        world.exec("DELETE FROM items");
+        // A default of the remote, and a change of another client.
+        world.server.change("items", "1", &[("price", "\"1\"")]);
+        world.server.change("items", "2", &[("name", "\"other\"")]);
+        world.reopen(&format!(r#"{{"url":"http://server","key":"k","tables":{}}}"#, options("both")));
+        world.push().unwrap();
+        world.pull("{}").unwrap();
+        assert_eq!(remote(&world, &["id", "name"]), ["2|other"], "{conflict}");
+        assert_eq!(world.rows("SELECT count(*) FROM tidelock_conflicts"), ["1"], "{conflict}");
+    }
+}
