@@ -107,8 +107,9 @@ impl Unpushed {
             sql: plan.sql.clone(),
             // ?1 is the id, ?2 the operation, ?3.. the remote's row and the base of the columns that it lacks.
             requeue: format!(
-                "UPDATE tidelock_outbox SET op = ?2, base = {}, sent_op = NULL, sent = NULL, error = NULL, \
-                 reason = iif(state = 'pending', NULL, reason), tries = NULL, not_before = NULL WHERE id = ?1",
+                "UPDATE tidelock_outbox SET op = ?2, base = {}, sent_op = NULL, sent = NULL, \
+                 reason = iif(state = 'pending', NULL, reason), \
+                 error = iif(state = 'pending', NULL, error), tries = NULL, not_before = NULL WHERE id = ?1",
                 base(3)
             ),
             // ?1 is the table, ?2 the operation, ?3.. the same, then the key.

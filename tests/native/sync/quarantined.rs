@@ -1,6 +1,8 @@
 //! Edge cases of rows that must neither be lost nor reappear: restored and imported images, quarantined rows, children
 //! of a replaced parent.
 
+use std::rc::Rc;
+
 use tidelock::{ErrorCode, sync::outbox::entries};
 
 use crate::{
@@ -105,6 +107,22 @@ fn an_update_of_a_row_that_is_not_there_says_what_that_may_mean() {
     assert_eq!(rejected[0].reason.map(|reason| reason.as_str()), Some("conflict"));
     let error = rejected[0].error.as_deref().unwrap();
     assert!(error.contains("deleted") && error.contains("row security"), "{error}");
+}
+
+#[test]
+fn a_refused_change_keeps_its_error_when_the_remote_row_changes() {
+    let mut world = world(CURSOR, 1);
+    let check: Rc<dyn Fn(&Row) -> bool> = Rc::new(|row| row["name"] != "\"bad\"");
+    world.server.alter("items", |rules, _| rules.check = Some(check));
+    world.exec("UPDATE items SET name = 'bad' WHERE id = 1");
+    world.push().unwrap();
+    let error = |world: &World| entries::rejected(&world.host.connection).unwrap()[0].error.clone();
+    let refused = error(&world);
+    assert!(refused.is_some());
+    // Only its stamp is new.
+    world.server.change("items", "1", &[("name", "\"remote\"")]);
+    world.pull("{}").unwrap();
+    assert_eq!(error(&world), refused);
 }
 
 #[test]
