@@ -15,7 +15,7 @@ use crate::{
         outbox::{
             capture,
             change::{ChangeOp, UNKNOWN},
-            waiting::forget,
+            waiting::{forget, reject_without_key},
         },
         schema::plan::Plan,
         values::{
@@ -80,7 +80,7 @@ pub fn load(
         && plan.stored_cursor().is_none()
         && plan.options.conflict() != ConflictPolicy::Function
         && staged::any(connection)?;
-    let (mut jobs, mut empty, mut bytes) = (Vec::new(), Vec::new(), 0);
+    let (mut jobs, mut empty, mut keyless, mut bytes) = (Vec::new(), Vec::new(), Vec::new(), 0);
     while statement.step()? == crate::sqlite::Step::Row {
         if (wanted.skip)(statement.column_i64(0)) {
             continue;
@@ -88,6 +88,10 @@ pub fn load(
         let row: Vec<Value> = (0..7).map(|at| statement.column(at)).collect();
         let entry = unpushed.read_entry(&row, false);
         let key = decode_key(row[6].as_text().unwrap_or_default());
+        if key.len() != plan.key.len() {
+            keyless.push(entry.id);
+            continue;
+        }
         let local = unpushed.local(connection, &key)?;
         match job(plan, table, &entry, key.clone(), local) {
             Some(mut job) if job.kind == wanted.kind => {
@@ -105,6 +109,10 @@ pub fn load(
         }
     }
     drop(statement);
+    // Files of others may have such entries.
+    for id in keyless {
+        reject_without_key(connection, id, &format!("This change has no key of table {}", plan.name()))?;
+    }
     for (id, key) in empty {
         if !unpushed.wait_for_columns(connection, id, &key)? {
             forget_cursor(connection, plan, unpushed, &key)?;

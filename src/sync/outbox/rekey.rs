@@ -2,7 +2,7 @@
 //! or with another option `primaryKey`. Changes would be sent to other rows otherwise, and unchanged rows would look as
 //! if they had been deleted.
 
-use super::{change::ChangeReason, waiting::reject};
+use super::waiting::reject_without_key;
 use crate::{
     collections::Map,
     error::Result,
@@ -17,9 +17,6 @@ use crate::{
     },
     value::Value,
 };
-
-/// The key of a change whose row has none that is known; such a change can only be discarded.
-pub const UNKNOWN_KEY: &str = "[]";
 
 /// Adapts the changes of a table, and the keys that it is known to have, to its present key and types.
 pub fn adapt(connection: &Connection, registered: &str, table: &LocalTable, key: &[String]) -> Result<()> {
@@ -125,9 +122,7 @@ impl Adapted<'_> {
                         format!("The key of table {table} was {was} and is {is} now, which isn't known of this row")
                     }
                 };
-                reject(self.connection, id.as_integer().unwrap_or_default(), ChangeReason::Schema, &why)?;
-                let sql = "UPDATE tidelock_outbox SET key = ?2 WHERE id = ?1";
-                self.connection.run(sql, &[id, Value::from(UNKNOWN_KEY)])?;
+                reject_without_key(self.connection, id.as_integer().unwrap_or_default(), &why)?;
             }
         }
         Ok(())

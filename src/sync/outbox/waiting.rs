@@ -33,6 +33,12 @@ pub fn reject(connection: &Connection, id: i64, reason: ChangeReason, error: &st
     connection.run(sql, &[Value::Integer(id), Value::from(reason.as_str()), Value::from(error)]).map(drop)
 }
 
+/// Rejects a change whose row has no key that is known: it can only be discarded.
+pub fn reject_without_key(connection: &Connection, id: i64, why: &str) -> Result<()> {
+    reject(connection, id, ChangeReason::Schema, why)?;
+    connection.run("UPDATE tidelock_outbox SET key = '[]' WHERE id = ?1", &[Value::Integer(id)]).map(drop)
+}
+
 /// Makes a rejected change pending, in place of the one that waits behind it.
 pub fn make_pending(connection: &Connection, id: i64) -> Result<()> {
     let sql = "UPDATE OR REPLACE tidelock_outbox SET state = 'pending', reason = NULL, error = NULL, local = NULL WHERE id = ?1";

@@ -1,10 +1,11 @@
-//! A hostile remote: redirects, endless answers, and answers that repeat secrets of the requests.
+//! A hostile remote: redirects, endless answers, and answers that repeat secrets of the requests. A hostile outbox.
 
-use tidelock::ErrorCode;
+use tidelock::{ErrorCode, sync::outbox::entries};
 
 use crate::{
     sync::host::{World, fails, only},
     sync::model::Fault,
+    sync::model_writes::Rules,
 };
 
 const ITEMS: &str = "CREATE TABLE items(id INTEGER PRIMARY KEY, name TEXT)";
@@ -144,5 +145,27 @@ fn a_token_that_no_header_can_have_or_a_page_must_not_have_is_never_sent() {
         assert_eq!(world.server.take_requests().len(), 0);
         *world.host.token.borrow_mut() = Some("fine".to_owned());
         world.pull("{}").unwrap();
+    }
+}
+
+#[test]
+fn a_change_without_a_key_of_its_table_is_rejected_and_stops_nothing() {
+    let mut world = World::new(ITEMS, r#"[{"table":"items"}]"#);
+    world.server.define("items", &["id", "name"], Rules::default());
+    world.pull("{}").unwrap();
+    for (id, key) in ["x", "{}", "[]", "null", "[1,2]"].into_iter().enumerate() {
+        for op in ["insert", "update", "delete"] {
+            world.exec(&format!(
+                "INSERT OR REPLACE INTO items VALUES ({id}, '{op}'); \
+                 INSERT INTO tidelock_outbox(tbl, key, op, time) VALUES ('items', '{key}', '{op}', '')"
+            ));
+            world.push().unwrap();
+            world.pull("{}").unwrap();
+            assert_eq!(world.server.rows("items")[id]["name"], format!("\"{op}\""), "{key}");
+            for entry in entries::rejected(&world.host.connection).unwrap() {
+                world.discard(entry.id).unwrap();
+            }
+            assert_eq!(world.outbox(), Vec::<String>::new(), "{key} {op}");
+        }
     }
 }
