@@ -271,6 +271,37 @@ test('a push is one transaction: all of it or nothing', async () => {
   assert.deepEqual((await rows()).length, 1)
 })
 
+test('a push may defer constraints that are deferrable', async () => {
+  await remote.sql(`
+    create table shelf (id int primary key, place int not null, unique (place) deferrable);
+    create table fixed (id int primary key, place int not null unique);
+    insert into shelf values (1, 1), (2, 2), (3, 3);
+    insert into fixed values (1, 1), (2, 2)`)
+  await remote.sql(sqlHelpers({ tables: ['shelf', 'fixed'] }))
+  const move = (table, places, deferred) =>
+    call('tidelock_push', {
+      method: 'POST',
+      args: {
+        push: {
+          deferred,
+          changes: places.map(([id, place]) => ({ op: 'update', table, key: { id }, row: { place } })),
+        },
+      },
+    })
+  const places = async (table) => (await remote.sql(`select place from ${table} order by id`)).map(({ place }) => place)
+  const swap = [
+    [1, 2],
+    [2, 1],
+  ]
+  assert.deepEqual([(await move('shelf', swap)).failed, await places('shelf')], [0, ['1', '2', '3']])
+  assert.deepEqual([(await move('shelf', swap, true)).applied, await places('shelf')], [true, ['2', '1', '3']])
+  const taken = await move('shelf', [...swap.map(([id, place]) => [id, 3 - place]), [1, 3]], true)
+  assert.deepEqual([taken.applied, taken.code, await places('shelf')], [false, '23505', ['2', '1', '3']])
+  assert.deepEqual([(await move('fixed', swap, true)).failed, await places('fixed')], [0, ['1', '2']])
+  // What is deferred ends with the call.
+  assert.equal((await move('shelf', [[1, 1]])).code, '23505')
+})
+
 test('a mutation that is sent again is applied once and answered alike', async () => {
   await remote.sql('create table counters (id int primary key, n int)')
   await remote.sql(sqlHelpers({ tables: ['counters'] }))

@@ -307,7 +307,7 @@ export function pushSql({ schema }: HelperNames): string {
   const at = quoted(schema)
   return `-- 7. Applies changes in one transaction, all or none, with the caller's rights and row security. Takes { client, mutation, changes },
 -- each change { op: 'insert' | 'update' | 'delete', table, key, row, base }. An insert doesn't change an existing row; an update or delete
--- applies only to a row that equals 'base'. A mutation of a client is applied once; a repeated call returns the same result:
+-- applies only to a row that equals 'base'. With deferred: true, deferrable constraints are checked after the last change. A mutation of a client is applied once; a repeated call returns the same result:
 -- { applied, results: [{ status: 'done' | 'conflict', row }] }, and when nothing was applied also { failed, code, message }.
 create or replace function ${at}.tidelock_push(push jsonb) returns jsonb language plpgsql set search_path = '' as $tidelock$
 declare
@@ -331,6 +331,9 @@ begin
       if not found then
         return (select result from tidelock.mutations where client = push ->> 'client' and mutation = push ->> 'mutation');
       end if;
+    end if;
+    if push -> 'deferred' = 'true' then
+      set constraints all deferred;
     end if;
     for change in select * from jsonb_array_elements(push -> 'changes') loop
       at := at + 1;
@@ -389,6 +392,7 @@ begin
       results := results || jsonb_build_object('status', 'conflict', 'row', present);
       raise exception using errcode = 'TL001', message = 'the row is not as in the base';
     end loop;
+    set constraints all immediate;
     answer := jsonb_build_object('applied', true, 'results', results);
     update tidelock.mutations set result = answer where client = push ->> 'client' and mutation = push ->> 'mutation';
     return answer;

@@ -16,7 +16,7 @@ use crate::{
         apply::{parents::Synced, writer::RowWriter},
         config::options::SyncDirection,
         jobs::{
-            cycle,
+            cycle::{self, CycleBreakers},
             dependencies::Dependencies,
             job::{Job, JobKind, JobOutcome},
             outcome::PushTarget,
@@ -267,28 +267,28 @@ impl Sync {
         let fresh: Vec<&Job> =
             refused.iter().map(|(job, _)| job).filter(|job| !run.cycle_breakers.contains(&job.id)).collect();
         let plans: Vec<&Plan> = run.targets.iter().map(|target| &target.plan).collect();
-        let breakers = cycle::breakers(&plans, &run.dependencies, &fresh);
-        if breakers.is_empty() {
+        let CycleBreakers { releases, mut exchanges } = cycle::breakers(&plans, &run.dependencies, &fresh);
+        exchanges.retain(|job| push.has_transactions(job.table));
+        let breakers = || releases.iter().chain(&exchanges);
+        if breakers().next().is_none() {
             return Ok(());
         }
-        run.cycle_breakers.extend(breakers.iter().map(|job| job.id));
+        run.cycle_breakers.extend(breakers().map(|job| job.id));
         {
             let _guard = host.lock_connection().await?;
             let connection = host.connection()?;
             host.admit_write()?;
             connection.atomically(|connection| {
-                breakers
-                    .iter()
-                    .try_for_each(|job| unsent::mark(connection, plans[job.table], std::slice::from_ref(job)))
+                breakers().try_for_each(|job| unsent::mark(connection, plans[job.table], std::slice::from_ref(job)))
             })?;
             host.committed(&[]);
         }
         host.stored().await?;
         // The release is only a part of a change, so it isn't counted.
         let counted: Vec<TablePushed> = run.targets.iter().map(|target| target.report.clone()).collect();
-        self.send(host, push, run, &breakers, None).await?;
+        self.send(host, push, run, &PushBatch::new(push, &releases), None).await?;
         run.targets.iter_mut().zip(counted).for_each(|(target, counted)| target.report.updated = counted.updated);
-        Ok(())
+        self.send(host, push, run, &PushBatch::in_one_transaction(push, &exchanges), None).await
     }
 
     /// Sends all changes of one kind, batch by batch.
@@ -319,7 +319,7 @@ impl Sync {
             // The marks of the sent changes must be durable before the first request.
             host.stored().await?;
             for batch in batches {
-                self.send(host, push, run, &batch, on_progress).await?;
+                self.send(host, push, run, &PushBatch::new(push, &batch), on_progress).await?;
             }
             self.learn_lacking_columns(host, push, run).await?;
         }
@@ -331,10 +331,9 @@ impl Sync {
         host: &dyn SyncHost,
         push: &Push<'_>,
         run: &mut PushRun,
-        jobs: &[Job],
+        batch: &PushBatch<'_>,
         on_progress: Option<&dyn Fn(PullProgress)>,
     ) -> Result<()> {
-        let batch = PushBatch::new(push, jobs);
         let storing = async {
             while let Some(outcomes) = batch.outcomes.next().await {
                 if let Some(progress) =
@@ -342,7 +341,7 @@ impl Sync {
                 {
                     progress.bytes += push.take_sent_bytes();
                 }
-                let outcomes = outcomes.into_iter().map(|(at, outcome)| (&jobs[at], outcome)).collect();
+                let outcomes = outcomes.into_iter().map(|(at, outcome)| (&batch.jobs[at], outcome)).collect();
                 self.store_outcomes(host, push.skew_ms(), run, outcomes, on_progress).await?;
             }
             Ok(())

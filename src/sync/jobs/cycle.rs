@@ -88,8 +88,16 @@ struct Edge {
     columns: Option<Vec<usize>>,
 }
 
-/// Returns the changes that break the cycles among the refused ones: each sets some of its columns to NULL.
-pub fn breakers(plans: &[&Plan], order: &Dependencies, refused: &[&Job]) -> Vec<Job> {
+/// How the cycles among refused changes are broken.
+pub struct CycleBreakers {
+    /// Changes that set some of their columns to NULL.
+    pub releases: Vec<Job>,
+    /// Updates whose columns can't be NULL: they can only be made in one transaction.
+    pub exchanges: Vec<Job>,
+}
+
+/// Returns how the cycles among the refused changes are broken.
+pub fn breakers(plans: &[&Plan], order: &Dependencies, refused: &[&Job]) -> CycleBreakers {
     let refused = &refused[..refused.len().min(MOST)];
     let mut edges = Vec::new();
     for (waiting, a) in refused.iter().enumerate() {
@@ -97,7 +105,7 @@ pub fn breakers(plans: &[&Plan], order: &Dependencies, refused: &[&Job]) -> Vec<
             edges.extend(held(plans, order, a, b).map(|columns| Edge { waiting, holding, columns }));
         }
     }
-    let (mut broken, mut breakers) = (Set::new(), Vec::new());
+    let (mut broken, mut releases) = (Set::new(), Vec::new());
     for Edge { waiting, holding, columns } in &edges {
         let (Some(columns), Some(base)) = (columns, &refused[*holding].base) else { continue };
         if broken.contains(holding) || !has_path(&edges, *holding, *waiting, &broken) {
@@ -106,9 +114,15 @@ pub fn breakers(plans: &[&Plan], order: &Dependencies, refused: &[&Job]) -> Vec<
         broken.insert(*holding);
         let mut row: Vec<Value> = base.iter().map(|value| value.clone().unwrap_or_default()).collect();
         columns.iter().for_each(|at| row[*at] = Value::Null);
-        breakers.push(Job { kind: JobKind::Update, row, columns: columns.clone(), ..refused[*holding].clone() });
+        releases.push(Job { kind: JobKind::Update, row, columns: columns.clone(), ..refused[*holding].clone() });
     }
-    breakers
+    let exchanged = |at: &usize| {
+        let mut leaving = edges.iter().filter(|edge| edge.waiting == *at);
+        refused[*at].kind == JobKind::Update
+            && leaving.any(|edge| edge.columns.is_none() && has_path(&edges, edge.holding, *at, &broken))
+    };
+    let exchanges = (0..refused.len()).filter(exchanged).map(|at| refused[at].clone()).collect();
+    CycleBreakers { releases, exchanges }
 }
 
 /// Returns what `b` holds remotely that `a` waits for: its columns, or an inner `None` when they can't be NULL.

@@ -179,7 +179,8 @@ fn rejection_hint(code: &str) -> &'static str {
         }
         "23505" => {
             "Another row has the value of a unique column: change one of the two, and retry. Rows can exchange such values only \
-             in columns that may be NULL, and that are UNIQUE in the local table, too"
+             in columns that are UNIQUE in the local table, too, and that may be NULL, or whose constraint is DEFERRABLE in a \
+             project with tidelock's SQL helpers"
         }
         _ => "See details.remoteCode, the error code of PostgREST or PostgreSQL",
     }

@@ -35,7 +35,7 @@ impl PushBatch<'_> {
         match &task.act {
             Act::Insert | Act::Update(_) if blind => self.put_outcome(task, &JobOutcome::Taken),
             Act::Delete(_) if blind => self.put_outcome(task, &JobOutcome::Deleted),
-            Act::Insert | Act::Revive | Act::Update(_) | Act::Upsert | Act::Function | Act::Delete(_) => {
+            Act::Insert | Act::Revive | Act::Update(_) | Act::Upsert | Act::Function { .. } | Act::Delete(_) => {
                 let Assigned { found, left, unmatched } = self.assign(task, rows);
                 let written = |at: usize| match task.act {
                     Act::Delete(_) => JobOutcome::Deleted,
@@ -106,7 +106,7 @@ impl PushBatch<'_> {
             self.refuse_another_key(task.table, left);
         }
         self.put_outcomes(outcomes);
-        self.queue_last(grouping::writes(self.jobs, task.table, ready, self.update_mode(task.table)));
+        self.queue_last(grouping::writes(self.jobs, task.table, ready, self.push.update_mode(task.table)));
     }
 
     /// Returns the remote's row of a job with the key as it was sent, since the server may spell the key differently.

@@ -58,7 +58,7 @@ fn inserts(jobs: &[Job], table: usize, new: Vec<usize>, has_json: bool) -> Vec<T
 fn updates(jobs: &[Job], table: usize, changed: Vec<usize>, mode: UpdateMode) -> Vec<Task> {
     if mode == UpdateMode::Function && changed.len() >= WORTH_A_BULK {
         let chunks = rows(jobs, changed, |_, _| true);
-        return chunks.into_iter().map(|chunk| Task::new(table, Act::Function, chunk)).collect();
+        return chunks.into_iter().map(|chunk| Task::new(table, Act::Function { deferred: false }, chunk)).collect();
     }
     let mut spelled: Vec<(String, usize)> = changed.into_iter().map(|job| (written(&jobs[job]), job)).collect();
     spelled.sort();

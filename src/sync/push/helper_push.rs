@@ -3,8 +3,8 @@
 
 use super::{
     refusals::is_of_a_firewall,
-    sender::PushBatch,
-    task::{Act, Task},
+    sender::{Push, PushBatch},
+    task::{Act, Task, UpdateMode},
     write,
 };
 use crate::{
@@ -37,11 +37,20 @@ enum TogetherAnswer {
     Other,
 }
 
-impl PushBatch<'_> {
-    /// Returns whether updates of this table may be sent together. The function answers with jsonb, which equals the
-    /// answer of a pull except for JSON values.
-    pub(super) fn may_send_together(&self, table: usize) -> bool {
-        self.push.together.get() && !self.has_json(table)
+impl Push<'_> {
+    /// Returns whether many updates of this table can be one transaction of the remote.
+    pub fn has_transactions(&self, table: usize) -> bool {
+        self.update_mode(table) == UpdateMode::Function
+    }
+
+    /// Returns how the updates of a table are sent. The helpers' function answers with jsonb, which equals the answer of a
+    /// pull except for JSON values.
+    pub(super) fn update_mode(&self, table: usize) -> UpdateMode {
+        match self.targets.borrow()[table].blind {
+            true => UpdateMode::Blind,
+            false if self.together.get() && !self.has_json(table) => UpdateMode::Function,
+            false => UpdateMode::Guarded,
+        }
     }
 
     /// Returns whether a column of the table may hold JSON, whose text jsonb would change.
@@ -49,15 +58,18 @@ impl PushBatch<'_> {
         let may = |column: &PlanColumn| {
             column.structured || matches!(column.kind, WireKind::Json | WireKind::Array | WireKind::Any)
         };
-        self.with(table, |target| target.plan.columns.iter().any(may))
+        self.targets.borrow()[table].plan.columns.iter().any(may)
     }
+}
 
-    pub(super) async fn send_together(&self, task: Task, mut tries: Tries) -> Result<(), Refusal> {
+impl PushBatch<'_> {
+    /// `deferred`: whether deferrable constraints are checked after the last row.
+    pub(super) async fn send_together(&self, task: Task, deferred: bool, mut tries: Tries) -> Result<(), Refusal> {
         let name = self.name(task.table);
         let make = |requester: &Requester| {
             self.with(task.table, |target| {
                 let jobs: Vec<_> = task.jobs.iter().map(|job| &self.jobs[*job]).collect();
-                self.count_bytes(write::together(requester, &target.plan, &jobs))
+                self.count_bytes(write::together(requester, &target.plan, &jobs, deferred))
             })
         };
         let parse = |response: &HttpResponse| {
@@ -67,7 +79,7 @@ impl PushBatch<'_> {
             Ok((TogetherAnswer::Written(rows), _)) => {
                 self.handle_rows(&Task { act: Act::Update(RowGuard::None), ..task }, &rows)
             }
-            Ok((TogetherAnswer::Failed(at), _)) if at < task.jobs.len() && task.cuts < MAX_CUTS => {
+            Ok((TogetherAnswer::Failed(at), _)) if at < task.jobs.len() && task.cuts < MAX_CUTS && !deferred => {
                 let (before, rest) = task.jobs.split_at(at);
                 let (one, after) = rest.split_at(1);
                 let cut = Task { cuts: task.cuts + 1, ..task.clone() };

@@ -13,7 +13,7 @@ use futures_util::future::select_all;
 
 use super::{
     grouping,
-    task::{Act, Task, UpdateMode},
+    task::{Act, Task},
     write,
 };
 use crate::{
@@ -60,7 +60,7 @@ pub(super) struct WriteTarget {
 pub struct Push<'a> {
     /// The client of the push.
     pub remote: &'a Remote<'a>,
-    targets: RefCell<Vec<WriteTarget>>,
+    pub(super) targets: RefCell<Vec<WriteTarget>>,
     /// Whether the project has the helpers' function.
     pub(super) together: Cell<bool>,
     /// Bytes of the bodies sent since the last call of `take_sent_bytes`.
@@ -70,7 +70,8 @@ pub struct Push<'a> {
 /// Changes that are sent together.
 pub struct PushBatch<'p> {
     pub(super) push: &'p Push<'p>,
-    pub(super) jobs: &'p [Job],
+    /// The changes.
+    pub jobs: &'p [Job],
     waiting: RefCell<VecDeque<Task>>,
     /// The outcomes of jobs, by their index.
     pub outcomes: Queue<Vec<(usize, JobOutcome)>>,
@@ -144,8 +145,20 @@ impl<'p> PushBatch<'p> {
     pub fn new(push: &'p Push<'p>, jobs: &'p [Job]) -> Self {
         let batch = Self { push, jobs, waiting: RefCell::default(), outcomes: Queue::default() };
         let tables = push.targets.borrow().len();
-        let tables: Vec<_> = (0..tables).map(|table| (batch.update_mode(table), batch.has_json(table))).collect();
+        let tables: Vec<_> = (0..tables).map(|table| (push.update_mode(table), push.has_json(table))).collect();
         batch.waiting.replace(grouping::batch(jobs, &tables).into());
+        batch
+    }
+
+    /// Creates a batch of updates that can only be made in one transaction, of tables that have transactions.
+    pub fn in_one_transaction(push: &'p Push<'p>, jobs: &'p [Job]) -> Self {
+        let batch = Self { push, jobs, waiting: RefCell::default(), outcomes: Queue::default() };
+        for table in 0..push.targets.borrow().len() {
+            let its: Vec<usize> = (0..jobs.len()).filter(|job| jobs[*job].table == table).collect();
+            if !its.is_empty() {
+                batch.queue_last(vec![Task::new(table, Act::Function { deferred: true }, its)]);
+            }
+        }
         batch
     }
 
@@ -183,8 +196,8 @@ impl<'p> PushBatch<'p> {
             return Ok(());
         }
         let mut tries = task.tries.clone().unwrap_or_else(|| self.push.remote.tries());
-        if task.act == Act::Function {
-            return self.send_together(task, tries).await;
+        if let Act::Function { deferred } = task.act {
+            return self.send_together(task, deferred, tries).await;
         }
         let mark = self.with(task.table, |target| target.mark);
         match self.request(&task, &mut tries, mark).await {
@@ -258,15 +271,6 @@ impl<'p> PushBatch<'p> {
                 _ => keyed::read(requester, &plan.selection, &keys),
             }
         })
-    }
-
-    /// Returns how the updates of a table are sent.
-    pub(super) fn update_mode(&self, table: usize) -> UpdateMode {
-        match (self.with(table, |target| target.blind), self.may_send_together(table)) {
-            (true, _) => UpdateMode::Blind,
-            (_, true) => UpdateMode::Function,
-            _ => UpdateMode::Guarded,
-        }
     }
 
     pub(super) fn count_bytes(&self, request: HttpRequest) -> HttpRequest {

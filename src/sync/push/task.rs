@@ -22,8 +22,11 @@ pub(super) enum Act {
     Update(RowGuard),
     /// Updates rows of a table without a cursor that were just read, each to its own values.
     Upsert,
-    /// Updates rows by the helpers' function.
-    Function,
+    /// Updates rows by the helpers' function, in one transaction.
+    Function {
+        /// Whether it checks deferrable constraints after the last row.
+        deferred: bool,
+    },
     Delete(RowGuard),
     /// Reads the rows.
     Read(ReadPurpose),

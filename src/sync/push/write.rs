@@ -72,8 +72,9 @@ fn post(requester: &Requester, plan: &Plan, rows: &[(&[Value], Vec<usize>)], bli
     requester.request(Method::Post, url, prefer, Some(body))
 }
 
-/// Updates rows by the helpers' function, all of them or none, if each cursor still equals that of the base.
-pub fn together(requester: &Requester, plan: &Plan, jobs: &[&Job]) -> HttpRequest {
+/// Updates rows by the helpers' function, all of them or none, if each cursor still equals that of the base. `deferred`:
+/// whether deferrable constraints are checked after the last row.
+pub fn together(requester: &Requester, plan: &Plan, jobs: &[&Job], deferred: bool) -> HttpRequest {
     let mut table = String::new();
     json::push_string(&mut table, &plan.selection.table);
     let mut body = String::from(r#"{"push":{"changes":["#);
@@ -93,7 +94,7 @@ pub fn together(requester: &Requester, plan: &Plan, jobs: &[&Job]) -> HttpReques
         }
         body.push('}');
     }
-    body.push_str("]}}");
+    body.push_str(if deferred { r#"],"deferred":true}}"# } else { "]}}" });
     let url = format!("{}/rpc/tidelock_push", requester.root());
     requester.request(Method::Post, url, "", Some(body))
 }

@@ -33,6 +33,8 @@ pub struct Rules {
     pub stamp: Option<String>,
     pub defaults: Vec<(String, String)>,
     pub unique: Vec<String>,
+    /// Whether the unique constraints are deferrable.
+    pub deferrable: bool,
     /// The foreign keys: a column, and the table whose `id` it references; deletions don't cascade.
     pub parents: Vec<(String, String)>,
     /// A check constraint.
@@ -237,18 +239,37 @@ impl Server {
         let body: Pushed = serde_json::from_slice(request.body.as_deref().unwrap_or_default()).unwrap();
         let transaction = state.helped.begin();
         let before = (state.tables.clone(), state.history.len());
-        let mut results = Vec::new();
-        for change in body.push.changes {
-            let Some(row) = change.apply(&mut state, now, transaction) else {
-                state.tables = before.0;
-                state.history.truncate(before.1);
-                state.helped.roll_back(transaction);
-                state.helped.end(transaction);
-                let body = format!(r#"{{"applied":false,"results":[],"failed":{}}}"#, results.len());
-                return HttpResponse { status: 200, headers: vec![], body: body.into_bytes() };
-            };
-            results.push(format!(r#"{{"status":"done","row":{}}}"#, show(&row, &["*".to_owned()])));
+        let Changes { changes, deferred } = body.push;
+        let mut written = Vec::new();
+        let mut failed = None;
+        for change in changes {
+            let table = change.table.clone();
+            match change.apply(&mut state, now, transaction, deferred) {
+                Some(row) => written.push((table, row)),
+                None => {
+                    failed = Some(written.len());
+                    break;
+                }
+            }
         }
+        let is_valid = |(table, row): &(String, Row)| {
+            check(&state, table, &state.rules[table], std::slice::from_ref(row), Method::Patch).is_ok()
+        };
+        if failed.is_none() && deferred && !written.iter().all(is_valid) {
+            failed = Some(written.len() - 1);
+        }
+        if let Some(failed) = failed {
+            state.tables = before.0;
+            state.history.truncate(before.1);
+            state.helped.roll_back(transaction);
+            state.helped.end(transaction);
+            let body = format!(r#"{{"applied":false,"results":[],"failed":{failed}}}"#);
+            return HttpResponse { status: 200, headers: vec![], body: body.into_bytes() };
+        }
+        let results: Vec<String> = written
+            .iter()
+            .map(|(_, row)| format!(r#"{{"status":"done","row":{}}}"#, show(row, &["*".to_owned()])))
+            .collect();
         state.helped.end(transaction);
         let body = format!(r#"{{"applied":true,"results":[{}]}}"#, results.join(","));
         HttpResponse { status: 200, headers: vec![], body: body.into_bytes() }
@@ -286,6 +307,8 @@ struct Pushed {
 #[derive(serde::Deserialize)]
 struct Changes {
     changes: Vec<Change>,
+    #[serde(default)]
+    deferred: bool,
 }
 
 type Object = BTreeMap<String, Box<RawValue>>;
@@ -301,10 +324,14 @@ struct Change {
 }
 
 impl Change {
-    /// Applies the update. Returns the new row, or `None` if it is refused.
-    fn apply(self, state: &mut State, now: Timestamp, transaction: u64) -> Option<Row> {
+    /// Applies the update. Returns the new row, or `None` if it is refused. `deferred`: whether deferrable constraints are
+    /// checked later.
+    fn apply(self, state: &mut State, now: Timestamp, transaction: u64, deferred: bool) -> Option<Row> {
         assert_eq!(self.op, "update");
-        let rules = state.rules.get(&self.table)?.clone();
+        let mut rules = state.rules.get(&self.table)?.clone();
+        if deferred && rules.deferrable {
+            rules.unique.clear();
+        }
         if rules.refuses.iter().any(|method| matches!(method, Method::Get | Method::Patch)) {
             return None;
         }

@@ -422,6 +422,34 @@ fn rows_exchange_unique_values_in_a_cycle() {
 }
 
 #[test]
+fn rows_exchange_values_that_can_not_be_null_in_one_transaction_of_the_helpers() {
+    for (deferrable, cursor) in [(true, ""), (true, r#","cursor":"updated_at""#), (false, "")] {
+        let schema = "CREATE TABLE items(id INTEGER PRIMARY KEY, place INTEGER NOT NULL UNIQUE, updated_at TEXT)";
+        let mut world = World::new(schema, &format!(r#"[{{"table":"items"{cursor}}}]"#));
+        let stamp = Some("updated_at".to_owned());
+        let rules = Rules { unique: vec!["place".to_owned()], deferrable, stamp, ..Rules::default() };
+        world.server.define("items", &["id", "place", "updated_at"], rules);
+        for id in ["1", "2", "3", "4", "5"] {
+            world.server.put("items", &[("id", id), ("place", id), ("updated_at", "\"2025-12-01T00:00:00+00:00\"")]);
+        }
+        world.server.install_helpers("items");
+        world.pull("{}").unwrap();
+        // Another row has the unique value of one of these changes.
+        let stamps = [("updated_at", "\"2025-12-01T00:00:00+00:00\""), ("_xid", "9")];
+        world.server.put("items", &[&[("id", "6"), ("place", "60")], &stamps[..]].concat());
+        world.exec(
+            "UPDATE items SET place = -id WHERE id <= 4; UPDATE items SET place = id % 3 + 1 WHERE id <= 3; \
+             UPDATE items SET place = 60 WHERE id = 4; UPDATE items SET place = 50 WHERE id = 5",
+        );
+        let moved = ["1|2", "2|3", "3|1", "4|4", "5|50", "6|60"];
+        let stayed = ["1|1", "2|2", "3|3", "4|4", "5|50", "6|60"];
+        assert_eq!(world.pushed(), [if deferrable { "items 0/4/0/0/1" } else { "items 0/1/0/0/4" }]);
+        assert_eq!(remote(&world, "items", &["id", "place"]), if deferrable { moved } else { stayed });
+        assert_eq!(world.pushed(), ["items 0/0/0/0/0"], "at rest");
+    }
+}
+
+#[test]
 fn a_unique_value_that_a_failing_change_releases_later_is_waited_for() {
     let schema = "CREATE TABLE items(id INTEGER PRIMARY KEY, slug TEXT UNIQUE)";
     let mut world = World::new(schema, FULL);

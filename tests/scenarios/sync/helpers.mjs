@@ -129,6 +129,48 @@ export default {
     assert.deepEqual(await here(db, `SELECT id, name FROM ${table}`), [[4, 'd']])
   },
 
+  'rows exchange values of a deferrable constraint in a column that can not be NULL': async (t) => {
+    const { remote } = t
+    const table = remote.tableName()
+    await remote.table(
+      table,
+      `id int primary key, list text not null, place int not null, updated_at timestamptz default clock_timestamp(),
+       unique (list, place) deferrable`,
+    )
+    await remote.sql(`insert into ${table} select i, 'l' || i % 2, i from generate_series(1, 12) i`)
+    await help(t, [table])
+    const schema = `CREATE TABLE ${table} (id INTEGER PRIMARY KEY, list TEXT NOT NULL, place INTEGER NOT NULL,
+      updated_at TEXT, UNIQUE (list, place))`
+    const db = await synced(t, schema, [{ table, cursor: 'updated_at' }])
+    await db.sync.pull()
+    for (const [from, to] of [
+      [1, 5],
+      [11, 3],
+      [2, 12],
+    ]) {
+      // A row is dropped at another place, and those between move on.
+      await db.transaction(async (tx) => {
+        const [{ list }] = await tx.query(`SELECT list FROM ${table} WHERE id = ?`, [from])
+        const order = (await tx.query(`SELECT id FROM ${table} WHERE list = ? ORDER BY place`, [list])).map(
+          ({ id }) => id,
+        )
+        const moved = order.filter((id) => id !== from)
+        moved.splice(order.indexOf(to), 0, from)
+        await tx.exec(`UPDATE ${table} SET place = -id WHERE list = '${list}'`)
+        for (const [at, id] of moved.entries())
+          await tx.run(`UPDATE ${table} SET place = ? WHERE id = ?`, [at * 2 + 1, id])
+      })
+      await db.sync.push()
+      assert.deepEqual(await db.sync.rejected(), [])
+      const places = `SELECT id, place FROM ${table} ORDER BY id`
+      assert.deepEqual(
+        (await remote.sql(places)).map(({ id, place }) => [Number(id), Number(place)]),
+        (await db.query(places)).map(({ id, place }) => [id, place]),
+      )
+    }
+    await db.close()
+  },
+
   'helpers that are installed later are used, and the first pull does not count rows twice': async (t) => {
     const { remote } = t
     const table = remote.tableName()
