@@ -28,13 +28,17 @@ export async function update(root, report) {
     texts.goals = goals(report)
     texts.behind = behind(report)
   }
-  texts.run = `Chromium ${chromium}, ${cpus} cores, medians of ${report.rounds}; ${Object.entries(peers)
-    .map(([name, version]) => `${name} ${version}`)
-    .join(', ')}.`
+  const versions = Object.entries(peers).map(([name, version]) => `${name} ${version}`)
+  texts.run = inLines(`Chromium ${chromium}, ${cpus} cores, medians of ${report.rounds}; ${versions.join(', ')}.`)
   for (const [name, suite] of Object.entries(report.suites)) texts[`${name} in short`] = first(suite)
   for (const file of ['docs/performance.md', 'benches/README.md', 'README.md']) await fill(join(root, file), texts)
   if (report.suites.app && report.suites.durable) await writeFile(join(root, 'docs/benchmark.svg'), chart(report))
   console.log('written: benches/baseline.json, benches/README.md, docs/performance.md, docs/benchmark.svg, README.md')
+}
+
+/** A text in lines of at most 120 characters. */
+function inLines(text) {
+  return text.replaceAll(/(.{1,120})(?: |$)/g, '$1\n').trimEnd()
 }
 
 async function fill(file, texts) {

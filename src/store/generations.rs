@@ -200,7 +200,7 @@ impl Storage {
         if writes.is_empty() {
             return Ok(());
         }
-        self.guarded(writes, Vec::new(), |_| {}).await?;
+        self.guarded(writes, Vec::new(), &|_| {}).await?;
         if !read_back {
             return Ok(());
         }
@@ -236,7 +236,7 @@ impl Storage {
         let required = staged.chunks.iter().map(|chunk| store.stored_id(&chunk.id)).collect();
         inner.manifests_in_doubt.set(true);
         let number = |head: &mut Head| head.generation = head.generation.max(manifest.generation);
-        let put = self.guarded(vec![records::put_manifest(&manifest)], required, number).await;
+        let put = self.guarded(vec![records::put_manifest(&manifest)], required, &number).await;
         if put.as_ref().is_err_and(|error| error.is(ErrorCode::SnapshotCorrupt)) {
             *inner.base.borrow_mut() = None;
         }

@@ -22,7 +22,7 @@ impl Storage {
         writes.extend(demoted.iter().map(records::put_manifest));
         if !writes.is_empty() {
             inner.manifests_in_doubt.set(true);
-            self.guarded(writes, Vec::new(), |_| {}).await?;
+            self.guarded(writes, Vec::new(), &|_| {}).await?;
             let mut manifests = inner.manifests.borrow_mut();
             let (mut deleted, kept) = manifests.drain(..).partition(|manifest| delete.contains(&manifest.generation));
             *manifests = kept;
@@ -47,7 +47,7 @@ impl Storage {
         {
             let spare = inner.head.borrow().epochs.clone();
             let cut = Write::CutLog { through: to.lsn, spare };
-            self.guarded(vec![cut], Vec::new(), |head| head.truncated = to).await?;
+            self.guarded(vec![cut], Vec::new(), &|head| head.truncated = to).await?;
         }
         // An unreadable manifest may reference them.
         if self.has_unreadable() {
@@ -65,7 +65,7 @@ impl Storage {
 
     async fn delete_chunks(&self, keys: Vec<Key>) -> Result<()> {
         for slice in keys.chunks(256) {
-            self.guarded(slice.iter().cloned().map(Write::Delete).collect(), Vec::new(), |_| {}).await?;
+            self.guarded(slice.iter().cloned().map(Write::Delete).collect(), Vec::new(), &|_| {}).await?;
         }
         Ok(())
     }

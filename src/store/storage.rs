@@ -279,29 +279,31 @@ impl Storage {
     }
 
     /// Runs one strict transaction, and stores the head that `change` returns. Fails with `lock_lost` unless the stored
-    /// head is as this holder left it.
-    pub(super) async fn guarded(
-        &self,
+    /// head is as this holder left it. Not generic: the code of the future is large.
+    pub(super) fn guarded<'a>(
+        &'a self,
         mut writes: Vec<Write>,
         require: Vec<ChunkId>,
-        change: impl FnOnce(&mut Head),
-    ) -> Result<()> {
+        change: &'a dyn Fn(&mut Head),
+    ) -> LocalFuture<'a, Result<()>> {
         let inner = &*self.0;
-        if inner.head_in_doubt.get() {
-            self.reload_head().await?;
-        }
-        let found = inner.head.borrow().clone();
-        let mut head = found.clone();
-        change(&mut head);
-        if head != found {
-            writes.push(records::put_head(&head));
-            inner.head_in_doubt.set(true);
-        }
-        let guard = Guard::Head(Some(found.encode()));
-        inner.store().write(Transaction { guard, require, writes, durability: Durability::Strict }).await?;
-        *inner.head.borrow_mut() = head;
-        inner.head_in_doubt.set(false);
-        Ok(())
+        Box::pin(async move {
+            if inner.head_in_doubt.get() {
+                self.reload_head().await?;
+            }
+            let found = inner.head.borrow().clone();
+            let mut head = found.clone();
+            change(&mut head);
+            if head != found {
+                writes.push(records::put_head(&head));
+                inner.head_in_doubt.set(true);
+            }
+            let guard = Guard::Head(Some(found.encode()));
+            inner.store().write(Transaction { guard, require, writes, durability: Durability::Strict }).await?;
+            *inner.head.borrow_mut() = head;
+            inner.head_in_doubt.set(false);
+            Ok(())
+        })
     }
 
     /// Returns where the log begins.

@@ -16,8 +16,8 @@ pub struct TabWrite<'a> {
     pub id: u64,
     /// The tab has received the replies of its writes up to this id.
     pub acknowledged: u64,
-    /// The tabs that may still ask for a reply; empty: unknown.
-    pub keep: &'a [String],
+    /// The tabs that may still ask for a reply, as a JSON array; `None`: unknown.
+    pub keep: Option<&'a str>,
 }
 
 /// Stores a write's reply in its open transaction. Deletes replies that no tab can ask for any more.
@@ -28,21 +28,12 @@ pub fn note(connection: &Connection, write: &TabWrite<'_>, reply: &[u8]) -> Resu
         "DELETE FROM main.tidelock_applied WHERE client = ?1 AND id <= ?2",
         &[client.clone(), integer(write.acknowledged)],
     )?;
-    if !write.keep.is_empty() {
-        forget(connection, write.keep)?;
+    if let Some(keep) = write.keep {
+        let sql = "DELETE FROM main.tidelock_applied WHERE client NOT IN (SELECT value FROM json_each(?1))";
+        connection.run(sql, &[Value::from(keep)])?;
     }
     let values = [client, integer(write.id), Value::Blob(reply.to_vec())];
     connection.run("INSERT OR REPLACE INTO main.tidelock_applied(client, id, reply) VALUES (?1, ?2, ?3)", &values)?;
-    Ok(())
-}
-
-/// Deletes the replies of all other tabs.
-fn forget(connection: &Connection, keep: &[String]) -> Result<()> {
-    for row in connection.rows("SELECT DISTINCT client FROM main.tidelock_applied", &[])? {
-        if !row[0].as_text().is_some_and(|client| keep.iter().any(|kept| kept == client)) {
-            connection.run("DELETE FROM main.tidelock_applied WHERE client = ?1", &row)?;
-        }
-    }
     Ok(())
 }
 
@@ -67,7 +58,7 @@ mod tests {
     use super::{TabWrite, note, reply};
     use crate::sqlite::{Connection, PageFile};
 
-    fn write<'a>(client: &'a str, id: u64, acknowledged: u64, keep: &'a [String]) -> TabWrite<'a> {
+    fn write<'a>(client: &'a str, id: u64, acknowledged: u64, keep: Option<&'a str>) -> TabWrite<'a> {
         TabWrite { client, id, acknowledged, keep }
     }
 
@@ -76,12 +67,12 @@ mod tests {
         let connection = Connection::open(&PageFile::default()).unwrap();
         assert_eq!(reply(&connection, "a", 1).unwrap(), None);
         assert_eq!(connection.is_table_of("tidelock_applied", "").unwrap(), None, "reading creates no table");
-        note(&connection, &write("a", 1, 0, &[]), b"one").unwrap();
-        note(&connection, &write("a", 2, 0, &[]), b"").unwrap();
-        note(&connection, &write("b", 1, 0, &[]), b"other").unwrap();
+        note(&connection, &write("a", 1, 0, None), b"one").unwrap();
+        note(&connection, &write("a", 2, 0, None), b"").unwrap();
+        note(&connection, &write("b", 1, 0, None), b"other").unwrap();
         assert_eq!(reply(&connection, "a", 1).unwrap().unwrap(), b"one");
         assert_eq!(reply(&connection, "a", 2).unwrap().unwrap(), b"");
-        note(&connection, &write("a", 3, 1, &["a".to_owned()]), b"three").unwrap();
+        note(&connection, &write("a", 3, 1, Some(r#"["a"]"#)), b"three").unwrap();
         let left = connection.rows("SELECT client, id FROM tidelock_applied ORDER BY id", &[]).unwrap();
         assert_eq!(left, [["a".into(), 2.into()], ["a".into(), 3.into()]].map(Vec::from));
     }
@@ -90,7 +81,7 @@ mod tests {
     fn a_reply_is_rolled_back_with_its_transaction() {
         let connection = Connection::open(&PageFile::default()).unwrap();
         connection.run("BEGIN", &[]).unwrap();
-        note(&connection, &write("a", 1, 0, &[]), b"one").unwrap();
+        note(&connection, &write("a", 1, 0, None), b"one").unwrap();
         connection.run("ROLLBACK", &[]).unwrap();
         assert_eq!(reply(&connection, "a", 1).unwrap(), None);
     }

@@ -8,7 +8,7 @@ use crate::{engine::Database, tabs::TabWrite};
 #[wasm_bindgen]
 impl Core {
     /// Stores the reply of the write `id` of the tab `client` in the open transaction, unless that wrote nothing.
-    /// `acknowledged`: the tab has the replies up to this id; `keep`: the tabs that may still ask; empty: unknown.
+    /// `acknowledged`: the tab has the replies up to this id; `keep`: the tabs that may still ask, as a JSON array; `undefined`: unknown.
     #[wasm_bindgen(js_name = noteApplied)]
     pub fn note_applied(
         &self,
@@ -16,10 +16,10 @@ impl Core {
         client: &str,
         id: f64,
         acknowledged: f64,
-        keep: Vec<String>,
+        keep: Option<String>,
         reply: &[u8],
     ) -> Result<(), JsValue> {
-        let write = TabWrite { client, id: id as u64, acknowledged: acknowledged as u64, keep: &keep };
+        let write = TabWrite { client, id: id as u64, acknowledged: acknowledged as u64, keep: keep.as_deref() };
         self.database.note_applied(permit, &write, reply).thrown()
     }
 

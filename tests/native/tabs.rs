@@ -8,7 +8,7 @@ use tidelock::{
 use crate::world::{World, run, text};
 
 fn write(id: u64) -> TabWrite<'static> {
-    TabWrite { client: "tab", id, acknowledged: 0, keep: &[] }
+    TabWrite { client: "tab", id, acknowledged: 0, keep: None }
 }
 
 /// Runs a transaction with the statements of a tab, and records the reply of its write.

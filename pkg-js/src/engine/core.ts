@@ -216,14 +216,14 @@ export interface Core {
   setActor(actor: string | undefined): Promise<void>
   /**
    * Notes a write of another tab with its answer in the open transaction, unless that has written nothing. `keep`: the tabs that may still
-   * ask for answers; none: nothing is known about the others.
+   * ask for answers, as JSON; undefined: nothing is known about the others.
    */
   noteApplied(
     permit: number,
     client: string,
     id: number,
     acknowledged: number,
-    keep: readonly string[],
+    keep: string | undefined,
     reply: Uint8Array,
   ): void
   /** Returns the reply of a noted write; undefined when it isn't in the database. The caller holds the mutex. */

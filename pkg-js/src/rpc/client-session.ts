@@ -219,7 +219,8 @@ export class ClientSession {
     const { core } = calls
     const named = results.map((result) => ({ ...result, columns: core.columns(result.shape) }))
     const [client, alive, reply] = [this.client, this.#host.takeLiveClients(), encodeReply(named)]
-    calls.sync(() => core.noteApplied(permitId, client, writeId.id, writeId.acknowledged, alive, reply))
+    const keep = alive.length > 0 ? JSON.stringify(alive) : undefined
+    calls.sync(() => core.noteApplied(permitId, client, writeId.id, writeId.acknowledged, keep, reply))
   }
 
   #recordedReply(calls: ServedCalls, permitId: number, writeId: number): Uint8Array | undefined {

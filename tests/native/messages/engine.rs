@@ -67,7 +67,7 @@ fn an_open_database() {
         }
         {
             let guard = database.mutex().acquire().await.unwrap();
-            let write = TabWrite { client: "tab", id: 1, acknowledged: 0, keep: &[] };
+            let write = TabWrite { client: "tab", id: 1, acknowledged: 0, keep: None };
             shown.fails("a note of no transaction", database.note_applied(guard.permit(), &write, b""));
         }
         let permit = database.mutex().acquire().await.unwrap().permit();
