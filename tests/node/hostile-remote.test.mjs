@@ -62,6 +62,31 @@ async function failure(call) {
 /** Runs a command line → its output. */
 const run = (args, env) => runCommand(args, { cwd: mkdtempSync(path.join(base, 'work-')), env })
 
+test('the target of a redirect shows no secret of the request', async () => {
+  const headers = { 'x-proxy': 'HeaderSecret-1234' }
+  const there = await serve((request, response) => {
+    const { apikey, authorization = '', 'x-proxy': proxy = '' } = request.headers
+    const secrets = [apikey, authorization.replace('Bearer ', ''), proxy].filter(Boolean).join('/')
+    const signature = new URL(request.url, 'http://a').searchParams.get('sig') ?? ''
+    response.writeHead(302, { location: `https://${proxy || 'x'}.example/${secrets}/${signature}/end` }).end()
+  })
+  const accessToken = () => 'token-of-the-user-5678'
+  const endpoint = remote(there.url, { accessToken, headers })
+  const db = await openWith({ remote: endpoint })
+  const seen = [
+    (await failure(db.sync.pull())).shown,
+    JSON.stringify(await db.health()),
+    JSON.stringify(await doctor({ remote: endpoint })),
+    (await failure(openWith({ seed: `${there.url}/seed.sqlite?sig=signature-of-the-url` }))).shown,
+  ]
+  await db.close()
+  for (const shown of seen) {
+    assert.match(shown, /redirects to/)
+    assert.doesNotMatch(shown, /headersecret|token-of-the-user|signature-of-the-url/i)
+    assert.ok(!shown.includes(endpoint.key), shown)
+  }
+})
+
 test('no request follows a redirect: the error names the target', async () => {
   const rows = [{ id: 1, text: 'from the other host' }]
   const other = await serve((_, response) => json(response, rows))

@@ -43,7 +43,7 @@ export async function request(url: string | URL, asking: HttpRequest, own?: Fetc
   const all: RequestInit = { ...init, headers, redirect: 'manual', ...(ended === undefined ? {} : { signal: ended }) }
   try {
     const response = await (own === undefined ? fetch(url, all) : own(url, all))
-    const moved = redirection(response, url)
+    const moved = redirection(response, url, new Secrets(headers, String(url)))
     if (moved !== undefined) {
       await response.body?.cancel?.().catch(() => {})
       return moved
@@ -94,13 +94,16 @@ class RateWatch {
   }
 }
 
-/** Returns a redirect as a response. Pages see only that there is a redirect; a user's `fetch` may have followed it. */
-function redirection(response: Response, url: string | URL): HttpResponse | undefined {
+/**
+ * Returns a redirect as a response. Pages see only that there is a redirect; a user's `fetch` may have followed it. The target may repeat
+ * the request's secrets.
+ */
+function redirection(response: Response, url: string | URL, secrets: Secrets): HttpResponse | undefined {
   const { status, type, redirected } = response
   const moved = status >= 300 && status < 400
   if (!moved && type !== 'opaqueredirect' && !redirected) return undefined
   const location = redirected ? response.url : response.headers.get('location')
-  const place = location ? placeOf(location, url) : undefined
+  const place = location ? secrets.mask(placeOf(location, url)) : undefined
   return {
     status: moved ? status : 302,
     headers: place === undefined ? [] : [['location', place]],

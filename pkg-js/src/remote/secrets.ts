@@ -116,7 +116,7 @@ export class Secrets {
     for (const secret of [...this.#texts].sort((a, b) => b.length - a.length)) {
       const escaped = secret.replaceAll(/[.*+?^${}()|[\]\\/-]/g, '\\$&')
       const pattern = secret.length < minAnywhereLength ? `(?<!\\w)${escaped}(?!\\w)` : escaped
-      masked = masked.replaceAll(new RegExp(pattern, 'g'), '***')
+      masked = masked.replaceAll(new RegExp(pattern, 'gi'), '***')
     }
     masked = masked
       .replaceAll(/[\w-]+(?:\.[\w-]+)*/g, (word) => (isJwt(word) || word.startsWith('sb_secret_') ? '***' : word))

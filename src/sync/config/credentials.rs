@@ -142,19 +142,21 @@ fn is_word(char: char) -> bool {
     char.is_ascii_alphanumeric() || char == '_'
 }
 
-/// Replaces each occurrence of the secret by the mask.
+/// Replaces each occurrence of the secret by the mask, also in other case, as in a host.
 fn without(text: &str, secret: &str) -> String {
+    let (lower_text, lower_secret) = (text.to_ascii_lowercase(), secret.to_ascii_lowercase());
     let in_word = |char: Option<char>| secret.len() < SHORTEST_ANYWHERE && char.is_some_and(is_word);
     let mut masked = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find(secret) {
-        let (before, behind) = (&rest[..at], &rest[at + secret.len()..]);
+    let mut done = 0;
+    for (at, _) in lower_text.match_indices(&*lower_secret) {
+        let (before, behind) = (&text[done..at], &text[at + secret.len()..]);
         masked.push_str(before);
         let last = before.chars().next_back().or_else(|| masked.chars().next_back());
-        masked.push_str(if in_word(last) || in_word(behind.chars().next()) { secret } else { MASK });
-        rest = behind;
+        let is_part = in_word(last) || in_word(behind.chars().next());
+        masked.push_str(if is_part { &text[at..at + secret.len()] } else { MASK });
+        done = at + secret.len();
     }
-    masked.push_str(rest);
+    masked.push_str(&text[done..]);
     masked
 }
 
