@@ -364,7 +364,7 @@ test('types, inspect, verify and snapshots', async () => {
   )
 
   const text = (await run(cwd, ['inspect', 'app.sqlite'])).out
-  assert.match(text, /users: 1 rows\n {2}id INTEGER PRIMARY KEY\n {2}mail TEXT NOT NULL\n/)
+  assert.match(text, /users: 1 row\n {2}id INTEGER PRIMARY KEY\n {2}mail TEXT NOT NULL\n/)
   assert.match(text, / {2}index users_mail\n/)
   assert.match(text, /views: adults/)
   assert.equal((await run(cwd, ['verify', 'app.sqlite'])).out, 'ok\n')

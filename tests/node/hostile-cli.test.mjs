@@ -14,6 +14,7 @@ import {
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { after, test } from 'node:test'
+import { open } from '../../pkg-js/dist/index.js'
 import { cli, runCommand } from './command-line.mjs'
 
 const base = mkdtempSync(path.join(tmpdir(), 'tidelock-hostile-cli-'))
@@ -95,6 +96,18 @@ test('a schema and migrations without end are cancelled', { timeout: 200_000 }, 
       [1, 'migration_failed'],
     ],
   )
+})
+
+test('inspect ends, whatever the tables of a file are', { timeout: 90_000 }, async () => {
+  const db = await open({ name: 'endless', storage: 'memory', snapshots: false })
+  await db.exec(`CREATE TABLE small (id INTEGER PRIMARY KEY); CREATE VIEW numbers (i, a) AS ${endless.replace('max(i)', "i, 'a'")};
+    CREATE VIRTUAL TABLE found USING fts5(a, content = numbers, content_rowid = i)`)
+  writeFileSync(path.join(base, 'endless.sqlite'), await db.export())
+  await db.close()
+  const { code, out } = await tidelock('inspect', 'endless.sqlite')
+  assert.equal(code, 0, out)
+  assert.match(out, /^found: rows not counted within 5 s$/m)
+  assert.match(out, /^small: /m)
 })
 
 test('cyclic links in the folder of migrations are not followed', { timeout: 90_000 }, async () => {

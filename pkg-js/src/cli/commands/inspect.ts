@@ -1,17 +1,36 @@
 import type { Command } from '../command.js'
 import { stored, withDatabase } from '../local-database.js'
 import type { Output } from '../output.js'
+import { type Database, isTidelockError } from '../package.js'
 import { columnsOf, quoted, tableNames } from '../table-info.js'
 
 /** The contents of a database. */
 interface Inspected {
   readonly bytes: number
-  readonly tables: readonly { readonly name: string; readonly rows: number; readonly columns: readonly string[] }[]
+  /** `rows` is null where the deadline ended the count: a virtual table may have rows without end. */
+  readonly tables: readonly {
+    readonly name: string
+    readonly rows: number | null
+    readonly columns: readonly string[]
+  }[]
   readonly views: readonly string[]
   readonly indexes: readonly { readonly name: string; readonly table: string }[]
   readonly triggers: readonly { readonly name: string; readonly table: string }[]
   readonly migration: string | null
   readonly sync: { readonly pending: number; readonly rejected: number }
+}
+
+/** How long the rows of all tables are counted. */
+const countTimeoutMs = 5_000
+
+async function rowsOf(db: Database, table: string, timeoutMs: number): Promise<number | null> {
+  try {
+    const count = await db.get<{ rows: number }>(`SELECT count(*) AS rows FROM ${quoted(table)}`, [], { timeoutMs })
+    return count?.rows ?? 0
+  } catch (error) {
+    if (isTidelockError(error) && error.code === 'timeout') return null
+    throw error
+  }
 }
 
 export const inspect: Command = {
@@ -24,12 +43,12 @@ export const inspect: Command = {
   run: (given) =>
     withDatabase(stored(given.positionals[0] as string), given, {}, async (db): Promise<Inspected> => {
       const tables: Inspected['tables'][number][] = []
+      const deadline = Date.now() + countTimeoutMs
       for (const name of await tableNames(db)) {
         const columns = await columnsOf(db, name)
-        const [count] = await db.query<{ rows: number }>(`SELECT count(*) AS rows FROM ${quoted(name)}`)
         tables.push({
           name,
-          rows: count?.rows ?? 0,
+          rows: await rowsOf(db, name, Math.max(1, deadline - Date.now())),
           columns: columns.map(({ name, type, key, notNull }) =>
             [name, type, key > 0 ? 'PRIMARY KEY' : notNull ? 'NOT NULL' : ''].filter(Boolean).join(' '),
           ),
@@ -61,7 +80,11 @@ export const inspect: Command = {
     if (migration !== null) output.line(`migration ${migration}`)
     for (const { name, rows, columns } of tables) {
       output.line()
-      output.line(`${name}: ${rows.toLocaleString('en-US')} rows`)
+      const count =
+        rows === null
+          ? `rows not counted within ${countTimeoutMs / 1000} s`
+          : `${rows.toLocaleString('en-US')} ${rows === 1 ? 'row' : 'rows'}`
+      output.line(`${name}: ${count}`)
       for (const column of columns) output.line(`  ${column}`)
       for (const { name: index } of indexes.filter((one) => one.table === name)) output.line(`  index ${index}`)
       for (const { name: trigger } of triggers.filter((one) => one.table === name)) output.line(`  trigger ${trigger}`)
