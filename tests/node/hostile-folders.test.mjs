@@ -14,7 +14,7 @@ import {
 import { hostname, tmpdir } from 'node:os'
 import path from 'node:path'
 import { after, test } from 'node:test'
-import { isTidelockError, open } from '../../pkg-js/dist/index.js'
+import { deleteDatabase, isTidelockError, open } from '../../pkg-js/dist/index.js'
 import { runCommand } from './command-line.mjs'
 import { listing } from './listing.mjs'
 
@@ -102,6 +102,14 @@ test('reading a folder without a database creates none', async () => {
     assert.match(err, /contains no database \(invalid_argument\)/)
   }
   assert.deepEqual(readdirSync(empty), [])
+})
+
+test('a folder in the place of a file stays when its database is deleted', async () => {
+  const where = path.join(base, 'deleted')
+  await (await open({ name: 'shop', storage: 'file', path: where, ...quiet })).close()
+  mkdirSync(path.join(where, 'last-results'))
+  await deleteDatabase('shop', { storage: 'file', path: where })
+  assert.deepEqual(readdirSync(where), ['last-results'])
 })
 
 test('a symbolic link in a folder is refused, and its target does not change', async () => {

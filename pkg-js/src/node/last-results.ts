@@ -25,7 +25,10 @@ export function readLastResults(folder: string): unknown {
 export function writeLastResults(folder: string, value: unknown): void {
   const [path, draft] = [join(folder, file), join(folder, `${file}.new`)]
   if (value === undefined) {
-    for (const each of [path, draft]) fs.rmSync(each, { force: true })
+    for (const each of [path, draft]) {
+      // A folder of this name isn't tidelock's.
+      if (!fs.lstatSync(each, { throwIfNoEntry: false })?.isDirectory()) fs.rmSync(each, { force: true })
+    }
     return
   }
   fs.rmSync(draft, { force: true })
