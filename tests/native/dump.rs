@@ -218,6 +218,11 @@ fn texts_that_give_no_valid_database_are_refused() {
         ("CREATE TABLE a(x); SELECT load_extension('x')", ErrorCode::SqliteError),
         ("CREATE TABLE a(x); CREATE VIEW v AS SELECT readfile('x')", ErrorCode::InvalidArgument),
         (
+            "CREATE TABLE a(x); PRAGMA writable_schema = ON; PRAGMA schema_version = 7;
+             UPDATE sqlite_schema SET sql = 'CREATE TABLE a(x COLLATE nosuch)'",
+            ErrorCode::InvalidArgument,
+        ),
+        (
             "CREATE TABLE a(x); PRAGMA writable_schema = ON; UPDATE sqlite_schema SET rootpage = 1",
             ErrorCode::DatabaseCorrupt,
         ),

@@ -184,6 +184,8 @@ impl Connection {
             if columns.is_empty() {
                 continue;
             }
+            // Its collations.
+            compile(&format!("SELECT * FROM {table} ORDER BY {}", columns.join(", ")))?;
             let set: Vec<_> = columns.iter().map(|column| format!("{column} = {column}")).collect();
             compile(&format!("UPDATE {table} SET {}", set.join(", ")))?;
             let values = vec!["NULL"; columns.len()].join(", ");
