@@ -8,15 +8,15 @@ use super::{
     job::{Job, JobKind},
 };
 use crate::{
-    collections::{Map, Set},
+    collections::Map,
     error::{Detail, Error, Result},
     sqlite::Connection,
     sync::{outbox::change::UNKNOWN, schema::plan::Plan, values::encode::decode_row},
     value::Value,
 };
 
-/// How many refused changes are compared with each other.
-const MOST: usize = 500;
+/// How many changes are taken into account of those that may hold the same value.
+const MOST: usize = 100;
 
 /// Returns whether a refused change of a table wants a unique value that the remote's row of a delayed change has. `began`
 /// is the start of the push in milliseconds since 1970: changes that are due later are delayed.
@@ -80,15 +80,15 @@ pub fn levels(plans: &[&Plan], jobs: Vec<Job>) -> Vec<Vec<Job>> {
     divided(jobs, &depths)
 }
 
-/// One change that waits for what another one holds remotely.
+/// A change holds remotely what another one waits for.
 struct Edge {
-    waiting: usize,
     holding: usize,
     /// The columns that hold it; `None` when they can't be NULL.
     columns: Option<Vec<usize>>,
 }
 
 /// How the cycles among refused changes are broken.
+#[derive(Default)]
 pub struct CycleBreakers {
     /// Changes that set some of their columns to NULL.
     pub releases: Vec<Job>,
@@ -96,68 +96,94 @@ pub struct CycleBreakers {
     pub exchanges: Vec<Job>,
 }
 
-/// Returns how the cycles among the refused changes are broken.
+/// Returns how the cycles among the refused changes are broken. Takes time in proportion to their number.
 pub fn breakers(plans: &[&Plan], order: &Dependencies, refused: &[&Job]) -> CycleBreakers {
-    let refused = &refused[..refused.len().min(MOST)];
-    let mut edges = Vec::new();
-    for (waiting, a) in refused.iter().enumerate() {
-        for (holding, b) in refused.iter().enumerate().filter(|(holding, _)| *holding != waiting) {
-            edges.extend(held(plans, order, a, b).map(|columns| Edge { waiting, holding, columns }));
-        }
-    }
-    let (mut broken, mut releases) = (Set::new(), Vec::new());
-    for Edge { waiting, holding, columns } in &edges {
-        let (Some(columns), Some(base)) = (columns, &refused[*holding].base) else { continue };
-        if broken.contains(holding) || !has_path(&edges, *holding, *waiting, &broken) {
+    let edges = edges(plans, order, refused);
+    let mut breakers = CycleBreakers::default();
+    let [mut broken, mut exchanged, mut visited] = [(); 3].map(|()| vec![false; refused.len()]);
+    // The place in the path of each change that is in it.
+    let mut places: Vec<Option<usize>> = vec![None; refused.len()];
+    for start in 0..refused.len() {
+        if visited[start] {
             continue;
         }
-        broken.insert(*holding);
-        let mut row: Vec<Value> = base.iter().map(|value| value.clone().unwrap_or_default()).collect();
-        columns.iter().for_each(|at| row[*at] = Value::Null);
-        releases.push(Job { kind: JobKind::Update, row, columns: columns.clone(), ..refused[*holding].clone() });
-    }
-    let exchanged = |at: &usize| {
-        let mut leaving = edges.iter().filter(|edge| edge.waiting == *at);
-        refused[*at].kind == JobKind::Update
-            && leaving.any(|edge| edge.columns.is_none() && has_path(&edges, edge.holding, *at, &broken))
-    };
-    let exchanges = (0..refused.len()).filter(exchanged).map(|at| refused[at].clone()).collect();
-    CycleBreakers { releases, exchanges }
-}
-
-/// Returns what `b` holds remotely that `a` waits for: its columns, or an inner `None` when they can't be NULL.
-fn held(plans: &[&Plan], order: &Dependencies, a: &Job, b: &Job) -> Option<Option<Vec<usize>>> {
-    let (before_a, before_b) = (a.base.as_ref()?, b.base.as_ref()?);
-    match (a.kind, b.kind) {
-        (JobKind::Update, JobKind::Update) if a.table == b.table => {
-            let table = &plans[a.table].table;
-            let name = |at: usize| &plans[a.table].columns[at].name;
-            let is_unique = |at: usize| table.unique.iter().flatten().any(|known| known.eq_ignore_ascii_case(name(at)));
-            let taken = |at: &&usize| {
-                let wanted = &a.row[**at];
-                let before = before_b[**at].as_ref();
-                b.columns.contains(at) && !wanted.is_null() && [Some(wanted), Some(&UNKNOWN)].contains(&before)
+        // A search in depth, whose path has each change with the edges that were followed from it.
+        let mut path = vec![(start, 0)];
+        (visited[start], places[start]) = (true, Some(0));
+        while let Some((at, followed)) = path.last_mut() {
+            let Some(edge) = edges[*at].get(*followed) else {
+                places[*at] = None;
+                path.pop();
+                continue;
             };
-            let at = *a.columns.iter().filter(|at| is_unique(**at)).find(taken)?;
-            let nullable = table.column(name(at)).is_some_and(|column| !column.not_null);
-            Some(nullable.then(|| vec![at]))
+            *followed += 1;
+            if let Some(first) = places[edge.holding] {
+                let cycle = &path[first..];
+                if cycle.iter().any(|(at, _)| broken[*at]) {
+                    continue;
+                }
+                let last = cycle.iter().map(|(at, followed)| &edges[*at][followed - 1]);
+                let release = last.rev().find_map(|edge| Some((edge.holding, edge.columns.as_ref()?)));
+                match release {
+                    Some((holding, columns)) => {
+                        broken[holding] = true;
+                        breakers.releases.extend(released(refused[holding], columns));
+                    }
+                    None => {
+                        let updates = cycle.iter().filter(|(at, _)| refused[*at].kind == JobKind::Update);
+                        let fresh = updates.filter(|(at, _)| !std::mem::replace(&mut exchanged[*at], true));
+                        breakers.exchanges.extend(fresh.map(|(at, _)| refused[*at].clone()));
+                    }
+                }
+            } else if !visited[edge.holding] {
+                (visited[edge.holding], places[edge.holding]) = (true, Some(path.len()));
+                path.push((edge.holding, 0));
+            }
         }
-        // A row can be deleted once the rows that refer to it are deleted.
-        (JobKind::Delete, JobKind::Delete) => order.reference(b.table, before_b, a.table, before_a),
-        _ => None,
     }
+    breakers
 }
 
-/// Returns whether a path leads from one change to another, not through changes that break a cycle.
-fn has_path(edges: &[Edge], from: usize, to: usize, broken: &Set<usize>) -> bool {
-    let (mut seen, mut next) = (Set::new(), vec![from]);
-    while let Some(at) = next.pop() {
-        if at == to {
-            return true;
-        }
-        if seen.insert(at) && !broken.contains(&at) {
-            next.extend(edges.iter().filter(|edge| edge.waiting == at).map(|edge| edge.holding));
+/// Returns the change that sets columns of the remote's row to NULL.
+fn released(job: &Job, columns: &[usize]) -> Option<Job> {
+    let mut row: Vec<Value> = job.base.as_ref()?.iter().map(|value| value.clone().unwrap_or_default()).collect();
+    columns.iter().for_each(|at| row[*at] = Value::Null);
+    Some(Job { kind: JobKind::Update, row, columns: columns.to_vec(), ..job.clone() })
+}
+
+/// Returns for each of the refused changes what it waits for.
+fn edges(plans: &[&Plan], order: &Dependencies, refused: &[&Job]) -> Vec<Vec<Edge>> {
+    let mut edges: Vec<Vec<Edge>> = refused.iter().map(|_| Vec::new()).collect();
+    // A row can be deleted once the rows that refer to it are deleted.
+    for (waiting, holding, columns) in order.between_deletions(refused) {
+        edges[waiting].push(Edge { holding, columns });
+    }
+    let name = |table: usize, at: usize| &plans[table].columns[at].name;
+    let is_unique = |table: usize, at: usize| {
+        plans[table].table.unique.iter().flatten().any(|known| known.eq_ignore_ascii_case(name(table, at)))
+    };
+    let updates = || refused.iter().enumerate().filter(|(_, job)| job.kind == JobKind::Update);
+    // What the changes release of unique columns: table, column, value (`None`: unknown) and change.
+    let mut held: Vec<(usize, usize, Option<String>, usize)> = Vec::new();
+    for (holding, job) in updates() {
+        for at in job.columns.iter().filter(|at| is_unique(job.table, **at)) {
+            let value = job.base.as_ref().and_then(|base| base[*at].as_ref());
+            let text = |value: &Value| (*value != UNKNOWN).then(|| unique_text(std::slice::from_ref(value)));
+            held.extend(value.map(|value| (job.table, *at, text(value), holding)));
         }
     }
-    false
+    held.sort_unstable();
+    for (waiting, job) in updates().filter(|(_, job)| job.base.is_some()) {
+        for at in job.columns.iter().filter(|at| is_unique(job.table, **at) && !job.row[**at].is_null()) {
+            let nullable = plans[job.table].table.column(name(job.table, *at)).is_some_and(|column| !column.not_null);
+            for value in [Some(unique_text(std::slice::from_ref(&job.row[*at]))), None] {
+                let wanted = (job.table, *at, &value);
+                let first = held.partition_point(|(table, at, value, _)| (*table, *at, value) < wanted);
+                let same = held[first..].iter().take_while(|(table, at, value, _)| (*table, *at, value) == wanted);
+                let others = same.take(MOST).map(|(.., holding)| *holding).filter(|holding| *holding != waiting);
+                edges[waiting].extend(others.map(|holding| Edge { holding, columns: nullable.then(|| vec![*at]) }));
+            }
+        }
+    }
+    edges
 }

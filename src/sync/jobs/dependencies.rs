@@ -124,23 +124,31 @@ impl Dependencies {
         Ok(())
     }
 
-    /// Returns the columns by which a row refers to another, with an inner `None` when they can't be NULL.
-    pub fn reference(
-        &self,
-        table: usize,
-        row: &[Option<Value>],
-        parent: usize,
-        referred: &[Option<Value>],
-    ) -> Option<Option<Vec<usize>>> {
-        let refers = |reference: &&JobReference| {
-            let mut pairs = reference.from.iter().zip(&reference.to);
-            let same = |(from, to): (&usize, &usize)| {
-                row[*from].as_ref().is_some_and(|value| !value.is_null()) && row[*from] == referred[*to]
-            };
-            reference.parent == parent && pairs.all(same)
+    /// Returns the deletions of rows to which rows of other deletions refer: the indexes of both, and the columns that
+    /// refer, with an inner `None` when they can't be NULL.
+    pub fn between_deletions(&self, jobs: &[&Job]) -> Vec<(usize, usize, Option<Vec<usize>>)> {
+        let deleted = |table: usize| {
+            let jobs = jobs.iter().enumerate();
+            jobs.filter(move |(_, job)| job.kind == JobKind::Delete && job.table == table)
         };
-        let found = self.references[table].iter().find(refers)?;
-        Some(found.nullable.then(|| found.from.clone()))
+        let values = |job: &Job, places: &[usize]| {
+            let value = |at: &usize| job.base.as_ref()?[*at].clone().filter(|value| !value.is_null());
+            Some(unique_text(&places.iter().map(value).collect::<Option<Vec<_>>>()?))
+        };
+        let mut found = Vec::new();
+        for (table, references) in self.references.iter().enumerate() {
+            for reference in references {
+                let parents: Map<String, usize> =
+                    deleted(reference.parent).filter_map(|(at, job)| Some((values(job, &reference.to)?, at))).collect();
+                for (at, job) in deleted(table) {
+                    let parent = values(job, &reference.from).and_then(|values| parents.get(&values));
+                    let parent = parent.filter(|parent| **parent != at);
+                    found
+                        .extend(parent.map(|parent| (*parent, at, reference.nullable.then(|| reference.from.clone()))));
+                }
+            }
+        }
+        found
     }
 
     /// Keeps the rows that a row refers to, since that row stays as it is remotely.

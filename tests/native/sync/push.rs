@@ -422,6 +422,23 @@ fn rows_exchange_unique_values_in_a_cycle() {
 }
 
 #[test]
+fn a_long_list_is_reversed() {
+    let schema = "CREATE TABLE items(id INTEGER PRIMARY KEY, place INTEGER UNIQUE, updated_at TEXT)";
+    let mut world = World::new(schema, r#"[{"table":"items","cursor":"updated_at"}]"#);
+    let rules = Rules { unique: vec!["place".to_owned()], stamp: Some("updated_at".to_owned()), ..Rules::default() };
+    world.server.define("items", &["id", "place", "updated_at"], rules);
+    for id in 1..=1100 {
+        let id = id.to_string();
+        world.server.put("items", &[("id", &id), ("place", &id), ("updated_at", "\"2025-12-01T00:00:00+00:00\"")]);
+    }
+    world.pull("{}").unwrap();
+    world.exec("UPDATE items SET place = -id; UPDATE items SET place = 1101 - id");
+    assert_eq!(world.pushed(), ["items 0/1100/0/0/0"]);
+    let rows = remote(&world, "items", &["id", "place"]);
+    assert!((1..=1100).all(|id: usize| rows.contains(&format!("{id}|{}", 1101 - id))));
+}
+
+#[test]
 fn rows_exchange_values_that_can_not_be_null_in_one_transaction_of_the_helpers() {
     for (deferrable, cursor) in [(true, ""), (true, r#","cursor":"updated_at""#), (false, "")] {
         let schema = "CREATE TABLE items(id INTEGER PRIMARY KEY, place INTEGER NOT NULL UNIQUE, updated_at TEXT)";
