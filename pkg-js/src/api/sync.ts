@@ -251,7 +251,10 @@ export class Sync {
     }
   }
 
-  /** Queues a rejected change for the next push. Rejects with `invalid_argument` for an unknown id. */
+  /**
+   * Queues a rejected change for the next push. Rejects with `invalid_argument` for an unknown id; for that of an `unapplied` row that no
+   * longer waits, it does nothing.
+   */
   async retry(id: string, options?: CallOptions): Promise<void> {
     checkId('sync.retry', id)
     checkCall('sync.retry', options)

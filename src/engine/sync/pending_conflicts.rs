@@ -141,9 +141,10 @@ impl Sync {
                     if local.is_none() || row.is_some() {
                         return unpushed.write_local(connection, &conflict.key, local, row.as_deref());
                     }
-                    let deleted = writer.delete(connection, &conflict.key, &mut TableReport::default())?;
-                    let stays = || Error::new(ErrorCode::SqliteConstraint, "A row that must stay refers to it");
-                    if deleted { Ok(()) } else { Err(stays()) }
+                    match writer.delete(connection, &conflict.key, &mut TableReport::default())? {
+                        None => Ok(()),
+                        Some(why) => Err(Error::new(ErrorCode::SqliteConstraint, why)),
+                    }
                 };
                 if let Err(error) = with_parents(connection, write) {
                     return reject_conflict(

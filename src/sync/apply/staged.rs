@@ -85,32 +85,24 @@ pub fn any(connection: &Connection) -> Result<bool> {
     Ok(connection.value("SELECT 1 FROM tidelock_staged LIMIT 1", &[])?.is_some())
 }
 
-/// Tries to delete rows, each with its table's index, together with the staged rows, which may wait for that: for a unique value, or for a
-/// parent. Returns those that stay. Requires a transaction in which capture is silent.
-pub fn delete_together<'k>(
+/// Stages deletions that failed, each with its table's index and the reason, and tries them together with the other
+/// staged rows, which may wait for that: for a unique value, or for a parent. Requires a transaction in which capture is
+/// silent.
+pub fn stage_deletions(
     connection: &Connection,
     targets: &mut [ApplyTarget],
-    deletions: Vec<(usize, &'k [Value])>,
-) -> Result<Vec<(usize, &'k [Value])>> {
-    if deletions.is_empty() || !any(connection)? {
-        return Ok(deletions);
+    deletions: Vec<(usize, &[Value], String)>,
+) -> Result<()> {
+    if deletions.is_empty() {
+        return Ok(());
     }
-    for (at, key) in &deletions {
-        let writer = &targets[*at].writer;
+    for (at, key, error) in deletions {
+        let writer = &targets[at].writer;
         let values = writer.unpushed.row_of(key);
         let rows = Rows { width: values.len(), values, deleted: vec![true], ..Rows::default() };
-        writer.stage(connection, &rows, &[HeldRow { row: 0, error: "It was deleted".to_owned() }])?;
+        writer.stage(connection, &rows, &[HeldRow { row: 0, error }])?;
     }
-    apply_fitting(connection, targets)?;
-    let mut kept = Vec::new();
-    for (at, key) in deletions {
-        let target = &targets[at];
-        if connection.value(&target.plan.sql.select, key)?.is_some() {
-            target.writer.unstage(connection, key)?;
-            kept.push((at, key));
-        }
-    }
-    Ok(kept)
+    apply_fitting(connection, targets)
 }
 
 /// Applies the staged rows that fit now. Requires a transaction in which capture is silent.

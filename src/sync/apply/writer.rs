@@ -366,9 +366,12 @@ impl RowWriter {
         }
     }
 
-    /// Deletes the row of a key. Returns `false` when a row that must stay, or a constraint, keeps it.
-    pub fn delete(&self, connection: &Connection, key: &[Value], report: &mut TableReport) -> Result<bool> {
-        Ok(matches!(self.delete_row(connection, key, Care::Guarded, report)?, WriteOutcome::Applied))
+    /// Deletes the row of a key. Returns why not, if a row that must stay, or a constraint, keeps it.
+    pub fn delete(&self, connection: &Connection, key: &[Value], report: &mut TableReport) -> Result<Option<String>> {
+        match self.delete_row(connection, key, Care::Guarded, report)? {
+            WriteOutcome::Applied => Ok(None),
+            WriteOutcome::Held(error) => Ok(Some(error)),
+        }
     }
 
     /// Deletes the row of a key, even if other rows depend on it.

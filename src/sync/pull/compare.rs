@@ -60,16 +60,11 @@ pub fn delete_vanished(
         let target = &mut targets[*at];
         target.report.kept_local += *spared as u64;
         for Absent { key, .. } in keys {
-            if !target.writer.delete(connection, key, &mut target.report)? {
-                kept.push((*at, key.as_slice()));
-            }
+            let why_not = target.writer.delete(connection, key, &mut target.report)?;
+            kept.extend(why_not.map(|error| (*at, key.as_slice(), error)));
         }
     }
-    // A row that stays depends on it.
-    for (at, key) in staged::delete_together(connection, targets, kept)? {
-        targets[at].writer.note_known(connection, key, true)?;
-        targets[at].report.kept_local += 1;
-    }
+    staged::stage_deletions(connection, targets, kept)?;
     let sql = "INSERT INTO tidelock_known(tbl, key) SELECT tbl, key FROM temp.tidelock_seen WHERE true \
                ON CONFLICT DO UPDATE SET outside = NULL WHERE outside IS NOT NULL";
     connection.run(sql, &[])?;

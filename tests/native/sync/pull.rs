@@ -662,7 +662,7 @@ fn a_deleted_parent_takes_its_children_but_no_unpushed_change() {
     world.pull("{}").unwrap();
     assert_eq!(world.rows("SELECT id FROM parent"), ["2", "3"]);
     assert_eq!(world.rows("SELECT id FROM child"), ["2", "3"]);
-    assert_eq!(world.outbox(), ["update child Integer(2) name"]);
+    assert_eq!(world.outbox(), ["update child Integer(2) name", "delete parent Integer(2)  (unapplied)"]);
 }
 
 #[test]

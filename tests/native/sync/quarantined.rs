@@ -58,6 +58,43 @@ fn rows_that_are_only_spared_count_as_vanishing() {
 }
 
 #[test]
+fn a_vanished_parent_that_children_keep_is_shown_until_they_leave() {
+    let schema = "CREATE TABLE parents(id INTEGER PRIMARY KEY, updated_at TEXT); \
+        CREATE TABLE children(id INTEGER PRIMARY KEY, parent INTEGER REFERENCES parents(id), updated_at TEXT)";
+    for comes_back in [false, true] {
+        let tables = r#"[{"table":"parents","cursor":"updated_at","deleted":"compare"},
+            {"table":"children","cursor":"updated_at"}]"#;
+        let mut world = World::new(schema, tables);
+        world.server.define("parents", &["id", "updated_at"], Rules::default());
+        world.server.define("children", &["id", "parent", "updated_at"], Rules::default());
+        let stamp = ("updated_at", "\"2025-12-01T00:00:00+00:00\"");
+        ["1", "2", "3"].into_iter().for_each(|id| world.server.put("parents", &[("id", id), stamp]));
+        world.server.put("children", &[("id", "1"), ("parent", "1"), stamp]);
+        world.pull("{}").unwrap();
+        world.server.remove("parents", "1");
+        for _ in 0..2 {
+            let report = world.pull("{}").unwrap();
+            let parents = report.tables.iter().find(|table| table.table == "parents").unwrap();
+            assert_eq!((parents.deleted, parents.kept_local, parents.rejected), (0, 0, 1));
+            assert_eq!(world.outbox(), ["delete parents Integer(1)  (unapplied)"]);
+            let error = entries::rejected(&world.host.connection).unwrap()[0].error.clone().unwrap();
+            assert!(error.contains("children"), "{error}");
+        }
+        if comes_back {
+            // With the stamp that it had.
+            world.server.put("parents", &[("id", "1"), stamp]);
+        } else {
+            world.exec("DELETE FROM children");
+            world.push().unwrap();
+        }
+        world.pull("{}").unwrap();
+        assert_eq!(world.outbox(), Vec::<String>::new(), "{comes_back}");
+        let expected: &[&str] = if comes_back { &["1", "2", "3"] } else { &["2", "3"] };
+        assert_eq!(world.rows("SELECT id FROM parents"), expected);
+    }
+}
+
+#[test]
 fn a_row_that_a_discard_brought_goes_when_it_vanishes() {
     let mut world = world(r#"[{"table":"items","deleted":"compare"}]"#, 2);
     let check: std::rc::Rc<dyn Fn(&Row) -> bool> = std::rc::Rc::new(|row| row["name"] != "\"bad\"");
