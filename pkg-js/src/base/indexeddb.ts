@@ -1,5 +1,4 @@
-/** The prefix of a database's name in IndexedDB. */
-export const prefix = 'tidelock/'
+import { prefix } from './stored-name.js'
 
 /** Resolves with the result of an IndexedDB request. */
 export function resultOf<T>(request: IDBRequest<T>): Promise<T> {

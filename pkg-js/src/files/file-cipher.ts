@@ -1,5 +1,6 @@
 import { TidelockError } from '../base/errors.js'
-import { bytesOfPassphrase, iterations, webCrypto } from '../base/web-crypto.js'
+import { bytesOfPassphrase, iterations } from '../base/passphrase.js'
+import { webCrypto } from '../base/web-crypto.js'
 import { type FileEncryption, magic } from './file-encryption.js'
 
 // Encrypts and decrypts files. A module of its own, loaded only when it is needed.

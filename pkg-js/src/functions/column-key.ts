@@ -2,7 +2,8 @@ import { isA } from '../base/brand.js'
 import { checkObject, checkString, reading } from '../base/check.js'
 import { keyTraits } from '../base/crypto-key.js'
 import { invalid, type TidelockError } from '../base/errors.js'
-import { bytesOfPassphrase, webCrypto } from '../base/web-crypto.js'
+import { bytesOfPassphrase } from '../base/passphrase.js'
+import { webCrypto } from '../base/web-crypto.js'
 
 /**
  * A key for sensitive columns: 32 random bytes, an extractable `CryptoKey` of 256 bits, or a passphrase with a salt, from which

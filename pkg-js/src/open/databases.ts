@@ -1,6 +1,6 @@
 import { unsupported } from '../base/errors.js'
-import { prefix } from '../base/indexeddb.js'
 import { privateNames } from '../base/private-folders.js'
+import { prefix } from '../base/stored-name.js'
 import { storagesOf } from './location.js'
 import { requireStorage } from './open.js'
 import type { DatabaseInfo } from './stored-info.js'

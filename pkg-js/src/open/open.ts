@@ -1,7 +1,7 @@
 import type { Database } from '../api/database.js'
 import { reading } from '../base/check.js'
 import { type ErrorCode, isTidelockError, TidelockError, unsupported } from '../base/errors.js'
-import { prefix } from '../base/indexeddb.js'
+import { prefix } from '../base/stored-name.js'
 import { isNode, mayHoldSecrets } from '../base/is-node.js'
 import { loaded } from '../base/lazy-module.js'
 import { isPrivate } from '../base/private-folders.js'

@@ -1,7 +1,8 @@
 import { removeRecord } from '../api/last-records.js'
 import { isTidelockError, TidelockError } from '../base/errors.js'
-import { prefix, resultOf } from '../base/indexeddb.js'
+import { resultOf } from '../base/indexeddb.js'
 import { folderName, privateFolder } from '../base/private-folders.js'
+import { prefix } from '../base/stored-name.js'
 import { until } from '../base/waiting.js'
 
 // Removing what a storage of the browser has of a database. The caller holds the lock of the database.

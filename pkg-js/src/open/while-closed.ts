@@ -1,5 +1,5 @@
 import { TidelockError } from '../base/errors.js'
-import { prefix } from '../base/indexeddb.js'
+import { prefix } from '../base/stored-name.js'
 import { withHolder } from './in-use.js'
 import { readHeadInfo } from './stored-place.js'
 

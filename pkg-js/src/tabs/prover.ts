@@ -1,5 +1,5 @@
 import type { Encryption } from '../base/encryption.js'
-import { bytesOfPassphrase } from '../base/web-crypto.js'
+import { bytesOfPassphrase } from '../base/passphrase.js'
 
 /** Proves to another tab that this tab knows the same secret, and verifies the other tab's proof. */
 export interface Prover {
