@@ -78,7 +78,9 @@ const kysely = new Kysely({
   },
 })
 const drizzleTodos = sqliteTable('todos', { key: integer('id'), folder: text('list'), title: text() })
-const drizzleDatabase = drizzle(() => Promise.reject(new Error('The live query runs it')))
+const drizzleDatabase = drizzle(() => Promise.reject(new Error('The live query runs it')), {
+  schema: { todos: drizzleTodos },
+})
 
 /** The same query in each form, made again in each render. */
 function BuilderTodos({ list }) {
@@ -87,6 +89,7 @@ function BuilderTodos({ list }) {
     kysely.selectFrom('todos').select('title').where('list', '=', list),
     kysely.selectFrom('todos').select('title').where('list', '=', list).compile(),
     drizzleDatabase.select({ title: drizzleTodos.folder }).from(drizzleTodos).where(eq(drizzleTodos.folder, list)),
+    drizzleDatabase.query.todos.findFirst({ where: eq(drizzleTodos.folder, list) }),
   ]
   // biome-ignore lint/correctness/useHookAtTopLevel: there is always the same number of them
   const results = queries.map((query) => useLiveQuery(query))

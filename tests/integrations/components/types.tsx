@@ -26,6 +26,7 @@ export function Hooks() {
   const ofKysely: readonly { title: string }[] = react.useLiveQuery(kysely.selectFrom('todos').select('title')).rows
   const ofDrizzle: readonly { id: number; title: string }[] = react.useLiveQuery(builder).rows
   const related: readonly { title: string }[] = react.useLiveQuery(orm.query.todos.findMany()).rows
+  const first: readonly { title: string }[] = react.useLiveQuery(orm.query.todos.findFirst()).rows
   // @ts-expect-error only a Drizzle database maps rows
   react.useLiveQuery(new QueryBuilder().select().from(todos))
   // @ts-expect-error a write is no query
@@ -52,7 +53,8 @@ export function Hooks() {
   const open: Database = react.useSuspenseDatabase()
   const { state, role } = react.useLock()
   const { pending, tables } = react.useSyncStatus()
-  return [rows, ofDrizzle, related, skipped, suspended, error, changes, open, state, role, pending, tables].length
+  return [rows, ofDrizzle, related, first, skipped, suspended, error, changes, open, state, role, pending, tables]
+    .length
 }
 
 export const providers = [

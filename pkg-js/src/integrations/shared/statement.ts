@@ -13,11 +13,13 @@ export interface CompiledStatement {
   readonly parameters: readonly unknown[]
 }
 
-/** A query of Drizzle that returns rows, made with a Drizzle database. */
+/** A query of Drizzle that returns rows, or for `findFirst` one row, made with a Drizzle database. */
 export interface PreparableQuery<T> {
   toSQL(): { readonly sql: string; readonly params: readonly unknown[] }
   prepare(): object
-  execute(): PromiseLike<readonly T[]>
+  execute(): PromiseLike<readonly T[] | T | undefined>
+  /** Only writes have it. */
+  readonly returning?: undefined
 }
 
 /**
@@ -54,25 +56,25 @@ export function statementOf<T>(source: MaybeLiveQuerySource<T>, params?: SqlPara
   return { sql, params: parameters, key: keyOf(sql, parameters), map }
 }
 
-function partsOf(source: object): {
-  readonly sql?: unknown
-  readonly parameters?: unknown
-  readonly map?: QueryStatement['map']
-} {
-  if ('compile' in source) return (source as CompilableQuery<unknown>).compile()
-  if ('toSQL' in source) {
-    const query = source as PreparableQuery<unknown>
-    const { sql, params } = query.toSQL()
-    const map = (rows: readonly unknown[]) => (query.prepare() as MappingQuery).mapAllResult(rows)
-    return { sql, parameters: params, map }
-  }
-  const { sql, params, parameters = params } = source as { readonly [name: string]: unknown }
-  return { sql, parameters }
+function partsOf(source: object): Omit<Statement, 'params'> & Pick<Partial<QueryStatement>, 'map'> {
+  const query = source as Query
+  const { sql, params, parameters = params } = query.compile?.() ?? query.toSQL?.() ?? query
+  // The result of findFirst is no list.
+  const map = (rows: readonly unknown[]) => [query.prepare().mapAllResult(rows) ?? []].flat()
+  return { sql, parameters, map: query.toSQL && map }
 }
 
-/** A prepared query of Drizzle: its driver maps the rows. */
-interface MappingQuery {
-  mapAllResult(rows: readonly unknown[]): readonly unknown[]
+/** A query of Kysely, which compiles it, or of Drizzle, whose driver maps the rows; else the statement itself. */
+interface Query extends Statement {
+  compile?(): Statement
+  toSQL?(): Statement
+  prepare(): { mapAllResult(rows: readonly unknown[]): unknown }
+}
+
+interface Statement {
+  readonly sql?: unknown
+  readonly params?: unknown
+  readonly parameters?: unknown
 }
 
 function keyOf(sql: string, params: SqlParams | undefined): string {
