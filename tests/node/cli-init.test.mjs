@@ -151,6 +151,31 @@ test('with Vite, a build contains the text of the migration', async () => {
   assert.ok(assets.some((file) => textOf(cwd, `dist/assets/${file}`).includes('CREATE TABLE notes')))
 })
 
+test('with another bundler than Vite, the module of a framework fetches the migrations', async () => {
+  for (const [dependencies, bundler] of [
+    [{ react: '19' }, 'webpack'],
+    [{ react: '18' }, 'react-scripts'],
+    [{ vue: '3' }, '@rsbuild/core'],
+    [{ svelte: '5' }, 'rollup'],
+  ]) {
+    const cwd = app({ dependencies, devDependencies: { [bundler]: '1' } }, { 'src/index.js': '' })
+    const { framework, written } = await init(cwd)
+    assert.equal(framework, Object.keys(dependencies)[0])
+    const module = textOf(cwd, written.at(-1))
+    assert.match(
+      module,
+      /'0001_notes\.sql': new URL\('[./]+\/migrations\/0001_notes\.sql', import\.meta\.url\)/,
+      bundler,
+    )
+    assert.doesNotMatch(module, /import\.meta\.(glob|env)/, bundler)
+    assert.doesNotMatch(textOf(cwd, '.env.example'), /VITE_/, bundler)
+  }
+  // Tests and tools often bring a bundler along.
+  const cwd = app({ dependencies: { react: '19' }, devDependencies: { vite: '7', esbuild: '1' } })
+  await init(cwd)
+  assert.match(textOf(cwd, 'db.js'), /import\.meta\.glob/)
+})
+
 test('nothing that exists is overwritten; the module reads the migrations that are there', async () => {
   const own = { 'db.js': 'mine', '.env.example': 'mine', 'migrations/0007_own.sql': 'CREATE TABLE own (n);' }
   const cwd = app({}, { ...own, 'index.html': '' })

@@ -26,6 +26,8 @@ export interface Project {
   readonly name: string
   readonly framework: FrameworkName
   readonly typescript: boolean
+  /** Whether it has another bundler, and not Vite. */
+  readonly lacksVite: boolean
   /** Returns whether a file or folder exists. */
   has(file: string): boolean
 }
@@ -91,7 +93,11 @@ export const frameworks = {
   vite: { ...vite, title: 'Vite', packages: ['vite'], next: steps('Open it where you need it') },
   plain: {
     title: 'a page',
-    packages: ['webpack', 'parcel', '@parcel/core', '@rspack/core', 'rollup', 'esbuild'],
+    packages: [
+      ...['webpack', 'parcel', '@parcel/core', '@rspack/core', '@rsbuild/core', 'rollup', 'esbuild'],
+      // Programs that bring webpack along.
+      ...['react-scripts', '@vue/cli-service'],
+    ],
     loading: 'urls',
     envPrefix: '',
     envObject: '',
@@ -114,14 +120,21 @@ export type FrameworkName = keyof typeof frameworks
 
 export const frameworkNames = Object.keys(frameworks) as readonly FrameworkName[]
 
+/** Returns how a framework is set up in a project. Only Vite has `import.meta.glob` and its variables. */
+export function frameworkIn({ lacksVite }: Project, name: FrameworkName): Framework {
+  const framework: Framework = frameworks[name]
+  const { loading, envPrefix, envObject } = frameworks.plain
+  return lacksVite && framework.loading === 'glob' ? { ...framework, loading, envPrefix, envObject } : framework
+}
+
 /** Returns what a folder shows of its app. A package.json that can't be read counts as empty. */
 export function projectIn(folder: string): Project {
   const has = (file: string) => existsSync(path.join(folder, file))
   const manifest = has('package.json') ? manifestOf(readText(path.join(folder, 'package.json'))) : undefined
   const packages = { ...objectOf(manifest?.dependencies), ...objectOf(manifest?.devDependencies) }
-  const found = frameworkNames.find((name) =>
-    frameworks[name].packages.some((needed: string) => Object.hasOwn(packages, needed)),
-  )
+  const shows = (name: FrameworkName) =>
+    frameworks[name].packages.some((needed: string) => Object.hasOwn(packages, needed))
+  const found = frameworkNames.find(shows)
   const { name } = manifest ?? {}
   const title = typeof name === 'string' && name !== '' ? name : path.basename(path.resolve(folder))
   return {
@@ -133,6 +146,7 @@ export function projectIn(folder: string): Project {
         .slice(0, 100) || 'app',
     framework: found ?? (manifest === undefined || has('index.html') ? 'plain' : 'node'),
     typescript: has('tsconfig.json') || Object.hasOwn(packages, 'typescript'),
+    lacksVite: shows('plain') && !(['nuxt', 'sveltekit', 'vite'] as const).some(shows),
     has,
   }
 }

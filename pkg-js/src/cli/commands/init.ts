@@ -3,7 +3,7 @@ import path from 'node:path'
 import { type Command, usageError } from '../command.js'
 import { makeFolder, writeNew } from '../local-database.js'
 import type { Output } from '../output.js'
-import { type FrameworkName, frameworkNames, frameworks, projectIn } from './init-frameworks.js'
+import { type FrameworkName, frameworkIn, frameworkNames, frameworks, projectIn } from './init-frameworks.js'
 import { databaseModule, envTemplate, firstMigration } from './init-templates.js'
 
 /** What `init` wrote. */
@@ -31,7 +31,7 @@ export const init: Command = {
     const name = frameworkNames.find((known) => known === asked)
     if (name === undefined)
       throw usageError(`There is no framework '${asked}' here`, `Known are: ${frameworkNames.join(', ')}`)
-    const framework = frameworks[name]
+    const framework = frameworkIn(project, name)
     const migrations = given.value('dir') ?? 'migrations'
     const module = path.join(framework.folder(project), `db.${project.typescript ? 'ts' : 'js'}`)
     const migration = path.join(migrations, firstMigration.file)
