@@ -48,6 +48,8 @@ export default {
     assert.equal(text, 'f(?, ?, ?, ?, (?, ?), (?, ?))')
     assert.deepEqual(params, [1, 2, 'x', null, 1, 2, 3, 4])
     for (const call of [
+      () => sql('SELECT 1'),
+      () => db.sql('SELECT 1'),
       () => sql.values([]),
       () => sql.values([[]]),
       () => sql.values([1, 2]),

@@ -126,7 +126,11 @@ function concatenated(pieces: readonly (SqlValue | SqlFragment)[]): SqlFragment 
 /** Returns a template as a fragment. An empty array becomes SQLite's empty list, `IN ()`, which contains no value. */
 function fragmentOf(strings: TemplateStringsArray, values: readonly SqlTemplateValue[]): SqlFragment {
   return reading('The template', () => {
-    const pieces: (SqlValue | SqlFragment)[] = [raw(strings?.[0] as string)]
+    if (!Array.isArray(strings))
+      throw invalid('sql is the tag of a template and was called like a function', {
+        hint: 'Write sql`...` without parentheses, or pass the text to query() with its parameters',
+      })
+    const pieces: (SqlValue | SqlFragment)[] = [raw(strings[0] as string)]
     for (const [index, value] of values.entries()) {
       const piece = Array.isArray(value) ? join(value) : (value as SqlValue | SqlFragment)
       pieces.push(piece, raw(strings[index + 1] as string))

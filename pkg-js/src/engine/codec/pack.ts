@@ -346,7 +346,9 @@ function badValue(value: unknown, parameter: number | string, row: number | unde
       ? 'Use null for SQL NULL'
       : value instanceof AbortSignal
         ? 'Options come after the parameters: pass [] for none'
-        : 'Bind null, a boolean, a finite number, a bigint, a string, a Uint8Array, an ArrayBuffer or a valid Date; JSON.stringify the rest'
+        : Array.isArray(value)
+          ? `In sql\`...\` an array becomes a list: IN (\${[1, 2]}). To store it, use JSON.stringify`
+          : 'Bind null, a boolean, a finite number, a bigint, a string, a Uint8Array, an ArrayBuffer or a valid Date; JSON.stringify the rest'
   return invalid(`${where} can't be bound: it is ${kindOf(value)}`, { details, hint })
 }
 
