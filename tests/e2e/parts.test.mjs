@@ -193,6 +193,7 @@ test('live queries follow their tables without the part that analyses them, and 
   }, freshName())
   await until(() => requests() === 2)
   assert.match(warnings[0], /^tidelock: Live queries run more often than they must: .*served.* \(wasm_load_failed\)$/)
+  assert.equal(warnings[0].match(/could not be loaded/g).length, 1)
   await page.unroute(/tidelock_live\.wasm$/)
   // The failure of the first request may reach the page late.
   await until(async () => {

@@ -1,6 +1,6 @@
 import { createInstance, type Part, wasmUrl } from '../../generated/instance.js'
 import { isA } from '../base/brand.js'
-import { TidelockError, toTidelockError, trapped } from '../base/errors.js'
+import { isTidelockError, TidelockError, toTidelockError, trapped } from '../base/errors.js'
 import { isNode } from '../base/is-node.js'
 import type { CoreClass } from '../engine/core.js'
 import type { OpenOptions, WasmSource } from '../options/options.js'
@@ -116,7 +116,7 @@ export async function loadPart(
       failure ??= error
     }
   }
-  const error = loadFailed(failure, 'loaded')
+  const error = isTidelockError(failure) ? failure : loadFailed(failure, 'loaded')
   if (part === 'live') warnOfLive(error)
   throw error
 }
