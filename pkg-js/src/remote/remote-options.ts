@@ -101,7 +101,7 @@ export interface RemoteOptions {
   /**
    * Returns the token of the signed-in user; null: no user is signed in. It is called again when the remote refuses the previous token.
    */
-  readonly accessToken?: (() => string | null | Promise<string | null> | string | null) | undefined
+  readonly accessToken?: (() => string | null | undefined | Promise<string | null | undefined>) | undefined
   /**
    * Opens a database for each user: its name is the option `name`, a slash, and the id of the signed-in user. Without a signed-in user,
    * `open` rejects with `sync_unauthorized`.

@@ -26,7 +26,15 @@ export const filters: RemoteOptions = {
     { table: 'lines', filter: async () => ({}) },
   ],
 }
-export const tokens: RemoteOptions = { url: 'url', key: 'key', accessToken: () => 'token', tables: [] }
+export const tokens: RemoteOptions[] = [
+  { url: 'url', key: 'key', accessToken: () => 'token', tables: [] },
+  {
+    url: 'url',
+    key: 'key',
+    accessToken: async () => (await createClient('url', 'key').auth.getSession()).data.session?.access_token,
+    tables: [],
+  },
+]
 
 // @ts-expect-error: it has no sessions
 export const noClient: RemoteOptions = { client: { auth: {} }, tables: [] }
