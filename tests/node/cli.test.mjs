@@ -61,6 +61,7 @@ test('help, version and wrong usage', async () => {
     assert.match(out, /Usage: npx tidelock .+\n\nOptions:\n.*--json.*\n/s, command)
     assert.match(out, /Examples:\n {2}\S/, command)
   }
+  assert.deepEqual(await run(cwd, ['help', 'migrate', 'new']), await run(cwd, ['migrate', 'new', '--help']))
   const { version } = JSON.parse(readFileSync(path.join(path.dirname(cli), '../../package.json'), 'utf8'))
   assert.equal((await run(cwd, ['--version'])).out.trim(), version)
   for (const args of [

@@ -40,10 +40,11 @@ export async function runCommandLine(args: readonly string[], around: CommandLin
   const output = outputOf(args, around)
   const remote = new RemoteListener()
   try {
-    const found = find(args)
+    const isHelp = args[0] === 'help'
+    const found = find(isHelp ? args.slice(1) : args)
     if (found === undefined) return general(args, output)
     const [command, rest] = found
-    if (rest.includes('--help') || rest.includes('-h')) {
+    if (isHelp || rest.includes('--help') || rest.includes('-h')) {
       output.lines(help(command))
       return 0
     }
