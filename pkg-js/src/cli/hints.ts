@@ -1,3 +1,4 @@
+import { schemaTimeoutMs } from './local-database.js'
 import { type ErrorCode, TidelockError } from './package.js'
 
 // The hints of the package are for programs: they name its calls and options. These are for the command line.
@@ -62,7 +63,7 @@ const byCode: Partial<Record<ErrorCode, string>> = {
   sync_unauthorized:
     'Use a key of this project, and a TIDELOCK_ACCESS_TOKEN that has not expired: npx tidelock doctor --tables NAME checks them',
   sync_user_mismatch: 'Pull into another file for each user: --out FILE',
-  timeout: 'SQL of files may run for 30 s: make it do less',
+  timeout: `SQL of files may run for ${schemaTimeoutMs / 1000} s: make it do less`,
   unpushed_changes: 'Push them first: npx tidelock push; or pass --force where the command has it',
 }
 
