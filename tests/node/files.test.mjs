@@ -94,6 +94,21 @@ test("written data is there after closing, in a folder of the database's name un
   await db.close()
 })
 
+test('a folder has one database in a process, however its path is spelled', async () => {
+  const options = { name: 'notes', storage: 'file', ...quiet }
+  const absolute = folder()
+  const db = await open({ ...options, path: absolute })
+  await db.exec('CREATE TABLE notes (body TEXT)')
+  for (const spelled of [`${absolute}/`, `${absolute}/../${path.basename(absolute)}`, path.relative('.', absolute)]) {
+    const other = await open({ ...options, path: spelled })
+    assert.deepEqual(await other.query('SELECT * FROM notes'), [])
+    await other.close()
+  }
+  const { message } = await failure(open({ ...options, path: `${absolute}/`, integers: 'bigint' }))
+  assert.match(message, /^This process has the database open already, with another value of 'integers'$/)
+  await db.close()
+})
+
 test('one process at a time: the second one gets the holder, waits, and opens', async () => {
   const where = folder()
   const { writer, ended } = await startWriter({ name: 'shop', storage: 'file', path: where, rows: 3 })

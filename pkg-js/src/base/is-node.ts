@@ -3,6 +3,17 @@ export function isNode(): boolean {
   return (globalThis as { process?: { versions?: { node?: string } } }).process?.versions?.node !== undefined
 }
 
+/** Returns the absolute path of a folder, however it is spelled; in a runtime without `process.getBuiltinModule`, the path as it is. */
+export function absolutePath(path: string): string {
+  const { process } = globalThis as { process?: { getBuiltinModule?(id: 'path'): NodePath } }
+  return process?.getBuiltinModule?.('path').resolve(path) ?? path
+}
+
+/** What is used of Node's module `path`. */
+interface NodePath {
+  resolve(path: string): string
+}
+
 /**
  * Lets a target have any number of listeners: Node warns of a leak at eleven of one type, but each hook, store and collection of an app
  * adds one. Versions of Node without `process.getBuiltinModule` (before 20.16) still warn.

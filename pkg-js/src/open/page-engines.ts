@@ -1,7 +1,7 @@
 import type { Database } from '../api/database.js'
 import { isA, isPlain } from '../base/brand.js'
 import { invalid } from '../base/errors.js'
-import { isNode } from '../base/is-node.js'
+import { absolutePath, isNode } from '../base/is-node.js'
 import { until } from '../base/waiting.js'
 import type { CoreOptions } from '../engine/core-options.js'
 import type { DatabaseClient } from '../instance/database-client.js'
@@ -52,7 +52,7 @@ export function isHeldHere(place: StorageLocation, since: string): boolean {
 
 function keyOf({ name, path }: StorageLocation): string {
   // Of a name the browser has one database, in whichever storage.
-  return path === undefined ? `name:${name}` : `path:${path}`
+  return path === undefined ? `name:${name}` : `path:${absolutePath(path)}`
 }
 
 /** An engine of this page, with the calls of `open` that wait for it. */
@@ -114,7 +114,9 @@ function checkSame(first: OpenOptions, options: OpenOptions): void {
     complete('', first, openRules),
     complete('', options, openRules),
   ]
-  const different = Object.keys(openRules).filter((name) => name !== 'signal' && !same(before?.[name], now?.[name]))
+  // The folder is the same, whatever the spelling of its path.
+  const compared = Object.keys(openRules).filter((name) => name !== 'signal' && name !== 'path')
+  const different = compared.filter((name) => !same(before?.[name], now?.[name]))
   if (different.length === 0) return
   const names = different.map((name) => `'${name}'`).join(', ')
   const here = isNode() ? 'process' : 'page'
