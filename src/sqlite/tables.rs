@@ -1,4 +1,5 @@
-//! The properties of tables: the one place that reads SQLite's pragmas for columns, keys and references.
+//! The properties of tables: the only place that reads SQLite's pragmas for columns, keys, indexes and references
+//! (checked by `tests/native/layers.rs`).
 
 use crate::{
     error::Result,
@@ -99,7 +100,7 @@ impl TableInfo {
             },
             without_rowid: row[2] == Value::Integer(1),
             strict: row[3] == Value::Integer(1),
-            columns: columns(connection, &name)?,
+            columns: connection.columns(&name)?,
             name,
         })
     }
@@ -137,6 +138,26 @@ impl TableInfo {
 }
 
 impl Connection {
+    /// Returns the columns of a table or view in order, without the hidden ones of virtual tables. Fails for a view that can't
+    /// be read.
+    pub(in crate::sqlite) fn columns(&self, table: &str) -> Result<Vec<ColumnInfo>> {
+        let sql = "SELECT name, type, \"notnull\", pk, hidden FROM pragma_table_xinfo(?1, 'main') \
+                   WHERE hidden <> 1 ORDER BY cid";
+        let mut statement = self.statement(sql)?;
+        statement.bind(1, &Value::from(table))?;
+        let mut columns = Vec::new();
+        while statement.step()? == Step::Row {
+            columns.push(ColumnInfo {
+                name: statement.column_text(0).unwrap_or_default().to_owned(),
+                declared: statement.column_text(1).unwrap_or_default().to_owned(),
+                not_null: statement.column_i64(2) == 1,
+                key: statement.column_i64(3),
+                generated: statement.column_i64(4) != 0,
+            });
+        }
+        Ok(columns)
+    }
+
     /// Returns the foreign keys of a table, in the order of their numbers.
     pub fn foreign_keys(&self, table: &str) -> Result<Vec<ForeignKey>> {
         let sql = "SELECT id, \"table\", \"from\", \"to\", on_delete FROM pragma_foreign_key_list(?1, 'main') ORDER BY id, seq";
@@ -156,24 +177,26 @@ impl Connection {
         }
         Ok(keys)
     }
-}
 
-fn columns(connection: &Connection, table: &str) -> Result<Vec<ColumnInfo>> {
-    let sql =
-        "SELECT name, type, \"notnull\", pk, hidden FROM pragma_table_xinfo(?1, 'main') WHERE hidden <> 1 ORDER BY cid";
-    let mut statement = connection.statement(sql)?;
-    statement.bind(1, &Value::from(table))?;
-    let mut columns = Vec::new();
-    while statement.step()? == Step::Row {
-        columns.push(ColumnInfo {
-            name: statement.column_text(0).unwrap_or_default().to_owned(),
-            declared: statement.column_text(1).unwrap_or_default().to_owned(),
-            not_null: statement.column_i64(2) == 1,
-            key: statement.column_i64(3),
-            generated: statement.column_i64(4) != 0,
-        });
+    /// Returns the column lists of a table's unique indexes, without that of the primary key.
+    pub fn unique_columns(&self, table: &str) -> Result<Vec<Vec<String>>> {
+        let sql = "SELECT name FROM pragma_index_list(?1, 'main') WHERE \"unique\" = 1 AND origin <> 'pk'";
+        let columns_of = |index: Vec<Value>| {
+            let columns = self.rows("SELECT name FROM pragma_index_info(?1, 'main') ORDER BY seqno", &index)?;
+            // An expression has no name.
+            Ok(columns.iter().filter_map(|row| row[0].as_text().map(str::to_owned)).collect())
+        };
+        self.rows(sql, &[Value::from(table)])?.into_iter().map(columns_of).collect()
     }
-    Ok(columns)
+
+    /// Returns a column of a table's primary key whose collation treats different texts as equal, as NOCASE does.
+    pub fn loose_key_column(&self, table: &str) -> Result<Option<String>> {
+        let sql = "SELECT info.name \
+                   FROM pragma_index_list(?1, 'main') AS list, pragma_index_xinfo(list.name, 'main') AS info \
+                   WHERE list.origin = 'pk' AND info.\"key\" = 1 AND info.coll <> 'BINARY'";
+        let column = self.value(sql, &[Value::from(table)])?;
+        Ok(column.as_ref().and_then(Value::as_text).map(str::to_owned))
+    }
 }
 
 fn text(value: &mut Value) -> String {

@@ -94,6 +94,16 @@ fn every_module_of_the_crate_has_a_layer() {
 }
 
 #[test]
+fn the_pragmas_of_tables_are_read_in_one_file() {
+    let about_tables = ["pragma_table_", "pragma_index_", "pragma_foreign_key_list"];
+    let reads = |text: &str| about_tables.iter().any(|pragma| text.contains(pragma));
+    let files = source::files();
+    let found: Vec<_> =
+        files.iter().filter(|(path, text)| !source::is_test(path) && reads(text)).map(|(path, _)| path).collect();
+    assert_eq!(found, ["sqlite/tables.rs"]);
+}
+
+#[test]
 fn each_kind_of_violation_is_seen() {
     for (path, source) in [
         ("sqlite/vfs.rs", "use crate::ports::Clock;"),

@@ -194,8 +194,7 @@ impl Crate {
 fn crate_itself() -> Crate {
     let files = source::files();
     assert!(files.len() > 20, "read {} files: too few to believe", files.len());
-    let is_test = |path: &str| path.split(['/', '.']).any(|part| part == "tests");
-    Crate::of(files.iter().filter(|(path, _)| !is_test(path)).map(|(path, text)| (&**path, &**text)))
+    Crate::of(files.iter().filter(|(path, _)| !source::is_test(path)).map(|(path, text)| (&**path, &**text)))
 }
 
 #[test]

@@ -18,6 +18,11 @@ pub fn files() -> BTreeMap<String, String> {
     rust_files(&root).into_iter().map(|file| (relative(&file), fs::read_to_string(&file).unwrap())).collect()
 }
 
+/// Returns whether a file of `src/` has only tests.
+pub fn is_test(path: &str) -> bool {
+    path.split(['/', '.']).any(|part| part == "tests")
+}
+
 fn rust_files(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let files = entries.flat_map(|path| if path.is_dir() { rust_files(&path) } else { vec![path] });

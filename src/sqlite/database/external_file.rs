@@ -111,9 +111,7 @@ impl Connection {
         let is_own = |name: &str| name.get(..9).is_some_and(|start| start.eq_ignore_ascii_case("tidelock_"));
         let mut found = self.naming(&["view", "trigger"], &is_own)?.map(|(name, _)| name);
         if found.is_none() {
-            let sql = r#"SELECT t.name FROM main.sqlite_schema AS t, pragma_foreign_key_list(t.name, 'main') AS k
-                WHERE t.type = 'table' AND k."table" LIKE 'tidelock\_%' ESCAPE '\'"#;
-            found = self.value(sql, &[]).map_err(refused)?.and_then(|name| name.as_text().map(str::to_owned));
+            found = self.table_referring_to(&is_own).map_err(refused)?;
         }
         let Some(name) = found else { return Ok(()) };
         Err(Error::invalid(format!("The file's schema can't be used here: {name} uses tidelock's own tables"))
@@ -164,6 +162,17 @@ impl Connection {
         Ok(None)
     }
 
+    /// Returns the first table that has a foreign key to such a table.
+    fn table_referring_to(&self, is_meant: &dyn Fn(&str) -> bool) -> Result<Option<String>> {
+        for row in self.rows("SELECT name FROM main.sqlite_schema WHERE type = 'table'", &[])? {
+            let name = row[0].as_text().unwrap_or_default();
+            if self.foreign_keys(name)?.iter().any(|key| is_meant(&key.parent)) {
+                return Ok(Some(name.to_owned()));
+            }
+        }
+        Ok(None)
+    }
+
     /// Compiles a read and the writes of every view and table, with their triggers, so that errors appear now and not in later
     /// statements.
     fn check_schema(&self) -> Result<()> {
@@ -176,11 +185,10 @@ impl Connection {
             compile(&format!("SELECT * FROM {table}"))?;
             compile(&format!("DELETE FROM {table}"))?;
             compile(&format!("INSERT INTO {table} DEFAULT VALUES"))?;
-            let columns =
-                self.rows("SELECT name FROM pragma_table_xinfo(?1, 'main') WHERE hidden = 0", &[Value::from(name)]);
             // If the columns can't be listed, the view can't be read either: it may name missing tables, which is legal.
+            let columns = self.columns(name).unwrap_or_default();
             let columns: Vec<_> =
-                columns.unwrap_or_default().iter().filter_map(|row| row[0].as_text().map(quote)).collect();
+                columns.iter().filter(|column| !column.generated).map(|column| quote(&column.name)).collect();
             if columns.is_empty() {
                 continue;
             }

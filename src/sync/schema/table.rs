@@ -9,7 +9,6 @@ use crate::{
         encode::quote,
         types::{Affinity, WireKind},
     },
-    value::Value,
 };
 
 /// The column with the number of the transaction that wrote a row.
@@ -66,8 +65,8 @@ impl LocalTable {
             columns: info.columns.iter().filter(|column| !column.generated).map(|it| column(it, info.strict)).collect(),
             primary_key: info.primary_key(),
             foreign_keys: foreign_keys(connection, &info.name)?,
-            unique: unique(connection, &info.name)?,
-            loose_key: loose_key(connection, &info.name)?,
+            unique: connection.unique_columns(&info.name)?,
+            loose_key: connection.loose_key_column(&info.name)?,
             name: info.name,
         })
     }
@@ -95,29 +94,6 @@ fn foreign_keys(connection: &Connection, table: &str) -> Result<Vec<ForeignKey>>
         key.to = TableInfo::read(connection, &key.parent)?.map(|parent| parent.primary_key()).unwrap_or_default();
     }
     Ok(keys)
-}
-
-/// Returns a column of the primary key whose collation treats different texts as equal.
-fn loose_key(connection: &Connection, table: &str) -> Result<Option<String>> {
-    let column = connection.value(
-        "SELECT info.name FROM pragma_index_list(?1, 'main') AS list, pragma_index_xinfo(list.name, 'main') AS info \
-         WHERE list.origin = 'pk' AND info.\"key\" = 1 AND info.coll <> 'BINARY'",
-        &[Value::from(table)],
-    )?;
-    Ok(column.as_ref().and_then(Value::as_text).map(str::to_owned))
-}
-
-fn unique(connection: &Connection, table: &str) -> Result<Vec<Vec<String>>> {
-    let indexes = connection.rows(
-        "SELECT name FROM pragma_index_list(?1, 'main') WHERE \"unique\" = 1 AND origin <> 'pk'",
-        &[Value::from(table)],
-    )?;
-    let mut unique = Vec::new();
-    for index in indexes {
-        let columns = connection.rows("SELECT name FROM pragma_index_info(?1, 'main') ORDER BY seqno", &index)?;
-        unique.push(columns.iter().filter_map(|row| row[0].as_text().map(str::to_owned)).collect());
-    }
-    Ok(unique)
 }
 
 /// Returns the indexes of `tables` in an order in which parents come before their children. Cycles are cut at a
