@@ -72,7 +72,7 @@ async function openElsewhere(given, opening = async () => {}) {
     const opened = channel.ask('open', [{ checked, module: {}, encryption: undefined, has, eventTypes }])
     return { session: { channel, end, released: Promise.resolve() }, opened }
   }
-  const connection = new ChannelConnection(client.callsOptions(checked), beginSession, { lasting: true }, () =>
+  const connection = new ChannelConnection(client.connectionOptions(checked), beginSession, { lasting: true }, () =>
     client.renewed(),
   )
   client.connect(connection)

@@ -15,7 +15,7 @@ export class DatabaseLifecycle {
   /** The error that ended the engine. */
   death: TidelockError | undefined
   readonly #target: EventTarget
-  readonly #calls: Connection
+  readonly #connection: Connection
   readonly #sync: Sync
   readonly #isAudited: boolean
   /** The event types that ever had a listener. Only these are dispatched: every commit has an event. */
@@ -29,14 +29,14 @@ export class DatabaseLifecycle {
   /** Dispatches events at `target`. Results of live queries may be stored unless the data `hasSecrets`. */
   constructor(
     target: EventTarget,
-    calls: Connection,
+    connection: Connection,
     sync: Sync,
     options: Pick<CoreOptions, 'name' | 'path' | 'storage' | 'audit'>,
     hasSecrets: () => boolean,
   ) {
     allowManyListeners(target)
     this.#target = target
-    this.#calls = calls
+    this.#connection = connection
     this.#sync = sync
     this.#isAudited = options.audit !== undefined
     this.live = new LiveQueries(options, () => !hasSecrets() && !this.#isLockLost)
@@ -54,8 +54,8 @@ export class DatabaseLifecycle {
   #sendActor(): void {
     if (!this.#isAudited) return
     const actor = this.#actor
-    const sending = this.#calls.withPermit(undefined, async () => {
-      await this.#calls.core.setActor(actor)
+    const sending = this.#connection.withPermit(undefined, async () => {
+      await this.#connection.core.setActor(actor)
       return [undefined, false] as const
     })
     // It fails only when the database is closed, or when the engine restarts, which sets the actor again.
@@ -64,9 +64,9 @@ export class DatabaseLifecycle {
 
   /** Prepares for a listener of events of this type. `health` reads what those of `health` report. */
   listen(type: string, health: () => Promise<Health>): void {
-    if (!this.#listenedTypes.has(type)) this.#calls.subscribe(type)
+    if (!this.#listenedTypes.has(type)) this.#connection.subscribe(type)
     this.#listenedTypes.add(type)
-    if (type !== 'health' || this.#calls.closed) return
+    if (type !== 'health' || this.#connection.closed) return
     this.#watch ??= new HealthWatch(health, (detail) => {
       // Closing is no change of its health.
       if (!this.#isClosing) this.#dispatch(type, detail)
@@ -80,7 +80,7 @@ export class DatabaseLifecycle {
   /** Forwards an event of the engine to its listeners. */
   emit({ type, detail }: DatabaseEvent): void {
     if (type === 'close') {
-      this.#calls.ended()
+      this.#connection.ended()
       this.#end(detail)
       return
     }

@@ -100,7 +100,7 @@ export class Database extends Events implements AsyncDisposable {
   /** `await using db = await open(...)`: the same as {@link Database.close}. */
   declare readonly [Symbol.asyncDispose]: () => Promise<void>
   readonly #options: DatabaseOptions
-  readonly #calls: Connection
+  readonly #connection: Connection
   readonly #owner: DatabaseOwner
   readonly #begun: ManualTransactions
   #closing: Promise<void> | undefined
@@ -122,17 +122,17 @@ export class Database extends Events implements AsyncDisposable {
   }
 
   /** @internal */
-  constructor(options: DatabaseOptions, calls: Connection, owner: DatabaseOwner) {
+  constructor(options: DatabaseOptions, connection: Connection, owner: DatabaseOwner) {
     super()
     this.#options = options
-    this.#calls = calls
+    this.#connection = connection
     this.#owner = owner
-    this.#begun = new ManualTransactions(calls)
-    this.migrations = new Migrations(calls)
-    this.snapshots = new Snapshots(calls, options.maxBytes, owner.copier)
-    this.sync = new Sync(calls, options.remote !== undefined)
-    this.lifecycle = new DatabaseLifecycle(this, calls, this.sync, options, () => owner.hasSecrets)
-    this.sql = queryTag(calls, <T>(fragment: SqlFragment) => this.query<T>(fragment))
+    this.#begun = new ManualTransactions(connection)
+    this.migrations = new Migrations(connection)
+    this.snapshots = new Snapshots(connection, options.maxBytes, owner.copier)
+    this.sync = new Sync(connection, options.remote !== undefined)
+    this.lifecycle = new DatabaseLifecycle(this, connection, this.sync, options, () => owner.hasSecrets)
+    this.sql = queryTag(connection, <T>(fragment: SqlFragment) => this.query<T>(fragment))
   }
 
   /** Marks it as no plain object, see {@link LiveQuery}. */
@@ -147,7 +147,7 @@ export class Database extends Events implements AsyncDisposable {
 
   /** Whether the database was closed, by a call or by an internal error. */
   get closed(): boolean {
-    return this.#calls.closed
+    return this.#connection.closed
   }
 
   /**
@@ -187,8 +187,8 @@ export class Database extends Events implements AsyncDisposable {
   query<T = Row>(sql: string | SqlFragment, params?: SqlParams, options?: QueryOptions): Promise<T[]>
   query(sql: string | SqlFragment, params?: SqlParams, options?: QueryOptions): Promise<unknown> {
     // For speed this function and those below aren't async: see Connection.statement.
-    if (options === undefined) return this.#calls.statement(op.query, sql, params)
-    return rejecting(() => this.#calls.statement(op.query, sql, params, options, checkQuery('query', options)))
+    if (options === undefined) return this.#connection.statement(op.query, sql, params)
+    return rejecting(() => this.#connection.statement(op.query, sql, params, options, checkQuery('query', options)))
   }
 
   /** Runs a query and returns its first row, or undefined. */
@@ -215,7 +215,7 @@ export class Database extends Events implements AsyncDisposable {
     return {
       [Symbol.asyncIterator]: () =>
         new Iteration<T>(
-          () => this.#calls.statement(op.query, sql, bound, options, 'cursor') as Promise<ResultRows>,
+          () => this.#connection.statement(op.query, sql, bound, options, 'cursor') as Promise<ResultRows>,
           signal,
         ),
     }
@@ -244,13 +244,13 @@ export class Database extends Events implements AsyncDisposable {
   /** Runs several statements in one transaction and returns the rows of each. `details.statement` of an error counts from 1. */
   async batch<T = Row>(statements: readonly Statement[], options?: CallOptions): Promise<T[][]> {
     checkCall('batch', options)
-    return (await this.#calls.runAlone(['batch', statements], options)).results as T[][]
+    return (await this.#connection.runAlone(['batch', statements], options)).results as T[][]
   }
 
   /** Runs a script of several statements in one transaction, unless it has its own BEGIN and COMMIT. */
   async exec(script: string, options?: CallOptions): Promise<void> {
     checkCall('exec', options)
-    await this.#calls.runAlone(['script', checkScript(script)], options)
+    await this.#connection.runAlone(['script', checkScript(script)], options)
   }
 
   /**
@@ -270,7 +270,7 @@ export class Database extends Events implements AsyncDisposable {
   async transaction<T>(work: (tx: Tx) => T | PromiseLike<T>, options?: TransactionOptions): Promise<T> {
     checkFunction('The work of a transaction', work)
     const immediate = checkTransaction('transaction', options)
-    return inTransaction(this.#calls, immediate, work, options)
+    return inTransaction(this.#connection, immediate, work, options)
   }
 
   /**
@@ -318,17 +318,17 @@ export class Database extends Events implements AsyncDisposable {
   live<T>(query: unknown, params?: SqlParams, options?: LiveOptions): LiveQuery<T> {
     const mode = checkQuery('live', options, ['limit', 'offset', 'initial'])
     optional('initial', options?.initial, (what, value) => checkOneOf(what, value, ['last']))
-    this.#calls.check()
+    this.#connection.check()
     const { query: sql, mapRows } = queryText(query)
     const bound = copyParams(params) as SqlParams | undefined
-    return new LiveQuery<T>(this.#calls, this.lifecycle.live, sql, bound, mode, mapRows, options)
+    return new LiveQuery<T>(this.#connection, this.lifecycle.live, sql, bound, mode, mapRows, options)
   }
 
   /** Returns SQLite's plan for a statement (EXPLAIN QUERY PLAN). Parameters are accepted for convenience and ignored. */
   async explain(sql: string, _params?: SqlParams, options?: CallOptions): Promise<PlanRow[]> {
     checkStatement(sql)
     checkCall('explain', options)
-    return (await this.#calls.runAlone(['explain', sql], options)).value as PlanRow[]
+    return (await this.#connection.runAlone(['explain', sql], options)).value as PlanRow[]
   }
 
   /**
@@ -338,8 +338,8 @@ export class Database extends Events implements AsyncDisposable {
   async export(options?: CallOptions & { readonly format?: 'sqlite' | 'sql' | undefined }): Promise<Bytes> {
     const { format } = checkCall('export', options, ['format'])
     if (checkOneOf('format', format ?? 'sqlite', ['sqlite', 'sql']) === 'sqlite')
-      return this.#calls.read(options, (core) => core.exportBytes())
-    return joined(await this.#calls.read(options, (core) => core.exportSql()))
+      return this.#connection.read(options, (core) => core.exportBytes())
+    return joined(await this.#connection.read(options, (core) => core.exportSql()))
   }
 
   /**
@@ -360,10 +360,10 @@ export class Database extends Events implements AsyncDisposable {
       force: checkBoolean('force', force ?? false),
       baseline: optional('baseline', baseline, checkString),
     }
-    this.#calls.check()
+    this.#connection.check()
     // Bytes are read without an await, so that the caller may reuse the buffer at once.
     const file = isBlob(bytes) ? await fileBytes('The file', bytes) : viewOf('The file', bytes)
-    await this.#calls.cancellable(options, (core, cancel) => core.importBytes(file, wanted, cancel))
+    await this.#connection.cancellable(options, (core, cancel) => core.importBytes(file, wanted, cancel))
   }
 
   /**
@@ -376,7 +376,7 @@ export class Database extends Events implements AsyncDisposable {
    */
   async maintain(options?: CallOptions): Promise<MaintenanceReport> {
     checkCall('maintain', options)
-    return this.#calls.cancellable(options, (core, cancel) => core.maintain(this.#options.expires ?? [], cancel))
+    return this.#connection.cancellable(options, (core, cancel) => core.maintain(this.#options.expires ?? [], cancel))
   }
 
   /**
@@ -384,7 +384,7 @@ export class Database extends Events implements AsyncDisposable {
    * ask the user, so call it after a click. {@link Database.health} shows the answer as `storage.persisted`.
    */
   async persist(): Promise<boolean> {
-    return this.#calls.read(undefined, (core) => core.persist())
+    return this.#connection.read(undefined, (core) => core.persist())
   }
 
   /**
@@ -402,10 +402,10 @@ export class Database extends Events implements AsyncDisposable {
   async rekey(encryption: Encryption | null, options?: CallOptions): Promise<void> {
     checkCall('rekey', options)
     const checked = encryption === null ? null : checkEncryption(encryption)
-    this.#calls.check()
+    this.#connection.check()
     const { live } = this.lifecycle
     if (checked !== null) await live.clearLastResults()
-    await this.#calls.read(options, (core) => core.rekey(checked))
+    await this.#connection.read(options, (core) => core.rekey(checked))
     this.#owner.rekeyed(checked ?? undefined)
     // What was stored during the call, by another object.
     if (checked !== null) await live.clearLastResults().catch(() => {})
@@ -413,13 +413,13 @@ export class Database extends Events implements AsyncDisposable {
 
   /** Returns the state of the database: storage, lock, snapshots, migrations, sync, queries. Never rejects, not even once it is closed. */
   async health(): Promise<Health> {
-    return healthOf(this.#calls, this.#options, this.#owner.copier, this.lifecycle.death)
+    return healthOf(this.#connection, this.#options, this.#owner.copier, this.lifecycle.death)
   }
 
   /** Resolves when everything written so far is stored. Rejects with the error of the storage, such as `storage_quota_exceeded`. */
   async flush(options?: CallOptions): Promise<void> {
     checkCall('flush', options)
-    await this.#calls.read(options, (core) => core.flush())
+    await this.#connection.read(options, (core) => core.flush())
   }
 
   /**
@@ -428,10 +428,10 @@ export class Database extends Events implements AsyncDisposable {
    */
   close(): Promise<void> {
     return rejecting(() => {
-      if (this.#closing === undefined) this.#calls.checkOutside()
+      if (this.#closing === undefined) this.#connection.checkOutside()
       this.#closing ??= this.lifecycle.close(() => {
         this.#begun.close()
-        return this.#calls.close()
+        return this.#connection.close()
       })
       return this.#closing
     })
@@ -461,10 +461,10 @@ export class Database extends Events implements AsyncDisposable {
     params: unknown,
     options: CallOptions | undefined,
   ): Promise<unknown> {
-    if (options === undefined) return this.#calls.statement(kind, sql, params)
+    if (options === undefined) return this.#connection.statement(kind, sql, params)
     return rejecting(() => {
       checkCall(call, options)
-      return this.#calls.statement(kind, sql, params, options)
+      return this.#connection.statement(kind, sql, params, options)
     })
   }
 }

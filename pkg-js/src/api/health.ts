@@ -9,17 +9,17 @@ type KnownOptions = Pick<CoreOptions, 'name' | 'mode' | 'storage' | 'durability'
 
 /** Returns the health that the engine reports; where it can't, what this thread knows. `death` is the error that ended the engine. */
 export async function healthOf(
-  calls: Connection,
+  connection: Connection,
   known: KnownOptions,
   copier: SnapshotCopier | undefined,
   death: TidelockError | undefined,
 ): Promise<Health> {
   try {
-    const health = await calls.read<Health>(undefined, (core) => core.health(known.health ?? {}))
+    const health = await connection.read<Health>(undefined, (core) => core.health(known.health ?? {}))
     return withTargets(health, copier?.statuses() ?? [])
   } catch (error) {
     // The report is computed in a part of the wasm that may have failed to load.
-    const unread = isTidelockError(error, 'wasm_load_failed') && !calls.closed
+    const unread = isTidelockError(error, 'wasm_load_failed') && !connection.closed
     const why = unread ? error : death
     const alert: Alert | undefined = why && { code: why.code, severity: 'warning', message: why.message }
     return fallbackHealth(known, alert, unread ? 'degraded' : 'failed')

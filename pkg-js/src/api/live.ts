@@ -49,7 +49,7 @@ interface Subscriber<T> {
  * ```
  */
 export class LiveQuery<T> implements AsyncIterable<T[]> {
-  readonly #calls: Connection
+  readonly #connection: Connection
   readonly #queries: LiveQueries
   readonly #sql: string | SqlFragment
   readonly #params: SqlParams | undefined
@@ -88,7 +88,7 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
 
   /** @internal */
   constructor(
-    calls: Connection,
+    connection: Connection,
     queries: LiveQueries,
     sql: string | SqlFragment,
     params: SqlParams | undefined,
@@ -96,7 +96,7 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
     mapRows: MapRows | undefined,
     options: LiveOptions | undefined,
   ) {
-    this.#calls = calls
+    this.#connection = connection
     this.#queries = queries
     this.#sql = sql
     this.#params = params
@@ -132,7 +132,7 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
 
   /** Whether the live query has ended. */
   get closed(): boolean {
-    return this.#closed || this.#calls.closed
+    return this.#closed || this.#connection.closed
   }
 
   /** Marks it as no plain object: frameworks wrap plain objects in proxies, through which private fields can't be read. */
@@ -184,7 +184,7 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
 
   #unregister(): void {
     this.#queries.remove(this.#watch, this)
-    if (this.#watch !== undefined) this.#calls.unwatch(this.#watch)
+    if (this.#watch !== undefined) this.#connection.unwatch(this.#watch)
     this.#watch = undefined
   }
 
@@ -226,7 +226,7 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
 
   /** Runs the query now and resolves with its rows. Rejects with the error of the query, or with `closed`. */
   async refresh(): Promise<T[]> {
-    this.#calls.check()
+    this.#connection.check()
     if (this.#closed) return this.#rows ?? []
     await this.#running
     this.#start()
@@ -317,7 +317,7 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
       if (this.#isLastKept) void this.#keep(result)
     } catch (error) {
       if (isTidelockError(error, 'closed')) return this.close()
-      if (isTidelockError(error, 'worker_crashed') && !this.#calls.closed) return this.#rerun()
+      if (isTidelockError(error, 'worker_crashed') && !this.#connection.closed) return this.#rerun()
       this.#error = error as TidelockError
     }
     if (!this.#closed) this.#publish()
@@ -384,7 +384,7 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
       params,
     ] as const
     try {
-      const { results, value } = await this.#calls.runAlone(work, { timeoutMs: this.#timeoutMs })
+      const { results, value } = await this.#connection.runAlone(work, { timeoutMs: this.#timeoutMs })
       if (id === this.#watch) this.#reads++
       const [rows, counts] = results as [T[], (object | undefined)[]?]
       if (value !== undefined) return { rows, ...liveDifference(value as Uint32Array) }
@@ -401,9 +401,9 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
   #watchTables(): MaybePromise<void> | undefined {
     if (this.#watch !== undefined || this.#paused) return
     const [sql, params] = this.#parts()
-    return andThen(this.#calls.watch(sql, params), (id) => {
+    return andThen(this.#connection.watch(sql, params), (id) => {
       // The query was closed or paused while another thread registered it.
-      if (this.#closed || this.#paused) return this.#calls.unwatch(id)
+      if (this.#closed || this.#paused) return this.#connection.unwatch(id)
       this.#watch = id
       this.#reads = 0
       this.#queries.watch(id, this)
@@ -418,7 +418,7 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
   }
 
   #warn({ code, message }: TidelockError): void {
-    this.#calls.warn(code, `Live query failed: ${message}`)
+    this.#connection.warn(code, `Live query failed: ${message}`)
   }
 
   #wakeAll(): void {

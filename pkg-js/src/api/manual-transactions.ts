@@ -5,25 +5,25 @@ import { ManualTransaction } from './transaction.js'
 
 /** The transactions of one database that {@link Database.begin} began and that have not ended. */
 export class ManualTransactions {
-  readonly #calls: Connection
+  readonly #connection: Connection
   readonly #rollbacks = new Set<() => void>()
 
-  constructor(calls: Connection) {
-    this.#calls = calls
+  constructor(connection: Connection) {
+    this.#connection = connection
   }
 
   /** Begins a transaction when the calls before it are done. */
   async begin(immediate: boolean, options: CallOptions | undefined): Promise<ManualTransaction> {
-    const calls = this.#calls
-    const { permitId } = await calls.acquire(options)
-    const idle = new IdleWatch(calls, permitId)
+    const connection = this.#connection
+    const { permitId } = await connection.acquire(options)
+    const idle = new IdleWatch(connection, permitId)
     const release = () => {
       idle.stop()
-      calls.release(permitId)
+      connection.release(permitId)
     }
     let begun: OpenTransaction
     try {
-      begun = await beginTransaction(calls, permitId, immediate, idle)
+      begun = await beginTransaction(connection, permitId, immediate, idle)
     } catch (error) {
       release()
       throw error
@@ -38,7 +38,7 @@ export class ManualTransactions {
       let stored: Promise<void> | undefined
       try {
         const [, wrote] = await begun.run(() => {}, undefined)
-        if (wrote) stored = calls.stored(permitId)
+        if (wrote) stored = connection.stored(permitId)
       } finally {
         release()
       }
@@ -46,9 +46,9 @@ export class ManualTransactions {
     }
     this.#rollbacks.add(rollback)
     // A close that was called meanwhile waits for this transaction.
-    if (calls.closed) rollback()
-    calls.check()
-    return new ManualTransaction(calls, permitId, begun.steps, { commit, rollback })
+    if (connection.closed) rollback()
+    connection.check()
+    return new ManualTransaction(connection, permitId, begun.steps, { commit, rollback })
   }
 
   /** Rolls back all open transactions. */

@@ -71,12 +71,12 @@ export type ReplayHistory = (
 
 /** The migrations of the schema: `db.migrations`. */
 export class Migrations {
-  readonly #calls: Connection
+  readonly #connection: Connection
   #replay: ReplayHistory | undefined
 
   /** @internal */
-  constructor(calls: Connection) {
-    this.#calls = calls
+  constructor(connection: Connection) {
+    this.#connection = connection
   }
 
   /** Marks it as no plain object, see {@link LiveQuery}. */
@@ -92,7 +92,7 @@ export class Migrations {
   /** Returns one row for each version, supplied or applied, in order. */
   async status(options?: CallOptions): Promise<MigrationStatus[]> {
     checkCall('migrations.status', options)
-    return this.#calls.read(options, (core) => core.migrationsStatus())
+    return this.#connection.read(options, (core) => core.migrationsStatus())
   }
 
   /**
@@ -102,20 +102,20 @@ export class Migrations {
    */
   async run(options?: MigrationRunOptions): Promise<MigrationReport> {
     const checked = checkRun('migrations.run', options, ['atomic'])
-    return this.#calls.cancellable(options, (core, cancel) => core.migrationsRun(withCancel(checked, cancel)))
+    return this.#connection.cancellable(options, (core, cancel) => core.migrationsRun(withCancel(checked, cancel)))
   }
 
   /** Runs `down` of the newest applied migrations. Rejects with `migration_irreversible`, before anything runs, when one has no `down`. */
   async revert(options?: Omit<MigrationRunOptions, 'atomic'>): Promise<MigrationReport> {
     const checked = checkRun('migrations.revert', options, [])
-    return this.#calls.cancellable(options, (core, cancel) => core.migrationsRevert(withCancel(checked, cancel)))
+    return this.#connection.cancellable(options, (core, cancel) => core.migrationsRevert(withCancel(checked, cancel)))
   }
 
   /** Marks all migrations up to `version` as applied without running them: for a database whose tables exist already. */
   async baseline(version: string, options?: CallOptions): Promise<void> {
     checkString('The version', version)
     checkCall('migrations.baseline', options)
-    await this.#calls.cancellable(options, (core) => core.migrationsBaseline(version))
+    await this.#connection.cancellable(options, (core) => core.migrationsBaseline(version))
   }
 
   /**
@@ -124,7 +124,7 @@ export class Migrations {
    */
   async redo(options?: CallOptions): Promise<MigrationReport> {
     checkCall('migrations.redo', options)
-    return this.#calls.cancellable(options, (core) => core.migrationsRedo())
+    return this.#connection.cancellable(options, (core) => core.migrationsRedo())
   }
 
   /**
@@ -133,14 +133,14 @@ export class Migrations {
    */
   async reset(options: ForceOptions): Promise<MigrationReport> {
     checkForce('migrations.reset', options)
-    return this.#calls.cancellable(options, (core) => core.migrationsReset())
+    return this.#connection.cancellable(options, (core) => core.migrationsReset())
   }
 
   /** Removes a version from the tracking table, so that a corrected migration runs again. Changes nothing else. */
   async forget(version: string, options?: CallOptions): Promise<void> {
     checkString('The version', version)
     checkCall('migrations.forget', options)
-    await this.#calls.cancellable(options, (core) => core.migrationsForget(version))
+    await this.#connection.cancellable(options, (core) => core.migrationsForget(version))
   }
 
   /**
@@ -155,8 +155,8 @@ export class Migrations {
     checkCall('migrations.drift', options)
     const history = await this.status(options)
     const replaying = this.#replay?.(history, options?.signal) ?? Promise.resolve(undefined)
-    const made = await this.#calls.orStopped(replaying, options)
-    return this.#calls.read(options, (core) => core.migrationsDrift(made))
+    const made = await this.#connection.orStopped(replaying, options)
+    return this.#connection.read(options, (core) => core.migrationsDrift(made))
   }
 
   /**
@@ -169,7 +169,7 @@ export class Migrations {
   async generate(schemaSql: string, options?: GenerateOptions): Promise<GeneratedMigration> {
     checkSql(schemaSql)
     const renames = checkRenames(checkCall('migrations.generate', options, ['renames']).renames)
-    return this.#calls.read(options, (core) => core.migrationsGenerate(schemaSql, renames))
+    return this.#connection.read(options, (core) => core.migrationsGenerate(schemaSql, renames))
   }
 
   /**
@@ -178,7 +178,7 @@ export class Migrations {
    */
   async lint(options?: CallOptions): Promise<LintFinding[]> {
     checkCall('migrations.lint', options)
-    return this.#calls.read(options, (core) => core.migrationsLint())
+    return this.#connection.read(options, (core) => core.migrationsLint())
   }
 
   /**
@@ -188,13 +188,13 @@ export class Migrations {
   async sync(schemaSql: string, options?: CallOptions): Promise<SchemaScript> {
     checkSql(schemaSql)
     checkCall('migrations.sync', options)
-    return this.#calls.cancellable(options, (core) => core.migrationsSync(schemaSql))
+    return this.#connection.cancellable(options, (core) => core.migrationsSync(schemaSql))
   }
 
   /** For development: drops everything and runs no migration. A snapshot is taken first. */
   async drop(options: ForceOptions): Promise<void> {
     checkForce('migrations.drop', options)
-    await this.#calls.cancellable(options, (core) => core.migrationsDrop())
+    await this.#connection.cancellable(options, (core) => core.migrationsDrop())
   }
 }
 

@@ -16,13 +16,13 @@ const largestFile = 2 ** 30
 
 /** The snapshots of a database: `db.snapshots`. */
 export class Snapshots {
-  readonly #calls: Connection
+  readonly #connection: Connection
   readonly #maxBytes: number
   readonly #copier: SnapshotCopier | undefined
 
   /** @internal */
-  constructor(calls: Connection, maxBytes = largestFile, copier?: SnapshotCopier) {
-    this.#calls = calls
+  constructor(connection: Connection, maxBytes = largestFile, copier?: SnapshotCopier) {
+    this.#connection = connection
     this.#maxBytes = maxBytes
     this.#copier = copier
   }
@@ -40,7 +40,7 @@ export class Snapshots {
   async create(options?: CallOptions & { readonly label?: string | undefined }): Promise<SnapshotInfo> {
     const { label } = checkCall('snapshots.create', options, ['label'])
     const wanted = { label: optional('label', label, checkString) }
-    const made = await this.#calls.cancellable(options, (core, cancel) =>
+    const made = await this.#connection.cancellable(options, (core, cancel) =>
       core.snapshotsCreate(withCancel(wanted, cancel)),
     )
     await this.#copier?.copy(made)
@@ -50,14 +50,14 @@ export class Snapshots {
   /** Returns all snapshots, newest first. */
   async list(options?: CallOptions): Promise<SnapshotInfo[]> {
     checkCall('snapshots.list', options)
-    return this.#calls.read(options, (core) => core.snapshotsList())
+    return this.#connection.read(options, (core) => core.snapshotsList())
   }
 
   /** Reads a snapshot, compares its hashes and checks it in a scratch database. Rejects with `snapshot_not_found`. */
   async verify(id: string, options?: CallOptions): Promise<SnapshotVerification> {
     checkString('The id', id)
     checkCall('snapshots.verify', options)
-    return this.#calls.read(options, (core) => core.snapshotsVerify(id))
+    return this.#connection.read(options, (core) => core.snapshotsVerify(id))
   }
 
   /**
@@ -78,7 +78,7 @@ export class Snapshots {
     const at = byTime ? checkTime('at', checkOptionsOf('snapshots.restore', id, ['at']).at) : 0
     const { force } = checkCall('snapshots.restore', options, ['force'])
     const wanted = { force: checkBoolean('force', force ?? false) }
-    await this.#calls.cancellable(options, (core, cancel) => {
+    await this.#connection.cancellable(options, (core, cancel) => {
       const given = withCancel(wanted, cancel)
       return byTime ? core.snapshotsRestoreAt(at, given) : core.snapshotsRestore(id as string, given)
     })
@@ -87,7 +87,7 @@ export class Snapshots {
   /** Returns the state of the periodic snapshots and of the copies to targets. */
   async status(options?: CallOptions): Promise<SnapshotStatus> {
     checkCall('snapshots.status', options)
-    const status = await this.#calls.read(options, (core) => core.snapshotsStatus())
+    const status = await this.#connection.read(options, (core) => core.snapshotsStatus())
     return this.#copier === undefined ? status : { ...status, targets: this.#copier.statuses() }
   }
 
@@ -95,13 +95,13 @@ export class Snapshots {
   async delete(id: string, options?: CallOptions): Promise<void> {
     checkString('The id', id)
     checkCall('snapshots.delete', options)
-    await this.#calls.cancellable(options, (core) => core.snapshotsDelete(id))
+    await this.#connection.cancellable(options, (core) => core.snapshotsDelete(id))
   }
 
   /** Deletes the snapshots that the options don't keep, as happens after each new snapshot too. */
   async prune(options?: CallOptions): Promise<void> {
     checkCall('snapshots.prune', options)
-    await this.#calls.cancellable(options, (core) => core.snapshotsPrune())
+    await this.#connection.cancellable(options, (core) => core.snapshotsPrune())
   }
 
   /**
@@ -114,7 +114,9 @@ export class Snapshots {
     const kind = checkOneOf('format', format ?? 'sqlite', ['sqlite', 'sql'])
     const encryption = encrypt === undefined ? undefined : checkFileEncryption('encrypt', encrypt)
     const zip = compress !== undefined && checkBoolean('compress', compress)
-    const { snapshot, pieces } = await this.#calls.read(options, (core) => core.snapshotsExport(id, kind === 'sql'))
+    const { snapshot, pieces } = await this.#connection.read(options, (core) =>
+      core.snapshotsExport(id, kind === 'sql'),
+    )
     const { toFile } = await files()
     return toFile(snapshot, pieces, kind, zip, encryption)
   }
@@ -137,9 +139,9 @@ export class Snapshots {
     const { encrypt, label } = checkCall('snapshots.import', options, ['encrypt', 'label'])
     const encryption = encrypt === undefined ? undefined : checkFileEncryption('encrypt', encrypt)
     const wanted = label === undefined ? undefined : checkString('label', label)
-    this.#calls.check()
+    this.#connection.check()
     const { fromFile } = await files()
     const bytes = await fromFile(file, encryption, this.#maxBytes)
-    return this.#calls.cancellable(options, (core, cancel) => core.snapshotsImport(bytes, wanted, cancel))
+    return this.#connection.cancellable(options, (core, cancel) => core.snapshotsImport(bytes, wanted, cancel))
   }
 }

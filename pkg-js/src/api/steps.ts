@@ -8,7 +8,7 @@ const idleMs = 5000
 
 /** The calls in one transaction or savepoint, which run one at a time. */
 export class Steps {
-  readonly #calls: Connection
+  readonly #connection: Connection
   readonly #idle: IdleWatch
   /** The waiting steps: while a nested transaction runs, there can be many. */
   readonly #queue: (() => void)[] = []
@@ -18,21 +18,21 @@ export class Steps {
   #ended = false
   #sealed = false
 
-  constructor(calls: Connection, idle: IdleWatch) {
-    this.#calls = calls
+  constructor(connection: Connection, idle: IdleWatch) {
+    this.#connection = connection
     this.#idle = idle
   }
 
   /** Begins a synchronous step. Throws `transaction_closed` after the end. */
   begin(): void {
-    this.#calls.startDeferred()
+    this.#connection.startDeferred()
     if (this.#sealed || this.#ended) throw hasEnded()
     this.#idle.used()
   }
 
   /** Runs a step, at once or after the steps before it. Rejects with `transaction_closed` after the end. */
   async step<T>(options: CallOptions | undefined, work: () => MaybePromise<T>): Promise<T> {
-    this.#calls.startDeferred()
+    this.#connection.startDeferred()
     options?.signal?.throwIfAborted()
     if (this.#sealed) throw hasEnded()
     if (this.busy) await this.#place(options)
@@ -44,7 +44,7 @@ export class Steps {
       try {
         result = work()
       } catch (error) {
-        result = this.#calls.retry(error, work)
+        result = this.#connection.retry(error, work)
       }
       return result instanceof Promise ? await result : result
     } catch (error) {
@@ -62,7 +62,7 @@ export class Steps {
     })
     this.#queue.push(wake)
     try {
-      await this.#calls.orStopped(woken, options)
+      await this.#connection.orStopped(woken, options)
     } catch (error) {
       const at = this.#queue.indexOf(wake)
       if (at >= 0) this.#queue.splice(at, 1)
@@ -79,7 +79,7 @@ export class Steps {
 
   /** Runs `work` in a savepoint: commits when it returns, rolls back when it throws. Must be called as a step. */
   async nested<T>(permitId: number, work: (steps: Steps) => T | PromiseLike<T>, options: CallOptions | undefined) {
-    const beginning = beginTransaction(this.#calls, permitId, false, this.#idle)
+    const beginning = beginTransaction(this.#connection, permitId, false, this.#idle)
     const begun = beginning instanceof Promise ? await beginning : beginning
     // The outer transaction was rolled back meanwhile, and this savepoint with it.
     if (this.#ended)
@@ -121,13 +121,13 @@ export class IdleWatch {
   #lastUsed = Date.now()
   #timer: ReturnType<typeof setTimeout>
 
-  constructor(calls: Connection, permitId: number) {
+  constructor(connection: Connection, permitId: number) {
     const look = () => {
-      if (!calls.holds(permitId)) return
+      if (!connection.holds(permitId)) return
       const left = idleMs - (Date.now() - this.#lastUsed)
       if (left > 0) this.#timer = setTimeout(look, left)
       else
-        calls.warn(
+        connection.warn(
           'transaction_idle',
           `A transaction has been idle for ${idleMs / 1000} s; all other calls wait for its end, also calls on db in its own function`,
         )
@@ -145,22 +145,22 @@ export class IdleWatch {
 }
 
 /** Begins a transaction under a permit of the connection mutex. */
-export function beginTransaction(calls: Connection, permitId: number, immediate: boolean, idle: IdleWatch) {
+export function beginTransaction(connection: Connection, permitId: number, immediate: boolean, idle: IdleWatch) {
   return andThen(
-    calls.begin(permitId, immediate),
-    (depth) => new OpenTransaction(calls, permitId, depth, new Steps(calls, idle)),
+    connection.begin(permitId, immediate),
+    (depth) => new OpenTransaction(connection, permitId, depth, new Steps(connection, idle)),
   )
 }
 
 /** A transaction or savepoint that has begun. */
 export class OpenTransaction {
   readonly steps: Steps
-  readonly #calls: Connection
+  readonly #connection: Connection
   readonly #permitId: number
   readonly #depth: number
 
-  constructor(calls: Connection, permitId: number, depth: number, steps: Steps) {
-    this.#calls = calls
+  constructor(connection: Connection, permitId: number, depth: number, steps: Steps) {
+    this.#connection = connection
     this.#permitId = permitId
     this.#depth = depth
     this.steps = steps
@@ -176,31 +176,31 @@ export class OpenTransaction {
   ): Promise<readonly [T, boolean]> {
     let committing = false
     try {
-      const value = await this.#calls.orStopped(this.#finish(work), options)
+      const value = await this.#connection.orStopped(this.#finish(work), options)
       committing = this.steps.end()
       if (!committing)
         throw new TidelockError('transaction_closed', 'The outer transaction has ended', { hint: awaitAll })
-      const wrote = this.#calls.commit(this.#permitId, this.#depth)
+      const wrote = this.#connection.commit(this.#permitId, this.#depth)
       return [value, wrote instanceof Promise ? await wrote : wrote]
     } catch (error) {
       if (!committing) {
         this.rollback()
         throw beforeCommit(error)
       }
-      this.#calls.rollback(this.#permitId, this.#depth)
+      this.#connection.rollback(this.#permitId, this.#depth)
       throw error
     }
   }
 
   async #finish<T>(work: (steps: Steps) => T | PromiseLike<T>): Promise<T> {
-    const value = await this.#calls.inside(() => work(this.steps))
+    const value = await this.#connection.inside(() => work(this.steps))
     await this.steps.settled()
     return value
   }
 
   /** Rolls back, unless the outer transaction has ended this one already. */
   rollback(): void {
-    if (this.steps.end()) this.#calls.rollback(this.#permitId, this.#depth)
+    if (this.steps.end()) this.#connection.rollback(this.#permitId, this.#depth)
   }
 }
 

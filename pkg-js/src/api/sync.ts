@@ -69,7 +69,7 @@ const defaultIntervalMs = 30_000
 
 /** The sync with the remote: `db.sync`. Local changes are recorded from the start, with or without the option `remote`. */
 export class Sync {
-  readonly #calls: Connection
+  readonly #connection: Connection
   readonly #remote: boolean
   /** The interval of the last call: null after `stop`; undefined before any call, when the option `mode` decides. */
   #interval: number | null | undefined
@@ -77,8 +77,8 @@ export class Sync {
   #becomeReady: (() => void) | undefined
 
   /** @internal */
-  constructor(calls: Connection, remote: boolean) {
-    this.#calls = calls
+  constructor(connection: Connection, remote: boolean) {
+    this.#connection = connection
     this.#remote = remote
   }
 
@@ -105,25 +105,25 @@ export class Sync {
     this.#needRemote('sync.pull')
     const { onProgress } = options ?? {}
     const progress = onProgress && ((step: PullProgress) => callUser(onProgress, step))
-    return this.#calls.cancellable(options, (core, cancel) => core.syncPull(checked, progress, cancel))
+    return this.#connection.cancellable(options, (core, cancel) => core.syncPull(checked, progress, cancel))
   }
 
   /** Returns the local changes that the remote doesn't have yet. */
   async pending(options?: CallOptions): Promise<OutboxEntry[]> {
     checkCall('sync.pending', options)
-    return this.#calls.read(options, (core) => core.syncPending())
+    return this.#connection.read(options, (core) => core.syncPending())
   }
 
   /** Returns the rejected changes. They stay until {@link Sync.retry} or {@link Sync.discard}. */
   async rejected(options?: CallOptions): Promise<OutboxEntry[]> {
     checkCall('sync.rejected', options)
-    return this.#calls.read(options, (core) => core.syncRejected())
+    return this.#connection.read(options, (core) => core.syncRejected())
   }
 
   /** Returns the state of the sync, one entry for each synced table. */
   async status(options?: CallOptions): Promise<SyncStatus[]> {
     checkCall('sync.status', options)
-    return this.#calls.read(options, (core) => core.syncStatus())
+    return this.#connection.read(options, (core) => core.syncStatus())
   }
 
   /**
@@ -142,13 +142,13 @@ export class Sync {
       this.#lookWhetherReady()
     })
     // It keeps Node running until the database is closed. Reading the property must not cause an unhandled rejection.
-    this.#calls.orStopped(ready, undefined).catch(() => {})
+    this.#connection.orStopped(ready, undefined).catch(() => {})
     return ready
   }
 
   async #lookWhetherReady(): Promise<void> {
     try {
-      if (await this.#calls.read(undefined, (core) => core.syncReady())) this.#becomeReady?.()
+      if (await this.#connection.read(undefined, (core) => core.syncReady())) this.#becomeReady?.()
     } catch {
       // The next pull checks again.
     }
@@ -180,7 +180,7 @@ export class Sync {
     this.#needRemote('sync.push')
     const listener = options?.onProgress
     const progress = listener && ((step: PullProgress) => callUser(listener, step))
-    return this.#calls.cancellable(options, (core, cancel) => core.syncPush(progress, cancel))
+    return this.#connection.cancellable(options, (core, cancel) => core.syncPush(progress, cancel))
   }
 
   /**
@@ -218,9 +218,9 @@ export class Sync {
     const { intervalMs } = checkOptionsOf('sync.start', options, ['intervalMs'])
     const interval = checkInteger('intervalMs', intervalMs ?? defaultIntervalMs, 1)
     this.#needRemote('sync.start')
-    this.#calls.check()
+    this.#connection.check()
     this.#interval = interval
-    await this.#unlessOver(this.#calls.read(undefined, (core) => core.syncStart(interval)))
+    await this.#unlessOver(this.#connection.read(undefined, (core) => core.syncStart(interval)))
   }
 
   /**
@@ -229,8 +229,8 @@ export class Sync {
    */
   async stop(): Promise<void> {
     this.#interval = null
-    if (!this.#remote || this.#calls.closed) return
-    await this.#unlessOver(this.#calls.read(undefined, (core) => core.syncStop()))
+    if (!this.#remote || this.#connection.closed) return
+    await this.#unlessOver(this.#connection.read(undefined, (core) => core.syncStop()))
   }
 
   /** @internal Starts or stops the sync again after a restart of the engine, which knows the options only. */
@@ -259,7 +259,7 @@ export class Sync {
     checkId('sync.retry', id)
     checkCall('sync.retry', options)
     this.#needRemote('sync.retry')
-    await this.#calls.read(options, (core) => core.syncRetry(id))
+    await this.#connection.read(options, (core) => core.syncRetry(id))
   }
 
   /**
@@ -272,14 +272,14 @@ export class Sync {
     checkId('sync.discard', id)
     checkCall('sync.discard', options)
     this.#needRemote('sync.discard')
-    await this.#calls.read(options, (core) => core.syncDiscard(id))
+    await this.#connection.read(options, (core) => core.syncDiscard(id))
   }
 
   /** Returns the log of conflicts, newest first. `limit` is the largest number of entries: 0 to 1000, by default 100. */
   async conflicts(options?: CallOptions & { readonly limit?: number | undefined }): Promise<ConflictEntry[]> {
     const { limit } = checkCall('sync.conflicts', options, ['limit'])
     const most = checkInteger('limit', limit ?? 100, 0)
-    return this.#calls.read(options, (core) => core.syncConflicts(Math.min(most, 1000)))
+    return this.#connection.read(options, (core) => core.syncConflicts(Math.min(most, 1000)))
   }
 
   /**
@@ -292,7 +292,7 @@ export class Sync {
     checkString('table', table)
     checkCall('sync.enqueue', options)
     this.#needRemote('sync.enqueue')
-    return { queued: await this.#calls.read(options, (core) => core.syncEnqueue(table)) }
+    return { queued: await this.#connection.read(options, (core) => core.syncEnqueue(table)) }
   }
 
   #needRemote(call: string): void {

@@ -27,16 +27,16 @@ import { beginTransaction, hasEnded, IdleWatch, type Steps } from './steps.js'
 export class Tx {
   /** Runs a query written as a template, see {@link Database.sql}. */
   readonly sql: SqlQueryTag
-  readonly #calls: Connection
+  readonly #connection: Connection
   readonly #permitId: number
   readonly #steps: Steps
 
   /** @internal */
-  constructor(calls: Connection, permitId: number, steps: Steps) {
-    this.#calls = calls
+  constructor(connection: Connection, permitId: number, steps: Steps) {
+    this.#connection = connection
     this.#permitId = permitId
     this.#steps = steps
-    this.sql = queryTag(calls, <T>(fragment: SqlFragment) => this.query<T>(fragment))
+    this.sql = queryTag(connection, <T>(fragment: SqlFragment) => this.query<T>(fragment))
   }
 
   /** Marks it as no plain object, see {@link LiveQuery}. */
@@ -88,12 +88,12 @@ export class Tx {
   async transaction<T>(work: (tx: Tx) => T | PromiseLike<T>, options?: CallOptions): Promise<T> {
     checkFunction('The work of a transaction', work)
     checkCall('transaction', options)
-    const inside = (steps: Steps) => work(new Tx(this.#calls, this.#permitId, steps))
+    const inside = (steps: Steps) => work(new Tx(this.#connection, this.#permitId, steps))
     return this.#steps.step(options, () => this.#steps.nested(this.#permitId, inside, options))
   }
 
   #perform(work: Work, options: CallOptions | undefined): Promise<WorkResult> {
-    return this.#steps.step(options, () => this.#calls.perform(this.#permitId, work, options?.timeoutMs ?? 0))
+    return this.#steps.step(options, () => this.#connection.perform(this.#permitId, work, options?.timeoutMs ?? 0))
   }
 
   #checked(
@@ -122,7 +122,7 @@ export class Tx {
     if (options === undefined && typeof sql === 'string' && !steps.busy) {
       try {
         steps.begin()
-        const result = this.#calls.tryFastPath(this.#permitId, kind, sql, params, mode)
+        const result = this.#connection.tryFastPath(this.#permitId, kind, sql, params, mode)
         if (result !== noFastPath) return Promise.resolve(result)
       } catch (error) {
         return Promise.reject(error)
@@ -130,25 +130,25 @@ export class Tx {
     }
     if (steps.busy) params = copyParams(params)
     return steps.step(options, () =>
-      this.#calls.execute(this.#permitId, kind, sql, params, options?.timeoutMs ?? 0, mode),
+      this.#connection.execute(this.#permitId, kind, sql, params, options?.timeoutMs ?? 0, mode),
     )
   }
 }
 
 /** Runs a function in a transaction of its own: commits when the function returns, rolls back when it throws. */
 export function inTransaction<T>(
-  calls: Connection,
+  connection: Connection,
   immediate: boolean,
   work: (tx: Tx) => T | PromiseLike<T>,
   options: TransactionOptions | undefined,
 ): Promise<T> {
-  return calls.withPermit(options, async ({ permitId, timeoutMs }) => {
-    const idle = new IdleWatch(calls, permitId)
+  return connection.withPermit(options, async ({ permitId, timeoutMs }) => {
+    const idle = new IdleWatch(connection, permitId)
     try {
       const remaining = { signal: options?.signal, timeoutMs: timeoutMs === 0 ? undefined : timeoutMs }
-      const beginning = beginTransaction(calls, permitId, immediate, idle)
+      const beginning = beginTransaction(connection, permitId, immediate, idle)
       return await (beginning instanceof Promise ? await beginning : beginning).run(
-        (steps) => work(new Tx(calls, permitId, steps)),
+        (steps) => work(new Tx(connection, permitId, steps)),
         remaining,
       )
     } finally {
@@ -171,8 +171,8 @@ export class ManualTransaction extends Tx {
   #failed = false
 
   /** @internal */
-  constructor(calls: Connection, permitId: number, steps: Steps, ending: Ending) {
-    super(calls, permitId, steps)
+  constructor(connection: Connection, permitId: number, steps: Steps, ending: Ending) {
+    super(connection, permitId, steps)
     this.#ownSteps = steps
     this.#ending = ending
   }

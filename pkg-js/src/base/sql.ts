@@ -177,11 +177,11 @@ export class SqlQuery<T> extends SqlFragment implements Promise<T[]> {
   #settled = false
 
   /** @internal */
-  constructor(fragment: SqlFragment, calls: Starter, run: (fragment: SqlFragment) => Promise<T[]>) {
+  constructor(fragment: SqlFragment, starter: Starter, run: (fragment: SqlFragment) => Promise<T[]>) {
     super(fragment.sql, fragment.params)
     this.#run = run
     // Starts later, because an enclosing template may still nest this query.
-    calls.later(() => {
+    starter.later(() => {
       if (!this.#settled) this.#start()
     })
   }
@@ -219,8 +219,8 @@ export class SqlQuery<T> extends SqlFragment implements Promise<T[]> {
 }
 
 /** Makes the template tag of a database or transaction. */
-export function queryTag(calls: Starter, run: <T>(fragment: SqlFragment) => Promise<T[]>): SqlQueryTag {
+export function queryTag(starter: Starter, run: <T>(fragment: SqlFragment) => Promise<T[]>): SqlQueryTag {
   const tag = <T = Row>(strings: TemplateStringsArray, ...values: readonly SqlTemplateValue[]) =>
-    new SqlQuery<T>(fragmentOf(strings, values), calls, run)
+    new SqlQuery<T>(fragmentOf(strings, values), starter, run)
   return Object.assign(tag, helpers)
 }

@@ -9,7 +9,7 @@ import type { Core, Op } from './core.js'
 import type { Work, WorkResult } from './work.js'
 
 /** Options and callbacks of one database's {@link Connection}. */
-export interface CallsOptions {
+export interface ConnectionOptions {
   readonly integers: 'auto' | 'bigint' | 'number'
   readonly warn: (warning: Warning) => void
   /** Adds details to an error that only the thread of the database object knows. */
@@ -48,7 +48,7 @@ export function andThen<T, U>(value: MaybePromise<T>, next: (value: T) => U): Ma
  * holds what both kinds share: pending calls, the conversion of errors, and closing.
  */
 export abstract class Connection {
-  readonly options: CallsOptions
+  readonly options: ConnectionOptions
   #core: Core | undefined
   #closing = false
   /** The error that ended the engine. */
@@ -62,7 +62,7 @@ export abstract class Connection {
   #isInside = false
 
   /** `core`: of another thread, all its methods return promises. */
-  constructor(core: Core, options: CallsOptions, waiting = new Waiting(), functions = new Callers()) {
+  constructor(core: Core, options: ConnectionOptions, waiting = new Waiting(), functions = new Callers()) {
     this.#core = core
     this.options = options
     this.waiting = waiting

@@ -4,7 +4,14 @@ import type { CallOptions } from '../base/values.js'
 import type { ResultMode } from './codec/results.js'
 import { withStatement } from './codec/statement-errors.js'
 import type { StatementRunner } from './codec/statements.js'
-import { andThen, type CallsOptions, Connection, type MaybePromise, noFastPath, type Permit } from './connection.js'
+import {
+  andThen,
+  Connection,
+  type ConnectionOptions,
+  type MaybePromise,
+  noFastPath,
+  type Permit,
+} from './connection.js'
 import { copyParams } from './copy-params.js'
 import { type Core, type Op, op } from './core.js'
 import { eachStatement, type LiveRead, liveStatements, type StatementOf, type Work, type WorkResult } from './work.js'
@@ -19,7 +26,7 @@ export class DirectConnection<P = unknown, R = unknown> extends Connection {
   /** Whether FTS5 is known to be loaded: scripts are no longer searched for its name then. */
   #hasFts5 = false
 
-  constructor(core: Core, statements: StatementRunner<P, R>, options: CallsOptions) {
+  constructor(core: Core, statements: StatementRunner<P, R>, options: ConnectionOptions) {
     super(core, options)
     this.#statements = statements
   }

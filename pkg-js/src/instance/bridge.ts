@@ -5,7 +5,7 @@ import { loaded } from '../base/lazy-module.js'
 import { isPrivate } from '../base/private-folders.js'
 import { Waiting } from '../base/waiting.js'
 import { Statements } from '../engine/codec/statements.js'
-import type { CallsOptions } from '../engine/connection.js'
+import type { ConnectionOptions } from '../engine/connection.js'
 import type { Core, CoreFiles, CoreFolder, Host, NodeFiles } from '../engine/core.js'
 import type { CoreOptions, CoreRemoteOptions } from '../engine/core-options.js'
 import { DirectConnection } from '../engine/direct-connection.js'
@@ -30,12 +30,12 @@ export async function openHere(
   instance: Instance,
   folder?: CoreFolder,
 ): Promise<void> {
-  const connect = (core: Core, options: CallsOptions) => {
-    const calls = new DirectConnection(core, new Statements(core, instance.memory, options.integers), options)
-    client.connect(calls)
-    return calls
+  const connect = (core: Core, options: ConnectionOptions) => {
+    const connection = new DirectConnection(core, new Statements(core, instance.memory, options.integers), options)
+    client.connect(connection)
+    return connection
   }
-  await bridge.open(instance, client.callsOptions(checked), connect, folder)
+  await bridge.open(instance, client.connectionOptions(checked), connect, folder)
   client.opened(checked)
 }
 
@@ -47,7 +47,7 @@ export class Bridge {
   readonly #checked: CoreOptions
   readonly #opening: BridgeOptions
   readonly #callbacks: EngineCallbacks
-  #calls: DirectConnection | undefined
+  #connection: DirectConnection | undefined
   #release: (() => void) | undefined
   #trap: TidelockError | undefined
   readonly #waiting = new Waiting()
@@ -64,8 +64,8 @@ export class Bridge {
    */
   async open<T extends DirectConnection>(
     instance: Instance,
-    given: CallsOptions,
-    connect: (core: Core, options: CallsOptions) => T,
+    given: ConnectionOptions,
+    connect: (core: Core, options: ConnectionOptions) => T,
     folder?: CoreFolder,
   ): Promise<T> {
     let options = given
@@ -85,19 +85,19 @@ export class Bridge {
         this.#letGo()
         options.onDead(error)
       }
-      const calls = connect(core, { ...options, onDead })
-      this.#calls = calls
-      if (remote !== undefined) await calls.guard(calls.sync(() => core.connect(remote)))
+      const connection = connect(core, { ...options, onDead })
+      this.#connection = connection
+      if (remote !== undefined) await connection.guard(connection.sync(() => core.connect(remote)))
       const { audit } = checked
-      if (audit !== undefined) await calls.guard(calls.sync(() => core.audit(audit)))
-      await this.#plantSeed(core, calls)
-      // In a second step, because migrations that are functions need `calls`.
-      await calls.guard(calls.sync(() => core.start()))
+      if (audit !== undefined) await connection.guard(connection.sync(() => core.audit(audit)))
+      await this.#plantSeed(core, connection)
+      // In a second step, because migrations that are functions need the connection.
+      await connection.guard(connection.sync(() => core.start()))
       if (audit !== undefined) {
-        for (const table of await calls.guard(calls.sync(() => core.auditMissing())))
-          calls.warn('audit_table_missing', `The audited table '${table}' doesn't exist`)
+        for (const table of await connection.guard(connection.sync(() => core.auditMissing())))
+          connection.warn('audit_table_missing', `The audited table '${table}' doesn't exist`)
       }
-      return calls
+      return connection
     } catch (error) {
       // An aborted opening leaves its files open.
       if (folder?.isPrivate) folder.abandon()
@@ -178,15 +178,15 @@ export class Bridge {
   }
 
   /** Imports the seed into a database without data. Closes the database when that fails. */
-  async #plantSeed(core: Core, calls: DirectConnection): Promise<void> {
+  async #plantSeed(core: Core, connection: DirectConnection): Promise<void> {
     if (this.#callbacks.seed === undefined) return
     try {
-      if (!calls.sync(() => core.wantsSeed())) return
+      if (!connection.sync(() => core.wantsSeed())) return
       const bytes = await this.#callbacks.seed()
-      await calls.guard(calls.sync(() => core.seed(bytes)))
+      await connection.guard(connection.sync(() => core.seed(bytes)))
     } catch (error) {
       // The first error is the one to report.
-      await calls.close().catch(() => {})
+      await connection.close().catch(() => {})
       throw error
     }
   }
@@ -195,7 +195,7 @@ export class Bridge {
   trapped(trap: TidelockError): void {
     this.#trap = trap
     this.#waiting.end(trap)
-    this.#calls?.die(trap)
+    this.#connection?.die(trap)
     this.#letGo()
   }
 

@@ -9,7 +9,7 @@ import { callUser, type Warning } from '../base/events.js'
 import type { Conflict } from '../base/generated-types.js'
 import { loaded } from '../base/lazy-module.js'
 import { AttachedConnection } from '../engine/attached-connection.js'
-import type { CallsOptions, Connection } from '../engine/connection.js'
+import type { Connection, ConnectionOptions } from '../engine/connection.js'
 import type { CoreEvent } from '../engine/core.js'
 import type { CoreOptions } from '../engine/core-options.js'
 import { SnapshotCopier } from '../files/snapshot-copier.js'
@@ -113,7 +113,7 @@ export class DatabaseClient implements EngineCallbacks, DatabaseOwner {
   }
 
   /** The options of this client's {@link Connection}. */
-  callsOptions(checked: CoreOptions): CallsOptions {
+  connectionOptions(checked: CoreOptions): ConnectionOptions {
     return {
       integers: checked.integers,
       warn: (detail) => this.#emit({ type: 'warning', detail }),

@@ -49,7 +49,7 @@ export async function openShared(
     return { session: { channel, released: tab.released, end }, opened }
   }
   const traits = { lasting: true, shared: true }
-  const connection = new ChannelConnection(client.callsOptions(checked), begin, traits, () => client.renewed())
+  const connection = new ChannelConnection(client.connectionOptions(checked), begin, traits, () => client.renewed())
   client.connect(connection)
   await connection.open(options.signal)
   client.opened(checked)

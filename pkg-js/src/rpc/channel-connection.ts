@@ -4,8 +4,8 @@ import type { CallOptions, SqlParams } from '../base/values.js'
 import { until } from '../base/waiting.js'
 import type { ResultMode } from '../engine/codec/results.js'
 import {
-  type CallsOptions,
   Connection,
+  type ConnectionOptions,
   type MaybePromise,
   noFastPath,
   type Permit,
@@ -65,7 +65,7 @@ export class ChannelConnection extends Connection {
   #isOpen = false
   #unwatchPage = () => {}
 
-  constructor(options: CallsOptions, beginSession: BeginSession, traits: RemoteTraits, onRenewed: () => void) {
+  constructor(options: ConnectionOptions, beginSession: BeginSession, traits: RemoteTraits, onRenewed: () => void) {
     super(
       remoteCore(
         {

@@ -12,7 +12,7 @@ import {
   type PackedResult,
   type ParameterBuffer,
   remainingMs,
-  type ServedCalls,
+  type ServedConnection,
   type TimeLimit,
   type WriteId,
 } from './protocol.js'
@@ -21,9 +21,9 @@ import { decodeReply, encodeReply } from './reply.js'
 /** What the sessions of one engine share. */
 export interface SessionHost {
   /** Undefined until the opening reaches the migrations, which need it. */
-  readonly calls: ServedCalls | undefined
+  readonly connection: ServedConnection | undefined
   /** Runs `work` when the database is open; synchronously if it is, so that calls begin in the order of their messages. */
-  whenOpen<T>(work: (calls: ServedCalls) => T): T | Promise<Awaited<T>>
+  whenOpen<T>(work: (connection: ServedConnection) => T): T | Promise<Awaited<T>>
   /** The actor that is set in the engine. */
   actor: string | undefined
   /** Returns the tabs that may still ask for the results of their writes, when they have changed since the last call; otherwise none. */
@@ -67,85 +67,86 @@ export class ClientSession {
   /** Sends the client events of this type from now on. */
   subscribe(type: string): void {
     this.#eventTypes.add(type)
-    this.#host.calls?.subscribe(type)
+    this.#host.connection?.subscribe(type)
   }
 
   /** Ends the session of a closed client: rolls back its transactions and releases its permits. */
   end(): void {
     if (this.#ended) return
     this.#ended = true
-    const { calls } = this.#host
-    for (const id of this.#watched) calls?.unwatch(id)
+    const { connection } = this.#host
+    for (const id of this.#watched) connection?.unwatch(id)
     for (const permitId of this.#permits) {
-      calls?.rollback(permitId, 1)
-      calls?.release(permitId)
+      connection?.rollback(permitId, 1)
+      connection?.release(permitId)
     }
     this.#permits.clear()
   }
 
   #handlers(): Handlers<ClientMethods> {
     // Migrations call with a permit while the database still opens, so these calls must not wait for the opening.
-    const callsUnder = (permitId: number) => {
+    const connectionOf = (permitId: number) => {
       if (this.#ownPermitsOnly && !this.#permits.has(permitId))
         throw new TidelockError('transaction_closed', 'The transaction has already ended', {
           hint: "Await everything inside the transaction's function before it returns",
         })
-      return this.#calls()
+      return this.#connection()
     }
     return {
       run: (signal, work, permitId, limit, writeId) => {
         if (permitId === 0)
-          return this.#host.whenOpen((calls) =>
-            andThen(this.#runAlone(calls, work, signal, limit, writeId), (done) => this.#withTransfers(done)),
+          return this.#host.whenOpen((connection) =>
+            andThen(this.#runAlone(connection, work, signal, limit, writeId), (done) => this.#withTransfers(done)),
           )
         const run = () =>
-          callsUnder(permitId).perform(permitId, work, limit === undefined ? 0 : Math.max(1, remainingMs(limit)))
+          connectionOf(permitId).perform(permitId, work, limit === undefined ? 0 : Math.max(1, remainingMs(limit)))
         return andThen(this.#retried(run), (done) => this.#withTransfers(done))
       },
-      acquire: (signal, limit) => this.#host.whenOpen((calls) => this.#acquire(calls, { ...optionsOf(limit), signal })),
+      acquire: (signal, limit) =>
+        this.#host.whenOpen((connection) => this.#acquire(connection, { ...optionsOf(limit), signal })),
       release: (_, permitId) => {
-        if (this.#permits.delete(permitId)) this.#host.calls?.release(permitId)
+        if (this.#permits.delete(permitId)) this.#host.connection?.release(permitId)
       },
-      begin: (_, permitId, immediate) => callsUnder(permitId).begin(permitId, immediate),
+      begin: (_, permitId, immediate) => connectionOf(permitId).begin(permitId, immediate),
       commit: (_, permitId, depth, writeId) => {
-        const calls = callsUnder(permitId)
-        if (writeId !== undefined && depth <= 1) this.#record(calls, permitId, writeId, [])
-        return this.#storing(permitId, calls.commit(permitId, depth))
+        const connection = connectionOf(permitId)
+        if (writeId !== undefined && depth <= 1) this.#record(connection, permitId, writeId, [])
+        return this.#storing(permitId, connection.commit(permitId, depth))
       },
-      rollback: (_, permitId, depth) => callsUnder(permitId).rollback(permitId, depth),
+      rollback: (_, permitId, depth) => connectionOf(permitId).rollback(permitId, depth),
       stored: (_, permitId) => {
         const stored = this.#stored.get(permitId)
         this.#stored.delete(permitId)
         return stored
       },
       watch: (_, sql, areas = []) =>
-        this.#host.whenOpen((calls) =>
-          andThen(calls.watch(sql, areas), (id) => {
+        this.#host.whenOpen((connection) =>
+          andThen(connection.watch(sql, areas), (id) => {
             this.#watched.add(id)
             return id
           }),
         ),
       unwatch: (_, id) => {
         this.#watched.delete(id)
-        this.#host.calls?.unwatch(id)
+        this.#host.connection?.unwatch(id)
       },
       core: (_, method, ...args) =>
-        this.#host.whenOpen((calls) => {
+        this.#host.whenOpen((connection) => {
           if (method === 'setActor') {
             this.#actor = args[0] as string | undefined
             this.#host.actor = this.#actor
           }
-          const core = calls.core as unknown as Record<string, (...args: unknown[]) => unknown>
-          const answer = calls.sync(() => core[method]?.(...args))
-          return answer instanceof Promise ? calls.guard(answer).then(withBytes) : withBytes(answer)
+          const core = connection.core as unknown as Record<string, (...args: unknown[]) => unknown>
+          const answer = connection.sync(() => core[method]?.(...args))
+          return answer instanceof Promise ? connection.guard(answer).then(withBytes) : withBytes(answer)
         }),
       actor: (_, actor) => {
         this.#actor = actor
       },
       applied: (_, writeId) =>
-        this.#host.whenOpen((calls) =>
-          calls.withPermit(undefined, ({ permitId }) => {
-            const applied = this.#recordedReply(calls, permitId, writeId) !== undefined
+        this.#host.whenOpen((connection) =>
+          connection.withPermit(undefined, ({ permitId }) => {
+            const applied = this.#recordedReply(connection, permitId, writeId) !== undefined
             return [applied, applied] as const
           }),
         ),
@@ -153,11 +154,11 @@ export class ClientSession {
     }
   }
 
-  #calls(): ServedCalls {
-    const { calls } = this.#host
-    if (calls === undefined)
+  #connection(): ServedConnection {
+    const { connection } = this.#host
+    if (connection === undefined)
       throw new TidelockError('closed', 'The database is not open yet', { hint: 'Please report this error' })
-    return calls
+    return connection
   }
 
   /**
@@ -166,7 +167,7 @@ export class ClientSession {
    * that was applied before returns the recorded result. A script with transactions of its own can't be recorded.
    */
   #runAlone(
-    calls: ServedCalls,
+    connection: ServedConnection,
     work: Work<readonly ParameterBuffer[]>,
     signal: AbortSignal | undefined,
     limit: TimeLimit | undefined,
@@ -174,74 +175,74 @@ export class ClientSession {
   ): MaybePromise<WorkResult<PackedResult>> {
     // Without a promise when there is nothing to wait for.
     if (signal === undefined && writeId === undefined && this.#actor === this.#host.actor)
-      return calls.runAlone(work, limit && optionsOf(limit))
-    return calls.withPermit({ ...optionsOf(limit), signal }, async ({ permitId, timeoutMs }) => {
+      return connection.runAlone(work, limit && optionsOf(limit))
+    return connection.withPermit({ ...optionsOf(limit), signal }, async ({ permitId, timeoutMs }) => {
       if (signal !== undefined) {
         await yieldToEventLoop()
         signal.throwIfAborted()
       }
-      await this.#applyActor(calls)
-      const done = await this.#runOnce(calls, permitId, writeId, work, timeoutMs)
+      await this.#applyActor(connection)
+      const done = await this.#runOnce(connection, permitId, writeId, work, timeoutMs)
       return [done, done.wrote === true]
     })
   }
 
   /** Runs work; with a write id exactly once. */
   async #runOnce(
-    calls: ServedCalls,
+    connection: ServedConnection,
     permitId: number,
     writeId: WriteId | undefined,
     work: Work<readonly ParameterBuffer[]>,
     timeoutMs: number,
   ): Promise<WorkResult<PackedResult>> {
-    const run = () => this.#retried(() => calls.perform(permitId, work, timeoutMs))
+    const run = () => this.#retried(() => connection.perform(permitId, work, timeoutMs))
     if (writeId === undefined) return run()
-    if (work[0] === 'script' && !calls.sync(() => calls.core.isWhole(work[1]))) {
+    if (work[0] === 'script' && !connection.sync(() => connection.core.isWhole(work[1]))) {
       if (writeId.again) throw outcomeUnknown('A script with transactions of its own')
       return run()
     }
     if (writeId.again) {
-      const reply = this.#recordedReply(calls, permitId, writeId.id)
+      const reply = this.#recordedReply(connection, permitId, writeId.id)
       if (reply !== undefined) return { results: decodeReply(reply), wrote: true }
     }
-    const depth = calls.begin(permitId, false)
+    const depth = connection.begin(permitId, false)
     try {
       const done = await run()
-      this.#record(calls, permitId, writeId, done.results)
-      return { ...done, wrote: calls.commit(permitId, depth) }
+      this.#record(connection, permitId, writeId, done.results)
+      return { ...done, wrote: connection.commit(permitId, depth) }
     } catch (error) {
-      calls.rollback(permitId, depth)
+      connection.rollback(permitId, depth)
       throw error
     }
   }
 
-  #record(calls: ServedCalls, permitId: number, writeId: WriteId, results: readonly PackedResult[]): void {
-    const { core } = calls
+  #record(connection: ServedConnection, permitId: number, writeId: WriteId, results: readonly PackedResult[]): void {
+    const { core } = connection
     const named = results.map((result) => ({ ...result, columns: core.columns(result.shape) }))
     const [client, alive, reply] = [this.client, this.#host.takeLiveClients(), encodeReply(named)]
     const keep = alive.length > 0 ? JSON.stringify(alive) : undefined
-    calls.sync(() => core.noteApplied(permitId, client, writeId.id, writeId.acknowledged, keep, reply))
+    connection.sync(() => core.noteApplied(permitId, client, writeId.id, writeId.acknowledged, keep, reply))
   }
 
-  #recordedReply(calls: ServedCalls, permitId: number, writeId: number): Uint8Array | undefined {
-    return calls.sync(() => calls.core.applied(permitId, this.client, writeId))
+  #recordedReply(connection: ServedConnection, permitId: number, writeId: number): Uint8Array | undefined {
+    return connection.sync(() => connection.core.applied(permitId, this.client, writeId))
   }
 
   /** Sets this client's actor in the engine. Needs a permit. */
-  async #applyActor(calls: ServedCalls): Promise<void> {
+  async #applyActor(connection: ServedConnection): Promise<void> {
     if (this.#actor === this.#host.actor) return
     this.#host.actor = this.#actor
-    await calls.guard(Promise.resolve(calls.sync(() => calls.core.setActor(this.#actor))))
+    await connection.guard(Promise.resolve(connection.sync(() => connection.core.setActor(this.#actor))))
   }
 
   /** Runs work, and once more when a missing part of the engine made it fail. */
   #retried<T>(work: () => MaybePromise<T>): MaybePromise<T> {
     try {
       const working = work()
-      const retry = (error: unknown) => this.#calls().retry(error, work)
+      const retry = (error: unknown) => this.#connection().retry(error, work)
       return working instanceof Promise ? working.catch(retry) : working
     } catch (error) {
-      return this.#calls().retry(error, work)
+      return this.#connection().retry(error, work)
     }
   }
 
@@ -250,7 +251,7 @@ export class ClientSession {
    * concern it, and the database may be closed before the client calls `stored`.
    */
   #storing(permitId: number, wrote: boolean): boolean {
-    const stored = wrote ? this.#calls().stored() : undefined
+    const stored = wrote ? this.#connection().stored() : undefined
     if (stored === undefined) return false
     stored.catch(() => {})
     this.#stored.set(permitId, stored)
@@ -258,15 +259,15 @@ export class ClientSession {
   }
 
   /** Acquires the mutex for the client, until the client releases it. */
-  async #acquire(calls: ServedCalls, options: CallOptions): Promise<number> {
-    const { permitId } = await calls.acquire(options)
+  async #acquire(connection: ServedConnection, options: CallOptions): Promise<number> {
+    const { permitId } = await connection.acquire(options)
     this.#permits.add(permitId)
     try {
       if (this.#ended) throw new Error('The client is gone')
-      await this.#applyActor(calls)
+      await this.#applyActor(connection)
       return permitId
     } catch (error) {
-      if (this.#permits.delete(permitId)) calls.release(permitId)
+      if (this.#permits.delete(permitId)) connection.release(permitId)
       throw error
     }
   }
@@ -275,7 +276,7 @@ export class ClientSession {
   #withColumns(result: PackedResult): PackedResult {
     if (this.#known.has(result.shape) || result.columns !== undefined) return result
     this.#known.add(result.shape)
-    return { ...result, columns: this.#calls().core.columns(result.shape) }
+    return { ...result, columns: this.#connection().core.columns(result.shape) }
   }
 
   /** Adds column names to the results, and marks the buffers that are faster transferred than copied. */

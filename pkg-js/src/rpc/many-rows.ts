@@ -25,13 +25,13 @@ export function isManyRows(kind: Op, params: unknown): params is readonly unknow
  * is rolled back then.
  */
 export async function runManyRows(
-  calls: Pick<Connection, 'begin' | 'commit' | 'rollback'>,
+  connection: Pick<Connection, 'begin' | 'commit' | 'rollback'>,
   { permitId, timeoutMs }: Permit,
   rows: ManyRows,
   signal: AbortSignal | undefined,
 ): Promise<readonly [{ changes: number }, boolean]> {
   const end = timeoutMs === 0 ? 0 : performance.now() + timeoutMs
-  const depth = await calls.begin(permitId, false)
+  const depth = await connection.begin(permitId, false)
   try {
     const parts: Promise<{ readonly changes: number }>[] = []
     let failed = false
@@ -54,9 +54,9 @@ export async function runManyRows(
     let changes = 0
     for (const part of parts) changes += (await part).changes
     signal?.throwIfAborted()
-    return [{ changes }, await calls.commit(permitId, depth)]
+    return [{ changes }, await connection.commit(permitId, depth)]
   } catch (error) {
-    calls.rollback(permitId, depth)
+    connection.rollback(permitId, depth)
     throw error
   }
 }

@@ -34,7 +34,7 @@ export interface PackedResult {
 }
 
 /** The calls of an engine that serves another thread. */
-export type ServedCalls = DirectConnection<readonly ParameterBuffer[], PackedResult>
+export type ServedConnection = DirectConnection<readonly ParameterBuffer[], PackedResult>
 
 /** The `timeoutMs` of a call, which counts from the call. */
 export interface TimeLimit {

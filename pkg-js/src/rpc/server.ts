@@ -1,4 +1,4 @@
-import type { CallsOptions, MaybePromise } from '../engine/connection.js'
+import type { ConnectionOptions, MaybePromise } from '../engine/connection.js'
 import type { Core, CoreEvent, CoreFiles, CoreFolder } from '../engine/core.js'
 import type { CoreOptions } from '../engine/core-options.js'
 import { DirectConnection } from '../engine/direct-connection.js'
@@ -8,7 +8,7 @@ import { Channel, type Handlers, type Message } from './channel.js'
 import { channelCallbacks } from './channel-callbacks.js'
 import { ClientSession, type SessionHost } from './client-session.js'
 import { PackedStatements } from './packed-statements.js'
-import type { MoveRequest, OpenRequest, PageMethods, ServedCalls, WorkerMethods } from './protocol.js'
+import type { MoveRequest, OpenRequest, PageMethods, ServedConnection, WorkerMethods } from './protocol.js'
 import { serializeError } from './serialized-error.js'
 
 /** Returns the folder of a database that is in one, or that is `moving`. */
@@ -27,7 +27,7 @@ export class Server implements SessionHost {
   readonly #folderOf: FolderOf | undefined
   readonly #session: ClientSession
   readonly #attached = new Map<string, Attached>()
-  calls: ServedCalls | undefined
+  connection: ServedConnection | undefined
   actor: string | undefined
   /** In a shared database: the tabs that may still ask for the results of their writes. */
   readonly #liveClients = new Set<string>()
@@ -95,7 +95,7 @@ export class Server implements SessionHost {
       },
       detach: (_, client) => this.detach(client),
       page: (_, event) => void dispatchEvent(new Event(event)),
-      close: () => this.whenOpen((calls) => calls.close()),
+      close: () => this.whenOpen((connection) => connection.close()),
     }
   }
 
@@ -116,16 +116,16 @@ export class Server implements SessionHost {
       (part) => this.channel.ask('part', [part]),
       (trap) => bridge.trapped(trap),
     )
-    const options: CallsOptions = {
+    const options: ConnectionOptions = {
       integers: checked.integers,
       warn: (detail) => callbacks.handle({ type: 'warning', detail }),
       refine: (error) => error,
       onDead: (error) => this.channel.notify('dead', [serializeError(error)]),
     }
-    const connect = (core: Core, given: CallsOptions) => {
-      this.calls = new DirectConnection(core, new PackedStatements(core, instance.memory), given)
-      if (eventTypes.includes('change')) this.calls.subscribe('change')
-      return this.calls
+    const connect = (core: Core, given: ConnectionOptions) => {
+      this.connection = new DirectConnection(core, new PackedStatements(core, instance.memory), given)
+      if (eventTypes.includes('change')) this.connection.subscribe('change')
+      return this.connection
     }
     await bridge.open(instance, options, connect, await this.#folderOf?.(checked))
     this.#open = true
@@ -155,9 +155,9 @@ export class Server implements SessionHost {
     }
   }
 
-  whenOpen<T>(work: (calls: ServedCalls) => T): T | Promise<Awaited<T>> {
-    const calls = this.calls
-    if (this.#open && calls !== undefined) return work(calls)
-    return this.#opened.then(() => work(this.calls as ServedCalls)) as Promise<Awaited<T>>
+  whenOpen<T>(work: (connection: ServedConnection) => T): T | Promise<Awaited<T>> {
+    const connection = this.connection
+    if (this.#open && connection !== undefined) return work(connection)
+    return this.#opened.then(() => work(this.connection as ServedConnection)) as Promise<Awaited<T>>
   }
 }

@@ -51,7 +51,7 @@ export class SharedTab {
   #encryption: Encryption | undefined
   /** Proves that this tab knows the secret of the database. */
   #prover!: Promise<Prover>
-  readonly #calls = new Forwarding((encryption) => {
+  readonly #forwarding = new Forwarding((encryption) => {
     this.#secure(encryption ?? undefined)
     this.#leaderState?.leader.rekeyed()
   })
@@ -79,7 +79,9 @@ export class SharedTab {
   end(): void {
     if (this.#ended) return
     this.#ended = true
-    this.#calls.pendingCalls.refuse(new TidelockError('closed', 'The database is closed', { hint: 'Open it again' }))
+    this.#forwarding.pendingCalls.refuse(
+      new TidelockError('closed', 'The database is closed', { hint: 'Open it again' }),
+    )
     this.#stopFollowing()
     const leaderState = this.#leaderState
     this.#leaderState = undefined
@@ -95,7 +97,7 @@ export class SharedTab {
 
   #handlers(): Handlers<WorkerMethods> {
     return {
-      ...this.#calls.handlers,
+      ...this.#forwarding.handlers,
       open: (_, request) => this.#open(request),
       close: () => this.#close(),
       page: (_, event: LifecycleEvent) => {
@@ -120,8 +122,8 @@ export class SharedTab {
     const { checked, encryption } = request
     this.#request = request
     this.#secure(encryption)
-    for (const type of request.eventTypes) this.#calls.eventTypes.add(type)
-    this.#calls.pendingCalls.timeoutMs = checked.lockTimeoutMs
+    for (const type of request.eventTypes) this.#forwarding.eventTypes.add(type)
+    this.#forwarding.pendingCalls.timeoutMs = checked.lockTimeoutMs
     this.#info = await tabInfoOf(checked)
     const names = namesOf(checked.name)
     this.#client = await acquireLock(names.client + this.#id, {})
@@ -139,8 +141,8 @@ export class SharedTab {
   async #close(): Promise<void> {
     const leaderState = this.#leaderState
     try {
-      if (leaderState === undefined) await this.#calls.pendingCalls.settled()
-      else if (leaderState.serving === this.#calls.pendingCalls.serving) await this.#closeEngine(leaderState)
+      if (leaderState === undefined) await this.#forwarding.pendingCalls.settled()
+      else if (leaderState.serving === this.#forwarding.pendingCalls.serving) await this.#closeEngine(leaderState)
     } catch (error) {
       // The engine was lost meanwhile: there is nothing left to close.
       if (!(error instanceof EngineLost)) throw error
@@ -172,21 +174,21 @@ export class SharedTab {
       () => this.#info,
       () => this.#prover,
       lockTimeoutMs,
-      this.#calls.ids,
+      this.#forwarding.ids,
       (serving) => ({ event: (_, event) => this.#event(serving(), event) }),
       {
         welcomed: (serving) => this.#welcomed(serving),
-        leaving: () => this.#calls.pendingCalls.pause(),
+        leaving: () => this.#forwarding.pendingCalls.pause(),
         refused: (error) => {
           // Of another version: the refused one was forged, or is of a page that forged this tab's name.
           if (!again || !isTidelockError(error, 'database_in_use')) this.#refuse(error)
         },
         unreachable: () => {
-          if (this.#wasServed) this.#calls.pendingCalls.failUnreachable()
+          if (this.#wasServed) this.#forwarding.pendingCalls.failUnreachable()
           else this.#fail(unreachable())
         },
         impersonated: () => {
-          this.#calls.pendingCalls.pause()
+          this.#forwarding.pendingCalls.pause()
           this.#stopFollowing()
           this.#follow(true)
         },
@@ -239,7 +241,7 @@ export class SharedTab {
     if (this.#wasServed && isLocked) this.#fail(rekeyed())
     else if (this.#wasServed) {
       this.#stopFollowing()
-      this.#calls.pendingCalls.refuse(error)
+      this.#forwarding.pendingCalls.refuse(error)
       // The tab stays open until it is reloaded: others must not count it as a client until then.
       this.#client?.release()
     } else this.#fail(error)
@@ -255,7 +257,7 @@ export class SharedTab {
   /** Opens the engine and serves all tabs. When another tab steals the lock, ends the engine and follows that tab. */
   async #tryToLead(lock: HeldLock, onBusy: OpenRequest['checked']['onBusy']): Promise<void> {
     this.#lock = lock
-    this.#calls.pendingCalls.pause()
+    this.#forwarding.pendingCalls.pause()
     const { name } = this.#request.checked
     const events = {
       failed: (error: unknown) => fail(error),
@@ -277,7 +279,7 @@ export class SharedTab {
         engine,
         () => void this.#handOver(),
       ),
-      serving: new ServingEngine(engine.channel, this.#calls.ids, { recordsWrites: engine.mayDie, isOwn: true }),
+      serving: new ServingEngine(engine.channel, this.#forwarding.ids, { recordsWrites: engine.mayDie, isOwn: true }),
       opening: new AbortController(),
     }
     this.#leaderState = leaderState
@@ -312,7 +314,7 @@ export class SharedTab {
       checked: { ...checked, onBusy },
       encryption: this.#encryption,
       has: { ...has, seed: has.seed && !this.#seeded && !this.#wasServed },
-      eventTypes: [...this.#calls.eventTypes],
+      eventTypes: [...this.#forwarding.eventTypes],
       tabs: { own: this.#id, alive },
     }
   }
@@ -357,7 +359,7 @@ export class SharedTab {
   async #demote(): Promise<void> {
     const leaderState = this.#leaderState
     if (leaderState === undefined || leaderState.serving.isLeaving || this.#ended) return
-    this.#calls.pendingCalls.pause()
+    this.#forwarding.pendingCalls.pause()
     await Promise.race([
       this.#closeEngine(leaderState).catch(() => {}),
       new Promise((resolve) => setTimeout(resolve, 1000)),
@@ -371,7 +373,7 @@ export class SharedTab {
   async #handOver(): Promise<void> {
     const leaderState = this.#leaderState
     if (leaderState === undefined || leaderState.serving.isLeaving || this.#ended) return
-    this.#calls.pendingCalls.pause()
+    this.#forwarding.pendingCalls.pause()
     await this.#closeEngine(leaderState).catch(() => {})
     if (this.#leaderState !== leaderState) return
     const lock = this.#lock
@@ -391,7 +393,7 @@ export class SharedTab {
       const details = { applied: null }
       return this.#fail(new TidelockError('worker_crashed', 'The worker of this database crashed', { details, cause }))
     }
-    this.#calls.pendingCalls.pause()
+    this.#forwarding.pendingCalls.pause()
     await this.#dropEngine()
     if (this.#ended) return
     const message = 'The worker of this database crashed; another one replaces it'
@@ -406,8 +408,8 @@ export class SharedTab {
       event: (_, event) => this.#event(serving(), event),
       dead: (_, error) => this.#fail(deserializeError(error)),
       migrate: (_, version, direction, engineId) => {
-        const localId = this.#calls.addPermit(serving(), engineId)
-        return page.ask('migrate', [version, direction, localId]).finally(() => this.#calls.removePermit(localId))
+        const localId = this.#forwarding.addPermit(serving(), engineId)
+        return page.ask('migrate', [version, direction, localId]).finally(() => this.#forwarding.removePermit(localId))
       },
       ...page.forwarders([...forwardedCallbacks, 'fetch', 'seed', 'part']),
     }
@@ -434,7 +436,7 @@ export class SharedTab {
   #serve(serving: ServingEngine, role: 'leader' | 'follower'): void {
     const renewed = this.#wasServed
     this.#wasServed = true
-    this.#calls.serve(serving, () => {
+    this.#forwarding.serve(serving, () => {
       this.channel.notify('role', [role])
       if (renewed) this.channel.notify('renewed', [])
       this.#opened?.resolve()

@@ -50,7 +50,7 @@ export async function openInWorker(
     ])
   }
   const connection = new ChannelConnection(
-    client.callsOptions(checked),
+    client.connectionOptions(checked),
     begin,
     { lasting: checked.storage !== 'memory' },
     () => client.renewed(),
