@@ -1,7 +1,10 @@
 //! Parameters, as JavaScript lays them out in wasm memory.
 
 use super::{tag, words::HIGH};
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    value::Value,
+};
 
 /// Rows of parameters in one buffer, little-endian:
 /// `u32 rows, u32 columns, u32 textBytes, u32 blobBytes, f64 slots[rows*columns], u8 tags[rows*columns]`, then the UTF-8
@@ -17,7 +20,7 @@ pub struct FlatParams<'a> {
     ascii: bool,
 }
 
-/// One parameter, borrowed from the buffer.
+/// One value for a parameter, or of an argument of a function, borrowed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Param<'a> {
     Null,
@@ -25,6 +28,30 @@ pub(crate) enum Param<'a> {
     Real(f64),
     Text(&'a str),
     Blob(&'a [u8]),
+}
+
+impl<'a> From<&'a Value> for Param<'a> {
+    fn from(value: &'a Value) -> Self {
+        match value {
+            Value::Null => Self::Null,
+            Value::Integer(value) => Self::Integer(*value),
+            Value::Real(value) => Self::Real(*value),
+            Value::Text(value) => Self::Text(value),
+            Value::Blob(value) => Self::Blob(value),
+        }
+    }
+}
+
+impl From<Param<'_>> for Value {
+    fn from(param: Param<'_>) -> Self {
+        match param {
+            Param::Null => Self::Null,
+            Param::Integer(value) => Self::Integer(value),
+            Param::Real(value) => Self::Real(value),
+            Param::Text(value) => Self::from(value),
+            Param::Blob(value) => Self::Blob(value.to_vec()),
+        }
+    }
 }
 
 impl<'a> FlatParams<'a> {

@@ -32,13 +32,7 @@ impl<'a> Arguments<'a> {
     pub fn values(&self) -> Vec<Value> {
         let mut values = Vec::new();
         self.each(&mut |value| {
-            values.push(match value {
-                Param::Null => Value::Null,
-                Param::Integer(value) => Value::Integer(value),
-                Param::Real(value) => Value::Real(value),
-                Param::Text(value) => Value::from(value),
-                Param::Blob(value) => Value::Blob(value.to_vec()),
-            });
+            values.push(value.into());
             Ok(())
         })
         // The closure never fails.
@@ -46,23 +40,23 @@ impl<'a> Arguments<'a> {
         values
     }
 
-    /// Passes each argument to `show`, in order.
-    pub(crate) fn each(&self, see: &mut dyn FnMut(Param<'_>) -> Result<()>) -> Result<()> {
+    /// Passes each argument to `visit`, in order.
+    pub(crate) fn each(&self, visit: &mut dyn FnMut(Param<'_>) -> Result<()>) -> Result<()> {
         self.values.iter().try_for_each(|value| {
             // SAFETY: SQLite keeps the arguments during the call; a text or blob is read before the next call.
             unsafe {
                 match ffi::sqlite3_value_type(*value) {
-                    ffi::SQLITE_INTEGER => see(Param::Integer(ffi::sqlite3_value_int64(*value))),
-                    ffi::SQLITE_FLOAT => see(Param::Real(ffi::sqlite3_value_double(*value))),
+                    ffi::SQLITE_INTEGER => visit(Param::Integer(ffi::sqlite3_value_int64(*value))),
+                    ffi::SQLITE_FLOAT => visit(Param::Real(ffi::sqlite3_value_double(*value))),
                     ffi::SQLITE_TEXT => {
                         let start = ffi::sqlite3_value_text(*value);
-                        see(Param::Text(&text(start, ffi::sqlite3_value_bytes(*value))))
+                        visit(Param::Text(&text(start, ffi::sqlite3_value_bytes(*value))))
                     }
                     ffi::SQLITE_BLOB => {
                         let start = ffi::sqlite3_value_blob(*value).cast();
-                        see(Param::Blob(bytes(start, ffi::sqlite3_value_bytes(*value))))
+                        visit(Param::Blob(bytes(start, ffi::sqlite3_value_bytes(*value))))
                     }
-                    _ => see(Param::Null),
+                    _ => visit(Param::Null),
                 }
             }
         })

@@ -93,10 +93,28 @@ impl Places {
 /// SAFETY: the value must outlive the binding.
 #[inline(always)]
 unsafe fn bind(prepared: &PreparedStatement, index: c_int, value: Param<'_>) -> Result<()> {
+    // SAFETY: as the caller promises.
+    match unsafe { bind_as(prepared, index, value, ffi::SQLITE_STATIC()) } {
+        ffi::SQLITE_OK => Ok(()),
+        code => {
+            Err(crate::sqlite::failure::from_code(code, "a parameter can't be bound")
+                .detail("parameter", i64::from(index)))
+        }
+    }
+}
+
+/// Binds a value, and returns SQLite's code. SAFETY: with SQLITE_STATIC the value must outlive the binding; with SQLITE_TRANSIENT
+/// SQLite copies it.
+#[inline(always)]
+pub(super) unsafe fn bind_as(
+    prepared: &PreparedStatement,
+    index: c_int,
+    value: Param<'_>,
+    copying: ffi::sqlite3_destructor_type,
+) -> c_int {
     let raw = prepared.raw;
-    // SAFETY: the statement is alive; without a destructor SQLite uses the bytes where they are, and the caller promises
-    // that they stay there.
-    let code = unsafe {
+    // SAFETY: the statement is alive; the caller guarantees the lifetime of texts and blobs.
+    unsafe {
         match value {
             Param::Null => ffi::sqlite3_bind_null(raw, index),
             Param::Integer(value) => ffi::sqlite3_bind_int64(raw, index, value),
@@ -106,16 +124,14 @@ unsafe fn bind(prepared: &PreparedStatement, index: c_int, value: Param<'_>) -> 
                 index,
                 text.as_ptr().cast(),
                 text.len() as u64,
-                None,
+                copying,
                 ffi::SQLITE_UTF8 as u8,
             ),
-            Param::Blob(bytes) => ffi::sqlite3_bind_blob64(raw, index, bytes.as_ptr().cast(), bytes.len() as u64, None),
+            Param::Blob(bytes) => {
+                ffi::sqlite3_bind_blob64(raw, index, bytes.as_ptr().cast(), bytes.len() as u64, copying)
+            }
         }
-    };
-    if code == ffi::SQLITE_OK {
-        return Ok(());
     }
-    Err(crate::sqlite::failure::from_code(code, "a parameter can't be bound").detail("parameter", i64::from(index)))
 }
 
 /// Fails with `invalid_argument` if the numbers of values and parameters differ.

@@ -94,27 +94,9 @@ impl<'c> Statement<'c> {
     /// # Safety
     /// With SQLITE_STATIC the value must outlive the binding.
     unsafe fn bind_as(&mut self, index: usize, value: &Value, copying: ffi::sqlite3_destructor_type) -> Result<()> {
-        let raw = self.prepared.raw;
         let at = c_int::try_from(index).unwrap_or(0);
-        // SAFETY: the statement is alive; the caller guarantees the lifetime of texts and blobs.
-        let code = unsafe {
-            match value {
-                Value::Null => ffi::sqlite3_bind_null(raw, at),
-                Value::Integer(value) => ffi::sqlite3_bind_int64(raw, at, *value),
-                Value::Real(value) => ffi::sqlite3_bind_double(raw, at, *value),
-                Value::Text(text) => ffi::sqlite3_bind_text64(
-                    raw,
-                    at,
-                    text.as_ptr().cast(),
-                    text.len() as u64,
-                    copying,
-                    ffi::SQLITE_UTF8 as u8,
-                ),
-                Value::Blob(bytes) => {
-                    ffi::sqlite3_bind_blob64(raw, at, bytes.as_ptr().cast(), bytes.len() as u64, copying)
-                }
-            }
-        };
+        // SAFETY: as the caller promises.
+        let code = unsafe { bind::bind_as(&self.prepared, at, value.into(), copying) };
         match code {
             ffi::SQLITE_OK => Ok(()),
             ffi::SQLITE_RANGE => Err(Error::invalid(format!("The statement has no parameter {index}"))
@@ -126,7 +108,7 @@ impl<'c> Statement<'c> {
 
     /// Binds all parameters. Fails with `invalid_argument` when there are too few or too many.
     pub fn bind_all(&mut self, values: &[Value]) -> Result<()> {
-        crate::sqlite::statement::bind::check_count(values.len(), self.parameter_count())?;
+        bind::check_count(values.len(), self.parameter_count())?;
         for (index, value) in values.iter().enumerate() {
             self.bind(index + 1, value)?;
         }

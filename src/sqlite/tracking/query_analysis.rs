@@ -4,7 +4,7 @@ use crate::{
     error::Result,
     sqlite::{
         Authority, Connection, Statement,
-        codec::{FlatParams, Param},
+        codec::FlatParams,
         sql::table_expressions,
         statement::prepared::Places,
         tracking::{
@@ -43,13 +43,7 @@ impl Connection {
         let Some(params) = params else { return Ok(values) };
         let mut reader = params.values();
         for column in 0..columns {
-            let value = match reader.next()? {
-                Param::Null => Value::Null,
-                Param::Integer(value) => Value::Integer(value),
-                Param::Real(value) => Value::Real(value),
-                Param::Text(value) => Value::from(value),
-                Param::Blob(value) => Value::Blob(value.to_vec()),
-            };
+            let value = Value::from(reader.next()?);
             match &places {
                 Places::Positional => values[column] = value,
                 Places::Named(_, pairs) => {
