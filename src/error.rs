@@ -39,8 +39,8 @@ pub struct ErrorParts {
 
 /// A `TidelockError` as plain data.
 #[derive(Serialize)]
-#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "TidelockErrorJson"))]
-pub(crate) struct ErrorJson<'a> {
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub(crate) struct TidelockErrorJson<'a> {
     /// The class of the error: always `TidelockError`.
     #[cfg_attr(test, ts(type = "'TidelockError'"))]
     name: &'static str,
@@ -64,7 +64,7 @@ pub(crate) struct ErrorJson<'a> {
 
 impl Serialize for Error {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let json = ErrorJson {
+        let json = TidelockErrorJson {
             name: "TidelockError",
             code: self.code,
             message: &self.message,

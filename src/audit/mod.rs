@@ -25,7 +25,7 @@ pub const TABLE: &str = "audit_log";
 /// Which tables to audit, and how.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Options {
+pub struct AuditOptions {
     /// The tables by name. One that doesn't exist (yet) is audited from its creation on.
     pub tables: Vec<String>,
     /// Columns whose values are never written.
@@ -48,7 +48,7 @@ pub struct Redacted {
     pub column: String,
 }
 
-impl Options {
+impl AuditOptions {
     /// Fails with `invalid_argument` for options that can't be valid.
     pub fn check(&self) -> Result<()> {
         if self.table.is_empty() || is_reserved(&self.table) || self.table.chars().any(char::is_control) {

@@ -3,7 +3,7 @@
 //! The triggers are TEMP, and are dropped during schema changes, for the same reasons as those that capture changes for
 //! the remote. Each row's values are a JSON object: integers with all their digits, blobs as `{"b":"hex"}`.
 
-use super::{Log, Options};
+use super::{AuditOptions, Log};
 use crate::{
     error::{Error, Result},
     sqlite::{CAPTURE_SUSPENDED, Connection, TableInfo, TableKind, literal, quote},
@@ -23,7 +23,7 @@ const HIDDEN: &str = "'[redacted]'";
 /// Fails with `migration_invalid` when something else has the log's name, `invalid_argument` for anything but an
 /// ordinary table.
 #[inline(never)]
-pub fn resume(connection: &Connection, options: &Options) -> Result<()> {
+pub fn resume(connection: &Connection, options: &AuditOptions) -> Result<()> {
     suspend(connection)?;
     let log = Log(&options.table);
     log.exists(connection)?;
@@ -50,7 +50,7 @@ pub fn set_actor(connection: &Connection, actor: Option<&str>) -> Result<()> {
 }
 
 /// Returns the audited tables that don't exist.
-pub fn missing(connection: &Connection, options: &Options) -> Result<Vec<String>> {
+pub fn missing(connection: &Connection, options: &AuditOptions) -> Result<Vec<String>> {
     let mut missing = Vec::new();
     for name in &options.tables {
         if AuditedTable::read(connection, name)?.is_none() {
@@ -87,7 +87,7 @@ impl AuditedTable {
     }
 
     /// Returns the SQL of the table's triggers.
-    fn triggers(&self, options: &Options) -> String {
+    fn triggers(&self, options: &AuditOptions) -> String {
         let hides = |column: &String| options.hides(&self.name, column);
         let value = |row: &str, column: &String| {
             let value = format!("{row}.{}", quote(column));

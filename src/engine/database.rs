@@ -68,7 +68,7 @@ pub(super) struct Inner {
     pub migrations: Rc<Migrations>,
     pub sync: OnceCell<Sync>,
     /// The audit options, if any table is audited.
-    pub audit: OnceCell<audit::Options>,
+    pub audit: OnceCell<audit::AuditOptions>,
     /// The problems that the last maintenance found.
     pub maintenance_findings: RefCell<Vec<(AlertCode, String)>>,
     /// Automatic sync, if there is a remote.

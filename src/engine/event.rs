@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{migrations::host::MigrationProgress, storage::snapshots::SnapshotEvent, sync::host::SyncEvent};
+use super::{migrations::host::MigrationEvent, storage::snapshots::SnapshotEvent, sync::host::SyncEvent};
 use crate::error::{Error, Warning};
 
 /// An event. TypeScript receives it as `{ type, detail }`.
@@ -23,7 +23,7 @@ pub enum Event {
     /// A sync began, made progress or ended.
     Sync(SyncEvent),
     /// A migration is about to run.
-    Migration(MigrationProgress),
+    Migration(MigrationEvent),
     /// Commits can't be stored, or can be stored again.
     Health(FlushEvent),
     /// The database was closed.

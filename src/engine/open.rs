@@ -64,7 +64,7 @@ impl Database {
     pub async fn acquire(options: OpenOptions, ports: Ports, callbacks: Rc<dyn Callbacks>) -> Result<Database> {
         check_name(&options.name)?;
         options.check()?;
-        let supplied = options.migrations.clone().map(migrate::Supplied::new).transpose()?;
+        let supplied = options.migrations.clone().map(migrate::SuppliedMigrations::new).transpose()?;
         let clock = ports.platform.clock.clone();
         let migrations = Migrations::new(supplied, &options.migrations_table, options.out_of_order, clock)?;
 

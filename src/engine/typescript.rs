@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     engine::event::Event,
-    error::{Details, Error, ErrorJson},
+    error::{Details, Error, TidelockErrorJson},
     health::{AlertCode, Health},
     maintain, migrate, schema,
     snapshot::{SnapshotInfo, Verification},
@@ -62,9 +62,9 @@ fn declarations() -> String {
     declarations.visit::<(Change, ConflictEntry, Conflict, LocalSchema)>();
     declarations
         .visit::<(SnapshotInfo, Verification, maintain::MaintenanceReport, store::RecoveryReport, StoredDatabase)>();
-    declarations.visit::<(migrate::MigrationReport, migrate::StatusRow, migrate::Lint)>();
-    declarations.visit::<(schema::Drift, schema::Generated, schema::script::Script)>();
-    declarations.visit::<(PlanRow, ErrorJson<'static>)>();
+    declarations.visit::<(migrate::MigrationReport, migrate::MigrationStatus, migrate::LintFinding)>();
+    declarations.visit::<(schema::Drift, schema::GeneratedMigration, schema::script::SchemaScript)>();
+    declarations.visit::<(PlanRow, TidelockErrorJson<'static>)>();
     // Fields of the health report name these types by attributes, so the visit doesn't reach them.
     declarations.visit::<(AlertCode, Mode, StorageKind, DurabilityMode)>();
     declarations.texts.into_values().fold(HEAD.to_owned(), |file, text| file + "\n" + &text)

@@ -1,8 +1,8 @@
 //! The rules that turn the health inputs into alerts and a status.
 
 use super::report::{
-    Alert, AlertCode, Health, LockHealth, LockState, MigrationsHealth, QueriesHealth, Severity, SnapshotHealth, Status,
-    StorageHealth, SyncHealth,
+    Alert, AlertCode, AlertSeverity, Health, HealthStatus, LockHealth, LockState, MigrationsHealth, QueriesHealth,
+    SnapshotHealth, StorageHealth, SyncHealth,
 };
 use crate::{
     error::{Error, ErrorCode},
@@ -76,11 +76,11 @@ pub fn assess(inputs: HealthInputs, thresholds: &Thresholds, now: Timestamp) -> 
     let lost_lock = matches!(inputs.lock.state, LockState::Lost | LockState::Released)
         || inputs.storage.last_error.as_ref().is_some_and(|error| error.is(ErrorCode::LockLost));
     let status = if inputs.closed || lost_lock || inputs.refuses_writes {
-        Status::Failed
-    } else if alerts.iter().any(|alert| alert.severity == Severity::Warning) {
-        Status::Degraded
+        HealthStatus::Failed
+    } else if alerts.iter().any(|alert| alert.severity == AlertSeverity::Warning) {
+        HealthStatus::Degraded
     } else {
-        Status::Ok
+        HealthStatus::Ok
     };
     Health {
         status,
@@ -100,7 +100,7 @@ pub fn assess(inputs: HealthInputs, thresholds: &Thresholds, now: Timestamp) -> 
 fn alerts(inputs: &HealthInputs, thresholds: &Thresholds, now: Timestamp) -> Vec<Alert> {
     let HealthInputs { snapshot, storage, sync, .. } = inputs;
     let mut alerts = Vec::new();
-    let mut warn = |code, message: String| alerts.push(Alert { code, severity: Severity::Warning, message });
+    let mut warn = |code, message: String| alerts.push(Alert { code, severity: AlertSeverity::Warning, message });
     let is_old = |time: Timestamp| now.since(time) as f64 > thresholds.no_snapshot_ms;
     if inputs.snapshots_enabled
         && inputs.changed_since_snapshot
@@ -157,7 +157,7 @@ fn alerts(inputs: &HealthInputs, thresholds: &Thresholds, now: Timestamp) -> Vec
     if matches!(storage.kind, "indexeddb" | "opfs") && storage.persisted == Some(false) && !inputs.closed {
         alerts.push(Alert {
             code: AlertCode::StorageNotPersisted,
-            severity: Severity::Info,
+            severity: AlertSeverity::Info,
             message: "The browser may delete the data when space gets short: call db.persist()".to_owned(),
         });
     }
@@ -209,7 +209,7 @@ mod tests {
     }
 
     /// Returns the status and the alerts' codes after one change to healthy inputs.
-    fn after(change: impl FnOnce(&mut HealthInputs)) -> (Status, Vec<AlertCode>) {
+    fn after(change: impl FnOnce(&mut HealthInputs)) -> (HealthStatus, Vec<AlertCode>) {
         let mut inputs = healthy();
         change(&mut inputs);
         let health = assess(inputs, &Thresholds::default(), NOW);
@@ -223,12 +223,13 @@ mod tests {
 
     #[test]
     fn nothing_wrong_is_ok() {
-        assert_eq!(after(|_| ()), (Status::Ok, vec![]));
+        assert_eq!(after(|_| ()), (HealthStatus::Ok, vec![]));
     }
 
     #[test]
     fn each_warning_degrades() {
-        let degraded = |code, change: fn(&mut HealthInputs)| assert_eq!(after(change), (Status::Degraded, vec![code]));
+        let degraded =
+            |code, change: fn(&mut HealthInputs)| assert_eq!(after(change), (HealthStatus::Degraded, vec![code]));
         degraded(AlertCode::NoRecentSnapshot, |inputs| inputs.snapshot.last_success = None);
         degraded(AlertCode::NoRecentSnapshot, |inputs| inputs.snapshot.last_success = Some(NOW.plus_ms(-25 * HOUR_MS)));
         degraded(AlertCode::SnapshotFailing, |inputs| inputs.snapshot.consecutive_failures = 1);
@@ -246,7 +247,7 @@ mod tests {
 
     #[test]
     fn harmless_states_raise_no_alert() {
-        let fine = |change: fn(&mut HealthInputs)| assert_eq!(after(change), (Status::Ok, vec![]));
+        let fine = |change: fn(&mut HealthInputs)| assert_eq!(after(change), (HealthStatus::Ok, vec![]));
         let stale = |inputs: &mut HealthInputs| inputs.snapshot.last_success = None;
         // A young or unchanged database, or one with snapshots turned off.
         assert_eq!(
@@ -255,7 +256,7 @@ mod tests {
                 inputs.created_at = Some(NOW.plus_ms(-23 * HOUR_MS))
             })
             .0,
-            Status::Ok
+            HealthStatus::Ok
         );
         assert_eq!(
             after(|inputs| {
@@ -263,7 +264,7 @@ mod tests {
                 inputs.created_at = None
             })
             .0,
-            Status::Ok
+            HealthStatus::Ok
         );
         assert_eq!(
             after(|inputs| {
@@ -271,7 +272,7 @@ mod tests {
                 inputs.changed_since_snapshot = false
             })
             .0,
-            Status::Ok
+            HealthStatus::Ok
         );
         assert_eq!(
             after(|inputs| {
@@ -279,7 +280,7 @@ mod tests {
                 inputs.snapshots_enabled = false
             })
             .0,
-            Status::Ok
+            HealthStatus::Ok
         );
         fine(|inputs| inputs.storage.quota = None);
         fine(|inputs| inputs.bytes_a_day_ago = Some(4_000_001));
@@ -298,14 +299,14 @@ mod tests {
     fn storage_that_may_be_evicted_is_only_information() {
         assert_eq!(
             after(|inputs| inputs.storage.persisted = Some(false)),
-            (Status::Ok, vec![AlertCode::StorageNotPersisted])
+            (HealthStatus::Ok, vec![AlertCode::StorageNotPersisted])
         );
         let memory = |inputs: &mut HealthInputs| {
             inputs.storage.persisted = Some(false);
             inputs.storage.kind = "memory";
             inputs.lock = LockHealth { state: LockState::None, since: None, epoch: None };
         };
-        assert_eq!(after(memory), (Status::Ok, vec![]));
+        assert_eq!(after(memory), (HealthStatus::Ok, vec![]));
     }
 
     #[test]
@@ -317,7 +318,7 @@ mod tests {
             |inputs| inputs.lock.state = LockState::Released,
             |inputs| inputs.storage.last_error = Some(Error::new(ErrorCode::LockLost, "another tab stole it")),
         ] {
-            assert_eq!(after(change).0, Status::Failed);
+            assert_eq!(after(change).0, HealthStatus::Failed);
         }
     }
 

@@ -13,6 +13,6 @@ mod report;
 pub use assess::{HealthInputs, Thresholds, assess};
 pub use queries::{QueryStats, StatementTime};
 pub use report::{
-    Alert, AlertCode, Health, LockHealth, LockState, MigrationsHealth, QueriesHealth, Severity, SlowQuery,
-    SnapshotHealth, Status, StorageHealth, SyncHealth,
+    Alert, AlertCode, AlertSeverity, Health, HealthStatus, LockHealth, LockState, MigrationsHealth, QueriesHealth,
+    SlowQuery, SnapshotHealth, StorageHealth, SyncHealth,
 };

@@ -7,8 +7,8 @@ use crate::{error::Error, sqlite::CacheUsage, time::Timestamp};
 /// The overall status. `degraded`: there is a warning; `failed`: closed, lock lost, or writes are refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "HealthStatus"))]
-pub enum Status {
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub enum HealthStatus {
     /// No alert is a warning.
     Ok,
     /// The database works, but there is a warning.
@@ -20,8 +20,8 @@ pub enum Status {
 /// The severity of an alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "AlertSeverity"))]
-pub enum Severity {
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub enum AlertSeverity {
     /// For information only.
     Info,
     /// Makes the status `degraded`.
@@ -67,7 +67,7 @@ pub struct Alert {
     #[cfg_attr(test, ts(type = "AlertCode | ErrorCode"))]
     pub code: AlertCode,
     /// The severity.
-    pub severity: Severity,
+    pub severity: AlertSeverity,
     /// A description for people.
     pub message: String,
 }
@@ -77,7 +77,7 @@ pub struct Alert {
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Health {
     /// The overall status.
-    pub status: Status,
+    pub status: HealthStatus,
     /// `cloud`: the database syncs automatically.
     #[cfg_attr(test, ts(type = "Mode"))]
     pub database: &'static str,

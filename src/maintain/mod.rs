@@ -12,4 +12,4 @@ mod report;
 
 pub use checks::{analyze, free_pages, give_back};
 pub use expiry::{Expiry, Sweep};
-pub use report::{Expired, Failed, MaintenanceReport, MaintenanceStep};
+pub use report::{ExpiredRows, MaintenanceFailure, MaintenanceReport, MaintenanceStep};

@@ -16,7 +16,7 @@ pub struct MaintenanceReport {
     /// Foreign key violations, at most 100.
     pub foreign_keys: Vec<FkViolation>,
     /// The deleted rows of each table of the option `expires`.
-    pub expired: Vec<Expired>,
+    pub expired: Vec<ExpiredRows>,
     /// The number of deleted rows of the audit log.
     pub audit_deleted: u64,
     /// The number of released free pages.
@@ -26,15 +26,15 @@ pub struct MaintenanceReport {
     /// Whether the statistics of the query planner were updated.
     pub analyzed: bool,
     /// The failed steps. The other steps ran.
-    pub errors: Vec<Failed>,
+    pub errors: Vec<MaintenanceFailure>,
     /// The duration in milliseconds.
     pub ms: f64,
 }
 
 /// The expired rows of one table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "ExpiredRows"))]
-pub struct Expired {
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct ExpiredRows {
     /// The table.
     pub table: String,
     /// The number of deleted rows.
@@ -62,8 +62,8 @@ pub enum MaintenanceStep {
 
 /// A failed step.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "MaintenanceFailure"))]
-pub struct Failed {
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct MaintenanceFailure {
     /// The step.
     pub step: MaintenanceStep,
     /// The table that the step processed, if it has one.

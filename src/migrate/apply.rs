@@ -9,8 +9,8 @@
 
 use super::{
     foreign_keys::{self, Violation},
-    history::{Applied, History},
-    migration::{Body, Direction, Migration},
+    history::{AppliedMigration, History},
+    migration::{Body, Migration, MigrationDirection},
 };
 use crate::{
     error::{Detail, Error, ErrorCode, Result},
@@ -32,7 +32,7 @@ pub struct Attempt<'c> {
     connection: &'c Connection,
     history: Option<&'c History>,
     migration: &'c Migration,
-    direction: Direction,
+    direction: MigrationDirection,
     /// Whether it is one of several in an open transaction, which its owner ends.
     nested: bool,
     /// Whether foreign keys were enforced before.
@@ -53,14 +53,14 @@ impl<'c> Attempt<'c> {
         connection: &'c Connection,
         history: &'c History,
         migration: &'c Migration,
-        direction: Direction,
+        direction: MigrationDirection,
     ) -> Result<Self> {
         Self::begin_with(connection, Some(history), migration, direction)
     }
 
     /// Starts a migration that is not recorded in the history.
     pub fn untracked(connection: &'c Connection, migration: &'c Migration) -> Result<Self> {
-        Self::begin_with(connection, None, migration, Direction::Up)
+        Self::begin_with(connection, None, migration, MigrationDirection::Up)
     }
 
     /// Starts one of several migrations in an open transaction, where foreign keys are off already; see
@@ -69,7 +69,7 @@ impl<'c> Attempt<'c> {
         connection: &'c Connection,
         history: &'c History,
         migration: &'c Migration,
-        direction: Direction,
+        direction: MigrationDirection,
     ) -> Result<Self> {
         let before = foreign_keys::violations(connection).ok();
         connection.exec("SAVEPOINT tidelock_migration")?;
@@ -91,7 +91,7 @@ impl<'c> Attempt<'c> {
         connection: &'c Connection,
         history: Option<&'c History>,
         migration: &'c Migration,
-        direction: Direction,
+        direction: MigrationDirection,
     ) -> Result<Self> {
         if connection.in_transaction() {
             return Err(Error::internal("A migration can't begin inside a transaction"));
@@ -212,8 +212,10 @@ impl<'c> Attempt<'c> {
             let Some(history) = self.history else { return Ok(()) };
             history.create(connection)?;
             match self.direction {
-                Direction::Up => history.insert(connection, &Applied::new(self.migration, at, execution_ms)),
-                Direction::Down => history.delete(connection, &self.migration.version).map(drop),
+                MigrationDirection::Up => {
+                    history.insert(connection, &AppliedMigration::new(self.migration, at, execution_ms))
+                }
+                MigrationDirection::Down => history.delete(connection, &self.migration.version).map(drop),
             }
         };
         if self.migration.transaction {

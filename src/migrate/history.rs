@@ -15,7 +15,7 @@ const COLUMNS: &str = "applied_at,checksum,execution_ms,name,version";
 
 /// One row of the tracking table.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Applied {
+pub struct AppliedMigration {
     /// The version at that time.
     pub version: String,
     /// The name at that time.
@@ -28,7 +28,7 @@ pub struct Applied {
     pub execution_ms: i64,
 }
 
-impl Applied {
+impl AppliedMigration {
     /// Creates the row of a migration that ended at `at` after `execution_ms` milliseconds.
     pub fn new(migration: &Migration, at: Timestamp, execution_ms: i64) -> Self {
         Self {
@@ -42,11 +42,11 @@ impl Applied {
 }
 
 /// Returns whether a version is among the applied ones. `applied` is in order, as [`History::read`] returns it.
-pub fn is_applied(applied: &[Applied], version: &str) -> bool {
+pub fn is_applied(applied: &[AppliedMigration], version: &str) -> bool {
     applied.binary_search_by(|row| version::compare(&row.version, version)).is_ok()
 }
 
-impl fmt::Display for Applied {
+impl fmt::Display for AppliedMigration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({})", self.version, self.name)
     }
@@ -107,7 +107,7 @@ impl History {
     }
 
     /// Returns the applied migrations in the order of their versions; empty when the table doesn't exist.
-    pub fn read(&self, connection: &Connection) -> Result<Vec<Applied>> {
+    pub fn read(&self, connection: &Connection) -> Result<Vec<AppliedMigration>> {
         if !self.exists(connection)? {
             return Ok(Vec::new());
         }
@@ -124,7 +124,7 @@ impl History {
         };
         let row = |row: Vec<Value>| {
             let mut values = row.into_iter();
-            Applied {
+            AppliedMigration {
                 version: text(values.next()),
                 name: text(values.next()),
                 checksum: text(values.next()),
@@ -144,12 +144,12 @@ impl History {
     }
 
     /// Adds a row; the table must exist.
-    pub fn insert(&self, connection: &Connection, row: &Applied) -> Result<()> {
+    pub fn insert(&self, connection: &Connection, row: &AppliedMigration) -> Result<()> {
         let sql = format!(
             "INSERT INTO {} (version, name, checksum, applied_at, execution_ms) VALUES (?1, ?2, ?3, ?4, ?5)",
             self.table
         );
-        let Applied { version, name, checksum, applied_at, execution_ms } = row.clone();
+        let AppliedMigration { version, name, checksum, applied_at, execution_ms } = row.clone();
         let values = [version.into(), name.into(), checksum.into(), applied_at.into(), Value::Integer(execution_ms)];
         connection.run(&sql, &values).map(drop)
     }

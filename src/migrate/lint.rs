@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::migration::{Body, Migration, Supplied};
+use super::migration::{Body, Migration, SuppliedMigrations};
 use crate::sqlite::{FIXED_PRAGMAS, Token, line_of, statements, tokens};
 
 /// Pragmas without effect inside a transaction, or on a database with tables.
@@ -33,8 +33,8 @@ pub enum LintCode {
 
 /// A lint finding on a migration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "LintFinding"))]
-pub struct Lint {
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct LintFinding {
     /// The kind of finding.
     pub code: LintCode,
     /// The version of the migration.
@@ -46,11 +46,11 @@ pub struct Lint {
 }
 
 /// Returns the findings for all migrations, in their order.
-pub fn lint(supplied: &Supplied) -> Vec<Lint> {
+pub fn lint(supplied: &SuppliedMigrations) -> Vec<LintFinding> {
     let mut found = Vec::new();
     for migration in supplied.iter() {
         let mut push =
-            |code, line, message| found.push(Lint { code, version: migration.version.clone(), line, message });
+            |code, line, message| found.push(LintFinding { code, version: migration.version.clone(), line, message });
         if migration.down.is_none() {
             push(LintCode::NoDown, 1, "It can't be reverted: it has no `down`".to_owned());
         }
@@ -195,7 +195,7 @@ fn lacks_value(definition: &[Token<'_>]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::migration::MigrationSource, LintCode, Supplied, lint};
+    use super::{super::migration::MigrationSource, LintCode, SuppliedMigrations, lint};
 
     fn codes(up: &str, transaction: bool) -> Vec<(LintCode, usize)> {
         let source = MigrationSource {
@@ -206,7 +206,7 @@ mod tests {
             transaction: Some(transaction),
             ..MigrationSource::default()
         };
-        lint(&Supplied::new(vec![source]).unwrap()).into_iter().map(|one| (one.code, one.line)).collect()
+        lint(&SuppliedMigrations::new(vec![source]).unwrap()).into_iter().map(|one| (one.code, one.line)).collect()
     }
 
     #[test]
@@ -269,7 +269,7 @@ mod tests {
             up_is_function: true,
             ..MigrationSource::default()
         };
-        let found = lint(&Supplied::new(vec![code]).unwrap());
+        let found = lint(&SuppliedMigrations::new(vec![code]).unwrap());
         assert_eq!((found[0].code, found[0].version.as_str(), found[0].line), (LintCode::NoDown, "2", 1));
     }
 

@@ -14,20 +14,20 @@ use crate::{
 /// The direction in which a migration runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "MigrationDirection"))]
-pub enum Direction {
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub enum MigrationDirection {
     /// Forward: `up`.
     Up,
     /// Back: `down`.
     Down,
 }
 
-impl Direction {
+impl MigrationDirection {
     /// Returns `up` or `down`.
     pub const fn as_str(self) -> &'static str {
         match self {
-            Direction::Up => "up",
-            Direction::Down => "down",
+            MigrationDirection::Up => "up",
+            MigrationDirection::Down => "down",
         }
     }
 }
@@ -85,10 +85,10 @@ pub struct Migration {
 
 impl Migration {
     /// Returns the body of that direction.
-    pub fn body(&self, direction: Direction) -> Option<&Body> {
+    pub fn body(&self, direction: MigrationDirection) -> Option<&Body> {
         match direction {
-            Direction::Up => Some(&self.up),
-            Direction::Down => self.down.as_ref(),
+            MigrationDirection::Up => Some(&self.up),
+            MigrationDirection::Down => self.down.as_ref(),
         }
     }
 
@@ -136,9 +136,9 @@ impl fmt::Display for Migration {
 
 /// All migrations of an app, in order, each version once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Supplied(Vec<Migration>);
+pub struct SuppliedMigrations(Vec<Migration>);
 
-impl Supplied {
+impl SuppliedMigrations {
     /// Checks and sorts the supplied migrations.
     ///
     /// Fails with `migration_invalid` (with `details.version`) for a version without digits, for an empty name, `up` or
@@ -194,7 +194,7 @@ fn sha256_of_lines(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Body, Direction, MigrationSource, Supplied, sha256_of_lines};
+    use super::{Body, MigrationDirection, MigrationSource, SuppliedMigrations, sha256_of_lines};
     use crate::error::{Detail, ErrorCode};
 
     fn source(version: &str, up: &str) -> MigrationSource {
@@ -208,7 +208,7 @@ mod tests {
 
     #[test]
     fn sorts_by_number() {
-        let all = Supplied::new(vec![source("10", "c"), source("2", "b"), source("001", "a")]).unwrap();
+        let all = SuppliedMigrations::new(vec![source("10", "c"), source("2", "b"), source("001", "a")]).unwrap();
         assert_eq!(all.iter().map(|migration| migration.version.as_str()).collect::<Vec<_>>(), ["001", "2", "10"]);
         assert_eq!(all.find("1").map(|migration| migration.version.as_str()), Some("001"));
         assert_eq!(all.newest().map(|migration| migration.version.as_str()), Some("10"));
@@ -231,7 +231,7 @@ mod tests {
             (vec![MigrationSource { checksum: Some(String::new()), ..source("1", "a") }], "1"),
             (vec![source("1", "a"), source("2", "b"), source("0001", "c")], "0001"),
         ] {
-            let error = Supplied::new(bad).unwrap_err();
+            let error = SuppliedMigrations::new(bad).unwrap_err();
             assert_eq!(error.code, ErrorCode::MigrationInvalid, "{error}");
             assert_eq!(error.details["version"], Detail::Text(version.into()), "{error}");
             assert!(error.hint.is_some(), "{error}");
@@ -252,17 +252,18 @@ mod tests {
 
     #[test]
     fn a_given_checksum_stands() {
-        let all = Supplied::new(vec![MigrationSource { checksum: Some("abc".into()), ..source("1", "a") }]).unwrap();
+        let all = SuppliedMigrations::new(vec![MigrationSource { checksum: Some("abc".into()), ..source("1", "a") }])
+            .unwrap();
         assert_eq!(all.find("1").unwrap().checksum, "abc");
     }
 
     #[test]
     fn functions_are_recorded_without_their_text() {
         let code = MigrationSource { up: None, up_is_function: true, down_is_function: true, ..source("1", "") };
-        let all = Supplied::new(vec![code]).unwrap();
+        let all = SuppliedMigrations::new(vec![code]).unwrap();
         let migration = all.find("1").unwrap();
-        assert_eq!(migration.body(Direction::Up), Some(&Body::Code));
-        assert_eq!(migration.body(Direction::Down), Some(&Body::Code));
+        assert_eq!(migration.body(MigrationDirection::Up), Some(&Body::Code));
+        assert_eq!(migration.body(MigrationDirection::Down), Some(&Body::Code));
         assert_eq!(migration.checksum.len(), 64);
     }
 }

@@ -3,7 +3,7 @@
 use super::{
     apply::Attempt,
     history::History,
-    migration::{Direction, Migration},
+    migration::{Migration, MigrationDirection},
 };
 use crate::{
     error::{Error, Result},
@@ -44,7 +44,7 @@ impl<'c> MigrationGroup<'c> {
         &'a self,
         history: &'a History,
         migration: &'a Migration,
-        direction: Direction,
+        direction: MigrationDirection,
     ) -> Result<Attempt<'a>> {
         Attempt::inside(self.connection, history, migration, direction)
     }

@@ -25,10 +25,10 @@ pub mod status;
 pub mod version;
 
 pub use apply::{Attempt, RunStatement};
-pub use history::{Applied, History};
-pub use lint::{Lint, LintCode, lint};
-pub use migration::{Body, Direction, Migration, MigrationSource, Supplied};
+pub use history::{AppliedMigration, History};
+pub use lint::{LintCode, LintFinding, lint};
+pub use migration::{Body, Migration, MigrationDirection, MigrationSource, SuppliedMigrations};
 pub use migration_group::MigrationGroup;
 pub use plan::{MigrationTarget, OutOfOrder};
-pub use report::{MigrationReport, Planned, Ran};
-pub use status::{MigrationState, StatusRow};
+pub use report::{MigrationReport, MigrationResult, PlannedMigration};
+pub use status::{MigrationState, MigrationStatus};

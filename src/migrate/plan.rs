@@ -3,8 +3,8 @@
 use serde::Deserialize;
 
 use super::{
-    history::{Applied, is_applied},
-    migration::{Direction, Migration, Supplied},
+    history::{AppliedMigration, is_applied},
+    migration::{Migration, MigrationDirection, SuppliedMigrations},
     version,
 };
 use crate::error::{Detail, Error, ErrorCode, Result};
@@ -34,9 +34,10 @@ pub struct MigrationTarget {
 /// Fails with `schema_too_new` when an applied version is newer than all supplied ones (an old tab on new data),
 /// `migration_missing` for any other applied one that isn't supplied, `migration_checksum_mismatch` for one whose text
 /// changed.
-pub fn check(supplied: &Supplied, applied: &[Applied]) -> Result<()> {
-    let beyond =
-        |row: &&Applied| supplied.newest().is_none_or(|newest| version::compare(&row.version, &newest.version).is_gt());
+pub fn check(supplied: &SuppliedMigrations, applied: &[AppliedMigration]) -> Result<()> {
+    let beyond = |row: &&AppliedMigration| {
+        supplied.newest().is_none_or(|newest| version::compare(&row.version, &newest.version).is_gt())
+    };
     if let Some(row) = applied.iter().rev().find(beyond) {
         let known = supplied.newest().map_or_else(|| "none".to_owned(), Migration::to_string);
         let message = format!("The data stands at migration {row}, which this app doesn't know (its newest: {known})");
@@ -65,8 +66,8 @@ pub fn check(supplied: &Supplied, applied: &[Applied]) -> Result<()> {
 /// Fails as [`check`] does; with `migration_out_of_order`, if `out_of_order` says so, for those that would run;
 /// with `invalid_argument` when the target isn't supplied.
 pub fn to_apply<'m>(
-    supplied: &'m Supplied,
-    applied: &[Applied],
+    supplied: &'m SuppliedMigrations,
+    applied: &[AppliedMigration],
     target: &MigrationTarget,
     out_of_order: OutOfOrder,
 ) -> Result<Vec<&'m Migration>> {
@@ -93,8 +94,8 @@ pub fn to_apply<'m>(
 /// Fails as [`check`] does; with `migration_irreversible`, before anything runs, when one of them has no `down`; with
 /// `invalid_argument` when the target isn't supplied.
 pub fn to_revert<'m>(
-    supplied: &'m Supplied,
-    applied: &[Applied],
+    supplied: &'m SuppliedMigrations,
+    applied: &[AppliedMigration],
     target: &MigrationTarget,
 ) -> Result<Vec<&'m Migration>> {
     check(supplied, applied)?;
@@ -107,7 +108,7 @@ pub fn to_revert<'m>(
         .filter(|migration| last.is_none_or(|last| version::compare(&migration.version, &last.version).is_gt()))
         .take(steps)
         .collect();
-    match plan.iter().find(|migration| migration.body(Direction::Down).is_none()) {
+    match plan.iter().find(|migration| migration.body(MigrationDirection::Down).is_none()) {
         Some(migration) => {
             let message = format!("Migration {migration} can't be reverted: it has no `down`");
             Err(about(ErrorCode::MigrationIrreversible, message, &migration.version)
@@ -121,17 +122,21 @@ pub fn to_revert<'m>(
 /// already applied.
 ///
 /// Fails as [`check`] does; with `invalid_argument` when the version isn't supplied.
-pub fn to_mark<'m>(supplied: &'m Supplied, applied: &[Applied], version: &str) -> Result<Vec<&'m Migration>> {
+pub fn to_mark<'m>(
+    supplied: &'m SuppliedMigrations,
+    applied: &[AppliedMigration],
+    version: &str,
+) -> Result<Vec<&'m Migration>> {
     let target = MigrationTarget { to: Some(version.to_owned()), steps: None };
     to_apply(supplied, applied, &target, OutOfOrder::Apply)
 }
 
 /// Returns the newest applied migration. `applied` is in order, as [`super::History::read`] returns it.
-pub fn newest(applied: &[Applied]) -> Option<&Applied> {
+pub fn newest(applied: &[AppliedMigration]) -> Option<&AppliedMigration> {
     applied.last()
 }
 
-fn known<'m>(supplied: &'m Supplied, version: &str) -> Result<&'m Migration> {
+fn known<'m>(supplied: &'m SuppliedMigrations, version: &str) -> Result<&'m Migration> {
     supplied.find(version).ok_or_else(|| {
         let all = supplied.iter().map(|migration| Detail::Text(migration.version.clone())).collect::<Vec<_>>();
         Error::invalid(format!("There is no migration \"{version}\""))
@@ -152,12 +157,12 @@ fn limit(steps: Option<u32>) -> usize {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::migration::MigrationSource, Applied, Error, ErrorCode, Migration, MigrationTarget, OutOfOrder, Result,
-        Supplied, check, to_apply, to_mark, to_revert,
+        super::migration::MigrationSource, AppliedMigration, Error, ErrorCode, Migration, MigrationTarget, OutOfOrder,
+        Result, SuppliedMigrations, check, to_apply, to_mark, to_revert,
     };
     use crate::{error::Detail, time::Timestamp};
 
-    fn supplied(versions: &[&str]) -> Supplied {
+    fn supplied(versions: &[&str]) -> SuppliedMigrations {
         let source = |version: &&str| MigrationSource {
             version: (*version).into(),
             name: "name".into(),
@@ -165,12 +170,12 @@ mod tests {
             down: Some("SELECT 0".into()),
             ..MigrationSource::default()
         };
-        Supplied::new(versions.iter().map(source).collect()).unwrap()
+        SuppliedMigrations::new(versions.iter().map(source).collect()).unwrap()
     }
 
     /// Returns the tracking rows after exactly these were applied.
-    fn applied(versions: &[&str]) -> Vec<Applied> {
-        supplied(versions).iter().map(|migration| Applied::new(migration, Timestamp(0), 0)).collect()
+    fn applied(versions: &[&str]) -> Vec<AppliedMigration> {
+        supplied(versions).iter().map(|migration| AppliedMigration::new(migration, Timestamp(0), 0)).collect()
     }
 
     fn to(version: &str) -> MigrationTarget {
@@ -195,7 +200,7 @@ mod tests {
     #[test]
     fn pending_ones_run_in_order_up_to_the_target() {
         let all = supplied(&["1", "2", "10", "11"]);
-        let up = |applied: &[Applied], target: MigrationTarget| {
+        let up = |applied: &[AppliedMigration], target: MigrationTarget| {
             versions(to_apply(&all, applied, &target, OutOfOrder::Error))
         };
         assert_eq!(up(&[], MigrationTarget::default()), ["1", "2", "10", "11"]);
@@ -263,8 +268,8 @@ mod tests {
             down: down.map(Into::into),
             ..MigrationSource::default()
         };
-        let all = Supplied::new(vec![source("1", None), source("2", Some("SELECT 0"))]).unwrap();
-        let rows: Vec<_> = all.iter().map(|migration| Applied::new(migration, Timestamp(0), 0)).collect();
+        let all = SuppliedMigrations::new(vec![source("1", None), source("2", Some("SELECT 0"))]).unwrap();
+        let rows: Vec<_> = all.iter().map(|migration| AppliedMigration::new(migration, Timestamp(0), 0)).collect();
         assert_eq!(versions(to_revert(&all, &rows, &steps(1))), ["2"]);
         refused(to_revert(&all, &rows, &steps(2)), ErrorCode::MigrationIrreversible, "1");
     }

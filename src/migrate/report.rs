@@ -2,28 +2,28 @@
 
 use serde::Serialize;
 
-use super::migration::{Body, Direction, Migration};
+use super::migration::{Body, Migration, MigrationDirection};
 
 /// A planned migration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "PlannedMigration"))]
-pub struct Planned {
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct PlannedMigration {
     /// The version.
     pub version: String,
     /// The name.
     pub name: String,
     /// Whether it is applied or reverted.
-    pub direction: Direction,
+    pub direction: MigrationDirection,
     /// In a dry run, the script that would run; `null` for a function. Otherwise missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, ts(optional))]
     pub sql: Option<Option<String>>,
 }
 
-impl Planned {
+impl PlannedMigration {
     /// Lists the migrations of a plan, in order; with their scripts in a dry run.
-    pub fn all(plan: &[&Migration], direction: Direction, dry_run: bool) -> Vec<Self> {
+    pub fn all(plan: &[&Migration], direction: MigrationDirection, dry_run: bool) -> Vec<Self> {
         let script = |migration: &Migration| match migration.body(direction) {
             Some(Body::Sql(sql)) => Some(sql.clone()),
             _ => None,
@@ -41,8 +41,8 @@ impl Planned {
 /// A migration that ran.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "MigrationResult"))]
-pub struct Ran {
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct MigrationResult {
     /// The version.
     pub version: String,
     /// The name.
@@ -57,9 +57,9 @@ pub struct Ran {
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct MigrationReport {
     /// The planned migrations, in order.
-    pub planned: Vec<Planned>,
+    pub planned: Vec<PlannedMigration>,
     /// The applied migrations, in order.
-    pub applied: Vec<Ran>,
+    pub applied: Vec<MigrationResult>,
     /// The reverted migrations, in order.
-    pub reverted: Vec<Ran>,
+    pub reverted: Vec<MigrationResult>,
 }

@@ -3,8 +3,8 @@
 use serde::Serialize;
 
 use super::{
-    history::{Applied, is_applied},
-    migration::{Migration, Supplied},
+    history::{AppliedMigration, is_applied},
+    migration::{Migration, SuppliedMigrations},
     plan, version,
 };
 
@@ -28,8 +28,8 @@ pub enum MigrationState {
 /// The status of one version.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "MigrationStatus"))]
-pub struct StatusRow {
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct MigrationStatus {
     /// The version, as supplied, else as applied.
     pub version: String,
     /// The name, as supplied, else as applied.
@@ -48,8 +48,8 @@ pub struct StatusRow {
 
 /// Returns all versions, supplied or applied, in order. `supplied` is `None` for an app without migrations: applied
 /// ones are then compared with nothing.
-pub fn status(supplied: Option<&Supplied>, applied: &[Applied]) -> Vec<StatusRow> {
-    let row = |migration: Option<&Migration>, row: &Applied| StatusRow {
+pub fn status(supplied: Option<&SuppliedMigrations>, applied: &[AppliedMigration]) -> Vec<MigrationStatus> {
+    let row = |migration: Option<&Migration>, row: &AppliedMigration| MigrationStatus {
         version: migration.map_or(&row.version, |migration| &migration.version).clone(),
         name: migration.map_or(&row.name, |migration| &migration.name).clone(),
         state: match migration {
@@ -64,10 +64,11 @@ pub fn status(supplied: Option<&Supplied>, applied: &[Applied]) -> Vec<StatusRow
     };
     let mut rows: Vec<_> =
         applied.iter().map(|found| row(supplied.and_then(|all| all.find(&found.version)), found)).collect();
-    for migration in supplied.into_iter().flat_map(Supplied::iter).filter(|known| !is_applied(applied, &known.version))
+    for migration in
+        supplied.into_iter().flat_map(SuppliedMigrations::iter).filter(|known| !is_applied(applied, &known.version))
     {
-        let is_older = |newest: &Applied| version::compare(&migration.version, &newest.version).is_lt();
-        rows.push(StatusRow {
+        let is_older = |newest: &AppliedMigration| version::compare(&migration.version, &newest.version).is_lt();
+        rows.push(MigrationStatus {
             version: migration.version.clone(),
             name: migration.name.clone(),
             state: if plan::newest(applied).is_some_and(is_older) {
@@ -86,9 +87,10 @@ pub fn status(supplied: Option<&Supplied>, applied: &[Applied]) -> Vec<StatusRow
 }
 
 /// Returns how many of [`status`]'s rows are pending, and how many are modified.
-pub fn counts(supplied: Option<&Supplied>, applied: &[Applied]) -> (usize, usize) {
+pub fn counts(supplied: Option<&SuppliedMigrations>, applied: &[AppliedMigration]) -> (usize, usize) {
     let Some(supplied) = supplied else { return (0, 0) };
-    let modified = |row: &&Applied| supplied.find(&row.version).is_some_and(|known| known.checksum != row.checksum);
+    let modified =
+        |row: &&AppliedMigration| supplied.find(&row.version).is_some_and(|known| known.checksum != row.checksum);
     (
         supplied.iter().filter(|known| !is_applied(applied, &known.version)).count(),
         applied.iter().filter(modified).count(),
@@ -97,10 +99,12 @@ pub fn counts(supplied: Option<&Supplied>, applied: &[Applied]) -> (usize, usize
 
 #[cfg(test)]
 mod tests {
-    use super::{super::migration::MigrationSource, Applied, MigrationState, Supplied, counts, status};
+    use super::{
+        super::migration::MigrationSource, AppliedMigration, MigrationState, SuppliedMigrations, counts, status,
+    };
     use crate::time::Timestamp;
 
-    fn supplied(versions: &[&str]) -> Supplied {
+    fn supplied(versions: &[&str]) -> SuppliedMigrations {
         let source = |version: &&str| MigrationSource {
             version: (*version).into(),
             name: "name".into(),
@@ -108,11 +112,11 @@ mod tests {
             down: (*version != "1").then(|| "SELECT 0".into()),
             ..MigrationSource::default()
         };
-        Supplied::new(versions.iter().map(source).collect()).unwrap()
+        SuppliedMigrations::new(versions.iter().map(source).collect()).unwrap()
     }
 
-    fn applied(versions: &[&str]) -> Vec<Applied> {
-        supplied(versions).iter().map(|migration| Applied::new(migration, Timestamp(0), 7)).collect()
+    fn applied(versions: &[&str]) -> Vec<AppliedMigration> {
+        supplied(versions).iter().map(|migration| AppliedMigration::new(migration, Timestamp(0), 7)).collect()
     }
 
     #[test]

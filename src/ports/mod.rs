@@ -24,7 +24,7 @@ pub use files::{Files, LockFiles, Process, Processes};
 pub use http::{Http, HttpFailure, HttpRequest, HttpResponse, Method};
 pub use lifecycle::{Lifecycle, LifecycleEvent};
 pub use locks::{Acquire, Broadcast, HeldLock, Locks};
-pub use parts::{Part, Parts, Whole, entered};
+pub use parts::{LoadedParts, Part, Parts, entered};
 pub use socket::{Socket, SocketEvent, Sockets};
 pub use store::*;
 pub use store_connection::StoreConnection;

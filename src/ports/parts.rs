@@ -54,9 +54,9 @@ pub fn entered<'a, T>(future: impl Future<Output = T> + 'a) -> LocalFuture<'a, T
 }
 
 /// A build in which all code is present from the start.
-pub struct Whole;
+pub struct LoadedParts;
 
-impl Parts for Whole {
+impl Parts for LoadedParts {
     fn load(&self, _part: Part) -> LocalFuture<'static, Result<()>> {
         Box::pin(std::future::ready(Ok(())))
     }

@@ -14,7 +14,7 @@ use std::{
 use futures_executor::{LocalPool, LocalSpawner};
 use futures_util::task::LocalSpawnExt;
 
-use super::{Clock, Entropy, LocalFuture, Platform, Spawner, Whole};
+use super::{Clock, Entropy, LoadedParts, LocalFuture, Platform, Spawner};
 use crate::time::Timestamp;
 
 /// 2026-01-01T00:00:00Z: where virtual time begins.
@@ -36,7 +36,7 @@ impl Sim {
             clock: clock.clone(),
             entropy: Rc::new(SimEntropy(Cell::new(seed))),
             spawner: Rc::new(SimSpawner(pool.spawner())),
-            parts: Rc::new(Whole),
+            parts: Rc::new(LoadedParts),
         };
         Self { pool, clock, platform }
     }

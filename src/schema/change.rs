@@ -6,10 +6,10 @@
 //! in a running migration.
 
 use super::{
-    definition::{About, Column, Definition},
-    model::{Object, ObjectKind, Schema, Table},
+    definition::{ClauseKind, Column, Definition},
+    model::{Schema, SchemaObject, SchemaObjectKind, Table},
     rebuild, same,
-    script::Script,
+    script::SchemaScript,
 };
 use crate::sqlite::{plain_or_quoted as name, tokens};
 
@@ -43,22 +43,24 @@ impl TableChange<'_> {
 }
 
 /// Returns the script from one schema to another; empty if they are equal.
-pub fn change(from: &Schema, to: &Schema) -> Script {
+pub fn change(from: &Schema, to: &Schema) -> SchemaScript {
     let ways: Vec<(&Table, TableChange<'_>)> = from.tables.iter().map(|table| (table, way(table, to))).collect();
     let in_the_way = in_the_way(from, to, &ways);
     let way_of = |table: &str| ways.iter().find(|(known, _)| same(&known.name, table)).map(|(_, way)| way);
-    let vanishes = |object: &Object| {
-        object.kind == ObjectKind::Index && way_of(&object.table).is_some_and(TableChange::takes_indexes)
+    let vanishes = |object: &SchemaObject| {
+        object.kind == SchemaObjectKind::Index && way_of(&object.table).is_some_and(TableChange::takes_indexes)
             || in_the_way.iter().any(|one| std::ptr::eq(*one, object))
     };
-    let stays = |object: &Object| {
+    let stays = |object: &SchemaObject| {
         !vanishes(object) && to.object(object.kind, &object.name).is_some_and(|known| known.normal == object.normal)
     };
 
-    let mut script = Script::default();
-    for (kind, word) in [(ObjectKind::Trigger, "TRIGGER"), (ObjectKind::View, "VIEW"), (ObjectKind::Index, "INDEX")] {
+    let mut script = SchemaScript::default();
+    for (kind, word) in
+        [(SchemaObjectKind::Trigger, "TRIGGER"), (SchemaObjectKind::View, "VIEW"), (SchemaObjectKind::Index, "INDEX")]
+    {
         for object in from.objects.iter().filter(|object| object.kind == kind && !stays(object)) {
-            let goes_along = kind == ObjectKind::Index && vanishes(object);
+            let goes_along = kind == SchemaObjectKind::Index && vanishes(object);
             if !goes_along {
                 script.statement(&format!("DROP {word} {}", name(&object.name)));
             }
@@ -90,7 +92,7 @@ pub fn change(from: &Schema, to: &Schema) -> Script {
     for table in to.tables.iter().filter(is_new) {
         script.statement(&table.sql);
     }
-    for kind in [ObjectKind::Index, ObjectKind::View, ObjectKind::Trigger] {
+    for kind in [SchemaObjectKind::Index, SchemaObjectKind::View, SchemaObjectKind::Trigger] {
         for object in to.objects.iter().filter(|object| object.kind == kind) {
             if !from.object(kind, &object.name).is_some_and(stays) {
                 script.statement(&object.sql);
@@ -102,18 +104,18 @@ pub fn change(from: &Schema, to: &Schema) -> Script {
 
 /// Returns the views and triggers to drop before tables change: those that change themselves, and those that name a
 /// table whose change affects them, or a dropped view.
-fn in_the_way<'a>(from: &'a Schema, to: &Schema, ways: &[(&Table, TableChange<'_>)]) -> Vec<&'a Object> {
+fn in_the_way<'a>(from: &'a Schema, to: &Schema, ways: &[(&Table, TableChange<'_>)]) -> Vec<&'a SchemaObject> {
     let mut affected: Vec<String> =
         ways.iter().filter(|(_, way)| way.affects_views()).map(|(table, _)| table.name.clone()).collect();
-    let mut left: Vec<(&Object, Vec<String>)> = Vec::new();
+    let mut left: Vec<(&SchemaObject, Vec<String>)> = Vec::new();
     let mut found = Vec::new();
-    for object in from.objects.iter().filter(|object| object.kind != ObjectKind::Index) {
+    for object in from.objects.iter().filter(|object| object.kind != SchemaObjectKind::Index) {
         if to.object(object.kind, &object.name).is_some_and(|known| known.normal == object.normal) {
             let names = tokens(&object.sql).iter().map(|token| token.name()).chain([object.table.clone()]).collect();
             left.push((object, names));
         } else {
             found.push(object);
-            affected.extend((object.kind == ObjectKind::View).then(|| object.name.clone()));
+            affected.extend((object.kind == SchemaObjectKind::View).then(|| object.name.clone()));
         }
     }
     loop {
@@ -123,8 +125,9 @@ fn in_the_way<'a>(from: &'a Schema, to: &Schema, ways: &[(&Table, TableChange<'_
             return found;
         }
         left = rest;
-        affected
-            .extend(dependent.iter().filter(|(one, _)| one.kind == ObjectKind::View).map(|(one, _)| one.name.clone()));
+        affected.extend(
+            dependent.iter().filter(|(one, _)| one.kind == SchemaObjectKind::View).map(|(one, _)| one.name.clone()),
+        );
         found.extend(dependent.drain(..).map(|(one, _)| one));
     }
 }
@@ -144,7 +147,7 @@ fn way<'a>(table: &'a Table, to: &'a Schema) -> TableChange<'a> {
     let missing = |column: &&Column, there: &Definition| there.column(&column.name).is_none();
     let add: Vec<_> = after.columns.iter().filter(|column| missing(column, before)).collect();
     let drop: Vec<_> = before.columns.iter().filter(|column| missing(column, after)).collect();
-    let computed = add.iter().filter(|column| column.has(About::Generated)).count();
+    let computed = add.iter().filter(|column| column.has(ClauseKind::Generated)).count();
     if add.is_empty() && drop.is_empty() {
         TableChange::Same
     } else if computed <= 1
@@ -159,34 +162,35 @@ fn way<'a>(table: &'a Table, to: &'a Schema) -> TableChange<'a> {
 
 /// Returns whether ALTER TABLE ADD COLUMN accepts a column, whatever rows exist.
 fn can_be_added(column: &Column) -> bool {
-    if column.has(About::PrimaryKey) || column.has(About::Unique) {
+    if column.has(ClauseKind::PrimaryKey) || column.has(ClauseKind::Unique) {
         return false;
     }
-    if let Some(computed) = column.clause(About::Generated) {
-        return !computed.ends_with("stored") && !column.has(About::NotNull);
+    if let Some(computed) = column.clause(ClauseKind::Generated) {
+        return !computed.ends_with("stored") && !column.has(ClauseKind::NotNull);
     }
     let constant = |value: &str| !value.starts_with('(') && !value.to_ascii_lowercase().starts_with("current_");
     match column.value() {
-        Some(value) => constant(value) && !column.has(About::References),
-        None => !column.has(About::NotNull),
+        Some(value) => constant(value) && !column.has(ClauseKind::References),
+        None => !column.has(ClauseKind::NotNull),
     }
 }
 
 /// Returns whether ALTER TABLE DROP COLUMN accepts a column, once the indexes, views and triggers that name the column
 /// are dropped.
 fn can_be_dropped(column: &Column, of: &Definition) -> bool {
-    let keys = [About::PrimaryKey, About::Unique, About::References];
+    let keys = [ClauseKind::PrimaryKey, ClauseKind::Unique, ClauseKind::References];
     let names_it = |text: &str| tokens(text).iter().any(|token| same(&token.name(), &column.name));
     let others = of.columns.iter().filter(|other| other.name != column.name).flat_map(|other| &other.clauses);
     !keys.iter().any(|key| column.has(*key))
         && !others.map(|(_, text)| text).chain(&of.constraints).any(|text| names_it(text))
 }
 
-fn alter(script: &mut Script, table: &Table, add: &[&Column], drop: &[&Column]) {
+fn alter(script: &mut SchemaScript, table: &Table, add: &[&Column], drop: &[&Column]) {
     let table_name = name(&table.name);
     // Generated columns are added after plain ones, which they may use. Additions come before removals, so that the
     // table always has a column.
-    let (computed, plain): (Vec<&Column>, Vec<&Column>) = add.iter().partition(|column| column.has(About::Generated));
+    let (computed, plain): (Vec<&Column>, Vec<&Column>) =
+        add.iter().partition(|column| column.has(ClauseKind::Generated));
     for column in plain.into_iter().chain(computed) {
         script.statement(&format!("ALTER TABLE {table_name} ADD COLUMN {}", column.text));
     }

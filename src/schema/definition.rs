@@ -7,7 +7,7 @@ use crate::sqlite::{Token, default_value, normal, tokens};
 
 /// The kind of a column's clause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum About {
+pub enum ClauseKind {
     /// Its type, which may be empty.
     Type,
     /// PRIMARY KEY.
@@ -36,7 +36,7 @@ pub struct Column {
     /// Its definition as written, with the name.
     pub text: String,
     /// Type and constraints in their normal forms: the type first, the others sorted.
-    pub clauses: Vec<(About, String)>,
+    pub clauses: Vec<(ClauseKind, String)>,
     /// Its default, as an expression.
     pub default: Option<String>,
 }
@@ -56,18 +56,18 @@ pub struct Definition {
 
 impl Column {
     /// Returns whether the column has a clause of that kind.
-    pub fn has(&self, about: About) -> bool {
-        self.clauses.iter().any(|(known, _)| *known == about)
+    pub fn has(&self, kind: ClauseKind) -> bool {
+        self.clauses.iter().any(|(known, _)| *known == kind)
     }
 
     /// Returns the column's clause of that kind.
-    pub fn clause(&self, about: About) -> Option<&str> {
-        self.clauses.iter().find(|(known, _)| *known == about).map(|(_, text)| text.as_str())
+    pub fn clause(&self, kind: ClauseKind) -> Option<&str> {
+        self.clauses.iter().find(|(known, _)| *known == kind).map(|(_, text)| text.as_str())
     }
 
     /// Returns the declared type in lower case; empty without one.
     pub fn declared(&self) -> &str {
-        self.clause(About::Type).unwrap_or_default()
+        self.clause(ClauseKind::Type).unwrap_or_default()
     }
 
     /// Returns the default, unless it is NULL.
@@ -194,19 +194,19 @@ fn column(sql: &str, piece: &[Token<'_>]) -> Column {
     for clause in split(rest, &ends) {
         let body = if clause[0].is("constraint") { clause.get(2..).unwrap_or_default() } else { clause };
         let Some(first) = body.first() else { continue };
-        let about = match first.text.to_ascii_lowercase().as_str() {
-            "primary" => About::PrimaryKey,
-            "not" => About::NotNull,
-            "unique" => About::Unique,
-            "check" => About::Check,
-            "default" => About::Default,
-            "collate" => About::Collate,
-            "references" => About::References,
-            "generated" | "as" => About::Generated,
+        let kind = match first.text.to_ascii_lowercase().as_str() {
+            "primary" => ClauseKind::PrimaryKey,
+            "not" => ClauseKind::NotNull,
+            "unique" => ClauseKind::Unique,
+            "check" => ClauseKind::Check,
+            "default" => ClauseKind::Default,
+            "collate" => ClauseKind::Collate,
+            "references" => ClauseKind::References,
+            "generated" | "as" => ClauseKind::Generated,
             // NULL, which has no effect.
             _ => continue,
         };
-        if about == About::Default {
+        if kind == ClauseKind::Default {
             default = Some(match &body[1..] {
                 [one] => default_value(one),
                 several => {
@@ -216,19 +216,19 @@ fn column(sql: &str, piece: &[Token<'_>]) -> Column {
             });
         }
         // GENERATED ALWAYS and VIRTUAL have no effect either.
-        let short = about == About::Generated && !clause[0].is("constraint");
+        let short = kind == ClauseKind::Generated && !clause[0].is("constraint");
         let from = if short && first.is("generated") { 2 } else { 0 };
         let upto = clause.len() - usize::from(short && clause[clause.len() - 1].is("virtual"));
-        clauses.push((about, normal(&clause[from.min(upto)..upto])));
+        clauses.push((kind, normal(&clause[from.min(upto)..upto])));
     }
     clauses.sort_unstable_by(|a, b| a.1.cmp(&b.1));
-    clauses.insert(0, (About::Type, declared));
+    clauses.insert(0, (ClauseKind::Type, declared));
     Column { name: name.name(), text, clauses, default }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{About, Definition};
+    use super::{ClauseKind, Definition};
 
     fn of(body: &str) -> Definition {
         Definition::read(&format!("CREATE TABLE \"t\" {body}")).unwrap()
@@ -257,8 +257,11 @@ mod tests {
         let a = of("(x TEXT NOT NULL DEFAULT 'a' COLLATE nocase REFERENCES p ON DELETE SET DEFAULT NOT DEFERRABLE)");
         let b = of("(X text collate NOCASE references p on delete set default not deferrable default \"a\" not null)");
         assert_eq!(a.columns[0].clauses, b.columns[0].clauses);
-        let abouts: Vec<_> = a.columns[0].clauses.iter().map(|(about, _)| *about).collect();
-        assert_eq!(abouts, [About::Type, About::Collate, About::Default, About::NotNull, About::References]);
+        let kinds: Vec<_> = a.columns[0].clauses.iter().map(|(kind, _)| *kind).collect();
+        assert_eq!(
+            kinds,
+            [ClauseKind::Type, ClauseKind::Collate, ClauseKind::Default, ClauseKind::NotNull, ClauseKind::References]
+        );
         assert_eq!(a.columns[0].value(), Some("'a'"));
         let c = of("(x INTEGER NULL DEFAULT NULL, y AS (x + 1), z INT GENERATED ALWAYS AS (x) STORED)");
         assert_eq!((c.columns[0].value(), c.columns[0].described().as_str()), (None, "integer default null"));

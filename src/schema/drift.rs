@@ -4,7 +4,7 @@
 
 use serde::Serialize;
 
-use super::model::{ObjectKind, Schema, Table};
+use super::model::{Schema, SchemaObjectKind, Table};
 
 /// A difference between the actual schema and that of the migrations.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -12,7 +12,7 @@ use super::model::{ObjectKind, Schema, Table};
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct DriftEntry {
     /// The kind of the object.
-    pub kind: ObjectKind,
+    pub kind: SchemaObjectKind,
     /// The name of the object.
     pub name: String,
     /// The table of a column, an index or a trigger.
@@ -55,7 +55,7 @@ impl Drift {
 
     fn push(
         &mut self,
-        kind: ObjectKind,
+        kind: SchemaObjectKind,
         name: &str,
         table: Option<&str>,
         expected: Option<String>,
@@ -75,7 +75,7 @@ impl Drift {
         }
         let (Some(was), Some(is)) = (&expected.definition, &actual.definition) else {
             return self.push(
-                ObjectKind::Table,
+                SchemaObjectKind::Table,
                 &actual.name,
                 None,
                 Some(expected.sql.clone()),
@@ -83,17 +83,23 @@ impl Drift {
             );
         };
         if (&was.constraints, &was.options) != (&is.constraints, &is.options) {
-            self.push(ObjectKind::Table, &actual.name, None, Some(was.described()), Some(is.described()));
+            self.push(SchemaObjectKind::Table, &actual.name, None, Some(was.described()), Some(is.described()));
         }
         for column in &is.columns {
             let known = was.column(&column.name);
             if known.is_none_or(|known| known.clauses != column.clauses) {
                 let expected = known.map(|known| known.described());
-                self.push(ObjectKind::Column, &column.name, Some(&actual.name), expected, Some(column.described()));
+                self.push(
+                    SchemaObjectKind::Column,
+                    &column.name,
+                    Some(&actual.name),
+                    expected,
+                    Some(column.described()),
+                );
             }
         }
         for column in was.columns.iter().filter(|column| is.column(&column.name).is_none()) {
-            self.push(ObjectKind::Column, &column.name, Some(&actual.name), Some(column.described()), None);
+            self.push(SchemaObjectKind::Column, &column.name, Some(&actual.name), Some(column.described()), None);
         }
     }
 }
@@ -104,13 +110,13 @@ pub fn drift(expected: &Schema, actual: &Schema) -> Drift {
     for table in &actual.tables {
         match expected.table(&table.name) {
             Some(known) => drift.table(known, table),
-            None => drift.push(ObjectKind::Table, &table.name, None, None, Some(table.sql.clone())),
+            None => drift.push(SchemaObjectKind::Table, &table.name, None, None, Some(table.sql.clone())),
         }
     }
     for table in expected.tables.iter().filter(|table| actual.table(&table.name).is_none()) {
-        drift.push(ObjectKind::Table, &table.name, None, Some(table.sql.clone()), None);
+        drift.push(SchemaObjectKind::Table, &table.name, None, Some(table.sql.clone()), None);
     }
-    let on = |kind: ObjectKind, table: &str| (kind != ObjectKind::View).then(|| table.to_owned());
+    let on = |kind: SchemaObjectKind, table: &str| (kind != SchemaObjectKind::View).then(|| table.to_owned());
     for object in &actual.objects {
         let known = expected.object(object.kind, &object.name);
         if known.is_none_or(|known| known.normal != object.normal) {

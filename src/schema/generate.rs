@@ -2,13 +2,13 @@
 
 use serde::Serialize;
 
-use super::{Renames, Schema, change::change, script::Script};
+use super::{Renames, Schema, change::change, script::SchemaScript};
 use crate::error::Result;
 
 /// The scripts from one schema to another and back.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "GeneratedMigration"))]
-pub struct Generated {
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct GeneratedMigration {
     /// The script from the current schema to the wanted one; empty when they don't differ.
     pub up: String,
     /// The script back.
@@ -21,17 +21,17 @@ pub struct Generated {
 /// they run.
 ///
 /// Fails with SQLite's error when it refuses a rename.
-pub fn generate(today: &Schema, wanted: &Schema, renames: &Renames) -> Result<Generated> {
+pub fn generate(today: &Schema, wanted: &Schema, renames: &Renames) -> Result<GeneratedMigration> {
     let up = one_way(today, wanted, renames)?;
     let down = one_way(wanted, today, &renames.inverse())?;
-    Ok(Generated { up: up.sql, down: down.sql, destructive: up.destructive })
+    Ok(GeneratedMigration { up: up.sql, down: down.sql, destructive: up.destructive })
 }
 
-fn one_way(from: &Schema, to: &Schema, renames: &Renames) -> Result<Script> {
+fn one_way(from: &Schema, to: &Schema, renames: &Renames) -> Result<SchemaScript> {
     if renames.is_empty() {
         return Ok(change(from, to));
     }
-    let mut script = Script::default();
+    let mut script = SchemaScript::default();
     for statement in renames.statements() {
         script.statement(&statement);
     }

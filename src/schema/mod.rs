@@ -24,8 +24,8 @@ pub mod rename;
 pub mod script;
 
 pub use drift::{Drift, DriftEntry, drift};
-pub use generate::{Generated, generate};
-pub use model::{ObjectKind, Schema};
+pub use generate::{GeneratedMigration, generate};
+pub use model::{Schema, SchemaObjectKind};
 pub use rename::Renames;
 
 /// Returns whether two names are equal to SQLite.

@@ -13,8 +13,8 @@ use crate::{
 /// The kind of a schema object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
-#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "SchemaObjectKind"))]
-pub enum ObjectKind {
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub enum SchemaObjectKind {
     /// A table, virtual ones too.
     Table,
     /// A column of a table.
@@ -57,9 +57,9 @@ pub struct Table {
 
 /// An index, a trigger or a view.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Object {
+pub struct SchemaObject {
     /// Its kind.
-    pub kind: ObjectKind,
+    pub kind: SchemaObjectKind,
     /// Its name, as the schema spells it.
     pub name: String,
     /// Its table; for a view, its own name.
@@ -76,7 +76,7 @@ pub struct Schema {
     /// The tables.
     pub tables: Vec<Table>,
     /// The indexes, triggers and views.
-    pub objects: Vec<Object>,
+    pub objects: Vec<SchemaObject>,
 }
 
 impl Schema {
@@ -98,14 +98,14 @@ impl Schema {
                 continue;
             }
             let kind = match kind.as_str() {
-                "table" => ObjectKind::Table,
-                "index" => ObjectKind::Index,
-                "view" => ObjectKind::View,
-                _ => ObjectKind::Trigger,
+                "table" => SchemaObjectKind::Table,
+                "index" => SchemaObjectKind::Index,
+                "view" => SchemaObjectKind::View,
+                _ => SchemaObjectKind::Trigger,
             };
             let normal = normal(&tokens(&sql));
-            if kind != ObjectKind::Table {
-                schema.objects.push(Object { kind, name, table, sql, normal });
+            if kind != SchemaObjectKind::Table {
+                schema.objects.push(SchemaObject { kind, name, table, sql, normal });
                 continue;
             }
             let info = all.get(&name);
@@ -128,7 +128,7 @@ impl Schema {
     }
 
     /// Returns the index, view or trigger of that name.
-    pub fn object(&self, kind: ObjectKind, name: &str) -> Option<&Object> {
+    pub fn object(&self, kind: SchemaObjectKind, name: &str) -> Option<&SchemaObject> {
         self.objects.iter().find(|object| object.kind == kind && same(&object.name, name))
     }
 
@@ -139,9 +139,11 @@ impl Schema {
 
     /// Returns the statements that create the schema, in order.
     pub fn statements(&self) -> impl Iterator<Item = &str> {
-        let objects = |kind: ObjectKind| self.objects.iter().filter(move |object| object.kind == kind);
+        let objects = |kind: SchemaObjectKind| self.objects.iter().filter(move |object| object.kind == kind);
         let tables = self.tables.iter().map(|table| table.sql.as_str());
-        let rest = objects(ObjectKind::Index).chain(objects(ObjectKind::View)).chain(objects(ObjectKind::Trigger));
+        let rest = objects(SchemaObjectKind::Index)
+            .chain(objects(SchemaObjectKind::View))
+            .chain(objects(SchemaObjectKind::Trigger));
         tables.chain(rest.map(|object| object.sql.as_str()))
     }
 }

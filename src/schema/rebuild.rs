@@ -2,10 +2,10 @@
 //! TABLE can't make. See <https://sqlite.org/lang_altertable.html>.
 
 use super::{
-    definition::{About, Column, Definition},
+    definition::{ClauseKind, Column, Definition},
     model::{Rowid, Table},
     same,
-    script::Script,
+    script::SchemaScript,
 };
 use crate::sqlite::plain_or_quoted as name;
 
@@ -15,7 +15,7 @@ type Filled = (String, String);
 /// Rebuilds a table whose triggers are dropped. `taken` returns whether a name is in use, which the temporary name must
 /// not be.
 pub(super) fn rebuild(
-    script: &mut Script,
+    script: &mut SchemaScript,
     (from, before): (&Table, &Definition),
     (to, after): (&Table, &Definition),
     taken: impl Fn(&str) -> bool,
@@ -27,7 +27,7 @@ pub(super) fn rebuild(
     let (old, new) = (name(&from.name), name(&meanwhile));
     script.comment(&format!("{} is rebuilt", to.name));
     for column in before.columns.iter().filter(|column| after.column(&column.name).is_none()) {
-        if !column.has(About::Generated) {
+        if !column.has(ClauseKind::Generated) {
             script.destructive(format!("the column {}.{} is dropped, with its values", from.name, column.name));
         }
     }
@@ -55,7 +55,7 @@ pub(super) fn rebuild(
 
 /// Returns the filled columns of the new table, each with its expression over the old one.
 fn filled(
-    script: &mut Script,
+    script: &mut SchemaScript,
     (from, before): (&Table, &Definition),
     (to, after): (&Table, &Definition),
 ) -> Vec<Filled> {
@@ -69,12 +69,12 @@ fn filled(
         // Other tables, such as full-text indexes, may refer to the rowid.
         filled.push(((*rowid).to_owned(), number.clone()));
     }
-    for column in after.columns.iter().filter(|column| !column.has(About::Generated)) {
+    for column in after.columns.iter().filter(|column| !column.has(ClauseKind::Generated)) {
         let numbers = matches!(&to.rowid, Rowid::Column(key) if same(key, &column.name));
-        let required = column.has(About::NotNull) && !numbers;
+        let required = column.has(ClauseKind::NotNull) && !numbers;
         let quoted = name(&column.name);
         let value = match before.column(&column.name) {
-            Some(known) if required && !known.has(About::NotNull) => {
+            Some(known) if required && !known.has(ClauseKind::NotNull) => {
                 let value = stand_in(column);
                 script.destructive(format!("NULL in {}.{} becomes {value}", to.name, column.name));
                 format!("coalesce({quoted}, {value})")
@@ -116,6 +116,6 @@ fn stand_in(column: &Column) -> String {
 }
 
 fn counts(table: &Definition) -> bool {
-    let key = |column: &Column| column.clause(About::PrimaryKey).is_some_and(|key| key.ends_with("autoincrement"));
+    let key = |column: &Column| column.clause(ClauseKind::PrimaryKey).is_some_and(|key| key.ends_with("autoincrement"));
     table.columns.iter().any(key)
 }

@@ -6,15 +6,15 @@ use crate::sqlite::statement_end;
 
 /// A script that changes a schema.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "SchemaScript"))]
-pub struct Script {
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct SchemaScript {
     /// The statements, with comments.
     pub sql: String,
     /// Descriptions of the data that the script deletes.
     pub destructive: Vec<String>,
 }
 
-impl Script {
+impl SchemaScript {
     pub(super) fn statement(&mut self, sql: &str) {
         self.sql.push_str(sql);
         self.sql.push_str(statement_end(sql));

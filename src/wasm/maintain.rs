@@ -25,7 +25,7 @@ impl Core {
             table: Fields(each).any_text("table"),
             column: Fields(each).any_text("column").unwrap_or_default(),
         };
-        let options = audit::Options {
+        let options = audit::AuditOptions {
             tables: list(options, "tables").iter().filter_map(JsValue::as_string).collect(),
             redact: list(options, "redact").iter().map(redacted).collect(),
             retention_days: fields.any_number("retentionDays"),

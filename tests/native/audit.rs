@@ -2,14 +2,14 @@
 
 use tidelock::{
     ErrorCode, Result, Timestamp, Value,
-    audit::{self, Log, Options, Redacted},
+    audit::{self, AuditOptions, Log, Redacted},
     sqlite::{Connection, PageFile},
 };
 
 use crate::world::{World, run, text};
 
-fn options(tables: &[&str]) -> Options {
-    Options {
+fn options(tables: &[&str]) -> AuditOptions {
+    AuditOptions {
         tables: tables.iter().map(|table| (*table).to_owned()).collect(),
         redact: Vec::new(),
         retention_days: None,
@@ -17,7 +17,7 @@ fn options(tables: &[&str]) -> Options {
     }
 }
 
-fn audited(schema: &str, options: &Options) -> Connection {
+fn audited(schema: &str, options: &AuditOptions) -> Connection {
     let connection = Connection::open(&PageFile::default()).unwrap();
     connection.exec(schema).unwrap();
     audit::resume(&connection, options).unwrap();
@@ -130,7 +130,7 @@ fn redacted_values_are_never_written() {
         Redacted { table: None, column: "Password".into() },
         Redacted { table: Some("t".into()), column: "id".into() },
     ];
-    let options = Options { redact, ..options(&["t", "u"]) };
+    let options = AuditOptions { redact, ..options(&["t", "u"]) };
     let schema = "CREATE TABLE t(id TEXT PRIMARY KEY, password); CREATE TABLE u(id INTEGER PRIMARY KEY, password)";
     let connection = audited(schema, &options);
     connection
@@ -161,14 +161,14 @@ fn the_log_is_created_with_its_first_table_and_keeps_its_shape() {
     connection.exec("INSERT INTO t VALUES (1)").unwrap();
     assert_eq!(new_rows(&connection), [r#"insert | t | 1 | - | {"a":1}"#]);
 
-    let taken = Options { table: "other".into(), ..mine.clone() };
+    let taken = AuditOptions { table: "other".into(), ..mine.clone() };
     assert!(audit::resume(&connection, &taken).unwrap_err().is(ErrorCode::MigrationInvalid));
     assert!(audit::resume(&connection, &options(&["v"])).unwrap_err().is(ErrorCode::InvalidArgument));
     for wrong in [options(&["audit_log"]), options(&["sqlite_sequence"]), options(&["tidelock_outbox"])] {
         assert!(wrong.check().unwrap_err().is(ErrorCode::InvalidArgument));
     }
     for table in ["", "sqlite_log", "tidelock_log", "a\nb"] {
-        assert!(Options { table: table.into(), ..mine.clone() }.check().is_err());
+        assert!(AuditOptions { table: table.into(), ..mine.clone() }.check().is_err());
     }
 }
 

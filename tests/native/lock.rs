@@ -5,7 +5,7 @@ use std::rc::Rc;
 use tidelock::{
     ErrorCode,
     engine::Database,
-    health::{LockState, Status},
+    health::{HealthStatus, LockState},
     sqlite::Op,
 };
 
@@ -50,7 +50,7 @@ fn a_holder_that_is_asked_finishes_its_transaction_and_releases() {
         assert_eq!(clock.now().since(tidelock::ports::sim::START), 500, "as soon as the transaction was over");
         assert_eq!(numbers(&taken, "SELECT a FROM t").await, [1, 2]);
         let health = holder.health().await;
-        assert_eq!((health.status, health.lock.state), (Status::Failed, LockState::Released));
+        assert_eq!((health.status, health.lock.state), (HealthStatus::Failed, LockState::Released));
         assert_eq!(run(&holder, "INSERT INTO t VALUES (3)").await.unwrap_err().code, ErrorCode::Closed);
         assert_eq!(holder.close().await, Ok(()));
         taken.close().await.unwrap();
@@ -102,7 +102,7 @@ fn a_fenced_out_tab_is_notified_and_stores_nothing_more() {
         let snapshot = fenced_out.snapshots().create(None, tidelock::snapshot::Reason::Manual).await;
         assert_eq!(snapshot.unwrap_err().code, lost);
         let health = fenced_out.health().await;
-        assert_eq!((health.status, health.lock.state), (Status::Failed, LockState::Lost));
+        assert_eq!((health.status, health.lock.state), (HealthStatus::Failed, LockState::Lost));
         run(&next_holder, "INSERT INTO t VALUES (4)").await.unwrap();
         assert_eq!(fenced_out.close().await, Ok(()));
         assert_eq!(next_holder.health().await.lock.state, LockState::Held, "closing the fenced-out one frees nothing");

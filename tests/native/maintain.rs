@@ -96,7 +96,7 @@ fn maintenance_checks_and_cleans_everything() -> Result<()> {
     let mut world = World::new();
     world.run(|tab| async move {
         let db = tab.acquire("{}").await?;
-        let audit = tidelock::audit::Options {
+        let audit = tidelock::audit::AuditOptions {
             tables: vec!["session".into()],
             redact: Vec::new(),
             retention_days: Some(30.0),

@@ -3,7 +3,7 @@
 use tidelock::{
     Error, ErrorCode, Result, Timestamp, Value,
     error::Detail,
-    migrate::{Attempt, Direction, History, Migration, MigrationSource, Supplied},
+    migrate::{Attempt, History, Migration, MigrationDirection, MigrationSource, SuppliedMigrations},
     sqlite::{Connection, PageFile},
 };
 
@@ -18,14 +18,14 @@ fn migration(up: &str) -> MigrationSource {
 }
 
 fn checked(source: MigrationSource) -> Migration {
-    Supplied::new(vec![source]).unwrap().iter().next().unwrap().clone()
+    SuppliedMigrations::new(vec![source]).unwrap().iter().next().unwrap().clone()
 }
 
 fn history() -> History {
     History::new("schema_migrations").unwrap()
 }
 
-fn apply(connection: &Connection, source: MigrationSource, direction: Direction) -> Result<()> {
+fn apply(connection: &Connection, source: MigrationSource, direction: MigrationDirection) -> Result<()> {
     let (history, migration) = (history(), checked(source));
     let attempt = Attempt::begin(connection, &history, &migration, direction)?;
     match attempt.script(&mut |statement| statement.finish().map(drop)) {
@@ -35,7 +35,7 @@ fn apply(connection: &Connection, source: MigrationSource, direction: Direction)
 }
 
 fn up(connection: &Connection, sql: &str) -> Result<()> {
-    apply(connection, migration(sql), Direction::Up)
+    apply(connection, migration(sql), MigrationDirection::Up)
 }
 
 /// Returns everything that a migration could leave behind: schema, rows, settings.
@@ -55,7 +55,7 @@ fn state(connection: &Connection) -> Vec<Vec<Vec<Value>>> {
 /// Runs a migration that must fail and leave everything unchanged.
 fn fails(connection: &Connection, source: MigrationSource) -> Error {
     let before = state(connection);
-    let error = apply(connection, source, Direction::Up).unwrap_err();
+    let error = apply(connection, source, MigrationDirection::Up).unwrap_err();
     assert_eq!(state(connection), before, "{error}");
     assert_eq!(error.code, ErrorCode::MigrationFailed, "{error}");
     assert_eq!(error.details["version"], Detail::Text("0002".into()));
@@ -123,7 +123,8 @@ fn transaction_control_is_refused_inside_and_may_be_used_outside() {
         assert_eq!(error.hint.as_deref().unwrap().contains("transaction: false"), !sql.starts_with("SAVE"), "{sql}");
     }
     let outside = |sql: &str| MigrationSource { transaction: Some(false), ..migration(sql) };
-    apply(&connection, outside("BEGIN; CREATE TABLE u(a); INSERT INTO u VALUES (1); COMMIT;"), Direction::Up).unwrap();
+    apply(&connection, outside("BEGIN; CREATE TABLE u(a); INSERT INTO u VALUES (1); COMMIT;"), MigrationDirection::Up)
+        .unwrap();
     assert_eq!(connection.value("SELECT a FROM u", &[]), Ok(Some(Value::Integer(1))));
     fails(&connection, outside("BEGIN; CREATE TABLE v(a);"));
 }
@@ -145,7 +146,8 @@ fn vacuum_and_pragmas_run_outside_a_transaction() {
     let connection = database("CREATE TABLE t(a); INSERT INTO t VALUES (zeroblob(100000)); DELETE FROM t");
     let pages = || connection.value("PRAGMA page_count", &[]).unwrap().unwrap().as_integer().unwrap();
     let before = pages();
-    apply(&connection, MigrationSource { transaction: Some(false), ..migration("VACUUM") }, Direction::Up).unwrap();
+    apply(&connection, MigrationSource { transaction: Some(false), ..migration("VACUUM") }, MigrationDirection::Up)
+        .unwrap();
     assert!(pages() < before, "{} {before}", pages());
     assert_eq!(history().read(&connection).unwrap().len(), 1);
 }
@@ -216,16 +218,16 @@ fn new_violations_fail_it_and_old_ones_do_not() {
 fn a_revert_removes_the_tracking_row() {
     let connection = database("");
     let source = MigrationSource { down: Some("DROP TABLE t".into()), ..migration("CREATE TABLE t(a)") };
-    apply(&connection, source.clone(), Direction::Up).unwrap();
+    apply(&connection, source.clone(), MigrationDirection::Up).unwrap();
     // The row may hold another spelling of the same version.
-    apply(&connection, MigrationSource { version: "2".into(), ..source.clone() }, Direction::Down).unwrap();
+    apply(&connection, MigrationSource { version: "2".into(), ..source.clone() }, MigrationDirection::Down).unwrap();
     assert_eq!(history().read(&connection), Ok(vec![]));
     assert!(connection.exec("SELECT * FROM t").is_err());
 
-    apply(&connection, source.clone(), Direction::Up).unwrap();
+    apply(&connection, source.clone(), MigrationDirection::Up).unwrap();
     let before = state(&connection);
     let broken = MigrationSource { down: Some("DROP TABLE t; DROP TABLE t".into()), ..source };
-    let error = apply(&connection, broken, Direction::Down).unwrap_err();
+    let error = apply(&connection, broken, MigrationDirection::Down).unwrap_err();
     assert_eq!((error.code, &error.details["direction"]), (ErrorCode::MigrationFailed, &text("down")));
     assert_eq!(state(&connection), before);
 }
@@ -238,7 +240,7 @@ fn an_attempt_that_is_dropped_leaves_nothing() {
         let source =
             MigrationSource { up: None, up_is_function: true, transaction: Some(transaction), ..migration("") };
         let (history, migration) = (history(), checked(source));
-        let attempt = Attempt::begin(&connection, &history, &migration, Direction::Up).unwrap();
+        let attempt = Attempt::begin(&connection, &history, &migration, MigrationDirection::Up).unwrap();
         connection.exec("CREATE TABLE u(a); INSERT INTO t VALUES (1)").unwrap();
         drop(attempt);
         assert_eq!(state(&connection), before);

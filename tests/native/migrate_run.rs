@@ -13,13 +13,16 @@ use tidelock::{
         connection::mutex::{Mutex, MutexGuard, MutexPermit},
         migrations::{
             driver::Migrations,
-            host::{MigrationProgress, MigrationsHost},
+            host::{MigrationEvent, MigrationsHost},
             options::RunOptions,
         },
     },
     error::Detail,
     health::MigrationsHealth as Summary,
-    migrate::{Direction, MigrationReport, MigrationSource, MigrationState, OutOfOrder, Ran, Supplied},
+    migrate::{
+        MigrationDirection, MigrationReport, MigrationResult, MigrationSource, MigrationState, OutOfOrder,
+        SuppliedMigrations,
+    },
     ports::{Clock, LocalFuture, sim::Sim},
     sqlite::{Connection, PageFile, Statement},
 };
@@ -31,7 +34,7 @@ struct Fake {
     clock: Rc<dyn Clock>,
     log: RefCell<Vec<String>>,
     /// The app's functions, by version and direction.
-    code: fn(&Connection, &str, Direction) -> Result<()>,
+    code: fn(&Connection, &str, MigrationDirection) -> Result<()>,
     snapshot_fails: Cell<bool>,
     storage_fails: Cell<bool>,
 }
@@ -77,7 +80,7 @@ impl MigrationsHost for Fake {
     fn run_code<'a>(
         &'a self,
         version: &'a str,
-        direction: Direction,
+        direction: MigrationDirection,
         permit: MutexPermit,
     ) -> LocalFuture<'a, Result<()>> {
         Box::pin(async move {
@@ -101,8 +104,8 @@ impl MigrationsHost for Fake {
         self.log("committed");
     }
 
-    fn progress(&self, progress: MigrationProgress) {
-        let MigrationProgress { version, direction, done, total, .. } = progress;
+    fn progress(&self, progress: MigrationEvent) {
+        let MigrationEvent { version, direction, done, total, .. } = progress;
         self.log(format!("{version} {} {done}/{total}", direction.as_str()));
     }
 }
@@ -134,7 +137,7 @@ impl Bench {
     }
 
     fn with(&self, sources: &[MigrationSource], out_of_order: OutOfOrder) -> Rc<Migrations> {
-        let supplied = Supplied::new(sources.to_vec()).unwrap();
+        let supplied = SuppliedMigrations::new(sources.to_vec()).unwrap();
         let clock = self.sim.platform().clock;
         Rc::new(Migrations::new(Some(supplied), "schema_migrations", out_of_order, clock).unwrap())
     }
@@ -195,7 +198,7 @@ fn three() -> [MigrationSource; 3] {
     ]
 }
 
-fn versions(ran: &[Ran]) -> Vec<&str> {
+fn versions(ran: &[MigrationResult]) -> Vec<&str> {
     ran.iter().map(|ran| ran.version.as_str()).collect()
 }
 
@@ -390,11 +393,11 @@ fn a_forgotten_one_runs_again() {
 fn functions_run_inside_the_transaction_and_are_timed() {
     let mut bench = bench("");
     Rc::get_mut(&mut bench.host).unwrap().code = |connection, version, direction| match (version, direction) {
-        ("1", Direction::Up) => {
+        ("1", MigrationDirection::Up) => {
             assert!(connection.in_transaction());
             connection.exec("CREATE TABLE a(x)")
         }
-        ("1", Direction::Down) => connection.exec("DROP TABLE a"),
+        ("1", MigrationDirection::Down) => connection.exec("DROP TABLE a"),
         ("2", _) => {
             connection.exec("CREATE TABLE half(x)")?;
             Err(Error::invalid("the function threw").detail("line", 3_u32))

@@ -2,7 +2,7 @@
 
 use tidelock::{
     ErrorCode, Value,
-    schema::{Drift, Generated, Renames, Schema, drift, generate},
+    schema::{Drift, GeneratedMigration, Renames, Schema, drift, generate},
     sqlite::{Connection, PageFile},
 };
 
@@ -17,7 +17,7 @@ fn schema(script: &str) -> Schema {
     Schema::read(&database(script), &["schema_migrations"]).unwrap()
 }
 
-fn between(from: &str, to: &str) -> Generated {
+fn between(from: &str, to: &str) -> GeneratedMigration {
     generate(&schema(from), &schema(to), &Renames::default()).unwrap()
 }
 
@@ -68,7 +68,7 @@ fn equal_meaning_is_no_drift() {
             b.replace("(a) without", "(a INT PRIMARY KEY) without"),
         );
         assert_eq!(drifted(&a, &b), Drift::default(), "{a} and {b}");
-        assert_eq!(between(&a, &b), Generated::default(), "{a} and {b}");
+        assert_eq!(between(&a, &b), GeneratedMigration::default(), "{a} and {b}");
     }
 }
 

@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 use tidelock::{
     ErrorCode, Result, Value,
-    schema::{ObjectKind, Renames, Schema, drift, generate},
+    schema::{Renames, Schema, SchemaObjectKind, drift, generate},
     sqlite::{Connection, PageFile, quote},
 };
 
@@ -333,5 +333,9 @@ fn most_random_schemas_can_be_reached_with_rows() {
     assert!(reached > 160, "{reached} of 400: too few cases say anything about rows");
     let kinds: Vec<_> =
         (0..50).flat_map(|seed| read(&database(&random(seed), false)).objects).map(|one| one.kind).collect();
-    assert!([ObjectKind::Index, ObjectKind::View, ObjectKind::Trigger].iter().all(|kind| kinds.contains(kind)));
+    assert!(
+        [SchemaObjectKind::Index, SchemaObjectKind::View, SchemaObjectKind::Trigger]
+            .iter()
+            .all(|kind| kinds.contains(kind))
+    );
 }

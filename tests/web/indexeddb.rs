@@ -12,7 +12,7 @@ use tidelock::{
     browser::{BrowserClock, BrowserEntropy, BrowserSpawner, IndexedDb},
     engine::storage::flush::{FlushPolicy, Flusher},
     error::WarningCode,
-    ports::{Durability, Holder, Platform, Store, Whole},
+    ports::{Durability, Holder, LoadedParts, Platform, Store},
     sqlite::{Batch, Connection},
     store::{
         Opened, Storage, Tag,
@@ -25,7 +25,7 @@ fn platform() -> Platform {
         clock: Rc::new(BrowserClock),
         entropy: Rc::new(BrowserEntropy),
         spawner: Rc::new(BrowserSpawner),
-        parts: Rc::new(Whole),
+        parts: Rc::new(LoadedParts),
     }
 }
 

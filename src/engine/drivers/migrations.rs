@@ -10,12 +10,12 @@ use crate::{
         database::Inner,
         environment::Environment,
         migrations::{
-            host::{self, MigrationProgress},
+            host::{self, MigrationEvent},
             options::RunOptions,
         },
     },
     error::Result,
-    migrate::{Direction, MigrationReport, Planned, StatusRow},
+    migrate::{MigrationDirection, MigrationReport, MigrationStatus, PlannedMigration},
     ports::{LocalFuture, Part},
     sqlite::{Connection, Statement},
 };
@@ -46,7 +46,7 @@ impl host::MigrationsHost for Inner {
     fn run_code<'a>(
         &'a self,
         version: &'a str,
-        direction: Direction,
+        direction: MigrationDirection,
         permit: MutexPermit,
     ) -> LocalFuture<'a, Result<()>> {
         Box::pin(async move {
@@ -75,14 +75,14 @@ impl host::MigrationsHost for Inner {
         self.everything_changed();
     }
 
-    fn progress(&self, progress: MigrationProgress) {
+    fn progress(&self, progress: MigrationEvent) {
         self.events.emit(Event::Migration(progress));
     }
 }
 
 impl Database {
     /// Returns one row per version, in order.
-    pub async fn migrations_status(&self) -> Result<Vec<StatusRow>> {
+    pub async fn migrations_status(&self) -> Result<Vec<MigrationStatus>> {
         self.inner.migrations.status(&*self.inner).await
     }
 
@@ -98,7 +98,7 @@ impl Database {
 
     /// Marks migrations as applied; see
     /// [`Migrations::baseline`](crate::engine::migrations::driver::Migrations::baseline).
-    pub async fn migrations_baseline(&self, version: &str) -> Result<Vec<Planned>> {
+    pub async fn migrations_baseline(&self, version: &str) -> Result<Vec<PlannedMigration>> {
         self.inner.migrations.baseline(&*self.inner, version).await
     }
 

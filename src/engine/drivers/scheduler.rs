@@ -25,7 +25,7 @@ use crate::{
         config::options::Names,
         outbox::entries,
         report::PullOptions,
-        schedule::rounds::{End, INTERVAL_MS, Round, Schedule, ScheduleEvent},
+        schedule::rounds::{INTERVAL_MS, Round, RoundEnd, Schedule, ScheduleEvent},
     },
 };
 
@@ -210,25 +210,25 @@ async fn run_rounds(scheduler: Rc<Scheduler>, run: Rc<SchedulerRun>) {
         run.cancel.clear_notification();
         let end = match select(perform(inner, round), Box::pin(run.cancel.notified())).await {
             Either::Left((end, _)) => end,
-            Either::Right(_) => End::Cancelled,
+            Either::Right(_) => RoundEnd::Cancelled,
         };
         let Some(inner) = scheduler.inner.upgrade().filter(|_| !run.stopped.get()) else { return };
         scheduler.schedule.borrow_mut().ended(end, now(&inner), inner.ports.platform.entropy.chance());
         match end {
             // Realtime waits for a first success, which verifies the owner of the data.
-            End::Done | End::Unchanged | End::Kept => scheduler.listen(&inner),
-            End::Refused => scheduler.stop(),
-            End::Failed | End::Cancelled => {}
+            RoundEnd::Done | RoundEnd::Unchanged | RoundEnd::Kept => scheduler.listen(&inner),
+            RoundEnd::Refused => scheduler.stop(),
+            RoundEnd::Failed | RoundEnd::Cancelled => {}
         }
     }
 }
 
 /// Performs one round. The user's calls with the same arguments join it.
-fn perform(inner: Rc<Inner>, round: Round) -> LocalFuture<'static, End> {
+fn perform(inner: Rc<Inner>, round: Round) -> LocalFuture<'static, RoundEnd> {
     Box::pin(async move {
         let database = Database { inner };
         let tables = match round {
-            Round::Push if !database.has_unpushed().await => return End::Done,
+            Round::Push if !database.has_unpushed().await => return RoundEnd::Done,
             Round::Push => return database.after_push(database.push_for(Caller::Round, None).await.err()),
             Round::Pull(tables) => tables,
             Round::Full => {
@@ -239,10 +239,10 @@ fn perform(inner: Rc<Inner>, round: Round) -> LocalFuture<'static, End> {
                     return end;
                 }
                 let pulled = database.after_pull(Vec::new()).await;
-                if !matches!(pulled, End::Done | End::Unchanged) {
+                if !matches!(pulled, RoundEnd::Done | RoundEnd::Unchanged) {
                     return pulled;
                 }
-                return if end == End::Done { pulled } else { end };
+                return if end == RoundEnd::Done { pulled } else { end };
             }
         };
         database.after_pull(tables).await
@@ -261,15 +261,15 @@ fn is_general(error: &Error) -> bool {
     codes.iter().any(|code| error.is(*code)) || retry_after_ms(error).is_some()
 }
 
-fn failed(error: &Error) -> End {
+fn failed(error: &Error) -> RoundEnd {
     // Without a signed-in user, rounds continue, since the user may sign in at any time.
     let signed_out = error.details.get("signedIn") == Some(&Detail::Bool(false));
     if matches!(error.code, ErrorCode::Closed | ErrorCode::LockLost)
         || error.is(ErrorCode::SyncUserMismatch) && !signed_out
     {
-        return End::Refused;
+        return RoundEnd::Refused;
     }
-    End::Failed
+    RoundEnd::Failed
 }
 
 /// Returns the `Retry-After` of an error, in milliseconds.
@@ -326,23 +326,23 @@ impl Database {
         self.inner.sync.get().is_some_and(|sync| sync.is_partial(error))
     }
 
-    fn after_push(&self, error: Option<Error>) -> End {
+    fn after_push(&self, error: Option<Error>) -> RoundEnd {
         if let Some(error) = error.filter(|error| !self.is_partial(error)) {
             return failed(&error);
         }
         let kept = self.inner.sync.get().is_some_and(Sync::take_kept_any);
-        if kept { End::Kept } else { End::Done }
+        if kept { RoundEnd::Kept } else { RoundEnd::Done }
     }
 
     /// Pulls, and schedules a push if conflicts changed local rows.
-    async fn after_pull(&self, tables: Vec<String>) -> End {
+    async fn after_pull(&self, tables: Vec<String>) -> RoundEnd {
         let tables = (!tables.is_empty()).then_some(Names::Many(tables));
         match self.pull_for(Caller::Round, PullOptions { tables, ..PullOptions::default() }, None).await {
             Err(error) if self.is_partial(&error) => {
                 if self.has_unpushed().await {
                     self.inner.notify_automatic_sync(SyncTrigger::Wrote);
                 }
-                End::Done
+                RoundEnd::Done
             }
             Err(error) => failed(&error),
             Ok(report) => {
@@ -350,7 +350,7 @@ impl Database {
                     self.inner.notify_automatic_sync(SyncTrigger::Wrote);
                 }
                 let changed = report.tables.iter().any(|table| table.inserted + table.updated + table.deleted > 0);
-                if changed { End::Done } else { End::Unchanged }
+                if changed { RoundEnd::Done } else { RoundEnd::Unchanged }
             }
         }
     }

@@ -14,8 +14,8 @@ use crate::{
     error::{Error, Result},
     health::MigrationsHealth,
     migrate::{
-        Applied, Direction, History, MigrationReport, MigrationTarget, OutOfOrder, Planned, StatusRow, Supplied, plan,
-        status,
+        AppliedMigration, History, MigrationDirection, MigrationReport, MigrationStatus, MigrationTarget, OutOfOrder,
+        PlannedMigration, SuppliedMigrations, plan, status,
     },
     ports::Clock,
     sqlite::Connection,
@@ -24,7 +24,7 @@ use crate::{
 
 /// The migrations of a database.
 pub struct Migrations {
-    pub(super) supplied: Option<Supplied>,
+    pub(super) supplied: Option<SuppliedMigrations>,
     pub(super) history: History,
     out_of_order: OutOfOrder,
     pub(super) clock: Rc<dyn Clock>,
@@ -40,7 +40,7 @@ impl Migrations {
     ///
     /// Fails with `invalid_argument` for an invalid table name.
     pub fn new(
-        supplied: Option<Supplied>,
+        supplied: Option<SuppliedMigrations>,
         table: &str,
         out_of_order: OutOfOrder,
         clock: Rc<dyn Clock>,
@@ -89,7 +89,7 @@ impl Migrations {
     }
 
     /// Returns one row per version.
-    pub async fn status(&self, host: &dyn MigrationsHost) -> Result<Vec<StatusRow>> {
+    pub async fn status(&self, host: &dyn MigrationsHost) -> Result<Vec<MigrationStatus>> {
         let _guard = host.lock_connection().await?;
         let connection = host.connection()?;
         self.refresh(&connection)?;
@@ -103,18 +103,18 @@ impl Migrations {
     /// before anything runs; `migration_failed`; `invalid_argument` for an unknown `to`, or without the option
     /// `migrations`.
     pub async fn run(&self, host: &dyn MigrationsHost, options: RunOptions) -> Result<MigrationReport> {
-        self.perform(host, Direction::Up, options).await
+        self.perform(host, MigrationDirection::Up, options).await
     }
 
     /// Reverts applied migrations, newest first. Fails as [`run`](Self::run) does, and before anything runs with
     /// `migration_irreversible` when one of them has no `down`.
     pub async fn revert(&self, host: &dyn MigrationsHost, options: RunOptions) -> Result<MigrationReport> {
-        self.perform(host, Direction::Down, options).await
+        self.perform(host, MigrationDirection::Down, options).await
     }
 
     /// Applies pending migrations for a caller that holds the mutex.
     pub async fn run_pending(&self, host: &dyn MigrationsHost, permit: MutexPermit) -> Result<MigrationReport> {
-        self.run_under_lock(host, permit, Direction::Up, RunOptions::default()).await
+        self.run_under_lock(host, permit, MigrationDirection::Up, RunOptions::default()).await
     }
 
     /// Reverts the newest migration and applies it again. If applying fails, it stays reverted.
@@ -131,12 +131,12 @@ impl Migrations {
     }
 
     async fn redo_under_lock(&self, host: &dyn MigrationsHost, permit: MutexPermit) -> Result<MigrationReport> {
-        let mut report = self.run_under_lock(host, permit, Direction::Down, RunOptions::default()).await?;
+        let mut report = self.run_under_lock(host, permit, MigrationDirection::Down, RunOptions::default()).await?;
         let newest = report.reverted.last().and_then(|newest| self.supplied.as_ref()?.find(&newest.version));
         let Some(newest) = newest else { return Ok(report) };
         let connection = host.connection()?;
         // Other pending migrations don't run.
-        let mode = RunMode { direction: Direction::Up, dry_run: false, atomic: Atomic::Each };
+        let mode = RunMode { direction: MigrationDirection::Up, dry_run: false, atomic: Atomic::Each };
         let again =
             self.run_plan(Runner { host, connection: &connection, permit, ends_ms: None }, &[newest], mode).await?;
         report.planned.extend(again.planned);
@@ -146,7 +146,7 @@ impl Migrations {
 
     /// Marks the supplied migrations up to that version as applied, without running them. Returns the newly marked
     /// ones. Fails with `invalid_argument` when the version isn't supplied.
-    pub async fn baseline(&self, host: &dyn MigrationsHost, version: &str) -> Result<Vec<Planned>> {
+    pub async fn baseline(&self, host: &dyn MigrationsHost, version: &str) -> Result<Vec<PlannedMigration>> {
         let marked = {
             let _guard = host.lock_connection().await?;
             self.mark(host, self.supplied()?, &*host.connection()?, version)?
@@ -226,7 +226,7 @@ impl Migrations {
     }
 
     /// Returns the supplied migrations. Fails with `invalid_argument` without the option `migrations`.
-    pub(in crate::engine) fn supplied(&self) -> Result<&Supplied> {
+    pub(in crate::engine) fn supplied(&self) -> Result<&SuppliedMigrations> {
         self.supplied.as_ref().ok_or_else(|| {
             Error::invalid("The database was opened without migrations").hint("Give them to open({ migrations })")
         })
@@ -235,7 +235,7 @@ impl Migrations {
     async fn perform(
         &self,
         host: &dyn MigrationsHost,
-        direction: Direction,
+        direction: MigrationDirection,
         options: RunOptions,
     ) -> Result<MigrationReport> {
         let result = {
@@ -261,7 +261,7 @@ impl Migrations {
         &self,
         host: &dyn MigrationsHost,
         permit: MutexPermit,
-        direction: Direction,
+        direction: MigrationDirection,
         options: RunOptions,
     ) -> Result<MigrationReport> {
         let ends_ms = options.timeout_ms.map(|ms| self.clock.monotonic_ms() + f64::from(ms));
@@ -271,8 +271,8 @@ impl Migrations {
         self.refresh(&connection)?;
         let target = MigrationTarget { to: options.to, steps: options.steps };
         let plan = match direction {
-            Direction::Up => plan::to_apply(supplied, &applied, &target, self.out_of_order)?,
-            Direction::Down => plan::to_revert(supplied, &applied, &target)?,
+            MigrationDirection::Up => plan::to_apply(supplied, &applied, &target, self.out_of_order)?,
+            MigrationDirection::Down => plan::to_revert(supplied, &applied, &target)?,
         };
         if plan.is_empty() {
             return Ok(MigrationReport::default());
@@ -285,10 +285,10 @@ impl Migrations {
     fn mark(
         &self,
         host: &dyn MigrationsHost,
-        supplied: &Supplied,
+        supplied: &SuppliedMigrations,
         connection: &Connection,
         version: &str,
-    ) -> Result<Vec<Planned>> {
+    ) -> Result<Vec<PlannedMigration>> {
         let marked = self.write_marks(supplied, connection, version)?;
         self.refresh(connection)?;
         host.committed();
@@ -297,14 +297,20 @@ impl Migrations {
 
     /// An entry of the part `migrations`: never inlined, so that the part can be split off here.
     #[inline(never)]
-    fn write_marks(&self, supplied: &Supplied, connection: &Connection, version: &str) -> Result<Vec<Planned>> {
+    fn write_marks(
+        &self,
+        supplied: &SuppliedMigrations,
+        connection: &Connection,
+        version: &str,
+    ) -> Result<Vec<PlannedMigration>> {
         let plan = plan::to_mark(supplied, &self.history.read(connection)?, version)?;
         let now = self.clock.now();
         connection.atomically(|connection| {
             self.history.create(connection)?;
-            plan.iter().try_for_each(|migration| self.history.insert(connection, &Applied::new(migration, now, 0)))
+            plan.iter()
+                .try_for_each(|migration| self.history.insert(connection, &AppliedMigration::new(migration, now, 0)))
         })?;
-        Ok(Planned::all(&plan, Direction::Up, false))
+        Ok(PlannedMigration::all(&plan, MigrationDirection::Up, false))
     }
 }
 

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::{
     engine::{connection::mutex::MutexPermit, environment::Environment},
     error::Result,
-    migrate::Direction,
+    migrate::MigrationDirection,
     ports::LocalFuture,
     sqlite::{Connection, Statement},
 };
@@ -25,7 +25,7 @@ pub trait MigrationsHost: Environment {
     fn run_code<'a>(
         &'a self,
         version: &'a str,
-        direction: Direction,
+        direction: MigrationDirection,
         permit: MutexPermit,
     ) -> LocalFuture<'a, Result<()>>;
 
@@ -40,20 +40,20 @@ pub trait MigrationsHost: Environment {
     fn committed(&self);
 
     /// Reports a migration before it runs.
-    fn progress(&self, progress: MigrationProgress);
+    fn progress(&self, progress: MigrationEvent);
 }
 
 /// The detail of a `migration` event: a migration is about to run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "MigrationEvent"))]
-pub struct MigrationProgress {
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct MigrationEvent {
     /// The version of the migration.
     pub version: String,
     /// The name of the migration.
     pub name: String,
     /// Whether it is applied or reverted.
-    pub direction: Direction,
+    pub direction: MigrationDirection,
     /// The number of finished migrations of this run.
     pub done: usize,
     /// The number of migrations of this run.

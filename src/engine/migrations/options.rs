@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::migrate::Direction;
+use crate::migrate::MigrationDirection;
 
 /// What is undone when one of several migrations fails.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -35,7 +35,7 @@ pub struct RunOptions {
 /// The settings for running a plan.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RunMode {
-    pub direction: Direction,
+    pub direction: MigrationDirection,
     pub dry_run: bool,
     pub atomic: Atomic,
 }

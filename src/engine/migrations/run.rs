@@ -2,12 +2,15 @@
 
 use super::{
     driver::{Migrations, has_data},
-    host::{MigrationProgress, MigrationsHost, Runner},
+    host::{MigrationEvent, MigrationsHost, Runner},
     options::{Atomic, RunMode},
 };
 use crate::{
     error::Result,
-    migrate::{Attempt, Body, Direction, Migration, MigrationGroup, MigrationReport, Planned, Ran},
+    migrate::{
+        Attempt, Body, Migration, MigrationDirection, MigrationGroup, MigrationReport, MigrationResult,
+        PlannedMigration,
+    },
     ports::{LocalFuture, entered},
     sqlite::Connection,
 };
@@ -35,7 +38,7 @@ impl Migrations {
         entered(async move {
             let Runner { host, connection, .. } = runner;
             let mut report = MigrationReport {
-                planned: Planned::all(plan, mode.direction, mode.dry_run),
+                planned: PlannedMigration::all(plan, mode.direction, mode.dry_run),
                 ..MigrationReport::default()
             };
             if mode.dry_run {
@@ -63,7 +66,7 @@ impl Migrations {
         &self,
         runner: Runner<'_>,
         plan: &[&Migration],
-        direction: Direction,
+        direction: MigrationDirection,
         report: &mut MigrationReport,
     ) -> Result<()> {
         let Runner { host, connection, .. } = runner;
@@ -86,7 +89,7 @@ impl Migrations {
         &self,
         runner: Runner<'_>,
         plan: &[&Migration],
-        direction: Direction,
+        direction: MigrationDirection,
         together: Option<&MigrationGroup<'_>>,
         report: &mut MigrationReport,
     ) -> Result<()> {
@@ -94,7 +97,7 @@ impl Migrations {
         for (done, migration) in plan.iter().enumerate() {
             let Migration { version, name, .. } = migration;
             let total = plan.len();
-            host.progress(MigrationProgress { version: version.clone(), name: name.clone(), direction, done, total });
+            host.progress(MigrationEvent { version: version.clone(), name: name.clone(), direction, done, total });
             let place = together.map_or(TransactionPlace::Own, TransactionPlace::Shared);
             let result = self.run_one(runner, migration, direction, place).await;
             // Outside a transaction, even the undo of a migration is a commit.
@@ -102,10 +105,10 @@ impl Migrations {
                 host.committed();
             }
             self.failure.replace(result.as_ref().err().cloned());
-            let ran = Ran { version: version.clone(), name: name.clone(), execution_ms: result? };
+            let ran = MigrationResult { version: version.clone(), name: name.clone(), execution_ms: result? };
             match direction {
-                Direction::Up => report.applied.push(ran),
-                Direction::Down => report.reverted.push(ran),
+                MigrationDirection::Up => report.applied.push(ran),
+                MigrationDirection::Down => report.reverted.push(ran),
             }
         }
         Ok(())
@@ -113,7 +116,7 @@ impl Migrations {
 
     /// Runs a script as a migration that the history doesn't record. Fails with `migration_failed`.
     pub(super) async fn run_untracked(&self, runner: Runner<'_>, migration: &Migration) -> Result<()> {
-        let result = self.run_one(runner, migration, Direction::Up, TransactionPlace::Untracked).await;
+        let result = self.run_one(runner, migration, MigrationDirection::Up, TransactionPlace::Untracked).await;
         if result.is_ok() {
             runner.host.committed();
         }
@@ -126,7 +129,7 @@ impl Migrations {
         &self,
         runner: Runner<'_>,
         migration: &Migration,
-        direction: Direction,
+        direction: MigrationDirection,
         place: TransactionPlace<'_>,
     ) -> Result<i64> {
         let Runner { host, connection, permit, ends_ms } = runner;

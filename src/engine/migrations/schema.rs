@@ -7,8 +7,8 @@ use super::{
 use crate::{
     engine::connection::mutex::MutexPermit,
     error::{Detail, Error, Result},
-    migrate::{Applied, Attempt, Body, Direction, Lint, Migration, lint, plan},
-    schema::{Drift, Generated, Renames, Schema, change, drift, generate, script::Script},
+    migrate::{AppliedMigration, Attempt, Body, LintFinding, Migration, MigrationDirection, lint, plan},
+    schema::{Drift, GeneratedMigration, Renames, Schema, change, drift, generate, script::SchemaScript},
     sqlite::{Authority, Connection, PageFile},
     time::Timestamp,
 };
@@ -52,7 +52,7 @@ impl Migrations {
         host: &dyn MigrationsHost,
         sql: &str,
         renames: &[(String, String)],
-    ) -> Result<Generated> {
+    ) -> Result<GeneratedMigration> {
         let wanted = self.wanted(sql)?;
         let today = {
             let _guard = host.lock_connection().await?;
@@ -66,7 +66,7 @@ impl Migrations {
     /// if there is data. Returns the script that ran.
     ///
     /// Fails as [`generate`](Self::generate) does, and with `migration_failed`.
-    pub async fn sync(&self, host: &dyn MigrationsHost, permit: MutexPermit, sql: &str) -> Result<Script> {
+    pub async fn sync(&self, host: &dyn MigrationsHost, permit: MutexPermit, sql: &str) -> Result<SchemaScript> {
         let wanted = self.wanted(sql)?;
         let connection = host.connection()?;
         let script = change::change(&self.schema(&connection)?, &wanted);
@@ -90,7 +90,7 @@ impl Migrations {
 
     /// Returns warnings about probable mistakes in the supplied migrations. Fails with `invalid_argument` without the
     /// option `migrations`.
-    pub fn lint(&self) -> Result<Vec<Lint>> {
+    pub fn lint(&self) -> Result<Vec<LintFinding>> {
         self.supplied().map(lint)
     }
 
@@ -120,12 +120,12 @@ impl Migrations {
     }
 
     /// Runs the scripts of the applied migrations. Returns the versions of the skipped ones, which are functions.
-    fn replay(&self, applied: &[Applied], scratch: &Connection) -> Result<Vec<String>> {
+    fn replay(&self, applied: &[AppliedMigration], scratch: &Connection) -> Result<Vec<String>> {
         let supplied = self.supplied()?;
         plan::check(supplied, applied)?;
         let mut skipped = Vec::new();
         for migration in applied.iter().filter_map(|row| supplied.find(&row.version)) {
-            if migration.body(Direction::Up) == Some(&Body::Code) {
+            if migration.body(MigrationDirection::Up) == Some(&Body::Code) {
                 skipped.push(migration.version.clone());
                 continue;
             }

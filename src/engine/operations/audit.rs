@@ -1,7 +1,7 @@
 //! The audit log of an open database.
 
 use crate::{
-    audit::{self, Options},
+    audit::{self, AuditOptions},
     engine::Database,
     error::Result,
 };
@@ -10,7 +10,7 @@ impl Database {
     /// Sets the audit options: at most once, before [`start`](Self::start), which starts the audit.
     ///
     /// Fails with `invalid_argument` for tables that can't be audited or hold the log; this closes the database.
-    pub async fn audit(&self, options: Options) -> Result<()> {
+    pub async fn audit(&self, options: AuditOptions) -> Result<()> {
         let inner = &*self.inner;
         match options.check() {
             Ok(()) => {

@@ -10,7 +10,7 @@ use crate::{
     },
     error::{Result, Warning, WarningCode},
     health::AlertCode,
-    maintain::{self, Expired, Expiry, Failed, MaintenanceReport, MaintenanceStep, Sweep},
+    maintain::{self, ExpiredRows, Expiry, MaintenanceFailure, MaintenanceReport, MaintenanceStep, Sweep},
     sqlite::Connection,
     time::{DAY_MS, Timestamp},
     value::Value,
@@ -61,7 +61,7 @@ impl Database {
                 if let Err(error) = inner.expire(expiry, now, &mut deleted).await {
                     report.failed(MaintenanceStep::Expires, Some(&expiry.table), error);
                 }
-                report.expired.push(Expired { table: expiry.table.clone(), deleted });
+                report.expired.push(ExpiredRows { table: expiry.table.clone(), deleted });
             }
             if let Err(error) = inner.delete_old_audit_rows(now, &mut report.audit_deleted).await {
                 report.failed(MaintenanceStep::Audit, None, error);
@@ -86,7 +86,7 @@ impl Database {
 
 impl MaintenanceReport {
     fn failed(&mut self, step: MaintenanceStep, table: Option<&str>, error: crate::Error) {
-        self.errors.push(Failed { step, table: table.map(str::to_owned), error });
+        self.errors.push(MaintenanceFailure { step, table: table.map(str::to_owned), error });
     }
 }
 

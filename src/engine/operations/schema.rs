@@ -3,8 +3,8 @@
 use crate::{
     engine::{Database, connection::fts5},
     error::Result,
-    migrate::Lint,
-    schema::{Drift, Generated, script::Script},
+    migrate::LintFinding,
+    schema::{Drift, GeneratedMigration, script::SchemaScript},
     sqlite::{Connection, Image, PageFile, mentions},
 };
 
@@ -23,13 +23,13 @@ impl Database {
     /// Generates migration scripts; see
     /// [`Migrations::generate`](crate::engine::migrations::driver::Migrations::generate). `renames` are pairs of old
     /// and new names.
-    pub async fn migrations_generate(&self, sql: &str, renames: &[(String, String)]) -> Result<Generated> {
+    pub async fn migrations_generate(&self, sql: &str, renames: &[(String, String)]) -> Result<GeneratedMigration> {
         fts5::load_if_named(&self.inner.ports.platform, sql).await?;
         self.inner.migrations.generate(&*self.inner, sql, renames).await
     }
 
     /// Changes the schema; see [`Migrations::sync`](crate::engine::migrations::driver::Migrations::sync).
-    pub async fn migrations_sync(&self, sql: &str) -> Result<Script> {
+    pub async fn migrations_sync(&self, sql: &str) -> Result<SchemaScript> {
         let inner = &*self.inner;
         let platform = &inner.ports.platform;
         fts5::load_if_named(platform, sql).await?;
@@ -47,7 +47,7 @@ impl Database {
     }
 
     /// Returns lint findings; see [`Migrations::lint`](crate::engine::migrations::driver::Migrations::lint).
-    pub fn migrations_lint(&self) -> Result<Vec<Lint>> {
+    pub fn migrations_lint(&self) -> Result<Vec<LintFinding>> {
         self.inner.migrations.lint()
     }
 }

@@ -88,7 +88,7 @@ pub enum Round {
 
 /// The end of a round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
+pub enum RoundEnd {
     /// Success.
     Done,
     /// Success, and no row changed remotely.
@@ -124,7 +124,7 @@ pub struct Schedule {
     hinted_all: bool,
     last_end: u64,
     failures: u32,
-    /// Number of consecutive rounds that ended with [`End::Kept`].
+    /// Number of consecutive rounds that ended with [`RoundEnd::Kept`].
     kept: u32,
     /// The end of the delay after failures. Events that promise success shorten it.
     backoff_until: u64,
@@ -273,39 +273,39 @@ impl Schedule {
     }
 
     /// Notes the end of the running round. `chance` (0 to 1) is the jitter.
-    pub fn ended(&mut self, end: End, now: u64, chance: f64) {
+    pub fn ended(&mut self, end: RoundEnd, now: u64, chance: f64) {
         let Some(round) = self.busy.take() else { return };
         let Some(interval_ms) = self.interval_ms else { return };
         self.last_end = now;
         match end {
-            End::Done | End::Unchanged | End::Kept => {
+            RoundEnd::Done | RoundEnd::Unchanged | RoundEnd::Kept => {
                 self.offline = None;
                 self.failures = 0;
                 self.backoff_until = 0;
                 if round == Round::Full {
-                    self.quiet = if self.hidden && end == End::Unchanged { self.quiet + 1 } else { 0 };
+                    self.quiet = if self.hidden && end == RoundEnd::Unchanged { self.quiet + 1 } else { 0 };
                     // Jitter of 10 % in both directions, so that clients that began together drift apart.
                     let wait = self.stretched(interval_ms);
                     self.full_at = now + wait - wait / 10 + share(wait / 5, chance);
                 }
                 if !matches!(round, Round::Pull(_)) {
-                    self.kept = if end == End::Kept { self.kept + 1 } else { 0 };
+                    self.kept = if end == RoundEnd::Kept { self.kept + 1 } else { 0 };
                 }
-                if end == End::Kept {
+                if end == RoundEnd::Kept {
                     let wait = BACKOFF.ms(self.kept);
                     self.push_by(now + wait - share(wait / 2, chance));
                 }
             }
-            End::Failed => {
+            RoundEnd::Failed => {
                 self.failures += 1;
                 self.backoff_until = now + backoff_ms(self.failures, chance);
                 self.full_at = self.backoff_until;
             }
-            End::Refused => {
+            RoundEnd::Refused => {
                 self.failures = 0;
                 self.handle(ScheduleEvent::Stopped, now, chance);
             }
-            End::Cancelled => {
+            RoundEnd::Cancelled => {
                 // The work of the cancelled round is still to be done.
                 self.full_at = self.full_at.min(now);
             }

@@ -1,6 +1,6 @@
 //! The SQL of a local column for a remote's: its declared type and its default.
 
-use super::remote_schema::Filling;
+use super::remote_schema::ColumnDefault;
 use crate::sync::values::{encode::literal, json};
 
 /// Returns the declared type that keeps a remote's values unaltered in both directions; see `types`.
@@ -18,10 +18,10 @@ pub(super) fn declared(kind: &str) -> &'static str {
 }
 
 /// Returns a default as SQL of SQLite; `None` where SQLite has none.
-pub(super) fn default_sql(kind: &str, filling: &Filling) -> Option<String> {
+pub(super) fn default_sql(kind: &str, filling: &ColumnDefault) -> Option<String> {
     let expression = match filling {
-        Filling::Text(text) => return constant(kind, text),
-        Filling::Expression(text) => text.trim(),
+        ColumnDefault::Text(text) => return constant(kind, text),
+        ColumnDefault::Expression(text) => text.trim(),
     };
     if let Some(text) = quoted(expression) {
         return constant(kind, &text);

@@ -3,7 +3,7 @@
 use super::{
     column_sql::{declared, default_sql},
     order,
-    remote_schema::{Filling, RemoteReference, RemoteTable},
+    remote_schema::{ColumnDefault, RemoteReference, RemoteTable},
     table::STAMP,
 };
 use crate::{
@@ -115,7 +115,7 @@ fn lines(table: &RemoteTable, tables: &[RemoteTable]) -> Vec<String> {
             line.push_str(&format!(" DEFAULT {sql}"));
         } else if column.generated {
             note = "written by the remote alone".to_owned();
-        } else if let Some(Filling::Expression(text) | Filling::Text(text)) = &column.default {
+        } else if let Some(ColumnDefault::Expression(text) | ColumnDefault::Text(text)) = &column.default {
             note = format!("NULL until the remote fills it: {}", comment(text));
         }
         // A value that the remote fills may be missing here until then.

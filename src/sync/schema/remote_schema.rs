@@ -30,14 +30,14 @@ pub struct RemoteColumn {
     /// Whether it refuses NULL.
     pub not_null: bool,
     /// Its default.
-    pub default: Option<Filling>,
+    pub default: Option<ColumnDefault>,
     /// Whether only the remote writes it.
     pub generated: bool,
 }
 
 /// The default of a column.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Filling {
+pub enum ColumnDefault {
     /// An SQL expression of PostgreSQL.
     Expression(String),
     /// A text.
@@ -77,7 +77,7 @@ fn function_table(raw: &str) -> Option<RemoteTable> {
             name: text(get("name")?)?,
             kind: text(get("type")?)?,
             not_null: get("notNull") == Some("true"),
-            default: get("default").and_then(text).map(Filling::Expression),
+            default: get("default").and_then(text).map(ColumnDefault::Expression),
             generated: get("generated") == Some("true"),
         })
     };
@@ -142,9 +142,13 @@ fn openapi_table(name: String, raw: &str) -> Option<RemoteTable> {
             JsonKind::String => {
                 let text = text(raw).unwrap_or_default();
                 // The document doesn't distinguish 'now()' from now(): a text that looks like a call counts as one.
-                if text.ends_with(')') { Filling::Expression(text) } else { Filling::Text(text.replace("''", "'")) }
+                if text.ends_with(')') {
+                    ColumnDefault::Expression(text)
+                } else {
+                    ColumnDefault::Text(text.replace("''", "'"))
+                }
             }
-            _ => Filling::Expression(raw.to_owned()),
+            _ => ColumnDefault::Expression(raw.to_owned()),
         });
         table.columns.push(RemoteColumn { name: column.into_owned(), kind, not_null, default, generated: false });
     }
@@ -181,7 +185,7 @@ mod tests {
         assert_eq!(tables[0].primary_key, ["b", "a"]);
         assert_eq!(tables[0].unique, [["c"]]);
         assert!(tables[0].columns[0].generated && tables[0].columns[0].not_null);
-        assert_eq!(tables[0].columns[1].default, Some(Filling::Expression("'x'::mood".into())));
+        assert_eq!(tables[0].columns[1].default, Some(ColumnDefault::Expression("'x'::mood".into())));
         assert_eq!(
             (tables[0].references[0].table.as_str(), tables[0].references[0].on_delete.as_str()),
             ("", "CASCADE")
@@ -205,9 +209,9 @@ mod tests {
         let kinds: Vec<&str> = tables[0].columns.iter().map(|column| column.kind.as_str()).collect();
         assert_eq!(kinds, ["bigint", "enum", "timestamp with time zone", "numeric", "array", "uuid"]);
         assert_eq!(tables[0].primary_key, ["id"]);
-        assert_eq!(tables[0].columns[1].default, Some(Filling::Text("it's".into())));
-        assert_eq!(tables[0].columns[2].default, Some(Filling::Expression("now()".into())));
-        assert_eq!(tables[0].columns[3].default, Some(Filling::Expression("0.5".into())));
+        assert_eq!(tables[0].columns[1].default, Some(ColumnDefault::Text("it's".into())));
+        assert_eq!(tables[0].columns[2].default, Some(ColumnDefault::Expression("now()".into())));
+        assert_eq!(tables[0].columns[3].default, Some(ColumnDefault::Expression("0.5".into())));
         assert_eq!(
             (tables[0].references[0].table.as_str(), &tables[0].references[0].to[..]),
             ("u", &["id".to_owned()][..])

@@ -3,8 +3,8 @@
 use tidelock::{
     Error, Result, Timestamp,
     migrate::{
-        Applied, Attempt, Direction, History, Migration, MigrationGroup, MigrationSource, MigrationTarget, OutOfOrder,
-        Supplied,
+        AppliedMigration, Attempt, History, Migration, MigrationDirection, MigrationGroup, MigrationSource,
+        MigrationTarget, OutOfOrder, SuppliedMigrations,
         plan::{check, to_apply, to_mark, to_revert},
     },
     schema::{Renames, Schema},
@@ -17,12 +17,12 @@ fn source(version: &str, name: &str, up: &str) -> MigrationSource {
     MigrationSource { version: version.into(), name: name.into(), up: Some(up.into()), ..MigrationSource::default() }
 }
 
-fn supplied(versions: &[&str]) -> Supplied {
-    Supplied::new(versions.iter().map(|version| source(version, "change", "SELECT 1")).collect()).unwrap()
+fn supplied(versions: &[&str]) -> SuppliedMigrations {
+    SuppliedMigrations::new(versions.iter().map(|version| source(version, "change", "SELECT 1")).collect()).unwrap()
 }
 
-fn applied(versions: &[&str]) -> Vec<Applied> {
-    supplied(versions).iter().map(|migration| Applied::new(migration, Timestamp(0), 1)).collect()
+fn applied(versions: &[&str]) -> Vec<AppliedMigration> {
+    supplied(versions).iter().map(|migration| AppliedMigration::new(migration, Timestamp(0), 1)).collect()
 }
 
 fn connection(script: &str) -> Connection {
@@ -33,8 +33,8 @@ fn connection(script: &str) -> Connection {
 
 fn attempt(connection: &Connection, source: MigrationSource) -> Result<()> {
     let history = History::new("schema_migrations").unwrap();
-    let migration = Supplied::new(vec![source]).unwrap().iter().next().unwrap().clone();
-    let attempt = Attempt::begin(connection, &history, &migration, Direction::Up)?;
+    let migration = SuppliedMigrations::new(vec![source]).unwrap().iter().next().unwrap().clone();
+    let attempt = Attempt::begin(connection, &history, &migration, MigrationDirection::Up)?;
     match attempt.script(&mut |statement| statement.finish().map(drop)) {
         Ok(()) => attempt.commit(Timestamp(1000), 7),
         Err(error) => Err(attempt.abort(error)),
@@ -44,7 +44,7 @@ fn attempt(connection: &Connection, source: MigrationSource) -> Result<()> {
 #[test]
 fn supplied_migrations() {
     let mut shown = Shown::of("migrations");
-    let one = |source: MigrationSource| Supplied::new(vec![source]);
+    let one = |source: MigrationSource| SuppliedMigrations::new(vec![source]);
     shown.fails("a version without digits", one(source("first", "users", "SELECT 1")));
     shown.fails("no name", one(source("0001", " ", "SELECT 1")));
     shown.fails("an empty up", one(source("0001", "users", " \n")));
@@ -53,7 +53,7 @@ fn supplied_migrations() {
         one(MigrationSource { checksum: Some(String::new()), ..source("0001", "users", "SELECT 1") }),
     );
     let twice = vec![source("1", "users", "SELECT 1"), source("0001", "people", "SELECT 1")];
-    shown.fails("a version twice", Supplied::new(twice));
+    shown.fails("a version twice", SuppliedMigrations::new(twice));
     shown.fails("a table of migrations with a reserved name", History::new("sqlite_migrations"));
 
     let all = supplied(&["1", "2", "3"]);
@@ -69,7 +69,8 @@ fn supplied_migrations() {
     shown.fails("a baseline that isn't there", to_mark(&all, &[], "7"));
     shown.fails("the way back of one that has none", to_revert(&all, &applied(&["1"]), &MigrationTarget::default()));
     let alone =
-        Supplied::new(vec![MigrationSource { transaction: Some(false), ..source("1", "vacuum", "VACUUM") }]).unwrap();
+        SuppliedMigrations::new(vec![MigrationSource { transaction: Some(false), ..source("1", "vacuum", "VACUUM") }])
+            .unwrap();
     let plan: Vec<&Migration> = alone.iter().collect();
     shown.fails("one that can't be in a transaction, with all others", MigrationGroup::check(&plan));
 
@@ -91,13 +92,13 @@ fn supplied_migrations() {
     fails("rows without a parent", "INSERT INTO c VALUES (7), (8)", true);
     fails("a transaction left open", "BEGIN; CREATE TABLE t(a);", false);
     let (history, migration) = (History::new("m").unwrap(), all.find("1").unwrap());
-    let begun = Attempt::begin(&open, &history, migration, Direction::Up).unwrap();
+    let begun = Attempt::begin(&open, &history, migration, MigrationDirection::Up).unwrap();
     open.exec("COMMIT").unwrap();
     shown.fails("a function that ends the transaction", begun.commit(Timestamp(1000), 1));
     open.exec("BEGIN").unwrap();
-    shown.fails("a migration inside a transaction", Attempt::begin(&open, &history, migration, Direction::Up));
+    shown.fails("a migration inside a transaction", Attempt::begin(&open, &history, migration, MigrationDirection::Up));
     open.exec("ROLLBACK").unwrap();
-    let begun = Attempt::begin(&open, &history, migration, Direction::Up).unwrap();
+    let begun = Attempt::begin(&open, &history, migration, MigrationDirection::Up).unwrap();
     let reader = open.statement("SELECT 1 FROM p").unwrap();
     shown.add("one that fails", &begun.abort(begun_failure()));
     drop(reader);

@@ -54,7 +54,7 @@ fn options() {
     shown.fails("a header whose name has a blank", headers(r#"{"x key":"abc"}"#));
     shown.fails("no bytes of an answer", remote(url, "k", &format!(r#""maxResponseBytes":0,{tables}"#)));
 
-    let audited = |json: &str| serde_json::from_str::<audit::Options>(json).unwrap().check();
+    let audited = |json: &str| serde_json::from_str::<audit::AuditOptions>(json).unwrap().check();
     shown.fails("an audit in a reserved table", audited(r#"{"tables":["t"],"table":"sqlite_log"}"#));
     shown.fails("an audit of the audit", audited(r#"{"tables":["audit_log"],"table":"audit_log"}"#));
     let open = Connection::open(&PageFile::default()).unwrap();

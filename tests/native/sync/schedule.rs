@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 use tidelock::{
     ports::sim::Sim,
-    sync::schedule::rounds::{End, Round, Schedule, ScheduleEvent},
+    sync::schedule::rounds::{Round, RoundEnd, Schedule, ScheduleEvent},
 };
 
 const START: u64 = 1_000_000;
@@ -28,7 +28,7 @@ fn started(interval_ms: u64) -> Schedule {
 fn quiet(interval_ms: u64) -> Schedule {
     let mut schedule = started(interval_ms);
     assert_eq!(schedule.take(START), Some(Round::Full));
-    schedule.ended(End::Done, START, 0.5);
+    schedule.ended(RoundEnd::Done, START, 0.5);
     schedule
 }
 
@@ -39,7 +39,7 @@ fn a_round_now_then_each_interval() {
     schedule.handle(ScheduleEvent::Started { interval_ms: 1000 }, START, 0.0);
     assert_eq!(schedule.take(START), Some(Round::Full));
     assert_eq!((schedule.next(), schedule.take(START + 9000)), (None, None), "one at a time");
-    schedule.ended(End::Done, START + 70, 0.5);
+    schedule.ended(RoundEnd::Done, START + 70, 0.5);
     assert_eq!(schedule.next(), Some(START + 1070));
     assert_eq!(schedule.take(START + 1069), None);
     assert_eq!(schedule.take(START + 1070), Some(Round::Full));
@@ -53,7 +53,7 @@ fn starting_again_changes_the_interval() {
     schedule.handle(ScheduleEvent::Started { interval_ms: 60_000 }, START + 200, 0.0);
     assert_eq!(schedule.next(), Some(START + 600), "what was soon due isn't put off");
     schedule.take(START + 600);
-    schedule.ended(End::Done, START + 600, 0.5);
+    schedule.ended(RoundEnd::Done, START + 600, 0.5);
     assert_eq!(schedule.next(), Some(START + 60_600));
     let mut schedule = started(30_000);
     schedule.handle(ScheduleEvent::Started { interval_ms: 60_000 }, START, 0.0);
@@ -69,10 +69,10 @@ fn writes_are_gathered_and_sent_soon() {
     assert_eq!(schedule.next(), Some(START + 250));
     assert_eq!(schedule.take(START + 250), Some(Round::Push));
     schedule.handle(ScheduleEvent::Written, START + 260, 0.0);
-    schedule.ended(End::Done, START + 300, 0.5);
+    schedule.ended(RoundEnd::Done, START + 300, 0.5);
     assert_eq!(schedule.next(), Some(START + 510), "what was written meanwhile");
     assert_eq!(schedule.take(START + 510), Some(Round::Push));
-    schedule.ended(End::Done, START + 520, 0.5);
+    schedule.ended(RoundEnd::Done, START + 520, 0.5);
     assert_eq!(schedule.next(), Some(START + 30_000), "pushes don't put off the interval");
 }
 
@@ -88,9 +88,9 @@ fn hints_are_gathered_by_table() {
     assert_eq!(schedule.take(START + 200), Some(Round::Pull(vec!["a".to_owned(), "b".to_owned()])));
     hint(&mut schedule, &["c"], START + 210);
     hint(&mut schedule, &[], START + 220);
-    schedule.ended(End::Done, START + 300, 0.5);
+    schedule.ended(RoundEnd::Done, START + 300, 0.5);
     assert_eq!(schedule.take(START + 410), Some(Round::Pull(Vec::new())), "any may have changed");
-    schedule.ended(End::Done, START + 500, 0.5);
+    schedule.ended(RoundEnd::Done, START + 500, 0.5);
     assert_eq!(schedule.next(), Some(START + 30_000));
 }
 
@@ -100,14 +100,14 @@ fn failures_double_the_wait_and_writes_shorten_it_a_little() {
     let mut at = START;
     for wait in [500, 1000, 2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000] {
         assert_eq!(schedule.take(at), Some(Round::Full));
-        schedule.ended(End::Failed, at, 0.0);
+        schedule.ended(RoundEnd::Failed, at, 0.0);
         assert_eq!(schedule.next(), Some(at + wait));
         at += wait;
     }
     schedule.handle(ScheduleEvent::Written, at - 59_000, 0.0);
     assert_eq!(schedule.next(), Some(at - 55_000), "five seconds after the last one");
     assert_eq!(schedule.take(at - 55_000), Some(Round::Full));
-    schedule.ended(End::Done, at, 0.5);
+    schedule.ended(RoundEnd::Done, at, 0.5);
     assert_eq!(schedule.next(), Some(at + 1000));
 }
 
@@ -118,7 +118,7 @@ fn nothing_begins_before_the_remote_wishes_it() {
         if failed {
             schedule.take(START);
             schedule.handle(ScheduleEvent::RetryAfter { ms: 600_000 }, START, 0.25);
-            schedule.ended(End::Failed, START, 1.0);
+            schedule.ended(RoundEnd::Failed, START, 1.0);
         } else {
             // A call of the user received the `Retry-After`.
             schedule.handle(ScheduleEvent::RetryAfter { ms: 600_000 }, START, 0.25);
@@ -150,36 +150,36 @@ fn a_hidden_page_for_which_nothing_changes_asks_more_rarely() {
         (at, (schedule.next().unwrap() - at) / 1000)
     };
     for _ in 0..3 {
-        assert_eq!(round(&mut schedule, End::Unchanged).1, 30, "as long as it is in sight");
+        assert_eq!(round(&mut schedule, RoundEnd::Unchanged).1, 30, "as long as it is in sight");
     }
     schedule.handle(ScheduleEvent::Hidden, START, 0.0);
-    let waits: Vec<u64> = (0..5).map(|_| round(&mut schedule, End::Unchanged).1).collect();
+    let waits: Vec<u64> = (0..5).map(|_| round(&mut schedule, RoundEnd::Unchanged).1).collect();
     assert_eq!(waits, [60, 120, 240, 240, 240]);
-    assert_eq!(round(&mut schedule, End::Done).1, 30, "there was something new");
+    assert_eq!(round(&mut schedule, RoundEnd::Done).1, 30, "there was something new");
     for heard in [
         ScheduleEvent::Written,
         ScheduleEvent::Hint(vec!["a".to_owned()]),
         ScheduleEvent::Started { interval_ms: 30_000 },
     ] {
-        round(&mut schedule, End::Unchanged);
-        let (at, wait) = round(&mut schedule, End::Unchanged);
+        round(&mut schedule, RoundEnd::Unchanged);
+        let (at, wait) = round(&mut schedule, RoundEnd::Unchanged);
         assert_eq!(wait, 120);
         schedule.handle(heard, at + 10, 0.0);
         while let Some(round) = schedule.take(at + 1000) {
             assert_ne!(round, Round::Full);
-            schedule.ended(End::Unchanged, at + 1000, 0.5);
+            schedule.ended(RoundEnd::Unchanged, at + 1000, 0.5);
         }
         assert_eq!(schedule.next(), Some(at + 30_010));
     }
-    let (at, _) = round(&mut schedule, End::Unchanged);
+    let (at, _) = round(&mut schedule, RoundEnd::Unchanged);
     schedule.handle(ScheduleEvent::Shown, at + 5000, 0.0);
     assert_eq!(schedule.next(), Some(at + 5000));
-    assert_eq!(round(&mut schedule, End::Unchanged).1, 30, "in sight again");
+    assert_eq!(round(&mut schedule, RoundEnd::Unchanged).1, 30, "in sight again");
     // The interval grows at most 20 times, and never gets shorter than the user's.
     for (interval, longest) in [(1000, 20), (600_000, 600)] {
         let mut schedule = started(interval);
         schedule.handle(ScheduleEvent::Hidden, START, 0.0);
-        let waits = (0..9).map(|_| round(&mut schedule, End::Unchanged).1);
+        let waits = (0..9).map(|_| round(&mut schedule, RoundEnd::Unchanged).1);
         assert_eq!(waits.last(), Some(longest));
     }
 }
@@ -214,7 +214,7 @@ fn a_thousand_clients_that_come_back_at_once_spread_what_they_ask_for() {
                 schedule.handle(ScheduleEvent::Offline, START + 10, chance());
                 if has_failed {
                     schedule.take(START + 200_000).unwrap();
-                    schedule.ended(End::Failed, START + 200_000, chance());
+                    schedule.ended(RoundEnd::Failed, START + 200_000, chance());
                 }
                 schedule.handle(ScheduleEvent::Online, START + 600_000 + number, chance());
                 if let Some(heard) = then.clone() {
@@ -233,7 +233,7 @@ fn a_thousand_clients_that_come_back_at_once_spread_what_they_ask_for() {
             let mut schedule = started(30_000);
             for failure in 1..=failures {
                 schedule.take(START + 600_000 * failure).unwrap();
-                schedule.ended(End::Failed, START + 600_000 * failure + number, chance());
+                schedule.ended(RoundEnd::Failed, START + 600_000 * failure + number, chance());
             }
             schedule
         });
@@ -244,7 +244,7 @@ fn a_thousand_clients_that_come_back_at_once_spread_what_they_ask_for() {
         let mut schedule = started(30_000);
         schedule.take(START).unwrap();
         schedule.handle(ScheduleEvent::RetryAfter { ms: 60_000 }, START + number, chance());
-        schedule.ended(End::Failed, START + number, chance());
+        schedule.ended(RoundEnd::Failed, START + number, chance());
         schedule
     });
     assert!(times[0] >= START + 60_000);
@@ -253,7 +253,7 @@ fn a_thousand_clients_that_come_back_at_once_spread_what_they_ask_for() {
     let times = first_requests(|number, chance| {
         let mut schedule = started(30_000);
         schedule.take(START).unwrap();
-        schedule.ended(End::Failed, START, chance());
+        schedule.ended(RoundEnd::Failed, START, chance());
         schedule.handle(ScheduleEvent::Stopped, START + 1, chance());
         schedule.handle(ScheduleEvent::Started { interval_ms: 30_000 }, START + 50_000 + number, chance());
         schedule
@@ -275,7 +275,7 @@ fn clients_that_began_together_drift_apart() {
         for _ in 0..5 {
             let at = schedule.next().unwrap();
             schedule.take(at).unwrap();
-            schedule.ended(End::Done, at, chance());
+            schedule.ended(RoundEnd::Done, at, chance());
         }
         schedule
     });
@@ -288,11 +288,11 @@ fn changes_that_wait_for_others_are_sent_again_while_the_rest_goes_on() {
     schedule.handle(ScheduleEvent::Written, START, 0.0);
     let mut at = START + 250;
     assert_eq!(schedule.take(at), Some(Round::Push));
-    schedule.ended(End::Kept, at, 0.0);
+    schedule.ended(RoundEnd::Kept, at, 0.0);
     assert_eq!(schedule.next(), Some(at + 1000));
     at += 1000;
     assert_eq!(schedule.take(at), Some(Round::Push));
-    schedule.ended(End::Kept, at, 0.0);
+    schedule.ended(RoundEnd::Kept, at, 0.0);
     assert_eq!(schedule.next(), Some(START + 3000), "the interval goes on");
     schedule.handle(ScheduleEvent::Written, at + 10, 0.0);
     assert_eq!(schedule.next(), Some(at + 260), "and so do writes");
@@ -309,13 +309,13 @@ fn without_a_network_it_hardly_tries_and_with_it_it_tries_at_once() {
     assert!(!schedule.handle(ScheduleEvent::Online, START + 7100, 0.0), "said twice");
     schedule.handle(ScheduleEvent::Offline, START + 8000, 0.0);
     assert!(schedule.handle(ScheduleEvent::Online, START + 8200, 0.0), "what hangs is given up");
-    schedule.ended(End::Cancelled, START + 8200, 0.5);
+    schedule.ended(RoundEnd::Cancelled, START + 8200, 0.5);
     assert_eq!(schedule.take(START + 8200), Some(Round::Full));
-    schedule.ended(End::Done, START + 8300, 0.5);
+    schedule.ended(RoundEnd::Done, START + 8300, 0.5);
     // The platform reports `offline` wrongly.
     schedule.handle(ScheduleEvent::Offline, START + 9000, 0.0);
     assert_eq!(schedule.take(START + 9000 + OFFLINE), Some(Round::Full));
-    schedule.ended(End::Done, START + 9000 + OFFLINE, 0.5);
+    schedule.ended(RoundEnd::Done, START + 9000 + OFFLINE, 0.5);
     assert_eq!(schedule.next(), Some(START + 10_000 + OFFLINE), "a round went through all the same");
 }
 
@@ -332,7 +332,7 @@ fn a_page_that_is_shown_looks_at_the_remote() {
 fn what_must_not_go_on_stops() {
     let mut schedule = started(1000);
     schedule.take(START);
-    schedule.ended(End::Refused, START + 10, 0.0);
+    schedule.ended(RoundEnd::Refused, START + 10, 0.0);
     for heard in [ScheduleEvent::Written, ScheduleEvent::Online, ScheduleEvent::Shown, ScheduleEvent::Hint(Vec::new())]
     {
         schedule.handle(heard, START + 20, 0.0);
@@ -345,7 +345,7 @@ fn what_must_not_go_on_stops() {
 #[derive(Clone, Debug)]
 enum Step {
     Hear(ScheduleEvent, f64),
-    End(End, f64),
+    End(RoundEnd, f64),
     Pass(u64),
 }
 
@@ -362,8 +362,13 @@ fn step() -> impl Strategy<Value = Step> {
         Just(ScheduleEvent::Written),
         prop::collection::vec("[ab]", 0..3).prop_map(ScheduleEvent::Hint),
     ];
-    let end =
-        prop_oneof![Just(End::Done), Just(End::Kept), Just(End::Unchanged), Just(End::Failed), Just(End::Cancelled),];
+    let end = prop_oneof![
+        Just(RoundEnd::Done),
+        Just(RoundEnd::Kept),
+        Just(RoundEnd::Unchanged),
+        Just(RoundEnd::Failed),
+        Just(RoundEnd::Cancelled),
+    ];
     prop_oneof![
         (heard, 0.0..1.0).prop_map(|(heard, chance)| Step::Hear(heard, chance)),
         (end, 0.0..1.0).prop_map(|(end, chance)| Step::End(end, chance)),
@@ -416,9 +421,9 @@ proptest! {
                     schedule.ended(end, now, chance);
                     if under_way {
                         match end {
-                            End::Failed => failing = true,
-                            End::Done | End::Unchanged | End::Kept => (offline, failing) = (false, false),
-                            End::Refused | End::Cancelled => {}
+                            RoundEnd::Failed => failing = true,
+                            RoundEnd::Done | RoundEnd::Unchanged | RoundEnd::Kept => (offline, failing) = (false, false),
+                            RoundEnd::Refused | RoundEnd::Cancelled => {}
                         }
                     }
                     under_way = false;
