@@ -158,7 +158,7 @@ export function inTransaction<T>(
 }
 
 /** The calls that end a manual transaction. */
-export interface Ending {
+export interface TransactionEnd {
   /** Resolves when the changes are stored as the option `durability` promises. */
   commit(): Promise<void>
   rollback(): void
@@ -167,14 +167,14 @@ export interface Ending {
 /** A transaction that the caller ends, the result of {@link Database.begin}. */
 export class ManualTransaction extends Tx {
   readonly #ownSteps: Steps
-  #ending: Ending | undefined
+  #end: TransactionEnd | undefined
   #failed = false
 
   /** @internal */
-  constructor(connection: Connection, permitId: number, steps: Steps, ending: Ending) {
+  constructor(connection: Connection, permitId: number, steps: Steps, end: TransactionEnd) {
     super(connection, permitId, steps)
     this.#ownSteps = steps
-    this.#ending = ending
+    this.#end = end
   }
 
   /**
@@ -182,9 +182,9 @@ export class ManualTransaction extends Tx {
    * back. Rejects with `transaction_closed` when the transaction has ended.
    */
   async commit(): Promise<void> {
-    const ending = this.#end()
+    const end = this.#takeEnd()
     try {
-      await ending.commit()
+      await end.commit()
     } catch (error) {
       this.#failed = true
       throw error
@@ -193,14 +193,14 @@ export class ManualTransaction extends Tx {
 
   /** Rolls back after the calls made before it. Does nothing after a failed commit. Rejects with `transaction_closed` after the end. */
   async rollback(): Promise<void> {
-    if (!this.#failed) this.#end().rollback()
+    if (!this.#failed) this.#takeEnd().rollback()
   }
 
-  #end(): Ending {
-    const ending = this.#ending
-    if (ending === undefined) throw hasEnded()
-    this.#ending = undefined
+  #takeEnd(): TransactionEnd {
+    const end = this.#end
+    if (end === undefined) throw hasEnded()
+    this.#end = undefined
     this.#ownSteps.seal()
-    return ending
+    return end
   }
 }

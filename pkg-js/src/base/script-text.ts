@@ -1,5 +1,5 @@
 /** The reason why a text can't be a script. */
-export interface Flaw {
+export interface ScriptFlaw {
   /** Where the flaw begins, in UTF-16 units. */
   readonly index: number
   /** What is wrong, as the text after a colon. */
@@ -15,7 +15,7 @@ export interface ScriptText {
   /** Where its first token is; `undefined` when there are only spaces and comments. */
   readonly first: number | undefined
   /** The first flaw, if there is one. */
-  readonly flaw: Flaw | undefined
+  readonly flaw: ScriptFlaw | undefined
 }
 
 /** Comments, quoted texts and names, words, numbers, then any other character: also an opening mark that is never closed. */
@@ -25,7 +25,7 @@ const pieces =
 const closing: Readonly<Record<string, string>> = { "'": "'", '"': '"', '`': '`', '[': ']', '/*': '*/' }
 
 /** Finds a NUL character: SQLite silently ignores the rest of a script after one. */
-export function nulFlaw(text: string): Flaw | undefined {
+export function nulFlaw(text: string): ScriptFlaw | undefined {
   const index = text.indexOf('\0')
   if (index < 0) return undefined
   return { index, why: 'there is a NUL character', hint: 'Save it as UTF-8; in SQL the character is char(0)' }
@@ -43,7 +43,7 @@ export function readScript(text: string): ScriptText {
   let [words, creates, ending] = [0, false, 0]
   let began = 0
   let trigger: number | undefined
-  const found = (flaw: Flaw | undefined): ScriptText => ({ sql: sql + text.slice(copied), first, flaw })
+  const found = (flaw: ScriptFlaw | undefined): ScriptText => ({ sql: sql + text.slice(copied), first, flaw })
   const nul = nulFlaw(text)
   if (nul !== undefined) return found(nul)
   for (const { 0: piece, index } of text.matchAll(pieces)) {
@@ -82,13 +82,13 @@ export function readScript(text: string): ScriptText {
   return found(trigger === undefined || ending === 2 ? undefined : endless(trigger))
 }
 
-function unclosed(index: number, open: string, close: string): Flaw {
+function unclosed(index: number, open: string, close: string): ScriptFlaw {
   const hint =
     open === '/*' ? 'Close the comment with */' : `Close it with ${close}; within a text or a name a quote is doubled`
   return { index, why: `what ${open} opens is never closed`, hint }
 }
 
-function endless(index: number): Flaw {
+function endless(index: number): ScriptFlaw {
   return {
     index,
     why: 'a trigger has no end',
@@ -96,7 +96,7 @@ function endless(index: number): Flaw {
   }
 }
 
-function swallowed(index: number): Flaw {
+function swallowed(index: number): ScriptFlaw {
   return {
     index,
     why: 'a comment continues after a carriage return, over what seems to be the next line',
@@ -104,7 +104,7 @@ function swallowed(index: number): Flaw {
   }
 }
 
-function damaged(index: number): Flaw {
+function damaged(index: number): ScriptFlaw {
   return {
     index,
     why: 'there is U+FFFD, which replaces a character that was lost',

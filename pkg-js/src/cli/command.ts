@@ -2,7 +2,7 @@ import { parseArgs } from 'node:util'
 import { closest } from '../base/closest.js'
 import { usageError } from './errors.js'
 import type { Output } from './output.js'
-import type { RemoteListener } from './remote-words.js'
+import type { RemoteListener } from './remote-error.js'
 
 export { usageError }
 

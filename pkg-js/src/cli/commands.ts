@@ -15,7 +15,7 @@ import { CommandError, UsageError, usageError } from './errors.js'
 import { withCommandHint } from './hints.js'
 import { Output, type Stream } from './output.js'
 import { isTidelockError, TidelockError } from './package.js'
-import { RemoteListener } from './remote-words.js'
+import { RemoteListener } from './remote-error.js'
 
 const commands: readonly Command[] = [
   ...[init, pull, push, schemaPull, types],
@@ -25,8 +25,8 @@ const commands: readonly Command[] = [
   doctor,
 ]
 
-/** What a command line has around it. */
-export interface CommandLineSurroundings {
+/** The environment of a command line. */
+export interface CommandLineEnvironment {
   readonly out: Stream
   readonly err: Stream
   readonly env: Readonly<Record<string, string | undefined>>
@@ -35,9 +35,9 @@ export interface CommandLineSurroundings {
 }
 
 /** Runs a command line. Returns its exit code: 0, 1 for a failure, 2 for wrong usage. */
-export async function runCommandLine(args: readonly string[], around: CommandLineSurroundings): Promise<number> {
-  const { env, signal } = around
-  const output = outputOf(args, around)
+export async function runCommandLine(args: readonly string[], environment: CommandLineEnvironment): Promise<number> {
+  const { env, signal } = environment
+  const output = outputOf(args, environment)
   const remote = new RemoteListener()
   try {
     const isHelp = args[0] === 'help'
@@ -66,11 +66,14 @@ export function interrupted(): TidelockError {
 }
 
 /** Prints the error of Ctrl-C for a command line that could not print it. */
-export function printInterrupted(args: readonly string[], around: Pick<CommandLineSurroundings, 'out' | 'err'>): void {
-  outputOf(args, around).failure(interrupted())
+export function printInterrupted(
+  args: readonly string[],
+  environment: Pick<CommandLineEnvironment, 'out' | 'err'>,
+): void {
+  outputOf(args, environment).failure(interrupted())
 }
 
-function outputOf(args: readonly string[], { out, err }: Pick<CommandLineSurroundings, 'out' | 'err'>): Output {
+function outputOf(args: readonly string[], { out, err }: Pick<CommandLineEnvironment, 'out' | 'err'>): Output {
   return new Output(out, err, args.includes('--json'))
 }
 

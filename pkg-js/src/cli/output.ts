@@ -1,5 +1,5 @@
 import type { TidelockError } from './package.js'
-import { wordsOf } from './remote-words.js'
+import { remoteErrorOf } from './remote-error.js'
 
 /** A destination of text. */
 export interface Stream {
@@ -70,7 +70,7 @@ export class Output {
       this.#jsonLine({ error: error.toJSON() })
       return
     }
-    const { message, code, details, hint } = wordsOf(error) ?? {}
+    const { message, code, details, hint } = remoteErrorOf(error) ?? {}
     // The message is mostly a part of the error's.
     const said =
       message === undefined || error.message.includes(message) ? code : [code, message].filter(Boolean).join(' ')

@@ -1,7 +1,7 @@
 import { TidelockError } from './package.js'
 
-/** What a remote said in an error response, in PostgREST's form. */
-export interface RemoteWords {
+/** The body of an error response, in PostgREST's form. */
+export interface RemoteErrorBody {
   readonly code?: string
   readonly message?: string
   readonly details?: string
@@ -15,32 +15,32 @@ const maxLength = 1000
 
 /** Remembers the last error response of a remote: errors of the sync have only its message, while its hint often is the answer. */
 export class RemoteListener {
-  #words: RemoteWords | undefined
+  #last: RemoteErrorBody | undefined
 
   /** The `fetch` of the remote. Returns the response with the body that was read. */
   readonly fetch: typeof fetch = async (input, init) => {
     const response = await fetch(input, init)
     if (response.status < 400 || response.body === null) return response
     const bytes = await beginning(response.body)
-    this.#words = wordsIn(new TextDecoder().decode(bytes)) ?? this.#words
+    this.#last = parseError(new TextDecoder().decode(bytes)) ?? this.#last
     const { status, statusText, headers } = response
     return new Response(bytes, { status, statusText, headers })
   }
 
-  /** Returns an error of the sync with the remote's words in its details; another error unchanged. */
+  /** Returns an error of the sync with the remote's last error in its details; another error unchanged. */
   explain(error: TidelockError): TidelockError {
-    if (this.#words === undefined || !error.code.startsWith('sync_')) return error
+    if (this.#last === undefined || !error.code.startsWith('sync_')) return error
     const { code, message, hint, details, cause } = error
-    return new TidelockError(code, message, { hint, cause, details: { ...details, remote: this.#words } })
+    return new TidelockError(code, message, { hint, cause, details: { ...details, remote: this.#last } })
   }
 }
 
-/** Returns the words of a remote in the details of an error. */
-export function wordsOf({ details }: TidelockError): RemoteWords | undefined {
-  return details.remote as RemoteWords | undefined
+/** Returns the remote's error in the details of an error. */
+export function remoteErrorOf({ details }: TidelockError): RemoteErrorBody | undefined {
+  return details.remote as RemoteErrorBody | undefined
 }
 
-function wordsIn(body: string): RemoteWords | undefined {
+function parseError(body: string): RemoteErrorBody | undefined {
   try {
     const found = JSON.parse(body) as Record<string, unknown> | null
     const said = fields.flatMap((field) => {

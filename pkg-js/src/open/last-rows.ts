@@ -4,7 +4,7 @@ import { loaded } from '../base/lazy-module.js'
 import type { Row, RowMode, SqlParams } from '../base/values.js'
 import { checkOptions } from '../options/check-options.js'
 import { checkName } from '../options/open-rules.js'
-import { surroundings } from './open.js'
+import { openEnvironment } from './open.js'
 import { checkPlace, type StoredPlace } from './stored-place.js'
 
 /** Options of {@link lastRows}: where the database is stored, and what belongs to the live query. */
@@ -35,7 +35,7 @@ export async function lastRows<T = Row>(
   const mode = checkOneOf('rowMode', options?.rowMode ?? 'object', ['object', 'array'])
   const window = checkWindow(options ?? {})
   // The default folder of a name is that of `open`.
-  const place = checkOptions({ name, storage, path }, surroundings())
+  const place = checkOptions({ name, storage, path }, openEnvironment())
   const { LastResults } = await loaded("initial: 'last'", import('../api/last-results.js'))
   const places = storage === undefined ? [place, { ...place, storage: 'opfs' as const }] : [place]
   const query = { sql, params, mode, window }

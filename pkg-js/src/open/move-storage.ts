@@ -9,7 +9,7 @@ import { checkOptions } from '../options/check-options.js'
 import { fileWaitMs } from '../options/file-wait.js'
 import type { OpenOptions, WasmSource } from '../options/options.js'
 import { beginMove, endMove, storagesOf } from './location.js'
-import { requireStorage, surroundings } from './open.js'
+import { openEnvironment, requireStorage } from './open.js'
 import { whileClosed } from './while-closed.js'
 
 /** Options of {@link moveStorage}. */
@@ -49,7 +49,7 @@ export async function moveStorage(name: string, options: MoveStorageOptions): Pr
   const to = checkOneOf<MoveStorageOptions['to']>('to', given.to, ['indexeddb', 'opfs'])
   const { encryption, worker, wasm } = options
   const opening: OpenOptions = { name, storage: to, encryption, worker, wasm }
-  const checked = checkOptions(opening, surroundings())
+  const checked = checkOptions(opening, openEnvironment())
   requireStorage('indexeddb')
   requireStorage('opfs', 'worker')
   await whileClosed(name, { hint: 'Close it there first' }, async (stolen) => {

@@ -11,7 +11,7 @@ import type { FunctionsSource } from '../functions/functions.js'
 import { Bridge, openHere } from '../instance/bridge.js'
 import { DatabaseClient, loadTimetable } from '../instance/database-client.js'
 import { beginToLoad, startInstance } from '../instance/instance.js'
-import { checkOptions, type Surroundings } from '../options/check-options.js'
+import { checkOptions, type OpenEnvironment } from '../options/check-options.js'
 import { onServer } from '../options/check-storage.js'
 import { lazyOptions } from '../options/load-lazy-options.js'
 import type { OpenOptions } from '../options/options.js'
@@ -71,10 +71,10 @@ type Prepared = Awaited<ReturnType<typeof prepare>>
 
 /** What an opening needs, checked. */
 async function prepare(given: OpenOptions) {
-  const around = surroundings()
+  const environment = openEnvironment()
   const { watchUser, owner, ...named } = await resolved(given)
   const options = await placed(named.options)
-  const common = checkOptions(options, around)
+  const common = checkOptions(options, environment)
   options.signal?.throwIfAborted()
   requireStorage(common.storage, options.thread)
   const elsewhere = otherStorage(common)
@@ -82,7 +82,7 @@ async function prepare(given: OpenOptions) {
   elsewhere.catch(() => {})
   if (options.dev === true) (await development()).checkDevelopment()
   beginToLoad(options)
-  const rare = await checkRare(options, around)
+  const rare = await checkRare(options, environment)
   const checked = { ...common, ...rare, ...(rare.remote && owner ? { remote: { ...rare.remote, owner } } : {}) }
   const functions = await checkedFunctions(options)
   const timetable = await loadTimetable(options)
@@ -186,7 +186,7 @@ async function resolved(options: OpenOptions): Promise<ResolvedOptions> {
 /** Checks rarely used options, in a module that is loaded only for them. */
 async function checkRare(
   options: OpenOptions,
-  { secrets }: Surroundings,
+  { secrets }: OpenEnvironment,
 ): Promise<Pick<CoreOptions, 'remote' | 'audit' | 'expires'>> {
   if (options.remote === undefined && options.audit === undefined && options.expires === undefined) return {}
   const { checkLazyOptions } = await lazyOptions()
@@ -210,7 +210,7 @@ export async function checkedColumnKeys({
 }
 
 /** Returns the title, the URL and the kind of the environment. */
-export function surroundings(): Surroundings {
+export function openEnvironment(): OpenEnvironment {
   return {
     title: typeof document === 'undefined' ? programName() : document.title,
     // Without query and fragment, where sign-in flows leave codes and tokens.

@@ -7,7 +7,7 @@ import { checkOptions } from '../options/check-options.js'
 import { lazyOptions } from '../options/load-lazy-options.js'
 import type { OpenOptions, WasmSource } from '../options/options.js'
 import type { RemoteOptions } from '../remote/remote-options.js'
-import { surroundings } from './open.js'
+import { openEnvironment } from './open.js'
 
 /** Options of {@link schemaFromRemote}. */
 export interface SchemaFromRemoteOptions
@@ -83,14 +83,14 @@ export async function schemaFromRemote(options: SchemaFromRemoteOptions): Promis
     version: checkString('version', version ?? '0001'),
     name: checkString('name', name ?? 'remote_schema'),
   }
-  const around = surroundings()
+  const environment = openEnvironment()
   const { checkRemote, resolveClient } = await lazyOptions()
   const { watchUser: _, ...endpoint } = resolveClient({ ...remote, tables: wanted })
-  const checked = checkRemote(endpoint, around.secrets)
+  const checked = checkRemote(endpoint, environment.secrets)
   // No database is opened: the name is a placeholder.
   const opening: OpenOptions = { name: 'schema', storage: 'memory', wasm, onWarning, remote: endpoint }
   const user = new DatabaseClient(opening)
-  const nothing = checkOptions({ name: 'schema', storage: 'memory' }, around)
+  const nothing = checkOptions({ name: 'schema', storage: 'memory' }, environment)
   const [bridge, instance] = await bridgeAlone(nothing, {}, user, wasm)
   const { up, down, leftOut } = await bridge.schemaFromRemote(instance, checked)
   if (leftOut.length > 0) {

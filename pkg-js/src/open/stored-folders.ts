@@ -7,7 +7,7 @@ import { nodeFiles } from '../node/load.js'
 import { checkOptions } from '../options/check-options.js'
 import type { OpenOptions } from '../options/options.js'
 import { withHolder } from './in-use.js'
-import { surroundings } from './open.js'
+import { openEnvironment } from './open.js'
 import type { DatabaseInfo } from './stored-info.js'
 
 // Lists and deletes databases in folders without opening them, in Node.
@@ -35,7 +35,7 @@ export async function deleteFolder(name: string, path: string | undefined, force
     // When another process has the database open, the error says that its lock can't be stolen.
     ...(force ? { lock: { onBusy: 'steal' } } : {}),
   }
-  const folder = checkOptions(options, surroundings()).path as string
+  const folder = checkOptions(options, openEnvironment()).path as string
   const { filesOf, holdsDatabase, removeFolder, writeLastResults } = await nodeFiles()
   if (!holdsDatabase(folder)) return
   const [bridge, instance] = await alone(options)
@@ -57,5 +57,5 @@ export async function filesOfDatabase(folder: string) {
 }
 
 function alone(options: OpenOptions): Promise<[Bridge, Instance]> {
-  return bridgeAlone(checkOptions(options, surroundings()), {}, new DatabaseClient(options), undefined)
+  return bridgeAlone(checkOptions(options, openEnvironment()), {}, new DatabaseClient(options), undefined)
 }

@@ -8,8 +8,8 @@ import { openRules } from './open-rules.js'
 import type { OpenOptions } from './options.js'
 import { complete } from './rule.js'
 
-/** What the page says about itself; the defaults depend on it. */
-export interface Surroundings extends StorageEnvironment {
+/** What the options depend on beside themselves: the page, or the program that opens the database. */
+export interface OpenEnvironment extends StorageEnvironment {
   readonly title: string
   readonly url: string
   /** A place where a secret key of the remote may be: Node, not a page. */
@@ -20,7 +20,7 @@ export interface Surroundings extends StorageEnvironment {
  * Checks the options of `open` and completes them with the defaults; all but those few that are left to `lazy-options.ts`.
  * Throws `invalid_argument` naming the option, and `unsupported_environment` naming what this build lacks.
  */
-export function checkOptions(options: OpenOptions, around: Surroundings): CoreOptions {
+export function checkOptions(options: OpenOptions, environment: OpenEnvironment): CoreOptions {
   if (options === undefined) throw invalid("open needs options, at least { name: '...' }")
   const given = complete('', options, openRules)
   const { name, durability, lock, mode, migrations, baseline, health } = given
@@ -33,7 +33,7 @@ export function checkOptions(options: OpenOptions, around: Surroundings): CoreOp
       hint: 'Nothing else would store anything',
     })
   }
-  const storage = checkStorage(given.storage, given.path, around)
+  const storage = checkStorage(given.storage, given.path, environment)
   if (given.tabs === 'shared') checkShared(storage)
   if (mode === 'cloud' && given.remote === undefined) {
     throw invalid("mode 'cloud' needs remote", {
@@ -51,7 +51,7 @@ export function checkOptions(options: OpenOptions, around: Surroundings): CoreOp
     cacheBytes: given.cacheBytes,
     onBusy: lock.onBusy,
     lockTimeoutMs: lock.timeoutMs,
-    holder: { title: around.title, url: around.url },
+    holder: { title: environment.title, url: environment.url },
     migrate: given.migrate,
     outOfOrder: given.outOfOrder,
     migrationsTable: given.migrationsTable,
