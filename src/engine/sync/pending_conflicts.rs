@@ -10,7 +10,7 @@ use crate::{
         config::options::ConflictPolicy,
         conflict::{
             reconcile::Decision,
-            unpushed::{OutboxEntry, PendingConflict},
+            unpushed::{PendingConflict, UnpushedEntry},
         },
         outbox::{
             capture,
@@ -93,7 +93,7 @@ impl Sync {
     }
 
     /// Lets a change wait for which the function failed. A rejected change already waits for the user.
-    async fn postpone(&self, host: &dyn SyncHost, entry: &OutboxEntry, error: &Error) -> Result<()> {
+    async fn postpone(&self, host: &dyn SyncHost, entry: &UnpushedEntry, error: &Error) -> Result<()> {
         if entry.rejected {
             return Ok(());
         }
@@ -110,7 +110,7 @@ impl Sync {
         host: &dyn SyncHost,
         writer: &RowWriter,
         conflict: &PendingConflict,
-    ) -> Result<Option<(OutboxEntry, Option<Vec<Value>>)>> {
+    ) -> Result<Option<(UnpushedEntry, Option<Vec<Value>>)>> {
         let _guard = host.lock_connection().await?;
         let connection = host.connection()?;
         let Some(entry) = writer.unpushed.entry(&connection, &conflict.key)? else { return Ok(None) };
@@ -123,7 +123,7 @@ impl Sync {
         plan: &Plan,
         writer: &RowWriter,
         conflict: &PendingConflict,
-        (entry, local): (&OutboxEntry, Option<&[Value]>),
+        (entry, local): (&UnpushedEntry, Option<&[Value]>),
         row: Option<Vec<Value>>,
     ) -> Result<Answered> {
         let _guard = host.lock_connection().await?;
@@ -188,7 +188,7 @@ fn reject_conflict(
     plan: &Plan,
     writer: &RowWriter,
     conflict: &PendingConflict,
-    (entry, local): (&OutboxEntry, Option<&[Value]>),
+    (entry, local): (&UnpushedEntry, Option<&[Value]>),
     (row, error): (Option<&[Value]>, Error),
 ) -> Result<Answered> {
     if !error.is(ErrorCode::SqliteConstraint) {

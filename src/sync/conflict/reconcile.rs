@@ -6,7 +6,7 @@
 
 use super::{
     resolution::{ConflictInput, Resolution, Sent, is_later, resolve},
-    unpushed::{OutboxEntry, PendingConflict, Unpushed},
+    unpushed::{PendingConflict, Unpushed, UnpushedEntry},
 };
 use crate::{
     error::Result,
@@ -177,7 +177,7 @@ impl Unpushed {
 
     /// Returns the time of the change as a cursor value: the value that the change wrote there, else its own time by
     /// the server's clock.
-    fn written_at(&self, entry: &OutboxEntry, local: Option<&[Value]>) -> String {
+    fn written_at(&self, entry: &UnpushedEntry, local: Option<&[Value]>) -> String {
         let wrote = || {
             let value = &local?[self.cursor?];
             let base = entry.base.as_ref().and_then(|base| base[self.cursor?].as_ref());
@@ -192,7 +192,7 @@ impl Unpushed {
         &self,
         connection: &Connection,
         key: &[Value],
-        entry: &OutboxEntry,
+        entry: &UnpushedEntry,
         local: Option<&[Value]>,
         remote: Option<&[Value]>,
         result: Option<&[Value]>,
@@ -213,7 +213,7 @@ impl Unpushed {
     pub fn reject_conflict(
         &self,
         connection: &Connection,
-        entry: &OutboxEntry,
+        entry: &UnpushedEntry,
         key: &[Value],
         local: Option<&[Value]>,
         remote: Option<&[Value]>,

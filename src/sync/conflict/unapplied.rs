@@ -4,7 +4,7 @@
 use super::{
     reconcile::{Decision, Seen},
     resolution::base_without,
-    unpushed::{OutboxEntry, Unpushed},
+    unpushed::{Unpushed, UnpushedEntry},
 };
 use crate::{
     error::Result,
@@ -29,7 +29,7 @@ impl Unpushed {
     pub(super) fn requeue_unapplied(
         &self,
         connection: &Connection,
-        entry: &OutboxEntry,
+        entry: &UnpushedEntry,
         key: &[Value],
         local: Option<&[Value]>,
         (result, remote): (Option<&[Value]>, Option<&[Value]>),
@@ -54,7 +54,7 @@ impl Unpushed {
     pub fn undo(
         &self,
         connection: &Connection,
-        entry: &OutboxEntry,
+        entry: &UnpushedEntry,
         key: &[Value],
         local: Option<&[Value]>,
     ) -> Result<Option<Vec<Value>>> {

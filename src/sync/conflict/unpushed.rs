@@ -32,7 +32,7 @@ pub struct PendingConflict {
 
 /// A change as it is in the outbox.
 #[derive(Clone, Debug, PartialEq)]
-pub struct OutboxEntry {
+pub struct UnpushedEntry {
     /// Its id.
     pub id: i64,
     /// The operation.
@@ -177,14 +177,14 @@ impl Unpushed {
     }
 
     /// Returns the change of a key: the pending one, else one that was refused.
-    pub fn entry(&self, connection: &Connection, key: &[Value]) -> Result<Option<OutboxEntry>> {
+    pub fn entry(&self, connection: &Connection, key: &[Value]) -> Result<Option<UnpushedEntry>> {
         match self.find(connection, key, false)? {
             None => self.find(connection, key, true),
             pending => Ok(pending),
         }
     }
 
-    pub(super) fn find(&self, connection: &Connection, key: &[Value], rejected: bool) -> Result<Option<OutboxEntry>> {
+    pub(super) fn find(&self, connection: &Connection, key: &[Value], rejected: bool) -> Result<Option<UnpushedEntry>> {
         let mut parameters = vec![Value::from(&*self.name)];
         parameters.extend_from_slice(key);
         let found = connection.rows(if rejected { &self.rejected } else { &self.pending }, &parameters)?;
@@ -205,7 +205,7 @@ impl Unpushed {
         connection: &Connection,
         key: &[Value],
         there: bool,
-    ) -> Result<Option<OutboxEntry>> {
+    ) -> Result<Option<UnpushedEntry>> {
         let (pending, refused) = (self.find(connection, key, false)?, self.find(connection, key, true)?);
         let (Some(pending), Some(refused)) = (&pending, &refused) else { return Ok(pending.or(refused)) };
         forget(connection, pending.id)?;
@@ -216,13 +216,13 @@ impl Unpushed {
         };
         let sql = "UPDATE tidelock_outbox SET op = ?2, time = ?3 WHERE id = ?1";
         connection.run(sql, &[Value::Integer(refused.id), Value::from(op.as_str()), Value::from(&*pending.time)])?;
-        Ok(Some(OutboxEntry { op, time: pending.time.clone(), ..refused.clone() }))
+        Ok(Some(UnpushedEntry { op, time: pending.time.clone(), ..refused.clone() }))
     }
 
     /// Reads an entry from the columns `id, op, base, sent_op, sent, time`.
-    pub fn read_entry(&self, row: &[Value], rejected: bool) -> OutboxEntry {
+    pub fn read_entry(&self, row: &[Value], rejected: bool) -> UnpushedEntry {
         let text = |at: usize| row[at].as_text();
-        OutboxEntry {
+        UnpushedEntry {
             id: row[0].as_integer().unwrap_or_default(),
             op: ChangeOp::from_name(text(1).unwrap_or_default()),
             base: text(2).map(|base| self.align(base)),

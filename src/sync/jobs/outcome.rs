@@ -15,7 +15,7 @@ use crate::{
         conflict::{
             reconcile::{Decision, Seen},
             resolution::{Sent, after_own_write, base_without},
-            unpushed::OutboxEntry,
+            unpushed::UnpushedEntry,
         },
         outbox::{
             change::{ChangeOp, ChangeReason},
@@ -183,7 +183,7 @@ impl PushTarget {
         connection: &Connection,
         job: &Job,
         outcome: JobOutcome,
-        entry: OutboxEntry,
+        entry: UnpushedEntry,
         exhausted: bool,
     ) -> Result<Remainder> {
         match outcome {
@@ -211,7 +211,7 @@ impl PushTarget {
         &mut self,
         connection: &Connection,
         job: &Job,
-        entry: &OutboxEntry,
+        entry: &UnpushedEntry,
         remote: Vec<Value>,
     ) -> Result<Remainder> {
         self.follow_parents(connection, &job.sent(&self.plan), &remote)?;
@@ -254,7 +254,7 @@ impl PushTarget {
 
     /// Handles a new row of a push-only table that had arrived before; what was edited since it was first sent is still
     /// to be sent.
-    fn store_arrived(&mut self, connection: &Connection, job: &Job, entry: &OutboxEntry) -> Result<Remainder> {
+    fn store_arrived(&mut self, connection: &Connection, job: &Job, entry: &UnpushedEntry) -> Result<Remainder> {
         let mut remote = self.writer.unpushed.row_of(&job.key);
         let sent = entry.sent.iter().flat_map(|sent| &sent.row).enumerate();
         sent.for_each(|(at, value)| remote[at] = value.clone().unwrap_or_default());
@@ -279,7 +279,7 @@ impl PushTarget {
         Ok(())
     }
 
-    fn store_deleted(&mut self, connection: &Connection, job: &Job, entry: &OutboxEntry) -> Result<Remainder> {
+    fn store_deleted(&mut self, connection: &Connection, job: &Job, entry: &UnpushedEntry) -> Result<Remainder> {
         self.writer.unstage(connection, &job.key)?;
         let local = self.writer.unpushed.local(connection, &job.key)?;
         self.writer.unpushed.requeue(connection, Some(entry.id), &job.key, local.as_deref(), None)?;
@@ -295,7 +295,7 @@ impl PushTarget {
         &mut self,
         connection: &Connection,
         job: &Job,
-        entry: &OutboxEntry,
+        entry: &UnpushedEntry,
         remote: RemoteRow,
         exhausted: bool,
     ) -> Result<Remainder> {
@@ -374,7 +374,7 @@ impl PushTarget {
     fn merge_or_stage(
         &self,
         connection: &Connection,
-        entry: &OutboxEntry,
+        entry: &UnpushedEntry,
         row: Rows,
         counted: &mut TableReport,
     ) -> Result<Option<String>> {
@@ -401,7 +401,7 @@ impl PushTarget {
         &mut self,
         connection: &Connection,
         job: &Job,
-        entry: &OutboxEntry,
+        entry: &UnpushedEntry,
         error: Error,
         later: bool,
     ) -> Result<Remainder> {

@@ -9,7 +9,7 @@ use crate::{
             normalized_key::KeyNormalizer,
             writer::{RowWriter, with_parents},
         },
-        conflict::unpushed::{OutboxEntry, Unpushed},
+        conflict::unpushed::{Unpushed, UnpushedEntry},
         outbox::{
             capture,
             change::{ChangeOp, UNKNOWN},
@@ -117,7 +117,7 @@ pub fn retry(connection: &Connection, plan: &Plan, change: &FoundChange) -> Resu
 }
 
 /// Returns the remote's row as the change knows it. A column that didn't exist then counts as unchanged.
-fn base(entry: &OutboxEntry, local: Option<&[Value]>) -> Option<Vec<Value>> {
+fn base(entry: &UnpushedEntry, local: Option<&[Value]>) -> Option<Vec<Value>> {
     if entry.deleted_remotely {
         return None;
     }
@@ -188,9 +188,9 @@ fn repeat(connection: &Connection, plan: &Plan, unpushed: &Unpushed, change: &Fo
 
 /// What decides which values of a restored change are written into the row as it is now.
 struct RestoredChange<'a> {
-    entry: &'a OutboxEntry,
+    entry: &'a UnpushedEntry,
     /// An unpushed change of the row that was made since.
-    later: Option<&'a OutboxEntry>,
+    later: Option<&'a UnpushedEntry>,
     plan: &'a Plan,
 }
 

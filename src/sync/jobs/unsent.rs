@@ -10,7 +10,7 @@ use crate::{
         config::options::{ConflictPolicy, SyncDirection},
         conflict::{
             resolution::Sent,
-            unpushed::{OutboxEntry, Unpushed},
+            unpushed::{Unpushed, UnpushedEntry},
         },
         outbox::{
             capture,
@@ -142,7 +142,7 @@ fn forget_cursor(connection: &Connection, plan: &Plan, unpushed: &Unpushed, key:
 }
 
 /// Returns the job of an entry; `None` when the entry changes nothing.
-fn job(plan: &Plan, table: usize, entry: &OutboxEntry, key: Vec<Value>, local: Option<Vec<Value>>) -> Option<Job> {
+fn job(plan: &Plan, table: usize, entry: &UnpushedEntry, key: Vec<Value>, local: Option<Vec<Value>>) -> Option<Job> {
     let known = |at: usize| entry.base.as_ref().and_then(|base| base[at].as_ref());
     let cursor = plan.stored_cursor().and_then(known).map(filter_text);
     // Rows of a push-only table can't be read: the change is sent once more.
