@@ -107,7 +107,7 @@ export const mutants = [
   {
     name: 'insert-only-tables-are-read',
     file: 'src/sync/push/write.rs',
-    text: 'post(requester, plan, rows, blind, &format!("{missing}{prefer}"))',
+    text: 'post(requester, plan, rows, write_only, &format!("{missing}{prefer}"))',
     instead: 'post(requester, plan, rows, false, &format!("{missing}{prefer}"))',
     breaks: 'inserts into a table with INSERT alone ask for what only SELECT allows',
   },

@@ -81,7 +81,7 @@ impl Sync {
         }
         let absent = run.absent.into_iter().map(|(_, error)| error);
         let errors = run.errors.into_iter().flatten().chain(absent).chain(run.undecided);
-        if let Some(error) = errors.chain(push.unproven_error()).next() {
+        if let Some(error) = errors.chain(push.firewall_error()).next() {
             return Err(self.note_partial_failure(error));
         }
         let tables = run.targets.into_iter().map(|target| target.report).collect();

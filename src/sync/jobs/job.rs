@@ -110,7 +110,7 @@ pub enum JobOutcome {
     /// The remote has no such row any more.
     Deleted,
     /// Nothing was written, because the remote has something else than the base.
-    Met(RemoteRow),
+    Found(RemoteRow),
     /// Nothing was written: the job is sent again, without a column that only the remote writes.
     LeftOut,
     /// The remote refuses it.

@@ -79,7 +79,7 @@ impl PushTarget {
             return Ok(Remainder::Done);
         };
         let answered = match &outcome {
-            JobOutcome::Written(row) | JobOutcome::Met(RemoteRow::Row(row, _)) => self.plan.key_of(row),
+            JobOutcome::Written(row) | JobOutcome::Found(RemoteRow::Row(row, _)) => self.plan.key_of(row),
             _ => job.key.clone(),
         };
         if answered == job.key {
@@ -103,7 +103,7 @@ impl PushTarget {
         };
         let outcome = match outcome {
             JobOutcome::Written(row) => JobOutcome::Written(spelled(row)),
-            JobOutcome::Met(RemoteRow::Row(row, cursor)) => JobOutcome::Met(RemoteRow::Row(spelled(row), cursor)),
+            JobOutcome::Found(RemoteRow::Row(row, cursor)) => JobOutcome::Found(RemoteRow::Row(spelled(row), cursor)),
             other => other,
         };
         let Some(entry) = self.writer.unpushed.entry(connection, &job.key)?.filter(|entry| entry.id == job.id) else {
@@ -113,7 +113,7 @@ impl PushTarget {
         // A row that a pull inserted in the server's spelling stays the only one.
         let only = !follows && !is_here(&job.key)? && is_here(&answered)?;
         match outcome {
-            JobOutcome::Met(RemoteRow::Row(row, cursor)) if only => {
+            JobOutcome::Found(RemoteRow::Row(row, cursor)) if only => {
                 self.reconcile_other_spelling(connection, &job, &row, cursor.as_deref())
             }
             outcome => self.store_outcome_of_key(connection, &job, outcome, entry, exhausted),
@@ -191,7 +191,7 @@ impl PushTarget {
             JobOutcome::Taken => self.store_written(connection, job, &entry, job.sent(&self.plan)),
             JobOutcome::Arrived => self.store_arrived(connection, job, &entry),
             JobOutcome::Deleted => self.store_deleted(connection, job, &entry),
-            JobOutcome::Met(remote) => self.merge_remote_row(connection, job, &entry, remote, exhausted),
+            JobOutcome::Found(remote) => self.merge_remote_row(connection, job, &entry, remote, exhausted),
             JobOutcome::Refused { error, later } => self.store_refused(connection, job, &entry, error, later),
             JobOutcome::LeftOut => Ok(Remainder::Again),
             JobOutcome::Held(error) => Ok(Remainder::Held(error)),
@@ -271,8 +271,8 @@ impl PushTarget {
         if entry.rejected || entry.sent.is_none_or(|sent| sent.op != ChangeOp::Insert) {
             return Ok(());
         }
-        let met = unpushed.reconcile(connection, &unpushed.row_of(key), Seen::Deleted, None)?;
-        if let Decision::Keep { conflict, rejected } = met {
+        let decision = unpushed.reconcile(connection, &unpushed.row_of(key), Seen::Deleted, None)?;
+        if let Decision::Keep { conflict, rejected } = decision {
             self.report.conflicts += u64::from(conflict);
             self.report.rejected += u64::from(rejected);
         }

@@ -57,10 +57,10 @@ pub fn load(
     unpushed: &Unpushed,
     wanted: WantedJobs<'_>,
 ) -> Result<Vec<Job>> {
-    let blind = plan.options.direction == SyncDirection::Push;
+    let write_only = plan.options.direction == SyncDirection::Push;
     let filter = match wanted.kind {
         // A deletion that may have arrived came before, and nothing shows whether the row is still there.
-        JobKind::Insert if blind => "(op = 'insert' OR op = 'update' AND sent_op IN ('delete', 'insert'))",
+        JobKind::Insert if write_only => "(op = 'insert' OR op = 'update' AND sent_op IN ('delete', 'insert'))",
         JobKind::Insert => "op = 'insert'",
         JobKind::Update => "op = 'update'",
         JobKind::Delete => "op = 'delete'",
@@ -76,7 +76,7 @@ pub fn load(
     statement.bind(2, &Value::Integer(wanted.newest))?;
     statement.bind(3, &Value::Integer(wanted.now))?;
     // Where a cursor guards the update, the base has the cursor of that row.
-    let may_wait = !blind
+    let may_wait = !write_only
         && plan.stored_cursor().is_none()
         && plan.options.conflict() != ConflictPolicy::Function
         && staged::any(connection)?;
@@ -146,15 +146,15 @@ fn job(plan: &Plan, table: usize, entry: &UnpushedEntry, key: Vec<Value>, local:
     let known = |at: usize| entry.base.as_ref().and_then(|base| base[at].as_ref());
     let cursor = plan.stored_cursor().and_then(known).map(filter_text);
     // Rows of a push-only table can't be read: the change is sent once more.
-    let blind = plan.options.direction == SyncDirection::Push;
-    let must_read = !blind
+    let write_only = plan.options.direction == SyncDirection::Push;
+    let must_read = !write_only
         && match (&entry.sent, entry.op) {
             (Some(sent), op) => sent.op != op || op != ChangeOp::Delete && !as_sent(sent, local.as_deref()),
             (None, op) => op != ChangeOp::Insert && entry.base.is_none(),
         };
     let sent_before = entry.sent.is_some();
     let op = match (entry.op, &entry.sent) {
-        (ChangeOp::Update, Some(sent)) if blind && sent.op != ChangeOp::Update => ChangeOp::Insert,
+        (ChangeOp::Update, Some(sent)) if write_only && sent.op != ChangeOp::Update => ChangeOp::Insert,
         (op, _) => op,
     };
     let (kind, columns) = match (op, &local) {

@@ -28,13 +28,15 @@ struct Assigned {
 
 impl PushBatch<'_> {
     pub(super) fn handle_rows(&self, task: &Task, rows: &Rows) {
-        let blind = self.with(task.table, |target| target.blind);
+        let write_only = self.with(task.table, |target| target.write_only);
         if !matches!(task.act, Act::Read(_)) {
-            self.change(task.table, |target| (target.failing, target.passed, target.unproven) = (0, true, None));
+            self.change(task.table, |target| {
+                (target.failing, target.accepted, target.firewall_error) = (0, true, None)
+            });
         }
         match &task.act {
-            Act::Insert | Act::Update(_) if blind => self.put_outcome(task, &JobOutcome::Taken),
-            Act::Delete(_) if blind => self.put_outcome(task, &JobOutcome::Deleted),
+            Act::Insert | Act::Update(_) if write_only => self.put_outcome(task, &JobOutcome::Taken),
+            Act::Delete(_) if write_only => self.put_outcome(task, &JobOutcome::Deleted),
             Act::Insert | Act::Revive | Act::Update(_) | Act::Upsert | Act::Function { .. } | Act::Delete(_) => {
                 let Assigned { found, left, unmatched } = self.assign(task, rows);
                 let written = |at: usize| match task.act {
@@ -65,7 +67,7 @@ impl PushBatch<'_> {
             let (row, kind) = (rows.row(at).to_vec(), self.jobs[job].kind);
             if rows.deleted[at] {
                 let outcome =
-                    if kind == JobKind::Delete { JobOutcome::Deleted } else { JobOutcome::Met(RemoteRow::Deleted) };
+                    if kind == JobKind::Delete { JobOutcome::Deleted } else { JobOutcome::Found(RemoteRow::Deleted) };
                 outcomes.push((job, outcome));
                 continue;
             }
@@ -85,7 +87,7 @@ impl PushBatch<'_> {
                 }
                 _ => {
                     let cursor = rows.cursors.get(at).cloned().flatten();
-                    outcomes.push((job, JobOutcome::Met(RemoteRow::Row(row, cursor))));
+                    outcomes.push((job, JobOutcome::Found(RemoteRow::Row(row, cursor))));
                 }
             }
         }
@@ -94,7 +96,7 @@ impl PushBatch<'_> {
         } else if rows.is_empty() {
             for job in left {
                 let deleted = self.jobs[job].kind == JobKind::Delete;
-                outcomes.push((job, if deleted { JobOutcome::Deleted } else { JobOutcome::Met(RemoteRow::Absent) }));
+                outcomes.push((job, if deleted { JobOutcome::Deleted } else { JobOutcome::Found(RemoteRow::Absent) }));
             }
         } else if !left.is_empty() && progress && unmatched == 0 {
             // The server's row limit may have truncated the answer, so the other rows are requested again.

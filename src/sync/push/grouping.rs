@@ -22,7 +22,7 @@ const WORTH_A_BULK: usize = 8;
 pub(super) fn batch(jobs: &[Job], tables: &[(UpdateMode, bool)]) -> Vec<Task> {
     let mut tasks = Vec::new();
     for (table, (mode, has_json)) in tables.iter().enumerate() {
-        let blind = *mode == UpdateMode::Blind;
+        let write_only = *mode == UpdateMode::WriteOnly;
         let of = |kind: JobKind| -> Vec<usize> {
             (0..jobs.len()).filter(|at| jobs[*at].table == table && jobs[*at].kind == kind).collect()
         };
@@ -30,11 +30,11 @@ pub(super) fn batch(jobs: &[Job], tables: &[(UpdateMode, bool)]) -> Vec<Task> {
         tasks.extend(inserts(jobs, table, new, *has_json));
         tasks.extend(revived.into_iter().map(|job| Task::new(table, Act::Revive, vec![job])));
         let (guarded, unguarded): (Vec<_>, Vec<_>) =
-            of(JobKind::Update).into_iter().partition(|job| blind || jobs[*job].cursor.is_some());
+            of(JobKind::Update).into_iter().partition(|job| write_only || jobs[*job].cursor.is_some());
         tasks.extend(updates(jobs, table, guarded, *mode));
         // Without a cursor to guard them, rows are read before they are written.
         tasks.extend(reads(jobs, table, unguarded, ReadPurpose::Write));
-        tasks.extend(deletes(jobs, table, of(JobKind::Delete), blind));
+        tasks.extend(deletes(jobs, table, of(JobKind::Delete), write_only));
         tasks.extend(reads(jobs, table, of(JobKind::Read), ReadPurpose::Reconcile));
     }
     tasks
@@ -66,7 +66,7 @@ fn updates(jobs: &[Job], table: usize, changed: Vec<usize>, mode: UpdateMode) ->
     for same in spelled.chunk_by(|a, b| a.0 == b.0) {
         let same = same.iter().map(|(_, job)| *job).collect();
         for chunk in keyed(jobs, same) {
-            let guard = if mode == UpdateMode::Blind { RowGuard::None } else { any_cursor(jobs, &chunk) };
+            let guard = if mode == UpdateMode::WriteOnly { RowGuard::None } else { any_cursor(jobs, &chunk) };
             tasks.push(Task::new(table, Act::Update(guard), chunk));
         }
     }
@@ -89,8 +89,8 @@ fn upserts(jobs: &[Job], table: usize, mut changed: Vec<usize>) -> Vec<Task> {
 }
 
 /// Deletes rows: in bulk if one cursor value guards several rows. Others are read first, and then deleted in bulk too.
-fn deletes(jobs: &[Job], table: usize, deleted: Vec<usize>, blind: bool) -> Vec<Task> {
-    if blind {
+fn deletes(jobs: &[Job], table: usize, deleted: Vec<usize>, write_only: bool) -> Vec<Task> {
+    if write_only {
         return delete(jobs, table, deleted, |_| RowGuard::None);
     }
     let mut groups: Vec<(Option<&str>, Vec<usize>)> = Vec::new();
@@ -158,14 +158,14 @@ fn keyed(jobs: &[Job], all: Vec<usize>) -> Vec<Vec<usize>> {
         |job: usize| filter_length(&jobs[job].key) + jobs[job].cursor.as_ref().map_or(0, |cursor| cursor.len() + 16);
     // A filter for a NULL cursor (`is.null`) can't be combined with values.
     let null = |job: usize| jobs[job].cursor.as_deref() == Some("");
-    let together =
+    let may_share =
         |first: usize, job: usize| same_prefix(&[&jobs[first].key, &jobs[job].key]) && null(first) == null(job);
-    chunks(all, BULK_KEYS, LONGEST_FILTER, length, together)
+    chunks(all, BULK_KEYS, LONGEST_FILTER, length, may_share)
 }
 
 /// Splits jobs into parts whose rows fit into one body.
-fn rows(jobs: &[Job], all: Vec<usize>, together: impl Fn(usize, usize) -> bool) -> Vec<Vec<usize>> {
-    chunks(all, BULK_ROWS, BULK_BYTES, |job| jobs[job].row.iter().map(weight).sum(), together)
+fn rows(jobs: &[Job], all: Vec<usize>, may_share: impl Fn(usize, usize) -> bool) -> Vec<Vec<usize>> {
+    chunks(all, BULK_ROWS, BULK_BYTES, |job| jobs[job].row.iter().map(weight).sum(), may_share)
 }
 
 /// Returns the values that an update writes as text, which is equal only for equal values of equal types.

@@ -28,7 +28,7 @@ use crate::{
 const MAX_CUTS: u32 = 6;
 
 /// The answer of the function.
-enum TogetherAnswer {
+enum FunctionAnswer {
     /// All rows were written. These are the rows as stored.
     Written(Rows),
     /// No row was written, because of the change with this index.
@@ -46,9 +46,9 @@ impl Push<'_> {
     /// Returns how the updates of a table are sent. The helpers' function answers with jsonb, which equals the answer of a
     /// pull except for JSON values.
     pub(super) fn update_mode(&self, table: usize) -> UpdateMode {
-        match self.targets.borrow()[table].blind {
-            true => UpdateMode::Blind,
-            false if self.together.get() && !self.has_json(table) => UpdateMode::Function,
+        match self.targets.borrow()[table].write_only {
+            true => UpdateMode::WriteOnly,
+            false if self.has_function.get() && !self.has_json(table) => UpdateMode::Function,
             false => UpdateMode::Guarded,
         }
     }
@@ -64,22 +64,22 @@ impl Push<'_> {
 
 impl PushBatch<'_> {
     /// `deferred`: whether deferrable constraints are checked after the last row.
-    pub(super) async fn send_together(&self, task: Task, deferred: bool, mut tries: Tries) -> Result<(), Refusal> {
+    pub(super) async fn send_by_function(&self, task: Task, deferred: bool, mut tries: Tries) -> Result<(), Refusal> {
         let name = self.name(task.table);
         let make = |requester: &Requester| {
             self.with(task.table, |target| {
                 let jobs: Vec<_> = task.jobs.iter().map(|job| &self.jobs[*job]).collect();
-                self.count_bytes(write::together(requester, &target.plan, &jobs, deferred))
+                self.count_bytes(write::call_function(requester, &target.plan, &jobs, deferred))
             })
         };
         let parse = |response: &HttpResponse| {
             self.with(task.table, |target| parse_answer(&response.body, &|body| target.plan.read(body)))
         };
         match self.push.remote.read(&name, &mut tries, &make, &parse).await {
-            Ok((TogetherAnswer::Written(rows), _)) => {
+            Ok((FunctionAnswer::Written(rows), _)) => {
                 self.handle_rows(&Task { act: Act::Update(RowGuard::None), ..task }, &rows)
             }
-            Ok((TogetherAnswer::Failed(at), _)) if at < task.jobs.len() && task.cuts < MAX_CUTS && !deferred => {
+            Ok((FunctionAnswer::Failed(at), _)) if at < task.jobs.len() && task.cuts < MAX_CUTS && !deferred => {
                 let (before, rest) = task.jobs.split_at(at);
                 let (one, after) = rest.split_at(1);
                 let cut = Task { cuts: task.cuts + 1, ..task.clone() };
@@ -99,8 +99,8 @@ impl PushBatch<'_> {
             Err(Refusal::Failed(_)) if task.jobs.len() > 1 => self.halve_or_repeat(&task),
             // No row was written: requests of single rows show the reason.
             answer => {
-                if !matches!(answer, Ok((TogetherAnswer::Failed(_), _))) {
-                    self.push.together.set(false);
+                if !matches!(answer, Ok((FunctionAnswer::Failed(_), _))) {
+                    self.push.has_function.set(false);
                 }
                 self.send_one_by_one(task.table, &task.jobs);
             }
@@ -110,7 +110,7 @@ impl PushBatch<'_> {
 }
 
 /// Parses `{ applied, results: [{ status, row }], failed }`.
-fn parse_answer(body: &[u8], read: &dyn Fn(&[u8]) -> Result<Rows, Unreadable>) -> Result<TogetherAnswer, Unreadable> {
+fn parse_answer(body: &[u8], read: &dyn Fn(&[u8]) -> Result<Rows, Unreadable>) -> Result<FunctionAnswer, Unreadable> {
     let text = std::str::from_utf8(body).map_err(|_| Unreadable::Cut)?;
     let answer = json::members(text)?;
     let member = |name: &str| answer.iter().find(|(known, _)| known == name).map(|(_, raw)| *raw);
@@ -126,9 +126,9 @@ fn parse_answer(body: &[u8], read: &dyn Fn(&[u8]) -> Result<Rows, Unreadable>) -
                 rows.push_str(row);
             }
             rows.push(']');
-            Ok(TogetherAnswer::Written(read(rows.as_bytes())?))
+            Ok(FunctionAnswer::Written(read(rows.as_bytes())?))
         }
-        (Some("false"), _, Some(failed)) => Ok(failed.parse().map_or(TogetherAnswer::Other, TogetherAnswer::Failed)),
-        _ => Ok(TogetherAnswer::Other),
+        (Some("false"), _, Some(failed)) => Ok(failed.parse().map_or(FunctionAnswer::Other, FunctionAnswer::Failed)),
+        _ => Ok(FunctionAnswer::Other),
     }
 }

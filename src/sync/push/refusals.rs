@@ -17,10 +17,10 @@ use crate::{
 };
 
 /// Number of consecutive failing rows after which the failure counts as one of the table.
-const FAILING: u32 = 20;
+const MOST_FAILING_ROWS: u32 = 20;
 
 /// Number of rows that a firewall may refuse before one passes.
-const UNPROVEN: u32 = 3;
+const MOST_REFUSED_ROWS: u32 = 3;
 
 /// The hint about a row that a firewall refuses.
 const OF_A_FIREWALL: &str = "Other rows of the table pass, so a firewall before the project refuses the text of this one: correct \
@@ -105,7 +105,7 @@ impl PushBatch<'_> {
         }
         if code == "428C9"
             && matches!(task.act, Act::Insert | Act::Revive | Act::Update(_))
-            && self.learn_remotes(&task, &error)
+            && self.learn_remote_only(&task, &error)
         {
             return self.put_outcome(&task, &JobOutcome::LeftOut);
         }
@@ -120,7 +120,7 @@ impl PushBatch<'_> {
         }
         if let ("23505", Act::Insert, [job]) = (code, &task.act, task.jobs.as_slice())
             && (task.again || self.jobs[*job].sent_before)
-            && self.with(task.table, |target| target.blind && is_about_the_key(&target.plan, &error))
+            && self.with(task.table, |target| target.write_only && is_about_the_key(&target.plan, &error))
         {
             // An earlier try has inserted the row, and its answer was lost.
             return self.put_outcome(&task, &JobOutcome::Arrived);
@@ -152,18 +152,18 @@ impl PushBatch<'_> {
 
     /// Notes a column that only the remote writes: it isn't sent any more. Returns whether each job
     /// still has a column to send.
-    fn learn_remotes(&self, task: &Task, error: &Error) -> bool {
+    fn learn_remote_only(&self, task: &Task, error: &Error) -> bool {
         self.change(task.table, |target| {
             let plan = &target.plan;
             let named = plan.column_in(error);
             let named = named.and_then(|name| plan.columns.iter().position(|column| column.name == name));
             let Some(named) = named.filter(|at| !plan.key.contains(at)) else { return false };
-            if !target.remotes.contains(&named) {
-                target.remotes.push(named);
+            if !target.remote_only.contains(&named) {
+                target.remote_only.push(named);
             }
             let columns = || task.jobs.iter().map(|job| &self.jobs[*job].columns);
             columns().any(|sent| sent.contains(&named))
-                && columns().all(|sent| sent.iter().any(|at| !target.remotes.contains(at)))
+                && columns().all(|sent| sent.iter().any(|at| !target.remote_only.contains(at)))
         })
     }
 
@@ -191,7 +191,7 @@ impl PushBatch<'_> {
             self.halve_or_repeat(&task);
             return Ok(());
         }
-        if self.count_failing(task.table) > FAILING {
+        if self.count_failing(task.table) > MOST_FAILING_ROWS {
             self.hold(&task, error);
         } else {
             let is_missing = error.is(ErrorCode::SyncSchemaMismatch);
@@ -204,23 +204,23 @@ impl PushBatch<'_> {
     /// Handles a refusal by a firewall before the project. While the table can be read, it concerns single rows, for the
     /// text in them; but if none passes, the push fails at its end.
     async fn handle_firewall(&self, task: Task, error: Error) -> Result<(), Refusal> {
-        let passed = || self.with(task.table, |target| target.passed);
+        let has_accepted = || self.with(task.table, |target| target.accepted);
         if task.jobs.len() > 1 {
             // A single row shows with the fewest requests whether any passes.
-            self.split(&task, if passed() { task.jobs.len() / 2 } else { 1 });
+            self.split(&task, if has_accepted() { task.jobs.len() / 2 } else { 1 });
             return Ok(());
         }
-        if !passed() && !self.is_readable(&task).await {
+        if !has_accepted() && !self.is_readable(&task).await {
             return Err(Refusal::Failed(error));
         }
         let failing = self.count_failing(task.table);
-        if failing > if passed() { FAILING } else { UNPROVEN } {
+        if failing > if has_accepted() { MOST_FAILING_ROWS } else { MOST_REFUSED_ROWS } {
             self.hold(&task, error);
-        } else if passed() {
+        } else if has_accepted() {
             self.put_outcome(&task, &JobOutcome::Failing(error.hint(OF_A_FIREWALL)));
         } else {
             self.put_outcome(&task, &JobOutcome::Blocked(error.clone()));
-            self.change(task.table, |target| target.unproven = Some(error));
+            self.change(task.table, |target| target.firewall_error = Some(error));
         }
         Ok(())
     }
@@ -229,7 +229,7 @@ impl PushBatch<'_> {
     async fn is_readable(&self, task: &Task) -> bool {
         let jobs = task.jobs.iter().take(1).copied().collect();
         let probe = Task::new(task.table, Act::Read(ReadPurpose::Reconcile), jobs);
-        self.with(task.table, |target| target.blind)
+        self.with(task.table, |target| target.write_only)
             || self.request(&probe, &mut self.push.remote.tries().at_most(1), 0).await.is_ok()
     }
 

@@ -39,21 +39,21 @@ use crate::{
 pub(super) struct WriteTarget {
     pub(super) plan: Plan,
     /// The table is never read: rows are written without a comparison.
-    pub(super) blind: bool,
+    pub(super) write_only: bool,
     /// Why the table can't be written now.
     pub(super) held: Option<Error>,
     /// The remote lacks a column; which one isn't known yet.
     pub(super) unknown_column: bool,
     /// The columns that only the remote writes, as its refusals have shown.
-    pub(super) remotes: Vec<usize>,
+    pub(super) remote_only: Vec<usize>,
     /// Index of the mark (see [`marks`]) that fits the type of the soft-delete column.
     pub(super) mark: usize,
     /// Number of consecutive rows at which the remote failed.
     pub(super) failing: u32,
     /// The remote took a write to the table during this push.
-    pub(super) passed: bool,
+    pub(super) accepted: bool,
     /// A firewall refused rows, and no other row has passed.
-    pub(super) unproven: Option<Error>,
+    pub(super) firewall_error: Option<Error>,
 }
 
 /// A push to some tables, batch by batch.
@@ -62,7 +62,7 @@ pub struct Push<'a> {
     pub remote: &'a Remote<'a>,
     pub(super) targets: RefCell<Vec<WriteTarget>>,
     /// Whether the project has the helpers' function.
-    pub(super) together: Cell<bool>,
+    pub(super) has_function: Cell<bool>,
     /// Bytes of the bodies sent since the last call of `take_sent_bytes`.
     sent_bytes: Cell<u64>,
 }
@@ -81,18 +81,18 @@ impl<'a> Push<'a> {
     /// Creates a push to these tables. `helped` says whether the project has tidelock's helpers.
     pub fn new(remote: &'a Remote<'a>, plans: Vec<Plan>, helped: bool) -> Self {
         let target = |plan: Plan| WriteTarget {
-            blind: plan.options.direction == SyncDirection::Push,
+            write_only: plan.options.direction == SyncDirection::Push,
             plan,
             held: None,
             unknown_column: false,
-            remotes: Vec::new(),
+            remote_only: Vec::new(),
             mark: 0,
             failing: 0,
-            passed: false,
-            unproven: None,
+            accepted: false,
+            firewall_error: None,
         };
         let targets = RefCell::new(plans.into_iter().map(target).collect());
-        Self { remote, targets, together: Cell::new(helped), sent_bytes: Cell::default() }
+        Self { remote, targets, has_function: Cell::new(helped), sent_bytes: Cell::default() }
     }
 
     /// Returns whether the remote turned out to lack a column of the table since the last call.
@@ -101,8 +101,8 @@ impl<'a> Push<'a> {
     }
 
     /// Returns the error of a firewall that let no row of some table pass.
-    pub fn unproven_error(&self) -> Option<Error> {
-        self.targets.borrow().iter().find_map(|target| target.unproven.clone())
+    pub fn firewall_error(&self) -> Option<Error> {
+        self.targets.borrow().iter().find_map(|target| target.firewall_error.clone())
     }
 
     /// Replaces the plan of a table, which can then be written again.
@@ -111,14 +111,14 @@ impl<'a> Push<'a> {
         target.plan = plan;
         target.held = None;
         // The columns were indexes of the old plan.
-        target.remotes.clear();
+        target.remote_only.clear();
     }
 
     /// Leaves out of a job the columns that only the remote writes. A job with no other column sends them and is refused.
     pub fn exclude_remote_columns(&self, job: &mut Job) {
         let targets = self.targets.borrow();
         let (left_out, columns): (Vec<usize>, Vec<usize>) =
-            job.columns.iter().partition(|at| targets[job.table].remotes.contains(at));
+            job.columns.iter().partition(|at| targets[job.table].remote_only.contains(at));
         if !columns.is_empty() {
             (job.left_out, job.columns) = (left_out, columns);
         }
@@ -197,7 +197,7 @@ impl<'p> PushBatch<'p> {
         }
         let mut tries = task.tries.clone().unwrap_or_else(|| self.push.remote.tries());
         if let Act::Function { deferred } = task.act {
-            return self.send_together(task, deferred, tries).await;
+            return self.send_by_function(task, deferred, tries).await;
         }
         let mark = self.with(task.table, |target| target.mark);
         match self.request(&task, &mut tries, mark).await {
@@ -212,8 +212,8 @@ impl<'p> PushBatch<'p> {
     /// Whether a job has a column among others that the remote turned out to be the only one to write since the job was made.
     fn is_outdated(&self, job: &Job) -> bool {
         self.with(job.table, |target| {
-            let remotes = job.columns.iter().filter(|at| target.remotes.contains(at)).count();
-            (1..job.columns.len()).contains(&remotes)
+            let remote_only = job.columns.iter().filter(|at| target.remote_only.contains(at)).count();
+            (1..job.columns.len()).contains(&remote_only)
         })
     }
 
@@ -223,7 +223,7 @@ impl<'p> PushBatch<'p> {
         let make = |requester: &Requester| self.count_bytes(self.make(requester, task, mark));
         let parse = |response: &HttpResponse| -> Result<Rows, Unreadable> {
             self.with(task.table, |target| match task.act {
-                Act::Insert | Act::Update(_) | Act::Delete(_) if target.blind => match response.body.is_empty() {
+                Act::Insert | Act::Update(_) | Act::Delete(_) if target.write_only => match response.body.is_empty() {
                     true => Ok(Rows::default()),
                     // With `return=minimal` PostgREST's answer has no body.
                     false => Err(JsonError::NotRows.into()),
@@ -237,7 +237,7 @@ impl<'p> PushBatch<'p> {
 
     fn make(&self, requester: &Requester, task: &Task, mark: usize) -> HttpRequest {
         self.with(task.table, |target| {
-            let WriteTarget { plan, blind, .. } = target;
+            let WriteTarget { plan, write_only, .. } = target;
             let keys: Vec<&[Value]> = task.jobs.iter().map(|job| &self.jobs[*job].key[..]).collect();
             let first = task.jobs.first().map(|job| &self.jobs[*job]);
             match (&task.act, first) {
@@ -247,7 +247,7 @@ impl<'p> PushBatch<'p> {
                         .iter()
                         .map(|job| (&self.jobs[*job].row[..], self.jobs[*job].columns.clone()))
                         .collect();
-                    write::insert(requester, plan, &rows, *blind)
+                    write::insert(requester, plan, &rows, *write_only)
                 }
                 (Act::Revive, Some(job)) => {
                     let none = match marks(plan)[mark] {
@@ -258,16 +258,16 @@ impl<'p> PushBatch<'p> {
                     write::revive(requester, plan, job, none)
                 }
                 (Act::Update(guard), Some(job)) => {
-                    write::update(requester, plan, &keys, &job.row, &job.columns, guard, *blind)
+                    write::update(requester, plan, &keys, &job.row, &job.columns, guard, *write_only)
                 }
                 (Act::Upsert, Some(job)) => {
                     let rows: Vec<&[Value]> = task.jobs.iter().map(|job| &self.jobs[*job].row[..]).collect();
                     write::upsert(requester, plan, &rows, &job.columns)
                 }
                 (Act::Delete(guard), _) if plan.options.soft_delete().is_some() => {
-                    write::soft_delete(requester, plan, &keys, guard, marks(plan)[mark], *blind)
+                    write::soft_delete(requester, plan, &keys, guard, marks(plan)[mark], *write_only)
                 }
-                (Act::Delete(guard), _) => write::delete(requester, plan, &keys, guard, *blind),
+                (Act::Delete(guard), _) => write::delete(requester, plan, &keys, guard, *write_only),
                 _ => keyed::read(requester, &plan.selection, &keys),
             }
         })

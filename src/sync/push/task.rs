@@ -6,7 +6,7 @@ use crate::sync::{jobs::job::RowGuard, postgrest::remote::Tries};
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum UpdateMode {
     /// Without a comparison, since the table can't be read.
-    Blind,
+    WriteOnly,
     /// Only if the row still equals its base: guarded by the cursor, or read before.
     Guarded,
     /// By the helpers' function.

@@ -18,13 +18,13 @@ use crate::{
 };
 
 /// Inserts rows, each with its values and the columns to send; the server fills the others. A row whose key exists
-/// stays unchanged, except with `blind`: ignoring duplicates would need the right to read the table.
-pub fn insert(requester: &Requester, plan: &Plan, rows: &[(&[Value], Vec<usize>)], blind: bool) -> HttpRequest {
-    let prefer = if blind { "return=minimal" } else { "resolution=ignore-duplicates,return=representation" };
+/// stays unchanged, except with `write_only`: ignoring duplicates would need the right to read the table.
+pub fn insert(requester: &Requester, plan: &Plan, rows: &[(&[Value], Vec<usize>)], write_only: bool) -> HttpRequest {
+    let prefer = if write_only { "return=minimal" } else { "resolution=ignore-duplicates,return=representation" };
     // Only if needed: with `missing=default` PostgREST converts the body to jsonb, which changes the text of JSON
     // values.
     let missing = if rows.windows(2).any(|pair| pair[0].1 != pair[1].1) { "missing=default," } else { "" };
-    post(requester, plan, rows, blind, &format!("{missing}{prefer}"))
+    post(requester, plan, rows, write_only, &format!("{missing}{prefer}"))
 }
 
 /// Updates columns of rows, all to the same values: those of `row`.
@@ -35,12 +35,12 @@ pub fn update(
     row: &[Value],
     columns: &[usize],
     guard: &RowGuard,
-    blind: bool,
+    write_only: bool,
 ) -> HttpRequest {
-    let url = target(requester, plan, keys, guard, (!blind).then_some(&plan.selection.columns[..]));
+    let url = target(requester, plan, keys, guard, (!write_only).then_some(&plan.selection.columns[..]));
     let mut body = String::new();
     push_object(&mut body, plan, row, columns);
-    let prefer = if blind { "return=minimal" } else { "return=representation" };
+    let prefer = if write_only { "return=minimal" } else { "return=representation" };
     requester.request(Method::Patch, url, prefer, Some(body))
 }
 
@@ -52,11 +52,17 @@ pub fn upsert(requester: &Requester, plan: &Plan, rows: &[&[Value]], columns: &[
 }
 
 /// Posts rows, each with its values and the columns to send.
-fn post(requester: &Requester, plan: &Plan, rows: &[(&[Value], Vec<usize>)], blind: bool, prefer: &str) -> HttpRequest {
+fn post(
+    requester: &Requester,
+    plan: &Plan,
+    rows: &[(&[Value], Vec<usize>)],
+    write_only: bool,
+    prefer: &str,
+) -> HttpRequest {
     let all = (0..plan.columns.len()).filter(|at| rows.iter().any(|(_, columns)| columns.contains(at)));
     let mut url = format!("{}/{}?columns=", requester.root(), percent(&plan.selection.table));
     push_list(&mut url, all.map(|at| name(&plan.columns[at].name)));
-    if !blind {
+    if !write_only {
         url.push_str("&on_conflict=");
         push_list(&mut url, plan.selection.key.iter().map(|column| name(column)));
         push_select(&mut url, &plan.selection.columns);
@@ -74,7 +80,7 @@ fn post(requester: &Requester, plan: &Plan, rows: &[(&[Value], Vec<usize>)], bli
 
 /// Updates rows by the helpers' function, all of them or none, if each cursor still equals that of the base. `deferred`:
 /// whether deferrable constraints are checked after the last row.
-pub fn together(requester: &Requester, plan: &Plan, jobs: &[&Job], deferred: bool) -> HttpRequest {
+pub fn call_function(requester: &Requester, plan: &Plan, jobs: &[&Job], deferred: bool) -> HttpRequest {
     let mut table = String::new();
     json::push_string(&mut table, &plan.selection.table);
     let mut body = String::from(r#"{"push":{"changes":["#);
@@ -100,9 +106,15 @@ pub fn together(requester: &Requester, plan: &Plan, jobs: &[&Job], deferred: boo
 }
 
 /// Deletes rows. The answer has their keys.
-pub fn delete(requester: &Requester, plan: &Plan, keys: &[&[Value]], guard: &RowGuard, blind: bool) -> HttpRequest {
-    let url = target(requester, plan, keys, guard, (!blind).then_some(&plan.selection.key[..]));
-    requester.request(Method::Delete, url, if blind { "return=minimal" } else { "return=representation" }, None)
+pub fn delete(
+    requester: &Requester,
+    plan: &Plan,
+    keys: &[&[Value]],
+    guard: &RowGuard,
+    write_only: bool,
+) -> HttpRequest {
+    let url = target(requester, plan, keys, guard, (!write_only).then_some(&plan.selection.key[..]));
+    requester.request(Method::Delete, url, if write_only { "return=minimal" } else { "return=representation" }, None)
 }
 
 /// Marks rows as deleted in the soft-delete column. The answer has their keys. `mark` is JSON.
@@ -112,15 +124,15 @@ pub fn soft_delete(
     keys: &[&[Value]],
     guard: &RowGuard,
     mark: &str,
-    blind: bool,
+    write_only: bool,
 ) -> HttpRequest {
-    let url = target(requester, plan, keys, guard, (!blind).then_some(&plan.selection.key[..]));
+    let url = target(requester, plan, keys, guard, (!write_only).then_some(&plan.selection.key[..]));
     let mut body = String::from("{");
     json::push_string(&mut body, plan.options.soft_delete().unwrap_or_default());
     body.push(':');
     body.push_str(mark);
     body.push('}');
-    let prefer = if blind { "return=minimal" } else { "return=representation" };
+    let prefer = if write_only { "return=minimal" } else { "return=representation" };
     requester.request(Method::Patch, url, prefer, Some(body))
 }
 
