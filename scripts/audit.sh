@@ -37,8 +37,8 @@ while read -r lock; do
     npm audit --prefix "$folder" --package-lock-only --audit-level=low
 done < <(git ls-files '*package-lock.json')
 
-# tell WHY WHAT...: prints one line.
-tell() {
+# report WHY WHAT...: prints one line.
+report() {
   local why=$1
   shift
   printf 'build.sh: %s: %s' "$why" "$1" >&2
@@ -46,6 +46,6 @@ tell() {
   [ $# = 0 ] || printf '; %s' "$@" >&2
   echo >&2
 }
-[ ${#unasked[@]} = 0 ] || tell 'not checked, since it could not be reached' "${unasked[@]}"
-[ ${#failed[@]} = 0 ] || tell failed "${failed[@]}"
+[ ${#unasked[@]} = 0 ] || report 'not checked, since it could not be reached' "${unasked[@]}"
+[ ${#failed[@]} = 0 ] || report failed "${failed[@]}"
 [ ${#unasked[@]} = 0 ] && [ ${#failed[@]} = 0 ]

@@ -6,6 +6,6 @@ CREATE TABLE todos (
   created_at timestamptz NOT NULL
 );
 
--- Everybody shares one list. An app with users has a policy for the rows of each user.
+-- All users share one list. An app with users has a policy for the rows of each user.
 ALTER TABLE todos ENABLE ROW LEVEL SECURITY;
 CREATE POLICY shared ON todos USING (true) WITH CHECK (true);

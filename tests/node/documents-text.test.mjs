@@ -73,6 +73,8 @@ test('words are found in comments, and only there', () => {
     "a.rs:1: 'whoever': say the name of the subject",
     "a.rs:2: 'aside': say quarantined",
   ])
+  assert.deepEqual(problemsOfComments('a.sh', 'say nobody # Set aside.'), ["a.sh:1: 'aside': say quarantined"])
+  assert.deepEqual(problemsOfComments('a.sql', '-- Set aside.\n'), ["a.sql:1: 'aside': say quarantined"])
 })
 
 test('words are found in names, however they are joined, and only there', () => {
@@ -89,6 +91,13 @@ test('words are found in names, however they are joined, and only there', () => 
 })
 
 test('the comments of the sources use the words of the glossary', () => {
+  const folders = ['scripts', 'tests', 'examples', 'crates'].flatMap((folder) => filesIn(folder, /\.(sh|toml|sql)$/))
+  const others = ['build.sh', 'Cargo.toml', 'deny.toml', '.cargo/config.toml', ...folders]
+  assert.ok(others.length > 15, `only ${others.length} scripts and settings were found`)
+  assert.deepEqual(
+    others.flatMap((file) => problemsOfComments(file, textOf(file))),
+    [],
+  )
   assert.deepEqual(
     // This file shows what such words are.
     sourcesIn(['src', 'crates', 'pkg-js/src', 'pkg-js/test', 'tests', 'scripts', 'www', 'benches', 'examples'])

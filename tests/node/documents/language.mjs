@@ -96,10 +96,18 @@ function withoutNames(line) {
   return line.replace(/`[^`]*`/g, '`').replace(/\]\([^)]*\)/g, ']')
 }
 
-/** The words to replace in the comments of a source file in Rust or TypeScript. Code and quoted names may have any word. */
+/** How a comment begins, by the ending of a file: one that fills a line, and one after code. */
+const COMMENTS = [
+  [/\.(sh|toml)$/, /^\s*#!?\s?(.*)$/, /\s#\s(.*)$/],
+  [/\.sql$/, /^\s*--\s?(.*)$/, /\s--\s(.*)$/],
+  [/./, /^\s*(?:\/\/[/!]?|\/?\*+)\s?(.*)$/, /\s\/\/\s(.*)$/],
+]
+
+/** The words to replace in the comments of a source file. Code and quoted names may have any word. */
 export function problemsOfComments(path, text) {
+  const [, whole, behind] = COMMENTS.find(([ending]) => ending.test(path))
   const comments = text.split('\n').map((line) => {
-    const comment = line.match(/^\s*(?:\/\/[/!]?|\/?\*+)\s?(.*)$/) ?? line.match(/\s\/\/\s(.*)$/)
+    const comment = line.match(whole) ?? line.match(behind)
     return comment === null ? '' : withoutNames(comment[1])
   })
   return wordsToReplace(path, comments)

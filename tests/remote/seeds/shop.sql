@@ -58,7 +58,7 @@ create table order_lines (
   unique (order_id, line_no)
 );
 
--- Each representative's own; nobody else sees them, and no error says so.
+-- Each representative sees only his or her own, and no error says so.
 create table visits (
   id uuid primary key default gen_random_uuid(),
   owner uuid not null default auth.uid(),
