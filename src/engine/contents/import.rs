@@ -22,10 +22,10 @@ pub struct ImportOptions {
     pub force: bool,
 }
 
-/// The contents of a checked file or snapshot, and the lock on the connection.
+/// The contents of a checked file, and the lock on the connection.
 pub struct PreparedImport {
-    pub(super) contents: Pin,
-    pub(super) guard: MutexGuard,
+    contents: Pin,
+    guard: MutexGuard,
 }
 
 impl Database {
@@ -54,8 +54,8 @@ impl Database {
         Ok(PreparedImport { contents: scratch.pin(), guard })
     }
 
-    /// Replaces the contents with the prepared ones, as one commit, and runs the migrations that they lack. If one of
-    /// them fails, the previous contents are restored.
+    /// Replaces the contents with those of the file, as one commit, and runs the migrations that the file lacks. If one
+    /// of them fails, the previous contents are restored.
     ///
     /// Fails with `out_of_memory`, as a migration does, and as storing does.
     pub async fn finish_import(&self, prepared: PreparedImport) -> Result<()> {

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::{
-    engine::{Database, connection::fts5, contents::import::PreparedImport},
+    engine::{Database, connection::fts5},
     error::{Error, ErrorCode, Result},
     sqlite::{Connection, PageFile},
     sync::{outbox::entries, state::tables},
@@ -58,9 +58,15 @@ impl Database {
             entries::quarantine_restored(&scratch)?;
         }
         inner.snapshots.safety().await?;
-        let prepared = PreparedImport { contents: scratch.pin(), guard };
+        let contents = scratch.pin();
         drop(scratch);
-        self.finish_import(prepared).await
+        let result = {
+            let finish = Box::pin(inner.run_missing_migrations(&connection, guard.permit()));
+            inner.replace(&connection, contents, finish).await
+        };
+        drop(guard);
+        let stored = inner.flusher.flush().await;
+        result.and(stored)
     }
 }
 
