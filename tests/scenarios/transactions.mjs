@@ -174,14 +174,10 @@ export default {
     assert.deepEqual(await ids(), [1])
   },
 
-  'such a call is refused when the function awaits it later, too, where JavaScript tells': {
-    only: ['node', 'page'],
-    because: 'a worker queues the calls',
-    run: async (t) => {
-      // V8 shows what awaits what. In other engines the call would wait for ever.
-      if (!new Error('V8').stack.startsWith('Error: V8')) return
-      await refusedLater(t)
-    },
+  'such a call is refused when the function awaits it later, too, where JavaScript tells': async (t) => {
+    // V8 shows what awaits what. In other engines the call would wait for ever.
+    if (!new Error('V8').stack.startsWith('Error: V8')) return
+    await refusedLater(t)
   },
 
   'calls of others wait for the end of a transaction, however they come about': async (t) => {

@@ -120,7 +120,10 @@ export abstract class Connection {
     let permit = this.acquire(options)
     if (permit instanceof Promise) {
       onWait?.()
-      permit = await (this.functions.areRunning ? this.#awaited(permit) : permit)
+      const pending = permit
+      // A permit that arrives after that is released.
+      const abandon = () => void pending.then(({ permitId }) => this.release(permitId)).catch(() => {})
+      permit = await (this.functions.areRunning ? this.awaited(pending, abandon) : pending)
     }
     const { permitId } = permit
     let step: readonly [T, boolean]
@@ -238,10 +241,13 @@ export abstract class Connection {
     }
   }
 
-  /** Resolves with a permit. Rejects with `invalid_argument` when the function that holds the mutex awaits the call that asks for it. */
-  async #awaited(permit: Promise<Permit>): Promise<Permit> {
+  /**
+   * Resolves as a call that waits for the mutex does. When the function that holds the mutex awaits that call, calls `abandon` and rejects
+   * with `invalid_argument`.
+   */
+  protected async awaited<T>(pending: Promise<T>, abandon: () => void): Promise<T> {
     let hasSettled = false
-    const settled = permit.finally(() => {
+    const settled = pending.finally(() => {
       hasSettled = true
     })
     // A function may await its call later than it made it.
@@ -249,11 +255,11 @@ export abstract class Connection {
       await beforeTimeout(settled, ms)
       if (hasSettled) break
       if (this.functions.includeThis()) {
-        permit.then(({ permitId }) => this.release(permitId)).catch(() => {})
+        abandon()
         throw this.#insideError()
       }
     }
-    return permit
+    return pending
   }
 
   /** Defers a function until just before the next call, at the latest to a microtask. */

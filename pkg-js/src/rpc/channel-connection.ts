@@ -158,15 +158,27 @@ export class ChannelConnection extends Connection {
           this.#runMany(permitId, sql, rows, timeoutMs, options),
         )
       }
-      return this.#statement(0, kind, sql, params, limitOf(options?.timeoutMs), mode, options?.signal)
+      return this.#outside(options?.signal, (signal) =>
+        this.#statement(0, kind, sql, params, limitOf(options?.timeoutMs), mode, signal),
+      )
     })
   }
 
   override runAlone(work: Work, options: CallOptions | undefined): Promise<WorkResult> {
     return rejecting(() => {
       this.#checked(options)
-      return this.#run(0, work, limitOf(options?.timeoutMs), options?.signal)
+      return this.#outside(options?.signal, (signal) => this.#run(0, work, limitOf(options?.timeoutMs), signal))
     })
+  }
+
+  /** Makes a call that waits in the other thread for the mutex; cancels it when the function of a transaction here awaits it. */
+  #outside<T>(signal: AbortSignal | undefined, call: (signal: AbortSignal | undefined) => Promise<T>): Promise<T> {
+    if (!this.functions.areRunning) return call(signal)
+    const cancel = new AbortController()
+    const abort = () => cancel.abort(signal?.reason)
+    signal?.addEventListener('abort', abort)
+    const pending = call(cancel.signal).finally(() => signal?.removeEventListener('abort', abort))
+    return this.awaited(pending, () => cancel.abort())
   }
 
   async acquire(options: CallOptions | undefined): Promise<Permit> {

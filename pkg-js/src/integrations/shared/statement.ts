@@ -56,8 +56,8 @@ export function statementOf<T>(source: MaybeLiveQuerySource<T>, params?: SqlPara
   return { sql, params: parameters, key: keyOf(sql, parameters), map }
 }
 
-function partsOf(source: object): Omit<Statement, 'params'> & Pick<Partial<QueryStatement>, 'map'> {
-  const query = source as Query
+function partsOf(source: object): Omit<StatementParts, 'params'> & Pick<Partial<QueryStatement>, 'map'> {
+  const query = source as BuilderQuery
   const { sql, params, parameters = params } = query.compile?.() ?? query.toSQL?.() ?? query
   // The result of findFirst is no list.
   const map = (rows: readonly unknown[]) => [query.prepare().mapAllResult(rows) ?? []].flat()
@@ -65,13 +65,13 @@ function partsOf(source: object): Omit<Statement, 'params'> & Pick<Partial<Query
 }
 
 /** A query of Kysely, which compiles it, or of Drizzle, whose driver maps the rows; else the statement itself. */
-interface Query extends Statement {
-  compile?(): Statement
-  toSQL?(): Statement
+interface BuilderQuery extends StatementParts {
+  compile?(): StatementParts
+  toSQL?(): StatementParts
   prepare(): { mapAllResult(rows: readonly unknown[]): unknown }
 }
 
-interface Statement {
+interface StatementParts {
   readonly sql?: unknown
   readonly params?: unknown
   readonly parameters?: unknown
