@@ -145,6 +145,7 @@ impl Sync {
             retries: 0,
             refused: Vec::new(),
             blocked: Vec::new(),
+            delayed: Set::new(),
             held: vec![Vec::new(); count],
             errors: vec![None; count],
             absent,
@@ -171,7 +172,7 @@ impl Sync {
             for Phase { kind, tables } in phases(run.targets.len()) {
                 self.send_all(host, push, run, kind, &tables, on_progress).await?;
             }
-            let refused = std::mem::take(&mut run.refused);
+            let mut refused = std::mem::take(&mut run.refused);
             let mut result = PassResult {
                 refused: !refused.is_empty(),
                 resend: std::mem::take(&mut run.resend),
@@ -182,7 +183,12 @@ impl Sync {
             };
             if result.next() == NextStep::BreakCycles {
                 self.break_cycles(host, push, run, &refused).await?;
-                result = PassResult { tried_cycles: true, progressed: run.advances > before, ..result };
+                // These are among the refused changes already.
+                run.refused.clear();
+                // A cycle that the remote failed to break is broken by another push.
+                refused.retain(|(job, _)| !run.delayed.contains(&job.id));
+                let (refused, progressed) = (!refused.is_empty(), run.advances > before);
+                result = PassResult { tried_cycles: true, refused, progressed, ..result };
             }
             match result.next() {
                 NextStep::Finish => return Ok(()),
@@ -267,8 +273,9 @@ impl Sync {
         let fresh: Vec<&Job> =
             refused.iter().map(|(job, _)| job).filter(|job| !run.cycle_breakers.contains(&job.id)).collect();
         let plans: Vec<&Plan> = run.targets.iter().map(|target| &target.plan).collect();
-        let CycleBreakers { releases, mut exchanges } = cycle::breakers(&plans, &run.dependencies, &fresh);
-        exchanges.retain(|job| push.has_transactions(job.table));
+        let CycleBreakers { releases, exchanges } = cycle::breakers(&plans, &run.dependencies, &fresh);
+        let possible = exchanges.into_iter().filter(|(_, job)| push.has_transactions(job.table));
+        let (cycles, exchanges): (Vec<usize>, Vec<Job>) = possible.unzip();
         let breakers = || releases.iter().chain(&exchanges);
         if breakers().next().is_none() {
             return Ok(());
@@ -288,7 +295,7 @@ impl Sync {
         let counted: Vec<TablePushed> = run.targets.iter().map(|target| target.report.clone()).collect();
         self.send(host, push, run, &PushBatch::new(push, &releases), None).await?;
         run.targets.iter_mut().zip(counted).for_each(|(target, counted)| target.report.updated = counted.updated);
-        self.send(host, push, run, &PushBatch::in_one_transaction(push, &exchanges), None).await
+        self.send(host, push, run, &PushBatch::in_one_transaction(push, &exchanges, cycles), None).await
     }
 
     /// Sends all changes of one kind, batch by batch.

@@ -42,6 +42,8 @@ pub(super) struct PushRun {
     pub(super) refused: Vec<(Job, Error)>,
     /// Changes that wait for others, which may be in `refused`.
     pub(super) blocked: Vec<i64>,
+    /// Changes that wait for another push, since the remote failed at them.
+    pub(super) delayed: Set<i64>,
     /// The changes of each table that are held because the table can't be written.
     pub(super) held: Vec<Vec<i64>>,
     /// The first error of each table.
@@ -166,7 +168,11 @@ impl PushRun {
                     self.dependencies.hold_back(connection, job)?;
                 }
             }
-            Remainder::Rejected | Remainder::Waiting => self.dependencies.hold_back(connection, job)?,
+            Remainder::Rejected => self.dependencies.hold_back(connection, job)?,
+            Remainder::Waiting => {
+                self.dependencies.hold_back(connection, job)?;
+                self.delayed.insert(job.id);
+            }
             Remainder::Later(error) => {
                 if job.kind == JobKind::Update {
                     self.dependencies.hold_back_for_now(job);
@@ -175,6 +181,7 @@ impl PushRun {
             }
             Remainder::Held(error) => {
                 self.dependencies.hold_back(connection, job)?;
+                self.delayed.insert(job.id);
                 self.held[job.table].push(job.id);
                 self.errors[job.table].get_or_insert(error);
             }

@@ -92,8 +92,9 @@ struct Edge {
 pub struct CycleBreakers {
     /// Changes that set some of their columns to NULL.
     pub releases: Vec<Job>,
-    /// Updates whose columns can't be NULL: they can only be made in one transaction.
-    pub exchanges: Vec<Job>,
+    /// Updates whose columns can't be NULL: they can only be made in one transaction. The number is the same for those that
+    /// need each other, which are neighbours.
+    pub exchanges: Vec<(usize, Job)>,
 }
 
 /// Returns how the cycles among the refused changes are broken. Takes time in proportion to their number.
@@ -101,6 +102,8 @@ pub fn breakers(plans: &[&Plan], order: &Dependencies, refused: &[&Job]) -> Cycl
     let edges = edges(plans, order, refused);
     let mut breakers = CycleBreakers::default();
     let [mut broken, mut exchanged, mut visited] = [(); 3].map(|()| vec![false; refused.len()]);
+    // Disjoint sets: cycles that share a change are one exchange.
+    let mut sets: Vec<usize> = (0..refused.len()).collect();
     // The place in the path of each change that is in it.
     let mut places: Vec<Option<usize>> = vec![None; refused.len()];
     for start in 0..refused.len() {
@@ -130,9 +133,12 @@ pub fn breakers(plans: &[&Plan], order: &Dependencies, refused: &[&Job]) -> Cycl
                         breakers.releases.extend(released(refused[holding], columns));
                     }
                     None => {
-                        let updates = cycle.iter().filter(|(at, _)| refused[*at].kind == JobKind::Update);
-                        let fresh = updates.filter(|(at, _)| !std::mem::replace(&mut exchanged[*at], true));
-                        breakers.exchanges.extend(fresh.map(|(at, _)| refused[*at].clone()));
+                        let set = set_of(&mut sets, cycle[0].0);
+                        for (at, _) in cycle.iter().filter(|(at, _)| refused[*at].kind == JobKind::Update) {
+                            exchanged[*at] = true;
+                            let other = set_of(&mut sets, *at);
+                            sets[other] = set;
+                        }
                     }
                 }
             } else if !visited[edge.holding] {
@@ -141,7 +147,19 @@ pub fn breakers(plans: &[&Plan], order: &Dependencies, refused: &[&Job]) -> Cycl
             }
         }
     }
+    let exchanged = (0..refused.len()).filter(|at| exchanged[*at]);
+    breakers.exchanges = exchanged.map(|at| (set_of(&mut sets, at), refused[at].clone())).collect();
+    breakers.exchanges.sort_by_key(|(set, _)| *set);
     breakers
+}
+
+/// Returns the member that stands for the set of this one.
+fn set_of(sets: &mut [usize], mut member: usize) -> usize {
+    while sets[member] != member {
+        sets[member] = sets[sets[member]];
+        member = sets[member];
+    }
+    member
 }
 
 /// Returns the change that sets columns of the remote's row to NULL.

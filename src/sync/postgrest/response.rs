@@ -180,7 +180,7 @@ fn rejection_hint(code: &str) -> &'static str {
         "23505" => {
             "Another row has the value of a unique column: change one of the two, and retry. Rows can exchange such values only \
              in columns that are UNIQUE in the local table, too, and that may be NULL, or whose constraint is DEFERRABLE in a \
-             project with tidelock's SQL helpers"
+             project with tidelock's SQL helpers and a table without JSON columns"
         }
         _ => "See details.remoteCode, the error code of PostgREST or PostgreSQL",
     }

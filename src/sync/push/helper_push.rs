@@ -8,9 +8,10 @@ use super::{
     write,
 };
 use crate::{
+    error::Error,
     ports::HttpResponse,
     sync::{
-        jobs::job::RowGuard,
+        jobs::job::{JobOutcome, RowGuard},
         postgrest::{
             remote::{Refusal, Tries},
             request::Requester,
@@ -90,6 +91,11 @@ impl PushBatch<'_> {
                 // The request of the single row shows the reason.
                 self.send_one_by_one(task.table, one);
             }
+            // A cycle can't be divided: it is sent again as a whole, or waits.
+            Err(Refusal::TooMuch(_)) if deferred => self.queue_first(Task { tries: Some(tries), ..task }),
+            Err(Refusal::TooLarge(error) | Refusal::Trouble(error)) if deferred => self.delay_exchange(&task, error),
+            Err(Refusal::Failed(error)) if deferred && is_of_a_firewall(&error) => self.delay_exchange(&task, error),
+            Ok((TogetherAnswer::Failed(_), _)) if deferred && self.divide_exchange(&task) => {}
             Err(Refusal::TooMuch(_)) => {
                 let task = Task { tries: Some(tries), ..task };
                 self.halve_or_repeat(&task);
@@ -106,6 +112,25 @@ impl PushBatch<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Lets the cycle that the remote fails at wait for another push.
+    fn delay_exchange(&self, task: &Task, error: Error) {
+        if !self.divide_exchange(task) {
+            self.put_outcome(task, &JobOutcome::Failing(error));
+        }
+    }
+
+    /// Queues each cycle of an exchange alone, so that one that can't be written doesn't stop the others. Returns `false`
+    /// if there is only one.
+    fn divide_exchange(&self, task: &Task) -> bool {
+        let cycles: Vec<&[usize]> = task.jobs.chunk_by(|a, b| self.cycles[*a] == self.cycles[*b]).collect();
+        if cycles.len() < 2 {
+            return false;
+        }
+        let whole = Task { tries: None, ..task.clone() };
+        cycles.into_iter().rev().for_each(|cycle| self.queue_first(whole.part(cycle)));
+        true
     }
 }
 

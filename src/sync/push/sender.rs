@@ -72,6 +72,8 @@ pub struct PushBatch<'p> {
     pub(super) push: &'p Push<'p>,
     /// The changes.
     pub jobs: &'p [Job],
+    /// For each change of an exchange, the number of the cycle that it belongs to.
+    pub(super) cycles: Vec<usize>,
     waiting: RefCell<VecDeque<Task>>,
     /// The outcomes of jobs, by their index.
     pub outcomes: Queue<Vec<(usize, JobOutcome)>>,
@@ -143,16 +145,21 @@ impl<'a> Push<'a> {
 impl<'p> PushBatch<'p> {
     /// Creates a batch of these changes.
     pub fn new(push: &'p Push<'p>, jobs: &'p [Job]) -> Self {
-        let batch = Self { push, jobs, waiting: RefCell::default(), outcomes: Queue::default() };
+        let batch = Self::empty(push, jobs, Vec::new());
         let tables = push.targets.borrow().len();
         let tables: Vec<_> = (0..tables).map(|table| (push.update_mode(table), push.has_json(table))).collect();
         batch.waiting.replace(grouping::batch(jobs, &tables).into());
         batch
     }
 
-    /// Creates a batch of updates that can only be made in one transaction, of tables that have transactions.
-    pub fn in_one_transaction(push: &'p Push<'p>, jobs: &'p [Job]) -> Self {
-        let batch = Self { push, jobs, waiting: RefCell::default(), outcomes: Queue::default() };
+    fn empty(push: &'p Push<'p>, jobs: &'p [Job], cycles: Vec<usize>) -> Self {
+        Self { push, jobs, cycles, waiting: RefCell::default(), outcomes: Queue::default() }
+    }
+
+    /// Creates a batch of updates that can only be made in one transaction, of tables that have transactions. `cycles` has
+    /// the number of the cycle of each; those of a cycle are neighbours.
+    pub fn in_one_transaction(push: &'p Push<'p>, jobs: &'p [Job], cycles: Vec<usize>) -> Self {
+        let batch = Self::empty(push, jobs, cycles);
         for table in 0..push.targets.borrow().len() {
             let its: Vec<usize> = (0..jobs.len()).filter(|job| jobs[*job].table == table).collect();
             if !its.is_empty() {

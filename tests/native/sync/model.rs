@@ -27,6 +27,9 @@ use crate::sync::model_writes::Rules;
 /// A row: column and JSON text.
 pub type Row = BTreeMap<String, String>;
 
+/// The path of the helpers' function that applies changes.
+pub const PUSH: &str = "rpc/tidelock_push";
+
 /// The fault of a request, instead of an answer.
 #[derive(Clone, Debug)]
 pub enum Fault {
@@ -132,7 +135,7 @@ impl Server {
         self.state.borrow_mut().faults.clear();
     }
 
-    /// Sets the fault of all requests about a table from now on; `None` removes it.
+    /// Sets the fault of all requests about a table, or of all calls of [`PUSH`], from now on; `None` removes it.
     pub fn trouble(&self, table: &str, fault: Option<Fault>) {
         let troubles = &mut self.state.borrow_mut().troubles;
         match fault {
@@ -173,7 +176,8 @@ impl Server {
     fn answer(&self, request: &HttpRequest) -> Result<HttpResponse, HttpFailure> {
         let fault = {
             let mut state = self.state.borrow_mut();
-            let trouble = self.table_of(request).and_then(|table| state.troubles.get(&table).cloned());
+            let push = || request.url.ends_with(PUSH).then(|| PUSH.to_owned());
+            let trouble = self.table_of(request).or_else(push).and_then(|about| state.troubles.get(&about).cloned());
             trouble.or_else(|| state.faults.pop_front()).unwrap_or(Fault::None)
         };
         if !matches!(fault, Fault::Late(_)) {
@@ -300,7 +304,7 @@ impl Server {
         let path = &rest[rest.find('/').unwrap()..];
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
         match path.strip_prefix(self.prefix) {
-            Some("rpc/tidelock_push") => return self.push(request),
+            Some(PUSH) => return self.push(request),
             Some("rpc/tidelock_state") => return self.helpers(query),
             _ => {}
         }

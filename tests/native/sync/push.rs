@@ -10,7 +10,7 @@ use tidelock::{
 
 use crate::{
     sync::host::{World, fails},
-    sync::model::{Fault, Row, values::Kind},
+    sync::model::{Fault, PUSH, Row, values::Kind},
     sync::model_writes::{Rewrite, Rules},
 };
 
@@ -464,6 +464,56 @@ fn rows_exchange_values_that_can_not_be_null_in_one_transaction_of_the_helpers()
         assert_eq!(remote(&world, "items", &["id", "place"]), if deferrable { moved } else { stayed });
         assert_eq!(world.pushed(), ["items 0/0/0/0/0"], "at rest");
     }
+}
+
+#[test]
+fn an_exchange_that_the_remote_fails_at_waits() {
+    let status = |status, body: &str| Fault::Status(status, vec![], body.to_owned());
+    for fault in [
+        status(500, r#"{"code":"57014"}"#),
+        status(500, r#"{"code":"40P01"}"#),
+        status(413, "too large"),
+        status(403, "<html>"),
+    ] {
+        let schema = "CREATE TABLE items(id INTEGER PRIMARY KEY, place INTEGER NOT NULL UNIQUE)";
+        let mut world = World::new(schema, FULL);
+        let rules = Rules { unique: vec!["place".to_owned()], deferrable: true, ..Rules::default() };
+        world.server.define("items", &["id", "place"], rules);
+        ["1", "2", "3", "4"].iter().for_each(|id| world.server.put("items", &[("id", id), ("place", id)]));
+        world.server.install_helpers("items");
+        world.pull("{}").unwrap();
+        world.exec("UPDATE items SET place = -id; UPDATE items SET place = id % 3 + 1 WHERE id <= 3; UPDATE items SET place = 40 WHERE id = 4");
+        world.server.trouble(PUSH, Some(fault.clone()));
+        let waiting = ["1", "2", "3"].map(|id| format!("update items Integer({id}) place (retrying)"));
+        for _ in 0..2 {
+            world.push().unwrap();
+            assert_eq!(world.outbox(), waiting, "{fault:?}");
+            world.sim.advance(20_000);
+        }
+        world.server.trouble(PUSH, None);
+        world.sim.advance(60_000);
+        world.push().unwrap();
+        assert_eq!(world.outbox(), Vec::<String>::new(), "{fault:?}");
+        assert_eq!(remote(&world, "items", &["id", "place"]), ["1|2", "2|3", "3|1", "4|40"]);
+    }
+}
+
+#[test]
+fn an_exchange_that_is_refused_stops_no_other() {
+    let schema = "CREATE TABLE items(id INTEGER PRIMARY KEY, place INTEGER NOT NULL UNIQUE, code TEXT NOT NULL UNIQUE)";
+    let mut world = World::new(schema, FULL);
+    let rules = Rules { unique: vec!["place".to_owned(), "code".to_owned()], deferrable: true, ..Rules::default() };
+    world.server.define("items", &["id", "place", "code"], rules);
+    for id in ["1", "2", "3", "4"] {
+        world.server.put("items", &[("id", id), ("place", id), ("code", &format!("\"c{id}\""))]);
+    }
+    world.server.install_helpers("items");
+    world.pull("{}").unwrap();
+    world.server.put("items", &[("id", "5"), ("place", "5"), ("code", "\"taken\"")]);
+    world.exec("UPDATE items SET place = -id; UPDATE items SET place = 3 - id WHERE id <= 2; UPDATE items SET place = 7 - id WHERE id > 2");
+    world.exec("UPDATE items SET code = 'taken' WHERE id = 1");
+    assert_eq!(world.pushed(), ["items 0/2/0/0/2"]);
+    assert_eq!(remote(&world, "items", &["id", "place"]), ["1|1", "2|2", "3|4", "4|3", "5|5"]);
 }
 
 #[test]
