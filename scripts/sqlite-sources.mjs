@@ -189,6 +189,22 @@ const changes = [
     '  if( nDepth>=db->aLimit[SQLITE_LIMIT_TRIGGER_DEPTH] ){\n    sqlite3ErrorMsg(pParse, "triggers nested too deep");\n',
     `  if( nDepth>=${mostNested} ){\n    sqlite3ErrorMsg(pParse, "triggers nested too deep");\n`,
   ],
+  // The option `rank` of a table names a function, which a file may have written: with ORDER BY rank, any SQL function would be called,
+  // also one for statements only.
+  [
+    'static int fts5CursorFirstSorted(\n',
+    'static Fts5Auxiliary *fts5FindAuxiliary(Fts5FullTable*, const char*);\nstatic int fts5CursorFirstSorted(\n',
+  ],
+  [
+    '  nPhrase = sqlite3Fts5ExprPhraseCount(pCsr->pExpr);\n  nByte = SZ_FTS5SORTER(nPhrase);\n',
+    `  if( fts5FindAuxiliary(pTab, zRank)==0 ){
+    pTab->p.base.zErrMsg = sqlite3_mprintf("no such function: %s", zRank);
+    return SQLITE_ERROR;
+  }
+  nPhrase = sqlite3Fts5ExprPhraseCount(pCsr->pExpr);
+  nByte = SZ_FTS5SORTER(nPhrase);
+`,
+  ],
   // The limits.
   [
     '  Fts5ExprNearset *pRet = 0;\n\n',

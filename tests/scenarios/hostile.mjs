@@ -147,4 +147,23 @@ export default {
     assert.ok(performance.now() - started < 30_000)
     assert.deepEqual(await other.query('SELECT name FROM sqlite_schema'), [{ name: 'mine' }])
   },
+
+  'a full-text table can name no SQL function as its rank': {
+    only: ['node', 'page'],
+    because: 'the function is a closure',
+    async run({ failure, memory }) {
+      let calls = 0
+      const scalar = { alarm: { fn: () => ++calls, directOnly: true } }
+      const db = await memory({ functions: { scalar } })
+      await db.exec(`CREATE VIRTUAL TABLE f USING fts5(a); INSERT INTO f VALUES ('tea'), ('tea and milk');
+        INSERT INTO f (f, rank) VALUES ('rank', 'alarm(1)')`)
+      const other = await memory({ functions: { scalar } })
+      await other.import(await db.export())
+      const sql = "SELECT a FROM f WHERE f MATCH 'tea' ORDER BY rank"
+      assert.equal((await failure(other.query(sql))).message, 'no such function: alarm')
+      assert.equal(calls, 0)
+      await other.exec("INSERT INTO f (f, rank) VALUES ('rank', 'bm25(10.0)')")
+      assert.deepEqual(await other.query(sql), [{ a: 'tea' }, { a: 'tea and milk' }])
+    },
+  },
 }
