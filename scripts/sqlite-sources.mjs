@@ -4,7 +4,8 @@
 // takes minutes. The changed source calls the handler, so that timeoutMs ends it. And it limits the phrases of a NEAR and the terms of a
 // phrase, since FTS5 copies the lists of both each time they grow. The functions that compare each place of one text with another text
 // (instr, replace, trim, unhex, LIKE, GLOB, json_patch) call the handler, too, and so do the parts of the compiler whose time may grow with
-// the square or the power of a statement's length. Nested triggers and generated columns are limited, since SQLite compiles each by a nested
+// the square or the power of a statement's length, or with the whole schema. SQLite itself calls it only where a program jumps: the
+// operators and functions of one long expression also count the bytes of their values. Nested triggers and generated columns are limited, since SQLite compiles each by a nested
 // call: 900 overflow the stack of a page, which ends the engine.
 //
 // What no database of tidelock reaches is left out, 3 KB of gzip: SQLite's error log, which has no reader; file names that are URIs; and
@@ -35,7 +36,7 @@ const tableDb = '((Fts5Table*)pCsr->base.pVtab)->pConfig->db'
  * Whether the deadline of a connection has passed, asked after about 10 million comparisons, of which these are nMore. The count may be static:
  * an instance of wasm has one thread.
  */
-const overdue = `static int tidelockOverdue(sqlite3 *db, int nMore){
+const overdue = `static int tidelockOverdue(sqlite3 *db, i64 nMore){
   static i64 nWork = 0;
   nWork += nMore;
   if( nWork<10000000 ) return 0;
@@ -43,10 +44,47 @@ const overdue = `static int tidelockOverdue(sqlite3 *db, int nMore){
   return db->xProgress && db->xProgress(db->pProgressArg);
 }
 
+/* Counts work of the compiler, which ends with SQLITE_INTERRUPT at the deadline. Returns whether the statement has an error. */
+static int tidelockCompiling(Parse *pParse, i64 nMore){
+  if( pParse->nErr==0 && tidelockOverdue(pParse->db, nMore) ){
+    pParse->nErr++;
+    pParse->rc = SQLITE_INTERRUPT;
+  }
+  return pParse->nErr;
+}
+
+/* The bytes of a text or blob. */
+static i64 tidelockBytes(const Mem *p){
+  return (p->flags & (MEM_Str|MEM_Blob))!=0 ? p->n : 0;
+}
+
+static i64 tidelockAllBytes(int n, Mem **ap){
+  i64 nBytes = 0;
+  while( n>0 ) nBytes += tidelockBytes(ap[--n]);
+  return nBytes;
+}
+
 /* The connection of the running LIKE or GLOB, and whether its deadline has passed. */
 static sqlite3 *tidelockLikeDb = 0;
 static int tidelockLikeOver = 0;
 
+`
+
+/**
+ * In an instruction of a program: counts the bytes that it reads or writes, and ends the statement at the deadline. Values of less than 4 KB
+ * are not counted, since even one test more takes a tenth of a comparison; `lengths` are theirs, also of what is neither text nor blob.
+ */
+const count = (lengths, bytes) => `  if( ((${lengths}) & ~4095)!=0 && tidelockOverdue(db, ${bytes}) ){
+    rc = SQLITE_INTERRUPT;
+    goto abort_due_to_error;
+  }
+`
+
+/** The same in a call of a function, with the length of its result. */
+const countArguments = (length, bytes) => `  {
+    int nAll = ${length};
+    for(i=pCtx->argc-1; i>=0; i--) nAll |= pCtx->argv[i]->n;
+  ${count('nAll', `${bytes}tidelockAllBytes(pCtx->argc, pCtx->argv)`)}  }
 `
 
 /** Texts that must occur once, and what replaces them. */
@@ -77,7 +115,10 @@ const changes = [
     `        int iBest = -1;\n${ask('nIter', 'break', tableDb)}        for(i=0; i<nIter; i++){\n`,
   ],
   // Functions that compare one text with each place of another.
-  ['static void instrFunc(\n', `${overdue}static void instrFunc(\n`],
+  [
+    '/*\n** Check for interrupts and invoke progress callback.\n*/\n',
+    `${overdue}/*\n** Check for interrupts and invoke progress callback.\n*/\n`,
+  ],
   [
     '      N++;\n      do{\n',
     `      N++;
@@ -154,6 +195,77 @@ const changes = [
     '    }else if( rc==JSON_MERGE_OOM ){\n',
     '    }else if( rc==99 ){\n      sqlite3_result_error_code(ctx, SQLITE_INTERRUPT);\n    }else if( rc==JSON_MERGE_OOM ){\n',
   ],
+  // Functions of JSON that look up many paths in one document.
+  ...[
+    'for(i=1; i<argc-1; i+=2){\n',
+    'for(i=1; i<argc; i++){\n    zPath = (const char*)sqlite3_value_text(argv[i]);\n',
+    'for(i=1; i<argc; i++){\n    /* With a single PATH argument */\n',
+  ].map((text, at) => [
+    text,
+    text.replace(
+      '{\n',
+      `{
+    if( tidelockOverdue(sqlite3_context_db_handle(ctx), p->nBlob) ){
+      sqlite3_result_error_code(ctx, SQLITE_INTERRUPT);
+${at === 2 ? '      goto json_extract_error;\n' : '      jsonParseFree(p);\n      return;\n'}    }
+`,
+    ),
+  ]),
+  // snippet() counts all places of the phrases for each of them.
+  [
+    '        memset(aSeen, 0, nPhrase);\n        rc = fts5SnippetScore(pApi, pFts, nDocsize, aSeen, i,\n            io,',
+    `        if( tidelockOverdue(sqlite3_context_db_handle(pCtx), nInst) ){
+          rc = SQLITE_INTERRUPT;
+          continue;
+        }
+        memset(aSeen, 0, nPhrase);
+        rc = fts5SnippetScore(pApi, pFts, nDocsize, aSeen, i,
+            io,`,
+  ],
+  // One expression may have thousands of operators and functions, each over a long value.
+  ...[
+    [
+      '  assert( (pOut->flags&MEM_Str)==0\n       || pOut->enc==encoding\n       || db->mallocFailed );\n',
+      countArguments('pOut->n', 'tidelockBytes(pOut)+'),
+    ],
+    ['  assert( pCtx->pOut->flags==MEM_Null );\n  assert( pCtx->skipFlag==0 );\n  break;\n', countArguments('0', '')],
+    ['  if( sqlite3VdbeMemGrow(pOut, (int)nByte+2, pOut==pIn2) ){\n', count('nByte', 'nByte')],
+    ['    type1 = numericType(pIn1);\n', count('pIn1->n|pIn2->n', 'tidelockBytes(pIn1)+tidelockBytes(pIn2)')],
+    ['  rc = sqlite3VdbeMemCast(pIn1, pOp->p2, encoding);\n', count('pIn1->n', 'tidelockBytes(pIn1)')],
+    [
+      '    affinity = pOp->p5 & SQLITE_AFF_MASK;\n    if( affinity>=SQLITE_AFF_NUMERIC ){\n      if( (flags1 | flags3)&MEM_Str ){\n',
+      count('pIn1->n|pIn3->n', 'tidelockBytes(pIn1)+tidelockBytes(pIn3)'),
+    ],
+  ].map(([text, counted]) => [text, `${counted}${text}`]),
+  // A foreign key with an action is a trigger, which is looked for among all that the statement has compiled.
+  [
+    '  TriggerPrg *pPrg;\n\n  assert( pTrigger->zName==0 || pTab==tableOfTrigger(pTrigger) );\n',
+    '  TriggerPrg *pPrg;\n  int nWork = 1000;\n\n  assert( pTrigger->zName==0 || pTab==tableOfTrigger(pTrigger) );\n',
+  ],
+  [
+    '      pPrg && (pPrg->pTrigger!=pTrigger || pPrg->orconf!=orconf);\n      pPrg=pPrg->pNext\n  );\n',
+    `      pPrg && (pPrg->pTrigger!=pTrigger || pPrg->orconf!=orconf);
+      pPrg=pPrg->pNext
+  ) nWork++;
+  /* To compile one takes a millisecond or several. */
+  if( pPrg==0 ) nWork += 1000000;
+  if( tidelockCompiling(pParse, nWork) ) return 0;
+`,
+  ],
+  // quick_check compiles one program for all tables.
+  [
+    '        int mxCol;              /* Maximum non-virtual column number */\n\n        if( tableSkipIntegrityCheck(pTab,pObjTab) ) continue;\n',
+    `        int mxCol;              /* Maximum non-virtual column number */
+
+        if( tableSkipIntegrityCheck(pTab,pObjTab) ) continue;
+        if( tidelockCompiling(pParse, 1000*(i64)pTab->nCol) ) break;
+`,
+  ],
+  // The words of a statement: a schema has megabytes of them.
+  [
+    '    pParse->sLastToken.z = zSql;\n    pParse->sLastToken.n = (u32)n;\n',
+    '    if( tidelockCompiling(pParse, 1000) ) break;\n    pParse->sLastToken.z = zSql;\n    pParse->sLastToken.n = (u32)n;\n',
+  ],
   // A constant of a statement is compared with all before it.
   [
     '    for(pItem=p->a, i=p->nExpr; i>0; pItem++, i--){\n      if( pItem->fg.reusable\n',
@@ -188,6 +300,27 @@ const changes = [
   [
     '  if( nDepth>=db->aLimit[SQLITE_LIMIT_TRIGGER_DEPTH] ){\n    sqlite3ErrorMsg(pParse, "triggers nested too deep");\n',
     `  if( nDepth>=${mostNested} ){\n    sqlite3ErrorMsg(pParse, "triggers nested too deep");\n`,
+  ],
+  // JSON grows by its own buffers, which SQLite compares with the limit of a value only when it is complete.
+  [
+    'static int jsonStringGrow(JsonString *p, u32 N){\n  u64 nTotal = N<p->nAlloc ? p->nAlloc*2 : p->nAlloc+N+10;\n  char *zNew;\n',
+    `static int jsonStringGrow(JsonString *p, u32 N){
+  u64 nTotal = N<p->nAlloc ? p->nAlloc*2 : p->nAlloc+N+10;
+  char *zNew;
+  if( p->pCtx && p->nUsed+N>(u64)sqlite3_context_db_handle(p->pCtx)->aLimit[SQLITE_LIMIT_LENGTH] ){
+    p->eErr |= JSTRING_ERR;
+    sqlite3_result_error_toobig(p->pCtx);
+    jsonStringReset(p);
+    return SQLITE_TOOBIG;
+  }
+`,
+  ],
+  // Its binary form may be longer than its text.
+  [
+    '  aNew = sqlite3DbRealloc(pParse->db, pParse->aBlob, t);\n',
+    `  if( N>2*(u64)pParse->db->aLimit[SQLITE_LIMIT_LENGTH] ){ pParse->oom = 1; return 1; }
+  aNew = sqlite3DbRealloc(pParse->db, pParse->aBlob, t);
+`,
   ],
   // The option `rank` of a table names a function, which a file may have written: with ORDER BY rank, any SQL function would be called,
   // also one for statements only.

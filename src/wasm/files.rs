@@ -159,7 +159,7 @@ impl Core {
         Ok(done(async move { engine::delete(options, browser::folder_ports(&host, files.clone()), &files).await }))
     }
 
-    /// Replaces the content with that of a `.sqlite` file: `{ baseline?, force? }`. `cancel` is an id of `newCancel`,
+    /// Replaces the content with that of a `.sqlite` file: `{ baseline?, force?, timeoutMs? }`. `cancel` is an id of `newCancel`,
     /// or 0; it is honoured until the commit.
     #[wasm_bindgen(js_name = importBytes)]
     pub fn import_bytes(&self, bytes: Uint8Array, options: &JsValue, cancel: u32) -> Result<Promise, JsValue> {

@@ -102,7 +102,11 @@ pub fn run(options: &JsValue) -> RunOptions {
 /// Reads the options of an import: `{ baseline?, force? }`.
 pub fn import(options: &JsValue) -> ImportOptions {
     let fields = Fields(options);
-    ImportOptions { baseline: fields.any_text("baseline"), force: fields.is("force") }
+    ImportOptions {
+        baseline: fields.any_text("baseline"),
+        force: fields.is("force"),
+        timeout_ms: fields.any_number("timeoutMs"),
+    }
 }
 
 /// Reads the properties of an object.

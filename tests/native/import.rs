@@ -476,9 +476,9 @@ fn an_imported_file_gets_its_missing_migrations() {
         assert_eq!(text(&database, "SELECT a || b FROM t").await, "oldtwo");
         assert_eq!(text(&database, "SELECT group_concat(version) FROM schema_migrations").await, "1,2");
         run(&database, "INSERT INTO t(a) VALUES ('on')").await;
-        let unknown = ImportOptions { baseline: Some("7".into()), force: false };
+        let unknown = ImportOptions { baseline: Some("7".into()), ..ImportOptions::default() };
         assert_eq!(database.import(image(&plain), unknown).await.unwrap_err().code, ErrorCode::InvalidArgument);
-        let at_one = ImportOptions { baseline: Some("1".into()), force: false };
+        let at_one = ImportOptions { baseline: Some("1".into()), ..ImportOptions::default() };
         database.import(image(&plain), at_one).await.unwrap();
         assert_eq!(text(&database, "SELECT a || b FROM t").await, "xtwo");
         let status = database.migrations_status().await.unwrap();

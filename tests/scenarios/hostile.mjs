@@ -148,6 +148,68 @@ export default {
     assert.deepEqual(await other.query('SELECT name FROM sqlite_schema'), [{ name: 'mine' }])
   },
 
+  'functions over long values end with timeoutMs, however many are in one expression': async ({ failure, memory }) => {
+    const db = await memory()
+    await db.exec('CREATE VIRTUAL TABLE f USING fts5(a)')
+    await db.run('INSERT INTO f VALUES (?)', ['a b '.repeat(60_000)])
+    const long = "replace(hex(zeroblob(2500000)), '0', 'a')"
+    const array = `(WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 400000)
+      SELECT json_group_array('a tide' || i) FROM n)`
+    const many = (count, text) => Array.from({ length: count }, (_, n) => text(n)).join(', ')
+    const sum = (count, text) =>
+      `SELECT max(${many(count, text)}) FROM (SELECT ${long} AS a, '1' || ${long} AS b LIMIT 1)`
+    for (const sql of [
+      sum(900, (n) => `length(upper(a || ${n}))`),
+      sum(900, (n) => `length(quote(a || ${n}))`),
+      sum(900, (n) => `CAST(a || ${n} AS BLOB) < b`),
+      `SELECT length(json_set(${array}, ${many(450, (n) => `'$[${300_000 + n}]', ${n}`)}))`,
+      `SELECT length(json_remove(${array}, ${many(900, () => "'$[0]'")}))`,
+      `SELECT json_extract(${array}, ${many(900, (n) => `'$[${300_000 + n}]'`)})`,
+      "SELECT snippet(f, 0, '<', '>', '', 9) FROM f WHERE f MATCH 'a'",
+    ]) {
+      const started = performance.now()
+      assert.equal((await failure(db.query(sql, [], { timeoutMs: 500 }))).code, 'timeout', sql.slice(0, 100))
+      assert.ok(performance.now() - started < 30_000, sql.slice(0, 100))
+    }
+    const sql = `SELECT upper('a' || 1) AS u, 1 + '2' AS s, CAST('3' AS INTEGER) AS c, 'a' < 'b' AS l,
+      json_set('{}', '$.a', 1, '$.b', 2) AS j, json_remove('[1,2,3]', '$[0]', '$[1]') AS r, json_extract('[1,2]', '$[1]', '$[0]') AS e`
+    assert.deepEqual(await db.get(sql), { u: 'A1', s: 3, c: 3, l: 1, j: '{"a":1,"b":2}', r: '[2]', e: '[2,1]' })
+  },
+
+  'the check of a file ends with timeoutMs, whatever its schema is': async ({ failure, memory }) => {
+    const made = async (script) => {
+      const db = await memory({ snapshots: false })
+      await db.exec(script)
+      return db.export()
+    }
+    const range = (count) => Array.from({ length: count }, (_, n) => n)
+    const action = 'ON DELETE CASCADE ON UPDATE CASCADE'
+    const cascades = range(300).map((t) => {
+      const columns = range(100).map((c) => `c${c} REFERENCES t${(t + c + 1) % 300} ${action}`)
+      return `CREATE TABLE t${t} (id PRIMARY KEY, ${columns.join(', ')});`
+    })
+    const defaults = range(300).map(
+      (t) =>
+        `CREATE TABLE t${t} (${range(400)
+          .map((c) => `c${c} DEFAULT (abs(1) + abs(2))`)
+          .join(', ')});`,
+    )
+    const sum = (terms) => (terms.length === 1 ? terms[0] : `(${sum(terms.splice(terms.length / 2))} + ${sum(terms)})`)
+    const check = `CREATE TABLE t (a, CHECK (typeof(a) = 'null' OR ${sum(range(2000).map((n) => `length(upper(a || ${n}))`))}));
+      PRAGMA ignore_check_constraints = ON; INSERT INTO t VALUES (replace(hex(zeroblob(2500000)), '0', 'a'))`
+    const other = await memory()
+    await other.exec('CREATE TABLE mine (a)')
+    for (const [what, script] of Object.entries({ cascades: cascades.join(''), defaults: defaults.join(''), check })) {
+      const file = await made(script)
+      const started = performance.now()
+      const { code, details } = await failure(other.import(file, { timeoutMs: 1000 }))
+      assert.deepEqual([code, details.timeoutMs], ['timeout', 1000], what)
+      assert.ok(performance.now() - started < 30_000, what)
+    }
+    assert.deepEqual(await other.query('SELECT name FROM sqlite_schema'), [{ name: 'mine' }])
+    assert.deepEqual(await other.snapshots.list(), [])
+  },
+
   'a full-text table can name no SQL function as its rank': {
     only: ['node', 'page'],
     because: 'the function is a closure',

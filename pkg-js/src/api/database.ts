@@ -348,8 +348,9 @@ export class Database extends Events implements AsyncDisposable {
    * file are dropped.
    *
    * Rejects with `database_corrupt` (damaged, or not a database), `invalid_argument` (the schema needs functions or modules that this
-   * database lacks), `snapshot_incompatible` (newer than the supplied migrations), `database_too_large`, `out_of_memory`, and with
-   * `unpushed_changes` unless `force` is true. On any failure, also of a migration, the old data stays.
+   * database lacks), `snapshot_incompatible` (newer than the supplied migrations), `timeout` (its check takes too long),
+   * `database_too_large`, `out_of_memory`, and with `unpushed_changes` unless `force` is true. On any failure, also of a migration, the old
+   * data stays.
    */
   async import(
     bytes: ByteSource | Blob,
@@ -359,6 +360,7 @@ export class Database extends Events implements AsyncDisposable {
     const wanted = {
       force: checkBoolean('force', force ?? false),
       baseline: optional('baseline', baseline, checkString),
+      timeoutMs: options?.timeoutMs,
     }
     this.#connection.check()
     // Bytes are read without an await, so that the caller may reuse the buffer at once.

@@ -2,7 +2,7 @@ import { invalid, isTidelockError, isTrap, TidelockError, toTidelockError, trapp
 import type { Warning, WarningCode } from '../base/events.js'
 import type { SqlFragment } from '../base/sql.js'
 import type { CallOptions } from '../base/values.js'
-import { beforeTimeout, onStop, Waiting, withLimit } from '../base/waiting.js'
+import { beforeTimeout, onStop, timedOut, Waiting, withLimit } from '../base/waiting.js'
 import { Callers } from './callers.js'
 import type { ResultMode } from './codec/results.js'
 import type { Core, Op } from './core.js'
@@ -321,6 +321,8 @@ export abstract class Connection {
     }
     const core = this.core
     const cancel = core.newCancel()
+    const { timeoutMs } = options
+    const begun = performance.now()
     let stopped: { reason: unknown } | undefined
     const unwatch = onStop(options, (reason) => {
       stopped ??= { reason }
@@ -333,6 +335,9 @@ export abstract class Connection {
       return (await this.guard(this.sync(() => work(core, cancel)))) as T
     } catch (error) {
       const unknown = this.isDead || isTidelockError(error, 'worker_crashed')
+      // A call that checked the time itself may end before the timer can run.
+      if (timeoutMs !== undefined && performance.now() - begun >= timeoutMs && isTidelockError(error, 'timeout'))
+        stopped ??= { reason: timedOut(timeoutMs) }
       throw stopped === undefined || unknown ? error : stopped.reason
     } finally {
       unwatch()

@@ -3,7 +3,10 @@
 use serde::Deserialize;
 
 use crate::{
-    engine::{Database, connection::mutex::MutexGuard, database::Inner, migrations::driver::has_data},
+    engine::{
+        Database, connection::mutex::MutexGuard, contents::replacement::check_ms, database::Inner,
+        migrations::driver::has_data,
+    },
     error::{Error, ErrorCode, Result},
     sqlite::{Connection, Image, Pin, Sink},
     sync::{
@@ -13,13 +16,15 @@ use crate::{
 };
 
 /// The options of [`Database::import`].
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct ImportOptions {
     /// The migration version of a file without a tracking table; by default the option `baseline` of `open`.
     pub baseline: Option<String>,
     /// Whether to discard local changes that were not pushed.
     pub force: bool,
+    /// The milliseconds in which the file must be checked, if fewer than its size allows.
+    pub timeout_ms: Option<f64>,
 }
 
 /// The contents of a checked file, and the lock on the connection.
@@ -39,13 +44,13 @@ impl Database {
     /// Checks a `.sqlite` file in a scratch database, locks the connection, and takes a safety snapshot. The file's own
     /// unpushed changes and its user are not imported. The database is still unchanged, so the future may be dropped.
     ///
-    /// Fails with `database_corrupt`, `invalid_argument` (an unsupported schema; an unknown baseline),
-    /// `snapshot_incompatible` (newer than the supplied migrations), `database_too_large`, `out_of_memory`,
+    /// Fails with `database_corrupt`, `invalid_argument` (an unsupported schema; an unknown baseline), `timeout` (checking it
+    /// takes too long), `snapshot_incompatible` (newer than the supplied migrations), `database_too_large`, `out_of_memory`,
     /// `unpushed_changes` unless `force`, and as a snapshot does.
     pub async fn prepare_import(&self, image: Image, options: ImportOptions) -> Result<PreparedImport> {
         let inner = &*self.inner;
         inner.connection()?;
-        let scratch = inner.open_file(image, options.baseline.as_deref()).await?;
+        let scratch = inner.open_file(image, options.baseline.as_deref(), options.timeout_ms).await?;
         let guard = inner.acquire().await?;
         let connection = inner.connection()?;
         inner.flusher.admit_write()?;
@@ -94,7 +99,7 @@ impl Database {
         if has_data(&connection)? {
             return Ok(false);
         }
-        let scratch = inner.open_file(image, None).await?;
+        let scratch = inner.open_file(image, None, None).await?;
         inner.replace(&connection, scratch.pin(), Box::pin(async { Ok(()) })).await?;
         Ok(true)
     }
@@ -102,9 +107,10 @@ impl Database {
 
 impl Inner {
     /// Opens a file in a scratch database, checks it, and prepares it to replace this database's contents.
-    async fn open_file(&self, image: Image, baseline: Option<&str>) -> Result<Connection> {
+    async fn open_file(&self, image: Image, baseline: Option<&str>, timeout_ms: Option<f64>) -> Result<Connection> {
         check_size(&image, self.file.max_bytes())?;
-        let (scratch, _) = self.check_file(Connection::open_external(image)?).await?;
+        let deadline = self.deadline(check_ms(image.len()).min(timeout_ms.unwrap_or(f64::MAX)));
+        let (scratch, _) = self.check_file(Connection::open_external(image, Some(deadline))?).await?;
         let audited = self.audit.get().map(|options| options.table.as_str());
         let kept: Vec<&str> = audited.into_iter().chain([self.migrations.tracking_table()]).collect();
         scratch.check_triggers(&kept)?;

@@ -17,6 +17,11 @@ const CHECK_MS: f64 = 5_000.0;
 /// The additional time for each mebibyte, in milliseconds.
 const CHECK_MS_PER_MIB: f64 = 200.0;
 
+/// Returns the milliseconds in which a file or text of that many bytes must be checked.
+pub(in crate::engine) fn check_ms(bytes: u64) -> f64 {
+    CHECK_MS + CHECK_MS_PER_MIB * (bytes as f64 / f64::from(1 << 20))
+}
+
 impl Inner {
     /// Fails with `unpushed_changes` if local changes were not pushed, unless `force`. `verb` names the call in the
     /// hint.
@@ -37,9 +42,11 @@ impl Inner {
 
     /// Checks an untrusted file in its scratch database. Fails as [`ExternalFile::check`] does, and with `timeout`.
     pub(in crate::engine) async fn check_file(&self, foreign: ExternalFile) -> Result<(Connection, PageFile)> {
-        let platform = &self.ports.platform;
-        fts5::load_if_used(platform, foreign.scratch()).await?;
-        foreign.scratch().set_deadline(Some(self.check_deadline(foreign.bytes())));
+        // The time in which FTS5 is loaded doesn't count.
+        let left = foreign.scratch().set_deadline(None).map(|mut left| left());
+        fts5::load_if_used(&self.ports.platform, foreign.scratch()).await?;
+        let left = left.unwrap_or_else(|| check_ms(foreign.bytes()));
+        foreign.scratch().set_deadline(Some(self.deadline(left)));
         let (scratch, file) = foreign.check()?;
         scratch.set_deadline(None);
         Ok((scratch, file))
@@ -47,9 +54,13 @@ impl Inner {
 
     /// Returns the deadline, from now, for checking a file or text of that many bytes.
     pub(in crate::engine) fn check_deadline(&self, bytes: u64) -> Deadline {
+        self.deadline(check_ms(bytes))
+    }
+
+    /// Returns the deadline in so many milliseconds.
+    pub(in crate::engine) fn deadline(&self, ms: f64) -> Deadline {
         let clock = self.ports.platform.clock.clone();
-        let mebibytes = bytes as f64 / f64::from(1 << 20);
-        let end = clock.monotonic_ms() + CHECK_MS + CHECK_MS_PER_MIB * mebibytes;
+        let end = clock.monotonic_ms() + ms;
         Box::new(move || end - clock.monotonic_ms())
     }
 

@@ -49,7 +49,8 @@ impl Database {
         let platform = &inner.ports.platform;
         let foreign = if image.page_size > 0 {
             check_size(&image, limit)?;
-            Connection::open_external(image)
+            let deadline = inner.check_deadline(image.len());
+            Connection::open_external(image, Some(deadline))
         } else {
             let text = text_of(image).map_err(as_snapshot_error)?;
             fts5::load_if_named(platform, &text).await?;

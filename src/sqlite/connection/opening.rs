@@ -8,7 +8,7 @@ use crate::{
     error::Result,
     sqlite::{
         Connection, PageFile,
-        connection::{authority::Watcher, pragmas},
+        connection::{authority::Watcher, deadline::Deadline, pragmas},
         functions,
         statement::mem,
         vfs,
@@ -23,10 +23,13 @@ impl Connection {
         Self::open_by(file, |_| {})
     }
 
-    /// Opens an external file like [`open`](Self::open). Also fails with `sqlite_error` (`SQLITE_TOOBIG`) if a statement of its schema is longer than
-    /// [`LONGEST_DEFINITION`](pragmas::LONGEST_DEFINITION). SQLite doesn't check the deadline while it reads the schema.
-    pub(in crate::sqlite) fn open_outside(file: &PageFile) -> Result<Self> {
-        Self::open_by(file, Self::limit_external)
+    /// Opens an external file like [`open`](Self::open), and keeps the deadline. Also fails with `sqlite_error` (`SQLITE_TOOBIG`) if a
+    /// statement of its schema is longer than [`LONGEST_DEFINITION`](pragmas::LONGEST_DEFINITION), and with `timeout`.
+    pub(in crate::sqlite) fn open_outside(file: &PageFile, deadline: Option<Deadline>) -> Result<Self> {
+        Self::open_by(file, |connection| {
+            connection.limit_external();
+            connection.set_deadline(deadline);
+        })
     }
 
     /// Opens a connection; `prepare` runs before the schema is read.

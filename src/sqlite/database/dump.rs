@@ -44,7 +44,7 @@ impl Connection {
     /// Fails with SQLite's error and the line of the statement, with `timeout`, with `invalid_argument` if the text leaves a
     /// transaction open or has no statement, and with the errors of a foreign file.
     pub fn open_sql(script: &str, max_bytes: u64, deadline: Option<Deadline>) -> Result<ExternalFile> {
-        Self::open_external(run_in_scratch(script, max_bytes, deadline)?)
+        Self::open_external(run_in_scratch(script, max_bytes, deadline)?, None)
     }
 }
 

@@ -8,7 +8,7 @@ use crate::{
     error::{Detail, Error, ErrorCode, Result},
     memory::{no_memory, room_for},
     sqlite::{
-        Connection, Image, PageFile,
+        Connection, Deadline, Image, PageFile,
         connection::pragmas::{LONGEST_DEFINITION, LONGEST_PROGRAM},
         database::scratch::{run_in_scratch, too_slow},
         failure::needs_more,
@@ -57,15 +57,16 @@ impl ExternalFile {
 }
 
 impl Connection {
-    /// Opens an external `.sqlite` file in a scratch database; [`ExternalFile::check`] must follow. Clears the mark of WAL mode.
+    /// Opens an external `.sqlite` file in a scratch database, with a deadline that stays set; [`ExternalFile::check`] must follow.
+    /// Clears the mark of WAL mode.
     ///
     /// Fails with `database_corrupt` (not a valid SQLite database), `snapshot_incompatible` (an unknown version of
-    /// the file format), and `out_of_memory`.
-    pub fn open_external(mut image: Image) -> Result<ExternalFile> {
+    /// the file format), `timeout`, and `out_of_memory`.
+    pub fn open_external(mut image: Image, deadline: Option<Deadline>) -> Result<ExternalFile> {
         check_header(&mut image)?;
         let utf16 = matches!(image.chunks[0][56..60], [0, 0, 0, 2 | 3]);
         let file = PageFile::new(image);
-        let scratch = Connection::open_outside(&file)
+        let scratch = Connection::open_outside(&file, deadline)
             .map_err(|error| long_definition(&error).unwrap_or_else(|| refused(error)))?;
         scratch.limit_values(file.bytes());
         Ok(ExternalFile { scratch, file, utf16 })

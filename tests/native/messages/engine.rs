@@ -132,7 +132,7 @@ fn imported_files() {
         shown.fails("with a view that stands for too much", import(image(&deep)).await);
         let view = made_by("CREATE TABLE t(a TEXT); CREATE VIEW v AS SELECT readfile('x')");
         shown.fails("with a function that isn't here", import(image(&view)).await);
-        let unknown = ImportOptions { baseline: Some("7".into()), force: false };
+        let unknown = ImportOptions { baseline: Some("7".into()), ..ImportOptions::default() };
         let plain = made_by("CREATE TABLE t(a TEXT)");
         shown.fails("at a version that isn't supplied", database.import(image(&plain), unknown).await);
         shown.fails("that its migrations don't fit", import(image(&plain)).await);

@@ -148,7 +148,7 @@ fn memory() {
     shown.fails("the database file", limited(50_000, &mut || Image::read(200_000, |_, _| Ok(())).map(drop)));
     let file = made_by("CREATE TABLE t(a); PRAGMA journal_mode = WAL; INSERT INTO t VALUES (1)");
     let wide = made_by("PRAGMA encoding = 'UTF-16'; CREATE TABLE t(a); INSERT INTO t VALUES (hex(zeroblob(2000000)))");
-    let foreign = Connection::open_external(image(&wide)).unwrap();
+    let foreign = Connection::open_external(image(&wide), None).unwrap();
     drop(file);
     let mut foreign = Some(foreign);
     shown.fails(
@@ -161,7 +161,8 @@ fn memory() {
 #[test]
 fn files() {
     let mut shown = Shown::of("files");
-    let checked = |bytes: &[u8]| Connection::open_external(image(bytes)).and_then(|foreign| foreign.check().map(drop));
+    let checked =
+        |bytes: &[u8]| Connection::open_external(image(bytes), None).and_then(|foreign| foreign.check().map(drop));
     shown.fails("a file that is none", checked(b"hello"));
     let good = made_by("CREATE TABLE t(a); INSERT INTO t VALUES (hex(zeroblob(9000)))");
     let mut newer = good.clone();
