@@ -176,6 +176,14 @@ fn hostile_files() -> Vec<(&'static str, Vec<u8>, ErrorCode)> {
             "CREATE TABLE t(a TEXT); CREATE TABLE schema_migrations(version TEXT NOT NULL PRIMARY KEY, name TEXT NOT NULL,
                checksum TEXT NOT NULL, applied_at TEXT NOT NULL, execution_ms INTEGER NOT NULL);
              CREATE TRIGGER g BEFORE INSERT ON Schema_Migrations BEGIN SELECT RAISE(IGNORE); END;"), InvalidArgument),
+        ("a history of migrations that ignores rows", made_by(
+            "CREATE TABLE t(a TEXT); CREATE TABLE Schema_migrations(version TEXT NOT NULL PRIMARY KEY, name TEXT NOT NULL,
+               checksum TEXT NOT NULL, applied_at TEXT NOT NULL, execution_ms INTEGER NOT NULL UNIQUE ON CONFLICT IGNORE);"),
+            InvalidArgument),
+        ("a history of migrations whose rows can be removed", made_by(
+            "CREATE TABLE t(a TEXT PRIMARY KEY); CREATE TABLE schema_migrations(version TEXT NOT NULL PRIMARY KEY,
+               name TEXT NOT NULL REFERENCES t ON DELETE CASCADE, checksum TEXT NOT NULL, applied_at TEXT NOT NULL,
+               execution_ms INTEGER NOT NULL);"), InvalidArgument),
         ("a check by a pattern that would need all of the stack", made_by(&format!(
             "CREATE TABLE t(a TEXT CHECK (a LIKE '{}')); INSERT INTO t VALUES ('{}');", "%a".repeat(600), "a".repeat(600))),
             DatabaseCorrupt),

@@ -228,4 +228,35 @@ export default {
       assert.deepEqual(await other.query(sql), [{ a: 'tea' }, { a: 'tea and milk' }])
     },
   },
+
+  'a file whose audit log would ignore rows is refused': async ({ failure, memory }) => {
+    const columns = `id INTEGER PRIMARY KEY AUTOINCREMENT, action TEXT NOT NULL, table_name TEXT NOT NULL, record_id TEXT,
+      old_values TEXT, new_values TEXT, timestamp TEXT NOT NULL`
+    for (const log of [
+      `CREATE TABLE audit_log (${columns}, actor TEXT NOT NULL ON CONFLICT IGNORE)`,
+      `CREATE TABLE Audit_log (${columns}, actor TEXT, UNIQUE (table_name) ON CONFLICT REPLACE)`,
+      `CREATE TABLE audit_log (${columns}, actor TEXT, FOREIGN KEY (actor) REFERENCES t ON DELETE CASCADE)`,
+      `CREATE TABLE audit_log (${columns}, actor TEXT);
+       CREATE TRIGGER g BEFORE INSERT ON audit_log BEGIN SELECT RAISE(IGNORE); END`,
+    ]) {
+      const made = await memory({ snapshots: false })
+      await made.exec(`CREATE TABLE t (id TEXT PRIMARY KEY); ${log}`)
+      const file = await made.export()
+      const db = await memory({
+        audit: ['t'],
+        migrations: [{ version: '1', name: 'a', up: 'CREATE TABLE t (id TEXT PRIMARY KEY)' }],
+      })
+      for (const call of [
+        () => db.import(file, { baseline: '1' }),
+        () => db.snapshots.import(file),
+        () => memory({ audit: ['t'], seed: file }),
+      ])
+        assert.equal((await failure(call)).code, 'invalid_argument', log)
+      await db.run("INSERT INTO t VALUES ('mine')")
+      assert.deepEqual(await db.query('SELECT action, record_id FROM audit_log'), [
+        { action: 'insert', record_id: 'mine' },
+      ])
+      assert.deepEqual(await db.snapshots.list(), [])
+    }
+  },
 }

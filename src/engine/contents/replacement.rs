@@ -40,7 +40,8 @@ impl Inner {
             .detail("pending", pending))
     }
 
-    /// Checks an untrusted file in its scratch database. Fails as [`ExternalFile::check`] does, and with `timeout`.
+    /// Checks an untrusted file in its scratch database. Fails as [`ExternalFile::check`] and [`Connection::check_kept`] do, and with
+    /// `timeout`.
     pub(in crate::engine) async fn check_file(&self, foreign: ExternalFile) -> Result<(Connection, PageFile)> {
         // The time in which FTS5 is loaded doesn't count.
         let left = foreign.scratch().set_deadline(None).map(|mut left| left());
@@ -49,6 +50,9 @@ impl Inner {
         foreign.scratch().set_deadline(Some(self.deadline(left)));
         let (scratch, file) = foreign.check()?;
         scratch.set_deadline(None);
+        let audited = self.audit.get().map(|options| options.table.as_str());
+        let kept: Vec<&str> = audited.into_iter().chain([self.migrations.tracking_table()]).collect();
+        scratch.check_kept(&kept)?;
         Ok((scratch, file))
     }
 

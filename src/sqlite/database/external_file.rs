@@ -136,14 +136,31 @@ impl Connection {
         Ok(())
     }
 
-    /// Fails with `invalid_argument` if a trigger of a file names one of these tables: the trigger could prevent writes to them.
-    pub fn check_triggers(&self, tables: &[&str]) -> Result<()> {
+    /// Fails with `invalid_argument` if these tables of a file could ignore or remove rows: by a trigger that names them, or by ON CONFLICT
+    /// or a foreign key in their definition.
+    pub fn check_kept(&self, tables: &[&str]) -> Result<()> {
         let is_kept = |name: &str| tables.iter().any(|table| table.eq_ignore_ascii_case(name));
-        let Some((name, table)) = self.naming(&["trigger"], &is_kept)? else { return Ok(()) };
-        Err(Error::invalid(format!("The file's schema can't be used here: {name} is a trigger that uses {table}"))
+        if let Some((name, table)) = self.naming(&["trigger"], &is_kept)? {
+            return Err(Error::invalid(format!(
+                "The file's schema can't be used here: {name} is a trigger that uses {table}"
+            ))
             .hint("Drop it, with the program that created the file")
             .detail("name", name)
-            .detail("table", table))
+            .detail("table", table));
+        }
+        for row in self.rows("SELECT name, sql FROM main.sqlite_schema WHERE type = 'table'", &[]).map_err(refused)? {
+            let text = |at: usize| row[at].as_text().unwrap_or_default();
+            let is_lossy = |token: Token<'_>| token.is("conflict") || token.is("references");
+            if is_kept(text(0)) && each_token(text(1)).any(is_lossy) {
+                let table = text(0);
+                return Err(Error::invalid(format!(
+                    "The file's schema can't be used here: {table} has ON CONFLICT or a foreign key"
+                ))
+                .hint("Create the table without them, with the program that created the file")
+                .detail("table", table));
+            }
+        }
+        Ok(())
     }
 
     /// Returns the first schema entry of these types whose text has such a name, and the name. Searches the text, since the named table
