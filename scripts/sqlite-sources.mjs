@@ -5,8 +5,8 @@
 // phrase, since FTS5 copies the lists of both each time they grow. The functions that compare each place of one text with another text
 // (instr, replace, trim, unhex, LIKE, GLOB, json_patch) call the handler, too, and so do the parts of the compiler whose time may grow with
 // the square or the power of a statement's length, or with the whole schema. SQLite itself calls it only where a program jumps: the
-// operators and functions of one long expression also count the bytes of their values. Nested triggers and generated columns are limited, since SQLite compiles each by a nested
-// call: 900 overflow the stack of a page, which ends the engine.
+// operators and functions of one long expression also count the bytes of their values. Nested triggers and generated columns are limited,
+// since SQLite compiles each by a nested call: 900 overflow the stack of a page, which ends the engine.
 //
 // What no database of tidelock reaches is left out, 3 KB of gzip: SQLite's error log, which has no reader; file names that are URIs; and
 // journals on a disk, with commits in several files.

@@ -95,7 +95,7 @@ impl PushBatch<'_> {
             Err(Refusal::TooMuch(_)) if deferred => self.queue_first(Task { tries: Some(tries), ..task }),
             Err(Refusal::TooLarge(error) | Refusal::Trouble(error)) if deferred => self.delay_exchange(&task, error),
             Err(Refusal::Failed(error)) if deferred && is_of_a_firewall(&error) => self.delay_exchange(&task, error),
-            Ok((TogetherAnswer::Failed(_), _)) if deferred && self.divide_exchange(&task) => {}
+            Ok((FunctionAnswer::Failed(_), _)) if deferred && self.divide_exchange(&task) => {}
             Err(Refusal::TooMuch(_)) => {
                 let task = Task { tries: Some(tries), ..task };
                 self.halve_or_repeat(&task);
