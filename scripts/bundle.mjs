@@ -59,7 +59,8 @@ const fromIndex = {
 const shared = new Map()
 const modules = await build({
   ...mapped,
-  entryPoints: [...later],
+  // Sorted, so that each build writes the same files.
+  entryPoints: [...later].sort(),
   entryNames: '[name]',
   chunkNames: '[name]-[hash]',
   splitting: true,

@@ -13,8 +13,9 @@ find dist -maxdepth 1 -name '*.js' -delete
 rm -rf dist/integrations dist/cli types
 find dist \( -name '*.d.ts' -o -name '*.map' \) -delete
 find dist -mindepth 1 -type d -empty -delete
-../node_modules/.bin/tsc -p tsconfig.json
-node ../scripts/types/bundle.mjs
+# Beside the bundles, which need no types.
+{ ../node_modules/.bin/tsc -p tsconfig.json && node ../scripts/types/bundle.mjs && ../node_modules/.bin/tsc -p tsconfig.cli.json; } &
+types=$!
 # import.meta.url and the literal wasm URL must stay unchanged, because the user's bundler looks for them.
 node ../scripts/bundle.mjs
 # The parser of cron patterns, which few apps load.
@@ -32,12 +33,12 @@ done
 ../node_modules/.bin/esbuild src/node/files.ts --bundle --format=esm --platform=node --target=node20 --charset=utf8 --sourcemap \
   --outfile=dist/node-files.js --log-level=warning
 # The command line, beside the module that it uses: the program, its thread, and what runs a command in it.
-../node_modules/.bin/tsc -p tsconfig.cli.json
 for module in main worker commands; do
   ../node_modules/.bin/esbuild "src/cli/$module.ts" --bundle --format=esm --platform=node --target=node20 --charset=utf8 --sourcemap \
     --external:../index.js --external:./commands.js --outfile="dist/cli/$module.js" --log-level=warning
 done
 node ../scripts/notices.mjs > THIRD_PARTY_NOTICES.md
+wait $types
 # For `npx tidelock` in this clone: npm made no link, because the file didn't exist yet.
 ln -sf ../tidelock/dist/cli/main.js ../node_modules/.bin/tidelock
 node ../scripts/package-documents.mjs
