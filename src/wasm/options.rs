@@ -99,7 +99,7 @@ pub fn run(options: &JsValue) -> RunOptions {
     }
 }
 
-/// Reads the options of an import: `{ baseline?, force? }`.
+/// Reads the options of an import: `{ baseline?, force?, timeoutMs? }`.
 pub fn import(options: &JsValue) -> ImportOptions {
     let fields = Fields(options);
     ImportOptions {

@@ -40,10 +40,12 @@ export async function request(url: string | URL, asking: HttpRequest, own?: Fetc
   checkHeaders('headers', headers)
   const watch = rate === undefined ? undefined : new RateWatch(rate, signal)
   const ended = watch?.signal ?? signal
+  // Only redirects and failures need them.
+  const secrets = () => new Secrets(headers, String(url))
   const all: RequestInit = { ...init, headers, redirect: 'manual', ...(ended === undefined ? {} : { signal: ended }) }
   try {
     const response = await (own === undefined ? fetch(url, all) : own(url, all))
-    const moved = redirection(response, url, new Secrets(headers, String(url)))
+    const moved = redirection(response, url, secrets)
     if (moved !== undefined) {
       await response.body?.cancel?.().catch(() => {})
       return moved
@@ -54,7 +56,7 @@ export async function request(url: string | URL, asking: HttpRequest, own?: Fetc
     return { status: response.status, headers: [...response.headers], body }
   } catch (thrown) {
     if (signal?.aborted) throw thrown
-    throw new Secrets(headers, String(url)).maskError(thrown)
+    throw secrets().maskError(thrown)
   } finally {
     watch?.stop()
   }
@@ -98,12 +100,12 @@ class RateWatch {
  * Returns a redirect as a response. Pages see only that there is a redirect; a user's `fetch` may have followed it. The target may repeat
  * the request's secrets.
  */
-function redirection(response: Response, url: string | URL, secrets: Secrets): HttpResponse | undefined {
+function redirection(response: Response, url: string | URL, secrets: () => Secrets): HttpResponse | undefined {
   const { status, type, redirected } = response
   const moved = status >= 300 && status < 400
   if (!moved && type !== 'opaqueredirect' && !redirected) return undefined
   const location = redirected ? response.url : response.headers.get('location')
-  const place = location ? secrets.mask(placeOf(location, url)) : undefined
+  const place = location ? secrets().mask(placeOf(location, url)) : undefined
   return {
     status: moved ? status : 302,
     headers: place === undefined ? [] : [['location', place]],
