@@ -41,7 +41,7 @@ import { copyParams } from '../engine/copy-params.js'
 import { type Op, op } from '../engine/core.js'
 import type { CoreOptions } from '../engine/core-options.js'
 import { Iteration } from '../engine/iteration.js'
-import { checkEncryption } from '../files/check-encryption.js'
+import { encryptionChecks } from '../files/load-encryption-checks.js'
 import type { SnapshotCopier } from '../files/snapshot-copier.js'
 import { DatabaseLifecycle } from './database-lifecycle.js'
 import type { DatabaseEventMap } from './events.js'
@@ -403,7 +403,7 @@ export class Database extends Events implements AsyncDisposable {
    */
   async rekey(encryption: Encryption | null, options?: CallOptions): Promise<void> {
     checkCall('rekey', options)
-    const checked = encryption === null ? null : checkEncryption(encryption)
+    const checked = encryption === null ? null : (await encryptionChecks()).checkEncryption(encryption)
     this.#connection.check()
     const { live } = this.lifecycle
     if (checked !== null) await live.clearLastResults()

@@ -4,7 +4,8 @@ import type { SnapshotInfo, SnapshotVerification } from '../base/generated-types
 import { loaded } from '../base/lazy-module.js'
 import type { ByteSource, CallOptions } from '../base/values.js'
 import { type Connection, withCancel } from '../engine/connection.js'
-import { checkFileEncryption, type FileEncryption } from '../files/file-encryption.js'
+import type { FileEncryption } from '../files/file-encryption.js'
+import { encryptionChecks } from '../files/load-encryption-checks.js'
 import type { SnapshotCopier } from '../files/snapshot-copier.js'
 import type { SnapshotExportOptions, SnapshotStatus } from '../files/snapshot-info.js'
 
@@ -13,6 +14,12 @@ const files = () => loaded('files of snapshots', import('../files/snapshot-file.
 
 /** The limit of a file that is imported, unless `maxBytes` sets it: it is in memory meanwhile. */
 const largestFile = 2 ** 30
+
+/** Checks the option `encrypt`. */
+async function secretOf(encrypt: unknown): Promise<FileEncryption> {
+  const { checkFileEncryption } = await encryptionChecks()
+  return checkFileEncryption('encrypt', encrypt)
+}
 
 /** The snapshots of a database: `db.snapshots`. */
 export class Snapshots {
@@ -112,7 +119,7 @@ export class Snapshots {
     checkString('The id', id)
     const { format, compress, encrypt } = checkCall('snapshots.export', options, ['format', 'compress', 'encrypt'])
     const kind = checkOneOf('format', format ?? 'sqlite', ['sqlite', 'sql'])
-    const encryption = encrypt === undefined ? undefined : checkFileEncryption('encrypt', encrypt)
+    const encryption = encrypt === undefined ? undefined : await secretOf(encrypt)
     const zip = compress !== undefined && checkBoolean('compress', compress)
     const { snapshot, pieces } = await this.#connection.read(options, (core) =>
       core.snapshotsExport(id, kind === 'sql'),
@@ -137,7 +144,7 @@ export class Snapshots {
     },
   ): Promise<SnapshotInfo> {
     const { encrypt, label } = checkCall('snapshots.import', options, ['encrypt', 'label'])
-    const encryption = encrypt === undefined ? undefined : checkFileEncryption('encrypt', encrypt)
+    const encryption = encrypt === undefined ? undefined : await secretOf(encrypt)
     const wanted = label === undefined ? undefined : checkString('label', label)
     this.#connection.check()
     const { fromFile } = await files()

@@ -3,9 +3,12 @@ import { keyTraits } from '../base/crypto-key.js'
 import type { Encryption } from '../base/encryption.js'
 import { invalid } from '../base/errors.js'
 import { webCrypto } from '../base/web-crypto.js'
+import type { FileEncryption } from './file-encryption.js'
+
+// Loaded only for what is encrypted, see load-encryption-checks.ts.
 
 /** The keys of one use: the usages that a key needs, by its algorithm; several lists are alternatives. */
-export interface KeyUse {
+interface KeyUse {
   readonly usages: Readonly<Record<string, readonly (readonly string[])[]>>
   /** Which key to pass instead. */
   readonly hint: string
@@ -22,8 +25,13 @@ const databaseKeys: KeyUse = {
   hint: 'An AES-GCM key with the usages encrypt and decrypt, or an AES-KW key with wrapKey and unwrapKey',
 }
 
+const fileKeys: KeyUse = {
+  usages: { 'AES-GCM': [['encrypt', 'decrypt']] },
+  hint: 'An AES-GCM key with the usages encrypt and decrypt',
+}
+
 /** Checks an option that is a passphrase or a key for that use. Throws `invalid_argument`. */
-export function checkSecret(
+function checkSecret(
   option: string,
   secret: unknown,
   use: KeyUse,
@@ -56,4 +64,9 @@ export function checkEncryption(encryption: unknown): Encryption {
   const checked = checkSecret('encryption', encryption, databaseKeys)
   webCrypto()
   return checked
+}
+
+/** Checks an option that is the secret of a file. Throws `invalid_argument`. */
+export function checkFileEncryption(option: string, value: unknown): FileEncryption {
+  return checkSecret(option, value, fileKeys)
 }

@@ -1,7 +1,8 @@
 import { isTidelockError, TidelockError, toTidelockError } from '../base/errors.js'
 import type { SnapshotInfo, TidelockErrorJson } from '../base/generated-types.js'
 import { Secrets } from '../remote/secrets.js'
-import { checkFileEncryption, type FileEncryption } from './file-encryption.js'
+import { checkFileEncryption } from './check-encryption.js'
+import type { FileEncryption } from './file-encryption.js'
 import { fileName } from './snapshot-file.js'
 import type { SnapshotExportOptions, SnapshotFile, TargetStatus } from './snapshot-info.js'
 

@@ -9,7 +9,7 @@ import { checkOptions } from '../options/check-options.js'
 import { fileWaitMs } from '../options/file-wait.js'
 import type { OpenOptions, WasmSource } from '../options/options.js'
 import { beginMove, endMove, storagesOf } from './location.js'
-import { openEnvironment, requireStorage } from './open.js'
+import { checkEncrypted, openEnvironment, requireStorage } from './open.js'
 import { whileClosed } from './while-closed.js'
 
 /** Options of {@link moveStorage}. */
@@ -50,6 +50,7 @@ export async function moveStorage(name: string, options: MoveStorageOptions): Pr
   const { encryption, worker, wasm } = options
   const opening: OpenOptions = { name, storage: to, encryption, worker, wasm }
   const checked = checkOptions(opening, openEnvironment())
+  await checkEncrypted(opening)
   requireStorage('indexeddb')
   requireStorage('opfs', 'worker')
   await whileClosed(name, { hint: 'Close it there first' }, async (stolen) => {

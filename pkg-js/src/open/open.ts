@@ -7,6 +7,7 @@ import { isPrivate } from '../base/private-folders.js'
 import { prefix } from '../base/stored-name.js'
 import { until } from '../base/waiting.js'
 import type { CoreOptions } from '../engine/core-options.js'
+import { encryptionChecks } from '../files/load-encryption-checks.js'
 import type { FunctionsSource } from '../functions/functions.js'
 import { Bridge, openHere } from '../instance/bridge.js'
 import { DatabaseClient, loadTimetable } from '../instance/database-client.js'
@@ -82,6 +83,7 @@ async function prepare(given: OpenOptions) {
   elsewhere.catch(() => {})
   if (options.dev === true) (await development()).checkDevelopment()
   beginToLoad(options)
+  await checkEncrypted(options)
   const rare = await checkRare(options, environment)
   const checked = { ...common, ...rare, ...(rare.remote && owner ? { remote: { ...rare.remote, owner } } : {}) }
   const functions = await checkedFunctions(options)
@@ -191,6 +193,16 @@ async function checkRare(
   if (options.remote === undefined && options.audit === undefined && options.expires === undefined) return {}
   const { checkLazyOptions } = await lazyOptions()
   return checkLazyOptions(options, secrets)
+}
+
+/** Checks the option `encryption`, in a module that is loaded only for it. */
+export async function checkEncrypted({ encryption, snapshots }: OpenOptions): Promise<void> {
+  if (encryption === undefined) return
+  const { checkEncryption, checkFileEncryption } = await encryptionChecks()
+  checkEncryption(encryption)
+  // What is encrypted here must not lie about in the open elsewhere.
+  if (snapshots !== false && snapshots?.targets?.some(({ encrypt }) => encrypt === undefined))
+    checkFileEncryption('The encryption of files for targets', encryption)
 }
 
 /** Checks the option `functions`. */

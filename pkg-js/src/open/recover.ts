@@ -12,7 +12,7 @@ import type { OpenOptions, WasmSource } from '../options/options.js'
 import { filesOf } from './files-of.js'
 import { withHolder } from './in-use.js'
 import { storagesOf } from './location.js'
-import { checkedColumnKeys, checkedFunctions, openEnvironment, requireStorage } from './open.js'
+import { checkEncrypted, checkedColumnKeys, checkedFunctions, openEnvironment, requireStorage } from './open.js'
 import type { LastingStorage } from './stored-info.js'
 
 /**
@@ -69,6 +69,7 @@ export async function recover(
   const storage = options?.storage ?? places[0]
   const opening: OpenOptions = { name, storage, path, wasm, worker, encryption, functions, columnKey }
   const checked = checkOptions(opening, openEnvironment())
+  await checkEncrypted(opening)
   const needed = { functions: await checkedFunctions(opening), columnKeys: await checkedColumnKeys(opening) }
   requireStorage(checked.storage)
   const folder = checked.path === undefined ? await filesOf(checked, opening) : await filesOfDatabase(checked.path)

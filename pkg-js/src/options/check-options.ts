@@ -1,7 +1,6 @@
 import { checkEach } from '../base/check.js'
 import { invalid, TidelockError } from '../base/errors.js'
 import type { CoreOptions } from '../engine/core-options.js'
-import { checkFileEncryption } from '../files/file-encryption.js'
 import type { SnapshotTarget } from '../files/snapshot-copies.js'
 import { checkStorage, defaultPath, type StorageEnvironment } from './check-storage.js'
 import { openRules } from './open-rules.js'
@@ -83,15 +82,12 @@ function checkTimetable({ snapshots }: OpenOptions): void {
 }
 
 /** Targets stay in this thread: they are not among the options for the engine. */
-function checkTargets({ snapshots, encryption }: OpenOptions): void {
+function checkTargets({ snapshots }: OpenOptions): void {
   if (snapshots === false || snapshots?.targets === undefined) return
   const option = 'snapshots.targets'
   const wanted = 'an array of what directoryTarget and uploadTarget give'
-  const targets = checkEach(option, snapshots.targets, wanted, (target) => {
+  checkEach(option, snapshots.targets, wanted, (target) => {
     if (typeof (target as Partial<SnapshotTarget> | undefined)?.follow === 'function') return target as SnapshotTarget
     throw invalid(`${option} must be ${wanted}`, { details: { option } })
   })
-  // What is encrypted here must not lie about in the open elsewhere.
-  if (encryption !== undefined && targets.some(({ encrypt }) => encrypt === undefined))
-    checkFileEncryption('The encryption of files for targets', encryption)
 }

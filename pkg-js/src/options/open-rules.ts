@@ -1,7 +1,6 @@
 import { isA } from '../base/brand.js'
 import { checkSignal, checkString } from '../base/check.js'
 import { invalid } from '../base/errors.js'
-import { checkEncryption } from '../files/check-encryption.js'
 import { checkMigrations } from './check-migrations.js'
 import type { HealthThresholds, LockOptions, OpenOptions, SnapshotOptions } from './options.js'
 import {
@@ -95,7 +94,7 @@ export const openRules = {
     },
     default: { ...complete('snapshots', undefined, snapshotRules), enabled: true },
   },
-  encryption: { check: (_, value) => checkEncryption(value) },
+  encryption: checkedElsewhere,
   seed: {
     check: (_, value) => {
       checkSeed(value)
