@@ -111,7 +111,7 @@ need_rust() {
   esac
 }
 
-# Unoptimised: it runs 2 s longer, but compiles two minutes faster.
+# Unoptimised: it runs 2 s longer, but compiles two minutes faster. Without TLS: the runner of tests talks to a driver on this machine only.
 need_wasm_bindgen() {
   local version
   version=$(sed -n '/^name = "wasm-bindgen"$/{n;s/version = "\(.*\)"/\1/p}' Cargo.lock)
@@ -124,7 +124,8 @@ need_wasm_bindgen() {
 
 # install_wasm_bindgen VERSION [--locked]. A mirror may lack the newest versions, which the tool's own lock file names.
 install_wasm_bindgen() {
-  CARGO_PROFILE_RELEASE_OPT_LEVEL=0 cargo install wasm-bindgen-cli --version "$@" --root "$tools_dir/wasm-bindgen-$1" --quiet
+  CARGO_PROFILE_RELEASE_OPT_LEVEL=0 cargo install wasm-bindgen-cli --version "$@" --root "$tools_dir/wasm-bindgen-$1" --quiet \
+    --no-default-features --bin wasm-bindgen --bin wasm-bindgen-test-runner
 }
 
 # Makes the folder that .cargo/config.toml names: SQLite's sources of the native build, so that both builds have the same version, with the

@@ -12,6 +12,7 @@ const calls = {
     export: async (db) => void (await db.snapshots.export((await db.snapshots.create()).id)),
     import: (db) => window.file.then((file) => db.snapshots.import(file)),
   },
+  'check-encryption': { rekey: (db) => db.rekey({ passphrase: 'horse' }) },
   'file-cipher': {
     export: async (db) => {
       const { id } = await db.snapshots.create()
@@ -60,6 +61,7 @@ const calls = {
 /** By module: options of `open` that need it. */
 const options = {
   'lazy-options': { audit: ['t'] },
+  'check-encryption': { encryption: { passphrase: 'horse' } },
   functions: { functions: { scalar: {} } },
   'column-key': { columnKey: { passphrase: 'horse', salt: 'stable-salt-of-16' } },
   development: { dev: true, migrations: [{ version: '1', name: 'one', up: 'CREATE TABLE t (x)' }] },
