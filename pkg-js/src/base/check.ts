@@ -1,4 +1,5 @@
 import { isA, isPlain } from './brand.js'
+import { closest } from './closest.js'
 import { invalid, TidelockError } from './errors.js'
 import type { CallOptions, RowMode } from './values.js'
 
@@ -34,8 +35,11 @@ function checkKeys(owner: string, what: string, prefix: string, value: unknown, 
   })
   for (const [key, one] of Object.entries(given)) {
     const option = prefix + key
-    if (!keys.includes(key))
-      throw invalid(`${owner} has no option '${key}'`, { details: { option }, hint: `Known are: ${keys.join(', ')}` })
+    if (!keys.includes(key)) {
+      const meant = closest(key, keys)
+      const hint = `${meant === undefined ? '' : `Did you mean '${meant}'? `}Known are: ${keys.join(', ')}`
+      throw invalid(`${owner} has no option '${key}'`, { details: { option }, hint })
+    }
     if (one === null)
       throw invalid(`${option} must not be null`, { details: { option }, hint: 'Leave it out for its default' })
   }
