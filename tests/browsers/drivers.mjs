@@ -14,13 +14,19 @@ const TIMEOUT_MS = 60_000
 /** Firefox speaks WebDriver BiDi itself. It keeps its profile when it is killed and started again. */
 export class Firefox {
   #profile = mkdtempSync(path.join(tmpdir(), 'tidelock-firefox-'))
+  #preferences
   #browser
+
+  constructor(preferences = {}) {
+    this.#preferences = preferences
+  }
 
   async start() {
     this.#browser = await puppeteer.launch({
       browser: 'firefox',
       executablePath: process.env.FIREFOX ?? '/usr/bin/firefox-esr',
       userDataDir: this.#profile,
+      extraPrefsFirefox: this.#preferences,
       protocolTimeout: TIMEOUT_MS,
     })
   }

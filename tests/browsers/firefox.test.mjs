@@ -1,11 +1,18 @@
 // Firefox, which keeps its profile when it is killed: WebKit's ends with the session that a driver began.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { pagesOf } from '../e2e/scenarios.mjs'
+import { capabilitiesTest } from './capabilities.mjs'
 import { Firefox } from './drivers.mjs'
 import { suite } from './suite.mjs'
 
 const firefox = new Firefox()
 const { open } = await suite(firefox, { inOpfs: ['files', 'snapshots', 'transactions', 'encryption'] })
+capabilitiesTest('Firefox', () => open('current'))
+
+const hidden = pagesOf(new Firefox({ 'browser.privatebrowsing.autostart': true }))
+hidden.begin()
+capabilitiesTest('Firefox, private', () => hidden.open('current'))
 
 for (const [thread, storage] of [
   ['current', 'indexeddb'],
