@@ -5,6 +5,7 @@
 
 use std::{cell::RefCell, error::Error as _, future::ready, rc::Rc};
 
+use futures_channel::oneshot;
 use futures_util::future::{Either, select};
 use gloo_timers::future::TimeoutFuture;
 use rexie::{ObjectStore, Rexie};
@@ -63,7 +64,7 @@ impl IndexedDb {
             if let Some(host) = host {
                 JsFuture::from(host.require_here()).await.map_err(|_| failure::elsewhere())?;
             }
-            in_time(make(&inner.name)).await?;
+            in_time(make(inner.name.clone()), drop).await?;
             database = inner.connect().await?;
         }
         let deleted = || {
@@ -79,9 +80,9 @@ impl IndexedDb {
 }
 
 /// Creates the object stores. rexie deletes object stores that aren't in its list, so this is the only list.
-fn make(name: &str) -> LocalFuture<'_, Result<()>> {
+fn make(name: String) -> LocalFuture<'static, Result<()>> {
     let stores = [META, LOG, SNAPSHOTS, CHUNKS];
-    let builder = stores.into_iter().fold(Rexie::builder(name).version(VERSION), |builder, store| {
+    let builder = stores.into_iter().fold(Rexie::builder(&name).version(VERSION), |builder, store| {
         builder.add_object_store(ObjectStore::new(store))
     });
     let refused = |error: rexie::Error| {
@@ -93,9 +94,17 @@ fn make(name: &str) -> LocalFuture<'_, Result<()>> {
     Box::pin(async move { builder.build().await.map(|rexie| rexie.close()).map_err(refused) })
 }
 
-async fn in_time<T>(connecting: LocalFuture<'_, Result<T>>) -> Result<T> {
-    match select(connecting, TimeoutFuture::new(CONNECT_TIMEOUT_MS)).await {
-        Either::Left((connected, _)) => connected,
+/// Waits for a connection. IndexedDB can't stop an attempt: after a timeout, or when the caller is dropped, the attempt ends in
+/// the background, and `late` gets its result.
+async fn in_time<T: 'static>(connecting: LocalFuture<'static, Result<T>>, late: fn(T)) -> Result<T> {
+    let (sender, connected) = oneshot::channel();
+    spawn_local(async move {
+        if let Err(Ok(connection)) = sender.send(connecting.await) {
+            late(connection);
+        }
+    });
+    match select(connected, TimeoutFuture::new(CONNECT_TIMEOUT_MS)).await {
+        Either::Left((connected, _)) => connected.unwrap_or_else(|_| Err(disconnected())),
         Either::Right(_) => Err(Error::new(ErrorCode::StorageBlocked, "The browser's storage doesn't answer")
             .hint("Another tab may be deleting or upgrading this database: close it")),
     }
@@ -114,7 +123,12 @@ fn disconnected() -> Error {
 impl IndexedDbInner {
     /// Connects to the object stores if they exist.
     async fn connect(&self) -> Result<Option<IdbDatabase>> {
-        let (database, lost) = in_time(Box::pin(IdbDatabase::connect(&self.name))).await?;
+        let name = self.name.clone();
+        let connecting = Box::pin(async move { IdbDatabase::connect(&name).await });
+        let (database, lost) = in_time(connecting, |(database, _)| {
+            database.inspect(IdbDatabase::disconnect);
+        })
+        .await?;
         if lost.is_some() {
             *self.lost.borrow_mut() = lost;
         }

@@ -12,7 +12,7 @@ use tidelock::{
     browser::{BrowserClock, BrowserEntropy, BrowserSpawner, IndexedDb},
     engine::storage::flush::{FlushPolicy, Flusher},
     error::WarningCode,
-    ports::{Durability, Holder, LoadedParts, Platform, Store},
+    ports::{Clock, Durability, Holder, LoadedParts, Platform, Store},
     sqlite::{Batch, Connection},
     store::{
         Opened, Storage, Tag,
@@ -72,6 +72,26 @@ impl Page {
             Some(stored) => stored.await,
             None => Ok(()),
         }
+    }
+}
+
+#[wasm_bindgen_test]
+async fn a_connection_that_nobody_waits_for_is_refused_and_closed_all_the_same() {
+    let name = "abandoned";
+    delete(name).await;
+    for exists in [false, true] {
+        if exists {
+            store(name).await.close().await.expect("closes");
+        }
+        for _ in 0..3 {
+            let opening = Box::pin(IndexedDb::open(name, None));
+            drop(futures_util::future::select(opening, std::future::ready(())).await);
+        }
+        BrowserClock.sleep(500).await;
+        let there = js(name, "return (await indexedDB.databases()).some((database) => database.name === name)").await;
+        assert_eq!(there.as_bool(), Some(exists), "it was not created empty");
+        // An open connection would block this.
+        delete(name).await;
     }
 }
 
