@@ -28,7 +28,7 @@ pub struct LogHeader {
     pub kind: LogKind,
     /// The epoch of its writer.
     pub epoch: u64,
-    /// The writer's `max(previous, now)`; the same in all parts.
+    /// The wall clock of the writer, which may jump; the same in all parts.
     pub time: Timestamp,
     /// The database's page size in bytes.
     pub page_size: u32,

@@ -31,7 +31,7 @@ impl Sim {
     /// Creates a platform whose randomness comes from `seed`.
     pub fn new(seed: u64) -> Self {
         let pool = LocalPool::new();
-        let clock = Rc::new(SimClock { now: Cell::new(START), timers: Rc::default() });
+        let clock = Rc::new(SimClock { now: Cell::new(START), ahead_ms: Cell::new(0), timers: Rc::default() });
         let platform = Platform {
             clock: clock.clone(),
             entropy: Rc::new(SimEntropy(Cell::new(seed))),
@@ -83,6 +83,11 @@ impl Sim {
         self.clock.now.set(self.clock.now.get().plus_ms(ms));
     }
 
+    /// Sets the wall clock ahead, or back by a negative number of milliseconds. Timers and the monotonic clock don't notice.
+    pub fn set_clock_ahead(&self, ms: i64) {
+        self.clock.ahead_ms.set(self.clock.ahead_ms.get() + ms);
+    }
+
     /// Drops all background work, as the death of a page does. Its timers never fire.
     pub fn kill(&mut self) {
         self.pool = LocalPool::new();
@@ -105,7 +110,10 @@ struct Timers {
 
 /// The virtual clock of a [`Sim`].
 pub struct SimClock {
+    /// The true time.
     now: Cell<Timestamp>,
+    /// How much the wall clock differs from it.
+    ahead_ms: Cell<i64>,
     timers: Rc<RefCell<Timers>>,
 }
 
@@ -125,7 +133,7 @@ impl SimClock {
 
 impl Clock for SimClock {
     fn now(&self) -> Timestamp {
-        self.now.get()
+        self.now.get().plus_ms(self.ahead_ms.get())
     }
 
     fn monotonic_ms(&self) -> f64 {

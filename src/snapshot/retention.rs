@@ -154,14 +154,14 @@ impl StoredState<'_> {
         (from.lsn > self.truncated.lsn).then_some(from)
     }
 
-    /// Returns the earliest time that the options allow a restore to. The log may reach less far.
-    pub fn reach(&self, options: &SnapshotOptions, now: Timestamp) -> Timestamp {
+    /// Returns the first lsn and the earliest time that the options allow a restore to. The log may reach less far.
+    pub fn reach(&self, options: &SnapshotOptions, now: Timestamp) -> (u64, Timestamp) {
         let retained = now.plus_ms(-i64::try_from(options.log_retention_ms).unwrap_or(i64::MAX));
         let mut counted = self.usable().filter(|manifest| is_counted(manifest));
-        let oldest = counted.next().map(|oldest| if oldest.barrier { oldest.created_at } else { oldest.time });
+        let oldest = counted.next().map(|oldest| oldest.lsn);
         // As in `truncation`: with fewer than `keep`, the start of the log counts as the oldest snapshot.
         let full = 1 + counted.count() >= options.keep && self.truncated.lsn > 0;
-        oldest.filter(|_| full).map_or(retained, |oldest| oldest.max(retained))
+        (oldest.filter(|_| full).unwrap_or_default(), retained)
     }
 
     /// Returns what to delete when the disk is full: first the unlabelled snapshots but one, then the log before the

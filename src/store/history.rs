@@ -1,4 +1,7 @@
 //! Point-in-time restore: any time that the log still reaches, from the newest manifest before it.
+//!
+//! The lsn orders states; their times are those of a wall clock, which may have been set ahead or back in between. A state
+//! matches a time if it was stored until then, and the next one later.
 
 use std::ops::ControlFlow;
 
@@ -7,39 +10,96 @@ use super::{
     recovery::{Broken, Until, rebuild},
 };
 use crate::{
-    error::{Error, ErrorCode, Result},
+    error::{Detail, Details, Error, ErrorCode, Result},
     format::{LogKind, LogRecord, Manifest},
+    ports::LogKey,
     sqlite::PageFile,
     time::Timestamp,
 };
 
+/// How many candidates an error lists.
+const LISTED: usize = 100;
+
+/// A point in time to restore.
+#[derive(Clone, Copy, Debug)]
+pub struct PointInTime {
+    /// The time by the wall clock.
+    pub at: Timestamp,
+    /// The lsn of the state, where the clock was set back and several states match.
+    pub lsn: Option<u64>,
+}
+
+impl From<Timestamp> for PointInTime {
+    fn from(at: Timestamp) -> Self {
+        Self { at, lsn: None }
+    }
+}
+
+/// How far back the options allow to restore.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reach {
+    /// The first lsn.
+    pub lsn: u64,
+    /// The first time.
+    pub time: Timestamp,
+}
+
+/// A state of the database: after a commit, or in a manifest whose changes weren't logged.
+struct StoredPoint {
+    lsn: u64,
+    /// The manifest's generation; 0 after a commit.
+    generation: u64,
+    /// When it was stored; `None` if its record can't be read.
+    at: Option<Timestamp>,
+}
+
 impl Storage {
-    /// Returns the content after the newest stored batch of commits that is not later than `at`. Must not run
+    /// Returns the content after the newest stored batch of commits that is not later than `point`. Must not run
     /// concurrently with a snapshot, a prune or a sweep.
     ///
-    /// Fails with `snapshot_not_found` for a time before `not_before` or before the reach of the log (details `oldest`:
-    /// the first time that can be restored, where there is one), with `snapshot_corrupt` when the log is damaged on the
-    /// way, `lock_lost`, and the store's errors.
-    pub async fn load_at(&self, at: Timestamp, not_before: Timestamp) -> Result<PageFile> {
-        if at < not_before {
-            return Err(self.unreachable(at, not_before).await?);
-        }
+    /// Fails with `snapshot_not_found` for a time before `reach` or before the reach of the log (details `oldest`: the first
+    /// time that can be restored, where there is one), with `invalid_argument` when several states match because the clock was
+    /// set back (details `candidates`), with `snapshot_corrupt` when the log is damaged on the way, `lock_lost`, and the
+    /// store's errors.
+    pub async fn load_at(&self, point: PointInTime, reach: Reach) -> Result<PageFile> {
+        let at = point.at;
         // A failed truncation may have taken effect.
         self.reload_head().await?;
-        let (manifests, whole) = (self.manifests(), self.truncated().lsn == 0);
-        let mut before =
-            manifests.iter().rev().filter(|manifest| self.reaches(manifest) && commit_time(manifest) <= at);
-        let least = Broken { lsn: self.position().lsn, ..Broken::default() };
-        let state = rebuild(&self.0.paging, &mut before, Until::Time(at), least, u64::MAX).await?;
-        for generation in state.damaged {
+        let states = self.states(reach.lsn).await?;
+        let is_last = |index: usize| states[index + 1..].iter().find_map(|next| next.at).is_none_or(|next| next > at);
+        let matches = |index: &usize| states[*index].at.is_some_and(|time| time <= at) && is_last(*index);
+        let matching: Vec<usize> = (0..states.len()).filter(matches).collect();
+        if at < reach.time || matching.is_empty() {
+            return Err(unreachable(at, &states, reach.time));
+        }
+        let chosen = match (point.lsn, matching.as_slice()) {
+            (None, [only]) => Some(*only),
+            (lsn, several) => several.iter().copied().find(|index| Some(states[*index].lsn) == lsn),
+        };
+        let Some(chosen) = chosen else {
+            return Err(ambiguous(at, matching.iter().map(|index| &states[*index])));
+        };
+        let state = &states[chosen];
+        // The time that this error reports must itself be restorable.
+        let is_followed_by_damage = states.get(chosen + 1).is_some_and(|next| next.at.is_none());
+        if let Some(good) = state.at.filter(|good| is_followed_by_damage && *good != at) {
+            return Err(damaged(at, good));
+        }
+        let manifests = self.manifests();
+        let precedes = |manifest: &&Manifest| {
+            manifest.lsn < state.lsn
+                || manifest.lsn == state.lsn && (!manifest.barrier || manifest.generation <= state.generation)
+        };
+        let mut bases = manifests.iter().rev().filter(|manifest| self.reaches(manifest)).filter(precedes);
+        let least = Broken { lsn: state.lsn, ..Broken::default() };
+        let rebuilt = rebuild(&self.0.paging, &mut bases, Until::Lsn(state.lsn), least, u64::MAX).await?;
+        for generation in rebuilt.damaged {
             self.note_damage(generation, true);
         }
-        // The time that this error reports must itself be restorable.
-        let broken = state.broken.is_some() && state.end.time != at;
-        if state.base.is_none() && (!whole || !broken && state.file.bytes() == 0) {
-            return Err(self.unreachable(at, not_before).await?);
+        if rebuilt.base.is_none() && self.truncated().lsn > 0 {
+            return Err(unreachable(at, &states, reach.time));
         }
-        if broken { Err(damaged(at, state.end.time)) } else { Ok(state.file) }
+        if rebuilt.broken.is_some() { Err(damaged(at, rebuilt.end.time)) } else { Ok(rebuilt.file) }
     }
 
     /// Returns whether the log continues from the manifest.
@@ -47,39 +107,76 @@ impl Storage {
         manifest.lsn >= self.truncated().lsn
     }
 
-    async fn unreachable(&self, at: Timestamp, not_before: Timestamp) -> Result<Error> {
-        let error = Error::new(ErrorCode::SnapshotNotFound, format!("The state of {at} is not stored"));
-        let first = match self.manifests().iter().find(|manifest| self.truncated().lsn > 0 && self.reaches(manifest)) {
-            Some(manifest) => Some(commit_time(manifest)),
-            None => self.first_commit().await?,
+    /// Returns the states from an lsn on, in their order.
+    async fn states(&self, from: u64) -> Result<Vec<StoredPoint>> {
+        let manifests = self.manifests();
+        let from = from.max(self.truncated().lsn);
+        let start = manifests.iter().find(|manifest| from > 0 && manifest.lsn >= from);
+        if from > 0 && start.is_none() {
+            return Ok(Vec::new());
+        }
+        let start_lsn = start.map_or(0, |start| start.lsn);
+        let is_state = |manifest: &&Manifest| {
+            manifest.barrier && manifest.lsn >= start_lsn
+                || start.is_some_and(|start| start.generation == manifest.generation)
         };
-        let Some(first) = first else { return Ok(error.hint("Nothing has been stored yet")) };
-        let oldest = first.max(not_before).to_string();
-        Ok(error
-            .hint(format!("Points in time from {oldest} on can be restored; snapshots.list() shows older ones"))
-            .detail("oldest", oldest))
+        let of_manifest = |manifest: &Manifest| StoredPoint {
+            lsn: manifest.lsn,
+            generation: manifest.generation,
+            at: Some(if manifest.barrier { manifest.created_at } else { manifest.time }),
+        };
+        let mut states: Vec<StoredPoint> = manifests.iter().filter(is_state).map(of_manifest).collect();
+        let mut seen = start_lsn;
+        let mut take = |key: LogKey, bytes| {
+            let record = LogRecord::decode(key, bytes);
+            if key.0 > seen + 1 || record.is_none() {
+                states.push(StoredPoint { lsn: seen + 1, generation: 0, at: None });
+            }
+            if let Some(LogRecord { header, .. }) = record
+                && header.kind == LogKind::Commit
+                && header.part == 0
+            {
+                states.push(StoredPoint { lsn: header.lsn, generation: 0, at: Some(header.time) });
+            }
+            seen = key.0;
+            Ok(ControlFlow::Continue(()))
+        };
+        records::each_of_log(&*self.0.store(), (start_lsn, u32::MAX), &mut take).await?;
+        if seen < self.position().lsn {
+            states.push(StoredPoint { lsn: seen + 1, generation: 0, at: None });
+        }
+        states.sort_by_key(|state| (state.lsn, state.generation));
+        Ok(states)
     }
+}
 
-    /// Returns the time of the log's first batch of pages.
-    async fn first_commit(&self) -> Result<Option<Timestamp>> {
-        let mut first = None;
-        let mut find = |key, bytes| {
-            let record = LogRecord::decode(key, bytes).filter(|record| record.header.kind == LogKind::Commit);
-            first = record.map(|record| record.header.time);
-            Ok(if first.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
-        };
-        records::each_of_log(&*self.0.store(), (0, u32::MAX), &mut find).await?;
-        Ok(first)
-    }
+fn unreachable(at: Timestamp, states: &[StoredPoint], not_before: Timestamp) -> Error {
+    let error = Error::new(ErrorCode::SnapshotNotFound, format!("The state of {at} is not stored"));
+    let Some(first) = states.iter().filter_map(|state| state.at).min() else {
+        return error.hint("Nothing has been stored yet");
+    };
+    let oldest = first.max(not_before).to_string();
+    error
+        .hint(format!("Points in time from {oldest} on can be restored; snapshots.list() shows older ones"))
+        .detail("oldest", oldest)
+}
+
+fn ambiguous<'a>(at: Timestamp, states: impl DoubleEndedIterator<Item = &'a StoredPoint> + ExactSizeIterator) -> Error {
+    let count = states.len();
+    let candidate = |state: &StoredPoint| {
+        let mut candidate = Details::default();
+        candidate.insert("lsn".into(), state.lsn.into());
+        candidate.insert("at".into(), state.at.map(|at| at.to_string()).unwrap_or_default().into());
+        Detail::Object(candidate)
+    };
+    let candidates: Vec<Detail> = states.rev().take(LISTED).map(candidate).collect();
+    Error::invalid(format!("The clock was set back: {count} stored states match {at}"))
+        .hint("restore({ at, lsn }) with the lsn of one of details.candidates; nothing has changed")
+        .detail("candidates", candidates)
 }
 
 fn damaged(at: Timestamp, good: Timestamp) -> Error {
     Error::new(ErrorCode::SnapshotCorrupt, format!("The page log before {at} is damaged"))
         .hint(format!("Nothing has changed; {good} can be restored, and perhaps a snapshot after it"))
         .detail("lastGoodAt", good.to_string())
-}
-
-/// Returns the time of the last commit in a manifest; for a barrier, whose changes aren't logged, its own time.
-fn commit_time(manifest: &Manifest) -> Timestamp {
-    if manifest.barrier { manifest.created_at } else { manifest.time }
 }

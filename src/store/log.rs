@@ -23,18 +23,10 @@ pub struct Position {
     pub lsn: u64,
     /// The checksum of its last part: the next record's `prev`.
     pub chain: u64,
-    /// Its time.
+    /// The wall clock of its writer. It may have been set back since: only the lsn orders batches.
     pub time: Timestamp,
     /// Bytes of pages logged up to it.
     pub logged: u64,
-}
-
-impl Position {
-    /// Returns the time of the next batch. The log's time never goes back, though clocks do. Batches within a
-    /// millisecond share it, so it never runs ahead of the clock either.
-    fn next_time(self, now: Timestamp) -> Timestamp {
-        if self.lsn == 0 { now } else { now.max(self.time) }
-    }
 }
 
 /// Creates the record that a new holder adds to the log, and the position after it.
@@ -45,7 +37,7 @@ pub fn epoch_record(from: Position, epoch: u64, now: Timestamp) -> (StoredRecord
         parts: 1,
         kind: LogKind::Epoch,
         epoch,
-        time: from.next_time(now),
+        time: now,
         logged: from.logged,
         ..LogHeader::default()
     };
@@ -72,7 +64,7 @@ pub fn batch_records(
         parts,
         kind: LogKind::Commit,
         epoch,
-        time: from.next_time(now),
+        time: now,
         page_size: batch.page_size,
         db_pages: batch.db_pages,
         logged: from.logged + batch.bytes.len() as u64,

@@ -59,5 +59,6 @@ pub use generations::{ChunkSource, Staged, Tag};
 pub use last_good::{LogRange, RecoveryReport};
 pub use log::{PART_BYTES, Position, SMALL_PART_BYTES, batch_records, epoch_record};
 pub use memory::{Contents, MemoryStore, in_memory};
+pub use history::{PointInTime, Reach};
 pub use rekey::Rekeyed;
 pub use storage::{Opened, Storage, Usage, stored_bytes};

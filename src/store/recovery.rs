@@ -47,8 +47,8 @@ pub(super) struct Recovered {
 pub(super) enum Until {
     /// The end of the log.
     End,
-    /// The newest batch of commits that is not later than this time.
-    Time(Timestamp),
+    /// The batch with this lsn.
+    Lsn(u64),
     /// The manifest itself, with all chunks verified by their hashes. The log after it is read, but not applied.
     Manifest,
 }
@@ -237,10 +237,10 @@ pub(super) async fn rebuild(
         }
     }
     let from = base.as_ref().map_or(Position::default(), at);
-    let (apply_through, stop_after, last_time) = match until {
-        Until::End => (barrier, u64::MAX, Timestamp(i64::MAX)),
-        Until::Time(time) => (u64::MAX, barrier, time),
-        Until::Manifest => (from.lsn, u64::MAX, Timestamp(i64::MAX)),
+    let (apply_through, stop_after, last) = match until {
+        Until::End => (barrier, u64::MAX, u64::MAX),
+        Until::Lsn(lsn) => (u64::MAX, barrier, lsn),
+        Until::Manifest => (from.lsn, u64::MAX, u64::MAX),
     };
     let mut replay = Replay::new(contents, from, apply_through);
     let (mut breaks, mut seen, mut epochs) = (false, least, 0);
@@ -249,8 +249,7 @@ pub(super) async fn rebuild(
         let header = record.as_ref().map(|record| record.header);
         seen.lsn = seen.lsn.max(key.0);
         if !breaks {
-            let next = replay.end().lsn + 1;
-            if header.is_some_and(|header| header.time > last_time && header.lsn == next) {
+            if replay.end().lsn == last {
                 return Ok(ControlFlow::Break(()));
             }
             let newer = header.is_some_and(|header| header.epoch > head_epoch);

@@ -8,7 +8,7 @@ use super::{
     options::Fields,
     promise::{answer, done},
 };
-use crate::{snapshot::Reason, time::Timestamp};
+use crate::{snapshot::Reason, store::PointInTime, time::Timestamp};
 
 #[wasm_bindgen]
 impl Core {
@@ -41,11 +41,13 @@ impl Core {
         done(async move { database.restore(&id, force).await })
     }
 
-    /// Restores the state at a time in milliseconds since 1970: `{ force? }`.
+    /// Restores the state at a time in milliseconds since 1970: `{ force?, lsn? }`.
     #[wasm_bindgen(js_name = snapshotsRestoreAt)]
     pub fn snapshots_restore_at(&self, at: f64, options: &JsValue) -> Promise {
-        let (database, force) = (self.database.clone(), Fields(options).is("force"));
-        done(async move { database.restore_at(Timestamp(at as i64), force).await })
+        let (database, options) = (self.database.clone(), Fields(options));
+        let lsn = options.any_number("lsn").map(|lsn| lsn as u64);
+        let (point, force) = (PointInTime { at: Timestamp(at as i64), lsn }, options.is("force"));
+        done(async move { database.restore_at(point, force).await })
     }
 
     /// Deletes a snapshot.

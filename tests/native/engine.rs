@@ -223,18 +223,18 @@ fn moments_before_and_after_a_restore_stay_reachable() {
         };
         commit(1, &mut times).await;
         commit(2, &mut times).await;
-        database.restore_at(times[0], false).await.unwrap();
+        database.restore_at(times[0].into(), false).await.unwrap();
         assert_eq!(numbers(&database, "SELECT a FROM t").await, [1]);
         clock.sleep(1000).await;
         commit(3, &mut times).await;
         let all = "SELECT a FROM t ORDER BY a";
         // Restores to earlier and later times in turn: each is a commit, and takes a safety snapshot.
         for (at, state) in [(1, vec![1, 2]), (2, vec![1, 3]), (0, vec![1]), (1, vec![1, 2]), (2, vec![1, 3])] {
-            database.restore_at(times[at], false).await.unwrap();
+            database.restore_at(times[at].into(), false).await.unwrap();
             assert_eq!(numbers(&database, all).await, state);
             clock.sleep(1000).await;
         }
-        let error = database.restore_at(times[0].plus_ms(-100_000), false).await.unwrap_err();
+        let error = database.restore_at(times[0].plus_ms(-100_000).into(), false).await.unwrap_err();
         assert_eq!(error.code, ErrorCode::SnapshotNotFound);
         assert!(error.details.contains_key("oldest"));
         assert_eq!(numbers(&database, all).await, [1, 3], "nothing has changed");
@@ -262,14 +262,14 @@ fn a_restored_moment_runs_missing_migrations_and_is_refused_when_it_is_newer_tha
         run(&database, "INSERT INTO t VALUES (2, 2)").await.unwrap();
         let new = clock.now();
         clock.sleep(1000).await;
-        database.restore_at(old, false).await.unwrap();
+        database.restore_at(old.into(), false).await.unwrap();
         assert_eq!(numbers(&database, "SELECT b FROM t").await, [7], "the second migration ran again");
         run(&database, "DROP TABLE t").await.unwrap();
         run(&database, "DELETE FROM schema_migrations").await.unwrap();
         database.close().await.unwrap();
         let zero = r#"{ "version": "0", "name": "n", "up": "CREATE TABLE u(a)", "transaction": true }"#;
         let database = tab.open(&format!(r#"{{ "migrations": [{zero}] }}"#)).await.unwrap();
-        assert_eq!(database.restore_at(new, true).await.unwrap_err().code, ErrorCode::SnapshotIncompatible);
+        assert_eq!(database.restore_at(new.into(), true).await.unwrap_err().code, ErrorCode::SnapshotIncompatible);
         database.close().await.unwrap();
     });
 }

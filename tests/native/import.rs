@@ -398,7 +398,7 @@ fn a_restore_that_takes_too_long_to_check_changes_nothing() {
         look_ms.set(4_000.0);
         for (what, error) in [
             (format!("Snapshot {}", before.id), database.restore(&before.id, false).await.unwrap_err()),
-            (format!("The state of {at}"), database.restore_at(at, false).await.unwrap_err()),
+            (format!("The state of {at}"), database.restore_at(at.into(), false).await.unwrap_err()),
         ] {
             assert_eq!(error.code, ErrorCode::Timeout, "{error}");
             assert_eq!(error.message, format!("{what} takes too long to check"));

@@ -1,4 +1,13 @@
-import { checkBoolean, checkCall, checkOneOf, checkOptionsOf, checkString, checkTime, optional } from '../base/check.js'
+import {
+  checkBoolean,
+  checkCall,
+  checkInteger,
+  checkOneOf,
+  checkOptionsOf,
+  checkString,
+  checkTime,
+  optional,
+} from '../base/check.js'
 import { invalid } from '../base/errors.js'
 import type { SnapshotInfo, SnapshotVerification } from '../base/generated-types.js'
 import { loaded } from '../base/lazy-module.js'
@@ -73,18 +82,22 @@ export class Snapshots {
    * times before and after it can be restored later.
    *
    * Rejects with `snapshot_not_found` (for a time before the page log begins, `details.oldest` is its first time), `snapshot_corrupt`,
-   * `snapshot_incompatible`, `timeout` when its check takes too long, and with `unpushed_changes` unless `force` is true.
+   * `snapshot_incompatible`, `timeout` when its check takes too long, and with `unpushed_changes` unless `force` is true. When the
+   * clock of the device was set back, several states may match a time: that is `invalid_argument`, and `details.candidates` lists them
+   * as `{ lsn, at }`, newest first. Pass the `lsn` of one beside `at`.
    */
   async restore(
-    id: string | { readonly at: string | Date },
+    id: string | { readonly at: string | Date; readonly lsn?: number | undefined },
     options?: CallOptions & { readonly force?: boolean | undefined },
   ): Promise<void> {
     const byTime = typeof id === 'object' && id !== null
     if (!byTime && (typeof id !== 'string' || id === ''))
       throw invalid('snapshots.restore needs the id of a snapshot, or { at }')
-    const at = byTime ? checkTime('at', checkOptionsOf('snapshots.restore', id, ['at']).at) : 0
+    const point = checkOptionsOf('snapshots.restore', byTime ? id : undefined, ['at', 'lsn'])
+    const at = byTime ? checkTime('at', point.at) : 0
+    const lsn = optional('lsn', point.lsn, (what, value) => checkInteger(what, value, 1))
     const { force } = checkCall('snapshots.restore', options, ['force'])
-    const wanted = { force: checkBoolean('force', force ?? false) }
+    const wanted = { force: checkBoolean('force', force ?? false), lsn }
     await this.#connection.cancellable(options, (core, cancel) => {
       const given = withCancel(wanted, cancel)
       return byTime ? core.snapshotsRestoreAt(at, given) : core.snapshotsRestore(id as string, given)

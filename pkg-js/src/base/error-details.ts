@@ -82,6 +82,8 @@ export interface KnownErrorDetails {
     readonly key?: unknown
     /** The database of a group. */
     readonly database?: string
+    /** The stored states that match a time, newest first: the clock was set back in between. */
+    readonly candidates?: readonly { readonly lsn: number; readonly at: string }[]
     readonly file?: string
     /** The line in a script, from 1. */
     readonly line?: number

@@ -6,6 +6,7 @@ use crate::{
     engine::{Database, connection::fts5},
     error::{Error, ErrorCode, Result},
     sqlite::{Connection, PageFile},
+    store::PointInTime,
     sync::{outbox::entries, state::tables},
     time::Timestamp,
 };
@@ -22,15 +23,16 @@ impl Database {
         self.restore_file(&file, force, RestorePoint::Snapshot(id)).await
     }
 
-    /// Restores the state after the newest stored commit that is not later than `at`, like [`restore`](Self::restore).
+    /// Restores the state after the newest stored commit that is not later than `point`, like [`restore`](Self::restore).
     /// Stores pending commits first.
     ///
     /// Fails with `snapshot_not_found` for a time that the log no longer reaches (details `oldest`: the first
-    /// restorable time), `snapshot_corrupt` when the log before that time is damaged, and as `restore` does.
-    pub async fn restore_at(&self, at: Timestamp, force: bool) -> Result<()> {
+    /// restorable time), `invalid_argument` when the clock was set back, so that several states match (details `candidates`:
+    /// the `lsn` and `at` of each), `snapshot_corrupt` when the log before that time is damaged, and as `restore` does.
+    pub async fn restore_at(&self, point: PointInTime, force: bool) -> Result<()> {
         self.flush().await?;
-        let file = self.inner.snapshots.load_at(at).await?;
-        self.restore_file(&file, force, RestorePoint::Time(at)).await
+        let file = self.inner.snapshots.load_at(point).await?;
+        self.restore_file(&file, force, RestorePoint::Time(point.at)).await
     }
 
     async fn restore_file(&self, file: &PageFile, force: bool, wanted: RestorePoint<'_>) -> Result<()> {

@@ -24,7 +24,7 @@ use crate::{
         Reason, RetentionPlan, SnapshotInfo, SnapshotOptions, StoredState, Verification, VerifyMode, first_due,
     },
     sqlite::{Connection, PageFile, Pin},
-    store::{Storage, Tag, stored_bytes},
+    store::{PointInTime, Reach, Storage, Tag, stored_bytes},
     time::Timestamp,
 };
 
@@ -69,7 +69,10 @@ struct SnapshotsInner {
     /// The number of commits in the newest snapshot; `None`: unknown, so the next scheduled snapshot is taken.
     commits: Cell<Option<u64>>,
     compacting: Cell<bool>,
-    no_compaction_before: Cell<Timestamp>,
+    /// On the monotonic clock, in milliseconds.
+    no_compaction_before: Cell<f64>,
+    /// When the next scheduled snapshot is due on the monotonic clock, in milliseconds: the wall clock may be set back.
+    due_ms: Cell<f64>,
     /// The last attempt of a snapshot because the page was hidden.
     last_hidden: Cell<Option<Timestamp>>,
     stopped: Cell<bool>,
@@ -94,7 +97,8 @@ impl Snapshots {
         let newest_at = newest.map(|newest| newest.created_at);
         let last_hidden = manifests.iter().rfind(|manifest| manifest.reason == Reason::Hidden.as_str());
         let last_hidden = last_hidden.map(|manifest| manifest.created_at);
-        let due = first_due(newest_at, platform.clock.now(), options.interval_ms);
+        let now = platform.clock.now();
+        let due = first_due(newest_at, now, options.interval_ms);
         let status = SnapshotHealth {
             last_success: newest_at,
             next_at: options.enabled.then_some(due),
@@ -112,7 +116,8 @@ impl Snapshots {
             status: RefCell::new(status),
             commits: Cell::new(unchanged.then(|| flusher.file().commits())),
             compacting: Cell::new(false),
-            no_compaction_before: Cell::new(Timestamp(i64::MIN)),
+            no_compaction_before: Cell::new(f64::NEG_INFINITY),
+            due_ms: Cell::new(platform.clock.monotonic_ms() + due.since(now) as f64),
             last_hidden: Cell::new(last_hidden),
             stopped: Cell::new(false),
             background: RefCell::default(),
@@ -178,14 +183,14 @@ impl Snapshots {
         storage.reconnecting(async || storage.load(generation).await).await
     }
 
-    /// Returns the contents after the newest stored commit that is not later than `at`. Fails with `snapshot_not_found`
-    /// (details `oldest`) for a time that can't be restored any more, and `snapshot_corrupt` when the log before that
-    /// time is damaged.
-    pub async fn load_at(&self, at: Timestamp) -> Result<PageFile> {
+    /// Returns the contents after the newest stored commit that is not later than `point`. Fails with `snapshot_not_found`
+    /// (details `oldest`) for a time that can't be restored any more, `invalid_argument` (details `candidates`) when several
+    /// states match, and `snapshot_corrupt` when the log before that time is damaged.
+    pub async fn load_at(&self, point: PointInTime) -> Result<PageFile> {
         let _guard = self.0.mutex.acquire().await?;
-        let not_before = self.0.with_stored_state(|state| state.reach(&self.0.options, self.0.now()));
+        let (lsn, time) = self.0.with_stored_state(|state| state.reach(&self.0.options, self.0.now()));
         let storage = &self.0.storage;
-        storage.reconnecting(async || storage.load_at(at, not_before).await).await
+        storage.reconnecting(async || storage.load_at(point, Reach { lsn, time }).await).await
     }
 
     /// Stores imported contents as a snapshot. Its label keeps it until it is deleted. Fails as the storage does.

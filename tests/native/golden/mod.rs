@@ -14,7 +14,7 @@ use tidelock::{
     ports::{Durability, Holder},
     snapshot::{Reason, SnapshotOptions},
     sqlite::{Connection, Image, PageFile},
-    store::{Storage, faulty::Crash},
+    store::{Reach, Storage, faulty::Crash},
 };
 
 use crate::store::{
@@ -178,7 +178,7 @@ fn load(machine: &mut Machine, page: &Page, id: &str) -> Image {
 
 fn load_at(machine: &mut Machine, page: &Page, at: Timestamp) -> Option<Image> {
     let storage = page.storage.clone();
-    match machine.sim.run(async move { storage.load_at(at, Timestamp(0)).await }) {
+    match machine.sim.run(async move { storage.load_at(at.into(), Reach { lsn: 0, time: Timestamp(0) }).await }) {
         Ok(file) => Some(file.image().expect("reads")),
         Err(error) if error.is(ErrorCode::SnapshotNotFound) => None,
         Err(error) => panic!("{error}"),

@@ -135,7 +135,7 @@ fn snapshots() {
     shown.fails("one that isn't there", load(&mut bench, &page, "77"));
     let at = |machine: &mut Machine, page: &Page, ms: i64| {
         let snapshots = page.snapshots.clone();
-        machine.sim.run(async move { snapshots.load_at(START.plus_ms(ms)).await })
+        machine.sim.run(async move { snapshots.load_at(START.plus_ms(ms).into()).await })
     };
     shown.fails("a moment before everything", at(&mut bench, &page, -1000));
     bench.damage_generation(1);

@@ -210,7 +210,7 @@ impl Worker {
     async fn restore_at(&self) {
         let now = self.now();
         let at = now.plus_ms(-(self.chance.below(1 + now.since(tidelock::ports::sim::START) as u64) as i64));
-        let found = self.page.snapshots.load_at(at).await;
+        let found = self.page.snapshots.load_at(at.into()).await;
         if !self.shared.model().holds(self.number) {
             return;
         }

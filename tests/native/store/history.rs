@@ -27,7 +27,7 @@ fn take(machine: &mut Machine, page: &Page, label: Option<&str>, reason: Reason)
 
 fn load_at(machine: &mut Machine, page: &Page, at: Timestamp) -> Result<Image, Error> {
     let snapshots = page.snapshots.clone();
-    machine.sim.run(async move { snapshots.load_at(at).await.and_then(|file| file.image()) })
+    machine.sim.run(async move { snapshots.load_at(at.into()).await.and_then(|file| file.image()) })
 }
 
 fn sum_of(image: Image) -> i64 {

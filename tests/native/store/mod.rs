@@ -2,6 +2,7 @@
 
 pub mod bench;
 mod chain;
+mod clocks;
 mod commits;
 mod conformance;
 mod fencing;

@@ -15,7 +15,7 @@ use crate::{
 /// The longest timer in milliseconds. Longer ones are inexact on sleeping machines, and exceed the 32 bits of browsers.
 const LONGEST_SLEEP_MS: i64 = 3_600_000;
 /// The delay before the next compaction after a failed one, in milliseconds.
-const COMPACTION_BACKOFF_MS: i64 = 10_000;
+const COMPACTION_BACKOFF_MS: f64 = 10_000.0;
 
 impl Snapshots {
     /// Starts background work: the sweep of chunks that a killed page left, scheduled snapshots, compaction, and
@@ -90,7 +90,11 @@ impl SnapshotsInner {
 
     fn compact_if_wanted(this: &Rc<Self>) {
         let wanted = this.flusher.is_logged() && this.wants_checkpoint();
-        if !wanted || this.compacting.get() || this.stopped.get() || this.now() < this.no_compaction_before.get() {
+        if !wanted
+            || this.compacting.get()
+            || this.stopped.get()
+            || this.monotonic_ms() < this.no_compaction_before.get()
+        {
             return;
         }
         this.compacting.set(true);
@@ -104,7 +108,7 @@ impl SnapshotsInner {
                     Err(error) => Err(error),
                 };
                 if compacted.is_err() {
-                    inner.no_compaction_before.set(inner.now().plus_ms(COMPACTION_BACKOFF_MS));
+                    inner.no_compaction_before.set(inner.monotonic_ms() + COMPACTION_BACKOFF_MS);
                 }
             }
             inner.compacting.set(false);
@@ -117,14 +121,15 @@ impl SnapshotsInner {
             // A snapshot that was due while the database was closed is taken now.
             let newest = inner.status.borrow().last_success;
             let first = inner.next_due(newest.unwrap_or(inner.now())).await;
-            inner.status.borrow_mut().next_at = first.map(|first| first.max(inner.now()));
+            inner.set_next(first.map(|first| first.max(inner.now())));
         }
         loop {
             let sleep = {
                 let Some(inner) = this.upgrade() else { return };
                 let due = inner.status.borrow().next_at;
                 let Some(due) = due.filter(|_| !inner.stopped.get()) else { return };
-                let wait = due.since(inner.now());
+                // The clock may be set back, and the monotonic one may stand still while the machine sleeps.
+                let wait = due.since(inner.now()).min((inner.due_ms.get() - inner.monotonic_ms()).ceil() as i64);
                 (wait > 0).then(|| inner.platform.clock.sleep(wait.min(LONGEST_SLEEP_MS) as u64))
             };
             if let Some(sleep) = sleep {
@@ -136,11 +141,22 @@ impl SnapshotsInner {
             let Some(inner) = this.upgrade() else { return };
             inner.scheduled().await;
             let next = inner.next_due(inner.now()).await;
-            inner.status.borrow_mut().next_at = next;
+            inner.set_next(next);
         }
     }
 
     /// Returns when the next scheduled snapshot after `after` is due.
+    fn monotonic_ms(&self) -> f64 {
+        self.platform.clock.monotonic_ms()
+    }
+
+    /// Sets when the next scheduled snapshot is due.
+    fn set_next(&self, next: Option<Timestamp>) {
+        self.status.borrow_mut().next_at = next;
+        let wait = next.map_or(0, |next| next.since(self.now()));
+        self.due_ms.set(self.monotonic_ms() + wait as f64);
+    }
+
     async fn next_due(&self, after: Timestamp) -> Option<Timestamp> {
         match self.timetable.get() {
             Some(timetable) => timetable(after).await,
@@ -169,7 +185,7 @@ impl SnapshotsInner {
             if failures <= self.options.retries {
                 let wait = backoff_ms(failures, self.options.backoff_ms, self.platform.entropy.chance());
                 let next = self.now().plus_ms(i64::try_from(wait).unwrap_or(i64::MAX));
-                self.status.borrow_mut().next_at = Some(next);
+                self.set_next(Some(next));
                 self.platform.clock.sleep(wait).await;
             }
         }

@@ -1,0 +1,145 @@
+//! Wall clocks that are set ahead and back: history, retention and the schedule keep working.
+
+use tidelock::{
+    Error, ErrorCode, Timestamp,
+    error::Detail,
+    ports::Durability,
+    snapshot::{Reason, SnapshotOptions},
+    sqlite::{Connection, Image, PageFile},
+    store::{PointInTime, faulty::Crash},
+};
+
+use super::{
+    bench::{Machine, insert, sum, with_table},
+    page::{Page, by_call_only},
+};
+
+const DAY: i64 = 86_400_000;
+
+fn load(machine: &mut Machine, page: &Page, point: PointInTime) -> Result<Image, Error> {
+    let snapshots = page.snapshots.clone();
+    machine.sim.run(async move { snapshots.load_at(point).await.and_then(|file| file.image()) })
+}
+
+fn sum_at(machine: &mut Machine, page: &Page, point: PointInTime) -> i64 {
+    let image = load(machine, page, point).expect("can be restored");
+    match Connection::open(&PageFile::new(image)).unwrap().value("SELECT coalesce(sum(v), 0) FROM t", &[]) {
+        Ok(Some(tidelock::Value::Integer(sum))) => sum,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Commits a number a minute after the last commit; returns the time by the wall clock.
+fn commit(machine: &mut Machine, page: &Page, value: i64) -> Timestamp {
+    machine.sim.advance(60_000);
+    insert(machine, page, value);
+    machine.platform().clock.now()
+}
+
+/// Returns the lsns and times that an error lists.
+fn candidates(error: &Error) -> Vec<(u64, String)> {
+    assert_eq!(error.code, ErrorCode::InvalidArgument, "{error}");
+    let Some(Detail::List(list)) = error.details.get("candidates") else { panic!("{error:?}") };
+    let candidate = |candidate: &Detail| match candidate {
+        Detail::Object(details) => match (details.get("lsn"), details.get("at")) {
+            (Some(Detail::Int(lsn)), Some(Detail::Text(at))) => (*lsn as u64, at.clone()),
+            other => panic!("{other:?}"),
+        },
+        other => panic!("{other:?}"),
+    };
+    list.iter().map(candidate).collect()
+}
+
+#[test]
+fn a_commit_while_the_clock_was_a_day_ahead_is_never_taken_for_later_ones() {
+    let mut machine = Machine::new();
+    let page = with_table(&mut machine);
+    let before = commit(&mut machine, &page, 1);
+    machine.sim.set_clock_ahead(DAY);
+    let ahead = commit(&mut machine, &page, 10);
+    machine.sim.set_clock_ahead(-DAY);
+    let after = commit(&mut machine, &page, 100);
+    let last = commit(&mut machine, &page, 1000);
+    for reopened in [false, true] {
+        let page = if reopened {
+            machine.kill(Crash::Process);
+            machine.open().unwrap()
+        } else {
+            page.clone()
+        };
+        assert_eq!(sum_at(&mut machine, &page, before.into()), 1);
+        // Two states match the time of the third commit: the first one until the clock was set ahead, and its own.
+        let error = load(&mut machine, &page, after.into()).unwrap_err();
+        let found = candidates(&error);
+        assert_eq!(found.iter().map(|(_, at)| at.clone()).collect::<Vec<_>>(), [after.to_string(), before.to_string()]);
+        let sums: Vec<i64> = found
+            .iter()
+            .map(|(lsn, _)| sum_at(&mut machine, &page, PointInTime { at: after, lsn: Some(*lsn) }))
+            .collect();
+        assert_eq!(sums, [111, 1]);
+        let other = PointInTime { at: after, lsn: Some(found[0].0 + 1) };
+        assert_eq!(candidates(&load(&mut machine, &page, other).unwrap_err()), found);
+        // The clock showed that time once only.
+        assert_eq!(sum_at(&mut machine, &page, before.plus_ms(-1).into()), 0);
+        assert_eq!(candidates(&load(&mut machine, &page, last.into()).unwrap_err()).len(), 2);
+        let tomorrow = ahead.plus_ms(DAY);
+        assert_eq!(sum_at(&mut machine, &page, tomorrow.into()), 1111, "nothing is later");
+    }
+}
+
+#[test]
+fn a_commit_while_the_clock_was_a_day_behind_takes_no_time_from_others() {
+    let mut machine = Machine::new();
+    let page = with_table(&mut machine);
+    let before = commit(&mut machine, &page, 1);
+    machine.sim.set_clock_ahead(-DAY);
+    let behind = commit(&mut machine, &page, 10);
+    machine.sim.set_clock_ahead(DAY);
+    let after = commit(&mut machine, &page, 100);
+    assert_eq!(sum_at(&mut machine, &page, after.into()), 111);
+    assert_eq!(sum_at(&mut machine, &page, after.plus_ms(-1).into()), 11);
+    assert_eq!(sum_at(&mut machine, &page, behind.into()), 11);
+    assert_eq!(sum_at(&mut machine, &page, before.plus_ms(30_000).into()), 11, "before was overwritten by the clock");
+}
+
+#[test]
+fn the_oldest_kept_snapshot_may_be_from_a_clock_that_was_ahead() {
+    let mut machine = Machine::new();
+    let (store, platform) = (machine.store(), machine.platform());
+    let options = SnapshotOptions { keep: 1, log_max_bytes: Some(0), ..by_call_only() };
+    let opening = async move { Page::open_with(store, &platform, Durability::Relaxed, options).await };
+    let page = machine.sim.run(opening).unwrap();
+    machine.commit(&page, "CREATE TABLE t(id INTEGER PRIMARY KEY, v)").unwrap();
+    machine.sim.set_clock_ahead(DAY);
+    for value in [1, 10, 100] {
+        commit(&mut machine, &page, value);
+        let snapshots = page.snapshots.clone();
+        machine.sim.run(async move { snapshots.create(None, Reason::Manual).await }).unwrap();
+    }
+    assert!(page.storage.truncated().lsn > 0);
+    machine.sim.set_clock_ahead(-DAY);
+    let after = commit(&mut machine, &page, 1000);
+    commit(&mut machine, &page, 10_000);
+    assert_eq!(sum_at(&mut machine, &page, after.into()), 1111);
+    assert_eq!(sum(&page), 11_111);
+}
+
+#[test]
+fn scheduled_snapshots_continue_when_the_clock_is_set() {
+    for ms in [-DAY, DAY] {
+        let mut machine = Machine::new();
+        let (store, platform) = (machine.store(), machine.platform());
+        let options = SnapshotOptions { interval_ms: 3_600_000, ..SnapshotOptions::default() };
+        let opening = async move { Page::open_with(store, &platform, Durability::Relaxed, options).await };
+        let page = machine.sim.run(opening).unwrap();
+        machine.commit(&page, "CREATE TABLE t(id INTEGER PRIMARY KEY, v)").unwrap();
+        machine.sim.advance(3_700_000);
+        assert_eq!(page.snapshots.list().len(), 1);
+        machine.sim.set_clock_ahead(ms);
+        for round in 2..=3 {
+            insert(&mut machine, &page, 1);
+            machine.sim.advance(3_700_000);
+            assert_eq!(page.snapshots.list().len(), round, "{ms}");
+        }
+    }
+}
