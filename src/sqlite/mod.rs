@@ -14,7 +14,7 @@
 //! | `tracking` | what statements read and change, for live queries |
 //! | `connection`, `statement`, `codec` | a connection, its statements, and their rows as JavaScript reads them |
 //! | `tables` | the properties of tables |
-//! | `database` | whole databases: copies, external files, SQL text |
+//! | `database` | whole databases: copies, external files, SQL text, what is left of damaged ones |
 
 mod codec;
 mod connection;
@@ -49,6 +49,7 @@ pub use contents::FileContents;
 pub use database::copy::FkViolation;
 pub use database::dump::{Sink, plain_or_quoted};
 pub use database::external_file::ExternalFile;
+pub use database::salvage::{Salvaged, salvage};
 pub use failure::needs_more;
 pub use image::{CHUNK_SIZE, Image};
 pub use page_file::{Batch, PageFile};

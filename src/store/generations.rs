@@ -99,7 +99,8 @@ impl Storage {
     }
 
     /// Stores the chunks of `source` that changed since the newest manifest (`touched`, and those known from before)
-    /// and, with `read_back`, verifies the stored bytes. No manifest references them yet: [`Storage::publish`] writes
+    /// and, with `read_back`, verifies the stored bytes; some of the other chunks are read again, too, and damaged ones stored
+    /// again. No manifest references them yet: [`Storage::publish`] writes
     /// it.
     ///
     /// Fails with `snapshot_corrupt` when the bytes read back differ, `lock_lost`, and the store's errors; the touched
@@ -131,7 +132,8 @@ impl Storage {
         let inner = &*self.0;
         room_for(2 * SLICE_BYTES as u64)?;
         let (manifests, imported) = (self.manifests(), self.imported());
-        let in_base: Set<&ChunkId> = base.iter().flat_map(|base| base.chunks.iter()).map(|chunk| &chunk.id).collect();
+        let mut in_base: Set<&ChunkId> =
+            base.iter().flat_map(|base| base.chunks.iter()).map(|chunk| &chunk.id).collect();
         let all = manifests.iter().chain(&imported).flat_map(|manifest| manifest.chunks.iter());
         let older: Set<&ChunkId> = all.map(|chunk| &chunk.id).collect();
         let mut known = Set::default();
@@ -156,8 +158,12 @@ impl Storage {
                 .filter(|_| !inner.stale.borrow().contains(index as u32))
                 .and_then(|base| base.chunks.get(index));
             if let Some(unchanged) = unchanged {
-                staged.chunks.push(unchanged.clone());
-                continue;
+                let is_read = read_back && self.is_due(index);
+                if !is_read || self.is_stored(unchanged, length).await? {
+                    staged.chunks.push(unchanged.clone());
+                    continue;
+                }
+                in_base.retain(|id| *id != &unchanged.id);
             }
             let plain = source.chunk(index as u32)?;
             let (id, check) = (chunk::id(&plain), checksum(&plain));
@@ -195,8 +201,18 @@ impl Storage {
         Ok(stored.filter(sound).map(|stored| stored.len() as u32))
     }
 
+    /// Returns whether a chunk is stored and intact.
+    async fn is_stored(&self, chunk: &ChunkRef, length: usize) -> Result<bool> {
+        Ok(self.intact_chunk(&chunk.id, length, chunk.check).await?.is_some())
+    }
+
     /// Stores chunks; `written` lists them with the xxh3 of their stored bytes, to verify them.
-    async fn put_chunks(&self, writes: Vec<Write>, written: Vec<(ChunkId, u64)>, read_back: bool) -> Result<()> {
+    pub(super) async fn put_chunks(
+        &self,
+        writes: Vec<Write>,
+        written: Vec<(ChunkId, u64)>,
+        read_back: bool,
+    ) -> Result<()> {
         if writes.is_empty() {
             return Ok(());
         }

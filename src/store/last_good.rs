@@ -13,6 +13,7 @@ use super::{
     paging::Paging,
     records,
     recovery::{self, Recovered},
+    remains::use_remains,
     storage::{CLAIM_ATTEMPTS, claim, new_head, next_head},
 };
 use crate::{
@@ -39,7 +40,7 @@ pub struct RecoveryReport {
     pub quarantined: Option<LogRange>,
     /// The size of the recovered database in bytes.
     pub bytes: u64,
-    /// Descriptions of damaged snapshots, and the findings of SQLite's `quick_check` on the recovered state.
+    /// Descriptions of damaged snapshots and missing rows, and the findings of SQLite's `quick_check` on the rest.
     pub problems: Vec<String>,
     /// Whether anything was written; `false`: the database was intact, and is unchanged.
     pub changed: bool,
@@ -59,6 +60,9 @@ impl Storage {
     /// Sets a database that no longer opens to its last good state: the newest usable snapshot and the intact part of
     /// the log after it, or exactly the snapshot `from`. The caller holds the lock; only the store stays open.
     ///
+    /// When all snapshots share a damaged chunk, and the log doesn't reach back behind it, the newest state is copied row by
+    /// row without what can't be read; the report's `problems` say what is missing.
+    ///
     /// Damaged data stays in place, before a checkpoint that opening begins with from now on. If the page dies
     /// meanwhile, the database is unchanged. An intact database is not touched, unless `from` is given.
     ///
@@ -76,7 +80,10 @@ impl Storage {
             let stored = store.head().await?;
             let head = stored.as_deref().and_then(Head::decode);
             let mut found = recovery::read_valid(&paging, stored, head, from).await?;
+            let missing = if from.is_none() { use_remains(&paging, &mut found).await? } else { None };
             let mut report = report_of(&found, from.is_some());
+            let salvaged = missing.is_some();
+            report.problems.extend(missing.unwrap_or_default());
             let intact = found.state.broken.is_none() && found.state.damaged.is_empty();
             let sound = found.head.is_some() && intact && from.is_none();
             if !sound || found.state.file.bytes() > 0 {
@@ -88,7 +95,7 @@ impl Storage {
             if found.head.is_none() {
                 found.head = Some(head_from_log(&*store, platform).await?);
             }
-            let last = last_of(&found, report.lost_batches > 0);
+            let last = last_of(&found, report.lost_batches > 0 || salvaged);
             let epoch = found.head.as_ref().map_or(0, |head| head.epoch) + 1;
             let (record, end) = epoch_record(last, epoch, platform.clock.now());
             let head = next_head(&found, epoch, end.lsn, holder.clone(), platform);

@@ -24,9 +24,10 @@
 //! | file | subject |
 //! |---|---|
 //! | `records`, `chunk`, `log`, `manifests` | the stored form of records, chunks and batches; which manifests belong to the log |
-//! | `recovery`, `last_good`, `history` | reading a database: at its opening, after damage, at an earlier time |
+//! | `recovery`, `last_good`, `remains`, `history` | reading a database: at its opening, after damage, at an earlier time |
 //! | `storage` | the open database: its fence, and the end of its log |
 //! | `generations`, `imported`, `removal` | writing, importing and deleting snapshots and checkpoints |
+//! | `repair` | damaged chunks, stored again |
 //! | `paging` | databases larger than memory |
 //! | `rekey`, `moving` | changing the key; moving to another store |
 //! | `failure` | the errors that all stores share |
@@ -51,14 +52,16 @@ pub mod proxy;
 mod records;
 mod recovery;
 mod rekey;
+mod remains;
 mod removal;
+mod repair;
 pub mod sealed;
 mod storage;
 
 pub use generations::{ChunkSource, Staged, Tag};
+pub use history::{PointInTime, Reach};
 pub use last_good::{LogRange, RecoveryReport};
 pub use log::{PART_BYTES, Position, SMALL_PART_BYTES, batch_records, epoch_record};
 pub use memory::{Contents, MemoryStore, in_memory};
-pub use history::{PointInTime, Reach};
 pub use rekey::Rekeyed;
 pub use storage::{Opened, Storage, Usage, stored_bytes};

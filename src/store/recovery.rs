@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// The limit of chunks that are in memory in their stored form.
-const CHUNK_SLICE: usize = 64;
+pub(super) const CHUNK_SLICE: usize = 64;
 
 /// A database that was read.
 pub(super) struct Recovered {
@@ -105,9 +105,13 @@ pub(super) async fn recover(paging: &Paging) -> Result<Recovered> {
             .hint("Nothing was changed; recover(name) opens the last good state"));
     }
     let Some(Broken { lost, .. }) = state.broken else { return Ok(found) };
-    let mut error = corrupt(&format!("The page log is damaged: {lost} stored batches can't be read"))
-        .hint("Nothing was changed; recover(name) opens the last good state and quarantines the damaged part")
-        .detail("lostBatches", lost);
+    let mut error = match newest_damaged(state) {
+        Some(generation) => corrupt(&format!("Snapshot {generation} is damaged, and the page log can't replace it"))
+            .hint("Nothing was changed; recover(name) opens what is left, and reports what is missing"),
+        None => corrupt(&format!("The page log is damaged: {lost} stored batches can't be read"))
+            .hint("Nothing was changed; recover(name) opens the last good state and quarantines the damaged part"),
+    };
+    error = error.detail("lostBatches", lost);
     if let Some(base) = &state.base {
         error = error.detail("snapshotId", base.generation.to_string());
     }
@@ -115,6 +119,11 @@ pub(super) async fn recover(paging: &Paging) -> Result<Recovered> {
         error = error.detail("lastGoodAt", state.end.time.to_string());
     }
     Err(error)
+}
+
+/// Returns the generation of the newest damaged manifest, if a state could not be rebuilt for its damage: newer than the base.
+fn newest_damaged(state: &Rebuilt) -> Option<u64> {
+    state.damaged.first().copied()
 }
 
 /// Reads the valid part: the newest usable manifest and the log after it up to its first damage, or the manifest of
@@ -219,23 +228,42 @@ pub(super) async fn rebuild(
     head_epoch: u64,
 ) -> Result<Rebuilt> {
     let exact = matches!(until, Until::Manifest);
-    let (mut base, mut contents) = (None, paging.empty());
-    let mut damaged = Vec::new();
-    // A replay never crosses a barrier.
-    let mut barrier = u64::MAX;
+    let mut start = ReplayStart { base: None, contents: paging.empty(), damaged: Vec::new(), barrier: u64::MAX };
     for manifest in bases {
         match load(paging, manifest, if exact { ChunkCheck::Full } else { ChunkCheck::Quick }).await {
             Ok(loaded) => {
-                (base, contents) = (Some(manifest.clone()), loaded);
+                (start.base, start.contents) = (Some(manifest.clone()), loaded);
                 break;
             }
             Err(error) if error.is(ErrorCode::SnapshotCorrupt) && !exact => {
-                damaged.push(manifest.generation);
-                barrier = if manifest.barrier { barrier.min(manifest.lsn) } else { barrier };
+                start.damaged.push(manifest.generation);
+                start.barrier = if manifest.barrier { start.barrier.min(manifest.lsn) } else { start.barrier };
             }
             Err(error) => return Err(error),
         }
     }
+    replay(&*paging.store(), start, until, least, head_epoch).await
+}
+
+/// Where a replay starts.
+pub(super) struct ReplayStart {
+    pub base: Option<Manifest>,
+    pub contents: FileContents,
+    /// The newer manifests that are damaged.
+    pub damaged: Vec<u64>,
+    /// The lsn of the first barrier among those, which a replay never crosses.
+    pub barrier: u64,
+}
+
+/// Applies the log to contents; see [`rebuild`].
+pub(super) async fn replay(
+    store: &dyn Store,
+    start: ReplayStart,
+    until: Until,
+    least: Broken,
+    head_epoch: u64,
+) -> Result<Rebuilt> {
+    let ReplayStart { base, contents, damaged, barrier } = start;
     let from = base.as_ref().map_or(Position::default(), at);
     let (apply_through, stop_after, last) = match until {
         Until::End => (barrier, u64::MAX, u64::MAX),
@@ -262,7 +290,7 @@ pub(super) async fn rebuild(
         epochs += u64::from(breaks && header.is_some_and(|header| header.kind == LogKind::Epoch));
         Ok(ControlFlow::Continue(()))
     };
-    let reached = records::each_of_log(&*paging.store(), (from.lsn, u32::MAX), &mut take).await?;
+    let reached = records::each_of_log(store, (from.lsn, u32::MAX), &mut take).await?;
     let end = replay.end();
     let sound = reached || !breaks && replay.is_whole() && end.lsn >= least.lsn;
     seen.lost = seen.lsn.saturating_sub(end.lsn).saturating_sub(epochs).max(1);

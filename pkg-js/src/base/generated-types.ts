@@ -583,7 +583,7 @@ export interface RecoveryReport {
   readonly quarantined: LogRange | null
   /** The size of the recovered database in bytes. */
   readonly bytes: number
-  /** Descriptions of damaged snapshots, and the findings of SQLite's `quick_check` on the recovered state. */
+  /** Descriptions of damaged snapshots and missing rows, and the findings of SQLite's `quick_check` on the rest. */
   readonly problems: readonly string[]
   /** Whether anything was written; `false`: the database was intact, and is unchanged. */
   readonly changed: boolean

@@ -166,7 +166,11 @@ impl Snapshots {
         let _guard = self.0.mutex.acquire().await?;
         let generation = self.0.generation(id)?;
         let storage = &self.0.storage;
-        let (file, mut errors) = storage.reconnecting(async || storage.verify(generation).await).await?;
+        let verify = async || storage.reconnecting(async || storage.verify(generation).await).await;
+        let (mut file, mut errors) = verify().await?;
+        if !errors.is_empty() && self.0.repair().await {
+            (file, errors) = verify().await?;
+        }
         if errors.is_empty() {
             errors = quick_check(&self.0.platform, &file).await;
         }
@@ -180,7 +184,7 @@ impl Snapshots {
         let _guard = self.0.mutex.acquire().await?;
         let generation = self.0.generation(id)?;
         let storage = &self.0.storage;
-        storage.reconnecting(async || storage.load(generation).await).await
+        self.0.repairing(async || storage.load(generation).await).await
     }
 
     /// Returns the contents after the newest stored commit that is not later than `point`. Fails with `snapshot_not_found`
@@ -190,7 +194,7 @@ impl Snapshots {
         let _guard = self.0.mutex.acquire().await?;
         let (lsn, time) = self.0.with_stored_state(|state| state.reach(&self.0.options, self.0.now()));
         let storage = &self.0.storage;
-        storage.reconnecting(async || storage.load_at(point, Reach { lsn, time }).await).await
+        self.0.repairing(async || storage.load_at(point, Reach { lsn, time }).await).await
     }
 
     /// Stores imported contents as a snapshot. Its label keeps it until it is deleted. Fails as the storage does.
@@ -347,16 +351,15 @@ impl SnapshotsInner {
 
     /// Deletes the snapshots that the options don't keep.
     async fn prune(&self, _guard: &MutexGuard) -> Result<()> {
-        let plan = self.with_stored_state(|state| state.prune(&self.options, self.now()));
-        self.apply_retention(plan).await
+        // A snapshot that can be repaired isn't deleted.
+        self.repair().await;
+        self.apply_retention(&|state| state.prune(&self.options, self.now())).await.map(drop)
     }
 
     /// Deletes the least important snapshots, and unreferenced chunks of failed ones. Returns `false` when nothing
     /// could be deleted.
     async fn free_space(&self) -> Result<bool> {
-        let plan = self.with_stored_state(|state| state.plan_for_space());
-        let frees = plan != RetentionPlan::default();
-        self.apply_retention(plan).await?;
+        let frees = self.apply_retention(&|state| state.plan_for_space()).await?;
         self.storage.sweep().await.map(|swept| frees || swept > 0)
     }
 
@@ -368,8 +371,37 @@ impl SnapshotsInner {
         ask(&StoredState { manifests: &manifests, damaged: &damaged, truncated, logged, accepts_unverified })
     }
 
-    async fn apply_retention(&self, plan: RetentionPlan) -> Result<()> {
-        self.storage.remove(&plan.delete, &plan.demote, plan.truncate).await
+    /// Runs a plan, if it would free anything; returns whether it would. The plan is made again when the manifest from which the
+    /// truncated log would continue turns out to be damaged.
+    async fn apply_retention(&self, plan: &dyn Fn(&StoredState<'_>) -> RetentionPlan) -> Result<bool> {
+        loop {
+            let plan = self.with_stored_state(plan);
+            if let Some(to) = plan.truncate
+                && !self.storage.can_truncate(to, &self.flusher.file().pin()).await?
+            {
+                continue;
+            }
+            self.storage.remove(&plan.delete, &plan.demote, plan.truncate).await?;
+            return Ok(plan != RetentionPlan::default());
+        }
+    }
+
+    /// Stores damaged chunks of snapshots again that the open database still has. Returns whether that made a snapshot intact.
+    async fn repair(&self) -> bool {
+        let mut repaired = false;
+        for generation in self.storage.damaged() {
+            // A failed repair changes nothing.
+            repaired |= self.storage.repair(generation, &self.flusher.file().pin()).await.unwrap_or(false);
+        }
+        repaired
+    }
+
+    /// Reads stored contents, and once more if a repair made a damaged snapshot intact.
+    async fn repairing<T>(&self, read: impl AsyncFn() -> Result<T>) -> Result<T> {
+        match self.storage.reconnecting(&read).await {
+            Err(error) if error.is(ErrorCode::SnapshotCorrupt) && self.repair().await => read().await,
+            done => done,
+        }
     }
 
     fn is_unchanged(&self) -> bool {

@@ -18,8 +18,8 @@ const LONGEST_SLEEP_MS: i64 = 3_600_000;
 const COMPACTION_BACKOFF_MS: f64 = 10_000.0;
 
 impl Snapshots {
-    /// Starts background work: the sweep of chunks that a killed page left, scheduled snapshots, compaction, and
-    /// freeing space when the storage is full.
+    /// Starts background work: the sweep of chunks that a killed page left, the repair of snapshots that the opening found
+    /// damaged, scheduled snapshots, compaction, and freeing space when the storage is full.
     pub fn start(&self) {
         let inner = Rc::downgrade(&self.0);
         let (stored, full) = (inner.clone(), inner.clone());
@@ -44,6 +44,7 @@ impl Snapshots {
                 let guard = inner.mutex.acquire().await;
                 // After a failure, the next opening sweeps again.
                 let _ = inner.storage.sweep().await;
+                inner.repair().await;
                 drop(guard);
                 SnapshotsInner::compact_if_wanted(&inner);
             }
@@ -145,7 +146,6 @@ impl SnapshotsInner {
         }
     }
 
-    /// Returns when the next scheduled snapshot after `after` is due.
     fn monotonic_ms(&self) -> f64 {
         self.platform.clock.monotonic_ms()
     }
@@ -157,6 +157,7 @@ impl SnapshotsInner {
         self.due_ms.set(self.monotonic_ms() + wait as f64);
     }
 
+    /// Returns when the next scheduled snapshot after `after` is due.
     async fn next_due(&self, after: Timestamp) -> Option<Timestamp> {
         match self.timetable.get() {
             Some(timetable) => timetable(after).await,

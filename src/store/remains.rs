@@ -1,0 +1,113 @@
+//! What is left of a database whose newest snapshot has damaged chunks that no other snapshot and no log replaces. Rarely
+//! used, and reachable by a recovery only.
+
+use std::{hint::black_box, rc::Rc};
+
+use super::{
+    chunk,
+    log::chunk_length,
+    paging::{Paging, chunk_damage},
+    records,
+    recovery::{self, Broken, CHUNK_SLICE, Rebuilt, Recovered, ReplayStart, Until},
+};
+use crate::{
+    error::{Error, ErrorCode, Result},
+    format::{Manifest, checksum},
+    memory::room_for,
+    sqlite::{CHUNK_SIZE, FileContents, PageFile, StoredPages, paged, salvage},
+};
+
+/// The limit of the page cache in bytes; everything that is read is in memory anyway.
+const CACHE_BYTES: u64 = 1024 * 1024;
+
+/// Sets `found` to the newest stored state with damaged chunks, if that is newer than the state that it has. Returns what is
+/// missing; `None` when `found` lacks nothing, or its state stays the best one.
+///
+/// Fails with the errors of the store.
+pub(super) async fn use_remains(paging: &Paging, found: &mut Recovered) -> Result<Option<Vec<String>>> {
+    let lacks = found.state.broken.is_some() || found.state.lacks;
+    let Some(newest) = found.manifests.last().filter(|newest| lacks && found.damaged.contains(&newest.generation))
+    else {
+        return Ok(None);
+    };
+    let (head_epoch, head_lsn) = found.head.as_ref().map_or((u64::MAX, 0), |head| (head.epoch, head.lsn));
+    let least = Broken { lsn: newest.lsn.max(head_lsn), ..Broken::default() };
+    match remains(paging, newest, least, head_epoch).await {
+        Ok((mut state, missing)) if state.end.lsn > found.state.end.lsn || found.state.lacks => {
+            // Of the damaged ones, the caller knows them all.
+            state.damaged = std::mem::take(&mut found.state.damaged);
+            found.state = state;
+            found.warnings.clear();
+            Ok(Some(missing))
+        }
+        Err(error) if error.is(ErrorCode::StorageUnavailable) => Err(error),
+        // Not even its schema can be read, or memory doesn't suffice.
+        _ => Ok(None),
+    }
+}
+
+async fn remains(paging: &Paging, newest: &Manifest, least: Broken, head_epoch: u64) -> Result<(Rebuilt, Vec<String>)> {
+    let stored = Kept::read(paging, newest).await?;
+    let mut missing = stored.damage();
+    let contents = paged(Rc::new(stored), newest.db_bytes, newest.page_size, CACHE_BYTES);
+    let start = ReplayStart {
+        base: Some(newest.clone()),
+        contents: FileContents::Paged(contents),
+        damaged: Vec::new(),
+        barrier: u64::MAX,
+    };
+    let mut state = recovery::replay(&*paging.store(), start, Until::End, least, head_epoch).await?;
+    // The log may have changed every page that was damaged.
+    match state.file.image() {
+        Ok(image) => {
+            missing.clear();
+            state.file = PageFile::new(image);
+        }
+        Err(_) => {
+            let salvaged = salvage(&state.file)?;
+            missing.extend(salvaged.missing);
+            state.file = salvaged.file;
+        }
+    }
+    Ok(black_box((state, missing)))
+}
+
+/// The intact chunks of a manifest.
+struct Kept {
+    manifest: Manifest,
+    chunks: Vec<Option<Box<[u8]>>>,
+}
+
+impl Kept {
+    async fn read(paging: &Paging, manifest: &Manifest) -> Result<Self> {
+        let mut chunks = Vec::with_capacity(manifest.chunks.len());
+        for refs in manifest.chunks.chunks(CHUNK_SLICE) {
+            room_for(2 * (refs.len() * CHUNK_SIZE) as u64)?;
+            let ids: Vec<_> = refs.iter().map(|chunk| chunk.id.clone()).collect();
+            for (stored, expected) in records::chunks(&*paging.store(), &ids).await?.into_iter().zip(refs) {
+                let length = chunk_length(manifest.db_bytes, chunks.len());
+                let plain = stored.and_then(|stored| chunk::decode(&stored, length));
+                chunks.push(plain.filter(|plain| checksum(plain) == expected.check).map(Vec::into_boxed_slice));
+            }
+        }
+        Ok(Self { manifest: manifest.clone(), chunks })
+    }
+
+    fn damage(&self) -> Vec<String> {
+        let damaged = self.chunks.iter().enumerate().filter(|(_, chunk)| chunk.is_none());
+        damaged.map(|(index, _)| chunk_damage(&self.manifest, index, false)).collect()
+    }
+}
+
+impl StoredPages for Kept {
+    fn chunk_count(&self) -> u32 {
+        self.chunks.len() as u32
+    }
+
+    fn chunk(&self, index: u32) -> Result<Vec<u8>> {
+        match &self.chunks[index as usize] {
+            Some(chunk) => Ok(chunk.to_vec()),
+            None => Err(Error::new(ErrorCode::DatabaseCorrupt, chunk_damage(&self.manifest, index as usize, false))),
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Chunks that all snapshots share, and that rotted while the database was closed: recovery returns everything but their rows.
+
+use tidelock::{
+    ErrorCode,
+    format::Truncation,
+    ports::Holder,
+    store::{RecoveryReport, Storage, faulty::Crash},
+};
+
+use super::{
+    bench::{Machine, insert, snapshot},
+    page::Page,
+    stored,
+};
+
+fn recover(machine: &mut Machine) -> RecoveryReport {
+    let (store, platform) = (machine.store(), machine.platform());
+    machine.sim.run(async move { Storage::recover(store, &platform, Holder::default(), None).await }).expect("recovers")
+}
+
+/// 2,000 rows of a kilobyte, a table without rowids, and a long value, in snapshots that share their chunks; the log before them is
+/// truncated.
+fn cold() -> (Machine, Page) {
+    let mut machine = Machine::new();
+    let page = machine.open().unwrap();
+    machine
+        .commit(
+            &page,
+            "CREATE TABLE t(id INTEGER PRIMARY KEY, v, big); CREATE INDEX by_v ON t(v); CREATE VIEW w AS SELECT v FROM t;
+             CREATE TABLE pair(a, b, PRIMARY KEY (a, b)) WITHOUT ROWID; CREATE TABLE other(x); PRAGMA user_version = 7;
+             WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 2000)
+             INSERT INTO t SELECT i * 3, i, randomblob(1000) FROM n;
+             INSERT INTO pair SELECT v, -v FROM t WHERE v <= 500;
+             INSERT INTO t VALUES (9000, 9000, randomblob(200000)), (9001, 9001, 'the last');
+             INSERT INTO other VALUES ('the only one');",
+        )
+        .unwrap();
+    for _ in 0..3 {
+        machine.commit(&page, "PRAGMA user_version = 8; UPDATE other SET x = x").unwrap();
+        snapshot(&mut machine, &page).unwrap();
+    }
+    let newest = page.storage.manifests().last().unwrap().clone();
+    let oldest = page.storage.manifests()[0].clone();
+    assert!(newest.chunks.len() > 30);
+    let (storage, to) = (page.storage.clone(), Truncation { lsn: oldest.lsn, logged: oldest.logged });
+    machine.sim.run(async move { storage.remove(&[], &[], Some(to)).await }).unwrap();
+    machine.kill(Crash::Process);
+    (machine, page)
+}
+
+#[test]
+fn each_damaged_chunk_costs_its_own_rows_only() {
+    let (mut machine, page) = cold();
+    let whole = machine.contents();
+    let manifest = stored::manifests(&whole).pop().unwrap();
+    drop(page);
+    let (mut refused, mut lost_rows) = (0, 0);
+    for (index, chunk) in manifest.chunks.iter().enumerate() {
+        machine.damage(|contents| {
+            *contents = whole.clone();
+            *contents.chunks.get_mut(&chunk.id).unwrap().last_mut().unwrap() ^= 1;
+        });
+        let error = match machine.recover() {
+            // Only the newest snapshot has the first chunk in this form, which the log replaces.
+            Ok(_) => continue,
+            Err(error) => error,
+        };
+        refused += 1;
+        assert_eq!(error.code, ErrorCode::DatabaseCorrupt);
+        assert_eq!(error.message, "Snapshot 3 is damaged, and the page log can't replace it");
+        let report = recover(&mut machine);
+        assert!(report.changed && report.lost_batches == 0, "{report:?}");
+        assert!(report.problems.contains(&format!("Chunk {index} of snapshot 3 is damaged")), "{report:?}");
+        let page = machine.open().expect("opens");
+        page.assert_whole();
+        let (rows, pairs) = (page.number("SELECT count(*) FROM t"), page.number("SELECT count(*) FROM pair"));
+        // At most 64 KiB of rows, or the one whose long value was there.
+        assert!(rows >= 2002 - 66, "chunk {index}: {rows} rows, {:?}", report.problems);
+        assert!(pairs == 500 || report.problems.iter().any(|problem| problem.contains("Table pair lacks")));
+        assert!(rows == 2002 || report.problems.iter().any(|problem| problem.contains("Table t lacks")), "{report:?}");
+        assert_eq!(page.number("SELECT count(*) FROM t WHERE id = v * 3 OR id >= 9000"), rows);
+        assert_eq!(page.number("SELECT count(*) FROM w"), rows);
+        assert_eq!(page.number("PRAGMA user_version"), 8);
+        lost_rows += 2002 - rows;
+        insert(&mut machine, &page, 1);
+        snapshot(&mut machine, &page).unwrap();
+        machine.kill(Crash::Process);
+        assert_eq!(machine.open().expect("opens again").warnings, []);
+        machine.kill(Crash::Process);
+    }
+    println!("{refused} of {} chunks refused the opening; {lost_rows} rows lost in all", manifest.chunks.len());
+    assert!(refused > 25, "{refused}");
+}
+
+#[test]
+fn a_log_that_changed_the_damaged_pages_since_replaces_them() {
+    let (mut machine, _) = cold();
+    let page = machine.open().unwrap();
+    machine.commit(&page, "UPDATE t SET big = randomblob(1000) WHERE id < 9000").unwrap();
+    machine.kill(Crash::Process);
+    machine.damage(|contents| {
+        let id = stored::manifests(contents).pop().unwrap().chunks[12].id.clone();
+        *contents.chunks.get_mut(&id).unwrap().last_mut().unwrap() ^= 1;
+    });
+    assert_eq!(machine.refused().code, ErrorCode::DatabaseCorrupt);
+    let report = recover(&mut machine);
+    assert_eq!((report.changed, report.lost_batches, report.problems), (true, 0, vec![]));
+    assert_eq!(machine.open().unwrap().number("SELECT count(*) FROM t"), 2002);
+}
