@@ -12,7 +12,7 @@ use crate::{
     error::{Error, ErrorCode, Result},
     format::{ChunkRef, FORMAT, Head, Manifest, ManifestKind, checksum},
     memory::room_for,
-    ports::{ChunkId, Write},
+    ports::{ChunkId, StoredRecord, Write},
     sqlite::{CHUNK_SIZE, Image, PageFile, Pin},
 };
 
@@ -244,7 +244,22 @@ impl Storage {
     /// Fails with `snapshot_corrupt` when one is missing (the next attempt then stores all of them), `lock_lost`, and
     /// the store's errors.
     pub async fn publish(&self, staged: Staged, tag: Tag) -> Result<Manifest> {
+        self.publish_after(staged, tag, None).await
+    }
+
+    /// Does the same as [`publish`](Self::publish). The manifest is the state after a record that its transaction adds to the log.
+    pub(super) async fn publish_after(
+        &self,
+        mut staged: Staged,
+        tag: Tag,
+        record: Option<(StoredRecord, Position)>,
+    ) -> Result<Manifest> {
         let inner = &*self.0;
+        let mut writes = Vec::new();
+        if let Some(((key, record), at)) = record {
+            writes.push(Write::Add(key, record));
+            staged.at = at;
+        }
         let manifest = self.manifest_of(&staged, tag);
         // A generation is never used twice, even when its transaction failed.
         inner.generation.set(manifest.generation);
@@ -252,7 +267,8 @@ impl Storage {
         let required = staged.chunks.iter().map(|chunk| store.stored_id(&chunk.id)).collect();
         inner.manifests_in_doubt.set(true);
         let number = |head: &mut Head| head.generation = head.generation.max(manifest.generation);
-        let put = self.guarded(vec![records::put_manifest(&manifest)], required, &number).await;
+        writes.push(records::put_manifest(&manifest));
+        let put = self.guarded(writes, required, &number).await;
         if put.as_ref().is_err_and(|error| error.is(ErrorCode::SnapshotCorrupt)) {
             *inner.base.borrow_mut() = None;
         }

@@ -95,7 +95,10 @@ impl Storage {
             if found.head.is_none() {
                 found.head = Some(head_from_log(&*store, platform).await?);
             }
-            let last = last_of(&found, report.lost_batches > 0 || salvaged);
+            let lost = report.lost_batches > 0 || salvaged;
+            // Where the log is intact, so is the database until the checkpoint is stored: only then the chain breaks.
+            let breaks_now = lost && found.state.broken.is_some();
+            let last = last_of(&found, breaks_now);
             let epoch = found.head.as_ref().map_or(0, |head| head.epoch) + 1;
             let (record, end) = epoch_record(last, epoch, platform.clock.now());
             let head = next_head(&found, epoch, end.lsn, holder.clone(), platform);
@@ -105,7 +108,9 @@ impl Storage {
                 let storage = opened.storage;
                 let staged = storage.stage(&opened.file.pin(), &Bits::new(), end, true, true).await?;
                 let tag = Tag { reason: RECOVERY, ..Tag::checkpoint() };
-                storage.publish(staged, tag).await?;
+                let unchained = Position { chain: !end.chain, ..end };
+                let breaking = (lost && !breaks_now).then(|| epoch_record(unchained, epoch, platform.clock.now()));
+                storage.publish_after(staged, tag, breaking).await?;
                 report.changed = true;
                 return Ok(report);
             }

@@ -30,6 +30,8 @@ const KEPT_EPOCHS: usize = 256;
 const MIN_COMPACTION_BYTES: u64 = 4 * 1024 * 1024;
 /// Below this many bytes it isn't compacted even when it exceeds its limit.
 const MIN_SURPLUS_BYTES: u64 = 1024 * 1024;
+/// How many records of the log an opening reads at most after the newest manifest, about: also those without pages.
+const MOST_RECORDS: u64 = 1000;
 /// Which share of the page cache's size changes may take in memory beside it, as a divisor.
 const CHANGED_SHARE: u64 = 2;
 
@@ -324,7 +326,8 @@ impl Storage {
     pub fn wants_checkpoint(&self, file: &PageFile, log_limit: u64) -> bool {
         let db_bytes = file.bytes();
         let end = self.0.end.get().logged;
-        let since = end - self.0.base.borrow().as_ref().map_or(0, |base| base.logged);
+        let (base_lsn, base_logged) = self.0.base.borrow().as_ref().map_or((0, 0), |base| (base.lsn, base.logged));
+        let since = end - base_logged;
         let surplus = end - self.truncated().logged > log_limit;
         // A checkpoint lets changes leave the memory.
         let fills_memory = self
@@ -334,6 +337,7 @@ impl Storage {
             .zip(file.changed_bytes())
             .is_some_and(|(cache_bytes, changed)| changed > MIN_COMPACTION_BYTES.max(cache_bytes / CHANGED_SHARE));
         fills_memory
+            || db_bytes > 0 && self.0.end.get().lsn - base_lsn > MOST_RECORDS
             || since > MIN_COMPACTION_BYTES.max(db_bytes / 2)
             || surplus && since > MIN_SURPLUS_BYTES.max(log_limit / 4)
     }
