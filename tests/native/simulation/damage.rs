@@ -9,7 +9,8 @@ use crate::store::stored;
 ///
 /// Never removes the newest record of the log, since no log can detect that loss.
 pub fn damage(contents: &mut Contents, chance: &Chance) -> bool {
-    match chance.below(8) {
+    match chance.below(10) {
+        8 | 9 => flip_any_chunk(contents, chance),
         0 => contents.head.take().is_some(),
         1 | 2 => flip_chunks_of_newest(contents),
         3 => {
@@ -44,6 +45,15 @@ fn flip_chunks_of_newest(contents: &mut Contents) -> bool {
         }
     }
     !own.is_empty()
+}
+
+/// Flips a byte of a chunk, which several manifests may share.
+fn flip_any_chunk(contents: &mut Contents, chance: &Chance) -> bool {
+    let ids: Vec<_> = contents.chunks.keys().cloned().collect();
+    let Some(chunk) = pick(&ids, chance).and_then(|id| contents.chunks.get_mut(id)) else { return false };
+    let at = chance.below(chunk.len() as u64) as usize;
+    chunk[at] ^= 1 << chance.below(8);
+    true
 }
 
 fn garble_log(contents: &mut Contents, chance: &Chance) -> bool {

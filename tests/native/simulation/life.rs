@@ -111,7 +111,7 @@ fn found(page: &Page, platform: &Platform, shared: &Shared, number: u64) {
     let (state, now) = (state_of(&page.connection), platform.clock.now());
     let mut model = shared.model();
     if shared.recovering.take() {
-        model.recovered(number, state, now);
+        model.recovered(number, state, now, shared.chunks_damaged.get());
     } else {
         model.opened(number, state, now);
     }

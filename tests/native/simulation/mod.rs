@@ -45,6 +45,8 @@ pub struct Shared {
     model: RefCell<Model>,
     /// Whether the disk was damaged, which may explain an otherwise wrong result.
     damaged: Cell<bool>,
+    /// Whether a chunk was damaged, so that a recovery may lack its rows.
+    chunks_damaged: Cell<bool>,
     /// Whether a recovery was started: until the next opening, older states are acceptable.
     recovering: Cell<bool>,
     /// Whether the disk is full at times, so that snapshots and log must be deleted.
@@ -76,6 +78,8 @@ struct Plan {
     /// Whether every page's lock is stolen while all pages take and remove snapshots, so that only the fence separates
     /// them.
     contested: bool,
+    /// Whether the wall clock is set ahead or back by a day between the pages.
+    jumps: bool,
     /// Whether the store is served over a connection, by a server that may die.
     served: bool,
     /// The page cache, of databases that are read page by page. Damage, and chunks that a thief has removed, are then found
@@ -111,6 +115,7 @@ impl Plan {
             pad: if large { 400_000 } else { 3_000 },
             page_size: 512 << chance.below(4),
             contested,
+            jumps: !contested && seed % 4 == 2,
             served: seed % 3 == 1,
             cache_bytes: (!damaging && !contested && chance.one_in(2)).then_some(1),
         }
@@ -141,6 +146,7 @@ fn run(seed: u64, mutation: Option<Mutation>) -> Met {
     let shared = Rc::new(Shared {
         model: RefCell::new(Model::new(platform.clock.now())),
         damaged: Cell::new(false),
+        chunks_damaged: Cell::new(false),
         recovering: Cell::new(false),
         crowded: chance.one_in(5),
         commits: Cell::new(0),
@@ -180,9 +186,16 @@ fn run(seed: u64, mutation: Option<Mutation>) -> Met {
         sim.kill();
         faulty.crash(if plan.powerless && chance.one_in(2) { Crash::Power } else { Crash::Process });
         if plan.damaging && !last && chance.one_in(2) {
+            let chunks = faulty.disk().contents().borrow().chunks.clone();
             let harmed = faulty.damage(|contents| damage::damage(contents, &chance));
             shared.damaged.set(shared.damaged.get() || harmed);
+            let of_chunks = faulty.disk().contents().borrow().chunks != chunks;
+            shared.chunks_damaged.set(shared.chunks_damaged.get() || of_chunks);
             shared.model().met.damages += u64::from(harmed);
+        }
+        if plan.jumps && chance.one_in(2) {
+            shared.model().clock_jumps(sim.platform().clock.now());
+            sim.set_clock_ahead(if chance.one_in(2) { 86_400_000 } else { -86_400_000 });
         }
     }
     shared.model.borrow().met

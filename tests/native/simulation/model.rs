@@ -80,10 +80,14 @@ pub struct Met {
     pub refused: u64,
     pub recoveries: u64,
     pub deaths: u64,
+    pub salvages: u64,
+    pub jumps: u64,
+    pub ambiguous: u64,
+    pub imports: u64,
 }
 
 impl Met {
-    pub fn each(&self) -> [(&'static str, u64); 18] {
+    pub fn each(&self) -> [(&'static str, u64); 20] {
         [
             ("commits", self.commits),
             ("acknowledged", self.acknowledged),
@@ -103,13 +107,15 @@ impl Met {
             ("damages that refuse opening", self.refused),
             ("recoveries", self.recoveries),
             ("deaths of what serves a store", self.deaths),
+            ("jumps of the clock", self.jumps),
+            ("imports", self.imports),
         ]
     }
 
     pub fn add(&mut self, other: &Met) {
         let Met { commits, acknowledged, lost, flush_failures, steals, fenced_out_writes, snapshots, .. } = other;
         let Met { snapshot_failures, restores, moments, unreachable, checkpoints, truncations, .. } = other;
-        let Met { damages, passed_over, refused, recoveries, deaths, .. } = other;
+        let Met { damages, passed_over, refused, recoveries, deaths, salvages, jumps, ambiguous, imports, .. } = other;
         self.commits += commits;
         self.acknowledged += acknowledged;
         self.lost += lost;
@@ -128,6 +134,10 @@ impl Met {
         self.refused += refused;
         self.recoveries += recoveries;
         self.deaths += deaths;
+        self.salvages += salvages;
+        self.jumps += jumps;
+        self.ambiguous += ambiguous;
+        self.imports += imports;
     }
 }
 
@@ -178,12 +188,26 @@ impl Model {
         self.found(self.sure, page, state, now);
     }
 
-    /// Does the same as [`Model::opened`] after damage that could not be repaired: any older state is acceptable.
-    pub fn recovered(&mut self, page: u64, state: State, now: Timestamp) {
+    /// Does the same as [`Model::opened`] after damage that could not be repaired: any older state is acceptable, and with
+    /// `salvaged` also one that lacks rows.
+    pub fn recovered(&mut self, page: u64, state: State, now: Timestamp, salvaged: bool) {
         self.met.recoveries += 1;
+        if salvaged && self.line.iter().all(|entry| entry.state != state) {
+            self.met.salvages += 1;
+            self.numbers += 1;
+            self.line.push(Entry { number: self.numbers, state, made: now, acknowledged: Some(now) });
+        }
         let line = self.line.clone();
         self.found(0, page, state, now);
         self.left_out.extend_from_slice(&line[self.line.len()..]);
+    }
+
+    /// Records that the wall clock is about to be set. What is stored was stored until now.
+    pub fn clock_jumps(&mut self, now: Timestamp) {
+        self.met.jumps += 1;
+        for entry in &mut self.line {
+            entry.acknowledged.get_or_insert(now);
+        }
     }
 
     fn found(&mut self, from: usize, page: u64, state: State, now: Timestamp) {
@@ -199,6 +223,11 @@ impl Model {
         self.holder = page;
     }
 
+    /// Returns the time of an entry, counted round and round.
+    pub fn time_of(&self, number: usize) -> Timestamp {
+        self.line[number % self.line.len()].made
+    }
+
     /// Returns the index of the current entry. A snapshot that begins now may have this state or a later one.
     pub fn begin(&self) -> usize {
         self.line.len() - 1
@@ -211,6 +240,12 @@ impl Model {
         self.snapshots.insert(id.clone(), states);
     }
 
+    /// Records a snapshot that was imported with this state.
+    pub fn imported(&mut self, id: &(String, Timestamp, String), state: State) {
+        self.met.imports += 1;
+        self.snapshots.insert(id.clone(), vec![state]);
+    }
+
     /// Checks the state of a snapshot that was read back.
     pub fn read_back(&self, id: &(String, Timestamp, String), state: State) {
         if let Some(possible) = self.snapshots.get(id) {
@@ -218,16 +253,23 @@ impl Model {
         }
     }
 
-    /// Checks the restored state of a point in time.
+    /// Checks the restored state of a point in time: stored until then, and the next one possibly later.
     pub fn moment(&mut self, at: Timestamp, state: State) {
         self.met.moments += 1;
-        let least = self.line.iter().rposition(|entry| entry.acknowledged.is_some_and(|time| time <= at)).unwrap_or(0);
-        let most = self.line.iter().rposition(|entry| entry.made <= at).unwrap_or(0);
-        let possible = &self.line[least..=most.max(least)];
-        let left_out = self.left_out.iter().filter(|entry| entry.made <= at);
+        let ends = |index: usize| {
+            let next = self.line.get(index + 1..).unwrap_or_default();
+            // A state is stored at the latest when a later one is.
+            let rising =
+                |entries: &[Entry]| entries.windows(2).take_while(|two| two[0].made <= two[1].made).count() + 1;
+            let next = &next[..rising(next).min(next.len())];
+            !next.iter().any(|entry| entry.acknowledged.is_some_and(|time| time <= at))
+        };
+        let mut possible = (0..self.line.len()).filter(|index| self.line[*index].made <= at && ends(*index));
+        let left_out = self.left_out.iter().any(|entry| entry.made <= at && entry.state == state);
         assert!(
-            possible.iter().chain(left_out).any(|entry| entry.state == state),
-            "at {at} it was {state:?}; possible are {possible:?}"
+            left_out || possible.any(|index| self.line[index].state == state),
+            "at {at} it was {state:?}; there were {:?}",
+            self.line
         );
     }
 }

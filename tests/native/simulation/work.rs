@@ -4,9 +4,11 @@ use std::rc::Rc;
 
 use tidelock::{
     ErrorCode, Timestamp,
+    error::Detail,
     ports::Platform,
     snapshot::{Reason, SnapshotInfo, SnapshotOptions},
     sqlite::{Connection, Image, PageFile},
+    store::PointInTime,
 };
 
 use super::{
@@ -81,6 +83,7 @@ impl Worker {
             6 => self.restore_at().await,
             7 => self.remove().await,
             8 => self.transaction().await,
+            15 if !self.contested => self.import().await,
             9..=12 if self.contested => self.snapshot().await,
             13..=14 if self.contested => self.remove().await,
             _ => self.write().await,
@@ -175,6 +178,15 @@ impl Worker {
         }
     }
 
+    /// Imports the current contents as a snapshot.
+    async fn import(&self) {
+        let (pin, state) = (self.page.connection.pin(), state_of(&self.page.connection));
+        match self.page.snapshots.import(&pin, "imported".to_owned(), None).await {
+            Ok(info) => self.shared.model().imported(&key(&info), state),
+            Err(_) => self.shared.model().met.snapshot_failures += 1,
+        }
+    }
+
     /// Deletes a snapshot, or prunes.
     async fn remove(&self) {
         let list = self.page.snapshots.list();
@@ -209,8 +221,19 @@ impl Worker {
     /// Reads the state of a point in time, compares it with the model, and sometimes restores it.
     async fn restore_at(&self) {
         let now = self.now();
-        let at = now.plus_ms(-(self.chance.below(1 + now.since(tidelock::ports::sim::START) as u64) as i64));
-        let found = self.page.snapshots.load_at(at.into()).await;
+        let span = 1 + now.since(tidelock::ports::sim::START).unsigned_abs();
+        let ago = self.chance.below(span) as i64;
+        // Near a commit, also one of a clock that was ahead or behind.
+        let near =
+            self.shared.model().time_of(self.chance.below(1 << 20) as usize).plus_ms(self.chance.below(20) as i64);
+        // Before now: what is stored meanwhile has later times.
+        let at = if self.chance.one_in(2) { near } else { now.plus_ms(-ago) }.min(now.plus_ms(-1));
+        let mut found = self.page.snapshots.load_at(at.into()).await;
+        if let Some(candidates) = found.as_ref().err().and_then(|error| error.details.get("candidates")) {
+            let lsn = self.one_of(candidates);
+            self.shared.model().met.ambiguous += 1;
+            found = self.page.snapshots.load_at(PointInTime { at, lsn: Some(lsn) }).await;
+        }
         if !self.shared.model().holds(self.number) {
             return;
         }
@@ -231,6 +254,18 @@ impl Worker {
         }
     }
 
+    /// Returns the lsn of a random candidate.
+    fn one_of(&self, candidates: &Detail) -> u64 {
+        let Detail::List(list) = candidates else { panic!("{candidates:?}") };
+        match &list[self.chance.below(list.len() as u64) as usize] {
+            Detail::Object(candidate) => match candidate.get("lsn") {
+                Some(Detail::Int(lsn)) => *lsn as u64,
+                other => panic!("{other:?}"),
+            },
+            other => panic!("{other:?}"),
+        }
+    }
+
     fn must_be_damaged(&self, what: &str) {
         let fenced_out = !self.shared.model().holds(self.number);
         assert!(fenced_out || self.shared.damaged.get(), "nothing was damaged, but {what}");
@@ -239,7 +274,8 @@ impl Worker {
     /// Checks that a time is before the oldest kept snapshot if it can't be restored, unless the log had to be
     /// truncated.
     fn must_be_unreachable(&self, at: Timestamp) {
-        if self.shared.damaged.get() || self.shared.crowded || self.options.log_max_bytes.is_some() {
+        let jumped = self.shared.model().met.jumps > 0;
+        if jumped || self.shared.damaged.get() || self.shared.crowded || self.options.log_max_bytes.is_some() {
             return;
         }
         let counted =
