@@ -16,7 +16,10 @@ use super::{
     mutant::Mutation,
     work::{Chance, TABLES, Worker},
 };
-use crate::store::page::Page;
+use crate::store::{
+    bench::{Machine, key},
+    page::Page,
+};
 
 /// The maximum number of retries of an opening that fails because of a full storage or another holder.
 const ATTEMPTS: u32 = 50;
@@ -62,8 +65,14 @@ async fn open(
 ) -> Option<Page> {
     for _ in 0..ATTEMPTS {
         let policy = FlushPolicy::Immediate(plan.durability);
-        match Page::open_paged(store.clone(), platform, policy, plan.options.clone(), plan.cache_bytes).await {
+        let secret = (plan.sealed && shared.mutation.is_none()).then(|| key(1));
+        let opened = async {
+            let store = Machine::connect(store.clone(), platform.clone(), secret.clone()).await?;
+            Page::open_paged(store, platform, policy, plan.options.clone(), plan.cache_bytes).await
+        };
+        match opened.await {
             Ok(page) => {
+                shared.model().met.encrypted += u64::from(secret.is_some());
                 found(&page, platform, shared, number);
                 return Some(page);
             }

@@ -82,6 +82,8 @@ struct Plan {
     jumps: bool,
     /// Whether the store is served over a connection, by a server that may die.
     served: bool,
+    /// Whether the database is encrypted. It isn't damaged then: the damage is done to decoded records.
+    sealed: bool,
     /// The page cache, of databases that are read page by page. Damage, and chunks that a thief has removed, are then found
     /// when they are read, so there is neither.
     cache_bytes: Option<u64>,
@@ -117,6 +119,7 @@ impl Plan {
             contested,
             jumps: !contested && seed % 4 == 2,
             served: seed % 3 == 1,
+            sealed: !damaging && seed % 5 == 2,
             cache_bytes: (!damaging && !contested && chance.one_in(2)).then_some(1),
         }
     }

@@ -84,10 +84,11 @@ pub struct Met {
     pub jumps: u64,
     pub ambiguous: u64,
     pub imports: u64,
+    pub encrypted: u64,
 }
 
 impl Met {
-    pub fn each(&self) -> [(&'static str, u64); 20] {
+    pub fn each(&self) -> [(&'static str, u64); 21] {
         [
             ("commits", self.commits),
             ("acknowledged", self.acknowledged),
@@ -109,13 +110,26 @@ impl Met {
             ("deaths of what serves a store", self.deaths),
             ("jumps of the clock", self.jumps),
             ("imports", self.imports),
+            ("openings of encrypted databases", self.encrypted),
         ]
     }
 
     pub fn add(&mut self, other: &Met) {
         let Met { commits, acknowledged, lost, flush_failures, steals, fenced_out_writes, snapshots, .. } = other;
         let Met { snapshot_failures, restores, moments, unreachable, checkpoints, truncations, .. } = other;
-        let Met { damages, passed_over, refused, recoveries, deaths, salvages, jumps, ambiguous, imports, .. } = other;
+        let Met {
+            damages,
+            passed_over,
+            refused,
+            recoveries,
+            deaths,
+            salvages,
+            jumps,
+            ambiguous,
+            imports,
+            encrypted,
+            ..
+        } = other;
         self.commits += commits;
         self.acknowledged += acknowledged;
         self.lost += lost;
@@ -138,6 +152,7 @@ impl Met {
         self.jumps += jumps;
         self.ambiguous += ambiguous;
         self.imports += imports;
+        self.encrypted += encrypted;
     }
 }
 

@@ -43,8 +43,7 @@ impl Machine {
     }
 
     /// Returns the store that a database uses, encrypted if there is a secret.
-    pub async fn connect(store: FaultyStore, platform: Platform, secret: Option<Secret>) -> Result<Rc<dyn Store>> {
-        let store: Rc<dyn Store> = Rc::new(store);
+    pub async fn connect(store: Rc<dyn Store>, platform: Platform, secret: Option<Secret>) -> Result<Rc<dyn Store>> {
         let Some(secret) = secret else { return Ok(store) };
         let sealed = SealedStore::open(store, &vault(&platform, secret)).await?;
         Ok(Rc::new(sealed))
@@ -52,7 +51,7 @@ impl Machine {
 
     /// Opens a page. An earlier one isn't closed: it is fenced out, as by a stolen lock.
     pub fn open(&mut self) -> Result<Page> {
-        let (store, platform, secret) = (self.store.clone(), self.platform(), self.secret.clone());
+        let (store, platform, secret) = (self.store(), self.platform(), self.secret.clone());
         self.sim.run(async move {
             let store = Self::connect(store, platform.clone(), secret).await?;
             Page::open(store, &platform).await
@@ -61,7 +60,7 @@ impl Machine {
 
     /// Opens only the storage.
     pub fn recover(&mut self) -> Result<Opened> {
-        let (store, platform, secret) = (self.store.clone(), self.platform(), self.secret.clone());
+        let (store, platform, secret) = (self.store(), self.platform(), self.secret.clone());
         self.sim.run(async move {
             let store = Self::connect(store, platform.clone(), secret).await?;
             Storage::open(store, &platform, Holder::default()).await
