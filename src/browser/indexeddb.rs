@@ -6,7 +6,7 @@
 use std::{cell::RefCell, error::Error as _, future::ready, rc::Rc};
 
 use futures_channel::oneshot;
-use futures_util::future::{Either, select};
+use futures_util::future::select;
 use gloo_timers::future::TimeoutFuture;
 use rexie::{ObjectStore, Rexie};
 use wasm_bindgen::JsValue;
@@ -64,7 +64,7 @@ impl IndexedDb {
             if let Some(host) = host {
                 JsFuture::from(host.require_here()).await.map_err(|_| failure::elsewhere())?;
             }
-            in_time(make(inner.name.clone()), drop).await?;
+            in_time(make(inner.name.clone())).await?;
             database = inner.connect().await?;
         }
         let deleted = || {
@@ -79,8 +79,11 @@ impl IndexedDb {
     }
 }
 
+/// A connection, if the database exists, and the browser's message about one that it lost.
+type Connected = (Option<IdbDatabase>, Option<String>);
+
 /// Creates the object stores. rexie deletes object stores that aren't in its list, so this is the only list.
-fn make(name: String) -> LocalFuture<'static, Result<()>> {
+fn make(name: String) -> LocalFuture<'static, Result<Connected>> {
     let stores = [META, LOG, SNAPSHOTS, CHUNKS];
     let builder = stores.into_iter().fold(Rexie::builder(&name).version(VERSION), |builder, store| {
         builder.add_object_store(ObjectStore::new(store))
@@ -91,23 +94,31 @@ fn make(name: String) -> LocalFuture<'static, Result<()>> {
             .hint("Private modes and full disks refuse it; storage: 'memory' works everywhere")
             .cause(cause)
     };
-    Box::pin(async move { builder.build().await.map(|rexie| rexie.close()).map_err(refused) })
+    Box::pin(async move {
+        builder.build().await.map(|rexie| rexie.close()).map_err(refused)?;
+        Ok((None, None))
+    })
 }
 
 /// Waits for a connection. IndexedDB can't stop an attempt: after a timeout, or when the caller is dropped, the attempt ends in
-/// the background, and `late` gets its result.
-async fn in_time<T: 'static>(connecting: LocalFuture<'static, Result<T>>, late: fn(T)) -> Result<T> {
-    let (sender, connected) = oneshot::channel();
+/// the background, and its connection is closed.
+async fn in_time(connecting: LocalFuture<'static, Result<Connected>>) -> Result<Connected> {
+    let (sender, ended) = oneshot::channel();
+    let connected = Rc::new(RefCell::new(None));
+    let result = connected.clone();
     spawn_local(async move {
-        if let Err(Ok(connection)) = sender.send(connecting.await) {
-            late(connection);
+        *result.borrow_mut() = Some(connecting.await);
+        if sender.send(()).is_err()
+            && let Some(Ok((Some(database), _))) = result.take()
+        {
+            database.disconnect();
         }
     });
-    match select(connected, TimeoutFuture::new(CONNECT_TIMEOUT_MS)).await {
-        Either::Left((connected, _)) => connected.unwrap_or_else(|_| Err(disconnected())),
-        Either::Right(_) => Err(Error::new(ErrorCode::StorageBlocked, "The browser's storage doesn't answer")
-            .hint("Another tab may be deleting or upgrading this database: close it")),
-    }
+    select(ended, TimeoutFuture::new(CONNECT_TIMEOUT_MS)).await;
+    connected.take().unwrap_or_else(|| {
+        Err(Error::new(ErrorCode::StorageBlocked, "The browser's storage doesn't answer")
+            .hint("Another tab may be deleting or upgrading this database: close it"))
+    })
 }
 
 /// Returns whether the browser lost the bytes of only this record: others can still be read, in other transactions.
@@ -124,11 +135,7 @@ impl IndexedDbInner {
     /// Connects to the object stores if they exist.
     async fn connect(&self) -> Result<Option<IdbDatabase>> {
         let name = self.name.clone();
-        let connecting = Box::pin(async move { IdbDatabase::connect(&name).await });
-        let (database, lost) = in_time(connecting, |(database, _)| {
-            database.inspect(IdbDatabase::disconnect);
-        })
-        .await?;
+        let (database, lost) = in_time(Box::pin(async move { IdbDatabase::connect(&name).await })).await?;
         if lost.is_some() {
             *self.lost.borrow_mut() = lost;
         }

@@ -184,7 +184,7 @@ impl Snapshots {
         let _guard = self.0.mutex.acquire().await?;
         let generation = self.0.generation(id)?;
         let storage = &self.0.storage;
-        self.0.repairing(async || storage.load(generation).await).await
+        self.0.repairing(&|| Box::pin(storage.load(generation))).await
     }
 
     /// Returns the contents after the newest stored commit that is not later than `point`. Fails with `snapshot_not_found`
@@ -194,7 +194,7 @@ impl Snapshots {
         let _guard = self.0.mutex.acquire().await?;
         let (lsn, time) = self.0.with_stored_state(|state| state.reach(&self.0.options, self.0.now()));
         let storage = &self.0.storage;
-        self.0.repairing(async || storage.load_at(point, Reach { lsn, time }).await).await
+        self.0.repairing(&|| Box::pin(storage.load_at(point, Reach { lsn, time }))).await
     }
 
     /// Stores imported contents as a snapshot. Its label keeps it until it is deleted. Fails as the storage does.
@@ -397,10 +397,13 @@ impl SnapshotsInner {
     }
 
     /// Reads stored contents, and once more if a repair made a damaged snapshot intact.
-    async fn repairing<T>(&self, read: impl AsyncFn() -> Result<T>) -> Result<T> {
-        match self.storage.reconnecting(&read).await {
-            Err(error) if error.is(ErrorCode::SnapshotCorrupt) && self.repair().await => read().await,
-            done => done,
+    async fn repairing<'a>(&self, read: &dyn Fn() -> LocalFuture<'a, Result<PageFile>>) -> Result<PageFile> {
+        let mut again = true;
+        loop {
+            match self.storage.reconnecting(async || read().await).await {
+                Err(error) if again && error.is(ErrorCode::SnapshotCorrupt) && self.repair().await => again = false,
+                done => return done,
+            }
         }
     }
 
