@@ -187,9 +187,15 @@ async fn recover(
     let holder = lock::holder(&options, &ports).await;
     // What isn't stored can't leave the memory.
     let cache_bytes = options.cache_bytes.filter(|_| options.storage != StorageKind::Memory);
-    let opened = Storage::open_paged(store.clone(), &ports.platform, holder, cache_bytes).await;
+    let platform = ports.platform.clone();
+    let opened = Storage::open_paged(store.clone(), &platform, holder, cache_bytes).await;
     let database = opened.and_then(|opened| assemble(options, ports, callbacks, opened, migrations));
-    if database.is_err() {
+    if let Err(error) = &database {
+        if error.is(ErrorCode::DatabaseCorrupt) {
+            // `recover` may need it, perhaps without a network.
+            let loading = platform.parts.load(Part::Stores);
+            platform.spawner.spawn(Box::pin(async { drop(loading.await) }));
+        }
         store.settled().await;
         let _ = store.close().await;
     }

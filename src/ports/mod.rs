@@ -47,6 +47,15 @@ pub struct Platform {
     pub parts: Rc<dyn Parts>,
 }
 
+impl Platform {
+    /// Returns how many of so many milliseconds are left, from now.
+    pub fn time_left(&self, ms: f64) -> Rc<dyn Fn() -> f64> {
+        let clock = self.clock.clone();
+        let end = clock.monotonic_ms() + ms;
+        Rc::new(move || end - clock.monotonic_ms())
+    }
+}
+
 /// The platform's estimate of the origin's storage.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Estimate {

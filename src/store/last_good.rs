@@ -21,7 +21,7 @@ use crate::{
     error::{Error, ErrorCode, Result},
     format::{Head, LogKind, LogRecord, RECOVERY, Truncation},
     ports::{Holder, Platform, Store},
-    sqlite::{Connection, needs_more},
+    sqlite::{Connection, check_ms, needs_more},
     time::Timestamp,
 };
 
@@ -61,13 +61,15 @@ impl Storage {
     /// the log after it, or exactly the snapshot `from`. The caller holds the lock; only the store stays open.
     ///
     /// When all snapshots share a damaged chunk, and the log doesn't reach back behind it, the newest state is copied row by
-    /// row without what can't be read; the report's `problems` say what is missing.
+    /// row without what can't be read; the report's `problems` say what is missing. So is what takes longer to copy than the check
+    /// of a file may take.
     ///
     /// Damaged data stays in place, before a checkpoint that opening begins with from now on. If the page dies
     /// meanwhile, the database is unchanged. An intact database is not touched, unless `from` is given.
     ///
     /// Fails with `database_corrupt` when nothing usable is left (then nothing was changed), `snapshot_not_found` and
-    /// `snapshot_corrupt` for `from`, `snapshot_incompatible` for a newer format, `lock_lost`, and the store's errors.
+    /// `snapshot_corrupt` for `from`, `snapshot_incompatible` for a newer format, `wasm_load_failed`, `lock_lost`, and the
+    /// store's errors.
     pub async fn recover(
         store: Rc<dyn Store>,
         platform: &Platform,
@@ -80,14 +82,14 @@ impl Storage {
             let stored = store.head().await?;
             let head = stored.as_deref().and_then(Head::decode);
             let mut found = recovery::read_valid(&paging, stored, head, from).await?;
-            let missing = if from.is_none() { use_remains(&paging, &mut found).await? } else { None };
+            let missing = if from.is_none() { use_remains(&paging, platform, &mut found).await? } else { None };
             let mut report = report_of(&found, from.is_some());
             let salvaged = missing.is_some();
             report.problems.extend(missing.unwrap_or_default());
             let intact = found.state.broken.is_none() && found.state.damaged.is_empty();
             let sound = found.head.is_some() && intact && from.is_none();
             if !sound || found.state.file.bytes() > 0 {
-                report.problems.extend(check(&found)?);
+                report.problems.extend(check(&found, platform)?);
             }
             if sound {
                 return Ok(report);
@@ -143,14 +145,18 @@ fn report_of(found: &Recovered, exact: bool) -> RecoveryReport {
 
 /// Runs SQLite's check on the recovered state and returns its findings. Fails with `database_corrupt` when it can't be
 /// opened.
-fn check(found: &Recovered) -> Result<Vec<String>> {
+fn check(found: &Recovered, platform: &Platform) -> Result<Vec<String>> {
     if found.state.file.bytes() == 0 {
         return Err(corrupt("No snapshot and no part of the page log can be used; nothing was changed")
             .hint("deleteDatabase(name) allows a new one; an exported file or the remote may still have the data"));
     }
-    let opened = Connection::open(&found.state.file);
+    let left = platform.time_left(check_ms(found.state.file.bytes()));
+    let opened = Connection::open_within(&found.state.file, Box::new(move || left()));
     match opened.and_then(|scratch| scratch.quick_check()) {
         // A function, collation or module that isn't loaded is no defect of the file.
+        Err(error) if error.is(ErrorCode::Timeout) => {
+            Ok(vec!["SQLite's quick_check took too long, and was stopped".to_owned()])
+        }
         Err(error) if needs_more(&error.message) => {
             Ok(vec![format!("SQLite's quick_check can't run here: {}", error.message)])
         }

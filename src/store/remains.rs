@@ -1,7 +1,7 @@
-//! What is left of a database whose newest snapshot has damaged chunks that no other snapshot and no log replaces. Rarely
-//! used, and reachable by a recovery only.
+//! What is left of a database whose newest snapshot has damaged chunks that no other snapshot and no log replaces. Reachable
+//! by a recovery only, and so rarely used that the code behind [`remains`] is in the part [`Part::Stores`].
 
-use std::{hint::black_box, rc::Rc};
+use std::rc::Rc;
 
 use super::{
     chunk,
@@ -14,7 +14,8 @@ use crate::{
     error::{Error, ErrorCode, Result},
     format::{Manifest, checksum},
     memory::room_for,
-    sqlite::{CHUNK_SIZE, FileContents, PageFile, StoredPages, paged, salvage},
+    ports::{LocalFuture, Part, Platform, entered},
+    sqlite::{CHUNK_SIZE, FileContents, Image, PageFile, StoredPages, TimeLeft, check_ms, paged, salvage},
 };
 
 /// The limit of the page cache in bytes; everything that is read is in memory anyway.
@@ -23,8 +24,12 @@ const CACHE_BYTES: u64 = 1024 * 1024;
 /// Sets `found` to the newest stored state with damaged chunks, if that is newer than the state that it has. Returns what is
 /// missing; `None` when `found` lacks nothing, or its state stays the best one.
 ///
-/// Fails with the errors of the store.
-pub(super) async fn use_remains(paging: &Paging, found: &mut Recovered) -> Result<Option<Vec<String>>> {
+/// Fails with the errors of the store, and with `wasm_load_failed`.
+pub(super) async fn use_remains(
+    paging: &Paging,
+    platform: &Platform,
+    found: &mut Recovered,
+) -> Result<Option<Vec<String>>> {
     let lacks = found.state.broken.is_some() || found.state.lacks;
     let Some(newest) = found.manifests.last().filter(|newest| lacks && found.damaged.contains(&newest.generation))
     else {
@@ -32,7 +37,8 @@ pub(super) async fn use_remains(paging: &Paging, found: &mut Recovered) -> Resul
     };
     let (head_epoch, head_lsn) = found.head.as_ref().map_or((u64::MAX, 0), |head| (head.epoch, head.lsn));
     let least = Broken { lsn: newest.lsn.max(head_lsn), ..Broken::default() };
-    match remains(paging, newest, least, head_epoch).await {
+    platform.parts.load(Part::Stores).await?;
+    match remains(paging, newest, least, head_epoch, platform.time_left(check_ms(newest.db_bytes))).await {
         Ok((mut state, missing)) if state.end.lsn > found.state.end.lsn || found.state.lacks => {
             // Of the damaged ones, the caller knows them all.
             state.damaged = std::mem::take(&mut found.state.damaged);
@@ -41,12 +47,30 @@ pub(super) async fn use_remains(paging: &Paging, found: &mut Recovered) -> Resul
             Ok(Some(missing))
         }
         Err(error) if error.is(ErrorCode::StorageUnavailable) => Err(error),
-        // Not even its schema can be read, or memory doesn't suffice.
+        // Not even its schema can be read, or memory or time doesn't suffice.
         _ => Ok(None),
     }
 }
 
-async fn remains(paging: &Paging, newest: &Manifest, least: Broken, head_epoch: u64) -> Result<(Rebuilt, Vec<String>)> {
+/// An entry of the part `stores`: never inlined.
+#[inline(never)]
+fn remains<'a>(
+    paging: &'a Paging,
+    newest: &'a Manifest,
+    least: Broken,
+    head_epoch: u64,
+    left: TimeLeft,
+) -> LocalFuture<'a, Result<(Rebuilt, Vec<String>)>> {
+    entered(read_remains(paging, newest, least, head_epoch, left))
+}
+
+async fn read_remains(
+    paging: &Paging,
+    newest: &Manifest,
+    least: Broken,
+    head_epoch: u64,
+    left: TimeLeft,
+) -> Result<(Rebuilt, Vec<String>)> {
     let stored = Kept::read(paging, newest).await?;
     let mut missing = stored.damage();
     let contents = paged(Rc::new(stored), newest.db_bytes, newest.page_size, CACHE_BYTES);
@@ -58,18 +82,28 @@ async fn remains(paging: &Paging, newest: &Manifest, least: Broken, head_epoch: 
     };
     let mut state = recovery::replay(&*paging.store(), start, Until::End, least, head_epoch).await?;
     // The log may have changed every page that was damaged.
-    match state.file.image() {
+    match whole(&state.file) {
         Ok(image) => {
             missing.clear();
             state.file = PageFile::new(image);
         }
         Err(_) => {
-            let salvaged = salvage(&state.file)?;
+            let salvaged = salvage(&state.file, &left)?;
             missing.extend(salvaged.missing);
             state.file = salvaged.file;
         }
     }
-    Ok(black_box((state, missing)))
+    Ok((state, missing))
+}
+
+/// Returns the contents of a file. [`PageFile::image`] is in another part of the wasm: what both reach would be in the core.
+fn whole(file: &PageFile) -> Result<Image> {
+    let pin = file.pin();
+    let mut chunks = Vec::new();
+    for index in 0..pin.chunk_count() {
+        chunks.push(pin.chunk(index)?.into_boxed_slice());
+    }
+    Ok(Image { page_size: pin.page_size(), chunks })
 }
 
 /// The intact chunks of a manifest.

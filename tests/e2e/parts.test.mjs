@@ -65,6 +65,75 @@ test('what the options ask for is loaded beside the core, and is there when the 
   assert.deepEqual(parts.sort(), ['bg', 'migrations'])
 })
 
+test('a damaged log is recovered without a network; to copy rows from a damaged chunk takes a part, which the failed opening requests', {
+  only: 'current',
+  because: 'recover runs in the thread that calls it',
+}, async () => {
+  const { page, parts } = await watchedPage()
+  const [log, chunk] = [freshName(), freshName()]
+  const damage = async (name, store, at) => {
+    await page.evaluate(
+      async ([name, store, at]) => {
+        const database = await new Promise((resolve, reject) => {
+          const request = indexedDB.open(`tidelock/${name}`)
+          request.onerror = () => reject(request.error)
+          request.onsuccess = () => resolve(request.result)
+        })
+        const transaction = database.transaction(store, 'readwrite')
+        const [keys, values] = [transaction.objectStore(store).getAllKeys(), transaction.objectStore(store).getAll()]
+        values.onsuccess = () => {
+          const sizes = values.result.map((value) => value.byteLength ?? 0)
+          const index = at === 'largest' ? sizes.indexOf(Math.max(...sizes)) : at
+          transaction.objectStore(store).delete(keys.result.at(index))
+        }
+        await new Promise((resolve) => {
+          transaction.oncomplete = resolve
+        })
+        database.close()
+      },
+      [name, store, at],
+    )
+    return page.evaluate((name) => failure(() => open({ name })), name)
+  }
+  await page.evaluate(
+    async ([log, chunk]) => {
+      const first = await open({ name: log, snapshots: false })
+      for (const n of [1, 2, 3]) await first.exec(`CREATE TABLE t${n}(x)`)
+      await first.close()
+      const db = await open({ name: chunk, snapshots: { keep: 1, logMaxBytes: 0 } })
+      await db.exec(`CREATE TABLE t(id INTEGER PRIMARY KEY, v); CREATE TABLE other(x);
+        WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 1000) INSERT INTO t SELECT i, randomblob(1000) FROM n`)
+      for (let n = 0; n < 3; n++) {
+        await db.run('INSERT INTO other VALUES (1)')
+        await db.snapshots.create()
+      }
+      await db.close()
+    },
+    [log, chunk],
+  )
+  assert.equal(parts.includes('stores'), false)
+  await page.route(/\.(wasm|js)$/, (route) => route.abort())
+  assert.equal((await damage(log, 'log', -2)).code, 'database_corrupt')
+  assert.equal(parts.includes('stores'), true, 'requested by the failed opening')
+  const report = await page.evaluate((name) => window.tidelock.recover(name), log)
+  assert.deepEqual([report.changed, report.lostBatches], [true, 2])
+  // One with random values only, which all snapshots share: the one with the schema is smaller.
+  assert.equal((await damage(chunk, 'chunks', 'largest')).code, 'database_corrupt')
+  const refused = await page.evaluate((name) => failure(() => window.tidelock.recover(name)), chunk)
+  assert.equal(refused.code, 'wasm_load_failed')
+  await page.unroute(/\.(wasm|js)$/)
+  const { changed, problems } = await page.evaluate((name) => window.tidelock.recover(name), chunk)
+  assert.equal(changed, true)
+  assert.match(problems.join(), /Table t lacks its rows with rowids from/)
+  const [{ n }] = await page.evaluate(async (name) => {
+    const db = await open({ name })
+    const rows = await db.query('SELECT count(*) AS n FROM t')
+    await db.close()
+    return rows
+  }, chunk)
+  assert.ok(n > 800 && n < 1000, `${n} rows`)
+})
+
 test('FTS5 comes with the first statement that asks for it, in whatever call that is', async () => {
   const { page, parts } = await watchedPage()
   const create = 'CREATE VIRTUAL TABLE notes USING fts5(body)'

@@ -108,4 +108,11 @@ export const mutants = [
     instead: 'false',
     breaks: 'each opening makes all later ones slower',
   },
+  {
+    name: 'one-table-takes-all-the-time',
+    file: 'src/sqlite/database/salvage.rs',
+    text: '(self.left)() / 2.0',
+    instead: '0.0',
+    breaks: 'a table without an end costs a recovery all tables after it',
+  },
 ]

@@ -3,12 +3,9 @@
 use serde::Deserialize;
 
 use crate::{
-    engine::{
-        Database, connection::mutex::MutexGuard, contents::replacement::check_ms, database::Inner,
-        migrations::driver::has_data,
-    },
+    engine::{Database, connection::mutex::MutexGuard, database::Inner, migrations::driver::has_data},
     error::{Error, ErrorCode, Result},
-    sqlite::{Connection, Image, Pin, Sink},
+    sqlite::{Connection, Image, Pin, Sink, check_ms},
     sync::{
         outbox::{capture, entries},
         state::tables,

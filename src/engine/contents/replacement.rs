@@ -8,19 +8,9 @@ use crate::{
     },
     error::{Error, ErrorCode, Result},
     ports::{LocalFuture, Part},
-    sqlite::{Connection, Deadline, ExternalFile, PageFile, Pin},
+    sqlite::{Connection, Deadline, ExternalFile, PageFile, Pin, check_ms},
     sync::{outbox::entries, state::tables},
 };
-
-/// The time limit for checking a file or an SQL text, in milliseconds.
-const CHECK_MS: f64 = 5_000.0;
-/// The additional time for each mebibyte, in milliseconds.
-const CHECK_MS_PER_MIB: f64 = 200.0;
-
-/// Returns the milliseconds in which a file or text of that many bytes must be checked.
-pub(in crate::engine) fn check_ms(bytes: u64) -> f64 {
-    CHECK_MS + CHECK_MS_PER_MIB * (bytes as f64 / f64::from(1 << 20))
-}
 
 impl Inner {
     /// Fails with `unpushed_changes` if local changes were not pushed, unless `force`. `verb` names the call in the
@@ -63,9 +53,8 @@ impl Inner {
 
     /// Returns the deadline in so many milliseconds.
     pub(in crate::engine) fn deadline(&self, ms: f64) -> Deadline {
-        let clock = self.ports.platform.clock.clone();
-        let end = clock.monotonic_ms() + ms;
-        Box::new(move || end - clock.monotonic_ms())
+        let left = self.ports.platform.time_left(ms);
+        Box::new(move || left())
     }
 
     /// Converts the sync state of imported contents to this build's form. The caller then adapts its values.

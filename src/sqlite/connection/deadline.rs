@@ -7,6 +7,16 @@ use rusqlite::ffi;
 /// Returns the milliseconds that are left; 0 or less stops the running statement.
 pub type Deadline = Box<dyn FnMut() -> f64>;
 
+/// The time limit for checking a file or an SQL text, in milliseconds.
+const CHECK_MS: f64 = 5_000.0;
+/// The additional time for each mebibyte, in milliseconds.
+const CHECK_MS_PER_MIB: f64 = 200.0;
+
+/// Returns the milliseconds in which a file or text of that many bytes must be checked.
+pub fn check_ms(bytes: u64) -> f64 {
+    CHECK_MS + CHECK_MS_PER_MIB * (bytes as f64 / f64::from(1 << 20))
+}
+
 /// Instructions of SQLite's machine between two calls of the deadline: at first few, since one instruction may be the step of an
 /// FTS5 query that takes tens of milliseconds, and more as long as they take less than [`OFTEN_MS`].
 const INTERVALS: std::ops::RangeInclusive<c_int> = 16..=4096;

@@ -20,20 +20,22 @@ impl Connection {
     ///
     /// Fails with `database_corrupt` if the file is not a database, with `internal` if it already has a connection.
     pub fn open(file: &PageFile) -> Result<Self> {
-        Self::open_by(file, |_| {})
+        Self::open_by(file, false, None)
+    }
+
+    /// Opens a file that may be damaged like [`open`](Self::open), and keeps the deadline. Also fails with `timeout`.
+    pub fn open_within(file: &PageFile, deadline: Deadline) -> Result<Self> {
+        Self::open_by(file, false, Some(deadline))
     }
 
     /// Opens an external file like [`open`](Self::open), and keeps the deadline. Also fails with `sqlite_error` (`SQLITE_TOOBIG`) if a
     /// statement of its schema is longer than [`LONGEST_DEFINITION`](pragmas::LONGEST_DEFINITION), and with `timeout`.
     pub(in crate::sqlite) fn open_outside(file: &PageFile, deadline: Option<Deadline>) -> Result<Self> {
-        Self::open_by(file, |connection| {
-            connection.limit_external();
-            connection.set_deadline(deadline);
-        })
+        Self::open_by(file, true, deadline)
     }
 
-    /// Opens a connection; `prepare` runs before the schema is read.
-    fn open_by(file: &PageFile, prepare: impl FnOnce(&Self)) -> Result<Self> {
+    /// Opens a connection. Its limits hold before the schema is read.
+    fn open_by(file: &PageFile, is_external: bool, deadline: Option<Deadline>) -> Result<Self> {
         let db = vfs::open(file)?;
         let watcher = Watcher::install(db).inspect_err(|_| {
             // SAFETY: just opened, without statements, and without other users.
@@ -53,7 +55,10 @@ impl Connection {
         // Registered before the schema is read: SQLite doesn't apply the restriction to statements to a function that the schema
         // used before its registration.
         functions::register(&connection)?;
-        prepare(&connection);
+        if is_external {
+            connection.limit_external();
+        }
+        connection.set_deadline(deadline);
         pragmas::apply(&connection, file)?;
         connection.reads_values = mem::looks_as_expected(db);
         Ok(connection)

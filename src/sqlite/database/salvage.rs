@@ -1,18 +1,21 @@
 //! Copies what can be read of a file some of whose pages can't be read into a new one, table by table.
 
-use std::hint::black_box;
+use std::{hint::black_box, rc::Rc};
 
 use super::table_trees::{Rowids, Trees};
 use crate::{
-    error::{ErrorCode, Result},
-    sqlite::{Connection, PageFile, Statement, Step, sql::text::quote, tables::TableInfo},
+    error::{Error, ErrorCode, Result},
+    sqlite::{Connection, Deadline, PageFile, Statement, Step, sql::text::quote, tables::TableInfo},
     value::Value,
 };
 
 /// How many rows one transaction copies: its pages are in memory twice.
 const ROWS: usize = 2_000;
-/// How many ranges of missing rows are listed of a table.
+/// How many ranges of missing rows are listed of a table, and how many tables, indexes, views and triggers.
 const LISTED: usize = 20;
+
+/// Returns the milliseconds that are left.
+pub type TimeLeft = Rc<dyn Fn() -> f64>;
 
 /// The readable contents of a file, and what they lack.
 pub struct Salvaged {
@@ -25,19 +28,28 @@ pub struct Salvaged {
 /// Copies the readable rows of a file into a new one. Pages that can't be read fail, as the contents of [`PageFile`] do.
 /// Indexes, views and triggers are created again.
 ///
+/// The file may be hostile. Each step may take half of the time that is left, so that a table that can't be read to its end
+/// doesn't cost those after it. What wasn't copied in time is missing.
+///
 /// Fails when the schema can't be read, or the new file can't be written.
 #[inline(never)]
-pub fn salvage(file: &PageFile) -> Result<Salvaged> {
-    let found = tables(&Connection::open(file)?)?;
+pub fn salvage(file: &PageFile, left: &TimeLeft) -> Result<Salvaged> {
+    let time_left = left.clone();
+    let source = Connection::open_within(file, Box::new(move || time_left()))?;
+    let found = tables(&source)?;
     let trees = Trees::new(file)?;
     let missing: Vec<Vec<Rowids>> = found.iter().map(|table| trees.missing(table.root)).collect();
+    // SQLite has read none of the pages that were written again: it can't have read them.
     file.pages().boundary();
-    let source = Connection::open(file)?;
+    source.limit_values(file.bytes());
     let salvaged = PageFile::default();
+    // Damaged pages may have the same rows many times.
+    salvaged.set_max_bytes(2 * file.bytes());
     let target = Connection::open(&salvaged)?;
+    target.limit_values(file.bytes());
     target.set_defensive(false);
     target.enforce_foreign_keys(false)?;
-    if let Some(encoding) = source.pin().encoding()? {
+    if let Some(Value::Text(encoding)) = source.value("PRAGMA encoding", &[])? {
         target.exec(&format!("PRAGMA encoding = '{encoding}'"))?;
     }
     for pragma in ["user_version", "application_id"] {
@@ -46,19 +58,19 @@ pub fn salvage(file: &PageFile) -> Result<Salvaged> {
     }
     // A row may be from before its table's constraints.
     target.exec("PRAGMA ignore_check_constraints = ON; PRAGMA writable_schema = ON")?;
-    let mut copy = RowCopy { source: &source, target: &target, missing: Vec::new() };
-    for (table, missing) in found.iter().zip(missing) {
-        match copy.table(table, &missing) {
-            Err(error) if error.is(ErrorCode::OutOfMemory) => return Err(error),
-            Err(error) => copy.missing.push(format!("Table {} can't be copied: {}", table.name, error.message)),
-            Ok(()) => {}
-        }
-    }
+    let mut copy = Salvage { source: &source, target: &target, left, missing: Vec::new() };
+    copy.each(&found.iter().zip(missing).collect::<Vec<_>>(), "tables", |copy, (table, missing)| {
+        let done = copy.table(table, missing);
+        done.map_err(|error| (format!("Table {} can't be copied", table.name), error))
+    })?;
     copy.indexes_views_triggers()?;
     copy.orphans()?;
-    target.exec("PRAGMA writable_schema = OFF")?;
+    source.set_deadline(None);
+    target.set_deadline(None);
+    target.exec("PRAGMA writable_schema = OFF; PRAGMA ignore_check_constraints = OFF")?;
     let missing = copy.missing;
     drop(target);
+    salvaged.set_max_bytes(u64::MAX);
     Ok(black_box(Salvaged { file: salvaged, missing }))
 }
 
@@ -84,13 +96,59 @@ fn tables(source: &Connection) -> Result<Vec<SchemaTable>> {
     Ok(source.rows(sql, &[])?.into_iter().map(table).collect())
 }
 
-struct RowCopy<'c> {
+struct Salvage<'c> {
     source: &'c Connection,
     target: &'c Connection,
+    left: &'c TimeLeft,
     missing: Vec<String>,
 }
 
-impl RowCopy<'_> {
+impl Salvage<'_> {
+    /// Does the same with each of several parts, which may each take half of the time that is left. Their failures are missing.
+    ///
+    /// Fails with `out_of_memory`.
+    fn each<T>(
+        &mut self,
+        parts: &[T],
+        kind: &str,
+        mut work: impl FnMut(&mut Self, &T) -> std::result::Result<(), (String, Error)>,
+    ) -> Result<()> {
+        let mut failed = 0;
+        for (index, part) in parts.iter().enumerate() {
+            if (self.left)() <= 0.0 {
+                let count = parts.len() - index;
+                self.missing.push(format!("{count} {kind} are missing: there was no time left to copy them"));
+                break;
+            }
+            self.limit();
+            match work(self, part) {
+                Err((_, error)) if error.is(ErrorCode::OutOfMemory) => return Err(error),
+                Err((what, error)) => {
+                    failed += 1;
+                    if failed <= LISTED {
+                        self.missing.push(format!("{what}: {}", reason(&error)));
+                    }
+                }
+                Ok(()) => {}
+            }
+        }
+        if failed > LISTED {
+            self.missing.push(format!("{} more {kind} can't be copied", failed - LISTED));
+        }
+        Ok(())
+    }
+
+    /// Gives what follows half of the time that is left.
+    fn limit(&self) {
+        let end = (self.left)() / 2.0;
+        let deadline = || -> Deadline {
+            let left = self.left.clone();
+            Box::new(move || left() - end)
+        };
+        self.source.set_deadline(Some(deadline()));
+        self.target.set_deadline(Some(deadline()));
+    }
+
     fn table(&mut self, table: &SchemaTable, missing: &[Rowids]) -> Result<()> {
         let name = table.name.as_str();
         match name {
@@ -128,7 +186,13 @@ impl RowCopy<'_> {
     fn by_rowid(&mut self, name: &str, rowid: &str, list: &str, insert: &str, missing: &[Rowids]) -> Result<()> {
         let mut unreadable = 0;
         for present in others(missing) {
-            unreadable += self.range(present, name, rowid, list, insert)?;
+            let (lost, late) = self.range(present, name, rowid, list, insert)?;
+            unreadable += lost;
+            if let Some(rowid) = late {
+                self.missing
+                    .push(format!("Table {name} lacks its rows with rowids from {rowid} on: they took too long"));
+                break;
+            }
         }
         let end = |end: i64| if matches!(end, i64::MIN | i64::MAX) { "…".to_owned() } else { end.to_string() };
         let range = |(from, to): &Rowids| format!("{} to {}", end(*from), end(*to));
@@ -143,33 +207,48 @@ impl RowCopy<'_> {
         Ok(())
     }
 
-    /// Copies a range of rows. Returns how many of them can't be copied.
-    fn range(&self, (from, to): Rowids, name: &str, rowid: &str, list: &str, insert: &str) -> Result<u64> {
+    /// Copies a range of rows. Returns how many of them can't be copied, and from which rowid on there was no time left.
+    fn range(
+        &self,
+        (from, to): Rowids,
+        name: &str,
+        rowid: &str,
+        list: &str,
+        insert: &str,
+    ) -> Result<(u64, Option<i64>)> {
         let table = format!("main.{} NOT INDEXED", quote(name));
         // The rowids are in the pages of the tree, the values may be in others.
         let mut listed =
             self.source.statement(&format!("SELECT {rowid} FROM {table} WHERE {rowid} BETWEEN ?1 AND ?2"))?;
         listed.bind_all(&[Value::Integer(from), Value::Integer(to)])?;
         let mut one = self.source.statement(&format!("SELECT {list} FROM {table} WHERE {rowid} = ?1"))?;
-        let (mut lost, mut done) = (0, false);
+        let (mut lost, mut next, mut done) = (0, from, false);
         while !done {
-            self.target.atomically(|target| {
+            let first = next;
+            let copied = self.target.atomically(|target| {
                 let mut insert = target.statement(insert)?;
                 for _ in 0..ROWS {
                     // Behind the last row may be an unreadable page.
-                    if !matches!(listed.step(), Ok(Step::Row)) {
+                    if !is_row(listed.step())? {
                         done = true;
                         break;
                     }
-                    one.bind(1, &Value::Integer(listed.column_i64(0)))?;
-                    let is_copied = matches!(one.step(), Ok(Step::Row)) && put(&one, &mut insert)?;
+                    let rowid = listed.column_i64(0);
+                    next = rowid.saturating_add(1);
+                    one.bind(1, &Value::Integer(rowid))?;
+                    let is_copied = is_row(one.step())? && put(&one, &mut insert)?;
                     lost += u64::from(!is_copied);
                     one.reset();
                 }
                 Ok(())
-            })?;
+            });
+            match copied {
+                // The transaction was rolled back.
+                Err(error) if error.is(ErrorCode::Timeout) => return Ok((lost, Some(first))),
+                copied => copied?,
+            }
         }
-        Ok(lost)
+        Ok((lost, None))
     }
 
     /// Copies the rows of a table without rowids from both ends, up to the first that can't be read.
@@ -179,29 +258,46 @@ impl RowCopy<'_> {
             let order = keys.iter().map(|key| format!("{key}{order}")).collect::<Vec<_>>().join(",");
             let sql = format!("SELECT {list} FROM main.{} ORDER BY {order}", quote(&info.name));
             let mut rows = self.source.statement(&sql)?;
-            let is_whole = self.target.atomically(|target| {
-                let mut insert = target.statement(insert)?;
-                loop {
-                    match rows.step() {
-                        Ok(Step::Row) => _ = put(&rows, &mut insert)?,
-                        step => return Ok(step.is_ok()),
+            let is_whole = loop {
+                let ended = self.target.atomically(|target| {
+                    let mut insert = target.statement(insert)?;
+                    for _ in 0..ROWS {
+                        match rows.step() {
+                            Ok(Step::Row) => _ = put(&rows, &mut insert)?,
+                            step => return Ok(Some(step.is_ok())),
+                        }
+                    }
+                    Ok(None)
+                });
+                match ended {
+                    Err(error) if error.is(ErrorCode::Timeout) => break false,
+                    ended => {
+                        if let Some(is_whole) = ended? {
+                            break is_whole;
+                        }
                     }
                 }
-            })?;
+            };
             if is_whole {
                 return Ok(());
             }
         }
-        self.missing.push(format!("Table {} lacks the rows between two damaged places", info.name));
+        let missing = "lacks the rows between two damaged places, or those that took too long";
+        self.missing.push(format!("Table {} {missing}", info.name));
         Ok(())
     }
 
     /// Reports the rows that refer to missing ones.
     fn orphans(&mut self) -> Result<()> {
+        self.limit();
         let sql = "SELECT \"table\", count(*) FROM pragma_foreign_key_check GROUP BY 1";
-        for row in self.target.rows(sql, &[])? {
-            let (table, count) = (text(&row[0]), row[1].as_integer().unwrap_or_default());
-            self.missing.push(format!("Table {table} has {count} references to missing rows"));
+        match self.target.rows(sql, &[]) {
+            Ok(rows) => self.missing.extend(rows.iter().take(LISTED).map(|row| {
+                let count = row[1].as_integer().unwrap_or_default();
+                format!("Table {} has {count} references to missing rows", text(&row[0]))
+            })),
+            Err(error) if error.is(ErrorCode::OutOfMemory) => return Err(error),
+            Err(error) => self.missing.push(format!("References to missing rows can't be counted: {}", reason(&error))),
         }
         Ok(())
     }
@@ -210,17 +306,24 @@ impl RowCopy<'_> {
     fn indexes_views_triggers(&mut self) -> Result<()> {
         let sql = "SELECT type, name, sql FROM main.sqlite_schema WHERE type IN ('index', 'view', 'trigger') AND sql IS NOT NULL
                    ORDER BY CASE type WHEN 'index' THEN 0 WHEN 'view' THEN 1 ELSE 2 END, rowid";
-        for row in self.source.rows(sql, &[])? {
-            if let Err(error) = self.target.exec(&text(&row[2])) {
-                self.missing.push(format!(
-                    "The {} {} can't be created: {}",
-                    text(&row[0]),
-                    text(&row[1]),
-                    error.message
-                ));
-            }
-        }
-        Ok(())
+        self.source.set_deadline(None);
+        let found = self.source.rows(sql, &[])?;
+        self.each(&found, "indexes, views and triggers", |copy, row| {
+            let what = || format!("The {} {} can't be created", text(&row[0]), text(&row[1]));
+            copy.target.exec(&text(&row[2])).map(drop).map_err(|error| (what(), error))
+        })
+    }
+}
+
+fn reason(error: &Error) -> &str {
+    if error.is(ErrorCode::Timeout) { "it took too long" } else { &error.message }
+}
+
+/// Returns whether a step came to a row; not where the file can't be read. Fails with `timeout`.
+fn is_row(step: Result<Step>) -> Result<bool> {
+    match step {
+        Err(error) if error.is(ErrorCode::Timeout) => Err(error),
+        step => Ok(matches!(step, Ok(Step::Row))),
     }
 }
 

@@ -1,7 +1,9 @@
 //! The B-trees of tables in a file some of whose pages can't be read: which rowids the unreadable pages had.
 //! <https://sqlite.org/fileformat2.html> describes the pages.
 
-use crate::{error::Result, sqlite::PageFile};
+use std::cell::RefCell;
+
+use crate::{collections::Bits, error::Result, sqlite::PageFile};
 
 const INTERIOR: u8 = 5;
 const LEAF: u8 = 13;
@@ -17,21 +19,34 @@ pub(super) type Rowids = (i64, i64);
 pub(super) struct Trees<'f> {
     file: &'f PageFile,
     page_size: usize,
+    /// The number of pages.
+    pages: u32,
     /// The bytes of a page that SQLite uses.
     usable: usize,
-    /// The parent of each page of a B-tree but the roots, from the pointer map; 0: none.
-    parents: Vec<u32>,
+    /// Each page of a B-tree but the roots, behind its parent, from the pointer map; in order.
+    children: Vec<(u32, u32)>,
+    /// The pages that [`walk`](Self::walk) and [`below`](Self::below) have met. A damaged tree may lead to a page a million times.
+    walked: RefCell<Bits>,
+    measured: RefCell<Bits>,
 }
 
 impl<'f> Trees<'f> {
     /// Reads the file's header and its pointer map. Fails if the header can't be read.
     pub fn new(file: &'f PageFile) -> Result<Self> {
         let page_size = file.page_size().max(512) as usize;
-        let mut trees = Self { file, page_size, usable: page_size, parents: Vec::new() };
+        let mut trees = Self {
+            file,
+            page_size,
+            pages: file.pages().page_count(),
+            usable: page_size,
+            children: Vec::new(),
+            walked: RefCell::default(),
+            measured: RefCell::default(),
+        };
         let header = trees.page(1)?;
         trees.usable = page_size - usize::from(header[20]).min(page_size - 480);
         if number(&header, 52) != 0 {
-            trees.read_parents();
+            trees.read_children();
         }
         Ok(trees)
     }
@@ -42,26 +57,36 @@ impl<'f> Trees<'f> {
         Ok(bytes)
     }
 
-    fn read_parents(&mut self) {
-        let pages = self.file.pages().page_count();
-        self.parents = vec![0; pages as usize + 1];
+    /// Returns whether a page of the file is met for the first time, and notes it.
+    fn is_new(&self, met: &RefCell<Bits>, page: u32) -> bool {
+        let mut met = met.borrow_mut();
+        let is_new = (1..=self.pages).contains(&page) && !met.contains(page);
+        if is_new {
+            met.insert(page);
+        }
+        is_new
+    }
+
+    fn read_children(&mut self) {
+        let pages = self.pages;
         let entries = self.usable / 5;
         let mut map = 2;
         while map <= pages {
             // An unreadable page of the map names no parents.
             if let Ok(bytes) = self.page(map) {
-                for (entry, page) in bytes[..entries * 5].chunks_exact(5).zip(map as usize + 1..=pages as usize) {
+                for (entry, page) in bytes[..entries * 5].chunks_exact(5).zip(map + 1..=pages) {
                     if entry[0] == NOT_A_ROOT {
-                        self.parents[page] = number(entry, 1);
+                        self.children.push((number(entry, 1), page));
                     }
                 }
             }
             map += entries as u32 + 1;
         }
+        self.children.sort_unstable();
     }
 
     /// Returns the ranges of rowids that unreadable pages of a table had, in order. An unreadable page that has only references
-    /// to others is written again first, from the pointer map.
+    /// to others is written again first, from the pointer map. A page belongs to the first tree that leads to it.
     pub fn missing(&self, root: u32) -> Vec<Rowids> {
         let mut missing = Vec::new();
         self.walk(root, (i64::MIN, i64::MAX), MOST_LEVELS, &mut missing);
@@ -80,8 +105,8 @@ impl<'f> Trees<'f> {
         if from > to {
             return;
         }
-        if page == 0 || levels == 0 {
-            return missing.push((from, to));
+        if levels == 0 || !self.is_new(&self.walked, page) {
+            return add_gap(missing, from, Some(to));
         }
         let bytes = match self.page(page) {
             Ok(bytes) => bytes,
@@ -93,7 +118,7 @@ impl<'f> Trees<'f> {
                     }
                     bytes
                 }
-                None => return missing.push((from, to)),
+                None => return add_gap(missing, from, Some(to)),
             },
         };
         match kind(page, &bytes) {
@@ -106,21 +131,22 @@ impl<'f> Trees<'f> {
                     next = last.saturating_add(1).max(next);
                 }
             }
-            _ => missing.push((from, to)),
+            _ => add_gap(missing, from, Some(to)),
         }
     }
 
     /// Writes a page with references to the readable pages that name it as their parent; `None` if there are none. The
     /// rowids between theirs may be those of unreadable ones.
     fn rebuilt(&self, page: u32, levels: u32, missing: &mut Vec<Rowids>) -> Option<RebuiltPage> {
-        let child_pages = (1..self.parents.len() as u32).filter(|child| self.parents[*child as usize] == page);
+        let first = self.children.partition_point(|(parent, _)| *parent < page);
+        let child_pages = self.children[first..].iter().take_while(|(parent, _)| *parent == page);
         let mut lacks = false;
         let mut found: Vec<(Rowids, u32)> = Vec::new();
-        for child in child_pages {
-            match self.below(child, levels.checked_sub(1)?, missing) {
+        for (_, child) in child_pages {
+            match self.below(*child, levels.checked_sub(1)?, missing) {
                 Some((rowids, child_lacks)) => {
                     lacks |= child_lacks;
-                    found.push((rowids, child));
+                    found.push((rowids, *child));
                 }
                 None => lacks = true,
             }
@@ -153,6 +179,9 @@ impl<'f> Trees<'f> {
     /// Returns the first and the last rowid below a page, and whether others may be missing; `None` if it has none, or can't be
     /// read.
     fn below(&self, page: u32, levels: u32, missing: &mut Vec<Rowids>) -> Option<(Rowids, bool)> {
+        if !self.is_new(&self.measured, page) {
+            return None;
+        }
         let Ok(bytes) = self.page(page) else {
             return self.rebuilt(page, levels, missing).map(|rebuilt| (rebuilt.rowids, rebuilt.lacks));
         };
@@ -183,8 +212,13 @@ struct RebuiltPage {
     lacks: bool,
 }
 
+/// Adds a range, to the one before if it continues that.
 fn add_gap(missing: &mut Vec<Rowids>, from: i64, to: Option<i64>) {
-    missing.extend(to.filter(|to| from <= *to).map(|to| (from, to)));
+    let Some(to) = to.filter(|to| from <= *to) else { return };
+    match missing.last_mut() {
+        Some(last) if last.1.checked_add(1) == Some(from) => last.1 = to,
+        _ => missing.push((from, to)),
+    }
 }
 
 /// Returns the rowid of a leaf's cell.

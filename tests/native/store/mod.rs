@@ -10,6 +10,7 @@ mod flush_policy;
 mod folder;
 mod generations;
 mod history;
+mod hostile;
 pub mod hostile_folder;
 mod hostile_journal;
 mod last_good;

@@ -20,7 +20,7 @@ fn recover(machine: &mut Machine) -> RecoveryReport {
 
 /// 2,000 rows of a kilobyte, a table without rowids, and a long value, in snapshots that share their chunks; the log before them is
 /// truncated.
-fn cold() -> (Machine, Page) {
+pub fn cold() -> (Machine, Page) {
     let mut machine = Machine::new();
     let page = machine.open().unwrap();
     machine
@@ -46,6 +46,14 @@ fn cold() -> (Machine, Page) {
     machine.sim.run(async move { storage.remove(&[], &[], Some(to)).await }).unwrap();
     machine.kill(Crash::Process);
     (machine, page)
+}
+
+/// Flips a bit of a chunk of the newest snapshot.
+pub fn flip(machine: &Machine, index: usize) {
+    machine.damage(|contents| {
+        let id = stored::manifests(contents).pop().unwrap().chunks[index].id.clone();
+        *contents.chunks.get_mut(&id).unwrap().last_mut().unwrap() ^= 1;
+    });
 }
 
 #[test]
@@ -98,10 +106,7 @@ fn a_log_that_changed_the_damaged_pages_since_replaces_them() {
     let page = machine.open().unwrap();
     machine.commit(&page, "UPDATE t SET big = randomblob(1000) WHERE id < 9000").unwrap();
     machine.kill(Crash::Process);
-    machine.damage(|contents| {
-        let id = stored::manifests(contents).pop().unwrap().chunks[12].id.clone();
-        *contents.chunks.get_mut(&id).unwrap().last_mut().unwrap() ^= 1;
-    });
+    flip(&machine, 12);
     assert_eq!(machine.refused().code, ErrorCode::DatabaseCorrupt);
     let report = recover(&mut machine);
     assert_eq!((report.changed, report.lost_batches, report.problems), (true, 0, vec![]));
