@@ -57,6 +57,36 @@ pub struct RowChanges {
     pub incomplete: Vec<usize>,
 }
 
+/// SQLite's hook, where SQLite is compiled with it: see build.rs.
+mod hook_of_sqlite {
+    #[cfg(preupdate_hook)]
+    pub use rusqlite::ffi::{sqlite3_preupdate_hook, sqlite3_preupdate_new, sqlite3_preupdate_old};
+
+    #[cfg(not(preupdate_hook))]
+    pub use missing::{sqlite3_preupdate_hook, sqlite3_preupdate_new, sqlite3_preupdate_old};
+
+    #[cfg(not(preupdate_hook))]
+    mod missing {
+        use std::ffi::{c_int, c_void};
+
+        use rusqlite::ffi;
+
+        /// Does nothing.
+        pub unsafe fn sqlite3_preupdate_hook<H>(_db: *mut ffi::sqlite3, _hook: Option<H>, _context: *mut c_void) {}
+
+        /// Returns SQLITE_MISUSE. Never called.
+        pub unsafe extern "C" fn sqlite3_preupdate_old(
+            _db: *mut ffi::sqlite3,
+            _column: c_int,
+            _value: *mut *mut ffi::sqlite3_value,
+        ) -> c_int {
+            ffi::SQLITE_MISUSE
+        }
+
+        pub use sqlite3_preupdate_old as sqlite3_preupdate_new;
+    }
+}
+
 /// The state of the hook. Its address must not change while it is installed.
 #[derive(Default)]
 pub(in crate::sqlite) struct RowRecorder {
@@ -84,13 +114,17 @@ impl RowRecorder {
         let hook: Option<unsafe extern "C" fn(_, _, _, _, _, _, _)> = if install { Some(record) } else { None };
         // SAFETY: the recorder is boxed, and lives as long as the connection, which closes SQLite before dropping it. The callback only takes
         // shared references to it.
-        unsafe { ffi::sqlite3_preupdate_hook(db, hook, context) };
+        unsafe { hook_of_sqlite::sqlite3_preupdate_hook(db, hook, context) };
         install
     }
 
     /// Returns what was recorded since the last call.
     pub fn take(&self) -> RowChanges {
-        self.changes.take()
+        if cfg!(preupdate_hook) {
+            return self.changes.take();
+        }
+        // Without the hook any row may have changed.
+        RowChanges { rows: Vec::new(), incomplete: (0..self.tables.borrow().len()).collect() }
     }
 
     /// Records a change. `db` is in the callback of its hook.
@@ -106,8 +140,8 @@ impl RowRecorder {
             // SAFETY: the callback's contract; SQLite checks the column's number.
             if present { unsafe { row(db, columns, read) }.map(Some) } else { Some(None) }
         };
-        let old = row(op != ffi::SQLITE_INSERT, ffi::sqlite3_preupdate_old);
-        let new = row(op != ffi::SQLITE_DELETE, ffi::sqlite3_preupdate_new);
+        let old = row(op != ffi::SQLITE_INSERT, hook_of_sqlite::sqlite3_preupdate_old);
+        let new = row(op != ffi::SQLITE_DELETE, hook_of_sqlite::sqlite3_preupdate_new);
         match (old, new) {
             (Some(old), Some(new)) if changes.rows.len() < MOST_ROWS => {
                 changes.rows.push(RowChange { table: index, old, new, rowids });
