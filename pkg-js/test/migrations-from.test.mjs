@@ -133,6 +133,19 @@ function filesOf(tool) {
   return Object.fromEntries(paths.map((path) => [`./${tool}/${path}`, readFileSync(join(folders, tool, path), 'utf8')]))
 }
 
+test('the cases that the crate has, too', () => {
+  const cases = JSON.parse(readFileSync(join(folders, 'cases.json'), 'utf8'))
+  for (const { files, migrations, refused } of cases) {
+    const made = () => migrationsFrom(Object.fromEntries(files))
+    if (refused === undefined) assert.deepEqual(made(), migrations)
+    else
+      assert.throws(made, ({ code, message, hint, details: { line } }) => {
+        assert.deepEqual({ code, message, hint, line }, refused)
+        return true
+      })
+  }
+})
+
 const tools = {
   'drizzle-kit': ['0000 step1', '0001 step2'],
   dbmate: ['20261120173353 create_users, back', '20261120173401 add_posts, back', '20261120173410 compact, alone'],

@@ -8,12 +8,15 @@
 //! | [`status`] | supplied + applied → one row per version (pure) |
 //! | [`lint`] | warnings about probable mistakes (pure) |
 //! | [`report`] | the result of a run |
+//! | [`files`] | supplied migrations from files, by the naming rules of several tools (pure) |
+//! | [`script_text`] | the flaws of a file's script (pure) |
 //! | [`history`] | the tracking table |
 //! | [`foreign_keys`] | the violations that a migration introduced |
 //! | [`apply`] | one migration on a connection: completely or not at all |
 //! | [`migration_group`] | several in one transaction |
 
 pub mod apply;
+pub mod files;
 pub mod foreign_keys;
 pub mod history;
 pub mod lint;
@@ -21,6 +24,7 @@ pub mod migration;
 pub mod migration_group;
 pub mod plan;
 pub mod report;
+pub mod script_text;
 pub mod status;
 pub mod version;
 

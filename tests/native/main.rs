@@ -20,6 +20,7 @@ mod memory;
 mod messages;
 mod migrate_again;
 mod migrate_apply;
+mod migrate_files;
 mod migrate_run;
 mod rooms;
 mod schema;

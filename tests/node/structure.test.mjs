@@ -15,8 +15,8 @@ const withoutComments = (text) => text.replace(/\/\*[\s\S]*?\*\//g, '').replace(
 
 /** Types that both languages define, and that mean the same in both: the two sides of the wasm boundary, or one term of the field. */
 const SHARED = new Set(
-  `AuditOptions Bytes Cancelled ColumnInfo ConflictPolicy Connection Core Database Fetch HeadInfo HeldLock Host HttpRequest HttpResponse LifecycleEvent
-  LiveRead Migration Migrations Op OpenOptions OpenTransaction PullOptions Refusal RemoteOptions RemoteRow Secrets SnapshotEvent
+  `AuditOptions Bytes Cancelled ColumnInfo ConflictPolicy Connection Core Database Fetch FilePart HeadInfo HeldLock Host HttpRequest HttpResponse LifecycleEvent
+  LiveRead Migration Migrations Op OpenOptions OpenTransaction PullOptions Refusal RemoteOptions RemoteRow ScriptFlaw ScriptText Secrets SnapshotEvent
   SnapshotOptions Snapshots Statement Sync TableSync Timer Timetable UserFunctions Warning WarningCode`.split(/\s+/),
 )
 
