@@ -26,6 +26,7 @@ const FOLDERS = {
   integrations: ['tests/integrations'],
   bundlers: ['tests/bundlers'],
   remote: ['tests/remote'],
+  crate: ['tests/crate'],
 }
 
 /** Parts that run only when they are named, or with `--all`, because they install and build for many minutes. */
@@ -90,6 +91,21 @@ const STEPS = [
     after: ['native, compile'],
     env: { TIDELOCK_SEEDS: '3000' },
   },
+  // The front of the crate: its documents, and the examples in them.
+  {
+    part: 'crate',
+    name: 'crate, examples',
+    cargo: true,
+    command: 'cargo test --locked --doc -p tidelock',
+    after: ['native, compile'],
+  },
+  {
+    part: 'crate',
+    name: 'crate, documents',
+    cargo: true,
+    command: 'cargo doc --locked --no-deps -p tidelock',
+    env: { RUSTDOCFLAGS: '-D warnings' },
+  },
   { part: 'lint', name: 'rustfmt', command: 'cargo fmt --all --check' },
   { part: 'lint', name: 'biome', command: 'node_modules/.bin/biome ci --colors=off .' },
   { part: 'build', name: 'package', command: 'scripts/package.sh', after: ['wasm'] },
@@ -104,6 +120,8 @@ const STEPS = [
   { part: 'typescript', name: 'typescript, demo', command: 'node_modules/.bin/tsc -p www', after: ['package'] },
   ...nodeTests('packaging'),
   ...nodeTests('integrations'),
+  // With a native program, which the tests in Rust compile.
+  ...nodeTests('crate', ['package', 'native, compile']),
   ...nodeTests('bundlers'),
   ...nodeTests('remote', []),
 ].map((step) => ({ after: [], env: {}, ...step }))
@@ -119,6 +137,8 @@ function affected(file) {
     [/^(benches|tests)\/.*\.md$/, ['tests/node/documents-text.test.mjs']],
     [/^tests\/native\//, ['lint', 'native']],
     [/^tests\/web\//, ['lint', 'web']],
+    [/^(tests\/crate|examples\/native-notes|crates\/macros)\//, ['lint', 'native', 'crate']],
+    [/^src\/(api|native)\//, ['lint', 'native', 'crate']],
     [/^tests\/(packaging|bundlers)\//, ['lint', 'packaging']],
     [/^examples\//, ['lint', 'packaging']],
     [/^tests\/integrations\//, ['lint', 'integrations']],

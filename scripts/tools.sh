@@ -19,7 +19,7 @@ needs_of() {
     native | simulate | mutants) echo rust clang sqlite_sources ;;
     lint) echo native npm ;;
     web) echo rust clang sqlite_sources wasm_bindgen chromium ;;
-    typescript) echo build ;;
+    typescript | crate) echo build ;;
     integrations) echo build chromium chromium_shell npm:tests/remote npm:tests/integrations/vitest ;;
     packaging) echo build chromium chromium_shell npm:tests/bundlers npm:tests/packaging/typescript npm:tests/remote ;;
     bundlers) echo packaging npm:tests/bundlers/more npm:tests/bundlers/next npm:tests/bundlers/parcel npm:tests/bundlers/sveltekit ;;

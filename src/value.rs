@@ -1,5 +1,7 @@
 //! SQLite's five types of value.
 
+use crate::time::Timestamp;
+
 /// One value as SQLite stores it.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub enum Value {
@@ -57,16 +59,25 @@ impl From<&str> for Value {
     }
 }
 
-impl From<String> for Value {
-    fn from(value: String) -> Self {
-        Value::Text(value)
-    }
+macro_rules! value_from {
+    ($($from:ty => |$value:ident| $into:expr,)*) => {
+        $(impl From<$from> for Value { fn from($value: $from) -> Self { $into } })*
+    };
 }
-
-impl From<Vec<u8>> for Value {
-    fn from(value: Vec<u8>) -> Self {
-        Value::Blob(value)
-    }
+value_from! {
+    i8 => |value| Value::Integer(value.into()),
+    i16 => |value| Value::Integer(value.into()),
+    i32 => |value| Value::Integer(value.into()),
+    u8 => |value| Value::Integer(value.into()),
+    u16 => |value| Value::Integer(value.into()),
+    u32 => |value| Value::Integer(value.into()),
+    f32 => |value| Value::Real(value.into()),
+    bool => |value| Value::Integer(value.into()),
+    String => |value| Value::Text(value),
+    &String => |value| Value::Text(value.clone()),
+    Vec<u8> => |value| Value::Blob(value),
+    &[u8] => |value| Value::Blob(value.to_vec()),
+    Timestamp => |value| Value::Text(value.to_string()),
 }
 
 impl<T: Into<Value>> From<Option<T>> for Value {

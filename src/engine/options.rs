@@ -54,7 +54,7 @@ impl DurabilityMode {
     }
 
     /// Returns when commits are written to the log.
-    pub const fn flush_policy(self) -> FlushPolicy {
+    pub(crate) const fn flush_policy(self) -> FlushPolicy {
         match self {
             Self::Strict => FlushPolicy::Immediate(Durability::Strict),
             Self::Relaxed => FlushPolicy::Immediate(Durability::Relaxed),

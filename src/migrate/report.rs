@@ -23,7 +23,7 @@ pub struct PlannedMigration {
 
 impl PlannedMigration {
     /// Lists the migrations of a plan, in order; with their scripts in a dry run.
-    pub fn all(plan: &[&Migration], direction: MigrationDirection, dry_run: bool) -> Vec<Self> {
+    pub(crate) fn all(plan: &[&Migration], direction: MigrationDirection, dry_run: bool) -> Vec<Self> {
         let script = |migration: &Migration| match migration.body(direction) {
             Some(Body::Sql(sql)) => Some(sql.clone()),
             _ => None,

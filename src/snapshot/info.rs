@@ -35,7 +35,7 @@ pub struct SnapshotInfo {
 
 impl SnapshotInfo {
     /// Returns the snapshot that a manifest describes; `None` for a checkpoint.
-    pub fn of(manifest: &Manifest) -> Option<Self> {
+    pub(crate) fn of(manifest: &Manifest) -> Option<Self> {
         (manifest.kind != ManifestKind::Checkpoint).then(|| Self {
             id: manifest.generation.to_string(),
             created_at: manifest.created_at,

@@ -15,17 +15,26 @@ const LAYERS: [&[&str]; 8] = [
     &["format"],
     CONCEPTS,
     &["engine"],
-    &["browser"],
-    &["wasm"],
+    &["browser", "native"],
+    &["api", "wasm"],
 ];
 
 /// One folder per concept: concepts don't use each other.
 const CONCEPTS: &[&str] =
     &["store", "migrate", "schema", "snapshot", "lock", "sync", "live", "health", "audit", "maintain", "tabs"];
 
+/// Modules of one layer that are for different targets.
+const APART: [[&str; 2]; 2] = [["browser", "native"], ["api", "wasm"]];
+
 /// The aliases that `src/lib.rs` defines.
-const ALIASES: [(&str, &str); 5] =
-    [("Error", "error"), ("ErrorCode", "error"), ("Result", "error"), ("Timestamp", "time"), ("Value", "value")];
+const ALIASES: [(&str, &str); 6] = [
+    ("Params", "api"),
+    ("Error", "error"),
+    ("ErrorCode", "error"),
+    ("Result", "error"),
+    ("Timestamp", "time"),
+    ("Value", "value"),
+];
 
 /// Crates that only exist in a browser.
 const BROWSER_CRATES: [&str; 7] =
@@ -49,6 +58,9 @@ fn violations(path: &str, source: &str) -> Vec<String> {
             _ if target == from => {}
             None => _ = found.insert(format!("{path}: `crate::{target}` is in no layer")),
             Some(other) if other > own => _ = found.insert(format!("{path}: `{from}` is below `{target}`")),
+            Some(_) if APART.iter().any(|pair| pair.contains(&target) && pair.contains(&from.as_str())) => {
+                found.insert(format!("{path}: `{from}` and `{target}` are never compiled together"));
+            }
             Some(other) if other == own && CONCEPTS.contains(&target) => {
                 found.insert(format!("{path}: the concept `{from}` uses the concept `{target}`"));
             }
@@ -124,6 +136,9 @@ fn each_kind_of_violation_is_seen() {
         ("store/idb.rs", "use web_sys::Window;"),
         ("engine/open.rs", "fn f(value: js_sys::Object) {}"),
         ("browser/idb.rs", "unsafe { f() }"),
+        ("native/clock.rs", "use crate::api::Database;"),
+        ("engine/open.rs", "use crate::native::Worker;"),
+        ("api/open.rs", "use crate::wasm::Core;"),
         ("util/text.rs", "fn f() {}"),
         ("store/log.rs", "use crate::util;"),
     ] {
@@ -153,6 +168,7 @@ fn allowed_dependencies_are_not_reported() {
         ("sqlite/vfs.rs", "unsafe { f() }"),
         ("browser/locks.rs", "use wasm_bindgen::prelude::*; use crate::ports::Locks;"),
         ("wasm/mod.rs", "use crate::{browser, engine};"),
+        ("api/open.rs", "use crate::{native::Worker, engine, store};"),
         ("time.rs", "use crate::error::Error;"),
     ] {
         assert_eq!(violations(path, source), Vec::<String>::new(), "{path}: {source}");

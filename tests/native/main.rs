@@ -1,6 +1,7 @@
 //! The native tests of the crate: real SQLite on the real page-tracking file system, and a simulated platform.
 #![cfg(not(target_arch = "wasm32"))]
 
+mod api;
 mod audit;
 mod columns;
 mod dump;
@@ -22,6 +23,7 @@ mod migrate_again;
 mod migrate_apply;
 mod migrate_files;
 mod migrate_run;
+mod public_api;
 mod rooms;
 mod schema;
 mod schema_property;

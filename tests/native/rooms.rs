@@ -8,7 +8,7 @@ use proc_macro2::{Delimiter, TokenTree};
 use crate::source::{self, Module, Names, module_of, tokens, without_tests};
 
 /// The rooms of the large modules: their folders and files. Each room may use those before it.
-const ROOMS: [(&str, &[&str]); 2] = [
+const ROOMS: [(&str, &[&str]); 3] = [
     (
         "sync",
         &[
@@ -52,7 +52,31 @@ const ROOMS: [(&str, &[&str]); 2] = [
             "typescript",
         ],
     ),
+    (
+        "api",
+        &[
+            "params",
+            "decode",
+            "rows",
+            "inside",
+            "event",
+            "encryption",
+            "session",
+            "engine_handle",
+            "transaction",
+            "migration",
+            "options",
+            "live",
+            "migrations",
+            "snapshots",
+            "database",
+            "open",
+        ],
+    ),
 ];
+
+/// The modules whose types are those that users know: a type inside the crate may have the same name.
+const FACES: [&str; 1] = ["api"];
 
 /// One file: what it uses, re-exports and defines.
 struct File {
@@ -184,6 +208,9 @@ impl Crate {
     fn shared_names(&self) -> Vec<String> {
         let mut homes: BTreeMap<&str, Vec<String>> = BTreeMap::new();
         for (module, file) in &self.0 {
+            if module.first().is_some_and(|top| FACES.contains(&top.as_str())) {
+                continue;
+            }
             file.types.iter().for_each(|name| homes.entry(name).or_default().push(module.join("/")));
         }
         let shared = homes.into_iter().filter(|(_, homes)| homes.len() > 1);

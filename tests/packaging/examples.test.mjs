@@ -13,6 +13,7 @@ import { until } from '../scenarios/run/context.mjs'
 
 const examples = new URL('../../examples/', import.meta.url)
 const folders = readdirSync(examples, { withFileTypes: true }).filter((entry) => entry.isDirectory())
+// tests/crate runs native-notes, which is in Rust.
 /** What an example has besides its sources, after it was run. */
 const made = /\/(node_modules|\.svelte-kit|build|dist|\.env\.local)(\/|$)/
 const sources = (folder) =>

@@ -1,0 +1,2 @@
+-- migrate:up
+ALTER TABLE notes ADD COLUMN made_at TEXT;

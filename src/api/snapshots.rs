@@ -1,0 +1,138 @@
+//! The snapshots of a database.
+
+use std::{rc::Rc, sync::Arc};
+
+use super::{
+    engine_handle::{Caller, EngineHandle},
+    session::{Limit, ThreadState},
+};
+use crate::{
+    error::Result,
+    health::SnapshotHealth,
+    snapshot::{Reason, SnapshotInfo, Verification},
+    sqlite::Image,
+    time::Timestamp,
+};
+
+/// The snapshots of a database: [`Database::snapshots`](crate::Database::snapshots).
+///
+/// ```
+/// # futures_executor::block_on(async {
+/// use tidelock::{OpenOptions, Storage};
+///
+/// let db = tidelock::open(OpenOptions::new("example").storage(Storage::Memory)).await?;
+/// db.exec("CREATE TABLE notes(body); INSERT INTO notes VALUES ('tea')").await?;
+/// let before = db.snapshots().create(Some("before the cleanup")).await?;
+/// db.exec("DELETE FROM notes").await?;
+/// db.snapshots().restore(&before.id, false).await?;
+/// assert_eq!(db.query_as::<String>("SELECT body FROM notes", ()).await?, ["tea"]);
+/// # Ok::<_, tidelock::Error>(()) }).unwrap();
+/// ```
+#[derive(Clone, Debug)]
+pub struct Snapshots {
+    engine: Arc<EngineHandle>,
+    caller: Caller,
+}
+
+impl Snapshots {
+    pub(super) fn new(engine: &Arc<EngineHandle>, caller: Caller) -> Self {
+        Self { engine: engine.clone(), caller }
+    }
+
+    /// Takes a snapshot now. One with a label stays until it is deleted.
+    pub async fn create(&self, label: Option<&str>) -> Result<SnapshotInfo> {
+        let label = label.map(str::to_owned);
+        let create = async move |session: Rc<ThreadState>, limit: Limit| {
+            limit.run(session.core()?.snapshots().create(label, Reason::Manual)).await
+        };
+        self.engine.ask(self.caller, create).await
+    }
+
+    /// Returns all snapshots, newest first.
+    pub async fn list(&self) -> Result<Vec<SnapshotInfo>> {
+        let list = async |session: Rc<ThreadState>, _limit| Ok(session.core()?.snapshots().list());
+        self.engine.ask(self.caller, list).await
+    }
+
+    /// Reads a snapshot back, and checks its hashes and its contents. Fails with `snapshot_not_found`.
+    pub async fn verify(&self, id: &str) -> Result<Verification> {
+        let id = id.to_owned();
+        let verify = async move |session: Rc<ThreadState>, limit: Limit| {
+            limit.run(session.core()?.snapshots().verify(&id)).await
+        };
+        self.engine.ask(self.caller, verify).await
+    }
+
+    /// Deletes a snapshot. Fails with `snapshot_not_found`.
+    pub async fn delete(&self, id: &str) -> Result<()> {
+        let id = id.to_owned();
+        let delete = async move |session: Rc<ThreadState>, _limit| session.core()?.snapshots().delete(&id).await;
+        self.engine.ask(self.caller, delete).await
+    }
+
+    /// Deletes the snapshots that the options don't keep.
+    pub async fn prune(&self) -> Result<()> {
+        let prune = async |session: Rc<ThreadState>, _limit| session.core()?.snapshots().prune().await;
+        self.engine.ask(self.caller, prune).await
+    }
+
+    /// Replaces the contents with those of a snapshot. It is checked first, what was there becomes a safety snapshot,
+    /// and pending migrations run. The database stays open; live queries run again.
+    ///
+    /// Fails with `snapshot_not_found`, `snapshot_corrupt`, `snapshot_incompatible`, and `unpushed_changes` unless
+    /// `force`; the contents are unchanged then.
+    pub async fn restore(&self, id: &str, force: bool) -> Result<()> {
+        let id = id.to_owned();
+        let restore = async move |session: Rc<ThreadState>, _limit| session.core()?.restore(&id, force).await;
+        self.engine.call(self.caller, restore).await
+    }
+
+    /// Restores the newest stored commit that is not later than `at`, as [`restore`](Self::restore) does. Fails with
+    /// `snapshot_not_found` for a time before the log (`details.oldest`).
+    pub async fn restore_at(&self, at: Timestamp, force: bool) -> Result<()> {
+        let restore = async move |session: Rc<ThreadState>, _limit| session.core()?.restore_at(at, force).await;
+        self.engine.call(self.caller, restore).await
+    }
+
+    /// Returns a snapshot as the bytes of a `.sqlite` file. Fails with `snapshot_not_found` and `snapshot_corrupt`.
+    pub async fn export(&self, id: &str) -> Result<Vec<u8>> {
+        self.written(id, false).await
+    }
+
+    /// Returns a snapshot as SQL text, in the form of SQLite's `.dump`. Fails as [`export`](Self::export) does.
+    pub async fn export_sql(&self, id: &str) -> Result<Vec<u8>> {
+        self.written(id, true).await
+    }
+
+    async fn written(&self, id: &str, sql: bool) -> Result<Vec<u8>> {
+        let id = id.to_owned();
+        let export = async move |session: Rc<ThreadState>, limit: Limit| {
+            let mut bytes = Vec::new();
+            let sink = &mut |piece: &[u8]| {
+                bytes.extend_from_slice(piece);
+                Ok(())
+            };
+            limit.run(session.core()?.snapshot_export(&id, sql, sink)).await?;
+            Ok(bytes)
+        };
+        self.engine.ask(self.caller, export).await
+    }
+
+    /// Stores a `.sqlite` file or SQL text as a snapshot, without changing the contents. It has a label, by default
+    /// `imported`, and stays until it is deleted. Fails with `snapshot_corrupt` and `snapshot_incompatible`.
+    pub async fn import(&self, file: impl Into<Vec<u8>>, label: Option<&str>) -> Result<SnapshotInfo> {
+        let (file, label) = (file.into(), label.map(str::to_owned));
+        let import = async move |session: Rc<ThreadState>, limit: Limit| {
+            let image = Image::from_bytes(&file);
+            drop(file);
+            limit.run(session.core()?.snapshot_import(image, label)).await
+        };
+        self.engine.ask(self.caller, import).await
+    }
+
+    /// Returns the status of the periodic snapshots.
+    pub async fn status(&self) -> Result<SnapshotHealth> {
+        let status = async |session: Rc<ThreadState>, _limit| Ok(session.core()?.snapshots().status());
+        self.engine.ask(self.caller, status).await
+    }
+}
