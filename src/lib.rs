@@ -274,7 +274,7 @@ pub use crate::{
     schema::{Drift, DriftEntry, GeneratedMigration, script::SchemaScript},
     snapshot::{Reason as SnapshotReason, SnapshotInfo, Verification, VerifyMode},
     sqlite::{CacheUsage, FkViolation, PlanRow},
-    store::{LogRange, RecoveryReport},
+    store::{LogRange, PointInTime, RecoveryReport},
 };
 #[cfg(not(target_arch = "wasm32"))]
 pub use tidelock_macros::migrations;

@@ -11,7 +11,7 @@ use crate::{
     health::SnapshotHealth,
     snapshot::{Reason, SnapshotInfo, Verification},
     sqlite::Image,
-    time::Timestamp,
+    store::PointInTime,
 };
 
 /// The snapshots of a database: [`Database::snapshots`](crate::Database::snapshots).
@@ -87,10 +87,14 @@ impl Snapshots {
         self.engine.call(self.caller, restore).await
     }
 
-    /// Restores the newest stored commit that is not later than `at`, as [`restore`](Self::restore) does. Fails with
-    /// `snapshot_not_found` for a time before the log (`details.oldest`).
-    pub async fn restore_at(&self, at: Timestamp, force: bool) -> Result<()> {
-        let restore = async move |session: Rc<ThreadState>, _limit| session.core()?.restore_at(at, force).await;
+    /// Restores the newest stored commit that is not later than a time, as [`restore`](Self::restore) does.
+    ///
+    /// Fails with `snapshot_not_found` for a time before the log (`details.oldest`). When the clock of the machine was
+    /// set back, several states may match: `invalid_argument`, and `details.candidates` lists the `lsn` and `at` of
+    /// each. Pass one of them as a [`PointInTime`].
+    pub async fn restore_at(&self, point: impl Into<PointInTime>, force: bool) -> Result<()> {
+        let point = point.into();
+        let restore = async move |session: Rc<ThreadState>, _limit| session.core()?.restore_at(point, force).await;
         self.engine.call(self.caller, restore).await
     }
 

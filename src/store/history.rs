@@ -20,7 +20,7 @@ use crate::{
 /// How many candidates an error lists.
 const LISTED: usize = 100;
 
-/// A point in time to restore.
+/// A point in time to restore. A [`Timestamp`] becomes one without an lsn.
 #[derive(Clone, Copy, Debug)]
 pub struct PointInTime {
     /// The time by the wall clock.
