@@ -74,9 +74,11 @@ impl serde::de::Error for DecodeFailure {
     }
 
     fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        let is_number = matches!(found, Unexpected::Signed(_) | Unexpected::Unsigned(_));
-        let code = if is_number { ErrorCode::IntegerOutOfRange } else { ErrorCode::InvalidArgument };
-        Self { code, ..Self::custom(format!("the value of {} is not {expected}", kind(&found))) }
+        if matches!(found, Unexpected::Signed(_) | Unexpected::Unsigned(_)) {
+            let failure = Self::custom(format!("its INTEGER doesn't fit into {expected}"));
+            return Self { code: ErrorCode::IntegerOutOfRange, ..failure };
+        }
+        Self::custom(format!("the value of its {} is not {expected}", kind(&found)))
     }
 
     fn unknown_variant(_found: &str, expected: &'static [&'static str]) -> Self {

@@ -205,7 +205,7 @@ fn in_folder(options: &OpenOptions) -> Result<(engine::OpenOptions, PathBuf)> {
     let (storage, folder) = options.place()?;
     check_name(&options.name)?;
     let folder = folder.ok_or_else(|| {
-        Error::invalid("A database in memory is gone when it is closed")
+        Error::invalid("A database in memory needs no such call: it ends when it is closed")
             .hint("Pass storage: Storage::File")
             .detail("option", "storage")
     })?;

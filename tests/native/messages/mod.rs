@@ -3,6 +3,7 @@
 //! Each file here is one area; its messages are compared with `tests/messages/golden/native-<area>.txt`, which
 //! `UPDATE_GOLDEN=1` writes. `tests/messages/rules.test.mjs` checks the rules that all messages follow.
 
+mod api;
 mod engine;
 mod meanwhile;
 mod migrations;
