@@ -1,7 +1,7 @@
 /** Returns the candidate that differs least from a name: by a typo, not by another word. Undefined when none is close. */
 export function closest(name: string, candidates: readonly string[]): string | undefined {
   let best: string | undefined
-  let least = Math.min(2, Math.ceil(name.length / 3)) + 1
+  let least = (name.length < 6 ? 1 : 2) + 1
   for (const candidate of candidates) {
     // As many edits at least as the lengths differ: a long text takes no time.
     if (Math.abs(name.length - candidate.length) >= least) continue

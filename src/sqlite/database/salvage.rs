@@ -11,8 +11,10 @@ use crate::{
 
 /// How many rows one transaction copies: its pages are in memory twice.
 const ROWS: usize = 2_000;
-/// How many ranges of missing rows are listed of a table, and how many tables, indexes, views and triggers.
+/// How many ranges of missing rows are listed of a table.
 const LISTED: usize = 20;
+/// How many lines describe what is missing of all tables, and of all indexes, views and triggers.
+const MOST_LINES: usize = 50;
 
 /// Returns the milliseconds that are left.
 pub type TimeLeft = Rc<dyn Fn() -> f64>;
@@ -113,27 +115,26 @@ impl Salvage<'_> {
         kind: &str,
         mut work: impl FnMut(&mut Self, &T) -> std::result::Result<(), (String, Error)>,
     ) -> Result<()> {
-        let mut failed = 0;
+        let (first, mut late) = (self.missing.len(), 0);
         for (index, part) in parts.iter().enumerate() {
             if (self.left)() <= 0.0 {
-                let count = parts.len() - index;
-                self.missing.push(format!("{count} {kind} are missing: there was no time left to copy them"));
+                late = parts.len() - index;
                 break;
             }
             self.limit();
             match work(self, part) {
                 Err((_, error)) if error.is(ErrorCode::OutOfMemory) => return Err(error),
-                Err((what, error)) => {
-                    failed += 1;
-                    if failed <= LISTED {
-                        self.missing.push(format!("{what}: {}", reason(&error)));
-                    }
-                }
+                Err((what, error)) => self.missing.push(format!("{what}: {}", reason(&error))),
                 Ok(()) => {}
             }
         }
-        if failed > LISTED {
-            self.missing.push(format!("{} more {kind} can't be copied", failed - LISTED));
+        let more = (self.missing.len() - first).saturating_sub(MOST_LINES);
+        if more > 0 {
+            self.missing.truncate(first + MOST_LINES);
+            self.missing.push(format!("{more} more lines about {kind} are left out"));
+        }
+        if late > 0 {
+            self.missing.push(format!("{late} {kind} are missing: there was no time left to copy them"));
         }
         Ok(())
     }
