@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { gzipSync } from 'node:zlib'
-import { checkFileEncryption } from '../src/files/file-encryption.ts'
+import { checkFileEncryption } from '../src/files/check-encryption.ts'
 import { fromFile, toFile } from '../src/files/snapshot-file.ts'
 import { loadSeed } from '../src/options/load-seed.ts'
 

@@ -35,8 +35,12 @@ fn time_left(ms: f64) -> TimeLeft {
 
 /// Salvages a file in the time limit.
 fn in_time(file: &PageFile) -> (Salvaged, Connection) {
+    within(file, LIMIT_MS)
+}
+
+fn within(file: &PageFile, limit_ms: f64) -> (Salvaged, Connection) {
     let began = Instant::now();
-    let salvaged = salvage(file, &time_left(LIMIT_MS)).expect("salvages");
+    let salvaged = salvage(file, &time_left(limit_ms)).expect("salvages");
     assert!(began.elapsed() < LONGEST, "{:?}", began.elapsed());
     let scratch = Connection::open(&salvaged.file).unwrap();
     assert_eq!(scratch.quick_check().unwrap(), Vec::<String>::new());
@@ -184,7 +188,7 @@ fn views_without_an_end_are_copied_and_not_run() {
 }
 
 #[test]
-fn of_three_thousand_tables_those_are_copied_for_which_there_is_time() {
+fn of_three_thousand_tables_that_lack_their_rows_some_are_listed() {
     let bytes = made_by(
         "CREATE TABLE t(id INTEGER PRIMARY KEY, v); INSERT INTO t VALUES (1, 'a'), (2, 'b'); PRAGMA writable_schema = ON;
          WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 3000)
@@ -192,9 +196,9 @@ fn of_three_thousand_tables_those_are_copied_for_which_there_is_time() {
          SELECT 'table', 'c' || i, 'c' || i, 2, 'CREATE TABLE c' || i || '(x, y)' FROM n;",
     );
     let file = PageFile::new(image(&bytes));
-    let (salvaged, scratch) = in_time(&file);
+    let (salvaged, scratch) = within(&file, 1_000_000.0);
     let missing = salvaged.missing.join("\n");
-    assert!(missing.contains(" tables are missing: there was no time left to copy them"), "{missing}");
+    assert!(missing.contains("more lines about tables are left out"), "{missing}");
     assert!(salvaged.missing.len() <= 60, "{} lines", salvaged.missing.len());
     assert_eq!(number(&scratch, "SELECT count(*) FROM t"), 2);
 }
