@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import { TidelockError } from '../src/base/errors.ts'
 import { sql } from '../src/base/sql.ts'
 import { copyParams } from '../src/engine/copy-params.ts'
-import { checkFileEncryption } from '../src/files/check-encryption.ts'
+import { checkEncryption, checkFileEncryption } from '../src/files/check-encryption.ts'
 import { directoryTarget, uploadTarget } from '../src/files/targets.ts'
 import { columnKeys } from '../src/functions/column-key.ts'
 import { checkOptions } from '../src/options/check-options.ts'
@@ -44,7 +44,7 @@ const lacking = {
 }
 /** The ways in: how each takes a key, and how it names the option. */
 const ways = {
-  'the option encryption': [(key) => open({ encryption: { key } }), 'encryption.key'],
+  'the option encryption': [(key) => checkEncryption({ key }), 'encryption.key'],
   'the secret of a file': [(key) => checkFileEncryption('encrypt', { key }), 'encrypt.key'],
   'a target': [(key) => directoryTarget(directory, { encrypt: { key } }), 'encrypt.key'],
   'an upload': [(key) => uploadTarget({ url: () => '', encrypt: { key } }), 'encrypt.key'],
@@ -64,9 +64,9 @@ for (const [way, [give, option]] of Object.entries(ways)) {
 
 test('a database may have a key that only wraps keys, a file may not', async () => {
   const [wrapping, half] = [await key('AES-KW', 'wrapKey', 'unwrapKey'), await key('AES-KW', 'wrapKey')]
-  open({ encryption: { key: wrapping } })
-  open({ encryption: { key: await key('AES-GCM', 'wrapKey', 'unwrapKey') } })
-  assert.throws(() => open({ encryption: { key: half } }), { message: /the usage unwrapKey/ })
+  checkEncryption({ key: wrapping })
+  checkEncryption({ key: await key('AES-GCM', 'wrapKey', 'unwrapKey') })
+  assert.throws(() => checkEncryption({ key: half }), { message: /the usage unwrapKey/ })
   assert.throws(() => checkFileEncryption('encrypt', { key: wrapping }), { message: /for AES-GCM, not for AES-KW/ })
 })
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { checkEncryption } from '../src/files/check-encryption.ts'
 import { partsOf } from '../src/instance/instance.ts'
 import { checkOptions } from '../src/options/check-options.ts'
 import { checkLazyOptions } from '../src/options/lazy-options.ts'
@@ -14,6 +15,7 @@ const withoutUndefined = (value) => {
 }
 const check = (options, around = page) => {
   const given = { name: 'shop', ...options }
+  if (given.encryption !== undefined) checkEncryption(given.encryption)
   return withoutUndefined({ ...checkOptions(given, around), ...checkLazyOptions(given, around.secrets) })
 }
 const remote = {
