@@ -46,7 +46,7 @@ need wasm_bindgen # into PATH
 small() {
   set -e
   local in=$1 out again='' opt=node_modules/.bin/wasm-opt
-  # 0.9 KB less, and 15 s longer: only for the core, which each first visit loads.
+  # 0.7 KB less, and 15 s longer: only for the core, which each first visit loads.
   [[ $in != */core.wat ]] || again=-Oz
   out=$(basename "$in" .wat)
   out=$dist/tidelock_${out/#core/bg}.wasm
