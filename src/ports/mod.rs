@@ -15,6 +15,8 @@ pub mod sim;
 mod socket;
 mod store;
 mod store_connection;
+#[cfg(not(target_arch = "wasm32"))]
+mod timers;
 
 use std::{future::Future, pin::Pin, rc::Rc};
 
@@ -28,6 +30,8 @@ pub use parts::{LoadedParts, Part, Parts, entered};
 pub use socket::{Socket, SocketEvent, Sockets};
 pub use store::*;
 pub use store_connection::StoreConnection;
+#[cfg(not(target_arch = "wasm32"))]
+pub use timers::Timers;
 
 use crate::error::Result;
 

@@ -6,15 +6,13 @@
 use std::{
     cell::{Cell, RefCell},
     future::Future,
-    pin::Pin,
     rc::Rc,
-    task::{Context, Poll, Waker},
 };
 
 use futures_executor::{LocalPool, LocalSpawner};
 use futures_util::task::LocalSpawnExt;
 
-use super::{Clock, Entropy, LoadedParts, LocalFuture, Platform, Spawner};
+use super::{Clock, Entropy, LoadedParts, LocalFuture, Platform, Spawner, Timers};
 use crate::time::Timestamp;
 
 /// 2026-01-01T00:00:00Z: where virtual time begins.
@@ -31,7 +29,7 @@ impl Sim {
     /// Creates a platform whose randomness comes from `seed`.
     pub fn new(seed: u64) -> Self {
         let pool = LocalPool::new();
-        let clock = Rc::new(SimClock { now: Cell::new(START), ahead_ms: Cell::new(0), timers: Rc::default() });
+        let clock = Rc::new(SimClock { now: Cell::new(START), ahead_ms: Cell::new(0), timers: Timers::default() });
         let platform = Platform {
             clock: clock.clone(),
             entropy: Rc::new(SimEntropy(Cell::new(seed))),
@@ -75,7 +73,7 @@ impl Sim {
     /// Returns the number of set timers.
     pub fn timers(&mut self) -> usize {
         self.pool.run_until_stalled();
-        self.clock.timers.borrow().waiting.len()
+        self.clock.timers.count()
     }
 
     /// Lets `ms` milliseconds pass in which nothing runs, as a task that never yields does.
@@ -91,21 +89,9 @@ impl Sim {
     /// Drops all background work, as the death of a page does. Its timers never fire.
     pub fn kill(&mut self) {
         self.pool = LocalPool::new();
-        self.clock.timers.borrow_mut().waiting.clear();
+        self.clock.timers.clear();
         self.platform.spawner = Rc::new(SimSpawner(self.pool.spawner()));
     }
-}
-
-struct Timer {
-    id: u64,
-    due: Timestamp,
-    waker: Option<Waker>,
-}
-
-#[derive(Default)]
-struct Timers {
-    next_id: u64,
-    waiting: Vec<Timer>,
 }
 
 /// The virtual clock of a [`Sim`].
@@ -114,20 +100,15 @@ pub struct SimClock {
     now: Cell<Timestamp>,
     /// How much the wall clock differs from it.
     ahead_ms: Cell<i64>,
-    timers: Rc<RefCell<Timers>>,
+    timers: Timers<Timestamp>,
 }
 
 impl SimClock {
     /// Jumps to the earliest timer. Returns `false` when there is none.
     fn jump(&self) -> bool {
-        let mut timers = self.timers.borrow_mut();
-        let Some(due) = timers.waiting.iter().map(|timer| timer.due).min() else { return false };
+        let Some(due) = self.timers.next_due() else { return false };
         self.now.set(self.now.get().max(due));
-        let (fired, waiting): (Vec<_>, _) = timers.waiting.drain(..).partition(|timer| timer.due <= due);
-        timers.waiting = waiting;
-        drop(timers);
-        fired.into_iter().filter_map(|timer| timer.waker).for_each(Waker::wake);
-        true
+        self.timers.fire(due)
     }
 }
 
@@ -142,37 +123,7 @@ impl Clock for SimClock {
 
     fn sleep(&self, ms: u64) -> LocalFuture<'static, ()> {
         let due = self.now.get().plus_ms(i64::try_from(ms).unwrap_or(i64::MAX));
-        let mut timers = self.timers.borrow_mut();
-        timers.next_id += 1;
-        let id = timers.next_id;
-        timers.waiting.push(Timer { id, due, waker: None });
-        Box::pin(Sleep { id, timers: self.timers.clone() })
-    }
-}
-
-/// Pending while its timer is set; dropping it clears the timer.
-struct Sleep {
-    id: u64,
-    timers: Rc<RefCell<Timers>>,
-}
-
-impl Future for Sleep {
-    type Output = ();
-
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        match self.timers.borrow_mut().waiting.iter_mut().find(|timer| timer.id == self.id) {
-            Some(timer) => {
-                timer.waker = Some(context.waker().clone());
-                Poll::Pending
-            }
-            None => Poll::Ready(()),
-        }
-    }
-}
-
-impl Drop for Sleep {
-    fn drop(&mut self) {
-        self.timers.borrow_mut().waiting.retain(|timer| timer.id != self.id);
+        self.timers.sleep(due)
     }
 }
 

@@ -4,7 +4,11 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::{format::ChunkRef, ports::ChunkId, value::hex};
+use crate::{
+    format::{ChunkRef, checksum},
+    ports::ChunkId,
+    value::hex,
+};
 
 const HEADER: usize = 5;
 const PLAIN: u8 = 0;
@@ -44,6 +48,11 @@ pub fn encode(plain: &[u8], compress: bool) -> Vec<u8> {
     header(&mut stored, PLAIN, plain.len());
     stored.extend_from_slice(plain);
     stored
+}
+
+/// Returns the plain bytes of a stored form if they are those of a manifest; `None` when they are damaged.
+pub fn intact(stored: &[u8], plain_length: usize, check: u64) -> Option<Vec<u8>> {
+    decode(stored, plain_length).filter(|plain| checksum(plain) == check)
 }
 
 /// Returns the plain bytes of a stored form; `None` when it is invalid or has another length.

@@ -10,7 +10,7 @@ use super::{chunk, log::chunk_length};
 use crate::{
     collections::Set,
     error::{Error, ErrorCode, Result},
-    format::{Manifest, checksum},
+    format::Manifest,
     ports::{ChunkId, Store},
     sqlite::{FileContents, Image, PagedBytes, StoredPages, paged},
 };
@@ -154,8 +154,7 @@ impl StoredPages for StoredManifest {
         let store = self.store.borrow().clone();
         let stored = store.chunk_now(&store.stored_id(&expected.id))?;
         let length = chunk_length(self.manifest.db_bytes, index as usize);
-        let plain = stored.as_deref().and_then(|stored| chunk::decode(stored, length));
-        plain.filter(|plain| checksum(plain) == expected.check).ok_or_else(|| {
+        stored.as_deref().and_then(|stored| chunk::intact(stored, length, expected.check)).ok_or_else(|| {
             let what = chunk_damage(&self.manifest, index as usize, stored.is_none());
             Error::new(ErrorCode::DatabaseCorrupt, what).hint(
                 "Close the database and call recover(name), which opens the last good state; an export may still work",

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     collections::{Bits, Set},
     error::{Error, ErrorCode, Result, Warning, WarningCode},
-    format::{FORMAT, Head, LogKind, LogRecord, Manifest, checksum},
+    format::{FORMAT, Head, LogKind, LogRecord, Manifest},
     memory::room_for,
     ports::{ChunkId, LogKey, Store},
     sqlite::{CHUNK_SIZE, FileContents, Image, PageFile},
@@ -372,11 +372,9 @@ async fn check_chunks(
         let ids: Vec<ChunkId> = refs.iter().map(|chunk| chunk.id.clone()).collect();
         for (offset, (stored, expected)) in records::chunks(store, &ids).await?.into_iter().zip(refs).enumerate() {
             let index = slice * CHUNK_SLICE + offset;
-            let plain =
-                stored.as_deref().and_then(|stored| chunk::decode(stored, chunk_length(manifest.db_bytes, index)));
-            let good = plain.filter(|plain| {
-                checksum(plain) == expected.check && (check == ChunkCheck::Quick || chunk::id(plain) == expected.id)
-            });
+            let length = chunk_length(manifest.db_bytes, index);
+            let plain = stored.as_deref().and_then(|stored| chunk::intact(stored, length, expected.check));
+            let good = plain.filter(|plain| check == ChunkCheck::Quick || chunk::id(plain) == expected.id);
             match good {
                 Some(plain) => take(plain.into_boxed_slice()),
                 None => damage.push(chunk_damage(manifest, index, stored.is_none())),

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorCode, Result},
-    format::{Manifest, checksum},
+    format::Manifest,
     memory::room_for,
     ports::{LocalFuture, Part, Platform, entered},
     sqlite::{CHUNK_SIZE, FileContents, Image, PageFile, StoredPages, TimeLeft, check_ms, paged, salvage},
@@ -120,8 +120,8 @@ impl Kept {
             let ids: Vec<_> = refs.iter().map(|chunk| chunk.id.clone()).collect();
             for (stored, expected) in records::chunks(&*paging.store(), &ids).await?.into_iter().zip(refs) {
                 let length = chunk_length(manifest.db_bytes, chunks.len());
-                let plain = stored.and_then(|stored| chunk::decode(&stored, length));
-                chunks.push(plain.filter(|plain| checksum(plain) == expected.check).map(Vec::into_boxed_slice));
+                let plain = stored.and_then(|stored| chunk::intact(&stored, length, expected.check));
+                chunks.push(plain.map(Vec::into_boxed_slice));
             }
         }
         Ok(Self { manifest: manifest.clone(), chunks })

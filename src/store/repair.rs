@@ -62,7 +62,7 @@ impl Storage {
             let (mut writes, mut written) = (Vec::new(), Vec::new());
             for (index, stored) in slice.iter().zip(stored) {
                 let (chunk, length) = (&manifest.chunks[*index], chunk_length(manifest.db_bytes, *index));
-                if stored.is_some_and(|stored| is_intact(&stored, chunk, length)) {
+                if stored.is_some_and(|stored| chunk::intact(&stored, length, chunk.check).is_some()) {
                     continue;
                 }
                 let Some(plain) = same_chunk(source, *index, chunk, length) else {
@@ -77,11 +77,6 @@ impl Storage {
         }
         Ok(intact)
     }
-}
-
-/// Returns whether a stored chunk has the bytes that a manifest expects.
-fn is_intact(stored: &[u8], chunk: &ChunkRef, length: usize) -> bool {
-    chunk::decode(stored, length).is_some_and(|plain| checksum(&plain) == chunk.check)
 }
 
 /// Returns the bytes of a chunk if `source` still has them.

@@ -17,7 +17,7 @@ use super::{
     stored,
 };
 
-fn recover(machine: &mut Machine, from: Option<&str>) -> Result<RecoveryReport, Error> {
+pub fn recover(machine: &mut Machine, from: Option<&str>) -> Result<RecoveryReport, Error> {
     let (store, platform, from) = (machine.store(), machine.platform(), from.map(str::to_owned));
     machine.sim.run(async move { Storage::recover(store, &platform, Holder::default(), from.as_deref()).await })
 }

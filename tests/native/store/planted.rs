@@ -5,15 +5,14 @@ use std::{cell::Cell, rc::Rc};
 use futures_util::future::{Either, select};
 use tidelock::{
     ErrorCode,
-    ports::Holder,
     sqlite::Connection,
-    store::{
-        Storage,
-        faulty::{Crash, Faults},
-    },
+    store::faulty::{Crash, Faults},
 };
 
-use super::bench::{Machine, ROWS, insert, snapshot, sum, with_table};
+use super::{
+    bench::{Machine, ROWS, insert, snapshot, sum, with_table},
+    last_good::recover,
+};
 
 #[test]
 fn a_batch_that_is_issued_at_the_end_of_a_page_never_overtakes_one_in_flight() {
@@ -130,8 +129,7 @@ fn a_state_that_was_left_and_the_log_after_a_recovery_are_never_one_history() {
     snapshot(&mut machine, &page).unwrap();
     insert(&mut machine, &page, 10);
     machine.kill(Crash::Process);
-    let (store, platform) = (machine.store(), machine.platform());
-    machine.sim.run(async move { Storage::recover(store, &platform, Holder::default(), Some("1")).await }).unwrap();
+    recover(&mut machine, Some("1")).unwrap();
     let page = machine.open().unwrap();
     insert(&mut machine, &page, 100);
     machine.kill(Crash::Process);

@@ -3,19 +3,18 @@
 use tidelock::{
     ErrorCode,
     format::Truncation,
-    ports::Holder,
-    store::{RecoveryReport, Storage, faulty::Crash},
+    store::{RecoveryReport, faulty::Crash},
 };
 
 use super::{
     bench::{Machine, insert, snapshot},
+    last_good,
     page::Page,
     stored,
 };
 
 fn recover(machine: &mut Machine) -> RecoveryReport {
-    let (store, platform) = (machine.store(), machine.platform());
-    machine.sim.run(async move { Storage::recover(store, &platform, Holder::default(), None).await }).expect("recovers")
+    last_good::recover(machine, None).expect("recovers")
 }
 
 /// 2,000 rows of a kilobyte, a table without rowids, and a long value, in snapshots that share their chunks; the log before them is
