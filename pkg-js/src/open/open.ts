@@ -83,8 +83,7 @@ async function prepare(given: OpenOptions) {
   elsewhere.catch(() => {})
   if (options.dev === true) (await development()).checkDevelopment()
   beginToLoad(options)
-  await checkEncrypted(options)
-  const rare = await checkRare(options, environment)
+  const [rare] = await Promise.all([checkRare(options, environment), checkEncrypted(options)])
   const checked = { ...common, ...rare, ...(rare.remote && owner ? { remote: { ...rare.remote, owner } } : {}) }
   const functions = await checkedFunctions(options)
   const timetable = await loadTimetable(options)
