@@ -10,7 +10,7 @@ use std::{
 
 use super::LocalFuture;
 
-/// Timers that end when they are told so. A handle, cheap to clone.
+/// Timers that end when `fire` passes them. A handle, cheap to clone.
 #[derive(Clone)]
 pub struct Timers<T>(Rc<RefCell<SetTimers<T>>>);
 
