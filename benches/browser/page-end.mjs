@@ -1,7 +1,7 @@
 // node benches/browser/page-end.mjs [--rounds N] [--storage opfs]
 //
 // What a page that ends loses of writes that were done in memory only (durability 'deferred'): one write and then a navigation,
-// a reload or the end of its tab; the same while writes never pause; and writes of several sizes. For docs/durability.md.
+// a reload or the end of its tab; the same while writes never pause; and writes of several sizes. For docs/internals/durability.md.
 
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'

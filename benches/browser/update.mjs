@@ -1,5 +1,5 @@
-// Writes a report to the places that keep it: benches/baseline.json, the chart, and the tables of README.md, docs/performance.md and
-// benches/README.md (between `<!-- bench NAME -->` and `<!-- /bench -->`). Suites that the report lacks stay as they are.
+// Writes a report to the places that keep it: benches/baseline.json, the chart, and the tables of docs/performance.md and benches/README.md
+// (between `<!-- bench NAME -->` and `<!-- /bench -->`). Suites that the report lacks stay as they are.
 
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -31,9 +31,9 @@ export async function update(root, report) {
   const versions = Object.entries(peers).map(([name, version]) => `${name} ${version}`)
   texts.run = inLines(`Chromium ${chromium}, ${cpus} cores, medians of ${report.rounds}; ${versions.join(', ')}.`)
   for (const [name, suite] of Object.entries(report.suites)) texts[`${name} in short`] = first(suite)
-  for (const file of ['docs/performance.md', 'benches/README.md', 'README.md']) await fill(join(root, file), texts)
+  for (const file of ['docs/performance.md', 'benches/README.md']) await fill(join(root, file), texts)
   if (report.suites.app && report.suites.durable) await writeFile(join(root, 'docs/benchmark.svg'), chart(report))
-  console.log('written: benches/baseline.json, benches/README.md, docs/performance.md, docs/benchmark.svg, README.md')
+  console.log('written: benches/baseline.json, benches/README.md, docs/performance.md, docs/benchmark.svg')
 }
 
 /** A text in lines of at most 120 characters. */

@@ -1,4 +1,4 @@
-// docs/options.md is generated from the types of the options, their comments, and the rules that check them. `UPDATE_GOLDEN=1` writes it.
+// docs/reference/options.md is generated from the types of the options, their comments, and the rules that check them. `UPDATE_GOLDEN=1` writes it.
 import assert from 'node:assert/strict'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { test } from 'node:test'
@@ -7,7 +7,7 @@ import { remoteRules, tableRules } from '../src/options/check-remote.ts'
 import { healthRules, lockRules, openRules, snapshotRules } from '../src/options/open-rules.ts'
 
 const source = (path) => readFileSync(new URL(`../src/${path}`, TESTS), 'utf8')
-const document = new URL('../../docs/options.md', TESTS)
+const document = new URL('../../docs/reference/options.md', TESTS)
 const types = source('options/options.ts') + source('remote/remote-options.ts')
 
 /** The sections of the document: a type, its rules, and how a user writes it. */
@@ -124,7 +124,7 @@ const elsewhere = new Set([
   'growthFactor',
 ])
 
-test('docs/options.md is up to date', () => {
+test('docs/reference/options.md is up to date', () => {
   const text = [
     '# Options',
     '',

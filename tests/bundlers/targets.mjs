@@ -23,10 +23,16 @@ const bundlers = {
 
 const pages = {
   'Import map, no bundler': { configure: '[an import map](#without-a-bundler)', tested: 'page' },
-  'Modules of another origin': { configure: '[CORS, a policy](#modules-of-another-origin)', tested: 'page, Vite' },
-  'Strict CSP with Trusted Types': { configure: '[a policy](#content-security-policy)', tested: 'esbuild' },
+  'Modules of another origin': {
+    configure: '[CORS, a policy](deployment.md#modules-of-another-origin)',
+    tested: 'page, Vite',
+  },
+  'Strict CSP with Trusted Types': {
+    configure: '[a policy](deployment.md#content-security-policy)',
+    tested: 'esbuild',
+  },
   'A subpath (`/app/`)': { configure: "the bundler's base", tested: 'Vite' },
-  'A service worker, offline': { configure: '[a cache](#offline)', tested: 'Vite' },
+  'A service worker, offline': { configure: '[a cache](deployment.md#offline)', tested: 'Vite' },
 }
 
 const runtimes = {

@@ -2,12 +2,14 @@
 import assert from 'node:assert/strict'
 import { existsSync, readdirSync } from 'node:fs'
 import { test } from 'node:test'
+import { pages } from '../../scripts/docs/pages.mjs'
 import { textOf, urlOf } from './documents/blocks.mjs'
 import {
   linesTooLong,
   problemsOfComments,
   problemsOfDocument,
   problemsOfNames,
+  wordsOf,
   wordsToReplace,
 } from './documents/language.mjs'
 
@@ -122,6 +124,28 @@ function sourcesIn(folders) {
 
 test('ARCHITECTURE.md is an overview of at most 250 lines', () => {
   assert.ok(textOf('ARCHITECTURE.md').split('\n').length <= 251)
+})
+
+test('the documents for users have at most 15,000 words, without code and what programs write', () => {
+  assert.equal(
+    wordsOf('# One two\n\n| three | `four` |\n|---|---|\n```js\nfive\n```\n<!-- six -->\nsix\n<!-- /six -->'),
+    4,
+  )
+  const counts = pages.filter(({ file }) => file !== 'docs/reference/options.md').map(({ text }) => wordsOf(text))
+  const words = counts.reduce((sum, count) => sum + count, 0)
+  assert.ok(words > 10_000 && words <= 15_000, `${words} words`)
+})
+
+test('the site and the tarball have each document for users', () => {
+  const files = readdirSync(urlOf('docs/')).filter((file) => file.endsWith('.md'))
+  assert.deepEqual(
+    pages.map(({ file }) => file).toSorted(),
+    [...files.map((file) => `docs/${file}`), 'docs/reference/options.md'].toSorted(),
+  )
+  for (const { file, title, summary } of pages) {
+    assert.ok(title.length > 2, file)
+    assert.ok(summary.length > 15 && summary.length < 300, `${file}: ${summary}`)
+  }
 })
 
 test('docs/errors.md has each code once, with its cause, an example and the way out, and says which may pass', () => {

@@ -20,7 +20,7 @@ for (const [heading, file] of [
   ['Rollup', 'rollup/rollup.config.js'],
   ['Offline', 'service-worker/sw.js'],
 ])
-  test(`docs/bundlers.md, ${heading}: the code is what the tests build with`, () => {
+  test(`the document of ${heading}: the code is what the tests build with`, () => {
     assert.equal(blockIn('js', heading), readFileSync(here(file), 'utf8'))
   })
 
@@ -100,7 +100,7 @@ target('A service worker, offline', { tools: vite, parts: ['service-worker'] }, 
 // After those that may write them.
 test('the tables of docs/bundlers.md have the rows of the targets', () => compareRows())
 
-/** Returns a block of HTML of docs/bundlers.md, by its heading. */
+/** Returns a block of HTML of docs/bundlers.md or docs/deployment.md, by its heading. */
 const blockOf = (heading) => blockIn('html', heading)
 
 /** Returns the policy of a block `Content-Security-Policy: …`, in one line. */
@@ -110,7 +110,7 @@ function policyOf(heading) {
 }
 
 function blockIn(language, heading) {
-  const text = readFileSync(new URL('../../docs/bundlers.md', import.meta.url), 'utf8')
-  const section = text.split(`### ${heading}\n`)[1].split('\n### ')[0]
+  const textOf = (name) => readFileSync(new URL(`../../docs/${name}.md`, import.meta.url), 'utf8')
+  const section = `${textOf('bundlers')}${textOf('deployment')}`.split(`### ${heading}\n`)[1].split('\n### ')[0]
   return section.match(new RegExp(`\`\`\`${language}\n([\\s\\S]*?)\`\`\``))[1]
 }

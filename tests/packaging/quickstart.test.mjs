@@ -16,11 +16,15 @@ const run = promisify(execFile)
 const root = fileURLToPath(new URL('../..', import.meta.url))
 let base, folder, browser
 
-/** The blocks of the installed docs/quickstart.md below a heading, in their order. */
-async function blocksBelow(heading) {
-  const text = await readFile(path.join(folder, 'node_modules/tidelock/docs/quickstart.md'), 'utf8')
-  const section = text.split(/^## /m).find((each) => each.startsWith(`${heading}\n`))
-  return [...section.matchAll(/^```(\w*)\n([\s\S]*?)^```/gm)].map(([, language, code]) => ({ language, code }))
+/** The blocks of a start of the installed documents, in their order, without the first one, which installs the package. */
+async function blocksOf(start) {
+  const text = await readFile(path.join(folder, `node_modules/tidelock/docs/start-${start}.md`), 'utf8')
+  const [first, ...others] = Array.from(text.matchAll(/^```(\w*)\n([\s\S]*?)^```/gm), ([, language, code]) => ({
+    language,
+    code,
+  }))
+  assert.equal(first.code, 'npm install tidelock\n')
+  return others
 }
 
 before(async () => {
@@ -68,7 +72,7 @@ async function visitTwice(folders, files = {}) {
 }
 
 test('a browser app with a bundler', async () => {
-  const blocks = await blocksBelow('A browser app with a bundler')
+  const blocks = await blocksOf('vite')
   const app = path.join(folder, 'bundled')
   // The first line of each block is the path of its file.
   for (const { code } of blocks) {
@@ -103,7 +107,7 @@ test('a browser app with a bundler', async () => {
 })
 
 test('a plain page', async () => {
-  const [{ language, code }] = await blocksBelow('A plain page')
+  const [{ language, code }] = await blocksOf('browser')
   assert.equal(language, 'html')
   const app = path.join(folder, 'plain')
   await cp(path.join(folder, 'node_modules/tidelock/dist'), path.join(app, 'tidelock'), { recursive: true })
@@ -111,7 +115,7 @@ test('a plain page', async () => {
 })
 
 test('Node', async () => {
-  const [{ code }] = await blocksBelow('Node')
+  const [{ code }] = await blocksOf('node')
   await writeFile(path.join(folder, 'main.js'), code)
   for (const count of [1, 2]) {
     const { stdout } = await run(process.execPath, ['main.js'], { cwd: folder })

@@ -130,7 +130,7 @@ test('source maps find the functions of a script, also below renamed imports', (
 
 test('links of the documents lead to files of the tarball, to their headings, or to the repository', () => {
   const documents = filesOf(/\.md$/)
-  assert.ok(documents.includes('README.md') && documents.includes('docs/options.md') && documents.length > 15)
+  assert.ok(documents.includes('README.md') && documents.includes('docs/reference/options.md') && documents.length > 15)
   const repository = manifest.homepage.replace('#readme', '')
   let inside = 0
   for (const file of documents.filter((name) => name !== 'THIRD_PARTY_NOTICES.md'))
@@ -152,6 +152,16 @@ test('links of the documents lead to files of the tarball, to their headings, or
       inside++
     }
   assert.ok(inside > 30, `${inside} links`)
+})
+
+test('programs find the pages: AGENTS.md and llms.txt have a link to each, llms-full.txt has all', () => {
+  const documents = filesOf(/^docs\/.*\.md$/)
+  const full = textOf('llms-full.txt')
+  for (const name of documents) {
+    for (const list of ['AGENTS.md', 'llms.txt'])
+      assert.ok(textOf(list).includes(`](${name})`), `${list} lacks ${name}`)
+    assert.ok(full.includes(/^# .+$/m.exec(textOf(name))[0]), `llms-full.txt lacks ${name}`)
+  }
 })
 
 /** The anchors of a document's headings, as its readers make them. */

@@ -8,7 +8,7 @@ import type { ColumnKey } from '../functions/column-key.js'
 import type { FunctionsModule, SqlFunctions } from '../functions/functions.js'
 import type { RemoteOptions } from '../remote/remote-options.js'
 
-// The rules, that is the values that are accepted and the defaults, are in open-rules.ts and check-remote.ts. docs/options.md is written
+// The rules, that is the values that are accepted and the defaults, are in open-rules.ts and check-remote.ts. docs/reference/options.md is written
 // from both.
 
 export type { Durability, StorageKind }
@@ -269,7 +269,7 @@ export interface OpenOptions {
   readonly functions?: SqlFunctions | FunctionsModule | undefined
   /**
    * Gives SQL the functions `encrypt(text)`, which returns a blob, and `decrypt(blob)`, which returns the text. For columns that stay
-   * ciphertext in the file and at the remote. AES-256-GCM, in a format that other programs can read (docs/columns.md). Of several keys the
+   * ciphertext in the file and at the remote. AES-256-GCM, in a format that other programs can read (docs/encryption.md). Of several keys the
    * first one encrypts, and each decrypts its own values. NULL gives NULL. A value that can't be decrypted fails the statement with
    * `decryption_failed` (`details.reason`: `not_encrypted`, `other_key` or `damaged`). The key is not stored anywhere: without it these
    * columns can't be read.

@@ -1,4 +1,4 @@
-//! The format of the values that `encrypt` produces and `decrypt` reads; docs/columns.md describes it for other programs.
+//! The format of the values that `encrypt` produces and `decrypt` reads; docs/encryption.md describes it for other programs.
 //!
 //! ```text
 //!  0  version     1 byte, 1

@@ -1,4 +1,5 @@
-// The code of docs/react.md, docs/vue.md and docs/svelte.md: each block is a file, named in its first line.
+// The code of docs/react.md, docs/vue.md and docs/svelte.md, and of the starts with each framework and Next: each block is a file, named in
+// its first line.
 import { mkdir, mkdtemp, readFile, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -20,10 +21,13 @@ const STARTS = {
 
 /** The files of a document: their names and their code. */
 export async function filesOf(name) {
-  const text = await readFile(path.join(root, `docs/${name}.md`), 'utf8')
-  return Array.from(text.matchAll(/^```(\w+)\n(.*?)^```$/gms), ([, language, code]) => {
+  const documents = name === 'next' ? ['start-next'] : [`start-${name}`, name]
+  const texts = await Promise.all(documents.map((each) => readFile(path.join(root, `docs/${each}.md`), 'utf8')))
+  const blocks = texts.flatMap((text) => [...text.matchAll(/^```(\w+)\n(.*?)^```$/gms)])
+  return blocks.flatMap(([, language, code]) => {
+    if (language === 'sh') return []
     const file = /^(?:\/\/|<!--) ([\w.]+\.(\w+))/.exec(code)
-    if (file?.[2] !== language) throw new Error(`docs/${name}.md: a block of ${language} doesn't begin with its name`)
+    if (file?.[2] !== language) throw new Error(`docs of ${name}: a block of ${language} doesn't begin with its name`)
     return { file: file[1], language, code }
   })
 }
@@ -34,12 +38,12 @@ export async function documentsFolder() {
   return mkdtemp(path.join(root, '.cache/documents-'))
 }
 
-/** Writes the files of a document into a folder of its own → the path of the file that starts its app. */
+/** Writes the files of a document into a folder of its own → the path of the file that starts its app, where it can start without a server. */
 export async function writeDocument(name, folder) {
   const own = path.join(folder, name)
   await mkdir(own)
   const start = STARTS[name]
-  for (const { file, code } of [...(await filesOf(name)), start])
+  for (const { file, code } of [...(await filesOf(name)), ...(start === undefined ? [] : [start])])
     if (code !== undefined) await writeFile(path.join(own, file), code)
-  return path.join(own, start.file)
+  return start && path.join(own, start.file)
 }

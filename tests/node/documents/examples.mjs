@@ -35,6 +35,14 @@ async function clientOf(remote, user) {
   return createClient(remote.url, remote.anonKey, { auth: { storage, autoRefreshToken: false } })
 }
 
+/** A `localStorage` with these entries. */
+const storageOf = (entries) => ({
+  getItem: (key) => entries[key] ?? null,
+  removeItem(key) {
+    delete entries[key]
+  },
+})
+
 /** Runs an example twice in the same database. */
 const twice = async (work) => {
   for (const round of [1, 2]) await work(round)
@@ -105,10 +113,25 @@ export const examples = {
   'docs/bundlers.md: esbuild': { elsewhere: 'tests/packaging/bundlers.test.mjs', because: 'it builds an app' },
   'docs/bundlers.md: Vite': { elsewhere: 'tests/packaging/bundlers.test.mjs', because: 'it builds an app' },
   'docs/bundlers.md: Rollup': { elsewhere: 'tests/bundlers/bundlers.test.mjs', because: 'it builds an app' },
-  'docs/bundlers.md: Offline': { elsewhere: 'tests/packaging/bundlers.test.mjs', because: 'it is a service worker' },
+  'docs/deployment.md: Offline': { elsewhere: 'tests/packaging/bundlers.test.mjs', because: 'it is a service worker' },
   'docs/bundlers.md: Deno': { elsewhere: 'tests/bundlers/runtimes.test.mjs', because: 'it needs Deno' },
 
-  async 'docs/columns.md: Sensitive columns'({ run, remote }) {
+  async 'docs/encryption.md: At rest'({ run, open }) {
+    const { migrations } = notes
+    const first = await open({ name: 'diary', migrations, encryption: { passphrase: 'secret 0' } })
+    await first.close()
+    await twice((round) =>
+      run(
+        { migrations, passphrase: `secret ${round - 1}`, nextPassphrase: `secret ${round}` },
+        ['db'],
+        async ({ db }) => {
+          assert.equal((await db.query('SELECT body FROM notes')).length, round)
+        },
+      ),
+    )
+  },
+
+  async 'docs/encryption.md: Sensitive columns'({ run, remote }) {
     await remote.table('patients', 'id bigint primary key, note bytea')
     const given = {
       migrations: withSchema('CREATE TABLE patients (id INTEGER PRIMARY KEY, note BLOB)').migrations,
@@ -129,7 +152,7 @@ export const examples = {
     })
   },
 
-  async 'docs/columns.md: The bytes'({ run, open }) {
+  async 'docs/encryption.md: The bytes'({ run, open }) {
     const key = { passphrase: 'correct horse', salt: 'battery staple' }
     const db = await open({ storage: 'memory', columnKey: key })
     await twice(() =>
@@ -230,6 +253,73 @@ export const examples = {
       })
       assert.ok(seen.every((titles) => titles.join() === 'a'))
     }
+  },
+
+  async 'docs/migrations.md: In CI'({ runCommands, open, folder, write }) {
+    write('migrations/0001_notes.up.sql', 'CREATE TABLE notes (id INTEGER PRIMARY KEY)')
+    write('migrations/0001_notes.down.sql', 'DROP TABLE notes')
+    const released = await open({ storage: 'memory' })
+    await writeFile(`${folder}/released.sqlite`, await released.export())
+    await twice(async () => {
+      const [linted, applied, verified, reverted] = await runCommands()
+      assert.deepEqual([linted, verified], ['Nothing was found.\n', 'ok\n'])
+      assert.match(applied, /0001 {2}notes/)
+      assert.match(reverted, /0001 {2}notes/)
+    })
+  },
+
+  ...Object.fromEntries(
+    [
+      ['From localStorage', ({ rows }) => ({ localStorage: storageOf({ notes: JSON.stringify(rows) }) })],
+      ['From Dexie', ({ rows }) => ({ dexie: { table: () => ({ toArray: async () => rows }), async delete() {} } })],
+      ['From sql.js', ({ bytes }) => ({ sqljs: { export: () => bytes, close() {} } })],
+      [
+        'From SQLocal',
+        ({ bytes }) => ({ sqlocal: { getDatabaseFile: async () => new Blob([bytes]), async destroy() {} } }),
+      ],
+      ['From PGlite', ({ rows }) => ({ pglite: { query: async () => ({ rows }), async close() {} } })],
+    ].map(([heading, given]) => [
+      `docs/moving.md: ${heading}`,
+      async ({ run, open }) => {
+        const rows = [
+          { id: 1, body: 'tea' },
+          { id: 2, body: 'rye' },
+        ]
+        const other = await open({ storage: 'memory', ...notes })
+        await other.runMany('INSERT INTO notes (id, body) VALUES (:id, :body)', rows)
+        const bytes = await other.export()
+        const db = await open({ name: 'notebook', ...notes })
+        await twice(async () => {
+          await run({ db, ...given({ rows, bytes }) })
+          assert.deepEqual(await db.query('SELECT id, body FROM notes'), rows)
+        })
+      },
+    ]),
+  ),
+
+  async 'docs/offline.md: An offline-first app'({ run, open, remote }) {
+    const columns = 'id uuid primary key, title text, updated_at timestamptz default now(), deleted_at timestamptz'
+    await remote.table('todos', columns)
+    const { migrations } = withSchema(
+      'CREATE TABLE todos (id TEXT PRIMARY KEY, title TEXT, updated_at TEXT, deleted_at TEXT)',
+    )
+    const supabase = await clientOf(remote, alice)
+    await twice(async (round) => {
+      const shown = []
+      const given = {
+        migrations,
+        supabase,
+        show: (state) => shown.push(state),
+        // Tabs are a browser's.
+        open: ({ tabs, ...options }) => open(options),
+      }
+      await run(given, ['db'], () =>
+        until(async () => {
+          const sent = await remote.sql('select id from todos')
+          return sent.length === round && shown.some(({ waiting, refused }) => waiting === 0 && refused === 0)
+        }),
+      )
+    })
   },
 
   async 'docs/operations.md: SQL functions and collations'({ run }) {
@@ -356,13 +446,23 @@ export const examples = {
   },
 
   ...Object.fromEntries(
-    ['Quick starts', 'A browser app with a bundler', 'A browser app with a bundler (2)', 'Node'].map((heading) => [
-      `docs/quickstart.md: ${heading}`,
+    [
+      ...['Vite', 'React', 'Next', 'Vue', 'Svelte', 'Node'].map(
+        (app) => `start-${app.toLowerCase()}.md: Start with ${app}`,
+      ),
+      'start-browser.md: Start without a bundler',
+      ...[
+        'start-vite.md: Start with Vite (2)',
+        'start-vite.md: Start with Vite (3)',
+        'start-node.md: Start with Node (2)',
+      ],
+    ].map((id) => [
+      `docs/${id}`,
       { elsewhere: 'tests/packaging/quickstart.test.mjs', because: 'it needs the installed package' },
     ]),
   ),
 
-  async 'docs/quickstart.md: Pull a Supabase project'({ runCommands, remote, write }) {
+  async 'docs/supabase.md: Pull a project'({ runCommands, remote, write }) {
     await remote.table('notes', 'id bigint primary key, body text', "(1, 'one'), (2, 'two')")
     write('.env', `SUPABASE_URL=${remote.url}\nSUPABASE_SECRET_KEY=${remote.secretKey}\n`)
     await twice(async () => {
@@ -373,7 +473,7 @@ export const examples = {
     })
   },
 
-  async 'docs/quickstart.md: Pull a Supabase project (2)'({ run, remote, printed }) {
+  async 'docs/supabase.md: Pull a project (2)'({ run, remote, printed }) {
     await remote.table('notes', 'id bigint primary key, body text', "(1, 'one'), (2, 'two')")
     const files = { '0001_notes.sql': 'CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT)' }
     await run({ files })
@@ -598,7 +698,7 @@ export const examples = {
     because: 'only what a browser stores can be shared by tabs',
   },
 
-  'docs/vue.md: A first component': {
+  'docs/start-vue.md: Start with Vue (2)': {
     elsewhere: 'tests/integrations/components.test.mjs',
     because: 'it is the start of an app in a page',
   },

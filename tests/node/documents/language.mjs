@@ -79,6 +79,14 @@ export function problemsOfDocument(path, text) {
   return [...wordsToReplace(path, lines.map(withoutNames)), ...linesTooLong(path, breakable)]
 }
 
+/** The number of words of a document, without its code and what programs write. */
+export function wordsOf(text) {
+  return withoutCode(text.split('\n'))
+    .join('\n')
+    .split(/[\s|]+/)
+    .filter((word) => /[\p{L}\p{N}]/u.test(word)).length
+}
+
 /** The same lines, with empty ones instead of blocks of code and of what programs write (`<!-- name -->` to `<!-- /name -->`). */
 function withoutCode(lines) {
   let end

@@ -1,4 +1,4 @@
-// Encrypted columns in programs other than tidelock, by WebCrypto alone: docs/columns.md shows the same for Node.
+// Encrypted columns in programs other than tidelock, by WebCrypto alone: docs/encryption.md shows the same for Node.
 
 const utf8 = new TextEncoder()
 const imported = (key, use) => crypto.subtle.importKey('raw', key, 'AES-GCM', false, [use])

@@ -1,4 +1,4 @@
-// The states that hold a change back, and how it leaves them: docs/sync.md has the list.
+// The states that hold a change back, and how it leaves them: docs/push.md has the list.
 import assert from 'node:assert/strict'
 import { withSchema } from '../run/remote.mjs'
 
