@@ -1,9 +1,10 @@
 // Messages of the TypeScript side that neither the built package in Node nor a single page can cause at will: of lost tabs and workers, of
 // full memory, of refusals by browsers. Each is created by the code that creates it in a browser.
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { having, Shown } from '../../tests/messages/golden.mjs'
-import { isTidelockError } from '../src/base/errors.ts'
+import { invalid, isTidelockError } from '../src/base/errors.ts'
 import { joined } from '../src/base/file-bytes.ts'
 import { loaded } from '../src/base/lazy-module.ts'
 import { decodeText } from '../src/engine/codec/text.ts'
@@ -48,6 +49,12 @@ async function trapped() {
 const met = { table: 'items', key: { id: 1 }, base: null, local: null, remote: null }
 const decided = (given) =>
   resolveConflict({ url: '', key: '', tables: [{ table: 'items', conflict: () => given }] }, met)
+
+test('an error names the page of its code, which is a page of this repository', () => {
+  const { homepage } = JSON.parse(readFileSync(new URL('../package.json', TESTS), 'utf8'))
+  const [, owner, name] = /github\.com\/([\w-]+)\/([\w-]+)/.exec(homepage)
+  assert.equal(invalid('no').docs, `https://${owner}.github.io/${name}/errors/invalid_argument.html`)
+})
 
 test('messages about memory, browsers and functions', () =>
   shows('inside', {

@@ -59,6 +59,9 @@ export interface TidelockErrorOptions {
   readonly cause?: unknown
 }
 
+/** Where the pages of the documents are. */
+const pages = 'https://tidelock.github.io/tidelock/'
+
 /** The longest message, in UTF-16 units: it may name what a program made, such as a column of megabytes. */
 const longestMessage = 2000
 
@@ -97,6 +100,11 @@ export class TidelockError<Code extends ErrorCode = ErrorCode> extends Error {
   /** Whether the same call may succeed when it is repeated later. */
   get retryable(): boolean {
     return retryable[this.code]
+  }
+
+  /** The address of the page about the code: its causes, an example, the way out, and the messages that it has. */
+  get docs(): string {
+    return `${pages}errors/${this.code}.html`
   }
 
   /** Returns the error as plain data, for logs and other threads. */
