@@ -21,6 +21,7 @@ usage: ./build.sh [verb]
                 that and the tables in the docs; `bench page` serves it for a browser of yours
   profile [s/s] Chrome's profiler over a step of it: `profile app/groups`
   names [file] a stack of the package, from a file or standard input, with the names of the wasm's functions: of this very build
+  docs [args]  builds the site of the documents, with the reference, into .cache/docs/site, and checks its links; --base /path/ for a site below it
   audit        known vulnerabilities, licences and sources of all dependencies, by cargo-deny and npm audit
   clean        removes what was built (the wasm-bindgen tool in ~/.cache/tidelock stays)
   help         this text
@@ -67,6 +68,14 @@ case $verb in
   names)
     scripts/wasm.sh >&2
     exec node scripts/names.mjs "$@"
+    ;;
+  docs)
+    source scripts/tools.sh
+    need docs
+    scripts/wasm.sh
+    scripts/package.sh
+    cargo doc --locked --no-deps -p tidelock --quiet
+    exec node scripts/docs/build.mjs --rust "$@"
     ;;
   audit) exec scripts/audit.sh ;;
   clean)

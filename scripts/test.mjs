@@ -27,10 +27,11 @@ const FOLDERS = {
   bundlers: ['tests/bundlers'],
   remote: ['tests/remote'],
   crate: ['tests/crate'],
+  docs: ['tests/docs'],
 }
 
-/** Parts that run only when they are named, or with `--all`, because they install and build for many minutes. */
-const NAMED_ONLY = ['bundlers']
+/** Parts that run only when they are named, or with `--all`, because they install and build for minutes. */
+const NAMED_ONLY = ['bundlers', 'docs']
 
 /** Makes a step for each test file of a part, those that take longest first: one that began last would run alone in the end. */
 function nodeTests(part, after = ['package']) {
@@ -123,6 +124,7 @@ const STEPS = [
   // With a native program, which the tests in Rust compile.
   ...nodeTests('crate', ['package', 'native, compile']),
   ...nodeTests('bundlers'),
+  ...nodeTests('docs'),
   ...nodeTests('remote', []),
 ].map((step) => ({ after: [], env: {}, ...step }))
 
@@ -148,6 +150,7 @@ function affected(file) {
     [/^tests\/messages\//, ['lint', 'node', 'native', 'typescript']],
     [/^tests\/e2e\//, ['lint', 'e2e', 'browsers', 'demo']],
     [/^tests\/(node|scenarios)\//, ['lint', 'node', 'e2e', 'browsers']],
+    [/^(tests|scripts)\/docs\//, ['lint', 'docs', 'packaging']],
     [/^www\//, ['lint', 'typescript', 'demo']],
     [/^benches\//, ['lint', 'packaging']],
     [/^pkg-js\/test\//, ['lint', 'typescript']],
@@ -159,6 +162,7 @@ function affected(file) {
       [
         'tests/node/documents-text.test.mjs',
         'tests/node/documents.test.mjs',
+        'docs',
         'tests/e2e/readme.test.mjs',
         'tests/e2e/runbook.test.mjs',
         'tests/packaging/tarball.test.mjs',

@@ -27,6 +27,7 @@ needs_of() {
     remote) echo npm npm:tests/remote ;;
     e2e) echo build chromium chromium_shell npm:tests/remote ;;
     browsers) echo build firefox webkit npm:tests/remote npm:tests/browsers ;;
+    docs) echo build chromium npm:scripts/docs ;;
     bench | profile) echo build chromium npm:benches/browser npm:tests/remote ;;
     *) die "nothing is known of the needs of '$1'" ;;
   esac

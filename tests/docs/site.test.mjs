@@ -1,0 +1,155 @@
+// The site of the documents: it is built below a path, its links lead somewhere, and its pages and the playground work in Chromium. The
+// screenshots are in .cache/docs/screenshots.
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
+import { after, before, test } from 'node:test'
+import { promisify } from 'node:util'
+import { chromium } from 'playwright-core'
+import { checkSite } from '../../scripts/docs/check.mjs'
+import { playgroundExamples } from '../../scripts/docs/examples.mjs'
+import { chromiumPath } from '../e2e/browser.mjs'
+import { serve } from '../e2e/serve.mjs'
+import { textOf } from '../node/documents/blocks.mjs'
+
+const root = path.join(import.meta.dirname, '../..')
+const site = path.join(root, '.cache/docs/site')
+const screenshots = path.join(root, '.cache/docs/screenshots')
+/** As on a server that has more than this site. */
+const BASE = '/below/'
+const WIDTHS = [1280, 360]
+const SCHEMES = ['light', 'dark']
+const PAGES = [
+  'index.html',
+  'quickstart.html',
+  'start-react.html',
+  'concepts.html',
+  'comparison.html',
+  'sync.html',
+  'reference/options.html',
+  'errors/sqlite_constraint.html',
+  'api/index.html',
+  'internals/storage-format.html',
+  'playground.html',
+]
+let server, browser
+
+before(async () => {
+  await promisify(execFile)(process.execPath, ['scripts/docs/build.mjs', '--base', BASE], { cwd: root }).catch(
+    (error) => assert.fail(`${error.message}\n${error.stdout}\n${error.stderr}`),
+  )
+  server = await serve({ folders: { [BASE]: site } })
+  browser = await chromium.launch({ executablePath: chromiumPath(), args: ['--no-sandbox', '--disable-gpu'] })
+  rmSync(screenshots, { recursive: true, force: true })
+  mkdirSync(screenshots, { recursive: true })
+})
+after(async () => {
+  await browser?.close()
+  await server?.close()
+})
+
+/** Opens a page of the site → the page, and what went wrong in it. */
+async function visit(context, address) {
+  const page = await context.newPage()
+  const problems = []
+  page.on('pageerror', (error) => problems.push(String(error)))
+  page.on('console', (message) => message.type() === 'error' && problems.push(message.text()))
+  page.on('response', (response) => response.status() >= 400 && problems.push(`${response.status()} ${response.url()}`))
+  await page.goto(`${server.url}${BASE}${address}`, { waitUntil: 'networkidle' })
+  return { page, problems }
+}
+
+for (const width of WIDTHS)
+  for (const colorScheme of SCHEMES)
+    test(`the pages at ${width} px, ${colorScheme}`, async () => {
+      const context = await browser.newContext({ colorScheme, viewport: { width, height: 800 } })
+      try {
+        for (const address of PAGES) {
+          const { page, problems } = await visit(context, address)
+          if (address === 'playground.html') await page.waitForSelector('.cm-content')
+          assert.notEqual(await page.textContent('h1'), '', address)
+          const { scrollWidth, innerWidth } = await page.evaluate(() => ({
+            scrollWidth: document.documentElement.scrollWidth,
+            innerWidth,
+          }))
+          assert.ok(scrollWidth <= innerWidth, `${address} is ${scrollWidth} px wide`)
+          assert.deepEqual(problems, [], address)
+          const name = `${address.replaceAll(/\W+/g, '-').replace('-html', '')}-${width}-${colorScheme}.png`
+          await page.screenshot({ path: path.join(screenshots, name), fullPage: false })
+          await page.close()
+        }
+      } finally {
+        await context.close()
+      }
+    })
+
+test('the search finds a page by the text of a message', async () => {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 800 } })
+  const { page, problems } = await visit(context, 'index.html')
+  await page.click('.DocSearch-Button')
+  await page.fill('#localsearch-input', 'Database already in use')
+  await page.waitForSelector('.VPLocalSearchBox .result')
+  assert.match(await page.textContent('.VPLocalSearchBox'), /database_in_use/)
+  assert.deepEqual(problems, [])
+  await context.close()
+})
+
+test('each example of the playground runs', async () => {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 900 } })
+  const { page, problems } = await visit(context, 'playground.html')
+  await page.waitForSelector('.cm-content')
+  for (const { key, title, fails } of playgroundExamples()) {
+    await page.selectOption('select', key)
+    await page.click('button.run')
+    await page.waitForFunction(() => /Done|Failed/.test(document.querySelector('.state').textContent), undefined, {
+      timeout: 30_000,
+    })
+    const [state, output] = [await page.textContent('.state'), await page.textContent('.output')]
+    assert.equal(state, fails ? 'Failed.' : 'Done.', `${title}: ${output}`)
+    assert.equal(await page.locator('.line.error').count(), fails ? 1 : 0, `${title}: ${output}`)
+    assert.ok((await page.locator('.line').count()) > 0, `${title} shows nothing`)
+    await page.screenshot({ path: path.join(screenshots, `example-${key}.png`) })
+  }
+  await page.selectOption('select', 'errors')
+  await page.click('button.run')
+  const link = await page.waitForSelector('.line.error a')
+  assert.equal(await link.getAttribute('href'), `${BASE}errors/sqlite_error.html`)
+  await page.click('text=Delete databases')
+  await page.waitForSelector('text=Deleted: ')
+  assert.deepEqual(problems, [])
+  await context.close()
+})
+
+test('a block of a page leads to the playground with its code', async () => {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 800 } })
+  const { page, problems } = await visit(context, 'live.html')
+  await page.click('text=Run it in the playground >> nth=0')
+  await page.waitForSelector('.cm-content')
+  assert.match(await page.textContent('.cm-content'), /db\.live/)
+  assert.deepEqual(problems, [])
+  await context.close()
+})
+
+test('each error code has a page', () => {
+  const union = /export type ErrorCode =\n((?: {2}\| '\w+'\n)+)/.exec(textOf('pkg-js/src/base/generated-types.ts'))[1]
+  const codes = Array.from(union.matchAll(/'(\w+)'/g), ([, code]) => `${code}.html`)
+  assert.deepEqual(readdirSync(path.join(site, 'errors')).toSorted(), codes.toSorted())
+})
+
+test('a link that leads nowhere is found', () => {
+  const folder = path.join(root, '.cache/docs/broken')
+  rmSync(folder, { recursive: true, force: true })
+  mkdirSync(folder, { recursive: true })
+  writeFileSync(
+    path.join(folder, 'index.html'),
+    '<h1 id="here"></h1><a href="/a/#here">x</a><a href="./b.html">x</a><a href="#no">x</a>',
+  )
+  assert.throws(() => checkSite(folder, '/a/'), /2 links lead nowhere:\n.*b\.html.*\n.*#no/)
+})
+
+test('programs find all pages', () => {
+  const [short, full] = ['llms.txt', 'llms-full.txt'].map((name) => readFileSync(path.join(site, name), 'utf8'))
+  assert.match(short, /\(\/below\/sync\.html\): /)
+  assert.ok(full.includes('# Push and conflicts'))
+})
