@@ -43,8 +43,14 @@ function write(place, text) {
 
 const examples = playgroundExamples()
 const all = [...pages, ...internals, ...project]
+/** Pages whose tables need the place of the outline. */
+const wide = new Set(['reference/options', 'comparison', 'performance', 'bundlers'].map((name) => `docs/${name}.md`))
 for (const { file, text } of all)
-  write(placeOf(file), relinked(titled(file, withRunLinks(file, text)), file, placeOf(file), placeOf))
+  write(
+    placeOf(file),
+    (wide.has(file) ? '---\naside: false\n---\n\n' : '') +
+      relinked(titled(file, withRunLinks(file, text)), file, placeOf(file), placeOf),
+  )
 
 /** Adds a link to the playground below each block that it has. */
 function withRunLinks(file, text) {
