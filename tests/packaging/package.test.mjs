@@ -41,7 +41,8 @@ test('the tarball holds the module, its types, the wasm, and nothing that is not
   }
   const allowed = [
     /^(package\.json|[A-Z_]+\.md|LICENSE[^/]*)$/,
-    /^docs\/[\w-]+\.(md|svg)$/,
+    /^docs\/(reference\/)?[\w-]+\.(md|svg)$/,
+    /^llms(-full)?\.txt$/,
     /^dist\/.*\.(js|js\.map|wasm)$/,
     /^dist\/((integrations\/[\w-]+\/)?index|worker)\.d\.ts$/,
   ]
