@@ -56,9 +56,7 @@ for (const { file, text } of all)
 function withRunLinks(file, text) {
   return examples.reduce((whole, { key, id }) => {
     const block = id.startsWith(`${file}: `) && blockAt(whole, id.slice(file.length + 2))
-    return block
-      ? whole.replace(block, () => `${block}\n[Run it in the playground](../docs/playground.md#${key})\n`)
-      : whole
+    return block ? whole.replace(block, () => `${block}\n[Run it in the playground](playground.md#${key})\n`) : whole
   }, text)
 }
 
@@ -79,13 +77,12 @@ function blockAt(text, heading) {
 // The errors.
 const messages = recordedMessages()
 const codes = errorCodes()
-const errorsPage = pages.find(({ file }) => file === 'docs/errors.md')
 write('playground.md', textOf('scripts/docs/playground.md'))
 write('index.md', textOf('scripts/docs/home.md'))
 write('hero.md', textOf('README.md').match(/^```sh\n[\s\S]*?^```\n\n```ts\n[\s\S]*?^```\n/m)[0])
 for (const each of codes) {
   const place = `errors/${each.code}.md`
-  write(place, relinked(errorPage(each, messages.get(each.code)), errorsPage.file, place, placeOf))
+  write(place, relinked(errorPage(each, messages.get(each.code)), 'docs/errors.md', place, placeOf))
 }
 
 // The reference of the package, from its declarations.
@@ -128,7 +125,8 @@ cpSync(built, path.join(source, 'public/package'), {
   filter: (file) => !/\.(map|d\.ts)$|[/]cli$/.test(file),
 })
 const rustPages = path.join(root, 'target/doc')
-if (rust && existsSync(rustPages)) cpSync(rustPages, path.join(source, 'public/rust'), { recursive: true })
+const hasRust = rust && existsSync(rustPages)
+if (hasRust) cpSync(rustPages, path.join(source, 'public/rust'), { recursive: true })
 
 // The site itself.
 const item = ({ file, title }) => ({ text: title, link: `/${placeOf(file).replace(/\.md$/, '')}` })
@@ -158,7 +156,7 @@ function moduleOf(subpath) {
 }
 cpSync(path.join(here, 'theme'), path.join(source, '.vitepress/theme'), { recursive: true })
 cpSync(path.join(here, 'config.mjs'), path.join(source, '.vitepress/config.mjs'))
-write('.vitepress/site.json', JSON.stringify({ base, sidebar, rust: rust && existsSync(rustPages) }))
+write('.vitepress/site.json', JSON.stringify({ base, sidebar, rust: hasRust }))
 write('.vitepress/theme/examples.json', JSON.stringify(examples))
 
 execFileSync(

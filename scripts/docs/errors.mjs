@@ -27,7 +27,7 @@ export function errorCodes() {
     })
 }
 
-/** The messages that tests have recorded, by code: `{ message, hint, details }`, each message once. */
+/** The messages that tests have recorded, by code: `{ message, hint }`, each message once. */
 export function recordedMessages() {
   const files = readdirSync(path.join(root, GOLDEN), { recursive: true }).filter((file) => file.endsWith('.txt'))
   const found = new Map()

@@ -11,7 +11,7 @@ import { checkSite } from '../../scripts/docs/check.mjs'
 import { playgroundExamples } from '../../scripts/docs/examples.mjs'
 import { chromiumPath } from '../e2e/browser.mjs'
 import { serve } from '../e2e/serve.mjs'
-import { textOf } from '../node/documents/blocks.mjs'
+import { declaredErrorCodes } from '../node/documents/blocks.mjs'
 
 const root = path.join(import.meta.dirname, '../..')
 const site = path.join(root, '.cache/docs/site')
@@ -49,91 +49,88 @@ after(async () => {
   await server?.close()
 })
 
-/** Opens a page of the site → the page, and what went wrong in it. */
-async function visit(context, address) {
-  const page = await context.newPage()
+/** Runs `work` with a way to open pages of the site, each of which must have had no problem in the end. */
+async function inPages(options, work) {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options })
   const problems = []
-  page.on('pageerror', (error) => problems.push(String(error)))
-  page.on('console', (message) => message.type() === 'error' && problems.push(message.text()))
-  page.on('response', (response) => response.status() >= 400 && problems.push(`${response.status()} ${response.url()}`))
-  await page.goto(`${server.url}${BASE}${address}`, { waitUntil: 'networkidle' })
-  return { page, problems }
+  try {
+    await work(async (address) => {
+      const page = await context.newPage()
+      page.on('pageerror', (error) => problems.push(String(error)))
+      page.on('console', (message) => message.type() === 'error' && problems.push(message.text()))
+      page.on(
+        'response',
+        (response) => response.status() >= 400 && problems.push(`${response.status()} ${response.url()}`),
+      )
+      await page.goto(`${server.url}${BASE}${address}`, { waitUntil: 'networkidle' })
+      return page
+    })
+    assert.deepEqual(problems, [])
+  } finally {
+    await context.close()
+  }
 }
 
 for (const width of WIDTHS)
   for (const colorScheme of SCHEMES)
-    test(`the pages at ${width} px, ${colorScheme}`, async () => {
-      const context = await browser.newContext({ colorScheme, viewport: { width, height: 800 } })
-      try {
-        for (const address of PAGES) {
-          const { page, problems } = await visit(context, address)
+    for (const address of PAGES)
+      test(`${address} at ${width} px, ${colorScheme}`, () =>
+        inPages({ colorScheme, viewport: { width, height: 800 } }, async (open) => {
+          const page = await open(address)
           if (address === 'playground.html') await page.waitForSelector('.cm-content')
-          assert.notEqual(await page.textContent('h1'), '', address)
+          assert.notEqual(await page.textContent('h1'), '')
           const { scrollWidth, innerWidth } = await page.evaluate(() => ({
             scrollWidth: document.documentElement.scrollWidth,
             innerWidth,
           }))
-          assert.ok(scrollWidth <= innerWidth, `${address} is ${scrollWidth} px wide`)
-          assert.deepEqual(problems, [], address)
+          assert.ok(scrollWidth <= innerWidth, `it is ${scrollWidth} px wide`)
           const name = `${address.replaceAll(/\W+/g, '-').replace('-html', '')}-${width}-${colorScheme}.png`
           await page.screenshot({ path: path.join(screenshots, name), fullPage: false })
-          await page.close()
-        }
-      } finally {
-        await context.close()
-      }
-    })
+        }))
 
-test('the search finds a page by the text of a message', async () => {
-  const context = await browser.newContext({ viewport: { width: 1280, height: 800 } })
-  const { page, problems } = await visit(context, 'index.html')
-  await page.click('.DocSearch-Button')
-  await page.fill('#localsearch-input', 'Database already in use')
-  await page.waitForSelector('.VPLocalSearchBox .result')
-  assert.match(await page.textContent('.VPLocalSearchBox'), /database_in_use/)
-  assert.deepEqual(problems, [])
-  await context.close()
-})
+test('the search finds a page by the text of a message', () =>
+  inPages({}, async (open) => {
+    const page = await open('index.html')
+    await page.click('.DocSearch-Button')
+    await page.fill('#localsearch-input', 'Database already in use')
+    await page.waitForSelector('.VPLocalSearchBox .result')
+    assert.match(await page.textContent('.VPLocalSearchBox'), /database_in_use/)
+  }))
 
-test('each example of the playground runs', async () => {
-  const context = await browser.newContext({ viewport: { width: 1280, height: 900 } })
-  const { page, problems } = await visit(context, 'playground.html')
-  await page.waitForSelector('.cm-content')
-  for (const { key, title, fails } of playgroundExamples()) {
-    await page.selectOption('select', key)
+test('each example of the playground runs', () =>
+  inPages({ viewport: { width: 1280, height: 900 } }, async (open) => {
+    const page = await open('playground.html')
+    await page.waitForSelector('.cm-content')
+    for (const { key, title, fails } of playgroundExamples()) {
+      await page.selectOption('select', key)
+      await page.click('button.run')
+      await page.waitForFunction(() => /Done|Failed/.test(document.querySelector('.state').textContent), undefined, {
+        timeout: 30_000,
+      })
+      const [state, output] = [await page.textContent('.state'), await page.textContent('.output')]
+      assert.equal(state, fails ? 'Failed.' : 'Done.', `${title}: ${output}`)
+      assert.equal(await page.locator('.line.error').count(), fails ? 1 : 0, `${title}: ${output}`)
+      assert.ok((await page.locator('.line').count()) > 0, `${title} shows nothing`)
+      await page.screenshot({ path: path.join(screenshots, `example-${key}.png`) })
+    }
+    await page.selectOption('select', 'errors')
     await page.click('button.run')
-    await page.waitForFunction(() => /Done|Failed/.test(document.querySelector('.state').textContent), undefined, {
-      timeout: 30_000,
-    })
-    const [state, output] = [await page.textContent('.state'), await page.textContent('.output')]
-    assert.equal(state, fails ? 'Failed.' : 'Done.', `${title}: ${output}`)
-    assert.equal(await page.locator('.line.error').count(), fails ? 1 : 0, `${title}: ${output}`)
-    assert.ok((await page.locator('.line').count()) > 0, `${title} shows nothing`)
-    await page.screenshot({ path: path.join(screenshots, `example-${key}.png`) })
-  }
-  await page.selectOption('select', 'errors')
-  await page.click('button.run')
-  const link = await page.waitForSelector('.line.error a')
-  assert.equal(await link.getAttribute('href'), `${BASE}errors/sqlite_error.html`)
-  await page.click('text=Delete databases')
-  await page.waitForSelector('text=Deleted: ')
-  assert.deepEqual(problems, [])
-  await context.close()
-})
+    const link = await page.waitForSelector('.line.error a')
+    assert.equal(await link.getAttribute('href'), `${BASE}errors/sqlite_error.html`)
+    await page.click('text=Delete databases')
+    await page.waitForSelector('text=Deleted: ')
+  }))
 
-test('a block of a page leads to the playground with its code', async () => {
-  const context = await browser.newContext({ viewport: { width: 1280, height: 800 } })
-  const { page, problems } = await visit(context, 'live.html')
-  await page.click('text=Run it in the playground >> nth=0')
-  await page.waitForSelector('.cm-content')
-  assert.match(await page.textContent('.cm-content'), /db\.live/)
-  assert.deepEqual(problems, [])
-  await context.close()
-})
+test('a block of a page leads to the playground with its code', () =>
+  inPages({}, async (open) => {
+    const page = await open('live.html')
+    await page.click('text=Run it in the playground >> nth=0')
+    await page.waitForSelector('.cm-content')
+    assert.match(await page.textContent('.cm-content'), /db\.live/)
+  }))
 
 test('each error code has a page', () => {
-  const union = /export type ErrorCode =\n((?: {2}\| '\w+'\n)+)/.exec(textOf('pkg-js/src/base/generated-types.ts'))[1]
-  const codes = Array.from(union.matchAll(/'(\w+)'/g), ([, code]) => `${code}.html`)
+  const codes = declaredErrorCodes().map((code) => `${code}.html`)
   assert.deepEqual(readdirSync(path.join(site, 'errors')).toSorted(), codes.toSorted())
 })
 

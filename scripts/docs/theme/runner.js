@@ -5,7 +5,6 @@ const AsyncFunction = (async () => {}).constructor
 /** `packageUrl` is the folder of the built package, `errorUrl(code)` the page of an error, `log(line)` shows a line of the output. */
 export function createRunner({ packageUrl, errorUrl, log }) {
   const opened = new Set()
-  const names = new Set()
   let loading
 
   /** The package and its remote in memory, loaded by the first run. */
@@ -27,7 +26,6 @@ export function createRunner({ packageUrl, errorUrl, log }) {
     try {
       const [tidelock, { fakeRemote }] = await load()
       const open = async (options) => {
-        names.add(options.name)
         const db = await tidelock.open({ onWarning: ({ message }) => print('note', [message]), ...options })
         opened.add(db)
         return db
@@ -57,7 +55,7 @@ export function createRunner({ packageUrl, errorUrl, log }) {
     await Promise.allSettled(all.map((db) => db.close()))
   }
 
-  /** Deletes the databases that were opened here → their names. */
+  /** Deletes all databases of this origin → their names. */
   async function reset() {
     await stop()
     const { databases, deleteDatabase } = (await load())[0]

@@ -1,5 +1,8 @@
 // Finds the code blocks of README.md and docs/, and runs one in Node unchanged.
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync } from 'node:fs'
+import { textOf } from '../../../scripts/docs/pages.mjs'
+
+export { textOf }
 
 const root = new URL('../../../', import.meta.url)
 const CODE = ['ts', 'js', 'sh']
@@ -11,13 +14,18 @@ function documents() {
 }
 
 export const urlOf = (file) => new URL(file, root)
-export const textOf = (file) => readFileSync(urlOf(file), 'utf8')
 
 /**
  * Returns every code block of the documents → `{ id, language, code }`. The id is the file and the heading, with a number from the second
  * block under a heading on: `docs/runbook.md: Restore (2)`.
  */
 export const blocksOfDocuments = () => documents().flatMap((file) => blocksOf(file, textOf(file)))
+
+/** Returns the error codes that the types of the package have. */
+export function declaredErrorCodes() {
+  const union = /export type ErrorCode =\n((?: {2}\| '\w+'\n)+)/.exec(textOf('pkg-js/src/base/generated-types.ts'))[1]
+  return Array.from(union.matchAll(/'(\w+)'/g), ([, code]) => code)
+}
 
 /** Returns the blocks of one document. */
 export function blocksOf(file, text) {
