@@ -109,15 +109,17 @@ impl Crypto for WebCrypto {
                 settled(subtle.derive_bits(&algorithm, &key, 256)).await
             };
             let bits = bits.await.map_err(failed)?;
-            bytes(&bits).try_into().map_err(|_| Error::internal("PBKDF2 returned a key of another length"))
+            let mut key = DataKey::default();
+            Uint8Array::new(&bits).copy_to(&mut key[..]);
+            Ok(key)
         })
     }
 
     fn cipher(&self, key: &DataKey) -> LocalFuture<'static, Result<Rc<dyn Cipher>>> {
-        let key = *key;
+        let key = key.clone();
         Box::pin(async move {
             let subtle = subtle()?;
-            let key = settled(subtle.import_key("raw", &key, GCM, false, &usages(&["encrypt", "decrypt"]))).await;
+            let key = settled(subtle.import_key("raw", &key[..], GCM, false, &usages(&["encrypt", "decrypt"]))).await;
             Ok(Rc::new(Direct { subtle, key: key.map_err(failed)? }) as Rc<dyn Cipher>)
         })
     }

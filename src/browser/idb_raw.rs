@@ -4,8 +4,9 @@
 use std::{cell::RefCell, rc::Rc};
 
 use futures_channel::oneshot;
-use js_sys::{Array, Function, Object};
+use js_sys::{Array, Function, Object, Promise};
 use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::JsFuture;
 
 use super::{global, object, property, thrown_text};
 use crate::{
@@ -22,6 +23,9 @@ extern "C" {
 
     #[wasm_bindgen(method, catch, js_name = deleteDatabase)]
     fn delete_database(this: &Factory, name: &str) -> Result<IdbRequest, JsValue>;
+
+    #[wasm_bindgen(method, catch)]
+    fn databases(this: &Factory) -> Result<Promise, JsValue>;
 
     /// An `IDBDatabase`.
     #[derive(Clone)]
@@ -147,6 +151,23 @@ pub async fn renew(name: &str) -> Result<()> {
     let made: IdbDatabase = RawAnswer::to(factory.open(name)).value().await?.unchecked_into();
     made.disconnect();
     RawAnswer::to(factory.delete_database(name)).value().await.map(drop)
+}
+
+/// Deletes a database; a missing one is no error. Waits until all its connections are closed.
+pub async fn delete(name: &str) -> Result<()> {
+    RawAnswer::to(factory()?.delete_database(name)).value().await.map(drop)
+}
+
+/// Returns the names of all databases of this origin. Fails with `unsupported_environment` where that is unknown.
+pub async fn names() -> Result<Vec<String>> {
+    let missing = |thrown: JsValue| {
+        Error::unsupported("indexedDB.databases()")
+            .hint("Keep a list of the names, or use a newer browser")
+            .cause(thrown_text(&thrown))
+    };
+    let listing = factory()?.databases().map_err(missing)?;
+    let all: Array = JsFuture::from(listing).await.map_err(missing)?.unchecked_into();
+    Ok(all.iter().filter_map(|database| property(&database, "name")?.as_string()).collect())
 }
 
 /// The pending result of a request. A request that throws at once counts as failed.

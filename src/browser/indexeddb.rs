@@ -3,10 +3,10 @@
 //! rexie creates the object stores; everything else goes through [`super::idb_raw`], which offers durability, explicit
 //! commits and error names.
 
-use std::{cell::RefCell, error::Error as _, future::ready, rc::Rc};
+use std::{cell::RefCell, future::ready, rc::Rc};
 
 use futures_channel::oneshot;
-use futures_util::future::select;
+use futures_util::future::{Either, select};
 use gloo_timers::future::TimeoutFuture;
 use rexie::{ObjectStore, Rexie};
 use wasm_bindgen::JsValue;
@@ -17,6 +17,7 @@ use super::{
     idb_raw::{self, Begun, IdbDatabase, RawAnswer},
     idb_values::{HEAD, bytes, head_bytes, id_of, log_key, read_log_key},
     idb_write::{CHUNKS, LOG, META, SNAPSHOTS, finish, issue, store_of, write_error, written_store},
+    thrown_text,
 };
 use crate::{
     error::{Error, ErrorCode, Result},
@@ -24,6 +25,8 @@ use crate::{
     store::failure::{self, lock_lost},
 };
 
+/// What the name of each database in IndexedDB begins with.
+const PREFIX: &str = "tidelock/";
 /// The version of the object stores; that of their content is in the head.
 const VERSION: u32 = 1;
 /// The timeout for connecting, which waits while another tab deletes or upgrades the database.
@@ -55,7 +58,7 @@ impl IndexedDb {
     pub async fn open(name: &str, host: Option<Host>) -> Result<Self> {
         idb_raw::available()?;
         let inner = IndexedDbInner {
-            name: format!("tidelock/{name}"),
+            name: format!("{PREFIX}{name}"),
             connection: RefCell::default(),
             lost: RefCell::default(),
         };
@@ -89,15 +92,27 @@ fn make(name: String) -> LocalFuture<'static, Result<Connected>> {
         builder.add_object_store(ObjectStore::new(store))
     });
     let refused = |error: rexie::Error| {
-        let cause = error.source().map(ToString::to_string).unwrap_or_default();
         Error::new(ErrorCode::StorageUnavailable, "The browser's storage could not be created")
             .hint("Private modes and full disks refuse it; storage: 'memory' works everywhere")
-            .cause(cause)
+            .cause(refusal(&error))
     };
     Box::pin(async move {
         builder.build().await.map(|rexie| rexie.close()).map_err(refused)?;
         Ok((None, None))
     })
+}
+
+/// Returns the browser's message. The error's own text would bring those of all of rexie's errors into the core: 4 KB.
+fn refusal(error: &rexie::Error) -> String {
+    match error {
+        rexie::Error::IdbError(idb::Error::DomException(refusal)) => thrown_text(refusal),
+        rexie::Error::IdbError(
+            idb::Error::IndexedDbNotFound(refusal)
+            | idb::Error::IndexedDbOpenFailed(refusal)
+            | idb::Error::ObjectStoreCreateFailed(refusal),
+        ) => thrown_text(refusal),
+        _ => String::from("unknown error"),
+    }
 }
 
 /// Waits for a connection. IndexedDB can't stop an attempt: after a timeout, or when the caller is dropped, the attempt ends in
@@ -355,5 +370,49 @@ impl Stores for IndexedDbs {
 
     fn persist(&self) -> LocalFuture<'static, bool> {
         Box::pin(super::persist())
+    }
+}
+
+/// The databases of the origin that are there: opening one never creates it.
+pub struct StoredIndexedDbs;
+
+impl Stores for StoredIndexedDbs {
+    fn open(&self, name: &str) -> LocalFuture<'static, Result<Rc<dyn Store>>> {
+        let name = format!("{PREFIX}{name}");
+        Box::pin(async move {
+            let inner = IndexedDbInner { name, connection: RefCell::default(), lost: RefCell::default() };
+            let database = inner.connect().await?.ok_or_else(disconnected)?;
+            *inner.connection.borrow_mut() = Some(database);
+            Ok(Rc::new(IndexedDb(Rc::new(inner))) as Rc<dyn Store>)
+        })
+    }
+
+    fn estimate(&self) -> LocalFuture<'static, Estimate> {
+        Box::pin(super::estimate())
+    }
+
+    fn persist(&self) -> LocalFuture<'static, bool> {
+        Box::pin(super::persist())
+    }
+}
+
+/// Returns the names of the databases of this origin, sorted. Fails with `storage_unavailable` and
+/// `unsupported_environment`.
+pub async fn indexeddb_names() -> Result<Vec<String>> {
+    let all = idb_raw::names().await?;
+    let mut names: Vec<String> = all.iter().filter_map(|name| name.strip_prefix(PREFIX)).map(str::to_owned).collect();
+    names.sort();
+    Ok(names)
+}
+
+/// Deletes a database; a missing one is no error. Fails with `storage_blocked` when a connection stays open for 10 s; the
+/// database is then deleted when that one is closed.
+pub async fn delete_indexeddb(name: &str) -> Result<()> {
+    let name = format!("{PREFIX}{name}");
+    let deleting = Box::pin(idb_raw::delete(&name));
+    match select(deleting, TimeoutFuture::new(CONNECT_TIMEOUT_MS)).await {
+        Either::Left((deleted, _)) => deleted,
+        Either::Right(_) => Err(Error::new(ErrorCode::StorageBlocked, "A connection to the database is still open")
+            .hint("Close the other tabs of this page; then the database is deleted")),
     }
 }

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     error::Result,
     lock::{lock_name, remove_locks},
-    ports::{Files, Ports},
+    ports::{Files, LocalFuture, Ports},
     store::{Storage, folder},
     time::Timestamp,
 };
@@ -52,6 +52,16 @@ pub async fn delete(options: OpenOptions, ports: Ports, files: &dyn Files) -> Re
     let held_lock = take(&options, &ports).await?;
     // The lock files are removed last, so that no process opens a partly deleted database.
     let result = folder::remove(files).and_then(|()| remove_locks(files));
+    release(held_lock).await;
+    result
+}
+
+/// Runs `work` under the lock of a database that isn't open: so no tab opens it meanwhile.
+///
+/// Fails with `database_in_use` while a tab has it open, and as `work` does.
+pub async fn while_closed<T>(options: OpenOptions, ports: Ports, work: LocalFuture<'_, Result<T>>) -> Result<T> {
+    let held_lock = take(&options, &ports).await?;
+    let result = work.await;
     release(held_lock).await;
     result
 }

@@ -47,7 +47,7 @@ pub use contents::import::{ImportOptions, PreparedImport};
 pub use database::{Callbacks, Database};
 pub use environment::Environment;
 pub use event::{ChangeEvent, CloseReason, EngineCloseEvent, Event, FlushEvent, LiveEvent, LockChange, LockEvent};
-pub use folders::{StoredDatabase, delete, stored};
+pub use folders::{StoredDatabase, delete, stored, while_closed};
 pub use moving::move_storage;
 pub use operations::maintain::MaintainOptions;
 pub use options::*;

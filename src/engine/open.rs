@@ -13,6 +13,7 @@ use super::{
     event::{CloseReason, EngineCloseEvent, FlushEvent},
     lock,
     migrations::driver::Migrations,
+    operations::continue_rotation,
     options::{Mode, OpenOptions, StorageKind},
     storage::{
         flush::{FlushPolicy, Flusher},
@@ -115,6 +116,9 @@ impl Database {
             Ok(()) => {
                 self.listen_for_takeovers();
                 inner.notify_automatic_sync(SyncTrigger::Opened);
+                if inner.storage.is_rotating() {
+                    inner.ports.platform.spawner.spawn(continue_rotation(self.clone()));
+                }
             }
             Err(_) => inner.close_after_failure().await,
         }

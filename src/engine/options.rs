@@ -23,7 +23,7 @@ pub enum StorageKind {
     Opfs,
     /// A folder.
     File,
-    /// In memory only: lost with the page.
+    /// In memory only: lost when it is closed.
     Memory,
 }
 

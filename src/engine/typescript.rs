@@ -8,6 +8,7 @@ use ts_rs::{Config, TS, TypeVisitor};
 use super::{
     folders::StoredDatabase,
     options::{DurabilityMode, Mode, StorageKind},
+    storage::snapshots::history::SnapshotHistory,
 };
 use crate::{
     engine::event::Event,
@@ -62,6 +63,7 @@ fn declarations() -> String {
     declarations.visit::<(Change, ConflictEntry, Conflict, LocalSchema)>();
     declarations
         .visit::<(SnapshotInfo, Verification, maintain::MaintenanceReport, store::RecoveryReport, StoredDatabase)>();
+    declarations.visit::<SnapshotHistory>();
     declarations.visit::<(migrate::MigrationReport, migrate::MigrationStatus, migrate::LintFinding)>();
     declarations.visit::<(schema::Drift, schema::GeneratedMigration, schema::script::SchemaScript)>();
     declarations.visit::<(PlanRow, TidelockErrorJson<'static>)>();

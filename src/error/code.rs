@@ -33,7 +33,7 @@ codes! {
     InvalidArgument => "invalid_argument",
     /// The database was closed.
     Closed => "closed",
-    /// A `timeoutMs` ran out.
+    /// A timeout ran out.
     Timeout => "timeout",
     /// A defect of tidelock, or a trap in the wasm instance.
     Internal => "internal",
@@ -51,9 +51,9 @@ codes! {
     SqliteBusy => "sqlite_busy",
     /// The stored data is damaged beyond what the log can repair.
     DatabaseCorrupt => "database_corrupt",
-    /// `maxBytes` was reached.
+    /// The database reached its largest size.
     DatabaseTooLarge => "database_too_large",
-    /// With `integers: 'number'`, a result holds an integer beyond 2^53-1.
+    /// An integer of a result doesn't fit into the type that it is read as.
     IntegerOutOfRange => "integer_out_of_range",
     /// A transaction handle was used after its end.
     TransactionClosed => "transaction_closed",
@@ -71,9 +71,9 @@ codes! {
     MigrationIrreversible => "migration_irreversible",
     /// The data was written by a newer version of the app.
     SchemaTooNew => "schema_too_new",
-    /// Another tab holds the database.
+    /// Another tab or process holds the database.
     DatabaseInUse => "database_in_use",
-    /// Another tab held the database until the wait timed out.
+    /// Another tab or process held the database until the wait timed out.
     LockTimeout => "lock_timeout",
     /// The lock was stolen; this instance can't write any more.
     LockLost => "lock_lost",

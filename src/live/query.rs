@@ -52,7 +52,7 @@ impl Query {
         let reading = connection.reading(sql)?;
         let is_pure = |name: &String| {
             let name = name.to_ascii_lowercase();
-            PURE.contains(&format!(" {name} "))
+            PURE.split(' ').any(|pure| pure == name)
                 && !functions::is_given(&name)
                 && !(name == "like" && connection.has_changed_like())
         };

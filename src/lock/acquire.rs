@@ -9,7 +9,7 @@ use crate::{
     ports::{Acquire, Clock, HeldLock, Holder, LocalFuture, Locks},
 };
 
-/// What to do when another tab holds the database.
+/// What to do when another tab or process holds the database.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnBusy {

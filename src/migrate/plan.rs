@@ -42,7 +42,7 @@ pub fn check(supplied: &SuppliedMigrations, applied: &[AppliedMigration]) -> Res
         let known = supplied.newest().map_or_else(|| "none".to_owned(), Migration::to_string);
         let message = format!("The data stands at migration {row}, which this app doesn't know (its newest: {known})");
         return Err(about(ErrorCode::SchemaTooNew, message, &row.version)
-            .hint("The data was written by a newer version of the app: reload the page to get that version"));
+            .hint("The data was written by a newer version of the app: get that version; a page, by reloading it"));
     }
     for row in applied {
         let Some(migration) = supplied.find(&row.version) else {

@@ -3,11 +3,13 @@
 
 use std::rc::Rc;
 
+use zeroize::Zeroizing;
+
 use super::LocalFuture;
 use crate::error::Result;
 
-/// An AES-256 key.
-pub type DataKey = [u8; 32];
+/// An AES-256 key, whose bytes are overwritten when it is dropped.
+pub type DataKey = Zeroizing<[u8; 32]>;
 
 /// The size of an AES-GCM nonce in bytes.
 pub const NONCE_BYTES: usize = 12;

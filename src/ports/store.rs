@@ -3,9 +3,9 @@
 //! `format` defines what the bytes mean, and `store` every rule about them: implementations of these traits know
 //! neither.
 
-use std::{future::ready, rc::Rc};
+use std::{any::Any, future::ready, rc::Rc};
 
-use super::{DataKey, LocalFuture};
+use super::LocalFuture;
 use crate::{
     error::{Error, Result},
     time::Timestamp,
@@ -137,6 +137,12 @@ pub trait Store {
         id.clone()
     }
 
+    /// Returns the id under which the copy of a chunk with that SHA-256 is stored, while everything is being encrypted with
+    /// the next key; `None` at all other times.
+    fn next_stored_id(&self, _id: &ChunkId) -> Option<ChunkId> {
+        None
+    }
+
     /// Returns whether [`Store::chunk_now`] works: where reading needs no event loop, as with files.
     fn reads_now(&self) -> bool {
         false
@@ -172,16 +178,8 @@ pub trait Store {
         Box::pin(ready(Ok(())))
     }
 
-    /// Returns the store beneath a store that encrypts; `None` for all others.
-    fn inner_store(&self) -> Option<InnerStore> {
+    /// Returns the state of a store that encrypts, which only `store::sealed` knows; `None` for all others.
+    fn encryption(&self) -> Option<Rc<dyn Any>> {
         None
     }
-}
-
-/// The store beneath a store that encrypts: needed to change its key.
-pub struct InnerStore {
-    /// The store of the encrypted data.
-    pub store: Rc<dyn Store>,
-    /// The key that encrypts the data.
-    pub data_key: DataKey,
 }

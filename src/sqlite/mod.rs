@@ -52,7 +52,7 @@ pub use database::external_file::ExternalFile;
 pub use database::salvage::{Salvaged, TimeLeft, salvage};
 pub use failure::needs_more;
 pub use image::{CHUNK_SIZE, Image};
-pub use page_file::{Batch, PageFile};
+pub use page_file::{Batch, BatchPages, PageFile};
 pub use paged::{CacheUsage, PagedBytes, StoredPages, paged};
 pub use pin::Pin;
 pub use sql::script::{ScriptOutline, TransactionMode};

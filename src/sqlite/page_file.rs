@@ -16,16 +16,23 @@ use super::{
 use crate::{collections::Bits, error::Result};
 
 /// The pages of one or more whole commits, as they are logged.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Batch {
+    /// Which pages they are.
+    pub pages: Rc<BatchPages>,
+    /// Their bytes, in that order: whole pages in each part. Each part can be freed as soon as it is encoded.
+    pub parts: Vec<Vec<u8>>,
+}
+
+/// Which pages a batch has.
+#[derive(Debug, PartialEq, Eq)]
+pub struct BatchPages {
     /// The database's page size in bytes.
     pub page_size: u32,
     /// The database's size in pages after the last of the commits.
     pub db_pages: u32,
     /// Page numbers from 0, ascending.
-    pub pages: Vec<u32>,
-    /// Their bytes, in that order.
-    pub bytes: Vec<u8>,
+    pub numbers: Vec<u32>,
 }
 
 /// A database file, all or a part of it in memory, that records which pages were committed since they were last taken. A handle, cheap to clone.
@@ -74,24 +81,29 @@ impl PageFile {
         self.0.borrow().max_bytes
     }
 
-    /// Takes the committed pages that were not taken yet; `None` when there are none. Fails, and takes none, if one can't be
-    /// read.
-    pub fn take_ready(&self) -> Result<Option<Batch>> {
+    /// Takes the committed pages that were not taken yet, in parts of at most `part_bytes` bytes and at least one page; `None`
+    /// when there are none. Fails, and takes none, if one can't be read.
+    pub fn take_ready(&self, part_bytes: usize) -> Result<Option<Batch>> {
         let mut file = self.0.borrow_mut();
         if file.ready.is_empty() {
             return Ok(None);
         }
-        let pages: Vec<u32> = file.ready.to_vec();
+        let numbers: Vec<u32> = file.ready.to_vec();
         let page_size = file.page_size as usize;
-        let mut bytes = vec![0; pages.len() * page_size];
-        for (page, bytes) in pages.iter().zip(bytes.chunks_exact_mut(page_size)) {
-            file.read(bytes, u64::from(*page) * page_size as u64)?;
+        let mut parts = Vec::new();
+        for pages in numbers.chunks((part_bytes / page_size).max(1)) {
+            let mut part = vec![0; pages.len() * page_size];
+            for (page, bytes) in pages.iter().zip(part.chunks_exact_mut(page_size)) {
+                file.read(bytes, u64::from(*page) * page_size as u64)?;
+            }
+            parts.push(part);
         }
         file.ready.clear();
-        Ok(Some(Batch { page_size: file.page_size, db_pages: file.page_count(), pages, bytes }))
+        let pages = BatchPages { page_size: file.page_size, db_pages: file.page_count(), numbers };
+        Ok(Some(Batch { pages: Rc::new(pages), parts }))
     }
 
-    /// Returns how many bytes [`take_ready`](Self::take_ready) would return.
+    /// Returns how many bytes [`take_ready`](Self::take_ready) would return in parts of any size.
     pub fn ready_bytes(&self) -> u64 {
         let file = self.0.borrow();
         file.ready.len() as u64 * u64::from(file.page_size)
@@ -103,11 +115,11 @@ impl PageFile {
     }
 
     /// Returns a batch that could not be stored: its pages are ready again, with their current bytes.
-    pub fn give_back(&self, batch: &Batch) {
+    pub fn give_back(&self, pages: &BatchPages) {
         let mut file = self.0.borrow_mut();
-        if batch.page_size == file.page_size {
+        if pages.page_size == file.page_size {
             let count = file.page_count();
-            batch.pages.iter().filter(|page| **page < count).for_each(|page| file.ready.insert(*page));
+            pages.numbers.iter().filter(|page| **page < count).for_each(|page| file.ready.insert(*page));
         } else {
             file.make_all_ready();
         }

@@ -2,7 +2,7 @@
 //!
 //! Transactions stay atomic, as IndexedDB's are; anything around them may fail.
 
-use std::{cell::RefCell, rc::Rc};
+use std::{cell::RefCell, future::ready, rc::Rc};
 
 use super::memory::{Contents, MemoryStore};
 use crate::{
@@ -316,5 +316,10 @@ impl Store for FaultyStore {
     fn reopen(&self) -> LocalFuture<'_, Result<()>> {
         self.0.state.borrow_mut().broken = false;
         Box::pin(self.readable())
+    }
+
+    fn close(&self) -> LocalFuture<'_, Result<()>> {
+        self.0.state.borrow_mut().harden();
+        Box::pin(ready(Ok(())))
     }
 }

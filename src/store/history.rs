@@ -5,6 +5,8 @@
 
 use std::ops::ControlFlow;
 
+use serde::Serialize;
+
 use super::{
     Storage, records,
     recovery::{Broken, Until, rebuild},
@@ -35,6 +37,18 @@ impl From<Timestamp> for PointInTime {
     }
 }
 
+/// A stored state of the database that can be restored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct HistoryPoint {
+    /// The number of its commit in the page log.
+    pub lsn: u64,
+    /// When it was stored, ISO 8601.
+    pub at: Timestamp,
+    /// The database's size in bytes.
+    pub bytes: u64,
+}
+
 /// How far back the options allow to restore.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reach {
@@ -51,6 +65,15 @@ struct StoredPoint {
     generation: u64,
     /// When it was stored; `None` if its record can't be read.
     at: Option<Timestamp>,
+    /// The database's size in bytes.
+    bytes: u64,
+}
+
+impl StoredPoint {
+    /// A state whose record can't be read.
+    fn unreadable(lsn: u64) -> Self {
+        Self { lsn, generation: 0, at: None, bytes: 0 }
+    }
 }
 
 impl Storage {
@@ -66,9 +89,7 @@ impl Storage {
         // A failed truncation may have taken effect.
         self.reload_head().await?;
         let states = self.states(reach.lsn).await?;
-        let is_last = |index: usize| states[index + 1..].iter().find_map(|next| next.at).is_none_or(|next| next > at);
-        let matches = |index: &usize| states[*index].at.is_some_and(|time| time <= at) && is_last(*index);
-        let matching: Vec<usize> = (0..states.len()).filter(matches).collect();
+        let matching: Vec<usize> = (0..states.len()).filter(|index| matches(&states, *index, at)).collect();
         if at < reach.time || matching.is_empty() {
             return Err(unreachable(at, &states, reach.time));
         }
@@ -102,6 +123,19 @@ impl Storage {
         if rebuilt.broken.is_some() { Err(damaged(at, rebuilt.end.time)) } else { Ok(rebuilt.file) }
     }
 
+    /// Returns the first time that can be restored, and all states that [`load_at`](Self::load_at) returns for their own
+    /// time and lsn, in the order of the log. Must not run concurrently with a snapshot, a prune or a sweep. Fails with the
+    /// store's errors.
+    pub async fn history(&self, reach: Reach) -> Result<(Option<Timestamp>, Vec<HistoryPoint>)> {
+        self.reload_head().await?;
+        let states = self.states(reach.lsn).await?;
+        let point = |(index, state): (usize, &StoredPoint)| {
+            let at = state.at.filter(|at| *at >= reach.time && matches(&states, index, *at))?;
+            Some(HistoryPoint { lsn: state.lsn, at, bytes: state.bytes })
+        };
+        Ok((first_of(&states, reach.time), states.iter().enumerate().filter_map(point).collect()))
+    }
+
     /// Returns whether the log continues from the manifest.
     fn reaches(&self, manifest: &Manifest) -> bool {
         manifest.lsn >= self.truncated().lsn
@@ -124,38 +158,51 @@ impl Storage {
             lsn: manifest.lsn,
             generation: manifest.generation,
             at: Some(if manifest.barrier { manifest.created_at } else { manifest.time }),
+            bytes: manifest.db_bytes,
         };
         let mut states: Vec<StoredPoint> = manifests.iter().filter(is_state).map(of_manifest).collect();
         let mut seen = start_lsn;
         let mut take = |key: LogKey, bytes| {
             let record = LogRecord::decode(key, bytes);
             if key.0 > seen + 1 || record.is_none() {
-                states.push(StoredPoint { lsn: seen + 1, generation: 0, at: None });
+                states.push(StoredPoint::unreadable(seen + 1));
             }
             if let Some(LogRecord { header, .. }) = record
                 && header.kind == LogKind::Commit
                 && header.part == 0
             {
-                states.push(StoredPoint { lsn: header.lsn, generation: 0, at: Some(header.time) });
+                let bytes = u64::from(header.db_pages) * u64::from(header.page_size);
+                states.push(StoredPoint { lsn: header.lsn, generation: 0, at: Some(header.time), bytes });
             }
             seen = key.0;
             Ok(ControlFlow::Continue(()))
         };
         records::each_of_log(&*self.0.store(), (start_lsn, u32::MAX), &mut take).await?;
         if seen < self.position().lsn {
-            states.push(StoredPoint { lsn: seen + 1, generation: 0, at: None });
+            states.push(StoredPoint::unreadable(seen + 1));
         }
         states.sort_by_key(|state| (state.lsn, state.generation));
         Ok(states)
     }
 }
 
+/// Returns whether a state was the current one at a time: stored until then, and the next one later.
+fn matches(states: &[StoredPoint], index: usize, at: Timestamp) -> bool {
+    let next = states[index + 1..].iter().find_map(|next| next.at);
+    states[index].at.is_some_and(|time| time <= at) && next.is_none_or(|next| next > at)
+}
+
+/// Returns the first time that can be restored.
+fn first_of(states: &[StoredPoint], not_before: Timestamp) -> Option<Timestamp> {
+    states.iter().filter_map(|state| state.at).min().map(|first| first.max(not_before))
+}
+
 fn unreachable(at: Timestamp, states: &[StoredPoint], not_before: Timestamp) -> Error {
     let error = Error::new(ErrorCode::SnapshotNotFound, format!("The state of {at} is not stored"));
-    let Some(first) = states.iter().filter_map(|state| state.at).min() else {
+    let Some(oldest) = first_of(states, not_before) else {
         return error.hint("Nothing has been stored yet");
     };
-    let oldest = first.max(not_before).to_string();
+    let oldest = oldest.to_string();
     error
         .hint(format!("Points in time from {oldest} on can be restored; snapshots.list() shows older ones"))
         .detail("oldest", oldest)

@@ -46,39 +46,31 @@ pub fn epoch_record(from: Position, epoch: u64, now: Timestamp) -> (StoredRecord
     (((header.lsn, 0), record), end)
 }
 
-/// Encodes a batch as records of at most `part_bytes` bytes of pages; also returns the position after it.
-pub fn batch_records(
-    from: Position,
-    epoch: u64,
-    batch: &Batch,
-    now: Timestamp,
-    part_bytes: usize,
-) -> (Vec<StoredRecord>, Position) {
-    let page_size = batch.page_size.max(1) as usize;
-    let pages_a_part = (part_bytes / page_size).max(1);
-    let parts = batch.pages.len().div_ceil(pages_a_part).max(1) as u32;
+/// Encodes a batch as a record for each of its parts; also returns the position after it.
+pub fn batch_records(from: Position, epoch: u64, batch: Batch, now: Timestamp) -> (Vec<StoredRecord>, Position) {
+    let Batch { pages, parts } = batch;
     let mut header = LogHeader {
         prev: from.chain,
         lsn: from.lsn + 1,
         part: 0,
-        parts,
+        parts: parts.len() as u32,
         kind: LogKind::Commit,
         epoch,
         time: now,
-        page_size: batch.page_size,
-        db_pages: batch.db_pages,
-        logged: from.logged + batch.bytes.len() as u64,
+        page_size: pages.page_size,
+        db_pages: pages.db_pages,
+        logged: from.logged + parts.iter().map(|part| part.len() as u64).sum::<u64>(),
     };
-    let records = (0..parts)
-        .map(|part| {
-            header.part = part;
-            let first = part as usize * pages_a_part;
-            let last = (first + pages_a_part).min(batch.pages.len());
-            let record = header.encode(&batch.pages[first..last], &batch.bytes[first * page_size..last * page_size]);
-            header.prev = checksum_of(&record);
-            ((header.lsn, part), record)
-        })
-        .collect();
+    let mut numbers = &pages.numbers[..];
+    let mut records = Vec::with_capacity(parts.len());
+    for (part, bytes) in (0..).zip(parts) {
+        header.part = part;
+        let (these, later) = numbers.split_at(bytes.len() / pages.page_size as usize);
+        let record = header.encode(these, &bytes);
+        header.prev = checksum_of(&record);
+        records.push(((header.lsn, part), record));
+        numbers = later;
+    }
     (records, Position { lsn: header.lsn, chain: header.prev, time: header.time, logged: header.logged })
 }
 

@@ -29,7 +29,7 @@
 //! | `generations`, `imported`, `removal` | writing, importing and deleting snapshots and checkpoints |
 //! | `repair` | damaged chunks, stored again |
 //! | `paging` | databases larger than memory |
-//! | `rekey`, `moving` | changing the key; moving to another store |
+//! | `rekey`, `moving` | changing the keys; moving to another store |
 //! | `failure` | the errors that all stores share |
 
 pub mod chunk;
@@ -59,9 +59,9 @@ pub mod sealed;
 mod storage;
 
 pub use generations::{ChunkSource, Staged, Tag};
-pub use history::{PointInTime, Reach};
+pub use history::{HistoryPoint, PointInTime, Reach};
 pub use last_good::{LogRange, RecoveryReport};
 pub use log::{PART_BYTES, Position, SMALL_PART_BYTES, batch_records, epoch_record};
 pub use memory::{Contents, MemoryStore, in_memory};
-pub use rekey::Rekeyed;
+pub use rekey::{Rekeyed, Rotation};
 pub use storage::{Opened, Storage, Usage, stored_bytes};

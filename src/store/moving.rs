@@ -20,7 +20,7 @@ use super::{
     failure::{ELSEWHERE, corrupt, lock_lost},
     paging::Paging,
     records, recovery,
-    sealed::ENCRYPTION,
+    sealed::{ENCRYPTION, is_of_encryption},
 };
 use crate::{
     error::{Error, ErrorCode, Result},
@@ -228,7 +228,7 @@ fn start_of(head: &[u8]) -> Option<Head> {
 fn movable(stored: &[u8]) -> Result<Head> {
     let mut head = start_of(stored).ok_or_else(|| corrupt("The head record of the database is damaged"))?;
     let features = head.features.clone();
-    head.features.retain(|name| name != ENCRYPTION);
+    head.features.retain(|name| !is_of_encryption(name));
     recovery::check_format(&head)?;
     Ok(Head { features, ..head })
 }

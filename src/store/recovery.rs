@@ -9,7 +9,7 @@ use super::{
     manifests::part,
     paging::{Paging, chunk_damage, first_missing},
     records,
-    sealed::ENCRYPTION,
+    sealed::{ENCRYPTION, is_of_encryption},
 };
 use crate::{
     collections::{Bits, Set},
@@ -185,7 +185,8 @@ pub(super) fn check_format(head: &Head) -> Result<()> {
         return Err(elsewhere());
     }
     let encrypted = head.features.iter().any(|feature| feature == ENCRYPTION);
-    if head.format <= FORMAT && head.features.len() == usize::from(encrypted) {
+    let known = head.features.is_empty() || encrypted && head.features.iter().all(|name| is_of_encryption(name));
+    if head.format <= FORMAT && known {
         return if encrypted { Err(refused("The database is encrypted, and no key was given")) } else { Ok(()) };
     }
     // A forged head may name a million.

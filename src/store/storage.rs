@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    PART_BYTES, Position, batch_records, epoch_record,
+    Position, batch_records, epoch_record,
     failure::lock_lost,
     paging::Paging,
     records,
@@ -196,30 +196,20 @@ impl Storage {
     }
 
     /// Appends a batch to the log, in one transaction whose requests are issued when this is called. Must not run
-    /// concurrently. Fails as [`append_in_parts`](Self::append_in_parts) does.
-    pub fn append(&self, batch: &Batch, durability: Durability) -> LocalFuture<'static, Result<()>> {
-        self.append_in_parts(batch, durability, PART_BYTES)
-    }
-
-    /// Does the same as [`append`](Self::append), with records of at most `part_bytes` bytes of pages.
+    /// concurrently.
     ///
     /// After a failure the batch may or may not be stored: the next call finds out, on a new connection, before it
     /// appends. Fails with `lock_lost` (permanently) and the store's errors.
-    pub fn append_in_parts(
-        &self,
-        batch: &Batch,
-        durability: Durability,
-        part_bytes: usize,
-    ) -> LocalFuture<'static, Result<()>> {
+    pub fn append(&self, batch: Batch, durability: Durability) -> LocalFuture<'static, Result<()>> {
         if self.0.doubt.get().is_some() {
-            let (storage, batch) = (self.clone(), batch.clone());
+            let storage = self.clone();
             return Box::pin(async move {
                 storage.revive().await?;
-                storage.append_in_parts(&batch, durability, part_bytes).await
+                storage.append(batch, durability).await
             });
         }
         let now = self.0.platform.clock.now();
-        let (records, end) = batch_records(self.0.end.get(), self.epoch(), batch, now, part_bytes);
+        let (records, end) = batch_records(self.0.end.get(), self.epoch(), batch, now);
         let first = checksum_of(&records[0].1);
         let writes = records.into_iter().map(|(key, record)| Write::Add(key, record)).collect();
         let transaction = Transaction { guard: Guard::Nothing, require: Vec::new(), writes, durability };

@@ -122,6 +122,22 @@ pub struct PushReport {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Cells(pub Vec<(String, Value)>);
 
+impl Cells {
+    /// Returns the value of a column; `None` when it has no such column.
+    pub fn get(&self, column: &str) -> Option<&Value> {
+        self.0.iter().find(|(name, _)| name == column).map(|(_, value)| value)
+    }
+
+    /// Sets the value of a column.
+    pub fn set(&mut self, column: &str, value: impl Into<Value>) {
+        let value = value.into();
+        match self.0.iter_mut().find(|(name, _)| name == column) {
+            Some((_, known)) => *known = value,
+            None => self.0.push((column.to_owned(), value)),
+        }
+    }
+}
+
 impl std::ops::Deref for Cells {
     type Target = [(String, Value)];
 

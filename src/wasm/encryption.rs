@@ -49,4 +49,16 @@ impl Core {
         let vault = (!encryption.is_null()).then(|| vault(encryption)).transpose();
         done(async move { database.rekey(vault?).await })
     }
+
+    /// Replaces the data key, and encrypts everything with the new one. `cancel` is an id of `newCancel`, or 0: cancelled,
+    /// the next call or opening continues.
+    #[wasm_bindgen(js_name = rotateKey)]
+    pub fn rotate_key(&self, cancel: u32) -> Promise {
+        let (database, cancels) = (self.database.clone(), self.cancels.clone());
+        done(async move {
+            database.begin_rotation().await?;
+            let copied = cancels.watch(cancel, database.copy_ahead()).await;
+            database.end_rotation(copied).await
+        })
+    }
 }

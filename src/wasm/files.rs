@@ -9,8 +9,9 @@ use super::{
     convert::{Thrown, to_js},
     encryption,
     handle::Core,
-    options,
+    options::{self, Fields},
     promise::{answer, done, value},
+    snapshots::point_of,
 };
 use crate::{
     browser::{self, Host, JsFiles, PrivateFolder},
@@ -99,6 +100,18 @@ impl Core {
             let pieces = Array::new();
             let snapshot = database.snapshot_export(&id, sql, &mut |piece| add_copy(&pieces, piece)).await?;
             Ok(browser::object(&[("snapshot", to_js(&snapshot)), ("pieces", pieces.into())]).into())
+        })
+    }
+
+    /// Returns the state at a time in milliseconds since 1970 as a file: `{ sql?, lsn? }` → pieces, to be joined.
+    #[wasm_bindgen(js_name = snapshotsExportAt)]
+    pub fn snapshots_export_at(&self, at: f64, options: &JsValue) -> Promise {
+        let (database, options) = (self.database.clone(), Fields(options));
+        let (point, sql) = (point_of(at, &options), options.is("sql"));
+        value(async move {
+            let pieces = Array::new();
+            database.export_at(point, sql, &mut |piece| add_copy(&pieces, piece)).await?;
+            Ok(pieces.into())
         })
     }
 

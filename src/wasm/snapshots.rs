@@ -10,6 +10,11 @@ use super::{
 };
 use crate::{snapshot::Reason, store::PointInTime, time::Timestamp};
 
+/// Returns the point in time at these milliseconds since 1970: `{ lsn? }`.
+pub(super) fn point_of(at: f64, options: &Fields<'_>) -> PointInTime {
+    PointInTime { at: Timestamp(at as i64), lsn: options.any_number("lsn").map(|lsn| lsn as u64) }
+}
+
 #[wasm_bindgen]
 impl Core {
     /// Takes a snapshot: `{ label? }`.
@@ -45,9 +50,15 @@ impl Core {
     #[wasm_bindgen(js_name = snapshotsRestoreAt)]
     pub fn snapshots_restore_at(&self, at: f64, options: &JsValue) -> Promise {
         let (database, options) = (self.database.clone(), Fields(options));
-        let lsn = options.any_number("lsn").map(|lsn| lsn as u64);
-        let (point, force) = (PointInTime { at: Timestamp(at as i64), lsn }, options.is("force"));
+        let (point, force) = (point_of(at, &options), options.is("force"));
         done(async move { database.restore_at(point, force).await })
+    }
+
+    /// Returns what can be restored, with at most that many of the newest states.
+    #[wasm_bindgen(js_name = snapshotsHistory)]
+    pub fn snapshots_history(&self, limit: u32) -> Promise {
+        let snapshots = self.database.snapshots().clone();
+        answer(async move { snapshots.history(limit as usize).await })
     }
 
     /// Deletes a snapshot.

@@ -174,7 +174,7 @@ test('kill -9 again and again: the dead lock is replaced, commits are whole, and
   assert.equal(readdirSync(where).filter((name) => name.endsWith('.tmp')).length, 0)
 })
 
-test('a damaged chunk and a torn journal are found; a journal with an invalid start is refused', async () => {
+test('a damaged chunk, a torn journal and a journal with a damaged start lose nothing', async () => {
   const where = folder()
   const db = await open({ name: 'shop', storage: 'file', path: where, ...quiet })
   await db.exec('CREATE TABLE t (n)')
@@ -206,8 +206,9 @@ test('a damaged chunk and a torn journal are found; a journal with an invalid st
   const bytes = readFileSync(journal)
   bytes[60] ^= 1
   writeFileSync(journal, bytes)
-  assert.equal((await failure(open({ name: 'shop', storage: 'file', path: where, ...quiet }))).code, 'database_corrupt')
-  assert.deepEqual(readFileSync(journal), bytes, 'nothing was written')
+  const repaired = await open({ name: 'shop', storage: 'file', path: where, ...quiet })
+  assert.deepEqual(await repaired.query('SELECT n FROM t'), [{ n: 1 }, { n: 2 }], 'that frame is known without it')
+  await repaired.close()
 })
 
 test('a folder is encrypted, gets another secret, and is decrypted; no old data is left in it', async () => {

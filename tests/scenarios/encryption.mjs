@@ -85,6 +85,67 @@ export default {
     assert.deepEqual(await db.query('SELECT s FROM t'), [{ s: 'first' }])
   },
 
+  'rotateKey: writes go on meanwhile, the secret stays, and what was before can be restored': async (t) => {
+    const name = t.freshName()
+    const encryption = { passphrase: 'words' }
+    let db = await t.open({ name, encryption })
+    const sums = (of) => of.get('SELECT count(*) AS rows, total(n) AS n, total(length(b)) AS bytes FROM t')
+    // More than one slice of chunks.
+    await db.exec(`CREATE TABLE t (n INTEGER, b BLOB);
+      WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 6000)
+      INSERT INTO t SELECT i, randomblob(1000) FROM n`)
+    const { id } = await db.snapshots.create({ label: 'before' })
+    const inSnapshot = await sums(db)
+    await db.run('INSERT INTO t (n) VALUES (-1)')
+    const [before, at] = [await sums(db), new Date()]
+    await t.until(() => new Date() > at)
+    let writes = 0
+    let ended = false
+    const rotation = db.rotateKey().finally(() => {
+      ended = true
+    })
+    while (!ended) {
+      await db.run('INSERT INTO t (n) VALUES (-2)')
+      writes++
+      // Writes to files resolve without the event loop.
+      await new Promise((resolve) => setTimeout(resolve))
+    }
+    await rotation
+    assert.ok(writes > 1, `${writes} writes`)
+    const after = await sums(db)
+    assert.equal(after.rows, before.rows + writes)
+    await db.close()
+    assert.equal((await t.failure(t.open({ name, encryption: { passphrase: 'other' } }))).code, 'decryption_failed')
+    db = await t.open({ name, encryption })
+    assert.deepEqual(await sums(db), after)
+    for (const snapshot of await db.snapshots.list())
+      assert.deepEqual(await db.snapshots.verify(snapshot.id), { ok: true, errors: [] })
+    await db.snapshots.restore({ at })
+    assert.deepEqual(await sums(db), before)
+    await db.snapshots.restore(id)
+    assert.deepEqual(await sums(db), inSnapshot)
+  },
+
+  'rotateKey: refused for a plain database; an aborted call stops, and the next one continues': async (t) => {
+    const plain = await t.open()
+    const refused = await t.failure(plain.rotateKey())
+    assert.equal(refused.code, 'invalid_argument')
+    assert.match(refused.hint, /rekey/)
+    await plain.rekey({ passphrase: 'x' })
+    const reason = new Error('stop')
+    assert.equal(await plain.rotateKey({ signal: AbortSignal.abort(reason) }).catch((error) => error), reason)
+    const controller = new AbortController()
+    const aborted = plain.rotateKey({ signal: controller.signal }).catch((error) => error)
+    controller.abort(reason)
+    // An abort is a request: a call that was quicker has its result.
+    assert.ok([reason, undefined].includes(await aborted))
+    await plain.exec('CREATE TABLE t (n); INSERT INTO t VALUES (1)')
+    await plain.rotateKey()
+    await plain.close()
+    const again = await t.open({ name: plain.name, encryption: { passphrase: 'x' } })
+    assert.deepEqual(await again.query('SELECT n FROM t'), [{ n: 1 }])
+  },
+
   'schema, rows and labels are not readable in the storage of an encrypted database': {
     ...inIndexedDb,
     run: async ({ open, freshName }) => {

@@ -20,7 +20,7 @@ async fn webcrypto_derives_and_encrypts_as_the_standards_say() {
     let key = WebCrypto.pbkdf2("passwd", b"salt", 1).await.unwrap();
     assert_eq!(key[..4], [0x55, 0xac, 0x04, 0x6e]);
     // Test case 14 of the proposal of GCM.
-    let cipher = WebCrypto.cipher(&[0; 32]).await.unwrap();
+    let cipher = WebCrypto.cipher(&[0; 32].into()).await.unwrap();
     let piece = |bytes: Vec<u8>| AeadInput { nonce: [0; 12], associated: Vec::new(), bytes };
     let sealed = cipher.seal(vec![piece(vec![0; 16])]).await.unwrap();
     assert_eq!(sealed[0][..4], [0xce, 0xa7, 0x40, 0x3d]);
@@ -36,7 +36,7 @@ async fn webcrypto_derives_and_encrypts_as_the_standards_say() {
 
 #[wasm_bindgen_test]
 async fn an_encrypted_indexeddb_conforms() {
-    let secret = Secret::Key(WebCrypto.cipher(&[7; 32]).await.unwrap());
+    let secret = Secret::Key(WebCrypto.cipher(&[7; 32].into()).await.unwrap());
     let vault = Vault { secret, crypto: Rc::new(WebCrypto), entropy: Rc::new(BrowserEntropy) };
     for (number, (name, case)) in CASES.iter().enumerate() {
         console_log!("{name}");

@@ -13,9 +13,9 @@ use tidelock::{
     engine::storage::flush::{FlushPolicy, Flusher},
     error::WarningCode,
     ports::{Clock, Durability, Holder, LoadedParts, Platform, Store},
-    sqlite::{Batch, Connection},
+    sqlite::{Batch, BatchPages, Connection},
     store::{
-        Opened, Storage, Tag,
+        Opened, PART_BYTES, Storage, Tag,
         conformance::{CASES, Handles},
     },
 };
@@ -113,10 +113,11 @@ async fn indexeddb_conforms() {
 async fn a_batch_of_many_megabytes_goes_in_parts() {
     delete("large").await;
     let opened = open("large").await;
-    let pages: Vec<u32> = (0..5000).collect();
-    let bytes: Vec<u8> = pages.iter().flat_map(|page| [(*page % 251) as u8; 4096]).collect();
-    let batch = Batch { page_size: 4096, db_pages: 5000, pages, bytes: bytes.clone() };
-    opened.storage.append(&batch, Durability::Relaxed).await.expect("appends");
+    let numbers: Vec<u32> = (0..5000).collect();
+    let bytes: Vec<u8> = numbers.iter().flat_map(|page| [(*page % 251) as u8; 4096]).collect();
+    let pages = Rc::new(BatchPages { page_size: 4096, db_pages: 5000, numbers });
+    let batch = Batch { pages, parts: bytes.chunks(PART_BYTES).map(<[u8]>::to_vec).collect() };
+    opened.storage.append(batch, Durability::Relaxed).await.expect("appends");
     opened.storage.close().await.expect("closes");
     let parts = js("large", "const db = await connect(); const keys = await done(db.transaction('log').objectStore('log').getAllKeys()); db.close(); return JSON.stringify(keys)").await;
     assert_eq!(parts.as_string().unwrap(), "[[1,0],[2,0],[2,1],[2,2]]");

@@ -19,6 +19,12 @@ export function filesOf(folder: string, options: object): FolderFiles | ReadOnly
   return readOnly in options ? new ReadOnlyFiles(new FolderFiles(folder, 'r')) : new FolderFiles(folder)
 }
 
+/** What distinguishes a file from others that have its name later. */
+interface Identity {
+  readonly dev: number
+  readonly ino: number
+}
+
 /** The files of one folder and the processes of this machine, called by the wasm module. */
 export class FolderFiles implements NodeFiles {
   readonly isPrivate = false
@@ -26,6 +32,8 @@ export class FolderFiles implements NodeFiles {
   readonly #mode: 'r' | 'r+'
   /** The file of the last call stays open, because the next call mostly uses it again. */
   #open: { readonly name: string; readonly file: number } | undefined
+  /** Which file each name of the database's files stands for. */
+  readonly #opened = new Map<string, Identity>()
   /** The lock file of this instance, until it is released. */
   #lock: string | undefined
 
@@ -54,6 +62,7 @@ export class FolderFiles implements NodeFiles {
     try {
       const file = fs.openSync(this.#path(name), this.#mode)
       this.#open = { name, file }
+      this.#mustBeSame(name, fs.fstatSync(file))
       return file
     } catch (error) {
       if (hasCode(error, 'ENOENT')) return undefined
@@ -72,6 +81,23 @@ export class FolderFiles implements NodeFiles {
     const file = this.#existing(name)
     if (fs.fstatSync(file).nlink > 1) throw notPlain(this.#path(name))
     return file
+  }
+
+  /**
+   * Throws `lock_lost` when the name of a file of the database has become another file's: writing on would damage the one
+   * that was moved, or the one that replaced it.
+   */
+  #mustBeSame(name: string, about: Identity): void {
+    if (!/^(journal|pack)\./.test(name)) return
+    const { dev, ino } = about
+    const known = this.#opened.get(name)
+    if (known === undefined) this.#opened.set(name, { dev, ino })
+    else if (known.dev !== dev || known.ino !== ino) {
+      this.close()
+      throw new TidelockError('lock_lost', "The database's folder was replaced while the database was open", {
+        hint: 'Close the database before its folder is moved or restored from a copy, then open it again',
+      })
+    }
   }
 
   prepare(names: string[]): void {
@@ -108,7 +134,9 @@ export class FolderFiles implements NodeFiles {
 
   size(name: string): number | undefined {
     // By name, because another process may have replaced the open file.
-    return fs.lstatSync(this.#path(name), { throwIfNoEntry: false })?.size
+    const about = fs.lstatSync(this.#path(name), { throwIfNoEntry: false })
+    if (about !== undefined) this.#mustBeSame(name, about)
+    return about?.size
   }
 
   read(name: string, at: number, length: number): Uint8Array | undefined {
@@ -159,6 +187,7 @@ export class FolderFiles implements NodeFiles {
 
   remove(name: string): void {
     if (this.#open?.name === name) this.close()
+    this.#opened.delete(name)
     if (name === this.#lock) this.#lock = undefined
     fs.rmSync(this.#path(name), { force: true })
   }

@@ -17,10 +17,12 @@ declare module 'node:fs' {
   export function lstatSync(
     path: string,
     options: { throwIfNoEntry: false },
-  ): (Kind & { readonly size: number; readonly uid: number }) | undefined
+  ): (Kind & { readonly size: number; readonly uid: number; readonly dev: number; readonly ino: number }) | undefined
   export function openSync(path: string, flags: string | number): number
   export function closeSync(file: number): void
-  export function fstatSync(file: number): Kind & { readonly size: number; readonly nlink: number }
+  export function fstatSync(
+    file: number,
+  ): Kind & { readonly size: number; readonly nlink: number; readonly dev: number; readonly ino: number }
   export function readSync(
     file: number,
     into: Uint8Array,

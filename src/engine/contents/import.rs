@@ -70,7 +70,7 @@ impl Database {
         };
         drop(guard);
         let stored = inner.flusher.flush().await;
-        result.and(stored)
+        result.map_err(with_baseline).and(stored)
     }
 
     /// Writes the contents as SQL text to `sink`, piece by piece, like `.dump` of SQLite's shell. Locks the connection.
@@ -127,6 +127,14 @@ impl Inner {
     }
 }
 
+/// Explains the failure of a migration: a file of another library has tables without a history.
+fn with_baseline(error: Error) -> Error {
+    if !error.is(ErrorCode::MigrationFailed) {
+        return error;
+    }
+    error.hint("Nothing was imported. If the file has tables of the migrations already, pass baseline: the version of the last one")
+}
+
 /// Fails with `database_too_large` when a file has more than `limit` bytes.
 pub(in crate::engine) fn check_size(image: &Image, limit: u64) -> Result<()> {
     let bytes = image.len();
@@ -144,6 +152,6 @@ fn incompatible(error: Error) -> Error {
         return error;
     }
     Error::new(ErrorCode::SnapshotIncompatible, "The file is newer than this app's migrations")
-        .hint("Reload the page to get the newer version of the app")
+        .hint("Get the newer version of the app: a page, by reloading it")
         .cause(error)
 }

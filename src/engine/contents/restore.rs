@@ -98,7 +98,7 @@ impl RestorePoint<'_> {
         }
         let message = format!("{self} is newer than this app's migrations");
         self.about(Error::new(ErrorCode::SnapshotIncompatible, message))
-            .hint("Reload the page to get the newer version of the app")
+            .hint("Get the newer version of the app: a page, by reloading it")
             .cause(error)
     }
 

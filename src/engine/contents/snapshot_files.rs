@@ -6,7 +6,8 @@ use crate::{
     error::{Error, ErrorCode, Result},
     memory::no_memory,
     snapshot::SnapshotInfo,
-    sqlite::{Connection, Image, Sink},
+    sqlite::{Connection, Image, PageFile, Sink},
+    store::PointInTime,
 };
 
 /// The label of snapshots that are imported without one.
@@ -19,21 +20,33 @@ impl Database {
     /// Fails with `snapshot_not_found`, `snapshot_corrupt`, `out_of_memory`, and the storage's errors.
     pub async fn snapshot_export(&self, id: &str, sql: bool, sink: &mut Sink<'_>) -> Result<SnapshotInfo> {
         let snapshots = &self.inner.snapshots;
-        let file = snapshots.load(id).await?;
-        if sql {
-            let scratch = Connection::open(&file)?;
-            fts5::load_if_used(&self.inner.ports.platform, &scratch).await?;
-            scratch.dump(sink)?;
-        } else {
-            let contents = file.pin();
-            (0..contents.chunk_count()).try_for_each(|index| contents.with_chunk(index, &mut *sink)?)?;
-        }
+        self.write_file(&snapshots.load(id).await?, sql, sink).await?;
         let info = snapshots.list().into_iter().find(|snapshot| snapshot.id == id);
         info.ok_or_else(|| {
             Error::new(ErrorCode::SnapshotNotFound, "The snapshot was deleted meanwhile")
                 .hint("snapshots.list() shows which exist")
                 .detail("snapshotId", id)
         })
+    }
+
+    /// Writes the contents after the newest stored commit that is not later than `point`, as
+    /// [`snapshot_export`](Self::snapshot_export) does. Stores pending commits first.
+    ///
+    /// Fails as [`restore_at`](Self::restore_at) does for that time, with `out_of_memory`, and the storage's errors.
+    pub async fn export_at(&self, point: PointInTime, sql: bool, sink: &mut Sink<'_>) -> Result<()> {
+        self.flush().await?;
+        let file = self.inner.snapshots.load_at(point).await?;
+        self.write_file(&file, sql, sink).await
+    }
+
+    async fn write_file(&self, file: &PageFile, sql: bool, sink: &mut Sink<'_>) -> Result<()> {
+        if sql {
+            let scratch = Connection::open(file)?;
+            fts5::load_if_used(&self.inner.ports.platform, &scratch).await?;
+            return scratch.dump(sink);
+        }
+        let contents = file.pin();
+        (0..contents.chunk_count()).try_for_each(|index| contents.with_chunk(index, &mut *sink)?)
     }
 
     /// Stores a file as a snapshot, without changing the database's contents: a `.sqlite` file or SQL text, recognised

@@ -97,7 +97,9 @@ impl Inner {
     }
 
     /// Returns the milliseconds since the last complete sync. In cloud mode this includes the time before the first
-    /// pull, and the age of the oldest unpushed change.
+    /// pull, and the age of the oldest unpushed change. An entry of the part `sync`: never inlined, so that the part can
+    /// be split off here.
+    #[inline(never)]
     fn lag(&self, connection: &Connection, config: &Config) -> Result<Option<i64>> {
         let now = self.ports.platform.clock.now();
         let lag = status::lag(connection, config, now)?;

@@ -15,7 +15,7 @@ use crate::{
     engine::connection::{mutex::closed, signal::Signal},
     error::{Error, Result},
     ports::{Durability, LocalFuture, Platform},
-    sqlite::{Batch, PageFile, Pin},
+    sqlite::{BatchPages, PageFile, Pin},
     store::{Position, SMALL_PART_BYTES, Storage},
 };
 
@@ -82,7 +82,7 @@ struct IssuedBatch {
     /// The number of stored commits after its success.
     commits: u64,
     /// The pages; `None` if there was nothing to store.
-    batch: Option<Batch>,
+    pages: Option<Rc<BatchPages>>,
     stored: LocalFuture<'static, Result<()>>,
 }
 

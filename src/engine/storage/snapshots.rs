@@ -1,5 +1,6 @@
 //! Takes, verifies, lists and prunes snapshots.
 
+pub mod history;
 mod scheduler;
 
 use std::{
@@ -24,7 +25,7 @@ use crate::{
         Reason, RetentionPlan, SnapshotInfo, SnapshotOptions, StoredState, Verification, VerifyMode, first_due,
     },
     sqlite::{Connection, PageFile, Pin},
-    store::{PointInTime, Reach, Storage, Tag, stored_bytes},
+    store::{Storage, Tag, stored_bytes},
     time::Timestamp,
 };
 
@@ -185,16 +186,6 @@ impl Snapshots {
         let generation = self.0.generation(id)?;
         let storage = &self.0.storage;
         self.0.repairing(&|| Box::pin(storage.load(generation))).await
-    }
-
-    /// Returns the contents after the newest stored commit that is not later than `point`. Fails with `snapshot_not_found`
-    /// (details `oldest`) for a time that can't be restored any more, `invalid_argument` (details `candidates`) when several
-    /// states match, and `snapshot_corrupt` when the log before that time is damaged.
-    pub async fn load_at(&self, point: PointInTime) -> Result<PageFile> {
-        let _guard = self.0.mutex.acquire().await?;
-        let (lsn, time) = self.0.with_stored_state(|state| state.reach(&self.0.options, self.0.now()));
-        let storage = &self.0.storage;
-        self.0.repairing(&|| Box::pin(storage.load_at(point, Reach { lsn, time }))).await
     }
 
     /// Stores imported contents as a snapshot. Its label keeps it until it is deleted. Fails as the storage does.

@@ -98,15 +98,16 @@ fn a_restore_is_one_whole_commit() {
     assert_eq!(source_file.page_size(), 1024);
     let (file, db) = fresh();
     db.exec("CREATE TABLE t(a); INSERT INTO t VALUES (1)").unwrap();
-    file.take_ready().unwrap();
+    file.take_ready(usize::MAX).unwrap();
     let commits = file.commits();
     db.replace_with(&source.pin()).unwrap();
     assert_eq!(file.commits(), commits + 1);
     assert_eq!(db.value("SELECT length(a) FROM s", &[]).unwrap(), Some(Value::Integer(100_000)));
     assert!(db.quick_check().unwrap().is_empty());
-    let batch = file.take_ready().unwrap().unwrap();
-    assert_eq!((batch.page_size, batch.db_pages as usize), (1024, batch.pages.len()));
-    assert_eq!(file.image().unwrap().chunks, Image::from_bytes(&batch.bytes).chunks);
+    let batch = file.take_ready(usize::MAX).unwrap().unwrap();
+    let pages = &batch.pages;
+    assert_eq!((pages.page_size, pages.db_pages as usize), (1024, pages.numbers.len()));
+    assert_eq!(file.image().unwrap().chunks, Image::from_bytes(&batch.parts.concat()).chunks);
 }
 
 #[test]
@@ -152,7 +153,11 @@ fn a_file_from_wal_mode_opens_and_leaves_it() {
     let image = copy.image().unwrap();
     assert_eq!(image.chunks[0][18..20], [1, 1]);
     // The change of the header is a commit, too.
-    assert!(copy.take_ready().unwrap().is_some_and(|batch| batch.pages[0] == 0 && batch.bytes[18..20] == [1, 1]));
+    assert!(
+        copy.take_ready(usize::MAX)
+            .unwrap()
+            .is_some_and(|batch| batch.pages.numbers[0] == 0 && batch.parts[0][18..20] == [1, 1])
+    );
 }
 
 #[test]

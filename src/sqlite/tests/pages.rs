@@ -69,16 +69,18 @@ pub(super) struct Shadow {
 
 impl Shadow {
     fn apply(&mut self, batch: &Batch) {
-        let size = batch.page_size as usize;
-        self.log.resize(batch.db_pages as usize * size, 0);
-        assert!(batch.pages.is_sorted() && batch.bytes.len() == batch.pages.len() * size);
-        for (page, bytes) in batch.pages.iter().zip(batch.bytes.chunks(size)) {
+        let pages = &batch.pages;
+        let size = pages.page_size as usize;
+        self.log.resize(pages.db_pages as usize * size, 0);
+        let bytes = batch.parts.concat();
+        assert!(pages.numbers.is_sorted() && bytes.len() == pages.numbers.len() * size);
+        for (page, bytes) in pages.numbers.iter().zip(bytes.chunks(size)) {
             self.log[*page as usize * size..][..size].copy_from_slice(bytes);
         }
     }
 
     pub(super) fn follow(&mut self, file: &PageFile) {
-        if let Some(batch) = file.take_ready().unwrap() {
+        if let Some(batch) = file.take_ready(usize::MAX).unwrap() {
             self.apply(&batch);
         }
         let (pin, touched) = (file.pin(), file.take_touched());
@@ -230,10 +232,10 @@ proptest! {
                 },
                 Action::FailToStore => {
                     perform(&db, &Step::Insert { rows: 3, bytes: 5000 }).unwrap();
-                    let (batch, touched) = (file.take_ready().unwrap().unwrap(), file.take_touched());
+                    let (batch, touched) = (file.take_ready(usize::MAX).unwrap().unwrap(), file.take_touched());
                     perform(&db, &Step::Delete { from: 0, rows: 50 }).unwrap();
                     db.exec("VACUUM").unwrap();
-                    file.give_back(&batch);
+                    file.give_back(&batch.pages);
                     file.touch(&touched);
                 }
                 Action::Pin => pins.push((file.pin(), file.image().unwrap())),
@@ -305,13 +307,13 @@ fn batches_hold_only_what_changed() {
     db.exec("CREATE TABLE t(id INTEGER PRIMARY KEY, b); WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 500) INSERT INTO t SELECT i, randomblob(1000) FROM n")
         .unwrap();
     let commits = file.commits();
-    file.take_ready().unwrap();
+    file.take_ready(usize::MAX).unwrap();
     file.take_touched();
-    assert!(file.take_ready().unwrap().is_none());
+    assert!(file.take_ready(usize::MAX).unwrap().is_none());
     db.exec("SELECT count(*) FROM t; BEGIN; COMMIT; BEGIN; DELETE FROM t; ROLLBACK").unwrap();
-    assert_eq!((file.commits(), file.take_ready().unwrap()), (commits, None));
+    assert_eq!((file.commits(), file.take_ready(usize::MAX).unwrap()), (commits, None));
     db.exec("UPDATE t SET b = randomblob(1000) WHERE id = 400").unwrap();
-    assert_eq!((file.commits(), file.take_ready().unwrap().unwrap().pages.len()), (commits + 1, 2));
+    assert_eq!((file.commits(), file.take_ready(usize::MAX).unwrap().unwrap().pages.numbers.len()), (commits + 1, 2));
     let touched = file.take_touched();
     assert!(touched.len() == 2 && touched.contains(0), "{touched:?}");
 }
@@ -321,7 +323,7 @@ fn a_transaction_larger_than_the_cache_stays_out_of_the_file() {
     let (file, db) = fresh();
     db.exec("CREATE TABLE t(b)").unwrap();
     let before = file.image().unwrap();
-    file.take_ready().unwrap();
+    file.take_ready(usize::MAX).unwrap();
     db.exec("BEGIN; WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 400) INSERT INTO t SELECT zeroblob(100000) FROM n")
         .unwrap();
     assert!(file.image().unwrap() == before && !file.has_ready());

@@ -158,6 +158,11 @@ impl<'a> Frames<'a> {
         self.place
     }
 
+    /// Returns whether an intact frame at this place follows the one before.
+    pub fn is_followed(&mut self) -> Result<bool> {
+        Ok(self.frame_at(self.place.at, Some(self.place.chain))?.is_some())
+    }
+
     /// Returns the next frame; `None` at the end of the intact part.
     ///
     /// Frames after a break are ignored: it comes from the last writes of a killed process, or from holes left by a
@@ -258,6 +263,9 @@ impl<'a> Frames<'a> {
 
     /// Returns exactly `length` bytes, if the file has them.
     fn bytes(&mut self, at: u64, length: usize) -> Result<Option<&[u8]>> {
+        if length == 0 {
+            return Ok(Some(&[]));
+        }
         Ok(self.bytes_up_to(at, length)?.filter(|bytes| bytes.len() >= length).map(|bytes| &bytes[..length]))
     }
 

@@ -41,6 +41,8 @@ pub struct Journal {
     seen: u64,
     /// Whether a transaction was appended since the journal was read or finished.
     appended: bool,
+    /// Whether the segment's first frame is damaged, and only the segment before still has the state at its beginning.
+    is_repaired: bool,
     pub state: State,
 }
 
@@ -60,7 +62,7 @@ enum Found {
 impl Journal {
     /// Reads the newest complete segment; `None` when there is no journal.
     ///
-    /// Fails with `database_corrupt` when its beginning is damaged, and as the files do.
+    /// Fails with `database_corrupt` when its beginning is damaged and can't be repaired, and as the files do.
     pub fn load(files: Rc<dyn Files>, segment_bytes: u64) -> Result<Option<Self>> {
         let names = files.list()?;
         let mut segments: Vec<u64> = names.iter().filter_map(|name| segment_number(name)).collect();
@@ -68,6 +70,7 @@ impl Journal {
         for segment in &segments {
             let mut journal = Self::empty(files.clone(), segment_bytes, *segment);
             match journal.read()? {
+                Found::Unfinished | Found::Damaged if journal.repair()? => return Ok(Some(journal)),
                 Found::Unfinished => {}
                 // A segment without a possible successor counts as damaged.
                 Found::Newest if *segment < u64::MAX => return Ok(Some(journal)),
@@ -103,8 +106,32 @@ impl Journal {
             start_bytes: 0,
             seen: 0,
             appended: false,
+            is_repaired: false,
             state: State::default(),
         }
+    }
+
+    /// Reads the segment behind its damaged first frame. What that held is known: it repeated the state at the end of the
+    /// segment before, and an empty one in the first segment. Returns `false` where the segment doesn't continue there.
+    fn repair(&mut self) -> Result<bool> {
+        let start = Place::start(self.place.segment);
+        let mut state = State::default();
+        if self.seen == 0 || start.segment == u64::MAX {
+            return Ok(false);
+        }
+        if start.segment > FIRST_SEGMENT {
+            let mut before = Self::empty(self.files.clone(), self.segment_bytes, start.segment - 1);
+            let is_intact = matches!(before.read()?, Found::Newest | Found::Sealed);
+            let Some(next) = before.next_state().filter(|_| is_intact) else { return Ok(false) };
+            state = next;
+        }
+        let first = start.put(&mut Vec::new(), FrameKind::Start, true, 0, &state.encode());
+        let is_alone = self.seen == first.at && start.segment > FIRST_SEGMENT;
+        if !is_alone && !Frames::from(&*self.files, first).is_followed()? {
+            return Ok(false);
+        }
+        (self.state, self.place, self.start_bytes, self.is_repaired) = (state, first, first.at, true);
+        Ok(self.read_from(Found::Newest)? == Found::Newest)
     }
 
     /// Returns whether another process wrote to the journal or removed it.
@@ -114,11 +141,16 @@ impl Journal {
 
     /// Applies the complete transactions of the segment.
     fn read(&mut self) -> Result<Found> {
+        self.read_from(Found::Unfinished)
+    }
+
+    /// Does the same from the current place on, with what was found before it.
+    fn read_from(&mut self, mut found: Found) -> Result<Found> {
         let files = self.files.clone();
         let name = segment_name(self.place.segment);
         self.seen = files.size(&name)?.unwrap_or(0);
         let mut frames = Frames::from(&*files, self.place);
-        let (mut found, mut transaction) = (Found::Unfinished, Vec::new());
+        let mut transaction = Vec::new();
         while let Some(frame) = frames.next()? {
             let begins = self.start_bytes == 0;
             if begins != (frame.kind == FrameKind::Start) {
@@ -194,8 +226,8 @@ impl Journal {
         Ok(())
     }
 
-    /// Records at the end that everything before is synced: a later break there is then damage, and not the unfinished
-    /// last write of a killed process. Fails if the sync does: the disk may then have lost what was written before.
+    /// Records at the end that everything before is synced, and the newest key of the log: a later break there is then
+    /// damage, and not the unfinished last write of a killed process. Fails if the sync does: the disk may then have lost what was written before.
     pub fn finish(&mut self) -> Result<()> {
         let Some(head) = self.state.head.clone().filter(|_| self.appended) else { return Ok(()) };
         if self.synced == self.place.at || self.has_changed()? {
@@ -205,6 +237,9 @@ impl Journal {
         self.synced = self.place.at;
         let mut body = LayoutWriter::default();
         body.bytes(&head);
+        if let Some(newest) = self.state.newest {
+            put_key(&mut body, newest);
+        }
         // Without the record, everything is stored all the same.
         let _ = self.append(vec![(FrameKind::Head, body.0)], false);
         self.appended = false;
@@ -232,20 +267,25 @@ impl Journal {
         Ok(place)
     }
 
-    /// Returns whether the segment is long enough to be sealed.
+    /// Returns whether the segment should be sealed: it is long, or the next one should repeat the state.
     pub fn is_long(&self) -> bool {
-        self.place.at >= self.segment_bytes.max(self.start_bytes * START_SHARE) && self.state.newest.is_some()
+        let is_long = self.place.at >= self.segment_bytes.max(self.start_bytes * START_SHARE);
+        (is_long || self.is_repaired) && self.state.newest.is_some()
     }
 
     /// Seals the segment and begins the next one, whose file must be prepared.
     pub fn roll(&mut self) -> Result<()> {
-        let old = self.place;
-        let Some(newest) = self.state.newest else { return Ok(()) };
+        let Some(state) = self.next_state() else { return Ok(()) };
         // The end of a sealed segment is never searched, so all of it must be synced.
-        self.files.sync(&segment_name(old.segment))?;
-        let mut state = self.state.clone();
-        state.sealed.push((old.segment, newest));
+        self.files.sync(&segment_name(self.place.segment))?;
         self.begin_segment(state, None)
+    }
+
+    /// Returns the state with which the next segment begins; `None` while there is no log.
+    fn next_state(&self) -> Option<State> {
+        let mut state = self.state.clone();
+        state.sealed.push((self.place.segment, state.newest?));
+        Some(state)
     }
 
     /// Does the same as [`Journal::append`] and replaces records of the log: writes the whole log into one new segment,
@@ -293,7 +333,7 @@ impl Journal {
             self.files.sync(&name)?;
         }
         (self.state, self.place) = (state, end);
-        (self.synced, self.start_bytes, self.seen) = (end.at, first.at, end.at);
+        (self.synced, self.start_bytes, self.seen, self.is_repaired) = (end.at, first.at, end.at, false);
         if old.segment >= FIRST_SEGMENT {
             // Another process with this folder open notices the grown file, and looks for the next segment.
             let mut seal = Vec::new();
@@ -376,6 +416,10 @@ impl Journal {
                     return Ok(records);
                 }
             }
+        }
+        // The last record was damaged: no later one shows that it is missing.
+        if let Some(key) = self.state.newest.filter(|key| *key > newest && key.0 > self.state.cut) {
+            records.push((key, Vec::new()));
         }
         Ok(records)
     }

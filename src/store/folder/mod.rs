@@ -173,16 +173,16 @@ impl Store for FolderStore {
         let deletes = transaction.writes.iter().any(frees);
         // Batches of the log never need a file, and are written at once.
         let written = match inner.to_prepare(&transaction) {
-            Ok(names) if names.is_empty() => Ok(inner.write(&transaction)),
-            Ok(names) => Err(names),
+            Ok(names) if names.is_empty() => Ok(inner.write(transaction)),
+            Ok(names) => Err((names, transaction)),
             Err(error) => Ok(Err(error)),
         };
         Box::pin(async move {
             match written {
                 Ok(result) => result?,
-                Err(names) => {
+                Err((names, transaction)) => {
                     inner.prepare_files(names).await?;
-                    inner.write(&transaction)?;
+                    inner.write(transaction)?;
                 }
             }
             let _ = inner.tidy(deletes).await;

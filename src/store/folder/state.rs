@@ -93,7 +93,11 @@ impl State {
         match frame.kind {
             FrameKind::Start => *self = Self::decode(&frame.body)?,
             FrameKind::Log => self.newest = Some(get_key(&mut body)?),
-            FrameKind::Head => self.head = Some(bytes(&mut body)?),
+            FrameKind::Head => {
+                self.head = Some(bytes(&mut body)?);
+                // At the end of a closed journal.
+                self.newest = self.newest.max(get_key(&mut body));
+            }
             FrameKind::PutManifest => _ = self.manifests.insert(body.counter()?, bytes(&mut body)?),
             FrameKind::DeleteManifest => _ = self.manifests.remove(&body.u64()?),
             FrameKind::PutChunk => {

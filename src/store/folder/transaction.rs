@@ -49,14 +49,19 @@ impl FolderInner {
     }
 
     /// Writes a transaction whose files are prepared.
-    pub(super) fn write(&self, transaction: &Transaction) -> Result<()> {
+    pub(super) fn write(&self, transaction: Transaction) -> Result<()> {
         self.with(|slot| {
             let nothing = State::default();
-            check(slot.as_ref().map_or(&nothing, |journal| &journal.state), transaction)?;
+            check(slot.as_ref().map_or(&nothing, |journal| &journal.state), &transaction)?;
+            let claims = claims(&transaction);
+            let label = transaction.writes.iter().find_map(|write| match write {
+                Write::PutHead(_, label) => Some(label.clone()),
+                _ => None,
+            });
             let journal = match slot {
                 Some(journal) => journal,
                 // Only a claim may create the folder again after it was deleted.
-                None if !claims(transaction) => return Err(lock_lost()),
+                None if !claims => return Err(lock_lost()),
                 None => slot.insert(Journal::create(self.files.clone(), self.segment_bytes)?),
             };
             let PreparedWrites { entries, replaced, sync } = self.prepare(journal, transaction)?;
@@ -70,13 +75,11 @@ impl FolderInner {
             } else {
                 journal.rewrite(entries, &replaced)?
             }
-            if claims(transaction) {
+            if claims {
                 self.sweep(journal);
             }
-            for write in &transaction.writes {
-                if let Write::PutHead(_, info) = write {
-                    self.files.describe(info);
-                }
+            if let Some(label) = label {
+                self.files.describe(&label);
             }
             let left = journal.segments();
             for segment in segments.into_iter().filter(|segment| !left.contains(segment)) {
@@ -86,8 +89,9 @@ impl FolderInner {
         })
     }
 
-    /// Writes the transaction's chunks; returns the remaining work for the journal.
-    fn prepare(&self, journal: &Journal, transaction: &Transaction) -> Result<PreparedWrites> {
+    /// Writes the transaction's chunks; returns the remaining work for the journal. A large batch is in memory once: what is
+    /// prepared is freed.
+    fn prepare(&self, journal: &Journal, transaction: Transaction) -> Result<PreparedWrites> {
         let mut sync = transaction.durability == Durability::Strict;
         let mut entries = Vec::with_capacity(transaction.writes.len());
         let mut replaced = Map::default();
@@ -96,52 +100,52 @@ impl FolderInner {
             _ => None,
         });
         // Finding the pack looks at all chunks, so only where it is needed.
-        let mut extents = match has(transaction, is_chunk) {
+        let mut extents = match has(&transaction, is_chunk) {
             true => self.packs.add(self.packs.current(&journal.state)?, chunks)?,
             false => Vec::new(),
         }
         .into_iter();
-        for write in &transaction.writes {
+        for write in transaction.writes {
             sync |= !matches!(write, Write::Add(..));
             let mut body = LayoutWriter::default();
             let kind = match write {
                 Write::Add(key, bytes) => {
-                    put_key(&mut body, *key);
-                    body.bytes(bytes);
+                    put_key(&mut body, key);
+                    body.bytes(&bytes);
                     FrameKind::Log
                 }
                 Write::PutHead(bytes, _) => {
-                    body.bytes(bytes);
+                    body.bytes(&bytes);
                     FrameKind::Head
                 }
                 Write::Put(Key::Log(key), bytes) => {
-                    replaced.insert(*key, bytes.clone());
+                    replaced.insert(key, bytes);
                     continue;
                 }
                 Write::Put(Key::Manifest(generation), bytes) => {
-                    body.u64(*generation);
-                    body.bytes(bytes);
+                    body.u64(generation);
+                    body.bytes(&bytes);
                     FrameKind::PutManifest
                 }
                 Write::Put(Key::Chunk(id), _) => {
                     let Some(extent) = extents.next() else { continue };
-                    put_chunk(&mut body, id, extent);
+                    put_chunk(&mut body, &id, extent);
                     FrameKind::PutChunk
                 }
                 Write::Delete(Key::Manifest(generation)) => {
-                    body.u64(*generation);
+                    body.u64(generation);
                     FrameKind::DeleteManifest
                 }
                 Write::Delete(Key::Chunk(id)) => {
-                    body.text(id);
+                    body.text(&id);
                     FrameKind::DeleteChunk
                 }
                 Write::Delete(Key::Log(_)) => {
                     return Err(Error::internal("A single record of the log can't be deleted"));
                 }
                 Write::CutLog { through, spare } => {
-                    body.u64(*through);
-                    put_records(&mut body, &journal.spared_records(*through, spare)?);
+                    body.u64(through);
+                    put_records(&mut body, &journal.spared_records(through, &spare)?);
                     FrameKind::CutLog
                 }
             };

@@ -1,29 +1,34 @@
-//! The head of an encrypted database: the plain head, readable, the wrapped data key, and a MAC over both.
+//! The head of an encrypted database: the plain head, readable, the wrapped data keys, and a MAC over all of it.
 
 use super::{
-    ENCRYPTION,
+    ENCRYPTION, ROTATION,
     keys::{Hmac, WrappedKey},
 };
 use crate::format::{Head, Reader, begin, body, finish};
 
 /// A head as an encrypted database stores it.
 pub(super) struct SealedHead {
-    /// The readable part: as the head within, with the feature [`ENCRYPTION`].
+    /// The readable part: as the head within, with the features of the encryption.
     pub shown: Head,
     /// The wrapped data key.
     pub key: WrappedKey,
+    /// The data key that everything is being encrypted with, wrapped by the same secret: with the feature [`ROTATION`].
+    pub next: Option<WrappedKey>,
     /// The head within, as an unencrypted database stores it.
     pub head: Vec<u8>,
 }
 
 impl SealedHead {
-    /// Encodes a head for storage. Deterministic for the same head and key.
-    pub fn encode(head: &[u8], key: &WrappedKey, mac: &Hmac) -> Vec<u8> {
+    /// Encodes a head for storage. Deterministic for the same head and keys.
+    pub fn encode(head: &[u8], key: &WrappedKey, next: Option<&WrappedKey>, mac: &Hmac) -> Vec<u8> {
         let mut shown = Head::decode(head).unwrap_or_default();
-        shown.features.push(ENCRYPTION.to_owned());
+        shown.features.extend(features(next.is_some()));
         let mut writer = begin(head.len() + 512);
         shown.write_start(&mut writer);
         key.write(&mut writer);
+        if let Some(next) = next {
+            writer.bytes(&next.wrapped);
+        }
         writer.bytes(head);
         let mac = mac.of(&writer.0);
         writer.bytes(&mac);
@@ -35,11 +40,19 @@ impl SealedHead {
     pub fn decode(stored: &[u8]) -> Option<Self> {
         let mut reader = body(stored)?;
         let shown = Head::read_start(&mut reader).filter(|head| head.features.iter().any(|name| name == ENCRYPTION))?;
-        let (key, head) = Self::within(&mut reader).unwrap_or_default();
-        Some(Self { shown, key, head })
+        let rotates = shown.features.iter().any(|name| name == ROTATION);
+        let (key, next, head) = Self::within(&mut reader, rotates).unwrap_or_default();
+        Some(Self { shown, key, next, head })
     }
 
-    fn within(reader: &mut Reader<'_>) -> Option<(WrappedKey, Vec<u8>)> {
-        Some((WrappedKey::read(reader)?, reader.bytes()?.to_vec()))
+    fn within(reader: &mut Reader<'_>, rotates: bool) -> Option<(WrappedKey, Option<WrappedKey>, Vec<u8>)> {
+        let key = WrappedKey::read(reader)?;
+        let next = if rotates { Some(key.with(reader.bytes()?.to_vec())) } else { None };
+        Some((key, next, reader.bytes()?.to_vec()))
     }
+}
+
+/// Returns the features of the encryption that a head shows.
+pub(super) fn features(rotates: bool) -> impl Iterator<Item = String> {
+    [ENCRYPTION].into_iter().chain(rotates.then_some(ROTATION)).map(str::to_owned)
 }

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use sha2::{Digest, Sha256};
+use zeroize::{Zeroize, Zeroizing};
 
 use super::super::failure::{corrupt, refused};
 use crate::{
@@ -31,7 +32,7 @@ pub enum Secret {
 
 /// A data key in its stored form.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(in super::super) struct WrappedKey {
+pub(super) struct WrappedKey {
     /// The method that wrapped it: `pbkdf2-sha256` (a passphrase) or `key` (the user's own key).
     method: String,
     /// The iterations of PBKDF2; 0 for a key.
@@ -39,10 +40,15 @@ pub(in super::super) struct WrappedKey {
     /// The salt of PBKDF2; empty for a key.
     salt: Vec<u8>,
     /// A nonce, and the data key encrypted with it.
-    wrapped: Vec<u8>,
+    pub(super) wrapped: Vec<u8>,
 }
 
 impl WrappedKey {
+    /// Returns another key, wrapped in the same way.
+    pub(super) fn with(&self, wrapped: Vec<u8>) -> Self {
+        Self { method: self.method.clone(), iterations: self.iterations, salt: self.salt.clone(), wrapped }
+    }
+
     pub(super) fn write(&self, writer: &mut LayoutWriter) {
         writer.text(&self.method);
         writer.u32(self.iterations);
@@ -63,7 +69,7 @@ impl WrappedKey {
     fn associated(&self) -> Vec<u8> {
         let mut writer = LayoutWriter::default();
         writer.text("tidelock 1 data key");
-        Self { wrapped: Vec::new(), ..self.clone() }.write(&mut writer);
+        self.with(Vec::new()).write(&mut writer);
         writer.0
     }
 }
@@ -80,34 +86,24 @@ pub struct Vault {
 }
 
 impl Vault {
-    /// Creates a random data key.
-    pub(in super::super) fn new_key(&self) -> DataKey {
-        let mut key = [0; 32];
-        self.entropy.fill(&mut key);
-        key
-    }
-
-    /// Encrypts a data key with the secret.
-    ///
-    /// Fails with `invalid_argument` when the user's key refuses, `unsupported_environment` without cryptography.
-    pub(in super::super) async fn wrap(&self, data_key: &DataKey) -> Result<WrappedKey> {
-        let mut salt = [0; SALT_BYTES];
-        self.entropy.fill(&mut salt);
-        let mut nonce = [0; NONCE_BYTES];
-        self.entropy.fill(&mut nonce);
-        let (method, iterations, salt) = match self.secret {
-            Secret::Passphrase(_) => (PASSPHRASE, ITERATIONS, &salt[..]),
-            Secret::Key(_) => (KEY, 0, &[][..]),
+    /// Prepares the secret to wrap the keys of one database. Fails with `unsupported_environment` without cryptography.
+    pub(super) async fn wrapper(&self) -> Result<KeyWrapper> {
+        let form = match self.secret {
+            Secret::Passphrase(_) => {
+                let mut salt = [0; SALT_BYTES];
+                self.entropy.fill(&mut salt);
+                let method = PASSPHRASE.to_owned();
+                WrappedKey { method, iterations: ITERATIONS, salt: salt.to_vec(), wrapped: Vec::new() }
+            }
+            Secret::Key(_) => WrappedKey { method: KEY.to_owned(), ..WrappedKey::default() },
         };
-        let mut key = WrappedKey { method: method.to_owned(), iterations, salt: salt.to_vec(), wrapped: Vec::new() };
-        let piece = AeadInput { nonce, associated: key.associated(), bytes: data_key.to_vec() };
-        let sealed = self.wrapping(salt, iterations).await?.seal(vec![piece]).await?;
-        key.wrapped = [&nonce[..], &sealed.concat()].concat();
-        Ok(key)
+        let cipher = self.cipher(&form).await?;
+        Ok(KeyWrapper { form, cipher, entropy: self.entropy.clone() })
     }
 
-    /// Decrypts the data key. Fails with `decryption_failed` when another secret encrypted it.
-    pub(super) async fn unwrap(&self, wrapped: &WrappedKey) -> Result<DataKey> {
+    /// Prepares the secret to unwrap the keys of a database. Fails with `decryption_failed` when a secret of another kind
+    /// wrapped them.
+    pub(super) async fn wrapper_of(&self, wrapped: &WrappedKey) -> Result<KeyWrapper> {
         let expected = match self.secret {
             Secret::Passphrase(_) => PASSPHRASE,
             Secret::Key(_) => KEY,
@@ -119,23 +115,21 @@ impl Vault {
                 _ => "The database was encrypted by a method that this version doesn't support",
             }));
         }
-        let (nonce, sealed) = wrapped
-            .wrapped
-            .split_first_chunk::<NONCE_BYTES>()
-            .ok_or_else(|| corrupt("The head record of the database is damaged"))?;
+        if wrapped.wrapped.len() < NONCE_BYTES {
+            return Err(corrupt("The head record of the database is damaged"));
+        }
         if expected == PASSPHRASE && !(ITERATIONS..=MOST_ITERATIONS).contains(&wrapped.iterations) {
             return Err(refused("The database's number of PBKDF2 iterations is out of range"));
         }
-        let piece = AeadInput { nonce: *nonce, associated: wrapped.associated(), bytes: sealed.to_vec() };
-        let opened = self.wrapping(&wrapped.salt, wrapped.iterations).await?.open(vec![piece]).await;
-        let key = opened.into_iter().next().flatten().and_then(|key| key.try_into().ok());
-        key.ok_or_else(|| refused("The passphrase or key is not the one that the database was encrypted with"))
+        let form = wrapped.with(Vec::new());
+        let cipher = self.cipher(&form).await?;
+        Ok(KeyWrapper { form, cipher, entropy: self.entropy.clone() })
     }
 
-    async fn wrapping(&self, salt: &[u8], iterations: u32) -> Result<Rc<dyn Cipher>> {
+    async fn cipher(&self, form: &WrappedKey) -> Result<Rc<dyn Cipher>> {
         match &self.secret {
             Secret::Passphrase(words) => {
-                let key = self.crypto.pbkdf2(words, salt, iterations).await?;
+                let key = self.crypto.pbkdf2(words, &form.salt, form.iterations).await?;
                 self.crypto.cipher(&key).await
             }
             Secret::Key(key) => Ok(key.clone()),
@@ -143,9 +137,58 @@ impl Vault {
     }
 }
 
+/// What wraps the data keys of one database: prepared from the secret once, which is slow. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct KeyWrapper {
+    /// A wrapped key without its bytes.
+    form: WrappedKey,
+    cipher: Rc<dyn Cipher>,
+    entropy: Rc<dyn Entropy>,
+}
+
+impl KeyWrapper {
+    /// Creates a random data key, and wraps it. Fails as [`wrap`](Self::wrap) does.
+    pub async fn new_key(&self) -> Result<StoredKey> {
+        let mut key = DataKey::default();
+        self.entropy.fill(&mut key[..]);
+        self.wrap(key).await
+    }
+
+    /// Encrypts a data key. Fails with `invalid_argument` when the user's key refuses.
+    pub async fn wrap(&self, key: DataKey) -> Result<StoredKey> {
+        let mut nonce = [0; NONCE_BYTES];
+        self.entropy.fill(&mut nonce);
+        let piece = AeadInput { nonce, associated: self.form.associated(), bytes: key.to_vec() };
+        let sealed = self.cipher.seal(vec![piece]).await?;
+        let wrapped = self.form.with([&nonce[..], &sealed.concat()].concat());
+        Ok(StoredKey { key, wrapped })
+    }
+
+    /// Decrypts a data key. Fails with `decryption_failed` when another secret encrypted it.
+    pub async fn unwrap(&self, wrapped: WrappedKey) -> Result<StoredKey> {
+        let other = || refused("The passphrase or key is not the one that the database was encrypted with");
+        let (nonce, sealed) = wrapped.wrapped.split_first_chunk::<NONCE_BYTES>().ok_or_else(other)?;
+        let piece = AeadInput { nonce: *nonce, associated: wrapped.associated(), bytes: sealed.to_vec() };
+        let opened = self.cipher.open(vec![piece]).await.into_iter().next().flatten().map(Zeroizing::new);
+        let mut key = DataKey::default();
+        match opened {
+            Some(opened) if opened.len() == key.len() => key.copy_from_slice(&opened),
+            _ => return Err(other()),
+        }
+        Ok(StoredKey { key, wrapped })
+    }
+}
+
+/// A data key, and its stored form.
+#[derive(Clone)]
+pub(super) struct StoredKey {
+    pub key: DataKey,
+    pub wrapped: WrappedKey,
+}
+
 /// Derives the key of one purpose from the data key.
 pub(super) fn derived(data_key: &DataKey, purpose: &str) -> DataKey {
-    Hmac::new(data_key).of(purpose.as_bytes())
+    Zeroizing::new(Hmac::new(&data_key[..]).of(purpose.as_bytes()))
 }
 
 /// HMAC-SHA256 (RFC 2104).
@@ -162,7 +205,9 @@ impl Hmac {
         let padded = |pad: u8| {
             let mut block = [pad; 64];
             block.iter_mut().zip(key).for_each(|(byte, key)| *byte ^= key);
-            Sha256::new().chain_update(block)
+            let state = Sha256::new().chain_update(block);
+            block.zeroize();
+            state
         };
         Self { inner: padded(0x36), outer: padded(0x5c) }
     }

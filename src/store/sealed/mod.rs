@@ -7,14 +7,20 @@
 
 mod head;
 mod keys;
-#[cfg(not(target_arch = "wasm32"))]
 mod soft;
 mod store;
 
 pub use keys::{Secret, Vault};
-#[cfg(not(target_arch = "wasm32"))]
 pub use soft::{SoftCipher, SoftCrypto};
 pub use store::{SealedStore, SealedStores};
 
 /// The feature of a head that means encryption.
 pub const ENCRYPTION: &str = "encryption";
+
+/// The feature of the head of an encrypted database that has a next data key.
+pub const ROTATION: &str = "rotation";
+
+/// Returns whether a feature of a head belongs to the encryption, which any other reader of the head leaves alone.
+pub fn is_of_encryption(feature: &str) -> bool {
+    feature == ENCRYPTION || feature == ROTATION
+}

@@ -1,8 +1,8 @@
-//! Cryptography in plain Rust, where no platform provides it, as in native tests.
+//! Cryptography in plain Rust: where no platform provides it, and where a call has to return at once.
 
 use std::{future::ready, rc::Rc};
 
-use tidelock_gcm::{Key, TAG_BYTES};
+use tidelock_gcm::{KEY_BYTES, Key, TAG_BYTES};
 
 use super::keys::Hmac;
 use crate::{
@@ -17,7 +17,7 @@ impl Crypto for SoftCrypto {
     fn pbkdf2(&self, passphrase: &str, salt: &[u8], iterations: u32) -> LocalFuture<'static, Result<DataKey>> {
         let hmac = Hmac::new(passphrase.as_bytes());
         let mut step = hmac.of(&[salt, &1_u32.to_be_bytes()].concat());
-        let mut key = step;
+        let mut key = DataKey::new(step);
         for _ in 1..iterations {
             step = hmac.of(&step);
             key.iter_mut().zip(step).for_each(|(key, step)| *key ^= step);
@@ -35,7 +35,7 @@ pub struct SoftCipher(Key);
 
 impl SoftCipher {
     /// Creates an AES-256-GCM cipher with that key.
-    pub fn new(key: &DataKey) -> Self {
+    pub fn new(key: &[u8; KEY_BYTES]) -> Self {
         Self(Key::new(key))
     }
 }
@@ -74,7 +74,7 @@ mod tests {
             ("Password", "NaCl", 80_000, "4ddcd8f60b98be21830cee5ef22701f9641a4418d04c0414aeff08876b34ab56"),
         ] {
             let derived = SoftCrypto.pbkdf2(words, salt.as_bytes(), iterations);
-            assert_eq!(hex(&Sim::new(1).run(derived).unwrap()), expected);
+            assert_eq!(hex(&Sim::new(1).run(derived).unwrap()[..]), expected);
         }
     }
 }

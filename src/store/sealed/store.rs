@@ -1,6 +1,6 @@
 //! The encrypting store.
 
-use std::rc::Rc;
+use std::{any::Any, rc::Rc};
 
 use tidelock_gcm::{Key as GcmKey, TAG_BYTES};
 
@@ -10,14 +10,14 @@ use super::{
         records::head_of,
         recovery::check_format,
     },
-    ENCRYPTION,
-    head::SealedHead,
-    keys::{Hmac, Vault, WrappedKey, derived},
+    head::{self, SealedHead},
+    is_of_encryption,
+    keys::{Hmac, KeyWrapper, StoredKey, Vault, derived},
 };
 use crate::{
     error::{Error, Result},
     ports::{
-        AeadInput, ChunkId, Cipher, DataKey, Entropy, Estimate, Guard, HeadInfo, InnerStore, Key, LocalFuture, LogKey,
+        AeadInput, ChunkId, Cipher, Crypto, DataKey, Entropy, Estimate, Guard, HeadInfo, Key, LocalFuture, LogKey,
         NONCE_BYTES, Store, StoredRecord, Stores, Transaction, Write,
     },
     value::hex,
@@ -35,9 +35,11 @@ pub struct SealedStore(Rc<SealedInner>);
 struct SealedInner {
     store: Rc<dyn Store>,
     entropy: Rc<dyn Entropy>,
-    data_key: DataKey,
-    /// The data key in its stored form.
-    wrapped: WrappedKey,
+    crypto: Rc<dyn Crypto>,
+    wrapper: KeyWrapper,
+    key: StoredKey,
+    /// The key that everything is being encrypted with, and the HMAC of its chunk ids.
+    next: Option<(StoredKey, Hmac)>,
     ids: Hmac,
     heads: Hmac,
     now: GcmKey,
@@ -50,11 +52,7 @@ impl SealedStore {
     /// Fails with `decryption_failed` when another secret encrypted it, `invalid_argument` when it isn't encrypted,
     /// `database_corrupt` when its head was changed, and the store's errors.
     pub async fn open(store: Rc<dyn Store>, vault: &Vault) -> Result<Self> {
-        let Some(stored) = store.head().await? else {
-            let key = vault.new_key();
-            let wrapped = vault.wrap(&key).await?;
-            return Self::new(store, vault, key, wrapped).await;
-        };
+        let Some(stored) = store.head().await? else { return Self::create(store, vault).await };
         let Some(mut head) = SealedHead::decode(&stored) else {
             if let Some(head) = head_of(Some(&stored))? {
                 check_format(&head)?;
@@ -63,40 +61,106 @@ impl SealedStore {
                 .hint("Open it without `encryption` and call rekey(encryption), which encrypts the existing data")
                 .detail("option", "encryption"));
         };
-        head.shown.features.retain(|feature| feature != ENCRYPTION);
+        head.shown.features.retain(|feature| !is_of_encryption(feature));
         check_format(&head.shown)?;
-        let key = vault.unwrap(&head.key).await?;
-        let sealed = Self::new(store, vault, key, head.key).await?;
+        let wrapper = vault.wrapper_of(&head.key).await?;
+        let key = wrapper.unwrap(head.key).await?;
+        let next = match head.next {
+            Some(next) => Some(wrapper.unwrap(next).await?),
+            None => None,
+        };
+        let sealed = Self::new(store, &vault.entropy, &vault.crypto, wrapper, key, next).await?;
         sealed.open_head(&stored)?;
         Ok(sealed)
     }
 
-    /// Creates a store that encrypts with the given data key.
-    pub(in super::super) async fn new(
+    /// Creates a store that encrypts with a new data key.
+    pub(in super::super) async fn create(store: Rc<dyn Store>, vault: &Vault) -> Result<Self> {
+        let wrapper = vault.wrapper().await?;
+        let key = wrapper.new_key().await?;
+        Self::new(store, &vault.entropy, &vault.crypto, wrapper, key, None).await
+    }
+
+    /// Returns the encrypting store behind a handle; `None` if that doesn't encrypt.
+    pub(in super::super) fn of(store: &dyn Store) -> Option<Self> {
+        store.encryption().and_then(|state| state.downcast().ok()).map(Self)
+    }
+
+    /// Returns the store with the same data keys, wrapped by another secret.
+    pub(in super::super) async fn with_secret(&self, vault: &Vault) -> Result<Self> {
+        let wrapper = vault.wrapper().await?;
+        let key = wrapper.wrap(self.0.key.key.clone()).await?;
+        let next = match &self.0.next {
+            Some((next, _)) => Some(wrapper.wrap(next.key.clone()).await?),
+            None => None,
+        };
+        self.with_keys(wrapper, key, next).await
+    }
+
+    /// Returns the store with a new key as the next data key.
+    pub(in super::super) async fn with_next_key(&self) -> Result<Self> {
+        let next = self.0.wrapper.new_key().await?;
+        self.with_keys(self.0.wrapper.clone(), self.0.key.clone(), Some(next)).await
+    }
+
+    /// Returns the store without the next data key.
+    pub(in super::super) async fn without_next_key(&self) -> Result<Self> {
+        self.with_keys(self.0.wrapper.clone(), self.0.key.clone(), None).await
+    }
+
+    /// Returns the store that encrypts with the next data key only.
+    pub(in super::super) async fn under_next_key(&self) -> Result<Self> {
+        let (next, _) = self.0.next.as_ref().ok_or_else(|| Error::internal("There is no next data key"))?;
+        self.with_keys(self.0.wrapper.clone(), next.clone(), None).await
+    }
+
+    async fn with_keys(&self, wrapper: KeyWrapper, key: StoredKey, next: Option<StoredKey>) -> Result<Self> {
+        Self::new(self.0.store.clone(), &self.0.entropy, &self.0.crypto, wrapper, key, next).await
+    }
+
+    async fn new(
         store: Rc<dyn Store>,
-        vault: &Vault,
-        data_key: DataKey,
-        wrapped: WrappedKey,
+        entropy: &Rc<dyn Entropy>,
+        crypto: &Rc<dyn Crypto>,
+        wrapper: KeyWrapper,
+        key: StoredKey,
+        next: Option<StoredKey>,
     ) -> Result<Self> {
-        let content = derived(&data_key, "tidelock 1 content");
+        let content = derived(&key.key, "tidelock 1 content");
         Ok(Self(Rc::new(SealedInner {
             store,
-            entropy: vault.entropy.clone(),
-            ids: Hmac::new(&derived(&data_key, "tidelock 1 chunk ids")),
-            heads: Hmac::new(&derived(&data_key, "tidelock 1 head")),
+            entropy: entropy.clone(),
+            ids: chunk_ids(&key.key),
+            heads: Hmac::new(&derived(&key.key, "tidelock 1 head")[..]),
             now: GcmKey::new(&content),
-            later: vault.crypto.cipher(&content).await?,
-            data_key,
-            wrapped,
+            later: crypto.cipher(&content).await?,
+            crypto: crypto.clone(),
+            wrapper,
+            next: next.map(|next| {
+                let ids = chunk_ids(&next.key);
+                (next, ids)
+            }),
+            key,
         })))
+    }
+
+    /// Returns the store of the encrypted bytes.
+    pub(in super::super) fn lowest(&self) -> Rc<dyn Store> {
+        self.0.store.clone()
+    }
+
+    /// Returns whether both encrypt with the same data key.
+    pub(in super::super) fn has_key_of(&self, other: &Self) -> bool {
+        self.0.key.key == other.0.key.key
     }
 
     /// Encodes a head in its stored form.
     pub(in super::super) fn seal_head(&self, head: &[u8]) -> Vec<u8> {
-        SealedHead::encode(head, &self.0.wrapped, &self.0.heads)
+        let next = self.0.next.as_ref().map(|(next, _)| &next.wrapped);
+        SealedHead::encode(head, &self.0.key.wrapped, next, &self.0.heads)
     }
 
-    /// Decodes a stored head. Fails with `lock_lost` when another holder changed the key meanwhile.
+    /// Decodes a stored head. Fails with `lock_lost` when another holder changed the keys meanwhile.
     fn open_head(&self, stored: &[u8]) -> Result<Vec<u8>> {
         let sealed = SealedHead::decode(stored);
         if let Some(sealed) = &sealed
@@ -104,7 +168,9 @@ impl SealedStore {
         {
             return Ok(sealed.head.clone());
         }
-        if sealed.is_none_or(|sealed| sealed.key != self.0.wrapped) {
+        let next = self.0.next.as_ref().map(|(next, _)| &next.wrapped);
+        let has_keys = |sealed: &SealedHead| sealed.key == self.0.key.wrapped && sealed.next.as_ref() == next;
+        if !sealed.as_ref().is_some_and(has_keys) {
             return Err(lock_lost());
         }
         Err(corrupt("The head record of the database was changed without its key"))
@@ -147,7 +213,7 @@ impl SealedStore {
             match write {
                 Write::PutHead(head, info) => {
                     *head = self.seal_head(head);
-                    info.features.push(ENCRYPTION.to_owned());
+                    info.features.extend(head::features(self.0.next.is_some()));
                 }
                 Write::Add(key, bytes) => pieces.push(self.piece(&Key::Log(*key), std::mem::take(bytes))),
                 Write::Put(key, bytes) => pieces.push(self.piece(key, std::mem::take(bytes))),
@@ -180,6 +246,11 @@ impl SealedStore {
         let mut opened = self.0.later.open(pieces.collect()).await.into_iter();
         there.into_iter().map(|there| there.then(|| opened.next().flatten().unwrap_or_default())).collect()
     }
+}
+
+/// Returns the HMAC of the chunk ids under a data key.
+fn chunk_ids(key: &DataKey) -> Hmac {
+    Hmac::new(&derived(key, "tidelock 1 chunk ids")[..])
 }
 
 /// Returns the additional data of a value: the key that it is stored under.
@@ -255,6 +326,10 @@ impl Store for SealedStore {
         hex(&self.0.ids.of(id.as_bytes()))
     }
 
+    fn next_stored_id(&self, id: &ChunkId) -> Option<ChunkId> {
+        self.0.next.as_ref().map(|(_, ids)| hex(&ids.of(id.as_bytes())))
+    }
+
     fn reopen(&self) -> LocalFuture<'_, Result<()>> {
         self.0.store.reopen()
     }
@@ -275,8 +350,8 @@ impl Store for SealedStore {
         self.0.store.close()
     }
 
-    fn inner_store(&self) -> Option<InnerStore> {
-        Some(InnerStore { store: self.0.store.clone(), data_key: self.0.data_key })
+    fn encryption(&self) -> Option<Rc<dyn Any>> {
+        Some(self.0.clone())
     }
 }
 

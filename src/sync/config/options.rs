@@ -130,6 +130,24 @@ pub struct TableSync {
 }
 
 impl TableSync {
+    /// Creates the options of a table, with the defaults.
+    pub fn new(table: String) -> Self {
+        Self {
+            table,
+            remote_table: None,
+            primary_key: None,
+            columns: None,
+            types: Map::default(),
+            filter: Map::default(),
+            has_filter_function: false,
+            cursor: None,
+            overlap_ms: overlap_ms(),
+            deleted: None,
+            conflict: None,
+            direction: SyncDirection::default(),
+        }
+    }
+
     /// Returns the remote table's name.
     pub fn remote(&self) -> &str {
         self.remote_table.as_deref().unwrap_or(&self.table)
@@ -210,6 +228,29 @@ pub struct RemoteOptions {
     /// Whether secret keys are allowed, which they never are in a page.
     #[serde(default)]
     pub secrets_allowed: bool,
+}
+
+impl RemoteOptions {
+    /// Creates the options of a remote, with the defaults and without tables.
+    pub fn new(url: String, key: String) -> Self {
+        Self {
+            url,
+            key,
+            user_id: None,
+            owner: None,
+            schema: schema(),
+            tables: Vec::new(),
+            page_size: page_size(),
+            headers: Map::default(),
+            retries: retries(),
+            timeout_ms: timeout_ms(),
+            max_response_bytes: max_response_bytes(),
+            max_delete_ratio: max_delete_ratio(),
+            realtime: false,
+            has_access_token: false,
+            secrets_allowed: false,
+        }
+    }
 }
 
 fn overlap_ms() -> u64 {

@@ -1,6 +1,6 @@
 //! One page: it opens the database, compares it with the model, and works until it is killed or its work is done.
 
-use std::rc::Rc;
+use std::{cell::Cell, rc::Rc};
 
 use tidelock::{
     Error, ErrorCode,
@@ -35,6 +35,8 @@ pub async fn live(store: Rc<dyn Store>, platform: Platform, shared: Rc<Shared>, 
         shared: shared.clone(),
         pad: plan.pad,
         contested: plan.contested,
+        rekeyed: plan.rekeyed && shared.mutation.is_none(),
+        ended: Cell::new(false),
     };
     if state_of(&worker.page.connection) == NOTHING {
         let script = format!("PRAGMA page_size = {}; VACUUM; BEGIN; {TABLES} COMMIT", plan.page_size);
@@ -47,6 +49,9 @@ pub async fn live(store: Rc<dyn Store>, platform: Platform, shared: Rc<Shared>, 
     let steps = if plan.contested { 200 } else { chance.below(30) };
     for _ in 0..steps {
         worker.step().await;
+        if worker.ended.get() {
+            return;
+        }
         if shared.mutation == Some(Mutation::ForgetTouched) && chance.one_in(8) {
             worker.page.flusher.file().take_touched();
         }
@@ -63,9 +68,10 @@ async fn open(
     plan: &Plan,
     number: u64,
 ) -> Option<Page> {
-    for _ in 0..ATTEMPTS {
+    for attempt in 0..ATTEMPTS {
         let policy = FlushPolicy::Immediate(plan.durability);
-        let secret = (plan.sealed && shared.mutation.is_none()).then(|| key(1));
+        let (possible, chosen) = (shared.secrets.borrow().clone(), shared.secret(attempt));
+        let secret = chosen.map(key);
         let opened = async {
             let store = Machine::connect(store.clone(), platform.clone(), secret.clone()).await?;
             Page::open_paged(store, platform, policy, plan.options.clone(), plan.cache_bytes).await
@@ -73,6 +79,8 @@ async fn open(
         match opened.await {
             Ok(page) => {
                 shared.model().met.encrypted += u64::from(secret.is_some());
+                shared.model().met.opened_rotating += u64::from(page.storage.is_rotating());
+                *shared.secrets.borrow_mut() = vec![chosen];
                 found(&page, platform, shared, number);
                 return Some(page);
             }
@@ -88,15 +96,25 @@ async fn open(
                     Err(error) => passing(&error, shared),
                 }
             }
+            Err(error) if is_about_secret(&error) && (possible.len() > 1 || possible != *shared.secrets.borrow()) => {}
             Err(error) => passing(&error, shared),
         }
         platform.clock.sleep(5).await;
         // Reconnects, where the connection may have ended.
         if let Err(error) = store.reopen().await {
-            passing(&error, shared);
+            // Without a database yet, there is nothing to reconnect to: to an open one, that it was removed.
+            let is_new = shared.model().begin() == 0 && error.is(ErrorCode::LockLost);
+            if !is_new {
+                passing(&error, shared);
+            }
         }
     }
     None
+}
+
+/// Returns whether an error is that of an opening with another secret.
+fn is_about_secret(error: &Error) -> bool {
+    matches!(error.code, ErrorCode::DecryptionFailed | ErrorCode::InvalidArgument)
 }
 
 /// Checks that an error is a temporary one.

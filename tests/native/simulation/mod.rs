@@ -1,13 +1,15 @@
 //! Random workloads against a faulty store, from a seed: real SQLite, real page file, real flusher and storage.
 //!
-//! A page opens the database, writes, takes snapshots, restores, and dies at some point; or the next page steals its
-//! lock and opens the stored data. The model records every state. The stored data must be one of them (whole commits
+//! A page opens the database, writes, takes snapshots, restores, changes secret and data key, and dies at some point; or
+//! the next page steals its lock and opens the stored data. The store is a faulty one in memory, or the one over files on a
+//! disk that stops or loses its power. The model records every state. The stored data must be one of them (whole commits
 //! only), not older than the last acknowledged one. Snapshots and points in time must have their states. Damage is
 //! either repaired or reported.
 //!
 //! `TIDELOCK_SEEDS=n` runs n seeds, `TIDELOCK_SEED=n` only that one.
 
 mod damage;
+mod keys;
 mod life;
 mod model;
 mod mutant;
@@ -34,7 +36,7 @@ use self::{
     mutant::Mutation,
     work::Chance,
 };
-use crate::store::serving::Serving;
+use crate::store::{folder::SimDisk, serving::Serving};
 
 const DEFAULT_SEEDS: u64 = 300;
 /// The number of seeds after which every kind of event must have happened.
@@ -53,11 +55,19 @@ pub struct Shared {
     crowded: bool,
     commits: Cell<i64>,
     mutation: Option<Mutation>,
+    /// The secrets that the database may have; several after a page died, or was fenced out, while it changed it.
+    secrets: RefCell<Vec<Option<u8>>>,
 }
 
 impl Shared {
     fn model(&self) -> RefMut<'_, Model> {
         self.model.borrow_mut()
+    }
+
+    /// Returns a secret that the database may have; another one each time.
+    fn secret(&self, attempt: u32) -> Option<u8> {
+        let secrets = self.secrets.borrow();
+        secrets[attempt as usize % secrets.len()]
     }
 
     /// Returns the number of the next commit.
@@ -82,8 +92,13 @@ struct Plan {
     jumps: bool,
     /// Whether the store is served over a connection, by a server that may die.
     served: bool,
-    /// Whether the database is encrypted. It isn't damaged then: the damage is done to decoded records.
+    /// Whether the database is encrypted from its creation on. It isn't damaged then: the damage is done to decoded
+    /// records.
     sealed: bool,
+    /// Whether pages change the secret and the data key. (For the same reason, such a database isn't damaged.)
+    rekeyed: bool,
+    /// Whether the database is in files.
+    folder: bool,
     /// The page cache, of databases that are read page by page. Damage, and chunks that a thief has removed, are then found
     /// when they are read, so there is neither.
     cache_bytes: Option<u64>,
@@ -120,6 +135,8 @@ impl Plan {
             jumps: !contested && seed % 4 == 2,
             served: seed % 3 == 1,
             sealed: !damaging && seed % 5 == 2,
+            rekeyed: !damaging && seed % 5 < 4,
+            folder: !damaging && !contested && !large && seed % 7 < 2,
             cache_bytes: (!damaging && !contested && chance.one_in(2)).then_some(1),
         }
     }
@@ -146,20 +163,29 @@ fn run(seed: u64, mutation: Option<Mutation>) -> Met {
     let chance = Chance(platform.clone());
     let plan = Rc::new(Plan::new(seed, &chance));
     let faulty = if plan.powerless { FaultyStore::new_powerless(&platform) } else { FaultyStore::new(&platform) };
+    let disk = (plan.folder && mutation.is_none()).then(SimDisk::default);
     let shared = Rc::new(Shared {
         model: RefCell::new(Model::new(platform.clock.now())),
         damaged: Cell::new(false),
         chunks_damaged: Cell::new(false),
         recovering: Cell::new(false),
-        crowded: chance.one_in(5),
+        // A disk that has stopped refuses all writes, too.
+        crowded: chance.one_in(5) || disk.is_some(),
         commits: Cell::new(0),
         mutation,
+        secrets: RefCell::new(vec![(plan.sealed && mutation.is_none()).then_some(1)]),
     });
     let lives = 2 + chance.below(3);
     for number in 1..=lives {
         let last = number == lives;
         faulty.set(plan.faults(&chance, shared.crowded, last));
-        let store = if plan.served && mutation.is_none() {
+        let store = if let Some(disk) = &disk {
+            if !last && chance.one_in(2) {
+                disk.stop_at(disk.operations() + chance.below(2000), chance.below(1000));
+            }
+            shared.model().met.folders += 1;
+            disk.store()
+        } else if plan.served && mutation.is_none() {
             let deadly = if chance.one_in(2) && !last { 1 + chance.below(60) } else { 0 };
             served(&mut sim, &faulty, &shared, deadly)
         } else {
@@ -182,12 +208,19 @@ fn run(seed: u64, mutation: Option<Mutation>) -> Met {
             }
         });
         // Some pages aren't killed: their lock is stolen, and they continue.
-        if !last && plan.cache_bytes.is_none() && (plan.contested || chance.one_in(3)) {
+        if !last && plan.cache_bytes.is_none() && disk.is_none() && (plan.contested || chance.one_in(3)) {
             shared.model().met.steals += 1;
             continue;
         }
         sim.kill();
-        faulty.crash(if plan.powerless && chance.one_in(2) { Crash::Power } else { Crash::Process });
+        let crash = if plan.powerless && chance.one_in(2) { Crash::Power } else { Crash::Process };
+        faulty.crash(crash);
+        if let Some(disk) = &disk {
+            if crash == Crash::Power {
+                disk.cut_power(&mut |limit| chance.below(limit));
+            }
+            disk.restart();
+        }
         if plan.damaging && !last && chance.one_in(2) {
             let chunks = faulty.disk().contents().borrow().chunks.clone();
             let harmed = faulty.damage(|contents| damage::damage(contents, &chance));

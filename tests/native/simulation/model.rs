@@ -85,10 +85,14 @@ pub struct Met {
     pub ambiguous: u64,
     pub imports: u64,
     pub encrypted: u64,
+    pub folders: u64,
+    pub secrets: u64,
+    pub rotations: u64,
+    pub opened_rotating: u64,
 }
 
 impl Met {
-    pub fn each(&self) -> [(&'static str, u64); 21] {
+    pub fn each(&self) -> [(&'static str, u64); 25] {
         [
             ("commits", self.commits),
             ("acknowledged", self.acknowledged),
@@ -111,6 +115,10 @@ impl Met {
             ("jumps of the clock", self.jumps),
             ("imports", self.imports),
             ("openings of encrypted databases", self.encrypted),
+            ("lives over files", self.folders),
+            ("changes of the secret", self.secrets),
+            ("rotations of the data key", self.rotations),
+            ("openings during a rotation", self.opened_rotating),
         ]
     }
 
@@ -130,6 +138,7 @@ impl Met {
             encrypted,
             ..
         } = other;
+        let Met { folders, secrets, rotations, opened_rotating, .. } = other;
         self.commits += commits;
         self.acknowledged += acknowledged;
         self.lost += lost;
@@ -153,6 +162,10 @@ impl Met {
         self.ambiguous += ambiguous;
         self.imports += imports;
         self.encrypted += encrypted;
+        self.folders += folders;
+        self.secrets += secrets;
+        self.rotations += rotations;
+        self.opened_rotating += opened_rotating;
     }
 }
 
@@ -212,9 +225,8 @@ impl Model {
             self.numbers += 1;
             self.line.push(Entry { number: self.numbers, state, made: now, acknowledged: Some(now) });
         }
-        let line = self.line.clone();
-        self.found(0, page, state, now);
-        self.left_out.extend_from_slice(&line[self.line.len()..]);
+        let lost = self.found(0, page, state, now);
+        self.left_out.extend(lost);
     }
 
     /// Records that the wall clock is about to be set. What is stored was stored until now.
@@ -225,17 +237,24 @@ impl Model {
         }
     }
 
-    fn found(&mut self, from: usize, page: u64, state: State, now: Timestamp) {
+    /// Records what an opening page found; returns the later entries, which are lost.
+    fn found(&mut self, from: usize, page: u64, state: State, now: Timestamp) -> Vec<Entry> {
         let Some(index) = self.line[from..].iter().rposition(|entry| entry.state == state) else {
             let possible: Vec<State> = self.line[from..].iter().map(|entry| entry.state).collect();
             panic!("page {page} found {state:?}; possible are {possible:?}");
         };
         let index = from + index;
         self.met.lost += u64::from(index + 1 < self.line.len());
-        self.line.truncate(index + 1);
+        let lost = self.line.split_off(index + 1);
         self.line[index].acknowledged.get_or_insert(now);
-        self.sure = index;
+        if now < self.line[index].made {
+            // By a clock that was set back, the state is there from now on too, before it was made.
+            self.numbers += 1;
+            self.line.push(Entry { number: self.numbers, state, made: now, acknowledged: Some(now) });
+        }
+        self.sure = self.line.len() - 1;
         self.holder = page;
+        lost
     }
 
     /// Returns the time of an entry, counted round and round.

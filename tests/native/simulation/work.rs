@@ -1,6 +1,6 @@
-//! A page's random actions: statements, open transactions, snapshots, restores.
+//! A page's random actions: statements, open transactions, snapshots, restores. Changes of the keys are in `keys`.
 
-use std::rc::Rc;
+use std::{cell::Cell, rc::Rc};
 
 use tidelock::{
     ErrorCode, Timestamp,
@@ -47,6 +47,10 @@ pub struct Worker {
     pub pad: u64,
     /// Whether other pages work at the same time; see `Plan`.
     pub contested: bool,
+    /// Whether pages change the secret and the data key.
+    pub rekeyed: bool,
+    /// Whether the page must not write any more.
+    pub ended: Cell<bool>,
 }
 
 /// Returns the identity of a snapshot. It is unique even if an incomplete snapshot had the same id before.
@@ -55,7 +59,7 @@ fn key(info: &SnapshotInfo) -> (String, Timestamp, String) {
 }
 
 impl Worker {
-    fn now(&self) -> Timestamp {
+    pub fn now(&self) -> Timestamp {
         self.chance.0.clock.now()
     }
 
@@ -84,6 +88,8 @@ impl Worker {
             7 => self.remove().await,
             8 => self.transaction().await,
             15 if !self.contested => self.import().await,
+            16 if self.rekeyed => self.rekey().await,
+            17..=18 if self.rekeyed => self.rotate_key().await,
             9..=12 if self.contested => self.snapshot().await,
             13..=14 if self.contested => self.remove().await,
             _ => self.write().await,
@@ -163,7 +169,7 @@ impl Worker {
         }
     }
 
-    async fn snapshot(&self) {
+    pub async fn snapshot(&self) {
         let since = self.shared.model().begin();
         let label = self.chance.one_in(6).then(|| "label".to_owned());
         let reason = if self.chance.one_in(6) { Reason::Hidden } else { Reason::Manual };
@@ -188,7 +194,7 @@ impl Worker {
     }
 
     /// Deletes a snapshot, or prunes.
-    async fn remove(&self) {
+    pub async fn remove(&self) {
         let list = self.page.snapshots.list();
         if list.is_empty() || self.chance.one_in(2) {
             drop(self.page.snapshots.prune().await);

@@ -1,11 +1,13 @@
 //! Rules 4 and 5 of the storage format: the log is a chain, and everything that changes pages is in it.
 
+use std::rc::Rc;
+
 use tidelock::{
     ErrorCode, Timestamp,
     engine::storage::flush::{FlushPolicy, Flusher},
     format::{LogHeader, LogKind, LogRecord, ManifestKind},
-    sqlite::{Batch, Connection},
-    store::{Contents, PART_BYTES, Position, Tag, batch_records, faulty::Crash},
+    sqlite::{Batch, BatchPages, Connection},
+    store::{Contents, Position, Tag, batch_records, faulty::Crash},
 };
 
 use super::{
@@ -69,10 +71,13 @@ fn a_chain_damage_before_the_newest_snapshot_harms_nothing() {
 
 #[test]
 fn a_chain_goes_on_with_the_time_of_a_clock_that_was_set_back() {
-    let batch = Batch { page_size: 512, db_pages: 1, pages: vec![0], bytes: vec![0; 512] };
+    let batch = || Batch {
+        pages: Rc::new(BatchPages { page_size: 512, db_pages: 1, numbers: vec![0] }),
+        parts: vec![vec![0; 512]],
+    };
     let from = Position { lsn: 4, chain: 5, time: Timestamp(1000), logged: 7 };
-    let (_, later) = batch_records(from, 1, &batch, Timestamp(2000), PART_BYTES);
-    let (records, back) = batch_records(later, 1, &batch, Timestamp(500), PART_BYTES);
+    let (_, later) = batch_records(from, 1, batch(), Timestamp(2000));
+    let (records, back) = batch_records(later, 1, batch(), Timestamp(500));
     assert_eq!((later.time, back.time), (Timestamp(2000), Timestamp(500)));
     let record = LogRecord::decode((6, 0), records[0].1.clone()).unwrap();
     assert_eq!((record.header.prev, record.header.kind), (later.chain, LogKind::Commit));
@@ -181,7 +186,7 @@ fn everything_in_the_chain_replay_never_crosses_a_barrier() {
             .await
     });
     let barrier = barrier.unwrap().generation;
-    page.flusher.file().take_ready().unwrap();
+    page.flusher.file().take_ready(usize::MAX).unwrap();
     insert(&mut machine, &page, 100);
     machine.kill(Crash::Process);
     assert_eq!(sum(&machine.open().unwrap()), 111, "with the barrier, all is there");

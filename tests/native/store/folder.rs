@@ -13,10 +13,10 @@ use std::{
 use futures_util::future::join;
 use tidelock::{
     Error, ErrorCode, Result,
-    ports::{Durability, Files, Guard, HeadInfo, Key, LocalFuture, Store, Transaction, Write, sim::Sim},
+    ports::{Durability, Files, Guard, HeadInfo, Holder, Key, LocalFuture, Store, Transaction, Write, sim::Sim},
     snapshot::Reason,
     store::{
-        Contents, Rekeyed, chunk,
+        Contents, Rekeyed, Storage, chunk,
         conformance::{CASES, Handles},
         folder::{Disk, FolderStore},
         sealed::SealedStore,
@@ -112,27 +112,38 @@ fn a_folder_whose_key_changes_keeps_nothing_of_the_old_form() {
 
 #[test]
 fn damage_among_closed_commits_is_reported() {
-    let scratch = Scratch::new("damage");
-    let (mut sim, store) = (Sim::new(1), scratch.store());
-    let platform = sim.platform();
-    let (open, first) = (platform.clone(), store.clone());
-    sim.run(async move {
-        let page = Page::open(first, &open).await.unwrap();
-        page.commit("CREATE TABLE t(v)").await.unwrap();
-        for number in 0..6 {
-            page.commit(&format!("INSERT INTO t VALUES ('commit {number}')")).await.unwrap();
-        }
-    });
-    sim.run(async move { store.close().await }).unwrap();
-    let journal = scratch.0.join("journal.1");
-    let mut bytes = std::fs::read(&journal).unwrap();
-    let at = bytes.windows(8).position(|window| window == b"commit 2").unwrap();
-    bytes[at] ^= 1;
-    std::fs::write(&journal, &bytes).unwrap();
-    let again = scratch.store();
-    let error = sim.run(async move { Page::open(again, &platform).await.map(drop).unwrap_err() });
-    assert_eq!(error.code, ErrorCode::DatabaseCorrupt, "{error}");
-    assert_eq!(std::fs::read(&journal).unwrap(), bytes, "nothing was cut off");
+    // The last one, too, which no later record follows.
+    for damaged in [b"commit 2", b"commit 5"] {
+        let scratch = Scratch::new("damage");
+        let (mut sim, store) = (Sim::new(1), scratch.store());
+        let platform = sim.platform();
+        let (open, first) = (platform.clone(), store.clone());
+        sim.run(async move {
+            let page = Page::open(first, &open).await.unwrap();
+            page.commit("CREATE TABLE t(v)").await.unwrap();
+            for number in 0..6 {
+                page.commit(&format!("INSERT INTO t VALUES ('commit {number}')")).await.unwrap();
+            }
+        });
+        sim.run(async move { store.close().await }).unwrap();
+        let journal = scratch.0.join("journal.1");
+        let mut bytes = std::fs::read(&journal).unwrap();
+        let at = bytes.windows(8).position(|window| window == damaged).unwrap();
+        bytes[at] ^= 1;
+        std::fs::write(&journal, &bytes).unwrap();
+        let (again, opening) = (scratch.store(), platform.clone());
+        let error = sim.run(async move { Page::open(again, &opening).await.map(drop).unwrap_err() });
+        assert_eq!(error.code, ErrorCode::DatabaseCorrupt, "{error}");
+        assert_eq!(std::fs::read(&journal).unwrap(), bytes, "nothing was cut off");
+        let number = i64::from(damaged[7] - b'0');
+        let store = scratch.store();
+        let page = sim.run(async move {
+            let report = Storage::recover(store.clone(), &platform, Holder::default(), None).await.unwrap();
+            assert_eq!(report.lost_batches, 6 - number as u64);
+            Page::open(store, &platform).await.unwrap()
+        });
+        assert_eq!(page.number("SELECT count(*) FROM t"), number);
+    }
 }
 
 #[test]

@@ -6,7 +6,10 @@ use tidelock::{
     ports::Durability,
     snapshot::{Reason, SnapshotOptions},
     sqlite::{Connection, Image, PageFile},
-    store::faulty::{Crash, Faults},
+    store::{
+        PointInTime,
+        faulty::{Crash, Faults},
+    },
 };
 
 use super::{
@@ -245,4 +248,43 @@ fn keep_counts_visible_snapshots() {
     machine.damage_generation(3);
     let page = machine.open().unwrap();
     assert_eq!((sum(&page), page.warnings.len()), (3, 1), "the one before still stands in for it");
+}
+
+#[test]
+fn each_point_of_the_history_can_be_loaded_also_where_the_clock_was_set_back() {
+    let mut machine = Machine::new();
+    let page = with_table(&mut machine);
+    commits(&mut machine, &page, 0..3);
+    take(&mut machine, &page, Some("kept"), Reason::Manual);
+    machine.sim.set_clock_ahead(-2_000);
+    commits(&mut machine, &page, 3..6);
+    let (snapshots, all) = (page.snapshots.clone(), 1000);
+    let history = machine.sim.run(async move { snapshots.history(all).await }).unwrap();
+    assert_eq!((history.omitted, history.snapshots.len()), (0, 1));
+    let mut sums = Vec::new();
+    for point in &history.points {
+        let (snapshots, wanted) = (page.snapshots.clone(), PointInTime { at: point.at, lsn: Some(point.lsn) });
+        let file = machine.sim.run(async move { snapshots.load_at(wanted).await }).unwrap();
+        assert_eq!(file.bytes(), point.bytes);
+        sums.push(sum_of(file.image().unwrap()));
+    }
+    // The commit before the clock was set back was never the current one at a time of its own.
+    assert_eq!(sums, [0, 1, 3, 15, 31, 63]);
+    let oldest = history.points.iter().map(|point| point.at).min();
+    assert_eq!(history.oldest, oldest);
+    let snapshots = page.snapshots.clone();
+    let newest = machine.sim.run(async move { snapshots.history(2).await }).unwrap();
+    assert_eq!((newest.omitted, &newest.points[..]), (4, &history.points[4..]));
+}
+
+#[test]
+fn the_history_has_no_states_before_the_retention() {
+    let mut machine = Machine::new();
+    let page = open(&mut machine, SnapshotOptions { log_retention_ms: 2_500, ..by_call_only() });
+    machine.commit(&page, "CREATE TABLE t(id INTEGER PRIMARY KEY, v)").unwrap();
+    let times = commits(&mut machine, &page, 0..5);
+    let snapshots = page.snapshots.clone();
+    let history = machine.sim.run(async move { snapshots.history(1000).await }).unwrap();
+    assert_eq!(history.points.iter().map(|point| point.at).collect::<Vec<_>>(), times[2..]);
+    assert_eq!(history.oldest, Some(machine.platform().clock.now().plus_ms(-2_500)));
 }

@@ -30,7 +30,7 @@ impl FlusherInner {
             let issued = self.state.borrow_mut().issued.take();
             let mut freeze_requests = FreezeRequests::new();
             let mut frozen = None;
-            let IssuedBatch { commits, batch, stored } = match issued {
+            let IssuedBatch { commits, pages, stored } = match issued {
                 Some(issued) => issued,
                 None => {
                     // No await in between: the batch, the frozen contents and the number of commits must correspond.
@@ -50,7 +50,7 @@ impl FlusherInner {
                 Ok(()) => {
                     self.succeeded(commits);
                     self.deliver_frozen(frozen, freeze_requests);
-                    if let (Some(hook), true) = (self.on_stored.borrow().clone(), batch.is_some()) {
+                    if let (Some(hook), true) = (self.on_stored.borrow().clone(), pages.is_some()) {
                         hook();
                     }
                     if self.is_done() {
@@ -58,8 +58,8 @@ impl FlusherInner {
                     }
                 }
                 Err(error) => {
-                    if let Some(batch) = &batch {
-                        self.file.give_back(batch);
+                    if let Some(pages) = &pages {
+                        self.file.give_back(pages);
                     }
                     if let Some(frozen) = frozen {
                         self.file.touch(&frozen.touched);
@@ -232,14 +232,16 @@ impl FlusherInner {
             _ => Durability::Relaxed,
         };
         let commits = self.file.commits();
-        // Memory for the batch, and for its records.
-        let taken = room_for(2 * self.file.ready_bytes()).and_then(|()| self.file.take_ready());
+        // Memory for the batch, a part of it as a record, and that record as the store writes it.
+        let bytes = self.file.ready_bytes();
+        let needed = bytes + 2 * bytes.min(part_bytes as u64);
+        let taken = room_for(needed).and_then(|()| self.file.take_ready(part_bytes));
         match taken {
             Ok(Some(batch)) => {
-                let stored = self.storage.append_in_parts(&batch, durability, part_bytes);
-                IssuedBatch { commits, batch: Some(batch), stored }
+                let pages = Some(batch.pages.clone());
+                IssuedBatch { commits, pages, stored: self.storage.append(batch, durability) }
             }
-            taken => IssuedBatch { commits, batch: None, stored: Box::pin(ready(taken.map(drop))) },
+            taken => IssuedBatch { commits, pages: None, stored: Box::pin(ready(taken.map(drop))) },
         }
     }
 

@@ -1,0 +1,52 @@
+//! What can be restored, and the contents at a point in time.
+
+use serde::Serialize;
+
+use super::Snapshots;
+use crate::{
+    error::Result,
+    snapshot::SnapshotInfo,
+    sqlite::PageFile,
+    store::{HistoryPoint, PointInTime, Reach},
+    time::Timestamp,
+};
+
+/// What can be restored: the stored commits of the page log, and the snapshots.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct SnapshotHistory {
+    /// The first time that can be restored, ISO 8601; `None`: nothing is stored yet.
+    pub oldest: Option<Timestamp>,
+    /// The newest of the states that can be restored, in their order.
+    pub points: Vec<HistoryPoint>,
+    /// How many older states aren't in `points`.
+    pub omitted: usize,
+    /// All snapshots, newest first.
+    pub snapshots: Vec<SnapshotInfo>,
+}
+
+impl Snapshots {
+    /// Returns what can be restored, with at most `limit` of the newest states. Fails as the storage does.
+    pub async fn history(&self, limit: usize) -> Result<SnapshotHistory> {
+        let _guard = self.0.mutex.acquire().await?;
+        let (reach, storage) = (self.reach(), &self.0.storage);
+        let (oldest, mut points) = storage.reconnecting(async || storage.history(reach).await).await?;
+        let omitted = points.len().saturating_sub(limit);
+        points.drain(..omitted);
+        Ok(SnapshotHistory { oldest, points, omitted, snapshots: self.list() })
+    }
+
+    /// Returns the contents after the newest stored commit that is not later than `point`. Fails with `snapshot_not_found`
+    /// (details `oldest`) for a time that can't be restored any more, `invalid_argument` (details `candidates`) when several
+    /// states match, and `snapshot_corrupt` when the log before that time is damaged.
+    pub async fn load_at(&self, point: PointInTime) -> Result<PageFile> {
+        let _guard = self.0.mutex.acquire().await?;
+        let (reach, storage) = (self.reach(), &self.0.storage);
+        self.0.repairing(&|| Box::pin(storage.load_at(point, reach))).await
+    }
+
+    fn reach(&self) -> Reach {
+        let (lsn, time) = self.0.with_stored_state(|state| state.reach(&self.0.options, self.0.now()));
+        Reach { lsn, time }
+    }
+}
