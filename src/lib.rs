@@ -1,7 +1,8 @@
 //! A local database: SQLite with durable commits, snapshots, migrations and live queries.
 //!
-//! This is the engine of the npm package `tidelock`, for Rust programs on a desktop, a server or a command line. A database
-//! is a folder, or lives in memory. A folder that one of the two has written, the other one opens.
+//! This is the engine of the npm package `tidelock`, for Rust programs on a desktop, a server, a command line, and in
+//! [browsers](#in-browsers). A database is a folder, in a browser it is in IndexedDB, or it lives in memory. What one of the
+//! two has written, the other one opens.
 //!
 //! ```
 //! use tidelock::{Migration, OpenOptions, Storage, params};
@@ -26,12 +27,28 @@
 //!
 //! SQLite runs on a thread that [`open`] starts. Futures wait for its answers: they are `Send`, and run on tokio, in Tauri,
 //! on any other executor, or in `futures_executor::block_on`. A [`Database`] is a handle: clone it, and keep it wherever
-//! you need it. Dropping a future cancels its call where it waits.
+//! you need it; a second [`open`] of the same folder is `database_in_use`, in the same process, too. Dropping a future
+//! cancels its call where it waits.
+//!
+//! # In browsers
+//!
+//! Compiled to `wasm32-unknown-unknown`, the crate needs neither npm nor JavaScript of its own: Leptos, Dioxus and Yew
+//! apps use it as above. `docs/rust.md` has what to install. The engine runs on the thread of the page; a [`Database`] and
+//! the futures of its calls are `Send` there, too. What differs:
+//!
+//! - [`Storage::Indexeddb`] is the default. [`Storage::File`] and [`Storage::Opfs`] are `unsupported_environment`.
+//! - The lock is a Web Lock: one tab has the database, others get `database_in_use`, which names that tab. With
+//!   [`LockOptions`] they wait, ask for it ([`OnBusy::Takeover`]) or steal it ([`OnBusy::Steal`]). The tab that lost it sees
+//!   [`Event::Lock`] or [`Event::Close`], and its live queries end or fail.
+//! - Dropping the last handle doesn't wait. The next [`open`] of that name in the page waits until everything is stored.
+//! - Functions of the program needn't be `Send`: see [`ThreadSafe`]. SQL functions ([`SqlFunction`]) are native only.
+//! - [`databases`] takes no folder, and lists the databases of the origin.
 //!
 //! # Statements
 //!
 //! [`Database::query`] returns rows, [`Database::query_as`] reads them by serde into structs, tuples or single values,
-//! [`Database::run`] returns the number of changes. Values are always bound, by [`params!`] for `?` and by
+//! [`Database::run`] returns the number of changes. [`Database::iterate`] returns the rows of a large result one at a
+//! time. Values are always bound, by [`params!`] for `?` and by
 //! [`named_params!`] for `:name`.
 //!
 //! ```
@@ -84,10 +101,52 @@
 //! `restore_at` to any time that the log still has, a week by default. [`recover`] opens what damage has left.
 //! [`OpenOptions::encryption`] encrypts all of it.
 //!
+//! # Sync
+//!
+//! With the feature `sync`, a database syncs its tables with a Supabase project or any PostgREST, by the rules of the npm
+//! package. Local changes are recorded in the same transaction, also offline. `db.sync().run()` sends them, and pulls the
+//! remote's rows; `start` does so every 30 seconds and after writes, as `Mode::Cloud` does from the opening on.
+//!
+#![cfg_attr(feature = "sync", doc = "```no_run")]
+#![cfg_attr(not(feature = "sync"), doc = "```ignore")]
+//! use tidelock::{ConflictPolicy, Migration, OpenOptions, RemoteOptions, Storage, TableSync};
+//!
+//! # futures_executor::block_on(async {
+//! let orders = TableSync::new("orders").cursor("updated_at").deleted("compare").conflict(ConflictPolicy::KeepLocal);
+//! let remote = RemoteOptions::new("https://<project>.supabase.co", "<publishable key>")
+//!     .tables([orders, "countries".into()])
+//!     .access_token(|| async { Ok::<_, std::env::VarError>(Some(std::env::var("SHOP_TOKEN")?)) });
+//! let db = tidelock::open(OpenOptions::new("shop").storage(Storage::File).remote(remote)).await?;
+//! let report = db.sync().run().await?;
+//! println!("{} orders are new", report.pull.tables[0].inserted);
+//! # Ok::<_, tidelock::Error>(())
+//! # }).unwrap();
+//! ```
+//!
+//! Requests go over rustls, on threads of their own, and through the proxy that `HTTPS_PROXY` names. The certificates of
+//! public servers are checked against Mozilla's list of authorities; `RemoteOptions::root_certificates` replaces it.
+//! Supabase Realtime, a database for each user (`perUser`) and the SQL helpers are in the npm package only.
+//!
+//! `use tidelock::*` hides the trait `Sync` of the standard library behind the `Sync` of this crate: import names one by
+//! one, or write `std::marker::Sync`.
+//!
 //! # Errors
 //!
 //! Every function fails with an [`Error`]: `code` is for programs, `hint` says what to do, `details` has what the message
 //! names. The codes are those of the npm package. Values that you bind never appear in an error.
+//!
+//! Hints are those of the npm package, too. They name options and calls as TypeScript does; in Rust these are:
+//!
+//! | in a hint | in Rust |
+//! |---|---|
+//! | `maxBytes`, `migrationsTable`, `auditTable` | [`max_bytes`](OpenOptions::max_bytes) and so on: methods of [`OpenOptions`] |
+//! | `outOfOrder: 'apply'`, `lock: { onBusy: 'wait' }` | `.out_of_order(OutOfOrder::Apply)`, `.lock(LockOptions { on_busy: OnBusy::Wait, .. })` |
+//! | `snapshots.intervalMs`, `snapshots: false` | `interval_ms` of [`SnapshotOptions`], `.snapshots(None)` |
+//! | `timeoutMs`, also in `details` | [`Database::with_timeout_ms`], `lock.timeout_ms` |
+//! | `remote: { url, key, tables }`, `remote.pageSize` | `.remote(RemoteOptions::new(url, key).tables([..]))`, `.page_size(..)` |
+//! | `snapshots.list()`, `migrations.forget()` | `db.snapshots().list()`, `db.migrations().forget(..)` |
+//! | `{ force: true }`, `discardUnpushed`, `restore({ at })` | `force`, `discard_unpushed`: an argument, or a field of the options; `restore_at(..)` |
+//! | an array for `?`, an object for `:name`, null | [`params!`], [`named_params!`], `None::<i64>` |
 //!
 //! ```
 //! use tidelock::{ErrorCode, OpenOptions, Storage};
@@ -107,10 +166,12 @@
 //!
 //! | feature | what it adds |
 //! |---|---|
+//! | `sync` | sync with PostgREST; in native programs with an HTTP client for it: ureq with rustls |
+//! | `npm` | the classes of the npm package's wasm, which Rust programs don't need. It promises nothing |
 //! | `internals` | makes the modules of the engine public, for tidelock's own tests and its npm package. It promises nothing |
 //! | `testing` | simulated platforms for tidelock's own tests. It promises nothing, either |
 //!
-//! SQLite is compiled with what `LIBSQLITE3_FLAGS` says when the program is built. Put this into the `.cargo/config.toml` of
+//! Natively SQLite is compiled with what `LIBSQLITE3_FLAGS` says when the program is built. Put this into the `.cargo/config.toml` of
 //! your program to have the same SQLite as in the npm package: mathematical functions, and live queries that look at the
 //! changed rows of a commit instead of its tables only.
 //!
@@ -119,7 +180,14 @@
 //! LIBSQLITE3_FLAGS = "SQLITE_ENABLE_PREUPDATE_HOOK SQLITE_ENABLE_MATH_FUNCTIONS"
 //! ```
 //!
-//! Sync with PostgREST, SQL functions, and databases in browsers are in the npm package only, so far.
+//! # What only the npm package has
+//!
+//! - Workers, `tabs: 'shared'`, OPFS, SQL functions in a page.
+//! - `openGroup`: open the databases one after another, always in the same order; those that are open are closed when they
+//!   are dropped.
+//! - Windows and differences of live queries (`limit`, `changes`, `initial: 'last'`): a stream has whole results.
+//! - `columnKey` with `encrypt` and `decrypt`, `moveStorage`, `cron` and targets of snapshots, and compressed or encrypted
+//!   exports.
 
 // Without the feature `internals`, what only tests and the npm package use is dead.
 #![cfg_attr(not(feature = "internals"), allow(dead_code, unused_imports))]
@@ -136,8 +204,8 @@
 // | L2 | `store`, `migrate`, `schema`, `snapshot`, `lock`, `sync`, `live`, `health`, `audit`, `maintain`, `tabs` | a folder per concept |
 // | | `engine` | joins the concepts into a database |
 // | L3 | `browser` (wasm only), `native` (all others) | one thin file per capability of the platform |
-// | L4 | `wasm` (wasm only) | the wasm-bindgen classes: convert, decide nothing |
-// | L4 | `api` (all others) | what Rust programs use: converts, decides nothing |
+// | L4 | `wasm` (wasm only, feature `npm`) | the wasm-bindgen classes: convert, decide nothing |
+// | L4 | `api` | what Rust programs use: converts, decides nothing |
 
 #[cfg(not(feature = "internals"))]
 mod collections;
@@ -229,15 +297,15 @@ mod engine;
 #[cfg(feature = "internals")]
 pub mod engine;
 
+#[cfg(all(target_arch = "wasm32", not(feature = "internals")))]
+mod browser;
+#[cfg(all(target_arch = "wasm32", feature = "internals"))]
+pub mod browser;
 #[cfg(not(target_arch = "wasm32"))]
 mod native;
 
-#[cfg(not(target_arch = "wasm32"))]
 mod api;
-
-#[cfg(target_arch = "wasm32")]
-pub mod browser;
-#[cfg(target_arch = "wasm32")]
+#[cfg(all(target_arch = "wasm32", feature = "npm"))]
 pub mod wasm;
 
 pub use error::{Error, ErrorCode, Result};
@@ -245,11 +313,13 @@ pub use time::Timestamp;
 pub use value::Value;
 
 #[cfg(not(target_arch = "wasm32"))]
+pub use crate::api::SqlFunction;
 pub use crate::{
     api::{
         AuditOptions, ColumnIndex, Database, DatabaseInfo, Encryption, Event, Events, ImportOptions, LiveQuery,
-        LockOptions, ManualTransaction, Migration, Migrations, OpenOptions, Params, Row, RunResult, SnapshotOptions,
-        Snapshots, Statement, Transaction, TransactionMode, databases, delete_database, migrations_from, open, recover,
+        LockOptions, ManualTransaction, Migration, Migrations, OpenOptions, Params, Row, RowIterator, RunResult,
+        SnapshotOptions, Snapshots, Statement, ThreadSafe, Transaction, TransactionMode, databases, delete_database,
+        migrations_from, open, recover,
     },
     engine::{
         ChangeEvent, CloseReason, DurabilityMode as Durability, EngineCloseEvent as CloseEvent,
@@ -258,7 +328,7 @@ pub use crate::{
             host::MigrationEvent,
             options::{Atomic, RunOptions},
         },
-        storage::snapshots::SnapshotEvent,
+        storage::snapshots::{SnapshotEvent, history::SnapshotHistory},
     },
     error::{Detail, Details, ErrorParts, Warning, WarningCode},
     health::{
@@ -274,9 +344,23 @@ pub use crate::{
     schema::{Drift, DriftEntry, GeneratedMigration, script::SchemaScript},
     snapshot::{Reason as SnapshotReason, SnapshotInfo, Verification, VerifyMode},
     sqlite::{CacheUsage, FkViolation, PlanRow},
-    store::{LogRange, PointInTime, RecoveryReport},
+    store::{HistoryPoint, LogRange, PointInTime, RecoveryReport},
 };
-#[cfg(not(target_arch = "wasm32"))]
+#[cfg(feature = "sync")]
+pub use crate::{
+    api::{PullOptions, RemoteOptions, RunReport, Sync, TableSync},
+    engine::{Mode, sync::host::SyncEvent},
+    sync::{
+        config::options::{ConflictPolicy, SyncDirection},
+        outbox::change::{Change as OutboxEntry, ChangeOp, ChangeReason},
+        report::{
+            Cells, Conflict, ConflictEntry, PullMode, PullProgress, PullReport, PushReport,
+            TablePushed as TablePushReport, TableReport as TablePullReport,
+        },
+        status::{SyncPhase, TableStatus as SyncStatus},
+        values::types::WireKind as RemoteType,
+    },
+};
 pub use tidelock_macros::migrations;
 
 /// The Rust code of README.md, as tests.

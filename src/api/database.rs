@@ -4,12 +4,14 @@ use std::{rc::Rc, sync::Arc};
 
 use serde::de::DeserializeOwned;
 
+#[cfg(feature = "sync")]
+use super::Sync;
 use super::{
     Encryption, Events, LiveQuery, Migrations, Snapshots, Transaction, TransactionMode,
     engine_handle::{Caller, EngineHandle},
     params::{Params, Statement},
-    rows::{Row, RunResult},
-    session::{Limit, ThreadState},
+    rows::{Row, RowIterator, RunResult},
+    session::{Limit, Reply, ThreadState},
     transaction::{self, ManualTransaction},
 };
 use crate::{
@@ -49,8 +51,8 @@ pub(super) struct DatabaseSettings {
 /// `sqlite_constraint` (`details.sqliteCode`, `details.offset`), wrong arguments `invalid_argument`, calls on a closed
 /// database `closed`.
 ///
-/// When the last handle is dropped, the database stores all commits, releases its lock and closes; that drop waits for
-/// it. [`close`](Self::close) does the same, and reports errors.
+/// When the last handle is dropped, the database stores all commits, releases its lock and closes; natively that drop
+/// waits for it. [`close`](Self::close) does the same, and reports errors.
 #[derive(Clone, Debug)]
 pub struct Database {
     engine: Arc<EngineHandle>,
@@ -132,7 +134,7 @@ impl Database {
     /// # Ok::<_, tidelock::Error>(()) }).unwrap();
     /// ```
     pub async fn query_as<T: DeserializeOwned>(&self, sql: &str, params: impl Into<Params>) -> Result<Vec<T>> {
-        self.query(sql, params.into()).await?.iter().map(Row::to).collect()
+        self.iterate_as(sql, params).await?.collect()
     }
 
     /// Runs a query and returns its first row.
@@ -153,6 +155,35 @@ impl Database {
     /// ```
     pub async fn get_as<T: DeserializeOwned>(&self, sql: &str, params: impl Into<Params>) -> Result<Option<T>> {
         self.get(sql, params.into()).await?.map(|row| row.to()).transpose()
+    }
+
+    /// Runs a query and returns an iterator over its rows, which creates them one at a time: for large results, of which
+    /// [`query`](Self::query) would create all rows at once. They are the rows of one point in time; the loop may
+    /// write.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async {
+    /// # use tidelock::{OpenOptions, Storage, params};
+    /// # let db = tidelock::open(OpenOptions::new("example").storage(Storage::Memory)).await?;
+    /// # db.exec("CREATE TABLE orders(id INTEGER PRIMARY KEY, sent BOOLEAN); INSERT INTO orders VALUES (7, 0)").await?;
+    /// for order in db.iterate("SELECT id FROM orders WHERE NOT sent", ()).await? {
+    ///     let id: i64 = order?.get("id")?;
+    ///     db.run("UPDATE orders SET sent = 1 WHERE id = ?", params![id]).await?;
+    /// }
+    /// # assert_eq!(db.query_as::<bool>("SELECT sent FROM orders", ()).await?, [true]);
+    /// # Ok::<_, tidelock::Error>(()) }).unwrap();
+    /// ```
+    pub async fn iterate(&self, sql: &str, params: impl Into<Params>) -> Result<RowIterator> {
+        Ok(self.engine.statement(self.caller(), Op::Query, sql, params.into()).await?.iterate())
+    }
+
+    /// Does the same as [`iterate`](Self::iterate), and reads each row as a `T`, by serde: see [`Row::to`].
+    pub async fn iterate_as<T: DeserializeOwned>(
+        &self,
+        sql: &str,
+        params: impl Into<Params>,
+    ) -> Result<RowIterator<T>> {
+        Ok(self.iterate(sql, params.into()).await?.typed())
     }
 
     /// Runs a statement. Resolves when its changes are stored as the option `durability` promises. When storing fails,
@@ -207,7 +238,7 @@ impl Database {
     /// ```
     pub async fn batch(&self, statements: impl IntoIterator<Item = Statement>) -> Result<Vec<Vec<Row>>> {
         let statements = statements.into_iter().collect();
-        self.engine.batch(self.caller(), statements).await?.iter().map(|reply| reply.rows()).collect()
+        self.engine.batch(self.caller(), statements).await?.into_iter().map(Reply::rows).collect()
     }
 
     /// Runs a script of several statements in one transaction, unless it has its own BEGIN and COMMIT.
@@ -390,6 +421,30 @@ impl Database {
         self.engine.call(self.caller(), rekey).await
     }
 
+    /// Replaces the data key of an encrypted database by a new one, and encrypts everything with it: data, log and
+    /// snapshots. The secret stays. Most of it happens while other calls run; at the end they wait while the log is written.
+    ///
+    /// If the process dies, or the call fails or is dropped, the next opening or call continues. Fails with
+    /// `invalid_argument` when the database is not encrypted, `out_of_memory` when the log doesn't fit into memory twice,
+    /// and with the errors of [`flush`](Self::flush); with `storage_quota_exceeded` the old key stays.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async {
+    /// # use tidelock::{Encryption, OpenOptions, Storage};
+    /// # let options = OpenOptions::new("example").storage(Storage::Memory);
+    /// let db = tidelock::open(options.encryption(Encryption::passphrase("correct horse battery staple"))).await?;
+    /// db.rotate_key().await?;
+    /// # Ok::<_, tidelock::Error>(()) }).unwrap();
+    /// ```
+    pub async fn rotate_key(&self) -> Result<()> {
+        let rotate = async move |session: Rc<ThreadState>, limit: Limit| {
+            let core = session.core()?;
+            core.begin_rotation().await?;
+            core.end_rotation(limit.run(core.copy_ahead()).await).await
+        };
+        self.engine.call(self.caller(), rotate).await
+    }
+
     /// Sets the author of changes in the audit log, for calls that begin afterwards.
     pub async fn set_actor(&self, actor: Option<&str>) -> Result<()> {
         let actor = actor.map(str::to_owned);
@@ -408,6 +463,19 @@ impl Database {
     /// Returns the snapshots.
     pub fn snapshots(&self) -> Snapshots {
         Snapshots::new(&self.engine, self.caller())
+    }
+
+    /// Returns the sync with the option `remote`.
+    ///
+    /// ```no_run
+    /// # async fn example(db: tidelock::Database) -> tidelock::Result<()> {
+    /// let report = db.sync().run().await?;
+    /// println!("{} rows are new", report.pull.tables[0].inserted);
+    /// # Ok(()) }
+    /// ```
+    #[cfg(feature = "sync")]
+    pub fn sync(&self) -> Sync {
+        Sync::new(&self.engine, self.caller())
     }
 
     /// Returns the events from now on: a stream, which ends when the database is closed. It doesn't keep the database

@@ -2,10 +2,10 @@
 
 use std::{fmt, rc::Rc};
 
+use super::platform;
 use crate::{
-    native::SystemEntropy,
     ports::Ports,
-    store::sealed::{SealedStores, Secret, SoftCipher, SoftCrypto, Vault},
+    store::sealed::{SealedStores, Secret, SoftCipher, Vault},
 };
 
 /// What encrypts a database at rest: a passphrase, or a key of 32 bytes.
@@ -49,7 +49,8 @@ impl Encryption {
             EncryptionSecret::Passphrase(passphrase) => Secret::Passphrase(passphrase.clone()),
             EncryptionSecret::Key(key) => Secret::Key(Rc::new(SoftCipher::new(key))),
         };
-        Vault { secret, crypto: Rc::new(SoftCrypto), entropy: Rc::new(SystemEntropy) }
+        let (crypto, entropy) = platform::crypto();
+        Vault { secret, crypto, entropy }
     }
 
     /// Makes the stores encrypted.

@@ -13,15 +13,15 @@ use std::{
 use super::{
     inside::is_inside,
     params::{PackedParams, Params, Statement},
+    platform::{Poster, Worker, begin_closing},
     session::{LevelId, Limit, LiveSignal, ProgramFunctions, Reply, SqlCall, ThreadState},
 };
 use crate::{
     error::{Error, Result},
-    native::{Poster, Worker},
-    sqlite::Op,
+    sqlite::{Op, functions},
 };
 
-/// The engine of one database, on a thread of its own. Dropping the last handle closes the database and waits for that.
+/// The engine of one database, natively on a thread of its own. Dropping the last handle closes the database.
 pub(super) struct EngineHandle {
     worker: Worker<ThreadState>,
     pub name: String,
@@ -58,13 +58,17 @@ impl EngineHandle {
         self.closed.load(Ordering::SeqCst) || self.worker.has_ended()
     }
 
-    /// Makes a call that doesn't wait for the connection.
+    /// Makes a call that doesn't wait for the connection. Fails with `invalid_argument` in an SQL function of the
+    /// database.
     pub async fn ask<R, F, Fut>(self: &Arc<Self>, caller: Caller, work: F) -> Result<R>
     where
         R: Send + 'static,
         F: FnOnce(Rc<ThreadState>, Limit) -> Fut + Send + 'static,
         Fut: Future<Output = Result<R>> + 'static,
     {
+        if is_inside(self.id()) && functions::running() {
+            return Err(functions::inside());
+        }
         let job = move |session: Rc<ThreadState>| {
             let limit = Limit::begin(&session, caller.timeout_ms);
             work(session, limit)
@@ -81,7 +85,7 @@ impl EngineHandle {
         F: FnOnce(Rc<ThreadState>, Limit) -> Fut + Send + 'static,
         Fut: Future<Output = Result<R>> + 'static,
     {
-        if caller.level.is_none() && is_inside(self.id()) {
+        if caller.level.is_none() && is_inside(self.id()) && !functions::running() {
             let message = "A call on the database in the function of a transaction would wait for itself: use tx";
             return Err(Error::invalid(message)
                 .hint("Call tx, the argument of the function, for whatever belongs to the transaction"));
@@ -141,7 +145,13 @@ impl EngineHandle {
 impl Drop for EngineHandle {
     fn drop(&mut self) {
         // What can't be stored any more can't be reported, either; the next opening recovers.
-        self.worker.post(Box::new(|session| Box::pin(async move { drop(session.close().await) })));
+        let closing = begin_closing(&self.name);
+        self.worker.post(Box::new(|session| {
+            Box::pin(async move {
+                let _closing = closing;
+                let _ = session.close().await;
+            })
+        }));
     }
 }
 

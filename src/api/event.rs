@@ -9,16 +9,23 @@ use std::{
 use futures_channel::mpsc::UnboundedReceiver;
 use futures_util::{Stream, StreamExt};
 
+use super::ThreadSafe;
+#[cfg(feature = "sync")]
+use crate::engine::sync::host::SyncEvent;
 use crate::{
     engine::{
-        ChangeEvent, EngineCloseEvent, Event as EngineEvent, FlushEvent, LockEvent, migrations::host::MigrationEvent,
-        storage::snapshots::SnapshotEvent,
+        ChangeEvent, EngineCloseEvent as CloseEvent, Event as EngineEvent, FlushEvent as HealthEvent, LockEvent,
+        migrations::host::MigrationEvent, storage::snapshots::SnapshotEvent,
     },
     error::Warning,
 };
 
+/// A function that is called with each warning.
+pub(super) trait WarningFn: Fn(&Warning) + ThreadSafe {}
+impl<F: Fn(&Warning) + ThreadSafe> WarningFn for F {}
+
 /// What is called with each warning.
-pub(super) type OnWarning = Arc<dyn Fn(&Warning) + Send + Sync>;
+pub(super) type OnWarning = Arc<dyn WarningFn>;
 
 /// An event of a database: see [`Database::events`](crate::Database::events).
 #[derive(Clone, Debug)]
@@ -32,12 +39,15 @@ pub enum Event {
     Lock(LockEvent),
     /// A snapshot was taken, or failed.
     Snapshot(SnapshotEvent),
+    /// A sync began or ended.
+    #[cfg(feature = "sync")]
+    Sync(SyncEvent),
     /// A migration is about to run.
     Migration(MigrationEvent),
     /// Commits can't be stored, or can be stored again.
-    Health(FlushEvent),
+    Health(HealthEvent),
     /// The database was closed.
-    Close(EngineCloseEvent),
+    Close(CloseEvent),
 }
 
 impl Event {
@@ -51,7 +61,11 @@ impl Event {
             EngineEvent::Migration(migration) => Self::Migration(migration),
             EngineEvent::Health(health) => Self::Health(health),
             EngineEvent::Close(close) => Self::Close(close),
-            EngineEvent::Live(_) | EngineEvent::Sync(_) => return None,
+            #[cfg(feature = "sync")]
+            EngineEvent::Sync(sync) => Self::Sync(sync),
+            #[cfg(not(feature = "sync"))]
+            EngineEvent::Sync(_) => return None,
+            EngineEvent::Live(_) => return None,
         })
     }
 }

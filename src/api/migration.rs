@@ -1,15 +1,20 @@
 //! The migrations that a program supplies.
 
-use std::{fmt, future::Future, pin::Pin, sync::Arc};
+use std::{fmt, future::Future, sync::Arc};
 
-use super::Transaction;
+use super::{ThreadSafe, Transaction};
 use crate::{
     error::Result,
     migrate::{MigrationSource, files::from_files},
+    ports::LocalFuture,
 };
 
+/// A function of a program that changes the schema.
+pub(super) trait SchemaFn: Fn(Transaction) -> LocalFuture<'static, Result<()>> + ThreadSafe {}
+impl<F: Fn(Transaction) -> LocalFuture<'static, Result<()>> + ThreadSafe> SchemaFn for F {}
+
 /// A migration that is a function; its future stays on the engine's thread.
-pub(super) type MigrationFn = Arc<dyn Fn(Transaction) -> Pin<Box<dyn Future<Output = Result<()>>>> + Send + Sync>;
+pub(super) type MigrationFn = Arc<dyn SchemaFn>;
 
 /// One step of the schema's history.
 ///
@@ -55,7 +60,7 @@ impl Migration {
     /// meanwhile: it must use only its transaction.
     pub fn function<F, Fut>(version: impl Into<String>, name: impl Into<String>, up: F) -> Self
     where
-        F: Fn(Transaction) -> Fut + Send + Sync + 'static,
+        F: Fn(Transaction) -> Fut + ThreadSafe + 'static,
         Fut: Future<Output = Result<()>> + 'static,
     {
         let source = MigrationSource {
@@ -78,7 +83,7 @@ impl Migration {
     #[must_use]
     pub fn down_function<F, Fut>(mut self, down: F) -> Self
     where
-        F: Fn(Transaction) -> Fut + Send + Sync + 'static,
+        F: Fn(Transaction) -> Fut + ThreadSafe + 'static,
         Fut: Future<Output = Result<()>> + 'static,
     {
         self.source.down_is_function = true;
@@ -114,10 +119,10 @@ impl Migration {
 
 fn boxed<F, Fut>(function: F) -> MigrationFn
 where
-    F: Fn(Transaction) -> Fut + Send + Sync + 'static,
+    F: Fn(Transaction) -> Fut + ThreadSafe + 'static,
     Fut: Future<Output = Result<()>> + 'static,
 {
-    Arc::new(move |tx| Box::pin(function(tx)))
+    Arc::new(move |tx: Transaction| -> LocalFuture<'static, Result<()>> { Box::pin(function(tx)) })
 }
 
 impl fmt::Debug for Migration {

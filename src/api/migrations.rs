@@ -120,7 +120,7 @@ impl Migrations {
 
     /// Drops everything. For development only. Fails with `invalid_argument` unless `force`.
     pub async fn drop_all(&self, force: bool) -> Result<()> {
-        must_force("drop", force)?;
+        must_force("drop_all", force)?;
         let drop = async |session: Rc<ThreadState>, _limit| session.core()?.migrations_drop().await;
         self.engine.call(self.caller, drop).await
     }

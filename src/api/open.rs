@@ -1,33 +1,29 @@
 //! The ways in: opening a database, and what works without opening it.
 
-use std::{
-    collections::HashMap,
-    fs,
-    path::{Path, PathBuf},
-    rc::Rc,
-    sync::Arc,
-};
+use std::{collections::HashMap, rc::Rc};
 
+#[cfg(not(target_arch = "wasm32"))]
+use super::functions::add_functions;
+#[cfg(feature = "sync")]
+use super::remote::RemoteOptions;
 use super::{
     Database, Encryption, Transaction,
     database::DatabaseSettings,
     engine_handle::{Caller, EngineHandle, LaterEngine},
     migration::{Migration, MigrationFn},
     options::OpenOptions,
-    session::{LevelFn, ProgramFunctions, ThreadState},
+    platform::{self, Place, alone, until_closed, with_holder},
+    session::{LevelFn, LevelId, ProgramFunctions, ThreadState},
 };
 use crate::{
-    engine::{self, Database as Core, StoredDatabase, connection::mutex::closed},
-    error::{Detail, Error, ErrorCode, Result},
+    engine::{self, Database as Core, connection::mutex::closed},
+    error::{Error, Result},
     lock::check_name,
-    native::{self, Worker},
-    ports::{Platform, Ports},
+    ports::{LocalFuture, Platform, Ports},
     sqlite::Image,
-    store::{RecoveryReport, folder::Disk},
+    store::RecoveryReport,
+    sync::config::options::RemoteOptions as CoreRemoteOptions,
 };
-
-/// The ending of a database's default folder.
-const ENDING: &str = ".tidelock";
 
 /// Opens a database: takes its lock, loads its data, recovers it after a crash, and runs pending migrations. Dropping
 /// the future gives it up.
@@ -52,20 +48,33 @@ const ENDING: &str = ".tidelock";
 /// # Ok::<_, tidelock::Error>(()) }).unwrap();
 /// ```
 pub async fn open(options: OpenOptions) -> Result<Database> {
-    let (storage, folder) = options.place()?;
+    let (storage, place) = options.place()?;
     check_name(&options.name)?;
-    let core_options = options.core(storage)?;
+    let mut core_options = options.core(storage)?;
+    let remote = core_options.remote.take();
+    #[cfg(feature = "sync")]
+    let with_client = options.remote.as_ref().map(RemoteOptions::client).transpose()?;
+    until_closed(&options.name).await;
     let later = LaterEngine::default();
     let functions = functions_of(&options, &later);
+    #[cfg(not(target_arch = "wasm32"))]
+    let sql_functions = (options.functions.clone(), later.clone());
     let engine = EngineHandle::start(options.name.clone(), functions, &later)?;
     let settings = DatabaseSettings { expires: options.expires.clone(), health: options.health };
     let (audit, seed, encryption) = (options.core_audit(), options.seed, options.encryption);
     let begin = async move |session: Rc<ThreadState>, _limit| {
-        let ports = ports(session.platform.clone(), folder.as_deref(), encryption.as_ref());
+        #[cfg(not(target_arch = "wasm32"))]
+        add_functions(sql_functions.0, sql_functions.1)?;
+        let ports = ports(session.platform.clone(), place.as_ref(), encryption.as_ref());
+        #[cfg(feature = "sync")]
+        let ports = match with_client {
+            Some(with_client) => with_client(ports),
+            None => ports,
+        };
         let core = Core::acquire(core_options, ports, session.reports.clone()).await?;
         let core = session.core.get_or_init(|| core);
         core.emit_changes(false);
-        let result = start(core, audit, seed).await;
+        let result = start(core, remote, audit, seed).await;
         if result.is_err() {
             let _ = core.close().await;
         }
@@ -76,7 +85,17 @@ pub async fn open(options: OpenOptions) -> Result<Database> {
     Ok(Database::new(engine, settings))
 }
 
-async fn start(core: &Core, audit: Option<crate::audit::AuditOptions>, seed: Option<Vec<u8>>) -> Result<()> {
+async fn start(
+    core: &Core,
+    #[cfg_attr(not(feature = "sync"), expect(unused_variables))] remote: Option<CoreRemoteOptions>,
+    audit: Option<crate::audit::AuditOptions>,
+    seed: Option<Vec<u8>>,
+) -> Result<()> {
+    // Without the feature nothing else needs the code of sync, and the linker leaves it out.
+    #[cfg(feature = "sync")]
+    if let Some(remote) = remote {
+        core.connect(remote).await?;
+    }
     if let Some(audit) = audit {
         core.audit(audit).await?;
     }
@@ -100,58 +119,34 @@ fn functions_of(options: &OpenOptions, later: &LaterEngine) -> ProgramFunctions 
         })
     };
     let migrations: HashMap<_, _> = options.migrations.iter().flatten().flat_map(of).flatten().collect();
-    ProgramFunctions { on_warning: options.on_warning.clone(), migrations, ..ProgramFunctions::default() }
+    ProgramFunctions {
+        on_warning: options.on_warning.clone(),
+        migrations,
+        #[cfg(feature = "sync")]
+        remote: options.remote.as_ref().map(RemoteOptions::functions).unwrap_or_default(),
+        ..ProgramFunctions::default()
+    }
 }
 
 fn level_function(function: MigrationFn, later: LaterEngine) -> LevelFn {
-    Box::new(move |level| match later.get().and_then(std::sync::Weak::upgrade) {
-        Some(engine) => function(Transaction::new(engine, level)),
-        None => Box::pin(std::future::ready(Err(closed()))),
+    Box::new(move |level: LevelId| -> LocalFuture<'static, Result<()>> {
+        match later.get().and_then(std::sync::Weak::upgrade) {
+            Some(engine) => function(Transaction::new(engine, level)),
+            None => Box::pin(std::future::ready(Err(closed()))),
+        }
     })
 }
 
-fn ports(platform: Platform, folder: Option<&Path>, encryption: Option<&Encryption>) -> Ports {
-    // Nothing of the folder is used in memory.
-    let mut ports = native::ports(platform, folder.unwrap_or(Path::new("")));
-    if let (Some(encryption), Some(_)) = (encryption, folder) {
+fn ports(platform: Platform, place: Option<&Place>, encryption: Option<&Encryption>) -> Ports {
+    let mut ports = platform::ports(platform, place);
+    if let (Some(encryption), Some(_)) = (encryption, place) {
         encryption.seal(&mut ports);
     }
     ports
 }
 
-/// Names the holder of the lock in the message.
-fn with_holder(mut error: Error) -> Error {
-    if !error.is(ErrorCode::DatabaseInUse) {
-        return error;
-    }
-    let Some(Detail::Object(holder)) = error.details.get("holder") else { return error };
-    let text = |name: &str| match holder.get(name) {
-        Some(Detail::Text(text)) => text.clone(),
-        _ => String::new(),
-    };
-    let (id, since) = (text("id"), text("since"));
-    let process = id.split('-').next().unwrap_or_default();
-    if process == std::process::id().to_string() {
-        error.message = "Database already in use by this process".to_owned();
-        return error.hint("Keep the database of the first open() and use it everywhere, or close it first");
-    }
-    error.message = format!("Database already in use by process {process} since {since}");
-    error.hint("End the other process, or wait for it with lock: OnBusy::Wait")
-}
-
-/// Runs a job on a thread of its own.
-async fn alone<T, F, Fut>(job: F) -> Result<T>
-where
-    T: Send + 'static,
-    F: FnOnce(Platform) -> Fut + Send + 'static,
-    Fut: Future<Output = Result<T>> + 'static,
-{
-    let worker = Arc::new(Worker::start("alone", |platform| platform)?);
-    worker.call(|platform: Rc<Platform>| job((*platform).clone())).await
-}
-
-/// Sets a database in a folder that no longer opens to its last intact state, or to exactly the snapshot `from`, and
-/// quarantines the damaged part. Of the options the name, `path`, `lock` and `encryption` are used.
+/// Sets a stored database that no longer opens to its last intact state, or to exactly the snapshot `from`, and
+/// quarantines the damaged part. Of the options the name, `path`, `lock`, `encryption` and the SQL functions are used.
 ///
 /// Fails with `database_in_use` while it is open, `snapshot_not_found` for an unknown `from`, and with
 /// `database_corrupt` when nothing intact is left.
@@ -165,18 +160,24 @@ where
 /// # Ok::<_, tidelock::Error>(()) }).unwrap();
 /// ```
 pub async fn recover(options: OpenOptions, from: Option<&str>) -> Result<RecoveryReport> {
-    let (core, folder) = in_folder(&options)?;
+    let (core, place) = stored(&options)?;
+    until_closed(&options.name).await;
     let (encryption, from) = (options.encryption, from.map(str::to_owned));
+    #[cfg(not(target_arch = "wasm32"))]
+    let functions = options.functions;
     let recovered = alone(async move |platform| {
-        engine::recover(core, ports(platform, Some(&folder), encryption.as_ref()), from).await
+        #[cfg(not(target_arch = "wasm32"))]
+        add_functions(functions, LaterEngine::default())?;
+        engine::recover(core, ports(platform, Some(&place), encryption.as_ref()), from).await
     });
     recovered.await.map_err(with_holder)
 }
 
-/// Deletes the database in a folder with its snapshots, and the folder when nothing else is in it. A missing one is no
-/// error. Of the options the name, `path` and `lock` are used.
+/// Deletes a stored database with its snapshots, and its folder when nothing else is in it. A missing one is no error.
+/// Of the options the name, `path` and `lock` are used.
 ///
-/// Fails with `database_in_use` while a process has it open.
+/// Fails with `database_in_use` while another tab or process has it open, and with `storage_blocked` when a tab's
+/// connection stays open for 10 s.
 ///
 /// ```no_run
 /// # futures_executor::block_on(async {
@@ -186,101 +187,23 @@ pub async fn recover(options: OpenOptions, from: Option<&str>) -> Result<Recover
 /// # Ok::<_, tidelock::Error>(()) }).unwrap();
 /// ```
 pub async fn delete_database(options: OpenOptions) -> Result<()> {
-    let (core, folder) = in_folder(&options)?;
-    if !holds_database(&folder) {
+    let (core, place) = stored(&options)?;
+    until_closed(&options.name).await;
+    if !platform::exists(&place) {
         return Ok(());
     }
-    let deleted = alone(async move |platform| {
-        let files = Disk::new(&folder);
-        engine::delete(core, ports(platform, Some(&folder), None), &files).await?;
-        // It may have files that aren't the database's.
-        let _ = fs::remove_dir(&folder);
-        Ok(())
-    });
+    let deleted = alone(async move |platform| platform::delete(core, platform, &place).await);
     deleted.await.map_err(with_holder)
 }
 
-/// Returns the options as the engine takes them, and the folder. Fails with `invalid_argument` for a database in memory.
-fn in_folder(options: &OpenOptions) -> Result<(engine::OpenOptions, PathBuf)> {
-    let (storage, folder) = options.place()?;
+/// Returns the options as the engine takes them, and the place. Fails with `invalid_argument` for a database in memory.
+fn stored(options: &OpenOptions) -> Result<(engine::OpenOptions, Place)> {
+    let (storage, place) = options.place()?;
     check_name(&options.name)?;
-    let folder = folder.ok_or_else(|| {
+    let place = place.ok_or_else(|| {
         Error::invalid("A database in memory needs no such call: it ends when it is closed")
-            .hint("Pass storage: Storage::File")
+            .hint(platform::HINT_TO_STORE)
             .detail("option", "storage")
     })?;
-    Ok((options.core(storage)?, folder))
-}
-
-/// A database in a folder: see [`databases`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct DatabaseInfo {
-    /// Its name, where the folder is the default folder of a name; otherwise the folder's own name.
-    pub name: String,
-    /// Its folder.
-    pub path: PathBuf,
-    /// What is known of it without opening it.
-    pub stored: StoredDatabase,
-}
-
-/// Returns the database in a folder, or else those in its direct subfolders, sorted by path. Opens none of them, and
-/// writes nothing.
-///
-/// ```
-/// # futures_executor::block_on(async {
-/// # let folder = std::env::temp_dir().join("tidelock-doc-no-databases");
-/// for database in tidelock::databases(&folder).await? {
-///     println!("{} in {}", database.name, database.path.display());
-/// }
-/// # Ok::<_, tidelock::Error>(()) }).unwrap();
-/// ```
-pub async fn databases(folder: impl AsRef<Path>) -> Result<Vec<DatabaseInfo>> {
-    let folder = folder.as_ref().to_owned();
-    alone(async move |platform: Platform| {
-        let found = if holds_database(&folder) {
-            vec![folder]
-        } else {
-            let mut folders: Vec<PathBuf> = entries(&folder).filter(|path| holds_database(path)).collect();
-            folders.sort();
-            folders
-        };
-        let mut infos = Vec::new();
-        for path in found {
-            let stored = engine::stored("", &ports(platform.clone(), Some(&path), None)).await;
-            infos.push(DatabaseInfo { name: name_of(&path), path, stored });
-        }
-        Ok(infos)
-    })
-    .await
-}
-
-/// Returns the entries of a folder that aren't links; none where it can't be read.
-fn entries(folder: &Path) -> impl Iterator<Item = PathBuf> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    entries.filter(|entry| entry.file_type().is_ok_and(|kind| !kind.is_symlink())).map(|entry| entry.path())
-}
-
-fn holds_database(folder: &Path) -> bool {
-    let is_journal = |path: PathBuf| {
-        let number = path.file_name().and_then(|name| name.to_str()?.strip_prefix("journal."));
-        number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
-    };
-    entries(folder).any(is_journal)
-}
-
-/// Returns the name of the database in a folder.
-fn name_of(folder: &Path) -> String {
-    let own = folder.canonicalize().ok().and_then(|folder| folder.file_name().map(|name| name.to_owned()));
-    let own = own.unwrap_or_default().to_string_lossy().into_owned();
-    let Some(escaped) = own.strip_suffix(ENDING) else { return own };
-    let mut name = String::new();
-    let mut rest = escaped;
-    while let Some((before, after)) = rest.split_once('%') {
-        name.push_str(before);
-        let code = after.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        name.push(code.map_or('%', char::from));
-        rest = if code.is_some() { &after[2..] } else { after };
-    }
-    name + rest
+    Ok((options.core(storage)?, place))
 }

@@ -2,16 +2,25 @@
 
 use std::{fmt, path::PathBuf, sync::Arc};
 
-use super::{Encryption, Migration, event::OnWarning};
+#[cfg(not(target_arch = "wasm32"))]
+use super::functions::SqlFunction;
+#[cfg(feature = "sync")]
+use super::remote::RemoteOptions;
+use super::{
+    Encryption, Migration, ThreadSafe,
+    event::OnWarning,
+    platform::{self, Place},
+};
 use crate::{
     audit::{self, Redacted},
-    engine::{self, DurabilityMode, HolderOptions, IntegerMode, Mode, StorageKind},
-    error::{Error, ErrorCode, Result, Warning},
-    health::Thresholds,
+    engine::{self, DurabilityMode as Durability, IntegerMode, Mode, StorageKind as Storage},
+    error::{Error, Result, Warning},
+    health::Thresholds as HealthThresholds,
     lock::OnBusy,
     maintain::Expiry,
     migrate::OutOfOrder,
     snapshot::{SnapshotOptions as EngineSnapshotOptions, VerifyMode},
+    sync::config::options::RemoteOptions as CoreRemoteOptions,
 };
 
 const MIB: u64 = 1024 * 1024;
@@ -19,7 +28,7 @@ const MIB: u64 = 1024 * 1024;
 /// The smallest `max_bytes`.
 const LEAST_BYTES: u64 = 64 * 1024;
 
-/// What to do when another process has the database open.
+/// What to do when another process, or another tab, has the database open.
 ///
 /// ```
 /// use tidelock::{LockOptions, OnBusy, OpenOptions};
@@ -145,14 +154,14 @@ impl AuditOptions {
 #[must_use]
 pub struct OpenOptions {
     pub(super) name: String,
-    pub(super) storage: Option<StorageKind>,
+    pub(super) storage: Option<Storage>,
     pub(super) path: Option<PathBuf>,
     pub(super) migrations: Option<Vec<Migration>>,
     migrate: bool,
     out_of_order: OutOfOrder,
     baseline: Option<String>,
     migrations_table: String,
-    durability: DurabilityMode,
+    durability: Durability,
     cache_bytes: u64,
     max_bytes: Option<u64>,
     lock: LockOptions,
@@ -162,13 +171,19 @@ pub struct OpenOptions {
     audit: Option<AuditOptions>,
     audit_table: String,
     pub(super) expires: Vec<Expiry>,
-    pub(super) health: Thresholds,
+    pub(super) health: HealthThresholds,
     pub(super) on_warning: Option<OnWarning>,
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(super) functions: Vec<SqlFunction>,
+    #[cfg(feature = "sync")]
+    pub(super) remote: Option<RemoteOptions>,
+    #[cfg(feature = "sync")]
+    mode: Mode,
 }
 
 impl OpenOptions {
-    /// Begins with the defaults. `name` names the database: 1 to 128 characters, no control characters. `storage` has to
-    /// be given, too.
+    /// Begins with the defaults. `name` names the database: 1 to 128 characters, no control characters.
+    /// Natively `storage` has to be given, too.
     pub fn new(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -179,7 +194,7 @@ impl OpenOptions {
             out_of_order: OutOfOrder::Error,
             baseline: None,
             migrations_table: "schema_migrations".to_owned(),
-            durability: DurabilityMode::Relaxed,
+            durability: Durability::Relaxed,
             cache_bytes: 32 * MIB,
             max_bytes: None,
             lock: LockOptions::default(),
@@ -189,15 +204,22 @@ impl OpenOptions {
             audit: None,
             audit_table: audit::TABLE.to_owned(),
             expires: Vec::new(),
-            health: Thresholds::default(),
+            health: HealthThresholds::default(),
             on_warning: None,
+            #[cfg(not(target_arch = "wasm32"))]
+            functions: Vec::new(),
+            #[cfg(feature = "sync")]
+            remote: None,
+            #[cfg(feature = "sync")]
+            mode: Mode::Local,
         }
     }
 
-    /// Sets where the data lives: [`Storage::File`](crate::Storage::File) or
-    /// [`Storage::Memory`](crate::Storage::Memory). There is no default; those of browsers are
-    /// `unsupported_environment` here.
-    pub fn storage(mut self, storage: StorageKind) -> Self {
+    /// Sets where the data lives. Natively: [`Storage::File`](crate::Storage::File) or
+    /// [`Storage::Memory`](crate::Storage::Memory), without a default. In browsers:
+    /// [`Storage::Indexeddb`](crate::Storage::Indexeddb), the default, or [`Storage::Memory`](crate::Storage::Memory).
+    /// Others are `unsupported_environment`.
+    pub fn storage(mut self, storage: Storage) -> Self {
         self.storage = Some(storage);
         self
     }
@@ -241,7 +263,7 @@ impl OpenOptions {
     }
 
     /// Sets when a write resolves, and what may be lost. Default: [`Durability::Relaxed`](crate::Durability::Relaxed).
-    pub fn durability(mut self, durability: DurabilityMode) -> Self {
+    pub fn durability(mut self, durability: Durability) -> Self {
         self.durability = durability;
         self
     }
@@ -254,13 +276,13 @@ impl OpenOptions {
     }
 
     /// Sets the largest size of the database in bytes, at least 64 KiB; beyond it writes fail with
-    /// `database_too_large`. Default: 1 GiB in memory, no limit in a folder.
+    /// `database_too_large`. Default: 1 GiB in memory and in IndexedDB, no limit in a folder.
     pub fn max_bytes(mut self, bytes: u64) -> Self {
         self.max_bytes = Some(bytes);
         self
     }
 
-    /// Sets what to do when another process has the database. Default: fail with `database_in_use`.
+    /// Sets what to do when another process, or another tab, has the database. Default: fail with `database_in_use`.
     pub fn lock(mut self, lock: LockOptions) -> Self {
         self.lock = lock;
         self
@@ -307,40 +329,66 @@ impl OpenOptions {
     }
 
     /// Sets the thresholds above which [`Database::health`](crate::Database::health) raises an alert.
-    pub fn health(mut self, thresholds: Thresholds) -> Self {
+    pub fn health(mut self, thresholds: HealthThresholds) -> Self {
         self.health = thresholds;
         self
     }
 
-    /// Sets what is called with each warning, on the engine's thread. Default: they are written to the standard error.
-    pub fn on_warning(mut self, on_warning: impl Fn(&Warning) + Send + Sync + 'static) -> Self {
+    /// Sets what is called with each warning, on the engine's thread. Default: they are written to the standard
+    /// error, or to the browser's console.
+    pub fn on_warning(mut self, on_warning: impl Fn(&Warning) + ThreadSafe + 'static) -> Self {
         self.on_warning = Some(Arc::new(on_warning));
         self
     }
 
-    /// Checks the options about the place of the database. Returns its folder; `None` in memory.
+    /// Adds a function or a collation that SQL calls, from the first statement on: in migrations, too. Of several of one
+    /// name the last one counts.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn function(mut self, function: SqlFunction) -> Self {
+        self.functions.push(function);
+        self
+    }
+
+    /// Sets the Supabase project or PostgREST to sync with: see [`Database::sync`](crate::Database::sync). Opening sends
+    /// nothing.
+    #[cfg(feature = "sync")]
+    pub fn remote(mut self, remote: RemoteOptions) -> Self {
+        self.remote = Some(remote);
+        self
+    }
+
+    /// Sets whether the database syncs by itself from its opening on, for which it needs a remote. Neither `open` nor
+    /// writes wait for the network. Default: [`Mode::Local`](crate::Mode::Local).
+    ///
+    /// ```no_run
+    /// # futures_executor::block_on(async {
+    /// use tidelock::{Migration, Mode, OpenOptions, RemoteOptions, Storage};
+    ///
+    /// let remote = RemoteOptions::new("https://example.supabase.co", "sb_publishable_example").tables(["notes"]);
+    /// let options = OpenOptions::new("notes")
+    ///     .storage(Storage::File)
+    ///     .migrations([Migration::new("1", "notes", "CREATE TABLE notes(id INTEGER PRIMARY KEY, body TEXT)")])
+    ///     .remote(remote)
+    ///     .mode(Mode::Cloud);
+    /// let db = tidelock::open(options).await?;
+    /// db.sync().ready().await?; // The rows of the remote are here, now or since an earlier run.
+    /// # Ok::<_, tidelock::Error>(()) }).unwrap();
+    /// ```
+    #[cfg(feature = "sync")]
+    pub fn mode(mut self, mode: Mode) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// Checks the options about the place of the database. Returns that place; `None` in memory.
     ///
     /// Fails with `invalid_argument` and `unsupported_environment`.
-    pub(super) fn place(&self) -> Result<(StorageKind, Option<PathBuf>)> {
-        let Some(storage) = self.storage.filter(|storage| matches!(storage, StorageKind::File | StorageKind::Memory))
-        else {
-            let hint = "Pass storage: Storage::File with path, or Storage::Memory";
-            return Err(Error::new(
-                ErrorCode::UnsupportedEnvironment,
-                "This is a program, which has no browser storage",
-            )
-            .hint(hint)
-            .detail("option", "storage"));
-        };
-        match (storage, &self.path) {
-            (StorageKind::Memory, Some(_)) => Err(Error::invalid("path needs storage 'file'").detail("option", "path")),
-            (StorageKind::Memory, None) => Ok((storage, None)),
-            (_, path) => Ok((storage, Some(path.clone().unwrap_or_else(|| default_folder(&self.name))))),
-        }
+    pub(super) fn place(&self) -> Result<(Storage, Option<Place>)> {
+        platform::place(&self.name, self.storage, self.path.as_deref())
     }
 
     /// Returns the options as the engine takes them. Fails with `invalid_argument`.
-    pub(super) fn core(&self, storage: StorageKind) -> Result<engine::OpenOptions> {
+    pub(super) fn core(&self, storage: Storage) -> Result<engine::OpenOptions> {
         let too_small = |option: &str, least: u64| {
             Err(Error::invalid(format!("{option} must be a whole number from {least} on")).detail("option", option))
         };
@@ -350,7 +398,7 @@ impl OpenOptions {
         if self.cache_bytes < MIB {
             return too_small("cache_bytes", MIB);
         }
-        let Thresholds { no_snapshot_ms, sync_lag_ms, storage_ratio, growth_factor } = self.health;
+        let HealthThresholds { no_snapshot_ms, sync_lag_ms, storage_ratio, growth_factor } = self.health;
         // NaN is no threshold either.
         if ![no_snapshot_ms, sync_lag_ms, storage_ratio, growth_factor].into_iter().all(|threshold| threshold > 0.0) {
             return Err(Error::invalid("health must have thresholds of more than 0").detail("option", "health"));
@@ -358,6 +406,7 @@ impl OpenOptions {
         if self.encryption.as_ref().is_some_and(Encryption::is_empty) {
             return Err(Error::invalid("encryption.passphrase must not be empty").detail("option", "encryption"));
         }
+        let (mode, remote) = self.core_remote()?;
         Ok(engine::OpenOptions {
             name: self.name.clone(),
             storage,
@@ -367,16 +416,30 @@ impl OpenOptions {
             cache_bytes: Some(self.cache_bytes),
             on_busy: self.lock.on_busy,
             lock_timeout_ms: self.lock.timeout_ms,
-            holder: HolderOptions { title: program_name(), url: String::new() },
+            holder: platform::holder(),
             migrate: self.migrate,
             out_of_order: self.out_of_order,
             baseline: self.baseline.clone(),
             migrations_table: self.migrations_table.clone(),
             migrations: self.migrations.as_ref().map(|all| all.iter().map(|each| each.source.clone()).collect()),
             snapshots: self.core_snapshots(),
-            mode: Mode::Local,
-            remote: None,
+            mode,
+            remote,
         })
+    }
+
+    #[cfg(feature = "sync")]
+    fn core_remote(&self) -> Result<(Mode, Option<CoreRemoteOptions>)> {
+        let remote = self.remote.as_ref().map(RemoteOptions::core).transpose()?;
+        if self.mode == Mode::Cloud && remote.is_none() {
+            return Err(Error::invalid("Mode::Cloud needs a remote").hint("Pass remote(RemoteOptions::new(url, key))"));
+        }
+        Ok((self.mode, remote))
+    }
+
+    #[cfg(not(feature = "sync"))]
+    fn core_remote(&self) -> Result<(Mode, Option<CoreRemoteOptions>)> {
+        Ok((Mode::Local, None))
     }
 
     fn core_snapshots(&self) -> EngineSnapshotOptions {
@@ -393,7 +456,7 @@ impl OpenOptions {
             backoff_ms: given.backoff_ms,
             compress: given.compress,
             verify: given.verify,
-            on_hidden: false,
+            on_hidden: true,
             log_retention_ms: given.log_retention_ms,
             log_max_bytes: given.log_max_bytes,
         }
@@ -414,24 +477,4 @@ impl fmt::Debug for OpenOptions {
             .field("path", &self.path)
             .finish_non_exhaustive()
     }
-}
-
-/// Returns the default folder of a database, in the working directory. Characters that file names can't have are escaped
-/// as in URLs.
-pub(super) fn default_folder(name: &str) -> PathBuf {
-    let mut file = String::from("./");
-    for character in name.chars() {
-        match character {
-            '%' | '/' | '\\' | ':' | '*' | '?' | '"' | '<' | '>' | '|' => {
-                file.push_str(&format!("%{:02x}", u32::from(character)));
-            }
-            _ => file.push(character),
-        }
-    }
-    PathBuf::from(file + ".tidelock")
-}
-
-/// Returns the path of this program, which stands in for a page's title.
-fn program_name() -> String {
-    std::env::args_os().next().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }

@@ -1,6 +1,6 @@
 //! The rows of results.
 
-use std::{ops::Index, sync::Arc};
+use std::{fmt, iter::FusedIterator, ops::Index, sync::Arc};
 
 use serde::de::DeserializeOwned;
 
@@ -163,51 +163,113 @@ impl ColumnIndex for &String {
     }
 }
 
-/// Decodes the rows of a result. Fails with `internal` for areas that the engine doesn't write.
-pub(super) fn decode_rows(flat: &FlatRows, columns: &Arc<[String]>) -> Result<Vec<Row>> {
-    let damaged = || Error::internal("The rows of a result can't be decoded");
-    if flat.columns != columns.len() && flat.rows > 0 {
-        return Err(damaged());
+/// The rows of one result, as [`Database::iterate`](crate::Database::iterate) returns them: an iterator that creates each
+/// row when it is asked for it, so that only one is there at a time. The result itself, in a compact form, is held until the
+/// iterator is dropped. It needs no connection: the loop may use the database, write to it, and wait.
+///
+/// An item is an error when its row can't be read as a `T`, as [`Row::to`] fails; the next row follows.
+pub struct RowIterator<T = Row> {
+    flat: FlatRows,
+    columns: Arc<[String]>,
+    /// The number of rows that follow.
+    left: usize,
+    next: ValuePlace,
+    /// The texts that later values of the result repeat.
+    kept: Vec<String>,
+    read: fn(Row) -> Result<T>,
+}
+
+/// Where the next value and its bytes are.
+#[derive(Default)]
+struct ValuePlace {
+    value: usize,
+    text: usize,
+    wide: usize,
+    blobs: usize,
+}
+
+impl RowIterator {
+    /// Creates it at the first row of a result.
+    pub(super) fn new(flat: FlatRows, columns: Arc<[String]>) -> Self {
+        Self { left: flat.rows, flat, columns, next: ValuePlace::default(), kept: Vec::new(), read: Ok }
     }
-    let (mut text, mut wide, mut blobs) = (&flat.text[..], &flat.wide[..], &flat.blobs[..]);
-    // The texts that later values of the result repeat.
-    let mut kept: Vec<String> = Vec::new();
-    let mut cells = flat.tags.iter().zip(&flat.slots);
-    let mut next = || -> Option<Value> {
-        let (tag, slot) = cells.next()?;
-        let number = f64::from_bits(*slot);
-        let take = |area: &mut &[u8], bytes: usize| -> Option<Vec<u8>> {
-            let (taken, rest) = area.split_at_checked(bytes)?;
-            *area = rest;
-            Some(taken.to_vec())
+
+    /// Has the rows read as a `T`.
+    pub(super) fn typed<T: DeserializeOwned>(self) -> RowIterator<T> {
+        let Self { flat, columns, left, next, kept, .. } = self;
+        RowIterator { flat, columns, left, next, kept, read: |row| row.to() }
+    }
+}
+
+impl<T> RowIterator<T> {
+    /// Returns the names of the columns.
+    pub fn columns(&self) -> &[String] {
+        &self.columns
+    }
+
+    /// Returns the next value; `None` for areas that the engine doesn't write.
+    fn value(&mut self) -> Option<Value> {
+        let Self { flat, next, kept, .. } = self;
+        let (tag, slot) = (*flat.tags.get(next.value)?, *flat.slots.get(next.value)?);
+        next.value += 1;
+        let number = f64::from_bits(slot);
+        let take = |area: &[u8], place: &mut usize, bytes: usize| -> Option<Vec<u8>> {
+            let begin = std::mem::replace(place, place.checked_add(bytes)?);
+            area.get(begin..*place).map(<[u8]>::to_vec)
         };
-        Some(match *tag {
+        Some(match tag {
             tag::NULL => Value::Null,
             tag::INTEGER => Value::Integer(number as i64),
-            tag::BIGINT => Value::Integer(*slot as i64),
+            tag::BIGINT => Value::Integer(slot as i64),
             tag::REAL => Value::Real(number),
             tag::AGAIN => Value::Text(kept.get(number as usize)?.clone()),
             tag::TEXT | tag::NEW_TEXT | tag::WIDE | tag::NEW_WIDE => {
-                let is_wide = matches!(*tag, tag::WIDE | tag::NEW_WIDE);
-                let area = if is_wide { &mut wide } else { &mut text };
-                // ASCII has a byte for each unit.
-                let length = if is_wide { bytes_of_units(area, number as usize)? } else { number as usize };
-                let value = String::from_utf8(take(area, length)?).ok()?;
-                if matches!(*tag, tag::NEW_TEXT | tag::NEW_WIDE) {
+                let bytes = if matches!(tag, tag::WIDE | tag::NEW_WIDE) {
+                    let length = bytes_of_units(flat.wide.get(next.wide..)?, number as usize)?;
+                    take(&flat.wide, &mut next.wide, length)?
+                } else {
+                    // ASCII has a byte for each unit.
+                    take(&flat.text, &mut next.text, number as usize)?
+                };
+                let value = String::from_utf8(bytes).ok()?;
+                if matches!(tag, tag::NEW_TEXT | tag::NEW_WIDE) {
                     kept.push(value.clone());
                 }
                 Value::Text(value)
             }
-            tag::BLOB => Value::Blob(take(&mut blobs, number as usize)?),
+            tag::BLOB => Value::Blob(take(&flat.blobs, &mut next.blobs, number as usize)?),
             _ => return None,
         })
-    };
-    let mut rows = Vec::with_capacity(flat.rows);
-    for _ in 0..flat.rows {
-        let values: Option<Vec<Value>> = (0..columns.len()).map(|_| next()).collect();
-        rows.push(Row { columns: columns.clone(), values: values.ok_or_else(damaged)? });
     }
-    Ok(rows)
+}
+
+impl<T> Iterator for RowIterator<T> {
+    type Item = Result<T>;
+
+    fn next(&mut self) -> Option<Result<T>> {
+        self.left = self.left.checked_sub(1)?;
+        let fits = self.flat.columns == self.columns.len();
+        let values: Option<Vec<Value>> = (0..self.columns.len()).map(|_| self.value()).collect();
+        let Some(values) = values.filter(|_| fits) else {
+            self.left = 0;
+            return Some(Err(Error::internal("The rows of a result can't be decoded")));
+        };
+        Some((self.read)(Row { columns: self.columns.clone(), values }))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left, Some(self.left))
+    }
+}
+
+impl<T> ExactSizeIterator for RowIterator<T> {}
+
+impl<T> FusedIterator for RowIterator<T> {}
+
+impl<T> fmt::Debug for RowIterator<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RowIterator").field("columns", &self.columns).field("left", &self.left).finish_non_exhaustive()
+    }
 }
 
 /// Returns how many bytes of UTF-8 have that many UTF-16 units.

@@ -7,6 +7,7 @@ use super::{
     session::{Limit, ThreadState},
 };
 use crate::{
+    engine::storage::snapshots::history::SnapshotHistory,
     error::Result,
     health::SnapshotHealth,
     snapshot::{Reason, SnapshotInfo, Verification},
@@ -106,6 +107,30 @@ impl Snapshots {
     /// Returns a snapshot as SQL text, in the form of SQLite's `.dump`. Fails as [`export`](Self::export) does.
     pub async fn export_sql(&self, id: &str) -> Result<Vec<u8>> {
         self.written(id, true).await
+    }
+
+    /// Returns the state of the database at a time as the bytes of a `.sqlite` file. Stores pending commits first. Fails as
+    /// [`restore_at`](Self::restore_at) does for that time.
+    pub async fn export_at(&self, point: impl Into<PointInTime>) -> Result<Vec<u8>> {
+        let point = point.into();
+        let export = async move |session: Rc<ThreadState>, limit: Limit| {
+            let mut bytes = Vec::new();
+            let sink = &mut |piece: &[u8]| {
+                bytes.extend_from_slice(piece);
+                Ok(())
+            };
+            limit.run(session.core()?.export_at(point, false, sink)).await?;
+            Ok(bytes)
+        };
+        self.engine.ask(self.caller, export).await
+    }
+
+    /// Returns what can be restored: the stored commits of the page log, at most `limit` of the newest, and the snapshots.
+    pub async fn history(&self, limit: usize) -> Result<SnapshotHistory> {
+        let history = async move |session: Rc<ThreadState>, limited: Limit| {
+            limited.run(session.core()?.snapshots().history(limit)).await
+        };
+        self.engine.ask(self.caller, history).await
     }
 
     async fn written(&self, id: &str, sql: bool) -> Result<Vec<u8>> {

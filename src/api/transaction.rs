@@ -14,8 +14,8 @@ use super::{
     engine_handle::{Caller, EngineHandle, OpenLevel},
     inside::inside,
     params::{Params, Statement},
-    rows::{Row, RunResult},
-    session::LevelId,
+    rows::{Row, RowIterator, RunResult},
+    session::{LevelId, Reply},
 };
 use crate::{
     error::{Error, Result},
@@ -56,7 +56,7 @@ impl Transaction {
 
     /// Runs a query and reads each row as a `T`: see [`Database::query_as`](crate::Database::query_as).
     pub async fn query_as<T: DeserializeOwned>(&self, sql: &str, params: impl Into<Params>) -> Result<Vec<T>> {
-        self.query(sql, params.into()).await?.iter().map(Row::to).collect()
+        self.iterate_as(sql, params).await?.collect()
     }
 
     /// Runs a query and returns its first row: see [`Database::get`](crate::Database::get).
@@ -68,6 +68,21 @@ impl Transaction {
     /// Runs a query and reads its first row as a `T`: see [`Database::get_as`](crate::Database::get_as).
     pub async fn get_as<T: DeserializeOwned>(&self, sql: &str, params: impl Into<Params>) -> Result<Option<T>> {
         self.get(sql, params.into()).await?.map(|row| row.to()).transpose()
+    }
+
+    /// Runs a query and returns an iterator over its rows: see [`Database::iterate`](crate::Database::iterate).
+    pub async fn iterate(&self, sql: &str, params: impl Into<Params>) -> Result<RowIterator> {
+        Ok(self.engine.statement(self.caller, Op::Query, sql, params.into()).await?.iterate())
+    }
+
+    /// Runs a query and returns an iterator that reads its rows as a `T`: see
+    /// [`Database::iterate_as`](crate::Database::iterate_as).
+    pub async fn iterate_as<T: DeserializeOwned>(
+        &self,
+        sql: &str,
+        params: impl Into<Params>,
+    ) -> Result<RowIterator<T>> {
+        Ok(self.iterate(sql, params.into()).await?.typed())
     }
 
     /// Runs a statement: see [`Database::run`](crate::Database::run).
@@ -85,7 +100,7 @@ impl Transaction {
     /// Runs several statements, all or none: see [`Database::batch`](crate::Database::batch).
     pub async fn batch(&self, statements: impl IntoIterator<Item = Statement>) -> Result<Vec<Vec<Row>>> {
         let statements = statements.into_iter().collect();
-        self.engine.batch(self.caller, statements).await?.iter().map(|reply| reply.rows()).collect()
+        self.engine.batch(self.caller, statements).await?.into_iter().map(Reply::rows).collect()
     }
 
     /// Runs a script inside this transaction. BEGIN and COMMIT in the script are `invalid_argument`.

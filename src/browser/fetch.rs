@@ -1,7 +1,7 @@
 //! HTTP through the package's single `fetch` wrapper: with a timeout, aborted when the future is dropped.
 
 use futures_util::future::{Either, select};
-use js_sys::{Array, Uint8Array};
+use js_sys::{Array, Object, Uint8Array};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::AbortController;
@@ -28,8 +28,8 @@ impl Http for Fetch {
 #[inline(never)]
 fn send(host: Host, request: HttpRequest) -> LocalFuture<'static, Result<HttpResponse, HttpFailure>> {
     entered(async move {
-        let abort = Abort(AbortController::new().map_err(|error| failure(&error))?);
-        let answer = Box::pin(exchange(&host, &request, &abort.0));
+        let abort = Abort::new()?;
+        let answer = Box::pin(exchange(&host, &request, &abort));
         let timeout = super::BrowserClock.sleep(request.timeout_ms);
         match select(answer, timeout).await {
             Either::Left((answer, _)) => answer.map_err(|error| failure(&error))?,
@@ -41,20 +41,9 @@ fn send(host: Host, request: HttpRequest) -> LocalFuture<'static, Result<HttpRes
 async fn exchange(
     host: &Host,
     request: &HttpRequest,
-    abort: &AbortController,
+    abort: &Abort,
 ) -> Result<Result<HttpResponse, HttpFailure>, JsValue> {
-    let headers: Vec<_> = request.headers.iter().map(|(name, value)| (name.as_str(), value.into())).collect();
-    let asking = object(&[
-        ("method", request.method.as_str().into()),
-        ("headers", object(&headers).into()),
-        ("signal", abort.signal().into()),
-        ("maxBytes", (request.max_bytes as f64).into()),
-        // The rows must come from the server, never from a cache.
-        ("cache", "no-store".into()),
-    ]);
-    if let Some(body) = &request.body {
-        js_sys::Reflect::set(&asking, &"body".into(), &Uint8Array::from(body.as_slice()))?;
-    }
+    let asking = asking(request, abort)?;
     let answer: JsAnswer = JsFuture::from(host.fetch(&request.url, &asking)?).await?.unchecked_into();
     // The answer of an app's own fetch.
     let text = |value: JsValue| value.as_string().unwrap_or_default();
@@ -67,6 +56,23 @@ async fn exchange(
         Some(body) if room_for(3 * u64::from(body.length())).is_err() => Err(HttpFailure::NoMemory),
         Some(body) => Ok(HttpResponse { status: answer.status(), headers, body: body.to_vec() }),
     })
+}
+
+/// Returns a request as `fetch` takes it.
+pub(super) fn asking(request: &HttpRequest, abort: &Abort) -> Result<Object, JsValue> {
+    let headers: Vec<_> = request.headers.iter().map(|(name, value)| (name.as_str(), value.into())).collect();
+    let asking = object(&[
+        ("method", request.method.as_str().into()),
+        ("headers", object(&headers).into()),
+        ("signal", abort.0.signal().into()),
+        ("maxBytes", (request.max_bytes as f64).into()),
+        // The rows must come from the server, never from a cache.
+        ("cache", "no-store".into()),
+    ]);
+    if let Some(body) = &request.body {
+        js_sys::Reflect::set(&asking, &"body".into(), &Uint8Array::from(body.as_slice()))?;
+    }
+    Ok(asking)
 }
 
 #[wasm_bindgen]
@@ -84,12 +90,18 @@ extern "C" {
     fn body(this: &JsAnswer) -> Option<Uint8Array>;
 }
 
-fn failure(thrown: &JsValue) -> HttpFailure {
+pub(super) fn failure(thrown: &JsValue) -> HttpFailure {
     HttpFailure::Network(thrown_text(thrown))
 }
 
 /// Aborts an unfinished request when it is dropped; has no effect after the end.
-struct Abort(AbortController);
+pub(super) struct Abort(AbortController);
+
+impl Abort {
+    pub(super) fn new() -> Result<Self, HttpFailure> {
+        AbortController::new().map(Self).map_err(|error| failure(&error))
+    }
+}
 
 impl Drop for Abort {
     fn drop(&mut self) {

@@ -24,11 +24,11 @@ extern "C" {
     fn query(this: &LockManager) -> Result<Promise, JsValue>;
 }
 
-/// The page's lock manager. The host also receives each lock's release function, because it outlives a trapped
+/// The page's lock manager. The package's host also receives each lock's release function, because it outlives a trapped
 /// instance.
 pub struct WebLocks {
     /// The host that receives the release functions.
-    pub host: Host,
+    pub host: Option<Host>,
 }
 
 impl Locks for WebLocks {
@@ -39,7 +39,7 @@ impl Locks for WebLocks {
                 return Err(Error::new(ErrorCode::UnsupportedEnvironment, "navigator.locks is missing")
                     .hint("Serve the page over https or from localhost: Web Locks need a secure context"));
             };
-            request_lock(&manager, &name, how, &host).await
+            request_lock(&manager, &name, how, host.as_ref()).await
         })
     }
 
@@ -73,7 +73,7 @@ async fn request_lock(
     manager: &LockManager,
     name: &str,
     how: Acquire,
-    host: &Host,
+    host: Option<&Host>,
 ) -> Result<Option<Box<dyn HeldLock>>> {
     let mut release = None;
     let until_released = Promise::new(&mut |resolve, _| release = Some(resolve));
@@ -100,7 +100,9 @@ async fn request_lock(
     let ended = Box::pin(JsFuture::from(request.clone()));
     match select(on_granted, ended).await {
         Either::Left((Ok(true), _)) => {
-            host.locked(&release);
+            if let Some(host) = host {
+                host.locked(&release);
+            }
             Ok(Some(Box::new(WebLock { release, request })))
         }
         Either::Right((Err(error), _)) => {

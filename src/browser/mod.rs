@@ -14,6 +14,8 @@ mod idb_write;
 mod indexeddb;
 mod lifecycle;
 mod locks;
+mod page;
+mod page_fetch;
 mod parts;
 mod quota;
 mod socket;
@@ -25,9 +27,11 @@ pub use entropy::BrowserEntropy;
 pub use fetch::Fetch;
 pub use files::{JsFiles, PrivateFolder};
 pub use host::Host;
-pub use indexeddb::{IndexedDb, IndexedDbs};
+pub use indexeddb::{IndexedDb, IndexedDbs, StoredIndexedDbs, delete_indexeddb, indexeddb_names};
 pub use lifecycle::PageLifecycle;
 pub use locks::WebLocks;
+pub use page::{local_time, page_names, page_platform, page_ports, show_warning};
+pub use page_fetch::PageFetch;
 pub use parts::HostParts;
 pub use quota::{estimate, persist};
 pub use socket::WebSockets;
@@ -92,7 +96,7 @@ fn platform(host: &Host) -> Platform {
 pub fn ports(host: &Host) -> Ports {
     Ports {
         platform: platform(host),
-        locks: Rc::new(WebLocks { host: host.clone() }),
+        locks: Rc::new(WebLocks { host: Some(host.clone()) }),
         http: Rc::new(Fetch { host: host.clone() }),
         sockets: Rc::new(WebSockets),
         stores: Rc::new(IndexedDbs { host: Some(host.clone()) }),

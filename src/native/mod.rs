@@ -6,16 +6,21 @@
 //! | `worker` | a thread that runs jobs on one value, and the futures of the engine |
 //! | `clock` | the system's clocks, and timers that the worker's thread waits for |
 //! | `entropy` | the system's randomness |
+//! | `http` | with the feature `sync`: requests, each on a thread of its own |
 
 mod clock;
 mod entropy;
+#[cfg(feature = "sync")]
+mod http;
 mod worker;
 
 use std::{any::Any, future::ready, path::Path, rc::Rc};
 
 pub use clock::NativeClock;
 pub use entropy::SystemEntropy;
-pub use worker::{Poster, Worker};
+#[cfg(feature = "sync")]
+pub use http::HttpClient;
+pub use worker::{Poster, Worker, alone};
 
 use crate::{
     error::{Error, ErrorCode, Result},
@@ -58,12 +63,12 @@ impl Lifecycle for NoPage {
     }
 }
 
-/// This build has no client for a remote.
+/// A database without a remote has no client for one, and no program has sockets.
 struct NoNetwork;
 
 impl Http for NoNetwork {
     fn send(&self, _: HttpRequest) -> LocalFuture<'static, Result<HttpResponse, HttpFailure>> {
-        Box::pin(ready(Err(HttpFailure::Network("this build has no HTTP client".to_owned()))))
+        Box::pin(ready(Err(HttpFailure::Network("there is no HTTP client".to_owned()))))
     }
 }
 

@@ -1,20 +1,23 @@
 //! A thread that runs jobs on one value, and the futures of the engine. The engine is single-threaded; callers may be on
 //! any thread, with any executor or none.
 //!
-//! All that wakes a task comes as a message or from a timer, so that the thread waits in one place.
+//! All that wakes a task comes as a message or from a timer, so that the thread waits in one place. A waker that another
+//! thread calls sends such a message.
 
 use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
     future::Future,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    pin::Pin,
     rc::Rc,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
         mpsc::{self, Receiver, RecvTimeoutError, Sender},
     },
-    thread::{self, JoinHandle},
+    task::{Context, Poll, Wake, Waker},
+    thread::{self, JoinHandle, ThreadId},
 };
 
 use futures_channel::oneshot;
@@ -38,6 +41,8 @@ enum WorkerMessage<S> {
     Run(u64, WorkerJob<S>),
     Post(WorkerJob<S>),
     Cancel(u64),
+    /// A task was woken by another thread.
+    Wake,
     End,
 }
 
@@ -55,9 +60,9 @@ impl<S: 'static> Worker<S> {
     pub fn start(name: &str, make: impl FnOnce(Platform) -> S + Send + 'static) -> Result<Self> {
         let (sender, receiver) = mpsc::channel();
         let panic = Arc::new(Mutex::new(None));
-        let seen = panic.clone();
+        let (seen, wakes) = (panic.clone(), sender.clone());
         let run = move || {
-            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| serve(&receiver, make))) {
+            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| serve(&receiver, wakes, make))) {
                 let text = panics::message(payload.as_ref()).to_owned();
                 seen.lock().unwrap_or_else(|broken| broken.into_inner()).replace(text);
             }
@@ -121,6 +126,17 @@ impl<S: 'static> Worker<S> {
     }
 }
 
+/// Runs a job on a thread of its own, one that needs no open database.
+pub async fn alone<T, F, Fut>(job: F) -> Result<T>
+where
+    T: Send + 'static,
+    F: FnOnce(Platform) -> Fut + Send + 'static,
+    Fut: Future<Output = Result<T>> + 'static,
+{
+    let worker = Worker::start("alone", |platform| platform)?;
+    worker.call(|platform: Rc<Platform>| job((*platform).clone())).await
+}
+
 /// Posts jobs to a worker, without keeping it.
 #[derive(Clone)]
 pub struct Poster<S>(Sender<WorkerMessage<S>>);
@@ -177,20 +193,73 @@ fn ended(panic: &Mutex<Option<String>>) -> Error {
         .cause(text.unwrap_or_default())
 }
 
-struct PoolSpawner(LocalSpawner);
+struct PoolSpawner<S> {
+    pool: LocalSpawner,
+    wakes: Sender<WorkerMessage<S>>,
+}
 
-impl Spawner for PoolSpawner {
+impl<S: 'static> Spawner for PoolSpawner<S> {
     fn spawn(&self, future: LocalFuture<'static, ()>) {
         // A pool that is being dropped refuses new tasks.
-        let _ = self.0.spawn_local(future);
+        let _ = self.pool.spawn_local(WorkerTask { future, wakes: self.wakes.clone(), wakers: None });
+    }
+}
+
+/// A future of the worker's thread, which any thread may wake.
+struct WorkerTask<S> {
+    future: LocalFuture<'static, ()>,
+    wakes: Sender<WorkerMessage<S>>,
+    /// The pool's waker, and the one around it.
+    wakers: Option<(Waker, Waker)>,
+}
+
+impl<S: 'static> Future for WorkerTask<S> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let Self { future, wakes, wakers } = &mut *self;
+        let (_, waker) = match wakers {
+            Some(known) if known.0.will_wake(context.waker()) => known,
+            stale => {
+                let task = context.waker().clone();
+                let waker = TaskWaker { task: task.clone(), thread: thread::current().id(), wakes: wakes.clone() };
+                stale.insert((task, Waker::from(Arc::new(waker))))
+            }
+        };
+        future.as_mut().poll(&mut Context::from_waker(waker))
+    }
+}
+
+/// Wakes a task, and the worker's thread, which may wait for a message.
+struct TaskWaker<S> {
+    task: Waker,
+    thread: ThreadId,
+    wakes: Sender<WorkerMessage<S>>,
+}
+
+impl<S: 'static> Wake for TaskWaker<S> {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.task.wake_by_ref();
+        // The worker's own thread looks for woken tasks before it waits.
+        if thread::current().id() != self.thread {
+            let _ = self.wakes.send(WorkerMessage::Wake);
+        }
     }
 }
 
 /// Runs messages, tasks and timers until the worker is dropped and its jobs have ended.
-fn serve<S: 'static>(receiver: &Receiver<WorkerMessage<S>>, make: impl FnOnce(Platform) -> S) {
+fn serve<S: 'static>(
+    receiver: &Receiver<WorkerMessage<S>>,
+    wakes: Sender<WorkerMessage<S>>,
+    make: impl FnOnce(Platform) -> S,
+) {
     let clock = NativeClock::new();
     let mut pool = LocalPool::new();
-    let spawner: Rc<dyn Spawner> = Rc::new(PoolSpawner(pool.spawner()));
+    let spawner: Rc<dyn Spawner> = Rc::new(PoolSpawner { pool: pool.spawner(), wakes });
     let value = Rc::new(make(platform(&clock, spawner.clone())));
     let jobs: Rc<RefCell<HashMap<u64, AbortHandle>>> = Rc::default();
     let posted: Rc<Cell<usize>> = Rc::default();
@@ -219,6 +288,7 @@ fn serve<S: 'static>(receiver: &Receiver<WorkerMessage<S>>, make: impl FnOnce(Pl
                 abort.abort();
             }
         }
+        WorkerMessage::Wake => {}
         WorkerMessage::End => ending.set(true),
     };
     loop {

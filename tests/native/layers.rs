@@ -23,7 +23,7 @@ const LAYERS: [&[&str]; 8] = [
 const CONCEPTS: &[&str] =
     &["store", "migrate", "schema", "snapshot", "lock", "sync", "live", "health", "audit", "maintain", "tabs"];
 
-/// Modules of one layer that are for different targets.
+/// Modules of one layer that don't use each other: they are for different targets, or for different users.
 const APART: [[&str; 2]; 2] = [["browser", "native"], ["api", "wasm"]];
 
 /// The aliases that `src/lib.rs` defines.
@@ -59,7 +59,7 @@ fn violations(path: &str, source: &str) -> Vec<String> {
             None => _ = found.insert(format!("{path}: `crate::{target}` is in no layer")),
             Some(other) if other > own => _ = found.insert(format!("{path}: `{from}` is below `{target}`")),
             Some(_) if APART.iter().any(|pair| pair.contains(&target) && pair.contains(&from.as_str())) => {
-                found.insert(format!("{path}: `{from}` and `{target}` are never compiled together"));
+                found.insert(format!("{path}: `{from}` and `{target}` have nothing to do with each other"));
             }
             Some(other) if other == own && CONCEPTS.contains(&target) => {
                 found.insert(format!("{path}: the concept `{from}` uses the concept `{target}`"));

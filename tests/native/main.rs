@@ -11,6 +11,7 @@ mod files;
 mod functions;
 mod golden;
 mod import;
+mod key_rotation;
 mod layers;
 mod lifecycle;
 mod live;

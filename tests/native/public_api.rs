@@ -246,16 +246,14 @@ fn public_api() -> String {
     for Exported { path, name } in exported() {
         let (own_name, within) = path.split_last().unwrap();
         let mut lines = BTreeSet::new();
-        let mut head = None;
+        // Where the targets differ, there is one for each.
+        let mut heads = BTreeSet::new();
         for item in parsed.iter().filter(|(module, _)| module.starts_with(within)).flat_map(|(_, items)| items) {
             let defines = item.definition().filter(|(_, defined)| defined == own_name && item.is_public());
             if let Some((kind, _)) = defines.filter(|_| item.implements().is_none()) {
                 let open = item.attributes.iter().any(|text| text.contains("non_exhaustive"));
-                head = Some(format!(
-                    "{}{}",
-                    if open { "#[non_exhaustive] " } else { "" },
-                    shown(&item.head, own_name, &name)
-                ));
+                let attribute = if open { "#[non_exhaustive] " } else { "" };
+                heads.insert(format!("{attribute}{}", shown(&item.head, own_name, &name)));
                 let derived = item.attributes.iter().filter(|text| text.starts_with("[derive"));
                 lines.extend(derived.map(|text| format!("  #{}", text.replace(" (", "(").replace(" ,", ","))));
                 let body = item.body.clone().filter(|_| kind == "struct" || kind == "enum");
@@ -280,8 +278,10 @@ fn public_api() -> String {
             let seen = methods.iter().filter(|method| method.is_public() && !method.is_hidden());
             lines.extend(seen.map(|method| format!("  {}", text(&method.head))));
         }
-        let head = head.or_else(|| macro_head(&name)).unwrap_or_else(|| panic!("{path:?} is not found"));
-        writeln!(out, "{head}").unwrap();
+        if heads.is_empty() {
+            heads.insert(macro_head(&name).unwrap_or_else(|| panic!("{path:?} is not found")));
+        }
+        heads.iter().for_each(|head| writeln!(out, "{head}").unwrap());
         lines.iter().for_each(|line| writeln!(out, "{line}").unwrap());
         out.push('\n');
     }

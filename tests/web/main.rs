@@ -2,8 +2,11 @@
 //! cross-origin isolation, as users have it. Everything that can be tested natively is in `tests/native`.
 #![cfg(target_arch = "wasm32")]
 
+mod api;
 mod encryption;
+mod fetch;
 mod indexeddb;
+mod sync;
 
 use wasm_bindgen_test::wasm_bindgen_test;
 

@@ -13,7 +13,7 @@ use super::{LevelId, LiveSignal, ThreadState};
 use crate::{
     api::{
         params::{PackedParams, Statement},
-        rows::{Row, RunResult, decode_rows},
+        rows::{Row, RowIterator, RunResult},
     },
     engine::{Call, Database as Core, connection::mutex::MutexPermit},
     error::{Error, ErrorCode, Result},
@@ -47,12 +47,14 @@ impl Reply {
         RunResult { changes: self.changes, last_insert_rowid: self.last_insert_rowid }
     }
 
-    /// Returns the rows.
-    pub fn rows(&self) -> Result<Vec<Row>> {
-        match &self.columns {
-            Some(columns) => decode_rows(&self.rows, columns),
-            None => Ok(Vec::new()),
-        }
+    /// Returns the rows, decoded one at a time.
+    pub fn iterate(self) -> RowIterator {
+        RowIterator::new(self.rows, self.columns.unwrap_or_default())
+    }
+
+    /// Returns all rows. Fails with `internal` for areas that the engine doesn't write.
+    pub fn rows(self) -> Result<Vec<Row>> {
+        self.iterate().collect()
     }
 }
 
@@ -77,8 +79,8 @@ impl Limit {
         match select(pin!(work), sleep).await {
             Either::Left((result, _)) => result,
             Either::Right(_) => {
-                Err(Error::new(ErrorCode::Timeout, format!("Call exceeded timeoutMs ({timeout_ms} ms)"))
-                    .hint("Raise timeoutMs, or find the call that delays it: a database runs one call at a time")
+                Err(Error::new(ErrorCode::Timeout, format!("Call exceeded with_timeout_ms ({timeout_ms} ms)"))
+                    .hint("Raise with_timeout_ms, or find the call that delays it: a database runs one call at a time")
                     .detail("timeoutMs", timeout_ms))
             }
         }
@@ -100,7 +102,7 @@ impl Limit {
             && error.is(ErrorCode::Timeout)
             && error.details.contains_key("sqliteCode")
         {
-            error.message = format!("Query exceeded timeoutMs ({timeout_ms} ms)");
+            error.message = format!("Query exceeded with_timeout_ms ({timeout_ms} ms)");
             return error.detail("timeoutMs", timeout_ms);
         }
         error

@@ -15,8 +15,14 @@ use std::{
 use futures_channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 
 use super::levels::{LevelId, Levels};
+#[cfg(feature = "sync")]
+use crate::api::remote_functions::RemoteFunctions;
 use crate::{
-    api::event::{Event, OnWarning},
+    api::{
+        ThreadSafe,
+        event::{Event, OnWarning},
+        platform::show_warning,
+    },
     collections::Map,
     engine::{Callbacks, Event as EngineEvent, LiveEvent, connection::mutex::MutexPermit},
     error::{Error, Result},
@@ -56,8 +62,12 @@ impl LiveSignal {
     }
 }
 
+/// A function that runs in a level.
+pub trait LevelWork: Fn(LevelId) -> LocalFuture<'static, Result<()>> + ThreadSafe {}
+impl<F: Fn(LevelId) -> LocalFuture<'static, Result<()>> + ThreadSafe> LevelWork for F {}
+
 /// A migration that is a function, given the level in which it runs.
-pub type LevelFn = Box<dyn Fn(LevelId) -> LocalFuture<'static, Result<()>> + Send>;
+pub type LevelFn = Box<dyn LevelWork>;
 
 /// What the program gave for the engine to call.
 #[derive(Default)]
@@ -65,6 +75,9 @@ pub struct ProgramFunctions {
     pub on_warning: Option<OnWarning>,
     /// The migrations that are functions, by version and direction.
     pub migrations: HashMap<(String, &'static str), LevelFn>,
+    /// Those of the option `remote`.
+    #[cfg(feature = "sync")]
+    pub remote: RemoteFunctions,
     /// Set when the database is closed.
     pub closed: Arc<AtomicBool>,
 }
@@ -111,7 +124,7 @@ impl Reports {
         let Event::Warning(warning) = event else { return };
         match &self.functions.on_warning {
             Some(on_warning) => on_warning(warning),
-            None => eprintln!("tidelock: {}", warning.message),
+            None => show_warning(&warning.message),
         }
     }
 }
@@ -147,6 +160,12 @@ impl Callbacks for Reports {
         })
     }
 
+    #[cfg(feature = "sync")]
+    fn access_token(&self) -> LocalFuture<'static, Result<Option<String>>> {
+        self.functions.remote.access_token()
+    }
+
+    #[cfg(not(feature = "sync"))]
     fn access_token(&self) -> LocalFuture<'static, Result<Option<String>>> {
         Box::pin(ready(Ok(None)))
     }
@@ -155,10 +174,22 @@ impl Callbacks for Reports {
         Box::pin(ready(None))
     }
 
+    #[cfg(feature = "sync")]
+    fn filter(&self, table: &str) -> LocalFuture<'static, Result<Map<String, String>>> {
+        self.functions.remote.filter(table)
+    }
+
+    #[cfg(not(feature = "sync"))]
     fn filter(&self, _table: &str) -> LocalFuture<'static, Result<Map<String, String>>> {
         Box::pin(ready(Ok(Map::default())))
     }
 
+    #[cfg(feature = "sync")]
+    fn resolve_conflict(&self, conflict: Conflict) -> LocalFuture<'static, Result<Option<Cells>>> {
+        self.functions.remote.resolve(conflict)
+    }
+
+    #[cfg(not(feature = "sync"))]
     fn resolve_conflict(&self, _conflict: Conflict) -> LocalFuture<'static, Result<Option<Cells>>> {
         Box::pin(ready(Ok(None)))
     }

@@ -61,6 +61,35 @@ fn every_value_goes_in_and_comes_out_exactly() {
 }
 
 #[test]
+fn an_iterator_has_the_rows_of_one_point_in_time_in_a_loop_that_writes() {
+    block_on(async {
+        let db = in_memory("CREATE TABLE t(id INTEGER PRIMARY KEY, text)").await?;
+        let texts = (1..=500).map(|id| params![id, ["plain", "ünïcode 🌊"][id as usize % 2]]);
+        db.run_many("INSERT INTO t VALUES (?, ?)", texts).await?;
+        let mut rows = db.iterate("SELECT id, text FROM t ORDER BY id", ()).await?;
+        assert_eq!((rows.len(), rows.columns()), (500, &["id".to_owned(), "text".to_owned()][..]));
+        for id in 1..=500 {
+            let row = rows.next().unwrap()?;
+            assert_eq!((row.get::<i64>(0)?, row[1].as_text()), (id, Some(["plain", "ünïcode 🌊"][id as usize % 2])));
+            db.run("DELETE FROM t WHERE id >= ?", params![id]).await?;
+        }
+        assert!(rows.next().is_none() && rows.next().is_none());
+        assert_eq!(db.get_as::<i64>("SELECT count(*) FROM t", ()).await?, Some(0));
+
+        // A row that can't be read doesn't end it, and neither does the end of the transaction or the database.
+        let of_types = "SELECT 1 UNION ALL SELECT 'x' UNION ALL SELECT 3";
+        let mut numbers = db.transaction(async |tx| tx.iterate_as::<u8>(of_types, ()).await).await?;
+        assert_eq!(numbers.next().unwrap()?, 1);
+        db.close().await?;
+        assert_eq!(code(numbers.next().unwrap()), Some(ErrorCode::InvalidArgument));
+        assert_eq!(numbers.next().unwrap()?, 3);
+        assert_eq!(numbers.size_hint(), (0, Some(0)));
+        assert_eq!(code(db.iterate("SELECT 1", ()).await), Some(ErrorCode::Closed));
+        Ok(())
+    });
+}
+
+#[test]
 fn rows_are_read_by_position_by_name_and_by_serde() {
     block_on(async {
         let db = in_memory("").await?;

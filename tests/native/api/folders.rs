@@ -128,6 +128,13 @@ fn snapshots_are_taken_listed_and_restored() {
         db.exec("INSERT INTO t VALUES (3)").await?;
         snapshots.restore_at(at, false).await?;
         assert_eq!(numbers(&db).await?, [1]);
+        let history = snapshots.history(1000).await?;
+        let (before, after) = (history.points.first().unwrap().at, history.points.last().unwrap().at);
+        assert!(before <= at && at < after && history.oldest <= Some(at), "{history:?}");
+        assert_eq!(history.snapshots, snapshots.list().await?);
+        let then = snapshots.export_at(at).await?;
+        let point = history.points.iter().rfind(|point| point.at <= at).unwrap();
+        assert_eq!(then.len() as u64, point.bytes);
         let file = snapshots.export(&first.id).await?;
         let imported = snapshots.import(file, Some("from a file")).await?;
         let labels: Vec<_> = snapshots.list().await?.into_iter().filter_map(|snapshot| snapshot.label).collect();

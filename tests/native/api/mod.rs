@@ -2,8 +2,11 @@
 
 mod calls;
 mod folders;
+mod functions;
 mod live;
 mod options;
+#[cfg(feature = "sync")]
+mod sync;
 mod transactions;
 
 use std::{
