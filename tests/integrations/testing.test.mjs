@@ -223,6 +223,25 @@ test('fakeRemote knows the types of its columns', () => {
   })
 })
 
+test('fakeRemote stores the time of a soft deletion', async () => {
+  const remote = testing.fakeRemote({
+    tables: { notes: { columns: { id: 'text', deleted_at: 'timestamptz' }, rows: [{ id: 'a', deleted_at: null }] } },
+  })
+  const options = { url: remote.url, key: remote.key, fetch: remote.fetch }
+  const db = await tidelock.open({
+    name: 'soft',
+    storage: 'memory',
+    migrations: [{ version: '1', name: 'notes', up: 'CREATE TABLE notes (id TEXT PRIMARY KEY)' }],
+    remote: { ...options, tables: [{ table: 'notes', deleted: 'deleted_at', columns: ['id'] }] },
+  })
+  await db.sync.run()
+  await db.run('DELETE FROM notes')
+  await db.sync.run()
+  assert.deepEqual(await db.sync.rejected(), [])
+  assert.match(remote.rows('notes')[0].deleted_at, /^\d{4}-\d\d-\d\dT/)
+  await db.close()
+})
+
 describe('in Node', () => {
   const folder = mkdtempSync(path.join(tmpdir(), 'tidelock-testing-'))
   after(() => rmSync(folder, { recursive: true, force: true }))

@@ -14,7 +14,7 @@ export async function migrates(run) {
   await run.page.waitForSelector('.badge.applied')
   const states = await run.page.$$eval('tbody .badge', (badges) => badges.map((badge) => badge.textContent))
   assert.deepEqual(states, ['applied', 'applied', 'applied'])
-  const revert = run.page.locator('button:has-text("Revert the last")')
+  const revert = run.page.locator('button:has-text("Roll back the last")')
   assert.equal(await revert.isDisabled(), true)
   assert.equal(await revert.getAttribute('title'), '0003 tasks has no down script')
   await run.shot('migrations')
@@ -22,25 +22,32 @@ export async function migrates(run) {
 }
 
 export async function restores(run) {
-  await run.view('snapshots')
-  await run.page.fill('input[aria-label=Label]', 'before the stocktaking')
-  await run.page.click('button:has-text("Take a snapshot")')
-  const note = run.page.locator('.toast:has-text("Pulled")')
-  assert.equal(await note.count(), 0, 'a note of the view before')
-  const card = run.page.locator('.snapshot', { hasText: 'before the stocktaking' })
+  const { page } = run
+  await run.view('history')
+  await page.fill('input[aria-label=Label]', 'before the stocktaking')
+  await page.click('button:has-text("Take a snapshot")')
+  const card = page.locator('[data-snapshot]', { hasText: 'before the stocktaking' })
   await card.locator('button:has-text("Verify")').click()
-  await card.locator('.note.good').waitFor()
+  await card.locator('text=✓ whole and readable').waitFor()
   const rows = await run.count('order_lines')
-  await run.page.evaluate(() => window.db.run("DELETE FROM orders WHERE status = 'delivered'"))
+  await page.evaluate(() => window.db.run("DELETE FROM orders WHERE status = 'delivered'"))
   const left = await run.count('order_lines')
   assert.ok(left < rows)
-  await run.shot('snapshots')
-  await card.locator('button:has-text("Restore")').click()
-  await run.page.waitForSelector('.toast:has-text("Back at")')
+  // What the newest commit changed, then the state before it.
+  await page.selectOption('select[aria-label="What to show"]', 'commit')
+  const changed = page.locator('[data-difference=order_lines] summary', { hasText: `${count(rows - left)} deleted` })
+  await changed.waitFor()
+  await run.shot('time-travel')
+  await page.press('input[type=range]', 'ArrowLeft')
+  await page.click('button:has-text("Restore this state")')
+  await page.click('dialog button.danger')
+  // The deletions weren't sent.
+  await page.click('dialog:has-text("unsent changes") button.danger')
+  await page.waitForSelector('.message:has-text("Restored the state of")')
   assert.equal(await run.count('order_lines'), rows)
-  const kinds = await run.page.$$eval('.snapshot .badge', (badges) => badges.map((badge) => badge.textContent))
-  assert.ok(kinds.includes('safety'), 'what was there before became a snapshot')
-  return `Took and verified a snapshot, deleted ${count(rows - left)} rows, restored all of them`
+  await page.waitForSelector('[data-snapshot] .badge.safety')
+  await run.shot('snapshots')
+  return `Took and verified a snapshot, deleted ${count(rows - left)} rows, saw them on the timeline, restored all of them`
 }
 
 export async function survivesReload(run) {
@@ -91,7 +98,9 @@ export async function survivesKill(run) {
 
 export async function isHealthy(run) {
   await run.view('health')
-  const health = JSON.parse(await run.page.locator('pre.json', { hasText: '"status"' }).textContent())
+  const report = run.page.locator('.report pre', { hasText: '"status"' })
+  await report.waitFor({ state: 'attached' })
+  const health = JSON.parse(await report.textContent())
   assert.equal(health.status, 'ok', JSON.stringify(health.alerts))
   assert.equal(health.lock.state, 'held')
   assert.deepEqual([health.migrations.pending, health.migrations.modified], [0, 0])
@@ -104,17 +113,21 @@ export async function isHealthy(run) {
 /** The other faces of the page: SQL, its errors, the dark one, and the one on a phone. */
 async function portraits(run) {
   const { page } = run
-  await run.view('sql')
-  await page.click('button:has-text("Revenue by month")')
+  await run.sql('SELECT status, count(*) AS orders FROM orders GROUP BY status')
   await page.waitForSelector('.outcome table')
   await run.shot('sql')
-  await page.click('button:has-text("A mistake")')
-  await page.waitForSelector('.problem')
+  await run.sql('SELECT name, FROM customers')
+  await page.waitForSelector('.outcome .problem')
   await run.shot('sql-error')
+  for (const view of ['schema', 'queries', 'history']) {
+    await run.view(view)
+    await page.waitForSelector({ schema: '.diagram svg', queries: 'dl', history: 'input[type=range]' }[view])
+    await run.shot(view)
+  }
   await run.view('lock')
   await run.shot('lock')
   await page.emulateMedia({ colorScheme: 'dark' })
-  await run.view('table/orders')
+  await run.view('tables/orders')
   await page.waitForSelector('[data-table=orders] tbody tr')
   await run.shot('dark')
   await page.setViewportSize({ width: 420, height: 860 })

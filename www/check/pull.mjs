@@ -57,7 +57,11 @@ export async function isExact(run) {
 
 export async function addsUpExactly(run) {
   await run.view('sql')
-  await run.page.click('button:has-text("Best customers")')
+  const statements = run.page.locator('select[aria-label=Statements]')
+  const best = await statements.locator('option', { hasText: 'Best customers' }).getAttribute('value')
+  await statements.selectOption(best)
+  await run.page.waitForSelector('.cm-content:has-text("Best customers")')
+  await run.page.click('.bar button.primary')
   await run.page.waitForSelector('.outcome table')
   const shown = await run.grid('.outcome')
   const expected = await run.remote.sql(

@@ -22,7 +22,7 @@ export async function pushes(run) {
   const order = await run.edit('orders', n, 'note', note)
   const [gone, added] = [await run.key('order_lines', 50 + n), `900720000000000${n}`]
   // A link that is pressed while the numbers beside it change is followed all the same.
-  await run.page.hover('nav a[href="#table/customers"]')
+  await run.page.hover('nav a[href="#tables/customers"]')
   await run.page.mouse.down()
   await run.page.evaluate(
     async ([ids, amount, preferences]) => {

@@ -56,6 +56,15 @@ export class Run {
     await this.page.click(`nav a[href="#${name}"]`)
   }
 
+  /** Runs a statement in the SQL view, by the keyboard. */
+  async sql(text) {
+    await this.view('sql')
+    await this.page.click('.cm-content')
+    await this.page.keyboard.press('Control+A')
+    await this.page.keyboard.insertText(text)
+    await this.page.keyboard.press('Control+Enter')
+  }
+
   query(sql, params) {
     return this.page.evaluate(([text, values]) => window.db.query(text, values), [sql, params])
   }
@@ -80,7 +89,7 @@ export class Run {
 
   /** Edits a cell of a table's nth row as a person does → the row's key. Resolves when the row is shown as not sent yet. */
   async edit(table, nth, column, text) {
-    await this.view(`table/${table}`)
+    await this.view(`tables/${table}`)
     const row = `[data-table=${table}] tbody tr:nth-child(${nth})`
     const cell = `${row} td[data-column=${column}]`
     await this.page.dblclick(cell)

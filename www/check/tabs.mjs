@@ -30,7 +30,7 @@ export async function sharesTabs(run) {
   await run.page.click('a:text-is("shares the database")')
   await becomes(run.page, 'leader')
   const leader = run.page
-  await run.view('table/customers')
+  await run.view('tables/customers')
   // The plain address will do: the setting is remembered.
   const follower = await run.open()
   await becomes(follower, 'follower')

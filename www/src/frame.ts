@@ -5,22 +5,26 @@ import { NAME, SYNCED } from './database.ts'
 import { clearNotes, fill, h, soon } from './dom.ts'
 import { count, millis, plural } from './format.ts'
 import { type IconName, icon } from './icons.ts'
-import { healthView } from './views/health.ts'
+import { createInspector } from './views/inspect.ts'
 import { lockView } from './views/lock.ts'
-import { migrationsView } from './views/migrations.ts'
-import { snapshotsView } from './views/snapshots.ts'
-import { sqlView } from './views/sql.ts'
 import { syncView } from './views/sync.ts'
-import { tableView } from './views/table.ts'
 
-const VIEWS: Record<IconName, { title: string; make: (app: App) => View }> = {
-  sql: { title: 'SQL', make: sqlView },
-  sync: { title: 'Sync', make: syncView },
-  snapshots: { title: 'Snapshots', make: snapshotsView },
-  migrations: { title: 'Migrations', make: migrationsView },
-  lock: { title: 'Lock and tabs', make: lockView },
-  health: { title: 'Health', make: healthView },
+/** The views of this app; the others are the inspector's. */
+const VIEWS: Record<string, (app: App) => View> = { sync: syncView, lock: lockView }
+
+const LINKS: Record<IconName, string> = {
+  sql: 'SQL',
+  sync: 'Sync',
+  history: 'History',
+  schema: 'Schema',
+  migrations: 'Migrations',
+  queries: 'Queries',
+  lock: 'Lock and tabs',
+  health: 'Health',
 }
+
+/** What is shown first. */
+const FIRST = 'tables/orders'
 
 const ROLES = {
   owner: 'This tab has exclusive use of the database',
@@ -34,8 +38,8 @@ export function frame(db: Database, openedIn: number): HTMLElement {
   const pending = h('a', { class: 'pill quiet', href: '#sync', hidden: true })
   const role = h('a', { class: 'pill quiet role', href: '#lock' })
   const main = h('main', { class: 'view' })
-  const links = (Object.keys(VIEWS) as IconName[]).map((id) =>
-    h('li', {}, h('a', { href: `#${id}` }, icon(id), VIEWS[id].title)),
+  const links = (Object.keys(LINKS) as IconName[]).map((id) =>
+    h('li', {}, h('a', { href: `#${id}` }, icon(id), LINKS[id])),
   )
   const element = h(
     'div',
@@ -45,7 +49,7 @@ export function frame(db: Database, openedIn: number): HTMLElement {
       { class: 'bar' },
       h(
         'a',
-        { class: 'brand', href: '#table/orders' },
+        { class: 'brand', href: `#${FIRST}` },
         h('img', { src: './icon.svg', alt: '' }),
         h('b', {}, 'Fennel & Rye'),
         h('span', {}, 'wholesale pantry'),
@@ -71,18 +75,26 @@ export function frame(db: Database, openedIn: number): HTMLElement {
     main,
   )
 
+  const inspector = createInspector(db)
   let view: View | undefined
   function show(): void {
     view?.leave?.()
+    view = undefined
     clearNotes()
-    const [id, table] = decodeURIComponent(location.hash.slice(1) || 'table/orders').split('/')
-    view = id === 'table' && table ? tableView(app, table) : (VIEWS[id as IconName] ?? VIEWS.sql).make(app)
-    fill(main, view.element)
+    const address = location.hash.slice(1) || FIRST
+    const make = VIEWS[address]
+    if (make !== undefined) {
+      view = make(app)
+      fill(main, view.element)
+    } else {
+      inspector.view = address
+      if (!main.contains(inspector)) fill(main, inspector)
+    }
     main.scrollTop = 0
     markCurrent()
   }
   function markCurrent(): void {
-    const current = location.hash || '#table/orders'
+    const current = location.hash || `#${FIRST}`
     for (const link of element.querySelectorAll('nav a')) {
       if (link.getAttribute('href') === current) link.setAttribute('aria-current', 'page')
       else link.removeAttribute('aria-current')
@@ -106,7 +118,7 @@ export function frame(db: Database, openedIn: number): HTMLElement {
       class: synced ? 'dot synced' : 'dot',
       title: synced ? 'synced' : 'in this browser only',
     })
-    const link = h('a', { href: `#table/${name}` }, dot, h('span', { class: 'name' }, name), rows)
+    const link = h('a', { href: `#tables/${name}` }, dot, h('span', { class: 'name' }, name), rows)
     return { item: h('li', {}, link), rows }
   }
 

@@ -10,7 +10,7 @@ const root = fileURLToPath(new URL('../../../', import.meta.url))
 const STARTS = {
   react: {
     file: 'start.jsx',
-    code: "import { createRoot } from 'react-dom/client'; import { App } from './App.tsx'; createRoot(document.querySelector('#app')).render(<App />)",
+    code: "import { createRoot } from 'react-dom/client'; import App from './App.tsx'; createRoot(document.querySelector('#app')).render(<App />)",
   },
   vue: { file: 'main.ts' },
   svelte: {

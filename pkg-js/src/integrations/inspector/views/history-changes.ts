@@ -1,0 +1,84 @@
+// What differs between two states, row by row.
+import type { Database, SqlResultValue } from '../../../index.js'
+import { differences, type RowDifference, type TableDifference } from '../difference.js'
+import { type Child, empty, h } from '../dom.js'
+import { cellText, count, plural } from '../format.js'
+
+/** Shows the changes from one state to another. */
+export async function showDifference(before: Database, after: Database, signal: AbortSignal): Promise<HTMLElement> {
+  const found = await differences(before, after, signal)
+  if (found.length === 0) return empty('No row differs.')
+  return h('div', { class: 'stack' }, ...found.map((difference, at) => tableOf(difference, at < 3)))
+}
+
+function tableOf(difference: TableDifference, isOpen: boolean): HTMLElement {
+  const { table, added, changed, deleted, changes, note } = difference
+  const counts = [
+    added > 0 && `${count(added)} added`,
+    changed > 0 && `${count(changed)} changed`,
+    deleted > 0 && `${count(deleted)} deleted`,
+  ]
+  const omitted = added + changed + deleted - changes.length
+  return h(
+    'details',
+    { class: 'object', open: isOpen, 'data-difference': table },
+    h('summary', {}, h('b', {}, table), h('span', { class: 'soft' }, ` ${counts.filter(Boolean).join(', ')}`)),
+    note && h('p', { class: 'soft' }, note),
+    ...(changes.length > 0 ? [listOf(difference)] : []),
+    omitted > 0 && note === undefined && h('p', { class: 'soft' }, `${plural(omitted, 'more change')} not listed`),
+  )
+}
+
+function listOf({ table, columns, changes }: TableDifference): HTMLElement {
+  return h(
+    'div',
+    { class: 'grid', tabIndex: 0, role: 'region', 'aria-label': `Changes of ${table}` },
+    h(
+      'table',
+      { class: 'changes' },
+      h(
+        'thead',
+        {},
+        h(
+          'tr',
+          {},
+          h('th', { scope: 'col' }, 'change'),
+          h('th', { scope: 'col' }, 'key'),
+          h('th', { scope: 'col' }, 'values'),
+        ),
+      ),
+      h(
+        'tbody',
+        {},
+        ...changes.map((change) =>
+          h(
+            'tr',
+            { class: change.kind },
+            h('td', {}, h('span', { class: `badge ${change.kind}` }, change.kind)),
+            h('td', {}, change.key.map(cellText).join(', ')),
+            h('td', { class: 'wrap' }, ...valuesOf(columns, change)),
+          ),
+        ),
+      ),
+    ),
+  )
+}
+
+/** The columns that changed, with both values; of a new or a deleted row all columns. */
+function valuesOf(columns: readonly string[], { before, after }: RowDifference): Child[] {
+  return columns.flatMap((column, at): Child[] => {
+    const [old, now] = [before?.[at] ?? null, after?.[at] ?? null]
+    if (before === undefined || after === undefined)
+      return [pair(column, h('span', {}, cellText(before === undefined ? now : old)))]
+    if (isSame(old, now)) return []
+    return [pair(column, h('del', {}, cellText(old)), ' → ', h('ins', {}, cellText(now)))]
+  })
+}
+
+const pair = (column: string, ...values: Child[]) => h('span', { class: 'pair' }, h('b', {}, column), ' ', ...values)
+
+function isSame(one: SqlResultValue, other: SqlResultValue): boolean {
+  if (one instanceof Uint8Array && other instanceof Uint8Array)
+    return one.length === other.length && one.every((byte, at) => byte === other[at])
+  return one === other
+}
