@@ -33,7 +33,8 @@ const project = ['CHANGELOG.md', 'SECURITY.md', 'ARCHITECTURE.md'].map(pageOf)
 
 const places = new Map([...pages, ...internals].map(({ file }) => [file, file.replace('docs/', '')]))
 for (const { file } of project) places.set(file, `project/${file.toLowerCase()}`)
-for (const name of ['overview.svg', 'benchmark.svg', 'playground.md']) places.set(`docs/${name}`, name)
+const images = ['overview.svg', 'benchmark.svg', 'inspector.png']
+for (const name of [...images, 'playground.md']) places.set(`docs/${name}`, name)
 const placeOf = (file) => places.get(file)
 
 function write(place, text) {
@@ -119,7 +120,7 @@ for (const file of readdirSync(path.join(source, 'api'), { recursive: true }).fi
 const addressOf = (file) => `${base}${placeOf(file).replace(/\.md$/, '.html')}`
 write('public/llms.txt', llms(addressOf))
 write('public/llms-full.txt', llmsFull())
-for (const image of ['overview.svg', 'benchmark.svg']) cpSync(path.join(root, 'docs', image), path.join(source, image))
+for (const image of images) cpSync(path.join(root, 'docs', image), path.join(source, image))
 cpSync(built, path.join(source, 'public/package'), {
   recursive: true,
   filter: (file) => !/\.(map|d\.ts)$|[/]cli$/.test(file),

@@ -12,27 +12,36 @@ const slugify = (heading) =>
     .replace(/[^\p{L}\p{N}\s_-]/gu, '')
     .replaceAll(' ', '-')
 
-/** Draws blocks of Mermaid at build time, in the colours of the page. */
+/** Draws a diagram in the colours of the page. `prefix` makes its ids unique: the arrowheads of a hidden drawing aren't drawn elsewhere. */
+function draw(content, prefix) {
+  const drawn = renderMermaidSVG(content, {
+    bg: 'var(--vp-c-bg)',
+    fg: 'var(--vp-c-text-1)',
+    line: 'var(--vp-c-text-2)',
+    accent: 'var(--vp-c-brand-1)',
+    muted: 'var(--vp-c-text-2)',
+    surface: 'var(--vp-c-bg-soft)',
+    border: 'var(--vp-c-text-3)',
+    font: 'inherit',
+    transparent: true,
+    layerSpacing: 32,
+    padding: 8,
+  })
+  return drawn.replace(/@import [^;]*;/g, '').replace(/(\bid="|url\(#)/g, `$1${prefix}-`)
+}
+
+/** Draws blocks of Mermaid at build time: those from left to right also from top to bottom, for narrow windows. */
 function drawDiagrams(md) {
   const { fence } = md.renderer.rules
   md.renderer.rules.fence = (tokens, index, ...rest) => {
     const { info, content } = tokens[index]
     if (info.trim() !== 'mermaid') return fence(tokens, index, ...rest)
-    const drawn = renderMermaidSVG(content, {
-      bg: 'var(--vp-c-bg)',
-      fg: 'var(--vp-c-text-1)',
-      line: 'var(--vp-c-text-2)',
-      accent: 'var(--vp-c-brand-1)',
-      muted: 'var(--vp-c-text-2)',
-      surface: 'var(--vp-c-bg-soft)',
-      border: 'var(--vp-c-text-3)',
-      font: 'inherit',
-      transparent: true,
-      layerSpacing: 32,
-      padding: 8,
-    }).replace(/@import [^;]*;/g, '')
+    const wide = /^flowchart LR/
+    const tall = wide.test(content) && draw(content.replace(wide, 'flowchart TD'), `tall-${index}`)
+    const drawn = draw(content, `wide-${index}`)
+    const drawings = tall ? `<div class="wide">${drawn}</div><div class="narrow">${tall}</div>` : drawn
     // Vue would take the style sheet of the drawing for one of the page.
-    return `<figure class="diagram" v-html="${md.utils.escapeHtml(JSON.stringify(drawn))}"></figure>\n`
+    return `<figure class="diagram" v-html="${md.utils.escapeHtml(JSON.stringify(drawings))}"></figure>\n`
   }
 }
 
@@ -53,7 +62,13 @@ export default defineConfig({
   markdown: { anchor: { slugify }, toc: { slugify }, config: drawDiagrams },
   vite: { logLevel: 'warn', build: { chunkSizeWarningLimit: 2000, reportCompressedSize: false } },
   themeConfig: {
-    search: { provider: 'local' },
+    search: {
+      provider: 'local',
+      // Words of a guide are in many pages of the reference, too.
+      options: {
+        miniSearch: { searchOptions: { boostDocument: (page) => (/\/(api|internals)\//.test(page) ? 0.2 : 1) } },
+      },
+    },
     outline: { level: [2, 3] },
     sidebar,
     nav: [

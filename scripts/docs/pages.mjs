@@ -10,12 +10,12 @@ export const repository = homepage.replace(/#.*/, '')
 const LONG = 140
 
 const GROUPS = {
-  Start: 'quickstart start-vite start-react start-next start-vue start-svelte start-browser start-node',
+  Start: 'quickstart start-vite start-react start-next start-vue start-svelte start-browser start-node rust',
   Concepts: 'concepts durability comparison performance',
   Guides: `offline supabase sync push tabs live migrations runbook encryption files operations inspector testing deployment
     moving`,
   Integrations: 'react vue svelte kysely drizzle tanstack-db',
-  Reference: 'reference/options errors command-line browsers bundlers limits agents',
+  Reference: 'reference/options errors troubleshooting command-line browsers bundlers limits agents',
 }
 
 /** The pages by group: `{ group, pages: [{ file, title, summary, text }] }`. `file` is the path in the repository. */

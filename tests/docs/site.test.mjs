@@ -18,6 +18,7 @@ const site = path.join(root, '.cache/docs/site')
 const screenshots = path.join(root, '.cache/docs/screenshots')
 /** As on a server that has more than this site. */
 const BASE = '/below/'
+const PACKAGE = `${BASE}package/index.js`
 const WIDTHS = [1280, 360]
 const SCHEMES = ['light', 'dark']
 const PAGES = [
@@ -84,8 +85,14 @@ for (const width of WIDTHS)
             innerWidth,
           }))
           assert.ok(scrollWidth <= innerWidth, `it is ${scrollWidth} px wide`)
+          const cut = await page.$$eval('.vp-doc :is(.diagram svg, img)', (pictures) =>
+            pictures
+              .filter((one) => one.getBoundingClientRect().right > innerWidth)
+              .map((one) => one.outerHTML.slice(0, 80)),
+          )
+          assert.deepEqual(cut, [], 'pictures are as wide as the page at most')
           const name = `${address.replaceAll(/\W+/g, '-').replace('-html', '')}-${width}-${colorScheme}.png`
-          await page.screenshot({ path: path.join(screenshots, name), fullPage: false })
+          await page.screenshot({ path: path.join(screenshots, name), fullPage: address === 'concepts.html' })
         }))
 
 test('the search finds a page by the text of a message', () =>
@@ -117,8 +124,18 @@ test('each example of the playground runs', () =>
     await page.click('button.run')
     const link = await page.waitForSelector('.line.error a')
     assert.equal(await link.getAttribute('href'), `${BASE}errors/sqlite_error.html`)
+    // Another page of this origin has a database, too, of the same name as an example.
+    await page.evaluate(async (url) => {
+      const { open } = await import(url)
+      await (await open({ name: 'shop' })).close()
+    }, PACKAGE)
     await page.click('text=Delete databases')
     await page.waitForSelector('text=Deleted: ')
+    const left = await page.evaluate(
+      async (url) => (await (await import(url)).databases()).map(({ name }) => name),
+      PACKAGE,
+    )
+    assert.deepEqual(left, ['shop'])
   }))
 
 test('a block of a page leads to the playground with its code', () =>

@@ -26,7 +26,10 @@ export function createRunner({ packageUrl, errorUrl, log }) {
     try {
       const [tidelock, { fakeRemote }] = await load()
       const open = async (options) => {
-        const db = await tidelock.open({ onWarning: ({ message }) => print('note', [message]), ...options })
+        const db = await tidelock.open({
+          onWarning: ({ message }) => print('note', [message]),
+          ...ofPlayground(options),
+        })
         opened.add(db)
         return db
       }
@@ -37,7 +40,13 @@ export function createRunner({ packageUrl, errorUrl, log }) {
         ),
         error: (...values) => print('error', values),
       }
-      const scope = { ...tidelock, fakeRemote, open, console }
+      const named = Object.fromEntries(
+        ['deleteDatabase', 'recover', 'moveStorage', 'lastRows'].map((call) => [
+          call,
+          (first, ...rest) => tidelock[call](ofPlayground(first), ...rest),
+        ]),
+      )
+      const scope = { ...tidelock, ...named, databases: () => stored(tidelock), fakeRemote, open, console }
       const body = code.replace(/^\s*import\s+\{[^}]*\}\s+from\s+['"]tidelock(?:\/testing)?['"];?\s*$/gm, '')
       // In a block of its own, the code may declare the names in scope again.
       await new AsyncFunction(...Object.keys(scope), `{\n${body}\n}`)(...Object.values(scope))
@@ -55,13 +64,13 @@ export function createRunner({ packageUrl, errorUrl, log }) {
     await Promise.allSettled(all.map((db) => db.close()))
   }
 
-  /** Deletes all databases of this origin → their names. */
+  /** Deletes all databases of the playground → their names. */
   async function reset() {
     await stop()
-    const { databases, deleteDatabase } = (await load())[0]
-    const stored = (await databases()).map(({ name }) => name)
-    for (const name of stored) await deleteDatabase(name, { force: true })
-    return stored
+    const [tidelock] = await load()
+    const names = (await stored(tidelock)).map(({ name }) => name)
+    for (const name of names) await tidelock.deleteDatabase(ofPlayground(name), { force: true })
+    return names
   }
 
   function print(kind, values) {
@@ -69,6 +78,21 @@ export function createRunner({ packageUrl, errorUrl, log }) {
   }
 
   return { run, stop, reset }
+}
+
+/** Before the names of the playground's databases: other pages of this origin may have databases, too. */
+const prefix = 'playground/'
+
+/** A name, or options with a name, with the prefix. */
+function ofPlayground(given) {
+  if (typeof given === 'string') return `${prefix}${given}`
+  return typeof given?.name === 'string' ? { ...given, name: `${prefix}${given.name}` } : given
+}
+
+/** The databases of the playground, without the prefix. */
+async function stored({ databases }) {
+  const all = (await databases()).filter(({ name }) => name.startsWith(prefix))
+  return all.map((one) => ({ ...one, name: one.name.slice(prefix.length) }))
 }
 
 /** What is shown of a value: text, a table of rows, or an error with its hint and its page. */
