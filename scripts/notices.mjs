@@ -9,16 +9,26 @@ import path from 'node:path'
 const root = path.join(import.meta.dirname, '..')
 const out = (command, ...args) => execFileSync(command, args, { cwd: root, encoding: 'utf8', maxBuffer: 2 ** 28 })
 
-/** The npm packages that the sources import: esbuild bundles them into dist. Those of the integrations stay imports. */
+/**
+ * The npm packages that the sources import, and those that they need: esbuild bundles them into dist. Those of the integrations stay
+ * imports, but for the inspector.
+ */
 function bundled() {
   const folder = path.join(root, 'pkg-js/src')
   const files = readdirSync(folder, { recursive: true }).filter(
-    (file) => file.endsWith('.ts') && !file.startsWith('integrations'),
+    (file) => file.endsWith('.ts') && (!file.startsWith('integrations') || file.startsWith('integrations/inspector')),
   )
   const imports = files.flatMap((file) => [
     ...readFileSync(path.join(folder, file), 'utf8').matchAll(/^(?:import|export|\}).* from '(?!\.|node:)([^']+)'/gm),
   ])
-  return [...new Set(imports.map(([, name]) => name))]
+  const names = new Set(imports.map(([, name]) => name))
+  for (const name of names) for (const needed of dependenciesOf(name)) names.add(needed)
+  return [...names]
+}
+
+function dependenciesOf(name) {
+  const text = readFileSync(path.join(root, 'node_modules', name, 'package.json'), 'utf8')
+  return Object.keys(JSON.parse(text).dependencies ?? {})
 }
 
 /** Third-party code inside a crate, which no package manager lists. Each entry is verified by words in one of its files. */

@@ -9,7 +9,7 @@ import { relinked, root, textOf } from './docs/pages.mjs'
 const folder = path.join(root, 'pkg-js')
 const filesIn = (name) =>
   readdirSync(path.join(root, name))
-    .filter((file) => /\.(md|svg)$/.test(file))
+    .filter((file) => /\.(md|svg|png)$/.test(file))
     .map((file) => `${name}/${file}`)
 const licences = readdirSync(root).filter((file) => file.startsWith('LICENSE'))
 const documents = [...filesIn('docs'), ...filesIn('docs/reference')]

@@ -26,9 +26,14 @@ node ../scripts/bundle.mjs
   --minify --outfile=dist/worker.js --log-level=warning
 # The subpaths, each of which imports the package's public face and its own framework.
 for entry in src/integrations/*/index.ts; do
+  [ "$entry" = src/integrations/inspector/index.ts ] && continue
   ../node_modules/.bin/esbuild "$entry" --bundle --format=esm --platform=neutral --target=es2022 --charset=utf8 --sourcemap \
     --packages=external --external:../../index.js --outfile="dist/integrations/$(basename "$(dirname "$entry")")/index.js" --log-level=warning
 done
+# The inspector: the element, and what it loads when it is shown. The editor is bundled with it.
+../node_modules/.bin/esbuild src/integrations/inspector/{index,panel,editor}.ts --bundle --splitting --format=esm --platform=browser \
+  --target=es2022 --charset=utf8 --sourcemap --minify --external:../../index.js --chunk-names=chunk-[hash] --outdir=dist/integrations/inspector \
+  --log-level=warning
 # Only Node loads this file, by name.
 ../node_modules/.bin/esbuild src/node/files.ts --bundle --format=esm --platform=node --target=node20 --charset=utf8 --sourcemap \
   --outfile=dist/node-files.js --log-level=warning

@@ -42,6 +42,8 @@ for (const name of Object.keys(budget)) {
 const subpathLimit = 4000
 /** Larger limits. `testing` has a whole remote, and no app ships it. */
 const subpathLimits = { testing: 10_240 }
+/** The limits of what the inspector loads when it is shown; its entry has that of a subpath. */
+const inspectorLimits = { 'panel.js': 32_000, 'editor.js': 140_000 }
 const integrations = new URL('integrations/', folder)
 for (const name of existsSync(integrations) ? readdirSync(integrations) : []) {
   const entry = fileURLToPath(new URL(`${name}/index.js`, integrations))
@@ -51,6 +53,12 @@ for (const name of existsSync(integrations) ? readdirSync(integrations) : []) {
   const limit = subpathLimits[name] ?? subpathLimit
   console.log(`tidelock/${name}: gzip ${kb(gzip)} (limit: ${kb(limit)})`)
   if (gzip > limit) fail(`tidelock/${name}: ${gzip} bytes of gzip exceed the limit of ${limit}`)
+}
+const inspector = new URL('integrations/inspector/', folder)
+for (const [name, limit] of existsSync(inspector) ? Object.entries(inspectorLimits) : []) {
+  const gzip = gzipSync(readFileSync(new URL(name, inspector)), { level: 9 }).length
+  console.log(`tidelock/inspector: ${name}: gzip ${kb(gzip)} (limit: ${kb(limit)})`)
+  if (gzip > limit) fail(`tidelock/inspector: ${name}: ${gzip} bytes of gzip exceed the limit of ${limit}`)
 }
 if (update)
   writeFileSync(

@@ -28,10 +28,11 @@ const FOLDERS = {
   remote: ['tests/remote'],
   crate: ['tests/crate'],
   docs: ['tests/docs'],
+  leptos: ['tests/leptos'],
 }
 
 /** Parts that run only when they are named, or with `--all`, because they install and build for minutes. */
-const NAMED_ONLY = ['bundlers', 'docs']
+const NAMED_ONLY = ['bundlers', 'docs', 'leptos']
 
 /** Makes a step for each test file of a part, those that take longest first: one that began last would run alone in the end. */
 function nodeTests(part, after = ['package']) {
@@ -43,11 +44,12 @@ function nodeTests(part, after = ['package']) {
     .map((file) => ({ part, name: file, file, after }))
 }
 
-const browserTest = 'cargo test --locked --target wasm32-unknown-unknown --test web'
+const browserTest = 'cargo test --locked --features sync --target wasm32-unknown-unknown --test web'
 // These wait for IndexedDB; compiling takes most of their time. The same is true of the lints, which share what is compiled.
 const forBrowser = { CARGO_PROFILE_DEV_OPT_LEVEL: '0', CARGO_PROFILE_DEV_DEBUG: '0' }
 const inBrowser = { ...forBrowser, WASM_BINDGEN_TEST_NO_ORIGIN_ISOLATION: '1', WASM_BINDGEN_TEST_TIMEOUT: '120' }
-const wasmLints = 'cargo clippy --locked --target wasm32-unknown-unknown --lib --test web -- -D warnings'
+const wasmLints =
+  'cargo clippy --locked --target wasm32-unknown-unknown --lib --test web --features npm,sync -- -D warnings'
 
 /**
  * The steps, in the order in which they begin. `after`: the steps that must be finished before. `cargo`: the step holds the lock on target/,
@@ -60,7 +62,7 @@ const STEPS = [
     part: 'native',
     name: 'native, compile',
     cargo: true,
-    command: 'cargo test --locked --no-run',
+    command: 'cargo test --locked --features sync --no-run',
     // Colours would break the search for the programs' names.
     env: { CARGO_TERM_COLOR: 'never' },
   },
@@ -82,7 +84,12 @@ const STEPS = [
     after: ['web, compile'],
     env: { ...inBrowser, WASM_BINDGEN_USE_BROWSER: '1' },
   },
-  { part: 'lint', name: 'clippy', cargo: true, command: 'cargo clippy --locked --all-targets -- -D warnings' },
+  {
+    part: 'lint',
+    name: 'clippy',
+    cargo: true,
+    command: 'cargo clippy --locked --features sync --all-targets -- -D warnings',
+  },
   { part: 'lint', name: 'clippy, wasm', cargo: true, command: wasmLints, env: forBrowser },
   {
     part: 'native',
@@ -97,12 +104,26 @@ const STEPS = [
     part: 'crate',
     name: 'crate, examples',
     cargo: true,
-    command: 'cargo test --locked --doc -p tidelock',
+    command: 'cargo test --locked --features sync --doc -p tidelock',
     after: ['native, compile'],
   },
   {
     part: 'crate',
     name: 'crate, documents',
+    cargo: true,
+    command: 'cargo doc --locked --features sync --no-deps -p tidelock',
+    env: { RUSTDOCFLAGS: '-D warnings' },
+  },
+  // Without its features: nothing is missing, and no link leads to what isn't there.
+  {
+    part: 'crate',
+    name: 'crate, without features',
+    cargo: true,
+    command: 'cargo clippy --locked --lib -p tidelock -- -D warnings',
+  },
+  {
+    part: 'crate',
+    name: 'crate, documents without features',
     cargo: true,
     command: 'cargo doc --locked --no-deps -p tidelock',
     env: { RUSTDOCFLAGS: '-D warnings' },
@@ -125,6 +146,7 @@ const STEPS = [
   ...nodeTests('crate', ['package', 'native, compile']),
   ...nodeTests('bundlers'),
   ...nodeTests('docs'),
+  ...nodeTests('leptos', []),
   ...nodeTests('remote', []),
 ].map((step) => ({ after: [], env: {}, ...step }))
 
@@ -139,9 +161,10 @@ function affected(file) {
     [/^(benches|tests)\/.*\.md$/, ['tests/node/documents-text.test.mjs']],
     [/^tests\/native\//, ['lint', 'native']],
     [/^tests\/web\//, ['lint', 'web']],
-    [/^(tests\/crate|examples\/native-notes|crates\/macros)\//, ['lint', 'native', 'crate']],
-    [/^src\/(api|native)\//, ['lint', 'native', 'crate']],
+    [/^(tests\/crate|examples\/native-\w+|crates\/macros)\//, ['lint', 'native', 'crate']],
+    [/^src\/(api|native)\//, ['lint', 'native', 'web', 'crate']],
     [/^tests\/(packaging|bundlers)\//, ['lint', 'packaging']],
+    [/^(tests|examples)\/leptos/, ['lint', 'leptos', 'tests/packaging/examples.test.mjs']],
     [/^examples\//, ['lint', 'packaging']],
     [/^tests\/integrations\//, ['lint', 'integrations']],
     [/^pkg-js\/src\/integrations\//, ['lint', 'build', 'packaging', 'integrations', 'typescript']],
@@ -276,9 +299,10 @@ async function run(step) {
   const outcome = ok ? 'ok' : late ? `FAILED, ${endedBy(longestMs)}` : 'FAILED'
   const told = `${step.name}: ${outcome}, ${seconds(from)} s${passed > 0 ? `, ${passed} passed` : ''}`
   say(told)
-  if (!ok) console.log(`${excerpt(text)}\n         the whole output is in ${log}.log`)
+  const why = ok ? '' : `${excerpt(text)}\n         the whole output is in ${log}.log`
+  if (!ok) console.log(why)
   const [, user, system] = text.match(/^processor time: ([\d.]+) ([\d.]+)$/m) ?? [0, 0, 0]
-  return { step, ok, seconds: seconds(from), processor: Number(user) + Number(system), passed, failed }
+  return { step, ok, seconds: seconds(from), processor: Number(user) + Number(system), passed, failed, why }
 }
 
 /**
@@ -339,7 +363,7 @@ async function lane() {
   }
 }
 const isWhole = USUAL_PARTS.every((part) => chosen.some((step) => step.part === part))
-const total = isWhole ? ': about 13 minutes on 2 cores, 19 when nothing is compiled yet' : ''
+const total = isWhole ? ': 12 to 35 minutes on 2 cores, by the machine' : ''
 say(`${steps.length} steps, ${SIDE_BY_SIDE} side by side${total}`)
 await Promise.all(Array.from({ length: SIDE_BY_SIDE }, lane))
 
@@ -351,6 +375,8 @@ for (const { step, seconds: took, processor, passed } of all.toSorted((a, b) => 
 }
 const processor = all.reduce((total, result) => total + result.processor, 0)
 console.log(`${processor.toFixed(0).padStart(28)}          together`)
+// Again at the end: of a long output, often only the end is kept.
+for (const { step, why } of all.filter(({ ok }) => !ok)) if (why) console.log(`\nfailed: ${step.name}\n${why}`)
 const failed = all.flatMap(({ step, failed }) => failed.map((name) => (name ? `${step.name} › ${name}` : step.name)))
 const passed = all.reduce((total, result) => total + result.passed, 0)
 console.log(`\n${passed} passed, ${failed.length} failed, in ${seconds(started)} s`)

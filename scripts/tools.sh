@@ -28,6 +28,7 @@ needs_of() {
     e2e) echo build chromium chromium_shell npm:tests/remote ;;
     browsers) echo build firefox webkit npm:tests/remote npm:tests/browsers ;;
     docs) echo build chromium npm:scripts/docs ;;
+    leptos) echo web npm chromium_shell npm:tests/remote ;;
     bench | profile) echo build chromium npm:benches/browser npm:tests/remote ;;
     *) die "nothing is known of the needs of '$1'" ;;
   esac

@@ -25,7 +25,7 @@ need build
 # The places of panics are in the file, without columns and without the folders of this machine: only the part of a path after the registry's
 # or the standard library's folder is kept.
 #
-# Built as a cdylib only: when the crate is a Rust library, too, cargo silently skips the profile's link-time optimization.
+# As a cdylib only: when the crate is a Rust library, too, cargo silently skips the profile's link-time optimization.
 cargo fetch --quiet --locked
 # Compiled beside the crate, whose link occupies one core only.
 need wasm_bindgen &
@@ -35,7 +35,7 @@ for folder in "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*/; do remap+=" --remap
 say 'wasm: cargo build'
 RUSTC_BOOTSTRAP=1 RUSTFLAGS="-Zunstable-options -Cpanic=abort -Zlocation-detail=file,line -Zfmt-debug=none
   -Cllvm-args=-disable-lsr -Cllvm-args=-enable-pre=false -Clink-arg=--emit-relocs --cfg=sha2_backend_soft=\"compact\" $remap" \
-  cargo rustc --release --lib --crate-type cdylib --features internals --target wasm32-unknown-unknown --locked --target-dir "$target" \
+  cargo rustc --release --lib --crate-type cdylib --features npm --target wasm32-unknown-unknown --locked --target-dir "$target" \
   -Z build-std=std,panic_abort -Z build-std-features=optimize_for_size
 wait $installing
 need wasm_bindgen # into PATH

@@ -12,6 +12,7 @@ export type { DatabaseCloseEvent, DatabaseEventMap, HealthEvent, RoleEvent, Snap
 export { healthResponse } from './api/health-response.js'
 export type { LiveOptions, LiveQuery } from './api/live.js'
 export type { ColumnOf, LiveChangesOptions, LiveChangesReader } from './api/live-changes.js'
+export type { LiveQueryInfo } from './api/live-queries.js'
 export type { LiveWindow } from './api/live-window.js'
 export type {
   ForceOptions,
@@ -42,6 +43,7 @@ export type {
   FlushEvent,
   GeneratedMigration,
   Health,
+  HistoryPoint,
   LintFinding,
   LockEvent,
   MaintenanceReport,
@@ -58,6 +60,7 @@ export type {
   RecoveryReport,
   SchemaScript,
   SlowQuery,
+  SnapshotHistory,
   SnapshotInfo,
   SnapshotVerification,
   SyncEvent,
@@ -96,6 +99,7 @@ export type {
 export type { FileEncryption } from './files/file-encryption.js'
 export type { SnapshotCopied, SnapshotCopyFailed, SnapshotTarget } from './files/snapshot-copies.js'
 export type {
+  PointInTime,
   SnapshotExportOptions,
   SnapshotFile,
   SnapshotStatus,
@@ -156,5 +160,6 @@ export type {
   TableFilter,
   TableSync,
 } from './remote/remote-options.js'
+export type { RequestEvent } from './remote/request.js'
 export { type SqlHelpersOptions, sqlHelpers } from './remote/sql-helpers.js'
 export type { SupabaseLike, SupabaseSession } from './remote/supabase-types.js'

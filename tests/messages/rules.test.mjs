@@ -21,7 +21,6 @@ const golden = readdirSync(folder, { recursive: true })
 
 /** Messages that need no hint, and why. */
 const hintless = {
-  'nowhere.sqlite does not exist': 'the user has given the name',
   "nowhere.env can't be read: ENOENT: no such file or directory, open 'nowhere.env'": 'the user has given the name',
   'The schema has no table u': 'the user has given both',
   Interrupted: 'the user has done it',

@@ -104,6 +104,8 @@ test('wrong usage ends with 2 and suggests what was meant; a failure ends with 1
     ['pull --nonsense', 2, /^hint: npx tidelock pull --help shows its usage$/m],
     ['pull --tables a --url localhost', 2, /^error: The URL of the remote is not an http or https URL/m],
     ['snapshot restore . --at yesterday', 2, /^error: --at yesterday is not a time/m],
+    ['snapshot restore .', 2, /^error: The ID of the snapshot must come before the folder \./m],
+    ['snapshot restore . 1', 2, /^error: The ID of the snapshot must come before the folder \./m],
     ['migrate', 2, undefined],
     ['inspect missing.sqlite', 1, /^error: missing\.sqlite does not exist/m],
     ['verify broken.sqlite', 1, /^error: The file is not a valid SQLite database/m],

@@ -13,14 +13,14 @@ import { until } from '../scenarios/run/context.mjs'
 
 const examples = new URL('../../examples/', import.meta.url)
 const folders = readdirSync(examples, { withFileTypes: true }).filter((entry) => entry.isDirectory())
-// tests/crate runs native-notes, which is in Rust.
+// tests/crate runs native-notes and native-sync, and tests/leptos leptos-notes, which are in Rust.
 /** What an example has besides its sources, after it was run. */
-const made = /\/(node_modules|\.svelte-kit|build|dist|\.env\.local)(\/|$)/
+const made = /\/(node_modules|\.svelte-kit|build|dist|target|\.env\.local)(\/|$)/
 const sources = (folder) =>
   readdirSync(folder, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
     .map((entry) => path.join(entry.parentPath, entry.name))
-    .filter((file) => !made.test(file) && !file.endsWith('/package-lock.json'))
+    .filter((file) => !made.test(file) && !/\/(package-lock\.json|Cargo\.lock)$/.test(file))
 
 const browser = new Browser()
 before(() => browser.start())

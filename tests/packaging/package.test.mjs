@@ -41,7 +41,7 @@ test('the tarball holds the module, its types, the wasm, and nothing that is not
   }
   const allowed = [
     /^(package\.json|[A-Z_]+\.md|LICENSE[^/]*)$/,
-    /^docs\/(reference\/)?[\w-]+\.(md|svg)$/,
+    /^docs\/(reference\/)?[\w-]+\.(md|svg|png)$/,
     /^llms(-full)?\.txt$/,
     /^dist\/.*\.(js|js\.map|wasm)$/,
     /^dist\/((integrations\/[\w-]+\/)?index|worker)\.d\.ts$/,
@@ -50,7 +50,7 @@ test('the tarball holds the module, its types, the wasm, and nothing that is not
   assert.deepEqual(strangers, [])
   const manifest = JSON.parse(await readFile(join(app, 'node_modules/tidelock/package.json'), 'utf8'))
   assert.equal(manifest.dependencies, undefined)
-  assert.deepEqual(manifest.sideEffects, ['./dist/worker.js'])
+  assert.deepEqual(manifest.sideEffects, ['./dist/worker.js', './dist/integrations/inspector/index.js'])
   assert.equal(Object.keys(manifest.exports['.'])[0], 'types')
 })
 

@@ -2,6 +2,23 @@
 import assert from 'node:assert/strict'
 
 export default {
+  'liveQueries shows the queries that have readers, with their runs': async ({ memory, until }) => {
+    const db = await memory()
+    await db.exec('CREATE TABLE t (n)')
+    assert.deepEqual(db.liveQueries, [])
+    const live = db.live('SELECT n FROM t WHERE n > ?', [0])
+    const stop = live.subscribe(() => {})
+    await until(() => db.liveQueries[0]?.rows === 0)
+    const [{ runs }] = db.liveQueries
+    await db.run('INSERT INTO t VALUES (1)')
+    await until(() => db.liveQueries[0].rows === 1)
+    const [shown] = db.liveQueries
+    assert.deepEqual([shown.sql, shown.readers, shown.error], ['SELECT n FROM t WHERE n > ?', 1, undefined])
+    assert.ok(shown.runs > runs && shown.lastMs >= 0 && shown.totalMs >= shown.lastMs && Date.parse(shown.lastAt) > 0)
+    stop()
+    await until(() => db.liveQueries.length === 0)
+  },
+
   'a live query follows its own tables only, once per commit': async ({ memory, until, failure }) => {
     const db = await memory()
     await db.exec('CREATE TABLE a (id INTEGER PRIMARY KEY); CREATE TABLE b (id INTEGER PRIMARY KEY)')

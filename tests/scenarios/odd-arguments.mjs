@@ -187,7 +187,7 @@ function callsOf(db, id, { sql }) {
     (x) => db.import(new Uint8Array(8), x),
     (x) => db.import(new Uint8Array(8), { baseline: x }),
     (x) => db.import(new Uint8Array(8), { force: x }),
-    ...['maintain', 'health', 'flush', 'persist'].flatMap((call) => last((x) => db[call](x))),
+    ...['maintain', 'health', 'flush', 'persist', 'rotateKey'].flatMap((call) => last((x) => db[call](x))),
     (x) => db.rekey(x),
     (x) => db.rekey({ passphrase: x }),
     (x) => db.rekey({ key: x }),

@@ -130,6 +130,53 @@ export default {
     assert.deepEqual(await again.get('SELECT count(*) AS n FROM t'), { n: 101 }, 'a refused one changes nothing')
   },
 
+  'history lists the stored commits, each of which can be exported and opened': async ({
+    open,
+    memory,
+    until,
+    failure,
+  }) => {
+    const db = await open({})
+    assert.deepEqual((await db.snapshots.history()).snapshots, [])
+    await db.exec('CREATE TABLE t (n)')
+    const points = []
+    for (let n = 1; n <= 3; n++) {
+      await moment(until)
+      await db.run('INSERT INTO t VALUES (?)', [n])
+      await db.flush()
+      points.push((await db.snapshots.history()).points.at(-1))
+    }
+    const { id } = await db.snapshots.create({ label: 'kept' })
+    const history = await db.snapshots.history()
+    assert.deepEqual(history.points.slice(-3), points)
+    assert.deepEqual([history.omitted, history.oldest], [0, history.points[0].at])
+    assert.deepEqual(history.snapshots, await db.snapshots.list())
+    const newest = await db.snapshots.history({ limit: 2 })
+    assert.deepEqual([newest.points, newest.omitted], [points.slice(1), history.points.length - 2])
+    for (const [index, { at, lsn, bytes }] of points.entries()) {
+      const file = await db.snapshots.export({ at, lsn })
+      assert.equal(file.size, bytes)
+      if (typeof File === 'function') assert.equal(file.name, `backup-${at}.sqlite`)
+      const then = await memory({ seed: file })
+      assert.deepEqual(await then.get('SELECT count(*) AS n FROM t'), { n: index + 1 })
+    }
+    const text = await (await db.snapshots.export({ at: new Date(points[0].at) }, { format: 'sql' })).text()
+    assert.match(text, /INSERT INTO "?t"? VALUES\s*\(1\)/)
+    assert.deepEqual(await db.get('SELECT count(*) AS n FROM t'), { n: 3 }, 'nothing was restored')
+    assert.ok((await db.snapshots.export(id)).size > 0)
+    const early = await failure(db.snapshots.export({ at: '2001-01-01T00:00:00Z' }))
+    assert.deepEqual([early.code, early.details.oldest], ['snapshot_not_found', history.oldest])
+    for (const call of [
+      () => db.snapshots.export({}),
+      () => db.snapshots.export({ at: 'yesterday' }),
+      () => db.snapshots.export(5),
+      () => db.snapshots.export(''),
+      () => db.snapshots.history({ limit: 0 }),
+      () => db.snapshots.history({ newest: 5 }),
+    ])
+      assert.equal((await failure(call())).code, 'invalid_argument')
+  },
+
   'scheduled snapshots are taken after changes only, and keep limits their number': async ({ open, until }) => {
     const db = await open({ snapshots: { intervalMs: 30, keep: 2 } })
     const scheduled = async () => (await db.snapshots.list()).filter(({ reason }) => reason === 'scheduled')

@@ -87,7 +87,7 @@ export class DatabaseLifecycle {
     if (type === 'sync') this.#sync.handleEvent(detail)
     if (type === 'role') this.role = detail.role
     if (this.#listenedTypes.has(type)) this.#dispatch(type, detail)
-    if (type !== 'change') this.#watch?.check()
+    if (type !== 'change' && type !== 'request') this.#watch?.check()
     // Live queries report a lost lock as the error of their next run.
     if (type === 'lock' && detail.state === 'lost') {
       this.#isLockLost = true

@@ -47,6 +47,7 @@ import { DatabaseLifecycle } from './database-lifecycle.js'
 import type { DatabaseEventMap } from './events.js'
 import { healthOf } from './health.js'
 import { type LiveOptions, LiveQuery } from './live.js'
+import type { LiveQueryInfo } from './live-queries.js'
 import { ManualTransactions } from './manual-transactions.js'
 import { Migrations } from './migrations.js'
 import { Snapshots } from './snapshots.js'
@@ -324,6 +325,11 @@ export class Database extends Events implements AsyncDisposable {
     return new LiveQuery<T>(this.#connection, this.lifecycle.live, sql, bound, mode, mapRows, options)
   }
 
+  /** The live queries of this object that aren't paused, with their runs and durations: for tools that show them. */
+  get liveQueries(): LiveQueryInfo[] {
+    return this.lifecycle.live.infos()
+  }
+
   /** Returns SQLite's plan for a statement (EXPLAIN QUERY PLAN). Parameters are accepted for convenience and ignored. */
   async explain(sql: string, _params?: SqlParams, options?: CallOptions): Promise<PlanRow[]> {
     checkStatement(sql)
@@ -411,6 +417,25 @@ export class Database extends Events implements AsyncDisposable {
     this.#owner.rekeyed(checked ?? undefined)
     // What was stored during the call, by another object.
     if (checked !== null) await live.clearLastResults().catch(() => {})
+  }
+
+  /**
+   * Replaces the data key of an encrypted database by a new one, and encrypts everything with it: data, log and snapshots. The secret
+   * stays. Most of it happens while other calls run; at the end they wait while the log is written. If the page dies, or the call is
+   * aborted, the next opening or call continues.
+   *
+   * Rejects with `invalid_argument` (the database is not encrypted), `out_of_memory` (the log doesn't fit into memory twice), and with the
+   * errors of {@link Database.flush}; with `storage_quota_exceeded` the old key stays.
+   *
+   * @example
+   * ```ts
+   * await db.rekey({ passphrase: next }) // the old secret opens nothing new...
+   * await db.rotateKey() // ...and the key that it had opened decrypts nothing any more
+   * ```
+   */
+  async rotateKey(options?: CallOptions): Promise<void> {
+    checkCall('rotateKey', options)
+    await this.#connection.cancellable(options, (core, cancel) => core.rotateKey(cancel))
   }
 
   /** Returns the state of the database: storage, lock, snapshots, migrations, sync, queries. Never rejects, not even once it is closed. */

@@ -11,6 +11,7 @@ import type {
   SyncEvent,
 } from '../base/generated-types.js'
 import type { SnapshotCopied, SnapshotCopyFailed } from '../files/snapshot-copies.js'
+import type { RequestEvent } from '../remote/request.js'
 
 /** The detail of a `role` event: what this tab is from now on, see {@link Database.role}. */
 export interface RoleEvent {
@@ -41,6 +42,7 @@ export interface DatabaseEventMap {
   readonly role: CustomEvent<RoleEvent>
   readonly snapshot: CustomEvent<SnapshotEvent>
   readonly sync: CustomEvent<SyncEvent>
+  readonly request: CustomEvent<RequestEvent>
   readonly change: CustomEvent<ChangeEvent>
   readonly health: CustomEvent<HealthEvent>
   readonly migration: CustomEvent<MigrationEvent>

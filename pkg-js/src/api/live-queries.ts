@@ -1,8 +1,30 @@
+import type { TidelockError } from '../base/errors.js'
 import { loaded } from '../base/lazy-module.js'
 import type { LastResults, ResultsPlace } from './last-results.js'
 
+/** A live query that has readers, and its runs. It has no values of parameters. */
+export interface LiveQueryInfo {
+  /** The SQL text. */
+  readonly sql: string
+  /** The number of subscribers and loops that read it. */
+  readonly readers: number
+  /** The number of its rows; undefined before the first result. */
+  readonly rows: number | undefined
+  /** How often it ran. */
+  readonly runs: number
+  /** The duration of the last run in milliseconds, the time in the queue included. */
+  readonly lastMs: number | undefined
+  /** The duration of all runs in milliseconds. */
+  readonly totalMs: number
+  /** When the last run ended, ISO 8601. */
+  readonly lastAt: string | undefined
+  /** Why the last run failed. */
+  readonly error: TidelockError | undefined
+}
+
 /** A live query, as {@link LiveQueries} calls it. */
 interface RegisteredQuery {
+  readonly info: LiveQueryInfo
   changed(): void
   renew(): void
   close(): void
@@ -69,6 +91,11 @@ export class LiveQueries {
   renew(): void {
     this.#watched.clear()
     for (const query of [...this.#open]) query.renew()
+  }
+
+  /** Describes the queries that have readers. */
+  infos(): LiveQueryInfo[] {
+    return [...this.#open].map((query) => query.info)
   }
 
   close(): void {

@@ -8,7 +8,7 @@ import type { QueryOptions, RowMode, SqlParams } from '../base/values.js'
 import { andThen, type Connection, type MaybePromise } from '../engine/connection.js'
 import type { QueryIdentity } from './last-results.js'
 import { type LiveChangesOptions, LiveChangesReader } from './live-changes.js'
-import type { LiveQueries } from './live-queries.js'
+import type { LiveQueries, LiveQueryInfo } from './live-queries.js'
 import { checkWindow, type LiveWindow, noWindow, windowError } from './live-window.js'
 import { liveDifference, patched, type RowsDifference } from './rows-difference.js'
 
@@ -79,6 +79,11 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
   /** The number of results so far, errors included. */
   #version = 0
   #running: Promise<void> | undefined
+  #runs = 0
+  #lastMs: number | undefined
+  #totalMs = 0
+  /** When the last run ended, in milliseconds since 1970. */
+  #lastAt = 0
   /** Pending from the end of a run until the event loop has run other tasks. */
   #yielding: Promise<void> | undefined
   #again = false
@@ -311,7 +316,8 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
     try {
       const watching = this.#watchTables()
       if (watching !== undefined) await watching
-      const result = await this.#query()
+      const started = performance.now()
+      const result = await this.#query().finally(() => this.#count(performance.now() - started))
       this.#accept(result)
       this.#isStale = false
       if (this.#isLastKept) void this.#keep(result)
@@ -321,6 +327,27 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
       this.#error = error as TidelockError
     }
     if (!this.#closed) this.#publish()
+  }
+
+  #count(ms: number): void {
+    this.#runs++
+    this.#lastMs = ms
+    this.#totalMs += ms
+    this.#lastAt = Date.now()
+  }
+
+  /** @internal What `db.liveQueries` shows of it. */
+  get info(): LiveQueryInfo {
+    return {
+      sql: this.#parts()[0],
+      readers: this.#readers.size,
+      rows: this.#rows?.length,
+      runs: this.#runs,
+      lastMs: this.#lastMs,
+      totalMs: this.#totalMs,
+      lastAt: this.#runs === 0 ? undefined : new Date(this.#lastAt).toISOString(),
+      error: this.#error,
+    }
   }
 
   #accept({ rows: given, total, difference }: LiveRun<T>): void {

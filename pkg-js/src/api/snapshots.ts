@@ -9,14 +9,14 @@ import {
   optional,
 } from '../base/check.js'
 import { invalid } from '../base/errors.js'
-import type { SnapshotInfo, SnapshotVerification } from '../base/generated-types.js'
+import type { SnapshotHistory, SnapshotInfo, SnapshotVerification } from '../base/generated-types.js'
 import { loaded } from '../base/lazy-module.js'
 import type { ByteSource, CallOptions } from '../base/values.js'
 import { type Connection, withCancel } from '../engine/connection.js'
 import type { FileEncryption } from '../files/file-encryption.js'
 import { encryptionChecks } from '../files/load-encryption-checks.js'
 import type { SnapshotCopier } from '../files/snapshot-copier.js'
-import type { SnapshotExportOptions, SnapshotStatus } from '../files/snapshot-info.js'
+import type { PointInTime, SnapshotExportOptions, SnapshotStatus } from '../files/snapshot-info.js'
 
 /** Loads what makes and reads files: few apps do it. */
 const files = () => loaded('files of snapshots', import('../files/snapshot-file.js'))
@@ -28,6 +28,17 @@ const largestFile = 2 ** 30
 async function secretOf(encrypt: unknown): Promise<FileEncryption> {
   const { checkFileEncryption } = await encryptionChecks()
   return checkFileEncryption('encrypt', encrypt)
+}
+
+/** Checks the first argument of a call, the id of a snapshot or a point in time; returns the latter, with milliseconds since 1970. */
+function pointOf(call: string, id: unknown): { readonly at: number; readonly lsn: number | undefined } | undefined {
+  if (typeof id === 'string' && id !== '') return undefined
+  if (typeof id !== 'object' || id === null) throw invalid(`${call} needs the id of a snapshot, or { at }`)
+  const { at, lsn } = checkOptionsOf(call, id, ['at', 'lsn'])
+  return {
+    at: checkTime('at', at),
+    lsn: optional('lsn', lsn, (what, value) => checkInteger(what, value, 1)),
+  }
 }
 
 /** The snapshots of a database: `db.snapshots`. */
@@ -87,21 +98,34 @@ export class Snapshots {
    * as `{ lsn, at }`, newest first. Pass the `lsn` of one beside `at`. `{ at }` needs a part of the wasm: `wasm_load_failed`.
    */
   async restore(
-    id: string | { readonly at: string | Date; readonly lsn?: number | undefined },
+    id: string | PointInTime,
     options?: CallOptions & { readonly force?: boolean | undefined },
   ): Promise<void> {
-    const byTime = typeof id === 'object' && id !== null
-    if (!byTime && (typeof id !== 'string' || id === ''))
-      throw invalid('snapshots.restore needs the id of a snapshot, or { at }')
-    const point = checkOptionsOf('snapshots.restore', byTime ? id : undefined, ['at', 'lsn'])
-    const at = byTime ? checkTime('at', point.at) : 0
-    const lsn = optional('lsn', point.lsn, (what, value) => checkInteger(what, value, 1))
+    const point = pointOf('snapshots.restore', id)
     const { force } = checkCall('snapshots.restore', options, ['force'])
-    const wanted = { force: checkBoolean('force', force ?? false), lsn }
+    const wanted = { force: checkBoolean('force', force ?? false), lsn: point?.lsn }
     await this.#connection.cancellable(options, (core, cancel) => {
       const given = withCancel(wanted, cancel)
-      return byTime ? core.snapshotsRestoreAt(at, given) : core.snapshotsRestore(id as string, given)
+      return point ? core.snapshotsRestoreAt(point.at, given) : core.snapshotsRestore(id as string, given)
     })
+  }
+
+  /**
+   * Returns what can be restored: the stored commits of the page log, in their order, and the snapshots. Each point of the result is one
+   * for {@link Snapshots.restore} and {@link Snapshots.export}, until the options drop it from the log. It reads the whole log.
+   */
+  async history(
+    options?: CallOptions & {
+      /**
+       * The largest number of points; `omitted` of the result counts the older ones.
+       * @default 10000
+       */
+      readonly limit?: number | undefined
+    },
+  ): Promise<SnapshotHistory> {
+    const { limit } = checkCall('snapshots.history', options, ['limit'])
+    const most = checkInteger('limit', limit ?? 10_000, 1, 1_000_000)
+    return this.#connection.read(options, (core) => core.snapshotsHistory(most))
   }
 
   /** Returns the state of the periodic snapshots and of the copies to targets. */
@@ -125,17 +149,24 @@ export class Snapshots {
   }
 
   /**
-   * Returns a snapshot as a file, named `backup-<time>-<id>.sqlite[.gz][.enc]` (`.sql` for SQL text). It is a `File` where that class
-   * exists, else a `Blob`. Rejects with `snapshot_not_found` or `snapshot_corrupt`.
+   * Returns a snapshot, or with `{ at }` the state of that time as {@link Snapshots.restore} finds it, as a file. Its name is
+   * `backup-<time>-<id>.sqlite[.gz][.enc]` (`.sql` for SQL text), without the id for a time. It is a `File` where that class exists, else a
+   * `Blob`. Rejects with `snapshot_not_found`, `snapshot_corrupt`, and `out_of_memory` for a database that doesn't fit into memory.
    */
-  async export(id: string, options?: CallOptions & SnapshotExportOptions): Promise<Blob> {
-    checkString('The id', id)
+  async export(id: string | PointInTime, options?: CallOptions & SnapshotExportOptions): Promise<Blob> {
+    const point = pointOf('snapshots.export', id)
     const { format, compress, encrypt } = checkCall('snapshots.export', options, ['format', 'compress', 'encrypt'])
     const kind = checkOneOf('format', format ?? 'sqlite', ['sqlite', 'sql'])
     const encryption = encrypt === undefined ? undefined : await secretOf(encrypt)
     const zip = compress !== undefined && checkBoolean('compress', compress)
-    const { snapshot, pieces } = await this.#connection.read(options, (core) =>
-      core.snapshotsExport(id, kind === 'sql'),
+    const sql = kind === 'sql'
+    const { snapshot, pieces } = await this.#connection.read(options, async (core) =>
+      point
+        ? {
+            snapshot: { createdAt: new Date(point.at).toISOString() },
+            pieces: await core.snapshotsExportAt(point.at, { sql, lsn: point.lsn }),
+          }
+        : core.snapshotsExport(id as string, sql),
     )
     const { toFile } = await files()
     return toFile(snapshot, pieces, kind, zip, encryption)

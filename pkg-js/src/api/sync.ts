@@ -188,6 +188,7 @@ export class Sync {
    */
   async run(options?: CallOptions): Promise<RunReport> {
     checkCall('sync.run', options)
+    this.#needRemote('sync.run')
     let refused: unknown
     const push = await this.push(options).catch((error: unknown) => {
       // These errors are about one table, and the pull can still bring the others; other errors would fail the pull too.

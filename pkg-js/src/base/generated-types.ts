@@ -295,6 +295,16 @@ export interface Health {
 /** The overall status. `degraded`: there is a warning; `failed`: closed, lock lost, or writes are refused. */
 export type HealthStatus = 'ok' | 'degraded' | 'failed'
 
+/** A stored state of the database that can be restored. */
+export interface HistoryPoint {
+  /** The number of its commit in the page log. */
+  readonly lsn: number
+  /** When it was stored, ISO 8601. */
+  readonly at: string
+  /** The database's size in bytes. */
+  readonly bytes: number
+}
+
 /** The kind of a lint finding. */
 export type LintCode =
   | 'drop_table'
@@ -628,6 +638,18 @@ export interface SnapshotHealth {
   readonly count: number
   /** The bytes of their chunks; shared chunks count once. */
   readonly bytes: number
+}
+
+/** What can be restored: the stored commits of the page log, and the snapshots. */
+export interface SnapshotHistory {
+  /** The first time that can be restored, ISO 8601; null: nothing is stored yet. */
+  readonly oldest: string | null
+  /** The newest of the states that can be restored, in their order. */
+  readonly points: readonly HistoryPoint[]
+  /** How many older states aren't in `points`. */
+  readonly omitted: number
+  /** All snapshots, newest first. */
+  readonly snapshots: readonly SnapshotInfo[]
 }
 
 /** One snapshot. */

@@ -29,7 +29,8 @@ export function databaseIn(given: Invocation, operand: string | undefined, comma
 /** Returns the kind of a database. Throws `invalid_argument` when neither a file nor a folder exists there. */
 export function stored(where: string): LocalDatabase {
   const found = statSync(where, { throwIfNoEntry: false })
-  if (found === undefined) throw unusable(`${where} does not exist`)
+  if (found === undefined)
+    throw unusable(`${where} does not exist`, 'Check the path; npx tidelock pull --out FILE makes a database file')
   if (!found.isDirectory() && !found.isFile()) throw unusable(`${where} is neither a file nor a folder`)
   return { path: where, kind: found.isDirectory() ? 'folder' : 'file' }
 }

@@ -13,7 +13,28 @@ declare module 'node:fs' {
   export function rmSync(path: string, options: { recursive?: true; force: true }): void
 }
 
+declare module 'node:http' {
+  export interface Request {
+    readonly url?: string
+    readonly method?: string
+    readonly headers: Readonly<Record<string, string | undefined>>
+  }
+  export interface Response {
+    writeHead(status: number, headers: Readonly<Record<string, string>>): Response
+    end(body?: string | Uint8Array): unknown
+  }
+  interface Server {
+    listen(port: number, address: string, listening: () => void): void
+    once(event: 'error', listener: (error: Error) => void): void
+    address(): { readonly port: number }
+    close(closed: () => void): void
+    closeAllConnections(): void
+  }
+  export function createServer(answer: (request: Request, response: Response) => void): Server
+}
+
 declare module 'node:crypto' {
+  export function randomBytes(length: number): { toString(encoding: 'base64url'): string }
   export function randomInt(below: number): number
 }
 

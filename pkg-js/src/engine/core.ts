@@ -26,13 +26,14 @@ import type {
   RecoveryReport,
   SchemaScript,
   SnapshotHealth,
+  SnapshotHistory,
   SnapshotInfo,
   SnapshotVerification,
   StoredDatabase,
   SyncStatus,
 } from '../base/generated-types.js'
 import type { Bytes } from '../base/values.js'
-import type { HttpRequest, HttpResponse } from '../remote/request.js'
+import type { HttpRequest, HttpResponse, RequestEvent } from '../remote/request.js'
 import type { CoreAudit, CoreExpiry, CoreOptions, CoreRemoteOptions } from './core-options.js'
 
 /** What {@link Core.execute} is to do with a statement. */
@@ -174,6 +175,8 @@ export interface Core {
   snapshotsVerify(id: string): Promise<SnapshotVerification>
   snapshotsRestore(id: string, options: unknown): Promise<void>
   snapshotsRestoreAt(at: number, options: unknown): Promise<void>
+  /** What can be restored, with at most `limit` of the newest states. */
+  snapshotsHistory(limit: number): Promise<SnapshotHistory>
   snapshotsDelete(id: string): Promise<void>
   snapshotsPrune(): Promise<void>
   snapshotsStatus(): Promise<SnapshotHealth>
@@ -201,11 +204,15 @@ export interface Core {
   dropCancel(id: number): void
   /** Encrypts with another passphrase or key; null removes the encryption. */
   rekey(encryption: Encryption | null): Promise<void>
+  /** Encrypts everything with a new data key. */
+  rotateKey(cancel: number): Promise<void>
   exportBytes(): Bytes
   persist(): Promise<boolean>
   exportSql(): Promise<Bytes[]>
   importBytes(bytes: Uint8Array, options: unknown, cancel: number): Promise<void>
   snapshotsExport(id: string, sql: boolean): Promise<CoreSnapshotFile>
+  /** The state at a time as a file: pieces, to be joined. `options`: `{ sql?, lsn? }`. */
+  snapshotsExportAt(at: number, options: unknown): Promise<Bytes[]>
   snapshotsImport(bytes: Uint8Array, label: string | undefined, cancel: number): Promise<SnapshotInfo>
   health(thresholds: object): Promise<Health>
   /** Sets the audited tables, before {@link Core.start}. When it rejects, the database is closed. */
@@ -348,8 +355,11 @@ export interface CoreSnapshotFile {
   readonly pieces: readonly Bytes[]
 }
 
-/** An event of the wasm module, or a warning of the package. All but `live` are shown to the user. */
-export type CoreEvent = EngineEvent | { readonly type: 'warning'; readonly detail: Warning }
+/** An event of the wasm module, or a warning or a request of the package. All but `live` are shown to the user. */
+export type CoreEvent =
+  | EngineEvent
+  | { readonly type: 'warning'; readonly detail: Warning }
+  | { readonly type: 'request'; readonly detail: RequestEvent }
 
 /** What the wasm module calls back, always on the thread that called `open`. */
 export interface Host {

@@ -11,19 +11,22 @@ const textRatio = 8
 /** The longest SQL text, in bytes: wasm memory can't hold what importing a longer one needs. */
 const maxTextBytes = 2 ** 30
 
-/** Returns the name of a snapshot's file. */
+/** What names a file: a snapshot, or a point in time, which has no id. */
+type FileLabel = Pick<CoreSnapshotFile['snapshot'], 'createdAt'> & { readonly id?: string }
+
+/** Returns the name of the file of a snapshot or of a point in time. */
 export function fileName(
-  { createdAt, id }: CoreSnapshotFile['snapshot'],
+  { createdAt, id }: FileLabel,
   format: 'sqlite' | 'sql',
   compressed: boolean,
   encrypted: boolean,
 ): string {
-  return `backup-${createdAt}-${id}.${format}${compressed ? '.gz' : ''}${encrypted ? '.enc' : ''}`
+  return `backup-${createdAt}${id === undefined ? '' : `-${id}`}.${format}${compressed ? '.gz' : ''}${encrypted ? '.enc' : ''}`
 }
 
-/** Makes the file of a snapshot. Compresses before it encrypts, because encrypted bytes don't compress. */
+/** Makes the file of a snapshot or of a point in time. Compresses before it encrypts, because encrypted bytes don't compress. */
 export async function toFile(
-  snapshot: CoreSnapshotFile['snapshot'],
+  snapshot: FileLabel,
   pieces: CoreSnapshotFile['pieces'],
   format: 'sqlite' | 'sql',
   compress: boolean,

@@ -31,6 +31,14 @@ export interface TargetStatus {
   readonly consecutiveFailures: number
 }
 
+/** A point in time that {@link Snapshots.restore} and {@link Snapshots.export} take. */
+export interface PointInTime {
+  /** The time: a `Date`, or ISO 8601 with a time zone. */
+  readonly at: string | Date
+  /** The number of the commit, where the clock was set back and several states match the time. */
+  readonly lsn?: number | undefined
+}
+
 /** How {@link Snapshots.export} writes a file. */
 export interface SnapshotExportOptions {
   /** @default 'sqlite' */

@@ -218,8 +218,7 @@ export class Bridge {
       loadPart: (part) => instance.loadPart(part),
       addFts5: (connection) => instance.addFts5(connection),
       migrate: (version, direction, permitId) => callbacks.migrate(version, direction, permitId),
-      fetch: async (url, asking) =>
-        callbacks.fetch === undefined ? (await requests()).request(url, asking) : callbacks.fetch(url, asking),
+      fetch: async (url, asking) => (await requests()).traced(url, asking, callbacks),
       accessToken: () => callbacks.accessToken(),
       nextSnapshot: (after) => callbacks.nextSnapshot(after),
       remoteFilter: (table) => callbacks.remoteFilter(table),

@@ -1,6 +1,7 @@
 import { checkEach, checkString, checkStrings } from '../base/check.js'
+import { invalid } from '../base/errors.js'
 import type { CoreRemoteOptions } from '../engine/core-options.js'
-import type { RemoteOptions, TableSync } from '../remote/remote-options.js'
+import type { ConflictPolicy, RemoteOptions, TableSync } from '../remote/remote-options.js'
 import { checkUrl, maxResponseBytes } from '../remote/rest.js'
 import { accessOf } from '../remote/supabase-client.js'
 import {
@@ -22,7 +23,7 @@ import {
 // The option `remote`: what each of its options may be, and its default. What the key and the tables mean is checked by the engine.
 
 const remoteType = oneOf('text', 'int8', 'numeric', 'float8', 'bool', 'json', 'bytea', 'array', 'timestamptz')
-const policy = oneOf('keep-local', 'remote-wins', 'last-write-wins')
+const policies: readonly unknown[] = ['keep-local', 'remote-wins', 'last-write-wins']
 
 export const tableRules = {
   table: required(text),
@@ -47,7 +48,13 @@ export const tableRules = {
   deleted: text,
   conflict: {
     // A function stays in this thread: the engine calls it back by the name of the table.
-    check: (option, value) => (typeof value === 'function' ? 'function' : policy.check(option, value)),
+    check: (option, value) => {
+      if (typeof value === 'function') return 'function'
+      if (policies.includes(value)) return value as ConflictPolicy
+      throw invalid(`${option} must be 'keep-local' or 'remote-wins' or 'last-write-wins' or a function`, {
+        details: { option },
+      })
+    },
   },
   direction: oneOf('both', 'pull', 'push'),
 } satisfies Rules<TableSync>

@@ -26,8 +26,70 @@ export interface HttpResponse {
   readonly body: Bytes | null
 }
 
+/** The detail of a `request` event: a request to the remote, after its end. It has no contents, keys or tokens. */
+export interface RequestEvent {
+  /** When it was sent, as ISO 8601 in UTC. */
+  readonly at: string
+  /** How long it took, with the whole body, in milliseconds. */
+  readonly ms: number
+  readonly method: string
+  /** The address without its query, which may have values of rows. */
+  readonly url: string
+  /** The status of the response; null: none arrived. */
+  readonly status: number | null
+  /** How many rows were read; null: none were asked for, or the response doesn't say it. */
+  readonly rows: number | null
+  /** The bytes of the body that was sent. */
+  readonly sentBytes: number
+  /** The bytes of the body that arrived, decompressed. */
+  readonly receivedBytes: number
+  /** Why no whole response arrived: a message, without credentials; else null. */
+  readonly error: string | null
+}
+
+/** What {@link traced} sends a request with, and where it reports it. */
+export interface Tracing {
+  readonly fetch?: (url: string, asking: HttpRequest) => Promise<HttpResponse>
+  handle(event: { readonly type: 'request'; readonly detail: RequestEvent }): void
+}
+
 /** The longest body of an error response that is read, in bytes. */
 const maxErrorBytes = 1_048_576
+
+/** Sends a request of the engine, with the user's `fetch` if there is one, and reports it as a `request` event after its end. */
+export async function traced(url: string, asking: HttpRequest, to: Tracing): Promise<HttpResponse> {
+  const [at, began] = [new Date().toISOString(), performance.now()]
+  const { method = 'GET', body, maxBytes } = asking
+  const report = (outcome: Pick<RequestEvent, 'status' | 'rows' | 'receivedBytes' | 'error'>) => {
+    const sentBytes = body instanceof Uint8Array ? body.length : 0
+    const ms = Math.round((performance.now() - began) * 10) / 10
+    to.handle({ type: 'request', detail: { at, ms, method, url: placeOf(url), sentBytes, ...outcome } })
+  }
+  try {
+    const answer = await (to.fetch ?? request)(url, asking)
+    report({
+      status: answer.status,
+      rows: rowsOf(answer, method),
+      receivedBytes: answer.body?.length ?? 0,
+      error: answer.body === null ? `The response has more than ${maxBytes} bytes` : null,
+    })
+    return answer
+  } catch (thrown) {
+    const error = asking.signal?.aborted
+      ? 'It was cancelled, or took too long'
+      : String((thrown as Error | undefined)?.message ?? thrown)
+    report({ status: null, rows: null, receivedBytes: 0, error })
+    throw thrown
+  }
+}
+
+/** The number of rows that were read, by the header `content-range`: `0-24/*` are 25, and a star instead is none. */
+function rowsOf({ headers }: HttpResponse, method: string): number | null {
+  if (method !== 'GET') return null
+  const [, range] = headers.find(([name]) => name === 'content-range') ?? []
+  const [, first, last] = range?.match(/^(\d+)-(\d+)\//) ?? []
+  return first !== undefined ? Number(last) - Number(first) + 1 : range?.startsWith('*/') ? 0 : null
+}
 
 /**
  * Sends one request; every request of tidelock goes through here. Redirects are not followed, because they would send credentials and data

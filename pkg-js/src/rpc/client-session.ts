@@ -58,9 +58,11 @@ export class ClientSession {
 
   /** Returns the part of an event that concerns this client, if any. */
   eventFor(event: CoreEvent): CoreEvent | undefined {
-    if (event.type === 'change') return this.#eventTypes.has('change') ? event : undefined
-    if (event.type !== 'live') return event
-    const ids = event.detail.ids.filter((id) => this.#watched.has(id))
+    const { type, detail } = event
+    // The frequent ones.
+    if (type === 'change' || type === 'request') return this.#eventTypes.has(type) ? event : undefined
+    if (type !== 'live') return event
+    const ids = detail.ids.filter((id) => this.#watched.has(id))
     return ids.length === 0 ? undefined : { type: 'live', detail: { ids } }
   }
 

@@ -1,7 +1,7 @@
 import type { Core } from '../engine/core.js'
 import { bytes, callback, flag, list, maybe, number, object, text, type Validator, whole } from './validators.js'
 
-/** The engine's methods that another tab may call: not those that open, close or encrypt it, nor those that need a permit. */
+/** The engine's methods that another tab may call: not those that open or close it or take a secret, nor those that need a permit. */
 type CoreCall =
   | Extract<keyof Core, `${'migrations' | 'snapshots' | 'sync'}${string}`>
   | 'cancel'
@@ -13,6 +13,7 @@ type CoreCall =
   | 'importBytes'
   | 'maintain'
   | 'persist'
+  | 'rotateKey'
 
 /** The validators of a call's arguments: a string in the place of bytes, or bytes in the place of a string, could end an instance. */
 type ArgumentValidators = readonly Validator[] & { readonly isRepeatable?: true }
@@ -48,9 +49,12 @@ export const coreCalls: Readonly<Record<CoreCall, ArgumentValidators>> = {
   migrationsStatus: repeatable(),
   migrationsSync: once(text),
   persist: repeatable(),
+  rotateKey: repeatable(cancel),
   snapshotsCreate: once(options),
   snapshotsDelete: once(text),
   snapshotsExport: repeatable(text, flag),
+  snapshotsExportAt: repeatable(number, options),
+  snapshotsHistory: repeatable(whole),
   snapshotsImport: once(bytes, maybe(text), cancel),
   snapshotsList: repeatable(),
   snapshotsPrune: repeatable(),

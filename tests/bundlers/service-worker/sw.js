@@ -1,4 +1,4 @@
-// The build puts the names of all its files here, the wasm and the worker among them.
+// The build puts the paths of all its files here, the wasm and the worker among them, and '/' for the page.
 const files = []
 
 addEventListener('install', (event) => event.waitUntil(caches.open('app').then((cache) => cache.addAll(files))))

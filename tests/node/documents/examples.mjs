@@ -131,6 +131,18 @@ export const examples = {
     )
   },
 
+  async 'docs/encryption.md: A secret that others may know'({ run, open }) {
+    const { migrations } = notes
+    await twice(async (round) => {
+      const db = await open({ name: 'leaked', migrations, encryption: { passphrase: `secret ${round - 1}` } })
+      await db.run("INSERT INTO notes (body) VALUES ('kept')")
+      await run({ db, nextPassphrase: `secret ${round}` }, [], async () => {
+        assert.equal((await db.query('SELECT body FROM notes')).length, round)
+      })
+      await db.close()
+    })
+  },
+
   async 'docs/encryption.md: Sensitive columns'({ run, remote }) {
     await remote.table('patients', 'id bigint primary key, note bytea')
     const given = {
@@ -332,8 +344,6 @@ export const examples = {
       }),
     )
   },
-
-  'docs/performance.md: Measure': { elsewhere: 'build.sh', because: 'a benchmark takes a quarter of an hour' },
 
   async 'docs/runbook.md: Back up'({ run, open }) {
     const db = await open({ name: 'shop' })
@@ -708,6 +718,7 @@ export const examples = {
   'docs/tanstack-db.md: A collection over a query': inSubpathTest('tanstack-db'),
   'docs/tanstack-db.md: Several collections in one transaction': inSubpathTest('tanstack-db'),
 
+  'docs/inspector.md: The inspector': inSubpathTest('inspector'),
   'docs/testing.md: Vitest in Node, jsdom and happy-dom': inSubpathTest('vitest'),
   'docs/testing.md: Vitest in Node, jsdom and happy-dom (2)': inSubpathTest('vitest'),
   'docs/testing.md: Vitest in a browser': inSubpathTest('vitest'),

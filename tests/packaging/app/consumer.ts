@@ -107,6 +107,7 @@ export function named(type: keyof DatabaseEventMap): string {
     case 'role':
     case 'snapshot':
     case 'sync':
+    case 'request':
     case 'change':
     case 'health':
     case 'migration':

@@ -48,6 +48,31 @@ export default {
     assert.ok(!ids.includes(7) && ids.includes(999) && ids.length === 500)
   },
 
+  'each request is an event after its end, without keys and values': async ({ memory, remote }) => {
+    const table = remote.tableName()
+    await remote.table(table, 'id int primary key, name text', "(1, 'one'), (2, 'two')")
+    const db = await memory({
+      ...withSchema(`CREATE TABLE ${table} (id INTEGER PRIMARY KEY, name TEXT)`),
+      remote: remote.options([table]),
+    })
+    const events = []
+    db.addEventListener('request', ({ detail }) => events.push(detail))
+    await remote.resetRequests()
+    await db.sync.pull()
+    await db.run(`UPDATE ${table} SET name = 'secret' WHERE id = 2`)
+    await remote.fault({ method: 'PATCH', table, drop: true })
+    await db.sync.push()
+    const sent = await remote.requests()
+    assert.deepEqual(events.map(({ method }) => method).sort(), sent.map(({ method }) => method).sort())
+    const pulled = events.find(({ method, url }) => method === 'GET' && url.endsWith(`/${table}`))
+    assert.deepEqual([pulled.rows, pulled.error, pulled.sentBytes], [2, null, 0])
+    assert.ok(pulled.receivedBytes > 10 && pulled.ms >= 0 && Date.parse(pulled.at) > 0)
+    const failed = events.find(({ status }) => status === null)
+    assert.ok(failed.method === 'PATCH' && failed.error !== null && failed.sentBytes > 0, JSON.stringify(failed))
+    assert.ok(events.some(({ method, status }) => method === 'PATCH' && status === 200))
+    assert.doesNotMatch(JSON.stringify(events), /secret|\?|eyJ/)
+  },
+
   'new rows with different columns are sent together': async ({ memory, remote }) => {
     const table = remote.tableName()
     await remote.table(table, `id int primary key, a text default 'theirs', b text, c int, d text, ${stamped}`)

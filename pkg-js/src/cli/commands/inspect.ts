@@ -1,8 +1,10 @@
-import type { Command } from '../command.js'
-import { stored, withDatabase } from '../local-database.js'
+import { type Command, type Invocation, usageError } from '../command.js'
+import { unusable } from '../errors.js'
+import { nameOf, stored, withDatabase } from '../local-database.js'
 import type { Output } from '../output.js'
 import { type Database, isTidelockError } from '../package.js'
 import { columnsOf, quoted, tableNames } from '../table-info.js'
+import { serveInspector } from '../web-inspector.js'
 
 /** The contents of a database. */
 interface Inspected {
@@ -33,15 +35,45 @@ async function rowsOf(db: Database, table: string, timeoutMs: number): Promise<n
   }
 }
 
+/** Serves the inspector for the database until Ctrl-C. */
+async function inspectInBrowser(given: Invocation, where: string): Promise<null> {
+  if (given.flag('json'))
+    throw usageError('--web has no result that --json could print', 'Leave out one of them: --json prints the contents')
+  const port = given.value('port') ?? '0'
+  if (!/^\d{1,5}$/.test(port) || Number(port) > 65_535)
+    throw usageError('--port must be a number from 0 to 65535', 'Leave it out for a free one')
+  const bytes = await withDatabase(stored(where), given, {}, (db) => db.export())
+  const served = await serveInspector({ name: nameOf(where), path: where, bytes }, Number(port)).catch((cause) => {
+    throw unusable(`Port ${port} can't be used: ${(cause as Error).message}`, 'Leave out --port for a free one')
+  })
+  given.output.line(served.url)
+  given.output.note('Open this address in a browser. Changes stay in its page. Ctrl-C ends.')
+  await new Promise<void>((resolve) => {
+    given.signal.addEventListener('abort', () => resolve())
+    if (given.signal.aborted) resolve()
+  })
+  await served.close()
+  return null
+}
+
 export const inspect: Command = {
   name: 'inspect',
   about: 'Shows the contents of a database: tables with their rows and columns, indexes, triggers, views.',
   operands: ['FILE|FOLDER'],
-  options: {},
-  examples: ['npx tidelock inspect app.sqlite', 'npx tidelock inspect ./shop.tidelock --json'],
+  options: {
+    web: { about: 'show it in a browser: tables, SQL, schema' },
+    port: { value: 'N', about: 'with --web: the port on this machine; a free one by default' },
+  },
+  examples: [
+    'npx tidelock inspect app.sqlite',
+    'npx tidelock inspect ./shop.tidelock --json',
+    'npx tidelock inspect app.sqlite --web',
+  ],
 
-  run: (given) =>
-    withDatabase(stored(given.positionals[0] as string), given, {}, async (db): Promise<Inspected> => {
+  run: async (given) => {
+    const where = given.positionals[0] as string
+    if (given.flag('web')) return inspectInBrowser(given, where)
+    return withDatabase(stored(where), given, {}, async (db): Promise<Inspected> => {
       const tables: Inspected['tables'][number][] = []
       const deadline = Date.now() + countTimeoutMs
       for (const name of await tableNames(db)) {
@@ -73,9 +105,12 @@ export const inspect: Command = {
         migration: migrations.current,
         sync: { pending: (await db.sync.pending()).length, rejected: (await db.sync.rejected()).length },
       }
-    }),
+    })
+  },
 
-  print({ bytes, tables, views, indexes, triggers, migration, sync }: Inspected, output: Output) {
+  print(answer: Inspected | null, output: Output) {
+    if (answer === null) return
+    const { bytes, tables, views, indexes, triggers, migration, sync } = answer
     output.line(`${bytes.toLocaleString('en-US')} bytes`)
     if (migration !== null) output.line(`migration ${migration}`)
     for (const { name, rows, columns } of tables) {

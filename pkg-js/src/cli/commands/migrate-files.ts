@@ -19,7 +19,7 @@ export function readMigrations(given: Invocation): Migration[] {
 }
 
 /** Lists the SQL files below a folder. Doesn't follow links to folders, which may form a cycle. */
-function sqlFiles(folder: string): string[] {
+export function sqlFiles(folder: string): string[] {
   return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
     const file = path.join(folder, entry.name)
     if (entry.isDirectory()) return sqlFiles(file)

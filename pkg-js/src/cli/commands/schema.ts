@@ -3,8 +3,17 @@ import type { Command } from '../command.js'
 import { makeFolder, writeWhole } from '../local-database.js'
 import type { Output } from '../output.js'
 import { schemaFromRemote } from '../package.js'
+import { readText } from '../read.js'
 import { endpoint, names, remoteOptions, warning } from '../settings.js'
-import { newVersion } from './migrate-files.js'
+import { newVersion, sqlFiles } from './migrate-files.js'
+
+interface PulledSchema {
+  /** The migration; null: it was only printed. */
+  readonly file: string | null
+  readonly sql: string
+  /** Whether the file is new. */
+  readonly written: boolean
+}
 
 export const schemaPull: Command = {
   name: 'schema pull',
@@ -18,7 +27,7 @@ export const schemaPull: Command = {
   },
   examples: ['npx tidelock schema pull --env .env', 'npx tidelock schema pull --env .env --tables products --stdout'],
 
-  async run(given): Promise<{ file: string | null; sql: string }> {
+  async run(given): Promise<PulledSchema> {
     const tables = names(given.value('tables'))
     const { up } = await schemaFromRemote({
       ...endpoint(given),
@@ -26,16 +35,22 @@ export const schemaPull: Command = {
       ...warning(given),
     })
     const sql = up as string
-    if (given.flag('stdout')) return { file: null, sql }
+    if (given.flag('stdout')) return { file: null, sql, written: false }
     const folder = given.value('dir') ?? 'migrations'
     makeFolder(folder)
+    const known = sqlFiles(folder).find((file) => readText(file) === sql)
+    if (known !== undefined) return { file: known, sql, written: false }
     const file = path.join(folder, `${newVersion(folder)}_${given.value('name') ?? 'remote'}.sql`)
     writeWhole(file, new TextEncoder().encode(sql))
-    return { file, sql }
+    return { file, sql, written: true }
   },
 
-  print({ file, sql }: { file: string | null; sql: string }, output: Output) {
-    if (file === null) output.lines(sql.trimEnd())
-    else output.line(file)
+  print({ file, sql, written }: PulledSchema, output: Output) {
+    if (file === null) {
+      output.lines(sql.trimEnd())
+      return
+    }
+    output.line(file)
+    if (!written) output.line('It has these tables already; nothing was written')
   },
 }

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { type Command, type Invocation, type OptionSpec, usageError } from '../command.js'
 import { databaseIn, type LocalDatabase, withDatabase } from '../local-database.js'
 import type { Output } from '../output.js'
@@ -59,6 +60,12 @@ const restore: Command = {
       throw usageError('The snapshot to restore is missing or ambiguous', 'Pass either an ID or --at TIME')
     if (at !== undefined && Number.isNaN(Date.parse(at)))
       throw usageError(`--at ${at} is not a time`, 'Write it like 2026-03-01T12:00:00Z')
+    const where = operand ?? given.value('db')
+    if (id !== undefined && existsSync(id) && (where === undefined || !existsSync(where)))
+      throw usageError(
+        `The ID of the snapshot must come before the folder ${id}`,
+        `npx tidelock snapshot list ${id} shows the snapshots`,
+      )
     const what = id ?? { at: at as string }
     await withDatabase(folderIn(given, operand, 'snapshot restore'), given, { write: true }, (db) =>
       db.snapshots.restore(what, { force: given.flag('force') }),

@@ -149,8 +149,10 @@ export class FakeRemoteTable {
       if (columns.size > 0 && !columns.has(name)) {
         throw new Refusal(400, 'PGRST204', `Could not find the '${name}' column of '${this.name}' in the schema cache`)
       }
-      const typed = stored(value, columns.get(name))
-      if (typed === undefined) throw new Refusal(400, '22P02', `invalid input syntax for type ${columns.get(name)}`)
+      const type = columns.get(name)
+      // PostgreSQL reads this word as the time of the statement; a push marks rows as deleted with it.
+      const typed = type === 'timestamptz' && value === 'now' ? this.#time() : stored(value, type)
+      if (typed === undefined) throw new Refusal(400, '22P02', `invalid input syntax for type ${type}`)
       values[name] = typed
     }
     return values
