@@ -11,7 +11,11 @@ use super::{
 use crate::{
     collections::Bits,
     error::{Error, ErrorCode, Result},
+    memory::room_for,
 };
+
+/// Free memory that a growing file leaves for everything that can't report a failed allocation: results, errors, requests.
+const HEADROOM: u64 = 256 * 1024;
 
 /// Why a write to the file was refused.
 #[derive(Clone, Debug, PartialEq)]
@@ -146,7 +150,9 @@ impl Pages {
         let needed = (end as usize).div_ceil(CHUNK_SIZE);
         while self.chunks.len() < needed {
             self.chunks.try_reserve(1).map_err(|_| Refused::NoMemory)?;
-            self.chunks.push(Rc::new(zeros(CHUNK_SIZE)?));
+            let chunk = zeros(CHUNK_SIZE)?;
+            room_for(HEADROOM)?;
+            self.chunks.push(Rc::new(chunk));
         }
         let mut done = 0;
         while done < bytes.len() {

@@ -130,7 +130,6 @@ impl Storage {
         read_back: bool,
     ) -> Result<Staged> {
         let inner = &*self.0;
-        room_for(2 * SLICE_BYTES as u64)?;
         let (manifests, imported) = (self.manifests(), self.imported());
         let mut in_base: Set<&ChunkId> =
             base.iter().flat_map(|base| base.chunks.iter()).map(|chunk| &chunk.id).collect();
@@ -165,6 +164,9 @@ impl Storage {
                 }
                 in_base.retain(|id| *id != &unchanged.id);
             }
+            // For the rest of this slice, and for the slice as the store writes it. Again for each chunk: while the store works,
+            // statements take memory.
+            room_for((2 * SLICE_BYTES).saturating_sub(writes.len() * CHUNK_SIZE) as u64)?;
             let plain = source.chunk(index as u32)?;
             let (id, check) = (chunk::id(&plain), checksum(&plain));
             if !known.contains(&id)
@@ -185,7 +187,6 @@ impl Storage {
             }
             staged.chunks.push(reference);
             if writes.len() * CHUNK_SIZE >= SLICE_BYTES {
-                room_for(2 * SLICE_BYTES as u64)?;
                 self.put_chunks(std::mem::take(&mut writes), std::mem::take(&mut written), read_back).await?;
             }
         }
