@@ -144,15 +144,18 @@ test('the picture of the documents; UPDATE_GOLDEN=1 writes it', async () => {
 /** Takes screenshots: of the window, and of the whole view if that is longer. */
 async function looksRight(opened, name) {
   const { page } = opened
-  const { scrollWidth, innerWidth, height } = await page.evaluate(() => {
+  const { scrollWidth, innerWidth, height, tallest } = await page.evaluate(() => {
     const body = document.querySelector('tidelock-inspector').shadowRoot.querySelector('.body')
     return {
+      tallest: Math.max(0, ...Array.from(body.querySelectorAll('tr'), (row) => row.clientHeight)),
       scrollWidth: Math.max(document.documentElement.scrollWidth, body.scrollWidth),
       innerWidth,
       height: innerHeight - body.clientHeight + body.scrollHeight,
     }
   })
   assert.ok(scrollWidth <= innerWidth, `${name} is ${scrollWidth} px wide`)
+  // A narrow column wraps a long text letter by letter.
+  assert.ok(tallest <= 400, `${name} has a row of ${tallest} px`)
   assert.deepEqual(await opened.flaws(), [], name)
   await page.setViewportSize({ width: innerWidth, height: Math.min(Math.max(800, height), 3000) })
   await page.screenshot({ path: path.join(screenshots, `${name}.png`), animations: 'disabled' })

@@ -109,6 +109,7 @@ td:focus-visible { outline-offset: -2px; }
 td input { width: 100%; min-width: 8em; padding: 1px 4px; margin: -2px -5px; }
 td.wrap, .wrap { white-space: normal; overflow-wrap: anywhere; }
 .changes td.wrap { min-width: 180px; }
+td > .wrap { display: block; min-width: 180px; }
 td:has(.sql) { max-width: none; }
 td .sql { display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 3; width: max-content; max-width: max(45cqw, 220px); overflow: hidden; white-space: pre-wrap; overflow-wrap: anywhere; }
 .number { text-align: end; font-variant-numeric: tabular-nums; }
