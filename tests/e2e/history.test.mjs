@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { freshName, suite, test } from './harness.mjs'
 
 const context = suite()
-const fixtures = fileURLToPath(new URL('../fixtures/format-2/', import.meta.url))
+const fixtures = fileURLToPath(new URL('../fixtures/', import.meta.url))
 
 /** Puts what a golden file has under each key into IndexedDB, as an earlier build left it there; `instead`: of the head. */
 async function store(page, name, file) {
@@ -40,8 +40,10 @@ async function store(page, name, file) {
   )
 }
 
-for (const fixture of readdirSync(fixtures)) {
-  test(`a database of format 2 opens: ${fixture}`, async () => {
+for (const fixture of readdirSync(fixtures, { recursive: true }).filter((file) =>
+  /^format-\d+\/\w+\.json$/.test(file),
+)) {
+  test(`a database of an earlier build opens: ${fixture}`, async () => {
     const file = JSON.parse(readFileSync(fixtures + fixture, 'utf8'))
     const page = await context.page()
     const name = freshName()
@@ -69,7 +71,7 @@ for (const fixture of readdirSync(fixtures)) {
 }
 
 test('without a head that can be read, everything is recovered', async () => {
-  const file = JSON.parse(readFileSync(`${fixtures}log.json`, 'utf8'))
+  const file = JSON.parse(readFileSync(`${fixtures}format-2/log.json`, 'utf8'))
   const page = await context.page()
   const name = freshName()
   await store(page, name, { ...file, instead: 'no head' })

@@ -1,7 +1,8 @@
-//! Golden databases: stored once, opened by every later build. `tests/fixtures/format-2` has one file per database.
+//! Golden databases: stored once, opened by every later build. `tests/fixtures` has a folder for each storage format, with
+//! one file per database.
 //!
 //! They are created by the tool below, `TIDELOCK_WRITE_GOLDEN=1 cargo test --test native golden`, which creates missing
-//! ones and never changes an existing one: a released format stays readable forever.
+//! ones of the newest format and never changes an existing one: a released format stays readable forever.
 
 mod file;
 
@@ -10,7 +11,7 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 use tidelock::{
     ErrorCode, Timestamp,
-    format::Head,
+    format::{FORMAT, Head},
     ports::{Durability, Holder},
     snapshot::{Reason, SnapshotOptions},
     sqlite::{Connection, Image, PageFile},
@@ -23,8 +24,11 @@ use crate::store::{
     stored,
 };
 
-fn folder() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/format-2")
+/// The oldest format that a release stored.
+const OLDEST: u32 = 2;
+
+fn folder(format: u32) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/format-{format}"))
 }
 
 /// Builds a database together with its expected content.
@@ -186,18 +190,23 @@ fn load_at(machine: &mut Machine, page: &Page, at: Timestamp) -> Option<Image> {
 }
 
 /// Returns the file; creates a missing one on request.
-fn golden(name: &str) -> Value {
-    let path = folder().join(format!("{name}.json"));
-    if !path.exists() && std::env::var_os("TIDELOCK_WRITE_GOLDEN").is_some() {
-        std::fs::create_dir_all(folder()).expect("makes the folder");
+fn golden(format: u32, name: &str) -> Value {
+    let path = folder(format).join(format!("{name}.json"));
+    if format == FORMAT && !path.exists() && std::env::var_os("TIDELOCK_WRITE_GOLDEN").is_some() {
+        std::fs::create_dir_all(folder(format)).expect("makes the folder");
         std::fs::write(&path, format!("{}\n", make(name))).expect("writes");
     }
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     serde_json::from_str(&text).expect("JSON")
 }
 
+/// Opens the database of this name in each format that a release stored.
 fn opens(name: &str) {
-    let file = golden(name);
+    (OLDEST..=FORMAT).for_each(|format| opens_in(format, name));
+}
+
+fn opens_in(format: u32, name: &str) {
+    let file = golden(format, name);
     let expected = &file["expected"];
     let mut machine = Machine::new();
     machine.damage(|contents| *contents = file::read(&file));
@@ -264,11 +273,11 @@ fn golden_recovered() {
 
 #[test]
 fn golden_newer_formats_are_refused_and_not_changed() {
-    let changes: [fn(&mut Head); 2] = [|head| head.format = 3, |head| head.features.push("time-travel".to_owned())];
+    let changes: [fn(&mut Head); 2] = [|head| head.format = FORMAT + 1, |head| head.features.push("time-travel".to_owned())];
     for change in changes {
         let mut machine = Machine::new();
         machine.damage(|contents| {
-            *contents = file::read(&golden("snapshots"));
+            *contents = file::read(&golden(FORMAT, "snapshots"));
             stored::change_head(contents, change);
         });
         assert_eq!(machine.refused().code, ErrorCode::SnapshotIncompatible);
