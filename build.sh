@@ -23,6 +23,8 @@ usage: ./build.sh [verb]
   names [file] a stack of the package, from a file or standard input, with the names of the wasm's functions: of this very build
   docs [args]  builds the site of the documents, with the reference, into .cache/docs/site, and checks its links; --base /path/ for a site below it
   audit        known vulnerabilities, licences and sources of all dependencies, by cargo-deny and npm audit
+  release X.Y.Z sets the version, dates the changelog, checks all that would be published, commits and tags; publishing is up to
+                .github/workflows/release.yml. --check [X.Y.Z] only checks
   clean        removes what was built (the wasm-bindgen tool in ~/.cache/tidelock stays)
   help         this text
 TEXT
@@ -78,6 +80,11 @@ case $verb in
     exec node scripts/docs/build.mjs --rust "$@"
     ;;
   audit) exec scripts/audit.sh ;;
+  release)
+    source scripts/tools.sh
+    need release
+    exec node scripts/release.mjs "$@"
+    ;;
   clean)
     cargo clean --quiet
     find . -name node_modules -type d -prune -exec rm -rf {} +

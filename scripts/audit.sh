@@ -7,7 +7,7 @@ source scripts/tools.sh
 
 failed=()
 unasked=()
-have cargo-deny || die 'cargo-deny is missing: cargo install --locked cargo-deny (some minutes, once)'
+need audit || exit 1
 cargo deny --locked check bans licenses sources || failed+=('cargo deny')
 
 said=$(mktemp)

@@ -2,34 +2,9 @@
 //
 // Collects the licences of everything in the npm package: the crates compiled into the wasm and the C code in them, Rust's standard library,
 // and the bundled JavaScript. Reads Cargo.lock and node_modules; fails for an unknown licence.
-import { execFileSync } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
-
-const root = path.join(import.meta.dirname, '..')
-const out = (command, ...args) => execFileSync(command, args, { cwd: root, encoding: 'utf8', maxBuffer: 2 ** 28 })
-
-/**
- * The npm packages that the sources import, and those that they need: esbuild bundles them into dist. Those of the integrations stay
- * imports, but for the inspector.
- */
-function bundled() {
-  const folder = path.join(root, 'pkg-js/src')
-  const files = readdirSync(folder, { recursive: true }).filter(
-    (file) => file.endsWith('.ts') && (!file.startsWith('integrations') || file.startsWith('integrations/inspector')),
-  )
-  const imports = files.flatMap((file) => [
-    ...readFileSync(path.join(folder, file), 'utf8').matchAll(/^(?:import|export|\}).* from '(?!\.|node:)([^']+)'/gm),
-  ])
-  const names = new Set(imports.map(([, name]) => name))
-  for (const name of names) for (const needed of dependenciesOf(name)) names.add(needed)
-  return [...names]
-}
-
-function dependenciesOf(name) {
-  const text = readFileSync(path.join(root, 'node_modules', name, 'package.json'), 'utf8')
-  return Object.keys(JSON.parse(text).dependencies ?? {})
-}
+import { bundledPackages, linkedCrates, root } from './shipped.mjs'
 
 /** Third-party code inside a crate, which no package manager lists. Each entry is verified by words in one of its files. */
 const within = [
@@ -50,38 +25,6 @@ const rust = [
   ['dlmalloc, part of it', 'Copyright (c) 2014 Alex Crichton'],
   ['hashbrown, part of it', "Copyright (c) 2016 Amanieu d'Antras"],
 ]
-
-/** Returns the packages that are linked into the wasm, without build dependencies. */
-function crates() {
-  const platform = ['--filter-platform', 'wasm32-unknown-unknown']
-  const { packages, resolve, workspace_members } = JSON.parse(
-    out('cargo', 'metadata', '--format-version', '1', '--locked', '--quiet', ...platform),
-  )
-  const byId = new Map(packages.map((each) => [each.id, each]))
-  const nodes = new Map(resolve.nodes.map((each) => [each.id, each]))
-  const linked = new Set([packages.find(({ name }) => name === 'tidelock').id])
-  for (const id of linked) {
-    const normal = nodes.get(id).deps.filter(({ dep_kinds }) => dep_kinds.some(({ kind }) => kind === null))
-    const isMacro = ({ pkg }) => byId.get(pkg).targets.some(({ kind }) => kind.includes('proc-macro'))
-    for (const each of normal) if (!isMacro(each)) linked.add(each.pkg)
-  }
-  return [...linked]
-    .filter((id) => !workspace_members.includes(id))
-    .map((id) => byId.get(id))
-    .map(({ name, version, license, authors, manifest_path }) => ({
-      name,
-      version,
-      license,
-      authors,
-      folder: path.dirname(manifest_path),
-    }))
-}
-
-function npmPackage(name) {
-  const folder = path.join(root, 'node_modules', name)
-  const { version, license, author } = JSON.parse(readFileSync(path.join(folder, 'package.json'), 'utf8'))
-  return { name, version, license, authors: [author?.name ?? author], folder }
-}
 
 /** The allowed licences, preferred ones first, with words of their texts. */
 const texts = {
@@ -120,7 +63,7 @@ function copyrightOf({ name, authors }, text = '') {
   return `Copyright (c) ${people.length > 0 ? people.join(', ') : `the authors of ${name}`}`
 }
 
-const all = [...bundled().map(npmPackage), ...crates()].toSorted((a, b) => (a.name < b.name ? -1 : 1))
+const all = [...bundledPackages(), ...linkedCrates()].toSorted((a, b) => (a.name < b.name ? -1 : 1))
 const mit = []
 const others = []
 for (const each of all) {

@@ -170,6 +170,10 @@ function affected(file) {
     [/^pkg-js\/src\/integrations\//, ['lint', 'build', 'packaging', 'integrations', 'typescript']],
     [/^tests\/browsers\//, ['lint', 'browsers']],
     [/^tests\/fuzz\//, ['lint', 'fuzz']],
+    [
+      /^(scripts\/release|\.github\/)/,
+      ['lint', 'tests/packaging/release.test.mjs', 'tests/node/documents-text.test.mjs'],
+    ],
     [/^tests\/messages\//, ['lint', 'node', 'native', 'typescript']],
     [/^tests\/e2e\//, ['lint', 'e2e', 'browsers', 'demo']],
     [/^tests\/(node|scenarios)\//, ['lint', 'node', 'e2e', 'browsers']],

@@ -28,6 +28,8 @@ needs_of() {
     e2e) echo build chromium chromium_shell npm:tests/remote ;;
     browsers) echo build firefox webkit npm:tests/remote npm:tests/browsers ;;
     docs) echo build chromium npm:scripts/docs ;;
+    audit) echo rust cargo_deny ;;
+    release) echo build npm:tests/packaging/typescript cargo_deny ;;
     leptos) echo web npm chromium_shell npm:tests/remote ;;
     bench | profile) echo build chromium npm:benches/browser npm:tests/remote ;;
     *) die "nothing is known of the needs of '$1'" ;;
@@ -72,7 +74,7 @@ collect() {
   for name in "$@"; do
     case " ${tools[*]} " in *" $name "*) continue ;; esac
     case $name in
-      npm:* | npm | rust | clang | wasm_bindgen | sqlite_sources | chromium | chromium_shell | firefox | webkit | sqlite3) tools+=("$name") ;;
+      npm:* | npm | rust | clang | wasm_bindgen | sqlite_sources | cargo_deny | chromium | chromium_shell | firefox | webkit | sqlite3) tools+=("$name") ;;
       *) collect $(needs_of "$name") ;;
     esac
   done
@@ -128,6 +130,13 @@ need_wasm_bindgen() {
 install_wasm_bindgen() {
   CARGO_PROFILE_RELEASE_OPT_LEVEL=0 cargo install wasm-bindgen-cli --version "$@" --root "$tools_dir/wasm-bindgen-$1" --quiet \
     --no-default-features --bin wasm-bindgen --bin wasm-bindgen-test-runner
+}
+
+need_cargo_deny() {
+  export PATH="$PATH:$tools_dir/cargo-deny/bin"
+  have cargo-deny && return
+  say 'cargo install cargo-deny (some minutes, once)'
+  cargo install --locked cargo-deny --root "$tools_dir/cargo-deny" --quiet
 }
 
 # Makes the folder that .cargo/config.toml names: SQLite's sources of the native build, so that both builds have the same version, with the

@@ -73,8 +73,8 @@ test('each way of resolving modules finds the types of each subpath, and none is
   for (const file of await readdir(installed, { recursive: true }))
     if (/\.(js|ts|json)$/.test(file))
       files[`/node_modules/tidelock/${file}`] = await readFile(join(installed, file), 'utf8')
-  const { problems = [] } = await checkPackage(new Package(files, 'tidelock', '0.1.0'))
-  const { exports } = JSON.parse(files['/node_modules/tidelock/package.json'])
+  const { version, exports } = JSON.parse(files['/node_modules/tidelock/package.json'])
+  const { problems = [] } = await checkPackage(new Package(files, 'tidelock', version))
   const hasTypes = (entrypoint) => existsSync(join(installed, exports[entrypoint]?.types ?? 'none'))
   // The package is for ES modules only, and bundlers and Node read `exports`; `node10` doesn't.
   const real = problems.filter(
