@@ -273,7 +273,8 @@ fn golden_recovered() {
 
 #[test]
 fn golden_newer_formats_are_refused_and_not_changed() {
-    let changes: [fn(&mut Head); 2] = [|head| head.format = FORMAT + 1, |head| head.features.push("time-travel".to_owned())];
+    let changes: [fn(&mut Head); 2] =
+        [|head| head.format = FORMAT + 1, |head| head.features.push("time-travel".to_owned())];
     for change in changes {
         let mut machine = Machine::new();
         machine.damage(|contents| {
