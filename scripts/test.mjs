@@ -44,12 +44,12 @@ function nodeTests(part, after = ['package']) {
     .map((file) => ({ part, name: file, file, after }))
 }
 
-const browserTest = 'cargo test --locked --features sync --target wasm32-unknown-unknown --test web'
+const browserTest = 'cargo test --locked --features sync --target wasm32-unknown-unknown --test web --test worker'
 // These wait for IndexedDB; compiling takes most of their time. The same is true of the lints, which share what is compiled.
 const forBrowser = { CARGO_PROFILE_DEV_OPT_LEVEL: '0', CARGO_PROFILE_DEV_DEBUG: '0' }
 const inBrowser = { ...forBrowser, WASM_BINDGEN_TEST_NO_ORIGIN_ISOLATION: '1', WASM_BINDGEN_TEST_TIMEOUT: '120' }
 const wasmLints =
-  'cargo clippy --locked --target wasm32-unknown-unknown --lib --test web --features npm,sync -- -D warnings'
+  'cargo clippy --locked --target wasm32-unknown-unknown --lib --test web --test worker --features npm,sync -- -D warnings'
 
 /**
  * The steps, in the order in which they begin. `after`: the steps that must be finished before. `cargo`: the step holds the lock on target/,
@@ -75,7 +75,7 @@ const STEPS = [
     env: { PROPTEST_RNG_SEED: '20261120' },
   },
   { part: 'web', name: 'web, compile', cargo: true, command: `${browserTest} --no-run`, env: forBrowser },
-  // In an ordinary page without cross-origin isolation. IndexedDB is the same in a worker, where tests/e2e use it.
+  // In an ordinary page without cross-origin isolation, and in a dedicated worker.
   {
     part: 'web',
     name: 'web',
@@ -160,7 +160,7 @@ function affected(file) {
   const rules = [
     [/^(benches|tests)\/.*\.md$/, ['tests/node/documents-text.test.mjs']],
     [/^tests\/native\//, ['lint', 'native']],
-    [/^tests\/web\//, ['lint', 'web']],
+    [/^tests\/(web|worker)\//, ['lint', 'web']],
     [/^(tests\/crate|examples\/native-\w+|crates\/macros)\//, ['lint', 'native', 'crate']],
     [/^src\/(api|native)\//, ['lint', 'native', 'web', 'crate']],
     [/^tests\/(packaging|bundlers)\//, ['lint', 'packaging']],

@@ -146,7 +146,8 @@ fn ports(platform: Platform, place: Option<&Place>, encryption: Option<&Encrypti
 }
 
 /// Sets a stored database that no longer opens to its last intact state, or to exactly the snapshot `from`, and
-/// quarantines the damaged part. Of the options the name, `path`, `lock`, `encryption` and the SQL functions are used.
+/// quarantines the damaged part. Of the options the name, `storage`, `path`, `lock`, `encryption` and the SQL functions are
+/// used.
 ///
 /// Fails with `database_in_use` while it is open, `snapshot_not_found` for an unknown `from`, and with
 /// `database_corrupt` when nothing intact is left.
@@ -174,7 +175,7 @@ pub async fn recover(options: OpenOptions, from: Option<&str>) -> Result<Recover
 }
 
 /// Deletes a stored database with its snapshots, and its folder when nothing else is in it. A missing one is no error.
-/// Of the options the name, `path` and `lock` are used.
+/// Of the options the name, `storage`, `path` and `lock` are used.
 ///
 /// Fails with `database_in_use` while another tab or process has it open, and with `storage_blocked` when a tab's
 /// connection stays open for 10 s.

@@ -217,8 +217,9 @@ impl OpenOptions {
 
     /// Sets where the data lives. Natively: [`Storage::File`](crate::Storage::File) or
     /// [`Storage::Memory`](crate::Storage::Memory), without a default. In browsers:
-    /// [`Storage::Indexeddb`](crate::Storage::Indexeddb), the default, or [`Storage::Memory`](crate::Storage::Memory).
-    /// Others are `unsupported_environment`.
+    /// [`Storage::Indexeddb`](crate::Storage::Indexeddb), the default, [`Storage::Memory`](crate::Storage::Memory), and in a
+    /// dedicated worker [`Storage::Opfs`](crate::Storage::Opfs), which opens a database larger than memory. Others are
+    /// `unsupported_environment`. A database stays in the storage in which it was made.
     pub fn storage(mut self, storage: Storage) -> Self {
         self.storage = Some(storage);
         self
@@ -268,15 +269,15 @@ impl OpenOptions {
         self
     }
 
-    /// Sets the size of the page cache in bytes, at least 1 MiB: a database in a folder may be larger than memory.
-    /// Default: 32 MiB.
+    /// Sets the size of the page cache in bytes, at least 1 MiB: a database in a folder or in OPFS may be larger than
+    /// memory. Default: 32 MiB.
     pub fn cache_bytes(mut self, bytes: u64) -> Self {
         self.cache_bytes = bytes;
         self
     }
 
     /// Sets the largest size of the database in bytes, at least 64 KiB; beyond it writes fail with
-    /// `database_too_large`. Default: 1 GiB in memory and in IndexedDB, no limit in a folder.
+    /// `database_too_large`. Default: 1 GiB in memory and in IndexedDB, elsewhere no limit.
     pub fn max_bytes(mut self, bytes: u64) -> Self {
         self.max_bytes = Some(bytes);
         self

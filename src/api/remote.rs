@@ -320,6 +320,14 @@ impl RemoteOptions {
         self
     }
 
+    /// Sets whether the remote reports changes while automatic sync runs (Supabase Realtime), so that they are pulled at
+    /// once. Without a connection to it, the interval finds them. Default: `false`.
+    #[cfg(target_arch = "wasm32")]
+    pub fn realtime(mut self, realtime: bool) -> Self {
+        self.core.realtime = realtime;
+        self
+    }
+
     /// Sets the certificates that may have signed the remote's, in PEM form, in the place of the public authorities: for
     /// a server with a certificate of your own. `open` fails with `invalid_argument` if there is none in the text.
     ///

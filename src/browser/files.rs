@@ -82,7 +82,8 @@ extern "C" {
     fn js_began(this: &JsFiles, pid: u32) -> Option<String>;
 }
 
-fn failure(thrown: JsValue) -> Error {
+/// Converts an error of the files to the contract's.
+pub(super) fn failure(thrown: JsValue) -> Error {
     // Node's errors and the package's have a text as code, the browser's a number.
     let code = property(&thrown, "code").and_then(|code| code.as_string());
     if let Some(code) = code.as_deref().and_then(ErrorCode::from_name) {
@@ -111,16 +112,19 @@ fn failure(thrown: JsValue) -> Error {
             "Another page or worker still has the database's files open",
             "It ended a short time ago, or is frozen: try again in a few seconds, or close the other tabs of this page",
         ),
-        (None, ErrorCode::StorageQuotaExceeded) => (
-            "The browser has no more space for the database's files",
-            "Delete data or old snapshots, or ask the user to free disk space",
-        ),
+        (None, ErrorCode::StorageQuotaExceeded) => return no_space().cause(thrown_text(&thrown)),
         (None, _) => (
             "The browser's private file system can't be used",
             "The cause says why; private windows of some browsers don't have it",
         ),
     };
     Error::new(kind, message).hint(hint).cause(thrown_text(&thrown))
+}
+
+/// Returns the error of a browser that writes no more bytes.
+pub(super) fn no_space() -> Error {
+    Error::new(ErrorCode::StorageQuotaExceeded, "The browser has no more space for the database's files")
+        .hint("Delete data or old snapshots, or ask the user to free disk space")
 }
 
 /// Returns an error of the package, from a worker or about it.
@@ -253,7 +257,7 @@ impl Stores for PrivateFolder {
 }
 
 /// Reads what [`described`] has made.
-fn info_of(shown: &JsValue) -> Option<HeadInfo> {
+pub(super) fn info_of(shown: &JsValue) -> Option<HeadInfo> {
     let holder = property(shown, "holder")?;
     let text = |name: &str| property(&holder, name).and_then(|text| text.as_string());
     let since = Timestamp(property(&holder, "since")?.as_f64()? as i64);

@@ -6,7 +6,7 @@
 use std::{cell::RefCell, future::ready, rc::Rc};
 
 use futures_channel::oneshot;
-use futures_util::future::{Either, select};
+use futures_util::future::select;
 use gloo_timers::future::TimeoutFuture;
 use rexie::{ObjectStore, Rexie};
 use wasm_bindgen::JsValue;
@@ -26,11 +26,11 @@ use crate::{
 };
 
 /// What the name of each database in IndexedDB begins with.
-const PREFIX: &str = "tidelock/";
+pub(super) const PREFIX: &str = "tidelock/";
 /// The version of the object stores; that of their content is in the head.
 const VERSION: u32 = 1;
 /// The timeout for connecting, which waits while another tab deletes or upgrades the database.
-const CONNECT_TIMEOUT_MS: u32 = 10_000;
+pub(super) const CONNECT_TIMEOUT_MS: u32 = 10_000;
 /// How many log records the first request reads, before their size is known: each may have 8 MiB.
 const FIRST_RECORDS: u32 = 4;
 const MOST_RECORDS: u32 = 512;
@@ -53,19 +53,15 @@ impl IndexedDb {
     /// Fails with `storage_unavailable` where IndexedDB is missing or refuses, `storage_blocked` when another tab
     /// blocks the connection for 10 s, `snapshot_incompatible` when a newer version created the object stores.
     ///
-    /// The host knows whether another storage has the database: then fails with `invalid_argument` instead of creating
-    /// it. `None`: that doesn't matter.
-    pub async fn open(name: &str, host: Option<Host>) -> Result<Self> {
+    /// `absent_elsewhere` is awaited before the database is created, and fails when another storage has it. `None`: that
+    /// doesn't matter.
+    pub async fn open(name: &str, absent_elsewhere: Option<LocalFuture<'static, Result<()>>>) -> Result<Self> {
         idb_raw::available()?;
-        let inner = IndexedDbInner {
-            name: format!("{PREFIX}{name}"),
-            connection: RefCell::default(),
-            lost: RefCell::default(),
-        };
+        let inner = IndexedDbInner::new(name);
         let mut database = inner.connect().await?;
         if database.is_none() {
-            if let Some(host) = host {
-                JsFuture::from(host.require_here()).await.map_err(|_| failure::elsewhere())?;
+            if let Some(absent) = absent_elsewhere {
+                absent.await?;
             }
             in_time(make(inner.name.clone())).await?;
             database = inner.connect().await?;
@@ -79,6 +75,21 @@ impl IndexedDb {
         let scratch = format!("tidelock.renew/{name}");
         spawn_local(async move { drop(idb_raw::renew(&scratch).await) });
         Ok(Self(Rc::new(inner)))
+    }
+
+    /// Connects to a database; returns `None`, and creates nothing, when it doesn't exist.
+    pub(super) async fn existing(name: &str) -> Result<Option<Self>> {
+        let inner = IndexedDbInner::new(name);
+        let database = inner.connect().await?;
+        Ok(database.map(|database| {
+            inner.connection.replace(Some(database));
+            Self(Rc::new(inner))
+        }))
+    }
+
+    /// Starts a read transaction, which lives as long as its requests.
+    pub(super) fn read(&self, store: &str) -> Result<Begun> {
+        self.0.read(store)
     }
 }
 
@@ -141,12 +152,16 @@ fn is_lost(error: &Error) -> bool {
     error.cause.as_ref().is_some_and(|cause| cause.starts_with("DataError") || cause.starts_with("NotReadableError"))
 }
 
-fn disconnected() -> Error {
+pub(super) fn disconnected() -> Error {
     Error::new(ErrorCode::StorageUnavailable, "The connection to the browser's storage is closed")
         .hint("Open the database again")
 }
 
 impl IndexedDbInner {
+    fn new(name: &str) -> Self {
+        Self { name: format!("{PREFIX}{name}"), connection: RefCell::default(), lost: RefCell::default() }
+    }
+
     /// Connects to the object stores if they exist.
     async fn connect(&self) -> Result<Option<IdbDatabase>> {
         let name = self.name.clone();
@@ -354,14 +369,19 @@ impl Store for IndexedDb {
 
 /// All databases of the origin.
 pub struct IndexedDbs {
-    /// See [`IndexedDb::open`].
+    /// Knows whether another storage has a database: see [`IndexedDb::open`].
     pub host: Option<Host>,
 }
 
 impl Stores for IndexedDbs {
     fn open(&self, name: &str) -> LocalFuture<'static, Result<Rc<dyn Store>>> {
-        let (name, host) = (name.to_owned(), self.host.clone());
-        Box::pin(async move { IndexedDb::open(&name, host).await.map(|store| Rc::new(store) as Rc<dyn Store>) })
+        let name = name.to_owned();
+        let absent = self.host.clone().map(|host| -> LocalFuture<'static, Result<()>> {
+            Box::pin(
+                async move { JsFuture::from(host.require_here()).await.map(drop).map_err(|_| failure::elsewhere()) },
+            )
+        });
+        Box::pin(async move { IndexedDb::open(&name, absent).await.map(|store| Rc::new(store) as Rc<dyn Store>) })
     }
 
     fn estimate(&self) -> LocalFuture<'static, Estimate> {
@@ -370,49 +390,5 @@ impl Stores for IndexedDbs {
 
     fn persist(&self) -> LocalFuture<'static, bool> {
         Box::pin(super::persist())
-    }
-}
-
-/// The databases of the origin that are there: opening one never creates it.
-pub struct StoredIndexedDbs;
-
-impl Stores for StoredIndexedDbs {
-    fn open(&self, name: &str) -> LocalFuture<'static, Result<Rc<dyn Store>>> {
-        let name = format!("{PREFIX}{name}");
-        Box::pin(async move {
-            let inner = IndexedDbInner { name, connection: RefCell::default(), lost: RefCell::default() };
-            let database = inner.connect().await?.ok_or_else(disconnected)?;
-            *inner.connection.borrow_mut() = Some(database);
-            Ok(Rc::new(IndexedDb(Rc::new(inner))) as Rc<dyn Store>)
-        })
-    }
-
-    fn estimate(&self) -> LocalFuture<'static, Estimate> {
-        Box::pin(super::estimate())
-    }
-
-    fn persist(&self) -> LocalFuture<'static, bool> {
-        Box::pin(super::persist())
-    }
-}
-
-/// Returns the names of the databases of this origin, sorted. Fails with `storage_unavailable` and
-/// `unsupported_environment`.
-pub async fn indexeddb_names() -> Result<Vec<String>> {
-    let all = idb_raw::names().await?;
-    let mut names: Vec<String> = all.iter().filter_map(|name| name.strip_prefix(PREFIX)).map(str::to_owned).collect();
-    names.sort();
-    Ok(names)
-}
-
-/// Deletes a database; a missing one is no error. Fails with `storage_blocked` when a connection stays open for 10 s; the
-/// database is then deleted when that one is closed.
-pub async fn delete_indexeddb(name: &str) -> Result<()> {
-    let name = format!("{PREFIX}{name}");
-    let deleting = Box::pin(idb_raw::delete(&name));
-    match select(deleting, TimeoutFuture::new(CONNECT_TIMEOUT_MS)).await {
-        Either::Left((deleted, _)) => deleted,
-        Either::Right(_) => Err(Error::new(ErrorCode::StorageBlocked, "A connection to the database is still open")
-            .hint("Close the other tabs of this page; then the database is deleted")),
     }
 }

@@ -6,10 +6,14 @@ use js_sys::Date;
 use wasm_bindgen::prelude::*;
 
 use super::{
-    BrowserClock, BrowserEntropy, BrowserSpawner, IndexedDbs, PageFetch, PageLifecycle, WebLocks, WebSockets, global,
-    property,
+    BrowserClock, BrowserEntropy, BrowserSpawner, IndexedDb, PageFetch, PageLifecycle, PrivateStores, WebLocks,
+    WebSockets, estimate, global, persist, private_folders::has_private_files, property,
 };
-use crate::ports::{LoadedParts, Platform, Ports};
+use crate::{
+    error::Result,
+    ports::{Estimate, LoadedParts, LocalFuture, Platform, Ports, Store, Stores},
+    store::failure::elsewhere,
+};
 
 #[wasm_bindgen]
 extern "C" {
@@ -35,8 +39,36 @@ pub fn page_ports(platform: Platform) -> Ports {
         locks: Rc::new(WebLocks { host: None }),
         http: Rc::new(PageFetch),
         sockets: Rc::new(WebSockets),
-        stores: Rc::new(IndexedDbs { host: None }),
+        stores: Rc::new(PageStores),
         lifecycle: Rc::new(PageLifecycle),
+    }
+}
+
+/// Returns the ports over the browser's private file system, in a dedicated worker.
+pub fn private_ports(platform: Platform) -> Ports {
+    Ports { stores: Rc::new(PrivateStores), ..page_ports(platform) }
+}
+
+/// The databases in IndexedDB. One that the private file system has isn't created.
+struct PageStores;
+
+impl Stores for PageStores {
+    fn open(&self, name: &str) -> LocalFuture<'static, Result<Rc<dyn Store>>> {
+        let name = name.to_owned();
+        Box::pin(async move {
+            let database = name.clone();
+            let absent: LocalFuture<'static, Result<()>> =
+                Box::pin(async move { if has_private_files(&database).await { Err(elsewhere()) } else { Ok(()) } });
+            IndexedDb::open(&name, Some(absent)).await.map(|store| Rc::new(store) as Rc<dyn Store>)
+        })
+    }
+
+    fn estimate(&self) -> LocalFuture<'static, Estimate> {
+        Box::pin(estimate())
+    }
+
+    fn persist(&self) -> LocalFuture<'static, bool> {
+        Box::pin(persist())
     }
 }
 

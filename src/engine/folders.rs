@@ -9,8 +9,8 @@ use super::{
 use crate::{
     error::Result,
     lock::{lock_name, remove_locks},
-    ports::{Files, LocalFuture, Ports},
-    store::{Storage, folder},
+    ports::{Files, Holder, LocalFuture, Ports},
+    store::{Storage, folder, sealed::ENCRYPTION},
     time::Timestamp,
 };
 
@@ -30,19 +30,23 @@ pub struct StoredDatabase {
 /// Describes a stored database. Writes nothing and takes no lock.
 pub async fn stored(name: &str, ports: &Ports) -> StoredDatabase {
     let in_use = ports.locks.holder(&lock_name(name)).await.is_some();
-    let label = match ports.stores.open(name).await {
-        Ok(store) => {
-            let label = Storage::label(&*store).await;
-            let _ = store.close().await;
-            label.ok().flatten()
-        }
-        Err(_) => None,
+    let label = match ports.stores.shown(name) {
+        Some(shown) => shown.await.map(|info| (info.features.iter().any(|name| name == ENCRYPTION), info.holder)),
+        None => label(name, ports).await,
     };
     StoredDatabase {
         in_use,
         encrypted: label.as_ref().map(|(encrypted, _)| *encrypted),
         opened_at: label.map(|(_, holder)| holder.since),
     }
+}
+
+/// Returns whether a database is encrypted, and its last holder.
+async fn label(name: &str, ports: &Ports) -> Option<(bool, Holder)> {
+    let store = ports.stores.open(name).await.ok()?;
+    let label = Storage::label(&*store).await;
+    let _ = store.close().await;
+    label.ok().flatten()
 }
 
 /// Removes all files of a database from its folder. Other files and the folder itself stay.

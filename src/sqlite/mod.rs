@@ -38,7 +38,7 @@ mod vfs;
 #[cfg(all(test, not(target_arch = "wasm32")))]
 mod tests;
 
-#[cfg(target_arch = "wasm32")]
+#[cfg(all(target_arch = "wasm32", feature = "npm"))]
 pub(crate) use codec::Param;
 pub use codec::{FlatParams, FlatRows, Integers, MAX_SAFE_INTEGER, tag};
 pub use connection::Connection;

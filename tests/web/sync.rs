@@ -1,9 +1,11 @@
-//! Sync of Rust programs, over the page's `fetch`.
+//! Sync of Rust programs, over the browser's `fetch`. In a page, and from `tests/worker` in a dedicated worker.
 
+use js_sys::Promise;
 use tidelock::{
     ErrorCode, Migration, OpenOptions, OutboxEntry, PullOptions, RemoteOptions, Storage, delete_database, open,
 };
 use wasm_bindgen::JsValue;
+use wasm_bindgen_futures::JsFuture;
 use wasm_bindgen_test::wasm_bindgen_test;
 
 /// A remote with one note. It keeps the methods and bodies of what changes it in `globalThis.sent`.
@@ -61,4 +63,59 @@ async fn a_remote_that_is_out_of_reach_and_certificates_are_errors() {
     let remote = RemoteOptions::new("http://127.0.0.1:9/", "key").tables(["notes"]).root_certificates("pem");
     let error = open(OpenOptions::new("synced").storage(Storage::Memory).remote(remote)).await.unwrap_err();
     assert_eq!(error.code, ErrorCode::UnsupportedEnvironment);
+}
+
+/// A remote without a cursor, whose Realtime reports that the table has changed when `globalThis.report()` is called.
+/// `globalThis.following` resolves when the database listens.
+const REALTIME: &str = r#"
+    const kept = { fetch: globalThis.fetch, WebSocket: globalThis.WebSocket }
+    globalThis.restore = () => Object.assign(globalThis, kept)
+    globalThis.rows = [{ id: 1, body: 'tea' }]
+    globalThis.fetch = async (url) => {
+        const { pathname, search } = new URL(url)
+        const rows = search.includes('gt.') || !pathname.endsWith('/notes') ? [] : globalThis.rows
+        return new Response(JSON.stringify(rows), { headers: { 'Content-Type': 'application/json' } })
+    }
+    globalThis.following = new Promise((resolve) => {
+        globalThis.WebSocket = class extends EventTarget {
+            constructor() {
+                super()
+                setTimeout(() => this.dispatchEvent(new Event('open')))
+            }
+            say(message) {
+                const data = JSON.stringify({ topic: 'realtime:tidelock', ref: null, ...message })
+                this.dispatchEvent(new MessageEvent('message', { data }))
+            }
+            send(text) {
+                const { ref, event } = JSON.parse(text)
+                if (event !== 'phx_join') return
+                setTimeout(() => {
+                    this.say({ event: 'phx_reply', ref, payload: { status: 'ok', response: {} } })
+                    this.say({ event: 'system', payload: { status: 'ok' } })
+                    globalThis.report = () => this.say({ event: 'postgres_changes', payload: { data: { table: 'notes' } } })
+                    resolve()
+                })
+            }
+            close() {}
+        }
+    })"#;
+
+#[wasm_bindgen_test]
+async fn realtime_reports_changes_of_the_remote() {
+    delete_database(OpenOptions::new("synced")).await.unwrap();
+    run(REALTIME);
+    let table = "CREATE TABLE notes(id INTEGER PRIMARY KEY, body TEXT)";
+    let remote = RemoteOptions::new("http://127.0.0.1:9/rest/v1", "key").tables(["notes"]).retries(0).realtime(true);
+    let options = OpenOptions::new("synced").migrations([Migration::new("1", "notes", table)]).remote(remote);
+    let db = open(options).await.unwrap();
+    let mut notes = db.live_as::<String>("SELECT body FROM notes ORDER BY id", ());
+    assert!(notes.next().await.unwrap().unwrap().is_empty());
+    // Within the test no interval ends.
+    db.sync().start(3_600_000).await.unwrap();
+    assert_eq!(notes.next().await.unwrap().unwrap(), ["tea"]);
+    JsFuture::from(Promise::resolve(&run("return globalThis.following"))).await.unwrap();
+    run("globalThis.rows.push({ id: 2, body: 'cup' }); globalThis.report()");
+    assert_eq!(notes.next().await.unwrap().unwrap(), ["tea", "cup"]);
+    db.close().await.unwrap();
+    run("globalThis.restore()");
 }

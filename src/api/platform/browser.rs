@@ -1,4 +1,5 @@
-//! Programs in a browser: a database is in IndexedDB, and the engine runs on the thread of the page, or of its worker.
+//! Programs in a browser: a database is in IndexedDB, or in a worker in OPFS, and the engine runs on the thread of the program:
+//! that of the page, or of a worker.
 
 use std::{cell::RefCell, path::Path, rc::Rc};
 
@@ -6,10 +7,10 @@ use futures_channel::oneshot;
 
 pub use super::page_worker::{Poster, Worker, alone};
 use crate::{
-    browser::{self, BrowserEntropy, StoredIndexedDbs, WebCrypto},
+    browser::{self, BrowserClock, BrowserEntropy, PrivateStores, StoredIndexedDbs, WebCrypto},
     engine::{self, HolderOptions, StorageKind, StoredDatabase},
     error::{Error, ErrorCode, Result},
-    ports::{Crypto, Entropy, Platform, Ports},
+    ports::{Clock, Crypto, Entropy, Platform, Ports, Stores},
 };
 
 /// What to pass for a database that is stored.
@@ -60,31 +61,43 @@ pub async fn until_closed(name: &str) {
     }
 }
 
-/// Where a stored database is: its name in IndexedDB.
-pub type Place = String;
+/// Where a stored database is.
+#[derive(Clone)]
+pub struct Place {
+    name: String,
+    /// Whether it is in the browser's private file system; otherwise it is in IndexedDB.
+    is_private: bool,
+}
 
-/// Checks the options about the place of a database. Returns its name in IndexedDB; `None` in memory.
+/// Checks the options about the place of a database. Returns that place; `None` in memory.
 ///
-/// Fails with `invalid_argument` and `unsupported_environment`.
+/// Fails with `invalid_argument`, `unsupported_environment` and `storage_unavailable`.
 pub fn place(name: &str, storage: Option<StorageKind>, path: Option<&Path>) -> Result<(StorageKind, Option<Place>)> {
     let storage = storage.unwrap_or(StorageKind::Indexeddb);
-    let refused = |message: &str| {
-        Err(Error::new(ErrorCode::UnsupportedEnvironment, message)
-            .hint("Pass Storage::Indexeddb, which is the default, or Storage::Memory")
-            .detail("option", "storage"))
-    };
     match storage {
-        StorageKind::File => refused("A page has no folders for Storage::File"),
-        StorageKind::Opfs => refused("Storage::Opfs needs a worker of the npm package"),
+        StorageKind::File => {
+            Err(Error::new(ErrorCode::UnsupportedEnvironment, "A browser has no folders for Storage::File")
+                .hint(
+                    "Pass Storage::Indexeddb, which is the default, or Storage::Memory; in a worker also Storage::Opfs",
+                )
+                .detail("option", "storage"))
+        }
         _ if path.is_some() => Err(Error::invalid("path needs Storage::File").detail("option", "path")),
-        StorageKind::Indexeddb => Ok((storage, Some(name.to_owned()))),
         StorageKind::Memory => Ok((storage, None)),
+        StorageKind::Indexeddb => Ok((storage, Some(Place { name: name.to_owned(), is_private: false }))),
+        StorageKind::Opfs => {
+            browser::private_files_work()?;
+            Ok((storage, Some(Place { name: name.to_owned(), is_private: true })))
+        }
     }
 }
 
 /// Returns the ports of a database.
-pub fn ports(platform: Platform, _place: Option<&Place>) -> Ports {
-    browser::page_ports(platform)
+pub fn ports(platform: Platform, place: Option<&Place>) -> Ports {
+    match place {
+        Some(Place { is_private: true, .. }) => browser::private_ports(platform),
+        _ => browser::page_ports(platform),
+    }
 }
 
 /// Returns what gives a database an HTTP client: nothing, since a page has one. Fails with `unsupported_environment` when
@@ -130,9 +143,27 @@ pub fn exists(_place: &Place) -> bool {
     true
 }
 
+/// How long a deletion waits for the files that a worker which ended has open.
+const REMOVAL_TIMEOUT_MS: u32 = 10_000;
+
 /// Deletes a stored database.
 pub async fn delete(options: engine::OpenOptions, platform: Platform, place: &Place) -> Result<()> {
-    engine::while_closed(options, ports(platform, Some(place)), Box::pin(browser::delete_indexeddb(place))).await
+    let deletion = async {
+        if !place.is_private {
+            return browser::delete_indexeddb(&place.name).await;
+        }
+        for waited in (0..=REMOVAL_TIMEOUT_MS).step_by(100) {
+            if waited > 0 {
+                BrowserClock.sleep(100).await;
+            }
+            if browser::remove_private(&place.name).await? {
+                return Ok(());
+            }
+        }
+        Err(Error::new(ErrorCode::StorageBlocked, "Another page or worker still has the database's files open")
+            .hint("Close the other tabs of this page, and try again"))
+    };
+    engine::while_closed(options, ports(platform, Some(place)), Box::pin(deletion)).await
 }
 
 /// A database of this origin: see [`databases`].
@@ -141,21 +172,31 @@ pub async fn delete(options: engine::OpenOptions, platform: Platform, place: &Pl
 pub struct DatabaseInfo {
     /// Its name.
     pub name: String,
+    /// [`Storage::Indexeddb`](crate::Storage::Indexeddb) or [`Storage::Opfs`](crate::Storage::Opfs).
+    pub storage: StorageKind,
     /// What is known of it without opening it.
     pub stored: StoredDatabase,
 }
 
-/// Returns the databases in IndexedDB of this origin, sorted by name. Opens none of them, and writes nothing.
+/// Returns the databases of this origin, sorted by name. Opens none of them, and writes nothing.
 ///
 /// Fails with `storage_unavailable`, and with `unsupported_environment` where the browser can't list databases.
 pub async fn databases() -> Result<Vec<DatabaseInfo>> {
     alone(async move |platform: Platform| {
-        let ports = Ports { stores: Rc::new(StoredIndexedDbs), ..browser::page_ports(platform) };
         let mut infos = Vec::new();
-        for name in browser::indexeddb_names().await? {
+        let named = |storage| move |name| (name, storage);
+        let records = browser::indexeddb_names().await?.into_iter().map(named(StorageKind::Indexeddb));
+        let files = browser::private_names().await.into_iter().map(named(StorageKind::Opfs));
+        for (name, storage) in records.chain(files) {
+            let stores: Rc<dyn Stores> = match storage {
+                StorageKind::Opfs => Rc::new(PrivateStores),
+                _ => Rc::new(StoredIndexedDbs),
+            };
+            let ports = Ports { stores, ..browser::page_ports(platform.clone()) };
             let stored = engine::stored(&name, &ports).await;
-            infos.push(DatabaseInfo { name, stored });
+            infos.push(DatabaseInfo { name, storage, stored });
         }
+        infos.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(infos)
     })
     .await

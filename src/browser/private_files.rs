@@ -1,0 +1,338 @@
+//! The browser's private file system (OPFS) for Rust programs in a dedicated worker, in the form of the npm package
+//! (`pkg-js/src/worker/private-files.ts`): what one has stored, the other opens.
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+};
+
+use futures_channel::oneshot;
+use gloo_timers::future::TimeoutFuture;
+use js_sys::{JSON, Object};
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::{JsFuture, spawn_local};
+
+use super::{
+    estimate,
+    files::{failure, no_space},
+    idb_stored::{FoundInIndexedDb, found_in_indexeddb},
+    idb_values::described,
+    object, persist,
+    private_folders::{
+        ABOUT, PrivateDirectory, folder_name, is_missing, is_moving, private_folder, shown_in_private, unless_missing,
+    },
+    thrown_name,
+};
+use crate::{
+    collections::Map,
+    error::{Error, ErrorCode, Result},
+    ports::{Estimate, Files, HeadInfo, LocalFuture, Store, Stores},
+    store::{failure::elsewhere, folder::FolderStore},
+};
+
+#[wasm_bindgen]
+extern "C" {
+    /// A `FileSystemSyncAccessHandle`.
+    type AccessHandle;
+
+    #[wasm_bindgen(method, catch, js_name = getSize)]
+    fn size(this: &AccessHandle) -> Result<f64, JsValue>;
+
+    #[wasm_bindgen(method, catch)]
+    fn read(this: &AccessHandle, into: &mut [u8], options: &Object) -> Result<f64, JsValue>;
+
+    #[wasm_bindgen(method, catch)]
+    fn write(this: &AccessHandle, bytes: &[u8], options: &Object) -> Result<f64, JsValue>;
+
+    #[wasm_bindgen(method, catch)]
+    fn truncate(this: &AccessHandle, bytes: f64) -> Result<(), JsValue>;
+
+    #[wasm_bindgen(method, catch)]
+    fn flush(this: &AccessHandle) -> Result<(), JsValue>;
+
+    #[wasm_bindgen(method)]
+    fn close(this: &AccessHandle);
+}
+
+/// How long to wait for a file that another worker has open: the browser may hold those of a worker that ended.
+const BLOCKED_MS: u32 = 10_000;
+
+/// The files of one database. A handle, cheap to clone: dropping the last one closes the files.
+#[derive(Clone)]
+pub struct PrivateFiles(Rc<PrivateFilesInner>);
+
+struct PrivateFilesInner {
+    database: String,
+    open: RefCell<Map<String, OpenFile>>,
+    /// `None` until the folder was found, or made.
+    folder: RefCell<Option<PrivateDirectory>>,
+    connected: Cell<bool>,
+    /// The removals under way.
+    removals: RefCell<Vec<JsFuture>>,
+}
+
+/// An open file, which no other worker can open. Closed on drop.
+struct OpenFile(AccessHandle);
+
+impl Drop for OpenFile {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+fn closed() -> Error {
+    Error::new(ErrorCode::StorageUnavailable, "The database's files are closed").hint("Open the database again")
+}
+
+fn at(position: u64) -> Object {
+    object(&[("at", JsValue::from_f64(position as f64))])
+}
+
+impl PrivateFiles {
+    /// Names the files of a database, and opens none of them yet.
+    pub fn new(database: &str) -> Self {
+        Self(Rc::new(PrivateFilesInner {
+            database: database.to_owned(),
+            open: RefCell::default(),
+            folder: RefCell::default(),
+            connected: Cell::new(false),
+            removals: RefCell::default(),
+        }))
+    }
+}
+
+impl PrivateFilesInner {
+    /// Uses a file, if it exists.
+    fn find<T>(&self, name: &str, work: impl FnOnce(&AccessHandle) -> Result<T, JsValue>) -> Result<Option<T>> {
+        self.open.borrow().get(name).map(|file| work(&file.0).map_err(failure)).transpose()
+    }
+
+    /// Uses a file that was prepared.
+    fn prepared<T>(&self, name: &str, work: impl FnOnce(&AccessHandle) -> Result<T, JsValue>) -> Result<T> {
+        self.find(name, work)?.ok_or_else(closed)
+    }
+
+    fn close(&self) {
+        self.open.take();
+        self.connected.set(false);
+    }
+
+    /// Returns whether the files are open, and their handles still work.
+    fn works(&self) -> bool {
+        self.connected.get() && self.open.borrow().values().all(|file| file.0.size().is_ok())
+    }
+
+    async fn prepare(&self, names: Vec<String>) -> Result<()> {
+        let removals = self.removals.take();
+        for removal in removals {
+            // What can't be removed now is removed by the next holder.
+            let _ = removal.await;
+        }
+        if !self.works() {
+            self.connect().await?;
+        }
+        if names.is_empty() {
+            return Ok(());
+        }
+        let folder = self.folder.borrow().clone();
+        let folder = match folder {
+            Some(folder) => folder,
+            None => self.make_folder().await.map_err(failure)?,
+        };
+        for name in names.iter().map(|name| &**name).chain([ABOUT]) {
+            self.open_file(&folder, name).await.map_err(failure)?;
+        }
+        Ok(())
+    }
+
+    async fn make_folder(&self) -> Result<PrivateDirectory, JsValue> {
+        let all = private_folder(true).await?.ok_or(JsValue::NULL)?;
+        let folder = all.folder(&folder_name(&self.database), true).await?;
+        self.folder.replace(Some(folder.clone()));
+        Ok(folder)
+    }
+
+    /// Opens all files of the folder.
+    async fn connect(&self) -> Result<()> {
+        self.close();
+        let opened = self.open_all().await;
+        match opened {
+            // A move whose lock was stolen may remove them meanwhile: then IndexedDB has the database.
+            Err(error) if is_missing(&error) => {
+                self.close();
+                self.check_place().await?;
+                return Err(failure(error));
+            }
+            Err(error) => return Err(failure(error)),
+            Ok(()) => {}
+        }
+        self.check_place().await?;
+        self.connected.set(true);
+        Ok(())
+    }
+
+    async fn open_all(&self) -> Result<(), JsValue> {
+        let folder = match private_folder(false).await? {
+            Some(all) => unless_missing(all.folder(&folder_name(&self.database), false).await)?,
+            None => None,
+        };
+        self.folder.replace(folder.clone());
+        let Some(folder) = folder else { return Ok(()) };
+        for (name, is_file) in folder.list().await? {
+            if is_file {
+                self.open_file(&folder, &name).await?;
+            }
+        }
+        // An opening that was aborted may have left none.
+        if !self.open.borrow().is_empty() {
+            self.open_file(&folder, ABOUT).await?;
+        }
+        Ok(())
+    }
+
+    /// Fails when IndexedDB has the database: these files would be another one, or are what a move has left.
+    async fn check_place(&self) -> Result<()> {
+        let is_new = self.open.borrow().is_empty();
+        if !is_new && !is_moving(&self.database).await {
+            return Ok(());
+        }
+        match found_in_indexeddb(&self.database).await {
+            FoundInIndexedDb::Nothing | FoundInIndexedDb::Elsewhere => Ok(()),
+            FoundInIndexedDb::Headless if !is_new => Ok(()),
+            _ => {
+                self.close();
+                Err(elsewhere())
+            }
+        }
+    }
+
+    /// Opens a file, or makes it.
+    async fn open_file(&self, folder: &PrivateDirectory, name: &str) -> Result<(), JsValue> {
+        let file = folder.file(name, true).await?;
+        let (mut waited, mut pause) = (0, 10);
+        loop {
+            // Another call may open it at the same time.
+            if self.open.borrow().contains_key(name) {
+                return Ok(());
+            }
+            // In a task of its own: what it opens for a caller that was dropped is closed again.
+            let opening = JsFuture::from(file.access()?);
+            let (sender, opened) = oneshot::channel();
+            spawn_local(async move {
+                let opened = opening.await.map(|handle| OpenFile(handle.unchecked_into()));
+                let _ = sender.send(opened);
+            });
+            match opened.await {
+                Ok(Ok(opened)) => {
+                    self.open.borrow_mut().insert(name.to_owned(), opened);
+                    return Ok(());
+                }
+                Ok(Err(error)) if waited > BLOCKED_MS || thrown_name(&error) != "NoModificationAllowedError" => {
+                    return Err(error);
+                }
+                _ => {}
+            }
+            TimeoutFuture::new(pause).await;
+            waited += pause;
+            pause = (2 * pause).min(500);
+        }
+    }
+}
+
+impl Files for PrivateFiles {
+    fn prepare(&self, names: Vec<String>) -> LocalFuture<'static, Result<()>> {
+        let inner = self.0.clone();
+        Box::pin(async move { inner.prepare(names).await })
+    }
+
+    fn list(&self) -> Result<Vec<String>> {
+        if !self.0.connected.get() {
+            return Err(closed());
+        }
+        Ok(self.0.open.borrow().keys().cloned().collect())
+    }
+
+    fn size(&self, name: &str) -> Result<Option<u64>> {
+        Ok(self.0.find(name, AccessHandle::size)?.map(|bytes| bytes as u64))
+    }
+
+    fn read(&self, name: &str, from: u64, length: usize) -> Result<Option<Vec<u8>>> {
+        self.0.find(name, |file| {
+            let rest = (file.size()? as u64).saturating_sub(from);
+            let mut bytes = vec![0; usize::try_from(rest).unwrap_or(usize::MAX).min(length)];
+            let read = file.read(&mut bytes, &at(from))?;
+            bytes.truncate(read as usize);
+            Ok(bytes)
+        })
+    }
+
+    fn write(&self, name: &str, from: u64, bytes: &[u8]) -> Result<()> {
+        let mut written = 0;
+        while written < bytes.len() {
+            let count = self.0.prepared(name, |file| file.write(&bytes[written..], &at(from + written as u64)))?;
+            if count == 0.0 {
+                return Err(no_space());
+            }
+            written += count as usize;
+        }
+        Ok(())
+    }
+
+    fn truncate(&self, name: &str, bytes: u64) -> Result<()> {
+        self.0.prepared(name, |file| file.truncate(bytes as f64))
+    }
+
+    fn sync(&self, name: &str) -> Result<()> {
+        self.0.prepared(name, AccessHandle::flush)
+    }
+
+    fn remove(&self, name: &str) -> Result<()> {
+        let removed = self.0.open.borrow_mut().remove(name);
+        // Closed first: an open file can't be removed.
+        if removed.map(drop).is_some()
+            && let Some(folder) = &*self.0.folder.borrow()
+            && let Ok(removing) = folder.remove(name, &Object::new())
+        {
+            self.0.removals.borrow_mut().push(JsFuture::from(removing));
+        }
+        Ok(())
+    }
+
+    fn describe(&self, info: &HeadInfo) {
+        if let Ok(text) = JSON::stringify(&described(info)) {
+            // Nothing depends on it.
+            let _ = self.truncate(ABOUT, 0).and_then(|()| self.write(ABOUT, 0, String::from(text).as_bytes()));
+        }
+    }
+
+    fn close(&self) {
+        self.0.close();
+    }
+}
+
+/// The databases in the browser's private file system.
+pub struct PrivateStores;
+
+impl Stores for PrivateStores {
+    fn open(&self, name: &str) -> LocalFuture<'static, Result<Rc<dyn Store>>> {
+        let files = PrivateFiles::new(name);
+        Box::pin(async move {
+            // Opens what is there. Nothing is created.
+            files.prepare(Vec::new()).await?;
+            Ok(Rc::new(FolderStore::new(Rc::new(files))) as Rc<dyn Store>)
+        })
+    }
+
+    fn shown(&self, name: &str) -> Option<LocalFuture<'static, Option<HeadInfo>>> {
+        let name = name.to_owned();
+        Some(Box::pin(async move { shown_in_private(&name).await }))
+    }
+
+    fn estimate(&self) -> LocalFuture<'static, Estimate> {
+        Box::pin(estimate())
+    }
+
+    fn persist(&self) -> LocalFuture<'static, bool> {
+        Box::pin(persist())
+    }
+}
