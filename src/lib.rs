@@ -1,8 +1,8 @@
 //! A local database: SQLite with durable commits, snapshots, migrations and live queries.
 //!
 //! This is the engine of the npm package `tidelock`, for Rust programs on a desktop, a server, a command line, and in
-//! [browsers](#in-browsers). A database is a folder, in a browser it is in IndexedDB, or it lives in memory. What one of the
-//! two has written, the other one opens.
+//! [browsers](#in-browsers). A database is a folder, in a browser it is in IndexedDB or OPFS, or it lives in memory. What one
+//! of the two has written, the other one opens.
 //!
 //! ```
 //! use tidelock::{Migration, OpenOptions, Storage, params};
@@ -33,16 +33,18 @@
 //! # In browsers
 //!
 //! Compiled to `wasm32-unknown-unknown`, the crate needs neither npm nor JavaScript of its own: Leptos, Dioxus and Yew
-//! apps use it as above. `docs/rust.md` has what to install. The engine runs on the thread of the page; a [`Database`] and
-//! the futures of its calls are `Send` there, too. What differs:
+//! apps use it as above. `docs/rust.md` has what to install. The engine runs on the thread of the program, that of the page
+//! or of a dedicated worker; a [`Database`] and the futures of its calls are `Send` there, too. What differs:
 //!
-//! - [`Storage::Indexeddb`] is the default. [`Storage::File`] and [`Storage::Opfs`] are `unsupported_environment`.
+//! - [`Storage::Indexeddb`] is the default. In a dedicated worker there is [`Storage::Opfs`], too, which opens databases
+//!   larger than memory. Otherwise it is `unsupported_environment`, as [`Storage::File`] is.
 //! - The lock is a Web Lock: one tab has the database, others get `database_in_use`, which names that tab. With
 //!   [`LockOptions`] they wait, ask for it ([`OnBusy::Takeover`]) or steal it ([`OnBusy::Steal`]). The tab that lost it sees
 //!   [`Event::Lock`] or [`Event::Close`], and its live queries end or fail.
 //! - Dropping the last handle doesn't wait. The next [`open`] of that name in the page waits until everything is stored.
 //! - Functions of the program needn't be `Send`: see [`ThreadSafe`]. SQL functions ([`SqlFunction`]) are native only.
 //! - [`databases`] takes no folder, and lists the databases of the origin.
+//! - `RemoteOptions::realtime`: Supabase Realtime reports changes at once.
 //!
 //! # Statements
 //!
@@ -125,7 +127,8 @@
 //!
 //! Requests go over rustls, on threads of their own, and through the proxy that `HTTPS_PROXY` names. The certificates of
 //! public servers are checked against Mozilla's list of authorities; `RemoteOptions::root_certificates` replaces it.
-//! Supabase Realtime, a database for each user (`perUser`) and the SQL helpers are in the npm package only.
+//! Supabase Realtime is for browsers only. For one database per user (`perUser` of the npm package), put the user into the
+//! name: `OpenOptions::new(format!("shop/{user_id}"))`, with `user_id` in the remote, too. The SQL helpers are in the npm package.
 //!
 //! `use tidelock::*` hides the trait `Sync` of the standard library behind the `Sync` of this crate: import names one by
 //! one, or write `std::marker::Sync`.
@@ -182,9 +185,7 @@
 //!
 //! # What only the npm package has
 //!
-//! - Workers, `tabs: 'shared'`, OPFS, SQL functions in a page.
-//! - `openGroup`: open the databases one after another, always in the same order; those that are open are closed when they
-//!   are dropped.
+//! - Workers that `open` starts, OPFS from the page's thread, `tabs: 'shared'`, SQL functions in a page.
 //! - Windows and differences of live queries (`limit`, `changes`, `initial: 'last'`): a stream has whole results.
 //! - `columnKey` with `encrypt` and `decrypt`, `moveStorage`, `cron` and targets of snapshots, and compressed or encrypted
 //!   exports.
@@ -316,10 +317,11 @@ pub use value::Value;
 pub use crate::api::SqlFunction;
 pub use crate::{
     api::{
-        AuditOptions, ColumnIndex, Database, DatabaseInfo, Encryption, Event, Events, ImportOptions, LiveQuery,
-        LockOptions, ManualTransaction, Migration, Migrations, OpenOptions, Params, Row, RowIterator, RunResult,
-        SnapshotOptions, Snapshots, Statement, ThreadSafe, Transaction, TransactionMode, databases, delete_database,
-        migrations_from, open, recover,
+        AuditOptions, ColumnIndex, Database, DatabaseInfo, Encryption, Event, Events, Group, GroupHealth,
+        GroupMemberState, GroupMigrations, ImportOptions, LiveQuery, LockOptions, ManualTransaction, Migration,
+        Migrations, OpenOptions, Params, Row, RowIterator, RunResult, SnapshotOptions, Snapshots, Statement,
+        ThreadSafe, Transaction, TransactionMode, databases, delete_database, migrations_from, open, open_group,
+        recover,
     },
     engine::{
         ChangeEvent, CloseReason, DurabilityMode as Durability, EngineCloseEvent as CloseEvent,

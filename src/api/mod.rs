@@ -16,7 +16,7 @@
 //! | `engine_handle` | a handle to that thread, shared by all that follow |
 //! | `functions` | the SQL functions of the program |
 //! | `transaction`, `migration`, `options`, `live`, `migrations`, `snapshots`, `sync`, `database` | what a program holds |
-//! | `open` | the ways in |
+//! | `open`, `group` | the ways in |
 
 mod database;
 mod decode;
@@ -25,6 +25,7 @@ mod engine_handle;
 mod event;
 #[cfg(not(target_arch = "wasm32"))]
 mod functions;
+mod group;
 mod inside;
 mod live;
 mod migration;
@@ -50,6 +51,7 @@ pub use encryption::Encryption;
 pub use event::{Event, Events};
 #[cfg(not(target_arch = "wasm32"))]
 pub use functions::SqlFunction;
+pub use group::{Group, GroupHealth, GroupMemberState, GroupMigrations, open_group};
 pub use live::LiveQuery;
 pub use migration::{Migration, migrations_from};
 pub use migrations::Migrations;

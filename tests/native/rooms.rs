@@ -78,6 +78,7 @@ const ROOMS: [(&str, &[&str]); 3] = [
             "sync",
             "database",
             "open",
+            "group",
         ],
     ),
 ];

@@ -3,6 +3,7 @@
 mod calls;
 mod folders;
 mod functions;
+mod group;
 mod live;
 mod options;
 #[cfg(feature = "sync")]
