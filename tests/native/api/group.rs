@@ -100,7 +100,7 @@ fn wrong_groups_are_refused_as_in_typescript() {
         let none: [(&str, OpenOptions); 0] = [];
         let refused = async |members: Vec<(&str, OpenOptions)>| open_group(members).await.unwrap_err();
         assert_eq!(code(open_group(none).await), Some(ErrorCode::InvalidArgument));
-        let message = |error: Error| (error.code, error.message);
+        let message = |error: Error| (error.code, error.message.clone());
         let twice = message(refused(vec![("a", memory()), ("b", memory())]).await);
         assert_eq!(twice, (ErrorCode::InvalidArgument, "'a' and 'b' are the same database, 'memory'".to_owned()));
         let twice = message(refused(vec![("a", memory()), ("a", other())]).await);
