@@ -169,6 +169,8 @@ impl std::error::Error for Error {}
 pub enum WarningCode {
     /// A snapshot is damaged. The database opened without it, possibly without commits that only the snapshot had.
     SnapshotCorrupt,
+    /// A stored record was damaged. It was restored from its copy, or the rest is whole without it.
+    StorageDamaged,
     /// The browser deleted its damaged storage, including the database.
     StorageLost,
     /// Realtime is unavailable, so remote changes wait for the next interval.

@@ -11,6 +11,8 @@ use crate::ports::{HeadInfo, Key, LogKey};
 
 /// The key of the head.
 pub const HEAD: &str = "head";
+/// The key of the head's copy: only its bytes.
+pub const HEAD_COPY: &str = "head copy";
 
 /// Converts bytes to a value.
 pub fn buffer(bytes: &[u8]) -> JsValue {

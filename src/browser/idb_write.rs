@@ -4,7 +4,7 @@ use wasm_bindgen::JsValue;
 
 use super::{
     idb_raw::{Begun, RawAnswer},
-    idb_values::{HEAD, buffer, head, head_bytes, id_of, log_key},
+    idb_values::{HEAD, HEAD_COPY, buffer, head, head_bytes, id_of, log_key},
 };
 use crate::{
     error::{Error, Result},
@@ -44,7 +44,10 @@ pub fn issue(begun: &Begun, writes: &[Write]) -> Result<()> {
     for write in writes {
         match write {
             Write::Add(key, bytes) => begun.add(LOG, &log_key(*key), &buffer(bytes))?,
-            Write::PutHead(bytes, info) => begun.put(META, &HEAD.into(), &head(bytes, info))?,
+            Write::PutHead(bytes, info) => {
+                begun.put(META, &HEAD.into(), &head(bytes, info))?;
+                begun.put(META, &HEAD_COPY.into(), &buffer(bytes))?;
+            }
             Write::Put(key, bytes) => begun.put(store_of(key), &id_of(key), &buffer(bytes))?,
             Write::Delete(key) => begun.delete(store_of(key), &id_of(key))?,
             Write::CutLog { through, spare } => cut(begun, *through, spare)?,

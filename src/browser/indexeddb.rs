@@ -15,7 +15,7 @@ use wasm_bindgen_futures::{JsFuture, spawn_local};
 use super::{
     Host,
     idb_raw::{self, Begun, IdbDatabase, RawAnswer},
-    idb_values::{HEAD, bytes, head_bytes, id_of, log_key, read_log_key},
+    idb_values::{HEAD, HEAD_COPY, bytes, head_bytes, id_of, log_key, read_log_key},
     idb_write::{CHUNKS, LOG, META, SNAPSHOTS, finish, issue, store_of, write_error, written_store},
     thrown_text,
 };
@@ -272,6 +272,13 @@ impl Store for IndexedDb {
 
     fn head(&self) -> LocalFuture<'_, Result<Option<Vec<u8>>>> {
         Box::pin(async move { Ok(head_bytes(&self.0.read(META)?.get(META, &HEAD.into()).value().await?)) })
+    }
+
+    fn head_copy(&self) -> LocalFuture<'_, Result<Option<Vec<u8>>>> {
+        Box::pin(async move {
+            let value = self.0.read(META)?.get(META, &HEAD_COPY.into()).value().await?;
+            Ok((!value.is_undefined()).then(|| bytes(&value)))
+        })
     }
 
     fn get(&self, keys: Vec<Key>) -> LocalFuture<'_, Result<Vec<Option<Vec<u8>>>>> {

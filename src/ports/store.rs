@@ -76,7 +76,7 @@ pub enum Guard {
 pub enum Write {
     /// Adds a record to the log: fails the transaction with `lock_lost` when the key is taken.
     Add(LogKey, Vec<u8>),
-    /// Stores the head.
+    /// Stores the head, and its copy in a record of its own.
     PutHead(Vec<u8>, HeadInfo),
     /// Stores a value and replaces an existing one. A transaction that puts one record of the log puts all its records,
     /// in order.
@@ -118,6 +118,16 @@ pub trait Store {
 
     /// Returns the head, if the database exists.
     fn head(&self) -> LocalFuture<'_, Result<Option<Vec<u8>>>>;
+
+    /// Returns the copy of the head; `None` where [`Store::head`] already makes use of it.
+    fn head_copy(&self) -> LocalFuture<'_, Result<Option<Vec<u8>>>> {
+        Box::pin(ready(Ok(None)))
+    }
+
+    /// Describes damage that the store has met since it was opened, and passed over or repaired.
+    fn damage(&self) -> LocalFuture<'_, Result<Option<String>>> {
+        Box::pin(ready(Ok(None)))
+    }
 
     /// Returns the values of these keys, all manifests or all chunks; `None` for each missing one.
     fn get(&self, keys: Vec<Key>) -> LocalFuture<'_, Result<Vec<Option<Vec<u8>>>>>;

@@ -42,6 +42,7 @@ pub const CASES: &[(&str, Case)] = &[
     ("deletion deletes", |h| Box::pin(deletion(h))),
     ("head and log can be stored in another form", |h| Box::pin(another_form(h))),
     ("a reopened store continues", |h| Box::pin(reopened(h))),
+    ("the head's copy is the head", |h| Box::pin(head_copy(h))),
 ];
 
 /// A part number above all parts of an lsn.
@@ -119,6 +120,18 @@ async fn empty(h: Handles) {
     assert_eq!(h.a.chunk_ids().await, Ok(Vec::new()));
     assert_eq!(h.a.get(vec![Key::Chunk("00".repeat(32))]).await, Ok(vec![None]));
     assert_eq!(h.a.get(Vec::new()).await, Ok(Vec::new()));
+}
+
+async fn head_copy(h: Handles) {
+    assert_eq!(h.a.head_copy().await, Ok(None));
+    let first = made(&*h.a).await;
+    // Stores that make use of a second head themselves, or that encrypt it, show none.
+    let Some(copy) = h.b.head_copy().await.expect("reads") else { return };
+    assert_eq!(copy, first);
+    h.b.write(over(Some(&first), vec![put_head(&head(2))])).await.expect("writes");
+    assert_eq!(h.a.head_copy().await, Ok(Some(head(2))));
+    assert_eq!(failed(h.b.write(over(Some(&first), vec![put_head(&head(3))])).await), ErrorCode::LockLost);
+    assert_eq!(h.a.head_copy().await, Ok(Some(head(2))));
 }
 
 async fn round_trip(h: Handles) {

@@ -12,6 +12,10 @@ pub fn elsewhere() -> Error {
         .detail("option", "storage")
 }
 
+/// Describes a head that was damaged or missing, and had a copy.
+pub const HEAD_RESTORED: &str = "the head record of the database was damaged, and was restored from its copy; nothing is \
+     lost, but if it happens again, the disk may be failing";
+
 /// Returns the error of a fenced-out holder.
 pub fn lock_lost() -> Error {
     Error::new(ErrorCode::LockLost, "Another holder took this database: this one can't write any more")

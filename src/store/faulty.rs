@@ -277,6 +277,13 @@ impl Store for FaultyStore {
         })
     }
 
+    fn head_copy(&self) -> LocalFuture<'_, Result<Option<Vec<u8>>>> {
+        Box::pin(async move {
+            self.readable().await?;
+            self.0.disk.head_copy().await
+        })
+    }
+
     fn get(&self, keys: Vec<Key>) -> LocalFuture<'_, Result<Vec<Option<Vec<u8>>>>> {
         Box::pin(async move {
             self.readable().await?;

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{
     Storage, epoch_record,
-    failure::{corrupt, lock_lost},
+    failure::{HEAD_RESTORED, corrupt, lock_lost},
     generations::Tag,
     log::Position,
     paging::Paging,
@@ -79,9 +79,10 @@ impl Storage {
         let from = from.map(|id| id.parse().map_err(|_| unknown(id))).transpose()?;
         let paging = Paging::verifying(store.clone());
         for _ in 0..CLAIM_ATTEMPTS {
-            let stored = store.head().await?;
+            let (stored, restored) = records::restored_head(&*store).await?;
             let head = stored.as_deref().and_then(Head::decode);
             let mut found = recovery::read_valid(&paging, stored, head, from).await?;
+            found.warnings.extend(recovery::damage_met(&*store, restored).await?);
             let missing = if from.is_none() { use_remains(&paging, platform, &mut found).await? } else { None };
             let mut report = report_of(&found, from.is_some());
             let salvaged = missing.is_some();
@@ -139,7 +140,7 @@ fn report_of(found: &Recovered, exact: bool) -> RecoveryReport {
         quarantined: (broken + found.state.skipped > 0).then_some(LogRange { from: good + 1, to: last }),
         bytes: found.state.file.bytes(),
         problems: found.warnings.iter().map(|warning| warning.message.clone()).collect(),
-        changed: false,
+        changed: found.warnings.iter().any(|warning| warning.message == HEAD_RESTORED),
     }
 }
 

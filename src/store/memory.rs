@@ -21,6 +21,8 @@ pub fn in_memory() -> Rc<dyn Store> {
 pub struct Contents {
     /// The head.
     pub head: Option<Vec<u8>>,
+    /// The copy of the head.
+    pub head_copy: Option<Vec<u8>>,
     /// The log.
     pub log: Map<LogKey, Vec<u8>>,
     /// The manifests, by generation.
@@ -48,7 +50,10 @@ impl Contents {
 
     fn apply(&mut self, write: Write) {
         match write {
-            Write::PutHead(bytes, _) => self.head = Some(bytes),
+            Write::PutHead(bytes, _) => {
+                self.head_copy = Some(bytes.clone());
+                self.head = Some(bytes);
+            }
             Write::Add(key, bytes) | Write::Put(Key::Log(key), bytes) => _ = self.log.insert(key, bytes),
             Write::Put(Key::Manifest(generation), bytes) => _ = self.snapshots.insert(generation, bytes),
             Write::Put(Key::Chunk(id), bytes) => _ = self.chunks.insert(id, bytes),
@@ -105,6 +110,10 @@ impl Store for MemoryStore {
 
     fn head(&self) -> LocalFuture<'_, Result<Option<Vec<u8>>>> {
         Box::pin(ready(Ok(self.0.borrow().head.clone())))
+    }
+
+    fn head_copy(&self) -> LocalFuture<'_, Result<Option<Vec<u8>>>> {
+        Box::pin(ready(Ok(self.0.borrow().head_copy.clone())))
     }
 
     fn get(&self, keys: Vec<Key>) -> LocalFuture<'_, Result<Vec<Option<Vec<u8>>>>> {

@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorCode, Result},
-    format::{FORMAT, Head, body},
+    format::{FORMAT, Head},
     ports::{ChunkId, Durability, Guard, HeadInfo, Key, Store, Transaction, Write},
 };
 
@@ -35,7 +35,7 @@ const LOG_SLICE: usize = 8 * 1024 * 1024;
 
 /// Returns whether the deciding one of two stores, which has that head, has the database.
 pub fn decides(head: Option<&[u8]>) -> bool {
-    head.is_some_and(|head| start_of(head).is_none_or(|head| !head.features.iter().any(|name| name == ELSEWHERE)))
+    head.is_some_and(|head| records::start_of(head).is_none_or(|head| !head.features.iter().any(|name| name == ELSEWHERE)))
 }
 
 /// Checks that a database can be opened where it is, and with `limit` bytes at most where it is moved to: otherwise it
@@ -216,17 +216,12 @@ async fn head_of(store: &dyn Store) -> Result<Vec<u8>> {
         Error::invalid("There is no database of that name in this storage")
             .hint("databases() lists the stored databases")
     };
-    store.head().await?.ok_or_else(missing)
-}
-
-/// Returns what every head begins with, that of an encrypted database, too.
-fn start_of(head: &[u8]) -> Option<Head> {
-    Head::read_start(&mut body(head)?)
+    records::restored_head(store).await?.0.ok_or_else(missing)
 }
 
 /// Returns the start of a head that this build knows how to move.
 fn movable(stored: &[u8]) -> Result<Head> {
-    let mut head = start_of(stored).ok_or_else(|| corrupt("The head record of the database is damaged"))?;
+    let mut head = records::start_of(stored).ok_or_else(|| corrupt("The head record of the database is damaged"))?;
     let features = head.features.clone();
     head.features.retain(|name| !is_of_encryption(name));
     recovery::check_format(&head)?;

@@ -4,9 +4,9 @@ use std::ops::ControlFlow;
 
 use super::failure::corrupt;
 use crate::{
-    error::Result,
-    format::{Head, Manifest},
-    ports::{ChunkId, HeadInfo, Key, LogKey, Store, Write},
+    error::{ErrorCode, Result},
+    format::{Head, Manifest, body},
+    ports::{ChunkId, Durability, Guard, HeadInfo, Key, LogKey, Store, Transaction, Write},
 };
 
 /// How many bytes of the log are in memory at a time.
@@ -16,6 +16,30 @@ const LOG_SLICE: usize = 16 * 1024 * 1024;
 pub fn head_of(stored: Option<&[u8]>) -> Result<Option<Head>> {
     let damaged = || corrupt("The head record of the database is damaged");
     stored.map(|stored| Head::decode(stored).ok_or_else(damaged)).transpose()
+}
+
+/// Reads what every head begins with, that of an encrypted database, too; `None` when it is damaged.
+pub fn start_of(stored: &[u8]) -> Option<Head> {
+    Head::read_start(&mut body(stored)?)
+}
+
+/// Reads the head for a holder of the lock. One that is damaged or missing is stored again from its copy first, and the
+/// result is `true`: these are the bytes that it had, so the fence is what it was.
+pub async fn restored_head(store: &dyn Store) -> Result<(Option<Vec<u8>>, bool)> {
+    let stored = store.head().await?;
+    if stored.as_deref().is_some_and(|stored| body(stored).is_some()) {
+        return Ok((stored, false));
+    }
+    let Some(copy) = store.head_copy().await? else { return Ok((stored, false)) };
+    let Some(Head { holder, features, .. }) = start_of(&copy) else { return Ok((stored, false)) };
+    let writes = vec![Write::PutHead(copy.clone(), HeadInfo { holder, features })];
+    let transaction =
+        Transaction { guard: Guard::Head(stored), require: Vec::new(), writes, durability: Durability::Strict };
+    match store.write(transaction).await {
+        // Another holder has stored a head meanwhile.
+        Err(error) if error.is(ErrorCode::LockLost) => Ok((store.head().await?, false)),
+        written => written.map(|()| (Some(copy), true)),
+    }
 }
 
 /// Reads the head. Fails as [`head_of`] and the store do.

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use super::{
     chunk,
-    failure::{ELSEWHERE, corrupt, elsewhere, refused},
+    failure::{ELSEWHERE, HEAD_RESTORED, corrupt, elsewhere, refused},
     log::{Position, Replay, chunk_length},
     manifests::part,
     paging::{Paging, chunk_damage, first_missing},
@@ -89,10 +89,11 @@ pub(super) struct Broken {
 /// for a newer format, and with the errors of the store.
 pub(super) async fn recover(paging: &Paging) -> Result<Recovered> {
     let store = &*paging.store();
-    let stored = store.head().await?;
+    let (stored, restored) = records::restored_head(store).await?;
     let head = records::head_of(stored.as_deref())?;
     let headless = head.is_none();
-    let found = read_valid(paging, stored, head, None).await?;
+    let mut found = read_valid(paging, stored, head, None).await?;
+    found.warnings.extend(damage_met(store, restored).await?);
     let Recovered { state, stored, .. } = &found;
     let in_log = state.end.lsn > 0 || state.broken.is_some();
     let missing = headless && (in_log || !found.manifests.is_empty() || !found.damaged.is_empty());
@@ -119,6 +120,12 @@ pub(super) async fn recover(paging: &Paging) -> Result<Recovered> {
         error = error.detail("lastGoodAt", state.end.time.to_string());
     }
     Err(error)
+}
+
+/// Returns the warning about damage that cost nothing, if the store met any, or if the head was restored.
+pub(super) async fn damage_met(store: &dyn Store, restored: bool) -> Result<Option<Warning>> {
+    let met = if restored { Some(HEAD_RESTORED.to_owned()) } else { store.damage().await? };
+    Ok(met.map(|message| Warning { code: WarningCode::StorageDamaged, message }))
 }
 
 /// Returns the generation of the newest damaged manifest, if a state could not be rebuilt for its damage: newer than the base.
@@ -163,10 +170,12 @@ pub(super) async fn read_valid(
     let state = rebuild(paging, &mut bases, until, least, head_epoch).await?;
     damaged.extend(state.damaged.iter().copied());
     let used = state.base.as_ref().map_or(0, |base| base.generation);
-    let newer = damaged.iter().filter(|generation| **generation > used && from.is_none());
-    let warnings = newer.map(|generation| Warning {
+    let told = damaged.iter().filter(|_| from.is_none());
+    let warnings = told.map(|generation| Warning {
         code: WarningCode::SnapshotCorrupt,
-        message: if state.lacks {
+        message: if *generation < used {
+            format!("snapshot {generation} is damaged, and isn't listed any more; the data is complete. Take another snapshot")
+        } else if state.lacks {
             format!("snapshot {generation} is damaged; data stored only in it is lost")
         } else {
             format!("snapshot {generation} is damaged; the data was read from the previous one and the log")

@@ -178,14 +178,14 @@ const acts = {
     },
     limitedWasm.toString(),
   ],
-  'database_corrupt: a head that is damaged': async (name) => {
+  'database_corrupt: a head that is damaged, as is its copy': async (name) => {
     await (await window.open({ name })).close()
     const request = indexedDB.open(`tidelock/${name}`)
     await new Promise((resolve) => {
       request.onsuccess = resolve
     })
     const transaction = request.result.transaction('meta', 'readwrite')
-    transaction.objectStore('meta').put('nonsense', 'head')
+    for (const key of ['head', 'head copy']) transaction.objectStore('meta').put('nonsense', key)
     await new Promise((resolve) => {
       transaction.oncomplete = resolve
     })

@@ -168,10 +168,10 @@ export default {
         transaction.objectStore('meta').put({ ...head, features: ['encryption'] }, 'head')
       })
       assert.equal(await found(), undefined)
-      assert.deepEqual(await keys(name), ['head', 'last'])
+      assert.deepEqual(await keys(name), ['head', 'head copy', 'last'])
       await live.refresh()
       await hidden()
-      await t.until(async () => (await keys(name)).length === 1)
+      await t.until(async () => (await keys(name)).length === 2)
     },
   },
 

@@ -181,6 +181,7 @@ export interface EngineWarning {
 /** The stable code of a warning. */
 export type EngineWarningCode =
   | 'snapshot_corrupt'
+  | 'storage_damaged'
   | 'storage_lost'
   | 'realtime_unavailable'
   | 'integrity_failed'

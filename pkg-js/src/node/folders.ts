@@ -23,9 +23,9 @@ export function databasesIn(folder: string): DatabaseFolder[] {
     .sort((one, other) => (one.name < other.name ? -1 : 1))
 }
 
-/** Returns whether a folder contains a database. */
+/** Returns whether a folder contains a database, or what is left of one. */
 export function holdsDatabase(folder: string): boolean {
-  return entries(folder).some((entry) => entry.isFile() && /^journal\.\d+$/.test(entry.name))
+  return entries(folder).some((entry) => entry.isFile() && /^(journal|pack)\.\d+$/.test(entry.name))
 }
 
 /** Removes the folder of a deleted database, unless it contains other files. */

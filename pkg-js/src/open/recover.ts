@@ -21,7 +21,7 @@ import type { LastingStorage } from './stored-info.js'
  *
  * Rejects with `invalid_argument` when the database doesn't exist, `database_in_use`, `snapshot_not_found`, `snapshot_corrupt`,
  * `database_corrupt` when nothing usable is left, `decryption_failed`, `wasm_load_failed` and `storage_*`. The key of an encrypted database is stored in its
- * head record: without that record none of its data can be read.
+ * head record and in the copy of that: without both, none of its data can be read.
  *
  * @example
  * ```ts

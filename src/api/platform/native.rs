@@ -172,12 +172,14 @@ fn entries(folder: &Path) -> impl Iterator<Item = PathBuf> {
     entries.filter(|entry| entry.file_type().is_ok_and(|kind| !kind.is_symlink())).map(|entry| entry.path())
 }
 
+/// Returns whether a folder contains a database, or what is left of one.
 fn holds_database(folder: &Path) -> bool {
-    let is_journal = |path: PathBuf| {
-        let number = path.file_name().and_then(|name| name.to_str()?.strip_prefix("journal."));
-        number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+    let is_of_one = |path: PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str()?.split_once('.'));
+        let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        name.is_some_and(|(kind, number)| matches!(kind, "journal" | "pack") && is_number(number))
     };
-    entries(folder).any(is_journal)
+    entries(folder).any(is_of_one)
 }
 
 /// Returns the name of the database in a folder.

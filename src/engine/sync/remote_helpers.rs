@@ -238,7 +238,7 @@ async fn all_pages(remote: &Remote<'_>, since: Option<u64>) -> Result<Option<Hel
         if !complete
             && number(page.tombstones.last().map(|tombstone| tombstone.id.as_str())) <= number(after.as_deref())
         {
-            let text = "The remote's tidelock_state returned the same tombstones again";
+            let text = "The remote's sync helpers returned the same tombstones again";
             return Err(Error::new(ErrorCode::SyncProtocol, text).hint(NOT_POSTGREST).into());
         }
         // The ceiling of the first page counts, since it was decided before anything was read.

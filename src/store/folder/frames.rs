@@ -29,7 +29,7 @@ const MOST_WASTED: u64 = 4;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum FrameKind {
-    /// The first frame of a segment: the whole state except the log.
+    /// The first two frames of a segment: the whole state except the log, twice.
     Start,
     /// A record of the log, its key first.
     Log,
@@ -132,6 +132,8 @@ pub struct Frames<'a> {
     wasted: u64,
     /// How much was synced, by all intact frames after the first break.
     synced: Option<u64>,
+    /// Whether reading continued behind a damaged place.
+    skipped: bool,
 }
 
 impl<'a> Frames<'a> {
@@ -145,6 +147,7 @@ impl<'a> Frames<'a> {
             window_at: 0,
             wasted: 0,
             synced: None,
+            skipped: false,
         }
     }
 
@@ -158,9 +161,9 @@ impl<'a> Frames<'a> {
         self.place
     }
 
-    /// Returns whether an intact frame at this place follows the one before.
-    pub fn is_followed(&mut self) -> Result<bool> {
-        Ok(self.frame_at(self.place.at, Some(self.place.chain))?.is_some())
+    /// Returns whether reading continued behind a damaged place.
+    pub fn skipped(&self) -> bool {
+        self.skipped
     }
 
     /// Returns the next frame; `None` at the end of the intact part.
@@ -185,7 +188,7 @@ impl<'a> Frames<'a> {
             return Ok(None);
         }
         let Some((frame, place, _)) = self.find_frame(broken + 1)? else { return Ok(None) };
-        self.place = place;
+        (self.place, self.skipped) = (place, true);
         Ok(Some(frame))
     }
 
@@ -193,9 +196,10 @@ impl<'a> Frames<'a> {
     /// forged journal's frames may be a break.
     fn synced_after(&mut self, broken: u64) -> Result<u64> {
         let (mut at, mut most) = (broken + 1, 0);
-        while let Some((_, place, synced)) = self.find_frame(at)? {
+        while let Some((frame, place, synced)) = self.find_frame(at)? {
             at = place.at;
-            most = most.max(synced);
+            // The second frame repeats the first one, and counts without it.
+            most = most.max(if frame.kind == FrameKind::Start { 1 } else { synced });
         }
         self.synced = Some(most);
         Ok(most)

@@ -15,8 +15,8 @@ use crate::{
     store::failure::corrupt,
 };
 
-/// A segment is sealed only when it has this many times the bytes of its first frame, which repeats the whole state
-/// except the log.
+/// A segment is sealed only when it has this many times the bytes of its first two frames, each of which has the whole
+/// state except the log.
 const START_SHARE: u64 = 4;
 /// The number of the first segment.
 const FIRST_SEGMENT: u64 = 1;
@@ -35,14 +35,14 @@ pub struct Journal {
     place: Place,
     /// How many bytes of the segment are synced.
     synced: u64,
-    /// Bytes of the segment's first frame.
+    /// Bytes of the segment's first two frames.
     start_bytes: u64,
     /// The size of the segment's file when it was last read or written.
     seen: u64,
     /// Whether a transaction was appended since the journal was read or finished.
     appended: bool,
-    /// Whether the segment's first frame is damaged, and only the segment before still has the state at its beginning.
-    is_repaired: bool,
+    /// Whether a frame of the segment is damaged, and others follow it. The next segment soon has the state without it.
+    is_damaged: bool,
     pub state: State,
 }
 
@@ -62,7 +62,7 @@ enum Found {
 impl Journal {
     /// Reads the newest complete segment; `None` when there is no journal.
     ///
-    /// Fails with `database_corrupt` when its beginning is damaged and can't be repaired, and as the files do.
+    /// Fails with `database_corrupt` when its first two frames are damaged, and as the files do.
     pub fn load(files: Rc<dyn Files>, segment_bytes: u64) -> Result<Option<Self>> {
         let names = files.list()?;
         let mut segments: Vec<u64> = names.iter().filter_map(|name| segment_number(name)).collect();
@@ -70,7 +70,6 @@ impl Journal {
         for segment in &segments {
             let mut journal = Self::empty(files.clone(), segment_bytes, *segment);
             match journal.read()? {
-                Found::Unfinished | Found::Damaged if journal.repair()? => return Ok(Some(journal)),
                 Found::Unfinished => {}
                 // A segment without a possible successor counts as damaged.
                 Found::Newest if *segment < u64::MAX => return Ok(Some(journal)),
@@ -80,7 +79,7 @@ impl Journal {
         }
         // The first segment may be what a killed process left; later ones, and chunks, are of a database.
         match segments.iter().any(|segment| *segment > FIRST_SEGMENT) || has_chunks(&*files, &names)? {
-            true => Err(damaged(segments.first().copied().unwrap_or(FIRST_SEGMENT))),
+            true => Err(segments.first().map_or_else(missing, |newest| damaged(*newest))),
             false => Ok(None),
         }
     }
@@ -106,32 +105,9 @@ impl Journal {
             start_bytes: 0,
             seen: 0,
             appended: false,
-            is_repaired: false,
+            is_damaged: false,
             state: State::default(),
         }
-    }
-
-    /// Reads the segment behind its damaged first frame. What that held is known: it repeated the state at the end of the
-    /// segment before, and an empty one in the first segment. Returns `false` where the segment doesn't continue there.
-    fn repair(&mut self) -> Result<bool> {
-        let start = Place::start(self.place.segment);
-        let mut state = State::default();
-        if self.seen == 0 || start.segment == u64::MAX {
-            return Ok(false);
-        }
-        if start.segment > FIRST_SEGMENT {
-            let mut before = Self::empty(self.files.clone(), self.segment_bytes, start.segment - 1);
-            let is_intact = matches!(before.read()?, Found::Newest | Found::Sealed);
-            let Some(next) = before.next_state().filter(|_| is_intact) else { return Ok(false) };
-            state = next;
-        }
-        let first = start.put(&mut Vec::new(), FrameKind::Start, true, 0, &state.encode());
-        let is_alone = self.seen == first.at && start.segment > FIRST_SEGMENT;
-        if !is_alone && !Frames::from(&*self.files, first).is_followed()? {
-            return Ok(false);
-        }
-        (self.state, self.place, self.start_bytes, self.is_repaired) = (state, first, first.at, true);
-        Ok(self.read_from(Found::Newest)? == Found::Newest)
     }
 
     /// Returns whether another process wrote to the journal or removed it.
@@ -141,32 +117,25 @@ impl Journal {
 
     /// Applies the complete transactions of the segment.
     fn read(&mut self) -> Result<Found> {
-        self.read_from(Found::Unfinished)
-    }
-
-    /// Does the same from the current place on, with what was found before it.
-    fn read_from(&mut self, mut found: Found) -> Result<Found> {
         let files = self.files.clone();
         let name = segment_name(self.place.segment);
         self.seen = files.size(&name)?.unwrap_or(0);
         let mut frames = Frames::from(&*files, self.place);
-        let mut transaction = Vec::new();
+        let (mut found, mut transaction, mut count) = (Found::Unfinished, Vec::new(), 0_u64);
         while let Some(frame) = frames.next()? {
-            let begins = self.start_bytes == 0;
-            if begins != (frame.kind == FrameKind::Start) {
+            let is_start = frame.kind == FrameKind::Start;
+            // The second frame repeats the first one.
+            if count != 1 && is_start != (count == 0) {
                 return Ok(Found::Damaged);
             }
-            let last = frame.last;
-            if begins {
+            count += 1;
+            if is_start {
                 self.start_bytes = frames.place().at;
             }
+            let last = frame.last;
             if found == Found::Unfinished {
                 // It may hold the whole log, and counts for nothing until it is complete.
                 self.apply(&frame)?;
-                // A segment that is named twice would be read twice.
-                if begins && !self.segments().is_sorted_by(|segment, next| segment < next) {
-                    return Err(damaged(self.place.segment));
-                }
             } else {
                 transaction.push(frame);
             }
@@ -182,6 +151,7 @@ impl Journal {
             }
             self.place = frames.place();
         }
+        self.is_damaged = frames.skipped();
         // What a killed process leaves begins like a segment, or was never written.
         let begins = files.read(&name, 0, MAGIC_BYTES)?.unwrap_or_default();
         let is_torn = Frames::may_begin_with(&begins);
@@ -190,7 +160,9 @@ impl Journal {
 
     /// Applies a frame. Of those that can't be decoded, most count as damaged: readers that need their content notice.
     fn apply(&mut self, frame: &Frame) -> Result<()> {
-        if self.state.apply(frame) {
+        // A segment that is named twice would be read twice.
+        let fits = |journal: &Self| journal.segments().is_sorted_by(|segment, next| segment < next);
+        if self.state.apply(frame) && (frame.kind != FrameKind::Start || fits(self)) {
             return Ok(());
         }
         match frame.kind {
@@ -227,14 +199,17 @@ impl Journal {
     }
 
     /// Records at the end that everything before is synced, and the newest key of the log: a later break there is then
-    /// damage, and not the unfinished last write of a killed process. Fails if the sync does: the disk may then have lost what was written before.
+    /// damage, and not the unfinished last write of a killed process. Fails if the sync does: the disk may then have lost
+    /// what was written before.
     pub fn finish(&mut self) -> Result<()> {
         let Some(head) = self.state.head.clone().filter(|_| self.appended) else { return Ok(()) };
-        if self.synced == self.place.at || self.has_changed()? {
+        if self.has_changed()? {
             return Ok(());
         }
-        self.files.sync(&segment_name(self.place.segment))?;
-        self.synced = self.place.at;
+        if self.synced != self.place.at {
+            self.files.sync(&segment_name(self.place.segment))?;
+            self.synced = self.place.at;
+        }
         let mut body = LayoutWriter::default();
         body.bytes(&head);
         if let Some(newest) = self.state.newest {
@@ -267,10 +242,19 @@ impl Journal {
         Ok(place)
     }
 
-    /// Returns whether the segment should be sealed: it is long, or the next one should repeat the state.
+    /// Describes damage that was passed over.
+    pub fn damage(&self) -> Option<String> {
+        self.is_damaged.then(|| {
+            let name = segment_name(self.place.segment);
+            format!("{name} was damaged, and was read without the damaged place: a snapshot that was only noted there isn't \
+                listed any more; the data is complete. Take another snapshot")
+        })
+    }
+
+    /// Returns whether the segment should be sealed: it is long, or damaged.
     pub fn is_long(&self) -> bool {
         let is_long = self.place.at >= self.segment_bytes.max(self.start_bytes * START_SHARE);
-        (is_long || self.is_repaired) && self.state.newest.is_some()
+        (is_long || self.is_damaged) && self.state.newest.is_some()
     }
 
     /// Seals the segment and begins the next one, whose file must be prepared.
@@ -315,25 +299,33 @@ impl Journal {
             self.files.truncate(&name, 0)?;
             self.files.sync(&name)?;
         }
-        let mut piece = Vec::new();
-        let first = start.put(&mut piece, FrameKind::Start, replaced.is_none(), 0, &state.encode());
-        self.files.write(&name, 0, &piece)?;
-        let mut end = first;
+        let (mut piece, mut begun, body) = (Vec::new(), start, state.encode());
+        // Twice: when the segments before are removed, the state is nowhere else.
+        for _ in 0..2 {
+            let at = begun.at;
+            piece.clear();
+            begun = begun.put(&mut piece, FrameKind::Start, replaced.is_none(), 0, &body);
+            self.files.write(&name, at, &piece)?;
+        }
+        drop((piece, body));
+        let mut end = begun;
         if let Some(replaced) = replaced {
-            end = self.copy_log(&name, first, &state, replaced)?;
+            end = self.copy_log(&name, begun, &state, replaced)?;
         }
         self.files.sync(&name)?;
         if replaced.is_some() {
             let mut head = LayoutWriter::default();
             head.bytes(state.head.as_deref().unwrap_or_default());
-            piece.clear();
-            let at = end.at;
-            end = end.put(&mut piece, FrameKind::Head, true, 0, &head.0);
-            self.files.write(&name, at, &piece)?;
-            self.files.sync(&name)?;
+            // Twice, too: each completes the transaction, and says that what is before it was synced.
+            for _ in 0..2 {
+                let (at, mut piece) = (end.at, Vec::new());
+                end = end.put(&mut piece, FrameKind::Head, true, at, &head.0);
+                self.files.write(&name, at, &piece)?;
+                self.files.sync(&name)?;
+            }
         }
         (self.state, self.place) = (state, end);
-        (self.synced, self.start_bytes, self.seen, self.is_repaired) = (end.at, first.at, end.at, false);
+        (self.synced, self.start_bytes, self.seen, self.is_damaged) = (end.at, begun.at, end.at, false);
         if old.segment >= FIRST_SEGMENT {
             // Another process with this folder open notices the grown file, and looks for the next segment.
             let mut seal = Vec::new();
@@ -447,6 +439,11 @@ fn damaged(segment: u64) -> Error {
     corrupt("The beginning of the database's journal is damaged")
         .hint("Restore the folder from a backup")
         .detail("file", segment_name(segment))
+}
+
+fn missing() -> Error {
+    corrupt("The database's journal is missing: without it, the packs in its folder can't be read")
+        .hint("Restore the folder from a backup; deleteDatabase removes what is left")
 }
 
 /// Returns whether a pack among these files has bytes.

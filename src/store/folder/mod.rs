@@ -17,6 +17,9 @@
 //! 3. Then, if it must survive a power cut, the segment is synced. All transactions but batches of the log must.
 //! 4. Only then are the files removed that it made obsolete. The next claim removes those that a crash leaves.
 //!
+//! What nothing else could replace is there twice, so that no single damaged frame costs it: the head in each transaction
+//! that stores it, and the state with which a segment begins. The last intact frame counts.
+//!
 //! A long segment is sealed: the next one begins with the whole state except the log, and is the valid one from when
 //! that is complete and synced. Opening reads the newest complete segment only; the older ones hold the rest of the log,
 //! and are removed with it. Changing the key writes the log into one new segment, too, as one transaction.
@@ -192,6 +195,10 @@ impl Store for FolderStore {
 
     fn head(&self) -> LocalFuture<'_, Result<Option<Vec<u8>>>> {
         Box::pin(ready(self.0.read(|state| state.head.clone())))
+    }
+
+    fn damage(&self) -> LocalFuture<'_, Result<Option<String>>> {
+        Box::pin(ready(self.0.with(|journal| Ok(journal.as_ref().and_then(Journal::damage)))))
     }
 
     fn get(&self, keys: Vec<Key>) -> LocalFuture<'_, Result<Vec<Option<Vec<u8>>>>> {

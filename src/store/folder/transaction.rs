@@ -94,7 +94,7 @@ impl FolderInner {
     fn prepare(&self, journal: &Journal, transaction: Transaction) -> Result<PreparedWrites> {
         let mut sync = transaction.durability == Durability::Strict;
         let mut entries = Vec::with_capacity(transaction.writes.len());
-        let mut replaced = Map::default();
+        let (mut replaced, mut head_copy) = (Map::default(), None);
         let chunks = transaction.writes.iter().filter_map(|write| match write {
             Write::Put(Key::Chunk(_), bytes) => Some(&bytes[..]),
             _ => None,
@@ -116,6 +116,7 @@ impl FolderInner {
                 }
                 Write::PutHead(bytes, _) => {
                     body.bytes(&bytes);
+                    head_copy = Some(body.0.clone());
                     FrameKind::Head
                 }
                 Write::Put(Key::Log(key), bytes) => {
@@ -151,6 +152,7 @@ impl FolderInner {
             };
             entries.push((kind, body.0));
         }
+        entries.extend(head_copy.map(|body| (FrameKind::Head, body)));
         Ok(PreparedWrites { entries, replaced, sync })
     }
 }

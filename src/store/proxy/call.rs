@@ -35,6 +35,10 @@ pub enum ReadCall {
     Generations,
     /// The ids of all chunks: a list of texts.
     ChunkIds,
+    /// The copy of the head: bytes, or none.
+    HeadCopy,
+    /// Damage that the store met: a text, or none.
+    Damage,
 }
 
 impl StoreCall {
@@ -61,6 +65,8 @@ impl StoreCall {
             Self::Read(ReadCall::ChunkIds) => out.u32(6),
             Self::Reopen => out.u32(7),
             Self::Close => out.u32(8),
+            Self::Read(ReadCall::HeadCopy) => out.u32(9),
+            Self::Read(ReadCall::Damage) => out.u32(10),
         }
         out.0
     }
@@ -78,6 +84,8 @@ impl StoreCall {
             6 => Self::Read(ReadCall::ChunkIds),
             7 => Self::Reopen,
             8 => Self::Close,
+            9 => Self::Read(ReadCall::HeadCopy),
+            10 => Self::Read(ReadCall::Damage),
             _ => return None,
         };
         from.0.is_empty().then_some(request)

@@ -91,6 +91,14 @@ impl Store for ProxyStore {
         self.call(&StoreCall::Read(ReadCall::Head))
     }
 
+    fn head_copy(&self) -> LocalFuture<'_, Result<Option<Vec<u8>>>> {
+        self.call(&StoreCall::Read(ReadCall::HeadCopy))
+    }
+
+    fn damage(&self) -> LocalFuture<'_, Result<Option<String>>> {
+        self.call(&StoreCall::Read(ReadCall::Damage))
+    }
+
     fn get(&self, keys: Vec<Key>) -> LocalFuture<'_, Result<Vec<Option<Vec<u8>>>>> {
         self.call(&StoreCall::Read(ReadCall::Get(keys)))
     }

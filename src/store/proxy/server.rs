@@ -65,6 +65,8 @@ async fn value_of(store: Rc<dyn Store>, read: ReadCall) -> Vec<u8> {
         }
         ReadCall::Generations => reply(&store.generations().await),
         ReadCall::ChunkIds => reply(&store.chunk_ids().await),
+        ReadCall::HeadCopy => reply(&store.head_copy().await),
+        ReadCall::Damage => reply(&store.damage().await),
     }
 }
 

@@ -1,13 +1,13 @@
 //! The encrypting store.
 
-use std::{any::Any, rc::Rc};
+use std::{any::Any, cell::Cell, future::ready, rc::Rc};
 
 use tidelock_gcm::{Key as GcmKey, TAG_BYTES};
 
 use super::{
     super::{
-        failure::{corrupt, lock_lost},
-        records::head_of,
+        failure::{HEAD_RESTORED, corrupt, lock_lost},
+        records::{head_of, restored_head},
         recovery::check_format,
     },
     head::{self, SealedHead},
@@ -44,6 +44,8 @@ struct SealedInner {
     heads: Hmac,
     now: GcmKey,
     later: Rc<dyn Cipher>,
+    /// Whether the head was restored from its copy.
+    restored: Cell<bool>,
 }
 
 impl SealedStore {
@@ -52,7 +54,8 @@ impl SealedStore {
     /// Fails with `decryption_failed` when another secret encrypted it, `invalid_argument` when it isn't encrypted,
     /// `database_corrupt` when its head was changed, and the store's errors.
     pub async fn open(store: Rc<dyn Store>, vault: &Vault) -> Result<Self> {
-        let Some(stored) = store.head().await? else { return Self::create(store, vault).await };
+        let (stored, restored) = restored_head(&*store).await?;
+        let Some(stored) = stored else { return Self::create(store, vault).await };
         let Some(mut head) = SealedHead::decode(&stored) else {
             if let Some(head) = head_of(Some(&stored))? {
                 check_format(&head)?;
@@ -71,6 +74,7 @@ impl SealedStore {
         };
         let sealed = Self::new(store, &vault.entropy, &vault.crypto, wrapper, key, next).await?;
         sealed.open_head(&stored)?;
+        sealed.0.restored.set(restored);
         Ok(sealed)
     }
 
@@ -136,6 +140,7 @@ impl SealedStore {
             later: crypto.cipher(&content).await?,
             crypto: crypto.clone(),
             wrapper,
+            restored: Cell::new(false),
             next: next.map(|next| {
                 let ids = chunk_ids(&next.key);
                 (next, ids)
@@ -287,6 +292,13 @@ impl Store for SealedStore {
 
     fn head(&self) -> LocalFuture<'_, Result<Option<Vec<u8>>>> {
         Box::pin(async move { self.0.store.head().await?.map(|stored| self.open_head(&stored)).transpose() })
+    }
+
+    fn damage(&self) -> LocalFuture<'_, Result<Option<String>>> {
+        match self.0.restored.get() {
+            true => Box::pin(ready(Ok(Some(HEAD_RESTORED.to_owned())))),
+            false => self.0.store.damage(),
+        }
     }
 
     fn get(&self, keys: Vec<Key>) -> LocalFuture<'_, Result<Vec<Option<Vec<u8>>>>> {

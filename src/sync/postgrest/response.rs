@@ -71,7 +71,7 @@ pub fn interpret(
     let is_success = matches!(response.status, 200 | 201 | 204 | 206);
     if is_success && !is_json(&response.body) {
         // As a sign-in page of the network: it confirms nothing, nor is PostgREST at this URL.
-        let text = format!("The remote's answer for table {table} is not JSON");
+        let text = format!("The remote's answer for {} is not JSON", target(table));
         return Verdict::Fail(Error::new(ErrorCode::SyncProtocol, text).hint(NOT_POSTGREST).detail("table", table));
     }
     if is_success && !response.body.starts_with(b"{") {
@@ -206,13 +206,30 @@ fn is_json(body: &[u8]) -> bool {
     first.is_none_or(|byte| matches!(byte, b'[' | b'{' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n'))
 }
 
+/// Returns what a request is about, for a message. The names of the helpers' functions tell a user nothing.
+fn target(table: &str) -> String {
+    match table {
+        "tidelock_state" => "its sync helpers".to_owned(),
+        "tidelock_schema" => "its schema".to_owned(),
+        _ => format!("table {table}"),
+    }
+}
+
+/// Returns what a request is for, for a message.
+fn doing(table: &str) -> String {
+    match table {
+        "tidelock_state" | "tidelock_schema" => format!("reading {}", target(table)),
+        _ => format!("syncing {table}"),
+    }
+}
+
 fn interpret_failure(table: &str, failure: &HttpFailure, secrets: &Secrets) -> Verdict {
     let error = |text: String| Error::new(ErrorCode::SyncNetwork, text).detail("table", table);
     match failure {
         HttpFailure::Network(words) => Verdict::Retry {
             after_ms: None,
             smaller: false,
-            error: error(format!("The remote could not be reached while syncing {table}"))
+            error: error(format!("The remote could not be reached while {}", doing(table)))
                 .hint("Check the network, remote.url, and whether the server allows this page (CORS)")
                 .cause(secrets.mask(words)),
         },
@@ -220,7 +237,10 @@ fn interpret_failure(table: &str, failure: &HttpFailure, secrets: &Secrets) -> V
         HttpFailure::TooLarge { limit } => Verdict::TooLarge(
             Error::new(
                 ErrorCode::SyncProtocol,
-                format!("The remote's answer for table {table} is larger than remote.maxResponseBytes ({limit} bytes)"),
+                format!(
+                    "The remote's answer for {} is larger than remote.maxResponseBytes ({limit} bytes)",
+                    target(table)
+                ),
             )
             .hint("Raise remote.maxResponseBytes, or leave large columns out of `columns`")
             .detail("table", table)
@@ -229,7 +249,7 @@ fn interpret_failure(table: &str, failure: &HttpFailure, secrets: &Secrets) -> V
         HttpFailure::Timeout => Verdict::Retry {
             after_ms: None,
             smaller: true,
-            error: error(format!("The remote sent no complete answer within remote.timeoutMs while syncing {table}"))
+            error: error(format!("The remote sent no complete answer within remote.timeoutMs while {}", doing(table)))
                 .hint("Raise remote.timeoutMs or lower remote.pageSize"),
         },
     }
@@ -261,7 +281,7 @@ impl Problem {
     }
 
     fn error(&self, code: ErrorCode, table: &str, status: u16) -> Error {
-        let mut message = format!("The remote answered {status} for table {table}");
+        let mut message = format!("The remote answered {status} for {}", target(table));
         if !self.message.is_empty() {
             message.push_str(": ");
             message.push_str(&self.message);
@@ -332,6 +352,19 @@ mod tests {
             Verdict::TooLarge(error) => format!("too large {}", error.code),
             Verdict::Moved(location) => format!("moved {}", location.as_deref().unwrap_or("")),
             Verdict::Fail(error) => format!("fail {}", error.code),
+        }
+    }
+
+    #[test]
+    fn messages_name_no_function_of_the_helpers() {
+        let failures = [HttpFailure::Network("no route".into()), HttpFailure::Timeout];
+        let answers = failures.map(Err).into_iter().chain([answer(500, &[], "{}"), answer(200, &[], "<html>")]);
+        for found in answers {
+            for (table, shown) in [("tidelock_state", "its sync helpers"), ("tidelock_schema", "its schema"), ("t", "t")] {
+                let verdict = interpret(table, &found, &Secrets::default(), Timestamp(0));
+                let (Verdict::Retry { error, .. } | Verdict::Fail(error)) = verdict else { panic!("{found:?}") };
+                assert!(error.message.contains(shown) && !error.message.contains("tidelock_"), "{error}");
+            }
         }
     }
 

@@ -25,6 +25,7 @@ pub fn read(file: &Value) -> Contents {
     let snapshots = entries("snapshots").map(|(key, bytes)| (key.parse().expect("a number"), unhex(bytes)));
     Contents {
         head: Some(unhex(&file["head"])),
+        head_copy: None,
         log: log.collect(),
         snapshots: snapshots.collect(),
         chunks: entries("chunks").map(|(id, bytes)| (id.clone(), unhex(bytes))).collect(),

@@ -66,7 +66,8 @@ fn opening() {
     let head = |change: fn(&mut Head)| refused(&|machine| machine.damage(|contents| change_head(contents, change)));
     shown.add("a newer format", &head(|head| head.format = 3));
     shown.add("a feature that isn't known", &head(|head| head.features.push("columns".into())));
-    shown.add("no head", &refused(&|machine| machine.damage(|contents| contents.head = None)));
+    let headless = |contents: &mut Contents| (contents.head, contents.head_copy) = (None, None);
+    shown.add("no head", &refused(&|machine| machine.damage(headless)));
     let log = |machine: &mut Machine| {
         machine.damage(|contents| {
             let newest = *contents.log.keys().next_back().unwrap();
@@ -252,7 +253,7 @@ fn moving() {
         (machine, from, result)
     };
     let refused = |to: Faults, change: fn(&mut Contents)| moved(to, change).2;
-    shown.fails("no database", refused(Faults::default(), |contents| contents.head = None));
+    shown.fails("no database", refused(Faults::default(), |contents| (contents.head, contents.head_copy) = (None, None)));
     shown.fails(
         "a value that can't be read",
         refused(Faults::default(), |contents| {

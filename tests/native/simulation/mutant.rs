@@ -190,6 +190,10 @@ impl Store for Mutant {
         self.store.head()
     }
 
+    fn head_copy(&self) -> LocalFuture<'_, Result<Option<Vec<u8>>>> {
+        self.store.head_copy()
+    }
+
     fn generations(&self) -> LocalFuture<'_, Result<Vec<u64>>> {
         self.store.generations()
     }

@@ -1,132 +1,269 @@
-//! A damaged first frame of a journal's segment: it repeats what the segment before has, and costs nothing.
+//! Damaged frames of a folder's journal: each costs at most what only that frame has, and is told.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    rc::Rc,
-};
+use std::rc::Rc;
 
 use tidelock::{
-    ErrorCode,
-    ports::{Store, sim::Sim},
+    Error, ErrorCode, Result,
+    error::WarningCode,
+    ports::{Files, Holder, Platform, Store, sim::Sim},
     snapshot::Reason,
-    store::folder::{Disk, FolderStore},
+    store::{
+        RecoveryReport, Rekeyed, Storage,
+        sealed::{SealedStore, Secret},
+    },
 };
 
-use super::{hostile_folder::HEADER, page::Page};
+use super::{
+    bench::{key, vault},
+    folder::SimDisk,
+    hostile_folder::{HEADER, START_FRAME},
+    page::Page,
+};
 
-/// The rows of each database here.
 const ROWS: i64 = 12;
+const SNAPSHOTS: usize = 2;
+const LOG: u8 = 1;
 
-/// A folder with a closed database of two snapshots.
-struct Scene {
-    folder: PathBuf,
-    sim: Sim,
-    segment_bytes: u64,
+/// How the database came to its key, before it was closed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Made {
+    Plain,
+    /// Without anything after the change of the key, which writes a segment with the whole log.
+    Encrypted,
+    OtherSecret,
+    Rotated,
+    /// With another opening after the change.
+    RotatedAndUsed,
 }
 
-impl Scene {
-    fn new(name: &str, segment_bytes: u64) -> Self {
-        let folder = std::env::temp_dir().join(format!("tidelock-{}-segment-{name}", std::process::id()));
-        let _ = fs::remove_dir_all(&folder);
-        let mut scene = Self { folder, sim: Sim::new(1), segment_bytes };
-        let (store, platform) = (scene.store(), scene.sim.platform());
-        scene.sim.run(async move {
-            let page = Page::open(store.clone(), &platform).await.unwrap();
-            page.commit("CREATE TABLE t(v)").await.unwrap();
-            for number in 0..ROWS {
-                page.commit(&format!("INSERT INTO t VALUES ('{number}')")).await.unwrap();
-                if number % 5 == 4 {
-                    page.snapshots.create(None, Reason::Manual).await.unwrap();
-                }
+const ALL: [Made; 5] = [Made::Plain, Made::Encrypted, Made::OtherSecret, Made::Rotated, Made::RotatedAndUsed];
+
+impl Made {
+    /// The secret that opens it, and the one before.
+    fn secrets(self) -> (Option<Secret>, Option<Secret>) {
+        match self {
+            Self::Plain => (None, None),
+            Self::Encrypted => (Some(key(1)), None),
+            Self::OtherSecret => (Some(key(2)), Some(key(1))),
+            Self::Rotated | Self::RotatedAndUsed => (Some(key(1)), Some(key(1))),
+        }
+    }
+}
+
+async fn connect(disk: &SimDisk, platform: &Platform, secret: Option<Secret>) -> Result<Rc<dyn Store>> {
+    match secret {
+        None => Ok(disk.store()),
+        Some(secret) => Ok(Rc::new(SealedStore::open(disk.store(), &vault(platform, secret)).await?)),
+    }
+}
+
+async fn change_key(page: &Page, platform: &Platform, made: Made) {
+    let storage = &page.storage;
+    let changed = match made {
+        Made::Plain => return,
+        Made::Encrypted | Made::OtherSecret => {
+            let (to, _) = made.secrets();
+            storage.rekey(to.map(|to| vault(platform, to)).as_ref()).await
+        }
+        Made::Rotated | Made::RotatedAndUsed => {
+            assert_eq!(storage.begin_rotation().await, Rekeyed::Done);
+            let mut rotation = storage.rotation().unwrap();
+            while storage.copy_ahead(&mut rotation).await.unwrap() {}
+            let ended = storage.end_rotation(&rotation).await;
+            storage.sweep().await.unwrap();
+            ended
+        }
+    };
+    assert_eq!(changed, Rekeyed::Done);
+}
+
+/// A closed database with rows and snapshots.
+fn made(how: Made) -> SimDisk {
+    let (disk, mut sim) = (SimDisk::default(), Sim::new(1));
+    let (platform, on) = (sim.platform(), disk.clone());
+    sim.run(async move {
+        let (_, before) = how.secrets();
+        let store = connect(&on, &platform, before).await.unwrap();
+        let page = Page::open(store.clone(), &platform).await.unwrap();
+        page.commit("CREATE TABLE t(v)").await.unwrap();
+        for number in 0..ROWS {
+            page.commit(&format!("INSERT INTO t VALUES ('{number}')")).await.unwrap();
+            if number % 5 == 4 {
+                page.snapshots.create(None, Reason::Manual).await.unwrap();
             }
+        }
+        change_key(&page, &platform, how).await;
+        store.close().await.unwrap();
+        if how == Made::RotatedAndUsed {
+            let store = connect(&on, &platform, how.secrets().0).await.unwrap();
+            Page::open(store.clone(), &platform).await.unwrap();
             store.close().await.unwrap();
-        });
-        scene
-    }
-
-    fn store(&self) -> Rc<dyn Store> {
-        Rc::new(FolderStore::with_sizes(Rc::new(Disk::new(&self.folder)), self.segment_bytes, 1 << 20))
-    }
-
-    fn segments(&self) -> Vec<u64> {
-        let names = fs::read_dir(&self.folder).unwrap().map(|entry| entry.unwrap().file_name());
-        let number = |name: std::ffi::OsString| name.to_str()?.strip_prefix("journal.")?.parse().ok();
-        let mut numbers: Vec<u64> = names.filter_map(number).collect();
-        numbers.sort_unstable();
-        numbers
-    }
-
-    fn segment(&self, number: u64) -> PathBuf {
-        self.folder.join(format!("journal.{number}"))
-    }
-
-    /// Opens the database, adds a row and closes it. Returns the rows and snapshots that were found.
-    fn opened(&mut self) -> Result<(i64, usize), ErrorCode> {
-        let (store, platform) = (self.store(), self.sim.platform());
-        self.sim.run(async move {
-            let page = Page::open(store.clone(), &platform).await.map_err(|error| error.code)?;
-            let found = (page.number("SELECT count(*) FROM t"), page.snapshots.list().len());
-            page.commit("INSERT INTO t VALUES ('more')").await.unwrap();
-            store.close().await.unwrap();
-            Ok(found)
-        })
-    }
+        }
+    });
+    disk
 }
 
-impl Drop for Scene {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.folder);
+/// What an opening finds: rows, snapshots, warnings.
+type Found = (i64, usize, Vec<WarningCode>);
+
+/// Opens the database, adds a row and closes it.
+fn opened(disk: &SimDisk, secret: Option<Secret>) -> Result<Found> {
+    let (mut sim, on) = (Sim::new(2), disk.clone());
+    let platform = sim.platform();
+    sim.run(async move {
+        let store = connect(&on, &platform, secret).await?;
+        let page = Page::open(store.clone(), &platform).await?;
+        let codes = page.warnings.iter().map(|warning| warning.code).collect();
+        let found = (page.number("SELECT count(*) FROM t"), page.snapshots.list().len(), codes);
+        page.commit("INSERT INTO t VALUES ('more')").await.unwrap();
+        store.close().await.unwrap();
+        Ok(found)
+    })
+}
+
+fn recovered(disk: &SimDisk, secret: Option<Secret>) -> Result<RecoveryReport> {
+    let (mut sim, on) = (Sim::new(2), disk.clone());
+    let platform = sim.platform();
+    sim.run(async move {
+        let store = connect(&on, &platform, secret).await?;
+        let report = Storage::recover(store.clone(), &platform, Holder::default(), None).await;
+        store.close().await.unwrap();
+        report
+    })
+}
+
+fn segments(disk: &SimDisk) -> Vec<u64> {
+    let number = |name: &String| name.strip_prefix("journal.")?.parse().ok();
+    let mut numbers: Vec<u64> = disk.list().unwrap().iter().filter_map(number).collect();
+    numbers.sort_unstable();
+    numbers
+}
+
+fn bytes(disk: &SimDisk, name: &str) -> Vec<u8> {
+    disk.read(name, 0, usize::MAX).unwrap().unwrap()
+}
+
+/// Returns where each frame of a segment begins, its kind, and its length.
+fn frames(bytes: &[u8]) -> Vec<(usize, u8, usize)> {
+    let (mut frames, mut at) = (Vec::new(), 0);
+    while at < bytes.len() {
+        let length = HEADER + u32::from_le_bytes(bytes[at + 8..at + 12].try_into().unwrap()) as usize;
+        frames.push((at, bytes[at + 4], length));
+        at += length;
     }
+    frames
 }
 
-/// Flips the bits of one byte.
-fn flip(path: &Path, at: usize) {
-    let mut bytes = fs::read(path).unwrap();
-    bytes[at] ^= 0x41;
-    fs::write(path, bytes).unwrap();
+/// Returns some places of a frame: in each field of its header, and in its body.
+fn places(length: usize) -> impl Iterator<Item = usize> {
+    let body = [HEADER, (HEADER + length) / 2, length - 1];
+    [0, 4, 5, 8, 11, 12, 20, 28].into_iter().chain(body.into_iter().filter(move |at| *at < length))
 }
 
-/// Some bytes of the first frame: in each field of its header, and in its body.
-fn places(path: &Path) -> Vec<usize> {
-    let bytes = fs::read(path).unwrap();
-    let length = u32::from_le_bytes(bytes[8..12].try_into().unwrap()) as usize;
-    vec![0, 4, 5, 8, 11, 12, 20, 28, HEADER, HEADER + length / 2, HEADER + length - 1]
+fn flipped(disk: &SimDisk, name: &str, at: usize) -> SimDisk {
+    let disk = disk.copied();
+    disk.change(name, |bytes| {
+        if let Some(byte) = bytes.get_mut(at) {
+            *byte ^= 0x41;
+        }
+    });
+    disk
+}
+
+fn code(error: Error) -> ErrorCode {
+    error.code
 }
 
 #[test]
-fn the_first_frame_of_a_segment_may_be_damaged() {
-    for (name, segment_bytes) in [("only", 8 << 20), ("later", 20_000)] {
-        for index in 0..11 {
-            let mut scene = Scene::new(&format!("{name}-{index}"), segment_bytes);
-            let newest = *scene.segments().last().unwrap();
-            assert_eq!(newest > 1, name == "later", "{newest} segments");
-            let path = scene.segment(newest);
-            flip(&path, places(&path)[index]);
-            assert_eq!(scene.opened(), Ok((ROWS, 2)), "{name}, place {index}");
-            // Soon the state is whole again, in a new segment.
-            let repaired = *scene.segments().last().unwrap();
-            assert_eq!(repaired, newest + 1, "{name}, place {index}");
-            assert_eq!(scene.opened(), Ok((ROWS + 1, 2)), "{name}, place {index}");
+fn only_a_damaged_commit_costs_data_and_all_is_told() {
+    for how in ALL {
+        let (disk, (secret, before)) = (made(how), how.secrets());
+        let (mut whole, mut told) = (0, 0);
+        for segment in segments(&disk) {
+            let name = format!("journal.{segment}");
+            for (at, kind, length) in frames(&bytes(&disk, &name)) {
+                for place in places(length) {
+                    let case = format!("{how:?}, {name}, kind {kind}, {at} + {place}");
+                    let damaged = flipped(&disk, &name, at + place);
+                    if how == Made::OtherSecret {
+                        let refused = opened(&damaged.copied(), before.clone()).map(drop).map_err(code);
+                        assert_eq!(refused, Err(ErrorCode::DecryptionFailed), "{case}");
+                    }
+                    match opened(&damaged, secret.clone()) {
+                        Ok((rows, snapshots, warnings)) => {
+                            assert_eq!(rows, ROWS, "{case}");
+                            assert!(snapshots == SNAPSHOTS || !warnings.is_empty(), "{case}: not told");
+                            told += usize::from(!warnings.is_empty());
+                            whole += 1;
+                            let (rows, _, warnings) = opened(&damaged, secret.clone()).unwrap();
+                            assert_eq!(rows, ROWS + 1, "{case}");
+                            assert!(!warnings.contains(&WarningCode::StorageDamaged), "{case}: told again");
+                        }
+                        Err(error) => {
+                            assert_eq!((error.code, kind), (ErrorCode::DatabaseCorrupt, LOG), "{case}: {error}");
+                            let report = recovered(&damaged, secret.clone()).unwrap();
+                            assert!(report.lost_batches > 0, "{case}");
+                            assert!(opened(&damaged, secret.clone()).unwrap().0 < ROWS, "{case}");
+                        }
+                    }
+                }
+            }
+        }
+        assert!(whole > 100 && told > 20, "{how:?}: {whole}, {told}");
+    }
+}
+
+#[test]
+fn the_beginning_of_a_segment_is_there_twice() {
+    for how in ALL {
+        let disk = made(how);
+        let newest = *segments(&disk).last().unwrap();
+        let name = format!("journal.{newest}");
+        let found = frames(&bytes(&disk, &name));
+        assert_eq!((found[0].1, found[1].1), (START_FRAME, START_FRAME));
+        for (at, _, length) in [found[0], found[1]] {
+            for place in places(length) {
+                let damaged = flipped(&disk, &name, at + place);
+                let (rows, snapshots, warnings) = opened(&damaged, how.secrets().0).unwrap();
+                assert_eq!((rows, snapshots), (ROWS, SNAPSHOTS), "{how:?}, {at} + {place}");
+                assert_eq!(warnings, [WarningCode::StorageDamaged], "{how:?}, {at} + {place}");
+                // Soon the state is whole again, in a new segment.
+                assert!(*segments(&damaged).last().unwrap() > newest, "{how:?}, {at} + {place}");
+            }
         }
     }
 }
 
 #[test]
-fn without_the_segment_before_it_is_damage_and_nothing_is_written() {
-    let mut scene = Scene::new("alone", 20_000);
-    let newest = *scene.segments().last().unwrap();
-    flip(&scene.segment(newest), HEADER);
-    fs::remove_file(scene.segment(newest - 1)).unwrap();
-    let before = fs::read(scene.segment(newest)).unwrap();
-    assert_eq!(scene.opened(), Err(ErrorCode::DatabaseCorrupt));
-    assert_eq!(fs::read(scene.segment(newest)).unwrap(), before);
+fn without_both_it_is_damage_and_nothing_is_written() {
+    for how in ALL {
+        let disk = made(how);
+        let name = format!("journal.{}", segments(&disk).last().unwrap());
+        let found = frames(&bytes(&disk, &name));
+        let damaged = flipped(&flipped(&disk, &name, HEADER), &name, found[1].0 + HEADER);
+        let before = bytes(&damaged, &name);
+        assert_eq!(opened(&damaged, how.secrets().0).map_err(code), Err(ErrorCode::DatabaseCorrupt));
+        assert_eq!(bytes(&damaged, &name), before);
+    }
 }
 
 #[test]
 fn a_newest_segment_that_is_missing_is_damage() {
-    let mut scene = Scene::new("missing", 20_000);
-    let newest = *scene.segments().last().unwrap();
-    fs::remove_file(scene.segment(newest)).unwrap();
-    assert_eq!(scene.opened(), Err(ErrorCode::DatabaseCorrupt), "the one before says that it had a successor");
+    let disk = made(Made::Plain);
+    let newest = *segments(&disk).last().unwrap();
+    assert!(newest > 1);
+    disk.remove(&format!("journal.{newest}")).unwrap();
+    let refused = opened(&disk, None).map_err(code);
+    assert_eq!(refused, Err(ErrorCode::DatabaseCorrupt), "the one before says that it had a successor");
+}
+
+#[test]
+fn packs_without_a_journal_are_damage() {
+    let disk = made(Made::Plain);
+    for segment in segments(&disk) {
+        disk.remove(&format!("journal.{segment}")).unwrap();
+    }
+    let error = opened(&disk, None).unwrap_err();
+    assert_eq!(error.code, ErrorCode::DatabaseCorrupt);
+    assert!(error.message.contains("missing"), "{error}");
 }

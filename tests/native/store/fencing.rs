@@ -84,7 +84,7 @@ fn fencing_a_database_that_was_deleted_and_created_again_is_another_one() {
 fn fencing_only_a_claim_creates_a_missing_head() {
     let mut machine = Machine::new();
     let page = with_table(&mut machine);
-    machine.damage(|contents| contents.head = None);
+    machine.damage(|contents| (contents.head, contents.head_copy) = (None, None));
     assert_eq!(snapshot(&mut machine, &page).unwrap_err().code, ErrorCode::LockLost);
     assert!(machine.contents().head.is_none());
     assert_eq!(machine.refused().code, ErrorCode::DatabaseCorrupt);

@@ -240,6 +240,23 @@ impl SimDisk {
         self.0.operations.get()
     }
 
+    /// Returns a copy of the disk.
+    pub fn copied(&self) -> Self {
+        let copy = Self::default();
+        copy.0.files.borrow_mut().clone_from(&self.0.files.borrow());
+        copy.0.names.borrow_mut().clone_from(&self.0.names.borrow());
+        copy.0.synced_names.borrow_mut().clone_from(&self.0.synced_names.borrow());
+        copy
+    }
+
+    /// Changes the bytes of a file, also those that a power cut leaves.
+    pub fn change(&self, name: &str, change: impl Fn(&mut Vec<u8>)) {
+        self.with(name, |file| {
+            change(&mut file.bytes);
+            change(&mut file.synced);
+        });
+    }
+
     /// Removes all files.
     pub fn clear(&self) {
         self.0.names.borrow_mut().clear();

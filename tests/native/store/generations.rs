@@ -15,6 +15,7 @@ use tidelock::{
 
 use super::{
     bench::{Machine, ROWS, insert, snapshot, sum, with_table},
+    page::Page,
     stored,
 };
 use crate::memory::allow;
@@ -164,6 +165,32 @@ fn nothing_good_is_deleted_an_unreadable_manifest_is_a_damaged_one() {
     let info = snapshot(&mut machine, &page).unwrap();
     assert_eq!(info.id, "3", "a number is never used twice");
     assert_eq!(machine.contents().snapshots.keys().copied().collect::<Vec<_>>(), [1, 3]);
+}
+
+#[test]
+fn an_older_snapshot_that_leaves_the_list_is_told_by_the_opening() {
+    for mut machine in [Machine::new(), Machine::encrypted()] {
+        let page = with_table(&mut machine);
+        for value in 1..=3 {
+            insert(&mut machine, &page, value);
+            snapshot(&mut machine, &page).unwrap();
+        }
+        machine.kill(Crash::Process);
+        machine.damage(|contents| *contents.snapshots.get_mut(&1).unwrap().last_mut().unwrap() ^= 1);
+        let page = machine.open().unwrap();
+        assert_eq!(sum(&page), 6);
+        let [warning] = &page.warnings[..] else { panic!("{:?}", page.warnings) };
+        assert_eq!(warning.code, WarningCode::SnapshotCorrupt);
+        assert!(warning.message.contains("snapshot 1") && warning.message.contains("listed"), "{}", warning.message);
+        let ids = |page: &Page| page.snapshots.list().into_iter().map(|info| info.id).collect::<Vec<_>>();
+        assert_eq!(ids(&page), ["3", "2"]);
+        // Another snapshot lets it be deleted, as the warning says.
+        insert(&mut machine, &page, 4);
+        snapshot(&mut machine, &page).unwrap();
+        machine.kill(Crash::Process);
+        let page = machine.open().unwrap();
+        assert_eq!((ids(&page), page.warnings), (vec!["4".to_owned(), "3".into(), "2".into()], vec![]));
+    }
 }
 
 #[test]

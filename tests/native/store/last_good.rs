@@ -120,7 +120,7 @@ fn a_missing_head_is_rebuilt() {
     snapshot(&mut machine, &page).unwrap();
     insert(&mut machine, &page, 10);
     let id = stored::head(&machine.contents()).database_id;
-    machine.damage(|contents| contents.head = None);
+    machine.damage(|contents| (contents.head, contents.head_copy) = (None, None));
     assert_eq!(machine.refused().code, ErrorCode::DatabaseCorrupt);
     let report = recover(&mut machine, None).unwrap();
     assert_eq!((report.changed, report.lost_batches, report.quarantined), (true, 0, None));
