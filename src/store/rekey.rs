@@ -256,7 +256,11 @@ impl Storage {
                 change.lowest.head().await
             };
             match found.await {
-                Ok(Some(head)) if head == change.next => return Ok(true),
+                // What is read may not be on the disk: the failed write may have been its sync.
+                Ok(Some(head)) if head == change.next => match change.settle().await {
+                    Ok(()) => return Ok(true),
+                    Err(error) => last = Some(error),
+                },
                 Ok(Some(head)) if head == change.found => return Ok(false),
                 Ok(_) => return Err(lock_lost()),
                 Err(error) => last = Some(error),
@@ -303,6 +307,13 @@ impl KeyChange {
         };
         let guard = Guard::Head(Some(self.found.clone()));
         Ok(Transaction { guard, require, writes, durability: Durability::Strict })
+    }
+
+    /// Makes the new head survive a power cut. Fails with `lock_lost` if another one is stored.
+    async fn settle(&self) -> Result<()> {
+        let guard = Guard::Head(Some(self.next.clone()));
+        let (require, writes, durability) = (Vec::new(), Vec::new(), Durability::Strict);
+        self.lowest.write(Transaction { guard, require, writes, durability }).await
     }
 
     /// Stores chunks in the new form and verifies them; returns those that are stored then. (Missing and damaged ones

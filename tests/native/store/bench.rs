@@ -90,6 +90,19 @@ impl Machine {
         self.store.set(faults);
     }
 
+    /// Loses the result of the next transaction, but not of the one after it.
+    pub fn doubt_once(&self) {
+        self.faults(Faults { delay_ms: 1000, doubt: 1000, ..Faults::default() });
+        let (store, platform) = (self.store.clone(), self.platform());
+        let (before, clock) = (store.transactions(), platform.clock.clone());
+        platform.spawner.spawn(Box::pin(async move {
+            while store.transactions() < before + 2 {
+                clock.sleep(1).await;
+            }
+            store.set(Faults::default());
+        }));
+    }
+
     /// Returns a copy of the stored content.
     pub fn contents(&self) -> Contents {
         self.store.disk().contents().borrow().clone()

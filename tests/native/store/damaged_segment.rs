@@ -203,7 +203,8 @@ fn only_a_damaged_commit_costs_data_and_all_is_told() {
                             assert_eq!((error.code, kind), (ErrorCode::DatabaseCorrupt, LOG), "{case}: {error}");
                             let report = recovered(&damaged, secret.clone()).unwrap();
                             assert!(report.lost_batches > 0, "{case}");
-                            assert!(opened(&damaged, secret.clone()).unwrap().0 < ROWS, "{case}");
+                            // The last record may be that of an opening, without rows.
+                            assert!(opened(&damaged, secret.clone()).unwrap().0 <= ROWS, "{case}");
                         }
                     }
                 }

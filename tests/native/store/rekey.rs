@@ -139,9 +139,8 @@ fn a_lost_result_is_checked_again_and_nothing_is_written_while_it_is_unknown() {
     };
     // Without snapshots there is only the deciding transaction.
     let (mut machine, page) = small();
-    machine.faults(Faults { doubt: 1000, ..Faults::default() });
+    machine.doubt_once();
     assert_eq!(rekey(&mut machine, &page, Some(key(1))), Rekeyed::Done);
-    machine.faults(Faults::default());
     insert(&mut machine, &page, 1);
     assert!(contains(&everything(&machine.contents()), "encryption"));
 

@@ -291,9 +291,8 @@ fn lost_results_are_checked_and_refused_writes_change_nothing() {
         (machine, page)
     };
     let (mut machine, page) = small();
-    machine.faults(Faults { doubt: 1000, ..Faults::default() });
+    machine.doubt_once();
     assert_eq!(rotated(&mut machine, &page), Rekeyed::Done);
-    machine.faults(Faults::default());
     insert(&mut machine, &page, 1);
 
     for refused in 0..2 {
