@@ -35,7 +35,9 @@ const LOG_SLICE: usize = 8 * 1024 * 1024;
 
 /// Returns whether the deciding one of two stores, which has that head, has the database.
 pub fn decides(head: Option<&[u8]>) -> bool {
-    head.is_some_and(|head| records::start_of(head).is_none_or(|head| !head.features.iter().any(|name| name == ELSEWHERE)))
+    head.is_some_and(|head| {
+        records::start_of(head).is_none_or(|head| !head.features.iter().any(|name| name == ELSEWHERE))
+    })
 }
 
 /// Checks that a database can be opened where it is, and with `limit` bytes at most where it is moved to: otherwise it

@@ -360,7 +360,9 @@ mod tests {
         let failures = [HttpFailure::Network("no route".into()), HttpFailure::Timeout];
         let answers = failures.map(Err).into_iter().chain([answer(500, &[], "{}"), answer(200, &[], "<html>")]);
         for found in answers {
-            for (table, shown) in [("tidelock_state", "its sync helpers"), ("tidelock_schema", "its schema"), ("t", "t")] {
+            for (table, shown) in
+                [("tidelock_state", "its sync helpers"), ("tidelock_schema", "its schema"), ("t", "t")]
+            {
                 let verdict = interpret(table, &found, &Secrets::default(), Timestamp(0));
                 let (Verdict::Retry { error, .. } | Verdict::Fail(error)) = verdict else { panic!("{found:?}") };
                 assert!(error.message.contains(shown) && !error.message.contains("tidelock_"), "{error}");

@@ -253,7 +253,10 @@ fn moving() {
         (machine, from, result)
     };
     let refused = |to: Faults, change: fn(&mut Contents)| moved(to, change).2;
-    shown.fails("no database", refused(Faults::default(), |contents| (contents.head, contents.head_copy) = (None, None)));
+    shown.fails(
+        "no database",
+        refused(Faults::default(), |contents| (contents.head, contents.head_copy) = (None, None)),
+    );
     shown.fails(
         "a value that can't be read",
         refused(Faults::default(), |contents| {

@@ -7,11 +7,8 @@ use tidelock::{
     error::WarningCode,
     ports::{Holder, Key, LocalFuture, LogKey, Store, StoredRecord, Transaction, sim::Sim},
     store::{
-        Contents, MemoryStore, RecoveryReport, Rekeyed, Storage,
-        faulty::Crash,
-        moving::move_database,
-        proxy::ProxyStore,
-        sealed::Secret,
+        Contents, MemoryStore, RecoveryReport, Rekeyed, Storage, faulty::Crash, moving::move_database,
+        proxy::ProxyStore, sealed::Secret,
     },
 };
 
