@@ -170,8 +170,8 @@ pub(super) async fn read_valid(
     let state = rebuild(paging, &mut bases, until, least, head_epoch).await?;
     damaged.extend(state.damaged.iter().copied());
     let used = state.base.as_ref().map_or(0, |base| base.generation);
-    let told = damaged.iter().filter(|_| from.is_none());
-    let warnings = told.map(|generation| Warning {
+    let reported = damaged.iter().filter(|_| from.is_none());
+    let warnings = reported.map(|generation| Warning {
         code: WarningCode::SnapshotCorrupt,
         message: if *generation < used {
             format!("snapshot {generation} is damaged, and isn't listed any more; the data is complete. Take another snapshot")

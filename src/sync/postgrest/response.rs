@@ -206,7 +206,7 @@ fn is_json(body: &[u8]) -> bool {
     first.is_none_or(|byte| matches!(byte, b'[' | b'{' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n'))
 }
 
-/// Returns what a request is about, for a message. The names of the helpers' functions tell a user nothing.
+/// Returns what a request is about, for a message. Users don't know the names of the helpers' functions.
 fn target(table: &str) -> String {
     match table {
         "tidelock_state" => "its sync helpers".to_owned(),

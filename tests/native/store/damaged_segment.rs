@@ -1,4 +1,4 @@
-//! Damaged frames of a folder's journal: each costs at most what only that frame has, and is told.
+//! Damaged frames of a folder's journal: each costs at most what only that frame has, and is reported.
 
 use std::rc::Rc;
 

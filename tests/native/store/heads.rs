@@ -1,4 +1,4 @@
-//! The head and its copy: damage of one of them costs nothing, is told, and lets no fenced-out holder write.
+//! The head and its copy: damage of one of them costs nothing, is reported, and lets no fenced-out holder write.
 
 use std::rc::Rc;
 

@@ -108,7 +108,7 @@ fn made(change: Change) -> SimDisk {
 /// What one process saw.
 #[derive(Default)]
 struct Seen {
-    /// The rows that it was told to be stored.
+    /// The rows of acknowledged commits.
     acknowledged: i64,
     done: bool,
     /// Whether the disk never stopped.
