@@ -11,7 +11,7 @@ use futures_util::future::{Either, select};
 use tidelock::{
     Database, Durability, Encryption, Error, ErrorCode, Event, LockOptions, Migration, MigrationState, OnBusy,
     OpenOptions, Storage, Timestamp, TransactionMode, browser::BrowserClock, databases, delete_database, migrations,
-    open, params, ports::Clock, recover,
+    open, open_group, params, ports::Clock, recover,
 };
 use wasm_bindgen_test::wasm_bindgen_test;
 
@@ -323,6 +323,25 @@ async fn databases_are_listed_deleted_and_recovered() {
     assert_eq!(code(a.run("INSERT INTO t VALUES (1)", ()).await), Some(ErrorCode::LockLost));
     assert_eq!(listed().await, []);
     delete_database(named("listed a")).await.expect("a missing one is no error");
+}
+
+#[wasm_bindgen_test]
+async fn a_group_opens_all_of_its_databases_or_none() {
+    for name in ["group a", "group b"] {
+        delete_database(named(name)).await.unwrap();
+    }
+    let broken = [Migration::new("1", "broken", "INSERT INTO missing VALUES (1)")];
+    let members = [("data", named("group a")), ("primary", named("group b").migrations(broken))];
+    let error = open_group(members).await.unwrap_err();
+    assert_eq!((error.code, &error.details["database"]), (ErrorCode::MigrationFailed, &"primary".into()));
+
+    let group = open_group([("x", named("group b")), ("y", named("group a"))]).await.unwrap();
+    assert_eq!(group["y"].get_as::<i64>("SELECT 1", ()).await.unwrap(), Some(1));
+    assert_eq!(group.health().await.unwrap().databases.len(), 2);
+    group.close().await.unwrap();
+    for name in ["group a", "group b"] {
+        delete_database(named(name)).await.unwrap();
+    }
 }
 
 #[wasm_bindgen_test]
