@@ -15,9 +15,9 @@ const withoutComments = (text) => text.replace(/\/\*[\s\S]*?\*\//g, '').replace(
 
 /** Types that both languages define, and that mean the same in both: the two sides of the wasm boundary, what programs in either use, or one term of the field. */
 const SHARED = new Set(
-  `AuditOptions Bytes Cancelled ColumnInfo ConflictFunction ConflictPolicy Connection Core Database DatabaseInfo Encryption Fetch
-  FilePart FilterFunction HeadInfo HeldLock Host HttpRequest HttpResponse LifecycleEvent LiveQuery LiveRead LockOptions
-  ManualTransaction Migration Migrations Op OpenOptions OpenTransaction PointInTime PullOptions Refusal RemoteOptions RemoteRow Row RunReport
+  `AccessHandle AuditOptions Bytes Cancelled ColumnInfo ConflictFunction ConflictPolicy Connection Core Database DatabaseInfo Encryption Fetch
+  FilePart FilterFunction Group GroupHealth GroupMemberState HeadInfo HeldLock Host HttpRequest HttpResponse LifecycleEvent LiveQuery LiveRead LockOptions
+  ManualTransaction Migration Migrations Op OpenOptions OpenTransaction PointInTime PrivateFiles PullOptions Refusal RemoteOptions RemoteRow Row RunReport
   RunResult ScriptFlaw ScriptText Secrets SnapshotEvent SnapshotOptions Snapshots Statement Sync TableSync Timer Timetable
   UserFunctions Warning WarningCode`.split(/\s+/),
 )
