@@ -170,6 +170,32 @@ test('the parts of a database work in a follower', async () => {
   await close(pages)
 })
 
+test('each write has the actor that was set before it, at once and while others wait', async () => {
+  const migrations = [{ version: '1', name: 'one', up: 'CREATE TABLE t (v)' }]
+  const pages = await tabs(2, { migrations, audit: ['t'] })
+  await Promise.all(
+    pages.map((page, tab) =>
+      page.evaluate(async (tab) => {
+        const { db } = window
+        const calls = []
+        for (let n = 0; n < 30; n++) {
+          db.actor = `${tab} ${n}`
+          const write = (on) => on.run('INSERT INTO t VALUES (?)', [`${tab} ${n}`])
+          if (n % 5 === 4) calls.push(db.transaction(write))
+          else if (n % 5 === 3) calls.push(db.runMany('INSERT INTO t VALUES (?)', [[`${tab} ${n}`]]))
+          else calls.push(write(db))
+          if (n % 7 === 6) await Promise.all(calls)
+        }
+        await Promise.all(calls)
+      }, tab),
+    ),
+  )
+  const logged = await pages[0].evaluate(() => window.db.query('SELECT actor, new_values FROM audit_log'))
+  assert.equal(logged.length, 60)
+  for (const { actor, new_values } of logged) assert.equal(actor, JSON.parse(new_values).v)
+  await close(pages)
+})
+
 test('live queries and change events hear of the commits of all tabs, once each', async () => {
   const pages = await tabs(3)
   await pages[0].evaluate(() => window.db.exec('CREATE TABLE t (v); CREATE TABLE other (v)'))

@@ -26,6 +26,8 @@ export interface SessionHost {
   whenOpen<T>(work: (connection: ServedConnection) => T): T | Promise<Awaited<T>>
   /** The actor that is set in the engine. */
   actor: string | undefined
+  /** How many calls hold or wait for a permit under which the actor may change. */
+  actorChanges: number
   /** Returns the tabs that may still ask for the results of their writes, when they have changed since the last call; otherwise none. */
   takeLiveClients(): readonly string[]
 }
@@ -80,7 +82,7 @@ export class ClientSession {
     for (const id of this.#watched) connection?.unwatch(id)
     for (const permitId of this.#permits) {
       connection?.rollback(permitId, 1)
-      connection?.release(permitId)
+      this.#release(permitId)
     }
     this.#permits.clear()
   }
@@ -107,7 +109,7 @@ export class ClientSession {
       acquire: (signal, limit) =>
         this.#host.whenOpen((connection) => this.#acquire(connection, { ...optionsOf(limit), signal })),
       release: (_, permitId) => {
-        if (this.#permits.delete(permitId)) this.#host.connection?.release(permitId)
+        if (this.#permits.delete(permitId)) this.#release(permitId)
       },
       begin: (_, permitId, immediate) => connectionOf(permitId).begin(permitId, immediate),
       commit: (_, permitId, depth, writeId) => {
@@ -175,18 +177,21 @@ export class ClientSession {
     limit: TimeLimit | undefined,
     writeId: WriteId | undefined,
   ): MaybePromise<WorkResult<PackedResult>> {
-    // Without a promise when there is nothing to wait for.
-    if (signal === undefined && writeId === undefined && this.#actor === this.#host.actor)
+    // Without a promise when there is nothing to wait for. The actor that is set now must still be set when the permit arrives.
+    const isSet = this.#actor === this.#host.actor && this.#host.actorChanges === 0
+    if (isSet && signal === undefined && writeId === undefined)
       return connection.runAlone(work, limit && optionsOf(limit))
-    return connection.withPermit({ ...optionsOf(limit), signal }, async ({ permitId, timeoutMs }) => {
+    this.#host.actorChanges++
+    const running = connection.withPermit({ ...optionsOf(limit), signal }, async ({ permitId, timeoutMs }) => {
       if (signal !== undefined) {
         await yieldToEventLoop()
         signal.throwIfAborted()
       }
       await this.#applyActor(connection)
       const done = await this.#runOnce(connection, permitId, writeId, work, timeoutMs)
-      return [done, done.wrote === true]
+      return [done, done.wrote === true] as const
     })
+    return running.finally(() => this.#host.actorChanges--)
   }
 
   /** Runs work; with a write id exactly once. */
@@ -262,16 +267,29 @@ export class ClientSession {
 
   /** Acquires the mutex for the client, until the client releases it. */
   async #acquire(connection: ServedConnection, options: CallOptions): Promise<number> {
-    const { permitId } = await connection.acquire(options)
+    this.#host.actorChanges++
+    let permitId: number
+    try {
+      permitId = (await connection.acquire(options)).permitId
+    } catch (error) {
+      this.#host.actorChanges--
+      throw error
+    }
     this.#permits.add(permitId)
     try {
       if (this.#ended) throw new Error('The client is gone')
       await this.#applyActor(connection)
       return permitId
     } catch (error) {
-      if (this.#permits.delete(permitId)) connection.release(permitId)
+      if (this.#permits.delete(permitId)) this.#release(permitId)
       throw error
     }
+  }
+
+  /** Releases a permit that {@link #acquire} got. */
+  #release(permitId: number): void {
+    this.#host.actorChanges--
+    this.#host.connection?.release(permitId)
   }
 
   /** Adds the column names to the first result of a shape. */

@@ -29,6 +29,7 @@ export class Server implements SessionHost {
   readonly #attached = new Map<string, Attached>()
   connection: ServedConnection | undefined
   actor: string | undefined
+  actorChanges = 0
   /** In a shared database: the tabs that may still ask for the results of their writes. */
   readonly #liveClients = new Set<string>()
   /** Whether the engine has the current list. */
