@@ -358,6 +358,15 @@ test(
     await page.waitForSelector('text=The database was closed.')
     await view('schema')
     await page.waitForSelector('text=This database is closed.')
+    // A promise, as of `open`.
+    await page.evaluate(() => {
+      document.querySelector('tidelock-inspector').database = Promise.reject(new Error('It was refused'))
+    })
+    await page.waitForSelector('text=The inspector couldn’t be loaded: It was refused')
+    await page.evaluate(() => {
+      document.querySelector('tidelock-inspector').database = Promise.resolve(globalThis.db)
+    })
+    await page.waitForSelector('text=This database is closed.')
   }),
 )
 

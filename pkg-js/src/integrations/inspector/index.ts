@@ -40,18 +40,18 @@ export class TidelockInspector extends Base {
   statements: readonly string[] = []
   /** Where the wasm is, if the app passed that to `open`: the history opens earlier states in memory. */
   wasm: OpenOptions['wasm']
-  #database: Database | undefined
+  #database: Database | PromiseLike<Database> | undefined
   #panel: Panel | undefined
   #view = 'tables'
   /** Counts the changes of the database and of the connection to a document: a panel that loads meanwhile is outdated. */
   #attempt = 0
 
-  /** The database to show; null shows none. The element never closes it. */
-  get database(): Database | null {
+  /** The database to show, or the promise of `open`; null shows none. The element never closes it. */
+  get database(): Database | PromiseLike<Database> | null {
     return this.#database ?? null
   }
 
-  set database(database: Database | null | undefined) {
+  set database(database: Database | PromiseLike<Database> | null | undefined) {
     if (this.#database === (database ?? undefined)) return
     this.#database = database ?? undefined
     if (this.isConnected) this.#show()
@@ -97,9 +97,9 @@ export class TidelockInspector extends Base {
     if (this.#database !== undefined) void this.#load(root, this.#database, attempt)
   }
 
-  async #load(root: ShadowRoot, database: Database, attempt: number): Promise<void> {
+  async #load(root: ShadowRoot, opening: Database | PromiseLike<Database>, attempt: number): Promise<void> {
     try {
-      const { createPanel } = await import('./panel.js')
+      const [{ createPanel }, database] = await Promise.all([import('./panel.js'), opening])
       if (attempt !== this.#attempt) return
       const onView = (view: string) => {
         this.#view = view

@@ -2,6 +2,7 @@
 
 const text = `
 :host {
+  text-align: start;
   color-scheme: light dark;
   --paper: light-dark(#f7f8f9, #11161a);
   --card: light-dark(#ffffff, #171e23);

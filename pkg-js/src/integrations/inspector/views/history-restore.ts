@@ -9,7 +9,7 @@ export async function restoring(context: Context, restore: (force: boolean) => P
     await restore(false)
   } catch (error) {
     if (!isTidelockError(error, 'unpushed_changes')) throw error
-    const text = `${error.message}. They stay in the list of rejected changes, and aren’t sent.`
+    const text = `${error.message}. Those made before that state are in the list of rejected changes then, later ones only in the safety snapshot.`
     if (await confirmed(context.host, 'Restore in spite of unsent changes?', text, 'Restore')) return restore(true)
     throw error
   }
