@@ -26,12 +26,13 @@ need build
 # or the standard library's folder is kept.
 #
 # As a cdylib only: when the crate is a Rust library, too, cargo silently skips the profile's link-time optimization.
+# Without the folders `-*`, which `cargo package` leaves there: with other flags everything would be compiled again.
 cargo fetch --quiet --locked
 # Compiled beside the crate, whose link occupies one core only.
 need wasm_bindgen &
 installing=$!
 remap="--remap-path-prefix=$(rustc --print sysroot)/lib/rustlib/src/rust/library/="
-for folder in "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*/; do remap+=" --remap-path-prefix=$folder="; done
+for folder in "${CARGO_HOME:-$HOME/.cargo}"/registry/src/[!-]*/; do remap+=" --remap-path-prefix=$folder="; done
 say 'wasm: cargo build'
 RUSTC_BOOTSTRAP=1 RUSTFLAGS="-Zunstable-options -Cpanic=abort -Zlocation-detail=file,line -Zfmt-debug=none
   -Cllvm-args=-disable-lsr -Cllvm-args=-enable-pre=false -Clink-arg=--emit-relocs --cfg=sha2_backend_soft=\"compact\" $remap" \
