@@ -44,12 +44,12 @@ function nodeTests(part, after = ['package']) {
     .map((file) => ({ part, name: file, file, after }))
 }
 
-const browserTest = 'cargo test --locked --features sync --target wasm32-unknown-unknown --test web --test worker'
+const browserTest = 'cargo test --locked --features sync,opfs --target wasm32-unknown-unknown --test web --test worker'
 // These wait for IndexedDB; compiling takes most of their time. The same is true of the lints, which share what is compiled.
 const forBrowser = { CARGO_PROFILE_DEV_OPT_LEVEL: '0', CARGO_PROFILE_DEV_DEBUG: '0' }
 const inBrowser = { ...forBrowser, WASM_BINDGEN_TEST_NO_ORIGIN_ISOLATION: '1', WASM_BINDGEN_TEST_TIMEOUT: '120' }
 const wasmLints =
-  'cargo clippy --locked --target wasm32-unknown-unknown --lib --test web --test worker --features npm,sync -- -D warnings'
+  'cargo clippy --locked --target wasm32-unknown-unknown --lib --test web --test worker --features npm,sync,opfs -- -D warnings'
 
 /**
  * The steps, in the order in which they begin. `after`: the steps that must be finished before. `cargo`: the step holds the lock on target/,

@@ -36,8 +36,8 @@
 //! apps use it as above. `docs/rust.md` has what to install. The engine runs on the thread of the program, that of the page
 //! or of a dedicated worker; a [`Database`] and the futures of its calls are `Send` there, too. What differs:
 //!
-//! - [`Storage::Indexeddb`] is the default. In a dedicated worker there is [`Storage::Opfs`], too, which opens databases
-//!   larger than memory. Otherwise it is `unsupported_environment`, as [`Storage::File`] is.
+//! - [`Storage::Indexeddb`] is the default. With the feature `opfs`, in a dedicated worker, there is [`Storage::Opfs`], too,
+//!   which opens databases larger than memory. Otherwise it is `unsupported_environment`, as [`Storage::File`] is.
 //! - The lock is a Web Lock: one tab has the database, others get `database_in_use`, which names that tab. With
 //!   [`LockOptions`] they wait, ask for it ([`OnBusy::Takeover`]) or steal it ([`OnBusy::Steal`]). The tab that lost it sees
 //!   [`Event::Lock`] or [`Event::Close`], and its live queries end or fail.
@@ -170,6 +170,7 @@
 //! | feature | what it adds |
 //! |---|---|
 //! | `sync` | sync with PostgREST; in native programs with an HTTP client for it: ureq with rustls |
+//! | `opfs` | in browsers: [`Storage::Opfs`], in a dedicated worker |
 //! | `npm` | the classes of the npm package's wasm, which Rust programs don't need. It promises nothing |
 //! | `internals` | makes the modules of the engine public, for tidelock's own tests and its npm package. It promises nothing |
 //! | `testing` | simulated platforms for tidelock's own tests. It promises nothing, either |

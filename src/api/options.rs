@@ -218,8 +218,8 @@ impl OpenOptions {
     /// Sets where the data lives. Natively: [`Storage::File`](crate::Storage::File) or
     /// [`Storage::Memory`](crate::Storage::Memory), without a default. In browsers:
     /// [`Storage::Indexeddb`](crate::Storage::Indexeddb), the default, [`Storage::Memory`](crate::Storage::Memory), and in a
-    /// dedicated worker [`Storage::Opfs`](crate::Storage::Opfs), which opens a database larger than memory. Others are
-    /// `unsupported_environment`. A database stays in the storage in which it was made.
+    /// dedicated worker [`Storage::Opfs`](crate::Storage::Opfs) (feature `opfs`), which opens a database larger than memory.
+    /// Others are `unsupported_environment`. A database stays in the storage in which it was made.
     pub fn storage(mut self, storage: Storage) -> Self {
         self.storage = Some(storage);
         self

@@ -38,7 +38,7 @@ pub use page::{local_time, page_names, page_platform, page_ports, private_ports,
 pub use page_fetch::PageFetch;
 pub use parts::HostParts;
 pub use private_files::{PrivateFiles, PrivateStores};
-pub use private_folders::{private_files_work, private_names, remove_private};
+pub use private_folders::{StoredPrivate, delete_private, private_files_work, private_names};
 pub use quota::{estimate, persist};
 pub use socket::WebSockets;
 

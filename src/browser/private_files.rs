@@ -19,7 +19,7 @@ use super::{
     idb_values::described,
     object, persist,
     private_folders::{
-        ABOUT, PrivateDirectory, folder_name, is_missing, is_moving, private_folder, shown_in_private, unless_missing,
+        ABOUT, PrivateDirectory, StoredPrivate, folder_name, is_missing, is_moving, private_folder, unless_missing,
     },
     thrown_name,
 };
@@ -324,8 +324,7 @@ impl Stores for PrivateStores {
     }
 
     fn shown(&self, name: &str) -> Option<LocalFuture<'static, Option<HeadInfo>>> {
-        let name = name.to_owned();
-        Some(Box::pin(async move { shown_in_private(&name).await }))
+        StoredPrivate.shown(name)
     }
 
     fn estimate(&self) -> LocalFuture<'static, Estimate> {

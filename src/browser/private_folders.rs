@@ -1,14 +1,21 @@
 //! The folders of databases in the browser's private file system, as in the npm package
 //! (`pkg-js/src/base/private-folders.ts`). Pages see them, too; only dedicated workers open their files.
 
+use std::{future::ready, rc::Rc};
+
+use gloo_timers::future::TimeoutFuture;
 use js_sys::{AsyncIterator, JSON, JsString, Object, Promise, Reflect};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
-use super::{files::failure, files::info_of, global, object, property, thrown_name};
+use super::{
+    estimate,
+    files::{failure, info_of},
+    global, object, persist, property, thrown_name,
+};
 use crate::{
     error::{Error, ErrorCode, Result},
-    ports::HeadInfo,
+    ports::{Estimate, HeadInfo, LocalFuture, Store, Stores},
 };
 
 #[wasm_bindgen]
@@ -205,25 +212,56 @@ pub async fn is_moving(database: &str) -> bool {
 }
 
 /// Reads what a database shows without being opened; `None` when it is missing or unreadable.
-pub async fn shown_in_private(database: &str) -> Option<HeadInfo> {
+async fn shown_in_private(database: &str) -> Option<HeadInfo> {
     let folder = private_folder(false).await.ok()??.folder(&folder_name(database), false).await.ok()?;
     let content = content_of(&folder.file(ABOUT, false).await.ok()?).await.ok()?;
     let text: JsString = JsFuture::from(content.text().ok()?).await.ok()?.unchecked_into();
     info_of(&JSON::parse(&String::from(text)).ok()?)
 }
 
-/// Removes the files of a database; a missing one is no error. `Ok(false)`: another worker has one of them open.
-pub async fn remove_private(database: &str) -> Result<bool> {
+/// How long a deletion waits for files that a worker which ended has open.
+const REMOVAL_TIMEOUT_MS: u32 = 10_000;
+
+/// Removes the files of a database; a missing one is no error. Fails with `storage_blocked` when another worker has one of
+/// them open for 10 s.
+pub async fn delete_private(database: &str) -> Result<()> {
     // Browsers without a private file system, or that refuse it, have nothing there.
-    let Ok(Some(all)) = private_folder(false).await else { return Ok(true) };
+    let Ok(Some(all)) = private_folder(false).await else { return Ok(()) };
     let recursive = object(&[("recursive", JsValue::TRUE)]);
-    let removed = match all.remove(&folder_name(database), &recursive) {
-        Ok(removing) => JsFuture::from(removing).await,
-        Err(error) => Err(error),
-    };
-    match unless_missing(removed) {
-        Ok(_) => Ok(true),
-        Err(error) if thrown_name(&error) == "NoModificationAllowedError" => Ok(false),
-        Err(error) => Err(failure(error)),
+    for _ in (0..=REMOVAL_TIMEOUT_MS).step_by(100) {
+        let removed = match all.remove(&folder_name(database), &recursive) {
+            Ok(removing) => JsFuture::from(removing).await,
+            Err(error) => Err(error),
+        };
+        match unless_missing(removed) {
+            Ok(_) => return Ok(()),
+            Err(error) if thrown_name(&error) == "NoModificationAllowedError" => TimeoutFuture::new(100).await,
+            Err(error) => return Err(failure(error)),
+        }
+    }
+    Err(Error::new(ErrorCode::StorageBlocked, "Another page or worker still has the database's files open")
+        .hint("Close the other tabs of this page, and try again"))
+}
+
+/// The databases in the private file system, which this describes and doesn't open: programs that only list them have none
+/// of the code for their files.
+pub struct StoredPrivate;
+
+impl Stores for StoredPrivate {
+    fn open(&self, _name: &str) -> LocalFuture<'static, Result<Rc<dyn Store>>> {
+        Box::pin(ready(Err(Error::unsupported("Opening a database to describe it"))))
+    }
+
+    fn shown(&self, name: &str) -> Option<LocalFuture<'static, Option<HeadInfo>>> {
+        let name = name.to_owned();
+        Some(Box::pin(async move { shown_in_private(&name).await }))
+    }
+
+    fn estimate(&self) -> LocalFuture<'static, Estimate> {
+        Box::pin(estimate())
+    }
+
+    fn persist(&self) -> LocalFuture<'static, bool> {
+        Box::pin(persist())
     }
 }

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use tidelock::{
     Database, Encryption, Error, ErrorCode, LockOptions, OnBusy, OpenOptions, Storage,
-    browser::{PrivateFiles, PrivateStores, remove_private},
+    browser::{PrivateFiles, PrivateStores, delete_private},
     databases, delete_database, open, params,
     ports::{Files, Stores},
     recover,
@@ -132,13 +132,13 @@ async fn the_store_conforms() {
     for (number, (name, case)) in CASES.iter().enumerate() {
         console_log!("{name}");
         let database = format!("conformance-{number}");
-        assert!(remove_private(&database).await.unwrap());
+        delete_private(&database).await.unwrap();
         let files = PrivateFiles::new(&database);
         files.prepare(Vec::new()).await.unwrap();
         let store = || Rc::new(tidelock::store::folder::FolderStore::new(Rc::new(files.clone())));
         case(Handles { a: store(), b: store() }).await;
         files.close();
         drop(PrivateStores.open(&database).await.unwrap());
-        assert!(remove_private(&database).await.unwrap());
+        delete_private(&database).await.unwrap();
     }
 }

@@ -7,10 +7,10 @@ use futures_channel::oneshot;
 
 pub use super::page_worker::{Poster, Worker, alone};
 use crate::{
-    browser::{self, BrowserClock, BrowserEntropy, PrivateStores, StoredIndexedDbs, WebCrypto},
+    browser::{self, BrowserEntropy, StoredIndexedDbs, StoredPrivate, WebCrypto},
     engine::{self, HolderOptions, StorageKind, StoredDatabase},
     error::{Error, ErrorCode, Result},
-    ports::{Clock, Crypto, Entropy, Platform, Ports, Stores},
+    ports::{Crypto, Entropy, LocalFuture, Platform, Ports, Stores},
 };
 
 /// What to pass for a database that is stored.
@@ -61,12 +61,13 @@ pub async fn until_closed(name: &str) {
     }
 }
 
-/// Where a stored database is.
+/// Where a stored database is, by its name.
 #[derive(Clone)]
-pub struct Place {
-    name: String,
-    /// Whether it is in the browser's private file system; otherwise it is in IndexedDB.
-    is_private: bool,
+pub enum Place {
+    Indexeddb(String),
+    /// The browser's private file system.
+    #[cfg(feature = "opfs")]
+    Opfs(String),
 }
 
 /// Checks the options about the place of a database. Returns that place; `None` in memory.
@@ -74,29 +75,36 @@ pub struct Place {
 /// Fails with `invalid_argument`, `unsupported_environment` and `storage_unavailable`.
 pub fn place(name: &str, storage: Option<StorageKind>, path: Option<&Path>) -> Result<(StorageKind, Option<Place>)> {
     let storage = storage.unwrap_or(StorageKind::Indexeddb);
+    let unsupported = |message: &str, hint: &str| {
+        Err(Error::new(ErrorCode::UnsupportedEnvironment, message).hint(hint).detail("option", "storage"))
+    };
     match storage {
-        StorageKind::File => {
-            Err(Error::new(ErrorCode::UnsupportedEnvironment, "A browser has no folders for Storage::File")
-                .hint(
-                    "Pass Storage::Indexeddb, which is the default, or Storage::Memory; in a worker also Storage::Opfs",
-                )
-                .detail("option", "storage"))
-        }
+        StorageKind::File => unsupported(
+            "A browser has no folders for Storage::File",
+            "Pass Storage::Indexeddb, which is the default, or Storage::Memory; in a worker also Storage::Opfs",
+        ),
         _ if path.is_some() => Err(Error::invalid("path needs Storage::File").detail("option", "path")),
         StorageKind::Memory => Ok((storage, None)),
-        StorageKind::Indexeddb => Ok((storage, Some(Place { name: name.to_owned(), is_private: false }))),
+        StorageKind::Indexeddb => Ok((storage, Some(Place::Indexeddb(name.to_owned())))),
+        #[cfg(feature = "opfs")]
         StorageKind::Opfs => {
             browser::private_files_work()?;
-            Ok((storage, Some(Place { name: name.to_owned(), is_private: true })))
+            Ok((storage, Some(Place::Opfs(name.to_owned()))))
         }
+        #[cfg(not(feature = "opfs"))]
+        StorageKind::Opfs => unsupported(
+            "Storage::Opfs needs the feature opfs of tidelock",
+            "Add the feature in Cargo.toml, or leave storage out, for IndexedDB",
+        ),
     }
 }
 
 /// Returns the ports of a database.
 pub fn ports(platform: Platform, place: Option<&Place>) -> Ports {
     match place {
-        Some(Place { is_private: true, .. }) => browser::private_ports(platform),
-        _ => browser::page_ports(platform),
+        #[cfg(feature = "opfs")]
+        Some(Place::Opfs(_)) => browser::private_ports(platform),
+        Some(Place::Indexeddb(_)) | None => browser::page_ports(platform),
     }
 }
 
@@ -143,27 +151,14 @@ pub fn exists(_place: &Place) -> bool {
     true
 }
 
-/// How long a deletion waits for the files that a worker which ended has open.
-const REMOVAL_TIMEOUT_MS: u32 = 10_000;
-
 /// Deletes a stored database.
 pub async fn delete(options: engine::OpenOptions, platform: Platform, place: &Place) -> Result<()> {
-    let deletion = async {
-        if !place.is_private {
-            return browser::delete_indexeddb(&place.name).await;
-        }
-        for waited in (0..=REMOVAL_TIMEOUT_MS).step_by(100) {
-            if waited > 0 {
-                BrowserClock.sleep(100).await;
-            }
-            if browser::remove_private(&place.name).await? {
-                return Ok(());
-            }
-        }
-        Err(Error::new(ErrorCode::StorageBlocked, "Another page or worker still has the database's files open")
-            .hint("Close the other tabs of this page, and try again"))
+    let deletion: LocalFuture<'_, Result<()>> = match place {
+        Place::Indexeddb(name) => Box::pin(browser::delete_indexeddb(name)),
+        #[cfg(feature = "opfs")]
+        Place::Opfs(name) => Box::pin(browser::delete_private(name)),
     };
-    engine::while_closed(options, ports(platform, Some(place)), Box::pin(deletion)).await
+    engine::while_closed(options, ports(platform, Some(place)), deletion).await
 }
 
 /// A database of this origin: see [`databases`].
@@ -189,7 +184,7 @@ pub async fn databases() -> Result<Vec<DatabaseInfo>> {
         let files = browser::private_names().await.into_iter().map(named(StorageKind::Opfs));
         for (name, storage) in records.chain(files) {
             let stores: Rc<dyn Stores> = match storage {
-                StorageKind::Opfs => Rc::new(PrivateStores),
+                StorageKind::Opfs => Rc::new(StoredPrivate),
                 _ => Rc::new(StoredIndexedDbs),
             };
             let ports = Ports { stores, ..browser::page_ports(platform.clone()) };
