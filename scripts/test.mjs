@@ -290,7 +290,8 @@ async function run(step) {
   const command = step.file ? ['node', ...reporters, step.file] : (step.command?.split(' ') ?? programs(step))
   const longestMs = step.file ? LONGEST_MS.tests : LONGEST_MS.others
   underWay.add(step.name)
-  const { code, late } = await runStep(timed(command, step.cargo), { log: `${log}.log`, env: step.env, longestMs })
+  const isCompiling = step.cargo || step.name === 'wasm'
+  const { code, late } = await runStep(timed(command, isCompiling), { log: `${log}.log`, env: step.env, longestMs })
   underWay.delete(step.name)
   const text = readFileSync(`${log}.log`, 'utf8')
   const { passed, failed } = step.file ? counted(`${log}.json`) : counts(text)
