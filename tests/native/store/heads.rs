@@ -120,7 +120,7 @@ fn without_both_a_plain_database_is_rebuilt_and_an_encrypted_one_refused() {
         let id = if secret.is_none() { Some(head(&machine.contents()).database_id) } else { None };
         machine.damage(|contents| {
             contents.head.as_mut().unwrap()[9] ^= 1;
-            contents.head_copy.as_mut().unwrap()[9] ^= 1;
+            contents.head_copy.as_mut().unwrap()[10] ^= 1;
         });
         assert_eq!(machine.refused().code, ErrorCode::DatabaseCorrupt);
         if let Some(id) = id {
