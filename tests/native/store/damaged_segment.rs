@@ -23,6 +23,7 @@ use super::{
 const ROWS: i64 = 12;
 const SNAPSHOTS: usize = 2;
 const LOG: u8 = 1;
+const HEAD: u8 = 2;
 
 /// How the database came to its key, before it was closed.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -212,6 +213,38 @@ fn only_a_damaged_commit_costs_data_and_all_is_told() {
         }
         assert!(whole > 100 && told > 20, "{how:?}: {whole}, {told}");
     }
+}
+
+/// The head is there twice in the transaction that stores it, not only when the folder is closed.
+#[test]
+fn a_damaged_head_brings_no_older_one_back_after_a_kill() {
+    let (disk, mut sim) = (SimDisk::default(), Sim::new(1));
+    let (platform, on) = (sim.platform(), disk.clone());
+    sim.run(async move {
+        let store = connect(&on, &platform, Some(key(1))).await.unwrap();
+        let page = Page::open(store, &platform).await.unwrap();
+        page.commit("CREATE TABLE t(v)").await.unwrap();
+        assert_eq!(page.storage.rekey(Some(&vault(&platform, key(2)))).await, Rekeyed::Done);
+        page.commit("INSERT INTO t VALUES (1)").await.unwrap();
+        // It syncs what is before it.
+        page.snapshots.create(None, Reason::Manual).await.unwrap();
+    });
+    let mut heads = 0;
+    for segment in segments(&disk) {
+        let name = format!("journal.{segment}");
+        for (at, kind, length) in frames(&bytes(&disk, &name)) {
+            heads += usize::from(kind == HEAD);
+            for place in places(length) {
+                let case = format!("{name}, kind {kind}, {at} + {place}");
+                let damaged = flipped(&disk, &name, at + place);
+                assert!(opened(&damaged.copied(), Some(key(1))).is_err(), "{case}");
+                if kind == HEAD {
+                    assert_eq!(opened(&damaged, Some(key(2))).unwrap().0, 1, "{case}");
+                }
+            }
+        }
+    }
+    assert!(heads >= 4, "{heads}");
 }
 
 #[test]
