@@ -191,7 +191,10 @@ export class ClientSession {
       const done = await this.#runOnce(connection, permitId, writeId, work, timeoutMs)
       return [done, done.wrote === true] as const
     })
-    return running.finally(() => this.#host.actorChanges--)
+    const ended = () => void this.#host.actorChanges--
+    // Beside the result, not before it: a `close` that waits for the permit answers right after that.
+    running.then(ended, ended)
+    return running
   }
 
   /** Runs work; with a write id exactly once. */
