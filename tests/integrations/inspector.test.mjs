@@ -239,8 +239,7 @@ test(
         (await page.evaluate(async () => (await globalThis.db.snapshots.history()).points.length)) - 1,
     )
     await moveTo(page, 3)
-    await page.waitForSelector('[data-difference=customers]')
-    assert.match(await page.textContent('[data-difference=customers] summary'), /1 added, 1 changed, 1 deleted/)
+    await page.waitForSelector('[data-difference=customers] summary:has-text("1 added, 1 changed, 1 deleted")')
     assert.match(await page.textContent('tr.changed'), /Customer 3 → Later/)
     await page.selectOption('select[aria-label="What to show"]', 'commit')
     await moveTo(page, 2)
@@ -264,6 +263,26 @@ test(
     const card = page.locator('[data-snapshot]', { hasText: 'kept' })
     await card.locator('text=Verify').click()
     await card.locator('text=✓ whole and readable').waitFor()
+    // The list is drawn again before the verification ends.
+    await page.evaluate(() => {
+      const { snapshots } = globalThis.db
+      const verify = snapshots.verify.bind(snapshots)
+      snapshots.verify = async (id) => {
+        const result = await verify(id)
+        const finished = new Promise((resolve) => (globalThis.finishVerification = resolve))
+        await snapshots.create({ label: 'meanwhile' })
+        await finished
+        return result
+      }
+    })
+    const results = page.locator('[data-snapshot] [role=status]', { hasText: 'whole and readable' })
+    await page
+      .locator('[data-snapshot]', { has: page.locator('.badge.safety') })
+      .locator('text=Verify')
+      .click()
+    await page.locator('[data-snapshot]', { hasText: 'meanwhile' }).waitFor()
+    await page.evaluate(() => globalThis.finishVerification())
+    await until(async () => (await results.count()) === 2)
     await card.locator('text=Delete…').click()
     await page.click('dialog button.danger')
     await card.waitFor({ state: 'detached' })

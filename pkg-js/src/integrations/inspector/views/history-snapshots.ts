@@ -23,8 +23,8 @@ export function snapshotList(
   const list = h('div', { class: 'snapshots' })
   const label = h('input', { 'aria-label': 'Label', placeholder: 'Label (optional)', maxLength: 80, title: labelNote })
   const create = action('Take a snapshot', take, context.fail, { class: 'primary' })
-  /** The results of verifications, by snapshots. */
-  const verified = new Map<string, string>()
+  /** What a verification found, by snapshots. The elements move along when the list is drawn again, perhaps during a verification. */
+  const notes = new Map<string, HTMLElement>()
 
   async function take(): Promise<void> {
     const text = label.value.trim()
@@ -36,8 +36,7 @@ export function snapshotList(
 
   async function verify({ id }: SnapshotInfo, note: HTMLElement): Promise<void> {
     const { ok, errors } = await db.snapshots.verify(id)
-    verified.set(id, ok ? '✓ whole and readable' : `✗ ${errors.join('; ')}`)
-    fill(note, verified.get(id))
+    fill(note, ok ? '✓ whole and readable' : `✗ ${errors.join('; ')}`)
   }
 
   async function restore({ id, createdAt, label }: SnapshotInfo): Promise<void> {
@@ -60,7 +59,8 @@ export function snapshotList(
   }
 
   function card(snapshot: SnapshotInfo): HTMLElement {
-    const note = h('span', { class: 'soft', role: 'status' }, verified.get(snapshot.id))
+    const note = notes.get(snapshot.id) ?? h('span', { class: 'soft', role: 'status' })
+    notes.set(snapshot.id, note)
     const button = (name: string, run: () => unknown, kind = '') => action(name, run, context.fail, { class: kind })
     return h(
       'div',
