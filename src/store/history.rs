@@ -27,7 +27,7 @@ const LISTED: usize = 100;
 pub struct PointInTime {
     /// The time by the wall clock.
     pub at: Timestamp,
-    /// The lsn of the state, where the clock was set back and several states match.
+    /// The lsn of the state, where several match: the clock was set back, or commits came within a millisecond.
     pub lsn: Option<u64>,
 }
 
@@ -93,9 +93,16 @@ impl Storage {
         if at < reach.time || matching.is_empty() {
             return Err(unreachable(at, &states, reach.time));
         }
+        let is_own = |state: &StoredPoint| Some(state.lsn) == point.lsn && state.at == Some(at);
         let chosen = match (point.lsn, matching.as_slice()) {
             (None, [only]) => Some(*only),
-            (lsn, several) => several.iter().copied().find(|index| Some(states[*index].lsn) == lsn),
+            (None, _) => None,
+            // Only the last of several commits within a millisecond matches its time.
+            (lsn, several) => several
+                .iter()
+                .copied()
+                .find(|index| Some(states[*index].lsn) == lsn)
+                .or_else(|| states.iter().position(is_own)),
         };
         let Some(chosen) = chosen else {
             return Err(ambiguous(at, matching.iter().map(|index| &states[*index])));
@@ -129,11 +136,11 @@ impl Storage {
     pub async fn history(&self, reach: Reach) -> Result<(Option<Timestamp>, Vec<HistoryPoint>)> {
         self.reload_head().await?;
         let states = self.states(reach.lsn).await?;
-        let point = |(index, state): (usize, &StoredPoint)| {
-            let at = state.at.filter(|at| *at >= reach.time && matches(&states, index, *at))?;
+        let point = |state: &StoredPoint| {
+            let at = state.at.filter(|at| *at >= reach.time)?;
             Some(HistoryPoint { lsn: state.lsn, at, bytes: state.bytes })
         };
-        Ok((first_of(&states, reach.time), states.iter().enumerate().filter_map(point).collect()))
+        Ok((first_of(&states, reach.time), states.iter().filter_map(point).collect()))
     }
 
     /// Returns whether the log continues from the manifest.

@@ -35,7 +35,7 @@ export interface TargetStatus {
 export interface PointInTime {
   /** The time: a `Date`, or ISO 8601 with a time zone. */
   readonly at: string | Date
-  /** The number of the commit, where the clock was set back and several states match the time. */
+  /** The number of the commit, where several states match the time: the clock was set back, or commits came within a millisecond. */
   readonly lsn?: number | undefined
 }
 

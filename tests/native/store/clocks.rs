@@ -103,6 +103,24 @@ fn a_commit_while_the_clock_was_a_day_behind_takes_no_time_from_others() {
 }
 
 #[test]
+fn each_commit_within_a_millisecond_can_be_restored_by_its_lsn() {
+    let mut machine = Machine::new();
+    let page = with_table(&mut machine);
+    let at = commit(&mut machine, &page, 1);
+    machine.sim.set_clock_ahead(-60_000);
+    commit(&mut machine, &page, 10);
+    let before = machine.platform().clock.now();
+    insert(&mut machine, &page, 100);
+    assert_eq!((machine.platform().clock.now(), before), (at, at), "all three have one time");
+    let snapshots = page.snapshots.clone();
+    let points = machine.sim.run(async move { snapshots.history(3).await }).unwrap().points;
+    assert_eq!(points.iter().map(|point| point.at).collect::<Vec<_>>(), [at; 3]);
+    let sum_of = |lsn| sum_at(&mut machine, &page, PointInTime { at, lsn });
+    let sums: Vec<i64> = points.iter().map(|point| Some(point.lsn)).chain([None]).map(sum_of).collect();
+    assert_eq!(sums, [1, 11, 111, 111]);
+}
+
+#[test]
 fn the_oldest_kept_snapshot_may_be_from_a_clock_that_was_ahead() {
     let mut machine = Machine::new();
     let (store, platform) = (machine.store(), machine.platform());

@@ -262,19 +262,19 @@ fn each_point_of_the_history_can_be_loaded_also_where_the_clock_was_set_back() {
     let history = machine.sim.run(async move { snapshots.history(all).await }).unwrap();
     assert_eq!((history.omitted, history.snapshots.len()), (0, 1));
     let mut sums = Vec::new();
-    for point in &history.points {
+    // The first one is the state before the table was made, which has the same time.
+    for point in &history.points[1..] {
         let (snapshots, wanted) = (page.snapshots.clone(), PointInTime { at: point.at, lsn: Some(point.lsn) });
         let file = machine.sim.run(async move { snapshots.load_at(wanted).await }).unwrap();
         assert_eq!(file.bytes(), point.bytes);
         sums.push(sum_of(file.image().unwrap()));
     }
-    // The commit before the clock was set back was never the current one at a time of its own.
-    assert_eq!(sums, [0, 1, 3, 15, 31, 63]);
+    assert_eq!(sums, [0, 1, 3, 7, 15, 31, 63]);
     let oldest = history.points.iter().map(|point| point.at).min();
     assert_eq!(history.oldest, oldest);
     let snapshots = page.snapshots.clone();
     let newest = machine.sim.run(async move { snapshots.history(2).await }).unwrap();
-    assert_eq!((newest.omitted, &newest.points[..]), (4, &history.points[4..]));
+    assert_eq!((newest.omitted, &newest.points[..]), (6, &history.points[6..]));
 }
 
 #[test]
