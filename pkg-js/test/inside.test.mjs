@@ -145,6 +145,7 @@ test('a transaction that is idle for five seconds gives one warning', async () =
       assert.deepEqual(warnings, [])
       mock.timers.tick(1500)
       assert.equal(warnings[0]?.code, 'transaction_idle')
+      assert.match(warnings[0].message, /call tx there/)
       mock.timers.tick(60_000)
       await tx.rollback()
       await db.get('SELECT 1')

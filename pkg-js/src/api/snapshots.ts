@@ -1,3 +1,4 @@
+import { isA } from '../base/brand.js'
 import {
   checkBoolean,
   checkCall,
@@ -30,10 +31,24 @@ async function secretOf(encrypt: unknown): Promise<FileEncryption> {
   return checkFileEncryption('encrypt', encrypt)
 }
 
-/** Checks the first argument of a call, the id of a snapshot or a point in time; returns the latter, with milliseconds since 1970. */
-function pointOf(call: string, id: unknown): { readonly at: number; readonly lsn: number | undefined } | undefined {
-  if (typeof id === 'string' && id !== '') return undefined
-  if (typeof id !== 'object' || id === null) throw invalid(`${call} needs the id of a snapshot, or { at }`)
+/**
+ * Checks the first argument of a call, the id of a snapshot or a point in time; returns the latter, with milliseconds since 1970. `others`
+ * are the options of the call, which is its second argument.
+ */
+function pointOf(
+  call: string,
+  id: unknown,
+  others: readonly string[],
+): { readonly at: number; readonly lsn: number | undefined } | undefined {
+  if (typeof id === 'string' && id !== '' && !/^\d{4}-\d\d-\d\d/.test(id)) return undefined
+  if (typeof id !== 'object' || id === null || isA(id, 'Date'))
+    throw invalid(`${call} needs the id of a snapshot, or { at }`, { hint: 'For a time, pass { at: time }' })
+  const misplaced = others.find((name) => name in id)
+  if (misplaced !== undefined)
+    throw invalid(`${call} takes '${misplaced}' in its second argument`, {
+      details: { option: misplaced },
+      hint: `Write ${call}({ at }, { ${misplaced} })`,
+    })
   const { at, lsn } = checkOptionsOf(call, id, ['at', 'lsn'])
   return {
     at: checkTime('at', at),
@@ -101,7 +116,7 @@ export class Snapshots {
     id: string | PointInTime,
     options?: CallOptions & { readonly force?: boolean | undefined },
   ): Promise<void> {
-    const point = pointOf('snapshots.restore', id)
+    const point = pointOf('snapshots.restore', id, ['force'])
     const { force } = checkCall('snapshots.restore', options, ['force'])
     const wanted = { force: checkBoolean('force', force ?? false), lsn: point?.lsn }
     await this.#connection.cancellable(options, (core, cancel) => {
@@ -154,8 +169,9 @@ export class Snapshots {
    * `Blob`. Rejects with `snapshot_not_found`, `snapshot_corrupt`, and `out_of_memory` for a database that doesn't fit into memory.
    */
   async export(id: string | PointInTime, options?: CallOptions & SnapshotExportOptions): Promise<Blob> {
-    const point = pointOf('snapshots.export', id)
-    const { format, compress, encrypt } = checkCall('snapshots.export', options, ['format', 'compress', 'encrypt'])
+    const keys = ['format', 'compress', 'encrypt']
+    const point = pointOf('snapshots.export', id, keys)
+    const { format, compress, encrypt } = checkCall('snapshots.export', options, keys)
     const kind = checkOneOf('format', format ?? 'sqlite', ['sqlite', 'sql'])
     const encryption = encrypt === undefined ? undefined : await secretOf(encrypt)
     const zip = compress !== undefined && checkBoolean('compress', compress)

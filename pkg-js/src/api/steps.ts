@@ -129,7 +129,7 @@ export class IdleWatch {
       else
         connection.warn(
           'transaction_idle',
-          `A transaction has been idle for ${idleMs / 1000} s; all other calls wait for its end, also calls on db in its own function`,
+          `A transaction has been idle for ${idleMs / 1000} s, and all other calls wait for its end. If its function awaits something that calls db, it waits for ever: call tx there`,
         )
     }
     this.#timer = setTimeout(look, idleMs)

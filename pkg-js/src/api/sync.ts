@@ -39,6 +39,7 @@ export interface PullOptions extends CallOptions {
   readonly allowEmpty?: boolean | undefined
   /** With `replace`: goes on although local changes are lost by it. */
   readonly discardUnpushed?: boolean | undefined
+  /** Is called after each page of rows. */
   readonly onProgress?: ((progress: PullProgress) => void) | undefined
 }
 

@@ -28,7 +28,8 @@ export function checkOptionsOf(call: string, options: unknown, keys: readonly st
 function checkKeys(owner: string, what: string, prefix: string, value: unknown, keys: readonly string[]): CheckedKeys {
   if (value === undefined) return {}
   const given = reading(what, () => {
-    if (typeof value !== 'object' || value === null || Array.isArray(value)) throw wrong(what, 'an object')
+    if (typeof value !== 'object' || value === null || Array.isArray(value))
+      throw wrong(what, 'an object', prefix === '' ? `Pass an object. Known are: ${keys.join(', ')}` : undefined)
     // Also those that the object inherits.
     const known = keys.filter((key) => key in value).map((key) => [key, (value as CheckedKeys)[key]])
     return { ...value, ...Object.fromEntries(known) } as CheckedKeys
@@ -144,8 +145,9 @@ export function checkTexts(what: string, value: unknown): Readonly<Record<string
 export function checkTime(what: string, value: unknown): number {
   const zoned = typeof value === 'string' && /^\d{4}-\d\d-\d\dT.*(Z|[+-]\d\d:?\d\d)$/i.test(value)
   const ms = isA(value, 'Date') ? value.getTime() : zoned ? Date.parse(value as string) : Number.NaN
-  if (Number.isNaN(ms)) throw wrong(what, "a Date or an ISO 8601 text such as '2026-11-20T10:00:00Z'")
-  return ms
+  if (!Number.isNaN(ms)) return ms
+  const hint = typeof value === 'number' ? 'For milliseconds since 1970, pass new Date(ms)' : undefined
+  throw wrong(what, "a Date or an ISO 8601 text such as '2026-11-20T10:00:00Z'", hint)
 }
 
 export function checkSignal(what: string, value: unknown): AbortSignal {
@@ -190,8 +192,8 @@ export function checkQuery(call: string, options: unknown, keys: readonly string
   return rowMode === undefined ? 'object' : checkOneOf('rowMode', rowMode, ['object', 'array'])
 }
 
-function wrong(what: string, want: string): Error {
-  return invalid(`${what} must be ${want}`, { details: optionIn(what) })
+function wrong(what: string, want: string, hint?: string): Error {
+  return invalid(`${what} must be ${want}`, { details: optionIn(what), hint })
 }
 
 /** The details that name an option. Words for another argument begin with 'The'. */

@@ -122,7 +122,7 @@ function checkSame(first: OpenOptions, options: OpenOptions): void {
   const here = isNode() ? 'process' : 'page'
   throw invalid(`This ${here} has the database open already, with another value of ${names}`, {
     details: { option: different[0], options: different },
-    hint: 'Pass the same options to each open(), or close the database first',
+    hint: 'Pass the same options to each open(), or close the database first; after a hot reload, reload the page',
   })
 }
 
