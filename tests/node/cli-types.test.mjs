@@ -17,6 +17,7 @@ const schema = `
   CREATE TABLE events (
     id INTEGER PRIMARY KEY, title TEXT NOT NULL, place TEXT, seats INT NOT NULL DEFAULT 10, open BOOLEAN NOT NULL DEFAULT 1,
     starts TIMESTAMP NOT NULL, day DATE, tags JSON TEXT, extra JSON, price REAL, poster BLOB, other,
+    code UUID, meta JSONB, packed JSONB BLOB,
     label TEXT AS (title || seats)
   );
   CREATE TABLE seats (event INTEGER NOT NULL, row TEXT NOT NULL, PRIMARY KEY (event, row)) WITHOUT ROWID;
@@ -56,11 +57,14 @@ test('rows, inserts and updates have the types of what the database gives and ta
     const whole: Inserts['events'] = {
       id: 1n, title: 'a', place: null, seats: 5, open: true, starts: '2026-11-20T10:00:00Z', day: '2026-11-20', tags: '[]',
       extra: '{}', price: 1.5, poster: new Uint8Array(1), other: 'any',
+      code: '0190d5b4-5a7e-7cc1-8000-000000000000', meta: '[]', packed: new Uint8Array(1),
     }
     const key: Inserts['seats'] = { event: 1, row: 'a' }
     const update: Updates['events'] = { open: false, place: null }
     const row = (event: Tables['events']): [number, string, 0 | 1, Timestamp, DateText | null, Json | null, string | null] =>
       [event.id, event.title, event.open, event.starts, event.day, event.tags, event.label]
+    const newer = (event: Tables['events']): [string | null, Json | number | null, Uint8Array | null] =>
+      [event.code, event.meta, event.packed]
     const title: Tables['titles']['title'] = 'a'
     // @ts-expect-error: a title must be given
     const none: Inserts['events'] = { starts: '' }
@@ -70,15 +74,17 @@ test('rows, inserts and updates have the types of what the database gives and ta
     const view: Inserts['titles'] = {}
     // @ts-expect-error: not null
     const cleared: Updates['events'] = { title: null }
-    export { least, whole, key, update, row, title, none, generated, view, cleared }
+    export { least, whole, key, update, row, newer, title, none, generated, view, cleared }
   `)
   const db = await open({ name: 'types', storage: 'memory' })
   await db.exec(schema)
-  const insert = 'INSERT INTO events (title, starts, open, tags, day) VALUES (:title, :starts, :open, :tags, :day)'
   const given = { title: 'a', starts: new Date(0), open: true, tags: '[5]', day: '2026-11-20' }
-  await db.run(insert, given)
-  const { starts, open: isOpen, tags, day } = await db.get('SELECT * FROM events')
-  assert.deepEqual([starts, isOpen, tags, day], ['1970-01-01T00:00:00.000Z', 1, '[5]', '2026-11-20'])
+  // A number but for its hyphens.
+  const codes = { code: '00000000-0000-0000-0000-000000000001', meta: '{"a":1}', packed: new Uint8Array([1]) }
+  const names = Object.keys({ ...given, ...codes })
+  await db.run(`INSERT INTO events (${names}) VALUES (${names.map((name) => `:${name}`)})`, { ...given, ...codes })
+  const stored = await db.get(`SELECT ${names} FROM events`)
+  assert.deepEqual(stored, { ...given, ...codes, starts: '1970-01-01T00:00:00.000Z', open: 1 })
   await db.close()
 })
 

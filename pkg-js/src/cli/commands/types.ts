@@ -106,7 +106,7 @@ function property(name: string): string {
  */
 function typesOfColumn({ type }: ColumnInfo, integer: string): ColumnTypes {
   const declared = type.toUpperCase()
-  if (/^JSON\b/.test(declared)) {
+  if (/^JSONB?\b/.test(declared) && !declared.includes('BLOB')) {
     // Without TEXT in its declaration, SQLite stores a JSON number as a number.
     return {
       row: /CHAR|CLOB|TEXT/.test(declared) ? 'Json' : `Json | ${integer === 'number' ? '' : 'bigint | '}number`,
@@ -119,6 +119,8 @@ function typesOfColumn({ type }: ColumnInfo, integer: string): ColumnTypes {
   if (declared.includes('INT')) return { row: integer, bound: 'number | bigint' }
   if (/CHAR|CLOB|TEXT/.test(declared)) return { row: 'string', bound: 'string' }
   if (declared.includes('BLOB')) return { row: 'Uint8Array', bound: 'Uint8Array | ArrayBuffer' }
+  // With NUMERIC affinity, which keeps a text with hyphens.
+  if (/^UUID\b/.test(declared)) return { row: 'string', bound: 'string' }
   if (/REAL|FLOA|DOUB/.test(declared)) return { row: 'number', bound: 'number' }
   // A column without a type, or with NUMERIC affinity, may hold any kind of value.
   return {
