@@ -1,6 +1,7 @@
 // The option `dev` in pages: a production build refuses it even on localhost, the development server and a page without a bundler take it.
+// With the files of docs/start-react.md, an edited migration reloads the page and resets the database.
 import assert from 'node:assert/strict'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, beforeEach, test } from 'node:test'
@@ -84,5 +85,64 @@ test('a page without a bundler takes it on localhost', async () => {
     assert.equal(await outcome(server.url), 'opened')
   } finally {
     await server.close()
+  }
+})
+
+/** A module that Vite replaces in the page, as Fast Refresh does with components. It opens the database and reads its columns. */
+const component = `
+  import { database } from './db'
+  window.outcome = await database().then(
+    async (db) => {
+      await db.run("INSERT INTO notes (body) VALUES ('Buy tea')")
+      const snapshots = await db.snapshots.list()
+      return [...Object.keys(await db.get('SELECT * FROM notes')), ...snapshots.map(({ reason }) => reason)].join(' ')
+    },
+    (error) => String(error),
+  )
+  import.meta.hot.accept()
+`
+
+test('an edited migration reloads the page, also below a module that is replaced, and resets the database', async () => {
+  const root = await mkdtemp(join(tmpdir(), 'tidelock-edited-'))
+  const text = await readFile(new URL('../../docs/start-react.md', import.meta.url), 'utf8')
+  const files = { 'index.html': '<!doctype html><script type="module" src="/src/main.js"></script>' }
+  for (const [code, file] of text.matchAll(/^(?:--|\/\/) (\S+\.(?:sql|ts))\n[\s\S]*?(?=^```)/gm)) files[file] = code
+  await Promise.all(['src', 'migrations'].map((folder) => mkdir(join(root, folder))))
+  for (const [file, code] of Object.entries({
+    ...files,
+    'src/main.js': "import './component'",
+    'src/component.js': component,
+  }))
+    await writeFile(join(root, file), code)
+  const server = await vite.createServer({ ...config(), root })
+  const page = await browser.newPage()
+  const becomes = (outcome) =>
+    page
+      .waitForFunction((expected) => window.outcome === expected, outcome, { timeout: 30_000 })
+      .catch(async (error) => {
+        assert.fail(`${error}\n${await page.evaluate(() => window.outcome)}`)
+      })
+  try {
+    await server.listen()
+    await page.goto(server.resolvedUrls.local[0])
+    await becomes('id body updated_at')
+    // Another edit replaces the module, and the page keeps the database.
+    await page.evaluate(() => {
+      window.isSame = true
+      window.outcome = undefined
+    })
+    await writeFile(join(root, 'src/component.js'), `${component}// edited`)
+    await becomes('id body updated_at')
+    assert.equal(await page.evaluate(() => window.isSame), true)
+    const sql = 'migrations/0001_notes.sql'
+    await writeFile(
+      join(root, sql),
+      files[sql].replace('body TEXT NOT NULL,', 'body TEXT NOT NULL,\n  pinned INTEGER,'),
+    )
+    await becomes('id body pinned updated_at safety')
+  } finally {
+    await page.close()
+    await server.close()
+    await rm(root, { recursive: true, force: true })
   }
 })

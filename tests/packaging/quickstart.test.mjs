@@ -38,7 +38,8 @@ before(async () => {
   // `npm install tidelock`, from the tarball.
   const tarball = path.join(base, packed.filename)
   await run('npm', ['install', tarball, '--offline', '--no-audit', '--no-fund'], { cwd: folder })
-  await symlink(path.join(root, 'node_modules/vite'), path.join(folder, 'node_modules/vite'))
+  for (const name of ['vite', 'react', 'react-dom'])
+    await symlink(path.join(root, 'node_modules', name), path.join(folder, 'node_modules', name))
   browser = await chromium.launch({
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
     args: ['--no-sandbox', '--disable-gpu', '--disable-quic'],
@@ -71,18 +72,64 @@ async function visitTwice(folders, files = {}) {
   }
 }
 
-test('a browser app with a bundler', async () => {
-  const blocks = await blocksOf('vite')
-  const app = path.join(folder, 'bundled')
-  // The first line of each block is the path of its file.
-  for (const { code } of blocks) {
+/** Writes the files of a start into a folder of its own: the first line of each block is the path of its file. */
+async function filesOf(start) {
+  const app = path.join(folder, start)
+  for (const { code } of await blocksOf(start)) {
     const [, file] = /^(?:--|\/\/) (\S+)\n/.exec(code)
     await mkdir(path.dirname(path.join(app, file)), { recursive: true })
     await writeFile(path.join(app, file), code)
   }
-  const page =
-    '<!doctype html><html lang="en"><meta charset="utf-8"><body></body><script type="module" src="/main.ts"></script></html>'
-  await writeFile(path.join(app, 'index.html'), page)
+  return app
+}
+
+const pageWith = (script) =>
+  `<!doctype html><html lang="en"><meta charset="utf-8"><body></body><script type="module" src="${script}"></script></html>`
+
+for (const start of ['vite', 'react'])
+  test(`init writes the first two files of the start with ${start}`, async () => {
+    const app = await filesOf(start)
+    const made = path.join(folder, `init-start-${start}`)
+    await mkdir(path.join(made, 'src'), { recursive: true })
+    await writeFile(path.join(made, 'tsconfig.json'), '{}')
+    await run('npx', ['--offline', 'tidelock', 'init', '--framework', start, '--name', 'notes'], { cwd: made })
+    for (const file of ['migrations/0001_notes.sql', 'src/db.ts']) {
+      const [shown, written] = await Promise.all([app, made].map((each) => readFile(path.join(each, file), 'utf8')))
+      // Comments besides the first line of the document: how to go on.
+      const code = (text) => text.replace(/^ *(--|\/\/ (?!While)).*\n/gm, '')
+      assert.equal(code(shown), code(written), file)
+    }
+  })
+
+test('a React app: in StrictMode, and after a reload', async () => {
+  const app = await filesOf('react')
+  const main = `import { StrictMode } from 'react'
+    import { createRoot } from 'react-dom/client'
+    import App from './App'
+    createRoot(document.body.appendChild(document.createElement('main'))).render(<StrictMode><App /></StrictMode>)`
+  await writeFile(path.join(app, 'src/main.tsx'), main)
+  await writeFile(path.join(app, 'index.html'), pageWith('/src/main.tsx'))
+  await build({ root: app, logLevel: 'warn', mode: 'development', esbuild: { jsx: 'automatic' } })
+  const server = await serve({ folders: { '/': path.join(app, 'dist') } })
+  const page = await browser.newPage()
+  try {
+    const failures = []
+    page.on('pageerror', (error) => failures.push(String(error)))
+    for (const count of [1, 2]) {
+      await page.goto(`${server.url}/`)
+      await page.click('button')
+      await page.waitForFunction((expected) => document.querySelectorAll('li').length === expected, count)
+    }
+    assert.deepEqual(failures, [])
+  } finally {
+    await page.close()
+    await server.close()
+  }
+})
+
+test('a browser app with a bundler', async () => {
+  const app = await filesOf('vite')
+  await writeFile(path.join(app, 'index.html'), pageWith('/src/main.ts'))
   await build({ root: app, logLevel: 'warn' })
   await visitTwice(
     { '/': path.join(app, 'dist') },
@@ -100,7 +147,7 @@ test('a browser app with a bundler', async () => {
       '--moduleResolution',
       'bundler',
       ...types,
-      'main.ts',
+      'src/main.ts',
     ],
     { cwd: app },
   ).catch((error) => assert.fail(error.stdout || error.message))

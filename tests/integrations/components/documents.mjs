@@ -6,12 +6,8 @@ import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('../../../', import.meta.url))
 
-/** How an app of each framework starts. That of Vue is in its document. */
+/** How an app of each framework starts. That of Vue is in its document; that of React needs Vite, see tests/packaging/quickstart.test.mjs. */
 const STARTS = {
-  react: {
-    file: 'start.jsx',
-    code: "import { createRoot } from 'react-dom/client'; import App from './App.tsx'; createRoot(document.querySelector('#app')).render(<App />)",
-  },
   vue: { file: 'main.ts' },
   svelte: {
     file: 'start.js',
@@ -26,7 +22,7 @@ export async function filesOf(name) {
   const blocks = texts.flatMap((text) => [...text.matchAll(/^```(\w+)\n(.*?)^```$/gms)])
   return blocks.flatMap(([, language, code]) => {
     if (language === 'sh') return []
-    const file = /^(?:\/\/|<!--) ([\w.]+\.(\w+))/.exec(code)
+    const file = /^(?:\/\/|--|<!--) ([\w./]+\.(\w+))/.exec(code)
     if (file?.[2] !== language) throw new Error(`docs of ${name}: a block of ${language} doesn't begin with its name`)
     return { file: file[1], language, code }
   })
@@ -41,9 +37,11 @@ export async function documentsFolder() {
 /** Writes the files of a document into a folder of its own → the path of the file that starts its app, where it can start without a server. */
 export async function writeDocument(name, folder) {
   const own = path.join(folder, name)
-  await mkdir(own)
   const start = STARTS[name]
-  for (const { file, code } of [...(await filesOf(name)), ...(start === undefined ? [] : [start])])
-    if (code !== undefined) await writeFile(path.join(own, file), code)
+  for (const { file, code } of [...(await filesOf(name)), ...(start === undefined ? [] : [start])]) {
+    if (code === undefined) continue
+    await mkdir(path.dirname(path.join(own, file)), { recursive: true })
+    await writeFile(path.join(own, file), code)
+  }
   return start && path.join(own, start.file)
 }

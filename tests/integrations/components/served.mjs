@@ -33,8 +33,10 @@ export class ServedApps {
         const file = path.join(folder, `${name}.mjs`)
         await writeFile(file, await bundle(entry, { platform: 'node' }))
         this.modules[name] = await import(pathToFileURL(file))
+        const start = await writeDocument(name, documents)
+        if (start === undefined) return
         files[`/docs-${name}.html`] = htmlOf(`docs-${name}`, '<div id="app"></div>')
-        files[`/docs-${name}.js`] = await bundle(await writeDocument(name, documents))
+        files[`/docs-${name}.js`] = await bundle(start)
       }),
     ])
     this.#server = await serve({ folders: { [PACKAGE_URL]: PACKAGE_FOLDER }, files })

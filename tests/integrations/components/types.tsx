@@ -41,6 +41,12 @@ export function Hooks() {
   // @ts-expect-error it has no other column
   ofKysely[0].id
 
+  const inspector = (
+    <tidelock-inspector database={database} view="history" onviewchange={({ detail }) => console.log(detail.view)} />
+  )
+  // @ts-expect-error it has no such property
+  const typo = <tidelock-inspector databse={database} />
+
   const add = react.useMutation((db, title: string) => db.run('INSERT INTO todos (title) VALUES (?)', [title]))
   const changes: number | undefined = add.data?.changes
   add.mutate('tea')
@@ -53,8 +59,8 @@ export function Hooks() {
   const open: Database = react.useSuspenseDatabase()
   const { state, role } = react.useLock()
   const { pending, tables } = react.useSyncStatus()
-  return [rows, ofDrizzle, related, first, skipped, suspended, error, changes, open, state, role, pending, tables]
-    .length
+  const all = [rows, ofDrizzle, related, first, skipped, suspended, error, changes, open, state, role, pending, tables]
+  return [...all, inspector, typo].length
 }
 
 export const providers = [

@@ -464,6 +464,7 @@ export const examples = {
       ...[
         'start-vite.md: Start with Vite (2)',
         'start-vite.md: Start with Vite (3)',
+        'start-react.md: Start with React (2)',
         'start-node.md: Start with Node (2)',
       ],
     ].map((id) => [

@@ -88,7 +88,7 @@ export const frameworks = {
     ...vite,
     title: 'React',
     packages: ['react'],
-    next: steps('Open it in an effect, or with the hooks of tidelock/react'),
+    next: steps('Pass it to <DatabaseProvider database={database()}> of tidelock/react, or open it in an effect'),
   },
   vite: { ...vite, title: 'Vite', packages: ['vite'], next: steps('Open it where you need it') },
   plain: {

@@ -39,66 +39,89 @@ interface OpeningModule {
 /** Returns the module that opens the database. */
 export function databaseModule(opened: OpeningModule): string {
   const { framework, database, typescript } = opened
-  const name = quoted(database)
   const type = (text: string) => (typescript ? text : '')
-  const parts = loading(opened)
+  const { imports = '', constants, migrations, isAsync = false, end = '' } = loading(opened)
   const inNode = framework.loading === 'files'
-  return `${parts.imports}import { ${type('type Database, ')}migrationsFrom, open } from 'tidelock'
-
-${parts.constants}
-let opened${type(': Promise<Database> | undefined')}
-
-/** Opens the database with the first call. Every call gets the same one${inNode ? '' : '; call it in the browser, not while a server renders'}. */
-export function database()${type(': Promise<Database>')} {
-  opened ??= openDatabase()
+  const options = [
+    `name: ${quoted(database)}`,
+    inNode ? "storage: 'file'" : "tabs: 'shared'",
+    ...(framework.envObject === 'import.meta.env' ? ['dev: import.meta.env.DEV'] : []),
+    `migrations: ${migrations}`,
+  ]
+  const opening = `open({
+${options.map((option) => `    ${option},\n`).join('')}${remote(framework)}  })`
+  const begin = isAsync
+    ? `  opened ??= openDatabase()
   return opened
 }
 
 async function openDatabase()${type(': Promise<Database>')} {
-${parts.statements}  return open({
-    name: ${name},
-${inNode ? "    storage: 'file',\n" : ''}    migrations,
-${remote(framework)}  })
-}
-`
+  return ${opening}
+}`
+    : `  opened ??= ${opening}
+  return opened
+}`
+  return `${imports}import { ${type('type Database, ')}migrationsFrom, open } from 'tidelock'
+
+${constants}
+let opened${type(': Promise<Database> | undefined')}
+
+/** Opens the database with the first call. Every call gets the same one${inNode ? '' : '; call it in the browser, not while a server renders'}. */
+export function database()${type(': Promise<Database>')} {
+${begin}
+${end}`
 }
 
-/** Returns the code that reads the migrations. */
-function loading({ framework, module, migrations, files, typescript }: OpeningModule) {
+/** The code that reads the migrations. */
+interface Reading {
+  readonly imports?: string
+  /** What stands before the function that opens. */
+  readonly constants: string
+  /** The value of the option. */
+  readonly migrations: string
+  readonly isAsync?: boolean
+  readonly end?: string
+}
+
+function loading({ framework, module, migrations, files, typescript }: OpeningModule): Reading {
   const folder = relative(module, migrations)
   switch (framework.loading) {
     case 'glob':
       return {
-        imports: '',
         constants: `const files = import.meta.glob(${quoted(`${folder}/*.sql`)}, { query: '?raw', import: 'default', eager: true })
 `,
-        statements: '  const migrations = migrationsFrom(files)\n',
+        migrations: 'migrationsFrom(files)',
+        end: `
+// While you develop: an edited migration, or another option, needs a new page.
+import.meta.hot?.accept(() => location.reload())
+`,
       }
     case 'urls':
       return {
-        imports: '',
         constants: `// Each migration by its name. webpack, Rspack, Parcel and Next.js copy files that are named like this; else serve them there.
 const urls${typescript ? ': Record<string, URL>' : ''} = {
 ${files.map((file) => `  ${quoted(file)}: new URL(${quoted(`${folder}/${file}`)}, import.meta.url),\n`).join('')}}
-`,
-        statements: `  const texts = Object.entries(urls).map(async ([name, url]) => {
+
+async function readMigrations() {
+  const texts = Object.entries(urls).map(async ([name, url]) => {
     const response = await fetch(url)
     if (!response.ok) throw new Error(\`\${url} was answered with status \${response.status}\`)
     return [name, await response.text()]${typescript ? ' as const' : ''}
   })
-  const migrations = migrationsFrom(Object.fromEntries(await Promise.all(texts)))
+  return migrationsFrom(Object.fromEntries(await Promise.all(texts)))
+}
 `,
+        migrations: 'await readMigrations()',
+        isAsync: true,
       }
     case 'files':
       return {
         imports: "import { readdirSync, readFileSync } from 'node:fs'\n",
         constants: `const folder = new URL(${quoted(`${folder}/`)}, import.meta.url)
+const files = readdirSync(folder).filter((file) => file.endsWith('.sql'))
 `,
-        statements: `  const files = readdirSync(folder).filter((file) => file.endsWith('.sql'))
-  const migrations = migrationsFrom(
-    Object.fromEntries(files.map((file) => [file, readFileSync(new URL(file, folder), 'utf8')])),
-  )
-`,
+        migrations:
+          "migrationsFrom(\n      Object.fromEntries(files.map((file) => [file, readFileSync(new URL(file, folder), 'utf8')])),\n    )",
       }
   }
 }
