@@ -7,29 +7,37 @@ import http from 'node:http'
 import { networkInterfaces, tmpdir } from 'node:os'
 import path from 'node:path'
 import { after, before, test } from 'node:test'
+import { open } from '../../pkg-js/dist/index.js'
 import { Browser } from '../e2e/browser.mjs'
 import { cli, runCommand } from './command-line.mjs'
 
 const base = mkdtempSync(path.join(tmpdir(), 'tidelock-web-'))
 const file = path.join(base, 'shop.sqlite')
 let child, address
-const ended = () => child.exitCode !== null || child.signalCode !== null
+const ended = (program) => program.exitCode !== null || program.signalCode !== null
+
+/** Starts the command for a file or folder → `[its process, the address of its page]`. */
+async function inspect(where) {
+  const program = spawn(process.execPath, [cli, 'inspect', where, '--web'], { stdio: ['ignore', 'pipe', 'pipe'] })
+  let out = ''
+  for await (const part of program.stdout) {
+    out += part
+    if (out.includes('\n')) break
+  }
+  return [program, new URL(out.trim())]
+}
 
 before(async () => {
   execFileSync('sqlite3', [
     file,
     "CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT); INSERT INTO t VALUES (1, 'x'), (2, 'y')",
   ])
-  child = spawn(process.execPath, [cli, 'inspect', file, '--web'], { stdio: ['ignore', 'pipe', 'pipe'] })
-  let out = ''
-  for await (const part of child.stdout) {
-    out += part
-    if (out.includes('\n')) break
-  }
-  address = new URL(out.trim())
+  const started = await inspect(file)
+  child = started[0]
+  address = started[1]
 })
 after(() => {
-  if (!ended()) child.kill('SIGKILL')
+  if (!ended(child)) child.kill('SIGKILL')
   rmSync(base, { recursive: true, force: true })
 })
 
@@ -78,16 +86,26 @@ test('another Host is refused, and another address of this machine is not bound'
     await assert.rejects(fetch(`http://${host}:${address.port}${address.pathname}`), TypeError)
 })
 
-test('the page shows the file; changes stay in it', async () => {
+/** Runs `work` with the page of an address, which must report no errors. */
+async function inPage(url, work) {
   const browser = new Browser()
   const problems = []
-  const before = readFileSync(file)
   try {
     await browser.start()
     const page = await browser.context.newPage()
     page.on('console', (message) => message.type() === 'error' && problems.push(message.text()))
     page.on('pageerror', (error) => problems.push(String(error)))
-    await page.goto(address.href)
+    await page.goto(url.href)
+    await work(page)
+  } finally {
+    await browser.dispose()
+  }
+  assert.deepEqual(problems, [])
+}
+
+test('the page shows the file; changes stay in it', async () => {
+  const before = readFileSync(file)
+  await inPage(address, async (page) => {
     await page.waitForSelector('[data-table=t] tbody tr')
     assert.ok((await page.textContent('h1')).endsWith('shop.sqlite'))
     await page.dblclick('td[data-column=a]')
@@ -103,11 +121,49 @@ test('the page shows the file; changes stay in it', async () => {
     await page.keyboard.insertText('SELECT a, a FROM t')
     await page.keyboard.press('Control+Enter')
     await page.waitForSelector('.outcome td:text-is("changed")')
-  } finally {
-    await browser.dispose()
-  }
-  assert.deepEqual(problems, [])
+    assert.match(await page.textContent('#note'), /A file has no history/)
+  })
   assert.ok(before.equals(readFileSync(file)))
+})
+
+test('of a folder, the page has the history: earlier states, what happened to a row, restores of the copy', async () => {
+  const folder = path.join(base, 'notes.tidelock')
+  const options = { name: 'notes', storage: 'file', path: folder }
+  const db = await open(options)
+  await db.exec(
+    "CREATE TABLE notes (id TEXT PRIMARY KEY, body TEXT); INSERT INTO notes VALUES ('a', 'first'), ('b', 'other')",
+  )
+  await db.snapshots.create({ label: 'begun' })
+  await db.run("UPDATE notes SET body = 'second' WHERE id = 'a'")
+  await db.run("UPDATE notes SET body = 'changed' WHERE id = 'b'")
+  await db.run("DELETE FROM notes WHERE id = 'b'")
+  await db.close()
+  const [program, url] = await inspect(folder)
+  try {
+    await inPage(url, async (page) => {
+      await page.click('td:text-is("second")')
+      await page.click('text=History of row')
+      await page.waitForSelector('[data-row="notes a"] tbody tr.added')
+      const changes = await page.$$eval('[data-row] tbody tr', (rows) => rows.map((row) => row.className))
+      assert.deepEqual(changes, ['changed', 'added'])
+      await page.waitForSelector('[data-row] td:has-text("first → second")')
+      await page.selectOption('select[aria-label="What to show"]', 'since')
+      await page.click('text=Show on the timeline')
+      await page.waitForSelector('[data-difference=notes]:has-text("1 changed, 1 deleted")')
+      await page.click('[data-snapshot] button:text-is("Delete…")')
+      await page.click('dialog button.danger')
+      await page.waitForSelector('.problem:has-text("The folder stays as it is")')
+      await page.click('[data-snapshot] button:text-is("Restore…")')
+      await page.click('dialog button.danger')
+      await page.waitForSelector('text=No row differs.')
+    })
+  } finally {
+    program.kill('SIGKILL')
+  }
+  const again = await open(options)
+  assert.deepEqual(await again.query('SELECT * FROM notes'), [{ id: 'a', body: 'second' }])
+  assert.equal((await again.snapshots.list()).length, 1)
+  await again.close()
 })
 
 test('wrong use', async () => {

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import { createServer, type Request, type Response } from 'node:http'
 import { fileURLToPath } from 'node:url'
+import type { Database, TidelockError } from './package.js'
 
 // Serves the inspector for one database to the browser of this machine.
 
@@ -78,12 +79,39 @@ import { open } from './tidelock/index.js'
 import './tidelock/integrations/inspector/index.js'
 
 const get = (id) => document.getElementById(id)
+async function read(path) {
+  const response = await fetch(path)
+  if (response.ok) return response
+  throw Object.assign(new Error(), await response.json())
+}
+
+// The history is that of the folder, whose states the server opens. A restore changes the copy in this page.
+function withHistory(db) {
+  const stateOf = async (point) =>
+    (await read('./state?' + new URLSearchParams(typeof point === 'string' ? { id: point } : point))).blob()
+  const refuse = async () => {
+    throw new Error('The folder stays as it is: npx tidelock snapshot and npx tidelock verify work on its snapshots')
+  }
+  Object.assign(db.snapshots, {
+    history: async () => (await read('./history')).json(),
+    export: stateOf,
+    restore: async (point) => db.import(await stateOf(point), { force: true }),
+    create: refuse,
+    verify: refuse,
+    delete: refuse,
+  })
+}
+
 try {
-  const { name, path } = await (await fetch('./info.json')).json()
+  const { name, path, isFolder } = await (await fetch('./info.json')).json()
   document.title = get('state').textContent = path
   get('state').parentElement.previousElementSibling.firstElementChild.textContent = path
   const file = await (await fetch('./database')).arrayBuffer()
   const db = await open({ name, storage: 'memory', ...(file.byteLength > 0 ? { seed: file } : {}) })
+  if (isFolder) withHistory(db)
+  get('note').textContent =
+    (isFolder ? 'A copy in memory, with the history of the folder. ' : 'A copy in memory. A file has no history, a folder has. ') +
+    'Changes stay in this page.'
   const inspector = document.createElement('tidelock-inspector')
   inspector.database = db
   get('state').replaceChildren()
@@ -102,11 +130,13 @@ try {
 }
 `
 
-/** The database to show. */
+/** The database to show, which stays open meanwhile. */
 export interface ServedDatabase {
   readonly name: string
   readonly path: string
-  readonly bytes: Uint8Array
+  /** Whether it is a folder, with its history. */
+  readonly isFolder: boolean
+  readonly db: Database
 }
 
 export interface WebInspector {
@@ -121,7 +151,9 @@ export interface WebInspector {
 export async function serveInspector(database: ServedDatabase, port: number): Promise<WebInspector> {
   const token = randomBytes(18).toString('base64url')
   const files = filesOf(database)
-  const server = createServer((request, response) => answer(request, response, files, token, server.address().port))
+  const server = createServer(
+    (request, response) => void answer(request, response, files, token, server.address().port),
+  )
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen(port, '127.0.0.1', resolve)
@@ -136,33 +168,58 @@ export async function serveInspector(database: ServedDatabase, port: number): Pr
   }
 }
 
-type ServedFiles = ReadonlyMap<string, () => string | Uint8Array>
+type Content = string | Uint8Array
+type Serve = (query: URLSearchParams) => Content | Promise<Content>
+type ServedFiles = ReadonlyMap<string, Serve>
 
-function answer(request: Request, response: Response, files: ServedFiles, token: string, port: number): void {
+async function answer(
+  request: Request,
+  response: Response,
+  files: ServedFiles,
+  token: string,
+  port: number,
+): Promise<void> {
   const refuse = (status: number, text: string) =>
     response.writeHead(status, { ...headers, 'content-type': 'text/plain' }).end(text)
   const { host } = request.headers
   if (host !== `127.0.0.1:${port}` && host !== `localhost:${port}`) return void refuse(421, 'Unknown host')
   if (request.method !== 'GET' && request.method !== 'HEAD') return void refuse(405, 'Only GET')
-  const [path = ''] = (request.url ?? '').split('?')
+  const [path = '', query] = (request.url ?? '').split('?')
   const file = path.startsWith(`/${token}/`) ? files.get(path.slice(token.length + 2) || 'index.html') : undefined
   if (file === undefined) return void refuse(404, 'Not found')
   const ending = path.endsWith('/') ? 'html' : (path.split('.').at(-1) ?? '')
   const type = types[ending] ?? 'application/octet-stream'
-  response.writeHead(200, { ...headers, 'content-type': type }).end(request.method === 'HEAD' ? undefined : file())
+  try {
+    const content = await file(new URLSearchParams(query))
+    response.writeHead(200, { ...headers, 'content-type': type }).end(request.method === 'HEAD' ? undefined : content)
+  } catch (error) {
+    const { message, code, hint } = error as TidelockError
+    response
+      .writeHead(500, { ...headers, 'content-type': 'application/json' })
+      .end(JSON.stringify({ message, code, hint }))
+  }
 }
 
 /** All that is served, by path. No path of a request is ever one of the file system. */
-function filesOf({ name, path, bytes }: ServedDatabase): ServedFiles {
-  const files = new Map<string, () => string | Uint8Array>([
+function filesOf({ name, path, isFolder, db }: ServedDatabase): ServedFiles {
+  const files = new Map<string, Serve>([
     ['index.html', () => page],
     ['page.css', () => style],
     ['page.js', () => script],
-    ['info.json', () => JSON.stringify({ name, path })],
-    ['database', () => bytes],
+    ['info.json', () => JSON.stringify({ name, path, isFolder })],
+    ['database', () => db.export()],
+    ['history', async () => JSON.stringify(await db.snapshots.history())],
+    ['state', (query) => stateOf(db, query)],
   ])
   for (const folder of ['', 'integrations/inspector/'])
     for (const file of readdirSync(dist + folder))
       if (/\.(js|wasm)$/.test(file)) files.set(`tidelock/${folder}${file}`, () => readFileSync(dist + folder + file))
   return files
+}
+
+/** The file of a snapshot (`id`), or of a point of the history (`at`, `lsn`). */
+async function stateOf(db: Database, query: URLSearchParams): Promise<Uint8Array> {
+  const { id, at = '', lsn } = Object.fromEntries(query)
+  const file = await db.snapshots.export(id ?? { at, lsn: lsn === undefined ? undefined : Number(lsn) })
+  return new Uint8Array(await file.arrayBuffer())
 }

@@ -42,17 +42,22 @@ async function inspectInBrowser(given: Invocation, where: string): Promise<null>
   const port = given.value('port') ?? '0'
   if (!/^\d{1,5}$/.test(port) || Number(port) > 65_535)
     throw usageError('--port must be a number from 0 to 65535', 'Leave it out for a free one')
-  const bytes = await withDatabase(stored(where), given, {}, (db) => db.export())
-  const served = await serveInspector({ name: nameOf(where), path: where, bytes }, Number(port)).catch((cause) => {
-    throw unusable(`Port ${port} can't be used: ${(cause as Error).message}`, 'Leave out --port for a free one')
+  const database = stored(where)
+  await withDatabase(database, given, {}, async (db) => {
+    const isFolder = database.kind === 'folder'
+    const served = await serveInspector({ name: nameOf(where), path: where, isFolder, db }, Number(port)).catch(
+      (cause) => {
+        throw unusable(`Port ${port} can't be used: ${(cause as Error).message}`, 'Leave out --port for a free one')
+      },
+    )
+    given.output.line(served.url)
+    given.output.note('Open this address in a browser. Changes stay in its page. Ctrl-C ends.')
+    await new Promise<void>((resolve) => {
+      given.signal.addEventListener('abort', () => resolve())
+      if (given.signal.aborted) resolve()
+    })
+    await served.close()
   })
-  given.output.line(served.url)
-  given.output.note('Open this address in a browser. Changes stay in its page. Ctrl-C ends.')
-  await new Promise<void>((resolve) => {
-    given.signal.addEventListener('abort', () => resolve())
-    if (given.signal.aborted) resolve()
-  })
-  await served.close()
   return null
 }
 
@@ -61,13 +66,13 @@ export const inspect: Command = {
   about: 'Shows the contents of a database: tables with their rows and columns, indexes, triggers, views.',
   operands: ['FILE|FOLDER'],
   options: {
-    web: { about: 'show it in a browser: tables, SQL, schema' },
+    web: { about: 'show it in a browser: tables, SQL, schema; of a folder also the history' },
     port: { value: 'N', about: 'with --web: the port on this machine; a free one by default' },
   },
   examples: [
     'npx tidelock inspect app.sqlite',
     'npx tidelock inspect ./shop.tidelock --json',
-    'npx tidelock inspect app.sqlite --web',
+    'npx tidelock inspect ./shop.tidelock --web',
   ],
 
   run: async (given) => {

@@ -65,7 +65,7 @@ function listOf({ table, columns, changes }: TableDifference): HTMLElement {
 }
 
 /** The columns that changed, with both values; of a new or a deleted row all columns. */
-function valuesOf(columns: readonly string[], { before, after }: RowDifference): Child[] {
+export function valuesOf(columns: readonly string[], { before, after }: RowDifference): Child[] {
   return columns.flatMap((column, at): Child[] => {
     const [old, now] = [before?.[at] ?? null, after?.[at] ?? null]
     if (before === undefined || after === undefined)

@@ -3,11 +3,12 @@ import type { Database, HistoryPoint, SnapshotHistory } from '../../../index.js'
 import type { Context } from '../context.js'
 import { confirmed } from '../dialog.js'
 import { action, empty, fill, h, loading, section, soon } from '../dom.js'
-import { ago, clock, count, plural, size } from '../format.js'
+import { ago, clock, count, plural, rowName, size } from '../format.js'
 import { problem } from '../problem.js'
 import { scratchDatabases } from '../scratch.js'
 import { showDifference } from './history-changes.js'
 import { restoring } from './history-restore.js'
+import { type ChosenRow, showRowHistory } from './history-row.js'
 import { showRowsThen } from './history-rows.js'
 import { snapshotList } from './history-snapshots.js'
 import { lastUntil, timeline } from './history-timeline.js'
@@ -30,12 +31,19 @@ export function historyView(context: Context): HTMLElement {
   })
   const label = h('p', { class: 'summary', 'aria-live': 'polite' })
   const restore = action('Restore this state…', () => restorePoint(), context.fail, { class: 'danger' })
+  const row = context.memory.get('history row') as ChosenRow | undefined
   const mode = h(
     'select',
     { 'aria-label': 'What to show', onchange: () => refresh() },
     h('option', { value: 'since' }, 'What changed from then to now'),
     h('option', { value: 'commit' }, 'What this commit changed'),
     h('option', { value: 'rows' }, 'The rows of a table then'),
+    row &&
+      h(
+        'option',
+        { value: 'row', selected: context.parameter === 'row' },
+        `What happened to ${rowName(row)} until then`,
+      ),
   )
   const outcome = h('div', { class: 'outcome' })
   const snapshots = snapshotList(context, () => show(), goTo)
@@ -128,11 +136,14 @@ export function historyView(context: Context): HTMLElement {
   }
 
   async function outcomeOf(point: HistoryPoint, current: AbortSignal): Promise<HTMLElement> {
+    const points = history?.points ?? []
+    const index = points.findIndex(({ lsn }) => lsn === point.lsn)
+    if (mode.value === 'row' && row !== undefined)
+      return showRowHistory(context, scratch, points.slice(0, index + 1), row, current)
     const then = await scratch.at(point)
     if (mode.value === 'rows') return showRowsThen(context, then, current)
     if (mode.value === 'since') return showDifference(then, db, current)
-    const points = history?.points ?? []
-    const previous = points[points.findIndex(({ lsn }) => lsn === point.lsn) - 1]
+    const previous = points[index - 1]
     if (previous === undefined) return empty('There is no earlier state to compare with.')
     const before: Database = await scratch.at(previous)
     return showDifference(before, then, current)

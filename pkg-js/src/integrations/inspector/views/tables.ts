@@ -7,6 +7,7 @@ import { empty, fill, h, loading, soon } from '../dom.js'
 import { cellText, count, keyText, plural } from '../format.js'
 import { type CellPlace, grid } from '../grid.js'
 import { guessValue } from '../values.js'
+import type { ChosenRow } from './history-row.js'
 
 const pageRows = 50
 
@@ -291,7 +292,24 @@ function rowsOf(context: Context, table: TableEntry): HTMLElement {
     await show()
   }
 
+  /** Shows what happened to a row, by its primary key where it has one: a rowid may change. */
+  function showHistory(): void {
+    const at = selectedRow(area)
+    const row = at === undefined ? undefined : rows[at]
+    if (row === undefined) {
+      context.notify('Choose a cell of the row first')
+      return
+    }
+    const all = [...keys, ...columns.map(({ name }) => name)]
+    const primary = primaryKey(columns)
+    const names = primary.length > 0 ? primary : keys
+    const key = Object.fromEntries(names.map((name) => [name, row[all.lastIndexOf(name)] ?? null]))
+    memory.set('history row', { table: table.name, key } satisfies ChosenRow)
+    context.go('history/row')
+  }
+
   context.watch(show)
+  const past = h('button', { type: 'button', onclick: showHistory }, 'History of row')
   const remove = h('button', { type: 'button', onclick: () => context.run(deleteRow) }, 'Delete row…')
   return h(
     'div',
@@ -303,7 +321,7 @@ function rowsOf(context: Context, table: TableEntry): HTMLElement {
       h('span', { class: 'space' }),
       filterColumn,
       filter,
-      table.type === 'table' && remove,
+      ...(table.type === 'table' ? [past, remove] : []),
     ),
     area,
     footer,
