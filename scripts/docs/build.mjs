@@ -45,7 +45,9 @@ function write(place, text) {
 const examples = playgroundExamples()
 const all = [...pages, ...internals, ...project]
 /** Pages whose tables need the place of the outline. */
-const wide = new Set(['reference/options', 'comparison', 'performance', 'bundlers'].map((name) => `docs/${name}.md`))
+const wide = new Set(
+  ['reference/options', 'reference/methods', 'comparison', 'performance', 'bundlers'].map((name) => `docs/${name}.md`),
+)
 for (const { file, text } of all)
   write(
     placeOf(file),

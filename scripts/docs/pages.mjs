@@ -15,7 +15,7 @@ const GROUPS = {
   Guides: `offline supabase sync push tabs live migrations runbook encryption files operations inspector testing deployment
     moving`,
   Integrations: 'react vue svelte kysely drizzle tanstack-db',
-  Reference: 'reference/options errors troubleshooting command-line browsers bundlers limits agents',
+  Reference: 'reference/options reference/methods errors troubleshooting command-line browsers bundlers limits agents',
 }
 
 /** The pages by group: `{ group, pages: [{ file, title, summary, text }] }`. `file` is the path in the repository. */

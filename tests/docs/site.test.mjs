@@ -29,6 +29,7 @@ const PAGES = [
   'comparison.html',
   'sync.html',
   'reference/options.html',
+  'reference/methods.html',
   'errors/sqlite_constraint.html',
   'api/index.html',
   'internals/storage-format.html',
