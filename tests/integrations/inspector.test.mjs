@@ -239,6 +239,7 @@ test(
         (await page.evaluate(async () => (await globalThis.db.snapshots.history()).points.length)) - 1,
     )
     await moveTo(page, 3)
+    // The difference of another point may be there until then.
     await page.waitForSelector('[data-difference=customers] summary:has-text("1 added, 1 changed, 1 deleted")')
     assert.match(await page.textContent('tr.changed'), /Customer 3 → Later/)
     await page.selectOption('select[aria-label="What to show"]', 'commit')
@@ -249,6 +250,12 @@ test(
     await page.selectOption('select[aria-label=Table]', 'customers')
     await page.waitForSelector('.outcome td:has-text("Later")')
     assert.equal(await page.locator('.outcome td:text-is("old")').count(), 1)
+    await page.click('#tab-tables')
+    await page.click('td:text-is("new")')
+    await page.click('text=History of row')
+    await page.waitForSelector('[data-row="customers new"] tr.added td:has-text("New")')
+    await page.selectOption('select[aria-label="What to show"]', 'rows')
+    await moveTo(page, 2)
     await page.click('text=Restore this state…')
     await page.click('dialog button.danger')
     await page.waitForSelector('.message:has-text("Restored the state of")')
