@@ -234,6 +234,12 @@ test('--pk guesses the types; keys come from --env and --key-file', async () => 
     path.join(cwd, '.env'),
     `# of the project\nVITE_SUPABASE_URL="${remote.url}"\nexport SUPABASE_SECRET_KEY='${remote.secretKey}'\n`,
   )
+  writeFileSync(
+    path.join(cwd, '.env.public'),
+    `SUPABASE_URL=${remote.url}\nSUPABASE_ANON_KEY=${remote.publishableKey}\n`,
+  )
+  const unlisted = await run(cwd, ['pull', '--env', '.env.public', '--tables', 'products'])
+  assert.match(unlisted.err, /does not list its tables[\s\S]*hint: Set SUPABASE_SECRET_KEY, .* --tables a --pk a=id/)
   const guessed = await run(cwd, ['pull', '--env', '.env', '--tables', 'products', '--pk', 'products=id'])
   assert.equal(guessed.code, 0, guessed.err)
   assert.match(guessed.err, /warning: .*guessed/)

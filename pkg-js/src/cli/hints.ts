@@ -17,6 +17,10 @@ const commandsOf: readonly (readonly [RegExp, string])[] = [
   [/\bSet remote\.url to\b/g, 'Pass --url'],
   [/; [^;]*direction: 'push'[^;.]*/g, ''],
   [/; for a view, write the local table with its key yourself$/, ', or name its key: --pk NAME=COLUMN'],
+  [
+    /^Run the SQL of sqlHelpers in the project, or use a secret key, in Node only$/,
+    'Set SUPABASE_SECRET_KEY, or run the SQL of the helpers in the project (docs/supabase.md); pull also works with --tables a --pk a=id',
+  ],
   [/^Return .*\b(?:accessToken|access_token)$/, 'Set TIDELOCK_ACCESS_TOKEN to the token of a session'],
 ]
 
