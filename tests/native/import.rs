@@ -116,6 +116,7 @@ fn hostile_files() -> Vec<(&'static str, Vec<u8>, ErrorCode)> {
         ("half a header", sound[..50].to_vec(), DatabaseCorrupt),
         ("cut off", sound[..sound.len() - 4096].to_vec(), DatabaseCorrupt),
         ("cut within a page", sound[..sound.len() - 100].to_vec(), DatabaseCorrupt),
+        ("cut by a byte, which would be zero", sound[..sound.len() - 1].to_vec(), DatabaseCorrupt),
         ("a page overwritten", changed(2 * 4096, &[0xff; 4096]), DatabaseCorrupt),
         ("the schema overwritten", changed(3800, &[0xff; 290]), DatabaseCorrupt),
         ("a page size that is none", changed(16, &[0x12, 0x34]), DatabaseCorrupt),

@@ -308,6 +308,10 @@ fn check_header(image: &mut Image) -> Result<()> {
     if !matches!(header[56..60], [0, 0, 0, 0..=3]) {
         return Err(corrupt("its text encoding is unknown"));
     }
+    // SQLite would read zeros in the place of what is missing.
+    if !image.len().is_multiple_of(image.page_size.into()) {
+        return Err(corrupt("its last page is cut off"));
+    }
     Ok(())
 }
 
