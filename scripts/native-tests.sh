@@ -5,6 +5,6 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 json=--message-format=json-render-diagnostics
-cargo rustc --locked --features sync --profile test "$json" --lib -- -C opt-level=0
-cargo test --locked --features sync --no-run "$json" --test native --examples
+cargo rustc --locked --features realtime --profile test "$json" --lib -- -C opt-level=0
+cargo test --locked --features realtime --no-run "$json" --test native --examples
 cargo test --locked --no-run "$json" -p tidelock-gcm -p tidelock-macros -p tidelock-math

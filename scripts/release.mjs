@@ -126,7 +126,7 @@ checkCommand(
 )
 checkCommand(
   'golden databases, public API and messages of the crate',
-  'cargo test --locked --features sync --test native -- golden public_api messages',
+  'cargo test --locked --features realtime --test native -- golden public_api messages',
 )
 checkCommand(
   'the tarball: publint, are the types wrong?',
@@ -140,6 +140,13 @@ checkCommand(
 )
 // The tree was clean before the version was set.
 checkCommand('cargo package', 'cargo package --workspace --locked --allow-dirty')
+const [, oldest] = /^rust-version = "(.+)"$/m.exec(textOf('Cargo.toml'))
+checkCommand(
+  `Rust ${oldest}, the rust-version of Cargo.toml`,
+  `rustup toolchain install ${oldest} --no-self-update --profile minimal --target wasm32-unknown-unknown &&
+  cargo +${oldest} check --locked --lib --features realtime &&
+  cargo +${oldest} check --locked --lib --features sync,opfs --target wasm32-unknown-unknown`,
+)
 checkCommand('licences, sources and versions of crates', 'cargo deny --locked check bans licenses sources')
 check('bills of materials', () => {
   const lock = textOf('Cargo.lock')
@@ -160,7 +167,7 @@ check('bills of materials', () => {
   const std = partOf('generic', { name: 'rust', version: rust, license })
   const bills = {
     npm: [...inBoth, std, ...packages, ...crates()],
-    cargo: [...inBoth, ...crates('x86_64-unknown-linux-gnu', ['sync'])],
+    cargo: [...inBoth, ...crates('x86_64-unknown-linux-gnu', ['realtime'])],
   }
   for (const [kind, parts] of Object.entries(bills)) {
     const file = `${FILES}/tidelock-${version}.${kind}.cdx.json`

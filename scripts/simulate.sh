@@ -34,4 +34,4 @@ while [ $# -gt 0 ]; do
   shift 2
 done
 need simulate
-exec cargo test --locked --features sync --quiet --test native -- "$test" --nocapture
+exec cargo test --locked --features realtime --quiet --test native -- "$test" --nocapture

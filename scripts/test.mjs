@@ -86,7 +86,7 @@ const STEPS = [
     part: 'lint',
     name: 'clippy',
     cargo: true,
-    command: 'cargo clippy --locked --features sync --all-targets -- -D warnings',
+    command: 'cargo clippy --locked --features realtime --all-targets -- -D warnings',
   },
   { part: 'lint', name: 'clippy, wasm', cargo: true, command: wasmLints, env: forBrowser },
   {
@@ -102,14 +102,14 @@ const STEPS = [
     part: 'crate',
     name: 'crate, examples',
     cargo: true,
-    command: 'cargo test --locked --features sync --doc -p tidelock',
+    command: 'cargo test --locked --features realtime --doc -p tidelock',
     after: ['native, compile'],
   },
   {
     part: 'crate',
     name: 'crate, documents',
     cargo: true,
-    command: 'cargo doc --locked --features sync --no-deps -p tidelock',
+    command: 'cargo doc --locked --features realtime --no-deps -p tidelock',
     env: { RUSTDOCFLAGS: '-D warnings' },
   },
   // Without its features: nothing is missing, and no link leads to what isn't there.

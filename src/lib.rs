@@ -44,7 +44,6 @@
 //! - Dropping the last handle doesn't wait. The next [`open`] of that name in the page waits until everything is stored.
 //! - Functions of the program needn't be `Send`: see [`ThreadSafe`]. SQL functions ([`SqlFunction`]) are native only.
 //! - [`databases`] takes no folder, and lists the databases of the origin.
-//! - `RemoteOptions::realtime`: Supabase Realtime reports changes at once.
 //!
 //! # Statements
 //!
@@ -127,8 +126,9 @@
 //!
 //! Requests go over rustls, on threads of their own, and through the proxy that `HTTPS_PROXY` names. The certificates of
 //! public servers are checked against Mozilla's list of authorities; `RemoteOptions::root_certificates` replaces it.
-//! Supabase Realtime is for browsers only. For one database per user (`perUser` of the npm package), put the user into the
-//! name: `OpenOptions::new(format!("shop/{user_id}"))`, with `user_id` in the remote, too. The SQL helpers are in the npm package.
+//! With `RemoteOptions::realtime`, Supabase Realtime reports changes at once. In native programs that needs the feature
+//! `realtime`, and connects without the proxy. `RemoteOptions::per_user` opens a database for each user. The SQL helpers are
+//! in the npm package.
 //!
 //! `use tidelock::*` hides the trait `Sync` of the standard library behind the `Sync` of this crate: import names one by
 //! one, or write `std::marker::Sync`.
@@ -146,7 +146,7 @@
 //! | `outOfOrder: 'apply'`, `lock: { onBusy: 'wait' }` | `.out_of_order(OutOfOrder::Apply)`, `.lock(LockOptions { on_busy: OnBusy::Wait, .. })` |
 //! | `snapshots.intervalMs`, `snapshots: false` | `interval_ms` of [`SnapshotOptions`], `.snapshots(None)` |
 //! | `timeoutMs`, also in `details` | [`Database::with_timeout_ms`], `lock.timeout_ms` |
-//! | `remote: { url, key, tables }`, `remote.pageSize` | `.remote(RemoteOptions::new(url, key).tables([..]))`, `.page_size(..)` |
+//! | `remote: { url, key, tables }`, `remote.pageSize`, `remote.perUser` | `.remote(RemoteOptions::new(url, key).tables([..]))`, `.page_size(..)`, `.per_user(true)` |
 //! | `snapshots.list()`, `migrations.forget()` | `db.snapshots().list()`, `db.migrations().forget(..)` |
 //! | `{ force: true }`, `discardUnpushed`, `restore({ at })` | `force`, `discard_unpushed`: an argument, or a field of the options; `restore_at(..)` |
 //! | an array for `?`, an object for `:name`, null | [`params!`], [`named_params!`], `None::<i64>` |
@@ -170,6 +170,7 @@
 //! | feature | what it adds |
 //! |---|---|
 //! | `sync` | sync with PostgREST; in native programs with an HTTP client for it: ureq with rustls |
+//! | `realtime` | `sync`, and in native programs the WebSockets of `RemoteOptions::realtime`: tungstenite with the same rustls |
 //! | `opfs` | in browsers: [`Storage::Opfs`], in a dedicated worker |
 //! | `npm` | the classes of the npm package's wasm, which Rust programs don't need. It promises nothing |
 //! | `internals` | makes the modules of the engine public, for tidelock's own tests and its npm package. It promises nothing |

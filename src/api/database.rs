@@ -242,6 +242,14 @@ impl Database {
     }
 
     /// Runs a script of several statements in one transaction, unless it has its own BEGIN and COMMIT.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async {
+    /// # use tidelock::{OpenOptions, Storage};
+    /// # let db = tidelock::open(OpenOptions::new("example").storage(Storage::Memory)).await?;
+    /// db.exec("CREATE TABLE notes(body TEXT); CREATE INDEX notes_body ON notes(body)").await?;
+    /// # Ok::<_, tidelock::Error>(()) }).unwrap();
+    /// ```
     pub async fn exec(&self, script: &str) -> Result<()> {
         self.engine.script(self.caller(), script).await
     }
@@ -355,6 +363,18 @@ impl Database {
     /// Fails with `database_corrupt` (damaged, or not a database), `invalid_argument` (the schema needs functions or
     /// modules that this database lacks), `snapshot_incompatible` (newer than the supplied migrations), `timeout`,
     /// `database_too_large` and `out_of_memory`.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async {
+    /// # use tidelock::{ImportOptions, OpenOptions, Storage};
+    /// # let here = tidelock::open(OpenOptions::new("here").storage(Storage::Memory)).await?;
+    /// # let there = tidelock::open(OpenOptions::new("there").storage(Storage::Memory)).await?;
+    /// # there.exec("CREATE TABLE notes(body); INSERT INTO notes VALUES ('tea')").await?;
+    /// let file = there.export().await?; // Or std::fs::read("notes.sqlite")
+    /// here.import(file, ImportOptions::default()).await?;
+    /// assert_eq!(here.query_as::<String>("SELECT body FROM notes", ()).await?, ["tea"]);
+    /// # Ok::<_, tidelock::Error>(()) }).unwrap();
+    /// ```
     pub async fn import(&self, file: impl Into<Vec<u8>>, options: ImportOptions) -> Result<()> {
         let file = file.into();
         let import = async move |session: Rc<ThreadState>, limit: Limit| {
@@ -372,6 +392,18 @@ impl Database {
     /// Checks the database (SQLite's `integrity_check` and `foreign_key_check`), deletes expired rows (the options
     /// `expires` and `audit`), frees unused pages, and gathers statistics for the query planner. The report has the
     /// findings and the failed steps.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async {
+    /// # use tidelock::{OpenOptions, Storage, params};
+    /// let options = OpenOptions::new("example").storage(Storage::Memory).expires("sessions", "until");
+    /// let db = tidelock::open(options).await?;
+    /// db.exec("CREATE TABLE sessions(id INTEGER PRIMARY KEY, until TEXT)").await?;
+    /// db.run("INSERT INTO sessions(until) VALUES (?)", params!["2020-01-01T00:00:00Z"]).await?;
+    /// let report = db.maintain().await?;
+    /// assert!(report.ok && report.expired[0].deleted == 1);
+    /// # Ok::<_, tidelock::Error>(()) }).unwrap();
+    /// ```
     pub async fn maintain(&self) -> Result<MaintenanceReport> {
         let expires = self.settings.expires.clone();
         let maintain = async move |session: Rc<ThreadState>, limit: Limit| {
@@ -411,6 +443,15 @@ impl Database {
 
     /// Changes the secret of the database, encrypts a plain one, or decrypts it with `None`. Other calls wait meanwhile.
     /// If the process dies during the call, the database has either the old or the new secret.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async {
+    /// # use tidelock::{Encryption, OpenOptions, Storage};
+    /// # let options = OpenOptions::new("example").storage(Storage::Memory);
+    /// let db = tidelock::open(options.encryption(Encryption::passphrase("correct horse battery staple"))).await?;
+    /// db.rekey(Some(Encryption::passphrase("a new one that nobody guesses"))).await?;
+    /// # Ok::<_, tidelock::Error>(()) }).unwrap();
+    /// ```
     pub async fn rekey(&self, encryption: Option<Encryption>) -> Result<()> {
         if encryption.as_ref().is_some_and(Encryption::is_empty) {
             return Err(Error::invalid("encryption.passphrase must not be empty").detail("option", "encryption"));
@@ -446,6 +487,19 @@ impl Database {
     }
 
     /// Sets the author of changes in the audit log, for calls that begin afterwards.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async {
+    /// # use tidelock::{AuditOptions, OpenOptions, Storage};
+    /// # let options = OpenOptions::new("example").storage(Storage::Memory);
+    /// let db = tidelock::open(options.audit(AuditOptions::new(["notes"]))).await?;
+    /// db.exec("CREATE TABLE notes(id INTEGER PRIMARY KEY, body)").await?;
+    /// db.set_actor(Some("user-17")).await?;
+    /// db.run("INSERT INTO notes(body) VALUES ('tea')", ()).await?;
+    /// let actors: Vec<String> = db.query_as("SELECT actor FROM audit_log", ()).await?;
+    /// assert_eq!(actors, ["user-17"]);
+    /// # Ok::<_, tidelock::Error>(()) }).unwrap();
+    /// ```
     pub async fn set_actor(&self, actor: Option<&str>) -> Result<()> {
         let actor = actor.map(str::to_owned);
         let set = async move |session: Rc<ThreadState>, limit| {
@@ -494,7 +548,7 @@ impl Database {
     /// ```
     pub async fn events(&self) -> Result<Events> {
         let listen = async |session: Rc<ThreadState>, _limit| {
-            let core = session.core()?;
+            let core = session.open_core()?;
             core.emit_changes(true);
             Ok(Events(session.reports.listen()))
         };

@@ -96,6 +96,17 @@ impl Migrations {
     }
 
     /// Generates the migration from today's schema to the given one. `renames` are pairs of old and new names.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async {
+    /// # use tidelock::{OpenOptions, Storage};
+    /// # let db = tidelock::open(OpenOptions::new("example").storage(Storage::Memory)).await?;
+    /// db.exec("CREATE TABLE notes(id INTEGER PRIMARY KEY, body TEXT)").await?;
+    /// let wanted = "CREATE TABLE notes(id INTEGER PRIMARY KEY, body TEXT, pinned BOOLEAN)";
+    /// let migration = db.migrations().generate(wanted, &[]).await?;
+    /// assert!(migration.up.contains("ADD COLUMN pinned"));
+    /// # Ok::<_, tidelock::Error>(()) }).unwrap();
+    /// ```
     pub async fn generate(&self, schema: &str, renames: &[(&str, &str)]) -> Result<GeneratedMigration> {
         let schema = schema.to_owned();
         let renames: Vec<_> = renames.iter().map(|(old, new)| ((*old).to_owned(), (*new).to_owned())).collect();
@@ -107,7 +118,7 @@ impl Migrations {
 
     /// Returns what is probably a mistake in the supplied migrations.
     pub async fn lint(&self) -> Result<Vec<LintFinding>> {
-        let lint = async |session: Rc<ThreadState>, _limit| session.core()?.migrations_lint();
+        let lint = async |session: Rc<ThreadState>, _limit| session.open_core()?.migrations_lint();
         self.engine.ask(self.caller, lint).await
     }
 

@@ -16,7 +16,7 @@
 //! | `engine_handle` | a handle to that thread, shared by all that follow |
 //! | `functions` | the SQL functions of the program |
 //! | `transaction`, `migration`, `options`, `live`, `migrations`, `snapshots`, `sync`, `database` | what a program holds |
-//! | `open`, `group` | the ways in |
+//! | `per_user`, `open`, `group` | the ways in |
 
 mod database;
 mod decode;
@@ -33,6 +33,8 @@ mod migrations;
 mod open;
 mod options;
 mod params;
+#[cfg(feature = "sync")]
+mod per_user;
 mod platform;
 #[cfg(feature = "sync")]
 mod remote;

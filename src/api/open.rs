@@ -4,8 +4,6 @@ use std::{collections::HashMap, rc::Rc};
 
 #[cfg(not(target_arch = "wasm32"))]
 use super::functions::add_functions;
-#[cfg(feature = "sync")]
-use super::remote::RemoteOptions;
 use super::{
     Database, Encryption, Transaction,
     database::DatabaseSettings,
@@ -15,6 +13,8 @@ use super::{
     platform::{self, Place, alone, until_closed, with_holder},
     session::{LevelFn, LevelId, ProgramFunctions, ThreadState},
 };
+#[cfg(feature = "sync")]
+use super::{per_user::of_its_user, remote::RemoteOptions};
 use crate::{
     engine::{self, Database as Core, connection::mutex::closed},
     error::{Error, Result},
@@ -30,7 +30,8 @@ use crate::{
 ///
 /// Fails with `invalid_argument` (a wrong option), `unsupported_environment`, `storage_unavailable`, `database_in_use`
 /// (`details.holder` is the holder of the lock), `lock_timeout`, `database_corrupt`, `decryption_failed` (a wrong or
-/// missing secret), and with the codes of migrations. After any failure the lock is released.
+/// missing secret), `sync_unauthorized` (`per_user` while no user is signed in), and with the codes of migrations. After
+/// any failure the lock is released.
 ///
 /// ```
 /// # futures_executor::block_on(async {
@@ -48,6 +49,8 @@ use crate::{
 /// # Ok::<_, tidelock::Error>(()) }).unwrap();
 /// ```
 pub async fn open(options: OpenOptions) -> Result<Database> {
+    #[cfg(feature = "sync")]
+    let options = of_its_user(options).await?;
     let (storage, place) = options.place()?;
     check_name(&options.name)?;
     let mut core_options = options.core(storage)?;
@@ -61,7 +64,7 @@ pub async fn open(options: OpenOptions) -> Result<Database> {
     let sql_functions = (options.functions.clone(), later.clone());
     let engine = EngineHandle::start(options.name.clone(), functions, &later)?;
     let settings = DatabaseSettings { expires: options.expires.clone(), health: options.health };
-    let (audit, seed, encryption) = (options.core_audit(), options.seed, options.encryption);
+    let (audit, seed, encryption) = (options.core_audit()?, options.seed, options.encryption);
     let begin = async move |session: Rc<ThreadState>, _limit| {
         #[cfg(not(target_arch = "wasm32"))]
         add_functions(sql_functions.0, sql_functions.1)?;

@@ -464,9 +464,20 @@ impl OpenOptions {
     }
 
     /// Returns the audit as the engine takes it.
-    pub(super) fn core_audit(&self) -> Option<audit::AuditOptions> {
-        let AuditOptions { tables, redact, retention_days } = self.audit.clone()?;
-        Some(audit::AuditOptions { tables, redact, retention_days, table: self.audit_table.clone() })
+    ///
+    /// Fails with `invalid_argument`.
+    pub(super) fn core_audit(&self) -> Result<Option<audit::AuditOptions>> {
+        let Some(AuditOptions { tables, redact, retention_days }) = self.audit.clone() else { return Ok(None) };
+        // NaN is no time either.
+        if retention_days.is_some_and(|days| days.is_nan() || days <= 0.0) {
+            return Err(Error::invalid("audit.retention_days must be more than 0")
+                .hint("Leave it out to keep the records")
+                .detail("option", "audit.retention_days"));
+        }
+        if self.audit_table.eq_ignore_ascii_case(&self.migrations_table) {
+            return Err(Error::invalid("audit_table and migrations_table must differ").detail("option", "audit_table"));
+        }
+        Ok(Some(audit::AuditOptions { tables, redact, retention_days, table: self.audit_table.clone() }))
     }
 }
 

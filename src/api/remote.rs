@@ -218,6 +218,7 @@ pub struct RemoteOptions {
     core: options::RemoteOptions,
     tables: Vec<TableSync>,
     access_token: Option<TokenFunction>,
+    per_user: bool,
     root_certificates: Option<Vec<u8>>,
 }
 
@@ -227,7 +228,7 @@ impl RemoteOptions {
     pub fn new(url: impl Into<String>, key: impl Into<String>) -> Self {
         let core =
             options::RemoteOptions { secrets_allowed: true, ..options::RemoteOptions::new(url.into(), key.into()) };
-        Self { core, tables: Vec::new(), access_token: None, root_certificates: None }
+        Self { core, tables: Vec::new(), access_token: None, per_user: false, root_certificates: None }
     }
 
     /// Sets the tables to sync, by name or with options. There must be at least one.
@@ -276,6 +277,28 @@ impl RemoteOptions {
         self
     }
 
+    /// Sets whether each user has a database: its name is the option `name`, a slash, and the id of the signed-in user,
+    /// which is [`user_id`](Self::user_id), or else the `sub` of the token. `open` then fails with `sync_unauthorized` while
+    /// no user is signed in. [`recover`](crate::recover) and [`delete_database`](crate::delete_database) take the full name,
+    /// which [`Database::name`](crate::Database::name) returns. Default: `false`.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async {
+    /// use tidelock::{OpenOptions, RemoteOptions, Storage};
+    ///
+    /// let remote = RemoteOptions::new("https://example.supabase.co", "sb_publishable_example")
+    ///     .tables(["orders"])
+    ///     .user_id("5f3e")
+    ///     .per_user(true);
+    /// let db = tidelock::open(OpenOptions::new("shop").storage(Storage::Memory).remote(remote)).await?;
+    /// assert_eq!(db.name(), "shop/5f3e");
+    /// # Ok::<_, tidelock::Error>(()) }).unwrap();
+    /// ```
+    pub fn per_user(mut self, per_user: bool) -> Self {
+        self.per_user = per_user;
+        self
+    }
+
     /// Sets the schema at the remote. Default: `public`.
     pub fn schema(mut self, schema: impl Into<String>) -> Self {
         self.core.schema = schema.into();
@@ -321,8 +344,8 @@ impl RemoteOptions {
     }
 
     /// Sets whether the remote reports changes while automatic sync runs (Supabase Realtime), so that they are pulled at
-    /// once. Without a connection to it, the interval finds them. Default: `false`.
-    #[cfg(target_arch = "wasm32")]
+    /// once. Without a connection to it, the interval finds them. Natively it needs the feature `realtime`; without, `open`
+    /// fails with `unsupported_environment`. Default: `false`.
     pub fn realtime(mut self, realtime: bool) -> Self {
         self.core.realtime = realtime;
         self
@@ -357,9 +380,23 @@ impl RemoteOptions {
         Ok(core)
     }
 
-    /// Returns what gives a database the client of the remote. Fails with `invalid_argument`.
+    pub(super) fn is_per_user(&self) -> bool {
+        self.per_user
+    }
+
+    /// Returns the option `user_id`.
+    pub(super) fn user(&self) -> Option<&str> {
+        self.core.user_id.as_deref()
+    }
+
+    /// Sets the only user to whom the database may belong.
+    pub(super) fn set_owner(&mut self, user: String) {
+        self.core.owner = Some(user);
+    }
+
+    /// Returns what gives a database the client of the remote. Fails with `invalid_argument` and `unsupported_environment`.
     pub(super) fn client(&self) -> Result<impl FnOnce(Ports) -> Ports + Send + use<>> {
-        platform::client(self.root_certificates.as_deref())
+        platform::client(self.root_certificates.as_deref(), self.core.realtime)
     }
 
     /// Returns the functions that the engine calls.

@@ -69,7 +69,8 @@ impl Row {
     }
 
     /// Reads the whole row: a struct by the names of its fields, a tuple by position, a map, or a single value of a row
-    /// with one column. A missing column is one without a value; columns that a struct doesn't have are ignored.
+    /// with one column. A missing column is one without a value; columns that a struct doesn't have are ignored. [`Value`]
+    /// stands for a value of any type. A `Vec` has the values of the row: of a single BLOB read `(Vec<u8>,)`.
     ///
     /// Fails as [`get`](Self::get) does.
     ///

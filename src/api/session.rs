@@ -49,6 +49,13 @@ impl ThreadState {
         self.core.get().ok_or_else(closed)
     }
 
+    /// Returns the database for a call that doesn't wait for the connection. Fails with the reason why it is closed.
+    pub fn open_core(&self) -> Result<&Core> {
+        let core = self.core()?;
+        core.check_open()?;
+        Ok(core)
+    }
+
     /// Returns the names of the columns of a shape.
     fn columns(&self, core: &Core, shape: u32) -> Arc<[String]> {
         if let Some(known) = self.columns.borrow().get(&shape) {

@@ -51,7 +51,7 @@ impl Snapshots {
 
     /// Returns all snapshots, newest first.
     pub async fn list(&self) -> Result<Vec<SnapshotInfo>> {
-        let list = async |session: Rc<ThreadState>, _limit| Ok(session.core()?.snapshots().list());
+        let list = async |session: Rc<ThreadState>, _limit| Ok(session.open_core()?.snapshots().list());
         self.engine.ask(self.caller, list).await
     }
 
@@ -93,6 +93,21 @@ impl Snapshots {
     /// Fails with `snapshot_not_found` for a time before the log (`details.oldest`). When the clock of the machine was
     /// set back, several states may match: `invalid_argument`, and `details.candidates` lists the `lsn` and `at` of
     /// each. Pass one of them as a [`PointInTime`].
+    ///
+    /// ```
+    /// # futures_executor::block_on(async {
+    /// use tidelock::{OpenOptions, PointInTime, Storage};
+    ///
+    /// # let db = tidelock::open(OpenOptions::new("example").storage(Storage::Memory)).await?;
+    /// db.exec("CREATE TABLE notes(body); INSERT INTO notes VALUES ('tea')").await?;
+    /// let history = db.snapshots().history(10).await?; // The newest commits, oldest first.
+    /// let last = history.points.last().unwrap();
+    /// db.exec("DELETE FROM notes").await?;
+    /// // Or a time: Timestamp::parse("2026-11-20T07:19:57Z")
+    /// db.snapshots().restore_at(PointInTime { at: last.at, lsn: Some(last.lsn) }, false).await?;
+    /// assert_eq!(db.query_as::<String>("SELECT body FROM notes", ()).await?, ["tea"]);
+    /// # Ok::<_, tidelock::Error>(()) }).unwrap();
+    /// ```
     pub async fn restore_at(&self, point: impl Into<PointInTime>, force: bool) -> Result<()> {
         let point = point.into();
         let restore = async move |session: Rc<ThreadState>, _limit| session.core()?.restore_at(point, force).await;
@@ -100,6 +115,17 @@ impl Snapshots {
     }
 
     /// Returns a snapshot as the bytes of a `.sqlite` file. Fails with `snapshot_not_found` and `snapshot_corrupt`.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async {
+    /// # use tidelock::{OpenOptions, Storage};
+    /// # let db = tidelock::open(OpenOptions::new("example").storage(Storage::Memory)).await?;
+    /// # db.exec("CREATE TABLE notes(body)").await?;
+    /// let snapshot = db.snapshots().create(None).await?;
+    /// let file = db.snapshots().export(&snapshot.id).await?; // std::fs::write("backup.sqlite", file)
+    /// assert!(file.starts_with(b"SQLite format 3"));
+    /// # Ok::<_, tidelock::Error>(()) }).unwrap();
+    /// ```
     pub async fn export(&self, id: &str) -> Result<Vec<u8>> {
         self.written(id, false).await
     }
@@ -161,7 +187,7 @@ impl Snapshots {
 
     /// Returns the status of the periodic snapshots.
     pub async fn status(&self) -> Result<SnapshotHealth> {
-        let status = async |session: Rc<ThreadState>, _limit| Ok(session.core()?.snapshots().status());
+        let status = async |session: Rc<ThreadState>, _limit| Ok(session.open_core()?.snapshots().status());
         self.engine.ask(self.caller, status).await
     }
 }

@@ -264,6 +264,11 @@ impl Database {
         self.inner.emits_changes.set(emit);
     }
 
+    /// Fails with the reason why the database is closed, if it is.
+    pub fn check_open(&self) -> Result<()> {
+        self.inner.connection().map(drop)
+    }
+
     /// Returns the database's snapshots.
     pub fn snapshots(&self) -> &Snapshots {
         &self.inner.snapshots

@@ -9,7 +9,7 @@ use futures_channel::oneshot;
 use ureq::{
     Agent,
     http::{self, HeaderMap, HeaderValue},
-    tls::{PemItem, RootCerts, TlsConfig, parse_pem},
+    tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem},
 };
 
 use crate::{
@@ -31,7 +31,10 @@ impl HttpClient {
     /// Creates a client that trusts the given certificates, in PEM form; `None`: the public authorities, as Mozilla
     /// lists them. Fails with `invalid_argument` when there is no certificate in the text.
     pub fn new(root_certificates: Option<&[u8]>) -> Result<Self> {
-        let roots = root_certificates.map_or(Ok(RootCerts::WebPki), roots_of)?;
+        let roots = match root_certificates {
+            Some(pem) => RootCerts::Specific(Arc::new(certificates_of(pem)?)),
+            None => RootCerts::WebPki,
+        };
         let config = Agent::config_builder()
             .tls_config(TlsConfig::builder().root_certs(roots).build())
             .http_status_as_error(false)
@@ -45,11 +48,12 @@ impl HttpClient {
     }
 }
 
-fn roots_of(pem: &[u8]) -> Result<RootCerts> {
+/// Returns the certificates of a text in PEM form. Fails with `invalid_argument` when there is none.
+pub fn certificates_of(pem: &[u8]) -> Result<Vec<Certificate<'static>>> {
     let unreadable = |cause: String| {
-        Error::invalid("remote.rootCertificates has no certificate that can be read")
+        Error::invalid("remote.root_certificates has no certificate that can be read")
             .hint("Pass the text of a PEM file: -----BEGIN CERTIFICATE-----")
-            .detail("option", "remote.rootCertificates")
+            .detail("option", "remote.root_certificates")
             .cause(cause)
     };
     let items: Result<Vec<PemItem>, _> = parse_pem(pem).collect();
@@ -62,7 +66,7 @@ fn roots_of(pem: &[u8]) -> Result<RootCerts> {
     if certificates.is_empty() {
         return Err(unreadable("no certificate".to_owned()));
     }
-    Ok(RootCerts::Specific(Arc::new(certificates)))
+    Ok(certificates)
 }
 
 impl Drop for HttpClient {

@@ -7,11 +7,14 @@
 //! | `clock` | the system's clocks, and timers that the worker's thread waits for |
 //! | `entropy` | the system's randomness |
 //! | `http` | with the feature `sync`: requests, each on a thread of its own |
+//! | `socket` | with the feature `realtime`: WebSockets, each with a thread |
 
 mod clock;
 mod entropy;
 #[cfg(feature = "sync")]
 mod http;
+#[cfg(feature = "realtime")]
+mod socket;
 mod worker;
 
 use std::{any::Any, future::ready, path::Path, rc::Rc};
@@ -20,6 +23,8 @@ pub use clock::NativeClock;
 pub use entropy::SystemEntropy;
 #[cfg(feature = "sync")]
 pub use http::HttpClient;
+#[cfg(feature = "realtime")]
+pub use socket::{NativeSockets, tls_trusting};
 pub use worker::{Poster, Worker, alone};
 
 use crate::{
@@ -63,7 +68,7 @@ impl Lifecycle for NoPage {
     }
 }
 
-/// A database without a remote has no client for one, and no program has sockets.
+/// A database without a remote has no client for one, and one without `realtime` no sockets.
 struct NoNetwork;
 
 impl Http for NoNetwork {

@@ -77,6 +77,7 @@ const ROOMS: [(&str, &[&str]); 3] = [
             "snapshots",
             "sync",
             "database",
+            "per_user",
             "open",
             "group",
         ],

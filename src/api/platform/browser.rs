@@ -108,10 +108,10 @@ pub fn ports(platform: Platform, place: Option<&Place>) -> Ports {
     }
 }
 
-/// Returns what gives a database an HTTP client: nothing, since a page has one. Fails with `unsupported_environment` when
+/// Returns what gives a database an HTTP client and sockets: nothing, since a page has them. Fails with `unsupported_environment` when
 /// certificates are given.
 #[cfg(feature = "sync")]
-pub fn client(certificates: Option<&[u8]>) -> Result<impl FnOnce(Ports) -> Ports + Send + use<>> {
+pub fn client(certificates: Option<&[u8]>, _realtime: bool) -> Result<impl FnOnce(Ports) -> Ports + Send + use<>> {
     match certificates {
         None => Ok(|ports| ports),
         Some(_) => {

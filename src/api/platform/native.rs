@@ -48,6 +48,9 @@ pub fn place(name: &str, storage: Option<StorageKind>, path: Option<&Path>) -> R
     match (storage, path) {
         (StorageKind::Memory, Some(_)) => Err(Error::invalid("path needs Storage::File").detail("option", "path")),
         (StorageKind::Memory, None) => Ok((storage, None)),
+        (_, Some(path)) if path.as_os_str().is_empty() => {
+            Err(Error::invalid("path must not be empty").detail("option", "path"))
+        }
         (_, path) => Ok((storage, Some(path.map_or_else(|| default_folder(name), Path::to_owned)))),
     }
 }
@@ -73,12 +76,32 @@ pub fn ports(platform: Platform, place: Option<&Place>) -> Ports {
     native::ports(platform, place.map_or(Path::new(""), PathBuf::as_path))
 }
 
-/// Returns what gives a database an HTTP client, which trusts these certificates in PEM form in the place of the public
-/// authorities'. Fails with `invalid_argument`.
+/// Returns what gives a database an HTTP client, and sockets for `realtime`, which trust these certificates in PEM form in
+/// the place of the public authorities'. Fails with `invalid_argument`, and with `unsupported_environment` for sockets
+/// without their feature.
 #[cfg(feature = "sync")]
-pub fn client(certificates: Option<&[u8]>) -> Result<impl FnOnce(Ports) -> Ports + Send + use<>> {
+pub fn client(certificates: Option<&[u8]>, realtime: bool) -> Result<impl FnOnce(Ports) -> Ports + Send + use<>> {
     let client = native::HttpClient::new(certificates)?;
-    Ok(move |ports| Ports { http: Rc::new(client), ..ports })
+    #[cfg(feature = "realtime")]
+    let tls = realtime.then(|| native::tls_trusting(certificates)).transpose()?;
+    #[cfg(not(feature = "realtime"))]
+    if realtime {
+        return Err(Error::new(
+            ErrorCode::UnsupportedEnvironment,
+            "remote.realtime needs the feature realtime of tidelock",
+        )
+        .hint("Add the feature in Cargo.toml, or leave realtime out: changes are then found by the interval")
+        .detail("option", "remote.realtime"));
+    }
+    Ok(move |ports: Ports| Ports {
+        http: Rc::new(client),
+        #[cfg(feature = "realtime")]
+        sockets: match tls {
+            Some(tls) => Rc::new(native::NativeSockets { spawner: ports.platform.spawner.clone(), tls }),
+            None => ports.sockets.clone(),
+        },
+        ..ports
+    })
 }
 
 /// Returns what encrypts a database.

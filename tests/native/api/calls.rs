@@ -20,6 +20,14 @@ struct Everything {
     at: Timestamp,
 }
 
+/// A struct with all other columns in a map.
+#[derive(Debug, Deserialize, PartialEq)]
+struct Rest {
+    id: i64,
+    #[serde(flatten)]
+    rest: BTreeMap<String, Value>,
+}
+
 #[derive(Debug, Deserialize, PartialEq)]
 #[serde(rename_all = "lowercase")]
 enum Kind {
@@ -103,6 +111,12 @@ fn rows_are_read_by_position_by_name_and_by_serde() {
             pair.to::<BTreeMap<String, String>>()?,
             [("k", "k"), ("v", "v")].map(|(a, b)| (a.into(), b.into())).into()
         );
+        let all = "SELECT 1 AS id, NULL AS a, 0.5 AS b, 'x' AS c, x'00ff' AS d";
+        let rest = [("a", Value::Null), ("b", Value::Real(0.5)), ("c", "x".into()), ("d", vec![0, 255_u8].into())];
+        let rest: BTreeMap<String, Value> = rest.map(|(name, value)| (name.to_owned(), value)).into();
+        assert_eq!(db.get_as::<Rest>(all, ()).await?, Some(Rest { id: 1, rest }));
+        assert_eq!(db.query_as::<Value>("SELECT 'x' UNION ALL SELECT NULL", ()).await?, ["x".into(), Value::Null]);
+        assert_eq!(db.get_as::<Vec<Value>>("SELECT x'00', 2", ()).await?.unwrap()[1], Value::Integer(2));
         assert_eq!(db.get_as::<Option<i64>>("SELECT NULL", ()).await?, Some(None));
         assert_eq!(db.get_as::<i64>("SELECT 1 WHERE 0", ()).await?, None);
         assert_eq!(db.query("CREATE TABLE u(x)", ()).await?, Vec::<Row>::new());
@@ -204,6 +218,10 @@ fn a_closed_database_says_so_and_closes_again() {
         assert!(other.is_closed());
         assert_eq!(code(other.query("SELECT 1", ()).await), Some(ErrorCode::Closed));
         assert_eq!(code(other.begin(Default::default()).await), Some(ErrorCode::Closed));
+        assert_eq!(code(other.snapshots().list().await), Some(ErrorCode::Closed));
+        assert_eq!(code(other.snapshots().status().await), Some(ErrorCode::Closed));
+        assert_eq!(code(other.migrations().lint().await), Some(ErrorCode::Closed));
+        assert_eq!(code(other.events().await), Some(ErrorCode::Closed));
         assert_eq!(other.health().await?.status, tidelock::HealthStatus::Failed);
         other.close().await
     });

@@ -7,6 +7,10 @@ mod group;
 mod live;
 mod options;
 #[cfg(feature = "sync")]
+mod per_user;
+#[cfg(feature = "realtime")]
+mod realtime;
+#[cfg(feature = "sync")]
 mod sync;
 mod transactions;
 
