@@ -10,7 +10,7 @@ import { startSyncServer } from './sync-server.mjs'
 export async function runInBrowser(name, { url, rounds, scale, wanted }) {
   const suite = suites[name]
   const started = []
-  const server = suite.server ? await startSyncServer(scale) : undefined
+  const server = suite.server ? await startSyncServer(scale * Number(suite.server)) : undefined
   const start = async () => {
     const browser = await startBrowser()
     started.push(browser)

@@ -8,6 +8,8 @@ import { enginesOf } from './suites/turns.js'
 
 const scale = 0.5 // of the 100 MB that `durable` makes
 
+const peers = ['official-sahpool', 'wa-sqlite-ahp', 'wa-sqlite-idb', 'sqlocal-opfs', 'turso-opfs']
+
 /** The suite's description, as those of `suites/` are. */
 export const memory = {
   title: 'Memory at its peak, a database of 50 MB',
@@ -18,7 +20,14 @@ export const memory = {
       name: 'memory',
       caller: 'where the engine’s documentation puts it',
       ours: 'tidelock-relaxed',
-      peers: ['official-sahpool', 'wa-sqlite-ahp', 'wa-sqlite-idb', 'sqlocal-opfs', 'turso-opfs'],
+      peers,
+    },
+    {
+      name: 'opfs',
+      caller: 'on the page, tidelock over OPFS in its worker',
+      ours: 'tidelock-opfs',
+      beside: ['tidelock-opfs-page', 'tidelock-opfs-inside'],
+      peers,
     },
     {
       name: 'worker',

@@ -67,7 +67,7 @@ const runs = {
     }
   },
 }
-const names = positionals.length > 0 ? positionals : Object.keys(runs)
+const names = positionals.length > 0 ? positionals : Object.keys(runs).filter((name) => !suites[name]?.byName)
 for (const name of names) {
   if (!runs[name]) throw new Error(`no suite '${name}': there are ${Object.keys(runs).join(', ')}`)
 }

@@ -26,7 +26,9 @@ export async function buildPage(outDir, dist = path.join(root, 'pkg-js/dist')) {
   await build({
     root: path.join(root, 'www/bench'),
     logLevel: 'error',
-    resolve: { alias: { tidelock: path.join(dist, 'index.js') } },
+    resolve: {
+      alias: { 'tidelock/worker.js': path.join(dist, 'worker.js'), tidelock: path.join(dist, 'index.js') },
+    },
     build: { outDir, emptyOutDir: true },
   })
   await writeFile(stamp, inputs)

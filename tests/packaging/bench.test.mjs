@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { chart } from '../../benches/browser/report/chart.js'
 import { judge } from '../../benches/browser/report/goals.js'
-import { allRatios, compare, summarize, worse } from '../../benches/browser/report/ratios.js'
+import { allRatios, columnsOf, compare, summarize, worse } from '../../benches/browser/report/ratios.js'
 
 const measured = {
   ours: [{ read: { value: 1, digest: 'a' } }, { read: { value: 3, digest: 'a' } }, { read: { value: 2, digest: 'a' } }],
@@ -32,6 +32,16 @@ test('what is more than 15 % worse than the baseline, by medians and by minima',
   assert.deepEqual(worse(report, {}), [])
 })
 
+test('a goal may be about another contest than the first, and about one peer', () => {
+  const opfs = { name: 'opfs', ours: 'files', beside: ['page'], peers: ['official-sahpool', 'quick'] }
+  const figure = (median) => ({ median, min: median })
+  const results = { scan: { files: figure(3), page: figure(1), 'official-sahpool': figure(4), quick: figure(1) } }
+  const durable = { steps: {}, contests: [contest, opfs], results }
+  const [scan] = judge({ suites: { durable } }).filter(({ value }) => value !== undefined)
+  assert.deepEqual([scan.value, scan.met], [0.75, true])
+  assert.deepEqual(columnsOf(opfs), ['files', 'page', 'official-sahpool', 'quick'])
+})
+
 test('goals are met, missed or not measured', () => {
   const row = (median) => ({ ours: { median, min: median }, quick: { median: 1, min: 1 } })
   const app = { steps: {}, contests: [contest], results: { objects: row(0.1), inserts: row(0.9) } }
@@ -39,7 +49,7 @@ test('goals are met, missed or not measured', () => {
   assert.deepEqual(judged['rows as objects'], [true, 0.1])
   assert.deepEqual(judged['inserts in one call'], [false, 0.9])
   assert.deepEqual(judged['group-bys'], [false, undefined])
-  assert.equal(judged['durable updates, awaited'], undefined)
+  assert.equal(judged['opfs: durable updates, awaited'], undefined)
   const floors = { results: { inserts: { floors: { median: 3 } }, insertsPeer: { floors: { median: 10 } } } }
   const withFloors = judge({ suites: { app, floors } })
   const inserts = withFloors.find(({ text }) => text === 'inserts in one call')

@@ -19,6 +19,7 @@ const modules = {
 
 const postgres = { fts: 'no FTS5: it is PostgreSQL' }
 const noFts5 = { fts: 'built without FTS5' }
+const opfs = { storage: 'opfs', durability: 'relaxed' }
 
 /** All engines by id: `{ label, module, place, isolated?, lacks?, options? }`. */
 export const engines = {
@@ -61,6 +62,19 @@ export const engines = {
   'tidelock-worker-relaxed': durable('tidelock, worker', 'tidelock', 'own', {
     durability: 'relaxed',
     thread: 'worker',
+  }),
+  // Over the browser's private file system: the caller on the page with the engine in its worker or beside the caller, or both in a worker.
+  'tidelock-opfs': durable('tidelock opfs, worker', 'tidelock', 'own', { ...opfs, thread: 'worker' }),
+  'tidelock-opfs-page': durable('tidelock opfs', 'tidelock', 'page', opfs),
+  'tidelock-opfs-inside': durable('tidelock opfs, inside a worker', 'tidelock', 'worker', opfs),
+  'tidelock-opfs-strict': durable('tidelock opfs, strict', 'tidelock', 'own', {
+    ...opfs,
+    thread: 'worker',
+    durability: 'strict',
+  }),
+  'tidelock-opfs-inside-strict': durable('tidelock opfs, strict, inside a worker', 'tidelock', 'worker', {
+    ...opfs,
+    durability: 'strict',
   }),
   'official-json': durable('sqlite-wasm opfs-sahpool, json_each', 'official', 'worker', {}),
   'official-sahpool': durable('sqlite-wasm opfs-sahpool', 'official', 'worker', {}),

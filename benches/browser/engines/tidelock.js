@@ -2,10 +2,20 @@
 
 import { open as openDatabase } from 'tidelock'
 
-/** An adapter over a new (or, when durable, the existing) database; `durability` as in tidelock's own options. */
-export async function open({ name, durable, thread = 'current', durability }) {
+let loaded
+
+/** Compiles the wasm on this thread, so that no clock runs meanwhile. A worker of tidelock's own belongs to opening. */
+export function load({ thread }) {
+  if (thread !== 'worker') {
+    loaded ??= openDatabase({ name: 'load', storage: 'memory' }).then((db) => db.close())
+  }
+  return loaded
+}
+
+/** An adapter over a new (or, when durable, the existing) database; `storage` and `durability` as in tidelock's own options. */
+export async function open({ name, durable, thread = 'current', storage, durability }) {
   const options = durable
-    ? { name, thread, durability, snapshots: false }
+    ? { name, thread, storage, durability, snapshots: false }
     : { name: `bench-${crypto.randomUUID()}`, thread, storage: 'memory' }
   const db = await openDatabase(options)
   return {

@@ -7,6 +7,11 @@ export function median(numbers) {
   return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
 }
 
+/** The engines of a contest in the order of its columns; those `beside` ours are shown without a ratio. */
+export function columnsOf({ ours, beside = [], peers }) {
+  return [ours, ...beside, ...peers]
+}
+
 /**
  * A suite's rounds, `{ [engine]: { [step]: { value, digest? } }[] }`, in figures: `results[step][engine]` with `median`, `min` and
  * `samples`; and `differ`, the steps in which not all engines answered the same.

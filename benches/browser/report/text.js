@@ -1,12 +1,12 @@
 // A report as text: tables for a terminal, and for Markdown.
 
 import { callers, engines } from '../engines/index.js'
-import { compare, ownRatio } from './ratios.js'
+import { columnsOf, compare, ownRatio } from './ratios.js'
 
 /** A suite's tables, `{ heading, rows }[]`: each row an array of cells, the first one the header. */
 export function tables(suite) {
   const made = suite.contests.map((contest) => {
-    const ids = [contest.ours, ...contest.peers].filter((id) => Object.values(suite.results).some((row) => row[id]))
+    const ids = columnsOf(contest).filter((id) => Object.values(suite.results).some((row) => row[id]))
     const rows = [['', ...ids.map((id) => engines[id].label), 'to the best']]
     if (new Set(ids.map((id) => engines[id].place)).size > 1 && !suite.unit) {
       rows.push(['the caller is on', ...ids.map((id) => callers[engines[id].place]), ''])

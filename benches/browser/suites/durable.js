@@ -4,6 +4,7 @@
 import { numbers } from './workload.js'
 
 const rowBytes = 1000
+const peers = ['official-sahpool', 'wa-sqlite-ahp', 'wa-sqlite-idb', 'sqlocal-opfs', 'pglite-idb', 'turso-opfs']
 const largeRows = 100_000
 const needle = "x'00010203040506070809'"
 
@@ -21,7 +22,8 @@ export const durable = {
       name: 'any thread',
       caller: 'where the engine’s documentation puts it',
       ours: 'tidelock-relaxed',
-      peers: ['official-sahpool', 'wa-sqlite-ahp', 'wa-sqlite-idb', 'sqlocal-opfs', 'pglite-idb', 'turso-opfs'],
+      beside: ['tidelock-opfs', 'tidelock-opfs-page'],
+      peers,
     },
     {
       name: 'worker',
@@ -33,7 +35,21 @@ export const durable = {
       name: 'strict',
       caller: 'tidelock with durability: strict',
       ours: 'tidelock-strict',
-      peers: ['official-sahpool', 'wa-sqlite-ahp', 'wa-sqlite-idb', 'sqlocal-opfs', 'pglite-idb', 'turso-opfs'],
+      peers,
+    },
+    {
+      name: 'opfs',
+      caller: 'on the page, tidelock over OPFS in its worker',
+      ours: 'tidelock-opfs',
+      beside: ['tidelock-opfs-page', 'tidelock-opfs-inside'],
+      peers,
+    },
+    {
+      name: 'opfs, strict',
+      caller: 'on the page, tidelock over OPFS in its worker, with durability: strict',
+      ours: 'tidelock-opfs-strict',
+      beside: ['tidelock-opfs-inside-strict'],
+      peers,
     },
   ],
 

@@ -1,10 +1,10 @@
 // The order of a suite's rounds, and its report: the runner (a browser a suite or an engine) and the page (this one) both go by it.
 
-import { summarize } from '../report/ratios.js'
+import { columnsOf, summarize } from '../report/ratios.js'
 
 /** The ids of a suite's engines. */
 export function enginesOf(suite) {
-  return suite.engines ?? [...new Set(suite.contests.flatMap(({ ours, peers }) => [ours, ...peers]))]
+  return suite.engines ?? [...new Set(suite.contests.flatMap(columnsOf))]
 }
 
 /**
