@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # scripts/simulate.sh [sync] [--seeds N] [--seed S]: runs random workloads over a faulty store, N seeds (10000) or the one seed S;
 # with `sync`: random configurations and histories of the sync against a model of its remote (100000);
-# with `kills [--rounds N]`: kills browsers and workers in the middle of writes, checkpoints and moves, 60 times in each test.
+# with `kills [--rounds N]`: kills browsers, tabs and workers in the middle of writes, checkpoints and moves, 60 times in each test.
 # The same seed gives the same run. Exits with 1 and prints the seed when a run breaks an invariant.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -17,7 +17,7 @@ if [ "${1:-}" = kills ]; then
   scripts/wasm.sh
   scripts/package.sh
   exec node --test --test-concurrency=1 --test-reporter=spec --test-name-pattern='kill|die' \
-    tests/e2e/{kills,opfs,moving}.test.mjs
+    tests/e2e/{kills,opfs,moving,dying-tabs}.test.mjs
 fi
 test=simulation::acknowledged
 export TIDELOCK_SEEDS=10000
