@@ -14,6 +14,8 @@ const ROOT = '.cache/mutants'
 const TREE = `${ROOT}/tree`
 /** Timeouts: a mutant may run for ever, and a timeout counts as found. */
 const LONGEST_MS = { build: 60 * 60_000, test: 30 * 60_000 }
+/** What the test program prints about a test that failed. */
+const FAILED = /^test (\S+) \.\.\. FAILED$/m
 /** The code that selects a mutant. */
 const CHOICE = `
 /// Whether this mutant was chosen.
@@ -63,7 +65,7 @@ function copyTree(changed) {
   }
 }
 
-/** Runs a command in the copy → `{ failed, seconds }` and the names of the first failed tests. */
+/** Runs a command in the copy until the first test fails → `{ failed, seconds }`, and the name of that test. */
 async function run(command, log, longestMs, mutant = '') {
   const env = {
     CARGO_TARGET_DIR: path.resolve(ROOT, 'target'),
@@ -72,14 +74,14 @@ async function run(command, log, longestMs, mutant = '') {
     TIDELOCK_MUTANT: mutant,
   }
   const began = Date.now()
-  const { code, late } = await runStep(['bash', '-c', `cd ${TREE} && ${command}`], { log, env, longestMs })
+  const options = { log, env, longestMs, until: FAILED }
+  const { code, late } = await runStep(['bash', '-c', `cd ${TREE} && ${command}`], options)
   const seconds = Math.round((Date.now() - began) / 1000)
-  return { failed: code !== 0, seconds, by: late ? 'it never ends' : failures(log) }
+  return { failed: code !== 0, seconds, by: late ? 'it never ends' : failedTest(log) }
 }
 
-function failures(log) {
-  const names = [...readFileSync(log, 'utf8').matchAll(/^test (\S+) \.\.\. FAILED$/gm)].map(([, name]) => name)
-  return names.length > 3 ? `${names.slice(0, 3).join(', ')} and ${names.length - 3} more` : names.join(', ')
+function failedTest(log) {
+  return FAILED.exec(readFileSync(log, 'utf8'))?.[1] ?? 'a crash'
 }
 
 const [part, ...names] = process.argv.slice(2)
@@ -101,7 +103,7 @@ const built = await run(build, log('build'), LONGEST_MS.build)
 if (built.failed) fail(`the mutants don't compile: see ${log('build')}`)
 console.log(`compiled in ${built.seconds} s`)
 
-/** Returns the names of the first tests that fail with a mutant; undefined when none does. */
+/** Returns the first test that fails with a mutant as `by`; without it when none does. */
 async function notices(mutant) {
   let seconds = 0
   for (const [kind, command] of Object.entries(tests)) {

@@ -1,13 +1,15 @@
 //! A lock as a file, for databases in folders. It records its owner's process id and start time, which show whether the
-//! owner is still alive.
+//! owner is still alive. Some owners can't be looked up: those of other machines and containers, and where start
+//! times aren't known. So each owner changes a digit in its file again and again, and one whose digit stays the same for
+//! long counts as dead. How long is measured here, since the clocks of two machines differ.
 //!
 //! Lock files are numbered, and the highest number counts. To acquire, a process reads that file; if it is empty
-//! (released) or its owner is dead, the process creates the next number, complete with its own identity: one process
-//! wins. Then it lists the files again: if its number is no longer the highest, it was too
-//! slow and another process holds the lock. Only the owner of a higher number removes lower ones, and the highest is
-//! never removed, so no number is used twice.
+//! (released) or its owner is dead, the process creates the next number with its own identity: one process wins. Then it
+//! looks again: if its number is no longer the highest, or the file before it has another owner than it had, it was too
+//! slow and another process holds the lock. (On a disk without hard links, a file is empty while it is being created.)
+//! Only the owner of a higher number removes lower ones, and the highest is never removed, so no number is used twice.
 
-use std::rc::Rc;
+use std::{cell::Cell, rc::Rc};
 
 use crate::{
     error::{Error, ErrorCode, Result},
@@ -16,9 +18,14 @@ use crate::{
 
 /// The pause between two checks of a taken lock, in milliseconds.
 const POLL_MS: u64 = 50;
+/// The pause between two changes of the owner's digit, and how long it stays the same when the owner is dead, in
+/// milliseconds.
+const BEAT_MS: u64 = 2_000;
+const DEAD_MS: f64 = 10_000.0;
 
 /// The lock of the one database in a folder. Web Locks end with their tab; of a lock file the next process checks the
 /// owner.
+#[derive(Clone)]
 pub struct FileLocks {
     files: Rc<dyn LockFiles>,
     processes: Rc<dyn Processes>,
@@ -31,12 +38,15 @@ struct Owner {
     id: String,
     process: Process,
     since: String,
+    /// The digit that changes as long as the owner lives.
+    beat: String,
 }
 
 impl Owner {
+    /// Returns the content of a lock file. It ends with the digit.
     fn to_text(&self) -> String {
-        let Owner { id, process: Process { pid, host, began }, since } = self;
-        format!("tidelock\nid {id}\npid {pid}\nbegan {began}\nhost {host}\nsince {since}\n")
+        let Owner { id, process: Process { pid, host, began }, since, beat } = self;
+        format!("tidelock\nid {id}\npid {pid}\nbegan {began}\nhost {host}\nsince {since}\nbeat {beat}")
     }
 
     /// Parses a lock file; `None` when it was released, or is empty after a power cut.
@@ -45,7 +55,7 @@ impl Owner {
         let field =
             |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')).map(str::to_owned);
         let process = Process { pid: field("pid")?.parse().ok()?, host: field("host")?, began: field("began")? };
-        Some(Self { id: field("id")?, process, since: field("since")? })
+        Some(Self { id: field("id")?, process, since: field("since")?, beat: field("beat").unwrap_or_default() })
     }
 }
 
@@ -68,44 +78,54 @@ impl FileLocks {
 
     fn newest(files: &dyn LockFiles) -> Result<Option<Newest>> {
         let Some(number) = files.list()?.iter().filter_map(|name| number_of(name)).max() else { return Ok(None) };
-        let text = files.read(&file_name(number), 0, 4096)?;
-        Ok(Some((number, text.and_then(|text| Owner::parse(&text)))))
+        Ok(Some((number, owner_of(files, &file_name(number))?)))
     }
 
-    /// Takes the lock if it is free.
-    fn try_take(files: &Rc<dyn LockFiles>, processes: &dyn Processes, platform: &Platform) -> Result<Option<FileLock>> {
-        let newest = Self::newest(&**files)?;
-        let me = processes.me();
-        if let Some((_, Some(owner))) = &newest
-            && is_alive(&owner.process, &me, processes)
-        {
-            return Ok(None);
-        }
-        let highest = newest.map_or(0, |(number, _)| number);
+    /// Takes the lock from a dead owner, or if it is free: `newest` is what was found.
+    fn take(&self, newest: Option<Newest>) -> Result<Option<FileLock>> {
+        let (files, me) = (&self.files, self.processes.me());
+        let (highest, before) = newest.unwrap_or_default();
         let number = highest.checked_add(1).ok_or_else(|| {
             Error::new(ErrorCode::DatabaseCorrupt, "The database's folder has a lock file with an impossible number")
                 .hint("No process has it: remove this file")
                 .detail("file", file_name(highest))
         })?;
         let mut random = [0; 8];
-        platform.entropy.fill(&mut random);
+        self.platform.entropy.fill(&mut random);
         let id = format!("{}-{:016x}", me.pid, u64::from_le_bytes(random));
-        let owner = Owner { id: id.clone(), process: me, since: platform.clock.now().to_string() };
-        if !files.create(&file_name(number), owner.to_text().as_bytes())? {
+        let (since, beat) = (self.platform.clock.now().to_string(), "9".to_owned());
+        let text = Owner { id: id.clone(), process: me, since, beat }.to_text();
+        if !files.create(&file_name(number), text.as_bytes())? {
             return Ok(None);
         }
-        let mine = FileLock { files: files.clone(), name: file_name(number), id };
+        let mine = Rc::new(OwnFile { files: files.clone(), name: file_name(number), id, released: Cell::default() });
         let names = files.list()?;
         let numbers = names.iter().filter_map(|name| number_of(name));
-        if numbers.clone().any(|other| other > number) {
+        let is_late = numbers.clone().any(|other| other > number) || owner_of(&**files, &file_name(highest))? != before;
+        if is_late {
             let _ = files.remove(&mine.name);
             return Ok(None);
         }
         for lower in numbers.filter(|other| *other < number) {
             let _ = files.remove(&file_name(lower));
         }
-        Ok(Some(mine))
+        let (own, clock) = (mine.clone(), self.platform.clock.clone());
+        self.platform.spawner.spawn(Box::pin(async move {
+            for digit in (b'0'..=b'9').cycle() {
+                clock.sleep(BEAT_MS).await;
+                if !own.is_mine() {
+                    return;
+                }
+                // Where this fails, the owner may count as dead one day, and is fenced out then.
+                let _ = own.files.write(&own.name, text.len() as u64 - 1, &[digit]);
+            }
+        }));
+        Ok(Some(FileLock(mine)))
     }
+}
+
+fn owner_of(files: &dyn LockFiles, name: &str) -> Result<Option<Owner>> {
+    Ok(files.read(name, 0, 4096)?.and_then(|text| Owner::parse(&text)))
 }
 
 /// Removes the lock files of a folder after its database was deleted; called by the lock's owner.
@@ -113,22 +133,35 @@ pub fn remove_locks(files: &dyn Files) -> Result<()> {
     files.list()?.iter().filter(|name| number_of(name).is_some()).try_for_each(|name| files.remove(name))
 }
 
-/// Returns whether the process is alive. Processes of other hosts can't be checked and count as alive.
-fn is_alive(process: &Process, me: &Process, processes: &dyn Processes) -> bool {
+/// Returns whether the process is alive; `None` where it can't be looked up.
+fn is_alive(process: &Process, me: &Process, processes: &dyn Processes) -> Option<bool> {
     if process.host != me.host {
-        return true;
+        return None;
     }
     match processes.began(process.pid) {
-        None => false,
-        Some(began) => began.is_empty() || process.began.is_empty() || began == process.began,
+        None => Some(false),
+        Some(began) if began.is_empty() || process.began.is_empty() => None,
+        Some(began) => Some(began == process.began),
     }
 }
 
-struct FileLock {
+/// The lock file of this owner.
+struct OwnFile {
     files: Rc<dyn LockFiles>,
     name: String,
     id: String,
+    released: Cell<bool>,
 }
+
+impl OwnFile {
+    /// Returns whether it is this owner's still.
+    fn is_mine(&self) -> bool {
+        let owner = owner_of(&*self.files, &self.name).ok().flatten();
+        !self.released.get() && owner.is_some_and(|owner| owner.id == self.id)
+    }
+}
+
+struct FileLock(Rc<OwnFile>);
 
 impl HeldLock for FileLock {
     fn ended(&self) -> LocalFuture<'static, bool> {
@@ -144,34 +177,51 @@ impl HeldLock for FileLock {
 
 impl Drop for FileLock {
     fn drop(&mut self) {
-        let text = self.files.read(&self.name, 0, 4096);
-        if text.is_ok_and(|text| text.and_then(|text| Owner::parse(&text)).is_some_and(|owner| owner.id == self.id)) {
-            let _ = self.files.truncate(&self.name, 0);
+        if self.0.is_mine() {
+            let _ = self.0.files.truncate(&self.0.name, 0);
         }
+        self.0.released.set(true);
     }
 }
 
 impl Locks for FileLocks {
     fn acquire(&self, _name: &str, how: Acquire) -> LocalFuture<'static, Result<Option<Box<dyn HeldLock>>>> {
-        let (files, processes, platform) = (self.files.clone(), self.processes.clone(), self.platform.clone());
+        let locks = self.clone();
         Box::pin(async move {
             if how == Acquire::Steal {
                 return Err(unsupported());
             }
+            let clock = &locks.platform.clock;
+            // What was found last, and since when it is the same.
+            let mut known = None;
             loop {
-                let taken = Self::try_take(&files, &*processes, &platform)?;
-                if taken.is_some() || how == Acquire::IfAvailable {
-                    return Ok(taken.map(|lock| Box::new(lock) as Box<dyn HeldLock>));
+                let (newest, now) = (Self::newest(&*locks.files)?, clock.monotonic_ms());
+                let (since, beats) = match &known {
+                    Some((before, since)) if *before == newest => (*since, false),
+                    other => (now, other.is_some()),
+                };
+                let alive = match &newest {
+                    Some((_, Some(owner))) => is_alive(&owner.process, &locks.processes.me(), &*locks.processes),
+                    _ => Some(false),
+                };
+                known = Some((newest.clone(), since));
+                if !alive.unwrap_or(now - since < DEAD_MS) {
+                    let taken = locks.take(newest)?;
+                    if taken.is_some() || how == Acquire::IfAvailable {
+                        return Ok(taken.map(|lock| Box::new(lock) as Box<dyn HeldLock>));
+                    }
+                } else if how == Acquire::IfAvailable && (beats || alive.is_some()) {
+                    return Ok(None);
                 }
-                platform.clock.sleep(POLL_MS).await;
+                clock.sleep(POLL_MS).await;
             }
         })
     }
 
     fn holder(&self, _name: &str) -> LocalFuture<'static, Option<String>> {
         let owner = Self::newest(&*self.files).ok().flatten().and_then(|(_, owner)| owner);
-        let alive = owner.filter(|owner| is_alive(&owner.process, &self.processes.me(), &*self.processes));
-        Box::pin(std::future::ready(alive.map(|owner| owner.id)))
+        let is_dead = |owner: &Owner| is_alive(&owner.process, &self.processes.me(), &*self.processes) == Some(false);
+        Box::pin(std::future::ready(owner.filter(|owner| !is_dead(owner)).map(|owner| owner.id)))
     }
 
     fn is_awaited(&self, _name: &str) -> LocalFuture<'static, bool> {
@@ -196,7 +246,8 @@ mod tests {
     #[test]
     fn a_lock_file_says_whose_it_is() {
         let process = Process { pid: 7, host: "a host".into(), began: "boot 12".into() };
-        let owner = Owner { id: "7-ab".into(), process, since: "2026-01-01T00:00:00.000Z".into() };
+        let (since, beat) = ("2026-01-01T00:00:00.000Z".into(), "7".into());
+        let owner = Owner { id: "7-ab".into(), process, since, beat };
         assert_eq!(Owner::parse(owner.to_text().as_bytes()), Some(owner));
         for unowned in
             [&b""[..], b"\0\0\0\0", b"tidelock\n", b"\xff", b"tidelock\nid x\npid y\nbegan \nhost h\nsince s\n"]
@@ -220,10 +271,11 @@ mod tests {
             let others = Others(now);
             is_alive(&Process { pid: 7, host: host.into(), began: began.into() }, &others.me(), &others)
         };
-        assert!(alive("here", "5", Some("5")));
-        assert!(!alive("here", "5", None), "it ended");
-        assert!(!alive("here", "5", Some("9")), "its number was given again");
-        assert!(!alive("here", "5", Some("9")), "its number was reused");
-        assert!(alive("here", "", Some("9")) && alive("here", "5", Some("")), "an unknown start time");
+        assert_eq!(alive("here", "5", Some("5")), Some(true));
+        assert_eq!(alive("here", "5", None), Some(false), "it ended");
+        assert_eq!(alive("here", "5", Some("9")), Some(false), "its number was given again");
+        for unknown in [alive("here", "", Some("9")), alive("here", "5", Some("")), alive("there", "5", None)] {
+            assert_eq!(unknown, None);
+        }
     }
 }

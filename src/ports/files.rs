@@ -47,7 +47,8 @@ pub trait Files {
 
 /// The files of a folder on a disk, where processes exclude each other by lock files.
 pub trait LockFiles: Files {
-    /// Creates a file with this content, whole at once, and its folder. Returns `false` when the name is taken.
+    /// Creates a file with this content, and its folder. Returns `false` when the name is taken. On a disk without hard
+    /// links the file is empty while it is being created.
     fn create(&self, name: &str, bytes: &[u8]) -> Result<bool>;
 }
 

@@ -169,12 +169,14 @@ impl Storage {
             Ok(decisive) => decisive,
             Err(error) => return Rekeyed::Unchanged(error),
         };
-        if let Err(error) = change.lowest.write(decisive.transaction).await {
-            match self.took_effect(&change).await {
+        match change.lowest.write(decisive.transaction).await {
+            // What follows in a journal shows that the change was complete, should one of its bits flip.
+            Ok(()) => _ = self.settle(&change).await,
+            Err(error) => match self.took_effect(&change).await {
                 Ok(true) => {}
                 Ok(false) => return Rekeyed::Unchanged(error),
                 Err(_) => return Rekeyed::Unknown(error),
-            }
+            },
         }
         self.0.paging.set_store(change.new);
         self.0.damaged.borrow_mut().retain(|generation| !decisive.unreadable.contains(generation));
@@ -226,7 +228,8 @@ impl Storage {
             };
             records::each_of_log(&*change.old, (0, u32::MAX), &mut put).await?;
         }
-        Ok(Decisive { transaction: change.transaction(require, writes).await?, unreadable })
+        let transaction = change.transaction(change.found.clone(), require, writes).await?;
+        Ok(Decisive { transaction, unreadable })
     }
 
     /// Returns the chunks that must have a copy.
@@ -246,6 +249,12 @@ impl Storage {
         room_for(2 * (self.position().logged - self.truncated().logged))
     }
 
+    /// Stores the new head once more, so that it survives a power cut. Fails with `lock_lost` if another one is stored.
+    async fn settle(&self, change: &KeyChange) -> Result<()> {
+        let head = records::put_head(&self.0.head.borrow());
+        change.lowest.write(change.transaction(change.next.clone(), Vec::new(), vec![head]).await?).await
+    }
+
     /// Checks, after a lost result, whether the head has the new keys.
     async fn took_effect(&self, change: &KeyChange) -> Result<bool> {
         let mut last = None;
@@ -257,7 +266,7 @@ impl Storage {
             };
             match found.await {
                 // What is read may not be on the disk: the failed write may have been its sync.
-                Ok(Some(head)) if head == change.next => match change.settle().await {
+                Ok(Some(head)) if head == change.next => match self.settle(change).await {
                     Ok(()) => return Ok(true),
                     Err(error) => last = Some(error),
                 },
@@ -299,21 +308,14 @@ struct Decisive {
 }
 
 impl KeyChange {
-    /// Encodes writes in the new form, guarded by the head in the old one.
-    async fn transaction(&self, require: Vec<ChunkId>, writes: Vec<Write>) -> Result<Transaction> {
+    /// Encodes writes in the new form, guarded by the stored head.
+    async fn transaction(&self, stored: Vec<u8>, require: Vec<ChunkId>, writes: Vec<Write>) -> Result<Transaction> {
         let writes = match &self.sealed {
             Some(sealed) => sealed.seal(writes).await?,
             None => writes,
         };
-        let guard = Guard::Head(Some(self.found.clone()));
+        let guard = Guard::Head(Some(stored));
         Ok(Transaction { guard, require, writes, durability: Durability::Strict })
-    }
-
-    /// Makes the new head survive a power cut. Fails with `lock_lost` if another one is stored.
-    async fn settle(&self) -> Result<()> {
-        let guard = Guard::Head(Some(self.next.clone()));
-        let (require, writes, durability) = (Vec::new(), Vec::new(), Durability::Strict);
-        self.lowest.write(Transaction { guard, require, writes, durability }).await
     }
 
     /// Stores chunks in the new form and verifies them; returns those that are stored then. (Missing and damaged ones
@@ -334,7 +336,7 @@ impl KeyChange {
             return Ok(ids);
         }
         let writes = keys.iter().cloned().zip(chunks.iter().cloned()).map(|(key, bytes)| Write::Put(key, bytes));
-        self.lowest.write(self.transaction(Vec::new(), writes.collect()).await?).await?;
+        self.lowest.write(self.transaction(self.found.clone(), Vec::new(), writes.collect()).await?).await?;
         let same = |(found, expected): (Option<Vec<u8>>, &Vec<u8>)| found.as_ref() == Some(expected);
         if self.new.get(keys).await?.into_iter().zip(&chunks).all(same) {
             return Ok(ids);

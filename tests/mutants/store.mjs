@@ -364,9 +364,16 @@ export const mutants = [
   {
     name: 'change-keys-unguarded',
     file: 'src/store/rekey.rs',
-    text: 'Guard::Head(Some(self.found.clone()))',
-    instead: 'Guard::Nothing',
+    text: 'Guard::Head(Some(stored))',
+    instead: '{ drop(stored); Guard::Nothing }',
     breaks: 'a fenced-out holder changes the key',
+  },
+  {
+    name: 'change-of-keys-that-nothing-follows',
+    file: 'src/store/rekey.rs',
+    text: '_ = self.settle(&change).await',
+    instead: '()',
+    breaks: 'a flipped bit in a change of the secret brings the old one back',
   },
   {
     name: 'change-of-keys-in-doubt',
@@ -509,11 +516,32 @@ export const mutants = [
     breaks: 'two processes get the lock of a folder',
   },
   {
+    name: 'lock-that-is-being-created',
+    file: 'src/lock/file.rs',
+    text: 'owner_of(&**files, &file_name(highest))? != before',
+    instead: '{ drop(before); false }',
+    breaks: 'on a disk without hard links two processes get the lock of a folder',
+  },
+  {
     name: 'lock-of-a-living-process',
     file: 'src/lock/file.rs',
-    text: 'is_alive(&owner.process, &me, processes)',
-    instead: 'false',
+    text: 'Some(began == process.began)',
+    instead: 'Some(false)',
     breaks: 'a second process takes the folder of a living one',
+  },
+  {
+    name: 'lock-of-a-silent-process',
+    file: 'src/lock/file.rs',
+    text: 'alive.unwrap_or(now - since < DEAD_MS)',
+    instead: 'alive.unwrap_or(true)',
+    breaks: 'the lock of a process that crashed in a container stays for ever',
+  },
+  {
+    name: 'lock-of-a-beating-process',
+    file: 'src/lock/file.rs',
+    text: 'own.files.write(&own.name, text.len() as u64 - 1, &[digit])',
+    instead: '{ let _ = digit; Ok::<(), crate::error::Error>(()) }',
+    breaks: 'a process on another machine takes the folder of a living one',
   },
   {
     name: 'lock-of-another-process',

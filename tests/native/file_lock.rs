@@ -3,11 +3,11 @@
 use std::{cell::RefCell, path::PathBuf, rc::Rc};
 
 use tidelock::{
-    ErrorCode,
+    ErrorCode, Result,
     engine::Database,
     health::LockState,
     lock::FileLocks,
-    ports::{Acquire, Locks, Process, Processes},
+    ports::{Acquire, Files, LocalFuture, LockFiles, Locks, Process, Processes},
     store::folder::{Disk, Folder, OwnProcess},
 };
 
@@ -192,6 +192,112 @@ fn of_many_that_want_a_dead_owners_lock_one_gets_it() {
             let _ = dead.with(999, "x");
         }
     });
+}
+
+/// The processes of another machine.
+struct Elsewhere(Others);
+
+impl Processes for Elsewhere {
+    fn me(&self) -> Process {
+        Process { host: "there".into(), ..self.0.me() }
+    }
+
+    fn began(&self, pid: u32) -> Option<String> {
+        self.0.began(pid)
+    }
+}
+
+#[test]
+fn an_owner_elsewhere_has_the_lock_as_long_as_its_beats_are_seen() {
+    let (mut world, scratch) = (World::new(), Scratch::new("elsewhere"));
+    let processes = Others::default();
+    let lock = |who: Rc<dyn Processes>| FileLocks::new(scratch.files(), who, world.sim.platform());
+    let first = lock(Rc::new(Elsewhere(processes.with(1, "a"))));
+    let second = lock(Rc::new(processes.with(2, "b")));
+    let (clock, folder) = (world.sim.platform().clock, scratch.0.clone());
+    world.sim.run(async move {
+        let held = first.acquire("shop", Acquire::IfAvailable).await.unwrap().unwrap();
+        for _ in 0..20 {
+            let began = clock.monotonic_ms();
+            assert!(second.acquire("shop", Acquire::IfAvailable).await.unwrap().is_none());
+            assert!(clock.monotonic_ms() - began < 2_500.0);
+            assert!(second.holder("shop").await.unwrap().starts_with("1-"));
+        }
+        held.release().await;
+        drop(second.acquire("shop", Acquire::IfAvailable).await.unwrap().unwrap());
+        // One that was killed, at no time.
+        std::fs::write(folder.join("lock.3"), "tidelock\nid 1-x\npid 1\nbegan a\nhost there\nsince then\nbeat 3")
+            .unwrap();
+        let began = clock.monotonic_ms();
+        let held = second.acquire("shop", Acquire::IfAvailable).await.unwrap().unwrap();
+        assert!(clock.monotonic_ms() - began >= 10_000.0);
+        assert!(first.acquire("shop", Acquire::IfAvailable).await.unwrap().is_none());
+        held.release().await;
+    });
+    assert_eq!(scratch.names(), ["lock.4"]);
+}
+
+/// A disk on which a file that is being created was empty when it was read first.
+struct Slow(Rc<Disk>, RefCell<bool>);
+
+impl Files for Slow {
+    fn prepare(&self, names: Vec<String>) -> LocalFuture<'static, Result<()>> {
+        self.0.prepare(names)
+    }
+
+    fn list(&self) -> Result<Vec<String>> {
+        self.0.list()
+    }
+
+    fn size(&self, name: &str) -> Result<Option<u64>> {
+        self.0.size(name)
+    }
+
+    fn read(&self, name: &str, at: u64, length: usize) -> Result<Option<Vec<u8>>> {
+        if self.1.replace(false) { Ok(Some(Vec::new())) } else { self.0.read(name, at, length) }
+    }
+
+    fn write(&self, name: &str, at: u64, bytes: &[u8]) -> Result<()> {
+        self.0.write(name, at, bytes)
+    }
+
+    fn truncate(&self, name: &str, bytes: u64) -> Result<()> {
+        self.0.truncate(name, bytes)
+    }
+
+    fn sync(&self, name: &str) -> Result<()> {
+        self.0.sync(name)
+    }
+
+    fn remove(&self, name: &str) -> Result<()> {
+        self.0.remove(name)
+    }
+
+    fn close(&self) {
+        self.0.close();
+    }
+}
+
+impl LockFiles for Slow {
+    fn create(&self, name: &str, bytes: &[u8]) -> Result<bool> {
+        self.0.create(name, bytes)
+    }
+}
+
+#[test]
+fn a_lock_that_was_being_created_is_not_taken_for_a_released_one() {
+    let (mut world, scratch) = (World::new(), Scratch::new("slow"));
+    let processes = Others::default();
+    let platform = world.sim.platform();
+    let first = FileLocks::new(scratch.files(), Rc::new(processes.with(1, "a")), platform.clone());
+    let slow = Rc::new(Slow(scratch.files(), RefCell::new(true)));
+    let second = FileLocks::new(slow, Rc::new(processes.with(2, "b")), platform);
+    world.sim.run(async move {
+        let held = first.acquire("shop", Acquire::IfAvailable).await.unwrap().unwrap();
+        assert!(second.acquire("shop", Acquire::IfAvailable).await.unwrap().is_none());
+        held.release().await;
+    });
+    assert_eq!(scratch.names(), ["lock.1"]);
 }
 
 #[test]

@@ -11,12 +11,13 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
-import { hostname, tmpdir } from 'node:os'
+import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { after, test } from 'node:test'
 import { deleteDatabase, isTidelockError, open } from '../../pkg-js/dist/index.js'
 import { runCommand } from './command-line.mjs'
 import { listing } from './listing.mjs'
+import { lockFile } from './lock-file.mjs'
 
 const base = mkdtempSync(path.join(tmpdir(), 'tidelock-hostile-'))
 after(() => rmSync(base, { recursive: true, force: true }))
@@ -51,7 +52,7 @@ const looks = [
 test('inspect, verify, types and snapshot list write nothing, even after a crash', async () => {
   const { where } = await made()
   // No process has this id: the largest of Linux is 2^22.
-  const dead = `tidelock\nid 4194305-ab\npid 4194305\nbegan never\nhost ${hostname()}\nsince then\n`
+  const dead = lockFile(4194305)
   for (const leftovers of [false, true]) {
     if (leftovers) {
       writeFileSync(path.join(where, 'pack.7'), 'chunks that nothing names')

@@ -11,11 +11,12 @@ import {
   truncateSync,
   writeFileSync,
 } from 'node:fs'
-import { hostname, tmpdir } from 'node:os'
+import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { after, test } from 'node:test'
 import { isTidelockError, open, recover } from '../../pkg-js/dist/index.js'
 import { framesOf, segment, xxh3 } from '../fuzz/frames.mjs'
+import { lockFile } from './lock-file.mjs'
 
 const base = mkdtempSync(path.join(tmpdir(), 'tidelock-records-'))
 after(() => rmSync(base, { recursive: true, force: true }))
@@ -125,9 +126,9 @@ const inChunk = (change) => (where) =>
     writeFileSync(pack(where), Buffer.concat([bytes, changed]))
   })(where)
 const lock =
-  (pid, host = hostname()) =>
+  (...owner) =>
   (where) =>
-    writeFileSync(path.join(where, 'lock.9'), `tidelock\nid 0-ab\npid ${pid}\nbegan x\nhost ${host}\nsince then\n`)
+    writeFileSync(path.join(where, 'lock.9'), lockFile(...owner))
 const replaced = (find, by) => (where) => {
   const file = find(where)
   rmSync(file, { recursive: true, force: true })

@@ -341,7 +341,7 @@ export interface CoreFiles {
 
 /** The files of a folder on a disk, and the processes that exclude each other there by lock files. */
 export interface NodeFiles extends CoreFiles {
-  /** Makes a file with this content, whole at once, and the folder. Returns false when the name is taken. */
+  /** Makes a file with this content, and the folder. Returns false when the name is taken. On a disk without hard links it is empty meanwhile. */
   create(name: string, bytes: Uint8Array): boolean
   readonly pid: number
   readonly host: string

@@ -176,13 +176,24 @@ export class FolderFiles implements NodeFiles {
     try {
       fs.linkSync(unfinished, this.#path(name))
     } catch (error) {
-      if (hasCode(error, 'EEXIST')) return false
-      throw error
+      // Some disks have no hard links.
+      if (hasCode(error, 'EEXIST') || !this.#createAlone(name, bytes)) return false
     } finally {
       fs.rmSync(unfinished, { force: true })
     }
     this.#lock = name
     return true
+  }
+
+  /** Creates a file that is empty meanwhile. Returns false when the name is taken. */
+  #createAlone(name: string, bytes: Uint8Array): boolean {
+    try {
+      fs.writeFileSync(this.#path(name), bytes, { flag: 'wx' })
+      return true
+    } catch (error) {
+      if (hasCode(error, 'EEXIST')) return false
+      throw error
+    }
   }
 
   remove(name: string): void {
@@ -234,10 +245,10 @@ export class FolderFiles implements NodeFiles {
   }
 }
 
-/** Returns the name of this machine, by which a lock distinguishes its own processes from those of others. */
+/** Returns where process ids are those that this process sees: this machine, or its container. Two of them may have the same name. */
 function machineName(): string {
   try {
-    return hostname()
+    return `${hostname()} ${procLink('self/ns/pid')}`
   } catch (cause) {
     // Thrown before the engine asks, because an error in a callback of the engine would end it.
     throw new TidelockError('storage_unavailable', "storage 'file' needs the name of this machine for its lock", {
@@ -261,6 +272,14 @@ function procText(name: string): string | undefined {
     return fs.readFileSync(`/proc/${name}`, 'utf8').trim()
   } catch {
     return undefined
+  }
+}
+
+function procLink(name: string): string {
+  try {
+    return fs.readlinkSync(`/proc/${name}`)
+  } catch {
+    return ''
   }
 }
 

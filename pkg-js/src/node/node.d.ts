@@ -35,6 +35,7 @@ declare module 'node:fs' {
   export function fsyncSync(file: number): void
   export function renameSync(from: string, to: string): void
   export function linkSync(from: string, to: string): void
+  export function readlinkSync(path: string): string
   export function rmdirSync(path: string): void
   export function rmSync(path: string, options: { force: true }): void
   export function readFileSync(path: string): Uint8Array

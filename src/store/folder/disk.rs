@@ -161,12 +161,16 @@ impl LockFiles for Disk {
         match linked {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
-            Err(error) => Err(failure(error)),
+            // Some disks have no hard links.
+            Err(_) => match OpenOptions::new().write(true).create_new(true).open(self.path(name)?) {
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
+                made => made.and_then(|mut file| file.write_all(bytes)).map(|()| true).map_err(failure),
+            },
         }
     }
 }
 
-/// The processes that Linux lists under `/proc`; on other systems no process is ever reported as ended.
+/// The processes that Linux lists under `/proc`; on other systems none can be looked up.
 pub struct OwnProcess;
 
 fn proc_text(name: &str) -> String {
@@ -176,7 +180,10 @@ fn proc_text(name: &str) -> String {
 impl Processes for OwnProcess {
     fn me(&self) -> Process {
         let pid = std::process::id();
-        Process { pid, host: proc_text("sys/kernel/hostname"), began: self.began(pid).unwrap_or_default() }
+        // Two containers may have the same name.
+        let ids = fs::read_link("/proc/self/ns/pid").unwrap_or_default();
+        let host = format!("{} {}", proc_text("sys/kernel/hostname"), ids.to_string_lossy());
+        Process { pid, host, began: self.began(pid).unwrap_or_default() }
     }
 
     fn began(&self, pid: u32) -> Option<String> {

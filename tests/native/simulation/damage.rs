@@ -1,6 +1,12 @@
 //! Disk damage between two openings: flipped, lost or garbled records.
 
-use tidelock::store::Contents;
+use tidelock::{
+    Result,
+    format::{Manifest, ManifestKind},
+    ports::{Key, Store},
+    sqlite::CHUNK_SIZE,
+    store::{Contents, chunk},
+};
 
 use super::work::Chance;
 use crate::store::stored;
@@ -27,6 +33,27 @@ pub fn damage(contents: &mut Contents, chance: &Chance) -> bool {
         }
         _ => garble_log(contents, chance),
     }
+}
+
+/// Returns whether a snapshot or checkpoint is stored whole: then no damage may keep a recovery from succeeding.
+pub async fn must_be_recoverable(store: &dyn Store) -> Result<bool> {
+    let generations = store.generations().await?;
+    let stored = store.get(generations.iter().copied().map(Key::Manifest).collect()).await?;
+    for (generation, stored) in generations.into_iter().zip(stored) {
+        let manifest = stored.and_then(|stored| Manifest::decode(generation, &stored));
+        let Some(manifest) = manifest.filter(|manifest| manifest.kind != ManifestKind::Imported) else { continue };
+        let keys = manifest.chunks.iter().map(|chunk| Key::Chunk(store.stored_id(&chunk.id))).collect();
+        let mut left = manifest.db_bytes as usize;
+        let is_intact = store.get(keys).await?.into_iter().zip(manifest.chunks.iter()).all(|(stored, expected)| {
+            let length = left.min(CHUNK_SIZE);
+            left -= length;
+            stored.is_some_and(|stored| chunk::intact(&stored, length, expected.check).is_some())
+        });
+        if is_intact && left == 0 {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn pick<'a, T>(of: &'a [T], chance: &Chance) -> Option<&'a T> {

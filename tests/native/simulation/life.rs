@@ -12,6 +12,7 @@ use tidelock::{
 
 use super::{
     Plan, Shared,
+    damage::must_be_recoverable,
     model::{NOTHING, state_of},
     mutant::Mutation,
     work::{Chance, TABLES, Worker},
@@ -92,7 +93,12 @@ async fn open(
                 match Storage::recover(store.clone(), platform, Holder::default(), None).await {
                     // Nothing changes if another page has recovered the database at the same time.
                     Ok(report) => assert!(report.changed || shared.model().met.steals > 0, "nothing was changed"),
-                    Err(error) if error.is(ErrorCode::DatabaseCorrupt) => return None,
+                    Err(error) if error.is(ErrorCode::DatabaseCorrupt) => {
+                        let floor = must_be_recoverable(&*store).await;
+                        assert!(floor != Ok(true), "a snapshot is whole, but {error} {:?}", error.details);
+                        shared.model().met.unrecoverable += 1;
+                        return None;
+                    }
                     Err(error) => passing(&error, shared),
                 }
             }

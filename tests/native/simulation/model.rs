@@ -79,6 +79,7 @@ pub struct Met {
     pub passed_over: u64,
     pub refused: u64,
     pub recoveries: u64,
+    pub unrecoverable: u64,
     pub deaths: u64,
     pub salvages: u64,
     pub jumps: u64,
@@ -92,7 +93,7 @@ pub struct Met {
 }
 
 impl Met {
-    pub fn each(&self) -> [(&'static str, u64); 25] {
+    pub fn each(&self) -> [(&'static str, u64); 28] {
         [
             ("commits", self.commits),
             ("acknowledged", self.acknowledged),
@@ -111,8 +112,11 @@ impl Met {
             ("damages passed over", self.passed_over),
             ("damages that refuse opening", self.refused),
             ("recoveries", self.recoveries),
+            ("recoveries that lack rows", self.salvages),
+            ("damages of all that could be recovered", self.unrecoverable),
             ("deaths of what serves a store", self.deaths),
             ("jumps of the clock", self.jumps),
+            ("points in time that match several states", self.ambiguous),
             ("imports", self.imports),
             ("openings of encrypted databases", self.encrypted),
             ("lives over files", self.folders),
@@ -138,7 +142,7 @@ impl Met {
             encrypted,
             ..
         } = other;
-        let Met { folders, secrets, rotations, opened_rotating, .. } = other;
+        let Met { folders, secrets, rotations, opened_rotating, unrecoverable, .. } = other;
         self.commits += commits;
         self.acknowledged += acknowledged;
         self.lost += lost;
@@ -156,6 +160,7 @@ impl Met {
         self.passed_over += passed_over;
         self.refused += refused;
         self.recoveries += recoveries;
+        self.unrecoverable += unrecoverable;
         self.deaths += deaths;
         self.salvages += salvages;
         self.jumps += jumps;

@@ -5,11 +5,11 @@ use tidelock::{
     engine::storage::flush::FlushPolicy,
     ports::{Durability, Holder},
     snapshot::SnapshotOptions,
-    store::{Storage, faulty::Crash},
+    store::{Rekeyed, Storage, faulty::Crash},
 };
 
 use super::{
-    bench::{Machine, snapshot},
+    bench::{Machine, key, snapshot, vault},
     page::{Page, by_call_only},
 };
 
@@ -71,6 +71,23 @@ fn chunks_stay_stored_as_long_as_something_reads_from_them() {
     page.assert_whole();
     machine.kill(Crash::Process);
     assert_eq!(open(&mut machine).unwrap().number("SELECT sum(v) FROM t"), 1500);
+}
+
+#[test]
+fn what_an_export_still_reads_gets_the_new_key() {
+    let mut machine = Machine::new();
+    let page = large(&mut machine);
+    let (export, before) = (page.flusher.file().pin(), page.flusher.file().image().unwrap());
+    for round in 0..4 {
+        commit(&mut machine, &page, &format!("UPDATE t SET v = {round}, b = randomblob(4000)"));
+        snapshot(&mut machine, &page).unwrap();
+    }
+    let (storage, vault) = (page.storage.clone(), vault(&machine.platform(), key(1)));
+    assert_eq!(machine.sim.run(async move { storage.rekey(Some(&vault)).await }), Rekeyed::Done);
+    for (index, expected) in before.chunks.iter().enumerate() {
+        assert!(export.chunk(index as u32).unwrap() == expected[..], "chunk {index}");
+    }
+    page.assert_whole();
 }
 
 #[test]

@@ -1,0 +1,177 @@
+//! Restores and recoveries of a folder: the process is killed before any operation of the disk, or the power is cut. The
+//! database is as before, or as after.
+
+use std::rc::Rc;
+
+use tidelock::{
+    ErrorCode, Result,
+    ports::{Durability, Holder, Platform, Store, sim::Sim},
+    snapshot::Reason,
+    sqlite::Connection,
+    store::{Storage, sealed::Secret},
+};
+
+use super::{
+    bench::key,
+    damaged_segment::{LOG, bytes, connect, flipped, frames, segments},
+    folder::{Chance, SimDisk},
+    page::{Page, by_call_only},
+};
+
+/// The rows of the first snapshot, of the last commit before the damage, and of the last commit.
+const FIRST: i64 = 2;
+const BEFORE: i64 = 5;
+const ALL: i64 = 6;
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Repair {
+    /// To the first snapshot.
+    Restore,
+    /// Of a damaged database.
+    Recover,
+    /// Of an intact database, to the first snapshot.
+    RecoverFrom,
+}
+
+impl Repair {
+    /// The rows before and after it. Before the recovery of a damaged database, it doesn't open.
+    fn rows(self) -> (Option<i64>, i64) {
+        match self {
+            Self::Recover => (None, BEFORE),
+            Self::Restore | Self::RecoverFrom => (Some(ALL), FIRST),
+        }
+    }
+}
+
+async fn open(store: Rc<dyn Store>, platform: &Platform) -> Result<Page> {
+    Page::open_with(store, platform, Durability::Strict, by_call_only()).await
+}
+
+fn made(repair: Repair, secret: Option<Secret>) -> SimDisk {
+    let (disk, mut sim) = (SimDisk::default(), Sim::new(1));
+    let (on, platform) = (disk.clone(), sim.platform());
+    sim.run(async move {
+        let store = connect(&on, &platform, secret).await.unwrap();
+        let page = open(store.clone(), &platform).await.unwrap();
+        page.commit("CREATE TABLE t(v)").await.unwrap();
+        for number in 1..=ALL {
+            page.commit("INSERT INTO t VALUES (hex(randomblob(200)))").await.unwrap();
+            if number == FIRST || number == FIRST + 1 {
+                page.snapshots.create(None, Reason::Manual).await.unwrap();
+            }
+        }
+        store.close().await.unwrap();
+    });
+    if repair != Repair::Recover {
+        return disk;
+    }
+    let last = segments(&disk).into_iter().rev().find_map(|segment| {
+        let name = format!("journal.{segment}");
+        let (at, _, length) = frames(&bytes(&disk, &name)).into_iter().rfind(|(_, kind, _)| *kind == LOG)?;
+        Some((name, at + length - 1))
+    });
+    let (name, at) = last.unwrap();
+    flipped(&disk, &name, at)
+}
+
+async fn recovered(disk: &SimDisk, platform: &Platform, repair: Repair, secret: Option<Secret>) -> Result<()> {
+    let store = connect(disk, platform, secret).await?;
+    let from = (repair == Repair::RecoverFrom).then_some("1");
+    Storage::recover(store.clone(), platform, Holder::default(), from).await?;
+    store.close().await
+}
+
+async fn restored(disk: &SimDisk, platform: &Platform, secret: Option<Secret>) -> Result<()> {
+    let store = connect(disk, platform, secret).await?;
+    let page = open(store.clone(), platform).await?;
+    let file = page.snapshots.load("1").await?;
+    let scratch = Connection::open(&file)?;
+    page.snapshots.safety().await?;
+    page.connection.replace_with(&scratch.pin())?;
+    page.commit("UPDATE t SET v = v").await?;
+    store.close().await
+}
+
+/// Runs the repair; returns whether it was reported as done.
+fn run(disk: &SimDisk, repair: Repair, secret: Option<Secret>) -> bool {
+    let (mut sim, on) = (Sim::new(2), disk.clone());
+    let platform = sim.platform();
+    sim.run(async move {
+        match repair {
+            Repair::Restore => restored(&on, &platform, secret).await.is_ok(),
+            _ => recovered(&on, &platform, repair, secret).await.is_ok(),
+        }
+    })
+}
+
+/// Opens the database, checks it and adds a row; returns the rows that it found.
+fn opened(disk: &SimDisk, secret: Option<Secret>) -> Result<i64> {
+    let (mut sim, on) = (Sim::new(3), disk.clone());
+    let platform = sim.platform();
+    sim.run(async move {
+        let store = connect(&on, &platform, secret).await?;
+        let page = open(store.clone(), &platform).await?;
+        assert_eq!(page.warnings, []);
+        page.assert_whole();
+        for info in page.snapshots.list() {
+            let verification = page.snapshots.verify(&info.id).await?;
+            assert!(verification.ok, "{verification:?}");
+        }
+        let rows = page.number("SELECT count(*) FROM t");
+        page.commit("INSERT INTO t VALUES ('more')").await?;
+        store.close().await?;
+        Ok(rows)
+    })
+}
+
+fn at_every_operation(power: bool) {
+    for (repair, secret) in [Repair::Restore, Repair::Recover, Repair::RecoverFrom]
+        .into_iter()
+        .flat_map(|repair| [(repair, None), (repair, Some(key(1)))])
+    {
+        let (base, expected) = (made(repair, secret.clone()), repair.rows());
+        let (mut old, mut new, mut chance) = (0, 0, Chance(7));
+        for stop_at in 1.. {
+            let disk = base.copied();
+            disk.stop_at(stop_at, chance.below(1000));
+            let done = run(&disk, repair, secret.clone());
+            let operations = disk.operations();
+            disk.restart();
+            if power {
+                disk.cut_power(&mut |limit| chance.below(limit));
+            }
+            let case = format!("{repair:?}, encrypted {}, stopped before {stop_at}", secret.is_some());
+            match opened(&disk, secret.clone()) {
+                Ok(rows) if rows == expected.1 => new += 1,
+                Ok(rows) => {
+                    assert_eq!((Some(rows), done), (expected.0, false), "{case}");
+                    old += 1;
+                }
+                Err(error) => {
+                    assert_eq!(
+                        (error.code, expected.0, done),
+                        (ErrorCode::DatabaseCorrupt, None, false),
+                        "{case}: {error}"
+                    );
+                    old += 1;
+                    assert!(run(&disk, repair, secret.clone()), "{case}: the next recovery");
+                    assert_eq!(opened(&disk, secret.clone()), Ok(expected.1), "{case}");
+                }
+            }
+            if done && operations <= stop_at {
+                break;
+            }
+        }
+        assert!(old > 3 && new > 0, "{repair:?}: {old} before, {new} after");
+    }
+}
+
+#[test]
+fn a_process_may_be_killed_before_any_operation_of_a_repair() {
+    at_every_operation(false);
+}
+
+#[test]
+fn the_power_may_be_cut_at_any_operation_of_a_repair() {
+    at_every_operation(true);
+}
