@@ -8,8 +8,8 @@
 // operators and functions of one long expression also count the bytes of their values. Nested triggers and generated columns are limited,
 // since SQLite compiles each by a nested call: 900 overflow the stack of a page, which ends the engine.
 //
-// What no database of tidelock reaches is left out, 3 KB of gzip: SQLite's error log, which has no reader; file names that are URIs; and
-// journals on a disk, with commits in several files.
+// What no database of tidelock reaches is left out, 8 KB of gzip: SQLite's error log, which has no reader; file names that are URIs;
+// journals on a disk, with commits in several files; and the files of the sorter.
 import { existsSync, lstatSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 
@@ -368,6 +368,65 @@ ${at === 2 ? '      goto json_extract_error;\n' : '      jsonParseFree(p);\n    
   ['      rc = hasHotJournal(pPager, &bHotJournal);\n', '      bHotJournal = 0;\n'],
   ['   || nTrans<=1\n', '   || 1\n'],
   ['    rc = pager_delsuper(pPager, zSuper);\n', ''],
+  // Every journal, temporary table and sorted row is in memory (SQLITE_TEMP_STORE=3), and pages reach a file only with a commit.
+  [
+    '  rc = readSuperJournal(pPager->jfd, 1+(i64)pPager->pVfs->mxPathname, &zSuper);\n',
+    '  rc = SQLITE_OK;\n',
+  ],
+  ['      if( pPager->journalMode==PAGER_JOURNALMODE_MEMORY ){\n', '      if( 1 ){\n'],
+  ['    if( sqlite3JournalIsInMemory(pPager->jfd) ){\n', '    if( 1 ){\n'],
+  ['    if( isOpen(pPager->jfd) && pPager->journalMode!=PAGER_JOURNALMODE_MEMORY ){\n', '    if( 0 ){\n'],
+  ['    int nStmtSpill = sqlite3Config.nStmtSpill;\n', '    int nStmtSpill = -1;\n'],
+  ['  if( p->nSpill>0 && (iAmt+iOfst)>p->nSpill ){\n', '  if( 0 ){\n'],
+  ['    if( !pPager->exclusiveMode && (eOld & 5)==1 && (eMode & 1)==0 ){\n', '    if( 0 ){\n'],
+  ['  testcase( pPager->doNotSpill & SPILLFLAG_ROLLBACK );\n', '  return SQLITE_OK;\n'],
+  ['    rc = pagerOpentemp(pPager, pPager->fd, pPager->vfsFlags);\n', ''],
+  // The sorter, whose files would be memory, too: rows stay in blocks until they are sorted, and are never copied.
+  ['    if( !sqlite3TempInMemory(db) ){\n      i64 mxCache; ', '    if( 0 ){\n      i64 mxCache; '],
+  ['  if( pSorter->mxPmaSize ){\n', '  if( 0 ){\n'],
+  ['  pSorter->list.szPMA += nPMA;\n  if( nPMA>pSorter->mxKeysize ){\n', '  if( 0 ){\n'],
+  [
+    '  if( pSorter->list.aMemory ){\n    int nMin = pSorter->iMemory + nReq;\n\n    if( nMin>pSorter->nMemory ){\n',
+    `  if( 1 ){
+    i64 nMin = pSorter->iMemory + nReq;
+    if( nMin>pSorter->nMemory ){
+      i64 nNew = MAX(MIN(2*(i64)pSorter->nMemory, 1<<20), MAX(pSorter->pgsz, nReq+8));
+      u8 *aNew = sqlite3Malloc(nNew);
+      if( !aNew ) return SQLITE_NOMEM_BKPT;
+      *(u8**)aNew = pSorter->list.aMemory;
+      pSorter->list.aMemory = aNew;
+      pSorter->nMemory = (int)nNew;
+      pSorter->iMemory = 8;
+    }
+    if( 0 ){
+`,
+  ],
+  [
+    '    if( pSorter->list.pList ){\n      pNew->u.iNext = (int)((u8*)(pSorter->list.pList) - pSorter->list.aMemory);\n    }\n',
+    '    pNew->u.pNext = pSorter->list.pList;\n',
+  ],
+  [
+    '    if( pList->aMemory ){\n      if( (u8*)p==pList->aMemory ){\n',
+    `    if( tidelockOverdue(pTask->pSorter->db, 32+(i64)p->nVal) ) return SQLITE_INTERRUPT;
+    if( 0 ){
+      if( (u8*)p==pList->aMemory ){
+`,
+  ],
+  ['  if( pSorter->bUsePMA==0 ){\n', '  if( 1 ){\n'],
+  ['  if( pSorter->bUsePMA ){\n    assert(', '  if( 0 ){\n    assert('],
+  ['  if( pSorter->bUsePMA ){\n    PmaReader', '  if( 0 ){\n    PmaReader'],
+  ['    if( pSorter->list.aMemory==0 ) vdbeSorterRecordFree(db, pFree);\n', ''],
+  ['  vdbeMergeEngineFree(pSorter->pMerger);\n  pSorter->pMerger = 0;\n', ''],
+  [
+    '  if( pSorter->list.aMemory==0 ){\n    vdbeSorterRecordFree(0, pSorter->list.pList);\n  }\n',
+    `  while( pSorter->list.aMemory ){
+    u8 *aNext = *(u8**)pSorter->list.aMemory;
+    sqlite3_free(pSorter->list.aMemory);
+    pSorter->list.aMemory = aNext;
+  }
+  pSorter->nMemory = 0;
+`,
+  ],
 ]
 
 const [from, to] = process.argv.slice(2)
