@@ -369,10 +369,7 @@ ${at === 2 ? '      goto json_extract_error;\n' : '      jsonParseFree(p);\n    
   ['   || nTrans<=1\n', '   || 1\n'],
   ['    rc = pager_delsuper(pPager, zSuper);\n', ''],
   // Every journal, temporary table and sorted row is in memory (SQLITE_TEMP_STORE=3), and pages reach a file only with a commit.
-  [
-    '  rc = readSuperJournal(pPager->jfd, 1+(i64)pPager->pVfs->mxPathname, &zSuper);\n',
-    '  rc = SQLITE_OK;\n',
-  ],
+  ['  rc = readSuperJournal(pPager->jfd, 1+(i64)pPager->pVfs->mxPathname, &zSuper);\n', '  rc = SQLITE_OK;\n'],
   ['      if( pPager->journalMode==PAGER_JOURNALMODE_MEMORY ){\n', '      if( 1 ){\n'],
   ['    if( sqlite3JournalIsInMemory(pPager->jfd) ){\n', '    if( 1 ){\n'],
   ['    if( isOpen(pPager->jfd) && pPager->journalMode!=PAGER_JOURNALMODE_MEMORY ){\n', '    if( 0 ){\n'],
@@ -391,10 +388,10 @@ ${at === 2 ? '      goto json_extract_error;\n' : '      jsonParseFree(p);\n    
     i64 nMin = pSorter->iMemory + nReq;
     if( nMin>pSorter->nMemory ){
       i64 nNew = MAX(MIN(2*(i64)pSorter->nMemory, 1<<20), MAX(pSorter->pgsz, nReq+8));
-      u8 *aNew = sqlite3Malloc(nNew);
-      if( !aNew ) return SQLITE_NOMEM_BKPT;
-      *(u8**)aNew = pSorter->list.aMemory;
-      pSorter->list.aMemory = aNew;
+      u8 *aBlock = sqlite3Malloc(nNew);
+      if( !aBlock ) return SQLITE_NOMEM_BKPT;
+      *(u8**)aBlock = pSorter->list.aMemory;
+      pSorter->list.aMemory = aBlock;
       pSorter->nMemory = (int)nNew;
       pSorter->iMemory = 8;
     }

@@ -449,7 +449,7 @@ impl Database {
     /// # use tidelock::{Encryption, OpenOptions, Storage};
     /// # let options = OpenOptions::new("example").storage(Storage::Memory);
     /// let db = tidelock::open(options.encryption(Encryption::passphrase("correct horse battery staple"))).await?;
-    /// db.rekey(Some(Encryption::passphrase("a new one that nobody guesses"))).await?;
+    /// db.rekey(Some(Encryption::passphrase("four other unrelated words"))).await?;
     /// # Ok::<_, tidelock::Error>(()) }).unwrap();
     /// ```
     pub async fn rekey(&self, encryption: Option<Encryption>) -> Result<()> {

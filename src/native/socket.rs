@@ -68,7 +68,7 @@ pub fn tls_trusting(root_certificates: Option<&[u8]>) -> Result<Arc<ClientConfig
 
 impl Sockets for NativeSockets {
     fn open(&self, url: &str, on_event: Box<dyn Fn(SocketEvent)>) -> Result<Box<dyn Socket>> {
-        let state: Shared = Shared::default();
+        let state = SharedState::default();
         let (report, mut events) = unbounded();
         let (url, tls, connection) = (url.to_owned(), self.tls.clone(), state.clone());
         let run = move || {
@@ -98,7 +98,7 @@ struct SocketState {
     is_dropped: bool,
 }
 
-type Shared = Arc<Mutex<SocketState>>;
+type SharedState = Arc<Mutex<SocketState>>;
 
 fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
     shared.lock().unwrap_or_else(|broken| broken.into_inner())
@@ -209,7 +209,7 @@ fn connect(url: &Uri) -> io::Result<TcpStream> {
 }
 
 struct NativeSocket {
-    state: Shared,
+    state: SharedState,
     abort: AbortHandle,
 }
 

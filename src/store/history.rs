@@ -93,16 +93,14 @@ impl Storage {
         if at < reach.time || matching.is_empty() {
             return Err(unreachable(at, &states, reach.time));
         }
-        let is_own = |state: &StoredPoint| Some(state.lsn) == point.lsn && state.at == Some(at);
         let chosen = match (point.lsn, matching.as_slice()) {
             (None, [only]) => Some(*only),
             (None, _) => None,
-            // Only the last of several commits within a millisecond matches its time.
-            (lsn, several) => several
-                .iter()
-                .copied()
-                .find(|index| Some(states[*index].lsn) == lsn)
-                .or_else(|| states.iter().position(is_own)),
+            (Some(lsn), several) => {
+                let found = several.iter().copied().find(|index| states[*index].lsn == lsn);
+                // Only the last of several commits within a millisecond matches its time.
+                found.or_else(|| states.iter().position(|state| state.lsn == lsn && state.at == Some(at)))
+            }
         };
         let Some(chosen) = chosen else {
             return Err(ambiguous(at, matching.iter().map(|index| &states[*index])));

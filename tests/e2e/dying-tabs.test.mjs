@@ -10,7 +10,7 @@ const opfs = { storage: 'opfs' }
 /** What a tab may meet when another one takes its database, or its worker dies. */
 const expected = ['lock_lost', 'closed', 'database_in_use', 'storage_blocked', 'storage_unavailable', 'worker_crashed']
 
-/** Runs in a page, until that dies: opens, writes pairs of rows, each with a number of its own, and closes or is robbed of the lock. */
+/** Runs in a page, until that dies: opens, writes pairs of rows, each with a number of its own, and closes or loses the lock to another tab. */
 async function live([name, tab]) {
   const below = (count) => Math.floor(Math.random() * count)
   const ways = ['wait', 'wait', 'takeover', 'steal']

@@ -90,7 +90,7 @@ export const mutants = [
   {
     name: 'first-of-several-states',
     file: 'src/store/history.rs',
-    text: 'several.iter().copied().find(|index| Some(states[*index].lsn) == lsn)',
+    text: 'several.iter().copied().find(|index| states[*index].lsn == lsn)',
     instead: 'several.first().copied()',
     breaks: 'after the clock was set back, a restore silently takes one of the states that match',
   },

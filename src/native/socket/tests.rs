@@ -28,7 +28,7 @@ fn serve(answer: impl FnOnce(TcpStream) + Send + 'static) -> u16 {
     port
 }
 
-/// Greets, repeats what it is told, and tells how the connection ended.
+/// Greets, repeats each text that it receives, and returns how the connection ended.
 fn echo(stream: impl Read + Write) -> tungstenite::Error {
     let Ok(mut socket) = accept(stream) else { return tungstenite::Error::AlreadyClosed };
     socket.send("hello".into()).unwrap();
