@@ -7,6 +7,7 @@ import {
   checkOptionsOf,
   checkString,
   checkTime,
+  reading,
   optional,
 } from '../base/check.js'
 import { invalid } from '../base/errors.js'
@@ -43,7 +44,7 @@ function pointOf(
   if (typeof id === 'string' && id !== '' && !/^\d{4}-\d\d-\d\d/.test(id)) return undefined
   if (typeof id !== 'object' || id === null || isA(id, 'Date'))
     throw invalid(`${call} needs the id of a snapshot, or { at }`, { hint: 'For a time, pass { at: time }' })
-  const misplaced = others.find((name) => name in id)
+  const misplaced = reading(`The options of ${call}`, () => others.find((name) => name in id))
   if (misplaced !== undefined)
     throw invalid(`${call} takes '${misplaced}' in its second argument`, {
       details: { option: misplaced },
