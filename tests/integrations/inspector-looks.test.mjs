@@ -109,6 +109,13 @@ for (const width of [1280, 360])
           if (name === 'sync' && drawn.sync === '[data-rejected]') await page.click('[data-conflict] summary')
           await looksRight(opened, `${state}-${name}-${width}-${colorScheme}`)
         }
+        if (drawn.history !== undefined) {
+          await view('tables')
+          await page.click(`${drawn.tables} td`)
+          await page.click('text=History of row')
+          await page.waitForSelector('[data-row]:not([aria-busy])', { timeout: 60_000 })
+          await looksRight(opened, `${state}-row-${width}-${colorScheme}`)
+        }
         await opened.check()
         await page.close()
       })

@@ -143,7 +143,7 @@ test('of a folder, the page has the history: earlier states, what happened to a 
     await inPage(url, async (page) => {
       await page.click('td:text-is("second")')
       await page.click('text=History of row')
-      await page.waitForSelector('[data-row="notes a"] tbody tr.added')
+      await page.waitForSelector('[data-row="notes a"]:not([aria-busy]) tbody tr.added')
       const changes = await page.$$eval('[data-row] tbody tr', (rows) => rows.map((row) => row.className))
       assert.deepEqual(changes, ['changed', 'added'])
       await page.waitForSelector('[data-row] td:has-text("first → second")')

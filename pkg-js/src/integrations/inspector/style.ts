@@ -103,13 +103,15 @@ section { display: flex; flex-direction: column; gap: 8px; min-width: 0; }
 .outcome .grid { max-height: 62vh; }
 table { border-collapse: collapse; font-size: 13px; min-width: 100%; }
 th { position: sticky; top: 0; z-index: 1; background: var(--card); color: var(--soft); font-weight: 600; text-align: start; box-shadow: inset 0 -1px var(--line); }
+td .values { max-height: 220px; overflow: auto; }
 th, td { padding: 4px 10px; white-space: nowrap; max-width: 340px; overflow: hidden; text-overflow: ellipsis; }
 td { border-top: 1px solid var(--line); text-align: start; }
 tbody tr:hover { background: color-mix(in srgb, var(--wash) 45%, transparent); }
 td:focus-visible { outline-offset: -2px; }
 td input { width: 100%; min-width: 8em; padding: 1px 4px; margin: -2px -5px; }
 td.wrap, .wrap { white-space: normal; overflow-wrap: anywhere; }
-.changes td.wrap { min-width: 180px; }
+.changes td.wrap, .past td.wrap { min-width: 180px; }
+.past td:first-child { min-width: 92px; white-space: normal; }
 td > .wrap { display: block; min-width: 180px; }
 td:has(.sql) { max-width: none; }
 td .sql { display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 3; width: max-content; max-width: max(45cqw, 220px); overflow: hidden; white-space: pre-wrap; overflow-wrap: anywhere; }

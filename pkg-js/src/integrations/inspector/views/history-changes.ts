@@ -4,6 +4,9 @@ import { differences, type RowDifference, type TableDifference } from '../differ
 import { type Child, empty, h } from '../dom.js'
 import { cellText, count, plural } from '../format.js'
 
+/** With more values than this, their cell is scrolled. */
+const scrolledFrom = 12
+
 /** Shows the changes from one state to another. */
 export async function showDifference(before: Database, after: Database, signal: AbortSignal): Promise<HTMLElement> {
   const found = await differences(before, after, signal)
@@ -56,7 +59,7 @@ function listOf({ table, columns, changes }: TableDifference): HTMLElement {
             { class: change.kind },
             h('td', {}, h('span', { class: `badge ${change.kind}` }, change.kind)),
             h('td', {}, change.key.map(cellText).join(', ')),
-            h('td', { class: 'wrap' }, ...valuesOf(columns, change)),
+            valuesCell(valuesOf(columns, change)),
           ),
         ),
       ),
@@ -73,6 +76,13 @@ export function valuesOf(columns: readonly string[], { before, after }: RowDiffe
     if (isSame(old, now)) return []
     return [pair(column, h('del', {}, cellText(old)), ' → ', h('ins', {}, cellText(now)))]
   })
+}
+
+/** The cell of the values; many of them are scrolled. */
+export function valuesCell(values: readonly Child[]): HTMLElement {
+  if (values.length <= scrolledFrom) return h('td', { class: 'wrap' }, ...values)
+  const props = { class: 'values', tabIndex: 0, role: 'group', 'aria-label': 'Values' }
+  return h('td', { class: 'wrap' }, h('div', props, ...values))
 }
 
 const pair = (column: string, ...values: Child[]) => h('span', { class: 'pair' }, h('b', {}, column), ' ', ...values)

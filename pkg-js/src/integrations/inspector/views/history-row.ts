@@ -5,8 +5,9 @@ import type { Context } from '../context.js'
 import type { RowDifference } from '../difference.js'
 import { action, empty, fill, h } from '../dom.js'
 import { ago, clock, count, plural, rowName } from '../format.js'
+import { problem } from '../problem.js'
 import type { ScratchDatabases } from '../scratch.js'
-import { valuesOf } from './history-changes.js'
+import { valuesCell, valuesOf } from './history-changes.js'
 
 /** How many commits are read at once: the state of each is opened. */
 const readAtOnce = 50
@@ -20,19 +21,33 @@ export interface ChosenRow {
 /** The values of a row by columns; undefined: there is none. */
 type Values = ReadonlyMap<string, SqlResultValue>
 
-/** Shows the commits that changed a row. `points`: those of the history up to the chosen one. */
-export async function showRowHistory(
+/** Shows the commits that changed a row, as they are found. `points`: those of the history up to the chosen one. */
+export function showRowHistory(
   context: Context,
   scratch: ScratchDatabases,
   points: readonly HistoryPoint[],
   row: ChosenRow,
   signal: AbortSignal,
-): Promise<HTMLElement> {
+): HTMLElement {
   const list = h('tbody')
+  const note = empty()
   const footer = h('div', { class: 'footer' })
   const more = action('Look at earlier commits', () => lookBack(), context.fail)
+  const heads = ['change', 'values'].map((name) => h('th', { scope: 'col' }, name))
+  const element = h(
+    'div',
+    { class: 'stack', 'data-row': rowName(row) },
+    h(
+      'div',
+      { class: 'grid', tabIndex: 0, role: 'region', 'aria-label': `Changes of ${rowName(row)}` },
+      h('table', { class: 'past' }, h('thead', {}, h('tr', {}, ...heads)), list),
+    ),
+    note,
+    footer,
+  )
   let at = points.length - 1
-  let after = await rowAt(at)
+  /** The row after the commit; null: not read yet. */
+  let after: Values | undefined | null = null
 
   async function rowAt(index: number): Promise<Values | undefined> {
     const point = points[index]
@@ -40,7 +55,11 @@ export async function showRowHistory(
   }
 
   async function lookBack(): Promise<void> {
+    note.hidden = true
+    element.setAttribute('aria-busy', 'true')
+    if (after === null) after = await rowAt(at)
     for (const until = Math.max(0, at - readAtOnce); at > until; at--) {
+      fill(footer, h('span', { class: 'summary' }, `Reading ${plural(at - until, 'commit')}…`))
       const before = await rowAt(at - 1)
       const change = changeOf(before, after)
       if (change !== undefined) list.append(lineOf(points[at] as HistoryPoint, change))
@@ -53,27 +72,18 @@ export async function showRowHistory(
     fill(footer, h('span', { class: 'summary' }, end), h('span', { class: 'space' }), at > 0 && more)
     fill(note, `None of the last ${count(points.length - at)} commits changed this row.`)
     note.hidden = list.rows.length > 0
+    element.removeAttribute('aria-busy')
   }
 
-  const note = empty()
-  await lookBack()
-  const heads = ['time', 'change', 'values'].map((name) => h('th', { scope: 'col' }, name))
-  return h(
-    'div',
-    { class: 'stack', 'data-row': rowName(row) },
-    h(
-      'div',
-      { class: 'grid', tabIndex: 0, role: 'region', 'aria-label': `Changes of ${rowName(row)}` },
-      h('table', { class: 'changes' }, h('thead', {}, h('tr', {}, ...heads)), list),
-    ),
-    note,
-    footer,
-  )
+  lookBack().catch((error: unknown) => {
+    if (!signal.aborted) fill(footer, problem(error))
+  })
+  return element
 }
 
 async function readRow(then: Database, { table, key }: ChosenRow, signal: AbortSignal): Promise<Values | undefined> {
   const names = (await columnsOf(then, table, signal)).map(({ name }) => name)
-  // The table is younger, or had another key.
+  // The table is younger.
   if (names.length === 0) return undefined
   const where = Object.keys(key).map((name) => `${quoted(name)} IS ?`)
   const sql = `SELECT ${names.map(quoted).join(', ')} FROM ${quoted(table)} WHERE ${where.join(' AND ')}`
@@ -96,8 +106,7 @@ function lineOf({ at }: HistoryPoint, { kind, values }: NonNullable<ReturnType<t
   return h(
     'tr',
     { class: kind },
-    h('td', { title: ago(at) }, clock(at, true)),
-    h('td', {}, h('span', { class: `badge ${kind}` }, kind)),
-    h('td', { class: 'wrap' }, ...values),
+    h('td', { title: ago(at) }, h('span', { class: `badge ${kind}` }, kind), ' ', clock(at, true)),
+    valuesCell(values),
   )
 }
