@@ -7,8 +7,8 @@ import {
   checkOptionsOf,
   checkString,
   checkTime,
-  reading,
   optional,
+  reading,
 } from '../base/check.js'
 import { invalid } from '../base/errors.js'
 import type { SnapshotHistory, SnapshotInfo, SnapshotVerification } from '../base/generated-types.js'

@@ -19,7 +19,7 @@ export interface ChosenRow {
 }
 
 /** The values of a row by columns; undefined: there is none. */
-type Values = ReadonlyMap<string, SqlResultValue>
+type RowValues = ReadonlyMap<string, SqlResultValue>
 
 /** Shows the commits that changed a row, as they are found. `points`: those of the history up to the chosen one. */
 export function showRowHistory(
@@ -47,9 +47,9 @@ export function showRowHistory(
   )
   let at = points.length - 1
   /** The row after the commit; null: not read yet. */
-  let after: Values | undefined | null = null
+  let after: RowValues | undefined | null = null
 
-  async function rowAt(index: number): Promise<Values | undefined> {
+  async function rowAt(index: number): Promise<RowValues | undefined> {
     const point = points[index]
     return point && readRow(await scratch.at(point), row, signal)
   }
@@ -81,7 +81,7 @@ export function showRowHistory(
   return element
 }
 
-async function readRow(then: Database, { table, key }: ChosenRow, signal: AbortSignal): Promise<Values | undefined> {
+async function readRow(then: Database, { table, key }: ChosenRow, signal: AbortSignal): Promise<RowValues | undefined> {
   const names = (await columnsOf(then, table, signal)).map(({ name }) => name)
   // The table is younger.
   if (names.length === 0) return undefined
@@ -92,10 +92,10 @@ async function readRow(then: Database, { table, key }: ChosenRow, signal: AbortS
 }
 
 /** What differs between two states of a row, over the columns of both. */
-function changeOf(before: Values | undefined, after: Values | undefined) {
+function changeOf(before: RowValues | undefined, after: RowValues | undefined) {
   if (before === undefined && after === undefined) return undefined
   const columns = [...new Set([...(after?.keys() ?? []), ...(before?.keys() ?? [])])]
-  const over = (values: Values | undefined) => values && columns.map((name) => values.get(name) ?? null)
+  const over = (values: RowValues | undefined) => values && columns.map((name) => values.get(name) ?? null)
   const kind = before === undefined ? 'added' : after === undefined ? 'deleted' : 'changed'
   const difference: RowDifference = { kind, key: [], before: over(before), after: over(after) }
   const values = valuesOf(columns, difference)
