@@ -98,7 +98,8 @@ impl Snapshots {
     /// # futures_executor::block_on(async {
     /// use tidelock::{OpenOptions, PointInTime, Storage};
     ///
-    /// # let db = tidelock::open(OpenOptions::new("example").storage(Storage::Memory)).await?;
+    /// # let folder = std::env::temp_dir().join(format!("tidelock-doc-history-{}.tidelock", std::process::id()));
+    /// # let db = tidelock::open(OpenOptions::new("example").storage(Storage::File).path(&folder)).await?;
     /// db.exec("CREATE TABLE notes(body); INSERT INTO notes VALUES ('tea')").await?;
     /// let history = db.snapshots().history(10).await?; // The newest commits, oldest first.
     /// let last = history.points.last().unwrap();
@@ -106,6 +107,8 @@ impl Snapshots {
     /// // Or a time: Timestamp::parse("2026-11-20T07:19:57Z")
     /// db.snapshots().restore_at(PointInTime { at: last.at, lsn: Some(last.lsn) }, false).await?;
     /// assert_eq!(db.query_as::<String>("SELECT body FROM notes", ()).await?, ["tea"]);
+    /// # db.close().await?;
+    /// # std::fs::remove_dir_all(&folder).unwrap();
     /// # Ok::<_, tidelock::Error>(()) }).unwrap();
     /// ```
     pub async fn restore_at(&self, point: impl Into<PointInTime>, force: bool) -> Result<()> {

@@ -1,7 +1,6 @@
 // The example leptos-notes: a program in Rust that uses the crate in a page, without npm. Built by its own script.
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { after, before, test } from 'node:test'
 import { isDeepStrictEqual } from 'node:util'
@@ -49,12 +48,6 @@ const add = async (page, body) => {
   await page.getByText(body).waitFor()
 }
 const notes = (page) => page.locator('li label').allInnerTexts()
-
-test('without the feature sync the page loads none of its code', () => {
-  const wasm = readFileSync(path.join(example, 'dist/leptos-notes_bg.wasm'))
-  assert.ok(wasm.includes('The database is closed'))
-  assert.ok(!wasm.includes('which would be deleted'), 'it has the message of a pull that finds the remote empty')
-})
 
 test('notes are shown at once, work offline, and survive a reload and a killed browser', async () => {
   const problems = []
