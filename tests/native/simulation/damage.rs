@@ -2,7 +2,7 @@
 
 use tidelock::{
     Result,
-    format::{Manifest, ManifestKind},
+    format::{LogKind, LogRecord, Manifest, ManifestKind},
     ports::{Key, Store},
     sqlite::CHUNK_SIZE,
     store::{Contents, chunk},
@@ -35,8 +35,18 @@ pub fn damage(contents: &mut Contents, chance: &Chance) -> bool {
     }
 }
 
-/// Returns whether a snapshot or checkpoint is stored whole: then no damage may keep a recovery from succeeding.
+/// Returns whether no damage may keep a recovery from succeeding: a snapshot or checkpoint is stored whole, or the log from
+/// its beginning to its first commit.
 pub async fn must_be_recoverable(store: &dyn Store) -> Result<bool> {
+    let log = store.log((0, u32::MAX), 1 << 20).await?;
+    for ((key, stored), lsn) in log.into_iter().zip(1..) {
+        let record = LogRecord::decode(key, stored).filter(|record| key == (lsn, 0) && record.header.lsn == lsn);
+        match record.map(|record| (record.header.kind, record.header.parts)) {
+            Some((LogKind::Commit, 1)) => return Ok(true),
+            Some((LogKind::Epoch, _)) => {}
+            _ => break,
+        }
+    }
     let generations = store.generations().await?;
     let stored = store.get(generations.iter().copied().map(Key::Manifest).collect()).await?;
     for (generation, stored) in generations.into_iter().zip(stored) {

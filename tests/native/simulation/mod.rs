@@ -112,6 +112,8 @@ impl Plan {
         // Some pages write so much, and snapshot so rarely, that the log is compacted.
         let large = chance.one_in(40);
         let damaging = chance.one_in(3);
+        // With several chunks, so that damage of one leaves others, and without a log that could replace it.
+        let wide = damaging && chance.one_in(2);
         Self {
             powerless,
             damaging,
@@ -120,7 +122,7 @@ impl Plan {
                 interval_ms: if large { 100_000 } else { 60 + chance.below(400) },
                 keep: 1 + chance.below(3) as usize,
                 backoff_ms: 5,
-                log_max_bytes: (contested || chance.one_in(3)).then(|| chance.below(200_000)),
+                log_max_bytes: (contested || wide || chance.one_in(3)).then(|| chance.below(200_000)),
                 verify: match chance.below(8) {
                     0 => VerifyMode::Full,
                     1 => VerifyMode::None,
@@ -129,7 +131,11 @@ impl Plan {
                 compress: !chance.one_in(4),
                 ..SnapshotOptions::default()
             },
-            pad: if large { 400_000 } else { 3_000 },
+            pad: match (large, wide) {
+                (true, _) => 400_000,
+                (_, true) => 20_000,
+                _ => 3_000,
+            },
             page_size: 512 << chance.below(4),
             contested,
             jumps: !contested && seed % 4 == 2,

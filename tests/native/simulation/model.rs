@@ -113,7 +113,7 @@ impl Met {
             ("damages that refuse opening", self.refused),
             ("recoveries", self.recoveries),
             ("recoveries that lack rows", self.salvages),
-            ("damages of all that could be recovered", self.unrecoverable),
+            ("damages that leave nothing to recover", self.unrecoverable),
             ("deaths of what serves a store", self.deaths),
             ("jumps of the clock", self.jumps),
             ("points in time that match several states", self.ambiguous),

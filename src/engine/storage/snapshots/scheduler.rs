@@ -7,6 +7,7 @@ use futures_util::future::{Either, select};
 
 use super::{Snapshots, SnapshotsInner};
 use crate::{
+    engine::connection::mutex::MutexGuard,
     snapshot::{Reason, VerifyMode, backoff_ms, hidden_due},
     store::Tag,
     time::Timestamp,
@@ -45,8 +46,10 @@ impl Snapshots {
                 // After a failure, the next opening sweeps again.
                 let _ = inner.storage.sweep().await;
                 inner.repair().await;
-                drop(guard);
-                SnapshotsInner::compact_if_wanted(&inner);
+                // Closing waits for the guard. Otherwise a program that only opens and closes would never compact the log.
+                if let Ok(guard) = &guard {
+                    inner.compact(guard).await;
+                }
             }
             SnapshotsInner::run_schedule(inner, stopped).await;
         }));
@@ -86,34 +89,37 @@ impl SnapshotsInner {
 
     fn wants_checkpoint(&self) -> bool {
         let file = self.flusher.file();
-        self.storage.wants_checkpoint(file, self.options.log_limit(file.bytes()))
+        self.flusher.is_logged() && self.storage.wants_checkpoint(file, self.options.log_limit(file.bytes()))
     }
 
     fn compact_if_wanted(this: &Rc<Self>) {
-        let wanted = this.flusher.is_logged() && this.wants_checkpoint();
-        if !wanted
-            || this.compacting.get()
-            || this.stopped.get()
-            || this.monotonic_ms() < this.no_compaction_before.get()
-        {
+        let too_early = this.monotonic_ms() < this.no_compaction_before.get();
+        if !this.wants_checkpoint() || this.compacting.get() || this.stopped.get() || too_early {
             return;
         }
         this.compacting.set(true);
         let inner = this.clone();
         this.platform.spawner.spawn(Box::pin(async move {
             let Ok(guard) = inner.mutex.acquire().await else { return };
-            // A snapshot that was taken meanwhile makes the checkpoint unnecessary.
-            if inner.wants_checkpoint() && !inner.stopped.get() {
-                let compacted = match inner.take(&guard, Tag::checkpoint(), VerifyMode::Quick).await {
-                    Ok(_) => inner.prune(&guard).await,
-                    Err(error) => Err(error),
-                };
-                if compacted.is_err() {
-                    inner.no_compaction_before.set(inner.monotonic_ms() + COMPACTION_BACKOFF_MS);
-                }
+            if !inner.stopped.get() {
+                inner.compact(&guard).await;
             }
             inner.compacting.set(false);
         }));
+    }
+
+    /// Takes a checkpoint, if one is due: a snapshot that was taken meanwhile makes it unnecessary.
+    async fn compact(&self, guard: &MutexGuard) {
+        if !self.wants_checkpoint() {
+            return;
+        }
+        let compacted = match self.take(guard, Tag::checkpoint(), VerifyMode::Quick).await {
+            Ok(_) => self.prune(guard).await,
+            Err(error) => Err(error),
+        };
+        if compacted.is_err() {
+            self.no_compaction_before.set(self.monotonic_ms() + COMPACTION_BACKOFF_MS);
+        }
     }
 
     /// Takes scheduled snapshots until it is stopped.
