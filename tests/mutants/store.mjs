@@ -109,6 +109,13 @@ export const mutants = [
     breaks: 'each opening makes all later ones slower',
   },
   {
+    name: 'no-checkpoint-when-closed-at-once',
+    file: 'src/engine/storage/snapshots/scheduler.rs',
+    text: 'inner.compact(guard).await',
+    instead: '()',
+    breaks: 'for a program that only opens and closes, each opening makes all later ones slower',
+  },
+  {
     name: 'one-table-takes-all-the-time',
     file: 'src/sqlite/database/salvage.rs',
     text: '(self.left)() / 2.0',

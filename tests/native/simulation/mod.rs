@@ -309,6 +309,9 @@ fn acknowledged_commits_are_always_found_whole() {
         Err(seed) => panic!("seed {seed} fails: TIDELOCK_SEED={seed} runs it alone"),
     };
     println!("{seeds} seeds in {:.1} s", started.elapsed().as_secs_f64());
+    for (what, times) in all.rare() {
+        println!("{times:>9} {what}");
+    }
     for (what, times) in all.each() {
         println!("{times:>9} {what}");
         assert!(seeds < TELLING_SEEDS || times >= 5, "too little happened: {what} {times} times");
