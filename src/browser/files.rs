@@ -48,7 +48,7 @@ extern "C" {
     fn js_size(this: &JsFiles, name: &str) -> Result<Option<f64>, JsValue>;
 
     #[wasm_bindgen(method, catch, js_name = read)]
-    fn js_read(this: &JsFiles, name: &str, at: f64, length: u32) -> Result<Option<Uint8Array>, JsValue>;
+    fn js_read(this: &JsFiles, name: &str, at: f64, into: &mut [u8]) -> Result<f64, JsValue>;
 
     #[wasm_bindgen(method, catch, js_name = write)]
     fn js_write(this: &JsFiles, name: &str, at: f64, bytes: &[u8]) -> Result<(), JsValue>;
@@ -158,8 +158,12 @@ impl Files for JsFiles {
     }
 
     fn read(&self, name: &str, at: u64, length: usize) -> Result<Option<Vec<u8>>> {
-        let bytes = self.js_read(name, at as f64, length as u32).map_err(failure)?;
-        Ok(bytes.map(|bytes| bytes.to_vec()))
+        let Some(size) = self.size(name)? else { return Ok(None) };
+        // Straight into the memory of the wasm: another copy for each read would be garbage of JavaScript.
+        let mut bytes = vec![0; usize::try_from(size.saturating_sub(at)).unwrap_or(usize::MAX).min(length)];
+        let read = self.js_read(name, at as f64, &mut bytes).map_err(failure)?;
+        bytes.truncate(read as usize);
+        Ok(Some(bytes))
     }
 
     fn write(&self, name: &str, at: u64, bytes: &[u8]) -> Result<()> {

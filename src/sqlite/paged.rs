@@ -11,6 +11,9 @@ use crate::{error::Result, memory::room_for};
 /// Changes are kept in blocks, so that a small one keeps no whole chunk in memory.
 const BLOCKS: usize = CHUNK_SIZE / BLOCK_SIZE;
 
+/// Which share of the cache chunks have that were read once, as a divisor.
+const PASSING_SHARE: usize = 8;
+
 /// The stored state of a file.
 pub trait StoredPages {
     /// Returns the number of chunks.
@@ -104,6 +107,10 @@ struct Slot {
     cached: Option<Chunk>,
     /// Whether the cached chunk was used since the clock's hand passed it.
     used: bool,
+    /// Whether the chunk was in the cache before: a scan reads each chunk once only.
+    known: bool,
+    /// Whether the cached chunk was read for the first time, and not used again since.
+    passing: bool,
     changed: Option<ChangedBlocks>,
 }
 
@@ -117,6 +124,8 @@ struct Paged {
     cached: Vec<u32>,
     hand: usize,
     most_cached: usize,
+    /// The chunk that was read last.
+    last: usize,
     changed_blocks: usize,
     usage: CacheUsage,
 }
@@ -133,6 +142,7 @@ impl Paged {
             cached: Vec::new(),
             hand: 0,
             most_cached,
+            last: usize::MAX,
             changed_blocks: 0,
             usage: CacheUsage { limit: most_cached as u64 * CHUNK_SIZE as u64, ..CacheUsage::default() },
         }
@@ -182,33 +192,52 @@ impl Paged {
         let at = index as usize;
         if self.slots[at].cached.is_some() {
             self.usage.hits += 1;
+            // The pages of a chunk that is read one after the other are one use.
+            let again = self.last != at;
+            let slot = &mut self.slots[at];
+            slot.used |= again;
+            slot.passing &= !again;
         } else {
             self.usage.misses += 1;
             // For its stored form, and its plain one.
             room_for(4 * CHUNK_SIZE as u64)?;
             let mut bytes = if index < self.stored.chunk_count() { self.stored.chunk(index)? } else { Vec::new() };
             bytes.resize(CHUNK_SIZE, 0);
-            if self.cached.len() >= self.most_cached {
-                self.evict();
-            }
+            let passing = !self.slots[at].known;
+            self.make_room(passing);
             self.keep(index, Rc::new(bytes.into_boxed_slice()));
+            self.slots[at].passing = passing;
         }
-        let slot = &mut self.slots[at];
-        slot.used = true;
-        Ok(slot.cached.as_ref().map_or(&[], |chunk| &chunk[..]))
+        self.last = at;
+        Ok(self.slots[at].cached.as_ref().map_or(&[], |chunk| &chunk[..]))
+    }
+
+    /// Evicts a chunk if there is no room for another one. What is read for the first time has a share of the cache only, so that
+    /// a scan neither fills it nor evicts what is used more often.
+    fn make_room(&mut self, passing: bool) {
+        let passing = passing && {
+            let count = self.cached.iter().filter(|index| self.slots[**index as usize].passing).count();
+            count >= (self.most_cached / PASSING_SHARE).max(1)
+        };
+        if passing || self.cached.len() >= self.most_cached {
+            self.evict(passing);
+        }
     }
 
     fn keep(&mut self, index: u32, chunk: Chunk) {
-        self.slots[index as usize].cached = Some(chunk);
+        let slot = &mut self.slots[index as usize];
+        slot.cached = Some(chunk);
+        slot.known = true;
+        slot.used = true;
         self.cached.push(index);
     }
 
-    /// Removes the next chunk from the cache that wasn't used since the hand passed it last.
-    fn evict(&mut self) {
+    /// Removes the next chunk from the cache that wasn't used since the hand passed it last; or the next one that is `passing`.
+    fn evict(&mut self, passing: bool) {
         while !self.cached.is_empty() {
             self.hand %= self.cached.len();
             let slot = &mut self.slots[self.cached[self.hand] as usize];
-            if !std::mem::take(&mut slot.used) {
+            if if passing { slot.passing } else { !std::mem::take(&mut slot.used) } {
                 slot.cached = None;
                 self.cached.swap_remove(self.hand);
                 self.usage.evictions += 1;

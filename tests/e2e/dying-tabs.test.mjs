@@ -8,9 +8,9 @@ const tabs = 10
 const opfs = { storage: 'opfs' }
 
 /** What a tab may meet when another one takes its database, or its worker dies. */
-const expected = ['lock_lost', 'closed', 'database_in_use', 'storage_blocked', 'storage_unavailable', 'worker_crashed']
+const expected = ['lock_lost', 'lock_timeout', 'closed', 'storage_blocked', 'storage_unavailable', 'worker_crashed']
 
-/** Runs in a page, until that dies: opens, writes pairs of rows, each with a number of its own, and closes or loses the lock to another tab. */
+/** Runs in a page, until that dies: opens, writes pairs of rows, each with a number of its own, and closes or loses the lock. */
 async function live([name, tab]) {
   const below = (count) => Math.floor(Math.random() * count)
   const ways = ['wait', 'wait', 'takeover', 'steal']

@@ -148,6 +148,94 @@ test('files, snapshots and openings that need more memory are refused, and chang
   assert.deepEqual(result, { codes: Array(4).fill('out_of_memory'), rows: [{ s: 'mine' }], bytes: 34_000_000 })
 })
 
+test('a database larger than its memory refuses what needs memory for all of its data, and goes on', {
+  only: 'worker',
+  because: 'on the page’s thread all of a database is in memory',
+}, async () => {
+  const result = await inPage(async (name) => {
+    const options = { name, storage: 'opfs', cacheBytes: 2 ** 21 }
+    const parts = Array.from({ length: 10 }, (_, part) => [part * 1000 + 1, part * 1000 + 1000])
+    let db = await window.open(options)
+    await db.exec('CREATE TABLE t (id INTEGER PRIMARY KEY, kind INTEGER, body BLOB); CREATE TABLE copy (body BLOB)')
+    for (const part of parts) {
+      await db.run(
+        `WITH RECURSIVE n(i) AS (SELECT ? UNION ALL SELECT i + 1 FROM n WHERE i < ?)
+          INSERT INTO t SELECT i, i % 97, randomblob(4000) FROM n`,
+        part,
+      )
+    }
+    const file = await db.export()
+    const { id } = await db.snapshots.create()
+    for (const part of parts) await db.run('UPDATE t SET body = randomblob(4000) WHERE id BETWEEN ? AND ?', part)
+    await db.close()
+    db = await window.open({ ...options, wasm: await window.limited(32) })
+    const state = () =>
+      db.get('SELECT count(*) AS n, sum(length(body)) AS bytes, sum(kind) AS kinds, hex(max(body)) AS last FROM t')
+    const before = JSON.stringify(await state())
+    const found = {}
+    for (const [what, work] of Object.entries({
+      scan: () => db.get("SELECT count(*) FROM t WHERE substr(body, 1, 1) = x'00'"),
+      maintain: () => db.maintain(),
+      snapshot: () => db.snapshots.create(),
+      verify: () => db.snapshots.verify(id),
+      export: () => db.export(),
+      exportSnapshot: () => db.snapshots.export(id),
+      exportSql: () => db.export({ format: 'sql' }),
+      query: () => db.query('SELECT * FROM t'),
+      iterate: () => db.iterate('SELECT * FROM t')[Symbol.asyncIterator]().next(),
+      update: () => db.run('UPDATE t SET body = randomblob(4000)'),
+      insert: () => db.run('INSERT INTO copy SELECT body FROM t'),
+      transaction: () =>
+        db.transaction(async (tx) => {
+          for (const part of parts) await tx.run('INSERT INTO copy SELECT body FROM t WHERE id BETWEEN ? AND ?', part)
+        }),
+      sort: () => db.get('SELECT count(*) FROM (SELECT body FROM t ORDER BY body LIMIT -1 OFFSET 1)'),
+      index: () => db.exec('CREATE INDEX of_body ON t (body)'),
+      vacuum: () => db.exec('VACUUM'),
+      import: () => db.import(file),
+      restore: () => db.snapshots.restore(id),
+    })) {
+      const failure = await window.failure(work)
+      found[what] = failure.code ?? failure.notOurs ?? 'works'
+      const { resolved } = await window.failure(state)
+      if (JSON.stringify(resolved) !== before) found[what] += ', and changes the data'
+      const { code } = await window.failure(() => db.run('INSERT INTO copy VALUES (1)'))
+      if (code !== undefined) found[what] += `, and the next write: ${code}`
+    }
+    const { status } = await db.health()
+    await db.close()
+    db = await window.open(options)
+    const same = JSON.stringify(await state()) === before
+    const check = await db.query('PRAGMA integrity_check')
+    const { n } = await db.get('SELECT count(*) AS n FROM copy')
+    await db.close()
+    return { found, status, same, check, lost: Object.keys(found).length - n }
+  })
+  const fits = ['scan', 'maintain', 'snapshot', 'verify', 'export', 'exportSnapshot', 'exportSql']
+  const tooLarge = [
+    'query',
+    'iterate',
+    'update',
+    'insert',
+    'transaction',
+    'sort',
+    'index',
+    'vacuum',
+    'import',
+    'restore',
+  ]
+  assert.deepEqual(result, {
+    found: Object.fromEntries([
+      ...fits.map((what) => [what, 'works']),
+      ...tooLarge.map((what) => [what, 'out_of_memory']),
+    ]),
+    status: 'ok',
+    same: true,
+    check: [{ integrity_check: 'ok' }],
+    lost: 0,
+  })
+})
+
 test('what JavaScript can not hold is out_of_memory, and hundreds of megabytes that it can are given', {
   only: 'worker',
   because: 'from a worker, rows go one way more',

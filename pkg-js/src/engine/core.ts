@@ -322,8 +322,8 @@ export interface CoreFiles {
   list(): string[]
   /** Bytes of a file; undefined where there is none. */
   size(name: string): number | undefined
-  /** Bytes from `at` on, `length` of them or fewer at the end of the file; undefined where there is none. */
-  read(name: string, at: number, length: number): Uint8Array | undefined
+  /** Reads bytes from `at` on into the wasm memory; returns how many, which are fewer at the end of the file only. */
+  read(name: string, at: number, into: Uint8Array): number
   /** Writes all the bytes, which lie in the wasm memory. */
   write(name: string, at: number, bytes: Uint8Array): void
   truncate(name: string, bytes: number): void

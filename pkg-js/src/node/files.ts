@@ -139,17 +139,15 @@ export class FolderFiles implements NodeFiles {
     return about?.size
   }
 
-  read(name: string, at: number, length: number): Uint8Array | undefined {
+  read(name: string, at: number, into: Uint8Array): number {
     const file = this.#file(name)
-    if (file === undefined) return undefined
-    const bytes = new Uint8Array(Math.max(0, Math.min(length, fs.fstatSync(file).size - at)))
     let filled = 0
-    while (filled < bytes.length) {
-      const got = fs.readSync(file, bytes, filled, bytes.length - filled, at + filled)
-      if (got === 0) return bytes.subarray(0, filled)
+    while (file !== undefined && filled < into.length) {
+      const got = fs.readSync(file, into, filled, into.length - filled, at + filled)
+      if (got === 0) break
       filled += got
     }
-    return bytes
+    return filled
   }
 
   write(name: string, at: number, bytes: Uint8Array): void {

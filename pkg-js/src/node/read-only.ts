@@ -31,8 +31,11 @@ export class ReadOnlyFiles implements NodeFiles {
     return this.#changed.has(name) ? this.#changed.get(name)?.length : this.#disk.size(name)
   }
 
-  read(name: string, at: number, length: number): Uint8Array | undefined {
-    return this.#changed.has(name) ? this.#changed.get(name)?.slice(at, at + length) : this.#disk.read(name, at, length)
+  read(name: string, at: number, into: Uint8Array): number {
+    if (!this.#changed.has(name)) return this.#disk.read(name, at, into)
+    const bytes = this.#changed.get(name)?.subarray(at, at + into.length) ?? new Uint8Array(0)
+    into.set(bytes)
+    return bytes.length
   }
 
   write(name: string, at: number, bytes: Uint8Array): void {
@@ -84,6 +87,7 @@ export class ReadOnlyFiles implements NodeFiles {
   }
 
   #whole(name: string): Uint8Array {
-    return this.read(name, 0, this.size(name) ?? 0) ?? new Uint8Array(0)
+    const bytes = new Uint8Array(this.size(name) ?? 0)
+    return bytes.subarray(0, this.read(name, 0, bytes))
   }
 }

@@ -297,8 +297,9 @@ export interface OpenOptions {
   readonly maxBytes?: number | undefined
   /**
    * The size of the page cache, in bytes, at least 1 MiB: with `storage: 'file'`, and with `'opfs'` in a worker, a database is read page by
-   * page, so that it may be larger than memory. The changes of a transaction, and those since the last checkpoint, are in memory, too.
-   * Otherwise the whole database is in memory, and this option has no effect.
+   * page, so that it may be larger than memory. SQLite itself keeps a quarter as much in its own cache, up to 16 MiB. The changes of a
+   * transaction, and those since the last checkpoint, are in memory, too. Otherwise the whole database is in memory, and this option has no
+   * effect.
    * @default 33554432
    */
   readonly cacheBytes?: number | undefined

@@ -127,11 +127,8 @@ export class PrivateFiles implements CoreFiles {
     return this.#open.get(name)?.getSize()
   }
 
-  read(name: string, at: number, length: number): Uint8Array | undefined {
-    const handle = this.#open.get(name)
-    if (handle === undefined) return undefined
-    const bytes = new Uint8Array(Math.max(0, Math.min(length, handle.getSize() - at)))
-    return bytes.subarray(0, handle.read(bytes, { at }))
+  read(name: string, at: number, into: Uint8Array): number {
+    return this.#handle(name).read(into, { at })
   }
 
   write(name: string, at: number, bytes: Uint8Array): void {

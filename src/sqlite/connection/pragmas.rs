@@ -10,8 +10,8 @@ use crate::{
     value::Value,
 };
 
-/// The page cache in KiB. A miss copies a page from the file, which is also in memory, so a large cache gains nothing.
-const CACHE_KIB: u32 = 16 * 1024;
+/// SQLite's page cache in KiB. A miss copies a page from the file, which is also in memory, so a large cache gains nothing.
+const CACHE_KIB: u64 = 16 * 1024;
 
 /// The settings made before the file is read. Temporary "files" are in memory, too (`vfs::File`), and aren't opened before the
 /// cache is full. But only with `temp_store = FILE` does SQLite sort in one block of memory instead of one allocation per row,
@@ -49,7 +49,9 @@ pub(in crate::sqlite) fn apply(connection: &Connection, file: &PageFile) -> Resu
     unsafe { ffi::sqlite3_extended_result_codes(db, 1) };
     connection.set_defensive(true);
     connection.exec(FIRST)?;
-    connection.exec(&format!("PRAGMA cache_size = -{CACHE_KIB}"))?;
+    // A quarter of the cache of a file of which only a part is in memory.
+    let kib = file.cache_usage().map_or(CACHE_KIB, |usage| CACHE_KIB.min(usage.limit / 4096));
+    connection.exec(&format!("PRAGMA cache_size = -{kib}"))?;
     if file.bytes() == 0 {
         connection.exec(NEW)?;
     }

@@ -52,6 +52,27 @@ impl StoredPages for Broken {
     }
 }
 
+#[test]
+fn a_scan_takes_an_eighth_of_the_cache_and_evicts_nothing_that_is_used_again() {
+    const CHUNK: u64 = CHUNK_SIZE as u64;
+    let mut file = paged(Rc::new(Stored(vec![vec![7; CHUNK_SIZE]; 64])), 64 * CHUNK, 4096, 16 * CHUNK);
+    let mut read = |chunks: std::ops::Range<u64>| {
+        for offset in (chunks.start * CHUNK..chunks.end * CHUNK).step_by(4096) {
+            file.read(&mut [0; 4096], offset).unwrap();
+        }
+        let usage = file.usage();
+        (usage.bytes / CHUNK, usage.misses)
+    };
+    // Two at a time pass; these two are used again.
+    read(0..2);
+    assert_eq!(read(0..2), (2, 2));
+    assert_eq!(read(2..64), (4, 64));
+    assert_eq!(read(0..2), (4, 64));
+    // What comes again has all of the cache.
+    assert_eq!(read(2..16).0, 16);
+    assert_eq!(read(2..64).0, 16);
+}
+
 /// Returns an empty file with a cache of two chunks.
 pub(super) fn fresh_paged() -> (PageFile, Connection) {
     let paged = paged(Rc::new(Stored(Vec::new())), 0, 0, 2 * CHUNK_SIZE as u64);
