@@ -237,7 +237,8 @@ impl Paged {
         while !self.cached.is_empty() {
             self.hand %= self.cached.len();
             let slot = &mut self.slots[self.cached[self.hand] as usize];
-            if if passing { slot.passing } else { !std::mem::take(&mut slot.used) } {
+            let goes = if passing { slot.passing } else { !std::mem::take(&mut slot.used) };
+            if goes {
                 slot.cached = None;
                 self.cached.swap_remove(self.hand);
                 self.usage.evictions += 1;
