@@ -72,7 +72,7 @@ test('ten tabs that open, steal and die at random lose, double and halve no comm
     return begin(page)
   }
   const pages = await Promise.all(Array.from({ length: tabs }, born))
-  for (const _ of rounds(3)) {
+  for (const _ of rounds(1)) {
     // Each of them dies once, after some commits.
     for (let at = 0; at < tabs; at++) {
       const enough = acknowledged.size + Math.floor(Math.random() * 20)
