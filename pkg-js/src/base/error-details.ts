@@ -103,7 +103,11 @@ export interface KnownErrorDetails {
   readonly unsupported_environment: { readonly missing?: string; readonly option?: string; readonly what?: string }
   readonly out_of_memory: { readonly bytes?: number; readonly sqliteCode?: SqliteCode }
   readonly sqlite_error: AboutStatement & AboutFunction & { readonly line?: number }
-  readonly sqlite_constraint: AboutStatement & { readonly table?: string; readonly parent?: string; readonly line?: number }
+  readonly sqlite_constraint: AboutStatement & {
+    readonly table?: string
+    readonly parent?: string
+    readonly line?: number
+  }
   readonly sqlite_busy: AboutStatement
   readonly database_corrupt: {
     readonly snapshotId?: string
