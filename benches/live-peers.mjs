@@ -1,6 +1,6 @@
 // node benches/live-peers.mjs: live queries beside those of PGlite and TanStack DB, in memory, in one process. Each round runs each of them
 // once; printed are the medians. The peers are those of benches/browser (`npm ci` there) and of the integrations.
-// SQLocal is missing: it runs in browsers only.
+// SQLocal runs in browsers only: it is in the suite `live` there.
 
 import { createRequire } from 'node:module'
 import { performance } from 'node:perf_hooks'

@@ -34,6 +34,7 @@ export const engines = {
   'wa-sqlite': { label: 'wa-sqlite', module: 'wa-sqlite', place: 'page' },
   'wa-sqlite-worker': { label: 'wa-sqlite, worker', module: 'wa-sqlite', place: 'remote' },
   sqlocal: { label: 'SQLocal', module: 'sqlocal', place: 'page' },
+  'sqlocal-live': { label: 'SQLocal', module: 'sqlocal', place: 'page', options: { reactive: true } },
   pglite: { label: 'PGlite', module: 'pglite', place: 'page', lacks: postgres },
   'pglite-worker': {
     label: 'PGlite, worker',

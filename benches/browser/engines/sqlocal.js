@@ -3,8 +3,8 @@
 
 import { SQLocal } from 'sqlocal'
 
-export async function open({ name, durable }) {
-  const client = new SQLocal(durable ? `${name}.sqlite3` : ':memory:')
+export async function open({ name, durable, reactive = false }) {
+  const client = new SQLocal({ databasePath: durable ? `${name}.sqlite3` : ':memory:', reactive })
   const { sql, batch, destroy } = client
   if (durable && (await client.getDatabaseInfo()).storageType !== 'opfs') throw new Error('SQLocal fell back to memory')
   return {
@@ -24,6 +24,7 @@ export async function open({ name, durable }) {
       for (const id of ids) await sql(statement, id)
     },
     atOnce: (statement, ids) => Promise.all(ids.map((id) => sql(statement, id))),
+    follow: (statement, onChange) => client.reactiveQuery({ sql: statement, params: [] }).subscribe(onChange),
     close: () => destroy(),
   }
 }

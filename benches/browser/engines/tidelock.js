@@ -31,6 +31,10 @@ export async function open({ name, durable, thread = 'current', storage, durabil
       for (const id of ids) await db.run(sql, [id])
     },
     atOnce: (sql, ids) => Promise.all(ids.map((id) => db.run(sql, [id]))),
+    /** Calls `onChange` with the first result of a query, and after each change of it. */
+    async follow(sql, onChange) {
+      for await (const _ of db.live(sql).changes({ key: 'id' })) onChange()
+    },
     close: () => db.close(),
   }
 }

@@ -9,9 +9,21 @@ import { durable } from './durable.js'
 import { encryption } from './encryption.js'
 import { floors } from './floors.js'
 import { large } from './large.js'
+import { live } from './live.js'
 import { mainThread } from './main-thread.js'
 import { speedtest } from './speedtest.js'
 import { storage } from './storage.js'
 import { sync } from './sync.js'
 
-export const suites = { app, speedtest, durable, 'main-thread': mainThread, storage, encryption, sync, floors, large }
+export const suites = {
+  app,
+  speedtest,
+  durable,
+  'main-thread': mainThread,
+  storage,
+  encryption,
+  live,
+  sync,
+  floors,
+  large,
+}
