@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 # compile COMMAND OPTION... [-- OPTION...]: of cargo.
 compile() {
   cargo "$1" --locked --message-format=json-render-diagnostics "${@:2}" |
-    sed -n 's/.*"overflow_checks":[a-z]*,"test":true}.*"executable":"\([^"]*/deps/[^"]*\)".*/program: \1/p'
+    sed -n 's|.*"overflow_checks":[a-z]*,"test":true}.*"executable":"\([^"]*/deps/[^"]*\)".*|program: \1|p'
 }
 compile rustc --features realtime --profile test --lib -- -C opt-level=0
 compile test --features realtime --no-run --test native --examples

@@ -102,7 +102,8 @@ fn tls_is_for_servers_that_the_certificates_have_signed() {
 
 #[test]
 fn what_ends_a_connection_is_reported() {
-    let ends: [(&str, fn(TcpStream)); 5] = [
+    type Answer = fn(TcpStream);
+    let ends: [(&str, Answer); 5] = [
         ("it hangs up", drop),
         ("no WebSocket", |mut stream| {
             let _ = stream.read(&mut [0; 1000]);

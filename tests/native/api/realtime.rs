@@ -21,7 +21,7 @@ const CHANGE: &str = r#"{"ref":null,"event":"postgres_changes","payload":{"data"
 
 /// What a connection of Realtime reports to the test.
 enum Seen {
-    Joined(WebSocket<TcpStream>, String),
+    Joined(Box<WebSocket<TcpStream>>, String),
     Ended,
 }
 
@@ -59,7 +59,7 @@ fn join(mut socket: WebSocket<TcpStream>, seen: &Sender<Seen>) {
     ] {
         socket.send(Message::from(answer)).unwrap();
     }
-    seen.send(Seen::Joined(socket, joining)).unwrap();
+    seen.send(Seen::Joined(Box::new(socket), joining)).unwrap();
 }
 
 /// Waits for the end of a pull.
