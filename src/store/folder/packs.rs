@@ -69,17 +69,18 @@ impl Packs {
         Ok(newest + u64::from(is_full))
     }
 
-    /// Adds chunks to a pack, synced. Returns where each is.
+    /// Adds chunks to a pack, synced. Returns where each is. They are written one by one: together they might not fit into memory
+    /// once more.
     pub fn add<'a>(&self, pack: u64, chunks: impl Iterator<Item = &'a [u8]>) -> Result<Vec<Extent>> {
         let name = pack_name(pack);
-        let start = self.files.size(&name)?.unwrap_or_default();
-        let (mut bytes, mut extents) = (Vec::new(), Vec::new());
+        let mut at = self.files.size(&name)?.unwrap_or_default();
+        let mut extents = Vec::new();
         for chunk in chunks {
-            extents.push(Extent { pack, at: start + bytes.len() as u64, length: chunk.len() as u32 });
-            bytes.extend_from_slice(chunk);
+            self.files.write(&name, at, chunk)?;
+            extents.push(Extent { pack, at, length: chunk.len() as u32 });
+            at += chunk.len() as u64;
         }
-        if !bytes.is_empty() {
-            self.files.write(&name, start, &bytes)?;
+        if !extents.is_empty() {
             self.files.sync(&name)?;
         }
         Ok(extents)
