@@ -168,7 +168,7 @@ test('a database larger than its memory refuses what needs memory for all of its
     const { id } = await db.snapshots.create()
     for (const part of parts) await db.run('UPDATE t SET body = randomblob(4000) WHERE id BETWEEN ? AND ?', part)
     await db.close()
-    db = await window.open({ ...options, wasm: await window.limited(32) })
+    db = await window.open({ ...options, wasm: await window.limited(36) })
     const state = () =>
       db.get('SELECT count(*) AS n, sum(length(body)) AS bytes, sum(kind) AS kinds, hex(max(body)) AS last FROM t')
     const before = JSON.stringify(await state())
