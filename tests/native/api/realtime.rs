@@ -93,7 +93,7 @@ fn a_change_of_another_client_is_pulled_at_once() {
         // What was changed before the channel was joined.
         pulled(&mut events).await;
 
-        let Ok(Seen::Joined(mut socket, joining)) = seen.recv_timeout(TIMEOUT) else { panic!("nobody joined") };
+        let Ok(Seen::Joined(mut socket, joining)) = seen.recv_timeout(TIMEOUT) else { panic!("no client joined") };
         assert!(joining.contains("phx_join") && joining.contains(r#""table":"notes""#), "{joining}");
         *rows.lock().unwrap() = r#"[{"id":1,"body":"tea"},{"id":2,"body":"cup"}]"#.to_owned();
         socket.send(Message::from(CHANGE)).unwrap();

@@ -5,6 +5,7 @@ use tidelock::{
     engine::storage::flush::FlushPolicy,
     ports::{Durability, Holder},
     snapshot::SnapshotOptions,
+    sqlite::{Image, Pin},
     store::{Rekeyed, Storage, faulty::Crash},
 };
 
@@ -51,20 +52,31 @@ fn opening_reads_no_chunk_but_those_that_sqlite_needs() {
     assert!(page.flusher.file().cache_usage().unwrap().misses > 30);
 }
 
+/// Begins to export a large database, then changes all of it four times, with a snapshot after each. Returns the page, what the
+/// export reads, and the contents that it must have.
+fn rewritten(machine: &mut Machine) -> (Page, Pin, Image) {
+    let page = large(machine);
+    let (export, before) = (page.flusher.file().pin(), page.flusher.file().image().unwrap());
+    for round in 0..4 {
+        commit(machine, &page, &format!("UPDATE t SET v = {round}, b = randomblob(4000)"));
+        snapshot(machine, &page).unwrap();
+    }
+    (page, export, before)
+}
+
+fn assert_same(export: &Pin, expected: &Image) {
+    for (index, expected) in expected.chunks.iter().enumerate() {
+        assert!(export.chunk(index as u32).unwrap() == expected[..], "chunk {index}");
+    }
+}
+
 #[test]
 fn chunks_stay_stored_as_long_as_something_reads_from_them() {
     let mut machine = Machine::new();
-    let page = large(&mut machine);
-    let (export, before) = (page.flusher.file().pin(), page.flusher.file().image().unwrap());
-    for round in 0..4 {
-        commit(&mut machine, &page, &format!("UPDATE t SET v = {round}, b = randomblob(4000)"));
-        snapshot(&mut machine, &page).unwrap();
-    }
+    let (page, export, before) = rewritten(&mut machine);
     let storage = page.storage.clone();
     assert_eq!(machine.sim.run(async move { storage.sweep().await }), Ok(0));
-    for (index, expected) in before.chunks.iter().enumerate() {
-        assert!(export.chunk(index as u32).unwrap() == expected[..], "chunk {index}");
-    }
+    assert_same(&export, &before);
     drop(export);
     let storage = page.storage.clone();
     assert!(machine.sim.run(async move { storage.sweep().await }).unwrap() > 20);
@@ -76,17 +88,10 @@ fn chunks_stay_stored_as_long_as_something_reads_from_them() {
 #[test]
 fn what_an_export_still_reads_gets_the_new_key() {
     let mut machine = Machine::new();
-    let page = large(&mut machine);
-    let (export, before) = (page.flusher.file().pin(), page.flusher.file().image().unwrap());
-    for round in 0..4 {
-        commit(&mut machine, &page, &format!("UPDATE t SET v = {round}, b = randomblob(4000)"));
-        snapshot(&mut machine, &page).unwrap();
-    }
+    let (page, export, before) = rewritten(&mut machine);
     let (storage, vault) = (page.storage.clone(), vault(&machine.platform(), key(1)));
     assert_eq!(machine.sim.run(async move { storage.rekey(Some(&vault)).await }), Rekeyed::Done);
-    for (index, expected) in before.chunks.iter().enumerate() {
-        assert!(export.chunk(index as u32).unwrap() == expected[..], "chunk {index}");
-    }
+    assert_same(&export, &before);
     page.assert_whole();
 }
 
