@@ -10,5 +10,7 @@ compile() {
     sed -n 's|.*"overflow_checks":[a-z]*,"test":true}.*"executable":"\([^"]*/deps/[^"]*\)".*|program: \1|p'
 }
 compile rustc --features realtime --profile test --lib -- -C opt-level=0
-compile test --features realtime --no-run --test native --examples
+compile test --features realtime --no-run --test native
 compile test --no-run -p tidelock-gcm -p tidelock-macros -p tidelock-math
+# tests/crate runs the examples. `cargo test --examples` would compile tests of them instead.
+cargo build --locked --features realtime --examples
