@@ -36,7 +36,7 @@ const NAMED_ONLY = ['bundlers', 'docs', 'leptos']
 
 /** Makes a step for each test file of a part, those that take longest first: one that began last would run alone in the end. */
 function nodeTests(part, after = ['package']) {
-  const late = (name) => Number(!/scenarios|random|kills|examples|quickstart|types|bundlers|vitest/.test(name))
+  const late = (name) => Number(!/scenarios|random|kills|examples|quickstart|types|bundlers|vitest|looks/.test(name))
   return FOLDERS[part]
     .flatMap((folder) => readdirSync(folder).map((name) => `${folder}/${name}`))
     .filter((name) => name.endsWith('.test.mjs'))
@@ -95,7 +95,7 @@ const STEPS = [
     programs: 'native, compile',
     words: 'simulation::acknowledged',
     after: ['native, compile'],
-    env: { TIDELOCK_SEEDS: '3000' },
+    env: { TIDELOCK_SEEDS: '2000' },
   },
   // The front of the crate: its documents, and the examples in them.
   {
@@ -138,8 +138,8 @@ const STEPS = [
   { part: 'demo', name: 'demo', command: 'node www/demo.mjs --check', after: ['package'] },
   { part: 'typescript', name: 'typescript', command: 'node pkg-js/test/run.mjs', after: ['package'] },
   { part: 'typescript', name: 'typescript, demo', command: 'node_modules/.bin/tsc -p www', after: ['package'] },
-  ...nodeTests('packaging'),
   ...nodeTests('integrations'),
+  ...nodeTests('packaging'),
   // With a native program, which the tests in Rust compile.
   ...nodeTests('crate', ['package', 'native, compile']),
   ...nodeTests('bundlers'),

@@ -116,7 +116,7 @@ impl Database {
             Ok(()) => {
                 self.listen_for_takeovers();
                 inner.notify_automatic_sync(SyncTrigger::Opened);
-                if inner.storage.is_rotating() {
+                if inner.storage.needs_rotation() {
                     inner.ports.platform.spawner.spawn(continue_rotation(self.clone()));
                 }
             }

@@ -153,6 +153,11 @@ pub trait Store {
         None
     }
 
+    /// Returns whether the data key encrypted as often as is safe, so that it should be replaced.
+    fn is_worn(&self) -> bool {
+        false
+    }
+
     /// Returns whether [`Store::chunk_now`] works: where reading needs no event loop, as with files.
     fn reads_now(&self) -> bool {
         false

@@ -81,6 +81,17 @@ impl Storage {
         self.rotation_id().is_some()
     }
 
+    /// Returns whether a rotation is due: one is under way, or the data key encrypted as often as is safe.
+    pub fn needs_rotation(&self) -> bool {
+        self.is_rotating() || self.0.store().is_worn()
+    }
+
+    /// Makes the data key look as used as one that [needs a rotation](Self::needs_rotation).
+    #[cfg(feature = "testing")]
+    pub fn wear_key(&self) {
+        SealedStore::of(&*self.0.store()).expect("encrypted").wear();
+    }
+
     /// Returns the id that the copy of a chunk is stored under during a rotation.
     pub fn next_stored_id(&self, id: &ChunkId) -> Option<ChunkId> {
         self.0.store().next_stored_id(id)

@@ -48,17 +48,27 @@ for (const fixture of readdirSync(fixtures, { recursive: true }).filter((file) =
     const page = await context.page()
     const name = freshName()
     await store(page, name, file)
-    const found = await page.evaluate(async (given) => {
-      // Without any by the clock, which would let old ones go.
-      const db = await window.open({ name: given, snapshots: false })
-      const { rows, sum } = await db.get('SELECT count(*) AS rows, coalesce(sum(v), 0) AS sum FROM t')
-      const list = await db.snapshots.list()
-      const verified = []
-      for (const { id } of list) verified.push(await db.snapshots.verify(id))
-      await db.run('INSERT INTO t (v) VALUES (1)')
-      await db.close()
-      return { rows, sum, list, verified, warnings: window.warnings }
-    }, name)
+    const isEncrypted = fixture.endsWith('/encrypted.json')
+    const found = await page.evaluate(
+      async ([given, isEncrypted]) => {
+        // Of a native build, in the middle of a rotation.
+        const key = await crypto.subtle.importKey('raw', new Uint8Array(32).fill(1), 'AES-GCM', false, [
+          'encrypt',
+          'decrypt',
+        ])
+        const encryption = isEncrypted ? { encryption: { key } } : {}
+        // Without any by the clock, which would let old ones go.
+        const db = await window.open({ name: given, snapshots: false, ...encryption })
+        const { rows, sum } = await db.get('SELECT count(*) AS rows, coalesce(sum(v), 0) AS sum FROM t')
+        const list = await db.snapshots.list()
+        const verified = []
+        for (const { id } of list) verified.push(await db.snapshots.verify(id))
+        await db.run('INSERT INTO t (v) VALUES (1)')
+        await db.close()
+        return { rows, sum, list, verified, warnings: window.warnings }
+      },
+      [name, isEncrypted],
+    )
     const { rows, sum, snapshots } = file.expected
     assert.deepEqual([found.rows, found.sum, found.warnings], [rows, sum, []])
     assert.deepEqual(

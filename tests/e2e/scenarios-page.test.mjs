@@ -1,6 +1,5 @@
 // The scenarios that need no remote, with the engine on the page's thread.
-import { local } from '../scenarios/run/modules.mjs'
 import { Browser } from './browser.mjs'
-import { pagesOf } from './scenarios.mjs'
+import { localInPages, pagesOf } from './scenarios.mjs'
 
-await pagesOf(new Browser()).scenarios('current', local)
+await pagesOf(new Browser()).scenarios('current', localInPages)

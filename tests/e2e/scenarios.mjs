@@ -6,7 +6,20 @@ import { pathToFileURL } from 'node:url'
 import { control } from '../remote/control.mjs'
 import { startRemote } from '../remote/index.mjs'
 import { scenariosOf, until } from '../scenarios/run/context.mjs'
+import { local } from '../scenarios/run/modules.mjs'
 import { servePackage } from './package.mjs'
+
+/**
+ * The modules of scenarios of what no browser does in another way than Node, where they run as well: checks of arguments and options, SQL, the
+ * rules of migrations and live queries. In pages they run with TIDELOCK_ALL=1.
+ */
+const alike = [
+  ...['arguments', 'errors', 'live-differences', 'live-random', 'live-windows', 'maintain', 'migrations-schema'],
+  ...['odd-arguments', 'options', 'savepoints', 'sorting', 'sql-tag'],
+]
+
+/** The modules of scenarios that need no remote, for pages. */
+export const localInPages = local.filter(({ name }) => process.env.TIDELOCK_ALL || !alike.includes(name))
 
 /** The modules of scenarios that store much, and in many ways. */
 export const storing = ['encryption', 'files', 'live-initial', 'moving', 'snapshots', 'transactions']

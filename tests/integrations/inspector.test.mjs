@@ -310,6 +310,10 @@ test(
     await page.waitForSelector('[data-rejected=c5]')
     await page.waitForSelector('h3:has-text("The last pull: merge")')
     await page.click('[data-conflict=c1] summary')
+    // It stays open when the view is drawn again.
+    await page.locator('[data-conflict=c1][open]').evaluate((card) => card.setAttribute('data-seen', ''))
+    await page.evaluate(() => globalThis.db.exec('CREATE TABLE unsynced (a)'))
+    await page.waitForSelector('[data-conflict=c1]:not([data-seen])[open]')
     assert.deepEqual(await texts(page, '[data-conflict=c1] thead th'), ['column', 'before', 'here', 'remote', 'result'])
     assert.deepEqual((await texts(page, '[data-conflict=c1] tr:has-text("name") td')).slice(1), [
       'Customer 1',

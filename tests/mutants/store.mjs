@@ -350,7 +350,7 @@ export const mutants = [
   {
     name: 'head-without-its-mac',
     file: 'src/store/sealed/store.rs',
-    text: 'self.seal_head(&sealed.head) == stored',
+    text: 'self.seal_head_counting(&sealed.head, sealed.encryptions) == stored',
     instead: 'true',
     breaks: 'a changed head of an encrypted database is believed',
   },

@@ -105,6 +105,41 @@ fn the_next_opening_continues_and_a_closed_database_does_not() {
 }
 
 #[test]
+fn a_worn_key_is_replaced_by_the_opening_after_its_count_was_stored() {
+    let mut world = World::new();
+    world.run(|tab| async move {
+        let database = sealed(tab).open("{}").await.unwrap();
+        filled(&database).await;
+        database.wear_key();
+        database.snapshots().create(None, Reason::Manual).await.unwrap();
+        database.close().await.unwrap();
+    });
+    let chunks = |world: &World| {
+        let contents = world.stores.by_name.borrow()["shop"].contents().borrow().clone();
+        contents.chunks.keys().cloned().collect::<Vec<_>>()
+    };
+    let before = chunks(&world);
+    world.run(|tab| async move {
+        let clock = tab.ports.platform.clock.clone();
+        let database = sealed(tab).open("{}").await.unwrap();
+        clock.sleep(1000).await;
+        assert_eq!(numbers(&database, "SELECT count(*) FROM t").await, [3000]);
+        database.close().await.unwrap();
+    });
+    let rotated = chunks(&world);
+    assert!(before.iter().all(|id| !rotated.contains(id)));
+    // The next key is a new one.
+    world.run(|tab| async move {
+        let clock = tab.ports.platform.clock.clone();
+        let database = sealed(tab).open("{}").await.unwrap();
+        clock.sleep(1000).await;
+        database.close().await.unwrap();
+    });
+    assert_eq!(chunks(&world), rotated);
+    assert_eq!(features(&world), ["encryption"]);
+}
+
+#[test]
 fn only_stored_encrypted_data_has_a_key_to_rotate() {
     let mut world = World::new();
     world.run(|tab| async move {

@@ -32,7 +32,7 @@ test('the tarball holds the module, its types, the wasm, and nothing that is not
     'dist/index.d.ts',
     'dist/node-files.js',
     'dist/worker.js',
-    ...['bg', 'migrations', 'tools', 'sync', 'encryption', 'stores', 'moving', 'live', 'fts5'].map(
+    ...['bg', 'migrations', 'tools', 'sync', 'encryption', 'stores', 'live', 'fts5'].map(
       (part) => `dist/tidelock_${part}.wasm`,
     ),
     'dist/worker.d.ts',

@@ -57,7 +57,6 @@ export function partsOf(options: OpenOptions): Part[] {
     sync: given(remote),
     encryption: given(encryption, columnKey),
     stores: storage === undefined ? isNode() : storage !== 'indexeddb',
-    moving: false,
     live: false,
     fts5: migrations?.some(({ up }) => typeof up === 'string' && /fts5/i.test(up)) ?? false,
   }

@@ -2,6 +2,7 @@ import * as fs from 'node:fs'
 import { hostname } from 'node:os'
 import { join, resolve } from 'node:path'
 import * as process from 'node:process'
+import { threadId } from 'node:worker_threads'
 import { TidelockError } from '../base/errors.js'
 import type { NodeFiles } from '../engine/core.js'
 import { ReadOnlyFiles } from './read-only.js'
@@ -167,7 +168,7 @@ export class FolderFiles implements NodeFiles {
 
   create(name: string, bytes: Uint8Array): boolean {
     fs.mkdirSync(this.#folder, { recursive: true })
-    const unfinished = this.#path(`${name}.${this.pid}.tmp`)
+    const unfinished = this.#path(`${name}.${this.pid}-${threadId}.tmp`)
     // A file of that name may have another one outside of the folder.
     fs.rmSync(unfinished, { force: true })
     fs.writeFileSync(unfinished, bytes, { flag: 'wx' })

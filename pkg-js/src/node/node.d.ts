@@ -72,3 +72,7 @@ declare module 'node:v8' {
   export function serialize(value: unknown): Uint8Array
   export function deserialize(bytes: Uint8Array): unknown
 }
+
+declare module 'node:worker_threads' {
+  export const threadId: number
+}

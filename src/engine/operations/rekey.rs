@@ -43,6 +43,12 @@ impl Database {
         self.change_keys(Box::pin(self.inner.storage.begin_rotation()), AGAIN).await.map(drop)
     }
 
+    /// Makes the data key look as if it had encrypted as often as is safe.
+    #[cfg(feature = "testing")]
+    pub fn wear_key(&self) {
+        self.inner.storage.wear_key();
+    }
+
     /// Encrypts the stored chunks with the next data key, slice by slice, while other calls run; returns the rotation, if
     /// one is under way. It may be dropped: the next rotation continues, in this or in another page.
     ///
@@ -125,13 +131,15 @@ impl Database {
     }
 }
 
-/// Continues a rotation that an earlier page began. An entry of the part `encryption`, which every encrypted database has
+/// Continues a rotation that an earlier page began, or begins one because the key is worn. An entry of the part `encryption`, which every encrypted database has
 /// loaded: never inlined.
 #[inline(never)]
 pub(in crate::engine) fn continue_rotation(database: Database) -> LocalFuture<'static, ()> {
     entered(async move {
         // After a failure, the next opening or rotation continues.
-        let copied = database.copy_ahead().await;
-        let _ = database.end_rotation(copied).await;
+        if database.begin_rotation().await.is_ok() {
+            let copied = database.copy_ahead().await;
+            let _ = database.end_rotation(copied).await;
+        }
     })
 }

@@ -5,6 +5,7 @@
 //! | `opening`, `pragmas`, `modules` | opening with all settings; FTS5, which may come later |
 //! | `authority` | what a statement may do, and what it reads and writes |
 //! | `queries`, `cache` | statements: found in the cache or compiled, and run |
+//! | `suggestions` | what a statement may have meant |
 //! | `deadline` | the end of statements that take too long |
 //! | `triggers` | helpers for temporary triggers |
 
@@ -15,6 +16,7 @@ pub(super) mod modules;
 pub(super) mod opening;
 pub(super) mod pragmas;
 pub(super) mod queries;
+mod suggestions;
 pub(super) mod triggers;
 
 use std::{
@@ -235,7 +237,7 @@ impl Connection {
         // SAFETY: the connection is open, and the text is given with its length.
         let code = unsafe { ffi::sqlite3_prepare_v3(self.db, sql.as_ptr().cast(), length, flags, &mut raw, &mut tail) };
         if code != ffi::SQLITE_OK {
-            return Err(self.failure(code));
+            return Err(self.with_suggestion(self.failure(code), authority));
         }
         let used = if tail.is_null() { sql.len() } else { tail.addr() - sql.as_ptr().addr() };
         Ok(((!raw.is_null()).then_some(raw), used.min(sql.len())))

@@ -2,7 +2,7 @@ use super::fresh;
 use crate::{
     Value,
     error::ErrorCode,
-    sqlite::{CHUNK_SIZE, Connection, Image, PageFile},
+    sqlite::{Authority, CHUNK_SIZE, Connection, Image, PageFile},
 };
 
 #[test]
@@ -207,4 +207,28 @@ fn foreign_keys_are_checked() {
         (violations.len(), &*violations[0].table, violations[0].rowid, &*violations[0].parent),
         (1, "c", Some(1), "p")
     );
+}
+
+#[test]
+fn a_typo_in_a_name_is_answered_with_the_name() {
+    let (_file, db) = fresh();
+    db.exec("CREATE TABLE users(id, email, created_at); CREATE VIEW newest AS SELECT 1; CREATE TABLE other(title)")
+        .unwrap();
+    let hint = |sql: &str| db.statement_for(sql, Authority::User).err().expect("refused").hint.clone();
+    for (sql, meant) in [
+        ("SELECT * FROM usres", Some("users")),
+        ("SELECT * FROM main.User", Some("users")),
+        ("SELECT * FROM newst", Some("newest")),
+        ("SELECT u.emial FROM users u", Some("email")),
+        ("SELECT createdAt FROM users", Some("created_at")),
+        ("INSERT INTO users (ids) VALUES (1)", Some("id")),
+        ("UPDATE users SET crated_at = 1", Some("created_at")),
+        // Another word, a column of another table, and no name at all.
+        ("SELECT * FROM customers", None),
+        ("SELECT title FROM users", None),
+        ("SELECT * FROM users WHERE", None),
+    ] {
+        assert_eq!(hint(sql), meant.map(|name| format!("Did you mean '{name}'?")), "{sql}");
+    }
+    assert_eq!(db.value("SELECT count(*) FROM users", &[]).unwrap(), Some(Value::Integer(0)));
 }

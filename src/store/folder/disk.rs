@@ -5,6 +5,7 @@ use std::{
     future::ready,
     io::{ErrorKind, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
+    sync::Mutex,
 };
 
 use crate::{
@@ -148,8 +149,12 @@ impl Files for Disk {
     fn close(&self) {}
 }
 
+/// Threads of one process would use the same unfinished file.
+static CREATING: Mutex<()> = Mutex::new(());
+
 impl LockFiles for Disk {
     fn create(&self, name: &str, bytes: &[u8]) -> Result<bool> {
+        let _creating = CREATING.lock();
         fs::create_dir_all(&self.folder).map_err(failure)?;
         let unfinished = self.path(&format!("{name}.{}.tmp", std::process::id()))?;
         // A file of that name may have another one outside of the folder.

@@ -1,6 +1,6 @@
 //! Keys: from the user's secret to the data key, and from that to the keys of single purposes.
 
-use std::rc::Rc;
+use std::{cell::Cell, rc::Rc};
 
 use sha2::{Digest, Sha256};
 use zeroize::{Zeroize, Zeroizing};
@@ -161,7 +161,7 @@ impl KeyWrapper {
         let piece = AeadInput { nonce, associated: self.form.associated(), bytes: key.to_vec() };
         let sealed = self.cipher.seal(vec![piece]).await?;
         let wrapped = self.form.with([&nonce[..], &sealed.concat()].concat());
-        Ok(StoredKey { key, wrapped })
+        Ok(StoredKey { key, wrapped, encryptions: Rc::default() })
     }
 
     /// Decrypts a data key. Fails with `decryption_failed` when another secret encrypted it.
@@ -175,7 +175,7 @@ impl KeyWrapper {
             Some(opened) if opened.len() == key.len() => key.copy_from_slice(&opened),
             _ => return Err(other()),
         }
-        Ok(StoredKey { key, wrapped })
+        Ok(StoredKey { key, wrapped, encryptions: Rc::default() })
     }
 }
 
@@ -184,6 +184,8 @@ impl KeyWrapper {
 pub(super) struct StoredKey {
     pub key: DataKey,
     pub wrapped: WrappedKey,
+    /// How often it encrypted something.
+    pub encryptions: Rc<Cell<u64>>,
 }
 
 /// Derives the key of one purpose from the data key.

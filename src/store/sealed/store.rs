@@ -28,6 +28,10 @@ use crate::{
 /// asynchronous.
 const SYNCHRONOUS_BYTES: usize = 66 * 1024;
 
+/// A data key that encrypted so often is replaced at the next opening. NIST SP 800-38D allows 2^32 times with random
+/// nonces; what a page encrypted after it stored the head for the last time isn't counted if it dies.
+const WORN: u64 = 1 << 31;
+
 /// A [`Store`] that encrypts what it stores in another one. A handle, cheap to clone.
 #[derive(Clone)]
 pub struct SealedStore(Rc<SealedInner>);
@@ -38,6 +42,8 @@ struct SealedInner {
     crypto: Rc<dyn Crypto>,
     wrapper: KeyWrapper,
     key: StoredKey,
+    /// The count of the key's encryptions that the stored head has.
+    counted: Cell<u64>,
     /// The key that everything is being encrypted with, and the HMAC of its chunk ids.
     next: Option<(StoredKey, Hmac)>,
     ids: Hmac,
@@ -68,6 +74,7 @@ impl SealedStore {
         check_format(&head.shown)?;
         let wrapper = vault.wrapper_of(&head.key).await?;
         let key = wrapper.unwrap(head.key).await?;
+        key.encryptions.set(head.encryptions);
         let next = match head.next {
             Some(next) => Some(wrapper.unwrap(next).await?),
             None => None,
@@ -94,6 +101,7 @@ impl SealedStore {
     pub(in super::super) async fn with_secret(&self, vault: &Vault) -> Result<Self> {
         let wrapper = vault.wrapper().await?;
         let key = wrapper.wrap(self.0.key.key.clone()).await?;
+        key.encryptions.set(self.0.key.encryptions.get());
         let next = match &self.0.next {
             Some((next, _)) => Some(wrapper.wrap(next.key.clone()).await?),
             None => None,
@@ -140,6 +148,7 @@ impl SealedStore {
             later: crypto.cipher(&content).await?,
             crypto: crypto.clone(),
             wrapper,
+            counted: Cell::new(key.encryptions.get()),
             restored: Cell::new(false),
             next: next.map(|next| {
                 let ids = chunk_ids(&next.key);
@@ -159,18 +168,34 @@ impl SealedStore {
         self.0.key.key == other.0.key.key
     }
 
+    /// Counts as many encryptions as wear the key.
+    #[cfg(feature = "testing")]
+    pub(in super::super) fn wear(&self) {
+        self.count(WORN);
+    }
+
+    fn count(&self, encryptions: u64) {
+        let counter = &self.0.key.encryptions;
+        counter.set(counter.get().saturating_add(encryptions));
+    }
+
     /// Encodes a head in its stored form.
     pub(in super::super) fn seal_head(&self, head: &[u8]) -> Vec<u8> {
+        self.seal_head_counting(head, self.0.counted.get())
+    }
+
+    fn seal_head_counting(&self, head: &[u8], encryptions: u64) -> Vec<u8> {
         let next = self.0.next.as_ref().map(|(next, _)| &next.wrapped);
-        SealedHead::encode(head, &self.0.key.wrapped, next, &self.0.heads)
+        SealedHead::encode(head, &self.0.key.wrapped, next, encryptions, &self.0.heads)
     }
 
     /// Decodes a stored head. Fails with `lock_lost` when another holder changed the keys meanwhile.
     fn open_head(&self, stored: &[u8]) -> Result<Vec<u8>> {
         let sealed = SealedHead::decode(stored);
         if let Some(sealed) = &sealed
-            && self.seal_head(&sealed.head) == stored
+            && self.seal_head_counting(&sealed.head, sealed.encryptions) == stored
         {
+            self.0.counted.set(sealed.encryptions);
             return Ok(sealed.head.clone());
         }
         let next = self.0.next.as_ref().map(|(next, _)| &next.wrapped);
@@ -190,6 +215,7 @@ impl SealedStore {
     /// Encrypts synchronously.
     fn seal_now(&self, key: &Key, bytes: &[u8]) -> Vec<u8> {
         let AeadInput { nonce, associated, .. } = self.piece(key, Vec::new());
+        self.count(1);
         let mut sealed = Vec::with_capacity(NONCE_BYTES + bytes.len() + TAG_BYTES);
         sealed.extend_from_slice(&nonce);
         sealed.extend_from_slice(bytes);
@@ -225,6 +251,7 @@ impl SealedStore {
                 Write::Delete(_) | Write::CutLog { .. } => {}
             }
         }
+        self.count(pieces.len() as u64);
         let nonces: Vec<_> = pieces.iter().map(|piece| piece.nonce).collect();
         let sealing = self.0.later.seal(pieces);
         Box::pin(async move {
@@ -282,11 +309,24 @@ impl Store for SealedStore {
         if let Guard::Head(Some(head)) = &mut transaction.guard {
             *head = self.seal_head(head);
         }
+        let before = self.0.counted.get();
+        let replaces_head = transaction.writes.iter().any(|write| matches!(write, Write::PutHead(..)));
+        if replaces_head {
+            self.0.counted.set(self.0.key.encryptions.get());
+        }
         let sealing = self.seal(std::mem::take(&mut transaction.writes));
-        let store = self.0.store.clone();
+        let this = self.clone();
         Box::pin(async move {
-            transaction.writes = sealing.await?;
-            store.write(transaction).await
+            let written = async {
+                transaction.writes = sealing.await?;
+                this.0.store.write(transaction).await
+            };
+            let written = written.await;
+            // If it was stored all the same, the next reading of the head finds its count.
+            if replaces_head && written.is_err() {
+                this.0.counted.set(before);
+            }
+            written
         })
     }
 
@@ -340,6 +380,10 @@ impl Store for SealedStore {
 
     fn next_stored_id(&self, id: &ChunkId) -> Option<ChunkId> {
         self.0.next.as_ref().map(|(_, ids)| hex(&ids.of(id.as_bytes())))
+    }
+
+    fn is_worn(&self) -> bool {
+        self.0.key.encryptions.get() >= WORN
     }
 
     fn reopen(&self) -> LocalFuture<'_, Result<()>> {

@@ -15,7 +15,7 @@ use tidelock::{
     ports::{Durability, Holder},
     snapshot::{Reason, SnapshotOptions},
     sqlite::{Connection, Image, PageFile},
-    store::{Reach, Storage, faulty::Crash},
+    store::{Reach, Rekeyed, Storage, faulty::Crash},
 };
 
 use crate::store::{
@@ -40,8 +40,7 @@ struct Maker {
 }
 
 impl Maker {
-    fn new(options: SnapshotOptions) -> Self {
-        let mut machine = Machine::new();
+    fn new(mut machine: Machine, options: SnapshotOptions) -> Self {
         let page = open(&mut machine, options);
         let mut maker = Self { machine, page, moments: Vec::new() };
         maker.commit("CREATE TABLE t(id INTEGER PRIMARY KEY, v, text); CREATE INDEX by_v ON t(v);");
@@ -90,7 +89,7 @@ impl Maker {
 }
 
 fn make(name: &str) -> Value {
-    let mut maker = Maker::new(by_call_only());
+    let mut maker = Maker::new(machine(name), by_call_only());
     match name {
         "fresh" => {}
         // Two holders, batches of several pages, and a large deletion as by a restore.
@@ -134,6 +133,19 @@ fn make(name: &str) -> Value {
             maker.snapshot(None);
             maker.insert(2);
         }
+        // A rotation of the data key, half done.
+        "encrypted" => {
+            maker.insert(1);
+            maker.snapshot(Some("before the fair"));
+            maker.insert(2);
+            let storage = maker.page.storage.clone();
+            maker.machine.sim.run(async move {
+                assert_eq!(storage.begin_rotation().await, Rekeyed::Done);
+                let mut rotation = storage.rotation().expect("is under way");
+                storage.copy_ahead(&mut rotation).await.expect("copies");
+            });
+            maker.insert(3);
+        }
         // Damage, and the recovery from it.
         "recovered" => {
             maker.insert(1);
@@ -156,12 +168,18 @@ fn make(name: &str) -> Value {
     maker.file()
 }
 
+/// Returns a machine for the golden database of this name.
+fn machine(name: &str) -> Machine {
+    if name == "encrypted" { Machine::encrypted() } else { Machine::new() }
+}
+
 fn open(machine: &mut Machine, options: SnapshotOptions) -> Page {
-    let (store, platform) = (machine.store(), machine.platform());
-    machine
-        .sim
-        .run(async move { Page::open_with(store, &platform, Durability::Relaxed, options).await })
-        .expect("opens")
+    let (store, platform, secret) = (machine.store(), machine.platform(), machine.secret.clone());
+    let opening = async move {
+        let store = Machine::connect(store, platform.clone(), secret).await?;
+        Page::open_with(store, &platform, Durability::Relaxed, options).await
+    };
+    machine.sim.run(opening).expect("opens")
 }
 
 fn sum(connection: &Connection) -> i64 {
@@ -208,7 +226,7 @@ fn opens(name: &str) {
 fn opens_in(format: u32, name: &str) {
     let file = golden(format, name);
     let expected = &file["expected"];
-    let mut machine = Machine::new();
+    let mut machine = machine(name);
     machine.damage(|contents| *contents = file::read(&file));
     // A day after it was stored. Nothing is pruned before the checks.
     machine.sim.advance(86_400_000);
@@ -264,6 +282,11 @@ fn golden_checkpoint() {
 #[test]
 fn golden_big() {
     opens("big");
+}
+
+#[test]
+fn golden_encrypted() {
+    opens("encrypted");
 }
 
 #[test]

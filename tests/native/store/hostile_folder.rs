@@ -202,3 +202,17 @@ fn a_file_that_the_lock_needs_is_not_written_under_another_name() {
     assert_eq!(fs::read(scene.folder().join("lock.7")).unwrap(), b"lock");
     assert_eq!(fs::read_to_string(scene.around.join("elsewhere/victim")).unwrap(), "precious");
 }
+
+#[test]
+fn of_threads_that_create_a_lock_at_once_one_succeeds() {
+    let scene = Scene::new("threads");
+    let folder = scene.folder();
+    for round in 0..50 {
+        let create = || Disk::new(&folder).create(&format!("lock.{round}"), b"lock").expect("created or taken");
+        let created = std::thread::scope(|scope| {
+            let threads = [(); 4].map(|()| scope.spawn(create));
+            threads.map(|thread| thread.join().unwrap())
+        });
+        assert_eq!(created.iter().filter(|created| **created).count(), 1);
+    }
+}

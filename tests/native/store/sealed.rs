@@ -10,7 +10,7 @@ use tidelock::{
 };
 
 use super::{
-    bench::{Machine, ROWS, insert, key, snapshot, sum, with_table},
+    bench::{Machine, ROWS, insert, key, snapshot, sum, vault, with_table},
     page::Page,
     stored::{SealedHead, change_sealed_head, head, sealed_head},
 };
@@ -250,6 +250,32 @@ fn a_head_that_was_changed_or_put_back_is_noticed() {
     insert(&mut machine, &page, 1);
     machine.damage(|contents| contents.log = older.log);
     assert_eq!(machine.refused().code, ErrorCode::DatabaseCorrupt, "the log ends before the head's epoch");
+}
+
+#[test]
+fn the_head_counts_what_its_key_has_encrypted() {
+    let mut machine = Machine::encrypted();
+    let page = with_table(&mut machine);
+    for value in 0..10 {
+        insert(&mut machine, &page, value);
+    }
+    snapshot(&mut machine, &page).unwrap();
+    let stored = machine.contents();
+    let counted = sealed_head(&stored).encryptions;
+    // The log, a chunk, and a manifest; the record after the head may not be counted.
+    assert!((11..=stored.log.len() as u64 + 2).contains(&counted), "{counted}, {} records", stored.log.len());
+    // Another secret wraps the same key.
+    let (storage, platform) = (page.storage.clone(), machine.platform());
+    machine.sim.run(async move { storage.rekey(Some(&vault(&platform, key(2)))).await });
+    assert!(sealed_head(&machine.contents()).encryptions >= counted);
+    machine.secret = Some(key(2));
+    machine.kill(Crash::Process);
+    let page = machine.open().unwrap();
+    insert(&mut machine, &page, 1);
+    snapshot(&mut machine, &page).unwrap();
+    assert!(sealed_head(&machine.contents()).encryptions > counted);
+    machine.damage(|contents| change_sealed_head(contents, |head| head.encryptions = 0));
+    assert_eq!(machine.refused().code, ErrorCode::DatabaseCorrupt);
 }
 
 #[test]

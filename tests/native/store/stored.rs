@@ -62,6 +62,7 @@ pub struct SealedHead {
     pub iterations: u32,
     pub salt: Vec<u8>,
     pub wrapped: Vec<u8>,
+    pub encryptions: u64,
     pub head: Head,
     pub mac: Vec<u8>,
 }
@@ -76,6 +77,7 @@ pub fn sealed_head(contents: &Contents) -> SealedHead {
         iterations: reader.u32().expect("there"),
         salt: bytes(&mut reader),
         wrapped: bytes(&mut reader),
+        encryptions: reader.u64().expect("there"),
         head: Head::decode(&bytes(&mut reader)).expect("a head"),
         mac: bytes(&mut reader),
     }
@@ -91,6 +93,7 @@ pub fn change_sealed_head(contents: &mut Contents, change: impl FnOnce(&mut Seal
     writer.u32(head.iterations);
     writer.bytes(&head.salt);
     writer.bytes(&head.wrapped);
+    writer.u64(head.encryptions);
     writer.bytes(&head.head.encode());
     writer.bytes(&head.mac);
     contents.head = Some(finish(writer));

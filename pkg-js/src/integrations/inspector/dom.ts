@@ -35,16 +35,31 @@ export function fill<E extends Element>(element: E, ...children: Child[]): E {
   return element
 }
 
-/** Replaces the children of an element with newer ones of the same shape; scrolled areas and the focus stay where they are. */
+/**
+ * Replaces the children of an element with newer ones. What is open, scrolled areas and the focus stay as they are in elements that have a
+ * label, or a `summary` that begins with the same text.
+ */
 export function refill(element: HTMLElement, ...children: Child[]): void {
-  const named = () => [...element.querySelectorAll<HTMLElement>('[aria-label], summary, pre[tabindex]')]
+  const named = (): [string, HTMLElement][] =>
+    [...element.querySelectorAll<HTMLElement>('[aria-label], summary, details > pre')].map((one) => {
+      const title = one.parentElement?.closest('details')?.querySelector('summary')?.firstChild?.textContent
+      return [`${one.localName} ${one.getAttribute('aria-label')} ${title}`, one]
+    })
   const active = (element.getRootNode() as ShadowRoot).activeElement
-  const before = named().map((one) => ({ left: one.scrollLeft, top: one.scrollTop, isActive: one === active }))
+  const before = new Map(
+    named().map(([name, one]) => [
+      name,
+      { left: one.scrollLeft, top: one.scrollTop, isActive: one === active, isOpen: one.closest('details')?.open },
+    ]),
+  )
   fill(element, ...children)
-  for (const [at, one] of named().entries()) {
-    const { left = 0, top = 0, isActive = false } = before[at] ?? {}
-    one.scrollTo({ left, top, behavior: 'instant' })
-    if (isActive) one.focus({ preventScroll: true })
+  for (const [name, one] of named()) {
+    const known = before.get(name)
+    if (known === undefined) continue
+    const details = one.closest('details')
+    if (details !== null && known.isOpen !== undefined) details.open = known.isOpen
+    one.scrollTo({ left: known.left, top: known.top, behavior: 'instant' })
+    if (known.isActive) one.focus({ preventScroll: true })
   }
 }
 

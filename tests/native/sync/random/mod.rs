@@ -17,8 +17,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use self::{features::Features, history::Scene};
 
-/// As many as take a minute on two cores.
-const DRAWS: u64 = 1000;
+/// As many as take half a minute on two cores.
+const DRAWS: u64 = 500;
 
 fn run(seed: u64, features: &Features) {
     let mut scene = Scene::new(seed, features);

@@ -17,7 +17,6 @@ export function healthView(context: Context): HTMLElement {
   }
 
   function draw(health: Health): void {
-    const isOpen = area.querySelector('details.report')?.hasAttribute('open') === true
     refill(
       area,
       h('div', { class: 'tiles' }, ...tilesOf(health)),
@@ -31,7 +30,7 @@ export function healthView(context: Context): HTMLElement {
       section('While the inspector is open', h('div', { class: 'charts' }, ...chartsOf(context))),
       h(
         'details',
-        { class: 'object report', open: isOpen },
+        { class: 'object' },
         h('summary', {}, 'The whole report'),
         h('pre', { tabIndex: 0 }, JSON.stringify(health, null, 2)),
       ),

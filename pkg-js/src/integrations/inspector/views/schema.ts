@@ -2,7 +2,7 @@
 import { type CatalogColumn, columnsOf, foreignKeysOf, listTables, type TableReference } from '../catalog.js'
 import type { Context } from '../context.js'
 import { type DiagramTable, diagram } from '../diagram.js'
-import { type Child, empty, fill, h, loading, section } from '../dom.js'
+import { type Child, empty, fill, h, loading, refill, section } from '../dom.js'
 import { plural } from '../format.js'
 import { textGrid } from '../grid.js'
 
@@ -36,7 +36,7 @@ export function schemaView(context: Context): HTMLElement {
     before = now
     if (tables.length === 0) return void fill(content, empty('This database has no tables yet.'))
     const drawn = tables.filter(({ type }) => type !== 'view')
-    fill(
+    refill(
       content,
       drawn.length > 0 &&
         section(

@@ -1,7 +1,7 @@
 // Sync: the state of each table, pull and push with their progress, what waits to be sent, what was refused, and conflicts.
 import type { PullProgress, PullReport, PushReport, SyncStatus } from '../../../index.js'
 import type { Context } from '../context.js'
-import { action, type Child, empty, fill, h, loading, section, soon } from '../dom.js'
+import { action, type Child, empty, fill, h, loading, refill, section, soon } from '../dom.js'
 import { ago, count, keyText, millis, plural, size, timeOfDay } from '../format.js'
 import { textGrid } from '../grid.js'
 import { errorText } from '../problem.js'
@@ -181,7 +181,7 @@ export function syncView(context: Context): HTMLElement {
         status.map(statusRow),
       ),
     )
-    fill(
+    refill(
       lists,
       rejected.length > 0 &&
         section(
