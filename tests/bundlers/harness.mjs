@@ -30,7 +30,9 @@ export function target(name, options, use) {
  * its root. Removes the folder at the end.
  */
 export async function withApp({ tools = {}, parts = [], inside = '' }, use) {
-  const root = mkdtempSync(path.join(tmpdir(), 'tidelock-app-'))
+  // Deno keeps programs away from /dev, where the tests have their temporary files.
+  const disk = tmpdir().startsWith('/dev') ? '/tmp' : tmpdir()
+  const root = mkdtempSync(path.join(disk, 'tidelock-app-'))
   try {
     const folder = path.join(root, inside)
     for (const part of ['app', ...parts]) cpSync(here(part), folder, { recursive: true })
