@@ -60,12 +60,13 @@ async function play(scene, codes, argument = {}) {
   }
 }
 
-test('back up, and restore: a moment, a snapshot, a file', once, async () => {
+test('back up, and restore: a moment, only some rows, a snapshot, a file', once, async () => {
   const result = await play(
     async (run, name) => {
       const passphrase = 'correct horse'
       const db = await window.open({ name })
       await db.exec('CREATE TABLE t (n); INSERT INTO t VALUES (1)')
+      await db.exec('CREATE TABLE orders (id INTEGER PRIMARY KEY, total); INSERT INTO orders VALUES (7, 12), (8, 1)')
       const downloads = []
       const { file } = await run(0, { db, passphrase, download: (...given) => downloads.push(given[1]) }, ['file'])
       const count = async (from = db) => (await from.get('SELECT count(*) AS n FROM t')).n
@@ -78,6 +79,9 @@ test('back up, and restore: a moment, a snapshot, a file', once, async () => {
       await db.run('DELETE FROM t')
       await run(1, { db, justBeforeTheMistake })
       const moment = await count()
+      await db.run('DELETE FROM orders')
+      await run(4, { db, justBeforeTheMistake, id: 7 })
+      const orders = await db.query('SELECT * FROM orders')
       await run(2, { db })
       const snapshot = await count()
       await db.close()
@@ -85,12 +89,13 @@ test('back up, and restore: a moment, a snapshot, a file', once, async () => {
       await run(3, { db: other, file, passphrase })
       const fromFile = await count(other)
       await other.close()
-      return { downloads, moment, snapshot, fromFile }
+      return { downloads, moment, orders, snapshot, fromFile }
     },
-    [recipe('Back up'), recipe('Restore'), recipe('Restore', 1), recipe('Restore', 2)],
+    [recipe('Back up'), recipe('Restore'), recipe('Restore', 1), recipe('Restore', 2), recipe('Restore', 3)],
   )
   assert.match(result.downloads[0], /^backup-.+\.sqlite\.gz\.enc$/)
   assert.deepEqual([result.moment, result.snapshot, result.fromFile], [2, 1, 1])
+  assert.deepEqual(result.orders, [{ id: 7, total: 12 }])
 })
 
 test('a migration failed', once, async () => {

@@ -74,7 +74,8 @@ for (const [name, manifest, files, module, prefix] of [
   ['plain', undefined, {}, 'db.js', ''],
   ['plain', {}, { 'index.html': '' }, 'db.js', ''],
   ['node', { type: 'module', ...typescript }, source, 'src/db.ts', ''],
-  ['node', undefined, { 'package.json': '{ malformed' }, 'db.js', ''],
+  ['node', { type: 'commonjs' }, source, 'src/db.mjs', ''],
+  ['node', undefined, { 'package.json': '{ malformed' }, 'db.mjs', ''],
 ]) {
   const shown = `${name}: ${module}, from ${JSON.stringify(manifest)}`
   test(shown, async () => {
@@ -87,7 +88,7 @@ for (const [name, manifest, files, module, prefix] of [
     assert.doesNotMatch(textOf(cwd, '.env.example'), /=\S/)
     const lint = await run(cwd, 'migrate', 'lint', '--json')
     assert.equal(lint.code, 0, lint.err)
-    if (module.endsWith('.js')) {
+    if (module.endsWith('js')) {
       writeFileSync(path.join(cwd, 'checked.mjs'), textOf(cwd, module))
       execFileSync(process.execPath, ['--check', 'checked.mjs'], { cwd })
     } else {

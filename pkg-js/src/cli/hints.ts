@@ -12,7 +12,7 @@ const commandsOf: readonly (readonly [RegExp, string])[] = [
   [/\bsnapshots\.list\(\)/g, 'npx tidelock snapshot list'],
   [/\bmigrations\.status\(\)/g, 'npx tidelock migrate status'],
   [/\bpull with allowEmpty\b/g, 'pass --allow-empty'],
-  [/\brestore with \{ force: true \}/g, 'pass --force'],
+  [/\bPass \{ force: true \}/g, 'Pass --force'],
   [/\bthe option schema\b/g, '--remote-schema'],
   [/\bSet remote\.url to\b/g, 'Pass --url'],
   [/; [^;]*direction: 'push'[^;.]*/g, ''],

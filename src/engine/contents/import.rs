@@ -51,7 +51,7 @@ impl Database {
         let guard = inner.acquire().await?;
         let connection = inner.connection()?;
         inner.flusher.admit_write()?;
-        inner.check_unpushed(&connection, options.force, "import")?;
+        inner.check_unpushed(&connection, options.force)?;
         inner.snapshots.safety().await?;
         Ok(PreparedImport { contents: scratch.pin(), guard })
     }

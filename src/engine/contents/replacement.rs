@@ -13,9 +13,8 @@ use crate::{
 };
 
 impl Inner {
-    /// Fails with `unpushed_changes` if local changes were not pushed, unless `force`. `verb` names the call in the
-    /// hint.
-    pub(in crate::engine) fn check_unpushed(&self, connection: &Connection, force: bool, verb: &str) -> Result<()> {
+    /// Fails with `unpushed_changes` if local changes were not pushed, unless `force`.
+    pub(in crate::engine) fn check_unpushed(&self, connection: &Connection, force: bool) -> Result<()> {
         let (pending, _) = entries::counts(connection, None)?;
         let message = match pending {
             _ if force => return Ok(()),
@@ -24,9 +23,7 @@ impl Inner {
             count => format!("{count} local changes were not pushed yet"),
         };
         Err(Error::new(ErrorCode::UnpushedChanges, message)
-            .hint(format!(
-                "Push first, or {verb} with {{ force: true }}: what was not pushed is then only in the safety snapshot"
-            ))
+            .hint("Pass { force: true }: what was not pushed is then only in the safety snapshot. Or push first")
             .detail("pending", pending))
     }
 

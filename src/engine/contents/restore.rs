@@ -40,7 +40,7 @@ impl Database {
         let guard = inner.acquire().await?;
         let connection = inner.connection()?;
         inner.flusher.admit_write()?;
-        inner.check_unpushed(&connection, force, "restore")?;
+        inner.check_unpushed(&connection, force)?;
         let scratch = Connection::open(file).map_err(|error| {
             if error.is(ErrorCode::DatabaseCorrupt) { wanted.corrupt(&error.message) } else { error }
         })?;

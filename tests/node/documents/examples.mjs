@@ -391,6 +391,19 @@ export const examples = {
     })
   },
 
+  async 'docs/runbook.md: Restore (4)'({ run, open, pause }) {
+    const db = await open({ name: 'shop' })
+    await db.exec('CREATE TABLE orders (id INTEGER PRIMARY KEY, total); INSERT INTO orders VALUES (7, 12), (8, 1)')
+    await pause()
+    const justBeforeTheMistake = new Date()
+    await pause()
+    await twice(async () => {
+      await db.run('DELETE FROM orders')
+      await run({ db, justBeforeTheMistake, id: 7 })
+      assert.deepEqual(await db.query('SELECT * FROM orders'), [{ id: 7, total: 12 }])
+    })
+  },
+
   async 'docs/runbook.md: A migration failed'({ run }) {
     const first = { version: '1', name: 'first', up: 'CREATE TABLE t (n)' }
     const broken = { version: '2', name: 'second', up: 'ALTER TABLE nowhere ADD COLUMN m' }

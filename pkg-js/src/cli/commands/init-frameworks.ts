@@ -26,6 +26,8 @@ export interface Project {
   readonly name: string
   readonly framework: FrameworkName
   readonly typescript: boolean
+  /** Whether Node takes its files for modules, by `"type": "module"`. */
+  readonly isModule: boolean
   /** Whether it has another bundler, and not Vite. */
   readonly lacksVite: boolean
   /** Returns whether a file or folder exists. */
@@ -146,6 +148,7 @@ export function projectIn(folder: string): Project {
         .slice(0, 100) || 'app',
     framework: found ?? (manifest === undefined || has('index.html') ? 'plain' : 'node'),
     typescript: has('tsconfig.json') || Object.hasOwn(packages, 'typescript'),
+    isModule: manifest?.type === 'module',
     lacksVite: shows('plain') && !(['nuxt', 'sveltekit', 'vite'] as const).some(shows),
     has,
   }

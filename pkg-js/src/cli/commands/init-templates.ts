@@ -24,6 +24,12 @@ ${envPrefix}SUPABASE_PUBLISHABLE_KEY=
 `
 }
 
+/** A failed opening isn't kept. */
+const again = `.catch((error) => {
+    opened = undefined // the next call tries again
+    throw error
+  })`
+
 /** What the module that opens the database depends on. */
 interface OpeningModule {
   readonly framework: Framework
@@ -51,14 +57,14 @@ export function databaseModule(opened: OpeningModule): string {
   const opening = `open({
 ${options.map((option) => `    ${option},\n`).join('')}${remote(framework)}  })`
   const begin = isAsync
-    ? `  opened ??= openDatabase()
+    ? `  opened ??= openDatabase()${again}
   return opened
 }
 
 async function openDatabase()${type(': Promise<Database>')} {
   return ${opening}
 }`
-    : `  opened ??= ${opening}
+    : `  opened ??= ${opening}${again}
   return opened
 }`
   return `${imports}import { ${type('type Database, ')}migrationsFrom, open } from 'tidelock'

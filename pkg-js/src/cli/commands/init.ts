@@ -33,7 +33,9 @@ export const init: Command = {
       throw usageError(`There is no framework '${asked}' here`, `Known are: ${frameworkNames.join(', ')}`)
     const framework = frameworkIn(project, name)
     const migrations = given.value('dir') ?? 'migrations'
-    const module = path.join(framework.folder(project), `db.${project.typescript ? 'ts' : 'js'}`)
+    const extension = project.typescript ? 'ts' : 'js'
+    const isNamedModule = name === 'node' && !project.isModule
+    const module = path.join(framework.folder(project), `db.${isNamedModule ? 'm' : ''}${extension}`)
     const migration = path.join(migrations, firstMigration.file)
     const isThere = existsSync(migrations)
     makeFolder(migrations)

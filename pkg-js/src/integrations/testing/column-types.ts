@@ -11,7 +11,8 @@ const readers: Readonly<Record<ColumnType, (text: string, value: JsonValue) => J
   int8: (text) => (/^-?\d+$/.test(text) ? numberOf(BigInt(text).toString()) : undefined),
   numeric: (text) => (Number.isFinite(Number(text)) && text.trim() !== '' ? numberOf(text) : undefined),
   float8: (text) => (Number.isFinite(Number(text)) && text.trim() !== '' ? Number(text) : undefined),
-  bool: (text) => (/^(t|true)$/i.test(text) ? true : /^(f|false)$/i.test(text) ? false : undefined),
+  bool: (text) =>
+    /^(t|true|y|yes|on|1)$/i.test(text) ? true : /^(f|false|n|no|off|0)$/i.test(text) ? false : undefined,
   timestamptz: timestamp,
   date: (text) => /^\d{4}-\d\d-\d\d/.exec(text)?.[0],
   jsonb: (_, value) => value,
@@ -66,9 +67,11 @@ function numberOf(text: string): JsonValue {
 
 /** Returns a time as PostgREST prints it, in UTC and with up to six digits of a second; undefined for other text. */
 function timestamp(text: string): string | undefined {
-  const parts = /^(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d(?::\d\d)?)(?:\.(\d{1,6})\d*)?(Z|[+-]\d\d(?::?\d\d)?)?$/.exec(text)
+  const parts = /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d)?)(?:\.(\d{1,6})\d*)?(Z|[+-]\d\d(?::?\d\d)?)?)?$/.exec(
+    text,
+  )
   if (parts === null) return text === 'infinity' || text === '-infinity' ? text : undefined
-  const [, day, time, fraction = '', zone = 'Z'] = parts
+  const [, day, time = '00:00', fraction = '', zone = 'Z'] = parts
   const offset = /^([+-]\d\d):?(\d\d)?$/.exec(zone)
   const seconds = new Date(`${day}T${time}${offset ? `${offset[1]}:${offset[2] ?? '00'}` : 'Z'}`)
   if (Number.isNaN(seconds.getTime())) return undefined
