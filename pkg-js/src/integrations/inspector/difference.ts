@@ -8,10 +8,19 @@ export const mostCompared = 100_000
 /** How many changes of a table are listed. */
 const listed = 200
 
+/** The key of a row: the values of its columns. */
+export type RowKey = Readonly<Record<string, SqlResultValue>>
+
+/** A row of a table. */
+export interface ChosenRow {
+  readonly table: string
+  readonly key: RowKey
+}
+
 export interface RowDifference {
   readonly kind: 'added' | 'changed' | 'deleted'
-  /** The values of the key. */
-  readonly key: readonly SqlResultValue[]
+  /** The values of the key, by its columns. */
+  readonly key: RowKey
   readonly before: readonly SqlResultValue[] | undefined
   readonly after: readonly SqlResultValue[] | undefined
 }
@@ -91,7 +100,7 @@ interface TableRows {
   readonly columns: readonly string[]
   /** The rows by their keys; undefined: too many. */
   readonly rows: ReadonlyMap<string, Values> | undefined
-  keyOf(row: Values): Values
+  keyOf(row: Values): RowKey
   /** The values of these columns; null for those that the table lacks. */
   over(columns: readonly string[], row: Values): Values
 }
@@ -105,7 +114,7 @@ async function readTable(db: Database, table: string, signal: AbortSignal): Prom
   const shared = {
     exists: entry !== undefined,
     columns: names,
-    keyOf: (row: Values) => row.slice(0, keys.length),
+    keyOf: (row: Values) => Object.fromEntries(keys.map((name, at) => [name, row[at] ?? null])),
     over: (wanted: readonly string[], row: Values) =>
       wanted.map((name) => {
         const at = names.indexOf(name)

@@ -1,20 +1,25 @@
 // What differs between two states, row by row.
 import type { Database, SqlResultValue } from '../../../index.js'
-import { differences, type RowDifference, type TableDifference } from '../difference.js'
+import { type ChosenRow, differences, type RowDifference, type RowKey, type TableDifference } from '../difference.js'
 import { type Child, empty, h } from '../dom.js'
 import { cellText, count, plural } from '../format.js'
 
 /** With more values than this, their cell is scrolled. */
 const scrolledFrom = 12
 
-/** Shows the changes from one state to another. */
-export async function showDifference(before: Database, after: Database, signal: AbortSignal): Promise<HTMLElement> {
+/** Shows the changes from one state to another; `follow` shows what happened to one of the rows. */
+export async function showDifference(
+  before: Database,
+  after: Database,
+  follow: (row: ChosenRow) => void,
+  signal: AbortSignal,
+): Promise<HTMLElement> {
   const found = await differences(before, after, signal)
   if (found.length === 0) return empty('No row differs.')
-  return h('div', { class: 'stack' }, ...found.map((difference, at) => tableOf(difference, at < 3)))
+  return h('div', { class: 'stack' }, ...found.map((difference, at) => tableOf(difference, at < 3, follow)))
 }
 
-function tableOf(difference: TableDifference, isOpen: boolean): HTMLElement {
+function tableOf(difference: TableDifference, isOpen: boolean, follow: (row: ChosenRow) => void): HTMLElement {
   const { table, added, changed, deleted, changes, note } = difference
   const counts = [
     added > 0 && `${count(added)} added`,
@@ -27,12 +32,17 @@ function tableOf(difference: TableDifference, isOpen: boolean): HTMLElement {
     { class: 'object', open: isOpen, 'data-difference': table },
     h('summary', {}, h('b', {}, table), h('span', { class: 'soft' }, ` ${counts.filter(Boolean).join(', ')}`)),
     note && h('p', { class: 'soft' }, note),
-    ...(changes.length > 0 ? [listOf(difference)] : []),
+    ...(changes.length > 0 ? [listOf(difference, follow)] : []),
     omitted > 0 && note === undefined && h('p', { class: 'soft' }, `${plural(omitted, 'more change')} not listed`),
   )
 }
 
-function listOf({ table, columns, changes }: TableDifference): HTMLElement {
+function listOf({ table, columns, changes }: TableDifference, follow: (row: ChosenRow) => void): HTMLElement {
+  const keyButton = (key: RowKey) => {
+    const shown = Object.values(key).map(cellText).join(', ')
+    const onclick = () => follow({ table, key })
+    return h('button', { type: 'button', class: 'quiet', title: `What happened to ${shown}`, onclick }, shown)
+  }
   return h(
     'div',
     { class: 'grid', tabIndex: 0, role: 'region', 'aria-label': `Changes of ${table}` },
@@ -58,7 +68,7 @@ function listOf({ table, columns, changes }: TableDifference): HTMLElement {
             'tr',
             { class: change.kind },
             h('td', {}, h('span', { class: `badge ${change.kind}` }, change.kind)),
-            h('td', {}, change.key.map(cellText).join(', ')),
+            h('td', {}, keyButton(change.key)),
             valuesCell(valuesOf(columns, change)),
           ),
         ),

@@ -2,7 +2,7 @@
 import type { Database, HistoryPoint, SqlResultValue } from '../../../index.js'
 import { columnsOf, quoted } from '../catalog.js'
 import type { Context } from '../context.js'
-import type { RowDifference } from '../difference.js'
+import type { ChosenRow, RowDifference } from '../difference.js'
 import { action, empty, fill, h } from '../dom.js'
 import { ago, clock, count, plural, rowName } from '../format.js'
 import { problem } from '../problem.js'
@@ -11,12 +11,6 @@ import { valuesCell, valuesOf } from './history-changes.js'
 
 /** How many commits are read at once: the state of each is opened. */
 const readAtOnce = 50
-
-/** A row, by the values of its key. */
-export interface ChosenRow {
-  readonly table: string
-  readonly key: Readonly<Record<string, SqlResultValue>>
-}
 
 /** The values of a row by columns; undefined: there is none. */
 type RowValues = ReadonlyMap<string, SqlResultValue>
@@ -97,7 +91,7 @@ function changeOf(before: RowValues | undefined, after: RowValues | undefined) {
   const columns = [...new Set([...(after?.keys() ?? []), ...(before?.keys() ?? [])])]
   const over = (values: RowValues | undefined) => values && columns.map((name) => values.get(name) ?? null)
   const kind = before === undefined ? 'added' : after === undefined ? 'deleted' : 'changed'
-  const difference: RowDifference = { kind, key: [], before: over(before), after: over(after) }
+  const difference: RowDifference = { kind, key: {}, before: over(before), after: over(after) }
   const values = valuesOf(columns, difference)
   return values.length === 0 ? undefined : { kind, values }
 }

@@ -2,13 +2,14 @@
 import type { Database, HistoryPoint, SnapshotHistory } from '../../../index.js'
 import type { Context } from '../context.js'
 import { confirmed } from '../dialog.js'
+import type { ChosenRow } from '../difference.js'
 import { action, empty, fill, h, loading, section, soon } from '../dom.js'
 import { ago, clock, count, plural, rowName, size } from '../format.js'
 import { problem } from '../problem.js'
 import { scratchDatabases } from '../scratch.js'
 import { showDifference } from './history-changes.js'
 import { restoring } from './history-restore.js'
-import { type ChosenRow, showRowHistory } from './history-row.js'
+import { showRowHistory } from './history-row.js'
 import { showRowsThen } from './history-rows.js'
 import { snapshotList } from './history-snapshots.js'
 import { lastUntil, timeline } from './history-timeline.js'
@@ -118,6 +119,11 @@ export function historyView(context: Context): HTMLElement {
     restore.disabled = at === points.length - 1
   }
 
+  function follow(row: ChosenRow): void {
+    context.memory.set('history row', row)
+    context.go('history/row')
+  }
+
   const refresh = soon(() => void showOutcome(), 150)
 
   async function showOutcome(): Promise<void> {
@@ -142,11 +148,11 @@ export function historyView(context: Context): HTMLElement {
       return showRowHistory(context, scratch, points.slice(0, index + 1), row, current)
     const then = await scratch.at(point)
     if (mode.value === 'rows') return showRowsThen(context, then, current)
-    if (mode.value === 'since') return showDifference(then, db, current)
+    if (mode.value === 'since') return showDifference(then, db, follow, current)
     const previous = points[index - 1]
     if (previous === undefined) return empty('There is no earlier state to compare with.')
     const before: Database = await scratch.at(previous)
-    return showDifference(before, then, current)
+    return showDifference(before, then, follow, current)
   }
 
   async function restorePoint(): Promise<void> {

@@ -3,11 +3,11 @@ import type { SqlResultValue, SqlValue } from '../../../index.js'
 import { type CatalogColumn, columnsOf, listTables, primaryKey, quoted, rowKey, type TableEntry } from '../catalog.js'
 import type { Context } from '../context.js'
 import { confirmed, editable, valueDialog } from '../dialog.js'
+import type { ChosenRow } from '../difference.js'
 import { empty, fill, h, loading, soon } from '../dom.js'
 import { cellText, count, keyText, plural } from '../format.js'
 import { type CellPlace, grid } from '../grid.js'
 import { guessValue } from '../values.js'
-import type { ChosenRow } from './history-row.js'
 
 const pageRows = 50
 
