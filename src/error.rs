@@ -156,7 +156,10 @@ impl fmt::Display for Error {
         if let Some(hint) = &self.hint {
             write!(f, " ({hint})")?;
         }
-        Ok(())
+        match &self.cause {
+            Some(cause) => write!(f, ": {cause}"),
+            None => Ok(()),
+        }
     }
 }
 

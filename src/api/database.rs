@@ -456,10 +456,10 @@ impl Database {
         if encryption.as_ref().is_some_and(Encryption::is_empty) {
             return Err(Error::invalid("encryption.passphrase must not be empty").detail("option", "encryption"));
         }
-        let rekey = async move |session: Rc<ThreadState>, _limit| {
+        let rekey = async move |session: Rc<ThreadState>| {
             session.core()?.rekey(encryption.map(|encryption| encryption.vault())).await
         };
-        self.engine.call(self.caller(), rekey).await
+        self.engine.alone(self.caller(), rekey).await
     }
 
     /// Replaces the data key of an encrypted database by a new one, and encrypts everything with it: data, log and
@@ -480,6 +480,7 @@ impl Database {
     pub async fn rotate_key(&self) -> Result<()> {
         let rotate = async move |session: Rc<ThreadState>, limit: Limit| {
             let core = session.core()?;
+            limit.run(core.mutex().acquire()).await?;
             core.begin_rotation().await?;
             core.end_rotation(limit.run(core.copy_ahead()).await).await
         };

@@ -93,6 +93,20 @@ impl EngineHandle {
         self.ask(caller, work).await
     }
 
+    /// Makes a call that takes the connection itself, and then runs to its end: the time limit is that of waiting.
+    pub async fn alone<R, F, Fut>(self: &Arc<Self>, caller: Caller, work: F) -> Result<R>
+    where
+        R: Send + 'static,
+        F: FnOnce(Rc<ThreadState>) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<R>> + 'static,
+    {
+        let job = async move |session: Rc<ThreadState>, limit: Limit| {
+            limit.run(session.core()?.mutex().acquire()).await?;
+            work(session).await
+        };
+        self.call(caller, job).await
+    }
+
     /// Runs a statement.
     pub async fn statement(self: &Arc<Self>, caller: Caller, op: Op, sql: &str, params: Params) -> Result<Reply> {
         self.packed(caller, op, sql, PackedParams::one(params)?).await

@@ -49,43 +49,42 @@ impl Migrations {
     /// Applies pending migrations in order; a snapshot is taken first when there is data. A failure leaves nothing of
     /// its migration: `migration_failed` names version, statement and line.
     pub async fn run(&self, options: RunOptions) -> Result<MigrationReport> {
-        let run = async move |session: Rc<ThreadState>, _limit| session.core()?.migrations_run(options).await;
-        self.engine.call(self.caller, run).await
+        let run = async move |session: Rc<ThreadState>| session.core()?.migrations_run(options).await;
+        self.engine.alone(self.caller, run).await
     }
 
     /// Reverts applied migrations, by default the newest one. Fails with `migration_irreversible` without a `down`.
     pub async fn revert(&self, options: RunOptions) -> Result<MigrationReport> {
-        let revert = async move |session: Rc<ThreadState>, _limit| session.core()?.migrations_revert(options).await;
-        self.engine.call(self.caller, revert).await
+        let revert = async move |session: Rc<ThreadState>| session.core()?.migrations_revert(options).await;
+        self.engine.alone(self.caller, revert).await
     }
 
     /// Reverts the newest migration and applies it again.
     pub async fn redo(&self) -> Result<MigrationReport> {
-        let redo = async |session: Rc<ThreadState>, _limit| session.core()?.migrations_redo().await;
-        self.engine.call(self.caller, redo).await
+        let redo = async |session: Rc<ThreadState>| session.core()?.migrations_redo().await;
+        self.engine.alone(self.caller, redo).await
     }
 
     /// Drops everything and runs all migrations again; a snapshot is taken first. Fails with `invalid_argument` unless
     /// `force`.
     pub async fn reset(&self, force: bool) -> Result<MigrationReport> {
         must_force("reset", force)?;
-        let reset = async |session: Rc<ThreadState>, _limit| session.core()?.migrations_reset().await;
-        self.engine.call(self.caller, reset).await
+        let reset = async |session: Rc<ThreadState>| session.core()?.migrations_reset().await;
+        self.engine.alone(self.caller, reset).await
     }
 
     /// Marks migrations as applied without running them, up to a version: for tables that were already there.
     pub async fn baseline(&self, version: &str) -> Result<Vec<PlannedMigration>> {
         let version = version.to_owned();
-        let baseline =
-            async move |session: Rc<ThreadState>, _limit| session.core()?.migrations_baseline(&version).await;
-        self.engine.call(self.caller, baseline).await
+        let baseline = async move |session: Rc<ThreadState>| session.core()?.migrations_baseline(&version).await;
+        self.engine.alone(self.caller, baseline).await
     }
 
     /// Removes a version from the tracking table, so that a fixed one runs again.
     pub async fn forget(&self, version: &str) -> Result<()> {
         let version = version.to_owned();
-        let forget = async move |session: Rc<ThreadState>, _limit| session.core()?.migrations_forget(&version).await;
-        self.engine.call(self.caller, forget).await
+        let forget = async move |session: Rc<ThreadState>| session.core()?.migrations_forget(&version).await;
+        self.engine.alone(self.caller, forget).await
     }
 
     /// Returns the differences between the schema and what the applied migrations give in a scratch database.
@@ -125,15 +124,15 @@ impl Migrations {
     /// Changes the schema to the given one. For development only.
     pub async fn sync(&self, schema: &str) -> Result<SchemaScript> {
         let schema = schema.to_owned();
-        let sync = async move |session: Rc<ThreadState>, _limit| session.core()?.migrations_sync(&schema).await;
-        self.engine.call(self.caller, sync).await
+        let sync = async move |session: Rc<ThreadState>| session.core()?.migrations_sync(&schema).await;
+        self.engine.alone(self.caller, sync).await
     }
 
     /// Drops everything. For development only. Fails with `invalid_argument` unless `force`.
     pub async fn drop_all(&self, force: bool) -> Result<()> {
         must_force("drop_all", force)?;
-        let drop = async |session: Rc<ThreadState>, _limit| session.core()?.migrations_drop().await;
-        self.engine.call(self.caller, drop).await
+        let drop = async |session: Rc<ThreadState>| session.core()?.migrations_drop().await;
+        self.engine.alone(self.caller, drop).await
     }
 }
 

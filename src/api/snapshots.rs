@@ -84,8 +84,8 @@ impl Snapshots {
     /// `force`; the contents are unchanged then.
     pub async fn restore(&self, id: &str, force: bool) -> Result<()> {
         let id = id.to_owned();
-        let restore = async move |session: Rc<ThreadState>, _limit| session.core()?.restore(&id, force).await;
-        self.engine.call(self.caller, restore).await
+        let restore = async move |session: Rc<ThreadState>| session.core()?.restore(&id, force).await;
+        self.engine.alone(self.caller, restore).await
     }
 
     /// Restores the newest stored commit that is not later than a time, as [`restore`](Self::restore) does.
@@ -113,8 +113,8 @@ impl Snapshots {
     /// ```
     pub async fn restore_at(&self, point: impl Into<PointInTime>, force: bool) -> Result<()> {
         let point = point.into();
-        let restore = async move |session: Rc<ThreadState>, _limit| session.core()?.restore_at(point, force).await;
-        self.engine.call(self.caller, restore).await
+        let restore = async move |session: Rc<ThreadState>| session.core()?.restore_at(point, force).await;
+        self.engine.alone(self.caller, restore).await
     }
 
     /// Returns a snapshot as the bytes of a `.sqlite` file. Fails with `snapshot_not_found` and `snapshot_corrupt`.
@@ -157,7 +157,7 @@ impl Snapshots {
     /// Returns what can be restored: the stored commits of the page log, at most `limit` of the newest, and the snapshots.
     pub async fn history(&self, limit: usize) -> Result<SnapshotHistory> {
         let history = async move |session: Rc<ThreadState>, limited: Limit| {
-            limited.run(session.core()?.snapshots().history(limit)).await
+            limited.run(session.open_core()?.snapshots().history(limit)).await
         };
         self.engine.ask(self.caller, history).await
     }

@@ -220,6 +220,7 @@ fn a_closed_database_says_so_and_closes_again() {
         assert_eq!(code(other.begin(Default::default()).await), Some(ErrorCode::Closed));
         assert_eq!(code(other.snapshots().list().await), Some(ErrorCode::Closed));
         assert_eq!(code(other.snapshots().status().await), Some(ErrorCode::Closed));
+        assert_eq!(code(other.snapshots().history(10).await), Some(ErrorCode::Closed));
         assert_eq!(code(other.migrations().lint().await), Some(ErrorCode::Closed));
         assert_eq!(code(other.events().await), Some(ErrorCode::Closed));
         assert_eq!(other.health().await?.status, tidelock::HealthStatus::Failed);

@@ -223,3 +223,28 @@ fn the_default_folder_is_named_as_in_node() {
         Ok(())
     });
 }
+
+#[test]
+fn calls_that_take_the_connection_themselves_wait_for_it_as_long_as_they_may() {
+    let scratch = Scratch::new();
+    block_on(async {
+        let options = scratch.options().encryption(Encryption::key([1; 32]));
+        let db = tidelock::open(options).await?;
+        db.exec("CREATE TABLE t(n)").await?;
+        let id = db.snapshots().create(None).await?.id;
+        let tx = db.begin(TransactionMode::Immediate).await?;
+        let limited = db.with_timeout_ms(20);
+        let now = db.snapshots().history(1).await?.points[0].at;
+        for (name, ended) in [
+            ("restore", limited.snapshots().restore(&id, false).await),
+            ("restore_at", limited.snapshots().restore_at(now, false).await),
+            ("rekey", limited.rekey(Some(Encryption::key([2; 32]))).await),
+            ("rotate_key", limited.rotate_key().await),
+            ("run", limited.migrations().run(Default::default()).await.map(drop)),
+        ] {
+            assert_eq!(code(ended), Some(ErrorCode::Timeout), "{name}");
+        }
+        tx.rollback();
+        db.with_timeout_ms(60_000).snapshots().restore(&id, false).await
+    });
+}

@@ -274,6 +274,27 @@ fn the_beginning_of_a_segment_is_there_twice() {
 }
 
 #[test]
+fn a_damaged_segment_is_replaced_before_it_is_long() {
+    let used = |disk: &SimDisk| {
+        let (mut sim, on) = (Sim::new(1), disk.clone());
+        let platform = sim.platform();
+        sim.run(async move {
+            let store = on.store_of(1 << 20);
+            let page = Page::open(store.clone(), &platform).await.unwrap();
+            page.commit("CREATE TABLE IF NOT EXISTS t(v); INSERT INTO t VALUES (1)").await.unwrap();
+            store.close().await.unwrap();
+            page.warnings.iter().map(|warning| warning.code).collect::<Vec<_>>()
+        })
+    };
+    let disk = SimDisk::default();
+    assert_eq!((used(&disk), segments(&disk)), (vec![], vec![1]));
+    let (second, _, _) = frames(&bytes(&disk, "journal.1"))[1];
+    let damaged = flipped(&disk, "journal.1", second + HEADER);
+    assert_eq!(used(&damaged), [WarningCode::StorageDamaged]);
+    assert_eq!((used(&damaged), segments(&damaged).last()), (vec![], Some(&2)));
+}
+
+#[test]
 fn without_both_it_is_damage_and_nothing_is_written() {
     for how in ALL {
         let disk = made(how);

@@ -215,7 +215,12 @@ struct File {
 impl SimDisk {
     pub fn store(&self) -> Rc<dyn Store> {
         // Small segments and packs, so that a short workload fills some.
-        Rc::new(FolderStore::with_sizes(Rc::new(self.clone()), 4000, 3000))
+        self.store_of(4000)
+    }
+
+    /// Returns a store whose segments become that long.
+    pub fn store_of(&self, segment_bytes: u64) -> Rc<dyn Store> {
+        Rc::new(FolderStore::with_sizes(Rc::new(self.clone()), segment_bytes, 3000))
     }
 
     /// Counts an operation that changes the disk. Fails if the disk has stopped.

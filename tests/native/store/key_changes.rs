@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use tidelock::{
     ErrorCode, Result,
+    error::{Warning, WarningCode},
     ports::{Durability, Platform, Store, sim::Sim},
     snapshot::Reason,
     store::{
@@ -15,7 +16,9 @@ use tidelock::{
 
 use super::{
     bench::{key, vault},
+    damaged_segment::{bytes, flipped, frames, segments},
     folder::{Chance, SimDisk},
+    hostile_folder::{HEADER, START_FRAME},
     page::{Page, by_call_only},
 };
 
@@ -145,11 +148,15 @@ fn run(disk: &SimDisk, change: Change, full: bool) -> Seen {
 
 /// What an opening finds: its rows, and whether a rotation is under way, which is ended then.
 fn opened(disk: &SimDisk, secret: Option<Secret>) -> Result<i64> {
+    opened_warning(disk, secret, |warning| panic!("{warning:?}"))
+}
+
+fn opened_warning(disk: &SimDisk, secret: Option<Secret>, warned: fn(&Warning)) -> Result<i64> {
     let (mut sim, on) = (Sim::new(3), disk.clone());
     let platform = sim.platform();
     sim.run(async move {
         let (page, store) = open(&on, &platform, secret).await?;
-        assert_eq!(page.warnings, []);
+        page.warnings.iter().for_each(warned);
         page.assert_whole();
         for _ in 0..2 {
             let listed = page.snapshots.list();
@@ -223,4 +230,33 @@ fn the_power_may_be_cut_at_any_operation_of_a_change_of_the_key() {
 #[test]
 fn the_disk_may_be_full_from_any_operation_of_a_change_of_the_key_on() {
     at_every_operation(true, false, 1);
+}
+
+/// A segment begins with the same frame twice, and a change of the key also ends with one that is there twice.
+#[test]
+fn after_a_kill_at_any_operation_the_beginning_of_a_segment_may_be_damaged() {
+    for change in [Change::OtherSecret, Change::Rotate] {
+        let (before, mut checked) = (made(change), 0);
+        let ended = before.copied();
+        assert!(run(&ended, change, false).ended);
+        for stop in 1..ended.operations() {
+            let disk = before.copied();
+            disk.stop_at(stop, 0);
+            let seen = run(&disk, change, false);
+            disk.restart();
+            let name = format!("journal.{}", segments(&disk).last().unwrap());
+            let found = frames(&bytes(&disk, &name));
+            for (at, _, _) in found.iter().take(2).filter(|(_, kind, _)| *kind == START_FRAME) {
+                let damaged = flipped(&disk, &name, at + HEADER);
+                let (old, new) = change.secrets();
+                let told = |warning: &Warning| assert_eq!(warning.code, WarningCode::StorageDamaged);
+                let rows = opened_warning(&damaged.copied(), new, told);
+                let rows = rows.or_else(|_| opened_warning(&damaged, old, told));
+                let rows = rows.unwrap_or_else(|error| panic!("{change:?} until {stop}, {name} at {at}: {error}"));
+                assert!(rows >= seen.acknowledged, "{change:?} until {stop}, {name} at {at}: {rows}");
+                checked += 1;
+            }
+        }
+        assert!(checked > 20, "{checked}");
+    }
 }
