@@ -14,21 +14,21 @@ import { info, one, two } from './tab-info.mjs'
 test('a leader counts as frozen after three unanswered pings and three seconds', () => {
   const liveness = new Liveness(10_000, 0)
   for (let at = 1000; at <= 3000; at += 1000) {
-    assert.equal(liveness.isFrozen(at), false)
+    assert.equal(liveness.isFrozen(at, false), false)
     liveness.pinged()
   }
-  assert.equal(liveness.isFrozen(3000), true)
+  assert.equal(liveness.isFrozen(3000, false), true)
   assert.equal(liveness.isUnreachable(3000), false)
   assert.equal(liveness.isUnreachable(10_000), true)
   liveness.received(10_000, true)
-  assert.equal(liveness.isFrozen(20_000), false)
+  assert.equal(liveness.isFrozen(20_000, false), false)
   assert.equal(liveness.isUnreachable(20_000), false)
 })
 
 test('a tab that was itself suspended pings again before it suspects the leader', () => {
   const liveness = new Liveness(10_000, 0)
   liveness.pinged()
-  assert.equal(liveness.isFrozen(3_600_000), false)
+  assert.equal(liveness.isFrozen(3_600_000, false), false)
   assert.equal(liveness.isUnreachable(3_600_000), false)
 })
 
@@ -37,9 +37,27 @@ test('a tab that is about to lead is not frozen, but becomes unreachable after t
   for (let at = 1000; at < 10_000; at += 1000) {
     liveness.pinged()
     liveness.received(at, false)
-    assert.equal(liveness.isFrozen(at) || liveness.isUnreachable(at), false)
+    assert.equal(liveness.isFrozen(at, false) || liveness.isUnreachable(at), false)
   }
   assert.equal(liveness.isUnreachable(10_000), true)
+})
+
+test('a leader that opens its engine counts as frozen and unreachable when it is silent for timeoutMs', () => {
+  const liveness = new Liveness(10_000, 0)
+  for (let at = 1000; at <= 20_000; at += 1000) {
+    liveness.pinged()
+    liveness.received(at, false)
+    assert.equal(liveness.isNotServed, true)
+    liveness.opens()
+    assert.equal(liveness.isNotServed, false)
+    assert.equal(liveness.isFrozen(at, true) || liveness.isUnreachable(at), false)
+  }
+  for (let n = 0; n < 3; n++) liveness.pinged()
+  assert.deepEqual([liveness.isFrozen(29_999, true), liveness.isUnreachable(29_999)], [false, false])
+  assert.deepEqual([liveness.isFrozen(30_000, true), liveness.isUnreachable(30_000)], [true, true])
+  const short = new Liveness(300, 0)
+  for (let n = 0; n < 3; n++) short.pinged()
+  assert.deepEqual([short.isFrozen(2999, true), short.isFrozen(3000, true)], [false, true])
 })
 
 const verdict = (leader, tab) => checkCompatibility(leader, tab).code ?? checkCompatibility(leader, tab)

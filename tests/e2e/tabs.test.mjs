@@ -538,6 +538,7 @@ test('with dev: true, a shared database that does not fit its migrations is rese
       name,
       tabs: 'shared',
       dev: true,
+      lock: { timeoutMs: 300 },
       migrations: [{ version: '1', name: 'a', up: 'CREATE TABLE v (n)' }],
     }
     const refused = await other.failure(other.open(edited))
@@ -553,7 +554,7 @@ test('with dev: true, a shared database that does not fit its migrations is rese
     reason: 'safety',
     role: 'leader',
     stays: [],
-    refused: 'database_in_use',
+    refused: 'lock_timeout',
   })
   await page.close()
 })

@@ -34,6 +34,14 @@ function modeOfBuild(): string | undefined {
 }
 
 /**
+ * Runs the opening of a database that tabs share, in one tab at a time: tabs that an edited migration reloads open it at once. The first of
+ * them resets it, in several openings; the others find the database that fits.
+ */
+export function oneTabAtATime({ name, signal }: OpenOptions, opening: () => Promise<void>): Promise<void> {
+  return navigator.locks.request(`tidelock/${name}/dev`, signal === undefined ? {} : { signal }, opening)
+}
+
+/**
  * Goes on after an opening that found a database which doesn't fit the migrations: with the option `dev`, starts the database over and
  * opens it again; else throws the error, with a hint for those who develop. `openAlone` opens another database object.
  */
@@ -60,7 +68,9 @@ function withHint(misfit: TidelockError): TidelockError {
 async function startOver(options: OpenOptions, openAlone: (options: OpenOptions) => Promise<Database>): Promise<void> {
   const { name, functions, columnKey, integers, maxBytes, migrationsTable, thread, worker, wasm, signal } = options
   const same = { name, functions, columnKey, integers, maxBytes, migrationsTable, thread, worker, wasm, signal }
-  const { migrations, migrate, outOfOrder, baseline, seed, storage, path, encryption, lock, onWarning } = options
+  const { migrations, migrate, outOfOrder, baseline, seed, storage, path, encryption, onWarning } = options
+  // A tab that isn't reloaded yet has the database.
+  const lock = options.tabs === 'shared' ? ({ onBusy: 'wait', ...options.lock } as const) : options.lock
   const history = { migrations, migrate, outOfOrder, baseline, seed }
   const fresh = await openAlone({ ...same, ...history, storage: 'memory', snapshots: false, onWarning })
   const file = await fresh.export().finally(() => fresh.close())

@@ -97,13 +97,18 @@ function begin({ checked, timetable, opening, watchUser, ...prepared }: Prepared
   const openScratch = async (scratch: OpenOptions) => openAlone(await prepare(scratch))
   const client = new DatabaseClient(options, timetable, openScratch, watchUser)
   const attempt = () => openFor(client, checked, options, opening)
-  const opened = attempt().catch(async (error) => {
-    if (!isTidelockError(error) || !misfits.includes(error.code)) throw error
-    const { afterMisfit } = await development().catch(() => {
-      throw error
+  const openOrReset = () =>
+    attempt().catch(async (error) => {
+      if (!isTidelockError(error) || !misfits.includes(error.code)) throw error
+      const { afterMisfit } = await development().catch(() => {
+        throw error
+      })
+      return afterMisfit(error, options, client, openScratch, attempt)
     })
-    return afterMisfit(error, options, client, openScratch, attempt)
-  })
+  const mayReset = options.dev === true && options.tabs === 'shared'
+  const opened = mayReset
+    ? development().then(({ oneTabAtATime }) => oneTabAtATime(options, openOrReset))
+    : openOrReset()
   return { client, opened }
 }
 

@@ -3,6 +3,7 @@ import type { PageMethods, WorkerMethods } from '../rpc/protocol.js'
 import { deserializeError } from '../rpc/serialized-error.js'
 import { type TabInfo, wrongSecret } from './compatibility.js'
 import { Liveness } from './liveness.js'
+import { isEngineOpening } from './locks.js'
 import {
   isBefore,
   type LeaderMessage,
@@ -185,16 +186,23 @@ export class Follower {
     const welcomed = this.#term !== undefined
     this.#timer = setTimeout(() => this.#tick(), welcomed ? pingEveryMs : helloEveryMs)
     const now = performance.now()
-    if (this.#liveness.isUnreachable(now)) this.#events.unreachable()
-    if (this.#ended) return
-    const visible = typeof document === 'undefined' || document.visibilityState === 'visible'
-    if (visible && this.#liveness.isFrozen(now)) {
-      this.#events.frozen()
-      return
-    }
+    const { isNotServed } = this.#liveness
+    if (isNotServed || this.#liveness.isFrozen(now, false) || this.#liveness.isUnreachable(now))
+      void this.#checkLeader()
     this.#liveness.pinged()
     if (this.#term !== undefined) this.#post({ term: this.#term, say: 'ping' })
     // The announcement of another leader may have been missed.
     if (!welcomed || this.#liveness.isSuspect) this.#hello()
+  }
+
+  /** Reports a leader that is frozen or unreachable; one that opens its engine has more time. */
+  async #checkLeader(): Promise<void> {
+    const isOpening = await isEngineOpening(namesOf(this.#name))
+    if (this.#ended) return
+    if (isOpening) this.#liveness.opens()
+    const now = performance.now()
+    const visible = typeof document === 'undefined' || document.visibilityState === 'visible'
+    if (visible && this.#liveness.isFrozen(now, isOpening)) this.#events.frozen()
+    else if (this.#liveness.isUnreachable(now)) this.#events.unreachable()
   }
 }

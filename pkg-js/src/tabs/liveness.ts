@@ -25,6 +25,11 @@ export class Liveness {
     if (serves) this.#servedAt = now
   }
 
+  /** Notes that the leader opens its engine, which counts as serving this tab as long as it answers. */
+  opens(): void {
+    this.#servedAt = this.#receivedAt
+  }
+
   /** Notes that a ping is sent. */
   pinged(): void {
     this.#unanswered++
@@ -35,14 +40,19 @@ export class Liveness {
     return this.#unanswered >= 2
   }
 
-  /** Whether another tab should take over. */
-  isFrozen(now: number): boolean {
-    return this.#unanswered >= 3 && now - this.#receivedAt >= frozenMs
+  /** Whether a leader answers that doesn't serve this tab yet. */
+  get isNotServed(): boolean {
+    return this.#receivedAt > this.#servedAt
   }
 
-  /** Whether pending calls should be rejected. */
+  /** Whether another tab should take over; `isOpening`: the leader opens its engine, which may block its thread for long. */
+  isFrozen(now: number, isOpening: boolean): boolean {
+    const limit = isOpening ? Math.max(frozenMs, this.#timeoutMs) : frozenMs
+    return this.#unanswered >= 3 && now - this.#receivedAt >= limit
+  }
+
+  /** Whether pending calls and the opening should be rejected. */
   isUnreachable(now: number): boolean {
-    const silent = this.#unanswered >= 2 || this.#receivedAt > this.#servedAt
-    return silent && now - this.#servedAt >= this.#timeoutMs
+    return (this.isSuspect || this.isNotServed) && now - this.#servedAt >= this.#timeoutMs
   }
 }

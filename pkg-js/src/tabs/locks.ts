@@ -27,6 +27,12 @@ export function acquireLock(name: string, options: LockOptions): Promise<HeldLoc
   })
 }
 
+/** Returns whether a leader opens its engine, rather than wait for the lock of another one. */
+export async function isEngineOpening({ opening, engine }: Record<'opening' | 'engine', string>): Promise<boolean> {
+  const { held = [], pending = [] } = await navigator.locks.query()
+  return held.some(({ name }) => name === opening) && pending.every(({ name }) => name !== engine)
+}
+
 /** Returns what follows the prefix in the names of all held locks that begin with it. */
 export async function namesHeldUnder(prefix: string): Promise<string[]> {
   const { held } = await navigator.locks.query()

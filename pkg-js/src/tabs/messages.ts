@@ -103,6 +103,10 @@ export function namesOf(name: string) {
   return {
     /** The lock of the tab that leads, or is about to. */
     leader: `tidelock/${name}/leader`,
+    /** The lock of a leader while it opens its engine. */
+    opening: `tidelock/${name}/opening`,
+    /** The lock of an open engine. */
+    engine: `tidelock/${name}`,
     /** The prefix of a tab's id in the names of its channel, and of the lock that it holds as long as it lives. */
     client: `tidelock/${name}/client/`,
     all: `tidelock/${name}/tabs`,

@@ -290,11 +290,13 @@ export class SharedTab {
       if (this.#leaderState === leaderState) void this.#demote()
     })
     try {
-      await Promise.race([
-        engine.channel.ask('open', [await this.#openingFor(onBusy)], { signal: leaderState.opening.signal }),
-        failed,
-        lost,
-      ])
+      const request = await this.#openingFor(onBusy)
+      const { signal } = leaderState.opening
+      const opened = Promise.race([engine.channel.ask('open', [request], { signal }), failed, lost])
+      // Other tabs see this lock also while the opening blocks the thread; a former leader may still hold it.
+      const settled = opened.catch(() => {})
+      navigator.locks.request(namesOf(name).opening, { mode: 'shared' }, () => settled).catch(() => {})
+      await opened
     } catch (error) {
       if (this.#leaderState === leaderState && !this.#ended && !(error instanceof EngineLost))
         await this.#notOpened(lock, error)
