@@ -30,7 +30,7 @@ export function healthView(context: Context): HTMLElement {
       section('While the inspector is open', h('div', { class: 'charts' }, ...chartsOf(context))),
       h(
         'details',
-        { class: 'object' },
+        { class: 'object report' },
         h('summary', {}, 'The whole report'),
         h('pre', { tabIndex: 0 }, JSON.stringify(health, null, 2)),
       ),
