@@ -327,3 +327,39 @@ fn packs_without_a_journal_are_damage() {
     assert_eq!(error.code, ErrorCode::DatabaseCorrupt);
     assert!(error.message.contains("missing"), "{error}");
 }
+
+/// Opens the database, adds rows with that text, one commit each, and dies without closing it.
+fn killed_after(disk: &SimDisk, text: &str, commits: usize) {
+    let (mut sim, on) = (Sim::new(3), disk.clone());
+    let (platform, insert) = (sim.platform(), format!("INSERT INTO t VALUES ('{text}')"));
+    sim.run(async move {
+        let page = Page::open(on.store_of(1 << 20), &platform).await.unwrap();
+        for _ in 0..commits {
+            page.commit(&insert).await.unwrap();
+        }
+    });
+}
+
+#[test]
+fn frames_of_an_earlier_attempt_count_for_nothing() {
+    let (one, other) = (made(Made::Plain), made(Made::Plain));
+    killed_after(&one, "one", 2);
+    killed_after(&other, "two", 1);
+    let name = format!("journal.{}", segments(&one).last().unwrap());
+    let (longer, shorter) = (bytes(&one, &name), bytes(&other, &name));
+    let end = shorter.len();
+    assert!(frames(&longer).iter().any(|(at, _, _)| *at == end), "both have frames of the same lengths");
+    other.change(&name, |bytes| bytes.extend_from_slice(&longer[end..]));
+    assert_eq!(opened(&other, None).unwrap(), (ROWS + 1, SNAPSHOTS, vec![]));
+}
+
+#[test]
+fn what_a_killed_process_left_of_a_write_is_cut_off_before_the_next_one() {
+    let disk = made(Made::Plain);
+    let name = format!("journal.{}", segments(&disk).last().unwrap());
+    let end = bytes(&disk, &name).len();
+    disk.change(&name, |bytes| bytes.extend(std::iter::repeat_n(0x55, 100_000)));
+    killed_after(&disk, "more", 1);
+    assert!((end + 1..end + 100_000).contains(&bytes(&disk, &name).len()));
+    assert_eq!(opened(&disk, None).unwrap(), (ROWS + 1, SNAPSHOTS, vec![]));
+}
