@@ -184,6 +184,21 @@ fn a_fenced_out_holder_opens_no_file_again() {
     });
 }
 
+#[test]
+fn a_holder_whose_folder_was_deleted_has_lost_its_lock_and_makes_no_other() {
+    let disk = SimDisk::default();
+    Sim::new(1).run(async move {
+        let store = disk.store();
+        let (claim, _) = Model::default().step(&mut Chance(1));
+        store.write(claim).await.unwrap();
+        disk.clear();
+        let writes = vec![Write::Add((2, 0), vec![1; 100])];
+        let batch = Transaction { guard: Guard::Nothing, require: vec![], writes, durability: Durability::Relaxed };
+        assert_eq!(store.write(batch).await.unwrap_err().code, ErrorCode::LockLost);
+        assert_eq!(disk.list().unwrap(), Vec::<String>::new());
+    });
+}
+
 /// A simulated disk that records which data is synced, and can stop before any operation.
 #[derive(Clone, Default)]
 pub struct SimDisk(Rc<DiskState>);
