@@ -5,7 +5,7 @@ use std::rc::Rc;
 use tidelock::{
     Error, ErrorCode, Result,
     error::WarningCode,
-    ports::{Files, Holder, Platform, Store, sim::Sim},
+    ports::{Durability, Files, Holder, Platform, Store, sim::Sim},
     snapshot::Reason,
     store::{
         RecoveryReport, Rekeyed, Storage,
@@ -17,7 +17,7 @@ use super::{
     bench::{key, vault},
     folder::SimDisk,
     hostile_folder::{HEADER, START_FRAME},
-    page::Page,
+    page::{Page, by_call_only},
 };
 
 const ROWS: i64 = 12;
@@ -362,4 +362,36 @@ fn what_a_killed_process_left_of_a_write_is_cut_off_before_the_next_one() {
     killed_after(&disk, "more", 1);
     assert!((end + 1..end + 100_000).contains(&bytes(&disk, &name).len()));
     assert_eq!(opened(&disk, None).unwrap(), (ROWS + 1, SNAPSHOTS, vec![]));
+}
+
+#[test]
+fn what_follows_a_hole_that_a_power_cut_left_counts_for_nothing() {
+    let disk = made(Made::Plain);
+    let name = format!("journal.{}", segments(&disk).last().unwrap());
+    killed_after(&disk, "more", 3);
+    let found = frames(&bytes(&disk, &name));
+    let commits: Vec<_> = found.into_iter().rev().filter(|(_, kind, _)| *kind == LOG).take(2).collect();
+    let (at, _, length) = commits[1];
+    disk.change(&name, |bytes| {
+        if let Some(frame) = bytes.get_mut(at..at + length) {
+            frame.fill(0);
+        }
+    });
+    assert_eq!(opened(&disk, None).unwrap(), (ROWS + 1, SNAPSHOTS, vec![]));
+}
+
+#[test]
+fn a_damaged_commit_is_told_also_if_it_was_synced_and_the_last_one_before_the_end() {
+    let (disk, mut sim) = (SimDisk::default(), Sim::new(1));
+    let (platform, on) = (sim.platform(), disk.clone());
+    sim.run(async move {
+        let store = on.store_of(1 << 20);
+        let page = Page::open_with(store.clone(), &platform, Durability::Strict, by_call_only()).await.unwrap();
+        page.commit("CREATE TABLE t(v)").await.unwrap();
+        store.close().await.unwrap();
+    });
+    let name = format!("journal.{}", segments(&disk).last().unwrap());
+    let last = frames(&bytes(&disk, &name)).into_iter().rfind(|(_, kind, _)| *kind == LOG).unwrap();
+    let damaged = flipped(&disk, &name, last.0 + last.2 - 1);
+    assert_eq!(opened(&damaged, None).map_err(code), Err(ErrorCode::DatabaseCorrupt));
 }

@@ -142,7 +142,23 @@ fn a_segment_that_is_named_many_times_is_refused() {
         let mut segment = Segment::begun(&names);
         (1..100).for_each(|lsn| segment.log(lsn, 100));
         assert_eq!(read(segment, 1 << 20, Vec::new()).unwrap_err().code, ErrorCode::DatabaseCorrupt);
+        // Without records, nothing else shows that it is read again.
+        let mut segment = Segment::begun(&names);
+        (0..100_u64).for_each(|number| {
+            let manifest = [&number.to_le_bytes()[..], &1000_u32.to_le_bytes(), &[0; 1000]].concat();
+            segment.frame(PUT_MANIFEST, 0, segment.chain, &manifest);
+        });
+        assert_eq!(read(segment, 1 << 20, Vec::new()).unwrap_err().code, ErrorCode::DatabaseCorrupt);
     }
+}
+
+#[test]
+fn a_state_behind_the_beginning_of_a_segment_is_refused() {
+    let mut segment = Segment::new();
+    segment.frame(START_FRAME, 0, segment.chain, &empty_state());
+    segment.log(1, 10);
+    segment.frame(START_FRAME, 0, segment.chain, &empty_state());
+    assert_eq!(read(segment, 1 << 20, Vec::new()).unwrap_err().code, ErrorCode::DatabaseCorrupt);
 }
 
 #[test]

@@ -279,6 +279,25 @@ fn the_head_counts_what_its_key_has_encrypted() {
 }
 
 #[test]
+fn exchanged_records_of_the_log_do_not_decrypt() {
+    let mut machine = history();
+    let keys: Vec<_> = machine.contents().log.keys().copied().rev().take(2).collect();
+    machine.damage(|contents| {
+        let (one, other) = (contents.log[&keys[0]].clone(), contents.log[&keys[1]].clone());
+        contents.log.insert(keys[0], other);
+        contents.log.insert(keys[1], one);
+    });
+    let (store, platform, secret) = (machine.store(), machine.platform(), machine.secret.clone());
+    let records = machine.sim.run(async move {
+        let sealed = Machine::connect(store, platform, secret).await.unwrap();
+        sealed.log((0, u32::MAX), usize::MAX).await.unwrap()
+    });
+    for (key, record) in records {
+        assert_eq!(record.is_empty(), keys.contains(&key), "{key:?}");
+    }
+}
+
+#[test]
 fn records_in_the_clear_are_not_taken_for_sealed_ones() {
     let plain = {
         let mut machine = Machine::new();
