@@ -480,7 +480,7 @@ impl Database {
     pub async fn rotate_key(&self) -> Result<()> {
         let rotate = async move |session: Rc<ThreadState>, limit: Limit| {
             let core = session.core()?;
-            limit.run(core.mutex().acquire()).await?;
+            limit.wait_for(core).await?;
             core.begin_rotation().await?;
             core.end_rotation(limit.run(core.copy_ahead()).await).await
         };

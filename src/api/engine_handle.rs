@@ -101,7 +101,7 @@ impl EngineHandle {
         Fut: Future<Output = Result<R>> + 'static,
     {
         let job = async move |session: Rc<ThreadState>, limit: Limit| {
-            limit.run(session.core()?.mutex().acquire()).await?;
+            limit.wait_for(session.core()?).await?;
             work(session).await
         };
         self.call(caller, job).await

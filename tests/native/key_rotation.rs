@@ -45,6 +45,17 @@ async fn filled(database: &Database) {
     }
 }
 
+/// Opens what [`filled`] made, for long enough to end a rotation.
+fn used_for_a_second(world: &mut World) {
+    world.run(|tab| async move {
+        let clock = tab.ports.platform.clock.clone();
+        let database = sealed(tab).open("{}").await.unwrap();
+        clock.sleep(1000).await;
+        assert_eq!(numbers(&database, "SELECT count(*) FROM t").await, [3000]);
+        database.close().await.unwrap();
+    });
+}
+
 fn features(world: &World) -> Vec<String> {
     let stores = world.stores.by_name.borrow();
     let contents = stores["shop"].contents().borrow();
@@ -94,13 +105,7 @@ fn the_next_opening_continues_and_a_closed_database_does_not() {
     });
     world.sim.advance(1000);
     assert_eq!(features(&world), ["encryption", "rotation"]);
-    world.run(|tab| async move {
-        let clock = tab.ports.platform.clock.clone();
-        let database = sealed(tab).open("{}").await.unwrap();
-        clock.sleep(1000).await;
-        assert_eq!(numbers(&database, "SELECT count(*) FROM t").await, [3000]);
-        database.close().await.unwrap();
-    });
+    used_for_a_second(&mut world);
     assert_eq!(features(&world), ["encryption"]);
 }
 
@@ -119,22 +124,11 @@ fn a_worn_key_is_replaced_by_the_opening_after_its_count_was_stored() {
         contents.chunks.keys().cloned().collect::<Vec<_>>()
     };
     let before = chunks(&world);
-    world.run(|tab| async move {
-        let clock = tab.ports.platform.clock.clone();
-        let database = sealed(tab).open("{}").await.unwrap();
-        clock.sleep(1000).await;
-        assert_eq!(numbers(&database, "SELECT count(*) FROM t").await, [3000]);
-        database.close().await.unwrap();
-    });
+    used_for_a_second(&mut world);
     let rotated = chunks(&world);
     assert!(before.iter().all(|id| !rotated.contains(id)));
     // The next key is a new one.
-    world.run(|tab| async move {
-        let clock = tab.ports.platform.clock.clone();
-        let database = sealed(tab).open("{}").await.unwrap();
-        clock.sleep(1000).await;
-        database.close().await.unwrap();
-    });
+    used_for_a_second(&mut world);
     assert_eq!(chunks(&world), rotated);
     assert_eq!(features(&world), ["encryption"]);
 }

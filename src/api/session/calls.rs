@@ -86,6 +86,12 @@ impl Limit {
         }
     }
 
+    /// Waits until the connection is free, for calls that take it themselves and then run to their end. Fails with
+    /// `timeout`.
+    pub async fn wait_for(&self, core: &Core) -> Result<()> {
+        self.run(core.mutex().acquire()).await.map(drop)
+    }
+
     fn left_ms(&self) -> f64 {
         let limit = self.timeout_ms.map_or(0.0, |ms| ms as f64);
         (limit - (self.clock.monotonic_ms() - self.began_ms)).max(1.0)

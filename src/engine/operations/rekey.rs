@@ -131,8 +131,8 @@ impl Database {
     }
 }
 
-/// Continues a rotation that an earlier page began, or begins one because the key is worn. An entry of the part `encryption`, which every encrypted database has
-/// loaded: never inlined.
+/// Continues a rotation that an earlier page began, or begins one because the key is worn. An entry of the part
+/// `encryption`, which every encrypted database has loaded: never inlined.
 #[inline(never)]
 pub(in crate::engine) fn continue_rotation(database: Database) -> LocalFuture<'static, ()> {
     entered(async move {
