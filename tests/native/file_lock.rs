@@ -1,7 +1,15 @@
 //! The lock of a folder, and databases in folders through the engine.
 
-use std::{cell::RefCell, path::PathBuf, rc::Rc};
+use std::{
+    cell::{Cell, RefCell},
+    path::PathBuf,
+    rc::Rc,
+};
 
+use futures_util::{
+    FutureExt,
+    future::{Either, select},
+};
 use tidelock::{
     ErrorCode, Result,
     engine::Database,
@@ -229,7 +237,9 @@ fn an_owner_elsewhere_has_the_lock_as_long_as_its_beats_are_seen() {
         std::fs::write(folder.join("lock.3"), "tidelock\nid 1-x\npid 1\nbegan a\nhost there\nsince then\nbeat 3")
             .unwrap();
         let began = clock.monotonic_ms();
-        let held = second.acquire("shop", Acquire::IfAvailable).await.unwrap().unwrap();
+        let taken = second.acquire("shop", Acquire::IfAvailable);
+        let Either::Left((taken, _)) = select(taken, clock.sleep(20_000)).await else { panic!("it waits for ever") };
+        let held = taken.unwrap().unwrap();
         assert!(clock.monotonic_ms() - began >= 10_000.0);
         assert!(first.acquire("shop", Acquire::IfAvailable).await.unwrap().is_none());
         held.release().await;
@@ -237,50 +247,64 @@ fn an_owner_elsewhere_has_the_lock_as_long_as_its_beats_are_seen() {
     assert_eq!(scratch.names(), ["lock.4"]);
 }
 
-/// A disk on which a file that is being created was empty when it was read first.
-struct Slow(Rc<Disk>, RefCell<bool>);
+/// A disk that lets a process be slow: a file that it reads is still empty the first time, or others work before it creates
+/// its own.
+struct Slow {
+    disk: Rc<Disk>,
+    is_empty: Cell<bool>,
+    before_creation: RefCell<Option<Box<dyn FnOnce()>>>,
+}
+
+impl Slow {
+    fn new(disk: Rc<Disk>) -> Self {
+        Self { disk, is_empty: Cell::new(false), before_creation: RefCell::new(None) }
+    }
+}
 
 impl Files for Slow {
     fn prepare(&self, names: Vec<String>) -> LocalFuture<'static, Result<()>> {
-        self.0.prepare(names)
+        self.disk.prepare(names)
     }
 
     fn list(&self) -> Result<Vec<String>> {
-        self.0.list()
+        self.disk.list()
     }
 
     fn size(&self, name: &str) -> Result<Option<u64>> {
-        self.0.size(name)
+        self.disk.size(name)
     }
 
     fn read(&self, name: &str, at: u64, length: usize) -> Result<Option<Vec<u8>>> {
-        if self.1.replace(false) { Ok(Some(Vec::new())) } else { self.0.read(name, at, length) }
+        if self.is_empty.replace(false) { Ok(Some(Vec::new())) } else { self.disk.read(name, at, length) }
     }
 
     fn write(&self, name: &str, at: u64, bytes: &[u8]) -> Result<()> {
-        self.0.write(name, at, bytes)
+        self.disk.write(name, at, bytes)
     }
 
     fn truncate(&self, name: &str, bytes: u64) -> Result<()> {
-        self.0.truncate(name, bytes)
+        self.disk.truncate(name, bytes)
     }
 
     fn sync(&self, name: &str) -> Result<()> {
-        self.0.sync(name)
+        self.disk.sync(name)
     }
 
     fn remove(&self, name: &str) -> Result<()> {
-        self.0.remove(name)
+        self.disk.remove(name)
     }
 
     fn close(&self) {
-        self.0.close();
+        self.disk.close();
     }
 }
 
 impl LockFiles for Slow {
     fn create(&self, name: &str, bytes: &[u8]) -> Result<bool> {
-        self.0.create(name, bytes)
+        if let Some(work) = self.before_creation.take() {
+            work();
+        }
+        self.disk.create(name, bytes)
     }
 }
 
@@ -290,7 +314,7 @@ fn a_lock_that_was_being_created_is_not_taken_for_a_released_one() {
     let processes = Others::default();
     let platform = world.sim.platform();
     let first = FileLocks::new(scratch.files(), Rc::new(processes.with(1, "a")), platform.clone());
-    let slow = Rc::new(Slow(scratch.files(), RefCell::new(true)));
+    let slow = Rc::new(Slow { is_empty: Cell::new(true), ..Slow::new(scratch.files()) });
     let second = FileLocks::new(slow, Rc::new(processes.with(2, "b")), platform);
     world.sim.run(async move {
         let held = first.acquire("shop", Acquire::IfAvailable).await.unwrap().unwrap();
@@ -298,6 +322,27 @@ fn a_lock_that_was_being_created_is_not_taken_for_a_released_one() {
         held.release().await;
     });
     assert_eq!(scratch.names(), ["lock.1"]);
+}
+
+#[test]
+fn a_process_that_was_slow_does_not_get_the_lock_under_a_number_that_was_in_use_before() {
+    let (mut world, scratch) = (World::new(), Scratch::new("late"));
+    let processes = Others::default();
+    let platform = world.sim.platform();
+    let lock = |pid| FileLocks::new(scratch.files(), Rc::new(processes.with(pid, "a")), platform.clone());
+    let (first, second, slow) = (lock(1), lock(2), Rc::new(Slow::new(scratch.files())));
+    let late = FileLocks::new(slow.clone(), Rc::new(processes.with(3, "a")), platform.clone());
+    let has = Rc::new(RefCell::new(None));
+    let holder = has.clone();
+    slow.before_creation.replace(Some(Box::new(move || {
+        // The number that the slow one found free is taken and released, and the next one taken: then it is free again.
+        let take = |locks: &FileLocks| locks.acquire("shop", Acquire::IfAvailable).now_or_never().unwrap().unwrap();
+        drop(take(&first).unwrap());
+        holder.replace(take(&second));
+    })));
+    world.sim.run(async move { assert!(late.acquire("shop", Acquire::IfAvailable).await.unwrap().is_none()) });
+    assert_eq!(scratch.names(), ["lock.2"]);
+    assert!(has.take().is_some());
 }
 
 #[test]

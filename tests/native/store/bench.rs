@@ -1,10 +1,10 @@
 //! A machine for tests: a faulty disk, virtual time, and pages that open a database on it.
 
-use std::rc::Rc;
+use std::{cell::RefCell, rc::Rc};
 
 use tidelock::{
     Error, Result,
-    ports::{Holder, Platform, Store, sim::Sim},
+    ports::{Holder, Key, LocalFuture, LogKey, Platform, Store, StoredRecord, Transaction, sim::Sim},
     snapshot::{Reason, SnapshotInfo},
     store::{
         Contents, Opened, Storage,
@@ -136,6 +136,73 @@ impl Machine {
                 *contents.chunks.get_mut(&chunk.id).expect("stored").last_mut().expect("not empty") ^= 1;
             }
         });
+    }
+}
+
+/// What is read when another holder writes.
+#[derive(PartialEq)]
+pub enum Read {
+    HeadCopy,
+    Log,
+}
+
+/// A store in which another holder writes just before something is read.
+pub struct Contested {
+    store: FaultyStore,
+    read: Read,
+    /// What is stored once the other holder wrote.
+    pub then: RefCell<Option<Contents>>,
+}
+
+impl Contested {
+    pub fn new(machine: &Machine, read: Read) -> Self {
+        Self { store: machine.store.clone(), read, then: RefCell::default() }
+    }
+
+    fn before(&self, read: &Read) {
+        if self.read == *read
+            && let Some(then) = self.then.take()
+        {
+            self.store.damage(|contents| *contents = then);
+            self.store.set(Faults::default());
+        }
+    }
+}
+
+impl Store for Contested {
+    fn head_copy(&self) -> LocalFuture<'_, Result<Option<Vec<u8>>>> {
+        let copy = self.store.disk().contents().borrow().head_copy.clone();
+        self.before(&Read::HeadCopy);
+        Box::pin(async { Ok(copy) })
+    }
+
+    fn write(&self, transaction: Transaction) -> LocalFuture<'static, Result<()>> {
+        self.store.write(transaction)
+    }
+
+    fn head(&self) -> LocalFuture<'_, Result<Option<Vec<u8>>>> {
+        self.store.head()
+    }
+
+    fn get(&self, keys: Vec<Key>) -> LocalFuture<'_, Result<Vec<Option<Vec<u8>>>>> {
+        self.store.get(keys)
+    }
+
+    fn log(&self, after: LogKey, max_bytes: usize) -> LocalFuture<'_, Result<Vec<StoredRecord>>> {
+        self.before(&Read::Log);
+        self.store.log(after, max_bytes)
+    }
+
+    fn generations(&self) -> LocalFuture<'_, Result<Vec<u64>>> {
+        self.store.generations()
+    }
+
+    fn chunk_ids(&self) -> LocalFuture<'_, Result<Vec<String>>> {
+        self.store.chunk_ids()
+    }
+
+    fn reopen(&self) -> LocalFuture<'_, Result<()>> {
+        self.store.reopen()
     }
 }
 

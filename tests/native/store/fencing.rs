@@ -1,9 +1,16 @@
 //! Rule 2 of the storage format: a fenced-out holder never writes again.
 
-use tidelock::{ErrorCode, collections::Bits, store::faulty::Crash};
+use std::rc::Rc;
+
+use tidelock::{
+    ErrorCode,
+    collections::Bits,
+    store::faulty::{Crash, Faults},
+};
 
 use super::{
-    bench::{Machine, insert, snapshot, sum, with_table},
+    bench::{Contested, Machine, Read, insert, snapshot, sum, with_table},
+    page::Page,
     stored,
 };
 
@@ -76,8 +83,31 @@ fn fencing_a_database_that_was_deleted_and_created_again_is_another_one() {
     with_table(&mut machine);
     assert_eq!(stored::head(&machine.contents()).epoch, fenced_out.storage.epoch(), "the epoch alone wouldn't tell");
     let storage = fenced_out.storage.clone();
-    let error = machine.sim.run(async move { storage.remove(&[1], &[], None).await }).unwrap_err();
-    assert_eq!(error.code, ErrorCode::LockLost);
+    let found = machine.sim.run(async move { (storage.revive().await, storage.remove(&[1], &[], None).await) });
+    for error in [found.0.unwrap_err(), found.1.unwrap_err()] {
+        assert_eq!(error.code, ErrorCode::LockLost);
+    }
+}
+
+#[test]
+fn fencing_the_next_holders_record_is_not_taken_for_the_own_lost_batch() {
+    let mut machine = Machine::new();
+    drop(with_table(&mut machine));
+    let (store, platform) = (Rc::new(Contested::new(&machine, Read::Log)), machine.platform());
+    let opened = store.clone();
+    let page = machine.sim.run(async move { Page::open(opened, &platform).await }).unwrap();
+    let before = machine.contents();
+    drop(machine.open().unwrap());
+    let then = machine.contents();
+    machine.damage(|contents| *contents = before);
+    // Its batch is lost; that it has lost the lock shows only when it reads the log, since the head is its own until then.
+    store.then.replace(Some(then));
+    machine.faults(Faults { refuse: 1000, ..Faults::default() });
+    let code = |machine: &mut Machine, sql| machine.commit(&page, sql).unwrap_err().code;
+    assert_eq!(code(&mut machine, "INSERT INTO t(v) VALUES (1)"), ErrorCode::StorageUnavailable);
+    assert_eq!(code(&mut machine, "INSERT INTO t(v) VALUES (2)"), ErrorCode::LockLost);
+    assert!(store.then.take().is_none(), "the log was read");
+    assert_eq!(sum(&machine.open().unwrap()), 0);
 }
 
 #[test]

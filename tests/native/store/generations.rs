@@ -168,6 +168,32 @@ fn nothing_good_is_deleted_an_unreadable_manifest_is_a_damaged_one() {
 }
 
 #[test]
+fn nothing_good_is_deleted_that_an_unreadable_manifest_may_have() {
+    let mut machine = Machine::new();
+    let page = with_table(&mut machine);
+    insert(&mut machine, &page, 1);
+    machine.commit(&page, ROWS).unwrap();
+    snapshot(&mut machine, &page).unwrap();
+    insert(&mut machine, &page, 2);
+    snapshot(&mut machine, &page).unwrap();
+    // The first two share chunks that the third one has no more.
+    machine.commit(&page, "UPDATE t SET v = randomblob(1000) WHERE typeof(v) = 'blob'").unwrap();
+    snapshot(&mut machine, &page).unwrap();
+    machine.kill(Crash::Process);
+    let manifest = machine.contents().snapshots[&1].clone();
+    machine.damage(|contents| contents.snapshots.insert(1, vec![]));
+    let page = machine.open().unwrap();
+    let storage = page.storage.clone();
+    machine.sim.run(async move { storage.remove(&[2], &[], None).await }).unwrap();
+    machine.kill(Crash::Process);
+    machine.damage(|contents| contents.snapshots.insert(1, manifest));
+    let page = machine.open().unwrap();
+    let snapshots = page.snapshots.clone();
+    let found = machine.sim.run(async move { snapshots.verify("1").await }).unwrap();
+    assert!(found.ok, "{:?}", found.errors);
+}
+
+#[test]
 fn an_older_snapshot_that_leaves_the_list_is_told_by_the_opening() {
     for mut machine in [Machine::new(), Machine::encrypted()] {
         let page = with_table(&mut machine);

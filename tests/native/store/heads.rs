@@ -3,9 +3,9 @@
 use std::rc::Rc;
 
 use tidelock::{
-    ErrorCode, Result,
+    ErrorCode,
     error::WarningCode,
-    ports::{Holder, Key, LocalFuture, LogKey, Store, StoredRecord, Transaction, sim::Sim},
+    ports::{Holder, Store, sim::Sim},
     store::{
         Contents, MemoryStore, RecoveryReport, Rekeyed, Storage, faulty::Crash, moving::move_database,
         proxy::ProxyStore, sealed::Secret,
@@ -13,7 +13,7 @@ use tidelock::{
 };
 
 use super::{
-    bench::{Machine, insert, key, snapshot, sum, vault, with_table},
+    bench::{Contested, Machine, Read, insert, key, snapshot, sum, vault, with_table},
     page::Page,
     serving::Serving,
     stored::head,
@@ -164,48 +164,6 @@ fn the_fence_stays_what_it_was() {
     }
 }
 
-/// A store in which another holder writes while the copy of a damaged head is read.
-struct Contested {
-    store: MemoryStore,
-    then: Contents,
-}
-
-impl Store for Contested {
-    fn head_copy(&self) -> LocalFuture<'_, Result<Option<Vec<u8>>>> {
-        let copy = self.store.contents().borrow().head_copy.clone();
-        *self.store.contents().borrow_mut() = self.then.clone();
-        Box::pin(async { Ok(copy) })
-    }
-
-    fn write(&self, transaction: Transaction) -> LocalFuture<'static, Result<()>> {
-        self.store.write(transaction)
-    }
-
-    fn head(&self) -> LocalFuture<'_, Result<Option<Vec<u8>>>> {
-        self.store.head()
-    }
-
-    fn get(&self, keys: Vec<Key>) -> LocalFuture<'_, Result<Vec<Option<Vec<u8>>>>> {
-        self.store.get(keys)
-    }
-
-    fn log(&self, after: LogKey, max_bytes: usize) -> LocalFuture<'_, Result<Vec<StoredRecord>>> {
-        self.store.log(after, max_bytes)
-    }
-
-    fn generations(&self) -> LocalFuture<'_, Result<Vec<u64>>> {
-        self.store.generations()
-    }
-
-    fn chunk_ids(&self) -> LocalFuture<'_, Result<Vec<String>>> {
-        self.store.chunk_ids()
-    }
-
-    fn reopen(&self) -> LocalFuture<'_, Result<()>> {
-        self.store.reopen()
-    }
-}
-
 #[test]
 fn a_head_that_is_stored_meanwhile_is_not_replaced_by_an_older_copy() {
     for secret in [None, Some(key(1))] {
@@ -214,9 +172,10 @@ fn a_head_that_is_stored_meanwhile_is_not_replaced_by_an_older_copy() {
         let other = machine.open().unwrap();
         insert(&mut machine, &other, 4);
         let then = machine.contents();
-        let (store, platform) = (MemoryStore::new(), machine.platform());
-        *store.contents().borrow_mut() = Contents { head: Some(Vec::new()), ..before };
-        let contested = Rc::new(Contested { store, then });
+        let platform = machine.platform();
+        machine.damage(|contents| *contents = Contents { head: Some(Vec::new()), ..before });
+        let contested = Rc::new(Contested::new(&machine, Read::HeadCopy));
+        contested.then.replace(Some(then));
         let page = machine.sim.run(async move {
             let store = Machine::connect(contested, platform.clone(), secret).await.unwrap();
             Page::open(store, &platform).await.unwrap()
