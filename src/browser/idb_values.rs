@@ -24,6 +24,11 @@ pub fn bytes(value: &JsValue) -> Vec<u8> {
     value.dyn_ref::<ArrayBuffer>().map(|buffer| Uint8Array::new(buffer).to_vec()).unwrap_or_default()
 }
 
+/// Returns how many bytes [`bytes`] returns.
+pub fn byte_length(value: &JsValue) -> u32 {
+    value.dyn_ref::<ArrayBuffer>().map_or(0, ArrayBuffer::byte_length)
+}
+
 /// Returns the value of a head.
 pub fn head(bytes: &[u8], info: &HeadInfo) -> JsValue {
     let head = described(info);

@@ -15,12 +15,13 @@ use wasm_bindgen_futures::{JsFuture, spawn_local};
 use super::{
     Host,
     idb_raw::{self, Begun, IdbDatabase, RawAnswer},
-    idb_values::{HEAD, HEAD_COPY, bytes, head_bytes, id_of, log_key, read_log_key},
+    idb_values::{HEAD, HEAD_COPY, byte_length, bytes, head_bytes, id_of, log_key, read_log_key},
     idb_write::{CHUNKS, LOG, META, SNAPSHOTS, finish, issue, store_of, write_error, written_store},
     thrown_text,
 };
 use crate::{
     error::{Error, ErrorCode, Result},
+    memory::room_for,
     ports::{ChunkId, Durability, Estimate, Guard, Key, LocalFuture, LogKey, Store, StoredRecord, Stores, Transaction},
     store::failure::{self, lock_lost},
 };
@@ -31,7 +32,7 @@ pub(super) const PREFIX: &str = "tidelock/";
 const VERSION: u32 = 1;
 /// The timeout for connecting, which waits while another tab deletes or upgrades the database.
 pub(super) const CONNECT_TIMEOUT_MS: u32 = 10_000;
-/// How many log records the first request reads, before their size is known: each may have 8 MiB.
+/// How many log records the first request reads, before their size is known: each may have 1 MiB.
 const FIRST_RECORDS: u32 = 4;
 const MOST_RECORDS: u32 = 512;
 
@@ -305,6 +306,7 @@ impl Store for IndexedDb {
                 };
                 let last = (keys.len() as u32) < count;
                 for (key, value) in keys.iter().zip(values) {
+                    room_for(2 * u64::from(byte_length(&value)))?;
                     // A key of another shape is unreadable: it takes the next position.
                     let record = match read_log_key(key) {
                         Some(key) => (key, bytes(&value)),

@@ -164,9 +164,12 @@ impl Storage {
                 }
                 in_base.retain(|id| *id != &unchanged.id);
             }
-            // For the rest of this slice, and for the slice as the store writes it. Again for each chunk: while the store works,
-            // statements take memory.
-            room_for((2 * SLICE_BYTES).saturating_sub(writes.len() * CHUNK_SIZE) as u64)?;
+            // For the rest of this slice, and for the slice as the store writes it; with less memory, slices are shorter. Again
+            // for each chunk: while the store works, statements take memory.
+            if room_for((2 * SLICE_BYTES).saturating_sub(writes.len() * CHUNK_SIZE) as u64).is_err() {
+                self.put_chunks(std::mem::take(&mut writes), std::mem::take(&mut written), read_back).await?;
+                room_for(4 * CHUNK_SIZE as u64)?;
+            }
             let plain = source.chunk(index as u32)?;
             let (id, check) = (chunk::id(&plain), checksum(&plain));
             if !known.contains(&id)

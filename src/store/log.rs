@@ -10,8 +10,8 @@ use crate::{
     time::Timestamp,
 };
 
-/// The maximum of page bytes in one record.
-pub const PART_BYTES: usize = 8 * 1024 * 1024;
+/// The maximum of page bytes in one record. A record is in memory a few times while it is written and read.
+pub const PART_BYTES: usize = 1024 * 1024;
 
 /// The maximum for a batch that must survive the end of its page: browsers lose large values there.
 pub const SMALL_PART_BYTES: usize = 64 * 1024;

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// How many bytes of the log are in memory at a time.
-const LOG_SLICE: usize = 16 * 1024 * 1024;
+const LOG_SLICE: usize = 4 * 1024 * 1024;
 
 /// Decodes a stored head. Fails with `database_corrupt` when it can't be read.
 pub fn head_of(stored: Option<&[u8]>) -> Result<Option<Head>> {

@@ -9,6 +9,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{
     error::{Error, Result},
+    memory::room_for,
     ports::Files,
     store::failure::corrupt,
 };
@@ -19,7 +20,7 @@ pub const MAGIC_BYTES: usize = 4;
 const HEADER: usize = 36;
 /// How many bytes are read at a time.
 const WINDOW: usize = 1024 * 1024;
-/// The limit of a body: a larger length is invalid. (The largest body is a part of a batch: 8 MiB of pages and their
+/// The limit of a body: a larger length is invalid. (The largest body is a part of a batch: its pages and their
 /// numbers.)
 const MOST_BYTES: u32 = 1 << 30;
 /// How many times a segment's size may be read for frames that turn out to be none: each magic may claim a long body.
@@ -235,6 +236,8 @@ impl<'a> Frames<'a> {
         if at + HEADER as u64 + u64::from(length) > size {
             return Ok(None);
         }
+        // For the window, the body, and what is read from it.
+        room_for(3 * u64::from(length))?;
         let Some(body) = self.bytes(at + HEADER as u64, length as usize)? else { return Ok(None) };
         let own = u64_at(28);
         if checksum(segment, at, &header, body) != own {
