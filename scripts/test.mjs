@@ -95,7 +95,7 @@ const STEPS = [
     programs: 'native, compile',
     words: 'simulation::acknowledged',
     after: ['native, compile'],
-    env: { TIDELOCK_SEEDS: '2000' },
+    env: { TIDELOCK_SEEDS: '1000' },
   },
   // The front of the crate: its documents, and the examples in them.
   {

@@ -8,10 +8,10 @@ import { serve } from '../e2e/serve.mjs'
 import { until } from '../scenarios/run/context.mjs'
 import { local, withRemote } from '../scenarios/run/modules.mjs'
 
-/** What another engine may do in another way, divided between the threads; twice what depends on the thread. */
+/** What another engine may do in another way, divided between the threads. */
 const MODULES = {
-  current: ['values', 'iterate', 'files', 'columns', 'functions', 'sync/first-example', 'sync/push'],
-  worker: ['rows', 'transactions', 'live', 'snapshots', 'encryption', 'moving', 'sync/first-example', 'sync/pull'],
+  current: ['values', 'iterate', 'files', 'columns', 'sync/first-example'],
+  worker: ['rows', 'transactions', 'live', 'snapshots', 'encryption', 'moving', 'sync/pull'],
 }
 
 /** The modules that run with the engine there: with `TIDELOCK_ALL=1` all, with `TIDELOCK_SCENARIOS` those that it names. */

@@ -1,5 +1,4 @@
-// The scenarios that need no remote, with the engine on the page's thread.
-import { Browser } from './browser.mjs'
-import { localInPages, pagesOf } from './scenarios.mjs'
+// The scenarios that need no remote, with the engine on the page's thread, over IndexedDB.
+import { localModules, oneProcess, pagesOf } from './scenarios.mjs'
 
-await pagesOf(new Browser()).scenarios('current', localInPages)
+await pagesOf(oneProcess()).scenarios('current', localModules.page)

@@ -1,14 +1,13 @@
 // The scenarios of sync in pages: those in which the browser's fetch, its storage or its callbacks matter, or all of them with
 // TIDELOCK_ALL=1. Node runs all of them.
 import { withRemote } from '../scenarios/run/modules.mjs'
-import { Browser } from './browser.mjs'
-import { pagesOf } from './scenarios.mjs'
+import { oneProcess, pagesOf } from './scenarios.mjs'
 
 const chosen = {
-  current: ['contract', 'filters', 'first-example', 'push', 'spans', 'supabase', 'trouble'],
-  worker: ['auth', 'conflicts', 'filters', 'first-example', 'pull', 'supabase'],
+  current: ['contract', 'filters', 'first-example', 'push', 'supabase', 'trouble'],
+  worker: ['auth', 'conflicts', 'pull'],
 }
-const pages = pagesOf(new Browser())
+const pages = pagesOf(oneProcess())
 for (const [thread, names] of Object.entries(chosen))
   await pages.scenarios(
     thread,

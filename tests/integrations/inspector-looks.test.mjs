@@ -94,9 +94,14 @@ const STEPS = {
   },
 }
 
+/** Views with rows are drawn wide and light, and narrow and dark; other states narrow and dark. With TIDELOCK_ALL=1, all in all ways. */
+const isUsual = (state, width, colorScheme) =>
+  (width === 1280) === (colorScheme === 'light') && (width === 360 || state === 'full')
+
 for (const width of [1280, 360])
   for (const colorScheme of ['light', 'dark'])
-    for (const [state, { given = {}, start = 'start', prepare, drawn, otherwise }] of Object.entries(STATES))
+    for (const [state, { given = {}, start = 'start', prepare, drawn, otherwise }] of Object.entries(STATES)) {
+      if (!process.env.TIDELOCK_ALL && !isUsual(state, width, colorScheme)) continue
       test(`${state} at ${width} px, ${colorScheme}`, async () => {
         const media = { colorScheme, viewport: { width, height: 800 } }
         const opened = await pages.open(given, { start, ...media })
@@ -119,6 +124,7 @@ for (const width of [1280, 360])
         await opened.check()
         await page.close()
       })
+    }
 
 test('the picture of the documents; UPDATE_GOLDEN=1 writes it', async () => {
   const { page, view } = await pages.open({}, { viewport: { width: 960, height: 600 } })

@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use self::{features::Features, history::Scene};
 
 /// As many as take half a minute on two cores.
-const DRAWS: u64 = 500;
+const DRAWS: u64 = 300;
 
 fn run(seed: u64, features: &Features) {
     let mut scene = Scene::new(seed, features);
