@@ -1,4 +1,4 @@
-// The bundlers that the default run of the tests leaves out, because they take long to install.
+// The bundlers that the default run of the tests leaves out, because they take long to install or to build.
 import { cpSync, rmSync } from 'node:fs'
 import { test } from 'node:test'
 import { here, install, pageOf, run, target, visitor } from './harness.mjs'
@@ -15,6 +15,11 @@ for (const version of ['6', '7'])
     await visit.folders({ '/': `${folder}/dist` })
     await visit.server(folder, process.execPath, [vite, '--port', '0', '--host', '127.0.0.1'])
   })
+
+target('webpack 5', { tools: { webpack: './node_modules/webpack' }, parts: ['webpack'] }, async (folder) => {
+  await run(folder, process.execPath, ['build.js'])
+  await visit.folders({ '/': `${folder}/dist` }, indexOf(pageOf('main.js', 'defer')))
+})
 
 const ofRollup = linked('rollup', '@rollup/plugin-node-resolve', '@web/rollup-plugin-import-meta-assets')
 target('Rollup', { tools: ofRollup, parts: ['rollup'] }, async (folder) => {

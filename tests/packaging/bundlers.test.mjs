@@ -37,11 +37,6 @@ target('Vite in a monorepo', { tools: vite, parts: ['vite'], inside: 'apps/shop'
   await visit.server(folder, process.execPath, [program, '--port', '0', '--host', '127.0.0.1'])
 })
 
-target('webpack 5', { tools: { webpack: `${modules}/webpack` }, parts: ['webpack'] }, async (folder) => {
-  await run(folder, process.execPath, ['build.js'])
-  await visit.folders({ '/': `${folder}/dist` }, indexOf(pageOf('main.js', 'defer')))
-})
-
 target('esbuild', { tools: esbuild, parts: ['esbuild'] }, async (folder) => {
   await run(folder, process.execPath, ['build.js'])
   await visit.folders({ '/': `${folder}/dist` }, indexOf(pageOf('main.js')))

@@ -51,7 +51,12 @@ const programs = {
   },
 }
 
-for (const [version, compiler] of Object.entries(compilers)) {
+/** The oldest and the newest, or all with TIDELOCK_ALL=1. */
+const chosen = Object.entries(compilers).filter(
+  ([version]) => process.env.TIDELOCK_ALL || ['5.4', '7'].includes(version),
+)
+
+for (const [version, compiler] of chosen) {
   for (const [kind, { files, ...options }] of Object.entries(programs)) {
     test(`TypeScript ${version} compiles a strict program ${kind}`, async () => {
       const { stdout } = await run(process.execPath, [compiler, '--version'])
