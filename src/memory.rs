@@ -16,6 +16,16 @@ pub fn room_for(bytes: u64) -> Result<()> {
     if had { Ok(()) } else { Err(no_memory("for this much data").detail("bytes", bytes)) }
 }
 
+/// Returns a buffer of this length, whose bytes don't matter: the given one, if its memory suffices.
+pub fn resized(mut buffer: Vec<u8>, length: usize) -> Vec<u8> {
+    if buffer.capacity() < length {
+        // Growing would first copy what the buffer has, and set the rest byte by byte.
+        return vec![0; length];
+    }
+    buffer.resize(length, 0);
+    buffer
+}
+
 /// Creates an `out_of_memory` error.
 pub fn no_memory(what: &str) -> Error {
     Error::new(ErrorCode::OutOfMemory, format!("There is no memory {what}"))

@@ -10,6 +10,7 @@ use wasm_bindgen_futures::JsFuture;
 use super::{estimate, idb_values::described, persist, property, thrown_name, thrown_text};
 use crate::{
     error::{Error, ErrorCode, Result},
+    memory::resized,
     ports::{
         Estimate, Files, HeadInfo, Holder, LocalFuture, LockFiles, Process, Processes, Store, StoreConnection, Stores,
     },
@@ -158,9 +159,14 @@ impl Files for JsFiles {
     }
 
     fn read(&self, name: &str, at: u64, length: usize) -> Result<Option<Vec<u8>>> {
+        self.read_into(name, at, length, Vec::new())
+    }
+
+    fn read_into(&self, name: &str, at: u64, length: usize, buffer: Vec<u8>) -> Result<Option<Vec<u8>>> {
         let Some(size) = self.size(name)? else { return Ok(None) };
+        let rest = usize::try_from(size.saturating_sub(at)).unwrap_or(usize::MAX);
+        let mut bytes = resized(buffer, rest.min(length));
         // Straight into the memory of the wasm: another copy for each read would be garbage of JavaScript.
-        let mut bytes = vec![0; usize::try_from(size.saturating_sub(at)).unwrap_or(usize::MAX).min(length)];
         let read = self.js_read(name, at as f64, &mut bytes).map_err(failure)?;
         bytes.truncate(read as usize);
         Ok(Some(bytes))

@@ -26,6 +26,7 @@ use super::{
 use crate::{
     collections::Map,
     error::{Error, ErrorCode, Result},
+    memory::resized,
     ports::{Estimate, Files, HeadInfo, LocalFuture, Store, Stores},
     store::{failure::elsewhere, folder::FolderStore},
 };
@@ -257,9 +258,13 @@ impl Files for PrivateFiles {
     }
 
     fn read(&self, name: &str, from: u64, length: usize) -> Result<Option<Vec<u8>>> {
+        self.read_into(name, from, length, Vec::new())
+    }
+
+    fn read_into(&self, name: &str, from: u64, length: usize, buffer: Vec<u8>) -> Result<Option<Vec<u8>>> {
         self.0.find(name, |file| {
             let rest = (file.size()? as u64).saturating_sub(from);
-            let mut bytes = vec![0; usize::try_from(rest).unwrap_or(usize::MAX).min(length)];
+            let mut bytes = resized(buffer, usize::try_from(rest).unwrap_or(usize::MAX).min(length));
             let read = file.read(&mut bytes, &at(from))?;
             bytes.truncate(read as usize);
             Ok(bytes)

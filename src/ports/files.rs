@@ -25,6 +25,11 @@ pub trait Files {
     /// Returns `length` bytes from `at` on, or fewer at the end of the file. `None` when the file doesn't exist.
     fn read(&self, name: &str, at: u64, length: usize) -> Result<Option<Vec<u8>>>;
 
+    /// Does the same as [`read`](Self::read). The memory of `buffer`, whose bytes don't matter, may serve for the result.
+    fn read_into(&self, name: &str, at: u64, length: usize, _buffer: Vec<u8>) -> Result<Option<Vec<u8>>> {
+        self.read(name, at, length)
+    }
+
     /// Writes all the bytes at `at` of a prepared file. They survive the end of the process, not a power cut.
     fn write(&self, name: &str, at: u64, bytes: &[u8]) -> Result<()>;
 

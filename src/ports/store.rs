@@ -163,8 +163,9 @@ pub trait Store {
         false
     }
 
-    /// Returns what is stored under the id of a chunk, at once, so that SQLite can wait for it; `None` for a missing one.
-    fn chunk_now(&self, id: &ChunkId) -> Result<Option<Vec<u8>>> {
+    /// Returns what is stored under the id of a chunk, at once, so that SQLite can wait for it; `None` for a missing one. The
+    /// memory of `buffer`, whose bytes don't matter, may serve for the result.
+    fn chunk_now(&self, id: &ChunkId, _buffer: Vec<u8>) -> Result<Option<Vec<u8>>> {
         Err(Error::internal("This storage can't be read at once").detail("chunk", &**id))
     }
 

@@ -22,6 +22,11 @@ pub trait StoredPages {
     /// Reads a chunk: [`CHUNK_SIZE`] bytes, except for the last. Fails with `database_corrupt` if it is missing or damaged, and
     /// as the storage does.
     fn chunk(&self, index: u32) -> Result<Vec<u8>>;
+
+    /// Does the same as [`chunk`](Self::chunk), in the memory of a buffer that isn't needed any more, if that is possible.
+    fn chunk_into(&self, index: u32, _buffer: Vec<u8>) -> Result<Vec<u8>> {
+        self.chunk(index)
+    }
 }
 
 /// How the page cache was used since the database was opened.
@@ -101,10 +106,10 @@ pub fn paged(stored: Rc<dyn StoredPages>, size: u64, page_size: u32, cache_bytes
 /// The blocks of a chunk that differ from the stored state.
 pub type ChangedBlocks = Rc<[Option<Chunk>; BLOCKS]>;
 
-#[derive(Clone, Default)]
+#[derive(Default)]
 struct Slot {
     /// The stored chunk, [`CHUNK_SIZE`] bytes, if it is in the cache.
-    cached: Option<Chunk>,
+    cached: Option<Vec<u8>>,
     /// Whether the cached chunk was used since the clock's hand passed it.
     used: bool,
     /// Whether the chunk was in the cache before: a scan reads each chunk once only.
@@ -134,9 +139,11 @@ impl Paged {
     fn new(stored: Rc<dyn StoredPages>, size: u64, page_size: u32, cache_bytes: u64) -> Self {
         let most_cached = (cache_bytes / CHUNK_SIZE as u64).max(1);
         let most_cached = usize::try_from(most_cached).unwrap_or(usize::MAX);
+        let mut slots = Vec::new();
+        slots.resize_with(size.div_ceil(CHUNK_SIZE as u64) as usize, Slot::default);
         Self {
             stored,
-            slots: vec![Slot::default(); size.div_ceil(CHUNK_SIZE as u64) as usize],
+            slots,
             size,
             page_size,
             cached: Vec::new(),
@@ -201,30 +208,29 @@ impl Paged {
             self.usage.misses += 1;
             // For its stored form, and its plain one.
             room_for(4 * CHUNK_SIZE as u64)?;
-            let mut bytes = if index < self.stored.chunk_count() { self.stored.chunk(index)? } else { Vec::new() };
-            bytes.resize(CHUNK_SIZE, 0);
             let passing = !self.slots[at].known;
-            self.make_room(passing);
-            self.keep(index, Rc::new(bytes.into_boxed_slice()));
+            let evicted = self.make_room(passing);
+            let is_stored = index < self.stored.chunk_count();
+            let mut bytes = if is_stored { self.stored.chunk_into(index, evicted)? } else { Vec::new() };
+            bytes.resize(CHUNK_SIZE, 0);
+            self.keep(index, bytes);
             self.slots[at].passing = passing;
         }
         self.last = at;
         Ok(self.slots[at].cached.as_ref().map_or(&[], |chunk| &chunk[..]))
     }
 
-    /// Evicts a chunk if there is no room for another one. What is read for the first time has a share of the cache only, so that
+    /// Evicts a chunk if there is no room for another one; returns its memory. What is read for the first time has a share of the cache only, so that
     /// a scan neither fills it nor evicts what is used more often.
-    fn make_room(&mut self, passing: bool) {
+    fn make_room(&mut self, passing: bool) -> Vec<u8> {
         let passing = passing && {
             let count = self.cached.iter().filter(|index| self.slots[**index as usize].passing).count();
             count >= (self.most_cached / PASSING_SHARE).max(1)
         };
-        if passing || self.cached.len() >= self.most_cached {
-            self.evict(passing);
-        }
+        if passing || self.cached.len() >= self.most_cached { self.evict(passing) } else { Vec::new() }
     }
 
-    fn keep(&mut self, index: u32, chunk: Chunk) {
+    fn keep(&mut self, index: u32, chunk: Vec<u8>) {
         let slot = &mut self.slots[index as usize];
         slot.cached = Some(chunk);
         slot.known = true;
@@ -233,19 +239,21 @@ impl Paged {
     }
 
     /// Removes the next chunk from the cache that wasn't used since the hand passed it last; or the next one that is `passing`.
-    fn evict(&mut self, passing: bool) {
+    /// Returns its memory.
+    fn evict(&mut self, passing: bool) -> Vec<u8> {
         while !self.cached.is_empty() {
             self.hand %= self.cached.len();
             let slot = &mut self.slots[self.cached[self.hand] as usize];
             let goes = if passing { slot.passing } else { !std::mem::take(&mut slot.used) };
             if goes {
-                slot.cached = None;
+                let evicted = slot.cached.take().unwrap_or_default();
                 self.cached.swap_remove(self.hand);
                 self.usage.evictions += 1;
-                return;
+                return evicted;
             }
             self.hand += 1;
         }
+        Vec::new()
     }
 }
 
@@ -271,7 +279,7 @@ impl PagedBytes for Paged {
             && self.slots.get(index as usize).is_some_and(|slot| slot.cached.is_none())
         {
             bytes.resize(CHUNK_SIZE, 0);
-            self.keep(index, Rc::new(bytes.into_boxed_slice()));
+            self.keep(index, bytes);
         }
     }
 

@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     format::{ChunkRef, checksum},
+    memory::resized,
     ports::ChunkId,
     value::hex,
 };
@@ -52,20 +53,33 @@ pub fn encode(plain: &[u8], compress: bool) -> Vec<u8> {
 
 /// Returns the plain bytes of a stored form if they are those of a manifest; `None` when they are damaged.
 pub fn intact(stored: &[u8], plain_length: usize, check: u64) -> Option<Vec<u8>> {
-    decode(stored, plain_length).filter(|plain| checksum(plain) == check)
+    intact_into(stored, plain_length, check, Vec::new())
+}
+
+/// Does the same as [`intact`] in the memory of `buffer`, whose bytes don't matter.
+pub fn intact_into(stored: &[u8], plain_length: usize, check: u64, buffer: Vec<u8>) -> Option<Vec<u8>> {
+    decode_into(stored, plain_length, buffer).filter(|plain| checksum(plain) == check)
 }
 
 /// Returns the plain bytes of a stored form; `None` when it is invalid or has another length.
 pub fn decode(stored: &[u8], plain_length: usize) -> Option<Vec<u8>> {
+    decode_into(stored, plain_length, Vec::new())
+}
+
+fn decode_into(stored: &[u8], plain_length: usize, mut buffer: Vec<u8>) -> Option<Vec<u8>> {
     let (head, body) = stored.split_at_checked(HEADER)?;
     let length = u32::from_le_bytes([head[1], head[2], head[3], head[4]]) as usize;
     if length != plain_length {
         return None;
     }
     match head[0] {
-        PLAIN if body.len() == length => Some(body.to_vec()),
+        PLAIN if body.len() == length => {
+            buffer.clear();
+            buffer.extend_from_slice(body);
+            Some(buffer)
+        }
         LZ4 => {
-            let mut plain = vec![0; length];
+            let mut plain = resized(buffer, length);
             (lz4_flex::block::decompress_into(body, &mut plain).ok()? == length).then_some(plain)
         }
         _ => None,

@@ -316,8 +316,8 @@ impl Store for FaultyStore {
         true
     }
 
-    fn chunk_now(&self, id: &ChunkId) -> Result<Option<Vec<u8>>> {
-        self.0.disk.chunk_now(id)
+    fn chunk_now(&self, id: &ChunkId, buffer: Vec<u8>) -> Result<Option<Vec<u8>>> {
+        self.0.disk.chunk_now(id, buffer)
     }
 
     fn reopen(&self) -> LocalFuture<'_, Result<()>> {

@@ -137,7 +137,7 @@ impl Store for MemoryStore {
         true
     }
 
-    fn chunk_now(&self, id: &ChunkId) -> Result<Option<Vec<u8>>> {
+    fn chunk_now(&self, id: &ChunkId, _buffer: Vec<u8>) -> Result<Option<Vec<u8>>> {
         Ok(self.0.borrow().chunks.get(id).cloned())
     }
 

@@ -1,7 +1,7 @@
 //! Databases that are larger than memory: which part of one is read when, and what must stay stored for that.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     hint::black_box,
     rc::{Rc, Weak},
 };
@@ -110,7 +110,8 @@ impl Paging {
 
 #[inline(never)]
 fn stored_pages(paging: &PagingInner, manifest: &Manifest) -> Rc<dyn StoredPages> {
-    let stored = Rc::new(StoredManifest { store: paging.store.clone(), manifest: manifest.clone() });
+    let stored =
+        Rc::new(StoredManifest { store: paging.store.clone(), manifest: manifest.clone(), buffer: Cell::default() });
     let mut in_use = paging.in_use.borrow_mut();
     in_use.retain(|stored| stored.strong_count() > 0);
     in_use.push(Rc::downgrade(&stored));
@@ -142,6 +143,8 @@ pub(super) fn chunk_damage(manifest: &Manifest, index: usize, is_missing: bool) 
 struct StoredManifest {
     store: CurrentStore,
     manifest: Manifest,
+    /// The memory for the stored form of the next chunk.
+    buffer: Cell<Vec<u8>>,
 }
 
 impl StoredPages for StoredManifest {
@@ -150,15 +153,22 @@ impl StoredPages for StoredManifest {
     }
 
     fn chunk(&self, index: u32) -> Result<Vec<u8>> {
+        self.chunk_into(index, Vec::new())
+    }
+
+    fn chunk_into(&self, index: u32, buffer: Vec<u8>) -> Result<Vec<u8>> {
         let expected = &self.manifest.chunks[index as usize];
         let store = self.store.borrow().clone();
-        let stored = store.chunk_now(&store.stored_id(&expected.id))?;
+        let stored = store.chunk_now(&store.stored_id(&expected.id), self.buffer.take())?;
         let length = chunk_length(self.manifest.db_bytes, index as usize);
-        stored.as_deref().and_then(|stored| chunk::intact(stored, length, expected.check)).ok_or_else(|| {
+        let intact = |stored| chunk::intact_into(stored, length, expected.check, buffer);
+        let plain = stored.as_deref().and_then(intact).ok_or_else(|| {
             let what = chunk_damage(&self.manifest, index as usize, stored.is_none());
             Error::new(ErrorCode::DatabaseCorrupt, what).hint(
                 "Close the database and call recover(name), which opens the last good state; an export may still work",
             )
-        })
+        })?;
+        self.buffer.set(stored.unwrap_or_default());
+        Ok(plain)
     }
 }

@@ -155,15 +155,15 @@ impl FolderInner {
     fn get(&self, keys: &[Key]) -> Result<Vec<Option<Vec<u8>>>> {
         let get = |key: &Key| match key {
             Key::Manifest(generation) => self.read(|state| state.manifests.get(generation).cloned()),
-            Key::Chunk(id) => self.chunk(id),
+            Key::Chunk(id) => self.chunk(id, Vec::new()),
             Key::Log(_) => Ok(None),
         };
         keys.iter().map(get).collect()
     }
 
-    fn chunk(&self, id: &ChunkId) -> Result<Option<Vec<u8>>> {
+    fn chunk(&self, id: &ChunkId, buffer: Vec<u8>) -> Result<Option<Vec<u8>>> {
         match self.read(|state| state.chunks.get(id).copied())? {
-            Some(extent) => self.packs.read(extent),
+            Some(extent) => self.packs.read(extent, buffer),
             None => Ok(None),
         }
     }
@@ -224,8 +224,8 @@ impl Store for FolderStore {
         true
     }
 
-    fn chunk_now(&self, id: &ChunkId) -> Result<Option<Vec<u8>>> {
-        self.0.chunk(id)
+    fn chunk_now(&self, id: &ChunkId, buffer: Vec<u8>) -> Result<Option<Vec<u8>>> {
+        self.0.chunk(id, buffer)
     }
 
     fn reopen(&self) -> LocalFuture<'_, Result<()>> {

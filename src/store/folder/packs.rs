@@ -86,9 +86,10 @@ impl Packs {
         Ok(extents)
     }
 
-    /// Returns the bytes of a chunk; `None` when its pack is missing.
-    pub fn read(&self, extent: Extent) -> Result<Option<Vec<u8>>> {
-        self.files.read(&pack_name(extent.pack), extent.at, extent.length.min(MOST_CHUNK_BYTES) as usize)
+    /// Returns the bytes of a chunk, in the memory of `buffer` if that is possible; `None` when its pack is missing.
+    pub fn read(&self, extent: Extent, buffer: Vec<u8>) -> Result<Option<Vec<u8>>> {
+        let length = extent.length.min(MOST_CHUNK_BYTES) as usize;
+        self.files.read_into(&pack_name(extent.pack), extent.at, length, buffer)
     }
 
     /// Returns the usage of the packs in the folder.

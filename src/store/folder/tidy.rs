@@ -52,7 +52,8 @@ impl FolderInner {
             let sparse = self.packs.sparse(&journal.state)?.filter(|pack| pack.number != target);
             let Some(sparse) = sparse else { return Ok(false) };
             for chunks in sparse.chunks.chunks(MOVED_AT_ONCE) {
-                let read = |(_, extent): &(ChunkId, Extent)| Ok(self.packs.read(*extent)?.unwrap_or_default());
+                let read =
+                    |(_, extent): &(ChunkId, Extent)| Ok(self.packs.read(*extent, Vec::new())?.unwrap_or_default());
                 let bytes: Vec<Vec<u8>> = chunks.iter().map(read).collect::<Result<_>>()?;
                 let extents = self.packs.add(target, bytes.iter().map(Vec::as_slice))?;
                 let entry = |((id, _), extent): (&(ChunkId, Extent), Extent)| {

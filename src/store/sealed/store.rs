@@ -369,8 +369,8 @@ impl Store for SealedStore {
         self.0.store.reads_now()
     }
 
-    fn chunk_now(&self, id: &ChunkId) -> Result<Option<Vec<u8>>> {
-        let stored = self.0.store.chunk_now(id)?;
+    fn chunk_now(&self, id: &ChunkId, buffer: Vec<u8>) -> Result<Option<Vec<u8>>> {
+        let stored = self.0.store.chunk_now(id, buffer)?;
         Ok(stored.map(|stored| self.open_now(&Key::Chunk(id.clone()), stored).unwrap_or_default()))
     }
 
