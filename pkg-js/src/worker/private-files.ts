@@ -48,7 +48,7 @@ export class PrivateFiles implements CoreFiles {
       const all = (await privateFolder(true)) as FileSystemDirectoryHandle
       this.#folder = await all.getDirectoryHandle(folderName(this.#database), { create: true })
     }
-    for (const name of [...names, aboutFile]) await this.#openFile(this.#folder, name)
+    await this.#openFiles(this.#folder, [...names, aboutFile])
   }
 
   /** Opens all files of the folder. */
@@ -58,10 +58,10 @@ export class PrivateFiles implements CoreFiles {
     const all = await privateFolder(false)
     this.#folder = all && (await unlessMissing(all.getDirectoryHandle(folderName(this.#database))))
     try {
-      for await (const [name, { kind }] of this.#folder?.entries() ?? [])
-        if (kind === 'file') await this.#openFile(this.#folder, name)
-      // An opening that was aborted may have left none.
-      if (this.#open.size > 0) await this.#openFile(this.#folder, aboutFile)
+      const names: string[] = []
+      for await (const [name, { kind }] of this.#folder?.entries() ?? []) if (kind === 'file') names.push(name)
+      // An opening that was aborted may have left no such file.
+      if (names.length > 0) await this.#openFiles(this.#folder, new Set([...names, aboutFile]))
     } catch (error) {
       if ((error as Error).name !== 'NotFoundError' || this.#moving) throw error
       // A move whose lock was stolen may remove them meanwhile.
@@ -82,6 +82,13 @@ export class PrivateFiles implements CoreFiles {
     this.close()
     // The code is known to src/browser/files.rs.
     throw Object.assign(new Error('The database is in IndexedDB'), { code: 'ELSEWHERE' })
+  }
+
+  /** Opens files, or makes them. All at once: each takes the browser two questions of its own to answer. */
+  async #openFiles(folder: FileSystemDirectoryHandle | undefined, names: Iterable<string>): Promise<void> {
+    // After a failure, none is opened later.
+    const opened = await Promise.allSettled([...names].map((name) => this.#openFile(folder, name)))
+    for (const one of opened) if (one.status === 'rejected') throw one.reason
   }
 
   /** Opens a file, or makes it. The browser may hold the handle of a worker that ended for a while. */
