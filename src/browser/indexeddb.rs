@@ -32,7 +32,7 @@ pub(super) const PREFIX: &str = "tidelock/";
 const VERSION: u32 = 1;
 /// The timeout for connecting, which waits while another tab deletes or upgrades the database.
 pub(super) const CONNECT_TIMEOUT_MS: u32 = 10_000;
-/// How many log records the first request reads, before their size is known: each may have 1 MiB.
+/// How many log records the first request reads, before their size is known: each may have 512 KiB.
 const FIRST_RECORDS: u32 = 4;
 const MOST_RECORDS: u32 = 512;
 

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// The maximum of page bytes in one record. A record is in memory a few times while it is written and read.
-pub const PART_BYTES: usize = 1024 * 1024;
+pub const PART_BYTES: usize = 512 * 1024;
 
 /// The maximum for a batch that must survive the end of its page: browsers lose large values there.
 pub const SMALL_PART_BYTES: usize = 64 * 1024;

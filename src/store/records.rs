@@ -9,8 +9,10 @@ use crate::{
     ports::{ChunkId, Durability, Guard, HeadInfo, Key, LogKey, Store, Transaction, Write},
 };
 
-/// How many bytes of the log are in memory at a time.
+/// How many bytes of the log are in memory at a time, where each request takes a while.
 const LOG_SLICE: usize = 4 * 1024 * 1024;
+/// And where it doesn't.
+const LOG_SLICE_NOW: usize = 1024 * 1024;
 
 /// Decodes a stored head. Fails with `database_corrupt` when it can't be read.
 pub fn head_of(stored: Option<&[u8]>) -> Result<Option<Head>> {
@@ -53,8 +55,9 @@ pub async fn each_of_log(
     mut after: LogKey,
     take: &mut dyn FnMut(LogKey, Vec<u8>) -> Result<ControlFlow<()>>,
 ) -> Result<bool> {
+    let slice = if store.reads_now() { LOG_SLICE_NOW } else { LOG_SLICE };
     loop {
-        let records = store.log(after, LOG_SLICE).await?;
+        let records = store.log(after, slice).await?;
         let Some((last, _)) = records.last() else { return Ok(false) };
         after = *last;
         for (key, bytes) in records {

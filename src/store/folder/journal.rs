@@ -1,6 +1,6 @@
 //! The journal of a folder: segments of frames; new frames go to the newest segment.
 
-use std::{ops::Bound, rc::Rc};
+use std::{cell::Cell, ops::Bound, rc::Rc};
 
 use super::{
     frames::{Frame, FrameKind, Frames, MAGIC_BYTES, Place, segment_name, segment_number},
@@ -21,7 +21,7 @@ const START_SHARE: u64 = 4;
 /// The number of the first segment.
 const FIRST_SEGMENT: u64 = 1;
 /// Frames are written in pieces of about this size.
-const PIECE_BYTES: usize = 8 * 1024 * 1024;
+const PIECE_BYTES: usize = 1024 * 1024;
 
 /// One frame that a transaction adds to the journal.
 pub type JournalEntry = (FrameKind, Vec<u8>);
@@ -43,6 +43,8 @@ pub struct Journal {
     appended: bool,
     /// Whether a frame of the segment is damaged, and others follow it. The next segment soon has the state without it.
     is_damaged: bool,
+    /// The record of the log that was read last, and where the next one is.
+    read_last: Cell<Option<(LogKey, Place)>>,
     pub state: State,
 }
 
@@ -106,6 +108,7 @@ impl Journal {
             seen: 0,
             appended: false,
             is_damaged: false,
+            read_last: Cell::default(),
             state: State::default(),
         }
     }
@@ -387,12 +390,14 @@ impl Journal {
                 return Ok(records);
             }
         }
+        let next = self.read_last.get().filter(|(key, _)| *key == after).map(|(_, next)| next);
         for segment in self.segments() {
             let newest = self.state.sealed.iter().find(|(sealed, _)| *sealed == segment);
             if newest.is_some_and(|(_, newest)| *newest <= after) {
                 continue;
             }
-            let mut frames = Frames::from(&*self.files, Place::start(segment));
+            let next = next.filter(|next| next.segment == segment);
+            let mut frames = Frames::from(&*self.files, next.unwrap_or(Place::start(segment)));
             while let Some(frame) = frames.next()? {
                 let here = segment != self.place.segment || frames.place().at <= self.place.at;
                 let mut body = Reader(&frame.body);
@@ -405,6 +410,7 @@ impl Journal {
                 };
                 let Some(record) = bytes(&mut body) else { continue };
                 if !add(key, record)? {
+                    self.read_last.set(Some((key, frames.place())));
                     return Ok(records);
                 }
             }

@@ -34,7 +34,7 @@ fn whole_commits_all_parts_of_a_batch_or_none() {
         let page = with_table(&mut machine);
         machine.faults(Faults { delay_ms: 100, ..Faults::default() });
         let before = machine.store.transactions();
-        page.connection.exec("INSERT INTO t(v) VALUES (randomblob(2500000))").unwrap();
+        page.connection.exec("INSERT INTO t(v) VALUES (randomblob(1250000))").unwrap();
         page.flusher.committed();
         machine.sim.advance(0);
         assert_eq!(machine.store.transactions() - before, 1, "one transaction");
@@ -44,7 +44,7 @@ fn whole_commits_all_parts_of_a_batch_or_none() {
         }
         machine.kill(Crash::Process);
         let parts = machine.contents().log.keys().filter(|(lsn, _)| *lsn == 4).count();
-        assert!(parts == 0 || parts == 3, "{parts} parts of 2.5 MB");
+        assert!(parts == 0 || parts == 3, "{parts} parts of 1.25 MB");
         let page = machine.open().unwrap();
         let rows = page.number("SELECT count(*) FROM t");
         assert_eq!(rows, i64::from(parts == 3));
