@@ -163,6 +163,9 @@ impl Database {
         let guard = inner.acquire().await;
         inner.mutex.close(closed());
         let stored = inner.flusher.flush().await;
+        if stored.is_ok() {
+            inner.snapshots.take_last_checkpoint().await;
+        }
         let stored = stored.and(inner.release_resources().await);
         drop(guard);
         inner.events.emit(Event::Close(EngineCloseEvent { reason: CloseReason::Closed }));

@@ -130,6 +130,11 @@ impl PageFile {
         std::mem::take(&mut self.0.borrow_mut().touched)
     }
 
+    /// Returns how many chunks commits touched since [`take_touched`](Self::take_touched).
+    pub fn touched_count(&self) -> usize {
+        self.0.borrow().touched.len()
+    }
+
     /// Marks chunks as touched again, because the snapshot that took them failed.
     pub fn touch(&self, chunks: &Bits) {
         let mut file = self.0.borrow_mut();

@@ -18,7 +18,7 @@ use crate::{
     error::{ErrorCode, Result, Warning, WarningCode},
     format::{FORMAT, Head, LogRecord, Manifest, Truncation, checksum_of},
     ports::{ChunkId, Durability, Guard, Holder, LocalFuture, Platform, Store, StoredRecord, Transaction, Write},
-    sqlite::{Batch, PageFile, Pin},
+    sqlite::{Batch, CHUNK_SIZE, PageFile, Pin},
     value::hex,
 };
 
@@ -330,6 +330,14 @@ impl Storage {
             || db_bytes > 0 && self.0.end.get().lsn - base_lsn > MOST_RECORDS
             || since > MIN_COMPACTION_BYTES.max(db_bytes / 2)
             || surplus && since > MIN_SURPLUS_BYTES.max(log_limit / 4)
+    }
+
+    /// Returns whether a checkpoint is due before the database is closed: when the next opening would read much log, and keep it in
+    /// memory. Only where the changed pages lie side by side, so that their chunks aren't much more to write than the log was.
+    pub fn wants_last_checkpoint(&self, file: &PageFile) -> bool {
+        let since = self.0.end.get().logged - self.0.base.borrow().as_ref().map_or(0, |base| base.logged);
+        let changed = file.touched_count() + self.0.stale.borrow().len();
+        file.is_paged() && since > MIN_COMPACTION_BYTES && (changed * CHUNK_SIZE) as u64 <= 2 * since
     }
 
     /// Lets a file continue over a manifest, that of the pinned contents, so that the stored part needn't stay in memory.

@@ -16,10 +16,18 @@ use super::{
 
 /// Opens with a cache of one chunk.
 fn open(machine: &mut Machine) -> Result<Page, Error> {
+    try_open(machine, 1)
+}
+
+fn open_with(machine: &mut Machine, cache_bytes: u64) -> Page {
+    try_open(machine, cache_bytes).unwrap()
+}
+
+fn try_open(machine: &mut Machine, cache_bytes: u64) -> Result<Page, Error> {
     let (store, platform) = (machine.store(), machine.platform());
     let policy = FlushPolicy::Immediate(Durability::Relaxed);
     let options = SnapshotOptions { keep: 2, ..by_call_only() };
-    machine.sim.run(async move { Page::open_paged(store, &platform, policy, options, Some(1)).await })
+    machine.sim.run(async move { Page::open_paged(store, &platform, policy, options, Some(cache_bytes)).await })
 }
 
 fn commit(machine: &mut Machine, page: &Page, script: &str) {
@@ -157,4 +165,57 @@ fn a_checkpoint_is_taken_when_changes_fill_the_memory() {
     machine.sim.advance(1000);
     assert!(checkpoints(&page) > before);
     assert!(page.flusher.file().changed_bytes().unwrap() < 5 << 20, "{:?}", page.flusher.file().changed_bytes());
+}
+
+/// Makes a database of 12 MB with a snapshot, whose log then isn't long before 6 MB.
+fn larger(machine: &mut Machine) -> Page {
+    let page = open_with(machine, 64 << 20);
+    let script = "CREATE TABLE t(id INTEGER PRIMARY KEY, v INTEGER, b);
+        WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000)
+        INSERT INTO t SELECT i, 1, randomblob(4000) FROM n";
+    commit(machine, &page, script);
+    snapshot(machine, &page).unwrap();
+    page
+}
+
+/// Closes a database; returns how many checkpoints that took.
+fn close(machine: &mut Machine, page: &Page) -> u64 {
+    let newest = || page.storage.manifests().last().map_or(0, |manifest| manifest.generation);
+    let before = newest();
+    let snapshots = page.snapshots.clone();
+    machine.sim.run(async move {
+        snapshots.take_last_checkpoint().await;
+        snapshots.stop().await;
+    });
+    newest() - before
+}
+
+#[test]
+fn closing_takes_a_checkpoint_of_a_long_log_so_that_the_next_opening_has_nothing_to_keep_in_memory() {
+    let mut machine = Machine::new();
+    let page = larger(&mut machine);
+    let script = "WITH RECURSIVE n(i) AS (SELECT 3001 UNION ALL SELECT i + 1 FROM n WHERE i < 4200)
+        INSERT INTO t SELECT i, 1, randomblob(4000) FROM n";
+    commit(&mut machine, &page, script);
+    assert_eq!(close(&mut machine, &page), 1);
+    machine.kill(Crash::Process);
+    let page = open_with(&mut machine, 1 << 20);
+    assert_eq!(page.flusher.file().changed_bytes(), Some(0));
+    assert_eq!(page.number("SELECT sum(v) FROM t"), 4200);
+    assert_eq!(close(&mut machine, &page), 0, "nothing has changed");
+}
+
+#[test]
+fn closing_takes_no_checkpoint_that_writes_much_more_than_the_log_has() {
+    let mut machine = Machine::new();
+    let page = larger(&mut machine);
+    commit(&mut machine, &page, "UPDATE t SET v = 2 WHERE id < 500");
+    assert_eq!(close(&mut machine, &page), 0, "a short log");
+    machine.kill(Crash::Process);
+    let page = open_with(&mut machine, 64 << 20);
+    // One page of each chunk, several times.
+    for round in 0..5 {
+        commit(&mut machine, &page, &format!("UPDATE t SET v = {round} WHERE id % 16 = 0"));
+    }
+    assert_eq!(close(&mut machine, &page), 0, "scattered changes");
 }

@@ -55,6 +55,15 @@ impl Snapshots {
         }));
     }
 
+    /// Takes a checkpoint before the database is closed, if the next opening would have much log to read. A failure loses nothing.
+    pub async fn take_last_checkpoint(&self) {
+        let inner = &*self.0;
+        let Ok(guard) = inner.mutex.acquire().await else { return };
+        if inner.flusher.is_logged() && inner.storage.wants_last_checkpoint(inner.flusher.file()) {
+            inner.take_checkpoint(&guard).await;
+        }
+    }
+
     /// Stops background work.
     pub fn halt(&self) {
         self.0.stopped.set(true);
@@ -110,9 +119,12 @@ impl SnapshotsInner {
 
     /// Takes a checkpoint, if one is due: a snapshot that was taken meanwhile makes it unnecessary.
     async fn compact(&self, guard: &MutexGuard) {
-        if !self.wants_checkpoint() {
-            return;
+        if self.wants_checkpoint() {
+            self.take_checkpoint(guard).await;
         }
+    }
+
+    async fn take_checkpoint(&self, guard: &MutexGuard) {
         let compacted = match self.take(guard, Tag::checkpoint(), VerifyMode::Quick).await {
             Ok(_) => self.prune(guard).await,
             Err(error) => Err(error),
