@@ -1,4 +1,5 @@
 import { TidelockError } from '../base/errors.js'
+import { inBatches, isSameWrite, type Messages } from './batches.js'
 import { Channel, type Handlers, type Message, type MethodMap } from './channel.js'
 import type { PageMethods, WorkerMethods } from './protocol.js'
 
@@ -38,10 +39,12 @@ export class WorkerSession<
     })
     const hello: Handlers<Pick<PageMethods, 'hello'>> = { hello: (_, lock) => this.#hello(lock) }
     this.channel = new Channel<Served, Own>(
-      (message, transfer) => worker.postMessage(message, transfer as Transferable[]),
+      inBatches((messages, transfer) => worker.postMessage(messages, transfer as Transferable[]), isSameWrite),
       { ...handlers, ...hello } as Handlers<Own>,
     )
-    worker.onmessage = (event: MessageEvent<Message>) => this.channel.receive(event.data)
+    worker.onmessage = ({ data }: MessageEvent<Messages>) => {
+      for (const message of [data].flat() as Message[]) this.channel.receive(message)
+    }
     worker.onmessageerror = () => this.#broken('A message of the worker could not be read')
     worker.onerror = (event) => {
       event.preventDefault?.()

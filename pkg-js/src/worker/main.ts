@@ -1,5 +1,6 @@
 import { createDatabaseInstance } from '../instance/instance.js'
 import { fileWaitMs } from '../options/file-wait.js'
+import { BatchedRequests, inBatches, type Messages } from '../rpc/batches.js'
 import type { Message } from '../rpc/channel.js'
 import { Server } from '../rpc/server.js'
 import { PrivateFiles } from './private-files.js'
@@ -8,21 +9,26 @@ import { StorageServer } from './storage-server.js'
 // The worker of one database: dist/worker.js. It runs the whole engine, or only the store over files for an engine in the page.
 
 const scope = self as unknown as {
-  postMessage(message: Message, transfer: readonly Transferable[]): void
-  onmessage: ((event: MessageEvent<Message>) => void) | null
+  postMessage(messages: Messages, transfer: readonly Transferable[]): void
+  onmessage: ((event: MessageEvent<Messages>) => void) | null
 }
-const post = (message: Message, transfer: readonly Transferable[]) => scope.postMessage(message, transfer)
+const batched = new BatchedRequests()
+const post = inBatches(
+  (messages, transfer) => scope.postMessage(messages, transfer),
+  (message) => batched.answers(message),
+)
 const server = new Server(post, createDatabaseInstance, (checked, moving) =>
   moving || checked.storage === 'opfs'
     ? new PrivateFiles(checked.name, { waitMs: fileWaitMs(checked), moving })
     : undefined,
 )
 let files: StorageServer | undefined
-scope.onmessage = ({ data }) => {
+const receive = (message: Message) => {
   // The first message of the page chooses one of the two.
-  if ('method' in data && data.method === 'serve') files = new StorageServer(post)
-  ;(files ?? server).channel.receive(data)
+  if ('method' in message && message.method === 'serve') files = new StorageServer(post)
+  ;(files ?? server).channel.receive(message)
 }
+scope.onmessage = ({ data }) => batched.receive(data, receive)
 
 const { locks } = navigator
 if (locks === undefined) server.channel.notify('hello', [undefined])
