@@ -346,6 +346,28 @@ fn a_process_that_was_slow_does_not_get_the_lock_under_a_number_that_was_in_use_
 }
 
 #[test]
+fn a_holder_whose_folder_was_deleted_leaves_the_lock_of_the_next_one_alone() {
+    let (mut world, scratch) = (World::new(), Scratch::new("deleted"));
+    let processes = Others::default();
+    let lock = |pid| FileLocks::new(scratch.files(), Rc::new(processes.with(pid, "a")), world.sim.platform());
+    let (first, second, third) = (lock(1), lock(2), lock(3));
+    let folder = scratch.0.clone();
+    world.sim.run(async move {
+        let old = first.acquire("shop", Acquire::IfAvailable).await.unwrap().unwrap();
+        std::fs::remove_dir_all(&folder).unwrap();
+        let held = second.acquire("shop", Acquire::IfAvailable).await.unwrap().unwrap();
+        let file = folder.join("lock.1");
+        let text = std::fs::read_to_string(&file).unwrap();
+        old.release().await;
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
+        assert!(third.acquire("shop", Acquire::IfAvailable).await.unwrap().is_none());
+        held.release().await;
+        drop(third.acquire("shop", Acquire::IfAvailable).await.unwrap().unwrap());
+    });
+    assert_eq!(scratch.names(), ["lock.2"]);
+}
+
+#[test]
 fn this_process_knows_itself() {
     let me = OwnProcess.me();
     assert_eq!(me.pid, std::process::id());
