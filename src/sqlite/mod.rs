@@ -4,7 +4,7 @@
 //!
 //! | room or file | what |
 //! |---|---|
-//! | `image`, `paged`, `contents` | the bytes of a database file: in memory, partly in memory, either |
+//! | `image`, `paged`, `lacking`, `contents` | the bytes of a database file: in memory, partly in memory, partly damaged, any of these |
 //! | `pin`, `pages` | those bytes frozen; those bytes, and which of the pages are committed |
 //! | `page_file`, `replacing` | that file as the store sees it: batches, touched chunks, pins; another content |
 //! | `system`, `vfs` | that file as SQLite sees it |
@@ -23,6 +23,7 @@ mod database;
 mod failure;
 pub mod functions;
 mod image;
+mod lacking;
 mod page_file;
 mod paged;
 mod pages;
@@ -52,6 +53,7 @@ pub use database::external_file::ExternalFile;
 pub use database::salvage::{Salvaged, TimeLeft, salvage};
 pub use failure::needs_more;
 pub use image::{CHUNK_SIZE, Image};
+pub use lacking::lacking;
 pub use page_file::{Batch, BatchPages, PageFile};
 pub use paged::{CacheUsage, PagedBytes, StoredPages, paged};
 pub use pin::Pin;

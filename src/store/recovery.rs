@@ -340,6 +340,12 @@ pub(super) async fn load(paging: &Paging, manifest: &Manifest, check: ChunkCheck
     }
 }
 
+/// Returns whether a manifest has as many chunks as its size says: a forged size must not be believed.
+pub(super) fn is_consistent(manifest: &Manifest) -> bool {
+    let count = manifest.db_bytes.div_ceil(CHUNK_SIZE as u64);
+    manifest.format <= FORMAT && manifest.chunk_size as usize == CHUNK_SIZE && manifest.chunks.len() as u64 == count
+}
+
 /// Returns a manifest's contents, and reports every defect.
 pub(super) async fn read(
     paging: &Paging,
@@ -347,8 +353,7 @@ pub(super) async fn read(
     check: ChunkCheck,
     damage: &mut Vec<String>,
 ) -> Result<FileContents> {
-    let count = manifest.db_bytes.div_ceil(CHUNK_SIZE as u64);
-    if manifest.format > FORMAT || manifest.chunk_size as usize != CHUNK_SIZE || manifest.chunks.len() as u64 != count {
+    if !is_consistent(manifest) {
         damage.push(format!("The manifest of snapshot {} is damaged", manifest.generation));
         return Ok(FileContents::default());
     }

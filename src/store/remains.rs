@@ -11,11 +11,11 @@ use super::{
     recovery::{self, Broken, CHUNK_SLICE, Rebuilt, Recovered, ReplayStart, Until},
 };
 use crate::{
-    error::{Error, ErrorCode, Result},
+    error::{ErrorCode, Result},
     format::Manifest,
     memory::room_for,
     ports::{LocalFuture, Part, Platform, entered},
-    sqlite::{CHUNK_SIZE, FileContents, Image, PageFile, StoredPages, TimeLeft, check_ms, paged, salvage},
+    sqlite::{CHUNK_SIZE, FileContents, Image, PageFile, StoredPages, TimeLeft, check_ms, lacking, paged, salvage},
 };
 
 /// The limit of the page cache in bytes; everything that is read is in memory anyway.
@@ -31,10 +31,8 @@ pub(super) async fn use_remains(
     found: &mut Recovered,
 ) -> Result<Option<Vec<String>>> {
     let lacks = found.state.broken.is_some() || found.state.lacks;
-    let Some(newest) = found.manifests.last().filter(|newest| lacks && found.damaged.contains(&newest.generation))
-    else {
-        return Ok(None);
-    };
+    let is_damaged = |newest: &&Manifest| found.damaged.contains(&newest.generation) && recovery::is_consistent(newest);
+    let Some(newest) = found.manifests.last().filter(|newest| lacks && is_damaged(newest)) else { return Ok(None) };
     let (head_epoch, head_lsn) = found.head.as_ref().map_or((u64::MAX, 0), |head| (head.epoch, head.lsn));
     let least = Broken { lsn: newest.lsn.max(head_lsn), ..Broken::default() };
     platform.parts.load(Part::Stores).await?;
@@ -71,9 +69,10 @@ async fn read_remains(
     head_epoch: u64,
     left: TimeLeft,
 ) -> Result<(Rebuilt, Vec<String>)> {
-    let stored = Kept::read(paging, newest).await?;
+    let stored = Rc::new(Kept::read(paging, newest).await?);
     let mut missing = stored.damage();
-    let contents = paged(Rc::new(stored), newest.db_bytes, newest.page_size, CACHE_BYTES);
+    let contents = paged(stored.clone(), newest.db_bytes, newest.page_size, CACHE_BYTES);
+    let contents = lacking(contents, |index| stored.chunks[index as usize].is_none());
     let start = ReplayStart {
         base: Some(newest.clone()),
         contents: FileContents::Paged(contents),
@@ -106,7 +105,7 @@ fn whole(file: &PageFile) -> Result<Image> {
     Ok(Image { page_size: pin.page_size(), chunks })
 }
 
-/// The intact chunks of a manifest.
+/// The intact chunks of a manifest; zeros in place of the others.
 struct Kept {
     manifest: Manifest,
     chunks: Vec<Option<Box<[u8]>>>,
@@ -139,9 +138,8 @@ impl StoredPages for Kept {
     }
 
     fn chunk(&self, index: u32) -> Result<Vec<u8>> {
-        match &self.chunks[index as usize] {
-            Some(chunk) => Ok(chunk.to_vec()),
-            None => Err(Error::new(ErrorCode::DatabaseCorrupt, chunk_damage(&self.manifest, index as usize, false))),
-        }
+        // Of a damaged chunk no page is read, but the log may write some.
+        let length = || chunk_length(self.manifest.db_bytes, index as usize);
+        Ok(self.chunks[index as usize].as_ref().map_or_else(|| vec![0; length()], |chunk| chunk.to_vec()))
     }
 }

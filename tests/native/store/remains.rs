@@ -20,8 +20,13 @@ fn recover(machine: &mut Machine) -> RecoveryReport {
 /// 2,000 rows of a kilobyte, a table without rowids, and a long value, in snapshots that share their chunks; the log before them is
 /// truncated.
 pub fn cold() -> (Machine, Page) {
+    cold_in_pages(4096)
+}
+
+fn cold_in_pages(page_size: u32) -> (Machine, Page) {
     let mut machine = Machine::new();
     let page = machine.open().unwrap();
+    page.connection.exec(&format!("PRAGMA page_size = {page_size}; VACUUM")).unwrap();
     machine
         .commit(
             &page,
@@ -110,4 +115,55 @@ fn a_log_that_changed_the_damaged_pages_since_replaces_them() {
     let report = recover(&mut machine);
     assert_eq!((report.changed, report.lost_batches, report.problems), (true, 0, vec![]));
     assert_eq!(machine.open().unwrap().number("SELECT count(*) FROM t"), 2002);
+}
+
+#[test]
+fn a_log_that_changed_some_pages_of_the_damaged_chunk_costs_no_others() {
+    for page_size in [512, 1024, 2048, 4096, 8192] {
+        let (mut machine, _) = cold_in_pages(page_size);
+        let page = machine.open().unwrap();
+        assert_eq!(page.number("PRAGMA page_size"), i64::from(page_size));
+        machine.commit(&page, "UPDATE t SET big = 'changed' WHERE id % 90 = 0").unwrap();
+        machine.kill(Crash::Process);
+        let whole = machine.contents();
+        let (mut refused, mut changed) = (0, 0);
+        for index in 1..stored::manifests(&whole).pop().unwrap().chunks.len() {
+            machine.damage(|contents| *contents = whole.clone());
+            flip(&machine, index);
+            if machine.recover().is_ok() {
+                continue;
+            }
+            refused += 1;
+            let (report, case) = (recover(&mut machine), format!("pages of {page_size}, chunk {index}"));
+            assert_eq!(report.lost_batches, 0, "{case}");
+            let page = machine.open().expect("opens");
+            page.assert_whole();
+            let rows = page.number("SELECT count(*) FROM t");
+            assert!(rows >= 2002 - 200, "{case}: {rows} rows, {:?}", report.problems);
+            assert!(rows == 2002 || report.problems.iter().any(|problem| problem.contains("Table t lacks")), "{case}");
+            // No row is as it was before the commit.
+            assert_eq!(
+                page.number("SELECT count(*) FROM t WHERE id % 90 = 0 AND id < 9000 AND big IS NOT 'changed'"),
+                0
+            );
+            changed += page.number("SELECT count(*) FROM t WHERE big = 'changed'");
+            machine.kill(Crash::Process);
+        }
+        assert!(refused > 20 && changed > 0, "pages of {page_size}: {refused} refused, {changed} changed rows");
+    }
+}
+
+#[test]
+fn a_manifest_of_another_size_than_its_chunks_is_not_believed() {
+    for (db_bytes, page_size) in [(1 << 50, 4096), (1, 0), (0, 1)] {
+        let (mut machine, _) = cold();
+        machine.damage(|contents| {
+            for mut manifest in stored::manifests(contents) {
+                (manifest.db_bytes, manifest.page_size) = (db_bytes, page_size);
+                contents.snapshots.insert(manifest.generation, manifest.encode());
+            }
+        });
+        assert_eq!(machine.refused().code, ErrorCode::DatabaseCorrupt);
+        assert_eq!(last_good::recover(&mut machine, None).unwrap_err().code, ErrorCode::DatabaseCorrupt);
+    }
 }
