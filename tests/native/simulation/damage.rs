@@ -11,10 +11,17 @@ use tidelock::{
 use super::work::Chance;
 use crate::store::stored;
 
-/// Damages stored data at random. Returns `false` when there was nothing to damage.
+/// A page of this size has the whole schema.
+const SCHEMA_BYTES: u32 = 1024;
+
+/// Damages stored data at random. Returns `false` when there was nothing to damage. Where rows are `cold`, it is often a chunk
+/// of theirs.
 ///
 /// Never removes the newest record of the log, since no log can detect that loss.
-pub fn damage(contents: &mut Contents, chance: &Chance) -> bool {
+pub fn damage(contents: &mut Contents, chance: &Chance, cold: bool) -> bool {
+    if cold && chance.one_in(2) {
+        return flip_shared_chunk(contents, chance);
+    }
     match chance.below(10) {
         8 | 9 => flip_any_chunk(contents, chance),
         0 => contents.head.take().is_some(),
@@ -35,8 +42,8 @@ pub fn damage(contents: &mut Contents, chance: &Chance) -> bool {
     }
 }
 
-/// Returns whether no damage may keep a recovery from succeeding: a snapshot or checkpoint is stored whole, or the log from
-/// its beginning to its first commit.
+/// Returns whether no damage may keep a recovery from succeeding: a snapshot or checkpoint is stored whole, or the newest one
+/// with its schema, or the log from its beginning to its first commit.
 pub async fn must_be_recoverable(store: &dyn Store) -> Result<bool> {
     let log = store.log((0, u32::MAX), 1 << 20).await?;
     for ((key, stored), lsn) in log.into_iter().zip(1..) {
@@ -49,17 +56,21 @@ pub async fn must_be_recoverable(store: &dyn Store) -> Result<bool> {
     }
     let generations = store.generations().await?;
     let stored = store.get(generations.iter().copied().map(Key::Manifest).collect()).await?;
-    for (generation, stored) in generations.into_iter().zip(stored) {
-        let manifest = stored.and_then(|stored| Manifest::decode(generation, &stored));
-        let Some(manifest) = manifest.filter(|manifest| manifest.kind != ManifestKind::Imported) else { continue };
+    let decoded = generations.into_iter().zip(stored).filter_map(|(number, stored)| Manifest::decode(number, &stored?));
+    let manifests: Vec<Manifest> = decoded.filter(|manifest| manifest.kind != ManifestKind::Imported).collect();
+    for manifest in &manifests {
         let keys = manifest.chunks.iter().map(|chunk| Key::Chunk(store.stored_id(&chunk.id))).collect();
         let mut left = manifest.db_bytes as usize;
-        let is_intact = store.get(keys).await?.into_iter().zip(manifest.chunks.iter()).all(|(stored, expected)| {
+        let found = store.get(keys).await?;
+        let mut intact = found.into_iter().zip(manifest.chunks.iter()).map(|(stored, expected)| {
             let length = left.min(CHUNK_SIZE);
             left -= length;
             stored.is_some_and(|stored| chunk::intact(&stored, length, expected.check).is_some())
         });
-        if is_intact && left == 0 {
+        let has_first = intact.next() == Some(true);
+        let is_newest = manifests.iter().all(|other| other.generation <= manifest.generation);
+        let has_schema = is_newest && manifest.page_size >= SCHEMA_BYTES;
+        if has_first && (has_schema || intact.all(|is_intact| is_intact) && left == 0) {
             return Ok(true);
         }
     }
@@ -90,6 +101,18 @@ fn flip_any_chunk(contents: &mut Contents, chance: &Chance) -> bool {
     let Some(chunk) = pick(&ids, chance).and_then(|id| contents.chunks.get_mut(id)) else { return false };
     let at = chance.below(chunk.len() as u64) as usize;
     chunk[at] ^= 1 << chance.below(8);
+    true
+}
+
+/// Flips a byte of a chunk that all manifests share, so that no older one replaces it.
+fn flip_shared_chunk(contents: &mut Contents, chance: &Chance) -> bool {
+    let manifests = stored::manifests(contents);
+    let Some((newest, others)) = manifests.split_last() else { return false };
+    let is_shared = |id: &String| others.iter().all(|other| other.chunks.iter().any(|chunk| chunk.id == *id));
+    let shared: Vec<_> = newest.chunks.iter().map(|chunk| chunk.id.clone()).filter(is_shared).collect();
+    let chunk = pick(&shared, chance).and_then(|id| contents.chunks.get_mut(id));
+    let Some(byte) = chunk.and_then(|chunk| chunk.last_mut()) else { return false };
+    *byte ^= 1;
     true
 }
 

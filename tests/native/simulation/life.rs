@@ -1,6 +1,9 @@
 //! One page: it opens the database, compares it with the model, and works until it is killed or its work is done.
 
-use std::{cell::Cell, rc::Rc};
+use std::{
+    cell::{Cell, OnceCell},
+    rc::Rc,
+};
 
 use tidelock::{
     Error, ErrorCode,
@@ -15,7 +18,7 @@ use super::{
     damage::must_be_recoverable,
     model::{NOTHING, state_of},
     mutant::Mutation,
-    work::{Chance, TABLES, Worker},
+    work::{COLD_ROWS, Chance, TABLES, Worker},
 };
 use crate::store::{
     bench::{Machine, key},
@@ -40,7 +43,8 @@ pub async fn live(store: Rc<dyn Store>, platform: Platform, shared: Rc<Shared>, 
         ended: Cell::new(false),
     };
     if state_of(&worker.page.connection) == NOTHING {
-        let script = format!("PRAGMA page_size = {}; VACUUM; BEGIN; {TABLES} COMMIT", plan.page_size);
+        let cold = if plan.cold { COLD_ROWS } else { "" };
+        let script = format!("PRAGMA page_size = {}; VACUUM; BEGIN; {TABLES} {cold} COMMIT", plan.page_size);
         worker.page.connection.exec(&script).expect("makes the tables");
         worker.committed().await;
     }
@@ -89,10 +93,14 @@ async fn open(
                 assert!(shared.damaged.get(), "nothing was damaged, but {error} {:?}", error.details);
                 shared.model().met.refused += 1;
                 // A failed or interrupted recovery may have been stored, too.
-                shared.recovering.set(true);
+                let told = Rc::new(OnceCell::new());
+                shared.recoveries.borrow_mut().push(told.clone());
                 match Storage::recover(store.clone(), platform, Holder::default(), None).await {
-                    // Nothing changes if another page has recovered the database at the same time.
-                    Ok(report) => assert!(report.changed || shared.model().met.steals > 0, "nothing was changed"),
+                    Ok(report) => {
+                        // Nothing changes if another page has recovered the database at the same time.
+                        assert!(report.changed || shared.model().met.steals > 0, "nothing was changed");
+                        told.set(report).expect("one report");
+                    }
                     Err(error) if error.is(ErrorCode::DatabaseCorrupt) => {
                         let floor = must_be_recoverable(&*store).await;
                         assert!(floor != Ok(true), "a snapshot is whole, but {error} {:?}", error.details);
@@ -141,12 +149,13 @@ fn found(page: &Page, platform: &Platform, shared: &Shared, number: u64) {
     let damaged = shared.damaged.get();
     assert!(damaged || page.warnings.is_empty(), "nothing was damaged, but {:?}", page.warnings);
     page.assert_whole();
-    let (state, now) = (state_of(&page.connection), platform.clock.now());
+    let now = platform.clock.now();
     let mut model = shared.model();
-    if shared.recovering.take() {
-        model.recovered(number, state, now, shared.chunks_damaged.get());
+    let reports: Vec<_> = shared.recoveries.take().iter().map(|told| told.get().cloned()).collect();
+    if reports.is_empty() {
+        model.opened(number, state_of(&page.connection), now);
     } else {
-        model.opened(number, state, now);
+        model.recovered(number, &page.connection, now, &reports);
     }
     model.met.passed_over += u64::from(!page.warnings.is_empty());
     let checkpoints = page.storage.manifests();

@@ -4,7 +4,7 @@
 //! the next page steals its lock and opens the stored data. The store is a faulty one in memory, or the one over files on a
 //! disk that stops or loses its power. The model records every state. The stored data must be one of them (whole commits
 //! only), not older than the last acknowledged one. Snapshots and points in time must have their states. Damage is
-//! either repaired or reported.
+//! either repaired or reported: what a recovery returns is a committed state, or a part of one, and its report names what it lost.
 //!
 //! `TIDELOCK_SEEDS=n` runs n seeds, `TIDELOCK_SEED=n` only that one.
 
@@ -17,7 +17,7 @@ mod mutations;
 mod work;
 
 use std::{
-    cell::{Cell, RefCell, RefMut},
+    cell::{Cell, OnceCell, RefCell, RefMut},
     rc::Rc,
     sync::atomic::{AtomicU64, Ordering},
 };
@@ -26,6 +26,7 @@ use tidelock::{
     ports::{Durability, Platform, Store, sim::Sim},
     snapshot::{SnapshotOptions, VerifyMode},
     store::{
+        RecoveryReport,
         faulty::{Crash, Faults, FaultyStore},
         proxy::ProxyStore,
     },
@@ -47,10 +48,8 @@ pub struct Shared {
     model: RefCell<Model>,
     /// Whether the disk was damaged, which may explain an otherwise wrong result.
     damaged: Cell<bool>,
-    /// Whether a chunk was damaged, so that a recovery may lack its rows.
-    chunks_damaged: Cell<bool>,
-    /// Whether a recovery was started: until the next opening, older states are acceptable.
-    recovering: Cell<bool>,
+    /// The recoveries since the last opening, and the reports of those that ended with one.
+    recoveries: RefCell<Vec<Rc<OnceCell<RecoveryReport>>>>,
     /// Whether the disk is full at times, so that snapshots and log must be deleted.
     crowded: bool,
     commits: Cell<i64>,
@@ -85,10 +84,13 @@ struct Plan {
     options: SnapshotOptions,
     pad: u64,
     page_size: u64,
+    /// Whether there are rows that stay as they are, so that all snapshots share their chunks.
+    cold: bool,
     /// Whether every page's lock is stolen while all pages take and remove snapshots, so that only the fence separates
     /// them.
     contested: bool,
-    /// Whether the wall clock is set ahead or back by a day between the pages.
+    /// Whether the wall clock is set ahead or back by a day between the pages, or back by less than
+    /// a second.
     jumps: bool,
     /// Whether the store is served over a connection, by a server that may die.
     served: bool,
@@ -137,6 +139,7 @@ impl Plan {
                 _ => 3_000,
             },
             page_size: 512 << chance.below(4),
+            cold: wide,
             contested,
             jumps: !contested && seed % 4 == 2,
             served: seed % 3 == 1,
@@ -173,8 +176,7 @@ fn run(seed: u64, mutation: Option<Mutation>) -> Met {
     let shared = Rc::new(Shared {
         model: RefCell::new(Model::new(platform.clock.now())),
         damaged: Cell::new(false),
-        chunks_damaged: Cell::new(false),
-        recovering: Cell::new(false),
+        recoveries: RefCell::default(),
         // A disk that has stopped refuses all writes, too.
         crowded: chance.one_in(5) || disk.is_some(),
         commits: Cell::new(0),
@@ -228,16 +230,18 @@ fn run(seed: u64, mutation: Option<Mutation>) -> Met {
             disk.restart();
         }
         if plan.damaging && !last && chance.one_in(2) {
-            let chunks = faulty.disk().contents().borrow().chunks.clone();
-            let harmed = faulty.damage(|contents| damage::damage(contents, &chance));
+            let harmed = faulty.damage(|contents| damage::damage(contents, &chance, plan.cold));
             shared.damaged.set(shared.damaged.get() || harmed);
-            let of_chunks = faulty.disk().contents().borrow().chunks != chunks;
-            shared.chunks_damaged.set(shared.chunks_damaged.get() || of_chunks);
             shared.model().met.damages += u64::from(harmed);
         }
         if plan.jumps && chance.one_in(2) {
             shared.model().clock_jumps(sim.platform().clock.now());
-            sim.set_clock_ahead(if chance.one_in(2) { 86_400_000 } else { -86_400_000 });
+            sim.set_clock_ahead(match chance.below(3) {
+                0 => 86_400_000,
+                1 => -86_400_000,
+                // It shows times again that it showed before.
+                _ => -(chance.below(1000) as i64),
+            });
         }
     }
     shared.model.borrow().met

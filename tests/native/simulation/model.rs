@@ -1,8 +1,11 @@
 //! The model: the expected states of the database, in the order in which pages wrote them.
 
-use std::collections::HashMap;
+use std::{
+    collections::{BTreeSet, HashMap},
+    rc::Rc,
+};
 
-use tidelock::{Timestamp, Value, sqlite::Connection};
+use tidelock::{Timestamp, Value, format::checksum, sqlite::Connection, store::RecoveryReport};
 
 /// The content of a database as a hash, and the number of the commit that the content records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,11 +34,29 @@ pub fn state_of(connection: &Connection) -> State {
     State { commit: number("SELECT n FROM last"), contents: schema.wrapping_add(rows) }
 }
 
+/// What a recovery can lose one by one: each row by its id, and each part of the schema, with a checksum.
+pub type Parts = BTreeSet<(Option<i64>, u64)>;
+
+/// Returns the parts of a connection's database.
+pub fn parts_of(connection: &Connection) -> Parts {
+    let sql = "SELECT NULL, sql, NULL FROM sqlite_schema WHERE sql IS NOT NULL UNION ALL SELECT id, value, pad FROM t";
+    let part = |row: Vec<Value>| {
+        let Value::Blob(pad) = &row[2] else { return (row[0].as_integer(), checksum(format!("{row:?}").as_bytes())) };
+        (row[0].as_integer(), checksum(pad).wrapping_add(checksum(format!("{:?}", row[1]).as_bytes())))
+    };
+    match connection.rows(sql, &[]) {
+        Ok(rows) => rows.into_iter().map(part).collect(),
+        // Without tables.
+        Err(_) => Parts::new(),
+    }
+}
+
 /// One commit, or an event that counts as one.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Entry {
     number: u64,
     state: State,
+    parts: Rc<Parts>,
     /// When it was committed in memory, before which it can't be stored.
     made: Timestamp,
     /// When it was acknowledged as stored.
@@ -182,7 +203,8 @@ impl Met {
 
 impl Model {
     pub fn new(now: Timestamp) -> Self {
-        let nothing = Entry { number: 0, state: NOTHING, made: now, acknowledged: Some(now) };
+        let parts = Rc::default();
+        let nothing = Entry { number: 0, state: NOTHING, parts, made: now, acknowledged: Some(now) };
         Self {
             line: vec![nothing],
             sure: 0,
@@ -200,11 +222,12 @@ impl Model {
     }
 
     /// Records a page's commit in memory; returns its number, for the acknowledgement.
-    pub fn committed(&mut self, page: u64, state: State, now: Timestamp) -> u64 {
+    pub fn committed(&mut self, page: u64, connection: &Connection, now: Timestamp) -> u64 {
         self.met.commits += 1;
         self.numbers += 1;
         if self.holds(page) {
-            self.line.push(Entry { number: self.numbers, state, made: now, acknowledged: None });
+            let (state, parts) = (state_of(connection), Rc::new(parts_of(connection)));
+            self.line.push(Entry { number: self.numbers, state, parts, made: now, acknowledged: None });
         } else {
             self.met.fenced_out_writes += 1;
         }
@@ -227,16 +250,43 @@ impl Model {
         self.found(self.sure, page, state, now);
     }
 
-    /// Does the same as [`Model::opened`] after damage that could not be repaired: any older state is acceptable, and with
-    /// `salvaged` also one that lacks rows.
-    pub fn recovered(&mut self, page: u64, state: State, now: Timestamp, salvaged: bool) {
+    /// Checks the state that an opening page found after recoveries, by their reports: an older state than the last
+    /// acknowledged one, or missing rows, must be reported. A recovery that ended without a report may have lost anything,
+    /// but for every row there is a commit that wrote it.
+    pub fn recovered(
+        &mut self,
+        page: u64,
+        connection: &Connection,
+        now: Timestamp,
+        reports: &[Option<RecoveryReport>],
+    ) {
         self.met.recoveries += 1;
-        if salvaged && self.line.iter().all(|entry| entry.state != state) {
+        let told: Option<Vec<&RecoveryReport>> = reports.iter().map(Option::as_ref).collect();
+        let is_older = told.as_ref().is_none_or(|told| told.iter().any(|report| report.lost_batches > 0));
+        let from = if is_older { 0 } else { self.sure };
+        let state = state_of(connection);
+        let lost = if self.line[from..].iter().any(|entry| entry.state == state) {
+            self.found(from, page, state, now)
+        } else {
             self.met.salvages += 1;
+            let parts = parts_of(connection);
+            let of = |entry: &Entry| entry.state.commit == state.commit && entry.parts.is_superset(&parts);
+            let Some(index) = self.line[from..].iter().rposition(of) else {
+                let possible: Vec<State> = self.line[from..].iter().map(|entry| entry.state).collect();
+                panic!("page {page} recovered {state:?}, not a part of {possible:?}: {reports:?}");
+            };
+            let index = from + index;
+            if let Some(told) = &told {
+                let missing = self.line[index].parts.difference(&parts).map(|(id, _)| *id);
+                must_be_told(missing, told.iter().flat_map(|report| &report.problems));
+            }
+            let lost = self.line.split_off(index + 1);
             self.numbers += 1;
-            self.line.push(Entry { number: self.numbers, state, made: now, acknowledged: Some(now) });
-        }
-        let lost = self.found(0, page, state, now);
+            let parts = Rc::new(parts);
+            self.line.push(Entry { number: self.numbers, state, parts, made: now, acknowledged: Some(now) });
+            self.found(index + 1, page, state, now);
+            lost
+        };
         self.left_out.extend(lost);
     }
 
@@ -261,7 +311,8 @@ impl Model {
         if now < self.line[index].made {
             // By a clock that was set back, the state is there from now on too, before it was made.
             self.numbers += 1;
-            self.line.push(Entry { number: self.numbers, state, made: now, acknowledged: Some(now) });
+            let parts = self.line[index].parts.clone();
+            self.line.push(Entry { number: self.numbers, state, parts, made: now, acknowledged: Some(now) });
         }
         self.sure = self.line.len() - 1;
         self.holder = page;
@@ -317,4 +368,21 @@ impl Model {
             self.line
         );
     }
+}
+
+/// Checks that the problems of a recovery name the ranges of the missing rows, or at least count them.
+fn must_be_told<'a>(missing: impl Iterator<Item = Option<i64>>, problems: impl Iterator<Item = &'a String> + Clone) {
+    let after = |text: &str| problems.clone().filter_map(move |problem| problem.strip_prefix(text)).collect::<Vec<_>>();
+    let ranges: Vec<(i64, i64)> = after("Table t lacks its rows with rowids from ")
+        .into_iter()
+        .flat_map(|list| list.split(", "))
+        .filter_map(|range| range.split_once(" to "))
+        .map(|(from, to)| (from.parse().unwrap_or(i64::MIN), to.parse().unwrap_or(i64::MAX)))
+        .collect();
+    let counted: usize =
+        after("Table t lacks ").iter().filter_map(|more| more.split(' ').next()?.parse::<usize>().ok()).sum();
+    let named = |id: &i64| ranges.iter().any(|(from, to)| (from..=to).contains(&id));
+    let untold: Vec<Option<i64>> = missing.filter(|id| !id.as_ref().is_some_and(named)).collect();
+    let told: Vec<&String> = problems.clone().collect();
+    assert!(untold.len() <= counted && !untold.contains(&None), "missing are {untold:?}, told is {told:?}");
 }

@@ -20,6 +20,10 @@ use crate::store::page::Page;
 pub const TABLES: &str = "CREATE TABLE t(id INTEGER PRIMARY KEY, value INTEGER, pad BLOB);
     CREATE TABLE last(n INTEGER); INSERT INTO last VALUES (0);";
 
+/// Rows that no statement changes.
+pub const COLD_ROWS: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 40)
+    INSERT INTO t SELECT -i, i, randomblob(8000) FROM n;";
+
 /// Random numbers from the seed.
 #[derive(Clone)]
 pub struct Chance(pub Platform);
@@ -151,7 +155,7 @@ impl Worker {
     /// Records a commit in memory.
     pub async fn committed(&self) {
         let now = self.now();
-        let number = self.shared.model().committed(self.number, state_of(&self.page.connection), now);
+        let number = self.shared.model().committed(self.number, &self.page.connection, now);
         self.page.flusher.committed();
         let stored = self.page.flusher.stored();
         let (shared, page, clock) = (self.shared.clone(), self.number, self.chance.0.clock.clone());
