@@ -6,8 +6,8 @@ use std::rc::Rc;
 use tidelock::{
     ErrorCode, Result,
     ports::{Durability, Holder, Platform, Store, sim::Sim},
-    snapshot::Reason,
-    sqlite::Connection,
+    snapshot::{Reason, SnapshotOptions},
+    sqlite::{CHUNK_SIZE, Connection},
     store::{Storage, sealed::Secret},
 };
 
@@ -22,6 +22,9 @@ use super::{
 const FIRST: i64 = 2;
 const BEFORE: i64 = 5;
 const ALL: i64 = 6;
+/// The rows before those, of a database whose snapshots share chunks, and the most of them that one chunk has.
+const COLD: i64 = 60;
+const ROWS_OF_A_CHUNK: i64 = CHUNK_SIZE as i64 / 4096;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Repair {
@@ -31,20 +34,39 @@ enum Repair {
     Recover,
     /// Of an intact database, to the first snapshot.
     RecoverFrom,
+    /// Of a database whose snapshots share a damaged chunk, which the log doesn't replace.
+    RecoverRows,
 }
+
+const REPAIRS: [Repair; 4] = [Repair::Restore, Repair::Recover, Repair::RecoverFrom, Repair::RecoverRows];
 
 impl Repair {
     /// The rows before and after it. Before the recovery of a damaged database, it doesn't open.
-    fn rows(self) -> (Option<i64>, i64) {
+    fn rows(self, base: &SimDisk, secret: Option<Secret>) -> (Option<i64>, i64) {
         match self {
             Self::Recover => (None, BEFORE),
             Self::Restore | Self::RecoverFrom => (Some(ALL), FIRST),
+            Self::RecoverRows => {
+                let disk = base.copied();
+                assert!(run(&disk, self, secret.clone()));
+                let rows = opened(&disk, self, secret).unwrap();
+                assert!((ALL + COLD - ROWS_OF_A_CHUNK..ALL + COLD).contains(&rows), "{rows} rows");
+                (None, rows)
+            }
+        }
+    }
+
+    /// Returns the options of the pages that write the database.
+    fn options(self) -> SnapshotOptions {
+        match self {
+            Self::RecoverRows => SnapshotOptions { compress: false, log_max_bytes: Some(0), ..by_call_only() },
+            _ => by_call_only(),
         }
     }
 }
 
-async fn open(store: Rc<dyn Store>, platform: &Platform) -> Result<Page> {
-    Page::open_with(store, platform, Durability::Strict, by_call_only()).await
+async fn open(store: Rc<dyn Store>, platform: &Platform, repair: Repair) -> Result<Page> {
+    Page::open_with(store, platform, Durability::Strict, repair.options()).await
 }
 
 fn made(repair: Repair, secret: Option<Secret>) -> SimDisk {
@@ -52,8 +74,15 @@ fn made(repair: Repair, secret: Option<Secret>) -> SimDisk {
     let (on, platform) = (disk.clone(), sim.platform());
     sim.run(async move {
         let store = connect(&on, &platform, secret).await.unwrap();
-        let page = open(store.clone(), &platform).await.unwrap();
+        let page = open(store.clone(), &platform, repair).await.unwrap();
         page.commit("CREATE TABLE t(v)").await.unwrap();
+        if repair == Repair::RecoverRows {
+            let cold = format!(
+                "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {COLD})
+                 INSERT INTO t SELECT hex(randomblob(1500)) FROM n"
+            );
+            page.commit(&cold).await.unwrap();
+        }
         for number in 1..=ALL {
             page.commit("INSERT INTO t VALUES (hex(randomblob(200)))").await.unwrap();
             if number == FIRST || number == FIRST + 1 {
@@ -62,8 +91,10 @@ fn made(repair: Repair, secret: Option<Secret>) -> SimDisk {
         }
         store.close().await.unwrap();
     });
-    if repair != Repair::Recover {
-        return disk;
+    match repair {
+        Repair::Restore | Repair::RecoverFrom => return disk,
+        Repair::RecoverRows => return flipped(&disk, "pack.1", 3 * CHUNK_SIZE / 2),
+        Repair::Recover => {}
     }
     let last = segments(&disk).into_iter().rev().find_map(|segment| {
         let name = format!("journal.{segment}");
@@ -83,7 +114,7 @@ async fn recovered(disk: &SimDisk, platform: &Platform, repair: Repair, secret: 
 
 async fn restored(disk: &SimDisk, platform: &Platform, secret: Option<Secret>) -> Result<()> {
     let store = connect(disk, platform, secret).await?;
-    let page = open(store.clone(), platform).await?;
+    let page = open(store.clone(), platform, Repair::Restore).await?;
     let file = page.snapshots.load("1").await?;
     let scratch = Connection::open(&file)?;
     page.snapshots.safety().await?;
@@ -105,17 +136,17 @@ fn run(disk: &SimDisk, repair: Repair, secret: Option<Secret>) -> bool {
 }
 
 /// Opens the database, checks it and adds a row; returns the rows that it found.
-fn opened(disk: &SimDisk, secret: Option<Secret>) -> Result<i64> {
+fn opened(disk: &SimDisk, repair: Repair, secret: Option<Secret>) -> Result<i64> {
     let (mut sim, on) = (Sim::new(3), disk.clone());
     let platform = sim.platform();
     sim.run(async move {
         let store = connect(&on, &platform, secret).await?;
-        let page = open(store.clone(), &platform).await?;
+        let page = open(store.clone(), &platform, repair).await?;
         assert_eq!(page.warnings, []);
         page.assert_whole();
         for info in page.snapshots.list() {
             let verification = page.snapshots.verify(&info.id).await?;
-            assert!(verification.ok, "{verification:?}");
+            assert_eq!(verification.ok, repair != Repair::RecoverRows, "{verification:?}");
         }
         let rows = page.number("SELECT count(*) FROM t");
         page.commit("INSERT INTO t VALUES ('more')").await?;
@@ -125,11 +156,9 @@ fn opened(disk: &SimDisk, secret: Option<Secret>) -> Result<i64> {
 }
 
 fn at_every_operation(power: bool) {
-    for (repair, secret) in [Repair::Restore, Repair::Recover, Repair::RecoverFrom]
-        .into_iter()
-        .flat_map(|repair| [(repair, None), (repair, Some(key(1)))])
-    {
-        let (base, expected) = (made(repair, secret.clone()), repair.rows());
+    for (repair, secret) in REPAIRS.into_iter().flat_map(|repair| [(repair, None), (repair, Some(key(1)))]) {
+        let base = made(repair, secret.clone());
+        let expected = repair.rows(&base, secret.clone());
         let (mut old, mut new, mut chance) = (0, 0, Chance(7));
         for stop_at in 1.. {
             let disk = base.copied();
@@ -141,7 +170,7 @@ fn at_every_operation(power: bool) {
                 disk.cut_power(&mut |limit| chance.below(limit));
             }
             let case = format!("{repair:?}, encrypted {}, stopped before {stop_at}", secret.is_some());
-            match opened(&disk, secret.clone()) {
+            match opened(&disk, repair, secret.clone()) {
                 Ok(rows) if rows == expected.1 => new += 1,
                 Ok(rows) => {
                     assert_eq!((Some(rows), done), (expected.0, false), "{case}");
@@ -155,7 +184,7 @@ fn at_every_operation(power: bool) {
                     );
                     old += 1;
                     assert!(run(&disk, repair, secret.clone()), "{case}: the next recovery");
-                    assert_eq!(opened(&disk, secret.clone()), Ok(expected.1), "{case}");
+                    assert_eq!(opened(&disk, repair, secret.clone()), Ok(expected.1), "{case}");
                 }
             }
             if done && operations <= stop_at {
