@@ -123,6 +123,41 @@ export const mutants = [
     breaks: 'a table without an end costs a recovery all tables after it',
   },
   {
+    name: 'zeros-for-damaged-pages',
+    file: 'src/sqlite/lacking.rs',
+    text: 'lacks.iter().take(pages.end).skip(pages.start).any(|lacks| *lacks)',
+    instead: 'false',
+    breaks: 'a recovery takes zeros for the bytes of a damaged page',
+  },
+  {
+    name: 'damaged-pages-stay-damaged',
+    file: 'src/sqlite/lacking.rs',
+    text: '*lacks = false',
+    instead: '{ let _ = lacks; }',
+    breaks: 'a recovery lacks pages that the log replaces',
+  },
+  {
+    name: 'missing-rows-silently',
+    file: 'src/sqlite/database/salvage.rs',
+    text: '!missing.is_empty()',
+    instead: 'false',
+    breaks: 'a recovery does not tell which rows it lacks',
+  },
+  {
+    name: 'lost-batches-silently',
+    file: 'src/store/last_good.rs',
+    text: 'found.state.broken.map_or(0, |broken| broken.lost)',
+    instead: '0',
+    breaks: 'a recovery does not tell that it lost commits',
+  },
+  {
+    name: 'move-before-the-copy-is-complete',
+    file: 'src/store/moving.rs',
+    text: 'vec![ELSEWHERE.to_owned()]',
+    instead: 'Vec::new()',
+    breaks: 'a move that dies leaves an incomplete copy as the database',
+  },
+  {
     name: 'sweep-the-copies-of-a-rotation',
     file: 'src/store/removal.rs',
     text: 'store.next_stored_id(id)',
@@ -383,6 +418,19 @@ export const mutants = [
     breaks: 'a flipped bit in a change of the secret brings the old one back',
   },
   {
+    name: 'decrypt-in-two-transactions',
+    file: 'src/store/rekey.rs',
+    text: 'change.transaction(change.found.clone(), require, writes).await?',
+    instead: `{
+      if change.sealed.is_none() {
+        let log = writes.extract_if(.., |write| matches!(write, Write::Put(Key::Log(_), _))).collect();
+        change.lowest.write(change.transaction(change.found.clone(), Vec::new(), log).await?).await?;
+      }
+      change.transaction(change.found.clone(), require, writes).await?
+    }`,
+    breaks: 'a page that dies while a database is made plain leaves one that no secret opens',
+  },
+  {
     name: 'change-of-keys-in-doubt',
     file: 'src/store/rekey.rs',
     text: 'head == change.next',
@@ -555,6 +603,6 @@ export const mutants = [
     file: 'src/lock/file.rs',
     text: 'owner.id == self.id',
     instead: 'true',
-    breaks: 'a slow process releases the lock of another one',
+    breaks: 'a process whose folder was deleted releases the lock of the next one',
   },
 ]
