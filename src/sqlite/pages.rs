@@ -17,6 +17,12 @@ use crate::{
 /// Free memory that a growing file leaves for everything that can't report a failed allocation: results, errors, requests.
 const HEADROOM: u64 = 256 * 1024;
 
+/// Where the header has its version, and the version for which the size in it is valid.
+const CHANGE_COUNTER: usize = 24;
+const VERSION_VALID_FOR: usize = 92;
+/// Larger than the steps in which SQLite counts, so that the two never give a header the same version.
+const VERSION_STEP: u32 = 1 << 16;
+
 /// Why a write to the file was refused.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Refused {
@@ -212,6 +218,7 @@ impl Pages {
         if self.dirty.is_empty() && self.size == self.committed {
             return;
         }
+        self.renew_header();
         // The header is read where it is in memory: in what was just written.
         let header_page_size = if self.dirty.contains(0) { self.header_page_size() } else { None };
         match header_page_size {
@@ -239,6 +246,24 @@ impl Pages {
         self.dirty.clear();
         self.committed = self.size;
         self.commits += 1;
+    }
+
+    /// Gives the header another version, unless a commit since the last snapshot has: if two snapshots shared the first chunk, with
+    /// the schema, one damaged byte would cost everything. SQLite itself, which holds its lock, counts only what changes the header.
+    fn renew_header(&mut self) {
+        let mut header = [0; 100];
+        if self.touched.contains(0) || self.dirty.contains(0) || !matches!(self.read(&mut header, 0), Ok(100)) {
+            return;
+        }
+        let number = |at: usize| u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+        let (counter, valid_for) = (number(CHANGE_COUNTER), number(VERSION_VALID_FOR));
+        let next = counter.wrapping_add(VERSION_STEP);
+        header[CHANGE_COUNTER..][..4].copy_from_slice(&next.to_be_bytes());
+        if valid_for == counter {
+            header[VERSION_VALID_FOR..][..4].copy_from_slice(&next.to_be_bytes());
+        }
+        // A page that can't be written stays as it was.
+        let _ = self.write(&header[CHANGE_COUNTER..VERSION_VALID_FOR + 4], CHANGE_COUNTER as u64);
     }
 
     /// Undoes what was written since the last boundary, when the file had this content.
