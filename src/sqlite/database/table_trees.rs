@@ -25,6 +25,8 @@ pub(super) struct Trees<'f> {
     usable: usize,
     /// Each page of a B-tree but the roots, behind its parent, from the pointer map; in order.
     children: Vec<(u32, u32)>,
+    /// Whether a page of the pointer map can't be read, so that some children are unknown.
+    lacks_children: bool,
     /// The pages that [`walk`](Self::walk) and [`below`](Self::below) have met. A damaged tree may lead to a page a million times.
     walked: RefCell<Bits>,
     measured: RefCell<Bits>,
@@ -40,6 +42,7 @@ impl<'f> Trees<'f> {
             pages: file.pages().page_count(),
             usable: page_size,
             children: Vec::new(),
+            lacks_children: false,
             walked: RefCell::default(),
             measured: RefCell::default(),
         };
@@ -72,13 +75,15 @@ impl<'f> Trees<'f> {
         let entries = self.usable / 5;
         let mut map = 2;
         while map <= pages {
-            // An unreadable page of the map names no parents.
-            if let Ok(bytes) = self.page(map) {
-                for (entry, page) in bytes[..entries * 5].chunks_exact(5).zip(map + 1..=pages) {
-                    if entry[0] == NOT_A_ROOT {
-                        self.children.push((number(entry, 1), page));
+            match self.page(map) {
+                Ok(bytes) => {
+                    for (entry, page) in bytes[..entries * 5].chunks_exact(5).zip(map + 1..=pages) {
+                        if entry[0] == NOT_A_ROOT {
+                            self.children.push((number(entry, 1), page));
+                        }
                     }
                 }
+                Err(_) => self.lacks_children = true,
             }
             map += entries as u32 + 1;
         }
@@ -140,7 +145,7 @@ impl<'f> Trees<'f> {
     fn rebuilt(&self, page: u32, levels: u32, missing: &mut Vec<Rowids>) -> Option<RebuiltPage> {
         let first = self.children.partition_point(|(parent, _)| *parent < page);
         let child_pages = self.children[first..].iter().take_while(|(parent, _)| *parent == page);
-        let mut lacks = false;
+        let mut lacks = self.lacks_children;
         let mut found: Vec<(Rowids, u32)> = Vec::new();
         for (_, child) in child_pages {
             match self.below(*child, levels.checked_sub(1)?, missing) {
@@ -193,10 +198,10 @@ impl<'f> Trees<'f> {
             INTERIOR => {
                 let children = children(page, &bytes);
                 let levels = levels.checked_sub(1)?;
-                let mut found = children.iter().filter_map(|(child, _)| self.below(*child, levels, missing));
-                let (first, _) = found.next()?;
-                let last = found.last().map_or(first, |(last, _)| last);
-                Some(((first.0, last.1), false))
+                let found: Vec<(Rowids, bool)> =
+                    children.iter().filter_map(|(child, _)| self.below(*child, levels, missing)).collect();
+                let lacks = found.iter().any(|(_, lacks)| *lacks);
+                Some(((found.first()?.0.0, found.last()?.0.1), lacks))
             }
             _ => None,
         }
