@@ -236,6 +236,51 @@ test('a database larger than its memory refuses what needs memory for all of its
   })
 })
 
+test('with less and less memory a large database is opened, stored and checked, or refuses it, and loses nothing', {
+  only: 'worker',
+  because: 'on the page’s thread all of a database is in memory',
+}, async () => {
+  const outcomes = await inPage(async (name) => {
+    const options = { name, storage: 'opfs', cacheBytes: 2 ** 21 }
+    let db = await window.open(options)
+    await db.exec('CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER, body BLOB)')
+    const fill = `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000)
+      INSERT INTO t SELECT i, 0, randomblob(4000) FROM n`
+    await db.run(fill)
+    const outcomes = []
+    for (const mebibytes of [26, 18]) {
+      const { id } = await db.snapshots.create()
+      // 10 MB of log for the opening to read, in scattered pages: closing takes no checkpoint of those.
+      await db.run('UPDATE t SET n = n + 1, body = randomblob(4000) WHERE id % 4 = 0')
+      const { n } = await db.get('SELECT sum(n) AS n FROM t')
+      await db.close()
+      const small = await window.failure(async () => window.open({ ...options, wasm: await window.limited(mebibytes) }))
+      outcomes.push(small.code ?? 'opened')
+      if (small.resolved) {
+        for (const work of [
+          () => small.resolved.snapshots.create(),
+          () => small.resolved.snapshots.verify(id),
+          () => small.resolved.run('UPDATE t SET n = n WHERE id = 1'),
+        ]) {
+          const { code } = await window.failure(work)
+          outcomes.push(code ?? 'works')
+        }
+        await small.resolved.close()
+      }
+      db = await window.open(options)
+      const found = await db.get('SELECT sum(n) AS n FROM t')
+      outcomes.push(found.n === n ? 'same' : `${found.n} instead of ${n}`)
+    }
+    await db.close()
+    return outcomes
+  })
+  assert.deepEqual(
+    outcomes.filter((outcome) => !['opened', 'works', 'same', 'out_of_memory'].includes(outcome)),
+    [],
+  )
+  assert.ok(outcomes.includes('works'), outcomes.join(', '))
+})
+
 test('what JavaScript can not hold is out_of_memory, and hundreds of megabytes that it can are given', {
   only: 'worker',
   because: 'from a worker, rows go one way more',
