@@ -220,8 +220,8 @@ impl Paged {
         Ok(self.slots[at].cached.as_ref().map_or(&[], |chunk| &chunk[..]))
     }
 
-    /// Evicts a chunk if there is no room for another one; returns its memory. What is read for the first time has a share of the cache only, so that
-    /// a scan neither fills it nor evicts what is used more often.
+    /// Evicts a chunk if there is no room for another one; returns its memory. What is read for the first time has a share of the
+    /// cache only, so that a scan neither fills it nor evicts what is used more often.
     fn make_room(&mut self, passing: bool) -> Vec<u8> {
         let passing = passing && {
             let count = self.cached.iter().filter(|index| self.slots[**index as usize].passing).count();
