@@ -77,7 +77,7 @@ pub trait PagedBytes {
     fn revert(&mut self, size: u64, pin: &dyn PinnedBytes);
 
     /// Continues over a newer stored state: the content that was pinned. What hasn't changed since then need not stay in
-    /// memory.
+    /// memory, except in the cache.
     fn rebase(&mut self, stored: Rc<dyn StoredPages>, pin: &dyn PinnedBytes);
 
     /// Returns how many bytes differ from the stored state, in whole blocks.
@@ -360,13 +360,13 @@ impl PagedBytes for Paged {
         self.stored = stored;
         for (slot, pinned) in self.slots.iter_mut().zip(pin.changed()) {
             let Some(pinned) = pinned else { continue };
-            slot.cached = None;
+            if let Some(cached) = &mut slot.cached {
+                overlay(cached, pinned);
+            }
             self.changed_blocks -= slot.changed_count();
             slot.forget(|block, bytes| pinned[block].as_ref().is_some_and(|pinned| Rc::ptr_eq(pinned, bytes)));
             self.changed_blocks += slot.changed_count();
         }
-        let slots = &self.slots;
-        self.cached.retain(|index| slots[*index as usize].cached.is_some());
     }
 }
 
@@ -412,13 +412,20 @@ impl PinnedBytes for PagedPin {
         let mut bytes =
             if is_new || index >= self.stored.chunk_count() { Vec::new() } else { self.stored.chunk(index)? };
         bytes.resize(CHUNK_SIZE, 0);
-        for (block, changed) in changed.iter().flat_map(|changed| changed.iter()).enumerate() {
-            if let Some(changed) = changed {
-                bytes[block * BLOCK_SIZE..][..BLOCK_SIZE].copy_from_slice(changed);
-            }
+        if let Some(changed) = changed {
+            overlay(&mut bytes, changed);
         }
         bytes.truncate(length);
         Ok(bytes)
+    }
+}
+
+/// Writes changed blocks over the bytes of their chunk.
+fn overlay(chunk: &mut [u8], changed: &ChangedBlocks) {
+    for (block, bytes) in changed.iter().enumerate() {
+        if let Some(bytes) = bytes {
+            chunk[block * BLOCK_SIZE..][..BLOCK_SIZE].copy_from_slice(bytes);
+        }
     }
 }
 
