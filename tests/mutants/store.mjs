@@ -123,6 +123,13 @@ export const mutants = [
     breaks: 'a table without an end costs a recovery all tables after it',
   },
   {
+    name: 'stale-cache-after-a-checkpoint',
+    file: 'src/sqlite/paged.rs',
+    text: 'overlay(cached, pinned)',
+    instead: '()',
+    breaks: 'a page that a checkpoint has stored is read as it was before',
+  },
+  {
     name: 'zeros-for-damaged-pages',
     file: 'src/sqlite/lacking.rs',
     text: 'lacks.iter().take(pages.end).skip(pages.start).any(|lacks| *lacks)',
