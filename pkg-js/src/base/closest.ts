@@ -1,33 +1,20 @@
 /** Returns the candidate that differs least from a name: by a typo, not by another word. Undefined when none is close. */
 export function closest(name: string, candidates: readonly string[]): string | undefined {
-  let best: string | undefined
-  let least = (name.length < 6 ? 1 : 2) + 1
-  for (const candidate of candidates) {
-    // As many edits at least as the lengths differ: a long text takes no time.
-    if (Math.abs(name.length - candidate.length) >= least) continue
-    const edits = distance(name.toLowerCase(), candidate.toLowerCase())
-    if (edits < least) [best, least] = [candidate, edits]
+  const most = name.length < 6 ? 1 : 2
+  for (let edits = 0; edits <= most; edits++) {
+    const found = candidates.find((candidate) => isWithin(edits, name.toLowerCase(), candidate.toLowerCase()))
+    if (found !== undefined) return found
   }
-  return best
+  return undefined
 }
 
-/** The number of characters to insert, delete, replace, or swap with the next one, to turn one text into the other. */
-function distance(one: string, other: string): number {
-  let before: number[] = []
-  let row = Array.from({ length: other.length + 1 }, (_, at) => at)
-  for (let i = 1; i <= one.length; i++) {
-    const next = [i]
-    for (let j = 1; j <= other.length; j++) {
-      const same = one[i - 1] === other[j - 1]
-      const swapped = i > 1 && one[i - 1] === other[j - 2] && one[i - 2] === other[j - 1]
-      next[j] = Math.min(
-        (row[j] as number) + 1,
-        (next[j - 1] as number) + 1,
-        (row[j - 1] as number) + (same ? 0 : 1),
-        swapped ? (before[j - 2] as number) + 1 : Number.POSITIVE_INFINITY,
-      )
-    }
-    ;[before, row] = [row, next]
-  }
-  return row[other.length] as number
+/** Whether so many characters, inserted, deleted, replaced, or swapped with the next one, turn one text into the other. */
+function isWithin(edits: number, one: string, other: string): boolean {
+  let same = 0
+  while (same < one.length && one[same] === other[same]) same++
+  const [a, b] = [one.slice(same), other.slice(same)]
+  if (edits === 0 || a === b) return a === b
+  const isSwapped = a[0] === b[1] && a[1] === b[0]
+  const ways = [[0, 1], [1, 0], [1, 1], ...(isSwapped ? [[2, 2]] : [])]
+  return ways.some(([i, j]) => isWithin(edits - 1, a.slice(i), b.slice(j)))
 }

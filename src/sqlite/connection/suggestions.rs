@@ -17,12 +17,14 @@ impl Connection {
             .find_map(|text| Some((after(error.message.as_bytes(), text.as_bytes())?, text)));
         let Some((name, text)) = missing else { return error };
         let tables = TableInfo::all(self).unwrap_or_default();
-        let columns = tables.iter().flat_map(|table| &table.columns).map(|column| &*column.name);
-        let meant = match text {
-            "no such table: " => closest(name, tables.iter().map(|table| &*table.name)),
-            _ => closest(name, columns),
-        };
-        match meant {
+        let mut candidates: Vec<&str> = Vec::new();
+        for table in &tables {
+            match text {
+                "no such table: " => candidates.push(&table.name),
+                _ => candidates.extend(table.columns.iter().map(|column| &*column.name)),
+            }
+        }
+        match closest(name, &candidates) {
             Some(meant) => error.hint(["Did you mean '", meant, "'?"].concat()),
             None => error,
         }
@@ -36,38 +38,33 @@ fn after<'a>(message: &'a [u8], text: &[u8]) -> Option<&'a [u8]> {
 }
 
 /// Returns the candidate that differs least from a name: by a typo, not by another word. The rule of
-/// pkg-js/src/base/closest.ts, for bytes.
-fn closest<'a>(name: &[u8], candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+/// pkg-js/src/base/closest.ts, for bytes. `None`, too, if one is that very name, which is then in another table.
+fn closest<'a>(name: &[u8], candidates: &[&'a str]) -> Option<&'a str> {
     let most = if name.len() < 6 { 1 } else { 2 };
-    let mut found = None;
-    let mut least = most + 1;
-    for candidate in candidates.filter(|candidate| candidate.len().abs_diff(name.len()) <= most) {
-        let edits = distance(name, candidate.as_bytes());
-        if edits < least {
-            (least, found) = (edits, Some(candidate));
-        }
-    }
-    // What has that very name is in another table.
-    found.filter(|_| least > 0)
+    (0..=most)
+        .find_map(|edits| {
+            let found = candidates.iter().find(|candidate| is_within(edits, name, candidate.as_bytes()));
+            found.map(|found| (edits, *found))
+        })
+        .filter(|(edits, _)| *edits > 0)
+        .map(|(_, found)| found)
 }
 
-/// Returns the number of bytes to insert, delete, replace, or swap with the next one, to turn one text into the other; lower and
-/// upper case are the same.
-fn distance(one: &[u8], other: &[u8]) -> usize {
-    let mut before: Vec<usize> = Vec::new();
-    let mut row: Vec<usize> = (0..=other.len()).collect();
+/// Returns whether so many bytes, inserted, deleted, replaced, or swapped with the next one, turn one text into the other; lower
+/// and upper case are the same.
+fn is_within(edits: usize, mut one: &[u8], mut other: &[u8]) -> bool {
     let same = |one: u8, other: u8| one.eq_ignore_ascii_case(&other);
-    for (i, letter) in one.iter().enumerate() {
-        let mut next = vec![i + 1];
-        for (j, with) in other.iter().enumerate() {
-            let mut edits = row[j] + usize::from(!same(*letter, *with));
-            edits = edits.min(row[j + 1] + 1).min(next[j] + 1);
-            if i > 0 && j > 0 && same(one[i - 1], *with) && same(*letter, other[j - 1]) {
-                edits = edits.min(before[j - 1] + 1);
-            }
-            next.push(edits);
-        }
-        before = std::mem::replace(&mut row, next);
+    while let ([a, one_rest @ ..], [b, other_rest @ ..]) = (one, other)
+        && same(*a, *b)
+    {
+        (one, other) = (one_rest, other_rest);
     }
-    row[other.len()]
+    if edits == 0 || one.is_empty() && other.is_empty() {
+        return one.len() + other.len() == 0;
+    }
+    let is_swapped = matches!((one, other), ([a, b, ..], [c, d, ..]) if same(*a, *d) && same(*b, *c));
+    [(0, 1), (1, 0), (1, 1), (2, 2)].into_iter().any(|(i, j)| {
+        let (one, other) = (one.get(i..), other.get(j..));
+        (i < 2 || is_swapped) && one.zip(other).is_some_and(|(one, other)| is_within(edits - 1, one, other))
+    })
 }
