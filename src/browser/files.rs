@@ -15,7 +15,7 @@ use crate::{
         Estimate, Files, HeadInfo, Holder, LocalFuture, LockFiles, Process, Processes, Store, StoreConnection, Stores,
     },
     store::{
-        failure::{elsewhere, not_plain},
+        failure::{DISK_FULL, FOLDER_UNUSABLE, elsewhere, not_plain},
         folder::FolderStore,
         proxy::ProxyStore,
     },
@@ -105,10 +105,8 @@ pub(super) fn failure(thrown: JsValue) -> Error {
         },
     };
     let (message, hint) = match (code, kind) {
-        (Some(_), _) => (
-            "The database's folder can't be used",
-            "The cause says why: check the folder's path, its permissions, and the free disk space",
-        ),
+        (Some(_), ErrorCode::StorageQuotaExceeded) => DISK_FULL,
+        (Some(_), _) => FOLDER_UNUSABLE,
         (None, ErrorCode::StorageBlocked) => (
             "Another page or worker still has the database's files open",
             "It ended a short time ago, or is frozen: try again in a few seconds, or close the other tabs of this page",

@@ -16,10 +16,26 @@ pub fn elsewhere() -> Error {
 pub const HEAD_RESTORED: &str = "the head record of the database was damaged, and was restored from its copy; nothing is \
      lost, but if it happens again, the disk may be failing";
 
+/// The message and the hint of a folder on a full disk.
+pub const DISK_FULL: (&str, &str) = (
+    "The disk of the database's folder is full",
+    "Free some space there: what waits is stored then. Snapshots that aren't needed can be deleted",
+);
+
+/// The message and the hint of a folder that fails in another way.
+pub const FOLDER_UNUSABLE: (&str, &str) =
+    ("The database's folder can't be used", "The cause says why: check the folder's path and its permissions");
+
 /// Returns the error of a fenced-out holder.
 pub fn lock_lost() -> Error {
     Error::new(ErrorCode::LockLost, "Another holder took this database: this one can't write any more")
         .hint("Close this database and open it again")
+}
+
+/// Returns the error of a holder whose folder was removed, or has another name.
+pub fn folder_lost() -> Error {
+    Error::new(ErrorCode::LockLost, "The database's folder was removed or moved while the database was open")
+        .hint("Close this database. If the folder was moved, put it back, then open the database again")
 }
 
 /// Returns the error of a manifest whose chunk isn't stored.

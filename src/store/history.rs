@@ -1,7 +1,8 @@
 //! Point-in-time restore: any time that the log still reaches, from the newest manifest before it.
 //!
 //! The lsn orders states; their times are those of a wall clock, which may have been set ahead or back in between. A state
-//! matches a time if it was stored until then, and the next one later.
+//! matches a time if it was stored until then, and the next one later. Of a time that the clock hasn't reached again since it was
+//! set back, it isn't known whether that was before or after it: the state before the change matches, too.
 
 use std::ops::ControlFlow;
 
@@ -89,7 +90,8 @@ impl Storage {
         // A failed truncation may have taken effect.
         self.reload_head().await?;
         let states = self.states(reach.lsn).await?;
-        let matching: Vec<usize> = (0..states.len()).filter(|index| matches(&states, *index, at)).collect();
+        let is_ahead = at > self.0.platform.clock.now();
+        let matching: Vec<usize> = (0..states.len()).filter(|index| matches(&states, *index, at, is_ahead)).collect();
         if at < reach.time || matching.is_empty() {
             return Err(unreachable(at, &states, reach.time));
         }
@@ -191,10 +193,12 @@ impl Storage {
     }
 }
 
-/// Returns whether a state was the current one at a time: stored until then, and the next one later.
-fn matches(states: &[StoredPoint], index: usize, at: Timestamp) -> bool {
+/// Returns whether a state may have been the current one at a time: stored until then, and the next one later, or, if the clock is
+/// still to reach that time, after the clock was set back.
+fn matches(states: &[StoredPoint], index: usize, at: Timestamp, is_ahead: bool) -> bool {
     let next = states[index + 1..].iter().find_map(|next| next.at);
-    states[index].at.is_some_and(|time| time <= at) && next.is_none_or(|next| next > at)
+    let ends_later = |time: Timestamp| next.is_none_or(|next| next > at || is_ahead && next < time);
+    states[index].at.is_some_and(|time| time <= at && ends_later(time))
 }
 
 /// Returns the first time that can be restored.

@@ -240,27 +240,31 @@ test(
   },
 )
 
-test('a browser that has lost its storage is told of, not passed over', inPage, async () => {
-  const name = freshName()
-  await fifty(name)
-  await context.browser.close()
-  const log = browserLog()
-  const bytes = readFileSync(log)
-  bytes[bytes.length >> 1] ^= 255
-  writeFileSync(log, bytes)
-  await context.browser.start()
-  const page = await context.page()
-  const found = await page.evaluate(async (given) => {
-    const db = await window.open({ name: given })
-    const tables = await db.query("SELECT name FROM sqlite_schema WHERE name = 't'")
-    await db.close()
-    return { tables, warnings: window.warnings, madeAnew: window.madeAnew }
-  }, name)
-  await page.close()
-  assert.deepEqual(found.tables, [])
-  assert.deepEqual(
-    found.warnings.map((warning) => warning.code),
-    ['storage_lost'],
-    JSON.stringify(found.madeAnew),
-  )
-})
+for (const storage of ['indexeddb', 'best'])
+  test(`a browser that has lost its storage is told of, not passed over (${storage})`, inPage, async () => {
+    const name = freshName()
+    await fifty(name)
+    await context.browser.close()
+    const log = browserLog()
+    const bytes = readFileSync(log)
+    bytes[bytes.length >> 1] ^= 255
+    writeFileSync(log, bytes)
+    await context.browser.start()
+    const page = await context.page()
+    const found = await page.evaluate(
+      async (given) => {
+        const db = await window.open(given)
+        const tables = await db.query("SELECT name FROM sqlite_schema WHERE name = 't'")
+        await db.close()
+        return { tables, warnings: window.warnings, madeAnew: window.madeAnew }
+      },
+      { name, storage },
+    )
+    await page.close()
+    assert.deepEqual(found.tables, [])
+    assert.deepEqual(
+      found.warnings.map((warning) => warning.code),
+      ['storage_lost'],
+      JSON.stringify(found.madeAnew),
+    )
+  })

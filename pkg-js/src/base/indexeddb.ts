@@ -8,10 +8,21 @@ export function resultOf<T>(request: IDBRequest<T>): Promise<T> {
   })
 }
 
+/** Chromium's message about its storage, which was damaged and deleted: it has it once, for the database that is opened first. */
+let loss: string | undefined
+
+/** Returns why the browser deleted what this origin had in IndexedDB, if a call of {@link openStored} was told. */
+export function storageLoss(): string | undefined {
+  return loss
+}
+
 /** Opens a stored database beside its engine; close it soon, since it keeps others from deleting it. Rejects when it doesn't exist. */
 export function openStored(name: string): Promise<IDBDatabase> {
   const opening = indexedDB.open(prefix + name)
-  // The database is missing, or was deleted meanwhile: don't create it.
-  opening.onupgradeneeded = () => opening.transaction?.abort()
+  opening.onupgradeneeded = (event: IDBVersionChangeEvent & { dataLoss?: string; dataLossMessage?: string }) => {
+    if (event.dataLoss === 'total') loss = event.dataLossMessage
+    // The database is missing, or was deleted meanwhile: don't create it.
+    opening.transaction?.abort()
+  }
   return resultOf(opening)
 }

@@ -1,4 +1,4 @@
-import { unsupported } from '../base/errors.js'
+import { TidelockError, unsupported } from '../base/errors.js'
 import { privateNames } from '../base/private-folders.js'
 import { prefix } from '../base/stored-name.js'
 import { storagesOf } from './location.js'
@@ -52,7 +52,12 @@ async function storedNames(): Promise<string[]> {
     const hint = 'Keep a list of the names yourself, or use a newer browser'
     throw unsupported('indexedDB.databases', 'indexedDB.databases() is missing here', hint)
   }
-  const all = await indexedDB.databases()
+  const all = await indexedDB.databases().catch((cause) => {
+    throw new TidelockError('storage_unavailable', "The browser can't list the databases in IndexedDB", {
+      hint: 'Try again; cause is the error of the browser',
+      cause,
+    })
+  })
   const names = all.map(({ name }) => name ?? '').filter((name) => name.startsWith(prefix))
   return names.map((name) => name.slice(prefix.length))
 }

@@ -1,6 +1,8 @@
 import { reading } from '../base/check.js'
 import { invalid, TidelockError } from '../base/errors.js'
+import { callUser } from '../base/events.js'
 import { foundInIndexedDb, isMoving, movingName } from '../base/found-data.js'
+import { storageLoss } from '../base/indexeddb.js'
 import { hasFiles, privateFolder } from '../base/private-folders.js'
 import { prefix } from '../base/stored-name.js'
 import { checkName } from '../options/open-rules.js'
@@ -102,11 +104,23 @@ export async function bestStorage(options: OpenOptions): Promise<BrowserStorage>
   const found = await looks(name)
   const [place] = await storagesIn(name, found)
   if (place !== undefined) return place
-  if (found[1] !== 'unreadable') return (await suitsFiles()) ? 'opfs' : 'indexeddb'
+  if (found[1] !== 'unreadable') {
+    warnOfLoss(name, options.onWarning)
+    return (await suitsFiles()) ? 'opfs' : 'indexeddb'
+  }
   // A new database in IndexedDB would hide the one that may be there.
   throw new TidelockError('storage_unavailable', "The browser's private file system (OPFS) can't be read", {
     hint: 'Try again, or reload the page',
   })
+}
+
+/** Says, when a new database is made, that the browser may have lost the one of that name. */
+function warnOfLoss(name: string, onWarning: OpenOptions['onWarning']): void {
+  const loss = storageLoss()
+  if (loss === undefined) return
+  const message = `the browser found its storage damaged and deleted it; if it had '${name}', this is another, empty database: ${loss}`
+  if (onWarning === undefined) console.warn(`tidelock: ${message} (storage_lost)`)
+  else callUser(onWarning, { code: 'storage_lost', message })
 }
 
 /** Returns whether a new database is to be in the private file system: where a worker can have its files, and the browser doesn't refuse it. */

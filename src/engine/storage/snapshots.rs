@@ -309,6 +309,10 @@ impl SnapshotsInner {
         let taken = loop {
             match self.storage.reconnecting(async || self.try_to_take(tag.clone(), verify).await).await {
                 Err(error) if again && error.is(ErrorCode::SnapshotCorrupt) => again = false,
+                // As long as that frees some: without checkpoints, the log would fill the disk.
+                Err(error)
+                    if error.is(ErrorCode::StorageQuotaExceeded)
+                        && matches!(self.free_space().await, Ok((true, _))) => {}
                 taken => break taken,
             }
         };
@@ -347,11 +351,11 @@ impl SnapshotsInner {
         self.apply_retention(&|state| state.prune(&self.options, self.now())).await.map(drop)
     }
 
-    /// Deletes the least important snapshots, and unreferenced chunks of failed ones. Returns `false` when nothing
-    /// could be deleted.
-    async fn free_space(&self) -> Result<bool> {
+    /// Deletes the least important snapshots and log, and unreferenced chunks of failed snapshots. Returns whether it deleted
+    /// the former, and how many of the latter.
+    async fn free_space(&self) -> Result<(bool, usize)> {
         let frees = self.apply_retention(&|state| state.plan_for_space()).await?;
-        self.storage.sweep().await.map(|swept| frees || swept > 0)
+        self.storage.sweep().await.map(|swept| (frees, swept))
     }
 
     /// Applies a retention rule to the stored state.

@@ -11,7 +11,7 @@ use std::{
 use crate::{
     error::{Error, ErrorCode, Result},
     ports::{Files, LocalFuture, LockFiles, Process, Processes},
-    store::failure::not_plain,
+    store::failure::{DISK_FULL, FOLDER_UNUSABLE, not_plain},
 };
 
 /// The files of one folder of a disk.
@@ -85,9 +85,8 @@ fn failure(error: std::io::Error) -> Error {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => ErrorCode::StorageQuotaExceeded,
         _ => ErrorCode::StorageUnavailable,
     };
-    Error::new(code, "The database's folder can't be used")
-        .hint("The cause says why: check the folder's path, its permissions, and the free disk space")
-        .cause(error)
+    let (message, hint) = if code == ErrorCode::StorageQuotaExceeded { DISK_FULL } else { FOLDER_UNUSABLE };
+    Error::new(code, message).hint(hint).cause(error)
 }
 
 fn found<T>(result: std::io::Result<T>) -> Result<Option<T>> {

@@ -17,7 +17,8 @@ use crate::{
 const MAGIC: u32 = u32::from_le_bytes(*b"tdlk");
 /// The length of the magic, with which each frame begins.
 pub const MAGIC_BYTES: usize = 4;
-const HEADER: usize = 36;
+/// The length of a frame without its body: a segment that is shorter has never had one.
+pub const HEADER: usize = 36;
 /// How many bytes are read at a time.
 const WINDOW: usize = 1024 * 1024;
 /// The limit of a body: a larger length is invalid. (The largest body is a part of a batch: its pages and their

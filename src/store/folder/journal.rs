@@ -3,7 +3,7 @@
 use std::{cell::Cell, ops::Bound, rc::Rc};
 
 use super::{
-    frames::{Frame, FrameKind, Frames, MAGIC_BYTES, Place, segment_name, segment_number},
+    frames::{Frame, FrameKind, Frames, HEADER, MAGIC_BYTES, Place, segment_name, segment_number},
     packs::pack_number,
     state::{Records, State, bytes, get_key, put_key},
 };
@@ -157,7 +157,8 @@ impl Journal {
         self.is_damaged = frames.skipped();
         // What a killed process leaves begins like a segment, or was never written.
         let begins = files.read(&name, 0, MAGIC_BYTES)?.unwrap_or_default();
-        let is_torn = Frames::may_begin_with(&begins);
+        let is_short = self.seen < HEADER as u64 && self.place.segment > FIRST_SEGMENT;
+        let is_torn = is_short || Frames::may_begin_with(&begins);
         Ok(if found == Found::Unfinished && !is_torn { Found::Damaged } else { found })
     }
 
@@ -295,12 +296,16 @@ impl Journal {
     fn begin_segment(&mut self, state: State, replaced: Option<&Map<LogKey, Vec<u8>>>) -> Result<()> {
         // After a failure the next call reads which segment counts.
         self.seen = u64::MAX;
+        let name = self.next_segment();
+        self.write_segment(&name, state, replaced).inspect_err(|_| drop(self.files.truncate(&name, 0)))
+    }
+
+    fn write_segment(&mut self, name: &str, state: State, replaced: Option<&Map<LogKey, Vec<u8>>>) -> Result<()> {
         let (old, start) = (self.place, Place::start(self.place.segment + 1));
-        let name = segment_name(start.segment);
-        if self.files.size(&name)?.is_some_and(|bytes| bytes > 0) {
+        if self.files.size(name)?.is_some_and(|bytes| bytes > 0) {
             // A killed process left it, and its frames must not join with these.
-            self.files.truncate(&name, 0)?;
-            self.files.sync(&name)?;
+            self.files.truncate(name, 0)?;
+            self.files.sync(name)?;
         }
         let (mut piece, mut begun, body) = (Vec::new(), start, state.encode());
         // Twice: when the segments before are removed, the state is nowhere else.
@@ -308,14 +313,14 @@ impl Journal {
             let at = begun.at;
             piece.clear();
             begun = begun.put(&mut piece, FrameKind::Start, replaced.is_none(), 0, &body);
-            self.files.write(&name, at, &piece)?;
+            self.files.write(name, at, &piece)?;
         }
         drop((piece, body));
         let mut end = begun;
         if let Some(replaced) = replaced {
-            end = self.copy_log(&name, begun, &state, replaced)?;
+            end = self.copy_log(name, begun, &state, replaced)?;
         }
-        self.files.sync(&name)?;
+        self.files.sync(name)?;
         if replaced.is_some() {
             let mut head = LayoutWriter::default();
             head.bytes(state.head.as_deref().unwrap_or_default());
@@ -323,8 +328,8 @@ impl Journal {
             for _ in 0..2 {
                 let (at, mut piece) = (end.at, Vec::new());
                 end = end.put(&mut piece, FrameKind::Head, true, at, &head.0);
-                self.files.write(&name, at, &piece)?;
-                self.files.sync(&name)?;
+                self.files.write(name, at, &piece)?;
+                self.files.sync(name)?;
             }
         }
         (self.state, self.place) = (state, end);

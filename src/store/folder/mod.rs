@@ -45,7 +45,7 @@ use std::{
 #[cfg(not(target_arch = "wasm32"))]
 pub use disk::{Disk, OwnProcess};
 
-use super::failure::lock_lost;
+use super::failure::{folder_lost, lock_lost};
 use crate::{
     error::{Error, ErrorCode, Result},
     ports::{ChunkId, Estimate, Files, Key, LocalFuture, LogKey, Store, StoredRecord, Stores, Transaction, Write},
@@ -143,7 +143,12 @@ impl FolderInner {
             None => false,
         };
         if !is_known {
-            *journal = Journal::load(self.files.clone(), self.segment_bytes)?;
+            let loaded = Journal::load(self.files.clone(), self.segment_bytes)?;
+            // The old one stays, for the folder may come back.
+            if loaded.is_none() && journal.is_some() {
+                return Err(folder_lost());
+            }
+            *journal = loaded;
         }
         work(&mut journal)
     }

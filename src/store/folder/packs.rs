@@ -69,19 +69,30 @@ impl Packs {
         Ok(newest + u64::from(is_full))
     }
 
-    /// Adds chunks to a pack, synced. Returns where each is. They are written one by one: together they might not fit into memory
-    /// once more.
+    /// Adds chunks to a pack, synced. Returns where each is. After a failure the pack is as it was, so that a full disk has room for
+    /// what frees some.
     pub fn add<'a>(&self, pack: u64, chunks: impl Iterator<Item = &'a [u8]>) -> Result<Vec<Extent>> {
         let name = pack_name(pack);
-        let mut at = self.files.size(&name)?.unwrap_or_default();
+        let end = self.files.size(&name)?.unwrap_or_default();
+        self.write(&name, pack, end, chunks).inspect_err(|_| drop(self.files.truncate(&name, end)))
+    }
+
+    /// Writes chunks one by one: together they might not fit into memory once more.
+    fn write<'a>(
+        &self,
+        name: &str,
+        pack: u64,
+        mut at: u64,
+        chunks: impl Iterator<Item = &'a [u8]>,
+    ) -> Result<Vec<Extent>> {
         let mut extents = Vec::new();
         for chunk in chunks {
-            self.files.write(&name, at, chunk)?;
+            self.files.write(name, at, chunk)?;
             extents.push(Extent { pack, at, length: chunk.len() as u32 });
             at += chunk.len() as u64;
         }
         if !extents.is_empty() {
-            self.files.sync(&name)?;
+            self.files.sync(name)?;
         }
         Ok(extents)
     }

@@ -82,9 +82,34 @@ fn a_commit_while_the_clock_was_a_day_ahead_is_never_taken_for_later_ones() {
         // The clock showed that time once only.
         assert_eq!(sum_at(&mut machine, &page, before.plus_ms(-1).into()), 0);
         assert_eq!(candidates(&load(&mut machine, &page, last.into()).unwrap_err()).len(), 2);
+        // The clock may have shown this time before it was set back, and will show it again.
         let tomorrow = ahead.plus_ms(DAY);
-        assert_eq!(sum_at(&mut machine, &page, tomorrow.into()), 1111, "nothing is later");
+        let found = candidates(&load(&mut machine, &page, tomorrow.into()).unwrap_err());
+        let sums: Vec<i64> = found
+            .iter()
+            .map(|(lsn, _)| sum_at(&mut machine, &page, PointInTime { at: tomorrow, lsn: Some(*lsn) }))
+            .collect();
+        assert_eq!(sums, [1111, 11]);
     }
+}
+
+#[test]
+fn a_time_noted_before_the_clock_was_set_back_is_never_taken_for_a_later_state() {
+    let mut machine = Machine::new();
+    let page = with_table(&mut machine);
+    machine.sim.set_clock_ahead(DAY);
+    commit(&mut machine, &page, 1);
+    machine.sim.advance(600_000);
+    let noted = machine.platform().clock.now();
+    machine.sim.set_clock_ahead(-DAY);
+    commit(&mut machine, &page, 10);
+    let found = candidates(&load(&mut machine, &page, noted.into()).unwrap_err());
+    let sums: Vec<i64> =
+        found.iter().map(|(lsn, _)| sum_at(&mut machine, &page, PointInTime { at: noted, lsn: Some(*lsn) })).collect();
+    assert_eq!(sums, [11, 1]);
+    // Once the clock has passed it again, only the state of that time is meant.
+    machine.sim.advance(2 * DAY as u64);
+    assert_eq!(sum_at(&mut machine, &page, noted.into()), 11);
 }
 
 #[test]

@@ -12,7 +12,8 @@ use std::{
 
 use futures_util::future::join;
 use tidelock::{
-    Error, ErrorCode, Result,
+    Error, ErrorCode, Result, Value,
+    engine::storage::flush::FlushPolicy,
     ports::{Durability, Files, Guard, HeadInfo, Holder, Key, LocalFuture, Store, Transaction, Write, sim::Sim},
     snapshot::Reason,
     store::{
@@ -25,7 +26,7 @@ use tidelock::{
 
 use super::{
     bench::{key, vault},
-    page::Page,
+    page::{Page, by_call_only},
 };
 
 /// A temporary folder, removed at the end of the test.
@@ -194,8 +195,53 @@ fn a_holder_whose_folder_was_deleted_has_lost_its_lock_and_makes_no_other() {
         disk.clear();
         let writes = vec![Write::Add((2, 0), vec![1; 100])];
         let batch = Transaction { guard: Guard::Nothing, require: vec![], writes, durability: Durability::Relaxed };
-        assert_eq!(store.write(batch).await.unwrap_err().code, ErrorCode::LockLost);
+        let error = store.write(batch).await.unwrap_err();
+        assert_eq!(error.code, ErrorCode::LockLost);
+        assert!(error.message.contains("removed or moved"), "{error}");
         assert_eq!(disk.list().unwrap(), Vec::<String>::new());
+    });
+}
+
+#[test]
+fn a_folder_that_was_moved_is_no_damage_and_goes_on_when_it_is_back() {
+    let (disk, elsewhere) = (SimDisk::default(), SimDisk::default());
+    let mut sim = Sim::new(1);
+    let (on, platform) = (disk.clone(), sim.platform());
+    sim.run(async move {
+        let policy = FlushPolicy::Immediate(Durability::Relaxed);
+        let page = Page::open_paged(on.store(), &platform, policy, by_call_only(), Some(1)).await.unwrap();
+        page.commit("CREATE TABLE t(b)").await.unwrap();
+        let fill = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300)
+            INSERT INTO t SELECT randomblob(3000) FROM n";
+        page.commit(fill).await.unwrap();
+        page.snapshots.create(None, Reason::Manual).await.unwrap();
+        page.connection.exec("PRAGMA shrink_memory").unwrap();
+        on.exchange_names(&elsewhere);
+        let error = page.connection.value("SELECT sum(length(b)) FROM t", &[]).unwrap_err();
+        assert_eq!(error.code, ErrorCode::LockLost, "{error}");
+        assert!(error.message.contains("removed or moved"), "{error}");
+        on.exchange_names(&elsewhere);
+        let sum = page.connection.value("SELECT sum(length(b)) FROM t", &[]).unwrap();
+        assert_eq!(sum, Some(Value::Integer(900_000)));
+    });
+}
+
+#[test]
+fn a_segment_of_less_than_a_frame_never_hides_the_one_before() {
+    let disk = SimDisk::default();
+    Sim::new(1).run(async move {
+        let store = disk.store();
+        let (claim, _) = Model::default().step(&mut Chance(1));
+        store.write(claim).await.unwrap();
+        store.close().await.unwrap();
+        for length in [1, 3, 35] {
+            disk.make(&["journal.2".to_owned()]).unwrap();
+            disk.change("journal.2", |bytes| *bytes = vec![b'x'; length]);
+            assert!(disk.store().head().await.unwrap().is_some(), "{length} bytes");
+        }
+        // Damaged frames may have been the database's newest state.
+        disk.change("journal.2", |bytes| *bytes = vec![b'x'; 36]);
+        assert_eq!(disk.store().head().await.unwrap_err().code, ErrorCode::DatabaseCorrupt);
     });
 }
 
@@ -216,6 +262,8 @@ struct DiskState {
     torn: Cell<u64>,
     /// Fails only that operation instead of stopping.
     fail_once: Cell<bool>,
+    /// How many bytes all files together may have; 0: any number.
+    capacity: Cell<u64>,
     /// Whether files are open, which keeps others from opening them in a browser.
     open: Cell<bool>,
 }
@@ -253,6 +301,28 @@ impl SimDisk {
     pub fn stop_at(&self, operation: u64, torn: u64) {
         self.0.stop_at.set(operation);
         self.0.torn.set(torn);
+    }
+
+    /// Limits the bytes of all files together: a write beyond that stores a part.
+    pub fn set_capacity(&self, bytes: u64) {
+        self.0.capacity.set(bytes);
+    }
+
+    /// Returns how many bytes can still be written.
+    fn free(&self) -> usize {
+        let files = self.0.files.borrow();
+        let used: usize = self.0.names.borrow().values().map(|file| files[*file].bytes.len()).sum();
+        match self.0.capacity.get() {
+            0 => usize::MAX,
+            capacity => (capacity as usize).saturating_sub(used),
+        }
+    }
+
+    /// Gives the folder another name, or its name back.
+    pub fn exchange_names(&self, other: &Self) {
+        self.0.names.swap(&other.0.names);
+        self.0.synced_names.swap(&other.0.synced_names);
+        self.0.files.swap(&other.0.files);
     }
 
     /// Returns how many operations there were.
@@ -370,11 +440,16 @@ impl Files for SimDisk {
     }
 
     fn write(&self, name: &str, at: u64, bytes: &[u8]) -> Result<()> {
-        let result = self.step();
-        let through = match result {
+        let mut result = self.step();
+        let mut through = match result {
             Ok(()) => bytes.len(),
             Err(_) => bytes.len() * self.0.torn.get() as usize / 1000,
         };
+        let room = self.free().saturating_add(self.size(name)?.unwrap_or(0).saturating_sub(at) as usize);
+        if room < through {
+            through = room;
+            result = Err(Error::new(ErrorCode::StorageQuotaExceeded, "the simulated disk is full"));
+        }
         let end = at as usize + through;
         let write = |file: &mut File| {
             file.bytes.resize(file.bytes.len().max(end), 0);

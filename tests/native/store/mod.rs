@@ -10,6 +10,7 @@ mod fencing;
 mod flips;
 mod flush_policy;
 pub mod folder;
+mod full_disk;
 mod generations;
 mod heads;
 mod history;

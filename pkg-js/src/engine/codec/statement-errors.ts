@@ -26,7 +26,7 @@ function hinted(hint: string | undefined): { readonly hint?: string } {
 
 function nameHint(message: string): string | undefined {
   if (!message.includes('near "?"')) return undefined
-  return 'A bound value stands for a value only: put the name of a table or column there with sql.identifier(name)'
+  return 'A bound value stands for a value only: put a name there with sql.identifier(name), a list in parentheses'
 }
 
 /** The hint for a parameter that is missing, or given in vain: the name that is almost the same on the other side. */

@@ -93,7 +93,7 @@ impl SnapshotsInner {
     async fn free_space_for_log(&self) -> bool {
         let _guard = self.mutex.acquire().await;
         // A failed deletion frees nothing.
-        self.free_space().await.unwrap_or(false)
+        self.free_space().await.is_ok_and(|(history, chunks)| history || chunks > 0)
     }
 
     fn wants_checkpoint(&self) -> bool {
