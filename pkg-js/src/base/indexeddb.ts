@@ -11,7 +11,7 @@ export function resultOf<T>(request: IDBRequest<T>): Promise<T> {
 /** Chromium's message about its storage, which was damaged and deleted: it has it once, for the database that is opened first. */
 let loss: string | undefined
 
-/** Returns why the browser deleted what this origin had in IndexedDB, if a call of {@link openStored} was told. */
+/** Returns why the browser deleted what this origin had in IndexedDB, if it reported that to a call of {@link openStored}. */
 export function storageLoss(): string | undefined {
   return loss
 }
