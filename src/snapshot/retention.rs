@@ -164,9 +164,9 @@ impl StoredState<'_> {
         (oldest.filter(|_| full).unwrap_or_default(), retained)
     }
 
-    /// Returns what to delete when the disk is full: first the unlabelled snapshots but one, then the log before the
-    /// newest good generation and the manifests that needed it. Call it again while it returns something and the
-    /// disk is still full.
+    /// Returns what to delete when the disk is full: first the unlabelled snapshots but one, except those that could replace the
+    /// newest good generation; then these, too, with the log before that generation and the manifests that needed it. Call it
+    /// again while it returns something and the disk is still full.
     pub fn plan_for_space(&self) -> RetentionPlan {
         let Some(newest_good) = self.good().next_back() else { return RetentionPlan::default() };
         let needed = self.still_needed();
@@ -178,7 +178,10 @@ impl StoredState<'_> {
         if !delete.is_empty() {
             return RetentionPlan { delete, ..RetentionPlan::default() };
         }
-        let older = |m: &&Manifest| m.kind == ManifestKind::Checkpoint && m.generation < newest_good.generation;
+        let is_surplus = |m: &&Manifest| unlabelled(m) && Some(m.generation) != newest;
+        let older = |m: &&Manifest| {
+            m.generation < newest_good.generation && (m.kind == ManifestKind::Checkpoint || is_surplus(m))
+        };
         let delete = self.manifests.iter().filter(older).map(|manifest| manifest.generation).collect();
         let to = Truncation { lsn: newest_good.lsn, logged: newest_good.logged };
         RetentionPlan { delete, truncate: (to.lsn > self.truncated.lsn).then_some(to), ..RetentionPlan::default() }
