@@ -297,7 +297,13 @@ impl Journal {
         // After a failure the next call reads which segment counts.
         self.seen = u64::MAX;
         let name = self.next_segment();
-        self.write_segment(&name, state, replaced).inspect_err(|_| drop(self.files.truncate(&name, 0)))
+        let written = self.write_segment(&name, state, replaced);
+        if written.is_err() {
+            // For a full disk, what was written of it is in the way. Synced: after a power cut, it must not come back and replace the
+            // old segment, in which the log goes on.
+            let _ = self.files.truncate(&name, 0).and_then(|()| self.files.sync(&name));
+        }
+        written
     }
 
     fn write_segment(&mut self, name: &str, state: State, replaced: Option<&Map<LogKey, Vec<u8>>>) -> Result<()> {
