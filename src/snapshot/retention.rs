@@ -172,13 +172,12 @@ impl StoredState<'_> {
         let needed = self.still_needed();
         let unlabelled = |m: &&Manifest| m.kind == ManifestKind::Snapshot && m.label.is_none() && m.reason != "safety";
         let newest = self.manifests.iter().rfind(unlabelled).map(|manifest| manifest.generation);
-        let surplus = self.manifests.iter().filter(unlabelled).map(|manifest| manifest.generation);
-        let delete: Vec<u64> =
-            surplus.filter(|generation| Some(*generation) != newest && !needed.contains(generation)).collect();
+        let is_surplus = |m: &&Manifest| unlabelled(m) && Some(m.generation) != newest;
+        let surplus = self.manifests.iter().filter(is_surplus).map(|manifest| manifest.generation);
+        let delete: Vec<u64> = surplus.filter(|generation| !needed.contains(generation)).collect();
         if !delete.is_empty() {
             return RetentionPlan { delete, ..RetentionPlan::default() };
         }
-        let is_surplus = |m: &&Manifest| unlabelled(m) && Some(m.generation) != newest;
         let older = |m: &&Manifest| {
             m.generation < newest_good.generation && (m.kind == ManifestKind::Checkpoint || is_surplus(m))
         };

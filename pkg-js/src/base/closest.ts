@@ -1,8 +1,9 @@
 /** Returns the candidate that differs least from a name: by a typo, not by another word. Undefined when none is close. */
 export function closest(name: string, candidates: readonly string[]): string | undefined {
   const most = name.length < 6 ? 1 : 2
+  const meant = name.toLowerCase()
   for (let edits = 0; edits <= most; edits++) {
-    const found = candidates.find((candidate) => isWithin(edits, name.toLowerCase(), candidate.toLowerCase()))
+    const found = candidates.find((candidate) => isWithin(edits, meant, candidate.toLowerCase()))
     if (found !== undefined) return found
   }
   return undefined

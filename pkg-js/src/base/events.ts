@@ -17,6 +17,11 @@ export interface Warning {
   readonly message: string
 }
 
+/** What becomes of a warning without `onWarning`. */
+export function warnOnConsole({ code, message }: Warning): void {
+  console.warn(`tidelock: ${message} (${code})`)
+}
+
 /** Calls a user's callback whose result is not awaited. An error is reported as an uncaught one. */
 export function callUser<Args extends readonly unknown[]>(callback: (...args: Args) => unknown, ...args: Args): void {
   try {

@@ -5,7 +5,7 @@ import { IdleWatch, Steps } from '../api/steps.js'
 import { Tx } from '../api/transaction.js'
 import type { Encryption } from '../base/encryption.js'
 import { errorWith, invalid, isTidelockError, TidelockError } from '../base/errors.js'
-import { callUser, type Warning } from '../base/events.js'
+import { callUser, type Warning, warnOnConsole } from '../base/events.js'
 import type { Conflict } from '../base/generated-types.js'
 import { loaded } from '../base/lazy-module.js'
 import { AttachedConnection } from '../engine/attached-connection.js'
@@ -96,7 +96,7 @@ export class DatabaseClient implements EngineCallbacks, DatabaseOwner {
     this.#encryption = options.encryption
     this.#open = open
     this.#timetable = timetable
-    this.#warn = options.onWarning ?? (({ code, message }) => console.warn(`tidelock: ${message} (${code})`))
+    this.#warn = options.onWarning ?? warnOnConsole
     const { remote, seed, signal, maxBytes } = options
     // Early, so that the first request needn't wait for its code.
     if (remote !== undefined) requests().catch(() => {})

@@ -1,6 +1,6 @@
 import { reading } from '../base/check.js'
 import { invalid, TidelockError } from '../base/errors.js'
-import { callUser } from '../base/events.js'
+import { callUser, warnOnConsole } from '../base/events.js'
 import { foundInIndexedDb, isMoving, movingName } from '../base/found-data.js'
 import { storageLoss } from '../base/indexeddb.js'
 import { hasFiles, privateFolder } from '../base/private-folders.js'
@@ -119,8 +119,7 @@ function warnOfLoss(name: string, onWarning: OpenOptions['onWarning']): void {
   const loss = storageLoss()
   if (loss === undefined) return
   const message = `the browser found its storage damaged and deleted it; if it had '${name}', this is another, empty database: ${loss}`
-  if (onWarning === undefined) console.warn(`tidelock: ${message} (storage_lost)`)
-  else callUser(onWarning, { code: 'storage_lost', message })
+  callUser(onWarning ?? warnOnConsole, { code: 'storage_lost', message })
 }
 
 /** Returns whether a new database is to be in the private file system: where a worker can have its files, and the browser doesn't refuse it. */

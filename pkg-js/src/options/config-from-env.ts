@@ -1,6 +1,6 @@
 import { reading } from '../base/check.js'
 import { invalid } from '../base/errors.js'
-import type { Warning } from '../base/events.js'
+import { type Warning, warnOnConsole } from '../base/events.js'
 import type { OpenOptions } from './options.js'
 
 const prefixes = ['', 'VITE_', 'NEXT_PUBLIC_', 'PUBLIC_']
@@ -81,8 +81,4 @@ function projectName(url: string): string {
   } catch {
     throw invalid('SUPABASE_URL is not a URL', { hint: 'It looks like https://<project>.supabase.co' })
   }
-}
-
-function warnOnConsole({ code, message }: Warning): void {
-  console.warn(`tidelock: ${message} (${code})`)
 }

@@ -306,6 +306,7 @@ impl Journal {
         written
     }
 
+    /// Does the same, and leaves what a failure wrote.
     fn write_segment(&mut self, name: &str, state: State, replaced: Option<&Map<LogKey, Vec<u8>>>) -> Result<()> {
         let (old, start) = (self.place, Place::start(self.place.segment + 1));
         if self.files.size(name)?.is_some_and(|bytes| bytes > 0) {

@@ -4,16 +4,12 @@ use std::rc::Rc;
 
 use tidelock::{
     ErrorCode, Value,
-    engine::storage::flush::FlushPolicy,
-    ports::{Durability, Store, sim::Sim},
+    ports::{Store, sim::Sim},
     snapshot::Reason,
     store::folder::FolderStore,
 };
 
-use super::{
-    folder::SimDisk,
-    page::{Page, by_call_only},
-};
+use super::{folder::SimDisk, page::Page};
 
 /// The rows of the database, about 6 MB.
 const ROWS: u64 = 1000;
@@ -25,14 +21,13 @@ const COMMITS: u64 = 400;
 const CHANGED: u64 = 10;
 
 /// Makes commits, with a snapshot after some: none is refused, and deleting and opening work.
-fn run(snapshots_each: u64, cache_bytes: Option<u64>) {
+fn run(snapshots_each: u64) {
     let (disk, mut sim) = (SimDisk::default(), Sim::new(1));
     let (on, platform) = (disk.clone(), sim.platform());
-    let what = format!("a snapshot after {snapshots_each} commits, cache {cache_bytes:?}");
+    let what = format!("a snapshot after {snapshots_each} commits");
     let connect = move || Rc::new(FolderStore::new(Rc::new(on.clone()))) as Rc<dyn Store>;
     sim.run(async move {
-        let policy = FlushPolicy::Immediate(Durability::Relaxed);
-        let open = async || Page::open_paged(connect(), &platform, policy, by_call_only(), cache_bytes).await;
+        let open = async || Page::open(connect(), &platform).await;
         let page = open().await.unwrap();
         page.commit("CREATE TABLE t(id INTEGER PRIMARY KEY, n INTEGER, b BLOB)").await.unwrap();
         let fill = format!(
@@ -67,8 +62,8 @@ fn run(snapshots_each: u64, cache_bytes: Option<u64>) {
 
 #[test]
 fn history_goes_before_a_commit_is_refused() {
-    for (snapshots_each, cache_bytes) in [(u64::MAX, None), (20, None)] {
-        run(snapshots_each, cache_bytes);
+    for snapshots_each in [u64::MAX, 20] {
+        run(snapshots_each);
     }
 }
 
