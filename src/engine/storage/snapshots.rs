@@ -72,6 +72,8 @@ struct SnapshotsInner {
     compacting: Cell<bool>,
     /// On the monotonic clock, in milliseconds.
     no_compaction_before: Cell<f64>,
+    /// How many times space was freed on a full disk.
+    times_freed: Cell<u64>,
     /// When the next scheduled snapshot is due on the monotonic clock, in milliseconds: the wall clock may be set back.
     due_ms: Cell<f64>,
     /// The last attempt of a snapshot because the page was hidden.
@@ -118,6 +120,7 @@ impl Snapshots {
             commits: Cell::new(unchanged.then(|| flusher.file().commits())),
             compacting: Cell::new(false),
             no_compaction_before: Cell::new(f64::NEG_INFINITY),
+            times_freed: Cell::default(),
             due_ms: Cell::new(platform.clock.monotonic_ms() + due.since(now) as f64),
             last_hidden: Cell::new(last_hidden),
             stopped: Cell::new(false),
@@ -355,7 +358,10 @@ impl SnapshotsInner {
     /// the former, and how many of the latter.
     async fn free_space(&self) -> Result<(bool, usize)> {
         let frees = self.apply_retention(&|state| state.plan_for_space()).await?;
-        self.storage.sweep().await.map(|swept| (frees, swept))
+        self.times_freed.set(self.times_freed.get() + u64::from(frees));
+        let swept = self.storage.sweep().await?;
+        self.times_freed.set(self.times_freed.get() + u64::from(swept > 0));
+        Ok((frees, swept))
     }
 
     /// Applies a retention rule to the stored state.

@@ -5,11 +5,12 @@ use std::{cell::Cell, ops::Bound, rc::Rc};
 use super::{
     frames::{Frame, FrameKind, Frames, HEADER, MAGIC_BYTES, Place, segment_name, segment_number},
     packs::pack_number,
+    reserve,
     state::{Records, State, bytes, get_key, put_key},
 };
 use crate::{
     collections::{Map, Set},
-    error::{Error, Result},
+    error::{Error, ErrorCode, Result},
     format::{LayoutWriter, Reader},
     ports::{Files, LogKey, StoredRecord},
     store::failure::corrupt,
@@ -183,7 +184,14 @@ impl Journal {
     /// Appends one transaction atomically. `sync`: it survives a power cut.
     pub fn append(&mut self, entries: Vec<JournalEntry>, sync: bool) -> Result<()> {
         let name = segment_name(self.place.segment);
-        let end = match self.write_frames(&name, &entries, sync) {
+        let mut written = self.write_frames(&name, &entries, sync);
+        if matches!(&written, Err(error) if error.is(ErrorCode::StorageQuotaExceeded))
+            && entries.iter().any(|(kind, _)| kind.deletes())
+            && reserve::release(&*self.files)?
+        {
+            written = self.write_frames(&name, &entries, sync);
+        }
+        let end = match written {
             Ok(end) => end,
             Err(error) => {
                 // Removes the partial transaction, so that it can't take effect later. If this fails too: without its

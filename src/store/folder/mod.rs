@@ -4,6 +4,7 @@
 //! shop.tidelock/
 //!   journal.7 journal.8   segments of the journal: log, manifests, the head, and where each chunk is
 //!   pack.1 pack.2         the bytes of the chunks
+//!   reserve               space that a full disk needs to delete something
 //!   lock.12               the lock (`lock::FileLocks`)
 //! ```
 //!
@@ -32,6 +33,7 @@ mod disk;
 mod frames;
 mod journal;
 mod packs;
+mod reserve;
 mod state;
 mod tidy;
 mod transaction;
@@ -53,6 +55,7 @@ use crate::{
 use frames::{segment_name, segment_number};
 use journal::Journal;
 use packs::{Packs, pack_number};
+use reserve::RESERVE;
 use state::State;
 
 /// The size in bytes at which a segment is sealed.
@@ -103,7 +106,8 @@ pub fn remove(files: &dyn Files) -> Result<()> {
     segments.sort_unstable();
     // The newest segment is removed last: without it an older state would open.
     segments.iter().try_for_each(|number| files.remove(&segment_name(*number)))?;
-    names.iter().filter(|name| pack_number(name).is_some()).try_for_each(|name| files.remove(name))?;
+    let others = |name: &&String| pack_number(name).is_some() || **name == RESERVE;
+    names.iter().filter(others).try_for_each(|name| files.remove(name))?;
     files.close();
     Ok(())
 }
@@ -193,7 +197,7 @@ impl Store for FolderStore {
                     inner.write(transaction)?;
                 }
             }
-            let _ = inner.tidy(deletes).await;
+            inner.tidy(deletes).await;
             Ok(())
         })
     }

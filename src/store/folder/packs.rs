@@ -132,14 +132,16 @@ impl Packs {
         }
     }
 
-    /// Returns a pack whose chunks should move to another one.
+    /// Returns a pack whose chunks should move to another one: that with the least to move, since a full disk may have room for
+    /// it only.
     pub fn sparse(&self, state: &State) -> Result<Option<SparsePack>> {
         let is_sparse = |(pack, PackUsage { used, size, .. }): &(&u64, &PackUsage)| {
             let unused = size.saturating_sub(*used);
             *used > 0 && unused > 0 && (unused > size / UNUSED_SHARE || **pack <= state.cleaned)
         };
         let usage = self.usage(state)?;
-        let Some((number, _)) = usage.iter().find(is_sparse) else { return Ok(None) };
+        let sparse = usage.iter().filter(is_sparse).min_by_key(|(_, usage)| usage.used);
+        let Some((number, _)) = sparse else { return Ok(None) };
         let chunks = state.chunks.iter().filter(|(_, extent)| extent.pack == *number);
         let chunks = chunks.map(|(id, extent)| (id.clone(), *extent)).collect();
         Ok(Some(SparsePack { number: *number, chunks }))

@@ -5,6 +5,7 @@ use super::{
     frames::FrameKind,
     journal::Journal,
     packs::pack_name,
+    reserve,
     state::{Extent, put_chunk},
 };
 use crate::{error::Result, format::LayoutWriter, ports::ChunkId};
@@ -23,16 +24,21 @@ impl FolderInner {
         self.packs.remove_unused(&journal.state);
     }
 
-    /// Seals a long segment, and moves chunks out of packs with too many unused bytes. What fails here is done another
-    /// time: the transaction before it is complete.
-    pub(super) async fn tidy(&self, deletes: bool) -> Result<()> {
-        let next = self.journal.borrow().as_ref().filter(|journal| journal.is_long()).map(Journal::next_segment);
-        if let Some(next) = next {
-            self.prepare_files(vec![next]).await?;
-            self.with(|slot| slot.as_mut().filter(|journal| journal.is_long()).map_or(Ok(()), Journal::roll))?;
+    /// Moves chunks out of packs with too many unused bytes, which frees space for the rest; seals a long segment. What fails
+    /// here is done another time: the transaction before it is complete.
+    pub(super) async fn tidy(&self, deletes: bool) {
+        while deletes && matches!(self.move_chunks().await, Ok(true)) {}
+        let _ = self.seal_long().await;
+        if deletes {
+            reserve::refill(&*self.files);
         }
-        while deletes && self.move_chunks().await? {}
-        Ok(())
+    }
+
+    async fn seal_long(&self) -> Result<()> {
+        let next = self.journal.borrow().as_ref().filter(|journal| journal.is_long()).map(Journal::next_segment);
+        let Some(next) = next else { return Ok(()) };
+        self.prepare_files(vec![next]).await?;
+        self.with(|slot| slot.as_mut().filter(|journal| journal.is_long()).map_or(Ok(()), Journal::roll))
     }
 
     /// Moves the chunks of one pack to another one, if it has too many unused bytes. Returns whether it did.

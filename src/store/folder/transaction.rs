@@ -5,6 +5,7 @@ use super::{
     frames::{FrameKind, segment_name},
     journal::{Journal, JournalEntry},
     packs::pack_name,
+    reserve::{self, RESERVE},
     state::{State, put_chunk, put_key, put_records},
 };
 use crate::{
@@ -30,6 +31,9 @@ impl FolderInner {
                 }
                 None if claims(transaction) => names.push(segment_name(1)),
                 _ => {}
+            }
+            if claims(transaction) {
+                names.push(RESERVE.to_owned());
             }
             if has(transaction, is_chunk) {
                 let state = slot.as_ref().map_or(&nothing, |journal| &journal.state);
@@ -77,6 +81,7 @@ impl FolderInner {
             }
             if claims {
                 self.sweep(journal);
+                reserve::refill(&*self.files);
             }
             if let Some(label) = label {
                 self.files.describe(&label);

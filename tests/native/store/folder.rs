@@ -308,13 +308,17 @@ impl SimDisk {
         self.0.capacity.set(bytes);
     }
 
+    /// Returns the bytes of all files together.
+    pub fn used(&self) -> usize {
+        let files = self.0.files.borrow();
+        self.0.names.borrow().values().map(|file| files[*file].bytes.len()).sum()
+    }
+
     /// Returns how many bytes can still be written.
     fn free(&self) -> usize {
-        let files = self.0.files.borrow();
-        let used: usize = self.0.names.borrow().values().map(|file| files[*file].bytes.len()).sum();
         match self.0.capacity.get() {
             0 => usize::MAX,
-            capacity => (capacity as usize).saturating_sub(used),
+            capacity => (capacity as usize).saturating_sub(self.used()),
         }
     }
 

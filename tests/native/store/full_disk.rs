@@ -1,70 +1,118 @@
 //! A disk that is too small for all of a database's history: unneeded history goes, and nothing is stuck.
 
-use std::rc::Rc;
+use std::{fmt::Write as _, rc::Rc};
 
 use tidelock::{
-    ErrorCode, Value,
-    ports::{Store, sim::Sim},
+    ErrorCode,
+    engine::storage::flush::FlushPolicy,
+    ports::{Durability, Store, sim::Sim},
     snapshot::Reason,
     store::folder::FolderStore,
 };
 
-use super::{folder::SimDisk, page::Page};
+use super::{
+    folder::{Chance, SimDisk},
+    page::{Page, by_call_only},
+};
 
-/// The rows of the database, about 6 MB.
-const ROWS: u64 = 1000;
-const ROW: usize = 6000;
-/// A fifth of it is the database.
-const CAPACITY: u64 = 30 << 20;
-const COMMITS: u64 = 400;
-/// The rows that a commit changes.
-const CHANGED: u64 = 10;
+/// How many configurations are drawn, unless `TIDELOCK_DRAWS` says another number; `TIDELOCK_FIRST` is the first one's seed.
+const DRAWS: u64 = 12;
+/// How many commits there are on the full disk.
+const COMMITS: u64 = 300;
+/// What a database needs beside five times its own size: log up to the next checkpoint, and segments that are not full.
+const FLOOR: u64 = 24 << 20;
 
-/// Makes commits, with a snapshot after some: none is refused, and deleting and opening work.
-fn run(snapshots_each: u64) {
-    let (disk, mut sim) = (SimDisk::default(), Sim::new(1));
-    let (on, platform) = (disk.clone(), sim.platform());
-    let what = format!("a snapshot after {snapshots_each} commits");
-    let connect = move || Rc::new(FolderStore::new(Rc::new(on.clone()))) as Rc<dyn Store>;
-    sim.run(async move {
-        let open = async || Page::open(connect(), &platform).await;
-        let page = open().await.unwrap();
-        page.commit("CREATE TABLE t(id INTEGER PRIMARY KEY, n INTEGER, b BLOB)").await.unwrap();
-        let fill = format!(
-            "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < {ROWS} - 1)
-             INSERT INTO t SELECT i, 0, randomblob({ROW}) FROM n"
-        );
-        page.commit(&fill).await.unwrap();
-        disk.set_capacity(CAPACITY);
-        for number in 1..=COMMITS {
-            if number % snapshots_each == 0 {
-                // It may not fit, which costs nothing else.
-                let _ = page.snapshots.create(None, Reason::Manual).await;
+/// A database and its disk.
+#[derive(Clone, Copy, Debug)]
+struct Drawn {
+    seed: u64,
+    rows: u64,
+    row_bytes: u64,
+    /// How many rows a commit changes, before and after the disk is full.
+    changed: [u64; 2],
+    /// How many commits there are before.
+    full_after: u64,
+    snapshot_each: u64,
+    cache_bytes: Option<u64>,
+}
+
+impl Drawn {
+    fn new(seed: u64) -> Self {
+        let mut chance = Chance(seed);
+        let mut between = |least: u64, most: u64| least + chance.below(most - least + 1);
+        let (rows, row_bytes) = (between(200, 1000), between(1000, 6000));
+        let (changed, full_after) = ([between(20, 50), between(1, 20)], between(50, 400));
+        let snapshot_each = if between(0, 3) == 0 { u64::MAX } else { between(5, 150) };
+        let cache_bytes = (between(0, 1) == 0).then_some(1 << 20);
+        Self { seed, rows, row_bytes, changed, full_after, snapshot_each, cache_bytes }
+    }
+
+    /// Returns a script that gives `count` rows the number of the commit and other bytes.
+    fn change(&self, number: u64, count: u64) -> String {
+        let mut chance = Chance(self.seed ^ number << 32);
+        let mut script = String::new();
+        let first = chance.below(self.rows);
+        for id in (first..first + count).map(|id| id % self.rows) {
+            let _ = write!(script, "INSERT OR REPLACE INTO t VALUES ({id}, {number}, x'");
+            for _ in 0..self.row_bytes / 8 {
+                let _ = write!(script, "{:016x}", chance.below(u64::MAX));
             }
-            let first = number * 7 * CHANGED % ROWS;
-            let change = format!(
-                "UPDATE t SET n = {number}, b = randomblob({ROW}) WHERE id BETWEEN {first} AND {first} + {CHANGED} - 1"
-            );
-            page.commit(&change).await.unwrap_or_else(|error| panic!("{what}: commit {number}: {error}"));
+            script.push_str("');");
         }
-        for snapshot in page.snapshots.list() {
-            page.snapshots.delete(&snapshot.id).await.unwrap_or_else(|error| panic!("{what}: {error}"));
-        }
-        page.flusher.flush().await.unwrap();
-        let newest = page.connection.value("SELECT max(n) FROM t", &[]).unwrap();
-        page.storage.close().await.unwrap();
-        let again = open().await.unwrap();
-        assert_eq!(newest, Some(Value::Integer(COMMITS as i64)));
-        assert_eq!(again.connection.value("SELECT max(n) FROM t", &[]).unwrap(), newest, "{what}");
-        assert!(again.warnings.is_empty(), "{what}: {:?}", again.warnings);
-    });
+        script
+    }
+
+    /// Fills the disk to some bytes with commits and snapshots, and goes on: nothing is refused, and deleting and opening work.
+    fn run(self) {
+        let (disk, mut sim) = (SimDisk::default(), Sim::new(1));
+        let (on, platform) = (disk.clone(), sim.platform());
+        let connect = move || Rc::new(FolderStore::new(Rc::new(on.clone()))) as Rc<dyn Store>;
+        sim.run(async move {
+            let policy = FlushPolicy::Immediate(Durability::Relaxed);
+            let open = async || Page::open_paged(connect(), &platform, policy, by_call_only(), self.cache_bytes).await;
+            let mut page = open().await.unwrap();
+            page.commit("CREATE TABLE t(id INTEGER PRIMARY KEY, n INTEGER, b BLOB)").await.unwrap();
+            page.commit(&self.change(0, self.rows)).await.unwrap();
+            for number in 1..=self.full_after + COMMITS {
+                let is_full = number > self.full_after;
+                if number == self.full_after {
+                    // From here on, nothing but what goes makes room.
+                    let least = FLOOR + 5 * self.rows * self.row_bytes;
+                    disk.set_capacity(least.max(disk.used() as u64) + Chance(self.seed).below(4000));
+                }
+                if number % self.snapshot_each == 0 {
+                    // It may not fit, which costs nothing else.
+                    let _ = page.snapshots.create(None, Reason::Manual).await;
+                }
+                let change = self.change(number, self.changed[usize::from(is_full)]);
+                page.commit(&change).await.unwrap_or_else(|error| panic!("{self:?}: commit {number}: {error}"));
+                if number == self.full_after + COMMITS / 2 {
+                    page.storage.close().await.unwrap();
+                    page = open().await.unwrap();
+                }
+            }
+            for snapshot in page.snapshots.list() {
+                // A checkpoint may have deleted it meanwhile.
+                let deleted = page.snapshots.delete(&snapshot.id).await;
+                let expected = deleted.as_ref().map_or_else(|error| error.is(ErrorCode::SnapshotNotFound), |()| true);
+                assert!(expected, "{self:?}: {deleted:?}");
+            }
+            page.flusher.flush().await.unwrap();
+            page.storage.close().await.unwrap();
+            let again = open().await.unwrap();
+            assert_eq!(again.number("SELECT max(n) FROM t"), (self.full_after + COMMITS) as i64);
+            assert!(again.warnings.is_empty(), "{self:?}: {:?}", again.warnings);
+            again.assert_whole();
+        });
+    }
 }
 
 #[test]
 fn history_goes_before_a_commit_is_refused() {
-    for snapshots_each in [u64::MAX, 20] {
-        run(snapshots_each);
-    }
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let draws = number("TIDELOCK_DRAWS").unwrap_or(DRAWS);
+    let first = number("TIDELOCK_FIRST").unwrap_or(0);
+    (first..first + draws).for_each(|seed| Drawn::new(seed).run());
 }
 
 #[test]

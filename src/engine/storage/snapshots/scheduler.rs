@@ -91,9 +91,13 @@ impl Snapshots {
 impl SnapshotsInner {
     /// Frees space for the log, least important data first. Returns whether there was any to free.
     async fn free_space_for_log(&self) -> bool {
+        let before = self.times_freed.get();
         let _guard = self.mutex.acquire().await;
-        // A failed deletion frees nothing.
-        self.free_space().await.is_ok_and(|(history, chunks)| history || chunks > 0)
+        // A snapshot that found the disk full may have freed it meanwhile. A failed deletion frees nothing.
+        if self.times_freed.get() == before {
+            let _ = self.free_space().await;
+        }
+        self.times_freed.get() != before
     }
 
     fn wants_checkpoint(&self) -> bool {
