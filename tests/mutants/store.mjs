@@ -647,4 +647,18 @@ export const mutants = [
     instead: 'false',
     breaks: 'a few stray bytes hide a whole database',
   },
+  {
+    name: 'the-reserve-is-kept',
+    file: 'src/store/folder/journal.rs',
+    text: 'reserve::release(&*self.files)?',
+    instead: 'false',
+    breaks: 'a full disk has no room for the frames of a deletion',
+  },
+  {
+    name: 'only-what-a-commit-freed-counts',
+    file: 'src/engine/storage/snapshots/scheduler.rs',
+    text: 'self.times_freed.get() != before',
+    instead: 'false',
+    breaks: 'a commit is refused on a disk that was full a moment ago',
+  },
 ]
