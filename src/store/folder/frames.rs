@@ -205,10 +205,8 @@ impl<'a> Frames<'a> {
     /// forged journal's frames may be a break.
     fn synced_after(&mut self, broken: u64) -> Result<u64> {
         let (mut at, mut most) = (broken + 1, 0);
-        while let Some((frame, place, synced)) = self.find_frame(at)? {
-            at = place.at;
-            // The second frame repeats the first one, and counts without it.
-            most = most.max(if frame.kind == FrameKind::Start { 1 } else { synced });
+        while let Some((_, place, synced)) = self.find_frame(at)? {
+            (at, most) = (place.at, most.max(synced));
         }
         self.synced = Some(most);
         Ok(most)

@@ -323,12 +323,16 @@ impl Journal {
             self.files.sync(name)?;
         }
         let (mut piece, mut begun, body) = (Vec::new(), start, state.encode());
-        // Twice: when the segments before are removed, the state is nowhere else.
+        // Twice: when the segments before are removed, the state is nowhere else. The second one says that the first was synced: one
+        // that a power cut tore isn't damage.
         for _ in 0..2 {
             let at = begun.at;
             piece.clear();
-            begun = begun.put(&mut piece, FrameKind::Start, replaced.is_none(), 0, &body);
+            begun = begun.put(&mut piece, FrameKind::Start, replaced.is_none(), at, &body);
             self.files.write(name, at, &piece)?;
+            if at == 0 {
+                self.files.sync(name)?;
+            }
         }
         drop((piece, body));
         let mut end = begun;

@@ -16,9 +16,9 @@ use super::{
 };
 
 /// How many configurations are drawn, unless `TIDELOCK_DRAWS` says another number; `TIDELOCK_FIRST` is the first one's seed.
-const DRAWS: u64 = 12;
+const DRAWS: u64 = 10;
 /// How many commits there are on the full disk.
-const COMMITS: u64 = 300;
+const COMMITS: u64 = 600;
 /// What a database needs beside five times its own size: log up to the next checkpoint, and segments that are not full.
 const FLOOR: u64 = 24 << 20;
 
@@ -41,7 +41,7 @@ impl Drawn {
         let mut chance = Chance(seed);
         let mut between = |least: u64, most: u64| least + chance.below(most - least + 1);
         let (rows, row_bytes) = (between(200, 1000), between(1000, 6000));
-        let (changed, full_after) = ([between(20, 50), between(1, 20)], between(50, 400));
+        let (changed, full_after) = ([between(20, 50), between(1, 30)], between(50, 400));
         let snapshot_each = if between(0, 3) == 0 { u64::MAX } else { between(5, 150) };
         let cache_bytes = (between(0, 1) == 0).then_some(1 << 20);
         Self { seed, rows, row_bytes, changed, full_after, snapshot_each, cache_bytes }
