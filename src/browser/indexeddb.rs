@@ -385,10 +385,10 @@ pub struct IndexedDbs {
 impl Stores for IndexedDbs {
     fn open(&self, name: &str) -> LocalFuture<'static, Result<Rc<dyn Store>>> {
         let name = name.to_owned();
-        let absent = self.host.clone().map(|host| -> LocalFuture<'static, Result<()>> {
-            Box::pin(
-                async move { JsFuture::from(host.require_here()).await.map(drop).map_err(|_| failure::elsewhere()) },
-            )
+        // Asked before the answer is needed: the browser looks while it connects.
+        let asked = self.host.as_ref().map(|host| JsFuture::from(host.require_here()));
+        let absent = asked.map(|asked| -> LocalFuture<'static, Result<()>> {
+            Box::pin(async move { asked.await.map(drop).map_err(|_| failure::elsewhere()) })
         });
         Box::pin(async move { IndexedDb::open(&name, absent).await.map(|store| Rc::new(store) as Rc<dyn Store>) })
     }
