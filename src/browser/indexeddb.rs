@@ -3,7 +3,11 @@
 //! rexie creates the object stores; everything else goes through [`super::idb_raw`], which offers durability, explicit
 //! commits and error names.
 
-use std::{cell::RefCell, future::ready, rc::Rc};
+use std::{
+    cell::{Cell, RefCell},
+    future::ready,
+    rc::Rc,
+};
 
 use futures_channel::oneshot;
 use futures_util::future::select;
@@ -46,6 +50,7 @@ struct IndexedDbInner {
     connection: RefCell<Option<IdbDatabase>>,
     /// The browser's message about an earlier database that it lost.
     lost: RefCell<Option<String>>,
+    is_new: Cell<bool>,
 }
 
 impl IndexedDb {
@@ -66,6 +71,7 @@ impl IndexedDb {
             }
             in_time(make(inner.name.clone())).await?;
             database = inner.connect().await?;
+            inner.is_new.set(true);
         }
         let deleted = || {
             Error::new(ErrorCode::StorageBlocked, "The database was deleted while it was being opened")
@@ -160,7 +166,8 @@ pub(super) fn disconnected() -> Error {
 
 impl IndexedDbInner {
     fn new(name: &str) -> Self {
-        Self { name: format!("{PREFIX}{name}"), connection: RefCell::default(), lost: RefCell::default() }
+        let (connection, lost, is_new) = Default::default();
+        Self { name: format!("{PREFIX}{name}"), connection, lost, is_new }
     }
 
     /// Connects to the object stores if they exist.
@@ -245,6 +252,7 @@ impl IndexedDbInner {
 
 impl Store for IndexedDb {
     fn write(&self, transaction: Transaction) -> LocalFuture<'static, Result<()>> {
+        self.0.is_new.set(false);
         let issued = self.0.begin(&transaction).and_then(|begun| {
             let Transaction { guard, require, writes, .. } = transaction;
             if guard == Guard::Nothing && require.is_empty() {
@@ -269,6 +277,10 @@ impl Store for IndexedDb {
                 (begun, Some((asked, required, writes))) => finish(begun, asked, required, writes).await,
             }
         })
+    }
+
+    fn is_new(&self) -> bool {
+        self.0.is_new.get()
     }
 
     fn head(&self) -> LocalFuture<'_, Result<Option<Vec<u8>>>> {

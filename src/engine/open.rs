@@ -5,6 +5,8 @@ use std::{
     rc::Rc,
 };
 
+use futures_util::future::join;
+
 use super::{
     Callbacks, Database, Event,
     connection::{fts5, mutex::closed},
@@ -190,8 +192,8 @@ async fn recover(
     callbacks: Rc<dyn Callbacks>,
     migrations: Migrations,
 ) -> Result<Database> {
-    let store = open_store(&options, &ports).await?;
-    let holder = lock::holder(&options, &ports).await;
+    let (store, holder) = join(open_store(&options, &ports), lock::holder(&options, &ports)).await;
+    let store = store?;
     // What isn't stored can't leave the memory.
     let cache_bytes = options.cache_bytes.filter(|_| options.storage != StorageKind::Memory);
     let platform = ports.platform.clone();

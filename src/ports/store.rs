@@ -158,6 +158,12 @@ pub trait Store {
         false
     }
 
+    /// Returns whether this handle made the store and hasn't written to it, so that there is nothing to read. A claim finds out
+    /// whether another handle has written.
+    fn is_new(&self) -> bool {
+        false
+    }
+
     /// Returns whether [`Store::chunk_now`] works: where reading needs no event loop, as with files.
     fn reads_now(&self) -> bool {
         false

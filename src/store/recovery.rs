@@ -42,6 +42,32 @@ pub(super) struct Recovered {
     pub warnings: Vec<Warning>,
 }
 
+impl Recovered {
+    /// Returns what is read where nothing is stored.
+    fn nothing(paging: &Paging) -> Self {
+        let state = Rebuilt {
+            base: None,
+            file: PageFile::new(paging.empty()),
+            stale: Bits::new(),
+            end: Position::default(),
+            damaged: Vec::new(),
+            lacks: false,
+            skipped: 0,
+            broken: None,
+        };
+        Self {
+            stored: None,
+            head: None,
+            state,
+            manifests: Vec::new(),
+            imported: Vec::new(),
+            damaged: Set::new(),
+            needs_barrier: false,
+            warnings: Vec::new(),
+        }
+    }
+}
+
 /// The point up to which a state is rebuilt.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Until {
@@ -89,6 +115,10 @@ pub(super) struct Broken {
 /// for a newer format, and with the errors of the store.
 pub(super) async fn recover(paging: &Paging) -> Result<Recovered> {
     let store = &*paging.store();
+    if store.is_new() {
+        let warnings = damage_met(store, false).await?.into_iter().collect();
+        return Ok(Recovered { warnings, ..Recovered::nothing(paging) });
+    }
     let (stored, restored) = records::restored_head(store).await?;
     let head = records::head_of(stored.as_deref())?;
     let headless = head.is_none();
