@@ -278,10 +278,10 @@ export const mutants = [
     breaks: 'a flipped bit in the first frame of a segment costs the database',
   },
   {
-    name: 'second-start-counts-later',
-    file: 'src/store/folder/frames.rs',
-    text: 'if frame.kind == FrameKind::Start { 1 } else { synced }',
-    instead: 'synced',
+    name: 'second-start-says-nothing',
+    file: 'src/store/folder/journal.rs',
+    text: 'begun.put(&mut piece, FrameKind::Start, replaced.is_none(), at, &body)',
+    instead: 'begun.put(&mut piece, FrameKind::Start, replaced.is_none(), 0, &body)',
     breaks: 'the second frame of a segment does not replace the first one',
   },
   {
