@@ -273,16 +273,9 @@ export const mutants = [
   {
     name: 'one-start-frame',
     file: 'src/store/folder/journal.rs',
-    text: 'begun.put(&mut piece, FrameKind::Start, replaced.is_none(), 0, &body)',
-    instead: 'if at > 0 { begun } else { begun.put(&mut piece, FrameKind::Start, replaced.is_none(), 0, &body) }',
-    breaks: 'a flipped bit in the first frame of a segment costs the database',
-  },
-  {
-    name: 'second-start-says-nothing',
-    file: 'src/store/folder/journal.rs',
     text: 'begun.put(&mut piece, FrameKind::Start, replaced.is_none(), at, &body)',
-    instead: 'begun.put(&mut piece, FrameKind::Start, replaced.is_none(), 0, &body)',
-    breaks: 'the second frame of a segment does not replace the first one',
+    instead: 'if at > 0 { begun } else { begun.put(&mut piece, FrameKind::Start, replaced.is_none(), at, &body) }',
+    breaks: 'a flipped bit in the first frame of a segment costs the database',
   },
   {
     name: 'rewrite-says-nothing-is-synced',
@@ -660,5 +653,12 @@ export const mutants = [
     text: 'self.times_freed.get() != before',
     instead: 'false',
     breaks: 'a commit is refused on a disk that was full a moment ago',
+  },
+  {
+    name: 'no-frame-says-what-was-synced',
+    file: 'src/store/folder/frames.rs',
+    text: 'most.max(synced)',
+    instead: 'most',
+    breaks: 'frames behind a damaged one count as a torn write',
   },
 ]
