@@ -50,6 +50,7 @@ struct IndexedDbInner {
     connection: RefCell<Option<IdbDatabase>>,
     /// The browser's message about an earlier database that it lost.
     lost: RefCell<Option<String>>,
+    /// Whether it was made here, and nothing was written to it: see [`Store::is_new`].
     is_new: Cell<bool>,
 }
 

@@ -314,8 +314,7 @@ impl SnapshotsInner {
                 Err(error) if again && error.is(ErrorCode::SnapshotCorrupt) => again = false,
                 // As long as that frees some: without checkpoints, the log would fill the disk.
                 Err(error)
-                    if error.is(ErrorCode::StorageQuotaExceeded)
-                        && matches!(self.free_space().await, Ok((true, _))) => {}
+                    if error.is(ErrorCode::StorageQuotaExceeded) && matches!(self.free_space().await, Ok(true)) => {}
                 taken => break taken,
             }
         };
@@ -355,13 +354,13 @@ impl SnapshotsInner {
     }
 
     /// Deletes the least important snapshots and log, and unreferenced chunks of failed snapshots. Returns whether it deleted
-    /// the former, and how many of the latter.
-    async fn free_space(&self) -> Result<(bool, usize)> {
+    /// the former.
+    async fn free_space(&self) -> Result<bool> {
         let frees = self.apply_retention(&|state| state.plan_for_space()).await?;
         self.times_freed.set(self.times_freed.get() + u64::from(frees));
         let swept = self.storage.sweep().await?;
         self.times_freed.set(self.times_freed.get() + u64::from(swept > 0));
-        Ok((frees, swept))
+        Ok(frees)
     }
 
     /// Applies a retention rule to the stored state.
