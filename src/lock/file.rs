@@ -13,7 +13,10 @@ use std::{cell::Cell, rc::Rc};
 
 use crate::{
     error::{Error, ErrorCode, Result},
-    ports::{Acquire, Broadcast, Files, HeldLock, LocalFuture, LockFiles, Locks, Platform, Process, Processes},
+    ports::{
+        Acquire, Broadcast, Files, HeldLock, LocalFuture, LockFiles, Locks, Platform, Process, Processes,
+        write_with_reserve,
+    },
 };
 
 /// The pause between two checks of a taken lock, in milliseconds.
@@ -95,7 +98,7 @@ impl FileLocks {
         let id = format!("{}-{:016x}", me.pid, u64::from_le_bytes(random));
         let (since, beat) = (self.platform.clock.now().to_string(), "9".to_owned());
         let text = Owner { id: id.clone(), process: me, since, beat }.to_text();
-        if !files.create(&file_name(number), text.as_bytes())? {
+        if !write_with_reserve(&**files, || files.create(&file_name(number), text.as_bytes()))? {
             return Ok(None);
         }
         let mine = Rc::new(OwnFile { files: files.clone(), name: file_name(number), id, released: Cell::default() });

@@ -22,7 +22,7 @@ use std::{future::Future, pin::Pin, rc::Rc};
 
 pub use clock::{Clock, Entropy, Spawner};
 pub use crypto::{AeadInput, Cipher, Crypto, DataKey, NONCE_BYTES};
-pub use files::{Files, LockFiles, Process, Processes};
+pub use files::{Files, LockFiles, Process, Processes, RESERVE, write_with_reserve};
 pub use http::{Http, HttpFailure, HttpRequest, HttpResponse, Method};
 pub use lifecycle::{Lifecycle, LifecycleEvent};
 pub use locks::{Acquire, Broadcast, HeldLock, Locks};

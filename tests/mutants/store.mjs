@@ -643,9 +643,23 @@ export const mutants = [
   {
     name: 'the-reserve-is-kept',
     file: 'src/store/folder/journal.rs',
-    text: 'reserve::release(&*self.files)?',
+    text: 'sync && may_use_reserve(&entries)',
     instead: 'false',
     breaks: 'a full disk has no room for the frames of a deletion',
+  },
+  {
+    name: 'commits-use-the-reserve',
+    file: 'src/store/folder/journal.rs',
+    text: '*kind != FrameKind::Log',
+    instead: 'true',
+    breaks: 'commits take the room that a deletion needs',
+  },
+  {
+    name: 'the-reserve-serves-once',
+    file: 'src/ports/files.rs',
+    text: 'files.refill_reserve()',
+    instead: '()',
+    breaks: 'a full disk opens a database once',
   },
   {
     name: 'only-what-a-commit-freed-counts',

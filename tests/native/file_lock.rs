@@ -11,11 +11,11 @@ use futures_util::{
     future::{Either, select},
 };
 use tidelock::{
-    ErrorCode, Result,
+    Error, ErrorCode, Result,
     engine::Database,
     health::LockState,
     lock::FileLocks,
-    ports::{Acquire, Files, LocalFuture, LockFiles, Locks, Process, Processes},
+    ports::{Acquire, Files, LocalFuture, LockFiles, Locks, Process, Processes, RESERVE},
     store::folder::{Disk, Folder, OwnProcess},
 };
 
@@ -248,16 +248,17 @@ fn an_owner_elsewhere_has_the_lock_as_long_as_its_beats_are_seen() {
 }
 
 /// A disk that lets a process be slow: a file that it reads is still empty the first time, or others work before it creates
-/// its own.
+/// its own. A full one has room for a file only while the reserve is empty.
 struct Slow {
     disk: Rc<Disk>,
     is_empty: Cell<bool>,
+    is_full: Cell<bool>,
     before_creation: RefCell<Option<Box<dyn FnOnce()>>>,
 }
 
 impl Slow {
     fn new(disk: Rc<Disk>) -> Self {
-        Self { disk, is_empty: Cell::new(false), before_creation: RefCell::new(None) }
+        Self { disk, is_empty: Cell::new(false), is_full: Cell::new(false), before_creation: RefCell::new(None) }
     }
 }
 
@@ -303,6 +304,9 @@ impl LockFiles for Slow {
     fn create(&self, name: &str, bytes: &[u8]) -> Result<bool> {
         if let Some(work) = self.before_creation.take() {
             work();
+        }
+        if self.is_full.get() && self.size(RESERVE)? != Some(0) {
+            return Err(Error::new(ErrorCode::StorageQuotaExceeded, "The disk is full"));
         }
         self.disk.create(name, bytes)
     }
@@ -388,4 +392,22 @@ fn a_lock_file_with_the_highest_possible_number_is_refused() {
     let locks = FileLocks::new(scratch.files(), Rc::new(Others::default().with(7, "a")), platform);
     let taken = world.sim.run(async move { locks.acquire("x", Acquire::IfAvailable).await.map(|lock| lock.is_some()) });
     assert_eq!(taken.unwrap_err().code, ErrorCode::DatabaseCorrupt);
+}
+
+#[test]
+fn on_a_full_disk_the_lock_file_takes_its_space_from_the_reserve() {
+    let (mut world, scratch) = (World::new(), Scratch::new("full"));
+    let disk = Rc::new(Slow { is_full: Cell::new(true), ..Slow::new(scratch.files()) });
+    let locks = FileLocks::new(disk.clone(), Rc::new(Others::default().with(1, "a")), world.sim.platform());
+    world.sim.run(async move {
+        let refused = locks.acquire("shop", Acquire::IfAvailable).await.map(drop).unwrap_err();
+        assert_eq!(refused.code, ErrorCode::StorageQuotaExceeded);
+        disk.prepare(vec![RESERVE.to_owned()]).await.unwrap();
+        disk.is_full.set(false);
+        disk.refill_reserve();
+        disk.is_full.set(true);
+        drop(locks.acquire("shop", Acquire::IfAvailable).await.unwrap().unwrap());
+        assert!(disk.size(RESERVE).unwrap().unwrap() > 0, "what is left is taken again");
+    });
+    assert_eq!(scratch.names(), ["lock.1", "reserve"]);
 }

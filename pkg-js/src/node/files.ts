@@ -171,12 +171,14 @@ export class FolderFiles implements NodeFiles {
     const unfinished = this.#path(`${name}.${this.pid}-${threadId}.tmp`)
     // A file of that name may have another one outside of the folder.
     fs.rmSync(unfinished, { force: true })
-    fs.writeFileSync(unfinished, bytes, { flag: 'wx' })
     try {
-      fs.linkSync(unfinished, this.#path(name))
-    } catch (error) {
-      // Some disks have no hard links.
-      if (hasCode(error, 'EEXIST') || !this.#createAlone(name, bytes)) return false
+      fs.writeFileSync(unfinished, bytes, { flag: 'wx' })
+      try {
+        fs.linkSync(unfinished, this.#path(name))
+      } catch (error) {
+        // Some disks have no hard links.
+        if (hasCode(error, 'EEXIST') || !this.#createAlone(name, bytes)) return false
+      }
     } finally {
       fs.rmSync(unfinished, { force: true })
     }

@@ -155,18 +155,18 @@ impl LockFiles for Disk {
     fn create(&self, name: &str, bytes: &[u8]) -> Result<bool> {
         let _creating = CREATING.lock();
         fs::create_dir_all(&self.folder).map_err(failure)?;
-        let unfinished = self.path(&format!("{name}.{}.tmp", std::process::id()))?;
+        let (unfinished, path) = (self.path(&format!("{name}.{}.tmp", std::process::id()))?, self.path(name)?);
         // A file of that name may have another one outside of the folder.
         found(fs::remove_file(&unfinished))?;
         let made = OpenOptions::new().write(true).create_new(true).open(&unfinished);
-        made.and_then(|mut file| file.write_all(bytes)).map_err(failure)?;
-        let linked = fs::hard_link(&unfinished, self.path(name)?);
-        fs::remove_file(&unfinished).map_err(failure)?;
-        match linked {
+        let written = made.and_then(|mut file| file.write_all(bytes));
+        let linked = written.map(|()| fs::hard_link(&unfinished, &path));
+        found(fs::remove_file(&unfinished))?;
+        match linked.map_err(failure)? {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
             // Some disks have no hard links.
-            Err(_) => match OpenOptions::new().write(true).create_new(true).open(self.path(name)?) {
+            Err(_) => match OpenOptions::new().write(true).create_new(true).open(path) {
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
                 made => made.and_then(|mut file| file.write_all(bytes)).map(|()| true).map_err(failure),
             },

@@ -63,13 +63,6 @@ const KINDS: [FrameKind; 9] = [
     FrameKind::CutLog,
 ];
 
-impl FrameKind {
-    /// Returns whether such a frame makes others, or chunks, unneeded.
-    pub fn deletes(self) -> bool {
-        matches!(self, Self::DeleteManifest | Self::DeleteChunk | Self::CutLog)
-    }
-}
-
 /// One decoded frame.
 pub struct Frame {
     pub kind: FrameKind,

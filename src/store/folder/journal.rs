@@ -5,14 +5,13 @@ use std::{cell::Cell, ops::Bound, rc::Rc};
 use super::{
     frames::{Frame, FrameKind, Frames, HEADER, MAGIC_BYTES, Place, segment_name, segment_number},
     packs::pack_number,
-    reserve,
     state::{Records, State, bytes, get_key, put_key},
 };
 use crate::{
     collections::{Map, Set},
-    error::{Error, ErrorCode, Result},
+    error::{Error, Result},
     format::{LayoutWriter, Reader},
-    ports::{Files, LogKey, StoredRecord},
+    ports::{Files, LogKey, StoredRecord, write_with_reserve},
     store::failure::corrupt,
 };
 
@@ -60,6 +59,13 @@ enum Found {
     Unfinished,
     /// A segment whose beginning was damaged.
     Damaged,
+}
+
+/// Returns whether a transaction may use the reserve: neither commits nor the chunks of snapshots do, since they can be refused
+/// while the database stays usable.
+fn may_use_reserve(entries: &[JournalEntry]) -> bool {
+    let has = |wanted| entries.iter().any(|(kind, _)| wanted == *kind);
+    !has(FrameKind::PutChunk) && entries.iter().any(|(kind, _)| *kind != FrameKind::Log)
 }
 
 impl Journal {
@@ -184,13 +190,11 @@ impl Journal {
     /// Appends one transaction atomically. `sync`: it survives a power cut.
     pub fn append(&mut self, entries: Vec<JournalEntry>, sync: bool) -> Result<()> {
         let name = segment_name(self.place.segment);
-        let mut written = self.write_frames(&name, &entries, sync);
-        if matches!(&written, Err(error) if error.is(ErrorCode::StorageQuotaExceeded))
-            && entries.iter().any(|(kind, _)| kind.deletes())
-            && reserve::release(&*self.files)?
-        {
-            written = self.write_frames(&name, &entries, sync);
-        }
+        let files = self.files.clone();
+        let written = match sync && may_use_reserve(&entries) {
+            true => write_with_reserve(&*files, || self.write_frames(&name, &entries, sync)),
+            false => self.write_frames(&name, &entries, sync),
+        };
         let end = match written {
             Ok(end) => end,
             Err(error) => {

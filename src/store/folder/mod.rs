@@ -4,7 +4,7 @@
 //! shop.tidelock/
 //!   journal.7 journal.8   segments of the journal: log, manifests, the head, and where each chunk is
 //!   pack.1 pack.2         the bytes of the chunks
-//!   reserve               space that a full disk needs to delete something
+//!   reserve               space that a full disk needs to open the database, and to delete something
 //!   lock.12               the lock (`lock::FileLocks`)
 //! ```
 //!
@@ -33,7 +33,6 @@ mod disk;
 mod frames;
 mod journal;
 mod packs;
-mod reserve;
 mod state;
 mod tidy;
 mod transaction;
@@ -50,12 +49,13 @@ pub use disk::{Disk, OwnProcess};
 use super::failure::{folder_lost, lock_lost};
 use crate::{
     error::{Error, ErrorCode, Result},
-    ports::{ChunkId, Estimate, Files, Key, LocalFuture, LogKey, Store, StoredRecord, Stores, Transaction, Write},
+    ports::{
+        ChunkId, Estimate, Files, Key, LocalFuture, LogKey, RESERVE, Store, StoredRecord, Stores, Transaction, Write,
+    },
 };
 use frames::{segment_name, segment_number};
 use journal::Journal;
 use packs::{Packs, pack_number};
-use reserve::RESERVE;
 use state::State;
 
 /// The size in bytes at which a segment is sealed.

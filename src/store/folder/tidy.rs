@@ -5,7 +5,6 @@ use super::{
     frames::FrameKind,
     journal::Journal,
     packs::pack_name,
-    reserve,
     state::{Extent, put_chunk},
 };
 use crate::{error::Result, format::LayoutWriter, ports::ChunkId};
@@ -30,7 +29,7 @@ impl FolderInner {
         while deletes && matches!(self.move_chunks().await, Ok(true)) {}
         let _ = self.seal_long().await;
         if deletes {
-            reserve::refill(&*self.files);
+            self.files.refill_reserve();
         }
     }
 

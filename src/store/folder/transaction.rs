@@ -5,14 +5,13 @@ use super::{
     frames::{FrameKind, segment_name},
     journal::{Journal, JournalEntry},
     packs::pack_name,
-    reserve::{self, RESERVE},
     state::{State, put_chunk, put_key, put_records},
 };
 use crate::{
     collections::Map,
     error::{Error, Result},
     format::LayoutWriter,
-    ports::{Durability, Guard, Key, LogKey, Transaction, Write},
+    ports::{Durability, Guard, Key, LogKey, RESERVE, Transaction, Write},
     store::failure::{lock_lost, missing_chunk},
 };
 
@@ -81,7 +80,7 @@ impl FolderInner {
             }
             if claims {
                 self.sweep(journal);
-                reserve::refill(&*self.files);
+                self.files.refill_reserve();
             }
             if let Some(label) = label {
                 self.files.describe(&label);

@@ -116,6 +116,33 @@ fn history_goes_before_a_commit_is_refused() {
 }
 
 #[test]
+fn on_a_disk_that_others_fill_it_opens_and_deletes() {
+    let (disk, mut sim) = (SimDisk::default(), Sim::new(1));
+    let (on, platform) = (disk.clone(), sim.platform());
+    sim.run(async move {
+        let open = async || Page::open(Rc::new(FolderStore::new(Rc::new(on.clone()))), &platform).await;
+        let mut page = open().await.unwrap();
+        page.commit("CREATE TABLE t(n)").await.unwrap();
+        page.snapshots.create(Some("a label keeps it".into()), Reason::Manual).await.unwrap();
+        let mut refused = 0;
+        for opening in 0..10 {
+            disk.set_capacity(disk.used() as u64);
+            page.storage.close().await.unwrap();
+            page = open().await.unwrap_or_else(|error| panic!("opening {opening}: {error}"));
+            // Of what an opening frees, some commits are stored.
+            if let Err(error) = page.commit("INSERT INTO t VALUES (randomblob(20000))").await {
+                assert_eq!(error.code, ErrorCode::StorageQuotaExceeded);
+                refused += 1;
+            }
+            for snapshot in page.snapshots.list() {
+                page.snapshots.delete(&snapshot.id).await.unwrap_or_else(|error| panic!("deleting: {error}"));
+            }
+        }
+        assert!(refused > 5, "{refused} commits were refused");
+    });
+}
+
+#[test]
 fn a_database_that_fills_its_disk_is_refused_and_stays_usable() {
     let (disk, mut sim) = (SimDisk::default(), Sim::new(1));
     let (on, platform) = (disk.clone(), sim.platform());
