@@ -101,7 +101,8 @@ fn alerts(inputs: &HealthInputs, thresholds: &Thresholds, now: Timestamp) -> Vec
     let HealthInputs { snapshot, storage, sync, .. } = inputs;
     let mut alerts = Vec::new();
     let mut warn = |code, message: String| alerts.push(Alert { code, severity: AlertSeverity::Warning, message });
-    let is_old = |time: Timestamp| now.since(time) as f64 > thresholds.no_snapshot_ms;
+    // Of a time in the future, since when the clock was set back, the age isn't known.
+    let is_old = |time: Timestamp| now.since(time).abs() as f64 > thresholds.no_snapshot_ms;
     if inputs.snapshots_enabled
         && inputs.changed_since_snapshot
         && inputs.created_at.is_some_and(is_old)

@@ -43,11 +43,16 @@ fn vault(encryption: &JsValue) -> Result<Vault> {
 
 #[wasm_bindgen]
 impl Core {
-    /// Encrypts with another secret from now on, `{ passphrase }` or `{ key }`; null makes the database plain.
-    pub fn rekey(&self, encryption: &JsValue) -> Promise {
-        let database = self.database.clone();
+    /// Encrypts with another secret from now on, `{ passphrase }` or `{ key }`; null makes the database plain. `cancel` is an
+    /// id of `newCancel`, or 0: it cancels the call while it waits for its turn.
+    pub fn rekey(&self, encryption: &JsValue, cancel: u32) -> Promise {
+        let (database, cancels) = (self.database.clone(), self.cancels.clone());
         let vault = (!encryption.is_null()).then(|| vault(encryption)).transpose();
-        done(async move { database.rekey(vault?).await })
+        done(async move {
+            let vault = vault?;
+            let quiet = cancels.watch(cancel, database.quiet()).await?;
+            database.rekey_quiet(quiet, vault).await
+        })
     }
 
     /// Replaces the data key, and encrypts everything with the new one. `cancel` is an id of `newCancel`, or 0: cancelled,

@@ -287,6 +287,33 @@ test('when the leader closes, another tab leads and goes on with what was under 
   await close(pages)
 })
 
+test('a leader that closes meanwhile answers the calls of others with their column names', async () => {
+  const [leader, follower] = await tabs(2)
+  await leader.evaluate(async () => {
+    await window.db.exec('CREATE TABLE t (n INTEGER PRIMARY KEY, x)')
+    const busy = new Promise((resolve) => {
+      window.end = resolve
+    })
+    window.transaction = window.db.transaction(() => busy)
+  })
+  const asked = follower.evaluate(() =>
+    Promise.all([
+      window.db.query("INSERT INTO t VALUES (1, 'a') RETURNING n, x"),
+      window.db.get('SELECT n AS number, x AS text FROM t'),
+      window.db.batch([{ sql: 'SELECT count(*) AS many, max(x) AS most FROM t' }]),
+    ]),
+  )
+  // biome-ignore lint/plugin: no state shows that the calls wait in the leader.
+  await new Promise((resolve) => setTimeout(resolve, 100))
+  await leader.evaluate(async () => {
+    const closing = window.db.close()
+    window.end()
+    await Promise.all([window.transaction, closing])
+  })
+  assert.deepEqual(await asked, [[{ n: 1, x: 'a' }], { number: 1, text: 'a' }, [[{ many: 1, most: 'a' }]]])
+  await close([leader, follower])
+})
+
 test('a leader that closes does not wait for ever for the transactions of others', {
   only: 'current',
   because: 'how long a leader waits is decided in the page, wherever its engine runs',

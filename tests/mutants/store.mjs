@@ -643,9 +643,37 @@ export const mutants = [
   {
     name: 'the-reserve-is-kept',
     file: 'src/store/folder/journal.rs',
-    text: 'sync && may_use_reserve(&entries)',
+    text: 'sync && may_use_reserve(entries)',
     instead: 'false',
     breaks: 'a full disk has no room for the frames of a deletion',
+  },
+  {
+    name: 'packs-are-never-folded',
+    file: 'src/store/folder/tidy.rs',
+    text: 'moves.is_empty()',
+    instead: 'true',
+    breaks: 'what is deleted on a full disk gives no space back',
+  },
+  {
+    name: 'a-fold-overwrites-chunks',
+    file: 'src/store/folder/packs.rs',
+    text: '*room >= length',
+    instead: 'true',
+    breaks: 'a full disk costs chunks',
+  },
+  {
+    name: 'a-filled-reserve-means-nothing',
+    file: 'src/store/folder/journal.rs',
+    text: 'pack_number(name).is_some() || *name == RESERVE',
+    instead: 'pack_number(name).is_some()',
+    breaks: 'a database whose journal is gone opens as a new one',
+  },
+  {
+    name: 'both-beginnings-in-one-sector',
+    file: 'src/store/folder/journal.rs',
+    text: 'length.max(SECTOR_BYTES - HEADER)',
+    instead: 'length',
+    breaks: 'one unreadable sector costs everything',
   },
   {
     name: 'commits-use-the-reserve',

@@ -4,6 +4,7 @@ use tidelock::{
     ErrorCode,
     engine::{Call, Database},
     ports::LifecycleEvent,
+    snapshot::Reason,
     sqlite::{FlatRows, Op},
 };
 
@@ -178,5 +179,28 @@ fn a_timetable_decides_when_snapshots_are_taken() {
         clock.sleep(1000).await;
         assert_eq!(database.snapshots().list().len(), 2);
         assert_eq!(hour(database.snapshots().status().next_at.expect("known").0), hour(clock.now().0) + 1);
+    });
+}
+
+#[test]
+fn a_timetable_goes_on_after_the_clock_was_a_year_ahead() {
+    const YEAR_MS: i64 = 365 * 86_400_000;
+    let timed = r#"{ "snapshots": { "timedByUser": true } }"#;
+    let mut world = World::new();
+    world.sim.skip(YEAR_MS);
+    world.run(|tab| async move {
+        let database = opened(&tab, timed).await;
+        run(&database, "INSERT INTO t VALUES (1)");
+        database.snapshots().create(None, Reason::Scheduled).await.expect("takes it");
+        database.close().await.expect("closes");
+    });
+    world.sim.skip(-YEAR_MS);
+    world.run(|tab| async move {
+        let database = opened(&tab, timed).await;
+        let clock = tab.ports.platform.clock.clone();
+        run(&database, "INSERT INTO t VALUES (2)");
+        clock.sleep(3_600_000 + 1000).await;
+        assert_eq!(database.snapshots().list().len(), 2);
+        assert!(database.snapshots().status().next_at.expect("known").since(clock.now()) <= 3_600_000);
     });
 }

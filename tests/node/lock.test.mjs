@@ -8,7 +8,7 @@ import os from 'node:os'
 import path from 'node:path'
 import { after, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { isTidelockError, open } from '../../pkg-js/dist/index.js'
+import { deleteDatabase, isTidelockError, open, recover } from '../../pkg-js/dist/index.js'
 
 const entry = fileURLToPath(new URL('../../pkg-js/dist/index.js', import.meta.url))
 const base = fs.mkdtempSync(path.join(os.tmpdir(), 'tidelock-lock-'))
@@ -92,4 +92,30 @@ test('a process elsewhere has the folder while it lives, and is replaced 10 seco
   const began = performance.now()
   assert.equal(await rows(options), 1)
   assert.ok(performance.now() - began > 8_000, 'its last beat was at most two seconds ago')
+})
+
+test('no file stays open after a database was closed, refused or deleted', {
+  skip: !fs.existsSync('/proc/self/fd') && 'only Linux lists them',
+}, async () => {
+  const options = { ...optionsOf('files'), encryption: { passphrase: 'right' } }
+  const openFiles = () => {
+    const files = fs.readdirSync('/proc/self/fd').map((file) => {
+      try {
+        return fs.readlinkSync(`/proc/self/fd/${file}`)
+      } catch {
+        return '' // That of the listing itself.
+      }
+    })
+    return files.filter((file) => file.startsWith(options.path))
+  }
+  const db = await open(options)
+  await db.close()
+  assert.deepEqual(openFiles(), [])
+  await assert.rejects(open({ ...options, encryption: { passphrase: 'wrong' } }), { code: 'decryption_failed' })
+  assert.deepEqual(openFiles(), [])
+  const inFolder = { storage: 'file', path: options.path }
+  await recover('files', { ...inFolder, encryption: options.encryption })
+  assert.deepEqual(openFiles(), [])
+  await deleteDatabase('files', inFolder)
+  assert.deepEqual(openFiles(), [])
 })

@@ -85,6 +85,34 @@ export default {
     assert.deepEqual(await db.query('SELECT s FROM t'), [{ s: 'first' }])
   },
 
+  'rekey: one that is aborted or takes too long has changed nothing, and one that has changed the secret succeeds':
+    async (t) => {
+      const name = t.freshName()
+      const secrets = [undefined, { passphrase: 'one' }, { passphrase: 'two' }]
+      let now = 0
+      let db = await t.open({ name })
+      await db.exec('CREATE TABLE t (b); INSERT INTO t VALUES (randomblob(100000))')
+      for (const ms of [0, 1, 2, 4, 8, 16, 32, 64, 128]) {
+        const next = (now + 1) % secrets.length
+        const options = ms % 3 === 1 ? { timeoutMs: ms } : { signal: AbortSignal.timeout(ms) }
+        const rejected = await db.rekey(secrets[next] ?? null, options).then(
+          () => undefined,
+          (error) => error,
+        )
+        if (rejected === undefined) now = next
+        else assert.match(`${rejected.code} ${rejected.name}`, /^timeout|TimeoutError$/)
+        await db.close()
+        db = await t.open({ name, encryption: secrets[now] })
+        assert.deepEqual(await db.get('SELECT length(b) AS n FROM t'), { n: 100000 })
+      }
+      // While another call has the connection, it can be stopped.
+      const tx = await db.begin()
+      assert.equal((await t.failure(db.rekey(secrets[1] ?? null, { timeoutMs: 20 }))).code, 'timeout')
+      await tx.rollback()
+      await db.close()
+      await t.open({ name, encryption: secrets[now] })
+    },
+
   'rotateKey: writes go on meanwhile, the secret stays, and what was before can be restored': async (t) => {
     const name = t.freshName()
     const encryption = { passphrase: 'words' }

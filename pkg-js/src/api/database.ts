@@ -413,7 +413,7 @@ export class Database extends Events implements AsyncDisposable {
     this.#connection.check()
     const { live } = this.lifecycle
     if (checked !== null) await live.clearLastResults()
-    await this.#connection.read(options, (core) => core.rekey(checked))
+    await this.#connection.cancellable(options, (core, cancel) => core.rekey(checked, cancel))
     this.#owner.rekeyed(checked ?? undefined)
     // What was stored during the call, by another object.
     if (checked !== null) await live.clearLastResults().catch(() => {})

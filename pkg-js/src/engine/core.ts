@@ -203,7 +203,7 @@ export interface Core {
   cancel(id: number): void
   dropCancel(id: number): void
   /** Encrypts with another passphrase or key; null removes the encryption. */
-  rekey(encryption: Encryption | null): Promise<void>
+  rekey(encryption: Encryption | null, cancel: number): Promise<void>
   /** Encrypts everything with a new data key. */
   rotateKey(cancel: number): Promise<void>
   exportBytes(): Bytes

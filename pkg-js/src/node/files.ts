@@ -148,6 +148,7 @@ export class FolderFiles implements NodeFiles {
       if (got === 0) break
       filled += got
     }
+    this.#settle(name)
     return filled
   }
 
@@ -155,11 +156,18 @@ export class FolderFiles implements NodeFiles {
     const file = this.#changeable(name)
     for (let written = 0; written < bytes.length; )
       written += fs.writeSync(file, bytes, written, bytes.length - written, at + written)
+    this.#settle(name)
   }
 
   truncate(name: string, bytes: number): void {
     fs.ftruncateSync(this.#changeable(name), bytes)
     if (name === this.#lock) this.#lock = undefined
+    this.#settle(name)
+  }
+
+  /** Closes a file of the lock: the last of them is used after the database was closed. */
+  #settle(name: string): void {
+    if (name.startsWith('lock.')) this.close()
   }
 
   sync(name: string): void {

@@ -48,7 +48,7 @@ export interface SnapshotOptions {
    */
   readonly cron?: string | undefined
   /**
-   * How many snapshots without a label to keep.
+   * How many snapshots without a label to keep, besides those for safety, which stay for seven days.
    * @default 3
    */
   readonly keep?: number | undefined

@@ -16,7 +16,7 @@ import {
   type TimeLimit,
   type WriteId,
 } from './protocol.js'
-import { decodeReply, encodeReply } from './reply.js'
+import { decodeReply, encodeReply, noShape } from './reply.js'
 
 /** What the sessions of one engine share. */
 export interface SessionHost {
@@ -228,8 +228,7 @@ export class ClientSession {
 
   #record(connection: ServedConnection, permitId: number, writeId: WriteId, results: readonly PackedResult[]): void {
     const { core } = connection
-    const named = results.map((result) => ({ ...result, columns: core.columns(result.shape) }))
-    const [client, alive, reply] = [this.client, this.#host.takeLiveClients(), encodeReply(named)]
+    const [client, alive, reply] = [this.client, this.#host.takeLiveClients(), encodeReply(results)]
     const keep = alive.length > 0 ? JSON.stringify(alive) : undefined
     connection.sync(() => core.noteApplied(permitId, client, writeId.id, writeId.acknowledged, keep, reply))
   }
@@ -295,16 +294,17 @@ export class ClientSession {
     this.#host.connection?.release(permitId)
   }
 
-  /** Adds the column names to the first result of a shape. */
-  #withColumns(result: PackedResult): PackedResult {
-    if (this.#known.has(result.shape) || result.columns !== undefined) return result
-    this.#known.add(result.shape)
-    return { ...result, columns: this.#connection().core.columns(result.shape) }
+  /** Removes the column names from all but the first result of a shape. */
+  #withNewColumns(result: PackedResult): PackedResult {
+    const { columns: _, ...rest } = result
+    if (this.#known.has(result.shape)) return rest
+    if (result.shape !== noShape) this.#known.add(result.shape)
+    return result
   }
 
-  /** Adds column names to the results, and marks the buffers that are faster transferred than copied. */
+  /** Removes column names that the client has, and marks the buffers that are faster transferred than copied. */
   #withTransfers(done: WorkResult<PackedResult>): Transferred<WorkResult<PackedResult>> {
-    const results = done.results.map((result) => this.#withColumns(result))
+    const results = done.results.map((result) => this.#withNewColumns(result))
     return new Transferred({ ...done, results }, results.map(({ buffer }) => buffer).filter(worthMoving))
   }
 }

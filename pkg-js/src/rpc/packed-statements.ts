@@ -13,6 +13,8 @@ export class PackedStatements implements StatementRunner<readonly ParameterBuffe
   readonly executor: Executor
   readonly #core: Core
   readonly #header: number
+  /** The column names of each shape, since the engine may be closed before a result is sent. */
+  readonly #columns = new Map<number, readonly string[]>()
 
   constructor(core: Core, memory: WebAssembly.Memory) {
     this.executor = new Executor(core, memory)
@@ -66,6 +68,16 @@ export class PackedStatements implements StatementRunner<readonly ParameterBuffe
     const shape = results.shapeId()
     const texts = results.decodedTexts()
     const buffer = copyResult(views, this.#header, texts === undefined)
-    return texts === undefined ? { buffer, shape } : { buffer, shape, texts }
+    const columns = this.#columnsOf(shape)
+    return texts === undefined ? { buffer, shape, columns } : { buffer, shape, columns, texts }
+  }
+
+  #columnsOf(shape: number): readonly string[] {
+    let columns = this.#columns.get(shape)
+    if (columns === undefined) {
+      columns = this.#core.columns(shape)
+      this.#columns.set(shape, columns)
+    }
+    return columns
   }
 }

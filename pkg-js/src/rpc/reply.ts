@@ -3,7 +3,7 @@ import type { PackedResult } from './protocol.js'
 // Results of writes as bytes, kept in the database until their tab has them: the length of a JSON header, the header, the buffers.
 
 /** Encodes the results of one write's statements. */
-export function encodeReply(results: readonly Required<Pick<PackedResult, 'buffer' | 'columns'>>[]): Uint8Array {
+export function encodeReply(results: readonly PackedResult[]): Uint8Array {
   const head = new TextEncoder().encode(
     JSON.stringify(results.map(({ buffer, columns, ...rest }) => ({ ...rest, columns, bytes: buffer.byteLength }))),
   )
@@ -19,7 +19,7 @@ export function encodeReply(results: readonly Required<Pick<PackedResult, 'buffe
 }
 
 /** No engine uses this id: the result carries its column names. */
-const noShape = -1
+export const noShape = -1
 
 /** Decodes what {@link encodeReply} has encoded. */
 export function decodeReply(bytes: Uint8Array): (PackedResult & { readonly columns: readonly string[] })[] {

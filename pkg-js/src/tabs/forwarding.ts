@@ -211,7 +211,7 @@ export class Forwarding {
         this.#actor = args[0] as string | undefined
         return this.#repeatable({}, ({ channel }) => channel.ask('actor', [this.#actor]))
       case 'rekey':
-        return this.#rekey(args[0] as Encryption | null)
+        return this.#rekey(args[0] as Encryption | null, args[1])
       default:
         return isRepeatable(method)
           ? this.#repeatable({}, ({ channel }) => channel.ask('core', [method, ...args]))
@@ -220,11 +220,11 @@ export class Forwarding {
   }
 
   /** Becomes the leader first, because a secret must never leave the tab that was given it: then its own engine is called. */
-  async #rekey(encryption: Encryption | null): Promise<void> {
+  async #rekey(encryption: Encryption | null, cancel: unknown): Promise<void> {
     await this.pendingCalls.call<unknown>({
       writes: true,
       send: async (serving) => {
-        if (serving.isOwn) return serving.channel.ask('core', ['rekey', encryption])
+        if (serving.isOwn) return serving.channel.ask('core', ['rekey', encryption, cancel])
         serving.handOver()
         throw new EngineLost()
       },

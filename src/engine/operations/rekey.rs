@@ -16,6 +16,12 @@ use crate::{
 const EITHER: &str = "Open the database again, with the old or the new secret: one of them fits";
 const AGAIN: &str = "Open the database again, which continues the rotation of its key";
 
+/// Other calls and snapshots wait until this is dropped.
+pub struct Quiet {
+    calls: MutexGuard,
+    snapshots: MutexGuard,
+}
+
 impl Database {
     /// Changes the secret of an encrypted database, encrypts a plain one, or decrypts it with `None`. Other calls wait
     /// meanwhile. If the page dies, the database has either the old or the new secret. Does nothing with
@@ -25,10 +31,26 @@ impl Database {
     /// `invalid_argument` when the user's key can't encrypt; the old secret then stays. If it is unknown whether the new
     /// secret was stored, the database is closed.
     pub async fn rekey(&self, vault: Option<Vault>) -> Result<()> {
+        self.rekey_quiet(self.quiet().await?, vault).await
+    }
+
+    /// Waits until nothing else uses the storage, everything is stored, and no snapshot is being taken: the part of a
+    /// [`rekey`](Self::rekey) that can be cancelled. Fails as a flush does.
+    pub async fn quiet(&self) -> Result<Quiet> {
+        let inner = &*self.inner;
+        let calls = inner.acquire().await?;
+        inner.connection()?;
+        inner.flusher.flush().await?;
+        Ok(Quiet { snapshots: inner.snapshots.pause().await?, calls })
+    }
+
+    /// Does the rest of a [`rekey`](Self::rekey), which must not be cancelled: the secret may have changed.
+    pub async fn rekey_quiet(&self, quiet: Quiet, vault: Option<Vault>) -> Result<()> {
         if self.inner.options.storage == StorageKind::Memory {
-            return self.inner.connection().map(drop);
+            return Ok(());
         }
-        self.change_keys(Box::pin(self.inner.storage.rekey(vault.as_ref())), EITHER).await.map(drop)
+        let change = Box::pin(self.inner.storage.rekey(vault.as_ref()));
+        self.change_keys(quiet, change, EITHER).await.map(drop)
     }
 
     /// Begins to replace the data key of an encrypted database, or continues: [`copy_ahead`](Self::copy_ahead) and
@@ -40,7 +62,8 @@ impl Database {
         if self.inner.options.storage == StorageKind::Memory {
             return self.inner.connection().map(drop);
         }
-        self.change_keys(Box::pin(self.inner.storage.begin_rotation()), AGAIN).await.map(drop)
+        let change = Box::pin(self.inner.storage.begin_rotation());
+        self.change_keys(self.quiet().await?, change, AGAIN).await.map(drop)
     }
 
     /// Makes the data key look as if it had encrypted as often as is safe.
@@ -83,7 +106,10 @@ impl Database {
     pub async fn end_rotation(&self, copied: Result<Option<Rotation>>) -> Result<()> {
         let storage = &self.inner.storage;
         let ended = match copied {
-            Ok(Some(rotation)) => self.change_keys(Box::pin(storage.end_rotation(&rotation)), AGAIN).await,
+            Ok(Some(rotation)) => match self.quiet().await {
+                Ok(quiet) => self.change_keys(quiet, Box::pin(storage.end_rotation(&rotation)), AGAIN).await,
+                Err(error) => Err(error),
+            },
             Ok(None) => return Ok(()),
             Err(error) => Err(error),
         };
@@ -92,7 +118,9 @@ impl Database {
         let ended = ended.map(drop);
         if full {
             // A failure keeps the next key, and so the copies.
-            drop(self.change_keys(Box::pin(storage.abandon_rotation()), AGAIN).await);
+            if let Ok(quiet) = self.quiet().await {
+                drop(self.change_keys(quiet, Box::pin(storage.abandon_rotation()), AGAIN).await);
+            }
         }
         if ended.is_ok() || full {
             self.sweep().await;
@@ -107,23 +135,19 @@ impl Database {
         }
     }
 
-    /// Runs a change of the keys while nothing else uses the storage. Returns the guard of the mutex. `hint` is that of the
-    /// error when the outcome is unknown.
-    async fn change_keys(&self, change: LocalFuture<'_, Rekeyed>, hint: &str) -> Result<MutexGuard> {
+    /// Runs a change of the keys. Returns the guard of the mutex. `hint` is that of the error when the outcome is unknown.
+    async fn change_keys(&self, quiet: Quiet, change: LocalFuture<'_, Rekeyed>, hint: &str) -> Result<MutexGuard> {
         let inner = &*self.inner;
-        let guard = inner.acquire().await?;
-        inner.connection()?;
-        inner.flusher.flush().await?;
-        let snapshots_guard = inner.snapshots.pause().await?;
+        let Quiet { calls, snapshots } = quiet;
         let rekeyed = change.await;
-        drop(snapshots_guard);
+        drop(snapshots);
         match rekeyed {
-            Rekeyed::Done => Ok(guard),
+            Rekeyed::Done => Ok(calls),
             Rekeyed::Unchanged(error) => Err(error),
             Rekeyed::Unknown(error) => {
                 inner.closing.set(true);
                 let _ = inner.release_resources().await;
-                drop(guard);
+                drop(calls);
                 inner.events.emit(Event::Close(EngineCloseEvent { reason: CloseReason::Closed }));
                 Err(error.hint(hint))
             }

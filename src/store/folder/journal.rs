@@ -11,12 +11,14 @@ use crate::{
     collections::{Map, Set},
     error::{Error, Result},
     format::{LayoutWriter, Reader},
-    ports::{Files, LogKey, StoredRecord, write_with_reserve},
+    ports::{Files, LogKey, RESERVE, StoredRecord, write_with_reserve},
     store::failure::corrupt,
 };
 
-/// A segment is sealed only when it has this many times the bytes of its first two frames, each of which has the whole
-/// state except the log.
+/// The size of a disk's sector in bytes, or more.
+const SECTOR_BYTES: usize = 4096;
+/// A segment is sealed only when it has this many times the bytes of its first two frames without padding, each of which
+/// has the whole state except the log.
 const START_SHARE: u64 = 4;
 /// The number of the first segment.
 const FIRST_SEGMENT: u64 = 1;
@@ -86,8 +88,9 @@ impl Journal {
                 _ => return Err(damaged(segments[0])),
             }
         }
-        // The first segment may be what a killed process left; later ones, and chunks, are of a database.
-        match segments.iter().any(|segment| *segment > FIRST_SEGMENT) || has_chunks(&*files, &names)? {
+        // The first segment may be what a killed process left; later ones, chunks and a filled reserve are of a database.
+        let is_past = segments.iter().any(|segment| *segment > FIRST_SEGMENT);
+        match is_past || has_bytes(&*files, &names)? {
             true => Err(segments.first().map_or_else(missing, |newest| damaged(*newest))),
             false => Ok(None),
         }
@@ -131,8 +134,9 @@ impl Journal {
         let name = segment_name(self.place.segment);
         self.seen = files.size(&name)?.unwrap_or(0);
         let mut frames = Frames::from(&*files, self.place);
-        let (mut found, mut transaction, mut count) = (Found::Unfinished, Vec::new(), 0_u64);
+        let (mut found, mut transaction, mut count, mut end) = (Found::Unfinished, Vec::new(), 0_u64, 0);
         while let Some(frame) = frames.next()? {
+            let begin = std::mem::replace(&mut end, frames.place().at);
             let is_start = frame.kind == FrameKind::Start;
             // The second frame repeats the first one.
             if count != 1 && is_start != (count == 0) {
@@ -140,7 +144,7 @@ impl Journal {
             }
             count += 1;
             if is_start {
-                self.start_bytes = frames.place().at;
+                self.start_bytes = 2 * (end - begin);
             }
             let last = frame.last;
             if found == Found::Unfinished {
@@ -187,13 +191,19 @@ impl Journal {
         }
     }
 
-    /// Appends one transaction atomically. `sync`: it survives a power cut.
-    pub fn append(&mut self, entries: Vec<JournalEntry>, sync: bool) -> Result<()> {
+    /// Appends one transaction atomically, and takes its entries. `sync`: it survives a power cut.
+    pub fn append(&mut self, entries: &mut Vec<JournalEntry>, sync: bool) -> Result<()> {
+        let uses_reserve = sync && may_use_reserve(entries);
+        self.append_with(entries, sync, uses_reserve)
+    }
+
+    /// Does the same, with the reserve on a full disk or without.
+    pub fn append_with(&mut self, entries: &mut Vec<JournalEntry>, sync: bool, uses_reserve: bool) -> Result<()> {
         let name = segment_name(self.place.segment);
         let files = self.files.clone();
-        let written = match sync && may_use_reserve(&entries) {
-            true => write_with_reserve(&*files, || self.write_frames(&name, &entries, sync)),
-            false => self.write_frames(&name, &entries, sync),
+        let written = match uses_reserve {
+            true => write_with_reserve(&*files, || self.write_frames(&name, entries, sync)),
+            false => self.write_frames(&name, entries, sync),
         };
         let end = match written {
             Ok(end) => end,
@@ -208,7 +218,7 @@ impl Journal {
         if sync {
             self.synced = end.at;
         }
-        for (kind, body) in entries {
+        for (kind, body) in entries.drain(..) {
             self.state.apply(&Frame { kind, last: true, body });
         }
         Ok(())
@@ -232,7 +242,7 @@ impl Journal {
             put_key(&mut body, newest);
         }
         // Without the record, everything is stored all the same.
-        let _ = self.append(vec![(FrameKind::Head, body.0)], false);
+        let _ = self.append(&mut vec![(FrameKind::Head, body.0)], false);
         self.appended = false;
         Ok(())
     }
@@ -263,7 +273,7 @@ impl Journal {
         self.is_damaged.then(|| {
             let name = segment_name(self.place.segment);
             format!("{name} was damaged, and was read without the damaged place: a snapshot that was only noted there isn't \
-                listed any more; the data is complete. Take another snapshot")
+                listed any more. Take another snapshot")
         })
     }
 
@@ -326,7 +336,10 @@ impl Journal {
             self.files.truncate(name, 0)?;
             self.files.sync(name)?;
         }
-        let (mut piece, mut begun, body) = (Vec::new(), start, state.encode());
+        let (mut piece, mut begun, mut body) = (Vec::new(), start, state.encode());
+        let length = body.len();
+        // No sector of a disk has both copies: it may become unreadable as a whole.
+        body.resize(length.max(SECTOR_BYTES - HEADER), 0);
         // Twice: when the segments before are removed, the state is nowhere else. The second one says that the first was synced: one
         // that a power cut tore isn't damage.
         for _ in 0..2 {
@@ -337,6 +350,7 @@ impl Journal {
             if at == 0 {
                 self.files.sync(name)?;
             }
+            body.truncate(length);
         }
         drop((piece, body));
         let mut end = begun;
@@ -356,7 +370,8 @@ impl Journal {
             }
         }
         (self.state, self.place) = (state, end);
-        (self.synced, self.start_bytes, self.seen, self.is_damaged) = (end.at, begun.at, end.at, false);
+        (self.synced, self.start_bytes, self.seen, self.is_damaged) =
+            (end.at, 2 * (HEADER + length) as u64, end.at, false);
         if old.segment >= FIRST_SEGMENT {
             // Another process with this folder open notices the grown file, and looks for the next segment.
             let mut seal = Vec::new();
@@ -476,13 +491,13 @@ fn damaged(segment: u64) -> Error {
 }
 
 fn missing() -> Error {
-    corrupt("The database's journal is missing: without it, the packs in its folder can't be read")
+    corrupt("The database's journal is missing: without it, the rest of its folder can't be read")
         .hint("Restore the folder from a backup; deleteDatabase removes what is left")
 }
 
-/// Returns whether a pack among these files has bytes.
-fn has_chunks(files: &dyn Files, names: &[String]) -> Result<bool> {
-    for name in names.iter().filter(|name| pack_number(name).is_some()) {
+/// Returns whether these files have bytes that are written only when there is a journal: chunks, or the reserve.
+fn has_bytes(files: &dyn Files, names: &[String]) -> Result<bool> {
+    for name in names.iter().filter(|name| pack_number(name).is_some() || *name == RESERVE) {
         if files.size(name)?.is_some_and(|bytes| bytes > 0) {
             return Ok(true);
         }

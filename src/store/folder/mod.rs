@@ -104,10 +104,15 @@ pub fn remove(files: &dyn Files) -> Result<()> {
     let names = files.list()?;
     let mut segments: Vec<u64> = names.iter().filter_map(|name| segment_number(name)).collect();
     segments.sort_unstable();
+    // The reserve is removed first, because it says that there was a journal; emptied, since it may be back after a power cut.
+    if names.iter().any(|name| name == RESERVE) {
+        files.truncate(RESERVE, 0)?;
+        files.sync(RESERVE)?;
+        files.remove(RESERVE)?;
+    }
     // The newest segment is removed last: without it an older state would open.
     segments.iter().try_for_each(|number| files.remove(&segment_name(*number)))?;
-    let others = |name: &&String| pack_number(name).is_some() || **name == RESERVE;
-    names.iter().filter(others).try_for_each(|name| files.remove(name))?;
+    names.iter().filter(|name| pack_number(name).is_some()).try_for_each(|name| files.remove(name))?;
     files.close();
     Ok(())
 }

@@ -1,7 +1,8 @@
 //! The packs of a folder: files of chunks, one after the other, to which bytes are only added.
 //!
 //! A deleted chunk leaves its bytes behind. A pack with none but such bytes is removed; of one with too many, the
-//! chunks move to another pack first.
+//! chunks move to another pack first. Where a full disk has no room for that, its last chunks move into such bytes before
+//! them, and the pack is cut short.
 
 use std::rc::Rc;
 
@@ -130,6 +131,35 @@ impl Packs {
                 let _ = self.files.truncate(&name, *end);
             }
         }
+    }
+
+    /// Returns the last chunks of the packs that fit into unused bytes before them, and where: at most `most` chunks, each from
+    /// its extent to another one.
+    pub fn foldable(&self, state: &State, most: usize) -> Vec<(ChunkId, Extent, Extent)> {
+        let mut chunks: Vec<_> = state.chunks.iter().collect();
+        chunks.sort_unstable_by_key(|(_, extent)| (extent.pack, extent.at));
+        let mut moves = Vec::new();
+        for pack in chunks.chunk_by(|(_, one), (_, next)| one.pack == next.pack) {
+            // The unused bytes: where, and how many.
+            let (mut unused, mut end) = (Vec::with_capacity(pack.len()), 0);
+            for (_, extent) in pack {
+                unused.push((end, extent.at.saturating_sub(end)));
+                end = end.max(extent.at.saturating_add(extent.length.into()));
+            }
+            for (id, from) in pack.iter().rev() {
+                let length = u64::from(from.length);
+                let fits = |(at, room): &&mut (u64, u64)| length > 0 && *room >= length && *at + length <= from.at;
+                let Some((at, room)) = unused.iter_mut().find(fits).filter(|_| moves.len() < most) else { break };
+                moves.push(((*id).clone(), **from, Extent { at: *at, ..**from }));
+                (*at, *room) = (*at + length, *room - length);
+            }
+        }
+        moves
+    }
+
+    /// Writes a chunk's bytes to an extent, synced with [`Files::sync`] by the caller.
+    pub fn put(&self, to: Extent, bytes: &[u8]) -> Result<()> {
+        self.files.write(&pack_name(to.pack), to.at, bytes)
     }
 
     /// Returns a pack whose chunks should move to another one: that with the least to move, since a full disk may have room for

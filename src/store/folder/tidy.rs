@@ -3,14 +3,21 @@
 use super::{
     FolderInner,
     frames::FrameKind,
-    journal::Journal,
+    journal::{Journal, JournalEntry},
     packs::pack_name,
     state::{Extent, put_chunk},
 };
-use crate::{error::Result, format::LayoutWriter, ports::ChunkId};
+use crate::{
+    collections::Set,
+    error::{ErrorCode, Result},
+    format::LayoutWriter,
+    ports::ChunkId,
+};
 
 /// How many chunks move from one pack to another at a time: together they are held in memory.
 const MOVED_AT_ONCE: usize = 64;
+/// How many times so many chunks move at once on a full disk: a large database is made smaller step by step.
+const MOST_FOLDS: usize = 64;
 
 impl FolderInner {
     /// Removes files left by crashes. A file that can't be removed now is removed another time.
@@ -26,11 +33,45 @@ impl FolderInner {
     /// Moves chunks out of packs with too many unused bytes, which frees space for the rest; seals a long segment. What fails
     /// here is done another time: the transaction before it is complete.
     pub(super) async fn tidy(&self, deletes: bool) {
-        while deletes && matches!(self.move_chunks().await, Ok(true)) {}
+        if deletes {
+            let mut moved = Ok(true);
+            while matches!(moved, Ok(true)) {
+                moved = self.move_chunks().await;
+            }
+            if moved.is_err_and(|error| error.is(ErrorCode::StorageQuotaExceeded)) {
+                let _ = self.with(|slot| slot.as_mut().map_or(Ok(false), |journal| self.fold_packs(journal)));
+            }
+        }
         let _ = self.seal_long().await;
         if deletes {
             self.files.refill_reserve();
         }
+    }
+
+    /// Moves chunks from the ends of packs into unused bytes before them, which needs no room but for the frames that say so,
+    /// and cuts the packs short. Returns whether there were any. All chunks that are in a pack must be in the journal.
+    ///
+    /// What is overwritten belongs to no chunk, since deletions are synced; until a move is synced, the chunk is where it was.
+    pub(super) fn fold_packs(&self, journal: &mut Journal) -> Result<bool> {
+        let mut folded = false;
+        for _ in 0..MOST_FOLDS {
+            let moves = self.packs.foldable(&journal.state, MOVED_AT_ONCE);
+            if moves.is_empty() {
+                break;
+            }
+            let mut packs = Set::new();
+            for (_, from, to) in &moves {
+                let bytes = self.packs.read(*from, Vec::new())?.unwrap_or_default();
+                self.packs.put(*to, &bytes)?;
+                packs.insert(to.pack);
+            }
+            packs.iter().try_for_each(|pack| self.files.sync(&pack_name(*pack)))?;
+            let mut entries = moves.iter().map(|(id, _, to)| put_entry(id, *to)).collect();
+            journal.append_with(&mut entries, true, true)?;
+            self.packs.remove_unused(&journal.state);
+            folded = true;
+        }
+        Ok(folded)
     }
 
     async fn seal_long(&self) -> Result<()> {
@@ -61,15 +102,17 @@ impl FolderInner {
                     |(_, extent): &(ChunkId, Extent)| Ok(self.packs.read(*extent, Vec::new())?.unwrap_or_default());
                 let bytes: Vec<Vec<u8>> = chunks.iter().map(read).collect::<Result<_>>()?;
                 let extents = self.packs.add(target, bytes.iter().map(Vec::as_slice))?;
-                let entry = |((id, _), extent): (&(ChunkId, Extent), Extent)| {
-                    let mut body = LayoutWriter::default();
-                    put_chunk(&mut body, id, extent);
-                    (FrameKind::PutChunk, body.0)
-                };
-                journal.append(chunks.iter().zip(extents).map(entry).collect(), true)?;
+                let entries = chunks.iter().zip(extents).map(|((id, _), extent)| put_entry(id, extent));
+                journal.append(&mut entries.collect(), true)?;
             }
             self.packs.remove_unused(&journal.state);
             Ok(true)
         })
     }
+}
+
+fn put_entry(id: &ChunkId, extent: Extent) -> JournalEntry {
+    let mut body = LayoutWriter::default();
+    put_chunk(&mut body, id, extent);
+    (FrameKind::PutChunk, body.0)
 }

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     collections::Map,
-    error::{Error, Result},
+    error::{Error, ErrorCode, Result},
     format::LayoutWriter,
     ports::{Durability, Guard, Key, LogKey, RESERVE, Transaction, Write},
     store::failure::{lock_lost, missing_chunk},
@@ -67,14 +67,21 @@ impl FolderInner {
                 None if !claims => return Err(lock_lost()),
                 None => slot.insert(Journal::create(self.files.clone(), self.segment_bytes)?),
             };
-            let PreparedWrites { entries, replaced, sync } = self.prepare(journal, transaction)?;
+            let PreparedWrites { mut entries, replaced, sync } = self.prepare(journal, transaction)?;
             // A transaction without changes may still promise that all before it survives a power cut.
             if entries.is_empty() && replaced.is_empty() && !sync {
                 return Ok(());
             }
             let segments = journal.segments();
             if replaced.is_empty() {
-                journal.append(entries, sync)?
+                let appended = journal.append(&mut entries, sync);
+                let is_full = matches!(&appended, Err(error) if error.is(ErrorCode::StorageQuotaExceeded));
+                let has_chunks = entries.iter().any(|(kind, _)| *kind == FrameKind::PutChunk);
+                if is_full && !has_chunks && self.fold_packs(journal)? {
+                    journal.append(&mut entries, sync)?;
+                } else {
+                    appended?;
+                }
             } else {
                 journal.rewrite(entries, &replaced)?
             }

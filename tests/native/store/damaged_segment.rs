@@ -318,6 +318,41 @@ fn a_newest_segment_that_is_missing_is_damage() {
 }
 
 #[test]
+fn a_sector_that_is_lost_costs_nothing_at_the_beginning_of_a_segment() {
+    for how in ALL {
+        let disk = made(how);
+        let name = format!("journal.{}", segments(&disk).last().unwrap());
+        for length in [128, 512, 4096] {
+            let damaged = disk.copied();
+            damaged.change(&name, |bytes| bytes[..length].fill(0));
+            let (rows, snapshots, warnings) = opened(&damaged, how.secrets().0).unwrap();
+            assert_eq!((rows, snapshots), (ROWS, SNAPSHOTS), "{how:?}, {length}");
+            assert_eq!(warnings, [WarningCode::StorageDamaged], "{how:?}, {length}");
+        }
+    }
+}
+
+#[test]
+fn a_database_without_snapshots_whose_journal_is_gone_is_no_new_one() {
+    let disk = SimDisk::default();
+    let (mut sim, on) = (Sim::new(1), disk.clone());
+    let platform = sim.platform();
+    sim.run(async move {
+        let page = Page::open(on.store_of(1 << 20), &platform).await.unwrap();
+        page.commit("CREATE TABLE t(v); INSERT INTO t VALUES (1)").await.unwrap();
+        page.storage.close().await.unwrap();
+    });
+    assert_eq!(segments(&disk), [1]);
+    let (missing, empty, zeros) = (disk.copied(), disk.copied(), disk.copied());
+    missing.remove("journal.1").unwrap();
+    empty.change("journal.1", Vec::clear);
+    zeros.change("journal.1", |bytes| bytes.fill(0));
+    for damaged in [missing, empty, zeros] {
+        assert_eq!(opened(&damaged, None).map_err(code), Err(ErrorCode::DatabaseCorrupt));
+    }
+}
+
+#[test]
 fn packs_without_a_journal_are_damage() {
     let disk = made(Made::Plain);
     for segment in segments(&disk) {

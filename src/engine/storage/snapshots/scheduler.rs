@@ -142,8 +142,10 @@ impl SnapshotsInner {
     async fn run_schedule(this: Weak<Self>, mut stopped: oneshot::Receiver<()>) {
         if let Some(inner) = this.upgrade().filter(|inner| inner.options.enabled && inner.timetable.get().is_some()) {
             // A snapshot that was due while the database was closed is taken now.
-            let newest = inner.status.borrow().last_success;
-            let first = inner.next_due(newest.unwrap_or(inner.now())).await;
+            let now = inner.now();
+            // One of the future says nothing: the clock was set back.
+            let newest = inner.status.borrow().last_success.filter(|newest| *newest <= now);
+            let first = inner.next_due(newest.unwrap_or(now)).await;
             inner.set_next(first.map(|first| first.max(inner.now())));
         }
         loop {
