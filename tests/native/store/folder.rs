@@ -637,7 +637,7 @@ fn run(seed: u64, stop_at: u64, end: End, most: &Rc<[Cell<u64>; 2]>) -> bool {
         // The acceptable states: the last acknowledged one, and later ones.
         let mut possible = vec![model.clone()];
         for number in 0..25 {
-            if number == 12 && seed % 2 == 0 {
+            if number == 12 && seed.is_multiple_of(2) {
                 // From here on, little room but what goes makes.
                 disk.set_capacity((disk.used() as u64 + chance.below(1000)).max(1));
             }
