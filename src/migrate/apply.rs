@@ -250,11 +250,11 @@ impl<'c> Attempt<'c> {
     fn undo_changes(&mut self) -> Result<()> {
         // Some errors (RAISE(ROLLBACK), a full disk) have already rolled back.
         if self.connection.in_transaction() {
-            self.connection.exec(if self.nested {
-                "ROLLBACK TO tidelock_migration; RELEASE tidelock_migration"
-            } else {
-                "ROLLBACK"
-            })?;
+            let rollback = match self.nested {
+                true => "ROLLBACK TO tidelock_migration; RELEASE tidelock_migration",
+                false => "ROLLBACK",
+            };
+            self.connection.without_deadline(|| self.connection.exec(rollback))?;
         }
         match self.contents.take() {
             Some(contents) => self.connection.replace_with(&contents),

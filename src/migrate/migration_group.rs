@@ -64,7 +64,7 @@ impl Drop for MigrationGroup<'_> {
         }
         // The error that led here is more useful than that of a rollback. Some errors have already rolled back.
         if self.connection.in_transaction() {
-            let _ = self.connection.exec("ROLLBACK");
+            let _ = self.connection.without_deadline(|| self.connection.exec("ROLLBACK"));
         }
         let _ = self.connection.enforce_foreign_keys(self.enforced);
     }

@@ -146,7 +146,8 @@ pub(super) async fn recover(paging: &Paging) -> Result<Recovered> {
     if let Some(base) = &state.base {
         error = error.detail("snapshotId", base.generation.to_string());
     }
-    if state.end.lsn > 0 {
+    // A log without any pages before the damage has no state.
+    if state.end.lsn > 0 && state.file.bytes() > 0 {
         error = error.detail("lastGoodAt", state.end.time.to_string());
     }
     Err(error)

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { freshName, suite, test, until } from './harness.mjs'
 import { rounds } from './killing.mjs'
+import { close, hang, opened } from './tabs-harness.mjs'
 
 const context = suite()
 const onPage = { only: 'current', because: 'the database is opened in a worker where that matters' }
@@ -445,4 +446,38 @@ test('of two openings with different storages, in a page or in two tabs, one mak
     assert.equal((await found(pages[0], name)).storages.length, 1)
   }
   await Promise.all(pages.map((page) => page.close()))
+})
+
+test('a move that has no room left to mark the original has moved it all the same', onPage, async () => {
+  const page = await context.page()
+  const devtools = await page.context().newCDPSession(page)
+  const setQuota = (given) => devtools.send('Storage.overrideQuotaForOrigin', { origin: context.url, ...given })
+  for (const extra of [200_000, 1_000_000, 3_000_000]) {
+    const name = freshName()
+    const at = await made(page, name, 'opfs', { bytes: 1_000_000 })
+    const { usage } = await page.evaluate(() => navigator.storage.estimate())
+    await setQuota({ quotaSize: usage + extra })
+    const failed = await move(page, name, { to: 'indexeddb' })
+    await setQuota({})
+    if (failed.code !== undefined) assert.equal(failed.code, 'storage_quota_exceeded')
+    const place = failed.code === undefined ? 'indexeddb' : 'opfs'
+    assert.deepEqual((await found(page, name)).storages, [place], `with ${extra} bytes more`)
+    await checkContent(page, name, place, at)
+  }
+  await page.close()
+})
+
+test('a database that another tab has open is not moved while no tab leads', onPage, async () => {
+  const [leader, follower] = await opened(context, 2)
+  const name = await leader.evaluate(() => window.db.name)
+  await leader.evaluate(() => window.db.exec('CREATE TABLE t (n)'))
+  const goOn = await hang(follower)
+  await leader.evaluate(() => window.db.close())
+  assert.equal((await move(leader, name, { to: 'opfs' })).code, 'database_in_use')
+  await goOn()
+  assert.deepEqual(await follower.evaluate(() => window.db.run('INSERT INTO t VALUES (1)')), {
+    changes: 1,
+    lastInsertRowid: 1,
+  })
+  await close([leader, follower])
 })

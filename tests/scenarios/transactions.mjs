@@ -60,6 +60,33 @@ async function refusedLater(t) {
 }
 
 export default {
+  'a call that takes longer than timeoutMs has changed nothing, and the next one works': async (t) => {
+    const db = await t.open()
+    await db.exec('CREATE TABLE t (call INTEGER, b BLOB)')
+    const literal = `x'${'ab'.repeat(100_000)}'`
+    const large = new Uint8Array(1_000_000)
+    const calls = [
+      (n, options) =>
+        db.exec(`BEGIN; INSERT INTO t VALUES (${n}, ${literal}); INSERT INTO t VALUES (${n}, 1); COMMIT`, options),
+      (n, options) => db.exec(`INSERT INTO t VALUES (${n}, ${literal}); INSERT INTO t VALUES (${n}, 1)`, options),
+      (n, options) => db.run('INSERT INTO t VALUES (?, ?)', [n, large], options),
+      (n, options) => db.query('INSERT INTO t VALUES (?, ?) RETURNING call', [n, large], options),
+      (n, options) => db.runMany('INSERT INTO t VALUES (?, ?)', Array(200).fill([n, 'x']), options),
+      (n, options) => db.transaction((tx) => tx.run('INSERT INTO t VALUES (?, ?)', [n, large], options)),
+    ]
+    const done = []
+    for (let n = 0; n < 90; n++) {
+      try {
+        await calls[n % calls.length](n, { timeoutMs: 1 + (n % 5) })
+        done.push({ call: n })
+      } catch (error) {
+        assert.equal(error.code, 'timeout')
+      }
+    }
+    await db.batch([{ sql: 'DELETE FROM t WHERE call < 0' }])
+    assert.deepEqual(await db.query('SELECT DISTINCT call FROM t ORDER BY call'), done)
+  },
+
   'runMany and batch are one transaction each': async ({ memory, failure }) => {
     const { db, ids } = await table(memory)
     const many = await failure(db.runMany('INSERT INTO t VALUES (?)', [[1], [2], [1]]))

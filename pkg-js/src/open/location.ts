@@ -50,13 +50,15 @@ async function foundInFiles(name: string): Promise<boolean | 'unreadable'> {
   }
 }
 
-/** Marks a database as one that is moved. The caller holds its lock. Rejects with `storage_unavailable`. */
+/** Marks a database as one that is moved. The caller holds its lock. Rejects with `storage_unavailable` and `storage_quota_exceeded`. */
 export async function beginMove(name: string): Promise<void> {
   try {
     await (await privateFolder(true))?.getFileHandle(movingName(name), { create: true })
   } catch (cause) {
-    throw new TidelockError('storage_unavailable', `The browser refused to create the file ${movingName(name)}`, {
-      hint: 'The database is where it was. Try again; cause is the error of the browser',
+    const isFull = (cause as Error).name === 'QuotaExceededError'
+    const code = isFull ? 'storage_quota_exceeded' : 'storage_unavailable'
+    throw new TidelockError(code, `The browser refused to create the file ${movingName(name)}`, {
+      hint: `The database is where it was. ${isFull ? 'Free space' : 'Try again'}; cause is the error of the browser`,
       cause,
     })
   }
@@ -76,19 +78,30 @@ export async function endMove(name: string, timeoutMs = removalTimeoutMs): Promi
   await removeEntry(movingName(name), timeoutMs)
 }
 
-/** Does the same where the lock is free. What can't be removed is left to a later call: the rule holds meanwhile. */
-async function endMoveIfFree(name: string): Promise<void> {
-  if (!(await isMoving(name))) return
-  const work = (lock: Lock | null) => (lock === null ? undefined : endMove(name, 1000).catch(() => {}))
-  await navigator.locks.request(prefix + name, { ifAvailable: true }, work)
+/**
+ * Does the same where the lock is free, and returns whether it is. What can't be removed is left to a later call: the rule holds meanwhile.
+ */
+async function endMoveIfFree(name: string): Promise<boolean> {
+  if (!(await isMoving(name))) return true
+  return navigator.locks.request(prefix + name, { ifAvailable: true }, async (lock) => {
+    if (lock !== null) await endMove(name, 1000).catch(() => {})
+    return lock !== null
+  })
 }
 
-/** Rejects with `invalid_argument` when another storage of the browser has the database: here it would be opened as a new one. */
+/**
+ * Rejects with `invalid_argument` when another storage of the browser has the database: here it would be opened as a new one. While it is being
+ * moved, that is `database_in_use`.
+ */
 export async function requireHere(name: string, storage: BrowserStorage): Promise<void> {
-  await endMoveIfFree(name)
+  const isFree = await endMoveIfFree(name)
   const places = await storagesOf(name)
   const [place] = places
   if (place === undefined || places.includes(storage)) return
+  if (!isFree)
+    throw new TidelockError('database_in_use', `The database '${name}' is being moved to another storage`, {
+      hint: 'Open it when moveStorage has ended, in the storage to which it moves',
+    })
   throw invalid(`The database '${name}' is in storage '${place}'`, {
     hint: `Open it with storage: '${place}', or move it with moveStorage('${name}', { to: '${storage}' })`,
     details: { option: 'storage' },

@@ -67,6 +67,11 @@ export async function moveStorage(name: string, options: MoveStorageOptions): Pr
     await beginMove(name)
     try {
       await copy(checked, opening, stolen)
+    } catch (error) {
+      if (stolen.aborted) throw error
+      await endMove(name)
+      // The last step only marks the original as moved. If the disk has no room for that, it is removed all the same.
+      if (String(await storagesOf(name)) !== to) throw error
     } finally {
       // Another holder may use by now what is there.
       if (!stolen.aborted) await endMove(name)

@@ -1,5 +1,7 @@
 import { TidelockError } from '../base/errors.js'
 import { prefix } from '../base/stored-name.js'
+import { namesHeldUnder } from '../tabs/locks.js'
+import { namesOf } from '../tabs/messages.js'
 import { withHolder } from './in-use.js'
 import { readHeadInfo } from './stored-place.js'
 
@@ -16,8 +18,10 @@ export async function whileClosed(
   let isHeld = false
   const run = async (lock: Lock | null) => {
     isHeld = lock !== null
-    if (isHeld) await work(stolen.signal)
-    return isHeld
+    // Between two leaders no tab has the lock, but the other tabs have the database open.
+    const isOpen = !isHeld || (!steal && (await namesHeldUnder(namesOf(name).client)).length > 0)
+    if (!isOpen) await work(stolen.signal)
+    return !isOpen
   }
   const asked = navigator.locks.request(prefix + name, steal ? { steal } : { ifAvailable: true }, run)
   // Only the browser rejects so: what `work` throws is an error of this package.

@@ -373,6 +373,11 @@ impl Inner {
     fn run_as_written(&self, connection: &Connection, sql: &str) -> Result<()> {
         let enforced = connection.enforces_foreign_keys()?;
         let result = self.run_script(connection, sql, Authority::Script);
+        connection.without_deadline(|| self.end_as_written(connection, enforced, result))
+    }
+
+    /// Rolls back what such a script has left open.
+    fn end_as_written(&self, connection: &Connection, enforced: bool, result: Result<()>) -> Result<()> {
         let open = connection.in_transaction();
         if open {
             connection.run("ROLLBACK", &[])?;

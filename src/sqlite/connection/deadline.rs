@@ -31,13 +31,16 @@ pub(in crate::sqlite) struct Countdown {
     left: f64,
     interval: c_int,
     db: *mut ffi::sqlite3,
+    /// The statement that is being stepped, or null.
+    running: *mut ffi::sqlite3_stmt,
 }
 
 impl Countdown {
     /// Installs the deadline on a connection. The box must live until the connection has another deadline, or is closed.
     pub(in crate::sqlite) fn begin(db: *mut ffi::sqlite3, mut deadline: Deadline) -> Box<Self> {
         let left = deadline();
-        let mut countdown = Box::new(Self { deadline, left, interval: *INTERVALS.start(), db });
+        let mut countdown =
+            Box::new(Self { deadline, left, interval: *INTERVALS.start(), db, running: std::ptr::null_mut() });
         countdown.register();
         countdown
     }
@@ -47,6 +50,19 @@ impl Countdown {
         // SAFETY: the connection is open.
         unsafe { ffi::sqlite3_progress_handler(self.db, 0, None, std::ptr::null_mut()) };
         self.deadline
+    }
+
+    /// Sets the statement that is being stepped, or null, and returns the one before.
+    pub(in crate::sqlite) fn set_running(&mut self, statement: *mut ffi::sqlite3_stmt) -> *mut ffi::sqlite3_stmt {
+        std::mem::replace(&mut self.running, statement)
+    }
+
+    /// Returns whether the running statement is to be stopped. SQLite also asks when it has ended: an error would then say that
+    /// a change failed which is made, or even committed.
+    fn stops(&mut self) -> bool {
+        // SAFETY: null, or the statement of a step that hasn't returned.
+        let has_ended = !self.running.is_null() && unsafe { ffi::sqlite3_stmt_busy(self.running) } == 0;
+        self.is_over() && !has_ended
     }
 
     /// Returns whether the deadline has passed, and adapts the interval to the time since the last call.
@@ -68,11 +84,11 @@ impl Countdown {
         let context = std::ptr::from_mut(self).cast();
         // SAFETY: the connection is open. The box of `self` stays where it is until its end(), or until the connection,
         // closed by then, is dropped.
-        unsafe { ffi::sqlite3_progress_handler(self.db, self.interval, Some(is_over), context) };
+        unsafe { ffi::sqlite3_progress_handler(self.db, self.interval, Some(stops), context) };
     }
 }
 
-unsafe extern "C" fn is_over(context: *mut c_void) -> c_int {
+unsafe extern "C" fn stops(context: *mut c_void) -> c_int {
     // SAFETY: the context is the box of begin(); no other code uses it while SQLite runs.
-    c_int::from(unsafe { (*context.cast::<Countdown>()).is_over() })
+    c_int::from(unsafe { (*context.cast::<Countdown>()).stops() })
 }

@@ -87,7 +87,7 @@ impl Connection {
         // Some errors (a full database, an interrupt, no memory) make SQLite roll back everything by itself.
         if result.is_err() && self.in_transaction() {
             // The error of `work` is more useful than an error of the rollback.
-            let _ = self.exec(rollback);
+            let _ = self.without_deadline(|| self.exec(rollback));
         }
         result
     }
@@ -153,6 +153,19 @@ impl Connection {
         let before = kept.take().map(|countdown| countdown.end());
         *kept = deadline.map(|deadline| Countdown::begin(self.db, deadline));
         before
+    }
+
+    /// Runs work that the deadline must not interrupt, such as a rollback after it has passed.
+    pub fn without_deadline<T>(&self, work: impl FnOnce() -> T) -> T {
+        let deadline = self.set_deadline(None);
+        let done = work();
+        self.set_deadline(deadline);
+        done
+    }
+
+    pub(in crate::sqlite) fn set_running(&self, statement: *mut ffi::sqlite3_stmt) -> *mut ffi::sqlite3_stmt {
+        let mut deadline = self.deadline.borrow_mut();
+        deadline.as_mut().map_or(std::ptr::null_mut(), |countdown| countdown.set_running(statement))
     }
 
     /// Checks the deadline between two statements.

@@ -82,8 +82,10 @@ impl Connection {
     /// Steps a statement, and reads its effects again if SQLite recompiled it.
     pub(in crate::sqlite) fn step(&self, prepared: &PreparedStatement) -> Result<Step> {
         self.watcher.begin(prepared.authority);
+        let outer = self.set_running(prepared.raw);
         // SAFETY: the statement is alive and belongs to this connection.
         let code = unsafe { ffi::sqlite3_step(prepared.raw) };
+        self.set_running(outer);
         if self.watcher.asked() && prepared.was_recompiled() {
             prepared.renew(self.watcher.take_effects());
         }

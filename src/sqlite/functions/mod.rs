@@ -81,7 +81,7 @@ pub(super) fn undo(connection: &Connection, wrote: bool) -> Error {
     let failure = take_failure();
     if wrote && connection.in_transaction() {
         // The error of the function is more useful than an error of the rollback.
-        let _ = connection.exec("ROLLBACK");
+        let _ = connection.without_deadline(|| connection.exec("ROLLBACK"));
     }
     failure.unwrap_or_else(|| {
         Error::new(ErrorCode::SqliteError, "A collation failed").hint("It must return a number for any two texts")

@@ -356,6 +356,50 @@ fn a_deadline_stops_a_statement() {
     assert_eq!(query(&db, long, &[]).unwrap(), vec![vec![Value::Integer(100_000)]]);
 }
 
+#[test]
+fn a_statement_that_a_deadline_stops_has_changed_nothing() {
+    let (_file, db) = fresh();
+    db.exec("CREATE TABLE t(a, b UNIQUE)").unwrap();
+    let many =
+        "INSERT INTO t WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 40) SELECT i, i FROM n";
+    let returning = format!("{many} RETURNING a");
+    let count = || query(&db, "SELECT count(*) FROM t", &[]).unwrap()[0][0].clone();
+    for in_transaction in [false, true] {
+        for change in [many, returning.as_str(), "INSERT INTO t VALUES (1, 1)"] {
+            let (mut stopped, mut done) = (0, false);
+            for calls in 1.. {
+                db.exec("DELETE FROM t").unwrap();
+                if in_transaction {
+                    db.exec("BEGIN").unwrap();
+                }
+                let mut left = calls;
+                db.set_deadline(Some(Box::new(move || {
+                    left -= 1;
+                    f64::from(left)
+                })));
+                let changed = query(&db, change, &[]);
+                db.set_deadline(None);
+                if in_transaction && db.in_transaction() {
+                    db.exec("COMMIT").unwrap();
+                }
+                done = match &changed {
+                    Ok(_) => true,
+                    Err(error) => {
+                        assert_eq!(error.code, ErrorCode::Timeout);
+                        assert_eq!(count(), Value::Integer(0), "{change}, {in_transaction}, {calls} calls");
+                        stopped += 1;
+                        false
+                    }
+                };
+                if calls > 200 {
+                    break;
+                }
+            }
+            assert!(done && (stopped > 3 || change.len() < 40), "{change}: stopped {stopped} times");
+        }
+    }
+}
+
 /// A search for many phrases near each other takes long in each step, and a step is one instruction.
 #[test]
 fn a_deadline_holds_when_single_instructions_are_slow() {

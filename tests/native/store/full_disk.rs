@@ -120,7 +120,9 @@ fn on_a_disk_that_others_fill_it_opens_and_deletes() {
     let (disk, mut sim) = (SimDisk::default(), Sim::new(1));
     let (on, platform) = (disk.clone(), sim.platform());
     sim.run(async move {
-        let open = async || Page::open(Rc::new(FolderStore::new(Rc::new(on.clone()))), &platform).await;
+        let policy = FlushPolicy::Immediate(Durability::Strict);
+        let store = || Rc::new(FolderStore::new(Rc::new(on.clone())));
+        let open = async || Page::open_paged(store(), &platform, policy, by_call_only(), None).await;
         let mut page = open().await.unwrap();
         page.commit("CREATE TABLE t(n)").await.unwrap();
         page.snapshots.create(Some("a label keeps it".into()), Reason::Manual).await.unwrap();
