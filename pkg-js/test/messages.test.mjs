@@ -98,7 +98,7 @@ test('messages about memory, browsers and functions', () =>
           return request
         },
       }
-      const locks = { request: (_, __, work) => work({}) }
+      const locks = { request: (_, __, work) => work({}), query: async () => ({ held: [] }) }
       return having(globalThis, 'navigator', { locks }, () =>
         having(globalThis, 'indexedDB', indexedDB, () => deleteDatabase('shop')),
       )

@@ -138,8 +138,7 @@ pub fn remove_locks(files: &dyn Files) -> Result<()> {
 
 /// Returns whether the process is alive; `None` where it can't be looked up.
 fn is_alive(process: &Process, me: &Process, processes: &dyn Processes) -> Option<bool> {
-    // Of this process, the thread may have ended.
-    if process.host != me.host || process == me {
+    if process.host != me.host {
         return None;
     }
     match processes.began(process.pid) {
