@@ -243,18 +243,21 @@ impl<'c> Attempt<'c> {
     }
 
     fn undo(&mut self) -> Result<()> {
-        let undone = self.undo_changes();
-        undone.and(self.connection.enforce_foreign_keys(self.enforced))
+        let connection = self.connection;
+        connection.without_deadline(|| {
+            let undone = self.undo_changes();
+            undone.and(connection.enforce_foreign_keys(self.enforced))
+        })
     }
 
     fn undo_changes(&mut self) -> Result<()> {
         // Some errors (RAISE(ROLLBACK), a full disk) have already rolled back.
         if self.connection.in_transaction() {
-            let rollback = match self.nested {
-                true => "ROLLBACK TO tidelock_migration; RELEASE tidelock_migration",
-                false => "ROLLBACK",
-            };
-            self.connection.without_deadline(|| self.connection.exec(rollback))?;
+            self.connection.exec(if self.nested {
+                "ROLLBACK TO tidelock_migration; RELEASE tidelock_migration"
+            } else {
+                "ROLLBACK"
+            })?;
         }
         match self.contents.take() {
             Some(contents) => self.connection.replace_with(&contents),

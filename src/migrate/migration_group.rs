@@ -63,9 +63,11 @@ impl Drop for MigrationGroup<'_> {
             return;
         }
         // The error that led here is more useful than that of a rollback. Some errors have already rolled back.
-        if self.connection.in_transaction() {
-            let _ = self.connection.without_deadline(|| self.connection.exec("ROLLBACK"));
-        }
-        let _ = self.connection.enforce_foreign_keys(self.enforced);
+        self.connection.without_deadline(|| {
+            if self.connection.in_transaction() {
+                let _ = self.connection.exec("ROLLBACK");
+            }
+            let _ = self.connection.enforce_foreign_keys(self.enforced);
+        });
     }
 }

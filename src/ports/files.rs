@@ -2,13 +2,7 @@
 //! common.
 
 use super::{HeadInfo, LocalFuture};
-use crate::error::{ErrorCode, Result};
-
-/// The file of a database's folder whose bytes, which mean nothing, hold space in reserve: a full disk still takes the few
-/// kilobytes of an opening, and of a deletion.
-pub const RESERVE: &str = "reserve";
-/// More than the frames of one deletion: chunks are deleted some hundreds at a time.
-const RESERVE_BYTES: usize = 64 * 1024;
+use crate::error::Result;
 
 /// Raw operations on the files of one folder. Names are plain, such as `"journal.1"`; others are refused, and symbolic
 /// links are not followed (`database_corrupt`), so that nothing outside of the folder can be named.
@@ -54,27 +48,6 @@ pub trait Files {
 
     /// Closes the file handles that are kept open between calls.
     fn close(&self);
-
-    /// Takes the reserve again, or as much of it as the disk has room for. Its file must be prepared.
-    fn refill_reserve(&self) {
-        if matches!(self.size(RESERVE), Ok(Some(bytes)) if bytes < RESERVE_BYTES as u64) {
-            let _ = self.write(RESERVE, 0, &[0; RESERVE_BYTES]);
-        }
-    }
-}
-
-/// Does `write`, which the database can't do without. On a full disk it is done again with the space of the reserve, and what
-/// is left of that is taken again.
-pub fn write_with_reserve<T>(files: &dyn Files, mut write: impl FnMut() -> Result<T>) -> Result<T> {
-    let written = write();
-    let is_full = matches!(&written, Err(error) if error.is(ErrorCode::StorageQuotaExceeded));
-    if !is_full || files.size(RESERVE)?.unwrap_or_default() == 0 {
-        return written;
-    }
-    files.truncate(RESERVE, 0)?;
-    let written = write();
-    files.refill_reserve();
-    written
 }
 
 /// The files of a folder on a disk, where processes exclude each other by lock files.

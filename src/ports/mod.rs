@@ -10,6 +10,7 @@ mod http;
 mod lifecycle;
 mod locks;
 mod parts;
+mod reserve;
 #[cfg(all(feature = "testing", not(target_arch = "wasm32")))]
 pub mod sim;
 mod socket;
@@ -22,11 +23,12 @@ use std::{future::Future, pin::Pin, rc::Rc};
 
 pub use clock::{Clock, Entropy, Spawner};
 pub use crypto::{AeadInput, Cipher, Crypto, DataKey, NONCE_BYTES};
-pub use files::{Files, LockFiles, Process, Processes, RESERVE, write_with_reserve};
+pub use files::{Files, LockFiles, Process, Processes};
 pub use http::{Http, HttpFailure, HttpRequest, HttpResponse, Method};
 pub use lifecycle::{Lifecycle, LifecycleEvent};
 pub use locks::{Acquire, Broadcast, HeldLock, Locks};
 pub use parts::{LoadedParts, Part, Parts, entered};
+pub use reserve::{RESERVE, refill_reserve, write_with_reserve};
 pub use socket::{Socket, SocketEvent, Sockets};
 pub use store::*;
 pub use store_connection::StoreConnection;

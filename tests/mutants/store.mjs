@@ -684,8 +684,8 @@ export const mutants = [
   },
   {
     name: 'the-reserve-serves-once',
-    file: 'src/ports/files.rs',
-    text: 'files.refill_reserve()',
+    file: 'src/ports/reserve.rs',
+    text: 'refill_reserve(files)',
     instead: '()',
     breaks: 'a full disk opens a database once',
   },

@@ -15,7 +15,7 @@ use tidelock::{
     engine::Database,
     health::LockState,
     lock::FileLocks,
-    ports::{Acquire, Files, LocalFuture, LockFiles, Locks, Process, Processes, RESERVE},
+    ports::{Acquire, Files, LocalFuture, LockFiles, Locks, Process, Processes, RESERVE, refill_reserve},
     store::folder::{Disk, Folder, OwnProcess},
 };
 
@@ -404,7 +404,7 @@ fn on_a_full_disk_the_lock_file_takes_its_space_from_the_reserve() {
         assert_eq!(refused.code, ErrorCode::StorageQuotaExceeded);
         disk.prepare(vec![RESERVE.to_owned()]).await.unwrap();
         disk.is_full.set(false);
-        disk.refill_reserve();
+        refill_reserve(&*disk);
         disk.is_full.set(true);
         drop(locks.acquire("shop", Acquire::IfAvailable).await.unwrap().unwrap());
         assert!(disk.size(RESERVE).unwrap().unwrap() > 0, "what is left is taken again");

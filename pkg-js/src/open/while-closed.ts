@@ -18,10 +18,11 @@ export async function whileClosed(
   let isHeld = false
   const run = async (lock: Lock | null) => {
     isHeld = lock !== null
+    if (!isHeld) return false
     // Between two leaders no tab has the lock, but the other tabs have the database open.
-    const isOpen = !isHeld || (!steal && (await namesHeldUnder(namesOf(name).client)).length > 0)
-    if (!isOpen) await work(stolen.signal)
-    return !isOpen
+    if (!steal && (await namesHeldUnder(namesOf(name).client)).length > 0) return false
+    await work(stolen.signal)
+    return true
   }
   const asked = navigator.locks.request(prefix + name, steal ? { steal } : { ifAvailable: true }, run)
   // Only the browser rejects so: what `work` throws is an error of this package.

@@ -296,10 +296,12 @@ export class ClientSession {
 
   /** Removes the column names from all but the first result of a shape. */
   #withNewColumns(result: PackedResult): PackedResult {
+    if (!this.#known.has(result.shape)) {
+      if (result.shape !== noShape) this.#known.add(result.shape)
+      return result
+    }
     const { columns: _, ...rest } = result
-    if (this.#known.has(result.shape)) return rest
-    if (result.shape !== noShape) this.#known.add(result.shape)
-    return result
+    return rest
   }
 
   /** Removes column names that the client has, and marks the buffers that are faster transferred than copied. */

@@ -25,7 +25,7 @@ export interface PackedResult {
   readonly buffer: ArrayBuffer
   /** The id of the list of column names. */
   readonly shape: number
-  /** The column names, in the first result of the shape. */
+  /** The column names; a client gets them with the first result of the shape. */
   readonly columns?: readonly string[]
   /** The texts, when the buffer leaves them out. */
   readonly texts?: ResultTexts

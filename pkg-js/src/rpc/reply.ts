@@ -5,7 +5,7 @@ import type { PackedResult } from './protocol.js'
 /** Encodes the results of one write's statements. */
 export function encodeReply(results: readonly PackedResult[]): Uint8Array {
   const head = new TextEncoder().encode(
-    JSON.stringify(results.map(({ buffer, columns, ...rest }) => ({ ...rest, columns, bytes: buffer.byteLength }))),
+    JSON.stringify(results.map(({ buffer, ...rest }) => ({ ...rest, bytes: buffer.byteLength }))),
   )
   const bytes = new Uint8Array(results.reduce((sum, { buffer }) => sum + buffer.byteLength, 4 + head.length))
   new DataView(bytes.buffer).setUint32(0, head.length, true)

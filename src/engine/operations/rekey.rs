@@ -50,7 +50,7 @@ impl Database {
             return Ok(());
         }
         let change = Box::pin(self.inner.storage.rekey(vault.as_ref()));
-        self.change_keys(quiet, change, EITHER).await.map(drop)
+        self.change_keys_quiet(quiet, change, EITHER).await.map(drop)
     }
 
     /// Begins to replace the data key of an encrypted database, or continues: [`copy_ahead`](Self::copy_ahead) and
@@ -62,8 +62,7 @@ impl Database {
         if self.inner.options.storage == StorageKind::Memory {
             return self.inner.connection().map(drop);
         }
-        let change = Box::pin(self.inner.storage.begin_rotation());
-        self.change_keys(self.quiet().await?, change, AGAIN).await.map(drop)
+        self.change_keys(Box::pin(self.inner.storage.begin_rotation()), AGAIN).await.map(drop)
     }
 
     /// Makes the data key look as if it had encrypted as often as is safe.
@@ -106,10 +105,7 @@ impl Database {
     pub async fn end_rotation(&self, copied: Result<Option<Rotation>>) -> Result<()> {
         let storage = &self.inner.storage;
         let ended = match copied {
-            Ok(Some(rotation)) => match self.quiet().await {
-                Ok(quiet) => self.change_keys(quiet, Box::pin(storage.end_rotation(&rotation)), AGAIN).await,
-                Err(error) => Err(error),
-            },
+            Ok(Some(rotation)) => self.change_keys(Box::pin(storage.end_rotation(&rotation)), AGAIN).await,
             Ok(None) => return Ok(()),
             Err(error) => Err(error),
         };
@@ -118,9 +114,7 @@ impl Database {
         let ended = ended.map(drop);
         if full {
             // A failure keeps the next key, and so the copies.
-            if let Ok(quiet) = self.quiet().await {
-                drop(self.change_keys(quiet, Box::pin(storage.abandon_rotation()), AGAIN).await);
-            }
+            drop(self.change_keys(Box::pin(storage.abandon_rotation()), AGAIN).await);
         }
         if ended.is_ok() || full {
             self.sweep().await;
@@ -135,8 +129,19 @@ impl Database {
         }
     }
 
-    /// Runs a change of the keys. Returns the guard of the mutex. `hint` is that of the error when the outcome is unknown.
-    async fn change_keys(&self, quiet: Quiet, change: LocalFuture<'_, Rekeyed>, hint: &str) -> Result<MutexGuard> {
+    /// Runs a change of the keys while nothing else uses the storage. Returns the guard of the mutex. `hint` is that of the
+    /// error when the outcome is unknown.
+    async fn change_keys(&self, change: LocalFuture<'_, Rekeyed>, hint: &str) -> Result<MutexGuard> {
+        let quiet = self.quiet().await?;
+        self.change_keys_quiet(quiet, change, hint).await
+    }
+
+    async fn change_keys_quiet(
+        &self,
+        quiet: Quiet,
+        change: LocalFuture<'_, Rekeyed>,
+        hint: &str,
+    ) -> Result<MutexGuard> {
         let inner = &*self.inner;
         let Quiet { calls, snapshots } = quiet;
         let rekeyed = change.await;

@@ -61,8 +61,7 @@ impl Countdown {
     /// a change failed which is made, or even committed.
     fn stops(&mut self) -> bool {
         // SAFETY: null, or the statement of a step that hasn't returned.
-        let has_ended = !self.running.is_null() && unsafe { ffi::sqlite3_stmt_busy(self.running) } == 0;
-        self.is_over() && !has_ended
+        self.is_over() && (self.running.is_null() || unsafe { ffi::sqlite3_stmt_busy(self.running) } != 0)
     }
 
     /// Returns whether the deadline has passed, and adapts the interval to the time since the last call.

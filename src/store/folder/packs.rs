@@ -1,4 +1,4 @@
-//! The packs of a folder: files of chunks, one after the other, to which bytes are only added.
+//! The packs of a folder: files of chunks, one after the other. New ones are added at the end.
 //!
 //! A deleted chunk leaves its bytes behind. A pack with none but such bytes is removed; of one with too many, the
 //! chunks move to another pack first. Where a full disk has no room for that, its last chunks move into such bytes before
@@ -155,11 +155,6 @@ impl Packs {
             }
         }
         moves
-    }
-
-    /// Writes a chunk's bytes to an extent, synced with [`Files::sync`] by the caller.
-    pub fn put(&self, to: Extent, bytes: &[u8]) -> Result<()> {
-        self.files.write(&pack_name(to.pack), to.at, bytes)
     }
 
     /// Returns a pack whose chunks should move to another one: that with the least to move, since a full disk may have room for

@@ -11,7 +11,7 @@ use crate::{
     collections::Set,
     error::{ErrorCode, Result},
     format::LayoutWriter,
-    ports::ChunkId,
+    ports::{ChunkId, refill_reserve},
 };
 
 /// How many chunks move from one pack to another at a time: together they are held in memory.
@@ -44,7 +44,7 @@ impl FolderInner {
         }
         let _ = self.seal_long().await;
         if deletes {
-            self.files.refill_reserve();
+            refill_reserve(&*self.files);
         }
     }
 
@@ -62,7 +62,7 @@ impl FolderInner {
             let mut packs = Set::new();
             for (_, from, to) in &moves {
                 let bytes = self.packs.read(*from, Vec::new())?.unwrap_or_default();
-                self.packs.put(*to, &bytes)?;
+                self.files.write(&pack_name(to.pack), to.at, &bytes)?;
                 packs.insert(to.pack);
             }
             packs.iter().try_for_each(|pack| self.files.sync(&pack_name(*pack)))?;

@@ -11,7 +11,7 @@ use crate::{
     collections::Map,
     error::{Error, ErrorCode, Result},
     format::LayoutWriter,
-    ports::{Durability, Guard, Key, LogKey, RESERVE, Transaction, Write},
+    ports::{Durability, Guard, Key, LogKey, RESERVE, Transaction, Write, refill_reserve},
     store::failure::{lock_lost, missing_chunk},
 };
 
@@ -74,20 +74,22 @@ impl FolderInner {
             }
             let segments = journal.segments();
             if replaced.is_empty() {
-                let appended = journal.append(&mut entries, sync);
-                let is_full = matches!(&appended, Err(error) if error.is(ErrorCode::StorageQuotaExceeded));
-                let has_chunks = entries.iter().any(|(kind, _)| *kind == FrameKind::PutChunk);
-                if is_full && !has_chunks && self.fold_packs(journal)? {
-                    journal.append(&mut entries, sync)?;
-                } else {
-                    appended?;
+                let mut appended = journal.append(&mut entries, sync);
+                let is_full = appended.as_ref().is_err_and(|error| error.is(ErrorCode::StorageQuotaExceeded));
+                // The transaction's own chunks are in a pack, but not yet in the journal.
+                if is_full
+                    && entries.iter().all(|(kind, _)| *kind != FrameKind::PutChunk)
+                    && self.fold_packs(journal)?
+                {
+                    appended = journal.append(&mut entries, sync);
                 }
+                appended?
             } else {
                 journal.rewrite(entries, &replaced)?
             }
             if claims {
                 self.sweep(journal);
-                self.files.refill_reserve();
+                refill_reserve(&*self.files);
             }
             if let Some(label) = label {
                 self.files.describe(&label);
