@@ -77,10 +77,13 @@ extern "C" {
     fn pid(this: &JsFiles) -> u32;
 
     #[wasm_bindgen(method, getter)]
+    fn thread(this: &JsFiles) -> u32;
+
+    #[wasm_bindgen(method, getter)]
     fn host(this: &JsFiles) -> String;
 
     #[wasm_bindgen(method, js_name = began)]
-    fn js_began(this: &JsFiles, pid: u32) -> Option<String>;
+    fn js_began(this: &JsFiles, id: u32) -> Option<String>;
 }
 
 /// Converts an error of the files to the contract's.
@@ -203,12 +206,12 @@ impl LockFiles for JsFiles {
 
 impl Processes for JsFiles {
     fn me(&self) -> Process {
-        let pid = self.pid();
-        Process { pid, host: self.host(), began: self.js_began(pid).unwrap_or_default() }
+        let thread = self.thread();
+        Process { pid: self.pid(), thread, host: self.host(), began: self.js_began(thread).unwrap_or_default() }
     }
 
-    fn began(&self, pid: u32) -> Option<String> {
-        self.js_began(pid)
+    fn began(&self, id: u32) -> Option<String> {
+        self.js_began(id)
     }
 }
 

@@ -1,5 +1,5 @@
-//! A lock as a file, for databases in folders. It records its owner's process id and start time, which show whether the
-//! owner is still alive. Some owners can't be looked up: those of other machines and containers, and where start
+//! A lock as a file, for databases in folders. It records its owner's process and thread ids and start time, which show
+//! whether the owner is still alive. Some owners can't be looked up: those of other machines and containers, and where start
 //! times aren't known. So each owner changes a digit in its file again and again, and one whose digit stays the same for
 //! long counts as dead. How long is measured here, since the clocks of two machines differ.
 //!
@@ -48,8 +48,8 @@ struct Owner {
 impl Owner {
     /// Returns the content of a lock file. It ends with the digit.
     fn to_text(&self) -> String {
-        let Owner { id, process: Process { pid, host, began }, since, beat } = self;
-        format!("tidelock\nid {id}\npid {pid}\nbegan {began}\nhost {host}\nsince {since}\nbeat {beat}")
+        let Owner { id, process: Process { pid, thread, host, began }, since, beat } = self;
+        format!("tidelock\nid {id}\npid {pid}\nthread {thread}\nbegan {began}\nhost {host}\nsince {since}\nbeat {beat}")
     }
 
     /// Parses a lock file; `None` when it was released, or is empty after a power cut.
@@ -57,7 +57,8 @@ impl Owner {
         let text = std::str::from_utf8(text).ok()?;
         let field =
             |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')).map(str::to_owned);
-        let process = Process { pid: field("pid")?.parse().ok()?, host: field("host")?, began: field("began")? };
+        let (pid, thread) = (field("pid")?.parse().ok()?, field("thread")?.parse().ok()?);
+        let process = Process { pid, thread, host: field("host")?, began: field("began")? };
         Some(Self { id: field("id")?, process, since: field("since")?, beat: field("beat").unwrap_or_default() })
     }
 }
@@ -141,7 +142,7 @@ fn is_alive(process: &Process, me: &Process, processes: &dyn Processes) -> Optio
     if process.host != me.host {
         return None;
     }
-    match processes.began(process.pid) {
+    match processes.began(process.thread) {
         None => Some(false),
         Some(began) if began.is_empty() || process.began.is_empty() => None,
         Some(began) => Some(began == process.began),
@@ -248,13 +249,17 @@ mod tests {
 
     #[test]
     fn a_lock_file_says_whose_it_is() {
-        let process = Process { pid: 7, host: "a host".into(), began: "boot 12".into() };
+        let process = Process { pid: 7, thread: 8, host: "a host".into(), began: "boot 12".into() };
         let (since, beat) = ("2026-01-01T00:00:00.000Z".into(), "7".into());
         let owner = Owner { id: "7-ab".into(), process, since, beat };
         assert_eq!(Owner::parse(owner.to_text().as_bytes()), Some(owner));
-        for unowned in
-            [&b""[..], b"\0\0\0\0", b"tidelock\n", b"\xff", b"tidelock\nid x\npid y\nbegan \nhost h\nsince s\n"]
-        {
+        for unowned in [
+            &b""[..],
+            b"\0\0\0\0",
+            b"tidelock\n",
+            b"\xff",
+            b"tidelock\nid x\npid y\nthread 1\nbegan \nhost h\nsince s\n",
+        ] {
             assert_eq!(Owner::parse(unowned), None);
         }
     }
@@ -264,7 +269,7 @@ mod tests {
         struct Others(Option<&'static str>);
         impl Processes for Others {
             fn me(&self) -> Process {
-                Process { pid: 1, host: "here".into(), began: "1".into() }
+                Process { pid: 1, thread: 1, host: "here".into(), began: "1".into() }
             }
             fn began(&self, _: u32) -> Option<String> {
                 self.0.map(str::to_owned)
@@ -272,7 +277,7 @@ mod tests {
         }
         let alive = |host: &str, began: &str, now: Option<&'static str>| {
             let others = Others(now);
-            is_alive(&Process { pid: 7, host: host.into(), began: began.into() }, &others.me(), &others)
+            is_alive(&Process { pid: 7, thread: 7, host: host.into(), began: began.into() }, &others.me(), &others)
         };
         assert_eq!(alive("here", "5", Some("5")), Some(true));
         assert_eq!(alive("here", "5", None), Some(false), "it ended");

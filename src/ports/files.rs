@@ -57,22 +57,25 @@ pub trait LockFiles: Files {
     fn create(&self, name: &str, bytes: &[u8]) -> Result<bool>;
 }
 
-/// A process, identified so that a later one with the same number isn't mistaken for it.
+/// A process and its thread, identified so that a later one with the same number isn't mistaken for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Process {
     /// The process id.
     pub pid: u32,
+    /// The number under which the system lists the thread that has the database, since a thread may end before its
+    /// process; the process id where threads aren't listed.
+    pub thread: u32,
     /// Where the process id is valid: a machine, or a container with its own process ids.
     pub host: String,
-    /// Its start time, in the platform's own form; empty where unknown. Process ids are reused.
+    /// The thread's start time, in the platform's own form; empty where unknown. Process ids are reused.
     pub began: String,
 }
 
 /// The processes of this machine.
 pub trait Processes {
-    /// Returns this process.
+    /// Returns this process and thread.
     fn me(&self) -> Process;
 
-    /// Returns the start time of the process with that id on this machine; `None` when there is none.
-    fn began(&self, pid: u32) -> Option<String>;
+    /// Returns the start time of the process or thread with that id on this machine; `None` when there is none.
+    fn began(&self, id: u32) -> Option<String>;
 }

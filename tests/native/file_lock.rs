@@ -41,7 +41,7 @@ impl Others {
 
 impl Processes for Others {
     fn me(&self) -> Process {
-        Process { pid: self.1, host: "here".into(), began: self.began(self.1).unwrap() }
+        Process { pid: self.1, thread: self.1, host: "here".into(), began: self.began(self.1).unwrap() }
     }
 
     fn began(&self, pid: u32) -> Option<String> {
@@ -234,8 +234,11 @@ fn an_owner_elsewhere_has_the_lock_as_long_as_its_beats_are_seen() {
         held.release().await;
         drop(second.acquire("shop", Acquire::IfAvailable).await.unwrap().unwrap());
         // One that was killed, at no time.
-        std::fs::write(folder.join("lock.3"), "tidelock\nid 1-x\npid 1\nbegan a\nhost there\nsince then\nbeat 3")
-            .unwrap();
+        std::fs::write(
+            folder.join("lock.3"),
+            "tidelock\nid 1-x\npid 1\nthread 1\nbegan a\nhost there\nsince then\nbeat 3",
+        )
+        .unwrap();
         let began = clock.monotonic_ms();
         let taken = second.acquire("shop", Acquire::IfAvailable);
         let Either::Left((taken, _)) = select(taken, clock.sleep(20_000)).await else { panic!("it waits for ever") };

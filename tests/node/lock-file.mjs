@@ -6,4 +6,4 @@ const here = `${hostname()} ${readlinkSync('/proc/self/ns/pid')}`
 
 /** Returns the content of a folder's lock file. */
 export const lockFile = (pid, host = here) =>
-  `tidelock\nid ${pid}-ab\npid ${pid}\nbegan x\nhost ${host}\nsince then\nbeat 0`
+  `tidelock\nid ${pid}-ab\npid ${pid}\nthread ${pid}\nbegan x\nhost ${host}\nsince then\nbeat 0`

@@ -8,6 +8,7 @@ import os from 'node:os'
 import path from 'node:path'
 import { after, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { Worker } from 'node:worker_threads'
 import { deleteDatabase, isTidelockError, open, recover } from '../../pkg-js/dist/index.js'
 
 const entry = fileURLToPath(new URL('../../pkg-js/dist/index.js', import.meta.url))
@@ -92,6 +93,26 @@ test('a process elsewhere has the folder while it lives, and is replaced 10 seco
   const began = performance.now()
   assert.equal(await rows(options), 1)
   assert.ok(performance.now() - began > 8_000, 'its last beat was at most two seconds ago')
+})
+
+test('a thread that ended without closing loses its lock, one that lives keeps it', {
+  skip: !fs.existsSync('/proc/thread-self') && 'only Linux lists threads',
+}, async () => {
+  const options = { ...optionsOf('thread'), onWarning: undefined }
+  const program = `
+    const { parentPort, workerData } = require('node:worker_threads')
+    import(workerData.entry).then(async ({ open }) => {
+      const db = await open(workerData.options)
+      await db.exec('CREATE TABLE t (a); INSERT INTO t VALUES (1)')
+      parentPort.on('message', () => {}) // It lives until it is terminated.
+      parentPort.postMessage('open')
+    })
+  `
+  const thread = new Worker(program, { eval: true, workerData: { entry, options } })
+  await once(thread, 'message')
+  await assert.rejects(open(options), inUse)
+  await thread.terminate()
+  assert.equal(await rows(options), 1)
 })
 
 test('no file stays open after a database was closed, refused or deleted', {

@@ -344,9 +344,11 @@ export interface NodeFiles extends CoreFiles {
   /** Makes a file with this content, and the folder. Returns false when the name is taken. On a disk without hard links it is empty meanwhile. */
   create(name: string, bytes: Uint8Array): boolean
   readonly pid: number
+  /** The number under which the system lists this thread, which may end before its process; the process id where threads aren't listed. */
+  readonly thread: number
   readonly host: string
-  /** When a process of this machine began, '' when that isn't known; undefined when there is none of that number. */
-  began(pid: number): string | undefined
+  /** When a process or thread of this machine began, '' when that isn't known; undefined when there is none of that number. */
+  began(id: number): string | undefined
 }
 
 /** A snapshot as a file. */

@@ -236,14 +236,19 @@ export class FolderFiles implements NodeFiles {
     return process.pid
   }
 
+  get thread(): number {
+    // In Linux: <process id>/task/<thread id>.
+    return Number(procLink('thread-self').split('/')[2] ?? process.pid)
+  }
+
   get host(): string {
     return this.#host
   }
 
-  began(pid: number): string | undefined {
-    if (process.platform !== 'linux') return isAlive(pid) ? '' : undefined
-    const stat = procText(`${pid}/stat`)
-    if (stat === undefined) return isAlive(pid) ? '' : undefined
+  began(id: number): string | undefined {
+    if (process.platform !== 'linux') return isAlive(id) ? '' : undefined
+    const stat = procText(`${id}/stat`)
+    if (stat === undefined) return isAlive(id) ? '' : undefined
     // The name, in parentheses, may contain any character; after it, the first field is the state and the 20th the start time.
     const fields = stat
       .slice(stat.lastIndexOf(')') + 1)

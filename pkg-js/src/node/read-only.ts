@@ -82,8 +82,12 @@ export class ReadOnlyFiles implements NodeFiles {
     return this.#disk.host
   }
 
-  began(pid: number): string | undefined {
-    return this.#disk.began(pid)
+  get thread(): number {
+    return this.#disk.thread
+  }
+
+  began(id: number): string | undefined {
+    return this.#disk.began(id)
   }
 
   #whole(name: string): Uint8Array {

@@ -187,7 +187,7 @@ impl Processes for OwnProcess {
         // Two containers may have the same name.
         let ids = fs::read_link("/proc/self/ns/pid").unwrap_or_default();
         let host = format!("{} {}", proc_text("sys/kernel/hostname"), ids.to_string_lossy());
-        Process { pid, host, began: self.began(pid).unwrap_or_default() }
+        Process { pid, thread: pid, host, began: self.began(pid).unwrap_or_default() }
     }
 
     fn began(&self, pid: u32) -> Option<String> {
