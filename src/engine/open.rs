@@ -129,6 +129,7 @@ impl Database {
 
     async fn begin_service(&self) -> Result<()> {
         let inner = &*self.inner;
+        let recovered = inner.storage.recovered_version();
         {
             let _guard = inner.acquire().await?;
             let connection = inner.connection()?;
@@ -142,7 +143,7 @@ impl Database {
         inner.snapshots.start();
         self.inner.watch_lifecycle();
         let baseline = inner.options.baseline.as_deref();
-        inner.migrations.open(inner, inner.options.migrate, baseline).await?;
+        inner.migrations.open(inner, inner.options.migrate, baseline, recovered.as_deref()).await?;
         Ok(())
     }
 

@@ -7,13 +7,13 @@ use serde::Serialize;
 
 use super::{
     Storage, epoch_record,
-    failure::{HEAD_RESTORED, corrupt, lock_lost},
+    failure::{HEAD_RESTORED, lock_lost},
     generations::Tag,
     log::Position,
     paging::Paging,
     records,
     recovery::{self, Recovered},
-    remains::use_remains,
+    remains::{check, use_remains},
     storage::{CLAIM_ATTEMPTS, claim, new_head, next_head},
 };
 use crate::{
@@ -21,7 +21,6 @@ use crate::{
     error::{Error, ErrorCode, Result},
     format::{Head, LogKind, LogRecord, RECOVERY, Truncation},
     ports::{Holder, Platform, Store},
-    sqlite::{Connection, check_ms, needs_more},
     time::Timestamp,
 };
 
@@ -89,8 +88,8 @@ impl Storage {
             report.problems.extend(missing.unwrap_or_default());
             let intact = found.state.broken.is_none() && found.state.damaged.is_empty();
             let sound = found.head.is_some() && intact && from.is_none();
-            if !sound || found.state.file.bytes() > 0 {
-                report.problems.extend(check(&found, platform)?);
+            if !salvaged && (!sound || found.state.file.bytes() > 0) {
+                report.problems.extend(check(&found.state.file, platform)?);
             }
             if sound {
                 return Ok(report);
@@ -99,6 +98,8 @@ impl Storage {
                 found.head = Some(head_from_log(&*store, platform).await?);
             }
             let lost = report.lost_batches > 0 || salvaged;
+            let schema_version =
+                found.state.base.as_ref().filter(|_| salvaged).and_then(|base| base.schema_version.clone());
             // Where the log is intact, so is the database until the checkpoint is stored: only then the chain breaks.
             let breaks_now = lost && found.state.broken.is_some();
             let last = last_of(&found, breaks_now);
@@ -110,7 +111,7 @@ impl Storage {
                 let opened = Storage::opened(paging, platform, found, head, end).await?;
                 let storage = opened.storage;
                 let staged = storage.stage(&opened.file.pin(), &Bits::new(), end, true, true).await?;
-                let tag = Tag { reason: RECOVERY, ..Tag::checkpoint() };
+                let tag = Tag { reason: RECOVERY, schema_version, ..Tag::checkpoint() };
                 let unchained = Position { chain: !end.chain, ..end };
                 let breaking = (lost && !breaks_now).then(|| epoch_record(unchained, epoch, platform.clock.now()));
                 storage.publish_after(staged, tag, breaking).await?;
@@ -141,31 +142,6 @@ fn report_of(found: &Recovered, exact: bool) -> RecoveryReport {
         bytes: found.state.file.bytes(),
         problems: found.warnings.iter().map(|warning| warning.message.clone()).collect(),
         changed: found.warnings.iter().any(|warning| warning.message == HEAD_RESTORED),
-    }
-}
-
-/// Runs SQLite's check on the recovered state and returns its findings. Fails with `database_corrupt` when it can't be
-/// opened.
-fn check(found: &Recovered, platform: &Platform) -> Result<Vec<String>> {
-    if found.state.file.bytes() == 0 {
-        return Err(corrupt("No snapshot and no part of the page log can be used; nothing was changed")
-            .hint("deleteDatabase(name) allows a new one; an exported file or the remote may still have the data"));
-    }
-    let left = platform.time_left(check_ms(found.state.file.bytes()));
-    let opened = Connection::open_within(&found.state.file, Box::new(move || left()));
-    match opened.and_then(|scratch| scratch.quick_check()) {
-        // A function, collation or module that isn't loaded is no defect of the file.
-        Err(error) if error.is(ErrorCode::Timeout) => {
-            Ok(vec!["SQLite's quick_check took too long, and was stopped".to_owned()])
-        }
-        Err(error) if needs_more(&error.message) => {
-            Ok(vec![format!("SQLite's quick_check can't run here: {}", error.message)])
-        }
-        checked => checked.map_err(|error| {
-            corrupt("The newest stored state is not a valid database; nothing was changed")
-                .hint("recover(name, { from }) opens an older snapshot")
-                .cause(error)
-        }),
     }
 }
 

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use super::{
     chunk,
+    failure::corrupt,
     log::chunk_length,
     paging::{Paging, chunk_damage},
     records,
@@ -15,14 +16,17 @@ use crate::{
     format::Manifest,
     memory::room_for,
     ports::{LocalFuture, Part, Platform, entered},
-    sqlite::{CHUNK_SIZE, FileContents, Image, PageFile, StoredPages, TimeLeft, check_ms, lacking, paged, salvage},
+    sqlite::{
+        CHUNK_SIZE, Connection, FileContents, Image, PageFile, StoredPages, TimeLeft, check_ms, lacking, needs_more,
+        paged, salvage,
+    },
 };
 
 /// The limit of the page cache in bytes; everything that is read is in memory anyway.
 const CACHE_BYTES: u64 = 1024 * 1024;
 
 /// Sets `found` to the newest stored state with damaged chunks, if that is newer than the state that it has. Returns what is
-/// missing; `None` when `found` lacks nothing, or its state stays the best one.
+/// missing, and the findings of SQLite's check; `None` when `found` lacks nothing, or its state stays the best one.
 ///
 /// Fails with the errors of the store, and with `wasm_load_failed`.
 pub(super) async fn use_remains(
@@ -37,7 +41,17 @@ pub(super) async fn use_remains(
     let least = Broken { lsn: newest.lsn.max(head_lsn), ..Broken::default() };
     platform.parts.load(Part::Stores).await?;
     match remains(paging, newest, least, head_epoch, platform.time_left(check_ms(newest.db_bytes))).await {
-        Ok((mut state, missing)) if state.end.lsn > found.state.end.lsn || found.state.lacks => {
+        Ok((mut state, mut missing)) if state.end.lsn > found.state.end.lsn || found.state.lacks => {
+            // Where SQLite can't use it, an older state may be better than none.
+            let Ok(findings) = check(&state.file, platform) else { return Ok(None) };
+            missing.extend(findings);
+            if found.state.end.lsn > 0 && found.state.file.bytes() > 0 {
+                let time = found.state.end.time;
+                // Not that time itself: a lost commit may be of the same millisecond.
+                missing.push(format!(
+                    "Nothing from before {time} is lost: snapshots.restore({{ at }}) returns to an earlier time"
+                ));
+            }
             // Of the damaged ones, the caller knows them all.
             state.damaged = std::mem::take(&mut found.state.damaged);
             found.state = state;
@@ -47,6 +61,31 @@ pub(super) async fn use_remains(
         Err(error) if error.is(ErrorCode::StorageUnavailable) => Err(error),
         // Not even its schema can be read, or memory or time doesn't suffice.
         _ => Ok(None),
+    }
+}
+
+/// Runs SQLite's check on a recovered state and returns its findings. Fails with `database_corrupt` when it can't be
+/// opened.
+pub(super) fn check(file: &PageFile, platform: &Platform) -> Result<Vec<String>> {
+    if file.bytes() == 0 {
+        return Err(corrupt("No snapshot and no part of the page log can be used; nothing was changed")
+            .hint("deleteDatabase(name) allows a new one; an exported file or the remote may still have the data"));
+    }
+    let left = platform.time_left(check_ms(file.bytes()));
+    let opened = Connection::open_within(file, Box::new(move || left()));
+    match opened.and_then(|scratch| scratch.quick_check()) {
+        // A function, collation or module that isn't loaded is no defect of the file.
+        Err(error) if error.is(ErrorCode::Timeout) => {
+            Ok(vec!["SQLite's quick_check took too long, and was stopped".to_owned()])
+        }
+        Err(error) if needs_more(&error.message) => {
+            Ok(vec![format!("SQLite's quick_check can't run here: {}", error.message)])
+        }
+        checked => checked.map_err(|error| {
+            corrupt("The newest stored state is not a valid database; nothing was changed")
+                .hint("recover(name, { from }) opens an older snapshot")
+                .cause(error)
+        }),
     }
 }
 

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     collections::{Bits, Set},
     error::{ErrorCode, Result, Warning, WarningCode},
-    format::{FORMAT, Head, LogRecord, Manifest, Truncation, checksum_of},
+    format::{FORMAT, Head, LogRecord, Manifest, RECOVERY, Truncation, checksum_of},
     ports::{ChunkId, Durability, Guard, Holder, LocalFuture, Platform, Store, StoredRecord, Transaction, Write},
     sqlite::{Batch, CHUNK_SIZE, PageFile, Pin},
     value::hex,
@@ -188,6 +188,14 @@ impl Storage {
     /// Returns the database's id.
     pub fn database_id(&self) -> &str {
         &self.0.database_id
+    }
+
+    /// Returns the newest migration of a database that was recovered without some of its rows, until its first commit: its
+    /// history of migrations may lack rows, too.
+    pub fn recovered_version(&self) -> Option<String> {
+        let manifests = self.0.manifests.borrow();
+        let newest = manifests.last().filter(|newest| newest.reason == RECOVERY)?;
+        newest.schema_version.clone().filter(|_| newest.logged == self.position().logged)
     }
 
     /// Returns the end of the log.

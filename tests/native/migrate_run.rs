@@ -149,7 +149,7 @@ impl Bench {
         baseline: Option<&'static str>,
     ) -> Result<MigrationReport> {
         let (host, migrations) = (self.host.clone(), migrations.clone());
-        self.sim.run(async move { migrations.open(&*host, migrate, baseline).await })
+        self.sim.run(async move { migrations.open(&*host, migrate, baseline, None).await })
     }
 
     fn run(&mut self, migrations: &Rc<Migrations>, options: RunOptions) -> Result<MigrationReport> {

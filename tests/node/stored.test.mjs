@@ -1,7 +1,7 @@
 // Databases in folders without opening them: listed, deleted, recovered.
 import assert from 'node:assert/strict'
 import { fork } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { after, test } from 'node:test'
@@ -162,4 +162,58 @@ test('on a server only the storage that was asked for is searched', async () => 
   assert.deepEqual(await Promise.all(codes), Array(3).fill('unsupported_environment'))
   const wrong = [databases({ path: '.' }), deleteDatabase('shop', { path: '.' }), databases({ storage: 'memory' })]
   assert.deepEqual(await Promise.all(wrong.map(code)), Array(3).fill('invalid_argument'))
+})
+
+test('a database that was recovered without rows of its history of migrations opens, and lost nothing from before', async () => {
+  const where = mkdtempSync(path.join(base, 'history-'))
+  const migrations = [
+    { version: '1', name: 't', up: 'CREATE TABLE t (id INTEGER PRIMARY KEY, bytes BLOB)' },
+    { version: '2', name: 'u', up: 'CREATE TABLE u (x)' },
+  ]
+  const options = { ...quiet, name: 'history', path: where, migrations }
+  const file = (name) => path.join(where, name)
+  const db = await open(options)
+  const ends = []
+  const add = async (count) => {
+    for (let row = 0; row < count; row++) await db.run('INSERT INTO t (bytes) VALUES (randomblob(3000))')
+  }
+  for (let times = 0; times < 3; times++) {
+    await add(30)
+    await db.snapshots.create()
+    ends.push({ pack: statSync(file('pack.1')).size, journal: statSync(file('journal.1')).size })
+  }
+  await add(3)
+  await db.close()
+  /** Changes a byte. */
+  const flip = (name, at) => {
+    const bytes = readFileSync(file(name))
+    bytes[at] ^= 1
+    writeFileSync(file(name), bytes)
+  }
+  // The first chunk of the newest snapshot, and the log shortly before it.
+  flip('pack.1', ends[1].pack + 500)
+  flip('journal.1', Math.floor(ends[1].journal + (ends[2].journal - ends[1].journal) * 0.9))
+  const refused = await open(options).catch((error) => error)
+  assert.equal(refused.code, 'database_corrupt')
+  const report = await recover('history', { storage: 'file', path: where })
+  assert.ok(report.problems.some((problem) => problem.includes('schema_migrations lacks')), report.problems.join('\n'))
+  const again = await open(options)
+  const status = await again.migrations.status()
+  assert.deepEqual(
+    status.map(({ version, state }) => [version, state]),
+    [
+      ['1', 'applied'],
+      ['2', 'applied'],
+    ],
+  )
+  const rows = async () => (await again.get('SELECT count(*) AS rows FROM t')).rows
+  const left = await rows()
+  assert.ok(left > 60 && left < 93, `${left} rows`)
+  const { lastGoodAt } = refused.details
+  const told = `Nothing from before ${lastGoodAt} is lost: snapshots.restore({ at }) returns to an earlier time`
+  assert.ok(report.problems.includes(told), report.problems.join('\n'))
+  await again.snapshots.restore({ at: new Date(Date.parse(lastGoodAt) - 1) })
+  const { last, all } = await again.get('SELECT max(id) AS last, count(*) AS "all" FROM t')
+  assert.ok(last > 70 && last === all, `${all} rows up to ${last}`)
+  await again.close()
 })

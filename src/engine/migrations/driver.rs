@@ -60,8 +60,8 @@ impl Migrations {
         self.supplied.as_ref().is_some_and(|supplied| supplied.mentions(word))
     }
 
-    /// Prepares an opened database: marks data without a history as migrated up to `baseline`, checks the applied
-    /// migrations, and runs the pending ones if `migrate`.
+    /// Prepares an opened database: marks data without a history as migrated up to `baseline`, and data whose history may
+    /// lack rows after a recovery up to `recovered`; checks the applied migrations, and runs the pending ones if `migrate`.
     ///
     /// Fails as [`run`](Self::run) does.
     pub async fn open(
@@ -69,6 +69,7 @@ impl Migrations {
         host: &dyn MigrationsHost,
         migrate: bool,
         baseline: Option<&str>,
+        recovered: Option<&str>,
     ) -> Result<MigrationReport> {
         let guard = host.lock_connection().await?;
         let connection = host.connection()?;
@@ -78,6 +79,12 @@ impl Migrations {
             return Ok(MigrationReport::default());
         };
         if self.adopt(host, &connection, baseline).await? {
+            host.committed();
+        }
+        // An app that doesn't know this version fails below, or its data is older.
+        if let Some(version) = recovered.filter(|version| supplied.find(version).is_some()) {
+            host.load().await?;
+            self.write_marks(supplied, &connection, version)?;
             host.committed();
         }
         if migrate {

@@ -5,7 +5,7 @@ use std::{hint::black_box, rc::Rc};
 use super::table_trees::{Rowids, Trees};
 use crate::{
     error::{Error, ErrorCode, Result},
-    sqlite::{Connection, Deadline, PageFile, Statement, Step, sql::text::quote, tables::TableInfo},
+    sqlite::{Connection, Deadline, PageFile, Statement, Step, needs_more, sql::text::quote, tables::TableInfo},
     value::Value,
 };
 
@@ -66,10 +66,16 @@ pub fn salvage(file: &PageFile, left: &TimeLeft) -> Result<Salvaged> {
         done.map_err(|error| (format!("Table {} can't be copied", table.name), error))
     })?;
     copy.indexes_views_triggers()?;
+    // The virtual tables were added to the schema without being made.
+    target.exec("PRAGMA writable_schema = RESET; PRAGMA writable_schema = ON")?;
+    let is_virtual = |table: &&SchemaTable| table.is_virtual();
+    copy.each(&found.iter().filter(is_virtual).collect::<Vec<_>>(), "virtual tables", |copy, table| {
+        copy.virtual_table(table).map_err(|error| (format!("Table {} can't be checked", table.name), error))
+    })?;
     copy.orphans()?;
     source.set_deadline(None);
     target.set_deadline(None);
-    target.exec("PRAGMA writable_schema = OFF; PRAGMA ignore_check_constraints = OFF")?;
+    target.exec("PRAGMA writable_schema = RESET; PRAGMA ignore_check_constraints = OFF")?;
     let missing = copy.missing;
     drop(target);
     salvaged.set_max_bytes(u64::MAX);
@@ -81,6 +87,16 @@ struct SchemaTable {
     name: String,
     sql: String,
     root: u32,
+}
+
+impl SchemaTable {
+    fn is_virtual(&self) -> bool {
+        self.sql.to_ascii_uppercase().starts_with("CREATE VIRTUAL TABLE")
+    }
+
+    fn is_of_fts5(&self) -> bool {
+        self.sql.as_bytes().windows(4).any(|word| word.eq_ignore_ascii_case(b"fts5"))
+    }
 }
 
 fn text(value: &Value) -> String {
@@ -161,7 +177,7 @@ impl Salvage<'_> {
                 self.target.exec("DELETE FROM sqlite_sequence")?;
             }
             _ if name.starts_with("sqlite_") => return Ok(()),
-            _ if table.sql.to_ascii_uppercase().starts_with("CREATE VIRTUAL TABLE") => {
+            _ if table.is_virtual() => {
                 // Its shadow tables are copied as tables.
                 let sql =
                     "INSERT INTO sqlite_schema(type, name, tbl_name, rootpage, sql) VALUES ('table', ?1, ?1, 0, ?2)";
@@ -285,6 +301,39 @@ impl Salvage<'_> {
         }
         let missing = "lacks the rows between two damaged places, or those that took too long";
         self.missing.push(format!("Table {} {missing}", info.name));
+        Ok(())
+    }
+
+    /// Builds the index of a table of FTS5 again if it lacks something. Leaves a virtual table out that its module can't use,
+    /// because not even SQLite's check of the file would run with it.
+    fn virtual_table(&mut self, table: &SchemaTable) -> Result<()> {
+        let (name, target) = (quote(&table.name), self.target);
+        // The row without which FTS5 refuses the table: its format, as of SQLite 3.54.
+        let config = quote(&format!("{}_config", table.name));
+        let _ = target.exec(&format!("INSERT OR IGNORE INTO main.{config} VALUES ('version', 4)"));
+        let used = target.statement(&format!("SELECT * FROM main.{name}")).map(drop);
+        if let Err(error) = used {
+            if needs_more(&error.message) || error.is(ErrorCode::Timeout) {
+                return Err(error);
+            }
+            target.run(
+                "DELETE FROM main.sqlite_schema WHERE name = ?1 AND rootpage = 0",
+                &[table.name.as_str().into()],
+            )?;
+            let left = "is left out; what is left of its rows is in the tables whose names begin with its name";
+            self.missing.push(format!("Table {} {left}: {}", table.name, reason(&error)));
+            return Ok(());
+        }
+        let command = |columns: &str, values: &str| {
+            target.exec(&format!("INSERT INTO main.{name}({name}{columns}) VALUES ('{values})"))
+        };
+        // Other modules have no such column. A table without contents can't be built again; the check of the file reports it.
+        if !table.is_of_fts5() || command(", rank", "integrity-check', 1").is_ok() {
+            return Ok(());
+        }
+        if command("", "rebuild'").is_ok() {
+            self.missing.push(format!("The full-text index of table {} was built again from its rows", table.name));
+        }
         Ok(())
     }
 

@@ -188,6 +188,20 @@ fn views_without_an_end_are_copied_and_not_run() {
 }
 
 #[test]
+fn a_virtual_table_that_its_module_refuses_is_left_out() {
+    let bytes = made_by(
+        "CREATE TABLE t(x); INSERT INTO t VALUES (1), (2); CREATE VIRTUAL TABLE found USING fts5(x);
+         INSERT INTO found VALUES ('a'), ('b'); UPDATE found_config SET v = 99 WHERE k = 'version'",
+    );
+    let file = PageFile::new(image(&bytes));
+    let (salvaged, scratch) = in_time(&file);
+    let missing = salvaged.missing.join("\n");
+    assert!(missing.starts_with("Table found is left out; what is left of its rows is in the tables"), "{missing}");
+    assert_eq!(number(&scratch, "SELECT count(*) FROM found_content"), 2);
+    assert_eq!(number(&scratch, "SELECT count(*) FROM t"), 2);
+}
+
+#[test]
 fn of_three_thousand_tables_that_lack_their_rows_some_are_listed() {
     let bytes = made_by(
         "CREATE TABLE t(id INTEGER PRIMARY KEY, v); INSERT INTO t VALUES (1, 'a'), (2, 'b'); PRAGMA writable_schema = ON;

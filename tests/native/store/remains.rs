@@ -108,6 +108,61 @@ fn each_damaged_chunk_costs_its_own_rows_only() {
 }
 
 #[test]
+fn a_damaged_chunk_of_a_full_text_index_costs_the_index_nothing_and_the_table_its_rows() {
+    let mut machine = Machine::new();
+    let page = machine.open().unwrap();
+    machine
+        .commit(
+            &page,
+            "CREATE TABLE pad(x); CREATE TABLE note(id INTEGER PRIMARY KEY, text);
+             WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 100)
+             INSERT INTO pad SELECT randomblob(1000) FROM n;
+             CREATE VIRTUAL TABLE own USING fts5(text); CREATE VIRTUAL TABLE of_note USING fts5(text, content = 'note');
+             CREATE VIRTUAL TABLE bare USING fts5(text, content = '');
+             WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 600)
+             INSERT INTO note SELECT i, 'all word' || i || ' ' || hex(randomblob(200)) FROM n;
+             INSERT INTO own(rowid, text) SELECT * FROM note; INSERT INTO of_note(rowid, text) SELECT * FROM note;
+             INSERT INTO bare(rowid, text) SELECT * FROM note; CREATE TABLE other(x); INSERT INTO other VALUES (1)",
+        )
+        .unwrap();
+    for _ in 0..2 {
+        machine.commit(&page, "UPDATE other SET x = x + 1").unwrap();
+        snapshot(&mut machine, &page).unwrap();
+    }
+    let oldest = page.storage.manifests()[0].clone();
+    let (storage, to) = (page.storage.clone(), Truncation { lsn: oldest.lsn, logged: oldest.logged });
+    machine.sim.run(async move { storage.remove(&[], &[], Some(to)).await }).unwrap();
+    drop(page);
+    machine.kill(Crash::Process);
+    let whole = machine.contents();
+    let (mut refused, mut rebuilt) = (0, 0);
+    for index in 0..stored::manifests(&whole).pop().unwrap().chunks.len() {
+        machine.damage(|contents| *contents = whole.clone());
+        flip(&machine, index);
+        if machine.recover().is_ok() {
+            continue;
+        }
+        refused += 1;
+        let report = recover(&mut machine);
+        let problems = report.problems.join("\n");
+        rebuilt += u32::from(problems.contains("was built again"));
+        let page = machine.open().expect("opens");
+        let number = |sql: &str| page.number(sql);
+        for (table, content) in [("own", "own_content"), ("of_note", "note")] {
+            let rows = number(&format!("SELECT count(*) FROM {content}"));
+            assert!(rows >= 600 - 200, "chunk {index}: {rows} rows of {table}, {problems}");
+            let found = |word: &str| number(&format!("SELECT count(*) FROM {table}('{word}')"));
+            assert_eq!(found("all"), rows, "chunk {index}: {table}, {problems}");
+            assert_eq!((1..=600).map(|i| found(&format!("word{i}"))).sum::<i64>(), rows);
+        }
+        let bare = page.connection.value("SELECT count(*) FROM bare('all')", &[]).ok().flatten();
+        assert!(bare == Some(600.into()) || problems.contains("bare"), "chunk {index}: {bare:?}, {problems}");
+        machine.kill(Crash::Process);
+    }
+    assert!(refused > 10 && rebuilt > 3, "{refused} refused, {rebuilt} built again");
+}
+
+#[test]
 fn a_log_that_changed_the_damaged_pages_since_replaces_them() {
     let (mut machine, _) = cold();
     let page = machine.open().unwrap();
