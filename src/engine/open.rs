@@ -44,6 +44,9 @@ use crate::{
 /// The limit in bytes of a database that is in memory, unless the option sets it.
 pub(super) const MOST_IN_MEMORY: u64 = 1024 * 1024 * 1024;
 
+/// How many more times a database is opened whose former holder changes it meanwhile.
+const AGAIN: u32 = 3;
+
 impl Database {
     /// Opens a database: [`acquire`](Self::acquire), with a remote [`connect`](Self::connect), then
     /// [`start`](Self::start).
@@ -193,12 +196,22 @@ async fn recover(
     callbacks: Rc<dyn Callbacks>,
     migrations: Migrations,
 ) -> Result<Database> {
-    let (store, holder) = join(open_store(&options, &ports), lock::holder(&options, &ports)).await;
-    let store = store?;
     // What isn't stored can't leave the memory.
     let cache_bytes = options.cache_bytes.filter(|_| options.storage != StorageKind::Memory);
     let platform = ports.platform.clone();
-    let opened = Storage::open_paged(store.clone(), &platform, holder, cache_bytes).await;
+    let mut again = AGAIN;
+    let (store, opened) = loop {
+        let (store, holder) = join(open_store(&options, &ports), lock::holder(&options, &ports)).await;
+        let store = store?;
+        let opened = Storage::open_paged(store.clone(), &platform, holder, cache_bytes).await;
+        // The lock is held, so it is the former holder that still writes: after its keys changed, a store knows old ones.
+        if again == 0 || !opened.as_ref().is_err_and(|error| error.is(ErrorCode::LockLost)) {
+            break (store, opened);
+        }
+        again -= 1;
+        store.settled().await;
+        let _ = store.close().await;
+    };
     let database = opened.and_then(|opened| assemble(options, ports, callbacks, opened, migrations));
     if let Err(error) = &database {
         if error.is(ErrorCode::DatabaseCorrupt) {

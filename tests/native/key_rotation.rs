@@ -1,6 +1,6 @@
 //! Rotations of the data key in an open database: calls that run meanwhile, the death of its tab, and refusals.
 
-use std::{future::ready, rc::Rc};
+use std::{cell::RefCell, future::ready, rc::Rc};
 
 use futures_util::future::join3;
 use tidelock::{
@@ -198,6 +198,55 @@ fn over(mut tab: Tab, store: &FaultyStore, vault: &dyn Fn(&Platform) -> Vault) -
     let vault = vault(&tab.ports.platform);
     tab.ports.stores = Rc::new(SealedStores { stores: Rc::new(OneStore(store.clone())), vault });
     tab
+}
+
+/// Stores of which something happens once, as soon as one was opened.
+struct Meanwhile(Rc<dyn Stores>, RefCell<Option<Box<dyn FnOnce()>>>);
+
+impl Stores for Meanwhile {
+    fn open(&self, name: &str) -> LocalFuture<'static, Result<Rc<dyn Store>>> {
+        let (opening, meanwhile) = (self.0.open(name), self.1.take());
+        Box::pin(async move {
+            let opened = opening.await;
+            meanwhile.into_iter().for_each(|happen| happen());
+            opened
+        })
+    }
+
+    fn estimate(&self) -> LocalFuture<'static, Estimate> {
+        self.0.estimate()
+    }
+
+    fn persist(&self) -> LocalFuture<'static, bool> {
+        self.0.persist()
+    }
+}
+
+#[test]
+fn a_holder_that_still_changes_the_keys_does_not_stop_the_next_one() {
+    let mut world = World::new();
+    world.run(|tab| async move {
+        let database = sealed(tab).open("{}").await.unwrap();
+        run(&database, "CREATE TABLE t(a)").await.unwrap();
+        database.close().await.unwrap();
+    });
+    let store = world.stores.by_name.borrow()["shop"].clone();
+    let before = store.contents().borrow().clone();
+    world.run(|tab| async move {
+        let database = sealed(tab).open("{}").await.unwrap();
+        run(&database, "INSERT INTO t VALUES (7)").await.unwrap();
+        rotate_key(&database).await.unwrap();
+        database.close().await.unwrap();
+    });
+    let after = store.contents().replace(before);
+    world.run(|tab| async move {
+        let mut tab = sealed(tab);
+        let rotated = Box::new(move || _ = store.contents().replace(after));
+        tab.ports.stores = Rc::new(Meanwhile(tab.ports.stores.clone(), RefCell::new(Some(rotated))));
+        let database = tab.open("{}").await.unwrap();
+        assert_eq!(numbers(&database, "SELECT a FROM t").await, [7]);
+        database.close().await.unwrap();
+    });
 }
 
 #[test]

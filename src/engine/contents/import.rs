@@ -108,7 +108,7 @@ impl Inner {
         check_size(&image, self.file.max_bytes())?;
         let deadline = self.deadline(check_ms(image.len()).min(timeout_ms.unwrap_or(f64::MAX)));
         let (scratch, _) = self.check_file(Connection::open_external(image, Some(deadline))?).await?;
-        self.migrations.adopt(self, &scratch, baseline.or(self.options.baseline.as_deref())).await?;
+        self.migrations.adopt(self, &scratch, baseline.or(self.options.baseline.as_deref()), false).await?;
         self.migrations.check(&scratch).map_err(incompatible)?;
         // The same steps follow on the database itself, where none of them may fail any more.
         self.remake_sync(&scratch).await?;

@@ -78,13 +78,9 @@ impl Migrations {
             let _ = self.refresh(&connection);
             return Ok(MigrationReport::default());
         };
-        if self.adopt(host, &connection, baseline).await? {
-            host.committed();
-        }
-        // An app that doesn't know this version fails below, or its data is older.
-        if let Some(version) = recovered.filter(|version| supplied.find(version).is_some()) {
-            host.load().await?;
-            self.write_marks(supplied, &connection, version)?;
+        // An app that doesn't know the recovered version fails below, or its data is older.
+        let recovered = recovered.filter(|version| supplied.find(version).is_some());
+        if self.adopt(host, &connection, recovered.or(baseline), recovered.is_some()).await? {
             host.committed();
         }
         if migrate {
@@ -184,7 +180,8 @@ impl Migrations {
         self.supplied.as_ref().map_or(Ok(()), |supplied| plan::check(supplied, &self.history.read(connection)?))
     }
 
-    /// Marks data without a history as migrated up to `baseline`. Returns whether anything was marked.
+    /// Marks data without a history as migrated up to `baseline`, and with `always` also data that has one. Returns whether
+    /// anything was marked.
     ///
     /// Fails with `invalid_argument` when that version isn't supplied, and with `wasm_load_failed`.
     pub async fn adopt(
@@ -192,14 +189,15 @@ impl Migrations {
         host: &dyn MigrationsHost,
         connection: &Connection,
         baseline: Option<&str>,
+        always: bool,
     ) -> Result<bool> {
         let (Some(supplied), Some(version)) = (&self.supplied, baseline) else { return Ok(false) };
-        let without_history = has_data(connection)? && !self.history.exists(connection)?;
-        if without_history {
+        let applies = always || has_data(connection)? && !self.history.exists(connection)?;
+        if applies {
             host.load().await?;
             self.write_marks(supplied, connection, version)?;
         }
-        Ok(without_history)
+        Ok(applies)
     }
 
     /// Returns the name of the tracking table.
