@@ -94,15 +94,51 @@ test('a read-only folder can be read', async () => {
   chmodSync(where, 0o755)
 })
 
-test('reading a folder without a database creates none', async () => {
+test('a command that needs a database creates none in a folder without one', async () => {
   const empty = path.join(base, 'empty')
+  const migrations = path.join(base, 'migrations')
   mkdirSync(empty)
-  for (const command of ['inspect', 'verify', 'types']) {
-    const { code, err } = await run([command, empty])
-    assert.equal(code, 1)
-    assert.match(err, /contains no database \(invalid_argument\)/)
+  mkdirSync(migrations)
+  writeFileSync(path.join(migrations, '0001_a.sql'), 'CREATE TABLE a (n)')
+  const env = { SUPABASE_URL: 'http://127.0.0.1:1', SUPABASE_SECRET_KEY: 'the-key-of-this-project' }
+  for (const args of [
+    ['inspect', empty],
+    ['inspect', empty, '--web'],
+    ['verify', empty],
+    ['types', empty],
+    ['push', empty, '--tables', 'a'],
+    ['migrate', 'revert', empty],
+    ['snapshot', 'create', empty],
+    ['snapshot', 'create', '--db', empty],
+    ['snapshot', 'list', empty],
+    ['snapshot', 'restore', '1', empty],
+    ['snapshot', 'restore', empty, '--at', '2026-03-01T12:00:00Z'],
+  ]) {
+    const { code, out, err } = await run(args, { env })
+    assert.deepEqual([code, out], [1, ''], `${args}: ${err}`)
+    assert.match(err, /contains no database \(invalid_argument\)\nhint: Pass the folder of a database/, `${args}`)
+    assert.deepEqual(readdirSync(empty), [], `${args}`)
   }
-  assert.deepEqual(readdirSync(empty), [])
+  // The first migrations make a database, and before that their state can be seen.
+  for (const args of [
+    ['migrate', 'status', empty],
+    ['migrate', 'run', empty, '--dry-run'],
+  ]) {
+    assert.equal((await run(args)).code, 0, `${args}`)
+    assert.deepEqual(readdirSync(empty), [], `${args}`)
+  }
+  assert.equal((await run(['migrate', 'run', empty])).code, 0)
+  assert.equal((await run(['snapshot', 'create', empty])).code, 0)
+})
+
+test('a command on what is left of a database says that it is damaged', async () => {
+  const { where } = await made()
+  for (const name of readdirSync(where)) if (!name.startsWith('pack.')) rmSync(path.join(where, name))
+  for (const args of [['verify'], ['snapshot', 'create']]) {
+    const { code, err } = await run([...args, where])
+    assert.equal(code, 1)
+    assert.match(err, /journal is missing.*\(database_corrupt\)/)
+  }
 })
 
 test('a folder in the place of a file stays when its database is deleted', async () => {

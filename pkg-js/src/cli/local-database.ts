@@ -40,7 +40,12 @@ const maxFileBytes = 2 ** 30
 /** How long the SQL of a file or of a remote may run to create a schema. */
 export const schemaTimeoutMs = 10_000
 
-type Extra = Pick<OpenOptions, 'migrations' | 'migrate' | 'remote' | 'outOfOrder' | 'baseline'>
+type Extra = Pick<OpenOptions, 'migrations' | 'migrate' | 'remote' | 'outOfOrder' | 'baseline'> & {
+  /** Whether changes are stored; false by default. */
+  readonly write?: boolean
+  /** Whether the folder may have no database yet. Else that is `invalid_argument`: a database made there would hide a wrong path. */
+  readonly mayBeNew?: boolean
+}
 
 /** Makes `open` read a folder without writing to it: see src/node/files.ts. */
 const readOnly = { [Symbol.for('tidelock.readOnly')]: true }
@@ -52,19 +57,14 @@ const readOnly = { [Symbol.for('tidelock.readOnly')]: true }
 export async function withDatabase<T>(
   { path: where, kind }: LocalDatabase,
   given: Invocation,
-  extra: Extra & { readonly write?: boolean },
+  extra: Extra,
   work: (db: Database) => Promise<T>,
 ): Promise<T> {
-  const { write = false, ...options } = extra
+  const { write = false, mayBeNew = false, ...options } = extra
   const onWarning = ({ message }: { message: string }) => given.output.warn(message)
   const name = nameOf(where)
   const folder = write ? { snapshots: { onHidden: false } } : { snapshots: false as const, ...readOnly }
-  if (
-    kind === 'folder' &&
-    !write &&
-    options.migrations === undefined &&
-    !readdirSync(where).some((file) => file.startsWith('journal.'))
-  )
+  if (kind === 'folder' && !mayBeNew && !holdsDatabase(where))
     throw unusable(`${where} contains no database`, "Pass the folder of a database with storage: 'file'")
   const db = await (kind === 'folder'
     ? open({ name, storage: 'file', path: where, onWarning, ...folder, ...options })
@@ -76,6 +76,11 @@ export async function withDatabase<T>(
   } finally {
     await db.close()
   }
+}
+
+/** Returns whether a folder contains a database, or what is left of one. */
+function holdsDatabase(folder: string): boolean {
+  return readdirSync(folder).some((file) => /^(journal|pack)\.\d+$/.test(file))
 }
 
 /** Runs `work` with a database in memory to which these migrations were applied. */

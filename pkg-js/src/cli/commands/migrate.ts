@@ -39,7 +39,7 @@ const status: Command = {
   operands,
   options: onDatabase,
   examples: ['npx tidelock migrate status app.sqlite'],
-  run: (given) => withHistory(given, 'migrate status', false, (db) => db.migrations.status()),
+  run: (given) => withHistory(given, 'migrate status', { mayBeNew: true }, (db) => db.migrations.status()),
   print(rows: readonly MigrationStatus[], output: Output) {
     for (const { version, name, state, appliedAt } of rows)
       output.line(`${state.padEnd(12)} ${version}  ${name}${appliedAt === null ? '' : `  (${appliedAt})`}`)
@@ -54,7 +54,7 @@ const run: Command = {
   options: { ...onDatabase, ...limits, all: { about: 'all in one transaction' } },
   examples: ['npx tidelock migrate run app.sqlite', 'npx tidelock migrate run app.sqlite --dry-run'],
   run: (given) =>
-    withHistory(given, 'migrate run', true, (db) =>
+    withHistory(given, 'migrate run', { write: true, mayBeNew: true }, (db) =>
       db.migrations.run({ ...limitsOf(given), ...(given.flag('all') ? { atomic: 'all' } : {}) }),
     ),
   print: printReport,
@@ -66,7 +66,7 @@ const revert: Command = {
   operands,
   options: { ...onDatabase, ...limits },
   examples: ['npx tidelock migrate revert app.sqlite', 'npx tidelock migrate revert app.sqlite --to 0003'],
-  run: (given) => withHistory(given, 'migrate revert', true, (db) => db.migrations.revert(limitsOf(given))),
+  run: (given) => withHistory(given, 'migrate revert', { write: true }, (db) => db.migrations.revert(limitsOf(given))),
   print: printReport,
 }
 
@@ -121,12 +121,13 @@ export const migrate: readonly Command[] = [migrateNew, status, lint, generate, 
 function withHistory<T>(
   given: Invocation,
   command: string,
-  write: boolean,
+  access: { readonly write?: boolean; readonly mayBeNew?: boolean },
   work: Parameters<typeof withDatabase<T>>[3],
 ): Promise<T> {
   const where = databaseIn(given, given.positionals[0], command)
   const migrations = readMigrations(given)
-  return withDatabase(where, given, { migrations, migrate: false, write: write && !given.flag('dry-run') }, work)
+  const write = access.write === true && !given.flag('dry-run')
+  return withDatabase(where, given, { ...access, migrations, migrate: false, write }, work)
 }
 
 function limitsOf(given: Invocation): MigrationRunOptions {
