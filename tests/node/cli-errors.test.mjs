@@ -104,6 +104,17 @@ test('wrong usage ends with 2 and suggests what was meant; a failure ends with 1
     ['pull --nonsense', 2, /^hint: npx tidelock pull --help shows its usage$/m],
     ['pull --tables a --url localhost', 2, /^error: The URL of the remote is not an http or https URL/m],
     ['snapshot restore . --at yesterday', 2, /^error: --at yesterday is not a time/m],
+    [
+      'snapshot restore . --at 2026-11-26',
+      2,
+      /^error: --at 2026-11-26 is not a time .*\nhint: .*2026-03-01T12:00:00Z$/m,
+    ],
+    [
+      'snapshot restore . --at 2026-11-26T10:00:00',
+      2,
+      /^error: --at 2026-11-26T10:00:00 is not a time .*\nhint: .*zone/m,
+    ],
+    ['snapshot restore . --at 2026-13-26T10:00:00Z', 2, /^error: --at 2026-13-26T10:00:00Z is not a time/m],
     ['snapshot restore .', 2, /^error: The ID of the snapshot must come before the folder \./m],
     ['snapshot restore . 1', 2, /^error: The ID of the snapshot must come before the folder \./m],
     ['migrate', 2, undefined],

@@ -58,8 +58,8 @@ const restore: Command = {
     const [id, operand] = at === undefined || second !== undefined ? [first, second] : [undefined, first]
     if ((id === undefined) === (at === undefined))
       throw usageError('The snapshot to restore is missing or ambiguous', 'Pass either an ID or --at TIME')
-    if (at !== undefined && Number.isNaN(Date.parse(at)))
-      throw usageError(`--at ${at} is not a time`, 'Write it like 2026-03-01T12:00:00Z')
+    if (at !== undefined && !isTime(at))
+      throw usageError(`--at ${at} is not a time`, 'Write it with date, time and zone, like 2026-03-01T12:00:00Z')
     const where = operand ?? given.value('db')
     if (id !== undefined && existsSync(id) && (where === undefined || !existsSync(where)))
       throw usageError(
@@ -84,6 +84,11 @@ function folderIn(given: Invocation, operand: string | undefined, command: strin
   if (where.kind === 'file')
     throw usageError(`${where.path} is a single file, which has no snapshots`, "Pass a folder of storage: 'file'")
   return where
+}
+
+/** Returns whether a text is a point in time as `restore` takes it: a date alone, or a time without a zone, is ambiguous. */
+function isTime(text: string): boolean {
+  return /^\d{4}-\d\d-\d\dT.*(Z|[+-]\d\d:?\d\d)$/i.test(text) && !Number.isNaN(Date.parse(text))
 }
 
 function printSnapshot({ id, createdAt, bytes, reason, label }: SnapshotInfo, output: Output): void {
