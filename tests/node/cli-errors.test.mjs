@@ -1,7 +1,7 @@
 // What the command line says and does when a command fails: exit codes, suggestions, the words of the remote, hints, and Ctrl-C.
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -182,6 +182,13 @@ test('hints name commands, not calls of the package', async () => {
     seen.push(error.hint)
   }
   await fails('database_in_use', 'inspect', 'shop.tidelock')
+  // A copy of a folder in use has its lock file, which names the process of the original.
+  const copy = path.join(cwd, 'copy.tidelock')
+  cpSync(where, copy, { recursive: true })
+  await fails('database_in_use', 'inspect', 'copy.tidelock')
+  assert.match(seen.at(-1), /In a copy of a folder in use, remove its lock files \(lock\.\*\)$/)
+  for (const name of readdirSync(copy)) if (name.startsWith('lock.')) rmSync(path.join(copy, name))
+  assert.equal((await run(cwd, ['snapshot', 'create', 'copy.tidelock'])).code, 0)
   await db.close()
   await fails('snapshot_not_found', 'snapshot', 'restore', '99', 'shop.tidelock')
   assert.equal((await run(cwd, ['migrate', 'run', 'shop.tidelock'])).code, 0)

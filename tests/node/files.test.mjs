@@ -115,6 +115,10 @@ test('one process at a time: the second one gets the holder, waits, and opens', 
   const refused = await failure(open({ name: 'shop', storage: 'file', path: where, ...quiet }))
   assert.equal(refused.code, 'database_in_use')
   assert.match(refused.message, new RegExp(`^Database already in use by process ${writer.pid} since \\d\\d:\\d\\d$`))
+  assert.match(
+    refused.hint,
+    /^End the other process, .* In a copy of a folder in use, remove its lock files \(lock\.\*\)$/,
+  )
   assert.match(refused.details.holder.id, new RegExp(`^${writer.pid}-`))
   assert.match(refused.details.holder.title, /writer\.mjs$/)
   const lock = readdirSync(where).filter((name) => name.startsWith('lock.'))

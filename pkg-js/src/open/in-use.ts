@@ -18,9 +18,10 @@ export function withHolder(error: unknown, place: StorageLocation, hint?: string
   // The id of a lock in a folder begins with the process id.
   const name = inNode ? `process ${Number.parseInt(id, 10)}` : `tab "${title === '' ? url : title}"`
   const shared = inNode ? 'End the other process' : "Open it with tabs: 'shared' in all tabs, close the other tab"
+  const copied = inNode ? '. In a copy of a folder in use, remove its lock files (lock.*)' : ''
   return errorWith(error, {
     message: `Database already in use by ${name} since ${localTime(since)}`,
-    hint: hint ?? `${shared}, or wait for it with lock: { onBusy: 'wait' }`,
+    hint: hint ?? `${shared}, or wait for it with lock: { onBusy: 'wait' }${copied}`,
   })
 }
 
