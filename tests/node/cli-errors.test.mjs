@@ -1,7 +1,7 @@
 // What the command line says and does when a command fails: exit codes, suggestions, the words of the remote, hints, and Ctrl-C.
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -216,6 +216,83 @@ test('hints name commands, not calls of the package', async () => {
     [],
     'each says what to do',
   )
+})
+
+test('a folder without permission is named with the cause, as text and as JSON', async () => {
+  const cwd = folder()
+  const locked = path.join(cwd, 'locked')
+  const where = path.join(cwd, 'shop.tidelock')
+  const db = await open({ name: 'shop', storage: 'file', path: where, onWarning() {} })
+  await db.close()
+  for (const made of [locked, path.join(cwd, 'migrations')]) mkdirSync(made)
+  writeFileSync(path.join(cwd, 'notes.sql'), notesSql)
+  chmodSync(base, 0o755)
+  chmodSync(locked, 0)
+  chmodSync(where, 0o555)
+  // Permissions don't apply to root.
+  const somebody = process.getuid() === 0 ? { uid: 65534, gid: 65534 } : {}
+  const env = { SUPABASE_URL: url, SUPABASE_SECRET_KEY: key }
+  const pull = ['pull', '--tables', 'notes', '--schema', 'notes.sql', '--out']
+  try {
+    for (const args of [
+      ['inspect', 'locked'],
+      ['verify', 'locked'],
+      ['verify', 'locked/shop.tidelock'],
+      ['types', 'locked'],
+      ['types', '--dir', 'locked'],
+      ['types', '--dir', 'locked/migrations'],
+      ['push', 'locked', '--tables', 'notes'],
+      ['migrate', 'status', 'locked'],
+      ['migrate', 'run', 'locked'],
+      ['migrate', 'revert', 'locked'],
+      ['migrate', 'new', 'a', '--dir', 'locked'],
+      ['snapshot', 'list', 'locked'],
+      ['snapshot', 'create', 'locked'],
+      ['snapshot', 'create', 'shop.tidelock'],
+      ['snapshot', 'restore', '1', 'locked'],
+      ['snapshot', 'restore', 'locked', '--at', '2026-03-01T12:00:00Z'],
+      [...pull, 'locked/app.sqlite'],
+    ]) {
+      const text = await run(cwd, args, { env, ...somebody })
+      assert.deepEqual([text.code, text.out], [1, ''], `${args}: ${text.err}`)
+      assert.match(
+        text.err,
+        /^error: .* can't be used \(storage_unavailable\)\ncause: EACCES: permission denied, \w+ '.*'\nhint: .*permissions.*\n$/,
+        `${args}`,
+      )
+      const json = await run(cwd, [...args, '--json'], { env, ...somebody })
+      const { error } = JSON.parse(json.err)
+      assert.deepEqual([json.code, json.out, error.code], [1, '', 'storage_unavailable'], `${args}`)
+      assert.match(error.cause, /^Error: EACCES: permission denied, /)
+      assert.match(error.hint, /permissions/)
+    }
+    const long = path.join('locked', 'a'.repeat(200), 'b'.repeat(200))
+    const { err } = await run(cwd, ['verify', long], somebody)
+    assert.match(err, /^cause: EACCES: permission denied, stat 'locked\/a{200}\/b+$/m)
+    assert.equal(/^cause: (.*)$/m.exec(err)[1].length, 300)
+  } finally {
+    for (const made of [locked, where]) chmodSync(made, 0o755)
+  }
+})
+
+test('the cause of an error is one line, without secrets and without what the message says', async () => {
+  const cwd = folder()
+  writeFileSync(path.join(cwd, 'notes.sql'), notesSql)
+  const env = { SUPABASE_SECRET_KEY: key }
+  const read = await run(cwd, ['types', '--schema', 'missing.sql'])
+  assert.match(read.err, /^error: missing\.sql can't be read: ENOENT: .* \(invalid_argument\)\n$/)
+  const refused = await run(cwd, ['pull', '--url', url, '--tables', 'notes', '--schema', 'notes.sql'], { env })
+  assert.doesNotMatch(refused.err, /^cause:/m)
+  mkdirSync(path.join(cwd, 'migrations'))
+  writeFileSync(path.join(cwd, 'migrations/0001_notes.sql'), 'INSERT INTO notes VALUES (1)')
+  execFileSync('sqlite3', [path.join(cwd, 'app.sqlite'), 'CREATE TABLE t (n)'])
+  const failed = await run(cwd, ['migrate', 'run', 'app.sqlite'])
+  assert.match(failed.err, /no such table: notes \(migration_failed\)\nhint: .*\n$/)
+  const unreachable = 'http://user:pass@127.0.0.1:1'
+  const guess = ['pull', '--url', unreachable, '--tables', 'notes', '--pk', 'notes=id', '--out', 'other.sqlite']
+  const guessed = await run(cwd, guess, { env })
+  assert.match(guessed.err, /\(sync_network\)\ncause: TypeError: .*\nhint: .*\n$/)
+  assert.doesNotMatch(guessed.err, new RegExp(`pass|${key}`))
 })
 
 test('Ctrl-C ends a command at once while SQL runs, with 130 and the database as it was', {

@@ -11,7 +11,7 @@ import { schemaPull } from './commands/schema.js'
 import { snapshot } from './commands/snapshot.js'
 import { types } from './commands/types.js'
 import { verify } from './commands/verify.js'
-import { CommandError, UsageError, usageError } from './errors.js'
+import { CommandError, fileSystemError, UsageError, usageError } from './errors.js'
 import { withCommandHint } from './hints.js'
 import { Output, type Stream } from './output.js'
 import { isTidelockError, TidelockError } from './package.js'
@@ -79,8 +79,10 @@ function outputOf(args: readonly string[], { out, err }: Pick<CommandLineEnviron
 
 /** Returns an error as the user of the command line reads it. */
 function shown(error: unknown, remote: RemoteListener): TidelockError {
-  if (!isTidelockError(error))
-    return new TidelockError('internal', `Unexpected error: ${(error as Error)?.message ?? error}`, { cause: error })
+  if (!isTidelockError(error)) {
+    const message = `Unexpected error: ${(error as Error)?.message ?? error}`
+    return fileSystemError(error) ?? new TidelockError('internal', message, { cause: error })
+  }
   const explained = remote.explain(error)
   return error instanceof CommandError ? explained : withCommandHint(explained)
 }

@@ -1,3 +1,4 @@
+import { checkPath } from './errors.js'
 import { schemaTimeoutMs } from './local-database.js'
 import { type ErrorCode, TidelockError } from './package.js'
 
@@ -57,7 +58,7 @@ const byCode: Partial<Record<ErrorCode, string>> = {
   snapshot_corrupt: 'Restore another snapshot: npx tidelock snapshot list shows them',
   snapshot_incompatible: 'Update tidelock: npm install tidelock@latest',
   snapshot_not_found: 'npx tidelock snapshot list shows which there are',
-  storage_unavailable: 'Check the path, its permissions and the free space of the disk',
+  storage_unavailable: checkPath,
   sync_network: 'Check the URL, the network, and that the server runs',
   sync_protocol:
     'Check the URL: it must be a Supabase project or a PostgREST root. Redirects are not followed, to protect keys and rows',

@@ -76,6 +76,7 @@ export class Output {
       message === undefined || error.message.includes(message) ? code : [code, message].filter(Boolean).join(' ')
     for (const [name, text] of [
       ['error', `${error.message} (${error.code})`],
+      ['cause', unsaid(this.#masked(error.toJSON().cause ?? ''), [error.message, message])],
       ['remote', said],
       ['remote details', details],
       ['remote hint', hint],
@@ -120,6 +121,14 @@ export class Output {
     const secrets = [...this.#secrets].sort((one, other) => other.length - one.length)
     return secrets.reduce((masked, secret) => masked.replaceAll(secretIn(secret), '***'), text)
   }
+}
+
+/** Returns the first line of a cause, without the name of its class; undefined when one of the texts contains it. */
+function unsaid(cause: string, said: readonly (string | undefined)[]): string | undefined {
+  const [line = ''] = /^.{0,300}/u.exec(cause.replace(/^(Tidelock)?Error: /, '')) ?? []
+  // Errors of the engine begin with their code.
+  const withoutCode = line.replace(/^\w+: /, '')
+  return said.some((text) => text?.includes(withoutCode)) ? undefined : line
 }
 
 /** Returns the pattern of a secret. A very short one matches as a whole word only, because it is a part of many words. */

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync } from 'node:fs'
+import { readdirSync, statSync } from 'node:fs'
 import path from 'node:path'
 import { type Invocation, type OptionSpec, usageError } from '../command.js'
 import { makeFolder, writeWhole } from '../local-database.js'
@@ -13,7 +13,7 @@ export const folderOption: Readonly<Record<string, OptionSpec>> = {
 /** Reads the migrations of the folder in the options, in the format of any supported tool. */
 export function readMigrations(given: Invocation): Migration[] {
   const folder = given.value('dir') ?? 'migrations'
-  if (!existsSync(folder))
+  if (statSync(folder, { throwIfNoEntry: false }) === undefined)
     throw usageError(`There is no folder ${folder}`, 'Pass the folder of the migrations with --dir')
   return migrationsFrom(Object.fromEntries(sqlFiles(folder).map((file) => [file, readText(file)])))
 }
