@@ -28,8 +28,11 @@ pub const FOLDER_UNUSABLE: (&str, &str) =
 
 /// Returns the error of a fenced-out holder.
 pub fn lock_lost() -> Error {
-    Error::new(ErrorCode::LockLost, "Another holder took this database: this one can't write any more")
-        .hint("Close this database and open it again")
+    Error::new(
+        ErrorCode::LockLost,
+        "Another holder took this database, or its data was deleted: this one can't write any more",
+    )
+    .hint("Close this database and open it again")
 }
 
 /// Returns the error of a holder whose folder was removed, or has another name.

@@ -128,7 +128,7 @@ pub fn in_use_by(holder: &dyn Fn(&str) -> String) -> (String, &'static str) {
         let hint = "Keep the database of the first open() and use it everywhere, or close it first";
         return ("Database already in use by this process".to_owned(), hint);
     }
-    let hint = "End the other process, or wait for it with lock: OnBusy::Wait";
+    let hint = "End the other process, or wait for it with lock: OnBusy::Wait. In a copy of a folder in use, remove its lock files (lock.*)";
     (format!("Database already in use by process {process} since {since}"), hint)
 }
 
