@@ -74,6 +74,8 @@ export type MoveRequest = Pick<OpenRequest, 'checked' | 'module' | 'encryption'>
 
 /** The methods of a worker that its page calls. */
 export interface WorkerMethods {
+  /** Is answered as soon as the worker runs. */
+  alive(): void
   /** Moves a database to the storage of the options; instead of `open`. */
   move(request: MoveRequest): void
   open(opening: OpenRequest): void
@@ -114,7 +116,7 @@ export interface WorkerMethods {
 }
 
 /** The methods of {@link WorkerMethods} that each client of an engine may call. */
-export type ClientMethods = Omit<WorkerMethods, 'open' | 'move' | 'close' | 'page' | 'attach' | 'detach'>
+export type ClientMethods = Omit<WorkerMethods, 'alive' | 'open' | 'move' | 'close' | 'page' | 'attach' | 'detach'>
 
 /** The methods of {@link EngineCallbacks} that are forwarded unchanged between threads and tabs. */
 export const forwardedCallbacks = [
@@ -141,7 +143,7 @@ export interface PageMethods extends Pick<EngineCallbacks, 'migrate' | (typeof f
 }
 
 /** The methods of a worker that has the files of a database, while its engine is in the page. */
-export interface StorageMethods {
+export interface StorageMethods extends Pick<WorkerMethods, 'alive'> {
   /** Serves the database of that name; sent before all else. */
   serve(name: string, waitMs: number, module: WebAssembly.Module): void
   /** Carries out a request of {@link import('../engine/core.js').CoreStorageWorker}. */

@@ -86,6 +86,7 @@ export class Server implements SessionHost {
   #handlers(): Handlers<WorkerMethods> {
     return {
       ...this.#session.handlers,
+      alive: () => {},
       open: (signal, opening) => this.#openDatabase(opening, signal),
       move: (_, request) => this.#moveDatabase(request),
       attach: (_, client, port) => {

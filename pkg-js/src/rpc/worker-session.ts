@@ -16,7 +16,7 @@ export interface SessionEvents {
 
 /** One worker from its start to its end, and the channel to it. */
 export class WorkerSession<
-  Served extends MethodMap<Served> = WorkerMethods,
+  Served extends MethodMap<Served> & Pick<WorkerMethods, 'alive'> = WorkerMethods,
   Own extends MethodMap<Own> & Pick<PageMethods, 'hello'> = PageMethods,
 > {
   readonly channel: Channel<Served, Own>
@@ -66,14 +66,30 @@ export class WorkerSession<
   /** Handles the worker's start. Waiting for its lock is the only way in a browser to notice its death at once, whatever the cause. */
   #hello(lock: string | undefined): void {
     this.#alive = true
-    clearTimeout(this.#timer)
-    if (lock === undefined) return
+    if (lock === undefined) {
+      clearTimeout(this.#timer)
+      return
+    }
     this.#watched = true
     const dead = () => {
       this.#markReleased()
       if (!this.#ended) this.#events.crashed(new Error('The worker ended unexpectedly'))
     }
-    navigator.locks.request(lock, () => {}).then(dead, dead)
+    const { locks } = navigator
+    const wait = (isHeld: boolean) => {
+      if (isHeld) {
+        clearTimeout(this.#timer)
+        return locks.request(lock, () => {}).then(dead)
+      }
+      // Chromium keeps the locks of a page apart from those of its new workers once the data of the site was cleared.
+      this.#markReleased()
+      const answered = () => clearTimeout(this.#timer)
+      return this.channel.ask('alive', [] as Parameters<Served['alive']>).then(answered, answered)
+    }
+    locks
+      .request(lock, { ifAvailable: true }, (free) => free === null)
+      .then(wait)
+      .catch(dead)
   }
 
   #broken(why: string | undefined): void {

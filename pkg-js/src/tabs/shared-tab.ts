@@ -103,6 +103,7 @@ export class SharedTab {
       page: (_, event: LifecycleEvent) => {
         if (this.#leaderState?.engine.mayDie) this.#leaderState.engine.channel.notify('page', [event])
       },
+      alive: () => {},
       attach: () => {},
       detach: () => {},
       move: () => {},

@@ -14,6 +14,7 @@ export class StorageServer {
 
   constructor(post: (message: Message, transfer: readonly Transferable[]) => void) {
     this.channel = new Channel<StorageClientMethods, StorageMethods>(post, {
+      alive: () => {},
       serve: async (_, name, waitMs, module) => {
         this.#answer = this.#serve(new PrivateFiles(name, { waitMs }), module)
         await this.#answer
