@@ -371,12 +371,18 @@ test('a worker that dies is replaced, and the files are opened again', async () 
 
 test('after a full disk, deleted snapshots make space', inWorker, async () => {
   const [page, name] = [await context.page(), freshName()]
-  const sizes = await page.evaluate(async (given) => {
+  await page.evaluate(async (given) => {
     const bytes = async () => {
       const root = await navigator.storage.getDirectory()
       const folder = await (await root.getDirectoryHandle('tidelock')).getDirectoryHandle(`${given}.db`)
       let all = 0
-      for await (const [, file] of folder.entries()) all += (await file.getFile()).size
+      // One that is being removed has no size.
+      const sizeOf = (file) =>
+        file.getFile().then(
+          ({ size }) => size,
+          () => 0,
+        )
+      for await (const [, file] of folder.entries()) all += await sizeOf(file)
       return all
     }
     const db = await window.open({ name: given, storage: 'opfs', snapshots: { compress: false, logMaxBytes: 1 } })
@@ -388,10 +394,80 @@ test('after a full disk, deleted snapshots make space', inWorker, async () => {
     }
     const before = await bytes()
     for (const { id } of (await db.snapshots.list()).slice(1)) await db.snapshots.delete(id)
-    const after = await bytes()
+    // The deletion doesn't wait until the browser has removed the files.
+    await window.until(async () => (await bytes()) < before - 15_000_000)
     await db.close()
-    return { before, after }
   }, name)
-  assert.ok(sizes.after < sizes.before - 15_000_000, JSON.stringify(sizes))
   await page.close()
 })
+
+/** Clears the data of the site, as the header Clear-Site-Data and the browser's settings do. */
+async function clearSiteData(page) {
+  const devtools = await page.context().newCDPSession(page)
+  await devtools.send('Storage.clearDataForOrigin', { origin: new URL(page.url()).origin, storageTypes: 'all' })
+  await devtools.detach()
+}
+
+/** In the page: closes `window.db`, and opens a database of that name again; returns its tables. */
+const closedAndOpened = (page, name) =>
+  page.evaluate(
+    async (given) => {
+      let closed
+      window.failure(() => window.db.close()).then((end) => (closed = end))
+      await window.until(() => closed !== undefined)
+      let db
+      window.open(given).then((opened) => (db = opened))
+      await window.until(() => db !== undefined)
+      const tables = await db.query("SELECT name FROM sqlite_schema WHERE name = 't'")
+      await db.run('CREATE TABLE t (n INTEGER)')
+      await db.close()
+      return tables
+    },
+    { name, ...opfs },
+  )
+
+test('a database whose site data was cleared loses its lock within seconds, and closes', async () => {
+  const [page, name] = [await context.page(), freshName()]
+  await opened(page, name)
+  await page.evaluate(() => {
+    window.states = []
+    window.db.addEventListener('lock', ({ detail }) => window.states.push(detail.state))
+  })
+  await clearSiteData(page)
+  const found = await page.evaluate(async () => {
+    const began = performance.now()
+    const written = await window.until(async () => {
+      const result = await window.failure(() => window.db.run('INSERT INTO t VALUES (2)'))
+      return result.code !== undefined && result
+    })
+    const ms = performance.now() - began
+    const others = [() => window.db.run('DELETE FROM t'), () => window.db.flush(), () => window.db.snapshots.create()]
+    const codes = []
+    for (const other of others) codes.push((await window.failure(other)).code)
+    return { written, ms, codes, states: window.states, health: (await window.db.health()).status }
+  })
+  assert.equal(found.written.code, 'lock_lost', JSON.stringify(found))
+  assert.match(found.written.message, /removed or moved/)
+  assert.ok(found.ms < 5000, `${found.ms} ms`)
+  assert.deepEqual(found.codes, ['lock_lost', 'lock_lost', 'lock_lost'])
+  assert.deepEqual([found.states, found.health], [['lost'], 'failed'])
+  assert.deepEqual(await closedAndOpened(page, name), [])
+  await page.close()
+})
+
+for (const call of ['flush', 'snapshot', 'close'])
+  test(`a ${call} right after the site data was cleared promises nothing`, async () => {
+    const [page, name] = [await context.page(), freshName()]
+    await opened(page, name)
+    await clearSiteData(page)
+    if (call !== 'close') {
+      const refused = await page.evaluate(
+        (call) => window.failure(() => (call === 'flush' ? window.db.flush() : window.db.snapshots.create())),
+        call,
+      )
+      assert.equal(refused.code, 'lock_lost', JSON.stringify(refused))
+      assert.match(refused.message, /removed or moved/)
+    }
+    assert.deepEqual(await closedAndOpened(page, name), [])
+    await page.close()
+  })

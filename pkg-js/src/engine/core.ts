@@ -299,7 +299,7 @@ export interface CoreClass {
 export type CoreFolder = CoreFiles | CoreStorageWorker
 
 /** A worker that has the files of one folder, where this thread can't. */
-export interface CoreStorageWorker extends Pick<CoreFiles, 'shown' | 'abandon'> {
+export interface CoreStorageWorker extends Pick<CoreFiles, 'look' | 'shown' | 'abandon'> {
   readonly isPrivate: true
   /** Starts the worker, unless it runs. */
   prepare(): Promise<void>
@@ -333,6 +333,8 @@ export interface CoreFiles {
   describe(info: object): void
   /** What was described last, of a private folder. */
   shown(): Promise<object | undefined>
+  /** Resolves with whether the open files of a private folder are still there, which no other call finds out at once. */
+  look?(): Promise<boolean>
   /** Closes the files that are kept open between calls. */
   close(): void
   /** Lets others use the files after the instance trapped. */

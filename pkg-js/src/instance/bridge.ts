@@ -1,4 +1,4 @@
-import { type TidelockError, toTidelockError } from '../base/errors.js'
+import { TidelockError, toTidelockError } from '../base/errors.js'
 import { callUser } from '../base/events.js'
 import type { LocalSchema, RecoveryReport, StoredDatabase } from '../base/generated-types.js'
 import { loaded } from '../base/lazy-module.js'
@@ -81,6 +81,7 @@ export class Bridge {
       const host = this.#host(instance)
       const opening = folder === undefined ? Core.open(checked, host) : Core.openFolder(checked, host, folder)
       const core = await this.#unlessTrapped(opening)
+      lookFirst(core, folder)
       const onDead = (error: TidelockError) => {
         this.#letGo()
         options.onDead(error)
@@ -233,4 +234,35 @@ export class Bridge {
     this.#release = undefined
     if (release !== undefined) callUser(release)
   }
+}
+
+/**
+ * Wraps the calls that must first look whether the browser has removed the open files: a flush and a snapshot would promise what is stored
+ * nowhere, and closing such files would never end.
+ */
+function lookFirst(core: Core, folder: CoreFolder | undefined): void {
+  if (folder?.look === undefined) return
+  // A worker that has ended can't look: the call itself reports why.
+  const isLost = async () => (await folder.look?.().catch(() => true)) === false
+  const { flush, snapshotsCreate, close } = core
+  core.flush = async () => {
+    // Where no commit waits, the engine would ask for no file.
+    if (await isLost()) throw folderLost()
+    return flush.call(core)
+  }
+  core.snapshotsCreate = async (options) => {
+    await isLost()
+    return snapshotsCreate.call(core, options)
+  }
+  core.close = async () => {
+    await isLost()
+    return close.call(core)
+  }
+}
+
+/** The error of `folder_lost` in src/store/failure.rs. */
+function folderLost(): TidelockError {
+  return new TidelockError('lock_lost', "The database's folder was removed or moved while the database was open", {
+    hint: 'Close this database. If the folder was moved, put it back, then open the database again',
+  })
 }

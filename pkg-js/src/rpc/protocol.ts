@@ -148,6 +148,8 @@ export interface StorageMethods extends Pick<WorkerMethods, 'alive'> {
   serve(name: string, waitMs: number, module: WebAssembly.Module): void
   /** Carries out a request of {@link import('../engine/core.js').CoreStorageWorker}. */
   ask(request: Uint8Array): Uint8Array
+  /** Looks whether the files are still there. */
+  look(): boolean
   /** Closes the files. */
   close(): void
 }

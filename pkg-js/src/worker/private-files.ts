@@ -4,6 +4,9 @@ import type { CoreFiles } from '../engine/core.js'
 
 // The files of one database in the browser's private file system, for `storage: 'opfs'`. Only dedicated workers have these handles.
 
+/** How many milliseconds after a write the files are looked for by name: at most one look in this time, and none without writes. */
+const lookAfterMs = 2000
+
 /** The access handle of an open file. */
 interface AccessHandle {
   getSize(): number
@@ -24,6 +27,9 @@ export class PrivateFiles implements CoreFiles {
   /** Undefined until the folder was looked for, or made. */
   #folder: FileSystemDirectoryHandle | undefined
   #connected = false
+  /** Whether the browser has removed the open files, as it does when the user clears the data of the site. */
+  #lost = false
+  #looking: ReturnType<typeof setTimeout> | undefined
   /** The removals under way. */
   #removed: Promise<unknown> = Promise.resolve()
 
@@ -42,6 +48,8 @@ export class PrivateFiles implements CoreFiles {
 
   async prepare(names: string[]): Promise<void> {
     await this.#removed
+    // The engine has lost its lock: it must not make other files.
+    if (this.#lost) return
     if (!this.#works()) await this.#connect()
     if (names.length === 0) return
     if (this.#folder === undefined) {
@@ -120,18 +128,36 @@ export class PrivateFiles implements CoreFiles {
   }
 
   #handle(name: string): AccessHandle {
-    const handle = this.#open.get(name)
+    const handle = this.#lost ? undefined : this.#open.get(name)
     if (handle === undefined) throw new DOMException(`The file ${name} isn't open`, 'InvalidStateError')
     return handle
   }
 
+  /**
+   * Resolves with whether the open files still have their names. Their handles don't show it: writing to a removed file succeeds, and Chromium
+   * never ends closing it.
+   */
+  async look(): Promise<boolean> {
+    const handle = this.#open.get(aboutFile)
+    if (this.#lost || handle === undefined) return !this.#lost
+    try {
+      await this.#folder?.getFileHandle(aboutFile)
+    } catch (error) {
+      // Once it was closed here, another one may remove it.
+      this.#lost = (error as Error).name === 'NotFoundError' && this.#open.get(aboutFile) === handle
+    }
+    return !this.#lost
+  }
+
+  /** Like a folder of Node that was removed, lost files are missing: then the engine has lost its lock. */
   list(): string[] {
+    if (this.#lost) return []
     if (!this.#connected) throw new DOMException('The files are closed', 'InvalidStateError')
     return [...this.#open.keys()]
   }
 
   size(name: string): number | undefined {
-    return this.#open.get(name)?.getSize()
+    return this.#lost ? undefined : this.#open.get(name)?.getSize()
   }
 
   read(name: string, at: number, into: Uint8Array): number {
@@ -145,6 +171,10 @@ export class PrivateFiles implements CoreFiles {
       if (count === 0) throw new DOMException('The browser wrote no more bytes', 'QuotaExceededError')
       written += count
     }
+    this.#looking ??= setTimeout(() => {
+      this.#looking = undefined
+      this.look()
+    }, lookAfterMs)
   }
 
   truncate(name: string, bytes: number): void {
@@ -158,10 +188,14 @@ export class PrivateFiles implements CoreFiles {
   remove(name: string): void {
     const [handle, folder] = [this.#open.get(name), this.#folder]
     if (handle === undefined) return
-    handle.close()
     this.#open.delete(name)
+    const remove = async () => {
+      if (!(await this.look())) return
+      handle.close()
+      await folder?.removeEntry(name)
+    }
     // What can't be removed now is removed by the next holder.
-    this.#removed = this.#removed.then(() => folder?.removeEntry(name)).catch(() => {})
+    this.#removed = this.#removed.then(remove).catch(() => {})
   }
 
   describe(info: object): void {
@@ -179,7 +213,10 @@ export class PrivateFiles implements CoreFiles {
   }
 
   close(): void {
-    for (const handle of this.#open.values()) handle.close()
+    clearTimeout(this.#looking)
+    this.#looking = undefined
+    // Lost ones are closed by the end of this worker.
+    if (!this.#lost) for (const handle of this.#open.values()) handle.close()
     this.#open.clear()
     this.#connected = false
   }

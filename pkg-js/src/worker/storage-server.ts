@@ -24,6 +24,7 @@ export class StorageServer {
         const reply = await answer(request)
         return new Transferred(reply, [reply.buffer])
       },
+      look: () => this.#files?.look() ?? true,
       close: () => this.#files?.close(),
     })
   }

@@ -82,6 +82,11 @@ export class StorageWorker implements CoreStorageWorker {
     return running.session.channel.ask('ask', [copy], { transfer: [copy.buffer] })
   }
 
+  async look(): Promise<boolean> {
+    const running = this.#running
+    return running?.isReady !== true || running.session.channel.ask('look', [])
+  }
+
   async shown(): Promise<object | undefined> {
     return shownOf(this.#database)
   }
