@@ -67,8 +67,7 @@ impl Storage {
     /// meanwhile, the database is unchanged. An intact database is not touched, unless `from` is given.
     ///
     /// Fails with `database_corrupt` when nothing usable is left (then nothing was changed), `snapshot_not_found` and
-    /// `snapshot_corrupt` for `from`, `snapshot_incompatible` for a newer format, `wasm_load_failed`, `lock_lost`, and the
-    /// store's errors.
+    /// `snapshot_corrupt` for `from`, `snapshot_incompatible` for a newer format, `lock_lost`, and the store's errors.
     pub async fn recover(
         store: Rc<dyn Store>,
         platform: &Platform,

@@ -1,5 +1,4 @@
-//! What is left of a database whose newest snapshot has damaged chunks that no other snapshot and no log replaces. Reachable
-//! by a recovery only, and so rarely used that the code behind [`remains`] is in the part [`Part::Stores`].
+//! What is left of a database whose newest snapshot has damaged chunks that no other snapshot and no log replaces.
 
 use std::rc::Rc;
 
@@ -15,7 +14,7 @@ use crate::{
     error::{ErrorCode, Result},
     format::Manifest,
     memory::room_for,
-    ports::{LocalFuture, Part, Platform, entered},
+    ports::Platform,
     sqlite::{
         CHUNK_SIZE, Connection, FileContents, Image, PageFile, StoredPages, TimeLeft, check_ms, lacking, needs_more,
         paged, salvage,
@@ -28,7 +27,7 @@ const CACHE_BYTES: u64 = 1024 * 1024;
 /// Sets `found` to the newest stored state with damaged chunks, if that is newer than the state that it has. Returns what is
 /// missing, and the findings of SQLite's check; `None` when `found` lacks nothing, or its state stays the best one.
 ///
-/// Fails with the errors of the store, and with `wasm_load_failed`.
+/// Fails with the errors of the store.
 pub(super) async fn use_remains(
     paging: &Paging,
     platform: &Platform,
@@ -39,7 +38,6 @@ pub(super) async fn use_remains(
     let Some(newest) = found.manifests.last().filter(|newest| lacks && is_damaged(newest)) else { return Ok(None) };
     let (head_epoch, head_lsn) = found.head.as_ref().map_or((u64::MAX, 0), |head| (head.epoch, head.lsn));
     let least = Broken { lsn: newest.lsn.max(head_lsn), ..Broken::default() };
-    platform.parts.load(Part::Stores).await?;
     match remains(paging, newest, least, head_epoch, platform.time_left(check_ms(newest.db_bytes))).await {
         Ok((mut state, mut missing)) if state.end.lsn > found.state.end.lsn || found.state.lacks => {
             // Where SQLite can't use it, an older state may be better than none.
@@ -89,19 +87,7 @@ pub(super) fn check(file: &PageFile, platform: &Platform) -> Result<Vec<String>>
     }
 }
 
-/// An entry of the part `stores`: never inlined.
-#[inline(never)]
-fn remains<'a>(
-    paging: &'a Paging,
-    newest: &'a Manifest,
-    least: Broken,
-    head_epoch: u64,
-    left: TimeLeft,
-) -> LocalFuture<'a, Result<(Rebuilt, Vec<String>)>> {
-    entered(read_remains(paging, newest, least, head_epoch, left))
-}
-
-async fn read_remains(
+async fn remains(
     paging: &Paging,
     newest: &Manifest,
     least: Broken,

@@ -65,7 +65,7 @@ test('what the options ask for is loaded beside the core, and is there when the 
   assert.deepEqual(parts.sort(), ['bg', 'migrations'])
 })
 
-test('a damaged log is recovered without a network; to copy rows from a damaged chunk takes a part, which the failed opening requests', {
+test('recovering takes a part, which the failed opening requests; then it needs no network', {
   only: 'current',
   because: 'recover runs in the thread that calls it',
 }, async () => {
@@ -112,17 +112,20 @@ test('a damaged log is recovered without a network; to copy rows from a damaged 
     [log, chunk],
   )
   assert.equal(parts.includes('stores'), false)
-  await page.route(/\.(wasm|js)$/, (route) => route.abort())
+  const withoutNetwork = () => page.route(/\.(wasm|js)$/, (route) => route.abort())
+  await withoutNetwork()
   assert.equal((await damage(log, 'log', -2)).code, 'database_corrupt')
-  // By the failed opening. The browser reports requests and answers independently of each other.
-  await until(() => parts.includes('stores'))
+  const refused = await page.evaluate((name) => failure(() => window.tidelock.recover(name)), log)
+  assert.equal(refused.code, 'wasm_load_failed')
+  await page.unroute(/\.(wasm|js)$/)
+  const loaded = page.waitForResponse(/stores/).then((response) => response.finished())
+  assert.equal((await page.evaluate((name) => failure(() => open({ name })), log)).code, 'database_corrupt')
+  await loaded
+  await withoutNetwork()
   const report = await page.evaluate((name) => window.tidelock.recover(name), log)
   assert.deepEqual([report.changed, report.lostBatches], [true, 2])
   // One with random values only, which all snapshots share: the one with the schema is smaller.
   assert.equal((await damage(chunk, 'chunks', 'largest')).code, 'database_corrupt')
-  const refused = await page.evaluate((name) => failure(() => window.tidelock.recover(name)), chunk)
-  assert.equal(refused.code, 'wasm_load_failed')
-  await page.unroute(/\.(wasm|js)$/)
   const { changed, problems } = await page.evaluate((name) => window.tidelock.recover(name), chunk)
   assert.equal(changed, true)
   assert.match(problems.join(), /Table t lacks its rows with rowids from/)
