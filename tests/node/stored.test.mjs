@@ -1,7 +1,16 @@
 // Databases in folders without opening them: listed, deleted, recovered.
 import assert from 'node:assert/strict'
 import { fork } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { after, test } from 'node:test'
@@ -196,7 +205,10 @@ test('a database that was recovered without rows of its history of migrations op
   const refused = await open(options).catch((error) => error)
   assert.equal(refused.code, 'database_corrupt')
   const report = await recover('history', { storage: 'file', path: where })
-  assert.ok(report.problems.some((problem) => problem.includes('schema_migrations lacks')), report.problems.join('\n'))
+  assert.ok(
+    report.problems.some((problem) => problem.includes('schema_migrations lacks')),
+    report.problems.join('\n'),
+  )
   const again = await open(options)
   const status = await again.migrations.status()
   assert.deepEqual(
