@@ -703,4 +703,18 @@ export const mutants = [
     instead: 'most',
     breaks: 'frames behind a damaged one count as a torn write',
   },
+  {
+    name: 'a-former-holder-stops-the-next-one',
+    file: 'src/engine/open.rs',
+    text: 'again == 0',
+    instead: 'true',
+    breaks: 'who steals a database while its holder changes the keys loses the lock, too',
+  },
+  {
+    name: 'virtual-tables-stay-as-they-are',
+    file: 'src/sqlite/database/salvage.rs',
+    text: 'copy.virtual_table(table)',
+    instead: 'Ok::<(), Error>(())',
+    breaks: 'a damaged chunk of a full-text index costs the whole database',
+  },
 ]
