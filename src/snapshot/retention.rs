@@ -123,7 +123,7 @@ impl StoredState<'_> {
             .collect();
         // While `keep` has nothing to delete, the start of the log counts as the oldest snapshot.
         let full = counted.len() >= options.keep
-            || self.manifests.iter().any(|m| is_counted(m) && (!there(&m) || demote.contains(&m.generation)));
+            || self.usable().any(|m| is_counted(m) && (!there(&m) || demote.contains(&m.generation)));
         let oldest = counted.first().filter(|_| full).map_or(self.truncated, |oldest| place(oldest));
 
         let limit = options.log_limit(self.manifests.last().map_or(0, |newest| newest.db_bytes));

@@ -121,13 +121,14 @@ impl Storage {
         let mut bases = manifests.iter().rev().filter(|manifest| self.reaches(manifest)).filter(precedes);
         let least = Broken { lsn: state.lsn, ..Broken::default() };
         let rebuilt = rebuild(&self.0.paging, &mut bases, Until::Lsn(state.lsn), least, u64::MAX).await?;
-        for generation in rebuilt.damaged {
-            self.note_damage(generation, true);
+        for generation in &rebuilt.damaged {
+            self.note_damage(*generation, true);
         }
         if rebuilt.base.is_none() && self.truncated().lsn > 0 {
-            return Err(unreachable(at, &states, reach.time));
+            let base = rebuilt.damaged.first();
+            return Err(base.map_or_else(|| unreachable(at, &states, reach.time), |base| without_base(at, *base)));
         }
-        if rebuilt.broken.is_some() { Err(damaged(at, rebuilt.end.time)) } else { Ok(rebuilt.file) }
+        if rebuilt.broken.is_some() { Err(damaged(at, rebuilt.committed)) } else { Ok(rebuilt.file) }
     }
 
     /// Returns the first time that can be restored, and all states that [`load_at`](Self::load_at) returns for their own
@@ -229,6 +230,13 @@ fn ambiguous<'a>(at: Timestamp, states: impl DoubleEndedIterator<Item = &'a Stor
     Error::invalid(format!("The clock was set back: {count} stored states match {at}"))
         .hint("restore({ at, lsn }) with the lsn of one of details.candidates; nothing has changed")
         .detail("candidates", candidates)
+}
+
+fn without_base(at: Timestamp, base: u64) -> Error {
+    let message = format!("The state of {at} can't be rebuilt: snapshot {base}, the newest before it, is damaged");
+    Error::new(ErrorCode::SnapshotCorrupt, message)
+        .hint("Nothing has changed; restore a time after the next snapshot")
+        .detail("snapshotId", base.to_string())
 }
 
 fn damaged(at: Timestamp, good: Timestamp) -> Error {

@@ -132,7 +132,7 @@ fn report_of(found: &Recovered, exact: bool) -> RecoveryReport {
     let broken = found.state.broken.map_or(0, |broken| broken.lost);
     let last = found.state.broken.map_or(found.state.end.lsn, |broken| broken.lsn);
     let good = if exact { found.state.base.as_ref().map_or(0, |base| base.lsn) } else { found.state.end.lsn };
-    let time = if exact { found.state.base.as_ref().map(|base| base.time) } else { Some(found.state.end.time) };
+    let time = if exact { found.state.base.as_ref().map(|base| base.time) } else { Some(found.state.committed) };
     RecoveryReport {
         snapshot_id: found.state.base.as_ref().map(|base| base.generation.to_string()),
         recovered_to: time.filter(|_| good > 0),

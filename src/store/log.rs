@@ -79,6 +79,8 @@ pub struct Replay {
     contents: FileContents,
     touched: Bits,
     end: Position,
+    /// The time of the contents: that of their last commit, which an opening after it does not change.
+    committed: Timestamp,
     apply_through: u64,
     skipped: u64,
     parts: Vec<LogRecord>,
@@ -87,12 +89,25 @@ pub struct Replay {
 impl Replay {
     /// Starts from contents with the state of the position `from`. Batches after `apply_through` are checked but not applied.
     pub fn new(contents: FileContents, from: Position, apply_through: u64) -> Self {
-        Self { contents, touched: Bits::new(), end: from, apply_through, skipped: 0, parts: Vec::new() }
+        Self {
+            contents,
+            touched: Bits::new(),
+            end: from,
+            committed: from.time,
+            apply_through,
+            skipped: 0,
+            parts: Vec::new(),
+        }
     }
 
     /// Returns the position after the last complete batch.
     pub fn end(&self) -> Position {
         self.end
+    }
+
+    /// Returns the time of the last commit in the contents.
+    pub fn committed(&self) -> Timestamp {
+        self.committed
     }
 
     /// Returns whether no batch is partially read.
@@ -133,6 +148,7 @@ impl Replay {
                 self.skipped += 1;
             } else if is_sound(&self.contents, &parts) {
                 apply_pages(&mut self.contents, &mut self.touched, &parts)?;
+                self.committed = first.time;
             } else {
                 return Ok(false);
             }

@@ -50,6 +50,7 @@ impl Recovered {
             file: PageFile::new(paging.empty()),
             stale: Bits::new(),
             end: Position::default(),
+            committed: Timestamp::default(),
             damaged: Vec::new(),
             lacks: false,
             skipped: 0,
@@ -88,6 +89,8 @@ pub(super) struct Rebuilt {
     pub stale: Bits,
     /// The end of the log, or the position before the batch where the replay stopped.
     pub end: Position,
+    /// The time of the last commit in the contents.
+    pub committed: Timestamp,
     /// The generations of newer manifests that are damaged and could not serve as the base.
     pub damaged: Vec<u64>,
     /// Whether one of the damaged manifests was a barrier, so that the contents lack the batches after it.
@@ -139,6 +142,8 @@ pub(super) async fn recover(paging: &Paging) -> Result<Recovered> {
     let mut error = match newest_damaged(state) {
         Some(generation) => corrupt(&format!("Snapshot {generation} is damaged, and the page log can't replace it"))
             .hint("Nothing was changed; recover(name) opens what is left, and reports what is missing"),
+        None if state.file.bytes() == 0 => corrupt(&format!("The page log is damaged: {lost} stored batches can't be read"))
+            .hint("Nothing was changed. No state from before the damage is stored: take an exported file or the remote's data"),
         None => corrupt(&format!("The page log is damaged: {lost} stored batches can't be read"))
             .hint("Nothing was changed; recover(name) opens the last good state and quarantines the damaged part"),
     };
@@ -148,7 +153,7 @@ pub(super) async fn recover(paging: &Paging) -> Result<Recovered> {
     }
     // A log without any pages before the damage has no state.
     if state.end.lsn > 0 && state.file.bytes() > 0 {
-        error = error.detail("lastGoodAt", state.end.time.to_string());
+        error = error.detail("lastGoodAt", state.committed.to_string());
     }
     Err(error)
 }
@@ -332,7 +337,7 @@ pub(super) async fn replay(
         Ok(ControlFlow::Continue(()))
     };
     let reached = records::each_of_log(store, (from.lsn, u32::MAX), &mut take).await?;
-    let end = replay.end();
+    let (end, committed) = (replay.end(), replay.committed());
     let sound = reached || !breaks && replay.is_whole() && end.lsn >= least.lsn;
     seen.lost = seen.lsn.saturating_sub(end.lsn).saturating_sub(epochs).max(1);
     let (contents, stale, skipped) = replay.finish();
@@ -342,6 +347,7 @@ pub(super) async fn replay(
         file: PageFile::new(contents),
         stale,
         end,
+        committed,
         damaged,
         lacks: barrier != u64::MAX,
         skipped,

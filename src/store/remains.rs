@@ -44,7 +44,7 @@ pub(super) async fn use_remains(
             let Ok(findings) = check(&state.file, platform) else { return Ok(None) };
             missing.extend(findings);
             if found.state.end.lsn > 0 && found.state.file.bytes() > 0 {
-                let time = found.state.end.time;
+                let time = found.state.committed;
                 // Not that time itself: a lost commit may be of the same millisecond.
                 missing.push(format!(
                     "Nothing from before {time} is lost: snapshots.restore({{ at }}) returns to an earlier time"

@@ -406,6 +406,43 @@ test('types, inspect, verify and snapshots', async () => {
   await back.close()
 })
 
+test('commands that write leave the snapshots and the page log to the options of the app', async () => {
+  const cwd = folder()
+  const options = {
+    name: 'app',
+    storage: 'file',
+    path: path.join(cwd, 'app'),
+    snapshots: { keep: 10, onHidden: false },
+  }
+  const db = await open(options)
+  await db.exec('CREATE TABLE t (n)')
+  for (let n = 0; n < 6; n++) {
+    await db.run('INSERT INTO t VALUES (?)', [n])
+    await db.snapshots.create()
+  }
+  const [first] = (await db.snapshots.history()).points
+  await db.close()
+  const listed = async () => (await json(cwd, ['snapshot', 'list', 'app'])).map(({ id }) => id)
+  const before = await listed()
+  assert.equal(before.length, 6)
+  await json(cwd, ['snapshot', 'create', 'app', '--label', 'before the import'])
+  await json(cwd, ['snapshot', 'create', 'app'])
+  mkdirSync(path.join(cwd, 'migrations'))
+  writeFileSync(path.join(cwd, 'migrations/0001_u.sql'), 'CREATE TABLE u (x)')
+  await json(cwd, ['migrate', 'run', 'app'])
+  const after = await listed()
+  assert.deepEqual(
+    before.filter((id) => !after.includes(id)),
+    [],
+  )
+  await json(cwd, ['snapshot', 'restore', 'app', '--at', first.at])
+  const restored = await listed()
+  assert.deepEqual(
+    after.filter((id) => !restored.includes(id)),
+    [],
+  )
+})
+
 test('doctor', async () => {
   const cwd = folder()
   const local = await json(cwd, ['doctor'])

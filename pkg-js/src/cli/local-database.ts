@@ -47,6 +47,14 @@ type Extra = Pick<OpenOptions, 'migrations' | 'migrate' | 'remote' | 'outOfOrder
   readonly mayBeNew?: boolean
 }
 
+/** The app's options decide which snapshots go and how far the page log reaches; here they aren't known. */
+const keepingAll = {
+  onHidden: false,
+  keep: 2 ** 32 - 1,
+  logRetentionMs: Number.MAX_SAFE_INTEGER,
+  logMaxBytes: Number.MAX_SAFE_INTEGER,
+}
+
 /** Makes `open` read a folder without writing to it: see src/node/files.ts. */
 const readOnly = { [Symbol.for('tidelock.readOnly')]: true }
 
@@ -63,7 +71,7 @@ export async function withDatabase<T>(
   const { write = false, mayBeNew = false, ...options } = extra
   const onWarning = ({ message }: { message: string }) => given.output.warn(message)
   const name = nameOf(where)
-  const folder = write ? { snapshots: { onHidden: false } } : { snapshots: false as const, ...readOnly }
+  const folder = write ? { snapshots: keepingAll } : { snapshots: false as const, ...readOnly }
   if (kind === 'folder' && !mayBeNew && !holdsDatabase(where))
     throw unusable(`${where} contains no database`, "Pass the folder of a database with storage: 'file'")
   const db = await (kind === 'folder'

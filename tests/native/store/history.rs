@@ -192,6 +192,37 @@ fn a_damaged_snapshot_is_skipped_and_a_damaged_log_is_reported() {
 }
 
 #[test]
+fn a_damaged_snapshot_does_not_shorten_history() {
+    let mut machine = Machine::new();
+    let page = with_table(&mut machine);
+    let mut times = commits(&mut machine, &page, 0..3);
+    take(&mut machine, &page, None, Reason::Manual);
+    times.extend(commits(&mut machine, &page, 3..6));
+    take(&mut machine, &page, None, Reason::Manual);
+    machine.damage_generation(1);
+    assert_eq!(sum_of(load_at(&mut machine, &page, times[4]).unwrap()), 31);
+    take(&mut machine, &page, None, Reason::Manual);
+    assert_eq!(sum_of(load_at(&mut machine, &page, times[4]).unwrap()), 31, "two good ones are less than `keep`");
+    assert_eq!(sum_of(load_at(&mut machine, &page, times[0]).unwrap()), 1);
+}
+
+#[test]
+fn a_time_whose_only_snapshot_is_damaged_says_so() {
+    let mut machine = Machine::new();
+    let page = with_table(&mut machine);
+    let mut times = Vec::new();
+    for round in 0..4 {
+        take(&mut machine, &page, None, Reason::Manual);
+        times.extend(commits(&mut machine, &page, round..round + 1));
+    }
+    assert_eq!(page.storage.truncated().lsn, page.storage.manifests()[0].lsn);
+    machine.damage_generation(2);
+    let error = load_at(&mut machine, &page, times[0]).map(drop).unwrap_err();
+    assert_eq!((error.code, error.details.get("snapshotId")), (ErrorCode::SnapshotCorrupt, Some(&"2".into())));
+    assert_eq!(sum_of(load_at(&mut machine, &page, times[1]).unwrap()), 3, "from the third");
+}
+
+#[test]
 fn a_truncation_whose_result_was_lost_never_shortens_history_silently() {
     let mut machine = Machine::new();
     let page = with_table(&mut machine);

@@ -39,6 +39,25 @@ fn damaged() -> Machine {
 }
 
 #[test]
+fn the_last_good_time_is_that_of_a_commit_and_not_of_the_opening_after_it() {
+    let mut machine = Machine::new();
+    let page = machine.open().unwrap();
+    machine.commit(&page, "CREATE TABLE t(v)").unwrap();
+    insert(&mut machine, &page, 1);
+    let committed = page.storage.position().time.to_string();
+    machine.kill(Crash::Process);
+    machine.sim.advance(5000);
+    let page = machine.open().unwrap();
+    insert(&mut machine, &page, 2);
+    let lsn = page.storage.position().lsn;
+    insert(&mut machine, &page, 3);
+    machine.kill(Crash::Process);
+    machine.damage(|contents| stored::flip(contents, lsn));
+    assert_eq!(machine.refused().details.get("lastGoodAt"), Some(&committed.clone().into()));
+    assert_eq!(recover(&mut machine, None).unwrap().recovered_to.unwrap().to_string(), committed);
+}
+
+#[test]
 fn the_last_good_state_opens_again_and_the_damaged_part_stays() {
     let mut machine = damaged();
     let error = machine.refused();
