@@ -9,7 +9,7 @@ import { after, before, test } from 'node:test'
 import { pathToFileURL } from 'node:url'
 import { open } from '../../pkg-js/dist/index.js'
 import { until } from '../scenarios/run/context.mjs'
-import { runCommand } from './command-line.mjs'
+import { ordinaryUser, runCommand } from './command-line.mjs'
 
 const base = mkdtempSync(path.join(tmpdir(), 'tidelock-cli-errors-'))
 const key = 'the-key-of-this-project'
@@ -229,8 +229,6 @@ test('a folder without permission is named with the cause, as text and as JSON',
   chmodSync(base, 0o755)
   chmodSync(locked, 0)
   chmodSync(where, 0o555)
-  // Permissions don't apply to root.
-  const somebody = process.getuid() === 0 ? { uid: 65534, gid: 65534 } : {}
   const env = { SUPABASE_URL: url, SUPABASE_SECRET_KEY: key }
   const pull = ['pull', '--tables', 'notes', '--schema', 'notes.sql', '--out']
   try {
@@ -253,21 +251,21 @@ test('a folder without permission is named with the cause, as text and as JSON',
       ['snapshot', 'restore', 'locked', '--at', '2026-03-01T12:00:00Z'],
       [...pull, 'locked/app.sqlite'],
     ]) {
-      const text = await run(cwd, args, { env, ...somebody })
+      const text = await run(cwd, args, { env, ...ordinaryUser })
       assert.deepEqual([text.code, text.out], [1, ''], `${args}: ${text.err}`)
       assert.match(
         text.err,
         /^error: .* can't be used \(storage_unavailable\)\ncause: EACCES: permission denied, \w+ '.*'\nhint: .*permissions.*\n$/,
         `${args}`,
       )
-      const json = await run(cwd, [...args, '--json'], { env, ...somebody })
+      const json = await run(cwd, [...args, '--json'], { env, ...ordinaryUser })
       const { error } = JSON.parse(json.err)
       assert.deepEqual([json.code, json.out, error.code], [1, '', 'storage_unavailable'], `${args}`)
       assert.match(error.cause, /^Error: EACCES: permission denied, /)
       assert.match(error.hint, /permissions/)
     }
     const long = path.join('locked', 'a'.repeat(200), 'b'.repeat(200))
-    const { err } = await run(cwd, ['verify', long], somebody)
+    const { err } = await run(cwd, ['verify', long], ordinaryUser)
     assert.match(err, /^cause: EACCES: permission denied, stat 'locked\/a{200}\/b+$/m)
     assert.equal(/^cause: (.*)$/m.exec(err)[1].length, 300)
   } finally {

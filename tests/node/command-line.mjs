@@ -5,6 +5,9 @@ import { fileURLToPath } from 'node:url'
 /** The program. */
 export const cli = fileURLToPath(new URL('../../pkg-js/dist/cli/main.js', import.meta.url))
 
+/** Options of a process to which permissions apply: they don't to root. */
+export const ordinaryUser = process.getuid?.() === 0 ? { uid: 65534, gid: 65534 } : {}
+
 /**
  * Runs a command in the folder `cwd` → { code, out, err }: `code` is the name of the signal that ended it, as after 120 s. Never rejects.
  * `env` adds to PATH and HOME, `signal` gets the process.

@@ -93,10 +93,6 @@ impl SchemaTable {
     fn is_virtual(&self) -> bool {
         self.sql.to_ascii_uppercase().starts_with("CREATE VIRTUAL TABLE")
     }
-
-    fn is_of_fts5(&self) -> bool {
-        self.sql.as_bytes().windows(4).any(|word| word.eq_ignore_ascii_case(b"fts5"))
-    }
 }
 
 fn text(value: &Value) -> String {
@@ -308,9 +304,12 @@ impl Salvage<'_> {
     /// because not even SQLite's check of the file would run with it.
     fn virtual_table(&mut self, table: &SchemaTable) -> Result<()> {
         let (name, target) = (quote(&table.name), self.target);
-        // The row without which FTS5 refuses the table: its format, as of SQLite 3.54.
-        let config = quote(&format!("{}_config", table.name));
-        let _ = target.exec(&format!("INSERT OR IGNORE INTO main.{config} VALUES ('version', 4)"));
+        let is_of_fts5 = table.sql.as_bytes().windows(4).any(|word| word.eq_ignore_ascii_case(b"fts5"));
+        if is_of_fts5 {
+            // The row without which FTS5 refuses the table: its format, as of SQLite 3.54.
+            let config = quote(&format!("{}_config", table.name));
+            let _ = target.exec(&format!("INSERT OR IGNORE INTO main.{config} VALUES ('version', 4)"));
+        }
         let used = target.statement(&format!("SELECT * FROM main.{name}")).map(drop);
         if let Err(error) = used {
             if needs_more(&error.message) || error.is(ErrorCode::Timeout) {
@@ -324,14 +323,13 @@ impl Salvage<'_> {
             self.missing.push(format!("Table {} {left}: {}", table.name, reason(&error)));
             return Ok(());
         }
-        let command = |columns: &str, values: &str| {
-            target.exec(&format!("INSERT INTO main.{name}({name}{columns}) VALUES ('{values})"))
-        };
-        // Other modules have no such column. A table without contents can't be built again; the check of the file reports it.
-        if !table.is_of_fts5() || command(", rank", "integrity-check', 1").is_ok() {
+        let check = format!("INSERT INTO main.{name}({name}, rank) VALUES ('integrity-check', 1)");
+        let rebuild = format!("INSERT INTO main.{name}({name}) VALUES ('rebuild')");
+        if !is_of_fts5 || target.exec(&check).is_ok() {
             return Ok(());
         }
-        if command("", "rebuild'").is_ok() {
+        // A table without contents can't be built again; the check of the file reports it.
+        if target.exec(&rebuild).is_ok() {
             self.missing.push(format!("The full-text index of table {} was built again from its rows", table.name));
         }
         Ok(())

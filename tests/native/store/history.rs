@@ -170,14 +170,20 @@ fn moments_older_than_the_retention_cannot_be_restored() {
     assert_eq!(oldest(&error), machine.platform().clock.now().plus_ms(-2_500));
 }
 
+/// Three commits before each of two snapshots, in a database with a table.
+fn with_two_snapshots(machine: &mut Machine) -> (Page, Vec<Timestamp>) {
+    let page = with_table(machine);
+    let mut times = commits(machine, &page, 0..3);
+    take(machine, &page, None, Reason::Manual);
+    times.extend(commits(machine, &page, 3..6));
+    take(machine, &page, None, Reason::Manual);
+    (page, times)
+}
+
 #[test]
 fn a_damaged_snapshot_is_skipped_and_a_damaged_log_is_reported() {
     let mut machine = Machine::new();
-    let page = with_table(&mut machine);
-    let mut times = commits(&mut machine, &page, 0..3);
-    take(&mut machine, &page, None, Reason::Manual);
-    times.extend(commits(&mut machine, &page, 3..6));
-    take(&mut machine, &page, None, Reason::Manual);
+    let (page, mut times) = with_two_snapshots(&mut machine);
     times.extend(commits(&mut machine, &page, 6..8));
     machine.damage_generation(1);
     assert_eq!(sum_of(load_at(&mut machine, &page, times[4]).unwrap()), 31, "from the beginning of the log");
@@ -194,11 +200,7 @@ fn a_damaged_snapshot_is_skipped_and_a_damaged_log_is_reported() {
 #[test]
 fn a_damaged_snapshot_does_not_shorten_history() {
     let mut machine = Machine::new();
-    let page = with_table(&mut machine);
-    let mut times = commits(&mut machine, &page, 0..3);
-    take(&mut machine, &page, None, Reason::Manual);
-    times.extend(commits(&mut machine, &page, 3..6));
-    take(&mut machine, &page, None, Reason::Manual);
+    let (page, times) = with_two_snapshots(&mut machine);
     machine.damage_generation(1);
     assert_eq!(sum_of(load_at(&mut machine, &page, times[4]).unwrap()), 31);
     take(&mut machine, &page, None, Reason::Manual);

@@ -47,12 +47,17 @@ fn cold_in_pages(page_size: u32) -> (Machine, Page) {
         snapshot(&mut machine, &page).unwrap();
     }
     let newest = page.storage.manifests().last().unwrap().clone();
-    let oldest = page.storage.manifests()[0].clone();
     assert!(newest.chunks.len() > 30);
-    let (storage, to) = (page.storage.clone(), Truncation { lsn: oldest.lsn, logged: oldest.logged });
-    machine.sim.run(async move { storage.remove(&[], &[], Some(to)).await }).unwrap();
+    truncate_to_oldest(&mut machine, &page);
     machine.kill(Crash::Process);
     (machine, page)
+}
+
+/// Truncates the log to the oldest snapshot, so that it can't replace what all of them share.
+fn truncate_to_oldest(machine: &mut Machine, page: &Page) {
+    let oldest = page.storage.manifests()[0].clone();
+    let (storage, to) = (page.storage.clone(), Truncation { lsn: oldest.lsn, logged: oldest.logged });
+    machine.sim.run(async move { storage.remove(&[], &[], Some(to)).await }).unwrap();
 }
 
 /// Flips a bit of a chunk of the newest snapshot.
@@ -129,9 +134,7 @@ fn a_damaged_chunk_of_a_full_text_index_costs_the_index_nothing_and_the_table_it
         machine.commit(&page, "UPDATE other SET x = x + 1").unwrap();
         snapshot(&mut machine, &page).unwrap();
     }
-    let oldest = page.storage.manifests()[0].clone();
-    let (storage, to) = (page.storage.clone(), Truncation { lsn: oldest.lsn, logged: oldest.logged });
-    machine.sim.run(async move { storage.remove(&[], &[], Some(to)).await }).unwrap();
+    truncate_to_oldest(&mut machine, &page);
     drop(page);
     machine.kill(Crash::Process);
     let whole = machine.contents();
