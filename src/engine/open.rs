@@ -144,6 +144,7 @@ impl Database {
             inner.start_capture(&connection).await?;
         }
         inner.snapshots.start();
+        inner.snapshots.take_first_checkpoint();
         self.inner.watch_lifecycle();
         let baseline = inner.options.baseline.as_deref();
         inner.migrations.open(inner, inner.options.migrate, baseline, recovered.as_deref()).await?;

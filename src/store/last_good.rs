@@ -61,7 +61,7 @@ impl Storage {
     ///
     /// When all snapshots share a damaged chunk, and the log doesn't reach back behind it, the newest state is copied row by
     /// row without what can't be read; the report's `problems` say what is missing. So is what takes longer to copy than the check
-    /// of a file may take.
+    /// of a file may take. When there is no state before the damage at all, the same is done with what the log wrote after it.
     ///
     /// Damaged data stays in place, before a checkpoint that opening begins with from now on. If the page dies
     /// meanwhile, the database is unchanged. An intact database is not touched, unless `from` is given.
@@ -132,12 +132,13 @@ fn report_of(found: &Recovered, exact: bool) -> RecoveryReport {
     let broken = found.state.broken.map_or(0, |broken| broken.lost);
     let last = found.state.broken.map_or(found.state.end.lsn, |broken| broken.lsn);
     let good = if exact { found.state.base.as_ref().map_or(0, |base| base.lsn) } else { found.state.end.lsn };
+    let first = found.state.broken.map_or(good + 1, |broken| broken.from.min(good + 1));
     let time = if exact { found.state.base.as_ref().map(|base| base.time) } else { Some(found.state.committed) };
     RecoveryReport {
         snapshot_id: found.state.base.as_ref().map(|base| base.generation.to_string()),
         recovered_to: time.filter(|_| good > 0),
         lost_batches: broken + found.state.skipped,
-        quarantined: (broken + found.state.skipped > 0).then_some(LogRange { from: good + 1, to: last }),
+        quarantined: (broken + found.state.skipped > 0).then_some(LogRange { from: first, to: last }),
         bytes: found.state.file.bytes(),
         problems: found.warnings.iter().map(|warning| warning.message.clone()).collect(),
         changed: found.warnings.iter().any(|warning| warning.message == HEAD_RESTORED),

@@ -104,6 +104,8 @@ pub(super) struct Rebuilt {
 /// The log after the damage. None of it can be applied.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Broken {
+    /// Its first lsn.
+    pub from: u64,
     /// The number of batches of pages, by their lsns.
     pub lost: u64,
     /// The newest lsn and the highest values of the valid records, from which new records continue.
@@ -143,7 +145,7 @@ pub(super) async fn recover(paging: &Paging) -> Result<Recovered> {
         Some(generation) => corrupt(&format!("Snapshot {generation} is damaged, and the page log can't replace it"))
             .hint("Nothing was changed; recover(name) opens what is left, and reports what is missing"),
         None if state.file.bytes() == 0 => corrupt(&format!("The page log is damaged: {lost} stored batches can't be read"))
-            .hint("Nothing was changed. No state from before the damage is stored: take an exported file or the remote's data"),
+            .hint("Nothing was changed. No state from before the damage is stored: recover(name) opens what the log after it has, if that is enough. An exported file or the remote may have more"),
         None => corrupt(&format!("The page log is damaged: {lost} stored batches can't be read"))
             .hint("Nothing was changed; recover(name) opens the last good state and quarantines the damaged part"),
     };
@@ -274,11 +276,17 @@ pub(super) async fn rebuild(
     head_epoch: u64,
 ) -> Result<Rebuilt> {
     let exact = matches!(until, Until::Manifest);
-    let mut start = ReplayStart { base: None, contents: paging.empty(), damaged: Vec::new(), barrier: u64::MAX };
+    let mut start = ReplayStart {
+        base: None,
+        from: Position::default(),
+        contents: paging.empty(),
+        damaged: Vec::new(),
+        barrier: u64::MAX,
+    };
     for manifest in bases {
         match load(paging, manifest, if exact { ChunkCheck::Full } else { ChunkCheck::Quick }).await {
             Ok(loaded) => {
-                (start.base, start.contents) = (Some(manifest.clone()), loaded);
+                (start.base, start.from, start.contents) = (Some(manifest.clone()), at(manifest), loaded);
                 break;
             }
             Err(error) if error.is(ErrorCode::SnapshotCorrupt) && !exact => {
@@ -294,6 +302,8 @@ pub(super) async fn rebuild(
 /// Where a replay starts.
 pub(super) struct ReplayStart {
     pub base: Option<Manifest>,
+    /// The position of the contents.
+    pub from: Position,
     pub contents: FileContents,
     /// The newer manifests that are damaged.
     pub damaged: Vec<u64>,
@@ -309,8 +319,7 @@ pub(super) async fn replay(
     least: Broken,
     head_epoch: u64,
 ) -> Result<Rebuilt> {
-    let ReplayStart { base, contents, damaged, barrier } = start;
-    let from = base.as_ref().map_or(Position::default(), at);
+    let ReplayStart { base, from, contents, damaged, barrier } = start;
     let (apply_through, stop_after, last) = match until {
         Until::End => (barrier, u64::MAX, u64::MAX),
         Until::Lsn(lsn) => (u64::MAX, barrier, lsn),
@@ -339,6 +348,7 @@ pub(super) async fn replay(
     let reached = records::each_of_log(store, (from.lsn, u32::MAX), &mut take).await?;
     let (end, committed) = (replay.end(), replay.committed());
     let sound = reached || !breaks && replay.is_whole() && end.lsn >= least.lsn;
+    seen.from = end.lsn.saturating_add(1);
     seen.lost = seen.lsn.saturating_sub(end.lsn).saturating_sub(epochs).max(1);
     let (contents, stale, skipped) = replay.finish();
     let broken = (!sound).then_some(seen);

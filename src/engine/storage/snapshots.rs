@@ -80,7 +80,7 @@ struct SnapshotsInner {
     last_hidden: Cell<Option<Timestamp>>,
     stopped: Cell<bool>,
     /// Dropping it stops the background task. Otherwise the task's timer would keep a Node process alive.
-    background: RefCell<Option<oneshot::Sender<()>>>,
+    background: RefCell<Vec<oneshot::Sender<()>>>,
 }
 
 impl Snapshots {

@@ -19,7 +19,11 @@ use super::{
 
 pub fn recover(machine: &mut Machine, from: Option<&str>) -> Result<RecoveryReport, Error> {
     let (store, platform, from) = (machine.store(), machine.platform(), from.map(str::to_owned));
-    machine.sim.run(async move { Storage::recover(store, &platform, Holder::default(), from.as_deref()).await })
+    let secret = machine.secret.clone();
+    machine.sim.run(async move {
+        let store = Machine::connect(store, platform.clone(), secret).await?;
+        Storage::recover(store, &platform, Holder::default(), from.as_deref()).await
+    })
 }
 
 /// Commits 1 with a snapshot at lsn 4, then 10, 100, 1000 and 10000. The batch of 100 is damaged.

@@ -34,3 +34,4 @@ mod rotation;
 mod sealed;
 pub mod serving;
 pub mod stored;
+mod young;

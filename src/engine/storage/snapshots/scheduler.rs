@@ -17,6 +17,8 @@ use crate::{
 const LONGEST_SLEEP_MS: i64 = 3_600_000;
 /// The delay before the next compaction after a failed one, in milliseconds.
 const COMPACTION_BACKOFF_MS: f64 = 10_000.0;
+/// The delay of the first checkpoint after an opening, in milliseconds: what the page does first matters more.
+const FIRST_CHECKPOINT_MS: u64 = 2_000;
 
 impl Snapshots {
     /// Starts background work: the sweep of chunks that a killed page left, the repair of snapshots that the opening found
@@ -39,7 +41,7 @@ impl Snapshots {
             })
         }));
         let (background, stopped) = oneshot::channel();
-        self.0.background.replace(Some(background));
+        self.0.background.borrow_mut().push(background);
         self.0.platform.spawner.spawn(Box::pin(async move {
             if let Some(inner) = inner.upgrade() {
                 let guard = inner.mutex.acquire().await;
@@ -55,6 +57,21 @@ impl Snapshots {
         }));
     }
 
+    /// Takes a checkpoint some time after the opening, if everything stands in the log alone: one damaged record could cost all of it.
+    pub fn take_first_checkpoint(&self) {
+        let (background, stopped) = oneshot::channel();
+        self.0.background.borrow_mut().push(background);
+        let (inner, due) = (Rc::downgrade(&self.0), self.0.platform.clock.sleep(FIRST_CHECKPOINT_MS));
+        self.0.platform.spawner.spawn(Box::pin(async move {
+            let Either::Left(_) = select(due, stopped).await else { return };
+            let Some(inner) = inner.upgrade() else { return };
+            let Ok(guard) = inner.mutex.acquire().await else { return };
+            if !inner.stopped.get() && inner.flusher.is_logged() && inner.storage.lacks_copy(inner.flusher.file()) {
+                inner.take_checkpoint(&guard).await;
+            }
+        }));
+    }
+
     /// Takes a checkpoint before the database is closed, if the next opening would have much log to read. A failure loses nothing.
     pub async fn take_last_checkpoint(&self) {
         let inner = &*self.0;
@@ -67,7 +84,7 @@ impl Snapshots {
     /// Stops background work.
     pub fn halt(&self) {
         self.0.stopped.set(true);
-        self.0.background.take();
+        self.0.background.borrow_mut().clear();
     }
 
     /// Takes a snapshot because the page was hidden, if there are new commits and the last such snapshot is old enough.
