@@ -345,13 +345,12 @@ impl Storage {
         self.0.base.borrow().is_none() && file.bytes() > 0
     }
 
-    /// Returns whether a checkpoint is due before the database is closed: when there is none, or when the next opening would read
-    /// much log, and keep it in memory. The latter only where the changed pages lie side by side, so that their chunks aren't much more to write than the log was.
+    /// Returns whether a checkpoint is due before the database is closed: when the next opening would read much log, and keep it in
+    /// memory. Only where the changed pages lie side by side, so that their chunks aren't much more to write than the log was.
     pub fn wants_last_checkpoint(&self, file: &PageFile) -> bool {
         let since = self.0.end.get().logged - self.0.base.borrow().as_ref().map_or(0, |base| base.logged);
         let changed = file.touched_count() + self.0.stale.borrow().len();
-        let reads_much = file.is_paged() && since > MIN_COMPACTION_BYTES;
-        self.lacks_copy(file) || reads_much && (changed * CHUNK_SIZE) as u64 <= 2 * since
+        file.is_paged() && since > MIN_COMPACTION_BYTES && (changed * CHUNK_SIZE) as u64 <= 2 * since
     }
 
     /// Lets a file continue over a manifest, that of the pinned contents, so that the stored part needn't stay in memory.

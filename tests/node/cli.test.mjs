@@ -1,6 +1,7 @@
 // The command line as a user runs it: the built file in its own process, against a real remote.
 import assert from 'node:assert/strict'
 import { execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -404,6 +405,27 @@ test('types, inspect, verify and snapshots', async () => {
   const back = await open({ name: 'shop', storage: 'file', path: path.join(cwd, 'shop.tidelock'), onWarning() {} })
   assert.deepEqual(await back.query('SELECT n FROM t'), [{ n: 1 }])
   await back.close()
+})
+
+test('verify reports damage that the opening passes over', async () => {
+  const cwd = folder()
+  const program = `
+    import { open } from '${new URL('../../pkg-js/dist/index.js', import.meta.url)}'
+    const db = await open({ name: 'shop', storage: 'file', path: 'shop.tidelock' })
+    await db.exec('CREATE TABLE t (v)')
+    for (let n = 0; n < 9; n++) await db.run('INSERT INTO t VALUES (?)', ['commit ' + n])
+    process.kill(process.pid, 'SIGKILL')`
+  const killed = spawn(process.execPath, ['--input-type=module', '-e', program], { cwd, stdio: 'inherit' })
+  assert.deepEqual(await once(killed, 'exit'), [null, 'SIGKILL'])
+  const journal = path.join(cwd, 'shop.tidelock', 'journal.1')
+  const bytes = readFileSync(journal)
+  bytes[bytes.indexOf('commit 4')] ^= 1
+  writeFileSync(journal, bytes)
+  const checked = await run(cwd, ['verify', 'shop.tidelock'])
+  assert.equal(checked.code, 1, checked.err)
+  assert.match(checked.out, /^journal\.1 was damaged, or not written whole .*: the last commits in it are lost$/m)
+  // Nothing was written.
+  assert.equal((await run(cwd, ['verify', 'shop.tidelock'])).code, 1)
 })
 
 test('commands that write leave the snapshots and the page log to the options of the app', async () => {

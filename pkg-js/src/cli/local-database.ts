@@ -40,7 +40,7 @@ const maxFileBytes = 2 ** 30
 /** How long the SQL of a file or of a remote may run to create a schema. */
 export const schemaTimeoutMs = 10_000
 
-type Extra = Pick<OpenOptions, 'migrations' | 'migrate' | 'remote' | 'outOfOrder' | 'baseline'> & {
+type Extra = Pick<OpenOptions, 'migrations' | 'migrate' | 'remote' | 'outOfOrder' | 'baseline' | 'onWarning'> & {
   /** Whether changes are stored; false by default. */
   readonly write?: boolean
   /** Whether the folder may have no database yet. Else that is `invalid_argument`: a database made there would hide a wrong path. */

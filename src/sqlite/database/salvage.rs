@@ -209,7 +209,9 @@ impl Salvage<'_> {
         }
         let end = |end: i64| if matches!(end, i64::MIN | i64::MAX) { "…".to_owned() } else { end.to_string() };
         let range = |(from, to): &Rowids| format!("{} to {}", end(*from), end(*to));
-        if !missing.is_empty() {
+        if missing == [(i64::MIN, i64::MAX)] {
+            self.missing.push(format!("Table {name} lacks all its rows"));
+        } else if !missing.is_empty() {
             let ranges: Vec<String> = missing.iter().take(LISTED).map(range).collect();
             let more = if missing.len() > LISTED { ", and others" } else { "" };
             self.missing.push(format!("Table {name} lacks its rows with rowids from {}{more}", ranges.join(", ")));

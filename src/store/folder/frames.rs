@@ -136,6 +136,10 @@ pub struct Frames<'a> {
     synced: Option<u64>,
     /// Whether reading continued behind a damaged place.
     skipped: bool,
+    /// Whether intact frames behind a break were ignored.
+    dropped: bool,
+    /// How much was synced, by the frames that were read.
+    stated: u64,
 }
 
 impl<'a> Frames<'a> {
@@ -150,6 +154,8 @@ impl<'a> Frames<'a> {
             wasted: 0,
             synced: None,
             skipped: false,
+            dropped: false,
+            stated: 0,
         }
     }
 
@@ -168,17 +174,27 @@ impl<'a> Frames<'a> {
         self.skipped
     }
 
+    /// Returns how many bytes were synced, by the frames that were read.
+    pub fn stated(&self) -> u64 {
+        self.stated
+    }
+
+    /// Returns whether reading ended at a break that intact frames follow.
+    pub fn dropped(&self) -> bool {
+        self.dropped
+    }
+
     /// Returns the next frame; `None` at the end of the intact part.
     ///
     /// Frames after a break are ignored: it comes from the last writes of a killed process, or from holes left by a
-    /// power cut. Unless a later frame states that the broken place was synced: then it was damaged afterwards, and
+    /// power cut, or is damage, which looks the same ([`dropped`](Self::dropped)). Unless a later frame states that the broken place was synced: then it was damaged afterwards, and
     /// reading continues with the first intact frame behind it. Readers notice the missing data: the log is a chain,
     /// and a manifest lists its chunks.
     ///
     /// Fails with `database_corrupt` when the search for such frames reads too much.
     pub fn next(&mut self) -> Result<Option<Frame>> {
-        if let Some((frame, place, _)) = self.frame_at(self.place.at, Some(self.place.chain))? {
-            self.place = place;
+        if let Some((frame, place, synced)) = self.frame_at(self.place.at, Some(self.place.chain))? {
+            (self.place, self.stated) = (place, self.stated.max(synced));
             return Ok(Some(frame));
         }
         let broken = self.place.at;
@@ -187,6 +203,7 @@ impl<'a> Frames<'a> {
             None => self.synced_after(broken)?,
         };
         if synced <= broken {
+            self.dropped = self.find_frame(broken + 1)?.is_some();
             return Ok(None);
         }
         let Some((frame, place, _)) = self.find_frame(broken + 1)? else { return Ok(None) };

@@ -37,6 +37,8 @@ pub struct Journal {
     place: Place,
     /// How many bytes of the segment are synced.
     synced: u64,
+    /// Whether the segment was read with a part behind those that was not synced when it was written.
+    begins_unsynced: bool,
     /// Bytes of the segment's first two frames.
     start_bytes: u64,
     /// The size of the segment's file when it was last read or written.
@@ -45,6 +47,8 @@ pub struct Journal {
     appended: bool,
     /// Whether a frame of the segment is damaged, and others follow it. The next segment soon has the state without it.
     is_damaged: bool,
+    /// Whether the segment was read up to a damaged place only, that frames follow.
+    is_cut: bool,
     /// The record of the log that was read last, and where the next one is.
     read_last: Cell<Option<(LogKey, Place)>>,
     pub state: State,
@@ -114,10 +118,12 @@ impl Journal {
             segment_bytes,
             place: Place::start(segment),
             synced: 0,
+            begins_unsynced: false,
             start_bytes: 0,
             seen: 0,
             appended: false,
             is_damaged: false,
+            is_cut: false,
             read_last: Cell::default(),
             state: State::default(),
         }
@@ -135,8 +141,10 @@ impl Journal {
         self.seen = files.size(&name)?.unwrap_or(0);
         let mut frames = Frames::from(&*files, self.place);
         let (mut found, mut transaction, mut count, mut end) = (Found::Unfinished, Vec::new(), 0_u64, 0);
+        let mut last_begin = 0;
         while let Some(frame) = frames.next()? {
             let begin = std::mem::replace(&mut end, frames.place().at);
+            last_begin = begin;
             let is_start = frame.kind == FrameKind::Start;
             // The second frame repeats the first one.
             if count != 1 && is_start != (count == 0) {
@@ -165,7 +173,9 @@ impl Journal {
             }
             self.place = frames.place();
         }
-        self.is_damaged = frames.skipped();
+        (self.is_damaged, self.is_cut) = (frames.skipped(), frames.dropped());
+        // The last frame of a closed journal says that all before it was synced.
+        self.begins_unsynced = frames.stated() < last_begin;
         // What a killed process leaves begins like a segment, or was never written.
         let begins = files.read(&name, 0, MAGIC_BYTES)?.unwrap_or_default();
         let is_short = self.seen < HEADER as u64 && self.place.segment > FIRST_SEGMENT;
@@ -224,11 +234,16 @@ impl Journal {
         Ok(())
     }
 
+    /// Returns whether a transaction was appended since the journal was read or finished.
+    pub fn is_unfinished(&self) -> bool {
+        self.appended
+    }
+
     /// Records at the end that everything before is synced, and the newest key of the log: a later break there is then
     /// damage, and not the unfinished last write of a killed process. Fails if the sync does: the disk may then have lost
     /// what was written before.
     pub fn finish(&mut self) -> Result<()> {
-        let Some(head) = self.state.head.clone().filter(|_| self.appended) else { return Ok(()) };
+        let Some(head) = self.state.head.clone() else { return Ok(()) };
         if self.has_changed()? {
             return Ok(());
         }
@@ -253,6 +268,11 @@ impl Journal {
             self.files.truncate(name, self.place.at)?;
             self.seen = self.place.at;
         }
+        if sync && self.begins_unsynced {
+            // So that the next frame says so: damage of what a killed process left then differs from a torn write.
+            self.files.sync(name)?;
+            (self.synced, self.begins_unsynced) = (self.place.at, false);
+        }
         let (mut place, mut piece, mut piece_at) = (self.place, Vec::new(), self.place.at);
         for (index, (kind, body)) in entries.iter().enumerate() {
             place = place.put(&mut piece, *kind, index + 1 == entries.len(), self.synced, body);
@@ -270,10 +290,15 @@ impl Journal {
 
     /// Describes damage that was passed over.
     pub fn damage(&self) -> Option<String> {
+        let name = segment_name(self.place.segment);
+        if self.is_cut {
+            return Some(format!(
+                "{name} was damaged, or not written whole before a power cut: the last commits in it are lost"
+            ));
+        }
         self.is_damaged.then(|| {
-            let name = segment_name(self.place.segment);
-            format!("{name} was damaged, and was read without the damaged place: a snapshot that was only noted there isn't \
-                listed any more. Take another snapshot")
+            format!("{name} was damaged, and was read without the damaged place: a snapshot or a point in time that only this \
+                place had is missing. Take another snapshot")
         })
     }
 

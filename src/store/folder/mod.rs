@@ -73,6 +73,8 @@ struct FolderInner {
     segment_bytes: u64,
     packs: Packs,
     journal: RefCell<Option<Journal>>,
+    /// Whether a journal that was closed after a failure was appended to, and not finished.
+    is_unfinished: Cell<bool>,
     ended: Cell<Option<StoreEnd>>,
 }
 
@@ -93,7 +95,8 @@ impl FolderStore {
     /// Creates a store with segments and packs of other sizes.
     pub fn with_sizes(files: Rc<dyn Files>, segment_bytes: u64, pack_bytes: u64) -> Self {
         let (journal, packs) = (RefCell::default(), Packs { files: files.clone(), pack_bytes });
-        Self(Rc::new(FolderInner { files, segment_bytes, packs, journal, ended: Cell::default() }))
+        let (is_unfinished, ended) = Default::default();
+        Self(Rc::new(FolderInner { files, segment_bytes, packs, journal, is_unfinished, ended }))
     }
 }
 
@@ -243,7 +246,9 @@ impl Store for FolderStore {
     }
 
     fn reopen(&self) -> LocalFuture<'_, Result<()>> {
-        self.0.journal.take();
+        if self.0.journal.take().is_some_and(|journal| journal.is_unfinished()) {
+            self.0.is_unfinished.set(true);
+        }
         Box::pin(async {
             self.0.prepare_files(Vec::new()).await?;
             let found = self.0.read(|state| state.head.is_some())?;
@@ -257,7 +262,8 @@ impl Store for FolderStore {
 
     fn close(&self) -> LocalFuture<'_, Result<()>> {
         // All promised data is written; the journal's end only helps to recognise later damage.
-        let finished = self.0.journal.borrow_mut().as_mut().map_or(Ok(()), Journal::finish);
+        let is_unfinished = |journal: &&mut Journal| journal.is_unfinished() || self.0.is_unfinished.get();
+        let finished = self.0.journal.borrow_mut().as_mut().filter(is_unfinished).map_or(Ok(()), Journal::finish);
         self.0.end(StoreEnd::Closed);
         Box::pin(ready(finished))
     }

@@ -400,7 +400,7 @@ fn what_a_killed_process_left_of_a_write_is_cut_off_before_the_next_one() {
 }
 
 #[test]
-fn what_follows_a_hole_that_a_power_cut_left_counts_for_nothing() {
+fn what_follows_a_hole_that_a_power_cut_left_counts_for_nothing_and_is_told() {
     let disk = made(Made::Plain);
     let name = format!("journal.{}", segments(&disk).last().unwrap());
     killed_after(&disk, "more", 3);
@@ -412,7 +412,7 @@ fn what_follows_a_hole_that_a_power_cut_left_counts_for_nothing() {
             frame.fill(0);
         }
     });
-    assert_eq!(opened(&disk, None).unwrap(), (ROWS + 1, SNAPSHOTS, vec![]));
+    assert_eq!(opened(&disk, None).unwrap(), (ROWS + 1, SNAPSHOTS, vec![WarningCode::StorageDamaged]));
 }
 
 #[test]

@@ -14,6 +14,7 @@ use futures_util::future::join;
 use tidelock::{
     Error, ErrorCode, Result, Value,
     engine::storage::flush::FlushPolicy,
+    error::WarningCode,
     ports::{Durability, Files, Guard, HeadInfo, Holder, Key, LocalFuture, Store, Transaction, Write, sim::Sim},
     snapshot::Reason,
     store::{
@@ -144,6 +145,89 @@ fn damage_among_closed_commits_is_reported() {
             Page::open(store, &platform).await.unwrap()
         });
         assert_eq!(page.number("SELECT count(*) FROM t"), number);
+    }
+}
+
+#[test]
+fn what_was_written_before_a_failure_is_synced_when_the_database_is_closed() {
+    let disk = SimDisk::default();
+    let (mut sim, store) = (Sim::new(1), disk.store());
+    let platform = sim.platform();
+    let (opening, again) = (platform.clone(), store.clone());
+    let page = sim.run(async move {
+        let page = Page::open(store, &opening).await.unwrap();
+        page.commit("CREATE TABLE t(v); INSERT INTO t VALUES (1)").await.unwrap();
+        again.reopen().await.unwrap();
+        page.storage.close().await.unwrap();
+        page
+    });
+    drop(page);
+    disk.cut_power(&mut |_| 0);
+    let store = disk.store();
+    let page = sim.run(async move { Page::open(store, &platform).await.unwrap() });
+    assert_eq!(page.number("SELECT count(*) FROM t"), 1);
+}
+
+#[test]
+fn damage_among_commits_that_were_not_synced_is_told_though_it_may_be_of_a_power_cut() {
+    for damaged in 0..6 {
+        let scratch = Scratch::new("unsynced");
+        let (mut sim, store) = (Sim::new(1), scratch.store());
+        let platform = sim.platform();
+        let open = platform.clone();
+        sim.run(async move {
+            let page = Page::open(store, &open).await.unwrap();
+            page.commit("CREATE TABLE t(v)").await.unwrap();
+            for number in 0..6 {
+                page.commit(&format!("INSERT INTO t VALUES ('commit {number}')")).await.unwrap();
+            }
+        });
+        sim.kill();
+        let journal = scratch.0.join("journal.1");
+        let mut bytes = std::fs::read(&journal).unwrap();
+        let commit = format!("commit {damaged}");
+        let at = bytes.windows(8).position(|window| window == commit.as_bytes()).unwrap();
+        bytes[at] ^= 1;
+        std::fs::write(&journal, &bytes).unwrap();
+        for is_told in [damaged < 5, false] {
+            let (again, opening) = (scratch.store(), platform.clone());
+            let page = sim.run(async move { Page::open(again, &opening).await.unwrap() });
+            assert_eq!(page.number("SELECT count(*) FROM t"), damaged);
+            // The last one looks like the unfinished write of a killed process.
+            let warnings: Vec<_> = page.warnings.iter().map(|warning| warning.code).collect();
+            assert_eq!(warnings, if is_told { vec![WarningCode::StorageDamaged] } else { vec![] }, "commit {damaged}");
+            sim.kill();
+        }
+    }
+}
+
+#[test]
+fn an_opening_syncs_what_a_killed_process_left_so_that_later_damage_is_refused() {
+    let scratch = Scratch::new("reopened");
+    let mut sim = Sim::new(1);
+    let platform = sim.platform();
+    for session in 0..2 {
+        let (store, open) = (scratch.store(), platform.clone());
+        sim.run(async move {
+            let page = Page::open(store, &open).await.unwrap();
+            if session == 0 {
+                page.commit("CREATE TABLE t(v)").await.unwrap();
+                page.commit("INSERT INTO t VALUES ('commit 1')").await.unwrap();
+                page.commit("INSERT INTO t VALUES ('commit 2')").await.unwrap();
+            }
+        });
+        sim.kill();
+    }
+    let journal = scratch.0.join("journal.1");
+    let mut bytes = std::fs::read(&journal).unwrap();
+    for commit in [b"commit 1", b"commit 2"] {
+        let at = bytes.windows(8).position(|window| window == commit).unwrap();
+        bytes[at] ^= 1;
+        std::fs::write(&journal, &bytes).unwrap();
+        let (store, open) = (scratch.store(), platform.clone());
+        let error = sim.run(async move { Page::open(store, &open).await.map(drop).unwrap_err() });
+        assert_eq!(error.code, ErrorCode::DatabaseCorrupt);
+        bytes[at] ^= 1;
     }
 }
 

@@ -71,7 +71,11 @@ fn what_the_log_wrote_after_its_damaged_first_commit_is_left() {
             let at = chance.below(bytes.len() as u64) as usize;
             bytes[at] ^= 1;
         });
-        assert_eq!(machine.refused().code, ErrorCode::DatabaseCorrupt, "seed {seed}");
+        let error = machine.refused();
+        assert_eq!(error.code, ErrorCode::DatabaseCorrupt, "seed {seed}");
+        let (what_follows, state) = ("recover(name) opens what the log after it has", "opens the last good state");
+        let hint = error.hint.as_ref().expect("a hint");
+        assert!(hint.contains(if lsn == SCHEMA { state } else { what_follows }), "seed {seed}: {hint}");
         let report = last_good::recover(&mut machine, None).unwrap();
         if report.bytes == 4096 {
             // No later commit wrote the page with the schema.

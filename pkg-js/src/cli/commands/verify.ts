@@ -19,8 +19,13 @@ export const verify: Command = {
 
   run: (given) => {
     const where = stored(given.positionals[0] as string)
-    return withDatabase(where, given, {}, async (db): Promise<Verified> => {
-      const errors: string[] = []
+    const errors: string[] = []
+    // What the opening found and passed over.
+    const onWarning = ({ code, message }: { readonly code: string; readonly message: string }) => {
+      if (code === 'storage_damaged' || code === 'snapshot_corrupt') errors.push(message)
+      else given.output.warn(message)
+    }
+    return withDatabase(where, given, { onWarning }, async (db): Promise<Verified> => {
       for (const row of await db.query<Record<string, string>>('PRAGMA integrity_check'))
         for (const text of Object.values(row)) if (text !== 'ok') errors.push(text)
       for (const { table, rowid, parent } of await db.query('PRAGMA foreign_key_check'))
