@@ -5,7 +5,7 @@ const run = 'cargo test --locked --test native'
 export const build = `${run} --no-run`
 /** In this order, until one fails. */
 export const tests = {
-  'readable tests': `${run} -- store:: lock:: key_rotation::`,
+  'readable tests': `${run} -- store:: lock:: lifecycle:: key_rotation::`,
   simulation: `${run} -- simulation::acknowledged`,
 }
 

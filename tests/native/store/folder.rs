@@ -151,19 +151,20 @@ fn damage_among_closed_commits_is_reported() {
 #[test]
 fn what_was_written_before_a_failure_is_synced_when_the_database_is_closed() {
     let disk = SimDisk::default();
-    let (mut sim, store) = (Sim::new(1), disk.store());
+    let (mut sim, store) = (Sim::new(1), disk.store_of(1 << 20));
     let platform = sim.platform();
     let (opening, again) = (platform.clone(), store.clone());
     let page = sim.run(async move {
         let page = Page::open(store, &opening).await.unwrap();
-        page.commit("CREATE TABLE t(v); INSERT INTO t VALUES (1)").await.unwrap();
+        page.commit("CREATE TABLE t(v)").await.unwrap();
+        page.commit("INSERT INTO t VALUES (1)").await.unwrap();
         again.reopen().await.unwrap();
         page.storage.close().await.unwrap();
         page
     });
     drop(page);
     disk.cut_power(&mut |_| 0);
-    let store = disk.store();
+    let store = disk.store_of(1 << 20);
     let page = sim.run(async move { Page::open(store, &platform).await.unwrap() });
     assert_eq!(page.number("SELECT count(*) FROM t"), 1);
 }
