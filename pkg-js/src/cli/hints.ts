@@ -36,7 +36,8 @@ const always: readonly ErrorCode[] = [
 
 /** What to do on the command line, by code. */
 const byCode: Partial<Record<ErrorCode, string>> = {
-  database_corrupt: 'Nothing was changed: restore it from a backup, or make it again with npx tidelock pull',
+  database_corrupt:
+    'Nothing was changed. A program may save what is left of a folder: docs/runbook.md shows recover. Else restore it from a backup, or make it again with npx tidelock pull',
   database_in_use:
     'End the program that has it open, then run the command again. In a copy of a folder in use, remove its lock files (lock.*)',
   database_too_large: 'The command line opens databases of up to 1 GiB',
