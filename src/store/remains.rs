@@ -68,8 +68,8 @@ pub(super) async fn use_remains(
             }
             // Of the damaged ones, the caller knows them all.
             state.damaged = std::mem::take(&mut found.state.damaged);
-            found.warnings.clear();
             found.state = state;
+            found.warnings.clear();
             Ok(Some(missing))
         }
         Err(error) if error.is(ErrorCode::StorageUnavailable) => Err(error),

@@ -343,7 +343,7 @@ export const mutants = [
   {
     name: 'frames-behind-a-torn-one',
     file: 'src/store/folder/frames.rs',
-    text: 'synced <= broken',
+    text: 'behind.synced <= broken',
     instead: 'false',
     breaks: 'after a power cut, later writes count without earlier ones',
   },
@@ -699,8 +699,8 @@ export const mutants = [
   {
     name: 'no-frame-says-what-was-synced',
     file: 'src/store/folder/frames.rs',
-    text: 'most.max(synced)',
-    instead: 'most',
+    text: 'behind.synced.max(synced)',
+    instead: 'behind.synced',
     breaks: 'frames behind a damaged one count as a torn write',
   },
   {
@@ -720,14 +720,14 @@ export const mutants = [
   {
     name: 'commits-behind-a-break-go-silently',
     file: 'src/store/folder/frames.rs',
-    text: 'self.find_frame(broken + 1)?.is_some()',
+    text: 'behind.end > broken',
     instead: 'false',
     breaks: 'commits that were not synced are lost behind a damaged one without a warning',
   },
   {
     name: 'an-opening-syncs-nothing',
     file: 'src/store/folder/journal.rs',
-    text: 'frames.stated() < last_begin',
+    text: 'frames.stated() < begin',
     instead: 'false',
     breaks: 'damage of what a killed process left counts as a torn write',
   },

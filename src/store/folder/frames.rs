@@ -123,6 +123,15 @@ fn checksum(segment: u64, at: u64, header: &[u8], body: &[u8]) -> u64 {
     xxh3_64(&layout)
 }
 
+/// The intact frames after a break.
+#[derive(Clone, Copy, Default)]
+struct Behind {
+    /// How much was synced, by them.
+    synced: u64,
+    /// Where the last one ends; 0 if there are none.
+    end: u64,
+}
+
 /// Reads the frames of a segment in order.
 pub struct Frames<'a> {
     files: &'a dyn Files,
@@ -132,8 +141,8 @@ pub struct Frames<'a> {
     window_at: u64,
     /// Bytes that were read for frames that turned out to be none.
     wasted: u64,
-    /// How much was synced, by all intact frames after the first break.
-    synced: Option<u64>,
+    /// What all intact frames after the first break say.
+    behind: Option<Behind>,
     /// Whether reading continued behind a damaged place.
     skipped: bool,
     /// Whether intact frames behind a break were ignored.
@@ -152,7 +161,7 @@ impl<'a> Frames<'a> {
             window: Vec::new(),
             window_at: 0,
             wasted: 0,
-            synced: None,
+            behind: None,
             skipped: false,
             dropped: false,
             stated: 0,
@@ -187,9 +196,9 @@ impl<'a> Frames<'a> {
     /// Returns the next frame; `None` at the end of the intact part.
     ///
     /// Frames after a break are ignored: it comes from the last writes of a killed process, or from holes left by a
-    /// power cut, or is damage, which looks the same ([`dropped`](Self::dropped)). Unless a later frame states that the broken place was synced: then it was damaged afterwards, and
-    /// reading continues with the first intact frame behind it. Readers notice the missing data: the log is a chain,
-    /// and a manifest lists its chunks.
+    /// power cut, or is damage, which looks the same ([`dropped`](Self::dropped)). Unless a later frame states that the
+    /// broken place was synced: then it was damaged afterwards, and reading continues with the first intact frame behind
+    /// it. Readers notice the missing data: the log is a chain, and a manifest lists its chunks.
     ///
     /// Fails with `database_corrupt` when the search for such frames reads too much.
     pub fn next(&mut self) -> Result<Option<Frame>> {
@@ -198,12 +207,12 @@ impl<'a> Frames<'a> {
             return Ok(Some(frame));
         }
         let broken = self.place.at;
-        let synced = match self.synced {
-            Some(synced) => synced,
-            None => self.synced_after(broken)?,
+        let behind = match self.behind {
+            Some(behind) => behind,
+            None => self.frames_behind(broken)?,
         };
-        if synced <= broken {
-            self.dropped = self.find_frame(broken + 1)?.is_some();
+        if behind.synced <= broken {
+            self.dropped = behind.end > broken;
             return Ok(None);
         }
         let Some((frame, place, _)) = self.find_frame(broken + 1)? else { return Ok(None) };
@@ -211,15 +220,15 @@ impl<'a> Frames<'a> {
         Ok(Some(frame))
     }
 
-    /// Returns how much of the segment was synced, by the intact frames after a break. They are searched once: each of a
-    /// forged journal's frames may be a break.
-    fn synced_after(&mut self, broken: u64) -> Result<u64> {
-        let (mut at, mut most) = (broken + 1, 0);
-        while let Some((_, place, synced)) = self.find_frame(at)? {
-            (at, most) = (place.at, most.max(synced));
+    /// Returns what the intact frames after a break say. They are searched once: each of a forged journal's frames may be a
+    /// break.
+    fn frames_behind(&mut self, broken: u64) -> Result<Behind> {
+        let mut behind = Behind::default();
+        while let Some((_, place, synced)) = self.find_frame(behind.end.max(broken + 1))? {
+            behind = Behind { synced: behind.synced.max(synced), end: place.at };
         }
-        self.synced = Some(most);
-        Ok(most)
+        self.behind = Some(behind);
+        Ok(behind)
     }
 
     /// Returns the first intact frame from `at` on, wherever it begins, with the position after it and how much was synced

@@ -140,11 +140,10 @@ impl Journal {
         let name = segment_name(self.place.segment);
         self.seen = files.size(&name)?.unwrap_or(0);
         let mut frames = Frames::from(&*files, self.place);
-        let (mut found, mut transaction, mut count, mut end) = (Found::Unfinished, Vec::new(), 0_u64, 0);
-        let mut last_begin = 0;
+        let (mut found, mut transaction, mut count) = (Found::Unfinished, Vec::new(), 0_u64);
+        let (mut begin, mut end) = (0, 0);
         while let Some(frame) = frames.next()? {
-            let begin = std::mem::replace(&mut end, frames.place().at);
-            last_begin = begin;
+            begin = std::mem::replace(&mut end, frames.place().at);
             let is_start = frame.kind == FrameKind::Start;
             // The second frame repeats the first one.
             if count != 1 && is_start != (count == 0) {
@@ -175,7 +174,7 @@ impl Journal {
         }
         (self.is_damaged, self.is_cut) = (frames.skipped(), frames.dropped());
         // The last frame of a closed journal says that all before it was synced.
-        self.begins_unsynced = frames.stated() < last_begin;
+        self.begins_unsynced = frames.stated() < begin;
         // What a killed process leaves begins like a segment, or was never written.
         let begins = files.read(&name, 0, MAGIC_BYTES)?.unwrap_or_default();
         let is_short = self.seen < HEADER as u64 && self.place.segment > FIRST_SEGMENT;

@@ -1,4 +1,4 @@
-//! Databases without a usable snapshot whose log is damaged before any state: recovery returns what the log wrote after it.
+//! Databases without any snapshot whose log is damaged before any state: recovery returns what the log wrote after it.
 
 use std::collections::BTreeMap;
 
