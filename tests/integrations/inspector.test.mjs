@@ -268,6 +268,8 @@ test(
       1,
     )
     await page.waitForSelector('[data-snapshot] .badge.safety')
+    // The button below stands still from then on: a click that it moves away from is none.
+    await page.waitForSelector('.outcome [data-table], .outcome .grid')
     await page.fill('input[aria-label=Label]', 'kept')
     await page.click('text=Take a snapshot')
     const card = page.locator('[data-snapshot]', { hasText: 'kept' })

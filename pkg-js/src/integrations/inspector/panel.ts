@@ -61,7 +61,7 @@ export function createPanel(
   )
   const list = h('div', { class: 'tabs', role: 'tablist', 'aria-label': `Inspector of ${db.name}` }, ...tabs.values())
   list.addEventListener('keydown', moveByKeys)
-  const host = h('div', { class: 'inspector' }, list, message, body)
+  const host = h('div', { class: 'inspector' }, list, body, message)
   root.replaceChildren(host)
 
   let leave = new AbortController()

@@ -45,7 +45,7 @@ code, pre, .sql { font-family: var(--mono); font-size: 12.5px; }
 .tabs button[aria-selected="true"] { color: var(--ink); border-bottom-color: var(--accent); font-weight: 600; }
 .tabs button:focus-visible { outline-offset: -2px; }
 .message { flex: none; display: flex; gap: 10px; align-items: start; padding: 0 12px; color: var(--good); }
-.message:not(:empty) { padding: 8px 12px; border-bottom: 1px solid var(--line); }
+.message:not(:empty) { padding: 8px 12px; border-top: 1px solid var(--line); }
 .message .problem { flex: 1; }
 .body { flex: 1; min-height: 0; overflow: auto; padding: 12px; }
 .body:focus-visible { outline: none; }
@@ -53,7 +53,7 @@ button, input, select, textarea { border: 1px solid var(--line); border-radius: 
 button { cursor: pointer; white-space: nowrap; }
 button:hover:not(:disabled) { border-color: var(--accent); }
 button:disabled { cursor: default; color: var(--soft); opacity: 0.75; }
-button[aria-busy]::after { content: "…"; }
+button[aria-busy] { cursor: progress; }
 input[type="range"] { width: 100%; padding: 0; accent-color: var(--accent); border: 0; background: none; }
 input[type="checkbox"] { accent-color: var(--accent); }
 input::placeholder { color: var(--soft); opacity: 1; }

@@ -132,13 +132,13 @@ export function historyView(context: Context): HTMLElement {
     const current = AbortSignal.any([signal, working.signal])
     const point = chosen
     if (point === undefined || history === undefined) return
+    // What stands below must not move away under the pointer.
+    outcome.style.minHeight = `${outcome.offsetHeight}px`
     fill(outcome, loading('Reading the state of that time…'))
-    try {
-      const element = await outcomeOf(point, current)
-      if (!current.aborted) fill(outcome, element)
-    } catch (error) {
-      if (!current.aborted) fill(outcome, problem(error))
-    }
+    const result = await outcomeOf(point, current).catch(problem)
+    if (current.aborted) return
+    fill(outcome, result)
+    outcome.style.minHeight = ''
   }
 
   async function outcomeOf(point: HistoryPoint, current: AbortSignal): Promise<HTMLElement> {
