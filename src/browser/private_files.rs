@@ -3,6 +3,7 @@
 
 use std::{
     cell::{Cell, RefCell},
+    mem,
     rc::Rc,
 };
 
@@ -10,7 +11,7 @@ use futures_channel::oneshot;
 use gloo_timers::future::TimeoutFuture;
 use js_sys::{JSON, Object};
 use wasm_bindgen::prelude::*;
-use wasm_bindgen_futures::{JsFuture, spawn_local};
+use wasm_bindgen_futures::{JsFuture, future_to_promise, spawn_local};
 
 use super::{
     estimate,
@@ -57,6 +58,8 @@ extern "C" {
 
 /// How long to wait for a file that another worker has open: the browser may hold those of a worker that ended.
 const BLOCKED_MS: u32 = 10_000;
+/// How long after a write the files are looked for by name: at most one look in this time, and none without writes.
+const LOOK_AFTER_MS: u32 = 2_000;
 
 /// The files of one database. A handle, cheap to clone: dropping the last one closes the files.
 #[derive(Clone)]
@@ -68,6 +71,10 @@ struct PrivateFilesInner {
     /// `None` until the folder was found, or made.
     folder: RefCell<Option<PrivateDirectory>>,
     connected: Cell<bool>,
+    /// Whether the browser has removed the open files, as it does when the user clears the data of the site.
+    lost: Cell<bool>,
+    /// Whether a look is due.
+    looking: Cell<bool>,
     /// The removals under way.
     removals: RefCell<Vec<JsFuture>>,
 }
@@ -97,14 +104,19 @@ impl PrivateFiles {
             open: RefCell::default(),
             folder: RefCell::default(),
             connected: Cell::new(false),
+            lost: Cell::new(false),
+            looking: Cell::new(false),
             removals: RefCell::default(),
         }))
     }
 }
 
 impl PrivateFilesInner {
-    /// Uses a file, if it exists.
+    /// Uses a file, if it exists. Like a folder on a disk that was removed, lost files are missing: then the engine has lost its lock.
     fn find<T>(&self, name: &str, work: impl FnOnce(&AccessHandle) -> Result<T, JsValue>) -> Result<Option<T>> {
+        if self.lost.get() {
+            return Ok(None);
+        }
         self.open.borrow().get(name).map(|file| work(&file.0).map_err(failure)).transpose()
     }
 
@@ -114,8 +126,42 @@ impl PrivateFilesInner {
     }
 
     fn close(&self) {
-        self.open.take();
+        let files = self.open.take();
+        if self.lost.get() {
+            // Chromium never ends closing a removed file. The end of the worker closes it.
+            mem::forget(files);
+        }
         self.connected.set(false);
+    }
+
+    /// Returns whether the open files still have their names. Their handles don't show it: writing to a removed file succeeds.
+    async fn look(&self) -> bool {
+        let folder = self.folder.borrow().clone();
+        if let Some(folder) = folder
+            && !self.lost.get()
+            && self.open.borrow().contains_key(ABOUT)
+        {
+            let found = folder.file(ABOUT, false).await;
+            // Once it was closed here, another one may remove it.
+            let is_open = self.open.borrow().contains_key(ABOUT);
+            self.lost.set(is_open && found.is_err_and(|error| is_missing(&error)));
+        }
+        !self.lost.get()
+    }
+
+    /// Looks for the files some time after a write.
+    fn look_later(self: &Rc<Self>) {
+        if self.looking.replace(true) {
+            return;
+        }
+        let inner = Rc::downgrade(self);
+        spawn_local(async move {
+            TimeoutFuture::new(LOOK_AFTER_MS).await;
+            if let Some(inner) = inner.upgrade() {
+                inner.looking.set(false);
+                inner.look().await;
+            }
+        });
     }
 
     /// Returns whether the files are open, and their handles still work.
@@ -128,6 +174,10 @@ impl PrivateFilesInner {
         for removal in removals {
             // What can't be removed now is removed by the next holder.
             let _ = removal.await;
+        }
+        // The engine has lost its lock: it must not make other files.
+        if self.lost.get() {
+            return Ok(());
         }
         if !self.works() {
             self.connect().await?;
@@ -250,7 +300,7 @@ impl Files for PrivateFiles {
         if !self.0.connected.get() {
             return Err(closed());
         }
-        Ok(self.0.open.borrow().keys().cloned().collect())
+        Ok(if self.0.lost.get() { Vec::new() } else { self.0.open.borrow().keys().cloned().collect() })
     }
 
     fn size(&self, name: &str) -> Result<Option<u64>> {
@@ -280,6 +330,7 @@ impl Files for PrivateFiles {
             }
             written += count as usize;
         }
+        self.0.look_later();
         Ok(())
     }
 
@@ -293,11 +344,17 @@ impl Files for PrivateFiles {
 
     fn remove(&self, name: &str) -> Result<()> {
         let removed = self.0.open.borrow_mut().remove(name);
-        // Closed first: an open file can't be removed.
-        if removed.map(drop).is_some()
-            && let Some(folder) = &*self.0.folder.borrow()
-            && let Ok(removing) = folder.remove(name, &Object::new())
-        {
+        if let (Some(file), Some(folder)) = (removed, self.0.folder.borrow().clone()) {
+            let (inner, name) = (self.0.clone(), name.to_owned());
+            let removing = future_to_promise(async move {
+                if !inner.look().await {
+                    mem::forget(file);
+                    return Ok(JsValue::UNDEFINED);
+                }
+                // Closed first: an open file can't be removed.
+                drop(file);
+                JsFuture::from(folder.remove(&name, &Object::new())?).await
+            });
             self.0.removals.borrow_mut().push(JsFuture::from(removing));
         }
         Ok(())

@@ -290,6 +290,11 @@ impl Database {
         self.inner.flusher.flush().await
     }
 
+    pub(super) async fn flush_first(&self) -> Result<()> {
+        self.inner.connection()?;
+        self.inner.flusher.flush_first().await
+    }
+
     /// Asks the platform never to evict the stored data, and returns whether it agreed: never with `storage: 'memory'`.
     ///
     /// Fails with `closed` and `lock_lost`.

@@ -90,8 +90,7 @@ impl Storage {
         // A failed truncation may have taken effect.
         self.reload_head().await?;
         let states = self.states(reach.lsn).await?;
-        let is_ahead = at > self.0.platform.clock.now();
-        let matching: Vec<usize> = (0..states.len()).filter(|index| matches(&states, *index, at, is_ahead)).collect();
+        let matching = matching(&states, at);
         if at < reach.time || matching.is_empty() {
             return Err(unreachable(at, &states, reach.time));
         }
@@ -194,12 +193,28 @@ impl Storage {
     }
 }
 
-/// Returns whether a state may have been the current one at a time: stored until then, and the next one later, or, if the clock is
-/// still to reach that time, after the clock was set back.
-fn matches(states: &[StoredPoint], index: usize, at: Timestamp, is_ahead: bool) -> bool {
-    let next = states[index + 1..].iter().find_map(|next| next.at);
-    let ends_later = |time: Timestamp| next.is_none_or(|next| next > at || is_ahead && next < time);
-    states[index].at.is_some_and(|time| time <= at && ends_later(time))
+/// Returns the states that may have been the current one when the clock showed a time: stored until then, and the next one later. When
+/// the clock was set back after one, it is unknown when: that one ends with the first later state of its own time or after it.
+fn matching(states: &[StoredPoint], at: Timestamp) -> Vec<usize> {
+    let mut matching = Vec::new();
+    // Of the later states: the time of the next one, and the newest time until then.
+    let (mut next, mut newest) = (None, None);
+    for (index, state) in states.iter().enumerate().rev() {
+        let Some(time) = state.at else { continue };
+        if time <= at {
+            let is_current = match next {
+                Some(next) if next < time => newest < Some(time),
+                next => next.is_none_or(|next| next > at),
+            };
+            if is_current {
+                matching.push(index);
+            }
+            newest = newest.max(Some(time));
+        }
+        next = Some(time);
+    }
+    matching.reverse();
+    matching
 }
 
 /// Returns the first time that can be restored.

@@ -65,6 +65,43 @@ test('dev: a tab that is reloaded before the others waits until they are, and re
   await close(pages)
 })
 
+test('a tab in the queue opens the database also if the browser ends the locks of the leader one after the other', async () => {
+  const name = freshName()
+  const [leader, page] = [await context.page(), await context.page()]
+  await leader.evaluate(async (given) => {
+    const held = (lock) =>
+      new Promise((granted) => {
+        navigator.locks.request(lock, () => {
+          granted()
+          return new Promise((resolve) => {
+            window[lock] = resolve
+          })
+        })
+      })
+    await held(`tidelock/${given}/leader`)
+    await held(`tidelock/${given}`)
+  }, name)
+  await open(page, name)
+  await page.evaluate(
+    (given) =>
+      window.until(async () =>
+        (await navigator.locks.query()).pending.some((lock) => lock.name === `tidelock/${given}/leader`),
+      ),
+    name,
+  )
+  await leader.evaluate((given) => window[`tidelock/${given}/leader`](), name)
+  await page.evaluate(
+    (given) =>
+      window.until(async () =>
+        (await navigator.locks.query()).pending.some((lock) => lock.name === `tidelock/${given}`),
+      ),
+    name,
+  )
+  await leader.evaluate((given) => window[`tidelock/${given}`](), name)
+  assert.deepEqual(await page.evaluate(() => window.opening), { resolved: 'leader' })
+  await close([leader, page])
+})
+
 test('a tab waits as long as the leader opens the database and its page answers', async () => {
   const name = freshName()
   const pages = [await context.page(), await context.page()]

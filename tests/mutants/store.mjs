@@ -622,8 +622,8 @@ export const mutants = [
   {
     name: 'one-state-of-a-time-ahead',
     file: 'src/store/history.rs',
-    text: 'is_ahead && next < time',
-    instead: 'is_ahead && false',
+    text: 'Some(next) if next < time => newest < Some(time),',
+    instead: 'Some(next) if next < time => false,',
     breaks: 'a time noted before the clock was set back restores a later state',
   },
   {
@@ -720,9 +720,16 @@ export const mutants = [
   {
     name: 'commits-behind-a-break-go-silently',
     file: 'src/store/folder/frames.rs',
-    text: 'behind.end > broken',
+    text: 'behind.end > broken || !self.is_short(broken)? && self.has_bytes(broken)?',
     instead: 'false',
     breaks: 'commits that were not synced are lost behind a damaged one without a warning',
+  },
+  {
+    name: 'the-last-commit-goes-silently',
+    file: 'src/store/folder/frames.rs',
+    text: 'self.has_bytes(broken)?;',
+    instead: 'false;',
+    breaks: 'the last commit of a killed process is lost to a flipped bit without a warning',
   },
   {
     name: 'an-opening-syncs-nothing',

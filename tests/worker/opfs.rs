@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use gloo_timers::future::TimeoutFuture;
 use tidelock::{
     Database, Encryption, Error, ErrorCode, LockOptions, OnBusy, OpenOptions, Storage,
     browser::{PrivateFiles, PrivateStores, delete_private},
@@ -86,6 +87,28 @@ async fn one_program_has_the_files() {
     assert_eq!(numbers(&db).await, [1, 3]);
     db.close().await.unwrap();
     delete_database(files("busy")).await.unwrap();
+}
+
+/// A worker can't clear the data of its site while it has files open: here the browser only denies the names.
+#[wasm_bindgen_test]
+async fn files_without_their_names_are_lost() {
+    let db = fresh("cleared").await;
+    js_sys::eval(
+        "self.namedFile = FileSystemDirectoryHandle.prototype.getFileHandle;
+        FileSystemDirectoryHandle.prototype.getFileHandle = async () => { throw new DOMException('gone', 'NotFoundError') }",
+    )
+    .unwrap();
+    let mut refused = None;
+    for n in 0..100 {
+        refused = code(db.run("INSERT INTO t VALUES (?)", params![n]).await);
+        if refused.is_some() {
+            break;
+        }
+        TimeoutFuture::new(100).await;
+    }
+    js_sys::eval("FileSystemDirectoryHandle.prototype.getFileHandle = self.namedFile").unwrap();
+    assert_eq!(refused, Some(ErrorCode::LockLost));
+    db.close().await.unwrap();
 }
 
 #[wasm_bindgen_test]

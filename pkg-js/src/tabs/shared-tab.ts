@@ -19,6 +19,8 @@ import { EngineLost, ServingEngine } from './serving-engine.js'
 
 /** How long a leader that closes waits for the transactions of other tabs. */
 const closeWithinMs = 1000
+/** How long a tab that was in the queue waits for the database: the browser may end the former leader's locks one after the other. */
+const leavingMs = 1000
 
 /** Makes the engine of a tab that leads. */
 export type StartEngine = (handlers: EngineHandlers, events: EngineEvents) => Engine
@@ -31,6 +33,9 @@ interface LeaderState {
   /** Cancels the opening of the engine. */
   readonly opening: AbortController
 }
+
+/** How an opening of the engine meets another holder; what is missing is as the options say. */
+type Meeting = Partial<Pick<OpenRequest['checked'], 'onBusy' | 'lockTimeoutMs'>>
 
 /** The codes of an opening that may succeed later. */
 const busyCodes = ['lock_timeout', 'database_in_use', 'storage_blocked'] as const
@@ -135,7 +140,7 @@ export class SharedTab {
     const lock = await acquireLock(names.leader, { ifAvailable: true })
     if (this.#ended) return lock?.release()
     if (lock === undefined) this.#follow()
-    else this.#lead(lock, checked.onBusy)
+    else this.#lead(lock, {})
     return served
   }
 
@@ -226,7 +231,9 @@ export class SharedTab {
     if (lock === undefined) return
     if (this.#ended) return lock.release()
     this.#stopFollowing()
-    this.#lead(lock, this.#wasServed || onBusy === 'steal' ? onBusy : this.#request.checked.onBusy)
+    if (this.#wasServed || onBusy === 'steal') return this.#lead(lock, { onBusy })
+    const isPatient = this.#request.checked.onBusy !== 'fail'
+    this.#lead(lock, isPatient ? {} : { onBusy: 'wait', lockTimeoutMs: leavingMs })
   }
 
   #stopFollowing(): void {
@@ -251,12 +258,12 @@ export class SharedTab {
   // Leading.
 
   /** Leads; an engine that can't be opened ends this tab. */
-  #lead(lock: HeldLock, onBusy: OpenRequest['checked']['onBusy']): void {
-    this.#tryToLead(lock, onBusy).catch((error) => this.#fail(error))
+  #lead(lock: HeldLock, meeting: Meeting): void {
+    this.#tryToLead(lock, meeting).catch((error) => this.#fail(error))
   }
 
   /** Opens the engine and serves all tabs. When another tab steals the lock, ends the engine and follows that tab. */
-  async #tryToLead(lock: HeldLock, onBusy: OpenRequest['checked']['onBusy']): Promise<void> {
+  async #tryToLead(lock: HeldLock, meeting: Meeting): Promise<void> {
     this.#lock = lock
     this.#forwarding.pendingCalls.pause()
     const { name } = this.#request.checked
@@ -291,7 +298,7 @@ export class SharedTab {
       if (this.#leaderState === leaderState) void this.#demote()
     })
     try {
-      const request = await this.#openingFor(onBusy)
+      const request = await this.#openingFor(meeting)
       const { signal } = leaderState.opening
       const opened = Promise.race([engine.channel.ask('open', [request], { signal }), failed, lost])
       // Other tabs see this lock also while the opening blocks the thread; a former leader may still hold it.
@@ -300,7 +307,7 @@ export class SharedTab {
       await opened
     } catch (error) {
       if (this.#leaderState === leaderState && !this.#ended && !(error instanceof EngineLost))
-        await this.#notOpened(lock, error)
+        await this.#notOpened(lock, error, meeting)
       return
     }
     if (this.#leaderState !== leaderState || this.#ended) return
@@ -309,12 +316,12 @@ export class SharedTab {
     this.#serve(leaderState.serving, 'leader')
   }
 
-  async #openingFor(onBusy: OpenRequest['checked']['onBusy']): Promise<OpenRequest> {
+  async #openingFor(meeting: Meeting): Promise<OpenRequest> {
     const { checked, has, ...opening } = this.#request
     const alive = await namesHeldUnder(namesOf(checked.name).client)
     return {
       ...opening,
-      checked: { ...checked, onBusy },
+      checked: { ...checked, ...meeting },
       encryption: this.#encryption,
       has: { ...has, seed: has.seed && !this.#seeded && !this.#wasServed },
       eventTypes: [...this.#forwarding.eventTypes],
@@ -323,10 +330,13 @@ export class SharedTab {
   }
 
   /** Handles a failed opening. A tab that was served before retries while another tab has the database, or a frozen one its files. */
-  async #notOpened(lock: HeldLock, error: unknown): Promise<void> {
+  async #notOpened(lock: HeldLock, error: unknown, meeting: Meeting): Promise<void> {
     await this.#dropEngine()
+    // It isn't the leader before this tab that has the database.
+    if (meeting.lockTimeoutMs !== undefined && isTidelockError(error, 'lock_timeout') && !this.#ended)
+      return this.#lead(lock, {})
     const busy = busyCodes.some((code) => isTidelockError(error, code))
-    if (this.#wasServed && busy && !this.#ended) return this.#lead(lock, 'wait')
+    if (this.#wasServed && busy && !this.#ended) return this.#lead(lock, { onBusy: 'wait' })
     this.#fail(error)
   }
 
@@ -401,7 +411,7 @@ export class SharedTab {
     if (this.#ended) return
     const message = 'The worker of this database crashed; another one replaces it'
     this.channel.notify('event', [{ type: 'warning', detail: { code: 'worker_crashed', message } }])
-    this.#lead(lock, 'wait')
+    this.#lead(lock, { onBusy: 'wait' })
   }
 
   /** Returns the handlers for this tab's own engine; most forward to the page. */

@@ -30,7 +30,7 @@ impl Database {
     /// restorable time), `invalid_argument` when the clock was set back, so that several states match (details `candidates`:
     /// the `lsn` and `at` of each), `snapshot_corrupt` when the log before that time is damaged, and as `restore` does.
     pub async fn restore_at(&self, point: PointInTime, force: bool) -> Result<()> {
-        self.flush().await?;
+        self.flush_first().await?;
         let file = self.inner.snapshots.load_at(point).await?;
         self.restore_file(&file, force, RestorePoint::Time(point.at)).await
     }

@@ -34,7 +34,7 @@ impl Database {
     ///
     /// Fails as [`restore_at`](Self::restore_at) does for that time, with `out_of_memory`, and the storage's errors.
     pub async fn export_at(&self, point: PointInTime, sql: bool, sink: &mut Sink<'_>) -> Result<()> {
-        self.flush().await?;
+        self.flush_first().await?;
         let file = self.inner.snapshots.load_at(point).await?;
         self.write_file(&file, sql, sink).await
     }

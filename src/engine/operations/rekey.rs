@@ -40,7 +40,7 @@ impl Database {
         let inner = &*self.inner;
         let calls = inner.acquire().await?;
         inner.connection()?;
-        inner.flusher.flush().await?;
+        inner.flusher.flush_first().await?;
         Ok(Quiet { snapshots: inner.snapshots.pause().await?, calls })
     }
 

@@ -208,6 +208,13 @@ impl Flusher {
         }
     }
 
+    /// Stores all commits so far, for a call that begins only then. Fails as [`stored`](Self::stored) does, but with
+    /// `details.applied: false`, which is about that call.
+    pub async fn flush_first(&self) -> Result<()> {
+        let hint = "This call changed nothing; earlier writes still wait to be stored";
+        self.flush().await.map_err(|error| error.detail("applied", false).hint(hint))
+    }
+
     /// Issues all commits before it returns, in records that survive the end of the page. If a batch is already being
     /// stored, the other commits follow it, provided that the page lives on.
     pub fn flush_now(&self) {

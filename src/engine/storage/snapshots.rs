@@ -168,7 +168,7 @@ impl Snapshots {
     /// `snapshot_not_found`.
     pub async fn verify(&self, id: &str) -> Result<Verification> {
         let _guard = self.0.mutex.acquire().await?;
-        let generation = self.0.generation(id)?;
+        let generation = self.0.stored_generation(id)?;
         let storage = &self.0.storage;
         let verify = async || storage.reconnecting(async || storage.verify(generation).await).await;
         let (mut file, mut errors) = verify().await?;
@@ -186,7 +186,7 @@ impl Snapshots {
     pub async fn load(&self, id: &str) -> Result<PageFile> {
         // A prune during the read would look like damage.
         let _guard = self.0.mutex.acquire().await?;
-        let generation = self.0.generation(id)?;
+        let generation = self.0.stored_generation(id)?;
         let storage = &self.0.storage;
         self.0.repairing(&|| Box::pin(storage.load(generation))).await
     }
@@ -263,6 +263,12 @@ impl SnapshotsInner {
                 .hint("snapshots.list() shows which exist")
                 .detail("snapshotId", id)
         })
+    }
+
+    /// Does the same for a damaged snapshot, too, which isn't shown: reading it says so.
+    fn stored_generation(&self, id: &str) -> Result<u64> {
+        let is_damaged = |generation: &u64| self.storage.damaged().contains(generation);
+        self.generation(id).or_else(|missing| id.parse().ok().filter(is_damaged).ok_or(missing))
     }
 
     async fn create(&self, guard: &MutexGuard, label: Option<String>, reason: Reason) -> Result<SnapshotInfo> {

@@ -145,7 +145,7 @@ pub struct Frames<'a> {
     behind: Option<Behind>,
     /// Whether reading continued behind a damaged place.
     skipped: bool,
-    /// Whether intact frames behind a break were ignored.
+    /// Whether bytes behind a break were ignored.
     dropped: bool,
     /// How much was synced, by the frames that were read.
     stated: u64,
@@ -188,7 +188,7 @@ impl<'a> Frames<'a> {
         self.stated
     }
 
-    /// Returns whether reading ended at a break that intact frames follow.
+    /// Returns whether reading ended at a break, and not at the end of what was written or with the beginning of a frame.
     pub fn dropped(&self) -> bool {
         self.dropped
     }
@@ -212,7 +212,7 @@ impl<'a> Frames<'a> {
             None => self.frames_behind(broken)?,
         };
         if behind.synced <= broken {
-            self.dropped = behind.end > broken;
+            self.dropped = behind.end > broken || !self.is_short(broken)? && self.has_bytes(broken)?;
             return Ok(None);
         }
         let Some((frame, place, _)) = self.find_frame(broken + 1)? else { return Ok(None) };
@@ -278,6 +278,28 @@ impl<'a> Frames<'a> {
         corrupt("The database's journal is damaged in too many places")
             .hint("Restore the folder from a backup")
             .detail("file", self.name.clone())
+    }
+
+    /// Returns whether the file ends with the beginning of a frame, which a killed process leaves.
+    fn is_short(&mut self, at: u64) -> Result<bool> {
+        let (chain, rest) = (self.place.chain, self.files.size(&self.name)?.unwrap_or(0).saturating_sub(at));
+        let Some(header) = self.bytes(at, HEADER)? else {
+            return Ok(self.bytes_up_to(at, 1)?.is_some_and(Self::may_begin_with));
+        };
+        let length = u64::from(u32::from_le_bytes([header[8], header[9], header[10], header[11]]));
+        let follows = header.starts_with(&MAGIC.to_le_bytes()) && header[20..28] == chain.to_le_bytes();
+        Ok(follows && HEADER as u64 + length > rest)
+    }
+
+    /// Returns whether there is anything but zeros from `at` on: a power cut leaves holes of zeros.
+    fn has_bytes(&mut self, mut at: u64) -> Result<bool> {
+        while let Some(bytes) = self.bytes_up_to(at, 1)? {
+            if bytes.iter().any(|byte| *byte != 0) {
+                return Ok(true);
+            }
+            at += bytes.len() as u64;
+        }
+        Ok(false)
     }
 
     fn find_magic(&mut self, from: u64) -> Result<Option<u64>> {

@@ -47,7 +47,7 @@ pub struct Journal {
     appended: bool,
     /// Whether a frame of the segment is damaged, and others follow it. The next segment soon has the state without it.
     is_damaged: bool,
-    /// Whether the segment was read up to a damaged place only, that frames follow.
+    /// Whether the segment was read up to a damaged place only: bytes follow that are no whole frame.
     is_cut: bool,
     /// The record of the log that was read last, and where the next one is.
     read_last: Cell<Option<(LogKey, Place)>>,
@@ -292,7 +292,7 @@ impl Journal {
         let name = segment_name(self.place.segment);
         if self.is_cut {
             return Some(format!(
-                "{name} was damaged, or not written whole before a power cut: the last commits in it are lost"
+                "{name} was damaged, or not written whole before a crash: the last commits in it are lost"
             ));
         }
         self.is_damaged.then(|| {

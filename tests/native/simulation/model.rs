@@ -349,16 +349,14 @@ impl Model {
         }
     }
 
-    /// Checks the restored state of a point in time: stored until then, and the next one possibly later.
+    /// Checks the restored state of a point in time: stored until then, and no later one of its own time or after it surely was.
     pub fn moment(&mut self, at: Timestamp, state: State) {
         self.met.moments += 1;
         let ends = |index: usize| {
             let next = self.line.get(index + 1..).unwrap_or_default();
-            // A state is stored at the latest when a later one is.
-            let rising =
-                |entries: &[Entry]| entries.windows(2).take_while(|two| two[0].made <= two[1].made).count() + 1;
-            let next = &next[..rising(next).min(next.len())];
-            !next.iter().any(|entry| entry.acknowledged.is_some_and(|time| time <= at))
+            let stored = self.line[index].acknowledged;
+            let is_after = |entry: &Entry| stored.is_some_and(|stored| stored <= entry.made);
+            !next.iter().any(|entry| is_after(entry) && entry.acknowledged.is_some_and(|time| time <= at))
         };
         let mut possible = (0..self.line.len()).filter(|index| self.line[*index].made <= at && ends(*index));
         let left_out = self.left_out.iter().any(|entry| entry.made <= at && entry.state == state);

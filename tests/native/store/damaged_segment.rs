@@ -376,7 +376,7 @@ fn killed_after(disk: &SimDisk, text: &str, commits: usize) {
 }
 
 #[test]
-fn frames_of_an_earlier_attempt_count_for_nothing() {
+fn frames_of_an_earlier_attempt_count_for_nothing_and_are_told() {
     let (one, other) = (made(Made::Plain), made(Made::Plain));
     killed_after(&one, "one", 2);
     killed_after(&other, "two", 1);
@@ -385,7 +385,7 @@ fn frames_of_an_earlier_attempt_count_for_nothing() {
     let end = shorter.len();
     assert!(frames(&longer).iter().any(|(at, _, _)| *at == end), "both have frames of the same lengths");
     other.change(&name, |bytes| bytes.extend_from_slice(&longer[end..]));
-    assert_eq!(opened(&other, None).unwrap(), (ROWS + 1, SNAPSHOTS, vec![]));
+    assert_eq!(opened(&other, None).unwrap(), (ROWS + 1, SNAPSHOTS, vec![WarningCode::StorageDamaged]));
 }
 
 #[test]

@@ -202,6 +202,9 @@ fn on_request_a_failed_flush_is_reported_and_retried() {
     let flusher = page.flusher.clone();
     let error = machine.sim.run(async move { flusher.flush().await }).unwrap_err();
     assert_eq!((error.code, error.details.get("applied")), (ErrorCode::StorageUnavailable, Some(&true.into())));
+    let flusher = page.flusher.clone();
+    let error = machine.sim.run(async move { flusher.flush_first().await }).unwrap_err();
+    assert_eq!(error.details.get("applied"), Some(&false.into()), "that is about the call which would have begun");
     let snapshots = page.snapshots.clone();
     machine.sim.run(async move { snapshots.create(None, Reason::Manual).await }).unwrap_err();
     machine.faults(Faults::default());

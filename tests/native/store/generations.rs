@@ -210,6 +210,11 @@ fn an_older_snapshot_that_leaves_the_list_is_told_by_the_opening() {
         assert!(warning.message.contains("snapshot 1") && warning.message.contains("listed"), "{}", warning.message);
         let ids = |page: &Page| page.snapshots.list().into_iter().map(|info| info.id).collect::<Vec<_>>();
         assert_eq!(ids(&page), ["3", "2"]);
+        let snapshots = page.snapshots.clone();
+        let refused = machine.sim.run(async move { snapshots.load("1").await }).unwrap_err();
+        assert_eq!(refused.code, ErrorCode::SnapshotCorrupt, "not: there is none");
+        let snapshots = page.snapshots.clone();
+        assert!(!machine.sim.run(async move { snapshots.verify("1").await }).unwrap().ok);
         // Another snapshot lets it be deleted, as the warning says.
         insert(&mut machine, &page, 4);
         snapshot(&mut machine, &page).unwrap();

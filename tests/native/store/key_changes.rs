@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use tidelock::{
     ErrorCode, Result,
-    error::{Warning, WarningCode},
+    error::WarningCode,
     ports::{Durability, Platform, Store, sim::Sim},
     snapshot::Reason,
     store::{
@@ -147,16 +147,16 @@ fn run(disk: &SimDisk, change: Change, full: bool) -> Seen {
 }
 
 /// What an opening finds: its rows, and whether a rotation is under way, which is ended then.
-fn opened(disk: &SimDisk, secret: Option<Secret>) -> Result<i64> {
-    opened_warning(disk, secret, |warning| panic!("{warning:?}"))
+fn opened(disk: &SimDisk, secret: Option<Secret>, after_power_cut: bool) -> Result<i64> {
+    opened_page(disk, secret, move |page| page.assert_undamaged(after_power_cut))
 }
 
-fn opened_warning(disk: &SimDisk, secret: Option<Secret>, warned: fn(&Warning)) -> Result<i64> {
+fn opened_page(disk: &SimDisk, secret: Option<Secret>, check: impl Fn(&Page) + 'static) -> Result<i64> {
     let (mut sim, on) = (Sim::new(3), disk.clone());
     let platform = sim.platform();
     sim.run(async move {
         let (page, store) = open(&on, &platform, secret).await?;
-        page.warnings.iter().for_each(warned);
+        check(&page);
         page.assert_whole();
         for _ in 0..2 {
             let listed = page.snapshots.list();
@@ -192,13 +192,13 @@ fn at_every_operation(full: bool, power: bool, step: usize) {
             }
             let (from, to) = change.secrets();
             let case = format!("{change:?}, stopped before {stop_at}");
-            let after = opened(&disk.copied(), to.clone());
+            let after = opened(&disk.copied(), to.clone(), power);
             let found = if change == Change::Rotate {
                 new += usize::from(seen.done);
                 old += usize::from(!seen.done);
                 after
             } else {
-                let before = opened(&disk.copied(), from);
+                let before = opened(&disk.copied(), from, power);
                 assert!(before.is_ok() != after.is_ok(), "{case}: {before:?}, {after:?}");
                 assert!(after.is_ok() || !seen.done, "{case}: {after:?}");
                 new += usize::from(after.is_ok());
@@ -249,9 +249,11 @@ fn after_a_kill_at_any_operation_the_beginning_of_a_segment_may_be_damaged() {
             for (at, _, _) in found.iter().take(2).filter(|(_, kind, _)| *kind == START_FRAME) {
                 let damaged = flipped(&disk, &name, at + HEADER);
                 let (old, new) = change.secrets();
-                let told = |warning: &Warning| assert_eq!(warning.code, WarningCode::StorageDamaged);
-                let rows = opened_warning(&damaged.copied(), new, told);
-                let rows = rows.or_else(|_| opened_warning(&damaged, old, told));
+                let told = |page: &Page| {
+                    assert!(page.warnings.iter().all(|warning| warning.code == WarningCode::StorageDamaged));
+                };
+                let rows = opened_page(&damaged.copied(), new, told);
+                let rows = rows.or_else(|_| opened_page(&damaged, old, told));
                 let rows = rows.unwrap_or_else(|error| panic!("{change:?} until {stop}, {name} at {at}: {error}"));
                 assert!(rows >= seen.acknowledged, "{change:?} until {stop}, {name} at {at}: {rows}");
                 checked += 1;

@@ -49,7 +49,7 @@ impl Repair {
             Self::RecoverRows => {
                 let disk = base.copied();
                 assert!(run(&disk, self, secret.clone()));
-                let rows = opened(&disk, self, secret).unwrap();
+                let rows = opened(&disk, self, secret, false).unwrap();
                 assert!((ALL + COLD - ROWS_OF_A_CHUNK..ALL + COLD).contains(&rows), "{rows} rows");
                 (None, rows)
             }
@@ -136,13 +136,13 @@ fn run(disk: &SimDisk, repair: Repair, secret: Option<Secret>) -> bool {
 }
 
 /// Opens the database, checks it and adds a row; returns the rows that it found.
-fn opened(disk: &SimDisk, repair: Repair, secret: Option<Secret>) -> Result<i64> {
+fn opened(disk: &SimDisk, repair: Repair, secret: Option<Secret>, after_power_cut: bool) -> Result<i64> {
     let (mut sim, on) = (Sim::new(3), disk.clone());
     let platform = sim.platform();
     sim.run(async move {
         let store = connect(&on, &platform, secret).await?;
         let page = open(store.clone(), &platform, repair).await?;
-        assert_eq!(page.warnings, []);
+        page.assert_undamaged(after_power_cut);
         page.assert_whole();
         for info in page.snapshots.list() {
             let verification = page.snapshots.verify(&info.id).await?;
@@ -170,7 +170,7 @@ fn at_every_operation(power: bool) {
                 disk.cut_power(&mut |limit| chance.below(limit));
             }
             let case = format!("{repair:?}, encrypted {}, stopped before {stop_at}", secret.is_some());
-            match opened(&disk, repair, secret.clone()) {
+            match opened(&disk, repair, secret.clone(), power) {
                 Ok(rows) if rows == expected.1 => new += 1,
                 Ok(rows) => {
                     assert_eq!((Some(rows), done), (expected.0, false), "{case}");
@@ -184,7 +184,7 @@ fn at_every_operation(power: bool) {
                     );
                     old += 1;
                     assert!(run(&disk, repair, secret.clone()), "{case}: the next recovery");
-                    assert_eq!(opened(&disk, repair, secret.clone()), Ok(expected.1), "{case}");
+                    assert_eq!(opened(&disk, repair, secret.clone(), power), Ok(expected.1), "{case}");
                 }
             }
             if done && operations <= stop_at {

@@ -99,6 +99,13 @@ impl Page {
         }
     }
 
+    /// Checks that no damage was met. After a cut of the power, the last write of a folder may be torn, which looks like damage.
+    pub fn assert_undamaged(&self, after_power_cut: bool) {
+        let is_torn = |message: &str| after_power_cut && message.ends_with("the last commits in it are lost");
+        let told: Vec<_> = self.warnings.iter().filter(|warning| !is_torn(&warning.message)).collect();
+        assert!(told.is_empty(), "{told:?}");
+    }
+
     /// Checks the database's integrity.
     pub fn assert_whole(&self) {
         assert_eq!(self.connection.rows("PRAGMA integrity_check", &[]), Ok(vec![vec![Value::Text("ok".into())]]));
