@@ -727,8 +727,8 @@ export const mutants = [
   {
     name: 'the-last-commit-goes-silently',
     file: 'src/store/folder/frames.rs',
-    text: 'self.has_bytes(broken)?;',
-    instead: 'false;',
+    text: 'self.has_bytes(broken)?',
+    instead: 'false',
     breaks: 'the last commit of a killed process is lost to a flipped bit without a warning',
   },
   {
