@@ -622,8 +622,8 @@ export const mutants = [
   {
     name: 'one-state-of-a-time-ahead',
     file: 'src/store/history.rs',
-    text: 'Some(next) if next < time => newest < Some(time),',
-    instead: 'Some(next) if next < time => false,',
+    text: 'newest < Some(time)',
+    instead: 'false',
     breaks: 'a time noted before the clock was set back restores a later state',
   },
   {
