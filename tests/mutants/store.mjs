@@ -725,6 +725,13 @@ export const mutants = [
     breaks: 'commits that were not synced are lost behind a damaged one without a warning',
   },
   {
+    name: 'the-place-of-a-chunk-stands-once',
+    file: 'src/store/folder/journal.rs',
+    text: '*kind == FrameKind::PutChunk',
+    instead: 'false',
+    breaks: 'one flipped bit in the journal loses a chunk that all snapshots share',
+  },
+  {
     name: 'the-last-commit-goes-silently',
     file: 'src/store/folder/frames.rs',
     text: 'self.has_bytes(broken)?',

@@ -273,9 +273,13 @@ impl Journal {
             (self.synced, self.begins_unsynced) = (self.place.at, false);
         }
         let (mut place, mut piece, mut piece_at) = (self.place, Vec::new(), self.place.at);
-        for (index, (kind, body)) in entries.iter().enumerate() {
-            place = place.put(&mut piece, *kind, index + 1 == entries.len(), self.synced, body);
-            if piece.len() >= PIECE_BYTES || index + 1 == entries.len() {
+        // Where a chunk is stands twice: without it, all snapshots that share the chunk would be lost to one flipped bit.
+        let copies = entries.iter().filter(|(kind, _)| *kind == FrameKind::PutChunk);
+        let mut frames = entries.iter().chain(copies).peekable();
+        while let Some((kind, body)) = frames.next() {
+            let is_last = frames.peek().is_none();
+            place = place.put(&mut piece, *kind, is_last, self.synced, body);
+            if piece.len() >= PIECE_BYTES || is_last {
                 self.files.write(name, piece_at, &piece)?;
                 piece.clear();
                 piece_at = place.at;

@@ -27,6 +27,8 @@ use tidelock::{
 
 use super::{
     bench::{key, vault},
+    damaged_segment::frames,
+    hostile_folder::{HEADER, PUT_CHUNK},
     page::{Page, by_call_only},
 };
 
@@ -196,6 +198,44 @@ fn damage_among_commits_that_were_not_synced_is_told_though_it_may_be_of_a_power
             assert_eq!(page.number("SELECT count(*) FROM t"), damaged);
             let warnings: Vec<_> = page.warnings.iter().map(|warning| warning.code).collect();
             assert_eq!(warnings, if is_told { vec![WarningCode::StorageDamaged] } else { vec![] }, "commit {damaged}");
+            sim.kill();
+        }
+    }
+}
+
+/// Three snapshots without a change between them share their chunk, and the log before them is deleted.
+#[test]
+fn a_damaged_frame_of_a_chunk_that_all_snapshots_share_costs_nothing() {
+    let scratch = Scratch::new("shared-chunk");
+    let (mut sim, store) = (Sim::new(1), scratch.store());
+    let platform = sim.platform();
+    let open = platform.clone();
+    sim.run(async move {
+        let page = Page::open(store.clone(), &open).await.unwrap();
+        page.commit("CREATE TABLE t(v)").await.unwrap();
+        page.commit("INSERT INTO t VALUES ('one')").await.unwrap();
+        for _ in 0..3 {
+            page.snapshots.create(None, Reason::Manual).await.unwrap();
+        }
+        store.close().await.unwrap();
+    });
+    let names = ["journal.1", "pack.1"];
+    let files = names.map(|name| std::fs::read(scratch.0.join(name)).unwrap());
+    let chunks: Vec<_> = frames(&files[0]).into_iter().filter(|(_, kind, _)| *kind == PUT_CHUNK).collect();
+    assert!(chunks.len() >= 2, "each stands twice");
+    for (at, _, length) in chunks {
+        for offset in [at, at + HEADER, at + length - 1] {
+            let damaged = Scratch::new("shared-chunk-damaged");
+            std::fs::create_dir_all(&damaged.0).unwrap();
+            for (name, bytes) in names.iter().zip(&files) {
+                std::fs::write(damaged.0.join(name), bytes).unwrap();
+            }
+            let mut journal = files[0].clone();
+            journal[offset] ^= 1;
+            std::fs::write(damaged.0.join(names[0]), journal).unwrap();
+            let (store, open) = (damaged.store(), platform.clone());
+            let page = sim.run(async move { Page::open(store, &open).await.unwrap() });
+            assert_eq!((page.number("SELECT count(*) FROM t"), page.snapshots.list().len()), (1, 3), "{offset}");
             sim.kill();
         }
     }
