@@ -9,6 +9,13 @@ const one = { version: '1', name: 'one', up: 'CREATE TABLE t (id INTEGER PRIMARY
 const two = { version: '2', name: 'two', up: 'CREATE TABLE other (v)' }
 const edited = { ...one, up: 'CREATE TABLE t (id INTEGER PRIMARY KEY, v, w)' }
 
+/** Resolves when a tab waits for a lock. */
+const awaits = (page, lock) =>
+  page.evaluate(
+    (given) => window.until(async () => (await navigator.locks.query()).pending.some(({ name }) => name === given)),
+    lock,
+  )
+
 /** Opens the database in a tab; returns its role, the columns of `t`, the reasons of the snapshots, and the codes of the warnings. */
 const reset = (page, options) =>
   page.evaluate(
@@ -48,13 +55,7 @@ test('dev: a tab that is reloaded before the others waits until they are, and re
   const options = { name, migrations: [edited] }
   await context.load(pages[2])
   const first = reset(pages[2], options)
-  await pages[2].evaluate(
-    (given) =>
-      window.until(async () =>
-        (await navigator.locks.query()).pending.some((lock) => lock.name === `tidelock/${given}`),
-      ),
-    name,
-  )
+  await awaits(pages[2], `tidelock/${name}`)
   assert.deepEqual(await pages[0].evaluate(() => window.db.query('SELECT v FROM t')), [])
   const others = pages.slice(0, 2)
   for (const page of others) await context.load(page)
@@ -82,21 +83,9 @@ test('a tab in the queue opens the database also if the browser ends the locks o
     await held(`tidelock/${given}`)
   }, name)
   await open(page, name)
-  await page.evaluate(
-    (given) =>
-      window.until(async () =>
-        (await navigator.locks.query()).pending.some((lock) => lock.name === `tidelock/${given}/leader`),
-      ),
-    name,
-  )
+  await awaits(page, `tidelock/${name}/leader`)
   await leader.evaluate((given) => window[`tidelock/${given}/leader`](), name)
-  await page.evaluate(
-    (given) =>
-      window.until(async () =>
-        (await navigator.locks.query()).pending.some((lock) => lock.name === `tidelock/${given}`),
-      ),
-    name,
-  )
+  await awaits(page, `tidelock/${name}`)
   await leader.evaluate((given) => window[`tidelock/${given}`](), name)
   assert.deepEqual(await page.evaluate(() => window.opening), { resolved: 'leader' })
   await close([leader, page])
