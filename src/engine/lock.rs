@@ -12,10 +12,13 @@ use super::{
     options::{OpenOptions, StorageKind},
 };
 use crate::{
-    error::Result,
+    error::{Error, Result},
     lock::{self, OnBusy, TAKEOVER, lock_name},
     ports::{HeldLock, Holder, Ports},
-    store::{Storage, failure::lock_lost},
+    store::{
+        Storage,
+        failure::{folder_lost, lock_lost},
+    },
 };
 
 /// Acquires the database's lock; returns `None` with `storage: 'memory'`, which needs no lock.
@@ -75,15 +78,21 @@ impl Database {
             if ended.await
                 && let Some(inner) = weak.upgrade()
             {
-                inner.handle_lost_lock();
+                inner.handle_lost_lock(lock_lost());
             }
         }));
         let weak = Rc::downgrade(&self.inner);
-        self.inner.flusher.on_lost(Rc::new(move || {
+        self.inner.flusher.on_lost(Rc::new(move |error| {
             if let Some(inner) = weak.upgrade() {
-                inner.handle_lost_lock();
+                inner.handle_lost_lock(error.clone());
             }
         }));
+    }
+
+    /// Handles that the browser has removed the database's files: every call fails with `lock_lost` from now on. Returns
+    /// that error; `None` if the lock was known to be lost, or the database is closed.
+    pub fn lose_files(&self) -> Option<Error> {
+        self.inner.handle_lost_lock(folder_lost()).then(folder_lost)
     }
 
     /// Listens for takeover requests of other tabs. Without channels on this platform, there are no such requests.
@@ -135,12 +144,12 @@ impl Inner {
             && !self.closing.get()
     }
 
-    /// Handles the loss of the lock: nothing is stored any more, and every call fails with `lock_lost`.
-    fn handle_lost_lock(&self) {
+    /// Handles the loss of the lock: nothing is stored any more, and every call fails with this error, a `lock_lost`.
+    /// Returns whether it is news.
+    fn handle_lost_lock(&self, error: Error) -> bool {
         if self.connection.borrow().is_none() || self.lost.borrow().is_some() {
-            return;
+            return false;
         }
-        let error = lock_lost();
         self.lost.replace(Some(error.clone()));
         self.notify_automatic_sync(SyncTrigger::Stop);
         self.broadcast.take();
@@ -149,5 +158,6 @@ impl Inner {
         self.snapshots.halt();
         self.storage.yield_to_holder();
         self.events.emit(Event::Lock(LockEvent { state: LockChange::Lost }));
+        true
     }
 }

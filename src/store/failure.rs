@@ -37,8 +37,10 @@ pub fn lock_lost() -> Error {
 
 /// Returns the error of a holder whose folder was removed, or has another name.
 pub fn folder_lost() -> Error {
-    Error::new(ErrorCode::LockLost, "The database's folder was removed or moved while the database was open")
-        .hint("Close this database. If the folder was moved, put it back, then open the database again")
+    Error::new(ErrorCode::LockLost, "The database's folder was removed or moved while the database was open").hint(
+        "Close this database. If its folder was moved, put it back, then open the database again; in a browser, the \
+             data of this site was deleted",
+    )
 }
 
 /// Returns the error of a manifest whose chunk isn't stored.

@@ -4,6 +4,7 @@ use js_sys::Promise;
 use wasm_bindgen::prelude::*;
 
 use super::{
+    convert::to_js,
     handle::Core,
     options::Fields,
     promise::{answer, done},
@@ -46,6 +47,13 @@ impl Core {
     pub fn close(&self) -> Promise {
         let database = self.database.clone();
         done(async move { database.close().await })
+    }
+
+    /// Handles that the browser has removed the database's files. Returns the error with which all calls fail from now on;
+    /// undefined if the lock was known to be lost, or the database is closed.
+    #[wasm_bindgen(js_name = loseFiles)]
+    pub fn lose_files(&self) -> JsValue {
+        self.database.lose_files().map_or(JsValue::UNDEFINED, |error| to_js(&error))
     }
 
     /// Asks the browser never to evict the stored data. Resolves with whether it agreed.

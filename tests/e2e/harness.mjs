@@ -76,3 +76,10 @@ export function suite({ remote: remoteOptions } = {}) {
   })
   return context
 }
+
+/** Clears the data of the site, as the header Clear-Site-Data and the browser's settings do. */
+export async function clearSiteData(page) {
+  const devtools = await page.context().newCDPSession(page)
+  await devtools.send('Storage.clearDataForOrigin', { origin: new URL(page.url()).origin, storageTypes: 'all' })
+  await devtools.detach()
+}

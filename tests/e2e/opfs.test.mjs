@@ -1,7 +1,7 @@
 // Databases in the browser's private file system: what is special about files with exclusive handles. An engine on the page's thread has
 // them in a worker.
 import assert from 'node:assert/strict'
-import { freshName, suite, test, until } from './harness.mjs'
+import { clearSiteData, freshName, suite, test, until } from './harness.mjs'
 import { killDuring, pairTables, reopened, rounds, wholePairs } from './killing.mjs'
 
 const context = suite()
@@ -401,14 +401,7 @@ test('after a full disk, deleted snapshots make space', inWorker, async () => {
   await page.close()
 })
 
-/** Clears the data of the site, as the header Clear-Site-Data and the browser's settings do. */
-async function clearSiteData(page) {
-  const devtools = await page.context().newCDPSession(page)
-  await devtools.send('Storage.clearDataForOrigin', { origin: new URL(page.url()).origin, storageTypes: 'all' })
-  await devtools.detach()
-}
-
-/** In the page: closes `window.db`, and opens a database of that name again; returns its tables. */
+/** In the page: closes `window.db`, and opens a database of that name again; returns how the closing failed, and the new one's tables. */
 const closedAndOpened = (page, name) =>
   page.evaluate(
     async (given) => {
@@ -421,7 +414,7 @@ const closedAndOpened = (page, name) =>
       const tables = await db.query("SELECT name FROM sqlite_schema WHERE name = 't'")
       await db.run('CREATE TABLE t (n INTEGER)')
       await db.close()
-      return tables
+      return [closed.code, tables]
     },
     { name, ...opfs },
   )
@@ -451,16 +444,18 @@ test('a database whose site data was cleared loses its lock within seconds, and 
   assert.ok(found.ms < 5000, `${found.ms} ms`)
   assert.deepEqual(found.codes, ['lock_lost', 'lock_lost', 'lock_lost'])
   assert.deepEqual([found.states, found.health], [['lost'], 'failed'])
-  assert.deepEqual(await closedAndOpened(page, name), [])
+  // The event has already reported it.
+  assert.deepEqual(await closedAndOpened(page, name), [undefined, []])
   await page.close()
 })
 
-for (const call of ['flush', 'snapshot', 'close'])
+for (const call of ['flush', 'snapshot', 'health', 'close'])
   test(`a ${call} right after the site data was cleared promises nothing`, async () => {
     const [page, name] = [await context.page(), freshName()]
     await opened(page, name)
     await clearSiteData(page)
-    if (call !== 'close') {
+    if (call === 'health') assert.equal(await page.evaluate(async () => (await window.db.health()).status), 'failed')
+    else if (call !== 'close') {
       const refused = await page.evaluate(
         (call) => window.failure(() => (call === 'flush' ? window.db.flush() : window.db.snapshots.create())),
         call,
@@ -468,6 +463,6 @@ for (const call of ['flush', 'snapshot', 'close'])
       assert.equal(refused.code, 'lock_lost', JSON.stringify(refused))
       assert.match(refused.message, /removed or moved/)
     }
-    assert.deepEqual(await closedAndOpened(page, name), [])
+    assert.deepEqual(await closedAndOpened(page, name), [call === 'close' ? 'lock_lost' : undefined, []])
     await page.close()
   })

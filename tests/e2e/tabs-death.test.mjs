@@ -1,6 +1,6 @@
 // The tab that leads goes: closed, crashed, frozen, in the midst of writes. What was acknowledged is there, and nothing is there twice.
 import assert from 'node:assert/strict'
-import { suite, test, until } from './harness.mjs'
+import { clearSiteData, suite, test, until } from './harness.mjs'
 import { close, hang, haveRoles, leaderOf, opened } from './tabs-harness.mjs'
 
 const context = suite()
@@ -349,3 +349,29 @@ test('a worker that dies under its leader is replaced, and nothing is lost', {
   assert.ok((await pages[0].evaluate(() => window.warnings)).some(({ code }) => code === 'worker_crashed'))
   await close(pages)
 })
+
+for (const storage of ['indexeddb', 'opfs'])
+  test(`the site's data is cleared (${storage}): all tabs go on with a new database, and each is told`, async () => {
+    const pages = await tabs(2, { storage, durability: 'strict' })
+    for (const page of pages)
+      await page.evaluate(() => {
+        window.warnings = []
+        window.db.addEventListener('warning', ({ detail }) => window.warnings.push(detail.code))
+      })
+    await pages[0].evaluate(() => window.db.exec('CREATE TABLE before (n INTEGER)'))
+    await clearSiteData(pages[0])
+    // The leader finds out when it writes.
+    const writes = () =>
+      window.until(() => {
+        window.db.run('INSERT INTO before VALUES (1)').catch(() => {})
+        return window.warnings.length > 0
+      })
+    await pages[0].evaluate(writes)
+    await until(() => pages[1].evaluate(() => window.warnings.length > 0))
+    for (const page of pages) assert.deepEqual(await page.evaluate(() => window.warnings), ['storage_lost'])
+    const tables = () => window.db.query("SELECT name FROM sqlite_schema WHERE name = 'before'")
+    for (const page of pages) assert.deepEqual(await page.evaluate(tables), [])
+    await pages[1].evaluate(() => window.db.exec('CREATE TABLE after (n INTEGER)'))
+    await pages[0].evaluate(() => window.db.run('INSERT INTO after VALUES (1)'))
+    await close(pages)
+  })

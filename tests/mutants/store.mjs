@@ -336,7 +336,7 @@ export const mutants = [
   {
     name: 'frames-without-a-chain',
     file: 'src/store/folder/frames.rs',
-    text: 'chain.is_some_and(|chain| chain != u64_at(20))',
+    text: 'chain.is_some_and(|chain| chain != header.chain())',
     instead: 'false',
     breaks: 'frames of an earlier attempt count',
   },
@@ -737,6 +737,13 @@ export const mutants = [
     text: 'self.has_bytes(broken)?',
     instead: 'false',
     breaks: 'the last commit of a killed process is lost to a flipped bit without a warning',
+  },
+  {
+    name: 'a-flush-fails-with-a-try-before-it',
+    file: 'src/engine/storage/flush/run.rs',
+    text: 'state.tried.min(state.waiters.len())',
+    instead: 'state.waiters.len()',
+    breaks: 'a flush that is called when there is space again fails with the full disk of before',
   },
   {
     name: 'an-opening-syncs-nothing',

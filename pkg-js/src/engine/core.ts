@@ -239,6 +239,8 @@ export interface Core {
   isWhole(script: string): boolean
   maintain(expires: readonly CoreExpiry[], cancel: number): Promise<MaintenanceReport>
   flush(): Promise<void>
+  /** Handles that the browser has removed the files. Returns the error of all later calls; undefined where it is known, or after `close`. */
+  loseFiles(): unknown
   close(): Promise<void>
   free(): void
 }

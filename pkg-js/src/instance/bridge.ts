@@ -1,4 +1,4 @@
-import { TidelockError, toTidelockError } from '../base/errors.js'
+import { type TidelockError, toTidelockError } from '../base/errors.js'
 import { callUser } from '../base/events.js'
 import type { LocalSchema, RecoveryReport, StoredDatabase } from '../base/generated-types.js'
 import { loaded } from '../base/lazy-module.js'
@@ -238,31 +238,19 @@ export class Bridge {
 
 /**
  * Wraps the calls that must first look whether the browser has removed the open files: a flush and a snapshot would promise what is stored
- * nowhere, and closing such files would never end.
+ * nowhere, and closing such files would never end. `close` rejects when it is the one that finds out.
  */
 function lookFirst(core: Core, folder: CoreFolder | undefined): void {
   if (folder?.look === undefined) return
   // A worker that has ended can't look: the call itself reports why.
-  const isLost = async () => (await folder.look?.().catch(() => true)) === false
-  const { flush, snapshotsCreate, close } = core
-  core.flush = async () => {
-    // Where no commit waits, the engine would ask for no file.
-    if (await isLost()) throw folderLost()
-    return flush.call(core)
-  }
-  core.snapshotsCreate = async (options) => {
-    await isLost()
-    return snapshotsCreate.call(core, options)
-  }
+  const look = async () => ((await folder.look?.().catch(() => true)) === false ? core.loseFiles() : undefined)
+  const { flush, snapshotsCreate, health, close } = core
+  core.flush = () => look().then(() => flush.call(core))
+  core.snapshotsCreate = (options) => look().then(() => snapshotsCreate.call(core, options))
+  core.health = (thresholds) => look().then(() => health.call(core, thresholds))
   core.close = async () => {
-    await isLost()
-    return close.call(core)
+    const lost = await look()
+    await close.call(core)
+    if (lost !== undefined) throw lost
   }
-}
-
-/** The error of `folder_lost` in src/store/failure.rs. */
-function folderLost(): TidelockError {
-  return new TidelockError('lock_lost', "The database's folder was removed or moved while the database was open", {
-    hint: 'Close this database. If the folder was moved, put it back, then open the database again',
-  })
 }

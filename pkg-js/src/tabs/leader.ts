@@ -1,3 +1,4 @@
+import type { CoreEvent } from '../engine/core.js'
 import type { Message } from '../rpc/channel.js'
 import { serializeError } from '../rpc/serialized-error.js'
 import { checkCompatibility, rekeyed, type TabInfo, wrongSecret } from './compatibility.js'
@@ -24,6 +25,16 @@ interface AttachedFollower {
   end(): void
 }
 
+/** The event of a tab whose stored data was deleted. */
+export const storageLost: CoreEvent = {
+  type: 'warning',
+  detail: {
+    code: 'storage_lost',
+    message:
+      'The stored data of this database was deleted while it was open in tabs: they continue with a new database',
+  },
+}
+
 /** Serves the other tabs of a database with this tab's engine; announces itself before the engine is open. */
 export class Leader {
   readonly term = newTerm()
@@ -35,6 +46,8 @@ export class Leader {
   readonly #onHandOver: () => void
   readonly #all: BroadcastChannel
   readonly #followers = new Map<string, AttachedFollower>()
+  /** The tabs that were open when the stored data was found to be deleted. */
+  #toWarn: readonly string[] = []
   #open = false
   #leaving = false
 
@@ -62,8 +75,9 @@ export class Leader {
     this.#announce()
   }
 
-  /** Starts serving, when the engine is open. */
-  serve(): void {
+  /** Starts serving, when the engine is open. The tabs `toWarn` learn that their data was deleted. */
+  serve(toWarn: readonly string[]): void {
+    this.#toWarn = toWarn
     this.#open = true
     this.#announce()
   }
@@ -166,6 +180,7 @@ export class Leader {
       if (verdict === 'welcome') {
         client = this.#engine.attach(id, (message: Message) => post(channel, { term, message }))
         this.#send(channel, 'welcome')
+        if (this.#toWarn.includes(id)) post(channel, { term, message: { id: 0, method: 'event', args: [storageLost] } })
         return
       }
       if (verdict === 'handOver') this.#send(channel, 'soon')

@@ -1,5 +1,7 @@
 import type { Encryption } from '../base/encryption.js'
 import { isTidelockError, TidelockError } from '../base/errors.js'
+import { foundInIndexedDb } from '../base/found-data.js'
+import { hasFiles } from '../base/private-folders.js'
 import type { CoreEvent } from '../engine/core.js'
 import { Channel, type Handlers, type Message } from '../rpc/channel.js'
 import { CrashLimiter, tooManyCrashes } from '../rpc/crash-limiter.js'
@@ -10,7 +12,7 @@ import { rekeyed, type TabInfo, tabInfoOf } from './compatibility.js'
 import type { Engine, EngineEvents, EngineHandlers } from './engine.js'
 import { Follower } from './follower.js'
 import { Forwarding } from './forwarding.js'
-import { Leader } from './leader.js'
+import { Leader, storageLost } from './leader.js'
 import { acquireLock, type HeldLock, namesHeldUnder } from './locks.js'
 import { namesOf } from './messages.js'
 import { unreachable } from './pending-calls.js'
@@ -36,6 +38,15 @@ interface LeaderState {
 
 /** How an opening of the engine meets another holder; what is missing is as the options say. */
 type Meeting = Partial<Pick<OpenRequest['checked'], 'onBusy' | 'lockTimeoutMs'>>
+
+/** Returns whether the storage has nothing of this database; false where it can't be read, which the opening reports. */
+async function hasNoData({ name, storage }: OpenRequest['checked']): Promise<boolean> {
+  try {
+    return storage === 'opfs' ? !(await hasFiles(name)) : (await foundInIndexedDb(name)) === undefined
+  } catch {
+    return false
+  }
+}
 
 /** The codes of an opening that may succeed later. */
 const busyCodes = ['lock_timeout', 'database_in_use', 'storage_blocked'] as const
@@ -297,8 +308,11 @@ export class SharedTab {
     lost.catch(() => {
       if (this.#leaderState === leaderState) void this.#demote()
     })
+    let toWarn: readonly string[] = []
     try {
+      const isDeleted = this.#wasServed && (await hasNoData(this.#request.checked))
       const request = await this.#openingFor(meeting)
+      if (isDeleted) toWarn = request.tabs?.alive ?? []
       const { signal } = leaderState.opening
       const opened = Promise.race([engine.channel.ask('open', [request], { signal }), failed, lost])
       // Other tabs see this lock also while the opening blocks the thread; a former leader may still hold it.
@@ -312,8 +326,9 @@ export class SharedTab {
     }
     if (this.#leaderState !== leaderState || this.#ended) return
     this.#seeded = true
-    leaderState.leader.serve()
+    leaderState.leader.serve(toWarn)
     this.#serve(leaderState.serving, 'leader')
+    if (toWarn.length > 0) this.channel.notify('event', [storageLost])
   }
 
   async #openingFor(meeting: Meeting): Promise<OpenRequest> {

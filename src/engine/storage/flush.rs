@@ -31,6 +31,9 @@ pub type FreeSpace = Rc<dyn Fn() -> LocalFuture<'static, bool>>;
 /// Called with the error of the first failed flush, and with `None` at the next successful one.
 pub type FailureHook = Rc<dyn Fn(Option<&Error>)>;
 
+/// Called with the error of a storage write that found the lock lost.
+pub type LossHook = Rc<dyn Fn(&Error)>;
+
 /// When commits are written to the log, and whether writes wait for that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FlushPolicy {
@@ -73,7 +76,7 @@ struct FlusherInner {
     prompt: Cell<bool>,
     on_stored: RefCell<Option<Rc<dyn Fn()>>>,
     on_failure: RefCell<Option<FailureHook>>,
-    on_lost: RefCell<Option<Rc<dyn Fn()>>>,
+    on_lost: RefCell<Option<LossHook>>,
     free_space: RefCell<Option<FreeSpace>>,
 }
 
@@ -100,6 +103,8 @@ struct FlusherState {
     oldest_unsent_ms: Option<f64>,
     /// The callers that wait until this number of commits is stored.
     waiters: Vec<(u64, oneshot::Sender<Result<()>>)>,
+    /// How many of them waited when the last batch was issued. Its failure is theirs; the others wait for the next try.
+    tried: usize,
     freeze_requests: Vec<oneshot::Sender<Result<Frozen>>>,
     failures: u32,
     last_error: Option<Error>,
@@ -140,7 +145,7 @@ impl Flusher {
     }
 
     /// Calls `hook` when a storage write detects that another holder has the lock.
-    pub fn on_lost(&self, hook: Rc<dyn Fn()>) {
+    pub fn on_lost(&self, hook: LossHook) {
         *self.0.on_lost.borrow_mut() = Some(hook);
     }
 

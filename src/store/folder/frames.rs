@@ -23,7 +23,7 @@ pub const HEADER: usize = 36;
 const WINDOW: usize = 1024 * 1024;
 /// The limit of a body: a larger length is invalid. (The largest body is a part of a batch: its pages and their
 /// numbers.)
-const MOST_BYTES: u32 = 1 << 30;
+const MOST_BYTES: u64 = 1 << 30;
 /// How many times a segment's size may be read for frames that turn out to be none: each magic may claim a long body.
 const MOST_WASTED: u64 = 4;
 
@@ -130,6 +130,42 @@ struct Behind {
     synced: u64,
     /// Where the last one ends; 0 if there are none.
     end: u64,
+}
+
+/// The header of a frame.
+struct FrameHeader([u8; HEADER]);
+
+impl FrameHeader {
+    fn u32_at(&self, at: usize) -> u32 {
+        u32::from_le_bytes([self.0[at], self.0[at + 1], self.0[at + 2], self.0[at + 3]])
+    }
+
+    fn u64_at(&self, at: usize) -> u64 {
+        u64::from(self.u32_at(at)) | u64::from(self.u32_at(at + 4)) << 32
+    }
+
+    fn has_magic(&self) -> bool {
+        self.u32_at(0) == MAGIC
+    }
+
+    /// The length of the body.
+    fn length(&self) -> u64 {
+        self.u32_at(8).into()
+    }
+
+    /// How much of the segment was synced before.
+    fn synced(&self) -> u64 {
+        self.u64_at(12)
+    }
+
+    /// The checksum of the previous frame.
+    fn chain(&self) -> u64 {
+        self.u64_at(20)
+    }
+
+    fn checksum(&self) -> u64 {
+        self.u64_at(28)
+    }
 }
 
 /// Reads the frames of a segment in order.
@@ -246,32 +282,32 @@ impl<'a> Frames<'a> {
 
     /// Reads the frame at `at`; returns it, the position after it, and how much was synced before it.
     fn frame_at(&mut self, at: u64, chain: Option<u64>) -> Result<Option<(Frame, Place, u64)>> {
-        let Some(header) = self.bytes(at, HEADER)? else { return Ok(None) };
-        let header: [u8; HEADER] = header.try_into().unwrap_or([0; HEADER]);
-        let u32_at = |at: usize| u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
-        let u64_at = |at: usize| u64::from(u32_at(at)) | u64::from(u32_at(at + 4)) << 32;
-        let length = u32_at(8);
-        let kind = KINDS.get(usize::from(header[4]));
-        let (Some(kind), true) = (kind, u32_at(0) == MAGIC && length <= MOST_BYTES) else { return Ok(None) };
-        if chain.is_some_and(|chain| chain != u64_at(20)) {
+        let Some(header) = self.header_at(at)? else { return Ok(None) };
+        let (length, body_at) = (header.length(), at + HEADER as u64);
+        let kind = KINDS.get(usize::from(header.0[4]));
+        let (Some(kind), true) = (kind, header.has_magic() && length <= MOST_BYTES) else { return Ok(None) };
+        if chain.is_some_and(|chain| chain != header.chain()) {
             return Ok(None);
         }
         let segment = self.place.segment;
         let size = self.files.size(&self.name)?.unwrap_or(0);
-        if at + HEADER as u64 + u64::from(length) > size {
+        if body_at + length > size {
             return Ok(None);
         }
         // For the window, the body, and what is read from it.
-        room_for(3 * u64::from(length))?;
-        let Some(body) = self.bytes(at + HEADER as u64, length as usize)? else { return Ok(None) };
-        let own = u64_at(28);
-        if checksum(segment, at, &header, body) != own {
-            self.wasted += u64::from(length);
+        room_for(3 * length)?;
+        let Some(body) = self.bytes(body_at, length as usize)? else { return Ok(None) };
+        if checksum(segment, at, &header.0, body) != header.checksum() {
+            self.wasted += length;
             return if self.wasted > size * MOST_WASTED { Err(self.is_hostile()) } else { Ok(None) };
         }
-        let frame = Frame { kind: *kind, last: header[5] == 1, body: body.to_vec() };
-        let place = Place { segment, at: at + HEADER as u64 + u64::from(length), chain: own };
-        Ok(Some((frame, place, u64_at(12))))
+        let frame = Frame { kind: *kind, last: header.0[5] == 1, body: body.to_vec() };
+        let place = Place { segment, at: body_at + length, chain: header.checksum() };
+        Ok(Some((frame, place, header.synced())))
+    }
+
+    fn header_at(&mut self, at: u64) -> Result<Option<FrameHeader>> {
+        Ok(self.bytes(at, HEADER)?.and_then(|bytes| bytes.try_into().ok()).map(FrameHeader))
     }
 
     fn is_hostile(&self) -> Error {
@@ -283,12 +319,10 @@ impl<'a> Frames<'a> {
     /// Returns whether the file ends with the beginning of a frame, which a killed process leaves.
     fn is_short(&mut self, at: u64) -> Result<bool> {
         let (chain, rest) = (self.place.chain, self.files.size(&self.name)?.unwrap_or(0).saturating_sub(at));
-        let Some(header) = self.bytes(at, HEADER)? else {
+        let Some(header) = self.header_at(at)? else {
             return Ok(self.bytes_up_to(at, 1)?.is_some_and(Self::may_begin_with));
         };
-        let length = u64::from(u32::from_le_bytes([header[8], header[9], header[10], header[11]]));
-        let follows = header.starts_with(&MAGIC.to_le_bytes()) && header[20..28] == chain.to_le_bytes();
-        Ok(follows && HEADER as u64 + length > rest)
+        Ok(header.has_magic() && header.chain() == chain && HEADER as u64 + header.length() > rest)
     }
 
     /// Returns whether there is anything but zeros from `at` on: a power cut leaves holes of zeros.

@@ -103,6 +103,27 @@ fn acknowledged_a_batch_that_was_stored_though_its_transaction_failed_does_not_l
 }
 
 #[test]
+fn acknowledged_a_flush_during_a_try_that_fails_waits_for_the_next_one() {
+    let mut machine = Machine::new();
+    let page = with_table(&mut machine);
+    machine.faults(Faults { refuse: 1000, delay_ms: 1000, ..Faults::default() });
+    page.connection.exec("INSERT INTO t(v) VALUES (1)").unwrap();
+    page.flusher.committed();
+    let stored = page.flusher.stored().expect("not stored yet");
+    machine.sim.advance(0);
+    let flusher = page.flusher.clone();
+    let mut flushed = Box::pin(async move { flusher.flush().await });
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    assert!(flushed.as_mut().poll(&mut context).is_pending());
+    while page.flusher.failures() == 0 {
+        machine.sim.advance(1);
+    }
+    machine.faults(Faults::default());
+    assert_eq!(machine.sim.run(stored).unwrap_err().code, ErrorCode::StorageUnavailable);
+    machine.sim.run(flushed).expect("the storage works again");
+}
+
+#[test]
 fn acknowledged_a_failed_flush_is_reported_retried_and_finally_refuses_new_writes() {
     let mut machine = Machine::new();
     let page = with_table(&mut machine);

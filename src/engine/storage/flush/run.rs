@@ -127,7 +127,7 @@ impl FlusherInner {
         let mut state = self.state.borrow_mut();
         state.stored = commits;
         state.failures = 0;
-        let recovered = state.last_error.take().is_some();
+        let recovered = state.last_error.take().is_some() && state.lost.is_none();
         let waiting = std::mem::take(&mut state.waiters);
         let (done, waiting): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|(target, _)| *target <= commits);
         state.waiters = waiting;
@@ -168,7 +168,8 @@ impl FlusherInner {
             let mut state = self.state.borrow_mut();
             state.failures += 1;
             state.last_error = Some(error.clone().detail("time", self.platform.clock.now().to_string()));
-            (std::mem::take(&mut state.waiters), state.failures)
+            let tried = state.tried.min(state.waiters.len());
+            (state.waiters.drain(..tried).collect::<Vec<_>>(), state.failures)
         };
         fail_all(waiting.into_iter().map(|(_, sender)| sender), &error.clone().detail("applied", true));
         if failures == 1 {
@@ -197,7 +198,7 @@ impl FlusherInner {
         self.report_health(Some(&error));
         let hook = self.on_lost.borrow().clone();
         if let Some(hook) = hook {
-            hook();
+            hook(&error);
         }
     }
 
@@ -231,6 +232,7 @@ impl FlusherInner {
             FlushPolicy::Immediate(durability) => durability,
             _ => Durability::Relaxed,
         };
+        state.tried = state.waiters.len();
         let commits = self.file.commits();
         // Memory for the batch, a part of it as a record, and that record as the store writes it.
         let bytes = self.file.ready_bytes();
