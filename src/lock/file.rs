@@ -7,14 +7,17 @@
 //! (released) or its owner is dead, the process creates the next number with its own identity: one process wins. Then it
 //! looks again: if its number is no longer the highest, or the file before it has another owner than it had, it was too
 //! slow and another process holds the lock. (On a disk without hard links, a file is empty while it is being created.)
+//! An owner whose file was replaced loses the lock. One whose folder was moved releases it when it is put back.
 //! Only the owner of a higher number removes lower ones, and the highest is never removed, so no number is used twice.
 
 use std::{cell::Cell, rc::Rc};
 
+use futures_util::{FutureExt, future::Shared};
+
 use crate::{
     error::{Error, ErrorCode, Result},
     ports::{
-        Acquire, Broadcast, Files, HeldLock, LocalFuture, LockFiles, Locks, Platform, Process, Processes,
+        Acquire, Broadcast, Clock, Files, HeldLock, LocalFuture, LockFiles, Locks, Platform, Process, Processes,
         write_with_reserve,
     },
 };
@@ -25,6 +28,8 @@ const POLL_MS: u64 = 50;
 /// milliseconds.
 const BEAT_MS: u64 = 2_000;
 const DEAD_MS: f64 = 10_000.0;
+/// How many times the owner of a released lock looks for its folder, if that was moved: for ten minutes.
+const LOOKS_AFTER_RELEASE: u32 = 300;
 
 /// The lock of the one database in a folder. Web Locks end with their tab; of a lock file the next process checks the
 /// owner.
@@ -102,30 +107,44 @@ impl FileLocks {
         if !write_with_reserve(&**files, || files.create(&file_name(number), text.as_bytes()))? {
             return Ok(None);
         }
-        let mine = Rc::new(OwnFile { files: files.clone(), name: file_name(number), id, released: Cell::default() });
+        let mine = Rc::new(OwnFile { files: files.clone(), number, id, released: Cell::default() });
         let names = files.list()?;
         let numbers = names.iter().filter_map(|name| number_of(name));
         let is_late = numbers.clone().any(|other| other > number) || owner_of(&**files, &file_name(highest))? != before;
         if is_late {
-            let _ = files.remove(&mine.name);
+            let _ = files.remove(&file_name(number));
             return Ok(None);
         }
         for lower in numbers.filter(|other| *other < number) {
             let _ = files.remove(&file_name(lower));
         }
-        let (own, clock) = (mine.clone(), self.platform.clock.clone());
-        self.platform.spawner.spawn(Box::pin(async move {
-            for digit in (b'0'..=b'9').cycle() {
-                clock.sleep(BEAT_MS).await;
-                if !own.is_mine() {
-                    return;
-                }
-                // Where this fails, the owner may count as dead one day, and is fenced out then.
-                let _ = own.files.write(&own.name, text.len() as u64 - 1, &[digit]);
-            }
-        }));
-        Ok(Some(FileLock(mine)))
+        let beating =
+            keep_beating(mine.clone(), self.platform.clock.clone(), text.len() as u64 - 1).boxed_local().shared();
+        self.platform.spawner.spawn(Box::pin(beating.clone().map(drop)));
+        Ok(Some(FileLock { own: mine, beating }))
     }
+}
+
+/// Changes the digit at `at` of the owner's file until the lock ends. Returns whether another owner replaced it.
+async fn keep_beating(own: Rc<OwnFile>, clock: Rc<dyn Clock>, at: u64) -> bool {
+    let mut looks = 0;
+    for digit in (b'0'..=b'9').cycle() {
+        clock.sleep(BEAT_MS).await;
+        let released = own.released.get();
+        looks += u32::from(released);
+        match own.look() {
+            // Where this fails, the owner may count as dead one day, and is fenced out then.
+            Ok(OwnFileState::There) if !released => drop(own.files.write(&own.name(), at, &[digit])),
+            Ok(OwnFileState::There) => {
+                own.empty();
+                return false;
+            }
+            Ok(OwnFileState::Replaced) => return !released,
+            Ok(OwnFileState::Missing) | Err(_) if looks >= LOOKS_AFTER_RELEASE => return false,
+            Ok(OwnFileState::Missing) | Err(_) => {}
+        }
+    }
+    false
 }
 
 fn owner_of(files: &dyn LockFiles, name: &str) -> Result<Option<Owner>> {
@@ -152,25 +171,47 @@ fn is_alive(process: &Process, me: &Process, processes: &dyn Processes) -> Optio
 /// The lock file of this owner.
 struct OwnFile {
     files: Rc<dyn LockFiles>,
-    name: String,
+    number: u64,
     id: String,
     released: Cell<bool>,
 }
 
+enum OwnFileState {
+    There,
+    /// Another owner has the lock, or released it.
+    Replaced,
+    /// The folder has no lock file: it was removed or moved.
+    Missing,
+}
+
 impl OwnFile {
-    /// Returns whether it is this owner's still.
-    fn is_mine(&self) -> bool {
-        let owner = owner_of(&*self.files, &self.name).ok().flatten();
-        !self.released.get() && owner.is_some_and(|owner| owner.id == self.id)
+    fn name(&self) -> String {
+        file_name(self.number)
+    }
+
+    fn look(&self) -> Result<OwnFileState> {
+        Ok(match FileLocks::newest(&*self.files)? {
+            Some((number, Some(owner))) if number == self.number && owner.id == self.id => OwnFileState::There,
+            Some(_) => OwnFileState::Replaced,
+            None => OwnFileState::Missing,
+        })
+    }
+
+    /// Makes the file that of no owner.
+    fn empty(&self) {
+        let _ = self.files.truncate(&self.name(), 0);
     }
 }
 
-struct FileLock(Rc<OwnFile>);
+struct FileLock {
+    own: Rc<OwnFile>,
+    /// Resolves as [`keep_beating`] does.
+    beating: Shared<LocalFuture<'static, bool>>,
+}
 
 impl HeldLock for FileLock {
     fn ended(&self) -> LocalFuture<'static, bool> {
-        // A file lock can't be stolen while its process lives.
-        Box::pin(std::future::pending())
+        Box::pin(self.beating.clone())
     }
 
     fn release(self: Box<Self>) -> LocalFuture<'static, ()> {
@@ -181,10 +222,10 @@ impl HeldLock for FileLock {
 
 impl Drop for FileLock {
     fn drop(&mut self) {
-        if self.0.is_mine() {
-            let _ = self.0.files.truncate(&self.0.name, 0);
+        if let Ok(OwnFileState::There) = self.own.look() {
+            self.own.empty();
         }
-        self.0.released.set(true);
+        self.own.released.set(true);
     }
 }
 

@@ -90,8 +90,13 @@ impl Storage {
         // A failed truncation may have taken effect.
         self.reload_head().await?;
         let states = self.states(reach.lsn).await?;
-        let matching = matching(&states, at);
-        if at < reach.time || matching.is_empty() {
+        let mut matching = matching(&states, at);
+        if at < reach.time {
+            // What was stored after the first state in reach is in reach, too, whatever the clock showed.
+            let first = first_in(&states, reach.time);
+            matching.retain(|index| first.is_some_and(|first| *index > first));
+        }
+        if matching.is_empty() {
             return Err(unreachable(at, &states, reach.time));
         }
         let chosen = match (point.lsn, matching.as_slice()) {
@@ -136,11 +141,9 @@ impl Storage {
     pub async fn history(&self, reach: Reach) -> Result<(Option<Timestamp>, Vec<HistoryPoint>)> {
         self.reload_head().await?;
         let states = self.states(reach.lsn).await?;
-        let point = |state: &StoredPoint| {
-            let at = state.at.filter(|at| *at >= reach.time)?;
-            Some(HistoryPoint { lsn: state.lsn, at, bytes: state.bytes })
-        };
-        Ok((first_of(&states, reach.time), states.iter().filter_map(point).collect()))
+        let point = |state: &StoredPoint| Some(HistoryPoint { lsn: state.lsn, at: state.at?, bytes: state.bytes });
+        let reached = first_in(&states, reach.time).map_or(&[][..], |first| &states[first..]);
+        Ok((first_of(&states, reach.time), reached.iter().filter_map(point).collect()))
     }
 
     /// Returns whether the log continues from the manifest.
@@ -191,6 +194,11 @@ impl Storage {
         states.sort_by_key(|state| (state.lsn, state.generation));
         Ok(states)
     }
+}
+
+/// Returns the index of the first state that was stored at `time` or later.
+fn first_in(states: &[StoredPoint], time: Timestamp) -> Option<usize> {
+    states.iter().position(|state| state.at.is_some_and(|at| at >= time))
 }
 
 /// Returns the states that may have been the current one when the clock showed a time: stored until then, and the next one later. When

@@ -594,9 +594,23 @@ export const mutants = [
   {
     name: 'lock-of-a-beating-process',
     file: 'src/lock/file.rs',
-    text: 'own.files.write(&own.name, text.len() as u64 - 1, &[digit])',
-    instead: '{ let _ = digit; Ok::<(), crate::error::Error>(()) }',
+    text: 'own.files.write(&own.name(), at, &[digit])',
+    instead: '(digit, at)',
     breaks: 'a process on another machine takes the folder of a living one',
+  },
+  {
+    name: 'lock-that-another-process-took',
+    file: 'src/lock/file.rs',
+    text: 'return !released',
+    instead: 'return false',
+    breaks: 'a process that counted as dead goes on without knowing that another one has its folder',
+  },
+  {
+    name: 'lock-of-a-folder-that-was-moved',
+    file: 'src/lock/file.rs',
+    text: 'OwnFileState::There) if !released',
+    instead: 'OwnFileState::There) if true',
+    breaks: 'a folder that was moved and put back stays locked until its process ends',
   },
   {
     name: 'lock-of-another-process',
@@ -618,6 +632,13 @@ export const mutants = [
     text: 'matches!(self.free_space().await, Ok(true))',
     instead: 'false',
     breaks: 'the log fills a disk on which only history is in the way of a checkpoint',
+  },
+  {
+    name: 'states-of-a-clock-set-back-are-out-of-reach',
+    file: 'src/store/history.rs',
+    text: 'first.is_some_and(|first| *index > first)',
+    instead: 'first.is_some_and(|_| { let _ = index; false })',
+    breaks: 'what was stored while the clock was back can not be restored',
   },
   {
     name: 'one-state-of-a-time-ahead',
@@ -744,6 +765,13 @@ export const mutants = [
     text: 'state.tried.min(state.waiters.len())',
     instead: 'state.waiters.len()',
     breaks: 'a flush that is called when there is space again fails with the full disk of before',
+  },
+  {
+    name: 'a-segment-is-looked-for-once',
+    file: 'src/store/folder/journal.rs',
+    text: 'newer == names',
+    instead: 'newer.len() < usize::MAX',
+    breaks: 'a sound database counts as damaged while a process that lost its lock still writes to it',
   },
   {
     name: 'an-opening-syncs-nothing',

@@ -250,6 +250,54 @@ fn an_owner_elsewhere_has_the_lock_as_long_as_its_beats_are_seen() {
     assert_eq!(scratch.names(), ["lock.4"]);
 }
 
+#[test]
+fn who_released_a_lock_while_its_folder_was_elsewhere_releases_it_there_when_it_is_back() {
+    let (mut world, scratch) = (World::new(), Scratch::new("moved"));
+    let processes = Others::default();
+    let (one, two) = (processes.with(1, "a"), processes.with(2, "b"));
+    let lock = |who: &Others| FileLocks::new(scratch.files(), Rc::new(who.clone()), world.sim.platform());
+    let (first, second) = (lock(&one), lock(&two));
+    let (clock, folder) = (world.sim.platform().clock, scratch.0.clone());
+    world.sim.run(async move {
+        let held = first.acquire("shop", Acquire::IfAvailable).await.unwrap().unwrap();
+        let elsewhere = folder.with_extension("elsewhere");
+        std::fs::rename(&folder, &elsewhere).unwrap();
+        held.release().await;
+        clock.sleep(60_000).await;
+        std::fs::rename(&elsewhere, &folder).unwrap();
+        assert!(second.acquire("shop", Acquire::IfAvailable).await.unwrap().is_none());
+        clock.sleep(2_000).await;
+        let held = second.acquire("shop", Acquire::IfAvailable).await.unwrap().unwrap();
+        clock.sleep(10_000).await;
+        assert!(first.acquire("shop", Acquire::IfAvailable).await.unwrap().is_none());
+        held.release().await;
+    });
+}
+
+#[test]
+fn an_owner_that_was_taken_for_dead_learns_that_it_lost_the_lock() {
+    let (mut world, scratch) = (World::new(), Scratch::new("replaced"));
+    let processes = Others::default();
+    let (one, two) = (processes.with(1, "a"), processes.with(2, "b"));
+    let (first, second) = (scratch.tab(&world, one.clone()), scratch.tab(&world, two));
+    world.sim.run(async move {
+        let clock = first.ports.platform.clock.clone();
+        let database = opened(&first).await;
+        run(&database, "CREATE TABLE t(a)").await.unwrap();
+        // As from another container that sees no beat.
+        one.end();
+        opened(&second).await.close().await.unwrap();
+        clock.sleep(3_000).await;
+        assert_eq!(numbers_failure(&database).await, ErrorCode::LockLost);
+        database.close().await.unwrap();
+    });
+}
+
+/// How a read fails, which asks no file.
+async fn numbers_failure(database: &Database) -> ErrorCode {
+    run(database, "SELECT 1").await.unwrap_err().code
+}
+
 /// A disk that lets a process be slow: a file that it reads is still empty the first time, or others work before it creates
 /// its own. A full one has room for a file only while the reserve is empty.
 struct Slow {

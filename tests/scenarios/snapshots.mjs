@@ -153,8 +153,9 @@ export default {
     assert.deepEqual(history.snapshots, await db.snapshots.list())
     const newest = await db.snapshots.history({ limit: 2 })
     assert.deepEqual([newest.points, newest.omitted], [points.slice(1), history.points.length - 2])
-    for (const [index, { at, lsn, bytes }] of points.entries()) {
-      const file = await db.snapshots.export({ at, lsn })
+    for (const [index, point] of points.entries()) {
+      const { at, bytes } = point
+      const file = await db.snapshots.export(point)
       assert.equal(file.size, bytes)
       if (typeof File === 'function') assert.equal(file.name, `backup-${at}.sqlite`)
       const then = await memory({ seed: file })

@@ -50,7 +50,8 @@ function pointOf(
       details: { option: misplaced },
       hint: `Write ${call}({ at }, { ${misplaced} })`,
     })
-  const { at, lsn } = checkOptionsOf(call, id, ['at', 'lsn'])
+  // A point of `history()` has its size, too.
+  const { at, lsn } = checkOptionsOf(call, id, ['at', 'lsn', 'bytes'])
   return {
     at: checkTime('at', at),
     lsn: optional('lsn', lsn, (what, value) => checkInteger(what, value, 1)),

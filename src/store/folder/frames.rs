@@ -27,6 +27,9 @@ const MOST_BYTES: u64 = 1 << 30;
 /// How many times a segment's size may be read for frames that turn out to be none: each magic may claim a long body.
 const MOST_WASTED: u64 = 4;
 
+/// The hint where the files can't be read, nor recovered.
+pub const RESTORE: &str = "Restore an exported snapshot, or a copy of the folder; deleteDatabase removes what is left";
+
 /// The kind of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -311,9 +314,7 @@ impl<'a> Frames<'a> {
     }
 
     fn is_hostile(&self) -> Error {
-        corrupt("The database's journal is damaged in too many places")
-            .hint("Restore the folder from a backup")
-            .detail("file", self.name.clone())
+        corrupt("The database's journal is damaged in too many places").hint(RESTORE).detail("file", self.name.clone())
     }
 
     /// Returns whether the file ends with the beginning of a frame, which a killed process leaves.

@@ -3,7 +3,7 @@
 use std::{cell::Cell, ops::Bound, rc::Rc};
 
 use super::{
-    frames::{Frame, FrameKind, Frames, HEADER, MAGIC_BYTES, Place, segment_name, segment_number},
+    frames::{Frame, FrameKind, Frames, HEADER, MAGIC_BYTES, Place, RESTORE, segment_name, segment_number},
     packs::pack_number,
     state::{Records, State, bytes, get_key, put_key},
 };
@@ -12,7 +12,7 @@ use crate::{
     error::{Error, Result},
     format::{LayoutWriter, Reader},
     ports::{Files, LogKey, RESERVE, StoredRecord, write_with_reserve},
-    store::failure::corrupt,
+    store::failure::{corrupt, lock_lost},
 };
 
 /// The size of a disk's sector in bytes, or more.
@@ -22,6 +22,8 @@ const SECTOR_BYTES: usize = 4096;
 const START_SHARE: u64 = 4;
 /// The number of the first segment.
 const FIRST_SEGMENT: u64 = 1;
+/// How many times the newest segment is looked for while another process writes.
+const MOST_LOADS: u32 = 10;
 /// Frames are written in pieces of about this size.
 const PIECE_BYTES: usize = 1024 * 1024;
 
@@ -79,7 +81,23 @@ impl Journal {
     ///
     /// Fails with `database_corrupt` when its first two frames are damaged, and as the files do.
     pub fn load(files: Rc<dyn Files>, segment_bytes: u64) -> Result<Option<Self>> {
-        let names = files.list()?;
+        let mut names = files.list()?;
+        for _ in 0..MOST_LOADS {
+            let loaded = Self::load_newest(&files, segment_bytes, &names);
+            if matches!(loaded, Ok(Some(_))) {
+                return loaded;
+            }
+            // A holder that lost its lock, and doesn't know it yet, may have begun another segment meanwhile.
+            let newer = files.list()?;
+            if newer == names {
+                return loaded;
+            }
+            names = newer;
+        }
+        Err(lock_lost())
+    }
+
+    fn load_newest(files: &Rc<dyn Files>, segment_bytes: u64, names: &[String]) -> Result<Option<Self>> {
         let mut segments: Vec<u64> = names.iter().filter_map(|name| segment_number(name)).collect();
         segments.sort_unstable_by(|a, b| b.cmp(a));
         for segment in &segments {
@@ -94,7 +112,7 @@ impl Journal {
         }
         // The first segment may be what a killed process left; later ones, chunks and a filled reserve are of a database.
         let is_past = segments.iter().any(|segment| *segment > FIRST_SEGMENT);
-        match is_past || has_bytes(&*files, &names)? {
+        match is_past || has_bytes(&**files, names)? {
             true => Err(segments.first().map_or_else(missing, |newest| damaged(*newest))),
             false => Ok(None),
         }
@@ -193,7 +211,7 @@ impl Journal {
             FrameKind::Start => Err(damaged(self.place.segment)),
             FrameKind::PutChunk | FrameKind::DeleteChunk => {
                 Err(corrupt("The database's journal has an invalid chunk id")
-                    .hint("Restore the folder from a backup")
+                    .hint(RESTORE)
                     .detail("file", segment_name(self.place.segment)))
             }
             _ => Ok(()),
@@ -446,9 +464,7 @@ impl Journal {
         let mut add = |key: LogKey, record: Vec<u8>| {
             // Readers continue after the last record, and would read the others before it again.
             if key <= newest {
-                return Err(
-                    corrupt("The database's journal has records out of order").hint("Restore the folder from a backup")
-                );
+                return Err(corrupt("The database's journal has records out of order").hint(RESTORE));
             }
             newest = key;
             length += record.len().max(1);
@@ -513,14 +529,11 @@ impl Journal {
 }
 
 fn damaged(segment: u64) -> Error {
-    corrupt("The beginning of the database's journal is damaged")
-        .hint("Restore the folder from a backup")
-        .detail("file", segment_name(segment))
+    corrupt("The beginning of the database's journal is damaged").hint(RESTORE).detail("file", segment_name(segment))
 }
 
 fn missing() -> Error {
-    corrupt("The database's journal is missing: without it, the rest of its folder can't be read")
-        .hint("Restore the folder from a backup; deleteDatabase removes what is left")
+    corrupt("The database's journal is missing: without it, the rest of its folder can't be read").hint(RESTORE)
 }
 
 /// Returns whether these files have bytes that are written only when there is a journal: chunks, or the reserve.

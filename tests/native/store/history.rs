@@ -321,3 +321,22 @@ fn the_history_has_no_states_before_the_retention() {
     assert_eq!(history.points.iter().map(|point| point.at).collect::<Vec<_>>(), times[2..]);
     assert_eq!(history.oldest, Some(machine.platform().clock.now().plus_ms(-2_500)));
 }
+
+#[test]
+fn what_was_stored_while_the_clock_was_back_stays_in_reach() {
+    let mut machine = Machine::new();
+    let page = open(&mut machine, SnapshotOptions { log_retention_ms: 60_000, ..by_call_only() });
+    machine.commit(&page, "CREATE TABLE t(id INTEGER PRIMARY KEY, v)").unwrap();
+    commits(&mut machine, &page, 0..2);
+    machine.sim.set_clock_ahead(-8 * 86_400_000);
+    let back = commits(&mut machine, &page, 2..4);
+    machine.sim.set_clock_ahead(8 * 86_400_000);
+    let later = commits(&mut machine, &page, 4..6);
+    let snapshots = page.snapshots.clone();
+    let history = machine.sim.run(async move { snapshots.history(1000).await }).unwrap();
+    let listed: Vec<_> = history.points.iter().map(|point| point.at).collect();
+    assert_eq!(listed[listed.len() - 4..], [&back[..], &later[..]].concat());
+    for (index, at) in back.into_iter().enumerate() {
+        assert_eq!(sum_of(load_at(&mut machine, &page, at).unwrap()), (8 << index) - 1);
+    }
+}
