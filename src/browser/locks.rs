@@ -13,6 +13,10 @@ use crate::{
     ports::{Acquire, Broadcast, HeldLock, LocalFuture, Locks},
 };
 
+/// The hint where the browser refuses a lock; that of `refusal` in pkg-js/src/base/errors.ts.
+const REFUSED: &str =
+    "Allow this site to store data in the browser's settings. Sandboxed frames and data: URLs can't have any";
+
 #[wasm_bindgen]
 extern "C" {
     type LockManager;
@@ -94,7 +98,7 @@ async fn request_lock(
     };
     let request = manager.request(name, &options, callback.unchecked_ref()).map_err(|error| {
         Error::new(ErrorCode::UnsupportedEnvironment, "The lock can't be requested")
-            .hint("Web Locks need a page of an origin of its own: no sandboxed frame, no data: URL")
+            .hint(REFUSED)
             .cause(thrown_text(&error))
     })?;
     let ended = Box::pin(JsFuture::from(request.clone()));
@@ -107,7 +111,7 @@ async fn request_lock(
         }
         Either::Right((Err(error), _)) => {
             Err(Error::new(ErrorCode::UnsupportedEnvironment, "The browser refused the lock")
-                .hint("Web Locks need a page of an origin of its own: no sandboxed frame, no data: URL")
+                .hint(REFUSED)
                 .cause(thrown_text(&error)))
         }
         _ => Ok(None),

@@ -253,6 +253,11 @@ impl Database {
         &self.inner.options
     }
 
+    /// Returns whether this opening made the database.
+    pub fn is_new(&self) -> bool {
+        self.inner.storage.epoch() == 1
+    }
+
     /// Returns the mutex of the connection.
     pub fn mutex(&self) -> &Rc<Mutex> {
         &self.inner.mutex

@@ -105,11 +105,14 @@ impl Storage {
             (Some(lsn), several) => {
                 let found = several.iter().copied().find(|index| states[*index].lsn == lsn);
                 // Only the last of several commits within a millisecond matches its time.
-                found.or_else(|| states.iter().position(|state| state.lsn == lsn && state.at == Some(at)))
+                let found = found.or_else(|| states.iter().position(|state| state.lsn == lsn && state.at == Some(at)));
+                // With other options, the history began with a snapshot: its state is that of the commit before it.
+                let before = states.iter().rposition(|state| state.lsn <= lsn);
+                found.or(before.filter(|before| several.contains(before)))
             }
         };
         let Some(chosen) = chosen else {
-            return Err(ambiguous(at, matching.iter().map(|index| &states[*index])));
+            return Err(ambiguous(point, matching.iter().map(|index| &states[*index])));
         };
         let state = &states[chosen];
         // The time that this error reports must itself be restorable.
@@ -241,7 +244,11 @@ fn unreachable(at: Timestamp, states: &[StoredPoint], not_before: Timestamp) -> 
         .detail("oldest", oldest)
 }
 
-fn ambiguous<'a>(at: Timestamp, states: impl DoubleEndedIterator<Item = &'a StoredPoint> + ExactSizeIterator) -> Error {
+fn ambiguous<'a>(
+    point: PointInTime,
+    states: impl DoubleEndedIterator<Item = &'a StoredPoint> + ExactSizeIterator,
+) -> Error {
+    let at = point.at;
     let count = states.len();
     let candidate = |state: &StoredPoint| {
         let mut candidate = Details::default();
@@ -250,7 +257,11 @@ fn ambiguous<'a>(at: Timestamp, states: impl DoubleEndedIterator<Item = &'a Stor
         Detail::Object(candidate)
     };
     let candidates: Vec<Detail> = states.rev().take(LISTED).map(candidate).collect();
-    Error::invalid(format!("The clock was set back: {count} stored states match {at}"))
+    let message = match point.lsn {
+        Some(lsn) => format!("The state of commit {lsn} isn't one of those that match {at}"),
+        None => format!("The clock was set back: {count} stored states match {at}"),
+    };
+    Error::invalid(message)
         .hint("restore({ at, lsn }) with the lsn of one of details.candidates; nothing has changed")
         .detail("candidates", candidates)
 }

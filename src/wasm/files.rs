@@ -185,6 +185,12 @@ impl Core {
         }))
     }
 
+    /// Returns whether this opening made the database.
+    #[wasm_bindgen(js_name = isNew)]
+    pub fn is_new(&self) -> bool {
+        self.database.is_new()
+    }
+
     /// Returns whether the database is empty, so that a seed would be used. Call this between `open` and `start`.
     #[wasm_bindgen(js_name = wantsSeed)]
     pub fn wants_seed(&self) -> Result<bool, JsValue> {

@@ -12,7 +12,7 @@ const context = suite()
 // that then gives 1. What is bound to a statement is `secret`, which no error may show.
 
 /** An opening while a method of the browser throws, or rejects; `arity` says which calls are meant, if not all. */
-async function openRefused(name, { kind, method, error, rejects, arity }) {
+async function openRefused(name, { kind, method, error, rejects, arity, options = {} }) {
   const { prototype } = globalThis[kind]
   const before = prototype[method]
   prototype[method] = function (...args) {
@@ -21,7 +21,7 @@ async function openRefused(name, { kind, method, error, rejects, arity }) {
     if (rejects) return Promise.reject(thrown)
     throw thrown
   }
-  const failed = await window.failure(window.open({ name }))
+  const failed = await window.failure(window.open({ name, ...options }))
   prototype[method] = before
   return { failed, db: await window.open({ name }) }
 }
@@ -144,6 +144,17 @@ const acts = {
     openRefused,
     { kind: 'LockManager', method: 'request', error: 'SecurityError', rejects: true },
   ],
+  'unsupported_environment: a lock that the browser refuses to shared tabs': [
+    openRefused,
+    { kind: 'LockManager', method: 'request', error: 'SecurityError', rejects: true, options: { tabs: 'shared' } },
+  ],
+  'unsupported_environment: a lock for a deletion that the browser refuses': async (name) => {
+    const { request } = LockManager.prototype
+    LockManager.prototype.request = () => Promise.reject(new DOMException('no', 'SecurityError'))
+    const failed = await window.failure(tidelock.deleteDatabase(name))
+    LockManager.prototype.request = request
+    return { failed, db: await window.open({ name }) }
+  },
   'unsupported_environment: a lock that cannot be asked for': [
     openRefused,
     { kind: 'LockManager', method: 'request', error: 'SecurityError' },

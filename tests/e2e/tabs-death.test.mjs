@@ -1,6 +1,6 @@
 // The tab that leads goes: closed, crashed, frozen, in the midst of writes. What was acknowledged is there, and nothing is there twice.
 import assert from 'node:assert/strict'
-import { clearSiteData, suite, test, until } from './harness.mjs'
+import { clearSiteData, freshName, suite, test, until } from './harness.mjs'
 import { close, hang, haveRoles, leaderOf, opened } from './tabs-harness.mjs'
 
 const context = suite()
@@ -350,17 +350,27 @@ test('a worker that dies under its leader is replaced, and nothing is lost', {
   await close(pages)
 })
 
-for (const storage of ['indexeddb', 'opfs'])
-  test(`the site's data is cleared (${storage}): all tabs go on with a new database, and each is told`, async () => {
-    const pages = await tabs(2, { storage, durability: 'strict' })
+/** How a database is deleted that tabs have open. */
+const deletions = {
+  "the site's data is cleared": (page) => clearSiteData(page),
+  'it is deleted by force': (page, name, storage) =>
+    page.evaluate((given) => window.tidelock.deleteDatabase(...given), [name, { force: true, storage }]),
+}
+
+for (const [what, remove, storage] of Object.entries(deletions).flatMap(([what, remove]) =>
+  ['indexeddb', 'opfs'].map((storage) => [what, remove, storage]),
+))
+  test(`${what} (${storage}): all tabs go on with a new database, and each is warned`, async () => {
+    const name = freshName()
+    const pages = await tabs(2, { name, storage, durability: 'strict' })
     for (const page of pages)
       await page.evaluate(() => {
         window.warnings = []
         window.db.addEventListener('warning', ({ detail }) => window.warnings.push(detail.code))
       })
     await pages[0].evaluate(() => window.db.exec('CREATE TABLE before (n INTEGER)'))
-    await clearSiteData(pages[0])
-    // The leader finds out when it writes.
+    await remove(pages[1], name, storage)
+    // After a clearing, the leader finds out when it writes.
     const writes = () =>
       window.until(() => {
         window.db.run('INSERT INTO before VALUES (1)').catch(() => {})

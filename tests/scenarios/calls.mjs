@@ -64,6 +64,13 @@ export default {
         run: () => db.run(insert),
         batch: () => db.batch([{ sql: insert }]),
         exec: () => db.exec(insert),
+        explain: () => db.explain('SELECT 1'),
+        flush: () => db.flush(),
+        health: () => db.health(),
+        iterate: async () => {
+          for await (const _ of db.iterate('SELECT 1'));
+        },
+        list: () => db.snapshots.list(),
         transaction: () => db.transaction((tx) => tx.run(insert)),
         'calls of one transaction': (stop) =>
           db.transaction(async (tx) => {

@@ -12,7 +12,6 @@ import {
   optional,
 } from '../base/check.js'
 import type { Encryption } from '../base/encryption.js'
-import { takingTurns } from '../base/event-loop.js'
 import { fileBytes, isBlob, joined, viewOf } from '../base/file-bytes.js'
 import type { Health, MaintenanceReport, PlanRow } from '../base/generated-types.js'
 import {
@@ -189,9 +188,8 @@ export class Database extends Events implements AsyncDisposable {
   query<T = Row>(sql: string | SqlFragment, params?: SqlParams, options?: QueryOptions): Promise<T[]>
   query(sql: string | SqlFragment, params?: SqlParams, options?: QueryOptions): Promise<unknown> {
     // For speed this function and those below aren't async: see Connection.statement.
-    if (options === undefined) return takingTurns(this.#connection.statement(op.query, sql, params))
-    const query = () => this.#connection.statement(op.query, sql, params, options, checkQuery('query', options))
-    return takingTurns(rejecting(query))
+    if (options === undefined) return this.#connection.statement(op.query, sql, params)
+    return rejecting(() => this.#connection.statement(op.query, sql, params, options, checkQuery('query', options)))
   }
 
   /** Runs a query and returns its first row, or undefined. */
@@ -247,14 +245,13 @@ export class Database extends Events implements AsyncDisposable {
   /** Runs several statements in one transaction and returns the rows of each. `details.statement` of an error counts from 1. */
   async batch<T = Row>(statements: readonly Statement[], options?: CallOptions): Promise<T[][]> {
     checkCall('batch', options)
-    const done = await takingTurns(Promise.resolve(this.#connection.runAlone(['batch', statements], options)))
-    return done.results as T[][]
+    return (await this.#connection.runAlone(['batch', statements], options)).results as T[][]
   }
 
   /** Runs a script of several statements in one transaction, unless it has its own BEGIN and COMMIT. */
   async exec(script: string, options?: CallOptions): Promise<void> {
     checkCall('exec', options)
-    await takingTurns(Promise.resolve(this.#connection.runAlone(['script', checkScript(script)], options)))
+    await this.#connection.runAlone(['script', checkScript(script)], options)
   }
 
   /**
@@ -274,7 +271,7 @@ export class Database extends Events implements AsyncDisposable {
   async transaction<T>(work: (tx: Tx) => T | PromiseLike<T>, options?: TransactionOptions): Promise<T> {
     checkFunction('The work of a transaction', work)
     const immediate = checkTransaction('transaction', options)
-    return takingTurns(inTransaction(this.#connection, immediate, work, options))
+    return inTransaction(this.#connection, immediate, work, options)
   }
 
   /**
@@ -491,13 +488,11 @@ export class Database extends Events implements AsyncDisposable {
     params: unknown,
     options: CallOptions | undefined,
   ): Promise<unknown> {
-    if (options === undefined) return takingTurns(this.#connection.statement(kind, sql, params))
-    return takingTurns(
-      rejecting(() => {
-        checkCall(call, options)
-        return this.#connection.statement(kind, sql, params, options)
-      }),
-    )
+    if (options === undefined) return this.#connection.statement(kind, sql, params)
+    return rejecting(() => {
+      checkCall(call, options)
+      return this.#connection.statement(kind, sql, params, options)
+    })
   }
 }
 

@@ -1,5 +1,5 @@
 import { checkCall, checkFunction, checkQuery, checkScript } from '../base/check.js'
-import { takingTurns } from '../base/event-loop.js'
+import { turnDue } from '../base/event-loop.js'
 import { queryTag, type SqlFragment, type SqlQueryTag } from '../base/sql.js'
 import type {
   ArrayQueryOptions,
@@ -124,7 +124,7 @@ export class Tx {
       try {
         steps.begin()
         const result = this.#connection.tryFastPath(this.#permitId, kind, sql, params, mode)
-        if (result !== noFastPath) return takingTurns(Promise.resolve(result))
+        if (result !== noFastPath) return turnDue()?.then(() => result) ?? Promise.resolve(result)
       } catch (error) {
         return Promise.reject(error)
       }

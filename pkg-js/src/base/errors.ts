@@ -208,6 +208,15 @@ export function invalid(message: string, options?: TidelockErrorOptions): Tidelo
   return new TidelockError('invalid_argument', message, options)
 }
 
+/** Returns `unsupported_environment` for what a browser throws that refuses locks and storage to this page; other errors unchanged. */
+export function refusal(error: unknown): unknown {
+  if ((error as Error | undefined)?.name !== 'SecurityError') return error
+  return new TidelockError('unsupported_environment', 'The browser refused the lock', {
+    hint: "Allow this site to store data in the browser's settings. Sandboxed frames and data: URLs can't have any",
+    cause: error,
+  })
+}
+
 /** Returns `unsupported_environment` for a feature that the browser lacks; `missing` names it in the details. */
 export function unsupported(missing: string, message: string, hint: string): TidelockError {
   return new TidelockError('unsupported_environment', message, { hint, details: { missing } })

@@ -13,26 +13,26 @@ export function yieldToEventLoop(): Promise<void> {
 /** How long calls that never wait may keep other tasks waiting: timers, other requests, the lock of a folder, the page itself. */
 const turnMs = 16
 /** The number of calls between two looks at the clock, which take time, too. */
-const callsPerLook = 8
+const callsPerLook = 4
 
 let calls = 0
 /** When the calls of this thread last yielded. */
 let yieldedAt = 0
 let yielding: Promise<void> | undefined
 
-/** Returns the result of a call, which now and then comes after other tasks: a loop that awaits calls would otherwise never yield. */
-export function takingTurns<T>(result: Promise<T>): Promise<T> {
+/**
+ * Returns what a call awaits before it gives its result: nothing mostly, and other tasks now and then, since a loop that awaits calls would
+ * never yield. A call that waits for another one must not wait for this, too: V8's stack has to show who awaits it (see Callers).
+ */
+export function turnDue(): Promise<void> | undefined {
   // Later results come after those that wait, as their calls did.
-  if (yielding === undefined) {
-    if (++calls < callsPerLook) return result
-    calls = 0
-    if (performance.now() - yieldedAt < turnMs) return result
-    yielding = yieldToEventLoop().then(() => {
-      yielding = undefined
-      yieldedAt = performance.now()
-    })
-  }
-  // It may be rejected before the caller gets it.
-  result.catch(() => {})
-  return yielding.then(() => result)
+  if (yielding !== undefined) return yielding
+  if (++calls < callsPerLook) return undefined
+  calls = 0
+  if (performance.now() - yieldedAt < turnMs) return undefined
+  yielding = yieldToEventLoop().then(() => {
+    yielding = undefined
+    yieldedAt = performance.now()
+  })
+  return yielding
 }

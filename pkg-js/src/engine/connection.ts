@@ -1,4 +1,5 @@
 import { invalid, isTidelockError, isTrap, TidelockError, toTidelockError, trapped } from '../base/errors.js'
+import { turnDue } from '../base/event-loop.js'
 import type { Warning, WarningCode } from '../base/events.js'
 import type { SqlFragment } from '../base/sql.js'
 import type { CallOptions } from '../base/values.js'
@@ -145,6 +146,8 @@ export abstract class Connection {
     }
     // Without an `await` when there is nothing to wait for, so that calls settle in their order.
     if (stored !== undefined) await stored
+    const due = turnDue()
+    if (due !== undefined) await due
     return step[0]
   }
 
@@ -306,7 +309,9 @@ export abstract class Connection {
   async read<T>(options: CallOptions | undefined, work: (core: Core) => T | Promise<T>): Promise<T> {
     this.check()
     options?.signal?.throwIfAborted()
-    return (await this.fromCore(Promise.resolve(this.sync(() => work(this.core))), options)) as T
+    const value = await this.fromCore(Promise.resolve(this.sync(() => work(this.core))), options)
+    await turnDue()
+    return value as T
   }
 
   /**
@@ -317,7 +322,9 @@ export abstract class Connection {
     this.check()
     options?.signal?.throwIfAborted()
     if (options?.signal === undefined && options?.timeoutMs === undefined) {
-      return (await this.guard(this.sync(() => work(this.core, 0)))) as T
+      const value = await this.guard(this.sync(() => work(this.core, 0)))
+      await turnDue()
+      return value as T
     }
     const core = this.core
     const cancel = core.newCancel()

@@ -85,6 +85,8 @@ export interface Core {
   connect(remote: CoreRemoteOptions): Promise<void>
   /** Returns whether there is no data yet, so that a seed is used. */
   wantsSeed(): boolean
+  /** Whether this opening made the database. */
+  isNew(): boolean
   /** Fills a database without data, before `start`. */
   seed(bytes: Uint8Array): Promise<void>
   /** Runs the pending migrations and admits calls. When it rejects, the database is closed. */

@@ -1,4 +1,5 @@
 import { invalid, TidelockError } from '../base/errors.js'
+import { turnDue } from '../base/event-loop.js'
 import { fragmentParts, type SqlFragment } from '../base/sql.js'
 import type { CallOptions } from '../base/values.js'
 import type { ResultMode } from './codec/results.js'
@@ -45,7 +46,8 @@ export class DirectConnection<P = unknown, R = unknown> extends Connection {
   ): Promise<R> {
     try {
       const result = this.#statement(kind, sql, params, options, mode)
-      return result instanceof Promise ? result : Promise.resolve(result)
+      if (result instanceof Promise) return result
+      return turnDue()?.then(() => result) ?? Promise.resolve(result)
     } catch (error) {
       return Promise.reject(error)
     }
@@ -64,7 +66,7 @@ export class DirectConnection<P = unknown, R = unknown> extends Connection {
       const result = this.tryFastPath(0, kind, sql, params, mode)
       if (result !== noFastPath) {
         const stored = this.wrote ? this.stored() : undefined
-        return stored === undefined ? result : stored.then(() => result)
+        return stored === undefined ? result : stored.then(turnDue).then(() => result)
       }
     }
     let given = params

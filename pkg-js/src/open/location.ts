@@ -91,13 +91,17 @@ async function endMoveIfFree(name: string): Promise<boolean> {
 
 /**
  * Rejects with `invalid_argument` when another storage of the browser has the database: here it would be opened as a new one. While it is being
- * moved, that is `database_in_use`.
+ * moved, that is `database_in_use`; where IndexedDB can't be read, `storage_unavailable`.
  */
 export async function requireHere(name: string, storage: BrowserStorage): Promise<void> {
   const isFree = await endMoveIfFree(name)
   const places = await storagesOf(name)
   const [place] = places
   if (place === undefined || places.includes(storage)) return
+  if ((await foundInIndexedDb(name)) === 'unreadable')
+    throw new TidelockError('storage_unavailable', "IndexedDB can't be read, which may have this database", {
+      hint: "Try again, or allow this site to store data in the browser's settings",
+    })
   if (!isFree)
     throw new TidelockError('database_in_use', `The database '${name}' is being moved to another storage`, {
       hint: 'Open it when moveStorage has ended, in the storage to which it moves',

@@ -1,4 +1,4 @@
-import { TidelockError } from '../base/errors.js'
+import { refusal, TidelockError } from '../base/errors.js'
 import { prefix } from '../base/stored-name.js'
 import { namesHeldUnder } from '../tabs/locks.js'
 import { namesOf } from '../tabs/messages.js'
@@ -27,7 +27,7 @@ export async function whileClosed(
   const asked = navigator.locks.request(prefix + name, steal ? { steal } : { ifAvailable: true }, run)
   // Only the browser rejects so: what `work` throws is an error of this package.
   const done = await asked.catch((error: Error) => {
-    if (!isHeld || error.name !== 'AbortError') throw error
+    if (!isHeld || error.name !== 'AbortError') throw refusal(error)
     const lost = new TidelockError('lock_lost', 'Another holder took this database meanwhile', { hint: 'Try again' })
     stolen.abort(lost)
     throw lost

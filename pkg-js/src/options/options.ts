@@ -197,7 +197,8 @@ export interface OpenOptions {
   readonly storage?: StorageKind | 'best' | undefined
   /**
    * The folder of `storage: 'file'`, in Node. It holds a lock file with the id of the process, so that only one process can open the
-   * database. The lock of a process that has ended is replaced; after 10 seconds, if it was one of another machine or container.
+   * database. The lock of a process that has ended is replaced; after 10 seconds, if it was one of another machine or container. One whose
+   * thread was blocked that long counts as ended there: its calls are `lock_lost`.
    * @default `./<name>.tidelock/`
    */
   readonly path?: string | undefined

@@ -25,14 +25,10 @@ interface AttachedFollower {
   end(): void
 }
 
-/** The event of a tab whose stored data was deleted. */
-export const storageLost: CoreEvent = {
-  type: 'warning',
-  detail: {
-    code: 'storage_lost',
-    message:
-      'The stored data of this database was deleted while it was open in tabs: they continue with a new database',
-  },
+/** The warning that the stored data was deleted, and the tabs that had the database open. */
+export interface Loss {
+  readonly event: CoreEvent
+  readonly tabs: readonly string[]
 }
 
 /** Serves the other tabs of a database with this tab's engine; announces itself before the engine is open. */
@@ -46,8 +42,8 @@ export class Leader {
   readonly #onHandOver: () => void
   readonly #all: BroadcastChannel
   readonly #followers = new Map<string, AttachedFollower>()
-  /** The tabs that were open when the stored data was found to be deleted. */
-  #toWarn: readonly string[] = []
+  /** The warning for the tabs that were open before. */
+  #loss: Loss | undefined
   #open = false
   #leaving = false
 
@@ -75,9 +71,9 @@ export class Leader {
     this.#announce()
   }
 
-  /** Starts serving, when the engine is open. The tabs `toWarn` learn that their data was deleted. */
-  serve(toWarn: readonly string[]): void {
-    this.#toWarn = toWarn
+  /** Starts serving, when the engine is open. */
+  serve(loss: Loss | undefined): void {
+    this.#loss = loss
     this.#open = true
     this.#announce()
   }
@@ -180,7 +176,8 @@ export class Leader {
       if (verdict === 'welcome') {
         client = this.#engine.attach(id, (message: Message) => post(channel, { term, message }))
         this.#send(channel, 'welcome')
-        if (this.#toWarn.includes(id)) post(channel, { term, message: { id: 0, method: 'event', args: [storageLost] } })
+        const { event, tabs = [] } = this.#loss ?? {}
+        if (tabs.includes(id)) post(channel, { term, message: { id: 0, method: 'event', args: [event] } })
         return
       }
       if (verdict === 'handOver') this.#send(channel, 'soon')

@@ -1,3 +1,5 @@
+import { refusal } from '../base/errors.js'
+
 /** A Web Lock that this tab holds. */
 export interface HeldLock {
   /** Resolves when another tab steals it. */
@@ -23,7 +25,7 @@ export function acquireLock(name: string, options: LockOptions): Promise<HeldLoc
       return held ? kept : undefined
     }
     // This promise is pending as long as the lock is held, and rejects when the lock is stolen.
-    navigator.locks.request(name, options, given).catch((error: unknown) => (held ? lose() : reject(error)))
+    navigator.locks.request(name, options, given).catch((error: unknown) => (held ? lose() : reject(refusal(error))))
   })
 }
 

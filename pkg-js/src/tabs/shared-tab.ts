@@ -1,7 +1,5 @@
 import type { Encryption } from '../base/encryption.js'
 import { isTidelockError, TidelockError } from '../base/errors.js'
-import { foundInIndexedDb } from '../base/found-data.js'
-import { hasFiles } from '../base/private-folders.js'
 import type { CoreEvent } from '../engine/core.js'
 import { Channel, type Handlers, type Message } from '../rpc/channel.js'
 import { CrashLimiter, tooManyCrashes } from '../rpc/crash-limiter.js'
@@ -12,7 +10,7 @@ import { rekeyed, type TabInfo, tabInfoOf } from './compatibility.js'
 import type { Engine, EngineEvents, EngineHandlers } from './engine.js'
 import { Follower } from './follower.js'
 import { Forwarding } from './forwarding.js'
-import { Leader, storageLost } from './leader.js'
+import { Leader, type Loss } from './leader.js'
 import { acquireLock, type HeldLock, namesHeldUnder } from './locks.js'
 import { namesOf } from './messages.js'
 import { unreachable } from './pending-calls.js'
@@ -34,19 +32,13 @@ interface LeaderState {
   readonly serving: ServingEngine
   /** Cancels the opening of the engine. */
   readonly opening: AbortController
+  /** The tabs that had the database open when the engine opened it. */
+  tabs: readonly string[]
+  loss: Loss | undefined
 }
 
 /** How an opening of the engine meets another holder; what is missing is as the options say. */
 type Meeting = Partial<Pick<OpenRequest['checked'], 'onBusy' | 'lockTimeoutMs'>>
-
-/** Returns whether the storage has nothing of this database; false where it can't be read, which the opening reports. */
-async function hasNoData({ name, storage }: OpenRequest['checked']): Promise<boolean> {
-  try {
-    return storage === 'opfs' ? !(await hasFiles(name)) : (await foundInIndexedDb(name)) === undefined
-  } catch {
-    return false
-  }
-}
 
 /** The codes of an opening that may succeed later. */
 const busyCodes = ['lock_timeout', 'database_in_use', 'storage_blocked'] as const
@@ -288,7 +280,7 @@ export class SharedTab {
     })
     const handlers = this.#engineHandlers(() => leaderState.serving)
     const engine = this.#startEngine(handlers, events)
-    const leaderState = {
+    const leaderState: LeaderState = {
       engine,
       leader: new Leader(
         name,
@@ -300,6 +292,8 @@ export class SharedTab {
       ),
       serving: new ServingEngine(engine.channel, this.#forwarding.ids, { recordsWrites: engine.mayDie, isOwn: true }),
       opening: new AbortController(),
+      tabs: [],
+      loss: undefined,
     }
     this.#leaderState = leaderState
     const lost = lock.lost.then(() => {
@@ -308,11 +302,9 @@ export class SharedTab {
     lost.catch(() => {
       if (this.#leaderState === leaderState) void this.#demote()
     })
-    let toWarn: readonly string[] = []
     try {
-      const isDeleted = this.#wasServed && (await hasNoData(this.#request.checked))
       const request = await this.#openingFor(meeting)
-      if (isDeleted) toWarn = request.tabs?.alive ?? []
+      leaderState.tabs = request.tabs?.alive ?? []
       const { signal } = leaderState.opening
       const opened = Promise.race([engine.channel.ask('open', [request], { signal }), failed, lost])
       // Other tabs see this lock also while the opening blocks the thread; a former leader may still hold it.
@@ -326,9 +318,8 @@ export class SharedTab {
     }
     if (this.#leaderState !== leaderState || this.#ended) return
     this.#seeded = true
-    leaderState.leader.serve(toWarn)
+    leaderState.leader.serve(leaderState.loss)
     this.#serve(leaderState.serving, 'leader')
-    if (toWarn.length > 0) this.channel.notify('event', [storageLost])
   }
 
   async #openingFor(meeting: Meeting): Promise<OpenRequest> {
@@ -340,7 +331,7 @@ export class SharedTab {
       encryption: this.#encryption,
       has: { ...has, seed: has.seed && !this.#seeded && !this.#wasServed },
       eventTypes: [...this.#forwarding.eventTypes],
-      tabs: { own: this.#id, alive },
+      tabs: { own: this.#id, alive, again: this.#wasServed },
     }
   }
 
@@ -450,9 +441,11 @@ export class SharedTab {
       if (ids.length > 0) this.channel.notify('event', [{ type, detail: { ids } }])
       return
     }
+    const own = this.#leaderState?.serving === serving ? this.#leaderState : undefined
+    if (own !== undefined && type === 'warning' && detail.code === 'storage_lost') own.loss = { event, tabs: own.tabs }
     // A stolen lock doesn't close the database: this tab follows the new leader.
     if (type === 'lock' && detail.state === 'lost') {
-      if (this.#leaderState?.serving === serving) void this.#demote()
+      if (own !== undefined) void this.#demote()
       return
     }
     // An engine that this tab closes, or that belongs to another tab, doesn't close the database.

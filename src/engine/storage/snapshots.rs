@@ -76,6 +76,8 @@ struct SnapshotsInner {
     times_freed: Cell<u64>,
     /// When the next scheduled snapshot is due on the monotonic clock, in milliseconds: the wall clock may be set back.
     due_ms: Cell<f64>,
+    /// When the database was opened, by the wall clock and by the monotonic one.
+    opened: (Timestamp, f64),
     /// The last attempt of a snapshot because the page was hidden.
     last_hidden: Cell<Option<Timestamp>>,
     stopped: Cell<bool>,
@@ -108,6 +110,7 @@ impl Snapshots {
             ..SnapshotHealth::default()
         };
         Self(Rc::new(SnapshotsInner {
+            opened: (now, platform.clock.monotonic_ms()),
             flusher: flusher.clone(),
             storage: storage.clone(),
             platform: platform.clone(),
@@ -244,6 +247,13 @@ impl SnapshotsInner {
         self.platform.clock.now()
     }
 
+    /// Returns the time by which data expires: one that the clock reached since the opening without being set ahead.
+    fn expiry_now(&self) -> Timestamp {
+        let (at, began) = self.opened;
+        let passed = self.platform.clock.monotonic_ms() - began;
+        self.now().min(at.plus_ms(passed as i64))
+    }
+
     /// Returns the manifests of the snapshots that users see.
     fn shown(&self) -> Vec<Manifest> {
         let mut manifests = self.storage.manifests();
@@ -356,7 +366,7 @@ impl SnapshotsInner {
     async fn prune(&self, _guard: &MutexGuard) -> Result<()> {
         // A snapshot that can be repaired isn't deleted.
         self.repair().await;
-        self.apply_retention(&|state| state.prune(&self.options, self.now())).await.map(drop)
+        self.apply_retention(&|state| state.prune(&self.options, self.expiry_now())).await.map(drop)
     }
 
     /// Deletes the least important snapshots and log, and unreferenced chunks of failed snapshots. Returns whether it deleted

@@ -340,3 +340,24 @@ fn what_was_stored_while_the_clock_was_back_stays_in_reach() {
         assert_eq!(sum_of(load_at(&mut machine, &page, at).unwrap()), (8 << index) - 1);
     }
 }
+
+#[test]
+fn a_clock_that_is_ahead_for_a_while_expires_nothing() {
+    let mut machine = Machine::new();
+    let options = SnapshotOptions { log_retention_ms: 60_000, retention_days: Some(1.0), keep: 9, ..by_call_only() };
+    let page = open(&mut machine, options);
+    machine.commit(&page, "CREATE TABLE t(id INTEGER PRIMARY KEY, v)").unwrap();
+    let times = commits(&mut machine, &page, 0..4);
+    take(&mut machine, &page, None, Reason::Manual);
+    machine.sim.set_clock_ahead(10 * 86_400_000);
+    insert(&mut machine, &page, 1 << 4);
+    take(&mut machine, &page, None, Reason::Manual);
+    machine.sim.set_clock_ahead(-10 * 86_400_000);
+    insert(&mut machine, &page, 1 << 5);
+    take(&mut machine, &page, None, Reason::Manual);
+    assert_eq!(page.snapshots.list().len(), 3);
+    // The last one may have been there before the clock was set back, too.
+    for (round, at) in times.into_iter().take(3).enumerate() {
+        assert_eq!(sum_of(load_at(&mut machine, &page, at).unwrap()), (2 << round) - 1);
+    }
+}
