@@ -22,10 +22,9 @@ let yielding: Promise<void> | undefined
 
 /**
  * Returns what a call awaits before it gives its result: nothing mostly, and other tasks now and then, since a loop that awaits calls would
- * never yield. A call that waits for another one must not wait for this, too: V8's stack has to show who awaits it (see Callers).
+ * never yield. Later calls wait, too, so that results come in their order.
  */
 export function turnDue(): Promise<void> | undefined {
-  // Later results come after those that wait, as their calls did.
   if (yielding !== undefined) return yielding
   if (++calls < callsPerLook) return undefined
   calls = 0
@@ -35,4 +34,12 @@ export function turnDue(): Promise<void> | undefined {
     yieldedAt = performance.now()
   })
   return yielding
+}
+
+/** Settles as a call does, and resolves as {@link turnDue} says. It awaits the call, so that V8's stack shows who waits for that (see Callers). */
+export async function takingTurns<T>(call: Promise<T>): Promise<T> {
+  const result = await call
+  const due = turnDue()
+  if (due !== undefined) await due
+  return result
 }

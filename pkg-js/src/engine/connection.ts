@@ -1,5 +1,5 @@
 import { invalid, isTidelockError, isTrap, TidelockError, toTidelockError, trapped } from '../base/errors.js'
-import { turnDue } from '../base/event-loop.js'
+import { takingTurns, turnDue } from '../base/event-loop.js'
 import type { Warning, WarningCode } from '../base/events.js'
 import type { SqlFragment } from '../base/sql.js'
 import type { CallOptions } from '../base/values.js'
@@ -12,6 +12,8 @@ import type { Work, WorkResult } from './work.js'
 /** Options and callbacks of one database's {@link Connection}. */
 export interface ConnectionOptions {
   readonly integers: 'auto' | 'bigint' | 'number'
+  /** Whether calls let other tasks of this thread run now and then. */
+  readonly takesTurns: boolean
   readonly warn: (warning: Warning) => void
   /** Adds details to an error that only the thread of the database object knows. */
   readonly refine: (error: TidelockError) => TidelockError
@@ -146,9 +148,14 @@ export abstract class Connection {
     }
     // Without an `await` when there is nothing to wait for, so that calls settle in their order.
     if (stored !== undefined) await stored
-    const due = turnDue()
+    const due = this.turnDue()
     if (due !== undefined) await due
     return step[0]
+  }
+
+  /** Does {@link turnDue} where the caller is in this thread: those of other threads send messages. */
+  protected turnDue(): Promise<void> | undefined {
+    return this.options.takesTurns ? turnDue() : undefined
   }
 
   /** Runs any {@link Work} under a permit of its own, and waits until its writes are stored. */
@@ -309,9 +316,7 @@ export abstract class Connection {
   async read<T>(options: CallOptions | undefined, work: (core: Core) => T | Promise<T>): Promise<T> {
     this.check()
     options?.signal?.throwIfAborted()
-    const value = await this.fromCore(Promise.resolve(this.sync(() => work(this.core))), options)
-    await turnDue()
-    return value as T
+    return (await takingTurns(this.fromCore(Promise.resolve(this.sync(() => work(this.core))), options))) as T
   }
 
   /**
@@ -322,9 +327,7 @@ export abstract class Connection {
     this.check()
     options?.signal?.throwIfAborted()
     if (options?.signal === undefined && options?.timeoutMs === undefined) {
-      const value = await this.guard(this.sync(() => work(this.core, 0)))
-      await turnDue()
-      return value as T
+      return (await takingTurns(this.guard(this.sync(() => work(this.core, 0))))) as T
     }
     const core = this.core
     const cancel = core.newCancel()

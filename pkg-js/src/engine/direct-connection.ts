@@ -1,5 +1,4 @@
 import { invalid, TidelockError } from '../base/errors.js'
-import { turnDue } from '../base/event-loop.js'
 import { fragmentParts, type SqlFragment } from '../base/sql.js'
 import type { CallOptions } from '../base/values.js'
 import type { ResultMode } from './codec/results.js'
@@ -47,7 +46,7 @@ export class DirectConnection<P = unknown, R = unknown> extends Connection {
     try {
       const result = this.#statement(kind, sql, params, options, mode)
       if (result instanceof Promise) return result
-      return turnDue()?.then(() => result) ?? Promise.resolve(result)
+      return this.turnDue()?.then(() => result) ?? Promise.resolve(result)
     } catch (error) {
       return Promise.reject(error)
     }
@@ -66,7 +65,7 @@ export class DirectConnection<P = unknown, R = unknown> extends Connection {
       const result = this.tryFastPath(0, kind, sql, params, mode)
       if (result !== noFastPath) {
         const stored = this.wrote ? this.stored() : undefined
-        return stored === undefined ? result : stored.then(turnDue).then(() => result)
+        return stored === undefined ? result : stored.then(() => this.turnDue()?.then(() => result) ?? result)
       }
     }
     let given = params

@@ -116,6 +116,7 @@ export class DatabaseClient implements EngineCallbacks, DatabaseOwner {
   connectionOptions(checked: CoreOptions): ConnectionOptions {
     return {
       integers: checked.integers,
+      takesTurns: true,
       warn: (detail) => this.#emit({ type: 'warning', detail }),
       refine: (error) => this.#refine(error),
       onDead: (error) => {

@@ -120,6 +120,7 @@ export class Server implements SessionHost {
     )
     const options: ConnectionOptions = {
       integers: checked.integers,
+      takesTurns: false,
       warn: (detail) => callbacks.handle({ type: 'warning', detail }),
       refine: (error) => error,
       onDead: (error) => this.channel.notify('dead', [serializeError(error)]),
