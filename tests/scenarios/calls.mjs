@@ -54,43 +54,6 @@ export default {
     assert.deepEqual(await written(), ['known', 1, 1, 1, 2])
   },
 
-  'a loop that awaits calls lets other tasks run': async ({ open, memory }) => {
-    for (const db of [await memory(), await open({})]) {
-      await db.exec('CREATE TABLE loops (n)')
-      const insert = 'INSERT INTO loops VALUES (1)'
-      const ways = {
-        query: () => db.query('SELECT 1'),
-        get: () => db.get('SELECT 1', [], { timeoutMs: 1000 }),
-        run: () => db.run(insert),
-        batch: () => db.batch([{ sql: insert }]),
-        exec: () => db.exec(insert),
-        explain: () => db.explain('SELECT 1'),
-        flush: () => db.flush(),
-        health: () => db.health(),
-        iterate: async () => {
-          for await (const _ of db.iterate('SELECT 1'));
-        },
-        list: () => db.snapshots.list(),
-        transaction: () => db.transaction((tx) => tx.run(insert)),
-        'calls of one transaction': (stop) =>
-          db.transaction(async (tx) => {
-            while (!stop()) await tx.get('SELECT 1')
-          }),
-      }
-      for (const [way, call] of Object.entries(ways)) {
-        let hasFired = false
-        const timer = setTimeout(() => {
-          hasFired = true
-        }, 20)
-        const end = performance.now() + 5000
-        const stop = () => hasFired || performance.now() > end
-        while (!stop()) await call(stop)
-        clearTimeout(timer)
-        assert.ok(hasFired, way)
-      }
-    }
-  },
-
   // The arguments of most calls are in arguments.mjs.
   'the options of calls are checked': async ({ memory, failure, tidelock }) => {
     const db = await memory()

@@ -1,5 +1,4 @@
 import { checkCall, checkFunction, checkQuery, checkScript } from '../base/check.js'
-import { turnDue } from '../base/event-loop.js'
 import { queryTag, type SqlFragment, type SqlQueryTag } from '../base/sql.js'
 import type {
   ArrayQueryOptions,
@@ -124,7 +123,7 @@ export class Tx {
       try {
         steps.begin()
         const result = this.#connection.tryFastPath(this.#permitId, kind, sql, params, mode)
-        if (result !== noFastPath) return turnDue()?.then(() => result) ?? Promise.resolve(result)
+        if (result !== noFastPath) return this.#connection.turnDue()?.then(() => result) ?? Promise.resolve(result)
       } catch (error) {
         return Promise.reject(error)
       }

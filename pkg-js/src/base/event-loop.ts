@@ -35,11 +35,3 @@ export function turnDue(): Promise<void> | undefined {
   })
   return yielding
 }
-
-/** Settles as a call does, and resolves as {@link turnDue} says. It awaits the call, so that V8's stack shows who waits for that (see Callers). */
-export async function takingTurns<T>(call: Promise<T>): Promise<T> {
-  const result = await call
-  const due = turnDue()
-  if (due !== undefined) await due
-  return result
-}

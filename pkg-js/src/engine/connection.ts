@@ -1,5 +1,5 @@
 import { invalid, isTidelockError, isTrap, TidelockError, toTidelockError, trapped } from '../base/errors.js'
-import { takingTurns, turnDue } from '../base/event-loop.js'
+import { turnDue } from '../base/event-loop.js'
 import type { Warning, WarningCode } from '../base/events.js'
 import type { SqlFragment } from '../base/sql.js'
 import type { CallOptions } from '../base/values.js'
@@ -153,9 +153,17 @@ export abstract class Connection {
     return step[0]
   }
 
-  /** Does {@link turnDue} where the caller is in this thread: those of other threads send messages. */
-  protected turnDue(): Promise<void> | undefined {
+  /** Does {@link turnDue} for calls of the user. */
+  turnDue(): Promise<void> | undefined {
     return this.options.takesTurns ? turnDue() : undefined
+  }
+
+  /** Settles as the engine's promise does, and yields then where {@link turnDue} says so. */
+  async #takingTurns<T>(promise: Promise<T>): Promise<T> {
+    const result = await promise
+    const due = this.turnDue()
+    if (due !== undefined) await due
+    return result
   }
 
   /** Runs any {@link Work} under a permit of its own, and waits until its writes are stored. */
@@ -316,7 +324,7 @@ export abstract class Connection {
   async read<T>(options: CallOptions | undefined, work: (core: Core) => T | Promise<T>): Promise<T> {
     this.check()
     options?.signal?.throwIfAborted()
-    return (await takingTurns(this.fromCore(Promise.resolve(this.sync(() => work(this.core))), options))) as T
+    return (await this.#takingTurns(this.fromCore(Promise.resolve(this.sync(() => work(this.core))), options))) as T
   }
 
   /**
@@ -327,7 +335,7 @@ export abstract class Connection {
     this.check()
     options?.signal?.throwIfAborted()
     if (options?.signal === undefined && options?.timeoutMs === undefined) {
-      return (await takingTurns(this.guard(this.sync(() => work(this.core, 0))))) as T
+      return (await this.#takingTurns(this.guard(this.sync(() => work(this.core, 0))))) as T
     }
     const core = this.core
     const cancel = core.newCancel()

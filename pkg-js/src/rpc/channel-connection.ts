@@ -369,11 +369,15 @@ export class ChannelConnection extends Connection {
     options?: AskOptions,
     make?: (answer: Awaited<ReturnType<WorkerMethods[K]>>) => MaybePromise<T>,
   ): Promise<T> {
-    return this.#session.channel
-      .ask(method, args, options)
-      .then(make as (answer: unknown) => MaybePromise<T>, (error) => {
-        throw error instanceof Cancelled ? error.reason : this.#refined(error)
-      })
+    const answered = (answer: Awaited<ReturnType<WorkerMethods[K]>>) => {
+      const made = make === undefined ? (answer as T) : make(answer)
+      // An engine in this thread answers in a microtask.
+      const due = this.turnDue()
+      return due === undefined ? made : Promise.all([made, due]).then(([result]) => result)
+    }
+    return this.#session.channel.ask(method, args, options).then(answered, (error) => {
+      throw error instanceof Cancelled ? error.reason : this.#refined(error)
+    })
   }
 
   #refined(error: unknown): TidelockError {
