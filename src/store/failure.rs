@@ -55,6 +55,12 @@ pub fn corrupt(message: &str) -> Error {
     Error::new(ErrorCode::DatabaseCorrupt, message).hint("Nothing was changed; recover(name) opens the last good state")
 }
 
+/// Creates a `database_corrupt` error of files that `recover` can't read either.
+pub fn beyond_recovery(message: &str) -> Error {
+    Error::new(ErrorCode::DatabaseCorrupt, message)
+        .hint("Restore an exported snapshot, or a copy of the folder; deleteDatabase removes what is left")
+}
+
 /// Returns the error of a symbolic link, or of another special file, in a database's folder.
 pub fn not_plain(path: &str) -> Error {
     Error::new(ErrorCode::DatabaseCorrupt, "The database's folder contains a symbolic link or another special file")

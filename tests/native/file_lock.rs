@@ -71,10 +71,15 @@ impl Scratch {
         names
     }
 
+    /// Returns the lock of this folder for a process.
+    fn lock(&self, world: &World, who: impl Processes + 'static) -> FileLocks {
+        FileLocks::new(self.files(), Rc::new(who), world.sim.platform())
+    }
+
     /// Creates a tab whose ports use this folder, as one of `processes`.
     fn tab(&self, world: &World, processes: impl Processes + 'static) -> Tab {
         let mut tab = world.tab();
-        tab.ports.locks = Rc::new(FileLocks::new(self.files(), Rc::new(processes), world.sim.platform()));
+        tab.ports.locks = Rc::new(self.lock(world, processes));
         tab.ports.stores = Rc::new(Folder { files: self.files() });
         tab
     }
@@ -157,8 +162,7 @@ fn a_dead_owners_lock_is_replaced_and_a_living_ones_never() {
     let (mut world, scratch) = (World::new(), Scratch::new("dead"));
     let processes = Others::default();
     let (one, two) = (processes.with(1, "a"), processes.with(2, "b"));
-    let lock = |who: &Others| FileLocks::new(scratch.files(), Rc::new(who.clone()), world.sim.platform());
-    let (first, second) = (lock(&one), lock(&two));
+    let (first, second) = (scratch.lock(&world, one.clone()), scratch.lock(&world, two));
     let folder = scratch.0.clone();
     world.sim.run(async move {
         let held = first.acquire("shop", Acquire::IfAvailable).await.unwrap().unwrap();
@@ -219,9 +223,8 @@ impl Processes for Elsewhere {
 fn an_owner_elsewhere_has_the_lock_as_long_as_its_beats_are_seen() {
     let (mut world, scratch) = (World::new(), Scratch::new("elsewhere"));
     let processes = Others::default();
-    let lock = |who: Rc<dyn Processes>| FileLocks::new(scratch.files(), who, world.sim.platform());
-    let first = lock(Rc::new(Elsewhere(processes.with(1, "a"))));
-    let second = lock(Rc::new(processes.with(2, "b")));
+    let first = scratch.lock(&world, Elsewhere(processes.with(1, "a")));
+    let second = scratch.lock(&world, processes.with(2, "b"));
     let (clock, folder) = (world.sim.platform().clock, scratch.0.clone());
     world.sim.run(async move {
         let held = first.acquire("shop", Acquire::IfAvailable).await.unwrap().unwrap();
@@ -255,8 +258,7 @@ fn who_released_a_lock_while_its_folder_was_elsewhere_releases_it_there_when_it_
     let (mut world, scratch) = (World::new(), Scratch::new("moved"));
     let processes = Others::default();
     let (one, two) = (processes.with(1, "a"), processes.with(2, "b"));
-    let lock = |who: &Others| FileLocks::new(scratch.files(), Rc::new(who.clone()), world.sim.platform());
-    let (first, second) = (lock(&one), lock(&two));
+    let (first, second) = (scratch.lock(&world, one.clone()), scratch.lock(&world, two));
     let (clock, folder) = (world.sim.platform().clock, scratch.0.clone());
     world.sim.run(async move {
         let held = first.acquire("shop", Acquire::IfAvailable).await.unwrap().unwrap();
@@ -288,14 +290,13 @@ fn an_owner_that_was_taken_for_dead_learns_that_it_lost_the_lock() {
         one.end();
         opened(&second).await.close().await.unwrap();
         clock.sleep(3_000).await;
-        assert_eq!(numbers_failure(&database).await, ErrorCode::LockLost);
+        assert_eq!(
+            run(&database, "SELECT 1").await.unwrap_err().code,
+            ErrorCode::LockLost,
+            "a read, which asks no file"
+        );
         database.close().await.unwrap();
     });
-}
-
-/// How a read fails, which asks no file.
-async fn numbers_failure(database: &Database) -> ErrorCode {
-    run(database, "SELECT 1").await.unwrap_err().code
 }
 
 /// A disk that lets a process be slow: a file that it reads is still empty the first time, or others work before it creates

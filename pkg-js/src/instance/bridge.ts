@@ -51,17 +51,11 @@ export class Bridge {
   #release: (() => void) | undefined
   #trap: TidelockError | undefined
   readonly #waiting = new Waiting()
-  #isNew = false
 
   constructor(checked: CoreOptions, opening: BridgeOptions, callbacks: EngineCallbacks) {
     this.#checked = checked
     this.#opening = opening
     this.#callbacks = callbacks
-  }
-
-  /** Whether the opening made the database. */
-  get isNew(): boolean {
-    return this.#isNew
   }
 
   /**
@@ -88,7 +82,6 @@ export class Bridge {
       const opening = folder === undefined ? Core.open(checked, host) : Core.openFolder(checked, host, folder)
       const core = await this.#unlessTrapped(opening)
       lookFirst(core, folder)
-      this.#isNew = core.isNew()
       const onDead = (error: TidelockError) => {
         this.#letGo()
         options.onDead(error)

@@ -95,10 +95,11 @@ async function endMoveIfFree(name: string): Promise<boolean> {
  */
 export async function requireHere(name: string, storage: BrowserStorage): Promise<void> {
   const isFree = await endMoveIfFree(name)
-  const places = await storagesOf(name)
+  const found = await looks(name)
+  const places = await storagesIn(name, found)
   const [place] = places
   if (place === undefined || places.includes(storage)) return
-  if ((await foundInIndexedDb(name)) === 'unreadable')
+  if (found[0] === 'unreadable')
     throw new TidelockError('storage_unavailable', "IndexedDB can't be read, which may have this database", {
       hint: "Try again, or allow this site to store data in the browser's settings",
     })

@@ -25,12 +25,6 @@ interface AttachedFollower {
   end(): void
 }
 
-/** The warning that the stored data was deleted, and the tabs that had the database open. */
-export interface Loss {
-  readonly event: CoreEvent
-  readonly tabs: readonly string[]
-}
-
 /** Serves the other tabs of a database with this tab's engine; announces itself before the engine is open. */
 export class Leader {
   readonly term = newTerm()
@@ -42,8 +36,8 @@ export class Leader {
   readonly #onHandOver: () => void
   readonly #all: BroadcastChannel
   readonly #followers = new Map<string, AttachedFollower>()
-  /** The warning for the tabs that were open before. */
-  #loss: Loss | undefined
+  /** The event that the stored data was deleted, for the tabs that had the database open. */
+  #loss: { readonly event: CoreEvent; readonly tabs: readonly string[] } | undefined
   #open = false
   #leaving = false
 
@@ -72,10 +66,14 @@ export class Leader {
   }
 
   /** Starts serving, when the engine is open. */
-  serve(loss: Loss | undefined): void {
-    this.#loss = loss
+  serve(): void {
     this.#open = true
     this.#announce()
+  }
+
+  /** Sends these tabs an event when they attach: that the database they had is deleted. */
+  inform(tabs: readonly string[], event: CoreEvent): void {
+    this.#loss = { event, tabs }
   }
 
   /** Stops the calls of all followers, because the engine is about to close. */

@@ -10,7 +10,7 @@ import { rekeyed, type TabInfo, tabInfoOf } from './compatibility.js'
 import type { Engine, EngineEvents, EngineHandlers } from './engine.js'
 import { Follower } from './follower.js'
 import { Forwarding } from './forwarding.js'
-import { Leader, type Loss } from './leader.js'
+import { Leader } from './leader.js'
 import { acquireLock, type HeldLock, namesHeldUnder } from './locks.js'
 import { namesOf } from './messages.js'
 import { unreachable } from './pending-calls.js'
@@ -34,7 +34,6 @@ interface LeaderState {
   readonly opening: AbortController
   /** The tabs that had the database open when the engine opened it. */
   tabs: readonly string[]
-  loss: Loss | undefined
 }
 
 /** How an opening of the engine meets another holder; what is missing is as the options say. */
@@ -293,7 +292,6 @@ export class SharedTab {
       serving: new ServingEngine(engine.channel, this.#forwarding.ids, { recordsWrites: engine.mayDie, isOwn: true }),
       opening: new AbortController(),
       tabs: [],
-      loss: undefined,
     }
     this.#leaderState = leaderState
     const lost = lock.lost.then(() => {
@@ -318,7 +316,7 @@ export class SharedTab {
     }
     if (this.#leaderState !== leaderState || this.#ended) return
     this.#seeded = true
-    leaderState.leader.serve(leaderState.loss)
+    leaderState.leader.serve()
     this.#serve(leaderState.serving, 'leader')
   }
 
@@ -442,7 +440,7 @@ export class SharedTab {
       return
     }
     const own = this.#leaderState?.serving === serving ? this.#leaderState : undefined
-    if (own !== undefined && type === 'warning' && detail.code === 'storage_lost') own.loss = { event, tabs: own.tabs }
+    if (own !== undefined && type === 'warning' && detail.code === 'storage_lost') own.leader.inform(own.tabs, event)
     // A stolen lock doesn't close the database: this tab follows the new leader.
     if (type === 'lock' && detail.state === 'lost') {
       if (own !== undefined) void this.#demote()

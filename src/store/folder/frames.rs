@@ -11,7 +11,7 @@ use crate::{
     error::{Error, Result},
     memory::room_for,
     ports::Files,
-    store::failure::corrupt,
+    store::failure::beyond_recovery,
 };
 
 const MAGIC: u32 = u32::from_le_bytes(*b"tdlk");
@@ -26,9 +26,6 @@ const WINDOW: usize = 1024 * 1024;
 const MOST_BYTES: u64 = 1 << 30;
 /// How many times a segment's size may be read for frames that turn out to be none: each magic may claim a long body.
 const MOST_WASTED: u64 = 4;
-
-/// The hint where the files can't be read, nor recovered.
-pub const RESTORE: &str = "Restore an exported snapshot, or a copy of the folder; deleteDatabase removes what is left";
 
 /// The kind of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -314,7 +311,7 @@ impl<'a> Frames<'a> {
     }
 
     fn is_hostile(&self) -> Error {
-        corrupt("The database's journal is damaged in too many places").hint(RESTORE).detail("file", self.name.clone())
+        beyond_recovery("The database's journal is damaged in too many places").detail("file", self.name.clone())
     }
 
     /// Returns whether the file ends with the beginning of a frame, which a killed process leaves.

@@ -3,7 +3,7 @@
 use std::{cell::Cell, ops::Bound, rc::Rc};
 
 use super::{
-    frames::{Frame, FrameKind, Frames, HEADER, MAGIC_BYTES, Place, RESTORE, segment_name, segment_number},
+    frames::{Frame, FrameKind, Frames, HEADER, MAGIC_BYTES, Place, segment_name, segment_number},
     packs::pack_number,
     state::{Records, State, bytes, get_key, put_key},
 };
@@ -12,7 +12,7 @@ use crate::{
     error::{Error, Result},
     format::{LayoutWriter, Reader},
     ports::{Files, LogKey, RESERVE, StoredRecord, write_with_reserve},
-    store::failure::{corrupt, lock_lost},
+    store::failure::{beyond_recovery, lock_lost},
 };
 
 /// The size of a disk's sector in bytes, or more.
@@ -210,8 +210,7 @@ impl Journal {
         match frame.kind {
             FrameKind::Start => Err(damaged(self.place.segment)),
             FrameKind::PutChunk | FrameKind::DeleteChunk => {
-                Err(corrupt("The database's journal has an invalid chunk id")
-                    .hint(RESTORE)
+                Err(beyond_recovery("The database's journal has an invalid chunk id")
                     .detail("file", segment_name(self.place.segment)))
             }
             _ => Ok(()),
@@ -464,7 +463,7 @@ impl Journal {
         let mut add = |key: LogKey, record: Vec<u8>| {
             // Readers continue after the last record, and would read the others before it again.
             if key <= newest {
-                return Err(corrupt("The database's journal has records out of order").hint(RESTORE));
+                return Err(beyond_recovery("The database's journal has records out of order"));
             }
             newest = key;
             length += record.len().max(1);
@@ -529,11 +528,11 @@ impl Journal {
 }
 
 fn damaged(segment: u64) -> Error {
-    corrupt("The beginning of the database's journal is damaged").hint(RESTORE).detail("file", segment_name(segment))
+    beyond_recovery("The beginning of the database's journal is damaged").detail("file", segment_name(segment))
 }
 
 fn missing() -> Error {
-    corrupt("The database's journal is missing: without it, the rest of its folder can't be read").hint(RESTORE)
+    beyond_recovery("The database's journal is missing: without it, the rest of its folder can't be read")
 }
 
 /// Returns whether these files have bytes that are written only when there is a journal: chunks, or the reserve.

@@ -390,6 +390,8 @@ struct DiskState {
     capacity: Cell<u64>,
     /// Whether files are open, which keeps others from opening them in a browser.
     open: Cell<bool>,
+    /// What is listed next, once: another process writes meanwhile.
+    listed_before: RefCell<Option<Vec<String>>>,
 }
 
 #[derive(Clone, Default)]
@@ -451,6 +453,11 @@ impl SimDisk {
         self.0.names.swap(&other.0.names);
         self.0.synced_names.swap(&other.0.synced_names);
         self.0.files.swap(&other.0.files);
+    }
+
+    /// Lists these names the next time.
+    pub fn list_once(&self, names: Vec<String>) {
+        self.0.listed_before.replace(Some(names));
     }
 
     /// Returns how many operations there were.
@@ -556,7 +563,8 @@ impl Files for SimDisk {
     }
 
     fn list(&self) -> Result<Vec<String>> {
-        Ok(self.0.names.borrow().keys().cloned().collect())
+        let before = self.0.listed_before.take();
+        Ok(before.unwrap_or_else(|| self.0.names.borrow().keys().cloned().collect()))
     }
 
     fn size(&self, name: &str) -> Result<Option<u64>> {
