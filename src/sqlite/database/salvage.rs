@@ -51,6 +51,11 @@ pub fn salvage(file: &PageFile, left: &TimeLeft) -> Result<Salvaged> {
     target.limit_values(file.bytes());
     target.set_defensive(false);
     target.enforce_foreign_keys(false)?;
+    // In larger pages, small tables would take more bytes than in the file.
+    if let Some(Value::Integer(bytes)) = source.value("PRAGMA page_size", &[])? {
+        target.exec(&format!("PRAGMA page_size = {bytes}; VACUUM"))?;
+        target.limit_size(salvaged.max_bytes())?;
+    }
     if let Some(Value::Text(encoding)) = source.value("PRAGMA encoding", &[])? {
         target.exec(&format!("PRAGMA encoding = '{encoding}'"))?;
     }

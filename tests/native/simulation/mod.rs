@@ -48,6 +48,8 @@ pub struct Shared {
     model: RefCell<Model>,
     /// Whether the disk was damaged, which may explain an otherwise wrong result.
     damaged: Cell<bool>,
+    /// Whether a power cut left parts of what wasn't synced, which looks like damage of the last commits.
+    torn: Cell<bool>,
     /// The recoveries since the last opening, and the reports of those that ended with one.
     recoveries: RefCell<Vec<Rc<OnceCell<RecoveryReport>>>>,
     /// Whether the disk is full at times, so that snapshots and log must be deleted.
@@ -176,6 +178,7 @@ fn run(seed: u64, mutation: Option<Mutation>) -> Met {
     let shared = Rc::new(Shared {
         model: RefCell::new(Model::new(platform.clock.now())),
         damaged: Cell::new(false),
+        torn: Cell::new(false),
         recoveries: RefCell::default(),
         // A disk that has stopped refuses all writes, too.
         crowded: chance.one_in(5) || disk.is_some(),
@@ -225,7 +228,8 @@ fn run(seed: u64, mutation: Option<Mutation>) -> Met {
         faulty.crash(crash);
         if let Some(disk) = &disk {
             if crash == Crash::Power {
-                disk.cut_power(&mut |limit| chance.below(limit));
+                let torn = disk.cut_power(&mut |limit| chance.below(limit));
+                shared.torn.set(shared.torn.get() || torn);
             }
             disk.restart();
         }

@@ -488,8 +488,10 @@ impl SimDisk {
         self.0.synced_names.borrow_mut().clear();
     }
 
-    /// Cuts the power: synced data stays. `chance` selects which other data stays: none, all, or parts.
-    pub fn cut_power(&self, chance: &mut dyn FnMut(u64) -> u64) {
+    /// Cuts the power: synced data stays. `chance` selects which other data stays: none, all, or parts. Returns whether parts
+    /// stayed.
+    pub fn cut_power(&self, chance: &mut dyn FnMut(u64) -> u64) -> bool {
+        let mut has_parts = false;
         for file in self.0.files.borrow_mut().iter_mut() {
             let synced = file.synced.len();
             match chance(3) {
@@ -497,6 +499,7 @@ impl SimDisk {
                 1 => {
                     let length = synced + chance((file.bytes.len().saturating_sub(synced) + 1) as u64) as usize;
                     file.bytes.truncate(length);
+                    has_parts |= length > synced;
                     for (at, byte) in file.bytes.iter_mut().enumerate().skip(synced) {
                         *byte *= (at / 64 % 2) as u8;
                     }
@@ -517,6 +520,7 @@ impl SimDisk {
                 }
             }
         }
+        has_parts
     }
 
     /// Restarts the machine.

@@ -171,6 +171,20 @@ fn an_unreadable_page_above_such_a_tree_is_written_again_in_time() {
 }
 
 #[test]
+fn small_tables_in_small_pages_are_copied() {
+    let file = PageFile::default();
+    let connection = Connection::open(&file).unwrap();
+    let table = |n: u32| format!("CREATE TABLE t{n}(x); INSERT INTO t{n} VALUES ({n});");
+    let tables: String = (0..40).map(table).collect();
+    connection.exec(&format!("PRAGMA page_size = 512; VACUUM; {tables}")).unwrap();
+    drop(connection);
+    let (salvaged, scratch) = in_time(&file);
+    assert_eq!(salvaged.missing, Vec::<String>::new());
+    assert_eq!(number(&scratch, "SELECT x FROM t39"), 39);
+    assert_eq!(number(&scratch, "PRAGMA page_size"), 512);
+}
+
+#[test]
 fn views_without_an_end_are_copied_and_not_run() {
     let (file, connection) = file();
     let endless = "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n) SELECT i FROM n";
