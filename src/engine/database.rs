@@ -253,9 +253,9 @@ impl Database {
         &self.inner.options
     }
 
-    /// Returns whether this opening made the database.
-    pub fn is_new(&self) -> bool {
-        self.inner.storage.epoch() == 1
+    /// Returns the stored id of the database, which a deleted one of the same name doesn't share.
+    pub fn id(&self) -> &str {
+        self.inner.storage.database_id()
     }
 
     /// Returns the mutex of the connection.

@@ -185,10 +185,10 @@ impl Core {
         }))
     }
 
-    /// Returns whether this opening made the database.
-    #[wasm_bindgen(js_name = isNew)]
-    pub fn is_new(&self) -> bool {
-        self.database.is_new()
+    /// Returns the stored id of the database, which a deleted one of the same name doesn't share.
+    #[wasm_bindgen(js_name = databaseId)]
+    pub fn database_id(&self) -> String {
+        self.database.id().to_owned()
     }
 
     /// Returns whether the database is empty, so that a seed would be used. Call this between `open` and `start`.

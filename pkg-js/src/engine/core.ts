@@ -85,8 +85,8 @@ export interface Core {
   connect(remote: CoreRemoteOptions): Promise<void>
   /** Returns whether there is no data yet, so that a seed is used. */
   wantsSeed(): boolean
-  /** Whether this opening made the database. */
-  isNew(): boolean
+  /** Returns the stored id of the database, which a deleted one of the same name doesn't share. */
+  databaseId(): string
   /** Fills a database without data, before `start`. */
   seed(bytes: Uint8Array): Promise<void>
   /** Runs the pending migrations and admits calls. When it rejects, the database is closed. */

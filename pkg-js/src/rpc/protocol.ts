@@ -65,8 +65,8 @@ export interface OpenRequest {
   readonly has: { readonly seed: boolean; readonly fetch: boolean }
   /** The types of events that have listeners. */
   readonly eventTypes: readonly string[]
-  /** In a shared database: the id of the tab that opens it, and of all live tabs; and whether that tab had the database open before. */
-  readonly tabs?: { readonly own: string; readonly alive: readonly string[]; readonly again: boolean }
+  /** In a shared database: the id of the tab that opens it, and of all live tabs. */
+  readonly tabs?: { readonly own: string; readonly alive: readonly string[] }
 }
 
 /** The arguments with which a worker moves a database. */

@@ -131,11 +131,6 @@ export class Server implements SessionHost {
       return this.connection
     }
     await bridge.open(instance, options, connect, await this.#folderOf?.(checked))
-    if (tabs?.again && this.connection?.core.isNew()) {
-      const message =
-        'The stored data of this database was deleted while it was open in tabs: they continue with a new database'
-      options.warn({ code: 'storage_lost', message })
-    }
     this.#open = true
     this.#becomeOpen()
   }

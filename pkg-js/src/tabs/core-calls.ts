@@ -5,6 +5,7 @@ import { bytes, callback, flag, list, maybe, number, object, text, type Validato
 type CoreCall =
   | Extract<keyof Core, `${'migrations' | 'snapshots' | 'sync'}${string}`>
   | 'cancel'
+  | 'databaseId'
   | 'dropCancel'
   | 'exportBytes'
   | 'exportSql'
@@ -29,6 +30,7 @@ const cancel = maybe(whole)
 /** The methods that other tabs may call; a new one needs an entry here. */
 export const coreCalls: Readonly<Record<CoreCall, ArgumentValidators>> = {
   cancel: once(whole),
+  databaseId: repeatable(),
   dropCancel: once(whole),
   exportBytes: repeatable(),
   exportSql: repeatable(),

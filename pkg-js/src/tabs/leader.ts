@@ -1,4 +1,3 @@
-import type { CoreEvent } from '../engine/core.js'
 import type { Message } from '../rpc/channel.js'
 import { serializeError } from '../rpc/serialized-error.js'
 import { checkCompatibility, rekeyed, type TabInfo, wrongSecret } from './compatibility.js'
@@ -36,8 +35,6 @@ export class Leader {
   readonly #onHandOver: () => void
   readonly #all: BroadcastChannel
   readonly #followers = new Map<string, AttachedFollower>()
-  /** The event that the stored data was deleted, for the tabs that had the database open. */
-  #loss: { readonly event: CoreEvent; readonly tabs: readonly string[] } | undefined
   #open = false
   #leaving = false
 
@@ -69,11 +66,6 @@ export class Leader {
   serve(): void {
     this.#open = true
     this.#announce()
-  }
-
-  /** Sends these tabs an event when they attach: that the database they had is deleted. */
-  inform(tabs: readonly string[], event: CoreEvent): void {
-    this.#loss = { event, tabs }
   }
 
   /** Stops the calls of all followers, because the engine is about to close. */
@@ -174,8 +166,6 @@ export class Leader {
       if (verdict === 'welcome') {
         client = this.#engine.attach(id, (message: Message) => post(channel, { term, message }))
         this.#send(channel, 'welcome')
-        const { event, tabs = [] } = this.#loss ?? {}
-        if (tabs.includes(id)) post(channel, { term, message: { id: 0, method: 'event', args: [event] } })
         return
       }
       if (verdict === 'handOver') this.#send(channel, 'soon')

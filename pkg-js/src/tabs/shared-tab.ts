@@ -32,8 +32,6 @@ interface LeaderState {
   readonly serving: ServingEngine
   /** Cancels the opening of the engine. */
   readonly opening: AbortController
-  /** The tabs that had the database open when the engine opened it. */
-  tabs: readonly string[]
 }
 
 /** How an opening of the engine meets another holder; what is missing is as the options say. */
@@ -67,6 +65,8 @@ export class SharedTab {
   #leaderState: LeaderState | undefined
   #followerState: { readonly follower: Follower; readonly queue: AbortController } | undefined
   #opened: { resolve(): void; reject(error: unknown): void } | undefined
+  /** The id of the database that served this tab last. */
+  #databaseId: string | undefined
   /** Whether an engine has ever served this tab; before that, a failure rejects the opening. */
   #wasServed = false
   #seeded = false
@@ -291,7 +291,6 @@ export class SharedTab {
       ),
       serving: new ServingEngine(engine.channel, this.#forwarding.ids, { recordsWrites: engine.mayDie, isOwn: true }),
       opening: new AbortController(),
-      tabs: [],
     }
     this.#leaderState = leaderState
     const lost = lock.lost.then(() => {
@@ -302,7 +301,6 @@ export class SharedTab {
     })
     try {
       const request = await this.#openingFor(meeting)
-      leaderState.tabs = request.tabs?.alive ?? []
       const { signal } = leaderState.opening
       const opened = Promise.race([engine.channel.ask('open', [request], { signal }), failed, lost])
       // Other tabs see this lock also while the opening blocks the thread; a former leader may still hold it.
@@ -329,7 +327,7 @@ export class SharedTab {
       encryption: this.#encryption,
       has: { ...has, seed: has.seed && !this.#seeded && !this.#wasServed },
       eventTypes: [...this.#forwarding.eventTypes],
-      tabs: { own: this.#id, alive, again: this.#wasServed },
+      tabs: { own: this.#id, alive },
     }
   }
 
@@ -381,9 +379,7 @@ export class SharedTab {
       this.#closeEngine(leaderState).catch(() => {}),
       new Promise((resolve) => setTimeout(resolve, 1000)),
     ])
-    await this.#dropEngine()
-    this.#lock = undefined
-    if (!this.#ended) this.#follow()
+    await this.#stepDown()
   }
 
   /** Hands over to another tab, whose app is newer or which changes the secret: closes the engine, then follows. */
@@ -393,13 +389,17 @@ export class SharedTab {
     this.#forwarding.pendingCalls.pause()
     await this.#closeEngine(leaderState).catch(() => {})
     if (this.#leaderState !== leaderState) return
+    await this.#stepDown()
+  }
+
+  /** Ends the engine, and follows: in the queue for the leader lock, behind the other tabs. */
+  async #stepDown(): Promise<void> {
     const lock = this.#lock
     await this.#dropEngine()
     this.#lock = undefined
-    if (this.#ended) return
-    // Following queues for the leader lock again, behind the other tabs.
+    // Also when only the engine's lock was stolen, by a call that leads no tabs.
     lock?.release()
-    this.#follow()
+    if (!this.#ended) this.#follow()
   }
 
   /** Handles a crash of the engine's worker: another worker opens the database. */
@@ -440,7 +440,6 @@ export class SharedTab {
       return
     }
     const own = this.#leaderState?.serving === serving ? this.#leaderState : undefined
-    if (own !== undefined && type === 'warning' && detail.code === 'storage_lost') own.leader.inform(own.tabs, event)
     // A stolen lock doesn't close the database: this tab follows the new leader.
     if (type === 'lock' && detail.state === 'lost') {
       if (own !== undefined) void this.#demote()
@@ -461,5 +460,20 @@ export class SharedTab {
       this.#opened?.resolve()
       this.#opened = undefined
     })
+    void this.#noticeLoss(serving)
+  }
+
+  /** Warns when this engine has another database than the one that served this tab before, which was deleted. */
+  async #noticeLoss({ channel }: ServingEngine): Promise<void> {
+    const before = this.#databaseId
+    try {
+      this.#databaseId = (await channel.ask('core', ['databaseId'])) as string
+    } catch {
+      return // the next engine is asked
+    }
+    if (before === undefined || this.#databaseId === before) return
+    const message =
+      'The stored data of this database was deleted while it was open in tabs: they continue with a new database'
+    this.channel.notify('event', [{ type: 'warning', detail: { code: 'storage_lost', message } }])
   }
 }
