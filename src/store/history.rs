@@ -146,7 +146,18 @@ impl Storage {
         let states = self.states(reach.lsn).await?;
         let point = |state: &StoredPoint| Some(HistoryPoint { lsn: state.lsn, at: state.at?, bytes: state.bytes });
         let reached = first_in(&states, reach.time).map_or(&[][..], |first| &states[first..]);
-        Ok((first_of(&states, reach.time), reached.iter().filter_map(point).collect()))
+        // Behind a record that can't be read, the log continues only from a later manifest: from this lsn on.
+        let (manifests, mut least) = (self.manifests(), 0);
+        let is_whole = |state: &&StoredPoint| {
+            match (state.at, state.generation) {
+                (None, _) => least = u64::MAX,
+                (_, 0) => least = least.min(state.lsn.saturating_sub(1)),
+                _ => {}
+            }
+            let bases = least.min(state.lsn)..=state.lsn;
+            least == 0 || manifests.iter().any(|base| bases.contains(&base.lsn))
+        };
+        Ok((first_of(&states, reach.time), reached.iter().filter(is_whole).filter_map(point).collect()))
     }
 
     /// Returns whether the log continues from the manifest.
@@ -177,7 +188,11 @@ impl Storage {
         let mut seen = start_lsn;
         let mut take = |key: LogKey, bytes| {
             let record = LogRecord::decode(key, bytes);
-            if key.0 > seen + 1 || record.is_none() {
+            if key.0 == seen && record.is_none() {
+                // One of several parts of a commit.
+                states.retain(|state| state.lsn != seen || state.generation > 0);
+                states.push(StoredPoint::unreadable(seen));
+            } else if key.0 > seen + 1 || record.is_none() {
                 states.push(StoredPoint::unreadable(seen + 1));
             }
             if let Some(LogRecord { header, .. }) = record

@@ -236,19 +236,25 @@ export class Bridge {
   }
 }
 
+/** How often it is looked whether the browser has removed the open files, in milliseconds. */
+const lookEveryMs = 2000
+
 /**
- * Wraps the calls that must first look whether the browser has removed the open files: a flush and a snapshot would promise what is stored
- * nowhere, and closing such files would never end. `close` rejects when it is the one that finds out.
+ * Looks again and again whether the browser has removed the open files, as it does when the user clears the data of the site: their handles
+ * don't show it. Calls that would promise what is stored nowhere look first, and `close`, which would never end. It rejects when it is the
+ * one that finds out.
  */
 function lookFirst(core: Core, folder: CoreFolder | undefined): void {
   if (folder?.look === undefined) return
   // A worker that has ended can't look: the call itself reports why.
   const look = async () => ((await folder.look?.().catch(() => true)) === false ? core.loseFiles() : undefined)
+  const looking = setInterval(look, lookEveryMs)
   const { flush, snapshotsCreate, health, close } = core
   core.flush = () => look().then(() => flush.call(core))
   core.snapshotsCreate = (options) => look().then(() => snapshotsCreate.call(core, options))
   core.health = (thresholds) => look().then(() => health.call(core, thresholds))
   core.close = async () => {
+    clearInterval(looking)
     const lost = await look()
     await close.call(core)
     if (lost !== undefined) throw lost

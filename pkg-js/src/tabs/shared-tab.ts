@@ -38,7 +38,7 @@ interface LeaderState {
 type Meeting = Partial<Pick<OpenRequest['checked'], 'onBusy' | 'lockTimeoutMs'>>
 
 /** The codes of an opening that may succeed later. */
-const busyCodes = ['lock_timeout', 'database_in_use', 'storage_blocked'] as const
+const busyCodes = ['lock_timeout', 'database_in_use', 'storage_blocked', 'lock_lost'] as const
 
 /**
  * One tab of a shared database, between the page and the serving engine. To the page it behaves like a worker, with the same messages. It
@@ -338,7 +338,9 @@ export class SharedTab {
     if (meeting.lockTimeoutMs !== undefined && isTidelockError(error, 'lock_timeout') && !this.#ended)
       return this.#lead(lock, {})
     const busy = busyCodes.some((code) => isTidelockError(error, code))
-    if (this.#wasServed && busy && !this.#ended) return this.#lead(lock, { onBusy: 'wait' })
+    // A deletion by force takes the storage away from an opening, before its lock.
+    const mayBeDeleted = isTidelockError(error, 'storage_unavailable') && !this.#crashes.record()
+    if (this.#wasServed && (busy || mayBeDeleted) && !this.#ended) return this.#lead(lock, { onBusy: 'wait' })
     this.#fail(error)
   }
 

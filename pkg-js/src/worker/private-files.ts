@@ -4,9 +4,6 @@ import type { CoreFiles } from '../engine/core.js'
 
 // The files of one database in the browser's private file system, for `storage: 'opfs'`. Only dedicated workers have these handles.
 
-/** How many milliseconds after a write the files are looked for by name: at most one look in this time, and none without writes. */
-const lookAfterMs = 2000
-
 /** The access handle of an open file. */
 interface AccessHandle {
   getSize(): number
@@ -29,7 +26,6 @@ export class PrivateFiles implements CoreFiles {
   #connected = false
   /** Whether the browser has removed the open files, as it does when the user clears the data of the site. */
   #lost = false
-  #looking: ReturnType<typeof setTimeout> | undefined
   /** The removals under way. */
   #removed: Promise<unknown> = Promise.resolve()
 
@@ -171,10 +167,6 @@ export class PrivateFiles implements CoreFiles {
       if (count === 0) throw new DOMException('The browser wrote no more bytes', 'QuotaExceededError')
       written += count
     }
-    this.#looking ??= setTimeout(() => {
-      this.#looking = undefined
-      this.look()
-    }, lookAfterMs)
   }
 
   truncate(name: string, bytes: number): void {
@@ -213,8 +205,6 @@ export class PrivateFiles implements CoreFiles {
   }
 
   close(): void {
-    clearTimeout(this.#looking)
-    this.#looking = undefined
     // Lost ones are closed by the end of this worker.
     if (!this.#lost) for (const handle of this.#open.values()) handle.close()
     this.#open.clear()

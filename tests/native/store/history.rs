@@ -198,6 +198,24 @@ fn a_damaged_snapshot_is_skipped_and_a_damaged_log_is_reported() {
 }
 
 #[test]
+fn the_history_has_no_states_behind_a_damaged_record() {
+    let mut machine = Machine::new();
+    let (page, times) = with_two_snapshots(&mut machine);
+    let lsn = page.storage.manifests()[0].lsn;
+    machine.damage(|contents| contents.log.insert((lsn + 1, 0), vec![]));
+    let snapshots = page.snapshots.clone();
+    let points = machine.sim.run(async move { snapshots.history(1000).await }).unwrap().points;
+    let listed: Vec<Timestamp> = points.iter().map(|point| point.at).filter(|at| *at >= times[0]).collect();
+    assert!(
+        listed.iter().eq(times.iter().filter(|at| !times[3..5].contains(at))),
+        "with the state of the second snapshot"
+    );
+    for at in listed {
+        load_at(&mut machine, &page, at).expect("can be restored");
+    }
+}
+
+#[test]
 fn a_damaged_snapshot_does_not_shorten_history() {
     let mut machine = Machine::new();
     let (page, times) = with_two_snapshots(&mut machine);
