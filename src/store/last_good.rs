@@ -35,7 +35,7 @@ pub struct RecoveryReport {
     pub recovered_to: Option<Timestamp>,
     /// The number of stored batches of commits that could not be applied.
     pub lost_batches: u64,
-    /// The quarantined range of the log, which is kept for seven days; `null`: nothing was lost.
+    /// The quarantined range of the log, which is kept for seven days; `null`: all of the log was used.
     pub quarantined: Option<LogRange>,
     /// The size of the recovered database in bytes.
     pub bytes: u64,

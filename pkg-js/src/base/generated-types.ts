@@ -590,7 +590,7 @@ export interface RecoveryReport {
   readonly recoveredTo: string | null
   /** The number of stored batches of commits that could not be applied. */
   readonly lostBatches: number
-  /** The quarantined range of the log, which is kept for seven days; `null`: nothing was lost. */
+  /** The quarantined range of the log, which is kept for seven days; `null`: all of the log was used. */
   readonly quarantined: LogRange | null
   /** The size of the recovered database in bytes. */
   readonly bytes: number

@@ -50,6 +50,8 @@ export class Bridge {
   #connection: DirectConnection | undefined
   #release: (() => void) | undefined
   #trap: TidelockError | undefined
+  /** The timer that looks for the files of the open database. */
+  #looking: ReturnType<typeof setInterval> | undefined
   readonly #waiting = new Waiting()
 
   constructor(checked: CoreOptions, opening: BridgeOptions, callbacks: EngineCallbacks) {
@@ -81,7 +83,7 @@ export class Bridge {
       const host = this.#host(instance)
       const opening = folder === undefined ? Core.open(checked, host) : Core.openFolder(checked, host, folder)
       const core = await this.#unlessTrapped(opening)
-      lookFirst(core, folder)
+      this.#looking = lookFirst(core, folder)
       const onDead = (error: TidelockError) => {
         this.#letGo()
         options.onDead(error)
@@ -100,6 +102,7 @@ export class Bridge {
       }
       return connection
     } catch (error) {
+      clearInterval(this.#looking)
       // An aborted opening leaves its files open.
       if (folder?.isPrivate) folder.abandon()
       throw options.refine(this.#trap ?? toTidelockError(error))
@@ -205,7 +208,10 @@ export class Bridge {
     const callbacks = this.#callbacks
     return {
       // In a microtask: a listener may call the database, which must not re-enter the wasm instance.
-      emit: (event) => queueMicrotask(() => callbacks.handle(event)),
+      emit: (event) => {
+        if (event.type === 'close') clearInterval(this.#looking)
+        queueMicrotask(() => callbacks.handle(event))
+      },
       locked: (release) => {
         const abandon = this.#release
         this.#release = () => {
@@ -230,6 +236,7 @@ export class Bridge {
   }
 
   #letGo(): void {
+    clearInterval(this.#looking)
     const release = this.#release
     this.#release = undefined
     if (release !== undefined) callUser(release)
@@ -242,21 +249,21 @@ const lookEveryMs = 2000
 /**
  * Looks again and again whether the browser has removed the open files, as it does when the user clears the data of the site: their handles
  * don't show it. Calls that would promise what is stored nowhere look first, and `close`, which would never end. It rejects when it is the
- * one that finds out.
+ * one that finds out. Returns the timer.
  */
-function lookFirst(core: Core, folder: CoreFolder | undefined): void {
-  if (folder?.look === undefined) return
+function lookFirst(core: Core, folder: CoreFolder | undefined): ReturnType<typeof setInterval> | undefined {
+  if (folder?.look === undefined) return undefined
   // A worker that has ended can't look: the call itself reports why.
   const look = async () => ((await folder.look?.().catch(() => true)) === false ? core.loseFiles() : undefined)
-  const looking = setInterval(look, lookEveryMs)
   const { flush, snapshotsCreate, health, close } = core
   core.flush = () => look().then(() => flush.call(core))
   core.snapshotsCreate = (options) => look().then(() => snapshotsCreate.call(core, options))
   core.health = (thresholds) => look().then(() => health.call(core, thresholds))
   core.close = async () => {
-    clearInterval(looking)
     const lost = await look()
     await close.call(core)
     if (lost !== undefined) throw lost
   }
+  // One may end after the closing.
+  return setInterval(() => void look().catch(() => {}), lookEveryMs)
 }
