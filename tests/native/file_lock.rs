@@ -299,6 +299,23 @@ fn an_owner_that_was_taken_for_dead_learns_that_it_lost_the_lock() {
     });
 }
 
+#[test]
+fn a_lock_that_another_process_took_ends() {
+    let (mut world, scratch) = (World::new(), Scratch::new("taken"));
+    let processes = Others::default();
+    let (one, two) = (processes.with(1, "a"), processes.with(2, "b"));
+    let (first, second) = (scratch.lock(&world, one.clone()), scratch.lock(&world, two));
+    world.sim.run(async move {
+        let held = first.acquire("shop", Acquire::IfAvailable).await.unwrap().unwrap();
+        let ended = held.ended();
+        one.end();
+        let taken = second.acquire("shop", Acquire::IfAvailable).await.unwrap().unwrap();
+        assert!(ended.await, "it was replaced");
+        taken.release().await;
+        held.release().await;
+    });
+}
+
 /// A disk that lets a process be slow: a file that it reads is still empty the first time, or others work before it creates
 /// its own. A full one has room for a file only while the reserve is empty.
 struct Slow {
