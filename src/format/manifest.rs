@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::{Reader, begin, body, finish};
+use super::{LayoutWriter, Reader, begin, body, finish};
 use crate::{ports::ChunkId, time::Timestamp};
 
 /// Whether users see the manifest as a snapshot.
@@ -65,9 +65,12 @@ pub struct Manifest {
     pub chunk_size: u32,
     /// The chunks in order. Shared, since manifests are copied often and may have thousands.
     pub chunks: Rc<[ChunkRef]>,
+    /// The first chunk with its bits inverted, so that it has a record of its own: without the schema in the first chunk, no row
+    /// of the others can be read. `None` for an empty database, and in older manifests.
+    pub first_copy: Option<ChunkRef>,
     /// SHA-256 over the chunks' SHA-256 (32 bytes each) in order, 64 hex digits.
     pub sha256: String,
-    /// Bytes of the chunks that this manifest stored first.
+    /// Bytes of the chunks that this manifest stored first, without the copy.
     pub stored_bytes: u64,
     /// Checkpoint or snapshot.
     pub kind: ManifestKind,
@@ -84,9 +87,14 @@ pub struct Manifest {
 }
 
 impl Manifest {
+    /// Returns all chunks that must be stored: the chunks, and the copy of the first one.
+    pub fn stored_chunks(&self) -> impl Iterator<Item = &ChunkRef> {
+        self.chunks.iter().chain(&self.first_copy)
+    }
+
     /// Encodes the manifest for storage.
     pub fn encode(&self) -> Vec<u8> {
-        let mut writer = begin(256 + 80 * self.chunks.len());
+        let mut writer = begin(256 + 80 * (self.chunks.len() + 1));
         writer.u64(self.generation);
         writer.u32(self.format);
         writer.u64(self.lsn);
@@ -110,11 +118,8 @@ impl Manifest {
         writer.optional(self.schema_version.as_ref());
         writer.text(&self.compression);
         writer.u32(self.verified.into());
-        writer.list(self.chunks.iter(), |writer, chunk| {
-            writer.text(&chunk.id);
-            writer.u64(chunk.check);
-            writer.u32(chunk.stored);
-        });
+        writer.list(self.chunks.iter(), write_chunk);
+        writer.list(self.first_copy.iter(), write_chunk);
         finish(writer)
     }
 
@@ -147,9 +152,17 @@ impl Manifest {
             compression: reader.text()?,
             verified: reader.flag()?,
             chunks: reader.list(read_chunk)?.into(),
+            first_copy: if reader.0.is_empty() { None } else { reader.list(read_chunk)?.pop() },
         };
-        (manifest.generation == generation).then_some(manifest)
+        let is_sound = manifest.first_copy.is_none() || !manifest.chunks.is_empty();
+        (manifest.generation == generation && is_sound).then_some(manifest)
     }
+}
+
+fn write_chunk(writer: &mut LayoutWriter, chunk: &ChunkRef) {
+    writer.text(&chunk.id);
+    writer.u64(chunk.check);
+    writer.u32(chunk.stored);
 }
 
 fn read_chunk(reader: &mut Reader<'_>) -> Option<ChunkRef> {

@@ -69,6 +69,7 @@ mod tests {
             generation: 2,
             format: FORMAT,
             chunks: [chunk("a"), chunk("0")].into(),
+            first_copy: Some(chunk("b")),
             kind: ManifestKind::Imported,
             label: Some(String::new()),
             verified: true,
@@ -88,6 +89,20 @@ mod tests {
         assert_eq!(Manifest::decode(2, &manifest().encode()), Some(manifest()));
         let LogRecord { header, pages, bytes, .. } = record();
         assert_eq!(LogRecord::decode((4, 1), header.encode(&pages, &bytes)), Some(record()));
+    }
+
+    #[test]
+    fn a_copy_without_a_first_chunk_is_none() {
+        assert_eq!(Manifest::decode(2, &Manifest { chunks: [].into(), ..manifest() }.encode()), None);
+    }
+
+    #[test]
+    fn a_manifest_from_before_the_copies_has_none() {
+        let mut encoded = Manifest { first_copy: None, ..manifest() }.encode();
+        encoded.truncate(encoded.len() - 4);
+        let checksum = checksum(&encoded[8..]);
+        encoded[..8].copy_from_slice(&checksum.to_le_bytes());
+        assert_eq!(Manifest::decode(2, &encoded), Some(Manifest { first_copy: None, ..manifest() }));
     }
 
     #[test]
@@ -138,8 +153,13 @@ mod tests {
     #[test]
     fn a_chunk_by_another_name_is_none() {
         for id in ["", "../x", &"AB".repeat(32), &"ab".repeat(33)] {
-            let chunks = [ChunkRef { id: (*id).to_owned(), check: 0, stored: 0 }].into();
-            assert_eq!(Manifest::decode(2, &Manifest { chunks, ..manifest() }.encode()), None);
+            let chunk = ChunkRef { id: (*id).to_owned(), check: 0, stored: 0 };
+            for manifest in [
+                Manifest { chunks: [chunk.clone()].into(), ..manifest() },
+                Manifest { first_copy: Some(chunk), ..manifest() },
+            ] {
+                assert_eq!(Manifest::decode(2, &manifest.encode()), None);
+            }
         }
     }
 }

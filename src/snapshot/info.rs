@@ -19,7 +19,7 @@ pub struct SnapshotInfo {
     pub created_at: Timestamp,
     /// The database's size in bytes.
     pub bytes: u64,
-    /// The bytes that it added to the storage; unchanged chunks are shared.
+    /// The bytes that it added to the storage, without the copy of its first 64 KiB; unchanged chunks are shared.
     pub stored_bytes: u64,
     /// SHA-256 over the chunks' SHA-256 in order, 64 hex digits.
     pub sha256: String,

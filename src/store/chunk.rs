@@ -33,6 +33,12 @@ pub fn digest(chunks: &[ChunkRef]) -> String {
     hex(&hash.finalize())
 }
 
+/// Returns the bytes with all bits inverted: those of a copy that is stored as a chunk of its own.
+pub fn inverted(mut plain: Vec<u8>) -> Vec<u8> {
+    plain.iter_mut().for_each(|byte| *byte = !*byte);
+    plain
+}
+
 /// Returns the stored form; compressed only if that is smaller.
 pub fn encode(plain: &[u8], compress: bool) -> Vec<u8> {
     if compress {
@@ -54,6 +60,12 @@ pub fn encode(plain: &[u8], compress: bool) -> Vec<u8> {
 /// Returns the plain bytes of a stored form if they are those of a manifest; `None` when they are damaged.
 pub fn intact(stored: &[u8], plain_length: usize, check: u64) -> Option<Vec<u8>> {
     intact_into(stored, plain_length, check, Vec::new())
+}
+
+/// Returns the plain bytes of a chunk from the stored form of its copy, or those of the copy from the chunk; `None` when they are
+/// damaged.
+pub fn from_other(stored: &[u8], length: usize, other: &ChunkRef, this: &ChunkRef) -> Option<Vec<u8>> {
+    intact(stored, length, other.check).map(inverted).filter(|plain| checksum(plain) == this.check)
 }
 
 /// Does the same as [`intact`] in the memory of `buffer`, whose bytes don't matter.

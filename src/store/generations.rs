@@ -86,9 +86,16 @@ pub struct Staged {
     page_size: u32,
     db_bytes: u64,
     chunks: Vec<ChunkRef>,
+    first_copy: Option<ChunkRef>,
     stored_bytes: u64,
     compress: bool,
     verified: bool,
+}
+
+impl Staged {
+    fn add(&mut self, chunk: ChunkRef, is_copy: bool) {
+        if is_copy { self.first_copy = Some(chunk) } else { self.chunks.push(chunk) }
+    }
 }
 
 impl Storage {
@@ -131,9 +138,8 @@ impl Storage {
     ) -> Result<Staged> {
         let inner = &*self.0;
         let (manifests, imported) = (self.manifests(), self.imported());
-        let mut in_base: Set<&ChunkId> =
-            base.iter().flat_map(|base| base.chunks.iter()).map(|chunk| &chunk.id).collect();
-        let all = manifests.iter().chain(&imported).flat_map(|manifest| manifest.chunks.iter());
+        let mut in_base: Set<&ChunkId> = base.iter().flat_map(Manifest::stored_chunks).map(|chunk| &chunk.id).collect();
+        let all = manifests.iter().chain(&imported).flat_map(Manifest::stored_chunks);
         let older: Set<&ChunkId> = all.map(|chunk| &chunk.id).collect();
         let mut known = Set::default();
         let db_bytes = source.bytes();
@@ -142,24 +148,27 @@ impl Storage {
             page_size: source.page_size(),
             db_bytes,
             chunks: Vec::new(),
+            first_copy: None,
             stored_bytes: 0,
             compress,
             verified: read_back,
         };
         let mut writes = Vec::new();
         let mut written = Vec::new();
-        for index in 0..db_bytes.div_ceil(CHUNK_SIZE as u64) as usize {
+        let count = db_bytes.div_ceil(CHUNK_SIZE as u64) as usize;
+        let copy = (count > 0).then_some((0, true));
+        for (index, is_copy) in (0..count).map(|index| (index, false)).chain(copy) {
             let length = chunk_length(db_bytes, index);
             // Truncating a file touches no page: a shorter last chunk differs only in its length.
             let unchanged = base
                 .as_ref()
                 .filter(|base| chunk_length(base.db_bytes, index) == length)
                 .filter(|_| !inner.stale.borrow().contains(index as u32))
-                .and_then(|base| base.chunks.get(index));
+                .and_then(|base| if is_copy { base.first_copy.as_ref() } else { base.chunks.get(index) });
             if let Some(unchanged) = unchanged {
                 let is_read = read_back && self.is_due(index);
                 if !is_read || self.is_stored(unchanged, length).await? {
-                    staged.chunks.push(unchanged.clone());
+                    staged.add(unchanged.clone(), is_copy);
                     continue;
                 }
                 in_base.retain(|id| *id != &unchanged.id);
@@ -170,7 +179,10 @@ impl Storage {
                 self.put_chunks(std::mem::take(&mut writes), std::mem::take(&mut written), read_back).await?;
                 room_for(4 * CHUNK_SIZE as u64)?;
             }
-            let plain = source.chunk(index as u32)?;
+            let mut plain = source.chunk(index as u32)?;
+            if is_copy {
+                plain = chunk::inverted(plain);
+            }
             let (id, check) = (chunk::id(&plain), checksum(&plain));
             if !known.contains(&id)
                 && !in_base.contains(&id)
@@ -178,17 +190,17 @@ impl Storage {
                 && let Some(stored) = self.intact_chunk(&id, plain.len(), check).await?
             {
                 known.insert(id.clone());
-                staged.chunks.push(ChunkRef { id, check, stored });
+                staged.add(ChunkRef { id, check, stored }, is_copy);
                 continue;
             }
             let bytes = chunk::encode(&plain, compress);
             let reference = ChunkRef { id, check, stored: bytes.len() as u32 };
             if !in_base.contains(&reference.id) && known.insert(reference.id.clone()) {
-                staged.stored_bytes += bytes.len() as u64;
+                staged.stored_bytes += if is_copy { 0 } else { bytes.len() as u64 };
                 written.push((reference.id.clone(), checksum(&bytes)));
                 writes.push(Write::Put(records::chunk_key(&*inner.store(), &reference.id), bytes));
             }
-            staged.chunks.push(reference);
+            staged.add(reference, is_copy);
             if writes.len() * CHUNK_SIZE >= SLICE_BYTES {
                 self.put_chunks(std::mem::take(&mut writes), std::mem::take(&mut written), read_back).await?;
             }
@@ -240,7 +252,7 @@ impl Storage {
             // A reused chunk may be the damaged one, so the next attempt stores all of them.
             *self.0.base.borrow_mut() = None;
         }
-        contents.map(PageFile::new)
+        contents.map(|loaded| PageFile::new(loaded.contents))
     }
 
     /// Writes the manifest of staged chunks; its transaction checks that all of them are stored.
@@ -268,7 +280,7 @@ impl Storage {
         // A generation is never used twice, even when its transaction failed.
         inner.generation.set(manifest.generation);
         let store = inner.store();
-        let required = staged.chunks.iter().map(|chunk| store.stored_id(&chunk.id)).collect();
+        let required = manifest.stored_chunks().map(|chunk| store.stored_id(&chunk.id)).collect();
         inner.manifests_in_doubt.set(true);
         let number = |head: &mut Head| head.generation = head.generation.max(manifest.generation);
         writes.push(records::put_manifest(&manifest));
@@ -305,6 +317,7 @@ impl Storage {
             db_bytes: staged.db_bytes,
             chunk_size: CHUNK_SIZE as u32,
             chunks: staged.chunks.as_slice().into(),
+            first_copy: staged.first_copy.clone(),
             sha256: chunk::digest(&staged.chunks),
             stored_bytes: staged.stored_bytes,
             kind: tag.kind,
@@ -330,9 +343,13 @@ impl Storage {
     /// errors.
     pub async fn load(&self, generation: u64) -> Result<PageFile> {
         let manifest = self.stored_manifest(generation).await?;
-        let contents = recovery::load(&self.0.paging, &manifest, ChunkCheck::Full).await;
-        self.note_damage(generation, contents.as_ref().is_err_and(|error| error.is(ErrorCode::SnapshotCorrupt)));
-        contents.map(PageFile::new)
+        let loaded = recovery::load(&self.0.paging, &manifest, ChunkCheck::Full).await;
+        let is_damaged = match &loaded {
+            Ok(loaded) => loaded.lacks_copy,
+            Err(error) => error.is(ErrorCode::SnapshotCorrupt),
+        };
+        self.note_damage(generation, is_damaged);
+        loaded.map(|loaded| PageFile::new(loaded.contents))
     }
 
     /// Reads one generation and returns its contents with all defects found; none for an intact one.
@@ -346,9 +363,9 @@ impl Storage {
             manifest => manifest?,
         };
         let mut damage = Vec::new();
-        let contents = recovery::read(&self.0.paging, &manifest, ChunkCheck::Full, &mut damage).await?;
-        self.note_damage(generation, !damage.is_empty());
-        Ok((PageFile::new(contents), damage))
+        let loaded = recovery::read(&self.0.paging, &manifest, ChunkCheck::Full, &mut damage).await?;
+        self.note_damage(generation, loaded.lacks_copy || !damage.is_empty());
+        Ok((PageFile::new(loaded.contents), damage))
     }
 
     async fn stored_manifest(&self, generation: u64) -> Result<Manifest> {

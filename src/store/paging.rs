@@ -10,7 +10,7 @@ use super::{chunk, log::chunk_length};
 use crate::{
     collections::Set,
     error::{Error, ErrorCode, Result},
-    format::Manifest,
+    format::{ChunkRef, Manifest},
     ports::{ChunkId, Store},
     sqlite::{FileContents, Image, PagedBytes, StoredPages, paged},
 };
@@ -121,16 +121,21 @@ fn stored_pages(paging: &PagingInner, manifest: &Manifest) -> Rc<dyn StoredPages
 #[inline(never)]
 fn chunks_in_use(paging: &PagingInner) -> Set<ChunkId> {
     let in_use: Vec<Rc<StoredManifest>> = paging.in_use.borrow().iter().filter_map(Weak::upgrade).collect();
-    let chunks = in_use.iter().flat_map(|stored| stored.manifest.chunks.iter());
+    let chunks = in_use.iter().flat_map(|stored| stored.manifest.stored_chunks());
     black_box(chunks.map(|chunk| chunk.id.clone()).collect())
 }
 
-/// Describes the first chunk of a manifest that isn't among the `stored` ones.
+/// Describes the first chunk of a manifest that isn't among the `stored` ones, and returns whether of the very first one only the
+/// copy is, which counts for it.
 #[inline(never)]
-pub(super) fn first_missing(store: &dyn Store, manifest: &Manifest, stored: Vec<ChunkId>) -> Option<String> {
+pub(super) fn first_missing(store: &dyn Store, manifest: &Manifest, stored: Vec<ChunkId>) -> (Option<String>, bool) {
     let stored: Set<ChunkId> = stored.into_iter().collect();
-    let missing = manifest.chunks.iter().position(|chunk| !stored.contains(&store.stored_id(&chunk.id)));
-    black_box(missing.map(|index| chunk_damage(manifest, index, true)))
+    let is_stored = |chunk: &ChunkRef| stored.contains(&store.stored_id(&chunk.id));
+    let has_copy = manifest.first_copy.as_ref().is_some_and(is_stored);
+    let needs_copy = has_copy && !is_stored(&manifest.chunks[0]);
+    let from = usize::from(needs_copy);
+    let missing = manifest.chunks[from..].iter().position(|chunk| !is_stored(chunk));
+    black_box((missing.map(|index| chunk_damage(manifest, from + index, true)), needs_copy))
 }
 
 /// Describes a chunk that is missing or damaged.
@@ -158,17 +163,21 @@ impl StoredPages for StoredManifest {
 
     fn chunk_into(&self, index: u32, buffer: Vec<u8>) -> Result<Vec<u8>> {
         let expected = &self.manifest.chunks[index as usize];
-        let store = self.store.borrow().clone();
-        let stored = store.chunk_now(&store.stored_id(&expected.id), self.buffer.take())?;
         let length = chunk_length(self.manifest.db_bytes, index as usize);
-        let intact = |stored| chunk::intact_into(stored, length, expected.check, buffer);
-        let plain = stored.as_deref().and_then(intact).ok_or_else(|| {
-            let what = chunk_damage(&self.manifest, index as usize, stored.is_none());
+        let store = self.store.borrow().clone();
+        let read = |id| store.chunk_now(&store.stored_id(id), self.buffer.take());
+        let stored = read(&expected.id)?;
+        let is_missing = stored.is_none();
+        let mut plain = stored.as_deref().and_then(|stored| chunk::intact_into(stored, length, expected.check, buffer));
+        self.buffer.set(stored.unwrap_or_default());
+        if let Some(copy) = self.manifest.first_copy.as_ref().filter(|_| index == 0 && plain.is_none()) {
+            plain = read(&copy.id)?.and_then(|stored| chunk::from_other(&stored, length, copy, expected));
+        }
+        plain.ok_or_else(|| {
+            let what = chunk_damage(&self.manifest, index as usize, is_missing);
             Error::new(ErrorCode::DatabaseCorrupt, what).hint(
                 "Close the database and call recover(name), which opens the last good state; an export may still work",
             )
-        })?;
-        self.buffer.set(stored.unwrap_or_default());
-        Ok(plain)
+        })
     }
 }

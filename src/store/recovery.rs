@@ -52,6 +52,7 @@ impl Recovered {
             end: Position::default(),
             committed: Timestamp::default(),
             damaged: Vec::new(),
+            lacks_copy: false,
             lacks: false,
             skipped: 0,
             broken: None,
@@ -93,6 +94,8 @@ pub(super) struct Rebuilt {
     pub committed: Timestamp,
     /// The generations of newer manifests that are damaged and could not serve as the base.
     pub damaged: Vec<u64>,
+    /// Whether the base has only one of its first chunk and that one's copy.
+    pub lacks_copy: bool,
     /// Whether one of the damaged manifests was a barrier, so that the contents lack the batches after it.
     pub lacks: bool,
     /// The number of valid batches that the contents lack.
@@ -208,10 +211,15 @@ pub(super) async fn read_valid(
     let state = rebuild(paging, &mut bases, until, least, head_epoch).await?;
     damaged.extend(state.damaged.iter().copied());
     let used = state.base.as_ref().map_or(0, |base| base.generation);
+    if state.lacks_copy {
+        damaged.insert(used);
+    }
     let reported = damaged.iter().filter(|_| from.is_none());
     let warnings = reported.map(|generation| Warning {
         code: WarningCode::SnapshotCorrupt,
-        message: if *generation < used {
+        message: if *generation == used {
+            format!("the first chunk of snapshot {generation} is damaged; its copy was read, and the data is complete")
+        } else if *generation < used {
             format!("snapshot {generation} is damaged, and isn't listed any more; the data is complete. Take another snapshot")
         } else if state.lacks {
             format!("snapshot {generation} is damaged; data stored only in it is lost")
@@ -281,12 +289,14 @@ pub(super) async fn rebuild(
         from: Position::default(),
         contents: paging.empty(),
         damaged: Vec::new(),
+        lacks_copy: false,
         barrier: u64::MAX,
     };
     for manifest in bases {
         match load(paging, manifest, if exact { ChunkCheck::Full } else { ChunkCheck::Quick }).await {
             Ok(loaded) => {
-                (start.base, start.from, start.contents) = (Some(manifest.clone()), at(manifest), loaded);
+                (start.base, start.from, start.contents) = (Some(manifest.clone()), at(manifest), loaded.contents);
+                start.lacks_copy = loaded.lacks_copy;
                 break;
             }
             Err(error) if error.is(ErrorCode::SnapshotCorrupt) && !exact => {
@@ -307,6 +317,8 @@ pub(super) struct ReplayStart {
     pub contents: FileContents,
     /// The newer manifests that are damaged.
     pub damaged: Vec<u64>,
+    /// Whether the base has only one of its first chunk and that one's copy.
+    pub lacks_copy: bool,
     /// The lsn of the first barrier among those, which a replay never crosses.
     pub barrier: u64,
 }
@@ -319,7 +331,7 @@ pub(super) async fn replay(
     least: Broken,
     head_epoch: u64,
 ) -> Result<Rebuilt> {
-    let ReplayStart { base, from, contents, damaged, barrier } = start;
+    let ReplayStart { base, from, contents, damaged, lacks_copy, barrier } = start;
     let (apply_through, stop_after, last) = match until {
         Until::End => (barrier, u64::MAX, u64::MAX),
         Until::Lsn(lsn) => (u64::MAX, barrier, lsn),
@@ -359,6 +371,7 @@ pub(super) async fn replay(
         end,
         committed,
         damaged,
+        lacks_copy,
         lacks: barrier != u64::MAX,
         skipped,
         broken,
@@ -374,13 +387,21 @@ pub(super) enum ChunkCheck {
     Full,
 }
 
+/// The contents of a manifest.
+#[derive(Default)]
+pub(super) struct Loaded {
+    pub contents: FileContents,
+    /// Whether only one of the first chunk and its copy is intact, as far as they were read. The contents are complete.
+    pub lacks_copy: bool,
+}
+
 /// Returns a manifest's contents. Those that are larger than the cache are read when they are needed: only
 /// [`ChunkCheck::Full`] reads all of it now. Fails with `snapshot_corrupt` if the manifest or a chunk is damaged.
-pub(super) async fn load(paging: &Paging, manifest: &Manifest, check: ChunkCheck) -> Result<FileContents> {
+pub(super) async fn load(paging: &Paging, manifest: &Manifest, check: ChunkCheck) -> Result<Loaded> {
     let mut damage = Vec::new();
-    let contents = read(paging, manifest, check, &mut damage).await?;
+    let loaded = read(paging, manifest, check, &mut damage).await?;
     match damage.into_iter().next() {
-        None => Ok(contents),
+        None => Ok(loaded),
         Some(first) => Err(Error::new(ErrorCode::SnapshotCorrupt, first)
             .detail("snapshotId", manifest.generation.to_string())
             .hint("Restore another snapshot")),
@@ -399,35 +420,53 @@ pub(super) async fn read(
     manifest: &Manifest,
     check: ChunkCheck,
     damage: &mut Vec<String>,
-) -> Result<FileContents> {
+) -> Result<Loaded> {
     if !is_consistent(manifest) {
         damage.push(format!("The manifest of snapshot {} is damaged", manifest.generation));
-        return Ok(FileContents::default());
+        return Ok(Loaded::default());
     }
+    let store = &*paging.store();
     let Some(cache_bytes) = paging.cache_bytes().filter(|cache_bytes| manifest.db_bytes > *cache_bytes) else {
         let mut image = Image { page_size: manifest.page_size, chunks: Vec::with_capacity(manifest.chunks.len()) };
-        check_chunks(&*paging.store(), manifest, check, damage, &mut |chunk| image.chunks.push(chunk)).await?;
-        return Ok(paging.preloaded(manifest, image));
+        let take = &mut |chunk| image.chunks.push(chunk);
+        let lacks_copy = check_chunks(store, manifest, check, damage, take).await?;
+        return Ok(Loaded { contents: paging.preloaded(manifest, image), lacks_copy });
     };
-    match check {
-        _ if paging.verifies() => check_chunks(&*paging.store(), manifest, ChunkCheck::Full, damage, &mut drop).await?,
-        ChunkCheck::Full => check_chunks(&*paging.store(), manifest, check, damage, &mut drop).await?,
-        ChunkCheck::Quick => {
-            let store = paging.store();
-            damage.extend(first_missing(&*store, manifest, store.chunk_ids().await?));
-        }
-    }
-    Ok(FileContents::Paged(paging.contents(manifest, cache_bytes)))
+    let lacks_copy = if paging.verifies() || check == ChunkCheck::Full {
+        check_chunks(store, manifest, ChunkCheck::Full, damage, &mut drop).await?
+    } else {
+        let (missing, needs_copy) = first_missing(store, manifest, store.chunk_ids().await?);
+        damage.extend(missing);
+        needs_copy
+    };
+    Ok(Loaded { contents: FileContents::Paged(paging.contents(manifest, cache_bytes)), lacks_copy })
 }
 
-/// Reads all chunks of a manifest, and passes the intact ones to `take`. [`ChunkCheck::Quick`] stops after some with a defect.
+/// Reads the first chunk of a manifest from its copy, or the copy from the chunk; `None` if the other one is missing or damaged.
+pub(super) async fn from_other(store: &dyn Store, manifest: &Manifest, is_copy: bool) -> Result<Option<Vec<u8>>> {
+    let (Some(mut other), Some(mut this)) = (manifest.first_copy.as_ref(), manifest.chunks.first()) else {
+        return Ok(None);
+    };
+    if is_copy {
+        (other, this) = (this, other);
+    }
+    let stored = records::chunks(store, std::slice::from_ref(&other.id)).await?.pop().flatten();
+    let length = chunk_length(manifest.db_bytes, 0);
+    Ok(stored.and_then(|stored| chunk::from_other(&stored, length, other, this)))
+}
+
+/// Reads all chunks of a manifest, and passes the intact ones to `take`, the first one from its copy if it is damaged. Returns
+/// whether only one of the two is intact; the copy is read for that only by [`ChunkCheck::Full`]. [`ChunkCheck::Quick`] stops
+/// after some with a defect.
 async fn check_chunks(
     store: &dyn Store,
     manifest: &Manifest,
     check: ChunkCheck,
     damage: &mut Vec<String>,
     take: &mut dyn FnMut(Box<[u8]>),
-) -> Result<()> {
+) -> Result<bool> {
+    let is_full = check == ChunkCheck::Full;
+    let mut lacks_copy = false;
     // Where a request costs nothing, less memory does.
     let slice_length = if store.reads_now() { CHUNK_SLICE / 8 } else { CHUNK_SLICE };
     for (slice, refs) in manifest.chunks.chunks(slice_length).enumerate() {
@@ -438,18 +477,24 @@ async fn check_chunks(
             let index = slice * slice_length + offset;
             let length = chunk_length(manifest.db_bytes, index);
             let plain = stored.as_deref().and_then(|stored| chunk::intact(stored, length, expected.check));
-            let good = plain.filter(|plain| check == ChunkCheck::Quick || chunk::id(plain) == expected.id);
+            let is_same = |plain: &Vec<u8>| !is_full || chunk::id(plain) == expected.id;
+            let mut good = plain.filter(is_same);
+            if index == 0 && (is_full || good.is_none()) {
+                let copy = from_other(store, manifest, false).await?.filter(is_same);
+                lacks_copy = manifest.first_copy.is_some() && good.is_some() != copy.is_some();
+                good = good.or(copy);
+            }
             match good {
                 Some(plain) => take(plain.into_boxed_slice()),
                 None => damage.push(chunk_damage(manifest, index, stored.is_none())),
             }
         }
-        if check == ChunkCheck::Quick && !damage.is_empty() {
+        if !is_full && !damage.is_empty() {
             break;
         }
     }
-    if check == ChunkCheck::Full && chunk::digest(&manifest.chunks) != manifest.sha256 {
+    if is_full && chunk::digest(&manifest.chunks) != manifest.sha256 {
         damage.push(format!("The SHA-256 of snapshot {} doesn't match its chunks", manifest.generation));
     }
-    Ok(())
+    Ok(lacks_copy)
 }

@@ -246,7 +246,7 @@ impl Storage {
     /// Returns the chunks that must have a copy.
     async fn chunks_by(&self, copied: &[ChunkId]) -> Result<NamedChunks> {
         let manifests = records::manifests(&*self.0.store()).await?.0;
-        let named = manifests.iter().flat_map(|manifest| manifest.chunks.iter()).map(|chunk| &chunk.id);
+        let named = manifests.iter().flat_map(|manifest| manifest.stored_chunks()).map(|chunk| &chunk.id);
         // The open database may read chunks of a manifest that was deleted.
         let in_use = self.0.paging.chunks_in_use();
         let named: Set<&ChunkId> = named.chain(in_use.iter()).collect();

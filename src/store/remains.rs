@@ -207,6 +207,9 @@ impl Kept {
                 chunks.push(plain.map(Vec::into_boxed_slice));
             }
         }
+        if let Some(first) = chunks.first_mut().filter(|first| first.is_none()) {
+            *first = recovery::from_other(&*paging.store(), manifest, false).await?.map(Vec::into_boxed_slice);
+        }
         Ok(Self { bytes: manifest.db_bytes, chunks })
     }
 
@@ -214,7 +217,14 @@ impl Kept {
     fn start(self: Rc<Self>, base: Option<Manifest>, from: Position, page_size: u32) -> ReplayStart {
         let contents = paged(self.clone(), self.bytes, page_size, CACHE_BYTES);
         let contents = lacking(contents, |index| self.chunks[index as usize].is_none());
-        ReplayStart { base, from, contents: FileContents::Paged(contents), damaged: Vec::new(), barrier: u64::MAX }
+        ReplayStart {
+            base,
+            from,
+            contents: FileContents::Paged(contents),
+            damaged: Vec::new(),
+            lacks_copy: false,
+            barrier: u64::MAX,
+        }
     }
 }
 

@@ -79,7 +79,7 @@ impl Storage {
         manifests.append(&mut self.imported());
         let store = self.0.store();
         let in_use = self.0.paging.chunks_in_use();
-        let named = manifests.iter().flat_map(|m| m.chunks.iter()).map(|chunk| &chunk.id).chain(in_use.iter());
+        let named = manifests.iter().flat_map(Manifest::stored_chunks).map(|chunk| &chunk.id).chain(in_use.iter());
         let mut stored_ids = Vec::new();
         // By a loop: adapters for the few copies cost the core a kilobyte.
         named.for_each(|id| {
@@ -99,8 +99,8 @@ impl Storage {
 
 /// Returns the chunks that only the deleted manifests reference.
 fn only_in<'a>(deleted: &[Manifest], kept: impl Iterator<Item = &'a Manifest>) -> Vec<ChunkId> {
-    let named: Set<&ChunkId> = kept.flat_map(|manifest| manifest.chunks.iter()).map(|chunk| &chunk.id).collect();
-    let unnamed = deleted.iter().flat_map(|manifest| manifest.chunks.iter()).map(|chunk| &chunk.id);
+    let named: Set<&ChunkId> = kept.flat_map(Manifest::stored_chunks).map(|chunk| &chunk.id).collect();
+    let unnamed = deleted.iter().flat_map(Manifest::stored_chunks).map(|chunk| &chunk.id);
     let orphans: Set<&ChunkId> = unnamed.filter(|id| !named.contains(id)).collect();
     orphans.into_iter().cloned().collect()
 }

@@ -1,7 +1,12 @@
 //! Chunks that no snapshot writes again: damaged ones are found by reading them in rotation, and before the log that could
 //! replace them is truncated. An open database stores them again from its own contents.
 
-use super::{ChunkSource, Storage, chunk, log::chunk_length, records, recovery::CHUNK_SLICE};
+use super::{
+    ChunkSource, Storage, chunk,
+    log::chunk_length,
+    records,
+    recovery::{CHUNK_SLICE, from_other},
+};
 use crate::{
     error::Result,
     format::{ChunkRef, Manifest, Truncation, checksum},
@@ -46,8 +51,8 @@ impl Storage {
         Ok(intact)
     }
 
-    /// Reads the chunks of a manifest for which `wanted` returns `true`, and stores the damaged ones again. Returns whether all
-    /// of them are intact then.
+    /// Reads the chunks of a manifest for which `wanted` returns `true`, and stores the damaged ones again; so it does with the
+    /// copy of the first one. Returns whether all of them are intact then.
     async fn repair_chunks(
         &self,
         manifest: &Manifest,
@@ -55,17 +60,28 @@ impl Storage {
         source: &dyn ChunkSource,
     ) -> Result<bool> {
         let mut intact = true;
-        let indexes: Vec<usize> = (0..manifest.chunks.len()).filter(|index| wanted(*index)).collect();
-        for slice in indexes.chunks(CHUNK_SLICE) {
-            let ids: Vec<_> = slice.iter().map(|index| manifest.chunks[*index].id.clone()).collect();
+        let count = manifest.chunks.len();
+        // The copy is behind them.
+        let all: Vec<&ChunkRef> = manifest.stored_chunks().collect();
+        let places: Vec<usize> = (0..all.len()).filter(|place| wanted(place % count)).collect();
+        for slice in places.chunks(CHUNK_SLICE) {
+            let ids: Vec<_> = slice.iter().map(|place| all[*place].id.clone()).collect();
             let stored = records::chunks(&*self.0.store(), &ids).await?;
             let (mut writes, mut written) = (Vec::new(), Vec::new());
-            for (index, stored) in slice.iter().zip(stored) {
-                let (chunk, length) = (&manifest.chunks[*index], chunk_length(manifest.db_bytes, *index));
+            for (place, stored) in slice.iter().zip(stored) {
+                let (chunk, index, is_copy) = (all[*place], place % count, *place == count);
+                let length = chunk_length(manifest.db_bytes, index);
                 if stored.is_some_and(|stored| chunk::intact(&stored, length, chunk.check).is_some()) {
                     continue;
                 }
-                let Some(plain) = same_chunk(source, *index, chunk, length) else {
+                let mut plain = same_chunk(source, index, &manifest.chunks[index], length);
+                if is_copy {
+                    plain = plain.map(chunk::inverted);
+                }
+                if plain.is_none() && index == 0 {
+                    plain = from_other(&*self.0.store(), manifest, is_copy).await?;
+                }
+                let Some(plain) = plain else {
                     intact = false;
                     continue;
                 };

@@ -395,7 +395,7 @@ pub(super) async fn claim(
 pub fn stored_bytes(manifests: &[&Manifest]) -> u64 {
     let chunks: Set<(&str, u32)> = manifests
         .iter()
-        .flat_map(|manifest| manifest.chunks.iter())
+        .flat_map(|manifest| manifest.stored_chunks())
         .map(|chunk| (chunk.id.as_str(), chunk.stored))
         .collect();
     chunks.iter().map(|(_, stored)| u64::from(*stored)).sum()

@@ -199,8 +199,9 @@ test('a database that was recovered without rows of its history of migrations op
     bytes[at] ^= 1
     writeFileSync(file(name), bytes)
   }
-  // The first chunk of the newest snapshot, and the log shortly before it.
+  // The first chunk of the newest snapshot and its copy, and the log shortly before it.
   flip('pack.1', ends[1].pack + 500)
+  flip('pack.1', ends[2].pack - 500)
   flip('journal.1', Math.floor(ends[1].journal + (ends[2].journal - ends[1].journal) * 0.9))
   const refused = await open(options).catch((error) => error)
   assert.equal(refused.code, 'database_corrupt')

@@ -661,7 +661,7 @@ export interface SnapshotInfo {
   readonly createdAt: string
   /** The database's size in bytes. */
   readonly bytes: number
-  /** The bytes that it added to the storage; unchanged chunks are shared. */
+  /** The bytes that it added to the storage, without the copy of its first 64 KiB; unchanged chunks are shared. */
   readonly storedBytes: number
   /** SHA-256 over the chunks' SHA-256 in order, 64 hex digits. */
   readonly sha256: string

@@ -175,7 +175,7 @@ impl Snapshots {
         let storage = &self.0.storage;
         let verify = async || storage.reconnecting(async || storage.verify(generation).await).await;
         let (mut file, mut errors) = verify().await?;
-        if !errors.is_empty() && self.0.repair().await {
+        if storage.damaged().contains(&generation) && self.0.repair().await {
             (file, errors) = verify().await?;
         }
         if errors.is_empty() {

@@ -67,7 +67,11 @@ pub async fn must_be_recoverable(store: &dyn Store) -> Result<bool> {
             left -= length;
             stored.is_some_and(|stored| chunk::intact(&stored, length, expected.check).is_some())
         });
-        let has_first = intact.next() == Some(true);
+        let copy = manifest.first_copy.iter().map(|copy| Key::Chunk(store.stored_id(&copy.id))).collect();
+        let copy = store.get(copy).await?.pop().flatten().zip(manifest.first_copy.as_ref());
+        let length = CHUNK_SIZE.min(manifest.db_bytes as usize);
+        let has_copy = copy.is_some_and(|(stored, copy)| chunk::intact(&stored, length, copy.check).is_some());
+        let has_first = intact.next() == Some(true) || has_copy;
         let is_newest = manifests.iter().all(|other| other.generation <= manifest.generation);
         let has_schema = is_newest && manifest.page_size >= SCHEMA_BYTES;
         if has_first && (has_schema || intact.all(|is_intact| is_intact) && left == 0) {
@@ -85,8 +89,8 @@ fn pick<'a, T>(of: &'a [T], chance: &Chance) -> Option<&'a T> {
 fn flip_chunks_of_newest(contents: &mut Contents) -> bool {
     let mut manifests = stored::manifests(contents);
     let Some(newest) = manifests.pop() else { return false };
-    let shared = |id: &String| manifests.iter().any(|manifest| manifest.chunks.iter().any(|chunk| chunk.id == *id));
-    let own: Vec<_> = newest.chunks.iter().map(|chunk| chunk.id.clone()).filter(|id| !shared(id)).collect();
+    let shared = |id: &String| manifests.iter().any(|manifest| manifest.stored_chunks().any(|chunk| chunk.id == *id));
+    let own: Vec<_> = newest.stored_chunks().map(|chunk| chunk.id.clone()).filter(|id| !shared(id)).collect();
     for id in &own {
         if let Some(byte) = contents.chunks.get_mut(id).and_then(|chunk| chunk.last_mut()) {
             *byte ^= 1;
@@ -108,8 +112,8 @@ fn flip_any_chunk(contents: &mut Contents, chance: &Chance) -> bool {
 fn flip_shared_chunk(contents: &mut Contents, chance: &Chance) -> bool {
     let manifests = stored::manifests(contents);
     let Some((newest, others)) = manifests.split_last() else { return false };
-    let is_shared = |id: &String| others.iter().all(|other| other.chunks.iter().any(|chunk| chunk.id == *id));
-    let shared: Vec<_> = newest.chunks.iter().map(|chunk| chunk.id.clone()).filter(is_shared).collect();
+    let is_shared = |id: &String| others.iter().all(|other| other.stored_chunks().any(|chunk| chunk.id == *id));
+    let shared: Vec<_> = newest.stored_chunks().map(|chunk| chunk.id.clone()).filter(is_shared).collect();
     let chunk = pick(&shared, chance).and_then(|id| contents.chunks.get_mut(id));
     let Some(byte) = chunk.and_then(|chunk| chunk.last_mut()) else { return false };
     *byte ^= 1;

@@ -85,6 +85,69 @@ fn a_repair_writes_nothing_that_the_database_does_not_have_any_more() {
     assert!(machine.contents().chunks[&id] == damaged);
 }
 
+/// Flips a byte of the copy of the first chunk.
+fn flip_copy(machine: &Machine, generation: u64) {
+    machine.damage(|contents| {
+        let id = stored::manifest(contents, generation).first_copy.expect("a copy").id;
+        *contents.chunks.get_mut(&id).expect("stored").last_mut().expect("not empty") ^= 1;
+    });
+}
+
+/// A database of two snapshots with the same schema, and no log from before them.
+fn of_two_snapshots(machine: &mut Machine) -> Page {
+    let page = with_table(machine);
+    machine.commit(&page, ROWS).unwrap();
+    for _ in 0..2 {
+        machine.commit(&page, "UPDATE t SET v = randomblob(1000) WHERE id = 1000").unwrap();
+        snapshot(machine, &page).unwrap();
+    }
+    page
+}
+
+#[test]
+fn the_first_chunk_is_read_from_its_copy_and_both_are_repaired_at_once() {
+    for lost in [false, true] {
+        let mut machine = Machine::new();
+        of_two_snapshots(&mut machine);
+        machine.kill(Crash::Process);
+        let before = machine.contents();
+        let id = flip(&machine, 2, 0);
+        if lost {
+            machine.damage(|contents| contents.chunks.remove(&id));
+        }
+        let page = machine.open().unwrap();
+        assert_eq!(page.number("SELECT count(*) FROM t"), 2000);
+        assert_eq!(page.warnings.len(), 1);
+        assert!(
+            page.warnings[0].message.starts_with("the first chunk of snapshot 2 is damaged"),
+            "{:?}",
+            page.warnings
+        );
+        machine.sim.advance(10);
+        machine.kill(Crash::Process);
+        assert!(machine.contents().chunks[&id] == before.chunks[&id], "stored again");
+        assert_eq!(machine.open().unwrap().warnings, []);
+    }
+}
+
+#[test]
+fn a_damaged_copy_of_the_first_chunk_is_repaired_when_its_snapshot_is_verified() {
+    let mut machine = Machine::new();
+    let page = of_two_snapshots(&mut machine);
+    // The open database has another first chunk.
+    machine.commit(&page, "CREATE TABLE other(a)").unwrap();
+    let before = machine.contents();
+    flip_copy(&machine, 2);
+    assert_eq!(verify(&mut machine, &page, "2"), Vec::<String>::new());
+    assert!(machine.contents().chunks == before.chunks);
+    flip(&machine, 2, 0);
+    assert_eq!(verify(&mut machine, &page, "2"), Vec::<String>::new());
+    assert!(machine.contents().chunks == before.chunks);
+    flip(&machine, 2, 0);
+    flip_copy(&machine, 2);
+    assert_eq!(verify(&mut machine, &page, "2"), ["Chunk 0 of snapshot 2 is damaged"]);
+}
+
 #[test]
 fn what_an_opening_finds_damaged_is_repaired_at_once() {
     let mut machine = Machine::new();

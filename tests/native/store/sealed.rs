@@ -192,9 +192,10 @@ fn an_older_manifest_or_chunk_in_the_place_of_a_newer_is_noticed() {
     machine.damage(|contents| {
         let ids: Vec<_> = contents.chunks.keys().cloned().collect();
         let all: Vec<_> = contents.chunks.values().cloned().collect();
-        assert_eq!(ids.len(), 2);
-        contents.chunks.insert(ids[0].clone(), all[1].clone());
-        contents.chunks.insert(ids[1].clone(), all[0].clone());
+        assert_eq!(ids.len(), 4, "two snapshots of one chunk, and its copy");
+        ids.into_iter()
+            .zip(all.into_iter().cycle().skip(1))
+            .for_each(|(id, other)| _ = contents.chunks.insert(id, other));
     });
     assert_eq!(
         found(&mut machine).unwrap(),
