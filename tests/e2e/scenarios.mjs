@@ -15,7 +15,16 @@ import { servePackage } from './package.mjs'
  * rules of migrations and live queries. In pages they run with TIDELOCK_ALL=1.
  */
 const alike = [
-  ...['arguments', 'errors', 'live-differences', 'live-random', 'live-windows', 'maintain', 'migrations-schema'],
+  ...[
+    'arguments',
+    'errors',
+    'hostile',
+    'live-differences',
+    'live-random',
+    'live-windows',
+    'maintain',
+    'migrations-schema',
+  ],
   ...['odd-arguments', 'options', 'savepoints', 'sorting', 'sql-tag'],
 ]
 

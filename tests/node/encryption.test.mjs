@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { after, test } from 'node:test'
 import { open } from '../../pkg-js/dist/index.js'
+import '../scenarios/run/quick-secrets.mjs'
 
 const base = mkdtempSync(path.join(tmpdir(), 'tidelock-node-'))
 after(() => rmSync(base, { recursive: true, force: true }))

@@ -1,5 +1,6 @@
 // A process that rotates the key of the database in a folder again and again, for encryption.test.mjs.
 import { open } from '../../pkg-js/dist/index.js'
+import '../scenarios/run/quick-secrets.mjs'
 
 const db = await open({
   name: 'shop',

@@ -9,6 +9,7 @@ import { Recorded } from '../messages/golden.mjs'
 import { control } from '../remote/control.mjs'
 import { startRemote } from '../remote/index.mjs'
 import { runScenario, scenariosOf } from '../scenarios/run/context.mjs'
+import '../scenarios/run/quick-secrets.mjs'
 import { remoteFacade } from '../scenarios/run/remote.mjs'
 
 const folder = mkdtempSync(path.join(tmpdir(), 'tidelock-scenarios-'))

@@ -2,6 +2,7 @@
 import * as tidelock from 'tidelock'
 import { failureOf, runScenario, scenariosOf, until } from '/scenarios/run/context.mjs'
 import { remoteFacade } from '/scenarios/run/remote.mjs'
+import '/scenarios/run/quick-secrets.mjs'
 
 /** Where databases of this page run their engine, unless a test says otherwise. */
 const thread = new URLSearchParams(location.search).get('thread') ?? 'current'

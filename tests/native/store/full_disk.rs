@@ -1,6 +1,6 @@
 //! A disk that is too small for all of a database's history: unneeded history goes, and nothing is stuck.
 
-use std::{fmt::Write as _, rc::Rc};
+use std::rc::Rc;
 
 use tidelock::{
     ErrorCode,
@@ -47,19 +47,14 @@ impl Drawn {
         Self { seed, rows, row_bytes, changed, full_after, snapshot_each, cache_bytes }
     }
 
-    /// Returns a script that gives `count` rows the number of the commit and other bytes.
+    /// Returns a statement that gives `count` rows the number of the commit and other bytes.
     fn change(&self, number: u64, count: u64) -> String {
-        let mut chance = Chance(self.seed ^ number << 32);
-        let mut script = String::new();
-        let first = chance.below(self.rows);
-        for id in (first..first + count).map(|id| id % self.rows) {
-            let _ = write!(script, "INSERT OR REPLACE INTO t VALUES ({id}, {number}, x'");
-            for _ in 0..self.row_bytes / 8 {
-                let _ = write!(script, "{:016x}", chance.below(u64::MAX));
-            }
-            script.push_str("');");
-        }
-        script
+        let first = Chance(self.seed ^ number << 32).below(self.rows);
+        let (last, rows, row_bytes) = (first + count - 1, self.rows, self.row_bytes);
+        format!(
+            "WITH n(i) AS (SELECT {first} UNION ALL SELECT i + 1 FROM n WHERE i < {last})
+             INSERT OR REPLACE INTO t SELECT i % {rows}, {number}, randomblob({row_bytes}) FROM n"
+        )
     }
 
     /// Fills the disk to some bytes with commits and snapshots, and goes on: nothing is refused, and deleting and opening work.

@@ -18,9 +18,14 @@ const FAMILY: &str = "CREATE TABLE parents(id INTEGER PRIMARY KEY, name TEXT);
     CREATE TABLE children(id INTEGER PRIMARY KEY, parent INTEGER NOT NULL REFERENCES parents ON DELETE CASCADE, mine TEXT)";
 
 fn put(world: &World, id: u64, name: &str, xid: u64) {
-    let (id, name, xid) = (id.to_string(), format!("\"{name}\""), xid.to_string());
-    let moment = "\"2025-12-01T00:00:00.000001+00:00\"";
-    world.server.put("items", &[("id", &id), ("name", &name), ("updated_at", moment), ("_xid", &xid)]);
+    world.server.put_row("items", item(id, name, xid));
+}
+
+fn item(id: u64, name: &str, xid: u64) -> Row {
+    let moment = "\"2025-12-01T00:00:00.000001+00:00\"".to_owned();
+    let values =
+        [("id", id.to_string()), ("name", format!("\"{name}\"")), ("updated_at", moment), ("_xid", xid.to_string())];
+    values.into_iter().map(|(column, value)| (column.to_owned(), value)).collect()
 }
 
 fn state(cluster: &str, ceiling: u64, gone: &[&str]) -> String {
@@ -499,10 +504,10 @@ fn a_parent_that_is_only_hidden_stays_with_children_that_have_no_tombstones() {
 /// Creates 9000 pulled items, of which the remote deletes 8000.
 fn many_deleted() -> World {
     let mut world = World::with(ITEMS, REMOTE);
-    (1..=9_000).for_each(|id| put(&world, id, "old", 10));
+    world.server.change_rows("items", |rows| rows.extend((1..=9_000).map(|id| item(id, "old", 10))));
     world.server.set_helpers(Some(&state("c", 500, &[])));
     world.pull("{}").unwrap();
-    (1..=8_000).for_each(|id: u64| world.server.remove("items", &id.to_string()));
+    world.server.change_rows("items", |rows| drop(rows.drain(..8_000)));
     let deleted: Vec<String> = (1..=8_000).map(|id| format!(r#"["{id}","items",{{"id":{id}}},"505"]"#)).collect();
     let deleted: Vec<&str> = deleted.iter().map(String::as_str).collect();
     world.server.set_helpers_after(&state("c", 600, &deleted), &state("c", 600, &[]));

@@ -107,6 +107,11 @@ impl Server {
         self.put_row(table, row);
     }
 
+    /// Changes all rows of a table at once: one after the other, thousands take seconds.
+    pub fn change_rows(&self, table: &str, change: impl FnOnce(&mut Vec<Row>)) {
+        change(self.state.borrow_mut().tables.entry(table.to_owned()).or_default());
+    }
+
     pub fn put_row(&self, table: &str, row: Row) {
         let mut state = self.state.borrow_mut();
         let rows = state.tables.entry(table.to_owned()).or_default();
