@@ -9,8 +9,8 @@ usage: ./build.sh [verb]
   build        the wasm and the npm package in pkg-js (the default)
   demo [args]  builds, then starts the demo with its embedded remote; --check drives it headless and exits 0 or 1
   test [what]  everything: formatting, lints, native, browser, packaging and end-to-end tests; or the named parts and test files;
-                --changed [commit]: what the changes since that commit (HEAD) can affect; --all: each scenario in each browser and thread, and
-                the parts bundlers, docs and leptos, which otherwise run only when they are named
+                --changed [commit]: what the changes since that commit (HEAD) can affect; --all: each scenario and each end-to-end test in each
+                browser and thread, and the parts bundlers, docs and leptos, which otherwise run only when they are named
   simulate     random workloads over a store that misbehaves: --seeds N (10000 by default), or --seed S for that one;
                 `simulate sync`: random configurations and histories of the sync (100000 by default);
                 `simulate kills`: browsers and workers are killed in the middle of their work, --rounds N times in each test (60)

@@ -176,7 +176,7 @@ impl StoredPages for StoredManifest {
         plain.ok_or_else(|| {
             let what = chunk_damage(&self.manifest, index as usize, is_missing);
             Error::new(ErrorCode::DatabaseCorrupt, what).hint(
-                "Close the database and call recover(name), which opens the last good state; an export may still work",
+                "Close the database and open it again: an older snapshot and the log may have the same. If not, recover(name) opens the last good state",
             )
         })
     }

@@ -1,4 +1,5 @@
 // What every spec needs: the package as npm would install it, on a blank page, in a browser with a profile of its own.
+import path from 'node:path'
 import { after, before, test as nodeTest } from 'node:test'
 import { Browser } from './browser.mjs'
 import { servePackage } from './package.mjs'
@@ -8,15 +9,21 @@ export { until } from '../scenarios/run/context.mjs'
 /** Where the engine runs in the present test. */
 let thread = 'current'
 
+const threads = ['current', 'worker']
+/** The turn of the threads in this file. Files begin with one or the other. */
+let turn = path.basename(process.argv[1]).length
+
 /**
- * A test of what a database does, wherever its engine runs: there are two of it, one for each thread. `only` names the one thread of a test
- * that is about this thread, `because` says why. The work gets the thread after the context of the test runner.
+ * A test of what a database does, wherever its engine runs: the tests of a file take the threads by turns, and with TIDELOCK_ALL=1 there are
+ * two of each, one for each thread. `only` names the one thread of a test that is about this thread, `because` says why. The work gets the
+ * thread after the context of the test runner.
  */
 export function test(name, ...given) {
   const work = given.pop()
   const [{ only, because, ...options } = {}] = given
   if (only !== undefined && !because) throw new Error(`'${name}' runs in one thread only: say because of what`)
-  for (const where of only === undefined ? ['current', 'worker'] : [only]) {
+  const chosen = process.env.TIDELOCK_ALL ? threads : [threads[turn++ % 2]]
+  for (const where of only === undefined ? chosen : [only]) {
     nodeTest(where === 'worker' ? `${name} (worker)` : name, options, (t) => {
       thread = where
       return work(t, where)

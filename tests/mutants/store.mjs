@@ -801,4 +801,25 @@ export const mutants = [
     instead: 'false',
     breaks: 'what the log wrote after its damaged beginning is not used',
   },
+  {
+    name: 'the-first-chunk-has-no-copy',
+    file: 'src/store/chunk.rs',
+    text: 'intact(stored, length, other.check)',
+    instead: 'intact(stored, length, !other.check)',
+    breaks: 'one flipped bit in the first chunk, which all snapshots may share, costs all rows',
+  },
+  {
+    name: 'the-copy-of-the-first-chunk-stays-damaged',
+    file: 'src/store/recovery.rs',
+    text: 'manifest.first_copy.is_some() && good.is_some()',
+    instead: 'false && good.is_some()',
+    breaks: 'a damaged first chunk is not stored again, so that the next flipped bit costs all rows',
+  },
+  {
+    name: 'the-copy-of-the-first-chunk-is-swept',
+    file: 'src/store/removal.rs',
+    text: 'manifests.iter().flat_map(Manifest::stored_chunks)',
+    instead: 'manifests.iter().flat_map(|manifest| manifest.chunks.iter())',
+    breaks: 'an opening deletes the copies of the first chunks',
+  },
 ]
