@@ -143,12 +143,12 @@ impl Storage {
     /// store's errors.
     pub async fn history(&self, reach: Reach) -> Result<(Option<Timestamp>, Vec<HistoryPoint>)> {
         self.reload_head().await?;
-        let states = self.states(reach.lsn).await?;
+        let mut states = self.states(reach.lsn).await?;
         let point = |state: &StoredPoint| Some(HistoryPoint { lsn: state.lsn, at: state.at?, bytes: state.bytes });
-        let reached = first_in(&states, reach.time).map_or(&[][..], |first| &states[first..]);
         // Behind a record that can't be read, the log continues only from a later manifest: from this lsn on.
-        let (manifests, mut least) = (self.manifests(), 0);
-        let is_whole = |state: &&StoredPoint| {
+        let (mut manifests, damaged, mut least) = (self.manifests(), self.damaged(), 0);
+        manifests.retain(|manifest| !damaged.contains(&manifest.generation));
+        states.retain(|state| {
             match (state.at, state.generation) {
                 (None, _) => least = u64::MAX,
                 (_, 0) => least = least.min(state.lsn.saturating_sub(1)),
@@ -156,8 +156,9 @@ impl Storage {
             }
             let bases = least.min(state.lsn)..=state.lsn;
             least == 0 || manifests.iter().any(|base| bases.contains(&base.lsn))
-        };
-        Ok((first_of(&states, reach.time), reached.iter().filter(is_whole).filter_map(point).collect()))
+        });
+        let reached = first_in(&states, reach.time).map_or(&[][..], |first| &states[first..]);
+        Ok((first_of(&states, reach.time), reached.iter().filter_map(point).collect()))
     }
 
     /// Returns whether the log continues from the manifest.

@@ -817,9 +817,9 @@ export const mutants = [
   },
   {
     name: 'the-copy-of-the-first-chunk-is-swept',
-    file: 'src/store/removal.rs',
-    text: 'manifests.iter().flat_map(Manifest::stored_chunks)',
-    instead: 'manifests.iter().flat_map(|manifest| manifest.chunks.iter())',
+    file: 'src/format/manifest.rs',
+    text: '&self.first_copy',
+    instead: '&None',
     breaks: 'an opening deletes the copies of the first chunks',
   },
 ]

@@ -79,25 +79,29 @@ test('databases in folders are listed without being opened', async () => {
   assert.deepEqual([damaged.name, damaged.encrypted, damaged.openedAt], ['b', null, null])
 })
 
-test('packs without a journal are a damaged database, which can be deleted', async () => {
-  const around = await folderOf('shop')
-  const where = path.join(around, 'shop')
-  const inShop = { storage: 'file', path: where }
-  const db = await open({ ...quiet, name: 'shop', path: where })
-  await db.snapshots.create()
-  await db.close()
-  for (const name of readdirSync(where)) if (name.startsWith('journal.')) rmSync(path.join(where, name))
-  for (const refused of [open({ ...quiet, name: 'shop', path: where }), recover('shop', inShop)]) {
-    const error = await refused.catch((error) => error)
-    assert.equal(error.code, 'database_corrupt')
-    assert.match(error.message, /journal is missing/)
-  }
-  const [found] = await databases({ storage: 'file', path: around })
-  assert.deepEqual([found.name, found.encrypted], ['shop', null])
-  await deleteDatabase('shop', inShop)
-  assert.deepEqual(await databases({ storage: 'file', path: around }), [])
-  assert.equal(await code(recover('shop', inShop)), 'invalid_argument')
-})
+for (const [left, lost] of [
+  ['packs', /^journal\./],
+  ['space', /^(journal|pack)\./],
+])
+  test(`${left} without a journal are a damaged database, which can be deleted`, async () => {
+    const around = await folderOf('shop')
+    const where = path.join(around, 'shop')
+    const inShop = { storage: 'file', path: where }
+    const db = await open({ ...quiet, name: 'shop', path: where })
+    await db.snapshots.create()
+    await db.close()
+    for (const name of readdirSync(where)) if (lost.test(name)) rmSync(path.join(where, name))
+    for (const refused of [open({ ...quiet, name: 'shop', path: where }), recover('shop', inShop)]) {
+      const error = await refused.catch((error) => error)
+      assert.equal(error.code, 'database_corrupt')
+      assert.match(error.message, /journal is missing/)
+    }
+    const [found] = await databases({ storage: 'file', path: around })
+    assert.deepEqual([found.name, found.encrypted], ['shop', null])
+    await deleteDatabase('shop', inShop)
+    assert.deepEqual(await databases({ storage: 'file', path: around }), [])
+    assert.equal(await code(recover('shop', inShop)), 'invalid_argument')
+  })
 
 test('a database in a folder is deleted, and nothing else', async () => {
   const around = await folderOf('shop', 'other')

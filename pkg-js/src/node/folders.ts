@@ -25,7 +25,10 @@ export function databasesIn(folder: string): DatabaseFolder[] {
 
 /** Returns whether a folder contains a database, or what is left of one. */
 export function holdsDatabase(folder: string): boolean {
-  return entries(folder).some((entry) => entry.isFile() && /^(journal|pack)\.\d+$/.test(entry.name))
+  const files = entries(folder).filter((entry) => entry.isFile())
+  // The space that a database reserves says that there was one; without one, it is empty.
+  const isFilled = () => (fs.statSync(join(folder, 'reserve'), { throwIfNoEntry: false })?.size ?? 0) > 0
+  return files.some(({ name }) => /^(journal|pack)\.\d+$/.test(name) || (name === 'reserve' && isFilled()))
 }
 
 /** Removes the folder of a deleted database, unless it contains other files. */

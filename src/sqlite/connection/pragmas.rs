@@ -74,6 +74,15 @@ impl Connection {
         unsafe { ffi::sqlite3_db_config(self.raw(), ffi::SQLITE_DBCONFIG_DEFENSIVE, c_int::from(yes), no_result) };
     }
 
+    /// Lets SQLite use what it can read of the schema.
+    pub(in crate::sqlite) fn accept_schema(&self) {
+        let no_result = std::ptr::null_mut::<c_int>();
+        // SAFETY: the connection is open. WRITABLE_SCHEMA takes an int and a pointer for the result, here null.
+        unsafe { ffi::sqlite3_db_config(self.raw(), ffi::SQLITE_DBCONFIG_WRITABLE_SCHEMA, 1 as c_int, no_result) };
+        // The first statement that reads the schema fails at the first entry that can't be used.
+        let _ = self.value("SELECT count(*) FROM sqlite_schema", &[]);
+    }
+
     /// Returns whether foreign keys are enforced.
     pub fn enforces_foreign_keys(&self) -> Result<bool> {
         Ok(self.value("PRAGMA foreign_keys", &[])? == Some(Value::Integer(1)))

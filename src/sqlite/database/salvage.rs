@@ -33,13 +33,16 @@ pub struct Salvaged {
 /// The file may be hostile. Each step may take half of the time that is left, so that a table that can't be read to its end
 /// doesn't cost those after it. What wasn't copied in time is missing.
 ///
-/// Fails when the schema can't be read, or the new file can't be written.
+/// Fails when nothing of the schema can be read, or the new file can't be written.
 #[inline(never)]
 pub fn salvage(file: &PageFile, left: &TimeLeft) -> Result<Salvaged> {
     let time_left = left.clone();
-    let source = Connection::open_within(file, Box::new(move || time_left()))?;
-    let found = tables(&source)?;
     let trees = Trees::new(file)?;
+    let lacks_schema = trees.repair_schema().unwrap_or(false);
+    file.pages().boundary();
+    let open = if lacks_schema { Connection::open_damaged } else { Connection::open_within };
+    let source = open(file, Box::new(move || time_left()))?;
+    let found = tables(&source)?;
     let missing: Vec<Vec<Rowids>> = found.iter().map(|table| trees.missing(table.root)).collect();
     // SQLite has read none of the pages that were written again: it can't have read them.
     file.pages().boundary();
@@ -66,6 +69,10 @@ pub fn salvage(file: &PageFile, left: &TimeLeft) -> Result<Salvaged> {
     // A row may be from before its table's constraints.
     target.exec("PRAGMA ignore_check_constraints = ON; PRAGMA writable_schema = ON")?;
     let mut copy = Salvage { source: &source, target: &target, left, missing: Vec::new() };
+    if lacks_schema {
+        copy.missing
+            .push("A part of the schema is missing, with the tables, indexes, views and triggers in it".to_owned());
+    }
     copy.each(&found.iter().zip(missing).collect::<Vec<_>>(), "tables", |copy, (table, missing)| {
         let done = copy.table(table, missing);
         done.map_err(|error| (format!("Table {} can't be copied", table.name), error))

@@ -27,9 +27,10 @@ pub(super) struct Trees<'f> {
     children: Vec<(u32, u32)>,
     /// Whether a page of the pointer map can't be read, so that some children are unknown.
     lacks_children: bool,
-    /// The pages that [`walk`](Self::walk) and [`below`](Self::below) have met. A damaged tree may lead to a page a million times.
+    /// The pages that [`walk`](Self::walk), [`below`](Self::below) and [`repaired`](Self::repaired) have met. A damaged tree may lead to a page a million times.
     walked: RefCell<Bits>,
     measured: RefCell<Bits>,
+    repaired: RefCell<Bits>,
 }
 
 impl<'f> Trees<'f> {
@@ -45,6 +46,7 @@ impl<'f> Trees<'f> {
             lacks_children: false,
             walked: RefCell::default(),
             measured: RefCell::default(),
+            repaired: RefCell::default(),
         };
         let header = trees.page(1)?;
         trees.usable = page_size - usize::from(header[20]).min(page_size - 480);
@@ -106,6 +108,104 @@ impl<'f> Trees<'f> {
         merged
     }
 
+    /// Writes the tree of the schema again without what can't be read, so that SQLite reads the rest of it. Returns whether
+    /// something was left out; `None` if nothing is left.
+    pub fn repair_schema(&self) -> Option<bool> {
+        let mut lacks = false;
+        self.repaired(1, MOST_LEVELS, &mut lacks).map(|_| lacks)
+    }
+
+    /// Writes the pages from `page` on again without what can't be read. Returns the page to refer to instead of `page`: itself, or the
+    /// only child that is left; `None` if nothing is left.
+    fn repaired(&self, page: u32, levels: u32, lacks: &mut bool) -> Option<u32> {
+        let levels = levels.checked_sub(1)?;
+        let found = self.is_new(&self.repaired, page).then(|| self.page(page).ok());
+        let read = found.and_then(|found| {
+            found.or_else(|| {
+                let rebuilt = self.rebuilt(page, levels, &mut Vec::new())?;
+                *lacks |= rebuilt.lacks;
+                Some(rebuilt.bytes)
+            })
+        });
+        let Some(mut bytes) = read.filter(|bytes| matches!(kind(page, bytes), LEAF | INTERIOR)) else {
+            *lacks = true;
+            return None;
+        };
+        if kind(page, &bytes) == LEAF {
+            let whole: Vec<usize> =
+                (0..cells(page, &bytes)).filter_map(|index| self.whole_cell(page, &bytes, index)).collect();
+            if whole.len() < cells(page, &bytes) {
+                *lacks = true;
+                set_cells(page, &mut bytes, &whole);
+                self.write(page, &bytes)?;
+            }
+            return (page == 1 || !whole.is_empty()).then_some(page);
+        }
+        let before = children(page, &bytes);
+        let left: Vec<(u32, i64)> = before
+            .iter()
+            .filter_map(|(child, last)| Some((self.repaired(*child, levels, lacks)?, last.unwrap_or(i64::MAX))))
+            .collect();
+        match left.as_slice() {
+            [] => None,
+            [(only, _)] if page != 1 => Some(*only),
+            _ if left.iter().map(|(child, _)| child).eq(before.iter().map(|(child, _)| child)) => Some(page),
+            _ => {
+                let start = bytes[..header(page)].to_vec();
+                self.write(page, &self.interior(page, &start, &left)?)?;
+                Some(page)
+            }
+        }
+    }
+
+    /// Returns where a cell of a leaf is, if all pages of its row can be read.
+    fn whole_cell(&self, page: u32, bytes: &[u8], index: usize) -> Option<usize> {
+        let at = cell(page, bytes, index)?;
+        let (length, size) = varint(bytes, at)?;
+        let (_, rowid_size) = varint(bytes, at + size)?;
+        // How much of a long row is on the leaf: <https://sqlite.org/fileformat2.html#b_tree_pages>.
+        let (most, least) = (self.usable - 35, (self.usable - 12) * 32 / 255 - 23);
+        let length = usize::try_from(length).ok()?;
+        if length <= most {
+            return Some(at);
+        }
+        let rest = least + (length - least) % (self.usable - 4);
+        let local = if rest <= most { rest } else { least };
+        let mut next = number(bytes, at + size + rowid_size + local);
+        for _ in 0..(length - local).div_ceil(self.usable - 4) {
+            // Each page belongs to one row only: a damaged chain may have no end.
+            let is_new = self.is_new(&self.repaired, next);
+            next = number(&is_new.then(|| self.page(next).ok()).flatten()?, 0);
+        }
+        Some(at)
+    }
+
+    fn write(&self, page: u32, bytes: &[u8]) -> Option<()> {
+        self.file.pages().write(bytes, (u64::from(page) - 1) * self.page_size as u64).ok()
+    }
+
+    /// Returns a page with references to children, each with the last rowid below it. The bytes before its header are `start`.
+    fn interior(&self, page: u32, start: &[u8], children: &[(u32, i64)]) -> Option<Vec<u8>> {
+        let (last, before) = children.split_last()?;
+        let mut bytes = vec![0; self.page_size];
+        bytes[..start.len()].copy_from_slice(start);
+        let header = header(page);
+        let (mut pointer, mut content) = (header + 12, self.usable);
+        for (child, last) in before {
+            let mut cell = child.to_be_bytes().to_vec();
+            write_varint(&mut cell, *last as u64);
+            content = content.checked_sub(cell.len()).filter(|content| *content >= pointer + 2)?;
+            bytes[content..][..cell.len()].copy_from_slice(&cell);
+            bytes[pointer..][..2].copy_from_slice(&(content as u16).to_be_bytes());
+            pointer += 2;
+        }
+        bytes[header] = INTERIOR;
+        bytes[header + 3..][..2].copy_from_slice(&(before.len() as u16).to_be_bytes());
+        bytes[header + 5..][..2].copy_from_slice(&(content as u16).to_be_bytes());
+        bytes[header + 8..][..4].copy_from_slice(&last.0.to_be_bytes());
+        Some(bytes)
+    }
+
     fn walk(&self, page: u32, (from, to): Rowids, levels: u32, missing: &mut Vec<Rowids>) {
         if from > to {
             return;
@@ -157,24 +257,10 @@ impl<'f> Trees<'f> {
             }
         }
         found.sort_unstable();
-        let (last, before) = found.split_last()?;
-        let rowids = (found[0].0.0, last.0.1);
-        let mut bytes = vec![0; self.page_size];
-        let header = header(page);
-        let (mut pointer, mut content) = (header + 12, self.usable);
-        for ((_, last), child) in before {
-            let mut cell = child.to_be_bytes().to_vec();
-            write_varint(&mut cell, *last as u64);
-            content = content.checked_sub(cell.len()).filter(|content| *content >= pointer + 2)?;
-            bytes[content..][..cell.len()].copy_from_slice(&cell);
-            bytes[pointer..][..2].copy_from_slice(&(content as u16).to_be_bytes());
-            pointer += 2;
-        }
-        bytes[header] = INTERIOR;
-        bytes[header + 3..][..2].copy_from_slice(&(before.len() as u16).to_be_bytes());
-        bytes[header + 5..][..2].copy_from_slice(&(content as u16).to_be_bytes());
-        bytes[header + 8..][..4].copy_from_slice(&last.1.to_be_bytes());
-        self.file.pages().write(&bytes, (u64::from(page) - 1) * self.page_size as u64).ok()?;
+        let rowids = (found.first()?.0.0, found.last()?.0.1);
+        let children: Vec<(u32, i64)> = found.iter().map(|((_, last), child)| (*child, *last)).collect();
+        let bytes = self.interior(page, &[], &children)?;
+        self.write(page, &bytes)?;
         for (one, next) in found.iter().zip(&found[1..]).filter(|_| lacks) {
             one.0.1.checked_add(1).inspect(|first| add_gap(missing, *first, next.0.0.checked_sub(1)));
         }
@@ -243,6 +329,15 @@ fn kind(page: u32, bytes: &[u8]) -> u8 {
 
 fn cells(page: u32, bytes: &[u8]) -> usize {
     usize::from(bytes[header(page) + 3]) << 8 | usize::from(bytes[header(page) + 4])
+}
+
+/// Leaves only these cells on a leaf.
+fn set_cells(page: u32, bytes: &mut [u8], whole: &[usize]) {
+    let header = header(page);
+    bytes[header + 3..][..2].copy_from_slice(&(whole.len() as u16).to_be_bytes());
+    for (index, at) in whole.iter().enumerate() {
+        bytes[header + 8 + 2 * index..][..2].copy_from_slice(&(*at as u16).to_be_bytes());
+    }
 }
 
 /// Returns where a cell is.

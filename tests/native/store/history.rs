@@ -201,17 +201,34 @@ fn a_damaged_snapshot_is_skipped_and_a_damaged_log_is_reported() {
 fn the_history_has_no_states_behind_a_damaged_record() {
     let mut machine = Machine::new();
     let (page, times) = with_two_snapshots(&mut machine);
-    let lsn = page.storage.manifests()[0].lsn;
-    machine.damage(|contents| contents.log.insert((lsn + 1, 0), vec![]));
-    let snapshots = page.snapshots.clone();
-    let points = machine.sim.run(async move { snapshots.history(1000).await }).unwrap().points;
-    let listed: Vec<Timestamp> = points.iter().map(|point| point.at).filter(|at| *at >= times[0]).collect();
-    assert!(
-        listed.iter().eq(times.iter().filter(|at| !times[3..5].contains(at))),
-        "with the state of the second snapshot"
-    );
-    for at in listed {
-        load_at(&mut machine, &page, at).expect("can be restored");
+    let (sound, lsn) = (machine.contents(), page.storage.manifests()[0].lsn);
+    let history = |machine: &mut Machine| {
+        let snapshots = page.snapshots.clone();
+        machine.sim.run(async move { snapshots.history(1000).await }).unwrap()
+    };
+    let whole = history(&mut machine);
+    for (damaged, lost) in (1..=lsn + 3).flat_map(|lsn| [(lsn, false), (lsn, true)]) {
+        machine.damage(|contents| {
+            *contents = sound.clone();
+            let record = contents.log.insert((damaged, 0), vec![]).filter(|_| lost);
+            record.inspect(|_| drop(contents.log.remove(&(damaged, 0))));
+        });
+        let case = format!("record {damaged}, {}", if lost { "missing" } else { "damaged" });
+        let found = history(&mut machine);
+        let listed: Vec<Timestamp> = found.points.iter().map(|point| point.at).collect();
+        if damaged == lsn + 1 {
+            let without = |at: &&Timestamp| !times[3..5].contains(at);
+            let expected = whole.points.iter().map(|point| point.at);
+            assert!(
+                expected.clone().filter(|at| without(&at)).eq(listed.iter().copied()),
+                "with the second snapshot's"
+            );
+        }
+        assert!(found.points.len() < whole.points.len() || damaged <= 2, "{case}");
+        assert!(!listed.is_empty(), "{case}");
+        for at in listed.into_iter().chain(found.oldest) {
+            load_at(&mut machine, &page, at).unwrap_or_else(|error| panic!("{case}: {at}: {error}"));
+        }
     }
 }
 

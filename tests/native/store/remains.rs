@@ -214,6 +214,61 @@ fn a_log_that_changed_some_pages_of_the_damaged_chunk_costs_no_others() {
     }
 }
 
+/// Many tables with an index, and a long statement now and then, in snapshots that share their chunks: the schema is everywhere.
+fn with_many_tables(page_size: u32, tables: usize) -> Machine {
+    let mut machine = Machine::new();
+    let page = machine.open().unwrap();
+    page.connection.exec(&format!("PRAGMA page_size = {page_size}; VACUUM")).unwrap();
+    let mut script = String::new();
+    for table in 0..tables {
+        let long = if table % 10 == 0 { "x".repeat(page_size as usize) } else { String::new() };
+        script += &format!(
+            "CREATE TABLE t{table}(id INTEGER PRIMARY KEY, v /* {long} */); CREATE INDEX i{table} ON t{table}(v);
+             INSERT INTO t{table}(v) VALUES ({table}), ('{table} a'), ('{table} b');"
+        );
+    }
+    machine.commit(&page, &script).unwrap();
+    for _ in 0..2 {
+        machine.commit(&page, "PRAGMA user_version = 8; UPDATE t0 SET v = v").unwrap();
+        snapshot(&mut machine, &page).unwrap();
+    }
+    truncate_to_oldest(&mut machine, &page);
+    machine.kill(Crash::Process);
+    machine
+}
+
+#[test]
+fn a_damaged_chunk_with_a_part_of_the_schema_costs_no_other_part() {
+    const TABLES: usize = 300;
+    for page_size in [512, 1024, 4096] {
+        let mut machine = with_many_tables(page_size, TABLES);
+        let whole = machine.contents();
+        let count = stored::manifests(&whole).pop().unwrap().chunks.len();
+        assert!(count > 5, "{count} chunks");
+        let (mut lost, mut schemas) = (0, 0);
+        for index in 1..count {
+            machine.damage(|contents| *contents = whole.clone());
+            flip(&machine, index);
+            assert_eq!(machine.open().map(drop).unwrap_err().code, ErrorCode::DatabaseCorrupt, "chunk {index}");
+            let report = recover(&mut machine);
+            assert!(report.changed && !report.problems.is_empty(), "chunk {index}: {report:?}");
+            schemas += usize::from(report.problems.iter().any(|problem| problem.contains("part of the schema")));
+            let page = machine.open().unwrap();
+            let rows = |table: usize| {
+                let sql = format!("SELECT count(*) FROM t{table} NOT INDEXED");
+                page.connection.value(&sql, &[]).ok().flatten().and_then(|count| count.as_integer())
+            };
+            lost += (0..TABLES).filter(|table| rows(*table) != Some(3)).count();
+            page.assert_whole();
+            machine.kill(Crash::Process);
+        }
+        println!("pages of {page_size} bytes: {count} chunks, {lost} tables lost, {schemas} with a part of the schema");
+        assert!(schemas > 0, "none of {count} chunks has a part of the schema");
+        // What makes up a table is in at most three places: its row in the schema, the rest of a long one, and its rows.
+        assert!(lost > 0 && lost <= 2 * TABLES + TABLES / 10, "{lost}");
+    }
+}
+
 #[test]
 fn a_damaged_first_chunk_costs_nothing_though_no_commit_changed_it() {
     for paged in [false, true] {
