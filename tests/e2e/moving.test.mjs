@@ -274,23 +274,31 @@ test('who waits for a database that moves gets the right error, and who steals i
         [{ ...optionsFor(name, from), lock: { onBusy } }, Math.random() * 200],
       )
       const outcome = await moved
-      const context = JSON.stringify({ from, onBusy, opened, outcome })
-      const { storages: places } = await found(second, name)
+      const counted = async () => {
+        const { storages: places } = await found(second, name)
+        const count = await second.evaluate(
+          (options) =>
+            window.failure(async () => {
+              const db = await window.open(options)
+              const { n } = await db.get('SELECT count(*) AS n FROM t')
+              await db.close()
+              return n
+            }),
+          optionsFor(name, places[0]),
+        )
+        return { places, count }
+      }
+      let after = await counted()
+      // The browser may still have stored the last step of a move whose lock was stolen.
+      if (after.count.code === 'invalid_argument') after = await counted()
+      const { places, count } = after
+      const context = JSON.stringify({ from, onBusy, opened, outcome, ...after })
       assert.equal(places.length, 1, context)
       if (onBusy === 'wait') assert.deepEqual(outcome, { resolved: undefined }, context)
       if (places[0] === from) assert.deepEqual([opened.resolved, outcome.code], [4, 'lock_lost'], context)
       // In use, as long as the move has not removed the original.
       else assert.ok(['invalid_argument', 'database_in_use'].includes(opened.code), context)
-      const count = await second.evaluate(
-        async (options) => {
-          const db = await window.open(options)
-          const { n } = await db.get('SELECT count(*) AS n FROM t')
-          await db.close()
-          return n
-        },
-        optionsFor(name, places[0]),
-      )
-      assert.equal(count, places[0] === from ? 4 : 3, context)
+      assert.equal(count.resolved, places[0] === from ? 4 : 3, context)
     }
   await Promise.all([mover.close(), second.close()])
 })
