@@ -69,18 +69,21 @@ pub(in crate::sqlite) fn apply(connection: &Connection, file: &PageFile) -> Resu
 impl Connection {
     /// Sets whether the schema and shadow tables are protected from direct writes; initially they are.
     pub(in crate::sqlite) fn set_defensive(&self, yes: bool) {
-        let no_result = std::ptr::null_mut::<c_int>();
-        // SAFETY: the connection is open. DEFENSIVE takes an int and a pointer for the result, here null.
-        unsafe { ffi::sqlite3_db_config(self.raw(), ffi::SQLITE_DBCONFIG_DEFENSIVE, c_int::from(yes), no_result) };
+        self.configure(ffi::SQLITE_DBCONFIG_DEFENSIVE, yes);
     }
 
     /// Lets SQLite use what it can read of the schema.
     pub(in crate::sqlite) fn accept_schema(&self) {
-        let no_result = std::ptr::null_mut::<c_int>();
-        // SAFETY: the connection is open. WRITABLE_SCHEMA takes an int and a pointer for the result, here null.
-        unsafe { ffi::sqlite3_db_config(self.raw(), ffi::SQLITE_DBCONFIG_WRITABLE_SCHEMA, 1 as c_int, no_result) };
+        self.configure(ffi::SQLITE_DBCONFIG_WRITABLE_SCHEMA, true);
         // The first statement that reads the schema fails at the first entry that can't be used.
         let _ = self.value("SELECT count(*) FROM sqlite_schema", &[]);
+    }
+
+    /// Sets an option of SQLite that is on or off.
+    fn configure(&self, option: c_int, yes: bool) {
+        let no_result = std::ptr::null_mut::<c_int>();
+        // SAFETY: the connection is open. Such an option takes an int and a pointer for the result, here null.
+        unsafe { ffi::sqlite3_db_config(self.raw(), option, c_int::from(yes), no_result) };
     }
 
     /// Returns whether foreign keys are enforced.

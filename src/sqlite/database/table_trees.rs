@@ -27,7 +27,8 @@ pub(super) struct Trees<'f> {
     children: Vec<(u32, u32)>,
     /// Whether a page of the pointer map can't be read, so that some children are unknown.
     lacks_children: bool,
-    /// The pages that [`walk`](Self::walk), [`below`](Self::below) and [`repaired`](Self::repaired) have met. A damaged tree may lead to a page a million times.
+    /// The pages that [`walk`](Self::walk), [`below`](Self::below) and [`repaired`](Self::repaired) have met. A damaged tree may lead
+    /// to a page a million times.
     walked: RefCell<Bits>,
     measured: RefCell<Bits>,
     repaired: RefCell<Bits>,

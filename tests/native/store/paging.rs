@@ -104,17 +104,23 @@ fn what_an_export_still_reads_gets_the_new_key() {
     page.assert_whole();
 }
 
+/// Takes a second snapshot after a change. Returns the chunks that the first one doesn't have.
+fn with_own_chunks(machine: &mut Machine) -> (Page, Vec<ChunkRef>) {
+    let page = large(machine);
+    commit(machine, &page, "UPDATE t SET v = 2, b = randomblob(4000) WHERE id BETWEEN 300 AND 320");
+    snapshot(machine, &page).unwrap();
+    let newest = page.storage.manifests().pop().unwrap();
+    let older = page.storage.manifests().remove(0);
+    let is_own = |chunk: &&ChunkRef| !older.chunks.iter().any(|old| old.id == chunk.id);
+    let own = newest.chunks.iter().filter(is_own).cloned().collect();
+    (page, own)
+}
+
 #[test]
 fn damage_fails_the_statement_that_reads_it_and_recover_goes_back() {
     let mut machine = Machine::new();
-    let page = large(&mut machine);
-    commit(&mut machine, &page, "UPDATE t SET v = 2, b = randomblob(4000) WHERE id BETWEEN 300 AND 320");
-    snapshot(&mut machine, &page).unwrap();
-    let newest = page.storage.manifests().pop().unwrap();
-    let older = page.storage.manifests().remove(0);
-    let own =
-        newest.chunks.iter().find(|chunk| !older.chunks.iter().any(|old| old.id == chunk.id) && chunk.stored > 60_000);
-    let id = own.expect("a chunk of its own").id.clone();
+    let (_page, own) = with_own_chunks(&mut machine);
+    let id = own.iter().find(|chunk| chunk.stored > 60_000).expect("a chunk of its own").id.clone();
     machine.kill(Crash::Process);
     machine.damage(|contents| contents.chunks.get_mut(&id).unwrap()[30_000] ^= 1);
 
@@ -142,14 +148,9 @@ fn damage_fails_the_statement_that_reads_it_and_recover_goes_back() {
 fn a_chunk_that_is_missing_when_it_is_opened_makes_the_older_snapshot_count_or_its_copy() {
     for (is_first, warning) in [(false, "the data was read from the previous one"), (true, "its copy was read")] {
         let mut machine = Machine::new();
-        let page = large(&mut machine);
-        commit(&mut machine, &page, "UPDATE t SET v = 2, b = randomblob(4000) WHERE id BETWEEN 300 AND 320");
-        snapshot(&mut machine, &page).unwrap();
-        let newest = page.storage.manifests().pop().unwrap();
-        let older = page.storage.manifests().remove(0);
-        let is_own = |chunk: &&ChunkRef| !older.chunks.iter().any(|old| old.id == chunk.id);
-        let mut own = newest.chunks.iter().filter(is_own);
-        let id = if is_first { &newest.chunks[0].id } else { &own.next_back().unwrap().id };
+        let (page, own) = with_own_chunks(&mut machine);
+        let first = &page.storage.manifests().pop().unwrap().chunks[0].id;
+        let id = if is_first { first } else { &own.last().unwrap().id };
         machine.kill(Crash::Process);
         machine.damage(|contents| drop(contents.chunks.remove(id)));
         let page = open(&mut machine).unwrap();

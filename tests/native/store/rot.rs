@@ -2,7 +2,7 @@
 
 use tidelock::{
     snapshot::{Reason, SnapshotOptions, VerifyMode},
-    store::faulty::Crash,
+    store::{Contents, faulty::Crash},
 };
 
 use super::{
@@ -15,9 +15,13 @@ use super::{
 fn flip(machine: &Machine, generation: u64, index: usize) -> String {
     machine.damage(|contents| {
         let id = stored::manifest(contents, generation).chunks[index].id.clone();
-        *contents.chunks.get_mut(&id).expect("stored").last_mut().expect("not empty") ^= 1;
+        flip_chunk(contents, &id);
         id
     })
+}
+
+fn flip_chunk(contents: &mut Contents, id: &str) {
+    *contents.chunks.get_mut(id).expect("stored").last_mut().expect("not empty") ^= 1;
 }
 
 fn verify(machine: &mut Machine, page: &Page, id: &str) -> Vec<String> {
@@ -43,7 +47,7 @@ fn each_reused_chunk_is_read_within_sixteen_snapshots_and_stored_again() {
     for id in &cold {
         assert!(after.chunks[id] == before.chunks[id], "as it was");
     }
-    let bytes = |contents: &tidelock::store::Contents| contents.chunks.len();
+    let bytes = |contents: &Contents| contents.chunks.len();
     assert!(bytes(&after) <= bytes(&before) + 3, "nothing else was stored");
     machine.kill(Crash::Process);
     let page = machine.open().unwrap();
@@ -89,11 +93,11 @@ fn a_repair_writes_nothing_that_the_database_does_not_have_any_more() {
 fn flip_copy(machine: &Machine, generation: u64) {
     machine.damage(|contents| {
         let id = stored::manifest(contents, generation).first_copy.expect("a copy").id;
-        *contents.chunks.get_mut(&id).expect("stored").last_mut().expect("not empty") ^= 1;
+        flip_chunk(contents, &id);
     });
 }
 
-/// A database of two snapshots with the same schema, and no log from before them.
+/// A database of two snapshots with the same schema.
 fn of_two_snapshots(machine: &mut Machine) -> Page {
     let page = with_table(machine);
     machine.commit(&page, ROWS).unwrap();
@@ -151,12 +155,7 @@ fn a_damaged_copy_of_the_first_chunk_is_repaired_when_its_snapshot_is_verified()
 #[test]
 fn what_an_opening_finds_damaged_is_repaired_at_once() {
     let mut machine = Machine::new();
-    let page = with_table(&mut machine);
-    machine.commit(&page, ROWS).unwrap();
-    for _ in 0..2 {
-        machine.commit(&page, "UPDATE t SET v = randomblob(1000) WHERE id = 1000").unwrap();
-        snapshot(&mut machine, &page).unwrap();
-    }
+    of_two_snapshots(&mut machine);
     machine.kill(Crash::Process);
     machine.damage_generation(2);
     let page = machine.open().unwrap();
