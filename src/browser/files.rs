@@ -253,6 +253,17 @@ impl Stores for PrivateFolder {
         })
     }
 
+    fn open_older(&self, _name: &str) -> LocalFuture<'static, Result<Option<Rc<dyn Store>>>> {
+        let files = self.files.clone();
+        Box::pin(async move {
+            if property(&files, "ask").is_some() {
+                return Ok(Some(Rc::new(ProxyStore::open_older(files).await?) as Rc<dyn Store>));
+            }
+            files.prepare(Vec::new()).await?;
+            Ok(Some(Rc::new(FolderStore::older(files)) as Rc<dyn Store>))
+        })
+    }
+
     fn shown(&self, _name: &str) -> Option<LocalFuture<'static, Option<HeadInfo>>> {
         let shown = self.files.js_shown();
         Some(Box::pin(async move { info_of(&JsFuture::from(shown).await.ok()?) }))

@@ -385,6 +385,14 @@ impl Stores for PrivateStores {
         })
     }
 
+    fn open_older(&self, name: &str) -> LocalFuture<'static, Result<Option<Rc<dyn Store>>>> {
+        let files = PrivateFiles::new(name);
+        Box::pin(async move {
+            files.prepare(Vec::new()).await?;
+            Ok(Some(Rc::new(FolderStore::older(Rc::new(files))) as Rc<dyn Store>))
+        })
+    }
+
     fn shown(&self, name: &str) -> Option<LocalFuture<'static, Option<HeadInfo>>> {
         StoredPrivate.shown(name)
     }

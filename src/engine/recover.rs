@@ -3,10 +3,10 @@
 use super::{
     lock::{holder, release, take, while_held},
     open::open_store,
-    options::OpenOptions,
+    options::{OpenOptions, StorageKind},
 };
 use crate::{
-    error::Result,
+    error::{ErrorCode, Result},
     lock,
     ports::{Part, Ports},
     store::{RecoveryReport, Storage},
@@ -28,9 +28,21 @@ pub async fn recover(options: OpenOptions, ports: Ports, from: Option<String>) -
 async fn recover_locked(options: &OpenOptions, ports: &Ports, from: Option<&str>) -> Result<RecoveryReport> {
     // The recovered schema, unknown before, may need FTS5. If it can't be loaded, the check of the state reports that.
     let _ = ports.platform.parts.load(Part::Fts5).await;
-    let store = open_store(options, ports).await?;
     let holder = holder(options, ports).await;
-    let report = Storage::recover(store.clone(), &ports.platform, holder, from).await;
+    let newest = async {
+        let store = open_store(options, ports).await?;
+        let report = Storage::recover(store.clone(), &ports.platform, holder.clone(), from).await;
+        let _ = store.close().await;
+        report
+    };
+    let report = newest.await;
+    if options.storage == StorageKind::Memory
+        || !report.as_ref().is_err_and(|error| error.is(ErrorCode::DatabaseCorrupt))
+    {
+        return report;
+    }
+    let Some(store) = ports.stores.open_older(&options.name).await? else { return report };
+    let older = Storage::recover_older(store.clone(), &ports.platform, holder, from).await;
     let _ = store.close().await;
-    report
+    older
 }

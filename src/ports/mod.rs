@@ -19,7 +19,11 @@ mod store_connection;
 #[cfg(not(target_arch = "wasm32"))]
 mod timers;
 
-use std::{future::Future, pin::Pin, rc::Rc};
+use std::{
+    future::{Future, ready},
+    pin::Pin,
+    rc::Rc,
+};
 
 pub use clock::{Clock, Entropy, Spawner};
 pub use crypto::{AeadInput, Cipher, Crypto, DataKey, NONCE_BYTES};
@@ -79,6 +83,12 @@ pub trait Stores {
     ///
     /// Fails with `storage_unavailable`, `storage_blocked`, or `snapshot_incompatible` for a newer format.
     fn open(&self, name: &str) -> LocalFuture<'static, Result<Rc<dyn Store>>>;
+
+    /// Opens it for a recovery, with an older state where the newest one can't be read; `None` where there is none. What is
+    /// missing is described by [`Store::damage`].
+    fn open_older(&self, _name: &str) -> LocalFuture<'static, Result<Option<Rc<dyn Store>>>> {
+        Box::pin(ready(Ok(None)))
+    }
 
     /// Returns what can be shown of a database while another holder has it open; `None` where opening its storage shows
     /// that at any time.

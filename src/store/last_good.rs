@@ -74,6 +74,27 @@ impl Storage {
         holder: Holder,
         from: Option<&str>,
     ) -> Result<RecoveryReport> {
+        Self::recover_state(store, platform, holder, from, false).await
+    }
+
+    /// Does the same for a store with an older state, because its newest one can't be read: see
+    /// [`Stores::open_older`](crate::ports::Stores::open_older).
+    pub async fn recover_older(
+        store: Rc<dyn Store>,
+        platform: &Platform,
+        holder: Holder,
+        from: Option<&str>,
+    ) -> Result<RecoveryReport> {
+        Self::recover_state(store, platform, holder, from, true).await
+    }
+
+    async fn recover_state(
+        store: Rc<dyn Store>,
+        platform: &Platform,
+        holder: Holder,
+        from: Option<&str>,
+        is_older: bool,
+    ) -> Result<RecoveryReport> {
         let from = from.map(|id| id.parse().map_err(|_| unknown(id))).transpose()?;
         let paging = Paging::verifying(store.clone());
         for _ in 0..CLAIM_ATTEMPTS {
@@ -86,7 +107,7 @@ impl Storage {
             let salvaged = missing.is_some();
             report.problems.extend(missing.unwrap_or_default());
             let intact = found.state.broken.is_none() && found.state.damaged.is_empty();
-            let sound = found.head.is_some() && intact && from.is_none();
+            let sound = found.head.is_some() && intact && from.is_none() && !is_older;
             if !salvaged && (!sound || found.state.file.bytes() > 0) {
                 report.problems.extend(check(&found.state.file, platform)?);
             }

@@ -43,6 +43,8 @@ pub struct Journal {
     begins_unsynced: bool,
     /// Bytes of the segment's first two frames.
     start_bytes: u64,
+    /// Whether the segment was read with the first of them only.
+    lacks_second_start: bool,
     /// The size of the segment's file when it was last read or written.
     seen: u64,
     /// Whether a transaction was appended since the journal was read or finished.
@@ -51,6 +53,9 @@ pub struct Journal {
     is_damaged: bool,
     /// Whether the segment was read up to a damaged place only: bytes follow that are no whole frame.
     is_cut: bool,
+    /// The number of the newest segment, if that can't be read: this one before it is read instead, and the next one comes after
+    /// both.
+    unread: Option<u64>,
     /// The record of the log that was read last, and where the next one is.
     read_last: Cell<Option<(LogKey, Place)>>,
     pub state: State,
@@ -77,13 +82,14 @@ fn may_use_reserve(entries: &[JournalEntry]) -> bool {
 }
 
 impl Journal {
-    /// Reads the newest complete segment; `None` when there is no journal.
+    /// Reads the newest complete segment; `None` when there is no journal. `may_be_older`: when that one can't be read, the
+    /// newest one that can.
     ///
     /// Fails with `database_corrupt` when its first two frames are damaged, and as the files do.
-    pub fn load(files: Rc<dyn Files>, segment_bytes: u64) -> Result<Option<Self>> {
+    pub fn load(files: Rc<dyn Files>, segment_bytes: u64, may_be_older: bool) -> Result<Option<Self>> {
         let mut names = files.list()?;
         for _ in 0..MOST_LOADS {
-            let loaded = Self::load_newest(&files, segment_bytes, &names);
+            let loaded = Self::load_newest(&files, segment_bytes, &names, may_be_older);
             if matches!(loaded, Ok(Some(_))) {
                 return loaded;
             }
@@ -97,17 +103,36 @@ impl Journal {
         Err(lock_lost())
     }
 
-    fn load_newest(files: &Rc<dyn Files>, segment_bytes: u64, names: &[String]) -> Result<Option<Self>> {
+    fn load_newest(
+        files: &Rc<dyn Files>,
+        segment_bytes: u64,
+        names: &[String],
+        may_be_older: bool,
+    ) -> Result<Option<Self>> {
         let mut segments: Vec<u64> = names.iter().filter_map(|name| segment_number(name)).collect();
         segments.sort_unstable_by(|a, b| b.cmp(a));
+        let mut is_passed = false;
         for segment in &segments {
             let mut journal = Self::empty(files.clone(), segment_bytes, *segment);
             match journal.read()? {
                 Found::Unfinished => {}
                 // A segment without a possible successor counts as damaged.
-                Found::Newest if *segment < u64::MAX => return Ok(Some(journal)),
-                // The successor of a sealed segment was complete.
-                _ => return Err(damaged(segments[0])),
+                Found::Newest if *segment < u64::MAX && !is_passed => {
+                    // The one before says that it has a successor once both copies of the state were written.
+                    if journal.lacks_second_start && *segment > FIRST_SEGMENT {
+                        let mut before = Self::empty(files.clone(), segment_bytes, *segment - 1);
+                        journal.is_cut |= before.read()? == Found::Sealed;
+                    }
+                    return Ok(Some(journal));
+                }
+                Found::Newest | Found::Sealed if may_be_older && segments[0] < u64::MAX => {
+                    // The successor of a sealed segment was complete.
+                    journal.unread = Some(segments[0].max(*segment + 1));
+                    return Ok(Some(journal));
+                }
+                Found::Damaged if may_be_older => is_passed = true,
+                _ if may_be_older || segments.len() == 1 => return Err(damaged(segments[0])),
+                _ => return Err(damaged(segments[0]).hint("Nothing was changed; recover(name) opens the state before")),
             }
         }
         // The first segment may be what a killed process left; later ones, chunks and a filled reserve are of a database.
@@ -127,7 +152,16 @@ impl Journal {
 
     /// Returns the file of the next segment. It must be prepared before a segment begins.
     pub fn next_segment(&self) -> String {
-        segment_name(self.place.segment + 1)
+        segment_name(self.next_number())
+    }
+
+    fn next_number(&self) -> u64 {
+        self.unread.unwrap_or(self.place.segment) + 1
+    }
+
+    /// Returns whether the next transaction must begin a segment, whose file must be prepared.
+    pub fn must_begin_segment(&self) -> bool {
+        self.unread.is_some()
     }
 
     fn empty(files: Rc<dyn Files>, segment_bytes: u64, segment: u64) -> Self {
@@ -138,10 +172,12 @@ impl Journal {
             synced: 0,
             begins_unsynced: false,
             start_bytes: 0,
+            lacks_second_start: false,
             seen: 0,
             appended: false,
             is_damaged: false,
             is_cut: false,
+            unread: None,
             read_last: Cell::default(),
             state: State::default(),
         }
@@ -191,6 +227,7 @@ impl Journal {
             self.place = frames.place();
         }
         (self.is_damaged, self.is_cut) = (frames.skipped(), frames.dropped());
+        self.lacks_second_start = count == 1;
         // The last frame of a closed journal says that all before it was synced.
         self.begins_unsynced = frames.stated() < begin;
         // What a killed process leaves begins like a segment, or was never written.
@@ -225,6 +262,10 @@ impl Journal {
 
     /// Does the same, with the reserve on a full disk or without.
     pub fn append_with(&mut self, entries: &mut Vec<JournalEntry>, sync: bool, uses_reserve: bool) -> Result<()> {
+        if self.must_begin_segment() {
+            let state = self.next_state().unwrap_or_else(|| self.state.clone());
+            self.begin_segment(state, None)?;
+        }
         let name = segment_name(self.place.segment);
         let files = self.files.clone();
         let written = match uses_reserve {
@@ -311,6 +352,12 @@ impl Journal {
     /// Describes damage that was passed over.
     pub fn damage(&self) -> Option<String> {
         let name = segment_name(self.place.segment);
+        if let Some(unread) = self.unread {
+            let unread = segment_name(unread);
+            return Some(format!(
+                "{unread} is missing or damaged: the database is as it was when {name} ended, and what {unread} had is lost"
+            ));
+        }
         if self.is_cut {
             return Some(format!(
                 "{name} was damaged, or not written whole before a crash: the last commits in it are lost"
@@ -375,7 +422,7 @@ impl Journal {
 
     /// Does the same, and leaves what a failure wrote.
     fn write_segment(&mut self, name: &str, state: State, replaced: Option<&Map<LogKey, Vec<u8>>>) -> Result<()> {
-        let (old, start) = (self.place, Place::start(self.place.segment + 1));
+        let (old, start) = (self.place, Place::start(self.next_number()));
         if self.files.size(name)?.is_some_and(|bytes| bytes > 0) {
             // A killed process left it, and its frames must not join with these.
             self.files.truncate(name, 0)?;
@@ -415,8 +462,8 @@ impl Journal {
             }
         }
         (self.state, self.place) = (state, end);
-        (self.synced, self.start_bytes, self.seen, self.is_damaged) =
-            (end.at, 2 * (HEADER + length) as u64, end.at, false);
+        (self.synced, self.start_bytes, self.seen) = (end.at, 2 * (HEADER + length) as u64, end.at);
+        (self.is_damaged, self.unread) = (false, None);
         if old.segment >= FIRST_SEGMENT {
             // Another process with this folder open notices the grown file, and looks for the next segment.
             let mut seal = Vec::new();

@@ -71,6 +71,8 @@ pub struct FolderStore(Rc<FolderInner>);
 struct FolderInner {
     files: Rc<dyn Files>,
     segment_bytes: u64,
+    /// Whether an older state is read when the newest one can't be.
+    may_be_older: bool,
     packs: Packs,
     journal: RefCell<Option<Journal>>,
     /// Whether a journal that was closed after a failure was appended to, and not finished.
@@ -92,11 +94,20 @@ impl FolderStore {
         Self::with_sizes(files, SEGMENT_BYTES, PACK_BYTES)
     }
 
+    /// Does the same, for a recovery: when the newest segment of the journal is missing or can't be read, the one before it counts.
+    pub fn older(files: Rc<dyn Files>) -> Self {
+        Self::made(files, SEGMENT_BYTES, PACK_BYTES, true)
+    }
+
     /// Creates a store with segments and packs of other sizes.
     pub fn with_sizes(files: Rc<dyn Files>, segment_bytes: u64, pack_bytes: u64) -> Self {
+        Self::made(files, segment_bytes, pack_bytes, false)
+    }
+
+    fn made(files: Rc<dyn Files>, segment_bytes: u64, pack_bytes: u64, may_be_older: bool) -> Self {
         let (journal, packs) = (RefCell::default(), Packs { files: files.clone(), pack_bytes });
         let (is_unfinished, ended) = Default::default();
-        Self(Rc::new(FolderInner { files, segment_bytes, packs, journal, is_unfinished, ended }))
+        Self(Rc::new(FolderInner { files, segment_bytes, may_be_older, packs, journal, is_unfinished, ended }))
     }
 }
 
@@ -155,7 +166,7 @@ impl FolderInner {
             None => false,
         };
         if !is_known {
-            let loaded = Journal::load(self.files.clone(), self.segment_bytes)?;
+            let loaded = Journal::load(self.files.clone(), self.segment_bytes, self.may_be_older)?;
             // The old one stays, for the folder may come back.
             if loaded.is_none() && journal.is_some() {
                 return Err(folder_lost());
@@ -278,6 +289,10 @@ pub struct Folder {
 impl Stores for Folder {
     fn open(&self, _name: &str) -> LocalFuture<'static, Result<Rc<dyn Store>>> {
         Box::pin(ready(Ok(Rc::new(FolderStore::new(self.files.clone())) as Rc<dyn Store>)))
+    }
+
+    fn open_older(&self, _name: &str) -> LocalFuture<'static, Result<Option<Rc<dyn Store>>>> {
+        Box::pin(ready(Ok(Some(Rc::new(FolderStore::older(self.files.clone())) as Rc<dyn Store>))))
     }
 
     fn estimate(&self) -> LocalFuture<'static, Estimate> {

@@ -24,8 +24,9 @@ impl FolderInner {
         }
         let mut names = self.with(|slot| {
             let (mut names, nothing) = (Vec::new(), State::default());
+            let rewrites = has(transaction, |write| matches!(write, Write::Put(Key::Log(_), _)));
             match slot {
-                Some(journal) if has(transaction, |write| matches!(write, Write::Put(Key::Log(_), _))) => {
+                Some(journal) if rewrites || journal.must_begin_segment() => {
                     names.push(journal.next_segment());
                 }
                 None if claims(transaction) => names.push(segment_name(1)),

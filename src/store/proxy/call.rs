@@ -13,6 +13,8 @@ const FRAME_BYTES: usize = 256;
 pub enum StoreCall {
     /// Opens the store, unless it is open.
     Open,
+    /// The same, by [`Stores::open_older`](crate::ports::Stores::open_older).
+    OpenOlder,
     /// [`Store::write`](crate::ports::Store::write).
     Write(Transaction),
     /// Reads.
@@ -67,6 +69,7 @@ impl StoreCall {
             Self::Close => out.u32(8),
             Self::Read(ReadCall::HeadCopy) => out.u32(9),
             Self::Read(ReadCall::Damage) => out.u32(10),
+            Self::OpenOlder => out.u32(11),
         }
         out.0
     }
@@ -86,6 +89,7 @@ impl StoreCall {
             8 => Self::Close,
             9 => Self::Read(ReadCall::HeadCopy),
             10 => Self::Read(ReadCall::Damage),
+            11 => Self::OpenOlder,
             _ => return None,
         };
         from.0.is_empty().then_some(request)

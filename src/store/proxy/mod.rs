@@ -30,17 +30,26 @@ pub struct ProxyStore {
 impl ProxyStore {
     /// Connects, and opens the store. Fails as the connection and the store do.
     pub async fn open(connection: Rc<dyn StoreConnection>) -> Result<Self> {
+        Self::open_by(connection, StoreCall::Open).await
+    }
+
+    /// Does the same for a recovery; see [`Stores::open_older`](crate::ports::Stores::open_older).
+    pub async fn open_older(connection: Rc<dyn StoreConnection>) -> Result<Self> {
+        Self::open_by(connection, StoreCall::OpenOlder).await
+    }
+
+    async fn open_by(connection: Rc<dyn StoreConnection>, call: StoreCall) -> Result<Self> {
         let store = Self { connection, closed: Rc::default() };
-        let opened = store.connect().await;
+        let opened = store.connect(&call).await;
         if opened.is_err() {
             store.connection.end();
         }
         opened.map(|()| store)
     }
 
-    async fn connect(&self) -> Result<()> {
+    async fn connect(&self, call: &StoreCall) -> Result<()> {
         self.connection.connect().await?;
-        self.call(&StoreCall::Open).await
+        self.call(call).await
     }
 
     /// Sends a request; resolves with the bytes of its reply.
@@ -120,7 +129,7 @@ impl Store for ProxyStore {
             if self.closed.get() {
                 return Err(closed());
             }
-            self.connect().await?;
+            self.connect(&StoreCall::Open).await?;
             self.call(&StoreCall::Reopen).await
         })
     }

@@ -31,8 +31,13 @@ impl StoreServer {
         let store = self.store.borrow().clone();
         let done: LocalFuture<'static, Result<()>> = match (StoreCall::decode(request), store) {
             (None, _) => Box::pin(ready(Err(Error::internal("A request for the storage can't be read")))),
-            (Some(StoreCall::Open), None) => Box::pin(self.clone().open()),
-            (Some(StoreCall::Open), Some(_)) => Box::pin(ready(Ok(()))),
+            (Some(StoreCall::Open), None) => Box::pin(self.clone().open(self.stores.open(&self.name))),
+            (Some(StoreCall::OpenOlder), None) => {
+                let opening = self.stores.open_older(&self.name);
+                let no_older = || Error::unsupported("An older state of this storage");
+                Box::pin(self.clone().open(Box::pin(async move { opening.await?.ok_or_else(no_older) })))
+            }
+            (Some(StoreCall::Open | StoreCall::OpenOlder), Some(_)) => Box::pin(ready(Ok(()))),
             (Some(_), None) => Box::pin(ready(Err(closed()))),
             (Some(StoreCall::Write(transaction)), Some(store)) => store.write(transaction),
             (Some(StoreCall::Read(read)), Some(store)) => return Box::pin(value_of(store, read)),
@@ -48,8 +53,8 @@ impl StoreServer {
         Box::pin(async move { reply(&done.await) })
     }
 
-    async fn open(self: Rc<Self>) -> Result<()> {
-        let opened = self.stores.open(&self.name).await?;
+    async fn open(self: Rc<Self>, opening: LocalFuture<'static, Result<Rc<dyn Store>>>) -> Result<()> {
+        let opened = opening.await?;
         self.store.borrow_mut().get_or_insert(opened);
         Ok(())
     }

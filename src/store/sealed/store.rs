@@ -419,18 +419,30 @@ pub struct SealedStores {
     pub vault: Vault,
 }
 
+/// Seals a store, or closes it.
+async fn sealed(store: Rc<dyn Store>, vault: &Vault) -> Result<Rc<dyn Store>> {
+    match SealedStore::open(store.clone(), vault).await {
+        Ok(sealed) => Ok(Rc::new(sealed)),
+        Err(error) => {
+            store.settled().await;
+            let _ = store.close().await;
+            Err(error)
+        }
+    }
+}
+
 impl Stores for SealedStores {
     fn open(&self, name: &str) -> LocalFuture<'static, Result<Rc<dyn Store>>> {
         let (opening, vault) = (self.stores.open(name), self.vault.clone());
+        Box::pin(async move { sealed(opening.await?, &vault).await })
+    }
+
+    fn open_older(&self, name: &str) -> LocalFuture<'static, Result<Option<Rc<dyn Store>>>> {
+        let (opening, vault) = (self.stores.open_older(name), self.vault.clone());
         Box::pin(async move {
-            let store = opening.await?;
-            match SealedStore::open(store.clone(), &vault).await {
-                Ok(sealed) => Ok(Rc::new(sealed) as Rc<dyn Store>),
-                Err(error) => {
-                    store.settled().await;
-                    let _ = store.close().await;
-                    Err(error)
-                }
+            match opening.await? {
+                Some(store) => sealed(store, &vault).await.map(Some),
+                None => Ok(None),
             }
         })
     }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use tidelock::{
     ErrorCode, Result,
-    ports::{Durability, Holder, Platform, Store, sim::Sim},
+    ports::{Durability, Files, Holder, Platform, Store, sim::Sim},
     snapshot::{Reason, SnapshotOptions},
     sqlite::{CHUNK_SIZE, Connection},
     store::{Storage, sealed::Secret},
@@ -13,8 +13,9 @@ use tidelock::{
 
 use super::{
     bench::key,
-    damaged_segment::{LOG, bytes, connect, flipped, frames, segments},
+    damaged_segment::{LOG, bytes, connect, connect_older, flipped, frames, segments},
     folder::{Chance, SimDisk},
+    hostile_folder::HEADER,
     page::{Page, by_call_only},
 };
 
@@ -36,9 +37,12 @@ enum Repair {
     RecoverFrom,
     /// Of a database whose snapshots share a damaged chunk, which the log doesn't replace.
     RecoverRows,
+    /// Of a database whose newest segment can't be read, with the one before.
+    RecoverOlder,
 }
 
-const REPAIRS: [Repair; 4] = [Repair::Restore, Repair::Recover, Repair::RecoverFrom, Repair::RecoverRows];
+const REPAIRS: [Repair; 5] =
+    [Repair::Restore, Repair::Recover, Repair::RecoverFrom, Repair::RecoverRows, Repair::RecoverOlder];
 
 impl Repair {
     /// The rows before and after it. Before the recovery of a damaged database, it doesn't open.
@@ -46,6 +50,13 @@ impl Repair {
         match self {
             Self::Recover => (None, BEFORE),
             Self::Restore | Self::RecoverFrom => (Some(ALL), FIRST),
+            Self::RecoverOlder => {
+                let disk = base.copied();
+                assert!(run(&disk, self, secret.clone()));
+                let rows = opened(&disk, self, secret, false).unwrap();
+                assert!((1..=ALL).contains(&rows), "{rows} rows");
+                (None, rows)
+            }
             Self::RecoverRows => {
                 let disk = base.copied();
                 assert!(run(&disk, self, secret.clone()));
@@ -94,6 +105,13 @@ fn made(repair: Repair, secret: Option<Secret>) -> SimDisk {
     match repair {
         Repair::Restore | Repair::RecoverFrom => return disk,
         Repair::RecoverRows => return flipped(&disk, "pack.1", 3 * CHUNK_SIZE / 2),
+        Repair::RecoverOlder => {
+            let newest = format!("journal.{}", segments(&disk).last().unwrap());
+            disk.change(&newest, |bytes| bytes.truncate(HEADER + 100));
+            // A power cut would take away that the one before was sealed, and so the damage.
+            disk.list().unwrap().iter().for_each(|name| disk.sync(name).unwrap());
+            return disk;
+        }
         Repair::Recover => {}
     }
     let last = segments(&disk).into_iter().rev().find_map(|segment| {
@@ -106,6 +124,11 @@ fn made(repair: Repair, secret: Option<Secret>) -> SimDisk {
 }
 
 async fn recovered(disk: &SimDisk, platform: &Platform, repair: Repair, secret: Option<Secret>) -> Result<()> {
+    if repair == Repair::RecoverOlder {
+        let store = connect_older(disk, platform, secret).await?;
+        Storage::recover_older(store.clone(), platform, Holder::default(), None).await?;
+        return store.close().await;
+    }
     let store = connect(disk, platform, secret).await?;
     let from = (repair == Repair::RecoverFrom).then_some("1");
     Storage::recover(store.clone(), platform, Holder::default(), from).await?;
