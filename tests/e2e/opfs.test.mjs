@@ -320,6 +320,23 @@ test('a database is recovered in the page', inPage, async () => {
   assert.equal(report.resolved?.changed, false, JSON.stringify(report))
   await opened(page, name)
   assert.equal(await count(page), 2)
+  // What can't be read as the newest part of the journal: the one before counts.
+  const damaged = await page.evaluate(async (given) => {
+    await window.db.close()
+    const all = await (await navigator.storage.getDirectory()).getDirectoryHandle('tidelock')
+    const file = await (await all.getDirectoryHandle(`${given}.db`)).getFileHandle('journal.900', { create: true })
+    const writable = await file.createWritable()
+    await writable.write('no journal'.repeat(100))
+    await writable.close()
+    const refused = await window.failure(window.open({ name: given, storage: 'opfs' }))
+    return { refused, report: await window.failure(() => window.tidelock.recover(given)) }
+  }, name)
+  assert.equal(damaged.refused.code, 'database_corrupt')
+  assert.match(damaged.refused.hint, /recover/)
+  assert.equal(damaged.report.resolved?.changed, true, JSON.stringify(damaged.report))
+  assert.match(damaged.report.resolved.problems.join(), /journal\.900/)
+  await opened(page, name)
+  assert.equal(await count(page), 3)
   await page.close()
 })
 

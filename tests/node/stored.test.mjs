@@ -170,6 +170,28 @@ test('a database in a folder is recovered without being opened', async () => {
   assert.deepEqual(readdirSync(around), ['shop'])
 })
 
+test('a database whose newest journal is cut short is recovered as it was when the one before ended', async () => {
+  const [around, name] = [await folderOf('long'), 'long']
+  const given = { ...quiet, name, path: path.join(around, name) }
+  const db = await open(given)
+  const journals = () => readdirSync(given.path).filter((file) => file.startsWith('journal.'))
+  let rows = 1
+  for (; journals().length === 1 && rows < 30; rows++) await db.run('INSERT INTO t VALUES (randomblob(1000000))')
+  await db.run('INSERT INTO t VALUES (0)')
+  await db.close()
+  const newest = path.join(given.path, journals().sort().at(-1))
+  writeFileSync(newest, readFileSync(newest).subarray(0, 100))
+  const refused = await open(given).catch((error) => error)
+  assert.equal(refused.code, 'database_corrupt')
+  assert.match(refused.hint, /recover/)
+  const { changed, problems } = await recover(name, { storage: 'file', path: given.path })
+  assert.equal(changed, true)
+  assert.match(problems.join(), new RegExp(path.basename(newest)))
+  const again = await open(given)
+  assert.equal((await again.get('SELECT count(*) AS n FROM t')).n, rows)
+  await again.close()
+})
+
 test('on a server only the storage that was asked for is searched', async () => {
   const codes = [databases(), deleteDatabase('shop'), recover('shop')].map(code)
   assert.deepEqual(await Promise.all(codes), Array(3).fill('unsupported_environment'))
