@@ -138,12 +138,13 @@ impl Storage {
         if rebuilt.broken.is_some() { Err(damaged(at, rebuilt.committed)) } else { Ok(rebuilt.file) }
     }
 
-    /// Returns the first time that can be restored, and all states that [`load_at`](Self::load_at) returns for their own
-    /// time and lsn, in the order of the log. Must not run concurrently with a snapshot, a prune or a sweep. Fails with the
+    /// Returns the first time that can be restored, all states that [`load_at`](Self::load_at) returns for their own
+    /// time and lsn, in the order of the log, and descriptions of its damage. Must not run concurrently with a snapshot, a prune or a sweep. Fails with the
     /// store's errors.
-    pub async fn history(&self, reach: Reach) -> Result<(Option<Timestamp>, Vec<HistoryPoint>)> {
+    pub async fn history(&self, reach: Reach) -> Result<(Option<Timestamp>, Vec<HistoryPoint>, Vec<String>)> {
         self.reload_head().await?;
         let mut states = self.states(reach.lsn).await?;
+        let errors = gaps(&states);
         let point = |state: &StoredPoint| Some(HistoryPoint { lsn: state.lsn, at: state.at?, bytes: state.bytes });
         // Behind a record that can't be read, the log continues only from a later manifest: from this lsn on.
         let (mut manifests, damaged, mut least) = (self.manifests(), self.damaged(), 0);
@@ -158,7 +159,7 @@ impl Storage {
             least == 0 || manifests.iter().any(|base| bases.contains(&base.lsn))
         });
         let reached = first_in(&states, reach.time).map_or(&[][..], |first| &states[first..]);
-        Ok((first_of(&states, reach.time), reached.iter().filter_map(point).collect()))
+        Ok((first_of(&states, reach.time), reached.iter().filter_map(point).collect(), errors))
     }
 
     /// Returns whether the log continues from the manifest.
@@ -213,6 +214,27 @@ impl Storage {
         states.sort_by_key(|state| (state.lsn, state.generation));
         Ok(states)
     }
+}
+
+/// Describes the places where records can't be read, in the order of the log.
+fn gaps(states: &[StoredPoint]) -> Vec<String> {
+    let mut gaps = Vec::new();
+    let mut before = None;
+    for (index, state) in states.iter().enumerate() {
+        if state.at.is_some() {
+            before = state.at;
+            continue;
+        }
+        // Several records that follow one another are one place.
+        if index > 0 && states[index - 1].at.is_none() {
+            continue;
+        }
+        let place = before.map_or_else(|| "at its beginning".to_owned(), |before| format!("after {before}"));
+        gaps.push(format!(
+            "The page log is damaged {place}: what was stored then until the next snapshot can't be restored"
+        ));
+    }
+    gaps
 }
 
 /// Returns the index of the first state that was stored at `time` or later.

@@ -651,6 +651,8 @@ export interface SnapshotHistory {
   readonly omitted: number
   /** All snapshots, newest first. */
   readonly snapshots: readonly SnapshotInfo[]
+  /** Descriptions of damage of the page log: the states behind it aren't in `points`. */
+  readonly errors: readonly string[]
 }
 
 /** One snapshot. */

@@ -207,6 +207,7 @@ fn the_history_has_no_states_behind_a_damaged_record() {
         machine.sim.run(async move { snapshots.history(1000).await }).unwrap()
     };
     let whole = history(&mut machine);
+    assert_eq!(whole.errors, Vec::<String>::new());
     for (damaged, lost) in (1..=lsn + 3).flat_map(|lsn| [(lsn, false), (lsn, true)]) {
         machine.damage(|contents| {
             *contents = sound.clone();
@@ -226,6 +227,11 @@ fn the_history_has_no_states_behind_a_damaged_record() {
         }
         assert!(found.points.len() < whole.points.len() || damaged <= 2, "{case}");
         assert!(!listed.is_empty(), "{case}");
+        assert!(
+            found.errors.len() == 1 && found.errors[0].contains("page log is damaged"),
+            "{case}: {:?}",
+            found.errors
+        );
         for at in listed.into_iter().chain(found.oldest) {
             load_at(&mut machine, &page, at).unwrap_or_else(|error| panic!("{case}: {at}: {error}"));
         }

@@ -12,7 +12,7 @@ interface Verified {
 export const verify: Command = {
   name: 'verify',
   about:
-    'Checks the pages, indexes and foreign keys of a database; in a folder also each snapshot. Exit code 1 when a check fails.',
+    'Checks the pages, indexes and foreign keys of a database; in a folder also each snapshot and the page log. Exit code 1 when a check fails.',
   operands: ['FILE|FOLDER'],
   options: {},
   examples: ['npx tidelock verify app.sqlite', 'npx tidelock verify ./shop.tidelock'],
@@ -34,6 +34,7 @@ export const verify: Command = {
       for (const { id, createdAt } of snapshots)
         for (const text of (await db.snapshots.verify(id)).errors)
           errors.push(`snapshot ${id} of ${createdAt}: ${text}`)
+      if (where.kind === 'folder') errors.push(...(await db.snapshots.history({ limit: 1 })).errors)
       return { ok: errors.length === 0, errors, snapshots: snapshots.length }
     })
   },

@@ -23,6 +23,8 @@ pub struct SnapshotHistory {
     pub omitted: usize,
     /// All snapshots, newest first.
     pub snapshots: Vec<SnapshotInfo>,
+    /// Descriptions of damage of the page log: the states behind it aren't in `points`.
+    pub errors: Vec<String>,
 }
 
 impl Snapshots {
@@ -30,10 +32,10 @@ impl Snapshots {
     pub async fn history(&self, limit: usize) -> Result<SnapshotHistory> {
         let _guard = self.0.mutex.acquire().await?;
         let (reach, storage) = (self.reach(), &self.0.storage);
-        let (oldest, mut points) = storage.reconnecting(async || storage.history(reach).await).await?;
+        let (oldest, mut points, errors) = storage.reconnecting(async || storage.history(reach).await).await?;
         let omitted = points.len().saturating_sub(limit);
         points.drain(..omitted);
-        Ok(SnapshotHistory { oldest, points, omitted, snapshots: self.list() })
+        Ok(SnapshotHistory { oldest, points, omitted, snapshots: self.list(), errors })
     }
 
     /// Returns the contents after the newest stored commit that is not later than `point`. Fails with `snapshot_not_found`
