@@ -166,7 +166,11 @@ impl KeyWrapper {
 
     /// Decrypts a data key. Fails with `decryption_failed` when another secret encrypted it.
     pub async fn unwrap(&self, wrapped: WrappedKey) -> Result<StoredKey> {
-        let other = || refused("The passphrase or key is not the one that the database was encrypted with");
+        let other = || {
+            refused("The passphrase or key is not the one that the database was encrypted with").hint(
+                "Nothing was changed; open it with the right `encryption`: an older copy of the files needs that from before a rekey",
+            )
+        };
         let (nonce, sealed) = wrapped.wrapped.split_first_chunk::<NONCE_BYTES>().ok_or_else(other)?;
         let piece = AeadInput { nonce: *nonce, associated: wrapped.associated(), bytes: sealed.to_vec() };
         let opened = self.cipher.open(vec![piece]).await.into_iter().next().flatten().map(Zeroizing::new);
