@@ -112,10 +112,11 @@ export function historyView(context: Context): HTMLElement {
 
   function describe(at: number): void {
     if (history === undefined || chosen === undefined) return
-    const { points, omitted } = history
+    const { points, omitted, errors } = history
     const text = `${clock(chosen.at, true)} · commit ${count(at + 1)} of ${count(points.length)} · ${ago(chosen.at)} · ${size(chosen.bytes)}`
     slider.setAttribute('aria-valuetext', text)
-    fill(label, text, omitted > 0 && ` · ${plural(omitted, 'older commit')} not shown`)
+    const older = omitted > 0 && ` · ${plural(omitted, 'older commit')} not shown`
+    fill(label, text, older, errors.length > 0 && ` · ${errors.join(' · ')}`)
     restore.disabled = at === points.length - 1
   }
 
