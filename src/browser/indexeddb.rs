@@ -251,33 +251,42 @@ impl IndexedDbInner {
     }
 }
 
+/// Issues the requests of a transaction before it returns, where they need no result first; resolves when it has ended.
+fn written(begun: Begun, transaction: Transaction) -> LocalFuture<'static, Result<()>> {
+    let Transaction { guard, require, writes, .. } = transaction;
+    if guard == Guard::Nothing && require.is_empty() {
+        if let Err(error) = issue(&begun, &writes) {
+            begun.abort();
+            return Box::pin(ready(Err(error)));
+        }
+        begun.commit();
+        return Box::pin(async move { begun.end().await.map_err(write_error) });
+    }
+    let asked = match guard {
+        Guard::Nothing => None,
+        Guard::Head(head) => Some((head, begun.get(META, &HEAD.into()))),
+    };
+    // All keys in one request: thousands of single requests block the page.
+    let required = (!require.is_empty()).then(|| (require, begun.keys(CHUNKS, &JsValue::UNDEFINED, 0)));
+    Box::pin(finish(begun, asked, required, writes))
+}
+
 impl Store for IndexedDb {
     fn write(&self, transaction: Transaction) -> LocalFuture<'static, Result<()>> {
         self.0.is_new.set(false);
-        let issued = self.0.begin(&transaction).and_then(|begun| {
-            let Transaction { guard, require, writes, .. } = transaction;
-            if guard == Guard::Nothing && require.is_empty() {
-                if let Err(error) = issue(&begun, &writes) {
-                    begun.abort();
-                    return Err(error);
-                }
-                begun.commit();
-                return Ok((begun, None));
+        match self.0.begin(&transaction) {
+            Ok(begun) => written(begun, transaction),
+            Err(error) => {
+                let this = self.clone();
+                Box::pin(async move {
+                    // Nothing was begun. The browser closes the connection when it deletes the data, which no later try changes.
+                    match this.reopen().await {
+                        Err(lost) if lost.is(ErrorCode::LockLost) => Err(lost),
+                        _ => Err(error),
+                    }
+                })
             }
-            let asked = match guard {
-                Guard::Nothing => None,
-                Guard::Head(head) => Some((head, begun.get(META, &HEAD.into()))),
-            };
-            // All keys in one request: thousands of single requests block the page.
-            let required = (!require.is_empty()).then(|| (require, begun.keys(CHUNKS, &JsValue::UNDEFINED, 0)));
-            Ok((begun, Some((asked, required, writes))))
-        });
-        Box::pin(async move {
-            match issued? {
-                (begun, None) => begun.end().await.map_err(write_error),
-                (begun, Some((asked, required, writes))) => finish(begun, asked, required, writes).await,
-            }
-        })
+        }
     }
 
     fn is_new(&self) -> bool {

@@ -43,6 +43,15 @@ pub fn folder_lost() -> Error {
     )
 }
 
+/// Returns the error of a holder whose journal has less than it has written.
+pub fn journal_cut() -> Error {
+    Error::new(
+        ErrorCode::LockLost,
+        "The database's journal was cut short, or replaced by an older copy, while the database was open",
+    )
+    .hint("Close this database, and find out what changes its files; recover(name) opens what is left of it")
+}
+
 /// Returns the error of a manifest whose chunk isn't stored.
 pub fn missing_chunk(id: &str) -> Error {
     Error::new(ErrorCode::SnapshotCorrupt, "A chunk of the snapshot is not stored")

@@ -2,7 +2,9 @@
 
 use std::ops::ControlFlow;
 
-use super::failure::corrupt;
+use futures_util::future::join;
+
+use super::{failure::corrupt, sealed};
 use crate::{
     error::{ErrorCode, Result},
     format::{Head, Manifest, body},
@@ -25,23 +27,40 @@ pub fn start_of(stored: &[u8]) -> Option<Head> {
     Head::read_start(&mut body(stored)?)
 }
 
-/// Reads the head for a holder of the lock. One that is damaged or missing is stored again from its copy first, and the
-/// result is `true`: these are the bytes that it had, so the fence is what it was.
+/// Reads the head for a holder of the lock. One that is damaged, missing or older than its copy is stored again from the copy
+/// first, and the result is `true`: these are the bytes that it had, so the fence is what it was.
 pub async fn restored_head(store: &dyn Store) -> Result<(Option<Vec<u8>>, bool)> {
-    let stored = store.head().await?;
-    if stored.as_deref().is_some_and(|stored| body(stored).is_some()) {
+    let (stored, copy) = join(store.head(), store.head_copy()).await;
+    let (stored, copy) = (stored?, copy?);
+    let Some(copy) = copy else { return Ok((stored, false)) };
+    let is_good = |stored: &[u8]| body(stored).is_some() && !is_newer(&copy, stored);
+    if stored.as_deref().is_some_and(is_good) || start_of(&copy).is_none() {
         return Ok((stored, false));
     }
-    let Some(copy) = store.head_copy().await? else { return Ok((stored, false)) };
-    let Some(Head { holder, features, .. }) = start_of(&copy) else { return Ok((stored, false)) };
-    let writes = vec![Write::PutHead(copy.clone(), HeadInfo { holder, features })];
-    let transaction =
-        Transaction { guard: Guard::Head(stored), require: Vec::new(), writes, durability: Durability::Strict };
-    match store.write(transaction).await {
+    match put_copy(store, stored, copy.clone()).await {
         // Another holder has stored a head meanwhile.
         Err(error) if error.is(ErrorCode::LockLost) => Ok((store.head().await?, false)),
         written => written.map(|()| (Some(copy), true)),
     }
+}
+
+/// Replaces a head by its copy. Fails with `lock_lost` when another head is stored, and as the store does.
+pub async fn put_copy(store: &dyn Store, stored: Option<Vec<u8>>, copy: Vec<u8>) -> Result<()> {
+    let Head { holder, features, .. } = start_of(&copy).unwrap_or_default();
+    let writes = vec![Write::PutHead(copy, HeadInfo { holder, features })];
+    let (guard, durability) = (Guard::Head(stored), Durability::Strict);
+    store.write(Transaction { guard, require: Vec::new(), writes, durability }).await
+}
+
+/// Returns whether a head was stored later than another one of the same database, as far as their counters show.
+fn is_newer(one: &[u8], other: &[u8]) -> bool {
+    let plain = |stored: &[u8]| match sealed::head_within(stored) {
+        Some(within) => Head::decode(&within),
+        None => Head::decode(stored),
+    };
+    let (Some(one), Some(other)) = (plain(one), plain(other)) else { return false };
+    let counters = |head: &Head| (head.epoch, head.generation, head.truncated.lsn);
+    one.database_id == other.database_id && counters(&one) > counters(&other)
 }
 
 /// Reads the head. Fails as [`head_of`] and the store do.

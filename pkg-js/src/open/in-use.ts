@@ -16,7 +16,17 @@ export function withHolder(error: unknown, place: StorageLocation, hint?: string
   }
   const { id, title, url, since } = holder
   // The id of a lock in a folder begins with the process id.
-  const name = inNode ? `process ${Number.parseInt(id, 10)}` : `tab "${title === '' ? url : title}"`
+  const pid = Number.parseInt(id, 10)
+  const { process } = globalThis as { process?: { pid?: number } }
+  if (inNode && pid === process?.pid) {
+    return errorWith(error, {
+      message: `Database already in use by this process since ${localTime(since)}`,
+      hint:
+        hint ??
+        'Close it in the thread that has it. If none has, its folder was moved or copied while it was open: remove its lock files (lock.*)',
+    })
+  }
+  const name = inNode ? `process ${pid}` : `tab "${title === '' ? url : title}"`
   const shared = inNode ? 'End the other process' : "Open it with tabs: 'shared' in all tabs, close the other tab"
   const copied = inNode ? '. In a copy of a folder in use, remove its lock files (lock.*)' : ''
   return errorWith(error, {

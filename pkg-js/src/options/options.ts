@@ -21,7 +21,8 @@ export interface LockOptions {
    * `takeover`: ask the holder to close. It finishes its transaction, stores everything, closes, and fires `lock` with the state
    * `released`. `lock_timeout` when it hasn't closed within `timeoutMs`, for example because it is frozen.
    * `steal`: take the database at once. The old holder can't store anything from then on: it fires `lock` with the state `lost`, and all
-   * its calls reject with `lock_lost`. Commits that it had not stored yet are lost.
+   * its calls reject with `lock_lost`. Commits that it had not stored yet are lost. Shared tabs wait until the new holder ends: meanwhile
+   * their calls reject with `leader_unreachable`.
    *
    * `takeover` and `steal` need a browser: with `storage: 'file'` they are `unsupported_environment`.
    * @default 'fail'

@@ -174,7 +174,7 @@ export class PendingCalls {
 /** `leader_unreachable`; `unknown`: something was sent that may have been applied. */
 export function unreachable(unknown = false): TidelockError {
   return new TidelockError('leader_unreachable', 'The leader tab does not answer', {
-    hint: 'It may be frozen in the background: try again, or close the other tabs of this page',
+    hint: "It may be frozen in the background, or a tab without tabs: 'shared' has taken the database: try again, or close the other tabs of this page",
     details: { applied: unknown ? null : false },
   })
 }

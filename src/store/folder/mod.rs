@@ -46,7 +46,7 @@ use std::{
 #[cfg(not(target_arch = "wasm32"))]
 pub use disk::{Disk, OwnProcess};
 
-use super::failure::{folder_lost, lock_lost};
+use super::failure::{folder_lost, journal_cut, lock_lost};
 use crate::{
     error::{Error, ErrorCode, Result},
     ports::{
@@ -75,6 +75,8 @@ struct FolderInner {
     may_be_older: bool,
     packs: Packs,
     journal: RefCell<Option<Journal>>,
+    /// The newest key of the log that this store has read or written.
+    newest: Cell<Option<LogKey>>,
     /// Whether a journal that was closed after a failure was appended to, and not finished.
     is_unfinished: Cell<bool>,
     ended: Cell<Option<StoreEnd>>,
@@ -106,8 +108,8 @@ impl FolderStore {
 
     fn made(files: Rc<dyn Files>, segment_bytes: u64, pack_bytes: u64, may_be_older: bool) -> Self {
         let (journal, packs) = (RefCell::default(), Packs { files: files.clone(), pack_bytes });
-        let (is_unfinished, ended) = Default::default();
-        Self(Rc::new(FolderInner { files, segment_bytes, may_be_older, packs, journal, is_unfinished, ended }))
+        let (newest, is_unfinished, ended) = Default::default();
+        Self(Rc::new(FolderInner { files, segment_bytes, may_be_older, packs, journal, newest, is_unfinished, ended }))
     }
 }
 
@@ -167,13 +169,19 @@ impl FolderInner {
         };
         if !is_known {
             let loaded = Journal::load(self.files.clone(), self.segment_bytes, self.may_be_older)?;
+            self.note_newest(&journal);
             // The old one stays, for the folder may come back.
-            if loaded.is_none() && journal.is_some() {
-                return Err(folder_lost());
+            match &loaded {
+                None if journal.is_some() => return Err(folder_lost()),
+                Some(loaded) if loaded.state.newest < self.newest.get() => return Err(journal_cut()),
+                _ => *journal = loaded,
             }
-            *journal = loaded;
         }
         work(&mut journal)
+    }
+
+    fn note_newest(&self, journal: &Option<Journal>) {
+        self.newest.set(self.newest.get().max(journal.as_ref().and_then(|journal| journal.state.newest)));
     }
 
     fn read<T: Default>(&self, work: impl FnOnce(&State) -> T) -> Result<T> {
@@ -257,7 +265,9 @@ impl Store for FolderStore {
     }
 
     fn reopen(&self) -> LocalFuture<'_, Result<()>> {
-        if self.0.journal.take().is_some_and(|journal| journal.is_unfinished()) {
+        let journal = self.0.journal.take();
+        self.0.note_newest(&journal);
+        if journal.is_some_and(|journal| journal.is_unfinished()) {
             self.0.is_unfinished.set(true);
         }
         Box::pin(async {

@@ -57,6 +57,11 @@ impl SealedHead {
     }
 }
 
+/// Returns the head within that of an encrypted database, as far as it can be read.
+pub fn head_within(stored: &[u8]) -> Option<Vec<u8>> {
+    SealedHead::decode(stored).map(|sealed| sealed.head)
+}
+
 /// Returns the features of the encryption that a head shows.
 pub(super) fn features(rotates: bool) -> impl Iterator<Item = String> {
     [ENCRYPTION].into_iter().chain(rotates.then_some(ROTATION)).map(str::to_owned)

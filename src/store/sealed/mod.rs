@@ -10,6 +10,7 @@ mod keys;
 mod soft;
 mod store;
 
+pub(super) use head::head_within;
 pub use keys::{Secret, Vault};
 pub use soft::{SoftCipher, SoftCrypto};
 pub use store::{SealedStore, SealedStores};

@@ -7,7 +7,7 @@ use tidelock_gcm::{Key as GcmKey, TAG_BYTES};
 use super::{
     super::{
         failure::{HEAD_RESTORED, corrupt, lock_lost},
-        records::{head_of, restored_head},
+        records::{head_of, put_copy, restored_head},
         recovery::check_format,
     },
     head::{self, SealedHead},
@@ -15,7 +15,7 @@ use super::{
     keys::{Hmac, KeyWrapper, StoredKey, Vault, derived},
 };
 use crate::{
-    error::{Error, Result},
+    error::{Error, ErrorCode, Result},
     ports::{
         AeadInput, ChunkId, Cipher, Crypto, DataKey, Entropy, Estimate, Guard, HeadInfo, Key, LocalFuture, LogKey,
         NONCE_BYTES, Store, StoredRecord, Stores, Transaction, Write,
@@ -62,8 +62,20 @@ impl SealedStore {
     pub async fn open(store: Rc<dyn Store>, vault: &Vault) -> Result<Self> {
         let (stored, restored) = restored_head(&*store).await?;
         let Some(stored) = stored else { return Self::create(store, vault).await };
-        let Some(mut head) = SealedHead::decode(&stored) else {
-            if let Some(head) = head_of(Some(&stored))? {
+        let opened = Self::open_with(store.clone(), vault, &stored, restored).await;
+        if !opened.as_ref().is_err_and(|error| error.is(ErrorCode::DecryptionFailed)) {
+            return opened;
+        }
+        // A head from before a change of the secret.
+        let Some(copy) = store.head_copy().await?.filter(|copy| *copy != stored) else { return opened };
+        let Ok(by_copy) = Self::open_with(store.clone(), vault, &copy, true).await else { return opened };
+        put_copy(&*store, Some(stored), copy).await?;
+        Ok(by_copy)
+    }
+
+    async fn open_with(store: Rc<dyn Store>, vault: &Vault, stored: &[u8], restored: bool) -> Result<Self> {
+        let Some(mut head) = SealedHead::decode(stored) else {
+            if let Some(head) = head_of(Some(stored))? {
                 check_format(&head)?;
             }
             return Err(Error::invalid("The database is not encrypted, but the option `encryption` was given")
@@ -80,7 +92,7 @@ impl SealedStore {
             None => None,
         };
         let sealed = Self::new(store, &vault.entropy, &vault.crypto, wrapper, key, next).await?;
-        sealed.open_head(&stored)?;
+        sealed.open_head(stored)?;
         sealed.0.restored.set(restored);
         Ok(sealed)
     }

@@ -61,6 +61,8 @@ struct Entry {
     made: Timestamp,
     /// When it was acknowledged as stored.
     acknowledged: Option<Timestamp>,
+    /// Whether an opening found it after the clock was set back, which the log doesn't record.
+    only_found: bool,
 }
 
 /// The history of one database over all its holders.
@@ -204,7 +206,7 @@ impl Met {
 impl Model {
     pub fn new(now: Timestamp) -> Self {
         let parts = Rc::default();
-        let nothing = Entry { number: 0, state: NOTHING, parts, made: now, acknowledged: Some(now) };
+        let nothing = Entry { number: 0, state: NOTHING, parts, made: now, acknowledged: Some(now), only_found: false };
         Self {
             line: vec![nothing],
             sure: 0,
@@ -227,7 +229,14 @@ impl Model {
         self.numbers += 1;
         if self.holds(page) {
             let (state, parts) = (state_of(connection), Rc::new(parts_of(connection)));
-            self.line.push(Entry { number: self.numbers, state, parts, made: now, acknowledged: None });
+            self.line.push(Entry {
+                number: self.numbers,
+                state,
+                parts,
+                made: now,
+                acknowledged: None,
+                only_found: false,
+            });
         } else {
             self.met.fenced_out_writes += 1;
         }
@@ -283,7 +292,14 @@ impl Model {
             let lost = self.line.split_off(index + 1);
             self.numbers += 1;
             let parts = Rc::new(parts);
-            self.line.push(Entry { number: self.numbers, state, parts, made: now, acknowledged: Some(now) });
+            self.line.push(Entry {
+                number: self.numbers,
+                state,
+                parts,
+                made: now,
+                acknowledged: Some(now),
+                only_found: false,
+            });
             self.found(index + 1, page, state, now);
             lost
         };
@@ -312,7 +328,14 @@ impl Model {
             // By a clock that was set back, the state is there from now on too, before it was made.
             self.numbers += 1;
             let parts = self.line[index].parts.clone();
-            self.line.push(Entry { number: self.numbers, state, parts, made: now, acknowledged: Some(now) });
+            self.line.push(Entry {
+                number: self.numbers,
+                state,
+                parts,
+                made: now,
+                acknowledged: Some(now),
+                only_found: true,
+            });
         }
         self.sure = self.line.len() - 1;
         self.holder = page;
@@ -358,7 +381,8 @@ impl Model {
             let stored = self.line[index].acknowledged;
             let is_after = |entry: &Entry| stored.is_some_and(|stored| stored <= entry.made);
             let was_stored = |entry: &Entry| entry.acknowledged.is_some_and(|time| time <= at);
-            !next.first().is_some_and(was_stored) || !next.iter().any(|entry| is_after(entry) && was_stored(entry))
+            !next.first().is_some_and(was_stored)
+                || !next.iter().any(|entry| is_after(entry) && was_stored(entry) && !entry.only_found)
         };
         let mut possible = (0..self.line.len()).filter(|index| self.line[*index].made <= at && ends(*index));
         let left_out = self.left_out.iter().any(|entry| entry.made <= at && entry.state == state);

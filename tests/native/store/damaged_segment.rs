@@ -15,6 +15,7 @@ use tidelock::{
 
 use super::{
     bench::{key, vault},
+    cut_journal::recovered_older,
     folder::SimDisk,
     hostile_folder::{HEADER, START_FRAME},
     page::{Page, by_call_only},
@@ -60,7 +61,7 @@ pub async fn connect_older(disk: &SimDisk, platform: &Platform, secret: Option<S
     sealed(disk.older(), platform, secret).await
 }
 
-async fn sealed(store: Rc<dyn Store>, platform: &Platform, secret: Option<Secret>) -> Result<Rc<dyn Store>> {
+pub async fn sealed(store: Rc<dyn Store>, platform: &Platform, secret: Option<Secret>) -> Result<Rc<dyn Store>> {
     match secret {
         None => Ok(store),
         Some(secret) => Ok(Rc::new(SealedStore::open(store, &vault(platform, secret)).await?)),
@@ -114,10 +115,10 @@ fn made(how: Made) -> SimDisk {
 }
 
 /// What an opening finds: rows, snapshots, warnings.
-type Found = (i64, usize, Vec<WarningCode>);
+pub type Found = (i64, usize, Vec<WarningCode>);
 
 /// Opens the database, adds a row and closes it.
-fn opened(disk: &SimDisk, secret: Option<Secret>) -> Result<Found> {
+pub fn opened(disk: &SimDisk, secret: Option<Secret>) -> Result<Found> {
     let (mut sim, on) = (Sim::new(2), disk.clone());
     let platform = sim.platform();
     sim.run(async move {
@@ -131,18 +132,7 @@ fn opened(disk: &SimDisk, secret: Option<Secret>) -> Result<Found> {
     })
 }
 
-fn recovered_older(disk: &SimDisk, secret: Option<Secret>) -> Result<RecoveryReport> {
-    let (mut sim, on) = (Sim::new(2), disk.clone());
-    let platform = sim.platform();
-    sim.run(async move {
-        let store = connect_older(&on, &platform, secret).await?;
-        let report = Storage::recover_older(store.clone(), &platform, Holder::default(), None).await;
-        store.close().await.unwrap();
-        report
-    })
-}
-
-fn recovered(disk: &SimDisk, secret: Option<Secret>) -> Result<RecoveryReport> {
+pub fn recovered(disk: &SimDisk, secret: Option<Secret>) -> Result<RecoveryReport> {
     let (mut sim, on) = (Sim::new(2), disk.clone());
     let platform = sim.platform();
     sim.run(async move {
@@ -191,7 +181,7 @@ pub fn flipped(disk: &SimDisk, name: &str, at: usize) -> SimDisk {
     disk
 }
 
-fn code(error: Error) -> ErrorCode {
+pub fn code(error: Error) -> ErrorCode {
     error.code
 }
 
@@ -338,84 +328,6 @@ fn without_both_it_is_damage_and_nothing_is_written() {
         let before = bytes(&damaged, &name);
         assert_eq!(opened(&damaged, how.secrets().0).map_err(code), Err(ErrorCode::DatabaseCorrupt));
         assert_eq!(bytes(&damaged, &name), before);
-    }
-}
-
-/// The rows in the newest segment of [`sealed_before`].
-const AFTER: i64 = 2;
-
-/// A closed database whose newest segment has rows, and one before it that was sealed; the rows in that one.
-fn sealed_before(secret: &Option<Secret>) -> (SimDisk, String, i64) {
-    let (disk, mut sim) = (SimDisk::default(), Sim::new(1));
-    let (platform, on, secret) = (sim.platform(), disk.clone(), secret.clone());
-    let rows = sim.run(async move {
-        let store = connect(&on, &platform, secret).await.unwrap();
-        let page = Page::open(store.clone(), &platform).await.unwrap();
-        page.commit("CREATE TABLE t(v)").await.unwrap();
-        page.snapshots.create(None, Reason::Manual).await.unwrap();
-        let (mut sealed, mut rows, mut newest) = (0, 0, segments(&on).pop());
-        while newest == Some(1) || rows < sealed + AFTER {
-            page.commit("INSERT INTO t VALUES (hex(randomblob(300)))").await.unwrap();
-            rows += 1;
-            let last = segments(&on).pop();
-            if last != newest {
-                // The commit that sealed one is in it.
-                (sealed, newest) = (rows, last);
-            }
-        }
-        store.close().await.unwrap();
-        sealed
-    });
-    let name = format!("journal.{}", segments(&disk).last().unwrap());
-    (disk, name, rows)
-}
-
-#[test]
-fn a_newest_segment_that_is_missing_or_cut_or_foreign_costs_what_it_had_and_recover_says_so() {
-    for secret in [None, Some(key(1))] {
-        let (disk, name, rows) = sealed_before(&secret);
-        let newest = bytes(&disk, &name);
-        let start = frames(&newest)[2].0;
-        let change = |work: &dyn Fn(&mut Vec<u8>)| {
-            let damaged = disk.copied();
-            damaged.change(&name, |bytes| work(bytes));
-            damaged
-        };
-        let cut = change(&|bytes: &mut Vec<u8>| bytes.truncate(start - 1));
-        let warnings = vec![WarningCode::StorageDamaged];
-        assert_eq!(opened(&cut, secret.clone()).unwrap(), (rows, 1, warnings), "one copy of the state is left");
-        assert_eq!(opened(&cut, secret.clone()).unwrap(), (rows + 1, 1, vec![]));
-        let mut damaged: Vec<_> = [0, 1, HEADER, HEADER + 1, start / 2]
-            .map(|length| change(&|bytes: &mut Vec<u8>| bytes.truncate(length)))
-            .into();
-        damaged.push(change(&|bytes: &mut Vec<u8>| bytes.fill(0x55)));
-        damaged.push(change(&|bytes: &mut Vec<u8>| bytes.fill(0)));
-        damaged.push(disk.copied());
-        damaged.last().unwrap().remove(&name).unwrap();
-        for (number, damaged) in damaged.into_iter().enumerate() {
-            let case = format!("encrypted {}, {number}", secret.is_some());
-            let files = |disk: &SimDisk| disk.list().unwrap().iter().map(|name| bytes(disk, name)).collect::<Vec<_>>();
-            let before = files(&damaged);
-            let error = opened(&damaged, secret.clone()).unwrap_err();
-            assert_eq!(error.code, ErrorCode::DatabaseCorrupt, "{case}");
-            assert!(error.hint.as_deref().unwrap_or_default().contains("recover(name)"), "{case}: {error:?}");
-            assert_eq!(recovered(&damaged, secret.clone()).map_err(code), Err(ErrorCode::DatabaseCorrupt), "{case}");
-            assert!(before == files(&damaged), "{case}: nothing was written");
-            let report = recovered_older(&damaged, secret.clone()).unwrap();
-            assert!(
-                report.changed && report.problems.iter().any(|problem| problem.contains(&name)),
-                "{case}: {report:?}"
-            );
-            assert_eq!(opened(&damaged, secret.clone()).unwrap(), (rows, 1, vec![]), "{case}");
-            assert_eq!(opened(&damaged, secret.clone()).unwrap(), (rows + 1, 1, vec![]), "{case}");
-            assert!(
-                segments(&damaged).iter().all(|segment| format!("journal.{segment}") != name),
-                "{case}: it is swept"
-            );
-        }
-        // With an intact one, nothing is lost.
-        assert_eq!(recovered_older(&disk, secret.clone()).unwrap().problems, Vec::<String>::new());
-        assert_eq!(opened(&disk, secret.clone()).unwrap(), (rows + AFTER, 1, vec![]));
     }
 }
 

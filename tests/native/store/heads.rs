@@ -81,6 +81,59 @@ fn a_damaged_head_is_restored_from_its_copy_and_told_once() {
 }
 
 #[test]
+fn an_older_head_is_replaced_by_its_copy() {
+    for secret in [None, Some(key(1))] {
+        for recovers in [false, true] {
+            let mut machine = closed(secret.clone());
+            let older = machine.contents().head;
+            let page = machine.open().unwrap();
+            insert(&mut machine, &page, 4);
+            machine.kill(Crash::Process);
+            machine.damage(|contents| contents.head.clone_from(&older));
+            if recovers {
+                let report = recovered(&mut machine);
+                assert_eq!((report.changed, report.lost_batches, report.problems.len()), (true, 0, 1), "{report:?}");
+            }
+            let page = machine.open().unwrap();
+            let told = if recovers { vec![] } else { vec![WarningCode::StorageDamaged] };
+            assert_eq!((sum(&page), codes(&page)), (7, told));
+            machine.kill(Crash::Process);
+            let page = machine.open().unwrap();
+            assert_eq!((sum(&page), codes(&page)), (7, vec![]));
+        }
+    }
+}
+
+#[test]
+fn an_older_copy_of_the_head_is_not_taken() {
+    for secret in [None, Some(key(1))] {
+        let mut machine = closed(secret);
+        let older = machine.contents().head_copy;
+        let page = machine.open().unwrap();
+        insert(&mut machine, &page, 4);
+        machine.kill(Crash::Process);
+        machine.damage(|contents| contents.head_copy.clone_from(&older));
+        let page = machine.open().unwrap();
+        assert_eq!((sum(&page), codes(&page)), (7, vec![]));
+    }
+}
+
+#[test]
+fn a_head_from_before_another_secret_is_replaced_by_its_copy() {
+    let mut machine = closed(Some(key(1)));
+    let older = machine.contents().head;
+    let page = machine.open().unwrap();
+    let vault = vault(&machine.platform(), key(2));
+    let storage = page.storage.clone();
+    assert_eq!(machine.sim.run(async move { storage.rekey(Some(&vault)).await }), Rekeyed::Done);
+    machine.kill(Crash::Process);
+    machine.damage(|contents| contents.head.clone_from(&older));
+    machine.secret = Some(key(2));
+    let page = machine.open().unwrap();
+    assert_eq!((sum(&page), codes(&page)), (3, vec![WarningCode::StorageDamaged]));
+}
+
+#[test]
 fn the_same_holds_behind_a_proxy() {
     for secret in [None, Some(key(1))] {
         let mut machine = closed(secret.clone());

@@ -5,6 +5,7 @@ mod chain;
 mod clocks;
 mod commits;
 mod conformance;
+mod cut_journal;
 mod damaged_segment;
 mod fencing;
 mod flips;

@@ -110,7 +110,7 @@ fn everything_is_encrypted_with_the_new_key_and_the_secret_stays() {
         whole(&mut machine, &page, 2004);
         // The key of the old head decrypts nothing any more.
         machine.kill(Crash::Process);
-        machine.damage(|contents| contents.head = before.head);
+        machine.damage(|contents| (contents.head, contents.head_copy) = (before.head, before.head_copy));
         assert_eq!(machine.refused().code, ErrorCode::DatabaseCorrupt);
     }
 }

@@ -243,7 +243,7 @@ fn a_head_that_was_changed_or_put_back_is_noticed() {
     let mut machine = history();
     let older = machine.contents();
     machine.open().unwrap();
-    machine.damage(|contents| contents.head = older.head);
+    machine.damage(|contents| (contents.head, contents.head_copy) = (older.head, older.head_copy));
     assert_eq!(machine.refused().code, ErrorCode::DatabaseCorrupt, "the log has a newer epoch than the head");
     let mut machine = history();
     let older = machine.contents();

@@ -83,7 +83,7 @@ pub fn sealed_head(contents: &Contents) -> SealedHead {
     }
 }
 
-/// Replaces the head of an encrypted database by one with a valid checksum.
+/// Replaces the head of an encrypted database and its copy by one with a valid checksum.
 pub fn change_sealed_head(contents: &mut Contents, change: impl FnOnce(&mut SealedHead)) {
     let mut head = sealed_head(contents);
     change(&mut head);
@@ -97,4 +97,5 @@ pub fn change_sealed_head(contents: &mut Contents, change: impl FnOnce(&mut Seal
     writer.bytes(&head.head.encode());
     writer.bytes(&head.mac);
     contents.head = Some(finish(writer));
+    contents.head_copy.clone_from(&contents.head);
 }

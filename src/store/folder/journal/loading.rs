@@ -8,6 +8,7 @@ use super::{
         packs::pack_number,
     },
     FIRST_SEGMENT, Journal,
+    mark::Mark,
 };
 use crate::{
     error::{Error, Result},
@@ -39,8 +40,9 @@ impl Journal {
     pub fn load(files: Rc<dyn Files>, segment_bytes: u64, may_be_older: bool) -> Result<Option<Self>> {
         let mut names = files.list()?;
         for _ in 0..MOST_LOADS {
-            let loaded = Self::load_newest(&files, segment_bytes, &names, may_be_older);
-            if matches!(loaded, Ok(Some(_))) {
+            let mut loaded = Self::load_newest(&files, segment_bytes, &names, may_be_older);
+            if let Ok(Some(journal)) = &mut loaded {
+                journal.compare_with_mark();
                 return loaded;
             }
             // A holder that lost its lock, and doesn't know it yet, may have begun another segment meanwhile.
@@ -91,6 +93,13 @@ impl Journal {
             true => Err(segments.first().map_or_else(missing, |newest| damaged(*newest))),
             false => Ok(None),
         }
+    }
+
+    /// Compares the end with that of the journal when it was closed. A record of the log that is missing counts as damaged.
+    fn compare_with_mark(&mut self) {
+        let Some(mark) = Mark::read(&*self.files).filter(|mark| mark.is_after(self.place)) else { return };
+        self.lacks_marked = true;
+        self.state.newest = self.state.newest.max(Some(mark.newest).filter(|(lsn, _)| *lsn > 0));
     }
 
     /// Applies the complete transactions of the segment.

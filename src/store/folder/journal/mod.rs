@@ -1,6 +1,7 @@
 //! The journal of a folder: segments of frames; new frames go to the newest segment.
 
 mod loading;
+mod mark;
 mod segments;
 
 use std::{cell::Cell, ops::Bound, rc::Rc};
@@ -16,6 +17,8 @@ use crate::{
     ports::{Files, LogKey, StoredRecord, write_with_reserve},
     store::failure::beyond_recovery,
 };
+
+use mark::Mark;
 
 /// A segment is sealed only when it has this many times the bytes of its first two frames without padding, each of which
 /// has the whole state except the log.
@@ -51,6 +54,8 @@ pub struct Journal {
     is_damaged: bool,
     /// Whether the segment was read up to a damaged place only: bytes follow that are no whole frame.
     is_cut: bool,
+    /// Whether the journal ends before its mark.
+    lacks_marked: bool,
     /// The number of the newest segment, if that can't be read: this one before it is read instead, and the next one comes after
     /// both.
     unread: Option<u64>,
@@ -101,6 +106,7 @@ impl Journal {
             appended: false,
             is_damaged: false,
             is_cut: false,
+            lacks_marked: false,
             unread: None,
             read_last: Cell::default(),
             state: State::default(),
@@ -140,6 +146,9 @@ impl Journal {
             }
         };
         (self.place, self.seen, self.appended) = (end, end.at, true);
+        if std::mem::take(&mut self.lacks_marked) {
+            Mark::clear(&*self.files);
+        }
         if sync {
             self.synced = end.at;
         }
@@ -166,6 +175,7 @@ impl Journal {
             self.files.sync(&segment_name(self.place.segment))?;
             self.synced = self.place.at;
         }
+        Mark::new(self.place, self.state.newest.unwrap_or_default()).write(&*self.files);
         let mut body = LayoutWriter::default();
         body.bytes(&head);
         if let Some(newest) = self.state.newest {
@@ -214,6 +224,12 @@ impl Journal {
             let unread = segment_name(unread);
             return Some(format!(
                 "{unread} is missing or damaged: the database is as it was when {name} ended, and what {unread} had is lost"
+            ));
+        }
+        if self.lacks_marked {
+            return Some(format!(
+                "{name} is shorter than when the database was closed: it was cut, or an older copy took its place, and what came \
+                 last is lost"
             ));
         }
         if self.is_cut {

@@ -1,0 +1,61 @@
+//! How far a journal reached when it was closed, in the file of the reserve. A journal that is shorter later was cut, or an
+//! older copy took its place: its own frames can't show that.
+
+use super::super::{
+    frames::Place,
+    state::{get_key, put_key},
+};
+use crate::{
+    format::{begin, body, finish},
+    ports::{Files, LogKey, RESERVE},
+};
+
+/// The length of a mark.
+const MARK_BYTES: usize = 36;
+
+/// The end of a closed journal.
+pub struct Mark {
+    segment: u64,
+    at: u64,
+    /// The newest key of the log.
+    pub newest: LogKey,
+}
+
+impl Mark {
+    /// Returns the mark of a journal that ends there.
+    pub fn new(end: Place, newest: LogKey) -> Self {
+        Self { segment: end.segment, at: end.at, newest }
+    }
+
+    /// Reads the mark, if there is one.
+    pub fn read(files: &dyn Files) -> Option<Self> {
+        let stored = files.read(RESERVE, 0, MARK_BYTES).ok()??;
+        let mut reader = body(&stored)?;
+        Some(Self { segment: reader.u64()?, at: reader.u64()?, newest: get_key(&mut reader)? })
+    }
+
+    /// Writes the mark. Without it, nothing is lost: so it takes no space that isn't there, and its failure doesn't matter.
+    pub fn write(&self, files: &dyn Files) {
+        let mut mark = begin(MARK_BYTES);
+        mark.u64(self.segment);
+        mark.u64(self.at);
+        put_key(&mut mark, self.newest);
+        put(files, &finish(mark));
+    }
+
+    /// Removes the mark: what was cut off is known now, and the journal goes on without it.
+    pub fn clear(files: &dyn Files) {
+        put(files, &[0; MARK_BYTES]);
+    }
+
+    /// Returns whether a journal ends before the mark.
+    pub fn is_after(&self, end: Place) -> bool {
+        (self.segment, self.at) > (end.segment, end.at)
+    }
+}
+
+fn put(files: &dyn Files, mark: &[u8]) {
+    if matches!(files.size(RESERVE), Ok(Some(bytes)) if bytes >= MARK_BYTES as u64) {
+        let _ = files.write(RESERVE, 0, mark);
+    }
+}

@@ -1,0 +1,207 @@
+//! Journals that are cut short, missing, or replaced by an older copy: what that costs is reported, and `recover` returns the rest.
+
+use tidelock::{
+    ErrorCode, Result,
+    error::WarningCode,
+    ports::{Files, Holder, sim::Sim},
+    snapshot::Reason,
+    store::{RecoveryReport, Storage, sealed::Secret},
+};
+
+use super::{
+    bench::key,
+    damaged_segment::{bytes, code, connect, connect_older, frames, opened, recovered, sealed, segments},
+    folder::SimDisk,
+    hostile_folder::HEADER,
+    page::Page,
+};
+
+pub fn recovered_older(disk: &SimDisk, secret: Option<Secret>) -> Result<RecoveryReport> {
+    let (mut sim, on) = (Sim::new(2), disk.clone());
+    let platform = sim.platform();
+    sim.run(async move {
+        let store = connect_older(&on, &platform, secret).await?;
+        let report = Storage::recover_older(store.clone(), &platform, Holder::default(), None).await;
+        store.close().await.unwrap();
+        report
+    })
+}
+
+/// The rows in the newest segment of [`sealed_before`].
+const AFTER: i64 = 2;
+
+/// A database whose newest segment has rows, and one before it that was sealed; the rows in that one.
+fn sealed_before(secret: &Option<Secret>, closes: bool) -> (SimDisk, String, i64) {
+    let (disk, mut sim) = (SimDisk::default(), Sim::new(1));
+    let (platform, on, secret) = (sim.platform(), disk.clone(), secret.clone());
+    let rows = sim.run(async move {
+        let store = connect(&on, &platform, secret).await.unwrap();
+        let page = Page::open(store.clone(), &platform).await.unwrap();
+        page.commit("CREATE TABLE t(v)").await.unwrap();
+        page.snapshots.create(None, Reason::Manual).await.unwrap();
+        let (mut sealed, mut rows, mut newest) = (0, 0, segments(&on).pop());
+        while newest == Some(1) || rows < sealed + AFTER {
+            page.commit("INSERT INTO t VALUES (hex(randomblob(300)))").await.unwrap();
+            rows += 1;
+            let last = segments(&on).pop();
+            if last != newest {
+                // The commit that sealed one is in it.
+                (sealed, newest) = (rows, last);
+            }
+        }
+        if closes {
+            store.close().await.unwrap();
+        }
+        sealed
+    });
+    let name = format!("journal.{}", segments(&disk).last().unwrap());
+    (disk, name, rows)
+}
+
+#[test]
+fn a_newest_segment_that_is_missing_or_cut_or_foreign_costs_what_it_had_and_recover_says_so() {
+    for secret in [None, Some(key(1))] {
+        let (disk, name, rows) = sealed_before(&secret, true);
+        let newest = bytes(&disk, &name);
+        let start = frames(&newest)[2].0;
+        let change = |work: &dyn Fn(&mut Vec<u8>)| {
+            let damaged = disk.copied();
+            damaged.change(&name, |bytes| work(bytes));
+            damaged
+        };
+        let (killed, ..) = sealed_before(&secret, false);
+        killed.change(&name, |bytes| bytes.truncate(start - 1));
+        let warnings = vec![WarningCode::StorageDamaged];
+        assert_eq!(opened(&killed, secret.clone()).unwrap(), (rows, 1, warnings), "one copy of the state is left");
+        assert_eq!(opened(&killed, secret.clone()).unwrap(), (rows + 1, 1, vec![]));
+        let mut damaged: Vec<_> = [0, 1, HEADER, HEADER + 1, start / 2]
+            .map(|length| change(&|bytes: &mut Vec<u8>| bytes.truncate(length)))
+            .into();
+        damaged.push(change(&|bytes: &mut Vec<u8>| bytes.fill(0x55)));
+        damaged.push(change(&|bytes: &mut Vec<u8>| bytes.fill(0)));
+        damaged.push(disk.copied());
+        damaged.last().unwrap().remove(&name).unwrap();
+        for (number, damaged) in damaged.into_iter().enumerate() {
+            let case = format!("encrypted {}, {number}", secret.is_some());
+            let files = |disk: &SimDisk| disk.list().unwrap().iter().map(|name| bytes(disk, name)).collect::<Vec<_>>();
+            let before = files(&damaged);
+            let error = opened(&damaged, secret.clone()).unwrap_err();
+            assert_eq!(error.code, ErrorCode::DatabaseCorrupt, "{case}");
+            assert!(error.hint.as_deref().unwrap_or_default().contains("recover(name)"), "{case}: {error:?}");
+            assert_eq!(recovered(&damaged, secret.clone()).map_err(code), Err(ErrorCode::DatabaseCorrupt), "{case}");
+            assert!(before == files(&damaged), "{case}: nothing was written");
+            let report = recovered_older(&damaged, secret.clone()).unwrap();
+            assert!(
+                report.changed
+                    && report.lost_batches > 0
+                    && report.problems.iter().any(|problem| problem.contains(&name)),
+                "{case}: {report:?}"
+            );
+            assert_eq!(opened(&damaged, secret.clone()).unwrap(), (rows, 1, vec![]), "{case}");
+            assert_eq!(opened(&damaged, secret.clone()).unwrap(), (rows + 1, 1, vec![]), "{case}");
+            assert!(
+                segments(&damaged).iter().all(|segment| format!("journal.{segment}") != name),
+                "{case}: it is swept"
+            );
+        }
+        // With an intact one, nothing is lost.
+        assert_eq!(recovered_older(&disk, secret.clone()).unwrap().problems, Vec::<String>::new());
+        assert_eq!(opened(&disk, secret.clone()).unwrap(), (rows + AFTER, 1, vec![]));
+    }
+}
+
+/// A closed database with a snapshot after the second of five rows; the end of the journal when it was opened, and its rows after
+/// each commit, by the length of the journal.
+fn closed(secret: &Option<Secret>) -> (SimDisk, Vec<(usize, i64)>) {
+    let (disk, mut sim) = (SimDisk::default(), Sim::new(1));
+    let (platform, on, secret) = (sim.platform(), disk.clone(), secret.clone());
+    let lengths = sim.run(async move {
+        let store = sealed(on.store_of(1 << 20), &platform, secret).await.unwrap();
+        let page = Page::open(store.clone(), &platform).await.unwrap();
+        page.commit("CREATE TABLE t(v)").await.unwrap();
+        let mut lengths = Vec::new();
+        for row in 1..=5 {
+            page.commit("INSERT INTO t VALUES (hex(randomblob(100)))").await.unwrap();
+            lengths.push((bytes(&on, "journal.1").len(), row));
+            if row == 2 {
+                page.snapshots.create(None, Reason::Manual).await.unwrap();
+            }
+        }
+        store.close().await.unwrap();
+        lengths
+    });
+    assert_eq!(segments(&disk), [1]);
+    (disk, lengths)
+}
+
+#[test]
+fn a_closed_journal_that_is_cut_at_any_length_is_told() {
+    for secret in [None, Some(key(1))] {
+        let (disk, lengths) = closed(&secret);
+        let whole = bytes(&disk, "journal.1");
+        let ends: Vec<usize> = frames(&whole).into_iter().map(|(at, ..)| at).collect();
+        let mut cuts: Vec<usize> = (0..whole.len()).step_by(61).chain(ends.iter().copied()).collect();
+        cuts.sort_unstable();
+        let (mut refused, mut warned) = (0, 0);
+        for length in cuts {
+            let cut = disk.copied();
+            cut.change("journal.1", |bytes| bytes.truncate(length));
+            let rows = lengths.iter().rfind(|(end, _)| *end <= length).map_or(0, |(_, rows)| *rows);
+            let case = format!("encrypted {}, {length} of {}, {rows} rows", secret.is_some(), whole.len());
+            match opened(&cut, secret.clone()) {
+                Err(error) => {
+                    assert_eq!(error.code, ErrorCode::DatabaseCorrupt, "{case}: {error}");
+                    refused += 1;
+                    match recovered(&cut, secret.clone()) {
+                        Ok(report) => assert!(report.lost_batches > 0 && report.changed, "{case}: {report:?}"),
+                        Err(error) => {
+                            assert_eq!((error.code, rows), (ErrorCode::DatabaseCorrupt, 0), "{case}: {error}");
+                            continue;
+                        }
+                    }
+                    if rows == 0 {
+                        continue;
+                    }
+                    let found = opened(&cut, secret.clone()).unwrap();
+                    assert_eq!((found.0, found.2), (rows, vec![]), "{case}: recovered");
+                }
+                // All commits are there: the last frame says that the database was closed, and the one before may store a snapshot.
+                Ok(found) if rows == 5 && length >= ends[ends.len() - 1] => {
+                    assert_eq!((found.0, found.2), (rows, vec![]), "{case}");
+                }
+                Ok(found) => {
+                    assert_eq!((found.0, found.2), (rows, vec![WarningCode::StorageDamaged]), "{case}");
+                    warned += 1;
+                }
+            }
+            let again = opened(&cut, secret.clone()).unwrap();
+            assert_eq!((again.0, again.2), (rows + 1, vec![]), "{case}: told once");
+        }
+        assert!(refused > 20, "{refused} refused, {warned} with a warning");
+    }
+}
+
+#[test]
+fn a_journal_that_becomes_shorter_while_it_is_open_takes_no_more_commits() {
+    for secret in [None, Some(key(1))] {
+        let (base, _) = closed(&secret);
+        let length = bytes(&base, "journal.1").len();
+        for (cut, restart) in [(length / 3, false), (length / 2, true), (length - 40, false)] {
+            let (disk, mut sim) = (base.copied(), Sim::new(3));
+            let (platform, on, secret) = (sim.platform(), disk.clone(), secret.clone());
+            sim.run(async move {
+                let store = sealed(on.store_of(1 << 20), &platform, secret).await.unwrap();
+                let page = Page::open(store.clone(), &platform).await.unwrap();
+                page.commit("INSERT INTO t VALUES (1)").await.unwrap();
+                on.change("journal.1", |bytes| bytes.truncate(cut));
+                if restart {
+                    let _ = store.reopen().await;
+                }
+                for _ in 0..3 {
+                    let error = page.commit("INSERT INTO t VALUES (2)").await.unwrap_err();
+                    assert_eq!(error.code, ErrorCode::LockLost, "{cut}: {error}");
+                }
+            });
+        }
+    }
+}
