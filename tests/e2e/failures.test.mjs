@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { Browser } from './browser.mjs'
-import { freshName, suite, test } from './harness.mjs'
+import { clearSiteData, freshName, suite, test } from './harness.mjs'
 
 const context = suite()
 const inPage = { only: 'current', because: 'how the storage fails is the same for a worker' }
@@ -289,11 +289,23 @@ test('a database that another tab deletes is never made anew in passing', inWork
     const left = (await indexedDB.databases()).map((one) => one.name)
     return { first, lost, health, left }
   })
-  assert.equal(seen.first.details.applied, true)
+  assert.deepEqual([seen.first.code, seen.first.details.applied], ['lock_lost', false])
   assert.deepEqual([seen.health.status, seen.health.lock.state], ['failed', 'lost'])
   assert.ok(!seen.left.includes(`tidelock/${name}`))
   await Promise.all([page.close(), other.close()])
 })
+
+test(
+  'the first write after the site data was cleared loses the lock, and says that it is not applied',
+  inPage,
+  async () => {
+    const { page, other } = await openedBeside()
+    await clearSiteData(page)
+    const failed = await page.evaluate(() => window.failure(() => window.db.run('INSERT INTO t VALUES (1)')))
+    assert.deepEqual([failed.code, failed.details?.applied], ['lock_lost', false], JSON.stringify(failed))
+    await Promise.all([page.close(), other.close()])
+  },
+)
 
 test('a database that a newer app takes over is left alone', inPage, async () => {
   const { name, page, other } = await openedBeside('CREATE TABLE t (n INTEGER); INSERT INTO t VALUES (1)')

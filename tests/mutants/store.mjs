@@ -223,8 +223,8 @@ export const mutants = [
   {
     name: 'ignore-the-copy',
     file: 'src/store/records.rs',
-    text: 'store.head_copy().await?',
-    instead: 'None::<Vec<u8>>',
+    text: '(stored?, copy?)',
+    instead: '(stored?, copy.map(|_| None::<Vec<u8>>)?)',
     breaks: 'a damaged head is not restored',
   },
   {
