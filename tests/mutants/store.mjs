@@ -237,8 +237,8 @@ export const mutants = [
   {
     name: 'restore-any-copy',
     file: 'src/store/records.rs',
-    text: 'start_of(&copy)',
-    instead: 'Some(Head::default())',
+    text: 'start_of(&copy).is_none()',
+    instead: 'false',
     breaks: 'a damaged copy replaces a damaged head',
   },
   {
@@ -650,7 +650,7 @@ export const mutants = [
   {
     name: 'a-moved-folder-is-damage',
     file: 'src/store/folder/mod.rs',
-    text: 'loaded.is_none() && journal.is_some()',
+    text: 'journal.is_some()',
     instead: 'false',
     breaks: 'what is read from a folder that was moved counts as missing',
   },
@@ -755,8 +755,8 @@ export const mutants = [
   {
     name: 'an-older-segment-goes-on',
     file: 'src/store/folder/journal/mod.rs',
-    text: 'if self.must_begin_segment()',
-    instead: 'if false',
+    text: 'self.must_begin_segment()',
+    instead: 'false',
     breaks: 'what a recovery writes goes into a sealed segment, before the damaged one, and does not count',
   },
   {
@@ -776,8 +776,8 @@ export const mutants = [
   {
     name: 'a-cut-journal-opens-silently',
     file: 'src/store/folder/journal/loading.rs',
-    text: '|mark| mark.is_after(self.place)',
-    instead: '|_| false',
+    text: 'mark.is_after(self.place)',
+    instead: 'false',
     breaks: 'a closed journal that is cut short opens as an older state without a word',
   },
   {
