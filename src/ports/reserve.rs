@@ -3,7 +3,7 @@
 use super::Files;
 use crate::error::{ErrorCode, Result};
 
-/// The file whose bytes, which mean nothing, hold the space.
+/// The file whose bytes hold the space. They mean nothing, but that a closed journal's end stands at their beginning.
 pub const RESERVE: &str = "reserve";
 /// More than the frames of one deletion: chunks are deleted some hundreds at a time.
 const RESERVE_BYTES: usize = 64 * 1024;

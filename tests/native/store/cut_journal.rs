@@ -110,8 +110,7 @@ fn a_newest_segment_that_is_missing_or_cut_or_foreign_costs_what_it_had_and_reco
     }
 }
 
-/// A closed database with a snapshot after the second of five rows; the end of the journal when it was opened, and its rows after
-/// each commit, by the length of the journal.
+/// A closed database with a snapshot after the second of five rows; the rows after each commit, by the length of the journal.
 fn closed(secret: &Option<Secret>) -> (SimDisk, Vec<(usize, i64)>) {
     let (disk, mut sim) = (SimDisk::default(), Sim::new(1));
     let (platform, on, secret) = (sim.platform(), disk.clone(), secret.clone());
@@ -179,6 +178,22 @@ fn a_closed_journal_that_is_cut_at_any_length_is_told() {
         }
         assert!(refused > 20, "{refused} refused, {warned} with a warning");
     }
+}
+
+#[test]
+fn a_process_that_is_killed_after_the_recovery_of_a_cut_journal_leaves_it_recovered() {
+    let (disk, lengths) = closed(&None);
+    let (length, rows) = lengths[3];
+    disk.change("journal.1", |bytes| bytes.truncate(length));
+    assert_eq!(opened(&disk, None).map_err(code), Err(ErrorCode::DatabaseCorrupt));
+    let (mut sim, on) = (Sim::new(2), disk.clone());
+    let platform = sim.platform();
+    let report = sim.run(async move {
+        let store = connect(&on, &platform, None).await.unwrap();
+        Storage::recover(store, &platform, Holder::default(), None).await.unwrap()
+    });
+    assert_eq!((report.changed, report.lost_batches), (true, 1));
+    assert_eq!(opened(&disk, None).unwrap(), (rows, 1, vec![]));
 }
 
 #[test]
