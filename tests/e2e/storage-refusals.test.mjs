@@ -122,6 +122,53 @@ test(
   },
 )
 
+test('without IndexedDB, a database in OPFS works, and every call says what is missing', onPage, async () => {
+  const page = await context.page()
+  const name = freshName()
+  await make(page, name, 'opfs')
+  for (const missing of ['undefined', 'throws']) {
+    await page.evaluate((missing) => {
+      const get = () => {
+        if (missing === 'throws') throw new DOMException('Denied', 'SecurityError')
+      }
+      const own = Object.getOwnPropertyDescriptor(window, 'indexedDB')
+      window.undo = () => Object.defineProperty(window, 'indexedDB', own)
+      Object.defineProperty(window, 'indexedDB', { get, configurable: true })
+    }, missing)
+    assert.deepEqual((await openedAs(page, name, 'opfs')).resolved, ['opfs', ['kept']], missing)
+    const codes = await page.evaluate(async (name) => {
+      const { databases, moveStorage, recover, deleteDatabase, open } = window.tidelock
+      const listed = (await databases({ storage: 'opfs' })).map((one) => one.name)
+      const failed = {}
+      const calls = {
+        open: () => open({ name, storage: 'indexeddb' }),
+        best: () => open({ name, storage: 'best' }),
+        databases: () => databases(),
+        move: () => moveStorage(name, { to: 'indexeddb' }),
+        recover: () => recover(name, { storage: 'indexeddb' }),
+        recoverFiles: () => recover(name, { storage: 'opfs' }),
+        remove: () => deleteDatabase(name),
+      }
+      for (const [call, run] of Object.entries(calls)) failed[call] = (await window.failure(run)).code
+      return { listed: listed.includes(name), ...failed }
+    }, name)
+    const failed = 'storage_unavailable'
+    assert.deepEqual(codes, {
+      listed: true,
+      open: failed,
+      best: failed,
+      databases: failed,
+      move: failed,
+      recover: failed,
+      recoverFiles: undefined,
+      remove: failed,
+    })
+    await page.evaluate(() => window.undo())
+  }
+  assert.deepEqual((await openedAs(page, name, 'best')).resolved, ['opfs', ['kept']])
+  await page.close()
+})
+
 test('a move that its mark refuses is a typed error, and the database stays', onPage, async () => {
   const page = await context.page()
   const name = freshName()

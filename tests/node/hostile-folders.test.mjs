@@ -129,12 +129,14 @@ test('a command that needs a database creates none in a folder without one', asy
 })
 
 test('a command on what is left of a database says that it is damaged', async () => {
-  const { where } = await made()
-  for (const name of readdirSync(where)) if (!name.startsWith('pack.')) rmSync(path.join(where, name))
-  for (const args of [['verify'], ['snapshot', 'create']]) {
-    const { code, err } = await run([...args, where])
-    assert.equal(code, 1)
-    assert.match(err, /journal is missing.*\(database_corrupt\)/)
+  for (const left of ['pack.', 'reserve']) {
+    const { where } = await made()
+    for (const name of readdirSync(where)) if (!name.startsWith(left)) rmSync(path.join(where, name))
+    for (const args of [['verify'], ['snapshot', 'create']]) {
+      const { code, err } = await run([...args, where])
+      assert.equal(code, 1)
+      assert.match(err, /journal is missing.*\(database_corrupt\)/, left)
+    }
   }
 })
 

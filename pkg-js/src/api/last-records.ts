@@ -1,5 +1,5 @@
 import type { StorageKind } from '../base/generated-types.js'
-import { openStored, resultOf } from '../base/indexeddb.js'
+import { hasIndexedDb, openStored, resultOf } from '../base/indexeddb.js'
 import { shownOf } from '../base/private-folders.js'
 
 // Stores the last results of a database in one record, which the page can read without an engine. For a database in IndexedDB, the record
@@ -67,8 +67,9 @@ function isPlainHead(head: unknown): boolean {
   return Array.isArray(features) && !features.includes('encryption')
 }
 
-/** Opens the database of records; undefined when it doesn't exist and `create` is false. */
+/** Opens the database of records; undefined when it doesn't exist and `create` is false, and without IndexedDB. */
 async function openRecords(create: boolean): Promise<IDBDatabase | undefined> {
+  if (!hasIndexedDb()) return undefined
   const opening = indexedDB.open(recordsName)
   opening.onupgradeneeded = () => {
     if (create) opening.result.createObjectStore(recordsName)

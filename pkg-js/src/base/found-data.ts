@@ -1,4 +1,4 @@
-import { openStored, resultOf } from './indexeddb.js'
+import { hasIndexedDb, openStored, resultOf } from './indexeddb.js'
 import { folderName, privateFolder } from './private-folders.js'
 
 // What the browser's storages have of a database, for those that find data in both.
@@ -24,7 +24,7 @@ export async function isMoving(name: string): Promise<boolean> {
 export async function foundInIndexedDb(
   name: string,
 ): Promise<'whole' | 'headless' | 'elsewhere' | 'unreadable' | undefined> {
-  if (typeof indexedDB === 'undefined' || indexedDB === null) return undefined
+  if (!hasIndexedDb()) return undefined
   let database: IDBDatabase | undefined
   try {
     database = await openStored(name)

@@ -8,6 +8,15 @@ export function resultOf<T>(request: IDBRequest<T>): Promise<T> {
   })
 }
 
+/** Returns whether this thread has IndexedDB. Where reading `indexedDB` is denied it counts as there: its use throws the browser's error. */
+export function hasIndexedDb(): boolean {
+  try {
+    return typeof indexedDB === 'object' && indexedDB !== null
+  } catch {
+    return true
+  }
+}
+
 /** Chromium's message about its storage, which was damaged and deleted: it has it once, for the database that is opened first. */
 let loss: string | undefined
 

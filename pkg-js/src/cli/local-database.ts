@@ -1,9 +1,9 @@
 import { randomInt } from 'node:crypto'
-import { chmodSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import type { Invocation } from './command.js'
 import { CommandError, unusable, usageError } from './errors.js'
-import { type Database, type Migration, type OpenOptions, open } from './package.js'
+import { type Database, databases, type Migration, type OpenOptions, open } from './package.js'
 import { readBytes } from './read.js'
 
 /** A database on this machine: a `.sqlite` file, or the folder of `storage: 'file'`. */
@@ -72,7 +72,7 @@ export async function withDatabase<T>(
   const onWarning = ({ message }: { message: string }) => given.output.warn(message)
   const name = nameOf(where)
   const folder = write ? { snapshots: keepingAll } : { snapshots: false as const, ...readOnly }
-  if (kind === 'folder' && !mayBeNew && !holdsDatabase(where))
+  if (kind === 'folder' && !mayBeNew && !(await holdsDatabase(where)))
     throw unusable(`${where} contains no database`, "Pass the folder of a database with storage: 'file'")
   const db = await (kind === 'folder'
     ? open({ name, storage: 'file', path: where, onWarning, ...folder, ...options })
@@ -87,8 +87,9 @@ export async function withDatabase<T>(
 }
 
 /** Returns whether a folder contains a database, or what is left of one. */
-function holdsDatabase(folder: string): boolean {
-  return readdirSync(folder).some((file) => /^(journal|pack)\.\d+$/.test(file))
+async function holdsDatabase(folder: string): Promise<boolean> {
+  const found = await databases({ storage: 'file', path: folder })
+  return found.some((database) => database.path === path.resolve(folder))
 }
 
 /** Runs `work` with a database in memory to which these migrations were applied. */

@@ -44,7 +44,9 @@ export function beginToLoad(options: OpenOptions): void {
   }
   if (isNode() || (storage ?? 'indexeddb') !== 'indexeddb') return
   navigator.locks.query().catch(() => {})
-  indexedDB.databases?.().catch(() => {})
+  // Reading `indexedDB` may be denied.
+  const list = async () => indexedDB.databases?.()
+  list().catch(() => {})
 }
 
 /** Returns the parts that these options need for certain. */

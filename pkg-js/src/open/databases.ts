@@ -48,16 +48,17 @@ export async function databases(options?: StoredPlace): Promise<DatabaseInfo[]> 
 /** Returns the names of the databases in IndexedDB. */
 async function storedNames(): Promise<string[]> {
   requireStorage('indexeddb')
-  if (typeof indexedDB.databases !== 'function') {
-    const hint = 'Keep a list of the names yourself, or use a newer browser'
-    throw unsupported('indexedDB.databases', 'indexedDB.databases() is missing here', hint)
-  }
-  const all = await indexedDB.databases().catch((cause) => {
+  const list = async () => indexedDB.databases?.()
+  const all = await list().catch((cause) => {
     throw new TidelockError('storage_unavailable', "The browser can't list the databases in IndexedDB", {
       hint: 'Try again; cause is the error of the browser',
       cause,
     })
   })
+  if (all === undefined) {
+    const hint = 'Keep a list of the names yourself, or use a newer browser'
+    throw unsupported('indexedDB.databases', 'indexedDB.databases() is missing here', hint)
+  }
   const names = all.map(({ name }) => name ?? '').filter((name) => name.startsWith(prefix))
   return names.map((name) => name.slice(prefix.length))
 }

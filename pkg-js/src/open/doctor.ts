@@ -1,6 +1,6 @@
 import { checkOptionsOf } from '../base/check.js'
 import { isTidelockError } from '../base/errors.js'
-import { resultOf } from '../base/indexeddb.js'
+import { hasIndexedDb, resultOf } from '../base/indexeddb.js'
 import { isNode } from '../base/is-node.js'
 import { loadModule } from '../instance/instance.js'
 import { lazyOptions } from '../options/load-lazy-options.js'
@@ -89,7 +89,7 @@ function local(wasm: WasmSource | undefined): Probe[] {
       return { message: 'The wasm module loads' }
     },
   ]
-  if (typeof indexedDB === 'undefined' && isNode())
+  if (!hasIndexedDb() && isNode())
     return [loads, ['storage', () => ({ message: 'Databases are stored in folders here' })]]
   return [
     loads,
@@ -142,7 +142,7 @@ async function privateFiles(): Promise<Finding> {
 
 /** Writes, reads and deletes: in some browsers opening works and writing fails. */
 async function indexedDb(): Promise<Finding> {
-  if (typeof indexedDB === 'undefined' || indexedDB === null)
+  if (!hasIndexedDb())
     return missing('IndexedDB', 'Some browsers have none in private windows; check the settings for site data')
   const name = scratchName()
   const opening = indexedDB.open(name)

@@ -2,7 +2,7 @@ import { reading } from '../base/check.js'
 import { invalid, TidelockError } from '../base/errors.js'
 import { callUser, warnOnConsole } from '../base/events.js'
 import { foundInIndexedDb, isMoving, movingName } from '../base/found-data.js'
-import { storageLoss } from '../base/indexeddb.js'
+import { hasIndexedDb, storageLoss } from '../base/indexeddb.js'
 import { hasFiles, privateFolder } from '../base/private-folders.js'
 import { prefix } from '../base/stored-name.js'
 import { checkName } from '../options/open-rules.js'
@@ -19,6 +19,20 @@ export type BrowserStorage = 'indexeddb' | 'opfs'
 /** Returns the storages that have a database of that name: none, one, or both when there are two databases. */
 export async function storagesOf(name: string): Promise<BrowserStorage[]> {
   return storagesIn(name, await looks(name))
+}
+
+/** Does the same; rejects with `storage_unavailable` when one of them can't be read. */
+export async function knownStoragesOf(name: string): Promise<BrowserStorage[]> {
+  const found = await looks(name)
+  if (found[0] === 'unreadable') throw unreadable('IndexedDB')
+  if (found[1] === 'unreadable') throw unreadable("The browser's private file system (OPFS)")
+  return storagesIn(name, found)
+}
+
+function unreadable(storage: string): TidelockError {
+  return new TidelockError('storage_unavailable', `${storage} can't be read, which may have this database`, {
+    hint: "Try again, or allow this site to store data in the browser's settings",
+  })
 }
 
 /** Does the same with what each storage was found to have. */
@@ -99,10 +113,7 @@ export async function requireHere(name: string, storage: BrowserStorage): Promis
   const places = await storagesIn(name, found)
   const [place] = places
   if (place === undefined || places.includes(storage)) return
-  if (found[0] === 'unreadable')
-    throw new TidelockError('storage_unavailable', "IndexedDB can't be read, which may have this database", {
-      hint: "Try again, or allow this site to store data in the browser's settings",
-    })
+  if (found[0] === 'unreadable') throw unreadable('IndexedDB')
   if (!isFree)
     throw new TidelockError('database_in_use', `The database '${name}' is being moved to another storage`, {
       hint: 'Open it when moveStorage has ended, in the storage to which it moves',
@@ -116,7 +127,7 @@ export async function requireHere(name: string, storage: BrowserStorage): Promis
 /** Returns the storage of `storage: 'best'`: the one that has the database, or the one that suits a new one. */
 export async function bestStorage(options: OpenOptions): Promise<BrowserStorage> {
   // Where one of them is missing, `open` says so.
-  if (typeof indexedDB === 'undefined' || navigator.locks === undefined) return 'indexeddb'
+  if (!hasIndexedDb() || navigator.locks === undefined) return 'indexeddb'
   const name = reading('name', () => checkName(options.name))
   await endMoveIfFree(name)
   const found = await looks(name)
@@ -127,9 +138,7 @@ export async function bestStorage(options: OpenOptions): Promise<BrowserStorage>
     return (await suitsFiles()) ? 'opfs' : 'indexeddb'
   }
   // A new database in IndexedDB would hide the one that may be there.
-  throw new TidelockError('storage_unavailable', "The browser's private file system (OPFS) can't be read", {
-    hint: 'Try again, or reload the page',
-  })
+  throw unreadable("The browser's private file system (OPFS)")
 }
 
 /** Says, when a new database is made, that the browser may have lost the one of that name. */

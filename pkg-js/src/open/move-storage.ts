@@ -8,7 +8,7 @@ import { DatabaseClient } from '../instance/database-client.js'
 import { checkOptions } from '../options/check-options.js'
 import { fileWaitMs } from '../options/file-wait.js'
 import type { OpenOptions, WasmSource } from '../options/options.js'
-import { beginMove, endMove, storagesOf } from './location.js'
+import { beginMove, endMove, knownStoragesOf, storagesOf } from './location.js'
 import { checkEncrypted, openEnvironment, requireStorage } from './open.js'
 import { whileClosed } from './while-closed.js'
 
@@ -55,7 +55,7 @@ export async function moveStorage(name: string, options: MoveStorageOptions): Pr
   requireStorage('opfs', 'worker')
   await whileClosed(name, { hint: 'Close it there first' }, async (stolen) => {
     await endMove(name)
-    const places = await storagesOf(name)
+    const places = await knownStoragesOf(name)
     if (places.length === 0)
       throw invalid(`There is no database '${name}'`, { hint: 'databases() lists the stored databases' })
     if (places.length > 1)

@@ -1,6 +1,7 @@
 import type { Database } from '../api/database.js'
 import { reading } from '../base/check.js'
 import { type ErrorCode, isTidelockError, TidelockError, unsupported } from '../base/errors.js'
+import { hasIndexedDb } from '../base/indexeddb.js'
 import { isNode, mayHoldSecrets } from '../base/is-node.js'
 import { loaded } from '../base/lazy-module.js'
 import { isPrivate } from '../base/private-folders.js'
@@ -162,8 +163,13 @@ async function otherStorage({ name, storage }: Pick<CoreOptions, 'name' | 'stora
 }
 
 async function mayBeInIndexedDb(name: string): Promise<boolean> {
-  const all = await indexedDB.databases?.().catch(() => undefined)
-  return all?.some((database) => database.name === prefix + name) ?? true
+  if (!hasIndexedDb()) return false
+  try {
+    const all = await indexedDB.databases?.()
+    return all?.some((database) => database.name === prefix + name) ?? true
+  } catch {
+    return true
+  }
 }
 
 /** Decides `storage: 'best'`. */
@@ -239,7 +245,7 @@ export function openEnvironment(): OpenEnvironment {
 /** Returns whether this is a server: neither a page nor a worker, and without IndexedDB. */
 function isServer(): boolean {
   const { window, WorkerGlobalScope } = globalThis as { window?: unknown; WorkerGlobalScope?: unknown }
-  return window === undefined && WorkerGlobalScope === undefined && typeof indexedDB === 'undefined'
+  return window === undefined && WorkerGlobalScope === undefined && !hasIndexedDb()
 }
 
 /** Returns the script that Node was started with, which stands in for a page's title. */
@@ -270,7 +276,7 @@ export function requireStorage(storage: CoreOptions['storage'], thread?: OpenOpt
   }
   if (isServer()) throw onServer()
   if (storage === 'opfs') requirePrivateFiles()
-  else if (typeof indexedDB === 'undefined' || indexedDB === null) {
+  else if (!hasIndexedDb()) {
     throw new TidelockError('storage_unavailable', 'IndexedDB is missing here', {
       hint: "storage: 'memory' works everywhere, but stores nothing",
     })
