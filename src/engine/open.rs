@@ -332,7 +332,7 @@ impl Inner {
         self.lifecycle_subscription.take();
         self.mutex.close(closed());
         self.snapshots.stop().await;
-        self.flusher.stop();
+        self.flusher.stop().await;
         self.connection.take();
         self.storage.settled().await;
         let closed = self.storage.close().await;

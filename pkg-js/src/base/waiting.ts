@@ -40,6 +40,11 @@ export class Waiting {
     if (this.#stops.size === 0) clearInterval(this.#keepingAlive)
   }
 
+  /** Whether a call waits. */
+  get isAwaited(): boolean {
+    return this.#stops.size > 0
+  }
+
   /** Rejects every waiting call with this error. */
   end(error: TidelockError): void {
     for (const stop of [...this.#stops]) stop(error)

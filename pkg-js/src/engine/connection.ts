@@ -1,5 +1,5 @@
 import { invalid, isTidelockError, isTrap, TidelockError, toTidelockError, trapped } from '../base/errors.js'
-import { turnDue } from '../base/event-loop.js'
+import { turnDue, yieldToEventLoop } from '../base/event-loop.js'
 import type { Warning, WarningCode } from '../base/events.js'
 import type { SqlFragment } from '../base/sql.js'
 import type { CallOptions } from '../base/values.js'
@@ -370,6 +370,8 @@ export abstract class Connection {
     if (this.#core === undefined) return
     try {
       await this.guard(this.sync(() => this.core.close()))
+      // The results of the last calls are on their way.
+      if (this.waiting.isAwaited) await yieldToEventLoop()
     } finally {
       this.end(this.closedError())
     }

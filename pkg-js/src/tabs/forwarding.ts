@@ -128,7 +128,8 @@ export class Forwarding {
         writes: true,
         send: (serving, again) =>
           send(serving, serving.recordsWrites || again ? this.#writeIds.describe(id, again) : undefined),
-        onLost: (serving) => (serving.recordsWrites ? 'again' : outcomeUnknown('This write')),
+        onLost: (serving, applied) =>
+          serving.recordsWrites || applied === false ? 'again' : outcomeUnknown('This write'),
       })
     } finally {
       this.#writeIds.end(id)

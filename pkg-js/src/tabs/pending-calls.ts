@@ -1,4 +1,4 @@
-import { TidelockError } from '../base/errors.js'
+import { isTidelockError, TidelockError } from '../base/errors.js'
 import { yieldToEventLoop } from '../base/event-loop.js'
 import { timedOut } from '../base/waiting.js'
 import { Cancelled } from '../rpc/channel.js'
@@ -13,8 +13,11 @@ export interface OutgoingCall<T> {
   readonly writes?: boolean
   /** Sends the call; `again`: it was sent to another engine before. */
   send(serving: ServingEngine, again: boolean): Promise<T>
-  /** Decides, when the engine it was sent to is lost, whether the call may be sent again; otherwise returns the error to reject with. */
-  onLost(serving: ServingEngine): 'again' | TidelockError
+  /**
+   * Decides, when the engine it was sent to is lost, whether the call may be sent again; otherwise returns the error to reject with.
+   * `applied` is false when that engine knew that the call changed nothing.
+   */
+  onLost(serving: ServingEngine, applied: boolean | undefined): 'again' | TidelockError
   /** Handles an answer that arrives after the call has settled. */
   late?(answer: T, serving: ServingEngine): void
 }
@@ -131,7 +134,8 @@ export class PendingCalls {
               if (this.#serving === serving) this.#serving = undefined
               return attempt(again)
             }
-            const verdict = outgoing.onLost(serving)
+            const { applied } = isTidelockError(error, 'lock_lost') ? error.details : {}
+            const verdict = outgoing.onLost(serving, applied === false ? false : undefined)
             if (verdict !== 'again') return fail(verdict)
             if (this.#serving === serving) this.#serving = undefined
             attempt(true)

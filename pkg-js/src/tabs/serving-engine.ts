@@ -54,9 +54,9 @@ export class ServingEngine {
     return this.#ended
   }
 
-  /** Whether a call failed because this engine serves no more. A leader that was frozen may not know yet that its lock was stolen. */
+  /** Whether a call failed because this engine serves no more, or soon won't: its lock was stolen. */
   isLost(error: unknown): boolean {
-    return error instanceof EngineLost || (!this.isOwn && isTidelockError(error, 'lock_lost'))
+    return error instanceof EngineLost || isTidelockError(error, 'lock_lost')
   }
 
   /** Rejects its pending calls with {@link EngineLost}. */

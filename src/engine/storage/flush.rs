@@ -72,6 +72,8 @@ struct FlusherInner {
     stopped: Cell<bool>,
     /// Ends the current pause, or the next one before a flush.
     wake: Signal,
+    /// Notified when the loop ends.
+    ended: Signal,
     /// Whether [`FlushPolicy::Delayed`] flushes without delay.
     prompt: Cell<bool>,
     on_stored: RefCell<Option<Rc<dyn Fn()>>>,
@@ -126,6 +128,7 @@ impl Flusher {
             state: RefCell::default(),
             stopped: Cell::new(false),
             wake: Signal::default(),
+            ended: Signal::default(),
             prompt: Cell::new(false),
             on_stored: RefCell::default(),
             on_failure: RefCell::default(),
@@ -315,14 +318,14 @@ impl Flusher {
         self.wake();
     }
 
-    /// Stops all flushes and retries. Waiting callers get `closed`.
-    pub fn stop(&self) {
+    /// Stops all flushes and retries, and waits for the running one: its callers get its result, the others `closed`.
+    pub async fn stop(&self) {
         self.0.stopped.set(true);
         self.wake();
-        let running = self.0.state.borrow().running;
-        if !running {
-            self.0.finish();
+        while self.0.state.borrow().running {
+            self.0.ended.notified().await;
         }
+        self.0.finish();
     }
 
     /// Ends the current delay before a flush or a retry.

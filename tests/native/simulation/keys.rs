@@ -81,7 +81,7 @@ impl Worker {
         if let Rekeyed::Unknown(_) = changed {
             self.ended.set(true);
             self.page.snapshots.stop().await;
-            self.page.flusher.stop();
+            self.page.flusher.stop().await;
         }
         Some(changed)
     }

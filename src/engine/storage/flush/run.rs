@@ -84,6 +84,7 @@ impl FlusherInner {
         let done = !left && state.issued.is_none() && state.freeze_requests.is_empty();
         if done {
             state.running = false;
+            self.ended.notify();
         }
         done
     }
@@ -164,19 +165,32 @@ impl FlusherInner {
             self.lose(error);
             return false;
         }
-        let (waiting, failures) = {
+        let (lost, failures) = {
             let mut state = self.state.borrow_mut();
             state.failures += 1;
             state.last_error = Some(error.clone().detail("time", self.platform.clock.now().to_string()));
-            let tried = state.tried.min(state.waiters.len());
-            (state.waiters.drain(..tried).collect::<Vec<_>>(), state.failures)
+            (state.lost.clone(), state.failures)
         };
-        fail_all(waiting.into_iter().map(|(_, sender)| sender), &error.clone().detail("applied", true));
+        if let Some(lost) = lost {
+            // The files went to the new holder while the batch was on its way: whether they have it is unknown.
+            self.fail_tried(&lost);
+            return false;
+        }
+        self.fail_tried(&error.clone().detail("applied", true));
         if failures == 1 {
             self.report_health(Some(&error));
         }
         self.pause(BACKOFF.ms(failures)).await;
         true
+    }
+
+    /// Sends an error to the callers that wait for the last batch.
+    fn fail_tried(&self, error: &Error) {
+        let mut state = self.state.borrow_mut();
+        let tried = state.tried.min(state.waiters.len());
+        let waiting: Vec<_> = state.waiters.drain(..tried).collect();
+        drop(state);
+        fail_all(waiting.into_iter().map(|(_, sender)| sender), error);
     }
 
     /// Handles the loss of the lock: nothing is stored from now on.
@@ -218,6 +232,7 @@ impl FlusherInner {
         let mut state = self.state.borrow_mut();
         let error = state.lost.clone().unwrap_or_else(closed);
         state.running = false;
+        self.ended.notify();
         let (waiting, freeze_requests) =
             (std::mem::take(&mut state.waiters), std::mem::take(&mut state.freeze_requests));
         drop(state);
