@@ -187,29 +187,43 @@ impl Storage {
             bytes: manifest.db_bytes,
         };
         let mut states: Vec<StoredPoint> = manifests.iter().filter(is_state).map(of_manifest).collect();
-        let mut seen = start_lsn;
+        // The key of the next record; `None` after one that can't be read, which may be one of several parts.
+        let (mut seen, mut next) = (start_lsn, Some((start_lsn + 1, 0)));
+        let mut unreadable = Vec::new();
         let mut take = |key: LogKey, bytes| {
-            let record = LogRecord::decode(key, bytes);
-            if key.0 == seen && record.is_none() {
-                // One of several parts of a commit.
-                states.retain(|state| state.lsn != seen || state.generation > 0);
-                states.push(StoredPoint::unreadable(seen));
-            } else if key.0 > seen + 1 || record.is_none() {
-                states.push(StoredPoint::unreadable(seen + 1));
+            let expected = next.unwrap_or(if key.0 == seen { key } else { (seen + 1, 0) });
+            let follows = key == expected;
+            if !follows {
+                unreadable.push(expected.0);
             }
-            if let Some(LogRecord { header, .. }) = record
-                && header.kind == LogKind::Commit
-                && header.part == 0
-            {
-                let bytes = u64::from(header.db_pages) * u64::from(header.page_size);
-                states.push(StoredPoint { lsn: header.lsn, generation: 0, at: Some(header.time), bytes });
+            next = LogRecord::decode(key, bytes).map(|LogRecord { header, .. }| {
+                if header.kind == LogKind::Commit && header.part == 0 {
+                    let bytes = u64::from(header.db_pages) * u64::from(header.page_size);
+                    states.push(StoredPoint { lsn: header.lsn, generation: 0, at: Some(header.time), bytes });
+                }
+                match header.part + 1 < header.parts {
+                    true => (header.lsn, header.part + 1),
+                    false => (header.lsn + 1, 0),
+                }
+            });
+            if next.is_none() || key.1 > 0 && !follows {
+                unreadable.push(key.0);
             }
             seen = key.0;
             Ok(ControlFlow::Continue(()))
         };
         records::each_of_log(&*self.0.store(), (start_lsn, u32::MAX), &mut take).await?;
+        if next.is_some_and(|(lsn, _)| lsn == seen) {
+            unreadable.push(seen);
+        }
         if seen < self.position().lsn {
-            states.push(StoredPoint::unreadable(seen + 1));
+            unreadable.push(seen + 1);
+        }
+        unreadable.dedup();
+        for lsn in unreadable {
+            // One of several parts may be readable.
+            states.retain(|state| state.lsn != lsn || state.generation > 0);
+            states.push(StoredPoint::unreadable(lsn));
         }
         states.sort_by_key(|state| (state.lsn, state.generation));
         Ok(states)

@@ -84,7 +84,12 @@ pub async fn move_database(from: &dyn Store, to: &dyn Store) -> Result<()> {
         return Err(lock_lost());
     }
     made?;
-    write(to, Some(copy.head), vec![Write::PutHead(stored.clone(), info)]).await?;
+    // With a record of the log, a store of files writes all of it anew, behind the head and the manifests: a file that is cut short
+    // later still begins with those.
+    let mut writes = vec![Write::PutHead(stored.clone(), info)];
+    let first = from.log((0, u32::MAX), 1).await?.into_iter().next();
+    writes.extend(first.map(|(key, bytes)| Write::Put(Key::Log(key), bytes)));
+    write(to, Some(copy.head), writes).await?;
     write(from, Some(stored), vec![records::put_head(&copy.elsewhere)]).await
 }
 

@@ -5,11 +5,11 @@ use tidelock::{
     error::WarningCode,
     ports::{Files, Holder, sim::Sim},
     snapshot::Reason,
-    store::{RecoveryReport, Storage, sealed::Secret},
+    store::{RecoveryReport, Rekeyed, Storage, moving::move_database, sealed::Secret},
 };
 
 use super::{
-    bench::key,
+    bench::{key, vault},
     damaged_segment::{bytes, code, connect, connect_older, frames, opened, recovered, sealed, segments},
     folder::SimDisk,
     hostile_folder::HEADER,
@@ -223,4 +223,124 @@ fn a_journal_that_becomes_shorter_while_it_is_open_takes_no_more_commits() {
             });
         }
     }
+}
+
+/// Rows of [`rewritten`], and its snapshots.
+const ROWS: i64 = 12;
+const SNAPSHOTS: usize = 2;
+
+/// How a journal comes to be written whole into one segment.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Rewrite {
+    Rekeyed,
+    Decrypted,
+    Moved,
+}
+
+/// A closed database whose journal was written whole, with rows after it; and the name of the journal.
+fn rewritten(how: Rewrite) -> (SimDisk, String, Option<Secret>) {
+    let (disk, mut sim) = (SimDisk::default(), Sim::new(4));
+    let (platform, on) = (sim.platform(), disk.clone());
+    let (before, after) = match how {
+        Rewrite::Rekeyed => (None, Some(key(1))),
+        Rewrite::Decrypted => (Some(key(1)), None),
+        Rewrite::Moved => (Some(key(1)), Some(key(1))),
+    };
+    let (opened_with, next) = (before.clone(), after.clone());
+    sim.run(async move {
+        let from = SimDisk::default();
+        let first = if how == Rewrite::Moved { from.clone() } else { on.clone() };
+        let store = sealed(first.store_of(1 << 20), &platform, opened_with).await.unwrap();
+        let page = Page::open(store.clone(), &platform).await.unwrap();
+        page.commit("CREATE TABLE t(v)").await.unwrap();
+        for row in 1..=ROWS - 2 {
+            page.commit("INSERT INTO t VALUES (hex(randomblob(2000)))").await.unwrap();
+            if row % 4 == 0 {
+                page.snapshots.create(Some(row.to_string()), Reason::Manual).await.unwrap();
+            }
+        }
+        if how != Rewrite::Moved {
+            let vault = next.clone().map(|secret| vault(&platform, secret));
+            assert_eq!(page.storage.rekey(vault.as_ref()).await, Rekeyed::Done);
+        }
+        for _ in 0..2 {
+            page.commit("INSERT INTO t VALUES (hex(randomblob(2000)))").await.unwrap();
+        }
+        store.close().await.unwrap();
+        if how == Rewrite::Moved {
+            let to = on.store_of(1 << 20);
+            move_database(&*from.store_of(1 << 20), &*to).await.unwrap();
+            to.close().await.unwrap();
+        }
+    });
+    let [segment] = segments(&disk)[..] else { panic!("{:?}", segments(&disk)) };
+    (disk, format!("journal.{segment}"), after)
+}
+
+#[test]
+fn a_journal_that_was_written_whole_and_is_cut_keeps_its_snapshots_and_what_is_before_the_cut() {
+    for how in [Rewrite::Rekeyed, Rewrite::Decrypted, Rewrite::Moved] {
+        let (disk, name, secret) = rewritten(how);
+        let whole = bytes(&disk, &name);
+        assert_eq!(opened(&disk.copied(), secret.clone()).unwrap(), (ROWS, SNAPSHOTS, vec![]), "{how:?}");
+        let start = frames(&whole)[1].0;
+        let (mut rows, mut told) = (0, 0);
+        for length in (start..whole.len()).step_by(whole.len() / 60) {
+            let cut = disk.copied();
+            cut.change(&name, |bytes| bytes.truncate(length));
+            let case = format!("{how:?}, {length} of {}", whole.len());
+            match opened(&cut, secret.clone()) {
+                Err(error) => {
+                    assert_eq!(error.code, ErrorCode::DatabaseCorrupt, "{case}: {error}");
+                    let hint = error.hint.as_deref().unwrap_or_default();
+                    assert!(hint.contains("recover(name)"), "{case}: {error:?}");
+                    let report = match recovered(&cut, secret.clone()) {
+                        Ok(report) => report,
+                        Err(error) => {
+                            assert_eq!(error.code, ErrorCode::DatabaseCorrupt, "{case}: {error}");
+                            recovered_older(&cut, secret.clone()).unwrap_or_else(|error| panic!("{case}: {error:?}"))
+                        }
+                    };
+                    assert!(report.changed && report.lost_batches > 0, "{case}: {report:?}");
+                    told += 1;
+                }
+                Ok(found) => assert_eq!(found.2, [WarningCode::StorageDamaged], "{case}"),
+            }
+            let found = opened(&cut, secret.clone()).unwrap();
+            assert_eq!((found.1, &found.2[..]), (SNAPSHOTS, &[][..]), "{case}");
+            // Those of the newest snapshot are the least that is left.
+            assert!(found.0 >= rows.max(8) && found.0 <= ROWS + 1, "{case}: {} after {rows}", found.0);
+            rows = found.0;
+            let again = opened(&cut, secret.clone()).unwrap();
+            assert_eq!((again.0, again.2), (rows + 1, vec![]), "{case}: once");
+        }
+        assert!(told > 30, "{how:?}: {told}");
+    }
+}
+
+#[test]
+fn the_reserve_of_another_database_says_nothing_about_this_one() {
+    let (short, _) = closed(&None);
+    let (long, name, rows) = sealed_before(&None, true);
+    assert_ne!(name, "journal.1");
+    for secret in [None, Some(key(1))] {
+        let (disk, _) = closed(&secret);
+        let other = SimDisk::default();
+        let (mut sim, on) = (Sim::new(5), other.clone());
+        let platform = sim.platform();
+        sim.run(async move {
+            let store = sealed(on.store_of(1 << 20), &platform, None).await.unwrap();
+            let page = Page::open(store.clone(), &platform).await.unwrap();
+            page.commit("CREATE TABLE t(v)").await.unwrap();
+            for _ in 0..20 {
+                page.commit("INSERT INTO t VALUES (hex(randomblob(1000)))").await.unwrap();
+            }
+            store.close().await.unwrap();
+        });
+        assert!(bytes(&other, "journal.1").len() > bytes(&disk, "journal.1").len());
+        disk.change("reserve", |reserve| *reserve = bytes(&other, "reserve"));
+        assert_eq!(opened(&disk, secret).unwrap(), (5, 1, vec![]));
+    }
+    long.change("reserve", |reserve| *reserve = bytes(&short, "reserve"));
+    assert_eq!(opened(&long, None).unwrap(), (rows + AFTER, 1, vec![]));
 }

@@ -1,5 +1,6 @@
 //! When commits are logged: delayed, on request, and at the end of a page.
 
+use futures_util::FutureExt;
 use tidelock::{
     ErrorCode,
     engine::storage::flush::FlushPolicy,
@@ -235,4 +236,34 @@ fn a_page_that_lost_the_lock_stores_nothing_more_and_reports_why() {
         machine.kill(Crash::Process);
         assert_eq!(sum(&machine.open().unwrap()), 0, "{policy:?}");
     }
+}
+
+#[test]
+fn a_write_on_its_way_when_the_lock_is_lost_does_not_say_that_it_was_not_applied() {
+    let mut machine = Machine::new();
+    let page = open(&mut machine, FlushPolicy::Immediate(tidelock::ports::Durability::Relaxed), by_call_only());
+    machine.faults(Faults { delay_ms: 1000, doubt: 1000, ..Faults::default() });
+    let write = |value: i64| {
+        page.connection.exec(&format!("INSERT INTO t(v) VALUES ({value})")).unwrap();
+        page.flusher.committed();
+        page.flusher.stored().unwrap()
+    };
+    let on_its_way = write(1);
+    machine.sim.advance(0);
+    let waiting = write(2);
+    page.flusher.lose(tidelock::store::failure::lock_lost());
+    let flusher = page.flusher.clone();
+    let results = machine.sim.run(async move {
+        flusher.stop().await;
+        // Both are there when the flusher has stopped: the engine's calls end then.
+        [on_its_way.now_or_never(), waiting.now_or_never()]
+    });
+    let applied = results.map(|result| {
+        let error = result.expect("an answer").unwrap_err();
+        assert_eq!(error.code, ErrorCode::LockLost);
+        error.details.get("applied").cloned()
+    });
+    assert_eq!(applied, [None, Some(false.into())]);
+    machine.kill(Crash::Process);
+    assert_eq!(sum(&machine.open().unwrap()), 1, "it was");
 }

@@ -3,7 +3,7 @@
 use tidelock::{
     Error, ErrorCode, Timestamp,
     error::Detail,
-    ports::Durability,
+    ports::{Durability, LogKey},
     snapshot::{Reason, SnapshotOptions},
     sqlite::{Connection, Image, PageFile},
     store::{
@@ -234,6 +234,40 @@ fn the_history_has_no_states_behind_a_damaged_record() {
         );
         for at in listed.into_iter().chain(found.oldest) {
             load_at(&mut machine, &page, at).unwrap_or_else(|error| panic!("{case}: {at}: {error}"));
+        }
+    }
+}
+
+#[test]
+fn the_history_has_no_states_behind_a_commit_of_which_a_part_is_damaged() {
+    let mut machine = Machine::new();
+    let page = with_table(&mut machine);
+    insert(&mut machine, &page, 1);
+    machine.commit(&page, "CREATE TABLE large AS SELECT randomblob(1300000) v").unwrap();
+    insert(&mut machine, &page, 2);
+    insert(&mut machine, &page, 4);
+    let history = |machine: &mut Machine| {
+        let snapshots = page.snapshots.clone();
+        machine.sim.run(async move { snapshots.history(1000).await }).unwrap()
+    };
+    let (sound, whole) = (machine.contents(), history(&mut machine));
+    let large: Vec<LogKey> = sound.log.keys().filter(|(lsn, _)| sound.log.contains_key(&(*lsn, 1))).copied().collect();
+    assert!(large.len() > 2 && whole.errors.is_empty(), "{large:?}");
+    let before = whole.points.iter().filter(|point| point.lsn < large[0].0).count();
+    for damaged in large {
+        for lost in [false, true] {
+            machine.damage(|contents| {
+                *contents = sound.clone();
+                let record = contents.log.insert(damaged, vec![]).filter(|_| lost);
+                record.inspect(|_| drop(contents.log.remove(&damaged)));
+            });
+            let found = history(&mut machine);
+            assert_eq!(
+                (found.points.len(), found.errors.len()),
+                (before, 1),
+                "{damaged:?}, {lost}: {:?}",
+                found.errors
+            );
         }
     }
 }

@@ -63,10 +63,11 @@ impl Journal {
     ) -> Result<Option<Self>> {
         let mut segments: Vec<u64> = names.iter().filter_map(|name| segment_number(name)).collect();
         segments.sort_unstable_by(|a, b| b.cmp(a));
-        let mut is_passed = false;
+        let (mut is_passed, mut begun) = (false, None);
         for segment in &segments {
             let mut journal = Self::empty(files.clone(), segment_bytes, *segment);
             match journal.read()? {
+                Found::Unfinished if journal.state.head.is_some() => begun = begun.or(Some(journal)),
                 Found::Unfinished => {}
                 // A segment without a possible successor counts as damaged.
                 Found::Newest if *segment < u64::MAX && !is_passed => {
@@ -87,6 +88,19 @@ impl Journal {
                 _ => return Err(damaged(segments[0]).hint("Nothing was changed; recover(name) opens the state before")),
             }
         }
+        // Written whole before the segment that it replaced was removed, and cut since: its state stands at its beginning.
+        match begun {
+            Some(mut journal) if may_be_older => {
+                journal.unread = Some(segments[0]);
+                journal.is_cut = true;
+                return Ok(Some(journal));
+            }
+            Some(_) => {
+                let hint = "Nothing was changed; recover(name) opens the last good state";
+                return Err(damaged(segments[0]).hint(hint));
+            }
+            None => {}
+        }
         // The first segment may be what a killed process left; later ones, chunks and a filled reserve are of a database.
         let is_past = segments.iter().any(|segment| *segment > FIRST_SEGMENT);
         match is_past || has_bytes(&**files, names)? {
@@ -97,7 +111,9 @@ impl Journal {
 
     /// Compares the end with that of the journal when it was closed. A record of the log that is missing counts as damaged.
     fn compare_with_mark(&mut self) {
-        let Some(mark) = Mark::read(&*self.files).filter(|mark| mark.is_after(self.place)) else { return };
+        let Some(mark) = Mark::read(&*self.files).filter(|mark| mark.is_after(self.place, self.identity)) else {
+            return;
+        };
         self.lacks_marked = true;
         self.state.newest = self.state.newest.max(Some(mark.newest).filter(|(lsn, _)| *lsn > 0));
     }
@@ -109,7 +125,7 @@ impl Journal {
         self.seen = files.size(&name)?.unwrap_or(0);
         let mut frames = Frames::from(&*files, self.place);
         let (mut found, mut transaction, mut count) = (Found::Unfinished, Vec::new(), 0_u64);
-        let (mut begin, mut end) = (0, 0);
+        let (mut begin, mut end, mut newest) = (0, 0, None);
         while let Some(frame) = frames.next()? {
             begin = std::mem::replace(&mut end, frames.place().at);
             let is_start = frame.kind == FrameKind::Start;
@@ -121,10 +137,14 @@ impl Journal {
             if is_start {
                 self.start_bytes = 2 * (end - begin);
             }
+            if count == 3 {
+                self.identity = Some(frames.place().chain);
+            }
             let last = frame.last;
             if found == Found::Unfinished {
                 // It may hold the whole log, and counts for nothing until it is complete.
                 self.apply(&frame)?;
+                newest = newest.max(self.state.newest);
             } else {
                 transaction.push(frame);
             }
@@ -139,6 +159,9 @@ impl Journal {
                 }
             }
             self.place = frames.place();
+        }
+        if found == Found::Unfinished {
+            (self.place, self.state.newest) = (frames.place(), newest);
         }
         (self.is_damaged, self.is_cut) = (frames.skipped(), frames.dropped());
         self.lacks_second_start = count == 1;

@@ -11,27 +11,30 @@ use crate::{
 };
 
 /// The length of a mark.
-const MARK_BYTES: usize = 36;
+const MARK_BYTES: usize = 44;
 
 /// The end of a closed journal.
 pub struct Mark {
     segment: u64,
     at: u64,
+    /// What distinguishes the segment from those of other databases.
+    identity: u64,
     /// The newest key of the log.
     pub newest: LogKey,
 }
 
 impl Mark {
     /// Returns the mark of a journal that ends there.
-    pub fn new(end: Place, newest: LogKey) -> Self {
-        Self { segment: end.segment, at: end.at, newest }
+    pub fn new(end: Place, identity: u64, newest: LogKey) -> Self {
+        Self { segment: end.segment, at: end.at, identity, newest }
     }
 
     /// Reads the mark, if there is one.
     pub fn read(files: &dyn Files) -> Option<Self> {
         let stored = files.read(RESERVE, 0, MARK_BYTES).ok()??;
         let mut reader = body(&stored)?;
-        Some(Self { segment: reader.u64()?, at: reader.u64()?, newest: get_key(&mut reader)? })
+        let (segment, at, identity) = (reader.u64()?, reader.u64()?, reader.u64()?);
+        Some(Self { segment, at, identity, newest: get_key(&mut reader)? })
     }
 
     /// Writes the mark. Without it, nothing is lost: so it takes no space that isn't there, and its failure doesn't matter.
@@ -39,6 +42,7 @@ impl Mark {
         let mut mark = begin(MARK_BYTES);
         mark.u64(self.segment);
         mark.u64(self.at);
+        mark.u64(self.identity);
         put_key(&mut mark, self.newest);
         put(files, &finish(mark));
     }
@@ -48,9 +52,11 @@ impl Mark {
         put(files, &[0; MARK_BYTES]);
     }
 
-    /// Returns whether a journal ends before the mark.
-    pub fn is_after(&self, end: Place) -> bool {
-        (self.segment, self.at) > (end.segment, end.at)
+    /// Returns whether a journal ends before the mark, which is its own, as far as that is known: a missing segment may be the
+    /// mark's.
+    pub fn is_after(&self, end: Place, identity: Option<u64>) -> bool {
+        let is_own = self.segment != end.segment || identity.is_none_or(|identity| identity == self.identity);
+        is_own && (self.segment, self.at) > (end.segment, end.at)
     }
 }
 

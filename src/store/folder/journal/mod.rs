@@ -46,6 +46,8 @@ pub struct Journal {
     start_bytes: u64,
     /// Whether the segment was read with the first of them only.
     lacks_second_start: bool,
+    /// The checksum of the segment's third frame, the first one that no other database has; `None` until it is read.
+    identity: Option<u64>,
     /// The size of the segment's file when it was last read or written.
     seen: u64,
     /// Whether a transaction was appended since the journal was read or finished.
@@ -56,8 +58,8 @@ pub struct Journal {
     is_cut: bool,
     /// Whether the journal ends before its mark.
     lacks_marked: bool,
-    /// The number of the newest segment, if that can't be read: this one before it is read instead, and the next one comes after
-    /// both.
+    /// The number of the newest segment, if that can't be read: this one before it is read instead, or what is left of it, and the
+    /// next one comes after both.
     unread: Option<u64>,
     /// The record of the log that was read last, and where the next one is.
     read_last: Cell<Option<(LogKey, Place)>>,
@@ -102,6 +104,7 @@ impl Journal {
             begins_unsynced: false,
             start_bytes: 0,
             lacks_second_start: false,
+            identity: None,
             seen: 0,
             appended: false,
             is_damaged: false,
@@ -175,7 +178,9 @@ impl Journal {
             self.files.sync(&segment_name(self.place.segment))?;
             self.synced = self.place.at;
         }
-        Mark::new(self.place, self.state.newest.unwrap_or_default()).write(&*self.files);
+        if let Some(identity) = self.identity()? {
+            Mark::new(self.place, identity, self.state.newest.unwrap_or_default()).write(&*self.files);
+        }
         let mut body = LayoutWriter::default();
         body.bytes(&head);
         if let Some(newest) = self.state.newest {
@@ -185,6 +190,18 @@ impl Journal {
         let _ = self.append(&mut vec![(FrameKind::Head, body.0)], false);
         self.appended = false;
         Ok(())
+    }
+
+    /// Returns what distinguishes the segment from those of other databases.
+    fn identity(&mut self) -> Result<Option<u64>> {
+        if self.identity.is_none() {
+            let mut frames = Frames::from(&*self.files, Place::start(self.place.segment));
+            for _ in 0..2 {
+                frames.next()?;
+            }
+            self.identity = frames.next()?.map(|_| frames.place().chain);
+        }
+        Ok(self.identity)
     }
 
     fn write_frames(&mut self, name: &str, entries: &[JournalEntry], sync: bool) -> Result<Place> {
@@ -220,7 +237,7 @@ impl Journal {
     /// Describes damage that was passed over.
     pub fn damage(&self) -> Option<String> {
         let name = segment_name(self.place.segment);
-        if let Some(unread) = self.unread {
+        if let Some(unread) = self.unread.filter(|unread| *unread != self.place.segment) {
             let unread = segment_name(unread);
             return Some(format!(
                 "{unread} is missing or damaged: the database is as it was when {name} ended, and what {unread} had is lost"

@@ -101,7 +101,7 @@ impl Journal {
         }
         (self.state, self.place) = (state, end);
         (self.synced, self.start_bytes, self.seen) = (end.at, 2 * (HEADER + length) as u64, end.at);
-        (self.is_damaged, self.unread) = (false, None);
+        (self.is_damaged, self.unread, self.identity) = (false, None, None);
         if old.segment >= FIRST_SEGMENT {
             // Another process with this folder open notices the grown file, and looks for the next segment.
             let mut seal = Vec::new();
