@@ -284,7 +284,7 @@ fn a_journal_that_was_written_whole_and_is_cut_keeps_its_snapshots_and_what_is_b
         let whole = bytes(&disk, &name);
         assert_eq!(opened(&disk.copied(), secret.clone()).unwrap(), (ROWS, SNAPSHOTS, vec![]), "{how:?}");
         let start = frames(&whole)[1].0;
-        let (mut rows, mut told) = (0, 0);
+        let (mut rows, mut told, mut before) = (0, 0, 0);
         for length in (start..whole.len()).step_by(whole.len() / 60) {
             let cut = disk.copied();
             cut.change(&name, |bytes| bytes.truncate(length));
@@ -313,8 +313,15 @@ fn a_journal_that_was_written_whole_and_is_cut_keeps_its_snapshots_and_what_is_b
             rows = found.0;
             let again = opened(&cut, secret.clone()).unwrap();
             assert_eq!((again.0, again.2), (rows + 1, vec![]), "{case}: once");
+            if let [.., _, newest] = segments(&cut)[..] {
+                cut.remove(&format!("journal.{newest}")).unwrap();
+                assert_eq!(opened(&cut, secret.clone()).map_err(code), Err(ErrorCode::DatabaseCorrupt), "{case}");
+                let report = recovered_older(&cut, secret.clone()).unwrap();
+                assert!(report.changed && report.problems.iter().any(|problem| problem.contains("missing")), "{case}");
+                before += 1;
+            }
         }
-        assert!(told > 30, "{how:?}: {told}");
+        assert!(told > 30 && before > 20, "{how:?}: {told}, {before}");
     }
 }
 

@@ -140,7 +140,7 @@ impl Journal {
             if count == 3 {
                 self.identity = Some(frames.place().chain);
             }
-            let last = frame.last;
+            let (last, kind) = (frame.last, frame.kind);
             if found == Found::Unfinished {
                 // It may hold the whole log, and counts for nothing until it is complete.
                 self.apply(&frame)?;
@@ -151,12 +151,9 @@ impl Journal {
             if !last {
                 continue;
             }
-            found = Found::Newest;
+            found = if kind == FrameKind::Seal { Found::Sealed } else { Found::Newest };
             for frame in transaction.drain(..) {
                 self.apply(&frame)?;
-                if frame.kind == FrameKind::Seal {
-                    found = Found::Sealed;
-                }
             }
             self.place = frames.place();
         }
