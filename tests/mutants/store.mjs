@@ -287,7 +287,7 @@ export const mutants = [
   {
     name: 'keep-a-damaged-segment',
     file: 'src/store/folder/journal/mod.rs',
-    text: '(is_long || self.is_damaged)',
+    text: 'is_long || self.is_damaged',
     instead: 'is_long',
     breaks: 'a damaged journal is told at each opening',
   },
@@ -796,9 +796,9 @@ export const mutants = [
   },
   {
     name: 'a-rewritten-journal-is-whole-or-nothing',
-    file: 'src/store/folder/journal/loading.rs',
-    text: 'journal.state.head.is_some()',
-    instead: 'false',
+    file: 'src/store/folder/journal/segments.rs',
+    text: 'self.is_rewritten = replaced.is_some()',
+    instead: '()',
     breaks: 'of a journal that was cut after a change of the key, nothing is recovered, not even the snapshots',
   },
   {

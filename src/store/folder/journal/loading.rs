@@ -63,11 +63,10 @@ impl Journal {
     ) -> Result<Option<Self>> {
         let mut segments: Vec<u64> = names.iter().filter_map(|name| segment_number(name)).collect();
         segments.sort_unstable_by(|a, b| b.cmp(a));
-        let (mut is_passed, mut begun) = (false, None);
+        let mut is_passed = false;
         for segment in &segments {
             let mut journal = Self::empty(files.clone(), segment_bytes, *segment);
             match journal.read()? {
-                Found::Unfinished if journal.state.head.is_some() => begun = begun.or(Some(journal)),
                 Found::Unfinished => {}
                 // A segment without a possible successor counts as damaged.
                 Found::Newest if *segment < u64::MAX && !is_passed => {
@@ -87,19 +86,6 @@ impl Journal {
                 _ if may_be_older || segments.len() == 1 => return Err(damaged(segments[0])),
                 _ => return Err(damaged(segments[0]).hint("Nothing was changed; recover(name) opens the state before")),
             }
-        }
-        // Written whole before the segment that it replaced was removed, and cut since: its state stands at its beginning.
-        match begun {
-            Some(mut journal) if may_be_older => {
-                journal.unread = Some(segments[0]);
-                journal.is_cut = true;
-                return Ok(Some(journal));
-            }
-            Some(_) => {
-                let hint = "Nothing was changed; recover(name) opens the last good state";
-                return Err(damaged(segments[0]).hint(hint));
-            }
-            None => {}
         }
         // The first segment may be what a killed process left; later ones, chunks and a filled reserve are of a database.
         let is_past = segments.iter().any(|segment| *segment > FIRST_SEGMENT);
@@ -125,7 +111,7 @@ impl Journal {
         self.seen = files.size(&name)?.unwrap_or(0);
         let mut frames = Frames::from(&*files, self.place);
         let (mut found, mut transaction, mut count) = (Found::Unfinished, Vec::new(), 0_u64);
-        let (mut begin, mut end, mut newest) = (0, 0, None);
+        let (mut begin, mut end) = (0, 0);
         while let Some(frame) = frames.next()? {
             begin = std::mem::replace(&mut end, frames.place().at);
             let is_start = frame.kind == FrameKind::Start;
@@ -140,25 +126,25 @@ impl Journal {
             if count == 3 {
                 self.identity = Some(frames.place().chain);
             }
-            let (last, kind) = (frame.last, frame.kind);
+            let last = frame.last;
             if found == Found::Unfinished {
                 // It may hold the whole log, and counts for nothing until it is complete.
                 self.apply(&frame)?;
-                newest = newest.max(self.state.newest);
+                self.is_rewritten = count > 2;
             } else {
                 transaction.push(frame);
             }
             if !last {
                 continue;
             }
-            found = if kind == FrameKind::Seal { Found::Sealed } else { Found::Newest };
+            found = Found::Newest;
             for frame in transaction.drain(..) {
                 self.apply(&frame)?;
+                if frame.kind == FrameKind::Seal {
+                    found = Found::Sealed;
+                }
             }
             self.place = frames.place();
-        }
-        if found == Found::Unfinished {
-            (self.place, self.state.newest) = (frames.place(), newest);
         }
         (self.is_damaged, self.is_cut) = (frames.skipped(), frames.dropped());
         self.lacks_second_start = count == 1;

@@ -52,14 +52,17 @@ pub struct Journal {
     seen: u64,
     /// Whether a transaction was appended since the journal was read or finished.
     appended: bool,
+    /// Whether the segment begins with the whole log. The next one soon has the state in a file of its own, so that what cuts a
+    /// file short doesn't cost both.
+    is_rewritten: bool,
     /// Whether a frame of the segment is damaged, and others follow it. The next segment soon has the state without it.
     is_damaged: bool,
     /// Whether the segment was read up to a damaged place only: bytes follow that are no whole frame.
     is_cut: bool,
     /// Whether the journal ends before its mark.
     lacks_marked: bool,
-    /// The number of the newest segment, if that can't be read: this one before it is read instead, or what is left of it, and the
-    /// next one comes after both.
+    /// The number of the newest segment, if that can't be read: this one before it is read instead, and the next one comes after
+    /// both.
     unread: Option<u64>,
     /// The record of the log that was read last, and where the next one is.
     read_last: Cell<Option<(LogKey, Place)>>,
@@ -107,6 +110,7 @@ impl Journal {
             identity: None,
             seen: 0,
             appended: false,
+            is_rewritten: false,
             is_damaged: false,
             is_cut: false,
             lacks_marked: false,
@@ -237,7 +241,7 @@ impl Journal {
     /// Describes damage that was passed over.
     pub fn damage(&self) -> Option<String> {
         let name = segment_name(self.place.segment);
-        if let Some(unread) = self.unread.filter(|unread| *unread != self.place.segment) {
+        if let Some(unread) = self.unread {
             let unread = segment_name(unread);
             return Some(format!(
                 "{unread} is missing or damaged: the database is as it was when {name} ended, and what {unread} had is lost"
@@ -260,10 +264,10 @@ impl Journal {
         })
     }
 
-    /// Returns whether the segment should be sealed: it is long, or damaged.
+    /// Returns whether the segment should be sealed: it is long, or damaged, or begins with the whole log.
     pub fn is_long(&self) -> bool {
         let is_long = self.place.at >= self.segment_bytes.max(self.start_bytes * START_SHARE);
-        (is_long || self.is_damaged) && self.state.newest.is_some()
+        (is_long || self.is_damaged || self.is_rewritten) && self.state.newest.is_some()
     }
 
     /// Returns whether a file of the folder is a segment that is no longer needed.
