@@ -19,6 +19,7 @@ use super::{
 use crate::{
     collections::Set,
     error::{Error, ErrorCode, Result},
+    format::Head,
     memory::room_for,
     ports::{ChunkId, Durability, Guard, Key, Store, Transaction, Write},
 };
@@ -176,6 +177,7 @@ impl Storage {
             Ok(change) => change,
             Err(error) => return Rekeyed::Unchanged(error),
         };
+        self.0.generation.set(change.head.generation);
         let decisive = match self.rewritten(&change, copied).await {
             Ok(decisive) => decisive,
             Err(error) => return Rekeyed::Unchanged(error),
@@ -189,6 +191,7 @@ impl Storage {
                 Err(_) => return Rekeyed::Unknown(error),
             },
         }
+        self.0.head.replace(change.head);
         self.0.paging.set_store(change.new);
         self.0.damaged.borrow_mut().retain(|generation| !decisive.unreadable.contains(generation));
         Rekeyed::Done
@@ -202,16 +205,19 @@ impl Storage {
         let found = lowest.head().await?.ok_or_else(lock_lost)?;
         // After reading it: this checks that the head read was this holder's.
         self.reload_head().await?;
-        let head = self.0.head.borrow().encode();
-        let next = sealed.as_ref().map(|sealed| sealed.seal_head(&head)).unwrap_or(head);
+        let mut head = self.0.head.borrow().clone();
+        // A number that no manifest gets: so an older head that comes back can be told from the new one.
+        head.generation = self.0.generation.get() + 1;
+        let encoded = head.encode();
+        let next = sealed.as_ref().map(|sealed| sealed.seal_head(&encoded)).unwrap_or(encoded);
         let new = sealed.clone().map_or(lowest.clone(), |sealed| Rc::new(sealed) as Rc<dyn Store>);
         let same_data_key = current.zip(sealed.as_ref()).is_some_and(|(current, sealed)| current.has_key_of(sealed));
-        Ok(KeyChange { same_data_key, old, lowest, new, sealed, found, next })
+        Ok(KeyChange { same_data_key, old, lowest, new, sealed, head, found, next })
     }
 
     /// Copies the chunks, and collects the writes of the deciding transaction.
     async fn rewritten(&self, change: &KeyChange, copied: &[ChunkId]) -> Result<Decisive> {
-        let mut writes = vec![records::put_head(&self.0.head.borrow())];
+        let mut writes = vec![records::put_head(&change.head)];
         let (mut require, mut unreadable) = (Vec::new(), Vec::new());
         if !change.same_data_key {
             self.room_for_log()?;
@@ -262,7 +268,7 @@ impl Storage {
 
     /// Stores the new head once more, so that it survives a power cut. Fails with `lock_lost` if another one is stored.
     async fn settle(&self, change: &KeyChange) -> Result<()> {
-        let head = records::put_head(&self.0.head.borrow());
+        let head = records::put_head(&change.head);
         change.lowest.write(change.transaction(change.next.clone(), Vec::new(), vec![head]).await?).await
     }
 
@@ -306,6 +312,8 @@ struct KeyChange {
     new: Rc<dyn Store>,
     /// The new encryption; `None`: plain.
     sealed: Option<SealedStore>,
+    /// The new head, in plain form.
+    head: Head,
     /// The stored head, and its replacement.
     found: Vec<u8>,
     next: Vec<u8>,

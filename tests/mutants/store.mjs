@@ -797,7 +797,7 @@ export const mutants = [
   {
     name: 'a-rewritten-journal-is-whole-or-nothing',
     file: 'src/store/folder/journal/segments.rs',
-    text: 'self.is_rewritten = replaced.is_some()',
+    text: 'self.is_due = replaced.is_some()',
     instead: '()',
     breaks: 'of a journal that was cut after a change of the key, nothing is recovered, not even the snapshots',
   },

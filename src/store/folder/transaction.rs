@@ -68,6 +68,8 @@ impl FolderInner {
                 None if !claims => return Err(lock_lost()),
                 None => slot.insert(Journal::create(self.files.clone(), self.segment_bytes)?),
             };
+            // A head alone has another key.
+            let changes_key = matches!(transaction.writes[..], [Write::PutHead(..)]);
             let PreparedWrites { mut entries, replaced, sync } = self.prepare(journal, transaction)?;
             // A transaction without changes may still promise that all before it survives a power cut.
             if entries.is_empty() && replaced.is_empty() && !sync {
@@ -87,6 +89,9 @@ impl FolderInner {
                 appended?
             } else {
                 journal.rewrite(entries, &replaced)?
+            }
+            if changes_key {
+                journal.end_soon();
             }
             if claims {
                 self.sweep(journal);

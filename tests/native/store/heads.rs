@@ -270,6 +270,43 @@ fn the_copy_opens_with_the_newest_secret_only() {
 }
 
 #[test]
+fn a_head_from_before_a_change_of_the_key_in_the_same_session_is_replaced_by_its_copy() {
+    for (before, after, rotates) in [
+        (None, Some(key(1)), false),
+        (Some(key(1)), Some(key(2)), false),
+        (Some(key(1)), None, false),
+        (Some(key(1)), Some(key(1)), true),
+    ] {
+        let mut machine = closed(before.clone());
+        let page = machine.open().unwrap();
+        let old = machine.contents().head;
+        let (storage, platform, to) = (page.storage.clone(), machine.platform(), after.clone());
+        let changed = machine.sim.run(async move {
+            if !rotates {
+                let vault = to.map(|secret| vault(&platform, secret));
+                return storage.rekey(vault.as_ref()).await;
+            }
+            assert_eq!(storage.begin_rotation().await, Rekeyed::Done);
+            let mut rotation = storage.rotation().unwrap();
+            while storage.copy_ahead(&mut rotation).await.unwrap() {}
+            storage.end_rotation(&rotation).await
+        });
+        assert_eq!(changed, Rekeyed::Done);
+        insert(&mut machine, &page, 4);
+        machine.kill(Crash::Process);
+        machine.damage(|contents| contents.head = old);
+        machine.secret = after.clone();
+        let page = machine.open().unwrap();
+        assert_eq!((sum(&page), codes(&page)), (7, vec![WarningCode::StorageDamaged]), "rotates: {rotates}");
+        page.assert_whole();
+        machine.kill(Crash::Process);
+        let page = machine.open().unwrap();
+        assert_eq!((sum(&page), codes(&page)), (7, vec![]), "rotates: {rotates}");
+        machine.kill(Crash::Process);
+    }
+}
+
+#[test]
 fn a_database_with_a_damaged_head_can_be_moved() {
     for secret in [None, Some(key(1))] {
         let mut machine = closed(secret.clone());

@@ -130,7 +130,7 @@ impl Journal {
             if found == Found::Unfinished {
                 // It may hold the whole log, and counts for nothing until it is complete.
                 self.apply(&frame)?;
-                self.is_rewritten = count > 2;
+                self.is_due = count > 2;
             } else {
                 transaction.push(frame);
             }

@@ -52,9 +52,9 @@ pub struct Journal {
     seen: u64,
     /// Whether a transaction was appended since the journal was read or finished.
     appended: bool,
-    /// Whether the segment begins with the whole log. The next one soon has the state in a file of its own, so that what cuts a
-    /// file short doesn't cost both.
-    is_rewritten: bool,
+    /// Whether the next segment soon has the state in a file of its own: this one begins with the whole log, or has a head with
+    /// another key, and what cuts it short must not cost the state.
+    is_due: bool,
     /// Whether a frame of the segment is damaged, and others follow it. The next segment soon has the state without it.
     is_damaged: bool,
     /// Whether the segment was read up to a damaged place only: bytes follow that are no whole frame.
@@ -110,7 +110,7 @@ impl Journal {
             identity: None,
             seen: 0,
             appended: false,
-            is_rewritten: false,
+            is_due: false,
             is_damaged: false,
             is_cut: false,
             lacks_marked: false,
@@ -264,10 +264,15 @@ impl Journal {
         })
     }
 
-    /// Returns whether the segment should be sealed: it is long, or damaged, or begins with the whole log.
+    /// Asks for the next segment.
+    pub fn end_soon(&mut self) {
+        self.is_due = true;
+    }
+
+    /// Returns whether the segment should be sealed: it is long, or damaged, or the next one is due.
     pub fn is_long(&self) -> bool {
         let is_long = self.place.at >= self.segment_bytes.max(self.start_bytes * START_SHARE);
-        (is_long || self.is_damaged || self.is_rewritten) && self.state.newest.is_some()
+        (is_long || self.is_damaged || self.is_due) && self.state.newest.is_some()
     }
 
     /// Returns whether a file of the folder is a segment that is no longer needed.

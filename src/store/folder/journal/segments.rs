@@ -102,7 +102,7 @@ impl Journal {
         (self.state, self.place) = (state, end);
         (self.synced, self.start_bytes, self.seen) = (end.at, 2 * (HEADER + length) as u64, end.at);
         (self.is_damaged, self.unread, self.identity) = (false, None, None);
-        self.is_rewritten = replaced.is_some();
+        self.is_due = replaced.is_some();
         if old.segment >= FIRST_SEGMENT {
             // Another process with this folder open notices the grown file, and looks for the next segment.
             let mut seal = Vec::new();
