@@ -206,7 +206,7 @@ impl Storage {
         // After reading it: this checks that the head read was this holder's.
         self.reload_head().await?;
         let mut head = self.0.head.borrow().clone();
-        // A number that no manifest gets: so an older head that comes back can be told from the new one.
+        // A number that no manifest gets: so an older head that comes back is known as older.
         head.generation = self.0.generation.get() + 1;
         let encoded = head.encode();
         let next = sealed.as_ref().map(|sealed| sealed.seal_head(&encoded)).unwrap_or(encoded);
