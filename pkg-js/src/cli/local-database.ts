@@ -1,5 +1,5 @@
 import { randomInt } from 'node:crypto'
-import { chmodSync, existsSync, mkdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import type { Invocation } from './command.js'
 import { CommandError, unusable, usageError } from './errors.js'
@@ -88,6 +88,8 @@ export async function withDatabase<T>(
 
 /** Returns whether a folder contains a database, or what is left of one. */
 async function holdsDatabase(folder: string): Promise<boolean> {
+  // Throws where the folder can't be read, in which `databases` finds nothing.
+  if (readdirSync(folder).length === 0) return false
   const found = await databases({ storage: 'file', path: folder })
   return found.some((database) => database.path === path.resolve(folder))
 }
