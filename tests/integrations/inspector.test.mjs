@@ -238,7 +238,23 @@ test(
         (await points()) ===
         (await page.evaluate(async () => (await globalThis.db.snapshots.history()).points.length)) - 1,
     )
+    // The slider stays where it is moved while the history is read once more.
+    await page.evaluate(() => {
+      const { snapshots } = globalThis.db
+      const { history } = snapshots
+      globalThis.held = new Promise((resolve) => {
+        snapshots.history = async (...given) => {
+          delete snapshots.history
+          const read = await history.apply(snapshots, given)
+          resolve()
+          await new Promise((goOn) => Object.assign(globalThis, { goOn }))
+          return read
+        }
+      })
+      return globalThis.db.snapshots.create().then(() => globalThis.held)
+    })
     await moveTo(page, 3)
+    await page.evaluate(() => globalThis.goOn())
     // The difference of another point may be there until then.
     await page.waitForSelector('[data-difference=customers] summary:has-text("1 added, 1 changed, 1 deleted")')
     assert.match(await page.textContent('tr.changed'), /Customer 3 → Later/)

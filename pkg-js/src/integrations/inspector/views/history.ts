@@ -55,9 +55,10 @@ export function historyView(context: Context): HTMLElement {
   let working = new AbortController()
 
   async function show(): Promise<void> {
-    // Whether the newest point is chosen: then the next one is, too.
+    const read = await db.snapshots.history({ limit: mostPoints, signal })
+    // Whether the newest point is chosen, by now: then the next one is, too.
     const wasLast = chosen === undefined || chosen.lsn === history?.points.at(-1)?.lsn
-    history = await db.snapshots.history({ limit: mostPoints, signal })
+    history = read
     snapshots.show(history.snapshots)
     const { points } = history
     if (points.length === 0) {
