@@ -119,45 +119,49 @@ async function stored(name) {
 
 for (const [what, { code, shatter }] of Object.entries(breakages)) {
   test(`${what}: told, kept, tried again, then refused until one is stored`, inWorker, async () => {
-    const name = freshName()
     const page = await context.page()
-    const seen = await page.evaluate(
-      async ([given, source]) => {
-        const db = await window.open({ name: given })
-        await db.exec('CREATE TABLE t (n INTEGER)')
-        const heard = []
-        db.addEventListener('health', ({ detail }) => 'error' in detail && heard.push(detail.error?.code ?? null))
-        const mend = await window.rigEngine(source)
-        const begun = performance.now()
-        const first = await window.failure(() => db.run('INSERT INTO t VALUES (1)'))
-        const early = await db.health()
-        // On a slow machine it may have been tried so often by then that writes are refused.
-        const isEarly = performance.now() - begun < 250
-        const visible = await db.query('SELECT n FROM t')
-        const refused = await window.until(async () => {
-          const failed = await window.failure(() => db.run('INSERT INTO t VALUES (2)'))
-          return failed.details?.applied === false && failed
-        })
-        const late = await db.health()
-        const counted = await db.query('SELECT n FROM t')
-        const script = await window.failure(() => db.exec('INSERT INTO t VALUES (3)'))
-        const inside = await window.failure(() => db.transaction((tx) => tx.run('INSERT INTO t VALUES (4)')))
-        const flushed = await window.failure(() => db.flush())
-        await mend()
-        await window.until(async () => (await window.failure(() => db.run('INSERT INTO t VALUES (5)'))).resolved)
-        const after = await db.health()
-        const rows = (await db.query('SELECT n FROM t ORDER BY n')).map((row) => row.n)
-        return { first, visible, early, isEarly, refused, late, counted, script, inside, flushed, after, rows, heard }
-      },
-      [name, shatter.toString()],
-    )
+    const run = (name) =>
+      page.evaluate(
+        async ([given, source]) => {
+          const db = await window.open({ name: given })
+          await db.exec('CREATE TABLE t (n INTEGER)')
+          const heard = []
+          db.addEventListener('health', ({ detail }) => 'error' in detail && heard.push(detail.error?.code ?? null))
+          const mend = await window.rigEngine(source)
+          const begun = performance.now()
+          const first = await window.failure(() => db.run('INSERT INTO t VALUES (1)'))
+          const early = await db.health()
+          // On a slow machine it may have been tried so often by then that writes are refused: then all is done once more.
+          const isEarly = performance.now() - begun < 250
+          const visible = await db.query('SELECT n FROM t')
+          const refused = await window.until(async () => {
+            const failed = await window.failure(() => db.run('INSERT INTO t VALUES (2)'))
+            return failed.details?.applied === false && failed
+          })
+          const late = await db.health()
+          const counted = await db.query('SELECT n FROM t')
+          const script = await window.failure(() => db.exec('INSERT INTO t VALUES (3)'))
+          const inside = await window.failure(() => db.transaction((tx) => tx.run('INSERT INTO t VALUES (4)')))
+          const flushed = await window.failure(() => db.flush())
+          await mend()
+          await window.until(async () => (await window.failure(() => db.run('INSERT INTO t VALUES (5)'))).resolved)
+          const after = await db.health()
+          const rows = (await db.query('SELECT n FROM t ORDER BY n')).map((row) => row.n)
+          return { first, visible, early, isEarly, refused, late, counted, script, inside, flushed, after, rows, heard }
+        },
+        [name, shatter.toString()],
+      )
+    let name = freshName()
+    let seen = await run(name)
+    for (let attempts = 1; !seen.isEarly && attempts < 5; attempts++) {
+      name = freshName()
+      seen = await run(name)
+    }
     assert.equal(seen.first.code, code)
     assert.equal(seen.first.details.applied, true)
     assert.deepEqual(seen.visible, [{ n: 1 }], 'it is visible')
-    if (seen.isEarly) {
-      assert.equal(seen.early.status, 'degraded')
-      assert.ok(seen.early.alerts.some((alert) => alert.code === 'flush_failing' && alert.severity === 'warning'))
-    }
+    assert.equal(seen.early.status, 'degraded')
+    assert.ok(seen.early.alerts.some((alert) => alert.code === 'flush_failing' && alert.severity === 'warning'))
     assert.equal(seen.early.storage.lastError.code, code)
     assert.equal(seen.refused.code, code)
     assert.equal(seen.late.status, 'failed')

@@ -17,6 +17,11 @@ export function hasIndexedDb(): boolean {
   }
 }
 
+/** Lists all databases in IndexedDB; undefined where the browser can't. Rejects with the browser's error, also where reading `indexedDB` is denied. */
+export async function listIndexedDb(): Promise<IDBDatabaseInfo[] | undefined> {
+  return indexedDB.databases?.()
+}
+
 /** Chromium's message about its storage, which was damaged and deleted: it has it once, for the database that is opened first. */
 let loss: string | undefined
 

@@ -1,6 +1,7 @@
 import { createInstance, type Part, wasmUrl } from '../../generated/instance.js'
 import { isA } from '../base/brand.js'
 import { isTidelockError, TidelockError, toTidelockError, trapped } from '../base/errors.js'
+import { listIndexedDb } from '../base/indexeddb.js'
 import { isNode } from '../base/is-node.js'
 import type { CoreClass } from '../engine/core.js'
 import type { OpenOptions, WasmSource } from '../options/options.js'
@@ -44,9 +45,7 @@ export function beginToLoad(options: OpenOptions): void {
   }
   if (isNode() || (storage ?? 'indexeddb') !== 'indexeddb') return
   navigator.locks.query().catch(() => {})
-  // Reading `indexedDB` may be denied.
-  const list = async () => indexedDB.databases?.()
-  list().catch(() => {})
+  listIndexedDb().catch(() => {})
 }
 
 /** Returns the parts that these options need for certain. */

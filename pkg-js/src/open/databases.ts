@@ -1,4 +1,5 @@
 import { TidelockError, unsupported } from '../base/errors.js'
+import { listIndexedDb } from '../base/indexeddb.js'
 import { privateNames } from '../base/private-folders.js'
 import { prefix } from '../base/stored-name.js'
 import { storagesOf } from './location.js'
@@ -48,8 +49,7 @@ export async function databases(options?: StoredPlace): Promise<DatabaseInfo[]> 
 /** Returns the names of the databases in IndexedDB. */
 async function storedNames(): Promise<string[]> {
   requireStorage('indexeddb')
-  const list = async () => indexedDB.databases?.()
-  const all = await list().catch((cause) => {
+  const all = await listIndexedDb().catch((cause) => {
     throw new TidelockError('storage_unavailable', "The browser can't list the databases in IndexedDB", {
       hint: 'Try again; cause is the error of the browser',
       cause,

@@ -1,7 +1,7 @@
 import type { Database } from '../api/database.js'
 import { reading } from '../base/check.js'
 import { type ErrorCode, isTidelockError, TidelockError, unsupported } from '../base/errors.js'
-import { hasIndexedDb } from '../base/indexeddb.js'
+import { hasIndexedDb, listIndexedDb } from '../base/indexeddb.js'
 import { isNode, mayHoldSecrets } from '../base/is-node.js'
 import { loaded } from '../base/lazy-module.js'
 import { isPrivate } from '../base/private-folders.js'
@@ -164,12 +164,8 @@ async function otherStorage({ name, storage }: Pick<CoreOptions, 'name' | 'stora
 
 async function mayBeInIndexedDb(name: string): Promise<boolean> {
   if (!hasIndexedDb()) return false
-  try {
-    const all = await indexedDB.databases?.()
-    return all?.some((database) => database.name === prefix + name) ?? true
-  } catch {
-    return true
-  }
+  const all = await listIndexedDb().catch(() => undefined)
+  return all?.some((database) => database.name === prefix + name) ?? true
 }
 
 /** Decides `storage: 'best'`. */
