@@ -84,12 +84,7 @@ pub async fn move_database(from: &dyn Store, to: &dyn Store) -> Result<()> {
         return Err(lock_lost());
     }
     made?;
-    // With a record of the log, a store of files writes all of it again, and then the head and the manifests into another file:
-    // what cuts one of them short later doesn't cost both.
-    let mut writes = vec![Write::PutHead(stored.clone(), info)];
-    let first = from.log((0, u32::MAX), 1).await?.into_iter().next();
-    writes.extend(first.map(|(key, bytes)| Write::Put(Key::Log(key), bytes)));
-    write(to, Some(copy.head), writes).await?;
+    write(to, Some(copy.head), vec![Write::PutHead(stored.clone(), info)]).await?;
     write(from, Some(stored), vec![records::put_head(&copy.elsewhere)]).await
 }
 

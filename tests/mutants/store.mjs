@@ -802,11 +802,11 @@ export const mutants = [
     breaks: 'of a journal that was cut after a change of the key, nothing is recovered, not even the snapshots',
   },
   {
-    name: 'a-moved-log-comes-first',
-    file: 'src/store/moving.rs',
-    text: 'first.map(|(key, bytes)| Write::Put(Key::Log(key), bytes))',
-    instead: 'first.and(None::<Write>)',
-    breaks: 'of a moved journal that was cut, nothing is recovered, not even the snapshots',
+    name: 'a-new-key-stays-in-the-file',
+    file: 'src/store/folder/transaction.rs',
+    text: 'matches!(transaction.writes[..], [Write::PutHead(..)])',
+    instead: 'false',
+    breaks: 'of a moved journal that was cut, nothing is recovered, and after a change of the secret the old one counts',
   },
   {
     name: 'a-commit-lacks-a-part',

@@ -68,7 +68,7 @@ impl FolderInner {
                 None if !claims => return Err(lock_lost()),
                 None => slot.insert(Journal::create(self.files.clone(), self.segment_bytes)?),
             };
-            // A head alone has another key.
+            // A head alone has another key, or is that of a database which was moved here.
             let changes_key = matches!(transaction.writes[..], [Write::PutHead(..)]);
             let PreparedWrites { mut entries, replaced, sync } = self.prepare(journal, transaction)?;
             // A transaction without changes may still promise that all before it survives a power cut.

@@ -9,10 +9,11 @@ use tidelock::{
 };
 
 use super::{
-    bench::{key, vault},
+    bench::key,
     damaged_segment::{bytes, code, connect, connect_older, frames, opened, recovered, sealed, segments},
     folder::SimDisk,
     hostile_folder::HEADER,
+    key_changes::{CHANGES, Change},
     page::Page,
 };
 
@@ -229,28 +230,13 @@ fn a_journal_that_becomes_shorter_while_it_is_open_takes_no_more_commits() {
 const ROWS: i64 = 11;
 const SNAPSHOTS: usize = 2;
 
-/// How a journal comes to be written whole into one segment.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Rewrite {
-    Rekeyed,
-    Decrypted,
-    OtherSecret,
-    Moved,
-}
-
-/// A closed database whose journal was written whole, with rows after it.
-fn rewritten(how: Rewrite) -> (SimDisk, Option<Secret>) {
+/// A closed database after a change of its key; `None`: after a move.
+fn rewritten(change: Option<Change>) -> (SimDisk, Option<Secret>) {
     let (disk, mut sim) = (SimDisk::default(), Sim::new(4));
     let (platform, on) = (sim.platform(), disk.clone());
-    let (before, after) = match how {
-        Rewrite::Rekeyed => (None, Some(key(1))),
-        Rewrite::Decrypted => (Some(key(1)), None),
-        Rewrite::OtherSecret => (Some(key(1)), Some(key(2))),
-        Rewrite::Moved => (Some(key(1)), Some(key(1))),
-    };
-    let next = after.clone();
+    let (before, after) = change.map_or((Some(key(1)), Some(key(1))), Change::secrets);
     sim.run(async move {
-        let from = if how == Rewrite::Moved { SimDisk::default() } else { on.clone() };
+        let from = if change.is_none() { SimDisk::default() } else { on.clone() };
         let store = sealed(from.store_of(1 << 20), &platform, before).await.unwrap();
         let page = Page::open(store.clone(), &platform).await.unwrap();
         page.commit("CREATE TABLE t(v)").await.unwrap();
@@ -260,12 +246,11 @@ fn rewritten(how: Rewrite) -> (SimDisk, Option<Secret>) {
                 page.snapshots.create(Some(row.to_string()), Reason::Manual).await.unwrap();
             }
         }
-        if how != Rewrite::Moved {
-            let vault = next.map(|secret| vault(&platform, secret));
-            assert_eq!(page.storage.rekey(vault.as_ref()).await, Rekeyed::Done);
+        if let Some(change) = change {
+            assert_eq!(change.make(&page.storage, &platform).await, Rekeyed::Done);
         }
         store.close().await.unwrap();
-        if how == Rewrite::Moved {
+        if change.is_none() {
             let to = on.store_of(1 << 20);
             move_database(&*from.store_of(1 << 20), &*to).await.unwrap();
             to.close().await.unwrap();
@@ -290,8 +275,8 @@ fn verified(disk: &SimDisk, secret: Option<Secret>) -> bool {
 }
 
 #[test]
-fn of_a_journal_that_was_written_whole_no_cut_costs_a_snapshot() {
-    for how in [Rewrite::Rekeyed, Rewrite::Decrypted, Rewrite::OtherSecret, Rewrite::Moved] {
+fn after_a_change_of_the_key_or_a_move_no_cut_of_the_journal_costs_a_snapshot() {
+    for how in CHANGES.map(Some).into_iter().chain([None]) {
         let (disk, secret) = rewritten(how);
         assert_eq!(opened(&disk.copied(), secret.clone()).unwrap(), (ROWS, SNAPSHOTS, vec![]), "{how:?}");
         assert!(segments(&disk).len() > 1, "{how:?}");

@@ -14,6 +14,7 @@ use tidelock::{
 
 use super::{
     bench::{Contested, Machine, Read, insert, key, snapshot, sum, vault, with_table},
+    key_changes::CHANGES,
     page::Page,
     serving::Serving,
     stored::head,
@@ -271,37 +272,24 @@ fn the_copy_opens_with_the_newest_secret_only() {
 
 #[test]
 fn a_head_from_before_a_change_of_the_key_in_the_same_session_is_replaced_by_its_copy() {
-    for (before, after, rotates) in [
-        (None, Some(key(1)), false),
-        (Some(key(1)), Some(key(2)), false),
-        (Some(key(1)), None, false),
-        (Some(key(1)), Some(key(1)), true),
-    ] {
-        let mut machine = closed(before.clone());
+    for change in CHANGES {
+        let (before, after) = change.secrets();
+        let mut machine = closed(before);
         let page = machine.open().unwrap();
         let old = machine.contents().head;
-        let (storage, platform, to) = (page.storage.clone(), machine.platform(), after.clone());
-        let changed = machine.sim.run(async move {
-            if !rotates {
-                let vault = to.map(|secret| vault(&platform, secret));
-                return storage.rekey(vault.as_ref()).await;
-            }
-            assert_eq!(storage.begin_rotation().await, Rekeyed::Done);
-            let mut rotation = storage.rotation().unwrap();
-            while storage.copy_ahead(&mut rotation).await.unwrap() {}
-            storage.end_rotation(&rotation).await
-        });
+        let (storage, platform) = (page.storage.clone(), machine.platform());
+        let changed = machine.sim.run(async move { change.make(&storage, &platform).await });
         assert_eq!(changed, Rekeyed::Done);
         insert(&mut machine, &page, 4);
         machine.kill(Crash::Process);
         machine.damage(|contents| contents.head = old);
-        machine.secret = after.clone();
+        machine.secret = after;
         let page = machine.open().unwrap();
-        assert_eq!((sum(&page), codes(&page)), (7, vec![WarningCode::StorageDamaged]), "rotates: {rotates}");
+        assert_eq!((sum(&page), codes(&page)), (7, vec![WarningCode::StorageDamaged]), "{change:?}");
         page.assert_whole();
         machine.kill(Crash::Process);
         let page = machine.open().unwrap();
-        assert_eq!((sum(&page), codes(&page)), (7, vec![]), "rotates: {rotates}");
+        assert_eq!((sum(&page), codes(&page)), (7, vec![]), "{change:?}");
         machine.kill(Crash::Process);
     }
 }

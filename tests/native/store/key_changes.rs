@@ -27,18 +27,18 @@ const ROWS: i64 = 6;
 const SNAPSHOTS: usize = 2;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Change {
+pub enum Change {
     Encrypt,
     OtherSecret,
     Decrypt,
     Rotate,
 }
 
-const CHANGES: [Change; 4] = [Change::Encrypt, Change::OtherSecret, Change::Decrypt, Change::Rotate];
+pub const CHANGES: [Change; 4] = [Change::Encrypt, Change::OtherSecret, Change::Decrypt, Change::Rotate];
 
 impl Change {
     /// The secret before, and the one after.
-    fn secrets(self) -> (Option<Secret>, Option<Secret>) {
+    pub fn secrets(self) -> (Option<Secret>, Option<Secret>) {
         match self {
             Self::Encrypt => (None, Some(key(1))),
             Self::OtherSecret => (Some(key(1)), Some(key(2))),
@@ -47,7 +47,7 @@ impl Change {
         }
     }
 
-    async fn make(self, storage: &Storage, platform: &Platform) -> Rekeyed {
+    pub async fn make(self, storage: &Storage, platform: &Platform) -> Rekeyed {
         if self == Self::Rotate {
             return rotate(storage).await;
         }
