@@ -806,7 +806,8 @@ export const mutants = [
     file: 'src/store/folder/transaction.rs',
     text: 'matches!(transaction.writes[..], [Write::PutHead(..)])',
     instead: 'false',
-    breaks: 'of a moved journal that was cut, nothing is recovered, and after a change of the secret the old one counts',
+    breaks:
+      'of a moved journal that was cut, nothing is recovered, and after a change of the secret the old one counts',
   },
   {
     name: 'a-commit-lacks-a-part',
