@@ -810,6 +810,13 @@ export const mutants = [
       'of a moved journal that was cut, nothing is recovered, and after a change of the secret the old one counts',
   },
   {
+    name: 'records-of-another-segment-count',
+    file: 'src/store/folder/journal/mod.rs',
+    text: '*key <= end',
+    instead: 'true',
+    breaks: 'of a sealed segment of a copy that was worked on, records hide those of the next segment',
+  },
+  {
     name: 'a-commit-lacks-a-part',
     file: 'src/store/history.rs',
     text: 'key == expected',

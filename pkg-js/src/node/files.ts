@@ -123,10 +123,9 @@ export class FolderFiles implements NodeFiles {
 
   list(): string[] {
     try {
-      return fs.readdirSync(this.#folder, { withFileTypes: true }).map((entry) => {
-        mustBePlain(join(this.#folder, entry.name), entry)
-        return entry.name
-      })
+      const entries = fs.readdirSync(this.#folder, { withFileTypes: true })
+      for (const entry of entries) mustBePlain(join(this.#folder, entry.name), entry)
+      return entries.filter((entry) => entry.isFile()).map(({ name }) => name)
     } catch (error) {
       if (hasCode(error, 'ENOENT')) return []
       throw error

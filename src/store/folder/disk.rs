@@ -107,13 +107,13 @@ impl Files for Disk {
         let name = |entry: std::io::Result<DirEntry>| {
             let entry = entry.map_err(failure)?;
             let kind = entry.file_type().map_err(failure)?;
-            if kind.is_file() || kind.is_dir() {
-                Ok(entry.file_name().to_string_lossy().into_owned())
-            } else {
-                Err(not_plain(&entry.path().to_string_lossy()))
+            match (kind.is_file(), kind.is_dir()) {
+                (true, _) => Ok(Some(entry.file_name().to_string_lossy().into_owned())),
+                (_, true) => Ok(None),
+                _ => Err(not_plain(&entry.path().to_string_lossy())),
             }
         };
-        entries.map(name).collect()
+        entries.filter_map(|entry| name(entry).transpose()).collect()
     }
 
     fn size(&self, name: &str) -> Result<Option<u64>> {

@@ -342,3 +342,56 @@ fn the_reserve_of_another_database_says_nothing_about_this_one() {
     long.change("reserve", |reserve| *reserve = bytes(&short, "reserve"));
     assert_eq!(opened(&long, None).unwrap(), (rows + AFTER, 1, vec![]));
 }
+
+#[test]
+fn a_sealed_segment_of_a_copy_that_was_worked_on_stops_neither_the_history_nor_a_change_of_the_key() {
+    let (base, rows_before) = (SimDisk::default(), 3);
+    let work = |disk: &SimDisk, row: &'static str, begins: bool, snapshot: bool| {
+        let (mut sim, on) = (Sim::new(6), disk.clone());
+        let platform = sim.platform();
+        sim.run(async move {
+            let store = sealed(on.store_of(1 << 16), &platform, Some(key(1))).await.unwrap();
+            let page = Page::open(store.clone(), &platform).await.unwrap();
+            let mut rows = 0;
+            if begins {
+                page.commit("CREATE TABLE t(v)").await.unwrap();
+            }
+            while if begins { rows < rows_before } else { segments(&on).last() == Some(&1) } {
+                page.commit(row).await.unwrap();
+                rows += 1;
+            }
+            if snapshot {
+                page.snapshots.create(None, Reason::Manual).await.unwrap();
+            }
+            store.close().await.unwrap();
+            rows
+        })
+    };
+    work(&base, "INSERT INTO t VALUES (1)", true, false);
+    let copy = base.copied();
+    let rows = rows_before + work(&base, "INSERT INTO t VALUES (hex(randomblob(20000)))", false, true);
+    // More commits than in the database's own, and other ones.
+    let others = rows_before + work(&copy, "INSERT INTO t VALUES (1)", false, false);
+    assert!(others > rows, "{others} commits, {rows} in the database");
+    base.change("journal.1", |own| *own = bytes(&copy, "journal.1"));
+    for change in CHANGES.map(Some).into_iter().skip(1).chain([None]) {
+        let (mut sim, on) = (Sim::new(7), base.copied());
+        let platform = sim.platform();
+        let found = sim.run(async move {
+            let store = connect(&on, &platform, Some(key(1))).await.unwrap();
+            let page = Page::open(store.clone(), &platform).await.unwrap();
+            assert_eq!(page.number("SELECT count(*) FROM t"), rows, "{change:?}");
+            let points = page.snapshots.history(1000).await.unwrap().points;
+            assert!(points.is_sorted_by(|point, next| point.lsn < next.lsn), "{change:?}: {points:?}");
+            if let Some(change) = change {
+                let _paused = page.snapshots.pause().await.unwrap();
+                assert_eq!(change.make(&page.storage, &platform).await, Rekeyed::Done, "{change:?}");
+            }
+            page.commit("INSERT INTO t VALUES (1)").await.unwrap();
+            store.close().await.unwrap();
+            on
+        });
+        let secret = change.map_or(Some(key(1)), |change| change.secrets().1);
+        assert_eq!(opened(&found, secret).unwrap().0, rows + 1, "{change:?}");
+    }
+}

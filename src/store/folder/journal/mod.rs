@@ -291,26 +291,23 @@ impl Journal {
     /// Returns the records of the log after `after`: about `max_bytes` of them and at least one.
     pub fn log(&self, after: LogKey, max_bytes: usize) -> Result<Vec<StoredRecord>> {
         let (mut newest, mut records, mut length) = (after, Vec::new(), 0);
+        // Returns whether there is room for more.
         let mut add = |key: LogKey, record: Vec<u8>| {
-            // Readers continue after the last record, and would read the others before it again.
-            if key <= newest {
-                return Err(beyond_recovery("The database's journal has records out of order"));
-            }
-            newest = key;
             length += record.len().max(1);
             records.push((key, record));
-            Ok(length < max_bytes)
+            length < max_bytes
         };
         // The records after these are in the segments.
         for (key, record) in self.state.spared.range((Bound::Excluded(after), Bound::Unbounded)) {
-            if !add(*key, record.clone())? {
+            newest = *key;
+            if !add(*key, record.clone()) {
                 return Ok(records);
             }
         }
         let next = self.read_last.get().filter(|(key, _)| *key == after).map(|(_, next)| next);
-        for segment in self.segments() {
-            let newest = self.state.sealed.iter().find(|(sealed, _)| *sealed == segment);
-            if newest.is_some_and(|(_, newest)| *newest <= after) {
+        let sealed = self.state.sealed.iter().copied();
+        for (segment, end) in sealed.chain([(self.place.segment, (u64::MAX, u32::MAX))]) {
+            if end <= after {
                 continue;
             }
             let next = next.filter(|next| next.segment == segment);
@@ -321,12 +318,15 @@ impl Journal {
                 if frame.kind != FrameKind::Log || !here {
                     continue;
                 }
-                // The key comes first, so that most of a long log is skipped cheaply.
-                let Some(key) = get_key(&mut body).filter(|key| *key > after && key.0 > self.state.cut) else {
+                // The key comes first, so that most of a long log is skipped cheaply. Records of another place of the log are another
+                // copy's of the database: readers continue after the last record, and would read those before it again.
+                let is_due = |key: &LogKey| *key > newest && *key <= end && key.0 > self.state.cut;
+                let Some(key) = get_key(&mut body).filter(is_due) else {
                     continue;
                 };
                 let Some(record) = bytes(&mut body) else { continue };
-                if !add(key, record)? {
+                newest = key;
+                if !add(key, record) {
                     self.read_last.set(Some((key, frames.place())));
                     return Ok(records);
                 }
