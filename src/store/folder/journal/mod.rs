@@ -15,7 +15,6 @@ use crate::{
     error::Result,
     format::{LayoutWriter, Reader},
     ports::{Files, LogKey, StoredRecord, write_with_reserve},
-    store::failure::beyond_recovery,
 };
 
 use mark::Mark;
