@@ -112,6 +112,10 @@ impl Storage {
             }
         };
         let Some(chosen) = chosen else {
+            // Listed before the front of the log was deleted.
+            if point.lsn.is_some_and(|lsn| lsn < states[0].lsn) {
+                return Err(unreachable(at, &states, reach.time));
+            }
             return Err(ambiguous(point, matching.iter().map(|index| &states[*index])));
         };
         let state = &states[chosen];

@@ -301,8 +301,8 @@ export const mutants = [
   {
     name: 'close-without-a-last-frame',
     file: 'src/store/folder/journal/mod.rs',
-    text: 'self.has_changed()?',
-    instead: 'self.synced == self.place.at || self.has_changed()?',
+    text: 'size != Some(self.seen)',
+    instead: 'self.synced == self.place.at || size != Some(self.seen)',
     breaks: 'damage of the last transaction of a closed folder counts as a torn write',
   },
   {
@@ -808,6 +808,13 @@ export const mutants = [
     instead: 'false',
     breaks:
       'of a moved journal that was cut, nothing is recovered, and after a change of the secret the old one counts',
+  },
+  {
+    name: 'a-cut-while-open-goes-silently',
+    file: 'src/store/folder/journal/mod.rs',
+    text: 'size < self.place.at',
+    instead: 'false',
+    breaks: 'a journal that was cut while it was open opens as an older state without a word',
   },
   {
     name: 'records-of-another-segment-count',

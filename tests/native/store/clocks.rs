@@ -216,6 +216,9 @@ fn the_oldest_kept_snapshot_may_be_from_a_clock_that_was_ahead() {
     commit(&mut machine, &page, 10_000);
     assert_eq!(sum_at(&mut machine, &page, after.into()), 1111);
     assert_eq!(sum(&page), 11_111);
+    // Of a commit that was listed before it was deleted.
+    let error = load(&mut machine, &page, PointInTime { at: after, lsn: Some(1) }).unwrap_err();
+    assert_eq!(error.code, ErrorCode::SnapshotNotFound, "{error}");
 }
 
 #[test]

@@ -226,6 +226,46 @@ fn a_journal_that_becomes_shorter_while_it_is_open_takes_no_more_commits() {
     }
 }
 
+#[test]
+fn a_journal_that_was_cut_or_older_while_it_was_open_is_told_at_the_next_opening() {
+    for (secret, is_new) in [(None, true), (None, false), (Some(key(1)), true), (Some(key(1)), false)] {
+        // Opens, commits and closes; `cut` returns what the journal is then, of what it was before and after the commits.
+        let used = |cut: &dyn Fn(&[u8], &[u8]) -> Vec<u8>| {
+            let (disk, mut sim) = (if is_new { SimDisk::default() } else { closed(&secret).0 }, Sim::new(8));
+            let (platform, on, secret) = (sim.platform(), disk.clone(), secret.clone());
+            let (store, page, before) = sim.run(async move {
+                let store = sealed(on.store_of(1 << 20), &platform, secret).await.unwrap();
+                let page = Page::open(store.clone(), &platform).await.unwrap();
+                page.commit("CREATE TABLE IF NOT EXISTS t(v)").await.unwrap();
+                let before = bytes(&on, "journal.1");
+                for _ in 0..3 {
+                    page.commit("INSERT INTO t VALUES (hex(randomblob(100)))").await.unwrap();
+                }
+                (store, page, before)
+            });
+            let after = bytes(&disk, "journal.1");
+            disk.change("journal.1", |bytes| *bytes = cut(&before, &after));
+            let _ = sim.run(async move { store.close().await });
+            drop(page);
+            (disk, before, after)
+        };
+        let is_told = |disk: &SimDisk, case: &str| match opened(disk, secret.clone()) {
+            Ok(found) => assert_eq!(found.2, [WarningCode::StorageDamaged], "{case}, new {is_new}"),
+            Err(error) => assert_eq!(error.code, ErrorCode::DatabaseCorrupt, "{case}, new {is_new}: {error}"),
+        };
+        let rows = if is_new { 3 } else { 8 };
+        let (whole, before, after) = used(&|_, after| after.to_vec());
+        assert_eq!(opened(&whole, secret.clone()).unwrap().0, rows);
+        let lengths = (0..after.len()).step_by(after.len() / 40).chain([before.len(), after.len() - 1]);
+        for length in lengths {
+            let (cut, ..) = used(&|_, after| after[..length].to_vec());
+            is_told(&cut, &format!("{length} of {}", after.len()));
+        }
+        let (older, ..) = used(&|before, _| before.to_vec());
+        is_told(&older, "an older copy");
+    }
+}
+
 /// Rows of [`rewritten`], and its snapshots.
 const ROWS: i64 = 11;
 const SNAPSHOTS: usize = 2;

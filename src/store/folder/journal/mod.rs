@@ -161,6 +161,8 @@ impl Journal {
         for (kind, body) in entries.drain(..) {
             self.state.apply(&Frame { kind, last: true, body });
         }
+        // While it can be read: the segment may be cut before the database is closed.
+        let _ = self.identity();
         Ok(())
     }
 
@@ -174,16 +176,20 @@ impl Journal {
     /// what was written before.
     pub fn finish(&mut self) -> Result<()> {
         let Some(head) = self.state.head.clone() else { return Ok(()) };
-        if self.has_changed()? {
+        let name = segment_name(self.place.segment);
+        let size = self.files.size(&name)?;
+        if size != Some(self.seen) {
+            // Another holder only adds to it: it was cut, or an older copy took its place, which the next opening has to say.
+            if size.is_some_and(|size| size < self.place.at) {
+                self.mark();
+            }
             return Ok(());
         }
         if self.synced != self.place.at {
-            self.files.sync(&segment_name(self.place.segment))?;
+            self.files.sync(&name)?;
             self.synced = self.place.at;
         }
-        if let Some(identity) = self.identity()? {
-            Mark::new(self.place, identity, self.state.newest.unwrap_or_default()).write(&*self.files);
-        }
+        self.mark();
         let mut body = LayoutWriter::default();
         body.bytes(&head);
         if let Some(newest) = self.state.newest {
@@ -193,6 +199,13 @@ impl Journal {
         let _ = self.append(&mut vec![(FrameKind::Head, body.0)], false);
         self.appended = false;
         Ok(())
+    }
+
+    /// Notes how far the journal reaches.
+    fn mark(&mut self) {
+        if let Ok(Some(identity)) = self.identity() {
+            Mark::new(self.place, identity, self.state.newest.unwrap_or_default()).write(&*self.files);
+        }
     }
 
     /// Returns what distinguishes the segment from those of other databases.
