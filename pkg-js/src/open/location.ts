@@ -126,8 +126,8 @@ export async function requireHere(name: string, storage: BrowserStorage): Promis
 
 /** Returns the storage of `storage: 'best'`: the one that has the database, or the one that suits a new one. */
 export async function bestStorage(options: OpenOptions): Promise<BrowserStorage> {
-  // Where one of them is missing, `open` says so.
-  if (!hasIndexedDb() || navigator.locks === undefined) return 'indexeddb'
+  // Where both are missing, or locks, `open` says so.
+  if ((!hasIndexedDb() && !(await suitsFiles())) || navigator.locks === undefined) return 'indexeddb'
   const name = reading('name', () => checkName(options.name))
   await endMoveIfFree(name)
   const found = await looks(name)
