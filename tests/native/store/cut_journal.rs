@@ -226,11 +226,14 @@ fn a_journal_that_becomes_shorter_while_it_is_open_takes_no_more_commits() {
     }
 }
 
+/// What becomes of a journal, of what it was before the commits and after them.
+type Cut = dyn Fn(&[u8], &[u8]) -> Vec<u8>;
+
 #[test]
 fn a_journal_that_was_cut_or_older_while_it_was_open_is_told_at_the_next_opening() {
     for (secret, is_new) in [(None, true), (None, false), (Some(key(1)), true), (Some(key(1)), false)] {
-        // Opens, commits and closes; `cut` returns what the journal is then, of what it was before and after the commits.
-        let used = |cut: &dyn Fn(&[u8], &[u8]) -> Vec<u8>| {
+        // Opens, commits, changes the journal and closes.
+        let used = |cut: &Cut| {
             let (disk, mut sim) = (if is_new { SimDisk::default() } else { closed(&secret).0 }, Sim::new(8));
             let (platform, on, secret) = (sim.platform(), disk.clone(), secret.clone());
             let (store, page, before) = sim.run(async move {
@@ -258,7 +261,7 @@ fn a_journal_that_was_cut_or_older_while_it_was_open_is_told_at_the_next_opening
         assert_eq!(opened(&whole, secret.clone()).unwrap().0, rows);
         let lengths = (0..after.len()).step_by(after.len() / 40).chain([before.len(), after.len() - 1]);
         for length in lengths {
-            let (cut, ..) = used(&|_, after| after[..length].to_vec());
+            let (cut, ..) = used(&move |_, after| after[..length].to_vec());
             is_told(&cut, &format!("{length} of {}", after.len()));
         }
         let (older, ..) = used(&|before, _| before.to_vec());
