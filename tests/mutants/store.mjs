@@ -186,6 +186,7 @@ export const mutants = [
     breaks: 'a rotation can not end after a sweep has deleted a copy',
   },
   {
+    // Survives: a copy that rotted can't be decrypted, so it counts as missing either way.
     name: 'trust-stored-copies',
     file: 'src/store/rekey.rs',
     text: 'found.as_ref() != Some(*bytes)',
@@ -228,6 +229,7 @@ export const mutants = [
     breaks: 'a damaged head is not restored',
   },
   {
+    // Survives: the lock keeps other holders out; the guard is for one that stores between the reading and the writing.
     name: 'restore-unguarded',
     file: 'src/store/records.rs',
     text: 'Guard::Head(stored)',
@@ -369,6 +371,7 @@ export const mutants = [
     breaks: 'a fenced-out holder adds to the log of a folder',
   },
   {
+    // Survives: a store that has read the journal is refused before; this is for one that has not.
     name: 'folder-returns-after-its-deletion',
     file: 'src/store/folder/transaction.rs',
     text: '!claims',
@@ -404,6 +407,7 @@ export const mutants = [
     breaks: 'the stored ids tell the contents of an encrypted database',
   },
   {
+    // Survives: the head is compared just before; the guard is for a holder that comes in between.
     name: 'change-keys-unguarded',
     file: 'src/store/rekey.rs',
     text: 'Guard::Head(Some(stored))',
