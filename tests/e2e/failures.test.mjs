@@ -127,7 +127,7 @@ for (const [what, { code, shatter }] of Object.entries(breakages)) {
           await db.exec('CREATE TABLE t (n INTEGER)')
           const heard = []
           db.addEventListener('health', ({ detail }) => 'error' in detail && heard.push(detail.error?.code ?? null))
-          const mend = await window.rigEngine(source)
+          const repair = await window.rigEngine(source)
           const begun = performance.now()
           const first = await window.failure(() => db.run('INSERT INTO t VALUES (1)'))
           const early = await db.health()
@@ -143,7 +143,7 @@ for (const [what, { code, shatter }] of Object.entries(breakages)) {
           const script = await window.failure(() => db.exec('INSERT INTO t VALUES (3)'))
           const inside = await window.failure(() => db.transaction((tx) => tx.run('INSERT INTO t VALUES (4)')))
           const flushed = await window.failure(() => db.flush())
-          await mend()
+          await repair()
           await window.until(async () => (await window.failure(() => db.run('INSERT INTO t VALUES (5)'))).resolved)
           const after = await db.health()
           const rows = (await db.query('SELECT n FROM t ORDER BY n')).map((row) => row.n)
@@ -186,14 +186,14 @@ test("in 'deferred' a failure shows in health, and refuses writes after three tr
       const db = await window.open({ name: given, durability: 'deferred' })
       await db.exec('CREATE TABLE t (n INTEGER)')
       await db.flush()
-      const mend = await window.rigEngine(source)
+      const repair = await window.rigEngine(source)
       await db.run('INSERT INTO t VALUES (1)') // done in memory
       const degraded = await window.until(async () => (await db.health()).storage.lastError)
       const refused = await window.until(async () => {
         const failed = await window.failure(() => db.run('INSERT INTO t VALUES (2)'))
         return failed.details?.applied === false && failed
       })
-      await mend()
+      await repair()
       await db.flush().catch(() => {})
       await window.until(async () => (await window.failure(() => db.run('INSERT INTO t VALUES (3)'))).resolved)
       const rows = (await db.query('SELECT n FROM t ORDER BY n')).map((row) => row.n)

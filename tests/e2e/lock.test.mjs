@@ -226,7 +226,7 @@ test('without Web Locks it says what is missing', async () => {
 test('without IndexedDB it says so, and does not fall back', async () => {
   const page = await context.page()
   const failed = await page.evaluate(async (name) => {
-    const mend = await window.rigEngine(() => {
+    const repair = await window.rigEngine(() => {
       const open = IDBFactory.prototype.open
       IDBFactory.prototype.open = () => {
         throw new DOMException('refused', 'SecurityError')
@@ -236,7 +236,7 @@ test('without IndexedDB it says so, and does not fall back', async () => {
       }
     })
     const result = await window.failure(() => window.open({ name }))
-    await mend()
+    await repair()
     const again = await window.failure(() => window.open({ name }))
     await again.resolved?.close()
     return { ...result, again: again.resolved ? true : again }

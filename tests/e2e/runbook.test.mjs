@@ -163,7 +163,7 @@ test('the disk is full', once, async () => {
       await db.snapshots.create({ label: 'not needed' })
       await db.snapshots.create({ label: 'kept' })
       // Until the user deletes a snapshot there is no room for anything that is stored.
-      const mend = await window.rigEngine(() => {
+      const repair = await window.rigEngine(() => {
         const { add } = IDBObjectStore.prototype
         globalThis.full = true
         IDBObjectStore.prototype.add = function (...given) {
@@ -184,7 +184,7 @@ test('the disk is full', once, async () => {
       const health = await db.health()
       const labels = (await db.snapshots.list()).map(({ label }) => label)
       await db.close()
-      await mend()
+      await repair()
       const again = await window.open({ name })
       const { n } = await again.get('SELECT count(*) AS n FROM photos')
       await again.close()

@@ -51,18 +51,18 @@ function compare(name, entries) {
 export class Shown {
   #name
   #entries = new Map()
-  #mend
+  #normalize
 
-  /** `mend` takes out of a text what is another one on another machine: folders, ports. */
-  constructor(name, mend = (text) => text) {
+  /** `normalize` takes out of a text what is another one on another machine: folders, ports. */
+  constructor(name, normalize = (text) => text) {
     this.#name = name
-    this.#mend = mend
+    this.#normalize = normalize
   }
 
   /** Adds an error, or its JSON, under what was done. */
   add(done, error) {
     assert.ok(!this.#entries.has(done), `${done}: shown twice`)
-    this.#entries.set(done, this.#mend(`# ${done}\n${entry(error)}`))
+    this.#entries.set(done, this.#normalize(`# ${done}\n${entry(error)}`))
   }
 
   check() {

@@ -171,10 +171,10 @@ export default {
 
   'a trap in one database closes that one, and leaves the other alone': async (t) => {
     const other = await t.open()
-    const mend = await t.rigEngine(trapping)
+    const repair = await t.rigEngine(trapping)
     // Without snapshots: their timer would outlive the instance and keep Node running.
     const doomed = await t.open({ snapshots: false })
-    await mend()
+    await repair()
     for (const db of [doomed, other]) await db.exec("CREATE TABLE t (s TEXT); INSERT INTO t VALUES ('here')")
     await t.inEngine(() => globalThis.trap())
     const trap = await t.failure(doomed.query('SELECT * FROM t'))
@@ -190,10 +190,10 @@ export default {
   },
 
   'a panic of the engine is reported with its message, file and line': async (t) => {
-    const mend = await t.rigEngine(trapping, true)
+    const repair = await t.rigEngine(trapping, true)
     // The engine asserts the length of the bytes that it copies.
     const { code, details, cause, hint } = await t.failure(t.open({ columnKey: new Uint8Array(32) }))
-    await mend()
+    await repair()
     assert.equal(code, 'internal')
     assert.match(cause, /^RuntimeError/)
     assert.match(details.panic.message, /^assertion/)

@@ -2,7 +2,7 @@ import { reading } from '../base/check.js'
 import { invalid, TidelockError } from '../base/errors.js'
 import { callUser, warnOnConsole } from '../base/events.js'
 import { foundInIndexedDb, isMoving, movingName } from '../base/found-data.js'
-import { hasIndexedDb, storageLoss } from '../base/indexeddb.js'
+import { storageLoss } from '../base/indexeddb.js'
 import { hasFiles, privateFolder } from '../base/private-folders.js'
 import { prefix } from '../base/stored-name.js'
 import { checkName } from '../options/open-rules.js'
@@ -126,8 +126,8 @@ export async function requireHere(name: string, storage: BrowserStorage): Promis
 
 /** Returns the storage of `storage: 'best'`: the one that has the database, or the one that suits a new one. */
 export async function bestStorage(options: OpenOptions): Promise<BrowserStorage> {
-  // Where both are missing, or locks, `open` says so.
-  if ((!hasIndexedDb() && !(await suitsFiles())) || navigator.locks === undefined) return 'indexeddb'
+  // `open` says that locks are missing. Of the storages, a missing one has nothing; where both are, `open` says so, too.
+  if (typeof navigator === 'undefined' || navigator.locks === undefined) return 'indexeddb'
   const name = reading('name', () => checkName(options.name))
   await endMoveIfFree(name)
   const found = await looks(name)

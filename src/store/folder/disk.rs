@@ -107,11 +107,10 @@ impl Files for Disk {
         let name = |entry: std::io::Result<DirEntry>| {
             let entry = entry.map_err(failure)?;
             let kind = entry.file_type().map_err(failure)?;
-            match (kind.is_file(), kind.is_dir()) {
-                (true, _) => Ok(Some(entry.file_name().to_string_lossy().into_owned())),
-                (_, true) => Ok(None),
-                _ => Err(not_plain(&entry.path().to_string_lossy())),
+            if !kind.is_file() && !kind.is_dir() {
+                return Err(not_plain(&entry.path().to_string_lossy()));
             }
+            Ok(kind.is_file().then(|| entry.file_name().to_string_lossy().into_owned()))
         };
         entries.filter_map(|entry| name(entry).transpose()).collect()
     }
