@@ -370,6 +370,12 @@ fn a_segment_of_less_than_a_frame_never_hides_the_one_before() {
     });
 }
 
+/// Returns at most `length` bytes from `at` on; none behind the end.
+pub fn part(bytes: &[u8], at: u64, length: usize) -> &[u8] {
+    let from = bytes.len().min(at as usize);
+    &bytes[from..bytes.len().min(from.saturating_add(length))]
+}
+
 /// A simulated disk that records which data is synced, and can stop before any operation.
 #[derive(Clone, Default)]
 pub struct SimDisk(Rc<DiskState>);
@@ -588,7 +594,7 @@ impl Files for SimDisk {
     }
 
     fn read(&self, name: &str, at: u64, length: usize) -> Result<Option<Vec<u8>>> {
-        Ok(self.with(name, |file| file.bytes.iter().skip(at as usize).take(length).copied().collect()))
+        Ok(self.with(name, |file| part(&file.bytes, at, length).to_vec()))
     }
 
     fn write(&self, name: &str, at: u64, bytes: &[u8]) -> Result<()> {
