@@ -24,7 +24,7 @@ export async function check({ remote, url, shots, cleanups, startedIn }) {
   const started = performance.now()
   console.log(`ok    ${startedIn.padStart(6)} s  both     PostgreSQL, PostgREST and the page are up: ${url}/`)
   for (const thread of THREADS) {
-    const browser = new Browser({ shell: false, viewport: { width: 1320, height: 860 } })
+    const browser = new Browser({ viewport: { width: 1320, height: 860 } })
     cleanups.push(() => browser.dispose())
     const run = new Run({ remote, url, shots, browser, thread })
     try {

@@ -117,6 +117,73 @@ async function stored(name) {
   }
 }
 
+// The first test, and its quota is set before the first write: Chromium remembers for half a minute how much room there was.
+test(
+  'a real quota: room is made, then writes fail and are kept, and go on when there is room again',
+  inPage,
+  async () => {
+    const name = freshName()
+    const page = await context.page()
+    const devtools = await page.context().newCDPSession(page)
+    const setQuota = (quotaSize) => devtools.send('Storage.overrideQuotaForOrigin', { origin: context.url, quotaSize })
+    await setQuota(8_000_000)
+    await page.evaluate(async (given) => {
+      window.db = await window.open({ name: given })
+      await window.db.exec('CREATE TABLE t (n INTEGER, filler BLOB)')
+      await window.db.runMany(
+        'INSERT INTO t VALUES (?, randomblob(100000))',
+        Array.from({ length: 10 }, (_, n) => [n]),
+      )
+      for (let i = 0; i < 3; i++) {
+        await window.db.run('UPDATE t SET filler = randomblob(100000) WHERE n = 0')
+        await window.db.snapshots.create()
+      }
+    }, name)
+    const seen = await page.evaluate(async () => {
+      const full = await window.until(async () => {
+        const last = await window.db.get('SELECT max(n) AS n FROM t')
+        const failed = await window.failure(() =>
+          window.db.run('INSERT INTO t VALUES (?, randomblob(300000))', [last.n + 1]),
+        )
+        return failed.code && { failed, last: last.n + 1 }
+      }, 30_000)
+      let applied = 0
+      const refused = await window.until(async () => {
+        const failed = await window.failure(() => window.db.run("INSERT INTO t VALUES (-1, 'no')"))
+        if (failed.details?.applied === false) return failed
+        applied++
+      }, 30_000)
+      return {
+        full,
+        applied,
+        refused,
+        snapshots: (await window.db.snapshots.list()).length,
+        health: await window.db.health(),
+      }
+    })
+    assert.deepEqual([seen.full.failed.code, seen.full.failed.details.applied], ['storage_quota_exceeded', true])
+    assert.equal(seen.refused.code, 'storage_quota_exceeded')
+    assert.ok(
+      seen.snapshots < 3 && seen.snapshots >= 1,
+      `${seen.snapshots} snapshots: older ones make room, the last good one stays`,
+    )
+    assert.equal(seen.health.status, 'failed')
+    await setQuota(2 ** 32)
+    await page.evaluate(() =>
+      window.until(
+        async () => (await window.failure(() => window.db.run("INSERT INTO t VALUES (-2, 'yes')"))).resolved,
+        20_000,
+      ),
+    )
+    await context.browser.kill()
+    await context.browser.start()
+    const found = await stored(name)
+    assert.ok(found.includes(seen.full.last), 'the write that was told as applied')
+    assert.equal(found.filter((n) => n === -1).length, seen.applied, 'what was refused did not run')
+    assert.ok(found.includes(-2))
+  },
+)
+
 for (const [what, { code, shatter }] of Object.entries(breakages)) {
   test(`${what}: told, kept, tried again, then refused until one is stored`, inWorker, async () => {
     const page = await context.page()
@@ -339,73 +406,6 @@ test('a database that a newer app takes over is left alone', inPage, async () =>
   assert.deepEqual(seen.rows, [{ n: 1 }])
   await Promise.all([page.close(), other.close()])
 })
-
-test(
-  'a real quota: room is made, then writes fail and are kept, and go on when there is room again',
-  inPage,
-  async () => {
-    const name = freshName()
-    const page = await context.page()
-    const devtools = await page.context().newCDPSession(page)
-    const setQuota = (quotaSize) => devtools.send('Storage.overrideQuotaForOrigin', { origin: context.url, quotaSize })
-    // Before the first write: Chromium remembers for half a minute how much room there was.
-    await setQuota(8_000_000)
-    await page.evaluate(async (given) => {
-      window.db = await window.open({ name: given })
-      await window.db.exec('CREATE TABLE t (n INTEGER, filler BLOB)')
-      await window.db.runMany(
-        'INSERT INTO t VALUES (?, randomblob(100000))',
-        Array.from({ length: 10 }, (_, n) => [n]),
-      )
-      for (let i = 0; i < 3; i++) {
-        await window.db.run('UPDATE t SET filler = randomblob(100000) WHERE n = 0')
-        await window.db.snapshots.create()
-      }
-    }, name)
-    const seen = await page.evaluate(async () => {
-      const full = await window.until(async () => {
-        const last = await window.db.get('SELECT max(n) AS n FROM t')
-        const failed = await window.failure(() =>
-          window.db.run('INSERT INTO t VALUES (?, randomblob(300000))', [last.n + 1]),
-        )
-        return failed.code && { failed, last: last.n + 1 }
-      }, 30_000)
-      let applied = 0
-      const refused = await window.until(async () => {
-        const failed = await window.failure(() => window.db.run("INSERT INTO t VALUES (-1, 'no')"))
-        if (failed.details?.applied === false) return failed
-        applied++
-      }, 30_000)
-      return {
-        full,
-        applied,
-        refused,
-        snapshots: (await window.db.snapshots.list()).length,
-        health: await window.db.health(),
-      }
-    })
-    assert.deepEqual([seen.full.failed.code, seen.full.failed.details.applied], ['storage_quota_exceeded', true])
-    assert.equal(seen.refused.code, 'storage_quota_exceeded')
-    assert.ok(
-      seen.snapshots < 3 && seen.snapshots >= 1,
-      `${seen.snapshots} snapshots: older ones make room, the last good one stays`,
-    )
-    assert.equal(seen.health.status, 'failed')
-    await setQuota(2 ** 32)
-    await page.evaluate(() =>
-      window.until(
-        async () => (await window.failure(() => window.db.run("INSERT INTO t VALUES (-2, 'yes')"))).resolved,
-        20_000,
-      ),
-    )
-    await context.browser.kill()
-    await context.browser.start()
-    const found = await stored(name)
-    assert.ok(found.includes(seen.full.last), 'the write that was told as applied')
-    assert.equal(found.filter((n) => n === -1).length, seen.applied, 'what was refused did not run')
-    assert.ok(found.includes(-2))
-  },
-)
 
 /** A file system of that many bytes in memory → its folder, or undefined where it can't be mounted. */
 function smallDisk(bytes) {

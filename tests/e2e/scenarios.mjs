@@ -10,24 +10,6 @@ import { local } from '../scenarios/run/modules.mjs'
 import { Browser } from './browser.mjs'
 import { servePackage } from './package.mjs'
 
-/**
- * The modules of scenarios of what no browser does in another way than Node, where they run as well: checks of arguments and options, SQL, the
- * rules of migrations and live queries. In pages they run with TIDELOCK_ALL=1.
- */
-const alike = [
-  ...[
-    'arguments',
-    'errors',
-    'hostile',
-    'live-differences',
-    'live-random',
-    'live-windows',
-    'maintain',
-    'migrations-schema',
-  ],
-  ...['odd-arguments', 'options', 'savepoints', 'sorting', 'sql-tag'],
-]
-
 /** Chromium with one process for all pages: it compiles the engine once, and the scenarios take a sixth less time. */
 export const oneProcess = () => new Browser({ args: ['--renderer-process-limit=1'] })
 
@@ -35,13 +17,18 @@ export const oneProcess = () => new Browser({ args: ['--renderer-process-limit=1
 const storing = ['encryption', 'files', 'live-initial', 'moving', 'snapshots', 'transactions']
 /** The modules of scenarios in which the page's thread does something else than a worker. */
 const threaded = ['begin', 'engine', 'group', 'health', 'iterate', 'live', 'page-engine']
+/** The modules of scenarios that read much, in parts. */
+const reading = ['paging', 'rows', 'targets', 'values']
 
-const chosen = (isChosen) => local.filter(({ name }) => process.env.TIDELOCK_ALL || isChosen(name))
-/** The modules of scenarios that need no remote, by where they run: with TIDELOCK_ALL=1 all of them everywhere. */
+const chosen = (...names) => local.filter(({ name }) => process.env.TIDELOCK_ALL || names.includes(name))
+/**
+ * The modules of scenarios that need no remote, by where they run: with TIDELOCK_ALL=1 all of them everywhere. Otherwise not those of what
+ * no browser does in another way than Node, where all of them run over folders: arguments, SQL, migrations, the rules of live queries.
+ */
 export const localModules = {
-  all: chosen((name) => !alike.includes(name)),
-  page: chosen((name) => storing.includes(name) || threaded.includes(name)),
-  storing: chosen((name) => storing.includes(name)),
+  opfs: chosen(...storing, ...threaded, ...reading),
+  page: chosen(...storing, ...threaded),
+  storing: chosen(...storing),
 }
 
 /**
