@@ -134,7 +134,7 @@ const STEPS = [
   ...nodeTests('browsers'),
   ...nodeTests('node'),
   // Fixed seed: `./build.sh fuzz` tries others.
-  { part: 'node', name: 'fuzz', command: 'node tests/fuzz/fuzz.mjs --seconds 20 --from 1', after: ['package'] },
+  { part: 'node', name: 'fuzz', command: 'node tests/fuzz/fuzz.mjs --seconds 10 --from 1', after: ['package'] },
   ...nodeTests('e2e'),
   { part: 'demo', name: 'demo', command: 'node www/demo.mjs --check', after: ['package'] },
   { part: 'typescript', name: 'typescript', command: 'node pkg-js/test/run.mjs', after: ['package'] },

@@ -313,28 +313,34 @@ test('another tab begins a version change and ends it: writes go on after a whil
 
 test('another tab holds a version change: nothing is lost, and writes go on when it ends', inWorker, async () => {
   const { name, page, other } = await openedBeside()
-  await other.evaluate(
-    (given) =>
-      new Promise((resolve) => {
-        const request = indexedDB.open(`tidelock/${given}`, 7)
-        request.onupgradeneeded = () => {
-          const { transaction } = request
-          const keepAlive = () => {
-            if (window.letGo) transaction.abort()
-            else transaction.objectStore('meta').get('head').onsuccess = keepAlive
-          }
-          keepAlive()
-          resolve()
+  await other.evaluate((given) => {
+    const hold = (given) => {
+      const memory = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true })
+      let isOver = false
+      onmessage = () => {
+        isOver = true
+      }
+      const request = indexedDB.open(`tidelock/${given}`, 7)
+      request.onupgradeneeded = () => {
+        const { transaction } = request
+        const keepAlive = () => {
+          if (isOver) return transaction.abort()
+          Atomics.wait(new Int32Array(memory.buffer), 0, 0, 50) // or requests one after the other would keep a processor busy
+          transaction.objectStore('meta').get('head').onsuccess = keepAlive
         }
-      }),
-    name,
-  )
+        keepAlive()
+        postMessage('held')
+      }
+    }
+    window.holder = new Worker(URL.createObjectURL(new Blob([`(${hold})(${JSON.stringify(given)})`])))
+    return new Promise((resolve) => {
+      window.holder.onmessage = () => resolve()
+    })
+  }, name)
   const failed = await page.evaluate(async () => window.failure(() => window.db.run('INSERT INTO t VALUES (1)')))
   assert.deepEqual([failed.code, failed.details.applied], ['storage_unavailable', true])
   assert.deepEqual(await page.evaluate(() => window.db.query('SELECT n FROM t')), [{ n: 1 }])
-  await other.evaluate(() => {
-    window.letGo = true
-  })
+  await other.evaluate(() => window.holder.postMessage('over'))
   await page.evaluate(() =>
     window.until(async () => (await window.failure(() => window.db.run('INSERT INTO t VALUES (2)'))).resolved, 20_000),
   )

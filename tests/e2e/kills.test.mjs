@@ -73,7 +73,7 @@ for (const [durability, enough, threads] of [
   const title = `kill -9 in the middle of ${durability} writes loses nothing promised, and halves no transaction`
   test(title, threads, async () => {
     const name = freshName()
-    for (const round of rounds(3)) {
+    for (const round of rounds(2)) {
       const promised = await killDuring(
         context,
         name,
