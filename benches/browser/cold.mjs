@@ -2,6 +2,7 @@
 // the database as it was left. With each answer of the server at once, and after 50 ms. The pages are those of the suite `size`.
 
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { startBrowser } from './browser.mjs'
 import { median, summarize } from './report/ratios.js'
 import { serve } from './server.mjs'
@@ -12,7 +13,7 @@ const latency = 50
 const laterVisits = 3
 /** For what a page does by itself after its answer, the browser's storing of compiled code included. */
 const settling = 2500
-/** Between two looks at a page. */
+/** Between two looks at a page, and between a page's end and the next visit: closing what it had open would delay that one by some ms. */
 const pause = 500
 
 const peers = ['official', 'sqljs', 'wa-sqlite-idb']
@@ -94,6 +95,7 @@ async function visit({ context }, url, settling) {
     return await page.evaluate(() => globalThis.doneAt - performance.timeOrigin)
   } finally {
     await page.close()
+    await sleep(pause)
   }
 }
 
