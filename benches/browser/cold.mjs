@@ -13,7 +13,7 @@ const latency = 50
 const laterVisits = 3
 /** For what a page does by itself after its answer, the browser's storing of compiled code included. */
 const settling = 2500
-/** Between two looks at a page, and between a page's end and the next visit: closing what it had open would delay that one by some ms. */
+/** Between two looks at a page, and between a page's end and the next visit: its closing would delay that visit by some ms. */
 const pause = 500
 
 const peers = ['official', 'sqljs', 'wa-sqlite-idb']

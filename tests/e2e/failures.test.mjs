@@ -317,9 +317,9 @@ test('another tab holds a version change: nothing is lost, and writes go on when
     const hold = (given) => {
       const memory = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true })
       let isOver = false
-      onmessage = () => {
+      globalThis.addEventListener('message', () => {
         isOver = true
-      }
+      })
       const request = indexedDB.open(`tidelock/${given}`, 7)
       request.onupgradeneeded = () => {
         const { transaction } = request
