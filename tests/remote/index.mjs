@@ -88,17 +88,11 @@ export async function startRemote({ seed = '', maxRows = 1000, schemas = ['publi
       another,
       jwtFor: (sub, claims = {}) => jwt({ role: 'authenticated', aud: 'authenticated', sub, ...claims }),
       async sql(text, params) {
-        let result
-        const run = async () => {
-          result = await client.query(text, params)
+        const result = await client.query(text, params)
+        if (DDL.test(text.replaceAll(UNCACHED, ''))) {
+          await listening(client)
+          await postgrest.reload(() => client.query("notify pgrst, 'reload schema'"))
         }
-        if (!DDL.test(text.replaceAll(UNCACHED, ''))) await run()
-        else
-          await postgrest.reload(async () => {
-            await run()
-            await listening(client)
-            await client.query("notify pgrst, 'reload schema'")
-          })
         return (Array.isArray(result) ? result.at(-1) : result).rows
       },
       // A connection of its own, as the database's owner: for transactions that stay open. `end()` it.

