@@ -40,8 +40,7 @@ case $verb in
     ;;
   demo)
     source scripts/tools.sh
-    case " $* " in *' --check '*) need check ;; *) need demo ;; esac
-    scripts/wasm.sh
+    case " $* " in *' --check '*) scripts/wasm.sh check ;; *) scripts/wasm.sh demo ;; esac
     scripts/package.sh
     exec node www/demo.mjs "$@"
     ;;

@@ -56,13 +56,13 @@ need() {
   for tool in "${later[@]}"; do
     case $tool in
       npm:*) need_npm "${tool#npm:}" ;;
-      npm | rust) "need_$tool" ;;
+      npm | rust | wasm_bindgen) "need_$tool" ;;
     esac
   done
   wait $packages
   for tool in "${later[@]}"; do
     case $tool in
-      npm* | rust) ;;
+      npm* | rust | wasm_bindgen) ;;
       *) "need_$tool" ;;
     esac
   done

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Builds the crate into pkg-js/dist/tidelock_bg.wasm with its parts beside it, and pkg-js/generated/instance.js. .cargo/config.toml has the
-# flags for SQLite's C code. Copies with function names are in .cache/named: names add a quarter of bytes (10 % in gzip).
+# scripts/wasm.sh [VERB]: installs what the verb needs, and builds the crate into pkg-js/dist/tidelock_bg.wasm with its parts beside it, and
+# pkg-js/generated/instance.js. .cargo/config.toml has the flags for SQLite's C code. Copies with function names are in .cache/named: names
+# add a quarter of bytes (10 % in gzip).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/tools.sh
@@ -15,7 +16,11 @@ features='--enable-bulk-memory --enable-bulk-memory-opt --enable-nontrapping-flo
   --enable-mutable-globals --enable-reference-types --enable-multivalue'
 
 [ -f "$built" ] || say 'the first build takes two to three minutes on 2 cores'
-need build
+need rust
+# Compiled beside the packages' installation, and beside the crate, whose link occupies one core only.
+need wasm_bindgen &
+installing=$!
+need build "$@"
 
 # The standard library is compiled for size, too. A panic reports its message and place (src/wasm/panics.rs) before it traps, because an
 # `internal` error without them could not be traced to its cause: 2.8 % more gzip than -Cpanic=immediate-abort, which runs no hook. Nothing
@@ -28,9 +33,6 @@ need build
 # As a cdylib only: when the crate is a Rust library, too, cargo silently skips the profile's link-time optimization.
 # Without the folders `-*`, which `cargo package` leaves there: with other flags everything would be compiled again.
 cargo fetch --quiet --locked
-# Compiled beside the crate, whose link occupies one core only.
-need wasm_bindgen &
-installing=$!
 remap="--remap-path-prefix=$(rustc --print sysroot)/lib/rustlib/src/rust/library/="
 for folder in "${CARGO_HOME:-$HOME/.cargo}"/registry/src/[!-]*/; do remap+=" --remap-path-prefix=$folder="; done
 say 'wasm: cargo build'
