@@ -128,7 +128,7 @@ need_wasm_bindgen() {
 
 # install_wasm_bindgen VERSION [--locked]. A mirror may lack the newest versions, which the tool's own lock file names.
 install_wasm_bindgen() {
-  CARGO_PROFILE_RELEASE_OPT_LEVEL=0 cargo install wasm-bindgen-cli --version "$@" --root "$tools_dir/wasm-bindgen-$1" --quiet \
+  CARGO_PROFILE_RELEASE_OPT_LEVEL=0 nice -n 19 cargo install wasm-bindgen-cli --version "$@" --root "$tools_dir/wasm-bindgen-$1" --quiet \
     --no-default-features --bin wasm-bindgen --bin wasm-bindgen-test-runner
 }
 

@@ -17,7 +17,7 @@ features='--enable-bulk-memory --enable-bulk-memory-opt --enable-nontrapping-flo
 
 [ -f "$built" ] || say 'the first build takes two to three minutes on 2 cores'
 need rust
-# Compiled beside the packages' installation, and beside the crate, whose link occupies one core only.
+# Compiled at the lowest priority beside the packages' installation and the crate, whose link leaves a core idle for a minute.
 need wasm_bindgen &
 installing=$!
 need build "$@"
