@@ -309,13 +309,14 @@ impl Inner {
     pub(super) async fn start_capture(&self, connection: &Connection) -> Result<()> {
         // Loaded even if nothing is captured any more: a restore must keep the state of sync, and may run offline.
         // Later readers report an unreadable state.
-        if self.sync.get().is_some() || tables::exists(connection).unwrap_or(true) {
+        let may_capture = self.sync.get().is_some() || tables::exists(connection).unwrap_or(true);
+        if may_capture {
             self.ports.platform.parts.load(Part::Sync).await?;
         }
         if let Some(sync) = self.sync.get() {
             tables::register(connection, &sync.config().options.tables)?;
         }
-        self.capturing.set(tables::captures(connection)?);
+        self.capturing.set(may_capture && tables::captures(connection)?);
         self.resume_triggers(connection)
     }
 

@@ -79,7 +79,7 @@ impl Inner {
         if result.is_err() {
             // The first error is more useful.
             let restored = self.install(connection, &before).await;
-            let _ = restored.and_then(|()| self.migrations.refresh(connection));
+            let _ = restored.and_then(|()| self.migrations.refresh(connection).map(drop));
         }
         result
     }
@@ -105,6 +105,6 @@ impl Inner {
         if self.options.migrations.is_some() && self.options.migrate {
             return self.migrations.run_pending(self, permit).await.map(drop);
         }
-        self.migrations.refresh(connection)
+        self.migrations.refresh(connection).map(drop)
     }
 }

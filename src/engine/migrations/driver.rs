@@ -86,17 +86,15 @@ impl Migrations {
         if migrate {
             return self.run_pending(host, guard.permit()).await;
         }
-        let checked = plan::check(supplied, &self.history.read(&connection)?);
-        self.refresh(&connection)?;
-        checked.map(|()| MigrationReport::default())
+        plan::check(supplied, &self.refresh(&connection)?)?;
+        Ok(MigrationReport::default())
     }
 
     /// Returns one row per version.
     pub async fn status(&self, host: &dyn MigrationsHost) -> Result<Vec<MigrationStatus>> {
         let _guard = host.lock_connection().await?;
         let connection = host.connection()?;
-        self.refresh(&connection)?;
-        Ok(status::status(self.supplied.as_ref(), &self.history.read(&connection)?))
+        Ok(status::status(self.supplied.as_ref(), &self.refresh(&connection)?))
     }
 
     /// Applies pending migrations in order, each with its tracking row in one transaction. Takes a snapshot first if
@@ -221,13 +219,13 @@ impl Migrations {
         self.failure.borrow().clone()
     }
 
-    /// Updates the summary from the history, for instance after a restore.
-    pub fn refresh(&self, connection: &Connection) -> Result<()> {
+    /// Updates the summary from the history, for instance after a restore, and returns the history.
+    pub fn refresh(&self, connection: &Connection) -> Result<Vec<AppliedMigration>> {
         let applied = self.history.read(connection)?;
         let (pending, modified) = status::counts(self.supplied.as_ref(), &applied);
         let current = plan::newest(&applied).map(|row| row.version.clone());
         self.summary.replace(MigrationsHealth { current, pending, modified });
-        Ok(())
+        Ok(applied)
     }
 
     /// Returns the supplied migrations. Fails with `invalid_argument` without the option `migrations`.
@@ -272,8 +270,7 @@ impl Migrations {
         let ends_ms = options.timeout_ms.map(|ms| self.clock.monotonic_ms() + f64::from(ms));
         let supplied = self.supplied()?;
         let connection = host.connection()?;
-        let applied = self.history.read(&connection)?;
-        self.refresh(&connection)?;
+        let applied = self.refresh(&connection)?;
         let target = MigrationTarget { to: options.to, steps: options.steps };
         let plan = match direction {
             MigrationDirection::Up => plan::to_apply(supplied, &applied, &target, self.out_of_order)?,

@@ -55,14 +55,13 @@ pub(in crate::sqlite) fn apply(connection: &Connection, file: &PageFile) -> Resu
     if file.bytes() == 0 {
         connection.exec(NEW)?;
     }
+    // Reads the schema, which fails when the file is not a database.
     let mode = connection.value("PRAGMA journal_mode = MEMORY", &[])?;
     if mode.as_ref().and_then(Value::as_text) != Some("memory") {
         return Err(Error::internal("SQLite refused the in-memory journal"));
     }
     // SAFETY: `db` is open.
     unsafe { ffi::sqlite3_limit(db, ffi::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, LONGEST_PATTERN) };
-    // Reads the schema, which fails when the file is not a database.
-    connection.value("SELECT count(*) FROM sqlite_schema", &[])?;
     connection.limit_size(file.max_bytes())
 }
 
