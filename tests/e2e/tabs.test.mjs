@@ -507,6 +507,10 @@ test('a newer app takes the lead, and the old tabs are told so', {
   const pages = await tabs(2, { migrations: old })
   const name = await pages[0].evaluate(() => window.db.name)
   await pages[1].evaluate(() => window.db.run('INSERT INTO t VALUES (1)'))
+  const asBefore = { name, tabs: 'shared', migrations: old }
+  await pages[1].evaluate(async (given) => {
+    window.component = await window.open(given)
+  }, asBefore)
   const newer = [...old, { version: '2', name: 'two', up: 'ALTER TABLE t ADD COLUMN w' }]
   const [page] = await tabs(1, { name, migrations: newer })
   await haveRoles([page], ['leader'])
@@ -531,12 +535,11 @@ test('a newer app takes the lead, and the old tabs are told so', {
     name,
   )
   const late = await context.page()
-  const refused = await late.evaluate((given) => window.failure(() => window.open(given)), {
-    name,
-    tabs: 'shared',
-    migrations: old,
-  })
-  assert.equal(refused.code, 'schema_too_new')
+  for (const each of [late, pages[1]]) {
+    const refused = await each.evaluate((given) => window.failure(() => window.open(given)), asBefore)
+    assert.equal(refused.code, 'schema_too_new')
+  }
+  await pages[1].evaluate(() => window.component.close())
   const changed = [{ ...old[0], up: 'CREATE TABLE t (v, x)' }, newer[1]]
   const other = await late.evaluate((given) => window.failure(() => window.open(given)), {
     name,

@@ -77,7 +77,8 @@ export class DatabaseClient implements EngineCallbacks, DatabaseOwner {
   #copier: SnapshotCopier | undefined
   #encryption: Encryption | undefined
   #role: 'leader' | 'follower' | undefined
-  #isLockLost = false
+  /** Whether the engine has lost its lock, or doesn't serve this tab any more. */
+  #isLost = false
   #closing: Promise<void> | undefined
   /** What a migration that is a function threw; through wasm only its text comes back. */
   #thrown: { readonly version: string; readonly error: unknown } | undefined
@@ -176,6 +177,8 @@ export class DatabaseClient implements EngineCallbacks, DatabaseOwner {
   async #detach(database: Database, engine: Connection): Promise<void> {
     this.#databases.delete(database)
     if (this.#databases.size === 0) return this.close()
+    // Nothing can be stored any more; each write that was lost got its error.
+    if (this.#isLost) return this.#closing
     try {
       // What this object has begun ends before, and is stored.
       await engine.withPermit(undefined, () => [undefined, false])
@@ -222,9 +225,9 @@ export class DatabaseClient implements EngineCallbacks, DatabaseOwner {
     return this.#databases.size > 0
   }
 
-  /** Whether database objects can be attached: the engine is open and has its lock. */
+  /** Whether database objects can be attached: the engine is open, has its lock, and serves this tab. */
   get isUsable(): boolean {
-    return this.#connection?.closed === false && !this.#isLockLost
+    return this.#connection?.closed === false && !this.#isLost
   }
 
   handle(event: CoreEvent): void {
@@ -238,7 +241,7 @@ export class DatabaseClient implements EngineCallbacks, DatabaseOwner {
     if (type === 'warning') callUser(this.#warn, detail)
     if (type === 'snapshot') this.#copier?.happened(detail)
     if (type === 'close') this.#copier?.close()
-    if (type === 'lock' && detail.state === 'lost') this.#isLockLost = true
+    if (type === 'lock' && detail.state === 'lost') this.#isLost = true
     for (const database of [...this.#databases]) database.lifecycle.emit(event)
   }
 
@@ -247,6 +250,11 @@ export class DatabaseClient implements EngineCallbacks, DatabaseOwner {
     if (this.#role === role) return
     this.#role = role
     this.#emit({ type: 'role', detail: { role } })
+  }
+
+  /** No engine serves this tab any more. */
+  refused(): void {
+    this.#isLost = true
   }
 
   /** Registers the live queries again, after another engine has taken over. */

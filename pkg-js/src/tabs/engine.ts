@@ -29,10 +29,10 @@ export interface EngineEvents {
 }
 
 /** The handlers by which a page serves its engine. */
-export type EngineHandlers = Omit<Handlers<PageMethods>, 'hello' | 'role' | 'renewed'>
+export type EngineHandlers = Omit<Handlers<PageMethods>, 'hello' | 'role' | 'renewed' | 'refused'>
 
 /** An engine never calls these: only a {@link import('./shared-tab.js').SharedTab} does. */
-const never = { role: () => {}, renewed: () => {} }
+const never = { role: () => {}, renewed: () => {}, refused: () => {} }
 
 /** Creates an engine in this thread; `folderOf` returns the folder of a database that is in one. Messages arrive in microtasks of their own, in the order of another thread's, and aren't copied. */
 export function engineHere(handlers: EngineHandlers, folderOf: FolderOf): Engine {

@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use self::{features::Features, history::Scene};
 
-/// As many as take half a minute on two cores.
+/// The draws of each run of the suite; more by the variables.
 const DRAWS: u64 = 300;
 
 fn run(seed: u64, features: &Features) {
