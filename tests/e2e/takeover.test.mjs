@@ -150,7 +150,8 @@ test('steal: the tab that had the lock is told, and all its calls fail with lock
   const name = freshName()
   const [first, second] = await Promise.all([context.page(), context.page()])
   await openIn(first, name)
-  await first.evaluate(async () => {
+  await first.evaluate(async (given) => {
+    window.component = await window.open({ name: given })
     await window.db.exec('CREATE TABLE t (n); INSERT INTO t VALUES (1)')
     window.liveErrors = []
     window.db.live('SELECT n FROM t').subscribe(
@@ -164,7 +165,7 @@ test('steal: the tab that had the lock is told, and all its calls fail with lock
         await tx.run('INSERT INTO t VALUES (3)')
       }),
     )
-  })
+  }, name)
   await openIn(second, name, { onBusy: 'steal' })
   await second.evaluate(() => window.db.run('INSERT INTO t VALUES (4)'))
   const told = await first.evaluate(async () => {
@@ -187,13 +188,14 @@ test('steal: the tab that had the lock is told, and all its calls fail with lock
     const codes = {}
     for (const [label, call] of Object.entries(calls)) codes[label] = (await window.failure(call)).code
     const health = await db.health()
-    const close = (await window.failure(() => db.close())).code
+    const close = []
+    for (const each of [window.component, db]) close.push((await window.failure(() => each.close())).code)
     await window.until(() => window.liveErrors.length > 0)
     return { inTransaction, codes, locks: window.locks, health, close, live: [...new Set(window.liveErrors)] }
   })
   assert.equal(told.inTransaction, 'lock_lost')
   for (const [label, code] of Object.entries(told.codes)) assert.equal(code, 'lock_lost', label)
-  assert.deepEqual([told.locks, told.close, told.live], [['lost'], undefined, ['lock_lost']])
+  assert.deepEqual([told.locks, told.close, told.live], [['lost'], [undefined, undefined], ['lock_lost']])
   assert.deepEqual([told.health.status, told.health.lock.state], ['failed', 'lost'])
   const rows = await second.evaluate(closed)
   assert.deepEqual(rows, [{ n: 1 }, { n: 4 }])
