@@ -39,7 +39,6 @@ case $verb in
     node scripts/size.mjs
     ;;
   demo)
-    source scripts/tools.sh
     case " $* " in *' --check '*) scripts/wasm.sh check ;; *) scripts/wasm.sh demo ;; esac
     scripts/package.sh
     exec node www/demo.mjs "$@"

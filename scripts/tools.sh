@@ -36,7 +36,10 @@ needs_of() {
   esac
 }
 
-# need VERB...: installs all missing tools; Debian packages at once, beside what needs none of them: compiling and unpacking does.
+# What a script begins as soon as `need` has Rust.
+meanwhile() { :; }
+
+# need VERB...: installs all missing tools; Debian packages at once, beside what needs none of them.
 need() {
   local tool tools=() later=() debian=() brew=() optional=()
   collect "$@"
@@ -56,7 +59,8 @@ need() {
   for tool in "${later[@]}"; do
     case $tool in
       npm:*) need_npm "${tool#npm:}" ;;
-      npm | rust | wasm_bindgen) "need_$tool" ;;
+      rust) need_rust; meanwhile ;;
+      npm | wasm_bindgen) "need_$tool" ;;
     esac
   done
   wait $packages
@@ -126,7 +130,8 @@ need_wasm_bindgen() {
   fi
 }
 
-# install_wasm_bindgen VERSION [--locked]. A mirror may lack the newest versions, which the tool's own lock file names.
+# install_wasm_bindgen VERSION [--locked]. A mirror may lack the newest versions, which the tool's own lock file names. At the lowest
+# priority: it takes what the crate and the packages leave of the processor.
 install_wasm_bindgen() {
   CARGO_PROFILE_RELEASE_OPT_LEVEL=0 nice -n 19 cargo install wasm-bindgen-cli --version "$@" --root "$tools_dir/wasm-bindgen-$1" --quiet \
     --no-default-features --bin wasm-bindgen --bin wasm-bindgen-test-runner

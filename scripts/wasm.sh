@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# scripts/wasm.sh [VERB]: installs what the verb needs, and builds the crate into pkg-js/dist/tidelock_bg.wasm with its parts beside it, and
-# pkg-js/generated/instance.js. .cargo/config.toml has the flags for SQLite's C code. Copies with function names are in .cache/named: names
-# add a quarter of bytes (10 % in gzip).
+# scripts/wasm.sh [NEEDS]: installs these (scripts/tools.sh lists them), and builds the crate into pkg-js/dist/tidelock_bg.wasm with its
+# parts beside it, and pkg-js/generated/instance.js. .cargo/config.toml has the flags for SQLite's C code. Copies with function names are in
+# .cache/named: names add a quarter of bytes (10 % in gzip).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/tools.sh
@@ -16,10 +16,14 @@ features='--enable-bulk-memory --enable-bulk-memory-opt --enable-nontrapping-flo
   --enable-mutable-globals --enable-reference-types --enable-multivalue'
 
 [ -f "$built" ] || say 'the first build takes two to three minutes on 2 cores'
-need rust
-# Compiled at the lowest priority beside the packages' installation and the crate, whose link leaves a core idle for a minute.
-need wasm_bindgen &
-installing=$!
+# Compiled beside the packages' installation and the crate, whose link leaves a core idle for a minute. A failure of this script ends it.
+meanwhile() {
+  set -m # a process group of its own
+  need_wasm_bindgen &
+  installing=$!
+  set +m
+  trap 'kill -- -$installing 2>/dev/null || true' EXIT
+}
 need build "$@"
 
 # The standard library is compiled for size, too. A panic reports its message and place (src/wasm/panics.rs) before it traps, because an
@@ -40,8 +44,8 @@ RUSTC_BOOTSTRAP=1 RUSTFLAGS="-Zunstable-options -Cpanic=abort -Zlocation-detail=
   -Cllvm-args=-disable-lsr -Cllvm-args=-enable-pre=false -Clink-arg=--emit-relocs --cfg=sha2_backend_soft=\"compact\" $remap" \
   cargo rustc --release --lib --crate-type cdylib --features npm --target wasm32-unknown-unknown --locked --target-dir "$target" \
   -Z build-std=std,panic_abort -Z build-std-features=optimize_for_size
-wait $installing
-need wasm_bindgen # into PATH
+wait $installing || true
+need wasm_bindgen # into PATH; and again, where it failed for want of a package
 
 # small FILE.wat: optimises a module into dist with wasm-opt, with its functions in an order that compresses well. Without --converge, whose
 # raw savings cost more in gzip, as does local-cse; scripts/split/data.mjs has packed the memory. The lowest 1024 bytes of memory are the far

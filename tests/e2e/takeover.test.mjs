@@ -165,6 +165,8 @@ test('steal: the tab that had the lock is told, and all its calls fail with lock
         await tx.run('INSERT INTO t VALUES (3)')
       }),
     )
+    // Waits for the transaction.
+    window.closing = window.failure(() => window.component.close())
   }, name)
   await openIn(second, name, { onBusy: 'steal' })
   await second.evaluate(() => window.db.run('INSERT INTO t VALUES (4)'))
@@ -188,8 +190,7 @@ test('steal: the tab that had the lock is told, and all its calls fail with lock
     const codes = {}
     for (const [label, call] of Object.entries(calls)) codes[label] = (await window.failure(call)).code
     const health = await db.health()
-    const close = []
-    for (const each of [window.component, db]) close.push((await window.failure(() => each.close())).code)
+    const close = [(await window.closing).code, (await window.failure(() => db.close())).code]
     await window.until(() => window.liveErrors.length > 0)
     return { inTransaction, codes, locks: window.locks, health, close, live: [...new Set(window.liveErrors)] }
   })

@@ -77,8 +77,9 @@ export class DatabaseClient implements EngineCallbacks, DatabaseOwner {
   #copier: SnapshotCopier | undefined
   #encryption: Encryption | undefined
   #role: 'leader' | 'follower' | undefined
-  /** Whether the engine has lost its lock, or doesn't serve this tab any more. */
-  #isLost = false
+  #isLockLost = false
+  /** The error with which the leader refuses this tab permanently. */
+  #refusal: unknown
   #closing: Promise<void> | undefined
   /** What a migration that is a function threw; through wasm only its text comes back. */
   #thrown: { readonly version: string; readonly error: unknown } | undefined
@@ -156,10 +157,11 @@ export class DatabaseClient implements EngineCallbacks, DatabaseOwner {
     })
   }
 
-  /** A database object that uses the engine. The last one that is closed closes the engine. */
+  /** A database object that uses the engine. The last one that is closed closes the engine. Throws when the leader has refused this tab. */
   attach(): Database {
     const [checked, engine] = [this.#checked, this.#connection]
     if (checked === undefined || engine === undefined) throw new Error('The engine is not open')
+    if (this.#refusal !== undefined) throw this.#refusal
     const attached = new AttachedConnection(engine, () => this.#detach(database, engine))
     const database = new Database(checked, attached, this)
     this.#databases.add(database)
@@ -177,15 +179,14 @@ export class DatabaseClient implements EngineCallbacks, DatabaseOwner {
   async #detach(database: Database, engine: Connection): Promise<void> {
     this.#databases.delete(database)
     if (this.#databases.size === 0) return this.close()
-    // Nothing can be stored any more; each write that was lost got its error.
-    if (this.#isLost) return this.#closing
     try {
       // What this object has begun ends before, and is stored.
       await engine.withPermit(undefined, () => [undefined, false])
       await engine.read(undefined, (core) => core.flush())
     } catch (error) {
-      // The last object is being closed, which stores everything.
-      if (this.#closing === undefined) throw error
+      // The last object is being closed, which stores everything. After a lost lock or a refusal nothing can be stored any more, which
+      // is no failure of closing: not of the last object's either.
+      if (this.#closing === undefined && !this.#isLockLost && this.#refusal === undefined) throw error
       await this.#closing
     }
   }
@@ -225,9 +226,9 @@ export class DatabaseClient implements EngineCallbacks, DatabaseOwner {
     return this.#databases.size > 0
   }
 
-  /** Whether database objects can be attached: the engine is open, has its lock, and serves this tab. */
+  /** Whether database objects can be attached: the engine is open and has its lock. */
   get isUsable(): boolean {
-    return this.#connection?.closed === false && !this.#isLost
+    return this.#connection?.closed === false && !this.#isLockLost
   }
 
   handle(event: CoreEvent): void {
@@ -241,7 +242,7 @@ export class DatabaseClient implements EngineCallbacks, DatabaseOwner {
     if (type === 'warning') callUser(this.#warn, detail)
     if (type === 'snapshot') this.#copier?.happened(detail)
     if (type === 'close') this.#copier?.close()
-    if (type === 'lock' && detail.state === 'lost') this.#isLost = true
+    if (type === 'lock' && detail.state === 'lost') this.#isLockLost = true
     for (const database of [...this.#databases]) database.lifecycle.emit(event)
   }
 
@@ -252,9 +253,12 @@ export class DatabaseClient implements EngineCallbacks, DatabaseOwner {
     this.#emit({ type: 'role', detail: { role } })
   }
 
-  /** No engine serves this tab any more. */
-  refused(): void {
-    this.#isLost = true
+  /** Stops what goes on by itself, after the leader has refused this tab permanently: each call rejects with that error from now on. */
+  refused(error: unknown): void {
+    this.#refusal = error
+    this.#copier?.close()
+    this.#unwatchUser?.()
+    for (const database of this.#databases) database.lifecycle.live.changed()
   }
 
   /** Registers the live queries again, after another engine has taken over. */

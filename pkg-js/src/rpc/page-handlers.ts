@@ -28,6 +28,6 @@ export function pageHandlers(
     part: async (_, part) => loadPart(part, await loadModule(options.wasm), options.wasm),
     role: (_, role) => client.plays(role),
     renewed: () => client.renewed(),
-    refused: () => client.refused(),
+    refused: (_, error) => client.refused(deserializeError(error)),
   }
 }

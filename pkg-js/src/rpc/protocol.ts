@@ -140,8 +140,8 @@ export interface PageMethods extends Pick<EngineCallbacks, 'migrate' | (typeof f
   role(role: 'leader' | 'follower'): void
   /** Sent when another engine has taken over, which has no live queries yet. */
   renewed(): void
-  /** Sent when this tab isn't served any more: the leader's app is newer. */
-  refused(): void
+  /** Sent when the leader refuses this tab permanently, for instance because the leader's app is newer. */
+  refused(error: SerializedError): void
 }
 
 /** The methods of a worker that has the files of a database, while its engine is in the page. */

@@ -252,7 +252,7 @@ export class SharedTab {
     else if (this.#wasServed) {
       this.#stopFollowing()
       this.#forwarding.pendingCalls.refuse(error)
-      this.channel.notify('refused', [])
+      this.channel.notify('refused', [serializeError(error)])
       // The tab stays open until it is reloaded: others must not count it as a client until then.
       this.#client?.release()
     } else this.#fail(error)

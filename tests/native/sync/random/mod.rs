@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use self::{features::Features, history::Scene};
 
-/// The draws of each run of the suite; more by the variables.
+/// How many seeds a run of the suite draws, unless `TIDELOCK_DRAWS` says otherwise.
 const DRAWS: u64 = 300;
 
 fn run(seed: u64, features: &Features) {
