@@ -13,7 +13,7 @@ use crate::{
 /// SQLite's page cache in KiB. A miss copies a page from the file, which is also in memory, so a large cache gains nothing.
 const CACHE_KIB: u64 = 16 * 1024;
 
-/// The settings made before the file is read. Temporary "files" are in memory, too (`vfs::File`), and aren't opened before the
+/// The settings of every file. Temporary "files" are in memory, too (`vfs::File`), and aren't opened before the
 /// cache is full. But only with `temp_store = FILE` does SQLite sort in one block of memory instead of one allocation per row,
 /// which makes a GROUP BY a fifth faster. The SQLite in wasm ignores it: its sorter has blocks of its own
 /// (`scripts/sqlite-sources.mjs`).
@@ -48,6 +48,7 @@ pub(in crate::sqlite) fn apply(connection: &Connection, file: &PageFile) -> Resu
     // SAFETY: `db` is open; the call only sets a flag.
     unsafe { ffi::sqlite3_extended_result_codes(db, 1) };
     connection.set_defensive(true);
+    // Reads the schema, which fails when the file is not a database.
     connection.exec(FIRST)?;
     // A quarter of the cache of a file of which only a part is in memory.
     let kib = file.cache_usage().map_or(CACHE_KIB, |usage| CACHE_KIB.min(usage.limit / 4096));
@@ -55,7 +56,6 @@ pub(in crate::sqlite) fn apply(connection: &Connection, file: &PageFile) -> Resu
     if file.bytes() == 0 {
         connection.exec(NEW)?;
     }
-    // Reads the schema, which fails when the file is not a database.
     let mode = connection.value("PRAGMA journal_mode = MEMORY", &[])?;
     if mode.as_ref().and_then(Value::as_text) != Some("memory") {
         return Err(Error::internal("SQLite refused the in-memory journal"));
