@@ -510,6 +510,11 @@ test('a newer app takes the lead, and the old tabs are told so', {
   const asBefore = { name, tabs: 'shared', migrations: old }
   await pages[1].evaluate(async (given) => {
     window.component = await window.open(given)
+    window.liveErrors = []
+    window.component.live('SELECT v FROM t').subscribe(
+      () => {},
+      (error) => window.liveErrors.push(error.code),
+    )
   }, asBefore)
   const newer = [...old, { version: '2', name: 'two', up: 'ALTER TABLE t ADD COLUMN w' }]
   const [page] = await tabs(1, { name, migrations: newer })
@@ -539,6 +544,7 @@ test('a newer app takes the lead, and the old tabs are told so', {
     const refused = await each.evaluate((given) => window.failure(() => window.open(given)), asBefore)
     assert.equal(refused.code, 'schema_too_new')
   }
+  await pages[1].evaluate(() => window.until(() => window.liveErrors.includes('schema_too_new')))
   await pages[1].evaluate(() => window.component.close())
   const changed = [{ ...old[0], up: 'CREATE TABLE t (v, x)' }, newer[1]]
   const other = await late.evaluate((given) => window.failure(() => window.open(given)), {
