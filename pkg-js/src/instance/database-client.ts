@@ -122,8 +122,7 @@ export class DatabaseClient implements EngineCallbacks, DatabaseOwner {
       warn: (detail) => this.#emit({ type: 'warning', detail }),
       refine: (error) => this.#refine(error),
       onDead: (error) => {
-        this.#copier?.close()
-        this.#unwatchUser?.()
+        this.#endBackgroundWork()
         for (const database of this.#databases) database.lifecycle.died(error)
       },
     }
@@ -210,8 +209,7 @@ export class DatabaseClient implements EngineCallbacks, DatabaseOwner {
 
   /** Closes the engine. */
   close(): Promise<void> {
-    this.#copier?.close()
-    this.#unwatchUser?.()
+    this.#endBackgroundWork()
     this.#closing ??= this.#connection?.close() ?? Promise.resolve()
     return this.#closing
   }
@@ -256,14 +254,19 @@ export class DatabaseClient implements EngineCallbacks, DatabaseOwner {
   /** Stops what goes on by itself, after the leader has refused this tab permanently: each call rejects with that error from now on. */
   refused(error: unknown): void {
     this.#refusal = error
-    this.#copier?.close()
-    this.#unwatchUser?.()
+    this.#endBackgroundWork()
     for (const database of this.#databases) database.lifecycle.live.changed()
   }
 
   /** Registers the live queries again, after another engine has taken over. */
   renewed(): void {
     for (const database of this.#databases) database.lifecycle.renewed()
+  }
+
+  /** Ends the copies of snapshots to targets, and the watch on the signed-in user. */
+  #endBackgroundWork(): void {
+    this.#copier?.close()
+    this.#unwatchUser?.()
   }
 
   async accessToken(): Promise<string | null> {

@@ -22,7 +22,8 @@ const engines = new Map<string, PageEngine>()
 
 /**
  * A database object for this place: on the engine that this page has there, else on a new one. Rejects with `invalid_argument` when the
- * options differ from those of the engine, and as the opening does.
+ * options differ from those of the engine; with the leader's error while this tab's engine is one that the leader has refused; and as the
+ * opening does.
  */
 export async function openInPage(place: StorageLocation, options: OpenOptions, begin: Begin): Promise<Database> {
   const { signal } = options
