@@ -69,7 +69,6 @@ function copyTree(changed) {
 async function run(command, log, longestMs, mutant = '') {
   const env = {
     CARGO_TARGET_DIR: path.resolve(ROOT, 'target'),
-    CARGO_PROFILE_DEV_DEBUG: '0',
     RUST_BACKTRACE: '0',
     TIDELOCK_MUTANT: mutant,
   }

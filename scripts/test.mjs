@@ -46,7 +46,7 @@ function nodeTests(part, after = ['package']) {
 
 const browserTest = 'cargo test --locked --features sync,opfs --target wasm32-unknown-unknown --test web --test worker'
 // These wait for IndexedDB; compiling takes most of their time. The same is true of the lints, which share what is compiled.
-const forBrowser = { CARGO_PROFILE_DEV_OPT_LEVEL: '0', CARGO_PROFILE_DEV_DEBUG: '0' }
+const forBrowser = { CARGO_PROFILE_DEV_OPT_LEVEL: '0' }
 const inBrowser = { ...forBrowser, WASM_BINDGEN_TEST_NO_ORIGIN_ISOLATION: '1', WASM_BINDGEN_TEST_TIMEOUT: '120' }
 const wasmLints =
   'cargo clippy --locked --target wasm32-unknown-unknown --lib --test web --test worker --features npm,sync,opfs -- -D warnings'

@@ -7,6 +7,6 @@ source scripts/tools.sh
 have node || die 'Node 20.19 or later is missing'
 parts=$(node scripts/test.mjs --parts "$@")
 [ -z "$parts" ] || need $parts
-# A clone that is built once is built faster without what the next build or a debugger would need.
-[ -z "${CI:-}" ] || export CARGO_INCREMENTAL=0 CARGO_PROFILE_DEV_DEBUG=none
+# A clone that is built once is built faster without what the next build would need.
+[ -z "${CI:-}" ] || export CARGO_INCREMENTAL=0
 exec node scripts/test.mjs "$@"
