@@ -8,6 +8,27 @@ async function table(memory) {
   return { db, ids: async () => (await db.query('SELECT id FROM t ORDER BY id')).map(({ id }) => id) }
 }
 
+/** Calls that need the database for themselves, by name. */
+async function replacing(db) {
+  const [bytes, { id }] = [await db.export(), await db.snapshots.create()]
+  return {
+    'export as SQL': () => db.export({ format: 'sql' }),
+    maintain: () => db.maintain(),
+    import: () => db.import(bytes),
+    rekey: () => db.rekey({ passphrase: 'correct horse battery staple' }),
+    restore: () => db.snapshots.restore(id),
+    'restore a time': () => db.snapshots.restore({ at: new Date() }),
+    status: () => db.migrations.status(),
+    migrate: () => db.migrations.run(),
+    drift: () => db.migrations.drift(),
+    reset: () => db.migrations.reset({ force: true }),
+    generate: () => db.migrations.generate('CREATE TABLE u (a)'),
+    sync: () => db.migrations.sync('CREATE TABLE u (a)'),
+    drop: () => db.migrations.drop({ force: true }),
+    forget: () => db.migrations.forget('1'),
+  }
+}
+
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
 
 async function refusedLater(t) {
@@ -45,6 +66,19 @@ async function refusedLater(t) {
       await tx.query('SELECT 1')
       await db.transaction(async () => {})
     },
+    'a transaction that is begun': async (tx) => {
+      await tx.query('SELECT 1')
+      await db.begin()
+    },
+    ...Object.fromEntries(
+      Object.entries(await replacing(db)).map(([name, call]) => [
+        name,
+        async (tx) => {
+          await tx.run(insert)
+          await call()
+        },
+      ]),
+    ),
     'in a savepoint': (tx) =>
       tx.transaction(async (inner) => {
         await inner.query('SELECT 1')
@@ -187,6 +221,7 @@ export default {
       begin: () => db.begin(),
       transaction: () => db.transaction((tx) => tx.run(insert)),
       'a savepoint': (tx) => tx.transaction(async () => db.run(insert)),
+      ...(await replacing(db)),
     }
     for (const [name, call] of Object.entries(calls)) {
       const { code, message } = await t.failure(db.transaction(async (tx) => await call(tx)))

@@ -345,6 +345,7 @@ export class Database extends Events implements AsyncDisposable {
     const { format } = checkCall('export', options, ['format'])
     if (checkOneOf('format', format ?? 'sqlite', ['sqlite', 'sql']) === 'sqlite')
       return this.#connection.read(options, (core) => core.exportBytes())
+    this.#connection.checkOutside()
     return joined(await this.#connection.read(options, (core) => core.exportSql()))
   }
 

@@ -15,7 +15,8 @@ export class ManualTransactions {
   /** Begins a transaction when the calls before it are done. */
   async begin(immediate: boolean, options: CallOptions | undefined): Promise<ManualTransaction> {
     const connection = this.#connection
-    const { permitId } = await connection.acquire(options)
+    const acquired = connection.acquire(options)
+    const { permitId } = acquired instanceof Promise ? await connection.unlessAwaitedInside(acquired) : acquired
     const idle = new IdleWatch(connection, permitId)
     const release = () => {
       idle.stop()

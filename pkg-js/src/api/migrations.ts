@@ -92,6 +92,7 @@ export class Migrations {
   /** Returns one row for each version, supplied or applied, in order. */
   async status(options?: CallOptions): Promise<MigrationStatus[]> {
     checkCall('migrations.status', options)
+    this.#connection.checkOutside()
     return this.#connection.read(options, (core) => core.migrationsStatus())
   }
 
@@ -169,6 +170,7 @@ export class Migrations {
   async generate(schemaSql: string, options?: GenerateOptions): Promise<GeneratedMigration> {
     checkSql(schemaSql)
     const renames = checkRenames(checkCall('migrations.generate', options, ['renames']).renames)
+    this.#connection.checkOutside()
     return this.#connection.read(options, (core) => core.migrationsGenerate(schemaSql, renames))
   }
 

@@ -123,10 +123,7 @@ export abstract class Connection {
     let permit = this.acquire(options)
     if (permit instanceof Promise) {
       onWait?.()
-      const pending = permit
-      // A permit that arrives after that is released.
-      const abandon = () => void pending.then(({ permitId }) => this.release(permitId)).catch(() => {})
-      permit = await (this.functions.areRunning ? this.awaited(pending, abandon) : pending)
+      permit = await this.unlessAwaitedInside(permit)
     }
     const { permitId } = permit
     let step: readonly [T, boolean]
@@ -151,6 +148,13 @@ export abstract class Connection {
     const due = this.turnDue()
     if (due !== undefined) await due
     return step[0]
+  }
+
+  /** Resolves with the permit; rejects with `invalid_argument` when the function that holds the mutex awaits it. */
+  async unlessAwaitedInside(pending: Promise<Permit>): Promise<Permit> {
+    if (!this.functions.areRunning) return pending
+    // A permit that arrives after that is released.
+    return this.awaited(pending, () => void pending.then(({ permitId }) => this.release(permitId)).catch(() => {}))
   }
 
   /** Does {@link turnDue} for calls of the user. */
@@ -329,10 +333,12 @@ export abstract class Connection {
 
   /**
    * Makes a call into wasm that can be cancelled. An abort is a request: when the call succeeds nevertheless, its result counts, so that a
-   * rejection always means that nothing happened.
+   * rejection always means that nothing happened. Rejects with `invalid_argument` in the function of a transaction, whose end it would
+   * wait for.
    */
   async cancellable<T>(options: CallOptions | undefined, work: (core: Core, cancel: number) => Promise<T>): Promise<T> {
     this.check()
+    this.checkOutside()
     options?.signal?.throwIfAborted()
     if (options?.signal === undefined && options?.timeoutMs === undefined) {
       return (await this.#takingTurns(this.guard(this.sync(() => work(this.core, 0))))) as T
