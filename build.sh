@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # Builds, shows, tests and measures tidelock. Each verb installs what it lacks first.
 set -euo pipefail
-cd "$(dirname "$0")"
+# Of the clone, also through a link to this file: `clean` would delete in another folder.
+cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")"
 
 usage() {
   cat <<'TEXT'
 usage: ./build.sh [verb]
   build        the wasm and the npm package in pkg-js (the default)
-  demo [args]  builds, then starts the demo with its embedded remote; --check drives it headless and exits 0 or 1
+  demo [args]  builds, then starts the demo with its embedded remote: --port N; --check drives it headless and exits 0 or 1, --shots FOLDER
   test [what]  everything: formatting, lints, native, browser, packaging and end-to-end tests; or the named parts and test files;
                 --changed [commit]: what the changes since that commit (HEAD) can affect; --all: each scenario and each end-to-end test in each
                 browser and thread, and the parts bundlers, docs and leptos, which otherwise run only when they are named
@@ -32,6 +33,9 @@ TEXT
 
 verb=${1:-build}
 [ $# -eq 0 ] || shift
+for word in "$@"; do
+  case $word in -h | --help) verb=help ;; esac
+done
 case $verb in
   build)
     scripts/wasm.sh
@@ -39,6 +43,7 @@ case $verb in
     node scripts/size.mjs
     ;;
   demo)
+    ! command -v node >/dev/null || node www/demo-options.mjs "$@" # wrong ones are refused before the build
     case " $* " in *' --check '*) scripts/wasm.sh check ;; *) scripts/wasm.sh demo ;; esac
     scripts/package.sh
     exec node www/demo.mjs "$@"
@@ -79,6 +84,10 @@ case $verb in
     ;;
   audit) exec scripts/audit.sh ;;
   release)
+    case "${1:-}" in
+      --check | [0-9]*.[0-9]*.[0-9]*) ;;
+      *) usage >&2; exit 2 ;;
+    esac
     source scripts/tools.sh
     need release
     exec node scripts/release.mjs "$@"
@@ -90,5 +99,9 @@ case $verb in
     rm -rf tests/bundlers/next/.next tests/bundlers/sveltekit/.svelte-kit tests/bundlers/sveltekit/build
     ;;
   help | -h | --help) usage ;;
-  *) usage >&2; exit 2 ;;
+  *)
+    usage >&2
+    echo "build.sh: there is no verb '$verb'" >&2
+    exit 2
+    ;;
 esac

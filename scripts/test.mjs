@@ -155,7 +155,8 @@ const USUAL_PARTS = PARTS.filter((part) => !NAMED_ONLY.includes(part))
 
 /** Returns the parts, or the test file, that a changed file can affect. Rust is in the package, so it affects nearly all parts. */
 function affected(file) {
-  if (file.endsWith('.test.mjs')) return STEPS.some((step) => step.file === file) ? ['lint', file] : ['lint']
+  if (STEPS.some((step) => step.file === file)) return ['lint', file]
+  if (file.endsWith('.test.mjs') && !existsSync(file)) return ['lint']
   const rules = [
     [/^(benches|tests)\/.*\.md$/, ['tests/node/documents-text.test.mjs']],
     [/^tests\/native\//, ['lint', 'native']],
@@ -199,23 +200,47 @@ function affected(file) {
   return rules.find(([pattern]) => pattern.test(file))?.[1] ?? USUAL_PARTS
 }
 
+function fail(text) {
+  console.error(`build.sh: ${text}`)
+  process.exit(2)
+}
+
+/** Returns the name of a step or part as the lists spell it: of a test file, its path from the root of the clone. */
+function spelled(word) {
+  if (!word.endsWith('.test.mjs')) return word
+  const file = path.relative('.', path.resolve(word))
+  return file.startsWith('pkg-js/test/') ? 'typescript' : file
+}
+
+/** Returns the files that were changed since a commit, also where a file lay before, and those that git doesn't know. */
+function changedSince(commit) {
+  const git = (...args) => {
+    try {
+      return execFileSync('git', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })
+        .split('\0')
+        .filter(Boolean)
+    } catch {
+      return fail(`git can't compare with '${commit}'`)
+    }
+  }
+  return [
+    ...git('diff', '-z', '--no-renames', '--name-only', commit, '--'),
+    ...git('ls-files', '-z', '--others', '--exclude-standard'),
+  ]
+}
+
 /** Returns the steps that the arguments name, or that changes can affect; without arguments all. */
 function choose(words) {
-  let named = words
-  if (words[0] === '--changed') {
-    const git = (...args) => execFileSync('git', args, { encoding: 'utf8' }).split('\n').filter(Boolean)
-    const changed = [
-      ...git('diff', '--name-only', words[1] ?? 'HEAD'),
-      ...git('ls-files', '--others', '--exclude-standard'),
-    ]
-    named = [...new Set(changed.flatMap(affected))]
+  let named = words.map(spelled)
+  if (words.includes('--changed')) {
+    if (words[0] !== '--changed' || words.length > 2) fail('--changed takes one commit or none, and no parts beside it')
+    const commit = words[1] ?? 'HEAD'
+    named = [...new Set(changedSince(commit).flatMap(affected))]
     if (named.length === 0) return []
   }
   for (const name of named)
-    if (!STEPS.some((step) => isNamed(step, [name]))) {
-      console.error(`build.sh: '${name}' is neither a test file, a step nor a part of the tests: ${PARTS.join(', ')}`)
-      process.exit(2)
-    }
+    if (!STEPS.some((step) => isNamed(step, [name])))
+      fail(`'${name}' is neither --changed, --all, a test file, a step nor a part of the tests: ${PARTS.join(', ')}`)
   const parts = flags.includes('--all') ? PARTS : USUAL_PARTS
   return STEPS.filter((step) => isNamed(step, named.length === 0 ? parts : named))
 }
@@ -228,6 +253,10 @@ function isNamed({ part, name, file }, names) {
 const flags = ['--parts', '--all'].filter((flag) => process.argv.includes(flag))
 if (flags.includes('--all')) process.env.TIDELOCK_ALL = '1'
 const chosen = choose(process.argv.slice(2).filter((word) => !flags.includes(word)))
+if (chosen.length === 0) {
+  console.error('build.sh: nothing was changed')
+  process.exit(0)
+}
 if (flags.includes('--parts')) {
   console.log([...new Set(chosen.map(({ part }) => part))].join('\n'))
   process.exit(0)

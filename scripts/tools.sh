@@ -1,6 +1,6 @@
 # Installs the missing tools of a verb of build.sh or a part of its tests. Sourced; `need` is quick when nothing is missing.
 
-tools_dir=${XDG_CACHE_HOME:-$HOME/.cache}/tidelock # outlives `./build.sh clean` and is shared by all work trees
+tools_dir=${XDG_CACHE_HOME:-${HOME:?is not set}/.cache}/tidelock # outlives `./build.sh clean` and is shared by all work trees
 export CHROMIUM=${CHROMIUM:-/usr/bin/chromium}
 export CHROMIUM_SHELL=${CHROMIUM_SHELL:-/usr/bin/chromium-headless-shell}
 export CHROMEDRIVER=${CHROMEDRIVER:-/usr/bin/chromedriver}
@@ -126,7 +126,7 @@ need_wasm_bindgen() {
   export PATH="$tools_dir/wasm-bindgen-$version/bin:$PATH"
   if ! have wasm-bindgen || [[ $(wasm-bindgen --version) != "wasm-bindgen $version" ]]; then
     say "cargo install wasm-bindgen-cli $version (a minute or two, once)"
-    install_wasm_bindgen "$version" --locked || install_wasm_bindgen "$version"
+    install_wasm_bindgen "$version" --locked || { say 'again, without its lock file'; install_wasm_bindgen "$version"; }
   fi
 }
 

@@ -37,11 +37,13 @@ need build "$@"
 # As a cdylib only: when the crate is a Rust library, too, cargo silently skips the profile's link-time optimization.
 # Without the folders `-*`, which `cargo package` leaves there: with other flags everything would be compiled again.
 cargo fetch --quiet --locked
-remap="--remap-path-prefix=$(rustc --print sysroot)/lib/rustlib/src/rust/library/="
-for folder in "${CARGO_HOME:-$HOME/.cargo}"/registry/src/[!-]*/; do remap+=" --remap-path-prefix=$folder="; done
+flags=(-Zunstable-options -Cpanic=abort -Zlocation-detail=file,line -Zfmt-debug=none -Cllvm-args=-disable-lsr
+  -Cllvm-args=-enable-pre=false -Clink-arg=--emit-relocs '--cfg=sha2_backend_soft="compact"'
+  "--remap-path-prefix=$(rustc --print sysroot)/lib/rustlib/src/rust/library/=")
+for folder in "${CARGO_HOME:-$HOME/.cargo}"/registry/src/[!-]*/; do flags+=("--remap-path-prefix=$folder="); done
 say 'wasm: cargo build'
-RUSTC_BOOTSTRAP=1 RUSTFLAGS="-Zunstable-options -Cpanic=abort -Zlocation-detail=file,line -Zfmt-debug=none
-  -Cllvm-args=-disable-lsr -Cllvm-args=-enable-pre=false -Clink-arg=--emit-relocs --cfg=sha2_backend_soft=\"compact\" $remap" \
+encoded=$(IFS=$'\x1f'; echo "${flags[*]}") # paths may have spaces
+RUSTC_BOOTSTRAP=1 CARGO_ENCODED_RUSTFLAGS="$encoded" \
   cargo rustc --release --lib --crate-type cdylib --features npm --target wasm32-unknown-unknown --locked --target-dir "$target" \
   -Z build-std=std,panic_abort -Z build-std-features=optimize_for_size
 wait $installing || true

@@ -3,24 +3,13 @@
 //   node www/demo.mjs [--port N]                starts it and prints its address, until Ctrl-C
 //   node www/demo.mjs --check [--shots FOLDER]  drives it in headless Chromium and exits with 0 or 1
 import { fileURLToPath } from 'node:url'
-import { parseArgs } from 'node:util'
 import { build } from 'vite'
 import { serve } from '../tests/e2e/serve.mjs'
+import { demoOptions } from './demo-options.mjs'
 
 const here = (relative) => fileURLToPath(new URL(relative, import.meta.url))
 
-const { values: options } = parseArgs({
-  options: {
-    check: { type: 'boolean' },
-    shots: { type: 'string' },
-    port: { type: 'string', default: '0' },
-    help: { type: 'boolean' },
-  },
-})
-if (options.help) {
-  console.log('node www/demo.mjs [--port N] | --check [--shots FOLDER]')
-  process.exit(0)
-}
+const options = demoOptions()
 
 /** What to undo at the end, the last first. Everything that is started puts its end here. */
 const cleanups = []
@@ -49,11 +38,12 @@ async function startRemote() {
   return starting
 }
 
-async function startPage(remote) {
-  const server = await serve({
-    folders: { '/': here('./dist') },
-    files: { '/remote.json': JSON.stringify({ url: remote.url, key: remote.anonKey }) },
-    port: Number(options.port),
+async function startPage(files) {
+  const serving = serve({ folders: { '/': here('./dist') }, files, port: options.port })
+  const server = await serving.catch((error) => {
+    if (error.code === 'EADDRINUSE' || error.code === 'EACCES')
+      throw new Error(`port ${options.port} can't be used: choose another one with --port, or none`, { cause: error })
+    throw error
   })
   cleanups.push(() => server.close())
   return server
@@ -61,8 +51,11 @@ async function startPage(remote) {
 
 try {
   const started = performance.now()
+  const files = {}
+  // First, so that a port that is taken is reported at once.
+  const page = await startPage(files)
   const [remote] = await Promise.all([startRemote(), build({ root: here('.'), logLevel: 'warn' })])
-  const page = await startPage(remote)
+  files['/remote.json'] = JSON.stringify({ url: remote.url, key: remote.anonKey })
   const seconds = ((performance.now() - started) / 1000).toFixed(1)
   if (options.check) {
     const { check } = await import('./check.mjs')

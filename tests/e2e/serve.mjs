@@ -25,7 +25,9 @@ export async function serve({ folders = {}, files = {}, calls = {}, port = 0, de
   const prefixes = Object.keys(folders).sort((a, b) => b.length - a.length)
   const server = http.createServer(async (request, response) => {
     if (delay > 0) await setTimeout(delay)
-    const pathname = decodeURIComponent(new URL(request.url, 'http://server').pathname)
+    const pathname = pathOf(request.url)
+    if (pathname === undefined)
+      return void response.writeHead(400, { 'content-type': 'text/plain' }).end('Malformed URL')
     const name = pathname.endsWith('/') ? `${pathname}index.html` : pathname
     const headers = {
       'content-type': TYPES[path.extname(name)] ?? 'application/octet-stream',
@@ -50,6 +52,15 @@ export async function serve({ folders = {}, files = {}, calls = {}, port = 0, de
       server.close()
       await once(server, 'close')
     },
+  }
+}
+
+/** Returns the decoded path of a URL; undefined where it is malformed. */
+function pathOf(url) {
+  try {
+    return decodeURIComponent(new URL(url, 'http://server').pathname)
+  } catch {
+    return undefined
   }
 }
 

@@ -1,6 +1,7 @@
+import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 
-const source = new URL('../../pkg-js/src/', import.meta.url).pathname
+const source = fileURLToPath(new URL('../../pkg-js/src/', import.meta.url))
 
 /** Bundles and imports a module of the package's source. */
 export async function bundled(name) {

@@ -141,7 +141,7 @@ test('a database that a dead process had open can be deleted', async () => {
   const around = await folderOf()
   const where = path.join(around, 'shop')
   const options = { name: 'shop', storage: 'file', path: where }
-  const writer = fork(new URL('writer.mjs', import.meta.url).pathname, [JSON.stringify(options)], { silent: true })
+  const writer = fork(new URL('writer.mjs', import.meta.url), [JSON.stringify(options)], { silent: true })
   await new Promise((resolve) => writer.stdout.once('data', resolve))
   assert.equal(await code(deleteDatabase('shop', { storage: 'file', path: where })), 'database_in_use')
   writer.kill('SIGKILL')

@@ -4,6 +4,7 @@ import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { after, before, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
 import { isDeepStrictEqual } from 'node:util'
 import { run, runToEnd, startServer } from '../bundlers/harness.mjs'
 import { Browser } from '../e2e/browser.mjs'
@@ -32,7 +33,7 @@ async function installed(name, use) {
   try {
     const folder = path.join(root, 'examples', name)
     cpSync(packed(), path.join(root, 'pkg-js'), { recursive: true })
-    cpSync(new URL(name, examples).pathname, folder, { recursive: true, filter: (file) => !made.test(file) })
+    cpSync(new URL(name, examples), folder, { recursive: true, filter: (file) => !made.test(file) })
     await run(folder, 'npm', ['install', '--prefer-offline'])
     await use(folder)
   } finally {
@@ -42,7 +43,7 @@ async function installed(name, use) {
 
 for (const { name } of folders)
   test(`${name} has less than 200 lines, and the table of examples lists it`, () => {
-    const lines = sources(new URL(name, examples).pathname).map(
+    const lines = sources(fileURLToPath(new URL(name, examples))).map(
       (file) => readFileSync(file, 'utf8').split('\n').length - 1,
     )
     assert.ok(lines.reduce((sum, each) => sum + each, 0) < 200)

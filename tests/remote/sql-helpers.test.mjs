@@ -2,12 +2,13 @@
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { after, before, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 import { startRemote } from './index.mjs'
 
 /** The function itself, from its source: these tests need no build of the wasm. */
 async function load() {
-  const source = new URL('../../pkg-js/src/remote/sql-helpers.ts', import.meta.url).pathname
+  const source = fileURLToPath(new URL('../../pkg-js/src/remote/sql-helpers.ts', import.meta.url))
   const { outputFiles } = await build({ entryPoints: [source], bundle: true, format: 'esm', write: false })
   return import(`data:text/javascript;base64,${Buffer.from(outputFiles[0].contents).toString('base64')}`)
 }
