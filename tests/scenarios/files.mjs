@@ -201,19 +201,20 @@ export default {
     const db = await t.open()
     await db.exec("CREATE TABLE t (s TEXT); INSERT INTO t VALUES ('mine')")
     // The first import is cancelled while its code is loaded.
-    for (const waits of [false, true])
-      await db.transaction(async (tx) => {
-        const controller = new AbortController()
-        let reason
-        db.import(file, { signal: controller.signal }).catch((thrown) => {
-          reason = thrown
-        })
-        // Pause: the import has to get as far as waiting for the transaction's end, which no state shows.
-        if (waits) await new Promise((resolve) => setTimeout(resolve, 20))
-        controller.abort('no more')
-        await t.until(() => reason === 'no more')
-        await tx.run("UPDATE t SET s = 'meanwhile'")
+    for (const waits of [false, true]) {
+      const tx = await db.begin()
+      const controller = new AbortController()
+      let reason
+      db.import(file, { signal: controller.signal }).catch((thrown) => {
+        reason = thrown
       })
+      // Pause: the import has to get as far as waiting for the transaction's end, which no state shows.
+      if (waits) await new Promise((resolve) => setTimeout(resolve, 20))
+      controller.abort('no more')
+      await t.until(() => reason === 'no more')
+      await tx.run("UPDATE t SET s = 'meanwhile'")
+      await tx.commit()
+    }
     assert.equal(await codeOf(t, db.import(file, { timeoutMs: 0 })), 'invalid_argument')
     assert.deepEqual(await db.query('SELECT s FROM t'), [{ s: 'meanwhile' }])
     await db.import(file, { timeoutMs: 60_000 })

@@ -352,7 +352,7 @@ export class Database extends Events implements AsyncDisposable {
   /**
    * Replaces all data by the contents of a `.sqlite` file, after checking it. The old data becomes a snapshot, pending migrations run
    * (`baseline` is the version of a file without a tracking table), and live queries run again. Unpushed changes and the user stored in the
-   * file are dropped.
+   * file are dropped. Calls that are made while it checks the file still run on the old data: what they write is in that snapshot.
    *
    * Rejects with `database_corrupt` (damaged, or not a database), `invalid_argument` (the schema needs functions or modules that this
    * database lacks), `snapshot_incompatible` (newer than the supplied migrations), `timeout` (its check takes too long),
@@ -370,6 +370,7 @@ export class Database extends Events implements AsyncDisposable {
       timeoutMs: options?.timeoutMs,
     }
     this.#connection.check()
+    this.#connection.checkOutside()
     // Bytes are read without an await, so that the caller may reuse the buffer at once.
     const file = isBlob(bytes) ? await fileBytes('The file', bytes) : viewOf('The file', bytes)
     await this.#connection.cancellable(options, (core, cancel) => core.importBytes(file, wanted, cancel))
@@ -410,6 +411,7 @@ export class Database extends Events implements AsyncDisposable {
    */
   async rekey(encryption: Encryption | null, options?: CallOptions): Promise<void> {
     checkCall('rekey', options)
+    this.#connection.checkOutside()
     const checked = encryption === null ? null : (await encryptionChecks()).checkEncryption(encryption)
     this.#connection.check()
     const { live } = this.lifecycle

@@ -107,7 +107,8 @@ export class Snapshots {
   /**
    * Restores a snapshot, or with `{ at }` the state after the newest stored commit not later than that time. The restored state is checked
    * first, the old data becomes a snapshot, pending migrations run, and live queries run again. The restore is itself a commit, so that
-   * times before and after it can be restored later.
+   * times before and after it can be restored later. Calls that are made while it checks the state still run on the old data: what they
+   * write is in that snapshot.
    *
    * Rejects with `snapshot_not_found` (for a time before the page log begins, `details.oldest` is its first time), `snapshot_corrupt`,
    * `snapshot_incompatible`, `timeout` when its check takes too long, and with `unpushed_changes` unless `force` is true. When the
