@@ -151,7 +151,7 @@ export abstract class Connection {
   }
 
   /** Resolves with the permit; rejects with `invalid_argument` when the function that holds the mutex awaits it. */
-  async unlessAwaitedInside(pending: Promise<Permit>): Promise<Permit> {
+  unlessAwaitedInside(pending: Promise<Permit>): Promise<Permit> {
     if (!this.functions.areRunning) return pending
     // A permit that arrives after that is released.
     return this.awaited(pending, () => void pending.then(({ permitId }) => this.release(permitId)).catch(() => {}))
