@@ -7,12 +7,17 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/tools.sh
 
+wrong() { printf 'build.sh: simulate: %s\n' "$*" >&2; exit 2; }
+# number OPTION VALUE: prints the value of an option. Call it so that its status counts: not within `export`.
+number() { [[ $2 =~ ^[0-9]+$ ]] || wrong "$1 wants a number, not '$2'"; echo "$2"; }
+
 if [ "${1:-}" = kills ]; then
   case "${2:-}" in
-    '') export TIDELOCK_KILLS=60 ;;
-    --rounds) export TIDELOCK_KILLS=${3:?--rounds wants a number} ;;
-    *) die "simulate kills has no option '$2'" ;;
+    '') TIDELOCK_KILLS=60 ;;
+    --rounds) TIDELOCK_KILLS=$(number --rounds "${3:-}") ;;
+    *) wrong "kills has no option '$2'" ;;
   esac
+  export TIDELOCK_KILLS
   need e2e
   scripts/wasm.sh
   scripts/package.sh
@@ -27,9 +32,12 @@ if [ "${1:-}" = sync ]; then
 fi
 while [ $# -gt 0 ]; do
   case $1 in
-    --seeds) TIDELOCK_SEEDS=${2:?--seeds wants a number} ;;
-    --seed) export TIDELOCK_SEED=${2:?--seed wants a number} ;;
-    *) die "simulate has no option '$1'" ;;
+    --seeds) TIDELOCK_SEEDS=$(number --seeds "${2:-}") ;;
+    --seed)
+      TIDELOCK_SEED=$(number --seed "${2:-}")
+      export TIDELOCK_SEED
+      ;;
+    *) wrong "there is no option '$1'" ;;
   esac
   shift 2
 done

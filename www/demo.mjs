@@ -41,9 +41,9 @@ async function startRemote() {
 async function startPage(files) {
   const serving = serve({ folders: { '/': here('./dist') }, files, port: options.port })
   const server = await serving.catch((error) => {
-    if (error.code === 'EADDRINUSE' || error.code === 'EACCES')
-      throw new Error(`port ${options.port} can't be used: choose another one with --port, or none`, { cause: error })
-    throw error
+    if (error.code !== 'EADDRINUSE' && error.code !== 'EACCES') throw error
+    console.error(`demo: port ${options.port} can't be used: choose another one with --port, or none`)
+    process.exit(1)
   })
   cleanups.push(() => server.close())
   return server

@@ -37,6 +37,10 @@ test('wrong arguments end at once with 2, and what is wrong', () => {
     ['test --parts native --changed', /one commit/],
     ['test --parts --changed nosuch', /'nosuch'/],
     ['release', /release X.Y.Z/],
+    ['simulate --seeds', /--seeds wants a number/],
+    ['simulate sync --seed x', /--seed wants a number, not 'x'/],
+    ['simulate kills --rounds', /--rounds wants a number/],
+    ['simulate fast', /no option 'fast'/],
   ]
   for (const [words, what] of wrong) {
     const { status, stderr } = run('./build.sh', words.split(' '))
@@ -115,6 +119,7 @@ test('a port that is taken is reported before anything starts', async () => {
     const { status, stderr } = run('node', ['www/demo.mjs', '--port', String(port)])
     assert.equal(status, 1)
     assert.match(stderr, new RegExp(`port ${port} can't be used`))
+    assert.doesNotMatch(stderr, /\n +at /)
   } finally {
     taken.close()
   }
