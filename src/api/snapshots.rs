@@ -7,7 +7,7 @@ use super::{
     session::{Limit, ThreadState},
 };
 use crate::{
-    engine::storage::snapshots::history::SnapshotHistory,
+    engine::{RestorePoint, storage::snapshots::history::SnapshotHistory},
     error::Result,
     health::SnapshotHealth,
     snapshot::{Reason, SnapshotInfo, Verification},
@@ -83,9 +83,7 @@ impl Snapshots {
     /// Fails with `snapshot_not_found`, `snapshot_corrupt`, `snapshot_incompatible`, and `unpushed_changes` unless
     /// `force`; the contents are unchanged then.
     pub async fn restore(&self, id: &str, force: bool) -> Result<()> {
-        let id = id.to_owned();
-        let restore = async move |session: Rc<ThreadState>| session.core()?.restore(&id, force).await;
-        self.engine.alone(self.caller, restore).await
+        self.restoring(RestorePoint::Snapshot(id.to_owned()), force).await
     }
 
     /// Restores the newest stored commit that is not later than a time, as [`restore`](Self::restore) does.
@@ -112,9 +110,16 @@ impl Snapshots {
     /// # Ok::<_, tidelock::Error>(()) }).unwrap();
     /// ```
     pub async fn restore_at(&self, point: impl Into<PointInTime>, force: bool) -> Result<()> {
-        let point = point.into();
-        let restore = async move |session: Rc<ThreadState>| session.core()?.restore_at(point, force).await;
-        self.engine.alone(self.caller, restore).await
+        self.restoring(RestorePoint::Time(point.into()), force).await
+    }
+
+    async fn restoring(&self, wanted: RestorePoint, force: bool) -> Result<()> {
+        let restore = async move |session: Rc<ThreadState>, limit: Limit| {
+            let core = session.core()?;
+            let prepared = limit.run(core.prepare_restore(&wanted, force, None)).await?;
+            core.finish_replacement(prepared).await
+        };
+        self.engine.call(self.caller, restore).await
     }
 
     /// Returns a snapshot as the bytes of a `.sqlite` file. Fails with `snapshot_not_found` and `snapshot_corrupt`.

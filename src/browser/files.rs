@@ -31,6 +31,10 @@ extern "C" {
     #[wasm_bindgen(method, catch, js_name = prepare)]
     fn js_prepare(this: &JsFiles, names: Vec<String>) -> Result<JsValue, JsValue>;
 
+    /// A promise, or undefined.
+    #[wasm_bindgen(method, js_name = turn)]
+    fn js_turn(this: &JsFiles) -> Option<Promise>;
+
     #[wasm_bindgen(method, js_name = describe)]
     fn js_describe(this: &JsFiles, info: &Object);
 
@@ -187,6 +191,11 @@ impl Files for JsFiles {
 
     fn remove(&self, name: &str) -> Result<()> {
         self.js_remove(name).map_err(failure)
+    }
+
+    fn turn(&self) -> Option<LocalFuture<'static, ()>> {
+        let turn = JsFuture::from(self.js_turn()?);
+        Some(Box::pin(async move { drop(turn.await) }))
     }
 
     fn describe(&self, info: &HeadInfo) {

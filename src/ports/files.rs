@@ -42,6 +42,12 @@ pub trait Files {
     /// Removes a file, if it exists. After a power cut it may be back.
     fn remove(&self, name: &str) -> Result<()>;
 
+    /// Returns what a long series of reads waits for now and then: its thread's other tasks, which timers and signals are.
+    /// `None` while they have waited only for some milliseconds.
+    fn turn(&self) -> Option<LocalFuture<'static, ()>> {
+        None
+    }
+
     /// Stores what can be shown of the database without opening it, where that needs a file of its own. What fails is
     /// not reported: nothing else depends on it.
     fn describe(&self, _info: &HeadInfo) {}

@@ -68,6 +68,34 @@ export default {
     assert.deepEqual(await again.query('SELECT s FROM t'), [{ s: 'now' }])
   },
 
+  'a signal or a time limit ends what reads a snapshot, and a restore before its commit; nothing changes then': async ({
+    open,
+    failure,
+  }) => {
+    const db = await open()
+    await db.exec('CREATE TABLE t (b BLOB)')
+    await db.runMany('INSERT INTO t VALUES (randomblob(?))', Array(8).fill([1_000_000]))
+    const { id } = await db.snapshots.create()
+    await db.run('DELETE FROM t')
+    const now = { at: new Date() }
+    const calls = {
+      verify: (options) => db.snapshots.verify(id, options),
+      export: (options) => db.snapshots.export(id, options),
+      'export of a time': (options) => db.snapshots.export(now, options),
+      restore: (options) => db.snapshots.restore(id, options),
+      'restore of a time': (options) => db.snapshots.restore(now, options),
+    }
+    for (const [name, call] of Object.entries(calls)) {
+      const controller = new AbortController()
+      setTimeout(() => controller.abort(name))
+      assert.equal(await call({ signal: controller.signal }).catch((reason) => reason), name)
+      assert.equal((await failure(call({ timeoutMs: 1 }))).code, 'timeout', name)
+    }
+    assert.deepEqual(await db.query('SELECT count(*) AS n FROM t'), [{ n: 0 }])
+    await db.snapshots.restore(id, { timeoutMs: 60_000 })
+    assert.deepEqual(await db.query('SELECT count(*) AS n FROM t'), [{ n: 8 }])
+  },
+
   'restore runs pending migrations afterwards, and refuses a state newer than the app': async ({
     open,
     failure,

@@ -121,7 +121,7 @@ export class Snapshots {
   ): Promise<void> {
     const point = pointOf('snapshots.restore', id, ['force'])
     const { force } = checkCall('snapshots.restore', options, ['force'])
-    const wanted = { force: checkBoolean('force', force ?? false), lsn: point?.lsn }
+    const wanted = { force: checkBoolean('force', force ?? false), lsn: point?.lsn, timeoutMs: options?.timeoutMs }
     await this.#connection.cancellable(options, (core, cancel) => {
       const given = withCancel(wanted, cancel)
       return point ? core.snapshotsRestoreAt(point.at, given) : core.snapshotsRestore(id as string, given)

@@ -333,6 +333,8 @@ export interface CoreFiles {
   truncate(name: string, bytes: number): void
   sync(name: string): void
   remove(name: string): void
+  /** What a long series of reads waits for now and then: the thread's other tasks. */
+  turn(): Promise<void> | undefined
   /** Stores what can be shown of the database without opening it, where that needs a file of its own. */
   describe(info: object): void
   /** What was described last, of a private folder. */

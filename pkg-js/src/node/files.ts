@@ -4,6 +4,7 @@ import { join, resolve } from 'node:path'
 import * as process from 'node:process'
 import { threadId } from 'node:worker_threads'
 import { TidelockError } from '../base/errors.js'
+import { turnDue } from '../base/event-loop.js'
 import type { NodeFiles } from '../engine/core.js'
 import { ReadOnlyFiles } from './read-only.js'
 
@@ -215,6 +216,10 @@ export class FolderFiles implements NodeFiles {
     if (this.#open === undefined) return
     fs.closeSync(this.#open.file)
     this.#open = undefined
+  }
+
+  turn(): Promise<void> | undefined {
+    return turnDue()
   }
 
   describe(): void {}

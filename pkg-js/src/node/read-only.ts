@@ -66,6 +66,10 @@ export class ReadOnlyFiles implements NodeFiles {
     this.#disk.close()
   }
 
+  turn(): Promise<void> | undefined {
+    return this.#disk.turn()
+  }
+
   describe(): void {}
 
   async shown(): Promise<undefined> {}

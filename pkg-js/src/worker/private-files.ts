@@ -1,3 +1,4 @@
+import { turnDue } from '../base/event-loop.js'
 import { foundInIndexedDb, isMoving } from '../base/found-data.js'
 import { aboutFile, folderName, privateFolder, shownOf, unlessMissing } from '../base/private-folders.js'
 import type { CoreFiles } from '../engine/core.js'
@@ -188,6 +189,10 @@ export class PrivateFiles implements CoreFiles {
     }
     // What can't be removed now is removed by the next holder.
     this.#removed = this.#removed.then(remove).catch(() => {})
+  }
+
+  turn(): Promise<void> | undefined {
+    return turnDue()
   }
 
   describe(info: object): void {

@@ -3,9 +3,9 @@
 use serde::Deserialize;
 
 use crate::{
-    engine::{Database, connection::mutex::MutexGuard, database::Inner, migrations::driver::has_data},
+    engine::{Database, contents::replacement::Replacement, database::Inner, migrations::driver::has_data},
     error::{Error, ErrorCode, Result},
-    sqlite::{Connection, Image, Pin, Sink, check_ms},
+    sqlite::{Connection, Image, Sink, check_ms},
     sync::{
         outbox::{capture, entries},
         state::tables,
@@ -24,12 +24,6 @@ pub struct ImportOptions {
     pub timeout_ms: Option<f64>,
 }
 
-/// The contents of a checked file, and the lock on the connection.
-pub struct PreparedImport {
-    contents: Pin,
-    guard: MutexGuard,
-}
-
 impl Database {
     /// Replaces the contents with those of a `.sqlite` file: [`prepare_import`](Self::prepare_import), then
     /// [`finish_import`](Self::finish_import).
@@ -44,7 +38,7 @@ impl Database {
     /// Fails with `database_corrupt`, `invalid_argument` (an unsupported schema; an unknown baseline), `timeout` (checking it
     /// takes too long), `snapshot_incompatible` (newer than the supplied migrations), `database_too_large`, `out_of_memory`,
     /// `unpushed_changes` unless `force`, and as a snapshot does.
-    pub async fn prepare_import(&self, image: Image, options: ImportOptions) -> Result<PreparedImport> {
+    pub async fn prepare_import(&self, image: Image, options: ImportOptions) -> Result<Replacement> {
         let inner = &*self.inner;
         inner.connection()?;
         let scratch = inner.open_file(image, options.baseline.as_deref(), options.timeout_ms).await?;
@@ -52,25 +46,12 @@ impl Database {
         let connection = inner.connection()?;
         inner.flusher.admit_write()?;
         inner.check_unpushed(&connection, options.force)?;
-        inner.snapshots.safety().await?;
-        Ok(PreparedImport { contents: scratch.pin(), guard })
+        inner.replacement(scratch, guard).await
     }
 
-    /// Replaces the contents with those of the file, as one commit, and runs the migrations that the file lacks. If one
-    /// of them fails, the previous contents are restored.
-    ///
-    /// Fails with `out_of_memory`, as a migration does, and as storing does.
-    pub async fn finish_import(&self, prepared: PreparedImport) -> Result<()> {
-        let inner = &*self.inner;
-        let PreparedImport { contents, guard } = prepared;
-        let connection = inner.connection()?;
-        let result = {
-            let finish = Box::pin(inner.run_missing_migrations(&connection, guard.permit()));
-            inner.replace(&connection, contents, finish).await
-        };
-        drop(guard);
-        let stored = inner.flusher.flush().await;
-        result.map_err(with_baseline).and(stored)
+    /// [`finish_replacement`](Self::finish_replacement) with the contents of a file.
+    pub async fn finish_import(&self, prepared: Replacement) -> Result<()> {
+        self.finish_replacement(prepared).await.map_err(with_baseline)
     }
 
     /// Writes the contents as SQL text to `sink`, piece by piece, like `.dump` of SQLite's shell. Locks the connection.

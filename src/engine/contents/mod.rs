@@ -11,5 +11,5 @@
 pub(super) mod import;
 mod replacement;
 mod reset;
-mod restore;
+pub(super) mod restore;
 mod snapshot_files;

@@ -2,7 +2,11 @@
 
 use crate::{
     engine::{
-        connection::{fts5, mutex::MutexPermit},
+        Database,
+        connection::{
+            fts5,
+            mutex::{MutexGuard, MutexPermit},
+        },
         database::Inner,
         migrations::host::MigrationsHost,
     },
@@ -12,7 +16,35 @@ use crate::{
     sync::{outbox::entries, state::tables},
 };
 
+/// Checked contents that will replace those of a database, and the lock on its connection. Until they do, nothing has changed.
+pub struct Replacement {
+    contents: Pin,
+    guard: MutexGuard,
+}
+
+impl Database {
+    /// Replaces the contents with prepared ones, as one commit, and runs the migrations that they lack. If one of them
+    /// fails, the previous contents are restored.
+    ///
+    /// Fails with `out_of_memory`, as a migration does, and as storing does.
+    pub async fn finish_replacement(&self, Replacement { contents, guard }: Replacement) -> Result<()> {
+        let inner = &*self.inner;
+        let connection = inner.connection()?;
+        let finish = Box::pin(inner.run_missing_migrations(&connection, guard.permit()));
+        let result = inner.replace(&connection, contents, finish).await;
+        drop(guard);
+        let stored = inner.flusher.flush().await;
+        result.and(stored)
+    }
+}
+
 impl Inner {
+    /// Takes a safety snapshot of the contents that those of `scratch` will replace. Fails as a snapshot does.
+    pub(in crate::engine) async fn replacement(&self, scratch: Connection, guard: MutexGuard) -> Result<Replacement> {
+        self.snapshots.safety().await?;
+        Ok(Replacement { contents: scratch.pin(), guard })
+    }
+
     /// Fails with `unpushed_changes` if local changes were not pushed, unless `force`.
     pub(in crate::engine) fn check_unpushed(&self, connection: &Connection, force: bool) -> Result<()> {
         let (pending, _) = entries::counts(connection, None)?;

@@ -159,6 +159,12 @@ impl FolderInner {
         prepared
     }
 
+    async fn turn(&self) {
+        if let Some(turn) = self.files.turn() {
+            turn.await;
+        }
+    }
+
     /// Reloads the journal if another process wrote to it, and runs `work` on it.
     fn with<T>(&self, work: impl FnOnce(&mut Option<Journal>) -> Result<T>) -> Result<T> {
         self.check_open()?;
@@ -238,14 +244,20 @@ impl Store for FolderStore {
     }
 
     fn get(&self, keys: Vec<Key>) -> LocalFuture<'_, Result<Vec<Option<Vec<u8>>>>> {
-        Box::pin(ready(self.0.get(&keys)))
+        Box::pin(async move {
+            self.0.turn().await;
+            self.0.get(&keys)
+        })
     }
 
     fn log(&self, after: LogKey, max_bytes: usize) -> LocalFuture<'_, Result<Vec<StoredRecord>>> {
-        Box::pin(ready(self.0.with(|journal| match journal {
-            Some(journal) => journal.log(after, max_bytes),
-            None => Ok(Vec::new()),
-        })))
+        Box::pin(async move {
+            self.0.turn().await;
+            self.0.with(|journal| match journal {
+                Some(journal) => journal.log(after, max_bytes),
+                None => Ok(Vec::new()),
+            })
+        })
     }
 
     fn generations(&self) -> LocalFuture<'_, Result<Vec<u64>>> {
