@@ -437,6 +437,27 @@ test('a collection that is cleaned up stops its query, and starts again', () =>
     assert.deepEqual([...collection.keys()], ['a'])
   }))
 
+test('a write succeeds, and a refresh resolves, when the collection is cleaned up while its query waits', () =>
+  withDatabase(todos, async (database) => {
+    let tx
+    const collection = await collectionOf({
+      database,
+      sql: 'SELECT * FROM todos',
+      getKey: (row) => row.id,
+      onInsert: async ({ transaction }) => {
+        for (const { modified } of transaction.mutations)
+          await database.run('INSERT INTO todos (id, title) VALUES (?, ?)', [modified.id, modified.title])
+        tx = await database.begin()
+      },
+    })
+    const inserting = collection.insert({ id: 'b', title: 'milk' }).isPersisted.promise
+    await until(() => tx)
+    const refreshing = collection.utils.refresh()
+    await collection.cleanup()
+    await Promise.all([inserting, refreshing])
+    await tx.rollback()
+  }))
+
 test('random writes from both sides end in the same rows', () =>
   withDatabase('CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER UNIQUE, m DEFAULT 5)', async (database) => {
     const collection = await collectionOf({ database, table: 't' })

@@ -90,7 +90,13 @@ export class Feed {
 
   /** Runs the query again; resolves when the collection has the result. */
   async refresh(): Promise<void> {
-    await this.#live?.refresh()
+    const live = this.#live
+    try {
+      await live?.refresh()
+    } catch (error) {
+      // A collection that was cleaned up meanwhile has no result to wait for.
+      if (this.#live === live) throw error
+    }
   }
 
   /** Resolves when the collection has the rows of a committed write. */
