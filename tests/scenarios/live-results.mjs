@@ -174,6 +174,49 @@ export default {
     }
   },
 
+  'refresh and setWindow of an ended live query reject, also those that wait behind a transaction': async (t) => {
+    const { db } = await counter(t.memory)
+    const why = new Error('why')
+    const aborted = await t.failure(Promise.reject(why))
+    for (const end of ['close', 'signal']) {
+      const check = async (call) => {
+        const error = await t.failure(call)
+        if (end === 'close') assert.equal(error.code, 'closed')
+        else assert.deepEqual(error, aborted)
+      }
+      const begin = () => {
+        const stop = new AbortController()
+        const live = db.live('SELECT n FROM t', [], { limit: 1, signal: stop.signal })
+        return { live, stop: () => (end === 'close' ? live.close() : stop.abort(why)) }
+      }
+      // Before and after its first result.
+      for (const isRead of [false, true]) {
+        const { live, stop } = begin()
+        if (isRead) await live.refresh()
+        stop()
+        await check(live.refresh())
+        await check(live.setWindow({ offset: 1 }))
+      }
+      const { live, stop } = begin()
+      const tx = await db.begin()
+      const calls = [live.refresh(), live.setWindow({ limit: 2 })].map(check)
+      const loop = live[Symbol.asyncIterator]().next()
+      stop()
+      await Promise.all(calls)
+      assert.deepEqual(await loop, { done: true, value: undefined })
+      await tx.rollback()
+    }
+    const live = db.live('SELECT n FROM t', [], { signal: AbortSignal.abort(why) })
+    assert.deepEqual(await t.failure(live.refresh()), aborted)
+    live.close()
+    assert.deepEqual(await t.failure(live.refresh()), aborted, 'the first end counts')
+    // Nobody is called, and nothing is rejected that nobody awaits.
+    live.subscribe(assert.fail, assert.fail)
+    for await (const rows of live) assert.fail(rows)
+    await db.close()
+    assert.equal((await t.failure(live.refresh())).message, 'The database is closed')
+  },
+
   'parameters and row mode are those of the call': async ({ memory, failure, until }) => {
     const { db, set } = await counter(memory)
     const params = [7]

@@ -121,7 +121,7 @@ export class DatabaseLifecycle {
   }
 
   #end(detail: DatabaseCloseEvent): void {
-    this.live.close()
+    this.live.end(this.death ?? this.#connection.closedError())
     if (this.#closeFired) return
     this.#closeFired = true
     this.#watch?.end()

@@ -27,7 +27,7 @@ interface RegisteredQuery {
   readonly info: LiveQueryInfo
   changed(): void
   renew(): void
-  close(): void
+  end(reason: unknown): void
 }
 
 /** The live queries of one database. */
@@ -98,7 +98,8 @@ export class LiveQueries {
     return [...this.#open].map((query) => query.info)
   }
 
-  close(): void {
-    for (const query of [...this.#open]) query.close()
+  /** Ends all queries; calls that wait reject with the reason. */
+  end(reason: TidelockError): void {
+    for (const query of [...this.#open]) query.end(reason)
   }
 }

@@ -1,10 +1,11 @@
 import { checkFunction, checkOptionsOf } from '../base/check.js'
-import { isTidelockError, type TidelockError } from '../base/errors.js'
+import { isTidelockError, TidelockError } from '../base/errors.js'
 import { yieldToEventLoop } from '../base/event-loop.js'
 import { callUser } from '../base/events.js'
 import type { MapRows } from '../base/query-builder.js'
 import { fragmentParts, type SqlFragment } from '../base/sql.js'
 import type { QueryOptions, RowMode, SqlParams } from '../base/values.js'
+import { Waiting } from '../base/waiting.js'
 import { andThen, type Connection, type MaybePromise } from '../engine/connection.js'
 import type { QueryIdentity } from './last-results.js'
 import { type LiveChangesOptions, LiveChangesReader } from './live-changes.js'
@@ -59,7 +60,7 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
   #window: LiveWindow | undefined
   readonly #isLastKept: boolean
   readonly #signal: AbortSignal | undefined
-  readonly #onAbort = () => this.close()
+  readonly #onAbort = () => this.end(this.#signal?.reason)
   readonly #subscribers = new Set<Subscriber<T>>()
   /** Subscribers, and loops that have begun. */
   readonly #readers = new Set<object>()
@@ -87,7 +88,10 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
   /** Pending from the end of a run until the event loop has run other tasks. */
   #yielding: Promise<void> | undefined
   #again = false
-  #closed = false
+  /** The calls of {@link LiveQuery.refresh}. */
+  readonly #waiting = new Waiting()
+  /** Why the live query has ended: calls reject with the reason. */
+  #ended: { readonly reason: unknown } | undefined
   /** Resolvers of the loops that wait for the next result or the end. */
   #wake: (() => void)[] = []
 
@@ -111,7 +115,7 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
     this.#window = checkWindow(options ?? {})
     this.#isLastKept = options?.initial === 'last'
     this.#signal = options?.signal
-    if (this.#signal?.aborted) this.close()
+    if (this.#signal?.aborted) this.#onAbort()
     else {
       this.#signal?.addEventListener('abort', this.#onAbort)
       queries.add(this)
@@ -138,6 +142,10 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
   /** Whether the live query has ended. */
   get closed(): boolean {
     return this.#closed || this.#connection.closed
+  }
+
+  get #closed(): boolean {
+    return this.#ended !== undefined
   }
 
   /** Marks it as no plain object: frameworks wrap plain objects in proxies, through which private fields can't be read. */
@@ -229,21 +237,34 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
     return this.refresh()
   }
 
-  /** Runs the query now and resolves with its rows. Rejects with the error of the query, or with `closed`. */
+  /**
+   * Runs the query now and resolves with its rows. Rejects with the error of the query, or with `closed`. {@link LiveQuery.close} rejects
+   * waiting and later calls with `closed`, an abort of the signal with `signal.reason`.
+   */
   async refresh(): Promise<T[]> {
     this.#connection.check()
-    if (this.#closed) return this.#rows ?? []
+    if (this.#ended !== undefined) throw this.#ended.reason
+    await this.#waiting.until(this.#runNow(), undefined, (error) => error)
+    if (this.#error !== undefined) throw this.#error
+    return this.#rows as T[]
+  }
+
+  async #runNow(): Promise<void> {
     await this.#running
     this.#start()
     await this.#running
-    if (this.#error !== undefined) throw this.#error
-    return this.#rows ?? []
   }
 
   /** Ends the live query: loops finish, subscribers aren't called any more. */
   close(): void {
+    this.end(new TidelockError('closed', 'The live query is closed', { hint: 'Create it again with db.live()' }))
+  }
+
+  /** @internal Ends the live query; calls that wait reject with the reason. */
+  end(reason: unknown): void {
     if (this.#closed) return
-    this.#closed = true
+    this.#ended = { reason }
+    this.#waiting.end(reason)
     this.#signal?.removeEventListener('abort', this.#onAbort)
     this.#subscribers.clear()
     this.#readers.clear()
@@ -322,7 +343,7 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
       this.#isStale = false
       if (this.#isLastKept) void this.#keep(result)
     } catch (error) {
-      if (isTidelockError(error, 'closed')) return this.close()
+      if (isTidelockError(error, 'closed')) return this.end(error)
       if (isTidelockError(error, 'worker_crashed') && !this.#connection.closed) return this.#rerun()
       this.#error = error as TidelockError
     }

@@ -3,9 +3,9 @@ import { errorWith, isTidelockError, TidelockError } from './errors.js'
 import { isNode } from './is-node.js'
 import type { CallOptions } from './values.js'
 
-/** The callers that wait for promises of one wasm instance. After a trap these promises never settle. */
+/** The callers that wait for promises of one wasm instance, which never settle after a trap, or for those of one live query. */
 export class Waiting {
-  readonly #stops = new Set<(error: TidelockError) => void>()
+  readonly #stops = new Set<(error: unknown) => void>()
   #keepingAlive: ReturnType<typeof setInterval> | undefined
 
   /** Settles as the promise does, unless the signal aborts, `timeoutMs` passes or `end` is called first. */
@@ -29,13 +29,13 @@ export class Waiting {
     })
   }
 
-  #add(stop: (error: TidelockError) => void): void {
+  #add(stop: (error: unknown) => void): void {
     // Node runs on while a call waits, although the long timers of an engine don't keep it running: see scripts/instance.mjs.
     if (this.#stops.size === 0 && isNode()) this.#keepingAlive = setInterval(() => {}, maxTimeoutMs)
     this.#stops.add(stop)
   }
 
-  #remove(stop: (error: TidelockError) => void): void {
+  #remove(stop: (error: unknown) => void): void {
     this.#stops.delete(stop)
     if (this.#stops.size === 0) clearInterval(this.#keepingAlive)
   }
@@ -46,7 +46,7 @@ export class Waiting {
   }
 
   /** Rejects every waiting call with this error. */
-  end(error: TidelockError): void {
+  end(error: unknown): void {
     for (const stop of [...this.#stops]) stop(error)
   }
 }
