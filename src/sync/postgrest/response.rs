@@ -301,6 +301,11 @@ fn key_columns(details: &str) -> Option<&str> {
 }
 
 /// Returns whether a text is `PGRST` with a number, or the five characters of an SQLSTATE.
+/// Returns the total in `Content-Range`: the number after the slash of `0-999/25000`.
+pub fn counted_rows(response: &HttpResponse) -> Option<u64> {
+    response.header("content-range")?.rsplit_once('/')?.1.parse().ok()
+}
+
 fn is_code(text: &str) -> bool {
     let plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
     plain(text) && (text.len() == 5 || text.starts_with("PGRST"))

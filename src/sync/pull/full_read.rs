@@ -5,13 +5,13 @@ use futures_util::future::{Either, select, select_all};
 use super::{
     page::Count,
     pulled_table::{PassedPlaces, PulledTable},
-    reader::{Pull, counted_rows, position_columns},
+    reader::{Pull, needed_columns},
     window,
 };
 use crate::{
     ports::{HttpResponse, LocalFuture},
     sync::{
-        postgrest::{query::Range, remote::Refusal},
+        postgrest::{query::Range, remote::Refusal, response::counted_rows},
         state::{
             progress::ReadPosition,
             spans::{self, RemoteKey, Span},
@@ -106,7 +106,7 @@ impl Pull<'_> {
     async fn read_newest(&self, table: &PulledTable) -> Result<Option<Option<u64>>, Refusal> {
         let (mut tries, mut count) = (self.remote.tries(), Count::Exact);
         let name = table.name();
-        let columns = position_columns(&table.source.borrow().plan.selection);
+        let columns = needed_columns(&table.source.borrow().plan);
         let parse = |response: &HttpResponse| table.source.borrow().plan.read_place(&response.body, &columns);
         let (place, answer) = loop {
             let make = self.request(table, Some(&columns), &Range::Newest, 1, count);

@@ -4,7 +4,7 @@ use super::{
     page::Count,
     page_size::AdaptivePageSize,
     pulled_table::{PassedPlaces, PulledTable},
-    reader::{Pull, Read, counted_rows},
+    reader::{Pull, Read},
 };
 use crate::{
     error::Result,
@@ -15,6 +15,7 @@ use crate::{
             query::{Range, Selection},
             remote::Refusal,
             request::{Request, Requester},
+            response::counted_rows,
         },
         state::spans::Span,
     },

@@ -24,7 +24,7 @@ use crate::{
             queue::Queue,
             remote::{Answer, Refusal, Remote, Tries},
             request::{Request, Requester},
-            response::Unreadable,
+            response::{Unreadable, counted_rows},
         },
         schema::plan::{Plan, Rows},
         state::spans::{RemoteKey, Span},
@@ -221,6 +221,15 @@ impl<'a> Pull<'a> {
             self.remote.read(&name, &mut self.remote.tries(), &make, &parse).await?
         };
         let Some(remote_has) = remote_has else {
+            // Without one of these columns, the table couldn't be read once it has rows.
+            let needed = needed_columns(&table.source.borrow().plan);
+            let make = self.request(table, Some(&needed), &range, 1, Count::No);
+            match self.remote.send(&name, &mut self.remote.tries(), &make).await {
+                Err(Refusal::UnknownColumn(error)) => {
+                    return Err(Refusal::UnknownColumn(table.source.borrow().plan.naming(error)));
+                }
+                answer => drop(answer?),
+            }
             table.whole.set(true);
             table.listed.set(self.options.compare && table.compares());
             let mut page = self.empty(table);
@@ -358,12 +367,11 @@ impl<'a> Pull<'a> {
     }
 }
 
-/// Returns the columns of a position: cursor and key.
-pub(super) fn position_columns(selection: &Selection) -> Vec<String> {
-    selection.cursor.iter().filter(|cursor| !selection.key.contains(cursor)).chain(&selection.key).cloned().collect()
-}
-
-/// Returns the total in `Content-Range`: the number after the slash of `0-999/25000`.
-pub(super) fn counted_rows(response: &HttpResponse) -> Option<u64> {
-    response.header("content-range")?.rsplit_once('/')?.1.parse().ok()
+/// Returns the columns without which a table can't be read: cursor, key, and the mark of deleted rows.
+pub(super) fn needed_columns(plan: &Plan) -> Vec<String> {
+    let Selection { cursor, key, .. } = &plan.selection;
+    let mut columns: Vec<String> = cursor.iter().filter(|cursor| !key.contains(cursor)).chain(key).cloned().collect();
+    let mark = plan.options.soft_delete().map(str::to_owned);
+    columns.extend(mark.filter(|mark| !columns.contains(mark)));
+    columns
 }

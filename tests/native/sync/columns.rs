@@ -189,3 +189,24 @@ fn a_restored_change_keeps_the_column_of_its_image() {
     world.push().unwrap();
     assert_eq!((there(&world).as_str(), world.outbox().len()), (r#""mine"|null|"2""#, 0));
 }
+
+#[test]
+fn a_cursor_or_mark_that_the_remote_lacks_is_noticed_while_its_table_is_empty() {
+    let schema = "CREATE TABLE items(id INTEGER PRIMARY KEY, name TEXT, updated_at TEXT)";
+    for (options, column) in [
+        (r#""cursor":"updated_at""#, "updated_at"),
+        (r#""deleted":"gone""#, "gone"),
+        (r#""cursor":"name","deleted":"gone""#, "gone"),
+    ] {
+        let mut world = World::new(schema, &format!(r#"[{{"table":"items",{options}}}]"#));
+        world.server.define("items", &["id", "name"], Rules::default());
+        for rows in [0, 1] {
+            let error = fails(world.pull("{}"), ErrorCode::SyncSchemaMismatch);
+            assert_eq!(error.details["column"], column.into(), "{rows} rows");
+            world.server.change("items", "1", &[("name", "\"a\"")]);
+        }
+    }
+    let mut world = World::new(schema, r#"[{"table":"items","cursor":"name"}]"#);
+    world.server.define("items", &["id", "name"], Rules::default());
+    world.pull("{}").unwrap();
+}
