@@ -111,6 +111,8 @@ pub enum JobOutcome {
     Deleted,
     /// Nothing was written, because the remote has something else than the base.
     Found(RemoteRow),
+    /// A deletion found no row.
+    NotFound,
     /// Nothing was written: the job is sent again, without a column that only the remote writes.
     LeftOut,
     /// The remote refuses it.

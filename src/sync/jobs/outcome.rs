@@ -190,7 +190,8 @@ impl PushTarget {
             JobOutcome::Written(row) => self.store_written(connection, job, &entry, row),
             JobOutcome::Taken => self.store_written(connection, job, &entry, job.sent(&self.plan)),
             JobOutcome::Arrived => self.store_arrived(connection, job, &entry),
-            JobOutcome::Deleted => self.store_deleted(connection, job, &entry),
+            JobOutcome::Deleted => self.store_deleted(connection, job, &entry, 1),
+            JobOutcome::NotFound => self.store_deleted(connection, job, &entry, 0),
             JobOutcome::Found(remote) => self.merge_remote_row(connection, job, &entry, remote, exhausted),
             JobOutcome::Refused { error, later } => self.store_refused(connection, job, &entry, error, later),
             JobOutcome::LeftOut => Ok(Remainder::Again),
@@ -279,7 +280,14 @@ impl PushTarget {
         Ok(())
     }
 
-    fn store_deleted(&mut self, connection: &Connection, job: &Job, entry: &UnpushedEntry) -> Result<Remainder> {
+    /// `counted`: how many rows the report counts.
+    fn store_deleted(
+        &mut self,
+        connection: &Connection,
+        job: &Job,
+        entry: &UnpushedEntry,
+        counted: u64,
+    ) -> Result<Remainder> {
         self.writer.unstage(connection, &job.key)?;
         let local = self.writer.unpushed.local(connection, &job.key)?;
         self.writer.unpushed.requeue(connection, Some(entry.id), &job.key, local.as_deref(), None)?;
@@ -287,7 +295,7 @@ impl PushTarget {
             // The remote still has a row that is marked as deleted.
             self.writer.note_known(connection, &job.key, self.plan.options.soft_delete().is_some())?;
         }
-        self.report.deleted += 1;
+        self.report.deleted += counted;
         Ok(Remainder::Done)
     }
 

@@ -272,7 +272,7 @@ pub fn forget_deleted(connection: &Connection, plan: &Plan, unpushed: &Unpushed)
 }
 
 /// Makes changes of a push-only table new rows where the row stays only because others refer to it: its insert was
-/// discarded. No answer would show that an update finds no row.
+/// discarded. An update would find no row.
 pub fn insert_discarded(connection: &Connection, plan: &Plan) -> Result<()> {
     if plan.options.direction != SyncDirection::Push {
         return Ok(());

@@ -27,7 +27,8 @@ struct Assigned {
 }
 
 impl PushBatch<'_> {
-    pub(super) fn handle_rows(&self, task: &Task, rows: &Rows) {
+    /// `affected`: the number of rows that the remote changed, where it is known.
+    pub(super) fn handle_rows(&self, task: &Task, rows: &Rows, affected: Option<u64>) {
         let write_only = self.with(task.table, |target| target.write_only);
         if !matches!(task.act, Act::Read(_)) {
             self.change(task.table, |target| {
@@ -35,8 +36,9 @@ impl PushBatch<'_> {
             });
         }
         match &task.act {
-            Act::Insert | Act::Update(_) if write_only => self.put_outcome(task, &JobOutcome::Taken),
-            Act::Delete(_) if write_only => self.put_outcome(task, &JobOutcome::Deleted),
+            Act::Insert if write_only => self.put_outcome(task, &JobOutcome::Taken),
+            Act::Update(_) if write_only => self.rows_updated(task, affected),
+            Act::Delete(_) if write_only => self.rows_deleted(task, affected),
             Act::Insert | Act::Revive | Act::Update(_) | Act::Upsert | Act::Function { .. } | Act::Delete(_) => {
                 let Assigned { found, left, unmatched } = self.assign(task, rows);
                 let written = |at: usize| match task.act {
@@ -57,6 +59,33 @@ impl PushBatch<'_> {
             }
             Act::Read(purpose) => self.rows_read(task, rows, *purpose),
         }
+    }
+
+    /// Handles an update in a table that is never read: the number of its rows is all that is known.
+    fn rows_updated(&self, task: &Task, affected: Option<u64>) {
+        match affected {
+            Some(0) => {
+                let name = self.name(task.table);
+                let error = Error::new(ErrorCode::SyncRejected, format!("The remote updated no row of table {name}"))
+                    .hint("It has no row with this key, or row security hides it: an update needs policies for SELECT and UPDATE")
+                    .detail("table", name);
+                self.put_outcome(task, &refused(&error));
+            }
+            // Parts show which rows weren't updated. The others are updated again, to the same values.
+            Some(affected) if affected < task.jobs.len() as u64 => self.halve_or_repeat(task),
+            _ => self.put_outcome(task, &JobOutcome::Taken),
+        }
+    }
+
+    /// Handles a deletion in a table that is never read. Nothing shows whether the remaining rows were deleted before or are
+    /// hidden by row security, unless an earlier try may have deleted them.
+    fn rows_deleted(&self, task: &Task, affected: Option<u64>) {
+        let deleted = affected.unwrap_or(u64::MAX);
+        let outcome = |(at, job): (usize, &usize)| {
+            let is_deleted = (at as u64) < deleted || task.again || self.jobs[*job].sent_before;
+            (*job, if is_deleted { JobOutcome::Deleted } else { JobOutcome::NotFound })
+        };
+        self.put_outcomes(task.jobs.iter().enumerate().map(outcome).collect());
     }
 
     fn rows_read(&self, task: &Task, rows: &Rows, purpose: ReadPurpose) {

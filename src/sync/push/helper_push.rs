@@ -78,7 +78,7 @@ impl PushBatch<'_> {
         };
         match self.push.remote.read(&name, &mut tries, &make, &parse).await {
             Ok((FunctionAnswer::Written(rows), _)) => {
-                self.handle_rows(&Task { act: Act::Update(RowGuard::None), ..task }, &rows)
+                self.handle_rows(&Task { act: Act::Update(RowGuard::None), ..task }, &rows, None)
             }
             Ok((FunctionAnswer::Failed(at), _)) if at < task.jobs.len() && task.cuts < MAX_CUTS && !deferred => {
                 let (before, rest) = task.jobs.split_at(at);

@@ -27,7 +27,7 @@ use crate::{
             queue::Queue,
             remote::{Refusal, Remote, Tries},
             request::Requester,
-            response::Unreadable,
+            response::{Unreadable, counted_rows},
         },
         schema::plan::{Plan, Rows},
         values::{json::JsonError, types::WireKind},
@@ -208,8 +208,8 @@ impl<'p> PushBatch<'p> {
         }
         let mark = self.with(task.table, |target| target.mark);
         match self.request(&task, &mut tries, mark).await {
-            Ok(rows) => {
-                self.handle_rows(&task, &rows);
+            Ok((rows, affected)) => {
+                self.handle_rows(&Task { again: task.again || tries.any(), ..task }, &rows, affected);
                 Ok(())
             }
             Err(refusal) => self.handle_refusal(task, refusal, tries, mark).await,
@@ -224,8 +224,13 @@ impl<'p> PushBatch<'p> {
         })
     }
 
-    /// Sends one request, and returns the rows of its answer.
-    pub(super) async fn request(&self, task: &Task, tries: &mut Tries, mark: usize) -> Result<Rows, Refusal> {
+    /// Sends one request, and returns the rows of its answer, and the number of affected rows where it was requested.
+    pub(super) async fn request(
+        &self,
+        task: &Task,
+        tries: &mut Tries,
+        mark: usize,
+    ) -> Result<(Rows, Option<u64>), Refusal> {
         let name = self.name(task.table);
         let make = |requester: &Requester| self.count_bytes(self.make(requester, task, mark));
         let parse = |response: &HttpResponse| -> Result<Rows, Unreadable> {
@@ -239,7 +244,8 @@ impl<'p> PushBatch<'p> {
                 _ => target.plan.read(&response.body),
             })
         };
-        self.push.remote.read(&name, tries, &make, &parse).await.map(|(rows, _)| rows)
+        let (rows, answer) = self.push.remote.read(&name, tries, &make, &parse).await?;
+        Ok((rows, counted_rows(&answer.response)))
     }
 
     fn make(&self, requester: &Requester, task: &Task, mark: usize) -> HttpRequest {

@@ -40,8 +40,7 @@ pub fn update(
     let url = target(requester, plan, keys, guard, (!write_only).then_some(&plan.selection.columns[..]));
     let mut body = String::new();
     push_object(&mut body, plan, row, columns);
-    let prefer = if write_only { "return=minimal" } else { "return=representation" };
-    requester.request(Method::Patch, url, prefer, Some(body))
+    requester.request(Method::Patch, url, answer_of_rows(write_only), Some(body))
 }
 
 /// Updates columns of rows, each to its own values. A row that was deleted meanwhile would be inserted.
@@ -114,7 +113,7 @@ pub fn delete(
     write_only: bool,
 ) -> HttpRequest {
     let url = target(requester, plan, keys, guard, (!write_only).then_some(&plan.selection.key[..]));
-    requester.request(Method::Delete, url, if write_only { "return=minimal" } else { "return=representation" }, None)
+    requester.request(Method::Delete, url, answer_of_rows(write_only), None)
 }
 
 /// Marks rows as deleted in the soft-delete column. The answer has their keys. `mark` is JSON.
@@ -132,8 +131,13 @@ pub fn soft_delete(
     body.push(':');
     body.push_str(mark);
     body.push('}');
-    let prefer = if write_only { "return=minimal" } else { "return=representation" };
-    requester.request(Method::Patch, url, prefer, Some(body))
+    requester.request(Method::Patch, url, answer_of_rows(write_only), Some(body))
+}
+
+/// Returns the preference for the answer of an update or deletion: the rows, or only their number, which needs no right to
+/// read their columns.
+fn answer_of_rows(write_only: bool) -> &'static str {
+    if write_only { "return=minimal,count=exact" } else { "return=representation" }
 }
 
 /// Updates columns of a row that is marked as deleted, and removes the mark. `none` is the value of an unmarked row, as
@@ -280,7 +284,7 @@ mod tests {
         );
         assert_eq!(
             show(&soft_delete(&requester, &plan, &[&key], &cursor(&["1", "2"]), "\"now\"", true)),
-            "PATCH t?id=eq.7&u=in.('1','2') (return=minimal) {\"gone\":\"now\"}"
+            "PATCH t?id=eq.7&u=in.('1','2') (return=minimal,count=exact) {\"gone\":\"now\"}"
         );
         assert_eq!(show(&read(&requester, &plan.selection, &[&key])), "GET t?select=id,n,u,gone&id=eq.7 ()");
         assert_eq!(show(&probe(&requester, &plan, "a,b")), "GET t?select='a,b'&limit=0 ()");
@@ -321,11 +325,11 @@ mod tests {
         );
         assert_eq!(
             show(&update(&requester, &plan, &keys[..1], &row, &[1], &guard, true)),
-            "PATCH t?'on_conflict'=eq.1&'apikey'=eq.7 (return=minimal) {\"order\":\"x\"}"
+            "PATCH t?'on_conflict'=eq.1&'apikey'=eq.7 (return=minimal,count=exact) {\"order\":\"x\"}"
         );
         assert_eq!(
             show(&delete(&requester, &plan, &keys, &RowGuard::None, true)),
-            "DELETE t?'on_conflict'=in.('1','2') (return=minimal)"
+            "DELETE t?'on_conflict'=in.('1','2') (return=minimal,count=exact)"
         );
         assert_eq!(
             show(&read(&requester, &plan.selection, &keys)),

@@ -20,6 +20,7 @@ mod push;
 mod quarantined;
 mod random;
 mod realtime;
+mod refusals;
 mod rekey;
 mod replace;
 mod restored;

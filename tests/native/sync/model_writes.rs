@@ -416,9 +416,11 @@ fn run(
     };
     check(state, table, &rules, &touched, request.method)?;
     if minimal {
+        let counted = prefer.contains("count=exact").then(|| format!("*/{}", touched.len()));
         return Ok(HttpResponse {
             status: if request.method == Method::Post { 201 } else { 204 },
-            ..HttpResponse::default()
+            headers: counted.map(|range| ("content-range".to_owned(), range)).into_iter().collect(),
+            body: vec![],
         });
     }
     let rows: Vec<String> = touched.iter().map(|row| show(row, &query.select)).collect();
