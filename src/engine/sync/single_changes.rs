@@ -21,7 +21,7 @@ use crate::{
             keyed,
             remote::{Refusal, Remote},
             request::Requester,
-            response::NOT_POSTGREST,
+            response::{NOT_POSTGREST, is_too_long},
         },
         pull::{
             compare,
@@ -112,7 +112,15 @@ impl Sync {
                 }
                 read = read_row(&client, &plan, &change.key).await;
             }
-            Some(read.map_err(Refusal::into_error)?)
+            match read {
+                // The row's key is too long for a URL.
+                Err(Refusal::Failed(error))
+                    if is_too_long(&error) && keyed::filter_length(&change.key) > keyed::SHORT_FILTER =>
+                {
+                    None
+                }
+                read => Some(read.map_err(Refusal::into_error)?),
+            }
         };
         {
             let _guard = host.lock_connection().await?;

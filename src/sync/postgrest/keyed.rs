@@ -14,6 +14,9 @@ use crate::{
 /// URLs of 8 KB.
 pub const LONGEST_FILTER: usize = 5_500;
 
+/// Length of a key filter up to which it can't be the reason that a server refuses a URL as too long.
+pub const SHORT_FILTER: usize = 1_000;
+
 /// Maximum number of keys in one filter.
 pub const BULK_KEYS: usize = 200;
 

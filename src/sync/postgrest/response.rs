@@ -158,6 +158,11 @@ pub fn remote_code(error: &Error) -> &str {
 /// Returns whether the server rolled a transaction back in favour of another one, as a deadlock of two writes: it may succeed
 /// at once when it is sent again, and no row is at fault.
 pub fn lost_to_another(code: &str) -> bool {
+/// Returns whether a server before PostgREST refused a request for the length of its URL or headers.
+pub fn is_too_long(error: &Error) -> bool {
+    remote_code(error).is_empty() && matches!(error.details.get("status"), Some(Detail::Int(414 | 431)))
+}
+
     matches!(code, "40001" | "40P01")
 }
 

@@ -7,10 +7,11 @@ use super::{
 use crate::{
     error::{Detail, Error, ErrorCode},
     sync::{
-        jobs::job::JobOutcome,
+        jobs::job::{JobKind, JobOutcome},
         postgrest::{
+            keyed::{SHORT_FILTER, filter_length},
             remote::{Refusal, Tries},
-            response::{lost_to_another, remote_code},
+            response::{is_too_long, lost_to_another, remote_code},
         },
         schema::plan::Plan,
     },
@@ -59,6 +60,7 @@ impl PushBatch<'_> {
                 }
             }
             Refusal::Trouble(_) => return self.handle_failure(task, refusal).await,
+            Refusal::Failed(error) if self.is_of_the_keys(&task, &error) => self.handle_long_keys(&task, error),
             Refusal::Failed(error) if is_of_a_firewall(&error) && !matches!(task.act, Act::Read(_)) => {
                 return self.handle_firewall(task, error).await;
             }
@@ -225,12 +227,42 @@ impl PushBatch<'_> {
         Ok(())
     }
 
+    /// Returns whether the keys of the changes made the URL of a request too long. Otherwise the key or the token of the
+    /// project may have done so in each request.
+    fn is_of_the_keys(&self, task: &Task, error: &Error) -> bool {
+        let names_keys = !matches!(task.act, Act::Insert | Act::Upsert | Act::Function { .. });
+        let length: usize = task.jobs.iter().map(|job| filter_length(&self.jobs[*job].key)).sum();
+        names_keys && is_too_long(error) && length > SHORT_FILTER
+    }
+
+    /// Refuses the change whose key is too long for a URL.
+    fn handle_long_keys(&self, task: &Task, error: Error) {
+        let [job] = task.jobs[..] else { return self.halve_or_repeat(task) };
+        let name = self.name(task.table);
+        let text = format!("The key of a row of table {name} makes the URL of its request too long");
+        let mut error = error.hint("Servers accept URLs of about 8,000 characters: give the row a shorter key");
+        error.message = text;
+        // What was sent of a change that may have arrived stays noted.
+        self.put_outcome(
+            task,
+            &match self.jobs[job].kind {
+                JobKind::Read => JobOutcome::Failing(error),
+                _ => JobOutcome::Refused { error, later: false },
+            },
+        );
+    }
+
     /// Returns whether the rows of a table can be read now; one that is never read counts as readable.
     async fn is_readable(&self, task: &Task) -> bool {
+        if self.with(task.table, |target| target.write_only) {
+            return true;
+        }
         let jobs = task.jobs.iter().take(1).copied().collect();
         let probe = Task::new(task.table, Act::Read(ReadPurpose::Reconcile), jobs);
-        self.with(task.table, |target| target.write_only)
-            || self.request(&probe, &mut self.push.remote.tries().at_most(1), 0).await.is_ok()
+        match self.request(&probe, &mut self.push.remote.tries().at_most(1), 0).await {
+            Err(Refusal::Failed(error)) => self.is_of_the_keys(&probe, &error),
+            read => read.is_ok(),
+        }
     }
 
     /// Holds the table if the failure concerns it alone, else fails.

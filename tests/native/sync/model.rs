@@ -68,6 +68,8 @@ pub(crate) struct State {
     troubles: BTreeMap<String, Fault>,
     requests: Vec<HttpRequest>,
     max_rows: usize,
+    /// The longest URL that the gateway before the server accepts.
+    longest_url: Option<usize>,
     hides: bool,
     date: bool,
     helpers: Option<String>,
@@ -151,6 +153,11 @@ impl Server {
 
     pub fn max_rows(&self, max_rows: usize) {
         self.state.borrow_mut().max_rows = max_rows;
+    }
+
+    /// Sets the longest URL that is accepted.
+    pub fn limit_urls(&self, longest: usize) {
+        self.state.borrow_mut().longest_url = Some(longest);
     }
 
     /// Sets whether row security hides all rows.
@@ -304,6 +311,9 @@ impl Server {
         let error = |status: u16, body: &str| HttpResponse { status, headers: vec![], body: body.as_bytes().to_vec() };
         if !request.headers.iter().any(|(name, _)| name == "apikey") {
             return error(401, r#"{"message":"No API key found in request"}"#);
+        }
+        if self.state.borrow().longest_url.is_some_and(|longest| request.url.len() > longest) {
+            return error(431, "");
         }
         let (_, rest) = request.url.split_once("://").unwrap();
         let path = &rest[rest.find('/').unwrap()..];

@@ -2,10 +2,13 @@
 
 use std::rc::Rc;
 
-use tidelock::sync::outbox::{change::Change, entries};
+use tidelock::{
+    ErrorCode,
+    sync::outbox::{change::Change, entries},
+};
 
 use crate::{
-    sync::host::World,
+    sync::host::{World, fails},
     sync::model::{Fault, Row},
     sync::model_writes::Rules,
 };
@@ -56,4 +59,49 @@ fn a_deletion_that_deletes_no_row_is_not_counted_where_nothing_is_read() {
         assert_eq!(world.pushed(), [format!("log 0/0/{deleted}/0/0")]);
         assert_eq!((lines(&world), world.outbox()), (vec!["b 1".to_owned(), "c 1".to_owned()], vec![]));
     }
+}
+
+#[test]
+fn a_key_that_makes_the_url_too_long_stops_no_other_change() {
+    let schema = "CREATE TABLE one(id TEXT PRIMARY KEY, name TEXT); CREATE TABLE two(id TEXT PRIMARY KEY, name TEXT)";
+    for (cursor, sql) in [
+        ("", "UPDATE one SET name = 'new'"),
+        (
+            r#","cursor":"name""#,
+            "UPDATE one SET id = id || 'x' WHERE length(id) < 9; DELETE FROM one WHERE length(id) > 9",
+        ),
+        (r#","direction":"push""#, "UPDATE one SET name = 'new'"),
+    ] {
+        let mut world = World::new(schema, &format!(r#"[{{"table":"one"{cursor}}},{{"table":"two"}}]"#));
+        for table in ["one", "two"] {
+            world.server.define(table, &["id", "name"], Rules::default());
+            world.exec(&format!("INSERT INTO {table} VALUES ('1', 'old'), ('2', 'old')"));
+        }
+        world.exec("INSERT INTO one VALUES (printf('%.*c', 20000, 'k'), 'old')");
+        world.server.limit_urls(8000);
+        world.push().unwrap();
+        world.exec(&format!("{sql}; UPDATE two SET name = 'new'"));
+        world.push().unwrap();
+        assert!(world.server.rows("two").iter().all(|row| row["name"] == "\"new\""), "{cursor}");
+        let refused = rejected(&world);
+        assert_eq!((refused.len(), entries::pending(&world.host.connection).unwrap()), (1, vec![]), "{cursor}");
+        assert_eq!(refused[0].reason.map(|reason| reason.as_str()), Some("refused"));
+        let error = refused[0].error.as_deref().unwrap();
+        assert!(error.starts_with("The key of a row of table one makes the URL of its request too long"), "{error}");
+        world.discard(refused[0].id).unwrap();
+        assert_eq!(world.rows("SELECT count(*) FROM one WHERE length(id) > 9"), ["1"], "{cursor}");
+        assert_eq!(world.outbox(), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn urls_that_are_too_long_with_short_keys_refuse_no_row() {
+    let mut world = World::new(LOG, r#"[{"table":"log"}]"#);
+    world.server.define("log", &["id", "line"], Rules::default());
+    world.exec("INSERT INTO log VALUES ('a', '1'), ('b', '1')");
+    world.push().unwrap();
+    world.exec("UPDATE log SET line = '2'");
+    world.server.limit_urls(20);
+    fails(world.push(), ErrorCode::SyncServer);
+    assert_eq!(entries::pending(&world.host.connection).unwrap().len(), 2);
 }
