@@ -54,7 +54,9 @@ pub struct Job {
     pub cursor: Option<String>,
     /// Whether it was sent before and its arrival is unknown.
     pub sent_before: bool,
-    /// Whether the remote's row is marked as deleted, and the decision was to restore it.
+    /// Whether the remote's row was deleted, and the decision was to restore it.
+    pub restores: bool,
+    /// The same for a row that is marked as deleted there.
     pub revives: bool,
 }
 
@@ -109,10 +111,10 @@ pub enum JobOutcome {
     Arrived,
     /// The remote has no such row any more.
     Deleted,
-    /// Nothing was written, because the remote has something else than the base.
-    Found(RemoteRow),
     /// A deletion found no row.
     NotFound,
+    /// Nothing was written, because the remote has something else than the base.
+    Found(RemoteRow),
     /// Nothing was written: the job is sent again, without a column that only the remote writes.
     LeftOut,
     /// The remote refuses it.

@@ -332,7 +332,7 @@ impl PushTarget {
             }
             RemoteRow::Absent if job.kind == JobKind::Insert && exhausted => {
                 // Deleted locally, the change is forgotten: a hidden row can't be deleted anyway.
-                unmark(connection, entry.id)?;
+                self.forget_sent(connection, job, entry)?;
                 let text = "A trigger of the remote skipped the row, or row security hides one with this key";
                 reject(connection, entry.id, ChangeReason::Refused, text)?;
                 counted.rejected += 1;
@@ -413,11 +413,7 @@ impl PushTarget {
         error: Error,
         later: bool,
     ) -> Result<Remainder> {
-        unmark(connection, entry.id)?;
-        if job.revives {
-            // That it is marked as deleted there is decided about already.
-            self.writer.unpushed.note_deleted(connection, entry.id)?;
-        }
+        self.forget_sent(connection, job, entry)?;
         let local = self.writer.unpushed.local(connection, &job.key)?;
         let edited =
             job.op() != Some(entry.op) || job.kind != JobKind::Delete && local.as_deref() != Some(&job.row[..]);
@@ -431,6 +427,15 @@ impl PushTarget {
         refuse(connection, entry.id, &error)?;
         self.report.rejected += 1;
         Ok(Remainder::Rejected)
+    }
+
+    /// Forgets what was sent of a change that the remote didn't take.
+    fn forget_sent(&self, connection: &Connection, job: &Job, entry: &UnpushedEntry) -> Result<()> {
+        match job.restores {
+            // That the row was deleted there is decided about already.
+            true => self.writer.unpushed.note_deleted(connection, entry.id),
+            false => unmark(connection, entry.id),
+        }
     }
 }
 

@@ -181,9 +181,11 @@ fn job(plan: &Plan, table: usize, entry: &UnpushedEntry, key: Vec<Value>, local:
         }
     };
     let row = local.unwrap_or_default();
-    let revives = kind == JobKind::Insert && entry.deleted_remotely && plan.options.soft_delete().is_some();
+    let restores = kind == JobKind::Insert && entry.deleted_remotely;
+    let revives = restores && plan.options.soft_delete().is_some();
     let (left_out, base, unapplied) = (Vec::new(), entry.base.clone(), None);
-    Some(Job { id: entry.id, table, kind, key, row, columns, left_out, base, unapplied, cursor, sent_before, revives })
+    let id = entry.id;
+    Some(Job { id, table, kind, key, row, columns, left_out, base, unapplied, cursor, sent_before, restores, revives })
 }
 
 fn as_sent(sent: &Sent, local: Option<&[Value]>) -> bool {
@@ -241,12 +243,12 @@ pub fn newest(connection: &Connection) -> Result<i64> {
     Ok(newest.and_then(|id| id.as_integer()).unwrap_or_default())
 }
 
-/// Deletes the refused changes of rows that the remote never had and that are deleted here, too. A later change of a
+/// Deletes the refused changes of rows that the remote doesn't have and that are deleted here, too. A later change of a
 /// row with NULL in its key is part of its refused change.
 pub fn forget_deleted(connection: &Connection, plan: &Plan, unpushed: &Unpushed) -> Result<()> {
     let refused = connection.rows(
         "SELECT id, key, op = 'insert' AND base IS NULL FROM tidelock_outbox \
-         WHERE tbl = ?1 AND state = 'rejected' AND reason = 'refused' AND sent_op IS NULL",
+         WHERE tbl = ?1 AND state = 'rejected' AND reason = 'refused' AND coalesce(sent_op, 'deleted') = 'deleted'",
         &[Value::from(plan.name())],
     )?;
     if refused.is_empty() {

@@ -4,11 +4,12 @@ use std::rc::Rc;
 
 use tidelock::{
     ErrorCode,
+    ports::Method,
     sync::outbox::{change::Change, entries},
 };
 
 use crate::{
-    sync::host::{World, fails},
+    sync::host::{Decide, World, fails},
     sync::model::{Fault, Row},
     sync::model_writes::Rules,
 };
@@ -104,4 +105,57 @@ fn urls_that_are_too_long_with_short_keys_refuse_no_row() {
     world.server.limit_urls(20);
     fails(world.push(), ErrorCode::SyncServer);
     assert_eq!(entries::pending(&world.host.connection).unwrap().len(), 2);
+}
+
+#[test]
+fn a_kept_row_that_the_remote_refuses_is_not_decided_about_again() {
+    let mut world = World::new(LOG, r#"[{"table":"log","deleted":"compare","conflict":"function"}]"#);
+    let asked = Rc::new(std::cell::Cell::new(0));
+    let times = asked.clone();
+    let decide: Decide = Rc::new(move |conflict| {
+        times.set(times.get() + 1);
+        conflict.local.or(conflict.remote)
+    });
+    *world.host.decide.borrow_mut() = Some(decide);
+    world.server.define(
+        "log",
+        &["id", "line"],
+        Rules { check: Some(Rc::new(|row| row["line"] != "\"bad\"")), ..Rules::default() },
+    );
+    world.server.change("log", "\"a\"", &[("line", "\"1\"")]);
+    world.pull("{}").unwrap();
+    world.exec("UPDATE log SET line = 'bad'");
+    world.server.remove("log", "\"a\"");
+    let both = r#"{"xid":false,"tombstones":true}"#;
+    world.server.set_helpers(Some(&format!(
+        r#"{{"version":1,"cluster":"c","ceiling":"9","tables":{{"log":{both}}},"gone":[["1","log",{{"id":"a"}},"5"]]}}"#
+    )));
+    for _ in 0..3 {
+        world.push().unwrap();
+        world.pull(r#"{"full":true,"allowEmpty":true}"#).unwrap();
+        assert_eq!(world.outbox(), ["insert log Text(\"a\") id,line (refused)"]);
+    }
+    assert_eq!((asked.get(), entries::conflicts(&world.host.connection, 10).unwrap().len()), (1, 1));
+    // The remote has such a row again: that is another conflict.
+    world.server.set_helpers(None);
+    world.server.change("log", "\"a\"", &[("line", "\"theirs\"")]);
+    world.pull("{}").unwrap();
+    assert_eq!(asked.get(), 2);
+}
+
+#[test]
+fn a_kept_row_that_was_refused_and_deleted_is_forgotten() {
+    let mut world = World::new(LOG, r#"[{"table":"log","deleted":"compare","conflict":"function"}]"#);
+    let decide: Decide = Rc::new(|conflict| conflict.local);
+    *world.host.decide.borrow_mut() = Some(decide);
+    world.server.define("log", &["id", "line"], Rules { refuses: vec![Method::Post], ..Rules::default() });
+    world.server.change("log", "\"a\"", &[("line", "\"1\"")]);
+    world.pull("{}").unwrap();
+    world.exec("UPDATE log SET line = 'mine'");
+    world.server.remove("log", "\"a\"");
+    world.push().unwrap();
+    assert_eq!(world.outbox(), ["insert log Text(\"a\") id,line (refused)"]);
+    world.exec("DELETE FROM log");
+    world.push().unwrap();
+    assert_eq!(world.outbox(), Vec::<String>::new());
 }
