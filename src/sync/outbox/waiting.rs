@@ -4,13 +4,16 @@ use super::change::ChangeReason;
 use crate::{
     error::{Error, Result},
     sqlite::Connection,
+    sync::postgrest::response::{SEE_CODE, remote_code},
     value::Value,
 };
 
-/// Rejects a change that the remote refused, with the error's message and hint.
+/// Rejects a change that the remote refused, with the error's message, code and hint.
 pub fn refuse(connection: &Connection, id: i64, error: &Error) -> Result<()> {
-    let hint = error.hint.as_deref().map(|hint| format!(" ({hint})")).unwrap_or_default();
-    reject(connection, id, ChangeReason::Refused, &format!("{}{hint}", error.message))
+    let hint = error.hint.as_deref().filter(|hint| *hint != SEE_CODE).unwrap_or_default();
+    let more: Vec<&str> = [remote_code(error), hint].into_iter().filter(|text| !text.is_empty()).collect();
+    let more = if more.is_empty() { String::new() } else { format!(" ({})", more.join(": ")) };
+    reject(connection, id, ChangeReason::Refused, &format!("{}{more}", error.message))
 }
 
 /// Delays a change that the remote fails at, each time longer: 10 s to 1 h. `now` is in milliseconds since 1970.

@@ -51,6 +51,9 @@ const LONGEST_WAIT_MS: u64 = 120_000;
 /// The hint about answers that PostgREST can't have sent.
 pub const NOT_POSTGREST: &str = "remote.url should be a Supabase project or a PostgREST root";
 
+/// The hint about a refusal of which nothing but its code is known.
+pub const SEE_CODE: &str = "See details.remoteCode, the error code of PostgREST or PostgreSQL";
+
 /// The hint about truncated answers.
 pub(super) const CUT: &str = "The network or a proxy cut it off: try again";
 
@@ -155,14 +158,14 @@ pub fn remote_code(error: &Error) -> &str {
     }
 }
 
-/// Returns whether the server rolled a transaction back in favour of another one, as a deadlock of two writes: it may succeed
-/// at once when it is sent again, and no row is at fault.
-pub fn lost_to_another(code: &str) -> bool {
 /// Returns whether a server before PostgREST refused a request for the length of its URL or headers.
 pub fn is_too_long(error: &Error) -> bool {
     remote_code(error).is_empty() && matches!(error.details.get("status"), Some(Detail::Int(414 | 431)))
 }
 
+/// Returns whether the server rolled a transaction back in favour of another one, as a deadlock of two writes: it may succeed
+/// at once when it is sent again, and no row is at fault.
+pub fn lost_to_another(code: &str) -> bool {
     matches!(code, "40001" | "40P01")
 }
 
@@ -187,7 +190,7 @@ fn rejection_hint(code: &str) -> &'static str {
              in columns that are UNIQUE in the local table, too, and that may be NULL, or whose constraint is DEFERRABLE in a \
              project with tidelock's SQL helpers and a table without JSON columns"
         }
-        _ => "See details.remoteCode, the error code of PostgREST or PostgreSQL",
+        _ => SEE_CODE,
     }
 }
 
@@ -298,6 +301,11 @@ impl Problem {
     }
 }
 
+/// Returns the total in `Content-Range`: the number after the slash of `0-999/25000`.
+pub fn counted_rows(response: &HttpResponse) -> Option<u64> {
+    response.header("content-range")?.rsplit_once('/')?.1.parse().ok()
+}
+
 /// Returns the columns of `Key (a, b)=(1, 2) already exists.`, in any language. The values are the user's data and left
 /// out.
 fn key_columns(details: &str) -> Option<&str> {
@@ -306,11 +314,6 @@ fn key_columns(details: &str) -> Option<&str> {
 }
 
 /// Returns whether a text is `PGRST` with a number, or the five characters of an SQLSTATE.
-/// Returns the total in `Content-Range`: the number after the slash of `0-999/25000`.
-pub fn counted_rows(response: &HttpResponse) -> Option<u64> {
-    response.header("content-range")?.rsplit_once('/')?.1.parse().ok()
-}
-
 fn is_code(text: &str) -> bool {
     let plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
     plain(text) && (text.len() == 5 || text.starts_with("PGRST"))

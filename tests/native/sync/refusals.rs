@@ -159,3 +159,23 @@ fn a_kept_row_that_was_refused_and_deleted_is_forgotten() {
     world.push().unwrap();
     assert_eq!(world.outbox(), Vec::<String>::new());
 }
+
+#[test]
+fn entries_of_refused_changes_name_the_code() {
+    let mut world = World::new(LOG, r#"[{"table":"log"}]"#);
+    world.server.define(
+        "log",
+        &["id", "line"],
+        Rules {
+            check: Some(Rc::new(|row| row["line"] != "\"bad\"")),
+            unique: vec!["line".to_owned()],
+            ..Rules::default()
+        },
+    );
+    world.exec("INSERT INTO log VALUES ('a', 'x'), ('b', 'x'), ('c', 'bad')");
+    world.push().unwrap();
+    let errors: Vec<String> = rejected(&world).into_iter().filter_map(|change| change.error).collect();
+    assert_eq!(errors.len(), 2);
+    assert!(errors.iter().any(|error| error.ends_with("violates check constraint (23514)")), "{errors:?}");
+    assert!(errors.iter().any(|error| error.contains("(23505: Another row has the value")), "{errors:?}");
+}
