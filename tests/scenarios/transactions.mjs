@@ -84,13 +84,27 @@ async function refusedLater(t) {
         await inner.query('SELECT 1')
         await db.run('DELETE FROM t')
       }),
+    'on the outer transaction': (tx) =>
+      tx.transaction(async (inner) => {
+        await inner.run(insert)
+        await tx.run(insert)
+      }),
+    'on the outermost transaction, for a nested one': (tx) =>
+      tx.transaction((inner) =>
+        inner.transaction(async (innermost) => {
+          await innermost.query('SELECT 1', [], { timeoutMs: 10_000 })
+          const later = tx.transaction(() => {})
+          await innermost.query('SELECT 1')
+          await later
+        }),
+      ),
   }
   // Four times, after some time: then calls let other tasks run.
   for (const [name, work] of Object.entries(works).flatMap((entry) => Array(4).fill(entry))) {
     for (const end = performance.now() + 20; performance.now() < end; );
     const { code, message } = await t.failure(db.transaction(work))
     assert.equal(code, 'invalid_argument', name)
-    assert.match(message, /use tx/, name)
+    assert.match(message, /use (its own )?tx/, name)
   }
   assert.deepEqual(await db.query('SELECT id FROM t'), [])
 }
@@ -228,7 +242,22 @@ export default {
       assert.equal(code, 'invalid_argument', name)
       assert.match(message, /use tx/, name)
     }
+    const outer = (work) => t.failure(db.transaction((tx) => tx.transaction(async (inner) => await work(tx, inner))))
+    for (const work of [(tx) => tx.run(insert), (tx) => tx.exec(insert), (tx) => tx.transaction(() => {})]) {
+      const { code, message } = await outer(work)
+      assert.equal(code, 'invalid_argument')
+      assert.match(message, /outer transaction .* use its own tx/)
+    }
     // Calls that only look like it: calls of others, which wait, and calls that need no connection.
+    await db.transaction(async (tx) => {
+      const nested = tx.transaction(async (inner) => {
+        await inner.query('SELECT 1')
+        setTimeout(() => tx.query('SELECT 1'))
+        await pause(30)
+      })
+      assert.deepEqual(await tx.query('SELECT id FROM t'), [])
+      await nested
+    })
     const { status } = await db.transaction(async () => db.health())
     assert.notEqual(status, 'failed')
     const tx = await db.begin()

@@ -1,5 +1,6 @@
-import { beforeCommit, TidelockError } from '../base/errors.js'
+import { beforeCommit, invalid, TidelockError } from '../base/errors.js'
 import type { CallOptions } from '../base/values.js'
+import { Callers } from '../engine/callers.js'
 import { andThen, type Connection, type MaybePromise } from '../engine/connection.js'
 
 const awaitAll = 'Await everything inside its function before it returns'
@@ -10,6 +11,9 @@ const idleMs = 5000
 export class Steps {
   readonly #connection: Connection
   readonly #idle: IdleWatch
+  readonly #outer: Steps | undefined
+  /** The functions of the transactions nested in this one, from the first one on. */
+  #functions: Callers | undefined
   /** The waiting steps: while a nested transaction runs, there can be many. */
   readonly #queue: (() => void)[] = []
   /** Whether a step is running. */
@@ -18,9 +22,10 @@ export class Steps {
   #ended = false
   #sealed = false
 
-  constructor(connection: Connection, idle: IdleWatch) {
+  constructor(connection: Connection, idle: IdleWatch, outer?: Steps) {
     this.#connection = connection
     this.#idle = idle
+    this.#outer = outer
   }
 
   /** Begins a synchronous step. Throws `transaction_closed` after the end. */
@@ -54,19 +59,26 @@ export class Steps {
     }
   }
 
-  /** Resolves when the steps before it are done. */
+  /**
+   * Resolves when the steps before it are done. Rejects with `invalid_argument` when the function of the nested transaction that runs awaits
+   * this.
+   */
   async #place(options: CallOptions | undefined): Promise<void> {
+    const functions = this.#functions
+    if (functions?.isInside) throw insideError()
     let wake = () => {}
     const woken = new Promise<void>((resolve) => {
       wake = resolve
     })
     this.#queue.push(wake)
     try {
-      await this.#connection.orStopped(woken, options)
+      const place = this.#connection.orStopped(woken, options)
+      await (functions === undefined ? place : functions.unlessAwaited(place, insideError))
     } catch (error) {
       const at = this.#queue.indexOf(wake)
       if (at >= 0) this.#queue.splice(at, 1)
       else this.#next()
+      wake()
       throw error
     }
   }
@@ -79,7 +91,7 @@ export class Steps {
 
   /** Runs `work` in a savepoint: commits when it returns, rolls back when it throws. Must be called as a step. */
   async nested<T>(permitId: number, work: (steps: Steps) => T | PromiseLike<T>, options: CallOptions | undefined) {
-    const beginning = beginTransaction(this.#connection, permitId, false, this.#idle)
+    const beginning = beginTransaction(this.#connection, permitId, false, this.#idle, this)
     const begun = beginning instanceof Promise ? await beginning : beginning
     // The outer transaction was rolled back meanwhile, and this savepoint with it.
     if (this.#ended)
@@ -91,6 +103,17 @@ export class Steps {
       this.#inner = undefined
       this.#idle.used()
     }
+  }
+
+  /** Runs the function of the transaction. */
+  inside<T>(work: () => T | PromiseLike<T>): Promise<T> {
+    return this.#outer === undefined ? this.#connection.inside(work) : this.#outer.#within(work)
+  }
+
+  /** Runs the function of a transaction nested in this one, and so also in those around this one. */
+  #within<T>(work: () => T | PromiseLike<T>): Promise<T> {
+    this.#functions ??= new Callers()
+    return this.#functions.run(() => this.inside(work))
   }
 
   /** Rejects all further steps; those in the queue still run. */
@@ -145,10 +168,16 @@ export class IdleWatch {
 }
 
 /** Begins a transaction under a permit of the connection mutex. */
-export function beginTransaction(connection: Connection, permitId: number, immediate: boolean, idle: IdleWatch) {
+export function beginTransaction(
+  connection: Connection,
+  permitId: number,
+  immediate: boolean,
+  idle: IdleWatch,
+  outer?: Steps,
+) {
   return andThen(
     connection.begin(permitId, immediate),
-    (depth) => new OpenTransaction(connection, permitId, depth, new Steps(connection, idle)),
+    (depth) => new OpenTransaction(connection, permitId, depth, new Steps(connection, idle, outer)),
   )
 }
 
@@ -193,7 +222,7 @@ export class OpenTransaction {
   }
 
   async #finish<T>(work: (steps: Steps) => T | PromiseLike<T>): Promise<T> {
-    const value = await this.#connection.inside(() => work(this.steps))
+    const value = await this.steps.inside(() => work(this.steps))
     await this.steps.settled()
     return value
   }
@@ -202,6 +231,16 @@ export class OpenTransaction {
   rollback(): void {
     if (this.steps.end()) this.#connection.rollback(this.#permitId, this.#depth)
   }
+}
+
+/** Returns the error of a call that waits for the end of the nested transaction in whose function it is made. */
+function insideError(): TidelockError {
+  return invalid(
+    'A call on the outer transaction in the function of a nested one would wait for itself: use its own tx',
+    {
+      hint: 'Call the argument of the inner function for whatever belongs to the nested transaction',
+    },
+  )
 }
 
 /** Returns the error of a call on a transaction that has ended. */

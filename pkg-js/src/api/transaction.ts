@@ -22,7 +22,7 @@ import { beginTransaction, hasEnded, IdleWatch, type Steps } from './steps.js'
  * An open transaction, the argument of the function passed to {@link Database.transaction}.
  *
  * After its end, every call rejects with `transaction_closed`. While a nested transaction is open, calls on the outer one wait for its
- * end.
+ * end; in the function of the nested one that is `invalid_argument`.
  */
 export class Tx {
   /** Runs a query written as a template, see {@link Database.sql}. */

@@ -1,3 +1,5 @@
+import { beforeTimeout } from '../base/waiting.js'
+
 /** What V8 shows of a frame of a stack. */
 interface CallSite {
   getFunctionName(): string | null
@@ -25,6 +27,7 @@ export class Callers {
   /** A name that no other function has, which V8 shows in stacks. */
   readonly #name = `tidelock transaction ${++instances}`
   #running = 0
+  #isInside = false
   readonly #run: Run
 
   constructor() {
@@ -43,12 +46,43 @@ export class Callers {
 
   /** Runs a function, and returns its result. */
   run<T>(work: () => T | PromiseLike<T>): Promise<T> {
-    return this.#run(work)
+    return this.#run(() => this.attributing(true, work))
+  }
+
+  /** Whether such a function runs now, before its first `await`: every engine shows that. */
+  get isInside(): boolean {
+    return this.#isInside
+  }
+
+  /** Makes the calls in `work` ones of such a function, or not. */
+  attributing<T>(isInside: boolean, work: () => T): T {
+    const before = this.#isInside
+    this.#isInside = isInside
+    try {
+      return work()
+    } finally {
+      this.#isInside = before
+    }
   }
 
   /** Whether any function runs here. */
   get areRunning(): boolean {
     return this.#running > 0
+  }
+
+  /** Settles as a promise does. Once a function that runs here awaits the result, rejects with the error that `abandon` returns. */
+  async unlessAwaited<T>(pending: Promise<T>, abandon: () => Error): Promise<T> {
+    let hasSettled = false
+    const settled = pending.finally(() => {
+      hasSettled = true
+    })
+    // A function may await its call later than it made it.
+    for (let ms = 0; this.areRunning; ms = Math.min(2 * ms + 1, 1000)) {
+      await beforeTimeout(settled, ms)
+      if (hasSettled) break
+      if (this.includeThis()) throw abandon()
+    }
+    return pending
   }
 
   /** Returns whether a function that runs here has called, or awaits, the function that calls this one. */

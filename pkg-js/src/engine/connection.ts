@@ -3,7 +3,7 @@ import { turnDue, yieldToEventLoop } from '../base/event-loop.js'
 import type { Warning, WarningCode } from '../base/events.js'
 import type { SqlFragment } from '../base/sql.js'
 import type { CallOptions } from '../base/values.js'
-import { beforeTimeout, onStop, timedOut, Waiting, withLimit } from '../base/waiting.js'
+import { onStop, timedOut, Waiting, withLimit } from '../base/waiting.js'
 import { Callers } from './callers.js'
 import type { ResultMode } from './codec/results.js'
 import type { Core, Op } from './core.js'
@@ -61,8 +61,6 @@ export abstract class Connection {
   #deferred: (() => void)[] = []
   /** The functions of transactions. */
   readonly functions: Callers
-  /** Whether such a function runs now, before its first `await`. */
-  #isInside = false
 
   /** `core`: of another thread, all its methods return promises. */
   constructor(core: Core, options: ConnectionOptions, waiting = new Waiting(), functions = new Callers()) {
@@ -227,68 +225,39 @@ export abstract class Connection {
   /** Does {@link Connection.check} for a call that needs the mutex. Throws `invalid_argument` where the call would wait for itself. */
   checkMayAcquire(): void {
     this.check()
-    if (this.#isInside) throw this.#insideError()
+    if (this.functions.isInside) throw insideError()
   }
 
   /** Throws `invalid_argument` for a call that waits for the end of the transaction in whose function it is made. */
   checkOutside(): void {
-    if (this.#isInside || this.functions.includeThis()) throw this.#insideError()
-  }
-
-  #insideError(): TidelockError {
-    return invalid('A call on the database in the function of a transaction would wait for itself: use tx', {
-      hint: 'Call tx, the argument of the function, for whatever belongs to the transaction',
-    })
+    if (this.functions.isInside || this.functions.includeThis()) throw insideError()
   }
 
   /** Runs the function of a transaction. */
   inside<T>(work: () => T | PromiseLike<T>): Promise<T> {
-    return this.functions.run(() =>
-      this.#attributing(true, () => {
-        const result = work()
-        this.startDeferred()
-        return result
-      }),
-    )
-  }
-
-  /** Makes the calls in `work` ones of a transaction's function, or not. */
-  #attributing<T>(isInside: boolean, work: () => T): T {
-    const before = this.#isInside
-    this.#isInside = isInside
-    try {
-      return work()
-    } finally {
-      this.#isInside = before
-    }
+    return this.functions.run(() => {
+      const result = work()
+      this.startDeferred()
+      return result
+    })
   }
 
   /**
    * Resolves as a call that waits for the mutex does. When the function that holds the mutex awaits that call, calls `abandon` and rejects
    * with `invalid_argument`.
    */
-  protected async awaited<T>(pending: Promise<T>, abandon: () => void): Promise<T> {
-    let hasSettled = false
-    const settled = pending.finally(() => {
-      hasSettled = true
+  protected awaited<T>(pending: Promise<T>, abandon: () => void): Promise<T> {
+    return this.functions.unlessAwaited(pending, () => {
+      abandon()
+      return insideError()
     })
-    // A function may await its call later than it made it.
-    for (let ms = 0; this.functions.areRunning; ms = Math.min(2 * ms + 1, 1000)) {
-      await beforeTimeout(settled, ms)
-      if (hasSettled) break
-      if (this.functions.includeThis()) {
-        abandon()
-        throw this.#insideError()
-      }
-    }
-    return pending
   }
 
   /** Defers a function until just before the next call, at the latest to a microtask. */
   later(start: () => void): void {
     // The next call may be that of another function.
-    const isInside = this.#isInside
-    this.#deferred.push(() => this.#attributing(isInside, start))
+    const { isInside } = this.functions
+    this.#deferred.push(() => this.functions.attributing(isInside, start))
     if (this.#deferred.length === 1) queueMicrotask(() => this.startDeferred())
   }
 
@@ -432,6 +401,12 @@ export abstract class Connection {
 /** Adds the id by which a call into wasm can be cancelled to its options; 0: it can't. */
 export function withCancel(options: object, cancel: number): object {
   return cancel === 0 ? options : { ...options, cancel }
+}
+
+function insideError(): TidelockError {
+  return invalid('A call on the database in the function of a transaction would wait for itself: use tx', {
+    hint: 'Call tx, the argument of the function, for whatever belongs to the transaction',
+  })
 }
 
 /** Turns what `work` throws synchronously into a rejection. */
