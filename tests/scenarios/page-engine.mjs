@@ -127,6 +127,27 @@ export default {
     await open(given)
   },
 
+  'an opening that was aborted while a migration runs ends before the next one begins': async (t) => {
+    let [hasBegun, goOn] = [false, () => {}]
+    const turn = new Promise((resolve) => {
+      goOn = resolve
+    })
+    const up = async (tx) => {
+      hasBegun = true
+      await turn
+      await tx.exec(table)
+    }
+    const given = t.options({ migrations: [{ version: '1', name: 'a', up }] })
+    const controller = new AbortController()
+    const aborted = t.failure(t.tidelock.open({ ...given, signal: controller.signal }))
+    await t.until(() => hasBegun)
+    controller.abort()
+    assert.equal((await aborted).name, 'AbortError')
+    const next = t.open(given)
+    goOn()
+    assert.deepEqual(await (await next).query('SELECT * FROM t'), [])
+  },
+
   'an opening that fails fails for all who wait, and the next one begins anew': async ({ options, open, failure }) => {
     const given = options({ migrations: [{ version: '1', name: 'a', up: 'nonsense' }] })
     for (const { code } of await Promise.all([failure(open(given)), failure(open(given))]))

@@ -64,8 +64,13 @@ async function openOnce(options: OpenOptions): Promise<Database> {
 }
 
 async function openAlone(prepared: Prepared): Promise<Database> {
-  const { client, opened } = begin(prepared, prepared.options.signal)
-  await opened
+  const { signal } = prepared.options
+  const { client, opened } = begin(prepared, signal)
+  await until(opened, { signal }).catch((error) => {
+    // Close the database if it opens later; the caller has its error already.
+    opened.then(() => client.close()).catch(() => {})
+    throw error
+  })
   return client.attach()
 }
 
@@ -143,15 +148,8 @@ async function openFor(
     return openInWorker(checked, options, client, opening)
   }
   const bridge = new Bridge(checked, { ...opening, signal }, client)
-  const opened = (async () => {
-    const instance = await startInstance(wasm, (trap) => bridge.trapped(trap), signal)
-    return openHere(bridge, checked, client, instance, await filesOf(checked, options))
-  })()
-  return until(opened, { signal }).catch((error) => {
-    // Close the database if it opens later; the caller has its error already.
-    opened.then(() => client.close()).catch(() => {})
-    throw error
-  })
+  const instance = await startInstance(wasm, (trap) => bridge.trapped(trap), signal)
+  return openHere(bridge, checked, client, instance, await filesOf(checked, options))
 }
 
 /** Rejects when the database is in the browser's other storage: here, it would be opened as a new one. */
