@@ -210,7 +210,7 @@ export default {
     assert.deepEqual(await t.failure(live.refresh()), aborted)
     live.close()
     assert.deepEqual(await t.failure(live.refresh()), aborted, 'the first end counts')
-    // Nobody is called, and nothing is rejected that nobody awaits.
+    // Loops end, subscribers aren't called, and no other promise rejects.
     live.subscribe(assert.fail, assert.fail)
     for await (const rows of live) assert.fail(rows)
     await db.close()

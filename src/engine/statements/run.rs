@@ -352,6 +352,8 @@ impl Inner {
         if effects.schema && self.has_triggers() {
             if !self.triggers_suspended.replace(true) {
                 self.suspend_triggers(connection)?;
+            } else {
+                self.follow_schema_change(connection)?;
             }
         } else if !effects.transaction {
             self.resume_suspended_triggers(connection)?;

@@ -17,6 +17,11 @@ impl Inner {
         if self.capturing.get() { capture::suspend(connection) } else { Ok(()) }
     }
 
+    /// Adapts pending changes between two changes of the schema, while the triggers are dropped.
+    pub(in crate::engine) fn follow_schema_change(&self, connection: &Connection) -> Result<()> {
+        if self.capturing.get() { capture::follow(connection) } else { Ok(()) }
+    }
+
     /// Drops the triggers before all contents are replaced.
     pub(in crate::engine) fn drop_triggers(&self, connection: &Connection) -> Result<()> {
         if self.audit.get().is_some() {

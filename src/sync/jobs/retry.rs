@@ -75,10 +75,13 @@ pub fn find(connection: &Connection, id: i64) -> Result<FoundChange> {
     })
 }
 
-/// Makes a refused change pending again, inside a transaction. Fails with `invalid_argument` if its only column isn't
-/// synced.
+/// Makes a refused change pending again, inside a transaction. Nothing is left of the change of a dropped column. Fails
+/// with `invalid_argument` if its only column isn't synced.
 pub fn retry(connection: &Connection, plan: &Plan, change: &FoundChange) -> Result<()> {
     if let Some(column) = change.unlisted_column(plan) {
+        if plan.table.column(&column).is_none() {
+            return forget(connection, change.id);
+        }
         return Err(Error::invalid(format!("Column {column} of table {} isn't synced", plan.name()))
             .hint("List it in `columns`, and retry; or discard the change")
             .detail("table", plan.name())

@@ -78,6 +78,17 @@ pub fn suspend(connection: &Connection) -> Result<()> {
     rebase::begin(connection, &tables::synced(connection)?)
 }
 
+/// Adapts pending changes between two changes of the schema, while the triggers are dropped: by itself, each shows which
+/// column was renamed. Also an entry of the part `sync`.
+#[inline(never)]
+pub fn follow(connection: &Connection) -> Result<()> {
+    if !tables::exists(connection)? || !rebase::any_follows(connection)? {
+        return Ok(());
+    }
+    resume(connection)?;
+    suspend(connection)
+}
+
 /// Runs `work` without capturing its changes. Requires a transaction, since a rollback must also end the silence.
 pub fn without_capture<T>(connection: &Connection, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
     connection.create_suspend_table()?;

@@ -2,13 +2,12 @@
 //! matches the present schema, and needs no version of its own.
 //!
 //! An update changed the columns that differ from its base. A new column gets a base, too: what the migration put into
-//! it, so that a default doesn't count as a change. A renamed column keeps its base. The new value of a dropped column
-//! can't be sent any more: that change is rejected, and keeps the row as it was. (A new row is sent without the
-//! column.) The new value of a column that the option `columns` doesn't list any more becomes a change of its own, which
-//! only the user lets be sent: the rest of the change doesn't wait for it. The same is true of changes that were refused
-//! or restored: a retry sends the rest.
+//! it, so that a default doesn't count as a change. A renamed column keeps its base. The new value of a column that was
+//! dropped, or that the option `columns` doesn't list any more, becomes a change of its own, which is never sent without
+//! the user and keeps the row as it was: the rest of the change doesn't wait for it. (A new row is sent without the
+//! column.) Of changes that were refused or restored, a retry sends the rest.
 
-use super::{change::ChangeReason, entries::keep_rows, waiting::reject};
+use super::entries::keep_rows;
 use crate::{
     error::Result,
     sqlite::Connection,
@@ -25,14 +24,18 @@ use crate::{
 
 type Named = Vec<(String, Value)>;
 
-/// The changes that follow the columns of their rows. A refused one does, too, since a retry sends it; but not one whose
-/// column is lost, which keeps the row as it was.
-const FOLLOWS: &str = "(state = 'pending' OR state = 'rejected' AND reason IS NOT 'schema')";
+/// The changes that follow the columns of their rows. A refused one does, too, since a retry sends it.
+const FOLLOWS: &str = "state IN ('pending', 'rejected')";
+
+/// Returns whether a change waits that follows the columns of its row.
+pub fn any_follows(connection: &Connection) -> Result<bool> {
+    let sql = format!("SELECT 1 FROM tidelock_outbox WHERE {FOLLOWS} AND op = 'update' LIMIT 1");
+    connection.value(&sql, &[]).map(|found| found.is_some())
+}
 
 /// Keeps the present rows with the updates that wait, before the schema changes.
 pub fn begin(connection: &Connection, synced: &[Registered]) -> Result<()> {
-    let waits = format!("SELECT 1 FROM tidelock_outbox WHERE {FOLLOWS} AND op = 'update' LIMIT 1");
-    if connection.value(&waits, &[])?.is_none() {
+    if !any_follows(connection)? {
         return Ok(());
     }
     // Rows that are kept already wait for the columns that the options list.
@@ -92,7 +95,7 @@ pub fn split_unlisted(
             base.into_iter().partition(|(name, _)| synced.contains(name) || !present.contains(name));
         let id = row[0].as_integer().unwrap_or_default();
         for (column, was) in dropped.into_iter().filter(is_changed) {
-            quarantine_column(connection, id, &column, was, &local)?;
+            quarantine_column(connection, id, (&column, UNLISTED), was, &local)?;
         }
         let members = rest.iter().enumerate().map(|(at, (name, _))| (name.as_str(), format!("?{}", at + 2)));
         let save = format!("UPDATE tidelock_outbox SET base = {} WHERE id = ?1", row_sql(members));
@@ -156,14 +159,10 @@ pub fn finish(
         let id = row[0].as_integer().unwrap_or_default();
         // A refused change is decided about by the user already: a retry sends the rest.
         let pending = row[4] == Value::Integer(1);
-        if let Some(column) = moved.lost.iter().find(|column| pending && !present.contains(column)) {
-            let why = format!("The new value of {column} was never sent, and the column no longer exists");
-            reject(connection, id, ChangeReason::Schema, &why)?;
-            continue;
-        }
         for column in moved.lost.iter().filter(|_| pending) {
             let was = base.iter().find(|(name, _)| name == column).map(|(_, was)| was.clone());
-            quarantine_column(connection, id, column, was.unwrap_or_default(), &row[3])?;
+            let why = if present.contains(column) { UNLISTED } else { DROPPED };
+            quarantine_column(connection, id, (column, why), was.unwrap_or_default(), &row[3])?;
         }
         if pending && moved.base == now && !moved.lost.is_empty() {
             forget_unsent(connection, id)?;
@@ -176,16 +175,26 @@ pub fn finish(
     connection.run(&done, &[name]).map(drop)
 }
 
+/// Why a change of a single column isn't sent.
+const DROPPED: &str = "the column no longer exists";
+const UNLISTED: &str = "`columns` no longer lists it";
+
 /// Copies a change, as that of a single column: its state is that of a change of a restored image, which holds nothing
 /// back and is sent only when the user retries it. `was` is the column's value before the change, `local` the row after
 /// it.
-fn quarantine_column(connection: &Connection, id: i64, column: &str, was: Value, local: &Value) -> Result<()> {
+fn quarantine_column(
+    connection: &Connection,
+    id: i64,
+    (column, why): (&str, &str),
+    was: Value,
+    local: &Value,
+) -> Result<()> {
     let base = row_sql([(column, "?2")]);
     let sql = format!(
         "INSERT INTO tidelock_outbox(tbl, key, op, base, time, state, reason, error, local) \
          SELECT tbl, key, op, {base}, time, 'restored', 'schema', ?3, ?4 FROM tidelock_outbox WHERE id = ?1"
     );
-    let why = format!("The new value of {column} was never sent, and `columns` no longer lists it");
+    let why = format!("The new value of {column} was never sent, and {why}");
     connection.run(&sql, &[Value::Integer(id), was, Value::from(why), local.clone()]).map(drop)
 }
 

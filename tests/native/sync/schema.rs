@@ -31,7 +31,12 @@ fn world(columns: &[&str]) -> World {
 fn migrate(world: &World, script: &str) {
     let change = |connection: &Connection| -> Result<()> {
         capture::suspend(connection)?;
-        connection.exec(script)?;
+        for (at, statement) in script.split(';').enumerate() {
+            if at > 0 {
+                capture::follow(connection)?;
+            }
+            connection.exec(statement)?;
+        }
         capture::resume(connection)
     };
     world.host.connection.atomically(change).unwrap();
@@ -147,19 +152,48 @@ fn a_change_of_a_dropped_column_waits_for_a_person() {
     assert_eq!(
         world.outbox(),
         [
+            "update items Integer(1) name",
             "update items Integer(2) name",
             "insert items Integer(3) id,name,updated_at",
-            "update items Integer(1) name,price (schema)"
+            "update items Integer(1) price (schema)"
         ]
     );
     world.push().unwrap();
-    assert_eq!(remote(&world, &["id", "name", "price"]), ["1|remote|1", "2|mine|1", "3|new|null"]);
+    let sent = ["1|mine|1", "2|mine|1", "3|new|null"];
+    assert_eq!(remote(&world, &["id", "name", "price"]), sent, "the rest of the change doesn't wait");
     let id = world.rows("SELECT id FROM tidelock_outbox")[0].parse().unwrap();
     world.retry(id);
-    assert_eq!(world.outbox(), ["update items Integer(1) name"], "what is left of it");
+    assert_eq!(world.outbox(), Vec::<String>::new(), "nothing is left of it");
     world.push().unwrap();
-    assert_eq!(remote(&world, &["id", "name", "price"])[0], "1|mine|1");
-    assert_eq!(world.outbox(), Vec::<String>::new());
+    assert_eq!(remote(&world, &["id", "name", "price"]), sent);
+}
+
+#[test]
+fn a_change_follows_a_renamed_column_beside_a_dropped_one() {
+    let [renames, drops] = ["ALTER TABLE items RENAME COLUMN price TO cost", "ALTER TABLE items DROP COLUMN name"];
+    for scripts in [
+        vec![format!("{renames}; {drops}")],
+        vec![format!("{drops}; {renames}")],
+        vec![renames.to_owned(), drops.to_owned()],
+        vec![drops.to_owned(), renames.to_owned()],
+    ] {
+        let mut world = world(&["id", "name", "price", "updated_at"]);
+        world.exec("UPDATE items SET price = '5', name = 'mine' WHERE id = 1");
+        for script in &scripts {
+            migrate(&world, script);
+        }
+        let left = "update items Integer(1) name (schema)";
+        assert_eq!(world.outbox(), ["update items Integer(1) cost", left], "{scripts:?}");
+        world.server.alter("items", |rules, rows| {
+            rules.columns = ["id", "name", "cost", "updated_at"].map(str::to_owned).to_vec();
+            rows.iter_mut().for_each(|row| _ = row.insert("cost".to_owned(), row["price"].clone()));
+        });
+        world.push().unwrap();
+        world.pull("{}").unwrap();
+        assert_eq!(remote(&world, &["id", "name", "cost"])[0], "1|remote|5", "{scripts:?}");
+        assert_eq!(world.rows("SELECT cost FROM items WHERE id = 1"), ["5"], "{scripts:?}");
+        assert_eq!(world.outbox(), [left], "{scripts:?}");
+    }
 }
 
 #[test]
