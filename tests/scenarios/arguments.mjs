@@ -23,6 +23,8 @@ export default {
       () => db.batch(5),
       () => db.batch([5]),
       () => db.exec(5),
+      () => db.exec('CREATE TABLE made (a); INSERT INTO made VALUES (?)'),
+      () => db.exec('SELECT ?', [1]),
       () => db.query(5),
       () => db.query(sql`SELECT 1`, [1]),
       () => db.query('SELECT 1', [], { tiemoutMs: 5 }),

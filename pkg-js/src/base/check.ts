@@ -180,6 +180,8 @@ export function checkCall(
       hint: 'Pass the parameters as one array: [a, b]',
     })
   }
+  if (call === 'exec' && Array.isArray(options))
+    throw invalid('exec takes no values', { hint: 'Use run or batch for statements with values' })
   const checked = checkOptionsOf(call, options, [...keys, ...callKeys])
   if (checked.signal !== undefined) reading('signal', () => checkSignal('signal', checked.signal))
   if (checked.timeoutMs !== undefined) checkInteger('timeoutMs', checked.timeoutMs, 1)

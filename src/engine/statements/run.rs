@@ -348,6 +348,10 @@ impl Inner {
         connection: &Connection,
         statement: &mut Statement<'_>,
     ) -> Result<()> {
+        if statement.parameter_count() > 0 {
+            return Err(Error::invalid("A script takes no values, and a statement of it has parameters")
+                .hint("Use run or batch for statements with values"));
+        }
         let effects = statement.effects();
         if effects.schema && self.has_triggers() {
             if !self.triggers_suspended.replace(true) {
