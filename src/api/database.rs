@@ -384,7 +384,7 @@ impl Database {
             let image = Image::from_bytes(&file);
             drop(file);
             let prepared = limit.run(core.prepare_import(image, options)).await?;
-            core.finish_import(prepared).await
+            core.finish_replacement(prepared).await
         };
         self.engine.call(self.caller(), import).await
     }

@@ -7,7 +7,7 @@ use super::{
     session::{Limit, ThreadState},
 };
 use crate::{
-    engine::{RestorePoint, storage::snapshots::history::SnapshotHistory},
+    engine::storage::snapshots::history::SnapshotHistory,
     error::Result,
     health::SnapshotHealth,
     snapshot::{Reason, SnapshotInfo, Verification},
@@ -83,7 +83,13 @@ impl Snapshots {
     /// Fails with `snapshot_not_found`, `snapshot_corrupt`, `snapshot_incompatible`, and `unpushed_changes` unless
     /// `force`; the contents are unchanged then.
     pub async fn restore(&self, id: &str, force: bool) -> Result<()> {
-        self.restoring(RestorePoint::Snapshot(id.to_owned()), force).await
+        let id = id.to_owned();
+        let restore = async move |session: Rc<ThreadState>, limit: Limit| {
+            let core = session.core()?;
+            let prepared = limit.run(core.prepare_restore(&id, force, None)).await?;
+            core.finish_replacement(prepared).await
+        };
+        self.engine.call(self.caller, restore).await
     }
 
     /// Restores the newest stored commit that is not later than a time, as [`restore`](Self::restore) does.
@@ -110,13 +116,10 @@ impl Snapshots {
     /// # Ok::<_, tidelock::Error>(()) }).unwrap();
     /// ```
     pub async fn restore_at(&self, point: impl Into<PointInTime>, force: bool) -> Result<()> {
-        self.restoring(RestorePoint::Time(point.into()), force).await
-    }
-
-    async fn restoring(&self, wanted: RestorePoint, force: bool) -> Result<()> {
+        let point = point.into();
         let restore = async move |session: Rc<ThreadState>, limit: Limit| {
             let core = session.core()?;
-            let prepared = limit.run(core.prepare_restore(&wanted, force, None)).await?;
+            let prepared = limit.run(core.prepare_restore_at(point, force, None)).await?;
             core.finish_replacement(prepared).await
         };
         self.engine.call(self.caller, restore).await

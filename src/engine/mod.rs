@@ -43,7 +43,7 @@ pub mod sync;
 #[cfg(test)]
 mod typescript;
 
-pub use contents::{import::ImportOptions, restore::RestorePoint};
+pub use contents::{import::ImportOptions, replacement::Replacement};
 pub use database::{Callbacks, Database};
 pub use environment::Environment;
 pub use event::{ChangeEvent, CloseReason, EngineCloseEvent, Event, FlushEvent, LiveEvent, LockChange, LockEvent};

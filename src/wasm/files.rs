@@ -178,11 +178,8 @@ impl Core {
     pub fn import_bytes(&self, bytes: Uint8Array, options: &JsValue, cancel: u32) -> Result<Promise, JsValue> {
         let options = options::import(options);
         let image = image_of(&bytes).thrown()?;
-        let (database, cancels) = (self.database.clone(), self.cancels.clone());
-        Ok(done(async move {
-            let prepared = cancels.watch(cancel, database.prepare_import(image, options)).await?;
-            database.finish_import(prepared).await
-        }))
+        let database = self.database.clone();
+        Ok(self.replacing(cancel, Box::pin(async move { database.prepare_import(image, options).await })))
     }
 
     /// Returns the stored id of the database, which a deleted one of the same name doesn't share.

@@ -2,10 +2,15 @@
 
 use std::{cell::RefCell, rc::Rc};
 
+use js_sys::Promise;
 use wasm_bindgen::prelude::*;
 
-use super::{buffers::Buffers, cancels::Cancels};
-use crate::engine::Database;
+use super::{buffers::Buffers, cancels::Cancels, promise::done};
+use crate::{
+    engine::{Database, Replacement},
+    error::Result,
+    ports::LocalFuture,
+};
 
 /// An open database.
 #[wasm_bindgen]
@@ -54,5 +59,16 @@ impl Core {
     #[wasm_bindgen(js_name = dropCancel)]
     pub fn drop_cancel(&self, id: u32) {
         self.cancels.remove(id);
+    }
+}
+
+impl Core {
+    /// Replaces the contents with those that `preparing` resolves with, which `cancel` cancels.
+    pub(super) fn replacing(&self, cancel: u32, preparing: LocalFuture<'static, Result<Replacement>>) -> Promise {
+        let (database, cancels) = (self.database.clone(), self.cancels.clone());
+        done(async move {
+            let prepared = cancels.watch(cancel, preparing).await?;
+            database.finish_replacement(prepared).await
+        })
     }
 }

@@ -8,7 +8,7 @@ use super::{
     options::Fields,
     promise::{answer, done},
 };
-use crate::{engine::RestorePoint, snapshot::Reason, store::PointInTime, time::Timestamp};
+use crate::{snapshot::Reason, store::PointInTime, time::Timestamp};
 
 /// Returns the point in time at these milliseconds since 1970: `{ lsn? }`.
 pub(super) fn point_of(at: f64, options: &Fields<'_>) -> PointInTime {
@@ -43,14 +43,23 @@ impl Core {
     /// commit.
     #[wasm_bindgen(js_name = snapshotsRestore)]
     pub fn snapshots_restore(&self, id: String, options: &JsValue) -> Promise {
-        self.restoring(RestorePoint::Snapshot(id), &Fields(options))
+        let (database, options) = (self.database.clone(), Fields(options));
+        let (force, timeout_ms) = (options.is("force"), options.any_number("timeoutMs"));
+        self.replacing(
+            options.cancel(),
+            Box::pin(async move { database.prepare_restore(&id, force, timeout_ms).await }),
+        )
     }
 
     /// Restores the state at a time in milliseconds since 1970: the same options, and `lsn`.
     #[wasm_bindgen(js_name = snapshotsRestoreAt)]
     pub fn snapshots_restore_at(&self, at: f64, options: &JsValue) -> Promise {
-        let options = Fields(options);
-        self.restoring(RestorePoint::Time(point_of(at, &options)), &options)
+        let (database, options) = (self.database.clone(), Fields(options));
+        let (point, force, timeout_ms) = (point_of(at, &options), options.is("force"), options.any_number("timeoutMs"));
+        self.replacing(
+            options.cancel(),
+            Box::pin(async move { database.prepare_restore_at(point, force, timeout_ms).await }),
+        )
     }
 
     /// Returns what can be restored, with at most that many of the newest states.
@@ -79,16 +88,5 @@ impl Core {
     pub fn snapshots_status(&self) -> Promise {
         let status = self.database.snapshots().status();
         answer(async move { Ok(status) })
-    }
-}
-
-impl Core {
-    fn restoring(&self, wanted: RestorePoint, options: &Fields<'_>) -> Promise {
-        let (force, timeout_ms, cancel) = (options.is("force"), options.any_number("timeoutMs"), options.cancel());
-        let (database, cancels) = (self.database.clone(), self.cancels.clone());
-        done(async move {
-            let prepared = cancels.watch(cancel, database.prepare_restore(&wanted, force, timeout_ms)).await?;
-            database.finish_replacement(prepared).await
-        })
     }
 }

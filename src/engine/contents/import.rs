@@ -12,6 +12,9 @@ use crate::{
     },
 };
 
+/// The hint when a migration fails: a file of another library has tables without a history.
+const WITH_BASELINE: &str = "Nothing was imported. If the file has tables of the migrations already, pass baseline: the version of the last one";
+
 /// The options of [`Database::import`].
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
@@ -26,10 +29,10 @@ pub struct ImportOptions {
 
 impl Database {
     /// Replaces the contents with those of a `.sqlite` file: [`prepare_import`](Self::prepare_import), then
-    /// [`finish_import`](Self::finish_import).
+    /// [`finish_replacement`](Self::finish_replacement).
     pub async fn import(&self, image: Image, options: ImportOptions) -> Result<()> {
         let prepared = self.prepare_import(image, options).await?;
-        self.finish_import(prepared).await
+        self.finish_replacement(prepared).await
     }
 
     /// Checks a `.sqlite` file in a scratch database, locks the connection, and takes a safety snapshot. The file's own
@@ -46,12 +49,7 @@ impl Database {
         let connection = inner.connection()?;
         inner.flusher.admit_write()?;
         inner.check_unpushed(&connection, options.force)?;
-        inner.replacement(scratch, guard).await
-    }
-
-    /// [`finish_replacement`](Self::finish_replacement) with the contents of a file.
-    pub async fn finish_import(&self, prepared: Replacement) -> Result<()> {
-        self.finish_replacement(prepared).await.map_err(with_baseline)
+        inner.replacement(scratch, guard, Some(WITH_BASELINE)).await
     }
 
     /// Writes the contents as SQL text to `sink`, piece by piece, like `.dump` of SQLite's shell. Locks the connection.
@@ -106,14 +104,6 @@ impl Inner {
         self.check_audit(scratch)?;
         if tables::captures(scratch)? { capture::resume(scratch) } else { Ok(()) }
     }
-}
-
-/// Explains the failure of a migration: a file of another library has tables without a history.
-fn with_baseline(error: Error) -> Error {
-    if !error.is(ErrorCode::MigrationFailed) {
-        return error;
-    }
-    error.hint("Nothing was imported. If the file has tables of the migrations already, pass baseline: the version of the last one")
 }
 
 /// Fails with `database_too_large` when a file has more than `limit` bytes.

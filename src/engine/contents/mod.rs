@@ -9,7 +9,7 @@
 //! | `reset` | drops all contents |
 
 pub(super) mod import;
-mod replacement;
+pub(super) mod replacement;
 mod reset;
-pub(super) mod restore;
+mod restore;
 mod snapshot_files;
