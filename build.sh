@@ -37,6 +37,11 @@ for word in "$@"; do
   case $word in -h | --help) verb=help ;; esac
 done
 case $verb in
+  build | audit | clean)
+    [ $# -eq 0 ] || { echo "build.sh: $verb takes no arguments, not '$*'" >&2; exit 2; }
+    ;;
+esac
+case $verb in
   build)
     scripts/wasm.sh
     scripts/package.sh

@@ -16,7 +16,13 @@ function namesOf(part) {
 
 // Browsers and bundlers insert their own text between the name of the file and the number of the function.
 const call = /tidelock_([a-z0-9]+)\S*?wasm-function\[(\d+)\]/
-const stack = readFileSync(process.argv[2] ?? 0, 'utf8').trimEnd()
+let stack
+try {
+  stack = readFileSync(process.argv[2] ?? 0, 'utf8').trimEnd()
+} catch (error) {
+  console.error(`build.sh: names: ${error.message}`)
+  process.exit(2)
+}
 for (const line of stack.split('\n')) {
   const [, part, index] = line.match(call) ?? []
   const name = part && namesOf(part).get(Number(index))

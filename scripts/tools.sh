@@ -1,6 +1,6 @@
 # Installs the missing tools of a verb of build.sh or a part of its tests. Sourced; `need` is quick when nothing is missing.
 
-tools_dir=${XDG_CACHE_HOME:-${HOME:?is not set}/.cache}/tidelock # outlives `./build.sh clean` and is shared by all work trees
+tools_dir=${XDG_CACHE_HOME:-${HOME:?is not set: set it, or XDG_CACHE_HOME}/.cache}/tidelock # outlives `./build.sh clean` and is shared by all work trees
 export CHROMIUM=${CHROMIUM:-/usr/bin/chromium}
 export CHROMIUM_SHELL=${CHROMIUM_SHELL:-/usr/bin/chromium-headless-shell}
 export CHROMEDRIVER=${CHROMEDRIVER:-/usr/bin/chromedriver}

@@ -46,5 +46,6 @@ export async function check({ remote, url, shots, cleanups, startedIn }) {
   }
   const count = 1 + STEPS.length * THREADS.length // with the start
   console.log(`${count} steps passed, 0 failed, in ${seconds(started).trim()} s`)
+  if (shots) console.log(`The screenshots are in ${shots}`)
   return 0
 }

@@ -1,4 +1,5 @@
 // The options of the demo. Run by itself, it only checks them: build.sh does so before it builds.
+import path from 'node:path'
 import { parseArgs } from 'node:util'
 
 /** Parses the options of the demo. Ends the program with 2 where one is wrong. */
@@ -15,7 +16,7 @@ export function demoOptions() {
     if (!/^\d+$/.test(values.port) || port > 65535)
       throw new Error(`--port wants a number up to 65535, not '${values.port}'`)
     if (values.shots !== undefined && !values.check) throw new Error('--shots needs --check')
-    return { ...values, port }
+    return { ...values, shots: values.shots && path.resolve(values.shots), port }
   } catch (error) {
     console.error(`demo: ${error.message}\ndemo: [--port N] | --check [--shots FOLDER]`)
     process.exit(2)

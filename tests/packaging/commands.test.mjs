@@ -28,6 +28,8 @@ async function inFolder(use) {
 test('wrong arguments end at once with 2, and what is wrong', () => {
   const wrong = [
     ['nosuch', /no verb 'nosuch'/],
+    ['clean foo', /clean takes no arguments, not 'foo'/],
+    ['build --fast', /build takes no arguments/],
     ['demo --chek', /'--chek'/],
     ['demo --port 99999', /99999/],
     ['demo --port', /--port/],

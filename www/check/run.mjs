@@ -53,7 +53,9 @@ export class Run {
   }
 
   async view(name) {
-    await this.page.click(`nav a[href="#${name}"]`)
+    const link = `nav a[href="#${name}"]`
+    await this.page.click(link)
+    await this.page.waitForSelector(`${link}[aria-current=page]`)
   }
 
   /** Runs a statement in the SQL view, by the keyboard. */
