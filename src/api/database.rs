@@ -377,16 +377,15 @@ impl Database {
     /// ```
     pub async fn import(&self, file: impl Into<Vec<u8>>, options: ImportOptions) -> Result<()> {
         let file = file.into();
-        let import = async move |session: Rc<ThreadState>, limit: Limit| {
+        let prepare = async move |session: Rc<ThreadState>| {
             let core = session.core()?;
             let ImportOptions { baseline, force } = options;
             let options = engine::ImportOptions { baseline, force, timeout_ms: None };
             let image = Image::from_bytes(&file);
             drop(file);
-            let prepared = limit.run(core.prepare_import(image, options)).await?;
-            core.finish_replacement(prepared).await
+            core.prepare_import(image, options).await
         };
-        self.engine.call(self.caller(), import).await
+        self.engine.replacing(self.caller(), prepare).await
     }
 
     /// Checks the database (SQLite's `integrity_check` and `foreign_key_check`), deletes expired rows (the options

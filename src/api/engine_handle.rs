@@ -17,6 +17,7 @@ use super::{
     session::{LevelId, Limit, LiveSignal, ProgramFunctions, Reply, SqlCall, ThreadState},
 };
 use crate::{
+    engine::Replacement,
     error::{Error, Result},
     sqlite::{Op, functions},
 };
@@ -91,6 +92,19 @@ impl EngineHandle {
                 .hint("Call tx, the argument of the function, for whatever belongs to the transaction"));
         }
         self.ask(caller, work).await
+    }
+
+    /// Makes a call that prepares other contents, within the time limit, and then replaces the present ones to its end.
+    pub async fn replacing<F, Fut>(self: &Arc<Self>, caller: Caller, prepare: F) -> Result<()>
+    where
+        F: FnOnce(Rc<ThreadState>) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<Replacement>> + 'static,
+    {
+        let job = async move |session: Rc<ThreadState>, limit: Limit| {
+            let prepared = limit.run(prepare(session.clone())).await?;
+            session.core()?.finish_replacement(prepared).await
+        };
+        self.call(caller, job).await
     }
 
     /// Makes a call that takes the connection itself, and then runs to its end: the time limit is that of waiting.

@@ -80,16 +80,12 @@ impl Snapshots {
     /// Replaces the contents with those of a snapshot. It is checked first, what was there becomes a safety snapshot,
     /// and pending migrations run. The database stays open; live queries run again.
     ///
-    /// Fails with `snapshot_not_found`, `snapshot_corrupt`, `snapshot_incompatible`, and `unpushed_changes` unless
-    /// `force`; the contents are unchanged then.
+    /// Fails with `snapshot_not_found`, `snapshot_corrupt`, `snapshot_incompatible`, `timeout`, and `unpushed_changes`
+    /// unless `force`; the contents are unchanged then.
     pub async fn restore(&self, id: &str, force: bool) -> Result<()> {
         let id = id.to_owned();
-        let restore = async move |session: Rc<ThreadState>, limit: Limit| {
-            let core = session.core()?;
-            let prepared = limit.run(core.prepare_restore(&id, force, None)).await?;
-            core.finish_replacement(prepared).await
-        };
-        self.engine.call(self.caller, restore).await
+        let prepare = async move |session: Rc<ThreadState>| session.core()?.prepare_restore(&id, force, None).await;
+        self.engine.replacing(self.caller, prepare).await
     }
 
     /// Restores the newest stored commit that is not later than a time, as [`restore`](Self::restore) does.
@@ -117,12 +113,9 @@ impl Snapshots {
     /// ```
     pub async fn restore_at(&self, point: impl Into<PointInTime>, force: bool) -> Result<()> {
         let point = point.into();
-        let restore = async move |session: Rc<ThreadState>, limit: Limit| {
-            let core = session.core()?;
-            let prepared = limit.run(core.prepare_restore_at(point, force, None)).await?;
-            core.finish_replacement(prepared).await
-        };
-        self.engine.call(self.caller, restore).await
+        let prepare =
+            async move |session: Rc<ThreadState>| session.core()?.prepare_restore_at(point, force, None).await;
+        self.engine.replacing(self.caller, prepare).await
     }
 
     /// Returns a snapshot as the bytes of a `.sqlite` file. Fails with `snapshot_not_found` and `snapshot_corrupt`.
