@@ -21,7 +21,7 @@ use crate::{
             keyed,
             remote::{Refusal, Remote},
             request::Requester,
-            response::{NOT_POSTGREST, is_too_long},
+            response::NOT_POSTGREST,
         },
         pull::{
             compare,
@@ -113,12 +113,7 @@ impl Sync {
                 read = read_row(&client, &plan, &change.key).await;
             }
             match read {
-                // The row's key is too long for a URL.
-                Err(Refusal::Failed(error))
-                    if is_too_long(&error) && keyed::filter_length(&change.key) > keyed::SHORT_FILTER =>
-                {
-                    None
-                }
+                Err(Refusal::Failed(error)) if keyed::are_too_long(std::iter::once(&change.key[..]), &error) => None,
                 read => Some(read.map_err(Refusal::into_error)?),
             }
         };

@@ -3,8 +3,10 @@
 use super::{
     query::{Selection, name, percent, push_list, push_pair, quoted},
     request::Requester,
+    response::is_too_long,
 };
 use crate::{
+    error::Error,
     ports::{HttpRequest, Method},
     sync::values::outgoing::filter_text,
     value::Value,
@@ -15,7 +17,7 @@ use crate::{
 pub const LONGEST_FILTER: usize = 5_500;
 
 /// Length of a key filter up to which it can't be the reason that a server refuses a URL as too long.
-pub const SHORT_FILTER: usize = 1_000;
+const SHORT_FILTER: usize = 1_000;
 
 /// Maximum number of keys in one filter.
 pub const BULK_KEYS: usize = 200;
@@ -70,6 +72,12 @@ pub fn list<'a>(values: impl Iterator<Item = &'a str>) -> String {
 pub fn same_prefix(keys: &[&[Value]]) -> bool {
     let prefix = |key: &&[Value]| key.split_last().map(|(_, prefix)| prefix.to_vec());
     keys.windows(2).all(|pair| prefix(&pair[0]) == prefix(&pair[1]))
+}
+
+/// Returns whether a request failed because these keys made its URL too long. Otherwise the remote's key or the token may
+/// have done so in each request.
+pub fn are_too_long<'a>(keys: impl Iterator<Item = &'a [Value]>, error: &Error) -> bool {
+    is_too_long(error) && keys.map(filter_length).sum::<usize>() > SHORT_FILTER
 }
 
 /// Returns approximately how many characters a key takes in a filter.

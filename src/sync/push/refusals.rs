@@ -9,9 +9,9 @@ use crate::{
     sync::{
         jobs::job::{JobKind, JobOutcome},
         postgrest::{
-            keyed::{SHORT_FILTER, filter_length},
+            keyed,
             remote::{Refusal, Tries},
-            response::{is_too_long, lost_to_another, remote_code},
+            response::{lost_to_another, remote_code},
         },
         schema::plan::Plan,
     },
@@ -227,12 +227,10 @@ impl PushBatch<'_> {
         Ok(())
     }
 
-    /// Returns whether the keys of the changes made the URL of a request too long. Otherwise the key or the token of the
-    /// project may have done so in each request.
+    /// Returns whether the keys of the changes made the URL of a request too long.
     fn is_of_the_keys(&self, task: &Task, error: &Error) -> bool {
         let names_keys = !matches!(task.act, Act::Insert | Act::Upsert | Act::Function { .. });
-        let length: usize = task.jobs.iter().map(|job| filter_length(&self.jobs[*job].key)).sum();
-        names_keys && is_too_long(error) && length > SHORT_FILTER
+        names_keys && keyed::are_too_long(task.jobs.iter().map(|job| &self.jobs[*job].key[..]), error)
     }
 
     /// Refuses the change whose key is too long for a URL.
