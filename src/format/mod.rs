@@ -14,7 +14,7 @@ use xxhash_rust::xxh3::xxh3_64;
 pub use head::{Head, Truncation};
 pub use layout::{LayoutWriter, Reader};
 pub use log::{LogHeader, LogKind, LogRecord};
-pub use manifest::{ChunkRef, Manifest, ManifestKind, RECOVERY, is_chunk_id};
+pub use manifest::{ChunkRef, Manifest, ManifestKind, RECOVERY, is_chunk_id, stored_ids};
 
 /// The version of the storage format that this crate writes, and the newest that it reads.
 pub const FORMAT: u32 = 2;

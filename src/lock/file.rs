@@ -10,9 +10,14 @@
 //! An owner whose file was replaced loses the lock. One whose folder was moved releases it when it is put back.
 //! Only the owner of a higher number removes lower ones, and the highest is never removed, so no number is used twice.
 
-use std::{cell::Cell, rc::Rc};
+use std::{
+    cell::{Cell, RefCell},
+    future::poll_fn,
+    rc::Rc,
+};
 
-use futures_util::{FutureExt, future::Shared};
+use futures_channel::oneshot;
+use futures_util::FutureExt;
 
 use crate::{
     error::{Error, ErrorCode, Result},
@@ -118,10 +123,12 @@ impl FileLocks {
         for lower in numbers.filter(|other| *other < number) {
             let _ = files.remove(&file_name(lower));
         }
-        let beating =
-            keep_beating(mine.clone(), self.platform.clock.clone(), text.len() as u64 - 1).boxed_local().shared();
-        self.platform.spawner.spawn(Box::pin(beating.clone().map(drop)));
-        Ok(Some(FileLock { own: mine, beating }))
+        let (sender, ended) = oneshot::channel();
+        let beating = keep_beating(mine.clone(), self.platform.clock.clone(), text.len() as u64 - 1);
+        self.platform.spawner.spawn(Box::pin(beating.map(|replaced| {
+            let _ = sender.send(replaced);
+        })));
+        Ok(Some(FileLock { own: mine, ended: Rc::new(RefCell::new(ended)) }))
     }
 }
 
@@ -205,13 +212,15 @@ impl OwnFile {
 
 struct FileLock {
     own: Rc<OwnFile>,
-    /// Resolves as [`keep_beating`] does.
-    beating: Shared<LocalFuture<'static, bool>>,
+    /// Receives what [`keep_beating`] returns. One task at a time waits for it.
+    ended: Rc<RefCell<oneshot::Receiver<bool>>>,
 }
 
 impl HeldLock for FileLock {
     fn ended(&self) -> LocalFuture<'static, bool> {
-        Box::pin(self.beating.clone())
+        let ended = self.ended.clone();
+        let replaced = poll_fn(move |context| ended.borrow_mut().poll_unpin(context));
+        Box::pin(replaced.map(|replaced| replaced.unwrap_or(false)))
     }
 
     fn release(self: Box<Self>) -> LocalFuture<'static, ()> {

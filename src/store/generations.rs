@@ -10,7 +10,7 @@ use super::{
 use crate::{
     collections::{Bits, Set},
     error::{Error, ErrorCode, Result},
-    format::{ChunkRef, FORMAT, Head, Manifest, ManifestKind, checksum},
+    format::{ChunkRef, FORMAT, Head, Manifest, ManifestKind, checksum, stored_ids},
     memory::room_for,
     ports::{ChunkId, StoredRecord, Write},
     sqlite::{CHUNK_SIZE, Image, PageFile, Pin},
@@ -138,9 +138,8 @@ impl Storage {
     ) -> Result<Staged> {
         let inner = &*self.0;
         let (manifests, imported) = (self.manifests(), self.imported());
-        let mut in_base: Set<&ChunkId> = base.iter().flat_map(Manifest::stored_chunks).map(|chunk| &chunk.id).collect();
-        let all = manifests.iter().chain(&imported).flat_map(Manifest::stored_chunks);
-        let older: Set<&ChunkId> = all.map(|chunk| &chunk.id).collect();
+        let mut in_base = stored_ids(&mut base.iter());
+        let older = stored_ids(&mut manifests.iter().chain(&imported));
         let mut known = Set::default();
         let db_bytes = source.bytes();
         let mut staged = Staged {

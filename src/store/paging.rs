@@ -10,7 +10,7 @@ use super::{chunk, log::chunk_length};
 use crate::{
     collections::Set,
     error::{Error, ErrorCode, Result},
-    format::{ChunkRef, Manifest},
+    format::{ChunkRef, Manifest, stored_ids},
     ports::{ChunkId, Store},
     sqlite::{FileContents, Image, PagedBytes, StoredPages, paged},
 };
@@ -121,8 +121,8 @@ fn stored_pages(paging: &PagingInner, manifest: &Manifest) -> Rc<dyn StoredPages
 #[inline(never)]
 fn chunks_in_use(paging: &PagingInner) -> Set<ChunkId> {
     let in_use: Vec<Rc<StoredManifest>> = paging.in_use.borrow().iter().filter_map(Weak::upgrade).collect();
-    let chunks = in_use.iter().flat_map(|stored| stored.manifest.stored_chunks());
-    black_box(chunks.map(|chunk| chunk.id.clone()).collect())
+    let ids = stored_ids(&mut in_use.iter().map(|stored| &stored.manifest));
+    black_box(ids.into_iter().cloned().collect())
 }
 
 /// Describes the first chunk of a manifest that isn't among the `stored` ones, and returns whether of the very first one only the

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     collections::Set,
     error::{Error, ErrorCode, Result},
-    format::Head,
+    format::{Head, stored_ids},
     memory::room_for,
     ports::{ChunkId, Durability, Guard, Key, Store, Transaction, Write},
 };
@@ -252,10 +252,10 @@ impl Storage {
     /// Returns the chunks that must have a copy.
     async fn chunks_by(&self, copied: &[ChunkId]) -> Result<NamedChunks> {
         let manifests = records::manifests(&*self.0.store()).await?.0;
-        let named = manifests.iter().flat_map(|manifest| manifest.stored_chunks()).map(|chunk| &chunk.id);
+        let mut named = stored_ids(&mut manifests.iter());
         // The open database may read chunks of a manifest that was deleted.
         let in_use = self.0.paging.chunks_in_use();
-        let named: Set<&ChunkId> = named.chain(in_use.iter()).collect();
+        named.extend(in_use.iter());
         let known: Set<&ChunkId> = copied.iter().collect();
         let (copied, uncopied) = named.into_iter().cloned().partition(|id| known.contains(id));
         Ok(NamedChunks { copied, uncopied })

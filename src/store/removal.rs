@@ -4,7 +4,7 @@ use super::{Storage, records};
 use crate::{
     collections::Set,
     error::Result,
-    format::{Manifest, ManifestKind, Truncation},
+    format::{Manifest, ManifestKind, Truncation, stored_ids},
     ports::{ChunkId, Key, Write},
 };
 
@@ -31,7 +31,7 @@ impl Storage {
                 imported.drain(..).partition(|manifest| delete.contains(&manifest.generation));
             *imported = kept;
             deleted.extend(more);
-            orphans = only_in(&deleted, manifests.iter().chain(imported.iter()));
+            orphans = only_in(&deleted, &mut manifests.iter().chain(imported.iter()));
             let in_use = inner.paging.chunks_in_use();
             orphans.retain(|id| !in_use.contains(id));
             for manifest in manifests.iter_mut() {
@@ -79,16 +79,17 @@ impl Storage {
         manifests.append(&mut self.imported());
         let store = self.0.store();
         let in_use = self.0.paging.chunks_in_use();
-        let named = manifests.iter().flat_map(Manifest::stored_chunks).map(|chunk| &chunk.id).chain(in_use.iter());
-        let mut stored_ids = Vec::new();
+        let mut named = stored_ids(&mut manifests.iter());
+        named.extend(in_use.iter());
+        let mut stored = Vec::new();
         // By a loop: adapters for the few copies cost the core a kilobyte.
-        named.for_each(|id| {
-            stored_ids.push(store.stored_id(id));
+        for id in named {
+            stored.push(store.stored_id(id));
             if let Some(copy) = store.next_stored_id(id) {
-                stored_ids.push(copy);
+                stored.push(copy);
             }
-        });
-        let named: Set<ChunkId> = stored_ids.into_iter().collect();
+        }
+        let named: Set<ChunkId> = stored.into_iter().collect();
         let mut orphans = store.chunk_ids().await?;
         orphans.retain(|id| !named.contains(id));
         let count = orphans.len();
@@ -98,10 +99,10 @@ impl Storage {
 }
 
 /// Returns the chunks that only the deleted manifests reference.
-fn only_in<'a>(deleted: &[Manifest], kept: impl Iterator<Item = &'a Manifest>) -> Vec<ChunkId> {
-    let named: Set<&ChunkId> = kept.flat_map(Manifest::stored_chunks).map(|chunk| &chunk.id).collect();
-    let unnamed = deleted.iter().flat_map(Manifest::stored_chunks).map(|chunk| &chunk.id);
-    let orphans: Set<&ChunkId> = unnamed.filter(|id| !named.contains(id)).collect();
+fn only_in(deleted: &[Manifest], kept: &mut dyn Iterator<Item = &Manifest>) -> Vec<ChunkId> {
+    let named = stored_ids(kept);
+    let mut orphans = stored_ids(&mut deleted.iter());
+    orphans.retain(|id| !named.contains(id));
     orphans.into_iter().cloned().collect()
 }
 

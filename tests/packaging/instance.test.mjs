@@ -106,12 +106,12 @@ test('a trap is told with the panic that it comes from', () => {
   const panics = []
   const guard = createGuard((_, panic) => panics.push(panic))
   const call = () => {
-    guard.panicked('index out of bounds', 'src/lib.rs:7')
+    guard.panicked('index out of bounds', 'src/lib.rs')
     throw new WebAssembly.RuntimeError('unreachable')
   }
   const { exports } = new WebAssembly.Instance(new WebAssembly.Module(tiny.emitBinary()), { host: { call } })
   assert.throws(() => guard.exports(exports).core_call(), WebAssembly.RuntimeError)
-  assert.deepEqual(panics, [{ message: 'index out of bounds', location: 'src/lib.rs:7' }])
+  assert.deepEqual(panics, [{ message: 'index out of bounds', location: 'src/lib.rs' }])
 })
 
 test('two instances of the built module: one is crashed, the other goes on with its database', async () => {

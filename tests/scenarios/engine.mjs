@@ -189,7 +189,7 @@ export default {
     assert.deepEqual(await again.query('SELECT s FROM t'), [{ s: 'here' }])
   },
 
-  'a panic of the engine is reported with its message, file and line': async (t) => {
+  'a panic of the engine is reported with its message and file': async (t) => {
     const repair = await t.rigEngine(trapping, true)
     // The engine asserts the length of the bytes that it copies.
     const { code, details, cause, hint } = await t.failure(t.open({ columnKey: new Uint8Array(32) }))
@@ -197,7 +197,7 @@ export default {
     assert.equal(code, 'internal')
     assert.match(cause, /^RuntimeError/)
     assert.match(details.panic.message, /^assertion/)
-    assert.match(details.panic.location, /^[\w.-]+\/src\/[\w/]+\.rs:[1-9]\d*$/)
+    assert.match(details.panic.location, /^[\w.-]+\/src\/[\w/]+\.rs$/)
     assert.match(hint, /report/)
   },
 }
