@@ -20,8 +20,8 @@ export const mutants = [
   {
     name: 'imported-chunks-are-orphans',
     file: 'src/store/removal.rs',
-    text: 'only_in(&deleted, manifests.iter().chain(imported.iter()))',
-    instead: 'only_in(&deleted, manifests.iter())',
+    text: 'only_in(&deleted, &mut manifests.iter().chain(imported.iter()))',
+    instead: 'only_in(&deleted, &mut manifests.iter())',
     breaks: 'deleting a snapshot deletes chunks that an imported one shares with it',
   },
   {
@@ -174,8 +174,8 @@ export const mutants = [
   {
     name: 'change-keys-without-chunks-in-use',
     file: 'src/store/rekey.rs',
-    text: 'named.chain(in_use.iter()).collect()',
-    instead: 'named.collect()',
+    text: 'named.extend(in_use.iter())',
+    instead: '()',
     breaks: 'after a change of the key, chunks that only the open database reads are missing',
   },
   {
