@@ -308,6 +308,7 @@ function utf8Bound(text: string): number {
 }
 
 function namedParams(params: unknown, row: number | undefined): Readonly<Record<string, SqlValue>> {
+  if (Array.isArray(params)) throw badRow(params, row, 'a plain object, like the first row')
   if (!isPlain(params)) throw badRow(params, row, 'an array for ? or a plain object for :name')
   return params as Readonly<Record<string, SqlValue>>
 }
