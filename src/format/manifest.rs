@@ -92,15 +92,15 @@ pub struct Manifest {
 pub fn stored_ids<'a>(manifests: &mut dyn Iterator<Item = &'a Manifest>) -> Set<&'a ChunkId> {
     let mut ids = Vec::new();
     for manifest in manifests {
-        ids.extend(manifest.stored_chunks().map(|chunk| &chunk.id));
+        ids.extend(manifest.stored_chunks().into_iter().map(|chunk| &chunk.id));
     }
     ids.into_iter().collect()
 }
 
 impl Manifest {
     /// Returns all chunks that must be stored: the chunks, and the copy of the first one.
-    pub fn stored_chunks(&self) -> impl Iterator<Item = &ChunkRef> {
-        self.chunks.iter().chain(&self.first_copy)
+    pub fn stored_chunks(&self) -> Vec<&ChunkRef> {
+        self.chunks.iter().chain(&self.first_copy).collect()
     }
 
     /// Encodes the manifest for storage.

@@ -279,7 +279,7 @@ impl Storage {
         // A generation is never used twice, even when its transaction failed.
         inner.generation.set(manifest.generation);
         let store = inner.store();
-        let required = manifest.stored_chunks().map(|chunk| store.stored_id(&chunk.id)).collect();
+        let required = manifest.stored_chunks().into_iter().map(|chunk| store.stored_id(&chunk.id)).collect();
         inner.manifests_in_doubt.set(true);
         let number = |head: &mut Head| head.generation = head.generation.max(manifest.generation);
         writes.push(records::put_manifest(&manifest));

@@ -62,7 +62,7 @@ impl Storage {
         let mut intact = true;
         let count = manifest.chunks.len();
         // The copy is behind them.
-        let all: Vec<&ChunkRef> = manifest.stored_chunks().collect();
+        let all = manifest.stored_chunks();
         let places: Vec<usize> = (0..all.len()).filter(|place| wanted(place % count)).collect();
         for slice in places.chunks(CHUNK_SLICE) {
             let ids: Vec<_> = slice.iter().map(|place| all[*place].id.clone()).collect();

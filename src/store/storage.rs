@@ -328,16 +328,23 @@ impl Storage {
         let since = end - base_logged;
         let surplus = end - self.truncated().logged > log_limit;
         // A checkpoint lets changes leave the memory.
-        let fills_memory = self
-            .0
-            .paging
-            .cache_bytes()
-            .zip(file.changed_bytes())
-            .is_some_and(|(cache_bytes, changed)| changed > MIN_COMPACTION_BYTES.max(cache_bytes / CHANGED_SHARE));
-        fills_memory
+        self.changes_exceed(file, 1)
             || db_bytes > 0 && self.0.end.get().lsn - base_lsn > MOST_RECORDS
             || since > MIN_COMPACTION_BYTES.max(db_bytes / 2)
             || surplus && since > MIN_SURPLUS_BYTES.max(log_limit / 4)
+    }
+
+    /// Returns whether so many changes are in memory that further writes must wait for the checkpoint that lets them leave it.
+    pub fn is_crowded(&self, file: &PageFile) -> bool {
+        self.changes_exceed(file, 2)
+    }
+
+    /// Returns whether changes take more than their share of the memory, so many times over: only where pages are read one by one.
+    fn changes_exceed(&self, file: &PageFile, times: u64) -> bool {
+        let limits = self.0.paging.cache_bytes().zip(file.changed_bytes());
+        limits.is_some_and(|(cache_bytes, changed)| {
+            changed > times * MIN_COMPACTION_BYTES.max(cache_bytes / CHANGED_SHARE)
+        })
     }
 
     /// Returns whether everything stands in the log alone: one damaged record could cost all of it.

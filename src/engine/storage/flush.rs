@@ -28,6 +28,9 @@ const LATE_MS: f64 = 40.0;
 /// Frees space when the storage is full. Resolves with whether it freed any.
 pub type FreeSpace = Rc<dyn Fn() -> LocalFuture<'static, bool>>;
 
+/// Returns what a write must wait for until changes have left the memory, if there are too many: its sender is dropped then.
+pub type Room = Rc<dyn Fn() -> Option<oneshot::Receiver<()>>>;
+
 /// Called with the error of the first failed flush, and with `None` at the next successful one.
 pub type FailureHook = Rc<dyn Fn(Option<&Error>)>;
 
@@ -80,6 +83,7 @@ struct FlusherInner {
     on_failure: RefCell<Option<FailureHook>>,
     on_lost: RefCell<Option<LossHook>>,
     free_space: RefCell<Option<FreeSpace>>,
+    room: RefCell<Option<Room>>,
 }
 
 /// A batch whose storage transaction is running.
@@ -134,6 +138,7 @@ impl Flusher {
             on_failure: RefCell::default(),
             on_lost: RefCell::default(),
             free_space: RefCell::default(),
+            room: RefCell::default(),
         }))
     }
 
@@ -156,6 +161,11 @@ impl Flusher {
     /// error.
     pub fn on_full(&self, free_space: FreeSpace) {
         *self.0.free_space.borrow_mut() = Some(free_space);
+    }
+
+    /// Calls `room` after each write: otherwise a loop of writes would be quicker than the checkpoints, and fill the memory.
+    pub fn on_crowded(&self, room: Room) {
+        *self.0.room.borrow_mut() = Some(room);
     }
 
     /// Returns the page file that is flushed.
@@ -195,7 +205,7 @@ impl Flusher {
     ///
     /// Fails with `details.applied: true` when the flush failed: the commit stays in memory, and the flush is repeated.
     pub fn stored(&self) -> Option<LocalFuture<'static, Result<()>>> {
-        match self.0.policy {
+        let stored = match self.0.policy {
             FlushPolicy::Immediate(_) => self.in_log(),
             FlushPolicy::Delayed if self.0.is_late() => self.in_log().map(|stored| {
                 // Waits so that a loop of writes leaves the storage time to catch up. Errors are ignored: the write
@@ -203,7 +213,16 @@ impl Flusher {
                 Box::pin(async move { stored.await.or(Ok(())) }) as LocalFuture<'static, Result<()>>
             }),
             _ => None,
-        }
+        };
+        let room = self.0.room.borrow().clone();
+        let Some(room) = room.and_then(|room| room()) else { return stored };
+        Some(Box::pin(async move {
+            let _ = room.await;
+            match stored {
+                Some(stored) => stored.await,
+                None => Ok(()),
+            }
+        }))
     }
 
     /// Stores all commits so far, without the retry delay after a failure. Fails as [`stored`](Self::stored) does.

@@ -70,6 +70,8 @@ struct SnapshotsInner {
     /// The number of commits in the newest snapshot; `None`: unknown, so the next scheduled snapshot is taken.
     commits: Cell<Option<u64>>,
     compacting: Cell<bool>,
+    /// While a checkpoint is being taken: the writes that wait for its end.
+    crowd: RefCell<Option<Vec<oneshot::Sender<()>>>>,
     /// On the monotonic clock, in milliseconds.
     no_compaction_before: Cell<f64>,
     /// How many times space was freed on a full disk.
@@ -122,6 +124,7 @@ impl Snapshots {
             status: RefCell::new(status),
             commits: Cell::new(unchanged.then(|| flusher.file().commits())),
             compacting: Cell::new(false),
+            crowd: RefCell::default(),
             no_compaction_before: Cell::new(f64::NEG_INFINITY),
             times_freed: Cell::default(),
             due_ms: Cell::new(platform.clock.monotonic_ms() + due.since(now) as f64),

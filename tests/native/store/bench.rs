@@ -127,10 +127,12 @@ impl Machine {
     pub fn damage_generation(&self, generation: u64) {
         self.damage(|contents| {
             let others = stored::manifests(contents).into_iter().filter(|manifest| manifest.generation != generation);
-            let shared: Vec<_> =
-                others.flat_map(|m| m.stored_chunks().map(|chunk| chunk.id.clone()).collect::<Vec<_>>()).collect();
+            let shared: Vec<_> = others
+                .flat_map(|m| m.stored_chunks().into_iter().map(|chunk| chunk.id.clone()).collect::<Vec<_>>())
+                .collect();
             let manifest = stored::manifest(contents, generation);
-            let own: Vec<_> = manifest.stored_chunks().filter(|chunk| !shared.contains(&chunk.id)).collect();
+            let own: Vec<_> =
+                manifest.stored_chunks().into_iter().filter(|chunk| !shared.contains(&chunk.id)).collect();
             assert!(!own.is_empty(), "generation {generation} has a chunk of its own");
             for chunk in own {
                 *contents.chunks.get_mut(&chunk.id).expect("stored").last_mut().expect("not empty") ^= 1;

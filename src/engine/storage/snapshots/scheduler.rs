@@ -31,6 +31,8 @@ impl Snapshots {
                 SnapshotsInner::compact_if_wanted(&inner);
             }
         }));
+        let crowded = inner.clone();
+        self.0.flusher.on_crowded(Rc::new(move || crowded.upgrade()?.room()));
         self.0.flusher.on_full(Rc::new(move || {
             let inner = full.upgrade();
             Box::pin(async move {
@@ -145,7 +147,17 @@ impl SnapshotsInner {
         }
     }
 
+    /// Resolves when the running checkpoint has ended; `None` when none is running, or the changes in memory are few.
+    fn room(&self) -> Option<oneshot::Receiver<()>> {
+        let mut crowd = self.crowd.borrow_mut();
+        let waiting = crowd.as_mut().filter(|_| self.storage.is_crowded(self.flusher.file()))?;
+        let (sender, ended) = oneshot::channel();
+        waiting.push(sender);
+        Some(ended)
+    }
+
     async fn take_checkpoint(&self, guard: &MutexGuard) {
+        self.crowd.replace(Some(Vec::new()));
         let compacted = match self.take(guard, Tag::checkpoint(), VerifyMode::Quick).await {
             Ok(_) => self.prune(guard).await,
             Err(error) => Err(error),
@@ -153,6 +165,7 @@ impl SnapshotsInner {
         if compacted.is_err() {
             self.no_compaction_before.set(self.monotonic_ms() + COMPACTION_BACKOFF_MS);
         }
+        self.crowd.take();
     }
 
     /// Takes scheduled snapshots until it is stopped.
