@@ -60,17 +60,19 @@ export default {
     assert.deepEqual(await digest(await open({ name: db.name, cacheBytes: mib })), after)
   }),
 
-  'a loop of writes is not quicker than the checkpoints that let its changes leave the memory': paged(async ({ open }) => {
-    const db = await large(open)
-    const body = new Uint8Array(1000).fill(7)
-    for (let from = 2000; from < 62_000; from += 3000) {
-      const rows = Array.from({ length: 3000 }, (_, at) => [from + at, body])
-      await db.runMany('INSERT INTO pages (id, bytes) VALUES (?, ?)', rows)
-    }
-    const cache = await cacheOf(db)
-    // A checkpoint is due after 4 MiB of changes; writes wait for it after twice as many.
-    if (cache) assert.ok(cache.bytes < 13 * mib, JSON.stringify(cache))
-  }),
+  'a loop of writes is not quicker than the checkpoints that let its changes leave the memory': paged(
+    async ({ open }) => {
+      const db = await large(open)
+      const body = new Uint8Array(1000).fill(7)
+      for (let from = 2000; from < 62_000; from += 3000) {
+        const rows = Array.from({ length: 3000 }, (_, at) => [from + at, body])
+        await db.runMany('INSERT INTO pages (id, bytes) VALUES (?, ?)', rows)
+      }
+      const cache = await cacheOf(db)
+      // A checkpoint is due after 4 MiB of changes; writes wait for it after twice as many.
+      if (cache) assert.ok(cache.bytes < 13 * mib, JSON.stringify(cache))
+    },
+  ),
 
   'a model of random writes, failures, snapshots and openings holds': paged(async ({ open }) => {
     let db = await large(open)
