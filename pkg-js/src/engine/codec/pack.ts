@@ -11,7 +11,7 @@ const headerBytes = 16
 // areas. Text is counted in UTF-16 units.
 const maxCells = 1 << 14
 const maxUnits = 1 << 18
-const maxBlobBytes = 1 << 24
+const maxBlobBytes = 1 << 20
 
 const minInteger = -(2n ** 63n)
 const maxInteger = 2n ** 63n - 1n
