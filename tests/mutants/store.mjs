@@ -186,7 +186,6 @@ export const mutants = [
     breaks: 'a rotation can not end after a sweep has deleted a copy',
   },
   {
-    // Survives: a copy that rotted can't be decrypted, so it counts as missing either way.
     name: 'trust-stored-copies',
     file: 'src/store/rekey.rs',
     text: 'found.as_ref() != Some(*bytes)',

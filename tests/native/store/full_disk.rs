@@ -168,6 +168,30 @@ fn what_is_deleted_on_a_disk_that_others_fill_makes_room() {
 }
 
 #[test]
+fn a_snapshot_that_does_not_fit_leaves_nothing_on_the_disk() {
+    let (disk, mut sim) = (SimDisk::default(), Sim::new(1));
+    let (on, platform) = (disk.clone(), sim.platform());
+    sim.run(async move {
+        let page = Page::open(Rc::new(FolderStore::new(Rc::new(on))), &platform).await.unwrap();
+        page.commit("CREATE TABLE t(id INTEGER PRIMARY KEY, b BLOB)").await.unwrap();
+        let fill = "WITH n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 300) \
+            INSERT OR REPLACE INTO t SELECT i, randomblob(3000) FROM n";
+        page.commit(fill).await.unwrap();
+        page.snapshots.create(Some("a label keeps it".into()), Reason::Manual).await.unwrap();
+        page.commit(fill).await.unwrap();
+        page.flusher.flush().await.unwrap();
+        let before = disk.used() as u64;
+        disk.set_capacity(before + 500_000);
+        let error = page.snapshots.create(Some("too large".into()), Reason::Manual).await.unwrap_err();
+        assert_eq!(error.code, ErrorCode::StorageQuotaExceeded);
+        let after = disk.used() as u64;
+        assert!(after < before + 100_000, "{after} bytes are in use, {before} before");
+        page.commit("UPDATE t SET b = randomblob(3000) WHERE id < 100").await.unwrap();
+        page.assert_whole();
+    });
+}
+
+#[test]
 fn a_database_that_fills_its_disk_is_refused_and_stays_usable() {
     let (disk, mut sim) = (SimDisk::default(), Sim::new(1));
     let (on, platform) = (disk.clone(), sim.platform());
