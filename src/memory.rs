@@ -16,6 +16,23 @@ pub fn room_for(bytes: u64) -> Result<()> {
     if had { Ok(()) } else { Err(no_memory("for this much data").detail("bytes", bytes)) }
 }
 
+/// Fails as [`room_for`] does, for bytes in pieces of up to so many each. Pieces fit between other allocations; room for all of
+/// them in one place would often be a new part of the wasm's memory, which never shrinks.
+pub fn room_for_pieces(bytes: u64, piece_bytes: u64) -> Result<()> {
+    let mut pieces = Vec::new();
+    let mut left = bytes;
+    while left > 0 {
+        let length = left.min(piece_bytes);
+        let mut piece = Vec::<u8>::new();
+        if piece.try_reserve_exact(length as usize).is_err() {
+            return Err(no_memory("for this much data").detail("bytes", bytes));
+        }
+        pieces.push(black_box(piece));
+        left -= length;
+    }
+    Ok(())
+}
+
 /// Returns a buffer of this length, whose bytes don't matter: the given one, if its memory suffices.
 pub fn resized(mut buffer: Vec<u8>, length: usize) -> Vec<u8> {
     if buffer.capacity() < length {

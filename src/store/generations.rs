@@ -11,7 +11,7 @@ use crate::{
     collections::{Bits, Set},
     error::{Error, ErrorCode, Result},
     format::{ChunkRef, FORMAT, Head, Manifest, ManifestKind, checksum, stored_ids},
-    memory::room_for,
+    memory::{room_for, room_for_pieces},
     ports::{ChunkId, StoredRecord, Write},
     sqlite::{CHUNK_SIZE, Image, PageFile, Pin},
 };
@@ -174,7 +174,8 @@ impl Storage {
             }
             // For the rest of this slice, and for the slice as the store writes it; with less memory, slices are shorter. Again
             // for each chunk: while the store works, statements take memory.
-            if room_for((2 * SLICE_BYTES).saturating_sub(writes.len() * CHUNK_SIZE) as u64).is_err() {
+            let needed = (2 * SLICE_BYTES).saturating_sub(writes.len() * CHUNK_SIZE) as u64;
+            if room_for_pieces(needed, 2 * CHUNK_SIZE as u64).is_err() {
                 self.put_chunks(std::mem::take(&mut writes), std::mem::take(&mut written), read_back).await?;
                 room_for(4 * CHUNK_SIZE as u64)?;
             }

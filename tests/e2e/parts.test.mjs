@@ -358,3 +358,97 @@ test('health is told, too, when the part that would tell it is not served', asyn
   assert.deepEqual([health.status, health.lock.state], ['ok', 'held'])
   assert.equal(closed.status, 'failed')
 })
+
+/** Holds the requests that match; returns a function that lets them go on, and those that follow. */
+async function stall(page, pattern) {
+  const held = []
+  await page.route(pattern, (route) => held.push(route))
+  return async () => {
+    await page.unroute(pattern)
+    await Promise.all(held.map((route) => route.continue().catch(() => {})))
+  }
+}
+
+test('a statement that waits for a part ends with its timeoutMs, and the database goes on', async () => {
+  const { page } = await watchedPage()
+  const goOn = await stall(page, /tidelock_fts5\.wasm$/)
+  const [failed, rows] = await page.evaluate(async (name) => {
+    window.db = await open({ name, storage: 'memory' })
+    const sql = 'CREATE VIRTUAL TABLE notes USING fts5(body)'
+    const failed = [await failure(db.run(sql, [], { timeoutMs: 100 })), await failure(db.exec(sql, { timeoutMs: 100 }))]
+    return [failed, await db.query('SELECT 1 AS one', [], { timeoutMs: 20_000 })]
+  }, freshName())
+  assert.deepEqual(
+    failed.map(({ code }) => code),
+    ['timeout', 'timeout'],
+  )
+  assert.deepEqual(rows, [{ one: 1 }])
+  await goOn()
+  const found = await page.evaluate(async () => {
+    await db.exec("CREATE VIRTUAL TABLE notes USING fts5(body); INSERT INTO notes VALUES ('tide')")
+    const found = await db.get("SELECT body FROM notes WHERE notes MATCH 'tide'")
+    await db.close()
+    return found
+  })
+  assert.deepEqual(found, { body: 'tide' })
+})
+
+test('an opening that is cancelled while a part is on its way leaves the database to others', async () => {
+  const { page } = await watchedPage()
+  await stall(page, /tidelock_migrations\.wasm$/)
+  const [failed, rows] = await page.evaluate(async (name) => {
+    const migrations = [{ version: '1', name: 'a', up: 'CREATE TABLE a(x)' }]
+    const failed = await failure(open({ name, migrations, signal: AbortSignal.timeout(200) }))
+    const db = await open({ name, signal: AbortSignal.timeout(20_000) })
+    const rows = await db.query("SELECT name FROM sqlite_schema WHERE name = 'a'")
+    await db.close()
+    return [failed, rows]
+  }, freshName())
+  assert.match(failed.notOurs, /timed out/)
+  assert.deepEqual(rows, [])
+})
+
+test('a bad answer, which the browser may have kept, is requested again past its cache', async () => {
+  const page = await context.browser.page()
+  await context.load(page)
+  let answers = 0
+  await page.route(/tidelock_migrations\.wasm$/, async (route) => {
+    answers++
+    if (answers === 1) await route.fulfill({ contentType: 'application/wasm', body: 'not wasm' })
+    else await route.continue()
+  })
+  const [tables, caches] = await page.evaluate(async (name) => {
+    const [fetchAny, caches] = [fetch, []]
+    window.fetch = (url, options) => {
+      if (/migrations/.test(url)) caches.push(options.cache)
+      return fetchAny(url, options)
+    }
+    const db = await open({ name, migrations: [{ version: '1', name: 'a', up: 'CREATE TABLE a(x)' }] })
+    const tables = await db.query("SELECT name FROM sqlite_schema WHERE name = 'a'")
+    await db.close()
+    return [tables, caches]
+  }, freshName())
+  assert.deepEqual(tables, [{ name: 'a' }])
+  assert.deepEqual(caches, ['default', 'reload'])
+})
+
+test('a request that gets no answer fails in the end, by the name of its file, and the next one is new', async () => {
+  const page = await context.browser.page()
+  await page.addInitScript(() => {
+    const endAfter = AbortSignal.timeout
+    AbortSignal.timeout = (ms) => endAfter.call(AbortSignal, ms === 120_000 ? 300 : ms)
+  })
+  await context.load(page)
+  const goOn = await stall(page, /tidelock_bg\.wasm$/)
+  const failed = await page.evaluate((name) => failure(open({ name, storage: 'memory' })), freshName())
+  assert.equal(failed.code, 'wasm_load_failed')
+  assert.match(failed.message, /tidelock_bg\.wasm: .*timed out/)
+  await goOn()
+  const rows = await page.evaluate(async (name) => {
+    const db = await open({ name, storage: 'memory' })
+    const rows = await db.query('SELECT 1 AS one')
+    await db.close()
+    return rows
+  }, freshName())
+  assert.deepEqual(rows, [{ one: 1 }])
+})

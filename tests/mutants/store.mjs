@@ -274,8 +274,8 @@ export const mutants = [
   {
     name: 'one-start-frame',
     file: 'src/store/folder/journal/segments.rs',
-    text: 'begun.put(&mut piece, FrameKind::Start, replaced.is_none(), at, &body)',
-    instead: 'if at > 0 { begun } else { begun.put(&mut piece, FrameKind::Start, replaced.is_none(), at, &body) }',
+    text: '0..STARTS',
+    instead: '0..1',
     breaks: 'a flipped bit in the first frame of a segment costs the database',
   },
   {

@@ -49,7 +49,7 @@ export class Steps {
       try {
         result = work()
       } catch (error) {
-        result = this.#connection.retry(error, work)
+        result = this.#connection.retry(error, work, options)
       }
       return result instanceof Promise ? await result : result
     } catch (error) {

@@ -1,4 +1,8 @@
 import { TidelockError } from './errors.js'
+import { until } from './waiting.js'
+
+/** How long a module may take to load: a request that never ends can't be cancelled, but what waits for it can. */
+const longestMs = 120_000
 
 /**
  * Resolves with a module of this package that `import()` loads when it is first needed. Rejects with `wasm_load_failed`, as a missing part
@@ -6,7 +10,7 @@ import { TidelockError } from './errors.js'
  */
 export async function loaded<T>(what: string, module: Promise<T>): Promise<T> {
   try {
-    return await module
+    return await until(module, { timeoutMs: longestMs })
   } catch (cause) {
     throw new TidelockError('wasm_load_failed', `The module for ${what} can't be loaded`, {
       cause,

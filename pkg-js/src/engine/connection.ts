@@ -3,7 +3,7 @@ import { turnDue, yieldToEventLoop } from '../base/event-loop.js'
 import type { Warning, WarningCode } from '../base/events.js'
 import type { SqlFragment } from '../base/sql.js'
 import type { CallOptions } from '../base/values.js'
-import { onStop, timedOut, Waiting, withLimit } from '../base/waiting.js'
+import { onStop, timedOut, until, Waiting, withLimit } from '../base/waiting.js'
 import { Callers } from './callers.js'
 import type { ResultMode } from './codec/results.js'
 import type { Core, Op } from './core.js'
@@ -131,7 +131,7 @@ export abstract class Connection {
       try {
         working = work(permit)
       } catch (error) {
-        working = this.retry(error, () => work(permit))
+        working = this.retry(error, () => work(permit), options)
       }
       step = working instanceof Promise ? await working : working
       // Before the mutex is released: an engine in another thread may hand over the database right after that.
@@ -178,9 +178,9 @@ export abstract class Connection {
   /** Loads the part of the engine whose absence made a statement fail; rethrows any other error. */
   abstract loadMissingPart(error: unknown): Promise<void>
 
-  /** Runs the work a second time when a missing part of the engine made it fail. */
-  async retry<T>(error: unknown, work: () => MaybePromise<T>): Promise<T> {
-    await this.loadMissingPart(error)
+  /** Runs the work a second time when a missing part of the engine made it fail. The options end the loading, which goes on for other calls. */
+  async retry<T>(error: unknown, work: () => MaybePromise<T>, options: CallOptions = {}): Promise<T> {
+    await until(this.loadMissingPart(error), options)
     return work()
   }
 

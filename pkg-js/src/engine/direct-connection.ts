@@ -1,6 +1,7 @@
 import { invalid, TidelockError } from '../base/errors.js'
 import { fragmentParts, type SqlFragment } from '../base/sql.js'
 import type { CallOptions } from '../base/values.js'
+import { until } from '../base/waiting.js'
 import type { ResultMode } from './codec/results.js'
 import { withStatement } from './codec/statement-errors.js'
 import type { StatementRunner } from './codec/statements.js'
@@ -242,7 +243,8 @@ export class DirectConnection<P = unknown, R = unknown> extends Connection {
       return this.sync(() => this.#statements.executor.script(permitId, script, timeoutMs))
     }
     // Before the script runs: one with its own COMMIT could not be run again.
-    return !this.#hasFts5 && /fts5/i.test(script) ? this.#loadFts5().then(run) : run()
+    if (this.#hasFts5 || !/fts5/i.test(script)) return run()
+    return until(this.#loadFts5(), timeoutMs === 0 ? {} : { timeoutMs }).then(run)
   }
 
   watch(sql: string, params: P): MaybePromise<number> {

@@ -1,9 +1,10 @@
+import type { Part } from '../../generated/instance.js'
 import { type TidelockError, toTidelockError } from '../base/errors.js'
 import { callUser } from '../base/events.js'
 import type { LocalSchema, RecoveryReport, StoredDatabase } from '../base/generated-types.js'
 import { loaded } from '../base/lazy-module.js'
 import { isPrivate } from '../base/private-folders.js'
-import { Waiting } from '../base/waiting.js'
+import { until, Waiting } from '../base/waiting.js'
 import { Statements } from '../engine/codec/statements.js'
 import type { ConnectionOptions } from '../engine/connection.js'
 import type { Core, CoreFiles, CoreFolder, Host, NodeFiles } from '../engine/core.js'
@@ -50,6 +51,7 @@ export class Bridge {
   #connection: DirectConnection | undefined
   #release: (() => void) | undefined
   #trap: TidelockError | undefined
+  #isOpen = false
   /** The timer that looks for the files of the open database. */
   #looking: ReturnType<typeof setInterval> | undefined
   readonly #waiting = new Waiting()
@@ -79,6 +81,7 @@ export class Bridge {
         options = { ...options, functions, refine: (error) => given.refine(functions.refine(error)) }
       // Before anything is locked or created.
       if (remote !== undefined) await this.#unlessTrapped(Core.checkRemote(remote))
+      if (checked.audit !== undefined || this.#callbacks.seed !== undefined) await instance.loadPart('tools')
       if (folder !== undefined) this.#release = () => folder.abandon()
       const host = this.#host(instance)
       const opening = folder === undefined ? Core.open(checked, host) : Core.openFolder(checked, host, folder)
@@ -100,6 +103,7 @@ export class Bridge {
         for (const table of await connection.guard(connection.sync(() => core.auditMissing())))
           connection.warn('audit_table_missing', `The audited table '${table}' doesn't exist`)
       }
+      this.#isOpen = true
       return connection
     } catch (error) {
       clearInterval(this.#looking)
@@ -123,6 +127,12 @@ export class Bridge {
     }
     if (functions !== undefined) await this.#unlessTrapped(functions.addTo(Core, this.#checked.integers))
     return functions
+  }
+
+  /** Loads a part of the wasm. Rejects with the reason of the signal that ends the opening: meanwhile the core can't see the signal. */
+  #loadPart(instance: Instance, part: Part): Promise<void> {
+    const loading = instance.loadPart(part)
+    return this.#isOpen ? loading : until(loading, { signal: this.#opening.signal })
   }
 
   /** Recovers a stored database, in the folder if one is given. Rejects with a {@link TidelockError}. */
@@ -222,7 +232,7 @@ export class Bridge {
       requireHere: async () => {
         if (await isPrivate(this.#checked.name)) throw undefined
       },
-      loadPart: (part) => instance.loadPart(part),
+      loadPart: (part) => this.#loadPart(instance, part),
       addFts5: (connection) => instance.addFts5(connection),
       migrate: (version, direction, permitId) => callbacks.migrate(version, direction, permitId),
       fetch: async (url, asking) => (await requests()).traced(url, asking, callbacks),

@@ -174,15 +174,31 @@ async function compileUrl(url: URL): Promise<WebAssembly.Module> {
     }
     return WebAssembly.compile(await readFile(url))
   }
-  return compileResponse(await fetch(url))
+  return fetchModule(url)
+}
+
+/**
+ * Fetches and compiles a module; `cache` as in `fetch`. A request that stalls ends after two minutes, in which a slow network has the core:
+ * everything on the page that needs the module waits for it.
+ */
+async function fetchModule(url: URL, cache: RequestCache = 'default'): Promise<WebAssembly.Module> {
+  let response: Response | undefined
+  try {
+    response = await fetch(url, { signal: AbortSignal.timeout(120_000), cache })
+    return await compileResponse(response)
+  } catch (error) {
+    // The browser's cache may keep a bad answer, which later tries would get again, and also the page after a reload.
+    if (response !== undefined && cache === 'default') return fetchModule(url, 'reload')
+    throw new Error(`${url}: ${(error as Error).message}`, { cause: error })
+  }
 }
 
 async function compileResponse(response: Response): Promise<WebAssembly.Module> {
-  if (!response.ok) throw new Error(`${response.url} answered ${response.status}`)
+  if (!response.ok) throw new Error(`status ${response.status}`)
   // Streaming compilation requires this exact type, which not every server sends.
   const type = response.headers.get('content-type')?.split(';')[0]?.trim().toLowerCase()
   // Dev servers answer the page for any address that they don't know.
-  if (type === 'text/html') throw new Error(`${response.url} is a page`)
+  if (type === 'text/html') throw new Error('a page')
   if (type === 'application/wasm' && typeof WebAssembly.compileStreaming === 'function')
     return WebAssembly.compileStreaming(response)
   return WebAssembly.compile(await response.arrayBuffer())

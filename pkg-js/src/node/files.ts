@@ -50,11 +50,16 @@ export class FolderFiles implements NodeFiles {
 
   /** Returns the path of a name. Throws for names outside of the folder and for symbolic links. */
   #path(name: string): string {
+    return this.#look(name).path
+  }
+
+  /** Returns the path of a name, and what is there. Throws as {@link #path} does. */
+  #look(name: string) {
     if (!/^\w[\w.-]*$/.test(name)) throw new Error('A file outside of the database folder was named')
     const path = join(this.#folder, name)
     const about = fs.lstatSync(path, { throwIfNoEntry: false })
     if (about !== undefined) mustBePlain(path, about)
-    return path
+    return { path, about }
   }
 
   /** Opens a file; returns undefined for a missing one. */
@@ -135,7 +140,7 @@ export class FolderFiles implements NodeFiles {
 
   size(name: string): number | undefined {
     // By name, because another process may have replaced the open file.
-    const about = fs.lstatSync(this.#path(name), { throwIfNoEntry: false })
+    const { about } = this.#look(name)
     if (about !== undefined) this.#mustBeSame(name, about)
     return about?.size
   }

@@ -9,7 +9,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{
     error::{Error, Result},
-    memory::room_for,
+    memory::room_for_pieces,
     ports::Files,
     store::failure::beyond_recovery,
 };
@@ -99,6 +99,14 @@ impl Place {
     /// Appends a frame at this position to `out`; returns the position after it. `synced` bytes of the segment are
     /// synced to disk.
     pub fn put(self, out: &mut Vec<u8>, kind: FrameKind, last: bool, synced: u64, body: &[u8]) -> Self {
+        let (header, end) = self.header(kind, last, synced, body);
+        out.extend_from_slice(&header);
+        out.extend_from_slice(body);
+        end
+    }
+
+    /// Returns the header of a frame at this position, which its body follows, and the position after it.
+    pub fn header(self, kind: FrameKind, last: bool, synced: u64, body: &[u8]) -> ([u8; HEADER], Self) {
         let mut header = [0; HEADER];
         header[..4].copy_from_slice(&MAGIC.to_le_bytes());
         header[4] = kind as u8;
@@ -108,9 +116,7 @@ impl Place {
         header[20..28].copy_from_slice(&self.chain.to_le_bytes());
         let chain = checksum(self.segment, self.at, &header, body);
         header[28..].copy_from_slice(&chain.to_le_bytes());
-        out.extend_from_slice(&header);
-        out.extend_from_slice(body);
-        Self { at: self.at + (HEADER + body.len()) as u64, chain, ..self }
+        (header, Self { at: self.at + (HEADER + body.len()) as u64, chain, ..self })
     }
 }
 
@@ -295,7 +301,7 @@ impl<'a> Frames<'a> {
             return Ok(None);
         }
         // For the window, the body, and what is read from it.
-        room_for(3 * length)?;
+        room_for_pieces(3 * length, length.max(WINDOW as u64))?;
         let Some(body) = self.bytes(body_at, length as usize)? else { return Ok(None) };
         if checksum(segment, at, &header.0, body) != header.checksum() {
             self.wasted += length;

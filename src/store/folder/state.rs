@@ -11,6 +11,9 @@ use crate::{
 /// The version of the journal's layout that this build writes and reads.
 const LAYOUT: u32 = 3;
 
+/// How many bytes a chunk takes in the state.
+const CHUNK_BYTES: usize = 88;
+
 /// Where a chunk is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Extent {
@@ -44,7 +47,9 @@ pub struct State {
 impl State {
     /// Encodes the body of a segment's first frame.
     pub fn encode(&self) -> Vec<u8> {
-        let mut body = LayoutWriter::default();
+        // Megabytes in a large database: a writer that grows would take twice as much, and more for its copies.
+        let manifests_bytes: usize = self.manifests.values().map(Vec::len).sum();
+        let mut body = LayoutWriter::with_capacity(manifests_bytes + self.chunks.len() * CHUNK_BYTES + 4096);
         body.u32(LAYOUT);
         body.list(self.head.iter(), |body, head| body.bytes(head));
         body.list(self.newest.iter(), |body, key| put_key(body, *key));

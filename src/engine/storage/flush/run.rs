@@ -9,7 +9,7 @@ use super::{FlushPolicy, FlusherInner, FlusherState, Frozen, IssuedBatch};
 use crate::{
     engine::connection::mutex::closed,
     error::{Error, ErrorCode, Result},
-    memory::room_for,
+    memory::room_for_pieces,
     ports::Durability,
     store::PART_BYTES,
     time::Backoff,
@@ -252,7 +252,8 @@ impl FlusherInner {
         // Memory for the batch, a part of it as a record, and that record as the store writes it.
         let bytes = self.file.ready_bytes();
         let needed = bytes + 2 * bytes.min(part_bytes as u64);
-        let taken = room_for(needed).and_then(|()| self.file.take_ready(part_bytes));
+        // A journal writes up to three records at once.
+        let taken = room_for_pieces(needed, 4 * part_bytes as u64).and_then(|()| self.file.take_ready(part_bytes));
         match taken {
             Ok(Some(batch)) => {
                 let pages = Some(batch.pages.clone());

@@ -12,6 +12,9 @@ use crate::{collections::Map, error::Result, format::LayoutWriter, ports::LogKey
 /// The size of a disk's sector in bytes, or more.
 const SECTOR_BYTES: usize = 4096;
 
+/// With how many copies of the state a segment begins.
+const STARTS: usize = 2;
+
 impl Journal {
     /// Seals the segment and begins the next one, whose file must be prepared.
     pub fn roll(&mut self) -> Result<()> {
@@ -66,23 +69,24 @@ impl Journal {
             self.files.truncate(name, 0)?;
             self.files.sync(name)?;
         }
-        let (mut piece, mut begun, mut body) = (Vec::new(), start, state.encode());
+        let (mut begun, mut body) = (start, state.encode());
         let length = body.len();
         // No sector of a disk has both copies: it may become unreadable as a whole.
         body.resize(length.max(SECTOR_BYTES - HEADER), 0);
         // Twice: when the segments before are removed, the state is nowhere else. The second one says that the first was synced: one
         // that a power cut tore isn't damage.
-        for _ in 0..2 {
+        for _ in 0..STARTS {
             let at = begun.at;
-            piece.clear();
-            begun = begun.put(&mut piece, FrameKind::Start, replaced.is_none(), at, &body);
-            self.files.write(name, at, &piece)?;
+            let (header, end) = begun.header(FrameKind::Start, replaced.is_none(), at, &body);
+            self.files.write(name, at, &header)?;
+            self.files.write(name, at + HEADER as u64, &body)?;
+            begun = end;
             if at == 0 {
                 self.files.sync(name)?;
             }
             body.truncate(length);
         }
-        drop((piece, body));
+        drop(body);
         let mut end = begun;
         if let Some(replaced) = replaced {
             end = self.copy_log(name, begun, &state, replaced)?;
