@@ -252,8 +252,9 @@ impl FlusherInner {
         // Memory for the batch, a part of it as a record, and that record as the store writes it.
         let bytes = self.file.ready_bytes();
         let needed = bytes + 2 * bytes.min(part_bytes as u64);
-        // A journal writes up to three records at once.
-        let taken = room_for_pieces(needed, 4 * part_bytes as u64).and_then(|()| self.file.take_ready(part_bytes));
+        // A journal writes two parts at once.
+        let taken =
+            room_for_pieces(needed, 2 * (part_bytes as u64 + 1024)).and_then(|()| self.file.take_ready(part_bytes));
         match taken {
             Ok(Some(batch)) => {
                 let pages = Some(batch.pages.clone());
