@@ -1,5 +1,7 @@
 // The wasm comes in parts: a page loads what it uses, when it first uses it, and a part that doesn't come breaks nothing else.
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
 import { freshName, suite, test, until } from './harness.mjs'
 
 const context = suite()
@@ -393,7 +395,10 @@ test('a statement that waits for a part ends with its timeoutMs, and the databas
   assert.deepEqual(found, { body: 'tide' })
 })
 
-test('an opening that is cancelled while a part is on its way leaves the database to others', async () => {
+test('an opening that is cancelled while a part is on its way leaves the database to others', {
+  only: 'current',
+  because: 'a worker ends with its opening',
+}, async () => {
   const { page } = await watchedPage()
   await stall(page, /tidelock_migrations\.wasm$/)
   const [failed, rows] = await page.evaluate(async (name) => {
@@ -432,12 +437,17 @@ test('a bad answer, which the browser may have kept, is requested again past its
   assert.deepEqual(caches, ['default', 'reload'])
 })
 
-test('a request that gets no answer fails in the end, by the name of its file, and the next one is new', async () => {
-  const page = await context.browser.page()
-  await page.addInitScript(() => {
+/** Has the package wait for a file for 300 ms at most, not two minutes. */
+function hurry(page) {
+  return page.addInitScript(() => {
     const endAfter = AbortSignal.timeout
     AbortSignal.timeout = (ms) => endAfter.call(AbortSignal, ms === 120_000 ? 300 : ms)
   })
+}
+
+test('a request that gets no answer fails in the end, by the name of its file, and the next one is new', async () => {
+  const page = await context.browser.page()
+  await hurry(page)
   await context.load(page)
   const goOn = await stall(page, /tidelock_bg\.wasm$/)
   const failed = await page.evaluate((name) => failure(open({ name, storage: 'memory' })), freshName())
@@ -451,4 +461,45 @@ test('a request that gets no answer fails in the end, by the name of its file, a
     return rows
   }, freshName())
   assert.deepEqual(rows, [{ one: 1 }])
+})
+
+test('an answer that never ends fails in the end, and is not requested again', async () => {
+  const requested = []
+  const server = createServer(({ url }, response) => {
+    requested.push(url)
+    response.writeHead(200, { 'content-type': 'application/wasm', 'access-control-allow-origin': '*' })
+    response.write(Buffer.from([0, 0x61, 0x73, 0x6d]))
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  try {
+    const page = await context.browser.page()
+    await hurry(page)
+    await context.load(page)
+    const failed = await page.evaluate(
+      ([name, url]) => failure(open({ name, storage: 'memory', wasm: new URL(url) })),
+      [freshName(), `http://127.0.0.1:${server.address().port}/tidelock_bg.wasm`],
+    )
+    assert.equal(failed.code, 'wasm_load_failed')
+    assert.match(failed.message, /tidelock_bg\.wasm: .*timed out/)
+    // And that of the part beside it.
+    assert.deepEqual(requested.sort(), ['/tidelock_bg.wasm', '/tidelock_stores.wasm'])
+  } finally {
+    server.closeAllConnections()
+    server.close()
+  }
+})
+
+test('a stored database with a seed opens without the part that imports it', async () => {
+  const { page } = await watchedPage()
+  await page.route(/tidelock_tools\.wasm$/, (route) => route.fulfill({ status: 404, body: 'gone' }))
+  const rows = await page.evaluate(async (name) => {
+    const first = await open({ name })
+    await first.exec("CREATE TABLE t(x); INSERT INTO t VALUES ('kept')")
+    await first.close()
+    const db = await open({ name, seed: new URL('/nowhere.sqlite', location.href) })
+    const rows = await db.query('SELECT x FROM t')
+    await db.close()
+    return rows
+  }, freshName())
+  assert.deepEqual(rows, [{ x: 'kept' }])
 })

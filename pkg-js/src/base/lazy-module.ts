@@ -1,8 +1,8 @@
 import { TidelockError } from './errors.js'
 import { until } from './waiting.js'
 
-/** How long a module may take to load: a request that never ends can't be cancelled, but what waits for it can. */
-const longestMs = 120_000
+/** How long a file of the package may take to load, in milliseconds: a slow network has the core in a minute. */
+export const longestLoadMs = 120_000
 
 /**
  * Resolves with a module of this package that `import()` loads when it is first needed. Rejects with `wasm_load_failed`, as a missing part
@@ -10,7 +10,8 @@ const longestMs = 120_000
  */
 export async function loaded<T>(what: string, module: Promise<T>): Promise<T> {
   try {
-    return await until(module, { timeoutMs: longestMs })
+    // An import can't be cancelled; what waits for it can.
+    return await until(module, { timeoutMs: longestLoadMs })
   } catch (cause) {
     throw new TidelockError('wasm_load_failed', `The module for ${what} can't be loaded`, {
       cause,

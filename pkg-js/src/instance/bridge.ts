@@ -81,7 +81,7 @@ export class Bridge {
         options = { ...options, functions, refine: (error) => given.refine(functions.refine(error)) }
       // Before anything is locked or created.
       if (remote !== undefined) await this.#unlessTrapped(Core.checkRemote(remote))
-      if (checked.audit !== undefined || this.#callbacks.seed !== undefined) await instance.loadPart('tools')
+      if (checked.audit !== undefined) await this.#loadPart(instance, 'tools')
       if (folder !== undefined) this.#release = () => folder.abandon()
       const host = this.#host(instance)
       const opening = folder === undefined ? Core.open(checked, host) : Core.openFolder(checked, host, folder)
@@ -96,7 +96,7 @@ export class Bridge {
       if (remote !== undefined) await connection.guard(connection.sync(() => core.connect(remote)))
       const { audit } = checked
       if (audit !== undefined) await connection.guard(connection.sync(() => core.audit(audit)))
-      await this.#plantSeed(core, connection)
+      await this.#plantSeed(instance, core, connection)
       // In a second step, because migrations that are functions need the connection.
       await connection.guard(connection.sync(() => core.start()))
       if (audit !== undefined) {
@@ -192,10 +192,11 @@ export class Bridge {
   }
 
   /** Imports the seed into a database without data. Closes the database when that fails. */
-  async #plantSeed(core: Core, connection: DirectConnection): Promise<void> {
+  async #plantSeed(instance: Instance, core: Core, connection: DirectConnection): Promise<void> {
     if (this.#callbacks.seed === undefined) return
     try {
       if (!connection.sync(() => core.wantsSeed())) return
+      await this.#loadPart(instance, 'tools')
       const bytes = await this.#callbacks.seed()
       await connection.guard(connection.sync(() => core.seed(bytes)))
     } catch (error) {

@@ -3,6 +3,7 @@ import { isA } from '../base/brand.js'
 import { isTidelockError, TidelockError, toTidelockError, trapped } from '../base/errors.js'
 import { listIndexedDb } from '../base/indexeddb.js'
 import { isNode } from '../base/is-node.js'
+import { longestLoadMs } from '../base/lazy-module.js'
 import type { CoreClass } from '../engine/core.js'
 import type { OpenOptions, WasmSource } from '../options/options.js'
 
@@ -178,17 +179,21 @@ async function compileUrl(url: URL): Promise<WebAssembly.Module> {
 }
 
 /**
- * Fetches and compiles a module; `cache` as in `fetch`. A request that stalls ends after two minutes, in which a slow network has the core:
- * everything on the page that needs the module waits for it.
+ * Fetches and compiles a module; `cache` as in `fetch`. The signal ends a request that stalls: everything on the page that needs the module
+ * waits for it.
  */
-async function fetchModule(url: URL, cache: RequestCache = 'default'): Promise<WebAssembly.Module> {
+async function fetchModule(
+  url: URL,
+  signal = AbortSignal.timeout(longestLoadMs),
+  cache: RequestCache = 'default',
+): Promise<WebAssembly.Module> {
   let response: Response | undefined
   try {
-    response = await fetch(url, { signal: AbortSignal.timeout(120_000), cache })
+    response = await fetch(url, { signal, cache })
     return await compileResponse(response)
   } catch (error) {
     // The browser's cache may keep a bad answer, which later tries would get again, and also the page after a reload.
-    if (response !== undefined && cache === 'default') return fetchModule(url, 'reload')
+    if (response !== undefined && cache === 'default') return fetchModule(url, signal, 'reload')
     throw new Error(`${url}: ${(error as Error).message}`, { cause: error })
   }
 }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use tidelock::{
     ErrorCode,
     engine::storage::flush::FlushPolicy,
-    ports::{Durability, Store, sim::Sim},
+    ports::{Durability, Platform, Store, sim::Sim},
     snapshot::Reason,
     store::folder::FolderStore,
 };
@@ -139,17 +139,25 @@ fn on_a_disk_that_others_fill_it_opens_and_deletes() {
     });
 }
 
+/// Gives the table of [`with_blobs`] 300 rows, or all of them other bytes: about a megabyte.
+const FILL: &str = "WITH n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 300) \
+    INSERT OR REPLACE INTO t SELECT i, randomblob(3000) FROM n";
+
+/// Opens a new database with an empty table of blobs.
+async fn with_blobs(disk: SimDisk, platform: &Platform) -> Page {
+    let page = Page::open(Rc::new(FolderStore::new(Rc::new(disk))), platform).await.unwrap();
+    page.commit("CREATE TABLE t(id INTEGER PRIMARY KEY, b BLOB)").await.unwrap();
+    page
+}
+
 #[test]
 fn what_is_deleted_on_a_disk_that_others_fill_makes_room() {
     let (disk, mut sim) = (SimDisk::default(), Sim::new(1));
     let (on, platform) = (disk.clone(), sim.platform());
     sim.run(async move {
-        let page = Page::open(Rc::new(FolderStore::new(Rc::new(on))), &platform).await.unwrap();
-        page.commit("CREATE TABLE t(id INTEGER PRIMARY KEY, b BLOB)").await.unwrap();
-        let fill = "WITH n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 300) \
-            INSERT OR REPLACE INTO t SELECT i, randomblob(3000) FROM n";
+        let page = with_blobs(on, &platform).await;
         for label in ["a", "b", "c", "d"] {
-            page.commit(fill).await.unwrap();
+            page.commit(FILL).await.unwrap();
             page.snapshots.create(Some(label.into()), Reason::Manual).await.unwrap();
         }
         let before = disk.used() as u64;
@@ -172,13 +180,10 @@ fn a_snapshot_that_does_not_fit_leaves_nothing_on_the_disk() {
     let (disk, mut sim) = (SimDisk::default(), Sim::new(1));
     let (on, platform) = (disk.clone(), sim.platform());
     sim.run(async move {
-        let page = Page::open(Rc::new(FolderStore::new(Rc::new(on))), &platform).await.unwrap();
-        page.commit("CREATE TABLE t(id INTEGER PRIMARY KEY, b BLOB)").await.unwrap();
-        let fill = "WITH n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 300) \
-            INSERT OR REPLACE INTO t SELECT i, randomblob(3000) FROM n";
-        page.commit(fill).await.unwrap();
+        let page = with_blobs(on, &platform).await;
+        page.commit(FILL).await.unwrap();
         page.snapshots.create(Some("a label keeps it".into()), Reason::Manual).await.unwrap();
-        page.commit(fill).await.unwrap();
+        page.commit(FILL).await.unwrap();
         page.flusher.flush().await.unwrap();
         let before = disk.used() as u64;
         disk.set_capacity(before + 500_000);

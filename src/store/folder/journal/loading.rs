@@ -9,6 +9,7 @@ use super::{
     },
     FIRST_SEGMENT, Journal,
     mark::Mark,
+    segments::STARTS,
 };
 use crate::{
     error::{Error, Result},
@@ -121,7 +122,7 @@ impl Journal {
             }
             count += 1;
             if is_start {
-                self.start_bytes = 2 * (end - begin);
+                self.start_bytes = STARTS as u64 * (end - begin);
             }
             if count == 3 {
                 self.identity = Some(frames.place().chain);

@@ -13,7 +13,7 @@ use crate::{collections::Map, error::Result, format::LayoutWriter, ports::LogKey
 const SECTOR_BYTES: usize = 4096;
 
 /// With how many copies of the state a segment begins.
-const STARTS: usize = 2;
+pub(super) const STARTS: usize = 2;
 
 impl Journal {
     /// Seals the segment and begins the next one, whose file must be prepared.
@@ -104,7 +104,7 @@ impl Journal {
             }
         }
         (self.state, self.place) = (state, end);
-        (self.synced, self.start_bytes, self.seen) = (end.at, 2 * (HEADER + length) as u64, end.at);
+        (self.synced, self.start_bytes, self.seen) = (end.at, (STARTS * (HEADER + length)) as u64, end.at);
         (self.is_damaged, self.unread, self.identity) = (false, None, None);
         self.is_due = replaced.is_some();
         if old.segment >= FIRST_SEGMENT {
