@@ -1,7 +1,6 @@
 //! The [`Store`] over IndexedDB: database `tidelock/<name>`, object stores `meta`, `log`, `snapshots`, `chunks`.
 //!
-//! rexie creates the object stores; everything else goes through [`super::idb_raw`], which offers durability, explicit
-//! commits and error names.
+//! Everything goes through [`super::idb_raw`], which offers durability, explicit commits and error names.
 
 use std::{
     cell::{Cell, RefCell},
@@ -12,7 +11,6 @@ use std::{
 use futures_channel::oneshot;
 use futures_util::future::select;
 use gloo_timers::future::TimeoutFuture;
-use rexie::{ObjectStore, Rexie};
 use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 
@@ -21,7 +19,6 @@ use super::{
     idb_raw::{self, Begun, IdbDatabase, RawAnswer},
     idb_values::{HEAD, HEAD_COPY, byte_length, bytes, head_bytes, id_of, log_key, read_log_key},
     idb_write::{CHUNKS, LOG, META, SNAPSHOTS, finish, issue, store_of, write_error, written_store},
-    thrown_text,
 };
 use crate::{
     error::{Error, ErrorCode, Result},
@@ -104,34 +101,17 @@ impl IndexedDb {
 /// A connection, if the database exists, and the browser's message about one that it lost.
 type Connected = (Option<IdbDatabase>, Option<String>);
 
-/// Creates the object stores. rexie deletes object stores that aren't in its list, so this is the only list.
+/// Creates the object stores.
 fn make(name: String) -> LocalFuture<'static, Result<Connected>> {
-    let stores = [META, LOG, SNAPSHOTS, CHUNKS];
-    let builder = stores.into_iter().fold(Rexie::builder(&name).version(VERSION), |builder, store| {
-        builder.add_object_store(ObjectStore::new(store))
-    });
-    let refused = |error: rexie::Error| {
-        Error::new(ErrorCode::StorageUnavailable, "The browser's storage could not be created")
+    let refused = |error: Error| {
+        Error::new(error.code, "The browser's storage could not be created")
             .hint("Private modes and full disks refuse it; storage: 'memory' works everywhere")
-            .cause(refusal(&error))
+            .cause(error.cause.clone().unwrap_or_default())
     };
     Box::pin(async move {
-        builder.build().await.map(|rexie| rexie.close()).map_err(refused)?;
+        idb_raw::create(&name, VERSION, [META, LOG, SNAPSHOTS, CHUNKS]).await.map_err(refused)?;
         Ok((None, None))
     })
-}
-
-/// Returns the browser's message. The error's own text would bring those of all of rexie's errors into the core: 4 KB.
-fn refusal(error: &rexie::Error) -> String {
-    match error {
-        rexie::Error::IdbError(idb::Error::DomException(refusal)) => thrown_text(refusal),
-        rexie::Error::IdbError(
-            idb::Error::IndexedDbNotFound(refusal)
-            | idb::Error::IndexedDbOpenFailed(refusal)
-            | idb::Error::ObjectStoreCreateFailed(refusal),
-        ) => thrown_text(refusal),
-        _ => String::from("unknown error"),
-    }
 }
 
 /// Waits for a connection. IndexedDB can't stop an attempt: after a timeout, or when the caller is dropped, the attempt ends in

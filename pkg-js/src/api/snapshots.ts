@@ -113,7 +113,7 @@ export class Snapshots {
    * Rejects with `snapshot_not_found` (for a time before the page log begins, `details.oldest` is its first time), `snapshot_corrupt`,
    * `snapshot_incompatible`, `timeout` when its check takes too long, and with `unpushed_changes` unless `force` is true. When the
    * clock of the device was set back, several states may match a time: that is `invalid_argument`, and `details.candidates` lists them
-   * as `{ lsn, at }`, newest first. Pass the `lsn` of one beside `at`. `{ at }` needs a part of the wasm: `wasm_load_failed`.
+   * as `{ lsn, at }`, newest first. Pass the `lsn` of one beside `at`.
    */
   async restore(
     id: string | PointInTime,
