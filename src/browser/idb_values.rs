@@ -58,7 +58,7 @@ pub fn id_of(key: &Key) -> JsValue {
     match key {
         Key::Log(key) => log_key(*key),
         Key::Manifest(generation) => JsValue::from_f64(*generation as f64),
-        Key::Chunk(id) => id.into(),
+        Key::Chunk(id) => id.to_string().into(),
     }
 }
 

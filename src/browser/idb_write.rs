@@ -100,7 +100,7 @@ async fn check_and_issue(
     if let Some((ids, answer)) = required {
         // Compared in JavaScript: copying thousands of keys into wasm takes longer.
         let there = js_sys::Set::new(&answer.value().await?);
-        if let Some(missing) = ids.iter().find(|id| !there.has(&id.as_str().into())) {
+        if let Some(missing) = ids.iter().find(|id| !there.has(&id.to_string().into())) {
             return Err(missing_chunk(missing));
         }
     }

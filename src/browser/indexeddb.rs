@@ -338,7 +338,7 @@ impl Store for IndexedDb {
     fn chunk_ids(&self) -> LocalFuture<'_, Result<Vec<ChunkId>>> {
         Box::pin(async move {
             let keys = self.0.read(CHUNKS)?.keys(CHUNKS, &JsValue::UNDEFINED, 0).list().await?;
-            Ok(keys.iter().filter_map(JsValue::as_string).collect())
+            Ok(keys.iter().filter_map(|key| ChunkId::parse(&key.as_string()?)).collect())
         })
     }
 

@@ -52,7 +52,7 @@ impl Head {
     }
 
     /// Decodes a stored head; of one in a newer format, or with features, only the fields that every format begins
-    /// with. `None` when it can't be read. (No older format was ever stored as bytes.)
+    /// with. `None` when it can't be read, and in a format before the first release.
     pub fn decode(stored: &[u8]) -> Option<Self> {
         let mut reader = body(stored)?;
         let head = Self::read_start(&mut reader)?;

@@ -1,6 +1,6 @@
 //! Values as bytes: little-endian numbers; texts and lists with their length before them.
 
-use crate::time::Timestamp;
+use crate::{ports::ChunkId, time::Timestamp};
 
 /// Writes values one after the other.
 #[derive(Default)]
@@ -36,6 +36,11 @@ impl LayoutWriter {
     /// Writes a text.
     pub fn text(&mut self, text: &str) {
         self.bytes(text.as_bytes());
+    }
+
+    /// Writes the id of a chunk.
+    pub fn id(&mut self, id: &ChunkId) {
+        self.0.extend_from_slice(&id.bytes());
     }
 
     /// Writes a list: its length, then each item.
@@ -99,6 +104,11 @@ impl<'a> Reader<'a> {
     /// Reads a text.
     pub fn text(&mut self) -> Option<String> {
         std::str::from_utf8(self.bytes()?).ok().map(str::to_owned)
+    }
+
+    /// Reads the id of a chunk.
+    pub fn id(&mut self) -> Option<ChunkId> {
+        self.take(32)?.try_into().ok().map(ChunkId::new)
     }
 
     /// Reads a list.

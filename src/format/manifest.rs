@@ -20,7 +20,7 @@ pub enum ManifestKind {
 /// A chunk as referenced by a manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChunkRef {
-    /// SHA-256 of its plain bytes, as 64 hex digits.
+    /// SHA-256 of its plain bytes.
     pub id: ChunkId,
     /// xxh3 of its plain bytes: the quick check at open. (Of the plain bytes, because another compressor may store the
     /// same chunk in another form.)
@@ -29,10 +29,8 @@ pub struct ChunkRef {
     pub stored: u32,
 }
 
-/// Returns whether a text has the form of a chunk's id: 64 hex digits.
-pub fn is_chunk_id(text: &str) -> bool {
-    text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-}
+/// How many bytes a chunk takes in a manifest.
+const CHUNK_BYTES: usize = 44;
 
 /// The reason of the checkpoint that a recovery writes. The log before it, the damaged part, is kept while it is
 /// recent.
@@ -66,7 +64,7 @@ pub struct Manifest {
     /// The chunks in order. Shared, since manifests are copied often and may have thousands.
     pub chunks: Rc<[ChunkRef]>,
     /// The first chunk with its bits inverted, so that it has a record of its own: without the schema in the first chunk, no row
-    /// of the others can be read. `None` for an empty database, and in older manifests.
+    /// of the others can be read. `None` for an empty database.
     pub first_copy: Option<ChunkRef>,
     /// SHA-256 over the chunks' SHA-256 (32 bytes each) in order, 64 hex digits.
     pub sha256: String,
@@ -89,10 +87,10 @@ pub struct Manifest {
 /// Returns the ids of all chunks that must be stored for these manifests. As one function: the iterators of the places that
 /// need the ids would cost the core a kilobyte.
 #[inline(never)]
-pub fn stored_ids<'a>(manifests: &mut dyn Iterator<Item = &'a Manifest>) -> Set<&'a ChunkId> {
+pub fn stored_ids(manifests: &mut dyn Iterator<Item = &Manifest>) -> Set<ChunkId> {
     let mut ids = Vec::new();
     for manifest in manifests {
-        ids.extend(manifest.stored_chunks().into_iter().map(|chunk| &chunk.id));
+        ids.extend(manifest.stored_chunks().into_iter().map(|chunk| chunk.id));
     }
     ids.into_iter().collect()
 }
@@ -105,7 +103,7 @@ impl Manifest {
 
     /// Encodes the manifest for storage.
     pub fn encode(&self) -> Vec<u8> {
-        let mut writer = begin(256 + 80 * (self.chunks.len() + 1));
+        let mut writer = begin(256 + CHUNK_BYTES * (self.chunks.len() + 1));
         writer.u64(self.generation);
         writer.u32(self.format);
         writer.u64(self.lsn);
@@ -163,7 +161,7 @@ impl Manifest {
             compression: reader.text()?,
             verified: reader.flag()?,
             chunks: reader.list(read_chunk)?.into(),
-            first_copy: if reader.0.is_empty() { None } else { reader.list(read_chunk)?.pop() },
+            first_copy: reader.list(read_chunk)?.pop(),
         };
         let is_sound = manifest.first_copy.is_none() || !manifest.chunks.is_empty();
         (manifest.generation == generation && is_sound).then_some(manifest)
@@ -171,13 +169,11 @@ impl Manifest {
 }
 
 fn write_chunk(writer: &mut LayoutWriter, chunk: &ChunkRef) {
-    writer.text(&chunk.id);
+    writer.id(&chunk.id);
     writer.u64(chunk.check);
     writer.u32(chunk.stored);
 }
 
 fn read_chunk(reader: &mut Reader<'_>) -> Option<ChunkRef> {
-    // An id becomes a key, in some stores a file name: any other form is refused.
-    let id = reader.text().filter(|id| is_chunk_id(id))?;
-    Some(ChunkRef { id, check: reader.u64()?, stored: reader.u32()? })
+    Some(ChunkRef { id: reader.id()?, check: reader.u64()?, stored: reader.u32()? })
 }

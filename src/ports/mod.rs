@@ -3,6 +3,7 @@
 //!
 //! Everything is single-threaded: futures are local, handles are `Rc`.
 
+mod chunk_id;
 mod clock;
 mod crypto;
 mod files;
@@ -25,6 +26,7 @@ use std::{
     rc::Rc,
 };
 
+pub use chunk_id::ChunkId;
 pub use clock::{Clock, Entropy, Spawner};
 pub use crypto::{AeadInput, Cipher, Crypto, DataKey, NONCE_BYTES};
 pub use files::{Files, LockFiles, Process, Processes};

@@ -5,7 +5,7 @@
 
 use std::{any::Any, future::ready, rc::Rc};
 
-use super::LocalFuture;
+use super::{ChunkId, LocalFuture};
 use crate::{
     error::{Error, Result},
     time::Timestamp,
@@ -38,9 +38,6 @@ pub type LogKey = (u64, u32);
 
 /// A record of the log as it is stored, and its position.
 pub type StoredRecord = (LogKey, Vec<u8>);
-
-/// The id that a chunk is stored under: 64 hex digits.
-pub type ChunkId = String;
 
 /// What a value is stored under; the head has no key.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -144,7 +141,7 @@ pub trait Store {
 
     /// Returns the id under which a chunk with that SHA-256 is stored.
     fn stored_id(&self, id: &ChunkId) -> ChunkId {
-        id.clone()
+        *id
     }
 
     /// Returns the id under which the copy of a chunk with that SHA-256 is stored, while everything is being encrypted with
@@ -172,7 +169,7 @@ pub trait Store {
     /// Returns what is stored under the id of a chunk, at once, so that SQLite can wait for it; `None` for a missing one. The
     /// memory of `buffer`, whose bytes don't matter, may serve for the result.
     fn chunk_now(&self, id: &ChunkId, _buffer: Vec<u8>) -> Result<Option<Vec<u8>>> {
-        Err(Error::internal("This storage can't be read at once").detail("chunk", &**id))
+        Err(Error::internal("This storage can't be read at once").detail("chunk", id.to_string()))
     }
 
     /// Reconnects, where a connection can break; never creates the database again (`lock_lost` when it was deleted).

@@ -15,20 +15,16 @@ const HEADER: usize = 5;
 const PLAIN: u8 = 0;
 const LZ4: u8 = 1;
 
-/// Returns the content id of a chunk: SHA-256 of its plain bytes, as 64 hex digits.
+/// Returns the content id of a chunk: SHA-256 of its plain bytes.
 pub fn id(plain: &[u8]) -> ChunkId {
-    hex(&Sha256::digest(plain))
+    ChunkId::new(&Sha256::digest(plain).into())
 }
 
 /// Returns the SHA-256 over the chunks' SHA-256 in order, as 64 hex digits.
 pub fn digest(chunks: &[ChunkRef]) -> String {
     let mut hash = Sha256::new();
     for chunk in chunks {
-        let mut bytes = [0; 32];
-        for (byte, digits) in bytes.iter_mut().zip(chunk.id.as_bytes().chunks(2)) {
-            *byte = std::str::from_utf8(digits).ok().and_then(|text| u8::from_str_radix(text, 16).ok()).unwrap_or(0);
-        }
-        hash.update(bytes);
+        hash.update(chunk.id.bytes());
     }
     hex(&hash.finalize())
 }
@@ -137,6 +133,6 @@ mod tests {
 
     #[test]
     fn the_id_is_sha_256() {
-        assert_eq!(id(b"abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert_eq!(id(b"abc").to_string(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     }
 }

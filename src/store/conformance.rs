@@ -118,7 +118,7 @@ async fn empty(h: Handles) {
     assert_eq!(h.a.get(vec![Key::Manifest(1)]).await, Ok(vec![None]));
     assert_eq!(h.a.log((0, LAST), 1000).await, Ok(Vec::new()));
     assert_eq!(h.a.chunk_ids().await, Ok(Vec::new()));
-    assert_eq!(h.a.get(vec![Key::Chunk("00".repeat(32))]).await, Ok(vec![None]));
+    assert_eq!(h.a.get(vec![Key::Chunk(ChunkId::new(&[0; 32]))]).await, Ok(vec![None]));
     assert_eq!(h.a.get(Vec::new()).await, Ok(Vec::new()));
 }
 
@@ -154,7 +154,7 @@ async fn round_trip(h: Handles) {
     let asked = vec![Key::Manifest(2), Key::Manifest(4), Key::Manifest(1)];
     assert_eq!(h.b.get(asked).await, Ok(vec![Some(vec![2; 300]), None, Some(vec![1; 300])]));
     assert_eq!(h.b.chunk_ids().await, Ok(vec![h.b.stored_id(&id)]));
-    let asked = vec![Key::Chunk("11".repeat(32)), chunk.clone(), chunk];
+    let asked = vec![Key::Chunk(ChunkId::new(&[0x11; 32])), chunk.clone(), chunk];
     assert_eq!(h.b.get(asked).await, Ok(vec![None, Some(stored.clone()), Some(stored)]));
     assert_eq!(h.b.head().await, Ok(Some(next.encode())));
 }

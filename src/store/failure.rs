@@ -1,6 +1,9 @@
 //! The errors that all stores share.
 
-use crate::error::{Error, ErrorCode};
+use crate::{
+    error::{Error, ErrorCode},
+    ports::ChunkId,
+};
 
 /// The feature of a head that means: the database is in another storage. Readers that don't know it refuse the head.
 pub const ELSEWHERE: &str = "elsewhere";
@@ -53,10 +56,10 @@ pub fn journal_cut() -> Error {
 }
 
 /// Returns the error of a manifest whose chunk isn't stored.
-pub fn missing_chunk(id: &str) -> Error {
+pub fn missing_chunk(id: &ChunkId) -> Error {
     Error::new(ErrorCode::SnapshotCorrupt, "A chunk of the snapshot is not stored")
         .hint("Take another snapshot: this one was not stored")
-        .detail("chunk", id)
+        .detail("chunk", id.to_string())
 }
 
 /// Creates a `database_corrupt` error.

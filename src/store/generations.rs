@@ -170,7 +170,7 @@ impl Storage {
                     staged.add(unchanged.clone(), is_copy);
                     continue;
                 }
-                in_base.retain(|id| *id != &unchanged.id);
+                in_base.retain(|id| *id != unchanged.id);
             }
             // For the rest of this slice, and for the slice as the store writes it; with less memory, slices are shorter. Again
             // for each chunk: while the store works, statements take memory.
@@ -189,15 +189,15 @@ impl Storage {
                 && older.contains(&id)
                 && let Some(stored) = self.intact_chunk(&id, plain.len(), check).await?
             {
-                known.insert(id.clone());
+                known.insert(id);
                 staged.add(ChunkRef { id, check, stored }, is_copy);
                 continue;
             }
             let bytes = chunk::encode(&plain, compress);
             let reference = ChunkRef { id, check, stored: bytes.len() as u32 };
-            if !in_base.contains(&reference.id) && known.insert(reference.id.clone()) {
+            if !in_base.contains(&reference.id) && known.insert(reference.id) {
                 staged.stored_bytes += if is_copy { 0 } else { bytes.len() as u64 };
-                written.push((reference.id.clone(), checksum(&bytes)));
+                written.push((reference.id, checksum(&bytes)));
                 writes.push(Write::Put(records::chunk_key(&*inner.store(), &reference.id), bytes));
             }
             staged.add(reference, is_copy);

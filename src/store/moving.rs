@@ -193,7 +193,7 @@ impl Copy<'_> {
 fn chunk_keys(ids: &[ChunkId]) -> Vec<Key> {
     let mut keys = Vec::with_capacity(ids.len());
     for id in ids {
-        keys.push(Key::Chunk(id.clone()));
+        keys.push(Key::Chunk(*id));
     }
     keys
 }

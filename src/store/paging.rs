@@ -121,8 +121,7 @@ fn stored_pages(paging: &PagingInner, manifest: &Manifest) -> Rc<dyn StoredPages
 #[inline(never)]
 fn chunks_in_use(paging: &PagingInner) -> Set<ChunkId> {
     let in_use: Vec<Rc<StoredManifest>> = paging.in_use.borrow().iter().filter_map(Weak::upgrade).collect();
-    let ids = stored_ids(&mut in_use.iter().map(|stored| &stored.manifest));
-    black_box(ids.into_iter().cloned().collect())
+    black_box(stored_ids(&mut in_use.iter().map(|stored| &stored.manifest)))
 }
 
 /// Describes the first chunk of a manifest that isn't among the `stored` ones, and returns whether of the very first one only the

@@ -472,7 +472,7 @@ async fn check_chunks(
     for (slice, refs) in manifest.chunks.chunks(slice_length).enumerate() {
         // Slice by slice: the manifest's size counts only as far as its chunks exist.
         room_for(2 * (refs.len() * CHUNK_SIZE) as u64)?;
-        let ids: Vec<ChunkId> = refs.iter().map(|chunk| chunk.id.clone()).collect();
+        let ids: Vec<ChunkId> = refs.iter().map(|chunk| chunk.id).collect();
         for (offset, (stored, expected)) in records::chunks(store, &ids).await?.into_iter().zip(refs).enumerate() {
             let index = slice * slice_length + offset;
             let length = chunk_length(manifest.db_bytes, index);

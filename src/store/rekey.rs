@@ -99,7 +99,7 @@ impl Storage {
     }
 
     fn rotation_id(&self) -> Option<ChunkId> {
-        self.next_stored_id(&ChunkId::new())
+        self.next_stored_id(&ChunkId::default())
     }
 
     /// Begins a rotation: stores a new data key as the next one, unless there is one. Demands the same as
@@ -255,9 +255,9 @@ impl Storage {
         let mut named = stored_ids(&mut manifests.iter());
         // The open database may read chunks of a manifest that was deleted.
         let in_use = self.0.paging.chunks_in_use();
-        named.extend(in_use.iter());
-        let known: Set<&ChunkId> = copied.iter().collect();
-        let (copied, uncopied) = named.into_iter().cloned().partition(|id| known.contains(id));
+        named.extend(in_use);
+        let known: Set<ChunkId> = copied.iter().copied().collect();
+        let (copied, uncopied) = named.into_iter().partition(|id| known.contains(id));
         Ok(NamedChunks { copied, uncopied })
     }
 
@@ -341,7 +341,7 @@ impl KeyChange {
     /// stay so.) A copy that is there already is compared.
     async fn copy_chunks(&self, ids: &[ChunkId]) -> Result<Vec<ChunkId>> {
         let stored = records::chunks(&*self.old, ids).await?;
-        let whole = ids.iter().cloned().zip(stored).filter_map(|(id, bytes)| Some((id, bytes?)));
+        let whole = ids.iter().copied().zip(stored).filter_map(|(id, bytes)| Some((id, bytes?)));
         let (ids, chunks): (Vec<ChunkId>, Vec<Vec<u8>>) = whole.filter(|(_, bytes)| !bytes.is_empty()).unzip();
         let found = records::chunks(&*self.new, &ids).await?;
         let differs = |(_, (bytes, found)): &(&ChunkId, (&Vec<u8>, Option<Vec<u8>>))| found.as_ref() != Some(*bytes);

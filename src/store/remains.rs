@@ -200,7 +200,7 @@ impl Kept {
         let mut chunks = Vec::with_capacity(manifest.chunks.len());
         for refs in manifest.chunks.chunks(CHUNK_SLICE) {
             room_for(2 * (refs.len() * CHUNK_SIZE) as u64)?;
-            let ids: Vec<_> = refs.iter().map(|chunk| chunk.id.clone()).collect();
+            let ids: Vec<_> = refs.iter().map(|chunk| chunk.id).collect();
             for (stored, expected) in records::chunks(&*paging.store(), &ids).await?.into_iter().zip(refs) {
                 let length = chunk_length(manifest.db_bytes, chunks.len());
                 let plain = stored.and_then(|stored| chunk::intact(&stored, length, expected.check));

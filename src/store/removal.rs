@@ -80,12 +80,12 @@ impl Storage {
         let store = self.0.store();
         let in_use = self.0.paging.chunks_in_use();
         let mut named = stored_ids(&mut manifests.iter());
-        named.extend(in_use.iter());
+        named.extend(in_use);
         let mut stored = Vec::new();
         // By a loop: adapters for the few copies cost the core a kilobyte.
         for id in named {
-            stored.push(store.stored_id(id));
-            if let Some(copy) = store.next_stored_id(id) {
+            stored.push(store.stored_id(&id));
+            if let Some(copy) = store.next_stored_id(&id) {
                 stored.push(copy);
             }
         }
@@ -103,7 +103,7 @@ fn only_in(deleted: &[Manifest], kept: &mut dyn Iterator<Item = &Manifest>) -> V
     let named = stored_ids(kept);
     let mut orphans = stored_ids(&mut deleted.iter());
     orphans.retain(|id| !named.contains(id));
-    orphans.into_iter().cloned().collect()
+    orphans.into_iter().collect()
 }
 
 fn as_checkpoint(manifest: &Manifest) -> Manifest {

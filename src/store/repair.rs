@@ -65,7 +65,7 @@ impl Storage {
         let all = manifest.stored_chunks();
         let places: Vec<usize> = (0..all.len()).filter(|place| wanted(place % count)).collect();
         for slice in places.chunks(CHUNK_SLICE) {
-            let ids: Vec<_> = slice.iter().map(|place| all[*place].id.clone()).collect();
+            let ids: Vec<_> = slice.iter().map(|place| all[*place].id).collect();
             let stored = records::chunks(&*self.0.store(), &ids).await?;
             let (mut writes, mut written) = (Vec::new(), Vec::new());
             for (place, stored) in slice.iter().zip(stored) {
@@ -86,7 +86,7 @@ impl Storage {
                     continue;
                 };
                 let bytes = chunk::encode(&plain, (chunk.stored as usize) < length);
-                written.push((chunk.id.clone(), checksum(&bytes)));
+                written.push((chunk.id, checksum(&bytes)));
                 writes.push(Write::Put(records::chunk_key(&*self.0.store(), &chunk.id), bytes));
             }
             self.put_chunks(writes, written, true).await?;

@@ -400,11 +400,8 @@ pub(super) async fn claim(
 
 /// Returns the stored bytes of these manifests' chunks; shared ones count once.
 pub fn stored_bytes(manifests: &[&Manifest]) -> u64 {
-    let chunks: Set<(&str, u32)> = manifests
-        .iter()
-        .flat_map(|manifest| manifest.stored_chunks())
-        .map(|chunk| (chunk.id.as_str(), chunk.stored))
-        .collect();
+    let chunks: Set<(ChunkId, u32)> =
+        manifests.iter().flat_map(|manifest| manifest.stored_chunks()).map(|chunk| (chunk.id, chunk.stored)).collect();
     chunks.iter().map(|(_, stored)| u64::from(*stored)).sum()
 }
 

@@ -81,7 +81,7 @@ for (const fixture of readdirSync(fixtures, { recursive: true }).filter((file) =
 }
 
 test('without a head that can be read, everything is recovered', async () => {
-  const file = JSON.parse(readFileSync(`${fixtures}format-2/log.json`, 'utf8'))
+  const file = JSON.parse(readFileSync(`${fixtures}format-3/log.json`, 'utf8'))
   const page = await context.page()
   const name = freshName()
   await store(page, name, { ...file, instead: 'no head' })

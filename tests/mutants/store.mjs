@@ -167,14 +167,14 @@ export const mutants = [
   {
     name: 'sweep-the-copies-of-a-rotation',
     file: 'src/store/removal.rs',
-    text: 'store.next_stored_id(id)',
+    text: 'store.next_stored_id(&id)',
     instead: 'None',
     breaks: 'an opening deletes the copies that an interrupted rotation of the key made',
   },
   {
     name: 'change-keys-without-chunks-in-use',
     file: 'src/store/rekey.rs',
-    text: 'named.extend(in_use.iter())',
+    text: 'named.extend(in_use)',
     instead: '()',
     breaks: 'after a change of the key, chunks that only the open database reads are missing',
   },
@@ -401,8 +401,8 @@ export const mutants = [
   {
     name: 'chunks-by-their-hashes',
     file: 'src/store/sealed/store.rs',
-    text: 'hex(&self.0.ids.of(id.as_bytes()))',
-    instead: 'id.clone()',
+    text: 'ChunkId::new(&self.0.ids.of(&id.bytes()))',
+    instead: '*id',
     breaks: 'the stored ids tell the contents of an encrypted database',
   },
   {
@@ -534,8 +534,8 @@ export const mutants = [
   {
     name: 'sweep-by-hash',
     file: 'src/store/removal.rs',
-    text: 'store.stored_id(id)',
-    instead: 'id.clone()',
+    text: 'store.stored_id(&id)',
+    instead: 'id',
     breaks: 'a sweep deletes all chunks of an encrypted database',
   },
   {

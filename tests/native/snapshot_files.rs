@@ -111,7 +111,7 @@ fn a_damaged_imported_snapshot_is_reported_and_stays_until_it_is_deleted() {
         let contents = store.contents().borrow();
         crate::store::stored::manifests(&contents).pop().unwrap()
     };
-    store.contents().borrow_mut().chunks.insert(imported.chunks[1].id.clone(), vec![7; 20]);
+    store.contents().borrow_mut().chunks.insert(imported.chunks[1].id, vec![7; 20]);
     world.run(|tab| async move {
         let database = tab.open("{}").await.unwrap();
         assert_eq!(text(&database, ALL).await, "own");

@@ -99,9 +99,10 @@ const chunksOf = (count, id) =>
     }
     skip()
     at += 4
-    const own = manifest.subarray(at + 4, at + 84)
-    const named = id === undefined ? own : Buffer.concat([text(id), own.subarray(68)])
-    const changed = Buffer.concat([manifest.subarray(0, at), u32(count), ...Array(count).fill(named)])
+    const own = manifest.subarray(at + 4, at + 48)
+    const named = id === undefined ? own : Buffer.concat([id, own.subarray(32)])
+    // Without a copy of the first chunk.
+    const changed = Buffer.concat([manifest.subarray(0, at), u32(count), ...Array(count).fill(named), u32(0)])
     changed.writeBigUInt64LE(BigInt(count) * 65536n, 68)
     return changed
   })
@@ -111,7 +112,7 @@ const pack = (where) => path.join(where, 'pack.1')
 const inExtent = (change) => (where) =>
   changeFrames(where, (frames) => {
     const { body } = frames.find((each) => each.kind === 5)
-    change(Buffer.from(body.buffer, body.byteOffset + 68, 20))
+    change(Buffer.from(body.buffer, body.byteOffset + 32, 20))
     return frames
   })
 /** Stores other bytes for the first chunk. */
@@ -135,7 +136,7 @@ const replaced = (find, by) => (where) => {
   by(file)
 }
 const fifo = (file) => execFileSync('mkfifo', [file])
-const deletion = () => frame(6, text('ab'.repeat(32)))
+const deletion = () => frame(6, Buffer.alloc(32, 0xab))
 
 const tricks = {
   "the head's epoch at its end": inHead('epoch', last),
@@ -181,7 +182,7 @@ const tricks = {
     record.writeBigUInt64LE(last, 8)
     key.writeBigUInt64LE(last)
   }),
-  'a manifest of 3 GB without its chunks': chunksOf(45_000, 'ab'.repeat(32)),
+  'a manifest of 3 GB without its chunks': chunksOf(45_000, Buffer.alloc(32, 0xab)),
   'a manifest of 100 MB of one chunk': chunksOf(1600),
   'a chunk of 3 GB': (where) => {
     inExtent((extent) => extent.writeUInt32LE(3 * 2 ** 30, 16))(where)

@@ -150,7 +150,7 @@ impl Packs {
                 let length = u64::from(from.length);
                 let fits = |(at, room): &&mut (u64, u64)| length > 0 && *room >= length && *at + length <= from.at;
                 let Some((at, room)) = unused.iter_mut().find(fits).filter(|_| moves.len() < most) else { break };
-                moves.push(((*id).clone(), **from, Extent { at: *at, ..**from }));
+                moves.push((*(*id), **from, Extent { at: *at, ..**from }));
                 (*at, *room) = (*at + length, *room - length);
             }
         }
@@ -168,7 +168,7 @@ impl Packs {
         let sparse = usage.iter().filter(is_sparse).min_by_key(|(_, usage)| usage.used);
         let Some((number, _)) = sparse else { return Ok(None) };
         let chunks = state.chunks.iter().filter(|(_, extent)| extent.pack == *number);
-        let chunks = chunks.map(|(id, extent)| (id.clone(), *extent)).collect();
+        let chunks = chunks.map(|(id, extent)| (*id, *extent)).collect();
         Ok(Some(SparsePack { number: *number, chunks }))
     }
 }

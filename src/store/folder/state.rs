@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 
 use super::frames::{Frame, FrameKind};
 use crate::{
-    format::{LayoutWriter, Reader, is_chunk_id},
+    format::{LayoutWriter, Reader},
     ports::{ChunkId, LogKey},
 };
 
 /// The version of the journal's layout that this build writes and reads.
-const LAYOUT: u32 = 3;
+const LAYOUT: u32 = 4;
 
 /// How many bytes a chunk takes in the state.
-const CHUNK_BYTES: usize = 88;
+const CHUNK_BYTES: usize = 52;
 
 /// Where a chunk is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,7 +109,7 @@ impl State {
                 let (id, extent) = get_chunk(&mut body)?;
                 self.chunks.insert(id, extent);
             }
-            FrameKind::DeleteChunk => _ = self.chunks.remove(&chunk_id(&mut body)?),
+            FrameKind::DeleteChunk => _ = self.chunks.remove(&body.id()?),
             FrameKind::CutLog => {
                 let through = body.counter()?;
                 self.spared = get_records(&mut body)?;
@@ -147,22 +147,18 @@ fn get_records(body: &mut Reader<'_>) -> Option<Records> {
 }
 
 /// Writes a chunk's id, and where it is stored.
-pub fn put_chunk(body: &mut LayoutWriter, id: &str, extent: Extent) {
-    body.text(id);
+pub fn put_chunk(body: &mut LayoutWriter, id: &ChunkId, extent: Extent) {
+    body.id(id);
     body.u64(extent.pack);
     body.u64(extent.at);
     body.u32(extent.length);
 }
 
 fn get_chunk(body: &mut Reader<'_>) -> Option<(ChunkId, Extent)> {
-    Some((chunk_id(body)?, Extent { pack: body.counter()?, at: body.counter()?, length: body.u32()? }))
+    Some((body.id()?, Extent { pack: body.counter()?, at: body.counter()?, length: body.u32()? }))
 }
 
 /// Reads bytes, preceded by their count.
 pub fn bytes(body: &mut Reader<'_>) -> Option<Vec<u8>> {
     body.bytes().map(<[u8]>::to_vec)
-}
-
-fn chunk_id(body: &mut Reader<'_>) -> Option<ChunkId> {
-    body.text().filter(|id| is_chunk_id(id))
 }

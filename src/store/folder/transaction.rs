@@ -157,7 +157,7 @@ impl FolderInner {
                     FrameKind::DeleteManifest
                 }
                 Write::Delete(Key::Chunk(id)) => {
-                    body.text(&id);
+                    body.id(&id);
                     FrameKind::DeleteChunk
                 }
                 Write::Delete(Key::Log(_)) => {

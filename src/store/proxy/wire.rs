@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::{
     error::{Detail, Details, Error, ErrorCode, Result},
     format::{LayoutWriter, Reader},
-    ports::{Durability, Guard, HeadInfo, Holder, Key, Transaction, Write},
+    ports::{ChunkId, Durability, Guard, HeadInfo, Holder, Key, Transaction, Write},
 };
 
 /// How deeply the details of an error may be nested.
@@ -45,6 +45,16 @@ impl Wire for u64 {
 
     fn get(from: &mut Reader<'_>) -> Option<Self> {
         from.u64()
+    }
+}
+
+impl Wire for ChunkId {
+    fn put(&self, out: &mut LayoutWriter) {
+        out.id(self);
+    }
+
+    fn get(from: &mut Reader<'_>) -> Option<Self> {
+        from.id()
     }
 }
 
@@ -129,7 +139,7 @@ impl Wire for Key {
             }
             Self::Chunk(id) => {
                 out.u32(2);
-                out.text(id);
+                out.id(id);
             }
         }
     }
@@ -138,7 +148,7 @@ impl Wire for Key {
         Some(match from.u32()? {
             0 => Self::Log(Wire::get(from)?),
             1 => Self::Manifest(from.u64()?),
-            2 => Self::Chunk(from.text()?),
+            2 => Self::Chunk(from.id()?),
             _ => return None,
         })
     }

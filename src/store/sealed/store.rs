@@ -20,7 +20,6 @@ use crate::{
         AeadInput, ChunkId, Cipher, Crypto, DataKey, Entropy, Estimate, Guard, HeadInfo, Key, LocalFuture, LogKey,
         NONCE_BYTES, Store, StoredRecord, Stores, Transaction, Write,
     },
-    value::hex,
 };
 
 /// Log records up to this size in bytes are encrypted synchronously, so that they can be stored while a page is being
@@ -383,15 +382,15 @@ impl Store for SealedStore {
 
     fn chunk_now(&self, id: &ChunkId, buffer: Vec<u8>) -> Result<Option<Vec<u8>>> {
         let stored = self.0.store.chunk_now(id, buffer)?;
-        Ok(stored.map(|stored| self.open_now(&Key::Chunk(id.clone()), stored).unwrap_or_default()))
+        Ok(stored.map(|stored| self.open_now(&Key::Chunk(*id), stored).unwrap_or_default()))
     }
 
     fn stored_id(&self, id: &ChunkId) -> ChunkId {
-        hex(&self.0.ids.of(id.as_bytes()))
+        ChunkId::new(&self.0.ids.of(&id.bytes()))
     }
 
     fn next_stored_id(&self, id: &ChunkId) -> Option<ChunkId> {
-        self.0.next.as_ref().map(|(_, ids)| hex(&ids.of(id.as_bytes())))
+        self.0.next.as_ref().map(|(_, ids)| ChunkId::new(&ids.of(&id.bytes())))
     }
 
     fn is_worn(&self) -> bool {

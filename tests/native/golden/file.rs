@@ -1,7 +1,7 @@
 //! A stored database as a text file: the value of each key, in hex digits.
 
 use serde_json::{Map, Value, json};
-use tidelock::{Timestamp, store::Contents, value::hex};
+use tidelock::{Timestamp, ports::ChunkId, store::Contents, value::hex};
 
 pub fn write(contents: &Contents) -> Value {
     let object = |entries: Vec<(String, &Vec<u8>)>| -> Map<String, Value> {
@@ -9,7 +9,7 @@ pub fn write(contents: &Contents) -> Value {
     };
     let log = contents.log.iter().map(|((lsn, part), bytes)| (format!("{lsn} {part}"), bytes)).collect();
     let snapshots = contents.snapshots.iter().map(|(generation, bytes)| (generation.to_string(), bytes)).collect();
-    let chunks = contents.chunks.iter().map(|(id, bytes)| (id.clone(), bytes)).collect();
+    let chunks = contents.chunks.iter().map(|(id, bytes)| (id.to_string(), bytes)).collect();
     json!({
         "head": hex(contents.head.as_ref().expect("a head")),
         "log": object(log), "snapshots": object(snapshots), "chunks": object(chunks),
@@ -28,7 +28,7 @@ pub fn read(file: &Value) -> Contents {
         head_copy: None,
         log: log.collect(),
         snapshots: snapshots.collect(),
-        chunks: entries("chunks").map(|(id, bytes)| (id.clone(), unhex(bytes))).collect(),
+        chunks: entries("chunks").map(|(id, bytes)| (ChunkId::parse(id).expect("an id"), unhex(bytes))).collect(),
     }
 }
 

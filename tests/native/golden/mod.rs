@@ -25,7 +25,7 @@ use crate::store::{
 };
 
 /// The oldest format that a release stored.
-const OLDEST: u32 = 2;
+const OLDEST: u32 = 3;
 
 fn folder(format: u32) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/format-{format}"))

@@ -170,7 +170,7 @@ fn a_snapshot_that_is_not_a_valid_database() {
         taken.id
     });
     let store = world.stores.by_name.borrow()["shop"].clone();
-    let chunk = crate::store::stored::manifests(&store.contents().borrow()).pop().unwrap().chunks[1].id.clone();
+    let chunk = crate::store::stored::manifests(&store.contents().borrow()).pop().unwrap().chunks[1].id;
     store.contents().borrow_mut().chunks.insert(chunk, vec![7; 20]);
     let (mut shown, done) = world.run(|tab| async move {
         let database = tab.open("{}").await.unwrap();

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use tidelock::{
     Result,
-    format::Head,
+    format::{FORMAT, Head},
     lock,
     ports::{
         Durability, Guard, Holder, Store, Transaction,
@@ -64,7 +64,7 @@ fn opening() {
         machine.refused()
     };
     let head = |change: fn(&mut Head)| refused(&|machine| machine.damage(|contents| change_head(contents, change)));
-    shown.add("a newer format", &head(|head| head.format = 3));
+    shown.add("a newer format", &head(|head| head.format = FORMAT + 1));
     shown.add("a feature that isn't known", &head(|head| head.features.push("columns".into())));
     let headless = |contents: &mut Contents| (contents.head, contents.head_copy) = (None, None);
     shown.add("no head", &refused(&|machine| machine.damage(headless)));
@@ -154,7 +154,7 @@ fn snapshots() {
     bench.commit(&page, "INSERT INTO t(v) VALUES (zeroblob(300000))").unwrap();
     snapshot(&mut bench, &page).unwrap();
     insert(&mut bench, &page, 1);
-    let gone = manifest(&bench.contents(), 1).chunks[3].id.clone();
+    let gone = manifest(&bench.contents(), 1).chunks[3].id;
     bench.damage(|contents| contents.chunks.remove(&gone));
     let (storage, flusher) = (page.storage.clone(), page.flusher.clone());
     let published = bench.sim.run(async move {
@@ -265,7 +265,10 @@ fn moving() {
         }),
     );
     shown.fails("no log", refused(Faults::default(), |contents| contents.log.retain(|_, _| false)));
-    shown.fails("a newer format", refused(Faults::default(), |contents| change_head(contents, |head| head.format = 3)));
+    shown.fails(
+        "a newer format",
+        refused(Faults::default(), |contents| change_head(contents, |head| head.format = FORMAT + 1)),
+    );
     let large: Rc<dyn Store> = Rc::new(MemoryStore::new());
     let mut sim = Sim::new(1);
     let platform = sim.platform();

@@ -3,7 +3,7 @@
 use tidelock::{
     Result,
     format::{LogKind, LogRecord, Manifest, ManifestKind},
-    ports::{Key, Store},
+    ports::{ChunkId, Key, Store},
     sqlite::CHUNK_SIZE,
     store::{Contents, chunk},
 };
@@ -89,11 +89,10 @@ fn pick<'a, T>(of: &'a [T], chance: &Chance) -> Option<&'a T> {
 fn flip_chunks_of_newest(contents: &mut Contents) -> bool {
     let mut manifests = stored::manifests(contents);
     let Some(newest) = manifests.pop() else { return false };
-    let shared = |id: &String| {
+    let shared = |id: &ChunkId| {
         manifests.iter().any(|manifest| manifest.stored_chunks().into_iter().any(|chunk| chunk.id == *id))
     };
-    let own: Vec<_> =
-        newest.stored_chunks().into_iter().map(|chunk| chunk.id.clone()).filter(|id| !shared(id)).collect();
+    let own: Vec<_> = newest.stored_chunks().into_iter().map(|chunk| chunk.id).filter(|id| !shared(id)).collect();
     for id in &own {
         if let Some(byte) = contents.chunks.get_mut(id).and_then(|chunk| chunk.last_mut()) {
             *byte ^= 1;
@@ -116,8 +115,8 @@ fn flip_shared_chunk(contents: &mut Contents, chance: &Chance) -> bool {
     let manifests = stored::manifests(contents);
     let Some((newest, others)) = manifests.split_last() else { return false };
     let is_shared =
-        |id: &String| others.iter().all(|other| other.stored_chunks().into_iter().any(|chunk| chunk.id == *id));
-    let shared: Vec<_> = newest.stored_chunks().into_iter().map(|chunk| chunk.id.clone()).filter(is_shared).collect();
+        |id: &ChunkId| others.iter().all(|other| other.stored_chunks().into_iter().any(|chunk| chunk.id == *id));
+    let shared: Vec<_> = newest.stored_chunks().into_iter().map(|chunk| chunk.id).filter(is_shared).collect();
     let chunk = pick(&shared, chance).and_then(|id| contents.chunks.get_mut(id));
     let Some(byte) = chunk.and_then(|chunk| chunk.last_mut()) else { return false };
     *byte ^= 1;

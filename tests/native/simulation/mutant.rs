@@ -125,7 +125,7 @@ impl Store for Mutant {
         for write in &mut transaction.writes {
             match write {
                 Write::Put(Key::Chunk(id), bytes) if self.is(Mutation::VerifyBlindly) => {
-                    self.written.borrow_mut().insert(id.clone(), bytes.clone());
+                    self.written.borrow_mut().insert(*id, bytes.clone());
                 }
                 Write::Add(key, bytes)
                     if self.is(Mutation::PutInsteadOfAdd) && !claims || self.is(Mutation::ClaimBlindly) && claims =>

@@ -4,7 +4,7 @@ use std::{cell::RefCell, rc::Rc};
 
 use tidelock::{
     Error, Result,
-    ports::{Holder, Key, LocalFuture, LogKey, Platform, Store, StoredRecord, Transaction, sim::Sim},
+    ports::{ChunkId, Holder, Key, LocalFuture, LogKey, Platform, Store, StoredRecord, Transaction, sim::Sim},
     snapshot::{Reason, SnapshotInfo},
     store::{
         Contents, Opened, Storage,
@@ -127,9 +127,8 @@ impl Machine {
     pub fn damage_generation(&self, generation: u64) {
         self.damage(|contents| {
             let others = stored::manifests(contents).into_iter().filter(|manifest| manifest.generation != generation);
-            let shared: Vec<_> = others
-                .flat_map(|m| m.stored_chunks().into_iter().map(|chunk| chunk.id.clone()).collect::<Vec<_>>())
-                .collect();
+            let shared: Vec<_> =
+                others.flat_map(|m| m.stored_chunks().into_iter().map(|chunk| chunk.id).collect::<Vec<_>>()).collect();
             let manifest = stored::manifest(contents, generation);
             let own: Vec<_> =
                 manifest.stored_chunks().into_iter().filter(|chunk| !shared.contains(&chunk.id)).collect();
@@ -199,7 +198,7 @@ impl Store for Contested {
         self.store.generations()
     }
 
-    fn chunk_ids(&self) -> LocalFuture<'_, Result<Vec<String>>> {
+    fn chunk_ids(&self) -> LocalFuture<'_, Result<Vec<ChunkId>>> {
         self.store.chunk_ids()
     }
 

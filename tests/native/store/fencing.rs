@@ -5,6 +5,7 @@ use std::rc::Rc;
 use tidelock::{
     ErrorCode,
     collections::Bits,
+    ports::ChunkId,
     store::faulty::{Crash, Faults},
 };
 
@@ -46,10 +47,10 @@ fn fencing_snapshots_prunes_and_sweeps_of_a_fenced_out_holder_fail() {
         ]
     });
     assert_eq!(lost, [Some(ErrorCode::LockLost); 3]);
-    machine.damage(|contents| contents.chunks.insert("f".repeat(64), vec![1]));
+    machine.damage(|contents| contents.chunks.insert(ChunkId::new(&[0xff; 32]), vec![1]));
     let storage = fenced_out.storage.clone();
     assert_eq!(machine.sim.run(async move { storage.sweep().await }).unwrap_err().code, ErrorCode::LockLost);
-    machine.damage(|contents| contents.chunks.remove(&"f".repeat(64)));
+    machine.damage(|contents| contents.chunks.remove(&ChunkId::new(&[0xff; 32])));
     assert!(format!("{:?}", machine.contents()) == before, "nothing of it was written");
     insert(&mut machine, &holder, 2);
 }

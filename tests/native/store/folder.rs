@@ -15,7 +15,9 @@ use tidelock::{
     Error, ErrorCode, Result, Value,
     engine::storage::flush::FlushPolicy,
     error::WarningCode,
-    ports::{Durability, Files, Guard, HeadInfo, Holder, Key, LocalFuture, Store, Transaction, Write, sim::Sim},
+    ports::{
+        ChunkId, Durability, Files, Guard, HeadInfo, Holder, Key, LocalFuture, Store, Transaction, Write, sim::Sim,
+    },
     snapshot::Reason,
     store::{
         Contents, Rekeyed, Storage, chunk,
@@ -753,8 +755,8 @@ pub async fn everything(store: &dyn Store) -> Contents {
 
 /// Returns whether two stores hold the same; chunks may differ in their stored form.
 fn same(a: &Contents, b: &Contents) -> bool {
-    let plain = |contents: &Contents| -> Vec<(String, Option<Vec<u8>>)> {
-        contents.chunks.iter().map(|(id, stored)| (id.clone(), chunk::decode(stored, 700))).collect()
+    let plain = |contents: &Contents| -> Vec<(ChunkId, Option<Vec<u8>>)> {
+        contents.chunks.iter().map(|(id, stored)| (*id, chunk::decode(stored, 700))).collect()
     };
     a.head == b.head && a.log == b.log && a.snapshots == b.snapshots && plain(a) == plain(b)
 }

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use tidelock::{
     ErrorCode,
     error::WarningCode,
+    ports::ChunkId,
     snapshot::Reason,
     sqlite::Connection,
     store::{
@@ -56,7 +57,7 @@ fn manifest_last_a_page_may_die_anywhere_in_a_snapshot() {
         }
         let contents = machine.contents();
         let named: std::collections::BTreeSet<_> =
-            stored::manifests(&contents).iter().flat_map(|m| m.stored_chunks()).map(|c| c.id.clone()).collect();
+            stored::manifests(&contents).iter().flat_map(|m| m.stored_chunks()).map(|c| c.id).collect();
         assert_eq!(
             contents.chunks.keys().cloned().collect::<std::collections::BTreeSet<_>>(),
             named,
@@ -73,7 +74,7 @@ fn manifest_last_a_missing_chunk_refuses_it_and_is_stored_again() {
     machine.commit(&page, ROWS).unwrap();
     snapshot(&mut machine, &page).unwrap();
     insert(&mut machine, &page, 1);
-    let gone = stored::manifest(&machine.contents(), 1).chunks[10].id.clone();
+    let gone = stored::manifest(&machine.contents(), 1).chunks[10].id;
     machine.damage(|contents| contents.chunks.remove(&gone));
     // The storage refuses a manifest that reuses it...
     let (storage, flusher) = (page.storage.clone(), page.flusher.clone());
@@ -103,7 +104,7 @@ fn manifest_last_one_that_claims_chunks_it_does_not_have_takes_no_memory() {
             let mut manifest = stored::manifest(contents, generation);
             // Almost 3 GB of chunks, of which none, or only the first ones, are stored.
             let mut chunks: Vec<_> = manifest.chunks.iter().cycle().take(45_000).cloned().collect();
-            chunks[missing..].iter_mut().for_each(|chunk| chunk.id = "ab".repeat(32));
+            chunks[missing..].iter_mut().for_each(|chunk| chunk.id = ChunkId::new(&[0xab; 32]));
             (manifest.db_bytes, manifest.chunks) = (45_000 * 65_536, chunks.into());
             contents.snapshots.insert(generation, manifest.encode());
         });
@@ -420,7 +421,7 @@ fn a_full_disk_frees_the_chunks_of_a_failed_snapshot() {
         insert(&mut machine, &page, value);
         snapshot(&mut machine, &page).unwrap();
     }
-    machine.damage(|contents| contents.chunks.insert("f".repeat(64), vec![0; 65_536]));
+    machine.damage(|contents| contents.chunks.insert(ChunkId::new(&[0xff; 32]), vec![0; 65_536]));
     assert_eq!(orphans(&machine), 1);
     let size = stored::size(&machine.contents());
     machine.faults(Faults { capacity: Some(size), ..Faults::default() });

@@ -4,7 +4,7 @@ use std::{cell::Cell, future::ready, rc::Rc};
 
 use tidelock::{
     ErrorCode, Result,
-    ports::{Durability, Files, Guard, Key, LocalFuture, Store, Transaction, Write, sim::Sim},
+    ports::{ChunkId, Durability, Files, Guard, Key, LocalFuture, Store, Transaction, Write, sim::Sim},
     store::folder::FolderStore,
 };
 use xxhash_rust::xxh3::xxh3_64;
@@ -193,15 +193,14 @@ fn chunks_and_manifests_may_come_in_any_order() {
     let count = 300_000_u64;
     let mut segment = Segment::new();
     for number in (0..count).rev() {
-        let id = format!("{number:064x}");
-        segment.frame(PUT_CHUNK, 0, segment.chain, &[&64_u32.to_le_bytes()[..], id.as_bytes(), &[0; 20]].concat());
+        segment.frame(PUT_CHUNK, 0, segment.chain, &[&[0; 24][..], &number.to_be_bytes(), &[0; 20]].concat());
         segment.frame(PUT_MANIFEST, 0, segment.chain, &[&number.to_le_bytes()[..], &[0; 4]].concat());
     }
     let files = Rc::new(OneFile { journal: segment.bytes, read: Cell::default() });
     Sim::new(1).run(async move {
         let store = FolderStore::new(files);
         assert_eq!(store.generations().await.unwrap(), (0..count).collect::<Vec<_>>());
-        let id = Key::Chunk(format!("{:064x}", 7));
+        let id = Key::Chunk(ChunkId::parse(&format!("{:064x}", 7)).unwrap());
         assert_eq!(store.chunk_ids().await.unwrap().len() as u64, count);
         assert_eq!(store.get(vec![id]).await.unwrap(), [None], "its pack is missing");
     });

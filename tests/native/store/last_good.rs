@@ -4,6 +4,7 @@ use std::{cmp::Ordering, rc::Rc};
 
 use tidelock::{
     Error, ErrorCode, Value,
+    format::FORMAT,
     ports::Holder,
     sqlite::functions::{self, Arguments, CallPhase, FunctionDefinition, FunctionKind, Functions},
     store::{
@@ -232,7 +233,7 @@ fn a_page_may_die_anywhere_in_the_return_of_an_intact_database_to_a_snapshot() {
 #[test]
 fn a_recovery_leaves_a_newer_format_unchanged() {
     let mut machine = damaged();
-    machine.damage(|contents| stored::change_head(contents, |head| head.format = 3));
+    machine.damage(|contents| stored::change_head(contents, |head| head.format = FORMAT + 1));
     let before = format!("{:?}", machine.contents());
     assert_eq!(recover(&mut machine, None).unwrap_err().code, ErrorCode::SnapshotIncompatible);
     assert!(format!("{:?}", machine.contents()) == before);

@@ -120,7 +120,7 @@ fn with_own_chunks(machine: &mut Machine) -> (Page, Vec<ChunkRef>) {
 fn damage_fails_the_statement_that_reads_it_and_recover_goes_back() {
     let mut machine = Machine::new();
     let (_page, own) = with_own_chunks(&mut machine);
-    let id = own.iter().find(|chunk| chunk.stored > 60_000).expect("a chunk of its own").id.clone();
+    let id = own.iter().find(|chunk| chunk.stored > 60_000).expect("a chunk of its own").id;
     machine.kill(Crash::Process);
     machine.damage(|contents| contents.chunks.get_mut(&id).unwrap()[30_000] ^= 1);
 

@@ -200,7 +200,7 @@ fn a_full_verification_reads_everything_back() {
     take(&mut machine, &page, None, Reason::Manual);
     // The next snapshot detects a damaged chunk that it would reuse, and stores it again.
     machine.damage(|contents| {
-        let id = super::stored::manifest(contents, 1).chunks[3].id.clone();
+        let id = super::stored::manifest(contents, 1).chunks[3].id;
         *contents.chunks.get_mut(&id).unwrap().last_mut().unwrap() ^= 1;
     });
     let info = take(&mut machine, &page, None, Reason::Manual);

@@ -5,7 +5,8 @@ use std::{cell::Cell, rc::Rc};
 use tidelock::{
     Error, ErrorCode, Result,
     ports::{
-        Durability, Guard, HeadInfo, Key, LocalFuture, Platform, Store, StoreConnection, Transaction, Write, sim::Sim,
+        ChunkId, Durability, Guard, HeadInfo, Key, LocalFuture, Platform, Store, StoreConnection, Transaction, Write,
+        sim::Sim,
     },
     store::{
         MemoryStore,
@@ -213,7 +214,7 @@ fn errors_come_whole() {
         fn generations(&self) -> LocalFuture<'_, Result<Vec<u64>>> {
             Box::pin(async { Ok(Vec::new()) })
         }
-        fn chunk_ids(&self) -> LocalFuture<'_, Result<Vec<String>>> {
+        fn chunk_ids(&self) -> LocalFuture<'_, Result<Vec<ChunkId>>> {
             Box::pin(async { Ok(Vec::new()) })
         }
         fn reopen(&self) -> LocalFuture<'_, Result<()>> {
@@ -224,7 +225,7 @@ fn errors_come_whole() {
     let connection = Serving::new(&sim.platform(), move || Rc::new(Failing(details)));
     let (guard, durability) = (Guard::Head(Some(vec![1])), Durability::Strict);
     let writes = vec![Write::PutHead(vec![2], HeadInfo::default())];
-    let transaction = Transaction { guard, require: vec!["00".repeat(32)], writes, durability };
+    let transaction = Transaction { guard, require: vec![ChunkId::default()], writes, durability };
     let found = sim.run(async move { proxied(&connection).await.write(transaction).await });
     assert_eq!(found, Err(details()));
 }

@@ -2,7 +2,7 @@
 
 use tidelock::{
     ErrorCode,
-    format::{Head, LogKind, ManifestKind},
+    format::{FORMAT, Head, LogKind, ManifestKind},
     ports::Durability,
     snapshot::SnapshotOptions,
     store::faulty::Crash,
@@ -56,7 +56,8 @@ fn compaction_keeps_opening_quick_and_is_no_snapshot() {
 
 #[test]
 fn a_newer_format_is_not_changed() {
-    let changes: [fn(&mut Head); 2] = [|head| head.format = 3, |head| head.features.push("columns".to_owned())];
+    let changes: [fn(&mut Head); 2] =
+        [|head| head.format = FORMAT + 1, |head| head.features.push("columns".to_owned())];
     for change in changes {
         let mut machine = Machine::new();
         drop(with_table(&mut machine));

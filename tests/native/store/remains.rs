@@ -63,7 +63,7 @@ fn truncate_to_oldest(machine: &mut Machine, page: &Page) {
 /// Flips a bit of a chunk of the newest snapshot.
 pub fn flip(machine: &Machine, index: usize) {
     machine.damage(|contents| {
-        let id = stored::manifests(contents).pop().unwrap().chunks[index].id.clone();
+        let id = stored::manifests(contents).pop().unwrap().chunks[index].id;
         *contents.chunks.get_mut(&id).unwrap().last_mut().unwrap() ^= 1;
     });
 }

@@ -1,6 +1,7 @@
 //! Chunks that rot although no snapshot writes them again: found while other sources still have their bytes, and stored again.
 
 use tidelock::{
+    ports::ChunkId,
     snapshot::{Reason, SnapshotOptions, VerifyMode},
     store::{Contents, faulty::Crash},
 };
@@ -12,15 +13,15 @@ use super::{
 };
 
 /// Flips a byte of a chunk, by its place in a generation. Returns its id.
-fn flip(machine: &Machine, generation: u64, index: usize) -> String {
+fn flip(machine: &Machine, generation: u64, index: usize) -> ChunkId {
     machine.damage(|contents| {
-        let id = stored::manifest(contents, generation).chunks[index].id.clone();
+        let id = stored::manifest(contents, generation).chunks[index].id;
         flip_chunk(contents, &id);
         id
     })
 }
 
-fn flip_chunk(contents: &mut Contents, id: &str) {
+fn flip_chunk(contents: &mut Contents, id: &ChunkId) {
     *contents.chunks.get_mut(id).expect("stored").last_mut().expect("not empty") ^= 1;
 }
 
@@ -41,7 +42,7 @@ fn each_reused_chunk_is_read_within_sixteen_snapshots_and_stored_again() {
     // The log is truncated behind them, so that only the rotation reads them again.
     (0..6).for_each(|_| again(&mut machine));
     let before = machine.contents();
-    let cold: Vec<String> = [3, 4, 10, 20, 29].map(|index| flip(&machine, 6, index)).into();
+    let cold: Vec<ChunkId> = [3, 4, 10, 20, 29].map(|index| flip(&machine, 6, index)).into();
     (0..16).for_each(|_| again(&mut machine));
     let after = machine.contents();
     for id in &cold {

@@ -5,6 +5,7 @@ use tidelock::{
     ErrorCode, Result,
     error::WarningCode,
     format::LogRecord,
+    ports::ChunkId,
     snapshot::Reason,
     store::{Contents, chunk, faulty::Crash, sealed::Secret},
 };
@@ -34,7 +35,7 @@ pub fn everything(contents: &Contents) -> Vec<u8> {
     all.extend(contents.head.iter().flatten());
     contents.log.values().chain(contents.snapshots.values()).for_each(|bytes| all.extend(bytes));
     for (id, bytes) in contents.chunks.iter() {
-        all.extend(id.as_bytes());
+        all.extend(id.bytes());
         all.extend(bytes);
     }
     all
@@ -116,7 +117,7 @@ fn snapshots_and_sweeps_are_the_same_as_without_encryption() {
     assert!(second.stored_bytes < 300_000, "shared chunks are not stored again");
     // Values that users see are computed from the plain content.
     let ids: Vec<_> = page.flusher.file().image().unwrap().chunks.iter().map(|plain| chunk::id(plain)).collect();
-    assert_eq!(page.storage.manifests()[1].chunks.iter().map(|chunk| chunk.id.clone()).collect::<Vec<_>>(), ids);
+    assert_eq!(page.storage.manifests()[1].chunks.iter().map(|chunk| chunk.id).collect::<Vec<_>>(), ids);
 
     let before = machine.contents().chunks.len();
     let snapshots = page.snapshots.clone();
@@ -129,12 +130,12 @@ fn snapshots_and_sweeps_are_the_same_as_without_encryption() {
     assert!(ok && image.bytes() > 2_000_000);
     assert_eq!(page.snapshots.list().len(), 1);
     // A chunk of a page that died before it wrote the manifest.
-    machine.damage(|contents| contents.chunks.insert("f".repeat(64), vec![1]));
+    machine.damage(|contents| contents.chunks.insert(ChunkId::new(&[0xff; 32]), vec![1]));
     machine.kill(Crash::Process);
     machine.open().unwrap();
     machine.sim.advance(10);
     let contents = machine.contents();
-    assert!(contents.chunks.len() <= before && !contents.chunks.contains_key(&"f".repeat(64)));
+    assert!(contents.chunks.len() <= before && !contents.chunks.contains_key(&ChunkId::new(&[0xff; 32])));
 }
 
 /// Opens after records were exchanged. Returns an error, or the warnings and the sum of all values.
