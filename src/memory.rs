@@ -23,14 +23,19 @@ pub fn room_for_pieces(bytes: u64, piece_bytes: u64) -> Result<()> {
     let mut left = bytes;
     while left > 0 {
         let length = left.min(piece_bytes);
-        let mut piece = Vec::<u8>::new();
-        if piece.try_reserve_exact(length as usize).is_err() {
-            return Err(no_memory("for this much data").detail("bytes", bytes));
-        }
-        pieces.push(black_box(piece));
+        pieces.push(reserved(length).map_err(|error| error.detail("bytes", bytes))?);
         left -= length;
     }
     Ok(())
+}
+
+/// Reserves bytes in one place until the result is dropped. Fails as [`room_for`] does.
+pub fn reserved(bytes: u64) -> Result<Vec<u8>> {
+    let mut piece = Vec::new();
+    if piece.try_reserve_exact(bytes as usize).is_err() {
+        return Err(no_memory("for this much data").detail("bytes", bytes));
+    }
+    Ok(black_box(piece))
 }
 
 /// Returns a buffer of this length, whose bytes don't matter: the given one, if its memory suffices.

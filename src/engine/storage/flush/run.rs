@@ -9,7 +9,7 @@ use super::{FlushPolicy, FlusherInner, FlusherState, Frozen, IssuedBatch};
 use crate::{
     engine::connection::mutex::closed,
     error::{Error, ErrorCode, Result},
-    memory::room_for_pieces,
+    memory::{reserved, room_for_pieces},
     ports::Durability,
     store::PART_BYTES,
     time::Backoff,
@@ -249,12 +249,13 @@ impl FlusherInner {
         };
         state.tried = state.waiters.len();
         let commits = self.file.commits();
-        // Memory for the batch, a part of it as a record, and that record as the store writes it.
-        let bytes = self.file.ready_bytes();
-        let needed = bytes + 2 * bytes.min(part_bytes as u64);
-        // A journal writes two parts at once.
-        let taken =
-            room_for_pieces(needed, 2 * (part_bytes as u64 + 1024)).and_then(|()| self.file.take_ready(part_bytes));
+        // Memory for the batch in its parts, and for two parts as records, which a journal writes at once.
+        let (bytes, part) = (self.file.ready_bytes(), part_bytes as u64 + 1024);
+        let taken = reserved(2 * bytes.min(part)).and_then(|records| {
+            room_for_pieces(bytes, part)?;
+            drop(records);
+            self.file.take_ready(part_bytes)
+        });
         match taken {
             Ok(Some(batch)) => {
                 let pages = Some(batch.pages.clone());
