@@ -379,7 +379,7 @@ ${at === 2 ? '      goto json_extract_error;\n' : '      jsonParseFree(p);\n    
   ['  testcase( pPager->doNotSpill & SPILLFLAG_ROLLBACK );\n', '  return SQLITE_OK;\n'],
   ['    rc = pagerOpentemp(pPager, pPager->fd, pPager->vfsFlags);\n', ''],
   // The sorter, whose files would be memory, too: rows stay in blocks until they are sorted, and are never copied. A block's place then
-  // has room for two pieces of 1 MiB, in which a commit collects the pages of its log record.
+  // has room for four parts of the log, of 512 KiB each.
   ['    if( !sqlite3TempInMemory(db) ){\n      i64 mxCache; ', '    if( 0 ){\n      i64 mxCache; '],
   ['  if( pSorter->mxPmaSize ){\n', '  if( 0 ){\n'],
   ['  pSorter->list.szPMA += nPMA;\n  if( nPMA>pSorter->mxKeysize ){\n', '  if( 0 ){\n'],

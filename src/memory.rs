@@ -32,7 +32,8 @@ pub fn room_for_pieces(bytes: u64, piece_bytes: u64) -> Result<()> {
 /// Reserves bytes in one place until the result is dropped. Fails as [`room_for`] does.
 pub fn reserved(bytes: u64) -> Result<Vec<u8>> {
     let mut piece = Vec::new();
-    if piece.try_reserve_exact(bytes as usize).is_err() {
+    let had = usize::try_from(bytes).is_ok_and(|bytes| piece.try_reserve_exact(bytes).is_ok());
+    if !had {
         return Err(no_memory("for this much data").detail("bytes", bytes));
     }
     Ok(black_box(piece))

@@ -1,6 +1,6 @@
 //! IndexedDB as far as the store needs it, with own bindings for the features that rexie lacks: durability, explicit
 //! commit, error names, requests issued before the first await, and an `open` that never creates a database.
-//! rexie deletes databases. Creating one with it would bring 8 KB of gzip into the core.
+//! rexie only deletes databases: creating them with it would bring 8 KB of gzip into the core.
 
 use std::{cell::RefCell, rc::Rc};
 
@@ -165,11 +165,11 @@ pub async fn renew(name: &str) -> Result<()> {
 pub async fn create(name: &str, version: u32, stores: [&'static str; 4]) -> Result<()> {
     let request = factory()?.open_version(name, version).map_err(|error| failure(&error))?;
     let open = request.clone();
-    let make = Closure::once_into_js(move || -> Result<(), JsValue> {
+    let make = Closure::once(move || -> Result<(), JsValue> {
         let database: IdbDatabase = open.result()?.unchecked_into();
         stores.iter().try_for_each(|store| database.create_object_store(store).map(drop))
     });
-    request.set_onupgradeneeded(make.unchecked_ref());
+    request.set_onupgradeneeded(make.as_ref().unchecked_ref());
     let made: IdbDatabase = RawAnswer::to(Ok(request)).value().await?.unchecked_into();
     made.disconnect();
     Ok(())
@@ -180,7 +180,9 @@ pub async fn delete(name: &str) -> Result<()> {
     available()?;
     Rexie::delete(name).await.map_err(|error| match error {
         rexie::Error::IdbError(idb::Error::DomException(refusal)) => failure(&refusal),
-        rexie::Error::IdbError(idb::Error::IndexedDbDeleteFailed(refusal)) => failure(&refusal),
+        rexie::Error::IdbError(idb::Error::IndexedDbNotFound(refusal) | idb::Error::IndexedDbDeleteFailed(refusal)) => {
+            failure(&refusal)
+        }
         _ => failure(&JsValue::UNDEFINED),
     })
 }

@@ -104,7 +104,7 @@ type Connected = (Option<IdbDatabase>, Option<String>);
 /// Creates the object stores.
 fn make(name: String) -> LocalFuture<'static, Result<Connected>> {
     let refused = |error: Error| {
-        Error::new(error.code, "The browser's storage could not be created")
+        Error::new(ErrorCode::StorageUnavailable, "The browser's storage could not be created")
             .hint("Private modes and full disks refuse it; storage: 'memory' works everywhere")
             .cause(error.cause.clone().unwrap_or_default())
     };

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::{LayoutWriter, Reader, begin, body, finish};
+use super::{FORMAT, LayoutWriter, Reader, begin, body, finish};
 use crate::{collections::Set, ports::ChunkId, time::Timestamp};
 
 /// Whether users see the manifest as a snapshot.
@@ -132,7 +132,8 @@ impl Manifest {
         finish(writer)
     }
 
-    /// Decodes the manifest stored under that generation; `None` when it is damaged or belongs to another generation.
+    /// Decodes the manifest stored under that generation; `None` when it is damaged, belongs to
+    /// another generation, or has a format before the first release.
     pub fn decode(generation: u64, stored: &[u8]) -> Option<Self> {
         let mut reader = body(stored)?;
         let manifest = Self {
@@ -164,7 +165,7 @@ impl Manifest {
             first_copy: reader.list(read_chunk)?.pop(),
         };
         let is_sound = manifest.first_copy.is_none() || !manifest.chunks.is_empty();
-        (manifest.generation == generation && is_sound).then_some(manifest)
+        (manifest.generation == generation && manifest.format >= FORMAT && is_sound).then_some(manifest)
     }
 }
 

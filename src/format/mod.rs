@@ -142,5 +142,6 @@ mod tests {
             assert_eq!(Head::decode(&newer.encode()), Some(Head { format, features, holder, ..Head::default() }));
         }
         assert_eq!(Head::decode(&Head { format: FORMAT - 1, ..head() }.encode()), None);
+        assert_eq!(Manifest::decode(2, &Manifest { format: FORMAT - 1, ..manifest() }.encode()), None);
     }
 }

@@ -35,7 +35,7 @@ pub enum ReadCall {
     Log(LogKey, u64),
     /// The generations of all manifests: a list of numbers.
     Generations,
-    /// The ids of all chunks: a list of texts.
+    /// The ids of all chunks: a list of 32 bytes each.
     ChunkIds,
     /// The copy of the head: bytes, or none.
     HeadCopy,
