@@ -8,12 +8,7 @@ use crate::error::{Error, ErrorCode, Result};
 /// code that allocates them in many pieces: a failed allocation there would end the whole instance.
 pub fn room_for(bytes: u64) -> Result<()> {
     // Each piece has an overhead of its own.
-    let bytes = bytes.saturating_add(bytes / 16 + 64 * 1024);
-    let mut room = Vec::<u8>::new();
-    let had = usize::try_from(bytes).is_ok_and(|bytes| room.try_reserve_exact(bytes).is_ok());
-    // Keeps the compiler from removing the allocation as unused.
-    black_box(&room);
-    if had { Ok(()) } else { Err(no_memory("for this much data").detail("bytes", bytes)) }
+    reserved(bytes.saturating_add(bytes / 16 + 64 * 1024)).map(drop)
 }
 
 /// Fails as [`room_for`] does, for bytes in pieces of up to so many each. Pieces fit between other allocations; room for all of
@@ -36,6 +31,7 @@ pub fn reserved(bytes: u64) -> Result<Vec<u8>> {
     if !had {
         return Err(no_memory("for this much data").detail("bytes", bytes));
     }
+    // Keeps the compiler from removing the allocation as unused.
     Ok(black_box(piece))
 }
 
