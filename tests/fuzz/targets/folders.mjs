@@ -103,13 +103,13 @@ function withOtherFrames(random, given) {
   return frames
 }
 
-/** Changes a body: mostly length fields, which are at the beginning; or its first bytes, where a frame has the id of a chunk, or its end. */
+/** Changes a body: mostly length fields, which are at the beginning; or its first bytes, which may be the id of a chunk; or its end. */
 function otherBody(random, body) {
   if (random.oneIn(4)) return mutatedBytes(random, body)
   const changed = Buffer.from(body)
   if (random.oneIn(3)) {
     if (random.oneIn(2)) return new Uint8Array(changed.subarray(0, random.below(53)))
-    changed.fill(random.below(256), 0, 32)
+    changed.fill(random.below(256), 0, Math.min(32, changed.length))
     return new Uint8Array(changed)
   }
   if (changed.length >= 4)
