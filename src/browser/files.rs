@@ -16,7 +16,7 @@ use crate::{
     },
     store::{
         failure::{DISK_FULL, FOLDER_UNUSABLE, elsewhere, not_plain},
-        folder::FolderStore,
+        folder::{FolderStore, opens_later},
         proxy::ProxyStore,
     },
     time::Timestamp,
@@ -269,6 +269,7 @@ impl Stores for PrivateFolder {
                 return Ok(Some(Rc::new(ProxyStore::open_older(files).await?) as Rc<dyn Store>));
             }
             files.prepare(Vec::new()).await?;
+            files.prepare(opens_later(&files.list()?)).await?;
             Ok(Some(Rc::new(FolderStore::older(files)) as Rc<dyn Store>))
         })
     }

@@ -25,11 +25,14 @@ use super::{
     thrown_name,
 };
 use crate::{
-    collections::Map,
+    collections::{Map, Set},
     error::{Error, ErrorCode, Result},
     memory::resized,
     ports::{Estimate, Files, HeadInfo, LocalFuture, Store, Stores},
-    store::{failure::elsewhere, folder::FolderStore},
+    store::{
+        failure::elsewhere,
+        folder::{FolderStore, opens_later},
+    },
 };
 
 #[wasm_bindgen]
@@ -68,6 +71,10 @@ pub struct PrivateFiles(Rc<PrivateFilesInner>);
 struct PrivateFilesInner {
     database: String,
     open: RefCell<Map<String, OpenFile>>,
+    /// The files that exist, and are opened when they are prepared.
+    later: RefCell<Set<String>>,
+    /// Those of them that were prepared, and are opened again with the others.
+    asked: RefCell<Set<String>>,
     /// `None` until the folder was found, or made.
     folder: RefCell<Option<PrivateDirectory>>,
     connected: Cell<bool>,
@@ -102,6 +109,8 @@ impl PrivateFiles {
         Self(Rc::new(PrivateFilesInner {
             database: database.to_owned(),
             open: RefCell::default(),
+            later: RefCell::default(),
+            asked: RefCell::default(),
             folder: RefCell::default(),
             connected: Cell::new(false),
             lost: Cell::new(false),
@@ -117,7 +126,11 @@ impl PrivateFilesInner {
         if self.lost.get() {
             return Ok(None);
         }
-        self.open.borrow().get(name).map(|file| work(&file.0).map_err(failure)).transpose()
+        match self.open.borrow().get(name) {
+            Some(file) => work(&file.0).map(Some).map_err(failure),
+            None if self.later.borrow().contains(name) => Err(Error::internal("A file is used before it is prepared")),
+            None => Ok(None),
+        }
     }
 
     /// Uses a file that was prepared.
@@ -127,6 +140,7 @@ impl PrivateFilesInner {
 
     fn close(&self) {
         let files = self.open.take();
+        self.later.take();
         if self.lost.get() {
             // Chromium never ends closing a removed file. The end of the worker closes it.
             mem::forget(files);
@@ -192,6 +206,10 @@ impl PrivateFilesInner {
         };
         for name in names.iter().map(|name| &**name).chain([ABOUT]) {
             self.open_file(&folder, name).await.map_err(failure)?;
+            if self.later.borrow().contains(name) {
+                self.later.borrow_mut().retain(|later| later != name);
+                self.asked.borrow_mut().insert(name.to_owned());
+            }
         }
         Ok(())
     }
@@ -229,11 +247,15 @@ impl PrivateFilesInner {
         };
         self.folder.replace(folder.clone());
         let Some(folder) = folder else { return Ok(()) };
-        for (name, is_file) in folder.list().await? {
-            if is_file {
-                self.open_file(&folder, &name).await?;
-            }
+        let files = folder.list().await?.into_iter().filter_map(|(name, is_file)| is_file.then_some(name));
+        let mut names: Vec<String> = files.collect();
+        let mut later = opens_later(&names);
+        later.retain(|name| !self.asked.borrow().contains(name));
+        names.retain(|name| !later.contains(name));
+        for name in names {
+            self.open_file(&folder, &name).await?;
         }
+        *self.later.borrow_mut() = later.into_iter().collect();
         // An opening that was aborted may have left none.
         if !self.open.borrow().is_empty() {
             self.open_file(&folder, ABOUT).await?;
@@ -300,7 +322,11 @@ impl Files for PrivateFiles {
         if !self.0.connected.get() {
             return Err(closed());
         }
-        Ok(if self.0.lost.get() { Vec::new() } else { self.0.open.borrow().keys().cloned().collect() })
+        if self.0.lost.get() {
+            return Ok(Vec::new());
+        }
+        let (open, later) = (self.0.open.borrow(), self.0.later.borrow());
+        Ok(open.keys().chain(later.iter()).cloned().collect())
     }
 
     fn size(&self, name: &str) -> Result<Option<u64>> {
@@ -344,15 +370,21 @@ impl Files for PrivateFiles {
 
     fn remove(&self, name: &str) -> Result<()> {
         let removed = self.0.open.borrow_mut().remove(name);
-        if let (Some(file), Some(folder)) = (removed, self.0.folder.borrow().clone()) {
+        let later = self.0.later.borrow().contains(name);
+        self.0.later.borrow_mut().retain(|later| later != name);
+        self.0.asked.borrow_mut().retain(|asked| asked != name);
+        if removed.is_none() && !later {
+            return Ok(());
+        }
+        if let Some(folder) = self.0.folder.borrow().clone() {
             let (inner, name) = (self.0.clone(), name.to_owned());
             let removing = future_to_promise(async move {
                 if !inner.look().await {
-                    mem::forget(file);
+                    mem::forget(removed);
                     return Ok(JsValue::UNDEFINED);
                 }
                 // Closed first: an open file can't be removed.
-                drop(file);
+                drop(removed);
                 JsFuture::from(folder.remove(&name, &Object::new())?).await
             });
             self.0.removals.borrow_mut().push(JsFuture::from(removing));
@@ -362,8 +394,13 @@ impl Files for PrivateFiles {
 
     fn describe(&self, info: &HeadInfo) {
         if let Ok(text) = JSON::stringify(&described(info)) {
-            // Nothing depends on it.
-            let _ = self.truncate(ABOUT, 0).and_then(|()| self.write(ABOUT, 0, String::from(text).as_bytes()));
+            let bytes = String::from(text).into_bytes();
+            let size = self.size(ABOUT).ok().flatten().unwrap_or_default();
+            // Nothing depends on it. Truncating takes longer than writing.
+            let _ = self.write(ABOUT, 0, &bytes);
+            if size > bytes.len() as u64 {
+                let _ = self.truncate(ABOUT, bytes.len() as u64);
+            }
         }
     }
 
@@ -389,6 +426,7 @@ impl Stores for PrivateStores {
         let files = PrivateFiles::new(name);
         Box::pin(async move {
             files.prepare(Vec::new()).await?;
+            files.prepare(opens_later(&files.list()?)).await?;
             Ok(Some(Rc::new(FolderStore::older(Rc::new(files))) as Rc<dyn Store>))
         })
     }

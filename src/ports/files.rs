@@ -8,11 +8,12 @@ use crate::error::Result;
 /// links are not followed (`database_corrupt`), so that nothing outside of the folder can be named.
 ///
 /// Browsers open files asynchronously, but read and write open ones at once: so a file is prepared first, and everything
-/// else is synchronous.
+/// else is synchronous. Files that exist when a browser's folder is opened are prepared then, except those that
+/// [`opens_later`](crate::store::folder::opens_later) names.
 ///
 /// Fails with `storage_quota_exceeded` when the disk is full, else `storage_unavailable`; a missing file is no failure.
 pub trait Files {
-    /// Creates those of these files that don't exist, empty, and their folder. Once this resolves, their names survive a
+    /// Opens these files; creates those that don't exist, empty, and their folder. Once this resolves, their names survive a
     /// power cut. Without names it only connects again, where a connection can break.
     fn prepare(&self, names: Vec<String>) -> LocalFuture<'static, Result<()>>;
 

@@ -5,7 +5,7 @@ use crate::{
     collections::Set,
     error::Result,
     format::{Manifest, ManifestKind, Truncation, stored_ids},
-    ports::{ChunkId, Key, Write},
+    ports::{ChunkId, Key, Store, Write},
 };
 
 impl Storage {
@@ -78,24 +78,30 @@ impl Storage {
         let mut manifests = self.manifests();
         manifests.append(&mut self.imported());
         let store = self.0.store();
-        let in_use = self.0.paging.chunks_in_use();
-        let mut named = stored_ids(&mut manifests.iter());
-        named.extend(in_use);
-        let mut stored = Vec::new();
-        // By a loop: adapters for the few copies cost the core a kilobyte.
-        for id in named {
-            stored.push(store.stored_id(&id));
-            if let Some(copy) = store.next_stored_id(&id) {
-                stored.push(copy);
-            }
-        }
-        let named: Set<ChunkId> = stored.into_iter().collect();
         let mut orphans = store.chunk_ids().await?;
-        orphans.retain(|id| !named.contains(id));
+        retain_unnamed(&mut orphans, &*store, stored_ids(&mut manifests.iter()));
+        // Mostly there are none.
+        if !orphans.is_empty() {
+            retain_unnamed(&mut orphans, &*store, self.0.paging.chunks_in_use());
+        }
         let count = orphans.len();
         self.delete_chunks(orphans.into_iter().map(Key::Chunk).collect()).await?;
         Ok(count)
     }
+}
+
+/// Keeps the chunks that aren't named. Those that are stored have other ids where they are encrypted.
+fn retain_unnamed(stored: &mut Vec<ChunkId>, store: &dyn Store, named: Set<ChunkId>) {
+    let mut kept = Vec::with_capacity(named.len());
+    // By a loop: adapters for the few copies cost the core a kilobyte.
+    for id in named {
+        kept.push(store.stored_id(&id));
+        if let Some(copy) = store.next_stored_id(&id) {
+            kept.push(copy);
+        }
+    }
+    let kept: Set<ChunkId> = kept.into_iter().collect();
+    stored.retain(|id| !kept.contains(id));
 }
 
 /// Returns the chunks that only the deleted manifests reference.

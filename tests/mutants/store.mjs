@@ -918,10 +918,24 @@ export const mutants = [
     breaks: 'a damaged first chunk is not stored again, so that the next flipped bit costs all rows',
   },
   {
+    name: 'the-log-is-read-from-files-that-are-not-open',
+    file: 'src/store/folder/mod.rs',
+    text: 'state.sealed.last().is_some_and(|(_, end)| *end > after)',
+    instead: 'state.sealed.is_empty() && after.0 == u64::MAX',
+    breaks: 'in a browser, time travel fails in a database with a long log',
+  },
+  {
+    name: 'a-log-is-cut-in-files-that-are-not-open',
+    file: 'src/store/folder/transaction.rs',
+    text: 'names.append(&mut self.later_segments()?)',
+    instead: '()',
+    breaks: 'in a browser, a database with a long log is never pruned',
+  },
+  {
     name: 'the-copy-of-the-first-chunk-is-swept',
     file: 'src/format/manifest.rs',
-    text: '&self.first_copy',
-    instead: '&None',
+    text: 'ids.extend(manifest.first_copy.as_ref().map(|copy| copy.id))',
+    instead: '()',
     breaks: 'an opening deletes the copies of the first chunks',
   },
 ]

@@ -15,6 +15,17 @@ interface AccessHandle {
   close(): void
 }
 
+/** How many of the newest segments of a journal are opened with the folder. */
+const firstSegments = 4
+
+/** Returns the files, of all in a folder, that are opened only when they are prepared: see `opens_later` in src/store/folder/mod.rs. */
+function opensLater(names: readonly string[]): string[] {
+  const number = (name: string) => BigInt(name.slice('journal.'.length))
+  const segments = names.filter((name) => /^journal\.\d+$/.test(name))
+  segments.sort((one, other) => (number(one) < number(other) ? -1 : 1))
+  return segments.slice(0, -firstSegments)
+}
+
 /** The files of one database. */
 export class PrivateFiles implements CoreFiles {
   readonly isPrivate = true
@@ -22,6 +33,10 @@ export class PrivateFiles implements CoreFiles {
   readonly #waitMs: number
   readonly #moving: boolean
   readonly #open = new Map<string, AccessHandle>()
+  /** The files that exist, and are opened when they are prepared. */
+  #later = new Set<string>()
+  /** Those of them that were prepared, and are opened again with the others. */
+  readonly #asked = new Set<string>()
   /** Undefined until the folder was looked for, or made. */
   #folder: FileSystemDirectoryHandle | undefined
   #connected = false
@@ -54,6 +69,7 @@ export class PrivateFiles implements CoreFiles {
       this.#folder = await all.getDirectoryHandle(folderName(this.#database), { create: true })
     }
     await this.#openFiles(this.#folder, [...names, aboutFile])
+    for (const name of names) if (this.#later.delete(name)) this.#asked.add(name)
   }
 
   /** Opens all files of the folder. */
@@ -66,7 +82,10 @@ export class PrivateFiles implements CoreFiles {
       const names: string[] = []
       for await (const [name, { kind }] of this.#folder?.entries() ?? []) if (kind === 'file') names.push(name)
       // An opening that was aborted may have left no such file.
-      if (names.length > 0) await this.#openFiles(this.#folder, new Set([...names, aboutFile]))
+      const later = new Set(opensLater(names).filter((name) => !this.#asked.has(name)))
+      const first = names.filter((name) => !later.has(name))
+      if (names.length > 0) await this.#openFiles(this.#folder, new Set([...first, aboutFile]))
+      this.#later = later
     } catch (error) {
       if ((error as Error).name !== 'NotFoundError' || this.#moving) throw error
       // A move whose lock was stolen may remove them meanwhile.
@@ -150,11 +169,12 @@ export class PrivateFiles implements CoreFiles {
   list(): string[] {
     if (this.#lost) return []
     if (!this.#connected) throw new DOMException('The files are closed', 'InvalidStateError')
-    return [...this.#open.keys()]
+    return [...this.#open.keys(), ...this.#later]
   }
 
   size(name: string): number | undefined {
-    return this.#lost ? undefined : this.#open.get(name)?.getSize()
+    if (this.#lost) return undefined
+    return this.#later.has(name) ? this.#handle(name).getSize() : this.#open.get(name)?.getSize()
   }
 
   read(name: string, at: number, into: Uint8Array): number {
@@ -180,11 +200,12 @@ export class PrivateFiles implements CoreFiles {
 
   remove(name: string): void {
     const [handle, folder] = [this.#open.get(name), this.#folder]
-    if (handle === undefined) return
+    if (!this.#later.delete(name) && handle === undefined) return
     this.#open.delete(name)
+    this.#asked.delete(name)
     const remove = async () => {
       if (!(await this.look())) return
-      handle.close()
+      handle?.close()
       await folder?.removeEntry(name)
     }
     // What can't be removed now is removed by the next holder.
@@ -198,8 +219,10 @@ export class PrivateFiles implements CoreFiles {
   describe(info: object): void {
     try {
       const [bytes, handle] = [new TextEncoder().encode(JSON.stringify(info)), this.#handle(aboutFile)]
-      handle.truncate(0)
+      const size = handle.getSize()
       handle.write(bytes, { at: 0 })
+      // Truncating takes as long as the rest of a small database's opening.
+      if (size > bytes.length) handle.truncate(bytes.length)
     } catch {
       // Nothing depends on it.
     }
@@ -213,6 +236,7 @@ export class PrivateFiles implements CoreFiles {
     // Lost ones are closed by the end of this worker.
     if (!this.#lost) for (const handle of this.#open.values()) handle.close()
     this.#open.clear()
+    this.#later.clear()
     this.#connected = false
   }
 

@@ -64,11 +64,13 @@ const KINDS: [FrameKind; 9] = [
 ];
 
 /// One decoded frame.
-pub struct Frame {
+pub struct Frame<'a> {
     pub kind: FrameKind,
     /// Whether it ends the transaction.
     pub last: bool,
-    pub body: Vec<u8>,
+    pub body: &'a [u8],
+    /// The position after it.
+    pub end: Place,
 }
 
 /// Returns the file name of a segment.
@@ -136,6 +138,17 @@ struct Behind {
     synced: u64,
     /// Where the last one ends; 0 if there are none.
     end: u64,
+}
+
+/// An intact frame, whose body is in the window.
+struct FoundFrame {
+    kind: FrameKind,
+    last: bool,
+    body_at: u64,
+    length: usize,
+    end: Place,
+    /// How much was synced before it.
+    synced: u64,
 }
 
 /// The header of a frame.
@@ -215,11 +228,6 @@ impl<'a> Frames<'a> {
         bytes.iter().zip(MAGIC.to_le_bytes()).all(|(found, byte)| *found == byte || *found == 0)
     }
 
-    /// Returns the position after the last frame read.
-    pub fn place(&self) -> Place {
-        self.place
-    }
-
     /// Returns whether reading continued behind a damaged place.
     pub fn skipped(&self) -> bool {
         self.skipped
@@ -243,11 +251,20 @@ impl<'a> Frames<'a> {
     /// it. Readers notice the missing data: the log is a chain, and a manifest lists its chunks.
     ///
     /// Fails with `database_corrupt` when the search for such frames reads too much.
-    pub fn next(&mut self) -> Result<Option<Frame>> {
-        if let Some((frame, place, synced)) = self.frame_at(self.place.at, Some(self.place.chain))? {
-            (self.place, self.stated) = (place, self.stated.max(synced));
-            return Ok(Some(frame));
+    pub fn next(&mut self) -> Result<Option<Frame<'_>>> {
+        let mut found = self.frame_at(self.place.at, Some(self.place.chain))?;
+        match &found {
+            Some(frame) => self.stated = self.stated.max(frame.synced),
+            None => found = self.frame_after_break()?,
         }
+        let Some(FoundFrame { kind, last, body_at, length, end, .. }) = found else { return Ok(None) };
+        self.place = end;
+        let body = self.bytes(body_at, length)?;
+        Ok(body.map(|body| Frame { kind, last, body, end }))
+    }
+
+    /// Returns the first intact frame behind a break, if reading continues there.
+    fn frame_after_break(&mut self) -> Result<Option<FoundFrame>> {
         let broken = self.place.at;
         let behind = match self.behind {
             Some(behind) => behind,
@@ -257,25 +274,24 @@ impl<'a> Frames<'a> {
             self.dropped = behind.end > broken || !self.is_short(broken)? && self.has_bytes(broken)?;
             return Ok(None);
         }
-        let Some((frame, place, _)) = self.find_frame(broken + 1)? else { return Ok(None) };
-        (self.place, self.skipped) = (place, true);
-        Ok(Some(frame))
+        let found = self.find_frame(broken + 1)?;
+        self.skipped |= found.is_some();
+        Ok(found)
     }
 
     /// Returns what the intact frames after a break say. They are searched once: each of a forged journal's frames may be a
     /// break.
     fn frames_behind(&mut self, broken: u64) -> Result<Behind> {
         let mut behind = Behind::default();
-        while let Some((_, place, synced)) = self.find_frame(behind.end.max(broken + 1))? {
-            behind = Behind { synced: behind.synced.max(synced), end: place.at };
+        while let Some(FoundFrame { end, synced, .. }) = self.find_frame(behind.end.max(broken + 1))? {
+            behind = Behind { synced: behind.synced.max(synced), end: end.at };
         }
         self.behind = Some(behind);
         Ok(behind)
     }
 
-    /// Returns the first intact frame from `at` on, wherever it begins, with the position after it and how much was synced
-    /// before it.
-    fn find_frame(&mut self, mut at: u64) -> Result<Option<(Frame, Place, u64)>> {
+    /// Returns the first intact frame from `at` on, wherever it begins.
+    fn find_frame(&mut self, mut at: u64) -> Result<Option<FoundFrame>> {
         while let Some(found) = self.find_magic(at)? {
             let frame = self.frame_at(found, None)?;
             if frame.is_some() {
@@ -286,8 +302,8 @@ impl<'a> Frames<'a> {
         Ok(None)
     }
 
-    /// Reads the frame at `at`; returns it, the position after it, and how much was synced before it.
-    fn frame_at(&mut self, at: u64, chain: Option<u64>) -> Result<Option<(Frame, Place, u64)>> {
+    /// Checks the frame at `at`.
+    fn frame_at(&mut self, at: u64, chain: Option<u64>) -> Result<Option<FoundFrame>> {
         let Some(header) = self.header_at(at)? else { return Ok(None) };
         let (length, body_at) = (header.length(), at + HEADER as u64);
         let kind = KINDS.get(usize::from(header.0[4]));
@@ -295,21 +311,30 @@ impl<'a> Frames<'a> {
         if chain.is_some_and(|chain| chain != header.chain()) {
             return Ok(None);
         }
-        let segment = self.place.segment;
-        let size = self.files.size(&self.name)?.unwrap_or(0);
-        if body_at + length > size {
-            return Ok(None);
+        // Most bodies are in the window: then the file needn't be asked for its size.
+        if body_at + length > self.window_end() {
+            if body_at + length > self.size()? {
+                return Ok(None);
+            }
+            // For the window, and what is read from the body.
+            room_for_pieces(2 * length, length.max(WINDOW as u64))?;
         }
-        // For the window, the body, and what is read from it.
-        room_for_pieces(3 * length, length.max(WINDOW as u64))?;
-        let Some(body) = self.bytes(body_at, length as usize)? else { return Ok(None) };
+        let (segment, length) = (self.place.segment, length as usize);
+        let Some(body) = self.bytes(body_at, length)? else { return Ok(None) };
         if checksum(segment, at, &header.0, body) != header.checksum() {
-            self.wasted += length;
-            return if self.wasted > size * MOST_WASTED { Err(self.is_hostile()) } else { Ok(None) };
+            self.wasted += length as u64;
+            return if self.wasted > self.size()? * MOST_WASTED { Err(self.is_hostile()) } else { Ok(None) };
         }
-        let frame = Frame { kind: *kind, last: header.0[5] == 1, body: body.to_vec() };
-        let place = Place { segment, at: body_at + length, chain: header.checksum() };
-        Ok(Some((frame, place, header.synced())))
+        let end = Place { segment, at: body_at + length as u64, chain: header.checksum() };
+        Ok(Some(FoundFrame { kind: *kind, last: header.0[5] == 1, body_at, length, end, synced: header.synced() }))
+    }
+
+    fn size(&self) -> Result<u64> {
+        Ok(self.files.size(&self.name)?.unwrap_or(0))
+    }
+
+    fn window_end(&self) -> u64 {
+        self.window_at + self.window.len() as u64
     }
 
     fn header_at(&mut self, at: u64) -> Result<Option<FrameHeader>> {
@@ -322,7 +347,7 @@ impl<'a> Frames<'a> {
 
     /// Returns whether the file ends with the beginning of a frame, which a killed process leaves.
     fn is_short(&mut self, at: u64) -> Result<bool> {
-        let (chain, rest) = (self.place.chain, self.files.size(&self.name)?.unwrap_or(0).saturating_sub(at));
+        let (chain, rest) = (self.place.chain, self.size()?.saturating_sub(at));
         let Some(header) = self.header_at(at)? else {
             return Ok(self.bytes_up_to(at, 1)?.is_some_and(Self::may_begin_with));
         };
@@ -363,10 +388,9 @@ impl<'a> Frames<'a> {
 
     /// Returns at least one byte from `at` on, up to `length` or somewhat more; `None` at the end of the file.
     fn bytes_up_to(&mut self, at: u64, length: usize) -> Result<Option<&[u8]>> {
-        let has =
-            |window: &[u8], window_at: u64| at >= window_at && at + length as u64 <= window_at + window.len() as u64;
-        if !has(&self.window, self.window_at) {
-            self.window = self.files.read(&self.name, at, length.max(WINDOW))?.unwrap_or_default();
+        if at < self.window_at || at + length as u64 > self.window_end() {
+            let memory = std::mem::take(&mut self.window);
+            self.window = self.files.read_into(&self.name, at, length.max(WINDOW), memory)?.unwrap_or_default();
             self.window_at = at;
         }
         let offset = (at - self.window_at) as usize;

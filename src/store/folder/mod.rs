@@ -64,6 +64,10 @@ const SEGMENT_BYTES: u64 = 8 * 1024 * 1024;
 /// The size in bytes at which a pack is full.
 const PACK_BYTES: u64 = 8 * 1024 * 1024;
 
+/// How many of the newest segments of a journal are opened with the folder: the one that counts, one that was begun after it,
+/// and those before that show whether it is whole.
+const FIRST_SEGMENTS: usize = 4;
+
 /// One database in a folder. A handle, cheap to clone.
 #[derive(Clone)]
 pub struct FolderStore(Rc<FolderInner>);
@@ -79,6 +83,8 @@ struct FolderInner {
     newest: Cell<Option<LogKey>>,
     /// Whether a journal that was closed after a failure was appended to, and not finished.
     is_unfinished: Cell<bool>,
+    /// Whether the segments that are opened later were prepared.
+    has_all_segments: Cell<bool>,
     ended: Cell<Option<StoreEnd>>,
 }
 
@@ -108,9 +114,29 @@ impl FolderStore {
 
     fn made(files: Rc<dyn Files>, segment_bytes: u64, pack_bytes: u64, may_be_older: bool) -> Self {
         let (journal, packs) = (RefCell::default(), Packs { files: files.clone(), pack_bytes });
-        let (newest, is_unfinished, ended) = Default::default();
-        Self(Rc::new(FolderInner { files, segment_bytes, may_be_older, packs, journal, newest, is_unfinished, ended }))
+        let (newest, is_unfinished, has_all_segments, ended) = Default::default();
+        Self(Rc::new(FolderInner {
+            files,
+            segment_bytes,
+            may_be_older,
+            packs,
+            journal,
+            newest,
+            is_unfinished,
+            has_all_segments,
+            ended,
+        }))
     }
+}
+
+/// Returns the files, of all in a folder, that are opened only when they are prepared: all segments of the journal but the
+/// newest, which are read only with the log. Opening a hundred files takes a browser longer than anything else of an opening.
+pub fn opens_later(names: &[String]) -> Vec<String> {
+    let mut segments: Vec<(u64, &String)> =
+        names.iter().filter_map(|name| Some((segment_number(name)?, name))).collect();
+    segments.sort_unstable();
+    segments.truncate(segments.len().saturating_sub(FIRST_SEGMENTS));
+    segments.into_iter().map(|(_, name)| name.clone()).collect()
 }
 
 /// Removes the journal and the packs of a folder: only files written by this module.
@@ -157,6 +183,21 @@ impl FolderInner {
         // The store may have ended meanwhile.
         self.check_open().inspect_err(|_| self.files.close())?;
         prepared
+    }
+
+    /// Prepares the segments that are opened later, before the log is read.
+    async fn prepare_segments(&self) -> Result<()> {
+        let later = self.later_segments()?;
+        if !later.is_empty() {
+            self.prepare_files(later).await?;
+        }
+        self.has_all_segments.set(true);
+        Ok(())
+    }
+
+    /// Returns the segments that must be prepared before the log is read.
+    fn later_segments(&self) -> Result<Vec<String>> {
+        if self.has_all_segments.get() { Ok(Vec::new()) } else { Ok(opens_later(&self.files.list()?)) }
     }
 
     async fn turn(&self) {
@@ -253,6 +294,9 @@ impl Store for FolderStore {
     fn log(&self, after: LogKey, max_bytes: usize) -> LocalFuture<'_, Result<Vec<StoredRecord>>> {
         Box::pin(async move {
             self.0.turn().await;
+            if self.0.read(|state| state.sealed.last().is_some_and(|(_, end)| *end > after))? {
+                self.0.prepare_segments().await?;
+            }
             self.0.with(|journal| match journal {
                 Some(journal) => journal.log(after, max_bytes),
                 None => Ok(Vec::new()),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::frames::{Frame, FrameKind};
+use super::frames::FrameKind;
 use crate::{
     format::{LayoutWriter, Reader},
     ports::{ChunkId, LogKey},
@@ -13,6 +13,9 @@ const LAYOUT: u32 = 4;
 
 /// How many bytes a chunk takes in the state.
 const CHUNK_BYTES: usize = 52;
+
+/// How many bytes a key of the log takes.
+pub const KEY_BYTES: usize = 12;
 
 /// Where a chunk is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,31 +91,31 @@ impl State {
         })
     }
 
-    /// Applies a frame. Returns `false` when it can't be decoded.
-    pub fn apply(&mut self, frame: &Frame) -> bool {
-        self.take(frame).is_some()
+    /// Applies a frame, or of one of the log the key alone. Returns `false` when it can't be decoded.
+    pub fn apply(&mut self, kind: FrameKind, body: &[u8]) -> bool {
+        self.take(kind, body).is_some()
     }
 
-    fn take(&mut self, frame: &Frame) -> Option<()> {
-        let mut body = Reader(&frame.body);
-        match frame.kind {
-            FrameKind::Start => *self = Self::decode(&frame.body)?,
-            FrameKind::Log => self.newest = Some(get_key(&mut body)?),
+    fn take(&mut self, kind: FrameKind, body: &[u8]) -> Option<()> {
+        let mut reader = Reader(body);
+        match kind {
+            FrameKind::Start => *self = Self::decode(body)?,
+            FrameKind::Log => self.newest = Some(get_key(&mut reader)?),
             FrameKind::Head => {
-                self.head = Some(bytes(&mut body)?);
+                self.head = Some(bytes(&mut reader)?);
                 // At the end of a closed journal.
-                self.newest = self.newest.max(get_key(&mut body));
+                self.newest = self.newest.max(get_key(&mut reader));
             }
-            FrameKind::PutManifest => _ = self.manifests.insert(body.counter()?, bytes(&mut body)?),
-            FrameKind::DeleteManifest => _ = self.manifests.remove(&body.u64()?),
+            FrameKind::PutManifest => _ = self.manifests.insert(reader.counter()?, bytes(&mut reader)?),
+            FrameKind::DeleteManifest => _ = self.manifests.remove(&reader.u64()?),
             FrameKind::PutChunk => {
-                let (id, extent) = get_chunk(&mut body)?;
+                let (id, extent) = get_chunk(&mut reader)?;
                 self.chunks.insert(id, extent);
             }
-            FrameKind::DeleteChunk => _ = self.chunks.remove(&body.id()?),
+            FrameKind::DeleteChunk => _ = self.chunks.remove(&reader.id()?),
             FrameKind::CutLog => {
-                let through = body.counter()?;
-                self.spared = get_records(&mut body)?;
+                let through = reader.counter()?;
+                self.spared = get_records(&mut reader)?;
                 self.cut = self.cut.max(through);
                 self.sealed.retain(|(_, newest)| newest.0 > self.cut);
             }

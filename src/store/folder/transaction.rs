@@ -49,7 +49,12 @@ impl FolderInner {
                 false
             }
         });
-        missing.map(|()| names)
+        missing?;
+        // What is left of a log that is cut or rewritten is read first.
+        if has(transaction, |write| matches!(write, Write::CutLog { .. } | Write::Put(Key::Log(_), _))) {
+            names.append(&mut self.later_segments()?);
+        }
+        Ok(names)
     }
 
     /// Writes a transaction whose files are prepared.

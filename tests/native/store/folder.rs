@@ -31,6 +31,7 @@ use super::{
     bench::{key, vault},
     damaged_segment::frames,
     hostile_folder::{HEADER, PUT_CHUNK},
+    later_files::LaterFiles,
     page::{Page, by_call_only},
 };
 
@@ -418,7 +419,7 @@ impl SimDisk {
 
     /// Returns a store whose segments become that long.
     pub fn store_of(&self, segment_bytes: u64) -> Rc<dyn Store> {
-        Rc::new(FolderStore::with_sizes(Rc::new(self.clone()), segment_bytes, 3000))
+        Rc::new(FolderStore::with_sizes(Rc::new(LaterFiles::new(self)), segment_bytes, 3000))
     }
 
     /// Returns a store for a recovery.
@@ -467,6 +468,11 @@ impl SimDisk {
         self.0.names.swap(&other.0.names);
         self.0.synced_names.swap(&other.0.synced_names);
         self.0.files.swap(&other.0.files);
+    }
+
+    /// Returns the names of all files.
+    pub fn names(&self) -> Vec<String> {
+        self.0.names.borrow().keys().cloned().collect()
     }
 
     /// Lists these names the next time.
@@ -551,10 +557,11 @@ impl SimDisk {
 
 impl SimDisk {
     fn make(&self, names: &[String]) -> Result<()> {
-        if names.is_empty() {
+        let missing: Vec<&String> = names.iter().filter(|name| !self.0.names.borrow().contains_key(*name)).collect();
+        if missing.is_empty() {
             return Ok(());
         }
-        for name in names.iter().filter(|name| !self.0.names.borrow().contains_key(*name)).collect::<Vec<_>>() {
+        for name in missing {
             self.step()?;
             self.0.names.borrow_mut().insert(name.clone(), self.0.files.borrow().len());
             self.0.files.borrow_mut().push(File::default());
@@ -588,7 +595,7 @@ impl Files for SimDisk {
 
     fn list(&self) -> Result<Vec<String>> {
         let before = self.0.listed_before.take();
-        Ok(before.unwrap_or_else(|| self.0.names.borrow().keys().cloned().collect()))
+        Ok(before.unwrap_or_else(|| self.names()))
     }
 
     fn size(&self, name: &str) -> Result<Option<u64>> {

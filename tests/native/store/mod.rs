@@ -21,6 +21,7 @@ mod hostile_journal;
 mod key_changes;
 mod killed_repairs;
 mod last_good;
+mod later_files;
 mod moving;
 pub mod page;
 mod paging;

@@ -4,8 +4,9 @@ use std::rc::Rc;
 
 use super::{
     super::{
-        frames::{Frame, FrameKind, Frames, HEADER, MAGIC_BYTES, segment_name, segment_number},
+        frames::{FrameKind, Frames, HEADER, MAGIC_BYTES, Place, segment_name, segment_number},
         packs::pack_number,
+        state::{KEY_BYTES, get_key},
     },
     FIRST_SEGMENT, Journal,
     mark::Mark,
@@ -13,6 +14,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
+    format::Reader,
     ports::{Files, RESERVE},
     store::failure::{beyond_recovery, lock_lost},
 };
@@ -112,9 +114,9 @@ impl Journal {
         self.seen = files.size(&name)?.unwrap_or(0);
         let mut frames = Frames::from(&*files, self.place);
         let (mut found, mut transaction, mut count) = (Found::Unfinished, Vec::new(), 0_u64);
-        let (mut begin, mut end) = (0, 0);
+        let (mut begin, mut end) = (0, Place::start(self.place.segment));
         while let Some(frame) = frames.next()? {
-            begin = std::mem::replace(&mut end, frames.place().at);
+            begin = std::mem::replace(&mut end, frame.end).at;
             let is_start = frame.kind == FrameKind::Start;
             // The second frame repeats the first one.
             if count != 1 && is_start != (count == 0) {
@@ -122,31 +124,39 @@ impl Journal {
             }
             count += 1;
             if is_start {
-                self.start_bytes = STARTS as u64 * (end - begin);
+                self.start_bytes = STARTS as u64 * (end.at - begin);
             }
             if count == 3 {
-                self.identity = Some(frames.place().chain);
+                self.identity = Some(end.chain);
             }
-            let last = frame.last;
+            let repeats = is_start && count > 1;
+            let mut body = frame.body;
+            if frame.kind == FrameKind::Log {
+                body = &body[..body.len().min(KEY_BYTES)];
+                get_key(&mut Reader(body)).into_iter().for_each(|key| self.notes.note(key, end));
+            }
             if found == Found::Unfinished {
                 // It may hold the whole log, and counts for nothing until it is complete.
-                self.apply(&frame)?;
+                if !repeats {
+                    self.apply(frame.kind, body)?;
+                }
                 self.is_due = count > 2;
-            } else {
-                transaction.push(frame);
+            } else if !repeats {
+                transaction.push((frame.kind, body.to_vec()));
             }
-            if !last {
+            if !frame.last {
                 continue;
             }
             found = Found::Newest;
-            for frame in transaction.drain(..) {
-                self.apply(&frame)?;
-                if frame.kind == FrameKind::Seal {
+            for (kind, body) in transaction.drain(..) {
+                self.apply(kind, &body)?;
+                if kind == FrameKind::Seal {
                     found = Found::Sealed;
                 }
             }
-            self.place = frames.place();
+            self.place = end;
         }
+        self.notes.cut(self.place);
         (self.is_damaged, self.is_cut) = (frames.skipped(), frames.dropped());
         self.lacks_second_start = count == 1;
         // The last frame of a closed journal says that all before it was synced.
@@ -159,13 +169,13 @@ impl Journal {
     }
 
     /// Applies a frame. Of those that can't be decoded, most count as damaged: readers that need their content notice.
-    fn apply(&mut self, frame: &Frame) -> Result<()> {
+    fn apply(&mut self, kind: FrameKind, body: &[u8]) -> Result<()> {
         // A segment that is named twice would be read twice.
         let fits = |journal: &Self| journal.segments().is_sorted_by(|segment, next| segment < next);
-        if self.state.apply(frame) && (frame.kind != FrameKind::Start || fits(self)) {
+        if self.state.apply(kind, body) && (kind != FrameKind::Start || fits(self)) {
             return Ok(());
         }
-        match frame.kind {
+        match kind {
             FrameKind::Start => Err(damaged(self.place.segment)),
             FrameKind::PutChunk | FrameKind::DeleteChunk => {
                 Err(beyond_recovery("The database's journal has an invalid chunk id")

@@ -2,12 +2,13 @@
 
 mod loading;
 mod mark;
+mod notes;
 mod segments;
 
-use std::{cell::Cell, ops::Bound, rc::Rc};
+use std::{ops::Bound, rc::Rc};
 
 use super::{
-    frames::{Frame, FrameKind, Frames, Place, segment_name, segment_number},
+    frames::{FrameKind, Frames, Place, segment_name, segment_number},
     state::{Records, State, bytes, get_key, put_key},
 };
 use crate::{
@@ -18,6 +19,7 @@ use crate::{
 };
 
 use mark::Mark;
+use notes::Notes;
 
 /// A segment is sealed only when it has this many times the bytes of its first two frames without padding, each of which
 /// has the whole state except the log.
@@ -63,8 +65,7 @@ pub struct Journal {
     /// The number of the newest segment, if that can't be read: this one before it is read instead, and the next one comes after
     /// both.
     unread: Option<u64>,
-    /// The record of the log that was read last, and where the next one is.
-    read_last: Cell<Option<(LogKey, Place)>>,
+    notes: Notes,
     pub state: State,
 }
 
@@ -114,7 +115,7 @@ impl Journal {
             is_cut: false,
             lacks_marked: false,
             unread: None,
-            read_last: Cell::default(),
+            notes: Notes::default(),
             state: State::default(),
         }
     }
@@ -159,7 +160,7 @@ impl Journal {
             self.synced = end.at;
         }
         for (kind, body) in entries.drain(..) {
-            self.state.apply(&Frame { kind, last: true, body });
+            self.state.apply(kind, &body);
         }
         // While it can be read: the segment may be cut before the database is closed.
         let _ = self.identity();
@@ -215,7 +216,7 @@ impl Journal {
             for _ in 0..2 {
                 frames.next()?;
             }
-            self.identity = frames.next()?.map(|_| frames.place().chain);
+            self.identity = frames.next()?.map(|frame| frame.end.chain);
         }
         Ok(self.identity)
     }
@@ -316,17 +317,15 @@ impl Journal {
                 return Ok(records);
             }
         }
-        let next = self.read_last.get().filter(|(key, _)| *key == after).map(|(_, next)| next);
         let sealed = self.state.sealed.iter().copied();
         for (segment, end) in sealed.chain([(self.place.segment, (u64::MAX, u32::MAX))]) {
             if end <= after {
                 continue;
             }
-            let next = next.filter(|next| next.segment == segment);
-            let mut frames = Frames::from(&*self.files, next.unwrap_or(Place::start(segment)));
+            let mut frames = Frames::from(&*self.files, self.notes.before(after, segment));
             while let Some(frame) = frames.next()? {
-                let here = segment != self.place.segment || frames.place().at <= self.place.at;
-                let mut body = Reader(&frame.body);
+                let here = segment != self.place.segment || frame.end.at <= self.place.at;
+                let mut body = Reader(frame.body);
                 if frame.kind != FrameKind::Log || !here {
                     continue;
                 }
@@ -339,9 +338,10 @@ impl Journal {
                 let Some(record) = bytes(&mut body) else { continue };
                 newest = key;
                 if !add(key, record) {
-                    self.read_last.set(Some((key, frames.place())));
+                    self.notes.keep(key, frame.end);
                     return Ok(records);
                 }
+                self.notes.note(key, frame.end);
             }
         }
         // The last record was damaged: no later one shows that it is missing.

@@ -2,7 +2,7 @@
 
 use super::{
     super::{
-        frames::{Frame, FrameKind, HEADER, Place, segment_name},
+        frames::{FrameKind, HEADER, Place, segment_name},
         state::{State, put_key},
     },
     FIRST_SEGMENT, Journal, JournalEntry, PIECE_BYTES,
@@ -36,7 +36,7 @@ impl Journal {
     pub fn rewrite(&mut self, entries: Vec<JournalEntry>, replaced: &Map<LogKey, Vec<u8>>) -> Result<()> {
         let mut state = self.state.clone();
         for (kind, body) in entries {
-            state.apply(&Frame { kind, last: true, body });
+            state.apply(kind, &body);
         }
         state.cleaned = state.chunks.values().map(|extent| extent.pack).max().unwrap_or_default().max(state.cleaned);
         state.sealed.clear();
