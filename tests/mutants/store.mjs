@@ -209,7 +209,7 @@ export const mutants = [
   {
     name: 'close-without-the-newest-key',
     file: 'src/store/folder/state.rs',
-    text: 'self.newest.max(get_key(&mut body))',
+    text: 'self.newest.max(get_key(&mut reader))',
     instead: 'self.newest',
     breaks: 'a damaged last commit of a closed folder is missing without an error',
   },
@@ -316,7 +316,7 @@ export const mutants = [
   {
     name: 'segment-named-twice',
     file: 'src/store/folder/journal/loading.rs',
-    text: '(frame.kind != FrameKind::Start || fits(self))',
+    text: '(kind != FrameKind::Start || fits(self))',
     instead: 'true',
     breaks: 'a forged journal makes its reader read a segment again and again',
   },

@@ -3,6 +3,42 @@ import assert from 'node:assert/strict'
 import { journal } from './run/journal.mjs'
 
 export default {
+  'close finishes the calls made so far, also those that first load or read something': async (t) => {
+    const calls = {
+      verify: async (db, { id }) => assert.equal((await db.snapshots.verify(id)).ok, true),
+      'snapshots.export': async (db, { id }) => assert.ok((await db.snapshots.export(id)).size > 0),
+      history: async (db) => assert.ok((await db.snapshots.history()).points.length > 0),
+      create: (db) => db.snapshots.create(),
+      delete: (db, { id }) => db.snapshots.delete(id),
+      import: (db, { file }) => db.import(new Blob([file])),
+      'snapshots.import': (db, { file }) => db.snapshots.import(file),
+      restore: (db, { id }) => db.snapshots.restore(id),
+      'restore by time': (db, { at }) => db.snapshots.restore({ at }),
+      maintain: async (db) => assert.equal((await db.maintain()).ok, true),
+      rekey: (db) => db.rekey({ passphrase: 'next' }),
+      health: async (db) => assert.equal((await db.health()).status, 'ok'),
+    }
+    for (const [call, work] of Object.entries(calls)) {
+      const name = t.freshName()
+      const db = await t.open({ name, snapshots: false })
+      await db.exec('CREATE TABLE t (n); INSERT INTO t VALUES (1)')
+      const { id, createdAt } = await db.snapshots.create()
+      const file = await db.export()
+      await t.until(() => Date.now() > Date.parse(createdAt))
+      await db.run('INSERT INTO t VALUES (2)')
+      const working = work(db, { id, file, at: createdAt })
+      const closing = db.close()
+      const refused = await t.failure(() => db.query('SELECT 1'))
+      assert.equal(refused.code, 'closed', call)
+      await Promise.all([working, closing])
+      const encryption = call === 'rekey' ? { passphrase: 'next' } : undefined
+      const again = await t.open({ name, encryption })
+      const rows = /^(import|restore)/.test(call) ? 1 : 2
+      assert.equal((await again.query('SELECT n FROM t')).length, rows, call)
+      await again.close()
+    }
+  },
+
   'calls run and settle in the order in which they were made, and wait for a transaction': async ({ memory }) => {
     const { db, insert, write, written } = await journal(memory)
     const settled = []

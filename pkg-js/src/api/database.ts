@@ -369,11 +369,12 @@ export class Database extends Events implements AsyncDisposable {
       baseline: optional('baseline', baseline, checkString),
       timeoutMs: options?.timeoutMs,
     }
-    this.#connection.check()
-    this.#connection.checkOutside()
     // Bytes are read without an await, so that the caller may reuse the buffer at once.
-    const file = isBlob(bytes) ? await fileBytes('The file', bytes) : viewOf('The file', bytes)
-    await this.#connection.cancellable(options, (core, cancel) => core.importBytes(file, wanted, cancel))
+    await this.#connection.cancellable(options, (core, cancel) =>
+      isBlob(bytes)
+        ? fileBytes('The file', bytes).then((file) => core.importBytes(file, wanted, cancel))
+        : core.importBytes(viewOf('The file', bytes), wanted, cancel),
+    )
   }
 
   /**
@@ -411,15 +412,15 @@ export class Database extends Events implements AsyncDisposable {
    */
   async rekey(encryption: Encryption | null, options?: CallOptions): Promise<void> {
     checkCall('rekey', options)
-    this.#connection.checkOutside()
-    const checked = encryption === null ? null : (await encryptionChecks()).checkEncryption(encryption)
-    this.#connection.check()
     const { live } = this.lifecycle
-    if (checked !== null) await live.clearLastResults()
-    await this.#connection.cancellable(options, (core, cancel) => core.rekey(checked, cancel))
-    this.#owner.rekeyed(checked ?? undefined)
-    // What was stored during the call, by another object.
-    if (checked !== null) await live.clearLastResults().catch(() => {})
+    await this.#connection.cancellable(options, async (core, cancel) => {
+      const checked = encryption === null ? null : (await encryptionChecks()).checkEncryption(encryption)
+      if (checked !== null) await live.clearLastResults()
+      await core.rekey(checked, cancel)
+      this.#owner.rekeyed(checked ?? undefined)
+      // What was stored during the call, by another object.
+      if (checked !== null) await live.clearLastResults().catch(() => {})
+    })
   }
 
   /**

@@ -176,19 +176,19 @@ export class Snapshots {
     const point = pointOf('snapshots.export', id, keys)
     const { format, compress, encrypt } = checkCall('snapshots.export', options, keys)
     const kind = checkOneOf('format', format ?? 'sqlite', ['sqlite', 'sql'])
-    const encryption = encrypt === undefined ? undefined : await secretOf(encrypt)
     const zip = compress !== undefined && checkBoolean('compress', compress)
     const sql = kind === 'sql'
-    const { snapshot, pieces } = await this.#connection.read(options, async (core) =>
-      point
+    return this.#connection.read(options, async (core) => {
+      const encryption = encrypt === undefined ? undefined : await secretOf(encrypt)
+      const { snapshot, pieces } = point
         ? {
             snapshot: { createdAt: new Date(point.at).toISOString() },
             pieces: await core.snapshotsExportAt(point.at, { sql, lsn: point.lsn }),
           }
-        : core.snapshotsExport(id as string, sql),
-    )
-    const { toFile } = await files()
-    return toFile(snapshot, pieces, kind, zip, encryption)
+        : await core.snapshotsExport(id as string, sql)
+      const { toFile } = await files()
+      return toFile(snapshot, pieces, kind, zip, encryption)
+    })
   }
 
   /**
@@ -207,11 +207,11 @@ export class Snapshots {
     },
   ): Promise<SnapshotInfo> {
     const { encrypt, label } = checkCall('snapshots.import', options, ['encrypt', 'label'])
-    const encryption = encrypt === undefined ? undefined : await secretOf(encrypt)
     const wanted = label === undefined ? undefined : checkString('label', label)
-    this.#connection.check()
-    const { fromFile } = await files()
-    const bytes = await fromFile(file, encryption, this.#maxBytes)
-    return this.#connection.cancellable(options, (core, cancel) => core.snapshotsImport(bytes, wanted, cancel))
+    return this.#connection.cancellable(options, async (core, cancel) => {
+      const encryption = encrypt === undefined ? undefined : await secretOf(encrypt)
+      const { fromFile } = await files()
+      return core.snapshotsImport(await fromFile(file, encryption, this.#maxBytes), wanted, cancel)
+    })
   }
 }

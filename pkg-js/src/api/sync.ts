@@ -106,7 +106,7 @@ export class Sync {
     this.#needRemote('sync.pull')
     const { onProgress } = options ?? {}
     const progress = onProgress && ((step: PullProgress) => callUser(onProgress, step))
-    return this.#connection.cancellable(options, (core, cancel) => core.syncPull(checked, progress, cancel))
+    return this.#connection.endedByClose(options, (core, cancel) => core.syncPull(checked, progress, cancel))
   }
 
   /** Returns the local changes that the remote doesn't have yet. */
@@ -181,7 +181,7 @@ export class Sync {
     this.#needRemote('sync.push')
     const listener = options?.onProgress
     const progress = listener && ((step: PullProgress) => callUser(listener, step))
-    return this.#connection.cancellable(options, (core, cancel) => core.syncPush(progress, cancel))
+    return this.#connection.endedByClose(options, (core, cancel) => core.syncPush(progress, cancel))
   }
 
   /**

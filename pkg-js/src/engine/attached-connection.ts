@@ -52,6 +52,7 @@ export class AttachedConnection extends Connection {
     if (this.closed) return
     this.startDeferred()
     this.#isClosed = true
+    await this.finished()
     await this.#detach()
   }
 

@@ -59,6 +59,8 @@ export abstract class Connection {
   /** Those who wait for the engine. */
   readonly waiting: Waiting
   #deferred: (() => void)[] = []
+  /** The calls that a close waits for. */
+  readonly #finishing = new Set<Promise<unknown>>()
   /** The functions of transactions. */
   readonly functions: Callers
 
@@ -297,7 +299,8 @@ export abstract class Connection {
   async read<T>(options: CallOptions | undefined, work: (core: Core) => T | Promise<T>): Promise<T> {
     this.check()
     options?.signal?.throwIfAborted()
-    return (await this.#takingTurns(this.fromCore(Promise.resolve(this.sync(() => work(this.core))), options))) as T
+    const result = this.fromCore(Promise.resolve(this.sync(() => work(this.core))), options)
+    return (await this.#takingTurns(this.#untilClosed(result))) as T
   }
 
   /**
@@ -309,6 +312,24 @@ export abstract class Connection {
     this.check()
     this.checkOutside()
     options?.signal?.throwIfAborted()
+    return this.#untilClosed(this.#cancellable(options, work))
+  }
+
+  /** Does the same for a call that a close ends. */
+  async endedByClose<T>(
+    options: CallOptions | undefined,
+    work: (core: Core, cancel: number) => Promise<T>,
+  ): Promise<T> {
+    this.check()
+    this.checkOutside()
+    options?.signal?.throwIfAborted()
+    return this.#cancellable(options, work)
+  }
+
+  async #cancellable<T>(
+    options: CallOptions | undefined,
+    work: (core: Core, cancel: number) => Promise<T>,
+  ): Promise<T> {
     if (options?.signal === undefined && options?.timeoutMs === undefined) {
       return (await this.#takingTurns(this.guard(this.sync(() => work(this.core, 0))))) as T
     }
@@ -342,6 +363,7 @@ export abstract class Connection {
   async close(): Promise<void> {
     this.startDeferred()
     this.#closing = true
+    await this.finished()
     if (this.#core === undefined) return
     try {
       await this.guard(this.sync(() => this.core.close()))
@@ -350,6 +372,19 @@ export abstract class Connection {
     } finally {
       this.end(this.closedError())
     }
+  }
+
+  /** Adds a call to those that a close waits for. */
+  #untilClosed<T>(call: Promise<T>): Promise<T> {
+    this.#finishing.add(call)
+    const over = () => void this.#finishing.delete(call)
+    call.then(over, over)
+    return call
+  }
+
+  /** Resolves when the calls that a close waits for have settled. */
+  protected async finished(): Promise<void> {
+    await Promise.allSettled(this.#finishing)
   }
 
   /** Notes that the engine closed by itself, as on a takeover by another tab: from now on calls reject with `closed`. */
