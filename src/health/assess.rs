@@ -142,7 +142,10 @@ fn alerts(inputs: &HealthInputs, thresholds: &Thresholds, now: Timestamp) -> Vec
     if sync.rejected > 0 {
         warn(
             AlertCode::RejectedChanges,
-            format!("Local changes that the remote refused: {}; see sync.rejected()", sync.rejected),
+            format!(
+                "Local changes that the remote refused, or that are from before a restore: {}; see sync.rejected()",
+                sync.rejected
+            ),
         );
     }
     if inputs.lacking_columns > 0 {
@@ -363,7 +366,7 @@ mod tests {
             r#""sync":{"phase":"idle","pending":0,"rejected":2,"lagMs":null,"lastError":null},"#,
             r#""queries":{"count":0,"errors":0,"p50Ms":0.0,"p95Ms":0.0,"slow":[]},"#,
             r#""alerts":[{"code":"rejected_changes","severity":"warning","#,
-            r#""message":"Local changes that the remote refused: 2; see sync.rejected()"}]}"#,
+            r#""message":"Local changes that the remote refused, or that are from before a restore: 2; see sync.rejected()"}]}"#,
         );
         assert_eq!(text, expected);
     }

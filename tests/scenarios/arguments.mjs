@@ -51,6 +51,8 @@ export default {
       () => db.snapshots.restore(5),
       () => db.snapshots.restore({ at: 'yesterday' }),
       () => db.snapshots.restore({ at: 5 }),
+      () => db.snapshots.restore({ at: '2026-11-29T10:00:00' }),
+      () => db.snapshots.restore({ at: '2026-02-30T10:00:00Z' }),
       () => db.snapshots.restore(new Date()),
       () => db.snapshots.restore(new Date().toISOString()),
       () => db.snapshots.restore({ at: new Date(), force: true }),

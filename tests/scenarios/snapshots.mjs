@@ -12,6 +12,21 @@ async function moment(until) {
 }
 
 export default {
+  'in memory only the times of snapshots can be restored': async ({ memory, failure, until }) => {
+    const db = await memory()
+    await db.exec('CREATE TABLE t (n); INSERT INTO t VALUES (1)')
+    const { createdAt } = await db.snapshots.create()
+    await until(() => Date.now() > Date.parse(createdAt))
+    await db.run('INSERT INTO t VALUES (2)')
+    const between = await failure(db.snapshots.restore({ at: new Date() }))
+    assert.equal(between.code, 'snapshot_not_found')
+    assert.ok(between.hint.includes('history()'))
+    assert.equal((await db.query('SELECT n FROM t')).length, 2)
+    const [{ at, lsn }] = (await db.snapshots.history()).points
+    await db.snapshots.restore({ at, lsn })
+    assert.deepEqual(await db.query('SELECT n FROM t'), [{ n: 1 }])
+  },
+
   'create returns the snapshot, list has the newest first, and both stay after closing': async ({
     open,
     freshName,

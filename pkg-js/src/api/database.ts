@@ -64,6 +64,7 @@ export interface DatabaseOwner {
   readonly copier: SnapshotCopier | undefined
   /** Whether data is encrypted, as a whole or in columns: then none may be stored readable. */
   readonly hasSecrets: boolean
+  readonly encryption: Encryption | undefined
   /** The database is encrypted with this from now on. */
   rekeyed(encryption: Encryption | undefined): void
 }
@@ -415,11 +416,13 @@ export class Database extends Events implements AsyncDisposable {
     const { live } = this.lifecycle
     await this.#connection.cancellable(options, async (core, cancel) => {
       const checked = encryption === null ? null : (await encryptionChecks()).checkEncryption(encryption)
-      if (checked !== null) await live.clearLastResults()
+      // An encrypted database has none.
+      const mayHaveResults = checked !== null && this.#owner.encryption === undefined
+      if (mayHaveResults) await live.clearLastResults()
       await core.rekey(checked, cancel)
       this.#owner.rekeyed(checked ?? undefined)
       // What was stored during the call, by another object.
-      if (checked !== null) await live.clearLastResults().catch(() => {})
+      if (mayHaveResults) await live.clearLastResults().catch(() => {})
     })
   }
 

@@ -143,11 +143,20 @@ export function checkTexts(what: string, value: unknown): Readonly<Record<string
 
 /** Checks a point in time, a Date or an ISO 8601 text with a time zone; returns milliseconds since 1970. */
 export function checkTime(what: string, value: unknown): number {
-  const zoned = typeof value === 'string' && /^\d{4}-\d\d-\d\dT.*(Z|[+-]\d\d:?\d\d)$/i.test(value)
-  const ms = isA(value, 'Date') ? value.getTime() : zoned ? Date.parse(value as string) : Number.NaN
+  const ms = isA(value, 'Date') ? value.getTime() : typeof value === 'string' ? timeOf(value) : Number.NaN
   if (!Number.isNaN(ms)) return ms
-  const hint = typeof value === 'number' ? 'For milliseconds since 1970, pass new Date(ms)' : undefined
+  const zoneless = typeof value === 'string' && !Number.isNaN(timeOf(`${value}Z`))
+  const given = typeof value === 'number' ? 'For milliseconds since 1970, pass new Date(ms)' : undefined
+  const hint = zoneless ? 'Add the time zone, such as Z for UTC, or pass a Date' : given
   throw wrong(what, "a Date or an ISO 8601 text such as '2026-11-20T10:00:00Z'", hint)
+}
+
+/** Returns the milliseconds since 1970 of an ISO 8601 text with its zone; NaN for any other text. */
+function timeOf(text: string): number {
+  const [, date] = /^(\d{4}-\d\d-\d\d)T.*(?:Z|[+-]\d\d:?\d\d)$/i.exec(text) ?? []
+  // Engines read the 30th of February as a day in March.
+  const day = new Date(`${date}T00:00:00Z`)
+  return Number.isNaN(day.getTime()) || day.toISOString().slice(0, 10) !== date ? Number.NaN : Date.parse(text)
 }
 
 export function checkSignal(what: string, value: unknown): AbortSignal {

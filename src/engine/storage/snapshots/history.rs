@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::Snapshots;
 use crate::{
-    error::Result,
+    error::{Error, ErrorCode, Result},
     snapshot::SnapshotInfo,
     sqlite::PageFile,
     store::{HistoryPoint, PointInTime, Reach},
@@ -40,8 +40,14 @@ impl Snapshots {
 
     /// Returns the contents after the newest stored commit that is not later than `point`. Fails with `snapshot_not_found`
     /// (details `oldest`) for a time that can't be restored any more, `invalid_argument` (details `candidates`) when several
-    /// states match, and `snapshot_corrupt` when the log before that time is damaged.
+    /// states match, and `snapshot_corrupt` when the log before that time is damaged. Of a database that isn't logged, only the
+    /// times of its history can be restored.
     pub async fn load_at(&self, point: PointInTime) -> Result<PageFile> {
+        if !self.0.flusher.is_logged()
+            && self.history(usize::MAX).await?.points.iter().all(|known| known.at != point.at)
+        {
+            return Err(not_logged());
+        }
         let _guard = self.0.mutex.acquire().await?;
         let (reach, storage) = (self.reach(), &self.0.storage);
         self.0.repairing(&|| Box::pin(storage.load_at(point, reach))).await
@@ -51,4 +57,13 @@ impl Snapshots {
         let (lsn, time) = self.0.with_stored_state(|state| state.reach(&self.0.options, self.0.now()));
         Reach { lsn, time }
     }
+}
+
+/// The error for a time between two snapshots of a database whose commits are stored nowhere.
+fn not_logged() -> Error {
+    Error::new(
+        ErrorCode::SnapshotNotFound,
+        "With storage 'memory', there is no page log with the states between snapshots",
+    )
+    .hint("Pass the id of a snapshot, or the time of a point of history()")
 }
