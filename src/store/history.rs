@@ -119,11 +119,6 @@ impl Storage {
             return Err(ambiguous(point, matching.iter().map(|index| &states[*index])));
         };
         let state = &states[chosen];
-        // The time that this error reports must itself be restorable.
-        let is_followed_by_damage = states.get(chosen + 1).is_some_and(|next| next.at.is_none());
-        if let Some(good) = state.at.filter(|good| is_followed_by_damage && *good != at) {
-            return Err(damaged(at, good));
-        }
         let manifests = self.manifests();
         let precedes = |manifest: &&Manifest| {
             manifest.lsn < state.lsn
@@ -139,7 +134,15 @@ impl Storage {
             let base = rebuilt.damaged.first();
             return Err(base.map_or_else(|| unreachable(at, &states, reach.time), |base| without_base(at, *base)));
         }
-        if rebuilt.broken.is_some() { Err(damaged(at, rebuilt.committed)) } else { Ok(rebuilt.file) }
+        if rebuilt.broken.is_some() {
+            return Err(damaged(at, rebuilt.committed));
+        }
+        // The time that this error reports must itself be restorable: it is that of a state that was rebuilt.
+        let is_followed_by_damage = states.get(chosen + 1).is_some_and(|next| next.at.is_none());
+        match state.at.filter(|good| is_followed_by_damage && *good != at) {
+            Some(good) => Err(damaged(at, good)),
+            None => Ok(rebuilt.file),
+        }
     }
 
     /// Returns the first time that can be restored, all states that [`load_at`](Self::load_at) returns for their own

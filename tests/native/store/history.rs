@@ -198,6 +198,21 @@ fn a_damaged_snapshot_is_skipped_and_a_damaged_log_is_reported() {
 }
 
 #[test]
+fn the_time_that_an_error_offers_can_be_restored_also_between_two_damaged_records() {
+    let mut machine = Machine::new();
+    let (page, times) = with_two_snapshots(&mut machine);
+    let lsn = page.storage.manifests()[0].lsn;
+    for damaged in [lsn + 1, lsn + 3] {
+        machine.damage(|contents| contents.log.insert((damaged, 0), vec![]));
+    }
+    for at in [times[4], Timestamp(times[4].0 + 1)] {
+        let error = load_at(&mut machine, &page, at).unwrap_err();
+        assert_eq!(error.details.get("lastGoodAt"), Some(&times[2].to_string().into()), "{at}");
+    }
+    assert_eq!(sum_of(load_at(&mut machine, &page, times[2]).unwrap()), 7);
+}
+
+#[test]
 fn the_history_has_no_states_behind_a_damaged_record() {
     let mut machine = Machine::new();
     let (page, times) = with_two_snapshots(&mut machine);
