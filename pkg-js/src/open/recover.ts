@@ -17,7 +17,7 @@ import type { LastingStorage } from './stored-info.js'
 
 /**
  * Resets a damaged database (`open` rejects with `database_corrupt`) to its last good state, or to the snapshot `from`. The damaged part is
- * quarantined for seven days. An intact database doesn't change.
+ * quarantined for seven days. Without `from`, an intact database doesn't change.
  *
  * Rejects with `invalid_argument` when the database doesn't exist, `database_in_use`, `snapshot_not_found`, `snapshot_corrupt`,
  * `database_corrupt` when nothing usable is left, `decryption_failed`, `wasm_load_failed` and `storage_*`. The key of an encrypted database is stored in its
