@@ -73,8 +73,8 @@ struct PrivateFilesInner {
     open: RefCell<Map<String, OpenFile>>,
     /// The files that exist, and are opened when they are prepared.
     later: RefCell<Set<String>>,
-    /// Those of them that were prepared, and are opened again with the others.
-    asked: RefCell<Set<String>>,
+    /// The files that were open, which a new connection opens again.
+    reopened: RefCell<Set<String>>,
     /// `None` until the folder was found, or made.
     folder: RefCell<Option<PrivateDirectory>>,
     connected: Cell<bool>,
@@ -110,7 +110,7 @@ impl PrivateFiles {
             database: database.to_owned(),
             open: RefCell::default(),
             later: RefCell::default(),
-            asked: RefCell::default(),
+            reopened: RefCell::default(),
             folder: RefCell::default(),
             connected: Cell::new(false),
             lost: Cell::new(false),
@@ -206,10 +206,7 @@ impl PrivateFilesInner {
         };
         for name in names.iter().map(|name| &**name).chain([ABOUT]) {
             self.open_file(&folder, name).await.map_err(failure)?;
-            if self.later.borrow().contains(name) {
-                self.later.borrow_mut().retain(|later| later != name);
-                self.asked.borrow_mut().insert(name.to_owned());
-            }
+            self.later.borrow_mut().retain(|later| later != name);
         }
         Ok(())
     }
@@ -223,6 +220,9 @@ impl PrivateFilesInner {
 
     /// Opens all files of the folder.
     async fn connect(&self) -> Result<()> {
+        for name in self.open.borrow().keys() {
+            self.reopened.borrow_mut().insert(name.clone());
+        }
         self.close();
         let opened = self.open_all().await;
         match opened {
@@ -250,7 +250,7 @@ impl PrivateFilesInner {
         let files = folder.list().await?.into_iter().filter_map(|(name, is_file)| is_file.then_some(name));
         let mut names: Vec<String> = files.collect();
         let mut later = opens_later(&names);
-        later.retain(|name| !self.asked.borrow().contains(name));
+        later.retain(|name| !self.reopened.borrow().contains(name));
         names.retain(|name| !later.contains(name));
         for name in names {
             self.open_file(&folder, &name).await?;
@@ -372,7 +372,7 @@ impl Files for PrivateFiles {
         let removed = self.0.open.borrow_mut().remove(name);
         let later = self.0.later.borrow().contains(name);
         self.0.later.borrow_mut().retain(|later| later != name);
-        self.0.asked.borrow_mut().retain(|asked| asked != name);
+        self.0.reopened.borrow_mut().retain(|reopened| reopened != name);
         if removed.is_none() && !later {
             return Ok(());
         }

@@ -39,6 +39,35 @@ export default {
     }
   },
 
+  "open waits for a close that finishes calls, and needn't have the same options": async (t) => {
+    const name = t.freshName()
+    const db = await t.open({ name })
+    await db.exec('CREATE TABLE t (n)')
+    const maintaining = db.maintain()
+    const closing = db.close()
+    const again = await t.open({ name, integers: 'bigint' })
+    assert.equal((await maintaining).ok, true)
+    await closing
+    assert.equal((await again.get('SELECT count(*) AS n FROM t')).n, 0n)
+  },
+
+  'close ends what waits for the remote': async (t) => {
+    const remote = {
+      url: 'https://example.test',
+      key: 'anon',
+      tables: ['t'],
+      fetch: () => new Promise(() => {}),
+    }
+    for (const call of [(sync) => sync.enqueue('t'), (sync) => sync.discard('1'), (sync) => sync.retry('1')]) {
+      const db = await t.open({ remote })
+      await db.exec('CREATE TABLE t (id TEXT PRIMARY KEY, updated_at TEXT)')
+      const waiting = [db.sync.pull(), db.sync.push(), call(db.sync)].map((each) => t.failure(each))
+      await new Promise((resolve) => setTimeout(resolve))
+      await db.close()
+      for (const failed of await Promise.all(waiting)) assert.equal(failed.code, 'closed', JSON.stringify(failed))
+    }
+  },
+
   'calls run and settle in the order in which they were made, and wait for a transaction': async ({ memory }) => {
     const { db, insert, write, written } = await journal(memory)
     const settled = []

@@ -371,10 +371,14 @@ export class Database extends Events implements AsyncDisposable {
       timeoutMs: options?.timeoutMs,
     }
     // Bytes are read without an await, so that the caller may reuse the buffer at once.
-    await this.#connection.cancellable(options, (core, cancel) =>
-      isBlob(bytes)
-        ? fileBytes('The file', bytes).then((file) => core.importBytes(file, wanted, cancel))
-        : core.importBytes(viewOf('The file', bytes), wanted, cancel),
+    if (!isBlob(bytes))
+      return this.#connection.cancellable(options, (core, cancel) =>
+        core.importBytes(viewOf('The file', bytes), wanted, cancel),
+      )
+    await this.#connection.preparing(
+      options,
+      () => fileBytes('The file', bytes),
+      (core, cancel, file) => core.importBytes(file, wanted, cancel),
     )
   }
 
@@ -396,7 +400,9 @@ export class Database extends Events implements AsyncDisposable {
    * ask the user, so call it after a click. {@link Database.health} shows the answer as `storage.persisted`.
    */
   async persist(): Promise<boolean> {
-    return this.#connection.read(undefined, (core) => core.persist())
+    // Not read(): a close doesn't wait for the user's answer.
+    this.#connection.check()
+    return this.#connection.guard(Promise.resolve(this.#connection.sync(() => this.#connection.core.persist())))
   }
 
   /**
@@ -414,16 +420,19 @@ export class Database extends Events implements AsyncDisposable {
   async rekey(encryption: Encryption | null, options?: CallOptions): Promise<void> {
     checkCall('rekey', options)
     const { live } = this.lifecycle
-    await this.#connection.cancellable(options, async (core, cancel) => {
+    // An encrypted database has none.
+    const hasResults = encryption !== null && this.#owner.encryption === undefined
+    const prepare = async () => {
       const checked = encryption === null ? null : (await encryptionChecks()).checkEncryption(encryption)
-      // An encrypted database has none.
-      const mayHaveResults = checked !== null && this.#owner.encryption === undefined
-      if (mayHaveResults) await live.clearLastResults()
+      if (hasResults) await live.clearLastResults()
+      return checked
+    }
+    await this.#connection.preparing(options, prepare, async (core, cancel, checked) => {
       await core.rekey(checked, cancel)
       this.#owner.rekeyed(checked ?? undefined)
-      // What was stored during the call, by another object.
-      if (mayHaveResults) await live.clearLastResults().catch(() => {})
     })
+    // What was stored during the call, by another object.
+    if (hasResults) await live.clearLastResults().catch(() => {})
   }
 
   /**
@@ -457,7 +466,7 @@ export class Database extends Events implements AsyncDisposable {
   }
 
   /**
-   * Finishes the calls made so far, stores everything and releases the lock. Later calls reject with `closed`, except `close` itself. Rejects
+   * Finishes the calls made so far (pulls and pushes end), stores everything and releases the lock. Later calls reject with `closed`, except `close` itself. Rejects
    * with `invalid_argument` in the function of a transaction, whose end it would wait for.
    */
   close(): Promise<void> {

@@ -208,10 +208,12 @@ export class Snapshots {
   ): Promise<SnapshotInfo> {
     const { encrypt, label } = checkCall('snapshots.import', options, ['encrypt', 'label'])
     const wanted = label === undefined ? undefined : checkString('label', label)
-    return this.#connection.cancellable(options, async (core, cancel) => {
+    const prepare = async () => {
       const encryption = encrypt === undefined ? undefined : await secretOf(encrypt)
-      const { fromFile } = await files()
-      return core.snapshotsImport(await fromFile(file, encryption, this.#maxBytes), wanted, cancel)
-    })
+      return (await files()).fromFile(file, encryption, this.#maxBytes)
+    }
+    return this.#connection.preparing(options, prepare, (core, cancel, bytes) =>
+      core.snapshotsImport(bytes, wanted, cancel),
+    )
   }
 }

@@ -261,7 +261,7 @@ export class Sync {
     checkId('sync.retry', id)
     checkCall('sync.retry', options)
     this.#needRemote('sync.retry')
-    await this.#connection.cancellable(options, (core) => core.syncRetry(id))
+    await this.#connection.endedByClose(options, (core) => core.syncRetry(id))
   }
 
   /**
@@ -274,7 +274,7 @@ export class Sync {
     checkId('sync.discard', id)
     checkCall('sync.discard', options)
     this.#needRemote('sync.discard')
-    await this.#connection.cancellable(options, (core) => core.syncDiscard(id))
+    await this.#connection.endedByClose(options, (core) => core.syncDiscard(id))
   }
 
   /** Returns the log of conflicts, newest first. `limit` is the largest number of entries: 0 to 1000, by default 100. */
@@ -294,7 +294,7 @@ export class Sync {
     checkString('table', table)
     checkCall('sync.enqueue', options)
     this.#needRemote('sync.enqueue')
-    return { queued: await this.#connection.cancellable(options, (core) => core.syncEnqueue(table)) }
+    return { queued: await this.#connection.endedByClose(options, (core) => core.syncEnqueue(table)) }
   }
 
   #needRemote(call: string): void {

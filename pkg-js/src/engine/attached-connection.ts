@@ -12,11 +12,11 @@ import type { Work, WorkResult } from './work.js'
  */
 export class AttachedConnection extends Connection {
   readonly #engine: Connection
-  readonly #detach: () => Promise<void>
+  readonly #detach: (finished: Promise<void>) => Promise<void>
   #isClosed = false
 
   /** `detach` is called once, by the call that closes this connection. */
-  constructor(engine: Connection, detach: () => Promise<void>) {
+  constructor(engine: Connection, detach: (finished: Promise<void>) => Promise<void>) {
     super(engine.core, engine.options, engine.waiting, engine.functions)
     this.#engine = engine
     this.#detach = detach
@@ -24,6 +24,10 @@ export class AttachedConnection extends Connection {
 
   override get coreIfOpen(): Core | undefined {
     return this.#isClosed ? undefined : this.#engine.coreIfOpen
+  }
+
+  protected override get runningIfAny(): Core | undefined {
+    return this.#engine.coreIfOpen
   }
 
   override get closed(): boolean {
@@ -52,8 +56,7 @@ export class AttachedConnection extends Connection {
     if (this.closed) return
     this.startDeferred()
     this.#isClosed = true
-    await this.finished()
-    await this.#detach()
+    await this.#detach(this.finished())
   }
 
   override ended(): void {

@@ -59,7 +59,7 @@ export abstract class Connection {
   /** Those who wait for the engine. */
   readonly waiting: Waiting
   #deferred: (() => void)[] = []
-  /** The calls that a close waits for. */
+  /** The calls that closing a database object waits for. */
   readonly #finishing = new Set<Promise<unknown>>()
   /** The functions of transactions. */
   readonly functions: Callers
@@ -204,6 +204,17 @@ export abstract class Connection {
     return this.#core
   }
 
+  /** The wasm object for a call that began before this connection was closed. Throws `closed` when the engine has ended. */
+  protected get running(): Core {
+    const core = this.runningIfAny
+    if (core === undefined) throw this.closedError()
+    return core
+  }
+
+  protected get runningIfAny(): Core | undefined {
+    return this.coreIfOpen
+  }
+
   /** Whether the engine was killed by an error. */
   get isDead(): boolean {
     return this.#dead !== undefined
@@ -315,7 +326,24 @@ export abstract class Connection {
     return this.#untilClosed(this.#cancellable(options, work))
   }
 
-  /** Does the same for a call that a close ends. */
+  /** Does the same for a call that first prepares something: until then it can't be cancelled, and nothing has happened. */
+  async preparing<P, T>(
+    options: CallOptions | undefined,
+    prepare: () => Promise<P>,
+    work: (core: Core, cancel: number, prepared: P) => Promise<T>,
+  ): Promise<T> {
+    this.check()
+    this.checkOutside()
+    options?.signal?.throwIfAborted()
+    const call = async () => {
+      const prepared = await prepare()
+      options?.signal?.throwIfAborted()
+      return this.#cancellable(options, (core, cancel) => work(core, cancel, prepared))
+    }
+    return this.#untilClosed(call())
+  }
+
+  /** Does the same as {@link Connection.cancellable} for a call that a close ends. */
   async endedByClose<T>(
     options: CallOptions | undefined,
     work: (core: Core, cancel: number) => Promise<T>,
@@ -331,9 +359,9 @@ export abstract class Connection {
     work: (core: Core, cancel: number) => Promise<T>,
   ): Promise<T> {
     if (options?.signal === undefined && options?.timeoutMs === undefined) {
-      return (await this.#takingTurns(this.guard(this.sync(() => work(this.core, 0))))) as T
+      return (await this.#takingTurns(this.guard(this.sync(() => work(this.running, 0))))) as T
     }
-    const core = this.core
+    const core = this.running
     const cancel = core.newCancel()
     const { timeoutMs } = options
     const begun = performance.now()
@@ -342,7 +370,7 @@ export abstract class Connection {
       stopped ??= { reason }
       // In a microtask, for a signal that aborts right after the call: the wasm module begins new calls in one, too.
       queueMicrotask(() => {
-        if (this.coreIfOpen !== undefined) this.sync(() => core.cancel(cancel))
+        if (this.runningIfAny !== undefined) this.sync(() => core.cancel(cancel))
       })
     })
     try {
@@ -355,7 +383,7 @@ export abstract class Connection {
       throw stopped === undefined || unknown ? error : stopped.reason
     } finally {
       unwatch()
-      if (this.coreIfOpen !== undefined) this.sync(() => core.dropCancel(cancel))
+      if (this.runningIfAny !== undefined) this.sync(() => core.dropCancel(cancel))
     }
   }
 
@@ -363,7 +391,6 @@ export abstract class Connection {
   async close(): Promise<void> {
     this.startDeferred()
     this.#closing = true
-    await this.finished()
     if (this.#core === undefined) return
     try {
       await this.guard(this.sync(() => this.core.close()))
@@ -374,7 +401,7 @@ export abstract class Connection {
     }
   }
 
-  /** Adds a call to those that a close waits for. */
+  /** Adds a call to those that {@link Connection.finished} waits for. */
   #untilClosed<T>(call: Promise<T>): Promise<T> {
     this.#finishing.add(call)
     const over = () => void this.#finishing.delete(call)
@@ -382,7 +409,7 @@ export abstract class Connection {
     return call
   }
 
-  /** Resolves when the calls that a close waits for have settled. */
+  /** Resolves when the calls made so far have settled, except those that a close ends. */
   protected async finished(): Promise<void> {
     await Promise.allSettled(this.#finishing)
   }

@@ -161,7 +161,7 @@ export class DatabaseClient implements EngineCallbacks, DatabaseOwner {
     const [checked, engine] = [this.#checked, this.#connection]
     if (checked === undefined || engine === undefined) throw new Error('The engine is not open')
     if (this.#refusal !== undefined) throw this.#refusal
-    const attached = new AttachedConnection(engine, () => this.#detach(database, engine))
+    const attached = new AttachedConnection(engine, (finished) => this.#detach(database, engine, finished))
     const database = new Database(checked, attached, this)
     this.#databases.add(database)
     if (this.#role !== undefined) database.lifecycle.role = this.#role
@@ -175,10 +175,12 @@ export class DatabaseClient implements EngineCallbacks, DatabaseOwner {
     return database
   }
 
-  async #detach(database: Database, engine: Connection): Promise<void> {
+  /** Ends the use of the engine by an object whose calls are `finished` then. */
+  async #detach(database: Database, engine: Connection, finished: Promise<void>): Promise<void> {
     this.#databases.delete(database)
-    if (this.#databases.size === 0) return this.close()
+    if (this.#databases.size === 0) return this.close(finished)
     try {
+      await finished
       // What this object has begun ends before, and is stored.
       await engine.withPermit(undefined, () => [undefined, false])
       await engine.read(undefined, (core) => core.flush())
@@ -207,10 +209,10 @@ export class DatabaseClient implements EngineCallbacks, DatabaseOwner {
     this.#encryption = encryption
   }
 
-  /** Closes the engine. */
-  close(): Promise<void> {
+  /** Closes the engine, after what is `finished` first. From now on no other object can use it. */
+  close(finished = Promise.resolve()): Promise<void> {
     this.#endBackgroundWork()
-    this.#closing ??= this.#connection?.close() ?? Promise.resolve()
+    this.#closing ??= finished.then(() => this.#connection?.close())
     return this.#closing
   }
 
@@ -226,7 +228,7 @@ export class DatabaseClient implements EngineCallbacks, DatabaseOwner {
 
   /** Whether database objects can be attached: the engine is open and has its lock. */
   get isUsable(): boolean {
-    return this.#connection?.closed === false && !this.#isLockLost
+    return this.#closing === undefined && this.#connection?.closed === false && !this.#isLockLost
   }
 
   handle(event: CoreEvent): void {

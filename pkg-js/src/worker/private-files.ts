@@ -35,8 +35,8 @@ export class PrivateFiles implements CoreFiles {
   readonly #open = new Map<string, AccessHandle>()
   /** The files that exist, and are opened when they are prepared. */
   #later = new Set<string>()
-  /** Those of them that were prepared, and are opened again with the others. */
-  readonly #asked = new Set<string>()
+  /** The files that were open, which a new connection opens again. */
+  readonly #reopened = new Set<string>()
   /** Undefined until the folder was looked for, or made. */
   #folder: FileSystemDirectoryHandle | undefined
   #connected = false
@@ -69,11 +69,12 @@ export class PrivateFiles implements CoreFiles {
       this.#folder = await all.getDirectoryHandle(folderName(this.#database), { create: true })
     }
     await this.#openFiles(this.#folder, [...names, aboutFile])
-    for (const name of names) if (this.#later.delete(name)) this.#asked.add(name)
+    for (const name of names) this.#later.delete(name)
   }
 
   /** Opens all files of the folder. */
   async #connect(): Promise<void> {
+    for (const name of this.#open.keys()) this.#reopened.add(name)
     this.close()
     this.#folder = undefined
     const all = await privateFolder(false)
@@ -82,7 +83,7 @@ export class PrivateFiles implements CoreFiles {
       const names: string[] = []
       for await (const [name, { kind }] of this.#folder?.entries() ?? []) if (kind === 'file') names.push(name)
       // An opening that was aborted may have left no such file.
-      const later = new Set(opensLater(names).filter((name) => !this.#asked.has(name)))
+      const later = new Set(opensLater(names).filter((name) => !this.#reopened.has(name)))
       const first = names.filter((name) => !later.has(name))
       if (names.length > 0) await this.#openFiles(this.#folder, new Set([...first, aboutFile]))
       this.#later = later
@@ -202,7 +203,7 @@ export class PrivateFiles implements CoreFiles {
     const [handle, folder] = [this.#open.get(name), this.#folder]
     if (!this.#later.delete(name) && handle === undefined) return
     this.#open.delete(name)
-    this.#asked.delete(name)
+    this.#reopened.delete(name)
     const remove = async () => {
       if (!(await this.look())) return
       handle?.close()
