@@ -87,7 +87,7 @@ pub struct Manifest {
 /// Returns the ids of all chunks that must be stored for these manifests. As one function: the iterators of the places that
 /// need the ids would cost the core a kilobyte.
 #[inline(never)]
-pub fn stored_ids<'a>(manifests: &mut dyn Iterator<Item = &'a Manifest>) -> Set<ChunkId> {
+pub fn stored_ids(manifests: &mut dyn Iterator<Item = &Manifest>) -> Set<ChunkId> {
     let (mut ids, mut previous) = (Vec::new(), [].as_slice());
     for manifest in manifests {
         for (index, chunk) in manifest.chunks.iter().enumerate() {
