@@ -14,7 +14,7 @@ import { servePackage } from './package.mjs'
 export const oneProcess = () => new Browser({ args: ['--renderer-process-limit=1'] })
 
 /** The modules of scenarios that store much, and in many ways. */
-const storing = ['encryption', 'files', 'live-initial', 'moving', 'snapshots', 'transactions']
+const storing = ['closing', 'encryption', 'files', 'live-initial', 'moving', 'snapshots', 'transactions']
 /** The modules of scenarios in which the page's thread does something else than a worker. */
 const threaded = ['begin', 'engine', 'group', 'health', 'iterate', 'live', 'page-engine']
 /** The modules of scenarios that read much, in parts. */
