@@ -466,8 +466,8 @@ export class Database extends Events implements AsyncDisposable {
   }
 
   /**
-   * Finishes the calls made so far (pulls and pushes end), stores everything and releases the lock. Later calls reject with `closed`, except `close` itself. Rejects
-   * with `invalid_argument` in the function of a transaction, whose end it would wait for.
+   * Finishes the calls made so far (pulls and pushes end), stores everything and releases the lock. Later calls reject with `closed`, except
+   * `close` itself. Rejects with `invalid_argument` in the function of a transaction, whose end it would wait for.
    */
   close(): Promise<void> {
     return rejecting(() => {

@@ -320,9 +320,7 @@ export abstract class Connection {
    * wait for.
    */
   async cancellable<T>(options: CallOptions | undefined, work: (core: Core, cancel: number) => Promise<T>): Promise<T> {
-    this.check()
-    this.checkOutside()
-    options?.signal?.throwIfAborted()
+    this.#admit(options)
     return this.#untilClosed(this.#cancellable(options, work))
   }
 
@@ -332,9 +330,7 @@ export abstract class Connection {
     prepare: () => Promise<P>,
     work: (core: Core, cancel: number, prepared: P) => Promise<T>,
   ): Promise<T> {
-    this.check()
-    this.checkOutside()
-    options?.signal?.throwIfAborted()
+    this.#admit(options)
     const call = async () => {
       const prepared = await prepare()
       options?.signal?.throwIfAborted()
@@ -348,10 +344,14 @@ export abstract class Connection {
     options: CallOptions | undefined,
     work: (core: Core, cancel: number) => Promise<T>,
   ): Promise<T> {
+    this.#admit(options)
+    return this.#cancellable(options, work)
+  }
+
+  #admit(options: CallOptions | undefined): void {
     this.check()
     this.checkOutside()
     options?.signal?.throwIfAborted()
-    return this.#cancellable(options, work)
   }
 
   async #cancellable<T>(

@@ -133,7 +133,9 @@ impl Journal {
             let mut body = frame.body;
             if frame.kind == FrameKind::Log {
                 body = &body[..body.len().min(KEY_BYTES)];
-                get_key(&mut Reader(body)).into_iter().for_each(|key| self.notes.note(key, end));
+                if let Some(key) = get_key(&mut Reader(body)) {
+                    self.notes.note(key, end);
+                }
             }
             if found == Found::Unfinished {
                 // It may hold the whole log, and counts for nothing until it is complete.
