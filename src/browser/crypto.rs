@@ -6,7 +6,7 @@ use js_sys::{Array, Object, Promise, Uint8Array};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
-use super::{global, object, property, thrown_text};
+use super::{global, object, property, thrown_text, to_bytes};
 use crate::{
     error::{Error, ErrorCode, Result},
     ports::{AeadInput, Cipher, Crypto, DataKey, LocalFuture},
@@ -77,8 +77,8 @@ async fn settled(promise: Result<Promise, JsValue>) -> Result<JsValue, JsValue> 
     JsFuture::from(promise?).await
 }
 
-fn bytes(buffer: &JsValue) -> Vec<u8> {
-    Uint8Array::new(buffer).to_vec()
+fn bytes(buffer: &JsValue) -> Result<Vec<u8>> {
+    to_bytes(&Uint8Array::new(buffer))
 }
 
 fn usages(names: &[&str]) -> Array {
@@ -157,11 +157,11 @@ fn sealed(answers: Vec<Result<JsValue, JsValue>>) -> Result<Vec<Vec<u8>>> {
             .hint("It needs the usages to encrypt and decrypt, or to wrap and unwrap, another key")
             .cause(thrown_text(&thrown))
     };
-    answers.into_iter().map(|answer| answer.map(|buffer| bytes(&buffer)).map_err(refused)).collect()
+    answers.into_iter().map(|answer| answer.map_err(refused).and_then(|buffer| bytes(&buffer))).collect()
 }
 
-fn opened(answers: Vec<Result<JsValue, JsValue>>) -> Vec<Option<Vec<u8>>> {
-    answers.into_iter().map(|answer| answer.ok().map(|buffer| bytes(&buffer))).collect()
+fn opened(answers: Vec<Result<JsValue, JsValue>>) -> Result<Vec<Option<Vec<u8>>>> {
+    answers.into_iter().map(|answer| answer.ok().map(|buffer| bytes(&buffer)).transpose()).collect()
 }
 
 /// Awaits calls that are all under way; returns their results in order.
@@ -192,7 +192,7 @@ impl Cipher for Direct {
         Box::pin(async move { sealed(all(calls).await) })
     }
 
-    fn open(&self, pieces: Vec<AeadInput>) -> LocalFuture<'static, Vec<Option<Vec<u8>>>> {
+    fn open(&self, pieces: Vec<AeadInput>) -> LocalFuture<'static, Result<Vec<Option<Vec<u8>>>>> {
         let call = |piece: &AeadInput| {
             self.subtle.decrypt(&parameters(GCM, piece), &self.key, &piece.bytes).map(JsFuture::from)
         };
@@ -225,7 +225,7 @@ impl Cipher for Wrapping {
         })
     }
 
-    fn open(&self, pieces: Vec<AeadInput>) -> LocalFuture<'static, Vec<Option<Vec<u8>>>> {
+    fn open(&self, pieces: Vec<AeadInput>) -> LocalFuture<'static, Result<Vec<Option<Vec<u8>>>>> {
         let (subtle, wrapping, algorithm) = (self.subtle.clone(), self.key.clone(), self.algorithm);
         Box::pin(async move {
             let mut answers = Vec::new();

@@ -3,11 +3,11 @@
 
 use std::rc::Rc;
 
-use js_sys::{Array, JsString, Object, Promise, Uint8Array};
+use js_sys::{Array, JsString, Object, Promise};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
-use super::{estimate, idb_values::described, persist, property, thrown_name, thrown_text};
+use super::{estimate, idb_values::described, persist, property, thrown_name, thrown_text, to_bytes};
 use crate::{
     error::{Error, ErrorCode, Result},
     memory::resized,
@@ -234,7 +234,7 @@ impl StoreConnection for JsFiles {
         let asked = self.js_ask(request);
         Box::pin(async move {
             let reply = JsFuture::from(asked.map_err(failure)?).await.map_err(failure)?;
-            Ok(reply.unchecked_into::<Uint8Array>().to_vec())
+            to_bytes(reply.unchecked_ref())
         })
     }
 

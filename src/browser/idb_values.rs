@@ -6,8 +6,11 @@
 use js_sys::{Array, ArrayBuffer, Object, Reflect, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};
 
-use super::{object, property};
-use crate::ports::{HeadInfo, Key, LogKey};
+use super::{object, property, to_bytes};
+use crate::{
+    error::Result,
+    ports::{HeadInfo, Key, LogKey},
+};
 
 /// The key of the head.
 pub const HEAD: &str = "head";
@@ -19,14 +22,12 @@ pub fn buffer(bytes: &[u8]) -> JsValue {
     Uint8Array::from(bytes).buffer().into()
 }
 
-/// Returns the bytes of a value; empty for any other type, which means damage.
-pub fn bytes(value: &JsValue) -> Vec<u8> {
-    value.dyn_ref::<ArrayBuffer>().map(|buffer| Uint8Array::new(buffer).to_vec()).unwrap_or_default()
-}
-
-/// Returns how many bytes [`bytes`] returns.
-pub fn byte_length(value: &JsValue) -> u32 {
-    value.dyn_ref::<ArrayBuffer>().map_or(0, ArrayBuffer::byte_length)
+/// Returns the bytes of a value, if there is one; empty for any other type, which means damage. Fails with `out_of_memory`.
+pub fn bytes(value: &JsValue) -> Result<Option<Vec<u8>>> {
+    if value.is_undefined() {
+        return Ok(None);
+    }
+    value.dyn_ref::<ArrayBuffer>().map_or(Ok(Vec::new()), |buffer| to_bytes(&Uint8Array::new(buffer))).map(Some)
 }
 
 /// Returns the value of a head.
@@ -48,9 +49,12 @@ pub fn described(info: &HeadInfo) -> Object {
     object(&[("holder", holder.into()), ("features", features.into())])
 }
 
-/// Returns the bytes of a head's value, if there is one.
-pub fn head_bytes(value: &JsValue) -> Option<Vec<u8>> {
-    (!value.is_undefined()).then(|| property(value, HEAD).map(|head| bytes(&head)).unwrap_or_default())
+/// Returns the bytes of a head's value, as [`bytes`] does.
+pub fn head_bytes(value: &JsValue) -> Result<Option<Vec<u8>>> {
+    if value.is_undefined() {
+        return Ok(None);
+    }
+    property(value, HEAD).map_or(Ok(Some(Vec::new())), |head| bytes(&head))
 }
 
 /// Returns the key that a value is stored under.

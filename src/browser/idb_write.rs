@@ -93,7 +93,7 @@ async fn check_and_issue(
     writes: &[Write],
 ) -> Result<()> {
     if let Some((expected, answer)) = asked
-        && head_bytes(&answer.value().await?) != expected
+        && head_bytes(&answer.value().await?)? != expected
     {
         return Err(lock_lost());
     }

@@ -44,11 +44,13 @@ pub use socket::WebSockets;
 
 use std::rc::Rc;
 
-use js_sys::{Object, Reflect};
+use js_sys::{Object, Reflect, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};
 
 use crate::{
+    error::Result,
     lock::FileLocks,
+    memory::room_for,
     ports::{Platform, Ports},
     store::folder::Folder,
 };
@@ -72,6 +74,12 @@ pub(crate) fn object(entries: &[(&str, JsValue)]) -> Object {
         let _ = Reflect::set(&object, &JsValue::from_str(name), value);
     }
     object
+}
+
+/// Copies bytes into wasm. Fails with `out_of_memory` where they don't fit: `to_vec` would end the instance.
+pub(crate) fn to_bytes(array: &Uint8Array) -> Result<Vec<u8>> {
+    room_for(array.length().into())?;
+    Ok(array.to_vec())
 }
 
 /// Describes a thrown value: `name: message` of an Error, else the value as text. An app's error may have properties of

@@ -95,7 +95,9 @@ async fn exchange(request: &HttpRequest, abort: &Abort) -> Result<Result<HttpRes
             if body.try_reserve(piece.length() as usize).is_err() {
                 return Ok(Err(HttpFailure::NoMemory));
             }
-            body.extend_from_slice(&piece.to_vec());
+            let before = body.len();
+            body.resize(total as usize, 0);
+            piece.copy_to(&mut body[before..]);
             if total > limit {
                 body.truncate(limit as usize);
                 break;

@@ -39,9 +39,10 @@ pub trait Crypto {
 /// Authenticated encryption with a key that may be unreadable.
 pub trait Cipher {
     /// Encrypts pieces; each result is as long as its piece plus the tag. Fails with `invalid_argument` when the key
-    /// refuses.
+    /// refuses, and `out_of_memory`.
     fn seal(&self, pieces: Vec<AeadInput>) -> LocalFuture<'static, Result<Vec<Vec<u8>>>>;
 
     /// Decrypts pieces; `None` for each one that was not encrypted with this key, nonce and additional data.
-    fn open(&self, pieces: Vec<AeadInput>) -> LocalFuture<'static, Vec<Option<Vec<u8>>>>;
+    /// Fails with `out_of_memory`.
+    fn open(&self, pieces: Vec<AeadInput>) -> LocalFuture<'static, Result<Vec<Option<Vec<u8>>>>>;
 }

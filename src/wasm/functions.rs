@@ -7,8 +7,9 @@ use wasm_bindgen::prelude::*;
 
 use super::{convert::Thrown, handle::Core, options::Fields};
 use crate::{
-    browser::{BrowserEntropy, thrown_text},
+    browser::{BrowserEntropy, thrown_text, to_bytes},
     error::{Error, ErrorCode, Result},
+    memory::room_for,
     ports::Entropy,
     sqlite::{
         Integers, MAX_SAFE_INTEGER, Param,
@@ -133,15 +134,17 @@ fn from_js(value: &JsValue) -> Result<Value> {
         let integral = number.trunc() == number && number.abs() <= MAX_SAFE_INTEGER as f64;
         return Ok(if integral { Value::Integer(number as i64) } else { Value::Real(number) });
     }
-    if let Some(text) = value.as_string() {
-        return Ok(Value::Text(text));
+    if let Some(text) = value.dyn_ref::<JsString>() {
+        // A unit of UTF-16 takes three bytes at most.
+        room_for(3 * u64::from(text.length()))?;
+        return Ok(Value::Text(text.into()));
     }
     if value.is_bigint() {
         let value = i64::try_from(value.clone()).map_err(|_| Error::internal("A bigint beyond 64 bits"))?;
         return Ok(Value::Integer(value));
     }
     Ok(match value.dyn_ref::<Uint8Array>() {
-        Some(bytes) => Value::Blob(bytes.to_vec()),
+        Some(bytes) => Value::Blob(to_bytes(bytes)?),
         None => Value::Null,
     })
 }

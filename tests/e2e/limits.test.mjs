@@ -27,7 +27,8 @@ test(
   once,
   async () => {
     const result = await inPage(async (name) => {
-      const db = await window.open({ name, wasm: await window.limited(64) })
+      const scalar = { bytes: (length) => new Uint8Array(length), xs: (length) => 'x'.repeat(length) }
+      const db = await window.open({ name, functions: { scalar }, wasm: await window.limited(64) })
       await db.exec('CREATE TABLE t (b)')
       const codes = {}
       for (const [what, work] of Object.entries({
@@ -41,6 +42,8 @@ test(
           db.query('WITH n(x) AS (VALUES (1) UNION ALL SELECT x + 1 FROM n WHERE x < 20000000) SELECT x, x, x FROM n'),
         parameter: () => db.query('SELECT length(?)', [new Uint8Array(90_000_000)]),
         string: () => db.query('SELECT length(?)', ['x'.repeat(90_000_000)]),
+        bytesOfFunction: () => db.query('SELECT length(bytes(90000000))'),
+        textOfFunction: () => db.query('SELECT length(xs(90000000))'),
         transaction: () =>
           db.transaction(async (tx) => {
             await tx.run('INSERT INTO t VALUES (1)')
@@ -67,10 +70,19 @@ test(
     })
     assert.deepEqual(result, {
       codes: Object.fromEntries(
-        ['blob', 'text', 'concat', 'rows', 'parameter', 'string', 'transaction', 'runMany', 'batch'].map((what) => [
-          what,
-          'out_of_memory',
-        ]),
+        [
+          'blob',
+          'text',
+          'concat',
+          'rows',
+          'parameter',
+          'string',
+          'bytesOfFunction',
+          'textOfFunction',
+          'transaction',
+          'runMany',
+          'batch',
+        ].map((what) => [what, 'out_of_memory']),
       ),
       left: [{ b: 3 }],
       check: [{ integrity_check: 'ok' }],

@@ -99,6 +99,11 @@ fn run<T>(index: usize, kind: &str, work: impl FnOnce(&dyn Functions) -> Result<
         Ok(value) => return Some(value),
         Err(cause) => cause,
     };
+    if cause.is(ErrorCode::OutOfMemory) {
+        // There was no room for its result.
+        fail(cause.detail("function", name));
+        return None;
+    }
     let error = Error::new(ErrorCode::SqliteError, format!("The SQL {kind} {name} failed"))
         .detail("function", name)
         .detail("sqliteCode", "SQLITE_ERROR")

@@ -173,7 +173,7 @@ impl KeyWrapper {
         };
         let (nonce, sealed) = wrapped.wrapped.split_first_chunk::<NONCE_BYTES>().ok_or_else(other)?;
         let piece = AeadInput { nonce: *nonce, associated: wrapped.associated(), bytes: sealed.to_vec() };
-        let opened = self.cipher.open(vec![piece]).await.into_iter().next().flatten().map(Zeroizing::new);
+        let opened = self.cipher.open(vec![piece]).await?.into_iter().next().flatten().map(Zeroizing::new);
         let mut key = DataKey::default();
         match opened {
             Some(opened) if opened.len() == key.len() => key.copy_from_slice(&opened),

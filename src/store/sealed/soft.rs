@@ -50,14 +50,14 @@ impl Cipher for SoftCipher {
         Box::pin(ready(Ok(pieces.into_iter().map(seal).collect())))
     }
 
-    fn open(&self, pieces: Vec<AeadInput>) -> LocalFuture<'static, Vec<Option<Vec<u8>>>> {
+    fn open(&self, pieces: Vec<AeadInput>) -> LocalFuture<'static, Result<Vec<Option<Vec<u8>>>>> {
         let open = |mut piece: AeadInput| {
             let (_, tag) = piece.bytes.split_last_chunk::<TAG_BYTES>()?;
             let tag = *tag;
             piece.bytes.truncate(piece.bytes.len() - TAG_BYTES);
             self.0.open(&piece.nonce, &piece.associated, &mut piece.bytes, &tag).then_some(piece.bytes)
         };
-        Box::pin(ready(pieces.into_iter().map(open).collect()))
+        Box::pin(ready(Ok(pieces.into_iter().map(open).collect())))
     }
 }
 

@@ -277,7 +277,7 @@ impl SealedStore {
     }
 
     /// Decrypts stored values. A value that doesn't decrypt is damaged, not missing: it becomes empty bytes.
-    async fn open_all(&self, stored: Vec<(Key, Option<Vec<u8>>)>) -> Vec<Option<Vec<u8>>> {
+    async fn open_all(&self, stored: Vec<(Key, Option<Vec<u8>>)>) -> Result<Vec<Option<Vec<u8>>>> {
         let there: Vec<bool> = stored.iter().map(|(_, bytes)| bytes.is_some()).collect();
         let pieces = stored.into_iter().filter_map(|(key, bytes)| {
             let mut bytes = bytes?;
@@ -286,8 +286,8 @@ impl SealedStore {
             bytes.drain(..nonce.map_or(bytes.len(), |nonce: [u8; NONCE_BYTES]| nonce.len()));
             Some(AeadInput { nonce: nonce.unwrap_or_default(), associated: associated(&key), bytes })
         });
-        let mut opened = self.0.later.open(pieces.collect()).await.into_iter();
-        there.into_iter().map(|there| there.then(|| opened.next().flatten().unwrap_or_default())).collect()
+        let mut opened = self.0.later.open(pieces.collect()).await?.into_iter();
+        Ok(there.into_iter().map(|there| there.then(|| opened.next().flatten().unwrap_or_default())).collect())
     }
 }
 
@@ -355,7 +355,7 @@ impl Store for SealedStore {
     fn get(&self, keys: Vec<Key>) -> LocalFuture<'_, Result<Vec<Option<Vec<u8>>>>> {
         Box::pin(async move {
             let stored = self.0.store.get(keys.clone()).await?;
-            Ok(self.open_all(keys.into_iter().zip(stored).collect()).await)
+            self.open_all(keys.into_iter().zip(stored).collect()).await
         })
     }
 
@@ -364,7 +364,7 @@ impl Store for SealedStore {
             let stored = self.0.store.log(after, max_bytes).await?;
             let keys: Vec<LogKey> = stored.iter().map(|(key, _)| *key).collect();
             let opened = self.open_all(stored.into_iter().map(|(key, bytes)| (Key::Log(key), Some(bytes))).collect());
-            Ok(keys.into_iter().zip(opened.await.into_iter().map(Option::unwrap_or_default)).collect())
+            Ok(keys.into_iter().zip(opened.await?.into_iter().map(Option::unwrap_or_default)).collect())
         })
     }
 
