@@ -331,6 +331,38 @@ fn a_holder_whose_folder_was_deleted_has_lost_its_lock_and_makes_no_other() {
 }
 
 #[test]
+fn a_holder_that_connects_again_after_its_folder_was_deleted_makes_no_other() {
+    let disk = SimDisk::default();
+    Sim::new(1).run(async move {
+        let store = disk.store();
+        let (claim, _) = Model::default().step(&mut Chance(1));
+        store.write(claim).await.unwrap();
+        disk.clear();
+        assert_eq!(store.reopen().await.unwrap_err().code, ErrorCode::LockLost);
+        let writes = vec![Write::Add((2, 0), vec![1; 100])];
+        let batch = Transaction { guard: Guard::Nothing, require: vec![], writes, durability: Durability::Relaxed };
+        assert_eq!(store.write(batch).await.unwrap_err().code, ErrorCode::LockLost);
+        assert_eq!(disk.list().unwrap(), Vec::<String>::new());
+    });
+}
+
+#[test]
+fn chunks_that_a_full_disk_refuses_give_their_space_back() {
+    let disk = SimDisk::default();
+    Sim::new(1).run(async move {
+        let (store, mut chance) = (disk.store(), Chance(1));
+        let (claim, _) = Model::default().step(&mut chance);
+        store.write(claim).await.unwrap();
+        let used = disk.used();
+        disk.set_capacity(used as u64 + 1000);
+        let writes = (0..10).map(|_| a_chunk(&mut chance)).collect();
+        let chunks = Transaction { guard: Guard::Nothing, require: vec![], writes, durability: Durability::Relaxed };
+        assert_eq!(store.write(chunks).await.unwrap_err().code, ErrorCode::StorageQuotaExceeded);
+        assert_eq!(disk.used(), used);
+    });
+}
+
+#[test]
 fn a_folder_that_was_moved_is_no_damage_and_goes_on_when_it_is_back() {
     let (disk, elsewhere) = (SimDisk::default(), SimDisk::default());
     let mut sim = Sim::new(1);

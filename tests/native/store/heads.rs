@@ -240,6 +240,23 @@ fn a_head_that_is_stored_meanwhile_is_not_replaced_by_an_older_copy() {
 }
 
 #[test]
+fn a_head_with_another_key_that_is_stored_meanwhile_is_not_replaced_by_an_older_copy() {
+    let mut machine = closed(Some(key(1)));
+    let before = machine.contents();
+    let other = machine.open().unwrap();
+    let (storage, platform) = (other.storage.clone(), machine.platform());
+    let changed = machine.sim.run(async move { storage.rekey(Some(&vault(&platform, key(2)))).await });
+    assert_eq!(changed, Rekeyed::Done);
+    let then = machine.contents();
+    machine.damage(|contents| *contents = Contents { head: Some(Vec::new()), ..before });
+    let (contested, platform) = (Rc::new(Contested::new(&machine, Read::HeadCopy)), machine.platform());
+    contested.then.replace(Some(then.clone()));
+    let opened = machine.sim.run(async move { Machine::connect(contested, platform, Some(key(1))).await.map(drop) });
+    assert_eq!(opened.unwrap_err().code, ErrorCode::DecryptionFailed);
+    assert!(machine.contents() == then, "the head of the new key stays");
+}
+
+#[test]
 fn the_copy_opens_with_the_newest_secret_only() {
     let mut machine = closed(Some(key(1)));
     let page = machine.open().unwrap();

@@ -1,5 +1,7 @@
 //! Changes of the key: from plain to encrypted, to another secret, and back; and the state after a page died meanwhile.
 
+use std::rc::Rc;
+
 use tidelock::{
     ErrorCode,
     store::{
@@ -10,7 +12,7 @@ use tidelock::{
 };
 
 use super::{
-    bench::{Machine, ROWS, insert, key, snapshot, vault},
+    bench::{Contested, Machine, ROWS, Read, insert, key, snapshot, vault},
     page::Page,
     sealed::{MARKER, contains, everything, marked},
     stored::head,
@@ -175,4 +177,28 @@ fn a_fenced_out_holder_changes_no_key() {
     assert_eq!(error.code, ErrorCode::LockLost);
     insert(&mut machine, &holder, 1);
     assert!(head(&machine.contents()).features.is_empty());
+}
+
+#[test]
+fn a_holder_that_loses_its_lock_meanwhile_changes_no_key() {
+    for (from, to) in [(None, Some(key(1))), (Some(key(1)), None)] {
+        let (mut machine, _) = machine(from.clone());
+        let (contested, platform) = (Rc::new(Contested::new(&machine, Read::Log)), machine.platform());
+        let opened = contested.clone();
+        let page = machine.sim.run(async move {
+            let store = Machine::connect(opened, platform.clone(), from).await.unwrap();
+            Page::open(store, &platform).await.unwrap()
+        });
+        let before = machine.contents();
+        let holder = machine.open().unwrap();
+        insert(&mut machine, &holder, 8);
+        let then = machine.contents();
+        machine.damage(|contents| *contents = before);
+        // It reads the log when the chunks are copied, and has the head since the beginning.
+        contested.then.replace(Some(then.clone()));
+        let changed = rekey(&mut machine, &page, to);
+        assert!(matches!(&changed, Rekeyed::Unknown(error) if error.code == ErrorCode::LockLost), "{changed:?}");
+        assert!(contested.then.take().is_none(), "the log was read");
+        assert!(machine.contents() == then);
+    }
 }
