@@ -22,6 +22,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorCode, Result},
+    memory::room_for,
     ports::{ChunkId, Durability, Estimate, Guard, Key, LocalFuture, LogKey, Store, StoredRecord, Stores, Transaction},
     store::failure::{self, lock_lost},
 };
@@ -309,6 +310,8 @@ impl Store for IndexedDb {
                         Some(key) => (key, bytes(&value)?.unwrap_or_default()),
                         None => ((after.0, after.1.saturating_add(1)), Vec::new()),
                     };
+                    // What is made of it takes as much again.
+                    room_for(record.1.len() as u64)?;
                     after = record.0;
                     length += record.1.len();
                     records.push(record);

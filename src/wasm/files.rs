@@ -14,7 +14,7 @@ use super::{
     snapshots::point_of,
 };
 use crate::{
-    browser::{self, Host, JsFiles, PrivateFolder},
+    browser::{self, Host, JsFiles, PrivateFolder, to_bytes},
     engine,
     error::Result,
     memory::no_memory,
@@ -159,8 +159,8 @@ impl Core {
         // A folder has one database, under any name.
         let server = StoreServer::new(Rc::new(PrivateFolder { files: Rc::new(files) }), "");
         let answer = Closure::<dyn Fn(Uint8Array) -> Promise>::new(move |request: Uint8Array| {
-            let answering = server.answer(&request.to_vec());
-            value(async move { copied(&answering.await).map(JsValue::from) })
+            let answering = to_bytes(&request).map(|request| server.answer(&request));
+            value(async move { copied(&answering?.await).map(JsValue::from) })
         });
         answer.into_js_value()
     }
