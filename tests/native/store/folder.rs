@@ -313,16 +313,26 @@ fn a_fenced_out_holder_opens_no_file_again() {
     });
 }
 
+/// A store on this disk that has claimed its database.
+async fn claimed(disk: &SimDisk) -> Rc<dyn Store> {
+    let store = disk.store();
+    let (claim, _) = Model::default().step(&mut Chance(1));
+    store.write(claim).await.unwrap();
+    store
+}
+
+/// A transaction that needs no head, as batches of the log don't.
+fn unguarded(writes: Vec<Write>) -> Transaction {
+    Transaction { guard: Guard::Nothing, require: vec![], writes, durability: Durability::Relaxed }
+}
+
 #[test]
 fn a_holder_whose_folder_was_deleted_has_lost_its_lock_and_makes_no_other() {
     let disk = SimDisk::default();
     Sim::new(1).run(async move {
-        let store = disk.store();
-        let (claim, _) = Model::default().step(&mut Chance(1));
-        store.write(claim).await.unwrap();
+        let store = claimed(&disk).await;
         disk.clear();
-        let writes = vec![Write::Add((2, 0), vec![1; 100])];
-        let batch = Transaction { guard: Guard::Nothing, require: vec![], writes, durability: Durability::Relaxed };
+        let batch = unguarded(vec![Write::Add((2, 0), vec![1; 100])]);
         let error = store.write(batch).await.unwrap_err();
         assert_eq!(error.code, ErrorCode::LockLost);
         assert!(error.message.contains("removed or moved"), "{error}");
@@ -334,13 +344,10 @@ fn a_holder_whose_folder_was_deleted_has_lost_its_lock_and_makes_no_other() {
 fn a_holder_that_connects_again_after_its_folder_was_deleted_makes_no_other() {
     let disk = SimDisk::default();
     Sim::new(1).run(async move {
-        let store = disk.store();
-        let (claim, _) = Model::default().step(&mut Chance(1));
-        store.write(claim).await.unwrap();
+        let store = claimed(&disk).await;
         disk.clear();
         assert_eq!(store.reopen().await.unwrap_err().code, ErrorCode::LockLost);
-        let writes = vec![Write::Add((2, 0), vec![1; 100])];
-        let batch = Transaction { guard: Guard::Nothing, require: vec![], writes, durability: Durability::Relaxed };
+        let batch = unguarded(vec![Write::Add((2, 0), vec![1; 100])]);
         assert_eq!(store.write(batch).await.unwrap_err().code, ErrorCode::LockLost);
         assert_eq!(disk.list().unwrap(), Vec::<String>::new());
     });
@@ -350,13 +357,10 @@ fn a_holder_that_connects_again_after_its_folder_was_deleted_makes_no_other() {
 fn chunks_that_a_full_disk_refuses_give_their_space_back() {
     let disk = SimDisk::default();
     Sim::new(1).run(async move {
-        let (store, mut chance) = (disk.store(), Chance(1));
-        let (claim, _) = Model::default().step(&mut chance);
-        store.write(claim).await.unwrap();
+        let (store, mut chance) = (claimed(&disk).await, Chance(1));
         let used = disk.used();
         disk.set_capacity(used as u64 + 1000);
-        let writes = (0..10).map(|_| a_chunk(&mut chance)).collect();
-        let chunks = Transaction { guard: Guard::Nothing, require: vec![], writes, durability: Durability::Relaxed };
+        let chunks = unguarded((0..10).map(|_| a_chunk(&mut chance)).collect());
         assert_eq!(store.write(chunks).await.unwrap_err().code, ErrorCode::StorageQuotaExceeded);
         assert_eq!(disk.used(), used);
     });
@@ -390,9 +394,7 @@ fn a_folder_that_was_moved_is_no_damage_and_goes_on_when_it_is_back() {
 fn a_segment_of_less_than_a_frame_never_hides_the_one_before() {
     let disk = SimDisk::default();
     Sim::new(1).run(async move {
-        let store = disk.store();
-        let (claim, _) = Model::default().step(&mut Chance(1));
-        store.write(claim).await.unwrap();
+        let store = claimed(&disk).await;
         store.close().await.unwrap();
         for length in [1, 3, 35] {
             disk.make(&["journal.2".to_owned()]).unwrap();
