@@ -173,8 +173,11 @@ impl Contested {
 impl Store for Contested {
     fn head_copy(&self) -> LocalFuture<'_, Result<Option<Vec<u8>>>> {
         let copy = self.store.disk().contents().borrow().head_copy.clone();
-        self.before(&Read::HeadCopy);
-        Box::pin(async { Ok(copy) })
+        // When it is awaited: the head, which is read beside it, is the one from before.
+        Box::pin(async {
+            self.before(&Read::HeadCopy);
+            Ok(copy)
+        })
     }
 
     fn write(&self, transaction: Transaction) -> LocalFuture<'static, Result<()>> {
