@@ -124,7 +124,11 @@ pub(super) fn failure(thrown: JsValue) -> Error {
             "The cause says why; private windows of some browsers don't have it",
         ),
     };
-    Error::new(kind, message).hint(hint).cause(thrown_text(&thrown))
+    let error = Error::new(kind, message).hint(hint).cause(thrown_text(&thrown));
+    match property(&thrown, "path").and_then(|path| path.as_string()) {
+        Some(path) => error.detail("path", path),
+        None => error,
+    }
 }
 
 /// Returns the error of a browser that writes no more bytes.

@@ -154,8 +154,8 @@ impl Database {
     /// Closes the database: waits for the connection, stores all commits and releases the resources. Idempotent;
     /// resolves when everything is closed.
     ///
-    /// Fails if the last commits could not be stored; the database is closed nevertheless. A lost lock is not a failure
-    /// of `close`, since the callers of the last commits got the error.
+    /// Fails if the last commits could not be stored: they are lost, and the database is closed nevertheless. A lost lock is
+    /// not a failure of `close`, since the callers of the last commits got the error.
     pub async fn close(&self) -> Result<()> {
         let inner = &*self.inner;
         let first = !inner.closing.replace(true);
@@ -169,7 +169,7 @@ impl Database {
         }
         let guard = inner.acquire().await;
         inner.mutex.close(closed());
-        let stored = inner.flusher.flush().await;
+        let stored = inner.flusher.flush().await.map_err(never_stored);
         if stored.is_ok() {
             inner.snapshots.take_last_checkpoint().await;
         }
@@ -178,6 +178,13 @@ impl Database {
         inner.events.emit(Event::Close(EngineCloseEvent { reason: CloseReason::Closed }));
         if inner.lost.borrow().is_some() { Ok(()) } else { stored }
     }
+}
+
+/// Returns the error of commits that wait to be stored when the database is closed: nothing tries again.
+fn never_stored(error: Error) -> Error {
+    error.detail("applied", false).hint(
+        "The database is closed, and what could not be stored is lost: before close(), call flush() until it resolves",
+    )
 }
 
 pub(super) async fn open_store(options: &OpenOptions, ports: &Ports) -> Result<Rc<dyn Store>> {

@@ -1,6 +1,6 @@
 // Databases in folders, in Node: after closing, after kill -9, and with one process at a time.
 import assert from 'node:assert/strict'
-import { fork } from 'node:child_process'
+import { execFileSync, fork } from 'node:child_process'
 import fs, { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { syncBuiltinESMExports } from 'node:module'
 import { tmpdir } from 'node:os'
@@ -294,4 +294,50 @@ test("close fails when the disk doesn't sync the last commits, and the database 
   const db = await open(options)
   assert.deepEqual(await db.query('SELECT n FROM t'), [{ n: 1 }, { n: 1 }])
   await db.close()
+})
+
+test('close on a full disk says that what waited is lost', async () => {
+  const options = { name: 'shop', storage: 'file', path: folder(), ...quiet }
+  for (const durability of ['deferred', 'relaxed', 'snapshot']) {
+    const db = await open({ ...options, durability })
+    await db.exec('CREATE TABLE IF NOT EXISTS t (n)')
+    await db.flush()
+    const { writeSync } = fs
+    fs.writeSync = () => {
+      throw Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' })
+    }
+    syncBuiltinESMExports()
+    try {
+      const refused = durability === 'relaxed' && (await failure(db.run('INSERT INTO t VALUES (1)')))
+      if (durability === 'relaxed')
+        assert.deepEqual([refused.code, refused.details.applied], ['storage_quota_exceeded', true])
+      else await db.run('INSERT INTO t VALUES (1)')
+      const closing = await failure(db.close())
+      assert.deepEqual([closing.code, closing.details.applied], ['storage_quota_exceeded', false], durability)
+      assert.match(closing.hint, /is lost: before close\(\), call flush\(\)/)
+    } finally {
+      fs.writeSync = writeSync
+      syncBuiltinESMExports()
+    }
+    assert.ok(db.closed)
+  }
+  const db = await open(options)
+  assert.deepEqual(await db.query('SELECT n FROM t'), [])
+  await db.close()
+})
+
+test("a folder that can't be made is refused, and named", async () => {
+  const file = folder()
+  writeFileSync(file, '')
+  // Linux says of the existing /proc that it doesn't exist, where something is made in it.
+  for (const where of [path.join(file, 'shop'), '/proc/shop']) {
+    const program = `import { open } from ${JSON.stringify(new URL('../../pkg-js/dist/index.js', import.meta.url).href)}
+      const failed = await open({ name: 'shop', storage: 'file', path: ${JSON.stringify(where)} }).catch((error) => error)
+      console.log(JSON.stringify([failed.code, failed.details]))`
+    const found = execFileSync(process.execPath, ['--input-type=module', '-e', program], { timeout: 60_000 })
+    const [code, { path: named }] = JSON.parse(found)
+    assert.deepEqual([code, named], ['storage_unavailable', where])
+  }
+  const odd = await failure(open({ name: 'shop', storage: 'file', path: 'a\0b', ...quiet }))
+  assert.deepEqual([odd.code, odd.details.option], ['invalid_argument', 'path'])
 })

@@ -6,6 +6,7 @@ import { threadId } from 'node:worker_threads'
 import { TidelockError } from '../base/errors.js'
 import { turnDue } from '../base/event-loop.js'
 import type { NodeFiles } from '../engine/core.js'
+import { makeFolder } from './make-folder.js'
 import { ReadOnlyFiles } from './read-only.js'
 
 export { databasesIn, holdsDatabase, removeFolder } from './folders.js'
@@ -112,7 +113,7 @@ export class FolderFiles implements NodeFiles {
       this.close()
       return
     }
-    fs.mkdirSync(this.#folder, { recursive: true })
+    makeFolder(this.#folder)
     const missing = names.filter((name) => this.size(name) === undefined)
     for (const name of missing) fs.closeSync(fs.openSync(this.#path(name), 'a'))
     // Windows can't open a folder; its file systems log changes of names.
@@ -180,7 +181,7 @@ export class FolderFiles implements NodeFiles {
   }
 
   create(name: string, bytes: Uint8Array): boolean {
-    fs.mkdirSync(this.#folder, { recursive: true })
+    makeFolder(this.#folder)
     const unfinished = this.#path(`${name}.${this.pid}-${threadId}.tmp`)
     // A file of that name may have another one outside of the folder.
     fs.rmSync(unfinished, { force: true })

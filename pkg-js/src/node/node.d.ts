@@ -9,7 +9,8 @@ declare module 'node:fs' {
   }
   export function readdirSync(path: string): string[]
   export function readdirSync(path: string, options: { withFileTypes: true }): (Kind & { readonly name: string })[]
-  export function mkdirSync(path: string, options: { recursive: true }): void
+  export function existsSync(path: string): boolean
+  export function mkdirSync(path: string): void
   export function statSync(
     path: string,
     options: { throwIfNoEntry: false },
@@ -54,6 +55,7 @@ declare module 'node:os' {
 
 declare module 'node:path' {
   export function basename(path: string): string
+  export function dirname(path: string): string
   export function join(...parts: string[]): string
   export function resolve(...parts: string[]): string
 }

@@ -23,7 +23,9 @@ export function checkStorage(storage: unknown, path: unknown, { server }: Storag
 export function checkPath(path: unknown, storage: string): string | undefined {
   if (path === undefined) return undefined
   if (storage !== 'file') throw invalid("path needs storage 'file'", { details: { option: 'path' } })
-  return checkString('path', path)
+  const checked = checkString('path', path)
+  if (checked.includes('\0')) throw invalid('path must not contain a NUL character', { details: { option: 'path' } })
+  return checked
 }
 
 /** Returns the error for IndexedDB on a server. `hasPath`: the option `path` was passed without `storage`. */
