@@ -24,6 +24,11 @@ function check(option: unknown): void {
       if (key.length === keyBytes) continue
       throw wrong(`columnKey must have ${keyBytes} bytes, not ${key.length}`, randomKey)
     }
+    if (typeof key !== 'object' || key === null)
+      throw wrong(
+        `columnKey must be a Uint8Array of ${keyBytes} bytes, a CryptoKey, or { passphrase, salt }`,
+        randomKey,
+      )
     const traits = keyTraits(key)
     if (traits !== undefined) {
       if (traits.type !== 'secret' || !traits.extractable)

@@ -102,8 +102,8 @@ static HEAP_LIMIT: Denial = Denial {
 const HEAP_LIMITS: [&[u8]; 2] = [b"hard_heap_limit", b"soft_heap_limit"];
 
 /// Pragmas that a user may read but not set.
-pub const FIXED_PRAGMAS: [&str; 6] =
-    ["journal_mode", "locking_mode", "synchronous", "cache_spill", "page_size", "writable_schema"];
+pub const FIXED_PRAGMAS: [&str; 7] =
+    ["journal_mode", "locking_mode", "synchronous", "cache_spill", "page_size", "max_page_count", "writable_schema"];
 
 /// Tables that SQLite writes itself.
 const OWN_TABLES: [&[u8]; 4] = [b"sqlite_master", b"sqlite_temp_master", b"sqlite_stat1", b"sqlite_stat4"];

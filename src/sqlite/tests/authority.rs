@@ -37,6 +37,7 @@ fn users_may_not_run_statements_that_endanger_the_storage() {
         "PRAGMA Synchronous = FULL",
         "PRAGMA cache_spill = ON",
         "PRAGMA page_size = 512",
+        "PRAGMA max_page_count = 3",
         "PRAGMA writable_schema = ON",
     ] {
         let error = run(&db, sql, Authority::User).expect_err(sql);
