@@ -146,8 +146,6 @@ pub fn finish(
     let kept = connection.rows(&kept, std::slice::from_ref(&name))?;
     let columns: Vec<String> = synced.iter().map(|column| quote(column)).collect();
     let find = format!("SELECT {} FROM main.{} WHERE {}", columns.join(", "), quote(table), key_condition(key, 1));
-    let members = synced.iter().enumerate().map(|(at, column)| (column.as_str(), format!("?{}", at + 2)));
-    let save = format!("UPDATE tidelock_outbox SET base = {} WHERE id = ?1", row_sql(members));
     for row in kept {
         let text = |at: usize| row[at].as_text().unwrap_or_default();
         let (base, before) = (decode_row(text(2)), decode_row(text(3)));
@@ -164,11 +162,14 @@ pub fn finish(
             let why = if present.contains(column) { UNLISTED } else { DROPPED };
             quarantine_column(connection, id, (column, why), was.unwrap_or_default(), &row[3])?;
         }
-        if pending && moved.base == now && !moved.lost.is_empty() {
+        let is_changed = |(was, now): (&Option<Value>, &Value)| was.as_ref().unwrap_or(&Value::Null) != now;
+        if pending && !moved.base.iter().zip(&now).any(is_changed) && !moved.lost.is_empty() {
             forget_unsent(connection, id)?;
         }
-        let mut parameters = vec![row[0].clone()];
-        parameters.extend(moved.base);
+        let known = || synced.iter().zip(&moved.base).filter_map(|(column, was)| Some((column, was.as_ref()?)));
+        let members = known().enumerate().map(|(at, (column, _))| (column.as_str(), format!("?{}", at + 2)));
+        let save = format!("UPDATE tidelock_outbox SET base = {} WHERE id = ?1", row_sql(members));
+        let parameters: Vec<Value> = [row[0].clone()].into_iter().chain(known().map(|(_, was)| was.clone())).collect();
         connection.run(&save, &parameters)?;
     }
     let done = format!("UPDATE tidelock_outbox SET local = NULL WHERE tbl = ?1 AND {FOLLOWS} AND local IS NOT NULL");
@@ -200,7 +201,8 @@ fn quarantine_column(
 
 /// A base, adapted to the new columns.
 struct Moved {
-    base: Vec<Value>,
+    /// `None` where it isn't known what the remote has, as before.
+    base: Vec<Option<Value>>,
     /// The changed columns that no longer exist, or are no longer synced.
     lost: Vec<String>,
 }
@@ -221,12 +223,13 @@ fn adapt(base: &Named, before: &Named, (columns, present): (&[String], &[String]
     let mut taken = Vec::new();
     let mut moved = Vec::with_capacity(columns.len());
     for (at, column) in columns.iter().enumerate() {
-        moved.push(value(base, column).unwrap_or_else(|| match renamed(at) {
+        moved.push(value(base, column).or_else(|| match renamed(at) {
             Some((old, was)) => {
                 taken.push(old);
-                was
+                Some(was)
             }
-            None => now[at].clone(),
+            // Only a new column has what the migration put into it.
+            None => value(before, column).is_none().then(|| now[at].clone()),
         }));
     }
     let lost = base.iter().filter(|(name, was)| {

@@ -3,14 +3,17 @@
 use std::rc::Rc;
 
 use tidelock::{
-    Result,
+    ErrorCode, Result,
     sqlite::Connection,
     sync::outbox::{capture, entries},
 };
 
 use crate::{
-    sync::host::World,
-    sync::{model::Row, model_writes::Rules},
+    sync::host::{World, fails},
+    sync::{
+        model::{Fault, Row},
+        model_writes::Rules,
+    },
 };
 
 const ITEMS: &str = "CREATE TABLE items(id INTEGER PRIMARY KEY, name TEXT, price TEXT, updated_at TEXT)";
@@ -242,6 +245,28 @@ fn a_rebuilt_table_keeps_its_changes() {
     );
     world.push().unwrap();
     assert_eq!(remote(&world, &["id", "name", "price"]), ["1|remote|5", "4|after|null"]);
+}
+
+#[test]
+fn a_row_that_was_deleted_and_made_again_keeps_a_value_in_a_column_that_was_never_read() {
+    let schema = "CREATE TABLE items(id INTEGER PRIMARY KEY, name TEXT, price TEXT)";
+    let mut world = World::with(
+        schema,
+        r#"{"url":"http://server","key":"k","retries":0,"tables":[{"table":"items","direction":"push"}]}"#,
+    );
+    world.server.define("items", &["id", "name", "price", "size"], Rules::default());
+    world.exec("INSERT INTO items(id, name) VALUES (1, 'a')");
+    world.push().unwrap();
+    // The insert fails, so that the deletion isn't sent.
+    world.exec("DELETE FROM items; INSERT INTO items(id, name) VALUES (2, 'b')");
+    world.server.fault(Fault::Drop);
+    fails(world.push(), ErrorCode::SyncNetwork);
+    world.exec("INSERT INTO items(id, name, price) VALUES (1, 'a', '5')");
+    migrate(&world, "ALTER TABLE items ADD COLUMN size TEXT DEFAULT 'M'");
+    world.push().unwrap();
+    world.push().unwrap();
+    assert_eq!(remote(&world, &["name", "price"]), ["a|5", "b|null"]);
+    assert_eq!(world.outbox(), Vec::<String>::new());
 }
 
 #[test]
