@@ -285,8 +285,10 @@ impl Sync {
             let _guard = host.lock_connection().await?;
             let connection = host.connection()?;
             host.admit_write()?;
+            let now = self.platform.clock.now();
             connection.atomically(|connection| {
-                breakers().try_for_each(|job| unsent::mark(connection, plans[job.table], std::slice::from_ref(job)))
+                breakers()
+                    .try_for_each(|job| unsent::mark(connection, plans[job.table], std::slice::from_ref(job), now))
             })?;
             host.committed(&[]);
         }
@@ -310,10 +312,11 @@ impl Sync {
     ) -> Result<()> {
         loop {
             let batches = {
+                let now = self.platform.clock.now();
                 let _guard = host.lock_connection().await?;
                 let connection = host.connection()?;
                 host.admit_write()?;
-                let batches = connection.atomically(|connection| run.load(connection, push, kind, tables))?;
+                let batches = connection.atomically(|connection| run.load(connection, push, kind, tables, now))?;
                 host.committed(&[]);
                 batches
             };

@@ -19,6 +19,7 @@ use crate::{
         push::{sender::Push, write},
         report::PullProgress,
     },
+    time::Timestamp,
 };
 
 /// How often a change is sent in one push if its row keeps changing remotely.
@@ -72,6 +73,7 @@ impl PushRun {
         push: &Push<'_>,
         kind: JobKind,
         tables: &[usize],
+        now: Timestamp,
     ) -> Result<Vec<Vec<Job>>> {
         let mut ready = Vec::new();
         for &table in tables {
@@ -119,7 +121,7 @@ impl PushRun {
             _ => vec![ready],
         };
         for job in batches.iter().flatten() {
-            unsent::mark(connection, &self.targets[job.table].plan, std::slice::from_ref(job))?;
+            unsent::mark(connection, &self.targets[job.table].plan, std::slice::from_ref(job), now)?;
         }
         Ok(batches)
     }

@@ -17,7 +17,7 @@ use crate::{
             late,
             waiting::{forget, reject},
         },
-        values::outgoing::filter_text,
+        values::{meaning::point_in_time, outgoing::filter_text},
     },
     time::Timestamp,
     value::Value,
@@ -99,7 +99,9 @@ impl Unpushed {
             remote,
             deletion_reported: seen == Seen::Deleted,
             kinds: &self.kinds,
+            key: &self.key,
             cursor: self.cursor,
+            written: self.written(entry.base.as_deref(), row, cursor),
         };
         let later = || {
             let remote = cursor.map(str::to_owned).or_else(|| Some(filter_text(&row[self.cursor?])));
@@ -164,15 +166,28 @@ impl Unpushed {
                 remote: Some(&row),
                 deletion_reported: false,
                 kinds: &self.kinds,
+                key: &self.key,
                 cursor: self.cursor,
+                written: self.written(None, &row, None),
             };
-            input.own_write().is_some()
+            input.own_write().or_else(|| input.altered_write()).is_some()
         };
         if !self.late(connection, key, true)?.into_iter().any(is_own) {
             return Ok(Decision::Apply);
         }
         self.requeue(connection, None, key, None, remote)?;
         Ok(Decision::Keep { conflict: false, rejected: false })
+    }
+
+    /// Returns when the remote's row was last written, if its cursor is a time and not that of the base.
+    fn written(&self, base: Option<&[Option<Value>]>, row: &[Value], cursor: Option<&str>) -> Option<Timestamp> {
+        let cursor = match cursor {
+            Some(cursor) => cursor.to_owned(),
+            None => filter_text(&row[self.cursor?]),
+        };
+        let base = self.cursor.and_then(|at| base?[at].as_ref()).map(filter_text);
+        let time = point_in_time(&cursor)?;
+        (base.as_deref().and_then(point_in_time) != Some(time)).then_some(Timestamp(time.0))
     }
 
     /// Returns the time of the change as a cursor value: the value that the change wrote there, else its own time by

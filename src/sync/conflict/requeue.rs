@@ -88,7 +88,7 @@ impl Unpushed {
 
     /// Notes that the remote was seen to have no such row; decisions about the change consider it.
     pub fn note_deleted(&self, connection: &Connection, id: i64) -> Result<()> {
-        let sql = "UPDATE tidelock_outbox SET sent_op = 'deleted', sent = NULL WHERE id = ?1";
+        let sql = "UPDATE tidelock_outbox SET sent_op = 'deleted', sent = NULL, sent_at = NULL WHERE id = ?1";
         connection.run(sql, &[Value::Integer(id)]).map(drop)
     }
 }

@@ -11,8 +11,15 @@ use crate::{
             types::WireKind,
         },
     },
+    time::Timestamp,
     value::Value,
 };
+
+/// The error in what is known of the server's clock, in milliseconds: its `Date` header has whole seconds.
+const CLOCK_ERROR_MS: i64 = 2_000;
+
+/// For how long after it was sent the server may execute a request, in milliseconds; few take longer.
+const EXECUTION_MS: i64 = 30_000;
 
 /// What a push sent, while it is unknown whether it arrived.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +28,8 @@ pub struct Sent {
     pub op: ChangeOp,
     /// The row as it was sent; `None` for columns that didn't exist then. Empty for a delete.
     pub row: Vec<Option<Value>>,
+    /// When it was first sent, by the server's clock; `None` where that isn't known.
+    pub at: Option<Timestamp>,
 }
 
 /// Everything that is known about one key. Rows have one value per synced column.
@@ -37,8 +46,12 @@ pub struct ConflictInput<'a> {
     pub deletion_reported: bool,
     /// The columns' kinds.
     pub kinds: &'a [WireKind],
+    /// The indexes of the key's columns.
+    pub key: &'a [usize],
     /// The index of the cursor column.
     pub cursor: Option<usize>,
+    /// When the remote's row was last written, if its cursor is a time and not that of the base.
+    pub written: Option<Timestamp>,
 }
 
 /// The decision about a change.
@@ -72,7 +85,7 @@ pub fn resolve(input: &ConflictInput<'_>, policy: ConflictPolicy, later: impl Fn
         (None, Some(_), None) if !input.deletion_reported => Resolution::Unchanged,
         (None, None, None) => resolved(None),
         // A new row that was deleted again; the remote has another row.
-        (None, None, Some(remote)) => resolved(Some(remote)),
+        (None, None, Some(remote)) => input.altered_write().map_or_else(|| resolved(Some(remote)), decided),
         (None, Some(local), Some(remote)) => {
             let same = |at: usize| {
                 local[at].is_null()
@@ -82,9 +95,10 @@ pub fn resolve(input: &ConflictInput<'_>, policy: ConflictPolicy, later: impl Fn
             if (0..local.len()).all(same) {
                 return resolved(Some(remote));
             }
-            match policy {
-                ConflictPolicy::RemoteWins => decided(owned(remote)),
-                ConflictPolicy::Function => Resolution::Ask,
+            match (policy, input.altered_write()) {
+                (ConflictPolicy::Function, _) => Resolution::Ask,
+                (_, Some(row)) => decided(row),
+                (ConflictPolicy::RemoteWins, _) => decided(owned(remote)),
                 _ => Resolution::Reject("The remote has another row with this key"),
             }
         }
@@ -99,9 +113,10 @@ pub fn resolve(input: &ConflictInput<'_>, policy: ConflictPolicy, later: impl Fn
         (Some(base), _, Some(remote)) if !differs(base, remote, input.kinds) => Resolution::Unchanged,
         // Only the cursor grew: nothing was changed there that the deletion would lose.
         (Some(base), None, Some(remote)) if !differs_beside(base, remote, input.kinds, input.cursor) => resolved(None),
-        (Some(_), None, Some(remote)) => match policy {
-            ConflictPolicy::RemoteWins => decided(owned(remote)),
-            ConflictPolicy::Function => Resolution::Ask,
+        (Some(_), None, Some(remote)) => match (policy, input.altered_write()) {
+            (ConflictPolicy::Function, _) => Resolution::Ask,
+            (_, Some(row)) => decided(row),
+            (ConflictPolicy::RemoteWins, _) => decided(owned(remote)),
             _ => Resolution::Reject("The row was changed remotely and deleted here"),
         },
         (Some(base), Some(local), Some(remote)) => {
@@ -125,7 +140,9 @@ pub fn resolve(input: &ConflictInput<'_>, policy: ConflictPolicy, later: impl Fn
                 _ if !overlap => decided(Some(merged())),
                 ConflictPolicy::KeepLocal => decided(Some(merged())),
                 ConflictPolicy::LastWriteWins if later() => decided(Some(merged())),
-                ConflictPolicy::LastWriteWins | ConflictPolicy::RemoteWins => decided(owned(remote)),
+                ConflictPolicy::LastWriteWins | ConflictPolicy::RemoteWins => {
+                    decided(input.altered_write().unwrap_or_else(|| owned(remote)))
+                }
             }
         }
     }
@@ -144,19 +161,78 @@ impl ConflictInput<'_> {
         })
     }
 
+    /// Returns the local row if the remote's row seems to be what the server made of what was sent: a trigger, or a
+    /// column's type, changed values of it. Another client may have written that row all the same, so this is a conflict.
+    /// Columns that were changed after sending stay. So do those in which the remote still has the base's value, which are
+    /// sent again: no client has changed them.
+    pub fn altered_write(&self) -> Option<Option<Vec<Value>>> {
+        let remote = self.remote?;
+        let sent = self.sent.iter().find(|sent| self.shows_altered(sent, remote))?;
+        Some(self.local.map(|local| {
+            let mut row = after_own_write(sent, local, remote);
+            for at in (0..row.len()).filter(|at| self.sent_value(sent, *at).is_some() && self.is_base(remote, *at)) {
+                row[at].clone_from(&local[at]);
+            }
+            row
+        }))
+    }
+
+    /// Returns the value that was sent of a column; `None` where nothing was that could show whether it arrived.
+    fn sent_value<'s>(&self, sent: &'s Sent, at: usize) -> Option<&'s Value> {
+        let value = sent.row[at].as_ref()?;
+        let matters = match (sent.op, self.base.map(|base| &base[at])) {
+            (ChangeOp::Update, Some(base)) => base.as_ref().is_some_and(|base| base != value),
+            _ => !value.is_null(),
+        };
+        matters.then_some(value)
+    }
+
+    /// Returns whether the remote may have stored this value of a column as its own.
+    fn is_as_sent(&self, at: usize, value: &Value, remote: &[Value]) -> bool {
+        stored_as(self.kinds[at], value, &remote[at])
+    }
+
+    /// Returns whether the remote still has the base's value of a column.
+    fn is_base(&self, remote: &[Value], at: usize) -> bool {
+        let base = self.base.and_then(|base| base[at].as_ref());
+        base.is_some_and(|base| same_meaning(self.kinds[at], base, &remote[at]))
+    }
+
     /// Returns whether a remote row has what was sent.
     fn shows(&self, sent: &Sent, remote: &[Value]) -> bool {
-        let mut any = false;
-        let all = sent.row.iter().enumerate().all(|(at, value)| {
-            let Some(value) = value.as_ref().filter(|_| self.cursor != Some(at)) else { return true };
-            let matters = match (sent.op, self.base.map(|base| &base[at])) {
-                (ChangeOp::Update, Some(base)) => base.as_ref().is_some_and(|base| base != value),
-                _ => !value.is_null(),
-            };
-            any |= matters;
-            !matters || stored_as(self.kinds[at], value, &remote[at])
-        });
-        any && all
+        let mut columns = (0..sent.row.len())
+            .filter(|at| self.cursor != Some(*at))
+            .filter_map(|at| Some((at, self.sent_value(sent, at)?)))
+            .peekable();
+        columns.peek().is_some() && columns.all(|(at, value)| self.is_as_sent(at, value, remote))
+    }
+
+    /// Returns whether a remote row may be what the server made of what was sent: at least half of the columns have the
+    /// values that were sent. If the row was written while the server may have executed the request, one of a new row's
+    /// columns is enough, and an update needs none; if it was written before, nothing is.
+    fn shows_altered(&self, sent: &Sent, remote: &[Value]) -> bool {
+        let Some(sent_at) = sent.at.filter(|_| sent.op != ChangeOp::Delete) else { return false };
+        let is_shown = |at: usize| self.sent_value(sent, at).is_some_and(|value| self.is_as_sent(at, value, remote));
+        if self.cursor.is_some_and(|at| is_shown(at) && !self.is_base(remote, at)) {
+            return true;
+        }
+        let after_ms = self.written.map(|written| written.since(sent_at));
+        if after_ms.is_some_and(|ms| ms < -CLOCK_ERROR_MS) {
+            return false;
+        }
+        let is_at_the_time = after_ms.is_some_and(|ms| ms <= EXECUTION_MS);
+        // The base's value shows neither.
+        let counts = |at: &usize| self.cursor != Some(*at) && !self.key.contains(at) && !self.is_base(remote, *at);
+        let columns = (0..sent.row.len()).filter(counts);
+        let (mut all, mut as_sent) = (0, 0);
+        for (at, value) in columns.filter_map(|at| Some((at, self.sent_value(sent, at)?))) {
+            all += 1;
+            as_sent += usize::from(self.is_as_sent(at, value, remote));
+        }
+        match is_at_the_time {
+            true => as_sent > 0 || sent.op == ChangeOp::Update,
+            false => as_sent > 0 && 2 * as_sent >= all,
+        }
     }
 }
 
@@ -230,7 +306,7 @@ mod tests {
         let known = |text: &str| row(text).map(|row| row.into_iter().map(Some).collect::<Vec<_>>());
         let (base, local, remote) = (known(base), row(local), row(remote));
         let sent: Vec<Sent> =
-            sent.iter().map(|(op, row)| Sent { op: *op, row: known(row).unwrap_or_default() }).collect();
+            sent.iter().map(|(op, row)| Sent { op: *op, row: known(row).unwrap_or_default(), at: None }).collect();
         let input = ConflictInput {
             base: base.as_deref(),
             sent: &sent,
@@ -238,9 +314,15 @@ mod tests {
             remote: remote.as_deref(),
             deletion_reported: true,
             kinds: &[WireKind::Text, WireKind::Text, WireKind::Text],
+            key: &[],
             cursor: Some(2),
+            written: None,
         };
-        match resolve(&input, policy, || later) {
+        show(resolve(&input, policy, || later))
+    }
+
+    fn show(resolution: Resolution) -> String {
+        match resolution {
             Resolution::Unchanged => "unchanged".to_owned(),
             Resolution::Ask => "ask".to_owned(),
             Resolution::Reject(_) => "reject".to_owned(),
@@ -323,6 +405,60 @@ mod tests {
                 decide(base, local, remote, &[(Update, "z 9 t9"), sent], ConflictPolicy::RemoteWins, false),
                 expected,
                 "{base}/{local}/{remote}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_write_that_the_server_altered_is_recognized() {
+        use ChangeOp::{Insert, Update};
+        use ConflictPolicy::{Function, KeepLocal, RemoteWins};
+        const LATE: i64 = 60_000;
+        for (op, base, sent, local, remote, after_ms, expected) in [
+            // Half of it is as it was sent; what was edited since stays.
+            (Update, "k a b t1", "k A B t1", "k C B t1", "k A B! t2", LATE, ["C B!", "C B"]),
+            (Update, "k a b t1", "k A B t1", "k A B t1", "k A B! t2", LATE, ["A B!", "A B"]),
+            (Update, "k a b t1", "k A B t1", "-", "k A B! t2", LATE, ["-", "-"]),
+            (Insert, "-", "k A B 0", "k C B 0", "k A B! t2", LATE, ["C B!", "C B!"]),
+            (Insert, "-", "k A B 0", "-", "k A B! t2", LATE, ["-", "-"]),
+            (Insert, "-", "k A B 0", "k C B 0", "k A B! t2", 100, ["C B!", "C B!"]),
+            // The server keeps the old value.
+            (Update, "k a x t1", "k A B t1", "k C B t1", "k A x t2", LATE, ["C B", "C B"]),
+            // Written before it was sent, or nothing is as it was sent.
+            (Update, "k a b t1", "k A B t1", "k C B t1", "k A X t2", -5_000, ["A X", "C B"]),
+            (Update, "k a b t1", "k a B t1", "k a C t1", "k a X t2", LATE, ["a X", "a C"]),
+            (Insert, "-", "k A B 0", "k A B 0", "k X Y t2", 100, ["X Y", "reject"]),
+            // Only the time shows it.
+            (Update, "k a b t1", "k a B t1", "k a C t1", "k a B! t2", 100, ["a C", "a C"]),
+            // The client has sent the cursor, long after it wrote the row.
+            (Update, "k a b t1", "k a B t5", "k a C t5", "k a B! t5", -9_000, ["a C", "a C"]),
+        ] {
+            let known = |text: &str| row(text).map(|row| row.into_iter().map(Some).collect::<Vec<_>>());
+            let (sent, base, local, remote) = (known(sent).unwrap(), known(base), row(local), row(remote));
+            let sent_at = Timestamp(1_000_000);
+            let asked = if op == Insert && local.is_none() { "-" } else { "ask" };
+            let said = [RemoteWins, KeepLocal, Function].map(|policy| {
+                let input = ConflictInput {
+                    base: base.as_deref(),
+                    sent: &[Sent { op, row: sent.clone(), at: Some(sent_at) }],
+                    local: local.as_deref(),
+                    remote: remote.as_deref(),
+                    deletion_reported: true,
+                    kinds: &[WireKind::Text; 4],
+                    key: &[0],
+                    cursor: Some(3),
+                    written: Some(sent_at.plus_ms(after_ms)),
+                };
+                show(resolve(&input, policy, || false))
+            });
+            let shown = |text: &str| match text.strip_prefix("conflict ") {
+                Some(row) => row.trim_start_matches("k ").rsplit_once(' ').map_or(row, |(row, _)| row).to_owned(),
+                None => text.to_owned(),
+            };
+            assert_eq!(
+                said.map(|text| shown(&text)),
+                [expected[0], expected[1], asked],
+                "{base:?} {local:?} {remote:?}"
             );
         }
     }

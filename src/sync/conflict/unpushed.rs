@@ -18,6 +18,7 @@ use crate::{
             types::WireKind,
         },
     },
+    time::Timestamp,
     value::Value,
 };
 
@@ -80,7 +81,7 @@ impl Unpushed {
     /// Prepares the statements of a plan.
     pub fn new(plan: &Plan) -> Self {
         let entry = format!(
-            "SELECT id, op, base, sent_op, sent, time FROM tidelock_outbox WHERE tbl = ?1 AND key = {}",
+            "SELECT id, op, base, sent_op, sent, time, sent_at FROM tidelock_outbox WHERE tbl = ?1 AND key = {}",
             key_parameters(plan.key.len(), 2)
         );
         let columns: Vec<String> = plan.columns.iter().map(|column| column.name.clone()).collect();
@@ -107,7 +108,7 @@ impl Unpushed {
             sql: plan.sql.clone(),
             // ?1 is the id, ?2 the operation, ?3.. the remote's row and the base of the columns that it lacks.
             requeue: format!(
-                "UPDATE tidelock_outbox SET op = ?2, base = {}, sent_op = NULL, sent = NULL, \
+                "UPDATE tidelock_outbox SET op = ?2, base = {}, sent_op = NULL, sent = NULL, sent_at = NULL, \
                  reason = iif(state = 'pending', NULL, reason), \
                  error = iif(state = 'pending', NULL, error), tries = NULL, not_before = NULL WHERE id = ?1",
                 base(3)
@@ -194,7 +195,10 @@ impl Unpushed {
     /// Returns the writes of a key that may still arrive. `deleted`: only those of new rows that were deleted here since.
     pub(super) fn late(&self, connection: &Connection, key: &[Value], deleted: bool) -> Result<Vec<Sent>> {
         let found = late::find(connection, &self.name, key, deleted)?;
-        Ok(found.iter().filter_map(|row| self.read_sent(row[0].as_text()?, row[1].as_text())).collect())
+        Ok(found
+            .iter()
+            .filter_map(|row| self.read_sent(row[0].as_text()?, row[1].as_text(), row[2].as_text()))
+            .collect())
     }
 
     /// Returns the change of a key that the remote's row is compared with. Merges a pending change into the refused one
@@ -219,23 +223,24 @@ impl Unpushed {
         Ok(Some(UnpushedEntry { op, time: pending.time.clone(), ..refused.clone() }))
     }
 
-    /// Reads an entry from the columns `id, op, base, sent_op, sent, time`.
+    /// Reads an entry from the columns `id, op, base, sent_op, sent, time, sent_at`.
     pub fn read_entry(&self, row: &[Value], rejected: bool) -> UnpushedEntry {
         let text = |at: usize| row[at].as_text();
         UnpushedEntry {
             id: row[0].as_integer().unwrap_or_default(),
             op: ChangeOp::from_name(text(1).unwrap_or_default()),
             base: text(2).map(|base| self.align(base)),
-            sent: text(3).and_then(|op| self.read_sent(op, text(4))),
+            sent: text(3).and_then(|op| self.read_sent(op, text(4), text(6))),
             deleted_remotely: text(3) == Some("deleted"),
             time: text(5).unwrap_or_default().to_owned(),
             rejected,
         }
     }
 
-    fn read_sent(&self, op: &str, row: Option<&str>) -> Option<Sent> {
+    fn read_sent(&self, op: &str, row: Option<&str>, at: Option<&str>) -> Option<Sent> {
         let row = row.map(|row| self.align(row)).unwrap_or_default();
-        (op != "deleted").then(|| Sent { op: ChangeOp::from_name(op), row })
+        let at = at.and_then(Timestamp::parse).map(|at| at.plus_ms(self.skew_ms.get()));
+        (op != "deleted").then(|| Sent { op: ChangeOp::from_name(op), row, at })
     }
 
     /// Returns an encoded row as one value per column.

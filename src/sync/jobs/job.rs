@@ -1,5 +1,7 @@
 //! One change on its way to the remote, and its outcome.
 
+use std::cell::Cell;
+
 use crate::{
     error::Error,
     sync::{outbox::change::ChangeOp, schema::plan::Plan},
@@ -52,8 +54,8 @@ pub struct Job {
     /// The base's cursor, by which the server checks that its row is still the same; empty text for NULL, `None` where
     /// it is unknown.
     pub cursor: Option<String>,
-    /// Whether it was sent before and its arrival is unknown.
-    pub sent_before: bool,
+    /// Whether a request with it got no answer: the remote may have executed that one.
+    pub unanswered: Cell<bool>,
     /// Whether the remote's row was deleted, and the decision was to restore it.
     pub restores: bool,
     /// The same for a row that is marked as deleted there.

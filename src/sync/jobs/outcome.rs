@@ -220,7 +220,7 @@ impl PushTarget {
         let unpushed = &self.writer.unpushed;
         let local = unpushed.local(connection, &job.key)?;
         let row = job.sent(&self.plan).into_iter().map(Some).collect();
-        let sent = Sent { op: job.op().unwrap_or(ChangeOp::Update), row };
+        let sent = Sent { op: job.op().unwrap_or(ChangeOp::Update), row, at: None };
         let row = local.as_ref().map(|local| after_own_write(&sent, local, &remote));
         let write = || unpushed.write_local(connection, &job.key, local.as_deref(), row.as_deref());
         match with_parents(connection, write) {
@@ -313,6 +313,11 @@ impl PushTarget {
             RemoteRow::Row(row, cursor) => {
                 if self.plan.options.compares() {
                     self.writer.note_known(connection, &job.key, true)?;
+                }
+                if !job.unanswered.get() {
+                    // The remote has refused the write, so the row isn't what it made of it.
+                    let sql = "UPDATE tidelock_outbox SET sent_at = NULL WHERE id = ?1";
+                    connection.run(sql, &[Value::Integer(entry.id)])?;
                 }
                 if let Some(sent) = entry.sent.as_ref().filter(|sent| sent.op != ChangeOp::Delete) {
                     let sent: Vec<Value> = sent.row.iter().map(|value| value.clone().unwrap_or_default()).collect();
@@ -441,6 +446,6 @@ impl PushTarget {
 
 /// Forgets what was sent of the change.
 fn unmark(connection: &Connection, id: i64) -> Result<()> {
-    let sql = "UPDATE tidelock_outbox SET sent_op = NULL, sent = NULL WHERE id = ?1";
+    let sql = "UPDATE tidelock_outbox SET sent_op = NULL, sent = NULL, sent_at = NULL WHERE id = ?1";
     connection.run(sql, &[Value::Integer(id)]).map(drop)
 }

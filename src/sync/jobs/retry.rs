@@ -60,16 +60,17 @@ fn unknown() -> Error {
 
 /// Returns the change with this id. Fails with `invalid_argument` when there is none.
 pub fn find(connection: &Connection, id: i64) -> Result<FoundChange> {
-    let sql = "SELECT id, op, base, sent_op, sent, time, tbl, key, state, local FROM tidelock_outbox WHERE id = ?1";
+    let sql =
+        "SELECT id, op, base, sent_op, sent, time, sent_at, tbl, key, state, local FROM tidelock_outbox WHERE id = ?1";
     let row = connection.rows(sql, &[Value::Integer(id)])?.into_iter().next();
     let row = row.ok_or_else(unknown)?;
     let text = |at: usize| row[at].as_text().map(str::to_owned);
     Ok(FoundChange {
         id,
-        table: text(6).unwrap_or_default(),
-        key: decode_key(&text(7).unwrap_or_default()),
-        state: text(8).unwrap_or_default(),
-        local: text(9),
+        table: text(7).unwrap_or_default(),
+        key: decode_key(&text(8).unwrap_or_default()),
+        state: text(9).unwrap_or_default(),
+        local: text(10),
         op: ChangeOp::from_name(&text(1).unwrap_or_default()),
         row,
     })
@@ -173,19 +174,19 @@ fn repeat(connection: &Connection, plan: &Plan, unpushed: &Unpushed, change: &Fo
         }
     }
     let id = later.filter(|later| !later.rejected).map(|later| later.id);
-    let sent = "SELECT sent_op, sent FROM tidelock_outbox WHERE id = ?1 AND sent_op IS NOT NULL";
+    let sent = "SELECT sent_op, sent, sent_at FROM tidelock_outbox WHERE id = ?1 AND sent_op IS NOT NULL";
     let mut sent = connection.rows(sent, &[id.into()])?.pop();
     if is_new && remote.is_none() {
-        sent = sent.or_else(|| Some(vec![Value::from(change.op.as_str()), change.local.clone().into()]));
+        sent = sent.or_else(|| Some(vec![Value::from(change.op.as_str()), change.local.clone().into(), Value::Null]));
     }
     capture::without_capture(connection, |connection| {
         unpushed.write_local(connection, &change.key, now.as_deref(), row.as_deref())?;
         unpushed.requeue(connection, id, &change.key, row.as_deref(), remote.as_deref())?;
-        let [table, key] = [change.row[6].clone(), change.row[7].clone()];
-        let Some([op, row]) = sent.and_then(|sent| <[Value; 2]>::try_from(sent).ok()) else { return Ok(()) };
-        let sql =
-            "UPDATE tidelock_outbox SET sent_op = ?3, sent = ?4 WHERE tbl = ?1 AND key = ?2 AND state = 'pending'";
-        connection.run(sql, &[table, key, op, row]).map(drop)
+        let [table, key] = [change.row[7].clone(), change.row[8].clone()];
+        let Some([op, row, at]) = sent.and_then(|sent| <[Value; 3]>::try_from(sent).ok()) else { return Ok(()) };
+        let sql = "UPDATE tidelock_outbox SET sent_op = ?3, sent = ?4, sent_at = ?5 \
+                   WHERE tbl = ?1 AND key = ?2 AND state = 'pending'";
+        connection.run(sql, &[table, key, op, row, at]).map(drop)
     })
 }
 
@@ -234,7 +235,7 @@ pub fn discard(
     release(connection)?;
     connection.run(
         "DELETE FROM tidelock_outbox WHERE tbl = ?1 AND key = ?2",
-        &[change.row[6].clone(), change.row[7].clone()],
+        &[change.row[7].clone(), change.row[8].clone()],
     )?;
     let local = unpushed.local(connection, &change.key)?;
     let row = match remote {

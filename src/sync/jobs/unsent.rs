@@ -1,5 +1,7 @@
 //! The pending changes, as jobs.
 
+use std::cell::Cell;
+
 use super::job::{Job, JobKind};
 use crate::{
     collections::Map,
@@ -23,6 +25,7 @@ use crate::{
             outgoing::filter_text,
         },
     },
+    time::Timestamp,
     value::Value,
 };
 
@@ -67,7 +70,7 @@ pub fn load(
         JobKind::Read => "(sent_op IS NOT NULL OR base IS NULL AND op <> 'insert')",
     };
     let mut statement = connection.statement(&format!(
-        "SELECT id, op, base, sent_op, sent, time, key FROM tidelock_outbox AS change \
+        "SELECT id, op, base, sent_op, sent, time, sent_at, key FROM tidelock_outbox AS change \
          WHERE tbl = ?1 AND state = 'pending' AND id <= ?2 AND {filter} AND {DUE} AND NOT EXISTS (SELECT 1 FROM tidelock_outbox AS refused \
            WHERE refused.tbl = ?1 AND refused.key = change.key AND refused.state = 'rejected') \
          ORDER BY id"
@@ -85,9 +88,9 @@ pub fn load(
         if (wanted.skip)(statement.column_i64(0)) {
             continue;
         }
-        let row: Vec<Value> = (0..7).map(|at| statement.column(at)).collect();
+        let row: Vec<Value> = (0..8).map(|at| statement.column(at)).collect();
         let entry = unpushed.read_entry(&row, false);
-        let key = decode_key(row[6].as_text().unwrap_or_default());
+        let key = decode_key(row[7].as_text().unwrap_or_default());
         if key.len() != plan.key.len() {
             keyless.push(entry.id);
             continue;
@@ -152,7 +155,7 @@ fn job(plan: &Plan, table: usize, entry: &UnpushedEntry, key: Vec<Value>, local:
             (Some(sent), op) => sent.op != op || op != ChangeOp::Delete && !as_sent(sent, local.as_deref()),
             (None, op) => op != ChangeOp::Insert && entry.base.is_none(),
         };
-    let sent_before = entry.sent.is_some();
+    let unanswered = Cell::new(entry.sent.is_some());
     let op = match (entry.op, &entry.sent) {
         (ChangeOp::Update, Some(sent)) if write_only && sent.op != ChangeOp::Update => ChangeOp::Insert,
         (op, _) => op,
@@ -185,7 +188,7 @@ fn job(plan: &Plan, table: usize, entry: &UnpushedEntry, key: Vec<Value>, local:
     let revives = restores && plan.options.soft_delete().is_some();
     let (left_out, base, unapplied) = (Vec::new(), entry.base.clone(), None);
     let id = entry.id;
-    Some(Job { id, table, kind, key, row, columns, left_out, base, unapplied, cursor, sent_before, restores, revives })
+    Some(Job { id, table, kind, key, row, columns, left_out, base, unapplied, cursor, unanswered, restores, revives })
 }
 
 fn as_sent(sent: &Sent, local: Option<&[Value]>) -> bool {
@@ -193,18 +196,22 @@ fn as_sent(sent: &Sent, local: Option<&[Value]>) -> bool {
     sent.row.iter().zip(local).all(|(sent, local)| sent.as_ref() == Some(local))
 }
 
-/// Notes that these jobs are being sent, so that their outcome can be determined later whatever happens now.
-pub fn mark(connection: &Connection, plan: &Plan, jobs: &[Job]) -> Result<()> {
-    let members = plan.columns.iter().enumerate().map(|(at, column)| (column.name.as_str(), format!("?{}", at + 3)));
-    let sent = row_sql(members);
-    let row =
-        format!("UPDATE tidelock_outbox SET sent_op = ?2, sent = {sent}, reason = NULL, error = NULL WHERE id = ?1");
+/// Notes that these jobs are being sent now, so that their outcome can be determined later whatever happens. A change that
+/// was sent before keeps the time of the first time.
+pub fn mark(connection: &Connection, plan: &Plan, jobs: &[Job], now: Timestamp) -> Result<()> {
+    let members = plan.columns.iter().enumerate().map(|(at, column)| (column.name.as_str(), format!("?{}", at + 4)));
+    let update = |sent: &str| {
+        format!(
+            "UPDATE tidelock_outbox SET sent_op = ?2, sent = {sent}, sent_at = coalesce(sent_at, ?3), \
+             reason = NULL, error = NULL WHERE id = ?1"
+        )
+    };
+    let row = update(&row_sql(members));
     for job in jobs {
         let Some(op) = job.op() else { continue };
-        let mut parameters = vec![Value::Integer(job.id), Value::from(op.as_str())];
+        let mut parameters = vec![Value::Integer(job.id), Value::from(op.as_str()), Value::from(now.to_string())];
         if op == ChangeOp::Delete {
-            let sql = "UPDATE tidelock_outbox SET sent_op = ?2, sent = NULL, reason = NULL, error = NULL WHERE id = ?1";
-            connection.run(sql, &parameters)?;
+            connection.run(&update("NULL"), &parameters)?;
             continue;
         }
         let mut sent = job.sent(plan);
@@ -212,7 +219,7 @@ pub fn mark(connection: &Connection, plan: &Plan, jobs: &[Job]) -> Result<()> {
         for at in &job.left_out {
             sent[*at] = job.base.as_ref().and_then(|base| base[*at].clone()).unwrap_or_default();
         }
-        if plan.options.direction == SyncDirection::Push && job.sent_before {
+        if plan.options.direction == SyncDirection::Push && job.unanswered.get() {
             forget_what_differs(connection, plan, job.id, &mut sent)?;
         }
         parameters.extend(sent);

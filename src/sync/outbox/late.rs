@@ -14,19 +14,21 @@ const RECENT: &str = "julianday('now') - julianday(time) BETWEEN 0 AND 10 / 1440
 
 /// Remembers what was sent of a change of this key. `deleted`: it was a new row, which was deleted here since.
 pub fn remember(connection: &Connection, id: i64, key: &[Value], deleted: bool) -> Result<()> {
-    let sql = "INSERT OR REPLACE INTO tidelock_late(tbl, key, op, sent, deleted, time) \
-               SELECT tbl, ?2, sent_op, coalesce(sent, ''), ?3, strftime('%Y-%m-%dT%H:%M:%fZ', 'now') \
+    let sql = "INSERT OR REPLACE INTO tidelock_late(tbl, key, op, sent, deleted, time, sent_at) \
+               SELECT tbl, ?2, sent_op, coalesce(sent, ''), ?3, strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), sent_at \
                FROM tidelock_outbox WHERE id = ?1 AND sent_op <> 'deleted'";
     connection.run(sql, &[Value::Integer(id), spelled(key), Value::Integer(i64::from(deleted))]).map(drop)
 }
 
-/// Returns the operations and rows that may still arrive of a key, however the server spells it. `deleted`: only those of
+/// Returns the operations, rows and times of sending of what may still arrive of a key, however the server spells it. `deleted`: only those of
 /// new rows that were deleted here since.
 pub fn find(connection: &Connection, table: &str, key: &[Value], deleted: bool) -> Result<Vec<Vec<Value>>> {
     if !any(connection, table)? {
         return Ok(Vec::new());
     }
-    let sql = format!("SELECT op, sent FROM tidelock_late WHERE tbl = ?1 AND key = ?2 AND deleted >= ?3 AND {RECENT}");
+    let sql = format!(
+        "SELECT op, sent, sent_at FROM tidelock_late WHERE tbl = ?1 AND key = ?2 AND deleted >= ?3 AND {RECENT}"
+    );
     connection.rows(&sql, &[Value::from(table), spelled(key), Value::Integer(i64::from(deleted))])
 }
 

@@ -27,6 +27,8 @@ pub struct Page {
     pub resumed: bool,
     /// Bytes of the body.
     pub bytes: u64,
+    /// By how many milliseconds the server's clock is ahead, if a `Date` header shows it.
+    pub skew_ms: Option<i64>,
     /// Number of rows of the whole pass, if the remote counted them.
     pub total: Option<u64>,
     /// The permit of the page's request, held until the page is applied. This limits the pages in memory.

@@ -348,6 +348,7 @@ impl<'a> Pull<'a> {
             missing: None,
             resumed: table.resumed.get(),
             bytes: 0,
+            skew_ms: self.remote.skew_ms(),
             total: table.total.get(),
             permit: None,
         })

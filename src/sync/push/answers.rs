@@ -82,7 +82,7 @@ impl PushBatch<'_> {
     fn rows_deleted(&self, task: &Task, affected: Option<u64>) {
         let deleted = affected.unwrap_or(u64::MAX);
         let outcome = |(at, job): (usize, &usize)| {
-            let is_deleted = (at as u64) < deleted || task.again || self.jobs[*job].sent_before;
+            let is_deleted = (at as u64) < deleted || self.jobs[*job].unanswered.get();
             (*job, if is_deleted { JobOutcome::Deleted } else { JobOutcome::NotFound })
         };
         self.put_outcomes(task.jobs.iter().enumerate().map(outcome).collect());

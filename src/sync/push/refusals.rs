@@ -39,7 +39,9 @@ impl PushBatch<'_> {
         tries: Tries,
         mark: usize,
     ) -> Result<(), Refusal> {
-        task.again |= tries.any();
+        if tries.any() || matches!(refusal, Refusal::TooLarge(_)) {
+            self.note_unanswered(&task);
+        }
         match refusal {
             Refusal::Rejected(error) => self.rejected(task, error, mark),
             Refusal::UnknownColumn(error) | Refusal::Mismatch(error) if self.may_be_of_a_row(&task, &error) => {
@@ -51,14 +53,10 @@ impl PushBatch<'_> {
                 task.tries = Some(tries);
                 self.halve_or_repeat(&task);
             }
-            Refusal::TooLarge(error) => {
-                // The remote may have executed the request.
-                task.again = true;
-                match task.jobs.len() {
-                    0 | 1 => self.put_outcome(&task, &JobOutcome::Failing(error)),
-                    _ => self.halve_or_repeat(&task),
-                }
-            }
+            Refusal::TooLarge(error) => match task.jobs.len() {
+                0 | 1 => self.put_outcome(&task, &JobOutcome::Failing(error)),
+                _ => self.halve_or_repeat(&task),
+            },
             Refusal::Trouble(_) => return self.handle_failure(task, refusal).await,
             Refusal::Failed(error) if self.is_of_the_keys(&task, &error) => self.handle_long_keys(&task, error),
             Refusal::Failed(error) if is_of_a_firewall(&error) && !matches!(task.act, Act::Read(_)) => {
@@ -121,7 +119,7 @@ impl PushBatch<'_> {
             return self.queue_first(task);
         }
         if let ("23505", Act::Insert, [job]) = (code, &task.act, task.jobs.as_slice())
-            && (task.again || self.jobs[*job].sent_before)
+            && self.jobs[*job].unanswered.get()
             && self.with(task.table, |target| target.write_only && is_about_the_key(&target.plan, &error))
         {
             // An earlier try has inserted the row, and its answer was lost.

@@ -209,7 +209,10 @@ impl<'p> PushBatch<'p> {
         let mark = self.with(task.table, |target| target.mark);
         match self.request(&task, &mut tries, mark).await {
             Ok((rows, affected)) => {
-                self.handle_rows(&Task { again: task.again || tries.any(), ..task }, &rows, affected);
+                if tries.any() {
+                    self.note_unanswered(&task);
+                }
+                self.handle_rows(&task, &rows, affected);
                 Ok(())
             }
             Err(refusal) => self.handle_refusal(task, refusal, tries, mark).await,
@@ -222,6 +225,13 @@ impl<'p> PushBatch<'p> {
             let remote_only = job.columns.iter().filter(|at| target.remote_only.contains(at)).count();
             (1..job.columns.len()).contains(&remote_only)
         })
+    }
+
+    /// Notes of the jobs of a request that the remote may have executed it.
+    pub(super) fn note_unanswered(&self, task: &Task) {
+        if !matches!(task.act, Act::Read(_)) {
+            task.jobs.iter().for_each(|job| self.jobs[*job].unanswered.set(true));
+        }
     }
 
     /// Sends one request, and returns the rows of its answer, and the number of affected rows where it was requested.

@@ -51,8 +51,6 @@ pub(super) struct Task {
     pub(super) jobs: Vec<usize>,
     /// The remaining retry budget, for a part of an earlier request.
     pub(super) tries: Option<Tries>,
-    /// It was sent before, and the remote may have executed it.
-    pub(super) again: bool,
     /// How often a call of the helpers' function was split to get this part.
     pub(super) cuts: u32,
     /// A larger request failed although the table can be read, so one of its rows is the reason.
@@ -61,7 +59,7 @@ pub(super) struct Task {
 
 impl Task {
     pub(super) fn new(table: usize, act: Act, jobs: Vec<usize>) -> Self {
-        Self { table, act, jobs, tries: None, again: false, cuts: 0, suspect: false }
+        Self { table, act, jobs, tries: None, cuts: 0, suspect: false }
     }
 
     /// Returns the same request for these jobs.

@@ -27,8 +27,8 @@ use crate::{
 ///   `reason` is why it was rejected, or why a pending change isn't sent now: `retrying` (the remote failed at
 ///   it `tries` times, and it isn't sent before `not_before`, in milliseconds since 1970), `remote_column_missing`, or
 ///   `held_back` (by another change). `local` is the row as it was in a restored image, or before a change of the
-///   schema. `sent_op` and `sent` are what a push sent, while it is unknown whether that arrived; `deleted` instead of
-///   an operation: the remote was seen to have no such row.
+///   schema. `sent_op` and `sent` are what a push sent, first at `sent_at`, while it is unknown whether that arrived;
+///   `deleted` instead of an operation: the remote was seen to have no such row.
 /// - `tidelock_staged`: remote rows that can't be applied yet, mostly because their parents are missing; without `row`,
 ///   a deletion; without an `error`, a deletion that is only noted, until all rows of its table were read.
 /// - `tidelock_late`: writes that the remote didn't have when it was asked, and that it may still execute.
@@ -45,12 +45,12 @@ CREATE TABLE IF NOT EXISTS tidelock_tables(
 CREATE TABLE IF NOT EXISTS tidelock_outbox(
   id INTEGER PRIMARY KEY AUTOINCREMENT, tbl TEXT NOT NULL, key TEXT NOT NULL, op TEXT NOT NULL, base TEXT,
   time TEXT NOT NULL, state TEXT NOT NULL DEFAULT 'pending', reason TEXT, error TEXT, local TEXT, sent_op TEXT, sent TEXT,
-  tries INTEGER, not_before INTEGER);
+  sent_at TEXT, tries INTEGER, not_before INTEGER);
 CREATE UNIQUE INDEX IF NOT EXISTS tidelock_outbox_pending ON tidelock_outbox(tbl, key) WHERE state = 'pending';
 CREATE INDEX IF NOT EXISTS tidelock_outbox_rejected ON tidelock_outbox(tbl, key) WHERE state = 'rejected';
 CREATE TABLE IF NOT EXISTS tidelock_late(
   tbl TEXT NOT NULL, key TEXT NOT NULL, op TEXT NOT NULL, sent TEXT NOT NULL, deleted INTEGER NOT NULL,
-  time TEXT NOT NULL, PRIMARY KEY(tbl, key, op, sent));
+  time TEXT NOT NULL, sent_at TEXT, PRIMARY KEY(tbl, key, op, sent));
 CREATE TABLE IF NOT EXISTS tidelock_staged(
   tbl TEXT NOT NULL, key TEXT NOT NULL, row TEXT, error TEXT NOT NULL, PRIMARY KEY(tbl, key));
 CREATE TABLE IF NOT EXISTS tidelock_known(

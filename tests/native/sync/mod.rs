@@ -1,5 +1,6 @@
 //! The sync, over a simulated network and a model of the remote.
 
+mod altered;
 mod capture;
 mod columns;
 mod conflict;

@@ -74,4 +74,53 @@ export default {
       assert.deepEqual(await db.sync.conflicts(), [], policy)
     }
   },
+
+  'what was edited since is sent, though the server has altered values of the write without an answer': async ({
+    memory,
+    remote,
+    until,
+  }) => {
+    const table = remote.tableName()
+    const columns = `id int primary key, name text, body text, kept text, seen timestamptz, length interval,
+      updated_at timestamptz not null default clock_timestamp()`
+    await remote.table(table, columns)
+    await remote.sql(
+      `create function ${table}_alter() returns trigger language plpgsql as $$ begin
+         if new.name = 'first' then perform pg_sleep(0.5); end if;
+         new.body := new.body || '!'; new.seen := now(); new.updated_at := clock_timestamp();
+         if tg_op = 'UPDATE' then new.kept := old.kept; end if;
+         return new;
+       end $$`,
+    )
+    await remote.sql(`create trigger alter_row before insert or update on ${table}
+      for each row execute function ${table}_alter()`)
+    const schema = withSchema(`CREATE TABLE ${table}
+      (id INTEGER PRIMARY KEY, name TEXT, body TEXT, kept TEXT, seen TEXT, length TEXT, updated_at TEXT)`)
+    for (const cursor of ['updated_at', undefined])
+      for (const conflict of cursor ? ['keep-local', 'remote-wins', 'last-write-wins'] : ['keep-local', 'remote-wins'])
+        for (const isNew of [true, false]) {
+          const what = `${conflict}, cursor ${cursor}, new ${isNew}`
+          await remote.sql(`truncate ${table}`)
+          if (!isNew) await remote.sql(`insert into ${table} (id, name, kept) values (1, 'old', 'old')`)
+          const db = await memory({ ...schema, remote: remote.options([{ table, cursor, conflict }]) })
+          await db.sync.pull()
+          if (isNew) await db.exec(`INSERT INTO ${table} (id) VALUES (1)`)
+          await db.exec(`UPDATE ${table} SET name = 'first', body = 'text', kept = 'mine'`)
+          // Without a cursor, at least half of the values have to come back as they were sent.
+          if (cursor) await db.exec(`UPDATE ${table} SET seen = '2026-01-02T03:04:05Z', length = 'PT90M'`)
+          await pushAndCancel(db, remote, table, until)
+          await until(async () => !(await isWriting(remote, table)))
+          assert.deepEqual(await names(remote, table), ['first'], what)
+          await db.exec(`UPDATE ${table} SET name = 'second'`)
+          await db.sync.run()
+          await db.sync.run()
+          assert.deepEqual(await names(remote, table), ['second'], what)
+          const [row] = await db.query(`SELECT * FROM ${table}`)
+          const kept = isNew ? 'mine' : 'old'
+          assert.deepEqual([row.name, row.kept, row.length], ['second', kept, cursor ? '01:30:00' : null], what)
+          assert.match(row.body, /^text!+$/, what)
+          assert.deepEqual([await db.sync.pending(), await db.sync.rejected()], [[], []], what)
+          await db.close()
+        }
+  },
 }

@@ -30,6 +30,8 @@ pub enum Holds {
     Lowered,
     /// A trigger trims it.
     Trimmed,
+    /// A trigger appends to it.
+    Appended,
     /// The server keeps two digits.
     Rounded,
     /// The server makes it of `n`; the local table makes it, too, or is free to hold anything.
@@ -97,6 +99,11 @@ pub struct Table {
     /// Whether foreign keys are checked at the commit.
     pub deferred: bool,
     pub helped: bool,
+}
+
+/// Returns a text as the trigger of [`Holds::Appended`] stores it.
+pub fn appended(text: &str) -> String {
+    if text.ends_with('!') { text.to_owned() } else { format!("{text}!") }
 }
 
 pub const CURSOR: &str = "updated_at";
@@ -240,6 +247,7 @@ impl Draw<'_> {
         optional("required", 4, "d", Holds::Required);
         optional("rewrites", 4, "low", Holds::Lowered);
         optional("rewrites", 6, "trim", Holds::Trimmed);
+        optional("alterations", 3, "more", Holds::Appended);
         optional("numeric", 4, "amount", Holds::Rounded);
         optional("hidden", 5, "seen", Holds::Visible);
         optional("generated", 5, "made", Holds::Generated { here: self.chance.one_in(2) });
@@ -491,6 +499,7 @@ impl Table {
                 }
                 Holds::Lowered => rules.rewrites.push((name, |json| json.to_lowercase())),
                 Holds::Trimmed => rules.rewrites.push((name, |json| string(plain(json).trim()))),
+                Holds::Appended => rules.rewrites.push((name, |json| string(&appended(&plain(json))))),
                 Holds::Parent(parent, required) => {
                     if *required {
                         rules.required.push(name.clone());

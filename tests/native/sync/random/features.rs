@@ -36,6 +36,7 @@ const FEATURES: &[&str] = &[
     "swapped_unique",
     "required",
     "rewrites",
+    "alterations",
     "numeric",
     "generated",
     "small_caps",

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tidelock::Value;
 
-use super::configuration::{Access, CURSOR, Column, Configuration, Holds, MARK, STATE, Table};
+use super::configuration::{Access, CURSOR, Column, Configuration, Holds, MARK, STATE, Table, appended};
 use crate::{
     sync::host::World,
     sync::model::{
@@ -25,6 +25,7 @@ fn kept(table: &Table, name: &str, text: String) -> String {
     match column.holds {
         Holds::Lowered => text.to_lowercase(),
         Holds::Trimmed => text.trim().to_owned(),
+        Holds::Appended => appended(&text),
         Holds::Rounded => Kind::Numeric(2).store(&text).unwrap_or(text),
         Holds::Visible => text.replace('1', "true").replace('0', "false"),
         _ => text,
@@ -206,6 +207,14 @@ impl Ledger {
         self.void.insert((table, key), self.at);
     }
 
+    /// Whether all values of a row that the app deleted then were in columns that the server alters.
+    fn is_altered_throughout(&self, table: &Table, at: usize, key: &Key, then: usize) -> bool {
+        table.columns.iter().filter(|column| column.holds != Holds::Appended).all(|column| {
+            let writes = self.cells.get(&(at, key.clone(), column.name.clone()));
+            writes.into_iter().flatten().all(|write| write.at >= then || write.value.is_none())
+        })
+    }
+
     /// Each change of the app has arrived, waits, was decided upon, or came before a change of another client.
     pub fn nothing_is_lost(
         &self,
@@ -232,6 +241,10 @@ impl Ledger {
             let made = if made.is_some() { 0 } else { last.at };
             let later = self.wrote_since(Side::Other, *at, key, made) || self.wrote_since(Side::App, *at, key, last.at);
             if later || self.gave_up_since(*at, key, last.at) || accounted(*at, key) {
+                continue;
+            }
+            // Nor is a late one whose only value the server altered.
+            if self.is_altered_throughout(table, *at, key, last.at) {
                 continue;
             }
             let there = remote[*at].get(key).is_some_and(|cells| is_wanted(table, cells));
