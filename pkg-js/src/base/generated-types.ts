@@ -506,7 +506,7 @@ export interface OutboxEntry {
   /**
    * Of a rejected one: `refused` by the remote (or because its key is NULL), `conflict` that a person has to decide, `schema` (a column
    * with an unsent value was dropped, or left out of `columns`), `restored` with a snapshot, or `unapplied`: a row of the remote that the local schema refuses.
-   * Of one that waits for something: `held_back` by another one, `retrying`, or `remote_column_missing`.
+   * Of one that waits for something: `held_back` by another one or as its table isn't pushed, `retrying`, or `remote_column_missing`.
    */
   readonly reason?: ChangeReason
   /** What the remote, or the local schema, says about it. */

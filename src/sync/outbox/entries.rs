@@ -19,6 +19,9 @@ use crate::{
 /// Why a change waits whose row has a refused change.
 const BEHIND: &str = "A refused change of the same row comes first: see rejected()";
 
+/// Why a change waits whose table isn't pushed.
+const NOT_PUSHED: &str = "Its table isn't pushed: sync it with `direction: 'both'`, or discard the change";
+
 /// Returns the pending changes, oldest first.
 pub fn pending(connection: &Connection) -> Result<Vec<Change>> {
     list(connection, "state = 'pending'")
@@ -84,7 +87,7 @@ fn list(connection: &Connection, which: &str) -> Result<Vec<Change>> {
     let rows = connection.rows(
         &format!(
             "SELECT id, tbl, key, op, base, time, coalesce(reason, iif(behind, 'held_back', NULL)), \
-             iif(behind AND reason IS NULL, '{BEHIND}', error), local FROM (SELECT *, state = 'pending' AND EXISTS \
+             iif(behind AND reason IS NULL, '{BEHIND}', error), local, state FROM (SELECT *, state = 'pending' AND EXISTS \
              (SELECT 1 FROM tidelock_outbox AS refused WHERE refused.tbl = change.tbl AND refused.key = change.key \
              AND refused.state = 'rejected') AS behind FROM tidelock_outbox AS change) \
              WHERE {which} ORDER BY id"
@@ -106,6 +109,10 @@ fn list(connection: &Connection, which: &str) -> Result<Vec<Change>> {
         let key_columns = named.or_else(|| table.map(|table| table.primary_key.clone())).unwrap_or_default();
         let key = decode_key(text(2));
         let op = ChangeOp::from_name(text(3));
+        let (mut reason, mut error) = (row[6].as_text().and_then(ChangeReason::from_name), row[7].as_text());
+        if reason.is_none() && text(9) == "pending" && !captured.iter().any(|captured| captured.table == name) {
+            (reason, error) = (Some(ChangeReason::HeldBack), Some(NOT_PUSHED));
+        }
         let columns = match (op, table) {
             (ChangeOp::Delete, _) | (_, None) => Vec::new(),
             (ChangeOp::Insert, Some(table)) => table.columns.iter().map(|column| column.name.clone()).collect(),
@@ -125,8 +132,8 @@ fn list(connection: &Connection, which: &str) -> Result<Vec<Change>> {
             op,
             columns,
             time: text(5).to_owned(),
-            reason: row[6].as_text().and_then(ChangeReason::from_name),
-            error: row[7].as_text().map(str::to_owned),
+            reason,
+            error: error.map(str::to_owned),
         });
     }
     Ok(changes)

@@ -105,16 +105,19 @@ impl<'a> Pull<'a> {
 
     /// Reads a table, and again without the missing columns if the remote turned out to lack some.
     async fn read_table(&self, table: &PulledTable) -> Result<(), Refusal> {
-        let named = |error| table.source.borrow().plan.naming(error);
+        let named = |refusal| match refusal {
+            Refusal::UnknownColumn(error) => Refusal::UnknownColumn(table.source.borrow().plan.naming(error)),
+            other => other,
+        };
         let progress = table.source.borrow().progress.clone();
         match self.read_rows(table).await {
-            Err(Refusal::UnknownColumn(error)) => {
+            Err(refusal @ Refusal::UnknownColumn(_)) => {
                 // The user listed the columns, so the table isn't read without one.
                 let listed = table.source.borrow().plan.options.columns.is_some();
                 if listed {
-                    return Err(Refusal::UnknownColumn(named(error)));
+                    return Err(named(refusal));
                 }
-                if !self.learn_columns(table).await? {
+                if !self.learn_columns(table).await.map_err(named)? {
                     return Ok(());
                 }
                 // Where it lacks what it lacked before, it goes on where it was.
@@ -122,10 +125,7 @@ impl<'a> Pull<'a> {
             }
             read => return read,
         }
-        match self.read_rows(table).await {
-            Err(Refusal::UnknownColumn(error)) => Err(Refusal::UnknownColumn(named(error))),
-            read => read,
-        }
+        self.read_rows(table).await.map_err(named)
     }
 
     async fn read_rows(&self, table: &PulledTable) -> Result<(), Refusal> {
@@ -224,12 +224,7 @@ impl<'a> Pull<'a> {
             // Without one of these columns, the table couldn't be read once it has rows.
             let needed = needed_columns(&table.source.borrow().plan);
             let make = self.request(table, Some(&needed), &range, 1, Count::No);
-            match self.remote.send(&name, &mut self.remote.tries(), &make).await {
-                Err(Refusal::UnknownColumn(error)) => {
-                    return Err(Refusal::UnknownColumn(table.source.borrow().plan.naming(error)));
-                }
-                answer => drop(answer?),
-            }
+            self.remote.send(&name, &mut self.remote.tries(), &make).await?;
             table.whole.set(true);
             table.listed.set(self.options.compare && table.compares());
             let mut page = self.empty(table);

@@ -41,7 +41,7 @@ pub fn check_unpushed<'t>(connection: &Connection, tables: impl Iterator<Item = 
         count => format!("{count} local changes are not pushed and would be lost"),
     };
     Err(Error::new(ErrorCode::UnpushedChanges, text)
-        .hint("Push them first, or pull with discardUnpushed")
+        .hint("Push them first (pending() says what they wait for), or pull with discardUnpushed")
         .detail("pending", pending)
         .detail("rejected", rejected))
 }

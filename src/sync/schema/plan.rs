@@ -225,8 +225,13 @@ impl Plan {
 
     /// Adds the column that an error of the remote is about to its details, where that column can be determined.
     pub fn naming(&self, error: Error) -> Error {
-        match self.column_in(&error).map(str::to_owned) {
-            Some(column) => error.detail("column", column),
+        if let Some(column) = self.column_in(&error).map(str::to_owned) {
+            return error.detail("column", column);
+        }
+        match self.selection.filter.iter().find(|(name, _)| has_word(&error.message, name)) {
+            Some((column, _)) => error
+                .hint(format!("The filter names column {column}, which the remote table lacks: correct the filter"))
+                .detail("column", &**column),
             None => error,
         }
     }

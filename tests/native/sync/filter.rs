@@ -66,6 +66,16 @@ fn another_filter_in_the_options_brings_its_rows_and_removes_the_others() {
 }
 
 #[test]
+fn the_error_about_a_filter_of_a_missing_column_names_the_filter() {
+    for cursor in [true, false] {
+        let mut world = World::with(TASKS, &options(1, cursor).replace("project", "projekt"));
+        two_projects(&world);
+        let error = fails(world.pull("{}"), ErrorCode::SyncSchemaMismatch);
+        assert!(error.hint.as_ref().unwrap().contains("The filter names column projekt"), "{error:?}");
+    }
+}
+
+#[test]
 fn a_table_that_gets_a_filter_keeps_the_rows_that_exist_only_locally() {
     let schema = format!("{TASKS}; INSERT INTO tasks(id, project) VALUES (900, 1)");
     for cursor in [true, false] {

@@ -121,6 +121,9 @@ fn a_change_waits_through_renames_while_its_table_is_not_pushed() {
     let options = |table: &str| format!(r#"{{"url":"http://server","key":"k","tables":[{table}]}}"#);
     world.reopen(&options(r#"{"table":"items","direction":"pull"}"#));
     migrate(&world, "ALTER TABLE items RENAME COLUMN price TO cost");
+    assert_eq!(world.outbox(), ["update items Integer(1) cost (held_back)"]);
+    let error = fails(world.pull(r#"{"mode":"replace"}"#), ErrorCode::UnpushedChanges);
+    assert!(error.hint.as_ref().unwrap().contains("pending() says what they wait for"), "{error:?}");
     world.reopen(&options(r#"{"table":"items"}"#));
     migrate(&world, "ALTER TABLE items ADD COLUMN size TEXT");
     assert_eq!(world.outbox(), ["update items Integer(1) cost"]);
