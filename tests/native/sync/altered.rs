@@ -116,23 +116,24 @@ fn an_edit_of_the_only_sent_column_is_sent_too() {
 
 #[test]
 fn a_write_of_another_client_is_still_a_conflict() {
-    for (policy, retries, lost, before_ms, after_ms, expected) in [
+    for (policy, retries, lost, before_ms, after_ms, theirs, expected) in [
         // Written before ours was sent, which never arrived.
-        ("remote-wins", 0, true, 60_000, 0, "1|first|other"),
-        ("last-write-wins", 0, true, 60_000, 0, "1|third|D!"),
-        ("keep-local", 0, true, 60_000, 0, "1|third|D!"),
+        ("remote-wins", 0, true, 60_000, 0, "first", "1|first|other"),
+        ("last-write-wins", 0, true, 60_000, 0, "first", "1|third|D!"),
+        ("keep-local", 0, true, 60_000, 0, "first", "1|third|D!"),
         // Written long after.
-        ("remote-wins", 0, true, 0, 120_000, "1|one|other"),
+        ("remote-wins", 0, true, 0, 120_000, "one", "1|one|other"),
         // The server has answered that it wrote nothing.
-        ("remote-wins", 0, false, 0, 0, "1|first|other"),
-        ("remote-wins", 3, false, 0, 0, "1|first|other"),
-        ("keep-local", 0, false, 0, 0, "1|third|D!"),
+        ("remote-wins", 0, false, 0, 0, "first", "1|first|other"),
+        ("remote-wins", 0, false, 0, 0, "one", "1|one|other"),
+        ("remote-wins", 3, false, 0, 0, "first", "1|first|other"),
+        ("keep-local", 0, false, 0, 0, "first", "1|third|D!"),
     ] {
         let case = format!("{policy} {lost} {before_ms} {after_ms}");
         let mut world = world(policy, appended, retries);
+        let theirs = format!("\"{theirs}\"");
         let other = |world: &World| {
-            let name = if after_ms > 0 { "\"one\"" } else { "\"first\"" };
-            world.server.change("items", "1", &[("name", name), ("body", "\"other\"")]);
+            world.server.change("items", "1", &[("name", &theirs), ("body", "\"other\"")]);
         };
         world.exec("UPDATE items SET name = 'first', body = 'C'");
         if after_ms == 0 {
