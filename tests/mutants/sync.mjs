@@ -114,8 +114,8 @@ export const mutants = [
   {
     name: 'refused-writes-count',
     file: 'src/sync/jobs/outcome.rs',
-    text: '!job.unanswered.get()',
-    instead: 'false',
+    text: 'job.unanswered.get()',
+    instead: 'true',
     breaks: "a row that another client wrote counts as this client's, though the server has answered",
   },
   {

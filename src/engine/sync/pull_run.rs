@@ -45,7 +45,7 @@ impl PullRun {
 pub(super) fn merge_page(connection: &Connection, target: &mut ApplyTarget, page: &Page) -> Result<bool> {
     let ApplyTarget { plan, writer, report, .. } = target;
     let mut counted = report.clone();
-    writer.unpushed.set_skew(page.skew_ms.unwrap_or_default());
+    writer.unpushed.set_skew(page.skew_ms);
     connection.atomically(|connection| {
         capture::without_capture(connection, |connection| {
             if plan.learn_structured(&page.rows.structured) {

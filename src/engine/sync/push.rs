@@ -373,9 +373,9 @@ impl Sync {
             host.admit_write()?;
             connection.atomically(|connection| {
                 capture::without_capture(connection, |connection| {
-                    outcomes.into_iter().try_for_each(|(job, outcome)| {
-                        run.apply_outcome(connection, job, outcome, skew_ms.unwrap_or_default())
-                    })
+                    outcomes
+                        .into_iter()
+                        .try_for_each(|(job, outcome)| run.apply_outcome(connection, job, outcome, skew_ms))
                 })
             })?;
             let touched =

@@ -146,7 +146,7 @@ impl PushRun {
         connection: &Connection,
         job: &Job,
         outcome: JobOutcome,
-        skew_ms: i64,
+        skew_ms: Option<i64>,
     ) -> Result<()> {
         let target = &mut self.targets[job.table];
         target.writer.unpushed.set_skew(skew_ms);

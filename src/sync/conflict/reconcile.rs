@@ -99,7 +99,7 @@ impl Unpushed {
             remote,
             deletion_reported: seen == Seen::Deleted,
             kinds: &self.kinds,
-            key: &self.key,
+            alike: &self.alike,
             cursor: self.cursor,
             written: self.written(entry.base.as_deref(), row, cursor),
         };
@@ -166,11 +166,12 @@ impl Unpushed {
                 remote: Some(&row),
                 deletion_reported: false,
                 kinds: &self.kinds,
-                key: &self.key,
+                alike: &self.alike,
                 cursor: self.cursor,
-                written: self.written(None, &row, None),
+                written: None,
             };
-            input.own_write().or_else(|| input.altered_write()).is_some()
+            // Another client's row must not be deleted, so all values have to be as they were sent.
+            input.own_write().is_some()
         };
         if !self.late(connection, key, true)?.into_iter().any(is_own) {
             return Ok(Decision::Apply);
@@ -179,14 +180,15 @@ impl Unpushed {
         Ok(Decision::Keep { conflict: false, rejected: false })
     }
 
-    /// Returns when the remote's row was last written, if its cursor is a time and not that of the base.
+    /// Returns when the remote's row was last written, if its cursor is a time and not that of the base, and the server's
+    /// clock is known.
     fn written(&self, base: Option<&[Option<Value>]>, row: &[Value], cursor: Option<&str>) -> Option<Timestamp> {
         let cursor = match cursor {
             Some(cursor) => cursor.to_owned(),
             None => filter_text(&row[self.cursor?]),
         };
         let base = self.cursor.and_then(|at| base?[at].as_ref()).map(filter_text);
-        let time = point_in_time(&cursor)?;
+        let time = point_in_time(&cursor).filter(|_| self.skew_ms.get().is_some())?;
         (base.as_deref().and_then(point_in_time) != Some(time)).then_some(Timestamp(time.0))
     }
 
@@ -198,7 +200,9 @@ impl Unpushed {
             let base = entry.base.as_ref().and_then(|base| base[self.cursor?].as_ref());
             (base != Some(value) && !value.is_null()).then(|| filter_text(value))
         };
-        let made = || Timestamp::parse(&entry.time).map(|time| time.plus_ms(self.skew_ms.get()).to_string());
+        let made = || {
+            Timestamp::parse(&entry.time).map(|time| time.plus_ms(self.skew_ms.get().unwrap_or_default()).to_string())
+        };
         wrote().or_else(made).unwrap_or_default()
     }
 

@@ -46,8 +46,8 @@ pub struct ConflictInput<'a> {
     pub deletion_reported: bool,
     /// The columns' kinds.
     pub kinds: &'a [WireKind],
-    /// The indexes of the key's columns.
-    pub key: &'a [usize],
+    /// The indexes of the columns in which different rows often have the same values: keys and references.
+    pub alike: &'a [usize],
     /// The index of the cursor column.
     pub cursor: Option<usize>,
     /// When the remote's row was last written, if its cursor is a time and not that of the base.
@@ -85,7 +85,7 @@ pub fn resolve(input: &ConflictInput<'_>, policy: ConflictPolicy, later: impl Fn
         (None, Some(_), None) if !input.deletion_reported => Resolution::Unchanged,
         (None, None, None) => resolved(None),
         // A new row that was deleted again; the remote has another row.
-        (None, None, Some(remote)) => input.altered_write().map_or_else(|| resolved(Some(remote)), decided),
+        (None, None, Some(remote)) => input.altered_write(false).map_or_else(|| resolved(Some(remote)), decided),
         (None, Some(local), Some(remote)) => {
             let same = |at: usize| {
                 local[at].is_null()
@@ -95,7 +95,7 @@ pub fn resolve(input: &ConflictInput<'_>, policy: ConflictPolicy, later: impl Fn
             if (0..local.len()).all(same) {
                 return resolved(Some(remote));
             }
-            match (policy, input.altered_write()) {
+            match (policy, input.altered_write(false)) {
                 (ConflictPolicy::Function, _) => Resolution::Ask,
                 (_, Some(row)) => decided(row),
                 (ConflictPolicy::RemoteWins, _) => decided(owned(remote)),
@@ -113,7 +113,7 @@ pub fn resolve(input: &ConflictInput<'_>, policy: ConflictPolicy, later: impl Fn
         (Some(base), _, Some(remote)) if !differs(base, remote, input.kinds) => Resolution::Unchanged,
         // Only the cursor grew: nothing was changed there that the deletion would lose.
         (Some(base), None, Some(remote)) if !differs_beside(base, remote, input.kinds, input.cursor) => resolved(None),
-        (Some(_), None, Some(remote)) => match (policy, input.altered_write()) {
+        (Some(_), None, Some(remote)) => match (policy, input.altered_write(false)) {
             (ConflictPolicy::Function, _) => Resolution::Ask,
             (_, Some(row)) => decided(row),
             (ConflictPolicy::RemoteWins, _) => decided(owned(remote)),
@@ -141,7 +141,7 @@ pub fn resolve(input: &ConflictInput<'_>, policy: ConflictPolicy, later: impl Fn
                 ConflictPolicy::KeepLocal => decided(Some(merged())),
                 ConflictPolicy::LastWriteWins if later() => decided(Some(merged())),
                 ConflictPolicy::LastWriteWins | ConflictPolicy::RemoteWins => {
-                    decided(input.altered_write().unwrap_or_else(|| owned(remote)))
+                    decided(input.altered_write(true).unwrap_or_else(|| owned(remote)))
                 }
             }
         }
@@ -165,9 +165,10 @@ impl ConflictInput<'_> {
     /// column's type, changed values of it. Another client may have written that row all the same, so this is a conflict.
     /// Columns that were changed after sending stay. So do those in which the remote still has the base's value, which are
     /// sent again: no client has changed them.
-    pub fn altered_write(&self) -> Option<Option<Vec<Value>>> {
+    /// `by_time`: for an update, the time at which the row was written is enough.
+    fn altered_write(&self, by_time: bool) -> Option<Option<Vec<Value>>> {
         let remote = self.remote?;
-        let sent = self.sent.iter().find(|sent| self.shows_altered(sent, remote))?;
+        let sent = self.sent.iter().find(|sent| self.shows_altered(sent, remote, by_time))?;
         Some(self.local.map(|local| {
             let mut row = after_own_write(sent, local, remote);
             for at in (0..row.len()).filter(|at| self.sent_value(sent, *at).is_some() && self.is_base(remote, *at)) {
@@ -179,7 +180,7 @@ impl ConflictInput<'_> {
 
     /// Returns the value that was sent of a column; `None` where nothing was that could show whether it arrived.
     fn sent_value<'s>(&self, sent: &'s Sent, at: usize) -> Option<&'s Value> {
-        let value = sent.row[at].as_ref()?;
+        let value = sent.row.get(at)?.as_ref()?;
         let matters = match (sent.op, self.base.map(|base| &base[at])) {
             (ChangeOp::Update, Some(base)) => base.as_ref().is_some_and(|base| base != value),
             _ => !value.is_null(),
@@ -209,28 +210,26 @@ impl ConflictInput<'_> {
 
     /// Returns whether a remote row may be what the server made of what was sent: at least half of the columns have the
     /// values that were sent. If the row was written while the server may have executed the request, one of a new row's
-    /// columns is enough, and an update needs none; if it was written before, nothing is.
-    fn shows_altered(&self, sent: &Sent, remote: &[Value]) -> bool {
+    /// columns is enough, and by `by_time` an update needs none; if it was written before, nothing is.
+    fn shows_altered(&self, sent: &Sent, remote: &[Value], by_time: bool) -> bool {
         let Some(sent_at) = sent.at.filter(|_| sent.op != ChangeOp::Delete) else { return false };
-        let is_shown = |at: usize| self.sent_value(sent, at).is_some_and(|value| self.is_as_sent(at, value, remote));
-        if self.cursor.is_some_and(|at| is_shown(at) && !self.is_base(remote, at)) {
-            return true;
-        }
         let after_ms = self.written.map(|written| written.since(sent_at));
         if after_ms.is_some_and(|ms| ms < -CLOCK_ERROR_MS) {
             return false;
         }
         let is_at_the_time = after_ms.is_some_and(|ms| ms <= EXECUTION_MS);
         // The base's value shows neither.
-        let counts = |at: &usize| self.cursor != Some(*at) && !self.key.contains(at) && !self.is_base(remote, *at);
+        let counts = |at: &usize| self.cursor != Some(*at) && !self.alike.contains(at) && !self.is_base(remote, *at);
         let columns = (0..sent.row.len()).filter(counts);
         let (mut all, mut as_sent) = (0, 0);
-        for (at, value) in columns.filter_map(|at| Some((at, self.sent_value(sent, at)?))) {
+        let values = columns.filter_map(|at| Some((at, self.sent_value(sent, at)?)));
+        // So are flags.
+        for (at, value) in values.filter(|(_, value)| !matches!(value, Value::Integer(0 | 1))) {
             all += 1;
             as_sent += usize::from(self.is_as_sent(at, value, remote));
         }
         match is_at_the_time {
-            true => as_sent > 0 || sent.op == ChangeOp::Update,
+            true => as_sent > 0 || by_time && sent.op == ChangeOp::Update,
             false => as_sent > 0 && 2 * as_sent >= all,
         }
     }
@@ -314,7 +313,7 @@ mod tests {
             remote: remote.as_deref(),
             deletion_reported: true,
             kinds: &[WireKind::Text, WireKind::Text, WireKind::Text],
-            key: &[],
+            alike: &[],
             cursor: Some(2),
             written: None,
         };
@@ -430,8 +429,7 @@ mod tests {
             (Insert, "-", "k A B 0", "k A B 0", "k X Y t2", 100, ["X Y", "reject"]),
             // Only the time shows it.
             (Update, "k a b t1", "k a B t1", "k a C t1", "k a B! t2", 100, ["a C", "a C"]),
-            // The client has sent the cursor, long after it wrote the row.
-            (Update, "k a b t1", "k a B t5", "k a C t5", "k a B! t5", -9_000, ["a C", "a C"]),
+            (Update, "k a b t1", "k a B t1", "-", "k a B! t2", 100, ["a B!", "reject"]),
         ] {
             let known = |text: &str| row(text).map(|row| row.into_iter().map(Some).collect::<Vec<_>>());
             let (sent, base, local, remote) = (known(sent).unwrap(), known(base), row(local), row(remote));
@@ -445,7 +443,7 @@ mod tests {
                     remote: remote.as_deref(),
                     deletion_reported: true,
                     kinds: &[WireKind::Text; 4],
-                    key: &[0],
+                    alike: &[0],
                     cursor: Some(3),
                     written: Some(sent_at.plus_ms(after_ms)),
                 };

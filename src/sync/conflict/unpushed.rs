@@ -57,6 +57,8 @@ pub struct Unpushed {
     pub(super) kinds: Vec<WireKind>,
     /// The indexes of the key's values in a row.
     pub(crate) key: Vec<usize>,
+    /// Those, and the indexes of references to other rows.
+    pub(super) alike: Vec<usize>,
     pub(super) cursor: Option<usize>,
     pub(super) policy: ConflictPolicy,
     pub(super) pending: String,
@@ -68,8 +70,8 @@ pub struct Unpushed {
     /// The columns that the remote lacks; `local_lacking` reads them.
     pub(super) lacking: Vec<String>,
     pub(super) local_lacking: String,
-    /// Milliseconds to add to the local clock to get the server's.
-    pub(super) skew_ms: Cell<i64>,
+    /// Milliseconds to add to the local clock to get the server's; `None` while that isn't known.
+    pub(super) skew_ms: Cell<Option<i64>>,
     pub(super) pending_conflicts: RefCell<Vec<PendingConflict>>,
     /// Local rows whose unique values are freed for now, by their keys: they count as they were.
     pub(crate) parked: RefCell<Vec<(Vec<Value>, Vec<Value>)>>,
@@ -100,6 +102,10 @@ impl Unpushed {
             let members = all().map(|(at, name)| (name.as_str(), format!("?{}", at + from)));
             unless_null(from, row_sql(members))
         };
+        let refers = |name: &str| {
+            plan.table.foreign_keys.iter().any(|key| key.from.iter().any(|from| from.eq_ignore_ascii_case(name)))
+        };
+        let references = (0..width).filter(|at| refers(&plan.columns[*at].name));
         let all_columns = width + plan.lacking.len();
         let key_from = |from: usize| key_parameters(plan.key.len(), from);
         Self {
@@ -141,17 +147,18 @@ impl Unpushed {
             cursor: plan.stored_cursor(),
             policy: plan.options.conflict(),
             name: plan.name().to_owned(),
+            alike: plan.key.iter().copied().chain(references).collect(),
             key: plan.key.clone(),
             columns,
-            skew_ms: Cell::new(0),
+            skew_ms: Cell::default(),
             pending_conflicts: RefCell::default(),
             parked: RefCell::default(),
             restored: RefCell::default(),
         }
     }
 
-    /// Sets how many milliseconds the server's clock is ahead.
-    pub fn set_skew(&self, ms: i64) {
+    /// Sets how many milliseconds the server's clock is ahead, if that is known.
+    pub fn set_skew(&self, ms: Option<i64>) {
         self.skew_ms.set(ms);
     }
 
@@ -239,7 +246,7 @@ impl Unpushed {
 
     fn read_sent(&self, op: &str, row: Option<&str>, at: Option<&str>) -> Option<Sent> {
         let row = row.map(|row| self.align(row)).unwrap_or_default();
-        let at = at.and_then(Timestamp::parse).map(|at| at.plus_ms(self.skew_ms.get()));
+        let at = at.and_then(Timestamp::parse).map(|at| at.plus_ms(self.skew_ms.get().unwrap_or_default()));
         (op != "deleted").then(|| Sent { op: ChangeOp::from_name(op), row, at })
     }
 

@@ -54,7 +54,7 @@ pub struct Job {
     /// The base's cursor, by which the server checks that its row is still the same; empty text for NULL, `None` where
     /// it is unknown.
     pub cursor: Option<String>,
-    /// Whether a request with it got no answer: the remote may have executed that one.
+    /// Whether the remote may have executed a request with it that failed, or that this client didn't finish.
     pub unanswered: Cell<bool>,
     /// Whether the remote's row was deleted, and the decision was to restore it.
     pub restores: bool,

@@ -194,9 +194,13 @@ impl PushTarget {
             JobOutcome::NotFound => self.store_deleted(connection, job, &entry, 0),
             JobOutcome::Found(remote) => self.merge_remote_row(connection, job, &entry, remote, exhausted),
             JobOutcome::Refused { error, later } => self.store_refused(connection, job, &entry, error, later),
-            JobOutcome::LeftOut => Ok(Remainder::Again),
+            JobOutcome::LeftOut => {
+                note_refusal(connection, job)?;
+                Ok(Remainder::Again)
+            }
             JobOutcome::Held(error) => Ok(Remainder::Held(error)),
             JobOutcome::Blocked(error) => {
+                note_refusal(connection, job)?;
                 retry_next_time(connection, entry.id, &error, self.now + 1)?;
                 Ok(Remainder::Waiting)
             }
@@ -240,11 +244,12 @@ impl PushTarget {
         if self.plan.options.compares() {
             self.writer.note_known(connection, &job.key, true)?;
         }
+        // An earlier try can't be executed any more: the row exists, or has another cursor.
+        if job.kind == JobKind::Insert || job.cursor.is_some() {
+            late::forget(connection, self.plan.name(), &job.key)?;
+        }
         match job.kind {
-            JobKind::Insert => {
-                late::forget(connection, self.plan.name(), &job.key)?;
-                self.report.inserted += 1;
-            }
+            JobKind::Insert => self.report.inserted += 1,
             _ => self.report.updated += 1,
         }
         // A reference that was left out still has to be sent.
@@ -314,11 +319,7 @@ impl PushTarget {
                 if self.plan.options.compares() {
                     self.writer.note_known(connection, &job.key, true)?;
                 }
-                if !job.unanswered.get() {
-                    // The remote has refused the write, so the row isn't what it made of it.
-                    let sql = "UPDATE tidelock_outbox SET sent_at = NULL WHERE id = ?1";
-                    connection.run(sql, &[Value::Integer(entry.id)])?;
-                }
+                note_refusal(connection, job)?;
                 if let Some(sent) = entry.sent.as_ref().filter(|sent| sent.op != ChangeOp::Delete) {
                     let sent: Vec<Value> = sent.row.iter().map(|value| value.clone().unwrap_or_default()).collect();
                     self.follow_parents(connection, &sent, &row)?;
@@ -442,6 +443,15 @@ impl PushTarget {
             false => unmark(connection, entry.id),
         }
     }
+}
+
+/// Notes that the remote answered that it didn't execute the job: its row isn't what it made of what was sent.
+fn note_refusal(connection: &Connection, job: &Job) -> Result<()> {
+    if job.unanswered.get() {
+        return Ok(());
+    }
+    let sql = "UPDATE tidelock_outbox SET sent_at = NULL WHERE id = ?1";
+    connection.run(sql, &[Value::Integer(job.id)]).map(drop)
 }
 
 /// Forgets what was sent of the change.

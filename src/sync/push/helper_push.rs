@@ -2,7 +2,7 @@
 //! all of them in one transaction, or none.
 
 use super::{
-    refusals::is_of_a_firewall,
+    refusals::{is_of_a_firewall, may_be_executed},
     sender::{Push, PushBatch},
     task::{Act, Task, UpdateMode},
     write,
@@ -76,7 +76,11 @@ impl PushBatch<'_> {
         let parse = |response: &HttpResponse| {
             self.with(task.table, |target| parse_answer(&response.body, &|body| target.plan.read(body)))
         };
-        match self.push.remote.read(&name, &mut tries, &make, &parse).await {
+        let answer = self.push.remote.read(&name, &mut tries, &make, &parse).await;
+        if tries.any() || answer.as_ref().is_err_and(may_be_executed) {
+            self.note_unanswered(&task);
+        }
+        match answer {
             Ok((FunctionAnswer::Written(rows), _)) => {
                 self.handle_rows(&Task { act: Act::Update(RowGuard::None), ..task }, &rows, None)
             }

@@ -39,7 +39,7 @@ impl PushBatch<'_> {
         tries: Tries,
         mark: usize,
     ) -> Result<(), Refusal> {
-        if tries.any() || matches!(refusal, Refusal::TooLarge(_)) {
+        if tries.any() || may_be_executed(&refusal) {
             self.note_unanswered(&task);
         }
         match refusal {
@@ -284,6 +284,15 @@ impl PushBatch<'_> {
             target.plan.naming(error)
         });
         self.hold(task, error);
+    }
+}
+
+/// Returns whether the remote may have executed a request all the same: PostgreSQL itself undoes what it refuses.
+pub(super) fn may_be_executed(refusal: &Refusal) -> bool {
+    match refusal {
+        Refusal::TooLarge(_) => true,
+        Refusal::TooMuch(error) | Refusal::Trouble(error) => remote_code(error).is_empty(),
+        _ => false,
     }
 }
 

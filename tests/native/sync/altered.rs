@@ -152,3 +152,26 @@ fn a_write_of_another_client_is_still_a_conflict() {
         assert_eq!(conflicts(&world), 1, "{case}");
     }
 }
+
+#[test]
+fn a_new_row_of_another_client_with_the_same_key_stays_a_conflict() {
+    let schema = "CREATE TABLE lists(id INTEGER PRIMARY KEY);
+        CREATE TABLE items(id INTEGER PRIMARY KEY, list INTEGER REFERENCES lists, name TEXT, done INTEGER, updated_at TEXT)";
+    for cursor in [r#","cursor":"updated_at""#, ""] {
+        let tables = format!(r#"[{{"table":"lists"}},{{"table":"items"{cursor}}}]"#);
+        let mut world =
+            World::with(schema, &format!(r#"{{"url":"http://server","key":"k","retries":0,"tables":{tables}}}"#));
+        let stamp = Some("updated_at".to_owned());
+        world.server.define("lists", &["id"], Rules::default());
+        world.server.change("lists", "9", &[]);
+        let columns = ["id", "list", "name", "done", "updated_at"];
+        world.server.define("items", &columns, Rules { stamp, ..Rules::default() });
+        world.pull("{}").unwrap();
+        world.exec("INSERT INTO items(id, list, name, done) VALUES (1, 9, 'mine', 0)");
+        push_in_vain(&mut world, || Fault::Drop);
+        world.server.change("items", "1", &[("list", "9"), ("name", "\"theirs\""), ("done", "0")]);
+        world.push().unwrap();
+        assert_eq!(world.rows("SELECT name FROM items"), ["mine"], "a reference and a flag show nothing {cursor}");
+        assert_eq!(world.outbox(), ["insert items Integer(1) id,list,name,done,updated_at (conflict)"], "{cursor}");
+    }
+}

@@ -207,11 +207,11 @@ impl Ledger {
         self.void.insert((table, key), self.at);
     }
 
-    /// Whether all values of a row that the app deleted then were in columns that the server alters.
-    fn is_altered_throughout(&self, table: &Table, at: usize, key: &Key, then: usize) -> bool {
-        table.columns.iter().filter(|column| column.holds != Holds::Appended).all(|column| {
+    /// Whether the app wrote a value that the server alters into a row that it deleted then.
+    fn is_altered(&self, table: &Table, at: usize, key: &Key, then: usize) -> bool {
+        table.columns.iter().filter(|column| column.holds == Holds::Appended).any(|column| {
             let writes = self.cells.get(&(at, key.clone(), column.name.clone()));
-            writes.into_iter().flatten().all(|write| write.at >= then || write.value.is_none())
+            writes.into_iter().flatten().any(|write| write.at < then && write.value.is_some())
         })
     }
 
@@ -243,8 +243,8 @@ impl Ledger {
             if later || self.gave_up_since(*at, key, last.at) || accounted(*at, key) {
                 continue;
             }
-            // Nor is a late one whose only value the server altered.
-            if self.is_altered_throughout(table, *at, key, last.at) {
+            // Nor is a late new row of which the server altered a value.
+            if self.is_altered(table, *at, key, last.at) {
                 continue;
             }
             let there = remote[*at].get(key).is_some_and(|cells| is_wanted(table, cells));
