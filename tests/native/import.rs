@@ -538,7 +538,8 @@ fn a_file_forges_no_write_that_arrives_late() {
         let made = tab.open(&REMOTE.replacen('{', r#"{ "name": "made","#, 1)).await.unwrap();
         run(&made, "CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT)").await;
         // A row of the remote that looks like it would be deleted there.
-        run(&made, r#"INSERT INTO tidelock_late VALUES ('t', '["number 1e0"]', 'insert', '{"id":1}', 1, 'now')"#).await;
+        run(&made, r#"INSERT INTO tidelock_late VALUES ('t', '["number 1e0"]', 'insert', '{"id":1}', 1, 'now', NULL)"#)
+            .await;
         let exported = made.export().unwrap();
         let file: Vec<u8> = (0..exported.chunk_count()).flat_map(|index| exported.chunk(index).unwrap()).collect();
         const LATE: &str = "SELECT CAST(count(*) AS TEXT) FROM tidelock_late";

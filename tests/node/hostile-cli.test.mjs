@@ -119,3 +119,12 @@ test('cyclic links in the folder of migrations are not followed', { timeout: 90_
   assert.equal(code, 0, out)
   assert.match(out, /a: number \| null/)
 })
+
+// In /proc, Linux says of a folder that exists that it doesn't, and Node's recursive mkdir tries again for ever.
+for (const folder of ['/proc/none/migrations', 'sparse']) {
+  test(`migrate new --dir ${folder} refuses a folder that can't be made`, { timeout: 90_000 }, async () => {
+    const { code, out } = await tidelock('migrate', 'new', 'first', '--dir', folder)
+    assert.equal(code, 1, out)
+    assert.match(out, /can't be created as a folder|is a file, not a folder/)
+  })
+}

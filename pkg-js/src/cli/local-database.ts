@@ -1,6 +1,7 @@
 import { randomInt } from 'node:crypto'
-import { chmodSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
+import { makeFolder as makeFolderAndThoseAbove } from '../node/make-folder.js'
 import type { Invocation } from './command.js'
 import { CommandError, unusable, usageError } from './errors.js'
 import { type Database, databases, type Migration, type OpenOptions, open } from './package.js'
@@ -148,10 +149,12 @@ export function writeWhole(file: string, bytes: Uint8Array): void {
 /** Creates a folder where there is none. Throws `invalid_argument`. */
 export function makeFolder(folder: string): void {
   try {
-    mkdirSync(folder, { recursive: true })
+    makeFolderAndThoseAbove(folder)
   } catch (cause) {
     throw unusable(`${folder} can't be created as a folder: ${(cause as Error).message}`, 'Choose another folder')
   }
+  if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory())
+    throw unusable(`${folder} is a file, not a folder`, 'Choose another folder')
 }
 
 /** Writes a file that doesn't exist yet. Returns false, and changes nothing, when there is one. */

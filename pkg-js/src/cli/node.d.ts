@@ -8,7 +8,7 @@ declare module 'node:fs' {
     options: { flush: true; flag: 'wx'; mode: number },
   ): void
   export function chmodSync(path: string, mode: number): void
-  export function mkdirSync(path: string, options: { mode: number } | { recursive: true }): void
+  export function mkdirSync(path: string, options: { mode: number }): void
   export function existsSync(path: string): boolean
   export function rmSync(path: string, options: { recursive?: true; force: true }): void
 }

@@ -2,7 +2,7 @@ import { existsSync, lstatSync, mkdirSync, rmSync, statSync } from 'node:fs'
 import path from 'node:path'
 import { type Command, type Invocation, usageError } from '../command.js'
 import { inferSchema } from '../infer.js'
-import { bytesIfExists, nameOf, schemaTimeoutMs, withScriptScratch, writeWhole } from '../local-database.js'
+import { bytesIfExists, makeFolder, nameOf, schemaTimeoutMs, withScriptScratch, writeWhole } from '../local-database.js'
 import type { Output } from '../output.js'
 import { open, type PullReport, schemaFromRemote, type TableSync } from '../package.js'
 import { readText } from '../read.js'
@@ -108,7 +108,7 @@ function workFolder(file: string): string {
     if (isOurs && existsSync(begun) && readText(begun) === fileState(file)) return work
     rmSync(work, { recursive: true, force: true })
   }
-  mkdirSync(path.dirname(work), { recursive: true })
+  makeFolder(path.dirname(work))
   mkdirSync(work, { mode: 0o700 })
   return work
 }
