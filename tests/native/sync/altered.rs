@@ -24,8 +24,9 @@ fn appended(json: &str) -> String {
 }
 
 /// Both sides have one row.
-fn world(policy: &str, rewrite: Rewrite, retries: u32) -> World {
-    let table = format!(r#"{{"table":"items","cursor":"updated_at","conflict":"{policy}"}}"#);
+fn world(policy: &str, rewrite: Rewrite, retries: u32, cursor: bool) -> World {
+    let cursor = if cursor { r#""cursor":"updated_at","# } else { "" };
+    let table = format!(r#"{{"table":"items",{cursor}"conflict":"{policy}"}}"#);
     let mut world =
         World::with(ITEMS, &format!(r#"{{"url":"http://server","key":"k","retries":{retries},"tables":[{table}]}}"#));
     let stamp = Some("updated_at".to_owned());
@@ -74,9 +75,14 @@ fn what_was_edited_since_is_sent() {
         for (policy, tries, pull_first) in
             POLICIES.into_iter().flat_map(|policy| [(policy, 1, true), (policy, 1, false), (policy, 2, false)])
         {
-            for (made, edit) in made.into_iter().flat_map(|made| edits.map(|edit| (made, edit))) {
+            let histories = made.into_iter().flat_map(|made| edits.map(|edit| (made, edit)));
+            let cursors = if policy == "last-write-wins" { &[true][..] } else { &[true, false] };
+            for ((made, edit), &cursor) in
+                histories.flat_map(|history| cursors.iter().map(move |cursor| (history, cursor)))
+            {
                 let case = format!("rewrite {at}, {policy}, {tries} tries, pull first: {pull_first}, {made}, {edit}");
-                let mut world = world(policy, rewrite, 0);
+                let case = format!("{case}, cursor: {cursor}");
+                let mut world = world(policy, rewrite, 0, cursor);
                 world.exec(made);
                 for _ in 0..tries {
                     push_in_vain(&mut world, || Fault::Lost);
@@ -105,7 +111,7 @@ fn what_was_edited_since_is_sent() {
 #[test]
 fn an_edit_of_the_only_sent_column_is_sent_too() {
     for policy in POLICIES {
-        let mut world = world(policy, appended, 0);
+        let mut world = world(policy, appended, 0, true);
         world.exec("UPDATE items SET body = 'C'");
         push_in_vain(&mut world, || Fault::Lost);
         world.exec("UPDATE items SET body = 'D'");
@@ -130,7 +136,7 @@ fn a_write_of_another_client_is_still_a_conflict() {
         ("keep-local", 0, false, 0, 0, "first", "1|third|D!"),
     ] {
         let case = format!("{policy} {lost} {before_ms} {after_ms}");
-        let mut world = world(policy, appended, retries);
+        let mut world = world(policy, appended, retries, true);
         let theirs = format!("\"{theirs}\"");
         let other = |world: &World| {
             world.server.change("items", "1", &[("name", &theirs), ("body", "\"other\"")]);
