@@ -164,8 +164,7 @@ impl ConflictInput<'_> {
     /// Returns the local row if the remote's row seems to be what the server made of what was sent: a trigger, or a
     /// column's type, changed values of it. Another client may have written that row all the same, so this is a conflict.
     /// Columns that were changed after sending stay. So do those in which the remote still has the base's value, which are
-    /// sent again: no client has changed them.
-    /// `by_time`: for an update, the time at which the row was written is enough.
+    /// sent again: no client has changed them. `by_time`: for an update, the time at which the row was written is enough.
     fn altered_write(&self, by_time: bool) -> Option<Option<Vec<Value>>> {
         let remote = self.remote?;
         let sent = self.sent.iter().find(|sent| self.shows_altered(sent, remote, by_time))?;
@@ -218,12 +217,12 @@ impl ConflictInput<'_> {
             return false;
         }
         let is_at_the_time = after_ms.is_some_and(|ms| ms <= EXECUTION_MS);
-        // The base's value shows neither.
+        // The base's value shows neither that it was taken nor that it was altered.
         let counts = |at: &usize| self.cursor != Some(*at) && !self.alike.contains(at) && !self.is_base(remote, *at);
         let columns = (0..sent.row.len()).filter(counts);
         let (mut all, mut as_sent) = (0, 0);
         let values = columns.filter_map(|at| Some((at, self.sent_value(sent, at)?)));
-        // So are flags.
+        // Different rows often have the same flags, too.
         for (at, value) in values.filter(|(_, value)| !matches!(value, Value::Integer(0 | 1))) {
             all += 1;
             as_sent += usize::from(self.is_as_sent(at, value, remote));

@@ -206,12 +206,13 @@ pub fn mark(connection: &Connection, plan: &Plan, jobs: &[Job], now: Timestamp) 
              reason = NULL, error = NULL WHERE id = ?1"
         )
     };
-    let row = update(&row_sql(members));
+    let (row, deletion) = (update(&row_sql(members)), update("NULL"));
+    let now = Value::from(now.to_string());
     for job in jobs {
         let Some(op) = job.op() else { continue };
-        let mut parameters = vec![Value::Integer(job.id), Value::from(op.as_str()), Value::from(now.to_string())];
+        let mut parameters = vec![Value::Integer(job.id), Value::from(op.as_str()), now.clone()];
         if op == ChangeOp::Delete {
-            connection.run(&update("NULL"), &parameters)?;
+            connection.run(&deletion, &parameters)?;
             continue;
         }
         let mut sent = job.sent(plan);
