@@ -281,7 +281,8 @@ impl Sync {
     }
 
     /// Queues the rows of a table that the remote doesn't have, after reading the remote's keys, and returns their
-    /// number. Rows from before the table was synced are otherwise not pushed.
+    /// number. Rows from before the table was synced are otherwise not pushed. A table with `SyncDirection::Push` isn't
+    /// read: all of its rows are queued.
     ///
     /// Fails with `invalid_argument` for a table that isn't pushed, and with `sync_*` when the remote can't be read.
     ///

@@ -286,7 +286,7 @@ export class Sync {
 
   /**
    * Queues the rows of a table that the remote doesn't have, after reading the remote's keys. Rows from before the table was synced are
-   * otherwise not pushed. Returns the number of queued rows.
+   * otherwise not pushed. A table with `direction: 'push'` isn't read: all of its rows are queued. Returns the number of queued rows.
    *
    * Rejects with `invalid_argument` for a table that isn't pushed, and with `sync_*` when the remote can't be read.
    */

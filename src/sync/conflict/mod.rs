@@ -3,6 +3,7 @@
 //! | file | subject |
 //! |---|---|
 //! | `resolution` | the one rule, pure |
+//! | `own_write` | what is known of a key; recognizes what was sent, and whose answer was lost |
 //! | `unpushed` | the unpushed changes of a table, and their statements |
 //! | `local_row` | reads and writes the local row of a change |
 //! | `requeue` | what is left to push of a change |
@@ -11,9 +12,12 @@
 //! | `reconcile` | applies the rule to a remote row and the unpushed change of its key |
 
 mod local_row;
+pub mod own_write;
 pub mod reconcile;
 mod requeue;
 pub mod resolution;
 mod restored_parents;
+#[cfg(test)]
+mod tests;
 mod unapplied;
 pub mod unpushed;

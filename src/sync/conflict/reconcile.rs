@@ -5,7 +5,8 @@
 //! or two rows under one new key) is rejected.
 
 use super::{
-    resolution::{ConflictInput, Resolution, Sent, is_later, resolve},
+    own_write::{ConflictInput, Sent},
+    resolution::{Resolution, is_later, resolve},
     unpushed::{PendingConflict, Unpushed, UnpushedEntry},
 };
 use crate::{
@@ -91,10 +92,11 @@ impl Unpushed {
             forget(connection, entry.id)?;
             return Ok(Decision::ApplyConflict);
         }
-        let sent: Vec<Sent> = entry.sent.iter().cloned().chain(self.late(connection, &key, false)?).collect();
+        let late = self.late(connection, &key, false)?;
         let input = ConflictInput {
             base: entry.base.as_deref(),
-            sent: &sent,
+            sent: entry.sent.as_ref(),
+            late: &late,
             local: local.as_deref(),
             remote,
             deletion_reported: seen == Seen::Deleted,
@@ -116,7 +118,12 @@ impl Unpushed {
             self.restore_parents(connection, row)?;
         }
         match resolution {
-            Resolution::Unchanged => Ok(Decision::Keep { conflict: false, rejected: false }),
+            Resolution::Unchanged => {
+                if seen == Seen::Deleted {
+                    self.note_deleted(connection, entry.id)?;
+                }
+                Ok(Decision::Keep { conflict: false, rejected: false })
+            }
             Resolution::Ask => {
                 self.pending_conflicts
                     .borrow_mut()
@@ -161,7 +168,8 @@ impl Unpushed {
             self.key.iter().for_each(|at| row[*at] = sent.row[*at].clone().unwrap_or_default());
             let input = ConflictInput {
                 base: None,
-                sent: &[sent],
+                sent: Some(&sent),
+                late: &[],
                 local: None,
                 remote: Some(&row),
                 deletion_reported: false,

@@ -5,7 +5,7 @@ use std::{
     rc::Rc,
 };
 
-use super::resolution::Sent;
+use super::own_write::Sent;
 use crate::{
     error::Result,
     sqlite::Connection,

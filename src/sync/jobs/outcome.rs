@@ -13,8 +13,9 @@ use crate::{
             writer::{RowWriter, with_parents},
         },
         conflict::{
+            own_write::{Sent, after_own_write},
             reconcile::{Decision, Seen},
-            resolution::{Sent, after_own_write, base_without},
+            resolution::base_without,
             unpushed::UnpushedEntry,
         },
         outbox::{
@@ -333,6 +334,7 @@ impl PushTarget {
                 counted.rejected += 1;
             }
             RemoteRow::Deleted => {
+                note_refusal(connection, job)?;
                 let row = self.writer.unpushed.row_of(&job.key);
                 held = self.merge_or_stage(connection, entry, Rows::one(row, true, None), &mut counted)?;
             }
@@ -373,8 +375,10 @@ impl PushTarget {
             }
             Some(entry) if entry.rejected => Ok(Remainder::Rejected),
             Some(entry) => {
-                late::remember(connection, entry.id, &job.key, false)?;
-                unmark(connection, entry.id)?;
+                if !entry.deleted_remotely {
+                    late::remember(connection, entry.id, &job.key, false)?;
+                    unmark(connection, entry.id)?;
+                }
                 let Some(why) = held else { return Ok(Remainder::Again) };
                 let text = format!("The remote's row can't be applied: {why}");
                 hold_back(connection, entry.id, &text)?;

@@ -11,7 +11,7 @@ use crate::{
         apply::staged,
         config::options::{ConflictPolicy, SyncDirection},
         conflict::{
-            resolution::Sent,
+            own_write::Sent,
             unpushed::{Unpushed, UnpushedEntry},
         },
         outbox::{

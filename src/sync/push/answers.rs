@@ -39,7 +39,7 @@ impl PushBatch<'_> {
             Act::Insert if write_only => self.put_outcome(task, &JobOutcome::Taken),
             Act::Update(_) if write_only => self.rows_updated(task, affected),
             Act::Delete(_) if write_only => self.rows_deleted(task, affected),
-            Act::Insert | Act::Revive | Act::Update(_) | Act::Upsert | Act::Function { .. } | Act::Delete(_) => {
+            Act::Insert | Act::Revive { .. } | Act::Update(_) | Act::Upsert | Act::Function { .. } | Act::Delete(_) => {
                 let Assigned { found, left, unmatched } = self.assign(task, rows);
                 let written = |at: usize| match task.act {
                     Act::Delete(_) => JobOutcome::Deleted,

@@ -28,7 +28,7 @@ pub(super) fn batch(jobs: &[Job], tables: &[(UpdateMode, bool)]) -> Vec<Task> {
         };
         let (revived, new): (Vec<_>, Vec<_>) = of(JobKind::Insert).into_iter().partition(|job| jobs[*job].revives);
         tasks.extend(inserts(jobs, table, new, *has_json));
-        tasks.extend(revived.into_iter().map(|job| Task::new(table, Act::Revive, vec![job])));
+        tasks.extend(revived.into_iter().map(|job| Task::new(table, Act::Revive { nulls: true }, vec![job])));
         let (guarded, unguarded): (Vec<_>, Vec<_>) =
             of(JobKind::Update).into_iter().partition(|job| write_only || jobs[*job].cursor.is_some());
         tasks.extend(updates(jobs, table, guarded, *mode));

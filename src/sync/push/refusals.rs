@@ -104,7 +104,7 @@ impl PushBatch<'_> {
             return self.hold(&task, error);
         }
         if code == "428C9"
-            && matches!(task.act, Act::Insert | Act::Revive | Act::Update(_))
+            && matches!(task.act, Act::Insert | Act::Revive { .. } | Act::Update(_))
             && self.learn_remote_only(&task, &error)
         {
             return self.put_outcome(&task, &JobOutcome::LeftOut);
@@ -115,8 +115,12 @@ impl PushBatch<'_> {
         }
         let wrong_mark = matches!(code, "22P02" | "22007" | "22008" | "42804")
             || code == "23502" && self.with(task.table, |target| is_about_the_mark(&target.plan, &error));
-        if matches!(task.act, Act::Delete(_) | Act::Revive) && wrong_mark && self.next_mark(task.table, mark) {
+        if matches!(task.act, Act::Delete(_) | Act::Revive { .. }) && wrong_mark && self.next_mark(task.table, mark) {
             return self.queue_first(task);
+        }
+        if task.act == (Act::Revive { nulls: true }) {
+            // The server may fill a column that must not be NULL, or that only it may write.
+            return self.queue_first(Task { act: Act::Revive { nulls: false }, ..task });
         }
         if let ("23505", Act::Insert, [job]) = (code, &task.act, task.jobs.as_slice())
             && self.jobs[*job].unanswered.get()

@@ -272,13 +272,13 @@ impl<'p> PushBatch<'p> {
                         .collect();
                     write::insert(requester, plan, &rows, *write_only)
                 }
-                (Act::Revive, Some(job)) => {
+                (Act::Revive { nulls }, Some(job)) => {
                     let none = match marks(plan)[mark] {
                         "true" => "false",
                         "1" => "0",
                         _ => "null",
                     };
-                    write::revive(requester, plan, job, none)
+                    write::revive(requester, plan, job, none, *nulls)
                 }
                 (Act::Update(guard), Some(job)) => {
                     write::update(requester, plan, &keys, &job.row, &job.columns, guard, *write_only)

@@ -18,7 +18,9 @@ pub(super) enum UpdateMode {
 pub(super) enum Act {
     Insert,
     /// Writes a row that is marked as deleted, and removes the mark.
-    Revive,
+    Revive {
+        nulls: bool,
+    },
     Update(RowGuard),
     /// Updates rows of a table without a cursor that were just read, each to its own values.
     Upsert,

@@ -140,9 +140,9 @@ fn answer_of_rows(write_only: bool) -> &'static str {
     if write_only { "return=minimal,count=exact" } else { "return=representation" }
 }
 
-/// Updates columns of a row that is marked as deleted, and removes the mark. `none` is the value of an unmarked row, as
-/// JSON.
-pub fn revive(requester: &Requester, plan: &Plan, job: &Job, none: &str) -> HttpRequest {
+/// Makes a row that is marked as deleted the new one: updates its columns, and removes the mark. `none` is the value of an unmarked row,
+/// as JSON. `nulls`: whether the columns that are NULL in the new row are sent, too, so that they don't keep the old row's values.
+pub fn revive(requester: &Requester, plan: &Plan, job: &Job, none: &str, nulls: bool) -> HttpRequest {
     let mark = plan.options.soft_delete().unwrap_or_default();
     let mut url = target(requester, plan, &[&job.key], &RowGuard::None, Some(&plan.selection.columns));
     // If another client has removed the mark meanwhile, the row is a different one.
@@ -152,7 +152,11 @@ pub fn revive(requester: &Requester, plan: &Plan, job: &Job, none: &str) -> Http
     json::push_string(&mut body, mark);
     body.push(':');
     body.push_str(none);
-    for at in job.columns.iter().copied().filter(others) {
+    let sent = |at: &usize| {
+        let is_null = nulls && job.row[*at].is_null() && plan.remote_cursor() != Some(*at);
+        job.columns.contains(at) || is_null && !job.left_out.contains(at)
+    };
+    for at in (0..plan.columns.len()).filter(sent).filter(others) {
         body.push(',');
         push_member(&mut body, plan, &job.row, at);
     }

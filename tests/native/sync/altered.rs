@@ -10,7 +10,7 @@ use crate::{
 
 const ITEMS: &str = "CREATE TABLE items(id INTEGER PRIMARY KEY, name TEXT, body TEXT, updated_at TEXT)";
 const COLUMNS: [&str; 4] = ["id", "name", "body", "updated_at"];
-const POLICIES: [&str; 3] = ["keep-local", "remote-wins", "last-write-wins"];
+pub const POLICIES: [&str; 3] = ["keep-local", "remote-wins", "last-write-wins"];
 
 /// What the server does with each text: it appends to it, stores another one, or keeps the old one.
 const ALTERED: [Rewrite; 3] = [appended, |_| "\"hidden\"".to_owned(), |_| "\"old\"".to_owned()];
@@ -24,7 +24,7 @@ fn appended(json: &str) -> String {
 }
 
 /// Both sides have one row.
-fn world(policy: &str, rewrite: Rewrite, retries: u32, cursor: bool) -> World {
+pub fn world(policy: &str, rewrite: Rewrite, retries: u32, cursor: bool) -> World {
     let cursor = if cursor { r#""cursor":"updated_at","# } else { "" };
     let table = format!(r#"{{"table":"items",{cursor}"conflict":"{policy}"}}"#);
     let mut world =
@@ -39,14 +39,14 @@ fn world(policy: &str, rewrite: Rewrite, retries: u32, cursor: bool) -> World {
 }
 
 /// Pushes while each request, or each answer, is lost.
-fn push_in_vain(world: &mut World, fault: fn() -> Fault) {
+pub fn push_in_vain(world: &mut World, fault: fn() -> Fault) {
     (0..40).for_each(|_| world.server.fault(fault()));
     fails(world.push(), ErrorCode::SyncNetwork);
     world.server.clear_faults();
 }
 
 /// Syncs, and returns the rows that both sides then have.
-fn at_rest(world: &mut World, case: &str) -> Vec<String> {
+pub fn at_rest(world: &mut World, case: &str) -> Vec<String> {
     for _ in 0..2 {
         world.push().unwrap();
         world.pull("{}").unwrap();
@@ -59,7 +59,7 @@ fn at_rest(world: &mut World, case: &str) -> Vec<String> {
     rows
 }
 
-fn conflicts(world: &World) -> usize {
+pub fn conflicts(world: &World) -> usize {
     entries::conflicts(&world.host.connection, 10).unwrap().len()
 }
 

@@ -15,6 +15,7 @@ mod keep;
 mod late;
 pub mod model;
 pub mod model_writes;
+mod own_writes;
 mod property;
 mod pull;
 mod push;

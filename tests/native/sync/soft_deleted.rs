@@ -1,8 +1,8 @@
-//! Parents that the remote marks as deleted while local rows still refer to them.
+//! Rows that the remote marks as deleted: parents to which local rows still refer, and keys that are used again.
 
 use tidelock::sync::outbox::entries;
 
-use crate::{sync::host::World, sync::model_writes::Rules};
+use crate::{sync::host::World, sync::model::Fault, sync::model_writes::Rules};
 
 const TABLES: &str = r#"[{"table":"children","cursor":"updated_at","overlapMs":0,"deleted":"deleted_at"},
     {"table":"parents","cursor":"updated_at","overlapMs":0,"deleted":"deleted_at"}]"#;
@@ -106,4 +106,81 @@ fn a_table_that_is_not_synced_is_named_too() {
     world.pull("{}").unwrap();
     assert_eq!(world.outbox(), Vec::<String>::new());
     assert_eq!(world.rows("SELECT id FROM parents"), ["2"]);
+}
+
+/// A row that is here and there, of a table without references.
+fn items(policy: &str, rules: Rules) -> World {
+    let table = format!(
+        r#"[{{"table":"items","cursor":"updated_at","overlapMs":0,"deleted":"deleted_at","conflict":"{policy}"}}]"#
+    );
+    let mut world =
+        World::new("CREATE TABLE items(id TEXT PRIMARY KEY, name TEXT, body TEXT, updated_at TEXT)", &table);
+    let columns = ["id", "name", "body", "deleted_at", "updated_at"];
+    world.server.define("items", &columns, Rules { stamp: Some("updated_at".to_owned()), ..rules });
+    world.exec("INSERT INTO items(id, name, body) VALUES ('tea', 'old', 'old')");
+    world.push().unwrap();
+    world.pull("{}").unwrap();
+    world.sim.advance(600_000);
+    world
+}
+
+const POLICIES: [&str; 3] = ["keep-local", "remote-wins", "last-write-wins"];
+
+#[test]
+fn a_key_of_a_deleted_row_is_free_for_a_new_one() {
+    for (policy, pull_first) in POLICIES.into_iter().flat_map(|policy| [(policy, false), (policy, true)]) {
+        let mut world = items(policy, Rules::default());
+        for name in ["second", "third"] {
+            world.exec("DELETE FROM items");
+            world.push().unwrap();
+            world.exec(&format!("INSERT INTO items(id, name) VALUES ('tea', '{name}')"));
+            if pull_first {
+                world.pull("{}").unwrap();
+            }
+            world.push().unwrap();
+            world.pull("{}").unwrap();
+            let case = format!("{policy}, pull first: {pull_first}");
+            let expected = [format!("tea|{name}|∅")];
+            assert_eq!(
+                world.rows("SELECT id, name, body FROM items"),
+                expected,
+                "{case}: nothing of the old row comes back"
+            );
+            let there = world.server.rows("items");
+            let [row] = &there[..] else { panic!("{case}: {there:?}") };
+            let cells = ["name", "body", "deleted_at"].map(|column| row[column].as_str());
+            assert_eq!(cells, [&format!("\"{name}\""), "null", "null"], "{case}");
+            assert_eq!(world.outbox(), Vec::<String>::new(), "{case}");
+            assert_eq!(entries::conflicts(&world.host.connection, 10).unwrap().len(), 0, "{case}");
+        }
+    }
+}
+
+#[test]
+fn a_new_row_that_another_client_deleted_is_a_conflict() {
+    for policy in POLICIES {
+        let mut world = items(policy, Rules::default());
+        world.exec("INSERT INTO items(id, name) VALUES ('milk', 'mine')");
+        (0..40).for_each(|_| world.server.fault(Fault::Lost));
+        world.push().unwrap_err();
+        world.server.clear_faults();
+        world.server.change("items", "\"milk\"", &[("deleted_at", "\"2026-01-01T00:00:00+00:00\"")]);
+        world.push().unwrap();
+        let there = world.server.rows("items");
+        assert!(there.iter().any(|row| row["id"] == "\"milk\"" && row["deleted_at"] != "null"), "{policy}: {there:?}");
+        assert_eq!(entries::conflicts(&world.host.connection, 10).unwrap().len(), 1, "{policy}");
+    }
+}
+
+#[test]
+fn a_column_that_must_not_be_null_stops_no_new_row() {
+    let (required, defaults) = (vec!["body".to_owned()], vec![("body".to_owned(), "\"default\"".to_owned())]);
+    let mut world = items("keep-local", Rules { required, defaults, ..Rules::default() });
+    world.exec("DELETE FROM items");
+    world.push().unwrap();
+    world.exec("INSERT INTO items(id, name) VALUES ('tea', 'second')");
+    world.push().unwrap();
+    // The server can't be asked for a default in an update: the column keeps its value.
+    assert_eq!(world.rows("SELECT id, name, body FROM items"), ["tea|second|old"]);
+    assert_eq!(world.outbox(), Vec::<String>::new());
 }

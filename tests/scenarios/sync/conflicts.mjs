@@ -3,14 +3,14 @@ import assert from 'node:assert/strict'
 import { withSchema } from '../run/remote.mjs'
 
 /** Opens a pulled database with rows of these ids, all named 'base', and functions that read both sides. */
-async function pulled({ memory, remote }, ids, synced) {
+async function pulled({ memory, remote }, ids, synced, options) {
   const table = remote.tableName()
   const columns = 'id bigint primary key, name text, price int, updated_at timestamptz default clock_timestamp()'
   await remote.table(table, columns, ids.map((id) => `(${id}, 'base', 1)`).join())
   await remote.sql(`create trigger stamp before update on ${table} for each row execute function touch()`)
   const db = await memory({
     ...withSchema(`CREATE TABLE ${table} (id INTEGER PRIMARY KEY, name TEXT, price INTEGER, updated_at TEXT)`),
-    remote: remote.options([{ table, cursor: 'updated_at', ...synced }]),
+    remote: remote.options([{ table, cursor: 'updated_at', ...synced }], options),
   })
   await db.sync.pull()
   const left = async () => [(await db.sync.pending()).length, (await db.sync.rejected()).length]
@@ -48,6 +48,27 @@ export default {
       )
       assert.equal((await db.sync.pull()).tables[0].updated, 0)
     }
+  },
+
+  'what others wrote after a write whose answer was lost is a conflict, too': async (t) => {
+    for (const conflict of ['keep-local', 'remote-wins'])
+      for (const [edit, expected] of [
+        ['UPDATE', conflict === 'keep-local' ? ['1 mine 3'] : ['1 mine 2']],
+        ['DELETE', []],
+      ]) {
+        const { db, table, left, rows } = await pulled(t, [1], { conflict }, { retries: 0 })
+        await db.run(`UPDATE ${table} SET name = 'mine'`)
+        await t.remote.fault({ table, method: 'PATCH', lostReply: true })
+        assert.equal((await t.failure(db.sync.push())).code, 'sync_network')
+        await t.remote.sql(`update ${table} set price = 2`)
+        await db.run(edit === 'UPDATE' ? `UPDATE ${table} SET price = 3` : `DELETE FROM ${table}`)
+        await db.sync.run()
+        await db.sync.run()
+        assert.deepEqual(await rows(), expected, `${conflict} ${edit}`)
+        assert.deepEqual(await left(), [0, 0])
+        const [entry, ...more] = await db.sync.conflicts()
+        assert.deepEqual([entry.remote.price, more], [2, []], `${conflict} ${edit}`)
+      }
   },
 
   'last-write-wins: the later of the two stays, by the cursor that was written or the time of the change': async (

@@ -237,6 +237,34 @@ export default {
     }
   },
 
+  'a new row takes the place of one that is marked as deleted': async ({ memory, remote }) => {
+    for (const [type, made, note] of [
+      ['timestamptz', 'timestamptz', null],
+      ['boolean not null default false', 'timestamptz', null],
+      // As long as a column must not be NULL, those that are NULL here keep their values there.
+      ['timestamptz', 'timestamptz not null default now()', 'old'],
+    ]) {
+      const table = remote.tableName()
+      await remote.table(table, `id text primary key, name text, note text, made ${made}, gone ${type}`)
+      const db = await memory({
+        ...withSchema(`CREATE TABLE ${table} (id TEXT PRIMARY KEY, name TEXT, note TEXT, made TEXT)`),
+        remote: remote.options([{ table, deleted: 'gone' }]),
+      })
+      await db.run(`INSERT INTO ${table} (id, name, note) VALUES ('tea', 'first', 'old')`)
+      await db.sync.run()
+      for (const name of ['second', 'third']) {
+        await db.run(`DELETE FROM ${table}`)
+        await db.sync.run()
+        await db.run(`INSERT INTO ${table} (id, name) VALUES ('tea', ?)`, [name])
+        await db.sync.run()
+        const there = await remote.sql(`select name, note, coalesce(gone::text, 'false') as gone from ${table}`)
+        assert.deepEqual(there, [{ name, note, gone: 'false' }], `${type}, ${made}`)
+        assert.deepEqual(await db.query(`SELECT name, note FROM ${table}`), [{ name, note }], `${type}, ${made}`)
+      }
+      assert.deepEqual([await db.sync.pending(), await db.sync.rejected(), await db.sync.conflicts()], [[], [], []])
+    }
+  },
+
   'a row that a trigger of the remote skips is refused, and the refusal says so': async ({ memory, remote }) => {
     const { table, synced, schema } = await stamped(remote, "(1, 'a', 1), (2, 'b', 2), (3, 'c', 3)")
     await remote.sql(`create function ${table}_skip() returns trigger language plpgsql as $$ begin
