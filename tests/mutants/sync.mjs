@@ -114,7 +114,7 @@ export const mutants = [
   {
     name: 'changes-beside-own-writes-vanish',
     file: 'src/sync/conflict/own_write.rs',
-    text: 'self.cursor != Some(at) && is_new(at) && replaces(at)',
+    text: 'self.cursor != Some(*at) && is_new(*at) && replaces(*at)',
     instead: 'false',
     breaks: 'after a lost answer an edit or a deletion replaces what another client wrote since, and nothing shows it',
   },

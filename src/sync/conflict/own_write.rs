@@ -70,9 +70,10 @@ impl ConflictInput<'_> {
         })
     }
 
-    /// Returns whether a remote row that has what was sent has, in another column, a value that it didn't have before, and that a local change
-    /// since then would replace: of a trigger, or of another client.
-    pub(super) fn meets(&self, sent: &Sent, remote: &[Value]) -> bool {
+    /// Returns the columns in which a remote row that has what was sent has another value than before, of a trigger or of another client, that
+    /// a local change since then would replace.
+    pub(super) fn met(&self, sent: &Sent) -> Vec<usize> {
+        let Some(remote) = self.remote else { return Vec::new() };
         let replaces = |at: usize| {
             let Some(local) = self.local else { return true };
             is_since(sent, local, at) && !same_meaning(self.kinds[at], &local[at], &remote[at])
@@ -81,7 +82,15 @@ impl ConflictInput<'_> {
             Some(base) => base[at].is_some() && self.sent_value(sent, at).is_none() && !self.is_base(remote, at),
             None => sent.row.get(at).is_some_and(|sent| *sent == Some(Value::Null)) && !remote[at].is_null(),
         };
-        (0..remote.len()).any(|at| self.cursor != Some(at) && is_new(at) && replaces(at))
+        (0..remote.len()).filter(|at| self.cursor != Some(*at) && is_new(*at) && replaces(*at)).collect()
+    }
+
+    /// Returns a row with the remote's values in these columns.
+    pub(super) fn with_remote(&self, row: &[Value], columns: &[usize]) -> Vec<Value> {
+        let mut row = row.to_vec();
+        let remote = self.remote.unwrap_or_default();
+        columns.iter().for_each(|at| row[*at].clone_from(&remote[*at]));
+        row
     }
 
     /// Returns whether something that was sent may have arrived.

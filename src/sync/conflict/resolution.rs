@@ -41,16 +41,18 @@ pub fn resolve(input: &ConflictInput<'_>, policy: ConflictPolicy, later: impl Fn
     let owned = |row: &[Value]| Some(row.to_vec());
     let decided = |row: Option<Vec<Value>>| Resolution::Row { row, conflict: true };
     if let Some((sent, row)) = input.own_write() {
-        return match (input.remote.filter(|remote| input.meets(sent, remote)), policy) {
-            (None, _) => Resolution::Row { row, conflict: false },
-            (_, ConflictPolicy::Function) => Resolution::Ask,
-            // What a server sets in a new row looks like what another client wrote soon after.
-            (Some(remote), ConflictPolicy::RemoteWins) if row.is_some() && sent.op == ChangeOp::Update => {
-                decided(owned(remote))
+        let met = input.met(sent);
+        // What a server sets in a new row, or beside an update, looks like what another client wrote soon after.
+        let may_be_ours = input.is_at_the_time(sent);
+        return match (policy, &row) {
+            _ if met.is_empty() => Resolution::Row { row, conflict: false },
+            (ConflictPolicy::Function, _) => Resolution::Ask,
+            (ConflictPolicy::RemoteWins, Some(row)) if sent.op == ChangeOp::Update || !may_be_ours => {
+                decided(Some(input.with_remote(row, &met)))
             }
-            (Some(remote), ConflictPolicy::RemoteWins) if !input.is_at_the_time(sent) => decided(owned(remote)),
-            (Some(remote), ConflictPolicy::LastWriteWins) if row.is_some() && !later() => decided(owned(remote)),
-            _ if row.is_none() && !input.is_at_the_time(sent) => Resolution::Reject(CHANGED_AND_DELETED),
+            (ConflictPolicy::LastWriteWins, Some(row)) if !later() => decided(Some(input.with_remote(row, &met))),
+            (ConflictPolicy::RemoteWins, None) if !may_be_ours => decided(input.remote.and_then(owned)),
+            (_, None) if !may_be_ours => Resolution::Reject(CHANGED_AND_DELETED),
             _ => decided(row),
         };
     }

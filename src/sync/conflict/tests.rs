@@ -190,6 +190,8 @@ fn what_another_client_wrote_after_the_own_write_is_a_conflict() {
         (Update, "k a b t1", "k A b t1", "k A C t1", "k A X t2", 100, ["A C", "A X", "A C", "A X", "ask"]),
         (Update, "k a b t1", "k A b t1", "k A C t1", "k A X t2", LATE, ["A C", "A X", "A C", "A X", "ask"]),
         (Insert, "-", "k A 0 0", "k A C 0", "k A X t2", LATE, ["A C", "A X", "A C", "A X", "ask"]),
+        // What else was edited stays.
+        (Update, "k a b t1", "k A b t1", "k D C t1", "k A X t2", LATE, ["D C", "D X", "D C", "D X", "ask"]),
         // The server may have set it in the new row.
         (Insert, "-", "k A 0 0", "k A C 0", "k A X t2", 100, ["A C", "A C", "A C", "A X", "ask"]),
         // What was changed there is deleted here.
