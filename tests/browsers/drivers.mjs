@@ -118,7 +118,8 @@ class WebKitPage {
   /** Runs a function in the page: its arguments and result are JSON. */
   async evaluate(work, ...args) {
     const script = `const done = arguments[1]
-      Promise.resolve(arguments[0]).then((args) => (${work})(...args)).then((value) => done({ value }), (error) => done({ error: error + '\\n' + error?.stack }))`
+      const shown = (error) => [error, error?.stack, JSON.stringify(error?.details), error?.cause && shown(error.cause)].filter(Boolean).join('\\n')
+      Promise.resolve(arguments[0]).then((args) => (${work})(...args)).then((value) => done({ value }), (error) => done({ error: shown(error) }))`
     const { value, error } = await this.#command('POST', 'execute/async', { script, args: [args] })
     if (error !== undefined) throw new Error(error)
     return value
