@@ -15,19 +15,17 @@ const MODULES = {
 }
 
 /** The modules that run with the engine there: with `TIDELOCK_ALL=1` all, with `TIDELOCK_SCENARIOS` those that it names. */
-function modulesIn(thread, without, inOpfs) {
+function modulesIn(thread, inOpfs) {
   const { TIDELOCK_ALL, TIDELOCK_SCENARIOS } = process.env
-  const usual = MODULES[thread].filter(
-    (name) => !without.includes(name) && !(thread === 'worker' && inOpfs.includes(name)),
-  )
+  const usual = MODULES[thread].filter((name) => !(thread === 'worker' && inOpfs.includes(name)))
   return [...local, ...withRemote].filter(({ name }) => TIDELOCK_ALL || TIDELOCK_SCENARIOS || usual.includes(name))
 }
 
 /**
- * Registers all of it as tests, in that browser → `{ open(thread) }`, which opens a page under test. `without`: modules that run there with
- * TIDELOCK_ALL only. `inOpfs`: modules that run over databases in the browser's private file system, in a worker instead of IndexedDB.
+ * Registers all of it as tests, in that browser → `{ open(thread) }`, which opens a page under test. `inOpfs`: modules that run over databases
+ * in the browser's private file system, in a worker instead of IndexedDB.
  */
-export async function suite(browser, { without = [], inOpfs = [] } = {}) {
+export async function suite(browser, { inOpfs = [] } = {}) {
   const { begin, open, load, scenarios } = pagesOf(browser)
   begin()
   const chosen = local.filter(({ name }) => inOpfs.includes(name))
@@ -38,7 +36,7 @@ export async function suite(browser, { without = [], inOpfs = [] } = {}) {
     'opfs',
   )
   for (const thread of ['current', 'worker']) {
-    await scenarios(thread, modulesIn(thread, without, inOpfs))
+    await scenarios(thread, modulesIn(thread, inOpfs))
 
     test(`what was written is there after a reload (${thread})`, async () => {
       const page = await open(thread)
