@@ -25,7 +25,7 @@ pub struct Sent {
     pub op: ChangeOp,
     /// The row as it was sent; `None` for columns that didn't exist then. Empty for a delete.
     pub row: Vec<Option<Value>>,
-    /// When it was first sent, by the server's clock; `None` where that isn't known.
+    /// When it was first sent, by the server's clock; `None` once the remote has answered that it wrote nothing.
     pub at: Option<Timestamp>,
 }
 
@@ -111,8 +111,12 @@ impl ConflictInput<'_> {
 
     /// Returns whether the remote's row may have been written while the server executed the request.
     pub(super) fn is_at_the_time(&self, sent: &Sent) -> bool {
-        let after_ms = self.written.zip(sent.at).map(|(written, sent_at)| written.since(sent_at));
-        after_ms.is_none_or(|ms| ms <= EXECUTION_MS)
+        self.written_after_ms(sent).is_none_or(|ms| ms <= EXECUTION_MS)
+    }
+
+    /// Returns how long after sending the remote's row was written, in milliseconds, if that is known.
+    fn written_after_ms(&self, sent: &Sent) -> Option<i64> {
+        self.written.zip(sent.at).map(|(written, sent_at)| written.since(sent_at))
     }
 
     /// Returns the local row if the remote's row seems to be what the server made of what was sent: a trigger, or a
@@ -165,8 +169,10 @@ impl ConflictInput<'_> {
     /// values that were sent. If the row was written while the server may have executed the request, one of a new row's
     /// columns is enough, and by `by_time` an update needs none; if it was written before, nothing is.
     fn shows_altered(&self, sent: &Sent, remote: &[Value], by_time: bool) -> bool {
-        let Some(sent_at) = sent.at.filter(|_| sent.op != ChangeOp::Delete) else { return false };
-        let after_ms = self.written.map(|written| written.since(sent_at));
+        if sent.at.is_none() || sent.op == ChangeOp::Delete {
+            return false;
+        }
+        let after_ms = self.written_after_ms(sent);
         if after_ms.is_some_and(|ms| ms < -CLOCK_ERROR_MS) {
             return false;
         }

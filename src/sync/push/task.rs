@@ -19,6 +19,7 @@ pub(super) enum Act {
     Insert,
     /// Writes a row that is marked as deleted, and removes the mark.
     Revive {
+        /// Whether columns that are NULL are sent, too.
         nulls: bool,
     },
     Update(RowGuard),

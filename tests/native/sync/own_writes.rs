@@ -17,8 +17,8 @@ fn what_another_client_wrote_since_vanishes_never_without_a_trace() {
             edits.into_iter().flat_map(|edit| [(edit, 0, false), (edit, 0, true), (edit, 120_000, false)])
         {
             let case = format!("{policy}, {made}, {edit}, after {wait_ms} ms, pull first: {pull_first}");
-            let (id, is_new, is_late) =
-                (if made.contains("(2,") { "2" } else { "1" }, made.contains("(2,"), wait_ms > 0);
+            let (is_new, is_late) = (made.starts_with("INSERT"), wait_ms > 0);
+            let id = if is_new { "2" } else { "1" };
             let mut world = plain(policy);
             world.exec(made);
             push_in_vain(&mut world, || Fault::Lost);

@@ -2,6 +2,7 @@
 
 use tidelock::sync::outbox::entries;
 
+use super::altered::{POLICIES, conflicts, push_in_vain};
 use crate::{sync::host::World, sync::model::Fault, sync::model_writes::Rules};
 
 const TABLES: &str = r#"[{"table":"children","cursor":"updated_at","overlapMs":0,"deleted":"deleted_at"},
@@ -124,8 +125,6 @@ fn items(policy: &str, rules: Rules) -> World {
     world
 }
 
-const POLICIES: [&str; 3] = ["keep-local", "remote-wins", "last-write-wins"];
-
 #[test]
 fn a_key_of_a_deleted_row_is_free_for_a_new_one() {
     for (policy, pull_first) in POLICIES.into_iter().flat_map(|policy| [(policy, false), (policy, true)]) {
@@ -151,7 +150,7 @@ fn a_key_of_a_deleted_row_is_free_for_a_new_one() {
             let cells = ["name", "body", "deleted_at"].map(|column| row[column].as_str());
             assert_eq!(cells, [&format!("\"{name}\""), "null", "null"], "{case}");
             assert_eq!(world.outbox(), Vec::<String>::new(), "{case}");
-            assert_eq!(entries::conflicts(&world.host.connection, 10).unwrap().len(), 0, "{case}");
+            assert_eq!(conflicts(&world), 0, "{case}");
         }
     }
 }
@@ -161,14 +160,12 @@ fn a_new_row_that_another_client_deleted_is_a_conflict() {
     for policy in POLICIES {
         let mut world = items(policy, Rules::default());
         world.exec("INSERT INTO items(id, name) VALUES ('milk', 'mine')");
-        (0..40).for_each(|_| world.server.fault(Fault::Lost));
-        world.push().unwrap_err();
-        world.server.clear_faults();
+        push_in_vain(&mut world, || Fault::Lost);
         world.server.change("items", "\"milk\"", &[("deleted_at", "\"2026-01-01T00:00:00+00:00\"")]);
         world.push().unwrap();
         let there = world.server.rows("items");
         assert!(there.iter().any(|row| row["id"] == "\"milk\"" && row["deleted_at"] != "null"), "{policy}: {there:?}");
-        assert_eq!(entries::conflicts(&world.host.connection, 10).unwrap().len(), 1, "{policy}");
+        assert_eq!(conflicts(&world), 1, "{policy}");
     }
 }
 
