@@ -188,6 +188,20 @@ test('a call that a closing engine has not started waits for the next engine', a
   assert.equal(await call, 'done')
 })
 
+test("a call's own timeout comes before the leader's, however busy the thread was", async () => {
+  const pendingCalls = new PendingCalls()
+  pendingCalls.timeoutMs = 30
+  // Node keeps timers of the same length together: the one before takes those behind it along once they have ended, too.
+  const before = setTimeout(() => {}, 30)
+  const busyFor = (ms) => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
+  busyFor(27)
+  await new Promise(setImmediate)
+  const call = pendingCalls.call(send('a', { limit: { timeoutMs: 5, since: Date.now() } }))
+  busyFor(40)
+  await assert.rejects(call, { code: 'timeout' })
+  clearTimeout(before)
+})
+
 test('calls reject after their timeout, on abort, when the leader is unreachable, and when refused', async () => {
   const pendingCalls = new PendingCalls()
   pendingCalls.timeoutMs = 30

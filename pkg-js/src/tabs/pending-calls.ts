@@ -154,7 +154,6 @@ export class PendingCalls {
     const stop = () => {
       signal?.removeEventListener('abort', abort)
       clearTimeout(timer)
-      clearTimeout(deadline)
     }
     const fail = (error: unknown) => {
       stop()
@@ -162,8 +161,11 @@ export class PendingCalls {
     }
     const abort = () => fail(signal?.reason)
     signal?.addEventListener('abort', abort)
-    const timer = setTimeout(() => fail(unreachable(pending.sent && pending.writes)), this.timeoutMs)
-    const deadline = limit && setTimeout(() => fail(timedOut(limit.timeoutMs)), remainingMs(limit))
+    // One timer, not one for each: after a busy time both have ended, and in Node either can come first.
+    const left = limit ? remainingMs(limit) : Infinity
+    const late = () =>
+      limit && left <= this.timeoutMs ? timedOut(limit.timeoutMs) : unreachable(pending.sent && pending.writes)
+    const timer = setTimeout(() => fail(late()), Math.min(left, this.timeoutMs))
     if (signal?.aborted) abort()
     this.#waiting.push({
       number: pending.number,
