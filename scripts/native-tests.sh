@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Compiles the native tests, and prints "program: PATH" for each program; scripts/test.mjs runs them. The programs aren't
-# optimised, except the library that `native` tests: they take a third longer, and compile in a quarter of the time.
+# Compiles the native tests and the examples, and prints "program: PATH" for each test program; scripts/test.mjs runs them, and has Clippy
+# compile all of it. The programs aren't optimised, except the library that `native` tests: they take a third longer, and compile in a
+# quarter of the time.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -14,7 +14,9 @@ const STEPS = [
   ...[opens, migrates, pulls, isExact, addsUpExactly, changesNothing, restores, keepsLocalEdits, survivesReload],
   ...[survivesKill, refusesSecondTab, pushes, decidesConflicts, sharesTabs, survivesLeader, isHealthy, followsDocs],
 ]
-const THREADS = ['current', 'worker']
+const { TIDELOCK_ALL, TIDELOCK_DEMO_THREAD } = process.env
+/** Both, but for the suite's one. */
+const THREADS = TIDELOCK_DEMO_THREAD && !TIDELOCK_ALL ? [TIDELOCK_DEMO_THREAD] : ['current', 'worker']
 
 const seconds = (from) => ((performance.now() - from) / 1000).toFixed(2).padStart(6)
 

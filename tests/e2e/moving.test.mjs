@@ -202,7 +202,7 @@ test('kill -9 of the browser during a move leaves one good database', onPage, as
   await made(page, name, 'indexeddb', { bytes: 8_000_000 })
   // How long a move takes here: the later ones are quicker.
   let usual = Number.POSITIVE_INFINITY
-  for (const round of rounds(5)) {
+  for (const round of rounds(3)) {
     const started = performance.now()
     if (round === 1) {
       assert.deepEqual(await move(page, name, { to: 'opfs' }), { resolved: undefined })
@@ -237,7 +237,7 @@ test('a worker that dies during a move leaves one good database', onPage, async 
   const [page, name] = [await context.page(), freshName()]
   await made(page, name, 'indexeddb', { bytes: 2_000_000 })
   let usual = 0
-  for (const round of rounds(5)) {
+  for (const round of rounds(3)) {
     const [from] = (await found(page, name)).storages
     // The first one shows how long a move takes; in the second one the worker dies at once.
     const wait = round === 1 ? undefined : round === 2 ? 0 : Math.random() * usual

@@ -1,7 +1,5 @@
-// The scenarios that need no remote over databases in the browser's private file system: with the engine on the page's thread only those
-// that store much and in many ways.
+// The scenarios that need no remote over databases in the browser's private file system, with the engine in a worker and on the page's thread.
 import { localModules, oneProcess, pagesOf } from './scenarios.mjs'
 
 const pages = pagesOf(oneProcess())
-await pages.scenarios('worker', localModules.opfs, 'opfs')
-await pages.scenarios('current', localModules.storing, 'opfs')
+for (const thread of ['worker', 'current']) await pages.scenarios(thread, localModules.opfs[thread], 'opfs')

@@ -4,8 +4,8 @@ import { withRemote } from '../scenarios/run/modules.mjs'
 import { oneProcess, pagesOf } from './scenarios.mjs'
 
 const chosen = {
-  current: ['contract', 'filters', 'first-example', 'push', 'supabase', 'trouble'],
-  worker: ['auth', 'conflicts', 'pull'],
+  current: ['contract', 'first-example', 'push', 'supabase', 'trouble'],
+  worker: ['auth', 'pull'],
 }
 const pages = pagesOf(oneProcess())
 for (const [thread, names] of Object.entries(chosen))

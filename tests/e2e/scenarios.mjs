@@ -18,7 +18,7 @@ const storing = ['closing', 'encryption', 'files', 'live-initial', 'moving', 'sn
 /** The modules of scenarios in which the page's thread does something else than a worker. */
 const threaded = ['begin', 'engine', 'group', 'health', 'iterate', 'live', 'page-engine']
 /** The modules of scenarios that read much, in parts. */
-const reading = ['paging', 'rows', 'targets', 'values']
+const reading = ['iterate', 'paging', 'rows']
 
 const chosen = (...names) => local.filter(({ name }) => process.env.TIDELOCK_ALL || names.includes(name))
 /**
@@ -26,7 +26,10 @@ const chosen = (...names) => local.filter(({ name }) => process.env.TIDELOCK_ALL
  * no browser does in another way than Node, where all of them run over folders: arguments, SQL, migrations, the rules of live queries.
  */
 export const localModules = {
-  opfs: chosen(...storing, ...threaded, ...reading),
+  opfs: {
+    worker: chosen(...storing, ...reading, 'targets'),
+    current: chosen('closing', 'files', 'snapshots', 'transactions'),
+  },
   page: chosen(...storing, ...threaded),
   storing: chosen(...storing),
 }

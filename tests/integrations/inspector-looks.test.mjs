@@ -94,9 +94,9 @@ const STEPS = {
   },
 }
 
-/** Views with rows are drawn wide and light, and narrow and dark; other states narrow and dark. With TIDELOCK_ALL=1, all in all ways. */
+/** Views with rows are drawn wide and light, all other states narrow and dark. With TIDELOCK_ALL=1, all in all ways. */
 const isUsual = (state, width, colorScheme) =>
-  (width === 1280) === (colorScheme === 'light') && (width === 360 || state === 'full')
+  state === 'full' ? width === 1280 && colorScheme === 'light' : width === 360 && colorScheme === 'dark'
 
 for (const width of [1280, 360])
   for (const colorScheme of ['light', 'dark'])

@@ -163,7 +163,7 @@ fn check(tables: &str, page_size: usize, max_rows: usize, date: bool, actions: &
 
 /// Returns the number of cases; the environment variable CASES sets it.
 fn cases() -> u32 {
-    std::env::var("CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(150)
+    std::env::var("CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(100)
 }
 
 proptest! {

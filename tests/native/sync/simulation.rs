@@ -314,7 +314,7 @@ fn simulate(policies: &[&str], cursor: bool, actions: &[Action]) {
 
 /// Returns the number of cases; the environment variable CASES sets it.
 fn cases() -> u32 {
-    std::env::var("CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(100)
+    std::env::var("CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(60)
 }
 
 proptest! {
