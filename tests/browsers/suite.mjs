@@ -10,7 +10,7 @@ import { local, withRemote } from '../scenarios/run/modules.mjs'
 
 /**
  * What another engine may do in another way, divided between the threads. Not what takes minutes with interpreted WebAssembly, as WebKit's
- * here is: long pulls, and encryption, which is the wasm's own work.
+ * here is: long pulls, snapshots of large databases, and encryption, which is the wasm's own work.
  */
 const MODULES = {
   current: ['values', 'iterate', 'files', 'columns', 'sync/first-example'],

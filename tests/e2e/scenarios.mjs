@@ -23,7 +23,8 @@ const reading = ['iterate', 'paging', 'rows']
 const chosen = (...names) => local.filter(({ name }) => process.env.TIDELOCK_ALL || names.includes(name))
 /**
  * The modules of scenarios that need no remote, by where they run: with TIDELOCK_ALL=1 all of them everywhere. Otherwise not those of what
- * no browser does in another way than Node, where all of them run over folders: arguments, SQL, migrations, the rules of live queries.
+ * no browser does in another way than Node, where all of them run over folders: arguments, SQL, migrations, the rules of live queries. In OPFS
+ * also not those of calls that don't reach the storage, which run over IndexedDB.
  */
 export const localModules = {
   opfs: {
