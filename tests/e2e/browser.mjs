@@ -1,12 +1,17 @@
 // Headless Chromium on a profile of its own, which can be closed, killed in the middle of work, and started again.
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { chromium } from 'playwright-core'
+import { LATE_TIER_UP } from './v8.mjs'
+
+// As CommonJS: `import` would read all of it once more, for the names of its exports, which takes each file of tests a quarter of a second.
+const { chromium } = createRequire(import.meta.url)('playwright-core')
 
 const FLAGS = [
   ...['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run'],
   ...['--disable-background-networking', '--disable-component-update', '--disable-sync'],
+  ...LATE_TIER_UP.map((flag) => `--js-flags=${flag}`),
 ]
 
 /** Where Chromium is: `CHROMIUM` in the environment, else where Debian puts it. */
@@ -22,7 +27,7 @@ export function chromiumPath() {
  * The same Chromium without its user interface (the headless shell), which takes a third less processor time; Chromium itself where there
  * is none, and with TIDELOCK_ALL=1.
  */
-function shellPath() {
+export function shellPath() {
   const shell = process.env.CHROMIUM_SHELL ?? '/usr/bin/chromium-headless-shell'
   return process.env.TIDELOCK_ALL || !existsSync(shell) ? chromiumPath() : shell
 }

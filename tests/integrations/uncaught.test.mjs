@@ -5,6 +5,7 @@ import { after, before, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 import { chromium } from 'playwright-core'
+import { shellPath } from '../e2e/browser.mjs'
 import { serve } from '../e2e/serve.mjs'
 
 const entry = fileURLToPath(new URL('../../pkg-js/dist/index.js', import.meta.url))
@@ -67,7 +68,7 @@ before(async () => {
     folders: { '/tidelock/': fileURLToPath(new URL('.', `file://${entry}`)) },
     files: { '/index.html': '<!doctype html><main></main>', '/app.js': outputFiles[0].text },
   })
-  browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium' })
+  browser = await chromium.launch({ executablePath: shellPath() })
 })
 after(async () => {
   await browser?.close()

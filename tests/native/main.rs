@@ -26,6 +26,7 @@ mod migrate_files;
 mod migrate_run;
 mod public_api;
 mod rooms;
+mod sample;
 mod schema;
 mod schema_property;
 mod simulation;

@@ -1,6 +1,7 @@
 // Runs the command line of the built package.
 import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
+import { LATE_TIER_UP } from '../e2e/v8.mjs'
 
 /** The program. */
 export const cli = fileURLToPath(new URL('../../pkg-js/dist/cli/main.js', import.meta.url))
@@ -16,7 +17,7 @@ export function runCommand(args, { cwd, env, signal, ...options }) {
   const { PATH, HOME } = process.env
   const all = { cwd, env: { PATH, HOME, ...env }, maxBuffer: 1e8, timeout: 120_000, killSignal: 'SIGKILL', ...options }
   return new Promise((resolve) => {
-    const child = execFile(process.execPath, [cli, ...args], all, (error, out, err) =>
+    const child = execFile(process.execPath, [...LATE_TIER_UP, cli, ...args], all, (error, out, err) =>
       resolve({ code: error === null ? 0 : (error.code ?? error.signal), out, err }),
     )
     signal?.(child)

@@ -8,6 +8,7 @@ import { after, before, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import * as tidelock from '../../pkg-js/dist/index.js'
+import { LATE_TIER_UP } from '../e2e/v8.mjs'
 import { control } from '../remote/control.mjs'
 import { startRemote } from '../remote/index.mjs'
 import { PostgrestClient } from '../remote/node_modules/@supabase/postgrest-js/dist/index.mjs'
@@ -87,7 +88,9 @@ async function play({ code }, example, index) {
     for (const line of code.trim().split('\n')) {
       const [, command] = /^npx tidelock (.*?)\s*(?:#.*)?$/.exec(line)
       const words = [...command.matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, word]) => quoted ?? word)
-      const { stdout, stderr } = await promisify(execFile)(process.execPath, [cli, ...words], { cwd: folder })
+      const { stdout, stderr } = await promisify(execFile)(process.execPath, [...LATE_TIER_UP, cli, ...words], {
+        cwd: folder,
+      })
       outputs.push(stdout + stderr)
     }
     runs++

@@ -8,6 +8,7 @@ import { after, before, beforeEach, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { chromium } from 'playwright-core'
 import * as vite from 'vite'
+import { shellPath } from '../e2e/browser.mjs'
 import { serve } from '../e2e/serve.mjs'
 
 const dist = fileURLToPath(new URL('../../pkg-js/dist/', import.meta.url))
@@ -21,7 +22,7 @@ before(async () => {
   app = await mkdtemp(join(tmpdir(), 'tidelock-dev-'))
   await writeFile(join(app, 'index.html'), '<!doctype html><script type="module" src="./main.js"></script>')
   await writeFile(join(app, 'main.js'), program)
-  browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium' })
+  browser = await chromium.launch({ executablePath: shellPath() })
 })
 // Vite sets it, and keeps what it finds.
 beforeEach(() => {

@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { chromium } from 'playwright-core'
 import { build } from 'vite'
+import { shellPath } from '../e2e/browser.mjs'
 import { serve } from '../e2e/serve.mjs'
 
 const run = promisify(execFile)
@@ -41,7 +42,7 @@ before(async () => {
   for (const name of ['vite', 'react', 'react-dom'])
     await symlink(path.join(root, 'node_modules', name), path.join(folder, 'node_modules', name))
   browser = await chromium.launch({
-    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    executablePath: shellPath(),
     args: ['--no-sandbox', '--disable-gpu', '--disable-quic'],
   })
 })

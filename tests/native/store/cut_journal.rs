@@ -16,6 +16,7 @@ use super::{
     key_changes::{CHANGES, Change},
     page::Page,
 };
+use crate::sample::Sample;
 
 pub fn recovered_older(disk: &SimDisk, secret: Option<Secret>) -> Result<RecoveryReport> {
     let (mut sim, on) = (Sim::new(2), disk.clone());
@@ -142,8 +143,8 @@ fn a_closed_journal_that_is_cut_at_any_length_is_told() {
         let ends: Vec<usize> = frames(&whole).into_iter().map(|(at, ..)| at).collect();
         let mut cuts: Vec<usize> = (0..whole.len()).step_by(61).chain(ends.iter().copied()).collect();
         cuts.sort_unstable();
-        let (mut refused, mut warned) = (0, 0);
-        for length in cuts {
+        let (mut refused, mut warned, mut sample) = (0, 0, Sample::every(2));
+        for length in cuts.into_iter().filter(|_| sample.takes()) {
             let cut = disk.copied();
             cut.change("journal.1", |bytes| bytes.truncate(length));
             let rows = lengths.iter().rfind(|(end, _)| *end <= length).map_or(0, |(_, rows)| *rows);
@@ -177,7 +178,7 @@ fn a_closed_journal_that_is_cut_at_any_length_is_told() {
             let again = opened(&cut, secret.clone()).unwrap();
             assert_eq!((again.0, again.2), (rows + 1, vec![]), "{case}: told once");
         }
-        assert!(refused > 20, "{refused} refused, {warned} with a warning");
+        assert!(refused > 10, "{refused} refused, {warned} with a warning");
     }
 }
 
@@ -323,10 +324,10 @@ fn after_a_change_of_the_key_or_a_move_no_cut_of_the_journal_costs_a_snapshot() 
         let (disk, secret) = rewritten(how);
         assert_eq!(opened(&disk.copied(), secret.clone()).unwrap(), (ROWS, SNAPSHOTS, vec![]), "{how:?}");
         assert!(segments(&disk).len() > 1, "{how:?}");
-        let mut told = 0;
+        let (mut told, mut sample) = (0, Sample::every(3));
         for name in segments(&disk).iter().map(|segment| format!("journal.{segment}")) {
             let whole = bytes(&disk, &name);
-            for length in (0..whole.len()).step_by(whole.len().div_ceil(60)) {
+            for length in (0..whole.len()).step_by(whole.len().div_ceil(60)).filter(|_| sample.takes()) {
                 let cut = disk.copied();
                 cut.change(&name, |bytes| bytes.truncate(length));
                 let case = format!("{how:?}, {name}, {length} of {}", whole.len());
@@ -355,7 +356,7 @@ fn after_a_change_of_the_key_or_a_move_no_cut_of_the_journal_costs_a_snapshot() 
                 assert!(verified(&cut, secret.clone()), "{case}: the data of the snapshots is there");
             }
         }
-        assert!(told > 30, "{how:?}: {told}");
+        assert!(told > 10, "{how:?}: {told}");
     }
 }
 

@@ -16,7 +16,7 @@ use super::{
 };
 
 /// How many configurations are drawn, unless `TIDELOCK_DRAWS` says another number; `TIDELOCK_FIRST` is the first one's seed.
-const DRAWS: u64 = 5;
+const DRAWS: u64 = 3;
 /// How many commits there are on the full disk.
 const COMMITS: u64 = 600;
 /// What a database needs beside five times its own size: log up to the next checkpoint, and segments that are not full.

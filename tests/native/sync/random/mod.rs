@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use self::{features::Features, history::Scene};
 
 /// How many seeds a run of the suite draws, unless `TIDELOCK_DRAWS` says otherwise.
-const DRAWS: u64 = 150;
+const DRAWS: u64 = 100;
 
 fn run(seed: u64, features: &Features) {
     let mut scene = Scene::new(seed, features);
