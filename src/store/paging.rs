@@ -128,7 +128,7 @@ fn chunks_in_use(paging: &PagingInner) -> Set<ChunkId> {
 /// copy is, which counts for it.
 #[inline(never)]
 pub(super) fn first_missing(store: &dyn Store, manifest: &Manifest, stored: Vec<ChunkId>) -> (Option<String>, bool) {
-    let stored: Set<ChunkId> = stored.into_iter().collect();
+    let stored = Set::from_mostly_sorted(stored);
     let is_stored = |chunk: &ChunkRef| stored.contains(&store.stored_id(&chunk.id));
     let has_copy = manifest.first_copy.as_ref().is_some_and(is_stored);
     let needs_copy = has_copy && !is_stored(&manifest.chunks[0]);

@@ -100,7 +100,7 @@ fn retain_unnamed(stored: &mut Vec<ChunkId>, store: &dyn Store, named: Set<Chunk
             kept.push(copy);
         }
     }
-    let kept: Set<ChunkId> = kept.into_iter().collect();
+    let kept = Set::from_mostly_sorted(kept);
     stored.retain(|id| !kept.contains(id));
 }
 

@@ -61,8 +61,8 @@ use state::State;
 /// The size in bytes at which a segment is sealed.
 const SEGMENT_BYTES: u64 = 8 * 1024 * 1024;
 
-/// The size in bytes at which a pack is full.
-const PACK_BYTES: u64 = 8 * 1024 * 1024;
+/// The size in bytes at which a pack is full, unless there are many.
+const PACK_BYTES: u64 = 16 * 1024 * 1024;
 
 /// How many of the newest segments of a journal are opened with the folder: the one that counts, one that was begun after it,
 /// and those before that show whether it is whole.
