@@ -21,7 +21,7 @@ impl Parts for HostParts {
         let failed = |thrown: JsValue| {
             Error::new(ErrorCode::WasmLoadFailed, "A part of the wasm module could not be loaded")
                 .cause(thrown_text(&thrown))
-                .hint("Check that the package's wasm files are all served, then try again; after a deployment reload the page")
+                .hint("Check the network, and that the package's wasm files are all served, then try again; after a deployment reload the page")
         };
         Box::pin(async move { JsFuture::from(started.map_err(failed)?).await.map(drop).map_err(failed) })
     }

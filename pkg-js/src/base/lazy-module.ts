@@ -15,7 +15,7 @@ export async function loaded<T>(what: string, module: Promise<T>): Promise<T> {
   } catch (cause) {
     throw new TidelockError('wasm_load_failed', `The module for ${what} can't be loaded`, {
       cause,
-      hint: "Check that all files of the package's folder dist are served; reload the page after a deployment",
+      hint: "Check the network, and that all files of the package's folder dist are served; reload the page after a deployment",
     })
   }
 }

@@ -216,6 +216,6 @@ function loadFailed(error: unknown, what: string): TidelockError {
     cause: error,
     hint: blocked
       ? "The page's Content-Security-Policy needs script-src 'wasm-unsafe-eval'"
-      : 'Check that the tidelock_*.wasm files are served next to the script, or pass the place of tidelock_bg.wasm as the option wasm; reload the page after a deployment',
+      : 'Check the network, and that the tidelock_*.wasm files are served next to the script, or pass the place of tidelock_bg.wasm as the option wasm; reload the page after a deployment',
   })
 }

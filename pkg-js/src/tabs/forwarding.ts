@@ -229,7 +229,7 @@ export class Forwarding {
         serving.handOver()
         throw new EngineLost()
       },
-      onLost: ({ isOwn }) => (isOwn ? outcomeUnknown('The call rekey') : 'again'),
+      onLost: ({ isOwn }) => (isOwn ? outcomeUnknown('The call') : 'again'),
     })
     this.#onRekeyed(encryption)
   }
@@ -238,7 +238,7 @@ export class Forwarding {
     return this.pendingCalls.call<unknown>({
       writes: true,
       send: ({ channel }) => channel.ask('core', [method, ...args]),
-      onLost: () => outcomeUnknown(`The call ${method}`),
+      onLost: () => outcomeUnknown('The call'),
     })
   }
 }
