@@ -18,17 +18,17 @@ const MODULES = {
 }
 
 /** The modules that run with the engine there: with `TIDELOCK_ALL=1` all, with `TIDELOCK_SCENARIOS` those that it names. */
-function modulesIn(thread, inOpfs) {
+function modulesIn(thread, elsewhere) {
   const { TIDELOCK_ALL, TIDELOCK_SCENARIOS } = process.env
-  const usual = MODULES[thread].filter((name) => !(thread === 'worker' && inOpfs.includes(name)))
+  const usual = MODULES[thread].filter((name) => !(thread === 'worker' && elsewhere.includes(name)))
   return [...local, ...withRemote].filter(({ name }) => TIDELOCK_ALL || TIDELOCK_SCENARIOS || usual.includes(name))
 }
 
 /**
  * Registers all of it as tests, in that browser → `{ open(thread) }`, which opens a page under test. `inOpfs`: modules that run over databases
- * in the browser's private file system, in a worker instead of IndexedDB.
+ * in the browser's private file system, in a worker instead of IndexedDB. `without`: modules that don't run in a worker.
  */
-export async function suite(browser, { inOpfs = [] } = {}) {
+export async function suite(browser, { inOpfs = [], without = [] } = {}) {
   const { begin, open, load, scenarios } = pagesOf(browser)
   begin()
   const chosen = local.filter(({ name }) => inOpfs.includes(name))
@@ -39,7 +39,7 @@ export async function suite(browser, { inOpfs = [] } = {}) {
     'opfs',
   )
   for (const thread of ['current', 'worker']) {
-    await scenarios(thread, modulesIn(thread, inOpfs))
+    await scenarios(thread, modulesIn(thread, [...inOpfs, ...without]))
 
     test(`what was written is there after a reload (${thread})`, async () => {
       const page = await open(thread)

@@ -5,7 +5,7 @@ import { oneProcess, pagesOf } from './scenarios.mjs'
 
 const chosen = {
   current: ['contract', 'first-example', 'push', 'supabase', 'trouble'],
-  worker: ['auth', 'pull'],
+  worker: ['auth'],
 }
 const pages = pagesOf(oneProcess())
 for (const [thread, names] of Object.entries(chosen))

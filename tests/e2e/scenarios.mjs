@@ -29,7 +29,7 @@ const chosen = (...names) => local.filter(({ name }) => process.env.TIDELOCK_ALL
 export const localModules = {
   opfs: {
     worker: chosen(...storing, ...reading, 'targets'),
-    current: chosen('closing', 'files', 'snapshots', 'transactions'),
+    current: chosen('closing', 'files', 'snapshots'),
   },
   page: chosen(...storing, ...threaded),
   storing: chosen(...storing),
