@@ -49,19 +49,22 @@ RUSTC_BOOTSTRAP=1 CARGO_ENCODED_RUSTFLAGS="$encoded" \
 wait $installing || true
 need wasm_bindgen # into PATH; and again, where it failed for want of a package
 
+# Binaryen's programs are wasm themselves: optimising them takes V8 longer than most runs of them.
+binaryen() { node --liftoff-only "node_modules/.bin/$1" "${@:2}"; }
+
 # small FILE.wat: optimises a module into dist with wasm-opt, with its functions in an order that compresses well. Without --converge, whose
 # raw savings cost more in gzip, as does local-cse; scripts/split/data.mjs has packed the memory. The lowest 1024 bytes of memory are the far
 # end of the stack and hold no data.
 small() {
   set -e
-  local in=$1 out again='' opt=node_modules/.bin/wasm-opt
+  local in=$1 out again=''
   # 0.7 KB less, and 15 s longer: only for the core, which each first visit loads.
   [[ $in != */core.wat ]] || again=-Oz
   out=$(basename "$in" .wat)
   out=$dist/tidelock_${out/#core/bg}.wasm
-  $opt -Oz $again --low-memory-unused --skip-pass=local-cse --skip-pass=memory-packing --strip-producers -g $features "$in" -o "$in.small"
+  binaryen wasm-opt -Oz $again --low-memory-unused --skip-pass=local-cse --skip-pass=memory-packing --strip-producers -g $features "$in" -o "$in.small"
   node scripts/order.mjs "$in.small" "$in.named"
-  $opt --reorder-functions-by-name -g -ol 3 -s 2 --generate-stack-ir --optimize-stack-ir $features "$in.named" -o "$out"
+  binaryen wasm-opt --reorder-functions-by-name -g -ol 3 -s 2 --generate-stack-ir --optimize-stack-ir $features "$in.named" -o "$out"
 }
 
 # wasm-opt takes 20 s: skip it for the same input.
@@ -72,10 +75,10 @@ if [ ! -f "$dist/tidelock_bg.wasm" ] || [ "$stamp" != "$(cat $glue/stamp 2>/dev/
   mkdir -p "$glue"/parts "$dist"
   wasm-bindgen --target web --omit-default-module-path --no-demangle --out-dir "$glue" --out-name tidelock "$built"
   node scripts/split/trim.mjs "$glue/tidelock_bg.wasm" "$glue/tidelock.js" "$glue/trimmed.wasm"
-  node_modules/.bin/wasm-opt --remove-unused-module-elements -g $features "$glue/trimmed.wasm" -o "$glue/whole.wasm"
-  node_modules/.bin/wasm-dis $features "$glue/whole.wasm" -o "$glue/whole.wat"
+  binaryen wasm-opt --remove-unused-module-elements -g $features "$glue/trimmed.wasm" -o "$glue/whole.wasm"
+  binaryen wasm-dis $features "$glue/whole.wasm" -o "$glue/whole.wat"
   node scripts/split.mjs "$built" "$glue/whole.wat" "$glue/parts" > "$glue/split.log"
-  export -f small
+  export -f binaryen small
   export dist features
   # The largest first, because it takes longest.
   ls -S "$glue"/parts/*.wat | xargs -P "$(nproc)" -I '{}' bash -c 'small "$1"' small '{}'
