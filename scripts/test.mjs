@@ -2,8 +2,8 @@
 //
 // Runs the parts of the tests (all, the named ones, or those that changes since a commit can affect) to their end, a few steps in parallel;
 // each file of Node's tests is a step. The output of each step is in .cache/test/. A summary shows durations and failures.
-// `--all` runs each scenario and each end-to-end test in each browser and thread, and also the parts that otherwise run only when they are
-// named. `--parts` only prints the parts that would run.
+// `--all` runs each scenario and each end-to-end test in each browser and thread, all cases of the native tests, and also the parts that
+// otherwise run only when they are named. `--parts` only prints the parts that would run.
 import { execFileSync } from 'node:child_process'
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statfsSync } from 'node:fs'
 import os from 'node:os'
