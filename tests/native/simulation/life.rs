@@ -19,7 +19,7 @@ use super::{
     damage::must_be_recoverable,
     model::{NOTHING, state_of},
     mutant::Mutation,
-    work::{COLD_ROWS, Chance, TABLES, Worker},
+    work::{Chance, TABLES, Worker, cold_rows},
 };
 use crate::store::{
     bench::{Machine, key},
@@ -44,7 +44,7 @@ pub async fn live(store: Rc<dyn Store>, platform: Platform, shared: Rc<Shared>, 
         ended: Cell::new(false),
     };
     if state_of(&worker.page.connection) == NOTHING {
-        let cold = if plan.cold { COLD_ROWS } else { "" };
+        let cold = if plan.cold { cold_rows(&chance) } else { String::new() };
         let script = format!("PRAGMA page_size = {}; VACUUM; BEGIN; {TABLES} {cold} COMMIT", plan.page_size);
         worker.page.connection.exec(&script).expect("makes the tables");
         worker.committed().await;

@@ -20,9 +20,11 @@ use crate::store::page::Page;
 pub const TABLES: &str = "CREATE TABLE t(id INTEGER PRIMARY KEY, value INTEGER, pad BLOB);
     CREATE TABLE last(n INTEGER); INSERT INTO last VALUES (0);";
 
-/// Rows that no statement changes.
-pub const COLD_ROWS: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 40)
-    INSERT INTO t SELECT -i, i, randomblob(8000) FROM n;";
+/// Returns a statement that makes rows which no other statement changes.
+pub fn cold_rows(chance: &Chance) -> String {
+    let rows: Vec<String> = (1..=40).map(|row| format!("(-{row}, {row}, {})", chance.blob(8000))).collect();
+    format!("INSERT INTO t VALUES {};", rows.join(", "))
+}
 
 /// Random numbers from the seed.
 #[derive(Clone)]
@@ -37,6 +39,15 @@ impl Chance {
 
     pub fn one_in(&self, times: u64) -> bool {
         self.below(times) == 0
+    }
+
+    /// Returns a literal of random bytes. Those of `randomblob` differ in each run of a seed.
+    pub fn blob(&self, length: u64) -> String {
+        let mut bytes = vec![0; length as usize];
+        self.0.entropy.fill(&mut bytes);
+        let digit = |half: u8| char::from_digit(half.into(), 16).unwrap();
+        let digits: String = bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect();
+        format!("x'{digits}'")
     }
 }
 
@@ -109,7 +120,7 @@ impl Worker {
                 format!("INSERT OR REPLACE INTO t(id, value, pad) VALUES ({row}, {value}, zeroblob({pad}));")
             }
             6..=8 => format!("UPDATE t SET value = value + {} WHERE id >= {row};", chance.below(1000)),
-            9 => format!("UPDATE t SET pad = randomblob({}) WHERE id = {row};", chance.below(self.pad)),
+            9 => format!("UPDATE t SET pad = {} WHERE id = {row};", chance.blob(chance.below(self.pad))),
             10 => format!("DELETE FROM t WHERE id BETWEEN {row} AND {};", row + chance.below(20)),
             11 => format!("SAVEPOINT s; DELETE FROM t WHERE id < {row}; ROLLBACK TO s; RELEASE s;"),
             12 => "CREATE INDEX IF NOT EXISTS by_value ON t(value);".to_owned(),

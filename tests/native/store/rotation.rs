@@ -228,8 +228,8 @@ fn a_copy_that_rotted_before_a_later_page_continues_is_made_again() {
     machine.sim.run(async move { copied(&storage).await }).map(drop).unwrap();
     machine.kill(Crash::Process);
     machine.damage(|contents| {
-        let copies: Vec<_> = contents.chunks.keys().filter(|id| !chunks.contains_key(*id)).take(3).cloned().collect();
-        assert_eq!(copies.len(), 3);
+        let copies: Vec<_> = contents.chunks.keys().filter(|id| !chunks.contains_key(*id)).cloned().collect();
+        assert!(copies.len() > 3, "{}", copies.len());
         for id in copies {
             *contents.chunks.get_mut(&id).unwrap().last_mut().unwrap() ^= 1;
         }
