@@ -12,6 +12,11 @@ impl Sample {
         Self { nth: if all { 1 } else { nth }, cases: 0 }
     }
 
+    /// Returns how many of so many cases run, about.
+    pub fn part_of(&self, cases: usize) -> usize {
+        cases / self.nth
+    }
+
     /// Returns whether the next case runs.
     pub fn takes(&mut self) -> bool {
         self.cases += 1;

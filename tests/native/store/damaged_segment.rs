@@ -222,7 +222,7 @@ fn only_a_damaged_commit_costs_data_and_all_is_told() {
                 }
             }
         }
-        assert!(whole > 30 && told > 6, "{how:?}: {whole}, {told}");
+        assert!(whole > sample.part_of(100) && told > sample.part_of(20), "{how:?}: {whole}, {told}");
     }
 }
 

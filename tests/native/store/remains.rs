@@ -211,7 +211,10 @@ fn a_log_that_changed_some_pages_of_the_damaged_chunk_costs_no_others() {
             changed += page.number("SELECT count(*) FROM t WHERE big = 'changed'");
             machine.kill(Crash::Process);
         }
-        assert!(refused > 6 && changed > 0, "pages of {page_size}: {refused} refused, {changed} changed rows");
+        assert!(
+            refused > sample.part_of(20) && changed > 0,
+            "pages of {page_size}: {refused} refused, {changed} changed rows"
+        );
     }
 }
 
