@@ -1,6 +1,5 @@
 // Chromium, where tests/e2e run most of what browsers do: here only what docs/browsers.md says of it, also for private windows.
-import { chromium } from 'playwright-core'
-import { Browser, chromiumPath } from '../e2e/browser.mjs'
+import { Browser, chromium, chromiumPath } from '../e2e/browser.mjs'
 import { pagesOf } from '../e2e/scenarios.mjs'
 import { capabilitiesTest } from './capabilities.mjs'
 

@@ -6,7 +6,7 @@ import path from 'node:path'
 import { LATE_TIER_UP } from './v8.mjs'
 
 // As CommonJS: `import` would read all of it once more, for the names of its exports, which takes each file of tests a quarter of a second.
-const { chromium } = createRequire(import.meta.url)('playwright-core')
+export const { chromium } = createRequire(import.meta.url)('playwright-core')
 
 const FLAGS = [
   ...['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run'],

@@ -4,8 +4,7 @@ import { spawnSync } from 'node:child_process'
 import { after, before, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
-import { chromium } from 'playwright-core'
-import { shellPath } from '../e2e/browser.mjs'
+import { chromium, shellPath } from '../e2e/browser.mjs'
 import { serve } from '../e2e/serve.mjs'
 
 const entry = fileURLToPath(new URL('../../pkg-js/dist/index.js', import.meta.url))

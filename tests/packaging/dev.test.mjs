@@ -6,9 +6,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, beforeEach, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { chromium } from 'playwright-core'
 import * as vite from 'vite'
-import { shellPath } from '../e2e/browser.mjs'
+import { chromium, shellPath } from '../e2e/browser.mjs'
 import { serve } from '../e2e/serve.mjs'
 
 const dist = fileURLToPath(new URL('../../pkg-js/dist/', import.meta.url))

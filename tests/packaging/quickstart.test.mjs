@@ -8,9 +8,8 @@ import path from 'node:path'
 import { after, before, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { chromium } from 'playwright-core'
 import { build } from 'vite'
-import { shellPath } from '../e2e/browser.mjs'
+import { chromium, shellPath } from '../e2e/browser.mjs'
 import { serve } from '../e2e/serve.mjs'
 
 const run = promisify(execFile)
