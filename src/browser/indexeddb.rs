@@ -36,6 +36,8 @@ pub(super) const CONNECT_TIMEOUT_MS: u32 = 10_000;
 /// How many log records the first request reads, before their size is known: each may have 512 KiB.
 const FIRST_RECORDS: u32 = 4;
 const MOST_RECORDS: u32 = 512;
+/// The pauses before each attempt to make Chromium start a new log file.
+const RENEWAL_PAUSES_MS: [u32; 5] = [0, 100, 200, 400, 800];
 
 /// One database in IndexedDB. Cheap to clone: a handle.
 #[derive(Clone)]
@@ -76,10 +78,9 @@ impl IndexedDb {
                 .hint("Another tab deleted it: open it again")
         };
         *inner.connection.borrow_mut() = Some(database.ok_or_else(deleted)?);
-        // Runs in the background. The name doesn't begin with `tidelock/`, which names databases.
-        let scratch = format!("tidelock.renew/{name}");
-        spawn_local(async move { drop(idb_raw::renew(&scratch).await) });
-        Ok(Self(Rc::new(inner)))
+        let inner = Rc::new(inner);
+        spawn_local(renew(inner.clone()));
+        Ok(Self(inner))
     }
 
     /// Connects to a database; returns `None`, and creates nothing, when it doesn't exist.
@@ -112,6 +113,22 @@ fn make(name: String) -> LocalFuture<'static, Result<Connected>> {
         idb_raw::create(&name, VERSION, [META, LOG, SNAPSHOTS, CHUNKS]).await.map_err(refused)?;
         Ok((None, None))
     })
+}
+
+/// Makes Chromium start a new log file ([`idb_raw::renew`]), in the background.
+///
+/// It starts none while it writes, for an opening or for this itself: on a busy machine one attempt in 8 was in vain, or one
+/// in 160 when nothing else was written. So there are several.
+async fn renew(inner: Rc<IndexedDbInner>) {
+    // Not one of tidelock's own names.
+    let scratch = inner.name.replacen(PREFIX, "tidelock.renew/", 1);
+    for pause_ms in RENEWAL_PAUSES_MS {
+        TimeoutFuture::new(pause_ms).await;
+        if inner.connection.borrow().is_none() {
+            break; // closed
+        }
+        drop(idb_raw::renew(&scratch).await);
+    }
 }
 
 /// Waits for a connection. IndexedDB can't stop an attempt: after a timeout, or when the caller is dropped, the attempt ends in
