@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # scripts/wasm.sh [NEEDS]: installs these (scripts/tools.sh lists them), and builds the crate into pkg-js/dist/tidelock_bg.wasm with its
-# parts beside it, and pkg-js/generated/instance.js. .cargo/config.toml has the flags for SQLite's C code. Copies with function names are in
+# parts beside it, and the glue in .cache/glue. .cargo/config.toml has the flags for SQLite's C code. Copies with function names are in
 # .cache/named: names add a quarter of bytes (10 % in gzip).
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -57,12 +57,10 @@ binaryen() { node --liftoff-only "node_modules/.bin/$1" "${@:2}"; }
 # end of the stack and hold no data.
 small() {
   set -e
-  local in=$1 out again=''
-  # 0.7 KB less, and 15 s longer: only for the core, which each first visit loads.
-  [[ $in != */core.wat ]] || again=-Oz
+  local in=$1 out
   out=$(basename "$in" .wat)
   out=$dist/tidelock_${out/#core/bg}.wasm
-  binaryen wasm-opt -Oz $again --low-memory-unused --skip-pass=local-cse --skip-pass=memory-packing --strip-producers -g $features "$in" -o "$in.small"
+  binaryen wasm-opt -Oz --low-memory-unused --skip-pass=local-cse --skip-pass=memory-packing --strip-producers -g $features "$in" -o "$in.small"
   node scripts/order.mjs "$in.small" "$in.named"
   binaryen wasm-opt --reorder-functions-by-name -g -ol 3 -s 2 --generate-stack-ir --optimize-stack-ir $features "$in.named" -o "$out"
 }
@@ -85,5 +83,3 @@ if [ ! -f "$dist/tidelock_bg.wasm" ] || [ "$stamp" != "$(cat $glue/stamp 2>/dev/
   node scripts/split/mark.mjs "$stamp" "$named" "$dist"/*.wasm
   echo "$stamp" > "$glue/stamp"
 fi
-
-node scripts/instance.mjs "$glue/tidelock.js" "$glue/parts/names.json" pkg-js/generated
