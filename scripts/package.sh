@@ -1,11 +1,23 @@
 #!/usr/bin/env bash
 # Builds the npm package from pkg-js/src: dist/index.js, the modules that only some apps import, the types, and the documents. Needs
-# scripts/wasm.sh first. Each script has a source map with the sources in it, because those are not in the package.
+# scripts/wasm.sh first. Each script has a source map with the sources in it, because those are not in the package. Does nothing when all
+# that it reads is older than its last run.
 set -euo pipefail
 shopt -s nullglob
 cd "$(dirname "$0")/.."
 source scripts/tools.sh
 need_npm scripts/types
+# For `npx tidelock` in this clone: npm made no link, because the file didn't exist yet.
+ln -sf ../tidelock/dist/cli/main.js node_modules/.bin/tidelock
+
+made=.cache/package
+sources=(.cache/glue/stamp pkg-js/{src,*.json} scripts docs crates ./*.md LICENSE* Cargo.{toml,lock} package-lock.json)
+if [ -f $made ] && [ -f pkg-js/dist/index.js ] && [ -z "$(find "${sources[@]}" -name node_modules -prune -o -newer $made -print -quit)" ]; then
+  exit
+fi
+rm -f $made
+touch $made.begun
+node scripts/instance.mjs .cache/glue/tidelock.js .cache/glue/parts/names.json pkg-js/generated
 cd pkg-js
 
 say 'package: types, bundle, notices'
@@ -44,6 +56,5 @@ for module in main worker commands; do
 done
 node ../scripts/notices.mjs > THIRD_PARTY_NOTICES.md
 wait $types
-# For `npx tidelock` in this clone: npm made no link, because the file didn't exist yet.
-ln -sf ../tidelock/dist/cli/main.js ../node_modules/.bin/tidelock
 node ../scripts/package-documents.mjs
+mv ../$made.begun ../$made

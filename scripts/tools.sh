@@ -41,7 +41,7 @@ meanwhile() { :; }
 
 # need VERB...: installs all missing tools; Debian packages at once, beside what needs none of them.
 need() {
-  local tool tools=() later=() debian=() brew=() optional=()
+  local tool tools=() later=() debian=() brew=() optional=() begun=()
   collect "$@"
   for tool in "${tools[@]}"; do
     case $tool in
@@ -54,16 +54,16 @@ need() {
       *) later+=("$tool") ;;
     esac
   done
-  install_packages &
-  local packages=$!
+  install_packages & begun+=($!)
   for tool in "${later[@]}"; do
     case $tool in
-      npm:*) need_npm "${tool#npm:}" ;;
+      npm) need_npm & begun+=($!) ;;
+      npm:*) need_npm "${tool#npm:}" & begun+=($!) ;;
       rust) need_rust; meanwhile ;;
-      npm | wasm_bindgen) "need_$tool" ;;
+      wasm_bindgen) need_wasm_bindgen ;;
     esac
   done
-  wait $packages
+  for tool in "${begun[@]}"; do wait "$tool"; done
   for tool in "${later[@]}"; do
     case $tool in
       npm* | rust | wasm_bindgen) ;;
