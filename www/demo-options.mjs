@@ -2,6 +2,10 @@
 import path from 'node:path'
 import { parseArgs } from 'node:util'
 
+const { TIDELOCK_ALL, TIDELOCK_DEMO_THREAD } = process.env
+/** The threads that `--check` runs SQLite on: both, but for the suite's one. */
+export const checkedThreads = TIDELOCK_DEMO_THREAD && !TIDELOCK_ALL ? [TIDELOCK_DEMO_THREAD] : ['current', 'worker']
+
 /** Parses the options of the demo. Ends the program with 2 where one is wrong. */
 export function demoOptions() {
   try {

@@ -5,7 +5,7 @@
 import { fileURLToPath } from 'node:url'
 import { build } from 'vite'
 import { serve } from '../tests/e2e/serve.mjs'
-import { demoOptions } from './demo-options.mjs'
+import { checkedThreads, demoOptions } from './demo-options.mjs'
 
 const here = (relative) => fileURLToPath(new URL(relative, import.meta.url))
 
@@ -38,32 +38,40 @@ async function startRemote() {
   return starting
 }
 
-async function startPage(files) {
-  const serving = serve({ folders: { '/': here('./dist') }, files, port: options.port })
+async function startPage(files, port) {
+  const serving = serve({ folders: { '/': here('./dist') }, files, port })
   const server = await serving.catch((error) => {
     if (error.code !== 'EADDRINUSE' && error.code !== 'EACCES') throw error
-    console.error(`demo: port ${options.port} can't be used: choose another one with --port, or none`)
+    console.error(`demo: port ${port} can't be used: choose another one with --port, or none`)
     process.exit(1)
   })
   cleanups.push(() => server.close())
   return server
 }
 
-try {
-  const started = performance.now()
+/** Starts a page and a remote of its own → `{ url, remote }`. */
+async function start(port) {
   const files = {}
   // First, so that a port that is taken is reported at once.
-  const page = await startPage(files)
-  const [remote] = await Promise.all([startRemote(), build({ root: here('.'), logLevel: 'warn' })])
+  const { url } = await startPage(files, port)
+  const remote = await startRemote()
   files['/remote.json'] = JSON.stringify({ url: remote.url, key: remote.anonKey })
+  return { url, remote }
+}
+
+try {
+  const started = performance.now()
+  const ports = options.check ? checkedThreads.map((_, at) => (at === 0 ? options.port : 0)) : [options.port]
+  const [, ...demos] = await Promise.all([build({ root: here('.'), logLevel: 'warn' }), ...ports.map(start)])
   const seconds = ((performance.now() - started) / 1000).toFixed(1)
   if (options.check) {
     const { check } = await import('./check.mjs')
-    process.exitCode = await check({ remote, url: page.url, shots: options.shots, cleanups, startedIn: seconds })
+    process.exitCode = await check({ demos, shots: options.shots, cleanups, startedIn: seconds })
     await end()
   } else {
+    const [{ url, remote }] = demos
     console.log(`The remote  ${remote.url}/rest/v1  (PostgreSQL and PostgREST, up in ${seconds} s)`)
-    console.log(`The demo    ${page.url}/  (go to Sync, press “Pull now”)`)
+    console.log(`The demo    ${url}/  (go to Sync, press “Pull now”)`)
     console.log('Both stay up until Ctrl-C. The command line reaches this remote, too, from another terminal:')
     console.log(`  export SUPABASE_URL=${remote.url} SUPABASE_SECRET_KEY=${remote.secretKey}`)
     console.log('  npx tidelock pull --all --out shop.sqlite')

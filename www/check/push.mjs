@@ -14,8 +14,7 @@ const AMOUNT = '123456789012345678.000000000001'
 const PREFERENCES = '{"language": "pt", "note": "“ünï” \\" \\\\ 🔔", "exact": 9007199254740993.10}'
 
 export async function pushes(run) {
-  // Each thread changes rows of its own.
-  const n = run.thread === 'worker' ? 2 : 1
+  const n = 1
   const note = `Ramp ${n} — “twice” 🔔, 'then' \\ wait`
   const [contact, customer] = [await run.key('customers', 3), await run.key('customers', 30 + n)]
   const product = await run.edit('products', n, 'unit_price', `1234567${n}.0100`)
@@ -85,7 +84,7 @@ export async function pushes(run) {
 }
 
 export async function decidesConflicts(run) {
-  const n = run.thread === 'worker' ? 12 : 11
+  const n = 11
   const stock = Number((await run.query('SELECT stock FROM products ORDER BY id LIMIT 1 OFFSET ?', [n - 1]))[0].stock)
   const [ours, theirs] = [`ours (${n})`, `the office’s (${n})`]
   const contact = await run.edit('customers', n, 'contact', ours)

@@ -21,11 +21,8 @@ export class Run {
     Object.assign(this, parts)
   }
 
-  /** The contact that a customer gets here: on the same remote, each thread has to change it. */
-  get contact() {
-    return this.thread === 'worker' ? 'Şükrü Müller' : 'Zoë Ångström'
-  }
-
+  /** The contact that a customer gets here. */
+  contact = 'Zoë Ångström'
   /** The address of the app, on the thread of this run. */
   address(settings = {}) {
     return `${this.url}/?${new URLSearchParams({ thread: this.thread, ...settings })}`

@@ -24,7 +24,7 @@ export async function refusesSecondTab(run) {
 const becomes = (page, role) => page.waitForSelector(`.pill[data-role=${role}]`)
 
 export async function sharesTabs(run) {
-  const nth = run.thread === 'worker' ? 42 : 41
+  const nth = 41
   const text = `From a follower (${run.thread})`
   await run.view('lock')
   await run.page.click('a:text-is("shares the database")')
