@@ -7,7 +7,7 @@ import { Firefox } from './drivers.mjs'
 import { suite } from './suite.mjs'
 
 const firefox = new Firefox()
-const { open } = await suite(firefox, { inOpfs: ['files', 'snapshots', 'transactions', 'encryption'] })
+const { open } = await suite(firefox, { inOpfs: ['files', 'snapshots', 'transactions'] })
 capabilitiesTest('Firefox', () => open('current'))
 
 const hidden = pagesOf(new Firefox({ 'browser.privatebrowsing.autostart': true }))

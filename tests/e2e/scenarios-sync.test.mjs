@@ -4,7 +4,7 @@ import { withRemote } from '../scenarios/run/modules.mjs'
 import { oneProcess, pagesOf } from './scenarios.mjs'
 
 const chosen = {
-  current: ['contract', 'first-example', 'push', 'supabase', 'trouble'],
+  current: ['contract', 'first-example', 'supabase', 'trouble'],
   worker: ['auth'],
 }
 const pages = pagesOf(oneProcess())

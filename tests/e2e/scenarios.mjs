@@ -24,7 +24,8 @@ const chosen = (...names) => local.filter(({ name }) => process.env.TIDELOCK_ALL
 /**
  * The modules of scenarios that need no remote, by where they run: with TIDELOCK_ALL=1 all of them everywhere. Otherwise not those of what
  * no browser does in another way than Node, where all of them run over folders: arguments, SQL, migrations, the rules of live queries. In OPFS
- * also not those of calls that don't reach the storage, which run over IndexedDB.
+ * also not those of calls that don't reach the storage, which run over IndexedDB. What stores much runs over IndexedDB on the page's thread and
+ * over OPFS in a worker, and a part of it in the other two ways.
  */
 export const localModules = {
   opfs: {
@@ -32,7 +33,7 @@ export const localModules = {
     current: chosen('closing', 'files', 'snapshots'),
   },
   page: chosen(...storing, ...threaded),
-  storing: chosen(...storing),
+  worker: chosen('closing', 'files', 'transactions'),
 }
 
 /**

@@ -35,7 +35,7 @@ for (const [storage, only] of ['indexeddb', 'opfs'].flatMap((storage) => [
     await pages[0].evaluate(() => window.db.exec('CREATE TABLE t (id INTEGER)'))
     const written = pages.map((page, tab) => write(page, tab + 1))
     const thief = await context.page()
-    for (let times = 0; times < 5; times++) {
+    for (let times = 0; times < 3; times++) {
       const before = await Promise.all(pages.map((page) => page.evaluate(() => window.acknowledged.length)))
       await Promise.all(
         pages.map((page, tab) =>
@@ -55,9 +55,9 @@ for (const [storage, only] of ['indexeddb', 'opfs'].flatMap((storage) => [
     const results = await Promise.all(written)
     const rows = await pages[0].evaluate(() => window.db.query('SELECT id, count(*) n FROM t GROUP BY id'))
     const times = new Map(rows.map(({ id, n }) => [id, n]))
-    assert.equal(times.get(-1), 5)
+    assert.equal(times.get(-1), 3)
     for (const { acknowledged, failed } of results) {
-      assert.ok(acknowledged.length > 25)
+      assert.ok(acknowledged.length > 15)
       assert.deepEqual(
         acknowledged.filter((id) => times.get(id) !== 1),
         [],
