@@ -55,12 +55,13 @@ export const healthRules = {
   growthFactor: positive,
 } satisfies Rules<HealthThresholds>
 
-/** What `isValid` holds of. */
-function such<T>(values: string, isValid: (value: unknown) => boolean): Rule<T> {
+/** A URL, or what else `isValid` holds of. */
+function urlOr<T>(others: string, isValid: (value: unknown) => boolean): Rule<T> {
   return {
     check: (option, value) => {
-      if (isValid(value)) return value as T
-      throw invalid(`${option} must be ${values}`, { details: { option } })
+      if (isA(value, 'URL') || isValid(value)) return value as T
+      const hint = typeof value === 'string' ? 'new URL(path, import.meta.url) makes a URL of a path' : undefined
+      throw invalid(`${option} must be a URL${others}`, { hint, details: { option } })
     },
   }
 }
@@ -82,10 +83,10 @@ export const openRules = {
   lock: byDefault(complete('lock', undefined, lockRules), objectOf(lockRules)),
   tabs: byDefault('exclusive', oneOf('exclusive', 'shared')),
   thread: byDefault('current', oneOf('current', 'worker')),
-  worker: such('a URL or a function that makes a Worker', (value) => typeof value === 'function' || isA(value, 'URL')),
-  wasm: such(
-    'a URL, a Response, bytes or a WebAssembly.Module',
-    (value) => isA(value, 'URL', 'Response', 'ArrayBuffer', 'WebAssembly.Module') || ArrayBuffer.isView(value),
+  worker: urlOr(' or a function that makes a Worker', (value) => typeof value === 'function'),
+  wasm: urlOr(
+    ', a Response, bytes or a WebAssembly.Module',
+    (value) => isA(value, 'Response', 'ArrayBuffer', 'WebAssembly.Module') || ArrayBuffer.isView(value),
   ),
   snapshots: {
     check: (option, value) => {
