@@ -7,7 +7,8 @@ import { Firefox } from './drivers.mjs'
 import { suite } from './suite.mjs'
 
 const firefox = new Firefox()
-const { open } = await suite(firefox, { inOpfs: ['files', 'snapshots', 'transactions'] })
+const inOpfs = ['files', 'snapshots', 'transactions', ...(process.env.TIDELOCK_ALL ? ['encryption'] : [])]
+const { open } = await suite(firefox, { inOpfs })
 capabilitiesTest('Firefox', () => open('current'))
 
 const hidden = pagesOf(new Firefox({ 'browser.privatebrowsing.autostart': true }))

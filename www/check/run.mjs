@@ -15,14 +15,14 @@ export const sum = (report, column) => report.tables.reduce((total, table) => to
 export class Run {
   name = 'start'
   problems = []
+  /** The contact that a customer gets here. */
+  contact = 'Zoë Ångström'
   #shots = 0
 
   constructor(parts) {
     Object.assign(this, parts)
   }
 
-  /** The contact that a customer gets here. */
-  contact = 'Zoë Ångström'
   /** The address of the app, on the thread of this run. */
   address(settings = {}) {
     return `${this.url}/?${new URLSearchParams({ thread: this.thread, ...settings })}`
