@@ -36,9 +36,6 @@ needs_of() {
   esac
 }
 
-# What a script begins as soon as `need` has Rust.
-meanwhile() { :; }
-
 # need VERB...: installs all missing tools; Debian packages at once, beside what needs none of them.
 need() {
   local tool tools=() later=() debian=() brew=() optional=() begun=()
@@ -59,7 +56,7 @@ need() {
     case $tool in
       npm) need_npm & begun+=($!) ;;
       npm:*) need_npm "${tool#npm:}" & begun+=($!) ;;
-      rust) need_rust; meanwhile ;;
+      rust) need_rust ;;
       wasm_bindgen) need_wasm_bindgen ;;
     esac
   done

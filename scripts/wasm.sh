@@ -16,15 +16,16 @@ features='--enable-bulk-memory --enable-bulk-memory-opt --enable-nontrapping-flo
   --enable-mutable-globals --enable-reference-types --enable-multivalue'
 
 [ -f "$built" ] || say 'the first build takes two to three minutes on 2 cores'
-# Compiled beside the packages' installation and the crate, whose link leaves a core idle for a minute. A failure of this script ends it.
-meanwhile() {
-  set -m # a process group of its own
-  need_wasm_bindgen &
-  installing=$!
-  set +m
-  trap 'kill -- -$installing 2>/dev/null || true' EXIT
-}
-need build "$@"
+# What compiling needs is installed first, and the rest beside it: the link leaves a core idle for a minute and a half. A failure of this script
+# ends that.
+need native
+set -m # process groups of their own
+need_wasm_bindgen &
+wasm_bindgen=$!
+need build "$@" &
+others=$!
+set +m
+trap 'kill -- -$wasm_bindgen -$others 2>/dev/null || true' EXIT
 
 # The standard library is compiled for size, too. A panic reports its message and file (src/wasm/panics.rs) before it traps, because an
 # `internal` error without them could not be traced to its cause: 2 % more gzip than -Cpanic=immediate-abort, which runs no hook. Nothing
@@ -46,7 +47,8 @@ encoded=$(IFS=$'\x1f'; echo "${flags[*]}") # paths may have spaces
 RUSTC_BOOTSTRAP=1 CARGO_ENCODED_RUSTFLAGS="$encoded" \
   cargo rustc --release --lib --crate-type cdylib --features npm --target wasm32-unknown-unknown --locked --target-dir "$target" \
   -Z build-std=std,panic_abort -Z build-std-features=optimize_for_size
-wait $installing || true
+wait $others
+wait $wasm_bindgen || true
 need wasm_bindgen # into PATH; and again, where it failed for want of a package
 
 # Binaryen's programs are wasm themselves: optimising them takes V8 longer than most runs of them.
