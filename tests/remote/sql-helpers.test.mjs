@@ -396,8 +396,10 @@ test('the SQL of the documents removes all that the helpers made, and they can b
   await remote.sql('create table dropped (id int primary key)')
   await remote.sql(sqlHelpers({ tables: ['dropped'] }))
   await remote.sql('drop table dropped')
-  await remote.sql(sql)
-  assert.deepEqual(await made(), [])
+  for (const time of ['first', 'second']) {
+    await remote.sql(sql)
+    assert.deepEqual(await made(), [], time)
+  }
   await remote.sql(`insert into plain (id, name) values (500, 'a'); update plain set name = 'b' where id = 500;
     delete from plain where id = 500; truncate parents cascade`)
   const answer = await fetch(`${remote.url}/rest/v1/rpc/tidelock_state`, { headers: { apikey: remote.publishableKey } })
