@@ -75,13 +75,14 @@ async function compare(
   const add = (change: RowDifference) => changes.length < listed && changes.push(change)
   for (const [id, row] of old.rows) {
     const next = now.rows.get(id)
-    const key = old.keyOf(row)
-    if (next === undefined) {
+    const before = old.over(columns, row)
+    const after = next && now.over(columns, next)
+    if (after === undefined) {
       deleted++
-      add({ kind: 'deleted', key, before: old.over(columns, row), after: undefined })
-    } else if (fingerprint(old.over(columns, row)) !== fingerprint(now.over(columns, next))) {
+      add({ kind: 'deleted', key: old.keyOf(row), before, after })
+    } else if (!before.every((value, at) => isSame(value, after[at] ?? null))) {
       changed++
-      add({ kind: 'changed', key, before: old.over(columns, row), after: now.over(columns, next) })
+      add({ kind: 'changed', key: old.keyOf(row), before, after })
     }
   }
   for (const [id, row] of now.rows) {
@@ -134,6 +135,13 @@ async function readTable(db: Database, table: string, signal: AbortSignal): Prom
     signal,
   })
   return { ...shared, count, rows: new Map(rows.map((row) => [fingerprint(row.slice(0, keys.length)), row])) }
+}
+
+/** Whether two values of a row are the same. */
+export function isSame(one: SqlResultValue, other: SqlResultValue): boolean {
+  if (one instanceof Uint8Array && other instanceof Uint8Array)
+    return one.length === other.length && one.every((byte, at) => byte === other[at])
+  return one === other
 }
 
 /** A text that is the same for the same values only. */

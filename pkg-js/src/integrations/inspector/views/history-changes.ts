@@ -1,6 +1,13 @@
 // What differs between two states, row by row.
-import type { Database, SqlResultValue } from '../../../index.js'
-import { type ChosenRow, differences, type RowDifference, type RowKey, type TableDifference } from '../difference.js'
+import type { Database } from '../../../index.js'
+import {
+  type ChosenRow,
+  differences,
+  isSame,
+  type RowDifference,
+  type RowKey,
+  type TableDifference,
+} from '../difference.js'
 import { type Child, empty, h } from '../dom.js'
 import { cellText, count, plural } from '../format.js'
 
@@ -96,9 +103,3 @@ export function valuesCell(values: readonly Child[]): HTMLElement {
 }
 
 const pair = (column: string, ...values: Child[]) => h('span', { class: 'pair' }, h('b', {}, column), ' ', ...values)
-
-function isSame(one: SqlResultValue, other: SqlResultValue): boolean {
-  if (one instanceof Uint8Array && other instanceof Uint8Array)
-    return one.length === other.length && one.every((byte, at) => byte === other[at])
-  return one === other
-}
