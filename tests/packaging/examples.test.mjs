@@ -55,8 +55,8 @@ for (const { name } of folders)
 
 test('node-cli: entries stay from one run to the next; wrong usage ends with 2', () =>
   installed('node-cli', async (folder) => {
-    const todo = (...words) => runToEnd(folder, 'npm', ['start', '--silent', '--', ...words])
-    assert.deepEqual(await todo(), { code: 0, output: 'Nothing to do\n' })
+    assert.deepEqual(await runToEnd(folder, 'npm', ['start', '--silent']), { code: 0, output: 'Nothing to do\n' })
+    const todo = (...words) => runToEnd(folder, 'node', ['todo.js', ...words])
     assert.deepEqual(await todo('add', 'Buy', 'tea'), { code: 0, output: 'Added 1\n' })
     assert.deepEqual(await todo('add', 'Drink it'), { code: 0, output: 'Added 2\n' })
     assert.deepEqual(await todo('done', '1'), { code: 0, output: '' })

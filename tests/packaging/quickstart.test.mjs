@@ -217,6 +217,7 @@ test('init for a page: webpack copies the migrations', async () => {
     context: app,
     entry: './main.js',
     output: { path: output },
+    optimization: { minimize: false }, // tests/bundlers has minified ones
     performance: { hints: false },
   })
   const stats = await promisify(compiler.run.bind(compiler))()
