@@ -209,6 +209,21 @@ fn a_restore_brings_the_contents_back_and_keeps_the_replaced_ones() {
 }
 
 #[test]
+fn without_migrations_a_table_of_their_name_stops_no_restore() {
+    let mut world = World::new();
+    world.run(|tab| async move {
+        let database = tab.open("{}").await.unwrap();
+        for sql in ["CREATE TABLE schema_migrations(version TEXT)", "CREATE TABLE t(a)", "INSERT INTO t VALUES (1)"] {
+            run(&database, sql).await.unwrap();
+        }
+        let taken = database.snapshots().create(None, tidelock::snapshot::Reason::Manual).await.unwrap();
+        run(&database, "DELETE FROM t").await.unwrap();
+        database.restore(&taken.id, false).await.unwrap();
+        assert_eq!(numbers(&database, "SELECT a FROM t").await, [1]);
+    });
+}
+
+#[test]
 fn moments_before_and_after_a_restore_stay_reachable() {
     let mut world = World::new();
     world.run(|tab| async move {

@@ -265,7 +265,8 @@ export class Sync {
   }
 
   /**
-   * Discards a local change: the row becomes the remote's again, or is deleted when the remote has none.
+   * Discards a local change: the row becomes the remote's again, or is deleted when the remote has none. An `unapplied` row of the remote is
+   * tried once more; if it still doesn't fit, the row here stays as it is until the remote sends its row again.
    *
    * Rejects with `invalid_argument` for an unknown id, with `sync_*` when the remote can't be read, and with `sqlite_constraint` when the
    * remote's row violates a local constraint. Then nothing has changed.

@@ -122,7 +122,7 @@ impl Inner {
         if result.is_err() {
             // The first error is more useful.
             let restored = self.install(connection, &before).await;
-            let _ = restored.and_then(|()| self.migrations.refresh(connection).map(drop));
+            let _ = restored.and_then(|()| self.migrations.summarize(connection));
         }
         result
     }
@@ -148,6 +148,6 @@ impl Inner {
         if self.options.migrations.is_some() && self.options.migrate {
             return self.migrations.run_pending(self, permit).await.map(drop);
         }
-        self.migrations.refresh(connection).map(drop)
+        self.migrations.summarize(connection)
     }
 }

@@ -35,7 +35,7 @@ impl Database {
     pub async fn migrations_drop(&self) -> Result<()> {
         let inner = &*self.inner;
         let guard = inner.acquire().await?;
-        let result = inner.empty(Box::pin(async { inner.migrations.refresh(&*inner.connection()?).map(drop) })).await;
+        let result = inner.empty(Box::pin(async { inner.migrations.summarize(&*inner.connection()?) })).await;
         drop(guard);
         let stored = inner.flusher.flush().await;
         result.and(stored)

@@ -74,9 +74,7 @@ impl Migrations {
         let guard = host.lock_connection().await?;
         let connection = host.connection()?;
         let Some(supplied) = &self.supplied else {
-            // Only for health. Nothing is checked, so a tracking table of another shape is no error.
-            let _ = self.refresh(&connection);
-            return Ok(MigrationReport::default());
+            return self.summarize(&connection).map(|()| MigrationReport::default());
         };
         // An app that doesn't know the recovered version fails below, or its data is older.
         let recovered = recovered.filter(|version| supplied.find(version).is_some());
@@ -226,6 +224,18 @@ impl Migrations {
         let current = plan::newest(&applied).map(|row| row.version.clone());
         self.summary.replace(MigrationsHealth { current, pending, modified });
         Ok(applied)
+    }
+
+    /// Updates the summary for other contents. Without supplied migrations nothing is checked, so a tracking table of another
+    /// shape is no error.
+    pub fn summarize(&self, connection: &Connection) -> Result<()> {
+        match self.refresh(connection) {
+            Err(_) if self.supplied.is_none() => {
+                self.summary.take();
+                Ok(())
+            }
+            result => result.map(drop),
+        }
     }
 
     /// Returns the supplied migrations. Fails with `invalid_argument` without the option `migrations`.

@@ -68,6 +68,9 @@ impl Sync {
     /// prevent that, the remote's row waits like a pulled one. For a dropped table, only the change is
     /// removed, as for a column that isn't synced any more.
     ///
+    /// A remote row that waits because it didn't fit is tried again. If it still doesn't fit, the local row stays, and the
+    /// remote's row is removed until the remote sends it again.
+    ///
     /// Fails with `invalid_argument` for an unknown id, and with `sync_*` if the remote can't be read. Then nothing
     /// changes.
     pub async fn discard(&self, host: &dyn SyncHost, id: i64) -> Result<()> {
@@ -168,23 +171,22 @@ impl Sync {
         Ok(queued)
     }
 
-    /// Handles a staged remote row that could not be applied. `again` tries it and the other staged rows of its table;
-    /// otherwise it is removed until a pull brings it again. A row that no longer waits needs nothing: handling one row
-    /// may apply others, so that a loop over all rejected changes meets ids that are done already.
-    async fn try_row(&self, host: &dyn SyncHost, id: i64, again: bool) -> Result<()> {
+    /// Tries a remote row that could not be applied, and the other ones of its table. One that still doesn't fit goes on waiting with
+    /// `keeps`; otherwise it is removed until the remote sends it again, and the local row stays. A row that no longer waits needs nothing:
+    /// one row may let others fit, so that a loop over all rejected changes meets ids that are done already.
+    async fn try_row(&self, host: &dyn SyncHost, id: i64, keeps: bool) -> Result<()> {
         let mut tried = Vec::new();
         {
             let _guard = host.lock_connection().await?;
             let connection = host.connection()?;
             host.admit_write()?;
             let Some((table, key)) = unapplied::find(&connection, id)? else { return Ok(()) };
-            if again {
-                let config = self.known(&table)?;
-                let plan = self.push_plan(&connection, config, local_table(&connection, config)?)?;
-                let writer = RowWriter::new(&connection, &plan)?;
-                tried.push(ApplyTarget { plan, writer, report: TableReport::default(), listed: false, read: false });
-                staged::resolve(&connection, &mut tried)?;
-            } else {
+            let config = self.known(&table)?;
+            let plan = self.push_plan(&connection, config, local_table(&connection, config)?)?;
+            let writer = RowWriter::new(&connection, &plan)?;
+            tried.push(ApplyTarget { plan, writer, report: TableReport::default(), listed: false, read: false });
+            staged::resolve(&connection, &mut tried)?;
+            if !keeps {
                 unapplied::forget(&connection, &table, &key)?;
             }
             host.committed(&[&table]);

@@ -84,7 +84,7 @@ impl Unpushed {
         let Some(entry) = self.merged_entry(connection, &key, local.is_some())? else {
             return self.reconcile_late(connection, &key, local.is_some(), remote);
         };
-        if remote.is_none() && entry.deleted_remotely {
+        if remote.is_none() && local.is_some() && entry.deleted_remotely {
             return Ok(Decision::Keep { conflict: false, rejected: false });
         }
         if local.is_none() && entry.op != ChangeOp::Delete {

@@ -72,10 +72,12 @@ pub fn delete_vanished(
     Ok(refused)
 }
 
-/// Returns how many rows of a table the remote is known to have; `None` if the present filter hasn't shown all of them,
-/// so that only their keys decide.
+/// Returns how many rows of a table the remote is known to have, without those that it was seen to lack while a local
+/// change keeps them here; `None` if the present filter hasn't shown all of them, so that only their keys decide.
 pub fn expected(connection: &Connection, table: &str) -> Result<Option<u64>> {
-    let sql = "SELECT count(*), count(outside) FROM tidelock_known WHERE tbl = ?1";
+    let sql = "SELECT count(*) FILTER (WHERE NOT EXISTS (SELECT 1 FROM tidelock_outbox \
+               WHERE tbl = known.tbl AND key = known.key AND sent_op = 'deleted')), \
+               count(outside) FROM tidelock_known AS known WHERE tbl = ?1";
     let rows = connection.rows(sql, &[Value::from(table)])?;
     let count = |at: usize| rows.first().and_then(|row| row[at].as_integer()).unwrap_or_default() as u64;
     Ok((count(1) == 0).then(|| count(0)))

@@ -203,6 +203,34 @@ fn rows_that_the_local_schema_refuses_are_kept_with_the_reason_and_stop_nothing(
 }
 
 #[test]
+fn a_discard_applies_what_fits_now_and_otherwise_keeps_the_local_row() {
+    for fits in [false, true] {
+        let schema = "CREATE TABLE parents(id INTEGER PRIMARY KEY);
+            CREATE TABLE local(id INTEGER PRIMARY KEY, parent INTEGER REFERENCES parents)";
+        let mut world = World::new(schema, r#"[{"table":"parents","deleted":"compare"}]"#);
+        world.server.define("parents", &["id"], Rules::default());
+        for id in ["1", "2"] {
+            world.server.change("parents", id, &[]);
+        }
+        world.pull("{}").unwrap();
+        world.exec("INSERT INTO local VALUES (1, 1)");
+        world.server.remove("parents", "1");
+        world.pull("{}").unwrap();
+        assert_eq!(world.outbox(), ["delete parents Integer(1)  (unapplied)"]);
+        if fits {
+            world.exec("DELETE FROM local");
+        }
+        world.discard(entries::rejected(&world.host.connection).unwrap()[0].id).unwrap();
+        let left: &[&str] = if fits { &["2"] } else { &["1", "2"] };
+        for _ in 0..2 {
+            assert_eq!(world.outbox(), Vec::<String>::new(), "fits: {fits}");
+            assert_eq!(world.rows("SELECT id FROM parents"), left, "fits: {fits}");
+            world.pull("{}").unwrap();
+        }
+    }
+}
+
+#[test]
 fn a_loop_over_rejected_rows_meets_rows_that_the_first_retry_applied() {
     let schema = "CREATE TABLE parents(id INTEGER PRIMARY KEY);
         CREATE TABLE items(id INTEGER PRIMARY KEY, parent INTEGER REFERENCES parents(id), updated_at TEXT)";

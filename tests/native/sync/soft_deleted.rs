@@ -3,7 +3,11 @@
 use tidelock::sync::outbox::entries;
 
 use super::altered::{POLICIES, conflicts, push_in_vain};
-use crate::{sync::host::World, sync::model::Fault, sync::model_writes::Rules};
+use crate::{
+    sync::host::World,
+    sync::model::{Fault, Row},
+    sync::model_writes::Rules,
+};
 
 const TABLES: &str = r#"[{"table":"children","cursor":"updated_at","overlapMs":0,"deleted":"deleted_at"},
     {"table":"parents","cursor":"updated_at","overlapMs":0,"deleted":"deleted_at"}]"#;
@@ -180,4 +184,97 @@ fn a_column_that_must_not_be_null_stops_no_new_row() {
     // The server can't be asked for a default in an update: the column keeps its value.
     assert_eq!(world.rows("SELECT id, name, body FROM items"), ["tea|second|old"]);
     assert_eq!(world.outbox(), Vec::<String>::new());
+}
+
+/// Creates items 1 and 2, pulled, with deletions found in this way: by a soft-delete column, by tombstones, or by comparing keys.
+fn items_with(deletions: &str, policy: &str) -> World {
+    let deleted = match deletions {
+        "soft" => r#""deleted":"deleted_at","#,
+        "compare" => r#""deleted":"compare","#,
+        _ => "",
+    };
+    let tables = format!(r#"[{{"table":"items","cursor":"updated_at",{deleted}"conflict":"{policy}"}}]"#);
+    let schema = "CREATE TABLE items(id INTEGER PRIMARY KEY, name TEXT, updated_at TEXT, deleted_at TEXT)";
+    let mut world = World::new(schema, &tables);
+    let rules = Rules { stamp: Some("updated_at".to_owned()), ..Rules::default() };
+    world.server.define("items", &["id", "name", "deleted_at", "updated_at"], rules);
+    if deletions == "tombstones" {
+        world.server.install_helpers("items");
+    }
+    write_there(&world, "1");
+    write_there(&world, "2");
+    world.pull("{}").unwrap();
+    world.sim.advance(600_000);
+    world
+}
+
+/// Writes an item as another client.
+fn write_there(world: &World, id: &str) {
+    let cells = |name: &str, value: &str| Row::from([(name.to_owned(), value.to_owned())]);
+    let other = world.server.begin();
+    assert!(world.server.write_row("items", &cells("id", id), &cells("name", "\"theirs\""), None, &other));
+    world.server.end(other);
+}
+
+/// Deletes item 1 as another client.
+fn delete_there(world: &World, deletions: &str) {
+    if deletions == "soft" {
+        return mark(world, "items");
+    }
+    let other = world.server.begin();
+    assert!(world.server.delete_row("items", &Row::from([("id".to_owned(), "1".to_owned())]), &other));
+    world.server.end(other);
+}
+
+const DELETIONS: [&str; 3] = ["soft", "tombstones", "compare"];
+
+#[test]
+fn nothing_is_left_to_send_of_a_row_that_both_sides_deleted() {
+    for deletions in DELETIONS {
+        for (policy, edited) in POLICIES.into_iter().flat_map(|policy| [(policy, true), (policy, false)]) {
+            let case = format!("{deletions}, {policy}, edited here: {edited}");
+            let mut world = items_with(deletions, policy);
+            if edited {
+                world.exec("UPDATE items SET name = 'mine' WHERE id = 1");
+            }
+            delete_there(&world, deletions);
+            world.pull("{}").unwrap();
+            world.push().unwrap();
+            if edited {
+                let rejected = entries::rejected(&world.host.connection).unwrap();
+                rejected.iter().for_each(|change| world.retry(change.id));
+            } else {
+                world.exec("INSERT INTO items(id, name) VALUES (1, 'new')");
+                world.pull("{}").unwrap();
+            }
+            world.exec("DELETE FROM items WHERE id = 1");
+            world.push().unwrap();
+            world.pull("{}").unwrap();
+            assert_eq!(world.outbox(), Vec::<String>::new(), "{case}");
+            world.server.take_requests();
+            assert_eq!(world.pushed(), ["items 0/0/0/0/0"], "{case}");
+            assert_eq!(world.server.take_requests().len(), 0, "{case}");
+        }
+    }
+}
+
+#[test]
+fn a_row_that_was_edited_here_and_deleted_there_costs_no_list_of_keys_while_it_waits() {
+    let mut world = items_with("compare", "keep-local");
+    world.exec("UPDATE items SET name = 'mine' WHERE id = 1");
+    delete_there(&world, "compare");
+    world.push().unwrap();
+    assert_eq!(world.outbox(), ["update items Integer(1) name (conflict)"]);
+    let mut pulled = || {
+        world.server.take_requests();
+        world.pull("{}").unwrap();
+        world.server.take_requests().len()
+    };
+    pulled();
+    assert_eq!([pulled(), pulled()], [2, 2]);
+    write_there(&world, "3");
+    world.pull("{}").unwrap();
+    world.server.remove("items", "2");
+    world.pull("{}").unwrap();
+    assert_eq!(world.rows("SELECT id FROM items"), ["1", "3"], "other deletions are found");
 }
