@@ -31,8 +31,21 @@ async function replacing(db) {
 
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
 
+/** Calls that wait for the next result of a live query, by name. */
+function waitingLive(db) {
+  const live = () => db.live('SELECT id FROM t', [], { limit: 2 })
+  const first = (results) => results[Symbol.asyncIterator]().next()
+  return {
+    refresh: () => live().refresh(),
+    setWindow: () => live().setWindow({ offset: 1 }),
+    'results of a live query': () => first(live()),
+    'changes of a live query': () => first(live().changes({ key: 'id' })),
+  }
+}
+
 async function refusedLater(t) {
   const { db } = await table(t.memory)
+  const live = db.live('SELECT id FROM t')
   const insert = 'INSERT INTO t VALUES (1)'
   const helper = async (ms) => {
     await pause(ms)
@@ -70,8 +83,13 @@ async function refusedLater(t) {
       await tx.query('SELECT 1')
       await db.begin()
     },
+    'the reading of a live query that was asked for before': async (tx) => {
+      const later = live.refresh()
+      await tx.query('SELECT 1')
+      await later
+    },
     ...Object.fromEntries(
-      Object.entries(await replacing(db)).map(([name, call]) => [
+      Object.entries({ ...(await replacing(db)), ...waitingLive(db) }).map(([name, call]) => [
         name,
         async (tx) => {
           await tx.run(insert)
@@ -237,6 +255,7 @@ export default {
       transaction: () => db.transaction((tx) => tx.run(insert)),
       'a savepoint': (tx) => tx.transaction(async () => db.run(insert)),
       ...(await replacing(db)),
+      ...waitingLive(db),
     }
     for (const [name, call] of Object.entries(calls)) {
       const { code, message } = await t.failure(db.transaction(async (tx) => await call(tx)))
@@ -272,6 +291,30 @@ export default {
     // V8 shows what awaits what. In other engines the call would wait for ever.
     if (!new Error('V8').stack.startsWith('Error: V8')) return
     await refusedLater(t)
+  },
+
+  'live queries of others wait for the end of a transaction, and go on': async ({ memory, until }) => {
+    const { db } = await table(memory)
+    const seen = []
+    const live = db.live('SELECT id FROM t')
+    live.subscribe((rows) => seen.push(rows.length))
+    await until(() => seen.length === 1)
+    const loop = (async () => {
+      const lengths = []
+      for await (const rows of live) if (lengths.push(rows.length) === 2) return lengths
+    })()
+    let refreshed
+    await db.transaction(async (tx) => {
+      await tx.run('INSERT INTO t VALUES (1)')
+      setTimeout(() => {
+        refreshed = live.refresh()
+      })
+      await pause(30)
+      assert.deepEqual(seen, [0])
+    })
+    assert.deepEqual(await refreshed, [{ id: 1 }])
+    assert.deepEqual(await loop, [0, 1])
+    await until(() => seen.at(-1) === 1)
   },
 
   'calls of others wait for the end of a transaction, however they come about': async (t) => {

@@ -239,12 +239,13 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
 
   /**
    * Runs the query now and resolves with its rows. Rejects with the error of the query, or with `closed`. {@link LiveQuery.close} rejects
-   * waiting and later calls with `closed`, an abort of the signal with `signal.reason`.
+   * waiting and later calls with `closed`, an abort of the signal with `signal.reason`. In the function of a transaction it is
+   * `invalid_argument`, as a call on `db` is: see {@link Database.transaction}.
    */
   async refresh(): Promise<T[]> {
-    this.#connection.check()
+    this.#connection.checkMayAcquire()
     if (this.#ended !== undefined) throw this.#ended.reason
-    await this.#waiting.until(this.#runNow(), undefined, (error) => error)
+    await this.#connection.awaited(this.#waiting.until(this.#runNow(), undefined, (error) => error))
     if (this.#error !== undefined) throw this.#error
     return this.#rows as T[]
   }
@@ -279,7 +280,7 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
     let done = false
     const next = async (): Promise<IteratorResult<T[], undefined>> => {
       while (!done && !this.#closed && seen === this.#version)
-        await new Promise<void>((resolve) => this.#wake.push(resolve))
+        await this.#connection.awaited(new Promise<void>((resolve) => this.#wake.push(resolve)), () => void end())
       if (done || this.#closed) return { done: true, value: undefined }
       seen = this.#version
       if (this.#error === undefined) return { done: false, value: this.#rows as T[] }

@@ -71,7 +71,11 @@ export class Callers {
   }
 
   /** Settles as a promise does. Once a function that runs here awaits the result, rejects with the error that `abandon` returns. */
-  async unlessAwaited<T>(pending: Promise<T>, abandon: () => Error): Promise<T> {
+  unlessAwaited<T>(pending: Promise<T>, abandon: () => Error): Promise<T> {
+    return this.areRunning ? this.#unlessAwaited(pending, abandon) : pending
+  }
+
+  async #unlessAwaited<T>(pending: Promise<T>, abandon: () => Error): Promise<T> {
     let hasSettled = false
     const settled = pending.finally(() => {
       hasSettled = true

@@ -152,7 +152,6 @@ export abstract class Connection {
 
   /** Resolves with the permit; rejects with `invalid_argument` when the function that holds the mutex awaits it. */
   unlessAwaitedInside(pending: Promise<Permit>): Promise<Permit> {
-    if (!this.functions.areRunning) return pending
     // A permit that arrives after that is released.
     return this.awaited(pending, () => void pending.then(({ permitId }) => this.release(permitId)).catch(() => {}))
   }
@@ -256,10 +255,10 @@ export abstract class Connection {
   }
 
   /**
-   * Resolves as a call that waits for the mutex does. When the function that holds the mutex awaits that call, calls `abandon` and rejects
+   * Settles as a call that waits for the mutex does. When the function that holds the mutex awaits that call, calls `abandon` and rejects
    * with `invalid_argument`.
    */
-  protected awaited<T>(pending: Promise<T>, abandon: () => void): Promise<T> {
+  awaited<T>(pending: Promise<T>, abandon = () => {}): Promise<T> {
     return this.functions.unlessAwaited(pending, () => {
       abandon()
       return insideError()
