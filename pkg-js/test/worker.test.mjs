@@ -1,7 +1,7 @@
 // Tests of both sides of a worker, connected in one thread by a queue of copied messages, over the real engine.
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { Shown } from '../../tests/messages/golden.mjs'
+import { having, Shown } from '../../tests/messages/golden.mjs'
 import begin from '../../tests/scenarios/begin.mjs'
 import calls from '../../tests/scenarios/calls.mjs'
 import codec from '../../tests/scenarios/codec.mjs'
@@ -312,4 +312,32 @@ test('a channel forwards calls and their cancellation to another one', async () 
   const given = near.ask('forever', [], { signal: controller.signal })
   controller.abort('enough')
   await assert.rejects(given, (error) => error instanceof Cancelled && error.reason === 'enough')
+})
+
+test("a timeout names the call's timeoutMs, of which a part has passed before the call reaches the engine", async () => {
+  const { db } = await openElsewhere()
+  const { now } = Date
+  let late = 0
+  const calls = {
+    query: (options) => db.query('SELECT 1', [], options),
+    batch: (options) => db.batch([{ sql: 'SELECT 1' }], options),
+    'with a signal': (options) => db.run('SELECT 1', [], { ...options, signal: new AbortController().signal }),
+    transaction: (options) => db.transaction(() => {}, options),
+  }
+  const tx = await db.begin()
+  const seen = await having(
+    Date,
+    'now',
+    () => now.call(Date) + 5 * late++,
+    async () => {
+      const failed = Object.values(calls).map((call) => call({ timeoutMs: 100 }).catch((error) => error))
+      return Promise.all(failed)
+    },
+  )
+  assert.deepEqual(
+    seen.map(({ message, details }) => [message, details]),
+    Object.keys(calls).map(() => ['Call exceeded timeoutMs (100 ms)', { timeoutMs: 100 }]),
+  )
+  await tx.rollback()
+  await db.close()
 })

@@ -3,13 +3,23 @@ import { errorWith, isTidelockError, TidelockError } from './errors.js'
 import { isNode } from './is-node.js'
 import type { CallOptions } from './values.js'
 
+/** The options of a call, or of a part of it. */
+export interface LimitedOptions extends CallOptions {
+  /** The call's `timeoutMs`, which errors name, when a part of it had passed before. */
+  readonly limitMs?: number | undefined
+}
+
 /** The callers that wait for promises of one wasm instance, which never settle after a trap, or for those of one live query. */
 export class Waiting {
   readonly #stops = new Set<(error: unknown) => void>()
   #keepingAlive: ReturnType<typeof setInterval> | undefined
 
   /** Settles as the promise does, unless the signal aborts, `timeoutMs` passes or `end` is called first. */
-  until<T>(promise: Promise<T>, options: CallOptions | undefined, toError: (thrown: unknown) => unknown): Promise<T> {
+  until<T>(
+    promise: Promise<T>,
+    options: LimitedOptions | undefined,
+    toError: (thrown: unknown) => unknown,
+  ): Promise<T> {
     return new Promise((resolve, reject) => {
       const stop = (error: unknown) => {
         this.#remove(stop)
@@ -52,7 +62,7 @@ export class Waiting {
 }
 
 /** Settles as the promise does, unless the signal aborts or `timeoutMs` passes first. */
-export function until<T>(promise: Promise<T>, options: CallOptions): Promise<T> {
+export function until<T>(promise: Promise<T>, options: LimitedOptions): Promise<T> {
   return new Waiting().until(promise, options, (error) => error)
 }
 
@@ -66,14 +76,16 @@ export function beforeTimeout(promise: Promise<unknown>, ms: number): Promise<un
 }
 
 /** Calls `stop` with the reason when the signal aborts or `timeoutMs` passes. Returns a function that ends the watch. */
-export function onStop(options: CallOptions | undefined, stop: (reason: unknown) => void): () => void {
+export function onStop(options: LimitedOptions | undefined, stop: (reason: unknown) => void): () => void {
   if (options === undefined) return () => {}
-  const { signal, timeoutMs } = options
+  const { signal, timeoutMs, limitMs } = options
   const abort = () => stop(signal?.reason)
   if (signal?.aborted) queueMicrotask(abort)
   else signal?.addEventListener('abort', abort)
   const timer =
-    timeoutMs === undefined ? undefined : setTimeout(() => stop(timedOut(timeoutMs)), Math.min(timeoutMs, maxTimeoutMs))
+    timeoutMs === undefined
+      ? undefined
+      : setTimeout(() => stop(timedOut(limitMs ?? timeoutMs)), Math.min(timeoutMs, maxTimeoutMs))
   return () => {
     signal?.removeEventListener('abort', abort)
     clearTimeout(timer)

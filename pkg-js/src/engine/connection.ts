@@ -3,7 +3,7 @@ import { turnDue, yieldToEventLoop } from '../base/event-loop.js'
 import type { Warning, WarningCode } from '../base/events.js'
 import type { SqlFragment } from '../base/sql.js'
 import type { CallOptions } from '../base/values.js'
-import { onStop, timedOut, until, Waiting, withLimit } from '../base/waiting.js'
+import { type LimitedOptions, onStop, timedOut, until, Waiting, withLimit } from '../base/waiting.js'
 import { Callers } from './callers.js'
 import type { ResultMode } from './codec/results.js'
 import type { Core, Op } from './core.js'
@@ -21,12 +21,6 @@ export interface ConnectionOptions {
   readonly functions?: { readonly running: boolean } | undefined
   /** Called once, when the engine has failed permanently: releases the lock and informs the user. */
   readonly onDead: (error: TidelockError) => void
-}
-
-/** The options of a call. */
-export interface PermitOptions extends CallOptions {
-  /** The call's `timeoutMs`, when a part of it had passed before the call got here. */
-  readonly limitMs?: number | undefined
 }
 
 /** A permit of the connection mutex: its id, and the milliseconds that remain of the call's `timeoutMs` (0: no limit). */
@@ -81,7 +75,7 @@ export abstract class Connection {
     mode?: ResultMode,
   ): Promise<unknown>
   /** Acquires the connection mutex; {@link Connection.release} releases it. Rejects with `timeout` and with the signal's reason. */
-  abstract acquire(options: CallOptions | undefined): MaybePromise<Permit>
+  abstract acquire(options: LimitedOptions | undefined): MaybePromise<Permit>
   abstract release(permitId: number): void
   /** Returns whether the engine that issued the permit still runs. */
   abstract holds(permitId: number): boolean
@@ -116,7 +110,7 @@ export abstract class Connection {
    * called when the mutex is taken: until the permit arrives, the caller may change its own objects.
    */
   async withPermit<T>(
-    options: PermitOptions | undefined,
+    options: LimitedOptions | undefined,
     work: (permit: Permit) => MaybePromise<readonly [T, boolean]>,
     onWait?: () => void,
   ): Promise<T> {
@@ -180,7 +174,7 @@ export abstract class Connection {
   abstract loadMissingPart(error: unknown): Promise<void>
 
   /** Runs the work a second time when a missing part of the engine made it fail. The options end the loading, which goes on for other calls. */
-  async retry<T>(error: unknown, work: () => MaybePromise<T>, options: CallOptions = {}): Promise<T> {
+  async retry<T>(error: unknown, work: () => MaybePromise<T>, options: LimitedOptions = {}): Promise<T> {
     await until(this.loadMissingPart(error), options)
     return work()
   }
@@ -296,12 +290,12 @@ export abstract class Connection {
   }
 
   /** Settles as the engine's promise does, unless the signal aborts, `timeoutMs` elapses or the engine ends before. */
-  protected fromCore<T>(promise: Promise<T>, options: CallOptions | undefined): Promise<T> {
+  protected fromCore<T>(promise: Promise<T>, options: LimitedOptions | undefined): Promise<T> {
     return this.waiting.until(promise, options, (error) => this.failure(error))
   }
 
   /** Settles as the user's promise does, unless the signal aborts, `timeoutMs` elapses or the engine ends before. */
-  orStopped<T>(promise: Promise<T>, options: CallOptions | undefined): Promise<T> {
+  orStopped<T>(promise: Promise<T>, options: LimitedOptions | undefined): Promise<T> {
     return this.waiting.until(promise, options, (error) => error)
   }
 

@@ -1,7 +1,7 @@
 import { invalid, TidelockError } from '../base/errors.js'
 import { fragmentParts, type SqlFragment } from '../base/sql.js'
 import type { CallOptions } from '../base/values.js'
-import { until } from '../base/waiting.js'
+import { type LimitedOptions, until } from '../base/waiting.js'
 import type { ResultMode } from './codec/results.js'
 import { withStatement } from './codec/statement-errors.js'
 import type { StatementRunner } from './codec/statements.js'
@@ -185,14 +185,14 @@ export class DirectConnection<P = unknown, R = unknown> extends Connection {
     }
   }
 
-  acquire(options: CallOptions | undefined): MaybePromise<Permit> {
+  acquire(options: LimitedOptions | undefined): MaybePromise<Permit> {
     this.checkMayAcquire()
     options?.signal?.throwIfAborted()
     const permitId = this.core.tryAcquire()
     return permitId === 0 ? this.#queue(options) : { permitId, timeoutMs: options?.timeoutMs ?? 0 }
   }
 
-  async #queue(options: CallOptions | undefined): Promise<Permit> {
+  async #queue(options: LimitedOptions | undefined): Promise<Permit> {
     const permitId = this.core.queue()
     const started = performance.now()
     try {

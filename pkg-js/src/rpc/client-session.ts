@@ -1,8 +1,7 @@
 import { TidelockError } from '../base/errors.js'
 import { yieldToEventLoop } from '../base/event-loop.js'
-import type { CallOptions } from '../base/values.js'
-import { timedOut } from '../base/waiting.js'
-import { andThen, type MaybePromise, type PermitOptions } from '../engine/connection.js'
+import { type LimitedOptions, timedOut } from '../base/waiting.js'
+import { andThen, type MaybePromise } from '../engine/connection.js'
 import type { CoreEvent } from '../engine/core.js'
 import type { Work, WorkResult } from '../engine/work.js'
 import { type Handlers, Transferred } from './channel.js'
@@ -268,7 +267,7 @@ export class ClientSession {
   }
 
   /** Acquires the mutex for the client, until the client releases it. */
-  async #acquire(connection: ServedConnection, options: CallOptions): Promise<number> {
+  async #acquire(connection: ServedConnection, options: LimitedOptions): Promise<number> {
     this.#host.actorChanges++
     let permitId: number
     try {
@@ -312,7 +311,7 @@ export class ClientSession {
 }
 
 /** Converts the time limit to what remains of it; throws `timeout` when nothing does. */
-function optionsOf(limit: TimeLimit | undefined): PermitOptions {
+function optionsOf(limit: TimeLimit | undefined): LimitedOptions {
   if (limit === undefined) return {}
   const timeoutMs = remainingMs(limit)
   if (timeoutMs === 0) throw timedOut(limit.timeoutMs)
