@@ -29,6 +29,8 @@ async function replacing(db) {
   }
 }
 
+const endless = 'WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n'
+
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
 
 /** Calls that wait for the next result of a live query, by name. */
@@ -315,6 +317,54 @@ export default {
     assert.deepEqual(await refreshed, [{ id: 1 }])
     assert.deepEqual(await loop, [0, 1])
     await until(() => seen.at(-1) === 1)
+  },
+
+  'timeoutMs of a transaction ends the statement that runs in it, and nothing is committed after it': async (t) => {
+    const { db, ids } = await table(t.memory)
+    const insert = 'INSERT INTO t DEFAULT VALUES'
+    const long = { timeoutMs: 60_000 }
+    const busy = (ms) => {
+      for (const end = performance.now() + ms; performance.now() < end; );
+    }
+    const works = {
+      'a statement': (tx) => tx.query(endless),
+      'a statement with a longer limit': (tx) => tx.get(endless, [], long),
+      'a batch': (tx) => tx.batch([{ sql: insert }, { sql: endless }]),
+      'a script': (tx) => tx.exec(`${insert}; ${endless}`),
+      'a savepoint': (tx) => tx.transaction((inner) => inner.query(endless)),
+      'a savepoint with a longer limit': (tx) => tx.transaction((inner) => inner.query(endless), long),
+      'an error that is caught': (tx) => tx.query(endless).catch(() => {}),
+      'an error that is caught in a savepoint': (tx) => tx.transaction((inner) => inner.query(endless).catch(() => {})),
+      'a function that blocks': () => busy(110),
+      'a savepoint that blocks': (tx) => tx.transaction(() => busy(110)).catch(() => {}),
+      'short statements': async (tx) => {
+        for (;;) await tx.run(insert)
+      },
+    }
+    for (const [name, work] of Object.entries(works)) {
+      const started = performance.now()
+      const run = async (tx) => {
+        await tx.run(insert)
+        await work(tx)
+      }
+      const { code, message, details } = await t.failure(db.transaction(run, { timeoutMs: 100 }))
+      assert.equal(code, 'timeout', name)
+      assert.match(message, /exceeded timeoutMs \(100 ms\)/, name)
+      assert.equal(details.timeoutMs, 100, name)
+      assert.ok(performance.now() - started < 5000, name)
+      assert.deepEqual(await ids(), [], name)
+    }
+    // The smaller limit counts, and its error is named by it.
+    const short = await t.failure(db.transaction((tx) => tx.query(endless, [], { timeoutMs: 20 }), long))
+    assert.match(short.message, /\(20 ms\)/)
+    const inner = (tx) => tx.transaction((nested) => nested.query(endless), { timeoutMs: 30 })
+    assert.match((await t.failure(db.transaction(inner, long))).message, /\(30 ms\)/)
+    // That of `begin` concerns the beginning only.
+    const begun = await db.begin({ timeoutMs: 20 })
+    busy(25)
+    await begun.run(insert)
+    await begun.commit()
+    assert.deepEqual(await ids(), [1])
   },
 
   'calls of others wait for the end of a transaction, however they come about': async (t) => {

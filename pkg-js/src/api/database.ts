@@ -261,6 +261,8 @@ export class Database extends Events implements AsyncDisposable {
    * wait for itself. This is known of calls before the first `await` of the function; of later ones in Node and Chromium. Elsewhere such a
    * call waits, and the warning `transaction_idle` follows after 5 s.
    *
+   * `timeoutMs` limits the whole transaction: it also ends the statement that runs, and nothing is committed after it.
+   *
    * @example
    * ```ts
    * await db.transaction(async (tx) => {

@@ -1,5 +1,6 @@
 import { beforeCommit, invalid, TidelockError } from '../base/errors.js'
 import type { CallOptions } from '../base/values.js'
+import { type Deadline, deadlineOf, type LimitedOptions, untilDeadline, withLimit } from '../base/waiting.js'
 import { Callers } from '../engine/callers.js'
 import { andThen, type Connection, type MaybePromise } from '../engine/connection.js'
 
@@ -19,6 +20,7 @@ export class Steps {
   /** Whether a step is running. */
   busy = false
   #inner: Steps | undefined
+  #deadline: Deadline | undefined
   #ended = false
   #sealed = false
 
@@ -28,6 +30,21 @@ export class Steps {
     this.#outer = outer
   }
 
+  /** Limits the time of the steps from now on to that of the transaction, and of the one around it. */
+  limit(options: LimitedOptions | undefined): void {
+    this.#deadline = deadlineOf(options, this.#outer === undefined ? undefined : this.#outer.#deadline)
+  }
+
+  /** Whether the time of the steps is limited. */
+  get areLimited(): boolean {
+    return this.#deadline !== undefined
+  }
+
+  /** Throws `timeout` when the time of the steps is over: no timer fires while their function, or a statement, blocks this thread. */
+  checkTime(): void {
+    untilDeadline(this.#deadline)
+  }
+
   /** Begins a synchronous step. Throws `transaction_closed` after the end. */
   begin(): void {
     this.#connection.startDeferred()
@@ -35,25 +52,30 @@ export class Steps {
     this.#idle.used()
   }
 
-  /** Runs a step, at once or after the steps before it. Rejects with `transaction_closed` after the end. */
-  async step<T>(options: CallOptions | undefined, work: () => MaybePromise<T>): Promise<T> {
+  /**
+   * Runs a step, at once or after the steps before it; `work` gets the milliseconds that remain of its time, 0 without a limit. Rejects with
+   * `transaction_closed` after the end, with `timeout` after the time of the step or of the transaction.
+   */
+  async step<T>(options: CallOptions | undefined, work: (timeoutMs: number) => MaybePromise<T>): Promise<T> {
     this.#connection.startDeferred()
     options?.signal?.throwIfAborted()
     if (this.#sealed) throw hasEnded()
+    const deadline = deadlineOf(options, this.#deadline)
     if (this.busy) await this.#place(options)
     this.busy = true
+    const run = () => work(untilDeadline(deadline))
     try {
       if (this.#ended) throw hasEnded()
       this.#idle.used()
       let result: MaybePromise<T>
       try {
-        result = work()
+        result = run()
       } catch (error) {
-        result = this.#connection.retry(error, work, options)
+        result = this.#connection.retry(error, run, options)
       }
       return result instanceof Promise ? await result : result
     } catch (error) {
-      throw beforeCommit(error)
+      throw beforeCommit(withLimit(error, deadline?.limitMs))
     } finally {
       this.#next()
     }
@@ -201,11 +223,13 @@ export class OpenTransaction {
    */
   async run<T>(
     work: (steps: Steps) => T | PromiseLike<T>,
-    options: CallOptions | undefined,
+    options: LimitedOptions | undefined,
   ): Promise<readonly [T, boolean]> {
     let committing = false
+    this.steps.limit(options)
     try {
       const value = await this.#connection.orStopped(this.#finish(work), options)
+      this.steps.checkTime()
       committing = this.steps.end()
       if (!committing)
         throw new TidelockError('transaction_closed', 'The outer transaction has ended', { hint: awaitAll })

@@ -93,7 +93,7 @@ export class Tx {
   }
 
   #perform(work: Work, options: CallOptions | undefined): Promise<WorkResult> {
-    return this.#steps.step(options, () => this.#connection.perform(this.#permitId, work, options?.timeoutMs ?? 0))
+    return this.#steps.step(options, (timeoutMs) => this.#connection.perform(this.#permitId, work, timeoutMs))
   }
 
   #checked(
@@ -119,7 +119,7 @@ export class Tx {
   ): Promise<unknown> {
     const steps = this.#steps
     // As in Connection.statement: a statement that runs synchronously needs only one promise.
-    if (options === undefined && typeof sql === 'string' && !steps.busy) {
+    if (options === undefined && typeof sql === 'string' && !steps.busy && !steps.areLimited) {
       try {
         steps.begin()
         const result = this.#connection.tryFastPath(this.#permitId, kind, sql, params, mode)
@@ -129,8 +129,8 @@ export class Tx {
       }
     }
     if (steps.busy) params = copyParams(params)
-    return steps.step(options, () =>
-      this.#connection.execute(this.#permitId, kind, sql, params, options?.timeoutMs ?? 0, mode),
+    return steps.step(options, (timeoutMs) =>
+      this.#connection.execute(this.#permitId, kind, sql, params, timeoutMs, mode),
     )
   }
 }
@@ -145,7 +145,11 @@ export function inTransaction<T>(
   return connection.withPermit(options, async ({ permitId, timeoutMs }) => {
     const idle = new IdleWatch(connection, permitId)
     try {
-      const remaining = { signal: options?.signal, timeoutMs: timeoutMs === 0 ? undefined : timeoutMs }
+      const remaining = {
+        signal: options?.signal,
+        timeoutMs: timeoutMs === 0 ? undefined : timeoutMs,
+        limitMs: options?.timeoutMs,
+      }
       const beginning = beginTransaction(connection, permitId, immediate, idle)
       return await (beginning instanceof Promise ? await beginning : beginning).run(
         (steps) => work(new Tx(connection, permitId, steps)),

@@ -92,6 +92,30 @@ export function onStop(options: LimitedOptions | undefined, stop: (reason: unkno
   }
 }
 
+/** The end of the time that a call may take. */
+export interface Deadline {
+  /** As `performance.now()` counts. */
+  readonly at: number
+  /** The call's `timeoutMs`, which errors name. */
+  readonly limitMs: number
+}
+
+/** Returns the deadline of a call that begins now, or the other one when that is earlier. */
+export function deadlineOf(options: LimitedOptions | undefined, other: Deadline | undefined): Deadline | undefined {
+  if (options?.timeoutMs === undefined) return other
+  const { timeoutMs, limitMs = timeoutMs } = options
+  const at = performance.now() + timeoutMs
+  return other !== undefined && other.at <= at ? other : { at, limitMs }
+}
+
+/** Returns the whole milliseconds until then; 0: there is no deadline. Throws `timeout` when it has passed. */
+export function untilDeadline(deadline: Deadline | undefined): number {
+  if (deadline === undefined) return 0
+  const ms = Math.ceil(deadline.at - performance.now())
+  if (ms <= 0) throw timedOut(deadline.limitMs)
+  return ms
+}
+
 /** Returns `timeout` for a call that took longer than `timeoutMs`. */
 export function timedOut(timeoutMs: number): TidelockError {
   return new TidelockError('timeout', `Call exceeded timeoutMs (${timeoutMs} ms)`, {
@@ -100,9 +124,9 @@ export function timedOut(timeoutMs: number): TidelockError {
   })
 }
 
-/** Names the limit in the error of a statement that SQLite interrupted; returns other errors unchanged. */
+/** Names the limit in the error of a statement that SQLite interrupted, if it has no name yet; returns other errors unchanged. */
 export function withLimit(error: unknown, timeoutMs: number | undefined): unknown {
-  if (timeoutMs === undefined || !isTidelockError(error, 'timeout') || error.details.sqliteCode === undefined)
-    return error
+  if (timeoutMs === undefined || !isTidelockError(error, 'timeout')) return error
+  if (error.details.sqliteCode === undefined || error.details.timeoutMs !== undefined) return error
   return errorWith(error, { message: `Query exceeded timeoutMs (${timeoutMs} ms)`, details: { timeoutMs } })
 }
