@@ -346,6 +346,26 @@ test('migrations: new, status, run, revert', async () => {
   assert.equal(sqlite3(file, 'SELECT n FROM before'), '7')
 })
 
+test('migrate lint exits with 1 for each finding but a missing down', async () => {
+  const cwd = folder()
+  const write = (file, sql) => writeFileSync(path.join(cwd, 'migrations', file), sql)
+  const lint = async (...args) => {
+    const { code, out } = await run(cwd, ['migrate', 'lint', ...args])
+    return [code, out]
+  }
+  mkdirSync(path.join(cwd, 'migrations'))
+  write('0001_a.sql', 'CREATE TABLE a (n)')
+  const missing = "0001:1: It can't be reverted: it has no `down` (no_down)\n"
+  assert.deepEqual(await lint(), [0, missing])
+  write('0002_b.up.sql', 'DELETE FROM a')
+  write('0002_b.down.sql', 'SELECT 1')
+  const [code, out] = await lint()
+  assert.deepEqual([code, out.slice(0, missing.length)], [1, missing])
+  assert.match(out, /\n0002:1: .* \(delete_without_where\)\n$/)
+  const [failed, found] = await lint('--json')
+  assert.deepEqual([failed, JSON.parse(found).map((finding) => finding.code)], [1, ['no_down', 'delete_without_where']])
+})
+
 test('types, inspect, verify and snapshots', async () => {
   const cwd = folder()
   const file = path.join(cwd, 'app.sqlite')

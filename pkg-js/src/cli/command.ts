@@ -44,6 +44,8 @@ export interface Command {
   readonly examples: readonly string[]
   /** Runs the command. The result is printed as JSON with `--json`, else by {@link Command.print}. */
   run(invocation: Invocation): Promise<unknown>
+  /** Whether the result of a check is a failure, with exit code 1; without it, whether its `ok` is false. */
+  hasFailed?(answer: never): boolean
   /** Prints the result as text. */
   print(answer: never, output: Output): void
 }

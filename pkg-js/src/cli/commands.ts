@@ -53,7 +53,8 @@ export async function runCommandLine(args: readonly string[], environment: Comma
     if (output.json) output.value(answer)
     else command.print(answer as never, output)
     // A check that found a problem has a result, and still exits with 1.
-    return (answer as { ok?: unknown } | null)?.ok === false ? 1 : 0
+    const hasFailed = command.hasFailed?.(answer as never) ?? (answer as { ok?: unknown } | null)?.ok === false
+    return hasFailed ? 1 : 0
   } catch (error) {
     output.failure(shown(error, remote))
     return error instanceof UsageError ? 2 : 1

@@ -1,7 +1,13 @@
 import { type Command, type Invocation, type OptionSpec, table, usageError } from '../command.js'
 import { databaseIn, withDatabase, withScratch } from '../local-database.js'
 import type { Output } from '../output.js'
-import type { GeneratedMigration, MigrationReport, MigrationRunOptions, MigrationStatus } from '../package.js'
+import type {
+  GeneratedMigration,
+  LintFinding,
+  MigrationReport,
+  MigrationRunOptions,
+  MigrationStatus,
+} from '../package.js'
 import { readText } from '../read.js'
 import { byTable } from '../settings.js'
 import { folderOption, readMigrations, writeMigration } from './migrate-files.js'
@@ -72,11 +78,14 @@ const revert: Command = {
 
 const lint: Command = {
   name: 'migrate lint',
-  about: 'Finds likely mistakes in migrations: destructive steps, a missing down, pragmas without effect.',
+  about:
+    'Finds likely mistakes in migrations: destructive steps, a missing down, pragmas without effect. Exit code 1 for all but a missing down.',
   options: folderOption,
   examples: ['npx tidelock migrate lint'],
   run: (given) => withScratch(readMigrations(given), (db) => db.migrations.lint()),
-  print(found: readonly { code: string; version: string; line: number; message: string }[], output: Output) {
+  // A missing down is mere advice: the migrations of `init` and `schema pull` have none.
+  hasFailed: (found: readonly LintFinding[]) => found.some(({ code }) => code !== 'no_down'),
+  print(found: readonly LintFinding[], output: Output) {
     for (const { version, line, code, message } of found) output.line(`${version}:${line}: ${message} (${code})`)
     if (found.length === 0) output.line('Nothing was found.')
   },
