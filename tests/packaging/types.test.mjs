@@ -9,6 +9,7 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { blocksOfDocuments } from '../node/documents/blocks.mjs'
 
 const run = promisify(execFile)
 const root = fileURLToPath(new URL('../..', import.meta.url))
@@ -69,6 +70,29 @@ for (const [version, compiler] of chosen) {
     })
   }
 }
+
+test('code of the documents whose types are easily wrong compiles', async () => {
+  const blocks = {
+    'docs/operations.md: SQL functions and collations': "import { open } from 'tidelock'",
+    'docs/runbook.md: Back up': `import type { Database } from 'tidelock'
+      declare const db: Database, passphrase: string, download: (file: Blob, name: string) => void`,
+    'docs/runbook.md: Another tab has the database open': `import { type Database, isTidelockError, open } from 'tidelock'
+      declare let db: Database
+      declare const name: string, ask: (question: string) => Promise<boolean>`,
+  }
+  const documents = new Map(blocksOfDocuments().map(({ id, code }) => [id, code]))
+  const files = []
+  for (const [id, declarations] of Object.entries(blocks)) {
+    files.push(`block-${files.length}.ts`)
+    await writeFile(join(app, files.at(-1)), `${declarations}\n{\n${documents.get(id)}}\n`)
+  }
+  const project = join(app, 'documents.json')
+  const { lib } = programs['with the DOM, the declarations included']
+  await writeFile(project, JSON.stringify({ files, compilerOptions: { ...common, lib } }))
+  await run(process.execPath, [compilers[7], '-p', project], { cwd: app }).catch((error) => {
+    assert.fail(error.stdout || error.message)
+  })
+})
 
 test('each way of resolving modules finds the types of each subpath, and none is of CommonJS', async () => {
   const require = createRequire(join(here, 'package.json'))

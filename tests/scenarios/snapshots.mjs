@@ -200,7 +200,7 @@ export default {
       const { at, bytes } = point
       const file = await db.snapshots.export(point)
       assert.equal(file.size, bytes)
-      if (typeof File === 'function') assert.equal(file.name, `backup-${at}.sqlite`)
+      assert.equal(file.name, `backup-${at}.sqlite`)
       const then = await memory({ seed: file })
       assert.deepEqual(await then.get('SELECT count(*) AS n FROM t'), { n: index + 1 })
     }

@@ -168,10 +168,10 @@ export class Snapshots {
 
   /**
    * Returns a snapshot, or with `{ at }` the state of that time as {@link Snapshots.restore} finds it, as a file. Its name is
-   * `backup-<time>-<id>.sqlite[.gz][.enc]` (`.sql` for SQL text), without the id for a time. It is a `File` where that class exists, else a
-   * `Blob`. Rejects with `snapshot_not_found`, `snapshot_corrupt`, and `out_of_memory` for a database that doesn't fit into memory.
+   * `backup-<time>-<id>.sqlite[.gz][.enc]` (`.sql` for SQL text), without the id for a time. Rejects with `snapshot_not_found`,
+   * `snapshot_corrupt`, and `out_of_memory` for a database that doesn't fit into memory.
    */
-  async export(id: string | PointInTime, options?: CallOptions & SnapshotExportOptions): Promise<Blob> {
+  async export(id: string | PointInTime, options?: CallOptions & SnapshotExportOptions): Promise<File> {
     const keys = ['format', 'compress', 'encrypt']
     const point = pointOf('snapshots.export', id, keys)
     const { format, compress, encrypt } = checkCall('snapshots.export', options, keys)

@@ -12,6 +12,7 @@ declare global {
   }
   interface Event {}
   interface EventListenerOptions {}
+  interface File extends Blob {}
   interface FileSystemDirectoryHandle {}
   interface Request {}
   interface RequestInit {}

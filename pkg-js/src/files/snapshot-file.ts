@@ -31,7 +31,7 @@ export async function toFile(
   format: 'sqlite' | 'sql',
   compress: boolean,
   encryption: FileEncryption | undefined,
-): Promise<Blob> {
+): Promise<File> {
   let data = new Blob([...pieces])
   const name = fileName(snapshot, format, compress, encryption !== undefined)
   let type = types[format]
@@ -44,7 +44,7 @@ export async function toFile(
     data = await encryptFile(data, encryption)
     type = 'application/octet-stream'
   }
-  return typeof File === 'function' ? new File([data], name, { type }) : new Blob([data], { type })
+  return new File([data], name, { type })
 }
 
 /** Returns the `.sqlite` file or SQL text in a user's file, decrypted and decompressed. Its contents decide, not its name. */

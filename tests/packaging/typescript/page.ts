@@ -6,6 +6,8 @@ export async function fits(db: Database, folder: FileSystemDirectoryHandle, sign
   const stored: BufferSource = await db.export()
   await db.import(stored, { signal })
   await db.import(file)
+  const exported: File = await db.snapshots.export('an id')
+  await db.import(exported)
   const handler = (event: CustomEvent<{ readonly reason: string }>) => event.preventDefault()
   db.addEventListener('close', handler, { once: true, signal })
   await open({
