@@ -1,6 +1,6 @@
 import { beforeCommit, invalid, TidelockError } from '../base/errors.js'
 import type { CallOptions } from '../base/values.js'
-import { type Deadline, deadlineOf, type LimitedOptions, untilDeadline, withLimit } from '../base/waiting.js'
+import { type CallDeadline, deadlineOf, type LimitedOptions, untilDeadline, withLimit } from '../base/waiting.js'
 import { Callers } from '../engine/callers.js'
 import { andThen, type Connection, type MaybePromise } from '../engine/connection.js'
 
@@ -20,7 +20,7 @@ export class Steps {
   /** Whether a step is running. */
   busy = false
   #inner: Steps | undefined
-  #deadline: Deadline | undefined
+  #deadline: CallDeadline | undefined
   #ended = false
   #sealed = false
 

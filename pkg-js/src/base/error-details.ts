@@ -95,7 +95,14 @@ export interface KnownErrorDetails {
     readonly supplied?: readonly string[]
   }
   readonly closed: AboutLostCall
-  readonly timeout: { readonly timeoutMs?: number; readonly sqliteCode?: SqliteCode }
+  readonly timeout: {
+    readonly timeoutMs?: number
+    readonly sqliteCode?: SqliteCode
+    /** The number of the statement in its batch, from 1. */
+    readonly statement?: number
+    /** The line in the script, from 1. */
+    readonly line?: number
+  }
   readonly internal: {
     /** Where the engine stopped, and why. */
     readonly panic?: { readonly location: string; readonly message: string }

@@ -93,7 +93,7 @@ export function onStop(options: LimitedOptions | undefined, stop: (reason: unkno
 }
 
 /** The end of the time that a call may take. */
-export interface Deadline {
+export interface CallDeadline {
   /** As `performance.now()` counts. */
   readonly at: number
   /** The call's `timeoutMs`, which errors name. */
@@ -101,7 +101,10 @@ export interface Deadline {
 }
 
 /** Returns the deadline of a call that begins now, or the other one when that is earlier. */
-export function deadlineOf(options: LimitedOptions | undefined, other: Deadline | undefined): Deadline | undefined {
+export function deadlineOf(
+  options: LimitedOptions | undefined,
+  other: CallDeadline | undefined,
+): CallDeadline | undefined {
   if (options?.timeoutMs === undefined) return other
   const { timeoutMs, limitMs = timeoutMs } = options
   const at = performance.now() + timeoutMs
@@ -109,7 +112,7 @@ export function deadlineOf(options: LimitedOptions | undefined, other: Deadline 
 }
 
 /** Returns the whole milliseconds until then; 0: there is no deadline. Throws `timeout` when it has passed. */
-export function untilDeadline(deadline: Deadline | undefined): number {
+export function untilDeadline(deadline: CallDeadline | undefined): number {
   if (deadline === undefined) return 0
   const ms = Math.ceil(deadline.at - performance.now())
   if (ms <= 0) throw timedOut(deadline.limitMs)

@@ -76,15 +76,17 @@ const revert: Command = {
   print: printReport,
 }
 
+/** A released migration keeps these for ever. */
+const mayBeMeant = new Set<LintFinding['code']>(['no_down', 'drop_table', 'drop_column', 'delete_without_where'])
+
 const lint: Command = {
   name: 'migrate lint',
   about:
-    'Finds likely mistakes in migrations: destructive steps, a missing down, pragmas without effect. Exit code 1 for all but a missing down.',
+    'Finds likely mistakes in migrations. Exit code 1 for what fails or has no effect, not for destructive steps or a missing down.',
   options: folderOption,
   examples: ['npx tidelock migrate lint'],
   run: (given) => withScratch(readMigrations(given), (db) => db.migrations.lint()),
-  // A missing down is mere advice: the migrations of `init` and `schema pull` have none.
-  hasFailed: (found: readonly LintFinding[]) => found.some(({ code }) => code !== 'no_down'),
+  hasFailed: (found: readonly LintFinding[]) => found.some(({ code }) => !mayBeMeant.has(code)),
   print(found: readonly LintFinding[], output: Output) {
     for (const { version, line, code, message } of found) output.line(`${version}:${line}: ${message} (${code})`)
     if (found.length === 0) output.line('Nothing was found.')
