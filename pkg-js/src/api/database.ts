@@ -257,9 +257,10 @@ export class Database extends Events implements AsyncDisposable {
 
   /**
    * Runs a function in a transaction: commits when the function returns, rolls back when it throws. Calls on `db` wait for the end of the
-   * transaction, so the function must use `tx`. A call on `db` in the function, awaited or not, rejects with `invalid_argument`: it would
-   * wait for itself. This is known of calls before the first `await` of the function; of later ones in Node and Chromium. Elsewhere such a
-   * call waits, and the warning `transaction_idle` follows after 5 s.
+   * transaction, so the function must use `tx`. A call on `db` in the function rejects with `invalid_argument`: it would wait for itself.
+   * This is known of calls before the first `await` of the function; of later ones in Node and Chromium, if the function awaits them.
+   * Elsewhere such a call waits, and the warning `transaction_idle` follows after 5 s. A later call that isn't awaited runs after the
+   * transaction, also after one that was rolled back.
    *
    * `timeoutMs` limits the whole transaction: it also ends the statement that runs, and nothing is committed after it.
    *
