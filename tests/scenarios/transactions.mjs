@@ -85,7 +85,8 @@ async function refusedLater(t) {
       await tx.query('SELECT 1')
       await db.begin()
     },
-    'the reading of a live query that was asked for before': async (tx) => {
+    'the reading of a live query, after it was asked for': async (tx) => {
+      await tx.run(insert)
       const later = live.refresh()
       await tx.query('SELECT 1')
       await later

@@ -53,7 +53,7 @@ export class Steps {
   }
 
   /**
-   * Runs a step, at once or after the steps before it; `work` gets the milliseconds that remain of its time, 0 without a limit. Rejects with
+   * Runs a step, at once or after the steps before it; `work` gets the milliseconds that remain of its time (0: no limit). Rejects with
    * `transaction_closed` after the end, with `timeout` after the time of the step or of the transaction.
    */
   async step<T>(options: CallOptions | undefined, work: (timeoutMs: number) => MaybePromise<T>): Promise<T> {
