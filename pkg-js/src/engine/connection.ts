@@ -249,14 +249,15 @@ export abstract class Connection {
   }
 
   /**
-   * Settles as a call that waits for the mutex does. When the function that holds the mutex awaits that call, calls `abandon` and rejects
-   * with `invalid_argument`.
+   * Settles as a call that waits for the mutex does. When the function that holds the mutex makes that call before its first `await`, or
+   * awaits it, calls `abandon` and rejects with `invalid_argument`.
    */
   awaited<T>(pending: Promise<T>, abandon = () => {}): Promise<T> {
-    return this.functions.unlessAwaited(pending, () => {
+    const refused = () => {
       abandon()
       return insideError()
-    })
+    }
+    return this.functions.isInside ? Promise.reject(refused()) : this.functions.unlessAwaited(pending, refused)
   }
 
   /** Defers a function until just before the next call, at the latest to a microtask. */
