@@ -181,11 +181,14 @@ impl Sync {
             let connection = host.connection()?;
             host.admit_write()?;
             let Some((table, key)) = unapplied::find(&connection, id)? else { return Ok(()) };
-            let config = self.known(&table)?;
-            let plan = self.push_plan(&connection, config, local_table(&connection, config)?)?;
-            let writer = RowWriter::new(&connection, &plan)?;
-            tried.push(ApplyTarget { plan, writer, report: TableReport::default(), listed: false, read: false });
-            staged::resolve(&connection, &mut tried)?;
+            // A row of a table that isn't synced any more is only removed.
+            if keeps || self.config.table(&table).is_some() {
+                let config = self.known(&table)?;
+                let plan = self.push_plan(&connection, config, local_table(&connection, config)?)?;
+                let writer = RowWriter::new(&connection, &plan)?;
+                tried.push(ApplyTarget { plan, writer, report: TableReport::default(), listed: false, read: false });
+                staged::resolve(&connection, &mut tried)?;
+            }
             if !keeps {
                 unapplied::forget(&connection, &table, &key)?;
             }

@@ -231,6 +231,20 @@ fn a_discard_applies_what_fits_now_and_otherwise_keeps_the_local_row() {
 }
 
 #[test]
+fn a_discard_removes_a_row_of_a_table_that_is_not_synced_any_more() {
+    let schema = "CREATE TABLE items(id INTEGER PRIMARY KEY, name TEXT CHECK (name <> 'bad')); CREATE TABLE notes(id INTEGER PRIMARY KEY)";
+    let mut world = World::new(schema, r#"[{"table":"items"}]"#);
+    world.server.define("items", &["id", "name"], Rules::default());
+    world.server.change("items", "1", &[("name", "\"bad\"")]);
+    world.pull("{}").unwrap();
+    let id = entries::rejected(&world.host.connection).unwrap()[0].id;
+    world.reopen(r#"{"url":"http://server","key":"k","tables":[{"table":"notes"}]}"#);
+    assert_eq!(world.outbox().len(), 1);
+    world.discard(id).unwrap();
+    assert_eq!(world.outbox(), Vec::<String>::new());
+}
+
+#[test]
 fn a_loop_over_rejected_rows_meets_rows_that_the_first_retry_applied() {
     let schema = "CREATE TABLE parents(id INTEGER PRIMARY KEY);
         CREATE TABLE items(id INTEGER PRIMARY KEY, parent INTEGER REFERENCES parents(id), updated_at TEXT)";
