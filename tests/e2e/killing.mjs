@@ -26,9 +26,11 @@ export async function reopened(context, name, work, argument, options = {}) {
   }
 }
 
-/** The numbers of the rounds with a kill: as many as usual, or as `./build.sh simulate kills` wants. */
-export const rounds = (usual) =>
-  Array.from({ length: Number(process.env.TIDELOCK_KILLS ?? usual) }, (_, index) => index + 1)
+/** The numbers of the rounds with a kill: as many as usual, as with TIDELOCK_ALL=1, or as `./build.sh simulate kills` wants. */
+export function rounds(usual, all = usual) {
+  const { TIDELOCK_ALL, TIDELOCK_KILLS } = process.env
+  return Array.from({ length: Number(TIDELOCK_KILLS ?? (TIDELOCK_ALL ? all : usual)) }, (_, index) => index + 1)
+}
 
 /** The tables of pairs: a transaction writes one row into each. */
 export const pairTables =
