@@ -14,7 +14,9 @@ import { servePackage } from './package.mjs'
 export const oneProcess = () => new Browser({ args: ['--renderer-process-limit=1'] })
 
 /** The modules of scenarios that store much, and in many ways. */
-const storing = ['closing', 'encryption', 'files', 'live-initial', 'moving', 'snapshots', 'transactions']
+const storing = ['closing', 'files', 'moving', 'snapshots', 'transactions']
+/** The modules of scenarios that store, but over OPFS in no other way than over folders in Node. */
+const likeFolders = ['encryption', 'live-initial']
 /** The modules of scenarios in which the page's thread does something else than a worker. */
 const threaded = ['begin', 'engine', 'group', 'health', 'iterate', 'live', 'page-engine']
 /** The modules of scenarios that read much, in parts. */
@@ -25,21 +27,22 @@ const chosen = (...names) => local.filter(({ name }) => process.env.TIDELOCK_ALL
  * The modules of scenarios that need no remote, by where they run: with TIDELOCK_ALL=1 all of them everywhere. Otherwise not those of what
  * no browser does in another way than Node, where all of them run over folders: arguments, SQL, migrations, the rules of live queries. In OPFS
  * also not those of calls that don't reach the storage, which run over IndexedDB. What stores much runs over IndexedDB on the page's thread and
- * over OPFS in a worker, and a part of it in the other two ways.
+ * over OPFS in a worker, and one module of it in each of the other two ways.
  */
 export const localModules = {
   opfs: {
     worker: chosen(...storing, ...reading, 'targets'),
-    current: chosen('closing', 'files', 'snapshots'),
+    current: chosen('snapshots'),
   },
-  page: chosen(...storing, ...threaded),
-  worker: chosen('closing', 'files', 'transactions'),
+  page: chosen(...storing, ...likeFolders, ...threaded),
+  worker: chosen('files'),
 }
 
 /**
  * Serves the package to a browser while the tests of a file run → `open(thread)`, which opens a page under test, `load(page, thread)`, which
- * loads it again, and `scenarios(thread, modules, storage)`, which registers the scenarios of these modules as tests; stored databases are
- * in that storage, if it is given. A file with other tests, too, calls `begin()` before it registers them.
+ * loads it again, and `scenarios(thread, modules, storage, without)`, which registers the scenarios of these modules as tests, but
+ * for those with a title in `without`; stored databases are in that storage, if it is given. A file with other tests, too, calls
+ * `begin()` before it registers them.
  */
 export function pagesOf(browser) {
   let server
@@ -68,9 +71,10 @@ export function pagesOf(browser) {
     await load(page, thread, storage)
     return page
   }
-  const scenarios = async (thread, modules, storage) => {
+  const scenarios = async (thread, modules, storage, without = []) => {
     for (const { name, path, remote: synced } of modules) {
-      const found = scenariosOf(await import(pathToFileURL(path)), { host: 'page', thread, storage })
+      const all = scenariosOf(await import(pathToFileURL(path)), { host: 'page', thread, storage })
+      const found = all.filter(([title]) => !without.includes(title))
       if (found.length === 0) continue
       begin()
       const place = storage ? `${thread}-${storage}` : thread
