@@ -20,15 +20,19 @@ const MODULES = {
 /** The modules that run with the engine there: with `TIDELOCK_ALL=1` all, with `TIDELOCK_SCENARIOS` those that it names. */
 function modulesIn(thread, elsewhere) {
   const { TIDELOCK_ALL, TIDELOCK_SCENARIOS } = process.env
-  const usual = MODULES[thread].filter((name) => !(thread === 'worker' && elsewhere.includes(name)))
+  const usual = MODULES[thread].filter((name) => !elsewhere.includes(name))
   return [...local, ...withRemote].filter(({ name }) => TIDELOCK_ALL || TIDELOCK_SCENARIOS || usual.includes(name))
 }
 
+/** The threads of a test that is about the browser: one, or both with `TIDELOCK_ALL=1`. */
+const threadsOf = (usual) => (process.env.TIDELOCK_ALL ? ['current', 'worker'] : [usual])
+
 /**
  * Registers all of it as tests, in that browser → `{ open(thread) }`, which opens a page under test. `inOpfs`: modules that run over databases
- * in the browser's private file system, in a worker instead of IndexedDB. `without`: modules that don't run in a worker.
+ * in the browser's private file system, in a worker instead of IndexedDB. `without`: modules that don't run over IndexedDB in a usual run.
+ * `slow`: the titles of scenarios that a usual run leaves out.
  */
-export async function suite(browser, { inOpfs = [], without = [] } = {}) {
+export async function suite(browser, { inOpfs = [], without = [], slow = [] } = {}) {
   const { begin, open, load, scenarios } = pagesOf(browser)
   begin()
   const chosen = local.filter(({ name }) => inOpfs.includes(name))
@@ -38,9 +42,12 @@ export async function suite(browser, { inOpfs = [], without = [] } = {}) {
     chosen.filter(({ name }) => name === 'snapshots'),
     'opfs',
   )
-  for (const thread of ['current', 'worker']) {
-    await scenarios(thread, modulesIn(thread, [...inOpfs, ...without]))
+  const { TIDELOCK_ALL, TIDELOCK_SCENARIOS } = process.env
+  const left = TIDELOCK_ALL || TIDELOCK_SCENARIOS ? [] : slow
+  for (const thread of ['current', 'worker'])
+    await scenarios(thread, modulesIn(thread, [...inOpfs, ...without]), undefined, left)
 
+  for (const thread of threadsOf('current'))
     test(`what was written is there after a reload (${thread})`, async () => {
       const page = await open(thread)
       await page.evaluate(async () => {
@@ -64,6 +71,7 @@ export async function suite(browser, { inOpfs = [], without = [] } = {}) {
       await page.close()
     })
 
+  for (const thread of threadsOf('worker'))
     test(`tabs: refused, waiting, taken over, stolen (${thread})`, async () => {
       const name = `tabs-${thread}`
       const write = (page) => page.evaluate(() => window.failure(window.db.run('INSERT INTO t VALUES (1)')))
@@ -102,7 +110,6 @@ export async function suite(browser, { inOpfs = [], without = [] } = {}) {
       assert.equal(waited, 4)
       await second.close()
     })
-  }
 
   test('modules of another origin start a worker', async () => {
     const headersOf = () => ({ 'access-control-allow-origin': '*' })
