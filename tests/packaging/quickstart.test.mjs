@@ -15,6 +15,8 @@ import { serve } from '../e2e/serve.mjs'
 const run = promisify(execFile)
 const root = fileURLToPath(new URL('../..', import.meta.url))
 let base, folder, browser
+/** What npm has installed for `npx tidelock`, which takes npm's own start longer: one test calls that. */
+let tidelock
 
 /** The blocks of a start of the installed documents, in their order, without the first one, which installs the package. */
 async function blocksOf(start) {
@@ -38,6 +40,7 @@ before(async () => {
   // `npm install tidelock`, from the tarball.
   const tarball = path.join(base, packed.filename)
   await run('npm', ['install', tarball, '--offline', '--no-audit', '--no-fund'], { cwd: folder })
+  tidelock = path.join(folder, 'node_modules/.bin/tidelock')
   for (const name of ['vite', 'react', 'react-dom'])
     await symlink(path.join(root, 'node_modules', name), path.join(folder, 'node_modules', name))
   browser = await chromium.launch({
@@ -92,7 +95,7 @@ for (const start of ['vite', 'react'])
     const made = path.join(folder, `init-start-${start}`)
     await mkdir(path.join(made, 'src'), { recursive: true })
     await writeFile(path.join(made, 'tsconfig.json'), '{}')
-    await run('npx', ['--offline', 'tidelock', 'init', '--framework', start, '--name', 'notes'], { cwd: made })
+    await run(tidelock, ['init', '--framework', start, '--name', 'notes'], { cwd: made })
     for (const file of ['migrations/0001_notes.sql', 'src/db.ts']) {
       const [shown, written] = await Promise.all([app, made].map((each) => readFile(path.join(each, file), 'utf8')))
       // Comments besides the first line of the document: how to go on.
@@ -182,11 +185,11 @@ const notes = await db.query('SELECT body FROM notes')
 document.body.textContent = notes.map(({ body }) => body).join(', ')
 `
 
-/** Runs `npx tidelock init` for a framework in a new folder of the app → the folder. */
+/** Runs `tidelock init` for a framework in a new folder of the app → the folder. */
 async function initialized(framework) {
   const app = path.join(folder, `init-${framework.join('-')}`)
   await mkdir(app)
-  await run('npx', ['--offline', 'tidelock', 'init', '--framework', ...framework], { cwd: app })
+  await run(tidelock, ['init', '--framework', ...framework], { cwd: app })
   await writeFile(path.join(app, 'main.js'), initMain)
   return app
 }
