@@ -22,7 +22,7 @@ pub(crate) use self::{
     query::{Query, refusal},
     values::compare,
 };
-use crate::sync::model_writes::Rules;
+use crate::sync::model_writes::{Rules, Undo};
 
 /// A row: column and JSON text.
 pub type Row = BTreeMap<String, String>;
@@ -57,6 +57,8 @@ pub(crate) struct State {
     pub(crate) rules: BTreeMap<String, Rules>,
     /// The changes of writes: `insert id`, `delete id`, `id column value`.
     pub(crate) history: Vec<String>,
+    /// What the running statement or call has changed, for a rollback: copies of all tables would take seconds.
+    pub(crate) undo: Vec<Undo>,
     /// The last stamp that was assigned, in microseconds.
     pub(crate) stamped: i64,
     under_way: usize,

@@ -95,6 +95,43 @@ impl Rules {
 /// The value that stands for the current time, as a default or as a sent value.
 pub const NOW: &str = "\"now\"";
 
+/// A change of a table, with what a rollback restores.
+pub(crate) enum Undo {
+    /// A row was added at the end.
+    Added { table: String },
+    /// The row at this index was another one.
+    Replaced { table: String, at: usize, row: Row },
+    /// Rows were deleted from these ones.
+    Deleted { table: String, rows: Vec<Row> },
+}
+
+impl State {
+    /// Replaces the row at this index.
+    fn replace(&mut self, table: &str, at: usize, row: Row) {
+        let row = std::mem::replace(&mut self.tables.get_mut(table).unwrap()[at], row);
+        self.undo.push(Undo::Replaced { table: table.to_owned(), at, row });
+    }
+
+    /// Begins the changes that a rollback undoes. Returns how long the history is.
+    fn begin_changes(&mut self) -> usize {
+        self.undo.clear();
+        self.history.len()
+    }
+
+    /// Undoes the changes since the beginning, when the history had this length.
+    fn roll_back(&mut self, history: usize, transaction: u64) {
+        while let Some(undo) = self.undo.pop() {
+            match undo {
+                Undo::Added { table } => _ = self.tables.get_mut(&table).unwrap().pop(),
+                Undo::Replaced { table, at, row } => self.tables.get_mut(&table).unwrap()[at] = row,
+                Undo::Deleted { table, rows } => _ = self.tables.insert(table, rows),
+            }
+        }
+        self.history.truncate(history);
+        self.helped.roll_back(transaction);
+    }
+}
+
 /// A transaction of another client.
 pub struct Transaction {
     number: u64,
@@ -178,9 +215,10 @@ impl Server {
         else {
             return false;
         };
-        let before = state.tables[table].clone();
-        let at = before.iter().position(|row| key.iter().all(|(name, value)| row[name] == *value));
-        let mut row = at.map_or_else(|| rules.blank(&stamp), |at| before[at].clone());
+        let rows = &state.tables[table];
+        let at = rows.iter().position(|row| key.iter().all(|(name, value)| row[name] == *value));
+        let before = at.map(|at| rows[at].clone());
+        let mut row = before.clone().unwrap_or_else(|| rules.blank(&stamp));
         row.extend(key.clone());
         row.extend(cells);
         row.extend(
@@ -195,7 +233,11 @@ impl Server {
         }
         let taken = check(&state, table, &rules, &[row], Method::Post).is_ok();
         if !taken {
-            state.tables.insert(table.to_owned(), before);
+            let rows = state.tables.get_mut(table).unwrap();
+            match at.zip(before) {
+                Some((at, before)) => rows[at] = before,
+                None => _ = rows.pop(),
+            }
         }
         taken
     }
@@ -238,7 +280,7 @@ impl Server {
         }
         let body: Pushed = serde_json::from_slice(request.body.as_deref().unwrap_or_default()).unwrap();
         let transaction = state.helped.begin();
-        let before = (state.tables.clone(), state.history.len());
+        let before = state.begin_changes();
         let Changes { changes, deferred } = body.push;
         let mut written = Vec::new();
         let mut failed = None;
@@ -259,9 +301,7 @@ impl Server {
             failed = Some(written.len() - 1);
         }
         if let Some(failed) = failed {
-            state.tables = before.0;
-            state.history.truncate(before.1);
-            state.helped.roll_back(transaction);
+            state.roll_back(before, transaction);
             state.helped.end(transaction);
             let body = format!(r#"{{"applied":false,"results":[],"failed":{failed}}}"#);
             return HttpResponse { status: 200, headers: vec![], body: body.into_bytes() };
@@ -283,13 +323,11 @@ impl Server {
         }
         let transaction = state.helped.begin();
         // A failed statement has no effect.
-        let before = (state.tables.clone(), state.history.len());
+        let before = state.begin_changes();
         let answer = match run(&mut state, request, table, query, now, transaction) {
             Ok(response) => response,
             Err(refused) => {
-                state.tables = before.0;
-                state.history.truncate(before.1);
-                state.helped.roll_back(transaction);
+                state.roll_back(before, transaction);
                 refused
             }
         };
@@ -346,15 +384,16 @@ impl Change {
         let (key, base) = (stored(self.key)?, stored(self.base)?);
         let cells = statement.sent(self.row).ok()?;
         let is = |predicate: &Option<Predicate>, row: &Row| predicate.as_ref().is_some_and(|predicate| predicate(row));
-        let same = |row: &&mut Row| {
+        let same = |row: &Row| {
             let all = key.iter().chain(&base).all(|(column, value)| compare(&row[column], value).is_eq());
             all && !is(&rules.frozen, row) && !is(&rules.hidden, row)
         };
-        let mut row = state.tables.get_mut(&self.table)?.iter_mut().find(same)?.clone();
+        let rows = state.tables.get(&self.table)?;
+        let at = rows.iter().position(same)?;
+        let mut row = rows[at].clone();
         row.extend(cells);
         statement.stamped(state, &self.table, &mut row);
-        let known = state.tables.get_mut(&self.table)?.iter_mut().find(same)?;
-        known.clone_from(&row);
+        state.replace(&self.table, at, row.clone());
         check(state, &self.table, &rules, std::slice::from_ref(&row), Method::Patch).ok()?;
         Some(row)
     }
@@ -482,22 +521,21 @@ impl Statement<'_> {
             let cells = self.sent(object)?;
             let mut row = self.rules.blank(&self.stamp);
             row.extend(cells.clone());
-            let same = |known: &&mut Row| self.key.iter().all(|column| compare(&known[column], &row[column]).is_eq());
-            let known = state.tables.get_mut(table).unwrap().iter_mut().find(same);
-            match known {
+            let same = |known: &Row| self.key.iter().all(|column| compare(&known[column], &row[column]).is_eq());
+            match state.tables[table].iter().position(same) {
                 Some(_) if self.prefer.contains("resolution=ignore-duplicates") => continue,
-                Some(known) if self.prefer.contains("resolution=merge-duplicates") => {
-                    known.extend(cells);
-                    row = known.clone();
+                Some(at) if self.prefer.contains("resolution=merge-duplicates") => {
+                    row = state.tables[table][at].clone();
+                    row.extend(cells);
                     self.stamped(state, table, &mut row);
-                    let is = |known: &&mut Row| self.key.iter().all(|column| known[column] == row[column]);
-                    *state.tables.get_mut(table).unwrap().iter_mut().find(is).unwrap() = row.clone();
+                    state.replace(table, at, row.clone());
                 }
                 Some(_) => return Err(duplicate(table, "pkey")),
                 None => {
                     self.stamped(state, table, &mut row);
                     state.history.push(format!("insert {}", row[&self.key[0]]));
                     state.tables.get_mut(table).unwrap().push(row.clone());
+                    state.undo.push(Undo::Added { table: table.to_owned() });
                 }
             }
             touched.push(row);
@@ -513,25 +551,31 @@ impl Statement<'_> {
     fn update(&self, state: &mut State, table: &str, query: &Query, body: &str) -> Result<Vec<Row>, HttpResponse> {
         assert!(self.key.iter().all(|column| query.pins(column)), "a write without its key");
         let cells = self.sent(serde_json::from_str(body).unwrap())?;
-        let mut rows = state.tables.remove(table).unwrap();
+        let may = |(at, row): (usize, &Row)| self.may(query, row).then_some(at);
+        let found: Vec<usize> = state.tables[table].iter().enumerate().filter_map(may).collect();
         let mut touched = Vec::new();
-        for row in rows.iter_mut().filter(|row| self.may(query, row)) {
+        for at in found {
+            let mut row = state.tables[table][at].clone();
             let id = row[&self.key[0]].clone();
             for (column, value) in &cells {
                 if row.insert(column.clone(), value.clone()).as_ref() != Some(value) {
                     state.history.push(format!("{id} {column} {value}"));
                 }
             }
-            self.stamped(state, table, row);
-            touched.push(row.clone());
+            self.stamped(state, table, &mut row);
+            state.replace(table, at, row.clone());
+            touched.push(row);
         }
-        state.tables.insert(table.to_owned(), rows);
         Ok(touched)
     }
 
     fn delete(&self, state: &mut State, table: &str, query: &Query) -> Vec<Row> {
         assert!(self.key.iter().all(|column| query.pins(column)), "a write without its key");
+        if !state.tables[table].iter().any(|row| self.may(query, row)) {
+            return Vec::new();
+        }
         let rows = state.tables.remove(table).unwrap();
+        state.undo.push(Undo::Deleted { table: table.to_owned(), rows: rows.clone() });
         let (gone, kept): (Vec<Row>, Vec<Row>) = rows.into_iter().partition(|row| self.may(query, row));
         state.tables.insert(table.to_owned(), kept);
         for row in &gone {
