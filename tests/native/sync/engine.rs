@@ -12,7 +12,7 @@ use tidelock::{
 
 use crate::{
     sync::host::counts,
-    sync::model::{Fault, Server},
+    sync::model::{Fault, Row, Server},
     world::{Tab, World},
 };
 
@@ -31,7 +31,8 @@ fn online(tab: Tab, server: &Server) -> Tab {
 
 fn server(world: &World, rows: u32) -> Server {
     let server = Server::new(world.sim.platform().clock);
-    (1..=rows).for_each(|id| server.put("items", &[("id", &id.to_string()), ("name", "\"remote\"")]));
+    let item = |id: u32| Row::from([("id".to_owned(), id.to_string()), ("name".to_owned(), "\"remote\"".to_owned())]);
+    server.change_rows("items", |all| all.extend((1..=rows).map(item)));
     server
 }
 

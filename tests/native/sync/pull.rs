@@ -6,7 +6,7 @@ use tidelock::{ErrorCode, Value, ports::sim::Sim, sync::status::SyncPhase};
 
 use crate::{
     sync::host::{World, counts, fails, only},
-    sync::model::{Fault, Server},
+    sync::model::{Fault, Row, Server},
     sync::model_writes::Rules,
 };
 
@@ -15,11 +15,17 @@ const FULL: &str = r#"[{"table":"items"}]"#;
 const CURSOR: &str = r#"[{"table":"items","cursor":"updated_at"}]"#;
 
 fn put(world: &World, id: u64, name: &str, updated_at: &str) {
-    let (id, name, updated_at) = (id.to_string(), format!("\"{name}\""), format!("\"{updated_at}\""));
-    world.server.put(
-        "items",
-        &[("id", &id), ("name", &name), ("price", "12345678901234567890.10"), ("updated_at", &updated_at)],
-    );
+    world.server.put_row("items", item(id, name, updated_at));
+}
+
+fn item(id: u64, name: &str, updated_at: &str) -> Row {
+    let cells = [
+        ("id", id.to_string()),
+        ("name", format!("\"{name}\"")),
+        ("price", "12345678901234567890.10".to_owned()),
+        ("updated_at", format!("\"{updated_at}\"")),
+    ];
+    cells.into_iter().map(|(name, json)| (name.to_owned(), json)).collect()
 }
 
 fn stamp(n: u64) -> String {
@@ -36,10 +42,9 @@ fn touch(world: &World, id: u64, name: &str) {
 fn everything_arrives_past_the_cap_and_a_second_pull_changes_nothing() {
     for tables in [FULL, CURSOR] {
         let mut world = World::new(ITEMS, tables);
-        for n in 0..2_500 {
-            // Half of them share a timestamp: the key breaks the ties.
-            put(&world, 9_007_199_254_740_993 + n, &format!("n {n}"), &stamp(n / 2));
-        }
+        // Half of them share a timestamp: the key breaks the ties.
+        let rows = (0..2_500).map(|n| item(9_007_199_254_740_993 + n, &format!("n {n}"), &stamp(n / 2)));
+        world.server.change_rows("items", |all| all.extend(rows));
         world.server.max_rows(700);
         let report = world.pull("{}").unwrap();
         assert_eq!(only(&report), "2500/0/0/0/0/0/0");

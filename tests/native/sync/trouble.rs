@@ -246,12 +246,8 @@ fn a_chain_of_rows_that_lacks_its_end_takes_no_longer_than_others() {
     let schema = "CREATE TABLE notes(id INTEGER PRIMARY KEY, next INTEGER REFERENCES notes)";
     let mut world = World::with(schema, tables);
     world.server.define("notes", &["id", "next"], Rules::default());
-    for id in 1..=4000 {
-        world.server.put_row(
-            "notes",
-            Row::from([("id".to_owned(), id.to_string()), ("next".to_owned(), (id + 1).to_string())]),
-        );
-    }
+    let note = |id: u32| Row::from([("id".to_owned(), id.to_string()), ("next".to_owned(), (id + 1).to_string())]);
+    world.server.change_rows("notes", |rows| rows.extend((1..=4000).map(note)));
     let report = world.pull("{}").unwrap();
     assert_eq!(report.tables[0].rejected, 4000);
     assert_eq!(world.rows("SELECT count(*) FROM notes"), ["0"]);
