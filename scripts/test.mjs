@@ -99,7 +99,6 @@ const STEPS = [
     programs: 'clippy, compile',
     words: 'simulation::acknowledged',
     after: ['clippy, compile'],
-    env: { TIDELOCK_SEEDS: '400' },
   },
   // The front of the crate: its documents, and the examples in them.
   {

@@ -37,11 +37,15 @@ use self::{
     mutant::Mutation,
     work::Chance,
 };
-use crate::store::{folder::SimDisk, serving::Serving};
+use crate::{
+    sample::is_long,
+    store::{folder::SimDisk, serving::Serving},
+};
 
-const DEFAULT_SEEDS: u64 = 300;
+/// How many seeds the usual and the long run of the suite run, unless `TIDELOCK_SEEDS` says otherwise.
+const SEEDS: [u64; 2] = [200, 400];
 /// The number of seeds after which every kind of event must have happened.
-const TELLING_SEEDS: u64 = 300;
+const TELLING_SEEDS: u64 = 200;
 
 /// The state shared by all pages of one seed.
 pub struct Shared {
@@ -310,7 +314,7 @@ fn acknowledged_commits_are_always_found_whole() {
         println!("{:?}", run(seed, None));
         return;
     }
-    let seeds = number("TIDELOCK_SEEDS").unwrap_or(DEFAULT_SEEDS);
+    let seeds = number("TIDELOCK_SEEDS").unwrap_or(SEEDS[usize::from(is_long())]);
     let started = std::time::Instant::now();
     let all = match run_all(0..seeds, None) {
         Ok(met) => met,

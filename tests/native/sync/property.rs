@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use crate::{
+    sample::draws,
     sync::host::World,
     sync::model::{Fault, Row},
 };
@@ -161,13 +162,8 @@ fn check(tables: &str, page_size: usize, max_rows: usize, date: bool, actions: &
     assert_eq!(world.rows("SELECT count(*) FROM tidelock_staged"), ["0"]);
 }
 
-/// Returns the number of cases; the environment variable CASES sets it.
-fn cases() -> u32 {
-    std::env::var("CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(100)
-}
-
 proptest! {
-    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: draws(40, 100), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn with_a_cursor(actions in prop::collection::vec(action(), 1..40), page_size in 1..12_usize, max_rows in 1..20_usize, date in any::<bool>()) {

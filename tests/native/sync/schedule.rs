@@ -7,6 +7,8 @@ use tidelock::{
     sync::schedule::rounds::{Round, RoundEnd, Schedule, ScheduleEvent},
 };
 
+use crate::sample::draws;
+
 const START: u64 = 1_000_000;
 /// The longest delay in milliseconds, apart from the interval.
 const LONGEST: u64 = 120_000 + SPREAD;
@@ -378,6 +380,8 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(draws(64, 256)))]
+
     #[test]
     fn whatever_happens_the_next_round_comes_and_never_too_early(steps in prop::collection::vec(step(), 1..200)) {
         let mut schedule = Schedule::default();

@@ -21,6 +21,7 @@ use tidelock::{
 };
 
 use crate::{
+    sample::draws,
     sync::host::{TestHost, config},
     sync::model::{Fault, Server},
     sync::model_writes::Rules,
@@ -312,13 +313,8 @@ fn simulate(policies: &[&str], cursor: bool, actions: &[Action]) {
     world.check();
 }
 
-/// Returns the number of cases; the environment variable CASES sets it.
-fn cases() -> u32 {
-    std::env::var("CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(60)
-}
-
 proptest! {
-    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: draws(30, 60), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn all_clients_converge_and_nothing_is_lost(actions in prop::collection::vec(action(), 1..60)) {
