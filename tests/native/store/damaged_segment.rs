@@ -190,7 +190,7 @@ pub fn code(error: Error) -> ErrorCode {
 fn only_a_damaged_commit_costs_data_and_all_is_told() {
     for how in ALL {
         let (disk, (secret, before)) = (made(how), how.secrets());
-        let (mut whole, mut told, mut sample) = (0, 0, Sample::every(3));
+        let (mut whole, mut told, mut sample) = (0, 0, Sample::every(5));
         for segment in segments(&disk) {
             let name = format!("journal.{segment}");
             for (at, kind, length) in frames(&bytes(&disk, &name)) {

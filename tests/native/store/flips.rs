@@ -239,7 +239,7 @@ fn check(kind: Kind, made: &Made, record: &Record, contents: Contents, seen: &mu
 fn a_flipped_bit_costs_at_most_its_record_and_is_told() {
     for kind in Kind::all() {
         let made = made(kind);
-        let (mut seen, mut sample) = (Seen::default(), Sample::every(3));
+        let (mut seen, mut sample) = (Seen::default(), Sample::every(4));
         let records = Record::all(&made.contents);
         for record in &records {
             for place in (0..5).filter(|_| sample.takes()) {
