@@ -1,22 +1,18 @@
 // Every code block of README.md and docs/ runs unchanged, at least twice in a row, against a real remote.
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { after, before, test } from 'node:test'
-import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
 import * as tidelock from '../../pkg-js/dist/index.js'
-import { LATE_TIER_UP } from '../e2e/v8.mjs'
 import { control } from '../remote/control.mjs'
 import { startRemote } from '../remote/index.mjs'
 import { PostgrestClient } from '../remote/node_modules/@supabase/postgrest-js/dist/index.mjs'
 import { remoteFacade } from '../scenarios/run/remote.mjs'
+import { runCommand } from './command-line.mjs'
 import { blocksOf, blocksOfDocuments, runBlock, textOf } from './documents/blocks.mjs'
 import { examples } from './documents/examples.mjs'
 
-const cli = fileURLToPath(new URL('../../pkg-js/dist/cli/main.js', import.meta.url))
 const base = mkdtempSync(path.join(tmpdir(), 'tidelock-documents-'))
 let server
 let controlled
@@ -88,10 +84,9 @@ async function play({ code }, example, index) {
     for (const line of code.trim().split('\n')) {
       const [, command] = /^npx tidelock (.*?)\s*(?:#.*)?$/.exec(line)
       const words = [...command.matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, word]) => quoted ?? word)
-      const { stdout, stderr } = await promisify(execFile)(process.execPath, [...LATE_TIER_UP, cli, ...words], {
-        cwd: folder,
-      })
-      outputs.push(stdout + stderr)
+      const { code: ended, out, err } = await runCommand(words, { cwd: folder })
+      assert.equal(ended, 0, `${line}: ${err}`)
+      outputs.push(out + err)
     }
     runs++
     return outputs
