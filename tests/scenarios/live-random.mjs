@@ -1,8 +1,12 @@
 // Random schemas, queries and commits: the differences of live queries, applied one after the other, give what the queries return.
 import assert from 'node:assert/strict'
 import { caughtUp, chance, follow } from './run/followed.mjs'
+import { everyNth } from './run/sample.mjs'
 
-const seeds = 25
+const seeds = everyNth(
+  3,
+  Array.from({ length: 25 }, (_, at) => at + 1),
+)
 const steps = 15
 
 const literals = ['0', '1', '2', '-0.0', '1.5', "'a'", "'A'", "'a '", "'1'", 'NULL', "x'61'", '9007199254740993', "''"]
@@ -114,7 +118,7 @@ async function change(db, random) {
 export default {
   'differences give what the query returns: triggers, cascades, savepoints, rollbacks, windows': async (t) => {
     let differences = 0
-    for (let seed = 1; seed <= seeds; seed++) {
+    for (const seed of seeds) {
       const random = chance(seed)
       const db = await t.memory()
       const script = schema(random)
@@ -135,6 +139,6 @@ export default {
       await db.close()
     }
     // Many of the changes have an effect.
-    assert.ok(differences > seeds * steps, String(differences))
+    assert.ok(differences > seeds.length * steps, String(differences))
   },
 }
