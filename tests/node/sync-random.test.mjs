@@ -8,7 +8,7 @@ import { after, before, test } from 'node:test'
 import { open, sqlHelpers } from '../../pkg-js/dist/index.js'
 import { startRemote } from '../remote/index.mjs'
 
-const draws = Number(process.env.TIDELOCK_DRAWS ?? 15)
+const draws = Number(process.env.TIDELOCK_DRAWS ?? (process.env.TIDELOCK_ALL ? 15 : 8))
 const only = process.env.TIDELOCK_SEED
 const seeds = only === undefined ? Array.from({ length: draws }, (_, seed) => seed) : [Number(only)]
 const steps = 30
