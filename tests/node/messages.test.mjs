@@ -1,25 +1,25 @@
 // Every message of the command line, as a user reads it.
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { test } from 'node:test'
-import { fileURLToPath } from 'node:url'
 import { open } from '../../pkg-js/dist/index.js'
 import { Shown } from '../messages/golden.mjs'
+import { runCommand } from './command-line.mjs'
 
-const cli = fileURLToPath(new URL('../../pkg-js/dist/cli/main.js', import.meta.url))
+const interrupted = 'a pull that is interrupted'
 
 test('the command line', async () => {
   const base = mkdtempSync(path.join(tmpdir(), 'tidelock-messages-'))
   let child
-  const run = (args) =>
-    new Promise((resolve) => {
-      const env = { PATH: process.env.PATH, HOME: base }
-      const options = { cwd: base, env }
-      child = execFile(process.execPath, [cli, ...args, '--json'], options, (_error, out, err) => resolve({ out, err }))
+  /** Runs a command line; one that is to be interrupted is `child`. */
+  const run = (args, done) =>
+    runCommand([...args, '--json'], {
+      cwd: base,
+      env: { HOME: base },
+      ...(done === interrupted && { signal: (started) => (child = started) }),
     })
   // A remote without a table `u`, and slow for `t`, so that the user can press Ctrl-C.
   const server = createServer((request, response) => {
@@ -77,7 +77,7 @@ test('the command line', async () => {
       'a migration without a name': ['migrate', 'new', '!!!'],
       'a table that the remote lacks': pull(['--tables', 'u', '--pk', 'u=id'], 'there.env'),
       'a remote that is not there': pull(['--tables', 'u', '--pk', 'u=id']),
-      'a pull that is interrupted': pull(['--tables', 't', '--schema', 'schema.sql'], 'there.env'),
+      [interrupted]: pull(['--tables', 't', '--schema', 'schema.sql'], 'there.env'),
       'a file in a folder that is not there': ['types', 'made.sqlite', '--out', 'nowhere/types.ts'],
       'a migration that was changed': ['migrate', 'status', 'changed.sqlite'],
       'a framework that is not known': ['init', '--framework', 'angular'],
@@ -87,7 +87,7 @@ test('the command line', async () => {
       'nothing to restore': ['snapshot', 'restore', '--db', 'made.sqlite'],
       'snapshots of a file': ['snapshot', 'list', '--db', 'made.sqlite'],
     })) {
-      const { out, err } = await run(args)
+      const { out, err } = await run(args, done)
       assert.equal(out, '', done)
       let error
       try {
