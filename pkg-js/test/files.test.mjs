@@ -4,6 +4,7 @@ import { test } from 'node:test'
 import { gzipSync } from 'node:zlib'
 import { checkFileEncryption } from '../src/files/check-encryption.ts'
 import { fromFile, toFile } from '../src/files/snapshot-file.ts'
+import '../../tests/scenarios/run/quick-secrets.mjs'
 import { loadSeed } from '../src/options/load-seed.ts'
 
 const snapshot = { id: '7', createdAt: '2026-11-20T10:00:00.000Z' }
