@@ -345,6 +345,27 @@ fn an_older_pending_one_is_refused_or_applied_as_the_option_says() {
 }
 
 #[test]
+fn a_first_migration_that_fails_over_existing_data_names_baseline() {
+    let mut seeded = bench("CREATE TABLE a(x); CREATE TABLE b(x)");
+    let migrations = seeded.migrations(&three());
+    let error = seeded.open(&migrations, true, None).unwrap_err();
+    assert_eq!(error.code, ErrorCode::MigrationFailed);
+    assert!(error.hint.as_deref().unwrap().contains("pass baseline: the version of the last one"), "{error:?}");
+
+    // Other failures: of an empty database, and after a migration that is applied.
+    for applied in [0, 1] {
+        let mut other = bench("");
+        let sources = [&three()[..applied], &[source("20", "CREATE TABLE broken(")][..]].concat();
+        let first = other.migrations(&sources[..applied]);
+        other.open(&first, true, None).unwrap();
+        let migrations = other.migrations(&sources);
+        let error = other.open(&migrations, true, None).unwrap_err();
+        assert_eq!(error.code, ErrorCode::MigrationFailed);
+        assert!(!error.hint.as_deref().unwrap().contains("baseline"), "{error:?}");
+    }
+}
+
+#[test]
 fn a_baseline_marks_the_versions_of_existing_data() {
     let seed = "CREATE TABLE a(x); CREATE TABLE b(x)";
     let mut bench = bench(seed);

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     engine::connection::mutex::MutexPermit,
-    error::{Error, Result},
+    error::{Error, ErrorCode, Result},
     health::MigrationsHealth,
     migrate::{
         AppliedMigration, History, MigrationDirection, MigrationReport, MigrationStatus, MigrationTarget, OutOfOrder,
@@ -21,6 +21,9 @@ use crate::{
     sqlite::Connection,
     value::Value,
 };
+
+/// The hint when the first migration fails in a database with tables but without a history.
+const WITHOUT_HISTORY: &str = "If the database has tables of the migrations already, pass baseline: the version of the last one. Otherwise fix the migration: it was rolled back";
 
 /// The migrations of a database.
 pub struct Migrations {
@@ -291,7 +294,15 @@ impl Migrations {
         }
         host.load().await?;
         let mode = RunMode { direction, dry_run: options.dry_run, atomic: options.atomic };
-        self.run_plan(Runner { host, connection: &connection, permit, ends_ms }, &plan, mode).await
+        let ran = self.run_plan(Runner { host, connection: &connection, permit, ends_ms }, &plan, mode).await;
+        ran.map_err(|error| if self.lacks_history(&connection, &error) { error.hint(WITHOUT_HISTORY) } else { error })
+    }
+
+    /// Returns whether a migration failed over data without a history, such as a seed with the tables of migrations.
+    fn lacks_history(&self, connection: &Connection, error: &Error) -> bool {
+        error.is(ErrorCode::MigrationFailed)
+            && self.history.read(connection).is_ok_and(|applied| applied.is_empty())
+            && has_data(connection).unwrap_or(false)
     }
 
     fn mark(
