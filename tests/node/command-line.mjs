@@ -43,7 +43,7 @@ export function runCommand(args, { cwd, env, signal, timeout = 120_000, uid, gid
   })
 }
 
-/** Runs a command in the shared process, which is started anew if it has ended. */
+/** Runs a command in the shared process, which is started again if it has ended. */
 function inHost(args, { timeout, uid, gid, ...given }) {
   const used = hosts.get(uid) ?? startHost({ uid, gid })
   hosts.set(uid, used)
