@@ -17,11 +17,13 @@ const MODULES = {
   worker: ['rows', 'transactions', 'live', 'moving'],
 }
 
+/** Whether some modules and scenarios are left out: neither all nor named ones are asked for. */
+const isUsual = !process.env.TIDELOCK_ALL && !process.env.TIDELOCK_SCENARIOS
+
 /** The modules that run with the engine there: with `TIDELOCK_ALL=1` all, with `TIDELOCK_SCENARIOS` those that it names. */
 function modulesIn(thread, elsewhere) {
-  const { TIDELOCK_ALL, TIDELOCK_SCENARIOS } = process.env
   const usual = MODULES[thread].filter((name) => !elsewhere.includes(name))
-  return [...local, ...withRemote].filter(({ name }) => TIDELOCK_ALL || TIDELOCK_SCENARIOS || usual.includes(name))
+  return [...local, ...withRemote].filter(({ name }) => !isUsual || usual.includes(name))
 }
 
 /** The threads of a test that is about the browser: one, or both with `TIDELOCK_ALL=1`. */
@@ -42,8 +44,7 @@ export async function suite(browser, { inOpfs = [], without = [], slow = [] } = 
     chosen.filter(({ name }) => name === 'snapshots'),
     'opfs',
   )
-  const { TIDELOCK_ALL, TIDELOCK_SCENARIOS } = process.env
-  const left = TIDELOCK_ALL || TIDELOCK_SCENARIOS ? [] : slow
+  const left = isUsual ? slow : []
   for (const thread of ['current', 'worker'])
     await scenarios(thread, modulesIn(thread, [...inOpfs, ...without]), undefined, left)
 

@@ -31,6 +31,7 @@ for (const { framework, title, more, nth = 1 } of ways)
     })
     after(() => page.close())
 
+    let tests = 0
     /** A test in the page. It must leave neither errors nor warnings in the console. */
     const inPage = (name, work) => {
       if (++tests % nth > 0 && !process.env.TIDELOCK_ALL) return
@@ -40,7 +41,6 @@ for (const { framework, title, more, nth = 1 } of ways)
         assert.deepEqual(page.takeProblems(), [])
       })
     }
-    let tests = 0
     const mount = (props) => page.mount({ ...more, ...props })
 
     inPage('a mounted list follows every write', async () => {

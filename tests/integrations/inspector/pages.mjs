@@ -75,7 +75,7 @@ export async function startPages() {
       },
       /** What axe finds that is serious or critical. */
       async flaws() {
-        if (await page.evaluate(() => globalThis.axe === undefined)) await page.evaluate(axe)
+        await page.evaluate(axe)
         const violations = await page.evaluate(async () => {
           // axe doesn't measure the contrast of texts on gradients: those at the edges of scrolled areas are off meanwhile.
           const root = document.querySelector('tidelock-inspector').shadowRoot
