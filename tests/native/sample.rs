@@ -4,12 +4,12 @@
 /// long run.
 pub fn draws(usual: u32, all: u32) -> u32 {
     let asked = std::env::var("CASES").ok().and_then(|cases| cases.parse().ok());
-    asked.unwrap_or(if is_long() { all } else { usual })
+    asked.unwrap_or(usual_or_all(usual, all))
 }
 
-/// Whether this is a long run (`./build.sh test --all`).
-pub fn is_long() -> bool {
-    std::env::var_os("TIDELOCK_ALL").is_some()
+/// Returns the value for a usual run, or that for a long one (`./build.sh test --all`).
+pub fn usual_or_all<T>(usual: T, all: T) -> T {
+    if std::env::var_os("TIDELOCK_ALL").is_some() { all } else { usual }
 }
 
 /// Takes the cases evenly: every nth one; all of them in a long run (`./build.sh test --all`).
@@ -20,7 +20,7 @@ pub struct Sample {
 
 impl Sample {
     pub fn every(nth: usize) -> Self {
-        Self { nth: if is_long() { 1 } else { nth }, cases: 0 }
+        Self { nth: usual_or_all(nth, 1), cases: 0 }
     }
 
     /// Returns every how many-th case runs.

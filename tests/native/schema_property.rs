@@ -8,7 +8,7 @@ use tidelock::{
     sqlite::{Connection, PageFile, quote},
 };
 
-use crate::sample::{draws, is_long};
+use crate::sample::{draws, usual_or_all};
 
 /// A random generator with a seed.
 struct Chance(u64);
@@ -329,7 +329,7 @@ proptest! {
 
 #[test]
 fn most_random_schemas_can_be_reached_with_rows() {
-    let all = if is_long() { 200 } else { 80 };
+    let all = usual_or_all(80, 200);
     let reached = (0..all).filter(|seed| check((seed * 31 + 1, seed * 17 + 5)).unwrap()).count() as u64;
     assert!(reached > all * 2 / 5, "{reached} of {all}: too few cases say anything about rows");
     let kinds: Vec<_> =

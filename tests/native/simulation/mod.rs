@@ -38,12 +38,12 @@ use self::{
     work::Chance,
 };
 use crate::{
-    sample::is_long,
+    sample::usual_or_all,
     store::{folder::SimDisk, serving::Serving},
 };
 
 /// How many seeds the usual and the long run of the suite run, unless `TIDELOCK_SEEDS` says otherwise.
-const SEEDS: [u64; 2] = [200, 400];
+const SEEDS: (u64, u64) = (200, 400);
 /// The number of seeds after which every kind of event must have happened.
 const TELLING_SEEDS: u64 = 200;
 
@@ -314,7 +314,7 @@ fn acknowledged_commits_are_always_found_whole() {
         println!("{:?}", run(seed, None));
         return;
     }
-    let seeds = number("TIDELOCK_SEEDS").unwrap_or(SEEDS[usize::from(is_long())]);
+    let seeds = number("TIDELOCK_SEEDS").unwrap_or(usual_or_all(SEEDS.0, SEEDS.1));
     let started = std::time::Instant::now();
     let all = match run_all(0..seeds, None) {
         Ok(met) => met,

@@ -14,12 +14,12 @@ use super::{
     folder::{Chance, SimDisk},
     page::{Page, by_call_only},
 };
-use crate::sample::is_long;
+use crate::sample::usual_or_all;
 
 /// How many configurations the usual and the long run draw, and the seed of the first one, unless `TIDELOCK_DRAWS` and `TIDELOCK_FIRST` say
 /// others. With seed 5 only a checkpoint makes room.
-const DRAWS: [u64; 2] = [1, 3];
-const FIRST: [u64; 2] = [5, 3];
+const DRAWS: (u64, u64) = (1, 3);
+const FIRST: (u64, u64) = (5, 3);
 /// How many commits there are on the full disk.
 const COMMITS: u64 = 600;
 /// What a database needs beside five times its own size: log up to the next checkpoint, and segments that are not full.
@@ -108,8 +108,8 @@ impl Drawn {
 #[test]
 fn history_goes_before_a_commit_is_refused() {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let draws = number("TIDELOCK_DRAWS").unwrap_or(DRAWS[usize::from(is_long())]);
-    let first = number("TIDELOCK_FIRST").unwrap_or(FIRST[usize::from(is_long())]);
+    let draws = number("TIDELOCK_DRAWS").unwrap_or(usual_or_all(DRAWS.0, DRAWS.1));
+    let first = number("TIDELOCK_FIRST").unwrap_or(usual_or_all(FIRST.0, FIRST.1));
     (first..first + draws).for_each(|seed| Drawn::new(seed).run());
 }
 

@@ -13,7 +13,7 @@ use super::{
     bench::{Machine, ROWS, insert, snapshot, sum, with_table},
     last_good::recover,
 };
-use crate::sample::is_long;
+use crate::sample::usual_or_all;
 
 #[test]
 fn a_batch_that_is_issued_at_the_end_of_a_page_never_overtakes_one_in_flight() {
@@ -147,7 +147,7 @@ fn openings_without_a_change_do_not_slow_down_later_ones() {
         let page = with_table(&mut machine);
         insert(&mut machine, &page, 1);
         // More than the records that an opening reads at most.
-        for _ in 0..if is_long() { 2_000 } else { 1_100 } {
+        for _ in 0..usual_or_all(1_100, 2_000) {
             machine.kill(Crash::Process);
             let page = machine.open().unwrap();
             if closes {

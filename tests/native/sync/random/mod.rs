@@ -16,10 +16,10 @@ mod migration;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use self::{features::Features, history::Scene};
-use crate::sample::is_long;
+use crate::sample::usual_or_all;
 
 /// How many seeds the usual and the long run of the suite draw, unless `TIDELOCK_DRAWS` says otherwise.
-const DRAWS: [u64; 2] = [40, 100];
+const DRAWS: (u64, u64) = (40, 100);
 
 fn run(seed: u64, features: &Features) {
     let mut scene = Scene::new(seed, features);
@@ -64,7 +64,7 @@ fn whatever_is_drawn_both_sides_agree_and_nothing_is_lost() {
         run(seed, &features);
         return;
     }
-    let draws = number("TIDELOCK_DRAWS").or_else(|| number("TIDELOCK_SEEDS")).unwrap_or(DRAWS[usize::from(is_long())]);
+    let draws = number("TIDELOCK_DRAWS").or_else(|| number("TIDELOCK_SEEDS")).unwrap_or(usual_or_all(DRAWS.0, DRAWS.1));
     let first = number("TIDELOCK_FIRST").unwrap_or_default();
     let most = number("TIDELOCK_FAILURES").unwrap_or(1) as usize;
     let started = std::time::Instant::now();
