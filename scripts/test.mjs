@@ -44,20 +44,20 @@ function nodeTests(part, after = ['package']) {
     .map((file) => ({ part, name: file, file, after }))
 }
 
-const browserTest = 'cargo test --locked --features sync,opfs --target wasm32-unknown-unknown --test web --test worker'
-// These wait for IndexedDB; compiling takes most of their time. The same is true of the lints, which share what is compiled.
-const forBrowser = { CARGO_PROFILE_DEV_OPT_LEVEL: '0' }
-const inBrowser = { ...forBrowser, WASM_BINDGEN_TEST_NO_ORIGIN_ISOLATION: '1', WASM_BINDGEN_TEST_TIMEOUT: '120' }
 /**
- * The compiler is Clippy's while native tests are compiled: checking everything once more would take half as long again. As `cargo clippy`
- * does it, which separates the arguments in this way.
+ * The compiler is Clippy's while tests are compiled: checking everything once more would take half as long again. As `cargo clippy` does it,
+ * which separates the arguments in this way.
  */
 const linted = {
   RUSTC_WORKSPACE_WRAPPER: 'clippy-driver',
   CLIPPY_ARGS: '-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__',
 }
-const wasmLints =
-  'cargo clippy --locked --target wasm32-unknown-unknown --lib --test web --test worker --features npm,sync,opfs -- -D warnings'
+// With the classes of the npm package, for the lints.
+const browserTest =
+  'cargo test --locked --features npm,sync,opfs --target wasm32-unknown-unknown --test web --test worker'
+// These wait for IndexedDB; compiling takes most of their time.
+const forBrowser = { ...linted, CARGO_PROFILE_DEV_OPT_LEVEL: '0' }
+const inBrowser = { ...forBrowser, WASM_BINDGEN_TEST_NO_ORIGIN_ISOLATION: '1', WASM_BINDGEN_TEST_TIMEOUT: '120' }
 
 /**
  * The steps, in the order in which they begin. `after`: the steps that must be finished before. `cargo`: the step holds the lock on target/,
@@ -82,17 +82,16 @@ const STEPS = [
     after: ['clippy, compile'],
     env: { PROPTEST_RNG_SEED: '20261120' },
   },
-  { part: 'web', name: 'web, compile', cargo: true, command: `${browserTest} --no-run`, env: forBrowser },
+  { part: 'lint', name: 'clippy, web', cargo: true, command: `${browserTest} --no-run`, env: forBrowser },
   // In an ordinary page without cross-origin isolation, and in a dedicated worker.
   {
     part: 'web',
     name: 'web',
     cargo: true,
     command: browserTest,
-    after: ['web, compile'],
+    after: ['clippy, web'],
     env: { ...inBrowser, WASM_BINDGEN_USE_BROWSER: '1' },
   },
-  { part: 'lint', name: 'clippy, wasm', cargo: true, command: wasmLints, env: forBrowser },
   {
     part: 'native',
     name: 'simulation',

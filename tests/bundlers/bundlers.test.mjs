@@ -1,19 +1,32 @@
-// The bundlers that the default run of the tests leaves out, because they take long to install or to build.
+// The bundlers that the default run of the tests leaves out, because they take long to install or to build, and other ways of using Vite.
 import { cpSync, rmSync } from 'node:fs'
 import { test } from 'node:test'
 import { here, install, pageOf, run, target, visitor } from './harness.mjs'
 import { record } from './targets.mjs'
 
 const visit = visitor()
+const vitePath = 'node_modules/vite/bin/vite.js'
 const linked = (...names) => Object.fromEntries(names.map((name) => [name, `./more/node_modules/${name}`]))
 const indexOf = (page) => ({ files: { '/index.html': page } })
 
+const vite8 = { vite: './node_modules/vite8' }
+target('Vite in a monorepo', { tools: vite8, parts: ['vite'], inside: 'apps/shop' }, async (folder) => {
+  const program = `../../${vitePath}`
+  await run(folder, process.execPath, [program, 'build'])
+  await visit.folders({ '/': `${folder}/dist` })
+  await visit.server(folder, process.execPath, [program, '--port', '0', '--host', '127.0.0.1'])
+})
+
+target('A subpath (`/app/`)', { tools: vite8 }, async (folder) => {
+  await run(folder, process.execPath, [vitePath, 'build', '--base', '/app/'])
+  await visit.folders({ '/app/': `${folder}/dist` }, {}, '/app/')
+})
+
 for (const version of ['6', '7'])
   target(`Vite ${version}`, { tools: { vite: `./more/node_modules/vite${version}` } }, async (folder) => {
-    const vite = 'node_modules/vite/bin/vite.js'
-    await run(folder, process.execPath, [vite, 'build'])
+    await run(folder, process.execPath, [vitePath, 'build'])
     await visit.folders({ '/': `${folder}/dist` })
-    await visit.server(folder, process.execPath, [vite, '--port', '0', '--host', '127.0.0.1'])
+    await visit.server(folder, process.execPath, [vitePath, '--port', '0', '--host', '127.0.0.1'])
   })
 
 target('webpack 5', { tools: { webpack: './node_modules/webpack' }, parts: ['webpack'] }, async (folder) => {
@@ -56,10 +69,9 @@ test('SvelteKit', async () => {
   const folder = here('sveltekit')
   prepare(folder, `${folder}/src/visit.js`)
   const node = here('more/node_modules/node22/bin/node')
-  const vite = 'node_modules/vite/bin/vite.js'
-  await run(folder, node, [vite, 'build'])
+  await run(folder, node, [vitePath, 'build'])
   await visit.folders({ '/': `${folder}/build` })
-  await visit.server(folder, node, [vite, '--port', '0', '--host', '127.0.0.1'])
+  await visit.server(folder, node, [vitePath, '--port', '0', '--host', '127.0.0.1'])
   record('SvelteKit')
 })
 

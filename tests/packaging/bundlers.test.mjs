@@ -30,13 +30,6 @@ target('Vite 8', { tools: vite }, async (folder) => {
   await visit.server(folder, process.execPath, [vitePath, '--port', '0', '--host', '127.0.0.1'])
 })
 
-target('Vite in a monorepo', { tools: vite, parts: ['vite'], inside: 'apps/shop' }, async (folder) => {
-  const program = `../../${vitePath}`
-  await run(folder, process.execPath, [program, 'build'])
-  await visit.folders({ '/': `${folder}/dist` })
-  await visit.server(folder, process.execPath, [program, '--port', '0', '--host', '127.0.0.1'])
-})
-
 target('esbuild', { tools: esbuild, parts: ['esbuild'] }, async (folder) => {
   await run(folder, process.execPath, ['build.js'])
   await visit.folders({ '/': `${folder}/dist` }, indexOf(pageOf('main.js')))
@@ -72,11 +65,6 @@ target('Modules of another origin', { tools: vite }, async (folder) => {
   } finally {
     await other.close()
   }
-})
-
-target('A subpath (`/app/`)', { tools: vite }, async (folder) => {
-  await run(folder, process.execPath, [vitePath, 'build', '--base', '/app/'])
-  await visit.folders({ '/app/': `${folder}/dist` }, {}, '/app/')
 })
 
 target('A service worker, offline', { tools: vite, parts: ['service-worker'] }, async (folder) => {

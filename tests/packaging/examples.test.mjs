@@ -141,7 +141,10 @@ test('react-todo: a list in two tabs goes on offline, and reaches the remote aft
   }
 })
 
-test('sveltekit-notes: only the right passphrase shows the notes', () =>
+/** Those that install a framework or tools which tests/bundlers and tests/integrations drive, too: with TIDELOCK_ALL=1. */
+const testOfAll = process.env.TIDELOCK_ALL ? test : () => {}
+
+testOfAll('sveltekit-notes: only the right passphrase shows the notes', () =>
   started('sveltekit-notes', {}, async (url) => {
     const page = await browser.page(url)
     const complaints = []
@@ -163,9 +166,10 @@ test('sveltekit-notes: only the right passphrase shows the notes', () =>
     await unlock('correct horse')
     await page.getByText('Tea is low').waitFor()
     assert.deepEqual(complaints, [])
-  }))
+  }),
+)
 
-test('kysely-vite: totals follow each expense, and are there after a reload', () =>
+testOfAll('kysely-vite: totals follow each expense, and are there after a reload', () =>
   started('kysely-vite', {}, async (url) => {
     const page = await browser.page(url)
     const totals = () =>
@@ -187,4 +191,5 @@ test('kysely-vite: totals follow each expense, and are there after a reload', ()
     await page.reload()
     await page.getByText('€20.00').waitFor()
     assert.deepEqual(await totals(), expected)
-  }))
+  }),
+)
