@@ -12,9 +12,6 @@ use crate::{
     },
 };
 
-/// The hint when a migration fails: a file of another library has tables without a history.
-const WITH_BASELINE: &str = "Nothing was imported. If the file has tables of the migrations already, pass baseline: the version of the last one";
-
 /// The options of [`Database::import`].
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
@@ -49,7 +46,7 @@ impl Database {
         let connection = inner.connection()?;
         inner.flusher.admit_write()?;
         inner.check_unpushed(&connection, options.force)?;
-        inner.replacement(scratch, guard, Some(WITH_BASELINE)).await
+        inner.replacement(scratch, guard).await
     }
 
     /// Writes the contents as SQL text to `sink`, piece by piece, like `.dump` of SQLite's shell. Locks the connection.

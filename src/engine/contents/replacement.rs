@@ -20,7 +20,6 @@ use crate::{
 pub struct Replacement {
     contents: Pin,
     guard: MutexGuard,
-    hint: Option<&'static str>,
 }
 
 impl Database {
@@ -28,32 +27,22 @@ impl Database {
     /// fails, the previous contents are restored.
     ///
     /// Fails with `out_of_memory`, as a migration does, and as storing does.
-    pub async fn finish_replacement(&self, Replacement { contents, guard, hint }: Replacement) -> Result<()> {
+    pub async fn finish_replacement(&self, Replacement { contents, guard }: Replacement) -> Result<()> {
         let inner = &*self.inner;
         let connection = inner.connection()?;
         let finish = Box::pin(inner.run_missing_migrations(&connection, guard.permit()));
         let result = inner.replace(&connection, contents, finish).await;
         drop(guard);
         let stored = inner.flusher.flush().await;
-        let hinted = |error: Error| match hint {
-            Some(hint) if error.is(ErrorCode::MigrationFailed) => error.hint(hint),
-            _ => error,
-        };
-        result.map_err(hinted).and(stored)
+        result.and(stored)
     }
 }
 
 impl Inner {
-    /// Takes a safety snapshot of the contents that those of `scratch` will replace. `hint`: that of the error when a
-    /// migration fails that these lack. Fails as a snapshot does.
-    pub(in crate::engine) async fn replacement(
-        &self,
-        scratch: Connection,
-        guard: MutexGuard,
-        hint: Option<&'static str>,
-    ) -> Result<Replacement> {
+    /// Takes a safety snapshot of the contents that those of `scratch` will replace. Fails as a snapshot does.
+    pub(in crate::engine) async fn replacement(&self, scratch: Connection, guard: MutexGuard) -> Result<Replacement> {
         self.snapshots.safety().await?;
-        Ok(Replacement { contents: scratch.pin(), guard, hint })
+        Ok(Replacement { contents: scratch.pin(), guard })
     }
 
     /// Fails with `unpushed_changes` if local changes were not pushed, unless `force`.

@@ -87,7 +87,7 @@ impl Database {
         if tables::exists(&scratch)? {
             entries::quarantine_restored(&scratch)?;
         }
-        inner.replacement(scratch, guard, None).await
+        inner.replacement(scratch, guard).await
     }
 }
 
