@@ -52,8 +52,9 @@ pub struct LiveEvent {
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct LockEvent {
-    /// `released`: another tab requested the database, and this tab closed it. `lost`: another tab stole the lock;
-    /// every call except `close()` rejects with `lock_lost`.
+    /// `released`: another tab requested the database, and this tab closed it; or a tab with a newer version of the app
+    /// leads now, and every call rejects with `schema_too_new`. `lost`: another tab stole the lock; every call except
+    /// `close()` rejects with `lock_lost`.
     pub state: LockChange,
 }
 

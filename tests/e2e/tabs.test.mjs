@@ -510,6 +510,8 @@ test('a newer app takes the lead, and the old tabs are told so', {
   const asBefore = { name, tabs: 'shared', migrations: old }
   await pages[1].evaluate(async (given) => {
     window.component = await window.open(given)
+    window.lockEvents = []
+    window.component.addEventListener('lock', ({ detail }) => window.lockEvents.push(detail.state))
     window.liveErrors = []
     window.component.live('SELECT v FROM t').subscribe(
       () => {},
@@ -545,6 +547,7 @@ test('a newer app takes the lead, and the old tabs are told so', {
     assert.equal(refused.code, 'schema_too_new')
   }
   await pages[1].evaluate(() => window.until(() => window.liveErrors.includes('schema_too_new')))
+  assert.deepEqual(await pages[1].evaluate(() => window.lockEvents), ['released'])
   await pages[1].evaluate(() => window.component.close())
   const changed = [{ ...old[0], up: 'CREATE TABLE t (v, x)' }, newer[1]]
   const other = await late.evaluate((given) => window.failure(() => window.open(given)), {

@@ -354,8 +354,9 @@ export type LockChange = 'released' | 'lost'
 /** The detail of a `lock` event. */
 export interface LockEvent {
   /**
-   * `released`: another tab requested the database, and this tab closed it. `lost`: another tab stole the lock;
-   * every call except `close()` rejects with `lock_lost`.
+   * `released`: another tab requested the database, and this tab closed it; or a tab with a newer version of the app
+   * leads now, and every call rejects with `schema_too_new`. `lost`: another tab stole the lock; every call except
+   * `close()` rejects with `lock_lost`.
    */
   readonly state: LockChange
 }

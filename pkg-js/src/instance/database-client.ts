@@ -257,6 +257,7 @@ export class DatabaseClient implements EngineCallbacks, DatabaseOwner {
   refused(error: unknown): void {
     this.#refusal = error
     this.#endBackgroundWork()
+    this.#emit({ type: 'lock', detail: { state: 'released' } })
     for (const database of this.#databases) database.lifecycle.live.changed()
   }
 

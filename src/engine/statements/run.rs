@@ -388,8 +388,8 @@ impl Inner {
         if open {
             connection.run("ROLLBACK", &[])?;
         }
-        if result.is_err() || open {
-            // The script's own statement for that may not have run.
+        if enforced || result.is_err() || open {
+            // The script's own statement for that may not have run, and the dumps of SQLite's shell have none.
             connection.enforce_foreign_keys(enforced)?;
         }
         if result.is_err() && self.has_triggers() {

@@ -1,4 +1,4 @@
-import type { Database, TidelockError } from '../../index.js'
+import type { Database, LockEvent, TidelockError } from '../../index.js'
 import type { DatabaseState } from './database-store.js'
 import { constantStore, type ExternalStore, lazyStore } from './external-store.js'
 import { fromDatabase } from './from-database.js'
@@ -11,7 +11,8 @@ export interface LockStatus {
   readonly role: Database['role'] | undefined
   /**
    * `waiting`: the database isn't open yet. `held`: it works here; as a follower through its leader, which holds the lock. `lost`: another
-   * tab stole the lock, and calls reject with `lock_lost`. `released`: the database is closed, by a call or for another tab.
+   * tab stole the lock, and calls reject with `lock_lost`. `released`: the database is closed, by a call or for another tab, or another tab
+   * runs a newer version of the app, and calls reject with `schema_too_new`.
    */
   readonly state: 'waiting' | 'held' | 'lost' | 'released'
   /** Why the database can't be opened, for instance `database_in_use`. */
@@ -30,24 +31,27 @@ export function providedLock(databases: ExternalStore<DatabaseState>): ExternalS
 
 /** Makes the store of a database's role and lock. */
 function lockStatus(database: Database): ExternalStore<LockStatus> {
-  let isLost = false
+  let taken: 'lost' | 'released' | undefined
   const present = (): LockStatus => ({
     role: database.role,
-    state: isLost ? 'lost' : database.closed ? 'released' : 'held',
+    state: taken ?? (database.closed ? 'released' : 'held'),
     error: undefined,
   })
   return lazyStore(present(), (set) => {
     const look = () => set(present())
-    const lose = () => {
-      isLost = true
+    const lose = (state: typeof taken) => {
+      taken = state
       look()
     }
-    const lock = ({ detail }: CustomEvent<{ readonly state: string }>) => detail.state === 'lost' && lose()
+    const lock = ({ detail }: CustomEvent<LockEvent>) => lose(detail.state)
     const unlisten = listen(database, { role: look, close: look, lock })
     look()
     // An earlier event is missed, but calls still report it.
     if (!database.closed)
-      database.get('SELECT 1').catch((error: unknown) => isTidelockError(error, 'lock_lost') && lose())
+      database.get('SELECT 1').catch((error: unknown) => {
+        if (isTidelockError(error, 'lock_lost')) lose('lost')
+        else if (isTidelockError(error, 'schema_too_new')) lose('released')
+      })
     return unlisten
   })
 }
