@@ -96,8 +96,8 @@ export function onStop(options: LimitedOptions | undefined, stop: (reason: unkno
 export interface CallDeadline {
   /** As `performance.now()` counts. */
   readonly at: number
-  /** The call's `timeoutMs`, which errors name. */
-  readonly limitMs: number
+  /** The call's `timeoutMs`, which errors name; undefined where {@link withLimit} names it. */
+  readonly limitMs: number | undefined
 }
 
 /** Returns the deadline of a call that begins now, or the other one when that is earlier. */
@@ -111,12 +111,25 @@ export function deadlineOf(
   return other !== undefined && other.at <= at ? other : { at, limitMs }
 }
 
+/** Returns the deadline of several steps under a permit, which has so many milliseconds left; 0: there is none. */
+export function deadlineIn(ms: number): CallDeadline | undefined {
+  return ms === 0 ? undefined : { at: performance.now() + ms, limitMs: undefined }
+}
+
 /** Returns the whole milliseconds until then; 0: there is no deadline. Throws `timeout` when it has passed. */
 export function untilDeadline(deadline: CallDeadline | undefined): number {
   if (deadline === undefined) return 0
   const ms = Math.ceil(deadline.at - performance.now())
-  if (ms <= 0) throw timedOut(deadline.limitMs)
+  if (ms <= 0) throw deadline.limitMs === undefined ? interrupted() : timedOut(deadline.limitMs)
   return ms
+}
+
+/** The error of a statement that SQLite interrupts. */
+function interrupted(): TidelockError {
+  return new TidelockError('timeout', 'The statement exceeded timeoutMs', {
+    hint: 'Raise timeoutMs, or do less at once',
+    details: { sqliteCode: 'SQLITE_INTERRUPT' },
+  })
 }
 
 /** Returns `timeout` for a call that took longer than `timeoutMs`. */

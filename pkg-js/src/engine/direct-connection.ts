@@ -1,7 +1,7 @@
 import { invalid, TidelockError } from '../base/errors.js'
 import { fragmentParts, type SqlFragment } from '../base/sql.js'
 import type { CallOptions } from '../base/values.js'
-import { type LimitedOptions, until } from '../base/waiting.js'
+import { deadlineIn, type LimitedOptions, until, untilDeadline } from '../base/waiting.js'
 import type { ResultMode } from './codec/results.js'
 import { withStatement } from './codec/statement-errors.js'
 import type { StatementRunner } from './codec/statements.js'
@@ -173,10 +173,11 @@ export class DirectConnection<P = unknown, R = unknown> extends Connection {
 
   /** Runs several statements in one transaction or savepoint under the same permit. */
   #batch(permitId: number, statements: readonly StatementOf<P>[], timeoutMs: number): WorkResult<R> {
+    const deadline = deadlineIn(timeoutMs)
     const depth = this.begin(permitId, false)
     try {
       const results = eachStatement(statements, ({ sql, params }) =>
-        this.execute(permitId, op.query, sql, params as P, timeoutMs),
+        this.execute(permitId, op.query, sql, params as P, untilDeadline(deadline)),
       )
       return { results, wrote: this.commit(permitId, depth) }
     } catch (error) {

@@ -1,5 +1,6 @@
 import { reading } from '../base/check.js'
 import { yieldToEventLoop } from '../base/event-loop.js'
+import { deadlineIn, untilDeadline } from '../base/waiting.js'
 import type { Connection, Permit } from '../engine/connection.js'
 import { type Op, op } from '../engine/core.js'
 import type { ParameterBuffer } from './protocol.js'
@@ -30,7 +31,7 @@ export async function runManyRows(
   rows: ManyRows,
   signal: AbortSignal | undefined,
 ): Promise<readonly [{ changes: number }, boolean]> {
-  const end = timeoutMs === 0 ? 0 : performance.now() + timeoutMs
+  const deadline = deadlineIn(timeoutMs)
   const depth = await connection.begin(permitId, false)
   try {
     const parts: Promise<{ readonly changes: number }>[] = []
@@ -41,8 +42,7 @@ export async function runManyRows(
     let started = performance.now()
     for (let from = 0; from < rows.count && !failed; ) {
       const { area, next } = rows.pack(from)
-      const left = end === 0 ? 0 : Math.max(1, Math.ceil(end - performance.now()))
-      const part = rows.execute(next === rows.count ? op.runMany : op.runPart, area, left)
+      const part = rows.execute(next === rows.count ? op.runMany : op.runPart, area, untilDeadline(deadline))
       part.catch(fail)
       parts.push(part)
       from = next

@@ -263,10 +263,11 @@ impl Inner {
         } else if op == Op::RunMany {
             connection.atomically(run)?
         } else {
-            let before = connection.total_changes();
+            let (before, open) = (connection.total_changes(), connection.in_transaction());
             run(connection).inspect_err(|_| {
-                // OR FAIL and RAISE(FAIL) keep the changes that the statement made before it failed.
-                if connection.total_changes() != before {
+                // OR FAIL and RAISE(FAIL) keep the changes that the statement made before it failed. Not so a transaction that SQLite
+                // rolled back.
+                if connection.total_changes() != before && connection.in_transaction() == open {
                     self.record_write(connection, &statement.effects());
                 }
             })?

@@ -2,17 +2,23 @@
 
 use std::rc::Rc;
 
+use rusqlite::ffi;
+
 use crate::{
     error::Result,
     sqlite::{
         Authority, Connection, Statement, StatementEffects, Step,
         codec::{FlatParams, FlatRows, Integers, malformed},
+        failure,
         statement::{
             bind::without_values,
             prepared::{Places, PreparedStatement},
         },
     },
 };
+
+/// Rows of parameters between two looks at the deadline, which take a small part of the time of so many rows.
+const ROWS_PER_LOOK: usize = 64;
 
 /// The result that the caller wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -175,7 +181,11 @@ impl Connection {
         };
         let mut values = params.values();
         let mut changes = 0;
-        for _ in 0..params.rows() {
+        for row in 0..params.rows() {
+            // SQLite asks for the deadline only within a row.
+            if row % ROWS_PER_LOOK == ROWS_PER_LOOK - 1 && self.is_past_deadline() {
+                return Err(failure::from_code(ffi::SQLITE_INTERRUPT, "interrupted"));
+            }
             // SAFETY: the caller holds the buffer until the statement is released, which clears the bindings.
             unsafe { places.bind(prepared, params.columns(), &mut values)? };
             while self.step(prepared)? == Step::Row {}

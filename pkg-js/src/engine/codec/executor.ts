@@ -1,3 +1,4 @@
+import { deadlineIn, untilDeadline } from '../../base/waiting.js'
 import { type Core, type Op, op, repeatStatus } from '../core.js'
 import { WasmMemory } from './memory.js'
 import type { Packed } from './pack.js'
@@ -102,15 +103,14 @@ export class Executor {
     next: () => { readonly area: PackedInMemory; readonly isLast: boolean },
     timeoutMs: number,
   ): number {
-    const end = timeoutMs === 0 ? 0 : performance.now() + timeoutMs
+    const deadline = deadlineIn(timeoutMs)
     const depth = this.#core.begin(permitId, false)
     try {
       let changes = 0
       for (let last = false; !last; ) {
         const { area, isLast } = next()
         last = isLast
-        const left = end === 0 ? 0 : Math.max(1, Math.ceil(end - performance.now()))
-        this.execute(permitId, last ? op.runMany : op.runPart, sql, area, left)
+        this.execute(permitId, last ? op.runMany : op.runPart, sql, area, untilDeadline(deadline))
         changes += this.results.changes()
       }
       this.wrote = this.#core.commit(permitId, depth)
