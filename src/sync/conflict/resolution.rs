@@ -161,14 +161,24 @@ pub fn change_left(local: Option<&[Value]>, remote: Option<&[Value]>) -> Option<
     }
 }
 
-/// Returns whether a change was made after another, given the cursor values of both. Compares numbers as numbers and
-/// times as points in time; a value that can't be compared isn't later.
+/// Returns whether a change was made after another, given the cursor values of both. Compares numbers as numbers, times as
+/// points in time, and a time with the number of a time; a value that can't be compared isn't later.
 pub fn is_later(local: &str, remote: &str) -> bool {
+    let number = |text: &str| text.parse::<i64>().ok();
     match (point_in_time(local), point_in_time(remote)) {
         (Some(local), Some(remote)) => local > remote,
-        _ => match (local.parse::<i64>(), remote.parse::<i64>()) {
-            (Ok(local), Ok(remote)) => local > remote,
-            _ => false,
-        },
+        (Some((local, _)), None) => number(remote).and_then(ms_of).is_some_and(|remote| local > remote),
+        _ => number(local) > number(remote) && number(remote).is_some(),
+    }
+}
+
+/// Returns the milliseconds of a time from 2001 to 2286 that is in seconds, milliseconds or microseconds since 1970; `None` for
+/// other numbers, such as those of a sequence.
+fn ms_of(time: i64) -> Option<i64> {
+    match time {
+        1_000_000_000..10_000_000_000 => Some(time * 1000),
+        1_000_000_000_000..10_000_000_000_000 => Some(time),
+        1_000_000_000_000_000..10_000_000_000_000_000 => Some(time / 1000),
+        _ => None,
     }
 }

@@ -111,6 +111,15 @@ fn cursors_are_compared_as_what_they_are() {
         ("10", "9", true),
         ("9", "10", false),
         ("", "2026-01-01T00:00:00Z", false),
+        ("9", "", false),
+        // The column has seconds, milliseconds or microseconds; the change has its own time.
+        ("2026-01-01T00:00:01Z", "1767225600", true),
+        ("2025-12-31T23:59:59Z", "1767225600", false),
+        ("2026-01-01T00:00:00.002Z", "1767225600001", true),
+        ("2026-01-01T00:00:00.000Z", "1767225600001", false),
+        ("2026-01-01T00:00:00.002Z", "1767225600001999", true),
+        // A sequence says nothing about the time.
+        ("2026-01-01T00:00:00Z", "17", false),
     ] {
         assert_eq!(is_later(local, remote), later, "{local} {remote}");
     }

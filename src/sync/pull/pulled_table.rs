@@ -32,6 +32,8 @@ pub(super) struct PulledTable {
     pub(super) resumed: Cell<bool>,
     /// The server's time before the table's first page.
     pub(super) server_time: Cell<Option<Timestamp>>,
+    /// That of the latest page.
+    latest_time: Cell<Option<Timestamp>>,
     pub(super) total: Cell<Option<u64>>,
 }
 
@@ -47,6 +49,7 @@ impl PulledTable {
             listed: Cell::default(),
             resumed: Cell::default(),
             server_time: Cell::default(),
+            latest_time: Cell::default(),
             total: Cell::default(),
         }
     }
@@ -72,12 +75,13 @@ impl PulledTable {
     /// Notes the position up to which the table was read.
     pub(super) fn moved(&self, place: &ReadPosition) {
         let PullSource { progress, plan, .. } = &mut *self.source.borrow_mut();
-        window::moved(progress, plan, place, self.server_time.get());
+        window::moved(progress, plan, place, self.server_time.get(), self.latest_time.get());
     }
 
-    /// Notes the server's time, by the first answer about this table.
+    /// Notes the server's time, by the first and by the latest answer about this table.
     pub(super) fn note_time(&self, answer: &Answer) {
         self.server_time.set(self.server_time.get().or(answer.server_time));
+        self.latest_time.set(answer.server_time);
     }
 }
 

@@ -98,7 +98,7 @@ pub fn start(progress: &mut TableProgress, plan: &Plan, full: bool) -> Start {
             let decided = watermark.filter(|_| plan.ceiling.is_some()).and_then(helpers::split);
             let from = match decided {
                 Some((_, number)) => Some(number.to_string()),
-                None => overlap(cursor, watermark, plan.options.overlap_ms),
+                None => overlap(cursor, watermark, progress.seen.as_deref(), plan.options.overlap_ms),
             };
             let range = from.map_or_else(|| Range::Behind(position), Range::From);
             Start { first: First::Rows(range), resumed: false }
@@ -120,13 +120,28 @@ fn comparable(progress: &TableProgress, plan: &Plan) -> bool {
     mark.and_then(cluster) == plan.ceiling.as_deref().and_then(cluster) || progress.position.is_none() && mark.is_none()
 }
 
-/// Returns the time before `cursor` to begin with. Returns `None` if beginning behind the cursor is early enough, or if
-/// the cursor isn't a time.
-fn overlap(cursor: &str, watermark: Option<&str>, overlap_ms: u64) -> Option<String> {
+/// Returns the time before `cursor` to begin with, in the cursor's form. Returns `None` if beginning behind the cursor is early
+/// enough, or if the cursor isn't a time.
+///
+/// A cursor without a time zone may be in any, and only lengths of time count: by how much the server's time at the pull before
+/// was later than when the cursor was `seen`.
+fn overlap(cursor: &str, watermark: Option<&str>, seen: Option<&str>, overlap_ms: u64) -> Option<String> {
     let newest = parse_time(cursor)?;
-    let server = watermark.and_then(parse_time).unwrap_or(newest);
+    let mark = watermark.and_then(parse_time).unwrap_or(newest);
+    let has_zone = |text: &str| Timestamp::parse(text).is_some();
+    let server = match seen.and_then(Timestamp::parse) {
+        _ if has_zone(cursor) || !watermark.is_some_and(has_zone) => mark,
+        Some(seen) => newest.plus_ms(mark.since(seen)),
+        None => newest,
+    };
     let from = server.plus_ms(-i64::try_from(overlap_ms).unwrap_or(i64::MAX));
-    (overlap_ms > 0 && from < newest).then(|| from.to_string())
+    (overlap_ms > 0 && from < newest).then(|| in_form_of(cursor, from))
+}
+
+/// Writes a time as PostgREST does, or with a space like a cursor that is a text: texts are compared by their characters.
+fn in_form_of(cursor: &str, time: Timestamp) -> String {
+    let text = time.to_string();
+    if cursor.as_bytes().get(10) == Some(&b' ') { text.replace('T', " ").replace('Z', "") } else { text }
 }
 
 /// Notes the beginning of a pull, once. `seen` is the first row that it read, or the newest.
@@ -138,11 +153,18 @@ pub fn begin(progress: &mut TableProgress, plan: &Plan, server_time: Option<Time
     }
 }
 
-/// Notes that the rows up to `last` were read by the cursor, so that the next pull begins there.
+/// Notes that the rows up to `last` were read by the cursor, at the time `seen`, so that the next pull begins there.
+/// `server_time` is that at the beginning of the pull.
 ///
 /// A time in the future (a row with `infinity`, or written by a fast clock) would hide the rows written until then. So
 /// it never becomes the position: its row is read again by each pull.
-pub fn moved(progress: &mut TableProgress, plan: &Plan, last: &ReadPosition, server_time: Option<Timestamp>) {
+pub fn moved(
+    progress: &mut TableProgress,
+    plan: &Plan,
+    last: &ReadPosition,
+    server_time: Option<Timestamp>,
+    seen: Option<Timestamp>,
+) {
     let ahead = |cursor: &str| match (parse_time(cursor), server_time) {
         (Some(time), Some(now)) => {
             time > now.plus_ms(i64::try_from(plan.options.overlap_ms.max(AHEAD_MS)).unwrap_or(i64::MAX))
@@ -150,6 +172,9 @@ pub fn moved(progress: &mut TableProgress, plan: &Plan, last: &ReadPosition, ser
         _ => cursor == "infinity",
     };
     if last.cursor.as_deref().is_some_and(|cursor| !ahead(cursor)) {
+        if progress.seen.is_none() || progress.position.as_ref().is_none_or(|position| position.cursor != last.cursor) {
+            progress.seen = seen.map(|time| time.to_string());
+        }
         progress.position = Some(last.clone());
     }
 }
@@ -179,14 +204,37 @@ mod tests {
     fn the_overlap_begins_before_the_pull_before() {
         let cursor = "2026-01-02T03:04:05.678901+00:00";
         let late = Some("2026-01-02T03:04:30.000Z");
-        assert_eq!(overlap(cursor, late, 60_000).as_deref(), Some("2026-01-02T03:03:30.000Z"));
+        assert_eq!(overlap(cursor, late, late, 60_000).as_deref(), Some("2026-01-02T03:03:30.000Z"));
         // The cursor is already older.
-        assert_eq!(overlap(cursor, late, 10_000), None);
-        assert_eq!(overlap(cursor, None, 60_000).as_deref(), Some("2026-01-02T03:03:05.678Z"));
-        assert_eq!(overlap("2026-01-02T03:04:05", None, 1000).as_deref(), Some("2026-01-02T03:04:04.000Z"));
+        assert_eq!(overlap(cursor, late, None, 10_000), None);
+        assert_eq!(overlap(cursor, None, None, 60_000).as_deref(), Some("2026-01-02T03:03:05.678Z"));
+        assert_eq!(overlap("2026-01-02T03:04:05", None, None, 1000).as_deref(), Some("2026-01-02T03:04:04.000Z"));
         for no_time in ["17", "infinity", ""] {
-            assert_eq!(overlap(no_time, late, 60_000), None);
+            assert_eq!(overlap(no_time, late, late, 60_000), None);
         }
-        assert_eq!(overlap(cursor, None, 0), None);
+        assert_eq!(overlap(cursor, None, None, 0), None);
+    }
+
+    #[test]
+    fn a_cursor_without_a_time_zone_is_compared_with_itself_only() {
+        let late = Some("2026-01-02T03:04:30.000Z");
+        // In New York, in London, in Tokyo.
+        for hour in ["2026-01-01T22", "2026-01-02T03", "2026-01-02T12"] {
+            let at = |rest: &str| format!("{hour}:{rest}");
+            let begin = |seen| overlap(&at("04:05"), late, seen, 60_000);
+            assert_eq!(begin(None), Some(at("03:05.000Z")), "it isn't known when it was read");
+            assert_eq!(begin(Some("2026-01-02T03:04:50.000Z")), Some(at("02:45.000Z")), "read during the pull");
+            assert_eq!(begin(Some("2026-01-02T03:04:10.000Z")), Some(at("03:25.000Z")), "read by an earlier pull");
+            assert_eq!(begin(Some("2026-01-02T03:03:30.000Z")), None, "nothing can be late any more");
+            // The server doesn't show its time.
+            assert_eq!(overlap(&at("04:05"), Some(&at("04:00")), late, 60_000), Some(at("03:00.000Z")));
+        }
+    }
+
+    #[test]
+    fn a_text_with_a_space_begins_with_one() {
+        let begin = |cursor| overlap(cursor, None, None, 60_000);
+        assert_eq!(begin("2026-01-02 03:04:05.678901").as_deref(), Some("2026-01-02 03:03:05.678"));
+        assert_eq!(begin("2026-01-02 03:04:05.678+00").as_deref(), Some("2026-01-02 03:03:05.678"));
     }
 }

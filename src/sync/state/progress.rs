@@ -30,6 +30,8 @@ pub struct TableProgress {
     pub started: Option<String>,
     /// The same for the last complete pull.
     pub watermark: Option<String>,
+    /// The server's time when the cursor of the position was read first.
+    pub seen: Option<String>,
     /// While a pull reads all rows: the spans that are left to read; empty when only rows that changed meanwhile are
     /// left.
     pub spans: Option<Vec<Span>>,
@@ -47,7 +49,7 @@ pub struct ReadPosition {
 /// Reads how far a table was read.
 pub fn progress(connection: &Connection, table: &str) -> Result<TableProgress> {
     let rows = connection.rows(
-        "SELECT selected, cursor, key, started, watermark, spans FROM tidelock_tables WHERE tbl = ?1",
+        "SELECT selected, cursor, key, started, watermark, spans, seen FROM tidelock_tables WHERE tbl = ?1",
         &[Value::from(table)],
     )?;
     let Some(row) = rows.first() else { return Ok(TableProgress::default()) };
@@ -61,6 +63,7 @@ pub fn progress(connection: &Connection, table: &str) -> Result<TableProgress> {
         started: text(3),
         watermark: text(4),
         spans: text(5).as_deref().and_then(spans::decode),
+        seen: text(6),
     })
 }
 
@@ -69,8 +72,8 @@ pub fn save_progress(connection: &Connection, table: &str, progress: &TableProgr
     let list = |names: &[String]| json::string_array(names.iter().map(String::as_str));
     let position = progress.position.as_ref();
     connection.run(
-        "UPDATE tidelock_tables SET selected = ?2, cursor = ?3, key = ?4, started = ?5, watermark = ?6, spans = ?7 \
-         WHERE tbl = ?1",
+        "UPDATE tidelock_tables SET selected = ?2, cursor = ?3, key = ?4, started = ?5, watermark = ?6, spans = ?7, \
+         seen = ?8 WHERE tbl = ?1",
         &[
             Value::from(table),
             progress.selected.as_deref().map(list).into(),
@@ -79,6 +82,7 @@ pub fn save_progress(connection: &Connection, table: &str, progress: &TableProgr
             progress.started.clone().into(),
             progress.watermark.clone().into(),
             progress.spans.as_deref().map(spans::encode).into(),
+            progress.seen.clone().into(),
         ],
     )?;
     Ok(())

@@ -16,7 +16,8 @@ use crate::{
 ///
 /// - `tidelock_sync`: the owner and other single values.
 /// - `tidelock_tables`: one row per synced table: how it is captured, and how far it was read. `cursor` and `key` are
-///   values in the server's own text; `started` is set during a pull, and `spans` while the pull reads all rows;
+///   values in the server's own text, `seen` is the server's time when this cursor was read first; `started` is set
+///   during a pull, and `spans` while the pull reads all rows;
 ///   `listed_at` is when all its keys were last compared; `structured` are the text columns in which the remote was
 ///   seen to store objects or arrays; `filter` is the filter with which it is synced, as columns and their filters;
 ///   NULL before its first sync; `source` is the URL, the schema and the table of the remote; `keyed_by` and `types` are
@@ -41,7 +42,7 @@ CREATE TABLE IF NOT EXISTS tidelock_tables(
   tbl TEXT PRIMARY KEY COLLATE NOCASE, capture INTEGER NOT NULL, primary_key TEXT, columns TEXT,
   selected TEXT, missing TEXT, cursor TEXT, key TEXT, started TEXT, watermark TEXT,
   pulled_at TEXT, pull_error TEXT, pushed_at TEXT, push_error TEXT, structured TEXT, spans TEXT, listed_at TEXT,
-  filter TEXT, source TEXT, keyed_by TEXT, types TEXT) WITHOUT ROWID;
+  filter TEXT, source TEXT, keyed_by TEXT, types TEXT, seen TEXT) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS tidelock_outbox(
   id INTEGER PRIMARY KEY AUTOINCREMENT, tbl TEXT NOT NULL, key TEXT NOT NULL, op TEXT NOT NULL, base TEXT,
   time TEXT NOT NULL, state TEXT NOT NULL DEFAULT 'pending', reason TEXT, error TEXT, local TEXT, sent_op TEXT, sent TEXT,

@@ -331,6 +331,38 @@ export default {
     assert.deepEqual(await ids(compare), [1, 3])
   },
 
+  'a cursor without a time zone finds what is committed late, in any zone': async (t) => {
+    const { remote } = t
+    const text = (zone, form) => (time) => `to_char(${time} at time zone '${zone}', '${form}')`
+    const kinds = [
+      ['timestamp', (time) => `${time} at time zone 'America/New_York'`],
+      ['timestamp', (time) => `${time} at time zone 'UTC'`],
+      ['timestamp', (time) => `${time} at time zone 'Asia/Tokyo'`],
+      ['text', text('UTC', 'YYYY-MM-DD HH24:MI:SS.US')],
+      ['text', text('America/New_York', 'YYYY-MM-DD"T"HH24:MI:SS.US')],
+    ]
+    for (const [type, written] of kinds) {
+      const table = remote.tableName()
+      const at = (ago) => written(`(clock_timestamp() - interval '${ago} ms')`)
+      await remote.table(table, `id int primary key, a text, cur ${type} default (${at(0)})`)
+      const db = await synced(t, `CREATE TABLE ${table} (id INTEGER PRIMARY KEY, a TEXT, cur TEXT)`, [
+        { table, cursor: 'cur', overlapMs: 800 },
+      ])
+      await remote.sql(`insert into ${table} values (1, 'old', ${at(3_600_000)}), (2, 'new', default)`)
+      await db.sync.pull()
+      await remote.sql(`insert into ${table} values (3, 'late', ${at(500)})`)
+      await db.sync.pull()
+      await remote.sql(`update ${table} set a = 'changed', cur = default where id = 1`)
+      await db.sync.pull()
+      const found = await here(db, `SELECT a FROM ${table} ORDER BY id`)
+      assert.deepEqual(found.flat(), ['changed', 'new', 'late'], `${type} ${at(0)}`)
+      // Once nothing can be late any more, nothing is read again. A zone ahead of UTC looks like the future.
+      if (at(0).includes('Tokyo')) continue
+      const again = async () => total(await db.sync.pull(), 'unchanged')
+      assert.ok(await t.until(async () => (await again()) === 0), `${type} ${at(0)}`)
+    }
+  },
+
   'no local time is sent: cursors are the server’s, and keep every digit': async (t) => {
     const { remote } = t
     const table = remote.tableName()
