@@ -451,6 +451,31 @@ export default {
     assert.deepEqual(await ids(), [1])
   },
 
+  'a loop of calls in a transaction lets timers run, and an abort end it': async ({ memory }) => {
+    const { db, ids } = await table(memory)
+    const insert = 'INSERT INTO t VALUES (NULL)'
+    const calls = {
+      run: (tx) => tx.run(insert),
+      'run with options': (tx) => tx.run(insert, [], { timeoutMs: 60_000 }),
+      runMany: (tx) => tx.runMany('INSERT INTO t VALUES (?)', Array(50).fill([null])),
+      batch: (tx) => tx.batch([{ sql: insert }]),
+      exec: (tx) => tx.exec(insert),
+      transaction: (tx) => tx.transaction((inner) => inner.run(insert)),
+    }
+    for (const [name, call] of Object.entries(calls)) {
+      const stop = new AbortController()
+      setTimeout(() => stop.abort(new Error('enough')), 1)
+      let made = 0
+      const loop = async (tx) => {
+        while (made++ < 20_000) await call(tx)
+      }
+      const { message } = await db.transaction(loop, { signal: stop.signal }).catch((error) => error)
+      assert.equal(message, 'enough', name)
+      assert.ok(made < 20_000, name)
+      assert.deepEqual(await ids(), [], name)
+    }
+  },
+
   'calls of others wait for the end of a transaction, however they come about': async (t) => {
     const { db, ids } = await table(t.memory)
     const seen = []

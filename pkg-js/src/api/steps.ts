@@ -73,7 +73,10 @@ export class Steps {
       } catch (error) {
         result = this.#connection.retry(error, run, options)
       }
-      return result instanceof Promise ? await result : result
+      const value = result instanceof Promise ? await result : result
+      const due = this.#connection.turnDue()
+      if (due !== undefined) await due
+      return value
     } catch (error) {
       throw beforeCommit(withLimit(error, deadline?.limitMs))
     } finally {
