@@ -31,7 +31,7 @@ const chosen = (...names) => local.filter(({ name }) => process.env.TIDELOCK_ALL
  */
 export const localModules = {
   opfs: {
-    worker: chosen(...storing, ...reading, 'targets'),
+    worker: chosen(...storing, ...reading, 'targets', 'transactions-random'),
     current: chosen('snapshots'),
   },
   page: chosen(...storing, ...likeFolders, ...threaded),
