@@ -39,7 +39,7 @@ export class TableProbes {
     return (
       (await this.#unusableCursor(cursor, row[cursor], read)) ?? {
         message: 'The table can be read, and its cursor is set',
-        ...hints([await this.#triggerHint(table), filterHint(table)]),
+        ...hints([zoneHint(row[cursor]), await this.#triggerHint(table), filterHint(table)]),
       }
     )
   }
@@ -119,6 +119,14 @@ function noRowsHint({ filter }: TableSync): string {
   const policy = 'If there are rows, row security hides them from this role: add a policy FOR SELECT'
   const sent = "use direction: 'push' for a table that is only inserted into"
   return `${filter === undefined ? '' : 'Check whether the filter matches any rows. '}${policy}; ${sent}`
+}
+
+/** Returns a hint about a cursor of the type `timestamp`, whose values look earlier or later than they are in other time zones than UTC. */
+function zoneHint(value: unknown): string | undefined {
+  const hasNoZone = typeof value === 'string' && /^\d{4}-\d\d-\d\d[T ][\d:.]+$/.test(value)
+  return hasNoZone
+    ? "The cursor has no time zone and counts as UTC: if the database's time zone is another, make it timestamptz, or pulls read rows again and last-write-wins decides wrongly"
+    : undefined
 }
 
 /** Returns a hint at the cost of a filter on a table with a cursor. */

@@ -100,6 +100,9 @@ function rootOf(location: string, root: string, path: string, isTried: boolean):
   return isTried ? found.replace(/\/rest\/v1$/, '') : found
 }
 
+/** The codes with which PostgREST itself, and no gateway or other path, says that it has no such table or function. */
+const unknownNames = ['42P01', 'PGRST205', '42883', 'PGRST202']
+
 /**
  * Sends a single `GET` outside of the sync. A URL without a path is tried as a Supabase project first, then as a PostgREST root, as a pull
  * does. Resolves with a response of any status. Rejects with `sync_network`, with `sync_protocol` for a redirect or a body larger than
@@ -120,8 +123,9 @@ export async function getRest(remote: RestEndpoint, path: string): Promise<RestA
   const root = url.href.replace(/\/+$/, '')
   const roots = url.pathname === '/' ? [`${root}/rest/v1`, root] : [root]
   const maxBytes = remote.maxResponseBytes ?? maxResponseBytes
-  let answer: HttpResponse | undefined
+  let missing: RestAnswer | undefined
   for (const each of roots) {
+    let answer: HttpResponse
     try {
       const signal = AbortSignal.timeout(remote.timeoutMs ?? 30_000)
       answer = await request(`${each}/${path}`, { headers, signal, maxBytes, cache: 'no-store' }, remote.fetch)
@@ -145,7 +149,9 @@ export async function getRest(remote: RestEndpoint, path: string): Promise<RestA
         },
       )
     }
-    if (answer.status !== 404) break
+    const given = new RestAnswer(answer, secrets)
+    if (given.status !== 404 || unknownNames.includes(given.said().code ?? '')) return given
+    missing ??= given
   }
-  return new RestAnswer(answer as HttpResponse, secrets)
+  return missing as RestAnswer
 }

@@ -38,7 +38,7 @@ export default {
       assert.equal(checks['table locked'].ok, false)
       assert.match(checks['table locked'].message, /40[13]/)
       assert.equal(checks['table absent'].ok, false)
-      assert.match(checks['table absent'].message, /404/)
+      assert.match(checks['table absent'].message, /404.*absent.* does not exist/)
 
       const wrongKey = await diagnose({ key: 'sb_publishable_of_another_project', tables: ['tasks'] })
       assert.equal(wrongKey.remote.ok, false)
@@ -71,6 +71,8 @@ export default {
         insert into unset values (1, now(), 1), (2, null, null);
         create table later (id int primary key, at timestamptz);
         insert into later values (1, now()), (2, 'infinity');
+        create table zoneless (id int primary key, at timestamp);
+        insert into zoneless values (1, now());
         create table stamped (id int primary key);
         insert into stamped values (1);
         ${tidelock.sqlHelpers({ tables: ['stamped'] })}`)
@@ -91,6 +93,7 @@ export default {
       const later = await look({ table: 'later', cursor: 'at' })
       assert.deepEqual([later.ok, /future/.test(later.message)], [false, true])
       assert.deepEqual((await look({ table: 'stamped', cursor: 'updated_at' })).hint, null)
+      assert.match((await look({ table: 'zoneless', cursor: 'at' })).hint, /no time zone .* timestamptz/)
       const odd = await look({ table: 'fine', filter: { nowhere: 'eq.1' } })
       assert.deepEqual([odd.ok, /filter/.test(odd.hint)], [false, true])
       const lacking = await look({ table: 'fine', columns: ['id', 'nowhere'] })
