@@ -161,6 +161,13 @@ export const mutants = [
     breaks: 'inserts into a table with INSERT alone ask for what only SELECT allows',
   },
   {
+    name: 'a-cursor-without-a-zone-by-the-clock',
+    file: 'src/sync/pull/window.rs',
+    text: 'newest.plus_ms(mark.since(seen))',
+    instead: 'mark',
+    breaks: 'a time without a zone is compared with the clock of the server, and late rows west of UTC are missed',
+  },
+  {
     name: 'an-infinite-cursor-hides-what-comes',
     file: 'src/sync/pull/window.rs',
     text: '!ahead(cursor)',

@@ -31,6 +31,8 @@ pub struct Rules {
     pub key: Vec<String>,
     /// A column that a trigger sets to the current time with each write.
     pub stamp: Option<String>,
+    /// Current times are without a time zone, and so many hours later than those of UTC.
+    pub zone: Option<i64>,
     pub defaults: Vec<(String, String)>,
     pub unique: Vec<String>,
     /// Whether the unique constraints are deferrable.
@@ -81,6 +83,14 @@ impl Rules {
             let value = generate(row);
             row.insert(column.clone(), value);
         }
+    }
+
+    /// Returns a time in microseconds as JSON.
+    fn spelled_time(&self, micros: i64) -> String {
+        let hours = self.zone.unwrap_or_default();
+        let text = Timestamp(micros.div_euclid(1000)).plus_ms(hours * 3_600_000).to_string();
+        let zone = if self.zone.is_some() { "" } else { "+00:00" };
+        format!("\"{}{:03}{zone}\"", text.trim_end_matches('Z'), micros.rem_euclid(1000))
     }
 
     /// Returns a new row with its defaults.
@@ -164,7 +174,7 @@ impl Server {
         let now = self.now();
         let mut state = self.state.borrow_mut();
         let rules = state.rules.get(table).cloned().unwrap_or_default();
-        let stamp = stamp(&mut state, now);
+        let stamp = stamp(&mut state, &rules, now);
         let rows = state.tables.get_mut(table).unwrap();
         let at = rows.iter().position(|row| row["id"] == id);
         let mut row = at.map_or_else(|| rules.blank(&stamp), |at| rows[at].clone());
@@ -204,9 +214,9 @@ impl Server {
         let rules = state.rules.get(table).cloned().unwrap_or_default();
         let late = now.since(transaction.began) > 0;
         let stamp = if late {
-            spelled(transaction.began.0 * 1000 + 500 + (transaction.number % 500) as i64)
+            rules.spelled_time(transaction.began.0 * 1000 + 500 + (transaction.number % 500) as i64)
         } else {
-            stamp(&mut state, now)
+            stamp(&mut state, &rules, now)
         };
         let Ok(cells) = cells
             .iter()
@@ -373,8 +383,8 @@ impl Change {
         if rules.refuses.iter().any(|method| matches!(method, Method::Get | Method::Patch)) {
             return None;
         }
-        let statement =
-            Statement { rules: &rules, key: rules.key(), prefer: "", stamp: stamp(state, now), transaction };
+        let stamp = stamp(state, &rules, now);
+        let statement = Statement { rules: &rules, key: rules.key(), prefer: "", stamp, transaction };
         let stored = |object: Object| -> Option<Row> {
             let store = |(column, value): (String, Box<RawValue>)| {
                 Some((column.clone(), rules.store(&column, value.get()).ok()?))
@@ -400,15 +410,9 @@ impl Change {
 }
 
 /// Returns a new timestamp, later than all previous ones.
-fn stamp(state: &mut State, now: Timestamp) -> String {
+fn stamp(state: &mut State, rules: &Rules, now: Timestamp) -> String {
     state.stamped = (state.stamped + 1).max(now.0 * 1000);
-    spelled(state.stamped)
-}
-
-/// Returns a time in microseconds as JSON.
-fn spelled(micros: i64) -> String {
-    let text = Timestamp(micros.div_euclid(1000)).to_string();
-    format!("\"{}{:03}+00:00\"", text.trim_end_matches('Z'), micros.rem_euclid(1000))
+    rules.spelled_time(state.stamped)
 }
 
 /// The context of a statement that writes.
@@ -446,7 +450,8 @@ fn run(
         return Err(refusal(400, "42703", &format!("column {table}.{unknown} does not exist")));
     }
     let body = std::str::from_utf8(request.body.as_deref().unwrap_or_default()).unwrap();
-    let statement = Statement { rules: &rules, key: rules.key(), prefer, stamp: stamp(state, now), transaction };
+    let stamp = stamp(state, &rules, now);
+    let statement = Statement { rules: &rules, key: rules.key(), prefer, stamp, transaction };
     let touched = match request.method {
         Method::Post => statement.insert(state, table, &query, body)?,
         Method::Patch => statement.update(state, table, &query, body)?,

@@ -89,9 +89,10 @@ pub fn compare(a: &str, b: &str) -> Ordering {
     (a == "null").cmp(&(b == "null")).then_with(|| moment(&plain(a)).cmp(&moment(&plain(b))))
 }
 
-/// Returns a timestamp in a normal form, to the microsecond; other text unchanged.
+/// Returns a timestamp in a normal form, to the microsecond; other text unchanged. One without a time zone is compared with others by what
+/// the clock shows.
 fn moment(text: &str) -> String {
-    match Timestamp::parse(text) {
+    match Timestamp::parse(text).or_else(|| Timestamp::parse(&format!("{text}Z"))) {
         Some(time) => {
             let fraction =
                 text.split_once('.').map_or("", |(_, rest)| rest).trim_end_matches(|c: char| !c.is_ascii_digit());

@@ -82,6 +82,8 @@ pub struct Table {
     pub cursor: bool,
     /// Whether a trigger stamps it; else other clients do.
     pub stamped: bool,
+    /// The trigger sets a time without a time zone, so many hours later than that of UTC.
+    pub zone: Option<i64>,
     pub client_clock: bool,
     /// Whether the cursor may be sent.
     pub client_clock_counts: bool,
@@ -139,6 +141,7 @@ impl Configuration {
             breaking: draw.on("breaking_rows", 1, 4),
         };
         draw.names(&mut configuration.tables);
+        draw.zones(&mut configuration.tables);
         configuration
     }
 
@@ -199,11 +202,11 @@ impl fmt::Display for Configuration {
         writeln!(f, "{};", self.schema())?;
         writeln!(f, "server: max_rows {}, helpers {}, breaking {}", self.max_rows, self.helped, self.breaking)?;
         for table in &self.tables {
-            let Table { remote, stamped, access, helped, client_clock, respelled, .. } = table;
+            let Table { remote, stamped, zone, access, helped, client_clock, respelled, .. } = table;
             let columns = table.remote_columns();
             writeln!(
                 f,
-                "  {remote} {columns:?} key {:?} stamped {stamped} access {access:?} helped {helped} client_clock {client_clock} respelled {respelled}",
+                "  {remote} {columns:?} key {:?} stamped {stamped} zone {zone:?} access {access:?} helped {helped} client_clock {client_clock} respelled {respelled}",
                 table.key
             )?;
         }
@@ -220,6 +223,16 @@ impl Draw<'_> {
     /// Draws a feature even if it is switched off, so that a seed gives a similar history with fewer features.
     fn on(&self, feature: &str, times: usize, of: usize) -> bool {
         self.chance.below(of) < times && self.features.has(feature)
+    }
+
+    /// Makes some cursors times without a time zone, with which the last write can't be known.
+    fn zones(&self, tables: &mut [Table]) {
+        let may_lack = |table: &&mut Table| table.cursor && table.stamped && !table.helped;
+        for table in tables.iter_mut().filter(may_lack).filter(|table| table.conflict != "last-write-wins") {
+            if self.on("zones", 1, 3) {
+                table.zone = Some([-5, 0, 9][self.chance.below(3)]);
+            }
+        }
     }
 
     fn key_kind(&self) -> Kind {
@@ -296,6 +309,7 @@ impl Draw<'_> {
             cursor,
             // Where clients send the cursor, only a trigger keeps it right.
             stamped: !(self.on("unstamped", 1, 4) && self.features.has("client_clock")),
+            zone: None,
             client_clock_counts: !self.features.has("client_clock"),
             client_clock: self.on("client_clock", 1, 3),
             deleted,
@@ -479,6 +493,7 @@ impl Table {
         let mut rules = Rules {
             key: self.key.iter().map(|(name, _)| name.clone()).collect(),
             stamp: self.stamped.then(|| CURSOR.to_owned()),
+            zone: self.zone,
             never_sent: if self.cursor && !self.client_clock_counts { vec![CURSOR.to_owned()] } else { vec![] },
             ..Rules::default()
         };

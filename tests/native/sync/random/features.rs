@@ -43,6 +43,7 @@ const FEATURES: &[&str] = &[
     "small_pages",
     "unstamped",
     "infinite_cursors",
+    "zones",
     "client_clock",
     "helpers",
     "bare_root",
