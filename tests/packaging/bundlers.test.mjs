@@ -1,6 +1,6 @@
 // The bundlers and pages that the default run of the tests drives; tests/bundlers has the others.
 import assert from 'node:assert/strict'
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { here, pageOf, run, target, visitor } from '../bundlers/harness.mjs'
 import { compareRows } from '../bundlers/targets.mjs'
@@ -28,6 +28,10 @@ target('Vite 8', { tools: vite }, async (folder) => {
   await run(folder, process.execPath, [vitePath, 'build'])
   await visit.folders({ '/': `${folder}/dist` })
   await visit.server(folder, process.execPath, [vitePath, '--port', '0', '--host', '127.0.0.1'])
+  // A worker of the app that imports the package needs the plugin.
+  for (const part of ['vite', 'own-worker']) cpSync(here(part), folder, { recursive: true })
+  await run(folder, process.execPath, [vitePath, 'build'])
+  await visit.folders({ '/': `${folder}/dist` })
 })
 
 target('esbuild', { tools: esbuild, parts: ['esbuild'] }, async (folder) => {

@@ -3,7 +3,7 @@ import { open } from 'tidelock'
 /** Opens the database with the name and the thread of the address, writes, reads, and puts what came of it into `window.outcome`. */
 export function visit() {
   // Once a page: React calls effects twice in development.
-  visiting ??= visits().catch((error) => ({ error: String(error?.stack ?? error) }))
+  visiting ??= outcomeOf(location.search)
   visiting.then((outcome) => {
     window.outcome = outcome
   })
@@ -11,8 +11,13 @@ export function visit() {
 
 let visiting
 
-async function visits() {
-  const { name, thread } = Object.fromEntries(new URLSearchParams(location.search))
+/** Returns what comes of a visit, by the query of its address. */
+export function outcomeOf(search) {
+  return visits(search).catch((error) => ({ error: String(error?.stack ?? error) }))
+}
+
+async function visits(search) {
+  const { name, thread } = Object.fromEntries(new URLSearchParams(search))
   // The option `remote` loads a part of the wasm and a module, health() another part; nothing is requested from the remote.
   const remote = { url: 'http://127.0.0.1:9', key: 'none', tables: ['visits'] }
   const db = await open({ name, thread, remote })
