@@ -314,6 +314,24 @@ test('a leader that closes meanwhile answers the calls of others with their colu
   await close([leader, follower])
 })
 
+test('a tab that is closing its database deletes it then, unless others have it open', async () => {
+  const [leader, follower] = await tabs(2)
+  const deleteWhileClosing = (page) =>
+    page.evaluate(async () => {
+      const closing = window.db.close()
+      const code = await window.tidelock.deleteDatabase(window.db.name).then(
+        () => 'deleted',
+        (error) => error.code,
+      )
+      await closing
+      return code
+    })
+  assert.equal(await deleteWhileClosing(leader), 'database_in_use')
+  await haveRoles([follower], ['leader'])
+  assert.equal(await deleteWhileClosing(follower), 'deleted')
+  await close([leader, follower])
+})
+
 test('a leader that closes does not wait for ever for the transactions of others', {
   only: 'current',
   because: 'how long a leader waits is decided in the page, wherever its engine runs',

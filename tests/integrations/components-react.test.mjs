@@ -84,6 +84,22 @@ describe('React', () => {
     assert.deepEqual(page.takeProblems(), [])
   })
 
+  test('the database that an app leaves can be deleted at once', async () => {
+    await page.begin()
+    await page.mount()
+    await page.shows('.state', 'ready')
+    await page.evaluate(async () => {
+      handle.update({ source: { options: optionsOf(`${window.name}-next`) } })
+      await tidelock.deleteDatabase(window.name)
+    })
+    await page.shows('.database', `${page.name}-next`)
+    await page.evaluate(async () => {
+      handle.unmount()
+      await tidelock.deleteDatabase(`${window.name}-next`)
+    })
+    assert.deepEqual(page.takeProblems(), [])
+  })
+
   test('a suspended component shows the fallback, then its rows, and follows writes', async () => {
     await page.begin()
     await page.openBeside()

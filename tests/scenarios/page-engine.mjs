@@ -94,6 +94,36 @@ export default {
     }
   },
 
+  'a close that has begun ends before the database is deleted, by force too': async (t) => {
+    const { deleteDatabase, databases } = t.tidelock
+    const given = t.options()
+    const place = { storage: given.storage, path: given.path }
+    for (const force of given.storage === 'file' ? [false] : [false, true]) {
+      const db = await t.open(given)
+      await db.exec(table)
+      let end
+      const transaction = db.transaction(async (tx) => {
+        await tx.run("INSERT INTO t VALUES ('deleted')")
+        await new Promise((resolve) => {
+          end = resolve
+        })
+      })
+      await t.until(() => end)
+      const closing = db.close()
+      const deleting = deleteDatabase(given.name, { ...place, force })
+      // As long as it takes to look at the lock.
+      await Promise.race([deleting, databases(place)]).finally(end)
+      await Promise.all([transaction, closing, deleting])
+      const again = await t.open(given)
+      assert.deepEqual(await again.query('SELECT name FROM sqlite_schema'), [])
+      await assert.rejects(
+        () => deleteDatabase(given.name, place),
+        (error) => error.code === 'database_in_use',
+      )
+      await again.close()
+    }
+  },
+
   'other options are refused by their names': async ({ options, open, failure, thread }) => {
     const given = options({ migrations: [{ version: '1', name: 'a', up: table }] })
     const db = await open(given)

@@ -2,7 +2,7 @@ import type { Database } from '../api/database.js'
 import { isA, isPlain } from '../base/brand.js'
 import { invalid } from '../base/errors.js'
 import { absolutePath, isNode } from '../base/is-node.js'
-import { until } from '../base/waiting.js'
+import { beforeTimeout, until } from '../base/waiting.js'
 import type { CoreOptions } from '../engine/core-options.js'
 import type { DatabaseClient } from '../instance/database-client.js'
 import { openRules } from '../options/open-rules.js'
@@ -49,6 +49,18 @@ export async function openInPage(place: StorageLocation, options: OpenOptions, b
 export function isHeldHere(place: StorageLocation, since: string): boolean {
   const engine = engines.get(keyOf(place))
   return engine !== undefined && engine.began <= Date.parse(since) && engine.isJoinable
+}
+
+/** Waits at most so long for the engine that this page is closing there. Returns whether it has closed; false when there is none. */
+export async function closedHere(place: StorageLocation, waitMs: number): Promise<boolean> {
+  const engine = engines.get(keyOf(place))
+  if (engine === undefined || engine.isJoinable) return false
+  let isOver = false
+  const over = engine.over().then(() => {
+    isOver = true
+  })
+  await beforeTimeout(over, waitMs)
+  return isOver
 }
 
 function keyOf({ name, path }: StorageLocation): string {

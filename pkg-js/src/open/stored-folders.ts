@@ -8,6 +8,8 @@ import { checkOptions } from '../options/check-options.js'
 import type { OpenOptions } from '../options/options.js'
 import { withHolder } from './in-use.js'
 import { openEnvironment } from './open.js'
+import { closedHere, type StorageLocation } from './page-engines.js'
+import { removalTimeoutMs } from './removal.js'
 import type { DatabaseInfo } from './stored-info.js'
 
 // Lists and deletes databases in folders without opening them, in Node.
@@ -36,11 +38,13 @@ export async function deleteFolder(name: string, path: string | undefined, force
     ...(force ? { lock: { onBusy: 'steal' } } : {}),
   }
   const folder = checkOptions(options, openEnvironment()).path as string
+  const place: StorageLocation = { storage: 'file', name, path: folder }
   const { filesOf, holdsDatabase, removeFolder, writeLastResults } = await nodeFiles()
+  await closedHere(place, removalTimeoutMs)
   if (!holdsDatabase(folder)) return
   const [bridge, instance] = await alone(options)
   await bridge.deleteFolder(instance, filesOf(folder, {})).catch((error) => {
-    throw withHolder(error, { storage: 'file', name, path: folder }, 'Close it there first')
+    throw withHolder(error, place, 'Close it there first')
   })
   writeLastResults(folder, undefined)
   removeFolder(folder)
