@@ -11,7 +11,7 @@ import type { QueryIdentity } from './last-results.js'
 import { type LiveChangesOptions, LiveChangesReader } from './live-changes.js'
 import type { LiveQueries, LiveQueryInfo } from './live-queries.js'
 import { checkWindow, type LiveWindow, noWindow, windowError } from './live-window.js'
-import { liveDifference, patched, type RowsDifference } from './rows-difference.js'
+import { liveDifference, patched, type RowsDifference, reused } from './rows-difference.js'
 
 /** Options of a live query. */
 export interface LiveOptions extends QueryOptions, LiveWindow {
@@ -375,7 +375,7 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
   #accept({ rows: given, total, difference }: LiveRun<T>): void {
     const rows = this.#mapRows === undefined ? given : (this.#mapRows(given as unknown[][]) as T[])
     this.#step = difference && { before: this.#rows ?? [], difference }
-    this.#base = difference === undefined ? rows : patched(this.#base, difference, rows)
+    this.#base = difference === undefined ? reused(this.#base, rows) : patched(this.#base, difference, rows)
     this.#rows = this.#base.slice()
     this.#total = total
     this.#error = undefined

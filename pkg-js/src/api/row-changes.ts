@@ -1,5 +1,5 @@
 import { invalid } from '../base/errors.js'
-import type { RowsDifference } from './rows-difference.js'
+import { type RowCells, type RowsDifference, rowComparison, rowsBetween } from './rows-difference.js'
 
 /** A row, and its position in the newer result, or for a removed row in the older one. */
 export interface PlacedRow<T> {
@@ -45,8 +45,6 @@ export interface KeyedRows<T> {
   readonly keys: Set<unknown>
 }
 
-type RowCells = Readonly<Record<string | number, unknown>>
-
 /**
  * Returns the difference between two results, and takes the keys of `before` over to the next comparison. `difference`: the positions of all
  * rows that may differ, if they are known. Throws `invalid_argument` when a row lacks a column of the key, or two rows have the same key;
@@ -59,11 +57,8 @@ export function rowChanges<T>(
   difference?: RowsDifference,
 ): { readonly changes: LiveChanges<T>; readonly after: KeyedRows<T> } {
   const old = before.rows
-  const columns = commonColumns(old[0], rows[0])
-  const sameRow = (one: unknown, other: unknown) =>
-    one === other ||
-    columns?.every((column) => sameValue((one as RowCells)[column], (other as RowCells)[column])) === true
-  const { removed: deleted, inserted } = difference ?? between(old, rows, sameRow)
+  const sameRow = rowComparison(old, rows)
+  const { removed: deleted, inserted } = difference ?? rowsBetween(old, rows, sameRow)
   /** The rows at `deleted`: their positions, and how many rows before them stay. */
   const places = new Map<unknown, { readonly from: number; readonly after: number }>()
   deleted.forEach((from, at) => {
@@ -107,40 +102,9 @@ export function rowChanges<T>(
   return { changes: { added, updated, removed, moved }, after: { rows, keys } }
 }
 
-/** Returns the positions of the rows between the equal ones at both ends: most changes touch few rows. */
-function between<T>(
-  old: readonly T[],
-  rows: readonly T[],
-  sameRow: (one: T | undefined, other: T | undefined) => boolean,
-): RowsDifference {
-  let start = 0
-  let oldEnd = old.length
-  let end = rows.length
-  while (start < oldEnd && start < end && sameRow(old[start], rows[start])) start++
-  while (oldEnd > start && end > start && sameRow(old[oldEnd - 1], rows[end - 1])) {
-    oldEnd--
-    end--
-  }
-  const range = (to: number) => Array.from({ length: to - start }, (_, at) => start + at)
-  return { removed: range(oldEnd), inserted: range(end) }
-}
-
 /** Whether nothing differs. */
 export function isEmpty({ added, updated, removed, moved }: LiveChanges<unknown>): boolean {
   return added.length + updated.length + removed.length + moved.length === 0
-}
-
-/** Returns the columns of two results, of which these are the first rows; undefined when the columns have changed with the schema. */
-function commonColumns(one: unknown, other: unknown): readonly string[] | undefined {
-  if (one === undefined || other === undefined) return undefined
-  const columns = Object.keys(one as RowCells)
-  return columns.join('\0') === Object.keys(other as RowCells).join('\0') ? columns : undefined
-}
-
-function sameValue(one: unknown, other: unknown): boolean {
-  if (Object.is(one, other)) return true
-  if (!(one instanceof Uint8Array && other instanceof Uint8Array) || one.length !== other.length) return false
-  return one.every((byte, at) => byte === other[at])
 }
 
 /** Returns a value that is the same for equal keys only. */
