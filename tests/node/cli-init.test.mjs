@@ -138,6 +138,11 @@ test('in Node, the module opens a database with the migration, and the command l
     JSON.parse(out).map(({ name, state }) => [name, state]),
     [['notes', 'applied']],
   )
+  const types = await run(cwd, 'types', '--dir', 'migrations')
+  assert.match(
+    types.out,
+    /export interface Tables \{\n {2}notes: \{\n {4}id: string\n {4}body: string\n {4}updated_at: string\n/,
+  )
 })
 
 test('with Vite, a build contains the text of the migration', async () => {

@@ -83,6 +83,7 @@ test('the command line', async () => {
       'a framework that is not known': ['init', '--framework', 'angular'],
       'a time that is none': ['snapshot', 'restore', 'made.sqlite', '--at', 'yesterday'],
       'steps that are none': ['migrate', 'revert', '--db', 'made.sqlite', '--steps', 'two'],
+      'types of a folder of migrations': ['types', 'migrations'],
       'types of two schemas': ['types', 'made.sqlite', '--schema', 'schema.sql'],
       'nothing to restore': ['snapshot', 'restore', '--db', 'made.sqlite'],
       'snapshots of a file': ['snapshot', 'list', '--db', 'made.sqlite'],

@@ -46,6 +46,8 @@ type Extra = Pick<OpenOptions, 'migrations' | 'migrate' | 'remote' | 'outOfOrder
   readonly write?: boolean
   /** Whether the folder may have no database yet. Else that is `invalid_argument`: a database made there would hide a wrong path. */
   readonly mayBeNew?: boolean
+  /** What a folder without a database may be instead, and how to pass it, for the hint. */
+  readonly otherFolder?: string
 }
 
 /** The app's options decide which snapshots go and how far the page log reaches; here they aren't known. */
@@ -69,12 +71,15 @@ export async function withDatabase<T>(
   extra: Extra,
   work: (db: Database) => Promise<T>,
 ): Promise<T> {
-  const { write = false, mayBeNew = false, ...options } = extra
+  const { write = false, mayBeNew = false, otherFolder, ...options } = extra
   const onWarning = ({ message }: { message: string }) => given.output.warn(message)
   const name = nameOf(where)
   const folder = write ? { snapshots: keepingAll } : { snapshots: false as const, ...readOnly }
   if (kind === 'folder' && !mayBeNew && !(await holdsDatabase(where)))
-    throw unusable(`${where} contains no database`, "Pass the folder of a database with storage: 'file'")
+    throw unusable(
+      `${where} contains no database`,
+      ["Pass the folder of a database with storage: 'file'", otherFolder].filter(Boolean).join(', or '),
+    )
   const db = await (kind === 'folder'
     ? open({ name, storage: 'file', path: where, onWarning, ...folder, ...options })
     : open({ name, storage: 'memory', seed: readBytes(where, maxFileBytes), snapshots: false, onWarning, ...options }))

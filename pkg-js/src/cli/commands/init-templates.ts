@@ -6,7 +6,7 @@ export const firstMigration = {
   file: '0001_notes.sql',
   sql: `-- The first table. To change it later, add a migration: npx tidelock migrate new "add a column"
 CREATE TABLE notes (
-  id TEXT PRIMARY KEY DEFAULT (lower(hex(randomblob(16)))),
+  id TEXT PRIMARY KEY NOT NULL DEFAULT (lower(hex(randomblob(16)))),
   body TEXT NOT NULL,
   updated_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
 );

@@ -37,7 +37,7 @@ async function withSource<T>(given: Invocation, work: (db: Database) => Promise<
   const schema = given.value('schema')
   if (where !== undefined) {
     if (schema !== undefined) throw usageError('A database and --schema exclude each other', 'Pass only one of them')
-    return withDatabase(stored(where), given, {}, work)
+    return withDatabase(stored(where), given, { otherFolder: 'the folder of migrations with --dir' }, work)
   }
   return schema === undefined ? withScratch(readMigrations(given), work) : withScriptScratch(readText(schema), work)
 }
