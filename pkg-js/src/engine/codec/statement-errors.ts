@@ -13,7 +13,7 @@ export function withStatement(thrown: unknown, sql: string, names = ''): unknown
   const { code, message, details } = thrown
   if (code.startsWith('sqlite_')) {
     const shown = sql.length > longest ? `${sql.slice(0, longest)}…` : sql
-    return { ...thrown, ...hinted(nameHint(message)), details: { ...details, sql: shown } }
+    return { ...thrown, ...hinted(mistakeHint(message, sql)), details: { ...details, sql: shown } }
   }
   const parameter = details?.parameter
   if (code !== 'invalid_argument' || typeof parameter !== 'string') return thrown
@@ -24,9 +24,16 @@ function hinted(hint: string | undefined): { readonly hint?: string } {
   return hint === undefined ? {} : { hint }
 }
 
-function nameHint(message: string): string | undefined {
+function mistakeHint(message: string, sql: string): string | undefined {
+  if (isOfFullText(message, sql)) return `Quote what users type, as one phrase: '"' + text.replaceAll('"', '""') + '"'`
   if (!message.includes('near "?"')) return undefined
   return 'A bound value stands for a value only: put a name there with sql.identifier(name), a list in parentheses'
+}
+
+/** Whether the text of a full-text search isn't a query of FTS5. Messages that would show a bound value don't say so. */
+function isOfFullText(message: string, sql: string): boolean {
+  if (message.startsWith('fts5: syntax error') || message === 'unterminated string') return true
+  return message === "SQLite can't read the text that a parameter holds" && /\bmatch\b/i.test(sql)
 }
 
 /** The hint for a parameter that is missing, or given in vain: the name that is almost the same on the other side. */
