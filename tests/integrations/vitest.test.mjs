@@ -1,7 +1,7 @@
 // The recipes of docs/testing.md: their files, run by Vitest in Node, jsdom, happy-dom and Chromium, with the package installed as a copy.
 
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import path from 'node:path'
@@ -12,6 +12,7 @@ import { blocksOf, textOf } from '../node/documents/blocks.mjs'
 
 const project = fileURLToPath(new URL('vitest/', import.meta.url))
 const source = fileURLToPath(new URL('../../pkg-js/', import.meta.url))
+const tsc = fileURLToPath(new URL('../../node_modules/.bin/tsc', import.meta.url))
 
 /** The files of the document by heading and name: a block's first line names it. */
 const files = new Map()
@@ -57,6 +58,25 @@ test('each file of the document is part of a recipe', () => {
     [...files.keys()].toSorted(),
     [...new Set([configOfNode, configOfBrowser, ...inNode, ...inBrowser])].toSorted(),
   )
+})
+
+test('the tests of the document compile strictly', () => {
+  const root = mkdtempSync(path.join(project, 'run-'))
+  try {
+    const names = [...new Set([...inNode, ...inBrowser])].map((recipe) => {
+      const file = path.join(root, recipe.replace(/^.*: /, ''))
+      writeFileSync(file, files.get(recipe))
+      return file
+    })
+    const options = ['--strict', '--noEmit', '--skipLibCheck', '--target', 'es2022', '--module', 'esnext']
+    const { stdout } = spawnSync(tsc, [...options, '--moduleResolution', 'bundler', '--types', 'node', ...names], {
+      cwd: root,
+      encoding: 'utf8',
+    })
+    assert.equal(stdout, '')
+  } finally {
+    rmSync(root, { recursive: true, force: true })
+  }
 })
 
 /** Those that differ most, or all with TIDELOCK_ALL=1. */
