@@ -100,6 +100,25 @@ describe('React', () => {
     assert.deepEqual(page.takeProblems(), [])
   })
 
+  test('a query stops while an <Activity> hides its component, and then shows the present rows', async () => {
+    await page.begin()
+    await page.openBeside()
+    await page.add('home', 'one')
+    await page.mount({ kind: 'hidden' })
+    await page.shows('li', 'one')
+    await page.update({ hidden: true })
+    const runs = await page.runs()
+    await page.add('home', 'two')
+    await page.add('home', 'three')
+    assert.equal(await page.runs(), runs)
+    await page.update({ hidden: false })
+    await page.shows('li', 'one', 'two', 'three')
+    await page.unmount()
+    await page.closeBeside()
+    await page.isFree()
+    assert.deepEqual(page.takeProblems(), [])
+  })
+
   test('a suspended component shows the fallback, then its rows, and follows writes', async () => {
     await page.begin()
     await page.openBeside()

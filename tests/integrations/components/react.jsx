@@ -3,7 +3,7 @@ import { eq } from 'drizzle-orm'
 import { integer, sqliteTable, text } from 'drizzle-orm/sqlite-core'
 import { drizzle } from 'drizzle-orm/sqlite-proxy'
 import { DummyDriver, Kysely, SqliteAdapter, SqliteIntrospector, SqliteQueryCompiler } from 'kysely'
-import { Component, StrictMode, useState, useTransition } from 'react'
+import { Activity, Component, StrictMode, useState, useTransition } from 'react'
 import { flushSync } from 'react-dom'
 import { createRoot, hydrateRoot } from 'react-dom/client'
 import { sql } from 'tidelock'
@@ -132,10 +132,19 @@ class Boundary extends Component {
   }
 }
 
+function HiddenTodos({ hidden, ...props }) {
+  return (
+    <Activity mode={hidden ? 'hidden' : 'visible'}>
+      <Todos {...props} />
+    </Activity>
+  )
+}
+
 const kinds = {
   builders: BuilderTodos,
   values: ManyKinds,
   plain: Todos,
+  hidden: HiddenTodos,
   suspended: SuspendedTodos,
   throwing: ThrowingTodos,
 }
