@@ -39,19 +39,18 @@ function lockStatus(database: Database): ExternalStore<LockStatus> {
   })
   return lazyStore(present(), (set) => {
     const look = () => set(present())
-    const lose = (state: typeof taken) => {
-      taken = state
+    const lock = ({ detail }: CustomEvent<LockEvent>) => {
+      taken = detail.state
       look()
     }
-    const lock = ({ detail }: CustomEvent<LockEvent>) => lose(detail.state)
     const unlisten = listen(database, { role: look, close: look, lock })
     look()
     // An earlier event is missed, but calls still report it.
-    if (!database.closed)
-      database.get('SELECT 1').catch((error: unknown) => {
-        if (isTidelockError(error, 'lock_lost')) lose('lost')
-        else if (isTidelockError(error, 'schema_too_new')) lose('released')
-      })
+    database.get('SELECT 1').catch((error: unknown) => {
+      if (isTidelockError(error, 'lock_lost')) taken = 'lost'
+      if (isTidelockError(error, 'schema_too_new')) taken = 'released'
+      look()
+    })
     return unlisten
   })
 }
