@@ -10,7 +10,8 @@ import { whileClosed } from './while-closed.js'
  * Deletes a stored database with its snapshots; a missing one is no error.
  *
  * Rejects with `database_in_use` while the database is open; waits at most 10 s for a `close()` of this page that has begun. With `force` it
- * steals the lock, and calls of the old holder reject with `lock_lost`. Rejects with `storage_blocked` when a connection stays open for 10 s.
+ * steals the lock: calls of the old holder reject with `lock_lost`, and shared tabs go on with a new, empty database, with the warning
+ * `storage_lost`. Rejects with `storage_blocked` when a connection stays open for 10 s.
  *
  * With `storage: 'file'` it deletes the database in the folder `path` (by default `./<name>.tidelock/`): its own files, and the folder when
  * it is empty then. `force` is `unsupported_environment` there, because the lock of a process can't be stolen.
