@@ -4,6 +4,8 @@ import { isCoreError } from '../../base/errors.js'
 /** How much of a statement an error holds, in UTF-16 units: the text may be a script that a program wrote. */
 const longest = 1000
 
+const inQuotes = "A placeholder in quotes is text: write '%' || ? || '%' instead of '%?%'"
+
 /**
  * Adds to an error of a statement what its text shows: `details.sql` to SQLite's errors, and hints about common mistakes. `names` are the
  * names of the parameters, joined by NUL. Returns other thrown values unchanged.
@@ -16,8 +18,10 @@ export function withStatement(thrown: unknown, sql: string, names = ''): unknown
     return { ...thrown, ...hinted(mistakeHint(message, sql)), details: { ...details, sql: shown } }
   }
   const parameter = details?.parameter
-  if (code !== 'invalid_argument' || typeof parameter !== 'string') return thrown
-  return { ...thrown, ...hinted(typoHint(parameter, sql, names)) }
+  if (code !== 'invalid_argument' || parameter === undefined) return thrown
+  const isText = message.startsWith('There is no parameter') && /'[^']*\?[^']*'/.test(sql)
+  const hint = typeof parameter === 'string' ? typoHint(parameter, sql, names) : isText ? inQuotes : undefined
+  return { ...thrown, ...hinted(hint) }
 }
 
 function hinted(hint: string | undefined): { readonly hint?: string } {
