@@ -71,6 +71,7 @@ export default {
       [() => db.sql`SELECT * FROM texts WHERE body LIKE '%${'tea'}%'`, /^A placeholder in quotes is text/],
       [() => db.query("SELECT '?', ?", [1, 2]), /^A placeholder in quotes is text/],
       [() => db.query("SELECT 'x', ?", [1, 2]), /^Pass one value for each/],
+      [() => db.query("SELECT 'a' || ? || 'b'", [1, 2]), /^Pass one value for each/],
       [() => db.query('SELECT ?', 1), asArray],
       [() => db.query('SELECT ?, ?', 1, 2), asArray],
       [() => db.get('SELECT ?, ?', 1, null), asArray],

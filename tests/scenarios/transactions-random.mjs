@@ -23,21 +23,25 @@ function insert(rows, [id, v], policy) {
   return undefined
 }
 
-/** The calls by name: each makes one for rows of `[id, v]`, and says whether all rows are one statement, and what is kept when that fails. */
+/** The calls by name: each inserts rows of `[id, v]`. */
 const calls = {
-  run: [
-    (on, sql, rows) => on.run(`${sql} VALUES ${rows.map(() => '(?, ?)').join()}`, rows.flat()),
-    { keeps: ['fail'] },
-  ],
-  query: [(on, sql, rows) => on.query(`${sql} VALUES ${rows.map(() => '(?, ?)').join()} RETURNING id`, rows.flat())],
-  runMany: [(on, sql, rows) => on.runMany(`${sql} VALUES (?, ?)`, rows)],
-  batch: [(on, sql, rows) => on.batch(rows.map((params) => ({ sql: `${sql} VALUES (?, ?)`, params })))],
-  exec: [(on, sql, rows) => on.exec(rows.map(([id, v]) => `${sql} VALUES (${id}, '${v}');`).join('\n'))],
+  run: (on, sql, rows) => on.run(`${sql} VALUES ${rows.map(() => '(?, ?)').join()}`, rows.flat()),
+  query: (on, sql, rows) => on.query(`${sql} VALUES ${rows.map(() => '(?, ?)').join()} RETURNING id`, rows.flat()),
+  runMany: (on, sql, rows) => on.runMany(`${sql} VALUES (?, ?)`, rows),
+  batch: (on, sql, rows) => on.batch(rows.map((params) => ({ sql: `${sql} VALUES (?, ?)`, params }))),
+  exec: (on, sql, rows) => on.exec(rows.map(([id, v]) => `${sql} VALUES (${id}, '${v}');`).join('\n')),
 }
+
+/** Resolves with what the promise rejects with, undefined if it doesn't. */
+const errorOf = (promise) =>
+  promise.then(
+    () => undefined,
+    (error) => error,
+  )
 
 /** Draws a call: `make` makes it, and `play` does what it must do to the model, and returns how it fails. */
 function drawCall({ below, of }) {
-  const [name, [make, { keeps = [] } = {}]] = of([...Object.entries(calls), ['runMany', calls.runMany]])
+  const name = of([...Object.keys(calls), 'runMany'])
   const policy = of(['abort', 'abort', 'fail', 'ignore', 'replace', 'rollback'])
   const drawn = Array.from({ length: 1 + below(5) }, () => [below(30), below(8) === 0 ? of(raising) : `v${below(100)}`])
   // So many that they reach the engine in parts.
@@ -45,12 +49,13 @@ function drawCall({ below, of }) {
   const rows = [...drawn, ...Array.from({ length: many }, (_, at) => [100 + at, 'many'])]
   if (many > 0 && below(3) > 0) rows.splice(below(many), 0, [below(30), of(raising)])
   return {
-    make: (on) => make(on, `INSERT OR ${policy} INTO t`, rows),
+    make: (on) => calls[name](on, `INSERT OR ${policy} INTO t`, rows),
     play: (model) => {
       const after = new Map(model)
       for (const row of rows) {
         const failed = insert(after, row, policy)
-        if (failed !== undefined) return { failed, after: keeps.includes(failed) ? after : model }
+        // All other calls are whole or not at all.
+        if (failed !== undefined) return { failed, after: name === 'run' && failed === 'fail' ? after : model }
       }
       return { after }
     },
@@ -67,21 +72,17 @@ async function within(tx, draw, before, depth, state) {
     let thrown
     if (depth < 3 && draw.below(3) === 0) {
       const nested = {}
-      thrown = await tx
-        .transaction(async (inner) => {
-          nested.model = await within(inner, draw, model, depth + 1, state)
-        })
-        .catch((error) => error)
-      if (state.isDead) assert.equal(thrown?.code ?? thrown, thrown === mine ? mine : thrown.code, 'it fails')
+      const work = async (inner) => {
+        nested.model = await within(inner, draw, model, depth + 1, state)
+      }
+      thrown = await errorOf(tx.transaction(work))
+      if (state.isDead) assert.ok(thrown, 'SQLite rolled it back')
       else if (thrown === undefined) model = nested.model
     } else {
       const { make, play } = drawCall(draw)
       const wasDead = state.isDead
       const { failed, after } = play(model)
-      thrown = await make(tx).then(
-        () => undefined,
-        (error) => error,
-      )
+      thrown = await errorOf(make(tx))
       if (wasDead) assert.equal(thrown?.code, 'transaction_closed')
       else {
         assert.equal(thrown?.code, failed && 'sqlite_constraint')
@@ -107,20 +108,16 @@ async function play(seed, memory, until) {
     if (draw.below(4) === 0) {
       const { make, play } = drawCall(draw)
       const { failed, after } = play(model)
-      const thrown = await make(db).then(
-        () => undefined,
-        (error) => error,
-      )
+      const thrown = await errorOf(make(db))
       assert.equal(thrown?.code, failed && 'sqlite_constraint', `seed ${seed}, step ${step}`)
       model = after
     } else {
       const state = { isDead: false }
       let after
-      const thrown = await db
-        .transaction(async (tx) => {
-          after = await within(tx, draw, model, 1, state)
-        })
-        .catch((error) => error)
+      const work = async (tx) => {
+        after = await within(tx, draw, model, 1, state)
+      }
+      const thrown = await errorOf(db.transaction(work))
       if (state.isDead) assert.ok(thrown, `seed ${seed}, step ${step}: SQLite rolled it back`)
       else if (thrown === undefined) model = after
     }

@@ -4,8 +4,6 @@ import { isCoreError } from '../../base/errors.js'
 /** How much of a statement an error holds, in UTF-16 units: the text may be a script that a program wrote. */
 const longest = 1000
 
-const inQuotes = "A placeholder in quotes is text: write '%' || ? || '%' instead of '%?%'"
-
 /**
  * Adds to an error of a statement what its text shows: `details.sql` to SQLite's errors, and hints about common mistakes. `names` are the
  * names of the parameters, joined by NUL. Returns other thrown values unchanged.
@@ -19,8 +17,7 @@ export function withStatement(thrown: unknown, sql: string, names = ''): unknown
   }
   const parameter = details?.parameter
   if (code !== 'invalid_argument' || parameter === undefined) return thrown
-  const isText = message.startsWith('There is no parameter') && /'[^']*\?[^']*'/.test(sql)
-  const hint = typeof parameter === 'string' ? typoHint(parameter, sql, names) : isText ? inQuotes : undefined
+  const hint = typeof parameter === 'string' ? typoHint(parameter, sql, names) : quotesHint(message, sql)
   return { ...thrown, ...hinted(hint) }
 }
 
@@ -38,6 +35,13 @@ function mistakeHint(message: string, sql: string): string | undefined {
 function isOfFullText(message: string, sql: string): boolean {
   if (message.startsWith('fts5: syntax error') || message === 'unterminated string') return true
   return message === "SQLite can't read the text that a parameter holds" && /\bmatch\b/i.test(sql)
+}
+
+/** The hint for a value without a place, of a statement with a `?` in a text. */
+function quotesHint(message: string, sql: string): string | undefined {
+  const isInText = sql.match(/'[^']*'/g)?.some((text) => text.includes('?')) === true
+  if (!isInText || !message.startsWith('There is no parameter')) return undefined
+  return "A placeholder in quotes is text: write '%' || ? || '%' instead of '%?%'"
 }
 
 /** The hint for a parameter that is missing, or given in vain: the name that is almost the same on the other side. */
