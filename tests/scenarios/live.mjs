@@ -56,6 +56,44 @@ export default {
     assert.deepEqual(seen.a, [0, 2])
   },
 
+  'CREATE with IF NOT EXISTS of what exists changes nothing': async ({ memory, until }) => {
+    // The triggers of the audit log are dropped and created again around each change of the schema.
+    const migrations = [{ version: '1', name: 't', up: 'CREATE TABLE t (id INTEGER PRIMARY KEY, n)' }]
+    const db = await memory({ migrations, audit: { tables: ['t'] } })
+    const schema = `CREATE TABLE IF NOT EXISTS t (id INTEGER PRIMARY KEY, n);
+      CREATE VIEW IF NOT EXISTS v AS SELECT n FROM t; CREATE INDEX IF NOT EXISTS i ON t (n);
+      CREATE TRIGGER IF NOT EXISTS g AFTER DELETE ON t BEGIN SELECT 1; END;
+      CREATE VIRTUAL TABLE IF NOT EXISTS f USING fts5(n);
+      CREATE TABLE IF NOT EXISTS copy AS SELECT * FROM t`
+    await db.exec(schema)
+    const version = () => db.get('PRAGMA schema_version')
+    const before = await version()
+    const results = []
+    db.live('SELECT n FROM v').subscribe((rows) => results.push(rows.length))
+    await until(() => results.length === 1)
+    const changes = []
+    db.addEventListener('change', ({ detail }) => changes.push([detail.all, ...detail.tables]))
+    const one = schema.split(/;\s+(?=CREATE)/)
+    assert.equal(one.length, 6)
+    await db.exec(schema)
+    for (const sql of one) await db.run(sql)
+    await db.transaction(async (tx) => {
+      for (const sql of one) await tx.run(sql)
+    })
+    assert.deepEqual(await version(), before)
+    const [{ runs }] = db.liveQueries
+    assert.equal(runs, 1)
+    assert.deepEqual(changes, [])
+    await db.run('INSERT INTO t (n) VALUES (1)')
+    await until(() => results.length === 2)
+    assert.deepEqual(changes.at(-1)?.includes('t'), true)
+    // What doesn't exist is created, by the same statements.
+    await db.exec('DROP TABLE copy; DROP VIEW v')
+    await db.exec(schema)
+    assert.deepEqual([await db.get('SELECT n FROM v'), await db.get('SELECT n FROM copy')], [{ n: 1 }, { n: 1 }])
+    assert.ok(changes.some(([all]) => all))
+  },
+
   'what a failed statement keeps is a commit: OR FAIL, RAISE(FAIL)': async ({ memory, until, failure }) => {
     const schema = `CREATE TABLE t (id INTEGER PRIMARY KEY, n INT UNIQUE); INSERT INTO t VALUES (1, 10), (2, 20);
       CREATE TABLE r (v);

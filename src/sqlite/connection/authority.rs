@@ -43,7 +43,7 @@ pub struct StatementEffects {
     /// The tables and views that it changes, also through triggers and foreign key actions. Excludes the schema table and
     /// SQLite's own `sqlite_stat` tables.
     pub writes: Vec<Rc<str>>,
-    /// Whether it changes the database's schema: CREATE, DROP, ALTER, REINDEX.
+    /// Whether it changes the database's schema: CREATE, DROP, ALTER, REINDEX. Not with IF [NOT] EXISTS and nothing to do.
     pub schema: bool,
     /// Whether it changes the schema of temporary objects, which are not part of the file.
     pub temp_schema: bool,
@@ -276,15 +276,15 @@ impl Watcher {
             ffi::SQLITE_READ => self.note_table(&mut effects.reads, first),
             ffi::SQLITE_INSERT | ffi::SQLITE_UPDATE | ffi::SQLITE_DELETE => {
                 let own = first.get().is_some_and(|table| OWN_TABLES.contains(&table));
+                // How SQLite adds a table or a view. CREATE TABLE IF NOT EXISTS of one that exists doesn't come to it.
+                effects.schema |= action == ffi::SQLITE_UPDATE && first.get() == Some(b"sqlite_master");
                 if !own {
                     self.note_table(&mut effects.writes, first);
                     effects.changes_rows |= !nested;
                 }
             }
             ffi::SQLITE_CREATE_INDEX
-            | ffi::SQLITE_CREATE_TABLE
             | ffi::SQLITE_CREATE_TRIGGER
-            | ffi::SQLITE_CREATE_VIEW
             | ffi::SQLITE_CREATE_VTABLE
             | ffi::SQLITE_DROP_INDEX
             | ffi::SQLITE_DROP_TABLE
@@ -310,9 +310,7 @@ impl Watcher {
             | ffi::SQLITE_DROP_TEMP_TRIGGER
             | ffi::SQLITE_DROP_TEMP_VIEW
             | ffi::SQLITE_CREATE_INDEX
-            | ffi::SQLITE_CREATE_TABLE
             | ffi::SQLITE_CREATE_TRIGGER
-            | ffi::SQLITE_CREATE_VIEW
             | ffi::SQLITE_CREATE_VTABLE
             | ffi::SQLITE_DROP_INDEX
             | ffi::SQLITE_DROP_TABLE

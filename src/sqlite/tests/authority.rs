@@ -228,6 +228,15 @@ fn effects_name_what_a_statement_touches() {
     assert!(deletion.changes_rows && !deletion.schema);
     assert_eq!(names(effects("DELETE FROM log").writes), ["log"]);
     assert!(effects("CREATE INDEX i ON log(a)").schema && effects("DROP TABLE log").schema);
+    let real =
+        ["TABLE IF NOT EXISTS t(a)", "TABLE t AS SELECT 1", "VIEW w AS SELECT 1", "VIRTUAL TABLE f USING fts5(a)"];
+    assert!(real.iter().all(|what| effects(&format!("CREATE {what}")).schema));
+    let idle = [
+        "TABLE IF NOT EXISTS log(a)",
+        "VIEW IF NOT EXISTS v AS SELECT 1",
+        "TRIGGER IF NOT EXISTS g INSERT ON log BEGIN SELECT 1; END",
+    ];
+    assert!(idle.iter().all(|what| !effects(&format!("CREATE {what}")).schema));
     assert_eq!(names(effects("ALTER TABLE log RENAME TO log2").writes), ["log"]);
     let temp = effects("CREATE TEMP TRIGGER x AFTER INSERT ON log BEGIN SELECT 1; END");
     assert!(temp.temp_schema && !temp.schema);
