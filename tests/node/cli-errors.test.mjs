@@ -77,6 +77,10 @@ test('errors have the words of the remote, with the key masked, on standard erro
     },
   )
   assert.match(guessed.err, /^remote: 42501 permission denied for table notes$/m)
+  // A pull that ends before its first row leaves nothing, but for what an earlier one has read.
+  const resumed = await run(cwd, ['pull', '--url', url, '--tables', 'others', '--pk', 'others=id'], { env })
+  assert.equal(resumed.code, 1)
+  assert.deepEqual(readdirSync(cwd).toSorted(), ['app.sqlite.pulling', 'notes.sql'])
 })
 
 test('warnings and errors are lines of JSON with --json', async () => {

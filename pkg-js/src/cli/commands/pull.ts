@@ -49,8 +49,12 @@ export const pull: Command = {
   async run(given): Promise<Pulled> {
     const remote = endpoint(given)
     const file = given.value('out') ?? 'app.sqlite'
-    const work = workFolder(file)
-    const made = await makeTables(work, file, remote, given)
+    const { work, resumes } = workFolder(file)
+    const made = await makeTables(work, file, remote, given).catch((error) => {
+      // No row was read.
+      if (!resumes) rmSync(work, { recursive: true, force: true })
+      throw error
+    })
     const cursors = byTable(given, 'cursor')
     const deleted = byTable(given, 'deleted')
     const tables = made.map((table): TableSync => {
@@ -97,20 +101,20 @@ export const pull: Command = {
 /** The file in the work folder with the state of the target file at the start of the pull. */
 const begunFrom = 'begun-from'
 
-/** Returns the work folder of a pull, beside the file, so that an interrupted pull can resume. */
-function workFolder(file: string): string {
+/** Returns the work folder of a pull, beside the file, so that an interrupted pull can resume, and whether this one does. */
+function workFolder(file: string): { readonly work: string; readonly resumes: boolean } {
   const work = `${file}.pulling`
   const begun = path.join(work, begunFrom)
   const found = lstatSync(work, { throwIfNoEntry: false })
   if (found !== undefined) {
     // Resume only in a folder of this user, and only when the file didn't change since the pull began.
     const isOurs = found.isDirectory() && (process.getuid === undefined || found.uid === process.getuid())
-    if (isOurs && existsSync(begun) && readText(begun) === fileState(file)) return work
+    if (isOurs && existsSync(begun) && readText(begun) === fileState(file)) return { work, resumes: true }
     rmSync(work, { recursive: true, force: true })
   }
   makeFolder(path.dirname(work))
   mkdirSync(work, { mode: 0o700 })
-  return work
+  return { work, resumes: false }
 }
 
 function fileState(file: string): string {
