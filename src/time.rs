@@ -87,6 +87,11 @@ impl Timestamp {
         let seconds = ((hour * 60 + minute - offset_minutes) * 60) + second;
         Some(Self(days_from_civil(year, month, day) * DAY_MS + seconds * 1000 + ms))
     }
+
+    /// Parses a timestamp; one without a time zone counts as UTC. For comparing times of the same column only.
+    pub(crate) fn parse_or_utc(text: &str) -> Option<Self> {
+        Self::parse(text).or_else(|| Self::parse(&format!("{text}Z")))
+    }
 }
 
 impl fmt::Display for Timestamp {

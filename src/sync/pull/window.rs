@@ -126,8 +126,8 @@ fn comparable(progress: &TableProgress, plan: &Plan) -> bool {
 /// A cursor without a time zone may be in any, and only lengths of time count: by how much the server's time at the pull before
 /// was later than when the cursor was `seen`.
 fn overlap(cursor: &str, watermark: Option<&str>, seen: Option<&str>, overlap_ms: u64) -> Option<String> {
-    let newest = parse_time(cursor)?;
-    let mark = watermark.and_then(parse_time).unwrap_or(newest);
+    let newest = Timestamp::parse_or_utc(cursor)?;
+    let mark = watermark.and_then(Timestamp::parse_or_utc).unwrap_or(newest);
     let has_zone = |text: &str| Timestamp::parse(text).is_some();
     let server = match seen.and_then(Timestamp::parse) {
         _ if has_zone(cursor) || !watermark.is_some_and(has_zone) => mark,
@@ -165,7 +165,7 @@ pub fn moved(
     server_time: Option<Timestamp>,
     seen: Option<Timestamp>,
 ) {
-    let ahead = |cursor: &str| match (parse_time(cursor), server_time) {
+    let ahead = |cursor: &str| match (Timestamp::parse_or_utc(cursor), server_time) {
         (Some(time), Some(now)) => {
             time > now.plus_ms(i64::try_from(plan.options.overlap_ms.max(AHEAD_MS)).unwrap_or(i64::MAX))
         }
@@ -181,11 +181,6 @@ pub fn moved(
 
 /// By how many milliseconds a server's rows may be ahead of its `Date` header.
 const AHEAD_MS: u64 = 60_000;
-
-/// Parses a timestamp. One without a time zone counts as UTC, since only differences matter.
-fn parse_time(text: &str) -> Option<Timestamp> {
-    Timestamp::parse(text).or_else(|| Timestamp::parse(&format!("{text}Z")))
-}
 
 /// Notes that all rows were read.
 pub fn complete(progress: &mut TableProgress, has_cursor: bool) {

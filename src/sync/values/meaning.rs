@@ -57,7 +57,7 @@ pub fn stored_as(kind: WireKind, sent: &Value, stored: &Value) -> bool {
 /// Returns a time as milliseconds since 1970 and microseconds, so that it can be compared; `None` for any other text.
 /// Without a time zone it counts as UTC.
 pub fn point_in_time(text: &str) -> Option<(i64, u32)> {
-    let time = Timestamp::parse(text).or_else(|| Timestamp::parse(&format!("{text}Z")))?;
+    let time = Timestamp::parse_or_utc(text)?;
     let fraction = text.split_once('.').map_or("", |(_, rest)| rest);
     let digits = fraction.bytes().take_while(u8::is_ascii_digit).skip(3).chain(std::iter::repeat(b'0'));
     let micros = digits.take(3).fold(0, |sum, digit| sum * 10 + u32::from(digit - b'0'));
