@@ -30,7 +30,14 @@ const functions = module(`
   export const collation = {
     backwards: (a, b) => (a < b ? 1 : a > b ? -1 : 0),
     failing: (a, b) => { throw new Error('no order') },
+    // Fails in the comparison before which as many others have to succeed as the text '=n' says.
+    once: (a, b) => {
+      if (a[0] === '=') left = Number(a.slice(1))
+      else if (left-- === 0) throw new Error('once')
+      return a < b ? -1 : a > b ? 1 : 0
+    },
   }
+  let left = Infinity
 `)
 
 /** Returns the first column of a query. */
@@ -136,6 +143,29 @@ export default {
       f: 1,
       t: 5,
     })
+  },
+
+  'a write whose collation failed leaves nothing behind, also when its error is caught in a transaction': async (t) => {
+    const db = await t.memory({ functions })
+    await db.exec(`CREATE TABLE c (id INTEGER PRIMARY KEY, y TEXT COLLATE once); CREATE INDEX cy ON c (y);
+      WITH RECURSIVE r(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM r WHERE i < 200)
+      INSERT INTO c SELECT i, printf('%05d', (i * 104729) % 10007) FROM r`)
+    const before = await db.query('SELECT * FROM c')
+    const failAfter = (count) => db.get("SELECT '=' || ? = 'x' COLLATE once", [count])
+    let codes = ''
+    for (let count = 0; count < 60; count++) {
+      await failAfter(count)
+      const transaction = db.transaction(async (tx) => {
+        const write = tx.run("UPDATE c SET y = y || 'q' WHERE id < 20")
+        const { code, cause } = await t.failure(write)
+        assert.deepEqual([code, cause], ['sqlite_error', 'Error: once'])
+      })
+      codes += `${(await t.failure(transaction)).code} `
+      await failAfter(1e9)
+      assert.deepEqual(await db.query('PRAGMA integrity_check'), [{ integrity_check: 'ok' }], `${count}`)
+      assert.deepEqual(await db.query('SELECT * FROM c'), before, `${count}`)
+    }
+    assert.match(codes, /^(transaction_closed ){60}$/)
   },
 
   'the error of a function is the cause, wherever it was called, and the database stays usable': async (t) => {

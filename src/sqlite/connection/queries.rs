@@ -89,8 +89,9 @@ impl Connection {
         if self.watcher.asked() && prepared.was_recompiled() {
             prepared.renew(self.watcher.take_effects());
         }
+        let ended = matches!(code, ffi::SQLITE_ROW | ffi::SQLITE_DONE);
         match code {
-            ffi::SQLITE_ROW | ffi::SQLITE_DONE if user_functions::failed() => {
+            _ if user_functions::failed() && (ended || user_functions::misordered()) => {
                 Err(functions::undo(self, prepared.writes()))
             }
             ffi::SQLITE_ROW => Ok(Step::Row),

@@ -74,10 +74,13 @@ pub(super) struct Given {
 pub(super) struct Flags {
     pub(super) running: Cell<bool>,
     pub(super) failed: Cell<bool>,
+    /// Whether what failed is a collation: SQLite went on with any order.
+    pub(super) misordered: Cell<bool>,
 }
 
 thread_local! {
-    pub(super) static FLAGS: Flags = const { Flags { running: Cell::new(false), failed: Cell::new(false) } };
+    pub(super) static FLAGS: Flags =
+        const { Flags { running: Cell::new(false), failed: Cell::new(false), misordered: Cell::new(false) } };
     pub(super) static GIVEN: RefCell<Option<Given>> = const { RefCell::new(None) };
     pub(super) static COLUMN_KEYS: RefCell<Option<Rc<ColumnKeys>>> = const { RefCell::new(None) };
     static FAILURE: RefCell<Option<Error>> = const { RefCell::new(None) };
@@ -139,6 +142,11 @@ pub(in crate::sqlite) fn failed() -> bool {
     FLAGS.with(|flags| flags.failed.get())
 }
 
+/// Returns whether a collation has failed since then: the statement may have written rows in the wrong order, whatever it ends with.
+pub(in crate::sqlite) fn misordered() -> bool {
+    FLAGS.with(|flags| flags.misordered.get())
+}
+
 /// Keeps the error of a function for the caller of the failed statement.
 pub(super) fn fail(error: Error) {
     FAILURE.replace(Some(error));
@@ -147,6 +155,7 @@ pub(super) fn fail(error: Error) {
 
 /// Takes the error of the failed function or collation.
 pub(in crate::sqlite) fn take_failure() -> Option<Error> {
+    FLAGS.with(|flags| flags.misordered.set(false));
     if !FLAGS.with(|flags| flags.failed.take()) {
         return None;
     }
