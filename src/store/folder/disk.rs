@@ -1,7 +1,9 @@
 //! Files and processes for native programs, through `std`.
 
 use std::{
-    fs::{self, DirEntry, File, OpenOptions},
+    cell::RefCell,
+    collections::HashMap,
+    fs::{self, DirEntry, File, Metadata, OpenOptions},
     future::ready,
     io::{ErrorKind, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
@@ -17,12 +19,34 @@ use crate::{
 /// The files of one folder of a disk.
 pub struct Disk {
     folder: PathBuf,
+    /// Which file each name of the database's files stands for.
+    known: RefCell<HashMap<String, Identity>>,
 }
 
+/// What distinguishes a file from others that have its name later: device and inode.
+type Identity = (u64, u64);
+
 impl Disk {
-    /// Creates access to the files of `folder`, which need not exist.
+    /// Creates access to the files of `folder`, which need not exist. A relative path stays the same when the program changes its
+    /// working directory.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
-        Self { folder: folder.into() }
+        let folder = folder.into();
+        Self { folder: std::path::absolute(&folder).unwrap_or(folder), known: RefCell::default() }
+    }
+
+    /// Fails with `lock_lost` when the name of a file of the database has become another file's: writing on would damage the one
+    /// that was moved, or the one that replaced it.
+    fn must_be_same(&self, name: &str, about: &Metadata) -> Result<()> {
+        let Some(identity) = identity(about).filter(|_| name.starts_with("journal.") || name.starts_with("pack."))
+        else {
+            return Ok(());
+        };
+        if *self.known.borrow_mut().entry(name.to_owned()).or_insert(identity) == identity {
+            return Ok(());
+        }
+        let message = "The database's folder was replaced while the database was open";
+        Err(Error::new(ErrorCode::LockLost, message)
+            .hint("Close the database before its folder is moved or restored from a copy, then open it again"))
     }
 
     /// Returns the path of a name: always in the folder, and never behind a symbolic link.
@@ -68,15 +92,35 @@ impl Disk {
     fn changeable(&self, name: &str) -> Result<File> {
         let path = self.path(name)?;
         let file = OpenOptions::new().write(true).open(&path).map_err(failure)?;
+        let about = file.metadata().map_err(failure)?;
         #[cfg(unix)]
-        if std::os::unix::fs::MetadataExt::nlink(&file.metadata().map_err(failure)?) > 1 {
+        if std::os::unix::fs::MetadataExt::nlink(&about) > 1 {
             return Err(not_plain(&path.to_string_lossy()));
         }
+        self.must_be_same(name, &about)?;
         Ok(file)
     }
 
     fn open(&self, name: &str) -> Result<Option<File>> {
-        found(File::open(self.path(name)?))
+        let file = found(File::open(self.path(name)?))?;
+        if let Some(file) = &file {
+            self.must_be_same(name, &file.metadata().map_err(failure)?)?;
+        }
+        Ok(file)
+    }
+}
+
+/// Returns `None` where it can't be known.
+fn identity(about: &Metadata) -> Option<Identity> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        Some((about.dev(), about.ino()))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = about;
+        None
     }
 }
 
@@ -116,7 +160,9 @@ impl Files for Disk {
     }
 
     fn size(&self, name: &str) -> Result<Option<u64>> {
-        Ok(found(fs::symlink_metadata(self.path(name)?))?.map(|about| about.len()))
+        let Some(about) = found(fs::symlink_metadata(self.path(name)?))? else { return Ok(None) };
+        self.must_be_same(name, &about)?;
+        Ok(Some(about.len()))
     }
 
     fn read(&self, name: &str, at: u64, length: usize) -> Result<Option<Vec<u8>>> {
@@ -141,6 +187,7 @@ impl Files for Disk {
     }
 
     fn remove(&self, name: &str) -> Result<()> {
+        self.known.borrow_mut().remove(name);
         found(fs::remove_file(self.path(name)?)).map(drop)
     }
 

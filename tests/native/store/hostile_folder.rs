@@ -193,6 +193,27 @@ fn a_file_with_another_name_elsewhere_is_not_written() {
 
 #[cfg(unix)]
 #[test]
+fn a_folder_that_was_replaced_while_it_was_open_is_not_written() {
+    let (mut scene, mut other) = (Scene::new("replaced"), Scene::new("replacing"));
+    // Both have the same history, so that only the files differ.
+    let (store, platform) = (other.store(), other.sim.platform());
+    other.sim.run(async move { Page::open(store, &platform).await.map(drop) }).unwrap();
+    let (store, platform) = (scene.store(), scene.sim.platform());
+    let (folder, moved, theirs) = (scene.folder(), scene.around.join("moved.tidelock"), other.folder());
+    scene.sim.run(async move {
+        let page = Page::open(store, &platform).await.unwrap();
+        fs::rename(&folder, &moved).unwrap();
+        fs::rename(theirs, &folder).unwrap();
+        let journals = || [&folder, &moved].map(|at| fs::read(at.join("journal.1")).unwrap());
+        let before = journals();
+        let error = page.commit("INSERT INTO t VALUES (2)").await.unwrap_err();
+        assert_eq!(error.code, ErrorCode::LockLost, "{error}");
+        assert!(journals() == before);
+    });
+}
+
+#[cfg(unix)]
+#[test]
 fn a_file_that_the_lock_needs_is_not_written_under_another_name() {
     let scene = Scene::new("lock");
     let unfinished = scene.folder().join(format!("lock.7.{}.tmp", std::process::id()));
