@@ -63,6 +63,24 @@ export default {
     assert.deepEqual(await reopened.get('SELECT count(*) AS n, min(id) AS first FROM sessions'), { n: 1000, first: 1 })
   },
 
+  'a text expires only as a date or time in ISO 8601': async ({ memory }) => {
+    const db = await memory({ expires: { t: 'at' } })
+    await db.exec('CREATE TABLE t(at TEXT)')
+    const others = ['0', '30', '12.50', '2459000.5', '10:00:00', '23:59', '2020', '2999', '1700000000', 'now', '']
+    const wrong = ['2020-02-30', '2020-13-01', '-2020-01-01', '2020-01-01x', '2020-1-1', '20200101']
+    const kept = [...others, ...wrong, '2999-01-01', '2999-01-01T00:00:00Z']
+    const past = ['2020-02-29', '2020-01-01 10:00', '2020-01-01T00:30:00+02:00', '2020-01-01T10:00:00.123456Z']
+    await db.runMany(
+      'INSERT INTO t VALUES (?)',
+      [...past, ...kept].map((at) => [at]),
+    )
+    assert.deepEqual((await db.maintain()).expired, [{ table: 't', deleted: past.length }])
+    assert.deepEqual(
+      (await db.query('SELECT at FROM t ORDER BY rowid')).map(({ at }) => at),
+      kept,
+    )
+  },
+
   'maintenance can be aborted between its steps, and the database stays usable': async ({ memory, failure }) => {
     const db = await memory({ expires: { t: 'at' } })
     await db.exec('CREATE TABLE t(at)')
