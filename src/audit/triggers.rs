@@ -3,7 +3,7 @@
 //! The triggers are TEMP, and are dropped during schema changes, for the same reasons as those that capture changes for
 //! the remote. Each row's values are a JSON object: integers with all their digits, blobs as `{"b":"hex"}`.
 
-use super::{AuditOptions, Log};
+use super::{AuditOptions, Log, Redacted};
 use crate::{
     error::{Error, Result},
     sqlite::{CAPTURE_SUSPENDED, Connection, TableInfo, TableKind, literal, quote},
@@ -49,12 +49,30 @@ pub fn set_actor(connection: &Connection, actor: Option<&str>) -> Result<()> {
     connection.run(&format!("INSERT INTO temp.{ACTOR} VALUES (?1)"), &[Value::from(actor)]).map(drop)
 }
 
-/// Returns the audited tables that don't exist.
-pub fn missing(connection: &Connection, options: &AuditOptions) -> Result<Vec<String>> {
-    let mut missing = Vec::new();
+/// What the audit options name and the database doesn't have.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Missing {
+    /// The audited tables that don't exist.
+    pub tables: Vec<String>,
+    /// The redacted columns that no audited table has; a column of a missing table may come with it.
+    pub columns: Vec<String>,
+}
+
+/// Returns what the options name in vain.
+pub fn missing(connection: &Connection, options: &AuditOptions) -> Result<Missing> {
+    let mut missing = Missing::default();
+    let mut tables = Vec::new();
     for name in &options.tables {
-        if AuditedTable::read(connection, name)?.is_none() {
-            missing.push(name.clone());
+        match AuditedTable::read(connection, name)? {
+            Some(_) => tables.extend(TableInfo::read(connection, name)?),
+            None => missing.tables.push(name.clone()),
+        }
+    }
+    for Redacted { table, column } in &options.redact {
+        let is_of = |name: &str| table.as_ref().is_none_or(|table| table.eq_ignore_ascii_case(name));
+        let may_come = missing.tables.iter().any(|name| is_of(name));
+        if !may_come && !tables.iter().any(|table| is_of(&table.name) && table.has_column(column)) {
+            missing.columns.push(table.iter().chain([column]).map(String::as_str).collect::<Vec<_>>().join("."));
         }
     }
     Ok(missing)

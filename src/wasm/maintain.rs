@@ -35,10 +35,11 @@ impl Core {
         done(async move { database.audit(options).await })
     }
 
-    /// Returns the audited tables that don't exist.
+    /// Returns the audited tables that don't exist, and the redacted columns that no audited table has.
     #[wasm_bindgen(js_name = auditMissing)]
-    pub fn audit_missing(&self) -> Result<Vec<String>, JsValue> {
-        self.database.audit_missing().thrown()
+    pub fn audit_missing(&self) -> Result<Array, JsValue> {
+        let audit::Missing { tables, columns } = self.database.audit_missing().thrown()?;
+        Ok([tables, columns].map(JsValue::from).into_iter().collect())
     }
 
     /// Sets the actor for the audit log from now on. Needs the mutex.

@@ -124,6 +124,29 @@ export default {
     },
   },
 
+  'a redacted column that no audited table has causes a warning': async ({ open, warnings }) => {
+    const migrations = [{ version: '1', name: 't', up: 'CREATE TABLE t(a, b AS (a + 1)); CREATE TABLE other(c)' }]
+    for (const [tables, redact, unknown] of [
+      [['t'], ['a', 'T.A', 't.b'], []],
+      [['t'], { t: ['a', 'c'] }, ['t.c']],
+      [['t'], ['c', 'a '], ['c', 'a ']],
+      [
+        ['t', 'later'],
+        ['x', 'main.t.a', 'other.c', 'later.x'],
+        ['main.t.a', 'other.c'],
+      ],
+    ]) {
+      warnings.length = 0
+      const db = await open({ migrations, audit: { tables, redact } })
+      const about = warnings.filter(({ code }) => code === 'audit_column_missing').map(({ message }) => message)
+      assert.deepEqual(
+        about,
+        unknown.map((column) => `The redacted column '${column}' is in no audited table`),
+      )
+      await db.close()
+    }
+  },
+
   'tables that can not be audited are refused, and missing ones cause a warning': async ({
     open,
     failure,

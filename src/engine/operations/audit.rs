@@ -1,7 +1,7 @@
 //! The audit log of an open database.
 
 use crate::{
-    audit::{self, AuditOptions},
+    audit::{self, AuditOptions, Missing},
     engine::Database,
     error::Result,
 };
@@ -25,9 +25,9 @@ impl Database {
         }
     }
 
-    /// Returns the audited tables that don't exist.
-    pub fn audit_missing(&self) -> Result<Vec<String>> {
-        let Some(options) = self.inner.audit.get() else { return Ok(Vec::new()) };
+    /// Returns what the audit options name and the database doesn't have.
+    pub fn audit_missing(&self) -> Result<Missing> {
+        let Some(options) = self.inner.audit.get() else { return Ok(Missing::default()) };
         audit::missing(&*self.inner.connection()?, options)
     }
 
