@@ -26,10 +26,13 @@ pub(super) fn rebuild(
     }
     let (old, new) = (name(&from.name), name(&meanwhile));
     script.comment(&format!("{} is rebuilt", to.name));
-    for column in before.columns.iter().filter(|column| after.column(&column.name).is_none()) {
-        if !column.has(ClauseKind::Generated) {
-            script.destructive(format!("the column {}.{} is dropped, with its values", from.name, column.name));
-        }
+    for column in before.columns.iter().filter(|column| !column.has(ClauseKind::Generated)) {
+        let fate = match after.column(&column.name) {
+            None => "is dropped, with its values",
+            Some(column) if column.has(ClauseKind::Generated) => "becomes a generated one, without its values",
+            Some(_) => continue,
+        };
+        script.destructive(format!("the column {}.{} {fate}", from.name, column.name));
     }
     let filled = filled(script, (from, before), (to, after));
     script.statement(&format!("{}{new}{}", &to.sql[..after.name.start], &to.sql[after.name.end..]));

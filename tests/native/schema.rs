@@ -191,6 +191,15 @@ fn existing_rows_fit_a_column_that_becomes_not_null() {
 }
 
 #[test]
+fn a_column_that_becomes_generated_loses_its_values() {
+    let (from, to) = ("CREATE TABLE t(a, b, c AS (a))", "CREATE TABLE t(a, b AS (a * 2), c)");
+    let generated = between(from, to);
+    let connection = after(&format!("{from}; INSERT INTO t(a, b) VALUES (1, 42)"), &generated.up, to);
+    assert_eq!(rows(&connection, "SELECT a, b FROM t"), "1 2");
+    assert_eq!(generated.destructive, ["the column t.b becomes a generated one, without its values"]);
+}
+
+#[test]
 fn tables_of_all_kinds_change_into_each_other() {
     let from = "CREATE TABLE a(id INTEGER PRIMARY KEY, x); CREATE TABLE b(k PRIMARY KEY, x) WITHOUT ROWID; CREATE TABLE c(x INT, y);
         CREATE VIRTUAL TABLE f USING fts5(x); CREATE VIEW d AS SELECT 1; CREATE TABLE z(q)";
