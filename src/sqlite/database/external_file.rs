@@ -330,7 +330,7 @@ fn long_definition(error: &Error) -> Option<Error> {
 fn refused(error: Error) -> Error {
     if needs_more(&error.message) {
         return Error::invalid(format!("The file's schema can't be used here: {}", error.message))
-            .hint("Drop the objects that need it, with the program that created the file")
+            .hint("Register the functions and collations that are missing, or drop what needs them, with the program that created the file")
             .cause(error);
     }
     match error.code {
