@@ -80,8 +80,8 @@ impl Database {
         self.engine.is_closed()
     }
 
-    /// Returns a handle whose calls fail with `timeout` after so many milliseconds: those that wait for the connection,
-    /// and statements that run.
+    /// Returns a handle whose calls fail with `timeout` after so many milliseconds: those that wait for a transaction, and
+    /// statements that run. While a statement of another handle runs, calls wait for its end: give long ones a time limit, too.
     ///
     /// ```
     /// # futures_executor::block_on(async {

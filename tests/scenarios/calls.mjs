@@ -3,6 +3,32 @@ import assert from 'node:assert/strict'
 import { journal } from './run/journal.mjs'
 
 export default {
+  'a NUL in an SQL text is refused, and nothing of the text is kept': async ({ memory, failure }) => {
+    const up = 'CREATE TABLE one(a);\0 CREATE TABLE two(a)'
+    const migration = await failure(memory({ migrations: [{ version: '1', name: 'x', up }] }))
+    assert.deepEqual([migration.code, migration.details.version], ['migration_invalid', '1'])
+    assert.match(migration.message, /NUL/)
+    const db = await memory()
+    await db.exec('CREATE TABLE t(a); INSERT INTO t VALUES (1)')
+    const deletion = 'DELETE FROM t\0 WHERE a = 2'
+    for (const call of [
+      () => db.exec(deletion),
+      () => db.exec('INSERT INTO t VALUES (2);\0 INSERT INTO t VALUES (3)'),
+      () => db.exec('\0'),
+      () => db.run(deletion),
+      () => db.get('SELECT 1\0'),
+      () => db.batch([{ sql: deletion }]),
+      () => db.transaction((tx) => tx.exec(deletion)),
+      () => db.runMany('INSERT INTO t VALUES (?)\0', [[2]]),
+      () => db.migrations.generate('CREATE TABLE y(a);\0 CREATE TABLE z(a)'),
+    ]) {
+      const { code, message } = await failure(call)
+      assert.equal(code, 'invalid_argument', `${call}`)
+      assert.match(message, /NUL/, `${call}`)
+    }
+    assert.deepEqual(await db.query("SELECT a, instr(?, 'b') AS at FROM t", ['a\0b']), [{ a: 1, at: 3 }])
+  },
+
   'calls run and settle in the order in which they were made, and wait for a transaction': async ({ memory }) => {
     const { db, insert, write, written } = await journal(memory)
     const settled = []

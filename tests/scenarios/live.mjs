@@ -87,11 +87,47 @@ export default {
     await db.run('INSERT INTO t (n) VALUES (1)')
     await until(() => results.length === 2)
     assert.deepEqual(changes.at(-1)?.includes('t'), true)
-    // What doesn't exist is created, by the same statements.
-    await db.exec('DROP TABLE copy; DROP VIEW v')
-    await db.exec(schema)
-    assert.deepEqual([await db.get('SELECT n FROM v'), await db.get('SELECT n FROM copy')], [{ n: 1 }, { n: 1 }])
+    // What doesn't exist is created, by the same statements, and audited.
+    await db.exec('DROP TABLE t; DROP TABLE copy; DROP VIEW v')
+    for (const sql of one) await db.run(sql)
+    await db.run('INSERT INTO t (n) VALUES (2)')
+    assert.deepEqual(await db.get('SELECT (SELECT n FROM v) AS v, (SELECT count(*) FROM copy) AS copies'), {
+      v: 2,
+      copies: 0,
+    })
+    assert.deepEqual(await db.query('SELECT new_values FROM audit_log ORDER BY id DESC LIMIT 1'), [
+      { new_values: '{"id":1,"n":2}' },
+    ])
+    for (const sql of ['DROP TABLE IF EXISTS t', 'DROP TABLE IF EXISTS t', one[0], 'DROP TABLE IF EXISTS t', one[0]])
+      await db.run(sql)
+    await db.run('INSERT INTO t (n) VALUES (3)')
+    assert.deepEqual(await db.get('SELECT count(*) AS n FROM audit_log'), { n: 3 })
     assert.ok(changes.some(([all]) => all))
+  },
+
+  'a live query follows a temporary table or view that takes the place of its table': async ({ memory, until }) => {
+    const db = await memory()
+    await db.exec("CREATE TABLE p (id INTEGER PRIMARY KEY, x); INSERT INTO p VALUES (1, 'main')")
+    const queries = ['SELECT * FROM p', 'SELECT count(*) AS n FROM p', 'SELECT * FROM p ORDER BY id LIMIT 1']
+    const seen = queries.map(() => undefined)
+    queries.forEach((sql, at) => {
+      db.live(sql).subscribe((rows) => {
+        seen[at] = rows
+      })
+    })
+    for (const sql of [
+      'SELECT 1',
+      'CREATE TEMP TABLE p (id INTEGER PRIMARY KEY, x)',
+      "INSERT INTO p VALUES (7, 'temp')",
+      "INSERT INTO main.p VALUES (8, 'main too')",
+      'DROP TABLE temp.p',
+      "CREATE TEMP VIEW p AS SELECT 5 AS id, 'view' AS x",
+      'DROP VIEW temp.p',
+    ]) {
+      await db.run(sql)
+      const expected = JSON.stringify(await Promise.all(queries.map((query) => db.query(query))))
+      await until(() => JSON.stringify(seen) === expected)
+    }
   },
 
   'what a failed statement keeps is a commit: OR FAIL, RAISE(FAIL)': async ({ memory, until, failure }) => {

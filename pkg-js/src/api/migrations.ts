@@ -21,7 +21,10 @@ export interface Migration {
   readonly up: string | ((tx: Tx) => Promise<void>)
   /** The way back. */
   readonly down?: string | ((tx: Tx) => Promise<void>) | undefined
-  /** @default the SHA-256 of `up` with line ends made `\n`, in hex */
+  /**
+   * Compared with that of the applied one, so that an edit is noticed; an edited function only by a checksum of yours.
+   * @default the SHA-256 of `up` with line ends made `\n`, in hex
+   */
   readonly checksum?: string | undefined
   /**
    * Whether it runs in a transaction; `false` is for statements that can't, as VACUUM.

@@ -290,7 +290,8 @@ impl Inner {
     pub(in crate::engine) fn record_effects(&self, effects: &StatementEffects) {
         self.transaction.wrote.set(true);
         let mut changed = self.transaction.changed.borrow_mut();
-        changed.everything |= effects.schema;
+        // A temporary table or view takes the place of one with its name.
+        changed.everything |= effects.schema || effects.temp_schema;
         for table in &effects.writes {
             if !changed.tables.contains(table) {
                 changed.tables.insert(table.clone());

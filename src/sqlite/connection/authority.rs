@@ -88,6 +88,11 @@ static PRAGMA: Denial = Denial {
     hint: "Reading it is allowed; the settings are described under durability",
 };
 
+static ENCODING: Denial = Denial {
+    message: "A database can't have another encoding than UTF-8",
+    hint: "Leave the pragma out; files in UTF-16 are converted when they are imported",
+};
+
 static DIRECT_ONLY: Denial = Denial {
     message: "A file can't call decrypt(), nor functions with directOnly",
     hint: "Drop the call, with the program that created the file",
@@ -101,9 +106,21 @@ static HEAP_LIMIT: Denial = Denial {
 /// Pragmas of SQLite as a whole, not of one connection. The limits can only be lowered.
 const HEAP_LIMITS: [&[u8]; 2] = [b"hard_heap_limit", b"soft_heap_limit"];
 
-/// Pragmas that a user may read but not set.
-pub const FIXED_PRAGMAS: [&str; 7] =
-    ["journal_mode", "locking_mode", "synchronous", "cache_spill", "page_size", "max_page_count", "writable_schema"];
+/// Pragmas that a user may read but not set. SQLite drops all temporary triggers, such as those of capture, when `temp_store` changes.
+pub const FIXED_PRAGMAS: [&str; 9] = [
+    "journal_mode",
+    "locking_mode",
+    "synchronous",
+    "cache_spill",
+    "page_size",
+    "max_page_count",
+    "temp_store",
+    "temp_store_directory",
+    "writable_schema",
+];
+
+/// SQLite's names of the encoding that every database has.
+const UTF8: [&[u8]; 2] = [b"UTF-8", b"UTF8"];
 
 /// Tables that SQLite writes itself.
 const OWN_TABLES: [&[u8]; 4] = [b"sqlite_master", b"sqlite_temp_master", b"sqlite_stat1", b"sqlite_stat4"];
@@ -255,6 +272,10 @@ impl Watcher {
                 if FIXED_PRAGMAS.iter().any(|fixed| name.eq_ignore_ascii_case(fixed.as_bytes())) {
                     return Some(&PRAGMA);
                 }
+                let utf8 = |value: &[u8]| UTF8.iter().any(|one| value.eq_ignore_ascii_case(one));
+                if name.eq_ignore_ascii_case(b"encoding") && !second.get().is_some_and(utf8) {
+                    return Some(&ENCODING);
+                }
                 if mode == Authority::Migration {
                     return None;
                 }
@@ -278,6 +299,7 @@ impl Watcher {
                 let own = first.get().is_some_and(|table| OWN_TABLES.contains(&table));
                 // How SQLite adds a table or a view. CREATE TABLE IF NOT EXISTS of one that exists doesn't come to it.
                 effects.schema |= action == ffi::SQLITE_UPDATE && first.get() == Some(b"sqlite_master");
+                effects.temp_schema |= action == ffi::SQLITE_UPDATE && first.get() == Some(b"sqlite_temp_master");
                 if !own {
                     self.note_table(&mut effects.writes, first);
                     effects.changes_rows |= !nested;
@@ -302,9 +324,7 @@ impl Watcher {
                 self.note_table(&mut effects.writes, second);
             }
             ffi::SQLITE_CREATE_TEMP_INDEX
-            | ffi::SQLITE_CREATE_TEMP_TABLE
             | ffi::SQLITE_CREATE_TEMP_TRIGGER
-            | ffi::SQLITE_CREATE_TEMP_VIEW
             | ffi::SQLITE_DROP_TEMP_INDEX
             | ffi::SQLITE_DROP_TEMP_TABLE
             | ffi::SQLITE_DROP_TEMP_TRIGGER

@@ -9,7 +9,10 @@ use crate::{
         Authority, Connection, Statement,
         sql::{
             table_expressions,
-            text::{first_word, is_begin, is_vacuum, line_of, mentions, skip_blank, statement_length, statements},
+            text::{
+                first_word, is_begin, is_vacuum, line_of, mentions, must_be_whole, skip_blank, statement_length,
+                statements,
+            },
         },
     },
 };
@@ -24,6 +27,7 @@ impl Connection {
     /// An error stops the script. It carries `details.line`, from 1, and `details.offset`, in bytes, both in the script:
     /// of the position that SQLite reports, else of the statement's beginning (the line only).
     pub fn for_each_statement(&self, script: &str, authority: Authority, each: &mut Each<'_>) -> Result<()> {
+        must_be_whole(script).map_err(|error| place(error, script, 0))?;
         // SQLite compiles a NUL-terminated text in place. It would copy any other, all of the rest for each statement.
         let mut text = String::new();
         text.try_reserve_exact(script.len() + 1).map_err(|_| no_memory("for the script"))?;

@@ -1,5 +1,7 @@
 //! The few things that tidelock reads from SQL text itself.
 
+use crate::error::{Error, Result};
+
 // The standard library's substring search is built for long texts, and takes 2 KB of wasm: the searches here compare bytes.
 
 /// Returns whether a text contains this ASCII word, in any case.
@@ -9,6 +11,14 @@ pub fn mentions(text: &str, word: &str) -> bool {
     let Some(first) = word.first().map(|byte| byte | 0x20) else { return true };
     (0..text.len().saturating_sub(word.len() - 1))
         .any(|at| text[at] | 0x20 == first && text[at..at + word.len()].eq_ignore_ascii_case(word))
+}
+
+/// Fails with `invalid_argument` (`details.offset`) for a text with a NUL: SQLite would compile what stands before it.
+pub(in crate::sqlite) fn must_be_whole(sql: &str) -> Result<()> {
+    let Some(at) = sql.bytes().position(|byte| byte == 0) else { return Ok(()) };
+    Err(Error::invalid("The SQL text has a NUL character, at which SQLite stops reading")
+        .hint("Remove it; a value that has one can be a parameter")
+        .detail("offset", at))
 }
 
 /// Returns the text after leading white space, semicolons and comments.

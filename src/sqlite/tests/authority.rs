@@ -39,12 +39,24 @@ fn users_may_not_run_statements_that_endanger_the_storage() {
         "PRAGMA page_size = 512",
         "PRAGMA max_page_count = 3",
         "PRAGMA writable_schema = ON",
+        "PRAGMA temp_store = MEMORY",
+        "PRAGMA temp_store_directory = '/tmp'",
+        "PRAGMA encoding = 'UTF-16le'",
+        "PRAGMA main.encoding = utf16",
     ] {
         let error = run(&db, sql, Authority::User).expect_err(sql);
         assert_eq!(error.code, ErrorCode::InvalidArgument, "{sql}: {error}");
         assert!(error.hint.is_some(), "{sql}");
     }
-    for sql in ["PRAGMA journal_mode", "PRAGMA page_size", "PRAGMA synchronous", "PRAGMA foreign_keys = OFF"] {
+    for sql in [
+        "PRAGMA journal_mode",
+        "PRAGMA page_size",
+        "PRAGMA synchronous",
+        "PRAGMA temp_store",
+        "PRAGMA encoding",
+        "PRAGMA encoding = 'utf-8'",
+        "PRAGMA foreign_keys = OFF",
+    ] {
         run(&db, sql, Authority::User).expect(sql);
     }
     assert_eq!(db.value("PRAGMA foreign_keys", &[]).unwrap(), Some(Value::Integer(0)));
@@ -178,13 +190,8 @@ fn each_statement_of_a_script_has_effects_of_its_own() {
 #[test]
 fn a_script_ends_at_its_end() {
     let (_file, db) = fresh();
-    // The last statement needs no semicolon; a NUL ends a text for SQLite.
-    for script in [
-        "SELECT 1; SELECT 2",
-        "SELECT 1; SELECT 2;\n",
-        "SELECT 1; SELECT 2;\0SELECT 3",
-        "SELECT 1; SELECT 2\0; SELECT 3",
-    ] {
+    // The last statement needs no semicolon.
+    for script in ["SELECT 1; SELECT 2", "SELECT 1; SELECT 2;\n"] {
         let mut count = 0;
         db.for_each_statement(script, Authority::User, &mut |statement, range| {
             count += 1;
@@ -193,6 +200,11 @@ fn a_script_ends_at_its_end() {
         })
         .unwrap();
         assert_eq!(count, 2, "{script:?}");
+    }
+    // A NUL would end it for SQLite.
+    for script in ["SELECT 1;\n SELECT 2;\0SELECT 3", "SELECT 1;\nSELECT 2\0; SELECT 3", "SELECT 1;\n--\0"] {
+        let error = db.for_each_statement(script, Authority::User, &mut |_, _| panic!("it ran")).unwrap_err();
+        assert_eq!((error.code, &error.details["line"]), (ErrorCode::InvalidArgument, &Detail::Int(2)), "{script:?}");
     }
 }
 
