@@ -20,11 +20,11 @@ use crate::{
 pub struct Disk {
     folder: PathBuf,
     /// Which file each name of the database's files stands for.
-    known: RefCell<HashMap<String, Identity>>,
+    known: RefCell<HashMap<String, FileIdentity>>,
 }
 
 /// What distinguishes a file from others that have its name later: device and inode.
-type Identity = (u64, u64);
+type FileIdentity = (u64, u64);
 
 impl Disk {
     /// Creates access to the files of `folder`, which need not exist. A relative path stays the same when the program changes its
@@ -111,7 +111,7 @@ impl Disk {
 }
 
 /// Returns `None` where it can't be known.
-fn identity(about: &Metadata) -> Option<Identity> {
+fn identity(about: &Metadata) -> Option<FileIdentity> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::MetadataExt;

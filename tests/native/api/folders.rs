@@ -1,6 +1,6 @@
 //! Databases in folders: durable, locked, encrypted, recovered.
 
-use std::{fs, time::Duration};
+use std::{fs, process::Command, time::Duration};
 
 use tidelock::{
     Durability, Encryption, ErrorCode, LockOptions, OnBusy, OpenOptions, Storage, Timestamp, TransactionMode, params,
@@ -32,6 +32,36 @@ fn a_database_dropped_without_close_loses_nothing_acknowledged_and_frees_the_loc
             Ok(())
         });
     }
+}
+
+/// In a process of its own: other tests have relative paths, too.
+#[test]
+fn a_relative_path_stays_the_same_when_the_program_changes_its_directory() {
+    const NAME: &str = "api::folders::a_relative_path_stays_the_same_when_the_program_changes_its_directory";
+    const FOLDER: &str = "TIDELOCK_TEST_FOLDER";
+    let Some(folder) = std::env::var_os(FOLDER) else {
+        let scratch = Scratch::new();
+        fs::create_dir_all(scratch.path().join("elsewhere")).unwrap();
+        let program = std::env::current_exe().unwrap();
+        let child = Command::new(program).args([NAME, "--exact"]).env(FOLDER, scratch.path()).output().unwrap();
+        let output = String::from_utf8_lossy(&child.stdout);
+        assert!(child.status.success() && output.contains("1 passed"), "{output}");
+        return;
+    };
+    std::env::set_current_dir(folder).unwrap();
+    let relative = || OpenOptions::new("shop").storage(Storage::File).path("db");
+    block_on(async {
+        let db = tidelock::open(relative()).await?;
+        db.exec("CREATE TABLE t(n)").await?;
+        std::env::set_current_dir("elsewhere").unwrap();
+        db.run("INSERT INTO t VALUES (1)", ()).await?;
+        db.close().await?;
+        assert_eq!(fs::read_dir(".").unwrap().count(), 0);
+        std::env::set_current_dir("..").unwrap();
+        let again = tidelock::open(relative()).await?;
+        assert_eq!(numbers(&again).await?, [1]);
+        Ok(())
+    });
 }
 
 #[test]
